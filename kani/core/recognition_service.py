@@ -53,7 +53,14 @@ class RecognitionService:
             await self._start()
 
     def open_recognition(
-        self, admission: Admission, *, protocol: str, client: str, sample_rate: int, language: str | None
+        self,
+        admission: Admission,
+        *,
+        protocol: str,
+        client: str,
+        sample_rate: int,
+        language: str | None,
+        prompt: str = "",
     ) -> RecognitionSession:
         """See ``SpeechService.open_recognition``."""
         recognizer = self._available()
@@ -68,7 +75,7 @@ class RecognitionService:
         recognized = partial(self._observer.audio_recognized, protocol)
         span = self._span("recognition", protocol, recognizer, spoken)
         session = RecognitionSession(
-            recognizer, self._start, sample_rate, spoken, closed, recognized, span, self._turn_model
+            recognizer, self._start, sample_rate, spoken, closed, recognized, span, self._turn_model, prompt
         )
         self._recognitions.add(session)
         return session

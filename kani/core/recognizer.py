@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from kani.core.types import Samples
 
@@ -99,4 +99,18 @@ class Recognizer(Protocol):
 
         Cancelling the awaiting task or closing the generator stops the work within one step of the
         model. Raises EngineFailed.
+        """
+
+
+@runtime_checkable
+class PromptedRecognizer(Protocol):
+    """A recogniser that can be told which words to expect; others recognise without them."""
+
+    def recognize_prompted(
+        self, audio: AsyncIterator[Samples | Mark], language: str | None, prompt: str
+    ) -> AsyncGenerator[RecognitionEvent, None]:
+        """Recognise ``audio`` as ``Recognizer.recognize`` does.
+
+        prompt: text that may precede the speech, for its names and its spelling; none of it is yielded unless
+        it is spoken.
         """

@@ -356,15 +356,27 @@ class SpeechService:
         )
 
     def open_recognition(
-        self, *, protocol: str, client: str = "", sample_rate: int, language: str | None = None
+        self,
+        *,
+        protocol: str,
+        client: str = "",
+        sample_rate: int,
+        language: str | None = None,
+        prompt: str = "",
     ) -> RecognitionSession:
         """Open a recognition session for audio of ``sample_rate`` hertz; use it by ``async with``.
 
-        language: a BCP 47 tag; None detects it from the speech. Raises Busy, UnsupportedLanguage, and
+        language: a BCP 47 tag; None detects it from the speech; prompt: text that may precede the speech, for
+        its names, ``expected_words.MAX_TEXT`` characters at most. Raises Busy, UnsupportedLanguage, and
         EngineUnavailable where recognition is disabled.
         """
         return self._recognition.open_recognition(
-            self._admitting(), protocol=protocol, client=client, sample_rate=sample_rate, language=language
+            self._admitting(),
+            protocol=protocol,
+            client=client,
+            sample_rate=sample_rate,
+            language=language,
+            prompt=prompt,
         )
 
     def open_transcription(

@@ -16,6 +16,7 @@ import numpy as np
 from kani.core.audio.decoding import RECORDING_POOL, run_in_pool
 from kani.core.audio.pcm import decode_recording, wav
 from kani.core.errors import EngineUnavailable
+from kani.core.expected_words import MAX_TEXT
 from kani.core.observer import Observer
 from kani.core.recognition_service import RecognitionService
 from kani.core.recognizer import RecognizedWord
@@ -203,14 +204,25 @@ class AsyncRecognizer:
         )
 
     async def listen(
-        self, audio: AsyncIterable[Samples], sample_rate: int, *, language: str | None = None
+        self,
+        audio: AsyncIterable[Samples],
+        sample_rate: int,
+        *,
+        language: str | None = None,
+        prompt: str = "",
     ) -> AsyncGenerator[RecognizedWord, None]:
         """Yield the words of ``audio`` while it comes; a word that was yielded is never taken back.
 
-        audio: mono samples in [-1, 1] at ``sample_rate`` hertz, in pieces of any length.
+        audio: mono samples in [-1, 1] at ``sample_rate`` hertz, in pieces of any length; prompt: as of
+        ``transcribe``.
         """
         session = self._recognition.open_recognition(
-            self._admission, protocol=LIBRARY, client="", sample_rate=sample_rate, language=language
+            self._admission,
+            protocol=LIBRARY,
+            client="",
+            sample_rate=sample_rate,
+            language=language,
+            prompt=prompt[-MAX_TEXT:],
         )
         async with session:
 

@@ -149,13 +149,14 @@ class Recognizer(_Blocking[AsyncRecognizer]):
         return self._loop.run(self._inner.transcribe(sound, language=language, prompt=prompt))
 
     def listen(
-        self, audio: Iterable[Samples], sample_rate: int, *, language: str | None = None
+        self, audio: Iterable[Samples], sample_rate: int, *, language: str | None = None, prompt: str = ""
     ) -> Generator[RecognizedWord, None, None]:
         """Yield the words of ``audio`` while it comes; see ``AsyncRecognizer.listen``.
 
         ``audio`` is read in a thread of its own.
         """
-        return self._loop.iterate(self._inner.listen(in_thread(audio), sample_rate, language=language))
+        heard = self._inner.listen(in_thread(audio), sample_rate, language=language, prompt=prompt)
+        return self._loop.iterate(heard)
 
 
 class Conversation(_Blocking[AsyncConversation]):

@@ -32,10 +32,17 @@ class LoudnessRecognizer:
     def __init__(self) -> None:
         self.info = RecognizerInfo("loudness", "1", RATE, frozenset({"es", "en"}))
         self.options = TranscriptionOptions()  # of the last recording
+        self.prompts: list[str] = []  # of the recognitions that had one
 
     async def start(self) -> None: ...
 
     async def stop(self) -> None: ...
+
+    def recognize_prompted(
+        self, audio: AsyncIterator[Samples | Mark], language: str | None, prompt: str
+    ) -> AsyncGenerator[RecognitionEvent, None]:
+        self.prompts.append(prompt)
+        return self.recognize(audio, language)
 
     async def recognize(
         self, audio: AsyncIterator[Samples | Mark], language: str | None
@@ -71,17 +78,25 @@ class LoudnessRecognizer:
 class PausingRecognizer:
     """Hears "w0 w1 …", and pauses between; breaks in audio that is louder than ``breaks_above``.
 
-    ``languages`` are those that it was asked for, a recognition each.
+    ``languages`` are those that it was asked for, a recognition each, and ``prompts``
+    the texts before the speech of those that had one.
     """
 
     def __init__(self, breaks_above: float = 9.0) -> None:
         self.info = RecognizerInfo("pausing", "1", RATE, frozenset({"es", "en", "ja"}))
         self.languages: list[str | None] = []
+        self.prompts: list[str] = []
         self._breaks_above = breaks_above
 
     async def start(self) -> None: ...
 
     async def stop(self) -> None: ...
+
+    def recognize_prompted(
+        self, audio: AsyncIterator[Samples | Mark], language: str | None, prompt: str
+    ) -> AsyncGenerator[RecognitionEvent, None]:
+        self.prompts.append(prompt)
+        return self.recognize(audio, language)
 
     async def recognize(
         self, audio: AsyncIterator[Samples | Mark], language: str | None

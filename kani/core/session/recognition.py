@@ -13,7 +13,15 @@ from typing import Self
 
 from kani.core import tracing
 from kani.core.audio.resampling import LEAD_S, LowDelayResampler
-from kani.core.recognizer import STEP_S, Mark, RecognitionEvent, RecognizedWord, Recognizer, Step
+from kani.core.recognizer import (
+    STEP_S,
+    Mark,
+    PromptedRecognizer,
+    RecognitionEvent,
+    RecognizedWord,
+    Recognizer,
+    Step,
+)
 from kani.core.turns.pause_judge import PauseJudge, TurnModel
 from kani.core.types import Samples
 
@@ -44,12 +52,14 @@ class RecognitionSession:
         recognized: Callable[[float, float], None],
         span: tracing.Span = tracing.UNRECORDED,
         turn_model: TurnModel | None = None,
+        prompt: str = "",
     ) -> None:
         """start: makes the recogniser ready; sample_rate: hertz of the samples that are fed.
 
         closed: called once nothing of the session is left; recognized: called with the seconds of audio that
         were recognised, and how many seconds late that is; span: of the session, which ends it; turn_model:
-        hears whether a speaker has said all, where ``judges_turns`` is set.
+        hears whether a speaker has said all, where ``judges_turns`` is set; prompt: see
+        ``PromptedRecognizer``.
         """
         self.judges_turns = False
         """Whether steps tell if the speaker has said all; costs some calls of the turn model a pause."""
@@ -60,6 +70,7 @@ class RecognitionSession:
         self._start = start
         self._sample_rate = sample_rate
         self._language = language
+        self._prompt = prompt
         self._closed = closed
         self._recognized = recognized
         self._span = span
@@ -149,7 +160,7 @@ class RecognitionSession:
             if not await self._wait_for_start():
                 return
         engine = self._span.child("engine", {"speech.engine": self._recognizer.info.name})
-        recognizing = self._recognizer.recognize(self._audio(), self._language)
+        recognizing = self._recognizing()
         heard = False
         with engine:
             async with AsyncExitStack() as left:
@@ -169,6 +180,12 @@ class RecognitionSession:
                             heard = True
                             engine.event("first word")
                     yield event
+
+    def _recognizing(self) -> AsyncGenerator[RecognitionEvent, None]:
+        recognizer = self._recognizer
+        if self._prompt and isinstance(recognizer, PromptedRecognizer):
+            return recognizer.recognize_prompted(self._audio(), self._language, self._prompt)
+        return recognizer.recognize(self._audio(), self._language)
 
     async def _wait_for_start(self) -> bool:
         """Return True once the recogniser has started, and False if the session is cancelled before."""

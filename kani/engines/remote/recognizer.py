@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, suppress
+from functools import partial
 from typing import Self
 
 from kani.core.errors import EngineFailed, EngineLost
@@ -94,7 +95,16 @@ class RemoteRecognizer:
         self, audio: AsyncIterator[Samples | Mark], language: str | None
     ) -> AsyncGenerator[RecognitionEvent, None]:
         """See ``Recognizer.recognize``."""
-        async with aclosing(self._events(lambda number: Recognize(number, language), audio)) as replies:
+        async with aclosing(self.recognize_prompted(audio, language, "")) as events:
+            async for event in events:
+                yield event
+
+    async def recognize_prompted(
+        self, audio: AsyncIterator[Samples | Mark], language: str | None, prompt: str
+    ) -> AsyncGenerator[RecognitionEvent, None]:
+        """See ``PromptedRecognizer``; the worker's recogniser may be none."""
+        opening = partial(Recognize, language=language, prompt=prompt)
+        async with aclosing(self._events(opening, audio)) as replies:
             async for reply in replies:
                 if isinstance(reply, Recognized):
                     yield reply.unpack()

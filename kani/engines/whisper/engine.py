@@ -72,7 +72,16 @@ class WhisperRecognizer:
         self, audio: AsyncIterator[Samples | Mark], language: str | None
     ) -> AsyncGenerator[RecognitionEvent, None]:
         """See ``Recognizer.recognize``."""
-        stream = RecognitionStream(self._detector.stream(), language)
+        async with aclosing(self.recognize_prompted(audio, language, "")) as events:
+            async for event in events:
+                yield event
+
+    async def recognize_prompted(
+        self, audio: AsyncIterator[Samples | Mark], language: str | None, prompt: str
+    ) -> AsyncGenerator[RecognitionEvent, None]:
+        """See ``PromptedRecognizer``."""
+        before = self._whisper.tokens_before(prompt)
+        stream = RecognitionStream(self._detector.stream(), language, before=before)
         queued = self._scheduler.add_stream(lambda: partial(transcribe, self._whisper, stream.begin_pass()))
         pieces = aiter(audio)
         incoming: asyncio.Task[Samples | Mark | None] | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
@@ -74,6 +74,10 @@ def _answer(
     A decisive pass searches for another answer if one repeats itself without end.
     """
     found = _attempt(whisper, encoded, audio, language, likelihood, beams=1)
+    if audio.before and audio.decisive and not (found.complete and found.result.has_speech):
+        # The expected words may have led the answer astray.
+        audio = replace(audio, before=())
+        found = _attempt(whisper, encoded, audio, language, likelihood, beams=1)
     if audio.decisive and not found.complete:
         other = _attempt(whisper, encoded, audio, language, likelihood, beams=BEAMS)
         return other if other.complete or not found.result.has_speech else found
@@ -91,7 +95,7 @@ def _attempt(
 ) -> _Found:
     seconds = len(audio.samples) / SAMPLE_RATE
     max_tokens = whisper.limits.max_tokens(language, seconds)
-    tokens = whisper.generate(encoded, language, audio.prefix, max_tokens, beams)
+    tokens = whisper.generate(encoded, language, audio.prefix, max_tokens, beams, audio.before)
     spaced = language not in UNSPACED
     words = whisper.words_of(tokens, spaced=spaced)
     if not words:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kani.core.expected_words import MAX_TEXT
 from kani.core.types import Samples
 from kani.engines.whisper.local_agreement import HypothesisWord, words_from_tokens
 from kani.engines.whisper.passes import TimedWord
@@ -51,7 +52,9 @@ _PADDING_S, _MIN_S = 4.0, 6.0
 # Corrections of the model's times, which are too early by this on average (docs/listening.md).
 _START_CORRECTION_S, _END_CORRECTION_S = 0.043, 0.026
 
-# Half of the model's context, less the tokens around a prompt.
+# Tokens of the model's context.
+_CONTEXT = 448
+# Half of it, less the tokens around a prompt.
 _MAX_PROMPT_TOKENS = 220
 
 # Languages that are tried where the likeliest is not certain, or its answer is no speech; each at least so
@@ -120,17 +123,21 @@ class Whisper:
 
     def prompt(self, before: str, language: str, *, translate: bool) -> list[int]:
         """Return the tokens that an answer follows; before: text that may precede the speech."""
-        text = before.strip()
-        tokens = self._tokenizer.encode(f" {text}", add_special_tokens=False).ids if text else []
         task = self._translation if translate else self._task
-        return [*self._previous, *tokens[-_MAX_PROMPT_TOKENS:], self._begin, self._languages[language], *task]
+        return [*self._previous, *self.tokens_before(before), self._begin, self._languages[language], *task]
+
+    def tokens_before(self, text: str) -> tuple[int, ...]:
+        """Return the tokens of text that may precede the speech, as many of its last as the model reads."""
+        text = text[-MAX_TEXT:].strip()
+        tokens = self._tokenizer.encode(f" {text}", add_special_tokens=False).ids if text else []
+        return tuple(tokens[-_MAX_PROMPT_TOKENS:])
 
     def answer(
         self, encoded: ctranslate2.StorageView, prompt: list[int], max_tokens: int, **how: float
     ) -> Beams:
         """Return the answer to ``prompt``; how: options of CTranslate2's ``generate``."""
         # See _generate_tokens for the length.
-        length = min(max(2 * max_tokens, max_tokens + len(prompt)), 448)
+        length = min(max(2 * max_tokens, max_tokens + len(prompt)), _CONTEXT)
         result = self._model.generate(encoded, [prompt], max_length=length, return_scores=True, **how)[0]
         tokens = [token for token in result.sequences_ids[0] if token < self._end]
         count = len(result.sequences_ids[0])
@@ -171,19 +178,33 @@ class Whisper:
         prefix: Sequence[int],
         max_tokens: int,
         beams: int,
+        before: Sequence[int] = (),
     ) -> list[int]:
-        """Return the text tokens of an answer that goes on after ``prefix``, ``max_tokens`` at most."""
+        """Return the text tokens of an answer that goes on after ``prefix``, ``max_tokens`` at most.
+
+        before: tokens of text that may precede the speech, ``tokens_before``; its end counts where there is
+        not enough room.
+        """
         # Without a prefix an empty answer is not allowed; after a prefix it may be the right one.
         begun = (self._languages[language], *self._task, *prefix)
-        result = self._generate_tokens(encoded, begun, max_tokens, beam_size=beams, suppress_blank=not prefix)
+        result = self._generate_tokens(
+            encoded, begun, max_tokens, before, beam_size=beams, suppress_blank=not prefix
+        )
         # Text tokens only: others cannot be part of a later prefix.
         return [token for token in result.sequences_ids[0] if token < self._end]
 
     def _generate_tokens(
-        self, encoded: ctranslate2.StorageView, begun: Sequence[int], max_tokens: int, **options: int
+        self,
+        encoded: ctranslate2.StorageView,
+        begun: Sequence[int],
+        max_tokens: int,
+        before: Sequence[int] = (),
+        **options: int,
     ) -> Any:
         """Generate at most ``max_tokens`` after the tokens of an answer that is ``begun``."""
-        prompt = [*self._previous, self._begin, *begun]
+        room = _CONTEXT - max_tokens - len(begun) - len(self._previous) - 1
+        before = before[-room:] if room > 0 else ()
+        prompt = [*self._previous, *before, self._begin, *begun]
         prompts = [prompt]
         if prompt[-1] != self._task[-1]:
             # CTranslate2 generates timestamps unless the first prompt ends with the token that forbids
@@ -193,7 +214,7 @@ class Whisper:
             encoded = self._view(np.concatenate([np.zeros_like(speech), speech]))
             prompts = [first, prompt]
         # CTranslate2 limits generated tokens to half of max_length, and those with the prompt to all of it.
-        length = min(max(2 * max_tokens, max_tokens + len(prompt)), 448)
+        length = min(max(2 * max_tokens, max_tokens + len(prompt)), _CONTEXT)
         return self._model.generate(encoded, prompts, max_length=length, **options)[-1]
 
     def align(

@@ -18,6 +18,7 @@ class PassInput:
     prefix: tuple[int, ...] = ()  # tokens of its words that are decided already
     expected: str | None = None  # language of the speech before, which detection prefers
     speech_s: float = 0.0  # end of the detected speech
+    before: tuple[int, ...] = ()  # tokens of text that may precede the speech
     decisive: bool = False  # whether its words are decided whatever they are: a wrong guess would lose them
 
 

@@ -72,13 +72,20 @@ class RecognitionStream:
     """Recognition of one stream. ``events`` are to be passed on, in order."""
 
     def __init__(
-        self, voices: VoiceStream, language: str | None, clock: Callable[[], float] = time.monotonic
+        self,
+        voices: VoiceStream,
+        language: str | None,
+        clock: Callable[[], float] = time.monotonic,
+        before: tuple[int, ...] = (),
     ) -> None:
-        """voices: the voice detector; language: primary subtag, None to detect it; clock: in seconds."""
+        """voices: the voice detector; language: primary subtag, None to detect it; clock: in seconds; before:
+        tokens of text that may precede the speech.
+        """
         self.events: deque[RecognitionEvent] = deque()
         self.audio_ended = False
         """True if no more audio comes."""
         self._voices = voices
+        self._before = before
         self._detects = language is None
         self._language = language  # settled, or given
         self._expected: str | None = None  # of the utterances before
@@ -184,6 +191,7 @@ class RecognitionStream:
             self._hypothesis.prefix,
             self._expected,
             speech_end_s - self._window.start_s,
+            self._before,
             self._decisive,
         )
 

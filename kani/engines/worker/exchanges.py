@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, cast
 from kani.core import request_ids
 from kani.core.engine import CloningEngine, Engine, StreamingInputEngine
 from kani.core.errors import EngineFailed, EngineUnavailable, SpeechError
-from kani.core.recognizer import Mark, RecognizedWord, Recognizer, Step
+from kani.core.recognizer import Mark, PromptedRecognizer, RecognizedWord, Recognizer, Step
 from kani.core.scheduling.slots import Slot, SlotQueue
 from kani.core.transcriber import Transcriber
 from kani.core.types import Samples, SpeechChunk
@@ -183,7 +183,11 @@ class RecognitionExchange:
                 async for segment in segments:
                     self._channel.send(Transcribed(number, segment))
             return
-        recognizing = self._recognizer.recognize(self._audio(), opening.language)
+        recognizer = self._recognizer
+        if opening.prompt and isinstance(recognizer, PromptedRecognizer):
+            recognizing = recognizer.recognize_prompted(self._audio(), opening.language, opening.prompt)
+        else:
+            recognizing = recognizer.recognize(self._audio(), opening.language)
         async with aclosing(recognizing) as events:
             async for event in events:
                 match event:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kani.core.expected_words import MAX_TEXT
 from kani.core.request import RANGES
 from kani.protocols.kyutai.http_in import MAX_RECORDING_S
 from kani.protocols.kyutai.http_out import SPEECH_PATHS, LegacyBody, StreamedBody
@@ -58,7 +59,10 @@ def call_group() -> CallGroup:
                 path="/api/asr-streaming",
                 summary="Transcribe a recording into words with their times",
                 about=f"At most {MAX_RECORDING_S:g} seconds of audio.",
-                parameters=query(language=text("Name or tag of the spoken language; detected by default.")),
+                parameters=query(
+                    language=text("Name or tag of the spoken language; detected by default."),
+                    prompt=text("Words to expect, names above all.", longest=MAX_TEXT),
+                ),
                 body=Body(_RECORDING, "@recording.wav", "application/octet-stream"),
                 answers={200: json_answer(words, items(_word()))},
                 errors=_ERRORS,

@@ -19,7 +19,7 @@ from kani.core.transcriber import TranscriptionOptions
 from kani.protocols.kyutai import messages, voice_payload
 from kani.protocols.kyutai.connection import TASK_NAME, endpoint
 from kani.protocols.kyutai.metrics import KyutaiMetrics
-from kani.protocols.kyutai.query import read_language
+from kani.protocols.kyutai.query import read_language, read_prompt
 from kani.protocols.kyutai.speech_in import PROTOCOL
 from kani.protocols.shared.connection import client_address
 from kani.protocols.shared.disconnect import cancel_on_disconnect
@@ -32,10 +32,13 @@ def recording_routes(service: SpeechService, max_body: int, metrics: KyutaiMetri
     """Return ``POST /api/asr-streaming`` and ``POST /api/voice``; max_body: bytes of a recording."""
 
     async def recognize(request: Request) -> Response:
-        language, body = read_language(request.query_params), await request.body()
+        language, prompt = read_language(request.query_params), read_prompt(request.query_params)
+        body = await request.body()
         spoken = None if language is None else service.spoken_language(language)
         opened = service.open_transcription(
-            protocol=PROTOCOL, client=client_address(request), options=TranscriptionOptions(language=spoken)
+            protocol=PROTOCOL,
+            client=client_address(request),
+            options=TranscriptionOptions(language=spoken, prompt=prompt),
         )
         async with opened as session:
             words = await cancel_on_disconnect(request, _words(session, body), name=TASK_NAME)

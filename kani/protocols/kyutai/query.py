@@ -10,6 +10,7 @@ from typing import TypeVar
 from starlette.datastructures import QueryParams
 
 from kani.core.errors import InvalidRequest
+from kani.core.expected_words import MAX_TEXT
 from kani.core.request import Range, validate
 from kani.core.service import SpeechService
 from kani.core.types import OptionValue, Sampling, SpeechRequest
@@ -90,6 +91,14 @@ def read_speech_query(query: QueryParams, service: SpeechService) -> SpeechQuery
 def read_language(query: QueryParams) -> str | None:
     """Return the BCP 47 tag of the parameter ``language``, a tag or a name. Raises BadMessage."""
     return _language(query.get("language"))
+
+
+def read_prompt(query: QueryParams) -> str:
+    """Return the parameter ``prompt``, our own addition: words to expect in the speech. Raises BadMessage."""
+    prompt = query.get("prompt", "")
+    if len(prompt) > MAX_TEXT:
+        raise BadMessage(f"prompt: is too long (at most {MAX_TEXT} characters)")
+    return prompt
 
 
 def build_request(

@@ -30,7 +30,7 @@ from kani.protocols.kyutai.messages import (
     read_recognition_message,
 )
 from kani.protocols.kyutai.metrics import KyutaiMetrics
-from kani.protocols.kyutai.query import read_language
+from kani.protocols.kyutai.query import read_language, read_prompt
 from kani.protocols.shared.connection import client_address, close
 from kani.protocols.shared.errors import BadMessage
 from kani.protocols.shared.tasks import run_until_first
@@ -53,6 +53,7 @@ async def serve_recognition(
     """Serve one client of ``/api/asr-streaming``; it is closed after ``idle_timeout_s`` without a message."""
     try:
         language = read_language(websocket.query_params)
+        prompt = read_prompt(websocket.query_params)
     except BadMessage as error:
         await websocket.send_denial_response(PlainTextResponse(str(error), 400))
         return
@@ -60,7 +61,11 @@ async def serve_recognition(
 
     def open_session() -> RecognitionSession:
         return service.open_recognition(
-            protocol=PROTOCOL, client=client_address(websocket), sample_rate=SAMPLE_RATE, language=language
+            protocol=PROTOCOL,
+            client=client_address(websocket),
+            sample_rate=SAMPLE_RATE,
+            language=language,
+            prompt=prompt,
         )
 
     connection = _RecognitionConnection(websocket, open_session, metrics, idle_timeout_s)

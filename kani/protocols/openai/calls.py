@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kani.core.expected_words import MAX_WORD, MAX_WORDS
 from kani.core.request import RANGES, Range
 from kani.protocols.openai.lists import SPEECH_MODELS
 from kani.protocols.openai.realtime.client_secrets import DEFAULT_LIFE_S, MAX_LIFE_S, MIN_LIFE_S
@@ -19,7 +20,7 @@ from kani.protocols.openai.speech.formats import (
 )
 from kani.protocols.openai.transcription.answers import MEDIA_TYPES as TRANSCRIPT_TYPES
 from kani.protocols.openai.transcription.params import FORMATS as TRANSCRIPT_FORMATS
-from kani.protocols.openai.transcription.params import GRANULARITIES, INCLUDES, MAX_KEYWORDS, MAX_LANGUAGES
+from kani.protocols.openai.transcription.params import GRANULARITIES, INCLUDES, MAX_LANGUAGES
 from kani.protocols.shared.calls.call import (
     FORM,
     Answer,
@@ -228,7 +229,7 @@ def _transcriptions(settings: OpenAISettings) -> tuple[Call, ...]:
         "model": text("Any name, for example whisper-1."),
         "language": text("Code, tag or name of the spoken language; detected by default."),
         "languages": items(text(), "Languages between which detection decides.", most=MAX_LANGUAGES),
-        "keywords": items(text(), "Words that may occur in the recording.", most=MAX_KEYWORDS),
+        "keywords": items(text(longest=MAX_WORD), "Words that may occur in the recording.", most=MAX_WORDS),
         "prompt": text("Text that precedes the recording."),
         "response_format": choice(TRANSCRIPT_FORMATS, "Format of the transcript.", default="json"),
         "temperature": number("Sampling temperature.", Range(0, 1), default=0),

@@ -8,12 +8,14 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 
 from kani.core.audio.pcm import pcm16
+from kani.core.expected_words import MAX_WORD, MAX_WORDS, as_prompt
 from kani.core.types import Samples
 from kani.protocols.shared.errors import BadMessage, validation_error
 from kani.protocols.wyoming.framing import Event
 
 MAX_NAME_LENGTH = 256
 
+Words = Annotated[list[Annotated[str, msgspec.Meta(max_length=MAX_WORD)]], msgspec.Meta(max_length=MAX_WORDS)]
 Name = Annotated[str, msgspec.Meta(max_length=MAX_NAME_LENGTH)]
 
 
@@ -45,10 +47,17 @@ class SynthesizeChunk(msgspec.Struct, frozen=True):
 
 
 class Transcribe(msgspec.Struct, frozen=True):
-    """Data of ``transcribe``; names and terms are of no use to the recogniser."""
+    """Data of ``transcribe``."""
 
     language: Name | None = None
     vad_sensitivity: Name | None = None
+    transcript_names: Words | None = None
+    transcript_terms: Words | None = None
+
+    @property
+    def prompt(self) -> str:
+        """Names and terms as the recogniser takes them: of too many, the names stay."""
+        return as_prompt([*(self.transcript_terms or ()), *(self.transcript_names or ())])
 
 
 class AudioFormat(msgspec.Struct, frozen=True):

@@ -84,7 +84,11 @@ class Recognition:
         self._audio = AudioInput(first.rate)
         self._end = EndOfSpeech(request.vad_sensitivity) if end_of_speech or request.vad_sensitivity else None
         self._session: RecognitionSession = service.open_recognition(
-            protocol=PROTOCOL, client=client, sample_rate=first.rate, language=self._language
+            protocol=PROTOCOL,
+            client=client,
+            sample_rate=first.rate,
+            language=self._language,
+            prompt=request.prompt,
         )
         self._session.judges_turns = self._end is not None
 

@@ -65,6 +65,15 @@ def said_briefly(onnx_engine: KokoroEngine) -> list[Said]:
     return [asyncio.run(_say(onnx_engine, language, text)) for language in SHORT for text in SHORT[language]]
 
 
+NAME = "Marvick Tolliwen"
+
+
+@pytest.fixture(scope="session")
+def said_with_name(onnx_engine: KokoroEngine) -> Said:
+    """A sentence with a name that nobody has."""
+    return asyncio.run(_say(onnx_engine, "en", f"The parcel is for {NAME}."))
+
+
 @pytest.fixture(scope="session")
 def speech(said: dict[str, Said]) -> Samples:
     return said["en"].samples

@@ -12,10 +12,11 @@ import pytest
 
 from benchmarks.recognition.streams import sounds_without_speech
 from kani.core.errors import EngineUnavailable
+from kani.core.expected_words import as_prompt
 from kani.core.recognizer import Mark, RecognitionEvent, RecognizedWord, Step
 from kani.core.types import Samples
 from kani.engines.whisper.engine import WhisperRecognizer
-from tests.engines.whisper.conftest import RATE, SENTENCES, Said, silence
+from tests.engines.whisper.conftest import NAME, RATE, SENTENCES, Said, silence
 from tests.judges.judge import words_of
 
 pytestmark = [pytest.mark.heard, pytest.mark.asyncio(loop_scope="session")]
@@ -117,6 +118,32 @@ async def test_words_come_during_speech(recognizer: WhisperRecognizer, said: dic
 )
 async def test_sound_without_speech_has_no_words(recognizer: WhisperRecognizer, sound: str) -> None:
     assert text(await recognized(recognizer, at_once(sounds_without_speech(8)[sound]))) == ""
+
+
+async def test_expected_name_is_heard_live(recognizer: WhisperRecognizer, said_with_name: Said) -> None:
+    audio = said_with_name.samples, silence(1)
+    without = text(await recognized(recognizer, at_once(*audio), "en"))
+    events = recognizer.recognize_prompted(at_once(*audio), "en", as_prompt([NAME, "Draylor Hexley"]))
+    assert NAME not in without and text([event async for event in events]) == said_with_name.text
+
+
+@pytest.mark.parametrize("sound", ["zeros", "brown noise", "clicks", "melody"])
+async def test_sound_without_speech_has_no_expected_words(
+    recognizer: WhisperRecognizer, said: dict[str, Said], sound: str
+) -> None:
+    """Neither after speech: the last pass of it hears the sound as well."""
+    prompt = f"{NAME}, Draylor Hexley. Thank you for watching!"
+    speech, noise = said["en"].samples, sounds_without_speech(4)[sound]
+    audio = at_once(noise, speech, silence(0.5), noise)
+    heard = text([event async for event in recognizer.recognize_prompted(audio, "en", prompt)])
+    assert words_of(heard, "en") == words_of(said["en"].text, "en")
+
+
+async def test_longest_prompt_costs_no_words(recognizer: WhisperRecognizer, said: dict[str, Said]) -> None:
+    prompt = ", ".join(f"Zandrell {number}" for number in range(2_000))
+    audio = at_once(said["en"].samples, silence(1), said["en"].samples, silence(1))
+    heard = text([event async for event in recognizer.recognize_prompted(audio, "en", prompt)])
+    assert words_of(heard, "en") == words_of(said["en"].text, "en") * 2
 
 
 async def test_given_language_is_used(recognizer: WhisperRecognizer, said: dict[str, Said]) -> None:

@@ -312,6 +312,30 @@ async def test_audio_before_the_configuration_is_recognized_in_its_language(star
     assert recognizer.languages[-1] is None and recognizer.languages.count("ja") in (1, 2)
 
 
+async def test_expected_words_reach_the_recogniser_in_both_generations(start_app: StartApp) -> None:
+    app = start_app()
+    recognizer = app.service.recognizer = PausingRecognizer()
+    async with realtime(app.url) as client:
+        # The names come later than the first audio, which is heard with them all the same.
+        await client.append(quiet(0.16), loud(0.08))
+        await client.detect(None, prompt="The patient is Ms Zandrell.", keywords=["Brackshaw", " "])
+        transcription = client.seen[-1]["session"]["audio"]["input"]["transcription"]
+        assert transcription["prompt"] == "The patient is Ms Zandrell."
+        assert transcription["keywords"] == ["Brackshaw"]
+        await client.append(loud(0.08), quiet(0.16))
+        await client.send("input_audio_buffer.commit")
+        assert await client.transcripts(1) == ["w0 w1"]
+    assert set(recognizer.prompts) == {"Brackshaw. The patient is Ms Zandrell."}
+    async with realtime(app.url, additional_headers={"OpenAI-Beta": "realtime=v1"}) as client:
+        session = {"input_audio_transcription": {"prompt": "Tolliwen"}, "turn_detection": None}
+        await client.send("transcription_session.update", session=session)
+        await client.until("transcription_session.updated")
+        await client.append(loud(0.08), quiet(0.16))
+        await client.send("input_audio_buffer.commit")
+        assert len(await client.transcripts(1)) == 1
+    assert recognizer.prompts[-1] == "Tolliwen"
+
+
 @pytest.mark.parametrize("detection", [None, VAD])
 async def test_turn_that_began_before_the_configuration_is_recognized_in_its_language(
     app: AppServer, detection: dict[str, Any] | None

@@ -171,7 +171,7 @@ def test_options_reach_the_recogniser(espeak_app: AppServer, client: httpx.Clien
     fields = {"languages[]": ["es", "en-GB"], "keywords[]": ["Kani", "Kokoro"], "prompt": "Dear all"}
     assert post(client, temperature="0.4", chunking_strategy="auto", unknown="1", **fields).is_success
     assert recognizer.options == TranscriptionOptions(
-        candidates=frozenset({"es", "en"}), prompt="Kani, Kokoro Dear all", temperature=0.4
+        candidates=frozenset({"es", "en"}), prompt="Kani, Kokoro. Dear all", temperature=0.4
     )
     vad = json.dumps({"type": "server_vad", "silence_duration_ms": 200})
     assert post(client, language="spanish", chunking_strategy=vad).status_code == 200
@@ -354,6 +354,6 @@ def test_elevenlabs_options_shape_the_answer(espeak_app: AppServer, client: http
     assert srt["content"].startswith("1\n00:00:00,000 --> ") and txt["content"] == TEXT
     recognizer = espeak_app.service.recognizer
     assert isinstance(recognizer, LoudnessRecognizer)
-    assert recognizer.options == TranscriptionOptions(language="en", prompt="Kani, Kokoro")
+    assert recognizer.options == TranscriptionOptions(language="en", prompt="Kani, Kokoro.")
     none = post(client, ELEVENLABS, model_id="scribe_v1", timestamps_granularity="none").json()
     assert none["words"][0]["start"] is None

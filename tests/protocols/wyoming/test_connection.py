@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from pathlib import Path
 
 import pytest
 from wyoming.event import Event
@@ -12,6 +13,7 @@ from kani.protocols.wyoming.framing import MAX_LINE_BYTES, MAX_PAYLOAD_BYTES
 from tests.protocols.conftest import Serve
 from tests.protocols.wyoming.exchange import (
     STOP,
+    PauseRecognizer,
     ask,
     chunk,
     client,
@@ -22,6 +24,7 @@ from tests.protocols.wyoming.exchange import (
 )
 from tests.protocols.wyoming.home_assistant import HOST
 from tests.support.event_loop import Idleness
+from tests.support.serving import serving
 
 SPEECH = ["audio-start", "audio-chunk", "audio-stop"]
 START, END = Event("synthesize-start"), Event("synthesize-stop")
@@ -235,6 +238,19 @@ async def test_audio_of_any_format_is_recognized(port: int, rate: int, width: in
     pcm = quiet * (rate * 8 // 100) + loud * (rate * 8 // 100) + quiet * (rate * 16 // 100)
     heard = await ask(port, chunk(pcm, rate, width, channels), STOP, last="transcript")
     assert set(heard[-1].data["text"].split()) == {"bum"}
+
+
+async def test_names_and_terms_reach_the_recogniser(tmp_path: Path) -> None:
+    recognizer = PauseRecognizer()
+    words = {"transcript_names": ["Zandrell"], "transcript_terms": ["heat pump", "dimmer"]}
+    async with serving(tmp_path, recognizer, KANI_WYOMING="true") as server:
+        port = server.streams["Wyoming"]
+        await ask(port, Event("transcribe", words), LOUD, STOP, last="transcript-stop")
+        # Of too many words the first are left out: terms have to come first.
+        assert recognizer.prompts == ["heat pump, dimmer, Zandrell."]
+        for field, wrong in (("names", ["x"] * 1_001), ("terms", ["x" * 101]), ("terms", "dimmer")):
+            (error,) = await ask(port, Event("transcribe", {f"transcript_{field}": wrong}), last="error")
+            assert f"transcribe: transcript_{field}" in error.data["text"]
 
 
 async def test_rate_may_change_between_chunks(port: int) -> None:

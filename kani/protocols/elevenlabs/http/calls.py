@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from kani.core.audio.pcm import MEDIA_TYPES
+from kani.core.expected_words import MAX_WORD, MAX_WORDS
 from kani.core.request import Range
 from kani.protocols.elevenlabs.http.speech_calls import UNUSED_HEADER, VOICE, settings_schema, speech_calls
 from kani.protocols.elevenlabs.http.transcription_form import (
     ADDITIONAL_FORMATS,
     FILE_FORMATS,
     GRANULARITIES,
-    MAX_KEYTERMS,
     MAX_TEMPERATURE,
 )
 from kani.protocols.elevenlabs.http.voice_form import CONSENT_HEADER, MAX_FILES
@@ -200,7 +200,7 @@ def _transcription(settings: ElevenLabsSettings) -> Call:
         timestamps_granularity=choice(GRANULARITIES, default="word"),
         file_format=choice(FILE_FORMATS, "Whether the file is bare samples.", default="other"),
         temperature=number("Sampling temperature.", Range(0, MAX_TEMPERATURE), default=0),
-        keyterms=items(text(), "Words that may occur in the recording.", most=MAX_KEYTERMS),
+        keyterms=items(text(longest=MAX_WORD), "Words that may occur in the recording.", most=MAX_WORDS),
         additional_formats=text(additional),
     )
     answer = fields(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import IO, Any
 
 from kani.core.errors import InvalidRequest
+from kani.core.expected_words import as_prompt, fault
 from kani.core.transcriber import TranscriptionOptions
 from kani.protocols.elevenlabs.errors import Unprocessable
 from kani.protocols.shared.recordings.upload import AudioUpload
@@ -16,7 +17,6 @@ GRANULARITIES = ("none", "word", "character")
 FILE_FORMATS = ("other", "pcm_s16le_16")
 ADDITIONAL_FORMATS = ("srt", "txt")
 
-MAX_KEYTERMS = 1_000
 MAX_TEMPERATURE = 2.0
 
 _NOT_SERVED = {
@@ -72,7 +72,7 @@ def parse_form(upload: AudioUpload, spoken_language: Callable[[str], str]) -> Tr
     unused = [name for name in _WITHOUT_EFFECT if (upload.get(name) or "").lower() not in _EMPTY]
     return TranscriptionForm(
         upload.file,
-        TranscriptionOptions(language, prompt=", ".join(_keyterms(upload)), temperature=_temperature(upload)),
+        TranscriptionOptions(language, prompt=as_prompt(_keyterms(upload)), temperature=_temperature(upload)),
         _choice(upload, "timestamps_granularity", GRANULARITIES, "word"),
         _choice(upload, "file_format", FILE_FORMATS, "other") != "other",
         _additional_formats(upload.get("additional_formats")),
@@ -82,8 +82,8 @@ def parse_form(upload: AudioUpload, spoken_language: Callable[[str], str]) -> Tr
 
 def _keyterms(upload: AudioUpload) -> list[str]:
     terms = [term.strip() for term in upload.fields.get("keyterms", ()) if term.strip()]
-    if len(terms) > MAX_KEYTERMS:
-        raise InvalidRequest("keyterms", f"too many (at most {MAX_KEYTERMS})")
+    if reason := fault(terms):
+        raise InvalidRequest("keyterms", reason)
     return terms
 
 

@@ -108,10 +108,10 @@ class InputAudio:
         await self._wait_for_tracks()
         config = self._config
         rate = config.input_format.sample_rate
-        language = config.transcription.language if config.transcription is not None else None
+        language, prompt = hears = _hears(config)
         try:
             session = self._service.open_recognition(
-                protocol=PROTOCOL, client=self._client, sample_rate=rate, language=language
+                protocol=PROTOCOL, client=self._client, sample_rate=rate, language=language, prompt=prompt
             )
         except Busy as error:
             # Ends the connection: twenty pieces come a second, and each would be refused.
@@ -121,7 +121,7 @@ class InputAudio:
             self._unavailable = isinstance(error, EngineUnavailable)
             raise _event_error(error) from error
         session.judges_turns = config.judges_turns
-        self._track = Track(session, rate, start_s, language, transcript)
+        self._track = Track(session, rate, start_s, hears, transcript)
         self._add(self._track)
         return self._track
 
@@ -141,7 +141,7 @@ class InputAudio:
             await self._wait_for_tracks()
             rate = self._config.input_format.sample_rate
             item = Transcript(new_id("item"))
-            track = Track(None, rate, self._position_s, None, item, TrackState.COMMITTED)
+            track = Track(None, rate, self._position_s, (None, ""), item, TrackState.COMMITTED)
             self._add(track)
         if self._config.turn_detection is None:
             await self._events.committed(track.transcript)
@@ -164,16 +164,15 @@ class InputAudio:
             await self._events.cleared()
 
     async def configure(self, config: SessionConfig) -> None:
-        """Use ``config`` from here on; a new language counts for the whole of an item that has just begun."""
+        """Use ``config`` from here on; a new language or prompt counts for all of an item just begun."""
         before, self._config = self._config, config
         self._unavailable = False
         track = self._track
         if track is None:
             return
-        language = config.transcription.language if config.transcription is not None else None
         manual = (before.turn_detection is None, config.turn_detection is None)
         same_rate = track.sample_rate == config.input_format.sample_rate
-        if language == track.language and same_rate and manual[0] == manual[1]:
+        if _hears(config) == track.hears and same_rate and manual[0] == manual[1]:
             if track.session is not None:
                 track.session.judges_turns = config.judges_turns
             return
@@ -336,6 +335,12 @@ class InputAudio:
                 async with track.session:
                     pass
         self._tracks.clear()
+
+
+def _hears(config: SessionConfig) -> tuple[str | None, str]:
+    """Return the language, and the text that may precede the speech."""
+    transcription = config.transcription
+    return (transcription.language, transcription.expected) if transcription is not None else (None, "")
 
 
 def _has_voice(step: Step, threshold: float) -> bool:

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from kani.core.audio.encoding import AudioFormat
 from kani.core.chat_model import Tool
+from kani.core.expected_words import as_prompt
 from kani.protocols.openai.realtime.answers.tools import choice_json, tools_json
 
 SessionKind = Literal["realtime", "transcription"]
@@ -90,10 +91,18 @@ class Transcription:
 
     model: str = DEFAULT_TRANSCRIPTION_MODEL  # any name: there is one recogniser
     language: str | None = None  # primary subtag; None is detected from the speech
+    prompt: str = ""  # text that may precede the speech, for its names
+    keywords: tuple[str, ...] = ()  # words to expect
+
+    @property
+    def expected(self) -> str:
+        """Keywords and prompt, as the recogniser takes them."""
+        return as_prompt(self.keywords, self.prompt)
 
     def as_json(self) -> dict[str, Any]:
         """Return the object of the wire."""
-        return {"model": self.model, "language": self.language, "prompt": ""}
+        keywords = {"keywords": [*self.keywords]} if self.keywords else {}
+        return {"model": self.model, "language": self.language, "prompt": self.prompt, **keywords}
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from kani.core.audio.encoding import AudioFormat
 from kani.core.errors import UnsupportedLanguage
+from kani.core.expected_words import MAX_TEXT, MAX_WORD, MAX_WORDS
 from kani.protocols.openai.realtime.answers.model_fields import (
     ModelFields,
     refuse_model_fields,
@@ -35,6 +36,7 @@ MIN_SPEED, MAX_SPEED = 0.25, 1.5
 MAX_LANGUAGES = 20
 
 Name = Annotated[str, Meta(max_length=200)]
+Keyword = Annotated[str, Meta(max_length=MAX_WORD)]
 Milliseconds = Annotated[float, Meta(ge=0, le=60_000)]
 Speed = Annotated[float, Meta(ge=MIN_SPEED, le=MAX_SPEED)]
 IdleMilliseconds = Annotated[float, Meta(ge=100, le=600_000)]
@@ -49,6 +51,8 @@ class _Transcription(Struct):
     model: Name | None = None
     language: Name | None = None
     languages: Annotated[list[Name], Meta(max_length=MAX_LANGUAGES)] | None = None
+    prompt: Annotated[str, Meta(max_length=MAX_TEXT)] | None = None
+    keywords: Annotated[list[Keyword], Meta(max_length=MAX_WORDS)] | None = None
 
 
 class _TurnDetection(Struct):
@@ -240,7 +244,9 @@ def _read_transcription(
     param = f"{param}.{'language' if given.language else 'languages'}"
     spoken = [_read_language(name, known, param) for name in named]
     # If several languages may be spoken, the recogniser detects the one that is.
-    return Transcription(model, spoken[0] if len(spoken) == 1 else None)
+    language = spoken[0] if len(spoken) == 1 else None
+    keywords = tuple(stripped for word in given.keywords or () if (stripped := word.strip()))
+    return Transcription(model, language, given.prompt or "", keywords)
 
 
 def _read_language(name: str, known: Collection[str], param: str) -> str:

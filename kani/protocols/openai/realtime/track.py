@@ -10,7 +10,7 @@ from kani.core.types import Samples
 from kani.protocols.openai.realtime.transcript import Transcript
 
 REPLAY_S = 10.0
-"""Audio that a track keeps from its start on, to recognise it anew once the client names its language."""
+"""Audio that a track keeps from its start on, to recognise it anew for a language or names that come late."""
 
 MARK_BACKLOG_S = 1.0
 """With this many seconds of audio ahead of the recogniser a turn's end gets no mark: it would come long after
@@ -40,7 +40,7 @@ class Track:
     session: RecognitionSession | None  # None without any audio
     sample_rate: int
     start_s: float  # in the audio of the connection
-    language: str | None
+    hears: tuple[str | None, str]  # language, and what may precede the speech
     transcript: Transcript
     state: TrackState = TrackState.OPEN
     turn_stopped: bool = False  # so that its audio is of several items

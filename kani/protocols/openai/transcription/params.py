@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kani.core.errors import UnsupportedLanguage
+from kani.core.expected_words import MAX_WORDS, as_prompt, fault
 from kani.core.transcriber import TranscriptionOptions
 from kani.protocols.openai.errors import ApiError
 from kani.protocols.openai.unused import unknown_fields
@@ -28,7 +29,6 @@ FIELDS = frozenset(
 DIARIZING = "diarize"
 """Part of the names of OpenAI's models that tell speakers apart, which this server does not."""
 
-MAX_KEYWORDS = 1_000
 MAX_LANGUAGES = 20
 
 _TRUE, _FALSE = ("true", "1", "yes", "on"), ("false", "0", "no", "off")
@@ -88,7 +88,9 @@ def _options(
     upload: AudioUpload, spoken_language: SpokenLanguage, *, translate: bool
 ) -> TranscriptionOptions:
     language = upload.get("language")
-    keywords = _list(upload, "keywords", MAX_KEYWORDS)
+    keywords = _list(upload, "keywords", MAX_WORDS)
+    if reason := fault(keywords):
+        raise _invalid("keywords", reason)
     candidates = {
         _language("languages", name, spoken_language) for name in _list(upload, "languages", MAX_LANGUAGES)
     }
@@ -96,7 +98,7 @@ def _options(
         language=_language("language", language, spoken_language) if language else None,
         candidates=frozenset(candidates),
         translate=translate,
-        prompt=" ".join(part for part in (", ".join(keywords), upload.get("prompt")) if part),
+        prompt=as_prompt(keywords, upload.get("prompt") or ""),
         temperature=_temperature(upload),
     )
 
