@@ -11,7 +11,7 @@ Labels = npt.NDArray[np.int64]
 MAX_CLUSTERED = 1_500
 """Embeddings that are clustered at once: 9 MB of similarities. Of more, this many evenly spaced ones are."""
 
-MIN_SIMILARITY = 0.70
+MIN_SIMILARITY = 0.74
 """Mean cosine from which on two clusters are one speaker, where the number of speakers is not given."""
 
 MIN_SIMILARITY_OF_GIVEN = 0.78

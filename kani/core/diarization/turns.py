@@ -20,15 +20,18 @@ class SpeakerTurn:
 
 
 def divide_by_speaker(
-    segments: Sequence[TranscribedSegment], turns: Sequence[SpeakerTurn]
+    segments: Sequence[TranscribedSegment], turns: Sequence[SpeakerTurn] | None
 ) -> tuple[TranscribedSegment, ...]:
     """Return ``segments`` with their speakers, cut where the speaker changes within one.
 
     turns: in order. A word belongs to the turn that it shares most time with, or else to the nearest. The
-    texts together stay the transcript; without turns the segments have no speaker.
+    texts together stay the transcript. Without any turn all are the first speaker's; None leaves the segments
+    without speakers.
     """
-    if not turns:
+    if turns is None:
         return tuple(segments)
+    if not turns:
+        return tuple(replace(segment, speaker=0) for segment in segments)
     ends = [turn.end_s for turn in turns]
     return tuple(part for segment in segments for part in _divided(segment, turns, ends))
 

@@ -110,13 +110,13 @@ class TranscriptionSession:
         spent_s = time.perf_counter() - self._began
         log.info("transcribed %.0f s of audio in %.1f s", self.duration_s, spent_s)
 
-    async def speaker_turns(self, speakers: int | None) -> tuple[SpeakerTurn, ...]:
-        """Return who spoke when, once ``segments`` has ended; empty without a diarizer.
+    async def speaker_turns(self, speakers: int | None) -> tuple[SpeakerTurn, ...] | None:
+        """Return who spoke when, once ``segments`` has ended; None without a diarizer.
 
         speakers: their greatest number, 1 to ``MAX_SPEAKERS``; None finds it.
         """
         if self._speakers is None:
-            return ()
+            return None
         return await run_in_pool(POOL, self._speakers.finish, speakers)
 
     async def _transcribed(

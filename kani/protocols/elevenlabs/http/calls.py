@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from kani.core.audio.pcm import MEDIA_TYPES
+from kani.core.diarization.diarizer import MAX_SPEAKERS
 from kani.core.request import Range
 from kani.protocols.elevenlabs.formats import DEFAULT_FORMAT, FORMATS, STREAMABLE_FORMATS
 from kani.protocols.elevenlabs.http.body import SEED_RANGE, WITHOUT_EFFECT
@@ -290,6 +291,8 @@ def _transcription(settings: ElevenLabsSettings) -> Call:
         temperature=number("Sampling temperature.", Range(0, MAX_TEMPERATURE), default=0),
         keyterms=items(text(), "Words that may occur in the recording.", most=MAX_KEYTERMS),
         additional_formats=text(additional),
+        diarize=flag("Whether each word has a speaker_id.", default=False),
+        num_speakers=whole("The most speakers that diarize finds.", Range(1, MAX_SPEAKERS)),
     )
     answer = fields(
         "",

@@ -20,8 +20,8 @@ from kani.core.voices.recording_quality import true_runs
 from kani.engines.espeak.engine import EspeakEngine
 from kani.runtime.voice_detector import SAMPLE_RATE
 
-TUNING = ("af_heart", "af_nicole", "am_adam", "bf_emma", "bm_george", "af_sky", "am_fenrir", "espeak:en-gb")
-JUDGING = ("af_bella", "am_michael", "bf_isabella", "bm_lewis", "af_sarah", "am_puck", "espeak:en-us")
+TUNING = ("af_heart", "af_nicole", "am_adam", "bf_emma", "espeak:es")
+JUDGING = ("af_bella", "am_michael", "bf_isabella", "bm_lewis", "espeak:en-us")
 """Voices of the recordings that may tune the clustering, and of those that only judge it."""
 
 SENTENCES = 8
@@ -66,13 +66,15 @@ class SentencesOfVoices:
 
     async def of(self, voice: str) -> list[Samples]:
         """Return the sentences that ``voice`` says, without silence around them."""
+        if voice == "espeak:es":
+            return [await self._robotic(text, voice, "es") for text in EVERYDAY["es"][:SENTENCES]]
         texts = EVERYDAY["en"][:SENTENCES]
         if voice.startswith("espeak:"):
-            return [await self._robotic(text, voice) for text in texts]
+            return [await self._robotic(text, voice, "en") for text in texts]
         return [await self._kokoro.say(text, voice, "en") for text in texts]
 
-    async def _robotic(self, text: str, voice: str) -> Samples:
-        chunks = [chunk async for chunk in self._espeak.synthesize(Segment(text, voice, "en"))]
+    async def _robotic(self, text: str, voice: str, language: str) -> Samples:
+        chunks = [chunk async for chunk in self._espeak.synthesize(Segment(text, voice, language))]
         whole = np.concatenate([chunk.samples for chunk in chunks])
         samples = np.asarray(soxr.resample(whole, chunks[0].sample_rate, SAMPLE_RATE), np.float32)
         loud = np.flatnonzero(np.abs(samples) > _SILENT)
