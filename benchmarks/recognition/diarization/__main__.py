@@ -107,8 +107,8 @@ def measure_length(cases: Sequence[Conversation], hours: float) -> None:
     ended = time.process_time()
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
     print(
-        f"{hours:g} h: {heard - begun:.0f} s of processor for the embeddings, {ended - heard:.1f} s for the turns "
-        f"({len(turns)} turns, {len({turn.speaker for turn in turns})} speakers), {grown:.0f} MiB"
+        f"{hours:g} h: {heard - begun:.0f} s of processor for the embeddings, {ended - heard:.1f} s for the "
+        f"turns ({len(turns)} turns, {len({turn.speaker for turn in turns})} speakers), {grown:.0f} MiB"
     )
 
 
