@@ -99,19 +99,21 @@ class SpeakerStream:
         self._kept = np.zeros(0, np.float32)
         self._kept_from = 0
         self._stretches: list[_Stretch] = []
+        self._finished = False
 
     def feed(self, samples: Samples) -> None:
         """Accept more of the recording; 0.5 s for 20 s of speech."""
         self._take(self._resampler.feed(samples))
 
     def finish(self, speakers: int | None = None) -> tuple[SpeakerTurn, ...]:
-        """Return the turns of the whole recording, in order.
+        """Return the turns of the whole recording, in order; may be called again for another number.
 
         speakers: the greatest number of them, from 1 to ``MAX_SPEAKERS``; None finds it.
         """
-        self._take(self._resampler.finish())
-        if self._open is not None:
-            self._embed([self._open])
+        if not self._finished:
+            self._finished = True
+            self._take(self._resampler.finish())
+            self._embed([self._open] if self._open is not None else [])
         return tuple(_joined(_numbered(self._labelled(speakers))))
 
     def _take(self, samples: Samples) -> None:
