@@ -34,7 +34,7 @@ from kani.core.types import Samples
 from kani.runtime.speaker_encoder.encoder import SpeakerEncoder
 from kani.runtime.voice_detector import SAMPLE_RATE, VoiceDetector
 
-RECORDINGS = 3
+RECORDINGS = 2
 """Conversations of each kind."""
 
 TURNS = 12

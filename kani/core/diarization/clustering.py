@@ -20,6 +20,12 @@ MIN_SIMILARITY_OF_GIVEN = 0.78
 MIN_CLUSTER = 4
 """Embeddings of the smallest cluster that is a speaker: 3 s of speech."""
 
+FAR, MIN_FAR_CLUSTER = 0.6, 2
+"""Mean cosine to all others below which a smaller cluster is a speaker, too, and its least embeddings."""
+
+MIN_SHARE = 0.01
+"""Share of the embeddings that the smallest cluster has: odd sounds add up in a long recording."""
+
 _ROUNDS = 4
 
 
@@ -35,14 +41,18 @@ def find_speakers(embeddings: Array, speakers: int | None, most: int) -> Array:
     merges, similarities = average_linkage(sample)
     least = MIN_SIMILARITY if speakers is None else MIN_SIMILARITY_OF_GIVEN
     allowed = most if speakers is None else min(speakers, most)
-    kept = int(np.count_nonzero(similarities >= least))
+    kept = _count(similarities, least)
     while True:
         labels = cut(merges, kept, len(sample))
         sizes = np.bincount(labels)
-        large = np.flatnonzero(sizes >= min(MIN_CLUSTER, sizes.max()))
+        smallest = max(MIN_CLUSTER, MIN_SHARE * len(sample))
+        large = np.flatnonzero(sizes >= min(smallest, sizes.max()))
         if len(large) <= allowed or kept == len(merges):
             break
         kept += 1
+    if len(large) < allowed:
+        labels, large = _with_far_clusters(labels, large, cut(merges, _count(similarities, FAR), len(sample)))
+        sizes = np.bincount(labels)
     large = large[np.argsort(-sizes[large], kind="stable")][:allowed]
     centroids = _unit(np.stack([sample[labels == one].mean(axis=0) for one in large]))
     return _refined(embeddings, centroids)
@@ -116,6 +126,22 @@ def smooth(scores: Array, penalties: Array) -> Labels:
     for at in range(count - 1, 0, -1):
         labels[at - 1] = came_from[at, labels[at]]
     return labels
+
+
+def _count(similarities: Array, least: float) -> int:
+    return int(np.count_nonzero(similarities >= least))
+
+
+def _with_far_clusters(labels: Labels, large: Labels, coarse: Labels) -> tuple[Labels, Labels]:
+    """Add the clusters of ``coarse`` without a large one; return all labels and the large ones."""
+    smallest = max(MIN_FAR_CLUSTER, MIN_SHARE * len(labels))
+    labels = labels.copy()
+    for one in set(coarse.tolist()) - set(coarse[np.isin(labels, large)].tolist()):
+        members = coarse == one
+        if np.count_nonzero(members) >= smallest:
+            labels[members] = labels.max() + 1
+            large = np.append(large, labels.max())
+    return labels, large
 
 
 def _refined(embeddings: Array, centroids: Array) -> Array:
