@@ -109,10 +109,11 @@ ALLOWED = {
     "kani/core/subtitles": {"kani.core.subtitles", *TEXT, *CONTRACT},
     "kani/core/timing": {"kani.core.timing", *TEXT, *AUDIO, *CONTRACT},
     "kani/core/turns": {"kani.core.turns", *TEXT, *AUDIO, *CONTRACT},
+    "kani/core/diarization": {"kani.core.diarization", "kani.core.turns", *AUDIO, *CONTRACT},
     "kani/core/voices": {"kani.core.voices", "kani.core.timing", *TEXT, *AUDIO, *CONTRACT},
     "kani/core/session": {
         *("kani.core.session", "kani.core.scheduling", "kani.core.voices", "kani.core.timing"),
-        "kani.core.turns",
+        *("kani.core.turns", "kani.core.diarization"),
         *(TEXT | AUDIO | CONTRACT),
     },
     "kani/core/conversation": {

@@ -9,6 +9,7 @@ import asyncio
 from functools import partial
 
 from kani.core import request_ids, tracing
+from kani.core.diarization.diarizer import Diarizer
 from kani.core.engine import Unloadable
 from kani.core.errors import EngineUnavailable, UnsupportedLanguage
 from kani.core.observer import Observer
@@ -30,10 +31,18 @@ class RecognitionService:
     """The recogniser, if there is one, and its open sessions."""
 
     def __init__(
-        self, recognizer: Recognizer | None, observer: Observer, turn_model: TurnModel | None = None
+        self,
+        recognizer: Recognizer | None,
+        observer: Observer,
+        turn_model: TurnModel | None = None,
+        diarizer: Diarizer | None = None,
     ) -> None:
-        """turn_model: of sessions that judge turns; without one the pauses' length is all that tells."""
+        """turn_model: of sessions that judge turns; without one the pauses' length is all that tells.
+
+        diarizer: of recordings whose speakers are told apart; None refuses them.
+        """
         self.recognizer = recognizer
+        self._diarizer = diarizer
         self._turn_model = turn_model
         self._observer = observer
         self._recognitions: set[RecognitionSession] = set()
@@ -81,12 +90,20 @@ class RecognitionService:
         return session
 
     def open_transcription(
-        self, admission: Admission, *, protocol: str, client: str, options: TranscriptionOptions
+        self,
+        admission: Admission,
+        *,
+        protocol: str,
+        client: str,
+        options: TranscriptionOptions,
+        diarize: bool = False,
     ) -> TranscriptionSession:
         """See ``SpeechService.open_transcription``."""
         recognizer = self._available()
         if not isinstance(recognizer, Transcriber):
             raise EngineUnavailable(f"the recogniser {recognizer.info.name} transcribes no recordings")
+        if diarize and self._diarizer is None:
+            raise EngineUnavailable("this server does not tell speakers apart")
         self._admit(admission, protocol, client)
         session: TranscriptionSession
 
@@ -100,7 +117,16 @@ class RecognitionService:
 
         rate = recognizer.info.sample_rate
         span = self._span("transcription", protocol, recognizer, options.language)
-        session = TranscriptionSession(recognizer, self._start, rate, options, closed, recognized, span)
+        session = TranscriptionSession(
+            recognizer,
+            self._start,
+            rate,
+            options,
+            closed,
+            recognized,
+            span,
+            self._diarizer if diarize else None,
+        )
         self._transcriptions.add(session)
         return session
 

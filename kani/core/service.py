@@ -11,6 +11,7 @@ from functools import partial
 from itertools import count
 
 from kani.core.chat_model import ChatModel
+from kani.core.diarization.diarizer import Diarizer
 from kani.core.engine import Engine, EngineInfo, Unloadable
 from kani.core.errors import StoreUnavailable
 from kani.core.late_engine.loading import LateEngine
@@ -69,6 +70,7 @@ class SpeechService:
         late_engine: LateEngine | None = None,
         recognizer: Recognizer | None = None,
         turn_model: TurnModel | None = None,
+        diarizer: Diarizer | None = None,
         reference_voice: ReferenceVoice | None = None,
         lexicon: LexiconFile | None = None,
         announce_code: bool = True,
@@ -83,6 +85,7 @@ class SpeechService:
         late_engine: an engine that is loaded in the background and then preferred to the others.
         recognizer: started by the first recognition session; None disables recognition.
         turn_model: hears whether a speaker has said all, for the recognition sessions that ask for it.
+        diarizer: tells the speakers of recordings apart; None: nothing does.
         reference_voice: finds the words in the audio of engines that do not time them.
         lexicon: the server's own pronunciations.
         announce_code: whether blocks of code in a text are announced; otherwise they are skipped in silence.
@@ -92,7 +95,7 @@ class SpeechService:
         """
         self.store = store
         self.chat_model = chat_model
-        self._recognition = RecognitionService(recognizer, observer, turn_model)
+        self._recognition = RecognitionService(recognizer, observer, turn_model, diarizer)
         self._idle_unload_s = idle_unload_s
         self.late_engine = late_engine
         self._reference_voice = reference_voice
@@ -380,15 +383,15 @@ class SpeechService:
         )
 
     def open_transcription(
-        self, *, protocol: str, client: str = "", options: TranscriptionOptions
+        self, *, protocol: str, client: str = "", options: TranscriptionOptions, diarize: bool = False
     ) -> TranscriptionSession:
         """Open a session that transcribes one recording; use it by ``async with``.
 
-        options: with languages that ``spoken_language`` has returned. Raises Busy, and EngineUnavailable
-        where recognition is disabled.
+        options: with languages that ``spoken_language`` has returned; diarize: whether its
+        ``speaker_turns`` are asked for. Raises Busy, and EngineUnavailable where recognition is disabled.
         """
         return self._recognition.open_transcription(
-            self._admitting(), protocol=protocol, client=client, options=options
+            self._admitting(), protocol=protocol, client=client, options=options, diarize=diarize
         )
 
     def spoken_language(self, language: str) -> str:

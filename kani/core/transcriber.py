@@ -67,6 +67,8 @@ class TranscribedSegment:
     """Primary subtag of what is spoken: given, or detected."""
     language_probability: float
     """1 for a language that was given."""
+    speaker: int | None = None
+    """Number of who speaks, from 0 on; None where speakers are not told apart."""
 
 
 @runtime_checkable

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from prometheus_client import CollectorRegistry
 
 from kani.core.chat_model import ChatModel
+from kani.core.diarization.diarizer import Diarizer
 from kani.core.errors import EngineUnavailable, InvalidRequest
 from kani.core.late_engine.loading import LateEngine
 from kani.core.recognizer import Recognizer
@@ -79,6 +80,7 @@ def build_service(
             worker_metrics=workers,
         ),
         turn_model=SmartTurn(),
+        diarizer=Diarizer(_load_speaker_networks),
         reference_voice=EspeakReferenceVoice(),
         lexicon=LexiconFile(settings.lexicon) if settings.lexicon is not None else None,
         announce_code=settings.code_blocks == "announce",
@@ -125,6 +127,10 @@ def _check_voices(settings: Settings) -> None:
 @functools.cache
 def _recording_check() -> RecordingCheck:
     return RecordingCheck(VoiceDetector(), SpeakerEncoder())
+
+
+def _load_speaker_networks() -> tuple[VoiceDetector, SpeakerEncoder]:
+    return VoiceDetector(), SpeakerEncoder()
 
 
 def _check_recording(recording: Recording) -> tuple[str, ...]:

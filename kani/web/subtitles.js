@@ -1,7 +1,7 @@
 /**
  * The times of the words as files: SRT, VTT and JSON.
  *
- * Cues follow the rules of the server's `kani/protocols/openai/speech/cues.py`: two lines of 42 columns, at most seven
+ * Cues follow the rules of the server's `kani/core/subtitles/cues.py`: two lines of 42 columns, at most seven
  * seconds, an end with each sentence.
  */
 

@@ -39,6 +39,7 @@ NOT_RUN = {
     "kokoro_decoder.dequantize": "a file of 330 MB",
     "kokoro_decoder.rival": "the package kokoro-onnx",
     "pocket": "the weights of Pocket TTS, and its package",
+    "recognition.diarization": "Kokoro for a hundred sentences: many minutes",
     "recognition.kyutai_steps": "a model of a billion random parameters: gigabytes and minutes",
     "recognition.languages": "two engines and Whisper in its process: above what the tests may take",
     "recognition.recordings": "Whisper in several ways, and its memory: above what the tests may take",

@@ -174,3 +174,16 @@ def test_short_recording_is_one_window() -> None:
     assert len(windows.embeddings) == 1
     assert windows.spans_s[0, 1] <= 0.5
     assert np.isfinite(windows.embeddings).all()
+
+
+def test_stretches_are_embedded_in_windows() -> None:
+    tone = np.sin(2 * np.pi * 150 * np.arange(5 * 16_000) / 16_000) * np.hanning(5 * 16_000)
+    speech = tone.astype(np.float32)
+    encoder = SpeakerEncoder()
+    short, long = encoder.embed_stretches([speech[:8_000], speech], 0.5)
+    # A half second is one window; of five seconds, windows of 1.6 s cover 3.4 s in steps of a half.
+    assert (short.shape, long.shape) == ((1, 256), (8, 256))
+    assert np.allclose(np.linalg.norm(long, axis=1), 1.0, atol=1e-5)
+    quieter = encoder.embed_stretches([0.01 * speech], 0.5)[0]
+    assert np.abs(quieter - long).max() < 1e-3
+    assert encoder.embed_stretches([], 0.5) == []

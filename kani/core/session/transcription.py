@@ -13,6 +13,8 @@ from typing import IO, Self
 from kani.core import tracing
 from kani.core.audio.decoding import RECORDING_POOL, run_in_pool
 from kani.core.audio.recording_file import PcmFile, RecordingFile, open_recording
+from kani.core.diarization.diarizer import POOL, Diarizer, SpeakerStream
+from kani.core.diarization.turns import SpeakerTurn
 from kani.core.errors import EngineLost, ServerStopping
 from kani.core.transcriber import TranscribedSegment, Transcriber, TranscriptionOptions
 from kani.core.types import Samples
@@ -41,11 +43,13 @@ class TranscriptionSession:
         closed: Callable[[], None],
         recognized: Callable[[float], None],
         span: tracing.Span = tracing.UNRECORDED,
+        diarizer: Diarizer | None = None,
     ) -> None:
         """start: makes the recogniser ready; sample_rate: that it accepts, in hertz.
 
         closed: called once nothing of the session is left; recognized: called with the seconds of audio that
-        the recogniser took; span: of the session, which ends it.
+        the recogniser took; span: of the session, which ends it; diarizer: tells the speakers of
+        ``speaker_turns`` apart, of which there are none without it.
         """
         self._transcriber = transcriber
         self._start = start
@@ -54,6 +58,8 @@ class TranscriptionSession:
         self._closed = closed
         self._recognized = recognized
         self._span = span
+        self._diarizer = diarizer
+        self._speakers: SpeakerStream | None = None
         self._cancelled = False
         self._reading: asyncio.Future[Samples | None] | None = None
         self._counted_s = 0.0
@@ -104,6 +110,15 @@ class TranscriptionSession:
         spent_s = time.perf_counter() - self._began
         log.info("transcribed %.0f s of audio in %.1f s", self.duration_s, spent_s)
 
+    async def speaker_turns(self, speakers: int | None) -> tuple[SpeakerTurn, ...] | None:
+        """Return who spoke when, once ``segments`` has ended; None without a diarizer.
+
+        speakers: their greatest number, 1 to ``MAX_SPEAKERS``; None finds it.
+        """
+        if self._speakers is None:
+            return None
+        return await run_in_pool(POOL, self._speakers.finish, speakers)
+
     async def _transcribed(
         self, file: IO[bytes], max_seconds: float, pcm: bool
     ) -> AsyncGenerator[TranscribedSegment, None]:
@@ -124,6 +139,8 @@ class TranscriptionSession:
     async def _audio(self, file: IO[bytes], max_seconds: float, pcm: bool) -> AsyncGenerator[Samples, None]:
         source = await run_in_pool(RECORDING_POOL, open_recording, file, self._sample_rate, max_seconds, pcm)
         self._expected_s = source.duration_s
+        if self._diarizer is not None:
+            self._speakers = await run_in_pool(POOL, self._diarizer.stream, self._sample_rate)
         with source:
             while (piece := await self._read(source)) is not None:
                 if self._cancelled:
@@ -132,6 +149,8 @@ class TranscriptionSession:
                 # Once, however often the recording is begun.
                 self._recognized(max(0.0, self.duration_s - self._counted_s))
                 self._counted_s = max(self._counted_s, self.duration_s)
+                if self._speakers is not None:
+                    await run_in_pool(POOL, self._speakers.feed, piece)
                 yield piece
 
     async def _read(self, source: RecordingFile | PcmFile) -> Samples | None:

@@ -21,8 +21,19 @@ class Cue:
 
 
 def segment_cues(segments: Sequence[TranscribedSegment]) -> list[Cue]:
-    """Return a cue of one line for each segment of a transcript."""
-    return [Cue(segment.start_s, segment.end_s, (segment.text.strip(),)) for segment in segments]
+    """Return a cue of one line for each segment of a transcript, after its speaker's letter if it has one."""
+    return [Cue(segment.start_s, segment.end_s, (_line(segment),)) for segment in segments]
+
+
+def _line(segment: TranscribedSegment) -> str:
+    text = segment.text.strip()
+    return text if segment.speaker is None else f"{speaker_letters(segment.speaker)}: {text}"
+
+
+def speaker_letters(speaker: int) -> str:
+    """Return the name of a speaker as OpenAI's service gives it: A to Z, then AA."""
+    first, last = divmod(speaker, 26)
+    return (speaker_letters(first - 1) if first else "") + chr(ord("A") + last)
 
 
 def srt(cues: Iterable[Cue]) -> str:

@@ -60,6 +60,8 @@ def check(message: FromWorker) -> None:
             _check_recognized(message)
         case Transcribed():
             segment = message.segment
+            if segment.speaker is not None:
+                raise ProtocolError("a speaker of a transcript")
             _finite("a time of a transcript", [segment.start_s, segment.end_s, segment.seek_s])
             times = [time for word in segment.words for time in (word.start_s, word.end_s)]
             _finite("a time of a transcript's word", times)

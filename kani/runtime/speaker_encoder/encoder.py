@@ -13,6 +13,8 @@ level, or 10 dB more would change the cosine by 0.08.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -49,6 +51,7 @@ _MIN_COVERED = 0.75
 _BLOCKS = 16
 # Root mean square that recordings are scaled to: -30 dB full scale.
 _LEVEL = 10 ** (-30 / 20)
+_QUIETEST = 1e-6
 # Voice detection: samples of a frame, frames of the smoothing and of the dilation.
 _FRAME = 480
 _SMOOTHED, _KEPT_AROUND = 8, 7
@@ -103,6 +106,18 @@ class SpeakerEncoder:
         mels, spans_s = mel_windows(samples)
         return WindowEmbeddings(self.embed_mels(mels), spans_s)
 
+    def embed_stretches(self, stretches: Sequence[Samples], step_s: float) -> list[Array]:
+        """Return the embeddings [n, 256] of the windows of each of ``stretches`` (mono, ``SAMPLE_RATE``).
+
+        The stretches are speech without pauses; their windows begin ``step_s`` apart, and the last ends with
+        the stretch. Shorter speech is repeated to the length of one window.
+        """
+        if not stretches:
+            return []
+        windows = [_stretch_windows(samples, step_s) for samples in stretches]
+        embeddings = self.embed_mels(np.concatenate(windows))
+        return np.split(embeddings, np.cumsum([len(own) for own in windows])[:-1])
+
     def embed_mels(self, mels: Array) -> Array:
         """Return the embeddings [n, 256] of windows of mel power [n, 160, 40]; 20 ms each."""
         return np.concatenate(
@@ -133,6 +148,17 @@ def mel_windows(samples: Samples) -> tuple[Array, npt.NDArray[np.float64]]:
     begins = np.asarray(firsts) * _HOP
     ends = np.minimum(begins + _WINDOW * _HOP, len(at)) - 1
     return _windows(voice, firsts), np.stack([at[begins], at[ends] + 1], axis=1) / SAMPLE_RATE
+
+
+def _stretch_windows(samples: Samples, step_s: float) -> Array:
+    """Return the mel power [n, 160, 40] of a stretch of speech, in windows ``step_s`` apart at most."""
+    samples = samples - np.float32(samples.mean(dtype=np.float64))
+    loud = float(np.sqrt(np.mean(np.square(samples, dtype=np.float64))))
+    samples = samples * np.float32(_LEVEL / max(loud, _QUIETEST))
+    mels = mel_power(np.resize(samples, max(len(samples), _WINDOW * _HOP)))
+    last = len(mels) - _WINDOW - 1
+    firsts = np.linspace(0, last, 1 + math.ceil(last * _HOP / SAMPLE_RATE / step_s)).astype(int)
+    return np.stack([mels[first : first + _WINDOW] for first in firsts])
 
 
 def mel_power(samples: Samples) -> Array:

@@ -6,17 +6,21 @@ import asyncio
 import base64
 import io
 import warnings
+from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator
+from itertools import groupby
 from typing import Any
 
 import aiohttp
 import httpx
+import numpy as np
 import openai
 import pytest
 from elevenlabs.client import ElevenLabs
 from livekit import rtc
 from livekit.plugins import openai as livekit
 from openai import AsyncOpenAI, OpenAI
+from openai.types.audio import TranscriptionDiarized
 
 from kani.core.audio.pcm import pcm16, wav
 from kani.core.types import Samples
@@ -34,6 +38,11 @@ RATE = 24_000
 ENGLISH = "The old bakery opens early in the morning. Please bring the blue umbrella back tomorrow."
 SPANISH = "El médico me recomendó caminar media hora todos los días."
 WRONG_AT_MOST = 0.1
+DIALOGUE = (
+    ("af_bella", "Good morning, at what time does the next train to the coast leave?"),
+    ("am_michael", "It leaves at nine from platform four, but today it will be a little late."),
+    ("af_bella", "Thank you very much, then I still have time for breakfast."),
+)
 
 
 @pytest.fixture(scope="module")
@@ -175,6 +184,47 @@ def test_elevenlabs_sdk_converts(server: ServerProcess, speech: dict[str, Sample
     assert [item.text for item in words] == answer.text.split()
     assert all(item.start <= item.end and item.logprob <= 0 for item in words)
     assert "".join(item.text for item in answer.words) == answer.text
+
+
+@pytest.fixture(scope="module")
+def dialogue(server: ServerProcess) -> Samples:
+    """A question of one voice, and the answer of another."""
+
+    async def spoken() -> Samples:
+        pieces = [(await say(server, text, voice=voice)).samples for voice, text in DIALOGUE]
+        pause = np.zeros(RATE // 2, np.float32)
+        return np.concatenate([part for piece in pieces for part in (piece, pause)])
+
+    return asyncio.run(spoken())
+
+
+def test_openai_sdk_reads_who_speaks(client: OpenAI, dialogue: Samples) -> None:
+    answer: Any = client.audio.transcriptions.create(
+        model="gpt-4o-transcribe-diarize",
+        file=file(dialogue),
+        response_format="diarized_json",
+        chunking_strategy="auto",
+    )
+    assert isinstance(answer, TranscriptionDiarized)
+    said = defaultdict[str, str](str)
+    for segment in answer.segments:
+        said[segment.speaker] += segment.text
+    assert sorted(said) == ["A", "B"]
+    for speaker, voice in zip("AB", (DIALOGUE[0][0], DIALOGUE[1][0]), strict=True):
+        assert_understood(said[speaker], " ".join(text for name, text in DIALOGUE if name == voice), "en")
+
+
+def test_elevenlabs_sdk_reads_who_speaks(server: ServerProcess, dialogue: Samples) -> None:
+    with httpx.Client(timeout=WITHIN_S) as http:
+        sdk = ElevenLabs(api_key="k", base_url=server.http_url, httpx_client=http)
+        answer: Any = sdk.speech_to_text.convert(
+            model_id="scribe_v1", file=io.BytesIO(wav(dialogue, RATE)), diarize=True, num_speakers=2
+        )
+    said = [(item.speaker_id, item.text) for item in answer.words if item.type == "word"]
+    turns = [(who, " ".join(text for _, text in turn)) for who, turn in groupby(said, key=lambda one: one[0])]
+    assert [who for who, _ in turns] == ["speaker_0", "speaker_1", "speaker_0"]
+    for (_, heard), (_, text) in zip(turns, DIALOGUE, strict=True):
+        assert_understood(heard, text, "en")
 
 
 async def test_recordings_at_once_are_all_understood(

@@ -159,12 +159,6 @@ def test_fields_without_effect_are_named(client: httpx.Client) -> None:
     assert "x-unused" not in verbose.headers
 
 
-def test_model_that_tells_speakers_apart_is_answered_with_a_note(client: httpx.Client) -> None:
-    note = "x-transcription-note"
-    assert post(client, model="gpt-4o-transcribe-diarize").headers[note] == "speakers are not told apart"
-    assert note not in post(client).headers
-
-
 def test_options_reach_the_recogniser(espeak_app: AppServer, client: httpx.Client) -> None:
     recognizer = espeak_app.service.recognizer
     assert isinstance(recognizer, LoudnessRecognizer)
@@ -320,8 +314,8 @@ async def test_client_that_leaves_ends_the_work(start_app: StartApp, stream: str
 
 
 def test_elevenlabs_answer_has_words_and_spaces(client: httpx.Client) -> None:
-    answer = post(client, ELEVENLABS, model_id="scribe_v1", diarize="true")
-    assert answer.headers["x-unused"] == "diarize"
+    answer = post(client, ELEVENLABS, model_id="scribe_v1", diarize="false", num_speakers="2")
+    assert answer.headers["x-unused"] == "num_speakers"
     whole = answer.json()
     assert (whole["language_code"], whole["language_probability"]) == ("spa", 0.75)
     assert (whole["text"], whole["audio_duration_secs"]) == (TEXT, 3.0)

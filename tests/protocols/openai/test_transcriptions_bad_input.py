@@ -108,7 +108,6 @@ def test_form_with_two_files_is_refused(client: httpx.Client) -> None:
 FIELDS: list[tuple[dict[str, Any], str, str]] = [
     ({"model": ""}, "model", "missing_model"),
     ({"response_format": "docx"}, "response_format", "unsupported_format"),
-    ({"response_format": "diarized_json"}, "response_format", "unsupported_format"),
     ({"language": "klingon!"}, "language", "unsupported_language"),
     ({"language": "fr"}, "language", "unsupported_language"),
     ({"languages[]": ["es", "xx"]}, "languages", "unsupported_language"),

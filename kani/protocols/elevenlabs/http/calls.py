@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from kani.core.audio.pcm import MEDIA_TYPES
+from kani.core.diarization.diarizer import MAX_SPEAKERS
 from kani.core.expected_words import MAX_WORD, MAX_WORDS
 from kani.core.request import Range
 from kani.protocols.elevenlabs.http.speech_calls import UNUSED_HEADER, VOICE, settings_schema, speech_calls
@@ -202,6 +203,8 @@ def _transcription(settings: ElevenLabsSettings) -> Call:
         temperature=number("Sampling temperature.", Range(0, MAX_TEMPERATURE), default=0),
         keyterms=items(text(longest=MAX_WORD), "Words that may occur in the recording.", most=MAX_WORDS),
         additional_formats=text(additional),
+        diarize=flag("Whether each word has a speaker_id.", default=False),
+        num_speakers=whole("The most speakers that diarize finds.", Range(1, MAX_SPEAKERS)),
     )
     answer = fields(
         "",

@@ -49,13 +49,16 @@ def speech_to_text_routes(service: SpeechService, settings: ElevenLabsSettings) 
             form = parse_form(upload, service.spoken_language)
             session = await stack.enter_async_context(
                 service.open_transcription(
-                    protocol=PROTOCOL, client=client_address(request), options=form.options
+                    protocol=PROTOCOL,
+                    client=client_address(request),
+                    options=form.options,
+                    diarize=form.diarize,
                 )
             )
             segments = await stack.enter_async_context(
                 aclosing(session.segments(form.file, settings.max_audio_s, pcm=form.pcm))
             )
-            collected = Transcript.collect(session, segments, form.options.language)
+            collected = Transcript.collect(session, segments, form.options.language, form.speakers)
             transcript = await cancel_on_disconnect(request, collected, name=TASK_NAME)
         answer = json_response(describe_transcript(transcript, form))
         if form.unused:
@@ -93,24 +96,26 @@ def _items(transcript: Transcript, granularity: str) -> list[dict[str, Any]]:
     items: list[dict[str, Any]] = []
     end_s = 0.0
     for segment in transcript.segments:
-        at = 0
+        at, speaker = 0, None if segment.speaker is None else f"speaker_{segment.speaker}"
         for word in segment.words:
             found = max(segment.text.find(word.text, at), at)
             # The space before the first word divides nothing.
             if items and found > at:
-                items.append(_space(segment.text[at:found], _times(end_s, word.start_s, granularity)))
-            items.append(_word(word, granularity))
+                items.append(
+                    _space(segment.text[at:found], _times(end_s, word.start_s, granularity), speaker)
+                )
+            items.append(_word(word, granularity, speaker))
             at, end_s = found + len(word.text), word.end_s
     return items
 
 
-def _space(text: str, times: dict[str, float | None]) -> dict[str, Any]:
-    return {"text": text, **times, "type": "spacing", "speaker_id": None, "logprob": 0.0}
+def _space(text: str, times: dict[str, float | None], speaker: str | None) -> dict[str, Any]:
+    return {"text": text, **times, "type": "spacing", "speaker_id": speaker, "logprob": 0.0}
 
 
-def _word(word: TranscribedWord, granularity: str) -> dict[str, Any]:
+def _word(word: TranscribedWord, granularity: str, speaker: str | None) -> dict[str, Any]:
     item: dict[str, Any] = {"text": word.text, **_times(word.start_s, word.end_s, granularity)}
-    item |= {"type": "word", "speaker_id": None, "logprob": round(word.log_probability, 4)}
+    item |= {"type": "word", "speaker_id": speaker, "logprob": round(word.log_probability, 4)}
     if granularity == "character":
         item["characters"] = _characters(word)
     return item

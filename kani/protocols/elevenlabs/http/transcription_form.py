@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import IO, Any
 
+from kani.core.diarization.diarizer import MAX_SPEAKERS
 from kani.core.errors import InvalidRequest
 from kani.core.expected_words import as_prompt, fault
 from kani.core.transcriber import TranscriptionOptions
@@ -27,12 +29,10 @@ _NOT_SERVED = {
 _WITHOUT_EFFECT = (
     "detect_speaker_roles",
     "diarization_threshold",
-    "diarize",
     "entity_detection",
     "entity_redaction",
     "multichannel_output_style",
     "no_verbatim",
-    "num_speakers",
     "numbers_format",
     "seed",
     "transcript_edit",
@@ -51,6 +51,8 @@ class TranscriptionForm:
     granularity: str  # one of ``GRANULARITIES``
     pcm: bool  # whether the file is 16-bit little-endian PCM at 16 kHz, without a header
     additional_formats: tuple[str, ...]
+    diarize: bool
+    speakers: int | None  # their greatest number, if it was given
     unused: tuple[str, ...]  # given fields without effect on this server
 
 
@@ -69,13 +71,17 @@ def parse_form(upload: AudioUpload, spoken_language: Callable[[str], str]) -> Tr
         raise Unprocessable(*(_missing(name) for name in missing))
     code = upload.get("language_code")
     language = spoken_language(code) if code else None
-    unused = [name for name in _WITHOUT_EFFECT if (upload.get(name) or "").lower() not in _EMPTY]
+    diarize, speakers = _diarize(upload), _speakers(upload)
+    without_effect = _WITHOUT_EFFECT if diarize else ("num_speakers", *_WITHOUT_EFFECT)
+    unused = [name for name in without_effect if (upload.get(name) or "").lower() not in _EMPTY]
     return TranscriptionForm(
         upload.file,
         TranscriptionOptions(language, prompt=as_prompt(_keyterms(upload)), temperature=_temperature(upload)),
         _choice(upload, "timestamps_granularity", GRANULARITIES, "word"),
         _choice(upload, "file_format", FILE_FORMATS, "other") != "other",
         _additional_formats(upload.get("additional_formats")),
+        diarize,
+        speakers,
         tuple(unused),
     )
 
@@ -97,6 +103,22 @@ def _temperature(upload: AudioUpload) -> float:
         raise InvalidRequest("temperature", f"must be a number between 0 and {MAX_TEMPERATURE:g}")
     # Whisper's highest is 1.
     return min(temperature, 1.0)
+
+
+def _diarize(upload: AudioUpload) -> bool:
+    given = (upload.get("diarize") or "false").lower()
+    if given not in ("true", "false", "1", "0", "null"):
+        raise InvalidRequest("diarize", "must be true or false")
+    return given in ("true", "1")
+
+
+def _speakers(upload: AudioUpload) -> int | None:
+    given = upload.get("num_speakers") or "null"
+    if given == "null":
+        return None
+    if not re.fullmatch("[0-9]{1,2}", given) or not 1 <= int(given) <= MAX_SPEAKERS:
+        raise InvalidRequest("num_speakers", f"must be a whole number from 1 to {MAX_SPEAKERS}")
+    return int(given)
 
 
 def _choice(upload: AudioUpload, name: str, known: tuple[str, ...], default: str) -> str:

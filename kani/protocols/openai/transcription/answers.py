@@ -8,7 +8,7 @@ from typing import Any
 
 from babel import Locale
 
-from kani.core.subtitles.files import segment_cues, srt, vtt
+from kani.core.subtitles.files import segment_cues, speaker_letters, srt, vtt
 from kani.core.transcriber import TranscribedSegment, TranscribedWord
 from kani.protocols.openai.transcription.params import TranscriptionParams
 from kani.protocols.shared.recordings.transcript import Transcript
@@ -39,9 +39,11 @@ def plain_answer(transcript: Transcript, response_format: str) -> str:
 
 
 def json_answer(transcript: Transcript, params: TranscriptionParams) -> dict[str, Any]:
-    """Return the object of the formats json and verbose_json."""
+    """Return the object of the formats json, verbose_json and diarized_json."""
     if params.response_format == "verbose_json":
         return _verbose(transcript, params)
+    if params.response_format == "diarized_json":
+        return _diarized(transcript)
     answer: dict[str, Any] = {"text": transcript.text}
     if not params.options.translate:
         answer["languages"] = _languages(transcript)
@@ -75,6 +77,31 @@ def done_event(transcript: Transcript, params: TranscriptionParams) -> dict[str,
     if params.log_probabilities:
         event["logprobs"] = log_probabilities(transcript.segments)
     return event | {"usage": usage}
+
+
+def segment_events(transcript: Transcript) -> list[dict[str, Any]]:
+    """Return the segments of diarized_json, which are events of a stream as well."""
+    return [
+        {
+            "type": "transcript.text.segment",
+            "id": f"seg_{number:03}",
+            "start": round(segment.start_s, 3),
+            "end": round(segment.end_s, 3),
+            "text": segment.text,
+            "speaker": speaker_letters(segment.speaker or 0),
+        }
+        for number, segment in enumerate(transcript.segments, 1)
+    ]
+
+
+def _diarized(transcript: Transcript) -> dict[str, Any]:
+    return {
+        "task": "transcribe",
+        "duration": round(transcript.duration_s, 3),
+        "text": transcript.text,
+        "segments": segment_events(transcript),
+        "usage": _duration_usage(transcript),
+    }
 
 
 def log_probabilities(segments: Sequence[TranscribedSegment]) -> list[dict[str, Any]]:

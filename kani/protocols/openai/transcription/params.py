@@ -14,7 +14,8 @@ from kani.protocols.openai.unused import unknown_fields
 from kani.protocols.shared.json_input import parse_object
 from kani.protocols.shared.recordings.upload import AudioUpload
 
-FORMATS = ("json", "text", "srt", "verbose_json", "vtt")
+FORMATS = ("json", "text", "srt", "verbose_json", "vtt", "diarized_json")
+SUBTITLES = ("srt", "vtt")
 GRANULARITIES = ("word", "segment")
 INCLUDES = ("logprobs",)
 
@@ -27,7 +28,7 @@ FIELDS = frozenset(
 """Fields that have an effect; ``model`` may have any name."""
 
 DIARIZING = "diarize"
-"""Part of the names of OpenAI's models that tell speakers apart, which this server does not."""
+"""Part of the names of OpenAI's models that tell speakers apart: subtitles for them name the speakers."""
 
 MAX_LANGUAGES = 20
 
@@ -48,7 +49,7 @@ class TranscriptionParams:
     log_probabilities: bool  # whether json has them
     stream: bool
     unused: tuple[str, ...]  # names of the given fields without effect
-    speakers_wanted: bool  # whether the model is one that tells speakers apart
+    diarize: bool  # whether the answer names the speakers
 
 
 def parse_params(
@@ -61,7 +62,7 @@ def parse_params(
         raise ApiError(
             400, "model: is missing; any name is accepted, whisper-1 say", "model", "missing_model"
         )
-    response_format = _response_format(upload)
+    response_format = _response_format(upload, translate=translate)
     granularities = _choices(upload, "timestamp_granularities", GRANULARITIES)
     timed = response_format == "verbose_json"
     if "word" in granularities and not timed and upload.get("model") == "whisper-1":
@@ -80,7 +81,8 @@ def parse_params(
         log_probabilities="logprobs" in includes,
         stream=stream,
         unused=tuple(unknown_fields((name for name, values in upload.fields.items() if any(values)), known)),
-        speakers_wanted=DIARIZING in (upload.get("model") or ""),
+        diarize=response_format == "diarized_json"
+        or (response_format in SUBTITLES and DIARIZING in (upload.get("model") or "")),
     )
 
 
@@ -103,15 +105,13 @@ def _options(
     )
 
 
-def _response_format(upload: AudioUpload) -> str:
+def _response_format(upload: AudioUpload, *, translate: bool) -> str:
     given = upload.get("response_format") or "json"
-    if given in FORMATS:
+    # OpenAI's translations have no speakers.
+    known = [name for name in FORMATS if not (translate and name == "diarized_json")]
+    if given in known:
         return given
-    if given == "diarized_json":
-        reason = "diarized_json is not served: this server does not tell speakers apart"
-    else:
-        reason = f"unknown format {given[:40]!r}"
-    message = f"response_format: {reason} (one of {', '.join(FORMATS)})"
+    message = f"response_format: unknown format {given[:40]!r} (one of {', '.join(known)})"
     raise ApiError(400, message, "response_format", "unsupported_format")
 
 

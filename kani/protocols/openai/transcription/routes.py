@@ -23,6 +23,7 @@ from kani.protocols.openai.transcription.answers import (
     done_event,
     json_answer,
     plain_answer,
+    segment_events,
 )
 from kani.protocols.openai.transcription.params import TranscriptionParams, parse_params
 from kani.protocols.openai.unused import unused_header
@@ -62,7 +63,10 @@ def transcription_routes(service: SpeechService, settings: OpenAISettings) -> li
             assert upload.file is not None
             session = await stack.enter_async_context(
                 service.open_transcription(
-                    protocol=PROTOCOL, client=client_address(request), options=params.options
+                    protocol=PROTOCOL,
+                    client=client_address(request),
+                    options=params.options,
+                    diarize=params.diarize,
                 )
             )
             segments = await stack.enter_async_context(aclosing(_segments(session, upload.file, settings)))
@@ -72,7 +76,7 @@ def transcription_routes(service: SpeechService, settings: OpenAISettings) -> li
                 first = await cancel_on_disconnect(request, anext(events), name=TASK_NAME)
                 return StreamedAnswer(
                     prepend(first, events),
-                    headers=_headers(params) | {"cache-control": "no-cache"},
+                    headers=unused_header(params.unused) | {"cache-control": "no-cache"},
                     media_type="text/event-stream",
                     stack=stack.pop_all(),
                 )
@@ -97,17 +101,11 @@ def _segments(session: TranscriptionSession, file: IO[bytes], settings: OpenAISe
 
 
 def _whole(transcript: Transcript, params: TranscriptionParams) -> Response:
-    media_type, headers = MEDIA_TYPES.get(params.response_format), _headers(params)
+    media_type, headers = MEDIA_TYPES.get(params.response_format), unused_header(params.unused)
     if media_type is None:
         return json_response(json_answer(transcript, params), headers=headers)
     answer = plain_answer(transcript, params.response_format)
     return Response(answer, headers=headers, media_type=media_type)
-
-
-def _headers(params: TranscriptionParams) -> dict[str, str]:
-    """Return the headers that name what has no effect."""
-    note = {"x-transcription-note": "speakers are not told apart"} if params.speakers_wanted else {}
-    return unused_header(params.unused) | note
 
 
 async def _events(
@@ -119,12 +117,16 @@ async def _events(
         async for segment in segments:
             yield _event(delta_event(segment, params, first=not heard))
             heard.append(segment)
+        transcript = await Transcript.of(session, heard, params.options.language)
     except SpeechError as error:
         if not heard:
             raise
         yield _event({"error": api_error(error).as_json()})
         return
-    transcript = Transcript(tuple(heard), session.duration_s, params.options.language)
+    if params.response_format == "diarized_json":
+        # Who speaks is known once all was heard.
+        for event in segment_events(transcript):
+            yield _event(event)
     yield _event(done_event(transcript, params))
     yield b"data: [DONE]\n\n"
 

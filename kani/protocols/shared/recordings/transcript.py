@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Self
 
+from kani.core.diarization.turns import divide_by_speaker
 from kani.core.session.transcription import TranscriptionSession
 from kani.core.transcriber import TranscribedSegment
 
@@ -25,10 +26,26 @@ class Transcript:
         session: TranscriptionSession,
         segments: AsyncIterator[TranscribedSegment],
         language: str | None,
+        speakers: int | None = None,
     ) -> Self:
-        """Return the transcript once ``segments`` of ``session`` have ended; language: of the request."""
-        whole = tuple([segment async for segment in segments])
-        return cls(whole, session.duration_s, language)
+        """Return the transcript once ``segments`` of ``session`` have ended; language: of the request.
+
+        speakers: their greatest number, where the session tells them apart.
+        """
+        whole = [segment async for segment in segments]
+        return await cls.of(session, whole, language, speakers)
+
+    @classmethod
+    async def of(
+        cls,
+        session: TranscriptionSession,
+        segments: Sequence[TranscribedSegment],
+        language: str | None,
+        speakers: int | None = None,
+    ) -> Self:
+        """Return the transcript of all ``segments`` of ``session``, divided among its speakers."""
+        turns = await session.speaker_turns(speakers)
+        return cls(divide_by_speaker(segments, turns), session.duration_s, language)
 
     @property
     def text(self) -> str:
