@@ -152,7 +152,7 @@ def _kind_at_space(text: str, start: int, at: int, end: int, complete: bool) -> 
         return BreakKind.UNSAFE
     stem = _token_before(text, start, at)
     last = stem[-1:]
-    if newlines and not following.islower() and not (last == "." and _is_abbreviated(stem, following)):
+    if newlines and not following.islower() and not (last == "." and is_abbreviated(stem, following)):
         return BreakKind.SENTENCE
     if last and last in UNSPACED_MARKS:
         return BreakKind.SENTENCE
@@ -178,14 +178,14 @@ def _kind_after_sentence_mark(stem: str, following: str) -> BreakKind:
     body = stem.rstrip(SENTENCE_MARKS)
     if stem[len(body) :] != ".":
         return BreakKind.CLAUSE if following.islower() else BreakKind.SENTENCE
-    if _is_abbreviated(stem, following):
+    if is_abbreviated(stem, following):
         return BreakKind.UNSAFE
     if following.islower():
         return BreakKind.CLAUSE if len(body) > 2 and body.isalpha() else BreakKind.UNSAFE
     return BreakKind.SENTENCE
 
 
-def _is_abbreviated(stem: str, following: str) -> bool:
+def is_abbreviated(stem: str, following: str) -> bool:
     """True if the full stop that ends ``stem`` belongs to an abbreviation or an ordinal, not to a sentence.
 
     It does in known abbreviations, German streets ("Hauptstr."), initials ("J.", "e.e.u.u."), doubled letters

@@ -20,6 +20,8 @@ export class ListenPanel {
   #transcript = new Transcript();
   #listener = null;
   #beginning = false;
+  /** Whether it was ended while the microphone was being opened. */
+  #unwanted = false;
   #upload = null;
   #meter = new Meter(find("listen"));
   /** Words of each sentence of a file, [{word, start, end}]; empty of what was heard live, which has no sentences. */
@@ -65,11 +67,12 @@ export class ListenPanel {
   async #begin() {
     if (this.#beginning) return;
     this.#beginning = true;
+    this.#unwanted = false;
     this.#complain("");
     this.#acts.quiet();
     this.#clear();
     try {
-      this.#listener = await Listener.begin(this.#server, find("listen-language").value, {
+      const listener = await Listener.begin(this.#server, find("listen-language").value, {
         word: (word) => this.#add(word),
         pause: () => this.#paused(),
         level: (level) => this.#meter.show(level),
@@ -78,6 +81,8 @@ export class ListenPanel {
           this.#ended();
         },
       });
+      if (this.#unwanted) return await listener.finish();
+      this.#listener = listener;
       find("listen").setAttribute("aria-pressed", "true");
       this.#invite("listen.stop");
       this.#say(t("listen.listening"));
@@ -89,8 +94,9 @@ export class ListenPanel {
     }
   }
 
-  /** End listening; the last words still come. */
+  /** End listening; the last words still come. A microphone that is still being opened is closed again. */
   async finish() {
+    this.#unwanted = true;
     const listener = this.#listener;
     if (!listener) return;
     find("listen").disabled = true;

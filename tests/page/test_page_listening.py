@@ -91,3 +91,31 @@ def test_speech_is_shown_saved_spoken_again_and_dictated(visitor: Visitor, recor
     page.click("#dictate")
     expect(page.locator("#dictate")).to_have_text("Dictate")
     assert is_understood(visitor.value("#text"))
+
+
+HELD_MICROPHONE = """() => {
+  const devices = navigator.mediaDevices;
+  const open = devices.getUserMedia.bind(devices);
+  const allowed = new Promise((resolve) => (window.allow = resolve));
+  devices.getUserMedia = async (wanted) => {
+    await allowed;
+    return (window.stream = await open(wanted));
+  };
+}"""
+
+CLOSED_MICROPHONE = """async () => {
+  window.allow();
+  const isClosed = () => window.stream?.getTracks().every(({ readyState }) => readyState === "ended");
+  while (!isClosed()) await new Promise(requestAnimationFrame);
+}"""
+
+
+def test_microphone_opened_after_the_tab_was_left_is_closed(visitor: Visitor) -> None:
+    page = visitor.page
+    page.click("#tab-listen")
+    page.evaluate(HELD_MICROPHONE)
+    page.click("#listen")
+    page.click("#tab-speak")
+    page.evaluate(CLOSED_MICROPHONE)
+    page.click("#tab-listen")
+    expect(page.locator("#listen")).not_to_have_attribute("aria-pressed", "true")

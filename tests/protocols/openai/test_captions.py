@@ -163,3 +163,18 @@ def test_long_pause_and_slow_speech_divide_cues() -> None:
     assert [cue.lines for cue in cues] == [("one two",), ("three four",)]
     assert srt_cue(3, cues[1]) == "3\n00:00:06,500 --> 00:00:12,800\nthree four\n\n"
     assert vtt_cue(Cue(3661.5, 3662.0, ("a < b",))) == "01:01:01.500 --> 01:01:02.000\na &lt; b\n\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "cues"),
+    [
+        ("Mr. Brown is here. He waits.", ["Mr. Brown is here.", "He waits."]),
+        ("El Sr. Ruiz llega el 3. Hoy no.", ["El Sr. Ruiz llega el 3. Hoy no."]),
+        ('She said "no." Then she left.', ['She said "no."', "Then she left."]),
+    ],
+)
+def test_full_stop_of_an_abbreviation_ends_no_cue(text: str, cues: list[str]) -> None:
+    words = WordTimer(text).feed([Span(0, len(text), 0.0, 3.0)])
+    builder = CueBuilder(text)
+    made = [cue for word in words for cue in builder.add(word)] + builder.finish()
+    assert [" ".join(cue.lines) for cue in made] == cues

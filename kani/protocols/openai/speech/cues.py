@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from kani.protocols.openai.speech.words import MAX_WORD, Word
 from kani.protocols.shared.subtitles import Cue
+from kani.text.boundaries import is_abbreviated
 
 MAX_LINE = MAX_WORD
 """Characters of a line."""
@@ -41,7 +42,7 @@ class CueBuilder:
         while self._words and not self._fits([*self._words, word]):
             done += self._close(_division(self._words))
         self._words.append(word)
-        if _ends_with(word, _SENTENCE_END):
+        if self._ends_sentence(word):
             done += self._close(len(self._words))
         return done
 
@@ -49,6 +50,13 @@ class CueBuilder:
         """Return the last cues."""
         done = self._close(len(self._words)) if self._words else []
         return done + ([self._held] if self._held is not None else [])
+
+    def _ends_sentence(self, word: Word) -> bool:
+        stem = word.text.rstrip(_CLOSING)
+        if not stem.endswith(tuple(_SENTENCE_END)):
+            return False
+        following = self._text[word.end :].lstrip()[:1]
+        return not (stem.endswith(".") and following and is_abbreviated(stem, following))
 
     def _fits(self, words: list[Word]) -> bool:
         return words[-1].end_s - words[0].start_s <= MAX_CUE_S and len(self._lines(words)) <= MAX_LINES
