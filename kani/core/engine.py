@@ -143,6 +143,18 @@ class BackgroundLoadingEngine(Engine, Protocol):
         """Return once background loading has finished, and the cache is written."""
 
 
+@runtime_checkable
+class Unloadable(Protocol):
+    """An engine or a recogniser that can give its memory back while nothing needs it."""
+
+    @property
+    def loaded(self) -> bool:
+        """False while it is unloaded, or on the way to or from there."""
+
+    def unload_after(self, idle_s: float) -> None:
+        """Unload it whenever nothing has used it for ``idle_s`` seconds; the next use loads it again."""
+
+
 class StreamingInputEngine(Engine, Protocol):
     """An engine that can also synthesize text while it is being written, a few words after it."""
 

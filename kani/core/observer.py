@@ -14,6 +14,9 @@ class Observer:
     def engine_ready(self, engine: str, slots: Callable[[], int]) -> None:
         """An engine has started; ``slots`` returns its current number of slots."""
 
+    def watch_loaded(self, engine: str, loaded: Callable[[], bool]) -> None:
+        """An engine or a recogniser is there; ``loaded`` returns whether it is in memory now."""
+
     def session_opened(self, protocol: str) -> None:
         """A session was admitted."""
 

@@ -9,6 +9,7 @@ import asyncio
 from functools import partial
 
 from kani.core import request_ids, tracing
+from kani.core.engine import Unloadable
 from kani.core.errors import EngineUnavailable, UnsupportedLanguage
 from kani.core.observer import Observer
 from kani.core.recognizer import Recognizer
@@ -38,6 +39,13 @@ class RecognitionService:
         self._recognitions: set[RecognitionSession] = set()
         self._transcriptions: set[TranscriptionSession] = set()
         self._started: asyncio.Task[None] | None = None
+
+    @property
+    def loaded(self) -> bool:
+        """True if the recogniser is in memory."""
+        if self._started is None or not self._started.done() or self._started.exception() is not None:
+            return False
+        return not isinstance(self.recognizer, Unloadable) or self.recognizer.loaded
 
     async def prepare(self) -> None:
         """Start a recogniser that has to be asked for its languages. Raises EngineUnavailable."""

@@ -11,7 +11,7 @@ from functools import partial
 from itertools import count
 
 from kani.core.chat_model import ChatModel
-from kani.core.engine import Engine, EngineInfo
+from kani.core.engine import Engine, EngineInfo, Unloadable
 from kani.core.errors import StoreUnavailable
 from kani.core.late_engine.loading import LateEngine
 from kani.core.observer import Observer
@@ -73,6 +73,7 @@ class SpeechService:
         lexicon: LexiconFile | None = None,
         announce_code: bool = True,
         chat_model: ChatModel | None = None,
+        idle_unload_s: float | None = None,
     ) -> None:
         """Nothing is started yet.
 
@@ -86,10 +87,13 @@ class SpeechService:
         lexicon: the server's own pronunciations.
         announce_code: whether blocks of code in a text are announced; otherwise they are skipped in silence.
         chat_model: answers in conversations; None: nothing does.
+        idle_unload_s: seconds without a request after which the recogniser, and each engine but the first,
+            is unloaded where it can be; None: never.
         """
         self.store = store
         self.chat_model = chat_model
         self._recognition = RecognitionService(recognizer, observer, turn_model)
+        self._idle_unload_s = idle_unload_s
         self.late_engine = late_engine
         self._reference_voice = reference_voice
         self._lexicon = lexicon
@@ -134,6 +138,9 @@ class SpeechService:
         self._admission = Admission(self._limits, self._observer)
         for engine in self._engines:
             self._add_slots(self._admission, engine)
+        if self.recognizer is not None:
+            self._observer.watch_loaded(self.recognizer.info.name, lambda: self.recognizer_loaded)
+        self._unload_idle()
         if self.late_engine is not None:
             self.late_engine.start(self._prefer)
 
@@ -160,12 +167,22 @@ class SpeechService:
         self._add_slots(self._admission, engine)
         self._engines, self._catalogue = engines, catalogue
         self.cloning.start(engines)
+        self._unload_idle()
+
+    def _unload_idle(self) -> None:
+        """Let the recogniser, and every engine but the preferred one, unload while nothing needs it."""
+        if self._idle_unload_s is None:
+            return
+        for each in (*self._engines[1:], self.recognizer):
+            if isinstance(each, Unloadable):
+                each.unload_after(self._idle_unload_s)
 
     def _add_slots(self, admission: Admission, engine: Engine) -> None:
         slots = partial(self._slots_of, engine)
         streams = partial(self._slots_are_streams, engine)
         admission.add_engine(engine.info.name, slots, streams, partial(self._light_slots_of, engine))
         self._observer.engine_ready(engine.info.name, slots)
+        self._observer.watch_loaded(engine.info.name, partial(_is_loaded, engine))
 
     def _slots_of(self, engine: Engine) -> int:
         slots = engine.info.max_concurrency
@@ -231,6 +248,16 @@ class SpeechService:
     def engines(self) -> tuple[EngineInfo, ...]:
         """Descriptions of the engines, in order of preference. Empty before ``start``."""
         return tuple(engine.info for engine in self._engines)
+
+    @property
+    def unloaded(self) -> frozenset[str]:
+        """Names of the engines that are unloaded now."""
+        return frozenset(engine.info.name for engine in self._engines if not _is_loaded(engine))
+
+    @property
+    def recognizer_loaded(self) -> bool:
+        """True if the recogniser is in memory, False before its first use."""
+        return self._recognition.loaded
 
     @property
     def catalogue(self) -> VoiceCatalogue:
@@ -380,6 +407,10 @@ class SpeechService:
         if self._admission is None:
             raise RuntimeError("the service has not started")
         return self._admission
+
+
+def _is_loaded(engine: Engine) -> bool:
+    return not isinstance(engine, Unloadable) or engine.loaded
 
 
 def _load_language_data() -> None:

@@ -80,6 +80,15 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
+class TimedMark:
+    """An SSML document's mark, at the character ``at`` of the client's text and ``time_s`` of the audio."""
+
+    name: str
+    at: int
+    time_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Pronunciation:
     """Pronunciation of the characters ``[start, end)`` of a text.
 
@@ -194,6 +203,9 @@ class SpeechRequest:
     """Voice to be imitated."""
     options: Mapping[str, OptionValue] = field(default_factory=dict)
     """Settings that only some engines have."""
+    ssml: bool | None = None
+    """True if the text is SSML, with or without ``<speak>``; False if none of it is; None where a text that
+    begins with ``<speak>`` is."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,6 +75,7 @@ def health_fields(
     started = phase != "starting"
     state = service.state()
     engines = service.engines if started else ()
+    unloaded = service.unloaded
     return {
         "status": "healthy" if ready else phase,
         "ready": ready,
@@ -83,7 +84,13 @@ def health_fields(
         "service": SERVICE,
         "version": version,
         "engines": [
-            {"name": engine.name, "version": engine.version, "cloning": engine.cloning} for engine in engines
+            {
+                "name": engine.name,
+                "version": engine.version,
+                "cloning": engine.cloning,
+                "loaded": engine.name not in unloaded,
+            }
+            for engine in engines
         ],
         "joining": {"name": service.late_engine.name, "state": service.late_engine.state}
         if service.late_engine
@@ -122,7 +129,8 @@ def _default_voices(service: SpeechService) -> dict[str, str]:
     return chosen
 
 
-def _recognizer(service: SpeechService) -> dict[str, str] | None:
+def _recognizer(service: SpeechService) -> dict[str, str | bool] | None:
     if service.recognizer is None:
         return None
-    return {"name": service.recognizer.info.name, "version": service.recognizer.info.version}
+    info = service.recognizer.info
+    return {"name": info.name, "version": info.version, "loaded": service.recognizer_loaded}

@@ -115,6 +115,9 @@ class Metrics(Observer):
         self._slots = gauge(
             "kani_slots", "Slots of an engine: segments, or streams, that it synthesizes at once.", "engine"
         )
+        self._loaded = gauge(
+            "kani_engine_loaded", "1 while an engine, or the recogniser, is in memory, else 0.", "engine"
+        )
         self._connections = gauge("kani_connections", "Open WebSocket connections.")
         self._connections_limit = gauge(
             "kani_connections_limit", "Most WebSocket connections that may be open."
@@ -166,6 +169,10 @@ class Metrics(Observer):
     def engine_ready(self, engine: str, slots: Callable[[], int]) -> None:
         self._slots.labels(engine).set_function(lambda: float(slots()))
         self._engines.append(engine)
+
+    @override
+    def watch_loaded(self, engine: str, loaded: Callable[[], bool]) -> None:
+        self._loaded.labels(engine).set_function(lambda: float(loaded()))
 
     @override
     def session_opened(self, protocol: str) -> None:

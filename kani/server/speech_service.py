@@ -58,7 +58,9 @@ def build_service(
         check_tables()
     except TableError as error:
         raise EngineUnavailable(f"the text normalization tables are invalid: {error}") from error
-    restarts = Restarts(metrics.registry) if settings.engine_process else None
+    # A process gives all its memory back.
+    processes = settings.engine_process or settings.idle_unload_seconds is not None
+    restarts = Restarts(metrics.registry) if processes else None
     workers = WorkerMetrics(metrics.registry) if "remote" in (settings.engine, settings.recognizer) else None
     engines = build_engines(
         settings, metrics.registry, restarts=restarts, discover=discover, worker_metrics=workers
@@ -70,7 +72,7 @@ def build_service(
         default_language=settings.language,
         default_voice=settings.voice,
         observer=metrics,
-        late_engine=_late_engine(settings, engines),
+        late_engine=_late_engine(settings, engines, restarts),
         recognizer=build_recognizer(
             settings.recognizer,
             settings,
@@ -83,6 +85,7 @@ def build_service(
         lexicon=LexiconFile(settings.lexicon) if settings.lexicon is not None else None,
         announce_code=settings.code_blocks == "announce",
         chat_model=build_chat_model(settings),
+        idle_unload_s=settings.idle_unload_seconds,
     )
 
 
@@ -253,9 +256,11 @@ def prepare_recognizer(settings: Settings) -> bool:
     return known.prepare(found_recognizers().plugins.get(settings.recognizer))
 
 
-def _late_engine(settings: Settings, engines: Engines) -> LateEngine | None:
+def _late_engine(settings: Settings, engines: Engines, restarts: Restarts | None) -> LateEngine | None:
     """Return the late engine with a recogniser of its own, which its trial needs."""
-    if engines.late is None or (recognizer := build_recognizer("auto", settings)) is None:
+    if engines.late is None:
         return None
+    recognizer = build_recognizer("auto", settings, restarts=restarts)
+    assert recognizer is not None
     name, engine = engines.late
     return LateEngine(name, engine, recognizer, settings.language or TRIAL_LANGUAGE)

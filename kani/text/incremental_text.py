@@ -29,6 +29,8 @@ class IncrementalText:
         """The written form so far."""
         self.boundary: Boundary | None = segment.boundary
         """The end of the segment; None while more may come."""
+        self.style = segment.style
+        """Voice, language and prosody that an SSML document gives it."""
         self.changed: Callable[[], None] | None = None
         """Called after each change, for an engine that sends the text on; it must not wait."""
         self._start = segment.start

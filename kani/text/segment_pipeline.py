@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 
+from kani.core.types import Boundary
 from kani.text.foreign_passages import LanguageRun, ScriptSplitter
 from kani.text.languages import primary
-from kani.text.markup import Break, MarkupMasker
+from kani.text.markup import MASK, Break, MarkupMasker
 from kani.text.segment_weight import UNSPACED_LANGUAGES
 from kani.text.segmenter import Growth, OpenTextSegment, Segmenter, SegmentPolicy, TextSegment
+from kani.text.ssml import PLAIN_STYLE, Style
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +21,8 @@ class Pause:
     at: int
     seconds: float
 
+
+_CLAUSE_ENDS = frozenset(",;:.!?…—–،؛،、。，；：！？)")
 
 Part = TextSegment | Growth | Pause
 """A segment, what the open segment grows by, or a pause."""
@@ -44,6 +48,7 @@ class SegmentPipeline:
         self._splitter = ScriptSplitter(language, spoken_languages)
         self._segmenter = Segmenter(policy, unspaced=primary(language) in UNSPACED_LANGUAGES)
         self._passage_language: str | None = None
+        self._style = PLAIN_STYLE
         self._masked = 0
 
     @property
@@ -54,6 +59,23 @@ class SegmentPipeline:
     def feed(self, text: str) -> list[Part]:
         """Add ``text``; returns what is certain by now."""
         return self._split(self._masker.feed(text))
+
+    def feed_plain(self, text: str) -> list[Part]:
+        """Add text that has no markup, or has it masked already; ``flush`` comes before the first of it."""
+        return self._split([text])
+
+    def use_style(self, style: Style) -> list[Part]:
+        """Speak what follows in another style; the segment ends here, with a pause only after a mark."""
+        parts = [
+            replace(part, boundary=Boundary.WORD)
+            if isinstance(part, TextSegment)
+            and part.boundary is Boundary.CLAUSE
+            and not _ends_clause(part.text)
+            else part
+            for part in self.flush(more_to_come=True)
+        ]
+        self._style = style
+        return parts
 
     def flush(self, *, more_to_come: bool) -> list[Part]:
         """End the segment here; ``more_to_come``: as a clause unless a mark says otherwise."""
@@ -88,8 +110,14 @@ class SegmentPipeline:
 
     def _in_passage(self, segments: list[TextSegment | Growth]) -> list[Part]:
         """Mark the segments with the language of the passage that they all belong to."""
-        language = self._passage_language
+        language, style = self._passage_language, self._style
+        if not language and style is PLAIN_STYLE:
+            return list(segments)
         return [
-            replace(segment, language=language) if language and isinstance(segment, TextSegment) else segment
+            replace(segment, language=language, style=style) if isinstance(segment, TextSegment) else segment
             for segment in segments
         ]
+
+
+def _ends_clause(text: str) -> bool:
+    return text.replace(MASK, "").rstrip()[-1:] in _CLAUSE_ENDS

@@ -6,14 +6,15 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Collection
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, islice
 
 from kani.text.incremental_text import IncrementalText
-from kani.text.markup import MASK, MarkupMasker
+from kani.text.markup import MASK, Break, MarkupMasker
 from kani.text.normalizer import NormalizerOptions, speakable
 from kani.text.segment_pipeline import Part, Pause, SegmentPipeline
 from kani.text.segmenter import Growth, OpenTextSegment, SegmentPolicy, TextSegment
+from kani.text.ssml import Mark, PhraseEnd, Replacement, SsmlDocument, SsmlGate, Style
 
 _PARTS_AHEAD = 4
 """Segments and pauses that are made before they are asked for."""
@@ -26,6 +27,9 @@ _PIECE = 250
 """Characters that go through the pipeline in one go: one to two milliseconds, or four where the script
 changes at every word. All of a long text would block the event loop."""
 
+_STYLES = 16
+"""Styles of which a repeated one is listed once."""
+
 _LANGUAGE_SAMPLE = 500
 """Characters that a language is detected by."""
 
@@ -37,26 +41,46 @@ class _Flush:
     more_to_come: bool
 
 
+@dataclass(frozen=True, slots=True)
+class _PlainText:
+    """Text of an SSML document, its tags masked."""
+
+    text: str
+
+
+_Pending = str | _PlainText | Style | Pause | _Flush
+
+
 class SegmentQueue:
     """Text goes in at any time; segments and pauses come out once ``start`` was called.
 
     Text waits until then, because the policy depends on the engine, and the engine on the text's language.
-    Afterwards it goes through a ``SegmentPipeline``, a bounded amount at a time.
+    Afterwards it goes through a ``SegmentPipeline``, a bounded amount at a time. An SSML document waits until
+    it is complete; ``feed`` and ``finish`` raise InvalidRequest where it is not valid.
     """
 
-    def __init__(self, *, announce_code: bool = True) -> None:
-        """announce_code: whether a code block is announced, rather than passed over."""
+    def __init__(self, *, announce_code: bool = True, ssml: bool | None = None) -> None:
+        """announce_code: whether a code block is announced, rather than passed over; ssml: as ``SsmlGate``
+        has it."""
         self.length = 0
         """Characters that were fed."""
         self.finished = False
         """True if no more text will come."""
         self.flushed = False
         """True if the text so far is to be spoken without waiting for more."""
+        self.marks: list[Mark] = []
+        """Marks of the documents so far, in order."""
+        self.unused: list[str] = []
+        """Names of what has no effect in them."""
+        self.styles: list[Style] = []
+        """The different styles with a voice or a language in them."""
+        self._gate = SsmlGate(ssml)
+        self._replacements: dict[int, Replacement] = {}
         self._announce_code = announce_code
         self._draining = False
         self._open_segments = False
         self._pipeline: SegmentPipeline | None = None
-        self._pending: deque[str | Pause | _Flush] = deque()
+        self._pending: deque[_Pending] = deque()
         self._parts: deque[TextSegment | Pause] = deque()
         self._current: IncrementalText | None = None
         self._wake = asyncio.Event()
@@ -69,7 +93,7 @@ class SegmentQueue:
     @property
     def language_sample(self) -> str:
         """The first characters before ``start``, without markup, to detect the language by."""
-        parts = (part for part in self._pending if isinstance(part, str))
+        parts = (_text(part) for part in self._pending)
         text = "".join(islice(chain.from_iterable(parts), _LANGUAGE_SAMPLE))
         masker = MarkupMasker(announce_code=False)
         masked = [*masker.feed(text), *masker.flush()]
@@ -104,16 +128,20 @@ class SegmentQueue:
         """Add ``text``."""
         self.length += len(text)
         self.flushed = False
-        self._pending.extend(text[at : at + _PIECE] for at in range(0, len(text), _PIECE))
+        self._append(self._gate.feed(text))
         self._process()
 
     def pause(self, seconds: float) -> None:
         """Add a pause; it ends the segment before it."""
+        self._append(self._gate.release())
         self._pending.append(Pause(self.length, seconds))
         self._process()
 
     def flush(self) -> None:
-        """End the segment here, even inside a sentence."""
+        """End the segment here, even inside a sentence; an SSML document that is not complete goes on."""
+        self._append(self._gate.release())
+        if self._gate.holding:
+            return
         self.flushed = True
         if self._pending or self.started:
             self._pending.append(_Flush(not self.finished))
@@ -122,7 +150,13 @@ class SegmentQueue:
     def finish(self) -> None:
         """End the text."""
         self.finished = True
+        self._append(self._gate.finish())
         self.flush()
+
+    @property
+    def has_phonemes(self) -> bool:
+        """True if a document gives IPA."""
+        return any(replacement.ipa is not None for replacement in self._replacements.values())
 
     def drain(self) -> None:
         """Have ``next`` return None once the text so far was taken, whether or not more comes."""
@@ -184,6 +218,8 @@ class SegmentQueue:
 
         yield_slot: lends the engine's slot while it is entered.
         """
+        if self._replacements:
+            options = replace(options, replacements=self._replacements)
         preceding = self._current.written[-_PRECEDING:] if self._current is not None else ""
         self._current = IncrementalText(segment, yield_slot, options, preceding)
         return self._current
@@ -196,6 +232,31 @@ class SegmentQueue:
     @property
     def _processable(self) -> bool:
         return self._pipeline is not None and len(self._pending) > 0
+
+    def _append(self, fed: str | SsmlDocument) -> None:
+        """Add text, or the parts of a document, to what is pending."""
+        if isinstance(fed, str):
+            self._pending.extend(_pieces(fed))
+            return
+        self.require_complete_segments()
+        self.marks += fed.marks
+        self.unused += [name for name in fed.unused if name not in self.unused]
+        self._replacements.update(fed.replacements)
+        self._pending.append(_Flush(more_to_come=True))
+        at = self.length - sum(len(part) for part in fed.parts if isinstance(part, str))
+        for part in fed.parts:
+            match part:
+                case str():
+                    self._pending.extend(map(_PlainText, _pieces(part)))
+                    at += len(part)
+                case Break(seconds):
+                    self._pending.append(Pause(at, seconds))
+                case Style():
+                    self._pending.append(part)
+                    if (part.voice or part.language) and part not in self.styles[-_STYLES:]:
+                        self.styles.append(part)
+                case PhraseEnd():
+                    self._pending.append(_Flush(more_to_come=True))
 
     def _open(self) -> TextSegment | OpenTextSegment | None:
         return self._pipeline.open() if self._pipeline is not None else None
@@ -224,11 +285,24 @@ class SegmentQueue:
                 self._current.close(part.boundary)
 
 
-def _run(pipeline: SegmentPipeline, piece: str | Pause | _Flush) -> list[Part]:
+def _text(part: _Pending) -> str:
+    """The text of a pending part; "" where it has none."""
+    return part if isinstance(part, str) else part.text if isinstance(part, _PlainText) else ""
+
+
+def _pieces(text: str) -> list[str]:
+    return [text[at : at + _PIECE] for at in range(0, len(text), _PIECE)]
+
+
+def _run(pipeline: SegmentPipeline, piece: _Pending) -> list[Part]:
     match piece:
         case Pause():
             return [*pipeline.flush(more_to_come=True), piece]
         case _Flush(more_to_come):
             return pipeline.flush(more_to_come=more_to_come)
+        case _PlainText(text):
+            return pipeline.feed_plain(text)
+        case Style():
+            return pipeline.use_style(piece)
         case str():
             return pipeline.feed(piece)

@@ -20,6 +20,7 @@ from kani.text.boundaries import (
     phrase_breaks,
 )
 from kani.text.segment_weight import forced_cut, unspaced_end, weight, weight_up_to, word_count
+from kani.text.ssml import PLAIN_STYLE, Style
 
 LOOKAHEAD_WEIGHT = 16
 """Weight of the text after the longest possible segment that settles every break inside it: more than the
@@ -101,6 +102,8 @@ class TextSegment:
     boundary: Boundary
     language: str | None = None
     """Language of the foreign passage that it belongs to; None is the text's own."""
+    style: Style = PLAIN_STYLE
+    """Voice, language and prosody that an SSML document gives it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +117,7 @@ class OpenTextSegment:
     text: str
     boundary: None = None
     language: None = None
+    style: Style = PLAIN_STYLE
 
 
 @dataclass(frozen=True, slots=True)

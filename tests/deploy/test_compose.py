@@ -57,6 +57,18 @@ def test_compose_file_builds_a_stage_of_the_dockerfile(path: Path) -> None:
             assert target in stages and service["image"] == f"kani-tts:{target}"
 
 
+def test_server_runs_without_privileges_on_a_file_system_that_it_cannot_change() -> None:
+    server = services(DEPLOY / "compose.yml")["kani-tts"]
+    assert server["read_only"] is True and server["cap_drop"] == ["ALL"]
+    assert server["security_opt"] == ["no-new-privileges:true"]
+    for path in COMPOSE:
+        added = services(path).get("kani-tts", {})
+        assert not {"privileged", "cap_add", "network_mode", "pid"} & added.keys(), path.name
+        if path.name != "compose.yml":
+            # A file that is added would replace them.
+            assert not {"read_only", "cap_drop", "security_opt"} & added.keys(), path.name
+
+
 def test_configs_of_monitoring_exist() -> None:
     configs = yaml.safe_load((DEPLOY / "compose.monitoring.yml").read_text(encoding="utf-8"))["configs"]
     files = [DEPLOY / config["file"] for config in configs.values() if "file" in config]

@@ -34,12 +34,20 @@ from kani.text.languages import resolve
 from kani.text.lexicon_file import LexiconParser
 from kani.text.markup.masker import MarkupMasker
 from kani.text.normalizer import NormalizerOptions, normalize
+from kani.text.segment_queue import SegmentQueue
 from kani.text.segmenter import EARLY_PHRASE, Segmenter
+from kani.text.ssml import parse
 from tests.core.audio.test_pcm import encoded
 from tests.engines.kani.model.codec import tiny_codec
 from tests.engines.kani.model.random_checkpoint import TINY
 from tests.fuzzing.case import Case, as_json, as_json_bytes
 from tests.fuzzing.mutator import Mutator
+
+SSML = """<?xml version="1.0"?><speak xml:lang="es"><p><s>Uno &amp; <mark name="a"/>dos</s><!-- tres --></p>
+<sub alias="cuatro">4.</sub><phoneme ph="ˈsinko">5</phoneme>
+<say-as interpret-as="date" format="dmy">3/4/25</say-as>
+<break time="1s"/><prosody rate="80%" pitch="+2st" volume="-6dB">
+<emphasis>seis</emphasis></prosody></speak>"""
 
 TEXT = """# Título
 El 3/4/2025 a las 10:30 h, **3,5 €** y 1.234.567 km². *Sí*, `código` [enlace](https://a.es/b_c "t").
@@ -119,6 +127,18 @@ def _mark_up(pieces: list[str]) -> None:
     assert sum(len(part) for part in parts if isinstance(part, str)) == sum(map(len, pieces))
 
 
+def _read_ssml(pieces: list[str]) -> None:
+    queue = SegmentQueue(ssml=True)
+    for piece in pieces:
+        queue.feed(piece)
+    queue.finish()
+    text = "".join(pieces)
+    document = parse(text, rooted=False)
+    assert sum(len(part) for part in document.parts if isinstance(part, str)) == len(text)
+    options = NormalizerOptions("es", None, True, "es", document.replacements)
+    normalize("".join(part for part in document.parts if isinstance(part, str)), 0, options)
+
+
 def _cut(pieces: list[str]) -> None:
     segmenter = Segmenter(EARLY_PHRASE)
     cuts = [cut for piece in pieces for cut in segmenter.feed(piece)] + segmenter.flush()
@@ -184,6 +204,7 @@ def cases(folder: Path) -> list[Case]:
         Case("recording to transcribe", _recordings(), raw, _read_recording, (InvalidRequest,), 0.5),
         Case("ogg opus stream", (_ogg(),), _ogg_stream, _listen, (InvalidRequest,)),
         Case("markup", (TEXT,), _texts, _mark_up),
+        Case("ssml", (SSML,), _texts, _read_ssml, (InvalidRequest,), 0.25),
         Case("segmenter", (TEXT,), _texts, _cut),
         Case("normalizer", (TEXT,), lambda mutator, sample: mutator.text(sample), _normalize, (), 0.25),
         Case("lexicon", (LEXICON.encode(),), raw, _words),

@@ -37,7 +37,7 @@ kyutai voice payload|elevenlabs body|elevenlabs message|elevenlabs query|elevenl
 transcription form|transcription json|elevenlabs transcription form|recording to transcribe
 openai body|openai conversation|openai marks|mix of voices|realtime event|relay message|accept-language
 livekit token
-recording|ogg opus stream|markup|segmenter|normalizer|lexicon|language|.env|elevenlabs answer|client
+recording|ogg opus stream|markup|ssml|segmenter|normalizer|lexicon|language|.env|elevenlabs answer|client
 client's voices|kept voice|embedding|config.json|codec config|nemo|safetensors
 """
 

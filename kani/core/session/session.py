@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Self
 
 from kani.core.engine import CloningKind
-from kani.core.errors import SpeechCancelled, SpeechError, TextTooLong, TimedOut
+from kani.core.errors import InvalidRequest, SpeechCancelled, SpeechError, TextTooLong, TimedOut
 from kani.core.request import unused_fields
 from kani.core.session.context import SessionContext
 from kani.core.session.playout_buffer import PlayoutBuffer, WaitTimeout
@@ -16,7 +16,8 @@ from kani.core.session.report import SessionReport
 from kani.core.session.slot_access import SlotAccess
 from kani.core.session.synthesis import Synthesis
 from kani.core.session.worker import SessionWorker
-from kani.core.types import Embedding, Similarity, SpeechChunk, SpeechRequest
+from kani.core.timing.marks import MarkTimer
+from kani.core.types import Embedding, Similarity, SpeechChunk, SpeechRequest, TimedMark
 from kani.core.voices.catalogue import ResolvedVoice
 from kani.text.foreign_passages import ForeignPassage
 from kani.text.languages import primary
@@ -29,7 +30,7 @@ class SpeechSession:
     Text goes into a segment queue, a worker synthesizes it, and the audio is read from a playout buffer.
     The spans of all chunks tile the text that was fed, in order. Iteration ends after ``finish`` once
     everything is spoken, and raises a SpeechError when it cannot be: Busy, EngineFailed, InvalidRequest,
-    TimedOut, or SpeechCancelled after ``cancel``. One reader.
+    TimedOut, or SpeechCancelled after ``cancel``. One reader. A text that begins with ``<speak>`` is SSML.
     """
 
     def __init__(
@@ -39,7 +40,8 @@ class SpeechSession:
         limits = context.limits
         self._context = context
         self._report = SessionReport(protocol, context.observer)
-        self._segments = SegmentQueue(announce_code=context.announce_code)
+        self._segments = SegmentQueue(announce_code=context.announce_code, ssml=request.ssml)
+        self._marks = MarkTimer(self._segments.marks)
         self._buffer = PlayoutBuffer(limits.ahead_s)
         self._timeout = WaitTimeout(limits.request_timeout_s, self._time_out)
         self._priority = context.priorities.add() if context.priorities is not None else None
@@ -75,7 +77,21 @@ class SpeechSession:
     @property
     def unused_fields(self) -> list[str]:
         """Names of the request's fields that the voice's engine does not use."""
-        return unused_fields(self._worker.synthesis.request, self.resolved_voice.engine.info)
+        unused = unused_fields(self._worker.synthesis.request, self.resolved_voice.engine.info)
+        return [*unused, *self.unused_ssml]
+
+    @property
+    def unused_ssml(self) -> list[str]:
+        """Names of what has no effect in the SSML so far, such as ``ssml.audio``."""
+        unused = {*self._segments.unused, *self._worker.styles.unused}
+        if self._segments.has_phonemes and not self.resolved_voice.engine.info.accepts_ipa:
+            unused.add("ssml.phoneme")
+        return sorted(unused)
+
+    @property
+    def marks(self) -> list[TimedMark]:
+        """Marks of the SSML that were reached in the audio so far."""
+        return self._marks.timed
 
     @property
     def cloning_kind(self) -> CloningKind:
@@ -111,7 +127,10 @@ class SpeechSession:
         if not text:
             return
         self._report.text_received(text)
-        self._segments.feed(text)
+        try:
+            self._segments.feed(text)
+        except InvalidRequest as error:
+            self._worker.cancel(error)
         self._worker.advance()
 
     def add_pause(self, seconds: float) -> None:
@@ -130,7 +149,10 @@ class SpeechSession:
 
     def finish(self) -> None:
         """Mark the end of the text."""
-        self._segments.finish()
+        try:
+            self._segments.finish()
+        except InvalidRequest as error:
+            self._worker.cancel(error)
         self._timeout.start()
         self._worker.advance()
 
@@ -178,11 +200,14 @@ class SpeechSession:
         try:
             while (chunk := await self._get()) is not None:
                 self._report.chunk_given()
+                self._marks.add(chunk.spans)
                 yield chunk
                 self._report.chunk_sent()
         except SpeechError as error:
             self._report.ended(error)
             raise
+        if self._segments.marks:
+            self._marks.finish(self.duration_s)
         self._report.ended()
 
     async def _get(self) -> SpeechChunk | None:

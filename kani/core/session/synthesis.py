@@ -16,7 +16,7 @@ from kani.core.audio.resampling import reframe
 from kani.core.audio.segment_filter import SegmentFilter
 from kani.core.emotions import prosody_of
 from kani.core.engine import StreamingInputEngine
-from kani.core.request import DEFAULT_MAX_TOKENS, TOKENS_PER_SECOND
+from kani.core.request import DEFAULT_MAX_TOKENS, RANGES, TOKENS_PER_SECOND
 from kani.core.session.context import SessionContext
 from kani.core.session.report import SessionReport
 from kani.core.timing.word_times import add_word_times
@@ -25,6 +25,9 @@ from kani.core.voices.catalogue import ResolvedVoice
 from kani.text.incremental_text import IncrementalText
 from kani.text.lexicon import Lexicon
 from kani.text.normalizer import NormalizerOptions, is_loaded, table_for
+
+_MAX_SEMITONES = 12.0
+"""That the pitch filter shifts by at most."""
 
 
 class Synthesis:
@@ -50,7 +53,7 @@ class Synthesis:
 
     async def load_table(self, voice: ResolvedVoice) -> None:
         """Load the normalizer's table of the voice's language and region, if it is to be used."""
-        language = self.normalization(voice).language
+        language = self.normalization(voice).said_in
         if language and not is_loaded(language):
             await asyncio.to_thread(table_for, language)
 
@@ -88,13 +91,26 @@ class Synthesis:
             lexicon = self._context.lexicon
             known = lexicon.for_language(language) if lexicon is not None else Lexicon()
             words = known.with_request(self.request.lexicon)
-            options = NormalizerOptions("" if plain else language, words, info.accepts_ipa)
+            options = NormalizerOptions("" if plain else language, words, info.accepts_ipa, language)
             self._options[info.name, language] = options
         return self._options[info.name, language]
 
     def pause_s(self, boundary: Boundary, speed: float) -> float:
         """Seconds of silence after a segment with this boundary."""
         return PAUSES_S[boundary] * self.prosody.pauses / speed
+
+    def speed_of(self, text: IncrementalText) -> float:
+        """Speed of a segment relative to the voice's own, where no duration is requested."""
+        speed = RANGES["speed"]
+        rate = text.style.rate
+        return self.speed if rate == 1 else min(max(self.speed * rate, speed.low), speed.high)
+
+    def _prosody_of(self, text: IncrementalText) -> Prosody:
+        style, prosody = text.style, self.prosody
+        if not (style.pitch or style.loudness):
+            return prosody
+        pitch = min(max(prosody.pitch + style.pitch, -_MAX_SEMITONES), _MAX_SEMITONES)
+        return replace(prosody, pitch=pitch, loudness=prosody.loudness + style.loudness)
 
     def max_segment_s(self) -> float:
         """Most seconds that one segment may last."""
@@ -115,9 +131,9 @@ class Synthesis:
         ``Segment``. The filter reports, at the end of the chunks, whether the segment was truncated.
         """
         info = voice.engine.info
-        speed = self.speed if speed is None else speed
+        speed = self.speed_of(text) if speed is None else speed
         native_speed, factor = split_speed(speed, info.speed_range)
-        native, filtered = split_prosody(self.prosody, info.native_prosody)
+        native, filtered = split_prosody(self._prosody_of(text), info.native_prosody)
         max_s = self.max_segment_s()
         segment = replace(
             self._segment(voice, text, native_speed),

@@ -95,6 +95,13 @@ class VoiceResolver:
         cloning = self._cloning or request.reference is not None
         return self._catalogue().resolve(voice, language, cloning=cloning)
 
+    def by_name(self, voice: str, language: str | None) -> ResolvedVoice:
+        """Another voice than the request's, in ``language`` or else its own (reads a file)."""
+        catalogue = self._catalogue()
+        found = catalogue.find(voice)
+        own = (found.language if found is not None else None) or self._default_language
+        return catalogue.resolve(found, language or own)
+
     def by_text(self, request: SpeechRequest, text: str, complete: bool) -> ResolvedVoice | None:
         """The voice for the language of ``text``; None while that is too short, and not ``complete``."""
         of_voice = self._voice_language

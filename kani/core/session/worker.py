@@ -16,6 +16,7 @@ from kani.core.session.output import OutputStream
 from kani.core.session.playout_buffer import PlayoutBuffer
 from kani.core.session.report import SessionReport
 from kani.core.session.slot_access import SlotAccess
+from kani.core.session.style_voices import StyleVoices
 from kani.core.session.synthesis import Synthesis
 from kani.core.tracing import Attributes
 from kani.core.types import Embedding, SpeechChunk
@@ -25,6 +26,10 @@ from kani.text.normalizer import speakable
 from kani.text.segment_pipeline import Pause
 from kani.text.segment_queue import SegmentQueue
 from kani.text.segmenter import EARLY_PHRASE, WHOLE_SENTENCES, OpenTextSegment, TextSegment
+from kani.text.ssml import Style
+
+MAX_STYLES_AHEAD = 100
+"""Styles with voices that are resolved before the first sound, so that the answer names unknown ones."""
 
 UNDERRUN_PAUSE_S = 0.08
 """Seconds of the pause after a segment that are sent at once if no further text has come yet."""
@@ -51,6 +56,8 @@ class SessionWorker:
         """True if max_tokens cut a segment short."""
         self.nothing_speakable = False
         """True if there was text, but nothing speakable in it."""
+        self.styles = StyleVoices(context.voices)
+        """Voices of the passages of SSML documents."""
         self._context = context
         self._report = report
         self._segments = segments
@@ -154,6 +161,8 @@ class SessionWorker:
             await self.synthesis.refresh_lexicon()
             if self.voice is not None:
                 await self.synthesis.load_table(self.voice)
+                for style in self._segments.styles[:MAX_STYLES_AHEAD]:
+                    await self._resolve_style(style)
                 await self._synthesize()
             if self._segments.length:
                 self.nothing_speakable = not self.output.finish(self._segments.length)
@@ -235,6 +244,7 @@ class SessionWorker:
 
     async def _synthesize_segment(self, segment: TextSegment | OpenTextSegment) -> None:
         synthesis = self.synthesis
+        await self._resolve_style(segment.style)
         voice, text, slot = self._begin_segment(segment)
         while text.boundary is None and not speakable(text.text):
             # A number that is still being written, say.
@@ -264,10 +274,11 @@ class SessionWorker:
 
     async def _natural_take(self, segment: TextSegment | OpenTextSegment, max_s: float) -> NaturalTake | None:
         """Synthesize a segment at its natural speed; None if it is silent."""
+        await self._resolve_style(segment.style)
         voice, text, slot = self._begin_segment(segment)
         if not speakable(text.text) or text.boundary is None:
             return None
-        chunks, seconds = await self._collect(voice, text, slot, self.synthesis.speed, max_s)
+        chunks, seconds = await self._collect(voice, text, slot, self.synthesis.speed_of(text), max_s)
         pause_s = self.synthesis.pause_s(text.boundary, self.synthesis.speed)
         return NaturalTake(voice, text, chunks, seconds, pause_s) if seconds else None
 
@@ -275,7 +286,7 @@ class SessionWorker:
         """Add a take, made ``factor`` times as long, so that it ends at ``end_s`` of the output."""
         if take.can_change_speed and factor > 1:
             slot = self._access.slot(take.voice)
-            speed = self.synthesis.speed / factor
+            speed = self.synthesis.speed_of(take.text) / factor
             max_s = 2 * factor * take.seconds
             chunks, seconds = await self._collect(take.voice, take.text, slot, speed, max_s)
             take = replace(take, chunks=chunks, seconds=seconds)
@@ -343,7 +354,10 @@ class SessionWorker:
     def _voice_for(self, segment: TextSegment | OpenTextSegment) -> ResolvedVoice:
         """Return the session's voice, its successor, or one for a language that neither speaks."""
         assert self.voice is not None
-        if segment.language is None:
+        styled = self.styles.voice(segment.style)
+        if styled is not None:
+            voice = styled
+        elif segment.language is None:
             voice = self._context.voices.next_voice(self.synthesis.request, self.voice)
             if isinstance(segment, OpenTextSegment) and not voice.engine.info.accepts_partial_text:
                 # The successor needs complete segments: it speaks from the next one on.
@@ -355,9 +369,18 @@ class SessionWorker:
             voice = self._access.choose_network(voice)
         if voice.voice != self.voice.voice:
             self._report.foreign_passage(segment, voice)
-        elif segment.language is None and voice.engine is self.voice.engine:
+        elif styled is None and segment.language is None and voice.engine is self.voice.engine:
             self.voice = voice
         return voice
+
+    async def _resolve_style(self, style: Style) -> None:
+        """Resolve the voice of a style; awaits nothing for the request's own."""
+        assert self.voice is not None
+        if style.voice is None and style.language is None:
+            return
+        voice = await self.styles.resolve(self.synthesis.request, style, self.voice)
+        if voice is not None:
+            await self.synthesis.load_table(voice)
 
     async def _prepare_voice(self, voice: ResolvedVoice) -> None:
         """Compute the voice's embedding. Raises Busy if the first segment meets a full queue."""

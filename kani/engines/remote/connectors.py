@@ -50,7 +50,8 @@ class ChildWorker:
         """See ``Connector``."""
         if not hasattr(socket, "AF_UNIX") or sys.platform == "win32":
             raise EngineUnavailable(
-                "KANI_ENGINE_PROCESS needs Unix sockets, which this system has not: leave it out"
+                "KANI_ENGINE_PROCESS and KANI_IDLE_UNLOAD_SECONDS need Unix sockets, which this system has "
+                "not: leave them out"
             )
         ours, theirs = socket.socketpair()
         ours.setblocking(False)

@@ -30,6 +30,7 @@ from kani.engines.remote.messages import (
     Waiting,
     Written,
 )
+from kani.engines.remote.unloading import UnloadingLink
 from kani.text.incremental_text import IncrementalText
 
 AHEAD_S, RENEWED_S = 3.0, 1.0
@@ -79,6 +80,16 @@ class RemoteEngine:
     async def stop(self) -> None:
         """See ``Engine.stop``; a worker that is a child ends."""
         await self._workers.stop()
+
+    @property
+    def loaded(self) -> bool:
+        """See ``Unloadable.loaded``; True of workers that listen."""
+        return not isinstance(self._link, UnloadingLink) or self._link.loaded
+
+    def unload_after(self, idle_s: float) -> None:
+        """See ``Unloadable.unload_after``; workers that listen stay."""
+        if isinstance(self._link, UnloadingLink):
+            self._link.unload_after(idle_s)
 
     @property
     def _workers(self) -> Workers:

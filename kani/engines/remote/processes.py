@@ -21,6 +21,7 @@ from kani.engines.remote.link import Link
 from kani.engines.remote.messages import Launch
 from kani.engines.remote.pool import Discover, Pool
 from kani.engines.remote.recognizer import UNKNOWN, RemoteRecognizer
+from kani.engines.remote.unloading import UnloadingLink
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,8 @@ def engine_in_process(
     """
     engine = RemoteEngine(name)
     launch = _launch(name, "engine", settings, resources, module)
-    engine.use(Link(ChildWorker(launch, engine.changed, count, python=python)))
+    child = ChildWorker(launch, engine.changed, count, python=python)
+    engine.use(UnloadingLink(name, Link(child)))
     return engine
 
 
@@ -61,7 +63,7 @@ def recognizer_in_process(
     """Return a recogniser in a process of its own; info: its description, if it is known already."""
     recognizer = RemoteRecognizer(info or replace(UNKNOWN, name=name))
     launch = _launch(name, "recognizer", settings, resources)
-    recognizer.use(Link(ChildWorker(launch, recognizer.changed, count)))
+    recognizer.use(UnloadingLink(name, Link(ChildWorker(launch, recognizer.changed, count))))
     return recognizer
 
 

@@ -31,6 +31,7 @@ from kani.engines.remote.messages import (
     Transcribed,
     pack_samples,
 )
+from kani.engines.remote.unloading import UnloadingLink
 
 MAX_UNREAD = 64
 """Events that wait for their reader, beyond which no more audio is sent: 5 s of steps."""
@@ -65,6 +66,16 @@ class RemoteRecognizer:
     def info(self) -> RecognizerInfo:
         """See ``Recognizer.info``."""
         return self._info
+
+    @property
+    def loaded(self) -> bool:
+        """See ``Unloadable.loaded``; True of workers that listen."""
+        return not isinstance(self._link, UnloadingLink) or self._link.loaded
+
+    def unload_after(self, idle_s: float) -> None:
+        """See ``Unloadable.unload_after``; workers that listen stay."""
+        if isinstance(self._link, UnloadingLink):
+            self._link.unload_after(idle_s)
 
     @property
     def _workers(self) -> Workers:

@@ -18,6 +18,7 @@ _ABOUT = {
     "duration": "Seconds that the whole speech shall last, instead of a speed.",
     "lexicon": "Pronunciations by word.",
     "normalize": "Whether numbers, abbreviations and the like are spelled out.",
+    "ssml": "Whether the text is SSML; by default it is where it begins with <speak>.",
     "voice_id": "Id of a voice; GET /v1/audio/voices lists them.",
     "temperature": "Sampling temperature of the Kani model.",
     "max_tokens": f"Longest speech, in tokens: {TOKENS_PER_SECOND} are one second.",

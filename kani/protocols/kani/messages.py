@@ -61,6 +61,7 @@ class Config(msgspec.Struct, frozen=True):
     duration: float | None = None
     lexicon: dict[str, Any] | None = None
     normalize: bool | None = None
+    ssml: bool | None = None
     voice_id: str | None = None
     temperature: float | None = None
     max_tokens: int | None = None
@@ -132,6 +133,7 @@ class SpeakRequest:
             max_tokens=config.max_tokens,
             lexicon=config.lexicon or {},
             normalize=config.normalize is not False,
+            ssml=config.ssml,
             sampling=Sampling(
                 config.temperature, config.top_p, config.top_k, config.repetition_penalty, config.seed
             ),

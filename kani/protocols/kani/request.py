@@ -17,6 +17,7 @@ from kani.core.errors import InvalidRequest, UnknownVoice
 from kani.core.service import SpeechService
 from kani.core.session.session import SpeechSession
 from kani.core.session.voice_resolver import LanguageMemory
+from kani.core.timing.marks import mark_rows
 from kani.core.timing.spans import span_rows
 from kani.core.types import Recording, SpeechChunk, SpeechRequest
 from kani.protocols.kani.messages import (
@@ -151,6 +152,7 @@ def answer_metadata(session: SpeechSession, speak: SpeakRequest, samples: int) -
         **cloning_fields(session),
         "unused": clean_names([*session.unused_fields, *speak.unused]),
         "truncated": session.truncated,
+        **({"marks": mark_rows(session.marks)} if session.marks else {}),
     }
 
 

@@ -7,6 +7,7 @@ from kani.core.session.session import SpeechSession
 from kani.protocols.kyutai.words import MAX_BREAK_TAG_LENGTH, WordAligner, split_text
 from kani.protocols.shared.errors import BadMessage
 from kani.text.markup.tags import MAX_BREAKS, MAX_TOTAL_BREAKS_S
+from kani.text.ssml import begins_document
 
 
 class TextFeeder:
@@ -20,6 +21,8 @@ class TextFeeder:
         self._max_text = max_text
         self._breaks = 0
         self._breaks_s = 0.0
+        self._document = False
+        """True once the text is SSML, in which the session finds the breaks."""
         self.aligner = WordAligner()
         self.has_text = False
         """True once any word was fed."""
@@ -29,7 +32,8 @@ class TextFeeder:
         if len(text) > self._max_text + MAX_BREAKS * MAX_BREAK_TAG_LENGTH:
             raise TextTooLong(self._max_text)
         line = ""
-        for part in split_text(text):
+        self._document = self._document or (not self.has_text and begins_document(text) is True)
+        for part in split_text(text, breaks=not self._document):
             line += self.aligner.add(part)
             if isinstance(part, str):
                 continue

@@ -49,13 +49,13 @@ class TimedWord:
     stop_s: float
 
 
-def split_text(text: str) -> list[str | Break]:
-    """Split a client's text into words, as they are written, and breaks.
+def split_text(text: str, *, breaks: bool = True) -> list[str | Break]:
+    """Split a client's text into words, as they are written, and breaks; breaks: whether there are any.
 
     A word keeps the newlines after it, two at most: the core recognises lists and paragraphs by them.
     """
     found: list[str | Break] = []
-    for index, piece in enumerate(_BREAK.split(text)):
+    for index, piece in enumerate(_BREAK.split(text) if breaks else [text]):
         if index % 2 == 0:
             found.extend(word + "\n" * min(space.count("\n"), 2) for word, space in _WORD.findall(piece))
         elif (pause := _break(piece)) is not None:

@@ -82,6 +82,7 @@ def _speech_fields(settings: OpenAISettings) -> dict[str, Schema]:
         "lang_code": text("The same by a name of Kokoro-FastAPI's."),
         "allow_voice_tags": flag("Whether marks in the text change the voice.", default=settings.voice_tags),
         "voice_aliases": mapping('Names for voices in this request, each a voice or {"voice", "rate"}.'),
+        "ssml": flag("Whether the text is SSML; by default it is where it begins with <speak>."),
         "volume_multiplier": number("Factor of the amplitude.", VOLUME, default=1.0),
     }
 

@@ -182,7 +182,8 @@ class Connection:
             return
         request = events.read(event, Synthesize)
         if await self._until_answered(event):
-            speech = self._open_speech(request.voice, streamed=False)
+            ssml = True if request.text_format == "ssml" else None
+            speech = self._open_speech(request.voice, streamed=False, ssml=ssml)
             speech.feed(request.text)
             speech.finish()
 
@@ -205,8 +206,8 @@ class Connection:
             raise BadMessage(f"{event.type}: no synthesize-start came before it")
         return self._speech
 
-    def _open_speech(self, voice: VoiceChoice | None, *, streamed: bool) -> Speech:
-        session = open_speech(self._service, voice, self._stream.client, self._memory)
+    def _open_speech(self, voice: VoiceChoice | None, *, streamed: bool, ssml: bool | None = None) -> Speech:
+        session = open_speech(self._service, voice, self._stream.client, self._memory, ssml=ssml)
         speech = Speech(session, streamed=streamed)
         self._begin(speech)
         return speech

@@ -25,16 +25,17 @@ class VoiceChoice(msgspec.Struct, frozen=True):
 
 
 class SynthesizeStart(msgspec.Struct, frozen=True):
-    """Data of ``synthesize-start``. SSML needs no flag here: tags are read as such in every text."""
+    """Data of ``synthesize-start``. SSML needs no flag here: it begins with ``<speak>``."""
 
     voice: VoiceChoice | None = None
 
 
 class Synthesize(msgspec.Struct, frozen=True):
-    """Data of ``synthesize``."""
+    """Data of ``synthesize``; text_format: "text" or "ssml"."""
 
     text: str
     voice: VoiceChoice | None = None
+    text_format: Name | None = None
 
 
 class SynthesizeChunk(msgspec.Struct, frozen=True):

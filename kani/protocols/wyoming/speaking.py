@@ -29,7 +29,12 @@ Send = Callable[[Event], Awaitable[None]]
 
 
 def open_speech(
-    service: SpeechService, choice: VoiceChoice | None, client: str, memory: LanguageMemory
+    service: SpeechService,
+    choice: VoiceChoice | None,
+    client: str,
+    memory: LanguageMemory,
+    *,
+    ssml: bool | None = None,
 ) -> SpeechSession:
     """Open a session with a client's voice; memory: the connection's. Raises InvalidRequest and Busy.
 
@@ -39,9 +44,10 @@ def open_speech(
     choice = choice or VoiceChoice()
     language = choice.language or None
     try:
-        return _open(service, SpeechRequest(voice=choice.name or None, language=language), client, memory)
+        request = SpeechRequest(voice=choice.name or None, language=language, ssml=ssml)
+        return _open(service, request, client, memory)
     except UnknownVoice:
-        return _open(service, SpeechRequest(language=language), client, memory)
+        return _open(service, SpeechRequest(language=language, ssml=ssml), client, memory)
 
 
 def _open(

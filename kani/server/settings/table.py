@@ -251,6 +251,16 @@ class Settings(ProtocolSettings):
         about="Longest time that a session of Kyutai's protocol may wait for text. The other protocols have "
         "limits of their own.",
     )
+    idle_unload_seconds: float | None = setting(
+        None,
+        "KANI_IDLE_UNLOAD_SECONDS",
+        group=LIMITS,
+        unit="seconds",
+        ge=1,
+        le=86400,
+        about="Time without a request after which the recogniser, and each engine but the preferred one, is "
+        "unloaded; the next request loads it again, and waits. Implies KANI_ENGINE_PROCESS. Not set: never.",
+    )
     shutdown_seconds: float = setting(
         config.SHUTDOWN_SECONDS,
         "KANI_SHUTDOWN_SECONDS",

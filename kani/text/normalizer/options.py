@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from kani.text.lexicon import Lexicon
+from kani.text.ssml import Replacement
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +19,11 @@ class NormalizerOptions:
     """Words with a pronunciation of their own, which comes before any rule."""
     accepts_ipa: bool = False
     """True if the engine takes IPA; if not, an entry's spelling is spoken, or its written form."""
+    said_in: str = ""
+    """BCP 47 language of what ``replacements`` have said as dates and the like, where ``language`` is ""
+    too."""
+    replacements: Mapping[int, Replacement] = field(default_factory=dict)
+    """Parts of the client's text that an SSML document has something else spoken for, by position."""
 
 
 VERBATIM = NormalizerOptions()

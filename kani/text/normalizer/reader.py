@@ -9,6 +9,7 @@ from kani.text.lexicon import LexiconEntry
 from kani.text.markup import CODE_BLOCK
 from kani.text.normalizer.cleaning import clean
 from kani.text.normalizer.options import VERBATIM, NormalizerOptions
+from kani.text.normalizer.placed_lexicon import with_replacements
 from kani.text.normalizer.rules import (
     acronyms,
     alphanumerics,
@@ -64,6 +65,9 @@ def normalize(
     table is broken.
     """
     text = clean(written)
+    if options.replacements:
+        plain = NormalizerOptions(options.said_in)
+        options = with_replacements(options, text, offset, lambda said: normalize(said, 0, plain).text)
     unspaced = unspaced_table_for(options.language) if options.language else None
     if unspaced is not None:
         return UnspacedReader(text, unspaced, options, offset, preceding[-_MAX_PRECEDING:], complete).read()

@@ -17,16 +17,18 @@ from kani.engines.kokoro.synthesizer import PreparingSynthesizer
 from kani.text.languages import primary
 
 _GOES_ON = {
-    "en": " ænd ðɛn ðə ˈʌðɚ wˈʌnz kˈeɪm bˈæk hˈoʊm.",
+    "en": " ˈʌðɚ wˈʌnz kˈeɪm bˈæk hˈoʊm wɪð ðɛm æt nˈaɪt.",
     "es": " i luˈeɣo los ˈotɾos βolβjˈeɾon a kˈasa.",
     "fr": " e pyˈi lez otʁ sˈɔ̃ ʁɑ̃tʁˈez a la mɛzˈɔ̃.",
     "it": " e pˈɔi ʎɪ ˈaltrɪ sˌono tornˈatɪ a kˈaza.",
     "pt": " i depˈoɪz ʊz ˈowtrʊz vˌowtˈaɾɐ̃ʊ̃ pˌaɾæ kˈazæ.",
 }
-"""Words that stand for those that are not known yet ("and then the other ones came back home."); they are not
-spoken. Without them the words before would be as fast as those of a short sentence: 14 English sentences of
-11 words and more, fed word by word, become 0.97 times as long as whole (0.91 to 1.00), with them 1.01 times
-(0.96 to 1.07)."""
+"""Words that stand for those that are not known yet; they are not spoken. Without them the words before would
+be as fast as those of a short sentence.
+
+English goes on inside the clause ("other ones came back home with them at night."). A clause of its own ("and
+then the other ones came back home.") makes the last known word end a phrase: where two pieces meet, the pitch
+predicted before and after one more word is known then differs by 0.62 semitones, not by 0.34 (71 seams)."""
 
 
 class StudentSynthesizer(PreparingSynthesizer):

@@ -72,7 +72,13 @@ _ENGLISH = {
     "ɾ": "T",
     "\u0303": "",
 }
-_AMERICAN = {**_ENGLISH, "ɜːɹ": "ɜɹ", "ɜː": "ɜɹ", "ː": "", "o": "ɔ"}
+# misaki's "i" where espeak-ng has a lax vowel inside a compound: with that "anybody" is heard as "antibody".
+_ANY_EVERY = {
+    f"{begin}ɪ{rest}": f"{begin}i{rest}"
+    for begin in ("ɛn", "ɛvɹ")
+    for rest in ("bˌ", "dˌ", "hˌ", "mˈ", "plˌ", "tˌ", "wˌ", "θˌ")
+}
+_AMERICAN = {**_ENGLISH, **_ANY_EVERY, "ɜːɹ": "ɜɹ", "ɜː": "ɜɹ", "ː": "", "o": "ɔ"}
 _BRITISH = {**_ENGLISH, "e^ə": "ɛː", "i^ə": "ɪə", "iə": "ɪə", "o": "ɔ"}
 
 

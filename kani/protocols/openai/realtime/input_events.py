@@ -72,7 +72,8 @@ class InputEvents:
         if transcript.language:
             further["languages"] = [{"code": transcript.language}]
         elif transcript.stopped:
-            # A field of ours: an event of another type would end the connections of some clients.
+            # A field of ours. By `failed` the STT of openai-agents ends its connection, pipecat's reports an
+            # error, and LiveKit's session gets no final transcript of the turn; all take an empty text.
             further["details"] = NO_WORDS
             log.info("%.1f s of speech were heard, but no words in it", transcript.duration_s)
         await self._sender.send(

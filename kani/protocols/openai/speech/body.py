@@ -30,7 +30,7 @@ FIELDS = frozenset(
     {
         *("input", "voice", "model", "response_format", "speed", "instructions", "stream_format"),
         *("language", "lang_code", "allow_voice_tags", "sample_rate", "volume_multiplier"),
-        *("voice_aliases", "stream"),
+        *("voice_aliases", "stream", "ssml"),
     }
 )
 """Fields that have an effect; ``model`` may have any name."""
@@ -71,6 +71,7 @@ class SpeechBody:
     aliases: Mapping[str, VoiceAlias]
     volume: float  # factor of the amplitude
     streamed: bool | None  # whether the audio is sent while it is made; None if the client says nothing
+    ssml: bool | None  # whether the text is SSML; None where its beginning tells
     unknown_fields: tuple[str, ...]  # given names that mean nothing here
 
     @property
@@ -135,6 +136,7 @@ def parse_body(given: Mapping[str, Any], max_text: int, *, own_fields: Collectio
         _aliases(given),
         1.0 if volume is None else float(volume),
         field(given, "stream", bool),
+        field(given, "ssml", bool),
         tuple(unused),
     )
 

@@ -15,6 +15,7 @@ from starlette.routing import BaseRoute, Route
 
 from kani.core.audio.encoding import AsyncEncoder, AudioFormat
 from kani.core.service import SpeechService
+from kani.core.timing.marks import mark_rows
 from kani.protocols.openai.errors import ApiError, endpoint, json_response
 from kani.protocols.openai.settings import OpenAISettings
 from kani.protocols.openai.speech.body import field, parse_body, read_object
@@ -95,7 +96,7 @@ def caption_routes(service: SpeechService, settings: OpenAISettings) -> list[Bas
 
 async def _cues(utterance: Utterance) -> AsyncGenerator[list[Cue], None]:
     """Yield the cues that each chunk of the speech completes."""
-    timer, builder = WordTimer(utterance.text), CueBuilder(utterance.text)
+    timer, builder = WordTimer(utterance.shown), CueBuilder(utterance.shown)
     async for chunk in utterance.chunks():
         yield [cue for word in timer.feed(chunk.spans) for cue in builder.add(word)]
     yield builder.finish()
@@ -118,7 +119,7 @@ async def _subtitles(utterance: Utterance, kind: str) -> ByteStream:
 
 
 async def _captions_json(utterance: Utterance, memory: Reservation) -> dict[str, Any]:
-    timer, builder = WordTimer(utterance.text), CueBuilder(utterance.text)
+    timer, builder = WordTimer(utterance.shown), CueBuilder(utterance.shown)
     words: list[Word] = []
     cues: list[Cue] = []
     end_s = 0.0
@@ -139,13 +140,14 @@ async def _captions_json(utterance: Utterance, memory: Reservation) -> dict[str,
             {"start": round(cue.start_s, 3), "end": round(cue.end_s, 3), "text": "\n".join(cue.lines)}
             for cue in cues
         ],
+        **({"marks": mark_rows(utterance.marks)} if utterance.marks else {}),
     }
 
 
 async def _captioned_whole(
     utterance: Utterance, audio_format: AudioFormat, timed: bool, memory: Reservation
 ) -> dict[str, Any]:
-    timer, words = WordTimer(utterance.text), []
+    timer, words = WordTimer(utterance.shown), []
     answer = WholeAnswer(memory, audio_format)
     async for chunk in utterance.chunks():
         words += timer.feed(chunk.spans)
@@ -156,7 +158,7 @@ async def _captioned_whole(
 
 async def _captioned_lines(utterance: Utterance, audio_format: AudioFormat, timed: bool) -> ByteStream:
     """Yield a line of JSON for each block of audio, with the words that it completes."""
-    timer, encoder = WordTimer(utterance.text), AsyncEncoder(audio_format)
+    timer, encoder = WordTimer(utterance.shown), AsyncEncoder(audio_format)
     words: list[Word] = []
     async for chunk in utterance.chunks():
         words += timer.feed(chunk.spans)

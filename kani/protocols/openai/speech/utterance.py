@@ -17,7 +17,7 @@ from kani.core.audio.resampling import reframe
 from kani.core.service import SpeechService
 from kani.core.session.session import SpeechSession
 from kani.core.session.voice_resolver import LanguageMemory
-from kani.core.types import Boundary, SpeechChunk, SpeechRequest
+from kani.core.types import Boundary, SpeechChunk, SpeechRequest, TimedMark
 from kani.protocols.openai.settings import OpenAISettings
 from kani.protocols.openai.speech.body import SpeechBody, within_speed
 from kani.protocols.openai.speech.tags import Turn, split_turns
@@ -26,6 +26,7 @@ from kani.protocols.openai.voice_names import VoiceChoice, resolve_voice
 from kani.protocols.shared.client_languages import accept_languages
 from kani.protocols.shared.cloning_report import NEAREST_VOICE_NOTE
 from kani.protocols.shared.connection import client_address
+from kani.text.ssml import begins_document, without_tags
 
 PROTOCOL = "openai"
 USUAL_TEXT = 10_000
@@ -39,16 +40,22 @@ async def open_utterance(
 ) -> Utterance:
     """Open the first session of a request, with all voices of the request resolved. Raises SpeechError."""
     marks = settings.voice_tags if body.voice_tags is None else body.voice_tags
-    turns = split_turns(body.text, marks=marks)
+    turns = split_turns(body.text, marks=marks and not is_document(body))
     speakers = {name: await _speaker(service, name, body) for name in {turn.voice for turn in turns}}
     speech = SpeechRequest(
         language=body.language,
         languages=accept_languages(request.headers),
         speed=body.total_speed,
         emotion=body.style.emotion,
+        ssml=body.ssml,
         pitch=body.style.pitch,
     )
     return Utterance(service, speech, turns, speakers, body, client_address(request))
+
+
+def is_document(body: SpeechBody) -> bool:
+    """Return whether a request's text is SSML."""
+    return bool(begins_document(body.text)) if body.ssml is None else body.ssml
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +92,8 @@ class Utterance:
         """speakers: by the names in the turns. Raises InvalidRequest or Busy."""
         self.text = "".join(turn.text for turn in turns)
         """All that is spoken; the spans of the chunks point into it."""
+        self.shown = without_tags(self.text) if is_document(body) else self.text
+        """The same with spaces for an SSML document's tags."""
         self.duration_s = 0.0
         """Seconds of the chunks so far."""
         self._service = service
@@ -98,13 +107,18 @@ class Utterance:
         self._session = self._open(turns[0], first=True)
 
     @property
+    def marks(self) -> list[TimedMark]:
+        """Marks of an SSML document that were reached so far."""
+        return self._session.marks
+
+    @property
     def headers(self) -> dict[str, str]:
         """Headers of the answer; known once there is a chunk.
 
         ``x-unused``: names of the given fields without effect; ``x-cloning``: kind of the imitation of a
         stored voice.
         """
-        headers = unused_header(self._unused)
+        headers = unused_header([*self._unused, *self._session.unused_ssml])
         kind = self._session.cloning_kind
         if kind == "nearest voice":
             headers["x-cloning-note"] = NEAREST_VOICE_NOTE

@@ -90,7 +90,7 @@ def _time(cursor: TokenCursor, table: LanguageTable, written: str, start: int) -
 def _clock(written: str, table: LanguageTable, hour_alone: bool) -> tuple[str, str | None, bool] | None:
     """The spoken form of a time, its half of the day, and whether it is a full hour."""
     times = table.times
-    if hour_alone and written.isdigit() and len(written) <= 2 and int(written) <= 24:
+    if hour_alone and written.isdecimal() and len(written) <= 2 and int(written) <= 24:
         return _say_hour(int(written), table), None, True
     match = _TIME.fullmatch(written)
     if match is None:

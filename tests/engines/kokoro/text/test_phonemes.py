@@ -70,6 +70,8 @@ def test_languages_have_espeak_voice(language: str, voice: str | None) -> None:
         ("en", "my house, a day", "mI hˈWs, ə dˈA"),
         ("en", "better water", "bˈɛTəɹ wˈɔTəɹ"),
         ("en", "measure of a bird", "mˈɛʒəɹ əvə bˈɜɹd"),
+        ("en", "anybody saw everything", "ˈɛnibˌɑdi sˈɔ ˈɛvɹiθˌɪŋ"),
+        ("en", "penitent leverage", "pˈɛnɪtənt lˈɛvəɹɪʤ"),
         ("en-GB", "no hair there", "nˈQ hˈɛː ðˈɛː"),
         ("es", "¡Qué noche!", "kˈe nˈoʧe!"),
         ("es", "seis cervezas", "sˈAs θeɾβˈeθas"),

@@ -1,0 +1,137 @@
+"""The spoken form of what a ``<say-as>`` element contains."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from kani.text.normalizer.rules.acronyms import letter_name
+from kani.text.normalizer.rules.numerals import parse_numeral, say_digits, say_numeral
+from kani.text.normalizer.rules.units import sign_name
+from kani.text.normalizer.tables.loaded import table_for
+from kani.text.normalizer.tables.table import LanguageTable
+from kani.text.normalizer.unspaced.table import unspaced_table_for
+
+Reader = Callable[[str], str]
+"""Returns the spoken form of a text by the language's usual rules."""
+
+_MAX_DIGITS = 15
+_NUMERAL = re.compile(r"\d[\d.,]*")
+_FIELDS = re.compile(r"\d+")
+_NAMED = re.compile(r"[^\W\d_]")
+_CLOCK = re.compile(r"(\d{1,2})[:.](\d\d)(?:[:.](\d\d))?\s*([AaPp])\.?[Mm]\.?")
+_HOUR = re.compile(r"(\d{1,2})\s*([AaPp])\.?[Mm]\.?")
+_CODE_AFTER = re.compile(r"([\d.,]+)\s*([A-Z]{3})")
+_UNIT = re.compile(r"([\d.,/½¼¾]+)\s*(\D+)")
+_FIRST_OF_CENTURY, _LAST_OF_CENTURY = 2000, 1900
+
+
+def say_as(kind: str, form: str, written: str, language: str, read: Reader) -> str:
+    """Return the spoken form.
+
+    kind: one of ``kani.text.ssml.document.SAY_AS``; form: the element's ``format``; language: BCP 47. What
+    is not of its kind is spoken as ``read`` has it, and so is all in a language without a table.
+    """
+    table = None if unspaced_table_for(language) is not None else table_for(language)
+    match kind:
+        case "characters":
+            return _characters(written, table, read)
+        case "cardinal" | "ordinal":
+            return _number(kind, written, table) or read(written)
+        case "date":
+            return read(_date(written, form.lower(), table, unspaced=table is None))
+        case "time":
+            return read(_time(written))
+        case "telephone":
+            return _telephone(written, table) if table is not None else read(written)
+        case "currency":
+            return read(_CODE_AFTER.sub(r"\2 \1", written))
+        case "unit":
+            return read(_UNIT.sub(r"\1 \2", written))
+    return read(written)
+
+
+def _characters(written: str, table: LanguageTable | None, read: Reader) -> str:
+    names = [_character(character, table, read) for character in written if not character.isspace()]
+    return (
+        ", ".join(" ".join(names[at : at + 4]) for at in range(0, len(names), 4))
+        if table
+        else " ".join(names)
+    )
+
+
+def _character(character: str, table: LanguageTable | None, read: Reader) -> str:
+    if character.isdecimal():
+        return say_digits(str(int(character)), table) if table is not None else read(character)
+    if table is None:
+        return character
+    if character.isalpha():
+        return letter_name(character, table)
+    return table.web.signs.get(character) or table.signs.get(character) or sign_name(character, table)
+
+
+def _number(kind: str, written: str, table: LanguageTable | None) -> str | None:
+    """Return a number in words; None for what is no number."""
+    if table is None:
+        return None
+    sign, plain = (written[0], written[1:].strip()) if written[:1] in ("-", "−", "+") else ("", written)
+    if kind == "ordinal":
+        digits = re.match(r"\d+", plain)
+        if digits is None or len(digits.group()) > _MAX_DIGITS:
+            return None
+        return table.number_words.ordinal(int(digits.group()))
+    joined = re.sub(r"(?<=\d)[\s'’](?=\d)", "", plain)
+    numeral = parse_numeral(joined, table) if _NUMERAL.fullmatch(joined) else None
+    if numeral is None:
+        return None
+    spoken = say_numeral(numeral, table)
+    return f"{sign_name(sign, table)} {spoken}" if sign else spoken
+
+
+def _date(written: str, form: str, table: LanguageTable | None, *, unspaced: bool) -> str:
+    """Return a date as the language's rules know it: "2026-02-03", "February 3", "2026"."""
+    fields = [int(found) for found in _FIELDS.findall(written)]
+    form = re.sub("[^dmy]", "", form.replace("yyyy", "y").replace("mm", "m").replace("dd", "d"))
+    if _NAMED.search(written) or len(fields) != len(form) or len(set(form)) < len(form):
+        if len(fields) == 1 and len(written) == 8 and written.isdecimal():
+            # Amazon's and Google's "20260203".
+            return f"{written[:4]}-{written[4:6]}-{written[6:]}"
+        return written
+    named = dict(zip(form, fields, strict=True))
+    day, month, year = named.get("d"), named.get("m"), named.get("y")
+    if year is not None and year < 100:
+        year += _FIRST_OF_CENTURY if year < 70 else _LAST_OF_CENTURY
+    if (month is not None and not 1 <= month <= 12) or (day is not None and not 1 <= day <= 31):
+        return written
+    if day is not None and month is not None and year is not None:
+        return f"{year:04}-{month:02}-{day:02}"
+    if unspaced:
+        parts = ((year, "年"), (month, "月"), (day, "日"))
+        return "".join(f"{number}{name}" for number, name in parts if number is not None)
+    if month is None:
+        return str(day if year is None else year)
+    if table is None:
+        return written
+    name = table.dates.names[month - 1]
+    if day is not None:
+        return f"{name} {day}" if table.dates.order == "mdy" else f"{day} {name}"
+    return name if year is None else f"{name} {year}"
+
+
+def _time(written: str) -> str:
+    """Return a time with its "a.m." or "p.m." apart."""
+    if found := _CLOCK.fullmatch(written.strip()):
+        seconds = f":{found[3]}" if found[3] else ""
+        return f"{found[1]}:{found[2]}{seconds} {found[4].lower()}.m."
+    if found := _HOUR.fullmatch(written.strip()):
+        return f"{found[1]}:00 {found[2].lower()}.m."
+    return written
+
+
+def _telephone(written: str, table: LanguageTable) -> str:
+    """Return the digits one by one, with a phrase break between groups."""
+    groups = [
+        " ".join(_character(character, table, str) for character in group)
+        for group in re.findall(r"\d+|[A-Za-z]+|[+*#]", written)
+    ]
+    return ", ".join(groups).replace(f"{sign_name('+', table)}, ", f"{sign_name('+', table)} ")

@@ -1,0 +1,26 @@
+"""SSML (W3C, 1.1): a document becomes text of the same length, pauses, styles, replacements and marks."""
+
+from kani.text.ssml.document import parse
+from kani.text.ssml.gate import SsmlGate, begins_document
+from kani.text.ssml.scanner import without_tags
+from kani.text.ssml.types import (
+    PLAIN_STYLE,
+    Mark,
+    PhraseEnd,
+    Replacement,
+    SsmlDocument,
+    Style,
+)
+
+__all__ = [
+    "PLAIN_STYLE",
+    "Mark",
+    "PhraseEnd",
+    "Replacement",
+    "SsmlDocument",
+    "SsmlGate",
+    "Style",
+    "begins_document",
+    "parse",
+    "without_tags",
+]

@@ -1,0 +1,54 @@
+"""KANI_IDLE_UNLOAD_SECONDS on a server with its recogniser: the memory is given back, and it comes back."""
+
+from __future__ import annotations
+
+import time
+
+import httpx
+import psutil
+
+from tests.conftest import LOOK_AGAIN_S, StartServer
+from tests.support.patience import WITHIN_S
+
+MOST_KEPT_MIB = 40.0
+LEAST_OF_THE_MODEL_MIB = 100.0
+
+
+def test_idle_recogniser_gives_its_memory_back_and_hears_again(start_server: StartServer) -> None:
+    server = start_server("--engine", "espeak", KANI_IDLE_UNLOAD_SECONDS="1")
+    front = psutil.Process(server.process.pid)
+
+    def memory_mib() -> float:
+        """Resident memory of the server and of all its processes."""
+        processes = (front, *front.children(recursive=True))
+        return float(sum(each.memory_info().rss for each in processes)) / 2**20
+
+    with httpx.Client(base_url=server.http_url, timeout=WITHIN_S) as client:
+
+        def loaded() -> bool:
+            value = client.get("/health").json()["recognizer"]["loaded"]
+            assert isinstance(value, bool)
+            return value
+
+        speech = {"input": "The train leaves at nine.", "voice": "alloy", "response_format": "wav"}
+        spoken = client.post("/v1/audio/speech", json=speech).content
+
+        def transcribe() -> None:
+            form = {"model": "whisper-1", "language": "en"}
+            answer = client.post("/v1/audio/transcriptions", files={"file": ("a.wav", spoken)}, data=form)
+            assert answer.status_code == 200 and answer.json()["text"]
+
+        never_loaded_mib = memory_mib()
+        assert not loaded()
+        transcribe()
+        with_model_mib = memory_mib()
+        end = time.monotonic() + WITHIN_S
+        while loaded() or memory_mib() > never_loaded_mib + MOST_KEPT_MIB:
+            assert time.monotonic() < end, (memory_mib(), never_loaded_mib, server.log)
+            time.sleep(LOOK_AGAIN_S)
+        assert 'kani_engine_loaded{engine="whisper"} 0.0' in client.get("/metrics").text
+        transcribe()
+        assert with_model_mib - never_loaded_mib > LEAST_OF_THE_MODEL_MIB
+        # The preferred engine stays.
+        (engine,) = client.get("/health").json()["engines"]
+        assert engine["loaded"]

@@ -1,0 +1,42 @@
+"""SSML as a listener hears it, from a default server."""
+
+from __future__ import annotations
+
+import io
+
+import httpx
+import numpy as np
+import pytest
+import soundfile
+
+from tests.conftest import StartServer
+from tests.judges.judge import hear, words_of
+
+pytestmark = pytest.mark.heard
+
+SLOWED = "it is the last sentence of this letter."
+TEXT = (
+    '<speak xml:lang="en-US"><s>My friend <phoneme ph="ˈmaɪkəl">Xqz</phoneme> lives in the house with the '
+    'number <say-as interpret-as="characters">47</say-as></s> <break time="1500ms"/>'
+    f'<s>And <sub alias="today">t.</sub> {SLOWED}</s></speak>'
+)
+SAID = "my friend michael lives in the house with the number four seven and today " + SLOWED
+
+
+def test_document_is_understood(start_server: StartServer) -> None:
+    server = start_server("--kokoro-decoder", "onnx")
+    lengths = []
+    for text in (TEXT, TEXT.replace(SLOWED, f'<prosody rate="70%">{SLOWED}</prosody>')):
+        body = {"input": text, "voice": "af_heart", "response_format": "wav"}
+        answer = httpx.post(f"{server.http_url}/v1/audio/speech", json=body, timeout=120)
+        assert answer.status_code == 200 and "x-unused" not in answer.headers, answer.text
+        samples, rate = soundfile.read(io.BytesIO(answer.content), dtype="float32")
+        heard = words_of(hear(samples, rate, "en"), "en")
+        # A recogniser may write the digits as "4-7" and as "47".
+        digits = " ".join(heard).replace("47", "4 7").replace("4", "four").replace("7", "seven")
+        assert digits == SAID.rstrip("."), heard
+        quiet = np.abs(samples) < 0.01
+        steps = np.flatnonzero(np.diff(np.concatenate([[0], quiet.astype(int), [0]])))
+        assert max(np.diff(steps)[::2]) / rate >= 1.5
+        lengths.append(len(samples) / rate)
+    assert lengths[1] > lengths[0] + 0.4
