@@ -110,6 +110,10 @@ class ChatModel(Protocol):
     def description(self) -> str:
         """Model and address, for people."""
 
+    @property
+    def asked_early(self) -> bool:
+        """Whether it may be asked for answers that are not sure to be wanted."""
+
     async def stop(self) -> None:
         """Free everything. Called when no answer is being written."""
 

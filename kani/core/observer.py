@@ -73,3 +73,6 @@ class Observer:
         stage: "decided": from the user's last sound to the end of the turn; "heard": to its last word;
         "first_token": from the request to the model's first text; "first_audio": to the first audio of it.
         """
+
+    def early_answer(self, protocol: str, outcome: str) -> None:
+        """An answer was begun in a pause of the user: "started", and later "used" or "dropped"."""

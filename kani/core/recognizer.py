@@ -42,6 +42,8 @@ class Step:
     """Probability of a voice in each ``VOICE_CHUNK_S`` of audio completed since the step before, if known."""
     settled: bool = field(default=False, compare=False)
     """True if every word that was spoken so far has been yielded."""
+    completeness: float | None = field(default=None, compare=False)
+    """Probability that the speaker has said all, where ``complete`` tells."""
     complete: bool | None = field(default=None, compare=False)
     """Whether the speaker has said all, in a session that judges turns; None in speech, and if unknown."""
 

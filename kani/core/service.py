@@ -405,6 +405,10 @@ class SpeechService:
         """Report a stretch of a conversation's turn: see ``Observer.turn_stage``."""
         self._observer.turn_stage(protocol, stage, seconds)
 
+    def report_early_answer(self, protocol: str, outcome: str) -> None:
+        """Report an answer that was begun in a pause: see ``Observer.early_answer``."""
+        self._observer.early_answer(protocol, outcome)
+
     @property
     def recognizer(self) -> Recognizer | None:
         """The recogniser; None if recognition is disabled."""

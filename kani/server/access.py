@@ -96,6 +96,9 @@ REQUIREMENTS: Mapping[Audience, Mapping[PathClass, Requirement]] = {
 all; other requests on the path of a PAGE, and all on that of a LIST, count as PROTECTED."""
 
 
+_PRIVATE_DOMAINS = (".localhost", ".local", ".lan", ".internal", ".home.arpa")
+
+
 def is_loopback(host: str) -> bool:
     """Return True if ``host`` (a name or an address, without a port) can only mean this machine.
 
@@ -108,6 +111,18 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(name).is_loopback
     except ValueError:
         return False
+
+
+def is_private(host: str) -> bool:
+    """Return True if ``host`` is of this machine or of a private network, as its address or name says.
+
+    No name is resolved: one without a dot, and one under a domain that the internet does not have, counts.
+    """
+    name = host.strip("[]").rstrip(".").lower()
+    try:
+        return ipaddress.ip_address(name).is_private
+    except ValueError:
+        return bool(name) and ("." not in name or name.endswith(_PRIVATE_DOMAINS))
 
 
 def host_name(host: str) -> str:

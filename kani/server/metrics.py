@@ -142,6 +142,12 @@ class Metrics(Observer):
             "protocol",
             "stage",
         )
+        self._early = counter(
+            "kani_early_answers",
+            "Answers of a conversation that were begun in a pause of the user: started, used, dropped.",
+            "protocol",
+            "outcome",
+        )
         self._loop_lag = histogram(
             "kani_event_loop_lag_seconds", "Delay of the event loop's timers.", LOOP_LAG_BUCKETS
         )
@@ -254,6 +260,10 @@ class Metrics(Observer):
     @override
     def turn_stage(self, protocol: str, stage: str, seconds: float) -> None:
         self._turn.labels(protocol, stage).observe(seconds)
+
+    @override
+    def early_answer(self, protocol: str, outcome: str) -> None:
+        self._early.labels(protocol, outcome).inc()
 
     def observe_loop_lag(self, seconds: float) -> None:
         """Record how late a timer of the event loop ran (seconds)."""

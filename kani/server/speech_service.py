@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from prometheus_client import CollectorRegistry
 
@@ -26,6 +27,7 @@ from kani.engines.restarts import Restarts
 from kani.runtime.speaker_encoder.encoder import SpeakerEncoder
 from kani.runtime.turn_model.model import SmartTurn
 from kani.runtime.voice_detector import VoiceDetector
+from kani.server.access import is_private
 from kani.server.metrics import Metrics
 from kani.server.settings import Settings
 from kani.server.voices.place import voice_place
@@ -102,8 +104,16 @@ def build_chat_model(settings: Settings) -> ChatModel | None:
             settings.llm_first_seconds,
             settings.llm_stall_seconds,
             settings.llm_max_answer,
+            _asked_early(settings.llm_url, settings),
         )
     )
+
+
+def _asked_early(url: str, settings: Settings) -> bool:
+    """Return whether requests may be in vain: asked for, or free of charge as far as the address tells."""
+    if settings.llm_early is not None:
+        return settings.llm_early
+    return settings.llm_api_key is None and is_private(urlsplit(url).hostname or "")
 
 
 def _check_voices(settings: Settings) -> None:

@@ -19,6 +19,7 @@ from kani.server.access import (
     Requirement,
     host_name,
     is_loopback,
+    is_private,
 )
 from kani.server.middleware import ResourcePolicyMiddleware
 
@@ -110,6 +111,21 @@ def test_public_token_opens_no_path_beside_those_of_its_protocol(path: str) -> N
 )
 def test_loopback_names_are_recognized(name: str, loopback: bool) -> None:
     assert is_loopback(name) is loopback
+
+
+@pytest.mark.parametrize(
+    ("name", "private"),
+    [
+        *(
+            (name, True)
+            for name in ("localhost", "127.0.0.1", "[::1]", "192.168.1.2", "10.0.0.7", "[fd00::2]")
+        ),
+        *((name, True) for name in ("ollama", "nas.local", "host.docker.internal", "Box.LAN.")),
+        *((name, False) for name in ("", "8.8.8.8", "api.openai.com", "local.example", "notlocal.com")),
+    ],
+)
+def test_private_names_are_recognized(name: str, private: bool) -> None:
+    assert is_private(name) is private
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from kani.engines.plugin import ENGINE_NAMES, RECOGNIZER_NAMES
 from kani.server import settings
 from kani.server.lifecycle import warn_about
 from kani.server.settings import SettingsError, document, load
+from kani.server.speech_service import build_chat_model
 
 ROOT = Path(__file__).parents[2]
 NO_FILE = Path("no such file")
@@ -233,3 +234,21 @@ def test_language_model_on_another_machine_is_named(
     warn_about(given, 2**20)
     assert (f"another machine: {url} (KANI_LLM_URL)" in caplog.text) is named
     assert "sk-geheim" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("url", "more", "early"),
+    [
+        ("http://localhost:11434/v1", {}, True),
+        ("http://ollama:11434/v1", {}, True),
+        ("http://localhost:4000/v1", {"KANI_LLM_API_KEY": "sk-1"}, False),
+        ("https://api.example/v1", {}, False),
+        ("https://api.example/v1", {"KANI_LLM_EARLY": "true"}, True),
+        ("http://localhost:11434/v1", {"KANI_LLM_EARLY": "false"}, False),
+    ],
+)
+def test_language_model_is_asked_early_where_it_costs_nothing(
+    url: str, more: dict[str, str], early: bool
+) -> None:
+    model = build_chat_model(load({}, {"KANI_LLM_URL": url, **more}, NO_FILE))
+    assert model is not None and model.asked_early is early

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -19,6 +20,9 @@ from kani.core.types import SpeechChunk
 
 MAX_CHUNK_S = 0.25
 """Longest audio that is given out at once."""
+
+PREPARED_CHARACTERS = 100
+"""Characters that are read of an answer before it is run: enough for the first clause."""
 
 NO_USAGE = ChatUsage()
 
@@ -58,7 +62,10 @@ class Ending:
 
 
 class Answer:
-    """One answer. ``run`` makes it, ``cancel`` stops it at any time; ``text`` is what was written so far."""
+    """One answer. ``run`` makes it, ``cancel`` stops it at any time; ``text`` is what was written so far.
+
+    ``prepare`` begins it before ``run``; one that is not run is cancelled, and closed by ``aclose``.
+    """
 
     def __init__(
         self,
@@ -77,6 +84,10 @@ class Answer:
         self._sample_rate = sample_rate
         self._stage = stage
         self._reading: asyncio.Task[None] | None = None
+        self._output: AnswerOutput | None = None
+        self._running = asyncio.Event()
+        self._prepared: deque[str] = deque()  # text that was read before ``run``
+        self._began = False
         self._ended: ChatEnd | None = None
         self._calls: list[ToolCall] = []
         self.cancel_reason: str | None = None
@@ -101,19 +112,34 @@ class Answer:
     @property
     def given_out(self) -> bool:
         """True once a part of it was given out: audio, or text of an answer without audio."""
-        return self.spoken.duration_s > 0 or (self._session is None and bool(self.text))
+        return self.spoken.duration_s > 0 or (self._session is None and self._began)
 
     @property
     def heard_s(self) -> float:
         """Seconds of the audio that were played by now, if each piece was played when it came."""
         return max(0.0, self.spoken.duration_s - max(0.0, self.playback.remaining_s))
 
+    def prepare(self) -> None:
+        """Ask the model, and have its first clause synthesized; nothing is given out before ``run``."""
+        self._reading = asyncio.create_task(self._read())
+
+    @property
+    def failed(self) -> bool:
+        """True once a prepared answer has failed."""
+        reading = self._reading
+        return reading is not None and reading.done() and (reading.cancelled() or bool(reading.exception()))
+
     async def run(self, output: AnswerOutput) -> Ending:
         """Make the answer, and return how it ended. What ``output`` raises ends it."""
         try:
             self.check()
             self._at = time.perf_counter()
-            self._reading = asyncio.create_task(self._read(output))
+            self._output = output
+            while self._prepared:
+                await self._give(self._prepared.popleft(), output)
+            self._running.set()
+            if self._reading is None:
+                self._reading = asyncio.create_task(self._read())
             if self._session is not None:
                 await self._speak(output, self._session)
             await self._reading
@@ -127,7 +153,7 @@ class Answer:
                 raise
             return self._ending("failed", error=error)
         finally:
-            await self._stop()
+            await self.aclose()
         reason: FinishReason = self._ended.reason if self._ended is not None else "stop"
         return self._ending("completed") if reason == "stop" else self._ending("incomplete", reason)
 
@@ -140,7 +166,8 @@ class Answer:
         usage = self._ended.usage if self._ended is not None else NO_USAGE
         return Ending(outcome, reason, error, usage)
 
-    async def _stop(self) -> None:
+    async def aclose(self) -> None:
+        """Close the model's stream, and return once nothing reads it."""
         # Kept, a task that failed would hold this answer by its traceback, and the answer the task.
         reading, self._reading = self._reading, None
         if reading is not None and not reading.done():
@@ -150,18 +177,19 @@ class Answer:
             reading.exception()  # it is no news where the speech failed first
         await self._events.aclose()
 
-    async def _read(self, output: AnswerOutput) -> None:
+    async def _read(self) -> None:
         """Feed the model's text to the session; what was written before a failure is still spoken."""
         try:
             async with aclosing(self._events) as events:
                 async for event in events:
                     match event:
                         case ChatText():
-                            await self._take(event.text, output)
+                            await self._take(event.text)
                         case ToolCall():
                             self._calls.append(event)
                         case ChatWaiting():
-                            await output.waiting(event.seconds)
+                            if self._output is not None:
+                                await self._output.waiting(event.seconds)
                         case ChatEnd():
                             self._ended = event
         except TextTooLong:
@@ -170,16 +198,37 @@ class Answer:
             if self._session is not None and self.cancel_reason is None:
                 self._session.finish()
 
-    async def _take(self, text: str, output: AnswerOutput) -> None:
-        if not self.text:
+    async def _take(self, text: str) -> None:
+        if not self._running.is_set():
+            self._feed(text)
+            self._prepared.append(text)
+            if len(self.text) >= PREPARED_CHARACTERS:
+                await self._running.wait()
+            return
+        assert self._output is not None
+        await self._begin(self._output)  # before there can be audio
+        self._feed(text)
+        await self._tell(text, self._output)
+
+    def _feed(self, text: str) -> None:
+        if self._session is not None:
+            self._session.feed(text)
+        self.text += text
+
+    async def _give(self, text: str, output: AnswerOutput) -> None:
+        await self._begin(output)
+        await self._tell(text, output)
+
+    async def _begin(self, output: AnswerOutput) -> None:
+        if not self._began:
+            self._began = True
             self._staged("first_token")
             await output.began()
+
+    async def _tell(self, text: str, output: AnswerOutput) -> None:
         if self._session is None:
-            self.text += text
             await output.wrote(text)
         else:
-            self._session.feed(text)
-            self.text += text
             await output.fed(text)
 
     async def _speak(self, output: AnswerOutput, session: SpeechSession) -> None:

@@ -99,23 +99,26 @@ class PauseJudge:
             self._asked = asyncio.ensure_future(self._model.completeness(heard, self._rate))
         if not step.settled:
             return step
-        complete = await self._is_complete()
+        completeness = await self._completeness()
+        complete = None if completeness is None else completeness >= self._tuning.complete
         return replace(
-            step, complete=complete, pause_probabilities=self._pauses(step.pause_probabilities, complete)
+            step,
+            complete=complete,
+            completeness=completeness,
+            pause_probabilities=self._pauses(step.pause_probabilities, complete),
         )
 
-    async def _is_complete(self) -> bool | None:
-        """Return whether the turn is complete; None if neither the words nor the model can tell."""
+    async def _completeness(self) -> float | None:
+        """Return how likely the turn is complete; None if neither the words nor the model can tell."""
         words = [word.text for word in self._words]
         onset_s = (self._start_s or 0.0) + self._gate.onset_s
         if not words or self._words[-1].end_s <= onset_s:
             return None  # a sound without words
         if goes_on(words, self._words[-1].language):
-            return False
+            return 0.0
         if self._unmarked <= self._tuning.unmarked_words and not ends_sentence(words[-1]):
-            return False
-        probability = await self._heard()
-        return None if probability is None else probability >= self._tuning.complete
+            return 0.0
+        return await self._heard()
 
     async def _heard(self) -> float | None:
         """Return what the model says of this pause; None if it is too slow, or missing."""

@@ -51,6 +51,7 @@ class ChatSettings:
     first_s: float = 120.0  # longest wait for the first sign of an answer
     stall_s: float = 20.0  # longest wait for the next
     max_characters: int = 8000  # of an answer
+    early: bool = False  # whether it may be asked before it is sure that an answer is wanted
 
 
 class _Progress:
@@ -76,6 +77,11 @@ class ChatEndpoint:
         """Model and address, for people."""
         model = self._settings.model or "its only model"
         return f"{model} at {self._settings.url}"
+
+    @property
+    def asked_early(self) -> bool:
+        """Whether it may be asked for answers that are not sure to be wanted."""
+        return self._settings.early
 
     async def stop(self) -> None:
         """Close the connections."""

@@ -47,6 +47,14 @@ class ConversationSettings(NetworkSettings):
         max_length=100_000,
         about="Instructions of the model, for clients that give none.",
     )
+    llm_early: bool | None = setting(
+        None,
+        "KANI_LLM_EARLY",
+        group=CONVERSATION,
+        about="Whether an answer is begun in a pause after a whole sentence, before it is sure that the user "
+        "has said all: it comes sooner, and is dropped unheard if the user goes on, which costs a request. "
+        "Not set: where the endpoint is on this machine or in a private network, and needs no key.",
+    )
     llm_first_seconds: float = setting(
         120.0,
         "KANI_LLM_FIRST_SECONDS",

@@ -90,6 +90,7 @@ def likely_s(steps: list[Step], index: int = 2) -> float | None:
 async def test_sound_and_words_end_a_turn_once_the_words_are_decided() -> None:
     steps = await judged(Model(SURE), "Turn it on.")
     assert [step.complete for step in steps] == [None] * 4 + [True] * 8
+    assert [step.completeness for step in steps] == [None] * 4 + [SURE] * 8
     assert likely_s(steps) == pytest.approx(5 * STEP_S)
 
 

@@ -38,7 +38,9 @@ async def talking(
     folder: Path, script: Script, **environment: str
 ) -> AsyncIterator[tuple[InProcessServer, int, ChatEndpoint]]:
     async with chat_endpoint(script) as endpoint:
-        environment = {"KANI_LLM_URL": endpoint.url, "KANI_LLM_INSTRUCTIONS": "Be brief.", **environment}
+        fixed = {"KANI_LLM_EARLY": "false"}  # or the number of requests would depend on the machine's load
+        fixed |= {"KANI_LLM_URL": endpoint.url, "KANI_LLM_INSTRUCTIONS": "Be brief."}
+        environment = fixed | environment
         async with serving(folder, PausingRecognizer(), KANI_COMPAT="1", **environment) as server:
             yield server, server.compat["Kani REST"], endpoint
 

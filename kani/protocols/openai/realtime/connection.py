@@ -75,7 +75,9 @@ class Connection(ABC):
         self._conversation = Conversation()
         client = client_address(websocket)
         languages = accept_languages(websocket.headers)
-        self._responses = Responses(service, self._sender, self._conversation, client, languages, make_output)
+        self._responses = Responses(
+            service, self._sender, self._conversation, client, languages, self._start, make_output
+        )
         self._turns = TurnAnswers(
             self._responses, self._conversation, self._sender, lambda: self._config, self._start
         )

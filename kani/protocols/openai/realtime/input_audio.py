@@ -10,7 +10,6 @@ import asyncio
 import time
 from collections import deque
 from contextlib import aclosing
-from typing import Protocol
 
 from kani.core.errors import Busy, EngineFailed, EngineUnavailable, SpeechError
 from kani.core.recognizer import Mark, RecognitionEvent, RecognizedWord, Step
@@ -23,7 +22,7 @@ from kani.protocols.openai.realtime.server_events import EventSender, new_id
 from kani.protocols.openai.realtime.session_config import SessionConfig
 from kani.protocols.openai.realtime.track import Track, TrackState
 from kani.protocols.openai.realtime.transcript import Transcript
-from kani.protocols.openai.realtime.turn_detector import TurnDetector, TurnStarted, TurnStopped
+from kani.protocols.openai.realtime.turn_detector import TurnDetector, Turns, TurnStarted, TurnStopped
 
 PROTOCOL = "openai-realtime"
 
@@ -39,25 +38,6 @@ MAX_FAILURES = 3
 
 class InputFailed(Exception):
     """The recogniser cannot serve this connection any more; the error event has been sent."""
-
-
-class Turns(Protocol):
-    """Learns of the turns of the input."""
-
-    def started(self) -> None:
-        """Speech has begun."""
-
-    def stopped(self, end_s: float) -> None:
-        """A turn has ended, ``end_s`` seconds into the audio."""
-
-    def fell_silent(self) -> None:
-        """No turn goes on any more, also if the last one has not stopped: its audio was dropped, say."""
-
-    def transcribed(self, language: str, *, said: bool) -> None:
-        """All words of a turn that is to be answered are known; language: primary subtag, or empty.
-
-        said: whether there are any.
-        """
 
 
 class InputAudio:
@@ -236,6 +216,13 @@ class InputAudio:
                     self._voice_at = time.perf_counter()
                 for turn in detector.feed(event, detection) if detection is not None else ():
                     await self._handle_turn(turn, track)
+                self._tell_pause(event, track.transcript, detector)
+
+    def _tell_pause(self, step: Step, transcript: Transcript, detector: TurnDetector) -> None:
+        if detector.speaking:
+            self._turns.went_on()
+        elif detector.probably_ended(step, transcript.text.split(), transcript.language):
+            self._turns.paused(transcript.text, transcript.language)
 
     async def _handle_word(self, word: RecognizedWord, track: Track, detector: TurnDetector) -> None:
         detector.add_word(word.text)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from kani.core.recognizer import STEP_S, VOICE_CHUNK_S, Step
+from kani.core.turns.words import ends_sentence, goes_on
 from kani.protocols.openai.realtime.session_config import TurnDetection
 
 ONSET_CHUNKS = 2
@@ -13,6 +16,12 @@ ONSET_CHUNKS = 2
 OFF_FACTOR = 0.6
 """Speech goes on down to this part of the threshold. In 80 sentences with 10 dB of noise, 0.4 finds the ends
 0.1 s later in the median; 0.7 cuts one in a pause of 0.26 s."""
+
+PROBABLE_AFTER_S = 0.2
+"""Silence after which a turn with a complete sentence has probably ended."""
+
+PROBABLE = 0.5
+"""Least probability of it, where a model has heard the pause."""
 
 _SENTENCE_ENDINGS = frozenset(".!?…。！？؟।")
 _CLOSING = "\"'”’»)]"
@@ -32,6 +41,31 @@ class TurnStopped:
     end_s: float
 
 
+class Turns(Protocol):
+    """Learns of the turns of the input."""
+
+    def started(self) -> None:
+        """Speech has begun."""
+
+    def paused(self, text: str, language: str) -> None:
+        """A turn has probably ended: its words, and their language. Called at each step of the pause."""
+
+    def went_on(self) -> None:
+        """There is speech in a turn that goes on. Called at each step of it."""
+
+    def stopped(self, end_s: float) -> None:
+        """A turn has ended, ``end_s`` seconds into the audio."""
+
+    def fell_silent(self) -> None:
+        """No turn goes on any more, also if the last one has not stopped: its audio was dropped, say."""
+
+    def transcribed(self, language: str, *, said: bool) -> None:
+        """All words of a turn that is to be answered are known; language: primary subtag, or empty.
+
+        said: whether there are any.
+        """
+
+
 class TurnDetector:
     """Finds the turns of a stream of audio, which begins ``start_s`` seconds into the session's."""
 
@@ -40,7 +74,8 @@ class TurnDetector:
         """End of the audio so far, in seconds."""
         self.in_turn = False
         """True from the start of a turn until it has stopped."""
-        self._speaking = False
+        self.speaking = False
+        """True in the speech of a turn, False in its pauses."""
         self._speech_end_s = start_s
         self._last_stop_s = start_s
         self._loud = 0
@@ -69,14 +104,14 @@ class TurnDetector:
         self._loud = self._loud + 1 if voice >= detection.threshold else 0
         # Within a turn one loud chunk is enough, or a short word between two pauses would be missed.
         onset_chunks = 1 if self.in_turn or duration_s >= STEP_S else ONSET_CHUNKS
-        if self._speaking:
-            self._speaking = voice >= OFF_FACTOR * detection.threshold
+        if self.speaking:
+            self.speaking = voice >= OFF_FACTOR * detection.threshold
         elif self._loud >= onset_chunks:
-            self._speaking = True
+            self.speaking = True
             self._sentence_ended = False
             self._complete = None
             onset_s = begun_s - (onset_chunks - 1) * duration_s
-        if self._speaking:
+        if self.speaking:
             self._speech_end_s = self.now_s
             if not self.in_turn:
                 self.in_turn = True
@@ -90,8 +125,19 @@ class TurnDetector:
         needed_s = detection.silence_s(self._complete, sentence_ended=self._sentence_ended)
         return self.now_s - self._speech_end_s >= needed_s
 
+    def probably_ended(self, step: Step, words: Sequence[str], language: str) -> bool:
+        """Return True in a pause of a turn that has probably ended.
+
+        step: the last that was fed; words: of the turn so far; language: their primary subtag.
+        """
+        if not self.in_turn or self.speaking or not (step.settled and words):
+            return False
+        likely = step.completeness is None or step.completeness >= PROBABLE
+        silent = self.now_s - self._speech_end_s >= PROBABLE_AFTER_S
+        return likely and silent and ends_sentence(words[-1]) and not goes_on(words, language)
+
     def stop(self) -> TurnStopped:
         """End the turn that goes on here."""
-        self.in_turn = self._speaking = False
+        self.in_turn = self.speaking = False
         self._last_stop_s = self.now_s
         return TurnStopped(self.now_s)

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
-from kani.core.chat_model import ChatEnd, ChatEvent, ChatModel, ChatRequest, ChatText
+from kani.core.chat_model import ChatEnd, ChatEvent, ChatModel, ChatText
 from kani.core.conversation.answer import Answer, AnswerOutput, Ending
-from kani.core.conversation.items import Item
-from kani.core.conversation.prompt import chat_messages
+from kani.core.conversation.items import Item, Message, Part
 from kani.core.errors import SpeechError, TextTooLong
 from kani.core.service import SpeechService
 from kani.core.session.session import SpeechSession
 from kani.core.session.voice_resolver import LanguageMemory
 from kani.core.types import SpeechRequest
+from kani.protocols.openai.realtime.answers.early import Asked, EarlyAnswer, Made, Start, chat_request
 from kani.protocols.openai.realtime.answers.fields import items_of, read_response, text_to_read
 from kani.protocols.openai.realtime.answers.output import ResponseOutput, event_error
 from kani.protocols.openai.realtime.client_events import EventError
@@ -84,9 +85,13 @@ class Responses:
         conversation: Conversation,
         client: str,
         languages: tuple[str, ...],
+        start: Start,
         make_output: MakeOutput = ResponseOutput,
     ) -> None:
-        """client: address that the rate limit counts for; languages: that the client prefers, BCP 47."""
+        """client: address that the rate limit counts for; languages: that the client prefers, BCP 47.
+
+        start: runs a coroutine as a task of the connection.
+        """
         self._make_output = make_output
         self._service = service
         self._sender = sender
@@ -97,6 +102,8 @@ class Responses:
         self._active: dict[str, Response] = {}
         self._last: Answer | None = None  # in the conversation; it may still be playing
         self._creating = asyncio.Lock()
+        self._language = ""  # of the user's speech
+        self._early = EarlyAnswer(self._make_early, start, partial(service.report_early_answer, PROTOCOL))
         self._ended = asyncio.Event()
 
     @property
@@ -106,7 +113,44 @@ class Responses:
 
     def expect(self, language: str) -> None:
         """Expect answers in the language that the user speaks: a primary subtag, empty if unknown."""
+        self._language = language
         self._memory.hear(language)
+
+    def begin_early(self, text: str, language: str, config: SessionConfig) -> None:
+        """Begin the answer to a turn of these words, which may go on; nothing of it is sent.
+
+        Without effect while other speech waits for the engines, as it is not sure to be wanted, and where
+        sessions are counted.
+        """
+        model, items = self._service.chat_model, self._conversation.items
+        if model is None or not (model.asked_early and config.answers and self._conversation_is_free):
+            return
+        if self._service.limits.rate_per_minute or self._service.state().waiting:
+            return
+        if any(isinstance(item, Message) and item.pending for item in items):
+            return
+        self.expect(language)
+        said = Message("", "user", (Part("input_audio", text, is_speech=True),))
+        self._early.begin(self._asked([*items, said], config))
+
+    def drop_early(self) -> None:
+        """Drop an answer that was begun early: the user goes on."""
+        self._early.drop()
+
+    def _asked(self, items: Iterable[Item], config: SessionConfig) -> Asked:
+        return Asked(chat_request(items, config), config, self._language)
+
+    async def _make_early(self, asked: Asked) -> Made:
+        model = self._service.chat_model
+        assert model is not None
+        session = None if asked.config.written else await self._open_session(asked.config)
+        return self._made(model.answer(asked.request), session, asked.config)
+
+    def _made(
+        self, events: AsyncGenerator[ChatEvent, None], session: SpeechSession | None, config: SessionConfig
+    ) -> Made:
+        rate = config.output_format.sample_rate
+        return Made(Answer(events, session, rate, self._report(config)), session)
 
     def interrupt(self) -> bool:
         """Cancel the response in the conversation, because the user speaks.
@@ -156,8 +200,13 @@ class Responses:
         async with self._creating:
             given, config = read_response(fields, config)
             self._check_free(given.in_conversation)
-            events = self._events(given, config)
-            session = None if config.written else await self._open_session(config)
+            made = None
+            if config.answers and given.in_conversation and given.input is None:
+                made = self._early.take(self._asked(self._conversation.items, config))
+            if made is None:
+                events = self._events(given, config)
+                session = None if config.written else await self._open_session(config)
+                made = self._made(events, session, config)
             output = self._make_output(
                 self._sender,
                 self._conversation,
@@ -165,9 +214,8 @@ class Responses:
                 given.metadata,
                 in_conversation=given.in_conversation,
             )
-            answer = Answer(events, session, config.output_format.sample_rate, self._report(config))
-            output.answer = answer
-            response = self._active[output.id] = Response(output, answer, session)
+            output.answer = made.answer
+            response = self._active[output.id] = Response(output, made.answer, made.session)
             return response
 
     def _check_free(self, in_conversation: bool) -> None:
@@ -193,13 +241,7 @@ class Responses:
     ) -> AsyncGenerator[ChatEvent, None]:
         """Yield the model's answer, once all speech that it answers is transcribed."""
         await self._conversation.wait_until_settled(items)
-        request = ChatRequest(
-            chat_messages(config.instructions, items),
-            config.tools,
-            config.tool_choice,
-            config.max_output_tokens,
-        )
-        async with aclosing(model.answer(request)) as events:
+        async with aclosing(model.answer(chat_request(items, config))) as events:
             async for event in events:
                 yield event
 
@@ -245,6 +287,7 @@ class Responses:
 
     async def aclose(self) -> None:
         """End the sessions of responses that ``speak`` has not ended."""
+        await self._early.aclose()
         for response in self._active.values():
             if response.session is not None:
                 await response.session.aclose()

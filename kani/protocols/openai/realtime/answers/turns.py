@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
-from typing import Any
+from collections.abc import Callable
 
 from kani.core.conversation.items import Message, Part
+from kani.protocols.openai.realtime.answers.early import Start
 from kani.protocols.openai.realtime.answers.responses import ACTIVE, Response, Responses
 from kani.protocols.openai.realtime.client_events import EventError
 from kani.protocols.openai.realtime.conversation import Conversation, item_json
 from kani.protocols.openai.realtime.server_events import EventSender, new_id
 from kani.protocols.openai.realtime.session_config import SessionConfig
-
-Start = Callable[[Coroutine[Any, Any, None]], None]
 
 
 class TurnAnswers:
@@ -44,6 +42,7 @@ class TurnAnswers:
         """The user has begun to speak."""
         self._speaking = True
         self.stop_idling()
+        self._responses.drop_early()
         if self._interrupts:
             self._turns += 1
             self._due = self._responses.interrupt() or self._due
@@ -55,6 +54,17 @@ class TurnAnswers:
         detection = config.turn_detection
         return config.kind == "realtime" and detection is not None and detection.interrupt_response
 
+    def paused(self, text: str, language: str) -> None:
+        """The user has probably said all, and these are the words of the turn."""
+        config = self._config()
+        detection = config.turn_detection
+        if config.kind == "realtime" and detection is not None and detection.create_response:
+            self._responses.begin_early(text, language, config)
+
+    def went_on(self) -> None:
+        """The user speaks on."""
+        self._responses.drop_early()
+
     def stopped(self, end_s: float) -> None:
         """The user's turn has ended, ``end_s`` seconds into the audio."""
         self._speaking = False
@@ -64,6 +74,8 @@ class TurnAnswers:
         """No turn goes on any more: the audio of the last one was dropped, or is recognised to its end."""
         self._speaking = False
         self._answer_if_due()
+        if not self._waits:
+            self._responses.drop_early()
 
     def transcribed(self, language: str, *, said: bool) -> None:
         """All words of a turn that is to be answered are known, and their language; said: if there are any.
