@@ -20,7 +20,7 @@ with prerequisites.reported(__name__, SERVER, INSTALL):
     from kani.cli import interrupt, plugin_options
     from kani.core.errors import EngineUnavailable, InvalidRequest, SpeechError, UnknownVoice
     from kani.server import logs, settings
-    from kani.server.access import is_loopback
+    from kani.server.network.host_names import is_loopback
     from websocket_config import VERSION, WEBSOCKET_HOST, WEBSOCKET_PORT
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from ray import serve
 
 from kani.ray import application
 from kani.server import settings
-from kani.server.access import is_loopback
+from kani.server.network.host_names import is_loopback
 
 CANNOT_START, USAGE = 1, 2
 

@@ -16,12 +16,10 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
-import ipaddress
 from collections.abc import Callable, Container, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum, auto
-from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
@@ -35,6 +33,7 @@ from kani.protocols.shared.protocol import (
     offered_keys,
     plain_refusal,
 )
+from kani.server.network.host_names import host_name, is_ip_address, is_loopback
 from kani.server.network.upload_budget import UNAUTHENTICATED
 from websocket_config import PUBLIC_TOKEN
 
@@ -94,52 +93,6 @@ REQUIREMENTS: Mapping[Audience, Mapping[PathClass, Requirement]] = {
 }
 """Key required of each audience on each class of paths. PUBLIC paths, and GET of a PAGE, are not checked at
 all; other requests on the path of a PAGE, and all on that of a LIST, count as PROTECTED."""
-
-
-_PRIVATE_DOMAINS = (".localhost", ".local", ".lan", ".internal", ".home.arpa")
-
-
-def is_loopback(host: str) -> bool:
-    """Return True if ``host`` (a name or an address, without a port) can only mean this machine.
-
-    No name is resolved, as a resolver's answer can change: ``localhost`` and names under it count.
-    """
-    name = host.strip("[]").rstrip(".").lower()
-    if name == "localhost" or name.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return False
-
-
-def is_private(host: str) -> bool:
-    """Return True if ``host`` is of this machine or of a private network, as its address or name says.
-
-    No name is resolved: one without a dot, and one under a domain that the internet does not have, counts.
-    """
-    name = host.strip("[]").rstrip(".").lower()
-    try:
-        return ipaddress.ip_address(name).is_private
-    except ValueError:
-        return bool(name) and ("." not in name or name.endswith(_PRIVATE_DOMAINS))
-
-
-def host_name(host: str) -> str:
-    """Name in a Host header, or in an Origin after its scheme: without port, lower case; empty if invalid."""
-    try:
-        return (urlsplit(f"//{host}").hostname or "").rstrip(".")
-    except ValueError:
-        return ""
-
-
-def is_ip_address(name: str) -> bool:
-    """Return True if ``name`` is an IP address, which no DNS record can redirect."""
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    return True
 
 
 def is_proxied(headers: Headers) -> bool:

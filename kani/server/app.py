@@ -22,7 +22,7 @@ from kani.protocols import elevenlabs, kani, kyutai, livekit_tokens, openai, voi
 from kani.protocols.shared.plugin import ProtocolPlugin
 from kani.protocols.shared.protocol import Context, PathClass, Protocol, StreamPort
 from kani.server import health, openapi, page
-from kani.server.access import MAX_UNAUTHENTICATED, AccessMiddleware, AccessRules, is_loopback
+from kani.server.access import MAX_UNAUTHENTICATED, AccessMiddleware, AccessRules
 from kani.server.allocator import periodic_trim
 from kani.server.calls import ALWAYS_SERVED, DOCUMENT_PATH
 from kani.server.calls import call_group as server_calls
@@ -49,6 +49,7 @@ from kani.server.middleware import (
     ResourcePolicyMiddleware,
     UnhandledErrorMiddleware,
 )
+from kani.server.network.host_names import is_loopback
 from kani.server.network.listeners import (
     METRICS_PORT,
     Listeners,

@@ -23,9 +23,9 @@ from starlette.types import ASGIApp
 from kani.core.errors import InvalidRequest, StoreUnavailable, UnknownVoice
 from kani.core.service import SpeechService
 from kani.protocols.shared.protocol import StreamPort
-from kani.server.access import is_loopback
 from kani.server.connections import Connections, Phase
 from kani.server.network.acceptor import Acceptor
+from kani.server.network.host_names import is_loopback
 from kani.server.network.listeners import RESERVED_FILES, Listeners
 from kani.server.network.small_reads import READ_BYTES, SmallReads
 from kani.server.network.streams import StreamProtocol, StreamService

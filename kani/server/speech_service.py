@@ -27,8 +27,8 @@ from kani.engines.restarts import Restarts
 from kani.runtime.speaker_encoder.encoder import SpeakerEncoder
 from kani.runtime.turn_model.model import SmartTurn
 from kani.runtime.voice_detector import VoiceDetector
-from kani.server.access import is_private
 from kani.server.metrics import Metrics
+from kani.server.network.host_names import is_private
 from kani.server.settings import Settings
 from kani.server.voices.place import voice_place
 from kani.text.lexicon_file import LexiconFile

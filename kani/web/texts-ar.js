@@ -216,6 +216,7 @@ export const texts = {
   "reason.out_of_range": "من {low} إلى {high}",
   "reason.not_with_speed": "لا تُستخدم مع سرعة غير 1×",
   "reason.bad_entry": "السطر {number} ({word})",
+  "reason.bad_ssml": "‏SSML غير صالح في السطر {line}، العمود {column}",
   "reason.too_many_entries": "{limit} سطر على الأكثر",
   "reason.unsupported_language": "لا يتكلم الخادم هذه اللغة ({language}).",
   "download.mp3": "صوت، MP3",

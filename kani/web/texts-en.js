@@ -216,6 +216,7 @@ export const texts = {
   "reason.out_of_range": "from {low} to {high}",
   "reason.not_with_speed": "not together with a speed other than 1×",
   "reason.bad_entry": "line {number} ({word})",
+  "reason.bad_ssml": "invalid SSML in line {line}, column {column}",
   "reason.too_many_entries": "at most {limit} lines",
   "reason.unsupported_language": "The server does not know this language ({language}).",
   "download.mp3": "Audio, MP3",

@@ -216,6 +216,7 @@ export const texts = {
   "reason.out_of_range": "de {low} a {high}",
   "reason.not_with_speed": "no junto con una velocidad distinta de 1×",
   "reason.bad_entry": "línea {number} ({word})",
+  "reason.bad_ssml": "SSML no válido en la línea {line}, columna {column}",
   "reason.too_many_entries": "{limit} líneas como máximo",
   "reason.unsupported_language": "El servidor no conoce este idioma ({language}).",
   "download.mp3": "Audio, MP3",

@@ -216,6 +216,7 @@ export const texts = {
   "reason.out_of_range": "de {low} à {high}",
   "reason.not_with_speed": "pas avec une vitesse autre que 1×",
   "reason.bad_entry": "ligne {number} ({word})",
+  "reason.bad_ssml": "SSML incorrect, ligne {line}, colonne {column}",
   "reason.too_many_entries": "{limit} lignes au plus",
   "reason.unsupported_language": "Le serveur ne connaît pas cette langue ({language}).",
   "download.mp3": "Audio, MP3",

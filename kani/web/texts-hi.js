@@ -216,6 +216,7 @@ export const texts = {
   "reason.out_of_range": "{low} से {high} तक",
   "reason.not_with_speed": "1× के अलावा किसी गति के साथ नहीं",
   "reason.bad_entry": "पंक्ति {number} ({word})",
+  "reason.bad_ssml": "पंक्ति {line}, स्तंभ {column} में अमान्य SSML",
   "reason.too_many_entries": "अधिक से अधिक {limit} पंक्तियाँ",
   "reason.unsupported_language": "सर्वर इस भाषा ({language}) को नहीं जानता।",
   "download.mp3": "ऑडियो, MP3",

@@ -216,6 +216,7 @@ export const texts = {
   "reason.out_of_range": "{low}～{high}",
   "reason.not_with_speed": "1× 以外の速度とは併用できません",
   "reason.bad_entry": "{number} 行目（{word}）",
+  "reason.bad_ssml": "{line} 行目 {column} 文字目の SSML が正しくありません",
   "reason.too_many_entries": "{limit} 行まで",
   "reason.unsupported_language": "サーバーはこの言語（{language}）を知りません。",
   "download.mp3": "音声 MP3",

@@ -216,6 +216,7 @@ export const texts = {
   "reason.out_of_range": "de {low} a {high}",
   "reason.not_with_speed": "não junto com uma velocidade diferente de 1×",
   "reason.bad_entry": "linha {number} ({word})",
+  "reason.bad_ssml": "SSML inválido na linha {line}, coluna {column}",
   "reason.too_many_entries": "no máximo {limit} linhas",
   "reason.unsupported_language": "O servidor não conhece este idioma ({language}).",
   "download.mp3": "Áudio, MP3",

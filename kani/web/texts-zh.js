@@ -216,6 +216,7 @@ export const texts = {
   "reason.out_of_range": "{low} 至 {high}",
   "reason.not_with_speed": "不能与 1× 以外的语速同时使用",
   "reason.bad_entry": "第 {number} 行（{word}）",
+  "reason.bad_ssml": "第 {line} 行第 {column} 列的 SSML 无效",
   "reason.too_many_entries": "最多 {limit} 行",
   "reason.unsupported_language": "服务器不认识此语言（{language}）。",
   "download.mp3": "音频 MP3",

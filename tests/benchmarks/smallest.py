@@ -112,6 +112,7 @@ WITH_KOKORO: dict[str, Part] = {
     "protocols.kyutai_speech": part("ready", ROUNDS=2, TOGETHER=2),
     "protocols.wyoming": part("first", ROUNDS=1),
     "recognition.kyutai_socket": main_with("one", WORDS=8, SINGLE_STREAM_CLIPS=1),
+    "recognition.names": main_with("--count", "1", "--way", "file"),
     "recognition.realtime_socket": main_with("words"),
     "recognition.repeats": main_with("--count", "1", "--utterances", "1", "--runs", "1"),
     "recognition.streams": main_with("one", WORDS=8),

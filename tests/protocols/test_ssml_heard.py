@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from tests.conftest import StartServer
+from tests.conftest import ServerProcess
 from tests.judges.judge import hear, words_of
 
 pytestmark = pytest.mark.heard
@@ -23,8 +23,7 @@ TEXT = (
 SAID = "my friend michael lives in the house with the number four seven and today " + SLOWED
 
 
-def test_document_is_understood(start_server: StartServer) -> None:
-    server = start_server("--kokoro-decoder", "onnx")
+def test_document_is_understood(server: ServerProcess) -> None:
     lengths = []
     for text in (TEXT, TEXT.replace(SLOWED, f'<prosody rate="70%">{SLOWED}</prosody>')):
         body = {"input": text, "voice": "af_heart", "response_format": "wav"}

@@ -17,11 +17,9 @@ from kani.server.access import (
     AccessRules,
     Audience,
     Requirement,
-    host_name,
-    is_loopback,
-    is_private,
 )
 from kani.server.middleware import ResourcePolicyMiddleware
+from kani.server.network.host_names import host_name, is_loopback, is_private
 
 PATHS = {
     "/health": PathClass.PUBLIC,

@@ -175,6 +175,8 @@ class Answer:
             await asyncio.wait([reading])
         if reading is not None and not reading.cancelled():
             reading.exception()  # it is no news where the speech failed first
+        # An output refers to its answer, too: both would stay, with the session.
+        self._output = None
         await self._events.aclose()
 
     async def _read(self) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from kani.protocols.shared.protocol import Addresses, CompatPort, StreamPort
-from kani.server.access import is_loopback
+from kani.server.network.host_names import is_loopback
 from kani.server.settings import Settings, variables
 
 BACKLOG = 2048

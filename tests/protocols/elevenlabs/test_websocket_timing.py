@@ -47,6 +47,7 @@ async def context(
         lambda voice: service.open(request, protocol="test"),
         OutputOptions(PCM, absolute, strict),
         auto_mode=auto_mode,
+        audio_tags=False,
     )
     try:
         yield opened
@@ -183,19 +184,21 @@ def test_characters_of_buffered_audio_are_sent_together() -> None:
     first = TimedForms(TimedCharacters("ab", (0.0, 0.1004, 0.2006)))
     together = TimedForms() + first + TimedForms(TimedCharacters("c", (0.2006, 0.3)))
     assert together == TimedForms(TimedCharacters("abc", (0.0, 0.1004, 0.2006, 0.3)))
-    assert times.take(together).written == Alignment("abc", [0, 100, 201], [100, 101, 99])
-    assert times.take(TimedForms(TimedCharacters("d", (0.3, 0.4506)))).written == Alignment("d", [0], [151])
+    assert times.take(together, b"").written == Alignment("abc", [0, 100, 201], [100, 101, 99])
+    assert times.take(TimedForms(TimedCharacters("d", (0.3, 0.4506))), b"").written == Alignment(
+        "d", [0], [151]
+    )
 
 
 @pytest.mark.parametrize("absolute", [False, True])
 def test_both_alignments_have_same_origin(absolute: bool) -> None:
     times = AlignmentClock(absolute=absolute)
-    assert times.take(TimedForms()) == Alignments()
+    assert times.take(TimedForms(), b"") == Alignments()
     one = TimedForms(TimedCharacters("5", (0.0, 0.4)), TimedCharacters("five", (0.0, 0.1, 0.2, 0.3, 0.4)))
-    told = times.take(one)
+    told = times.take(one, b"")
     assert told.normalized == Alignment("five", [0, 100, 200, 300], [100] * 4)
-    assert times.take(TimedForms(TimedCharacters("*", (0.4, 0.6)))).normalized is None
-    told = times.take(TimedForms(TimedCharacters("a", (0.6, 0.9)), TimedCharacters("a", (0.4, 0.9))))
+    assert times.take(TimedForms(TimedCharacters("*", (0.4, 0.6))), b"").normalized is None
+    told = times.take(TimedForms(TimedCharacters("a", (0.6, 0.9)), TimedCharacters("a", (0.4, 0.9))), b"")
     assert (told.written, told.normalized) == (
         (Alignment("a", [600], [300]), Alignment("a", [400], [500]))
         if absolute
@@ -288,7 +291,7 @@ async def test_voice_settings_apply_until_first_text(tmp_path: Path) -> None:
             asked.append(voice)
             return service.open(replace(ODD), protocol="test")
 
-        opened = Context(start, OutputOptions(PCM, True, False), auto_mode=False)  # type: ignore[arg-type]
+        opened = Context(start, OutputOptions(PCM, True, False), auto_mode=False, audio_tags=False)  # type: ignore[arg-type]
         first, second, third = (replace(opened._voice, speed=speed) for speed in (0.8, 0.9, 1.1))
         opened.handle_message(ClientMessage(text=" ", voice_settings=first))
         opened.handle_message(ClientMessage(text="uno ", voice_settings=second))
