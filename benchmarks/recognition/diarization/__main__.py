@@ -2,7 +2,8 @@
 
     python -m benchmarks.recognition.diarization --human reader_1.wav reader_2.wav
 
-Some voices tuned the clustering (``--tuning``), the others judge it. Each file of ``--human`` is the reading
+Some voices tuned the clustering (``--tuning``), the others judge it; the rule for small clusters that are far from
+all others was made after those had been looked at. Each file of ``--human`` is the reading
 of another person; none of them tuned anything.
 """
 
@@ -116,7 +117,9 @@ def measure_length(cases: Sequence[Conversation], hours: float) -> None:
 def main() -> None:
     """Read the options, and measure."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m benchmarks.recognition.diarization",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
         "--tuning", action="store_true", help="the voices that may tune, not those that judge"
