@@ -2,8 +2,8 @@
 
     python -m benchmarks.recognition.diarization --human reader_1.wav reader_2.wav
 
-Some voices tuned the clustering (``--tuning``), the others judge it; the rule for small clusters that are far from
-all others was made after those had been looked at. Each file of ``--human`` is the reading
+Some voices tuned the clustering (``--tuning``), the others judge it; the rule for small clusters that are
+far from all others was made after those had been looked at. Each file of ``--human`` is the reading
 of another person; none of them tuned anything.
 """
 

@@ -372,7 +372,7 @@ async def test_largest_message_blocks_no_other_client(espeak_server: ServerProce
         await wait_for_idle(espeak_server)
         memory.append(process.memory_info().rss)
     assert slowest < 10.0
-    # The first one loads the recogniser too; were it kept, the second would add as much as it is long, 64 MiB.
+    # The first one loads the recogniser too; were it kept, the second would add its 64 MiB.
     assert memory[1] < memory[0] + 56 * MIB
 
 
