@@ -20,7 +20,7 @@ MAX_READ_BYTES = 128 << 20
 """Bytes of all files that are read from one archive."""
 
 MAX_EXPANSION = 200
-"""How many times a file of more than 1 MiB may be longer than it is in the archive; text has 3 to 10."""
+"""Largest expansion of a file of more than 1 MiB: its size ÷ that in the archive. Text has 3 to 10."""
 
 _END = struct.Struct("<4s4H2LH")
 _END_MARK, _ZIP64_MARK, _ZIP64_BYTES = b"PK\5\6", b"PK\6\7", 20

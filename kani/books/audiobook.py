@@ -27,7 +27,7 @@ Say = Callable[[str, str | None], Audio]
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """What was made: seconds and chapters of the file, pieces that an earlier run had spoken."""
+    """Seconds and chapters of a file that was made, and the pieces that an earlier run had spoken."""
 
     duration_s: float
     chapters: int

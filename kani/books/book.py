@@ -26,7 +26,7 @@ class Block:
     text: str
     level: int = 0
     anchors: tuple[str, ...] = ()
-    """Names by which links lead here."""
+    """Names of the links' targets that are in it."""
 
 
 @dataclass(frozen=True, slots=True)

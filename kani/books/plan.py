@@ -11,14 +11,14 @@ from dataclasses import asdict, dataclass, field
 from kani.books.book import Book, Chapter
 
 MAX_PIECE = 2_000
-"""Characters of a piece: some two minutes, of which the last is what a stop loses."""
+"""Characters of a piece: some two minutes. A stop loses one piece at most."""
 
 _SENTENCE_END = re.compile(r"[.!?…。！？][\"'”’»)\]]*\s*")
 
 
 @dataclass(frozen=True, slots=True)
 class Manner:
-    """How a book is spoken, the same for all chapters but the voice.
+    """Manner of speaking a book, the same for all chapters but the voice.
 
     voice: an id, None for the language's own; voices: those of single chapters, by number from 1.
     reference: hexadecimal SHA-256 of the recording to imitate, "" for none.

@@ -112,7 +112,7 @@ class ChatModel(Protocol):
 
     @property
     def asked_early(self) -> bool:
-        """Whether it may be asked for answers that are not sure to be wanted."""
+        """True if it may be asked for answers that are not sure to be wanted."""
 
     async def stop(self) -> None:
         """Free everything. Called when no answer is being written."""

@@ -1,1 +1,1 @@
-"""Who speaks when: recordings whose speakers are known, and the diarization error rate."""
+"""Speaker diarization: recordings with known speakers, and the error rate."""

@@ -1,4 +1,4 @@
-"""Conversations whose speakers are known: voices of Kokoro and espeak-ng, and human readings."""
+"""Conversations with known speakers: voices of Kokoro and espeak-ng, and human readings."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Who speaks when in a recording: voiced stretches, their speaker embeddings, clusters of them, and turns."""
+"""Speaker diarization of a recording: voiced stretches, speaker embeddings, their clusters, and turns."""

@@ -80,7 +80,7 @@ class ChatEndpoint:
 
     @property
     def asked_early(self) -> bool:
-        """Whether it may be asked for answers that are not sure to be wanted."""
+        """True if it may be asked for answers that are not sure to be wanted."""
         return self._settings.early
 
     async def stop(self) -> None:

@@ -357,7 +357,7 @@ async def test_largest_message_blocks_no_other_client(espeak_server: ServerProce
     assert LARGEST - 5 < len(message) <= LARGEST
     memory: list[int] = []
     slowest = 0.0
-    for _ in range(2):
+    for _ in range(4):
         async with door(espeak_server, LISTEN) as socket:
             sending = asyncio.create_task(socket.send(message))
             hearing = asyncio.create_task(read_steps(socket, 100))
@@ -372,8 +372,9 @@ async def test_largest_message_blocks_no_other_client(espeak_server: ServerProce
         await wait_for_idle(espeak_server)
         memory.append(process.memory_info().rss)
     assert slowest < 10.0
-    # The first one loads the recogniser too; were it kept, the second would add its 64 MiB.
-    assert memory[1] < memory[0] + 56 * MIB
+    # The first one loads the recogniser too; were it kept, each of the others would add its 64 MiB. What the
+    # allocator keeps for a while differs by as much from one to the next.
+    assert min(memory[1:]) < memory[0] + 48 * MIB
 
 
 @pytest.mark.parametrize("path", [SPEAK, LISTEN])

@@ -132,11 +132,8 @@ class Dialogue:
         session = self._session
         session.feed(self._body.inputs[index].spoken)
         session.finish()
-        if not sample_rate:
-            async for chunk in session:
-                yield chunk
-            return
-        async for chunk in reframe(aiter(session), sample_rate):
+        speech = reframe(aiter(session), sample_rate) if sample_rate else aiter(session)
+        async for chunk in speech:
             yield chunk
 
     def _open(self, index: int) -> SpeechSession:
