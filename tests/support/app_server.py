@@ -7,6 +7,7 @@ import logging
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, wait
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,7 @@ class AppServer:
     folder: Path  # of its data and logs
     service: SpeechService
     connections: Connections
+    loop: asyncio.AbstractEventLoop  # in which all of it runs
 
     @property
     def url(self) -> str:
@@ -74,8 +76,11 @@ def app_server(folder: Path, **environment: str) -> Iterator[AppServer]:
     tracebacks = _Tracebacks()
     logging.getLogger().addHandler(tracebacks)
     try:
-        with socket.create_server(("127.0.0.1", 0)) as listener, _running(app, settings, service, listener):
-            yield AppServer(listener.getsockname()[1], folder, service, connections)
+        with (
+            socket.create_server(("127.0.0.1", 0)) as listener,
+            _running(app, settings, service, listener) as loop,
+        ):
+            yield AppServer(listener.getsockname()[1], folder, service, connections, loop)
     finally:
         logging.getLogger().removeHandler(tracebacks)
     assert not tracebacks.found, tracebacks.found
@@ -85,7 +90,7 @@ def app_server(folder: Path, **environment: str) -> Iterator[AppServer]:
 @contextmanager
 def _running(
     app: object, settings: Settings, service: SpeechService, listener: socket.socket
-) -> Iterator[None]:
+) -> Iterator[asyncio.AbstractEventLoop]:
     config = uvicorn.Config(
         app,  # type: ignore[arg-type]
         ws="websockets-sansio",
@@ -96,20 +101,21 @@ def _running(
         timeout_graceful_shutdown=1,
     )
     server = uvicorn.Server(config)
-    ready = threading.Event()
+    ready: Future[asyncio.AbstractEventLoop] = Future()
 
     async def serve() -> None:
         await service.start()
-        ready.set()
+        ready.set_result(asyncio.get_running_loop())
         await server.serve([listener])
         await service.stop()
 
     thread = threading.Thread(target=asyncio.run, args=(serve(),), name=THREAD)
     thread.start()
     try:
-        while not ready.wait(0.1):
+        while not ready.done():
+            wait([ready], 0.1)
             assert thread.is_alive(), "the service did not start"
-        yield
+        yield ready.result()
     finally:
         server.should_exit = True
         thread.join(WITHIN_S)

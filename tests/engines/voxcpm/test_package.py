@@ -137,9 +137,7 @@ class Running:
 
     def run(self, work: Coroutine[Any, Any, Any]) -> Any:
         """Run something of the engine in the application's event loop."""
-        task = self.engine._started._workers._task
-        assert task is not None
-        return asyncio.run_coroutine_threadsafe(work, task.get_loop()).result(WITHIN_S)
+        return asyncio.run_coroutine_threadsafe(work, self.app.loop).result(WITHIN_S)
 
     def speak(
         self,
