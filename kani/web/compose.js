@@ -263,7 +263,8 @@ export class Compose {
   /** An example makes room for that of the language. */
   async #replaceExample() {
     const { example, isExample } = await import("./examples.js");
-    // At once: what is typed while a module loads stays.
+    // What is typed while the module loads stays, and so does a selection that the next letter will replace.
+    if (document.activeElement?.id === "text") return;
     if (this.#text.value.trim() && !isExample(this.#text.value)) return;
     this.#shownExample = this.#exampleOf(example);
     this.#text.value = this.#shownExample;

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 if TYPE_CHECKING:
     from tests.page.conftest import Visit
@@ -57,6 +57,21 @@ def test_each_language_brings_its_example(visit: Visit) -> None:
     expect(page.locator("#text")).to_have_value(re.compile("^Guten Morgen"))
     visitor.choose("#language", "fr")
     expect(page.locator("#text")).to_have_value(re.compile("^Bonjour"))
+
+
+def test_example_that_comes_late_leaves_a_text_that_is_being_written(visit: Visit) -> None:
+    visitor = visit()
+    page = visitor.page
+    held: list[Route] = []
+    page.route("**/examples.json", lambda route: held.append(route))
+    with page.expect_request("**/examples.json"):
+        visitor.choose("#language", "fr")
+    page.focus("#text")
+    page.keyboard.press("Control+A")
+    with page.expect_response("**/examples.json"):
+        held[0].continue_()
+    page.keyboard.type("Mine.")
+    expect(page.locator("#text")).to_have_value("Mine.")
 
 
 def test_a_text_that_a_button_replaced_is_brought_back_by_undo(visit: Visit) -> None:
