@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
 
-from kani.core.errors import UnknownVoice
+from kani.core.errors import UnknownVoice, UnsupportedLanguage
 from kani.core.service import SpeechService
 from kani.core.session.session import SpeechSession
 from kani.core.session.voice_resolver import LanguageMemory
@@ -14,6 +16,7 @@ from kani.protocols.wyoming import events
 from kani.protocols.wyoming.events import VoiceChoice
 from kani.protocols.wyoming.framing import Event
 from kani.protocols.wyoming.scripts import may_go_on
+from kani.text.languages import resolve
 
 PROTOCOL = "wyoming"
 
@@ -24,6 +27,9 @@ MAX_CHUNK_SAMPLES = 8192
 
 IDLE_FLUSH_S = 0.9
 """Seconds without text after which the words so far are spoken to their end."""
+
+_PIPER_VOICE = re.compile(r"([a-z]{2,3}_[A-Z]{2,3})-.+")
+"""Name of a voice of Piper, with its language: ``de_DE-thorsten-medium``."""
 
 Send = Callable[[Event], Awaitable[None]]
 
@@ -38,15 +44,21 @@ def open_speech(
 ) -> SpeechSession:
     """Open a session with a client's voice; memory: the connection's. Raises InvalidRequest and Busy.
 
-    A voice that is no longer there is still named by the settings of assistants: the default voice of the
-    text's language speaks instead.
+    A language is accepted in any spelling, such as Piper's ``de_DE``. A voice that is no longer there is
+    still named by the settings of assistants: the default voice of its language speaks instead if its name
+    is one of Piper's, else that of the text's language.
     """
     choice = choice or VoiceChoice()
-    language = choice.language or None
+    language = resolve(choice.language) if choice.language else None
     try:
         request = SpeechRequest(voice=choice.name or None, language=language, ssml=ssml)
         return _open(service, request, client, memory)
-    except UnknownVoice:
+    except UnknownVoice as unknown:
+        piper = _PIPER_VOICE.fullmatch(unknown.voice)
+        if language is None and piper is not None:
+            with suppress(UnsupportedLanguage):
+                request = SpeechRequest(language=resolve(piper[1]), ssml=ssml)
+                return _open(service, request, client, memory)
         return _open(service, SpeechRequest(language=language, ssml=ssml), client, memory)
 
 

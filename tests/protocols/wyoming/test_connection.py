@@ -52,6 +52,7 @@ ANSWERS = {
     "ssml_without_root": ((say("uno <break/> dos", text_format="ssml"),), SPEECH),
     "two_texts_at_once": ((say("uno"), say("dos")), SPEECH * 2),
     "by_language": ((say("one", voice={"language": "en"}),), SPEECH),
+    "by_language_of_piper": ((say("one", voice={"language": "en_US"}),), SPEECH),
     "null_values": ((say("uno", voice={"name": None, "speaker": None}, context=None),), SPEECH),
     "empty_stream": ((START, END), ["audio-start", "audio-stop", "synthesize-stopped"]),
     "stream": ((START, piece("uno "), say("uno"), END), [*SPEECH, "synthesize-stopped"]),

@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, AsyncIterable, Iterable
 
 import pytest
 
+from kani.text.languages import primary
 from tests.conftest import ServerProcess, StartServer
 from tests.protocols.conftest import Serve
 from tests.protocols.wyoming import home_assistant
@@ -136,9 +137,19 @@ async def test_unsupported_language_is_an_error(port: int) -> None:
     assert await home_assistant.process_audio_stream_2026_2(port, as_audio(steps(True)), "xx") is None
 
 
-async def test_voice_that_is_gone_is_replaced(port: int) -> None:
-    file = await home_assistant.get_tts_audio(port, "hola", "en_US-lessac-medium")
-    assert file is not None and seconds(file) > 0.3
+@pytest.mark.parametrize(
+    ("voice", "language"),
+    [("es_ES-davefx-medium", "es"), ("en_US-lessac-medium", "en"), ("ru_RU-irina-medium", "en")],
+    ids=["es", "en", "language_without_an_engine"],
+)
+async def test_voice_that_is_gone_is_replaced_in_its_language(
+    serve: Serve, voice: str, language: str
+) -> None:
+    """The text tells no language; the name of a voice of Piper does."""
+    server = await serve()
+    file = await home_assistant.get_tts_audio(server.streams["Wyoming"], "OK.", voice)
+    assert file is not None and seconds(file) > 0.1
+    assert primary(server.engine.segments[-1].language) == language
 
 
 async def test_espeak_speaks_every_language_that_is_listed(espeak_server_with_wyoming: ServerProcess) -> None:
