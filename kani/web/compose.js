@@ -263,7 +263,7 @@ export class Compose {
   /** An example makes room for that of the language. */
   async #replaceExample() {
     const { example, isExample } = await import("./examples.js");
-    // What is typed while the module loads stays, and so does a selection that the next letter will replace.
+    // A text that is being written stays, and so does its selection, which the next letter will replace.
     if (document.activeElement?.id === "text") return;
     if (this.#text.value.trim() && !isExample(this.#text.value)) return;
     this.#shownExample = this.#exampleOf(example);
