@@ -98,24 +98,24 @@ def number(text: str) -> float:
 
 
 def first_sounds(processor: str, by: str = "Kokoro") -> list[str]:
-    """Return the median first audio of each length; by: "Kokoro", or its "student", which only AVX2 has."""
-    if processor == "avx2":
-        return [cell("student_sound.avx2", "first audio, median", length, by) for length in LENGTHS]
-    return [cell(f"first_sound.{processor}", "first audio, median", length) for length in LENGTHS]
+    """Return the median first audio of each length; by: "Kokoro", or its "student"."""
+    return [cell(f"student_sound.{processor}", "first audio, median", length, by) for length in LENGTHS]
 
 
 def _first(processor: str) -> str:
-    times = ", ".join(first_sounds(processor))
-    if processor == "avx2":
-        times += f"; by the English student {', '.join(first_sounds(processor, 'student'))}"
-    return times
+    return ", ".join(first_sounds(processor)) + (
+        f"; by the English student {', '.join(first_sounds(processor, 'student'))}"
+    )
 
 
 def streams(processor: str) -> list[tuple[int, float, dict[str, str]]]:
-    """Return the number of streams, their share of late pieces, and the row, of Kokoro's own decoder."""
+    """Return the number of streams that begin together, their share of late pieces, and the row.
+
+    The rows are those of Kokoro's own decoder.
+    """
     found = []
     for row in rows(f"streams.{processor}", "late pieces"):
-        if not row["decoder"].startswith("onnx"):
+        if not row["decoder"].startswith("onnx") and row.get("begun", "together") == "together":
             late, _, pieces = row["late pieces"].partition(" of ")
             found.append((int(row["streams"]), int(late) / int(pieces or 1), row))
     return found
@@ -127,36 +127,33 @@ def _streams(processor: str) -> str:
     )
     pieces = f"{row['late pieces']} pieces late" if share else "no piece late"
     cost = row["processor seconds for a second of audio"]
-    kokoro = f"{count} ({pieces}); {cost} processor seconds a second"
-    return kokoro if processor != "avx2" else f"{kokoro}. {_student_streams()}"
+    return f"{count} ({pieces}); {cost} processor seconds a second. {_student_streams(processor)}"
 
 
-def _student_streams() -> str:
+def _student_streams(processor: str) -> str:
     """Return the most streams of the student that play without a late piece."""
-    row = [
-        row for row in rows("student_streams.avx2", "late pieces") if row["late pieces"].startswith("0 of")
-    ][-1]
+    tried = rows(f"student_streams.{processor}", "late pieces")
+    row = [row for row in tried if row["late pieces"].startswith("0 of")][-1]
     cost = number(row["server's processor s a second"])
     return f"By the English student {row['streams']} (no piece late); {cost:.2f}"
 
 
 def _whole_sentence(processor: str) -> str:
-    if processor == "avx2":
-        lengths = [
-            cell("whole_sentence.avx2", "real-time factor", length, "this server") for length in LENGTHS[:2]
-        ]
-        return f"{', '.join(lengths)} of its length (4, 7 s)"
-    return f"{_create_ratio(processor)} of kokoro-onnx' time (4, 7, 15 s)"
+    return f"{', '.join(_real_time_factors(processor, 'this server'))} of its length (4, 7 s)"
 
 
-def _create_ratio(processor: str) -> str:
-    ratios = [number(cell(f"first_sound.{processor}", "create ÷ whole", length)) for length in LENGTHS]
-    return ", ".join(f"{1 / ratio:.2f}" for ratio in ratios)
+def _real_time_factors(processor: str, who: str) -> list[str]:
+    name = f"whole_sentence.{processor}"
+    return [f"{number(cell(name, 'real-time factor', length, who)):.2f}" for length in LENGTHS[:2]]
 
 
 def _kokoro_onnx() -> str:
-    times = [cell("whole_sentence.avx2", "real-time factor", length, "kokoro-onnx") for length in LENGTHS[:2]]
-    return f"kokoro-onnx with AVX2: {', '.join(times)} of its length"
+    """Return the times of PyPI's kokoro-onnx for whole sentences."""
+    times = (
+        f"{', '.join(_real_time_factors(processor, 'kokoro-onnx'))} with {name}"
+        for processor, name in PROCESSORS.items()
+    )
+    return f"kokoro-onnx: {'; '.join(times)}"
 
 
 def _start(processor: str) -> str:
@@ -186,21 +183,15 @@ def _share(processor: str, column: str, clients: str) -> str:
     return cell(f"own_share.{processor}", column, f"the server's share, {clients}")
 
 
-def _compared_first() -> str:
-    shares = ", ".join(cell("first_sound.vnni", "÷ create", length) for length in LENGTHS)
-    return f"share of kokoro-onnx' whole sentence, {PROCESSORS['vnni']}: {shares}"
-
-
 QUESTIONS = (
     Question(
         "How soon does a sentence of 4, 7, 15 s begin?",
-        ("first_sound", "student_sound"),
+        ("student_sound",),
         _first,
-        _compared_first,
     ),
     Question(
         "How long does a whole sentence take?",
-        ("whole_sentence", "first_sound"),
+        ("whole_sentence",),
         _whole_sentence,
         _kokoro_onnx,
     ),
