@@ -14,6 +14,7 @@ NO_PACKET_ENDS = -1
 """Granule position of a page on which no packet ends."""
 
 _HEADER_BYTES = 27
+_GRANULE_AT = 6
 _BITS_REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 
@@ -57,6 +58,16 @@ def page_size(buffer: bytearray, at: int) -> int | None:
     if len(buffer) < segments:
         return None
     return segments - at + sum(buffer[at + _HEADER_BYTES : segments])
+
+
+def last_granule(data: bytes) -> int | None:
+    """Return the granule position of the last page on which a packet ends. data: complete pages."""
+    buffer, at, granule = bytearray(data), 0, None
+    while (size := page_size(buffer, at)) is not None:
+        (position,) = struct.unpack_from("<q", buffer, at + _GRANULE_AT)
+        granule = granule if position == NO_PACKET_ENDS else position
+        at += size
+    return granule
 
 
 def read_page(data: bytes) -> Page | None:

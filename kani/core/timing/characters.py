@@ -39,6 +39,10 @@ class TimedCharacters:
             return self if self.text else other
         return TimedCharacters(self.text + other.text, (*self.edges_s[:-1], *other.edges_s))
 
+    def later(self, seconds: float) -> TimedCharacters:
+        """Return the characters with later times."""
+        return TimedCharacters(self.text, tuple(edge + seconds for edge in self.edges_s))
+
     def divide(self, at: int) -> tuple[TimedCharacters, TimedCharacters]:
         """Return the first ``at`` characters and the others."""
         first = TimedCharacters(self.text[:at], self.edges_s[: at + 1]) if at else NO_CHARACTERS
@@ -65,6 +69,10 @@ class TimedForms:
     def __add__(self, other: TimedForms) -> TimedForms:
         """Join with what follows."""
         return TimedForms(self.written + other.written, self.spoken + other.spoken)
+
+    def later(self, seconds: float) -> TimedForms:
+        """Return the characters with later times."""
+        return TimedForms(self.written.later(seconds), self.spoken.later(seconds))
 
     def common_edges(self) -> list[int]:
         """Indices of the written characters' edges, from 1 on, at which no spoken character goes on.

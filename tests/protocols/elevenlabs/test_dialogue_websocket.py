@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -10,11 +11,13 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
 
+import av
 import numpy as np
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
+from kani.core.audio.ogg_pages import FIRST, LAST
 from kani.core.types import Samples
 from kani.protocols.elevenlabs.http.dialogue import SPEAKER_PAUSE_S
 from kani.protocols.elevenlabs.voice_ids import MAX_ID_LENGTH
@@ -108,6 +111,29 @@ async def test_voices_take_turns_with_a_pause_and_times(espeak_app: AppServer) -
     # The resampler's phase differs by the pause.
     assert not turn[: pause - 10].any() and len(turn) == pause + len(alone[1].samples)
     assert np.abs(turn[pause:] - alone[1].samples).max() < 0.01
+
+
+@pytest.mark.parametrize("name", ["opus_48000_64", "mp3_44100_128"])
+async def test_turns_are_one_stream_of_audio(espeak_app: AppServer, name: str) -> None:
+    turns = [said("Hola, ¿qué tal estás? "), said("Very well, thank you. ", EN), said("Adiós, amigo mío. ")]
+    plain = await spoken(espeak_app, *turns)
+    coded = await spoken(espeak_app, *turns, output_format=name)
+    assert (coded.text, len(coded.turns)) == (plain.text, 3)
+    data = bytes(coded.audio)
+    if name.startswith("opus"):
+        flags = [data[at + 5] for at in range(len(data)) if data.startswith(b"OggS", at)]
+        assert [at for at, flag in enumerate(flags) if flag & FIRST] == [0]
+        assert [at for at, flag in enumerate(flags) if flag & LAST] == [len(flags) - 1]
+    else:
+        assert data.count(b"Info") == 1
+    # FFmpeg stops where a stream ends.
+    with av.open(io.BytesIO(data)) as container:
+        frames = [frame for frame in container.decode(audio=0) if isinstance(frame, av.AudioFrame)]
+    decoded, rate = np.concatenate([frame.to_ndarray()[0] for frame in frames]), frames[0].sample_rate
+    assert len(decoded) / rate == pytest.approx(len(plain.samples) / RATE, abs=0.06)
+    for end in plain.turns[:-1]:
+        pause = decoded[round((end / 2 / RATE + 0.07) * rate) :][: round((SPEAKER_PAUSE_S - 0.1) * rate)]
+        assert np.abs(pause).max() < 0.02, "the pauses are where they are in PCM"
 
 
 async def test_text_of_one_voice_is_one_turn_unless_asked_for(espeak_app: AppServer) -> None:

@@ -26,6 +26,7 @@ from tests.conftest import ROOT, ServerProcess
 from tests.judges.judge import hear, word_error_rate
 
 TEXT = "Hola, esto es una prueba bastante larga. ¿Qué tal te encuentras hoy, amigo mío? Yo, muy bien."
+FIGURES = "Hola, amigo: son 3.456 casas en 1.234.567 calles, o 21 por ciento. Adiós, amigo mío, hasta otra."
 SHORT = "Adiós, amigos míos."
 SPANISH, ENGLISH = (" ".join(WITH_EARLY_PHRASE[language][:4]) for language in ("es", "en"))
 VOICES = {"es": "ef_dora", "en": "af_heart"}
@@ -113,6 +114,17 @@ async def test_pipecat_by_sentences_receives_audio_and_word_times(espeak_server:
             # Silence before the sentence, and sound in it.
             at = round(word.start_s * 24_000)
             assert not loud[at - 2400 : at - 240].any() and loud[at : at + 4800].any()
+
+
+@pytest.mark.parametrize("encoding", ["pcm_22050", "mp3_22050_32", "opus_48000_64"])
+async def test_livekit_with_model_of_dialogues_receives_word_times(
+    espeak_server: ServerProcess, encoding: str
+) -> None:
+    truth, _ = await characters(espeak_server, FIGURES, 22_050)
+    (spoken,) = await speak_with_livekit(
+        espeak_server.http_url, "espeak:es", [FIGURES], model="eleven_v3", encoding=encoding
+    )
+    assert_at_its_time(spoken.words, words_of(truth), 0.002)
 
 
 @pytest.mark.heard

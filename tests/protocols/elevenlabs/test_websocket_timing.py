@@ -13,14 +13,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kani.core.audio.encoding import AudioFormat
+from kani.core.audio.encoding import AudioFormat, Codec
+from kani.core.audio.ogg_pages import write_page
 from kani.core.service import SpeechService
 from kani.core.timing.characters import FormsClock, TimedCharacters, TimedForms
 from kani.core.types import Span, SpeechChunk, SpeechRequest
 from kani.protocols.elevenlabs.websocket import context as websocket_context
-from kani.protocols.elevenlabs.websocket.context import Context, OutputOptions
+from kani.protocols.elevenlabs.websocket.context import Context
 from kani.protocols.elevenlabs.websocket.messages import Alignment, Alignments, ClientMessage, MessageWriter
-from kani.protocols.elevenlabs.websocket.timed_audio import AlignmentClock, TimedAudioFramer
+from kani.protocols.elevenlabs.websocket.timed_audio import TimedAudioFramer
+from kani.protocols.elevenlabs.websocket.timed_encoder import AlignmentClock, AudioClock, TimedEncoder
 from tests.clients.elevenlabs.wire import Character, ReceivedSpeech, assert_tiles
 from tests.core.session.test_session import collect, serving
 from tests.support.tone import RATE, ToneEngine
@@ -45,7 +47,9 @@ async def context(
 ) -> AsyncIterator[Context]:
     opened = Context(
         lambda voice: service.open(request, protocol="test"),
-        OutputOptions(PCM, absolute, strict),
+        TimedEncoder(PCM, AlignmentClock(absolute=absolute)),
+        cut=not absolute,
+        strict=strict,
         auto_mode=auto_mode,
         audio_tags=False,
     )
@@ -190,6 +194,26 @@ def test_characters_of_buffered_audio_are_sent_together() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("name", "codec", "bit_rate", "data", "starts_ms"),
+    [
+        ("pcm_1000", "pcm", None, bytes(600), 0),
+        ("ulaw_1000", "ulaw", None, bytes(250), 50),
+        ("mp3_1000_8", "mp3", 8_000, bytes(260), 40),
+        ("opus_48000_32", "opus", 32_000, write_page([b"x"], 48 * 320, 0, 1, 0), 0),
+        ("opus_48000_32", "opus", 32_000, write_page([b"x"], 48 * 280, 0, 1, 0), 0),
+    ],
+)
+def test_times_of_dialogues_count_from_the_audio_before(
+    name: str, codec: Codec, bit_rate: int | None, data: bytes, starts_ms: int
+) -> None:
+    times = AudioClock(AudioFormat(name, codec, RATE, bit_rate, ""))
+    first = times.take(TimedForms(TimedCharacters("ab", (0.0, 0.1, 0.3))), data)
+    assert first.written == Alignment("ab", [0, 100], [100, 200])
+    second = times.take(TimedForms(TimedCharacters("c", (0.3, 0.5))), data)
+    assert second.written is not None and second.written.starts_ms == [starts_ms]
+
+
 @pytest.mark.parametrize("absolute", [False, True])
 def test_both_alignments_have_same_origin(absolute: bool) -> None:
     times = AlignmentClock(absolute=absolute)
@@ -291,7 +315,11 @@ async def test_voice_settings_apply_until_first_text(tmp_path: Path) -> None:
             asked.append(voice)
             return service.open(replace(ODD), protocol="test")
 
-        opened = Context(start, OutputOptions(PCM, True, False), auto_mode=False, audio_tags=False)  # type: ignore[arg-type]
+        opened = Context(
+            start,  # type: ignore[arg-type]
+            TimedEncoder(PCM, AlignmentClock(absolute=True)),
+            **dict.fromkeys(("cut", "strict", "auto_mode", "audio_tags"), False),
+        )
         first, second, third = (replace(opened._voice, speed=speed) for speed in (0.8, 0.9, 1.1))
         opened.handle_message(ClientMessage(text=" ", voice_settings=first))
         opened.handle_message(ClientMessage(text="uno ", voice_settings=second))

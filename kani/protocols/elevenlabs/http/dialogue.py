@@ -17,7 +17,7 @@ from kani.core.errors import UnknownVoice
 from kani.core.service import SpeechService
 from kani.core.session.session import SpeechSession
 from kani.core.session.voice_resolver import LanguageMemory
-from kani.core.timing.characters import FormsClock, TimedCharacters, TimedForms
+from kani.core.timing.characters import FormsClock, TimedForms
 from kani.core.types import Boundary, Samples, SpeechChunk, SpeechRequest
 from kani.protocols.elevenlabs.errors import UnknownSpeaker
 from kani.protocols.elevenlabs.http.dialogue_body import DialogueBody
@@ -124,7 +124,7 @@ class Dialogue:
                     self._unused.update(self._session.unused_fields)
                     sample_rate = chunk.sample_rate
                     samples += len(chunk.samples)
-                    characters = _later(clock.align(chunk.spans), start / sample_rate)
+                    characters = clock.align(chunk.spans).later(start / sample_rate)
                     yield DialogueChunk(chunk.samples, sample_rate, TimedLine(index, characters))
 
     async def _speak(self, index: int, sample_rate: int) -> AsyncGenerator[SpeechChunk, None]:
@@ -197,11 +197,3 @@ def _joined(timed: list[TimedLine]) -> list[TimedLine]:
         else:
             lines.append(part)
     return lines
-
-
-def _later(characters: TimedForms, seconds: float) -> TimedForms:
-    return TimedForms(_shifted(characters.written, seconds), _shifted(characters.spoken, seconds))
-
-
-def _shifted(characters: TimedCharacters, seconds: float) -> TimedCharacters:
-    return TimedCharacters(characters.text, tuple(edge + seconds for edge in characters.edges_s))

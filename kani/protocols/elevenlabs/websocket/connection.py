@@ -19,7 +19,7 @@ from kani.protocols.elevenlabs.settings import ElevenLabsSettings
 from kani.protocols.elevenlabs.voice_ids import resolve_voice
 from kani.protocols.elevenlabs.voice_settings import VoiceSettings
 from kani.protocols.elevenlabs.websocket import messages
-from kani.protocols.elevenlabs.websocket.context import Context, OutputOptions
+from kani.protocols.elevenlabs.websocket.context import Context
 from kani.protocols.elevenlabs.websocket.messages import (
     ClientMessage,
     ErrorMessage,
@@ -32,6 +32,7 @@ from kani.protocols.elevenlabs.websocket.messages import (
 )
 from kani.protocols.elevenlabs.websocket.priority_sender import PrioritySender
 from kani.protocols.elevenlabs.websocket.query import Query
+from kani.protocols.elevenlabs.websocket.timed_encoder import AlignmentClock, TimedEncoder
 from kani.protocols.shared.client_languages import accept_languages
 from kani.protocols.shared.connection import client_address, close
 from kani.protocols.shared.errors import BadMessage
@@ -149,9 +150,15 @@ class BaseConnection:
     def _new_context(self) -> Context:
         timing, query = self._settings.timing, self._query
         absolute = timing == "absolute" or (timing == "auto" and query.sync_alignment)
-        output = OutputOptions(query.audio_format, absolute, strict=timing == "relative")
-        start = partial(self._open_session, self._voice)
-        return Context(start, output, auto_mode=query.auto_mode, audio_tags=query.audio_tags)
+        return Context(
+            partial(self._open_session, self._voice),
+            TimedEncoder(query.audio_format, AlignmentClock(absolute=absolute)),
+            # A format that fills frames first would end them elsewhere.
+            cut=not (absolute or query.audio_format.slow),
+            strict=timing == "relative",
+            auto_mode=query.auto_mode,
+            audio_tags=query.audio_tags,
+        )
 
     def _open_session(self, voice: str | None, voice_settings: VoiceSettings) -> SpeechSession:
         """Open the session of a context. Raises Busy and InvalidRequest."""

@@ -6,38 +6,23 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
-from kani.core.audio.encoding import AsyncEncoder, AudioFormat
 from kani.core.audio.resampling import reframe
 from kani.core.errors import SpeechCancelled, SpeechError
 from kani.core.session.session import SpeechSession
-from kani.core.timing.characters import FormsClock, TimedForms
+from kani.core.timing.characters import FormsClock
 from kani.core.types import SpeechChunk
 from kani.protocols.elevenlabs.audio_tags import IncrementalTags, without_tags
 from kani.protocols.elevenlabs.voice_settings import VoiceSettings
-from kani.protocols.elevenlabs.websocket.messages import Alignments, ClientMessage
+from kani.protocols.elevenlabs.websocket.messages import ClientMessage
 from kani.protocols.elevenlabs.websocket.schedule import FLUSH_AFTER_S, ChunkLengthSchedule
-from kani.protocols.elevenlabs.websocket.timed_audio import (
-    NO_SAMPLES,
-    AlignmentClock,
-    TimedAudio,
-    TimedAudioFramer,
-)
+from kani.protocols.elevenlabs.websocket.timed_audio import NO_SAMPLES, TimedAudio, TimedAudioFramer
+from kani.protocols.elevenlabs.websocket.timed_encoder import Block, TimedEncoder
 from kani.protocols.shared.idle_flush import IdleFlush
 
 StartSession = Callable[[VoiceSettings], SpeechSession]
 
 MAX_FRAME_S = 0.25
 """Longest audio of a message."""
-
-
-@dataclass(frozen=True, slots=True)
-class OutputOptions:
-    """Format of the audio, and origin of its characters' times."""
-
-    audio_format: AudioFormat
-    absolute_times: bool  # times count from the start of the stream
-    strict: bool  # else: hold audio back until its characters' times are exact relative to their message
-    bytes_per_ms: float | None = None  # of audio whose length is the origin of its message's times
 
 
 @dataclass(slots=True)
@@ -58,15 +43,24 @@ class TextCursor:
 class Context:
     """One stream of text and audio: give it messages, iterate over ``audio``, and release it by ``aclose``.
 
-    start: opens the session at the first text, raises SpeechError; auto_mode: flush each message;
-    audio_tags: whether there are such in the text, which are not spoken.
+    start: opens the session at the first text, raises SpeechError; cut and strict: as ``cut_at_characters``
+    and ``strict`` of ``TimedAudioFramer``; auto_mode: flush each message; audio_tags: whether there are such
+    in the text, which are not spoken.
     """
 
     def __init__(
-        self, start: StartSession, output: OutputOptions, *, auto_mode: bool, audio_tags: bool
+        self,
+        start: StartSession,
+        encoder: TimedEncoder,
+        *,
+        cut: bool,
+        strict: bool,
+        auto_mode: bool,
+        audio_tags: bool,
     ) -> None:
         self._start = start
-        self._output = output
+        self._encoder = encoder
+        self._cut, self._strict = cut, strict
         self._auto_mode = auto_mode
         self._tags = IncrementalTags() if audio_tags else None
         self._session: SpeechSession | None = None
@@ -88,6 +82,8 @@ class Context:
         """True if it was closed while it was heard, and its text had not been ended by a flush of its own."""
         self.interrupted = False
         """True if nothing more is to be sent but the end."""
+        self.continued = False
+        """True if another context speaks after it into the same stream of audio."""
 
     def handle_message(self, message: ClientMessage) -> None:
         """Apply a message's settings, text and flush; does nothing once the input has ended.
@@ -226,7 +222,7 @@ class Context:
         """True if its priority is lowered and another context has text."""
         return self._session is not None and self._session.superseded
 
-    async def audio(self) -> AsyncIterator[tuple[bytes, Alignments]]:
+    async def audio(self) -> AsyncIterator[Block]:
         """Yield encoded audio, each with the alignments of the characters that begin in it.
 
         The alignments contain each character of the text once, in order. Audio is empty only for characters
@@ -239,31 +235,23 @@ class Context:
         if self._error is not None:
             raise self._error
 
-    async def _encode(self, session: SpeechSession) -> AsyncIterator[tuple[bytes, Alignments]]:
-        audio_format = self._output.audio_format
-        encoder = AsyncEncoder(audio_format)
-        clock = AlignmentClock(absolute=self._output.absolute_times, bytes_per_ms=self._output.bytes_per_ms)
-        pending = TimedForms()
+    async def _encode(self, session: SpeechSession) -> AsyncIterator[Block]:
+        encoder = self._encoder
+        encoder.begin_turn()
         async for timed in self._timed_audio(session):
-            pending += timed.characters
-            data = await encoder.feed(timed.samples, audio_format.encoded_rate)
+            block = await encoder.feed(timed)
             if self.interrupted:
                 return
-            if data:
-                yield data, clock.take(pending, data)
-                pending = TimedForms()
-        data = await encoder.finish()
-        if self.interrupted:
-            return
-        if data or pending.written.text:
-            yield data, clock.take(pending, data)
+            if block is not None:
+                yield block
+        rest = encoder.end_turn() if self.continued else await encoder.finish()
+        if rest is not None and not self.interrupted:
+            yield rest
 
     async def _timed_audio(self, session: SpeechSession) -> AsyncIterator[TimedAudio]:
         """Yield the audible speech in parts that match their characters."""
-        output, rate = self._output, self._output.audio_format.encoded_rate
-        # A format that fills frames first would end them elsewhere.
-        cut = not (output.absolute_times or output.audio_format.slow)
-        framer = TimedAudioFramer(self._clock, rate, cut_at_characters=cut, strict=output.strict)
+        rate = self._encoder.audio_format.encoded_rate
+        framer = TimedAudioFramer(self._clock, rate, cut_at_characters=self._cut, strict=self._strict)
         async for frame in reframe(self._chunks(session), rate, round(MAX_FRAME_S * rate)):
             for timed in framer.feed(self._cut_unflushed(frame, session)):
                 yield timed

@@ -19,7 +19,7 @@ from kani.core.types import Boundary
 from kani.protocols.elevenlabs.http.dialogue import SPEAKER_PAUSE_S
 from kani.protocols.elevenlabs.settings import ElevenLabsSettings
 from kani.protocols.elevenlabs.voice_settings import VoiceSettings
-from kani.protocols.elevenlabs.websocket.context import Context, OutputOptions
+from kani.protocols.elevenlabs.websocket.context import Context
 from kani.protocols.elevenlabs.websocket.dialogue_messages import (
     DialogueMessage,
     DialogueWriter,
@@ -30,6 +30,7 @@ from kani.protocols.elevenlabs.websocket.dialogue_messages import (
 from kani.protocols.elevenlabs.websocket.messages import ClientMessage
 from kani.protocols.elevenlabs.websocket.multi import MultiContextConnection
 from kani.protocols.elevenlabs.websocket.query import Query
+from kani.protocols.elevenlabs.websocket.timed_encoder import AudioClock, TimedEncoder
 
 
 @dataclass(slots=True)
@@ -38,6 +39,7 @@ class _Dialogue:
 
     voices: dict[str, str | None]  # this server's voices by the client's ids
     settings: VoiceSettings
+    encoder: TimedEncoder  # of all turns: they are one stream of audio
     turn: Turn = field(default_factory=Turn)
     ended: list[Context] = field(default_factory=list)  # turns before the current one
 
@@ -99,23 +101,17 @@ class DialogueConnection(MultiContextConnection):
                 return
             raise InvalidRequest("voices", "is required in the first message of a context")
         voices = {voice_id: self._find_voice(voice_id) for voice_id in message.voices}
-        dialogue = _Dialogue(voices, message.voice_settings or VoiceSettings())
+        audio_format = self._query.audio_format
+        encoder = TimedEncoder(audio_format, AudioClock(audio_format))
+        dialogue = _Dialogue(voices, message.voice_settings or VoiceSettings(), encoder)
         self._open_turn(context_id, dialogue)
         self._dialogues = {each: known for each, known in self._dialogues.items() if each in self._open}
         self._dialogues[context_id] = dialogue
 
     def _open_turn(self, context_id: str | None, dialogue: _Dialogue) -> None:
-        audio_format, strict = self._query.audio_format, self._settings.timing == "relative"
-        # Clients know the time of an MP3 by its bytes; of other audio characters begin with their message.
-        mp3 = audio_format.codec == "mp3" and audio_format.bit_rate is not None
-        output = OutputOptions(
-            audio_format,
-            absolute_times=False,
-            strict=strict,
-            bytes_per_ms=(audio_format.bit_rate or 0) / 8000 if mp3 else None,
-        )
         start = partial(self._start_turn, dialogue.voices, dialogue.settings, dialogue.turn)
-        context = Context(start, output, auto_mode=False, audio_tags=True)
+        # A character cannot begin before the audio of its message, from which its time counts.
+        context = Context(start, dialogue.encoder, cut=True, strict=True, auto_mode=False, audio_tags=True)
         writer = DialogueWriter(
             context_id, multi=self.multi, timed=self._query.sync_alignment, turn=dialogue.turn
         )
@@ -142,6 +138,7 @@ class DialogueConnection(MultiContextConnection):
         if before is not None and (turn_text.new_turn or voice_id != before):
             dialogue.turn.last = False
             ended = self._open.pop(context_id)
+            ended.continued = True
             ended.finish()
             dialogue.ended.append(ended)
             pause_s = SPEAKER_PAUSE_S if voice_id != before else PAUSES_S[Boundary.SENTENCE]

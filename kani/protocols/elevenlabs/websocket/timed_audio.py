@@ -15,7 +15,6 @@ import numpy as np
 
 from kani.core.timing.characters import FormsClock, TimedForms
 from kani.core.types import Samples, SpeechChunk
-from kani.protocols.elevenlabs.websocket.messages import Alignment, Alignments
 
 NO_SAMPLES: Samples = np.zeros(0, np.float32)
 
@@ -108,33 +107,3 @@ class TimedAudioFramer:
         taken, self._held = self._held[:count], self._held[count:]
         self._sent += len(taken)
         return taken
-
-
-class AlignmentClock:
-    """Converts characters' times to those of messages, in whole milliseconds.
-
-    absolute: times count from the start of the stream; else from the end of the last written character of
-    the messages before, which is the sum that adding clients compute. Both alignments of a message count
-    from the same moment, because a client may use one for a message without the other.
-    bytes_per_ms: of audio, if times count from the length of the audio before the message instead.
-    """
-
-    def __init__(self, *, absolute: bool, bytes_per_ms: float | None = None) -> None:
-        self._absolute = absolute
-        self._bytes_per_ms = bytes_per_ms
-        self._bytes = 0
-        self._end_ms = 0
-
-    def take(self, characters: TimedForms, data: bytes) -> Alignments:
-        """Return the alignments of the next characters, which are sent with the audio ``data``."""
-        origin_ms = 0 if self._absolute else self._end_ms
-        if self._bytes_per_ms is not None:
-            origin_ms = round(self._bytes / self._bytes_per_ms)
-            self._bytes += len(data)
-        written, normalized = (
-            Alignment(form.text, *form.milliseconds(origin_ms)) if form.text else None
-            for form in (characters.written, characters.spoken)
-        )
-        if written is not None:
-            self._end_ms = origin_ms + written.starts_ms[-1] + written.durations_ms[-1]
-        return Alignments(written, normalized)
