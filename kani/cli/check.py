@@ -30,7 +30,7 @@ with prerequisites.reported(__name__, CHECK, "websockets"):
 
     from websockets.exceptions import ConnectionClosed
 
-    from kani.cli import interrupt
+    from kani.cli import broken_pipe, interrupt
     from kani.cli.client import server_address
     from kani.cli.voices import VoiceRefused, VoicesClient, cloning_outcome
     from websocket_client import AuthenticationFailed, KaniTTSClient, KaniTTSError, NotConnected
@@ -396,4 +396,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    with broken_pipe.tolerated():
+        raise SystemExit(main())

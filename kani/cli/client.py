@@ -19,7 +19,7 @@ with prerequisites.reported(__name__, CLIENT, "websockets"):
     from typing import Any
     from urllib.parse import urlsplit, urlunsplit
 
-    from kani.cli import interrupt, voices
+    from kani.cli import broken_pipe, interrupt, voices
     from kani.cli.sound import CommandFailed, Output, WavOutput, open_player
     from websocket_client import (
         LOCAL_HOSTS,
@@ -242,8 +242,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {failure}", file=sys.stderr)
         return 1
     except OSError as error:
-        output = "voices" if voices.is_requested(options) else "speech"
-        print(f"error: cannot write the {output}: {error}", file=sys.stderr)
+        listed = voices.is_requested(options)
+        if listed and isinstance(error, BrokenPipeError):
+            raise
+        print(f"error: cannot write the {'voices' if listed else 'speech'}: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
@@ -286,4 +288,5 @@ def _text(parser: argparse.ArgumentParser, options: argparse.Namespace) -> str:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    with broken_pipe.tolerated():
+        raise SystemExit(main())

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from kani.cli import prerequisites
+from kani.cli import broken_pipe, prerequisites
 from websocket_config import VERSION
 
 USAGE = """\
@@ -29,7 +29,11 @@ COMMANDS = ("serve", "say", "listen", "voices", "fetch", "check", "worker")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return its exit code: 0 done, 1 failed, 2 usage, 130 interrupted."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
+    with broken_pipe.tolerated():
+        return _main(list(sys.argv[1:] if arguments is None else arguments))
+
+
+def _main(given: list[str]) -> int:
     if not given or given[0] in ("-h", "--help"):
         print(USAGE)
         return 0

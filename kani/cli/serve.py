@@ -17,7 +17,7 @@ with prerequisites.reported(__name__, SERVER, INSTALL):
     from functools import partial
     from typing import TYPE_CHECKING, NoReturn
 
-    from kani.cli import interrupt, plugin_options
+    from kani.cli import broken_pipe, interrupt, plugin_options
     from kani.core.errors import EngineUnavailable, InvalidRequest, SpeechError, UnknownVoice
     from kani.server import logs, settings
     from kani.server.network.host_names import is_loopback
@@ -412,5 +412,5 @@ def _complain(sentence: str, code: int) -> int:
 
 if __name__ == "__main__":
     # Most packages are imported by what main() starts.
-    with prerequisites.reported(__name__, SERVER, INSTALL):
+    with prerequisites.reported(__name__, SERVER, INSTALL), broken_pipe.tolerated():
         sys.exit(main())

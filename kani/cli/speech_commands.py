@@ -24,6 +24,8 @@ def main(command: str, arguments: Sequence[str]) -> int:
         {"say": _say, "listen": _listen, "voices": _voices}[command](arguments)
     except KeyboardInterrupt:
         return INTERRUPTED
+    except BrokenPipeError:
+        raise
     except (kani.SpeechError, CommandFailed, OSError, ValueError) as error:
         print(f"kani-tts {command}: {error}", file=sys.stderr)
         return FAILED
