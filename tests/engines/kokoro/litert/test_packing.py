@@ -102,6 +102,28 @@ def test_broken_archive_is_packed_again(
     assert caplog.text.count("is broken and is built again") == 1
 
 
+def test_second_checkout_with_the_same_cache_starts_without_packing_anew(
+    packed: dict[str, bytes], cache: Path, tmp_path: Path
+) -> None:
+    ignored = shutil.ignore_patterns("__pycache__", "web", "student", "voxcpm", "runtime/*/data")
+    shutil.copytree(ROOT / "kani", tmp_path / "kani", ignore=ignored)
+    shutil.copy(ROOT / "websocket_config.py", tmp_path)
+    code = (
+        "import logging, pathlib, sys\n"
+        "from kani.engines.kokoro.litert.packing import store\n"
+        "from kani.runtime.weights import KOKORO\n"
+        "logging.basicConfig(level=logging.INFO, stream=sys.stdout)\n"
+        "unread = lambda: sys.exit('the model was read')\n"
+        "store.load_packed(KOKORO.sha256, unread, pathlib.Path(sys.argv[1]))\n"
+        "print(store.__file__)\n"
+    )
+    kept = {path: path.stat().st_mtime_ns for path in cache.glob("*.zip")}
+    command = [sys.executable, "-c", code, str(cache)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert done.stdout.splitlines() == [str(tmp_path / "kani/engines/kokoro/litert/packing/store.py")]
+    assert {path: path.stat().st_mtime_ns for path in cache.glob("*.zip")} == kept
+
+
 def test_key_is_of_contents_not_of_places_and_times(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     kind, model = GENERATOR, SHA256
     key = kind._key(model)
