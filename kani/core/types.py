@@ -256,3 +256,7 @@ class Voice:
     """Name of the engine that speaks it."""
     gender: str = ""
     """"female", "male" or "" (unknown)."""
+    pitch_hz: float = 0.0
+    """Median F0 of its speech; 0 if unknown."""
+    pitch_range: float = 0.0
+    """Semitones: for a third of the time its F0 is at least as far from the median; 0 if unknown."""

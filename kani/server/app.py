@@ -174,11 +174,12 @@ def create_app(
     protocols: Sequence[Protocol] | None = None,
     tracer: Tracer | None = None,
     ports: Mapping[str, int] | None = None,
+    start: health.StartTime | None = None,
 ) -> Starlette:
     """Return the application: the routes of every protocol, with access control.
 
     metrics_port: a port that serves nothing but the metrics; protocols: those of the settings if not given;
-    tracer: records every request; ports: see ``Context``.
+    tracer: records every request; ports: see ``Context``; start: knows how long the start takes.
     """
     protocols = protocols_for(settings) if protocols is None else protocols
     rules = access_rules(settings, protocols)
@@ -198,6 +199,7 @@ def create_app(
                 lambda: connections.phase.value,
                 metrics,
                 [protocol.health_fields for protocol in protocols],
+                start,
             ),
             *openapi.routes(document),
             WebSocketRoute("/{path:path}", answers.unknown_websocket),
@@ -267,6 +269,7 @@ async def _serve(
     tracer: Tracer | None,
 ) -> SpeechService:
     """Serve until the server is stopped; return its service, which has stopped. See ``serve``."""
+    start = health.StartTime(settings.cache_dir, settings.engine)
     tls = server_context(settings.tls_cert, settings.tls_key)
     protocols = protocols_for(settings)
     ports = [port for protocol in protocols for port in protocol.ports]
@@ -289,6 +292,7 @@ async def _serve(
             protocols=protocols,
             tracer=tracer,
             ports={door.setting: number for door, number in listeners.compat.items()},
+            start=start,
         )
         websockets = _websocket_class(protocols, listeners, budget)
         table = TcpTable(max_tcp_connections(settings.max_connections, files), metrics.tcp_connection_closed)
@@ -311,7 +315,7 @@ async def _serve(
                 running = RunningServer(
                     settings.host, listeners, tls is not None, service, allowed, needs_key(settings)
                 )
-                await run_service(running, settings, connections, stop, announce)
+                await run_service(running, settings, connections, stop, start.kept_before(announce))
     return service
 
 

@@ -103,6 +103,9 @@ def _health() -> Schema:
         ["status", "ready", "version", "engines", "languages", "counters", "uptime", "timestamp"],
         status=choice(("healthy", "starting", "draining")),
         ready=flag("Whether requests are admitted."),
+        ready_in=nullable(
+            number("Seconds until then, as the last start with this engine took; null once it is ready.")
+        ),
         tts_initialized=flag("The same, for clients of Kani's original server."),
         active_sessions=whole(),
         service=text(),

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
@@ -14,6 +17,8 @@ from starlette.routing import BaseRoute, Route
 
 from kani.core.service import SpeechService
 from kani.text.languages import primary
+
+T = TypeVar("T")
 
 SERVICE = "kani-tts"
 HEALTH_PATH = "/health"
@@ -35,22 +40,65 @@ class MetricsExport(Protocol):
         """Return the most important counters by name."""
 
 
+class StartTime:
+    """The time that a start takes, as the last one with the same engine did; kept in the cache folder."""
+
+    def __init__(self, cache_dir: Path, engine: str) -> None:
+        """Begin now. engine: the setting's value."""
+        self._path, self._engine = cache_dir / "start-seconds.json", engine
+        self._began = time.monotonic()
+        self._known = self._read()
+
+    def left_s(self) -> float | None:
+        """Return the seconds that are left; None where it is not known, or takes longer this time."""
+        last = self._known.get(self._engine)
+        left = last - (time.monotonic() - self._began) if isinstance(last, int | float) else 0.0
+        return round(left, 1) if left > 0 else None
+
+    def kept_before(self, announce: Callable[[T], None]) -> Callable[[T], None]:
+        """Return ``announce``, to be called in the event loop at the end of the start, which is kept then."""
+
+        def end(server: T) -> None:
+            asyncio.get_running_loop().run_in_executor(None, self.keep)
+            announce(server)
+
+        return end
+
+    def keep(self) -> None:
+        """Write the time since the beginning; blocks. A folder that cannot be written is left as it is."""
+        took = {self._engine: round(time.monotonic() - self._began, 1)}
+        partial = self._path.with_suffix(".partial")
+        with suppress(OSError):
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            partial.write_text(json.dumps(self._read() | took), encoding="utf-8")
+            partial.replace(self._path)
+
+    def _read(self) -> dict[str, Any]:
+        try:
+            known = json.loads(self._path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return known if isinstance(known, dict) else {}
+
+
 def routes(
     service: SpeechService,
     version: str,
     phase: Callable[[], str],
     metrics: MetricsExport,
     protocol_fields: Sequence[Callable[[], Mapping[str, Any]]] = (),
+    start: StartTime | None = None,
 ) -> list[BaseRoute]:
     """Return the routes.
 
     version: of this server; phase: returns "starting", "ready" or "draining"; protocol_fields: return the
-    fields that protocols add to the answer of /health.
+    fields that protocols add to the answer of /health; start: knows how long the start takes.
     """
     started = time.monotonic()
 
     async def health(request: Request) -> Response:
         fields = health_fields(service, version, phase(), metrics.totals(), time.monotonic() - started)
+        fields["ready_in"] = start.left_s() if start is not None and phase() == "starting" else None
         for added in protocol_fields:
             fields |= added()
         return JSONResponse(fields, 200 if fields["ready"] else 503, {"cache-control": "no-store"})

@@ -140,8 +140,13 @@ async function saveAs(kind) {
   }
 }
 
+/** Whether a video is being made. */
+let filming = false;
+
 /** Save what is shown as a video of its words. */
 async function saveVideo(shape) {
+  if (filming) return;
+  filming = true;
   const { videoOf } = await import("./video.js");
   playback.stop();
   try {
@@ -151,6 +156,8 @@ async function saveVideo(shape) {
     if (!(error instanceof DOMException || error instanceof TypeError)) throw error;
     playback.say("");
     problem(t("video.none"));
+  } finally {
+    filming = false;
   }
 }
 

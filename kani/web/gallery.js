@@ -6,7 +6,7 @@
 import { locale, number, t } from "./i18n.js";
 import { ServerError } from "./server.js";
 import { Memory } from "./storage.js";
-import { fill, hueOf, isNatural, languageName, primary, shortName } from "./voices.js";
+import { fill, hueOf, isNatural, languageName, primary, shortName, traits } from "./voices.js";
 
 /** Voices that are shown at first. */
 const FEW = 3;
@@ -118,7 +118,7 @@ export class Gallery {
     const own = this.#own(language);
     const wanted = this.#all ? words(this.#search.value).split(" ").filter(Boolean) : [];
     const fitting = this.#voices.filter((voice) => {
-      const known = words(`${shortName(voice)} ${facts(voice, language)} ${voice.language && languageName(primary(voice.language), this.#voices)}`);
+      const known = words(`${shortName(voice)} ${this.#facts(voice, language).join(" ")} ${voice.language && languageName(primary(voice.language), this.#voices)}`);
       const fits = wanted.every((word) => known.includes(UNSPACED.test(word) ? word : ` ${word}`));
       const speaks = !language || !voice.language || primary(voice.language) === language || voice === own;
       return fits && speaks && (!this.#all || !this.#sex.value || voice.gender === this.#sex.value);
@@ -175,22 +175,32 @@ export class Gallery {
       heading.setAttribute("aria-hidden", "true");
       group.append(heading);
     } else group.setAttribute("role", "presentation");
-    group.append(...voices.map((voice) => this.#card(voice)));
+    group.append(...voices.map((voice) => this.#card(voice, name)));
     return group;
   }
 
-  #card(voice) {
+  /** A voice; heading: of its group, "" without one, which is not said once more. */
+  #card(voice, heading) {
     const name = shortName(voice);
     const marked = this.#marked.has(voice.id);
     const face = make("span", `face${this.#playing === voice.id ? " playing" : ""}`, icon(this.#playing === voice.id ? STOPS : PLAYS));
     face.style.setProperty("--hue", hueOf(voice.id));
-    const about = make("span", "note", facts(voice, this.#tongue));
+    const about = make("span", "note", this.#facts(voice, this.#tongue).filter((fact) => fact !== heading).join(" · "));
     const card = make("div", "", face, make("span", "who", make("b", "", name), about), make("span", `star${marked ? " marked" : ""}`, marked ? "★" : "☆"));
     card.id = `voice-${voice.id}`;
     card.setAttribute("role", "option");
     card.setAttribute("aria-selected", String(voice.id === this.#compose.speaking));
-    card.setAttribute("aria-label", [name, facts(voice, this.#tongue), marked && t("gallery.marked")].filter(Boolean).join(", "));
+    card.setAttribute("aria-label", [name, this.#facts(voice, this.#tongue).join(" · "), marked && t("gallery.marked")].filter(Boolean).join(", "));
     return card;
+  }
+
+  /** What a voice is, in words; foreign where it is not of the language that it is offered for. */
+  #facts(voice, language) {
+    const foreign = language && voice.language && primary(voice.language) !== language;
+    const kind = voice.kept ? t("gallery.own") : isNatural(voice) ? "" : t("gallery.robotic");
+    const tongue = isNatural(voice) && voice.language ? languageName(voice.language) : "";
+    const sounds = traits(voice).map((trait) => t(`trait.${trait}`));
+    return [tongue, voice.gender && t(`sex.${voice.gender}`), kind, ...sounds, foreign && t("gallery.foreign")].filter(Boolean);
   }
 
   /** Mark the voice that keys act on; moves: it was moved there, and is to be seen. */
@@ -261,14 +271,6 @@ export class Gallery {
       card.querySelector("path").setAttribute("d", playing ? STOPS : PLAYS);
     }
   }
-}
-
-/** What a voice is, in a line; foreign where it is not of the language that it is offered for. */
-function facts(voice, language) {
-  const foreign = language && voice.language && primary(voice.language) !== language;
-  const kind = voice.kept ? t("gallery.own") : isNatural(voice) ? "" : t("gallery.robotic");
-  const tongue = isNatural(voice) && voice.language ? languageName(voice.language) : "";
-  return [tongue, voice.gender && t(`sex.${voice.gender}`), kind, foreign && t("gallery.foreign")].filter(Boolean).join(" · ");
 }
 
 function make(tag, className, ...children) {

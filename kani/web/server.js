@@ -219,9 +219,12 @@ export class Server {
     }
     if (answer.ok) return answer;
     // ElevenLabs' interface calls its error a detail.
-    const { error, detail, status, uptime } = await answer.json().catch(() => ({}));
+    const { error, detail, status, uptime, ready_in: left } = await answer.json().catch(() => ({}));
     const sent = error ?? detail ?? {};
-    if (status === "starting") throw new ServerError(status, t("seconds", { n: number(uptime) }));
+    if (status === "starting") {
+      const time = t("seconds", { n: number(left ? Math.ceil(left) : uptime) });
+      throw new ServerError(status, left ? t("line.left", { time }) : time);
+    }
     throw new ServerError(kindOf(answer.status, sent.message ?? ""), sent.message ?? `HTTP ${answer.status}`, sent);
   }
 }

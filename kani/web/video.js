@@ -1,225 +1,48 @@
-/**
- * A result as a video: its words over the waveform, each lit as it is said. It is recorded while the sound plays into
- * nothing, so it takes as long as the sound does.
- */
+/** A result as a video: its words over the waveform, each lit as it is said. */
 
 import { fileName } from "./file-name.js";
+import { codecs, encoded } from "./video-encoding.js";
+import { Picture } from "./video-picture.js";
 import { saveFile } from "./wav.js";
-import { direction } from "./words.js";
 
 /** Width and height by shape. */
 const SHAPES = { square: [1080, 1080], wide: [1920, 1080] };
-const FRAMES_PER_S = 30;
-/** What players take, the first one that this browser writes; VP8 costs a slow machine the least. */
-const KINDS = [
-  ["video/mp4;codecs=avc1.42E028,mp4a.40.2", "mp4"],
-  ["video/webm;codecs=vp8,opus", "webm"],
-  ["video/webm", "webm"],
-  ["video/mp4", "mp4"],
-];
-const BITS_PER_S = 4_000_000;
-/** Sizes of the letters: the largest in which the text fits; in the smallest it scrolls. */
-const SIZES = [84, 72, 62, 54, 46];
-const LINE_HEIGHT = 1.5;
-const MARGIN = 100;
-const BARS = 90;
-const WAVE_HEIGHT = 120;
-const FOOT = 300;
-/** The picture stands for a moment before the first word, until the recorder takes it, and after the last. */
-const BEFORE_S = 0.5;
-const AFTER_S = 0.6;
-const MARK = /\[(?:voice|pause):[^[\]\n]*\]/giu;
+/** A screen reader reads each share that is told. */
+const TOLD_EVERY_MS = 1000;
 
 /**
- * Make the video of an utterance and save it.
+ * Make the video of an utterance and save it: as fast as the machine can, or in the time of its sound where the
+ * browser only records.
  * @param {Utterance} utterance
  * @param {"square"|"wide"} shape
  * @param {(share: number) => void} told called with how much is done, 0 to 1, once a second
- * Throws a DOMException or a TypeError where the browser cannot record.
+ * Throws a DOMException or a TypeError where the browser can do neither.
  */
 export async function videoOf(utterance, shape, told) {
-  const [type, ending] = KINDS.find(([kind]) => MediaRecorder.isTypeSupported(kind)) ?? KINDS.at(-1);
   const [width, height] = SHAPES[shape];
   const canvas = Object.assign(document.createElement("canvas"), { width, height });
   const picture = new Picture(canvas, utterance);
-  const context = new AudioContext();
-  try {
-    const sound = soundOf(context, utterance);
-    const output = context.createMediaStreamDestination();
-    sound.connect(output);
-    picture.draw(0);
-    const stream = new MediaStream([...canvas.captureStream(FRAMES_PER_S).getTracks(), ...output.stream.getTracks()]);
-    const recorder = new MediaRecorder(stream, { mimeType: type, videoBitsPerSecond: BITS_PER_S });
-    const pieces = [];
-    recorder.ondataavailable = ({ data }) => pieces.push(data);
-    const ended = new Promise((resolve, reject) => {
-      recorder.onstop = resolve;
-      recorder.onerror = ({ error }) => reject(error);
-    });
-    await context.resume();
-    recorder.start();
-    const began = context.currentTime + BEFORE_S;
-    sound.start(began);
-    const length = utterance.seconds + AFTER_S;
-    let second = -1;
-    const drawn = setInterval(() => {
-      const at = context.currentTime - began;
-      picture.draw(at);
-      if (Math.floor(at) > second) told(Math.min(1, Math.max(0, at) / length));
-      second = Math.floor(at);
-      if (at < length) return;
-      clearInterval(drawn);
-      recorder.stop();
-    }, 1000 / FRAMES_PER_S);
-    await ended.finally(() => clearInterval(drawn));
-    saveFile(new Blob(pieces, { type: type.split(";")[0] }), fileName(utterance.choice.text, ending));
-  } finally {
-    await context.close();
-  }
-}
-
-/** A source of all that was received. */
-function soundOf(context, { pieces, samples, sampleRate }) {
-  const buffer = context.createBuffer(1, samples, sampleRate);
-  let at = 0;
-  for (const piece of pieces) {
-    buffer.copyToChannel(Float32Array.from(piece, (sample) => sample / 32768), 0, at);
-    at += piece.length;
-  }
-  return new AudioBufferSourceNode(context, { buffer });
-}
-
-/** Words with their times, and white space and marks between them: [{text, from, to}]; to: equals from where nothing is lit. */
-function tokens({ choice: { text }, spans }) {
-  const points = [...text];
-  const made = [];
-  let at = 0;
-  let last = 0;
-  const between = (end) => {
-    const plain = points.slice(at, end).join("").replaceAll(MARK, "").replaceAll(/\s+/gu, " ");
-    for (const piece of plain.split(/(?<=\s)|(?=\s)/u)) if (piece) made.push({ text: piece, from: last, to: last });
+  let next = 0;
+  const seldom = (share) => {
+    if (performance.now() < next) return;
+    next = performance.now() + TOLD_EVERY_MS;
+    told(share);
   };
-  for (const [start, end, from, to] of spans) {
-    between(start);
-    made.push({ text: points.slice(start, end).join(""), from, to });
-    at = end;
-    last = to;
-  }
-  between(points.length);
-  return made;
+  const { blob, ending } = await file(canvas, picture, utterance, seldom);
+  saveFile(blob, fileName(utterance.choice.text, ending));
 }
 
-class Picture {
-  #pen;
-  #width;
-  #height;
-  #colours;
-  #size;
-  #lines;
-  #right;
-  #peaks;
-  #seconds;
-  #fonts;
-
-  constructor(canvas, utterance) {
-    this.#pen = canvas.getContext("2d");
-    [this.#width, this.#height] = [canvas.width, canvas.height];
-    const style = getComputedStyle(document.documentElement);
-    const names = ["paper", "ink", "soft", "accent", "wave", "marker", "on-marker"];
-    this.#colours = Object.fromEntries(names.map((name) => [name, style.getPropertyValue(`--${name}`).trim()]));
-    const words = document.querySelector("#words");
-    this.#fonts = getComputedStyle(words).fontFamily;
-    this.#right = direction(utterance.choice.language) === "rtl" || getComputedStyle(words).direction === "rtl";
-    this.#seconds = utterance.seconds;
-    this.#peaks = peaksOf(utterance);
-    const all = tokens(utterance);
-    for (this.#size of SIZES) {
-      this.#lines = this.#wrapped(all);
-      if (this.#lines.length <= this.#room) break;
+async function file(canvas, picture, utterance, told) {
+  const chosen = await codecs(canvas);
+  if (chosen) {
+    try {
+      return { blob: await encoded(canvas, picture, utterance, chosen, told), ending: "mp4" };
+    } catch (error) {
+      // Some browsers learn only with the first frame that the system's encoder does not work.
+      if (!(error instanceof DOMException)) throw error;
+      console.info("the video is recorded, as it was not encoded:", error);
     }
   }
-
-  /** Lines that there is room for. */
-  get #room() {
-    return Math.floor((this.#height - MARGIN - FOOT) / (this.#size * LINE_HEIGHT));
-  }
-
-  #wrapped(all) {
-    this.#pen.font = `500 ${this.#size}px ${this.#fonts}`;
-    const most = this.#width - 2 * MARGIN;
-    const lines = [[]];
-    let used = 0;
-    for (const token of all) {
-      const width = this.#pen.measureText(token.text).width;
-      if (used + width > most && token.text.trim()) {
-        lines.push([]);
-        used = 0;
-      }
-      if (!token.text.trim() && used === 0) continue;
-      lines.at(-1).push({ ...token, left: used, width });
-      used += width;
-    }
-    return lines;
-  }
-
-  /** Draw the moment ``at``, in seconds. */
-  draw(at) {
-    const pen = this.#pen;
-    const { paper, ink, soft, marker } = this.#colours;
-    pen.fillStyle = paper;
-    pen.fillRect(0, 0, this.#width, this.#height);
-    pen.font = `500 ${this.#size}px ${this.#fonts}`;
-    pen.textBaseline = "middle";
-    pen.direction = this.#right ? "rtl" : "ltr";
-    pen.textAlign = "left";
-    const tall = this.#size * LINE_HEIGHT;
-    const room = this.#room;
-    const heard = this.#lines.findLastIndex((line) => line.some(({ from, to }) => to > from && from <= at));
-    const first = Math.max(0, Math.min(heard - Math.floor(room / 2), this.#lines.length - room));
-    const shown = this.#lines.slice(first, first + room);
-    const top = MARGIN + Math.max(0, (room - shown.length) / 2) * tall;
-    shown.forEach((line, n) => {
-      const middle = top + (n + 0.5) * tall;
-      for (const { text, from, to, left, width } of line) {
-        const x = this.#right ? this.#width - MARGIN - left - width : MARGIN + left;
-        const now = from <= at && at < to;
-        if (now) {
-          pen.fillStyle = marker;
-          pen.beginPath();
-          pen.roundRect(x - 10, middle - 0.62 * this.#size, width + 20, 1.24 * this.#size, 16);
-          pen.fill();
-        }
-        pen.fillStyle = now ? this.#colours["on-marker"] : from <= at && at > 0 ? ink : soft;
-        pen.fillText(text, x, middle);
-      }
-    });
-    this.#drawWave(at);
-  }
-
-  #drawWave(at) {
-    const pen = this.#pen;
-    const each = (this.#width - 2 * MARGIN) / BARS;
-    const middle = this.#height - FOOT / 2;
-    this.#peaks.forEach((peak, n) => {
-      const tall = Math.max(6, peak * WAVE_HEIGHT);
-      pen.fillStyle = (n / BARS) * this.#seconds < at ? this.#colours.accent : this.#colours.wave;
-      pen.beginPath();
-      pen.roundRect(MARGIN + n * each, middle - tall / 2, each * 0.6, tall, each * 0.3);
-      pen.fill();
-    });
-  }
-}
-
-/** The loudest of each of BARS stretches, 0 to 1. */
-function peaksOf({ pieces, samples }) {
-  const peaks = new Array(BARS).fill(0);
-  let at = 0;
-  for (const piece of pieces) {
-    for (const sample of piece) {
-      const bar = Math.min(BARS - 1, Math.floor((at++ / samples) * BARS));
-      peaks[bar] = Math.max(peaks[bar], Math.abs(sample));
-    }
-  }
-  const loudest = Math.max(1, ...peaks);
-  return peaks.map((peak) => peak / loudest);
+  const { recorded } = await import("./video-recording.js");
+  return recorded(canvas, picture, utterance, told);
 }

@@ -69,6 +69,17 @@ export function heardVoice({ voice }, result) {
   return (imitated && voice) || (result?.voice ?? voice);
 }
 
+/** Median F0 below and above which a voice is deep or high, in hertz; and the same of its range, in semitones. */
+const PITCHES = { female: [170, 215], male: [110, 145] };
+const RANGES = [2.5, 3.9];
+
+/** How a voice sounds by its pitch, where that is known: names of words, none for what is usual. */
+export function traits({ gender, pitch_hz: pitch, pitch_range: range }) {
+  if (!pitch || !(gender in PITCHES)) return [];
+  const outside = (value, [low, high], words) => (value < low ? [words[0]] : value > high ? [words[1]] : []);
+  return [...outside(pitch, PITCHES[gender], ["deep", "high"]), ...outside(range, RANGES, ["steady", "lively"])];
+}
+
 /** Whether a voice sounds like a person; espeak-ng's are made of formants. */
 export const isNatural = (voice) => voice.engine !== "espeak";
 

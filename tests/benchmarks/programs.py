@@ -30,6 +30,7 @@ NOT_RUN = {
     "kokoro.streaming": "a hundred sentences decoded in two ways: many minutes",
     "kokoro.student": "Kokoro beside its student, three judges and servers: many minutes",
     "kokoro_data.calibrate": "it writes into kani/engines/kokoro/data; minutes",
+    "kokoro_data.pitches": "it writes into kani/engines/kokoro/data; minutes",
     "kokoro_data.probe": "it writes into kani/engines/kokoro/data",
     "kokoro_data.statistics": "it writes into kani/engines/kokoro/data; a quarter of an hour",
     "kokoro_data.student": "the wheel hibari-tts",

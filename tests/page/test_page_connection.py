@@ -147,6 +147,17 @@ def test_a_starting_server_shows_its_page_and_how_long_it_has_been_starting(
         page.context.close()
 
 
+def test_a_starting_server_shows_the_time_that_is_left(visit: Visit, tmp_path: Path) -> None:
+    (tmp_path / "start-seconds.json").write_text('{"espeak": 600}')
+    with app_server(tmp_path, KANI_CACHE_DIR=str(tmp_path)) as server:
+        server.connections.phase = Phase.STARTING
+        visitor = visit(url=f"{server.http_url}/", ready=False)
+        visitor.network_may_fail = True
+        visitor.page.goto(visitor.url)
+        expect(visitor.page.locator("#line-time")).to_have_text(re.compile(r"^5\d\d s left$"))
+        visitor.page.context.close()
+
+
 def test_a_full_server_is_busy_in_plain_words(visit: Visit, start_server: StartServer) -> None:
     server = start_server("--engine", "espeak", KANI_MAX_CONNECTIONS="1", KANI_RECOGNIZER="none")
     first = visit(server)

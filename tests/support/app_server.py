@@ -17,6 +17,7 @@ import uvicorn
 from kani.core.service import SpeechService
 from kani.server.app import create_app
 from kani.server.connections import Connections, Phase
+from kani.server.health import StartTime
 from kani.server.metrics import Metrics
 from kani.server.network.upload_budget import UploadBudget
 from kani.server.settings import Settings, load
@@ -71,7 +72,8 @@ def app_server(folder: Path, **environment: str) -> Iterator[AppServer]:
     metrics = Metrics("test")
     service = build_service(settings, metrics)
     connections = Connections(settings.max_connections, metrics.set_connections, settings.ping_timeout)
-    app = create_app(settings, service, metrics, connections, UploadBudget())
+    start = StartTime(settings.cache_dir, settings.engine)
+    app = create_app(settings, service, metrics, connections, UploadBudget(), start=start)
     connections.phase = Phase.READY
     tracebacks = _Tracebacks()
     logging.getLogger().addHandler(tracebacks)

@@ -1,7 +1,8 @@
 """Kokoro's 54 voices and their style tables.
 
 ``data/voices.json`` lists the voices, ``data/voices.npy`` holds the tables. Both are built from the model
-authors' distribution (Apache-2.0) by ``benchmarks/kokoro_data/voices.py``.
+authors' distribution (Apache-2.0) by ``benchmarks/kokoro_data/voices.py``. ``data/pitches.json`` has each
+voice's F0, measured by ``benchmarks/kokoro_data/pitches.py``.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from kani.engines.kokoro.voice_mix import VoiceOrMix
 ENGINE = "kokoro"
 INDEX_FILE = "voices.json"
 STYLES_FILE = "voices.npy"
+PITCHES_FILE = "pitches.json"
 STYLES_SHAPE = (510, 256)
 """One voice's table: a style vector [256] for each utterance length of 1–510 symbols."""
 
@@ -50,12 +52,13 @@ class Voices:
         try:
             facts = json.loads((folder / INDEX_FILE).read_text(encoding="utf-8"))
             index, mixed = facts["voices"], int(facts["mixed"])
+            pitches = json.loads((folder / PITCHES_FILE).read_text(encoding="utf-8"))
             self.mixed_sha256 = str(facts["mixed_sha256"])
             self._styles = np.load(folder / STYLES_FILE, mmap_mode="r")
         except (OSError, ValueError, KeyError) as error:
             raise EngineUnavailable(
                 "Kokoro's voice files are missing or broken: restore them from the repository "
-                "(kani/engines/kokoro/data/voices.npy and voices.json)"
+                "(kani/engines/kokoro/data/voices.npy, voices.json and pitches.json)"
             ) from error
         if self._styles.shape != (len(index), *STYLES_SHAPE):
             raise EngineUnavailable(
@@ -71,6 +74,8 @@ class Voices:
                 language=entry["language"],
                 engine=ENGINE,
                 gender=entry["gender"],
+                pitch_hz=pitches.get(entry["name"], [0, 0])[0],
+                pitch_range=pitches.get(entry["name"], [0, 0])[1],
             )
             for entry in index
         )

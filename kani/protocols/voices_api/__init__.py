@@ -160,6 +160,7 @@ def describe_voice(voice: Voice) -> dict[str, Any]:
         "gender": voice.gender,
         "engine": voice.engine,
         "kept": voice.id.startswith(CUSTOM_PREFIX),
+        **({"pitch_hz": voice.pitch_hz, "pitch_range": voice.pitch_range} if voice.pitch_hz else {}),
     }
 
 

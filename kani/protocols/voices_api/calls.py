@@ -77,6 +77,8 @@ def _voice() -> Schema:
         language=text(),
         gender=text(),
         engine=text(),
+        pitch_hz=number("Median of its F0, where it was measured."),
+        pitch_range=number("Semitones: for a third of the time its F0 is at least as far from that."),
         light=text('When its light network speaks: "always" or "while no slot is free".'),
         kept=flag("Whether a client stored it."),
         description=text(),

@@ -25,6 +25,15 @@ def test_54_voices_speak_eight_languages() -> None:
     assert {voice.engine for voice in known} == {"kokoro"}
 
 
+def test_pitch_of_each_voice_is_known() -> None:
+    voices = Voices().all
+    assert all(80 < voice.pitch_hz < 350 and 1 < voice.pitch_range < 7 for voice in voices)
+    women, men = (
+        np.median([voice.pitch_hz for voice in voices if voice.gender == sex]) for sex in ("female", "male")
+    )
+    assert women > 1.4 * men
+
+
 def test_default_voices_speak_their_language() -> None:
     languages = {voice.id: voice.language.partition("-")[0] for voice in Voices().all}
     assert {languages[voice]: voice for voice in DEFAULT_VOICES.values()} == DEFAULT_VOICES
