@@ -28,7 +28,7 @@ ENGINES, RECOGNIZERS, PROTOCOLS = "kani.engines", "kani.recognizers", "kani.prot
 
 _OWN_ENGINES = tuple(
     EntryPoint(name, f"kani.engines.{name}.plugin:ENGINE", ENGINES)
-    for name in ("kani", "kokoro", "espeak", "pocket", "voxcpm", "elevenlabs")
+    for name in ("kani", "kokoro", "espeak", "pocket", "voxcpm", "kyutai", "elevenlabs")
 )
 _OWN_RECOGNIZERS = tuple(
     EntryPoint(name, f"kani.engines.{name}.plugin:RECOGNIZER", RECOGNIZERS) for name in ("whisper", "kyutai")

@@ -25,7 +25,7 @@ from kani.server.network.host_names import is_loopback
 
 CANNOT_START, USAGE = 1, 2
 
-ENGINES = "kokoro, kani, espeak, pocket or voxcpm"
+ENGINES = "kokoro, kani, espeak, pocket, voxcpm or kyutai"
 
 
 def parser() -> argparse.ArgumentParser:

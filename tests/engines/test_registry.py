@@ -19,6 +19,8 @@ from kani.engines.kani.engine import KaniEngine
 from kani.engines.kani.settings import KaniSettings
 from kani.engines.kokoro.engine import KokoroEngine
 from kani.engines.kokoro.settings import KokoroSettings
+from kani.engines.kyutai.settings import KyutaiSettings
+from kani.engines.kyutai.speech.engine import KyutaiEngine
 from kani.engines.plugin import ENGINE_NAMES, RECOGNIZER_NAMES, Resources, found_engines, found_recognizers
 from kani.engines.pocket.engine import PocketEngine
 from kani.engines.pocket.published import PUBLISHED
@@ -56,6 +58,7 @@ def kinds(found: Engines) -> list[str]:
         ("kani", ["KaniEngine"]),
         ("pocket", ["PocketEngine"]),
         ("voxcpm", ["VoxCPMEngine"]),
+        ("kyutai", ["KyutaiEngine"]),
         ("elevenlabs", ["ElevenLabsEngine"]),
     ],
 )
@@ -128,6 +131,22 @@ def test_settings_reach_voxcpm(tmp_path: Path) -> None:
     assert (voxcpm._resources.device, voxcpm._resources.may_fetch) == ("cuda:1", True)
     (defaults,) = engines(tmp_path, "voxcpm", no_fetch=True).required
     assert isinstance(defaults, VoxCPMEngine) and defaults._settings == VoxCPMSettings()
+
+
+def test_settings_reach_kyutais_text_to_speech(tmp_path: Path) -> None:
+    given = {
+        "kyutai_python": "p",
+        "kyutai_model": "m",
+        "kyutai_voices": "v",
+        "kyutai_cfg": 3,
+        "kyutai_slots": 5,
+    }
+    (kyutai,) = engines(tmp_path, "kyutai", recognizer_model="r", device="cuda:1", **given).required
+    assert isinstance(kyutai, KyutaiEngine)
+    assert kyutai._settings == KyutaiSettings(
+        python="p", speech_model="m", voices="v", cfg=3.0, speech_slots=5, model="r"
+    )
+    assert (kyutai._resources.device, kyutai._resources.may_fetch) == ("cuda:1", True)
 
 
 @pytest.mark.parametrize("fetched", [True, False])

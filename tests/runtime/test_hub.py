@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 from huggingface_hub.errors import LocalEntryNotFoundError
@@ -49,7 +50,7 @@ class _HubHandler(BaseHTTPRequestHandler):
         self.do_GET()
 
     def do_GET(self) -> None:
-        hub, path = self.server, self.path.partition("?")[0]
+        hub, path = self.server, unquote(self.path.partition("?")[0])
         hub.asked.append(path)
         models = f"/api/models/{hub.repository}"
         api, tree, files = f"{models}/revision/", f"{models}/tree/", f"/{hub.repository}/resolve/"

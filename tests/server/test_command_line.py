@@ -101,7 +101,7 @@ WRONG = [
         "--engine festival",
         {},
         2,
-        "--engine='festival': has to be one of auto, kani, kokoro, espeak, pocket, voxcpm, elevenlabs, ",
+        "--engine='festival': has to be one of auto, kani, kokoro, espeak, pocket, voxcpm, kyutai, ",
     ),
     ("--precision int4", {}, 2, "--precision='int4': has to be one of auto, float32, bfloat16, int8"),
     ("--kokoro-decoder quick", {}, 2, "--kokoro-decoder='quick': has to be one of "),

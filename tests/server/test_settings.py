@@ -86,7 +86,7 @@ def test_lists_are_split_at_commas() -> None:
         (
             {"KANI_ENGINE": "festival"},
             "KANI_ENGINE='festival': has to be one of auto, kani, kokoro, espeak, pocket, "
-            "voxcpm, elevenlabs, remote",
+            "voxcpm, kyutai, elevenlabs, remote",
         ),
         *(
             (

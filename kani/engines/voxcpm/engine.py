@@ -59,7 +59,7 @@ class VoxCPMEngine:
         await self._worker.start()
 
     def _find(self, python: str) -> checkpoint.Checkpoint:
-        environment.check(python)
+        environment.ENVIRONMENT.check(python)
         resources = self._resources
         return checkpoint.find(self._settings.model, resources.cache_dir, may_fetch=resources.may_fetch)
 

@@ -123,12 +123,15 @@ def build_request(
 def resolve_voice(name: str | None, service: SpeechService) -> str | None:
     """Return the id of the voice for a name of Kyutai's or of ours; None is the default voice.
 
-    A voice of Kyutai's is replaced by one of its language and sex. An unknown name is the default voice, as
-    in moshi-server.
+    A voice of Kyutai's is spoken by Kyutai's model (``kyutai:NAME``) where it runs, and otherwise replaced by
+    one of its language and sex. An unknown name is the default voice, as in moshi-server.
     """
     if not name:
         return None
     name = _OFFSET.sub("", name)
+    own = f"kyutai:{name}"
+    if any(voice.id == own for engine in service.engines for voice in engine.voices):
+        return own
     known = _known_voice(name)
     if known is None:
         try:

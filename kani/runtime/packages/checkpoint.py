@@ -1,0 +1,84 @@
+"""Files of a checkpoint that another maker's package reads: found, fetched, and checked before it does.
+
+No library but the standard one, and the hub's where files have to be found there.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+from kani.core.errors import EngineUnavailable
+from kani.runtime.extras import install_command
+from kani.runtime.weights import matches_its_name
+
+_MAX_CONFIG_BYTES = 1 << 20
+
+log = logging.getLogger(__name__)
+
+
+def fetched(
+    name: str, files: tuple[str, ...], cache: Path, *, engine: str, setting: str, may_fetch: bool
+) -> Path:
+    """Return the folder of a hub's repository, fetched if it may be.
+
+    files: patterns of what is needed; cache: folder of fetched files; setting: that which names a folder
+    instead. Raises EngineUnavailable.
+    """
+    try:
+        from kani.runtime.errors import CheckpointError
+        from kani.runtime.hub import Hub
+    except ModuleNotFoundError as error:
+        install = install_command("kani", "requirements-kani.txt")
+        raise EngineUnavailable(
+            f"fetching {name} needs {error.name}: {install}, or name a folder that holds it ({setting})"
+        ) from error
+    try:
+        return Hub(cache, may_fetch, log.info).find_files(name, files)
+    except CheckpointError as error:
+        raise EngineUnavailable(f"the {engine} engine cannot start: {error} ({setting})") from error
+
+
+def read_config(path: Path, cure: str) -> dict[str, Any]:
+    """Read a configuration, a JSON object. Raises EngineUnavailable, which ends with the cure."""
+    try:
+        with path.open("rb") as file:
+            content = json.loads(file.read(_MAX_CONFIG_BYTES))
+    except OSError as error:
+        raise EngineUnavailable(f"{path} cannot be read ({error.strerror}): {cure}") from error
+    except (ValueError, RecursionError) as error:
+        raise EngineUnavailable(f"{path} is not JSON: {cure}") from error
+    if not isinstance(content, dict):
+        raise EngineUnavailable(f"{path} is not a configuration: {cure}")
+    return content
+
+
+def check_file(path: Path, cure: str) -> None:
+    """Check a fetched file by its SHA-256, and the length of a safetensors file by its own table.
+
+    Raises EngineUnavailable, which ends with the cure.
+    """
+    try:
+        if not matches_its_name(path):
+            raise EngineUnavailable(f"{path} fails its SHA-256: {cure}")
+        whole = path.suffix != ".safetensors" or path.stat().st_size == _length(path)
+    except OSError as error:
+        raise EngineUnavailable(f"{path} cannot be read ({error.strerror}): {cure}") from error
+    if not whole:
+        raise EngineUnavailable(f"{path} is not a whole safetensors file: {cure}")
+
+
+def _length(path: Path) -> int:
+    """Return the bytes that a safetensors file's table describes; -1 where there is none. Raises OSError."""
+    with path.open("rb") as file:
+        size = int.from_bytes(file.read(8), "little")
+        if not 0 < size < path.stat().st_size:
+            return -1
+        try:
+            table = json.loads(file.read(size))
+            ends = [entry["data_offsets"][1] for name, entry in table.items() if name != "__metadata__"]
+            return 8 + size + int(max(ends))
+        except (ValueError, KeyError, TypeError, AttributeError, IndexError):
+            return -1

@@ -1,0 +1,156 @@
+"""Kyutai's text-to-speech where it cannot start: the sentence names what is wrong, and the cure."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from kani.core.errors import EngineUnavailable
+from kani.engines.kyutai.settings import KyutaiSettings
+from kani.engines.kyutai.speech import checkpoint, environment, published
+from kani.engines.kyutai.speech.engine import KyutaiEngine
+from kani.engines.plugin import Resources
+from tests.runtime.test_hub import Hub
+from tests.runtime.test_hub import hub as hub
+
+ROOT = Path(__file__).parents[4]
+CONFIG: dict[str, Any] = {
+    "moshi_name": "dsm_tts.safetensors",
+    "mimi_name": "mimi.safetensors",
+    "tokenizer_name": "tokenizer.model",
+    "conditioners": {"speaker_wavs": {}},
+    "tts_config": {"audio_delay": 1.28},
+    "model_id": {"sig": "1e68beda", "epoch": 240},
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """The files of a checkpoint; its weights are one tensor."""
+    folder = tmp_path / "checkpoint"
+    folder.mkdir()
+    write(folder, CONFIG)
+    (folder / "tokenizer.model").write_bytes(b"content")
+    for name in ("dsm_tts", "mimi"):
+        save_file({"a": np.zeros(100, np.float32)}, folder / f"{name}.safetensors")
+    return folder
+
+
+def write(folder: Path, config: dict[str, Any]) -> None:
+    (folder / "config.json").write_text(json.dumps(config), "utf-8")
+
+
+def _without(*names: str) -> Callable[[Path], None]:
+    return lambda folder: write(folder, {name: CONFIG[name] for name in CONFIG if name not in names})
+
+
+def _with(**values: object) -> Callable[[Path], None]:
+    return lambda folder: write(folder, CONFIG | values)
+
+
+def _cut(folder: Path) -> None:
+    path = folder / "dsm_tts.safetensors"
+    path.write_bytes(path.read_bytes()[:-40])
+
+
+DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
+    "recogniser": (
+        _without("tts_config"),
+        r"config\.json is not of a text-to-speech .*tts_config is missing",
+    ),
+    "moshi": (_without("conditioners"), r"config\.json is not of a text-to-speech .*conditioners is missing"),
+    "dialogue": (
+        _with(tts_config={"audio_delay": 1.28, "multistream": True}),
+        r"config\.json is of a model for two speakers",
+    ),
+    "no id": (_without("model_id"), r"config\.json has no model_id"),
+    "not JSON": (lambda folder: (folder / "config.json").write_text("{"), r"config\.json is not JSON"),
+    "elsewhere": (_with(mimi_name="../mimi.safetensors"), r"no file '\.\./mimi\.safetensors'"),
+    "no codec": (lambda folder: (folder / "mimi.safetensors").unlink(), r"no file 'mimi\.safetensors'"),
+    "truncated": (_cut, r"dsm_tts\.safetensors is not a whole safetensors file"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_damaged_checkpoint_is_named(folder: Path, damage: str) -> None:
+    assert checkpoint.check(folder) == checkpoint.Checkpoint(folder, True, ".1e68beda@240.safetensors")
+    spoil, reason = DAMAGES[damage]
+    spoil(folder)
+    with pytest.raises(EngineUnavailable, match=rf"{reason}.*--fetch --engine kyutai.*KANI_KYUTAI_MODEL"):
+        checkpoint.check(folder)
+
+
+async def test_missing_package_is_named_with_its_installation(folder: Path) -> None:
+    engine = KyutaiEngine(KyutaiSettings(speech_model=str(folder)), Resources(folder))
+    with pytest.raises(EngineUnavailable) as raised:
+        # The server's own environment.
+        await engine.start()
+    for part in (
+        "needs sphn and moshi:",
+        "-r requirements-kyutai.txt",
+        "KANI_KYUTAI_PYTHON=moshi/bin/python",
+    ):
+        assert part in str(raised.value).replace("sentencepiece and ", "")
+    assert (ROOT / environment.REQUIREMENTS).is_file()
+
+
+def test_voices_are_fetched_for_embeddings_only_if_they_may_be(
+    folder: Path, tmp_path: Path, hub: Hub, caplog: pytest.LogCaptureFixture
+) -> None:
+    found = checkpoint.check(folder)
+    with pytest.raises(EngineUnavailable, match=r"--no-fetch forbids.*KANI_KYUTAI_VOICES"):
+        checkpoint.find_voices(None, found, tmp_path, may_fetch=False)
+    hub.repository = published.VOICES
+    own, other = (
+        "unmute-prod-website/a.wav.1e68beda@240.safetensors",
+        "unmute-prod-website/a.wav.other@1.safetensors",
+    )
+    hub.files = dict.fromkeys((own, other, "vctk/b.wav.1e68beda@240.safetensors"), b"{}")
+    with caplog.at_level("INFO"):
+        voices = checkpoint.find_voices(None, found, tmp_path, may_fetch=True)
+    assert "licence: an-open-licence" in caplog.text
+    assert voices is not None
+    assert [path.name for path in voices.rglob("*.safetensors")] == ["a.wav.1e68beda@240.safetensors"]
+    with pytest.raises(EngineUnavailable, match=r"KANI_KYUTAI_VOICES: there is no folder"):
+        checkpoint.find_voices(str(tmp_path / "none"), found, tmp_path, may_fetch=True)
+    write(folder, CONFIG | {"conditioners": {}})
+    assert checkpoint.find_voices(None, checkpoint.check(folder), tmp_path, may_fetch=True) is None
+
+
+def test_checkpoint_is_fetched_only_if_it_may_be(tmp_path: Path, hub: Hub) -> None:
+    with pytest.raises(EngineUnavailable, match=r"tts-1\.6b-en_fr is not here, and --no-fetch forbids"):
+        checkpoint.find(None, tmp_path, may_fetch=False)
+    assert not hub.asked
+    hub.repository = published.DEFAULT_MODEL
+    hub.files = dict.fromkeys(("config.json", "a.safetensors", "t.model", "README.md"), b"{}")
+    with pytest.raises(EngineUnavailable, match=r"config\.json is not JSON"):
+        # Its content is the hub's of the test.
+        checkpoint.find(None, tmp_path, may_fetch=True)
+    fetched = {path.rpartition("/")[2] for path in hub.asked if "/resolve/" in path}
+    assert fetched == {"config.json", "a.safetensors", "t.model"}
+
+
+def test_worker_needs_the_packages_of_its_requirements() -> None:
+    """Its environment is the package's own; the import of anything else of the server's is refused."""
+    # msgspec and the worker use the last two where they are.
+    needed = ("babel", "msgspec", "num2words", "numpy", "typing_extensions", "uvloop")
+    code = (
+        "import sys; import importlib.metadata as m; allowed = set(sys.argv[1:]); "
+        "import kani.engines.worker.child, kani.engines.worker.received_text; "
+        "import kani.engines.kyutai.speech.package_engine; "
+        "tops = {name.partition('.')[0] for name in sys.modules}; "
+        "known = {top: names for top, names in m.packages_distributions().items()}; "
+        "print(*sorted(top for top in tops & known.keys() if top not in allowed and not top.startswith('_')))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *needed], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == []

@@ -1,0 +1,348 @@
+"""Kyutai's engine beside the makers' package: tiny random checkpoints of the true architectures.
+
+A worker in the judges' environment speaks; the samples are those of the package's own calls.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import ExitStack, aclosing, asynccontextmanager
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from kani.core.audio.pcm import pcm16, wav
+from kani.core.errors import InvalidRequest
+from kani.core.types import Boundary, Embedding, OptionValue, Recording, Samples, Sampling, Segment, Span
+from kani.engines.kyutai.speech.engine import KyutaiEngine
+from kani.engines.kyutai.speech.script import AUDIBLE, STEP_S
+from kani.runtime.silence_trim import KEPT_SILENCE_S, SilenceTrimmer
+from kani.text.incremental_text import IncrementalText
+from kani.text.normalizer import VERBATIM
+from kani.text.segmenter import OpenTextSegment
+from tests.clients.kyutai.speaking import Heard, opened, say
+from tests.clients.kyutai.wire import text_message
+from tests.support.app_server import AppServer, app_server
+from tests.support.patience import WITHIN_S
+
+pytestmark = pytest.mark.server
+
+JUDGE_PYTHON = os.environ.get("KANI_JUDGE_PYTHON", "")
+JUDGE = Path(__file__).parents[3] / "judges" / "kyutai_judge.py"
+RATE, ANA, BEA = 24_000, "ana.wav", "fr/bea.wav"
+PLAIN = "Well, it is the quick brown fox, and one, two, three more"
+TEXT = "Well, it’s the quick (brown) fox: one, two. Three"
+EMBEDDED, RECORDED = "embedding", "prefix"
+
+# Calls by name: what differs from the first.
+ASKED: dict[str, dict[str, Any]] = {
+    "plain": {"model": EMBEDDED, "voice": ANA, "text": PLAIN, "seed": 5, "cfg": 2.0, "temperature": 0.6},
+    "marks": {"text": TEXT},
+    "seed": {"seed": 6},
+    "voice": {"voice": BEA},
+    "cfg": {"cfg": 3.0},
+    "temperature": {"temperature": 0.9},
+    "greedy": {"temperature": 0.0},
+    "word": {"text": "No?"},
+    "recording": {"model": RECORDED, "voice": "recording.wav"},
+}
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Speech of the package by name, and its checkpoints."""
+
+    folder: Path
+    recording: Recording
+
+    def said(self, name: str) -> tuple[Samples, list[float]]:
+        """Samples without the silence around them, and the seconds that the words begin at."""
+        found = np.load(self.folder / f"{name}.npz")
+        samples, trim = found["samples"], SilenceTrimmer(RATE, AUDIBLE)
+        audible = int(np.argmax(np.abs(samples) >= AUDIBLE))
+        dropped_s = max(audible / RATE - KEPT_SILENCE_S, 0.0)
+        frames = len(self.recording.samples) // 1920 - 2 if name == "recording" else 0
+        starts = [max((step - 2 - frames) * STEP_S - dropped_s, 0.0) for step in found["steps"]]
+        return np.concatenate((trim.feed(samples), trim.finish())), starts
+
+
+@pytest.fixture(scope="module")
+def judged(tmp_path_factory: pytest.TempPathFactory) -> Judged:
+    if not JUDGE_PYTHON:
+        pytest.skip("KANI_JUDGE_PYTHON names no python with moshi")
+    found = [JUDGE_PYTHON, "-c", "import importlib.util as u; u.find_spec('moshi').name"]
+    if subprocess.run(found, capture_output=True).returncode:
+        pytest.skip("the python that KANI_JUDGE_PYTHON names has no moshi")
+    folder = tmp_path_factory.mktemp("judged")
+    noise = np.random.default_rng(3).normal(0, 0.1, 12 * 1920).astype(np.float32)
+    recording = Recording(np.frombuffer(pcm16(noise), "<i2").astype(np.float32) / 32_768, RATE)
+    (folder / "recording.wav").write_bytes(wav(recording.samples, RATE))
+    jobs = {name: ASKED["plain"] | asked for name, asked in ASKED.items()}
+    for job in jobs.values():
+        if job["model"] == EMBEDDED:
+            job["voice"] = f"voices/{job['voice']}.random@1.safetensors"
+    (folder / "jobs.json").write_text(json.dumps(jobs), "utf-8")
+    done = subprocess.run(
+        [JUDGE_PYTHON, "-P", str(JUDGE), str(folder), str(folder / "jobs.json")],
+        env=os.environ | ONE_THREAD,
+        capture_output=True,
+        text=True,
+    )
+    assert not done.returncode, done.stderr
+    return Judged(folder, recording)
+
+
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+
+
+@dataclass(frozen=True)
+class Running:
+    """An application that speaks by one of the models, and its engine."""
+
+    app: AppServer
+    engine: KyutaiEngine
+
+    def run(self, work: Coroutine[Any, Any, Any]) -> Any:
+        """Run something of the engine in the application's event loop."""
+        return asyncio.run_coroutine_threadsafe(work, self.app.loop).result(WITHIN_S)
+
+    def speak(self, text: str = PLAIN, **asked: Any) -> tuple[Samples, list[Span]]:
+        """Speak one segment by the engine itself."""
+        return cast(tuple[Samples, list[Span]], self.run(spoken(self.engine, text, **asked)))
+
+
+async def spoken(
+    engine: KyutaiEngine,
+    text: str,
+    *,
+    voice: str = f"kyutai:{ANA}",
+    seed: int = 5,
+    temperature: float | None = None,
+    embedding: Embedding | None = None,
+    **options: OptionValue,
+) -> tuple[Samples, list[Span]]:
+    sampling = Sampling(seed=seed, temperature=temperature)
+    segment = Segment(text, voice, "en", sampling=sampling, embedding=embedding, options=options)
+    async with aclosing(engine.synthesize(segment)) as chunks:
+        made = [chunk async for chunk in chunks]
+    return np.concatenate([chunk.samples for chunk in made]), [span for chunk in made for span in chunk.spans]
+
+
+@pytest.fixture(scope="module")
+def running(judged: Judged, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Running]]:
+    with ExitStack() as stack, pytest.MonkeyPatch.context() as patch:
+        for name, value in ONE_THREAD.items():
+            patch.setenv(name, value)
+        found = {}
+        for model, slots in ((EMBEDDED, 2), (RECORDED, 1)):
+            given = {"KANI_KYUTAI_VOICES": str(judged.folder / "voices")} if model == EMBEDDED else {}
+            app = stack.enter_context(
+                app_server(
+                    tmp_path_factory.mktemp(model),
+                    KANI_ENGINE="kyutai",
+                    KANI_DEVICE="cpu",
+                    KANI_KYUTAI_PYTHON=JUDGE_PYTHON,
+                    KANI_KYUTAI_MODEL=str(judged.folder / model),
+                    KANI_KYUTAI_SLOTS=str(slots),
+                    **given,
+                )
+            )
+            (engine,) = app.service._engines
+            assert isinstance(engine, KyutaiEngine)
+            found[model] = Running(app, engine)
+        yield found
+
+
+def assert_same(samples: Samples, expected: Samples) -> None:
+    assert len(samples) == len(expected) > 5_000
+    assert np.abs(samples - expected).max() <= 1e-3
+
+
+@pytest.mark.parametrize("name", [name for name in ASKED if name != "recording"])
+def test_segment_is_spoken_as_by_the_package(judged: Judged, running: dict[str, Running], name: str) -> None:
+    """Samples and the times of the words."""
+    asked = ASKED["plain"] | ASKED[name]
+    options = {"cfg_alpha": asked["cfg"]} if name == "cfg" else {}
+    samples, spans = running[EMBEDDED].speak(
+        asked["text"],
+        voice=f"kyutai:{asked['voice']}",
+        seed=asked["seed"],
+        temperature=asked["temperature"],
+        **options,
+    )
+    expected, starts = judged.said(name)
+    assert_same(samples, expected)
+    words = [asked["text"][span.start : span.end] for span in spans]
+    assert words == asked["text"].replace(":", "").split()
+    assert [span.start_s for span in spans] == pytest.approx(starts, abs=2e-4)
+    assert all(one.end_s == other.start_s for one, other in pairwise(spans))
+    assert spans[-1].end_s == pytest.approx(len(samples) / RATE)
+
+
+def test_parameters_change_what_is_spoken(judged: Judged) -> None:
+    """The comparisons above would otherwise prove nothing."""
+    assert len({judged.said(name)[0].tobytes() for name in ASKED}) == len(ASKED)
+
+
+def test_recording_is_continued_as_by_the_package(judged: Judged, running: dict[str, Running]) -> None:
+    """By two passes for each step; without a recording the model speaks in a voice of its own."""
+    running_ = running[RECORDED]
+    assert running_.engine.info.cloning == "embedding"
+    embedding = running_.run(running_.engine.embed(judged.recording))
+    samples, spans = running_.speak(voice="kyutai:en", embedding=embedding)
+    expected, starts = judged.said("recording")
+    assert_same(samples, expected)
+    assert [span.start_s for span in spans] == pytest.approx(starts, abs=2e-4)
+    own, _ = running_.speak(voice="kyutai:en")
+    again, _ = running_.speak(voice="kyutai:en")
+    assert np.array_equal(own, again) and not np.array_equal(own, samples)
+
+
+def test_streams_beside_each_other_speak_as_they_do_alone(
+    judged: Judged, running: dict[str, Running]
+) -> None:
+    """More than there are slots, each with its own seed; one is closed early."""
+    engine = running[EMBEDDED].engine
+
+    async def together() -> list[tuple[Samples, list[Span]]]:
+        segment = Segment(PLAIN, f"kyutai:{BEA}", "en", sampling=Sampling(seed=1))
+        others = asyncio.gather(*(spoken(engine, PLAIN, seed=seed) for seed in (5, 6, 5)))
+        async with aclosing(engine.synthesize(segment)) as chunks:
+            async for _ in chunks:
+                break
+        return [*await others, await spoken(engine, "No?")]
+
+    expected = [judged.said(name)[0] for name in ("plain", "seed", "plain", "word")]
+    for (samples, _), wanted in zip(running[EMBEDDED].run(together()), expected, strict=True):
+        assert_same(samples, wanted)
+
+
+async def test_text_is_spoken_through_the_socket_as_by_the_package(
+    judged: Judged, running: dict[str, Running]
+) -> None:
+    """Kyutai's own, by the published name of the voice; each word has its times."""
+    expected, starts = judged.said("plain")
+    heard = await say(running[EMBEDDED].app, PLAIN, voice=ANA, seed="5", cfg_alpha="2", language="en")
+    assert_same(heard.samples[: len(expected)], expected)
+    assert heard.said == PLAIN.split()
+    assert [start for _, start, _ in heard.words[:-1]] == pytest.approx(starts, abs=2e-4)
+
+
+def test_text_that_is_still_written_is_spoken_as_a_whole_one(running: dict[str, Running]) -> None:
+    """More texts at once than there are slots; each has its next word when the engine asks for it."""
+    engine = running[EMBEDDED].engine
+    sentence = "one two three four five six seven " * 3
+
+    async def written() -> tuple[Samples, list[Span], bool]:
+        words = iter(sentence.split())
+
+        @asynccontextmanager
+        async def grow() -> AsyncIterator[None]:
+            word = next(words, None)
+            if word is None:
+                text.close(Boundary.SENTENCE)
+            else:
+                text.extend(f" {word}")
+            yield
+
+        text = IncrementalText(OpenTextSegment(0, next(words)), grow, VERBATIM)
+        segment = Segment(text.text, f"kyutai:{ANA}", "en", sampling=Sampling(seed=5))
+        made, early = [], False
+        async with aclosing(engine.stream(segment, text)) as chunks:
+            async for chunk in chunks:
+                early = early or text.boundary is None
+                made.append(chunk)
+        spans = [span for chunk in made for span in chunk.spans]
+        return np.concatenate([chunk.samples for chunk in made]), spans, early
+
+    async def together() -> list[tuple[Samples, list[Span], bool]]:
+        return await asyncio.gather(*(written() for _ in range(3)))
+
+    expected, spans = running[EMBEDDED].speak(sentence.strip())
+    found = running[EMBEDDED].run(together())
+    for samples, timed, _ in found:
+        assert_same(samples, expected)
+        assert timed == spans
+    # The third one waited for its end, so that the others could go on.
+    assert [early for *_, early in found] == [True, True, False]
+
+
+async def test_cancelled_streams_free_the_engine(judged: Judged, running: dict[str, Running]) -> None:
+    """More of them than the batch has rows."""
+    app = running[EMBEDDED].app
+    for _ in range(6):
+        async with opened(app, voice=ANA, language="en") as websocket:
+            await websocket.send(text_message(" ".join([PLAIN] * 20)))
+            heard = Heard()
+            while not heard.frames:
+                await heard.take(websocket)
+    assert_same(running[EMBEDDED].speak()[0], judged.said("plain")[0])
+
+
+def test_guidance_that_the_model_does_not_have_is_named(running: dict[str, Running]) -> None:
+    with pytest.raises(InvalidRequest, match=r"^cfg_alpha: 1\.5 is none of this model's \(1, 2, 3\)"):
+        running[EMBEDDED].speak(cfg_alpha=1.5)
+    used = {name: one.engine.info.supported_fields for name, one in running.items()}
+    assert "cfg_alpha" in used[EMBEDDED] and "cfg_alpha" not in used[RECORDED]
+
+
+DAMAGES: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
+    "missing": (lambda weights: weights.pop("text_linear.weight"), "text_linear.weight"),
+    "other": (lambda weights: weights.update(extra=np.zeros(2, np.float32)), "extra"),
+    "shape": (
+        lambda weights: weights.update({"text_linear.weight": np.zeros((2, 2), np.float32)}),
+        "size mis",
+    ),
+    "infinite": (
+        lambda weights: weights["text_linear.weight"].fill(np.inf),
+        "text_linear.weight has NaN or inf",
+    ),
+}
+
+
+def test_damaged_weights_are_named_with_the_cure(judged: Judged, tmp_path: Path) -> None:
+    """The package by itself raises errors of many types."""
+    for name, (spoil, _) in DAMAGES.items():
+        shutil.copytree(judged.folder / RECORDED, tmp_path / name)
+        weights = load_file(tmp_path / name / "model.safetensors")
+        spoil(weights)
+        save_file(weights, tmp_path / name / "model.safetensors")
+    code = (
+        "import sys; from pathlib import Path; from kani.core.errors import EngineUnavailable\n"
+        "from kani.engines.kyutai.speech.loading import load\n"
+        "for folder in sys.argv[1:]:\n"
+        "    try: load(Path(folder), 'cpu', 'float32')\n"
+        "    except EngineUnavailable as error: print(error)"
+    )
+    folders = [str(tmp_path / name) for name in DAMAGES]
+    done = subprocess.run(
+        [JUDGE_PYTHON, "-c", code, *folders],
+        cwd=Path(__file__).parents[4],
+        env=os.environ | ONE_THREAD,
+        capture_output=True,
+        text=True,
+    )
+    lines = done.stdout.splitlines()
+    assert len(lines) == len(DAMAGES), done.stderr
+    for line, (name, (_, reason)) in zip(lines, DAMAGES.items(), strict=True):
+        assert str(tmp_path / name) in line and reason in line and "(KANI_KYUTAI_MODEL)" in line
+
+
+def test_published_voices_have_their_names(running: dict[str, Running]) -> None:
+    info = running[EMBEDDED].engine.info
+    assert [(voice.id, voice.language) for voice in info.voices] == [
+        (f"kyutai:{ANA}", "en"),
+        (f"kyutai:{BEA}", "fr"),
+    ]
+    assert info.default_voices == {"en": f"kyutai:{ANA}", "fr": f"kyutai:{BEA}"}
+    assert info.cloning == "none"

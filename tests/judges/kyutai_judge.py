@@ -1,0 +1,227 @@
+"""Makes tiny random checkpoints of Kyutai's text-to-speech, and speaks with its makers' package, moshi.
+
+Runs in the judges' environment: ``kyutai_judge.py FOLDER JOBS``. JOBS is a JSON object of calls by name, each
+with ``model`` (embedding or prefix), ``voice`` (a file in FOLDER), ``text``, ``seed``, ``cfg`` and
+``temperature``. The checkpoints are FOLDER/embedding and FOLDER/prefix, two voices of the first are
+FOLDER/voices/NAME.wav.random@1.safetensors, and FOLDER/NAME.npz of each call has its ``samples`` and the
+``steps`` that its words begin at.
+"""
+
+import io
+import json
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+import sentencepiece
+import torch
+from safetensors.torch import save_file
+
+# Read when the package is imported: it would compile small functions, which takes minutes.
+os.environ["NO_TORCH_COMPILE"] = "1"
+
+from moshi.models import loaders, tts
+
+CODES, CODEBOOKS = 64, 4
+SENTENCES = (
+    "the quick brown fox jumps over the lazy dog",
+    "one two three four five six seven",
+    "it's so, no?",
+)
+
+TRANSFORMER = {
+    "num_heads": 2,
+    "num_layers": 2,
+    "causal": True,
+    "layer_scale": None,
+    "max_period": 10_000.0,
+    "positional_embedding": "rope",
+}
+CODEC = {
+    "channels": 1,
+    "sample_rate": 24_000,
+    "frame_rate": 12.5,
+    "seanet": loaders._seanet_kwargs | {"dimension": 16, "n_filters": 2},
+    "quantizer": {
+        "dimension": 8,
+        "n_q": CODEBOOKS,
+        "bins": CODES,
+        "input_dimension": 16,
+        "output_dimension": 16,
+    },
+    "transformer": TRANSFORMER
+    | {
+        "d_model": 16,
+        "context": 40,
+        "conv_layout": True,
+        "gating": "none",
+        "norm": "layer_norm",
+        "dim_feedforward": 32,
+        "input_dimension": 16,
+        "output_dimensions": [16],
+    },
+}
+
+
+def table(values: list[str]) -> dict:
+    """A condition that is one of some texts."""
+    lookup = {"n_bins": len(values), "dim": 4, "tokenizer": "noop", "possible_values": values}
+    return {"type": "lut", "lut": lookup}
+
+
+def configuration(kind: str, texts: int) -> dict:
+    """The true architectures with few and narrow layers: tts-1.6b-en_fr's and tts-0.75b-en-public's."""
+    shared = TRANSFORMER | {
+        "moshi_name": "model.safetensors",
+        "mimi_name": "mimi.safetensors",
+        "mimi_config_name": "mimi.json",
+        "tokenizer_name": "tokenizer.model",
+        "card": CODES,
+        "n_q": CODEBOOKS,
+        "dep_q": CODEBOOKS,
+        "delays": [0, 0, 2, 2, 2],
+        "dim": 32,
+        "text_card": texts,
+        "existing_text_padding_id": 3,
+        "hidden_scale": 2.0,
+        "context": 60,
+        "gating": "silu",
+        "norm": "rms_norm_f32",
+        "depformer_dim": 16,
+        "depformer_num_heads": 2,
+        "depformer_num_layers": 1,
+        "depformer_dim_feedforward": 32,
+        "depformer_multi_linear": True,
+        "depformer_pos_emb": "none",
+        "depformer_weights_per_step": True,
+        "depformer_weights_per_step_schedule": [0, 1, 2, 2],
+        "depformer_low_rank_embeddings": 8,
+        "text_card_out": 5,
+        "model_type": "tts",
+        "model_id": {"sig": "random", "epoch": 1},
+    }
+    if kind == "prefix":
+        fuser = {"sum": [], "prepend": [], "cross": []}
+        return shared | {"conditioners": {}, "fuser": fuser, "tts_config": {"audio_delay": 1.28}}
+    return shared | {
+        "cross_attention": True,
+        "demux_second_stream": True,
+        "conditioners": {
+            "speaker_wavs": {"type": "tensor", "tensor": {"dim": 8}},
+            "cfg": table(["1.0", "2.0", "3.0"]),
+            "control": table(["ok"]),
+        },
+        "fuser": {
+            "cross_attention_pos_emb": True,
+            "cross_attention_pos_emb_scale": 1,
+            "sum": ["control", "cfg"],
+            "prepend": [],
+            "cross": ["speaker_wavs"],
+        },
+        "tts_config": {"audio_delay": 1.28, "second_stream_ahead": 2},
+    }
+
+
+def make(folder: Path, kind: str) -> None:
+    """Write a checkpoint that speaks noise."""
+    folder.mkdir()
+    torch.manual_seed(7)
+    written = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(SENTENCES),
+        model_writer=written,
+        vocab_size=60,
+        model_type="bpe",
+        hard_vocab_limit=False,
+        unk_id=0,
+        bos_id=1,
+        eos_id=2,
+        pad_id=3,
+        minloglevel=2,
+    )
+    (folder / "tokenizer.model").write_bytes(written.getvalue())
+    texts = sentencepiece.SentencePieceProcessor(str(folder / "tokenizer.model")).vocab_size()
+    config = configuration(kind, texts)
+    (folder / "config.json").write_text(json.dumps(config), "utf-8")
+    (folder / "mimi.json").write_text(json.dumps(CODEC), "utf-8")
+    codec = loaders.get_mimi(None, CODEC, num_codebooks=CODEBOOKS)
+    state = codec.state_dict()
+    for name, weight in state.items():
+        # Codes that differ, and layers that do not shrink what passes through them.
+        if name.endswith("embedding_sum"):
+            weight.normal_()
+        elif name.endswith(("cluster_usage", "_initialized")):
+            weight.fill_(1)
+        elif weight.dim() == 3:
+            weight.normal_(0, (weight.shape[1] * weight.shape[2]) ** -0.5)
+        elif name.endswith(("conv.bias", "convtr.bias")):
+            weight.zero_()
+    codec.load_state_dict(state)
+    with torch.no_grad():
+        noise = codec.decode(torch.randint(CODES, (1, CODEBOOKS, 50)))
+    last = max(int(name.split(".")[2]) for name in state if name.startswith("decoder.model."))
+    state[f"decoder.model.{last}.conv.conv.weight"] *= 0.1 / noise.std()
+    save_file(
+        {name: weight.contiguous().clone() for name, weight in state.items()}, folder / "mimi.safetensors"
+    )
+    names = {"model_id", "model_type", "tts_config", *(name for name in config if name.endswith("_name"))}
+    kwargs = {name: value for name, value in config.items() if name not in names}
+    model = loaders.get_moshi_lm(None, kwargs, dtype=torch.float32)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.dim() > 1:
+                parameter.normal_(0, parameter.shape[-1] ** -0.5)
+    save_file(
+        {name: weight.contiguous().clone() for name, weight in model.state_dict().items()},
+        folder / "model.safetensors",
+    )
+
+
+def load(folder: Path) -> tts.TTSModel:
+    """Load a checkpoint by the package."""
+    info = loaders.CheckpointInfo.from_hf_repo(
+        "",
+        moshi_weights=folder / "model.safetensors",
+        mimi_weights=folder / "mimi.safetensors",
+        tokenizer=folder / "tokenizer.model",
+        config_path=folder / "config.json",
+        mimi_config_path=folder / "mimi.json",
+    )
+    return tts.TTSModel.from_checkpoint_info(info, n_q=CODEBOOKS, dtype=torch.float32)
+
+
+def speak(model: tts.TTSModel, folder: Path, job: dict) -> dict[str, np.ndarray]:
+    """Speak one job by the package's own call."""
+    generate, steps = model.generate, []
+
+    def recorded(*arguments: object, **named: object) -> tts.TTSResult:
+        result = generate(*arguments, **named)
+        steps.extend(step for _, step in result.all_transcripts[0])
+        return result
+
+    model.generate, model.temp = recorded, job["temperature"]
+    torch.manual_seed(job["seed"])
+    (samples,) = model.simple_generate(
+        job["text"], [str(folder / job["voice"])], cfg_coef=job["cfg"], show_progress=False
+    )
+    model.generate = generate
+    return {"samples": samples.numpy(), "steps": np.array(steps)}
+
+
+def main(folder: Path, jobs: Path) -> None:
+    """Make both checkpoints and the voices, and speak all jobs."""
+    models = {}
+    for kind in ("embedding", "prefix"):
+        make(folder / kind, kind)
+        models[kind] = load(folder / kind)
+    (folder / "voices" / "fr").mkdir(parents=True)
+    for name in ("ana", "fr/bea"):
+        embedding = {"speaker_wavs": torch.randn(1, 8, 6)}
+        save_file(embedding, folder / "voices" / f"{name}.wav.random@1.safetensors")
+    for name, job in json.loads(jobs.read_text("utf-8")).items():
+        np.savez(folder / f"{name}.npz", **speak(models[job["model"]], folder, job))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))
