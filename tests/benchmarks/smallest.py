@@ -116,6 +116,7 @@ WITH_KOKORO: dict[str, Part] = {
     "recognition.realtime_socket": main_with("words"),
     "recognition.repeats": main_with("--count", "1", "--utterances", "1", "--runs", "1"),
     "recognition.streams": main_with("one", WORDS=8),
+    "text.ssml_heard": main_with("--count", "1"),
     "voices.recording_judge": function("empty", PAIRS=1),
     "emotions recorded": recorded_emotions,
 }

@@ -8,9 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import msgspec
+import numpy as np
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
+
+from kani.core.types import Samples
+from tests.clients.elevenlabs.libraries import split_tokens
+from tests.clients.elevenlabs.wire import assert_tiles, connect_multi
+from tests.clients.openai_realtime import RATE, audio_of, realtime, text_item
 
 if TYPE_CHECKING:
     from tests.support.app_server import AppServer
@@ -122,3 +128,58 @@ def test_request_without_root_is_ssml_where_it_says_so(client: httpx.Client) -> 
 def test_elevenlabs_characters_are_the_text(client: httpx.Client) -> None:
     answer = client.post(f"{ELEVENLABS}/with-timestamps", json={"text": GOOD}, timeout=GUARD_S)
     assert "".join(answer.json()["alignment"]["characters"]) == GOOD
+
+
+def longest_silence_s(samples: Samples, rate: int) -> float:
+    """The longest time without sound before the last one."""
+    loud = np.flatnonzero(np.abs(samples) > 0.01)
+    return float(np.diff(loud).max()) / rate
+
+
+@pytest.mark.parametrize("flushes_inside", [False, True])
+async def test_elevenlabs_contexts_speak_documents(espeak_app: AppServer, flushes_inside: bool) -> None:
+    texts = {"a": GOOD, "b": GOOD.replace("dos", "tres")}
+    async with connect_multi(espeak_app.url) as client:
+        for name, text in texts.items():
+            tokens = [{"text": token, "context_id": name} for token in split_tokens(text)]
+            if flushes_inside:
+                tokens[0]["flush"] = True
+                tokens[1]["text"] = tokens[1]["text"].lstrip()
+            await client.send({"text": " ", "context_id": name}, *tokens)
+            await client.send({"text": "", "context_id": name, "flush": True})
+            await client.send({"text": "", "context_id": name, "close_context": True})
+        for heard, text in zip(await client.receive_until_final(*texts), texts.values(), strict=True):
+            assert heard.text == f"{text} "
+            assert_tiles(heard.summed())
+            assert 1.0 < longest_silence_s(heard.samples, 22_050) < 1.2
+
+
+async def test_fault_in_a_context_of_elevenlabs_is_named(espeak_app: AppServer) -> None:
+    async with connect_multi(espeak_app.url) as client:
+        await client.send({"text": FAULTY, "context_id": "a", "flush": True})
+        await client.send({"text": "", "context_id": "a", "close_context": True})
+        code, reason = await client.receive_until_closed()
+    assert code == 1008 and FAULT in reason
+
+
+@pytest.mark.parametrize("in_item", [False, True])
+async def test_realtime_speaks_documents(espeak_app: AppServer, in_item: bool) -> None:
+    async with realtime(espeak_app.url, "model=gpt-realtime") as client:
+        await client.configure("realtime", audio={"output": {"voice": VOICE}})
+        if in_item:
+            await client.send("conversation.item.create", item=text_item(GOOD))
+            await client.send("response.create", response={"conversation": "none"})
+        else:
+            await client.send("response.create", response={"input": [text_item(GOOD)]})
+        events = await client.until("response.done")
+    assert events[-1]["response"]["status"] == "completed"
+    assert events[-1]["response"]["output"][0]["content"][0]["transcript"] == GOOD
+    samples = np.frombuffer(audio_of(events), "<i2").astype(np.float32) / 32768
+    assert 1.0 < longest_silence_s(samples, RATE) < 1.2
+
+
+async def test_fault_in_realtime_is_named(espeak_app: AppServer) -> None:
+    async with realtime(espeak_app.url, "model=gpt-realtime") as client:
+        await client.send("response.create", response={"input": [text_item(FAULTY)]})
+        done = (await client.until("response.done"))[-1]["response"]
+    assert done["status"] == "failed" and FAULT in done["status_details"]["error"]["message"]

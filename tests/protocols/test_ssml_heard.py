@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 import soundfile
 
+from benchmarks.text.ssml_heard import compare
 from tests.conftest import ServerProcess
 from tests.judges.judge import hear, words_of
+from tests.text.ssml.examples import AMAZON, AZURE, W3C, Example
 
 pytestmark = pytest.mark.heard
 
@@ -23,12 +25,16 @@ TEXT = (
 SAID = "my friend michael lives in the house with the number four seven and today " + SLOWED
 
 
+def spoken(server: ServerProcess, text: str) -> httpx.Response:
+    body = {"input": text, "voice": "af_heart", "response_format": "wav"}
+    return httpx.post(f"{server.http_url}/v1/audio/speech", json=body, timeout=120).raise_for_status()
+
+
 def test_document_is_understood(server: ServerProcess) -> None:
     lengths = []
     for text in (TEXT, TEXT.replace(SLOWED, f'<prosody rate="70%">{SLOWED}</prosody>')):
-        body = {"input": text, "voice": "af_heart", "response_format": "wav"}
-        answer = httpx.post(f"{server.http_url}/v1/audio/speech", json=body, timeout=120)
-        assert answer.status_code == 200 and "x-unused" not in answer.headers, answer.text
+        answer = spoken(server, text)
+        assert "x-unused" not in answer.headers
         samples, rate = soundfile.read(io.BytesIO(answer.content), dtype="float32")
         heard = words_of(hear(samples, rate, "en"), "en")
         # A recogniser may write the digits as "4-7" and as "47".
@@ -39,3 +45,13 @@ def test_document_is_understood(server: ServerProcess) -> None:
         assert max(np.diff(steps)[::2]) / rate >= 1.5
         lengths.append(len(samples) / rate)
     assert lengths[1] > lengths[0] + 0.4
+
+
+@pytest.mark.parametrize("example", [W3C[-4], AZURE[-3], AMAZON[-4]])
+def test_documented_structures_are_heard(server: ServerProcess, example: Example) -> None:
+    answer = spoken(server, example.text)
+    assert answer.headers.get("x-unused", "") == ", ".join(example.unused)
+    samples, rate = soundfile.read(io.BytesIO(answer.content), dtype="float32")
+    heard = hear(samples, rate, "en")
+    said = " ".join(each for each in example.spoken if isinstance(each, str))
+    assert compare(said, heard, "en")[0] == 0, heard

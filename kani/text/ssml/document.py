@@ -50,7 +50,7 @@ SAY_AS = {
 
 _REPLACED = ("sub", "phoneme", "say-as")
 _SPOKEN = frozenset((ROOT, "p", "s", "w", "token", "lang", "voice", "prosody", "emphasis"))
-_UNSPOKEN = frozenset(("desc", "metadata", "meta", "lexicon", "lookup"))
+_UNSPOKEN = frozenset(("desc", "metadata", "meta", "lexicon"))
 _MARKS = {"mark": "name", "bookmark": "mark"}
 _WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(?:-[A-Za-z0-9]{1,8}){0,4}")
@@ -146,7 +146,7 @@ class _Reader:
 
     def _begin(self, token: Token) -> None:
         name = token.name
-        if name in ("p", "s"):
+        if self._divides(name, len(self._open) - 1):
             self._end_sentence(token)
         else:
             self._mask(token)
@@ -164,11 +164,15 @@ class _Reader:
         if name in _REPLACED:
             self._replace(element.token)
         if not token.empty:
-            if name in ("p", "s"):
+            if self._divides(name, len(self._open)):
                 self._end_sentence(token)
             else:
                 self._mask(token)
         self._set_style(element.style)
+
+    def _divides(self, name: str, depth: int) -> bool:
+        """Return whether an element inside ``depth`` others is a sentence of its own, at least."""
+        return name in ("p", "s") or (name == ROOT and depth > 0)
 
     def _read_text(self, token: Token) -> None:
         """Copy what is spoken, and mask what is not."""
