@@ -7,6 +7,7 @@ stretches a word over what is left out.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -33,6 +34,9 @@ _MOMENT = 400
 # Fast speech has 20 to 25 letters a second.
 _LETTERS_PER_SECOND = 30
 _INSTANT_SHARE = 0.2
+# A spoken word begins before the end of the speech, but for a chunk of the voice detector and a step of the
+# alignment.
+_AFTER_SPEECH_S = 0.05
 # Words at the end that lack so many seconds of the time that they need are no speech.
 _LACKING_S = 0.3
 # A part of a word, or some words, that come so often in a row are a loop of the decoder.
@@ -42,8 +46,14 @@ Voiced = Callable[[float, float], float]
 """Returns the seconds of voice between two times of the audio."""
 
 
-def without_echo(words: Sequence[TimedWord], *, spaced: bool) -> Sequence[TimedWord]:
-    """Return ``words`` without those at the end that have no time. spaced: whether spaces divide words."""
+def without_echo(
+    words: Sequence[TimedWord], *, spaced: bool, speech_s: float = math.inf
+) -> Sequence[TimedWord]:
+    """Return ``words`` without those at the end that have no time, or begin after the end of the speech.
+
+    spaced: whether spaces divide words; speech_s: end of the speech in the words' audio.
+    """
+    words = tuple(timed for timed in words if timed.start_s < speech_s + _AFTER_SPEECH_S)
     words = words[: _hurried(words)]
     last = len(words) - 1
     # The last one of all is given what is left of the audio.

@@ -109,7 +109,7 @@ def _attempt(
         logger.debug("dropped: %d tokens in %.1f s of %s are not speech", len(tokens), seconds, language)
         return loop
     aligned, probability = whisper.align(encoded, language, audio.prefix, words, seconds)
-    timed = without_echo(aligned, spaced=spaced)
+    timed = without_echo(aligned, spaced=spaced, speech_s=audio.speech_s)
     # If an answer does not end, its words before those without audio are better than none.
     if not (timed or audio.prefix) or (endless and len(timed) == len(aligned)):
         logger.debug("dropped: %d tokens in %.1f s of %s have no time", len(tokens), seconds, language)

@@ -158,7 +158,9 @@ class RecognitionStream:
                 self._onset_s = self._gate.onset_s
         self._forget_silence()
         while (self._steps + 1) * STEP_SAMPLES <= self._window.end:
-            pauses = pause_probabilities(self._gate, sentence_ended=self._hypothesis.sentence_ended)
+            # Undecided words may go on with the sentence, and are lost on clients that end their turn.
+            ended = self._hypothesis.sentence_ended and not self._undecided
+            pauses = pause_probabilities(self._gate, sentence_ended=ended)
             voices = tuple(self._voices_since_step)
             self.events.append(Step(self._steps, pauses, voices, settled=not self._undecided))
             self._voices_since_step.clear()

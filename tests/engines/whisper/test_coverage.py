@@ -65,6 +65,13 @@ def test_words_at_the_end_that_have_no_time_are_dropped(
     assert texts(without_echo(timed(text, *ends_s), spaced=True)) == kept
 
 
+def test_words_after_the_end_of_the_speech_are_dropped() -> None:
+    """As of the count that Whisper began once more in the silence: the last word of all has what is left."""
+    words = timed("1, 2, 3, 4. 1,", 0.5, 0.9, 1.0, 1.55, 1.7)
+    assert texts(without_echo(words, spaced=True, speech_s=1.4)) == "1, 2, 3, 4."
+    assert texts(without_echo(words, spaced=True, speech_s=1.6)) == "1, 2, 3, 4. 1,"
+
+
 def test_single_characters_may_have_no_time() -> None:
     words = timed("我 住 在 这 里", 0.3, 0.5, 0.7, 0.7, 0.7)
     assert without_echo(words, spaced=False) == words

@@ -35,7 +35,8 @@ ENGLISH = "Good morning, the train to the mountains leaves from the other platfo
 FRENCH = "Nous avons passé toute la matinée dans le jardin avec les enfants."
 SPANISH = "Buenos días, hoy vamos a preparar una tortilla de patatas con mucha cebolla."
 DINNER = "Ahora vamos a poner la mesa para toda la familia."
-QUESTION = "What should we have for dinner tonight, and who is going to cook it?"
+# Nothing before its pause is a whole sentence: that may end a turn, where words are decided within 0.3 s.
+QUESTION = "When all of us come home from the mountains tonight, what should we have for dinner?"
 ANSWER = "Let us make some soup, because the weather is cold and everybody likes it."
 MOUTHFUL = 960  # samples of a browser's packet: 40 ms
 PARISIAN = "unmute-prod-website/developpeuse-3.wav"
