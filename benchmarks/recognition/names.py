@@ -1,6 +1,7 @@
 """Rare and invented names with and without the prompt that tells them: how many are heard right.
 
-Sixty sentences of Kokoro's, a name each; the prompt has all twenty of its language.
+Sixty sentences of Kokoro's, a name each; the prompt has all twenty of its language. Nothing was chosen by the
+names that judge.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import argparse
 import asyncio
 import re
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 
 from benchmarks.recognition.hard_recordings import speaker
 from benchmarks.recognition.measures import at_once
@@ -21,7 +22,7 @@ from kani.core.transcriber import TranscriptionOptions
 from kani.core.types import Samples
 from kani.engines.whisper.engine import WhisperRecognizer
 
-NAMES = {
+TUNING = {
     "en": (
         "Zandrell Marvick Tolliwen Brackshaw Quillory Nesbrook Ottavance Fennimere Draylor Hexley Oswindale "
         "Caldervane Pryvex Lumorin Thackery Wexborough Ysolde Kaveny Rundlecroft Aubrethon"
@@ -36,6 +37,24 @@ NAMES = {
         "Jossigny"
     ).split(),
 }
+JUDGING = {
+    "en": (
+        "Halvorsby Trevannick Corbishley Wrayburn Dunsterville Pellworth Ashgarrow Kintravel Morwenstow "
+        "Ludgrove Fitzallard Beaumarsh Eddowick Garlinghouse Yarborne Stanivuk Tollemache Ravensholt Quenby "
+        "Merriscourt"
+    ).split(),
+    "es": (
+        "Etxegarai Bustinduy Calahorrano Peñafrades Zorrondegui Mirasierra Albarroyo Gaztambide Urrecha "
+        "Tolivares Cendoya Barrutieta Ximénarro Valdeolmillos Ojinaga Lizarraño Monteagrelo Saralegui "
+        "Fuentecilla Andrabide"
+    ).split(),
+    "fr": (
+        "Kerguélan Montfauvert Beaurevoir Lescouarnec Trégastel Vauquelin Pontcallec Chantrefort Rosmadeuc "
+        "Bellanger Guimarho Saintoyant Hauterelle Dampmartel Escoubès Ploërdut Marquenterre Fauquemont "
+        "Loudéac Gourvennec"
+    ).split(),
+}
+Names = Mapping[str, Sequence[str]]
 FRAMES = {
     "en": ("Please call {} before noon.", "The parcel is for {}.", "I spoke with {} last week."),
     "es": ("Llama a {} antes de comer.", "El paquete es para {}.", "Ayer hablé con {} por teléfono."),
@@ -49,7 +68,7 @@ VOICES = {
 NO_SPEECH_S = 10
 WAYS, TOLD = ("live", "file"), (False, True)
 HEAD = (
-    *("way", "sentences", "names right without a prompt", "with the names as prompt"),
+    *("way", "sentences", "names right without a prompt", "with the names as prompt", "with ÷ without"),
     *("other words all right without a prompt", "with the names as prompt"),
 )
 
@@ -74,12 +93,12 @@ def letters(text: str) -> str:
     return re.sub(r"\W", "", text).casefold()
 
 
-async def measure(count: int, ways: Sequence[str], *, verbose: bool) -> None:
+async def measure(names: Names, count: int, ways: Sequence[str], *, verbose: bool) -> None:
     """Print the names that were heard right, and the words that sounds without speech gave."""
     texts = [
         (language, name, FRAMES[language][number % 3], VOICES[language][number % len(VOICES[language])])
-        for language, names in NAMES.items()
-        for number, name in enumerate(names)
+        for language, of_language in names.items()
+        for number, name in enumerate(of_language)
     ][:count]
     said = list[tuple[str, str, str, Samples]]()
     async with speaker() as speaking:
@@ -92,20 +111,20 @@ async def measure(count: int, ways: Sequence[str], *, verbose: bool) -> None:
             right, rest = Counter[bool](), Counter[bool]()
             for language, name, text, samples in said:
                 for told in (False, True):
-                    prompt = as_prompt(NAMES[language]) if told else ""
+                    prompt = as_prompt(names[language]) if told else ""
                     got = await heard(recognizer, samples, language, prompt, live=way == "live")
                     right[told] += letters(name) in letters(got)
                     rest[told] += all(part in letters(got) for part in letters(text).split(letters(name)))
                     if verbose:
                         print(f"{way}, {'with' if told else 'without'}: {text} -> {got}", flush=True)
-            rows.append(
-                [way, str(len(said)), *(str(found[told]) for found in (right, rest) for told in TOLD)]
-            )
+            ratio = f"{right[True] / right[False]:.1f}" if right[False] else "none without"
+            counts = [str(found[told]) for found in (right, rest) for told in TOLD]
+            rows.append([way, str(len(said)), *counts[:2], ratio, *counts[2:]])
         print(table(HEAD, rows) + "\n", flush=True)
         invented = Counter[bool]()
         for sound in sounds_without_speech(NO_SPEECH_S).values():
             for told in TOLD:
-                prompt = as_prompt(NAMES["en"]) if told else ""
+                prompt = as_prompt(names["en"]) if told else ""
                 invented[told] += len((await heard(recognizer, sound, "en", prompt, live=True)).split())
         head = ("seven sounds without speech, live", "words without a prompt", "with the names as prompt")
         print(table(head, [[f"{NO_SPEECH_S} s each", str(invented[False]), str(invented[True])]]), flush=True)
@@ -117,10 +136,11 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=60, help="names, English ones first")
     parser.add_argument("--way", choices=WAYS, help="only one way of recognition")
     parser.add_argument("--verbose", action="store_true", help="print each transcript")
+    parser.add_argument("--tuning", action="store_true", help="the names that the recogniser was tuned by")
     given = parser.parse_args()
     with report_section("Expected names", "ctranslate2", "faster-whisper"):
         ways = [given.way] if given.way else WAYS
-        asyncio.run(measure(given.count, ways, verbose=given.verbose))
+        asyncio.run(measure(TUNING if given.tuning else JUDGING, given.count, ways, verbose=given.verbose))
 
 
 if __name__ == "__main__":

@@ -385,7 +385,10 @@ def _heard(info: RecognizerInfo) -> str:
         return f"nothing: {info.unavailable_reason}"
     few = len(info.languages) <= 12
     heard = " ".join(sorted(info.languages)) if few else f"Whisper's {len(info.languages)} languages"
-    return f"{heard} ({info.name} {info.version})"
+    said = f"{heard} ({info.name} {info.version})"
+    if info.recordings_only:
+        return f"{said}; only recordings: {info.recordings_only}"
+    return said if info.live_delay_s is None else f"{said}; words after about {info.live_delay_s:.1f} s"
 
 
 def _decoder(engine: EngineInfo) -> str:

@@ -56,6 +56,11 @@ class RecognitionService:
             return False
         return not isinstance(self.recognizer, Unloadable) or self.recognizer.loaded
 
+    @property
+    def hears_live(self) -> bool:
+        """True if live speech is recognised, as far as is known."""
+        return self.recognizer is not None and not self.recognizer.info.recordings_only
+
     async def prepare(self) -> None:
         """Start a recogniser that has to be asked for its languages. Raises EngineUnavailable."""
         if self.recognizer is not None and not self.recognizer.info.languages:
@@ -73,6 +78,8 @@ class RecognitionService:
     ) -> RecognitionSession:
         """See ``SpeechService.open_recognition``."""
         recognizer = self._available()
+        if recognizer.info.recordings_only:
+            raise EngineUnavailable(recognizer.info.recordings_only)
         spoken = self.spoken(language)
         self._admit(admission, protocol, client)
         session: RecognitionSession

@@ -70,6 +70,10 @@ class RecognizerInfo:
     """Primary language subtags."""
     unavailable_reason: str = ""
     """Why it cannot be started, and the remedy; empty as far as is known before it is."""
+    recordings_only: str = ""
+    """Why it recognises no live speech, and the remedy; empty if it does, and before it is known."""
+    live_delay_s: float | None = None
+    """Seconds from the end of a word until it is decided, measured at the start; None if it was not."""
 
 
 class Recognizer(Protocol):

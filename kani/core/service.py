@@ -371,7 +371,7 @@ class SpeechService:
 
         language: a BCP 47 tag; None detects it from the speech; prompt: text that may precede the speech, for
         its names, ``expected_words.MAX_TEXT`` characters at most. Raises Busy, UnsupportedLanguage, and
-        EngineUnavailable where recognition is disabled.
+        EngineUnavailable where recognition is disabled, or too slow for live speech.
         """
         return self._recognition.open_recognition(
             self._admitting(),
@@ -417,6 +417,11 @@ class SpeechService:
     @recognizer.setter
     def recognizer(self, recognizer: Recognizer | None) -> None:
         self._recognition.recognizer = recognizer
+
+    @property
+    def hears_live(self) -> bool:
+        """True if live speech is recognised, not only recordings."""
+        return self._recognition.hears_live
 
     def _admitting(self) -> Admission:
         if self._admission is None:

@@ -97,7 +97,13 @@ def _page(path: str, summary: str, types: dict[str, Schema], answer: str = "The 
 
 def _health() -> Schema:
     engine = fields(name=text(), version=text(), cloning=text())
-    recognizer = fields(name=text(), version=text())
+    recognizer = fields(
+        name=text(),
+        version=text(),
+        loaded=flag(),
+        live=flag("Whether live speech is recognised, not only recordings."),
+        live_delay=nullable(number("Seconds from a word to its text, as measured at the start.")),
+    )
     return fields(
         "Protocols may add fields.",
         ["status", "ready", "version", "engines", "languages", "counters", "uptime", "timestamp"],

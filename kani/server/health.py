@@ -177,8 +177,14 @@ def _default_voices(service: SpeechService) -> dict[str, str]:
     return chosen
 
 
-def _recognizer(service: SpeechService) -> dict[str, str | bool] | None:
+def _recognizer(service: SpeechService) -> dict[str, Any] | None:
     if service.recognizer is None:
         return None
     info = service.recognizer.info
-    return {"name": info.name, "version": info.version, "loaded": service.recognizer_loaded}
+    return {
+        "name": info.name,
+        "version": info.version,
+        "loaded": service.recognizer_loaded,
+        "live": service.hears_live,
+        "live_delay": round(info.live_delay_s, 2) if info.live_delay_s is not None else None,
+    }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -24,6 +25,7 @@ from kani.engines.plugin import Resources, found_engines, found_recognizers
 from kani.engines.pool_metrics import WorkerMetrics
 from kani.engines.registry import Engines, Registry
 from kani.engines.restarts import Restarts
+from kani.engines.whisper.checkpoint.settings import WhisperSettings
 from kani.runtime.speaker_encoder.encoder import SpeakerEncoder
 from kani.runtime.turn_model.model import SmartTurn
 from kani.runtime.voice_detector import VoiceDetector
@@ -242,8 +244,9 @@ def build_recognizer(
 
         workers = _workers(settings.recognizer_address, settings, discover)
         return recognizer_at(workers, worker_metrics or WorkerMetrics(metrics))
-    # Nothing is fetched for a recogniser that was not named, unless files were asked for.
-    known = _registry(settings, metrics, restarts, may_fetch=fetch_requested or name != "auto")
+    # Unless files were asked for, nothing is fetched for a recogniser without a name and a model.
+    named = name != "auto" or settings.of_plugin(WhisperSettings) != WhisperSettings()
+    known = _registry(settings, metrics, restarts, may_fetch=fetch_requested or named)
     return known.recognizer("whisper" if name == "auto" else name)
 
 
@@ -266,7 +269,8 @@ def _late_engine(settings: Settings, engines: Engines, restarts: Restarts | None
     """Return the late engine with a recogniser of its own, which its trial needs."""
     if engines.late is None:
         return None
-    recognizer = build_recognizer("auto", settings, restarts=restarts)
-    assert recognizer is not None
+    # The embedded model, whatever clients listen with: a large one would be in memory twice.
+    known = _registry(settings, CollectorRegistry(), restarts, may_fetch=False)
+    recognizer = replace(known, settings=lambda model: model()).recognizer("whisper")
     name, engine = engines.late
     return LateEngine(name, engine, recognizer, settings.language or TRIAL_LANGUAGE)

@@ -211,7 +211,7 @@ async function learn() {
     features.learned(health);
     find("tabs").hidden = !health.recognizer;
     // Browsers give a page over plain http no microphone.
-    find("dictate").hidden = !health.recognizer || !navigator.mediaDevices;
+    find("dictate").hidden = !health.recognizer?.live || !navigator.mediaDevices;
   }
   const failed = answers.find(({ status }) => status === "rejected");
   if (failed) notLearned(failed.reason);

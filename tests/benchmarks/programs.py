@@ -45,6 +45,7 @@ NOT_RUN = {
     "recognition.languages": "two engines and Whisper in its process: above what the tests may take",
     "recognition.recordings": "Whisper in several ways, and its memory: above what the tests may take",
     "recognition.turns": "Kokoro and Whisper for two hundred sentences: many minutes",
+    "recognition.whisper.sizes": "checkpoints that transformers makes: half a minute, a gigabyte",
     "server.conversation": "conversations at the pace of speech: minutes",
     "server.endurance": "hours; the weights of Pocket TTS and VoxCPM2, and a GPU",
     "server.installation": "environments into which everything is installed anew",

@@ -38,6 +38,7 @@ class Hub(ThreadingHTTPServer):
         self.fails: dict[str, int] = {}
         self.asked: list[str] = []
         self.refused = False
+        self.marks_files = True  # whether each file ends with its commit
 
 
 class _HubHandler(BaseHTTPRequestHandler):
@@ -73,7 +74,8 @@ class _HubHandler(BaseHTTPRequestHandler):
             if name in hub.fails and self.command == "GET":
                 self.close_connection = True
                 return self.answer(hub.fails[name], b"half", headers | {"Content-Length": "1000"})
-            return self.answer(200, hub.files[name] + commit.encode(), headers)
+            mark = commit.encode() if hub.marks_files else b""
+            return self.answer(200, hub.files[name] + mark, headers)
         return self.answer(404, b"{}", {"X-Error-Code": "RepoNotFound"})
 
     def answer(self, status: int, content: bytes, headers: dict[str, str]) -> None:

@@ -132,6 +132,7 @@ WRONG = [
     ("--engine remote", {}, 1, "set KANI_ENGINE_ADDRESS"),
     ("--engine remote", {"KANI_ENGINE_ADDRESS": NOWHERE}, 1, "KANI_ENGINE_KEY"),
     ("--recognizer remote", {}, 1, "set KANI_RECOGNIZER_ADDRESS"),
+    ("--whisper-model x", {}, 1, "--whisper-model: 'x' is neither a folder nor a model's name on a hub"),
     ("--recognizer kyutai --recognizer-model x", {}, 1, "--recognizer-model: 'x' is neither a folder nor a "),
 ]
 

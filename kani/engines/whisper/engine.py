@@ -1,11 +1,13 @@
-"""Whisper base as a recogniser, on the CPU."""
+"""Whisper as a recogniser, on the CPU."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing
+from dataclasses import replace
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,6 +19,10 @@ from kani.core.errors import EngineFailed, EngineUnavailable
 from kani.core.recognizer import Mark, RecognitionEvent, RecognizerInfo
 from kani.core.transcriber import TranscribedSegment, TranscriptionOptions
 from kani.core.types import Samples
+from kani.engines.whisper.checkpoint import live_delay
+from kani.engines.whisper.checkpoint.contents import read_contents
+from kani.engines.whisper.checkpoint.finding import find_checkpoint, local_folder, short_name
+from kani.engines.whisper.checkpoint.settings import MODEL
 from kani.engines.whisper.live_pass import transcribe
 from kani.engines.whisper.model import LANGUAGES, Whisper
 from kani.engines.whisper.passes import PassResult
@@ -24,6 +30,7 @@ from kani.engines.whisper.scheduler import PassScheduler
 from kani.engines.whisper.stream import STEP_SAMPLES, RecognitionStream
 from kani.engines.whisper.transcription import RecordingTranscription
 from kani.runtime import weights
+from kani.runtime.errors import CheckpointError
 from kani.runtime.extras import install_command
 from kani.runtime.voice_detector import SAMPLE_RATE, VoiceDetector
 
@@ -35,14 +42,34 @@ _MAX_WORKERS = 16
 # Steps of buffered audio that are processed, in 1 ms, before the event loop serves others.
 _STEPS_PER_TURN = 8
 
+log = logging.getLogger(__name__)
+
 
 class WhisperRecognizer:
-    """Whisper base in int8: words while someone speaks, and recordings. See ``docs/listening.md``."""
+    """Whisper in int8: words while someone speaks, and recordings. See ``docs/listening.md``."""
 
-    def __init__(self, *, models_dir: Path | None, cache_dir: Path, may_fetch: bool = False) -> None:
-        """models_dir, cache_dir, may_fetch: as ``weights.load`` takes them."""
+    def __init__(
+        self, *, models_dir: Path | None, cache_dir: Path, may_fetch: bool = False, model: str | None = None
+    ) -> None:
+        """models_dir, cache_dir, may_fetch: as ``weights.load`` takes them; model: as ``find_checkpoint``
+        takes it, None for the embedded base.
+
+        The languages of another model than the base are known once it has started. Raises EngineUnavailable
+        for a model that cannot be one.
+        """
+        if model is not None and "/" not in model and local_folder(model, models_dir) is None:
+            raise EngineUnavailable(
+                f"{MODEL}: {model!r} is neither a folder nor a model's name on a hub (OWNER/NAME)"
+            )
         self._load_weight = partial(
             weights.load, models_dir=models_dir, cache_dir=cache_dir, may_fetch=may_fetch
+        )
+        self._model = model
+        self._find = partial(
+            find_checkpoint,
+            models_dir=models_dir,
+            cache_dir=cache_dir / "whisper",
+            may_fetch=may_fetch,
         )
         missing = [name for package, name in _PACKAGES.items() if find_spec(package) is None]
         self._unavailable_reason = (
@@ -52,17 +79,26 @@ class WhisperRecognizer:
         )
         self._workers = min(os.cpu_count() or 1, _MAX_WORKERS)
         self._scheduler: PassScheduler[PassResult] = PassScheduler(self._workers)
+        name = "base" if model is None else short_name(model)
+        languages = frozenset(LANGUAGES if model is None else ())
+        self._info = RecognizerInfo(
+            "whisper", f"{name} int8", SAMPLE_RATE, languages, self._unavailable_reason
+        )
 
     @property
     def info(self) -> RecognizerInfo:
         """See ``Recognizer.info``."""
-        return RecognizerInfo(
-            "whisper", "base int8", SAMPLE_RATE, frozenset(LANGUAGES), self._unavailable_reason
-        )
+        return self._info
 
     async def start(self) -> None:
-        """Load the model. Raises EngineUnavailable."""
-        await asyncio.to_thread(self._load)
+        """Load the model, and measure it if it is not the embedded one. Raises EngineUnavailable."""
+        if self._model is None:
+            await asyncio.to_thread(self._load_base)
+            return
+        await asyncio.to_thread(self._load_checkpoint, self._model)
+        # Fewer passes at once, where each has several cores.
+        await self._scheduler.stop()
+        self._scheduler = PassScheduler(self._workers)
 
     async def stop(self) -> None:
         """See ``Recognizer.stop``."""
@@ -79,9 +115,12 @@ class WhisperRecognizer:
     async def recognize_prompted(
         self, audio: AsyncIterator[Samples | Mark], language: str | None, prompt: str
     ) -> AsyncGenerator[RecognitionEvent, None]:
-        """See ``PromptedRecognizer``."""
+        """See ``PromptedRecognizer``; also raises EngineUnavailable where passes are too slow."""
+        if self._info.recordings_only:
+            raise EngineUnavailable(self._info.recordings_only)
         before = self._whisper.tokens_before(prompt)
-        stream = RecognitionStream(self._detector.stream(), language, before=before)
+        spoken = language or self._whisper.only_language
+        stream = RecognitionStream(self._detector.stream(), spoken, before=before)
         queued = self._scheduler.add_stream(lambda: partial(transcribe, self._whisper, stream.begin_pass()))
         pieces = aiter(audio)
         incoming: asyncio.Task[Samples | Mark | None] | None = None
@@ -138,6 +177,7 @@ class WhisperRecognizer:
         self, audio: AsyncIterator[Samples], options: TranscriptionOptions
     ) -> AsyncGenerator[TranscribedSegment, None]:
         """See ``Transcriber.transcribe``."""
+        options = replace(options, language=options.language or self._whisper.only_language)
         recording = RecordingTranscription(
             self._whisper, self._detector.stream(), self._scheduler, self._workers + 1, options
         )
@@ -148,21 +188,71 @@ class WhisperRecognizer:
             except RuntimeError as error:
                 raise EngineFailed("the recogniser failed") from error
 
-    def _load(self) -> None:
+    def _load_base(self) -> None:
         files = {weight.name.rpartition("/")[2]: self._load_weight(weight) for weight in weights.WHISPER_BASE}
+        self._load(files, self._workers)
+
+    def _load_checkpoint(self, model: str) -> None:
+        """Load a checkpoint and measure its passes: with one core each, then with more where that is slow."""
+        if self._unavailable_reason:
+            raise EngineUnavailable(self._unavailable_reason)
         try:
-            self._whisper = Whisper(files, self._workers)
+            contents = read_contents(self._find(model))
+        except CheckpointError as error:
+            raise EngineUnavailable(f"{MODEL}: {error}") from error
+        all_cores = self._workers
+        self._load(contents.files, all_cores)
+        pass_s = live_delay.measure_pass(self._whisper)
+        cores = live_delay.cores_needed(pass_s)
+        if 1 < cores <= all_cores:
+            self._workers = all_cores // cores
+            # Never two of them in memory.
+            del self._whisper
+            self._load(contents.files, self._workers, cores)
+            pass_s = live_delay.measure_pass(self._whisper)
+        delay_s = live_delay.delay_s(pass_s)
+        name = short_name(model)
+        too_slow = ""
+        if delay_s > live_delay.LONGEST_S:
+            too_slow = (
+                f"{name} is too slow on this machine for live speech (words would come {delay_s:.1f} s late, "
+                f"{live_delay.LONGEST_S:g} s at most): send recordings, or set {MODEL} to a smaller one"
+            )
+            log.warning("whisper: a pass takes %.2f s; %s", pass_s, too_slow)
+        else:
+            log.info(
+                "whisper: a pass of %s takes %.2f s: live words come about %.1f s after they are said",
+                name,
+                pass_s,
+                delay_s,
+            )
+        self._info = replace(
+            self._info,
+            languages=frozenset(self._whisper.languages),
+            live_delay_s=delay_s,
+            recordings_only=too_slow,
+        )
+
+    def _load(self, files: Mapping[str, bytes | Path], workers: int, cores: int = 1) -> None:
+        try:
+            self._whisper = Whisper(files, workers, cores)
             self._detector = VoiceDetector()
-        except OSError as error:
-            raise EngineUnavailable(
+        except (OSError, ImportError, RuntimeError, ValueError) as error:
+            raise EngineUnavailable(self._reason(error)) from error
+
+    def _reason(self, error: Exception) -> str:
+        """Return the sentence for an error of loading."""
+        if self._model is not None:
+            return f"{MODEL}: {self._model} cannot be loaded: {error}"
+        if isinstance(error, OSError):
+            return (
                 "Whisper needs 150 MB of the temporary folder while it loads: free some space "
                 f"({error.strerror})"
-            ) from error
-        except (ImportError, RuntimeError) as error:
-            raise EngineUnavailable(
-                "Whisper cannot be loaded: install the ctranslate2, faster-whisper and onnxruntime that "
-                "requirements.txt names"
-            ) from error
+            )
+        return (
+            "Whisper cannot be loaded: install the ctranslate2, faster-whisper and onnxruntime that "
+            "requirements.txt names"
+        )
 
 
 async def _next(pieces: AsyncIterator[Samples | Mark]) -> Samples | Mark | None:

@@ -1,4 +1,4 @@
-"""Whisper base on CTranslate2, computed in int8: languages, words and their times of a stretch of audio.
+"""Whisper on CTranslate2, computed in int8: languages, words and their times of a stretch of audio.
 
 The encoder, which takes most of the time, is given less than the 30 s that it was trained on; but some
 silence after the speech, or the answer repeats itself without end.
@@ -6,6 +6,7 @@ silence after the speech, or the answer repeats itself without end.
 
 from __future__ import annotations
 
+import json
 import math
 import tempfile
 from collections.abc import Collection, Mapping, Sequence
@@ -17,6 +18,8 @@ import numpy as np
 
 from kani.core.expected_words import MAX_TEXT
 from kani.core.types import Samples
+from kani.engines.whisper.checkpoint.contents import TOKENIZER, VOCABULARIES, vocabulary_of
+from kani.engines.whisper.checkpoint.layout import CONTEXT
 from kani.engines.whisper.local_agreement import HypothesisWord, words_from_tokens
 from kani.engines.whisper.passes import TimedWord
 from kani.engines.whisper.plausibility import TokenLimits
@@ -32,9 +35,11 @@ LANGUAGES = tuple(
 )
 """Languages that Whisper was trained on, in the order of its tokens, as primary subtags."""
 
+# Large-v3 and its descendants know one more.
+_LATER_LANGUAGES = ("yue",)
 # Whisper's own names of languages, where they differ from the primary subtags.
 _NAMES = {"jv": "jw"}
-UNSPACED = frozenset("zh ja th lo my".split())
+UNSPACED = frozenset("zh ja th lo my yue".split())
 """Languages without spaces: each run of whole characters that the tokenizer decodes is a word."""
 
 # Number of the vocabulary's first token, see _renamed.
@@ -52,8 +57,6 @@ _PADDING_S, _MIN_S = 4.0, 6.0
 # Corrections of the model's times, which are too early by this on average (docs/listening.md).
 _START_CORRECTION_S, _END_CORRECTION_S = 0.043, 0.026
 
-# Tokens of the model's context.
-_CONTEXT = 448
 # Half of it, less the tokens around a prompt.
 _MAX_PROMPT_TOKENS = 220
 
@@ -82,8 +85,9 @@ class Beams:
 class Whisper:
     """The model. May be used by as many threads at once as it was loaded for."""
 
-    def __init__(self, files: Mapping[str, bytes], threads: int) -> None:
-        """Load the model. files: those of ``weights.WHISPER_BASE``, by their names without a folder.
+    def __init__(self, files: Mapping[str, bytes | Path], threads: int, cores: int = 1) -> None:
+        """Load the model. files: of a checkpoint, by their names: contents, or the path of model.bin; cores:
+        of a pass.
 
         Raises OSError if the temporary folder has no room for them, RuntimeError or ImportError for missing
         or unsuitable libraries.
@@ -92,26 +96,38 @@ class Whisper:
         import tokenizers
         from faster_whisper.feature_extractor import FeatureExtractor
 
-        files = dict(files)
-        files["vocabulary.txt"] = _renamed(files["vocabulary.txt"])
-        self._tokenizer = tokenizers.Tokenizer.from_buffer(files.pop("tokenizer.json"))
         # Loaded from temporary files: CTranslate2 would keep files in memory, 145 MB.
         with tempfile.TemporaryDirectory() as folder:
             for name, content in files.items():
-                Path(folder, name).write_bytes(content)
+                if name == TOKENIZER:
+                    assert isinstance(content, bytes)
+                    self._tokenizer = tokenizers.Tokenizer.from_buffer(content)
+                elif isinstance(content, Path):
+                    Path(folder, name).symlink_to(content.resolve())
+                else:
+                    Path(folder, name).write_bytes(_renamed(name, content))
             self._model = ctranslate2.models.Whisper(
-                folder, device="cpu", compute_type="int8", inter_threads=threads, intra_threads=1
+                folder, device="cpu", compute_type="int8", inter_threads=threads, intra_threads=cores
             )
         self._view = ctranslate2.StorageView.from_array
-        self._features = FeatureExtractor()
+        self._features = FeatureExtractor(feature_size=self._model.n_mels)
         self.limits = TokenLimits(self._tokenizer)
         self._begin = self._token("<|startoftranscript|>")
         self._end = self._token("<|endoftext|>")
         # Puts the first token ahead of the prompt, see _renamed.
         self._previous = (self._token("<|startofprev|>"), _FIRST_TOKEN)
-        self._task = (self._token("<|transcribe|>"), self._token("<|notimestamps|>"))
-        self._translation = (self._token("<|translate|>"), self._task[1])
-        self._languages = {code: self._token(f"<|{_NAMES.get(code, code)}|>") for code in LANGUAGES}
+        self._no_timestamps = self._token("<|notimestamps|>")
+        self._tasks = {False: self._token("<|transcribe|>"), True: self._token("<|translate|>")}
+        known = (*LANGUAGES, *_LATER_LANGUAGES) if self._model.is_multilingual else ()
+        numbers = {code: self._tokenizer.token_to_id(f"<|{_NAMES.get(code, code)}|>") for code in known}
+        self._languages = {code: number for code, number in numbers.items() if number is not None}
+        self.languages = tuple(self._languages) or ("en",)
+        """Primary subtags of the languages that it knows."""
+
+    @property
+    def only_language(self) -> str | None:
+        """The language of a model that has one."""
+        return self.languages[0] if len(self.languages) == 1 else None
 
     def text_of(self, tokens: Sequence[int]) -> str:
         """Return the text of ``tokens``, with the space that it may begin with."""
@@ -123,8 +139,12 @@ class Whisper:
 
     def prompt(self, before: str, language: str, *, translate: bool) -> list[int]:
         """Return the tokens that an answer follows; before: text that may precede the speech."""
-        task = self._translation if translate else self._task
-        return [*self._previous, *self.tokens_before(before), self._begin, self._languages[language], *task]
+        begun = self._begun(language, translate=translate)
+        return [*self._previous, *self.tokens_before(before), self._begin, *begun, self._no_timestamps]
+
+    def _begun(self, language: str, *, translate: bool = False) -> tuple[int, ...]:
+        """Return the tokens of the language and the task; a model of one language was trained with none."""
+        return (self._languages[language], self._tasks[translate]) if self._languages else ()
 
     def tokens_before(self, text: str) -> tuple[int, ...]:
         """Return the tokens of text that may precede the speech, as many of its last as the model reads."""
@@ -137,11 +157,22 @@ class Whisper:
     ) -> Beams:
         """Return the answer to ``prompt``; how: options of CTranslate2's ``generate``."""
         # See _generate_tokens for the length.
-        length = min(max(2 * max_tokens, max_tokens + len(prompt)), _CONTEXT)
+        length = min(max(2 * max_tokens, max_tokens + len(prompt)), CONTEXT)
         result = self._model.generate(encoded, [prompt], max_length=length, return_scores=True, **how)[0]
         tokens = [token for token in result.sequences_ids[0] if token < self._end]
         count = len(result.sequences_ids[0])
         return Beams(tokens, count, result.scores[0] * count / (count + 1))
+
+    def answer_of_length(self, encoded: ctranslate2.StorageView, count: int) -> list[int]:
+        """Return an answer of exactly ``count`` tokens, whatever the sound, to measure their time by."""
+        prompt = self.prompt("", self.languages[0], translate=False)
+        # -1 stands for the tokens that are never generated.
+        never = [-1, self._end]
+        length = max(2 * count, count + len(prompt))
+        result = self._model.generate(
+            encoded, [prompt], max_length=length, beam_size=1, suppress_tokens=never
+        )[0]
+        return list(result.sequences_ids[0])
 
     def encode(self, samples: Samples) -> ctranslate2.StorageView:
         """Return the encoder's output for ``samples`` (16 kHz, at most ``_MAX_S``), with silence added."""
@@ -156,12 +187,12 @@ class Whisper:
     def likely_languages(
         self, encoded: ctranslate2.StorageView, candidates: Collection[str] = (), expected: str | None = None
     ) -> list[tuple[str, float]]:
-        """Return the likeliest languages with their probabilities, the likeliest first.
+        """Return the likeliest of several languages with their probabilities, the likeliest first.
 
         candidates: those that there are, if not all; expected: the one of the speech before, if any.
         """
         result = self._generate_tokens(encoded, (), 1, beam_size=1, return_logits_vocab=True)
-        among = [language for language in LANGUAGES if language in candidates] or LANGUAGES
+        among = [language for language in self.languages if language in candidates] or self.languages
         scores = np.ravel(np.array(result.logits[0]))[[self._languages[language] for language in among]]
         odds = np.exp(scores - scores.max())
         if expected is not None and expected in among:
@@ -186,7 +217,7 @@ class Whisper:
         not enough room.
         """
         # Without a prefix an empty answer is not allowed; after a prefix it may be the right one.
-        begun = (self._languages[language], *self._task, *prefix)
+        begun = (*self._begun(language), self._no_timestamps, *prefix)
         result = self._generate_tokens(
             encoded, begun, max_tokens, before, beam_size=beams, suppress_blank=not prefix
         )
@@ -202,19 +233,19 @@ class Whisper:
         **options: int,
     ) -> Any:
         """Generate at most ``max_tokens`` after the tokens of an answer that is ``begun``."""
-        room = _CONTEXT - max_tokens - len(begun) - len(self._previous) - 1
+        room = CONTEXT - max_tokens - len(begun) - len(self._previous) - 1
         before = before[-room:] if room > 0 else ()
         prompt = [*self._previous, *before, self._begin, *begun]
         prompts = [prompt]
-        if prompt[-1] != self._task[-1]:
+        if prompt[-1] != self._no_timestamps:
             # CTranslate2 generates timestamps unless the first prompt ends with the token that forbids
             # them. So another prompt goes first that does, over silence: its answer is empty.
-            first = [*self._previous, *[self._end] * (len(prompt) - 3), self._task[-1]]
+            first = [*self._previous, *[self._end] * (len(prompt) - 3), self._no_timestamps]
             speech = np.array(encoded)
             encoded = self._view(np.concatenate([np.zeros_like(speech), speech]))
             prompts = [first, prompt]
         # CTranslate2 limits generated tokens to half of max_length, and those with the prompt to all of it.
-        length = min(max(2 * max_tokens, max_tokens + len(prompt)), _CONTEXT)
+        length = min(max(2 * max_tokens, max_tokens + len(prompt)), CONTEXT)
         return self._model.generate(encoded, prompts, max_length=length, **options)[-1]
 
     def align(
@@ -229,8 +260,7 @@ class Whisper:
     ) -> tuple[tuple[TimedWord, ...], float]:
         """Return the words with their times, and the mean log probability of all tokens."""
         tokens = [*prefix, *(token for word in words for token in word.tokens)]
-        task = self._translation if translate else self._task
-        begin = [self._begin, self._languages[language], task[0]]
+        begin = [self._begin, *self._begun(language, translate=translate)]
         frames = math.ceil(seconds * SAMPLE_RATE / _HOP)
         aligned = self._model.align(encoded, begin, [tokens], frames)[0]
         # First frame of each token: the first step of the alignment path on it.
@@ -253,14 +283,16 @@ class Whisper:
         return int(token)
 
 
-def _renamed(vocabulary: bytes) -> bytes:
-    """Return the vocabulary, a token a line, with the names of its first and its start token exchanged.
+def _renamed(name: str, content: bytes) -> bytes:
+    """Return a file's content; a vocabulary's with the names of its first and its start token exchanged.
 
     CTranslate2 feeds the given beginning of an answer to the model token by token, 5 ms each; except for the
     tokens after the start token, up to one with a lower number, which it feeds at once. With the first token
     of all in that role, the whole beginning is fed at once.
     """
-    names = vocabulary.split(b"\n")
-    begin = names.index(b"<|startoftranscript|>")
+    if name not in VOCABULARIES:
+        return content
+    names = vocabulary_of(name, content)
+    begin = names.index("<|startoftranscript|>")
     names[_FIRST_TOKEN], names[begin] = names[begin], names[_FIRST_TOKEN]
-    return b"\n".join(names)
+    return (json.dumps(names) if name.endswith(".json") else "\n".join(names)).encode()

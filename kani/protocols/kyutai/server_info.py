@@ -69,7 +69,7 @@ def info_routes(service: SpeechService, version: str, channels: Channels) -> lis
             "used_slots": str(channels.listening),
             "total_slots": total,
         }
-        return JSONResponse([speech, recognition] if service.recognizer else [speech])
+        return JSONResponse([speech, recognition] if service.hears_live else [speech])
 
     return [
         Route("/api/build_info", build, methods=["GET"]),

@@ -80,7 +80,8 @@ def _names(service: SpeechService) -> list[str]:
     """Return the names of all models: OpenAI's, and those of the engines."""
     names = [*_speech_names(service)]
     if (recognizer := service.recognizer) is not None:
-        names += [*TRANSCRIPTION_MODELS, *REALTIME_MODELS, recognizer.info.name]
+        live = REALTIME_MODELS if service.hears_live else ()
+        names += [*TRANSCRIPTION_MODELS, *live, recognizer.info.name]
     return [*dict.fromkeys(names)]
 
 

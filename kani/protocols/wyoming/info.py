@@ -75,7 +75,9 @@ class Description:
             "voices": describe_voices(service.catalogue),
             "supports_synthesize_streaming": True,
         }
-        asr = [_recognition(recognizer.info, self._version, self._end_of_speech)] if recognizer else []
+        asr = []
+        if recognizer is not None and service.hears_live:
+            asr.append(_recognition(recognizer.info, self._version, self._end_of_speech))
         others: dict[str, list[Any]] = {kind: [] for kind in ("handle", "intent", "wake", "mic", "snd")}
         return Event("info", {"asr": asr, "tts": [speech], **others}).pack()
 

@@ -261,6 +261,16 @@ async def test_worker_that_speaks_or_has_another_recogniser_is_not_used(
             await until(lambda: "has another recogniser than the others" in caplog.text)
 
 
+async def test_workers_on_slower_machines_serve_as_well(tmp_path: Path) -> None:
+    registry = CollectorRegistry()
+    sites = Sites(tmp_path)
+    for number, one in enumerate(sites.recognizers):
+        one.info = replace(one.info, version=f"{number}", live_delay_s=0.5 + number)
+    async with sites, started(pool_of(*sites.addresses, registry=registry)):
+        usable = "kani_recognizer_worker_usable"
+        await until(lambda: all(registry.get_sample_value(usable, {"replica": f"w{n}"}) for n in range(2)))
+
+
 def test_recogniser_of_workers_needs_an_address_and_a_key() -> None:
     with pytest.raises(EngineUnavailable, match="set KANI_RECOGNIZER_ADDRESS"):
         pool_of()

@@ -64,7 +64,7 @@ def health_fields(service: SpeechService) -> dict[str, bool]:
     recognizer = service.recognizer
     up = {
         "tts_up": service.ready and bool(service.engines),
-        "stt_up": recognizer is not None and not recognizer.info.unavailable_reason,
+        "stt_up": service.hears_live and not (recognizer and recognizer.info.unavailable_reason),
         "llm_up": service.chat_model is not None,
     }
     return up | {"voice_cloning_up": False, "ok": all(up.values())}

@@ -1,0 +1,1 @@
+"""Measurements of Whisper by itself."""
