@@ -118,10 +118,11 @@ export class ListenPanel {
   /** Show one more word, or sentence. */
   #add(word) {
     const { glued } = this.#transcript.add(word);
-    if (!this.#line) {
+    if (!this.#line || this.#transcript.paragraphs.at(-1).length === 1) {
       const time = Object.assign(document.createElement("time"), { textContent: clock(word.start) });
       this.#line = Object.assign(document.createElement("p"), { dir: "auto" });
-      this.#line.append(time, " ");
+      const speaker = Object.assign(document.createElement("b"), { textContent: `${word.speaker}:` });
+      this.#line.append(time, " ", ...(word.speaker ? [speaker, " "] : []));
       find("transcript").append(this.#line);
       find("transcript").hidden = false;
     }
@@ -170,7 +171,12 @@ export class ListenPanel {
     this.#say(t("listen.transcribing", { name: file.name }));
     const length = await lengthOf(file);
     try {
-      for await (const sentence of this.#server.transcribe(file, find("listen-language").value, upload.signal)) {
+      let named = false;
+      const [language, speakers] = [find("listen-language").value, find("listen-speakers").checked];
+      for await (const sentence of this.#server.transcribe(file, language, speakers, upload.signal)) {
+        // Who speaks is known once all was heard.
+        if (sentence.speaker && !named) this.#clear();
+        named = Boolean(sentence.speaker);
         const text = sentence.text.trim();
         if (text) {
           this.#add({ ...sentence, text });
@@ -197,14 +203,14 @@ export class ListenPanel {
       srt: [() => srt(words), "application/x-subrip"],
       vtt: [() => vtt(words), "text/vtt"],
       json: [() => json(words), "application/json"],
-      txt: [() => `${this.#transcript.text}\n`, "text/plain"],
+      txt: [() => `${this.#transcript.dialogue}\n`, "text/plain"],
     };
     const [write, type] = files[kind];
     saveFile(new Blob([write()], { type }), `kani-transcript.${kind}`);
   }
 
   async #copy() {
-    this.#say(await copyText(find("transcript"), this.#transcript.text));
+    this.#say(await copyText(find("transcript"), this.#transcript.dialogue));
   }
 
   #clear() {

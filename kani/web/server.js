@@ -97,14 +97,16 @@ export class Server {
   }
 
   /**
-   * Transcribe a recording: yields {text, start, end, words: [{word, start, end}]} for each sentence. Throws ServerError.
+   * Transcribe a recording: yields {text, start, end, words: [{word, start, end}]} for each sentence; with ``speakers``
+   * all of them again at the end, each with its speaker's name. Throws ServerError.
    * @param {File} file
    * @param {string} language that is spoken, "" to detect it
+   * @param {boolean} speakers whether they are told apart
    * @param {AbortSignal} signal ends it
    */
-  async *transcribe(file, language, signal) {
+  async *transcribe(file, language, speakers, signal) {
     const body = new FormData();
-    const fields = { model: "whisper-1", response_format: "verbose_json", stream: "true", ...(language && { language }) };
+    const fields = { model: speakers ? "whisper-diarize" : "whisper-1", response_format: "verbose_json", stream: "true", ...(language && { language }) };
     for (const [name, value] of Object.entries(fields)) body.append(name, value);
     for (const kind of ["word", "segment"]) body.append("timestamp_granularities[]", kind);
     body.append("file", file);
@@ -112,6 +114,7 @@ export class Server {
     for await (const event of serverEvents(answer.body)) {
       if (event.error) throw new ServerError("failed", event.error.message, event.error);
       if (event.segment) yield { ...event.segment, words: event.words };
+      else if (event.speaker) yield event;
     }
   }
 

@@ -57,11 +57,11 @@ export function timedWords(text, spans) {
 
 /**
  * The words of a recognised sentence, with the marks beside them.
- * @param {object} sentence text, start, end, glued
+ * @param {object} sentence text, start, end, glued, speaker: of a recording whose speakers have names
  * @param {object[]?} words its words in order, {word, start, end}; without them it is one word
  */
 export function sentenceWords(sentence, words = []) {
-  const { text, glued } = sentence;
+  const { text, glued, speaker } = sentence;
   let from = 0;
   const spans = words.flatMap(({ word, start, end }) => {
     const at = text.indexOf(word.trim(), from);
@@ -71,7 +71,7 @@ export function sentenceWords(sentence, words = []) {
     return [[first, first + [...word.trim()].length, start, end]];
   });
   const [head, ...rest] = timedWords(text, spans);
-  return head ? [{ ...head, glued }, ...rest] : [sentence];
+  return head ? [{ ...head, glued }, ...rest].map((word) => ({ ...word, speaker })) : [sentence];
 }
 
 /** Words as cues: [{lines, start, end}]. */
@@ -92,12 +92,14 @@ function ends({ text }, next) {
   return !(QUOTED.test(text) && GOES_ON.test(next.text));
 }
 
-/** Words as sentences, or parts of them between long pauses. */
+/** Words as sentences, or parts of them between long pauses; the first of each turn begins with its speaker. */
 function sentences(words) {
   const made = [];
   for (const word of words) {
     const last = made.at(-1)?.at(-1);
-    if (!last || ends(last, word) || word.start - last.end >= LONG_PAUSE_S) made.push([word]);
+    const { speaker } = word;
+    if (speaker && speaker !== last?.speaker) made.push([{ ...word, text: `${speaker}: ${word.text}` }]);
+    else if (!last || ends(last, word) || word.start - last.end >= LONG_PAUSE_S) made.push([word]);
     else made.at(-1).push(word);
   }
   return made;
@@ -128,7 +130,7 @@ function joined(groups) {
   const made = [];
   for (const group of groups.toReversed()) {
     const [next] = made;
-    const single = next && (group.length === 1 || next.length === 1);
+    const single = next && (group.length === 1 || next.length === 1) && group[0].speaker === next[0].speaker;
     if (single && next[0].start - group.at(-1).end < LONG_PAUSE_S && fits([...group, ...next])) made[0] = [...group, ...next];
     else made.unshift(group);
   }
@@ -170,9 +172,9 @@ export const vtt = (words) =>
 
 const escape = (text) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
 
-/** The words and their times in seconds, to the millisecond. */
+/** The words, their times in seconds, to the millisecond, and their speakers where they have names. */
 export function json(words) {
   const round = (seconds) => Math.round(seconds * 1000) / 1000;
-  const plain = words.map(({ text, word = text, start, end }) => ({ word, start: round(start), end: round(end) }));
+  const plain = words.map(({ text, word = text, start, end, speaker }) => ({ word, start: round(start), end: round(end), speaker }));
   return `${JSON.stringify({ words: plain }, null, 1)}\n`;
 }

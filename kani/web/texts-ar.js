@@ -190,6 +190,7 @@ export const texts = {
   "listen.language": "اللغة المنطوقة",
   "listen.repeat": "كرّر ما أقول",
   "listen.file": "أو تسجيل: أفلته هنا أو اختر ملفًا",
+  "listen.speakers": "بيّن من يتكلم",
   "listen.progress": "ما دُوِّن من التسجيل",
   "listen.transcript": "النص المدوَّن",
   "listen.use": "انطق هذا النص",

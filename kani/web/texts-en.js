@@ -190,6 +190,7 @@ export const texts = {
   "listen.language": "Language spoken",
   "listen.repeat": "Repeat after me",
   "listen.file": "Or a recording: drop it here, or choose a file",
+  "listen.speakers": "Name the speakers",
   "listen.progress": "Recording transcribed",
   "listen.transcript": "Transcript",
   "listen.use": "Speak this text",

@@ -190,6 +190,7 @@ export const texts = {
   "listen.language": "Idioma que se habla",
   "listen.repeat": "Repetir lo que digo",
   "listen.file": "O una grabación: suéltala aquí o elige un archivo",
+  "listen.speakers": "Indicar quién habla",
   "listen.progress": "Grabación transcrita",
   "listen.transcript": "Transcripción",
   "listen.use": "Decir este texto",

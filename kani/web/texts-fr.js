@@ -190,6 +190,7 @@ export const texts = {
   "listen.language": "Langue parlée",
   "listen.repeat": "Répéter après moi",
   "listen.file": "Ou un enregistrement : déposez-le ici ou choisissez un fichier",
+  "listen.speakers": "Indiquer qui parle",
   "listen.progress": "Enregistrement transcrit",
   "listen.transcript": "Transcription",
   "listen.use": "Dire ce texte",

@@ -190,6 +190,7 @@ export const texts = {
   "listen.language": "बोली जाने वाली भाषा",
   "listen.repeat": "मेरे बाद दोहराएँ",
   "listen.file": "या कोई रिकॉर्डिंग: यहाँ छोड़ें या फ़ाइल चुनें",
+  "listen.speakers": "बताएँ कि कौन बोल रहा है",
   "listen.progress": "लिप्यंतरित रिकॉर्डिंग",
   "listen.transcript": "प्रतिलेख",
   "listen.use": "यह पाठ बुलवाएँ",

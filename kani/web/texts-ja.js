@@ -190,6 +190,7 @@ export const texts = {
   "listen.language": "話す言語",
   "listen.repeat": "後に続いて繰り返す",
   "listen.file": "または録音：ここにドロップするか、ファイルを選択",
+  "listen.speakers": "話している人を区別する",
   "listen.progress": "文字起こしの進み具合",
   "listen.transcript": "文字起こし",
   "listen.use": "このテキストを読み上げる",

@@ -190,6 +190,7 @@ export const texts = {
   "listen.language": "Idioma falado",
   "listen.repeat": "Repetir o que digo",
   "listen.file": "Ou uma gravação: solte-a aqui ou escolha um arquivo",
+  "listen.speakers": "Indicar quem fala",
   "listen.progress": "Gravação transcrita",
   "listen.transcript": "Transcrição",
   "listen.use": "Falar este texto",

@@ -190,6 +190,7 @@ export const texts = {
   "listen.language": "所说的语言",
   "listen.repeat": "跟我重复",
   "listen.file": "或一段录音：拖到此处，或选择文件",
+  "listen.speakers": "区分说话人",
   "listen.progress": "已转写的录音",
   "listen.transcript": "转写文本",
   "listen.use": "朗读此文本",

@@ -78,11 +78,15 @@ def test_speech_is_shown_saved_spoken_again_and_dictated(visitor: Visitor, recor
     notes = {"name": "notes.mp3", "mimeType": "audio/mpeg", "buffer": b"no audio" * 99}
     page.set_input_files("#listen-file", notes)
     expect(page.locator("#listen-problem")).to_have_text(re.compile("^This file cannot be transcribed: "))
+    page.check("#listen-speakers")
     page.set_input_files("#listen-file", recording)
     expect(page.locator("#listen-under-way")).to_be_visible()
     expect(page.locator("#listen-under-way")).to_be_hidden()
+    # One voice: its letter stands before the only paragraph, and before the first subtitle.
+    assert re.fullmatch(r"0:0\d A: [^:]*", visitor.text("#transcript"))
+    assert visitor.download("#listen-srt").decode().count("A: ") == 1
     page.click("#listen-use")
-    assert is_understood(visitor.value("#text"))
+    assert is_understood(visitor.value("#text")) and "A:" not in visitor.value("#text")
 
     page.fill("#text", "Heard:")
     page.focus("#text")

@@ -2,22 +2,38 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import re
+from dataclasses import replace
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 from openai.types.audio import TranscriptionDiarized, TranscriptionTextSegmentEvent
 
+from kani.core.audio.pcm import wav
 from kani.core.diarization.turns import SpeakerTurn, divide_by_speaker
-from kani.core.subtitles.files import speaker_letters
+from kani.core.subtitles.files import speaker_name
 from kani.core.transcriber import TranscribedSegment, TranscribedWord, TranscriptionOptions
+from kani.core.types import Samples
 from kani.protocols.elevenlabs.http.speech_to_text import describe_transcript
 from kani.protocols.elevenlabs.http.transcription_form import TranscriptionForm
 from kani.protocols.openai.transcription.answers import json_answer, plain_answer
+from kani.protocols.openai.transcription.known_speakers import KnownSpeakers
 from kani.protocols.openai.transcription.params import TranscriptionParams
 from kani.protocols.shared.recordings.transcript import Transcript
-from tests.protocols.openai.test_transcriptions import ELEVENLABS, MODEL, TEXT, TRANSLATIONS, WAV, post
+from tests.protocols.openai.test_transcriptions import (
+    ELEVENLABS,
+    LOUD,
+    MODEL,
+    RATE,
+    TEXT,
+    TRANSLATIONS,
+    WAV,
+    post,
+)
 
 WORDS = (
     *(TranscribedWord("Ready?", 0.5, 1.0, -0.1), TranscribedWord("Yes,", 1.5, 1.8, -0.1)),
@@ -52,9 +68,10 @@ def test_openai_answer_has_the_shape_of_its_package() -> None:
 
 
 def test_subtitles_name_the_speakers() -> None:
-    assert "\nA: Ready?\n" in plain_answer(TRANSCRIPT, "srt") and "\nB: Yes, go.\n" in plain_answer(
-        TRANSCRIPT, "vtt"
-    )
+    assert "\nA: Ready?\n" in plain_answer(TRANSCRIPT, params("srt"))
+    assert "\nB: Yes, go.\n" in plain_answer(TRANSCRIPT, params("vtt"))
+    known = replace(params("srt"), known_speakers=KnownSpeakers(("Ana",), (b"",)))
+    assert re.findall(r"(\w+): ", plain_answer(TRANSCRIPT, known)) == ["Ana", "A"]
 
 
 def test_elevenlabs_words_and_spaces_have_speakers() -> None:
@@ -67,17 +84,63 @@ def test_elevenlabs_words_and_spaces_have_speakers() -> None:
 
 
 def test_letters_go_on_after_z() -> None:
-    assert [speaker_letters(number) for number in (0, 1, 25, 26, 31)] == ["A", "B", "Z", "AA", "AF"]
+    assert [speaker_name(number) for number in (0, 1, 25, 26, 31)] == ["A", "B", "Z", "AA", "AF"]
 
 
 def test_single_speaker_is_the_first(client: httpx.Client) -> None:
     """Also where the voice detector hears no voice, and the recogniser words."""
-    answer = post(client, response_format="diarized_json", **{"known_speaker_names[]": "Ana"})
-    assert answer.status_code == 200 and answer.headers["x-unused"] == "known_speaker_names"
+    answer = post(client, response_format="diarized_json")
+    assert answer.status_code == 200
     found = TranscriptionDiarized.model_validate(answer.json(), strict=True)
     assert found.text == TEXT and [segment.speaker for segment in found.segments] == ["A", "A"]
     words = post(client, ELEVENLABS, model_id="scribe_v1", diarize="true", num_speakers="2").json()["words"]
     assert {word["speaker_id"] for word in words} == {"speaker_0"}
+
+
+def test_verbose_json_of_a_model_that_tells_speakers_apart(client: httpx.Client) -> None:
+    fields = {"model": "whisper-diarize", "response_format": "verbose_json"}
+    granularities = {"timestamp_granularities[]": ["word", "segment"]}
+    answer = post(client, **fields, **granularities).json()
+    assert [segment["speaker"] for segment in answer["segments"]] == ["A", "A"]
+    lines = post(client, stream="true", **fields, **granularities).text.split("\n\n")
+    events = [json.loads(line.removeprefix("data: ")) for line in lines if "text.segment" in line]
+    assert [event["speaker"] for event in events] == ["A", "A"]
+    assert [[word["word"] for word in event["words"]] for event in events] == [["bum", "hm"]] * 2
+    assert "speaker" not in post(client, response_format="verbose_json").json()["segments"][0]
+
+
+def reference(samples: Samples) -> str:
+    return f"data:audio/wav;base64,{base64.b64encode(wav(samples, RATE)).decode()}"
+
+
+@pytest.mark.parametrize(
+    ("names", "references", "named"),
+    [
+        (["Ana"], [], "known_speaker_references: must be as many as known_speaker_names: 1, not 0"),
+        ([], ["data:audio/wav;base64,"], "known_speaker_references: must be as many"),
+        ([*"ABCDE"], [], "known_speaker_names: too many (at most 4)"),
+        (["A", "A"], ["data:,"] * 2, "known_speaker_names: must differ"),
+        (["A" * 65], ["data:,"], "known_speaker_names: must be of printable characters, 64 at most"),
+        (["A\nB"], ["data:,"], "known_speaker_names: must be of printable characters"),
+        (["A"], ["https://example.com/a.wav"], "known_speaker_references[0]: must be a data URL"),
+        (["A"], ["data:audio/wav;base64,äöü"], "known_speaker_references[0]: is no base64"),
+        (["A"], ["data:audio/wav;base64,AAAA"], "known_speaker_references[0]: is damaged, or not audio"),
+        (["A"], [reference(LOUD)], "known_speaker_references[0]: too short (at least 2 s)"),
+        (["A"], [reference(np.zeros(11 * RATE, np.float32))], "known_speaker_references[0]: too long"),
+        (["A"], [reference(np.zeros(3 * RATE, np.float32))], "known_speaker_references[0]: holds no speech"),
+    ],
+)
+def test_wrong_known_speakers_are_named(
+    client: httpx.Client, names: list[str], references: list[str], named: str
+) -> None:
+    known = {"known_speaker_names[]": names, "known_speaker_references[]": references}
+    answer = post(client, response_format="diarized_json", **known)
+    error = answer.json()["error"]
+    assert answer.status_code == 400 and error["message"].startswith(named)
+    assert error["param"] == named.partition(":")[0]
+    # Without speakers in the answer the fields have no effect.
+    unused = post(client, **known).headers["x-unused"]
+    assert unused == ", ".join(name.removesuffix("[]") for name, values in known.items() if values)
 
 
 @pytest.mark.parametrize(("model", "begin"), [("gpt-4o-transcribe-diarize", "A: "), ("whisper-1", "")])

@@ -288,7 +288,7 @@ async def test_document_has_all_fields_that_the_parsers_read(tmp_path: Path) -> 
     parse_body(speech, 100)
     assert documented("/v1/audio/speech") == speech.names
     assert documented("/v1/text-to-speech/{voice_id}") == {*elevenlabs_body.FIELDS}
-    form = Reads(model=("whisper-1",))
+    form = Reads(model=("whisper-1",), response_format=("diarized_json",))
     parse_params(AudioUpload(io.BytesIO(), form), str, translate=False)
     assert documented("/v1/audio/transcriptions") == form.names | {"file"}
     form = Reads(model_id=("scribe_v1",))

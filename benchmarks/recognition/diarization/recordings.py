@@ -20,15 +20,24 @@ from kani.core.voices.recording_quality import true_runs
 from kani.engines.espeak.engine import EspeakEngine
 from kani.runtime.voice_detector import SAMPLE_RATE
 
-TUNING = ("af_heart", "af_nicole", "am_adam", "bf_emma", "espeak:es")
-JUDGING = ("af_bella", "am_michael", "bf_isabella", "bm_lewis", "espeak:en-us")
+TUNING = (
+    *("af_heart", "af_nicole", "am_adam", "bf_emma", "af_bella", "am_michael", "bf_isabella", "bm_lewis"),
+    *("espeak:es", "espeak:en-us"),
+)
+JUDGING = (
+    *("af_sarah", "af_nova", "am_puck", "am_onyx", "bf_lily", "bf_alice", "bm_george", "bm_fable"),
+    "espeak:en-gb-x-rp",
+)
 """Voices of the recordings that may tune the clustering, and of those that only judge it."""
 
-SENTENCES = 8
+SENTENCES = 4
 """Sentences that each voice says."""
 
 GAPS_S = (0.15, 0.3, 0.6, 1.0)
 """Silence between two turns."""
+
+_JOINED_S = 0.35
+"""Pause below which speech of one speaker is one turn, as references are written."""
 
 _SILENT = 0.01
 _SILENCE_S = 0.25
@@ -81,12 +90,17 @@ class SentencesOfVoices:
         return samples[loud[0] : loud[-1] + 1]
 
 
-def human_parts(path: Path) -> list[Samples]:
-    """Return a reading's parts of 2 to 6 s, divided at its pauses."""
+def read(path: Path) -> Samples:
+    """Return the samples of an audio file, mono at ``SAMPLE_RATE``."""
     with av.open(str(path)) as file:
         resampler = av.AudioResampler("flt", "mono", SAMPLE_RATE)
         frames = [part for frame in file.decode(audio=0) for part in resampler.resample(frame)]
-        samples = np.concatenate([frame.to_ndarray()[0] for frame in [*frames, *resampler.resample(None)]])
+        return np.concatenate([frame.to_ndarray()[0] for frame in [*frames, *resampler.resample(None)]])
+
+
+def human_parts(path: Path) -> list[Samples]:
+    """Return a reading's parts of 2 to 6 s, divided at its pauses."""
+    samples = read(path)
     size = round(0.03 * SAMPLE_RATE)
     loud = np.abs(samples[: len(samples) // size * size]).reshape(-1, size).max(axis=1) > 2 * _SILENT
     parts, begin, end = list[Samples](), None, 0
@@ -123,19 +137,32 @@ def conversation(
             level = float(np.sqrt(np.mean(np.square(one))))
             gap = np.zeros(round(float(rng.choice(GAPS_S)) * SAMPLE_RATE), np.float32)
             pieces += [one * np.float32(0.05 * gains[name] / level), gap]
-            spoken_by.append(SpeakerTurn(now / SAMPLE_RATE, (now + len(one)) / SAMPLE_RATE, speaking))
+            spoken_by += [
+                SpeakerTurn((now + first) / SAMPLE_RATE, (now + last) / SAMPLE_RATE, speaking)
+                for first, last in _loud(one)
+            ]
             now += len(one) + len(gap)
     samples = np.concatenate(pieces)
     samples += np.float32(0.05 * 10 ** (-35 / 20)) * rng.standard_normal(len(samples), np.float32)
     return Conversation(kind, samples, tuple(_joined(spoken_by)), len(names))
 
 
+def _loud(samples: Samples) -> list[tuple[int, int]]:
+    """Return the first and the last sample of each part without a pause that divides turns."""
+    loud = np.flatnonzero(np.abs(samples) > _SILENT)
+    if not len(loud):
+        return []
+    pauses = np.flatnonzero(np.diff(loud) > _JOINED_S * SAMPLE_RATE)
+    firsts, lasts = loud[[0, *(pauses + 1)]], loud[[*pauses, -1]]
+    return list(zip(firsts.tolist(), lasts.tolist(), strict=True))
+
+
 def _joined(turns: Sequence[SpeakerTurn]) -> list[SpeakerTurn]:
-    """Join sentences of one speaker that follow within the shortest gaps, as references are written."""
+    """Join sentences of one speaker that follow within the shortest gaps."""
     joined = list[SpeakerTurn]()
     for _, group in groupby(turns, key=lambda turn: turn.speaker):
         for turn in group:
-            if joined and joined[-1].speaker == turn.speaker and turn.start_s - joined[-1].end_s < 0.35:
+            if joined and joined[-1].speaker == turn.speaker and turn.start_s - joined[-1].end_s < _JOINED_S:
                 joined[-1] = SpeakerTurn(joined[-1].start_s, turn.end_s, turn.speaker)
             else:
                 joined.append(turn)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
@@ -25,6 +27,9 @@ FAR, MIN_FAR_CLUSTER = 0.6, 2
 
 MIN_SHARE = 0.01
 """Share of the embeddings that the smallest cluster has: odd sounds add up in a long recording."""
+
+MIN_SIMILARITY_TO_KNOWN = 0.80
+"""Cosine of a speaker's mean embedding and a known voice's from which on they are one speaker."""
 
 _ROUNDS = 4
 
@@ -56,6 +61,19 @@ def find_speakers(embeddings: Array, speakers: int | None, most: int) -> Array:
     large = large[np.argsort(-sizes[large], kind="stable")][:allowed]
     centroids = _unit(np.stack([sample[labels == one].mean(axis=0) for one in large]))
     return _refined(embeddings, centroids)
+
+
+def with_known(centroids: Array, known: Sequence[Array]) -> Labels:
+    """Return the speaker [k] of each of the ``centroids`` [k, m]: a place in ``known``, or a later number.
+
+    known: embeddings [m] of length 1. Several centroids may be one known speaker's.
+    """
+    owners = len(known) + np.arange(len(centroids))
+    if len(known):
+        similar = centroids @ np.stack(known).T
+        near = similar.max(axis=1) >= MIN_SIMILARITY_TO_KNOWN
+        owners[near] = similar.argmax(axis=1)[near]
+    return owners.astype(np.int64)
 
 
 def average_linkage(embeddings: Array) -> tuple[Labels, Array]:

@@ -18,8 +18,9 @@ from typing import Protocol
 import numpy as np
 
 from kani.core.audio.resampling import Resampler
-from kani.core.diarization.clustering import Array, find_speakers, smooth
+from kani.core.diarization.clustering import Array, find_speakers, smooth, with_known
 from kani.core.diarization.turns import SpeakerTurn
+from kani.core.errors import InvalidRequest
 from kani.core.turns.speech_gate import SpeechGate
 from kani.core.types import Samples
 
@@ -86,6 +87,15 @@ class Diarizer:
         detector, encoder = self._load()
         return SpeakerStream(detector.stream(), encoder, sample_rate)
 
+    def voice(self, samples: Samples, sample_rate: int) -> Array:
+        """Return the embedding of one speaker's voice, of length 1; sample_rate: of ``samples``, in hertz.
+
+        Blocks. Raises EngineUnavailable as ``stream``, and InvalidRequest without speech.
+        """
+        stream = self.stream(sample_rate)
+        stream.feed(samples)
+        return stream.voice()
+
 
 class SpeakerStream:
     """Diarization of one recording. For one thread at a time; every method blocks."""
@@ -105,16 +115,30 @@ class SpeakerStream:
         """Accept more of the recording; 0.5 s for 20 s of speech."""
         self._take(self._resampler.feed(samples))
 
-    def finish(self, speakers: int | None = None) -> tuple[SpeakerTurn, ...]:
+    def finish(self, speakers: int | None = None, known: Sequence[Array] = ()) -> tuple[SpeakerTurn, ...]:
         """Return the turns of the whole recording, in order; may be called again for another number.
 
-        speakers: the greatest number of them, from 1 to ``MAX_SPEAKERS``; None finds it.
+        speakers: the greatest number of them, from 1 to ``MAX_SPEAKERS``; None finds it. known: embeddings
+        of speakers (``Diarizer.voice``), of which some may not speak.
         """
+        self._end()
+        return tuple(_joined(_numbered(self._labelled(speakers, known), len(known))))
+
+    def voice(self) -> Array:
+        """Return the mean embedding of the recording, of length 1. Raises InvalidRequest without speech."""
+        self._end()
+        embeddings = [stretch.embeddings for stretch in self._stretches if len(stretch.embeddings)]
+        if not embeddings:
+            raise InvalidRequest("file", "holds no speech")
+        mean = np.concatenate(embeddings).mean(axis=0)
+        return np.asarray(mean / np.linalg.norm(mean), np.float32)
+
+    def _end(self) -> None:
+        """Take the rest of the recording, once."""
         if not self._finished:
             self._finished = True
             self._take(self._resampler.finish())
             self._embed([self._open] if self._open is not None else [])
-        return tuple(_joined(_numbered(self._labelled(speakers))))
 
     def _take(self, samples: Samples) -> None:
         self._kept = np.concatenate([self._kept, samples])
@@ -150,18 +174,20 @@ class SpeakerStream:
         first = max(round(start_s * SAMPLE_RATE) - self._kept_from, 0)
         return self._kept[first : round(end_s * SAMPLE_RATE) - self._kept_from]
 
-    def _labelled(self, speakers: int | None) -> list[SpeakerTurn]:
+    def _labelled(self, speakers: int | None, known: Sequence[Array]) -> list[SpeakerTurn]:
         """Return the stretches, cut where a label changes inside one."""
         with_voice = [stretch for stretch in self._stretches if len(stretch.embeddings)]
         if not with_voice:
-            # Nothing tells the speakers of a few short sounds apart.
-            return [SpeakerTurn(stretch.start_s, stretch.end_s, 0) for stretch in self._stretches]
+            # Nothing tells the speakers of a few short sounds apart, nor from the known ones.
+            return [SpeakerTurn(stretch.start_s, stretch.end_s, len(known)) for stretch in self._stretches]
         embeddings = np.concatenate([stretch.embeddings for stretch in with_voice])
         centroids = find_speakers(embeddings, speakers, MAX_SPEAKERS)
+        owners = with_known(centroids, known)
         firsts = np.cumsum([0, *(len(stretch.embeddings) for stretch in with_voice)])
         penalties = np.full(len(embeddings), _CHANGE_INSIDE, np.float32)
         penalties[firsts[:-1]] = _CHANGE_AT_PAUSE
         labels = smooth(embeddings @ centroids.T, penalties)
+        labels = owners[labels]
         turns, number, last = list[SpeakerTurn](), 0, int(labels[0])
         for stretch in self._stretches:
             if not len(stretch.embeddings):
@@ -178,9 +204,9 @@ class SpeakerStream:
         return turns
 
 
-def _numbered(turns: Sequence[SpeakerTurn]) -> Iterator[SpeakerTurn]:
-    """Number the speakers in the order in which they are first heard."""
-    numbers = dict[int, int]()
+def _numbered(turns: Sequence[SpeakerTurn], known: int) -> Iterator[SpeakerTurn]:
+    """Number the speakers after the first ``known`` in the order in which they are first heard."""
+    numbers = {speaker: speaker for speaker in range(known)}
     for turn in turns:
         yield SpeakerTurn(turn.start_s, turn.end_s, numbers.setdefault(turn.speaker, len(numbers)))
 

@@ -16,7 +16,7 @@ class SpeakerTurn:
     start_s: float
     end_s: float
     speaker: int
-    """From 0 on, in the order in which they are first heard."""
+    """The place of a known speaker; the others follow, in the order in which they are first heard."""
 
 
 def divide_by_speaker(

@@ -10,12 +10,15 @@ from contextlib import aclosing
 from types import TracebackType
 from typing import IO, Self
 
+import numpy as np
+
 from kani.core import tracing
 from kani.core.audio.decoding import RECORDING_POOL, run_in_pool
 from kani.core.audio.recording_file import PcmFile, RecordingFile, open_recording
+from kani.core.diarization.clustering import Array
 from kani.core.diarization.diarizer import POOL, Diarizer, SpeakerStream
 from kani.core.diarization.turns import SpeakerTurn
-from kani.core.errors import EngineLost, ServerStopping
+from kani.core.errors import EngineLost, InvalidRequest, ServerStopping
 from kani.core.transcriber import TranscribedSegment, Transcriber, TranscriptionOptions
 from kani.core.types import Samples
 
@@ -60,6 +63,7 @@ class TranscriptionSession:
         self._span = span
         self._diarizer = diarizer
         self._speakers: SpeakerStream | None = None
+        self._known_voices: list[Array] = []
         self._cancelled = False
         self._reading: asyncio.Future[Samples | None] | None = None
         self._counted_s = 0.0
@@ -110,14 +114,29 @@ class TranscriptionSession:
         spent_s = time.perf_counter() - self._began
         log.info("transcribed %.0f s of audio in %.1f s", self.duration_s, spent_s)
 
+    async def add_known_speaker(self, file: IO[bytes], min_seconds: float, max_seconds: float) -> None:
+        """Take a recording of the next speaker that ``speaker_turns`` may find.
+
+        file: as ``segments`` takes it, of ``min_seconds`` to ``max_seconds``. Raises InvalidRequest for
+        ``file``, and EngineUnavailable.
+        """
+        assert self._diarizer is not None
+        samples = await run_in_pool(RECORDING_POOL, _read_whole, file, self._sample_rate, max_seconds)
+        if len(samples) < min_seconds * self._sample_rate:
+            raise InvalidRequest("file", f"too short (at least {min_seconds:g} s)")
+        self._known_voices.append(await run_in_pool(POOL, self._diarizer.voice, samples, self._sample_rate))
+
     async def speaker_turns(self, speakers: int | None) -> tuple[SpeakerTurn, ...] | None:
         """Return who spoke when, once ``segments`` has ended; None without a diarizer.
 
+        The first speakers are those of ``add_known_speaker``, in their order, whether they speak or not.
         speakers: their greatest number, 1 to ``MAX_SPEAKERS``; None finds it.
         """
         if self._speakers is None:
             return None
-        return await run_in_pool(POOL, self._speakers.finish, speakers)
+        turns = await run_in_pool(POOL, self._speakers.finish, speakers, self._known_voices)
+        # The recogniser may hear words where the voice detector hears no voice.
+        return turns or (SpeakerTurn(0.0, self.duration_s, len(self._known_voices)),)
 
     async def _transcribed(
         self, file: IO[bytes], max_seconds: float, pcm: bool
@@ -174,6 +193,15 @@ class TranscriptionSession:
         of = f" of {self._expected_s:.0f} s" if self._expected_s is not None else ""
         pace = done_s / (now - self._began)
         log.info("transcribed %.0f s%s so far, %.1f times real time", done_s, of, pace)
+
+
+def _read_whole(file: IO[bytes], sample_rate: int, max_seconds: float) -> Samples:
+    """Return the samples of a short recording. Blocks, and raises as ``RecordingFile``."""
+    pieces = list[Samples]()
+    with open_recording(file, sample_rate, max_seconds, pcm=False) as source:
+        while (piece := source.read()) is not None:
+            pieces.append(piece)
+    return np.concatenate(pieces)
 
 
 async def _prepend(first: Samples, rest: AsyncIterator[Samples]) -> AsyncIterator[Samples]:

@@ -20,20 +20,25 @@ class Cue:
     lines: tuple[str, ...]
 
 
-def segment_cues(segments: Sequence[TranscribedSegment]) -> list[Cue]:
-    """Return a cue of one line for each segment of a transcript, after its speaker's letter if it has one."""
-    return [Cue(segment.start_s, segment.end_s, (_line(segment),)) for segment in segments]
+def segment_cues(segments: Sequence[TranscribedSegment], known: Sequence[str] = ()) -> list[Cue]:
+    """Return a cue of one line for each segment of a transcript, after its speaker's name if it has one.
+
+    known: names of the first speakers.
+    """
+    return [Cue(segment.start_s, segment.end_s, (_line(segment, known),)) for segment in segments]
 
 
-def _line(segment: TranscribedSegment) -> str:
+def _line(segment: TranscribedSegment, known: Sequence[str]) -> str:
     text = segment.text.strip()
-    return text if segment.speaker is None else f"{speaker_letters(segment.speaker)}: {text}"
+    return text if segment.speaker is None else f"{speaker_name(segment.speaker, known)}: {text}"
 
 
-def speaker_letters(speaker: int) -> str:
-    """Return the name of a speaker as OpenAI's service gives it: A to Z, then AA."""
-    first, last = divmod(speaker, 26)
-    return (speaker_letters(first - 1) if first else "") + chr(ord("A") + last)
+def speaker_name(speaker: int, known: Sequence[str] = ()) -> str:
+    """Return the name of a speaker as OpenAI's service gives it: one of ``known``, or A to Z, then AA."""
+    if speaker < len(known):
+        return known[speaker]
+    first, last = divmod(speaker - len(known), 26)
+    return (speaker_name(first - 1) if first else "") + chr(ord("A") + last)
 
 
 def srt(cues: Iterable[Cue]) -> str:

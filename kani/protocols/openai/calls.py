@@ -19,6 +19,14 @@ from kani.protocols.openai.speech.formats import (
     SAMPLE_RATE,
 )
 from kani.protocols.openai.transcription.answers import MEDIA_TYPES as TRANSCRIPT_TYPES
+from kani.protocols.openai.transcription.known_speakers import (
+    MAX_NAME,
+    MAX_S,
+    MAX_SPEAKERS,
+    MIN_S,
+    NAMES,
+    REFERENCES,
+)
 from kani.protocols.openai.transcription.params import FORMATS as TRANSCRIPT_FORMATS
 from kani.protocols.openai.transcription.params import GRANULARITIES, INCLUDES, MAX_LANGUAGES
 from kani.protocols.shared.calls.call import (
@@ -251,7 +259,17 @@ def _transcriptions(settings: OpenAISettings) -> tuple[Call, ...]:
         usage=mapping(),
     )
     plain = {kind.partition(";")[0]: text() for kind in TRANSCRIPT_TYPES.values()}
-    stream = {"stream": flag("Whether the answer is server-sent events.", default=False)}
+    only: dict[str, Schema] = {
+        "stream": flag("Whether the answer is server-sent events.", default=False),
+        NAMES: items(
+            text(longest=MAX_NAME), "With diarized_json: names of speakers that may speak.", most=MAX_SPEAKERS
+        ),
+        REFERENCES: items(
+            text(),
+            f"A recording of each of them, {MIN_S:g} to {MAX_S:g} s, as a data URL.",
+            most=MAX_SPEAKERS,
+        ),
+    }
     return tuple(
         Call(
             method="POST",
@@ -269,7 +287,7 @@ def _transcriptions(settings: OpenAISettings) -> tuple[Call, ...]:
             errors=_RECORDING_ERRORS,
         )
         for name, summary, more, events in (
-            ("transcriptions", "Transcribe a recording", stream, {SSE_TYPE: text()}),
+            ("transcriptions", "Transcribe a recording", only, {SSE_TYPE: text()}),
             ("translations", "Translate a recording into English", {}, {}),
         )
     )

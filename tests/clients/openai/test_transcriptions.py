@@ -38,9 +38,10 @@ RATE = 24_000
 ENGLISH = "The old bakery opens early in the morning. Please bring the blue umbrella back tomorrow."
 SPANISH = "El médico me recomendó caminar media hora todos los días."
 WRONG_AT_MOST = 0.1
+ABSENT, MICHAEL = "bm_lewis", "am_michael"
 DIALOGUE = (
     ("af_bella", "Good morning, at what time does the next train to the coast leave?"),
-    ("am_michael", "It leaves at nine from platform four, but today it will be a little late."),
+    (MICHAEL, "It leaves at nine from platform four, but today it will be a little late."),
     ("af_bella", "Thank you very much, then I still have time for breakfast."),
 )
 
@@ -212,6 +213,28 @@ def test_openai_sdk_reads_who_speaks(client: OpenAI, dialogue: Samples) -> None:
     assert sorted(said) == ["A", "B"]
     for speaker, voice in zip("AB", (DIALOGUE[0][0], DIALOGUE[1][0]), strict=True):
         assert_understood(said[speaker], " ".join(text for name, text in DIALOGUE if name == voice), "en")
+
+
+def test_openai_sdk_names_known_speakers(client: OpenAI, server: ServerProcess, dialogue: Samples) -> None:
+    async def introduced() -> list[Samples]:
+        text = "I have worked at this station for many years now."
+        return [(await say(server, text, voice=voice)).samples for voice in (ABSENT, MICHAEL)]
+
+    answer: Any = client.audio.transcriptions.create(
+        model="gpt-4o-transcribe-diarize",
+        file=file(dialogue),
+        response_format="diarized_json",
+        known_speaker_names=["Absent", "Michael"],
+        known_speaker_references=[
+            f"data:audio/wav;base64,{base64.b64encode(wav(one, RATE)).decode()}"
+            for one in asyncio.run(introduced())
+        ],
+    )
+    said = defaultdict[str, str](str)
+    for segment in answer.segments:
+        said[segment.speaker] += segment.text
+    assert sorted(said) == ["A", "Michael"]
+    assert_understood(said["Michael"], DIALOGUE[1][1], "en")
 
 
 def test_elevenlabs_sdk_reads_who_speaks(server: ServerProcess, dialogue: Samples) -> None:

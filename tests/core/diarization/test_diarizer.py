@@ -10,6 +10,7 @@ import pytest
 from kani.core.diarization.clustering import Array
 from kani.core.diarization.diarizer import SAMPLE_RATE, Diarizer
 from kani.core.diarization.turns import SpeakerTurn
+from kani.core.errors import InvalidRequest
 from kani.core.types import Samples
 
 CHUNK = 512
@@ -92,6 +93,23 @@ def test_pieces_do_not_change_the_turns(piece: int) -> None:
 
 def test_given_number_joins_voices() -> None:
     assert {turn.speaker for turn in turns(DIALOGUE, speakers=1)} == {0}
+
+
+def test_known_voices_come_first_and_others_after_them() -> None:
+    diarizer = Diarizer(lambda: (LevelDetector(), LevelEncoder()))
+    loud = diarizer.voice(recording((0, 1), (LOUD, 3)), SAMPLE_RATE)
+    absent = np.array([-1, 0], np.float32)
+    stream = diarizer.stream(SAMPLE_RATE)
+    stream.feed(DIALOGUE)
+    assert [turn.speaker for turn in stream.finish(None, [absent, loud])] == [2, 1, 2]
+    assert [turn.speaker for turn in stream.finish(None, [loud])] == [1, 0, 1]
+    assert [turn.speaker for turn in stream.finish()] == [0, 1, 0]
+
+
+def test_known_voice_needs_speech() -> None:
+    diarizer = Diarizer(lambda: (LevelDetector(), LevelEncoder()))
+    with pytest.raises(InvalidRequest, match="file: holds no speech"):
+        diarizer.voice(recording((0, 3)), SAMPLE_RATE)
 
 
 def test_change_without_a_pause_is_found() -> None:

@@ -37,6 +37,33 @@ def test_times_of_words_become_subtitles() -> None:
     assert len(json.loads(written)["words"]) == 5
 
 
+def test_subtitles_begin_a_turn_with_its_speaker() -> None:
+    sentences = [
+        {"text": "Ready? I am.", "start": 0, "end": 1.5, "speaker": "A"},
+        {"text": "Yes.", "start": 1.6, "end": 2, "speaker": "Ana"},
+        {"text": "Go!", "start": 2.1, "end": 2.5, "speaker": "A"},
+    ]
+    words = [
+        [
+            *({"word": "Ready", "start": 0, "end": 0.5}, {"word": "I", "start": 1, "end": 1.2}),
+            {"word": "am", "start": 1.2, "end": 1.5},
+        ],
+        [{"word": "Yes", "start": 1.6, "end": 2}],
+        [{"word": "Go", "start": 2.1, "end": 2.5}],
+    ]
+    srt, written = run(
+        "subtitles.js",
+        "const words = a[0].flatMap((one, n) => m.sentenceWords(one, a[1][n]));"
+        "return [m.srt(words), m.json(words)];",
+        sentences,
+        words,
+    )
+    assert [cue.split("\n", 2)[2] for cue in srt.strip().split("\n\n")] == [
+        *("A: Ready? I am.", "Ana: Yes.", "A: Go!"),
+    ]
+    assert [word["speaker"] for word in json.loads(written)["words"]] == [*"AAA", "Ana", "A"]
+
+
 SUBTITLED = {
     "ar": (
         "مرحبا بكم جميعا في مدينتنا القديمة، حيث تلتقي الجبال بالبحر.| هل تريدون أن تزوروا السوق، أم"

@@ -8,7 +8,7 @@ from typing import Any
 
 from babel import Locale
 
-from kani.core.subtitles.files import segment_cues, speaker_letters, srt, vtt
+from kani.core.subtitles.files import segment_cues, speaker_name, srt, vtt
 from kani.core.transcriber import TranscribedSegment, TranscribedWord
 from kani.protocols.openai.transcription.params import TranscriptionParams
 from kani.protocols.shared.recordings.transcript import Transcript
@@ -28,13 +28,13 @@ TOKENS_A_SECOND = 10
 """OpenAI's measure of audio that it hears: a token each 100 ms."""
 
 
-def plain_answer(transcript: Transcript, response_format: str) -> str:
+def plain_answer(transcript: Transcript, params: TranscriptionParams) -> str:
     """Return the body of one of ``MEDIA_TYPES``."""
-    match response_format:
+    match params.response_format:
         case "srt":
-            return srt(segment_cues(transcript.segments))
+            return srt(segment_cues(transcript.segments, params.known_speakers.names))
         case "vtt":
-            return vtt(segment_cues(transcript.segments))
+            return vtt(segment_cues(transcript.segments, params.known_speakers.names))
     return f"{transcript.text}\n"
 
 
@@ -43,7 +43,7 @@ def json_answer(transcript: Transcript, params: TranscriptionParams) -> dict[str
     if params.response_format == "verbose_json":
         return _verbose(transcript, params)
     if params.response_format == "diarized_json":
-        return _diarized(transcript)
+        return _diarized(transcript, params)
     answer: dict[str, Any] = {"text": transcript.text}
     if not params.options.translate:
         answer["languages"] = _languages(transcript)
@@ -79,27 +79,34 @@ def done_event(transcript: Transcript, params: TranscriptionParams) -> dict[str,
     return event | {"usage": usage}
 
 
-def segment_events(transcript: Transcript) -> list[dict[str, Any]]:
-    """Return the segments of diarized_json, which are events of a stream as well."""
+def segment_events(transcript: Transcript, params: TranscriptionParams) -> list[dict[str, Any]]:
+    """Return the segments of diarized_json, which are events of a stream as well.
+
+    With verbose_json, which OpenAI's service does not stream, they have the words that were asked for.
+    """
+    words = params.words and params.response_format == "verbose_json"
     return [
         {
             "type": "transcript.text.segment",
             "id": f"seg_{number:03}",
-            "start": round(segment.start_s, 3),
-            "end": round(segment.end_s, 3),
-            "text": segment.text,
-            "speaker": speaker_letters(segment.speaker or 0),
+            **_times(segment),
+            "speaker": _speaker(segment, params),
         }
+        | ({"words": [_word(word) for word in segment.words]} if words else {})
         for number, segment in enumerate(transcript.segments, 1)
     ]
 
 
-def _diarized(transcript: Transcript) -> dict[str, Any]:
+def _speaker(segment: TranscribedSegment, params: TranscriptionParams) -> str:
+    return speaker_name(segment.speaker or 0, params.known_speakers.names)
+
+
+def _diarized(transcript: Transcript, params: TranscriptionParams) -> dict[str, Any]:
     return {
         "task": "transcribe",
         "duration": round(transcript.duration_s, 3),
         "text": transcript.text,
-        "segments": segment_events(transcript),
+        "segments": segment_events(transcript, params),
         "usage": _duration_usage(transcript),
     }
 
@@ -126,13 +133,14 @@ def _verbose(transcript: Transcript, params: TranscriptionParams) -> dict[str, A
         "text": transcript.text,
     }
     if params.segments:
-        answer["segments"] = [_segment(at, segment) for at, segment in enumerate(transcript.segments)]
+        answer["segments"] = [_segment(*each, params) for each in enumerate(transcript.segments)]
     if params.words:
         answer["words"] = [_word(word) for segment in transcript.segments for word in segment.words]
     return answer | {"usage": _duration_usage(transcript)}
 
 
-def _segment(number: int, segment: TranscribedSegment) -> dict[str, Any]:
+def _segment(number: int, segment: TranscribedSegment, params: TranscriptionParams) -> dict[str, Any]:
+    speaker = {"speaker": _speaker(segment, params)} if params.diarize else {}
     return {
         "id": number,
         "seek": round(segment.seek_s * FRAMES_PER_SECOND),
@@ -144,6 +152,7 @@ def _segment(number: int, segment: TranscribedSegment) -> dict[str, Any]:
         "avg_logprob": round(segment.log_probability, 4),
         "compression_ratio": round(segment.compression_ratio, 4),
         "no_speech_prob": round(segment.no_speech_probability, 4),
+        **speaker,
     }
 
 

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from kani.core.errors import UnsupportedLanguage
 from kani.core.expected_words import MAX_WORDS, as_prompt, fault
 from kani.core.transcriber import TranscriptionOptions
 from kani.protocols.openai.errors import ApiError
+from kani.protocols.openai.transcription.known_speakers import NAMES, REFERENCES, KnownSpeakers
 from kani.protocols.openai.unused import unknown_fields
 from kani.protocols.shared.json_input import parse_object
 from kani.protocols.shared.recordings.upload import AudioUpload
 
 FORMATS = ("json", "text", "srt", "verbose_json", "vtt", "diarized_json")
-SUBTITLES = ("srt", "vtt")
+NAMING = ("srt", "vtt", "verbose_json")
+"""Formats that name the speakers if the model is of those that do."""
+
 GRANULARITIES = ("word", "segment")
 INCLUDES = ("logprobs",)
 
@@ -28,7 +31,7 @@ FIELDS = frozenset(
 """Fields that have an effect; ``model`` may have any name."""
 
 DIARIZING = "diarize"
-"""Part of the names of OpenAI's models that tell speakers apart: subtitles for them name the speakers."""
+"""Part of the names of OpenAI's models that tell speakers apart."""
 
 MAX_LANGUAGES = 20
 
@@ -50,6 +53,7 @@ class TranscriptionParams:
     stream: bool
     unused: tuple[str, ...]  # names of the given fields without effect
     diarize: bool  # whether the answer names the speakers
+    known_speakers: KnownSpeakers = field(default_factory=KnownSpeakers)
 
 
 def parse_params(
@@ -72,7 +76,11 @@ def parse_params(
     stream = False if translate else _flag(upload, "stream")
     includes = _choices(upload, "include", INCLUDES)
     _check_chunking(upload)
+    diarize = response_format == "diarized_json" or (
+        response_format in NAMING and DIARIZING in (upload.get("model") or "")
+    )
     known = FIELDS - (set() if timed else {"timestamp_granularities"}) - ({"stream"} if translate else set())
+    known |= {NAMES, REFERENCES} if diarize else set()
     return TranscriptionParams(
         _options(upload, spoken_language, translate=translate),
         response_format,
@@ -81,8 +89,8 @@ def parse_params(
         log_probabilities="logprobs" in includes,
         stream=stream,
         unused=tuple(unknown_fields((name for name, values in upload.fields.items() if any(values)), known)),
-        diarize=response_format == "diarized_json"
-        or (response_format in SUBTITLES and DIARIZING in (upload.get("model") or "")),
+        diarize=diarize,
+        known_speakers=KnownSpeakers.of(upload) if diarize else KnownSpeakers(),
     )
 
 

@@ -25,6 +25,7 @@ from kani.protocols.openai.transcription.answers import (
     plain_answer,
     segment_events,
 )
+from kani.protocols.openai.transcription.known_speakers import FIELD_BYTES, FORM_BYTES
 from kani.protocols.openai.transcription.params import TranscriptionParams, parse_params
 from kani.protocols.openai.unused import unused_header
 from kani.protocols.shared.connection import client_address
@@ -44,14 +45,12 @@ Segments = AsyncGenerator[TranscribedSegment, None]
 
 def longest_bodies(settings: OpenAISettings) -> Mapping[str, int]:
     """Return the bytes of the longest body of each path."""
-    return dict.fromkeys(
-        (TRANSCRIPTIONS_PATH, TRANSLATIONS_PATH), AudioUploads(settings.max_audio_bytes).max_body
-    )
+    return dict.fromkeys((TRANSCRIPTIONS_PATH, TRANSLATIONS_PATH), _uploads(settings).max_body)
 
 
 def transcription_routes(service: SpeechService, settings: OpenAISettings) -> list[BaseRoute]:
     """Return the routes."""
-    uploads = AudioUploads(settings.max_audio_bytes)
+    uploads = _uploads(settings)
 
     async def answer(request: Request, *, translate: bool) -> Response:
         async with AsyncExitStack() as stack:
@@ -69,6 +68,7 @@ def transcription_routes(service: SpeechService, settings: OpenAISettings) -> li
                     diarize=params.diarize,
                 )
             )
+            await cancel_on_disconnect(request, params.known_speakers.introduce(session), name=TASK_NAME)
             segments = await stack.enter_async_context(aclosing(_segments(session, upload.file, settings)))
             if params.stream:
                 events = await stack.enter_async_context(aclosing(_events(session, segments, params)))
@@ -96,6 +96,10 @@ def transcription_routes(service: SpeechService, settings: OpenAISettings) -> li
     ]
 
 
+def _uploads(settings: OpenAISettings) -> AudioUploads:
+    return AudioUploads(settings.max_audio_bytes, FIELD_BYTES, FORM_BYTES)
+
+
 def _segments(session: TranscriptionSession, file: IO[bytes], settings: OpenAISettings) -> Segments:
     return session.segments(file, settings.max_audio_s)
 
@@ -104,7 +108,7 @@ def _whole(transcript: Transcript, params: TranscriptionParams) -> Response:
     media_type, headers = MEDIA_TYPES.get(params.response_format), unused_header(params.unused)
     if media_type is None:
         return json_response(json_answer(transcript, params), headers=headers)
-    answer = plain_answer(transcript, params.response_format)
+    answer = plain_answer(transcript, params)
     return Response(answer, headers=headers, media_type=media_type)
 
 
@@ -123,9 +127,9 @@ async def _events(
             raise
         yield _event({"error": api_error(error).as_json()})
         return
-    if params.response_format == "diarized_json":
+    if params.diarize and params.response_format not in MEDIA_TYPES:
         # Who speaks is known once all was heard.
-        for event in segment_events(transcript):
+        for event in segment_events(transcript, params):
             yield _event(event)
     yield _event(done_event(transcript, params))
     yield b"data: [DONE]\n\n"

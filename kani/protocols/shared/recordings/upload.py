@@ -71,15 +71,20 @@ class AudioUpload:
 class AudioUploads:
     """Receives the uploads of one protocol, each up to ``max_bytes``, all together ``MAX_DISK_BYTES``."""
 
-    def __init__(self, max_bytes: int) -> None:
+    def __init__(
+        self, max_bytes: int, field_bytes: int = MAX_FIELD_BYTES, form_bytes: int = FORM_BYTES
+    ) -> None:
+        """field_bytes: of the longest field of a form; form_bytes: of all that is not the file."""
         self._max_bytes = max_bytes
+        self._field_bytes = field_bytes
+        self._form_bytes = form_bytes
         self._disk_left = max(MAX_DISK_BYTES, max_bytes)
         self._decoding = asyncio.Lock()
 
     @property
     def max_body(self) -> int:
         """Bytes of the longest body of a request, which is JSON with the file in base64."""
-        return self._max_bytes * 4 // 3 + FORM_BYTES
+        return self._max_bytes * 4 // 3 + self._form_bytes
 
     @asynccontextmanager
     async def receive(self, request: Request) -> AsyncIterator[AudioUpload]:
@@ -116,10 +121,10 @@ class AudioUploads:
     async def _form(self, request: Request, disk: _Disk) -> AsyncIterator[AudioUpload]:
         parser = MultiPartParser(
             request.headers,
-            _complete(disk.bounded(request, self._max_bytes + FORM_BYTES)),
+            _complete(disk.bounded(request, self._max_bytes + self._form_bytes)),
             max_files=MAX_FILES,
             max_fields=MAX_FIELDS,
-            max_part_size=MAX_FIELD_BYTES,
+            max_part_size=self._field_bytes,
         )
         parser.spool_max_size = _IN_MEMORY_BYTES
         try:
