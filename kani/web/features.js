@@ -146,7 +146,7 @@ export class Features {
         this.#compose.text = text;
       },
       quiet: this.#acts.stop,
-      voice: () => nameOf(this.#compose.speaking),
+      voice: () => nameOf(this.#compose.speaking).split(" · ")[0],
       own: () => this.#ownVoice(),
     });
   }

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tests.conftest import ServerProcess, StartServer
     from tests.page.conftest import Visit
 
-pytestmark = [pytest.mark.heard, pytest.mark.only_in("chromium")]
+pytestmark = pytest.mark.heard
 
 QUESTION = "What is the capital of France?"
 SILENCE_S = 8
