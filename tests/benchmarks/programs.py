@@ -48,6 +48,7 @@ NOT_RUN = {
     "recognition.whisper.sizes": "checkpoints that transformers makes: half a minute, a gigabyte",
     "server.conversation": "conversations at the pace of speech: minutes",
     "server.endurance": "hours; the weights of Pocket TTS and VoxCPM2, and a GPU",
+    "server.idle_unload": "Kokoro and Whisper, each loaded twice: above what the tests may take",
     "server.installation": "environments into which everything is installed anew",
     "server.memory": "hundreds of requests that a default server of its own answers: many minutes",
     "server.outgoing": "strace, and an empty home in which the decoder is prepared anew: minutes",
