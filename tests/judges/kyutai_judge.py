@@ -2,9 +2,10 @@
 
 Runs in the judges' environment: ``kyutai_judge.py FOLDER JOBS``. JOBS is a JSON object of calls by name, each
 with ``model`` (embedding or prefix), ``voice`` (a file in FOLDER), ``text``, ``seed``, ``cfg`` and
-``temperature``. The checkpoints are FOLDER/embedding and FOLDER/prefix, two voices of the first are
-FOLDER/voices/NAME.wav.random@1.safetensors, and FOLDER/NAME.npz of each call has its ``samples`` and the
-``steps`` that its words begin at.
+``temperature``; of a list of two texts the second continues the first one's voice. The checkpoints are
+FOLDER/embedding and FOLDER/prefix, voices of the first are FOLDER/voices/NAME.wav.random@1.safetensors, and
+FOLDER/NAME.npz of each call has its ``samples``, the ``steps`` that its words begin at, and the number of
+``frames`` of a recording before them.
 """
 
 import io
@@ -193,20 +194,34 @@ def load(folder: Path) -> tts.TTSModel:
 
 def speak(model: tts.TTSModel, folder: Path, job: dict) -> dict[str, np.ndarray]:
     """Speak one job by the package's own call."""
-    generate, steps = model.generate, []
+    generate, get_prefix, made = model.generate, model.get_prefix, {}
 
-    def recorded(*arguments: object, **named: object) -> tts.TTSResult:
-        result = generate(*arguments, **named)
-        steps.extend(step for _, step in result.all_transcripts[0])
+    def recorded(*arguments: object, prefixes: list[torch.Tensor] | None, **named: object) -> tts.TTSResult:
+        result = generate(*arguments, prefixes=prefixes, **named)
+        made["steps"] = np.array([step for _, step in result.all_transcripts[0]])
+        made["frames"] = np.array(0 if prefixes is None else prefixes[0].shape[-1])
         return result
 
-    model.generate, model.temp = recorded, job["temperature"]
+    model.temp, text = job["temperature"], job["text"]
+    if isinstance(text, list):
+        first, text = text
+        prefix = spoken(model, first, job)
+        model.get_prefix = lambda path: prefix
+    model.generate = recorded
     torch.manual_seed(job["seed"])
-    (samples,) = model.simple_generate(
-        job["text"], [str(folder / job["voice"])], cfg_coef=job["cfg"], show_progress=False
-    )
-    model.generate = generate
-    return {"samples": samples.numpy(), "steps": np.array(steps)}
+    (samples,) = model.simple_generate(text, [str(folder / job["voice"])], job["cfg"], show_progress=False)
+    model.generate, model.get_prefix = generate, get_prefix
+    return made | {"samples": samples.numpy()}
+
+
+def spoken(model: tts.TTSModel, text: str, job: dict) -> torch.Tensor:
+    """The codes of a text in a voice of the model's own, as ``get_prefix`` returns those of a file."""
+    model.cfg_coef = job["cfg"]
+    torch.manual_seed(job["seed"])
+    result = model.generate([model.prepare_script([text], padding_between=1)], [])
+    first = model.delay_steps + 2
+    codes = torch.cat(result.frames[first : first + result.end_steps[0]], 2)[0, 1:]
+    return torch.cat([torch.full_like(codes[:1], model.machine.token_ids.zero), codes])
 
 
 def main(folder: Path, jobs: Path) -> None:

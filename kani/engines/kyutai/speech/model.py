@@ -57,6 +57,10 @@ class Stream:
     state: Any = None  # moshi.models.tts.State
     generator: torch.Generator = field(default_factory=torch.Generator)
     ended: bool = False
+    kept_frames: int = 0
+    """Frames of its audio, from the first on, that it keeps the codes of."""
+    codes: list[Any] = field(default_factory=list)
+    """Those codes: a tensor of each frame, [codebooks]."""
 
     @property
     def prefix_frames(self) -> int:
@@ -233,22 +237,28 @@ class SpeechModel:
         )
         lm_gen.set_exec_mask(self._mask(streams))
         frame = lm_gen.step(self._input, depformer_replace_tokens=self._no_audio if silent else None)
+        codes = frame[:, 1:].clamp(min=0)
         audible = [stream for stream in streams if stream.step - behind >= delay]
         audio: dict[int, Samples] = {}
         if audible:
             tts.mimi.set_exec_mask(self._mask(audible))
-            decoded = tts.mimi.decode(frame[:, 1:].clamp(min=0)).clip(-1, 1)[:, 0].float().cpu().numpy()
+            decoded = tts.mimi.decode(codes).clip(-1, 1)[:, 0].float().cpu().numpy()
             audio = {stream.row: decoded[stream.row].copy() for stream in audible}
-        return [self._finish_step(stream, audio.get(stream.row)) for stream in streams]
+        return [
+            self._finish_step(stream, audio.get(stream.row), codes[stream.row, :, 0]) for stream in streams
+        ]
 
-    def _finish_step(self, stream: Stream, audio: Samples | None) -> Samples | None:
+    def _finish_step(self, stream: Stream, audio: Samples | None, codes: Any) -> Samples | None:
         at = stream.step - self._lm_gen.max_delay - self._tts.delay_steps - SKIPPED_FRAMES
         stream.step += 1
         end = stream.state.end_step
         if end is not None and stream.step >= end + self._tts.delay_steps + self._tts.final_padding:
             stream.ended = True
-        kept = audio is not None and at >= stream.prefix_frames and (end is None or at < end)
-        return audio if kept else None
+        if audio is None or at < stream.prefix_frames or (end is not None and at >= end):
+            return None
+        if len(stream.codes) < stream.kept_frames:
+            stream.codes.append(codes.cpu())
+        return audio
 
     def _mask(self, streams: Iterable[Stream]) -> Any:
         mask = torch.zeros(self.rows, dtype=torch.bool)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from collections import OrderedDict
 from collections.abc import AsyncGenerator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
@@ -18,7 +19,7 @@ from kani.core.types import Embedding, Recording, Samples, Segment, SpeechChunk
 from kani.core.types import Voice as NamedVoice
 from kani.engines.kyutai.speech import environment, published
 from kani.engines.kyutai.speech.batch import Missing, StreamBatch
-from kani.engines.kyutai.speech.script import Script, TimedSpeech
+from kani.engines.kyutai.speech.script import STEP_S, Script, TimedSpeech
 from kani.engines.plugin import Resources
 from kani.runtime.cancelling import wait_until_done
 
@@ -32,6 +33,9 @@ TEMPERATURE = 0.6
 
 RECORDING_S = 10.0
 """Seconds of a recording that are used, as those of Kyutai's own voices have."""
+
+MAX_SESSIONS = 64
+"""Sessions that keep the voice of their first segment, 10 s of codes each."""
 
 MAX_VOICES = 1000
 _RECORDINGS = (".wav", ".mp3", ".flac", ".ogg")
@@ -55,6 +59,7 @@ class PackageEngine:
         self._slots = 1
         self._growing = 0
         self._voices: dict[str, Path] = {}
+        self._made: OrderedDict[str, Any] = OrderedDict()
         self._model: SpeechModel | None = None
         self._batch: StreamBatch | None = None
         self._info: EngineInfo | None = None
@@ -195,6 +200,8 @@ class PackageEngine:
             seed=secrets.randbits(63) if seed is None else seed,
             temperature=TEMPERATURE if temperature is None else temperature,
         ) as stream:
+            if segment.session and not batch.model.has_embeddings and voice.prefix is None:
+                stream.stream.kept_frames = round(RECORDING_S / STEP_S)
             speech = TimedSpeech(rate, script, stream.word_steps)
             while speech.end_s <= segment.max_seconds:
                 text, complete = segment.text, True
@@ -214,9 +221,19 @@ class PackageEngine:
                     yield SpeechChunk(audio, rate, start_s, spans)
         if not speech.made:
             raise EngineFailed("the Kyutai model could not speak this text: there was no voice")
+        self._keep(segment.session, stream.stream.codes)
         start_s = speech.end_s
         rest, spans = speech.finish()
         yield SpeechChunk(rest, rate, start_s, spans)
+
+    def _keep(self, session: str, codes: list[Any]) -> None:
+        """Let the next segments of a session continue the voice that the model chose for the first one."""
+        if codes:
+            import torch
+
+            self._made[session] = torch.stack(codes, 1)
+            while len(self._made) > MAX_SESSIONS:
+                self._made.popitem(last=False)
 
     async def embed(self, recording: Recording) -> Embedding:
         """See ``CloningEngine.embed``: codes of a recording at the model's own rate."""
@@ -253,7 +270,7 @@ class PackageEngine:
         if segment.embedding is not None:
             name, codes = "", self._codes(model, segment.embedding)
         elif name in published.DEFAULT_VOICES and not model.has_embeddings:
-            name = ""
+            name, codes = "", self._made.get(segment.session)
         elif name not in self._voices:
             raise UnknownVoice(segment.voice)
         loop = asyncio.get_running_loop()
@@ -316,6 +333,7 @@ class PackageEngine:
             accepts_partial_text=True,
             cloning="none" if model.has_embeddings else "embedding",
             embedding_model="" if model.has_embeddings else f"{version}, 1",
+            keeps_voices=not model.has_embeddings,
         )
 
 

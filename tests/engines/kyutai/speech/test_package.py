@@ -41,6 +41,7 @@ JUDGE_PYTHON = os.environ.get("KANI_JUDGE_PYTHON", "")
 JUDGE = Path(__file__).parents[3] / "judges" / "kyutai_judge.py"
 RATE, ANA, BEA = 24_000, "ana.wav", "fr/bea.wav"
 PLAIN = "Well, it is the quick brown fox, and one, two, three more"
+SECOND = "No? It is so"
 TEXT = "Well, it’s the quick (brown) fox: one, two. Three"
 EMBEDDED, RECORDED = "embedding", "prefix"
 
@@ -55,6 +56,7 @@ ASKED: dict[str, dict[str, Any]] = {
     "greedy": {"temperature": 0.0},
     "word": {"text": "No?"},
     "recording": {"model": RECORDED, "voice": "recording.wav"},
+    "continued": {"model": RECORDED, "voice": "recording.wav", "text": [PLAIN, SECOND]},
 }
 
 
@@ -71,8 +73,7 @@ class Judged:
         samples, trim = found["samples"], SilenceTrimmer(RATE, AUDIBLE)
         audible = int(np.argmax(np.abs(samples) >= AUDIBLE))
         dropped_s = max(audible / RATE - KEPT_SILENCE_S, 0.0)
-        frames = len(self.recording.samples) // 1920 - 2 if name == "recording" else 0
-        starts = [max((step - 2 - frames) * STEP_S - dropped_s, 0.0) for step in found["steps"]]
+        starts = [max((step - 2 - found["frames"]) * STEP_S - dropped_s, 0.0) for step in found["steps"]]
         return np.concatenate((trim.feed(samples), trim.finish())), starts
 
 
@@ -129,10 +130,13 @@ async def spoken(
     seed: int = 5,
     temperature: float | None = None,
     embedding: Embedding | None = None,
+    session: str = "",
     **options: OptionValue,
 ) -> tuple[Samples, list[Span]]:
     sampling = Sampling(seed=seed, temperature=temperature)
-    segment = Segment(text, voice, "en", sampling=sampling, embedding=embedding, options=options)
+    segment = Segment(
+        text, voice, "en", sampling=sampling, embedding=embedding, options=options, session=session
+    )
     async with aclosing(engine.synthesize(segment)) as chunks:
         made = [chunk async for chunk in chunks]
     return np.concatenate([chunk.samples for chunk in made]), [span for chunk in made for span in chunk.spans]
@@ -168,7 +172,7 @@ def assert_same(samples: Samples, expected: Samples) -> None:
     assert np.abs(samples - expected).max() <= 1e-3
 
 
-@pytest.mark.parametrize("name", [name for name in ASKED if name != "recording"])
+@pytest.mark.parametrize("name", [name for name, asked in ASKED.items() if asked.get("model") != RECORDED])
 def test_segment_is_spoken_as_by_the_package(judged: Judged, running: dict[str, Running], name: str) -> None:
     """Samples and the times of the words."""
     asked = ASKED["plain"] | ASKED[name]
@@ -195,7 +199,7 @@ def test_parameters_change_what_is_spoken(judged: Judged) -> None:
 
 
 def test_recording_is_continued_as_by_the_package(judged: Judged, running: dict[str, Running]) -> None:
-    """By two passes for each step; without a recording the model speaks in a voice of its own."""
+    """By two passes for each step."""
     running_ = running[RECORDED]
     assert running_.engine.info.cloning == "embedding"
     embedding = running_.run(running_.engine.embed(judged.recording))
@@ -203,9 +207,22 @@ def test_recording_is_continued_as_by_the_package(judged: Judged, running: dict[
     expected, starts = judged.said("recording")
     assert_same(samples, expected)
     assert [span.start_s for span in spans] == pytest.approx(starts, abs=2e-4)
-    own, _ = running_.speak(voice="kyutai:en")
-    again, _ = running_.speak(voice="kyutai:en")
-    assert np.array_equal(own, again) and not np.array_equal(own, samples)
+
+
+def test_next_segment_continues_the_voice_that_the_model_chose(
+    judged: Judged, running: dict[str, Running]
+) -> None:
+    """Of its own session only."""
+    running_ = running[RECORDED]
+    first, _ = running_.speak(voice="kyutai:en", session="one")
+    samples, spans = running_.speak(SECOND, voice="kyutai:en", session="one")
+    expected, starts = judged.said("continued")
+    assert_same(samples, expected)
+    assert [span.start_s for span in spans] == pytest.approx(starts, abs=2e-4)
+    other, _ = running_.speak(voice="kyutai:en", session="two")
+    assert np.abs(other - first).max() <= 1e-3
+    alone, _ = running_.speak(SECOND, voice="kyutai:en", session="three")
+    assert len(alone) != len(samples) or np.abs(alone - samples).max() > 0.01
 
 
 def test_streams_beside_each_other_speak_as_they_do_alone(
