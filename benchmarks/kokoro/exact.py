@@ -9,10 +9,10 @@ import numpy as np
 from benchmarks import single_engine
 from benchmarks.kokoro.measures import closeness_db
 from benchmarks.kokoro.variants import Model, Plan, Prediction
-from benchmarks.kokoro_decoder.dequantize import dequantize
 from benchmarks.report import median, table
 from benchmarks.sentences import ABOUT_4_S, mixed
 from kani.core.types import Samples
+from kani.engines.kokoro.network.float_graph import dequantize
 from kani.engines.kokoro.network.graph_surgery import Surgery
 from kani.engines.kokoro.network.onnx_model import FRAME_SAMPLES
 from kani.engines.kokoro.network.parts import NormStatistics, SplitModel

@@ -12,13 +12,13 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks import single_engine
-from benchmarks.kokoro_data.recorder import RecorderSurgery, StatisticsRecorder
 from benchmarks.kokoro_decoder.published_graph import WholeModel
 from benchmarks.sentences import ABOUT_4_S, ABOUT_7_S
 from kani.core.types import Samples, Voice
 from kani.engines.espeak.client import EspeakClient
 from kani.engines.kokoro.network import norm_statistics as kokoro_statistics
 from kani.engines.kokoro.network import parts_cache
+from kani.engines.kokoro.network.norm_recorder import StatisticsRecorder
 from kani.engines.kokoro.network.norm_statistics import StatisticsTable
 from kani.engines.kokoro.network.onnx_model import FRAME_SAMPLES, SAMPLE_RATE, Array, Stop
 from kani.engines.kokoro.network.parts import (
@@ -28,6 +28,7 @@ from kani.engines.kokoro.network.parts import (
     PredictedProsody,
     SplitModel,
 )
+from kani.engines.kokoro.network.recorder_surgery import RecorderSurgery
 from kani.engines.kokoro.text.espeak_ipa import phonemizer_for
 from kani.engines.kokoro.text.phonemes import split_utterances
 from kani.engines.kokoro.timing import voiced_frame_range
@@ -100,7 +101,7 @@ class Model:
         self._parts = parts
         self._espeak = EspeakClient.shared()
         self.voices = Voices()
-        self._statistics = StatisticsTable([voice.id for voice in self.voices.all])
+        self._statistics = StatisticsTable.shipped([voice.id for voice in self.voices.all])
 
     @classmethod
     def published(cls) -> Model:

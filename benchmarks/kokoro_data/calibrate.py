@@ -132,7 +132,7 @@ class GeneratorInputs:
     def __init__(self, parts: LoadPart) -> None:
         """parts: from ``parts_cache.load``."""
         self._voices = {voice.id: voice for voice in Voices().all}
-        self._statistics = StatisticsTable(list(self._voices))
+        self._statistics = StatisticsTable.shipped(list(self._voices))
         self._speaker = WindowedSynthesizer(
             SplitModel.on_onnxruntime(parts, threads=2), Voices(), self._statistics
         )

@@ -43,7 +43,7 @@ def probe(cache_dir: Path) -> dict[str, npt.NDArray[np.float16]]:
     """Compute the generator's input and its output in float32."""
     parts = parts_cache.load(weights.load(weights.KOKORO, models_dir=None, cache_dir=cache_dir), cache_dir)
     voices = Voices()
-    statistics = StatisticsTable([voice.id for voice in voices.all])
+    statistics = StatisticsTable.shipped([voice.id for voice in voices.all])
     speaker = WindowedSynthesizer(SplitModel.on_onnxruntime(parts, threads=2), voices, statistics)
     say = phonemizer_for(EspeakClient.shared(), _LANGUAGE)
     assert say is not None

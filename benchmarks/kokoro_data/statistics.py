@@ -25,12 +25,12 @@ import numpy as np
 import onnxruntime
 
 from benchmarks.kokoro_data.later_sentences import LATER_SENTENCES
-from benchmarks.kokoro_data.recorder import RecorderSurgery, StatisticsRecorder
 from benchmarks.kokoro_data.sentences import SENTENCES
 from kani.core.types import Voice
 from kani.engines.espeak.client import EspeakClient
 from kani.engines.kokoro.litert.packing.weights import DATA
 from kani.engines.kokoro.network import parts_cache
+from kani.engines.kokoro.network.norm_recorder import StatisticsRecorder
 from kani.engines.kokoro.network.norm_statistics import (
     DATA_FILE,
     ORIGIN_FILE,
@@ -39,6 +39,7 @@ from kani.engines.kokoro.network.norm_statistics import (
 )
 from kani.engines.kokoro.network.onnx_model import Array, Stop
 from kani.engines.kokoro.network.parts import SplitModel
+from kani.engines.kokoro.network.recorder_surgery import RecorderSurgery
 from kani.engines.kokoro.text.phonemes import split_utterances
 from kani.engines.kokoro.text.readers import reader_for
 from kani.engines.kokoro.timing import speech_level

@@ -79,7 +79,7 @@ class Recorder:
         """cache_dir: where the network's parts are kept, and the model if it has to be fetched."""
         onnx = weights.load(weights.KOKORO, models_dir=None, cache_dir=cache_dir)
         self.voices = Voices()
-        self.statistics = StatisticsTable([voice.id for voice in self.voices.all])
+        self.statistics = StatisticsTable.shipped([voice.id for voice in self.voices.all])
         model = SplitModel.on_onnxruntime(parts_cache.load(onnx, cache_dir), threads=1)
         self._speaker = WindowedSynthesizer(model, self.voices, self.statistics)
         self._espeak = EspeakClient.shared()

@@ -91,7 +91,7 @@ class WholeKokoroEngine(KokoroEngine):
             cache_dir=resources.cache_dir,
             may_fetch=resources.may_fetch,
         )
-        statistics = StatisticsTable([voice.id for voice in self._voices.all])
+        statistics = StatisticsTable.shipped([voice.id for voice in self._voices.all])
         published = WholeModel(onnx, self._threads)
         self._synthesizer = WholeSynthesizer(published, self._model, self._voices, statistics)
         self._info = replace(

@@ -11,12 +11,12 @@ from functools import cache
 import numpy as np
 
 from benchmarks.kokoro.variants import Model, Plan, Prediction
-from benchmarks.kokoro_decoder.dequantize import dequantize
 from kani.core.types import Samples
 from kani.engines.kokoro.litert.decoder import load_litert_decoder
 from kani.engines.kokoro.litert.packing.store import load_packed
 from kani.engines.kokoro.network import parts_cache
 from kani.engines.kokoro.network.decoder import Window
+from kani.engines.kokoro.network.float_graph import dequantize
 from kani.engines.kokoro.network.graph_surgery import Surgery
 from kani.engines.kokoro.network.onnx_model import FRAME_SAMPLES, Stop
 from kani.engines.kokoro.network.parts import SplitModel

@@ -44,7 +44,7 @@ class Model:
         chosen = settings.load({})
         onnx = weights.load(weights.KOKORO, models_dir=chosen.models_dir, cache_dir=chosen.cache_dir)
         self.voices = Voices()
-        statistics = StatisticsTable([voice.id for voice in self.voices.all])
+        statistics = StatisticsTable.shipped([voice.id for voice in self.voices.all])
         parts = SplitModel.on_onnxruntime(parts_cache.load(onnx, chosen.cache_dir), single_engine.THREADS)
         self.speaker = WindowedSynthesizer(parts, self.voices, statistics)
         self._languages = {voice.id: voice.language for voice in self.voices.all}

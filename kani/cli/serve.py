@@ -358,6 +358,9 @@ def banner(running: RunningServer) -> str:
             lines.append(
                 f"  accented {' '.join(accented)} ({engine.name}; KANI_ACCENTED_LANGUAGES=none for espeak-ng)"
             )
+        if engine.networks:
+            named = " ".join(f"{language}={name}" for language, name in engine.networks.items())
+            lines.append(f"  models   {named}")
         if engine.decoder:
             lines.append(f"  decoder  {_decoder(engine)}")
         if engine.light is not None:

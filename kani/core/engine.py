@@ -54,6 +54,9 @@ class EngineInfo:
     accented: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Voice ids for each of its languages that it speaks with a foreign accent: other voices of its own are
     harder to understand in them. The first is the default voice."""
+    networks: Mapping[str, str] = field(default_factory=dict)
+    """Name of the network that speaks a language, where that is not the engine's first one. A voice speaks
+    only languages of its own network."""
     max_concurrency: int = 1
     """Segments that it synthesizes at the same time."""
     slots_are_streams: bool = False
@@ -96,6 +99,10 @@ class EngineInfo:
     """Name of the decoder of the next segment, where it has several."""
     slow_decoder_reason: str = ""
     """Why that is not its fastest decoder, and the remedy if there is one; empty if it is."""
+
+    def network_of(self, voice: Voice) -> str:
+        """Return the name of a voice's network; "" for the first one."""
+        return self.networks.get(voice.language.partition("-")[0], "")
 
     def voices_for(self, language: str) -> list[Voice]:
         """List the voices of a primary language subtag, its default voice first; none if it is not spoken."""

@@ -141,8 +141,8 @@ class VoiceCatalogue:
             if part.voice not in self._voices:
                 raise UnknownVoice(part.voice)
         voices = [self._voices[part.voice] for part in parts]
-        engines = {voice.engine for voice in voices}
-        if len(engines) > 1 or not self._infos[voices[0].engine].mixes_voices:
+        networks = {(voice.engine, self._infos[voice.engine].network_of(voice)) for voice in voices}
+        if len(networks) > 1 or not self._infos[voices[0].engine].mixes_voices:
             raise InvalidRequest("voice", "cannot be mixed of these: their engines do not mix them")
         return replace(voices[0], id=mix_name(parts), name=mix_name(parts))
 
@@ -178,8 +178,9 @@ class VoiceCatalogue:
 
 
 def _suited(engine: EngineInfo, voice: Voice, language: str) -> str:
-    """The voice itself, or for a language with an accent one of its gender that is understood in it."""
-    suited = engine.voices_for(language) if language in engine.accented else ()
+    """The voice itself, or one of its gender for a language with an accent, or of another network."""
+    other = engine.networks.get(language, "") != engine.network_of(voice)
+    suited = engine.voices_for(language) if other or language in engine.accented else ()
     if not suited or any(voice.id == one.id for one in suited):
         return voice.id
     return next((one.id for one in suited if one.gender == voice.gender), suited[0].id)

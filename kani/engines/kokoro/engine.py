@@ -20,6 +20,8 @@ from kani.core.engine import EngineInfo
 from kani.core.errors import EngineFailed, EngineUnavailable, UnsupportedLanguage
 from kani.core.types import Boundary, Embedding, Recording, Segment, SpeechChunk
 from kani.engines.espeak.client import EspeakClient
+from kani.engines.kokoro.checkpoints.choice import with_checkpoints
+from kani.engines.kokoro.checkpoints.loading import Checkpoints, load_checkpoints
 from kani.engines.kokoro.cloning.nearest_voice import NearestVoice
 from kani.engines.kokoro.cloning.voice_embedding import embedding_model, mix_language
 from kani.engines.kokoro.decoder_choice import load_split_model
@@ -34,7 +36,12 @@ from kani.engines.kokoro.speed_check import has_gaps, real_time_streams
 from kani.engines.kokoro.student.choice import engine_of_students, light_voices
 from kani.engines.kokoro.student.loading import load_students
 from kani.engines.kokoro.student.synthesizer import StudentSynthesizer
-from kani.engines.kokoro.synthesizer import PreparingSynthesizer, WindowedSynthesizer, sample_steps
+from kani.engines.kokoro.synthesizer import (
+    NetworkSynthesizer,
+    PreparingSynthesizer,
+    WindowedSynthesizer,
+    sample_steps,
+)
 from kani.engines.kokoro.text.phonemes import Utterance, split_utterances
 from kani.engines.kokoro.text.reader import TextReader
 from kani.engines.kokoro.text.readers import reader_for, spoken_languages
@@ -91,6 +98,8 @@ class KokoroEngine:
         self._model: SplitModel | None = None
         self._synthesizer: PreparingSynthesizer
         self._students: StudentSynthesizer | None = None
+        self._checkpoints = Checkpoints({})
+        self._checkpoint_cost = 0.0
         self._measuring: asyncio.Task[None] | None = None
         self._measuring_again: asyncio.Task[None] | None = None
 
@@ -124,6 +133,13 @@ class KokoroEngine:
         # The lesser one: what else the process computes meanwhile is counted too.
         cost = min([await self._sample_cost(synthesizer) for _ in range(2)])
         self._set_slots(cost)
+        voices = self._checkpoints.measure()
+        while await self._step(partial(next, voices, None), stop, math.inf):
+            pass
+        for checkpoint in self._checkpoints.synthesizers:
+            costs = [await self._sample_cost(checkpoint) for _ in range(2)]
+            self._checkpoint_cost = max(self._checkpoint_cost, min(costs))
+            self._set_slots(cost)
         self._measuring_again = asyncio.create_task(self._measure_again(synthesizer, cost))
 
     async def _measure_again(self, synthesizer: WindowedSynthesizer, cost: float) -> None:
@@ -137,7 +153,7 @@ class KokoroEngine:
 
     def _set_slots(self, cost: float) -> None:
         cores, light = os.cpu_count() or 1, self.info.light
-        slots = real_time_streams(cost, cores)
+        slots = real_time_streams(max(cost, self._checkpoint_cost), cores)
         if light is not None and self._settings.student == "auto":
             light = replace(light, always=has_gaps(cost, cores))
             if light != self.info.light:
@@ -145,7 +161,7 @@ class KokoroEngine:
         self._info = replace(self.info, max_concurrency=slots, light=light)
         logger.info("Kokoro takes %.3f processor seconds for a second of speech: %d slots", cost, slots)
 
-    async def _sample_cost(self, synthesizer: WindowedSynthesizer) -> float:
+    async def _sample_cost(self, synthesizer: NetworkSynthesizer) -> float:
         """Processor seconds of this process for a second of audio while all cores speak a sample.
 
         Waits until no step has run for ``_IDLE_S`` seconds, ``_MAX_IDLE_WAIT_S`` at most.
@@ -155,7 +171,7 @@ class KokoroEngine:
         audio_s = sum(await asyncio.gather(*(self._sample(synthesizer) for _ in range(self._concurrency))))
         return (time.process_time() - begun_s) / audio_s
 
-    async def _sample(self, synthesizer: WindowedSynthesizer) -> float:
+    async def _sample(self, synthesizer: NetworkSynthesizer) -> float:
         """Speak a sample; returns its seconds of audio."""
         stop, audio_s = Stop(), 0.0
         steps = sample_steps(synthesizer, stop)
@@ -188,17 +204,26 @@ class KokoroEngine:
                 # A wrong file of the user's is an error, also where the packed network is in the cache.
                 read_model()
             chosen = load_split_model(read_model, self._settings.decoder, resources.cache_dir, self._threads)
+            self._checkpoints = load_checkpoints(
+                dict(self._settings.models),
+                self._espeak,
+                self._voices,
+                imitated={*DEFAULT_VOICES, *self._settings.accented},
+                read_published=read_model,
+                cache_dir=resources.cache_dir,
+                threads=self._threads,
+            )
         except ModelFailed as error:
             raise EngineUnavailable(
                 f"onnxruntime {onnxruntime.__version__} cannot load Kokoro's model: "
                 "install the version that requirements.txt names"
             ) from error
         self._model = chosen.model
-        statistics = StatisticsTable([voice.id for voice in self._voices.all])
+        statistics = StatisticsTable.shipped([voice.id for voice in self._voices.all])
         self._synthesizer = WindowedSynthesizer(chosen.model, self._voices, statistics)
         self._nearest = NearestVoice(self._voices, self._synthesizer)
         accented = {language: ACCENTED_VOICES[language] for language in self._settings.accented}
-        self._info = EngineInfo(
+        info = EngineInfo(
             name=ENGINE,
             version="1.0 int8",
             sample_rate=SAMPLE_RATE,
@@ -221,6 +246,7 @@ class KokoroEngine:
             decoder=chosen.model.decoder.name,
             slow_decoder_reason=chosen.slow_decoder_reason,
         )
+        self._info = with_checkpoints(info, self._checkpoints.files)
 
     def _load_students(self) -> StudentSynthesizer:
         """Load the students; where nothing else is to be loaded, they are the whole engine."""
@@ -234,6 +260,8 @@ class KokoroEngine:
         return students
 
     def _synthesizer_of(self, segment: Segment) -> PreparingSynthesizer:
+        if (checkpoint := self._checkpoints.speaking(segment)) is not None:
+            return checkpoint.synthesizer
         return self._students if segment.light and self._students is not None else self._synthesizer
 
     async def stop(self) -> None:
@@ -263,7 +291,7 @@ class KokoroEngine:
     async def stream(self, segment: Segment, text: IncrementalText) -> AsyncGenerator[SpeechChunk, None]:
         """See ``StreamingInputEngine.stream``. Raises as ``synthesize``."""
         synthesizer = self._synthesizer_of(segment)
-        sentence = IncrementalSentence(synthesizer, self._reader(segment.language), segment)
+        sentence = IncrementalSentence(synthesizer, self._reader_of(segment), segment)
         stop, timing, deadline = Stop(), PieceTiming(), SegmentDeadline(segment.ahead_s)
         while not (text.boundary is not None and sentence.spoken_length >= len(text.text)):
             # A snapshot, since the text grows during every await below.
@@ -358,10 +386,14 @@ class KokoroEngine:
     def _utterances(self, segment: Segment) -> list[Utterance]:
         return split_utterances(
             segment.text,
-            self._reader(segment.language),
+            self._reader_of(segment),
             ending=_ENDINGS[segment.boundary],
             pronunciations=segment.pronunciations,
         )
+
+    def _reader_of(self, segment: Segment) -> TextReader:
+        checkpoint = self._checkpoints.speaking(segment)
+        return self._reader(segment.language) if checkpoint is None else checkpoint.reader(segment.language)
 
     def _reader(self, language: str) -> TextReader:
         reader = None

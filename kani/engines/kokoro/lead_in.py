@@ -26,7 +26,9 @@ nothing."""
 
 _VOWELS = frozenset("aeiouyɑɐɒæəɛɜɪɔʊʌøœAIOQWY")
 _STRESS = "ˈˌ“( "
-_LEAD_INS = {"es": "bjˈen, ", "en": "wˈɛl, ", "it": "bˈɛne, "}
+LEAD_INS = {"es": "bjˈen, ", "en": "wˈɛl, ", "it": "bˈɛne, "}
+"""Symbols of the lead-in words by language."""
+
 _LAG_FRAMES = 2.4
 """Lag of the predicted durations after the audio (60 ms, see ``timing``)."""
 
@@ -39,7 +41,7 @@ def lead_in(utterance: Utterance, language: str) -> str:
     begins = utterance.symbols.lstrip(_STRESS)[:1]
     if len(utterance.symbols) > MAX_LEAD_IN_SYMBOLS or begins not in _VOWELS:
         return ""
-    return _LEAD_INS.get(primary(language), "")
+    return LEAD_INS.get(primary(language), "")
 
 
 def cut_lead_in(rendering: RenderedUtterance, lead: str) -> RenderedUtterance:

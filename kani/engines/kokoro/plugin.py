@@ -33,12 +33,15 @@ def known_voices(settings: KokoroSettings) -> KnownVoices:
         return KnownVoices(
             frozenset(each.voice for each in students), frozenset(each.language for each in students)
         )
+    from kani.engines.kokoro.checkpoints.files import find_checkpoints
     from kani.engines.kokoro.text.readers import missing_packages
     from kani.text.languages import primary
 
+    models, voices = dict(settings.models), Voices().all
     spoken = {language for language in DEFAULT_VOICES if not missing_packages(language)}
-    ids = {voice.id for voice in Voices().all if primary(voice.language) in spoken}
-    return KnownVoices(frozenset(ids), frozenset(spoken.union(settings.accented)))
+    ids = {voice.id for voice in voices if primary(voice.language) in spoken.difference(models)}
+    ids |= {voice.id for files in find_checkpoints(models, voices) for voice in files.voices}
+    return KnownVoices(frozenset(ids), frozenset(spoken.union(settings.accented, models)))
 
 
 ENGINE = EnginePlugin("kokoro", KokoroSettings, build, known_voices=known_voices)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, model_validator
 
 from kani.engines.kokoro.text.accented_ipa import ACCENTED_SYMBOLS
 from kani.engines.plugin_settings import LOWER, PluginSettings, choices, listed, lower, setting
 
 SPEECH = "Speech"
 """The group of the server's own settings."""
+
+MODELS = "a list such as de=FOLDER,sv=FOLDER"
 
 ACCENTED = f"none, or {choices(sorted(ACCENTED_SYMBOLS))}"
 
@@ -30,8 +33,25 @@ def _decoder(value: Any) -> Any:
     return "litert" if lower(value) == "fast" else lower(value)
 
 
+_LANGUAGE = re.compile(r"[a-z]{2,3}")
+
+
+def _models(value: Any) -> Any:
+    pairs = [part.partition("=")[::2] for part in listed(value)] if isinstance(value, str) else value
+    named = {lower(str(language).strip()): str(folder).strip() for language, folder in pairs}
+    if len(named) != len(pairs) or not all(_LANGUAGE.fullmatch(tag) and named[tag] for tag in named):
+        raise ValueError(f"has to be {MODELS}, each language once")
+    return tuple(named.items())
+
+
 class KokoroSettings(PluginSettings):
     """Settings of the Kokoro engine, frozen."""
+
+    @model_validator(mode="after")
+    def _loads_its_models(self) -> Self:
+        if self.models and self.student == "only":
+            raise ValueError("KANI_KOKORO_MODELS needs a KANI_KOKORO_STUDENT other than only")
+        return self
 
     decoder: Annotated[Literal["auto", "onnx", "litert"], BeforeValidator(_decoder)] = setting(
         "auto",
@@ -67,4 +87,12 @@ class KokoroSettings(PluginSettings):
         option=False,
         about="Languages that Kokoro is not trained on and speaks with a foreign accent, where no voice but "
         "espeak-ng's has them. espeak-ng speaks those that are not listed; `none`: all of them.",
+    )
+    models: Annotated[tuple[tuple[str, str], ...], BeforeValidator(_models)] = setting(
+        (),
+        "KANI_KOKORO_MODELS",
+        group=SPEECH,
+        accepts=MODELS,
+        about="[Checkpoints of Kokoro's network](kokoro.md#other-checkpoints) that speak these languages, "
+        "each a folder.",
     )

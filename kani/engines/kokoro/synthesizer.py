@@ -31,7 +31,7 @@ from kani.engines.kokoro.speed_check import MEASURED_SYMBOLS, PredictionSpeed
 from kani.engines.kokoro.text.phonemes import Utterance
 from kani.engines.kokoro.timing import TRAILING_SILENCE_S, TimedAudio, Timeline, voiced_frame_range
 from kani.engines.kokoro.voice_mix import MAX_PITCH_SHIFT, VoiceMix, VoiceOrMix, add_mix_prosody, voice_or_mix
-from kani.engines.kokoro.voices import ACCENTED_VOICES, DEFAULT_VOICES, Voices
+from kani.engines.kokoro.voices import ACCENTED_VOICES, DEFAULT_VOICES, StyleTables, Voices
 from kani.engines.kokoro.windows import windows
 from kani.text.languages import primary
 
@@ -83,19 +83,22 @@ class PreparingSynthesizer(ABC):
         yield trim_whole(RenderedUtterance(samples, frames), utterance, lead, trailing_silence_s)
 
 
-class WindowedSynthesizer(PreparingSynthesizer):
-    """Kokoro, window by window."""
+class NetworkSynthesizer(PreparingSynthesizer):
+    """A network of Kokoro's kind with its voices, window by window."""
 
     def __init__(
         self,
         model: SplitModel,
-        voices: Voices,
+        styles: StyleTables,
         statistics: StatisticsTable,
         speed: PredictionSpeed | None = None,
+        sample: tuple[str, Segment] = (MEASURED_SYMBOLS, Segment("", DEFAULT_VOICES["en"], "en")),
     ) -> None:
+        """sample: symbols, and a segment with the voice, that its speed is measured with."""
         super().__init__(speed)
+        self.sample = sample
         self._model = model
-        self._voices = voices
+        self._styles = styles
         self._statistics = statistics
 
     def prepare(
@@ -119,29 +122,8 @@ class WindowedSynthesizer(PreparingSynthesizer):
         return PreparedWindows(self._model, prosody, self.level(voice), features, statistics, norms)
 
     def voice_of(self, segment: Segment) -> VoiceOrMix:
-        """The segment's voice, or the mix that its embedding holds for its language.
-
-        Raises InvalidRequest for an embedding of another engine.
-        """
-        if segment.embedding is None:
-            return voice_or_mix(segment.voice)
-        language = primary(segment.language)
-        mix = mix_from_embedding(segment.embedding, mix_language(language), self._voices)
-        if language in LANGUAGES or language in ACCENTED_VOICES:
-            return mix
-        return self._with_native_prosody(mix, language)
-
-    def _with_native_prosody(self, mix: VoiceMix, language: str) -> VoiceMix:
-        """The timbre and pitch of a mix with the prosody of the language's voice that is nearest in pitch."""
-        log_f0 = self._statistics.log_f0(mix.prosody_voice) + mix.pitch * SEMITONE
-        native = {
-            voice.id: self._statistics.log_f0(voice.id)
-            for voice in self._voices.all
-            if primary(voice.language) == language
-        }
-        nearest = min(native, key=lambda voice: abs(native[voice] - log_f0))
-        shift = float(np.clip((log_f0 - native[nearest]) / SEMITONE, -MAX_PITCH_SHIFT, MAX_PITCH_SHIFT))
-        return VoiceMix(nearest, mix.timbre, shift)
+        """The segment's voice or mix."""
+        return voice_or_mix(segment.voice)
 
     def predict(
         self, symbols: str, segment: Segment, stop: Stop, *, min_symbols: int = 0
@@ -151,7 +133,7 @@ class WindowedSynthesizer(PreparingSynthesizer):
         min_symbols: use the style of an utterance of at least this length.
         """
         voice = self.voice_of(segment)
-        style = self._voices.style(voice, max(len(symbols), min_symbols))
+        style = self._styles.style(voice, max(len(symbols), min_symbols))
         begun = time.perf_counter()
         prosody = self._model.predict_prosody(symbols, style, segment.speed, stop)
         prosody = apply_pitch(
@@ -178,6 +160,45 @@ class WindowedSynthesizer(PreparingSynthesizer):
         return self._model.decode_window(features, norms, first, end, stop)
 
 
+class WindowedSynthesizer(NetworkSynthesizer):
+    """Kokoro, which also speaks like recordings."""
+
+    def __init__(
+        self,
+        model: SplitModel,
+        voices: Voices,
+        statistics: StatisticsTable,
+        speed: PredictionSpeed | None = None,
+    ) -> None:
+        super().__init__(model, voices, statistics, speed)
+        self._voices = voices
+
+    def voice_of(self, segment: Segment) -> VoiceOrMix:
+        """The segment's voice, or the mix that its embedding holds for its language.
+
+        Raises InvalidRequest for an embedding of another engine.
+        """
+        if segment.embedding is None:
+            return voice_or_mix(segment.voice)
+        language = primary(segment.language)
+        mix = mix_from_embedding(segment.embedding, mix_language(language), self._voices)
+        if language in LANGUAGES or language in ACCENTED_VOICES:
+            return mix
+        return self._with_native_prosody(mix, language)
+
+    def _with_native_prosody(self, mix: VoiceMix, language: str) -> VoiceMix:
+        """The timbre and pitch of a mix with the prosody of the language's voice that is nearest in pitch."""
+        log_f0 = self._statistics.log_f0(mix.prosody_voice) + mix.pitch * SEMITONE
+        native = {
+            voice.id: self._statistics.log_f0(voice.id)
+            for voice in self._voices.all
+            if primary(voice.language) == language
+        }
+        nearest = min(native, key=lambda voice: abs(native[voice] - log_f0))
+        shift = float(np.clip((log_f0 - native[nearest]) / SEMITONE, -MAX_PITCH_SHIFT, MAX_PITCH_SHIFT))
+        return VoiceMix(nearest, mix.timbre, shift)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class PreparedWindows:
     """An utterance that Kokoro decodes in windows. See ``PreparedUtterance``."""
@@ -198,10 +219,10 @@ class PreparedWindows:
         return self.model.decode_window(self.features, self.norms, first, end, stop)
 
 
-def sample_steps(synthesizer: WindowedSynthesizer, stop: Stop) -> Iterator[float]:
+def sample_steps(synthesizer: NetworkSynthesizer, stop: Stop) -> Iterator[float]:
     """Speak a sentence as a client's is spoken; yields the seconds of audio that each step made."""
-    segment = Segment("", DEFAULT_VOICES["en"], "en")
-    prosody, features = synthesizer.predict(MEASURED_SYMBOLS, segment, stop)
+    symbols, segment = synthesizer.sample
+    prosody, features = synthesizer.predict(symbols, segment, stop)
     statistics = synthesizer.predict_statistics(segment.voice, prosody, features)
     norms = NormAffine.from_statistics(features, statistics)
     yield 0.0

@@ -8,7 +8,9 @@ voice's F0, measured by ``benchmarks/kokoro_data/pitches.py``.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -43,44 +45,12 @@ ACCENTED_VOICES = dict.fromkeys(ACCENTED_SYMBOLS, ("if_sara", "im_nicola"))
 """Voices for the languages that the model was not trained on, the default first."""
 
 
-class Voices:
-    """The voices that ship with the engine; tables are memory-mapped."""
+class StyleTables:
+    """Style tables of a network's voices."""
 
-    def __init__(self) -> None:
-        """Raises EngineUnavailable when a data file is missing or the two do not match."""
-        folder = Path(__file__).parent / "data"
-        try:
-            facts = json.loads((folder / INDEX_FILE).read_text(encoding="utf-8"))
-            index, mixed = facts["voices"], int(facts["mixed"])
-            pitches = json.loads((folder / PITCHES_FILE).read_text(encoding="utf-8"))
-            self.mixed_sha256 = str(facts["mixed_sha256"])
-            self._styles = np.load(folder / STYLES_FILE, mmap_mode="r")
-        except (OSError, ValueError, KeyError) as error:
-            raise EngineUnavailable(
-                "Kokoro's voice files are missing or broken: restore them from the repository "
-                "(kani/engines/kokoro/data/voices.npy, voices.json and pitches.json)"
-            ) from error
-        if self._styles.shape != (len(index), *STYLES_SHAPE):
-            raise EngineUnavailable(
-                "Kokoro's voices.npy and voices.json do not match: restore both from the repository"
-            )
-        if not 0 < mixed <= len(index):
-            raise EngineUnavailable("Kokoro's voices.json is broken: restore it from the repository")
-        self._rows = {entry["name"]: row for row, entry in enumerate(index)}
-        self.all = tuple(
-            Voice(
-                id=entry["name"],
-                name=entry["name"],
-                language=entry["language"],
-                engine=ENGINE,
-                gender=entry["gender"],
-                pitch_hz=pitches.get(entry["name"], [0, 0])[0],
-                pitch_range=pitches.get(entry["name"], [0, 0])[1],
-            )
-            for entry in index
-        )
-        self.mixed = self.all[:mixed]
-        """The voices that mixes are made of: the first rows."""
+    def __init__(self, tables: Mapping[str, npt.NDArray[np.floating[Any]]]) -> None:
+        """tables: of the shape ``STYLES_SHAPE``, by voice."""
+        self._tables = tables
 
     def style(self, voice: VoiceOrMix, symbols: int) -> npt.NDArray[np.float32]:
         """Style [1, 256] of a voice or mix for an utterance of ``symbols`` (1–510).
@@ -95,9 +65,52 @@ class Voices:
         )
         return style[np.newaxis]
 
-    def _style(self, voice: str, symbols: int) -> npt.NDArray[np.float16]:
-        row = self._rows.get(voice)
-        if row is None:
+    def table(self, voice: str) -> npt.NDArray[np.floating[Any]]:
+        """Return the table of a voice. Raises UnknownVoice."""
+        if voice not in self._tables:
             raise UnknownVoice(voice)
+        return self._tables[voice]
+
+    def _style(self, voice: str, symbols: int) -> npt.NDArray[np.floating[Any]]:
         # The reference pipeline (kokoro 0.9.4, pipeline.py) indexes by length - 1.
-        return np.asarray(self._styles[row, symbols - 1])
+        return np.asarray(self.table(voice)[symbols - 1])
+
+
+class Voices(StyleTables):
+    """The voices that ship with the engine; tables are memory-mapped."""
+
+    def __init__(self) -> None:
+        """Raises EngineUnavailable when a data file is missing or the two do not match."""
+        folder = Path(__file__).parent / "data"
+        try:
+            facts = json.loads((folder / INDEX_FILE).read_text(encoding="utf-8"))
+            index, mixed = facts["voices"], int(facts["mixed"])
+            pitches = json.loads((folder / PITCHES_FILE).read_text(encoding="utf-8"))
+            self.mixed_sha256 = str(facts["mixed_sha256"])
+            styles = np.load(folder / STYLES_FILE, mmap_mode="r")
+        except (OSError, ValueError, KeyError) as error:
+            raise EngineUnavailable(
+                "Kokoro's voice files are missing or broken: restore them from the repository "
+                "(kani/engines/kokoro/data/voices.npy, voices.json and pitches.json)"
+            ) from error
+        if styles.shape != (len(index), *STYLES_SHAPE):
+            raise EngineUnavailable(
+                "Kokoro's voices.npy and voices.json do not match: restore both from the repository"
+            )
+        if not 0 < mixed <= len(index):
+            raise EngineUnavailable("Kokoro's voices.json is broken: restore it from the repository")
+        super().__init__({entry["name"]: styles[row] for row, entry in enumerate(index)})
+        self.all = tuple(
+            Voice(
+                id=entry["name"],
+                name=entry["name"],
+                language=entry["language"],
+                engine=ENGINE,
+                gender=entry["gender"],
+                pitch_hz=pitches.get(entry["name"], [0, 0])[0],
+                pitch_range=pitches.get(entry["name"], [0, 0])[1],
+            )
+            for entry in index
+        )
+        self.mixed = self.all[:mixed]
+        """The voices that mixes are made of: the first rows."""

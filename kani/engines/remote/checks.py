@@ -92,7 +92,7 @@ def _check_ready(message: Ready) -> None:
     words = [message.name]
     if (engine := message.engine) is not None:
         words += [engine.name, engine.version, engine.decoder, engine.slow_decoder_reason]
-        words.append(engine.embedding_model)
+        words += [engine.embedding_model, *engine.networks, *engine.networks.values()]
         _in_range("the slots of an engine", engine.max_concurrency, 1, math.inf)
         if engine.light is not None:
             words += engine.light.languages

@@ -19,7 +19,7 @@ The generator's 48 adaptive instance norms (AdaIN, Huang and Belongie 2017) comp
 time, so their output would depend on where a window ends. In ``generator`` each is replaced by the affine map
 that it is for given statistics: scale · x + shift. The inverse STFT's normalisation, which affects only the
 first 10 samples and searches its window for zeros, is replaced by a constant. Nothing else is changed: with
-the graph's own norms the samples are the published graph's (``benchmarks/kokoro_data/recorder.py``). The STFT
+the graph's own norms the samples are the published graph's (``norm_recorder``). The STFT
 stays as well, though a convolution would be faster: where the source is silent its phases are the rounding
 errors of exactly that algorithm, and they are audible in the generator's output.
 """
@@ -88,6 +88,10 @@ class UnknownGraph(Exception):
     """The model is not the graph that these cuts were made for."""
 
 
+class OtherExport(UnknownGraph):
+    """The model is an ONNX model, and its tensors have other names."""
+
+
 @dataclass(frozen=True, slots=True)
 class Norm:
     """Tensor names of one AdaIN: output = gain · (source − mean) / √(variance + ε) + bias."""
@@ -115,7 +119,7 @@ class Surgery:
         self._maker = {output: node for node in self._nodes for output in node.output}
         missing = [name for name in (*_NAMES, _OVERLAPPED) if name not in self._maker]
         if missing:
-            raise UnknownGraph(f"no tensor {missing[0]}")
+            raise OtherExport(f"no tensor {missing[0]}")
         self._norms = list(self._find_norms())
         if len(self._norms) != _NORMS:
             raise UnknownGraph(f"{len(self._norms)} norms in the generator instead of {_NORMS}")

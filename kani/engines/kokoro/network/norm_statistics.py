@@ -8,7 +8,7 @@ decoding: pitch, energy, pauses and the decoder's features.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -44,12 +44,30 @@ class VoiceStatistics:
 class StatisticsTable:
     """Norm statistics by voice."""
 
-    def __init__(self, voices: Sequence[str]) -> None:
-        """voices: ids in the order of the data file's rows. Raises EngineUnavailable if they don't match."""
+    def __init__(
+        self,
+        own: Callable[[str], VoiceStatistics],
+        projection: Array | None = None,
+        weights: Array | None = None,
+    ) -> None:
+        """own: the mean statistics of a voice; projection, weights: of the regression on the utterance,
+        None for none.
+        """
+        self._voice = own
+        self._projection, self._weights = projection, weights
+        # Thread-safe: two threads that miss at once compute the same value.
+        self._cached_mix = lru_cache(_KEPT_MIXES)(self._mix_statistics)
+
+    @classmethod
+    def shipped(cls, voices: Sequence[str]) -> StatisticsTable:
+        """Read those of the published network.
+
+        voices: ids in the order of the data file's rows. Raises EngineUnavailable if they don't match.
+        """
         try:
             # Opened here: np.load leaves a file open that is not an archive.
             with (Path(__file__).parents[1] / "data" / DATA_FILE).open("rb") as file, np.load(file) as data:
-                self._projection, self._weights = data["projection"], data["weights"].astype(np.float32)
+                projection, weights = data["projection"], data["weights"].astype(np.float32)
                 rows = [data[name] for name in ("mean", "log_variance", "sentence", "level", "tone")]
         except (OSError, EOFError, ValueError, KeyError, BadZipFile) as error:
             raise EngineUnavailable(
@@ -60,19 +78,17 @@ class StatisticsTable:
             raise EngineUnavailable(
                 f"Kokoro's {DATA_FILE} and voices.json do not match: restore both from the repository"
             )
-        self._shipped = dict(
-            zip(voices, (VoiceStatistics(*row) for row in zip(*rows, strict=True)), strict=True)
-        )
-        # Thread-safe: two threads that miss at once compute the same value.
-        self._cached_mix = lru_cache(_KEPT_MIXES)(self._mix_statistics)
+        found = dict(zip(voices, (VoiceStatistics(*row) for row in zip(*rows, strict=True)), strict=True))
+        return cls(found.__getitem__, projection, weights)
 
     def predict(self, voice: VoiceOrMix, prosody: PredictedProsody, features: Features) -> NormStatistics:
         """Predict the statistics of an utterance."""
         own = self._own(voice)
-        change = (self._project(prosody, features) - own.sentence) @ self._weights
-        mean, log_variance = np.split(change, 2)
-        mean += own.mean
-        log_variance += own.log_variance
+        mean, log_variance = own.mean.astype(np.float32), own.log_variance.astype(np.float32)
+        if self._projection is not None and self._weights is not None:
+            described = np.asarray(describe_utterance(prosody, features) @ self._projection)
+            changes = np.split((described - own.sentence) @ self._weights, 2)
+            mean, log_variance = changes[0] + own.mean, changes[1] + own.log_variance
         return NormStatistics(
             mean[np.newaxis, :, np.newaxis], np.exp(log_variance)[np.newaxis, :, np.newaxis]
         )
@@ -88,21 +104,18 @@ class StatisticsTable:
     def _own(self, voice: VoiceOrMix) -> VoiceStatistics:
         if isinstance(voice, VoiceMix):
             return self._cached_mix(voice)
-        return self._shipped[voice]
+        return self._voice(voice)
 
     def _mix_statistics(self, mix: VoiceMix) -> VoiceStatistics:
         """Weighted sum of the voices' statistics (of levels the logarithms)."""
-        parts = [(np.float32(weight), self._shipped[voice]) for voice, weight in mix.timbre]
+        parts = [(np.float32(weight), self._voice(voice)) for voice, weight in mix.timbre]
         return VoiceStatistics(
             np.asarray(sum(weight * part.mean for weight, part in parts)),
             np.asarray(sum(weight * part.log_variance for weight, part in parts)),
             np.asarray(sum(weight * part.sentence for weight, part in parts)),
             float(np.exp(sum(weight * np.log(part.level) for weight, part in parts))),
-            self._shipped[mix.prosody_voice].log_f0,
+            self._voice(mix.prosody_voice).log_f0,
         )
-
-    def _project(self, prosody: PredictedProsody, features: Features) -> Array:
-        return np.asarray(describe_utterance(prosody, features) @ self._projection)
 
 
 def describe_utterance(prosody: PredictedProsody, features: Features) -> Array:

@@ -102,9 +102,11 @@ class Network:
             raise ModelFailed(str(error)) from error
 
 
-def encoder_inputs(symbols: str, style: Array, speed: float) -> dict[str, npt.NDArray[Any]]:
-    """Inputs of the published graph and of its encoder."""
-    tokens = np.array([[PAD, *(VOCABULARY[symbol] for symbol in symbols), PAD]], np.int64)
+def encoder_inputs(
+    symbols: str, style: Array, speed: float, vocabulary: Mapping[str, int] = VOCABULARY
+) -> dict[str, npt.NDArray[Any]]:
+    """Inputs of the published graph and of its encoder; vocabulary: token ids of the symbols."""
+    tokens = np.array([[PAD, *(vocabulary[symbol] for symbol in symbols), PAD]], np.int64)
     return {"tokens": tokens, "style": style, "speed": np.array([speed], np.float32)}
 
 

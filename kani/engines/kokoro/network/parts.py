@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +15,7 @@ from kani.core.types import Samples
 from kani.engines.kokoro.network.decoder import Decoder, Generator, Source, Window
 from kani.engines.kokoro.network.onnx_decoder import load_onnx_decoder
 from kani.engines.kokoro.network.onnx_model import Array, Network, Stop, encoder_inputs, frame_counts
+from kani.engines.kokoro.text.vocabulary import VOCABULARY
 
 MIN_VOICED_HZ = 30.0
 """Pitch below this is unvoiced (the network predicts some hertz there, not 0)."""
@@ -88,20 +89,31 @@ def log_f0_of(pitch: Array) -> float:
 class SplitModel:
     """The loaded parts; thread-safe. All methods raise Stopped or ModelFailed."""
 
-    def __init__(self, encoder: bytes, decoder: Decoder, threads: int) -> None:
-        """encoder: the part of that name; threads: cores for one of its calls. Raises ModelFailed."""
+    def __init__(
+        self,
+        encoder: bytes,
+        decoder: Decoder,
+        threads: int,
+        vocabulary: Mapping[str, int] = VOCABULARY,
+    ) -> None:
+        """encoder: the part of that name; threads: cores for one of its calls; vocabulary: token ids of the
+        symbols. Raises ModelFailed.
+        """
         self._encoder = Network(encoder, threads)
+        self._vocabulary = vocabulary
         self.decoder = decoder
 
     @classmethod
-    def on_onnxruntime(cls, load: LoadPart, threads: int) -> SplitModel:
+    def on_onnxruntime(
+        cls, load: LoadPart, threads: int, vocabulary: Mapping[str, int] = VOCABULARY
+    ) -> SplitModel:
         """Load all parts on onnxruntime. Raises ModelFailed, and what ``load`` raises."""
-        return cls(load("encoder"), load_onnx_decoder(load, threads), threads)
+        return cls(load("encoder"), load_onnx_decoder(load, threads), threads, vocabulary)
 
     def predict_prosody(self, symbols: str, style: Array, speed: float, stop: Stop) -> PredictedProsody:
         """Predict the prosody of ``symbols`` (1–510 of the vocabulary) in ``style`` [1, 256] at ``speed``."""
         asr, shared, durations = self._encoder.run(
-            encoder_inputs(symbols, style, speed), ("asr", "shared", "durations"), stop
+            encoder_inputs(symbols, style, speed, self._vocabulary), ("asr", "shared", "durations"), stop
         )
         pitch, energy = self.decoder.feature_decoder.predict_curves(shared, style, stop)
         return PredictedProsody(asr, pitch, energy, frame_counts(durations), log_f0_of(pitch))

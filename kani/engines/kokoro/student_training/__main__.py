@@ -67,7 +67,7 @@ def save_student(folder: Path, parts: Mapping[str, bytes], voice: str, language:
     folder.mkdir(exist_ok=True)
     for name, part in parts.items():
         (folder / name).write_bytes(part)
-    statistics = StatisticsTable([one.id for one in Voices().all])
+    statistics = StatisticsTable.shipped([one.id for one in Voices().all])
     origin = {
         "made_by": "python -m kani.engines.kokoro.student_training",
         "training": training,

@@ -51,7 +51,7 @@ class Teacher:
         self._kokoro = WindowedSynthesizer(
             SplitModel.on_onnxruntime(parts_cache.load(onnx, cache_dir), threads),
             voices,
-            StatisticsTable([one.id for one in voices.all]),
+            StatisticsTable.shipped([one.id for one in voices.all]),
         )
         reader = reader_for(EspeakClient.shared(), language, cache_dir)
         if reader is None:

@@ -6,16 +6,17 @@ affricates as one symbol each (source: hexgrad's misaki 0.9.4, Apache-2.0).
 
 from __future__ import annotations
 
+import functools
 import re
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Hashable, Sequence
 from dataclasses import dataclass
 
 import kani.text.ipa
 from kani.engines.espeak.client import EspeakClient
 from kani.engines.kokoro.text.accented_ipa import ACCENTED_SYMBOLS
-from kani.engines.kokoro.text.lexicon_ipa import adapt_to_language, placeholder_word
+from kani.engines.kokoro.text.lexicon_ipa import NEAREST, adapt_to_language, placeholder_word
 from kani.engines.kokoro.text.vocabulary import VOCABULARY
 
 CACHED_WORDS = 8192
@@ -96,6 +97,8 @@ _TABLES = {
     **{voice: _with_pattern({**_TIED, **table}) for voice, table in ACCENTED_SYMBOLS.items()},
 }
 _OTHER = _with_pattern(_TIED)
+# Letters that were replaced for the training of a checkpoint: by kokoro-sv 0.1.3 (Apache-2.0).
+_TRAINED = {"sv": {"ʉ": "ɨ", "ɵ": "ɜ", "ɧ": "ʂ"}}
 _SYLLABIC = re.compile("(.)\u0329")
 _FLAG = re.compile(r"\([^)]*\)")
 
@@ -116,12 +119,15 @@ class WordCache:
     def __init__(self, size: int) -> None:
         self._size = size
         self._lock = threading.Lock()
-        self._symbols: OrderedDict[tuple[str, str], str] = OrderedDict()
+        self._symbols: OrderedDict[tuple[Hashable, str], str] = OrderedDict()
 
     def get(
-        self, voice: str, words: Collection[str], phonemize: Callable[[Sequence[str]], list[str]]
+        self, voice: Hashable, words: Collection[str], phonemize: Callable[[Sequence[str]], list[str]]
     ) -> dict[str, str]:
-        """Symbols by word; ``phonemize`` is called for all that are missing at once, if there are any."""
+        """Symbols by word; ``phonemize`` is called for all that are missing at once, if there are any.
+
+        voice: different wherever the symbols are.
+        """
         found = {}
         with self._lock:
             for word in words:
@@ -147,6 +153,8 @@ class Phonemizer:
 
     espeak: EspeakClient
     voice: str
+    trained: frozenset[str] | None = None
+    """Symbols of a checkpoint that was trained on the language; None: Kokoro's, by the tables here."""
 
     def __call__(self, clauses: Sequence[str]) -> list[str]:
         """Symbols of each clause without punctuation, its words separated by one space.
@@ -156,18 +164,19 @@ class Phonemizer:
         if not clauses:
             return []
         found = self.espeak.phonemize_all(clauses, self.voice, TIE)
-        return [to_symbols(ipa, self.voice) for ipa in found]
+        return [to_symbols(ipa, self.voice, self.trained) for ipa in found]
 
     def phonemize_words(self, words: Collection[str]) -> dict[str, str]:
         """Symbols of each word by itself, by word; espeak-ng is asked once, for those not cached.
 
         Raises EngineFailed.
         """
-        return _WORDS.get(self.voice, words, self)
+        return _WORDS.get((self.voice, self.trained), words, self)
 
     def symbols_of_ipa(self, ipa: str) -> str:
         """Symbols of checked IPA (``kani.text.ipa``); empty if the language has no similar sounds."""
-        return to_symbols(adapt_to_language(ipa, self.voice).replace(kani.text.ipa.TIE, TIE), self.voice)
+        adapted = adapt_to_language(ipa, self.voice).replace(kani.text.ipa.TIE, TIE)
+        return to_symbols(adapted, self.voice, self.trained)
 
     def placeholder(self, ipa: str) -> str:
         """A word that affects its neighbours' pronunciation like the IPA would."""
@@ -180,11 +189,29 @@ def phonemizer_for(espeak: EspeakClient, language: str) -> Phonemizer | None:
     return None if voice is None else Phonemizer(espeak, voice)
 
 
-def to_symbols(ipa: str, voice: str) -> str:
-    """Map espeak-ng's IPA with ``TIE`` to Kokoro's symbols; words stay separated by one space."""
+def to_symbols(ipa: str, voice: str, trained: frozenset[str] | None = None) -> str:
+    """Map espeak-ng's IPA with ``TIE`` to Kokoro's symbols; words stay separated by one space.
+
+    trained: see ``Phonemizer.trained``; a letter that it lacks becomes the nearest one that it has.
+    """
     ipa = _FLAG.sub("", ipa)
     if voice.startswith("en"):
         ipa = _SYLLABIC.sub(r"ᵊ\1", ipa)
-    table, pattern = _TABLES.get(voice, _OTHER)
+    table, pattern = _TABLES.get(voice, _OTHER) if trained is None else _trained_table(voice, trained)
     symbols = pattern.sub(lambda match: table[match[0]], ipa)
-    return " ".join("".join(c for c in symbols if c in VOCABULARY).split())
+    known: Collection[str] = VOCABULARY if trained is None else trained
+    return " ".join("".join(c for c in symbols if c in known).split())
+
+
+@functools.cache
+def _trained_table(voice: str, trained: frozenset[str]) -> tuple[dict[str, str], re.Pattern[str]]:
+    """Symbols of a checkpoint: misaki's, where it has them, and the nearest ones of single letters."""
+    table, _ = _OTHER if voice in ACCENTED_SYMBOLS else _TABLES.get(voice, _OTHER)
+    table = _TRAINED.get(voice, table)
+    own = {ipa: symbols for ipa, symbols in table.items() if trained.issuperset(symbols)}
+    nearest = {
+        letter: near
+        for letter, near in NEAREST.items()
+        if len(letter) == 1 and letter not in trained and trained.issuperset(near)
+    }
+    return _with_pattern({**nearest, **own})

@@ -8,8 +8,7 @@ from itertools import pairwise
 from kani.engines.kokoro.text.vocabulary import VOCABULARY
 from kani.text.ipa import NON_SYLLABIC, STRESS_MARKS, SYLLABIC, TIE, is_nucleus, split_sounds
 
-# Letters outside Kokoro's vocabulary, and the nearest ones inside.
-_NEAREST = {
+NEAREST = {
     **dict(zip("ɓɗʄɠʛɢħʕɦʜʢʡɮɬɭʟɫʙʀⱱɱʍɧɺʐʑ", "bdɟɡɡɡhʔhhʔʔlllllbʁvmwʃɾʒʒ", strict=True)),
     **dict(zip("ɵɘʉɞɶʏᵿʘǀǃǂǁ", "øəuɜœyʊptttt", strict=True)),
     "ɝ": "ɜɹ",
@@ -18,6 +17,7 @@ _NEAREST = {
     f"t{TIE}ɕ": "ʨ",
     f"d{TIE}ʑ": "ʥ",
 }
+"""Letters outside Kokoro's vocabulary, and the nearest ones inside."""
 # English approximations of foreign sounds; its "e" and "a" occur only in diphthongs.
 _ENGLISH = {
     **dict(zip("ʁʀɻɣβɸχqcɟyɯɨøœɤʝɕʂʈɖɳɽʋɰ", "ɹɹɹɡvfkkkɡuuɪɜɜʌjʃʃtdnɹvɡ", strict=True)),
@@ -65,13 +65,15 @@ _STAND_INS = {
     "ru": {"VV": "она", "VC": "он", "CV": "нога", "CC": "дом"},
     "tr": {"VV": "ana", "VC": "at", "CV": "baba", "CC": "top"},
 }
+_ANY_STAND_INS = {"VV": "ana", "VC": "anan", "CV": "mama", "CC": "nan"}
+"""Placeholders of other languages, which are read alike wherever Latin letters are."""
 
 
 def placeholder_word(ipa: str, voice: str) -> str:
     """A word of an espeak-ng voice's language that begins and ends like ``ipa`` (checked)."""
     said = [sound for sound in split_sounds(ipa) if sound != " " and sound not in STRESS_MARKS]
     kind = "".join("V" if is_nucleus(sound) else "C" for sound in (said[0], said[-1]))
-    return _STAND_INS[voice[:2]][kind]
+    return _STAND_INS.get(voice[:2], _ANY_STAND_INS)[kind]
 
 
 def adapt_to_language(ipa: str, voice: str) -> str:
@@ -81,7 +83,9 @@ def adapt_to_language(ipa: str, voice: str) -> str:
     (``kani.text.ipa.TIE``). Empty if the language has no similar sounds.
     """
     own = _OWN.get(voice, {})
-    return "".join(_known(sound, own) for sound in _joined(split_sounds(ipa), _PAIRS[voice[:2]]))
+    return "".join(
+        _known(sound, own) for sound in _joined(split_sounds(ipa), _PAIRS.get(voice[:2], _AFFRICATES))
+    )
 
 
 # Affricates that are one symbol, tied or not.
@@ -93,7 +97,7 @@ def symbols_in_vocabulary(ipa: str) -> str:
     plain = ipa.replace(TIE, "")
     for pair, symbol in _ONE_SYMBOL.items():
         plain = plain.replace(pair, symbol)
-    letters = "".join(letter if letter in VOCABULARY else _NEAREST.get(letter, "") for letter in plain)
+    letters = "".join(letter if letter in VOCABULARY else NEAREST.get(letter, "") for letter in plain)
     return " ".join(letters.split())
 
 
@@ -116,10 +120,10 @@ def _joined(said: Sequence[str], pairs: Sequence[str]) -> list[str]:
 
 def _known(sound: str, own: Mapping[str, str]) -> str:
     """Convert a sound to Kokoro's letters: by the language's own table, else letter by letter."""
-    for table in (own, _NEAREST):
+    for table in (own, NEAREST):
         if sound in table:
             return table[sound]
     # Inside a tie, "e" and "a" are sounds of the language and stay.
-    letters = _NEAREST if TIE in sound else {**_NEAREST, **own}
+    letters = NEAREST if TIE in sound else {**NEAREST, **own}
     known = (letters.get(letter, letter) for letter in sound)
     return "".join(letter for letter in "".join(known) if letter in VOCABULARY or letter in (TIE, SYLLABIC))

@@ -15,6 +15,9 @@ _SYMBOLS = {
     "¿": "",
     "¡": "",
 }
+MARK_SYMBOLS = frozenset("".join(_SYMBOLS.values()) + " ")
+"""Symbols of marks and of the space."""
+
 CLOSING = frozenset(";:,.!?…)”")
 OPENING = frozenset("(“")
 

@@ -32,7 +32,7 @@ from kani.runtime.speaker_encoder.encoder import SpeakerEncoder
 
 VOICES = Voices()
 IDS = [voice.id for voice in VOICES.mixed]
-STATISTICS = StatisticsTable([voice.id for voice in VOICES.all])
+STATISTICS = StatisticsTable.shipped([voice.id for voice in VOICES.all])
 DEFAULTS = {language: VoiceMix.from_voice(DEFAULT_VOICES[language]) for language in LANGUAGES}
 MIX = VoiceMix("ef_dora", (("af_heart", 0.75), ("im_nicola", 0.5), ("ff_siwis", -0.25)), -2.5, 1.25)
 LOW = VoiceMix("af_heart", (("am_onyx", 0.75), ("bm_george", 0.25)), -7.0)

@@ -12,12 +12,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from benchmarks.kokoro.measures import log_spectral_distance
-from benchmarks.kokoro_decoder.dequantize import dequantize
 from kani.core.types import Segment
 from kani.engines.kokoro.litert.decoder import load_litert_decoder
 from kani.engines.kokoro.litert.packing.store import CONTEXT_FRAMES, PackedNetwork, load_packed
 from kani.engines.kokoro.network.decoder import DecoderUnavailable, Window
 from kani.engines.kokoro.network.decoder_checks import MIN_AGREEMENT_DB, check_speech
+from kani.engines.kokoro.network.float_graph import dequantize
 from kani.engines.kokoro.network.norm_statistics import StatisticsTable
 from kani.engines.kokoro.network.onnx_decoder import load_onnx_decoder
 from kani.engines.kokoro.network.onnx_model import FRAME_SAMPLES, Array, Network, Stop, Stopped
@@ -38,7 +38,7 @@ class Spoken:
         self.onnx = load_onnx_decoder(part, 2)
         self.model = SplitModel(packed.prosody.content("encoder.onnx"), load_litert_decoder(packed, 2), 2)
         voices = Voices()
-        statistics = StatisticsTable([voice.id for voice in voices.all])
+        statistics = StatisticsTable.shipped([voice.id for voice in voices.all])
         speaker = WindowedSynthesizer(self.model, voices, statistics)
         utterance = one_utterance(TEXT, LANGUAGE)
         self.symbols = utterance.symbols

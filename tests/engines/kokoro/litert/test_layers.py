@@ -11,9 +11,9 @@ import torch
 from onnx import ModelProto, numpy_helper
 
 from benchmarks.kokoro_data.float_reference import FloatGenerator
-from benchmarks.kokoro_decoder.dequantize import dequantize
 from kani.engines.kokoro.litert.packing.graph_layers import read_layers
 from kani.engines.kokoro.litert.packing.layers import Layers, ResidualBlock, residual_blocks
+from kani.engines.kokoro.network.float_graph import dequantize
 from kani.engines.kokoro.network.graph_surgery import UnknownGraph
 from kani.engines.kokoro.network.onnx_decoder import OnnxGenerator
 from kani.engines.kokoro.network.onnx_model import Stop

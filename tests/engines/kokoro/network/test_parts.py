@@ -17,14 +17,15 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from benchmarks.kokoro_data.recorder import RecorderSurgery, StatisticsRecorder
-from benchmarks.kokoro_decoder.dequantize import dequantize
 from benchmarks.kokoro_decoder.published_graph import WholeModel
 from kani.core.types import Samples
+from kani.engines.kokoro.network.float_graph import dequantize
 from kani.engines.kokoro.network.graph_surgery import PARTS, Surgery, UnknownGraph
+from kani.engines.kokoro.network.norm_recorder import StatisticsRecorder
 from kani.engines.kokoro.network.onnx_decoder import CONTEXT_FRAMES, OnnxGenerator
 from kani.engines.kokoro.network.onnx_model import FRAME_SAMPLES, Array, Stop
 from kani.engines.kokoro.network.parts import Features, NormAffine, SplitModel
+from kani.engines.kokoro.network.recorder_surgery import RecorderSurgery
 from kani.engines.kokoro.windows import FIRST_WINDOW_FRAMES, windows
 from tests.support.kokoro import agreement_db, symbols_and_style
 

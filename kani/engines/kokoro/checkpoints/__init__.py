@@ -1,0 +1,1 @@
+"""Other checkpoints of Kokoro's network, each for the languages that a setting names."""

@@ -1,0 +1,168 @@
+"""The files of a checkpoint: its network, its symbols and its voices in a folder that a setting names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from kani.core.errors import EngineUnavailable
+from kani.core.types import Voice
+from kani.engines.kokoro.checkpoints.voice_files import Tables, read_voices
+from kani.engines.kokoro.text.vocabulary import VOCABULARY
+from kani.engines.kokoro.voices import DEFAULT_VOICES, ENGINE
+from kani.text.languages import primary
+
+SETTING = "KANI_KOKORO_MODELS"
+MAX_NETWORK_BYTES, MAX_CONFIG_BYTES = 1 << 30, 1 << 20
+TOKENS = 178
+"""Rows of the network's embedding of symbols."""
+
+NETWORKS = (".onnx", ".pth")
+"""Suffixes of a network's file."""
+
+_NAMED = re.compile(r"([a-z])([fm])_.+")
+_LANGUAGES = {
+    "a": "en-US",
+    "b": "en-GB",
+    "d": "de",
+    "e": "es",
+    "f": "fr",
+    "h": "hi",
+    "i": "it",
+    "j": "ja",
+    "p": "pt-BR",
+    "z": "zh",
+}
+"""Languages by the first letter of a voice's name, as Kokoro's are named; d is the family's for German."""
+
+_GENDERS = {"f": "female", "m": "male"}
+
+
+class _Config(msgspec.Struct):
+    """The part of ``config.json`` that is used."""
+
+    vocab: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CheckpointFiles:
+    """A checkpoint that is not loaded yet."""
+
+    folder: Path
+    languages: tuple[str, ...]  # primary subtags that it speaks
+    network: Path
+    vocabulary: Mapping[str, int]  # token ids of the symbols
+    tables: Tables
+    voices: tuple[Voice, ...]  # those of ``languages``
+
+    def default_voice(self, language: str) -> str:
+        """Return the id of the voice that speaks a language by itself: Kokoro's own default, or the first."""
+        ids = [voice.id for voice in self.voices if primary(voice.language) == language]
+        ids = ids or [voice.id for voice in self.voices]
+        return DEFAULT_VOICES[language] if DEFAULT_VOICES.get(language) in ids else ids[0]
+
+    def read_network(self) -> bytes:
+        """Read the network's file. Raises EngineUnavailable."""
+        try:
+            if self.network.stat().st_size > MAX_NETWORK_BYTES:
+                raise unusable(self.folder, f"{self.network.name} is longer than {MAX_NETWORK_BYTES} bytes")
+            return self.network.read_bytes()
+        except OSError as error:
+            raise unusable(self.folder, f"{self.network.name}: {error.strerror}") from error
+
+
+def find_checkpoints(models: Mapping[str, str], shipped: Sequence[Voice]) -> list[CheckpointFiles]:
+    """Read the folders that ``models`` names, by primary language subtag.
+
+    A folder that several languages name is one checkpoint. shipped: Kokoro's own voices, whose names no
+    checkpoint may take but for those of its languages. Raises EngineUnavailable.
+    """
+    languages: dict[Path, list[str]] = {}
+    for language, name in models.items():
+        languages.setdefault(_folder(language, name), []).append(language)
+    found = [_files(folder, tuple(spoken)) for folder, spoken in languages.items()]
+    seen = {voice.id: ENGINE for voice in shipped if primary(voice.language) not in models}
+    for files in found:
+        for voice in files.voices:
+            if voice.id in seen:
+                raise unusable(files.folder, f"{voice.id} is also a voice of {seen[voice.id]}: rename one")
+            seen[voice.id] = str(files.folder)
+    return found
+
+
+def unusable(folder: Path, reason: str) -> EngineUnavailable:
+    """Make the error for a checkpoint that cannot be used."""
+    return EngineUnavailable(f"{SETTING}: the checkpoint in {folder} cannot be used: {reason}")
+
+
+def _folder(language: str, name: str) -> Path:
+    folder = Path(name).expanduser()
+    if not folder.is_dir():
+        raise EngineUnavailable(f"{SETTING}: {language}={name} is no folder")
+    return folder.resolve()
+
+
+def _files(folder: Path, languages: tuple[str, ...]) -> CheckpointFiles:
+    networks = sorted(path for path in folder.iterdir() if path.suffix in NETWORKS)
+    if len(networks) != 1:
+        names = ", ".join(path.name for path in networks) or "none"
+        raise unusable(folder, f"it needs exactly one file {_either(NETWORKS)}, and has {names}")
+    try:
+        vocabulary = _vocabulary(folder / "config.json")
+        tables = read_voices(folder)
+    except (ValueError, RecursionError, msgspec.DecodeError) as error:
+        raise unusable(folder, str(error)) from error
+    except OSError as error:
+        raise unusable(folder, f"{error.filename}: {error.strerror}") from error
+    if not tables:
+        raise unusable(folder, "it has no voices: put them into its folder voices (.pt, .bin, .npy or .npz)")
+    voices = tuple(_voices(tables, languages))
+    return CheckpointFiles(folder, languages, networks[0], vocabulary, tables, voices)
+
+
+def _vocabulary(config: Path) -> Mapping[str, int]:
+    """Read the symbols of a checkpoint; the published ones where it has no ``config.json``.
+
+    Raises ValueError and OSError.
+    """
+    if not config.exists():
+        return VOCABULARY
+    if config.stat().st_size > MAX_CONFIG_BYTES:
+        raise ValueError(f"{config.name} is longer than {MAX_CONFIG_BYTES} bytes")
+    try:
+        vocabulary = msgspec.json.decode(config.read_bytes(), type=_Config).vocab
+    except msgspec.DecodeError as error:
+        raise ValueError(f"{config.name}: {error}") from error
+    wrong = [symbol for symbol, token in vocabulary.items() if len(symbol) != 1 or not 0 <= token < TOKENS]
+    if wrong:
+        raise ValueError(
+            f"{config.name}: vocab: {wrong[0]!r} is not one character with a token of 0 to {TOKENS - 1}"
+        )
+    return vocabulary
+
+
+def _voices(tables: Tables, languages: tuple[str, ...]) -> Iterator[Voice]:
+    """Describe the voices; those that their names give to other languages only if there are no others."""
+    tags = {name: _tag(name, languages) for name in tables}
+    chosen = [name for name in tables if tags[name]] or list(tables)
+    for name in sorted(chosen):
+        named = _NAMED.fullmatch(name)
+        gender = _GENDERS[named[2]] if named else ""
+        yield Voice(name, name, tags[name] or languages[0], ENGINE, gender)
+
+
+def _tag(name: str, languages: tuple[str, ...]) -> str:
+    """Return the language of a voice by its name; "" where that is none of ``languages``."""
+    named = _NAMED.fullmatch(name)
+    if named is None or named[1] not in _LANGUAGES:
+        return languages[0]
+    tag = _LANGUAGES[named[1]]
+    return tag if primary(tag) in languages else ""
+
+
+def _either(suffixes: tuple[str, ...]) -> str:
+    return " or ".join(suffixes)
