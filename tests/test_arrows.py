@@ -53,7 +53,7 @@ ALLOWED = {
     "kani/no_telemetry.py": set(),
     "kani/__main__.py": {"kani.cli.main"},
     "kani/library": {"kani.library", "kani.server", "kani.core"},
-    "kani/books": {"kani.books", "kani.library", "kani.core"},
+    "kani/books": {"kani.books", "kani.core"},
     "kani/cli": {"kani.cli", "websocket_client", "websocket_config"},
     "kani/cli/speech_commands.py": {"kani", "kani.cli"},
     "kani/cli/audiobook.py": {
@@ -82,6 +82,10 @@ ALLOWED = {
         "websocket_config",
     },
     "kani/protocols": {"kani.protocols", "kani.core", "kani.text"},
+    "kani/protocols/books_api": {
+        *("kani.protocols", "kani.core", "kani.books.as_json", "kani.books.reading"),
+        "kani.runtime.child_process",
+    },
     "kani/engines": {*PLUGIN, "kani.core", "kani.text"},
     "kani/engines/registry.py": {
         *("kani.engines.remote.processes", "kani.engines.restarts", *PLUGIN, *CONTRACT),

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
+from typing import Protocol, TextIO
 
 from kani.books.audio_file import ENDINGS, AudioFile
 from kani.books.book import Book
@@ -17,11 +17,36 @@ from kani.core.audio.encoding import AudioFormat, FileEncoder
 from kani.core.subtitles.cues import CueBuilder
 from kani.core.subtitles.files import VTT_HEADER, Cue, srt_cue, vtt_cue
 from kani.core.subtitles.words import WordTimer
-from kani.library.results import Audio
+from kani.core.types import Samples, Span
 
 SUBTITLES = ("srt", "vtt")
 
-Say = Callable[[str, str | None], Audio]
+
+class Spoken(Protocol):
+    """A text's speech, such as an ``Audio`` of the library."""
+
+    @property
+    def text(self) -> str:
+        """The text."""
+
+    @property
+    def samples(self) -> Samples:
+        """Mono samples in [-1, 1]."""
+
+    @property
+    def sample_rate(self) -> int:
+        """Hertz of the samples."""
+
+    @property
+    def spans(self) -> Sequence[Span]:
+        """The times of the text's characters."""
+
+    @property
+    def voice(self) -> str:
+        """Id of the voice."""
+
+
+Say = Callable[[str, str | None], Spoken]
 """Speaks a text with a voice, None for the language's own."""
 
 
@@ -104,7 +129,7 @@ def _speak(
     return reused
 
 
-def _store(folder: WorkFolder, piece: Piece, audio: Audio) -> None:
+def _store(folder: WorkFolder, piece: Piece, audio: Spoken) -> None:
     flac = b""
     if len(audio.samples):
         encoder = FileEncoder(
@@ -115,7 +140,7 @@ def _store(folder: WorkFolder, piece: Piece, audio: Audio) -> None:
     folder.store(piece.key, flac, len(audio.samples), audio.sample_rate, audio.voice, list(_cues(audio)))
 
 
-def _cues(audio: Audio) -> Iterator[Cue]:
+def _cues(audio: Spoken) -> Iterator[Cue]:
     builder = CueBuilder(audio.text)
     for word in WordTimer(audio.text).feed(audio.spans):
         yield from builder.add(word)

@@ -18,7 +18,17 @@ from starlette.routing import WebSocketRoute
 from kani.core.errors import EngineUnavailable
 from kani.core.service import SpeechService
 from kani.engines.elevenlabs.settings import UpstreamSettings
-from kani.protocols import elevenlabs, kani, kyutai, livekit_tokens, openai, voices_api, voxcpm, wyoming
+from kani.protocols import (
+    books_api,
+    elevenlabs,
+    kani,
+    kyutai,
+    livekit_tokens,
+    openai,
+    voices_api,
+    voxcpm,
+    wyoming,
+)
 from kani.protocols.shared.plugin import ProtocolPlugin
 from kani.protocols.shared.protocol import Context, PathClass, Protocol, StreamPort
 from kani.server import health, openapi, page
@@ -84,6 +94,7 @@ def protocols_for(settings: Settings) -> tuple[Protocol, ...]:
     return (
         kani.protocol(settings.max_text),
         voices_api.protocol(open_lists=settings.openai_open_lists),
+        books_api.protocol(),
         page.protocol(),
         kyutai.protocol(kyutai.KyutaiSettings(settings.idle_seconds, VERSION, settings.max_message_bytes)),
         voxcpm.protocol(voxcpm.VoxCPMSettings(settings.voxcpm_max_text, settings.voice_dir, hosts)),

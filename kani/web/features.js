@@ -25,6 +25,7 @@ export class Features {
   #talkPanel = null;
   /** Whether a language model answers what is said, as far as is known. */
   #answers = false;
+  #book = null;
   #voiceDialog = null;
   #voiceList = null;
 
@@ -42,6 +43,16 @@ export class Features {
     this.#tabs = new Tabs(find("tabs"), (id) => this.#showPanel(id));
     find("dictate").addEventListener("click", () => this.#dictate());
     find("add-voice").addEventListener("click", () => this.#addVoice());
+    find("book").addEventListener("click", () => find("book-file").click());
+    find("book-file").addEventListener("change", ({ target }) => this.#openBook(target.files[0]));
+    find("page-of-text").addEventListener("dragover", (event) => {
+      if (event.dataTransfer.types.includes("Files")) event.preventDefault();
+    });
+    find("page-of-text").addEventListener("drop", (event) => {
+      const [file] = event.dataTransfer.files;
+      if (file) event.preventDefault();
+      this.#openBook(file);
+    });
     whenOpened("code", () => this.#showCode());
     whenOpened("mix", () => this.#mixVoices());
     whenOpened("parameters", () => compose.showParameters());
@@ -170,6 +181,23 @@ export class Features {
     this.#dictation ??= new Dictation(this.#server, find("text"), find("dictate"), this.#acts.problem);
     this.#acts.stop();
     await this.#dictation.toggle(this.#compose.choice.language);
+  }
+
+  /** Show the chapters of a book's file, if there is one. */
+  async #openBook(file) {
+    if (!file) return;
+    const { BookChapters } = await import("./book-chapters.js");
+    this.#book ??= new BookChapters(this.#server, find("chapters"), {
+      use: (text) => {
+        this.#acts.stop();
+        this.#compose.text = text;
+      },
+      complain: this.#acts.problem,
+      closed: () => find("book").focus(),
+    });
+    await this.#book.open(file);
+    // The same file may be chosen again.
+    find("book-file").value = "";
   }
 
   async #addVoice() {

@@ -138,6 +138,11 @@ export class Server {
     return this.#ask("v1/audio/voices", { method: "POST", body: form });
   }
 
+  /** A book's file as {title, author, language, chapters: [{title, text}]}. Throws ServerError. */
+  readBook(file) {
+    return this.#ask(`v1/books?${new URLSearchParams({ name: file.name })}`, { method: "POST", body: file });
+  }
+
   /** Rename a stored voice; the voice, with its new id. Throws ServerError. */
   renameVoice(id, name) {
     const body = JSON.stringify({ name });

@@ -87,6 +87,13 @@ def recorded_emotions(module: ModuleType) -> None:
         print(sorted(path.name for path in Path(folder).iterdir() if path.stat().st_size > 10_000))
 
 
+def short_book(module: ModuleType) -> None:
+    """Make a book of two chapters."""
+    with tempfile.TemporaryDirectory() as folder:
+        arguments = (folder, "--words", "120", "--seconds", "100")
+        main_with(*arguments, WORDS_A_CHAPTER=60, SETTLED_AFTER=0, SAMPLE_EVERY_S=0.1)(module)
+
+
 WITHOUT_KOKORO: dict[str, Part] = {
     "document": main_with(),
     "protocols.elevenlabs_upstream": main_with(ROUNDS=1, PAUSE_S=0.0),
@@ -97,6 +104,7 @@ WITHOUT_KOKORO: dict[str, Part] = {
     "server.own_share": main_with(ROUNDS=1, CLIENTS=2, SECONDS=1),
     "server.page_words": main_with("--engine", "espeak", "--rounds", "1", TEXTS={"plain": ("Hello world.",)}),
     "text.language_detection": function("clients"),
+    "text.long_book": short_book,
     "text.normalizer": normalizer,
     "voices.emotions": part("espeak"),
 }

@@ -13,6 +13,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from av.stream import Disposition
 
 import kani
 from kani.books.audio_file import CHAPTER_PAUSE_S
@@ -20,11 +21,12 @@ from kani.books.audiobook import make_audiobook
 from kani.books.book import Book, Chapter
 from kani.books.plan import Manner
 from kani.books.progress import Progress
+from kani.books.reading import read_book
 from kani.books.work_folder import AlreadyRunning, WorkFolder
 from kani.cli.speech_commands import main
 from kani.core.types import Samples
 from kani.library.results import Audio
-from tests.books.epubs import COVER, epub
+from tests.books.epubs import COVER, PACKAGE, epub, jpeg
 
 BOOK = Book(
     "The house",
@@ -127,6 +129,25 @@ def test_ffprobe_reads_the_same_chapters_tags_and_cover(
     assert cues.startswith("WEBVTT\n\n")
     minute, second = re.findall(r"^00:(\d\d):(\d\d\.\d+) --> .*\nEl tren sale tarde\.", cues, re.MULTILINE)[0]
     assert 60 * int(minute) + float(second) == pytest.approx(marks(path)[2][1], abs=0.1)
+
+
+@pytest.mark.parametrize("ending", [".m4b", ".mp3"])
+def test_jpeg_cover_is_in_the_file(tmp_path: Path, speech: kani.Speech, ending: str) -> None:
+    picture, path = jpeg(48, 64), tmp_path / f"b{ending}"
+    package = PACKAGE.replace("cover.png", "cover.jpg").replace("image/png", "image/jpeg")
+    changes = {"OEBPS/book.opf": package, "OEBPS/cover.png": None, "OEBPS/cover.jpg": picture}
+    book = read_book(epub(tmp_path / "b.epub", changes))
+    make_audiobook(book, path, MANNER, Speaker(speech), report=io.StringIO())
+    with av.open(str(path)) as container:
+        (video,) = container.streams.video
+        assert video.disposition & Disposition.attached_pic
+        assert (video.codec_context.name, video.width, video.height) == ("mjpeg", 48, 64)
+        assert [bytes(packet) for packet in container.demux(video) if packet.size] == [picture]
+    with av.open(str(path)) as container:
+        frame = next(container.decode(video=0))
+        assert isinstance(frame, av.VideoFrame)
+        assert np.abs(frame.to_ndarray(format="gray").astype(int) - 99).max() < 4
+    assert len(decoded(path)[0]), "the sound is there, too"
 
 
 def test_a_second_run_speaks_only_what_is_missing(tmp_path: Path, speech: kani.Speech) -> None:

@@ -1,0 +1,144 @@
+"""POST /v1/books: chapters of a file; a hostile one is refused, and nothing stays on the disk."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+
+from kani.protocols import books_api
+from tests.books.epubs import NAV, PACKAGE, epub, many_files
+
+ENTITIES = '<!DOCTYPE x [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;&a;">]>'
+
+
+@pytest.fixture
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of temporary files, which is empty again after each test."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    return folder
+
+
+@pytest.fixture
+async def client(temporary: Path) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of an application that only reads books."""
+    transport = httpx.ASGITransport(Starlette(routes=books_api.routes()))
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost", timeout=None) as client:
+        yield client
+    assert names_in(temporary) == []
+
+
+def names_in(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir()]
+
+
+async def read(client: httpx.AsyncClient, name: str, content: Any) -> httpx.Response:
+    return await client.post(books_api.PATH, params={"name": name}, content=content)
+
+
+async def test_epub_has_its_chapters(client: httpx.AsyncClient, tmp_path: Path) -> None:
+    answer = await read(client, "C:\\books\\río.EPUB", epub(tmp_path / "b").read_bytes())
+    assert answer.status_code == 200 and answer.headers["content-type"] == "application/json"
+    assert int(answer.headers["content-length"]) == len(answer.content)
+    assert answer.json() == {
+        "title": "La casa & el río",
+        "author": "Ana Ruiz, Bo Li",
+        "language": "es",
+        "chapters": [
+            {"title": "Uno", "text": "Capítulo uno\n\nEl perro duerme en la casa."},
+            {"title": "Dos", "text": "Capítulo dos\n\nLa niña come pan."},
+            {"title": "Tres", "text": "El tren sale tarde."},
+        ],
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "title"),
+    [
+        ("Mi diario.txt", "Mi diario"),
+        ("../../etc/passwd.txt", "passwd"),
+        ("..\\x\\a/b.txt", "b"),
+        ("a\0b:c*d.TXT", "a_b_c_d"),
+        (f"{'書' * 200}.txt", "書" * 60),
+        ("¿ ?.txt", "_ _"),
+    ],
+)
+async def test_plain_text_is_called_as_its_file(client: httpx.AsyncClient, name: str, title: str) -> None:
+    book = (await read(client, name, b"Una frase.\n\nOtra.")).json()
+    assert (book["title"], book["chapters"]) == (title, [{"title": title, "text": "Una frase.\n\nOtra."}])
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "fault"),
+    [
+        ("b.epub", b"", "b.epub is no EPUB, or was cut off"),
+        ("b.epub", {"OEBPS/nav.xhtml": ENTITIES + NAV}, "declares XML entities"),
+        ("b.epub", {"OEBPS/book.opf": PACKAGE.replace("text/one", "../../one")}, "refers to a file outside"),
+        ("b.epub", {"../outside.txt": "x"}, "names a file outside itself"),
+        ("b.epub", {"OEBPS/text/one.xhtml": b"a" * (20 << 20)}, "expands too far"),
+        ("b.epub", None, "holds more than 10,000 files"),
+        ("b.txt", b"\xff\xff", "b.txt is not text in utf-8"),
+        ("b.md", b"* * *", "b.md has no text to speak"),
+        ("b.exe", b"MZ", "its name has to end with one of .epub, .txt"),
+        ("", b"text", "its name has to end with"),
+    ],
+)
+async def test_what_is_no_book_is_refused(
+    client: httpx.AsyncClient, tmp_path: Path, name: str, content: Any, fault: str
+) -> None:
+    if content is None:
+        content = many_files(tmp_path / "b", 100_000).read_bytes()
+    elif isinstance(content, dict):
+        content = epub(tmp_path / "b", content).read_bytes()
+    answer = await read(client, name, content)
+    error = answer.json()["error"]
+    assert answer.status_code == 400 and fault in error["message"]
+    assert error["reason"]["code"] == "unreadable_book"
+    assert error["message"].endswith(error["reason"]["values"]["fault"])
+
+
+async def test_long_name_is_refused(client: httpx.AsyncClient) -> None:
+    answer = await read(client, "a" * 252 + ".txt", b"text")
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "name")
+
+
+async def test_slow_book_is_given_up(client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(books_api, "READ_WITHIN_S", 0.0)
+    answer = await read(client, "b.txt", b"text")
+    assert answer.status_code == 400 and "takes more than 0 s" in answer.json()["error"]["message"]
+
+
+async def test_few_are_read_at_once_and_a_gone_client_makes_room(
+    client: httpx.AsyncClient, temporary: Path
+) -> None:
+    complete = asyncio.Event()
+
+    async def slow(begun: asyncio.Event) -> AsyncIterator[bytes]:
+        yield b"text"
+        begun.set()
+        await complete.wait()
+
+    begun = [asyncio.Event() for _ in range(books_api.MAX_AT_ONCE)]
+    reading = [asyncio.create_task(read(client, "b.txt", slow(each))) for each in begun]
+    for each in begun:
+        await each.wait()
+    assert len(names_in(temporary)) == books_api.MAX_AT_ONCE
+    refused = await read(client, "b.txt", b"text")
+    assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
+    reading[0].cancel()
+    await asyncio.wait([reading[0]])
+    assert (await read(client, "b.txt", b"text")).status_code == 200
+    complete.set()
+    assert (await reading[1]).status_code == 200
+
+
+def test_server_bounds_the_file() -> None:
+    assert books_api.protocol().max_body == {books_api.PATH: books_api.MAX_BYTES}
