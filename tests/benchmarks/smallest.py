@@ -88,9 +88,9 @@ def recorded_emotions(module: ModuleType) -> None:
 
 
 def short_book(module: ModuleType) -> None:
-    """Make a book of two chapters."""
+    """Make a book of some chapters."""
     with tempfile.TemporaryDirectory() as folder:
-        arguments = (folder, "--words", "120", "--seconds", "100")
+        arguments = (folder, "--words", "300", "--seconds", "100")
         main_with(*arguments, WORDS_A_CHAPTER=60, SETTLED_AFTER=0, SAMPLE_EVERY_S=0.1)(module)
 
 
