@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from pathlib import Path
 
@@ -30,11 +30,13 @@ LONG = "This is a long answer, and it goes on for a good while. It has a second 
 
 
 async def talk(
-    endpoint: ChatEndpoint, audio: Callable[[list[ConversationEvent]], AsyncIterator[Samples]]
+    endpoint: ChatEndpoint,
+    audio: Callable[[list[ConversationEvent]], AsyncIterator[Samples]],
+    words: Sequence[str] = (),
 ) -> list[ConversationEvent]:
     events: list[ConversationEvent] = []
     conversation = AsyncConversation(endpoint.url, "espeak", "none", llm_instructions="Be brief.")
-    conversation._service.recognizer = PausingRecognizer()
+    conversation._service.recognizer = PausingRecognizer(words=words)
     async with conversation:
         async for event in conversation.talk(audio(events), RATE):
             events.append(event)
@@ -87,6 +89,27 @@ async def test_speech_interrupts_and_the_rest_was_not_heard() -> None:
     # Of an answer of which nothing was heard the model is told nothing.
     told = [text for role, text in endpoint.said[1] if role == "assistant"]
     assert told == ([interrupted.text] if interrupted.text else [])
+
+
+@pytest.mark.parametrize("last", ["Mhm.", "Stop."])
+async def test_word_interrupts_but_no_listener(last: str) -> None:
+    answers = iter([say(LONG), say("Yes.")])
+
+    async def audio(events: list[ConversationEvent]) -> AsyncIterator[Samples]:
+        yield np.concatenate([quiet(0.4), loud(0.4), quiet(1.0)])
+        while not any(isinstance(event, Answered) for event in events):
+            await asyncio.sleep(0.01)
+        yield np.concatenate([loud(0.24), quiet(1.0)])
+
+    async with chat_endpoint(lambda _: next(answers)) as endpoint:
+        events = await talk(endpoint, audio, ("What", "is", "it", "like", "now?", last, "", ""))
+    heard = [event.text for event in events if isinstance(event, Heard)]
+    told = "".join(event.text for event in events if isinstance(event, Answered))
+    if last == "Mhm.":
+        assert (heard, told) == (["What is it like now?"], LONG)
+    else:
+        assert heard == ["What is it like now?", "Stop."] and told.endswith("Yes.")
+    assert any(isinstance(event, Interrupted) for event in events) == (last == "Stop.")
 
 
 async def test_failure_is_an_event_and_the_conversation_goes_on() -> None:

@@ -12,26 +12,22 @@ from __future__ import annotations
 import argparse
 import asyncio
 import base64
-import json
 import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
 import numpy as np
-import soxr
 from prometheus_client.parser import text_string_to_metric_families
-from websockets.asyncio.client import ClientConnection, connect
 
+from benchmarks.conversations.talker import DELTA, Talker, talker
 from benchmarks.recognition.clips import JUDGING_VOICES
 from benchmarks.recognition.clips import SAMPLE_RATE as CLIP_RATE
-from benchmarks.recognition.realtime_socket import PIECE_S, RATE
+from benchmarks.recognition.realtime_socket import RATE
 from benchmarks.recognition.turn_cases import Case, cases, speaker
 from benchmarks.report import median, mib, ms, percentile, report_section, table
 from benchmarks.server_process import HOST, Server
-from kani.core.audio.pcm import pcm16
 from kani.core.types import Samples
 from tests.support.chat.endpoint import Answer, chat_endpoint, say
 
@@ -47,7 +43,6 @@ TOLD_S = 0.25  # seconds of one piece of an answer: as exactly is known when a w
 LONGEST_WORD_S = 0.8
 AUDIBLE = 0.05  # part of the loudest sample from which on a word is heard
 
-DELTA = "response.output_audio.delta"
 SPOKEN = "response.output_audio_transcript.delta"
 
 
@@ -65,80 +60,6 @@ class Found:
     def turns(self) -> int:
         """All turns, whatever became of them."""
         return len(self.waits) + self.cut + self.unanswered
-
-
-class Talker:
-    """A client with a microphone that is always on, and a player."""
-
-    def __init__(self, websocket: ClientConnection) -> None:
-        self.events: asyncio.Queue[tuple[float, dict[str, Any]]] = asyncio.Queue()
-        self._websocket = websocket
-        self._said: list[Samples] = []
-        self._begins = asyncio.Event()
-        self._begun = 0.0
-
-    async def send(self, kind: str, **fields: Any) -> None:
-        """Send an event."""
-        await self._websocket.send(json.dumps({"type": kind, **fields}))
-
-    async def listen(self) -> None:
-        """Keep the events, each with the time of its arrival."""
-        async for message in self._websocket:
-            self.events.put_nowait((time.perf_counter(), json.loads(message)))
-
-    async def record(self) -> None:
-        """Send what is said at the pace of speech, and silence otherwise."""
-        size, number, begun = round(PIECE_S * RATE), 0, time.perf_counter()
-        waiting = np.zeros(0, np.float32)
-        while True:
-            number += 1
-            await asyncio.sleep(begun + number * PIECE_S - time.perf_counter())
-            if self._said:
-                waiting = self._said.pop()
-                self._begun = begun + (number - 1) * PIECE_S
-                self._begins.set()
-            piece, waiting = waiting[:size], waiting[size:]
-            padded = np.concatenate([piece, np.zeros(size - len(piece), np.float32)])
-            audio = base64.b64encode(pcm16(padded)).decode()
-            await self.send("input_audio_buffer.append", audio=audio)
-
-    async def say(self, samples: Samples) -> float:
-        """Speak 16 kHz samples into the microphone; returns when their first one was spoken."""
-        self._begins.clear()
-        self._said.append(soxr.resample(samples, CLIP_RATE, RATE).astype(np.float32))
-        await self._begins.wait()
-        return self._begun
-
-    async def until(self, kind: str) -> tuple[float, dict[str, Any]]:
-        """Return the next event of a type, and when it came."""
-        while True:
-            at_s, event = await self.events.get()
-            if event["type"] == kind:
-                return at_s, event
-
-
-@asynccontextmanager
-async def talker(server: Server, language: str, detection: str, answers: str) -> AsyncIterator[Talker]:
-    """Open a conversation in a language; answers: "short" or "long"."""
-    async with connect(f"ws://{HOST}:{server.port}/v1/realtime?model=any", max_size=None) as websocket:
-        client = Talker(websocket)
-        listening = asyncio.create_task(client.listen())
-        await client.until("session.created")
-        given = {"transcription": {"language": language}, "turn_detection": {"type": detection}}
-        session = {
-            "type": "realtime",
-            "instructions": f"{language} {answers}",
-            "audio": {"input": given, "output": {"voice": JUDGING_VOICES[language][0]}},
-        }
-        await client.send("session.update", session=session)
-        await client.until("session.updated")
-        recording = asyncio.create_task(client.record())
-        try:
-            yield client
-        finally:
-            recording.cancel()
-            listening.cancel()
-            await asyncio.gather(recording, listening, return_exceptions=True)
 
 
 def answer(body: dict[str, Any]) -> Answer:

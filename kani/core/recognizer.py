@@ -47,6 +47,10 @@ class Step:
     complete: bool | None = field(default=None, compare=False)
     """Whether the speaker has said all, in a session that judges turns; None in speech, and if unknown."""
 
+    def has_voice(self, threshold: float) -> bool:
+        """Return True if there is a voice of a probability from ``threshold`` on."""
+        return max(self.voices) >= threshold if self.voices else max(self.pause_probabilities) == 0
+
 
 @dataclass(frozen=True, slots=True)
 class Mark:

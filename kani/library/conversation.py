@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
+from functools import partial
 from itertools import count
 from types import TracebackType
 from typing import Any, Self
@@ -14,14 +15,17 @@ import numpy as np
 
 from kani.core.chat_model import ChatModel, ChatRequest, ToolCall
 from kani.core.conversation.answer import Answer
+from kani.core.conversation.echo import HEARD_S
 from kani.core.conversation.history import History
 from kani.core.conversation.items import Message, Part
 from kani.core.conversation.prompt import chat_messages
 from kani.core.errors import SpeechError
-from kani.core.recognizer import Mark, RecognizedWord, Step
+from kani.core.recognizer import STEP_S, Mark, RecognizedWord, Step
 from kani.core.service import SpeechService
 from kani.core.session.recognition import RecognitionSession
 from kani.core.session.voice_resolver import LanguageMemory
+from kani.core.turns.interruption import Verdict, VoiceOverAnswer
+from kani.core.turns.recent_audio import RecentAudio
 from kani.core.types import Samples, SpeechChunk, SpeechRequest
 from kani.library.asynchronous import LIBRARY, settings_of
 from kani.server.metrics import Metrics
@@ -128,9 +132,10 @@ class AsyncConversation:
     ) -> AsyncGenerator[ConversationEvent, None]:
         """Yield what was understood and what is answered, until ``audio`` ends and its last turn is answered.
 
-        audio: the user's speech as it comes, in real time and without the answers in it (headphones, or echo
-        cancellation): mono samples in [-1, 1] at ``sample_rate`` hertz. Play each ``Answered`` when it comes;
-        a word of the user interrupts it. Raises EngineFailed.
+        audio: the user's speech as it comes, in real time: mono samples in [-1, 1] at ``sample_rate`` hertz.
+        Play each ``Answered`` when it comes; a word of the user, or 0.6 s of voice, interrupts it, but not a
+        listener's "mhm". The answer's own echo is told from the user's voice as long as it is quieter; with
+        headphones or echo cancellation there is none. Raises EngineFailed.
         """
         assert self._service.chat_model is not None
         session = self._service.open_recognition(
@@ -138,10 +143,12 @@ class AsyncConversation:
         )
         session.judges_turns = True
         async with session:
-            talk = _Talk(self._service, self._service.chat_model, session, self.history, self._request)
+            talk = _Talk(
+                self._service, self._service.chat_model, session, self.history, self._request, sample_rate
+            )
             talk.instructions = self._instructions
             talk.max_backlog = round(MAX_BACKLOG_S * sample_rate)
-            feeding = asyncio.create_task(_feed(session, audio))
+            feeding = asyncio.create_task(talk.feed(audio))
             listening = asyncio.create_task(talk.listen())
             try:
                 while not listening.done() or not talk.events.empty():
@@ -172,7 +179,9 @@ class _Talk:
         session: RecognitionSession,
         history: History,
         request: SpeechRequest,
+        sample_rate: int,
     ) -> None:
+        """sample_rate: hertz of the user's audio."""
         self.events: asyncio.Queue[ConversationEvent] = asyncio.Queue(MAX_WAITING)
         self.instructions = ""
         self.max_backlog = 0
@@ -184,6 +193,10 @@ class _Talk:
         self._memory = LanguageMemory()
         self._words: list[RecognizedWord] = []
         self._speaking = False
+        self._rate = sample_rate
+        self._audio = RecentAudio(sample_rate, HEARD_S)
+        self._voice: VoiceOverAnswer | None = None  # the last one
+        self._held = False  # it is not known yet whether that interrupts
         self._answer: Answer | None = None
         self._answering: asyncio.Task[None] | None = None
 
@@ -194,8 +207,9 @@ class _Talk:
             async for event in events:
                 match event:
                     case RecognizedWord():
-                        self._words.append(event)
-                        await self._interrupt()
+                        await self._hear(event)
+                    case Step() if await self._holds(event):
+                        pass
                     case Mark() if event.number == marks and not self._speaking:
                         await self._end_turn()
                     case Step() if max(event.pause_probabilities) == 0:
@@ -208,9 +222,50 @@ class _Talk:
                             await self._session.mark(marks)
                     case Step() if not self._speaking and event.pause_probabilities[2] >= LIKELY:
                         await self._end_turn()  # without a mark: all words before such a pause are known
+        if self._held and self._voice is not None and self._voice.interrupts:
+            await self._release(self._voice)
         await self._end_turn()
         if self._answering is not None:
             await self._answering
+
+    async def feed(self, audio: AsyncIterable[Samples]) -> None:
+        """Have ``audio`` recognised to its end."""
+        try:
+            async for piece in audio:
+                samples = np.asarray(piece, np.float32)
+                self._audio.add(samples)
+                await self._session.feed(samples)
+        finally:
+            self._session.finish()
+
+    async def _hear(self, word: RecognizedWord) -> None:
+        if self._voice is not None and self._held:
+            self._voice.add_word(word)
+        elif self._voice is None or not self._voice.is_of_echo(word):
+            self._words.append(word)
+            await self._interrupt()
+
+    async def _holds(self, step: Step) -> bool:
+        """Return True while a voice over the answer is not known to interrupt it."""
+        end = (step.index + 1) * round(STEP_S * self._rate)
+        answer, begins = self._answer, max(step.pause_probabilities) == 0 and not self._speaking
+        if begins and not self._held and answer is not None:
+            is_echo = partial(answer.is_echo, sample_rate=self._rate)
+            self._held = answer.is_heard or is_echo(self._audio.before(end))
+            self._voice = VoiceOverAnswer(is_echo) if self._held else self._voice
+        if self._held and self._voice is not None:
+            verdict = self._voice.judge(step, partial(self._audio.before, end))
+            self._held = verdict is Verdict.OPEN
+            if verdict is Verdict.INTERRUPTS:
+                await self._release(self._voice)
+        self._audio.forget(end)
+        return self._held
+
+    async def _release(self, voice: VoiceOverAnswer) -> None:
+        """Take a voice over the answer for a turn."""
+        self._held, self._speaking = False, True
+        self._words += voice.words
+        await self._interrupt()
 
     async def _end_turn(self) -> None:
         words, self._words = self._words, []
@@ -293,11 +348,3 @@ class _Talk:
 
     async def called(self, call: ToolCall) -> None:
         """Never called: no tools are declared."""
-
-
-async def _feed(session: RecognitionSession, audio: AsyncIterable[Samples]) -> None:
-    try:
-        async for piece in audio:
-            await session.feed(np.asarray(piece, np.float32))
-    finally:
-        session.finish()

@@ -177,7 +177,7 @@ export class TalkSession {
     else if (type === "response.created") this.#begins(event.response);
     else if (type === "response.done") this.#done(event.response);
     else if (type.startsWith("response.output_audio")) this.#came(event);
-    else if (type === "rate_limits.updated" && event.details) this.#waits(event.details);
+    else if (type === "rate_limits.updated" && event.details) this.#happens(event.details);
     else if (type === "error") this.#fails(event.error);
   }
 
@@ -270,8 +270,10 @@ export class TalkSession {
     if (!this.held && !speaking && this.#waiting === null) this.#told.state("idle");
   }
 
-  #waits({ code, seconds: waited }) {
+  #happens({ code, seconds: waited, state }) {
     if (code === "llm_waiting") this.#told.waits(t("talk.llm_waiting", { n: number(waited) }));
+    // The answer rests until the server knows whether the voice over it interrupts.
+    if (code === "voice_over_answer" && this.#player.busy) this.#player.pause(state === "heard");
   }
 
   #fails(error) {

@@ -22,6 +22,8 @@ HELPERS = {
 """Scripts that a program starts, most of them in the judges' environment; they have no command line."""
 
 NOT_RUN = {
+    "conversations.judged_sounds": "Kokoro and Whisper for two hundred sounds: many minutes",
+    "conversations.over_answers": "sounds at the pace of speech over answers: minutes",
     "kani": "the whole model, with random weights: gigabytes and minutes",
     "kani.quality": "the Kani model's weights",
     "kokoro.first_audio": "a second Kokoro in its own process: above what the tests may take",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 
 import numpy as np
 
@@ -78,15 +78,16 @@ class LoudnessRecognizer:
 class PausingRecognizer:
     """Hears "w0 w1 …", and pauses between; breaks in audio that is louder than ``breaks_above``.
 
-    ``languages`` are those that it was asked for, a recognition each, and ``prompts``
-    the texts before the speech of those that had one.
+    ``words`` are its first ones, empty ones are heard as noises; ``languages`` are those that it was asked
+    for, a recognition each, and ``prompts`` the texts before the speech of those that had one.
     """
 
-    def __init__(self, breaks_above: float = 9.0) -> None:
+    def __init__(self, breaks_above: float = 9.0, words: Sequence[str] = ()) -> None:
         self.info = RecognizerInfo("pausing", "1", RATE, frozenset({"es", "en", "ja"}))
         self.languages: list[str | None] = []
         self.prompts: list[str] = []
         self._breaks_above = breaks_above
+        self._first = words
 
     async def start(self) -> None: ...
 
@@ -120,6 +121,8 @@ class PausingRecognizer:
                     raise EngineFailed("the recogniser failed")
                 if level > LOUD:
                     text = f"w{words}" + ("." if words % 5 == 4 else "")
+                    if words < len(self._first):
+                        text = self._first[words]
                     # Decided once more audio has come, as by every recogniser.
                     due.append(RecognizedWord(text, index * STEP_S, (index + 1) * STEP_S, language or "en"))
                     words += 1
@@ -129,9 +132,11 @@ class PausingRecognizer:
                 voices.clear()
                 index += 1
                 while due and due[0].end_s < index * STEP_S - STEP_S / 2:
-                    yield due.pop(0)
+                    if (word := due.pop(0)).text:
+                        yield word
         for word in due:
-            yield word
+            if word.text:
+                yield word
 
 
 def _segment(word: str, second: int, options: TranscriptionOptions) -> TranscribedSegment:

@@ -12,14 +12,21 @@ from typing import Literal, Protocol
 
 from kani.core.audio.resampling import reframe
 from kani.core.chat_model import ChatEnd, ChatEvent, ChatText, ChatUsage, ChatWaiting, FinishReason, ToolCall
+from kani.core.conversation.echo import AnswerAudio
 from kani.core.conversation.spoken_text import SpokenText
 from kani.core.errors import SpeechCancelled, SpeechError, TextTooLong
 from kani.core.playback import Playback
 from kani.core.session.session import SpeechSession
-from kani.core.types import SpeechChunk
+from kani.core.types import Samples, SpeechChunk
 
 MAX_CHUNK_S = 0.25
 """Longest audio that is given out at once."""
+
+NEARLY_ENDED_S = 1.0
+"""Seconds of an answer that are left to play, from which on speech is taken for a reply to it."""
+
+ECHOES_S = 3.0
+"""Seconds after the end of an answer, by the server's estimate, until which it may still be heard."""
 
 PREPARED_CHARACTERS = 100
 """Characters that are read of an answer before it is run: enough for the first clause."""
@@ -89,11 +96,13 @@ class Answer:
         self._prepared: deque[str] = deque()  # text that was read before ``run``
         self._began = False
         self._ended: ChatEnd | None = None
+        self._done = False  # all of its audio was given out
         self._calls: list[ToolCall] = []
         self.cancel_reason: str | None = None
         self.text = ""
         self.spoken = SpokenText()
         self.playback = Playback()
+        self._audio = AnswerAudio(sample_rate)
         self._at = time.perf_counter()
 
     def cancel(self, reason: str) -> None:
@@ -118,6 +127,19 @@ class Answer:
     def heard_s(self) -> float:
         """Seconds of the audio that were played by now, if each piece was played when it came."""
         return max(0.0, self.spoken.duration_s - max(0.0, self.playback.remaining_s))
+
+    def is_echo(self, heard: Samples, sample_rate: int) -> bool:
+        """Return True if what a microphone has just heard is this answer; see ``AnswerAudio.is_in``."""
+        if not self.spoken.duration_s or self.playback.remaining_s < -ECHOES_S:
+            return False
+        return self._audio.is_in(heard, sample_rate, self.heard_s)
+
+    @property
+    def is_heard(self) -> bool:
+        """True while it is played, and not nearly at its end: what is said over it is no reply to it."""
+        if self.cancel_reason is not None or not self.spoken.duration_s:
+            return False
+        return not self._done or self.playback.remaining_s > NEARLY_ENDED_S
 
     def prepare(self) -> None:
         """Ask the model, and have its first clause synthesized; nothing is given out before ``run``."""
@@ -153,6 +175,7 @@ class Answer:
                 raise
             return self._ending("failed", error=error)
         finally:
+            self._done = True
             await self.aclose()
         reason: FinishReason = self._ended.reason if self._ended is not None else "stop"
         return self._ending("completed") if reason == "stop" else self._ending("incomplete", reason)
@@ -244,6 +267,7 @@ class Answer:
                 text = "".join(self.spoken.add(self.text, span) for span in chunk.spans)
                 self.spoken.duration_s += chunk.duration_s
                 self.playback.add(chunk.duration_s)
+                self._audio.add(chunk.samples, self.heard_s)
                 await output.spoke(chunk, text)
 
     def _staged(self, stage: str) -> None:

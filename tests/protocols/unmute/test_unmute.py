@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -35,13 +35,14 @@ OPENING = ("user", "...")
 
 @asynccontextmanager
 async def talking(
-    folder: Path, script: Script, **environment: str
+    folder: Path, script: Script, words: Sequence[str] = (), **environment: str
 ) -> AsyncIterator[tuple[InProcessServer, int, ChatEndpoint]]:
     async with chat_endpoint(script) as endpoint:
         fixed = {"KANI_LLM_EARLY": "false"}  # or the number of requests would depend on the machine's load
         fixed |= {"KANI_LLM_URL": endpoint.url, "KANI_LLM_INSTRUCTIONS": "Be brief."}
         environment = fixed | environment
-        async with serving(folder, PausingRecognizer(), KANI_COMPAT="1", **environment) as server:
+        recognizer = PausingRecognizer(words=words)
+        async with serving(folder, recognizer, KANI_COMPAT="1", **environment) as server:
             yield server, server.compat["Kani REST"], endpoint
 
 
@@ -131,6 +132,24 @@ async def test_word_interrupts_and_the_model_learns_what_was_heard(tmp_path: Pat
     assert cut["content"].endswith("—") and LONG.startswith(heard := cut["content"].removesuffix("—"))
     assert heard and (user["content"], answer["content"]) == (HEARD, "Yes.")
     assert endpoint.said[-1][1:] == [("assistant", heard), ("user", HEARD)]
+
+
+async def test_answer_rests_while_a_voice_is_judged(tmp_path: Path) -> None:
+    words = ("Mhm.", "", "")
+    async with talking(tmp_path, lambda _: say(LONG), words=words) as (_, port, endpoint):
+        async with page.calling(port) as caller:
+            await caller.configure()
+            while len(caller.of(page.Text)) < 3:
+                await caller.receive()
+            await caller.speak(loud(0.24))
+            with pytest.raises(TimeoutError):
+                while True:
+                    async with asyncio.timeout(0.7):
+                        await caller.receive()
+            assert not caller.of(page.AudioDone)
+            await caller.speak(quiet(0.8))
+            await caller.until(page.Audio)
+    assert not caller.of(page.Interrupted) and len(endpoint.requests) == 1
 
 
 async def test_silence_is_broken_by_the_assistant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,10 +14,11 @@ from contextlib import aclosing
 from kani.core.errors import Busy, EngineFailed, EngineUnavailable, SpeechError
 from kani.core.recognizer import Mark, RecognitionEvent, RecognizedWord, Step
 from kani.core.service import SpeechService
+from kani.core.turns.interruption import LIKELY, Verdict
 from kani.core.types import Samples
-from kani.protocols.openai.errors import api_error
-from kani.protocols.openai.realtime.client_events import EventError, unsupported
-from kani.protocols.openai.realtime.input_events import InputEvents
+from kani.protocols.openai.realtime.client_events import unsupported
+from kani.protocols.openai.realtime.held_voice import HeldVoice
+from kani.protocols.openai.realtime.input_events import InputEvents, input_error
 from kani.protocols.openai.realtime.server_events import EventSender, new_id
 from kani.protocols.openai.realtime.session_config import SessionConfig
 from kani.protocols.openai.realtime.track import Track, TrackState
@@ -28,9 +29,6 @@ PROTOCOL = "openai-realtime"
 
 MAX_TRACKS = 8
 """Tracks that wait for their transcripts; beyond them no further audio or commit is read until one ends."""
-
-LIKELY = 0.6
-"""Probability of a 2 s pause from which on all words before it are known (``Recognizer.recognize``)."""
 
 MAX_FAILURES = 3
 """Failures of the recogniser in a row after which the connection closes."""
@@ -88,20 +86,21 @@ class InputAudio:
         await self._wait_for_tracks()
         config = self._config
         rate = config.input_format.sample_rate
-        language, prompt = hears = _hears(config)
+        language, prompt = hears = config.hears
         try:
             session = self._service.open_recognition(
                 protocol=PROTOCOL, client=self._client, sample_rate=rate, language=language, prompt=prompt
             )
         except Busy as error:
             # Ends the connection: twenty pieces come a second, and each would be refused.
-            await self._sender.error(_event_error(error))
+            await self._sender.error(input_error(error))
             raise InputFailed from error
         except SpeechError as error:
             self._unavailable = isinstance(error, EngineUnavailable)
-            raise _event_error(error) from error
+            raise input_error(error) from error
         session.judges_turns = config.judges_turns
-        self._track = Track(session, rate, start_s, hears, transcript)
+        voice = HeldVoice(self._turns, self._events, rate)
+        self._track = Track(session, rate, start_s, hears, transcript, voice)
         self._add(self._track)
         return self._track
 
@@ -121,7 +120,8 @@ class InputAudio:
             await self._wait_for_tracks()
             rate = self._config.input_format.sample_rate
             item = Transcript(new_id("item"))
-            track = Track(None, rate, self._position_s, (None, ""), item, TrackState.COMMITTED)
+            voice = HeldVoice(self._turns, self._events, rate)
+            track = Track(None, rate, self._position_s, (None, ""), item, voice, TrackState.COMMITTED)
             self._add(track)
         if self._config.turn_detection is None:
             await self._events.committed(track.transcript)
@@ -152,7 +152,7 @@ class InputAudio:
             return
         manual = (before.turn_detection is None, config.turn_detection is None)
         same_rate = track.sample_rate == config.input_format.sample_rate
-        if _hears(config) == track.hears and same_rate and manual[0] == manual[1]:
+        if config.hears == track.hears and same_rate and manual[0] == manual[1]:
             if track.session is not None:
                 track.session.judges_turns = config.judges_turns
             return
@@ -182,6 +182,7 @@ class InputAudio:
             finally:
                 self._tracks.popleft()
                 self._changed.set()
+            await track.voice.aclose()
             self._turns.fell_silent()
             for _ in range(track.clears):
                 await self._events.cleared()
@@ -212,17 +213,16 @@ class InputAudio:
                 if event.pause_probabilities[2] >= LIKELY:
                     await self._complete_pending()
                 detection = self._config.turn_detection
-                if detection is not None and _has_voice(event, detection.threshold):
+                if detection is not None and event.has_voice(detection.threshold):
                     self._voice_at = time.perf_counter()
                 for turn in detector.feed(event, detection) if detection is not None else ():
-                    await self._handle_turn(turn, track)
-                self._tell_pause(event, track.transcript, detector)
-
-    def _tell_pause(self, step: Step, transcript: Transcript, detector: TurnDetector) -> None:
-        if detector.speaking:
-            self._turns.went_on()
-        elif detector.probably_ended(step, transcript.text.split(), transcript.language):
-            self._turns.paused(transcript.text, transcript.language)
+                    await self._handle_turn(turn, track, event)
+                if track.voice.held:
+                    await self._judge_voice(event, track, detector)
+                else:
+                    detector.tell(self._turns, event, track.transcript.text, track.transcript.language)
+                detector.held = track.voice.held
+                track.voice.forget(event)
 
     async def _handle_word(self, word: RecognizedWord, track: Track, detector: TurnDetector) -> None:
         detector.add_word(word.text)
@@ -231,22 +231,45 @@ class InputAudio:
             await self._complete(self._pending.popleft())
         if self._pending:
             transcript = self._pending[0]
+        elif track.voice.takes(word):
+            return
         elif detector.in_turn or self._config.turn_detection is None:
             transcript = track.transcript
         else:
             return
+        await self._add_word(word, transcript, track)
+
+    async def _add_word(self, word: RecognizedWord, transcript: Transcript, track: Track) -> None:
         delta = transcript.add(word)
         if self._config.transcription is not None:
             await self._events.grown(transcript, delta, track.start_s + word.start_s)
 
-    async def _handle_turn(self, turn: TurnStarted | TurnStopped, track: Track) -> None:
+    async def _start_turn(self, track: Track) -> None:
+        """Tell of the turn that goes on, with the words of it that were held."""
+        if not track.transcript.started:  # before a new configuration
+            track.transcript.started = True
+            await self._events.started(track.transcript)
+        self._turns.started()
+        for word in await track.voice.release():
+            await self._add_word(word, track.transcript, track)
+
+    async def _judge_voice(self, step: Step, track: Track, detector: TurnDetector) -> None:
+        """Begin the turn of a voice over an answer if it interrupts, and forget one that was nothing."""
+        match await track.voice.judge(step):
+            case Verdict.INTERRUPTS:
+                await self._start_turn(track)
+            case Verdict.NOTHING:
+                detector.forget()
+                track.transcript = Transcript(new_id("item"))
+
+    async def _handle_turn(self, turn: TurnStarted | TurnStopped, track: Track, step: Step) -> None:
         transcript = track.transcript
         match turn:
             case TurnStarted():
-                if not transcript.started:  # before a new configuration
-                    transcript.started, transcript.start_s = True, turn.start_s
-                    await self._events.started(transcript)
-                self._turns.started()
+                if not transcript.started:
+                    transcript.start_s = turn.start_s
+                if transcript.started or not track.voice.holds(step):
+                    await self._start_turn(track)
             case TurnStopped():
                 track.turn_stopped = True
                 await self._stop_turn(transcript, turn.end_s)
@@ -281,6 +304,8 @@ class InputAudio:
         transcript = track.transcript
         if not transcript.committed:
             if detector.in_turn:
+                if track.voice.held:
+                    await self._start_turn(track)
                 await self._stop_turn(transcript, detector.stop().end_s)
             else:
                 transcript.duration_s = 0.0
@@ -309,10 +334,10 @@ class InputAudio:
         failed = [*self._pending, track.transcript]
         self._pending.clear()
         for transcript in failed:
-            await self._events.failed(transcript, _event_error(error))
+            await self._events.failed(transcript, input_error(error))
         self._failures += 1
         if not isinstance(error, EngineFailed) or self._failures >= MAX_FAILURES:
-            await self._sender.error(_event_error(error))
+            await self._sender.error(input_error(error))
             raise InputFailed from error
 
     async def aclose(self) -> None:
@@ -322,20 +347,3 @@ class InputAudio:
                 async with track.session:
                     pass
         self._tracks.clear()
-
-
-def _hears(config: SessionConfig) -> tuple[str | None, str]:
-    """Return the language, and the text that may precede the speech."""
-    transcription = config.transcription
-    return (transcription.language, transcription.expected) if transcription is not None else (None, "")
-
-
-def _has_voice(step: Step, threshold: float) -> bool:
-    """Return True if there is a voice in a step."""
-    return max(step.voices) >= threshold if step.voices else max(step.pause_probabilities) == 0
-
-
-def _event_error(error: SpeechError) -> EventError:
-    known = api_error(error)
-    kind = "server_error" if known.status >= 500 else "invalid_request_error"
-    return EventError(str(error), known.code or "server_error", None, kind=kind)

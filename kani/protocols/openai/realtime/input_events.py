@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
+from typing import Any, Literal
 
 from kani.core.conversation.items import Message, Part
+from kani.core.errors import SpeechError
+from kani.protocols.openai.errors import api_error
 from kani.protocols.openai.realtime.client_events import EventError
 from kani.protocols.openai.realtime.conversation import Conversation, item_json
 from kani.protocols.openai.realtime.server_events import EventSender
@@ -18,6 +20,9 @@ NO_WORDS = {
     "message": "speech was heard, but no words in it: speak up, or name the language",
 }
 """Why the transcript of a turn is empty."""
+
+VoiceState = Literal["heard", "ignored", "interrupts"]
+"""What becomes of a voice over an answer."""
 
 _TRANSCRIPTION = "conversation.item.input_audio_transcription"
 
@@ -36,6 +41,14 @@ class InputEvents:
             audio_start_ms=round(1000 * transcript.start_s),
             item_id=transcript.item_id,
         )
+
+    async def voice_over_answer(self, state: VoiceState) -> None:
+        """Send that a voice is heard over the answer, which may rest until the next of these events.
+
+        A field of ours in an event that means no harm, as in ``ResponseOutput.waiting``.
+        """
+        details = {"code": "voice_over_answer", "state": state}
+        await self._sender.send("rate_limits.updated", rate_limits=[], details=details)
 
     async def stopped(self, transcript: Transcript) -> None:
         """Send that a turn has stopped."""
@@ -103,6 +116,13 @@ class InputEvents:
             content_index=0,
             error=error.as_json(),
         )
+
+
+def input_error(error: SpeechError) -> EventError:
+    """Return the error of the wire for one of the core."""
+    known = api_error(error)
+    kind = "server_error" if known.status >= 500 else "invalid_request_error"
+    return EventError(str(error), known.code or "server_error", None, kind=kind)
 
 
 def _spoken(transcript: str | None) -> Part:

@@ -129,6 +129,12 @@ class SessionConfig:
         """Whether turns end by what is said, not by silence alone."""
         return self.turn_detection is not None and self.turn_detection.kind == "semantic_vad"
 
+    @property
+    def hears(self) -> tuple[str | None, str]:
+        """The language of the input, if it is given, and the text that may precede the speech."""
+        transcription = self.transcription
+        return (None, "") if transcription is None else (transcription.language, transcription.expected)
+
     def as_json(self, session_id: str, expires_at: int) -> dict[str, Any]:
         """Return the session object of the current generation."""
         audio_input = {

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from kani.core.session.recognition import RecognitionSession
 from kani.core.types import Samples
+from kani.protocols.openai.realtime.held_voice import HeldVoice
 from kani.protocols.openai.realtime.transcript import Transcript
 
 REPLAY_S = 10.0
@@ -42,6 +43,7 @@ class Track:
     start_s: float  # in the audio of the connection
     hears: tuple[str | None, str]  # language, and what may precede the speech
     transcript: Transcript
+    voice: HeldVoice
     state: TrackState = TrackState.OPEN
     turn_stopped: bool = False  # so that its audio is of several items
     clears: int = 0  # of the client, which it learns about after the track's commit
@@ -52,6 +54,7 @@ class Track:
         """Recognise audio; waits while too much is not recognised yet."""
         assert self.session is not None
         self._fed += len(samples)
+        self.voice.add_audio(samples)
         if self.replay is not None:
             self.replay.append(samples)
             if self._fed > REPLAY_S * self.sample_rate:

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from kani.core.recognizer import STEP_S, VOICE_CHUNK_S, Step
 from kani.core.turns.words import ends_sentence, goes_on
+from kani.core.types import Samples
 from kani.protocols.openai.realtime.session_config import TurnDetection
 
 ONSET_CHUNKS = 2
@@ -47,6 +48,15 @@ class Turns(Protocol):
     def started(self) -> None:
         """Speech has begun."""
 
+    def holds_voice(self, heard: Samples, sample_rate: int) -> bool:
+        """Return True if a voice that begins is to be judged before it counts as a turn.
+
+        heard: the last seconds of the input, at ``sample_rate`` hertz.
+        """
+
+    def is_echo(self, heard: Samples, sample_rate: int) -> bool:
+        """Return True if what the input has just heard is an answer."""
+
     def paused(self, text: str, language: str) -> None:
         """A turn has probably ended: its words, and their language. Called at each step of the pause."""
 
@@ -76,6 +86,8 @@ class TurnDetector:
         """True from the start of a turn until it has stopped."""
         self.speaking = False
         """True in the speech of a turn, False in its pauses."""
+        self.held = False
+        """Set while the turn that goes on may be none: silence does not end it."""
         self._speech_end_s = start_s
         self._last_stop_s = start_s
         self._loud = 0
@@ -117,7 +129,7 @@ class TurnDetector:
                 self.in_turn = True
                 start_s = onset_s - detection.prefix_padding_ms / 1000
                 return TurnStarted(max(start_s, self._last_stop_s))
-        elif self.in_turn and self._silence_ends_turn(detection):
+        elif self.in_turn and not self.held and self._silence_ends_turn(detection):
             return self.stop()
         return None
 
@@ -135,6 +147,17 @@ class TurnDetector:
         likely = step.completeness is None or step.completeness >= PROBABLE
         silent = self.now_s - self._speech_end_s >= PROBABLE_AFTER_S
         return likely and silent and ends_sentence(words[-1]) and not goes_on(words, language)
+
+    def tell(self, turns: Turns, step: Step, text: str, language: str) -> None:
+        """Let ``turns`` know of the turn's speech and its probable end; see ``probably_ended``."""
+        if self.speaking:
+            turns.went_on()
+        elif self.probably_ended(step, text.split(), language):
+            turns.paused(text, language)
+
+    def forget(self) -> None:
+        """Forget the turn that goes on: it was none."""
+        self.in_turn = self.speaking = False
 
     def stop(self) -> TurnStopped:
         """End the turn that goes on here."""

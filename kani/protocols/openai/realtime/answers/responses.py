@@ -16,7 +16,7 @@ from kani.core.errors import SpeechError, TextTooLong
 from kani.core.service import SpeechService
 from kani.core.session.session import SpeechSession
 from kani.core.session.voice_resolver import LanguageMemory
-from kani.core.types import SpeechRequest
+from kani.core.types import Samples, SpeechRequest
 from kani.protocols.openai.realtime.answers.early import Asked, EarlyAnswer, Made, Start, chat_request
 from kani.protocols.openai.realtime.answers.fields import items_of, read_response, text_to_read
 from kani.protocols.openai.realtime.answers.output import ResponseOutput, event_error
@@ -110,6 +110,15 @@ class Responses:
     def playing_s(self) -> float:
         """Seconds until the conversation's last answer has been played, by the audio that was sent."""
         return max(0.0, self._last.playback.remaining_s) if self._last is not None else 0.0
+
+    @property
+    def is_heard(self) -> bool:
+        """True while the conversation's last answer is played, and not nearly at its end."""
+        return self._last is not None and self._last.is_heard
+
+    def is_echo(self, heard: Samples, sample_rate: int) -> bool:
+        """Return True if what the microphone has just heard is the conversation's last answer."""
+        return self._last is not None and self._last.is_echo(heard, sample_rate)
 
     def expect(self, language: str) -> None:
         """Expect answers in the language that the user speaks: a primary subtag, empty if unknown."""

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 from kani.core.conversation.items import Message, Part
+from kani.core.types import Samples
 from kani.protocols.openai.realtime.answers.early import Start
 from kani.protocols.openai.realtime.answers.responses import ACTIVE, Response, Responses
 from kani.protocols.openai.realtime.client_events import EventError
@@ -46,6 +47,19 @@ class TurnAnswers:
         if self._interrupts:
             self._turns += 1
             self._due = self._responses.interrupt() or self._due
+
+    def holds_voice(self, heard: Samples, sample_rate: int) -> bool:
+        """Return True if a voice that begins is over an answer, or its echo, and does not interrupt as such.
+
+        heard: the last ``HEARD_S`` seconds of the input, at ``sample_rate`` hertz.
+        """
+        if not (self._interrupts and self._config().judges_turns):
+            return False
+        return self._responses.is_heard or self._responses.is_echo(heard, sample_rate)
+
+    def is_echo(self, heard: Samples, sample_rate: int) -> bool:
+        """Return True if what the input has just heard is an answer; see ``holds_voice``."""
+        return self._responses.is_echo(heard, sample_rate)
 
     @property
     def _interrupts(self) -> bool:

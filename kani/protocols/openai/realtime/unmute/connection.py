@@ -41,9 +41,11 @@ class UnmuteConnection(Connection):
         self, websocket: WebSocket, service: SpeechService, config: SessionConfig, limits: ConnectionLimits
     ) -> None:
         """config: of a connection of OpenAI's dialect."""
-        make_output = partial(UnmuteOutput, stream=OpusOutput(), hang_up=self._hang_up)
+        stream = OpusOutput()
+        make_events = partial(UnmuteEvents, stream=stream)
+        make_output = partial(UnmuteOutput, stream=stream, hang_up=self._hang_up)
         super().__init__(
-            websocket, service, first_config(config), limits, UnmuteSender, UnmuteEvents, make_output
+            websocket, service, first_config(config), limits, UnmuteSender, make_events, make_output
         )
         self._general = config.instructions
         self._audio = OpusInput()

@@ -10,9 +10,11 @@ from typing_extensions import override
 from kani.core.conversation.items import Item, Message
 from kani.core.conversation.prompt import SILENCE
 from kani.protocols.openai.realtime.client_events import EventError
-from kani.protocols.openai.realtime.input_events import InputEvents
+from kani.protocols.openai.realtime.conversation import Conversation
+from kani.protocols.openai.realtime.input_events import InputEvents, VoiceState
 from kani.protocols.openai.realtime.server_events import EventSender
 from kani.protocols.openai.realtime.transcript import Transcript
+from kani.protocols.openai.realtime.unmute.opus import OpusOutput
 
 TRANSCRIPTION_DELTA = "conversation.item.input_audio_transcription.delta"
 CUT = "—"
@@ -56,6 +58,19 @@ async def warn(sender: EventSender, message: str) -> None:
 
 class UnmuteEvents(InputEvents):
     """Events of the input: starts and stops of speech, and its words with their times."""
+
+    def __init__(self, sender: EventSender, conversation: Conversation, stream: OpusOutput) -> None:
+        """stream: of the answers; it rests while a voice over them is judged."""
+        super().__init__(sender, conversation)
+        self._stream = stream
+
+    @override
+    async def voice_over_answer(self, state: VoiceState) -> None:
+        """Let the answer rest, or go on."""
+        if state == "heard":
+            self._stream.flows.clear()
+        else:
+            self._stream.flows.set()
 
     @override
     async def grown(self, transcript: Transcript, delta: str, start_s: float) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 
@@ -70,6 +71,9 @@ class OpusOutput:
     def __init__(self) -> None:
         self._encoder: OggOpusEncoder | None = None
         self._fed = 0
+        self.flows = asyncio.Event()
+        """Cleared while the answer rests."""
+        self.flows.set()
 
     def write(self, samples: Samples) -> list[bytes]:
         """Return what is ready with each ``PIECE`` of the samples."""

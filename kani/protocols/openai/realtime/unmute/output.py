@@ -105,6 +105,7 @@ class UnmuteOutput:
         pages = await asyncio.to_thread(self._stream.write, chunk.samples)
         for number, page in enumerate(pages):
             await asyncio.sleep(max(0.0, self._playback.remaining_s - AHEAD_S))
+            await self._stream.flows.wait()
             self.answer.check()
             self._playback.add(len(chunk.samples[number * PIECE :][:PIECE]) / ENCODED_RATE)
             await self._send_audio(page)

@@ -1,0 +1,1 @@
+"""Benchmarks of conversations: sounds and words over answers."""
