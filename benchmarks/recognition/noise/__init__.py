@@ -1,0 +1,1 @@
+"""Noise suppression before recognition and before a voice is made of a recording."""
