@@ -20,7 +20,7 @@ from kani.core.recognizer import (
     Step,
 )
 from kani.core.types import Samples
-from kani.engines.whisper.stream import STEP_SAMPLES
+from kani.runtime.recognition.stream import STEP_SAMPLES
 from tests.judges.judge import words_of, wrong_words
 
 LIKELY = 0.6

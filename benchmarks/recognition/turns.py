@@ -25,11 +25,11 @@ from kani.core.turns.pause_judge import TUNING, PauseJudge
 from kani.core.types import Samples
 from kani.engines.whisper.engine import WhisperRecognizer
 from kani.engines.whisper.live_pass import transcribe
-from kani.engines.whisper.passes import PassResult
-from kani.engines.whisper.stream import STEP_SAMPLES, RecognitionStream
 from kani.protocols.openai.realtime.session_config import TurnDetection
 from kani.protocols.openai.realtime.turn_detector import TurnDetector, TurnStopped
 from kani.protocols.wyoming.recognition import EndOfSpeech
+from kani.runtime.recognition.passes import PassResult
+from kani.runtime.recognition.stream import STEP_SAMPLES, RecognitionStream
 from kani.runtime.turn_model.model import SmartTurn
 
 TWO_S, LIKELY = 2, 0.6

@@ -15,7 +15,7 @@ from dataclasses import replace
 import numpy as np
 
 from kani.core.types import Samples
-from kani.engines.whisper.passes import TimedWord
+from kani.runtime.recognition.passes import TimedWord
 from kani.runtime.transcript import ends_sentence
 from kani.runtime.voice_detector import SAMPLE_RATE
 

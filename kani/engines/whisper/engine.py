@@ -11,9 +11,6 @@ from dataclasses import replace
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from kani.core.errors import EngineFailed, EngineUnavailable
 from kani.core.recognizer import Mark, RecognitionEvent, RecognizerInfo
@@ -25,13 +22,15 @@ from kani.engines.whisper.checkpoint.finding import find_checkpoint, local_folde
 from kani.engines.whisper.checkpoint.settings import MODEL
 from kani.engines.whisper.live_pass import transcribe
 from kani.engines.whisper.model import LANGUAGES, Whisper
-from kani.engines.whisper.passes import PassResult
-from kani.engines.whisper.scheduler import PassScheduler
-from kani.engines.whisper.stream import STEP_SAMPLES, RecognitionStream
-from kani.engines.whisper.transcription import RecordingTranscription
+from kani.engines.whisper.recording_pass import transcribe_chunk
 from kani.runtime import weights
 from kani.runtime.errors import CheckpointError
 from kani.runtime.extras import install_command
+from kani.runtime.recognition.live import recognize_live
+from kani.runtime.recognition.passes import PassResult
+from kani.runtime.recognition.scheduler import PassScheduler
+from kani.runtime.recognition.stream import RecognitionStream
+from kani.runtime.recognition.transcription import RecordingTranscription
 from kani.runtime.voice_detector import SAMPLE_RATE, VoiceDetector
 
 # Without importing them, which takes a second.
@@ -39,8 +38,6 @@ _PACKAGES = {"ctranslate2": "ctranslate2", "faster_whisper": "faster-whisper", "
 
 # Most passes at once, however many cores there are.
 _MAX_WORKERS = 16
-# Steps of buffered audio that are processed, in 1 ms, before the event loop serves others.
-_STEPS_PER_TURN = 8
 
 log = logging.getLogger(__name__)
 
@@ -122,56 +119,9 @@ class WhisperRecognizer:
         spoken = language or self._whisper.only_language
         stream = RecognitionStream(self._detector.stream(), spoken, before=before)
         queued = self._scheduler.add_stream(lambda: partial(transcribe, self._whisper, stream.begin_pass()))
-        pieces = aiter(audio)
-        incoming: asyncio.Task[Samples | Mark | None] | None = None
-        result: asyncio.Future[PassResult] | None = None
-        rest = np.zeros(0, np.float32)
-        steps = 0
-        try:
-            while True:
-                while stream.events:
-                    yield stream.events.popleft()
-                if stream.finished:
-                    return
-                if result is not None and result.done():
-                    stream.finish_pass(_result(result))
-                    result = None
-                    continue
-                queued.urgent = stream.urgent
-                if result is None and stream.pass_due:
-                    result = queued.request_pass()
-                elif result is not None and not stream.pass_running and not stream.pass_due:
-                    queued.cancel()
-                    result = None
-                if len(rest) and not stream.full:
-                    stream.feed(rest[:STEP_SAMPLES])
-                    rest = rest[STEP_SAMPLES:]
-                    steps += 1
-                    if steps % _STEPS_PER_TURN == 0:
-                        await asyncio.sleep(0)
-                    continue
-                awaited: list[asyncio.Future[Any]] = [] if result is None else [result]
-                if not stream.full and not stream.audio_ended:
-                    incoming = incoming or asyncio.create_task(_next(pieces))
-                    awaited.append(incoming)
-                await asyncio.wait(awaited, return_when=asyncio.FIRST_COMPLETED)
-                if incoming in awaited and incoming.done():
-                    piece, incoming = incoming.result(), None
-                    match piece:
-                        case None:
-                            stream.end()
-                        case Mark():
-                            stream.add_mark(piece)
-                        case _:
-                            rest = piece
-        finally:
-            queued.close()
-            if incoming is not None:
-                incoming.cancel()
-                await asyncio.wait([incoming])
-                if not incoming.cancelled():
-                    # Retrieved, or asyncio logs the error as never retrieved.
-                    incoming.exception()
+        async with aclosing(recognize_live(stream, queued, audio)) as events:
+            async for event in events:
+                yield event
 
     async def transcribe(
         self, audio: AsyncIterator[Samples], options: TranscriptionOptions
@@ -179,7 +129,12 @@ class WhisperRecognizer:
         """See ``Transcriber.transcribe``."""
         options = replace(options, language=options.language or self._whisper.only_language)
         recording = RecordingTranscription(
-            self._whisper, self._detector.stream(), self._scheduler, self._workers + 1, options
+            partial(transcribe_chunk, self._whisper),
+            self._whisper.text_of,
+            self._detector.stream(),
+            self._scheduler,
+            self._workers + 1,
+            options,
         )
         async with aclosing(recording.segments(audio)) as segments:
             try:
@@ -253,15 +208,3 @@ class WhisperRecognizer:
             "Whisper cannot be loaded: install the ctranslate2, faster-whisper and onnxruntime that "
             "requirements.txt names"
         )
-
-
-async def _next(pieces: AsyncIterator[Samples | Mark]) -> Samples | Mark | None:
-    """Return the next piece, or None at the end."""
-    return await anext(pieces, None)
-
-
-def _result(pass_result: asyncio.Future[PassResult]) -> PassResult:
-    try:
-        return pass_result.result()
-    except RuntimeError as error:
-        raise EngineFailed("the recogniser failed") from error

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from kani.engines.whisper.coverage import before_cut, is_loop, is_spoken, told, without_echo
 from kani.engines.whisper.model import BEAMS, CERTAIN, LANGUAGE_WEIGHT, UNSPACED, Whisper
-from kani.engines.whisper.passes import PassInput, PassResult
 from kani.engines.whisper.plausibility import MAX_TOKENS, is_repetitive
+from kani.runtime.recognition.passes import PassInput, PassResult
 from kani.runtime.voice_detector import SAMPLE_RATE
 
 if TYPE_CHECKING:

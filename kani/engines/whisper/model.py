@@ -20,9 +20,9 @@ from kani.core.expected_words import MAX_TEXT
 from kani.core.types import Samples
 from kani.engines.whisper.checkpoint.contents import TOKENIZER, VOCABULARIES, vocabulary_of
 from kani.engines.whisper.checkpoint.layout import CONTEXT
-from kani.engines.whisper.local_agreement import HypothesisWord, words_from_tokens
-from kani.engines.whisper.passes import TimedWord
 from kani.engines.whisper.plausibility import TokenLimits
+from kani.runtime.recognition.local_agreement import HypothesisWord, words_from_tokens
+from kani.runtime.recognition.passes import TimedWord
 from kani.runtime.voice_detector import SAMPLE_RATE
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ class Whisper:
 
     def words_of(self, tokens: Sequence[int], *, spaced: bool) -> list[HypothesisWord]:
         """Return the words of ``tokens``; spaced: whether spaces divide words."""
-        return words_from_tokens(tokens, self._tokenizer, spaced=spaced)
+        return words_from_tokens(tokens, self.text_of, spaced=spaced)
 
     def prompt(self, before: str, language: str, *, translate: bool) -> list[int]:
         """Return the tokens that an answer follows; before: text that may precede the speech."""

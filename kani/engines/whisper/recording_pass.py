@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 
 from kani.engines.whisper.coverage import is_loop, is_spoken, told, without_echo
 from kani.engines.whisper.model import BEAMS, CERTAIN, LANGUAGE_WEIGHT, UNSPACED, Whisper
-from kani.engines.whisper.passes import ChunkInput, ChunkResult, TimedWord
 from kani.engines.whisper.plausibility import MAX_TOKENS
-from kani.engines.whisper.recording_chunks import Chunk
+from kani.runtime.recognition.passes import ChunkInput, ChunkResult, TimedWord
+from kani.runtime.recognition.recording_chunks import Chunk
 from kani.runtime.transcript import compression_ratio
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ import pytest
 
 from kani.core.types import Samples
 from kani.engines.whisper.coverage import before_cut, is_loop, is_spoken, told, without_echo
-from kani.engines.whisper.local_agreement import HypothesisWord
-from kani.engines.whisper.passes import TimedWord
+from kani.runtime.recognition.local_agreement import HypothesisWord
+from kani.runtime.recognition.passes import TimedWord
 from kani.runtime.voice_detector import SAMPLE_RATE
 
 

@@ -8,7 +8,7 @@ import pytest
 from kani.core.types import Samples
 from kani.engines.whisper.engine import WhisperRecognizer
 from kani.engines.whisper.live_pass import transcribe
-from kani.engines.whisper.passes import PassInput, PassResult
+from kani.runtime.recognition.passes import PassInput, PassResult
 from kani.runtime.voice_detector import SAMPLE_RATE
 from tests.engines.whisper.conftest import SENTENCES, Said, silence
 from tests.judges.judge import words_of

@@ -13,8 +13,8 @@ from kani.core.types import Samples
 from kani.engines.kokoro.engine import KokoroEngine
 from kani.engines.whisper.engine import WhisperRecognizer
 from kani.engines.whisper.live_pass import transcribe
-from kani.engines.whisper.passes import PassResult
-from kani.engines.whisper.stream import STEP_SAMPLES, RecognitionStream
+from kani.runtime.recognition.passes import PassResult
+from kani.runtime.recognition.stream import STEP_SAMPLES, RecognitionStream
 from tests.engines.whisper.conftest import silence
 from tests.judges.judge import edit_distance, words_of
 

@@ -7,9 +7,9 @@ import time
 
 import numpy as np
 
-from kani.engines.whisper.local_agreement import HypothesisWord
 from kani.engines.whisper.model import Whisper
-from kani.engines.whisper.stream import TUNING
+from kani.runtime.recognition.local_agreement import HypothesisWord
+from kani.runtime.recognition.stream import TUNING
 from kani.runtime.voice_detector import SAMPLE_RATE
 
 LONGEST_S = 2.0

@@ -18,8 +18,8 @@ from kani.core.types import Samples
 from kani.engines.whisper.checkpoint import live_delay
 from kani.engines.whisper.checkpoint.contents import read_contents
 from kani.engines.whisper.engine import WhisperRecognizer
-from kani.engines.whisper.local_agreement import HypothesisWord
 from kani.engines.whisper.model import LANGUAGES, Whisper
+from kani.runtime.recognition.local_agreement import HypothesisWord
 from tests.engines.whisper.checkpoint.conftest import Checkpoint
 from tests.engines.whisper.checkpoint.random_checkpoint import KINDS, MELS, Kind, base_as_folder
 from tests.engines.whisper.conftest import RATE, Said, silence

@@ -10,9 +10,9 @@ import pytest
 
 from kani.core.recognizer import STEP_S, Mark, RecognizedWord, Step
 from kani.core.types import Samples
-from kani.engines.whisper.local_agreement import HypothesisWord
-from kani.engines.whisper.passes import PassInput, PassResult, TimedWord
-from kani.engines.whisper.stream import STEP_SAMPLES, RecognitionStream
+from kani.runtime.recognition.local_agreement import HypothesisWord
+from kani.runtime.recognition.passes import PassInput, PassResult, TimedWord
+from kani.runtime.recognition.stream import STEP_SAMPLES, RecognitionStream
 from kani.runtime.voice_detector import CHUNK_SAMPLES, SAMPLE_RATE
 
 WORD_S = 0.4

@@ -102,7 +102,7 @@ class PassScheduler(Generic[T]):
 
     def __init__(self, workers: int, clock: Callable[[], float] = time.monotonic) -> None:
         """workers: threads, and passes at once; clock: in seconds."""
-        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="whisper")
+        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="recognition")
         self._workers = self._free = workers
         self._clock = clock
         self._live: set[ScheduledStream[T]] = set()

@@ -5,14 +5,10 @@ After Macháček, Dabre and Bojar, "Turning Whisper into Real-Time Transcription
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from kani.runtime.transcript import ends_sentence
-
-if TYPE_CHECKING:
-    import tokenizers
 
 # Punctuation that belongs to the word after it.
 _OPENING_PUNCTUATION = frozenset('¿ ¡ « “ " ( [ „ -'.split())
@@ -51,9 +47,12 @@ def agreed_count(before: Sequence[HypothesisWord], now: Sequence[HypothesisWord]
 
 
 def words_from_tokens(
-    tokens: Sequence[int], tokenizer: tokenizers.Tokenizer, *, spaced: bool
+    tokens: Sequence[int], decode: Callable[[Sequence[int]], str], *, spaced: bool
 ) -> list[HypothesisWord]:
-    """Join ``tokens`` to words. spaced: whether spaces divide words, or each run of whole characters is one.
+    """Join ``tokens`` to words.
+
+    decode: returns their text, with the space that it may begin with; spaced: whether spaces divide words, or
+    each run of whole characters is one.
 
     Punctuation that stands by itself (« ? » and the like) is attached to the word before it.
     """
@@ -61,7 +60,7 @@ def words_from_tokens(
     pending: list[int] = []
     for token in tokens:
         pending.append(token)
-        text = tokenizer.decode(pending)
+        text = decode(pending)
         # The bytes of the last character are incomplete.
         if "\ufffd" in text:
             continue

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from kani.core.types import Samples
-from kani.engines.whisper.local_agreement import HypothesisWord
-from kani.engines.whisper.passes import TimedWord
-from kani.engines.whisper.recording_chunks import MAX_CHUNK_S, Chunk, ChunkCutter
-from kani.engines.whisper.transcription import split_segments
+from kani.runtime.recognition.local_agreement import HypothesisWord
+from kani.runtime.recognition.passes import TimedWord
+from kani.runtime.recognition.recording_chunks import MAX_CHUNK_S, Chunk, ChunkCutter
+from kani.runtime.recognition.transcription import split_segments
 from kani.runtime.voice_detector import CHUNK_SAMPLES, SAMPLE_RATE
 
 FRAME_S = CHUNK_SAMPLES / SAMPLE_RATE

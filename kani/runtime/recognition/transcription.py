@@ -6,17 +6,15 @@ import asyncio
 import math
 import threading
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
 from kani.core.transcriber import TranscribedSegment, TranscribedWord, TranscriptionOptions
 from kani.core.types import Samples
-from kani.engines.whisper.model import Whisper
-from kani.engines.whisper.passes import ChunkInput, ChunkResult, PassResult, TimedWord
-from kani.engines.whisper.recording_chunks import Chunk, ChunkCutter
-from kani.engines.whisper.recording_pass import transcribe_chunk
-from kani.engines.whisper.scheduler import BackgroundPass, PassScheduler
+from kani.runtime.recognition.passes import ChunkInput, ChunkResult, PassResult, TimedWord
+from kani.runtime.recognition.recording_chunks import Chunk, ChunkCutter
+from kani.runtime.recognition.scheduler import BackgroundPass, PassScheduler
 from kani.runtime.transcript import columns, compression_ratio, ends_segment
 from kani.runtime.voice_detector import VoiceStream
 
@@ -25,20 +23,31 @@ _CERTAIN = 0.5
 
 _Pass = BackgroundPass[list[ChunkResult]]
 
+ChunkPass = Callable[[ChunkInput, Callable[[], bool]], list[ChunkResult]]
+"""Transcribes a stretch, in a worker's thread; returns its parts in order.
+
+Its second argument is asked before each step of some tenths of a second: once it is True the result does not
+count. Raises RuntimeError where the model fails.
+"""
+
 
 class RecordingTranscription:
     """Transcribes one recording; see ``Transcriber.transcribe``."""
 
     def __init__(
         self,
-        whisper: Whisper,
+        transcribe: ChunkPass,
+        text_of: Callable[[Sequence[int]], str],
         voices: VoiceStream,
         scheduler: PassScheduler[PassResult],
         width: int,
         options: TranscriptionOptions,
     ) -> None:
-        """voices: the voice detector; width: stretches that may wait or run at once."""
-        self._whisper = whisper
+        """text_of: returns the text of tokens, with the space that it may begin with; voices: the voice
+        detector; width: stretches that may wait or run at once.
+        """
+        self._transcribe = transcribe
+        self._text_of = text_of
         self._cutter = ChunkCutter(voices)
         self._scheduler = scheduler
         self._width = width
@@ -88,9 +97,7 @@ class RecordingTranscription:
             options.prompt,
             options.temperature,
         )
-        return self._scheduler.run_in_background(
-            partial(transcribe_chunk, self._whisper, work, self._stopped.is_set)
-        )
+        return self._scheduler.run_in_background(partial(self._transcribe, work, self._stopped.is_set))
 
     async def _next(self) -> list[TranscribedSegment]:
         """Return the segments of the pass that began first."""
@@ -105,7 +112,7 @@ class RecordingTranscription:
         chunk = result.chunk
         for words in split_segments([_voiced(timed, chunk) for timed in result.words]):
             tokens = tuple(token for timed in words for token in timed.word.tokens)
-            text = self._whisper.text_of(tokens)
+            text = self._text_of(tokens)
             yield TranscribedSegment(
                 text,
                 chunk.start_s + words[0].start_s,

@@ -10,7 +10,7 @@ from functools import partial
 
 import pytest
 
-from kani.engines.whisper.scheduler import PassScheduler, ScheduledStream
+from kani.runtime.recognition.scheduler import PassScheduler, ScheduledStream
 from tests.support.patience import WITHIN_S
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from kani.engines.whisper.local_agreement import HypothesisWord, agreed_count
-from kani.engines.whisper.passes import TimedWord
+from kani.runtime.recognition.local_agreement import HypothesisWord, agreed_count
+from kani.runtime.recognition.passes import TimedWord
 from kani.runtime.transcript import ends_sentence
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from kani.core.types import Samples
-from kani.engines.whisper.local_agreement import HypothesisWord
-from kani.engines.whisper.recording_chunks import Chunk
+from kani.runtime.recognition.local_agreement import HypothesisWord
+from kani.runtime.recognition.recording_chunks import Chunk
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -20,6 +20,7 @@ class PassInput:
     speech_s: float = 0.0  # end of the detected speech
     before: tuple[int, ...] = ()  # tokens of text that may precede the speech
     decisive: bool = False  # whether its words are decided whatever they are: a wrong guess would lose them
+    start: int = 0  # of the samples, in samples of the stream
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kani.engines.whisper.local_agreement import HypothesisWord, agreed_count
+from kani.runtime.recognition.local_agreement import HypothesisWord, agreed_count
 from kani.runtime.transcript import ends_sentence
 
 

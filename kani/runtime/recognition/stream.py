@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from kani.core.recognizer import STEP_S, Mark, RecognitionEvent, RecognizedWord, Step
 from kani.core.turns.speech_gate import SpeechGate, pause_probabilities
 from kani.core.types import Samples
-from kani.engines.whisper.audio_window import ArrivalPace, AudioWindow
-from kani.engines.whisper.hypothesis import Hypothesis
-from kani.engines.whisper.local_agreement import is_complete
-from kani.engines.whisper.passes import PassInput, PassResult, TimedWord, moved
+from kani.runtime.recognition.audio_window import ArrivalPace, AudioWindow
+from kani.runtime.recognition.hypothesis import Hypothesis
+from kani.runtime.recognition.local_agreement import is_complete
+from kani.runtime.recognition.passes import PassInput, PassResult, TimedWord, moved
 from kani.runtime.voice_detector import SAMPLE_RATE, VoiceStream
 
 STEP_SAMPLES = round(STEP_S * SAMPLE_RATE)
@@ -195,6 +195,7 @@ class RecognitionStream:
             speech_end_s - self._window.start_s,
             self._before,
             self._decisive,
+            self._window.start,
         )
 
     def finish_pass(self, result: PassResult) -> None:
