@@ -98,7 +98,9 @@ ALLOWED = {
     },
     **{
         f"kani/engines/{name}": {f"kani.engines.{name}", *PLUGIN, *BELOW_ENGINES}
-        for name in ("chat", "elevenlabs", "espeak", "kani", "kyutai", "pocket", "voxcpm", "whisper")
+        for name in (
+            *("chat", "elevenlabs", "espeak", "kani", "kyutai", "moonshine", "pocket", "voxcpm", "whisper"),
+        )
     },
     "kani/engines/kokoro": {
         *("kani.engines.kokoro", "kani.engines.espeak.client", *PLUGIN, *BELOW_ENGINES),

@@ -104,7 +104,7 @@ def test_lists_are_split_at_commas() -> None:
         ),
         (
             {"KANI_RECOGNIZER": "ears"},
-            "KANI_RECOGNIZER='ears': has to be one of auto, whisper, kyutai, remote, none",
+            "KANI_RECOGNIZER='ears': has to be one of auto, whisper, kyutai, moonshine, remote, none",
         ),
         ({"KANI_IDLE_SECONDS": "0.5"}, "KANI_IDLE_SECONDS='0.5': has to be a number from 1 to 86400"),
         (

@@ -5,7 +5,6 @@ Only JSON and safetensors files are read: no pickle, and no code from a checkpoi
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,7 +24,7 @@ from transformers import (
 )
 
 from kani.engines.kyutai.delays import Delays
-from kani.runtime.checkpoint import open_weights, read_json, weight_files
+from kani.runtime.checkpoint import open_weights, read_json, verify, weight_files
 from kani.runtime.errors import CheckpointError
 from kani.runtime.linear import Int8
 
@@ -36,8 +35,6 @@ _MAX_WINDOW = 4096
 
 FRAME_SAMPLES = 1920
 """Samples of a frame at 24 kHz: the 80 ms of a ``Step``."""
-
-_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +62,7 @@ def load(folder: Path, *, device: torch.device, precision: torch.dtype) -> Check
         )
     files = weight_files(folder)
     for path in files:
-        _verify(path)
+        verify(path)
     heads = _pause_heads(folder)
     delays = _delays(folder)
     tokenizer = _tokenizer(folder)
@@ -198,20 +195,6 @@ def _pause_heads(folder: Path) -> Tensor | None:
     if sorted(heads) != list(range(_HEADS)) or len({head.shape for head in heads.values()}) != 1:
         raise CheckpointError(f"{folder.name}: extra_heads has to be {_HEADS} matrices of one shape")
     return torch.stack([heads[at] for at in range(_HEADS)])
-
-
-def _verify(path: Path) -> None:
-    """Compare a file of the hub's cache with its SHA-256, the content's name in the cache."""
-    content = path.resolve()
-    if not path.is_symlink() or not _SHA256.fullmatch(content.name):
-        return
-    with content.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if found != content.name:
-        raise CheckpointError(
-            f"{path.name} in the cache fails its SHA-256: delete it there (KANI_CACHE_DIR), and start again "
-            "with a network"
-        )
 
 
 class _Int8Linear(nn.Module):

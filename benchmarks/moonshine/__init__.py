@@ -1,0 +1,1 @@
+"""Measurements of Moonshine's recogniser."""

@@ -1,0 +1,1 @@
+"""Moonshine's streaming speech recognisers, on the processor."""
