@@ -9,6 +9,8 @@ const MARGIN = 100;
 const BARS = 90;
 const WAVE_HEIGHT = 120;
 const FOOT = 300;
+/** A mark that belongs to the word after it. */
+const OPENS = /^[\p{Ps}\p{Pi}¿¡]/u;
 const MARK = /\[(?:voice|pause):[^[\]\n]*\]/giu;
 
 /** Words with their times, and white space and marks between them: [{text, from, to}]; to: equals from where nothing is lit. */
@@ -28,6 +30,23 @@ function tokens({ choice: { text }, spans }) {
     last = to;
   }
   between(points.length);
+  return made;
+}
+
+/** Tokens that no line divides: a word with its marks, "(yes!)", or white space: [{space, word, tokens}]. */
+export function runs(all) {
+  const made = [];
+  for (const token of all) {
+    const space = !token.text.trim();
+    const word = token.to > token.from;
+    const last = made.at(-1);
+    const begins = word || OPENS.test(token.text);
+    if (!last || space || last.space || (last.word && begins)) made.push({ space, word, tokens: [token] });
+    else {
+      last.tokens.push(token);
+      last.word ||= word;
+    }
+  }
   return made;
 }
 
@@ -81,15 +100,18 @@ export class Picture {
     const most = this.#width - 2 * MARGIN;
     const lines = [[]];
     let used = 0;
-    for (const token of all) {
-      const width = this.#pen.measureText(token.text).width;
-      if (used + width > most && token.text.trim()) {
+    for (const { space, tokens: together } of runs(all)) {
+      const widths = together.map(({ text }) => this.#pen.measureText(text).width);
+      const whole = widths.reduce((sum, width) => sum + width, 0);
+      if (used > 0 && used + whole > most && !space) {
         lines.push([]);
         used = 0;
       }
-      if (!token.text.trim() && used === 0) continue;
-      lines.at(-1).push({ ...token, left: used, width });
-      used += width;
+      if (space && used === 0) continue;
+      together.forEach((token, n) => {
+        lines.at(-1).push({ ...token, left: used, width: widths[n] });
+        used += widths[n];
+      });
     }
     return lines;
   }

@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 
 if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
     from tests.page.conftest import Visit
     from tests.page.visitor import Visitor
 
@@ -84,6 +86,24 @@ def test_videos_are_encoded_with_the_words_that_are_heard(visit: Visit) -> None:
             places.append((round(rows.mean(), -2), columns.mean()))
         # One line after the other, from left to right.
         assert len(words) == 6 and places == sorted(places)
+
+
+@pytest.mark.parametrize(
+    ("text", "runs"),
+    [
+        ("at*| |9:45*|.| |(|Yes*|!|)", "at*/ /9:45*./ /(Yes*!)"),
+        ("太陽*|が*|出*|。|「|はい*|」", "太陽*/が*/出*。/「はい*」"),
+        ("¿|Qué*|?| |—|No*|…", "¿Qué*?/ /—No*…"),
+    ],
+)
+def test_marks_stay_with_their_words(modules: Page, text: str, runs: str) -> None:
+    """The tokens of a text, an asterisk after each word."""
+    script = """async (texts) => {
+      const { runs } = await import("/static/video-picture.js");
+      const made = runs(texts.map((text) => ({ text, from: 0, to: text.endsWith("*") ? 1 : 0 })));
+      return made.map(({ tokens }) => tokens.map(({ text }) => text).join("")).join("/");
+    }"""
+    assert modules.evaluate(script, text.split("|")) == runs
 
 
 @pytest.mark.parametrize(
