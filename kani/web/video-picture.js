@@ -11,6 +11,7 @@ const WAVE_HEIGHT = 120;
 const FOOT = 300;
 /** A mark that belongs to the word after it. */
 const OPENS = /^[\p{Ps}\p{Pi}¿¡]/u;
+const SPEAKABLE = /[\p{L}\p{N}]/u;
 const MARK = /\[(?:voice|pause):[^[\]\n]*\]/giu;
 
 /** Words with their times, and white space and marks between them: [{text, from, to}]; to: equals from where nothing is lit. */
@@ -25,7 +26,9 @@ function tokens({ choice: { text }, spans }) {
   };
   for (const [start, end, from, to] of spans) {
     between(start);
-    made.push({ text: points.slice(start, end).join(""), from, to });
+    const text = points.slice(start, end).join("");
+    // A mark that has a time of its own is not lit.
+    made.push({ text, from, to: SPEAKABLE.test(text) ? to : from });
     at = end;
     last = to;
   }
