@@ -234,6 +234,7 @@ def main(folder: Path, jobs: Path) -> None:
     for name in ("ana", "fr/bea"):
         embedding = {"speaker_wavs": torch.randn(1, 8, 6)}
         save_file(embedding, folder / "voices" / f"{name}.wav.random@1.safetensors")
+    save_file({"speaker_wavs": torch.randn(1, 8, 7)}, folder / "voices" / "odd.wav.random@1.safetensors")
     for name, job in json.loads(jobs.read_text("utf-8")).items():
         np.savez(folder / f"{name}.npz", **speak(models[job["model"]], folder, job))
 

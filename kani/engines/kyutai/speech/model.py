@@ -167,7 +167,8 @@ class SpeechModel:
         state = self._lm_gen._streaming_state
         for new, old in ((added, state.condition_sum), (read, state.condition_cross)):
             if new is not None and new.shape[1:] != old.shape[1:]:
-                raise EngineFailed(f"the voice {embedding} has another size than the others")
+                name = embedding.name if embedding is not None else "without a name"
+                raise EngineFailed(f"the voice {name} has another size than the others")
         return Voice(added, read, prefix)
 
     def _provide(self, embedding: Path | None, guidance: float | None, count: int) -> Any:
@@ -179,8 +180,9 @@ class SpeechModel:
             try:
                 one = self._tts.make_condition_attributes(paths, cfg_coef=guidance)
             except (OSError, ValueError, KeyError, AssertionError, RuntimeError, SafetensorError) as error:
-                reason = " ".join(str(error).split())[:200]
-                raise EngineFailed(f"the voice {embedding} cannot be read: {reason}") from error
+                # Its sentence would show a path.
+                name = embedding.name if embedding is not None else "without a name"
+                raise EngineFailed(f"the voice {name} cannot be read ({type(error).__name__})") from error
             attributes = [one] * count
         if self._coefficient != 1.0:
             attributes += self._null(attributes)

@@ -134,8 +134,9 @@ class PackageEngine:
         for path in sorted(Path(folder).rglob("*")) if folder is not None else ():
             suffix = next((each for each in suffixes if path.name.endswith(each)), None)
             if suffix is not None and path.is_file() and len(found) < MAX_VOICES:
-                name = path.relative_to(folder).as_posix().removesuffix(suffix)
-                found[name] = path
+                # As Kyutai names both: "ears/p003/freeform_speech_01.wav".
+                name = path.relative_to(folder).as_posix()
+                found[name.removesuffix(suffix) if model.has_embeddings else name] = path
         if model.has_embeddings and not found:
             raise EngineUnavailable(
                 f"there is no voice of this model in {folder}: its files end with {suffixes[0]} "
@@ -160,7 +161,7 @@ class PackageEngine:
         try:
             samples, _ = sphn.read(path, sample_rate=model.sample_rate)
         except (OSError, ValueError, RuntimeError) as error:
-            raise EngineFailed(f"the voice {path.name} cannot be read: {error}") from error
+            raise EngineFailed(f"the voice {path.name} cannot be read ({type(error).__name__})") from error
         return model.encode(samples.mean(0)[: round(RECORDING_S * model.sample_rate)])
 
     def synthesize(self, segment: Segment) -> AsyncGenerator[SpeechChunk, None]:

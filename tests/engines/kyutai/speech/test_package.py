@@ -22,7 +22,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from kani.core.audio.pcm import pcm16, wav
-from kani.core.errors import InvalidRequest
+from kani.core.errors import EngineFailed, InvalidRequest, UnknownVoice
 from kani.core.types import Boundary, Embedding, OptionValue, Recording, Samples, Sampling, Segment, Span
 from kani.engines.kyutai.speech.engine import KyutaiEngine
 from kani.engines.kyutai.speech.script import AUDIBLE, STEP_S
@@ -149,7 +149,7 @@ def running(judged: Judged, tmp_path_factory: pytest.TempPathFactory) -> Iterato
             patch.setenv(name, value)
         found = {}
         for model, slots in ((EMBEDDED, 2), (RECORDED, 1)):
-            given = {"KANI_KYUTAI_VOICES": str(judged.folder / "voices")} if model == EMBEDDED else {}
+            voices = judged.folder / ("voices" if model == EMBEDDED else "")
             app = stack.enter_context(
                 app_server(
                     tmp_path_factory.mktemp(model),
@@ -158,7 +158,7 @@ def running(judged: Judged, tmp_path_factory: pytest.TempPathFactory) -> Iterato
                     KANI_KYUTAI_PYTHON=JUDGE_PYTHON,
                     KANI_KYUTAI_MODEL=str(judged.folder / model),
                     KANI_KYUTAI_SLOTS=str(slots),
-                    **given,
+                    KANI_KYUTAI_VOICES=str(voices),
                 )
             )
             (engine,) = app.service._engines
@@ -199,14 +199,15 @@ def test_parameters_change_what_is_spoken(judged: Judged) -> None:
 
 
 def test_recording_is_continued_as_by_the_package(judged: Judged, running: dict[str, Running]) -> None:
-    """By two passes for each step."""
+    """By two passes for each step; a request's recording, and one of the folder."""
     running_ = running[RECORDED]
     assert running_.engine.info.cloning == "embedding"
     embedding = running_.run(running_.engine.embed(judged.recording))
-    samples, spans = running_.speak(voice="kyutai:en", embedding=embedding)
     expected, starts = judged.said("recording")
-    assert_same(samples, expected)
-    assert [span.start_s for span in spans] == pytest.approx(starts, abs=2e-4)
+    for given in ({"voice": "kyutai:en", "embedding": embedding}, {"voice": "kyutai:recording.wav"}):
+        samples, spans = running_.speak(**given)
+        assert_same(samples, expected)
+        assert [span.start_s for span in spans] == pytest.approx(starts, abs=2e-4)
 
 
 def test_next_segment_continues_the_voice_that_the_model_chose(
@@ -360,6 +361,12 @@ def test_published_voices_have_their_names(running: dict[str, Running]) -> None:
     assert [(voice.id, voice.language) for voice in info.voices] == [
         (f"kyutai:{ANA}", "en"),
         (f"kyutai:{BEA}", "fr"),
+        ("kyutai:odd.wav", "en"),
     ]
+    assert "kyutai:recording.wav" in {voice.id for voice in running[RECORDED].engine.info.voices}
+    with pytest.raises(EngineFailed, match=r"the voice odd\.wav\S+ has another size than the others"):
+        running[EMBEDDED].speak(voice="kyutai:odd.wav")
+    with pytest.raises(UnknownVoice):
+        running[EMBEDDED].speak(voice="kyutai:cleo.wav")
     assert info.default_voices == {"en": f"kyutai:{ANA}", "fr": f"kyutai:{BEA}"}
     assert info.cloning == "none"
