@@ -81,6 +81,8 @@ async def test_recordings_health_and_languages_name_the_recogniser(app: AppServe
             "name": "kyutai",
             "version": "stt-1b-en_fr",
             "loaded": True,
+            "live": True,
+            "live_delay": None,
         }
         file = wav(noise, RATE)
         sent = await client.post("/api/asr-streaming", content=file, headers=KEY)

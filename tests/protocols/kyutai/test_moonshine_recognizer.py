@@ -73,6 +73,8 @@ async def test_recordings_health_and_languages_name_the_recogniser(app: AppServe
             "name": "moonshine",
             "version": "moonshine-streaming-tiny",
             "loaded": True,
+            "live": True,
+            "live_delay": None,
         }
         refused = await client.post("/v1/audio/transcriptions", files=file, data=form | {"language": "de"})
         assert refused.status_code == 400 and "known: en" in refused.text
