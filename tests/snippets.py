@@ -95,10 +95,11 @@ def run_shell(code: str, folder: Path, server: str = "ws://localhost:1") -> list
     server: the WebSocket address of the one that takes the place of ``localhost:8001``.
     """
     programs, record = folder / "programs", folder / "record"
-    judges, voxcpm = folder.parent / "judges" / "bin", folder / "voxcpm" / "bin"
-    for path in (programs, judges, voxcpm, folder / ".venv" / "bin"):
+    judges = folder.parent / "judges" / "bin"
+    voxcpm, moshi = folder / "voxcpm" / "bin", folder / "moshi" / "bin"
+    for path in (programs, judges, voxcpm, moshi, folder / ".venv" / "bin"):
         path.mkdir(parents=True, exist_ok=True)
-    for stub in [*(programs / name for name in PROGRAMS), judges / "python", voxcpm / "pip"]:
+    for stub in [*(programs / name for name in PROGRAMS), judges / "python", voxcpm / "pip", moshi / "pip"]:
         stub.write_text(STUB, encoding="utf-8")
         stub.chmod(0o755)
     (folder / ".venv" / "bin" / "activate").touch()

@@ -28,7 +28,7 @@ from kani.protocols.openai.transcription.known_speakers import (
     REFERENCES,
 )
 from kani.protocols.openai.transcription.params import FORMATS as TRANSCRIPT_FORMATS
-from kani.protocols.openai.transcription.params import GRANULARITIES, INCLUDES, MAX_LANGUAGES
+from kani.protocols.openai.transcription.params import GRANULARITIES, INCLUDES, MAX_LANGUAGES, MAX_PROMPT
 from kani.protocols.shared.calls.call import (
     FORM,
     Answer,
@@ -238,7 +238,7 @@ def _transcriptions(settings: OpenAISettings) -> tuple[Call, ...]:
         "language": text("Code, tag or name of the spoken language; detected by default."),
         "languages": items(text(), "Languages between which detection decides.", most=MAX_LANGUAGES),
         "keywords": items(text(longest=MAX_WORD), "Words that may occur in the recording.", most=MAX_WORDS),
-        "prompt": text("Text that precedes the recording."),
+        "prompt": text("Text that precedes the recording.", longest=MAX_PROMPT),
         "response_format": choice(TRANSCRIPT_FORMATS, "Format of the transcript.", default="json"),
         "temperature": number("Sampling temperature.", Range(0, 1), default=0),
         "timestamp_granularities": items(choice(GRANULARITIES), "Times in verbose_json."),

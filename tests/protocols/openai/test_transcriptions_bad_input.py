@@ -125,7 +125,7 @@ FIELDS: list[tuple[dict[str, Any], str, str]] = [
     ({"chunking_strategy": "{"}, "chunking_strategy", "invalid_value"),
     ({"keywords[]": ["a"] * 1_001}, "keywords", "invalid_value"),
     ({"keywords[]": ["a" * 101]}, "keywords", "invalid_value"),
-    ({"prompt": "a" * 20_000}, "body", "invalid_value"),
+    ({"prompt": "a" * 20_000}, "prompt", "invalid_value"),
     ({f"field{number}": "" for number in range(1_101)}, "body", "invalid_value"),
 ]
 

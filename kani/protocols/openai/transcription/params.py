@@ -34,6 +34,8 @@ DIARIZING = "diarize"
 """Part of the names of OpenAI's models that tell speakers apart."""
 
 MAX_LANGUAGES = 20
+MAX_PROMPT = 16 * 1024
+"""Characters; the model reads the last 220 tokens."""
 
 _TRUE, _FALSE = ("true", "1", "yes", "on"), ("false", "0", "no", "off")
 
@@ -108,9 +110,16 @@ def _options(
         language=_language("language", language, spoken_language) if language else None,
         candidates=frozenset(candidates),
         translate=translate,
-        prompt=as_prompt(keywords, upload.get("prompt") or ""),
+        prompt=as_prompt(keywords, _prompt(upload)),
         temperature=_temperature(upload),
     )
+
+
+def _prompt(upload: AudioUpload) -> str:
+    prompt = upload.get("prompt") or ""
+    if len(prompt) > MAX_PROMPT:
+        raise _invalid("prompt", f"is too long (at most {MAX_PROMPT} characters)")
+    return prompt
 
 
 def _response_format(upload: AudioUpload, *, translate: bool) -> str:
