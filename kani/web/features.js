@@ -193,7 +193,7 @@ export class Features {
         this.#compose.text = text;
       },
       complain: this.#acts.problem,
-      closed: () => find("book").focus(),
+      closed: () => find("text").focus(),
     });
     await this.#book.open(file);
     // The same file may be chosen again.

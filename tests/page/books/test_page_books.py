@@ -38,7 +38,7 @@ def test_chapter_is_chosen_and_spoken(visit: Visit, tmp_path: Path) -> None:
     assert visitor.requests[-1]["text"] == "El tren sale tarde."
     page.get_by_role("button", name="Close the book").click()
     expect(page.locator("#chapters")).to_be_hidden()
-    expect(page.locator("#book")).to_be_focused()
+    expect(page.locator("#text")).to_be_focused()
     # The same file once more; what is typed over a chapter can be undone.
     give(page, book)
     expect(text).to_have_value("Capítulo uno\n\nEl perro duerme en la casa.")
@@ -80,6 +80,7 @@ def test_what_is_no_book_is_explained_in_the_pages_language(visit: Visit, tmp_pa
 @pytest.mark.only_in("chromium")  # Firefox' driver reports no file chooser.
 def test_button_asks_for_a_file(visit: Visit, tmp_path: Path) -> None:
     page = visit().page
+    page.click("#parameters summary")
     page.focus("#book")
     with page.expect_file_chooser() as choosing:
         page.keyboard.press("Enter")
