@@ -35,9 +35,9 @@ class Voice:
     """A voice to speak with."""
 
     added: Any = None
-    """What is added to each step, [passes, 1, size], where the model has such conditions."""
+    """Sum that is added to each step, [passes, 1, size], where the model has such conditions."""
     read: Any = None
-    """What each step reads of the published embedding, [passes, positions, size]."""
+    """Part that each step reads of the published embedding, [passes, positions, size]."""
     prefix: Any = None
     """Codes of a recording that the speech continues, [codebooks, frames]."""
 
@@ -205,6 +205,11 @@ class SpeechModel:
     def codebooks(self) -> int:
         """Codes of a frame."""
         return self._codebooks
+
+    @property
+    def code_limit(self) -> int:
+        """The number after a codebook's last code; the first one is 0."""
+        return int(self._tts.lm.card)
 
     def ready(self, stream: Stream) -> bool:
         """Return True if a stream can make a step: the words that it reads ahead are there.

@@ -283,7 +283,10 @@ class PackageEngine:
         if (embedding.engine, embedding.model) != (ENGINE, self.info.embedding_model):
             raise InvalidRequest("reference", "the embedding was made by another model")
         values = np.asarray(embedding.values)
-        if not len(values) or len(values) % model.codebooks:
+        # Clients may send embeddings: a code that the model lacks would end the speech of all streams.
+        known = ((values >= 0) & (values < model.code_limit)).all()
+        most = round(RECORDING_S / STEP_S) * model.codebooks
+        if not 0 < len(values) <= most or len(values) % model.codebooks or not known:
             raise InvalidRequest("reference", "the embedding is not one of this model")
         return torch.from_numpy(values.astype(np.int64)).view(model.codebooks, -1)
 

@@ -12,7 +12,7 @@ import shutil
 import subprocess
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import ExitStack, aclosing, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, cast
@@ -312,6 +312,23 @@ def test_guidance_that_the_model_does_not_have_is_named(running: dict[str, Runni
         running[EMBEDDED].speak(cfg_alpha=1.5)
     used = {name: one.engine.info.supported_fields for name, one in running.items()}
     assert "cfg_alpha" in used[EMBEDDED] and "cfg_alpha" not in used[RECORDED]
+
+
+@pytest.mark.parametrize("spoilt", ["negative", "unknown code", "not finite", "half a frame", "too long"])
+def test_embedding_of_a_client_is_checked(judged: Judged, running: dict[str, Running], spoilt: str) -> None:
+    """Codes that the model lacks would fail in its batch, with all streams."""
+    running_ = running[RECORDED]
+    embedding = running_.run(running_.engine.embed(judged.recording))
+    values = embedding.values.copy()
+    match spoilt:
+        case "half a frame":
+            values = values[:-1]
+        case "too long":
+            values = np.tile(values, 1 + round(11 / STEP_S))
+        case _:
+            values[3] = {"negative": -1, "unknown code": 1e6, "not finite": np.nan}[spoilt]
+    with pytest.raises(InvalidRequest, match=r"^reference: the embedding is not one of this model"):
+        running_.speak(voice="kyutai:en", embedding=replace(embedding, values=values))
 
 
 DAMAGES: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
