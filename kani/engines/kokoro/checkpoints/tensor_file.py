@@ -2,7 +2,7 @@
 
 Such a file is a zip archive with a pickle and the tensors' bytes. A pickle is a program; here only the
 instructions that build dictionaries, lists and tensors are known, and the few functions that a pickle of
-tensors names are never called: they are names in ``_BUILDERS``. Anything else is an error.
+tensors names are never called: ``_Reader`` does their work. Anything else is an error.
 """
 
 from __future__ import annotations
@@ -35,7 +35,6 @@ _TYPES = {
     "BoolStorage": "<u1",
 }
 _BRAIN_FLOAT = "BFloat16Storage"
-
 
 _VALUES = ("BINUNICODE", "SHORT_BINUNICODE", "BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT")
 """Instructions that put their argument on the stack."""
@@ -187,15 +186,7 @@ def _run(pickled: bytes, storage: Callable[[Any], _Storage], build: Callable[[_N
                     stack.append(None)
                 case "NEWTRUE" | "NEWFALSE":
                     stack.append(instruction.name == "NEWTRUE")
-                case (
-                    "BINUNICODE"
-                    | "SHORT_BINUNICODE"
-                    | "BININT"
-                    | "BININT1"
-                    | "BININT2"
-                    | "LONG1"
-                    | "BINFLOAT"
-                ):
+                case value if value in _VALUES:
                     stack.append(argument)
                 case "BINPUT" | "LONG_BINPUT":
                     memo[argument] = stack[-1]
@@ -215,14 +206,16 @@ def _run(pickled: bytes, storage: Callable[[Any], _Storage], build: Callable[[_N
                     _list(stack).extend(items)
                 case "SETITEM":
                     key, item = pop(2)
-                    _dictionary(stack)[key] = item
+                    _dictionary(stack)[_key(key)] = item
                 case "SETITEMS":
                     items = since_mark()
-                    _dictionary(stack).update(zip(items[::2], items[1::2], strict=True))
+                    _dictionary(stack).update(zip(map(_key, items[::2]), items[1::2], strict=True))
                 case "GLOBAL":
                     stack.append(_Name(*argument.split(" ", 1)))
                 case "STACK_GLOBAL":
                     module, name = pop(2)
+                    if not isinstance(module, str) or not isinstance(name, str):
+                        raise NoTensors("its pickle names something that is no text")
                     stack.append(_Name(module, name))
                 case "BINPERSID":
                     stack.append(storage(pop(1)[0]))
@@ -254,6 +247,13 @@ def _dictionary(stack: list[Any]) -> dict[Any, Any]:
     if not isinstance(stack[-1], dict):
         raise NoTensors("its pickle is broken: an item outside a dictionary")
     return stack[-1]
+
+
+def _key(key: Any) -> str | int:
+    # The hash of tuples in tuples, without end, would use up the stack and end the process.
+    if not isinstance(key, str | int):
+        raise NoTensors("a dictionary of its pickle has a key that is neither a text nor a number")
+    return key
 
 
 def read_array(content: bytes) -> Array:

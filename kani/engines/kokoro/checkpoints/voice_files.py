@@ -14,6 +14,7 @@ import io
 import re
 import unicodedata
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -26,6 +27,9 @@ from kani.engines.kokoro.voices import STYLES_SHAPE
 MAX_VOICES = 512
 MAX_TABLE_BYTES, MAX_FILE_BYTES = 4 << 20, 512 << 20
 """Limits of one table and of one file; a table is 0.5 MB."""
+
+_BROKEN = (ValueError, EOFError, KeyError, RuntimeError, MemoryError, zlib.error, zipfile.BadZipFile)
+"""Errors of damaged files; zipfile raises RuntimeError for an encrypted one and an unknown compression."""
 
 _ZIP = b"PK\x03\x04"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
@@ -56,7 +60,7 @@ def read_voices(folder: Path) -> Tables:
                 if len(tables) == MAX_VOICES:
                     raise ValueError(f"the voices are more than {MAX_VOICES}")
                 tables[name] = _checked(table)
-        except (ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+        except _BROKEN as error:
             raise ValueError(f"{path.name}: {error}") from error
     return tables
 
@@ -103,7 +107,7 @@ def _raw(path: Path) -> Iterator[tuple[str, np.ndarray]]:
 
 
 def _array(path: Path) -> Iterator[tuple[str, np.ndarray]]:
-    yield path.stem, np.load(io.BytesIO(_read(path, MAX_TABLE_BYTES)), allow_pickle=False)
+    yield path.stem, _loaded(_read(path, MAX_TABLE_BYTES))
 
 
 def _archive(path: Path) -> Iterator[tuple[str, np.ndarray]]:
@@ -111,8 +115,15 @@ def _archive(path: Path) -> Iterator[tuple[str, np.ndarray]]:
         for entry in archive.infolist():
             if entry.file_size > MAX_TABLE_BYTES:
                 raise ValueError(f"{entry.filename} is longer than {MAX_TABLE_BYTES} bytes")
-            array = np.load(io.BytesIO(archive.read(entry)), allow_pickle=False)
-            yield Path(entry.filename).stem, array
+            yield Path(entry.filename).stem, _loaded(archive.read(entry))
+
+
+def _loaded(content: bytes) -> np.ndarray:
+    """Return the one array of a file. Raises ValueError, also for an archive, which numpy would open."""
+    if content.startswith(_ZIP):
+        raise ValueError("it is an archive, not one array")
+    array: np.ndarray = np.load(io.BytesIO(content), allow_pickle=False)
+    return array
 
 
 def _tensor(path: Path) -> Iterator[tuple[str, np.ndarray]]:

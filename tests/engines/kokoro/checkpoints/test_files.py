@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import zipfile
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from kani.core.errors import EngineUnavailable, InvalidRequest
 from kani.core.voices.catalogue import VoiceCatalogue, VoiceStore
 from kani.engines.kokoro.checkpoints.choice import with_checkpoints
 from kani.engines.kokoro.checkpoints.files import CheckpointFiles, find_checkpoints
-from kani.engines.kokoro.checkpoints.voice_files import MAX_VOICES, read_voices
+from kani.engines.kokoro.checkpoints.voice_files import read_voices
 from kani.engines.kokoro.plugin import known_voices
 from kani.engines.kokoro.settings import KokoroSettings
 from kani.engines.kokoro.text.vocabulary import VOCABULARY
@@ -67,8 +68,19 @@ def bomb(folder: Path) -> None:
         archive.writestr("bad.npy", bytes(5 << 20))
 
 
-def crowd(folder: Path) -> None:
-    np.savez(folder / "voices" / "crowd.npz", **{f"v{n}": TABLE[:] for n in range(MAX_VOICES + 1)})
+def encrypted(folder: Path) -> None:
+    content = io.BytesIO()
+    np.savez(content, locked=TABLE)
+    spoilt = bytearray(content.getvalue())
+    # The flag of an encrypted entry, in its header and in the list of entries.
+    spoilt[6] |= 1
+    spoilt[spoilt.rindex(b"PK\x01\x02") + 8] |= 1
+    (folder / "voices" / "locked.npz").write_bytes(spoilt)
+
+
+def renamed(folder: Path) -> None:
+    np.savez(folder / "voices" / "many.npz", one=TABLE)
+    (folder / "voices" / "many.npz").rename(folder / "voices" / "many.npy")
 
 
 @pytest.mark.parametrize(
@@ -87,6 +99,8 @@ def crowd(folder: Path) -> None:
         (saved(np.where(TABLE > 0, TABLE, np.nan)), "values that are not finite"),
         (pickled, "bad.npy: .*allow_pickle"),
         (written("voices/bad.npz", b"PK\x03\x04 not at all"), "bad.npz: .*not a zip file"),
+        (encrypted, "locked.npz: .*encrypted"),
+        (renamed, "many.npy: it is an archive"),
         (bomb, "bomb.npz: bad.npy is longer than"),
         (written("config.json", b"{"), "config.json: "),
         (configured(vocab=["a"]), "config.json: .*vocab"),
