@@ -17,13 +17,13 @@ LISTENER = {
     "en": ("Uh-huh.", "Yeah.", "Okay.", "Right.", "Yes, yes."),
     "es": ("Ajá.", "Sí, sí.", "Vale.", "Claro.", "Ya, ya."),
 }
-"""What a listener says without wanting the floor. Voices spell "mhm" letter by letter: see ``hum``."""
+"""Sounds of a listener, not an interruption. Voices spell "mhm" letter by letter: see ``hum``."""
 
 WORDS = {
     "en": ("Wait!", "Stop.", "No, not that one.", "Hold on a moment, please.", "What about tomorrow?"),
     "es": ("¡Espera!", "Para.", "No, esa no.", "Un momento, por favor.", "¿Y qué pasa mañana?"),
 }
-"""What interrupts."""
+"""Words that interrupt."""
 
 LEVEL = 0.08  # root mean square of a voice, and of a noise where it sounds
 

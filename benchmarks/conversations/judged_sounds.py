@@ -42,7 +42,7 @@ Over = tuple[Sound, Samples]
 
 @dataclass(slots=True)
 class Found:
-    """What became of the sounds of one kind; seconds of audio from the first sound."""
+    """Results of the sounds of one kind; seconds of audio from the first sound."""
 
     sounds: int = 0
     rested: list[float] = field(default_factory=list)

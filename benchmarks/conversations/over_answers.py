@@ -46,7 +46,7 @@ KINDS = {**dict.fromkeys(NOISES, 20), ECHO: 20, "listener": 30, "words": 50}
 
 @dataclass(slots=True)
 class Found:
-    """What became of the answers under one kind of sound; seconds."""
+    """Results of the answers under one kind of sound; seconds."""
 
     sounds: int = 0
     interrupted: list[float] = field(default_factory=list)  # first sound to ``speech_started``

@@ -65,7 +65,7 @@ def compared(loop: DecodingLoop, window_s: float, rounds: int) -> tuple[str, ...
     for _ in range(rounds + 1):
         state = loop.stream()
         loop.run(Pass(state, samples[:-NEW], 0, (), tokens - FRESH, lambda: False))
-        # What the longer audio makes of these tokens, so that it confirms them.
+        # The longer audio's answer after these tokens, so that it confirms them.
         full = loop.stream()
         wholes.append(seconds(loop, full, samples, tokens))
         state.draft = full.draft[: tokens - FRESH]

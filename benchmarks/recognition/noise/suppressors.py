@@ -70,7 +70,7 @@ class RnNoise:
     def __call__(self, samples: Samples) -> Samples:
         """See ``Suppressor``."""
         fast = np.asarray(soxr.resample(samples, SAMPLE_RATE, self._RATE), np.float32) * self._SCALE
-        # What goes in comes out two frames later.
+        # The output is two frames later than the input.
         count = -(-len(fast) // self._frame) + 2
         frames = np.pad(fast, (0, count * self._frame - len(fast))).reshape(count, self._frame)
         state = self._library.rnnoise_create(None)

@@ -119,7 +119,7 @@ class SpeakerStream:
         """Return the turns of the whole recording, in order; may be called again for another number.
 
         speakers: the greatest number of them, from 1 to ``MAX_SPEAKERS``; None finds it. known: embeddings
-        of speakers (``Diarizer.voice``), of which some may not speak.
+        of speakers (``Diarizer.voice``); some of them may not speak.
         """
         self._end()
         return tuple(_joined(_numbered(self._labelled(speakers, known), len(known))))

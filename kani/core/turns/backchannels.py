@@ -1,4 +1,4 @@
-"""Words by which a listener shows that they listen: said over an answer, they interrupt nothing."""
+"""Words that only show that a person listens: said over an answer, they interrupt nothing."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _BY_LANGUAGE = {
 
 
 def is_backchannel(words: Iterable[str], language: str) -> bool:
-    """Return True if ``words``, of which there is at least one, only show that somebody listens.
+    """Return True if there are ``words``, and they only show that a person listens.
 
     language: primary subtag; of an unknown one only sounds such as "mhm" count.
     """

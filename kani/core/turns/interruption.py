@@ -1,8 +1,7 @@
-"""Whether a voice over an answer interrupts it: the one decision of all that answer.
+"""Decides if a voice over an answer interrupts it, for everything that answers.
 
 A word does, or a voice that goes on. A listener's "mhm", a cough, other noises and the answer's own echo do
-not.
-See docs/conversation.md.
+not. See docs/conversation.md.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ TUNING = Tuning()
 
 
 class Verdict(enum.Enum):
-    """What a voice over an answer is known to be."""
+    """Knowledge about a voice over an answer."""
 
     OPEN = enum.auto()
     """Nothing is known yet."""
@@ -86,7 +85,7 @@ class VoiceOverAnswer:
 
     @property
     def interrupts(self) -> bool:
-        """Whether there is a word so far, or enough voice, that is more than a listener's."""
+        """True if there is a word so far, or enough voice, that is more than a listener's."""
         if not self.words or self.voiced_s < self._tuning.word_s:
             return self.voiced_s >= self._tuning.voice_s
         return not is_backchannel([word.text for word in self.words], self.words[-1].language)

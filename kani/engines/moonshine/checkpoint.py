@@ -64,7 +64,7 @@ class DecoderSizes:
     """Rows of the encoder that it has positions for."""
     bias: bool
     tied: bool
-    """Whether the embedding is the output's matrix as well."""
+    """True if the embedding is the output's matrix as well."""
     first: int
     ends: frozenset[int]
 

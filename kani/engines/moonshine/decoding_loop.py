@@ -24,7 +24,7 @@ _SLICE = SAMPLE_RATE
 
 
 class StreamState:
-    """What the passes of one stream keep: the encoded audio, and the last answer, which the next begins with.
+    """State that a stream's passes keep: the encoded audio, and the last answer, which the next begins with.
 
     Used by the loop's thread only.
     """
@@ -80,7 +80,7 @@ class Pass:
     start: int  # of the samples, in samples of the stream
     prefix: tuple[int, ...]  # tokens that the answer follows
     most: int  # tokens of the answer
-    stopped: Callable[[], bool]  # whether nothing needs the answer any more
+    stopped: Callable[[], bool]  # returns True once nothing needs the answer
     answer: Future[Answer] = field(default_factory=Future)
     tokens: list[int] = field(default_factory=list)
     log_probabilities: list[float] = field(default_factory=list)

@@ -1,1 +1,1 @@
-"""What engines share that run other makers' packages in environments of their own."""
+"""Shared by engines that run other makers' packages in environments of their own."""

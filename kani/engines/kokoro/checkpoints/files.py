@@ -78,8 +78,8 @@ class CheckpointFiles:
 def find_checkpoints(models: Mapping[str, str], shipped: Sequence[Voice]) -> list[CheckpointFiles]:
     """Read the folders that ``models`` names, by primary language subtag.
 
-    A folder that several languages name is one checkpoint. shipped: Kokoro's own voices, whose names no
-    checkpoint may take but for those of its languages. Raises EngineUnavailable.
+    A folder that several languages name is one checkpoint. shipped: Kokoro's own voices; no checkpoint may
+    take their names but for those of its languages. Raises EngineUnavailable.
     """
     languages: dict[Path, list[str]] = {}
     for language, name in models.items():

@@ -34,7 +34,7 @@ _WEIGHT = re.compile(r"\.(weight|bias|gamma|beta|alpha[12]\.\d+)$")
 
 
 class Source(NamedTuple):
-    """Where one constant of the graph comes from."""
+    """The source of one constant of the graph."""
 
     weights: tuple[str, ...]  # names in the checkpoint
     convert: Callable[..., Array]

@@ -115,7 +115,7 @@ def _load(path: Path) -> VoiceStatistics | None:
 def _save(path: Path, found: VoiceStatistics) -> None:
     content = io.BytesIO()
     np.savez(content, allow_pickle=False, **{name: getattr(found, name) for name in _FIELDS})
-    # Where the folder cannot be written, each start measures again.
+    # Without a folder that can be written, each start measures again.
     with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(".partial")

@@ -147,5 +147,5 @@ class StreamBatch:
                     each.frames.append(frame)
             for each in self._streams.values():
                 each.changed.set()
-            # Streams whose frames were taken, or whose text has come, join the next step.
+            # Streams with room for a frame again, or with new text, join the next step.
             await asyncio.sleep(0)

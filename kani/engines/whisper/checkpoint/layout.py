@@ -36,7 +36,7 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """What the shapes of the weights tell."""
+    """Sizes of a model, as the shapes of its weights tell them."""
 
     tokens: int  # rows of the embedding
     mels: int  # mel bins of the audio
