@@ -23,18 +23,20 @@ def tolerated() -> Iterator[None]:
         try:
             yield
         finally:
-            sys.stdout.flush()
+            # A program that is started without a standard output has None.
+            if sys.stdout is not None:
+                sys.stdout.flush()
     except BrokenPipeError:
-        if not _reader_has_gone():
+        if not reader_has_gone():
             raise
         # The interpreter writes out the rest once more when it ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(READER_GONE) from None
 
 
-def _reader_has_gone() -> bool:
+def reader_has_gone() -> bool:
     """Return True if nothing reads standard output; False where the system cannot tell, as on Windows."""
-    if not hasattr(select, "poll"):
+    if sys.stdout is None or not hasattr(select, "poll"):
         return False
     poller = select.poll()
     poller.register(sys.stdout.fileno(), 0)

@@ -243,7 +243,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except OSError as error:
         listed = voices.is_requested(options)
-        if listed and isinstance(error, BrokenPipeError):
+        if listed and isinstance(error, BrokenPipeError) and broken_pipe.reader_has_gone():
             raise
         print(f"error: cannot write the {'voices' if listed else 'speech'}: {error}", file=sys.stderr)
         return 1

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import kani
-from kani.cli import audiobook
+from kani.cli import audiobook, broken_pipe
 from kani.cli.sound import CommandFailed, open_player
 
 FAILED, INTERRUPTED = 1, 130
@@ -24,9 +24,9 @@ def main(command: str, arguments: Sequence[str]) -> int:
         {"say": _say, "listen": _listen, "voices": _voices}[command](arguments)
     except KeyboardInterrupt:
         return INTERRUPTED
-    except BrokenPipeError:
-        raise
     except (kani.SpeechError, CommandFailed, OSError, ValueError) as error:
+        if isinstance(error, BrokenPipeError) and broken_pipe.reader_has_gone():
+            raise
         print(f"kani-tts {command}: {error}", file=sys.stderr)
         return FAILED
     return 0

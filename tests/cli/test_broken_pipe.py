@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -32,6 +34,25 @@ def test_program_ends_quietly_without_its_reader(command: list[str], espeak_serv
 
 def test_help_ends_quietly_without_a_reader() -> None:
     assert_ends_quietly(["-m", "kani", "--help"])
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="file descriptors are closed by a shell")
+@pytest.mark.parametrize("program", ["-m kani --help", "websocket_client.py --help"])
+def test_program_runs_without_a_standard_output(program: str) -> None:
+    command = ["sh", "-c", f'exec "$0" {program} >&-', sys.executable]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, timeout=WITHIN_S, check=False)
+    assert ended.returncode == 0, ended.stderr
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_pipe_of_another_file_is_reported(tmp_path: Path) -> None:
+    output = tmp_path / "speech.wav"
+    os.mkfifo(output)
+    text = "And on it goes. " * 60  # more than a pipe holds
+    command = [sys.executable, "-m", "kani", "say", text, "--engine", "espeak", "-o", str(output)]
+    with subprocess.Popen(["head", "-c", "1", str(output)], stdout=subprocess.DEVNULL):
+        ended = subprocess.run(command, cwd=ROOT, capture_output=True, timeout=WITHIN_S, check=False)
+    assert (ended.returncode, ended.stderr) == (1, b"kani-tts say: [Errno 32] Broken pipe\n")
 
 
 def test_broken_pipe_of_a_socket_is_raised() -> None:
