@@ -14,6 +14,7 @@ from starlette.applications import Starlette
 
 from kani.protocols import books_api
 from tests.books.epubs import NAV, PACKAGE, epub, many_files
+from tests.support.serving import serving
 
 ENTITIES = '<!DOCTYPE x [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;&a;">]>'
 
@@ -140,5 +141,13 @@ async def test_few_are_read_at_once_and_a_gone_client_makes_room(
     assert (await reading[1]).status_code == 200
 
 
-def test_server_bounds_the_file() -> None:
-    assert books_api.protocol().max_body == {books_api.PATH: books_api.MAX_BYTES}
+async def test_server_refuses_a_larger_file(tmp_path: Path) -> None:
+    async def pieces() -> AsyncIterator[bytes]:
+        for _ in range(books_api.MAX_BYTES >> 20):
+            yield b"a" * (1 << 20)
+        yield b"a"
+
+    async with serving(tmp_path) as server, httpx.AsyncClient(base_url=server.http_url) as client:
+        answer = await read(client, "b.txt", pieces())
+    assert answer.status_code == 413
+    assert answer.json() == {"error": {"message": "the body is too large (at most 67108864 bytes)"}}

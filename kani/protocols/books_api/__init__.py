@@ -22,7 +22,7 @@ from kani.books.reading import ENDINGS
 from kani.core.errors import Reason
 from kani.protocols.books_api.calls import call_group
 from kani.protocols.shared.disconnect import cancel_on_disconnect
-from kani.protocols.shared.protocol import Protocol
+from kani.protocols.shared.protocol import Protocol, plain_refusal
 from kani.protocols.shared.streamed_answer import BLOCK_BYTES, StreamedAnswer
 from kani.runtime.child_process import python_command
 
@@ -52,9 +52,10 @@ class BookError(Exception):
 
 
 def protocol() -> Protocol:
-    """Return the protocol."""
+    """Return the protocol; its refusals keep their own shape below the prefix of ElevenLabs' paths."""
     return Protocol(
         lambda context: routes(),
+        refusals={PATH: plain_refusal},
         max_body={PATH: MAX_BYTES},
         calls=lambda: call_group(PATH, ENDINGS, MAX_BYTES, MAX_NAME),
     )
