@@ -19,7 +19,7 @@ UNREADABLE = 3
 
 
 def main(arguments: list[str]) -> int:
-    """Read the book whose path comes first, and write the JSON to the path that comes second."""
+    """Read the book at the first path, and write the JSON to the second."""
     source, target = map(Path, arguments)
     if hasattr(os, "nice"):
         os.nice(10)  # speech comes first

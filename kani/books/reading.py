@@ -26,7 +26,7 @@ _CHAPTER = re.compile(
 
 
 def read_book(path: Path) -> Book:
-    """Read a book. Raises UnreadableBook, whose text begins with the file's name, and OSError."""
+    """Read a book. Raises UnreadableBook, with a text that begins with the file's name, and OSError."""
     try:
         return checked(_read(path))
     except UnreadableBook as error:

@@ -45,7 +45,7 @@ class Step:
     completeness: float | None = field(default=None, compare=False)
     """Probability that the speaker has said all, where ``complete`` tells."""
     complete: bool | None = field(default=None, compare=False)
-    """Whether the speaker has said all, in a session that judges turns; None in speech, and if unknown."""
+    """True if the speaker has said all, in a session that judges turns; None in speech, and if unknown."""
 
     def has_voice(self, threshold: float) -> bool:
         """Return True if there is a voice of a probability from ``threshold`` on."""
@@ -73,9 +73,9 @@ class RecognizerInfo:
     languages: frozenset[str]
     """Primary language subtags."""
     unavailable_reason: str = ""
-    """Why it cannot be started, and the remedy; empty as far as is known before it is."""
+    """Reason why it cannot be started, and the remedy; empty as far as is known before it is."""
     recordings_only: str = ""
-    """Why it recognises no live speech, and the remedy; empty if it does, and before it is known."""
+    """Reason why it recognises no live speech, and the remedy; empty if it does, and before it is known."""
     live_delay_s: float | None = None
     """Seconds from the end of a word until it is decided, measured at the start; None if it was not."""
 

@@ -140,7 +140,7 @@ async function saveAs(kind) {
   }
 }
 
-/** Whether a video is being made. */
+/** True while a video is being made. */
 let filming = false;
 
 /** Save what is shown as a video of its words. */

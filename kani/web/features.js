@@ -23,7 +23,7 @@ export class Features {
   #listenPanel = null;
   #mediaKeys = null;
   #talkPanel = null;
-  /** Whether a language model answers what is said, as far as is known. */
+  /** True if a language model answers what is said, as far as is known. */
   #answers = false;
   #book = null;
   #voiceDialog = null;

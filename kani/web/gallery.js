@@ -27,7 +27,7 @@ export class Gallery {
   #memory = new Memory("kani.favourites", () => localStorage);
   #marked;
   #sample = null;
-  /** Id of the voice whose sample is heard, "" for none. */
+  /** Id of the voice with the sample that is heard, "" for none. */
   #playing = "";
   #voices = [];
   /** Voices that are shown, in order; and the place of the one that keys act on. */
@@ -102,7 +102,7 @@ export class Gallery {
     fill(this.#language, groups, [...natural, ...robotic].includes(before) ? before : "");
   }
 
-  /** The language whose voices are shown, "" for all. */
+  /** The language of the voices that are shown, "" for all. */
   get #tongue() {
     return this.#all ? this.#language.value : this.#compose.choice.language || locale;
   }
@@ -194,7 +194,7 @@ export class Gallery {
     return card;
   }
 
-  /** What a voice is, in words; foreign where it is not of the language that it is offered for. */
+  /** A voice in words: foreign where it is not of the language that it is offered for. */
   #facts(voice, language) {
     const foreign = language && voice.language && primary(voice.language) !== language;
     const kind = voice.kept ? t("gallery.own") : isNatural(voice) ? "" : t("gallery.robotic");

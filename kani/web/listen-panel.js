@@ -174,7 +174,7 @@ export class ListenPanel {
       let named = false;
       const [language, speakers] = [find("listen-language").value, find("listen-speakers").checked];
       for await (const sentence of this.#server.transcribe(file, language, speakers, upload.signal)) {
-        // Who speaks is known once all was heard.
+        // The speakers are known once all was heard.
         if (sentence.speaker && !named) this.#clear();
         named = Boolean(sentence.speaker);
         const text = sentence.text.trim();

@@ -6,7 +6,7 @@
 import { mp4 } from "./mp4.js";
 import { Resampler } from "./resampler.js";
 
-/** What most players take comes first. */
+/** The codecs that most players take come first. */
 const PICTURES = [{ codec: "avc1.42E028", avc: { format: "avc" } }, { codec: "vp09.00.40.08" }];
 const SOUNDS = [{ codec: "mp4a.40.2" }, { codec: "opus" }];
 /** Times of words are rounded to frames. */

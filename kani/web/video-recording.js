@@ -1,6 +1,6 @@
 /** A video that a MediaRecorder makes while the sound plays into nothing: it takes as long as the sound does. */
 
-/** What players take, the first one that this browser writes; VP8 costs a slow machine the least. */
+/** Formats that players take, the first one that this browser writes; VP8 costs a slow machine the least. */
 const KINDS = [
   ["video/mp4;codecs=avc1.42E028,mp4a.40.2", "mp4"],
   ["video/webm;codecs=vp8,opus", "webm"],

@@ -73,7 +73,7 @@ export function heardVoice({ voice }, result) {
 const PITCHES = { female: [170, 215], male: [110, 145] };
 const RANGES = [2.5, 3.9];
 
-/** How a voice sounds by its pitch, where that is known: names of words, none for what is usual. */
+/** The sound of a voice by its pitch, where that is known: names of words, none for what is usual. */
 export function traits({ gender, pitch_hz: pitch, pitch_range: range }) {
   if (!pitch || !(gender in PITCHES)) return [];
   const outside = (value, [low, high], words) => (value < low ? [words[0]] : value > high ? [words[1]] : []);

@@ -41,6 +41,7 @@ class AnswerAudio:
         self._pieces: deque[NDArray[np.float16]] = deque()
         self._start = 0  # place of the first kept sample
         self._end = 0
+        self._full = False  # whether a piece was left out
         self._comes_back = False
 
     def add(self, samples: Samples, played_s: float) -> None:
@@ -49,26 +50,38 @@ class AnswerAudio:
         first = round((played_s - LATEST_S - HEARD_S) * _RATE)
         while self._pieces and self._start + len(self._pieces[0]) <= first:
             self._start += len(self._pieces.popleft())
-        if self._end - played_s * _RATE < MOST_AHEAD_S * _RATE:
+        if not self._full and self._end - played_s * _RATE < MOST_AHEAD_S * _RATE:
             self._pieces.append(piece.astype(np.float16))
             self._end += len(piece)
+        else:
+            # What follows a gap would have wrong places.
+            self._full = True
 
     def is_in(self, heard: Samples, sample_rate: int, played_s: float) -> bool:
         """Return True if ``heard`` is audio of the answer that was played until ``played_s``.
 
         heard: the microphone's last ``HEARD_S`` seconds, at ``sample_rate`` hertz.
         """
+        first = round((played_s - LATEST_S - HEARD_S) * _RATE)
+        last = round((played_s + EARLIEST_S) * _RATE)
         # Before and after the answer there is silence.
-        silence = np.zeros(round(HEARD_S * _RATE), np.float16)
-        kept = np.concatenate([silence, *self._pieces, silence]).astype(np.float32)
-        start = self._start - len(silence)
-        first = round((played_s - LATEST_S - HEARD_S) * _RATE) - start
-        last = round((played_s + EARLIEST_S) * _RATE) - start
-        played = kept[max(first, 0) : max(last, 0)]
+        silence = np.zeros(round(HEARD_S * _RATE), np.float32)
+        played = np.concatenate([silence, self._between(first, last), silence])
         alike = correlation(played, soxr.resample(heard, sample_rate, _RATE))
         if alike >= ALIKE:
             self._comes_back = True
         return alike >= (STILL_ALIKE if self._comes_back else ALIKE)
+
+    def _between(self, first: int, last: int) -> Samples:
+        """Return the kept samples of places [first, last)."""
+        found, at = [np.zeros(0, np.float32)], self._start
+        for piece in self._pieces:
+            if at >= last:
+                break
+            if at + len(piece) > first:
+                found.append(piece[max(0, first - at) : last - at].astype(np.float32))
+            at += len(piece)
+        return np.concatenate(found)
 
 
 def correlation(played: Samples, heard: Samples) -> float:

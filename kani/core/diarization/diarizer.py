@@ -38,7 +38,7 @@ STEP_S = 0.5
 _MAX_PAUSE_S, _MIN_STRETCH_S, _MAX_STRETCH_S = 0.12, 0.4, 20.0
 # Turns of one speaker with a shorter pause between them are one.
 _JOINED_S = 0.35
-# What a change of the speaker costs, in cosines: inside a stretch, and at a pause.
+# Costs of a change of the speaker, in cosines: inside a stretch, and at a pause.
 _CHANGE_INSIDE, _CHANGE_AT_PAUSE = 0.20, 0.05
 
 

@@ -62,7 +62,7 @@ class RecognitionSession:
         ``PromptedRecognizer``.
         """
         self.judges_turns = False
-        """Whether steps tell if the speaker has said all; costs some calls of the turn model a pause."""
+        """True if steps tell whether the speaker has said all; costs some calls of the turn model a pause."""
         self._turn_model = turn_model
         self._judge: PauseJudge | None = None
         self._pulled = 0  # samples that the recogniser has read

@@ -38,7 +38,7 @@ class SlotAccess:
         self._report = report
         self._timeout = timeout
         self._light: dict[str, bool] = {}
-        """Whether the light network speaks each voice that has one: once chosen, a session keeps it."""
+        """True if the light network speaks each voice that has one: once chosen, a session keeps it."""
         self._kept: Slot | None = None
         """The slot of the segment before, still held."""
 

@@ -35,7 +35,7 @@ class LanguageMemory:
     last: str | None = None
     """BCP 47 tag."""
     heard: bool = False
-    """Whether the client itself spoke a known language last, so that an answer in it is expected."""
+    """True if the client itself spoke a known language last, so that an answer in it is expected."""
 
     def hear(self, language: str) -> None:
         """Note the language that the client speaks: a primary subtag, empty if unknown."""

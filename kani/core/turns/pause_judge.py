@@ -1,4 +1,4 @@
-"""Whether a speaker who pauses has said all: the one decision that every protocol's end of speech uses.
+"""Decides whether a speaker who pauses has said all: every protocol's end of speech uses it.
 
 The sound (``TurnModel``) and the words judge together. By just the sound, cut sentences are often taken for
 complete: so a turn is complete only if its last word ends a sentence as well. See docs/listening.md.

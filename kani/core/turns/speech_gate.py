@@ -1,4 +1,4 @@
-"""Where speech is, by the probabilities of a voice, and how likely a pause lasts."""
+"""Finds speech by the probabilities of a voice, and tells how likely a pause lasts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the words of a turn say about its end."""
+"""Tells from the words of a turn whether it has ended."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Where the stored voices are: a folder, or a bucket."""
+"""The place of the stored voices: a folder, or a bucket."""

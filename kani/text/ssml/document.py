@@ -34,7 +34,7 @@ MAX_UNUSED = 50
 """Names that are listed as without effect."""
 
 MAX_GROWTH = 120
-"""Characters by which a segment may be longer when it is spoken than as it is written."""
+"""Characters that a segment may have more when it is spoken than as it is written."""
 
 ROOT = "speak"
 SAY_AS = {

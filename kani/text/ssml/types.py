@@ -30,7 +30,7 @@ PLAIN_STYLE = Style()
 
 @dataclass(frozen=True, slots=True)
 class Replacement:
-    """What is spoken for the characters up to ``end`` of the client's text: one of the three.
+    """Speech for the characters up to ``end`` of the client's text: one of the three.
 
     spelling: of ``<sub>``, and the content of ``<phoneme>``; ipa: of ``<phoneme>``; say_as: the
     ``interpret-as`` and ``format`` of a ``<say-as>`` with the content ``spelling``.

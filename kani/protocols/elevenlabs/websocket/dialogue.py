@@ -52,7 +52,7 @@ class DialogueConnection(MultiContextConnection):
     """
 
     multi = True
-    """Whether messages have a context id."""
+    """True if messages have a context id."""
 
     def __init__(
         self, websocket: WebSocket, service: SpeechService, settings: ElevenLabsSettings, query: Query

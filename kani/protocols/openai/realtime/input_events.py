@@ -19,10 +19,10 @@ NO_WORDS = {
     "code": "no_words",
     "message": "speech was heard, but no words in it: speak up, or name the language",
 }
-"""Why the transcript of a turn is empty."""
+"""Reasons of an empty transcript of a turn."""
 
 VoiceState = Literal["heard", "ignored", "interrupts"]
-"""What becomes of a voice over an answer."""
+"""States of a voice over an answer."""
 
 _TRANSCRIPTION = "conversation.item.input_audio_transcription"
 

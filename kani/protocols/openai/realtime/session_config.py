@@ -126,7 +126,7 @@ class SessionConfig:
 
     @property
     def judges_turns(self) -> bool:
-        """Whether turns end by what is said, not by silence alone."""
+        """True if turns end by what is said, not only by silence."""
         return self.turn_detection is not None and self.turn_detection.kind == "semantic_vad"
 
     @property

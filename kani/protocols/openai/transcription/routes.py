@@ -128,7 +128,7 @@ async def _events(
         yield _event({"error": api_error(error).as_json()})
         return
     if params.diarize and params.response_format not in MEDIA_TYPES:
-        # Who speaks is known once all was heard.
+        # The speakers are known once all was heard.
         for event in segment_events(transcript, params):
             yield _event(event)
     yield _event(done_event(transcript, params))

@@ -41,7 +41,7 @@ async def answered(
 
 
 def states(client: Client) -> list[str]:
-    """What the client was told of voices over the answer."""
+    """States of voices over the answer that the client was sent."""
     return [event["details"]["state"] for event in client.of(UPDATED)]
 
 

@@ -63,7 +63,7 @@ class TurnAnswers:
 
     @property
     def _interrupts(self) -> bool:
-        """Whether speech stops an answer."""
+        """True if speech stops an answer."""
         config = self._config()
         detection = config.turn_detection
         return config.kind == "realtime" and detection is not None and detection.interrupt_response
@@ -102,7 +102,7 @@ class TurnAnswers:
         self._answer_if_due()
 
     def _answer_if_due(self) -> None:
-        # What the user says meanwhile joins the turn.
+        # The words that the user says meanwhile join the turn.
         if self._due and not (self._speaking and self._interrupts):
             self._answer_soon()
 
