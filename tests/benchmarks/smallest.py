@@ -131,7 +131,7 @@ WITH_KOKORO: dict[str, Part] = {
 }
 """Programs that need Kokoro, Whisper or both."""
 
-MODULES = {"emotions recorded": "voices.emotions"}
+MODULES = {"emotions recorded": "voices.emotions", "moonshine": "moonshine.__main__"}
 """Modules of parts that are not called as their program is."""
 
 
