@@ -14,6 +14,7 @@ from onnx import ModelProto, NodeProto, TensorProto, numpy_helper
 
 from kani.engines.kokoro.checkpoints.graph_weights import child_path, pytorch_gates
 from kani.engines.kokoro.checkpoints.pytorch_weights import NORMED, joined_norms
+from kani.engines.kokoro.checkpoints.tensor_file import NoTensors
 from kani.engines.kokoro.network.onnx_model import Array
 
 _FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16)
@@ -22,8 +23,11 @@ _FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16)
 def read_onnx_weights(model: ModelProto, wanted: Collection[str]) -> dict[str, Array]:
     """Return the weights of an export that are found, of those ``wanted``, as float32.
 
-    Raises NoTensors for a weight that is only half there.
+    Raises NoTensors for a weight that is only half there, or that is in another file: a model may name any.
     """
+    for tensor in model.graph.initializer:
+        if tensor.data_location == TensorProto.EXTERNAL:
+            raise NoTensors(f"its weight {tensor.name} is kept in another file: save it as one file")
     constants = {
         tensor.name: np.asarray(numpy_helper.to_array(tensor), np.float32)
         for tensor in model.graph.initializer

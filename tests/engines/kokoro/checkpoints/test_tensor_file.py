@@ -16,9 +16,11 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from onnx import TensorProto, helper, numpy_helper
 
 from kani.core.errors import EngineUnavailable
 from kani.engines.kokoro.checkpoints.files import find_checkpoints
+from kani.engines.kokoro.checkpoints.onnx_weights import read_onnx_weights
 from kani.engines.kokoro.checkpoints.pytorch_weights import read_weights
 from kani.engines.kokoro.checkpoints.tensor_file import NoTensors, read_array, read_tensors
 from tests.engines.kokoro.checkpoints.conftest import MakeFolder
@@ -217,3 +219,12 @@ def test_voice_that_is_none_is_refused(make_folder: MakeFolder, value: object, r
     torch.save(value, folder / "voices" / "eva.pt")
     with pytest.raises(EngineUnavailable, match=rf"KANI_KOKORO_MODELS: .*eva.pt: .*{reason}"):
         find_checkpoints({"de": str(folder)}, ())
+
+
+def test_weights_in_another_file_are_not_read() -> None:
+    tensor = numpy_helper.from_array(np.zeros(2, np.float32), "bias")
+    tensor.data_location = TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value="../secret")
+    model = helper.make_model(helper.make_graph([], "graph", [], [], [tensor]))
+    with pytest.raises(NoTensors, match="bias is kept in another file"):
+        read_onnx_weights(model, ())
