@@ -54,7 +54,7 @@ class AnswerAudio:
             self._pieces.append(piece.astype(np.float16))
             self._end += len(piece)
         else:
-            # What follows a gap would have wrong places.
+            # Pieces after a gap would have wrong places.
             self._full = True
 
     def is_in(self, heard: Samples, sample_rate: int, played_s: float) -> bool:

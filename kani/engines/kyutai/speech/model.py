@@ -237,7 +237,7 @@ class SpeechModel:
                 self._begin(stream)
             self._read(stream)
         self._stepping = {stream.row: stream for stream in streams}
-        delay, behind = tts.delay_steps, lm_gen.max_delay
+        delay, longest = tts.delay_steps, lm_gen.max_delay
         silent = all(stream.step < delay for stream in streams)
         self._sampler.draw(
             Draw(stream.row, stream.generator, audio=stream.step >= delay) for stream in streams
@@ -245,7 +245,7 @@ class SpeechModel:
         lm_gen.set_exec_mask(self._mask(streams))
         frame = lm_gen.step(self._input, depformer_replace_tokens=self._no_audio if silent else None)
         codes = frame[:, 1:].clamp(min=0)
-        audible = [stream for stream in streams if stream.step - behind >= delay]
+        audible = [stream for stream in streams if stream.step - longest >= delay]
         audio: dict[int, Samples] = {}
         if audible:
             tts.mimi.set_exec_mask(self._mask(audible))
