@@ -50,6 +50,7 @@ class Talker:
         self._begun = 0.0
         self._answer = np.zeros(0, np.float32)  # that is not played yet
         self._rests = False
+        self._played = asyncio.Event()  # set while nothing is left to play
         silence = np.zeros(_PIECE, np.float32)
         random = np.random.default_rng(0)
         self._noise = (ROOM * random.standard_normal(_PIECE).astype(np.float32) for _ in count())
@@ -71,6 +72,7 @@ class Talker:
             if event["type"] == DELTA:
                 samples = np.frombuffer(base64.b64decode(event["delta"]), "<i2") / np.float32(32768)
                 self._answer = np.concatenate([self._answer, samples])
+                self._played.clear()
             elif event["type"] == STARTED:
                 self._answer, self._rests = self._answer[:0], False
             elif "state" in event.get("details", {}):
@@ -98,6 +100,8 @@ class Talker:
             return np.zeros(_PIECE, np.float32)
         playing, self._answer = self._answer[:_PIECE], self._answer[_PIECE:]
         self.played_s += len(playing) / RATE
+        if not len(self._answer):
+            self._played.set()
         return _padded(playing)
 
     async def say(self, samples: Samples) -> float:
@@ -106,6 +110,10 @@ class Talker:
         self._said.append(soxr.resample(samples, CLIP_RATE, RATE).astype(np.float32))
         await self._begins.wait()
         return self._begun
+
+    async def until_played(self) -> None:
+        """Return once all of the answers that have come is played."""
+        await self._played.wait()
 
     async def until(self, kind: str) -> tuple[float, dict[str, Any]]:
         """Return the next event of a type, and when it came."""

@@ -23,6 +23,7 @@ HELPERS = {
 
 NOT_RUN = {
     "conversations.judged_sounds": "Kokoro and Whisper for two hundred sounds: many minutes",
+    "conversations.many_turns": "conversations at the pace of speech: an hour",
     "conversations.over_answers": "sounds at the pace of speech over answers: minutes",
     "kani": "the whole model, with random weights: gigabytes and minutes",
     "kani.quality": "the Kani model's weights",
