@@ -37,6 +37,9 @@ INTERRUPTED_EVERY = 5
 INTERRUPTED_AFTER_S = 1.5
 """Seconds of an answer that are played before the user speaks into it."""
 
+AUDIBLE = 0.01
+"""Part of the loudest sample, above which a sentence still sounds."""
+
 ANSWERED_WITHIN_S = 60.0
 FREED_WITHIN_S, ASK_AGAIN_S = 10.0, 0.2
 PARTS = 10
@@ -66,7 +69,7 @@ class Turn:
 async def turn(client: Talker, samples: Samples, interrupted_after_s: float | None = None) -> Turn:
     """Say 16 kHz samples, and hear the answer to its end, or for so many seconds. Raises TimeoutError."""
     begun = await client.say(samples)
-    last_sound = begun + len(samples) / CLIP_RATE
+    last_sound = begun + np.flatnonzero(np.abs(samples) > AUDIBLE * np.abs(samples).max())[-1] / CLIP_RATE
     found, answer_id = Turn(), ""
     async with asyncio.timeout(last_sound + ANSWERED_WITHIN_S - time.perf_counter()):
         while True:

@@ -124,7 +124,7 @@ def _health() -> Schema:
             "Voices with a light network.",
         ),
         recognizer=nullable(recognizer),
-        conversations=flag("Whether a language model answers what is said."),
+        conversations=flag("Whether a language model answers live speech."),
         languages=mapping("Engine by language."),
         accented=items(text(), "Languages that are spoken with a foreign accent."),
         default_voices=mapping("The voice of a language, where a request names none."),

@@ -151,7 +151,7 @@ def health_fields(
             for voice, language in engine.light.languages.items()
         ],
         "recognizer": _recognizer(service),
-        "conversations": service.chat_model is not None,
+        "conversations": service.chat_model is not None and service.hears_live,
         "languages": dict(sorted(service.catalogue.languages.items())) if started else {},
         "accented": sorted(service.catalogue.accented) if started else [],
         "default_voices": _default_voices(service) if started else {},

@@ -23,8 +23,8 @@ export class Features {
   #listenPanel = null;
   #mediaKeys = null;
   #talkPanel = null;
-  /** True if a language model answers what is said, as far as is known. */
-  #answers = false;
+  /** The content of /health, as far as a conversation depends on it. */
+  #health = { conversations: false, recognizer: { live: true } };
   #book = null;
   #voiceDialog = null;
   #voiceList = null;
@@ -131,9 +131,9 @@ export class Features {
   }
 
   /** Take what the server says it can do. */
-  learned({ conversations }) {
-    this.#answers = conversations;
-    this.#talkPanel?.offer(conversations);
+  learned(health) {
+    this.#health = health;
+    this.#talkPanel?.offer(health);
   }
 
   /** Show a panel by its id. */
@@ -165,7 +165,7 @@ export class Features {
   async #showTalk() {
     const { TalkPanel } = await import("./talk-panel.js");
     this.#talkPanel ??= new TalkPanel(this.#server, { quiet: this.#acts.stop, choice: () => this.#compose.choice });
-    this.#talkPanel.offer(this.#answers);
+    this.#talkPanel.offer(this.#health);
   }
 
   /** Choose a voice of the user's own; add one, if there is none. */

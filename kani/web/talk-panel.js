@@ -65,10 +65,13 @@ export class TalkPanel {
     if (!Microphone.possible) this.#say(t("talk.insecure"));
   }
 
-  /** Show what can be done; answers: whether the server has a language model. */
-  offer(answers) {
-    this.#view.setup.hidden = answers;
-    this.#view.room.hidden = !answers;
+  /** Show what can be done, by what /health says. */
+  offer({ conversations, recognizer }) {
+    const { setup, room, needed, remedy } = this.#view;
+    setup.hidden = conversations;
+    room.hidden = !conversations;
+    needed.textContent = t(recognizer?.live ? "talk.needed" : "talk.recordings");
+    for (const part of remedy) part.hidden = !recognizer?.live;
   }
 
   /** End the conversation. */

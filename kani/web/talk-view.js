@@ -18,7 +18,7 @@ export function buildTalk(panel) {
   return view;
 }
 
-/** What to do where the server has no language model. */
+/** What to do where the server has no language model, or hears no live speech. */
 function setup() {
   const command = make("code", { id: "talk-command", dir: "ltr", textContent: SERVER });
   const copy = make("button", { type: "button", id: "talk-copy", textContent: t("code.copy") });
@@ -28,8 +28,9 @@ function setup() {
     make("li", {}, t("talk.server"), command, make("div", { className: "actions" }, copy, copied)),
   );
   const note = make("p", { className: "note", textContent: t("talk.any") });
-  const box = make("div", { className: "talk-setup", hidden: true }, make("p", { textContent: t("talk.needed") }), steps, note);
-  return { setup: box, command, copy, copied };
+  const needed = make("p");
+  const box = make("div", { className: "talk-setup", hidden: true }, needed, steps, note);
+  return { setup: box, needed, remedy: [steps, note], command, copy, copied };
 }
 
 /** The conversation. */

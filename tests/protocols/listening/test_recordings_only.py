@@ -29,7 +29,8 @@ SPEECH = wav(loud(2.0, RATE), RATE)
 async def server(tmp_path: Path) -> AsyncIterator[InProcessServer]:
     recognizer = LoudnessRecognizer()
     recognizer.info = replace(recognizer.info, recordings_only=REASON, live_delay_s=4.321)
-    async with serving(tmp_path, recognizer, KANI_WYOMING="true", KANI_COMPAT="1") as started:
+    settings = {"KANI_WYOMING": "true", "KANI_COMPAT": "1", "KANI_LLM_URL": "http://localhost:1/v1"}
+    async with serving(tmp_path, recognizer, **settings) as started:
         yield started
 
 
@@ -68,10 +69,12 @@ async def test_recordings_are_transcribed_by_each_protocol(server: InProcessServ
 
 async def test_lists_and_health_offer_no_live_speech(server: InProcessServer) -> None:
     async with httpx.AsyncClient(base_url=server.http_url, timeout=WITHIN_S) as client:
-        health = (await client.get("/health")).json()["recognizer"]
+        whole = (await client.get("/health")).json()
         models = {one["id"] for one in (await client.get("/v1/models")).json()["data"]}
         modules = (await client.get("/api/modules_info")).json()
+    health = whole["recognizer"]
     assert (health["live"], health["live_delay"]) == (False, 4.32)
+    assert not whole["conversations"]
     assert "whisper-1" in models and "gpt-realtime" not in models
     assert [one["path"] for one in modules] == ["/api/tts_streaming"]
     assert f"only recordings: {REASON}" in server.banner
