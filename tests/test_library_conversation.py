@@ -26,6 +26,9 @@ from tests.support.loudness import PausingRecognizer
 from tests.support.patience import WITHIN_S
 
 RATE = 24_000
+SENTENCE = quiet(0.4), loud(0.4)
+PAUSE = quiet(0.4)
+SYSTEM, HEARD = ("system", "Be brief."), "w0 w1 w2 w3 w4."
 LONG = "This is a long answer, and it goes on for a good while. It has a second sentence, too."
 
 
@@ -33,9 +36,12 @@ async def talk(
     endpoint: ChatEndpoint,
     audio: Callable[[list[ConversationEvent]], AsyncIterator[Samples]],
     words: Sequence[str] = (),
+    *,
+    early: bool = False,
 ) -> list[ConversationEvent]:
     events: list[ConversationEvent] = []
-    conversation = AsyncConversation(endpoint.url, "espeak", "none", llm_instructions="Be brief.")
+    settings = {"llm_instructions": "Be brief.", "llm_early": early}
+    conversation = AsyncConversation(endpoint.url, "espeak", "none", **settings)
     conversation._service.recognizer = PausingRecognizer(words=words)
     async with conversation:
         async for event in conversation.talk(audio(events), RATE):
@@ -69,6 +75,76 @@ async def test_sound_and_words_judge_the_ends_of_turns(monkeypatch: pytest.Monke
     async with chat_endpoint(lambda _: say(LONG)) as endpoint:
         await talk(endpoint, audio)
     assert len(used) == 1
+
+
+@pytest.fixture
+def probably_complete(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The turn model hears no whole sentence, but nearly: a pause of 0.3 to 0.75 s may end the turn."""
+
+    async def completeness(_model: SmartTurn, _samples: Samples, _rate: int) -> float:
+        return 0.9
+
+    monkeypatch.setattr(SmartTurn, "prepare", lambda _: asyncio.sleep(0))
+    monkeypatch.setattr(SmartTurn, "completeness", completeness)
+
+
+async def happens(what: Callable[[], object]) -> None:
+    async with asyncio.timeout(WITHIN_S):
+        while not what():
+            await asyncio.sleep(0.005)
+
+
+@pytest.mark.usefixtures("probably_complete")
+async def test_answer_is_begun_in_a_pause_and_given_out_after_the_turn() -> None:
+    async def audio(events: list[ConversationEvent]) -> AsyncIterator[Samples]:
+        yield np.concatenate([*SENTENCE, PAUSE])
+        await happens(lambda: endpoint.requests)
+        assert not events
+        yield quiet(1.0)
+
+    async with chat_endpoint(lambda _: say(LONG)) as endpoint:
+        events = await talk(endpoint, audio, early=True)
+    assert events[0] == Heard(HEARD, "en")
+    assert "".join(event.text for event in events if isinstance(event, Answered)) == LONG
+    assert endpoint.said == [[SYSTEM, ("user", HEARD)]]
+
+
+@pytest.mark.usefixtures("probably_complete")
+async def test_speaker_who_goes_on_hears_nothing_of_an_early_answer() -> None:
+    answers = iter([say("Never. Not at all.", holds={2: asyncio.Event()}), say("Yes.")])
+
+    async def audio(_: list[ConversationEvent]) -> AsyncIterator[Samples]:
+        yield np.concatenate([*SENTENCE, PAUSE])
+        await happens(lambda: endpoint.requests)
+        yield loud(0.4)
+        await asyncio.wait_for(endpoint.closed.wait(), WITHIN_S)
+        yield quiet(1.0)
+
+    async with chat_endpoint(lambda _: next(answers)) as endpoint:
+        events = await talk(endpoint, audio, early=True)
+    whole = f"{HEARD} w5 w6 w7 w8 w9."
+    assert [event.text for event in events if isinstance(event, Heard)] == [whole]
+    assert "".join(event.text for event in events if isinstance(event, Answered)) == "Yes."
+    assert endpoint.said[0] == [SYSTEM, ("user", HEARD)] and endpoint.said[-1] == [SYSTEM, ("user", whole)]
+
+
+@pytest.mark.usefixtures("probably_complete")
+async def test_leaving_in_the_pause_ends_an_early_answer() -> None:
+    async def audio() -> AsyncIterator[Samples]:
+        yield np.concatenate([*SENTENCE, PAUSE])
+        await asyncio.Event().wait()
+
+    async with chat_endpoint(lambda _: say("Never.", holds={0: asyncio.Event()})) as endpoint:
+        conversation = AsyncConversation(endpoint.url, "espeak", "none", llm_early=True)
+        conversation._service.recognizer = PausingRecognizer()
+        async with conversation:
+            talking = asyncio.ensure_future(anext(conversation.talk(audio(), RATE)))
+            await happens(lambda: endpoint.requests)
+            talking.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await talking
+            await asyncio.wait_for(endpoint.closed.wait(), WITHIN_S)
+            assert conversation._service.state().sessions == 0
 
 
 async def test_speech_interrupts_and_the_rest_was_not_heard() -> None:
@@ -205,7 +281,7 @@ async def test_example_hears_and_is_heard(tmp_path: Path) -> None:
         command = [sys.executable, str(ROOT / "examples/talk.py"), endpoint.url, "--files", *files]
         ended = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stderr
-    assert word_error_rate(question, endpoint.said[0][-1][1], "en") <= 0.15
+    assert word_error_rate(question, endpoint.said[-1][-1][1], "en") <= 0.15
     assert answer in ended.stdout
     spoken, rate = soundfile.read(tmp_path / "answer.wav", dtype="float32")
     assert word_error_rate(answer, hear(spoken, rate, "en"), "en") <= 0.15

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable
+from collections.abc import AsyncGenerator, AsyncIterable, Coroutine
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -15,6 +15,7 @@ import numpy as np
 
 from kani.core.chat_model import ChatModel, ChatRequest, ToolCall
 from kani.core.conversation.answer import Answer
+from kani.core.conversation.early import EarlyAnswer, Made
 from kani.core.conversation.echo import HEARD_S
 from kani.core.conversation.history import History
 from kani.core.conversation.items import Message, Part
@@ -25,6 +26,7 @@ from kani.core.service import SpeechService
 from kani.core.session.recognition import RecognitionSession
 from kani.core.session.voice_resolver import LanguageMemory
 from kani.core.turns.interruption import Verdict, VoiceOverAnswer
+from kani.core.turns.pause_judge import has_probably_ended
 from kani.core.turns.recent_audio import RecentAudio
 from kani.core.types import Samples, SpeechChunk, SpeechRequest
 from kani.library.asynchronous import LIBRARY, settings_of
@@ -166,7 +168,15 @@ class AsyncConversation:
                 feeding.cancel()
                 listening.cancel()
                 await asyncio.gather(feeding, listening, return_exceptions=True)
-                await talk.stop("stopped")
+                await talk.aclose()
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """Everything that an answer depends on."""
+
+    request: ChatRequest
+    language: str  # of the user's speech
 
 
 class _Talk:
@@ -199,6 +209,10 @@ class _Talk:
         self._held = False  # it is not known yet whether that interrupts
         self._answer: Answer | None = None
         self._answering: asyncio.Task[None] | None = None
+        self._tasks = set[asyncio.Task[None]]()  # that open and close answers that are begun early
+        self._early = EarlyAnswer(
+            self._make_early, self._start, partial(service.report_early_answer, LIBRARY)
+        )
 
     async def listen(self) -> None:
         """Recognise turns to the end of the audio, and answer each."""
@@ -214,6 +228,7 @@ class _Talk:
                         await self._end_turn()
                     case Step() if max(event.pause_probabilities) == 0:
                         self._speaking = True
+                        self._early.drop()
                     case Step() if self._speaking and event.pause_probabilities[1] >= LIKELY:
                         self._speaking = False
                         marks += 1
@@ -222,6 +237,8 @@ class _Talk:
                             await self._session.mark(marks)
                     case Step() if not self._speaking and event.pause_probabilities[2] >= LIKELY:
                         await self._end_turn()  # without a mark: all words before such a pause are known
+                    case Step() if self._speaking and event.pause_probabilities[0] >= LIKELY:
+                        self._begin_early(event)
         if self._held and self._voice is not None and self._voice.interrupts:
             await self._release(self._voice)
         await self._end_turn()
@@ -268,35 +285,69 @@ class _Talk:
         await self._interrupt()
 
     async def _end_turn(self) -> None:
-        words, self._words = self._words, []
-        if not words:
+        if not self._words:
             return
         await self.stop("turn_detected")
-        language = words[-1].language
-        joint = "" if language in ("zh", "yue", "ja", "th", "lo", "my", "km", "bo") else " "
-        text = joint.join(word.text for word in words)
+        text, language = self._said()
+        self._words = []
         self._memory.hear(language)
         self._add("user", text)
         self._answer = None
         await self.events.put(Heard(text, language))
-        self._answering = asyncio.create_task(self._speak())
+        self._answering = asyncio.create_task(self._speak(self._asked(language)))
+
+    def _said(self) -> tuple[str, str]:
+        """Return the words of the turn so far, and their language."""
+        language = self._words[-1].language
+        joint = "" if language in ("zh", "yue", "ja", "th", "lo", "my", "km", "bo") else " "
+        return joint.join(word.text for word in self._words), language
+
+    def _begin_early(self, step: Step) -> None:
+        """Begin the answer to the words so far in a pause, if they have probably ended the turn."""
+        if not (self._model.asked_early and self._done and self._words):
+            return
+        text, language = self._said()
+        if has_probably_ended(step, [word.text for word in self._words], language):
+            self._memory.hear(language)
+            self._early.begin(self._asked(language, _speech("user", text)))
+
+    def _asked(self, language: str, *items: Message) -> _Asked:
+        """Return the question for the answer to the history and further items."""
+        messages = chat_messages(self.instructions, [*self._history.items, *items])
+        return _Asked(ChatRequest(messages), language)
+
+    async def _make_early(self, asked: _Asked) -> Made | None:
+        try:
+            return self._make(asked)
+        except SpeechError:
+            return None
+
+    def _make(self, asked: _Asked) -> Made:
+        session = self._service.open(
+            self._request, protocol=LIBRARY, fallback_language="en", memory=self._memory
+        )
+        return Made(Answer(self._model.answer(asked.request), session, RATE), session)
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     def _add(self, role: Any, text: str) -> Message:
-        message = Message(f"{role}-{next(_numbers)}", role, (Part("speech", text, is_speech=True),))
+        message = _speech(role, text)
         self._history.append(message)
         return message
 
-    async def _speak(self) -> None:
-        request = ChatRequest(chat_messages(self.instructions, self._history.items))
+    async def _speak(self, asked: _Asked) -> None:
         try:
-            async with self._service.open(
-                self._request, protocol=LIBRARY, fallback_language="en", memory=self._memory
-            ) as session:
-                answer = self._answer = Answer(self._model.answer(request), session, RATE)
-                ending = await answer.run(self)
+            made = self._early.take(asked) or self._make(asked)
         except SpeechError as error:  # the session could not be opened: too many, or no such voice
             await self.events.put(NoAnswer(str(error)))
             return
+        assert made.session is not None
+        async with made.session:
+            self._answer = made.answer
+            ending = await made.answer.run(self)
         if ending.error is not None:
             await self.events.put(NoAnswer(str(ending.error)))
 
@@ -328,6 +379,13 @@ class _Talk:
             with suppress(asyncio.CancelledError):
                 await answering
 
+    async def aclose(self) -> None:
+        """Stop everything, and return once nothing of it is left."""
+        await self.stop("stopped")
+        self._early.drop()
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
     async def waiting(self, seconds: float) -> None:
         """Nothing: the caller sees that nothing comes."""
 
@@ -348,3 +406,8 @@ class _Talk:
 
     async def called(self, call: ToolCall) -> None:
         """Never called: no tools are declared."""
+
+
+def _speech(role: Any, text: str) -> Message:
+    """Return a message of speech."""
+    return Message(f"{role}-{next(_numbers)}", role, (Part("speech", text, is_speech=True),))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -54,6 +55,21 @@ HEARD_S = 8.0
 """Seconds of audio that the model hears."""
 
 _RECENT_WORDS = 8
+
+
+PROBABLE = 0.5
+"""Least probability that the speaker has said all, where a turn has probably ended."""
+
+
+def has_probably_ended(step: Step, words: Sequence[str], language: str) -> bool:
+    """Return True if a turn has probably ended with a step of a pause: its answer may be prepared.
+
+    words: of the turn, up to the pause; language: their primary subtag.
+    """
+    if not (step.settled and words):
+        return False
+    likely = step.completeness is None or step.completeness >= PROBABLE
+    return likely and ends_sentence(words[-1]) and not goes_on(words, language)
 
 
 class PauseJudge:

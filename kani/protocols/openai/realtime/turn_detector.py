@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from kani.core.recognizer import STEP_S, VOICE_CHUNK_S, Step
-from kani.core.turns.words import ends_sentence, goes_on
+from kani.core.turns.pause_judge import has_probably_ended
 from kani.core.types import Samples
 from kani.protocols.openai.realtime.session_config import TurnDetection
 
@@ -20,9 +20,6 @@ OFF_FACTOR = 0.6
 
 PROBABLE_AFTER_S = 0.2
 """Silence after which a turn with a complete sentence has probably ended."""
-
-PROBABLE = 0.5
-"""Least probability of it, where a model has heard the pause."""
 
 _SENTENCE_ENDINGS = frozenset(".!?…。！？؟।")
 _CLOSING = "\"'”’»)]"
@@ -142,11 +139,8 @@ class TurnDetector:
 
         step: the last that was fed; words: of the turn so far; language: their primary subtag.
         """
-        if not self.in_turn or self.speaking or not (step.settled and words):
-            return False
-        likely = step.completeness is None or step.completeness >= PROBABLE
-        silent = self.now_s - self._speech_end_s >= PROBABLE_AFTER_S
-        return likely and silent and ends_sentence(words[-1]) and not goes_on(words, language)
+        paused = self.in_turn and not self.speaking and self.now_s - self._speech_end_s >= PROBABLE_AFTER_S
+        return paused and has_probably_ended(step, words, language)
 
     def tell(self, turns: Turns, step: Step, text: str, language: str) -> None:
         """Let ``turns`` know of the turn's speech and its probable end; see ``probably_ended``."""

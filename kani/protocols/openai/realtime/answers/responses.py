@@ -11,13 +11,14 @@ from typing import Any, Protocol
 
 from kani.core.chat_model import ChatEnd, ChatEvent, ChatModel, ChatText
 from kani.core.conversation.answer import Answer, AnswerOutput, Ending
+from kani.core.conversation.early import EarlyAnswer, Made, Start
 from kani.core.conversation.items import Item, Message, Part
 from kani.core.errors import SpeechError, TextTooLong
 from kani.core.service import SpeechService
 from kani.core.session.session import SpeechSession
 from kani.core.session.voice_resolver import LanguageMemory
 from kani.core.types import Samples, SpeechRequest
-from kani.protocols.openai.realtime.answers.early import Asked, EarlyAnswer, Made, Start, chat_request
+from kani.protocols.openai.realtime.answers.asked import Asked, chat_request
 from kani.protocols.openai.realtime.answers.fields import items_of, read_response, text_to_read
 from kani.protocols.openai.realtime.answers.output import ResponseOutput, event_error
 from kani.protocols.openai.realtime.client_events import EventError
@@ -149,10 +150,13 @@ class Responses:
     def _asked(self, items: Iterable[Item], config: SessionConfig) -> Asked:
         return Asked(chat_request(items, config), config, self._language)
 
-    async def _make_early(self, asked: Asked) -> Made:
+    async def _make_early(self, asked: Asked) -> Made | None:
         model = self._service.chat_model
         assert model is not None
-        session = None if asked.config.written else await self._open_session(asked.config)
+        try:
+            session = None if asked.config.written else await self._open_session(asked.config)
+        except EventError:
+            return None
         return self._made(model.answer(asked.request), session, asked.config)
 
     def _made(

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from kani.core.conversation.early import Start
 from kani.core.conversation.items import Message, Part
 from kani.core.types import Samples
-from kani.protocols.openai.realtime.answers.early import Start
 from kani.protocols.openai.realtime.answers.responses import ACTIVE, Response, Responses
 from kani.protocols.openai.realtime.client_events import EventError
 from kani.protocols.openai.realtime.conversation import Conversation, item_json

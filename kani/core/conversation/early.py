@@ -2,35 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Generic, TypeVar
 
-from kani.core.chat_model import ChatRequest
 from kani.core.conversation.answer import Answer
-from kani.core.conversation.items import Item
-from kani.core.conversation.prompt import chat_messages
 from kani.core.session.session import SpeechSession
-from kani.protocols.openai.realtime.client_events import EventError
-from kani.protocols.openai.realtime.session_config import SessionConfig
 
-Start = Callable[[Coroutine[Any, Any, None]], None]
-"""Runs a coroutine as a task of the connection."""
+Start = Callable[[Coroutine[Any, Any, None]], object]
+"""Runs a coroutine as a task of the conversation."""
 
-
-def chat_request(items: Iterable[Item], config: SessionConfig) -> ChatRequest:
-    """Return the request for the answer to ``items``."""
-    messages = chat_messages(config.instructions, items)
-    return ChatRequest(messages, config.tools, config.tool_choice, config.max_output_tokens)
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """Everything that an answer depends on: one that was begun early is used only if this is the same."""
-
-    request: ChatRequest
-    config: SessionConfig
-    language: str  # of the user's speech
+Asked = TypeVar("Asked")
+"""Everything that an answer depends on: one that was begun early is used only if this is the same."""
 
 
 @dataclass(eq=False, slots=True)
@@ -48,18 +31,16 @@ class Made:
             await self.session.aclose()
 
 
-class Make(Protocol):
-    """Makes answers that are not begun yet."""
+class EarlyAnswer(Generic[Asked]):
+    """The answer that is not sure to be wanted: one at most, and nothing of it is given out."""
 
-    async def __call__(self, asked: Asked) -> Made:
-        """Return one. Raises EventError."""
+    def __init__(
+        self, make: Callable[[Asked], Awaitable[Made | None]], start: Start, report: Callable[[str], None]
+    ) -> None:
+        """make: makes an answer that is not begun yet; None if it cannot: that of the turn says why.
 
-
-class EarlyAnswer:
-    """The answer of a connection that is not sure to be wanted: one at most, and nothing of it is sent."""
-
-    def __init__(self, make: Make, start: Start, report: Callable[[str], None]) -> None:
-        """report: called with "started", "used" or "dropped"."""
+        report: called with "started", "used" or "dropped".
+        """
         self._make = make
         self._start = start
         self._report = report
@@ -80,10 +61,10 @@ class EarlyAnswer:
     async def _open(self, asked: Asked) -> None:
         try:
             made = await self._make(asked)
-        except EventError:
-            return  # that of the turn itself fails as well, and says why
         finally:
             self._busy = False
+        if made is None:
+            return
         if self._asked is not asked:
             self._close_soon(made)
             return
@@ -118,7 +99,7 @@ class EarlyAnswer:
         self._busy, self._closing = False, None
 
     async def aclose(self) -> None:
-        """Close what the connection's tasks have not closed."""
+        """Close what no task has closed."""
         for made in (self._made, self._closing):
             if made is not None:
                 await made.aclose()
