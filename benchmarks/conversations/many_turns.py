@@ -117,7 +117,7 @@ async def converse(server: Server, said: Mapping[str, Sequence[Samples]], minute
     found, begun = Found(), time.perf_counter()
     async with AsyncExitStack() as stack:
         clients = {
-            language: await stack.enter_async_context(talker(server, language, "semantic_vad", "short"))
+            language: await stack.enter_async_context(talker(server.port, language, "semantic_vad", "short"))
             for language in said
         }
         sentences = {language: cycle(samples) for language, samples in said.items()}

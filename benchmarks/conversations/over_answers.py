@@ -93,7 +93,7 @@ async def sound_over(client: Talker, sound: Sound, found: Found) -> bool:
 async def conversations(server: Server, sounds: list[Sound], found: dict[str, Found], kind: str) -> None:
     """Have all sounds of one language heard, over as many answers as that takes."""
     while sounds:
-        async with talker(server, sounds[-1].language, "semantic_vad", "long", "alloy") as client:
+        async with talker(server.port, sounds[-1].language, "semantic_vad", "long", "alloy") as client:
             await client.send("response.create")
             while client.left_s < BEFORE_S + LEFT_S:
                 await client.until(DELTA)

@@ -19,7 +19,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from benchmarks.recognition.clips import JUDGING_VOICES
 from benchmarks.recognition.clips import SAMPLE_RATE as CLIP_RATE
 from benchmarks.recognition.realtime_socket import PIECE_S, RATE
-from benchmarks.server_process import HOST, Server
+from benchmarks.server_process import HOST
 from kani.core.audio.pcm import pcm16
 from kani.core.types import Samples
 
@@ -27,7 +27,7 @@ DELTA = "response.output_audio.delta"
 STARTED = "input_audio_buffer.speech_started"
 
 ROOM = np.float32(10 ** (-65 / 20))
-"""Amplitude of the noise of the room."""
+"""Amplitude of the noise of a quiet room."""
 
 ROOM_S = 0.2
 """Seconds from when audio is played until the microphone hears it."""
@@ -42,6 +42,8 @@ class Talker:
         self.events: asyncio.Queue[tuple[float, dict[str, Any]]] = asyncio.Queue()
         self.echo = 0.0
         """Part of the loudspeaker's amplitude that the microphone hears."""
+        self.noise = float(ROOM)
+        """Amplitude of the noise that the microphone hears."""
         self.played_s = 0.0
         """Seconds of answers that were played."""
         self._websocket = websocket
@@ -53,7 +55,7 @@ class Talker:
         self._played = asyncio.Event()  # set while nothing is left to play
         silence = np.zeros(_PIECE, np.float32)
         random = np.random.default_rng(0)
-        self._noise = (ROOM * random.standard_normal(_PIECE).astype(np.float32) for _ in count())
+        self._noise = (random.standard_normal(_PIECE).astype(np.float32) for _ in count())
         self._room = deque([silence] * round(ROOM_S / PIECE_S))
 
     @property
@@ -92,7 +94,11 @@ class Talker:
                 self._begins.set()
             piece, waiting = waiting[:_PIECE], waiting[_PIECE:]
             self._room.append(self._play())
-            heard = _padded(piece) + np.float32(self.echo) * self._room.popleft() + next(self._noise)
+            echo, noise = (
+                np.float32(self.echo) * self._room.popleft(),
+                np.float32(self.noise) * next(self._noise),
+            )
+            heard = _padded(piece) + echo + noise
             await self.send("input_audio_buffer.append", audio=base64.b64encode(pcm16(heard)).decode())
 
     def _play(self) -> Samples:
@@ -125,13 +131,13 @@ class Talker:
 
 @asynccontextmanager
 async def talker(
-    server: Server, language: str, detection: str, answers: str, voice: str | None = None
+    port: int, language: str, detection: str, answers: str, voice: str | None = None
 ) -> AsyncIterator[Talker]:
-    """Open a conversation in a language.
+    """Open a conversation in a language with the server at a port of this machine.
 
     answers: a word for the endpoint, in the instructions; voice: of the answers, by default one of Kokoro's.
     """
-    async with connect(f"ws://{HOST}:{server.port}/v1/realtime?model=any", max_size=None) as websocket:
+    async with connect(f"ws://{HOST}:{port}/v1/realtime?model=any", max_size=None) as websocket:
         client = Talker(websocket)
         listening = asyncio.create_task(client.listen())
         await client.until("session.created")

@@ -99,7 +99,7 @@ async def turn(client: Talker, case: Case, found: Found) -> None:
 
 async def converse(server: Server, said: Sequence[Case], detection: str, found: Found) -> None:
     """Hold a conversation, all in one language."""
-    async with talker(server, said[0].language, detection, "short") as client:
+    async with talker(server.port, said[0].language, detection, "short") as client:
         for case in said:
             try:
                 await turn(client, case, found)
@@ -109,7 +109,7 @@ async def converse(server: Server, said: Sequence[Case], detection: str, found: 
 
 async def speak_over(server: Server, language: str, word: Samples) -> tuple[float, bool]:
     """Speak over an answer; returns the seconds to silence, and whether the history is what was heard."""
-    async with talker(server, language, "server_vad", LONG) as client:
+    async with talker(server.port, language, "server_vad", LONG) as client:
         await client.send("response.create")
         played_s, began = 0.0, list[tuple[float, str]]()
         first = sent = 0.0
