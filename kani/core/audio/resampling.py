@@ -108,9 +108,10 @@ class LowDelayResampler:
 class Rechunker:
     """Converts speech to ``sample_rate`` hertz, in chunks of at most ``size`` samples.
 
-    size: None where chunks are not to be cut. Without ``exact`` no sample waits for a chunk to be full, but
-    the last ``hold_back`` samples always wait for ``finish``: so the last chunk is known to be the last. With
-    ``exact`` every chunk has ``size`` samples, the last one padded with silence. A span goes with the chunk
+    size: None where chunks are not to be cut. With ``exact`` every chunk has ``size`` samples, the last one
+    padded with silence. Otherwise no sample waits for a chunk to be full: what has come is cut into the
+    fewest chunks, of about equal length. Only the last ``hold_back`` samples wait for ``finish``, so that the
+    last chunk is known to be the last. A span goes with the chunk
     where it starts, the spans left at the end with the last chunk.
     """
 
@@ -157,8 +158,13 @@ class Rechunker:
     def _cut(self, end: int) -> list[SpeechChunk]:
         """Make chunks of the samples held back, up to ``end``."""
         ready, self._held = self._held[:end], self._held[end:]
+        if not end:
+            return []
         size = self._size or end
-        return [self._chunk(ready[at : at + size]) for at in range(0, end, size)] if end else []
+        if not self._exact:
+            # Of equal length: a remainder of a few samples would be a message of its own.
+            size = math.ceil(end / math.ceil(end / size))
+        return [self._chunk(ready[at : at + size]) for at in range(0, end, size)]
 
     def _chunk(self, samples: Samples) -> SpeechChunk:
         start_s = self.samples / self._rate

@@ -76,6 +76,11 @@ class DeadlineQueue:
         return self.taken < self._capacity() and self._shared.has_free_place
 
     @property
+    def earliest_due(self) -> float:
+        """Time at which the next wait is due, whether or not there is a place for it; ∞ if there is none."""
+        return self._waits[0].due if self._waits else math.inf
+
+    @property
     def next_wait(self) -> Wait | None:
         """The next wait, if there is a free place for it."""
         return self._waits[0] if self._waits and self.has_free_place else None

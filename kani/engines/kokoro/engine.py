@@ -9,7 +9,7 @@ import os
 import time
 from collections.abc import AsyncGenerator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import aclosing, suppress
+from contextlib import AbstractAsyncContextManager, aclosing, suppress
 from dataclasses import replace
 from functools import partial
 from typing import TypeVar
@@ -128,13 +128,13 @@ class KokoroEngine:
         stop = Stop()
         # The first run also allocates the memory that later ones use again.
         for _ in range(2):
-            await self._step(partial(next, sample_steps(synthesizer, stop)), stop, math.inf)
+            await self._step(partial(next, sample_steps(synthesizer, stop)), stop, self._scheduler.slot())
         logger.debug("Kokoro's prosody takes %.1f ms a symbol", 1000 * synthesizer.speed.symbol_s)
         # The lesser one: what else the process computes meanwhile is counted too.
         cost = min([await self._sample_cost(synthesizer) for _ in range(2)])
         self._set_slots(cost)
         voices = self._checkpoints.measure()
-        while await self._step(partial(next, voices, None), stop, math.inf):
+        while await self._step(partial(next, voices, None), stop, self._scheduler.slot()):
             pass
         for checkpoint in self._checkpoints.synthesizers:
             costs = [await self._sample_cost(checkpoint) for _ in range(2)]
@@ -174,9 +174,10 @@ class KokoroEngine:
     async def _sample(self, synthesizer: NetworkSynthesizer) -> float:
         """Speak a sample; returns its seconds of audio."""
         stop, audio_s = Stop(), 0.0
-        steps = sample_steps(synthesizer, stop)
-        while (made_s := await self._step(partial(next, steps, None), stop, math.inf)) is not None:
-            audio_s += made_s
+        step = partial(next, sample_steps(synthesizer, stop), None)
+        with self._scheduler.stream() as stream:
+            while (made_s := await self._step(step, stop, stream.slot())) is not None:
+                audio_s += made_s
         return audio_s
 
     async def wait_until_loaded(self) -> None:
@@ -284,9 +285,11 @@ class KokoroEngine:
         """
         stop, deadline = Stop(), SegmentDeadline(segment.ahead_s)
         chunks = self._chunks(segment, stop)
-        while (chunk := await self._step(partial(next, chunks, None), stop, deadline.due)) is not None:
-            deadline.add(chunk.duration_s)
-            yield chunk
+        step = partial(next, chunks, None)
+        with self._scheduler.stream() as stream:
+            while (chunk := await self._step(step, stop, stream.slot(deadline.due))) is not None:
+                deadline.add(chunk.duration_s)
+                yield chunk
 
     async def stream(self, segment: Segment, text: IncrementalText) -> AsyncGenerator[SpeechChunk, None]:
         """See ``StreamingInputEngine.stream``. Raises as ``synthesize``."""
@@ -304,12 +307,13 @@ class KokoroEngine:
             if boundary is None and not await has_enough_words(sentence, text, spoken.text, timing):
                 continue
             ending = None if boundary is None else _ENDINGS[boundary]
-            steps = sentence.synthesize(spoken.text, ending, stop, spoken.pronunciations)
+            step = partial(next, sentence.synthesize(spoken.text, ending, stop, spoken.pronunciations), None)
             timing.begin_piece()
-            while (audio := await self._step(partial(next, steps, None), stop, deadline.due)) is not None:
-                chunk = timing.add(audio)
-                deadline.add(chunk.duration_s)
-                yield chunk
+            with self._scheduler.stream() as stream:
+                while (audio := await self._step(step, stop, stream.slot(deadline.due))) is not None:
+                    chunk = timing.add(audio)
+                    deadline.add(chunk.duration_s)
+                    yield chunk
             if boundary is None and sentence.spoken_length == spoken_before:
                 # None of the new words is pronounceable.
                 await text.wait_for_more(len(spoken.text))
@@ -341,13 +345,16 @@ class KokoroEngine:
         self, steps: Iterator[Embedding | None], stop: Stop, deadline: float
     ) -> AsyncGenerator[Embedding, None]:
         """Run ``steps`` one by one in the scheduler; yield their results."""
-        while (step := await self._step(partial(next, steps, stop), stop, deadline)) is not stop:
-            if isinstance(step, Embedding):
-                yield step
+        step = partial(next, steps, stop)
+        while (found := await self._step(step, stop, self._scheduler.slot(deadline))) is not stop:
+            if isinstance(found, Embedding):
+                yield found
 
-    async def _step(self, step: Callable[[], _Result], stop: Stop, deadline: float) -> _Result:
-        """Run ``step`` in the pool once it is scheduled; a cancel stops it and waits for its end."""
-        async with self._scheduler.slot(deadline):
+    async def _step(
+        self, step: Callable[[], _Result], stop: Stop, slot: AbstractAsyncContextManager[None]
+    ) -> _Result:
+        """Run ``step`` in the pool while holding ``slot``; a cancel stops it and waits for its end."""
+        async with slot:
             job = self._pool.submit(step)
             done = asyncio.wrap_future(job)
             try:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from threading import Condition
 
 from kani.core.playback import Playback
 from kani.core.scheduling.deadline_queue import DeadlineQueue
 
-FIRST_SOUND_S = 0.5
+FIRST_SOUND_S = 3.0
 """Seconds after a stream's beginning at which its first sound is due. If it were due at once, streams that
-begin would leave those that have just begun without audio. By a simulation of seven streams begun within 4 s
-on two cores, the gaps add up to a ninth of what they do then, and the median first sound comes no later."""
+begin would leave those that have just begun without audio. Six begun in one instant on two cores have no gap
+with 3 s, 27 late pieces of 0.4 s with 0.5 s (measured); alone or of two, each begins as soon as before."""
+
+KEPT_S = 0.02
+"""Seconds for which a stream keeps its place after a step: passing on the audio takes some milliseconds."""
 
 
 class IdleMonitor:
@@ -91,19 +95,66 @@ class DeadlineScheduler:
 
     @property
     def steps(self) -> int:
-        """Number of steps that are computed now."""
+        """Number of steps that are computed, and of places that streams keep between two steps."""
         return self._queue.taken
 
     @asynccontextmanager
-    async def slot(self, deadline: float) -> AsyncIterator[None]:
-        """A turn to compute one step, which is due at that time (of any clock)."""
-        self.idle.mark_busy()
-        try:
-            await self._queue.acquire(deadline)
-            try:
+    async def slot(self, deadline: float = math.inf) -> AsyncIterator[None]:
+        """A turn to compute one step, which is due at that time of any clock; by default after all others."""
+        with self.stream() as stream:
+            async with stream.slot(deadline):
                 yield
-            finally:
-                self._queue.release()
+
+    @contextmanager
+    def stream(self) -> Iterator[Stream]:
+        """Turns for one step after the other. At the end the place is free for others at once."""
+        stream = Stream(self._queue, self.idle)
+        try:
+            yield stream
         finally:
-            if not self.steps:
-                self.idle.mark_idle()
+            stream.release()
+
+
+class Stream:
+    """The turns of one stream, which keeps its place from step to step unless another one is due sooner.
+
+    A stream asks for its next step only after the last one's audio has been passed on. If its place were free
+    as soon as a step ends, a step that is due later would take it. Early in a sentence, when the listener has
+    less audio left than that step takes, playback would then run dry.
+    """
+
+    def __init__(self, queue: DeadlineQueue, idle: IdleMonitor) -> None:
+        self._queue, self._idle = queue, idle
+        self._kept: asyncio.TimerHandle | None = None
+
+    @asynccontextmanager
+    async def slot(self, deadline: float = math.inf) -> AsyncIterator[None]:
+        """A turn to compute the next, as ``DeadlineScheduler.slot``; its place is kept for ``KEPT_S``."""
+        if self._kept is not None and self._queue.earliest_due < deadline:
+            self.release()
+        kept, self._kept = self._kept, None
+        if kept is not None:
+            kept.cancel()
+        else:
+            self._idle.mark_busy()
+            try:
+                await self._queue.acquire(deadline)
+            except BaseException:
+                self._note_idle()
+                raise
+        try:
+            yield
+        finally:
+            self._kept = asyncio.get_running_loop().call_later(KEPT_S, self.release)
+
+    def release(self) -> None:
+        """Release the place, if it is kept."""
+        if self._kept is not None:
+            self._kept.cancel()
+            self._kept = None
+            self._queue.release()
+            self._note_idle()
+
+    def _note_idle(self) -> None:
+        if not self._queue.taken:
+            self._idle.mark_idle()

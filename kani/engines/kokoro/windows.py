@@ -21,8 +21,9 @@ MARKS = frozenset(CLOSING)
 """Marks that a voice pauses after, whatever follows: words before them need no lookahead."""
 
 # Each window is decoded while the one before it plays, on a machine with a real-time factor of up to 0.25
-# (measured). Larger windows would delay the steps of other streams.
-_SIZES = (FIRST_WINDOW_FRAMES, 14, 28, 56, 64)
+# (measured). Larger windows would save nothing, as the decoder computes 32 frames a call, and would delay the
+# steps of other streams.
+_SIZES = (FIRST_WINDOW_FRAMES, 14, 28, 32)
 
 # Seconds of sound that a symbol of the first step gives at least, and the share of its time that decoding
 # takes.

@@ -10,7 +10,13 @@ import time
 import pytest
 
 from kani.core.playback import Playback
-from kani.engines.kokoro.scheduler import FIRST_SOUND_S, DeadlineScheduler, IdleMonitor, SegmentDeadline
+from kani.engines.kokoro.scheduler import (
+    FIRST_SOUND_S,
+    DeadlineScheduler,
+    IdleMonitor,
+    SegmentDeadline,
+)
+from kani.engines.kokoro.scheduler import Stream as StreamOfSteps
 
 
 class Stream:
@@ -19,13 +25,14 @@ class Stream:
     def __init__(self, scheduler: DeadlineScheduler, due: float, log: list[Stream]) -> None:
         self.due = due
         self.has_slot = False
-        self.ended = asyncio.Event()
+        self.began, self.ended = asyncio.Event(), asyncio.Event()
         self._scheduler, self._log = scheduler, log
         self.task = asyncio.create_task(self._run())
 
     async def _run(self) -> None:
         async with self._scheduler.slot(self.due):
             self.has_slot = True
+            self.began.set()
             self._log.append(self)
             try:
                 await self.ended.wait()
@@ -80,6 +87,64 @@ async def test_failed_or_cancelled_step_releases_slot() -> None:
     (last,) = await streams(scheduler, [0.0], log)
     assert last.has_slot
     await last.leave()
+
+
+async def test_stream_keeps_its_place_before_steps_that_are_due_later() -> None:
+    scheduler = DeadlineScheduler(1)
+    log: list[Stream] = []
+    with scheduler.stream() as speech:
+        async with speech.slot(1.0):
+            later, soon = await streams(scheduler, [9.0, 4.0], log)
+        await settle()
+        assert not log
+        async with speech.slot(3.0):
+            await settle()
+            assert not log
+        async with asyncio.TaskGroup() as group:
+            group.create_task(step_of(speech, 5.0))
+            await settle()
+            assert log == [soon]
+            await soon.leave()
+            assert log == [soon]
+    await settle()
+    assert log == [soon, later]
+    await later.leave()
+    assert not scheduler.steps
+
+
+async def step_of(speech: StreamOfSteps, due: float) -> None:
+    async with speech.slot(due):
+        pass
+
+
+async def test_stream_that_asks_for_no_step_loses_its_place() -> None:
+    scheduler = DeadlineScheduler(1)
+    log: list[Stream] = []
+    with scheduler.stream() as speech:
+        await step_of(speech, 0.0)
+        (other,) = await streams(scheduler, [1.0], log)
+        assert not other.has_slot
+        await other.began.wait()
+        await other.leave()
+        assert not scheduler.steps
+        await step_of(speech, 0.0)
+        assert scheduler.steps == 1
+    assert not scheduler.steps
+
+
+async def test_step_cancelled_while_it_waits_leaves_stream_without_place() -> None:
+    scheduler = DeadlineScheduler(1)
+    log: list[Stream] = []
+    (holder,) = await streams(scheduler, [0.0], log)
+    with scheduler.stream() as speech:
+        waiting = asyncio.create_task(step_of(speech, 0.0))
+        await settle()
+        waiting.cancel()
+        await asyncio.wait([waiting])
+        assert scheduler.steps == 1
+        await holder.leave()
+        assert not scheduler.steps
+    scheduler.idle.wait(0.0, WITHIN_S)
 
 
 class Clock:
