@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Protocol
@@ -26,6 +27,9 @@ from kani.engines.kokoro.windows import OPENING_RATE, first_words, prediction_st
 _FADE = round(0.005 * SAMPLE_RATE)
 _SEARCHED = round(0.006 * SAMPLE_RATE)
 _NOTHING = np.zeros(0, np.float32)
+
+# The second window takes 1.3 times as long as the first one, which is shorter; the rest is a margin.
+_SECOND_WINDOW = 1.5
 
 
 class PreparedUtterance(Protocol):
@@ -183,14 +187,18 @@ class Pieces:
         if not complete:
             end = word_boundary(utterance, words[until - 1], words[until], edges)
         timeline: Timeline | None = None
+        held: TimedAudio | None = None
         first_frame = max(begin - (_SEARCHED + _FADE if continues else 0), 0) // FRAME_SAMPLES
         last_frame = min(-(-(end + _FADE) // FRAME_SAMPLES), frames)
         for frame, next_frame in prepared.windows(first_frame, last_frame, skipped=skipped_sizes):
+            begun = time.perf_counter()
             samples = prepared.decode(frame, next_frame, stop)
+            took_s = time.perf_counter() - begun
             last, tail = next_frame == last_frame, _NOTHING
             if last and not complete:
                 cut = end - frame * FRAME_SAMPLES
                 samples, tail = samples[:cut], samples[cut - _FADE : cut + _FADE]
+            is_first = timeline is None and not continues
             if timeline is None:
                 at = self._best_cut(samples, begin - frame * FRAME_SAMPLES)
                 timeline = Timeline(
@@ -205,8 +213,15 @@ class Pieces:
                 samples = self._joined(samples[at:])
             if last:
                 self._tail = tail
-            yield timeline.feed(samples, last=last and complete, cut=last and not complete)
+            piece = timeline.feed(samples, last=last and complete, cut=last and not complete)
             self._level = timeline.level
+            played_s = segment.ahead_s + len(piece.samples) / SAMPLE_RATE
+            if is_first and not last and played_s < _SECOND_WINDOW * took_s:
+                # Silence was trimmed from it: playback would run dry before the second window is there.
+                held = piece
+                continue
+            yield piece if held is None else held.joined(piece)
+            held = None
 
     def _best_cut(self, samples: Samples, at: int) -> int:
         """Return the place near ``at`` where samples are most similar to the last piece's end."""

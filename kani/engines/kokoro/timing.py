@@ -66,6 +66,10 @@ class TimedAudio:
     samples: Samples
     words: tuple[TimedWord, ...]
 
+    def joined(self, following: TimedAudio) -> TimedAudio:
+        """This piece and the next one, as one."""
+        return TimedAudio(np.concatenate([self.samples, following.samples]), self.words + following.words)
+
 
 class Timeline:
     """Trims an utterance's audio piece by piece and times its words.

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import replace
-from itertools import pairwise
+from itertools import count, pairwise
 from typing import Any
 
 import numpy as np
@@ -314,6 +314,32 @@ async def test_cancel_while_waiting_for_slot_frees_no_other(engine: KokoroEngine
             await task
         assert engine._scheduler.steps == engine._concurrency
     await assert_free(engine)
+
+
+@pytest.mark.parametrize(("window_s", "held"), [(0.0, False), (0.01, False), (0.3, True)])
+async def test_first_window_waits_for_second_one_that_comes_after_it_was_played(
+    engine: KokoroEngine, monkeypatch: pytest.MonkeyPatch, window_s: float, held: bool
+) -> None:
+    usual = await chunks_of(engine, LONG)
+    readings = count()
+
+    class Clock:
+        """A clock on which every window takes the same time."""
+
+        @staticmethod
+        def perf_counter() -> float:
+            return window_s * next(readings)
+
+    monkeypatch.setattr("kani.engines.kokoro.pieces.time", Clock)
+    chunks = await chunks_of(engine, LONG)
+    first_s = len(joined(chunks[:1])[0]) / 24_000
+    assert first_s > 0.25 if held else 0 < first_s <= 0.25
+    assert np.array_equal(joined(chunks)[0], joined(usual)[0])
+    assert [span for chunk in chunks for span in chunk.spans] == [
+        span for chunk in usual for span in chunk.spans
+    ]
+    waited_for = await chunks_of(engine, replace(LONG, ahead_s=5.0))
+    assert len(joined(waited_for[:1])[0]) / 24_000 <= 0.25
 
 
 async def test_more_streams_than_slots_are_exact(engine: KokoroEngine) -> None:
