@@ -127,6 +127,9 @@ def _streams(processor: str) -> str:
     )
     pieces = f"{row['late pieces']} pieces late" if share else "no piece late"
     cost = row["processor seconds for a second of audio"]
+    if row["last"]:
+        # Where more begin than there are slots, the others wait.
+        pieces += f"; first sound after {row['first audio, median']}, of the last one after {row['last']}"
     return f"{count} ({pieces}); {cost} processor seconds a second. {_student_streams(processor)}"
 
 
