@@ -47,6 +47,7 @@ NOT_RUN = {
     "recognition.kyutai_steps": "a model of a billion random parameters: gigabytes and minutes",
     "recognition.languages": "two engines and Whisper in its process: above what the tests may take",
     "recognition.noise": "files of three wheels, and Whisper for hundreds of recordings: many minutes",
+    "recognition.people": "recordings of people, which are not in this repository",
     "recognition.recordings": "Whisper in several ways, and its memory: above what the tests may take",
     "recognition.turns": "Kokoro and Whisper for two hundred sentences: many minutes",
     "recognition.whisper.sizes": "checkpoints that transformers makes: half a minute, a gigabyte",

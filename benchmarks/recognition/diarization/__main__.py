@@ -1,6 +1,6 @@
 """The diarization error rate of conversations of Kokoro, espeak-ng and human readers, and the time it takes.
 
-    python -m benchmarks.recognition.diarization --human reader_1.wav reader_2.wav
+    python -m benchmarks.recognition.diarization --human reader_1.wav reader_2.wav --hours 1
 
 Some voices tuned the clustering (``--tuning``), the others judge it. Each file of ``--human`` is the reading
 of another person: beckett.wav and two_cities.wav of the wheel moonshine-voice 0.1.5 tuned it, too.
@@ -128,6 +128,7 @@ def main() -> None:
         "--tuning", action="store_true", help="the voices that may tune, not those that judge"
     )
     parser.add_argument("--human", type=Path, nargs="*", default=[], help="files with one reader each")
+    parser.add_argument("--only-human", action="store_true", help="no voices of Kokoro and espeak-ng")
     parser.add_argument("--long", type=int, default=0, help="turns of a long conversation: 600 are an hour")
     parser.add_argument("--hours", type=float, default=0.0, help="measure the time of a recording this long")
     options = parser.parse_args()
@@ -136,7 +137,7 @@ def main() -> None:
         async with spoken() as sentences:
             return {voice: await sentences.of(voice) for voice in (TUNING if options.tuning else JUDGING)}
 
-    said = asyncio.run(say())
+    said = {} if options.only_human else asyncio.run(say())
     human = {path.stem: human_parts(path) for path in options.human}
     cases = list(conversations(said, human, options.long))
     with report_section("Diarization", "numpy", "onnxruntime"):

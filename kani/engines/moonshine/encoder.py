@@ -139,8 +139,7 @@ class _Layer:
         places = torch.arange(past + len(rows))
         distance = places[past:, None] - places
         seen = (distance < self._left) & (distance >= -self._ahead)
-        attended = functional.scaled_dot_product_attention(parts[0], keys, values, attn_mask=seen)
-        rows_out = rows + self._out(attended.transpose(0, 1).flatten(1))
+        rows_out = rows + self._out(attention(parts[0], keys, values, seen))
         wide = functional.gelu(self._wide(_normed(rows_out, self._gains[1])))
         rows_out = rows_out + self._narrow(wide)
         done = max(known - self._ahead, 0)
@@ -149,6 +148,13 @@ class _Layer:
         first, last = max(past + done - self._left + 1, 0), past + done
         state.keys, state.values = keys[:, first:last].clone(), values[:, first:last].clone()
         return rows_out[:done], rows_out[done:]
+
+
+def attention(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
+    """Attend to what ``mask`` has True for: [heads, rows, head width] each → [rows, width]."""
+    # torch's quick kernel takes batches only.
+    attended = functional.scaled_dot_product_attention(queries[None], keys[None], values[None], mask)
+    return attended[0].transpose(0, 1).flatten(1)
 
 
 def _gain(weights: Weights, key: str, width: int) -> Tensor:
