@@ -49,6 +49,9 @@ class PreparedUtterance(Protocol):
     def decode(self, first: int, end: int, stop: Stop) -> Samples:
         """Decode the samples of frames [first, end). Raises Stopped and ModelFailed."""
 
+    def after(self, spoken: PreparedUtterance, end: int, begin: int) -> PreparedUtterance:
+        """Return the utterance as it goes on at sample ``begin`` where ``spoken`` ended at sample ``end``."""
+
 
 class Preparing(Protocol):
     """Prepares utterances: Kokoro, or a student of one of its voices."""
@@ -102,6 +105,7 @@ class Pieces:
         self._in_steps = in_steps
         self._same_statistics = same_statistics
         self._first: PreparedUtterance | None = None
+        self._spoken: tuple[PreparedUtterance, int] | None = None
         self._tail = _NOTHING
         self._level = 0.0
         self._emitted = 0
@@ -143,7 +147,7 @@ class Pieces:
     def insert(self, pieces: Iterator[TimedAudio]) -> Iterator[TimedAudio]:
         """Pass on audio of another utterance; words' times count from the first piece's first sample."""
         yield from self._follow(pieces)
-        self._tail = _NOTHING
+        self._spoken, self._tail = None, _NOTHING
 
     def _follow(self, pieces: Iterator[TimedAudio]) -> Iterator[TimedAudio]:
         start_s = self._emitted / SAMPLE_RATE
@@ -181,6 +185,8 @@ class Pieces:
         continues = first > 0
         if continues:
             begin = word_boundary(utterance, words[first - 1], words[first], edges)
+            if self._spoken is not None:
+                prepared = prepared.after(*self._spoken, begin)
         else:
             # The last piece is beyond the left context: there is nothing to join to.
             self._tail = _NOTHING
@@ -212,7 +218,7 @@ class Pieces:
                 )
                 samples = self._joined(samples[at:])
             if last:
-                self._tail = tail
+                self._spoken, self._tail = (prepared, end), tail
             piece = timeline.feed(samples, last=last and complete, cut=last and not complete)
             self._level = timeline.level
             played_s = segment.ahead_s + len(piece.samples) / SAMPLE_RATE

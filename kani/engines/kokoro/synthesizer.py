@@ -218,6 +218,10 @@ class PreparedWindows:
         """See ``PreparedUtterance.decode``."""
         return self.model.decode_window(self.features, self.norms, first, end, stop)
 
+    def after(self, spoken: PreparedUtterance, end: int, begin: int) -> PreparedUtterance:
+        """Return the utterance itself: its features are of all its words."""
+        return self
+
 
 def sample_steps(synthesizer: NetworkSynthesizer, stop: Stop) -> Iterator[float]:
     """Speak a sentence as a client's is spoken; yields the seconds of audio that each step made."""

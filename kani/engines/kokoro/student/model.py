@@ -50,8 +50,11 @@ class StudentModel:
         frames = int(prosody.frames.sum())
         begin, until = max(first - _CONTEXT_FRAMES, 0), min(end + _CONTEXT_FRAMES, frames)
         part = slice(2 * begin, 2 * until)
-        pitch = prosody.pitch[:, part]
-        inputs = {"text": prosody.asr[:, :, part], "pitch": pitch, "energy": prosody.energy[:, part]}
+        inputs = {
+            "text": prosody.asr[:, :, part],
+            "pitch": prosody.pitch[:, part],
+            "energy": prosody.energy[:, part],
+        }
         (spectra,) = self._decoder.run(inputs, ("spectra",), stop)
-        samples = synthesize(spectra[0], pitch[0]) * np.float32(self.facts.gain)
+        samples = synthesize(spectra[0], prosody.pitch[0], 2 * begin) * np.float32(self.facts.gain)
         return samples[2 * (first - begin) * HOP : 2 * (end - begin) * HOP]

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import numpy as np
 
 from kani.core.errors import UnknownVoice
 from kani.core.types import Samples, Segment
-from kani.engines.kokoro.network.onnx_model import Stop
+from kani.engines.kokoro.network.onnx_model import Array, Stop
 from kani.engines.kokoro.network.parts import PredictedProsody
 from kani.engines.kokoro.pieces import PreparedUtterance
 from kani.engines.kokoro.pitch_control import apply_pitch
 from kani.engines.kokoro.student.choice import default_voices
 from kani.engines.kokoro.student.model import StudentModel
+from kani.engines.kokoro.student.waveform import HOP
 from kani.engines.kokoro.synthesizer import PreparingSynthesizer
 from kani.text.languages import primary
 
@@ -31,12 +34,19 @@ then the other ones came back home.") makes the last known word end a phrase: wh
 predicted before and after one more word is known then differs by 0.62 semitones, not by 0.34 (71 seams)."""
 
 
+_FIRST_FRAMES, _GROWTH = 40, 4
+"""Frames of the first window, one second, and how many times longer each further one is. A window is decoded
+while the one before it plays where a second of audio takes up to 0.2 s; the context costs 30 frames."""
+
+_AHEAD_S = 0.5
+"""Audio that the listener has, in seconds, with which nothing is gained by a short first window."""
+
+
 class StudentSynthesizer(PreparingSynthesizer):
     """The voices of students.
 
     No style, so the expected length of a text (``min_symbols``) does not matter; no statistics of norms, so
-    nothing is kept from piece to piece; one window; and their speed is not measured, as one step predicts
-    all.
+    no timbre is kept from piece to piece; and their speed is not measured, as one step predicts all.
     """
 
     def __init__(self, models: Sequence[StudentModel]) -> None:
@@ -69,15 +79,20 @@ class StudentSynthesizer(PreparingSynthesizer):
         if not complete:
             symbols += _GOES_ON.get(language, "")
         prosody = model.predict(symbols, segment.speed, stop)
-        return PreparedByStudent(model, apply_pitch(prosody, segment.prosody, model.facts.log_f0))
+        prosody = apply_pitch(prosody, segment.prosody, model.facts.log_f0)
+        return PreparedByStudent(model, prosody, segment.ahead_s >= _AHEAD_S)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PreparedByStudent:
-    """An utterance's prosody, and the student that decodes it. See ``PreparedUtterance``."""
+    """An utterance's prosody, and the student that decodes it. See ``PreparedUtterance``.
+
+    has_audio: the listener hears other audio until it begins.
+    """
 
     model: StudentModel
     prosody: PredictedProsody
+    has_audio: bool
 
     @property
     def level(self) -> float:
@@ -85,10 +100,36 @@ class PreparedByStudent:
         return self.model.facts.level
 
     def windows(self, begin: int, end: int, *, skipped: int = 0) -> Iterator[tuple[int, int]]:
-        """Yield one window: the whole is there sooner than Kokoro's first."""
-        if begin < end:
-            yield begin, end
+        """Cut frames [begin, end) into windows that grow, so that a long sentence begins as soon as a short
+        one; into one where the listener has audio to hear.
+        """
+        size = end - begin if self.has_audio else _FIRST_FRAMES
+        while begin < end:
+            stop = end if end - begin < 2 * size else begin + size
+            yield begin, stop
+            begin, size = stop, size * _GROWTH
 
     def decode(self, first: int, end: int, stop: Stop) -> Samples:
         """See ``PreparedUtterance.decode``."""
         return self.model.decode(self.prosody, first, end, stop)
+
+    def after(self, spoken: PreparedUtterance, end: int, begin: int) -> PreparedUtterance:
+        """Return the utterance with text, pitch and energy before ``begin`` as they were before ``end``.
+
+        Decoded after its own prediction of the words before, the sound at ``begin`` may have the end of the
+        last word once more, or lack some of it.
+        """
+        here, there = begin // HOP, end // HOP
+        count, own, other = min(here, there), self.prosody, spoken.prosody
+
+        def followed(values: Array, heard: Array) -> Array:
+            kept = heard[..., there - count : there]
+            return np.concatenate([values[..., : here - count], kept, values[..., here:]], axis=-1)
+
+        prosody = replace(
+            own,
+            asr=followed(own.asr, other.asr),
+            pitch=followed(own.pitch, other.pitch),
+            energy=followed(own.energy, other.energy),
+        )
+        return replace(self, prosody=prosody)

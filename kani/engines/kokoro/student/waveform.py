@@ -45,15 +45,16 @@ _HANN = (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(WINDOW) / WINDOW)).astype(np.f
 _SOURCE_WINDOW = _HANN / np.float32(WINDOW / 4)
 
 
-def synthesize(spectra: Array, pitch: Array) -> Samples:
-    """Return the samples [300 n] of n half frames.
+def synthesize(spectra: Array, pitch: Array, first: int = 0) -> Samples:
+    """Return the samples [300 n] of n half frames, the first of which is ``first`` in its utterance.
 
-    spectra: lh, θ, ln, lr and φ side by side [n, 5 · 601]; pitch: hertz [n], below 40 where unvoiced.
+    spectra: lh, θ, ln, lr and φ side by side [n, 5 · 601]; pitch: hertz, below 40 where unvoiced, of the
+    utterance as far as the last of them [first + n or more]. Phase and noise go on from part to part.
     """
     count = len(spectra)
-    source = np.pad(pulses(pitch), WINDOW // 2, mode="reflect")
+    source = np.pad(pulses(pitch, first, first + count), WINDOW // 2, mode="reflect")
     frames = np.lib.stride_tricks.sliding_window_view(source, WINDOW)[::HOP]
-    noise = np.resize(_noise(), (count, BANDS))
+    noise = np.take(_noise(), np.arange(first, first + count), axis=0, mode="wrap")
     summed = np.zeros((count + _OVERLAP - 1, HOP), np.float32)
     for begin in range(0, count, _BLOCK):
         block = slice(begin, min(begin + _BLOCK, count))
@@ -113,18 +114,19 @@ def _overlap_gain(count: int) -> Array:
     return np.asarray(1 / np.maximum(summed, 1e-11), np.float32)
 
 
-def pulses(pitch: Array) -> Samples:
-    """Return a train of pulses [300 n] with all harmonics of ``pitch`` [n] (hertz) below 11 kHz.
+def pulses(pitch: Array, first: int, end: int) -> Samples:
+    """Return a train of pulses [300 n] with all harmonics of ``pitch`` (hertz) below 11 kHz.
 
-    Each is a cosine of amplitude 1; silent where the pitch is below 40 Hz. The pitch is interpolated between
-    the middles of half frames. Sum of H cosines: sin((H + ½) t) / (2 sin(t / 2)) − ½ (Dirichlet's kernel).
+    It is that of the half frames [first, end) of ``pitch``. Each harmonic is a cosine of amplitude 1; silent
+    where the pitch is below 40 Hz. The pitch is interpolated between the middles of half frames. Sum of H
+    cosines: sin((H + ½) t) / (2 sin(t / 2)) − ½ (Dirichlet's kernel).
     """
-    count = len(pitch)
-    middles = (np.arange(count, dtype=np.float64) + 0.5) * HOP - 0.5
-    hertz = np.interp(np.arange(count * HOP), middles, pitch)
+    middles = (np.arange(len(pitch), dtype=np.float64) + 0.5) * HOP - 0.5
+    hertz = np.interp(np.arange(end * HOP), middles, pitch)
+    turns = np.cumsum(np.maximum(hertz, _VOICED_HZ))[first * HOP :] / SAMPLE_RATE
+    hertz = hertz[first * HOP :]
     voiced = hertz > _VOICED_HZ
     hertz = np.maximum(hertz, _VOICED_HZ)
-    turns = np.cumsum(hertz) / SAMPLE_RATE
     angle = (2 * np.pi * (turns - np.floor(turns))).astype(np.float32)
     order = (np.floor(_HIGHEST_HZ / hertz) + 0.5).astype(np.float32)
     below = 2 * np.sin(angle * np.float32(0.5))

@@ -25,6 +25,7 @@ from kani.engines.kokoro.engine import KokoroEngine
 from kani.engines.kokoro.incremental import PieceTiming
 from kani.engines.kokoro.network.onnx_model import FRAME_SAMPLES, SAMPLE_RATE, Stop
 from kani.engines.kokoro.network.parts import PredictedProsody
+from kani.engines.kokoro.pieces import Pieces
 from kani.engines.kokoro.pitch_control import NATIVE_PROSODY_FIELDS
 from kani.engines.kokoro.plugin import known_voices
 from kani.engines.kokoro.settings import KokoroSettings
@@ -37,7 +38,7 @@ from kani.engines.plugin import Resources
 from kani.server.settings import load
 from kani.server.settings.loader import SettingsError
 from tests.judges.judge import hear, word_error_rate, wrong_words
-from tests.support.kokoro import Writer, chunks_of, joined, one_utterance
+from tests.support.kokoro import Writer, agreement_db, chunks_of, joined, one_utterance
 
 NOWHERE = Path("no-such-folder")
 VOICE, LANGUAGE = "af_heart", "en"
@@ -124,9 +125,19 @@ async def test_speech_is_as_loud_as_kokoros(student: KokoroEngine) -> None:
     assert 10 * np.log10(np.mean(levels) / facts.level) == pytest.approx(0, abs=1.5)
 
 
-async def test_sentence_is_one_chunk_and_the_same_each_time(student: KokoroEngine) -> None:
-    first, again = [await chunks_of(student, Segment(TEXT, VOICE, LANGUAGE)) for _ in range(2)]
-    assert len(first) == 1 and np.array_equal(first[0].samples, again[0].samples)
+async def test_sentence_is_the_same_each_time(student: KokoroEngine) -> None:
+    (first, _), (again, _) = [await say(student, TEXT) for _ in range(2)]
+    assert np.array_equal(first, again)
+
+
+async def test_sentence_begins_with_a_second_of_it(student: KokoroEngine) -> None:
+    """Where audio is ahead, it is one chunk; the samples are alike, except for the activations' scales."""
+    windows, whole = [
+        await chunks_of(student, Segment(TEXT, VOICE, LANGUAGE, ahead_s=ahead_s)) for ahead_s in (0.0, 1.0)
+    ]
+    assert len(windows) == 2 and len(whole) == 1
+    assert len(windows[0].samples) / SAMPLE_RATE == pytest.approx(1.0, abs=0.1)
+    assert agreement_db(whole[0].samples, joined(windows)[0]) > 20
 
 
 async def test_light_segments_are_the_students(student: KokoroEngine) -> None:
@@ -209,6 +220,27 @@ async def test_text_that_is_being_written_is_as_long_as_whole_without_new_pauses
     assert 0.97 <= lengths[0] / lengths[1] <= 1.05
 
 
+async def test_pieces_go_on_as_the_one_before_ended(
+    student: KokoroEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The 5 ms that are faded over, as both pieces have them: the later one begins with the same sound."""
+    monkeypatch.setattr(PieceTiming, "spare_s", 0.0)
+    alike, join = [], Pieces._joined
+
+    def compare(pieces: Pieces, samples: Samples) -> Samples:
+        ends = pieces._tail[len(pieces._tail) // 2 :]
+        begins = samples[: len(ends)]
+        if ends @ ends > 1e-4 * len(ends):
+            alike.append(ends @ begins / np.sqrt((ends @ ends) * (begins @ begins)))
+        return join(pieces, samples)
+
+    monkeypatch.setattr(Pieces, "_joined", compare)
+    for text in WRITTEN:
+        await written(student, text)
+    # 0.995; 0.957 where a piece is decoded after its own prediction of the words before.
+    assert len(alike) > 40 and np.mean(alike) > 0.98
+
+
 def test_next_word_changes_little_of_the_melody_at_a_seam(student: KokoroEngine) -> None:
     """The pitch of 75 ms on either side, as predicted when the words before are spoken, and a word later."""
     segment, phonemizer = Segment("", VOICE, LANGUAGE), phonemizer_for(EspeakClient.shared(), LANGUAGE)
@@ -267,8 +299,7 @@ async def test_text_that_is_being_written_is_understood_as_whole(
             # Whisper goes on by itself after speech without any silence at its end.
             heard = hear(np.pad(samples, (0, SAMPLE_RATE // 2)), SAMPLE_RATE, LANGUAGE)
             wrong[at] += wrong_words(text, heard, LANGUAGE)[0]
-    # Whisper is at its margin at some seams: of "ask the man" it may hear "ask the a man".
-    assert wrong[0] <= wrong[1] + 1, wrong
+    assert wrong[0] <= wrong[1], wrong
 
 
 def emotional(emotion: str) -> Prosody:

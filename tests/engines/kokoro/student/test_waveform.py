@@ -20,7 +20,7 @@ def spectra(count: int) -> np.ndarray:
 
 @pytest.mark.parametrize("hertz", [60.0, 187.5, 400.0])
 def test_pulses_are_all_harmonics_below_eleven_kilohertz(hertz: float) -> None:
-    train = pulses(np.full(80, hertz, np.float32))
+    train = pulses(np.full(80, hertz, np.float32), 0, 80)
     turns = hertz * np.arange(1, 80 * HOP + 1) / SAMPLE_RATE
     harmonics = np.arange(1, int(11_000 // hertz) + 1)
     wanted = np.cos(2 * np.pi * harmonics[:, np.newaxis] * turns).sum(axis=0)
@@ -29,9 +29,14 @@ def test_pulses_are_all_harmonics_below_eleven_kilohertz(hertz: float) -> None:
 
 
 def test_pulses_are_silent_where_there_is_no_pitch() -> None:
-    train = pulses(np.array([200.0] * 4 + [0.0] * 4 + [200.0] * 4, np.float32))
+    train = pulses(np.array([200.0] * 4 + [0.0] * 4 + [200.0] * 4, np.float32), 0, 12)
     assert not train[5 * HOP : 7 * HOP].any()
     assert train[: 3 * HOP].any() and train[-3 * HOP :].any()
+
+
+def test_pulses_of_a_part_are_those_of_the_whole() -> None:
+    pitch = np.linspace(80, 300, 40, dtype=np.float32)
+    np.testing.assert_array_equal(pulses(pitch, 7, 20), pulses(pitch, 0, 40)[7 * HOP : 20 * HOP])
 
 
 def test_rest_alone_is_the_inverse_transform() -> None:
@@ -57,7 +62,7 @@ def test_filter_without_effect_gives_the_source() -> None:
     given[:, 0] = np.log(np.float32(WINDOW / 4))
     made = synthesize(given.reshape(count, -1), pitch)
     inside = slice(2 * HOP, -4 * HOP)
-    assert agreement_db(pulses(pitch)[inside], made[inside]) > 60
+    assert agreement_db(pulses(pitch, 0, count)[inside], made[inside]) > 60
 
 
 def test_noise_is_the_same_each_time_and_as_loud_as_asked() -> None:
