@@ -19,7 +19,6 @@ from kani.core.service import SpeechService
 from kani.core.types import Recording
 from kani.core.voices.catalogue import VoiceStore
 from kani.core.voices.recording_check import RecordingCheck
-from kani.engines.chat.endpoint import ChatEndpoint, ChatSettings
 from kani.engines.espeak.reference_voice import EspeakReferenceVoice
 from kani.engines.plugin import Resources, found_engines, found_recognizers
 from kani.engines.pool_metrics import WorkerMetrics
@@ -97,6 +96,9 @@ def build_chat_model(settings: Settings) -> ChatModel | None:
     """Return the language model of conversations; None without KANI_LLM_URL."""
     if settings.llm_url is None:
         return None
+    # Brings httpx, which a server without a language model does without.
+    from kani.engines.chat.endpoint import ChatEndpoint, ChatSettings
+
     key = settings.llm_api_key
     return ChatEndpoint(
         ChatSettings(
