@@ -14,12 +14,10 @@ _STEPS = (1, 2, 2.5, 5, 10)
 
 
 def line_chart(title: str, x_label: str, y_label: str, lines: Mapping[str, Points]) -> str:
-    """Return a chart of named lines, each of (x, y) points; both axes begin at 0."""
-    every = [point for points in lines.values() for point in points]
-    x_step, y_step = (_step(max(point[axis] for point in every)) for axis in (0, 1))
-    x_most, y_most = (
-        _above(max(point[axis] for point in every), step) for axis, step in ((0, x_step), (1, y_step))
-    )
+    """Return a chart of named lines, each of (x, y) points; both axes begin at 0; one of zeros ends at 1."""
+    most = [max(point[axis] for points in lines.values() for point in points) or 1.0 for axis in (0, 1)]
+    x_step, y_step = map(_step, most)
+    x_most, y_most = map(_above, most, (x_step, y_step))
 
     def at(x: float, y: float) -> tuple[float, float]:
         across = _LEFT + x / x_most * (_WIDTH - _LEFT - _RIGHT)

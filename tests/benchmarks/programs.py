@@ -32,6 +32,7 @@ NOT_RUN = {
     "kokoro.rivals": "the package kokoro-onnx",
     "kokoro.streaming": "a hundred sentences decoded in two ways: many minutes",
     "kokoro.student": "Kokoro beside its student, three judges and servers: many minutes",
+    "kokoro.student.taught": "a folder of the training of a student: hours",
     "kokoro_data.calibrate": "it writes into kani/engines/kokoro/data; minutes",
     "kokoro_data.pitches": "it writes into kani/engines/kokoro/data; minutes",
     "kokoro_data.probe": "it writes into kani/engines/kokoro/data",

@@ -22,11 +22,11 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-import soxr
 
 from benchmarks import single_engine
 from benchmarks.kokoro.measures import long_pauses
 from benchmarks.kokoro.quality import NO_JUDGE, mos_scores
+from benchmarks.kokoro.student.judging import embeddings, likeness, word_errors
 from benchmarks.kokoro.student.page import write_page
 from benchmarks.playback_client import connected, request_speech
 from benchmarks.report import median, mib, ms, percentile, report_section, table
@@ -38,8 +38,6 @@ from kani.engines.kokoro.engine import KokoroEngine
 from kani.engines.kokoro.network.onnx_model import SAMPLE_RATE
 from kani.engines.kokoro.settings import KokoroSettings
 from kani.engines.plugin import Resources
-from kani.runtime.speaker_encoder.encoder import SAMPLE_RATE as ENCODER_RATE
-from kani.runtime.speaker_encoder.encoder import SpeakerEncoder
 from kani.server import settings
 from tests.judges.judge import hear, wrong_words
 
@@ -99,23 +97,20 @@ def quality() -> None:
     """Print what three judges say that nothing was tuned on."""
     said, texts = spoken(), sentences()
     scores = mos_scores([samples for one in said for samples in one.values()])
-    embeddings = {name: _embeddings([one[name] for one in said]) for name in LIGHT}
+    speakers = {name: embeddings([one[name] for one in said]) for name in LIGHT}
     rows, unlike = [], []
     for at, name in enumerate(LIGHT):
-        heard = [hear(one[name], SAMPLE_RATE, LANGUAGE) for one in said]
-        wrong = [wrong_words(text, words, LANGUAGE) for text, words in zip(texts, heard, strict=True)]
+        errors = word_errors(texts, [one[name] for one in said], LANGUAGE)
         unlike += [
-            [name, str(bad), text, words]
-            for text, words, (bad, _) in zip(texts, heard, wrong, strict=True)
-            if bad
+            [name, str(bad), text, words] for text, (bad, _, words) in zip(texts, errors, strict=True) if bad
         ]
-        bad, count = (sum(column) for column in zip(*wrong, strict=True))
+        bad, count = (sum(error[at] for error in errors) for at in (0, 1))
         own = scores[at :: len(LIGHT)] if scores else []
         rows.append(
             [
                 *(name, str(len(said)), str(count), str(bad), f"{bad / count:.2%}"),
                 f"{np.mean(own):.3f}" if own else "–",
-                f"{_likeness(embeddings[KOKORO], embeddings[name]):.3f}",
+                f"{likeness(speakers[KOKORO], speakers[name]):.3f}",
                 f"{sum(len(one[name]) for one in said) / SAMPLE_RATE:.1f} s",
             ]
         )
@@ -125,19 +120,6 @@ def quality() -> None:
         print(f"DNSMOS: {NO_JUDGE}\n")
     print("Likeness: mean cosine of the speaker encoder between two other sentences.\n")
     print(table(("", "wrong", "to say", "heard"), unlike) + "\n", flush=True)
-
-
-def _embeddings(recordings: Sequence[Samples]) -> Samples:
-    encoder = SpeakerEncoder()
-    return np.stack(
-        [encoder.embed(soxr.resample(samples, SAMPLE_RATE, ENCODER_RATE)) for samples in recordings]
-    )
-
-
-def _likeness(reference: Samples, other: Samples) -> float:
-    """Mean cosine between the recordings of two lists that are of different sentences."""
-    cosines = reference @ other.T
-    return float(cosines[~np.eye(len(cosines), dtype=bool)].mean())
 
 
 def cost() -> None:

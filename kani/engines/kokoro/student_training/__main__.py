@@ -32,8 +32,14 @@ from kani.text.languages import primary
 VOICE_FILE = "voice.txt"
 """Voice and language of a work folder."""
 
-_HELD_OUT = 200
-"""Held-out sentences that the curve is made of."""
+HELD_OUT_FOLDER, TEXTS_FILE = "held-out", "texts.txt"
+"""Folder of the held-out sentences' shards, and the file in it with their texts, a line each."""
+
+KEPT_FOLDER = "students"
+"""Folder of the students as they were on the way, each in a folder named by its step."""
+
+_HELD_OUT = 50
+"""Held-out sentences that the curve is made of: one shard."""
 
 
 def _arguments() -> argparse.Namespace:
@@ -64,7 +70,7 @@ def _files(paths: Sequence[Path]) -> list[Path]:
 
 def save_student(folder: Path, parts: Mapping[str, bytes], voice: str, language: str, training: str) -> None:
     """Write a student as ``student.files.StudentFiles`` reads it; parts: its graphs by their files' names."""
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     for name, part in parts.items():
         (folder / name).write_bytes(part)
     statistics = StatisticsTable.shipped([one.id for one in Voices().all])
@@ -124,29 +130,36 @@ def main() -> None:
         teacher = targets.Teacher(given.voice, given.language, given.work / "model", given.threads)
     except ValueError as error:
         raise SystemExit(str(error)) from error
-    learned, judging = (
-        [symbols for text in some if (symbols := teacher.symbols(text))] for some in (spoken, held_out)
-    )
+    learned = [symbols for text in spoken if (symbols := teacher.symbols(text))]
+    judged_texts = {text: symbols for text in held_out if (symbols := teacher.symbols(text))}
+    judging = list(judged_texts.values())
     _check_enough(learned, judging)
     print(f"{len(learned)} sentences to learn, {len(judging)} held out", flush=True)
     if missing := corpus.missing_pairs(learned, judging):
         print(f"pairs of symbols that only held-out sentences have: {missing.most_common(10)}", flush=True)
     shards = targets.make_shards(teacher, learned, given.work / "shards")
-    judged = targets.make_shards(teacher, judging, given.work / "held-out")
+    judged = targets.make_shards(teacher, judging, given.work / HELD_OUT_FOLDER)
+    (given.work / HELD_OUT_FOLDER / TEXTS_FILE).write_text(
+        "".join(f"{text}\n" for text in judged_texts), encoding="utf-8"
+    )
 
     start = {name: onnx.load(given.start / name) for name in (PROSODY, DECODER)}
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     training = Training(
         read_weights(*start.values()), TrainingPlan(given.steps, given.seconds), given.work, device
     )
+
+    def save(folder: Path) -> None:
+        state = training.student.state_dict()
+        parts = {name: write_weights(model, state).SerializeToString() for name, model in start.items()}
+        save_student(folder, parts, given.voice, given.language, f"{training.step} steps")
+
     try:
-        training.run(shards, judged)
+        training.run(shards, judged, lambda: save(given.work / KEPT_FOLDER / f"{training.step:06}"))
     except Interrupted:
         print(f"stopped after step {training.step}: the same command goes on from there", flush=True)
     out = given.work / "student"
-    state = training.student.state_dict()
-    parts = {name: write_weights(model, state).SerializeToString() for name, model in start.items()}
-    save_student(out, parts, given.voice, given.language, f"{training.step} steps")
+    save(out)
     print(f"{out}: after {training.step} steps", flush=True)
 
 

@@ -111,8 +111,9 @@ class Prosody(nn.Module):
         for block in self.pro:
             values = block(values) * mask
         # Pitch of both half frames, then energy of both.
-        pitch, energy = self.pro_out(values).unflatten(1, (2, 2)).transpose(2, 3).flatten(2).unbind(1)
-        return self.dur(features)[:, 0], pitch * F0_SCALE, energy * ENERGY_SCALE
+        curves = exactly(self.pro_out, values)
+        pitch, energy = torch.unflatten(curves, 1, (2, 2)).transpose(2, 3).flatten(2).unbind(1)
+        return exactly(self.dur, features)[:, 0], pitch * F0_SCALE, energy * ENERGY_SCALE
 
 
 class SpectrumDecoder(nn.Module):
@@ -136,8 +137,8 @@ class SpectrumDecoder(nn.Module):
         values = self.dec_in(torch.cat([features, *(curve[:, None] for curve in curves)], dim=1))
         for block in self.dec:
             values = block(values)
-        spectra = self.head(self.dec_norm(values.transpose(1, 2))).transpose(1, 2)
-        return Spectra(*spectra.split(BINS, dim=1))
+        spectra = exactly(self.head, self.dec_norm(values.transpose(1, 2))).transpose(1, 2)
+        return Spectra(*torch.split(spectra, BINS, dim=1))
 
 
 class Student(nn.Module):
@@ -152,3 +153,10 @@ class Student(nn.Module):
 def spread(features: Tensor, owners: Tensor) -> Tensor:
     """Repeat features [B, C, L] of symbols over their frames: [B, C, T]."""
     return features.gather(2, owners[:, None].expand(-1, features.shape[1], -1))
+
+
+def exactly(layer: nn.Module, values: Tensor) -> Tensor:
+    """Apply a layer in float32, also where the network around it computes in bfloat16."""
+    with torch.autocast(values.device.type, enabled=False):
+        found: Tensor = layer(values.float())
+    return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +13,9 @@ from tqdm import tqdm
 
 from kani.core.types import Segment
 from kani.engines.espeak.client import EspeakClient
-from kani.engines.kokoro.network import parts_cache
+from kani.engines.kokoro.decoder_choice import load_split_model
 from kani.engines.kokoro.network.norm_statistics import StatisticsTable
 from kani.engines.kokoro.network.onnx_model import Array, Stop
-from kani.engines.kokoro.network.parts import SplitModel
 from kani.engines.kokoro.synthesizer import WindowedSynthesizer
 from kani.engines.kokoro.text.phonemes import split_utterances
 from kani.engines.kokoro.text.readers import reader_for
@@ -42,14 +42,14 @@ class Target:
 
 
 class Teacher:
-    """Kokoro as published, for one voice."""
+    """Kokoro as the server speaks it, for one voice."""
 
     def __init__(self, voice: str, language: str, cache_dir: Path, threads: int) -> None:
         """Raises ValueError for a language that cannot be read here."""
-        onnx = weights.load(weights.KOKORO, models_dir=None, cache_dir=cache_dir)
+        read_model = partial(weights.load, weights.KOKORO, models_dir=None, cache_dir=cache_dir)
         voices = Voices()
         self._kokoro = WindowedSynthesizer(
-            SplitModel.on_onnxruntime(parts_cache.load(onnx, cache_dir), threads),
+            load_split_model(read_model, "auto", cache_dir, threads).model,
             voices,
             StatisticsTable.shipped([one.id for one in voices.all]),
         )

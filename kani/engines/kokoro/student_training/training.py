@@ -7,14 +7,14 @@ import itertools
 import math
 import signal
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
+from types import FrameType, MappingProxyType
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils import clip_grad_norm_
 from tqdm import tqdm
@@ -40,12 +40,17 @@ _CUT_FRAMES = 64
 _CUT_EDGE = 8
 """Frames at either end of a cut that are not compared: the decoder sees no context there."""
 
-_SPECTRAL_WEIGHT = 5.0
+_WEIGHTS = {"sound": 5.0}
+"""Weights of the losses that do not count once."""
+
 _WARM_UP = 200
 _MAX_NORM = 5.0
 _SAVE_EVERY_S = 300.0
 _VALIDATE_EVERY = 250
 _VALIDATED_BATCHES = 8
+
+_KEPT = 8
+"""Students that are kept on the way, besides the first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,17 +78,25 @@ class Training:
         self.student = Student().to(device)
         self.student.load_state_dict(dict(weights))
         self._discriminators = Discriminators().to(device)
-        self._optimiser = torch.optim.AdamW(self.student.parameters(), plan.rate, (0.8, 0.99))
-        self._discriminator_optimiser = torch.optim.AdamW(
-            self._discriminators.parameters(), plan.rate, (0.8, 0.99)
+        self._optimiser, self._discriminator_optimiser = (
+            torch.optim.AdamW(network.parameters(), plan.rate, (0.8, 0.99), fused=True)
+            for network in (self.student, self._discriminators)
         )
+        self._bfloat16 = _computes_bfloat16(device)
         self.step = 0
         self._stopping = False
         if (folder / CHECKPOINT).is_file():
             self._restore(torch.load(folder / CHECKPOINT, device, weights_only=True))
 
-    def run(self, shards: Sequence[Path], held_out: Sequence[Path]) -> None:
-        """Train to the plan's end. Raises Interrupted."""
+    def run(self, shards: Sequence[Path], held_out: Sequence[Path], keep: Callable[[], None]) -> None:
+        """Train to the plan's end. Raises Interrupted.
+
+        keep: called at the beginning and ``_KEPT`` times on the way, to export the student.
+        """
+        kept = {round(self._plan.steps * part / _KEPT) for part in range(_KEPT + 1)}
+        if self.step == 0:
+            self._note(self.validate(held_out))
+            keep()
         given = batches(shards, self._plan.seconds, self._plan.seed + self.step)
         saved_s = time.monotonic()
         with _signals(self), tqdm(total=self._plan.steps, initial=self.step, unit="step") as progress:
@@ -93,7 +106,9 @@ class Training:
                 progress.update()
                 progress.set_postfix({name: f"{value:.3f}" for name, value in losses.items()}, refresh=False)
                 if self.step % _VALIDATE_EVERY == 0 or self.step == self._plan.steps:
-                    self._note(losses, self.validate(held_out))
+                    self._note(self.validate(held_out), losses)
+                if self.step in kept:
+                    keep()
                 if self._stopping or time.monotonic() - saved_s > _SAVE_EVERY_S:
                     self._save()
                     saved_s = time.monotonic()
@@ -137,29 +152,37 @@ class Training:
 
     def _train(self, batch: Batch) -> dict[str, float]:
         self._set_rate()
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._bfloat16):
+            losses, discriminators = self._losses(batch)
+        if discriminators is not None:
+            # The discriminators ran once for both losses: each sets the gradients of its own network.
+            _set_gradients(self._discriminators, discriminators, retain_graph=True)
+        weighted = [_WEIGHTS.get(name, 1.0) * loss for name, loss in losses.items()]
+        _set_gradients(self.student, torch.stack(weighted).sum())
+        clip_grad_norm_(self.student.parameters(), _MAX_NORM)
+        self._optimiser.step()
+        if discriminators is not None:
+            self._discriminator_optimiser.step()
+            losses["discriminators"] = discriminators
+        return {name: float(loss.detach()) for name, loss in losses.items()}
+
+    def _losses(self, batch: Batch) -> tuple[dict[str, Tensor], Tensor | None]:
+        """Losses of the student, and in the last third of the steps the discriminators' own."""
         durations, pitch, energy = self._prosody(batch)
         wanted = torch.log1p(batch.frames.float())
         halves = _halves(batch.sounding)
+        student, teacher = self._cuts(batch)
         losses = {
             "durations": functional.l1_loss(durations[batch.present], wanted[batch.present]),
             "pitch": functional.l1_loss(pitch[halves], batch.pitch[halves]) / F0_SCALE,
             "energy": functional.l1_loss(energy[halves], batch.energy[halves]) / ENERGY_SCALE,
+            "sound": spectral_distance(student, teacher),
         }
-        student, teacher = self._cuts(batch)
-        losses["sound"] = spectral_distance(student, teacher)
-        total = sum(losses.values(), torch.zeros((), device=self._device))
-        total = total + (_SPECTRAL_WEIGHT - 1) * losses["sound"]
-        if self.step >= self._plan.steps * _ADVERSARIAL_FROM:
-            losses["discriminators"] = self._train_discriminators(teacher, student.detach())
-            losses["adversarial"] = adversarial_loss(
-                self._discriminators(teacher), self._discriminators(student)
-            )
-            total = total + losses["adversarial"]
-        self._optimiser.zero_grad(set_to_none=True)
-        total.backward()  # type: ignore[no-untyped-call]
-        clip_grad_norm_(self.student.parameters(), _MAX_NORM)
-        self._optimiser.step()
-        return {name: float(loss.detach()) for name, loss in losses.items()}
+        if self.step < self._plan.steps * _ADVERSARIAL_FROM:
+            return losses, None
+        real, made = self._discriminators(teacher), self._discriminators(student)
+        losses["adversarial"] = adversarial_loss(real, made)
+        return losses, discriminator_loss(real, made)
 
     def _cuts(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Student's and teacher's sound of a random cut of each utterance [B, samples]."""
@@ -180,13 +203,6 @@ class Training:
         edge = min(_CUT_EDGE, frames // 4) * FRAME_SAMPLES
         return sound[:, edge:-edge], cut(batch.samples, FRAME_SAMPLES)[:, edge:-edge]
 
-    def _train_discriminators(self, teacher: Tensor, student: Tensor) -> Tensor:
-        loss = discriminator_loss(self._discriminators(teacher), self._discriminators(student))
-        self._discriminator_optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        self._discriminator_optimiser.step()
-        return loss
-
     def _set_rate(self) -> None:
         """Warm up, then fall to a tenth along a cosine."""
         done = self.step / self._plan.steps
@@ -195,11 +211,13 @@ class Training:
             for group in optimiser.param_groups:
                 group["lr"] = rate
 
-    def _note(self, losses: Mapping[str, float], validated: Mapping[str, float]) -> None:
-        """Add a line to the curve."""
+    def _note(
+        self, validated: Mapping[str, float], losses: Mapping[str, float] = MappingProxyType({})
+    ) -> None:
+        """Add a line to the curve; losses: of the last step."""
         file = self._folder / CURVE
         row = {"step": self.step, **{f"held_out_{name}": f"{value:.4f}" for name, value in validated.items()}}
-        row |= {"sound": f"{losses['sound']:.4f}"}
+        row["sound"] = f"{losses['sound']:.4f}" if losses else ""
         new = not file.is_file()
         with file.open("a", newline="") as out:
             writer = csv.DictWriter(out, list(row))
@@ -229,6 +247,20 @@ class Training:
         self._optimiser.load_state_dict(state["optimiser"])
         self._discriminators.load_state_dict(state["discriminators"])
         self._discriminator_optimiser.load_state_dict(state["discriminator_optimiser"])
+
+
+def _computes_bfloat16(device: torch.device) -> bool:
+    """True where bfloat16 is faster than float32, not emulated."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    found = torch.cpu.get_capabilities()
+    return any(found.get(name, False) for name in ("avx512_bf16", "amx_bf16"))
+
+
+def _set_gradients(network: nn.Module, loss: Tensor, *, retain_graph: bool = False) -> None:
+    """Set the gradients of ``loss`` by the weights of ``network``, and of no others."""
+    network.zero_grad(set_to_none=True)
+    loss.backward(retain_graph=retain_graph, inputs=list(network.parameters()))  # type: ignore[no-untyped-call]
 
 
 def _halves(sounding: Tensor) -> Tensor:

@@ -138,24 +138,26 @@ def test_training_brings_the_student_nearer_and_goes_on_after_a_stop(
     begun = Training(state, plan, work, device)
     before = begun.validate([shard])
 
-    noted = begun._note
+    noted, kept = begun._note, list[int]()
 
     def stop_after_a_line(*arguments: dict[str, float]) -> None:
         noted(*arguments)
-        os.kill(os.getpid(), signal.SIGTERM)
+        if begun.step:
+            os.kill(os.getpid(), signal.SIGTERM)
 
     monkeypatch.setattr(begun, "_note", stop_after_a_line)
     with pytest.raises(Interrupted):
-        begun.run([shard], [shard])
+        begun.run([shard], [shard], lambda: kept.append(begun.step))
     assert begun.step == 3
 
     resumed = Training(state, plan, work, device)
     assert resumed.step == 3
-    resumed.run([shard], [shard])
+    resumed.run([shard], [shard], lambda: kept.append(resumed.step))
     after = resumed.validate([shard])
     assert all(after[name] < before[name] for name in ("duration", "energy", "sound")), (before, after)
     with (work / "curve.csv").open(newline="") as curve:
-        assert [row["step"] for row in csv.DictReader(curve)] == ["3", "6"]
+        assert [row["step"] for row in csv.DictReader(curve)] == ["0", "3", "6"]
+    assert kept == [0, 1, 2, 3, 4, 5, 6]
 
 
 def _command(monkeypatch: pytest.MonkeyPatch, folder: Path, voice: str, language: str) -> None:
