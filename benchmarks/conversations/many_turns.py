@@ -40,7 +40,7 @@ INTERRUPTED_AFTER_S = 1.5
 AUDIBLE = 0.01
 """Part of the loudest sample, above which a sentence still sounds."""
 
-ANSWERED_WITHIN_S = 60.0
+ANSWERED_WITHIN_S = 120.0
 FREED_WITHIN_S, ASK_AGAIN_S = 10.0, 0.2
 PARTS = 10
 """Rows of the table of the memory."""

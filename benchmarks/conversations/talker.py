@@ -137,9 +137,14 @@ async def talker(
 
     answers: a word for the endpoint, in the instructions; voice: of the answers, by default one of Kokoro's.
     """
-    async with connect(f"ws://{HOST}:{port}/v1/realtime?model=any", max_size=None) as websocket:
+    address = f"ws://{HOST}:{port}/v1/realtime?model=any"
+    # A lost connection ends the conversation with its error. A busy machine answers no ping in time.
+    async with (
+        connect(address, max_size=None, ping_interval=None) as websocket,
+        asyncio.TaskGroup() as tasks,
+    ):
         client = Talker(websocket)
-        listening = asyncio.create_task(client.listen())
+        listening = tasks.create_task(client.listen())
         await client.until("session.created")
         given = {"transcription": {"language": language}, "turn_detection": {"type": detection}}
         session = {
@@ -149,13 +154,12 @@ async def talker(
         }
         await client.send("session.update", session=session)
         await client.until("session.updated")
-        recording = asyncio.create_task(client.record())
+        recording = tasks.create_task(client.record())
         try:
             yield client
         finally:
             recording.cancel()
             listening.cancel()
-            await asyncio.gather(recording, listening, return_exceptions=True)
 
 
 def _padded(piece: Samples) -> Samples:
