@@ -6,9 +6,8 @@ import { Features } from "./features.js";
 import { Gallery } from "./gallery.js";
 import { History } from "./history.js";
 import { has, percent, t, translate } from "./i18n.js";
-import { handleMenus } from "./menus.js";
+import { handleMenus, showPreferences } from "./navigation.js";
 import { Playback } from "./playback.js";
-import { showPreferences } from "./preferences.js";
 import { Server, ServerError } from "./server.js";
 import { showClaim, showServer } from "./server-line.js";
 import { openChannel } from "./storage.js";
@@ -204,7 +203,7 @@ function lineIs(state, message) {
 async function learn() {
   const answers = await Promise.allSettled([server.health(), server.voices(), server.longestText()]);
   const [health, voices, longest] = answers.map(({ value }) => value);
-  if (voices) learnVoices(voices);
+  if (voices) learnVoices(voices, Object.values(health?.default_voices ?? {}));
   compose.offer(health?.languages, voices, longest, health?.engines.map(({ name }) => name), health?.default_voices);
   if (health) {
     showServer(health, voices);

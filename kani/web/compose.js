@@ -1,8 +1,7 @@
 /** The form of a request, which is remembered in this browser. */
 
-import { EMOTIONS, Emotions } from "./emotions.js";
+import { EMOTIONS, Emotions, SpeedSlider } from "./delivery.js";
 import { isChosen, locale, percent, t } from "./i18n.js";
-import { SpeedSlider } from "./speed-slider.js";
 import { Memory } from "./storage.js";
 import { fill, hueOf, languageGroups, languageName, nameOf, primary, shortName, voiceGroups } from "./voices.js";
 import { direction } from "./words.js";
@@ -11,6 +10,10 @@ const LONGEST_TEXT = 5000;
 /** A text with marks: other voices, or pauses. */
 const MARKED = /\[(voice|pause):/i;
 const MOST_LANGUAGES = 20;
+/** Width of a text up to which its letters are large, and up to which they are not small, in Latin letters. */
+const SIZES = { large: 120, middle: 330 };
+/** Letters that are about as wide as two Latin ones. */
+const WIDE = /[\p{scx=Han}\p{scx=Hira}\p{scx=Kana}\p{scx=Hang}]/gu;
 
 export class Compose {
   #form = document.querySelector("#compose");
@@ -49,6 +52,7 @@ export class Compose {
     // Text typed before this script ran stays.
     const untouched = kept.first || typeof kept.text !== "string";
     this.#text.value ||= untouched ? t("text.first") : kept.text;
+    this.#text.placeholder = t("text.placeholder");
     if (kept.example) this.#shownExample = this.#text.value;
     this.#emotion.value = kept.emotion;
     this.#strength.value = kept.strength ?? 1;
@@ -302,6 +306,7 @@ export class Compose {
     const first = text === t("text.first");
     const example = text === this.#shownExample;
     document.querySelector("#example").hidden = text.trim() !== "";
+    document.querySelector("#page-of-text").dataset.letters = lettersOf(text);
     const draft = JSON.stringify({ ...this.choice, text, first, example, ...this.#wanted });
     this.#memory.text = this.#draft.text = draft;
     this.#tellVoice();
@@ -318,4 +323,11 @@ export class Compose {
     document.querySelector("#voice-chip .face").style.setProperty("--hue", hueOf(speaking));
     this.#voice.dispatchEvent(new Event("chosen"));
   }
+}
+
+/** How large the letters of a text are: "large", "middle" or "small". */
+function lettersOf(text) {
+  const beginning = text.slice(0, SIZES.middle + 1);
+  const width = beginning.length + (beginning.match(WIDE)?.length ?? 0);
+  return Object.keys(SIZES).find((size) => width <= SIZES[size]) ?? "small";
 }

@@ -54,7 +54,7 @@ export class Dictation {
         },
       });
       this.#button.setAttribute("aria-pressed", "true");
-      this.#button.textContent = t("dictate.stop");
+      this.#name("dictate.stop");
     } catch (error) {
       if (!(error instanceof DOMException)) throw error;
       this.#complain(t("clone.microphone"));
@@ -69,7 +69,12 @@ export class Dictation {
   #ended() {
     this.#listener = null;
     this.#button.setAttribute("aria-pressed", "false");
-    this.#button.textContent = t("dictate");
+    this.#name("dictate");
+  }
+
+  /** Say what the button does. */
+  #name(words) {
+    this.#button.querySelector("span").textContent = t(words);
   }
 
   #type(word) {

@@ -1,9 +1,9 @@
 /** Parts of the page that most visits do not use: each is loaded when it is first used. */
 
 import { t } from "./i18n.js";
+import { Tabs } from "./navigation.js";
 import { showClaim } from "./server-line.js";
-import { Tabs } from "./tabs.js";
-import { heardVoice, nameOf } from "./voices.js";
+import { heardVoice, hueOf, nameOf } from "./voices.js";
 import { withoutMarks } from "./words.js";
 
 /** Code units of a text on a lock screen. */
@@ -42,13 +42,19 @@ export class Features {
     this.#acts = acts;
     this.#tabs = new Tabs(find("tabs"), (id) => this.#showPanel(id));
     find("dictate").addEventListener("click", () => this.#dictate());
+    const page = find("page-of-text");
+    // A window that is not the active one tells of no focus.
+    for (const kind of ["focusin", "input"]) page.addEventListener(kind, () => page.classList.add("typed-in"));
+    page.addEventListener("focusout", ({ relatedTarget }) => page.classList.toggle("typed-in", page.contains(relatedTarget)));
+    // The cursor stays where the words will go.
+    find("dictate").addEventListener("mousedown", (event) => event.preventDefault());
     find("add-voice").addEventListener("click", () => this.#addVoice());
     find("book").addEventListener("click", () => find("book-file").click());
     find("book-file").addEventListener("change", ({ target }) => this.#openBook(target.files[0]));
-    find("page-of-text").addEventListener("dragover", (event) => {
+    page.addEventListener("dragover", (event) => {
       if (event.dataTransfer.types.includes("Files")) event.preventDefault();
     });
-    find("page-of-text").addEventListener("drop", (event) => {
+    page.addEventListener("drop", (event) => {
       const [file] = event.dataTransfer.files;
       if (file) event.preventDefault();
       this.#openBook(file);
@@ -58,8 +64,8 @@ export class Features {
     whenOpened("parameters", () => compose.showParameters());
     whenOpened("speakers", () => this.#insertVoices());
     // The page's own files come first.
-    if (document.readyState === "complete") this.#install();
-    else window.addEventListener("load", () => this.#install());
+    if (document.readyState === "complete") install();
+    else window.addEventListener("load", install);
   }
 
   /** End the dictation, if there is one. */
@@ -140,6 +146,7 @@ export class Features {
   async #showPanel(id) {
     const tab = id.replace("-panel", "");
     showClaim(tab === "compose" ? "speak" : tab);
+    for (const card of ["repeat-card", "recording-card"]) find(card).hidden = tab !== "listen";
     if (tab !== "listen") document.body.classList.remove("repeats");
     if (tab !== "listen") this.#listenPanel?.finish();
     if (tab !== "talk") this.#talkPanel?.finish();
@@ -157,7 +164,7 @@ export class Features {
         this.#compose.text = text;
       },
       quiet: this.#acts.stop,
-      voice: () => nameOf(this.#compose.speaking).split(" · ")[0],
+      voice: () => ({ name: nameOf(this.#compose.speaking).split(" · ")[0], hue: hueOf(this.#compose.speaking) }),
       own: () => this.#ownVoice(),
     });
   }
@@ -225,14 +232,23 @@ export class Features {
     const { showSpeakers } = await import("./speakers.js");
     showSpeakers(find("speakers-fields"), find("text"), this.#compose.voices);
   }
-
-  async #install() {
-    const { install } = await import("./install.js");
-    await install();
-  }
 }
 
 const historyList = () => import("./history-list.js");
+
+/** Install the page as an application, which opens without the server: browsers do over https and on this machine itself. */
+async function install() {
+  // A browser that keeps nothing keeps no worker, and complains of the attempt.
+  if (!navigator.cookieEnabled) return;
+  const policy = window.trustedTypes?.createPolicy("shell", { createScriptURL: () => new URL("service-worker.js", document.baseURI).href });
+  try {
+    await navigator.serviceWorker?.register(policy ? policy.createScriptURL("") : "service-worker.js");
+  } catch (error) {
+    // A private window, or a certificate that the browser was made to accept.
+    if (!(error instanceof DOMException || error instanceof TypeError)) throw error;
+    console.info("not installable:", error.message);
+  }
+}
 
 /** Call once, when a part of the page is first opened. */
 function whenOpened(id, show) {

@@ -9,7 +9,7 @@ import { Memory } from "./storage.js";
 import { fill, hueOf, isNatural, languageName, primary, shortName, traits } from "./voices.js";
 
 /** Voices that are shown at first. */
-const FEW = 3;
+const FEW = 5;
 const PLAYS = "M4.5 2.5v11l8.5-5.5z";
 const STOPS = "M4 4h8v8H4z";
 
@@ -162,6 +162,7 @@ export class Gallery {
     find("gallery-all").setAttribute("aria-expanded", String(this.#all));
     find("gallery-all").hidden = !this.#all && this.#shown.length === this.#voices.length;
     find("gallery-robots").hidden = !this.#all || this.#shown.length === fitting.length;
+    find("gallery-count").classList.toggle("hidden", this.#shown.length > 0);
     find("gallery-count").textContent = this.#all ? t(this.#shown.length ? "gallery.count" : "gallery.none", { n: number(this.#shown.length) }) : "";
     this.#point(false);
   }

@@ -32,7 +32,7 @@ export class ListenPanel {
   /**
    * @param {Server} server
    * @param {object} acts say(text, language): speak it, done once it was heard; use(text): take it as the text to
-   *   speak; quiet(): nothing else is to be heard; voice(): name of the voice that speaks; own(): choose the user's own
+   *   speak; quiet(): nothing else is to be heard; voice(): name and hue of the voice that speaks; own(): choose the user's own
    */
   constructor(server, acts) {
     this.#server = server;
@@ -40,7 +40,7 @@ export class ListenPanel {
     offerHeard(find("listen-language"));
     find("listen").disabled = !Microphone.possible;
     // What cannot be is no error.
-    if (!Microphone.possible) this.#say(t("clone.insecure"));
+    this.#say(t(Microphone.possible ? "listen.first" : "clone.insecure"));
     find("listen-repeat").addEventListener("change", () => this.#offerRepeat());
     find("listen-own").addEventListener("click", () => {
       find("listen-repeat").checked = true;
@@ -51,7 +51,7 @@ export class ListenPanel {
     this.#offerRepeat();
     find("listen").addEventListener("click", () => (this.#listener ? this.finish() : this.#begin()));
     find("listen-file").addEventListener("change", ({ target }) => this.#transcribe(target.files[0]));
-    this.#takeDrops(find("listen-drop"));
+    for (const zone of ["listen-drop", "recording-card"]) this.#takeDrops(find(zone));
     find("listen-cancel").addEventListener("click", () => this.#upload?.abort());
     find("listen-use").addEventListener("click", () => this.#acts.use(this.#transcript.text));
     find("listen-copy").addEventListener("click", () => this.#copy());
@@ -107,6 +107,7 @@ export class ListenPanel {
 
   #ended() {
     this.#listener = null;
+    this.#light(null);
     this.#meter.rest();
     find("listen").disabled = false;
     find("listen").removeAttribute("aria-pressed");
@@ -128,8 +129,15 @@ export class ListenPanel {
     }
     const span = Object.assign(document.createElement("span"), { textContent: word.text });
     this.#line.append(...(glued ? [span] : [" ", span]));
+    this.#light(this.#listener && span);
     find("transcript").scrollTop = find("transcript").scrollHeight;
     if (this.#transcript.words.length === 1) this.#offer();
+  }
+
+  /** Light the word that was recognised last, which ends another's light; null for none. */
+  #light(word) {
+    find("transcript").querySelector(".now")?.classList.remove("now");
+    word?.classList.add("now");
   }
 
   async #paused() {
@@ -245,7 +253,9 @@ export class ListenPanel {
 
   /** Show in which voice is repeated; and, below what was said, the words that are. */
   #offerRepeat() {
-    find("listen-voice").textContent = t("listen.voice", { voice: this.#acts.voice() });
+    const { name, hue } = this.#acts.voice();
+    find("listen-voice").textContent = t("listen.voice", { voice: name });
+    find("listen-face").style.setProperty("--hue", hue);
     if (find("listen-panel").hidden) return;
     const repeats = find("listen-repeat").checked;
     document.body.classList.toggle("repeats", repeats);

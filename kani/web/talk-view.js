@@ -46,7 +46,8 @@ function room() {
   stop.setAttribute("aria-keyshortcuts", "Escape");
   const end = make("button", { type: "button", id: "talk-end", hidden: true, textContent: t("talk.end") });
   const actions = make("div", { className: "actions" }, stop, end);
-  const recorder = make("div", { className: "recorder" }, button, invitation, status, problem, actions);
+  const microphone = make("div", { className: "microphone" }, button);
+  const recorder = make("div", { className: "recorder" }, microphone, invitation, status, problem, actions);
 
   const language = make("select", { id: "talk-language" });
   offerHeard(language);

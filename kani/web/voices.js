@@ -37,8 +37,26 @@ export function voiceName(voice) {
 /** Name of a voice without its region, for where that is told beside it. */
 export const shortName = (voice) => (isNatural(voice) ? voiceName(voice).split(" · ")[0] : voiceName(voice));
 
-/** The colour of a voice's face, an angle of the colour wheel: the same for the same id everywhere. */
-export const hueOf = (id) => [...id].reduce((sum, point) => (sum * 137 + 61 * point.codePointAt(0)) % 3600, 7) / 10;
+/** Degrees of the colour wheel from one voice to the next: the golden angle, which keeps any few of them apart. */
+const TURN = 137.508;
+/** The first voice's: the page's own colour. */
+const FIRST_HUE = 172;
+
+/** The colour of a voice's face, an angle of the colour wheel; a voice that is in no list has one of its name. */
+export const hueOf = (id) => hues.get(id) ?? [...id].reduce((sum, point) => (sum * 137 + point.codePointAt(0)) % 360, 7);
+
+/**
+ * A colour for each voice, by its id. A language's voices follow each other as the list shows them at first, as these
+ * differ most: its own, then by turns one of each accent and sex.
+ */
+function colours(voices, first) {
+  const counts = new Map();
+  const count = (key) => counts.set(key, (counts.get(key) ?? -1) + 1).get(key);
+  const turn = ({ id, language, gender }) => (first.has(id) ? -1 : count(`${language} ${gender}`));
+  const turns = voices.map((voice) => [voice, turn(voice)]);
+  turns.sort(([, one], [, other]) => one - other);
+  return new Map(turns.map(([{ id, language }]) => [id, (FIRST_HUE + TURN * count(primary(language ?? ""))) % 360]));
+}
 
 /** Name of one of espeak-ng's voices in the page's language, with what only espeak-ng has a name for: "Inglés (New York)". */
 function roboticName({ name, language }) {
@@ -50,10 +68,16 @@ function roboticName({ name, language }) {
 }
 
 let book = new Map();
+let hues = new Map();
 
-/** Remember the voices, so that `nameOf` knows them. */
-export function learnVoices(voices) {
+/**
+ * Remember the voices, so that `nameOf` and `hueOf` know them.
+ * @param {object[]} voices as the server tells them
+ * @param {string[]} first ids of those that speak their languages where none is chosen
+ */
+export function learnVoices(voices, first = []) {
   book = new Map(voices.map((voice) => [voice.id, voice]));
+  hues = colours(voices, new Set(first));
 }
 
 /** Name of the voice with an id, or of a mix of them; "" for none. */

@@ -23,7 +23,7 @@ LONG = "The quick brown fox jumps over the lazy dog. " * 8
 CARDS = "#gallery [role=option]"
 MOST_BYTES = 70 * 1024
 """Bytes of a first load, compressed, with the headers of the answers."""
-MOST_REQUESTS = 39
+MOST_REQUESTS = 36
 """Requests of a first load: its files, the icon, and what it asks the server."""
 
 
@@ -41,7 +41,7 @@ def test_voice_is_found_heard_marked_and_chosen(visit: Visit) -> None:
     visitor = visit()
     page = visitor.page
     # A few at first, the one that speaks by itself before the others.
-    expect(page.locator(CARDS)).to_have_count(3)
+    expect(page.locator(CARDS)).to_have_count(5)
     expect(page.locator("#gallery [aria-selected=true] b")).to_have_text("English (America)")
     page.click("#gallery-all")
     expect(page.locator("#gallery-search")).to_be_focused()
@@ -174,6 +174,60 @@ def test_playback_rests_and_goes_on_from_a_word(visit: Visit) -> None:
 def test_voice_is_described_by_its_pitch(modules: Page, voice: dict[str, Any], traits: list[str]) -> None:
     script = "async (voice) => (await import('/static/voices.js')).traits(voice)"
     assert modules.evaluate(script, voice) == traits
+
+
+def test_voices_that_are_shown_together_have_colours_that_differ(modules: Page) -> None:
+    kinds = [
+        ("en-US", "female"),
+        ("en-US", "male"),
+        ("en-GB", "female"),
+        ("en-GB", "male"),
+        ("fr-FR", "female"),
+    ]
+    voices = [
+        {"id": f"{language}-{gender}-{n}", "name": "", "language": language, "gender": gender}
+        for language, gender in kinds
+        for n in range(9)
+    ]
+    script = """async (voices) => {
+      const { hueOf, learnVoices } = await import('/static/voices.js');
+      learnVoices(voices, [voices[4].id]);
+      return voices.map(({ id }) => hueOf(id));
+    }"""
+    hues = dict(zip((voice["id"] for voice in voices), modules.evaluate(script, voices), strict=True))
+    english = [hue for voice, hue in hues.items() if voice.startswith("en")]
+    assert len(set(english)) == len(english)
+    # The language's own, and one of each accent and sex: the voices that the list begins with.
+    first = [hues[voices[4]["id"]], *(hues[f"{language}-{gender}-0"] for language, gender in kinds[:4])]
+    apart = [abs((one - other + 180) % 360 - 180) for n, one in enumerate(first) for other in first[:n]]
+    assert min(apart) > 50
+
+
+def test_letters_are_as_large_as_the_text_allows(visit: Visit) -> None:
+    visitor = visit()
+    page = visitor.page
+    sizes = []
+    for text in ("Short.", "The quick brown fox. " * 10, "The quick brown fox. " * 100):
+        page.fill("#text", text)
+        size = page.eval_on_selector("#text", "text => parseFloat(getComputedStyle(text).fontSize)")
+        sizes.append(size)
+    assert sizes == sorted(sizes, reverse=True) and len(set(sizes)) == 3
+    page.fill("#text", "短" * 70)
+    assert page.get_attribute("#page-of-text", "data-letters") == "middle"
+
+
+def test_dictation_is_offered_to_whoever_writes(visit: Visit) -> None:
+    page = visit().page
+    expect(page.locator("#dictate")).to_be_hidden()
+    page.focus("#text")
+    expect(page.locator("#dictate")).to_be_visible()
+    page.keyboard.press("Tab")
+    expect(page.locator("#dictate")).to_be_focused()
+    page.focus("#speak")
+    expect(page.locator("#dictate")).to_be_hidden()
+    page.fill("#text", "")
+    page.focus("#speak")
+    expect(page.locator("#dictate")).to_be_visible()
 
 
 def test_times_of_the_words_are_saved(visit: Visit) -> None:
@@ -311,7 +365,7 @@ def test_modules_of_the_page_are_preloaded(visit: Visit) -> None:
     loaded = set(page.evaluate("performance.getEntriesByType('resource').map((entry) => entry.name)"))
     modules = {name for name in loaded if name.endswith(".js")}
     late = {name.rsplit("/", 1)[-1] for name in modules - preloaded}
-    assert late - {"install.js", "player-worklet.js"} == {"app.js", "theme.js", "texts-en.js"}
+    assert late - {"player-worklet.js"} == {"app.js", "theme.js", "texts-en.js"}
     assert preloaded <= loaded
 
 

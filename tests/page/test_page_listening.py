@@ -56,6 +56,8 @@ def test_speech_is_shown_saved_spoken_again_and_dictated(visitor: Visitor, recor
     page.click("#tab-listen")
     page.check("#listen-repeat")
     page.click("#listen")
+    # The newest word is lit.
+    expect(page.locator("#transcript .now")).to_have_count(1)
     # Firefox' microphone may be opened in the midst of the recording, which begins again.
     expect(page.locator("#transcript")).to_contain_text(ALL)
     # The recognised speech is spoken before anything else is recognised.
@@ -65,6 +67,7 @@ def test_speech_is_shown_saved_spoken_again_and_dictated(visitor: Visitor, recor
     page.uncheck("#listen-repeat")
     page.click("#listen")
     expect(page.locator("#listen-status")).to_have_text("Done")
+    expect(page.locator("#transcript .now")).to_have_count(0)
     assert is_understood(visitor.text("#transcript"))
     assert is_understood(visitor.text("#words"))
     first, _ = re.findall(r"(\S+) --> (\S+)", visitor.download("#listen-srt").decode())[0]

@@ -196,6 +196,30 @@ def test_each_language_and_tab_is_accessible_in_all_colours(visit: Visit) -> Non
                 assert visitor.violations(*rules) == "", (language, tab, scheme, forced)
 
 
+@pytest.mark.only_in("chromium")
+@pytest.mark.parametrize(
+    ("width", "height", "touch"), [(1366, 768, False), (390, 844, True), (360, 640, True)]
+)
+def test_repetition_is_found_without_scrolling(visit: Visit, width: int, height: int, *, touch: bool) -> None:
+    visitor = visit(viewport={"width": width, "height": height}, has_touch=touch)
+    page = visitor.page
+    expect(page.locator("#repeat-card")).to_be_hidden()
+    page.click("#tab-listen")
+    page.wait_for_selector("#listen:enabled")
+    for selector in ("#listen", "#listen-repeat"):
+        expect(page.locator(selector)).to_be_in_viewport(ratio=1)
+    if touch:
+        for selector in ("#listen-repeat", "#listen-speakers"):
+            box = page.locator("label", has=page.locator(selector)).bounding_box()
+            assert box is not None and box["height"] >= 44
+    # A voice is chosen only where one is heard.
+    expect(page.locator("#gallery")).to_be_hidden()
+    page.check("#listen-repeat")
+    expect(page.locator("#gallery")).to_be_visible()
+    page.click("#tab-speak")
+    expect(page.locator("#repeat-card")).to_be_hidden()
+
+
 def test_nothing_has_to_be_scrolled_sideways_on_a_small_phone(visit: Visit) -> None:
     visitor = visit(locale="es-ES", viewport={"width": 360, "height": 640}, has_touch=True)
     page = visitor.page

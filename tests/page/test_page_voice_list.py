@@ -206,7 +206,7 @@ def test_voices_are_looked_after_with_the_servers_key(
     page.fill("#key", key)
     page.click("#key-form button[type=submit]")
     visitor.wait_for("#line[data-state=open]")
-    assert visitor.text("#kept-empty").startswith("Record ten seconds and use your own voice.")
+    assert visitor.text("#kept-empty").startswith("Ten seconds of recording are enough.")
     page.click("#add-voice")
     page.fill("#voice-name", "ana")
     page.set_input_files("#voice-file", recording)

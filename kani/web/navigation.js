@@ -1,0 +1,86 @@
+/** How one gets about on the page: its tabs, its menus, and what is chosen in the one at its top. */
+
+import { choose, locale, LOCALES, t } from "./i18n.js";
+import { Memory } from "./storage.js";
+
+const THEMES = ["", "light", "dark"];
+
+/** Tabs: a click or an arrow key shows another panel. */
+export class Tabs {
+  #tabs;
+  #shown;
+
+  /**
+   * @param {HTMLElement} list of buttons (role=tab) that name their panels by aria-controls
+   * @param {(id: string) => void} shown called with the id of a panel that is shown
+   */
+  constructor(list, shown) {
+    this.#tabs = [...list.querySelectorAll("[role=tab]")];
+    this.#shown = shown;
+    for (const tab of this.#tabs) tab.addEventListener("click", () => this.show(tab.getAttribute("aria-controls")));
+    list.addEventListener("keydown", (event) => this.#moves(event));
+  }
+
+  /** Show a panel by its id. */
+  show(id) {
+    for (const tab of this.#tabs) {
+      const chosen = tab.getAttribute("aria-controls") === id;
+      tab.setAttribute("aria-selected", String(chosen));
+      tab.tabIndex = chosen ? 0 : -1;
+      document.getElementById(tab.getAttribute("aria-controls")).hidden = !chosen;
+    }
+    this.#shown(id);
+  }
+
+  #moves(event) {
+    const turned = document.documentElement.dir === "rtl" ? -1 : 1;
+    const steps = { ArrowRight: turned, ArrowLeft: -turned }[event.key];
+    if (!steps) return;
+    event.preventDefault();
+    const at = this.#tabs.indexOf(document.activeElement) + steps;
+    const tab = this.#tabs.at(at % this.#tabs.length);
+    tab.focus();
+    this.show(tab.getAttribute("aria-controls"));
+  }
+}
+
+/** Close the menus that do not hold an element; all, without one. */
+function closeOthers(element = null) {
+  for (const menu of document.querySelectorAll(".menu[open]")) if (!menu.contains(element)) menu.open = false;
+}
+
+/** Have menus (details with the class "menu") close by another one that opens, by Escape, by a click elsewhere, and by a choice. */
+export function handleMenus() {
+  document.addEventListener("pointerdown", ({ target }) => closeOthers(target));
+  document.addEventListener("focusin", ({ target }) => closeOthers(target));
+  document.addEventListener("click", ({ target }) => {
+    if (target.closest(".menu .list button")) closeOthers();
+  });
+  document.addEventListener("change", ({ target }) => {
+    if (target.matches(".menu select")) closeOthers();
+  });
+  // Before what else Escape does.
+  document.addEventListener("keydown", (event) => {
+    const menu = event.key === "Escape" && document.activeElement?.closest(".menu[open]");
+    if (!menu) return;
+    event.stopImmediatePropagation();
+    menu.open = false;
+    menu.querySelector("summary").focus();
+  });
+}
+
+/** Fill the choosers of the page's language and colours, and act on them. */
+export function showPreferences() {
+  const language = document.querySelector("#page-language");
+  language.replaceChildren(...Object.entries(LOCALES).map(([tag, name]) => new Option(name, tag, false, tag === locale)));
+  for (const option of language.options) option.lang = option.value;
+  language.addEventListener("change", () => choose(language.value));
+
+  const theme = document.querySelector("#theme");
+  const memory = new Memory("kani.theme", () => localStorage);
+  theme.replaceChildren(...THEMES.map((name) => new Option(t(`theme.${name || "auto"}`), name, false, name === memory.text)));
+  theme.addEventListener("change", () => {
+    memory.text = theme.value;
+    document.documentElement.dataset.theme = theme.value;
+  });
+}
