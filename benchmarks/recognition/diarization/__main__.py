@@ -111,10 +111,16 @@ def measure_length(cases: Sequence[Conversation], hours: float) -> None:
     turns = stream.finish()
     ended = time.process_time()
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
-    print(
-        f"{hours:g} h: {heard - begun:.0f} s of processor for the embeddings, {ended - heard:.1f} s for the "
-        f"turns ({len(turns)} turns, {len({turn.speaker for turn in turns})} speakers), {grown:.0f} MiB"
-    )
+    row = [
+        f"{hours:g} h",
+        f"{heard - begun:.0f} s",
+        f"{ended - heard:.1f} s",
+        str(len(turns)),
+        str(len({turn.speaker for turn in turns})),
+        f"{grown:.0f} MiB",
+    ]
+    head = ["recording", "processor, embeddings", "processor, turns", "turns", "speakers", "memory"]
+    print("\n" + table(head, [row]))
 
 
 def main() -> None:
