@@ -117,10 +117,10 @@ async def plain(speaker: Speaker, count: int) -> AsyncIterator[Recording]:
         yield Recording("plain", one.language, one.text, _voice(number), _is_tuning(number), samples)
 
 
-async def hard(speaker: Speaker, count: int) -> AsyncIterator[Recording]:
-    """Yield joined, repeated and accented speech in turns, ``count`` in all."""
+async def hard(speaker: Speaker, count: int, first: int = 0) -> AsyncIterator[Recording]:
+    """Yield joined, repeated and accented speech in turns, ``count`` in all, from the ``first`` on."""
     makers = (_joined, _repeated, _accented)
-    for number in range(count):
+    for number in range(first, first + count):
         yield await makers[number % len(makers)](speaker, number // len(makers))
 
 

@@ -3,16 +3,22 @@
 The first table counts recordings of ``hard_recordings`` with letters too many ("repeated"),
 too few ("lost"), or others ("misheard"), as files and live, with the language given and detected. The second
 compares plain utterances: the words without a language with those with it, in several runs.
+
+Three hundred recordings take hours on two cores. With ``--transcripts FILE`` a run that was cut off goes on
+where it ended; several processes can share the recordings by ``--first`` and ``--count``, each with a file of
+its own, and a run over all of them joined prints the table.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from difflib import SequenceMatcher
+from pathlib import Path
 
 from benchmarks.recognition.hard_recordings import Recording, hard, plain, speaker
 from benchmarks.recognition.languages import letters
@@ -73,11 +79,40 @@ async def hear(recognizer: WhisperRecognizer, samples: Samples, way: str, langua
     return "".join([one.text async for one in recognizer.transcribe(_once(samples), options)])
 
 
-async def faults(recognizer: WhisperRecognizer, recordings: list[Recording], *, verbose: bool) -> None:
+class Transcripts:
+    """Transcripts of recordings, written to a file as they come: one JSON object a line.
+
+    A recording is known by its kind, voices, gap and text; the file is of one version of the recogniser.
+    """
+
+    def __init__(self, file: Path | None) -> None:
+        """file: is read, if it exists, and appended to; without one nothing is kept."""
+        self._file = file
+        self._texts: dict[tuple[str, ...], dict[str, str]] = {}
+        if file is not None and file.exists():
+            for line in file.read_text(encoding="utf-8").splitlines():
+                *key, texts = json.loads(line)
+                self._texts[tuple(key)] = texts
+
+    async def of(self, recognizer: WhisperRecognizer, recording: Recording) -> dict[str, str]:
+        """Return the transcripts of a recording by way, and hear it if the file has none."""
+        key = (recording.kind, recording.language, recording.how, recording.text)
+        if (kept := self._texts.get(key)) is not None:
+            return kept
+        texts = {way: await hear(recognizer, recording.samples, way, recording.language) for way in WAYS}
+        if self._file is not None:
+            with self._file.open("a", encoding="utf-8") as file:
+                file.write(json.dumps([*key, texts], ensure_ascii=False) + "\n")
+        return texts
+
+
+async def faults(
+    recognizer: WhisperRecognizer, recordings: list[Recording], transcripts: Transcripts, *, verbose: bool
+) -> None:
     """Print the recordings with repeated and lost words."""
     counts: dict[tuple[str, bool], Counter[str]] = defaultdict(Counter)
     for recording in recordings:
-        texts = {way: await hear(recognizer, recording.samples, way, recording.language) for way in WAYS}
+        texts = await transcripts.of(recognizer, recording)
         heard, found = Heard(recording, texts), counts[recording.kind, recording.tuning]
         found["recordings"] += 1
         for way in WAYS:
@@ -128,28 +163,31 @@ async def unnamed(
     print(table(head, rows) + "\n", flush=True)
 
 
-async def measure(count: int, utterances: int, runs: int, *, verbose: bool) -> None:
+async def measure(given: argparse.Namespace) -> None:
     """Print both tables."""
     async with speaker() as speaking:
-        recordings = [one async for one in hard(speaking, count)]
-        once = [one async for one in plain(speaking, utterances)]
+        recordings = [one async for one in hard(speaking, given.count, given.first)]
+        once = [one async for one in plain(speaking, given.utterances)]
     async with started_recognizer() as recognizer:
         if recordings:
-            await faults(recognizer, recordings, verbose=verbose)
+            transcripts = Transcripts(given.transcripts)
+            await faults(recognizer, recordings, transcripts, verbose=given.verbose)
         if once:
-            await unnamed(recognizer, once, runs, verbose=verbose)
+            await unnamed(recognizer, once, given.runs, verbose=given.verbose)
 
 
 def main() -> None:
     """Print the report."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.recognition.repeats", description=__doc__)
     parser.add_argument("--count", type=int, default=300, help="joined, repeated and accented recordings")
+    parser.add_argument("--first", type=int, default=0, help="number of the first of them, from 0")
+    parser.add_argument("--transcripts", type=Path, help="file that keeps what was heard in them")
     parser.add_argument("--utterances", type=int, default=100, help="utterances without a language")
     parser.add_argument("--runs", type=int, default=3, help="how often each utterance is heard")
     parser.add_argument("--verbose", action="store_true", help="print each transcript that is wrong")
     given = parser.parse_args()
     with report_section("Repeats and losses", "ctranslate2", "faster-whisper"):
-        asyncio.run(measure(given.count, given.utterances, given.runs, verbose=given.verbose))
+        asyncio.run(measure(given))
 
 
 if __name__ == "__main__":
