@@ -18,6 +18,7 @@ from kani.protocols.openai.speech.formats import (
     MIN_SAMPLE_RATE,
     SAMPLE_RATE,
 )
+from kani.protocols.openai.speech.ssml_marks import PATH as SSML_PATH
 from kani.protocols.openai.transcription.answers import MEDIA_TYPES as TRANSCRIPT_TYPES
 from kani.protocols.openai.transcription.known_speakers import (
     MAX_NAME,
@@ -188,6 +189,39 @@ def _speech(settings: OpenAISettings) -> tuple[Call, ...]:
             ),
             answers={200: Answer("The audio and its words.", {"application/json": captioned}, _UNUSED)},
             errors=_SPEECH_ERRORS,
+        ),
+        Call(
+            method="POST",
+            path=SSML_PATH,
+            summary="Translate SSML into a text with marks, as Kokoro-FastAPI does",
+            body=Body(
+                fields(
+                    "A text that is not SSML comes back as it is.",
+                    ["text"],
+                    text=text("A document that begins with <speak>.", longest=settings.max_text),
+                    voice=text("The voice that will speak it; without one only pauses are marked."),
+                ),
+                {"text": '<speak>One. <break time="1s"/> Two.</speak>'},
+            ),
+            answers={200: Answer("The text.", {"application/json": fields(text=text())}, _UNUSED)},
+            errors=(400,),
+        ),
+        Call(
+            method="GET",
+            path=SSML_PATH,
+            summary="List what POST /dev/ssml translates",
+            answers={
+                200: json_answer(
+                    "Elements, and the values of their attributes.",
+                    fields(
+                        elements=mapping("What becomes of each element."),
+                        ignored=items(text(), "Elements of which only the content is left."),
+                        break_strengths=mapping("Seconds by strength."),
+                        prosody_rates=mapping("Factors by name."),
+                        rate_range=items(number("Factor."), most=2),
+                    ),
+                )
+            },
         ),
     )
 

@@ -146,8 +146,8 @@ def test_unknown_call_is_refused(
         ("/v1/files", "no files"),
         ("/v1/realtime/calls", "by WebSocket, on /v1/realtime"),
         ("/v1/models/tts-1", ""),
-        ("/dev/phonemize", "/dev/captioned_speech"),
-        ("/dev/ssml", "/dev/captioned_speech"),
+        ("/dev/phonemize", "/dev/captioned_speech and /dev/ssml"),
+        ("/dev/dialogue", "/dev/captioned_speech and /dev/ssml"),
     ],
 )
 def test_other_calls_of_openais_clients_get_its_shape(client: httpx.Client, path: str, reason: str) -> None:

@@ -1,4 +1,4 @@
-"""OpenAI's audio API, speech of whole texts: the audio, and the times of its words."""
+"""OpenAI's audio API, speech of whole texts: the audio, the times of its words, and SSML as marks."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from kani.core.service import SpeechService
 from kani.protocols.openai.settings import OpenAISettings
 from kani.protocols.openai.speech.captions import caption_routes
 from kani.protocols.openai.speech.create import create_endpoint
+from kani.protocols.openai.speech.ssml_marks import ssml_routes
 
 
 def speech_routes(service: SpeechService, settings: OpenAISettings) -> list[BaseRoute]:
@@ -15,4 +16,5 @@ def speech_routes(service: SpeechService, settings: OpenAISettings) -> list[Base
     return [
         Route("/v1/audio/speech", create_endpoint(service, settings), methods=["POST"]),
         *caption_routes(service, settings),
+        *ssml_routes(settings),
     ]

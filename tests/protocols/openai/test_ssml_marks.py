@@ -1,0 +1,112 @@
+"""SSML as a text with marks, in the form that clients of Kokoro-FastAPI know."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import pytest
+
+from kani.protocols.openai.speech.ssml_marks import ELEMENTS, IGNORED, PATH, with_marks
+from kani.protocols.openai.speech.tags import Turn, split_turns
+from kani.text.ssml import parse
+from kani.text.ssml.values import RATES
+
+VOICE = "af_bella"
+NEEDED = {"mark": 'name="m"', "phoneme": 'ph="a"', "say-as": 'interpret-as="date"'}
+"""Attributes without which an element is refused."""
+
+
+@pytest.mark.parametrize(
+    ("inside", "marked"),
+    [
+        ('Hi<break time="750ms"/>there', "Hi [pause:0.75s] there"),
+        ('Hi<break strength="strong"/>there', "Hi [pause:1s] there"),
+        ('Hi<break strength="none"/>there', "Hithere"),
+        ('one <voice name="am_adam">two</voice> three', "one [voice:am_adam] two [voice:af_bella] three"),
+        ('one <prosody rate="80%">two</prosody> three', "one [rate:0.8] two [rate:1] three"),
+        (
+            '<prosody rate="80%">a<prosody rate="50%">b</prosody></prosody>',
+            "[rate:0.8] a [rate:0.4] b [rate:0.8] [rate:1]",
+        ),
+        ('one <prosody pitch="high">two</prosody>', "one two"),
+        ('<sub alias="World Wide Web">WWW</sub> works', "World Wide Web works"),
+        ('<sub alias="">WWW</sub> works', "works"),
+        ('<phoneme ph="wˈʊstə">Worcester</phoneme> lies', "Worcester lies"),
+        ("<p><s>One.</s><s>Two</s></p><p>Three.</p>", "One. Two. Three."),
+        ("<p>A heading</p><p>Three.</p>", "A heading\n\nThree."),
+        ("a <desc>a cat</desc>&lt;b&gt; &amp;\n  c", "a <b> & c"),
+        (
+            '<prosody rate="0.8">a <voice name="am_adam">b</voice> c</prosody>',
+            "[rate:0.8] a [voice:am_adam] [rate:0.8] b [voice:af_bella] [rate:0.8] c [rate:1]",
+        ),
+        ('<sub alias="x y">a</sub><break time="1s"/><sub alias="z">b</sub>', "x y [pause:1s] z"),
+    ],
+)
+def test_document_becomes_text_with_marks(inside: str, marked: str) -> None:
+    assert with_marks(parse(f"<speak>{inside}</speak>"), VOICE) == marked
+
+
+def test_without_a_voice_only_pauses_are_marked() -> None:
+    text = (
+        '<speak>a <voice name="am_adam">b</voice><break time="1s"/><prosody rate="slow">c</prosody></speak>'
+    )
+    assert with_marks(parse(text), "") == "a b [pause:1s] c"
+
+
+def test_marks_are_those_that_speech_reads() -> None:
+    text = (
+        '<speak>a <voice name="am_adam"><prosody rate="x-fast">b</prosody></voice><break time="2s"/>c</speak>'
+    )
+    turns = split_turns(with_marks(parse(text), VOICE), marks=True)
+    spoken = [
+        Turn(turn.voice, tuple(p.strip() if isinstance(p, str) else p for p in turn.pieces), turn.rate)
+        for turn in turns
+    ]
+    assert spoken == [
+        Turn(None, ("a",)),
+        Turn("am_adam", ("b",), RATES["x-fast"]),
+        Turn(VOICE, ("", 2.0, "c")),
+    ]
+
+
+@pytest.mark.parametrize("name", IGNORED)
+def test_only_the_content_of_other_elements_is_left(name: str) -> None:
+    document = parse(f"<speak>a <{name} {NEEDED.get(name, '')}>x</{name}> b</speak>")
+    assert with_marks(document, VOICE) == "a x b"
+
+
+def post(client: httpx.Client, **body: Any) -> httpx.Response:
+    return client.post(PATH, json=body)
+
+
+def test_call_answers_as_kokoro_fastapi_does(client: httpx.Client) -> None:
+    answer = post(client, text='<speak>a<break time="1s"/><audio src="x.mp3">b</audio></speak>', speed=1)
+    assert answer.json() == {"text": "a [pause:1s] b"}
+    assert answer.headers["x-unused"] == "speed, ssml.audio"
+    plain = post(client, text="Not <b>SSML</b>. [pause:1s]", voice=VOICE)
+    assert plain.json() == {"text": "Not <b>SSML</b>. [pause:1s]"} and "x-unused" not in plain.headers
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ({}, "text: is needed"),
+        ({"text": 1}, "text: must be a string"),
+        ({"text": "<speak>a", "voice": []}, "voice: must be a string"),
+        ({"text": "<speak>a"}, "text: SSML, line 1, column 1: <speak> is not closed: add </speak>"),
+        ({"text": "a" * 100_001}, "text: too long (at most 100000 characters)"),
+    ],
+)
+def test_fault_is_named(client: httpx.Client, body: dict[str, Any], message: str) -> None:
+    answer = client.post(PATH, json=body)
+    assert answer.status_code == 400
+    error = answer.json()["error"]
+    assert error["message"] == message and error["param"] == message.partition(":")[0]
+
+
+def test_list_names_what_is_translated(client: httpx.Client) -> None:
+    listed = client.get(PATH).json()
+    assert listed["elements"] == ELEMENTS and listed["ignored"] == [*IGNORED]
+    assert listed["prosody_rates"]["x-slow"] == 0.5 and listed["break_strengths"]["none"] == 0
+    assert listed["rate_range"] == [0.25, 4]
