@@ -29,6 +29,15 @@ DROP_SECONDS = 10.0
 """Time for which input is then dropped unparsed, up to ``MAX_DROPPED_BYTES``."""
 
 
+class _AnswerTransport:
+    """The transport as uvicorn uses it for the answer to one request; close: ends the connection."""
+
+    def __init__(self, transport: asyncio.Transport, close: Callable[[], None]) -> None:
+        self.write = transport.write
+        self.is_closing = transport.is_closing
+        self.close = close
+
+
 class HttpProtocol(H11Protocol):
     """One connection until it becomes a WebSocket; reports to ``tcp`` the input that its client owes."""
 
@@ -46,14 +55,16 @@ class HttpProtocol(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._input_flow = self.flow = InputFlow(transport)
+        self._answer_transport = _AnswerTransport(transport, self._end_answer)
         self._tcp.attach(transport, transport.abort)
 
     @override
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
+        # Both are reference cycles with this connection.
         if self.scope is not None:
-            # A reference cycle with this connection.
             self.scope.pop("extensions", None)
+        self._answer_transport.close = self.transport.close
         self._turns.close()
         if self._drop_timer is not None:
             self._drop_timer.cancel()
@@ -95,9 +106,13 @@ class HttpProtocol(H11Protocol):
         """Read on, or wait for the next turn, or drop the rest of a body that has its answer."""
         if self._upgraded or self.transport.is_closing():
             return
+        if self._drop_timer is not None:
+            self._unset_keepalive_if_required()
+            return
         if self.scope is not None:
             # A request that has come is served from the next turn of the event loop on.
             self.scope["extensions"] = {BREAK_OFF: {"call": self._break_off}}
+            self.cycle.transport = cast(asyncio.Transport, self._answer_transport)
         self._tcp.expect(AWAITED.get(self.conn.their_state, Awaited.NOTHING))
         if self._requests.rest > MAX_REST:
             self._drop_rest()
@@ -107,6 +122,13 @@ class HttpProtocol(H11Protocol):
             if cycle is not None and cycle.body and cycle.more_body and not cycle.response_complete:
                 # uvicorn reads on when the application asks for more.
                 self._input_flow.pause_reading()
+
+    def _end_answer(self) -> None:
+        """Close the connection; after a whole answer to a part of the body, drop the rest of it before."""
+        if self.cycle.response_complete and self.conn.their_state is h11.SEND_BODY:
+            self._drop_rest()
+        else:
+            self.transport.close()
 
     def _break_off(self) -> None:
         # uvicorn would report the response as an error of the application.

@@ -267,6 +267,22 @@ async def test_refused_body_ends_its_connection() -> None:
         writer.close()
 
 
+@pytest.mark.parametrize("header", ["Connection: close", "Connection: keep-alive"])
+async def test_answer_arrives_at_a_client_that_reads_it_after_the_whole_body(header: str) -> None:
+    """The connection of one that wants it closed would be reset by the body that was not read."""
+    body = bytes(MAX_DROPPED_BYTES // 2)
+    head = f"POST / HTTP/1.1\r\nHost: localhost\r\n{header}\r\nContent-Length: {len(body)}\r\n\r\n"
+
+    def talk(port: int) -> bytes:
+        with socket.create_connection(("127.0.0.1", port)) as client:
+            client.settimeout(GUARD_S)
+            client.sendall(head.encode() + body)
+            return client.recv(1000)
+
+    async with served(refuse) as port:
+        assert (await asyncio.to_thread(talk, port)).startswith(b"HTTP/1.1 401 ")
+
+
 async def test_short_rest_of_a_refused_body_leaves_the_connection_open() -> None:
     async with served(refuse) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
