@@ -15,6 +15,7 @@ with prerequisites.reported(__name__, CHECK, "websockets"):
     import argparse
     import array
     import asyncio
+    import contextlib
     import io
     import json
     import math
@@ -296,7 +297,7 @@ async def stored_voices(
     try:
         recording = await client.send_tts_request(LONG)
         started = time.perf_counter()
-        voice = (await asyncio.to_thread(voices.add, name, recording, MACHINE))["id"]
+        voice = await _added(voices, name, recording)
     except (AuthenticationFailed, VoiceRefused) as refusal:
         fault = isinstance(refusal, VoiceRefused) and refusal.status in FAULTS
         yield Result("voice added", failure=str(refusal) if fault else "", skipped=str(refusal))
@@ -311,6 +312,17 @@ async def stored_voices(
     finally:
         deleted = await _deleted(voices, voice)
     yield deleted
+
+
+async def _added(voices: VoicesClient, name: str, recording: bytes) -> str:
+    """Return the id of a new voice; if this is cancelled meanwhile, the voice is deleted first."""
+    adding = asyncio.create_task(asyncio.to_thread(voices.add, name, recording, MACHINE))
+    try:
+        return (await asyncio.shield(adding))["id"]
+    except asyncio.CancelledError:
+        with contextlib.suppress(KaniTTSError):
+            await _deleted(voices, (await adding)["id"])
+        raise
 
 
 async def _deleted(voices: VoicesClient, voice: str) -> Result:

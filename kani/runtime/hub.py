@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from fnmatch import fnmatch
@@ -20,8 +19,8 @@ from huggingface_hub.errors import (
 )
 
 from kani.runtime.errors import CheckpointError
+from kani.runtime.model_names import HUB_NAME, local_path
 
-_HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+(@[\w.-]+)?", re.ASCII)
 _FILES = ("*.json", "*.safetensors", "*.jinja")
 _TIMEOUT_S = 10
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
@@ -42,12 +41,12 @@ class Hub:
         does not change later. The hub is not contacted for files that are complete here. Raises
         CheckpointError.
         """
-        folder = Path(name).expanduser()
+        folder = local_path(name)
         return folder if folder.is_dir() else self._download(name, _FILES)
 
     def find_codec(self, name: str) -> Path:
         """The .nemo file of a codec: ``name`` itself, or from a hub, as ``find`` does it."""
-        path = Path(name).expanduser()
+        path = local_path(name)
         if path.is_file():
             return path
         folder = path if path.is_dir() else self._download(name, ("*.nemo",))
@@ -64,7 +63,7 @@ class Hub:
         return self._download(name, files)
 
     def _download(self, name: str, files: tuple[str, ...]) -> Path:
-        if not _HUB_NAME.fullmatch(name):
+        if not HUB_NAME.fullmatch(name):
             raise CheckpointError(
                 f"{name!r} is neither a local path nor a model's name on a hub (OWNER/NAME)"
             )

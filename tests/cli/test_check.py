@@ -141,3 +141,33 @@ async def test_a_voice_that_is_refused_fails(espeak_server: Any) -> None:
         check = diagnostics.stored_voices(client, None, Unwilling(espeak_server.url))
         (result,) = [result async for result in check]
     assert result.failure.startswith("name: ")
+
+
+@pytest.mark.parametrize("answered", [False, True])
+async def test_interrupted_check_leaves_no_voice(espeak_server: Any, answered: bool) -> None:
+    """Stopped while the voice is being added, and once it is there."""
+    loop, reached = asyncio.get_running_loop(), asyncio.Event()
+
+    class Noted(VoicesClient):
+        """Notes when the voice is about to be added, or was."""
+
+        def add(self, name: str, recording: bytes, consent: str, language: str | None = None) -> Any:
+            """Add it."""
+            if not answered:
+                loop.call_soon_threadsafe(reached.set)
+            added = super().add(name, recording, consent, language)
+            loop.call_soon_threadsafe(reached.set)
+            return added
+
+    async def check(client: KaniTTSClient) -> None:
+        async for _ in diagnostics.stored_voices(client, None, Noted(espeak_server.url)):
+            pass
+
+    async with KaniTTSClient(url=espeak_server.url) as client:
+        checking = asyncio.create_task(check(client))
+        await reached.wait()
+        checking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await checking
+    voices = await asyncio.to_thread(VoicesClient(espeak_server.url).list)
+    assert not [voice["id"] for voice in voices if voice["id"].startswith("custom:diagnostics-")]

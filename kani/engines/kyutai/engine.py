@@ -10,7 +10,6 @@ import re
 from collections.abc import AsyncGenerator, AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,6 +26,7 @@ from kani.engines.kyutai.transcription import SegmentBuilder
 from kani.engines.kyutai.words import TimedWord, WordAssembler
 from kani.engines.plugin import Resources
 from kani.runtime.extras import install_command
+from kani.runtime.model_names import local_path, short_name
 from kani.runtime.voice_detector import SAMPLE_RATE as VOICE_RATE
 from kani.runtime.voice_detector import VoiceDetector
 from kani.text import language_detection
@@ -53,10 +53,10 @@ class KyutaiRecognizer:
         self._settings = settings
         self._resources = resources
         self._model = settings.model or DEFAULT_MODEL
-        self._name = self._model.partition("@")[0].rstrip("/").rpartition("/")[2]
+        self._name = short_name(self._model)
         self._folder = resources.models_dir / self._name if resources.models_dir is not None else None
         # A hub's name is OWNER/NAME; whether the hub has it is known once it is fetched.
-        folders = (Path(self._model).expanduser(), self._folder)
+        folders = (local_path(self._model), self._folder)
         if "/" not in self._model and not any(folder and folder.is_dir() for folder in folders):
             raise EngineUnavailable(
                 f"KANI_RECOGNIZER_MODEL: {self._model!r} is neither a folder nor a model's name on a hub "

@@ -12,7 +12,6 @@ import threading
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kani.core.errors import EngineFailed, EngineUnavailable, InvalidRequest
@@ -22,6 +21,7 @@ from kani.core.types import Samples
 from kani.engines.moonshine.settings import MoonshineSettings
 from kani.engines.plugin import Resources
 from kani.runtime.extras import install_command
+from kani.runtime.model_names import local_path, short_name
 from kani.runtime.recognition.live import recognize_live
 from kani.runtime.recognition.passes import PassResult
 from kani.runtime.recognition.scheduler import PassScheduler
@@ -53,10 +53,10 @@ class MoonshineRecognizer:
         """
         self._resources = resources
         self._model = settings.model or DEFAULT_MODEL
-        self._name = self._model.partition("@")[0].rstrip("/").rpartition("/")[2]
+        self._name = short_name(self._model)
         self._folder = resources.models_dir / self._name if resources.models_dir is not None else None
         # A hub's name is OWNER/NAME; whether the hub has it is known once it is fetched.
-        folders = (Path(self._model).expanduser(), self._folder)
+        folders = (local_path(self._model), self._folder)
         if "/" not in self._model and not any(folder and folder.is_dir() for folder in folders):
             raise EngineUnavailable(
                 f"KANI_MOONSHINE_MODEL: {self._model!r} is neither a folder nor a model's name on a hub "

@@ -23,6 +23,7 @@ from kani.engines.pocket.transformer import KeyValueCache
 from kani.runtime.errors import CheckpointError, DeviceError
 from kani.runtime.hub import Hub
 from kani.runtime.linear import Int8
+from kani.runtime.model_names import local_path
 
 SAMPLE_RATE = 24_000
 FRAME_S = 0.08
@@ -100,7 +101,7 @@ def load(
     int8 = _is_int8(precision)
     hub = Hub(cache, may_fetch, report)
     found = {
-        tag: _local(Path(folder).expanduser(), PUBLISHED[tag]) if folder else _fetched(hub, PUBLISHED[tag])
+        tag: _local(local_path(folder), PUBLISHED[tag]) if folder else _fetched(hub, PUBLISHED[tag])
         for tag in languages
     }
     shared: tuple[Codec, dict[str, Tensor]] | None = None

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kani.engines.plugin import EnginePlugin, Resources
 from kani.engines.pocket.published import languages_here
 from kani.engines.pocket.settings import PocketSettings
+from kani.runtime.model_names import local_path
 
 if TYPE_CHECKING:
     from kani.engines.pocket.engine import PocketEngine
@@ -25,7 +25,7 @@ def build(settings: PocketSettings, resources: Resources) -> PocketEngine:
 
 def joins(settings: PocketSettings, resources: Resources) -> tuple[PocketSettings, Resources] | None:
     """Speak the languages that Kokoro was not trained on and that files are here for; fetch none."""
-    folder = Path(settings.model).expanduser() if settings.model else resources.cache_dir
+    folder = local_path(settings.model) if settings.model else resources.cache_dir
     wanted = [tag for tag in settings.languages if tag in _BEYOND_KOKORO]
     here = languages_here(folder, wanted, fetched=settings.model is None)
     if not here:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from kani.core.errors import EngineUnavailable
 from kani.engines.voxcpm import published
+from kani.runtime.model_names import local_path
 from kani.runtime.packages.checkpoint import check_file, fetched, read_config
 
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin")
@@ -30,7 +31,7 @@ def find(model: str | None, cache: Path, *, may_fetch: bool) -> Checkpoint:
     Raises EngineUnavailable, naming the file and the cure.
     """
     name = model or published.DEFAULT_MODEL
-    folder = Path(name).expanduser()
+    folder = local_path(name)
     if not folder.is_dir():
         files = published.DEFAULT_FILES if name == published.DEFAULT_MODEL else published.FILES
         folder = fetched(

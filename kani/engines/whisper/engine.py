@@ -18,7 +18,7 @@ from kani.core.transcriber import TranscribedSegment, TranscriptionOptions
 from kani.core.types import Samples
 from kani.engines.whisper.checkpoint import live_delay
 from kani.engines.whisper.checkpoint.contents import read_contents
-from kani.engines.whisper.checkpoint.finding import find_checkpoint, local_folder, short_name
+from kani.engines.whisper.checkpoint.finding import find_checkpoint, local_folder
 from kani.engines.whisper.checkpoint.settings import MODEL
 from kani.engines.whisper.live_pass import transcribe
 from kani.engines.whisper.model import LANGUAGES, Whisper
@@ -26,6 +26,7 @@ from kani.engines.whisper.recording_pass import transcribe_chunk
 from kani.runtime import weights
 from kani.runtime.errors import CheckpointError
 from kani.runtime.extras import install_command
+from kani.runtime.model_names import short_name
 from kani.runtime.recognition.live import recognize_live
 from kani.runtime.recognition.passes import PassResult
 from kani.runtime.recognition.scheduler import PassScheduler

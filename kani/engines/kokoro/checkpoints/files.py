@@ -14,6 +14,7 @@ from kani.core.types import Voice
 from kani.engines.kokoro.checkpoints.voice_files import Tables, read_voices
 from kani.engines.kokoro.text.vocabulary import VOCABULARY
 from kani.engines.kokoro.voices import DEFAULT_VOICES, ENGINE
+from kani.runtime.model_names import local_path
 from kani.text.languages import primary
 
 SETTING = "KANI_KOKORO_MODELS"
@@ -100,7 +101,7 @@ def unusable(folder: Path, reason: str) -> EngineUnavailable:
 
 
 def _folder(language: str, name: str) -> Path:
-    folder = Path(name).expanduser()
+    folder = local_path(name)
     if not folder.is_dir():
         raise EngineUnavailable(f"{SETTING}: {language}={name} is no folder")
     return folder.resolve()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from kani.core.errors import EngineUnavailable
 from kani.engines.kyutai.speech import published
+from kani.runtime.model_names import local_path
 from kani.runtime.packages.checkpoint import check_file, fetched, read_config
 
 _CURE = "remove it and fetch it again by --fetch --engine kyutai, or name another folder (KANI_KYUTAI_MODEL)"
@@ -35,7 +36,7 @@ def find(model: str | None, cache: Path, *, may_fetch: bool) -> Checkpoint:
     Raises EngineUnavailable, naming the file and the cure.
     """
     name = model or published.DEFAULT_MODEL
-    folder = Path(name).expanduser()
+    folder = local_path(name)
     if not folder.is_dir():
         folder = _fetched(name, published.FILES, cache, "KANI_KYUTAI_MODEL", may_fetch)
     return check(folder)
@@ -46,7 +47,7 @@ def find_voices(voices: str | None, found: Checkpoint, cache: Path, *, may_fetch
     checkpoint needs embeddings. Raises EngineUnavailable.
     """
     if voices is not None:
-        folder = Path(voices).expanduser()
+        folder = local_path(voices)
         if not folder.is_dir():
             raise EngineUnavailable(f"KANI_KYUTAI_VOICES: there is no folder {folder}")
         return folder

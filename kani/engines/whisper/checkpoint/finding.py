@@ -6,15 +6,11 @@ import logging
 from pathlib import Path
 
 from kani.engines.whisper.checkpoint.contents import CONFIG, MODEL, TOKENIZER
+from kani.runtime.model_names import local_path, short_name
 
 _FILES = (MODEL, CONFIG, TOKENIZER, "vocabulary.*")
 
 log = logging.getLogger(__name__)
-
-
-def short_name(model: str) -> str:
-    """Return the last part of a folder's or a hub's name, without the revision."""
-    return model.partition("@")[0].rstrip("/").rpartition("/")[2]
 
 
 def find_checkpoint(model: str, *, models_dir: Path | None, cache_dir: Path, may_fetch: bool) -> Path:
@@ -33,7 +29,7 @@ def find_checkpoint(model: str, *, models_dir: Path | None, cache_dir: Path, may
 def local_folder(model: str, models_dir: Path | None) -> Path | None:
     """Return the folder ``model``, or the one of its short name in ``models_dir``; None if there is none."""
     folders = [
-        Path(model).expanduser(),
+        local_path(model),
         *([models_dir / short_name(model)] if models_dir is not None else []),
     ]
     return next((folder for folder in folders if folder.is_dir()), None)

@@ -1,0 +1,24 @@
+"""Names of models as settings have them: a folder, or a hub's ``OWNER/NAME[@REVISION]``."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+(@[\w.-]+)?", re.ASCII)
+
+
+def local_path(name: str) -> Path:
+    """Return the path that a name may be, with a home folder for its ``~``; the path may not exist."""
+    path = Path(name)
+    try:
+        return path.expanduser()
+    except RuntimeError:  # there is no such user
+        return path
+
+
+def short_name(name: str) -> str:
+    """Return the last part of a name, that of a hub's without its revision."""
+    last = name.rstrip("/").rpartition("/")[2]
+    is_hubs = HUB_NAME.fullmatch(name) is not None and not local_path(name).is_dir()
+    return last.partition("@")[0] if is_hubs else last
