@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from html.entities import html5
 
@@ -132,14 +133,19 @@ class BreakBudget:
 
 
 def break_seconds(attributes: str) -> float:
-    """Duration of a ``<break>`` with these attributes, in seconds: 0 to ``MAX_BREAK_S``.
+    """Duration of a ``<break>`` with these attributes as they are written, as ``pause_seconds`` has it."""
+    given = {name.lower(): value.rstrip("/").strip("\"'“” \t\n") for name, value in _PAIR.findall(attributes)}
+    return pause_seconds(given)
+
+
+def pause_seconds(given: Mapping[str, str], strengths_s: Mapping[str, float] = STRENGTHS_S) -> float:
+    """Duration of a ``<break>`` with the attributes ``given``, in seconds: 0 to ``MAX_BREAK_S``.
 
     A time overrides a strength; without either it is a medium one. An invalid time is 0.
     """
-    given = {name.lower(): value.rstrip("/").strip("\"'“” \t\n") for name, value in _PAIR.findall(attributes)}
     if "time" not in given:
-        return STRENGTHS_S.get(given.get("strength", "medium").lower(), 0.0)
-    found = _TIME.fullmatch(given["time"])
+        return strengths_s.get(given.get("strength", "medium").lower(), 0.0)
+    found = _TIME.fullmatch(given["time"].strip())
     if found is None:
         return 0.0
     number = float(found[1].replace(",", "."))

@@ -6,7 +6,7 @@ The calls of speech read SSML themselves, and more of it than marks can say.
 from __future__ import annotations
 
 import asyncio
-from operator import itemgetter
+from dataclasses import dataclass, replace
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -17,28 +17,30 @@ from kani.protocols.openai.errors import ApiError, endpoint, json_response
 from kani.protocols.openai.settings import OpenAISettings
 from kani.protocols.openai.speech.body import field, read_object
 from kani.protocols.openai.unused import unknown_fields, unused_header
-from kani.text.markup.masked_text import PARAGRAPH_END, PRIVATE_USE, Break
-from kani.text.markup.tags import STRENGTHS_S
-from kani.text.ssml import PLAIN_STYLE, SsmlDocument, Style, begins_document, parse
-from kani.text.ssml.values import MAX_RATE, MIN_RATE, RATES
+from kani.text.markup.tags import pause_seconds
+from kani.text.ssml import begins_document, parse
+from kani.text.ssml.scanner import Token, scan
+from kani.text.ssml.values import MAX_RATE, MIN_RATE, rate_factor
 
 PATH = "/dev/ssml"
 
 ELEMENTS = {
-    "speak": "The document.",
-    "p": "A paragraph.",
-    "s": "A sentence.",
-    "break": "[pause:SECONDSs], by its time or its strength.",
-    "voice": "[voice:NAME], and the voice of the request at its end; needs a voice of the request.",
-    "prosody": "[rate:FACTOR], and the rate before it at its end; needs a voice of the request.",
-    "emphasis": "[rate:FACTOR], as prosody.",
-    "sub": "Its alias.",
-    "desc": "Nothing: it is not spoken.",
+    "speak": "the document",
+    "break": "[pause:SECONDSs] for its time, or its strength",
+    "voice": "[voice:NAME], and the mark of the voice outside at its end; needs the voice of the request",
+    "prosody": "[rate:FACTOR], and the mark of the rate outside at its end; needs the voice of the request",
+    "phoneme": "[word](/ph/), if its alphabet is ipa",
+    "sub": "its alias",
+    "desc": "nothing",
 }
 """Elements, and what becomes of them."""
 
-IGNORED = ("audio", "lang", "mark", "phoneme", "say-as", "w")
-"""Elements of which only the content is left."""
+IGNORED = ("emphasis", "say-as", "lang", "audio", "mark", "p", "s", "w")
+"""Elements of which only the content is left, as of all others."""
+
+STRENGTHS_S = {"none": 0.0, "x-weak": 0.0, "weak": 0.25, "medium": 0.5, "strong": 1.0, "x-strong": 1.5}
+RATES = {"x-slow": 0.5, "slow": 0.75, "medium": 1.0, "default": 1.0, "fast": 1.25, "x-fast": 1.5}
+"""Seconds and factors of Kokoro-FastAPI, which are not those that SSML has in the calls of speech."""
 
 
 def ssml_routes(settings: OpenAISettings) -> list[BaseRoute]:
@@ -52,13 +54,10 @@ def ssml_routes(settings: OpenAISettings) -> list[BaseRoute]:
             raise ApiError(400, "text: is needed", "text", "missing_required_parameter")
         if len(text) > settings.max_text:
             raise TextTooLong(settings.max_text)
-        unused = unknown_fields(
-            (name for name, value in given.items() if value is not None), {"text", "voice"}
-        )
+        names = (name for name, value in given.items() if value is not None)
+        unused = unknown_fields(names, ("text", "voice"))
         if begins_document(text):
-            document = await asyncio.to_thread(parse, text)
-            text = with_marks(document, voice)
-            unused += document.unused
+            text = await asyncio.to_thread(with_marks, text, voice)
         return json_response({"text": text}, headers=unused_header(unused))
 
     async def describe(request: Request) -> Response:
@@ -78,37 +77,67 @@ def ssml_routes(settings: OpenAISettings) -> list[BaseRoute]:
     ]
 
 
-def with_marks(document: SsmlDocument, voice: str) -> str:
-    """Return the text of a document with marks of its pauses, voices and rates.
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """State inside an element; end: what is written for its end."""
 
-    voice: the request's, which a ``<voice>`` gives back at its end; without one only pauses are marked.
+    voice: str  # empty: voices and rates are not marked
+    rate: float = 1.0
+    is_spoken: bool = True
+    end: str = ""
+
+
+def with_marks(document: str, voice: str) -> str:
+    """Return the text of a document with marks of its pauses, voices, rates and pronunciations.
+
+    voice: the request's, to which the end of a ``<voice>`` returns; without one, voices and rates are not
+    marked. Raises InvalidRequest as ``parse`` does.
     """
-    plain = "".join(part for part in document.parts if isinstance(part, str))
-    pieces: list[tuple[int, int, str]] = []  # what stands for a range of the text
-    style, at = PLAIN_STYLE, 0
-    for part in document.parts:
-        match part:
-            case str():
-                at += len(part)
-            case Break(seconds):
-                pieces.append((at, at, f" [pause:{seconds:g}s] "))
-            case Style() if voice:
-                pieces.append((at, at, _style_marks(style, part, voice)))
-                style = part
-    pieces += [(start, found.end, found.spelling) for start, found in document.replacements.items()]
-    written, done = [], 0
-    for start, end, shown in sorted(pieces, key=itemgetter(0)):
-        written += [plain[done:start], shown]
-        done = max(done, end)
-    written.append(plain[done:])
-    paragraphs = PRIVATE_USE.sub("", "".join(written)).split(PARAGRAPH_END)
-    return "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs).strip()
+    parse(document)  # which bounds it
+    written: list[str] = []
+    outside: list[_Place] = []
+    now = _Place(voice)
+    for token in scan(document):
+        if not token.name:
+            written += [token.text or ""] if now.is_spoken else []
+            continue
+        if not token.closing:
+            begin, place = _enter(token, now)
+            written += [begin, _change(now, place)] if now.is_spoken else []
+            outside.append(now)
+            now = place
+        if token.closing or token.empty:
+            before = outside.pop()
+            written += [now.end, _change(now, before)] if before.is_spoken else []
+            now = before
+    return " ".join("".join(written).split())
 
 
-def _style_marks(before: Style, style: Style, voice: str) -> str:
-    named = style.voice or voice
-    marks = f" [voice:{named}] " if named != (before.voice or voice) else ""
+def _enter(token: Token, outside: _Place) -> tuple[str, _Place]:
+    """Return what is written for the beginning of an element, and the state inside of it."""
+    place, given = replace(outside, end=""), token.attributes
+    match token.name:
+        case "break":
+            seconds = pause_seconds(given, STRENGTHS_S)
+            return f" [pause:{seconds}s] " if seconds else "", place
+        case "sub":
+            return given["alias"], replace(place, is_spoken=False)
+        case "phoneme" if given.get("alphabet", "ipa") == "ipa":
+            return "[", replace(place, end=f"](/{given['ph'].strip()}/)")
+        case "desc":
+            return "", replace(place, is_spoken=False)
+        case "p" | "s":
+            return " ", replace(place, end=" ")
+        case "voice" if outside.voice and (name := given.get("name", "").strip()):
+            return "", replace(place, voice=name)
+        case "prosody" if outside.voice and (rate := given.get("rate", "").strip().lower()):
+            return "", replace(place, rate=rate_factor(rate, RATES) or 1.0)
+    return "", place
+
+
+def _change(before: _Place, after: _Place) -> str:
+    marks = f" [voice:{after.voice}] " if after.voice != before.voice else ""
     # Kokoro-FastAPI's marks of voices end the rate.
-    if style.rate != before.rate or (marks and style.rate != 1):
-        marks += f" [rate:{style.rate:.4g}] "
+    if after.rate != before.rate or (marks and after.rate != 1):
+        marks += f" [rate:{after.rate}] "
     return marks
