@@ -107,11 +107,15 @@ class Transcripts:
 
 
 async def faults(
-    recognizer: WhisperRecognizer, recordings: list[Recording], transcripts: Transcripts, *, verbose: bool
+    recognizer: WhisperRecognizer,
+    recordings: AsyncIterator[Recording],
+    transcripts: Transcripts,
+    *,
+    verbose: bool,
 ) -> None:
     """Print the recordings with repeated and lost words."""
     counts: dict[tuple[str, bool], Counter[str]] = defaultdict(Counter)
-    for recording in recordings:
+    async for recording in recordings:
         texts = await transcripts.of(recognizer, recording)
         heard, found = Heard(recording, texts), counts[recording.kind, recording.tuning]
         found["recordings"] += 1
@@ -137,11 +141,11 @@ async def faults(
 
 
 async def unnamed(
-    recognizer: WhisperRecognizer, recordings: list[Recording], runs: int, *, verbose: bool
+    recognizer: WhisperRecognizer, recordings: AsyncIterator[Recording], runs: int, *, verbose: bool
 ) -> None:
     """Print how recordings without a language compare with those with it."""
     counts: dict[str, Counter[str]] = {way: Counter() for way in ("file", "live")}
-    for recording in recordings:
+    async for recording in recordings:
         for way, found in counts.items():
             samples, language = recording.samples, recording.language
             named = letters(await hear(recognizer, samples, way, language))
@@ -165,15 +169,12 @@ async def unnamed(
 
 async def measure(given: argparse.Namespace) -> None:
     """Print both tables."""
-    async with speaker() as speaking:
-        recordings = [one async for one in hard(speaking, given.count, given.first)]
-        once = [one async for one in plain(speaking, given.utterances)]
-    async with started_recognizer() as recognizer:
-        if recordings:
-            transcripts = Transcripts(given.transcripts)
+    async with speaker() as speaking, started_recognizer() as recognizer:
+        if given.count:
+            recordings, transcripts = hard(speaking, given.count, given.first), Transcripts(given.transcripts)
             await faults(recognizer, recordings, transcripts, verbose=given.verbose)
-        if once:
-            await unnamed(recognizer, once, given.runs, verbose=given.verbose)
+        if given.utterances:
+            await unnamed(recognizer, plain(speaking, given.utterances), given.runs, verbose=given.verbose)
 
 
 def main() -> None:
