@@ -107,8 +107,8 @@ def told(
             continue
         if at + 1 == len(words) or ends_sentence(timed.word.text):
             # The word itself is said, and what is left out follows it.
-            spoken_s = max(_USUAL_WORD_S, _USUAL_LETTER_S * len(timed.word.text))
-            end_s = _quietest_s(samples, timed.start_s + _SHORT_S, timed.start_s + spoken_s)
+            latest_s = timed.start_s + _usual_s(timed.word.text)
+            end_s = _quietest_s(samples, timed.start_s + _SHORT_S, latest_s)
             return (*words[:at], replace(timed, end_s=end_s)), end_s
         first = at
         while first > 0 and not ends_sentence(words[first - 1].word.text):
@@ -122,6 +122,20 @@ def told(
         cut_s = _quietest_s(samples, max(_SHORT_S, around_s - _SHORT_S), around_s + 2 * _SHORT_S)
         return (*kept[:-1], replace(kept[-1], end_s=max(cut_s, kept[-1].start_s))), cut_s
     return words, None
+
+
+def begins_late(words: Sequence[TimedWord], samples: Samples, voiced: Voiced) -> float | None:
+    """Return when the first word begins if speech before it is left out, None if none is; in seconds.
+
+    The alignment stretches that word over it. samples: 16 kHz, of the words' times.
+    """
+    if len(words) < 2 or ends_sentence(words[0].word.text):
+        return None
+    first = words[0]
+    if voiced(first.start_s, first.end_s) <= _longest_s(first.word.text):
+        return None
+    earliest_s = first.end_s - _usual_s(first.word.text)
+    return _quietest_s(samples, max(_SHORT_S, earliest_s), first.end_s - _SHORT_S)
 
 
 def is_spoken(words: Sequence[TimedWord], voiced: Voiced) -> bool:
@@ -153,6 +167,10 @@ def _quietest_s(samples: Samples, earliest_s: float, latest_s: float) -> float:
 
 def _is_instant(timed: TimedWord) -> bool:
     return timed.end_s - timed.start_s < _INSTANT_S
+
+
+def _usual_s(text: str) -> float:
+    return max(_USUAL_WORD_S, _USUAL_LETTER_S * len(text))
 
 
 def _longest_s(text: str) -> float:

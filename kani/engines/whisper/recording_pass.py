@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from kani.engines.whisper.coverage import is_loop, is_spoken, told, without_echo
+from kani.engines.whisper.coverage import begins_late, is_loop, is_spoken, told, without_echo
 from kani.engines.whisper.model import BEAMS, CERTAIN, LANGUAGE_WEIGHT, UNSPACED, Whisper
 from kani.engines.whisper.plausibility import MAX_TOKENS
 from kani.runtime.recognition.passes import ChunkInput, ChunkResult, TimedWord
@@ -69,7 +69,7 @@ def transcribe_chunk(whisper: Whisper, audio: ChunkInput, stopped: Callable[[], 
         parts = [replace(known, chunk=half) for half in chunk.halves()]
         results = [result for part in parts for result in transcribe_chunk(whisper, part, stopped)]
         return [replace(result, language_probability=answer.likelihood) for result in results]
-    words, rest = _told(answer.words, audio)
+    opening, words, rest = _told(answer.words, audio)
     result = ChunkResult(
         chunk,
         words,
@@ -79,23 +79,32 @@ def transcribe_chunk(whisper: Whisper, audio: ChunkInput, stopped: Callable[[], 
         answer.log_probability,
         answer.has_speech,
     )
-    if rest is None:
-        return [result]
-    return [result, *transcribe_chunk(whisper, replace(known, chunk=rest), stopped)]
+    results = [result]
+    if opening is not None:
+        results = [*transcribe_chunk(whisper, replace(known, chunk=opening), stopped), *results]
+    if rest is not None:
+        results += transcribe_chunk(whisper, replace(known, chunk=rest), stopped)
+    return results
 
 
-def _told(words: tuple[TimedWord, ...], audio: ChunkInput) -> tuple[tuple[TimedWord, ...], Chunk | None]:
-    """Return the words that are said where they stand, and the speech after them that no word tells."""
-    chunk = audio.chunk
+def _told(
+    words: tuple[TimedWord, ...], audio: ChunkInput
+) -> tuple[Chunk | None, tuple[TimedWord, ...], Chunk | None]:
+    """Return the words that are said where they stand, and the speech before and after that is left out."""
+    chunk, opening = audio.chunk, None
     if not audio.translate:
+        begin_s = begins_late(words, chunk.samples, chunk.voiced_s)
+        if begin_s is not None:
+            opening = chunk.before(begin_s)
+            words = (replace(words[0], start_s=begin_s), *words[1:])
         kept, untold_s = told(words, chunk.samples, chunk.duration_s, chunk.voiced_s)
         if untold_s is not None:
-            return tuple(kept), chunk.after(untold_s)
+            return opening, tuple(kept), chunk.after(untold_s)
     rest = chunk.rest(words[-1].start_s) if words else None
     if rest is not None:
         end_s = min(words[-1].end_s, rest.start_s - chunk.start_s)
         words = (*words[:-1], replace(words[-1], end_s=end_s))
-    return words, rest
+    return opening, words, rest
 
 
 def _best_answer(whisper: Whisper, audio: ChunkInput, stopped: Callable[[], bool]) -> _Answer | None:

@@ -74,6 +74,10 @@ class Chunk:
         first, last = int(start_s / CHUNK_S), math.ceil(end_s / CHUNK_S)
         return CHUNK_S * sum(voice >= _SPEECH for voice in self.voices[first:last])
 
+    def before(self, at_s: float) -> Chunk:
+        """Return the stretch up to a time in its seconds."""
+        return self._part(0, max(int(at_s / CHUNK_S), 1))
+
     def after(self, at_s: float) -> Chunk:
         """Return the stretch from a time in its seconds on."""
         return self._part(min(int(at_s / CHUNK_S), len(self.voices) - 1), len(self.voices))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from kani.core.types import Samples
-from kani.engines.whisper.coverage import before_cut, is_loop, is_spoken, told, without_echo
+from kani.engines.whisper.coverage import before_cut, begins_late, is_loop, is_spoken, told, without_echo
 from kani.runtime.recognition.local_agreement import HypothesisWord
 from kani.runtime.recognition.passes import TimedWord
 from kani.runtime.voice_detector import SAMPLE_RATE
@@ -112,6 +112,31 @@ def test_whole_answers_are_kept() -> None:
         words = timed(text, *ends_s)
         assert told(words, hum(ends_s[-1]), ends_s[-1], length_s) == (words, None)
     assert told((), hum(1.0), 1.0, length_s) == ((), None)
+
+
+def test_first_word_that_is_stretched_begins_after_speech_that_is_left_out() -> None:
+    words = timed("I live in a small house.", 1.9, 2.2, 2.3, 2.4, 2.7, 3.1)
+    begin_s = begins_late(words, hum(3.1, 0.3, 1.5), length_s)
+    assert begin_s == pytest.approx(1.515, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("text", "ends_s"),
+    [
+        ("I live here.", (0.4, 0.7, 1.1)),
+        ("", ()),
+        # What is left out follows these words.
+        ("Yes. I live here.", (1.9, 2.1, 2.4, 2.7)),
+        ("Yes", (1.9,)),
+    ],
+)
+def test_other_first_words_begin_where_they_stand(text: str, ends_s: tuple[float, ...]) -> None:
+    assert begins_late(timed(text, *ends_s), hum(3.0), length_s) is None
+
+
+def test_silence_in_the_first_word_is_no_speech() -> None:
+    words = timed("I live here.", 1.9, 2.2, 2.5)
+    assert begins_late(words, hum(2.5), lambda start_s, end_s: max(0.0, end_s - 1.5)) is None
 
 
 def test_silence_after_the_last_word_is_no_speech() -> None:

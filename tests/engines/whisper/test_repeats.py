@@ -23,6 +23,8 @@ from tests.judges.judge import word_error_rate, words_of
 pytestmark = [pytest.mark.heard, pytest.mark.asyncio(loop_scope="session")]
 
 ANA = ("Hola, me llamo Ana.", "Vivo en una casa pequeña cerca del puerto, y trabajo en la biblioteca.")
+ANA_IN_BRAZIL = ("Olá, meu nome é Ana.", "Moro em uma casa pequena perto do porto.")
+NO_PROBLEM = ("Sem problema.", "Você pode devolver o livro na semana que vem.")
 WEATHER = "This is an English sentence about the weather in London."
 YOU_SAID = "You said: the quick brown fox jumps over the lazy dog. That is a fine sentence."
 TABLE = "I would like to book a table for four people."
@@ -58,6 +60,16 @@ async def test_repeated_speech_is_written_as_often_as_it_was_said(
     heard = await hear(recognizer, spoken, way, "en")
     # Whisper may write "1-2-3".
     assert words_of(heard.replace("-", " "), "en") == words_of(said, "en") * times
+
+
+async def test_opening_that_whisper_leaves_out_is_written(
+    recognizer: WhisperRecognizer, speaker: Speaker
+) -> None:
+    pieces = [await speaker.say(text, "pf_dora", "pt") for text in ANA_IN_BRAZIL]
+    pieces += [await speaker.say(text, "pm_alex", "pt") for text in NO_PROBLEM]
+    heard = await hear(recognizer, joined(pieces, 0.03), "file", "pt")
+    # Half of the words of the opening are misheard.
+    assert word_error_rate(" ".join((*ANA_IN_BRAZIL, *NO_PROBLEM)), heard, "pt") <= 0.2, heard
 
 
 async def test_speech_beyond_the_longest_answer_is_not_lost(
