@@ -318,7 +318,7 @@ async def _added(voices: VoicesClient, name: str, recording: bytes) -> str:
     """Return the id of a new voice; if this is cancelled meanwhile, the voice is deleted first."""
     adding = asyncio.create_task(asyncio.to_thread(voices.add, name, recording, MACHINE))
     try:
-        return (await asyncio.shield(adding))["id"]
+        return str((await asyncio.shield(adding))["id"])
     except asyncio.CancelledError:
         with contextlib.suppress(KaniTTSError):
             await _deleted(voices, (await adding)["id"])
