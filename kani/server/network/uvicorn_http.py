@@ -30,12 +30,12 @@ DROP_SECONDS = 10.0
 
 
 class _AnswerTransport:
-    """The transport as uvicorn uses it for the answer to one request; close: ends the connection."""
+    """The transport as uvicorn uses it for the answer to a request; ``close`` may be replaced."""
 
-    def __init__(self, transport: asyncio.Transport, close: Callable[[], None]) -> None:
+    def __init__(self, transport: asyncio.Transport) -> None:
         self.write = transport.write
         self.is_closing = transport.is_closing
-        self.close = close
+        self.close: Callable[[], None] = transport.close
 
 
 class HttpProtocol(H11Protocol):
@@ -55,7 +55,7 @@ class HttpProtocol(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._input_flow = self.flow = InputFlow(transport)
-        self._answer_transport = _AnswerTransport(transport, self._end_answer)
+        self._answer_transport = _AnswerTransport(transport)
         self._tcp.attach(transport, transport.abort)
 
     @override
@@ -112,6 +112,7 @@ class HttpProtocol(H11Protocol):
         if self.scope is not None:
             # A request that has come is served from the next turn of the event loop on.
             self.scope["extensions"] = {BREAK_OFF: {"call": self._break_off}}
+            self._answer_transport.close = self._end_answer
             self.cycle.transport = cast(asyncio.Transport, self._answer_transport)
         self._tcp.expect(AWAITED.get(self.conn.their_state, Awaited.NOTHING))
         if self._requests.rest > MAX_REST:
