@@ -286,7 +286,7 @@ def test_every_engine_and_recogniser_of_this_package_describes_itself() -> None:
 
 
 def test_cuda_devices_are_counted_without_torch(tmp_path: Path) -> None:
-    code = "import sys; from kani.runtime.cuda_driver import cuda_device_count as count\n"
+    code = "import sys; from kani.engines.kani.cuda_driver import cuda_device_count as count\n"
     counted = subprocess.run(
         [sys.executable, "-c", f"{code}print(count(), 'torch' in sys.modules)"],
         env={**os.environ, "LD_LIBRARY_PATH": str(cuda_driver(tmp_path, devices=2))},

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from kani.engines.kani.cuda_driver import cuda_device_count
 from kani.engines.kani.settings import KaniSettings
 from kani.engines.plugin import EnginePlugin, Resources
-from kani.runtime.cuda_driver import cuda_device_count
 
 if TYPE_CHECKING:
     from kani.engines.kani.engine import KaniEngine
