@@ -20,6 +20,7 @@ from kani.engines.kokoro.student import waveform as runtime_waveform
 from kani.engines.kokoro.student.files import DECODER, FOLDER, PROSODY, StudentFiles
 from kani.engines.kokoro.student.loading import load_students
 from kani.engines.kokoro.student.model import StudentModel
+from kani.engines.kokoro.student_training import corpus, targets
 from kani.engines.kokoro.student_training import training as training_module
 from kani.engines.kokoro.student_training.__main__ import main, save_student
 from kani.engines.kokoro.student_training.batches import Batch
@@ -163,11 +164,40 @@ def test_training_brings_the_student_nearer_and_goes_on_after_a_stop(
 def _command(monkeypatch: pytest.MonkeyPatch, folder: Path, voice: str, language: str) -> None:
     """Run the trainer over the texts in ``folder``."""
     given = {"--voice": voice, "--language": language, "--texts": folder, "--work": folder / "work"}
-    given |= {"--threads": torch.get_num_threads()}
+    given |= {"--threads": torch.get_num_threads(), "--steps": 1, "--seconds": 2}
     options = [str(part) for option in given.items() for part in option]
     monkeypatch.setattr(sys, "argv", ["student_training", *options])
     monkeypatch.delattr("os.nice", raising=False)
     main()
+
+
+def test_command_keeps_the_students_on_the_way_and_the_held_out_texts(
+    target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its teacher says the same of every text."""
+
+    class Speaker:
+        def __init__(self, *_: object) -> None: ...
+
+        def symbols(self, _text: str) -> str:
+            return SYMBOLS
+
+        def speak(self, _symbols: str) -> Target:
+            return target
+
+    monkeypatch.setattr(targets, "Teacher", Speaker)
+    texts = [
+        f"My {one} grandmother made soup {'very ' * count}well." for one in "abcdef" for count in range(15)
+    ]
+    held = next(text for text in texts if corpus.held_out(text))
+    learned = [text for text in texts if not corpus.held_out(text)][:2]
+    (tmp_path / "texts.txt").write_text("\n\n".join([held, *learned]), encoding="utf-8")
+    _command(monkeypatch, tmp_path, "af_bella", "en")
+    work = tmp_path / "work"
+    assert sorted(kept.name for kept in (work / "students").iterdir()) == ["000000", "000001"]
+    assert (work / "held-out" / "texts.txt").read_text(encoding="utf-8") == f"{held}\n"
+    students = load_students(work, Voices().all, threads=1)
+    assert [facts.voice for facts in students.facts] == ["af_heart", "af_bella"]
 
 
 def test_what_cannot_be_trained_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
