@@ -6,7 +6,7 @@
 import { locale, number, t } from "./i18n.js";
 import { ServerError } from "./server.js";
 import { Memory } from "./storage.js";
-import { fill, hueOf, isNatural, languageName, primary, shortName, traits } from "./voices.js";
+import { fill, hueOf, isNatural, languageName, primary, shortLanguageName, shortName, traits } from "./voices.js";
 
 /** Voices that are shown at first. */
 const FEW = 5;
@@ -57,6 +57,8 @@ export class Gallery {
     this.#list.addEventListener("click", ({ target }) => this.#clicked(target));
     this.#list.addEventListener("keydown", (event) => this.#pressed(event));
     find("gallery-all").addEventListener("click", () => this.#open(!this.#all));
+    // What is listened to and repeated is not to be pushed away by a long list.
+    find("listen-repeat").addEventListener("change", () => this.#open(false));
     find("gallery-robots").addEventListener("click", () => {
       this.#robots = true;
       this.#draw();
@@ -118,7 +120,8 @@ export class Gallery {
     const own = this.#own(language);
     const wanted = this.#all ? words(this.#search.value).split(" ").filter(Boolean) : [];
     const fitting = this.#voices.filter((voice) => {
-      const known = words(`${shortName(voice)} ${this.#facts(voice, language).join(" ")} ${voice.language && languageName(primary(voice.language), this.#voices)}`);
+      const tongues = voice.language ? [languageName(voice.language), languageName(primary(voice.language), this.#voices)] : [];
+      const known = words([shortName(voice), ...this.#facts(voice, language), ...tongues].join(" "));
       const fits = wanted.every((word) => known.includes(UNSPACED.test(word) ? word : ` ${word}`));
       const speaks = !language || !voice.language || primary(voice.language) === language || voice === own;
       return fits && speaks && (!this.#all || !this.#sex.value || voice.gender === this.#sex.value);
@@ -147,7 +150,7 @@ export class Gallery {
     this.#shown = this.#all ? some : this.#few(some);
     const active = this.#shown.findIndex(({ id }) => id === this.#compose.speaking);
     this.#active = Math.min(Math.max(active, 0), Math.max(0, this.#shown.length - 1));
-    const label = (voice) => (voice.kept ? t("voice.kept") : isNatural(voice) ? languageName(voice.language) : t("voice.robotic"));
+    const label = (voice) => (voice.kept ? t("voice.kept") : isNatural(voice) ? shortLanguageName(voice.language) : t("voice.robotic"));
     // The language's own voice and the favourites stand above the groups.
     const above = (voice) => !this.#all || voice === this.#own(this.#tongue) || this.#marked.has(voice.id);
     const groups = new Map();
@@ -157,7 +160,7 @@ export class Gallery {
     }
     this.#shown = [...groups.values()].flat();
     this.#list.replaceChildren(...[...groups].map(([name, voices]) => this.#group(name, voices)));
-    const more = this.#shown.length < some.length ? t("gallery.all", { n: number(some.length) }) : t("gallery.every");
+    const more = this.#shown.length < some.length ? t("gallery.all", { n: number(some.length), language: languageName(this.#tongue, this.#voices) }) : t("gallery.every");
     find("gallery-all").textContent = this.#all ? t("gallery.fewer") : more;
     find("gallery-all").setAttribute("aria-expanded", String(this.#all));
     find("gallery-all").hidden = !this.#all && this.#shown.length === this.#voices.length;
@@ -199,7 +202,7 @@ export class Gallery {
   #facts(voice, language) {
     const foreign = language && voice.language && primary(voice.language) !== language;
     const kind = voice.kept ? t("gallery.own") : isNatural(voice) ? "" : t("gallery.robotic");
-    const tongue = isNatural(voice) && voice.language ? languageName(voice.language) : "";
+    const tongue = isNatural(voice) && voice.language ? shortLanguageName(voice.language) : "";
     const sounds = traits(voice).map((trait) => t(`trait.${trait}`));
     return [tongue, voice.gender && t(`sex.${voice.gender}`), kind, ...sounds, foreign && t("gallery.foreign")].filter(Boolean);
   }

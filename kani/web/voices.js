@@ -3,7 +3,8 @@
 import { locale, t } from "./i18n.js";
 
 const languageNames = new Intl.DisplayNames([locale], { type: "language", fallback: "code" });
-const regionNames = new Intl.DisplayNames([locale], { type: "region", fallback: "code" });
+const shortLanguageNames = new Intl.DisplayNames([locale], { type: "language", style: "short", fallback: "code" });
+const regionNames = new Intl.DisplayNames([locale], { type: "region", style: "short", fallback: "code" });
 const collator = new Intl.Collator(locale);
 
 /** The first part of a language's tag. */
@@ -13,9 +14,14 @@ export const primary = (tag) => tag.split("-")[0];
  * Name of a language, its tag if unknown.
  * @param {object[]} voices a language that the browser does not know is called by its voice's name
  */
-export function languageName(tag, voices = []) {
+export const languageName = (tag, voices = []) => nameIn(languageNames, tag, voices);
+
+/** The same in few letters: US English. */
+export const shortLanguageName = (tag) => nameIn(shortLanguageNames, tag);
+
+function nameIn(names, tag, voices = []) {
   try {
-    const name = languageNames.of(tag);
+    const name = names.of(tag);
     if (name === tag) return voices.find((voice) => primary(voice.language) === tag)?.name ?? tag;
     return name.charAt(0).toLocaleUpperCase(locale) + name.slice(1);
   } catch (error) {
@@ -24,7 +30,7 @@ export function languageName(tag, voices = []) {
   }
 }
 
-/** Name of a voice: Kokoro's `af_heart` is Heart, of the United States; one of espeak-ng has its language's. */
+/** Name of a voice: Kokoro's `af_heart` is Heart, of the US; one of espeak-ng has its language's. */
 export function voiceName(voice) {
   if (!isNatural(voice) && !voice.kept) return locale === "en" ? voice.name : roboticName(voice);
   const short = /^[a-z]{2}_(.+)$/.exec(voice.name)?.[1];
@@ -46,14 +52,16 @@ const FIRST_HUE = 172;
 export const hueOf = (id) => hues.get(id) ?? [...id].reduce((sum, point) => (sum * 137 + point.codePointAt(0)) % 360, 7);
 
 /**
- * A colour for each voice, by its id. A language's voices follow each other as the list shows them at first, as these
- * differ most: its own, then by turns one of each accent and sex.
+ * A colour for each voice, by its id. A language's voices follow each other as the list shows them: those that it
+ * begins with, which are its own and one of each accent and sex, then the others by name. Neighbours differ most.
  */
 function colours(voices, first) {
   const counts = new Map();
   const count = (key) => counts.set(key, (counts.get(key) ?? -1) + 1).get(key);
-  const turn = ({ id, language, gender }) => (first.has(id) ? -1 : count(`${language} ${gender}`));
-  const turns = voices.map((voice) => [voice, turn(voice)]);
+  const turn = ({ id, language, gender }) => (first.has(id) ? -1 : Math.min(1, count(`${language} ${gender}`)));
+  const named = voices.map((voice) => [voice, shortName(voice)]);
+  named.sort(([, one], [, other]) => collator.compare(one, other));
+  const turns = named.map(([voice]) => [voice, turn(voice)]);
   turns.sort(([, one], [, other]) => one - other);
   return new Map(turns.map(([{ id, language }]) => [id, (FIRST_HUE + TURN * count(primary(language ?? ""))) % 360]));
 }
@@ -97,11 +105,12 @@ export function heardVoice({ voice }, result) {
 const PITCHES = { female: [170, 215], male: [110, 145] };
 const RANGES = [2.5, 3.9];
 
-/** The sound of a voice by its pitch, where that is known: names of words, none for what is usual. */
+/** The sound of a voice by its pitch, where that is known: names of words for what is unusual, or for that nothing is. */
 export function traits({ gender, pitch_hz: pitch, pitch_range: range }) {
   if (!pitch || !(gender in PITCHES)) return [];
   const outside = (value, [low, high], words) => (value < low ? [words[0]] : value > high ? [words[1]] : []);
-  return [...outside(pitch, PITCHES[gender], ["deep", "high"]), ...outside(range, RANGES, ["steady", "lively"])];
+  const unusual = [...outside(pitch, PITCHES[gender], ["deep", "high"]), ...outside(range, RANGES, ["steady", "lively"])];
+  return unusual.length ? unusual : ["balanced"];
 }
 
 /** Whether a voice sounds like a person; espeak-ng's are made of formants. */
