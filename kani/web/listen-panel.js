@@ -84,7 +84,7 @@ export class ListenPanel {
       if (this.#unwanted) return await listener.finish();
       this.#listener = listener;
       find("listen").setAttribute("aria-pressed", "true");
-      this.#invite("listen.stop");
+      this.#invite();
       this.#say(t("listen.listening"));
     } catch (error) {
       if (!(error instanceof DOMException)) throw error;
@@ -111,8 +111,7 @@ export class ListenPanel {
     this.#meter.rest();
     find("listen").disabled = false;
     find("listen").removeAttribute("aria-pressed");
-    this.#invite("listen.start");
-    this.#say(this.#transcript.words.length ? t("listen.done") : t("listen.nothing"));
+    this.#sayDone();
     this.#offer();
   }
 
@@ -192,7 +191,7 @@ export class ListenPanel {
         }
         if (length > 0) bar.value = Math.min(1, sentence.end / length);
       }
-      this.#say(this.#transcript.words.length ? t("listen.done") : t("listen.nothing"));
+      this.#sayDone();
     } catch (error) {
       if (error instanceof ServerError) this.#complain(error.words);
       else if (!upload.signal.aborted) throw error;
@@ -247,7 +246,8 @@ export class ListenPanel {
   }
 
   /** Say what the round button does. */
-  #invite(name) {
+  #invite() {
+    const name = this.#listener ? "listen.stop" : this.#transcript.words.length ? "listen.again" : "listen.start";
     find("listen-text").textContent = find("listen-invitation").textContent = t(name);
   }
 
@@ -266,10 +266,19 @@ export class ListenPanel {
     const some = this.#transcript.words.length > 0;
     find("listen-results").hidden = !some;
     find("listen-file").disabled = this.#upload !== null;
+    this.#invite();
   }
 
   #say(words) {
     find("listen-status").textContent = words;
+    find("listen-status").classList.remove("hidden");
+  }
+
+  /** Say to a screen reader that all was heard, which the eye sees by the words. */
+  #sayDone() {
+    const some = this.#transcript.words.length > 0;
+    this.#say(t(some ? "listen.done" : "listen.nothing"));
+    find("listen-status").classList.toggle("hidden", some);
   }
 
   #complain(words) {

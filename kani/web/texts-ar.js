@@ -191,6 +191,7 @@ export const texts = {
   "listen.start": "ابدأ الاستماع",
   "listen.first": "تظهر كل كلمة حالما تقولها.",
   "listen.stop": "أوقف الاستماع",
+  "listen.again": "تسجيل جديد",
   "listen.language": "اللغة المنطوقة",
   "listen.repeat": "كرّر ما أقول",
   "listen.file": "أفلته هنا أو اختر ملفًا",

@@ -191,6 +191,7 @@ export const texts = {
   "listen.start": "Start listening",
   "listen.first": "Each word appears as you say it.",
   "listen.stop": "Stop listening",
+  "listen.again": "New recording",
   "listen.language": "Language spoken",
   "listen.repeat": "Repeat after me",
   "listen.file": "Drop it here, or choose a file",

@@ -191,6 +191,7 @@ export const texts = {
   "listen.start": "Empezar a escuchar",
   "listen.first": "Cada palabra aparece según la dices.",
   "listen.stop": "Dejar de escuchar",
+  "listen.again": "Nueva grabación",
   "listen.language": "Idioma que se habla",
   "listen.repeat": "Repetir lo que digo",
   "listen.file": "Suéltala aquí o elige un archivo",

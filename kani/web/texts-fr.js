@@ -191,6 +191,7 @@ export const texts = {
   "listen.start": "Commencer l’écoute",
   "listen.first": "Chaque mot apparaît au moment où vous le dites.",
   "listen.stop": "Arrêter l’écoute",
+  "listen.again": "Nouvel enregistrement",
   "listen.language": "Langue parlée",
   "listen.repeat": "Répéter après moi",
   "listen.file": "Déposez-le ici ou choisissez un fichier",

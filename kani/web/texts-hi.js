@@ -191,6 +191,7 @@ export const texts = {
   "listen.start": "सुनना शुरू करें",
   "listen.first": "हर शब्द बोलते ही दिखाई देता है।",
   "listen.stop": "सुनना बंद करें",
+  "listen.again": "नई रिकॉर्डिंग",
   "listen.language": "बोली जाने वाली भाषा",
   "listen.repeat": "मेरे बाद दोहराएँ",
   "listen.file": "यहाँ छोड़ें या फ़ाइल चुनें",

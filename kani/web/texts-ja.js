@@ -191,6 +191,7 @@ export const texts = {
   "listen.start": "聞き取りを開始",
   "listen.first": "話した言葉がすぐに表示されます。",
   "listen.stop": "聞き取りを停止",
+  "listen.again": "新しく録音",
   "listen.language": "話す言語",
   "listen.repeat": "後に続いて繰り返す",
   "listen.file": "ここにドロップするか、ファイルを選択",

@@ -191,6 +191,7 @@ export const texts = {
   "listen.start": "Começar a ouvir",
   "listen.first": "Cada palavra aparece à medida que a diz.",
   "listen.stop": "Parar de ouvir",
+  "listen.again": "Nova gravação",
   "listen.language": "Idioma falado",
   "listen.repeat": "Repetir o que digo",
   "listen.file": "Solte-a aqui ou escolha um arquivo",

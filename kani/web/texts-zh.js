@@ -191,6 +191,7 @@ export const texts = {
   "listen.start": "开始聆听",
   "listen.first": "您说的每个词都会即时显示。",
   "listen.stop": "停止聆听",
+  "listen.again": "重新录音",
   "listen.language": "所说的语言",
   "listen.repeat": "跟我重复",
   "listen.file": "拖到此处，或选择文件",

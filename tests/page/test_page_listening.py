@@ -58,6 +58,8 @@ def test_speech_is_shown_saved_spoken_again_and_dictated(visitor: Visitor, recor
     page.click("#listen")
     # The newest word is lit.
     expect(page.locator("#transcript .now")).to_have_count(1)
+    # Red under the mouse, too.
+    expect(page.locator("#listen")).to_have_css("background-color", "rgb(179, 56, 43)")
     # Firefox' microphone may be opened in the midst of the recording, which begins again.
     expect(page.locator("#transcript")).to_contain_text(ALL)
     # The recognised speech is spoken before anything else is recognised.
@@ -67,6 +69,7 @@ def test_speech_is_shown_saved_spoken_again_and_dictated(visitor: Visitor, recor
     page.uncheck("#listen-repeat")
     page.click("#listen")
     expect(page.locator("#listen-status")).to_have_text("Done")
+    expect(page.locator("#listen")).to_have_accessible_name("New recording")
     expect(page.locator("#transcript .now")).to_have_count(0)
     assert is_understood(visitor.text("#transcript"))
     assert is_understood(visitor.text("#words"))

@@ -204,6 +204,7 @@ def test_repetition_is_found_without_scrolling(visit: Visit, width: int, height:
     visitor = visit(viewport={"width": width, "height": height}, has_touch=touch)
     page = visitor.page
     expect(page.locator("#repeat-card")).to_be_hidden()
+    page.click("#gallery-all")
     page.click("#tab-listen")
     page.wait_for_selector("#listen:enabled")
     for selector in ("#listen", "#listen-repeat"):
@@ -216,6 +217,7 @@ def test_repetition_is_found_without_scrolling(visit: Visit, width: int, height:
     expect(page.locator("#gallery")).to_be_hidden()
     page.check("#listen-repeat")
     expect(page.locator("#gallery")).to_be_visible()
+    expect(page.locator("#gallery-all")).to_have_attribute("aria-expanded", "false")
     page.click("#tab-speak")
     expect(page.locator("#repeat-card")).to_be_hidden()
 
