@@ -7,7 +7,7 @@ import { Stage } from "./stage.js";
 import { Utterance } from "./utterance.js";
 
 /** A wait for more audio that is longer is told. */
-const LONG_WAIT_MS = 500;
+const LONG_WAIT_MS = 1000;
 
 export class Playback {
   #player = new Player((kind) => this.#happened(kind));
@@ -286,10 +286,10 @@ export class Playback {
     }, LONG_WAIT_MS);
   }
 
-  /** Playback goes on: it was too slow, unless it will have to wait again. */
+  /** Playback goes on. */
   #goesOn() {
     clearTimeout(this.#drought);
-    if (!this.#slow || (this.#asked && this.#shown.pace < this.#player.tempo)) return;
+    if (!this.#slow) return;
     this.#slow = false;
     this.say(t("status.speaking"));
   }

@@ -94,12 +94,6 @@ export class Utterance {
     return this.sampleRate ? this.samples / this.sampleRate : 0;
   }
 
-  /** Seconds of audio that came in a second since the first frame; NaN while there is one frame. */
-  get pace() {
-    const [first, last] = [this.arrivals.at(0), this.arrivals.at(-1)];
-    return last && last[0] > first[0] ? (last[1] - first[1]) / (last[0] - first[0]) : NaN;
-  }
-
   /** Seconds that a second of audio took to come; NaN before any came. */
   get factor() {
     return this.arrivals.length ? this.arrivals.at(-1)[0] / this.seconds : NaN;
