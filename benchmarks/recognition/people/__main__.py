@@ -24,9 +24,9 @@ import numpy as np
 
 from benchmarks.recognition.diarization.recordings import read
 from benchmarks.recognition.measures import spelled
+from benchmarks.recognition.people.virtual_time import heard_live
 from benchmarks.recognition.recordings import ours, theirs
 from benchmarks.recognition.streams import seconds, started_recognizer
-from benchmarks.recognition.virtual_time import heard_live
 from benchmarks.report import report_section, table
 from kani.core.recognizer import RecognizedWord
 from kani.core.types import Samples

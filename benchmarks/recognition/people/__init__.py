@@ -1,0 +1,1 @@
+"""People's own speech, live and recorded, beside faster-whisper."""
