@@ -108,20 +108,26 @@ class LowDelayResampler:
 class Rechunker:
     """Converts speech to ``sample_rate`` hertz, in chunks of at most ``size`` samples.
 
-    size: None where chunks are not to be cut. With ``exact`` every chunk has ``size`` samples, the last one
-    padded with silence. Otherwise no sample waits for a chunk to be full: what has come is cut into the
-    fewest chunks, of about equal length. Only the last ``hold_back`` samples wait for ``finish``, so that the
-    last chunk is known to be the last. A span goes with the chunk
-    where it starts, the spans left at the end with the last chunk.
+    size: None where chunks are not to be cut. Without ``exact`` no sample waits for a chunk to be full, but
+    the last ``hold_back`` samples always wait for ``finish``: so the last chunk is known to be the last. With
+    ``exact`` every chunk has ``size`` samples, the last one padded with silence; with ``even`` what has come
+    is cut into the fewest chunks of about equal length, so that none has a few samples only. A span goes with
+    the chunk where it starts, the spans left at the end with the last chunk.
     """
 
     def __init__(
-        self, sample_rate: int, size: int | None = None, *, hold_back: int = 0, exact: bool = False
+        self,
+        sample_rate: int,
+        size: int | None = None,
+        *,
+        hold_back: int = 0,
+        exact: bool = False,
+        even: bool = False,
     ) -> None:
         self._rate = sample_rate
         self._size = size
         self._hold_back = hold_back
-        self._exact = exact
+        self._exact, self._even = exact, even
         self._resampler: Resampler | None = None
         self._held = NO_SAMPLES
         self._spans: list[Span] = []
@@ -161,8 +167,7 @@ class Rechunker:
         if not end:
             return []
         size = self._size or end
-        if not self._exact:
-            # Of equal length: a remainder of a few samples would be a message of its own.
+        if self._even:
             size = math.ceil(end / math.ceil(end / size))
         return [self._chunk(ready[at : at + size]) for at in range(0, end, size)]
 
@@ -178,13 +183,19 @@ class Rechunker:
 
 
 async def reframe(
-    chunks: AsyncIterator[SpeechChunk], sample_rate: int, frame_samples: int | None = None
+    chunks: AsyncIterator[SpeechChunk],
+    sample_rate: int,
+    frame_samples: int | None = None,
+    *,
+    even: bool = False,
 ) -> AsyncGenerator[SpeechChunk, None]:
     """Convert speech to ``sample_rate`` hertz, in chunks of at most ``frame_samples``, as ``Rechunker`` does.
 
+    even: see ``Rechunker``.
+
     A SpeechError of ``chunks`` is raised after all speech before it, a cancellation at once.
     """
-    frames = Rechunker(sample_rate, frame_samples)
+    frames = Rechunker(sample_rate, frame_samples, even=even)
     failure: SpeechError | None = None
     try:
         async for chunk in chunks:

@@ -76,7 +76,7 @@ async def open_speech(
         async with await _open(service, speak, connection, voices, memory) as session:
             session.feed(speak.text)
             session.finish()
-            yield session, reframe(aiter(session), SAMPLE_RATE, speak.frame_samples)
+            yield session, reframe(aiter(session), SAMPLE_RATE, speak.frame_samples, even=True)
     except InvalidRequest as error:
         if error.field != "reference" or speak.reference is not None:
             raise

@@ -129,14 +129,14 @@ async def test_reframe_cuts_into_frames_with_their_spans() -> None:
     spans = (Span(0, 3, 0.0, 0.1), Span(4, 7, 0.1, 0.25), Span(8, 9, 0.25, 0.3))
     chunk = SpeechChunk(tone(0.3, 1000), 1000, 0.0, spans)
     frames = [frame async for frame in reframe(_stream([chunk]), 1000, 120)]
-    assert [len(frame.samples) for frame in frames] == [100, 100, 100]
-    assert [frame.start_s for frame in frames] == pytest.approx([0, 0.1, 0.2])
-    assert [frame.spans for frame in frames] == [spans[:1], spans[1:2], spans[2:]]
+    assert [len(frame.samples) for frame in frames] == [120, 120, 60]
+    assert [frame.start_s for frame in frames] == pytest.approx([0, 0.12, 0.24])
+    assert [frame.spans for frame in frames] == [spans[:2], (), spans[2:]]
 
 
-async def test_reframe_leaves_no_crumb() -> None:
+async def test_even_frames_have_no_small_remainder() -> None:
     chunk = SpeechChunk(tone(0.242, 1000), 1000, 0.0)
-    frames = [len(frame.samples) async for frame in reframe(_stream([chunk, chunk]), 1000, 120)]
+    frames = [len(frame.samples) async for frame in reframe(_stream([chunk] * 2), 1000, 120, even=True)]
     assert frames == [81, 81, 80, 81, 81, 80]
 
 
