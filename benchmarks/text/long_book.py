@@ -1,7 +1,8 @@
 """Memory and chapter marks of an audiobook of any length, made by ``kani-tts say`` in one or more runs.
 
 A run ends after ``--seconds``, by SIGKILL; the same command with the same folder goes on. The last run checks
-the file: its chapters as FFmpeg reads them, against the silence before each in the decoded sound.
+the file: its chapters as FFmpeg reads them, against the silence before each in the decoded sound, and the
+words of its subtitles against the book's.
 """
 
 from __future__ import annotations
@@ -21,14 +22,14 @@ import numpy as np
 import psutil
 from av.container import InputContainer
 
-from benchmarks.report import mib, ms, report_section, table
+from benchmarks.report import median, mib, ms, report_section, table
 from benchmarks.sentences import WITH_EARLY_PHRASE, WITHOUT_EARLY_PHRASE, WITHOUT_INNER_MARK
 from kani.books.audio_file import CHAPTER_PAUSE_S
 
 PROGRAM = "python -m benchmarks.text.long_book"
 ROOT = Path(__file__).parents[2]
 WORDS_A_CHAPTER = 2_500
-SAMPLE_EVERY_S = 1.0
+SAMPLE_EVERY_S = 5.0
 SETTLED_AFTER = 5
 """Pieces of a run after which its memory is measured: models are loaded, and their buffers made."""
 
@@ -81,9 +82,10 @@ def memory_of(process: psutil.Process) -> int:
 def run(book: Path, output: Path, engine: str, seconds: float, number: int) -> Iterator[Sample]:
     """Make the book for some seconds; yields samples of its memory."""
     command = [sys.executable, "-m", "kani", "say", str(book), "-o", str(output), "--engine", engine]
+    command += ["--language", "en", "--subtitles", "srt"]
     parts, begun = output.with_name(output.name + ".parts"), time.monotonic()
     with (output.parent / "log").open("a", encoding="utf-8") as log:
-        process = subprocess.Popen([*command, "--language", "en"], cwd=ROOT, stderr=log)
+        process = subprocess.Popen(command, cwd=ROOT, stderr=log)
         try:
             while process.poll() is None and (spent_s := time.monotonic() - begun) < seconds:
                 time.sleep(SAMPLE_EVERY_S)
@@ -122,15 +124,31 @@ def _first_sound(container: InputContainer, mark: float) -> float:
     return (begin or 0.0) + int(loud[longest + 1]) / stream.rate
 
 
+def subtitle_words(path: Path) -> list[str]:
+    """Return the words of a SubRip file, in order."""
+    cues = path.read_text(encoding="utf-8").strip().split("\n\n")
+    return [word for cue in cues for line in cue.split("\n")[2:] for word in line.split()]
+
+
+def quarters(settled: list[Sample], pieces: int) -> list[str]:
+    """Return the median memory of the samples in each quarter of a book of that many pieces."""
+    found: list[list[int]] = [[], [], [], []]
+    for sample in settled:
+        found[min(4 * sample.pieces // pieces, 3)].append(sample.memory)
+    return [mib(median(one)) if one else "-" for one in found]
+
+
 def report(samples: list[Sample], output: Path, engine: str, words: int) -> None:
-    """Print the memory of each run, and the marks of a file that is complete."""
-    rows = []
+    """Print the memory of each run, and the marks and words of a file that is complete."""
+    rows, all_settled = [], []
     for number in sorted({sample.run for sample in samples}):
         of_run = [sample for sample in samples if sample.run == number and sample.memory]
         first = of_run[0].pieces if of_run else 0
-        settled = [each.memory for each in of_run if each.pieces >= first + SETTLED_AFTER]
+        of_run = [each for each in of_run if each.pieces >= first + SETTLED_AFTER]
+        settled = [each.memory for each in of_run]
         if not settled:
             continue
+        all_settled += of_run
         rows.append(
             [
                 str(number),
@@ -141,12 +159,17 @@ def report(samples: list[Sample], output: Path, engine: str, words: int) -> None
         )
     print(f"{words:,} words, {engine}\n")
     print(table(("run", "time", "pieces", "memory at first", "least", "most", "at the end"), rows) + "\n")
+    if all_settled:
+        of_quarters = quarters(all_settled, max(sample.pieces for sample in samples) or 1)
+        print(table([f"quarter {number}" for number in range(1, 5)], [of_quarters]) + "\n")
     if output.exists():
         errors = mark_errors(output)
         with av.open(str(output)) as container:
             hours = (container.duration or 0) / av.time_base / 3600
         row = [f"{hours:.2f} h", str(len(errors) + 1), ms(max(map(abs, errors), default=0.0))]
-        print(table(("length", "chapters", "largest error of a mark"), [row]))
+        same = subtitle_words(output.with_suffix(".srt")) == book_text(words).split()
+        row.append("the book's" if same else "others than the book's")
+        print(table(("length", "chapters", "largest error of a mark", "words of the subtitles"), [row]))
 
 
 def main() -> None:
