@@ -91,8 +91,8 @@ class EnginePlugin(Generic[S]):
     prepare: Callable[[S, Resources], None] | None = None
     """Fetch and prepare its files for ``--fetch``; blocks. Raises EngineUnavailable. Without it ``--fetch``
     starts the engine once."""
-    known_voices: Callable[[S], KnownVoices] | None = None
-    """Return its voices and languages where it knows them before it starts; blocks. Raises
+    known_voices: Callable[[S], KnownVoices | None] | None = None
+    """Return its voices and languages where it knows them before it starts, else None; blocks. Raises
     EngineUnavailable."""
     joins: Callable[[S, Resources], tuple[S, Resources] | None] | None = None
     """Return what it is built from beside the engines of ``auto``, which it joins once it has started; None

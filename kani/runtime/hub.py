@@ -75,8 +75,8 @@ class Hub:
                 return here
             if not self.may_fetch:
                 raise CheckpointError(
-                    f"{name} is not here, and --no-fetch forbids fetching it: give a folder that holds "
-                    "it, or fetch it by --fetch"
+                    f"{name} is not here, and is not fetched unasked or with --no-fetch: fetch it by "
+                    "--fetch, or give a folder that holds it"
                 )
             info = HfApi().model_info(
                 repository, revision=pinned or "main", timeout=_TIMEOUT_S, files_metadata=True

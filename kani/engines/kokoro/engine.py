@@ -21,6 +21,7 @@ from kani.core.errors import EngineFailed, EngineUnavailable, UnsupportedLanguag
 from kani.core.types import Boundary, Embedding, Recording, Segment, SpeechChunk
 from kani.engines.espeak.client import EspeakClient
 from kani.engines.kokoro.checkpoints.choice import with_checkpoints
+from kani.engines.kokoro.checkpoints.finding import find_places
 from kani.engines.kokoro.checkpoints.loading import Checkpoints, load_checkpoints
 from kani.engines.kokoro.cloning.nearest_voice import NearestVoice
 from kani.engines.kokoro.cloning.voice_embedding import embedding_model, mix_language
@@ -204,9 +205,12 @@ class KokoroEngine:
             if resources.models_dir is not None:
                 # A wrong file of the user's is an error, also where the packed network is in the cache.
                 read_model()
+            places = find_places(
+                dict(self._settings.models), resources.cache_dir / ENGINE, may_fetch=resources.may_fetch
+            )
             chosen = load_split_model(read_model, self._settings.decoder, resources.cache_dir, self._threads)
             self._checkpoints = load_checkpoints(
-                dict(self._settings.models),
+                places,
                 self._espeak,
                 self._voices,
                 imitated={*DEFAULT_VOICES, *self._settings.accented},

@@ -21,8 +21,11 @@ def build(settings: KokoroSettings, resources: Resources) -> KokoroEngine:
     return KokoroEngine(settings, replace(resources, cache_dir=resources.cache_dir.parent))
 
 
-def known_voices(settings: KokoroSettings) -> KnownVoices:
-    """List its voices and languages, without those of missing packages. Raises EngineUnavailable."""
+def known_voices(settings: KokoroSettings) -> KnownVoices | None:
+    """List its voices and languages, without those of missing packages; None where a hub has some of them.
+
+    Raises EngineUnavailable.
+    """
     from kani.engines.known_voices import KnownVoices
     from kani.engines.kokoro.voices import DEFAULT_VOICES, Voices
 
@@ -33,14 +36,18 @@ def known_voices(settings: KokoroSettings) -> KnownVoices:
         return KnownVoices(
             frozenset(each.voice for each in students), frozenset(each.language for each in students)
         )
-    from kani.engines.kokoro.checkpoints.files import find_checkpoints
+    from kani.engines.kokoro.checkpoints.files import read_checkpoints
+    from kani.engines.kokoro.checkpoints.finding import local_places
     from kani.engines.kokoro.text.readers import missing_packages
     from kani.text.languages import primary
 
     models, voices = dict(settings.models), Voices().all
+    places = local_places(models)
+    if len(places) < len(models):
+        return None
     spoken = {language for language in DEFAULT_VOICES if not missing_packages(language)}
     ids = {voice.id for voice in voices if primary(voice.language) in spoken.difference(models)}
-    ids |= {voice.id for files in find_checkpoints(models, voices) for voice in files.voices}
+    ids |= {voice.id for files in read_checkpoints(places, voices) for voice in files.voices}
     return KnownVoices(frozenset(ids), frozenset(spoken.union(settings.accented, models)))
 
 

@@ -14,7 +14,7 @@ from kani.engines.plugin_settings import LOWER, PluginSettings, choices, listed,
 SPEECH = "Speech"
 """The group of the server's own settings."""
 
-MODELS = "a list such as de=FOLDER,sv=FOLDER"
+MODELS = "a list such as de=FOLDER,sv=OWNER/NAME"
 
 ACCENTED = f"none, or {choices(sorted(ACCENTED_SYMBOLS))}"
 
@@ -94,5 +94,6 @@ class KokoroSettings(PluginSettings):
         group=SPEECH,
         accepts=MODELS,
         about="[Checkpoints of Kokoro's network](kokoro.md#other-checkpoints) that speak these languages, "
-        "each a folder.",
+        "each a folder, or a name on a model hub (`OWNER/NAME`, `OWNER/NAME@REVISION`), which `--fetch` or "
+        "`--engine kokoro` fetches; without a revision the one that was fetched first is kept.",
     )

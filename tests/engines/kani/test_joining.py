@@ -215,4 +215,4 @@ async def test_no_fetch_is_logged(start_server: StartServer, tmp_path: Path) -> 
     async with asyncio.timeout(READY_WITHIN_S):
         while (await health(server.http_url))["joining"] != {"name": "kani", "state": "failed"}:
             await asyncio.sleep(0.1)
-    assert "nineninesix/kani-tts-370m is not here, and --no-fetch forbids fetching it" in server.log
+    assert "nineninesix/kani-tts-370m is not here, and is not fetched unasked" in server.log

@@ -247,6 +247,6 @@ async def test_unsuitable_checkpoint_is_refused_with_the_file_and_the_cure(
 async def test_checkpoint_that_is_not_here_is_refused_with_the_cure(tmp_path: Path) -> None:
     recognizer = recognizer_of("kyutai/stt-2.6b-en-trfs@main", tmp_path)
     assert recognizer.info.languages == {"en"}
-    with pytest.raises(EngineUnavailable, match="is not here, and --no-fetch forbids"):
+    with pytest.raises(EngineUnavailable, match="is not here, and is not fetched unasked or with --no-fetch"):
         await recognizer.start()
     await recognizer.stop()

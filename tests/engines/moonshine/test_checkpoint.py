@@ -107,7 +107,7 @@ async def test_checkpoint_that_is_not_here_is_refused_with_the_cure(tmp_path: Pa
     settings = MoonshineSettings(model="UsefulSensors/moonshine-streaming-tiny-es@main")
     recognizer = MoonshineRecognizer(settings, Resources(tmp_path))
     assert recognizer.info.languages == {"es"}
-    with pytest.raises(EngineUnavailable, match="is not here, and --no-fetch forbids"):
+    with pytest.raises(EngineUnavailable, match="is not here, and is not fetched unasked or with --no-fetch"):
         await recognizer.start()
     await recognizer.stop()
     with pytest.raises(EngineUnavailable, match="KANI_MOONSHINE_MODEL: 'ears' is neither a folder nor"):

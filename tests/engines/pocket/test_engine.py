@@ -182,7 +182,7 @@ async def test_invalid_embedding_is_refused(engine: PocketEngine) -> None:
         ("tokenizer of another", r"tokenizer\.json is not a tokenizer"),
         ("voice of another", r"juergen\.safetensors is not a voice of this model"),
         ("no voice", r"has no voice: put one into its folder embeddings/"),
-        ("nothing fetched", r"is not here, and --no-fetch forbids fetching it"),
+        ("nothing fetched", r"is not here, and is not fetched unasked or with --no-fetch"),
     ],
 )
 async def test_wrong_files_are_named_with_a_cure(

@@ -131,7 +131,7 @@ def test_checkpoint_is_fetched_once_and_only_if_it_may_be(
     model = f"{hub.repository}@{'a' * 40}"
     monkeypatch.setattr(published, "DEFAULT_MODEL", model)
     hub.files = dict.fromkeys((*published.DEFAULT_FILES, "tokenization_voxcpm2.py"), b"{}")
-    with pytest.raises(EngineUnavailable, match="is not here, and --no-fetch forbids"):
+    with pytest.raises(EngineUnavailable, match="is not here, and is not fetched unasked or with --no-fetch"):
         checkpoint.find(None, tmp_path, may_fetch=False)
     assert not hub.asked
     with caplog.at_level("INFO"), pytest.raises(EngineUnavailable, match=r"config\.json is not JSON"):

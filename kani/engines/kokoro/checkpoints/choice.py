@@ -22,7 +22,7 @@ def with_checkpoints(info: EngineInfo, checkpoints: Sequence[CheckpointFiles]) -
         voices=(*without_languages(info.voices, named), *(v for files in checkpoints for v in files.voices)),
         default_voices={**info.default_voices, **defaults},
         accented={language: ids for language, ids in info.accented.items() if language not in named},
-        networks={language: files.folder.name for language, files in named.items()},
+        networks={language: files.name for language, files in named.items()},
         light=_without(info.light, named) if info.light else None,
     )
 

@@ -1,4 +1,4 @@
-"""The files of a checkpoint: its network, its symbols and its voices in a folder that a setting names."""
+"""The files of a checkpoint in its folder: its network, its symbols and its voices."""
 
 from __future__ import annotations
 
@@ -11,13 +11,12 @@ import msgspec
 
 from kani.core.errors import EngineUnavailable
 from kani.core.types import Voice
+from kani.engines.kokoro.checkpoints.finding import SETTING, Place
 from kani.engines.kokoro.checkpoints.voice_files import Tables, read_voices
 from kani.engines.kokoro.text.vocabulary import VOCABULARY
 from kani.engines.kokoro.voices import DEFAULT_VOICES, ENGINE
-from kani.runtime.model_names import local_path
 from kani.text.languages import primary
 
-SETTING = "KANI_KOKORO_MODELS"
 MAX_NETWORK_BYTES, MAX_CONFIG_BYTES = 1 << 30, 1 << 20
 TOKENS = 178
 """Rows of the network's embedding of symbols."""
@@ -54,6 +53,7 @@ class CheckpointFiles:
     """A checkpoint that is not loaded yet."""
 
     folder: Path
+    name: str  # what it is called
     languages: tuple[str, ...]  # primary subtags that it speaks
     network: Path
     vocabulary: Mapping[str, int]  # token ids of the symbols
@@ -76,17 +76,17 @@ class CheckpointFiles:
             raise unusable(self.folder, f"{self.network.name}: {error.strerror}") from error
 
 
-def find_checkpoints(models: Mapping[str, str], shipped: Sequence[Voice]) -> list[CheckpointFiles]:
-    """Read the folders that ``models`` names, by primary language subtag.
+def read_checkpoints(places: Mapping[str, Place], shipped: Sequence[Voice]) -> list[CheckpointFiles]:
+    """Read the folders of checkpoints, by primary language subtag.
 
-    A folder that several languages name is one checkpoint. shipped: Kokoro's own voices; no checkpoint may
-    take their names but for those of its languages. Raises EngineUnavailable.
+    A folder of several languages is one checkpoint. shipped: Kokoro's own voices; no checkpoint may take
+    their names but for those of its languages. Raises EngineUnavailable.
     """
     languages: dict[Path, list[str]] = {}
-    for language, name in models.items():
-        languages.setdefault(_folder(language, name), []).append(language)
-    found = [_files(folder, tuple(spoken)) for folder, spoken in languages.items()]
-    seen = {voice.id: ENGINE for voice in shipped if primary(voice.language) not in models}
+    for language, place in places.items():
+        languages.setdefault(place.folder, []).append(language)
+    found = [_files(places[spoken[0]], tuple(spoken)) for spoken in languages.values()]
+    seen = {voice.id: ENGINE for voice in shipped if primary(voice.language) not in places}
     for files in found:
         for voice in files.voices:
             if voice.id in seen:
@@ -100,14 +100,8 @@ def unusable(folder: Path, reason: str) -> EngineUnavailable:
     return EngineUnavailable(f"{SETTING}: the checkpoint in {folder} cannot be used: {reason}")
 
 
-def _folder(language: str, name: str) -> Path:
-    folder = local_path(name)
-    if not folder.is_dir():
-        raise EngineUnavailable(f"{SETTING}: {language}={name} is no folder")
-    return folder.resolve()
-
-
-def _files(folder: Path, languages: tuple[str, ...]) -> CheckpointFiles:
+def _files(place: Place, languages: tuple[str, ...]) -> CheckpointFiles:
+    folder = place.folder
     networks = sorted(path for path in folder.iterdir() if path.suffix in NETWORKS)
     if len(networks) != 1:
         names = ", ".join(path.name for path in networks) or "none"
@@ -122,7 +116,7 @@ def _files(folder: Path, languages: tuple[str, ...]) -> CheckpointFiles:
     if not tables:
         raise unusable(folder, "it has no voices: put them into its folder voices (.pt, .bin, .npy or .npz)")
     voices = tuple(_voices(tables, languages))
-    return CheckpointFiles(folder, languages, networks[0], vocabulary, tables, voices)
+    return CheckpointFiles(folder, place.name, languages, networks[0], vocabulary, tables, voices)
 
 
 def _vocabulary(config: Path) -> Mapping[str, int]:

@@ -13,7 +13,8 @@ import numpy as np
 from kani.core.types import Segment
 from kani.engines.espeak.client import EspeakClient
 from kani.engines.kokoro.checkpoints import parts
-from kani.engines.kokoro.checkpoints.files import CheckpointFiles, find_checkpoints, unusable
+from kani.engines.kokoro.checkpoints.files import CheckpointFiles, read_checkpoints, unusable
+from kani.engines.kokoro.checkpoints.finding import Place
 from kani.engines.kokoro.checkpoints.measured_statistics import VoiceMeasurer
 from kani.engines.kokoro.checkpoints.reading import CheckpointReader, Unreadable
 from kani.engines.kokoro.network.norm_statistics import StatisticsTable
@@ -87,7 +88,7 @@ class Checkpoints:
 
 
 def load_checkpoints(
-    models: Mapping[str, str],
+    places: Mapping[str, Place],
     espeak: EspeakClient,
     shipped: Voices,
     *,
@@ -96,14 +97,14 @@ def load_checkpoints(
     cache_dir: Path,
     threads: int,
 ) -> Checkpoints:
-    """Load what ``models`` names, by primary language subtag.
+    """Load the checkpoints of some folders, by primary language subtag.
 
     shipped: Kokoro's own voices; imitated: see ``Checkpoints``; read_published: reads Kokoro's graph, which
     others are filled into; cache_dir: folder of built files; threads: cores for one call.
     Raises EngineUnavailable.
     """
     loaded: dict[str, Checkpoint] = {}
-    for files in find_checkpoints(models, shipped.all):
+    for files in read_checkpoints(places, shipped.all):
         checkpoint = _load(files, espeak, shipped, read_published, cache_dir, threads)
         loaded |= dict.fromkeys(files.languages, checkpoint)
         logger.info("Kokoro speaks %s by the checkpoint in %s", ", ".join(files.languages), files.folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from pathlib import Path
@@ -10,6 +11,7 @@ import httpx
 import numpy as np
 import pytest
 from onnx import helper
+from prometheus_client import CollectorRegistry
 from websockets.asyncio.client import connect
 
 from kani.core.errors import EngineUnavailable
@@ -17,10 +19,14 @@ from kani.core.types import Segment
 from kani.engines.kokoro.engine import KokoroEngine
 from kani.engines.kokoro.settings import KokoroSettings
 from kani.engines.plugin import Resources
+from kani.server.settings import load
+from kani.server.speech_service import build_engines
 from tests.clients.kani.wire import RATE, ask, request, samples
 from tests.conftest import StartServer
 from tests.engines.kokoro.checkpoints.conftest import MakeFolder
 from tests.judges.judge import edit_distance, hear
+from tests.runtime.test_hub import NO_HUB, Hub, use_hub
+from tests.runtime.test_hub import hub as hub
 from tests.support.kokoro import Writer, chunks_of, joined
 
 # Loads and runs the published model.
@@ -107,6 +113,45 @@ async def test_text_that_is_still_written_is_spoken(
     await engine.stop()
     assert writer.waited and len(spans) == len(GERMAN.split())
     assert_heard(said, 24_000)
+
+
+async def test_checkpoint_of_a_hub_is_fetched_once_and_only_when_asked(
+    make_folder: MakeFolder,
+    published: bytes,
+    tmp_path: Path,
+    hub: Hub,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    hub.marks_files = False
+    folder = make_folder("german", published, martin="im_nicola")
+    hub.files = {str(path.relative_to(folder)): path.read_bytes() for path in folder.glob("**/*.*")}
+    hub.files |= {"README.md": b"not needed", "samples/a.wav": b"not needed"}
+    chosen = load(
+        {"kokoro_models": "de=owner/name", "kokoro_decoder": "onnx", "cache_dir": tmp_path / "cache"},
+        {},
+        tmp_path / "none",
+    )
+    segment, said = Segment("Guten Morgen.", "martin", "de"), []
+    with caplog.at_level(logging.INFO):
+        for requested in (False, True, False):
+            kokoro, _ = build_engines(chosen, CollectorRegistry(), fetch_requested=requested).required
+            assert isinstance(kokoro, KokoroEngine)
+            if not requested and not said:
+                with pytest.raises(EngineUnavailable, match=r"owner/name is not here.*KANI_KOKORO_MODELS"):
+                    await kokoro.start()
+                assert not hub.asked
+                await kokoro.stop()
+                continue
+            await kokoro.start()
+            assert kokoro.info.networks == {"de": "owner/name"}
+            said.append(joined(await chunks_of(kokoro, segment))[0])
+            await kokoro.stop()
+            use_hub(monkeypatch, NO_HUB)
+    assert (said[0] == said[1]).all() and len(said[0]) > 12_000
+    fetches = [line for line in caplog.messages if line.startswith("fetching owner/name at revision")]
+    assert len(fetches) == 1 and "licence: an-open-licence" in fetches[0]
+    assert not [path for path in hub.asked if path.endswith((".md", ".wav"))]
 
 
 async def test_other_graph_is_refused(make_folder: MakeFolder, tmp_path: Path) -> None:

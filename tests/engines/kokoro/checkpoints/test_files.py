@@ -15,7 +15,8 @@ from kani.core.engine import EngineInfo, LightVoices
 from kani.core.errors import EngineUnavailable, InvalidRequest
 from kani.core.voices.catalogue import VoiceCatalogue, VoiceStore
 from kani.engines.kokoro.checkpoints.choice import with_checkpoints
-from kani.engines.kokoro.checkpoints.files import CheckpointFiles, find_checkpoints
+from kani.engines.kokoro.checkpoints.files import CheckpointFiles, read_checkpoints
+from kani.engines.kokoro.checkpoints.finding import local_places
 from kani.engines.kokoro.checkpoints.voice_files import read_voices
 from kani.engines.kokoro.plugin import known_voices
 from kani.engines.kokoro.settings import KokoroSettings
@@ -29,7 +30,7 @@ TABLE = SHIPPED.table("if_sara").astype(np.float32)
 
 
 def found(**folders: Path) -> list[CheckpointFiles]:
-    return find_checkpoints({language: str(folder) for language, folder in folders.items()}, SHIPPED.all)
+    return read_checkpoints(local_places({key: str(folder) for key, folder in folders.items()}), SHIPPED.all)
 
 
 def test_voices_are_read_from_each_kind_of_file(tmp_path: Path) -> None:
@@ -126,7 +127,7 @@ def test_voices_have_a_limit(make_folder: MakeFolder, monkeypatch: pytest.Monkey
 
 
 def test_missing_folder_is_named() -> None:
-    with pytest.raises(EngineUnavailable, match=r"^KANI_KOKORO_MODELS: de=nowhere is no folder"):
+    with pytest.raises(EngineUnavailable, match=r"^KANI_KOKORO_MODELS: de=nowhere is neither a folder nor a"):
         found(de=Path("nowhere"))
 
 
@@ -210,11 +211,13 @@ def test_checkpoint_replaces_accent_and_voices(make_folder: MakeFolder, tmp_path
 def test_known_voices_are_those_of_the_checkpoint(make_folder: MakeFolder) -> None:
     models = f"sv={make_folder('sv')},es={make_folder('es', alma='ef_dora')}"
     known = known_voices(KokoroSettings(models=models))
+    assert known is not None
     known.check_voice("martin")
     known.check_voice("alma")
     known.check_voice("if_sara")
     known.check_language("sv")
     assert "ef_dora" not in known.ids
+    assert known_voices(KokoroSettings(models=f"{models},de=owner/name")) is None
 
 
 @pytest.mark.parametrize("models", ["de", "de=a,de=b", "german=a", "de="])

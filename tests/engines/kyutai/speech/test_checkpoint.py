@@ -126,7 +126,7 @@ def test_voices_are_fetched_for_embeddings_only_if_they_may_be(
 
 
 def test_checkpoint_is_fetched_only_if_it_may_be(tmp_path: Path, hub: Hub) -> None:
-    with pytest.raises(EngineUnavailable, match=r"tts-1\.6b-en_fr is not here, and --no-fetch forbids"):
+    with pytest.raises(EngineUnavailable, match=r"tts-1\.6b-en_fr is not here, and is not fetched unasked"):
         checkpoint.find(None, tmp_path, may_fetch=False)
     assert not hub.asked
     hub.repository = published.DEFAULT_MODEL

@@ -61,7 +61,7 @@ async def test_named_model_is_fetched_unless_forbidden(
     )
     made = build_recognizer(recognizer, chosen)
     assert made is not None and not made.info.languages
-    reason = "cannot be fetched from the model hub" if fetched else "--no-fetch forbids fetching it"
+    reason = "cannot be fetched from the model hub" if fetched else "is not fetched unasked"
     with pytest.raises(EngineUnavailable, match=f"^KANI_WHISPER_MODEL: owner/name .*{reason}"):
         await made.start()
 
