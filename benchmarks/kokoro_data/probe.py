@@ -3,7 +3,7 @@
     python -m benchmarks.kokoro_data.probe
 
 Features, spectra and norms are those of the middle of a word spoken by a shipped voice, rounded to float16,
-with context on both sides, as most windows have it; the samples are computed by ``float_reference``.
+with context on both sides, as most windows have it; the samples are computed by ``FloatGenerator``.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
-from benchmarks.kokoro_data.float_reference import FloatGenerator
 from kani.core.types import Segment
 from kani.engines.espeak.client import EspeakClient
+from kani.engines.kokoro.litert.calibration.float_generator import FloatGenerator
 from kani.engines.kokoro.litert.packing.graph_layers import read_layers
 from kani.engines.kokoro.litert.packing.store import CONTEXT_FRAMES
 from kani.engines.kokoro.litert.packing.weights import DATA
 from kani.engines.kokoro.network import parts_cache
+from kani.engines.kokoro.network.decoder import Window
 from kani.engines.kokoro.network.norm_statistics import StatisticsTable
 from kani.engines.kokoro.network.onnx_model import FRAME_SAMPLES, Stop
 from kani.engines.kokoro.network.parts import NormAffine, SplitModel
@@ -60,8 +60,8 @@ def probe(cache_dir: Path) -> dict[str, npt.NDArray[np.float16]]:
         "shift": norms.shift,
     }
     rounded = {name: array.astype(np.float16) for name, array in given.items()}
-    exact = [torch.from_numpy(array.astype(np.float32)) for array in rounded.values()]
-    audio = FloatGenerator(read_layers(parts("generator"))).audio(*exact).numpy()
+    window = Window(*(array.astype(np.float32) for array in rounded.values()))
+    audio = FloatGenerator(read_layers(parts("generator"))).audio(window)
     context = CONTEXT_FRAMES * FRAME_SAMPLES
     return {**rounded, "audio": audio[context:-context].astype(np.float16)}
 

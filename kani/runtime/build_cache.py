@@ -6,6 +6,7 @@ import hashlib
 import io
 import logging
 import subprocess
+import threading
 import zipfile
 import zlib
 from collections.abc import Callable, Sequence
@@ -25,6 +26,35 @@ class BuildFailed(Exception):
     """The child process failed; its last line of standard error is the message."""
 
 
+class ChildProcess:
+    """The program that builds an archive, so that another thread can end it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._ended = False
+
+    def end(self) -> None:
+        """Kill the program, and each one that is started later: its archive fails."""
+        with self._lock:
+            self._ended = True
+            if self._process is not None:
+                self._process.kill()
+
+    def run(self, command: Sequence[str], given: bytes) -> tuple[int, bytes, bytes]:
+        """Run a command; returns its exit status, its output and its errors."""
+        pipe = subprocess.PIPE
+        with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe) as process:  # noqa: S603 - our own
+            with self._lock:
+                self._process = process
+                if self._ended:
+                    process.kill()
+            output, errors = process.communicate(given)
+            with self._lock:
+                self._process = None
+        return process.returncode, output, errors
+
+
 @dataclass(frozen=True, slots=True)
 class BuildCache:
     """One kind of archive."""
@@ -33,8 +63,10 @@ class BuildCache:
     module: str  # builds the archive: input on standard input, zip file on standard output
     activity: str  # for the log
     unwritable_effect: str  # consequence of a cache folder that cannot be written, for the log
+    takes: str = "some seconds"  # time that it takes, for the log
     sources: Sequence[Path] = ()  # files, besides the module's, that the result depends on
     arguments: Sequence[str] = ()  # of the module's command line
+    child: ChildProcess | None = None  # runs the module
 
     def load(self, source: bytes, cache_dir: Path) -> zipfile.ZipFile:
         """Like ``load_known``, for a source that is in memory."""
@@ -110,14 +142,10 @@ class BuildCache:
                     other.unlink()
 
     def _run(self, source: bytes) -> bytes:
-        logger.info("%s (first start only, some seconds)", self.activity)
-        done = subprocess.run(  # noqa: S603 - our own module
-            python_command(self.module, *self.arguments),
-            input=source,
-            capture_output=True,
-            check=False,
-        )
-        if done.returncode:
-            lines = done.stderr.decode(errors="replace").strip().splitlines()
+        logger.info("%s (first start only, %s)", self.activity, self.takes)
+        command = python_command(self.module, *self.arguments)
+        status, output, errors = (self.child or ChildProcess()).run(command, source)
+        if status:
+            lines = errors.decode(errors="replace").strip().splitlines()
             raise BuildFailed((lines or ["no reason given"])[-1])
-        return done.stdout
+        return output

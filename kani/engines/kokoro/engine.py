@@ -137,6 +137,7 @@ class KokoroEngine:
         voices = self._checkpoints.measure()
         while await self._step(partial(next, voices, None), stop, self._scheduler.slot()):
             pass
+        await asyncio.to_thread(self._checkpoints.calibrate)
         for checkpoint in self._checkpoints.synthesizers:
             costs = [await self._sample_cost(checkpoint) for _ in range(2)]
             self._checkpoint_cost = max(self._checkpoint_cost, min(costs))
@@ -213,6 +214,7 @@ class KokoroEngine:
                 places,
                 self._espeak,
                 self._voices,
+                own=chosen.model,
                 imitated={*DEFAULT_VOICES, *self._settings.accented},
                 read_published=read_model,
                 cache_dir=resources.cache_dir,
@@ -272,6 +274,7 @@ class KokoroEngine:
     async def stop(self) -> None:
         """See ``Engine.stop``."""
         self._scheduler.idle.release_waiters()
+        self._checkpoints.end()
         for task in (self._measuring, self._measuring_again):
             if task is not None:
                 task.cancel()

@@ -97,7 +97,7 @@ class NetworkSynthesizer(PreparingSynthesizer):
         """sample: symbols, and a segment with the voice, that its speed is measured with."""
         super().__init__(speed)
         self.sample = sample
-        self._model = model
+        self.model = model
         self._styles = styles
         self._statistics = statistics
 
@@ -119,7 +119,7 @@ class NetworkSynthesizer(PreparingSynthesizer):
         else:
             statistics = self.predict_statistics(voice, prosody, features)
         norms = NormAffine.from_statistics(features, statistics)
-        return PreparedWindows(self._model, prosody, self.level(voice), features, statistics, norms)
+        return PreparedWindows(self.model, prosody, self.level(voice), features, statistics, norms)
 
     def voice_of(self, segment: Segment) -> VoiceOrMix:
         """The segment's voice or mix."""
@@ -135,11 +135,11 @@ class NetworkSynthesizer(PreparingSynthesizer):
         voice = self.voice_of(segment)
         style = self._styles.style(voice, max(len(symbols), min_symbols))
         begun = time.perf_counter()
-        prosody = self._model.predict_prosody(symbols, style, segment.speed, stop)
+        prosody = self.model.predict_prosody(symbols, style, segment.speed, stop)
         prosody = apply_pitch(
             prosody, add_mix_prosody(segment.prosody, voice), self._statistics.log_f0(voice)
         )
-        features = self._model.decode_features(prosody, style, stop)
+        features = self.model.decode_features(prosody, style, stop)
         self.speed.note(len(symbols), time.perf_counter() - begun)
         return prosody, features
 
@@ -157,7 +157,7 @@ class NetworkSynthesizer(PreparingSynthesizer):
         self, features: Features, norms: NormAffine, first: int, end: int, stop: Stop
     ) -> Samples:
         """Decode the samples of frames [first, end)."""
-        return self._model.decode_window(features, norms, first, end, stop)
+        return self.model.decode_window(features, norms, first, end, stop)
 
 
 class WindowedSynthesizer(NetworkSynthesizer):

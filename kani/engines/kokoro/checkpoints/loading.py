@@ -1,4 +1,4 @@
-"""Loads the checkpoints that a setting names, on onnxruntime."""
+"""Loads the checkpoints that a setting names, each with the fast decoder once that is calibrated."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -22,12 +23,19 @@ from kani.engines.kokoro.network.onnx_model import ModelFailed
 from kani.engines.kokoro.network.parts import SplitModel
 from kani.engines.kokoro.synthesizer import NetworkSynthesizer
 from kani.engines.kokoro.text.reader import TextReader
+from kani.engines.kokoro.text.vocabulary import VOCABULARY
 from kani.engines.kokoro.voices import StyleTables, Voices
 from kani.runtime import weights
 from kani.runtime.build_cache import BuildFailed
 from kani.text.languages import primary
 
+if TYPE_CHECKING:
+    from kani.engines.kokoro.checkpoints.calibration import Calibration
+
 logger = logging.getLogger(__name__)
+
+MOST_VOICES = 7
+"""Voices that speak for a calibration: with two texts each, as many sentences as Kokoro's own took."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,6 +45,7 @@ class Checkpoint:
     files: CheckpointFiles
     synthesizer: NetworkSynthesizer
     measurer: VoiceMeasurer | None  # None where the statistics of its voices ship
+    calibration: Calibration | None  # None where the fast decoder needs none, or does not run
     _reader: CheckpointReader
 
     def reader(self, language: str) -> TextReader:
@@ -44,13 +53,14 @@ class Checkpoint:
         return self._reader.reader(language)
 
     def measure(self) -> Iterator[bool]:
-        """Measure its voices, one a step; yields True for each. Raises ModelFailed."""
-        if self.measurer is None:
-            return
-        for voice in self.files.voices:
-            self.measurer.measure(voice.id)
-            yield True
-        self.measurer.release()
+        """Measure its voices and speak for its calibration; yields True for each step. Raises ModelFailed."""
+        if self.measurer is not None:
+            for voice in self.files.voices:
+                self.measurer.measure(voice.id)
+                yield True
+            self.measurer.release()
+        if self.calibration is not None:
+            yield from self.calibration.speak()
 
 
 class Checkpoints:
@@ -82,9 +92,23 @@ class Checkpoints:
         return self._by_language.get(language)
 
     def measure(self) -> Iterator[bool]:
-        """Measure all voices, one a step; yields True for each. Raises ModelFailed."""
+        """Measure all voices and speak for calibrations; yields True for each step. Raises ModelFailed."""
         for checkpoint in self._all:
             yield from checkpoint.measure()
+
+    def calibrate(self) -> None:
+        """Calibrate the fast decoder for each, after ``measure``; a minute or two if it is not done yet."""
+        for calibration in self._calibrations:
+            calibration.make()
+
+    def end(self) -> None:
+        """End the calibrations that are being made."""
+        for calibration in self._calibrations:
+            calibration.end()
+
+    @property
+    def _calibrations(self) -> list[Calibration]:
+        return [each.calibration for each in self._all if each.calibration is not None]
 
 
 def load_checkpoints(
@@ -92,6 +116,7 @@ def load_checkpoints(
     espeak: EspeakClient,
     shipped: Voices,
     *,
+    own: SplitModel,
     imitated: Collection[str],
     read_published: Callable[[], bytes],
     cache_dir: Path,
@@ -99,13 +124,13 @@ def load_checkpoints(
 ) -> Checkpoints:
     """Load the checkpoints of some folders, by primary language subtag.
 
-    shipped: Kokoro's own voices; imitated: see ``Checkpoints``; read_published: reads Kokoro's graph, which
-    others are filled into; cache_dir: folder of built files; threads: cores for one call.
-    Raises EngineUnavailable.
+    shipped: Kokoro's own voices; own: its network; imitated: see ``Checkpoints``; read_published: reads
+    Kokoro's graph, which others are filled into; cache_dir: folder of built files; threads: cores for one
+    call. Raises EngineUnavailable.
     """
     loaded: dict[str, Checkpoint] = {}
     for files in read_checkpoints(places, shipped.all):
-        checkpoint = _load(files, espeak, shipped, read_published, cache_dir, threads)
+        checkpoint = _load(files, espeak, shipped, own, read_published, cache_dir, threads)
         loaded |= dict.fromkeys(files.languages, checkpoint)
         logger.info("Kokoro speaks %s by the checkpoint in %s", ", ".join(files.languages), files.folder)
     return Checkpoints(loaded, imitated)
@@ -115,6 +140,7 @@ def _load(
     files: CheckpointFiles,
     espeak: EspeakClient,
     shipped: Voices,
+    own: SplitModel,
     read_published: Callable[[], bytes],
     cache_dir: Path,
     threads: int,
@@ -127,7 +153,9 @@ def _load(
         for language in files.languages:
             reader.check(language)
         load_part = parts.load(read_published(), network, files.languages, cache_dir)
-        model = SplitModel.on_onnxruntime(load_part, threads, files.vocabulary)
+        # Kokoro's own network is in memory once, with its fast decoder.
+        same = sha256 == weights.KOKORO.sha256 and files.vocabulary == VOCABULARY
+        model = own if same else SplitModel.on_onnxruntime(load_part, threads, files.vocabulary)
     except (Unreadable, BuildFailed, ModelFailed) as error:
         raise unusable(files.folder, str(error)) from error
     measurer = None
@@ -148,7 +176,34 @@ def _load(
     language = files.languages[0]
     sample = reader.texts(language)[0], Segment("", files.default_voice(language), language)
     synthesizer = NetworkSynthesizer(model, styles, statistics, sample=sample)
-    return Checkpoint(files, synthesizer, measurer, reader)
+    calibration = None
+    if own.decoder.name == "litert" and model is not own:
+        # Imported here: LiteRT does not run everywhere.
+        from kani.engines.kokoro.checkpoints.calibration import Calibration
+
+        calibration = Calibration(
+            model,
+            synthesizer,
+            styles,
+            _sayings(files, reader),
+            load_part,
+            own.decoder.generator,
+            network=sha256,
+            name="-".join(files.languages),
+            cache_dir=cache_dir,
+        )
+        calibration.load()
+    return Checkpoint(files, synthesizer, measurer, calibration, reader)
+
+
+def _sayings(files: CheckpointFiles, reader: CheckpointReader) -> list[tuple[str, Segment]]:
+    """Return symbols, and segments with the voices that speak them, to calibrate a decoder with."""
+    every = -(-len(files.voices) // MOST_VOICES)
+    return [
+        (symbols, Segment("", voice.id, voice.language))
+        for voice in files.voices[::every]
+        for symbols in reader.texts(voice.language)
+    ]
 
 
 def _are_shipped(files: CheckpointFiles, shipped: Voices) -> bool:

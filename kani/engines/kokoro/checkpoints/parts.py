@@ -12,10 +12,11 @@ from kani.runtime.build_cache import BuildCache
 _LENGTH_BYTES = 8
 
 _HERE, _NETWORK = Path(__file__).parent, Path(network_folder.__file__).parent
-_SOURCES = (
+SOURCES = (
     *(_HERE / f"{name}.py" for name in ("graph_weights", "onnx_weights", "pytorch_weights", "tensor_file")),
     *(_NETWORK / f"{name}.py" for name in ("float_graph", "graph_surgery", "recorder_surgery")),
 )
+"""Files that the parts depend on, besides ``build.py``."""
 
 
 def joined(published: bytes, checkpoint: bytes) -> bytes:
@@ -41,6 +42,6 @@ def load(published: bytes, checkpoint: bytes, languages: Sequence[str], cache_di
         "kani.engines.kokoro.checkpoints.build",
         activity=f"Kokoro: splitting the network for {spoken} into parts",
         unwritable_effect=f"each start takes some seconds longer for {spoken}",
-        sources=_SOURCES,
+        sources=SOURCES,
     ).load(joined(published, checkpoint), cache_dir)
     return lambda name: archive.read(f"{name}.onnx")

@@ -13,6 +13,7 @@ from kani.engines.kokoro.network.cores import CorePool
 from kani.engines.kokoro.network.decoder import Curves, DecodedFeatures, Decoder, DecoderUnavailable
 from kani.engines.kokoro.network.decoder_checks import check_source, check_speech
 from kani.engines.kokoro.network.onnx_model import Array, ModelFailed, Stop
+from kani.engines.kokoro.network.probe import load_probe
 
 logger = logging.getLogger(__name__)
 
@@ -58,7 +59,7 @@ def load_litert_decoder(packed: PackedNetwork, cores: int) -> Decoder:
         features = LiteRtFeatures(packed.prosody, cores)
         generator = LiteRtGenerator(packed.generator, pool)
         # Loads the model that most windows use, too.
-        agreement = check_speech(generator)
+        agreement = check_speech(generator, *load_probe())
     except ModelFailed as error:
         raise DecoderUnavailable(f"it failed its check ({error})") from error
     logger.debug("Kokoro's LiteRT decoder: %.0f dB signal-to-error ratio against float32", agreement)

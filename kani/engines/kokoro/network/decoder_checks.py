@@ -1,6 +1,6 @@
 """Checks of a decoder on this machine: a window of speech with known samples, and the harmonic source.
 
-The window's float32 samples are in ``data/probe.npz``.
+Kokoro's own window and its float32 samples are in ``data/probe.npz`` (``probe.load_probe``).
 """
 
 from __future__ import annotations
@@ -10,9 +10,8 @@ from typing import Protocol
 
 import numpy as np
 
-from kani.engines.kokoro.network.decoder import DecoderUnavailable, Generator
+from kani.engines.kokoro.network.decoder import DecoderUnavailable, Generator, Window
 from kani.engines.kokoro.network.onnx_model import Array, Stop
-from kani.engines.kokoro.network.probe import load_probe
 
 # Agreement with float32 below which the probe fails; a broken convolution has 0 dB.
 MIN_AGREEMENT_DB = 10.0
@@ -58,12 +57,11 @@ def check_source(source: SpectraSource) -> None:
         raise DecoderUnavailable("the source is rounded otherwise than the published graph's")
 
 
-def check_speech(generator: Generator) -> float:
-    """Generate the probe and compare it with float32; returns the signal-to-error ratio in dB.
+def check_speech(generator: Generator, window: Window, audio: Array) -> float:
+    """Generate a window and compare it with its float32 samples; returns the signal-to-error ratio in dB.
 
     Raises DecoderUnavailable.
     """
-    window, audio = load_probe()
     made = generator.generate(window, Stop())
     if made.shape != audio.shape or not np.isfinite(made).all():
         raise DecoderUnavailable("it generates no speech from the probe")

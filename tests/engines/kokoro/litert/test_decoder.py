@@ -61,17 +61,13 @@ def spoken(part: LoadPart, published: bytes, cache: Path) -> Spoken:
 
 
 def test_audio_is_closer_to_float32_than_published_graph(spoken: Spoken) -> None:
-    import torch
-
-    from benchmarks.kokoro_data.float_reference import FloatGenerator
+    from kani.engines.kokoro.litert.calibration.float_generator import FloatGenerator
     from kani.engines.kokoro.litert.packing.graph_layers import read_layers
 
     features = spoken.features
     spectra = features.source.spectra(0, features.frames, Stop())
-    inputs = (features.features, spectra, spoken.norms.scale, spoken.norms.shift)
-    exact = (
-        FloatGenerator(read_layers(spoken.part("generator"))).audio(*map(torch.from_numpy, inputs)).numpy()
-    )
+    window = Window(features.features, spectra, spoken.norms.scale, spoken.norms.shift)
+    exact = FloatGenerator(read_layers(spoken.part("generator"))).audio(window)
     onnx = spoken.window(0, features.frames, replace(features, generator=spoken.onnx.generator))
     assert len(exact) == len(spoken.whole) == features.frames * FRAME_SAMPLES
     litert_db, onnx_db = (log_spectral_distance(samples, exact) for samples in (spoken.whole, onnx))

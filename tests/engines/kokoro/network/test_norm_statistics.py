@@ -25,7 +25,7 @@ def voices() -> list[str]:
 
 def parts_of(engine: KokoroEngine) -> SplitModel:
     assert isinstance(engine._synthesizer, WindowedSynthesizer)
-    return engine._synthesizer._model
+    return engine._synthesizer.model
 
 
 def predicted(model: SplitModel, voice: str, utterance: Utterance) -> tuple[PredictedProsody, Features]:

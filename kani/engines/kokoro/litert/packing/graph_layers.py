@@ -1,8 +1,9 @@
 """Reads the generator's layers from its part of the published graph.
 
 The graph (``graph_surgery``'s "generator") stores weights as 8-bit integers and quantises activations
-dynamically. The layers have the dequantised weights, and the biases from before their rounding. The
-connections are checked node by node; any other network is refused.
+dynamically. The layers have the dequantised weights, and the biases from before their rounding. A graph that
+``float_graph`` converted has both as they are. The connections are checked node by node; any other network is
+refused.
 
 This module imports ``onnx``, so a server uses it in a child process only.
 """
@@ -177,9 +178,16 @@ class _Graph:
         return Step(Snake(place[0], alpha), convolution), scaled.input[0]
 
     def _convolution(self, tensor: str) -> tuple[Convolution, str]:
-        """Int8 convolution that outputs ``tensor``, and its input before quantisation."""
+        """Convolution that outputs ``tensor``, in int8 or converted, and its input before quantisation."""
         scaled = self._maker_of(tensor, "Mul")
         added = self._maker_of(scaled.input[0], "Cast", "Add")
+        if self._is_converted(added.input[0]):
+            node = self._maker_of(added.input[0], "Conv")
+            bias = self._maker_of(added.input[1], "Reshape", "Cast", "Identity", "Div").input
+            given = self._maker_of(node.input[0], "Identity").input[0]
+            name = _name_of(node)
+            _expect(self._number(scaled.input[1]) == self._number(bias[1]) == 1, f"the scales of {name}")
+            return _convolution(name, self._value(node.input[1]), self._value(bias[0]), node), given
         node = self._maker_of(added.input[0], "ConvInteger")
         divided = self._maker_of(added.input[1], "Reshape", "Cast", "Floor", "Div")
         rounded = self._maker_of(node.input[0], "DynamicQuantizeLinear")
@@ -194,6 +202,10 @@ class _Graph:
         zero, unit = self._value(node.input[3]), self._value(scale.input[1])
         weight = np.ascontiguousarray((self._value(node.input[1]) - zero) * unit)
         return _convolution(name, weight, self._value(divided.input[0]), node), rounded.input[0]
+
+    def _is_converted(self, tensor: str) -> bool:
+        node = self._maker.get(tensor)
+        return node is not None and node.op_type == "Conv"
 
     def _float_convolution(self, node: NodeProto) -> Convolution:
         weight, bias = (self._value(name) for name in node.input[1:])

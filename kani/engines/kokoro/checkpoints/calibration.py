@@ -1,0 +1,126 @@
+"""Calibrates Kokoro's fast decoder for a checkpoint: its voices speak some texts, once.
+
+What the calibration makes is kept in the cache folder. Only the generator is replaced, which takes most of
+the time; what comes before it stays in float32 on onnxruntime.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+
+from kani.core.types import Segment
+from kani.engines.kokoro.checkpoints.parts import SOURCES
+from kani.engines.kokoro.litert.calibration.store import load_calibrated, read_window, written
+from kani.engines.kokoro.litert.generator import LiteRtGenerator
+from kani.engines.kokoro.litert.packing.store import CONTEXT_FRAMES, PackedArchive
+from kani.engines.kokoro.network.decoder import Decoder, DecoderUnavailable, Generator, Window
+from kani.engines.kokoro.network.decoder_checks import check_speech
+from kani.engines.kokoro.network.onnx_model import Array, ModelFailed, Stop
+from kani.engines.kokoro.network.parts import LoadPart, NormAffine, SplitModel
+from kani.engines.kokoro.synthesizer import NetworkSynthesizer
+from kani.engines.kokoro.timing import voiced_frame_range
+from kani.engines.kokoro.voices import StyleTables
+from kani.runtime.build_cache import BuildFailed, ChildProcess
+
+logger = logging.getLogger(__name__)
+
+
+class _NotHere(Exception):
+    """The cache does not have it."""
+
+
+class Calibration:
+    """The fast generator of one checkpoint."""
+
+    def __init__(
+        self,
+        model: SplitModel,
+        synthesizer: NetworkSynthesizer,
+        styles: StyleTables,
+        sayings: Sequence[tuple[str, Segment]],
+        load_part: LoadPart,
+        own: Generator,
+        *,
+        network: str,
+        name: str,
+        cache_dir: Path,
+    ) -> None:
+        """sayings: symbols, and a segment with the voice that speaks them; own: Kokoro's own generator on
+        LiteRT; network: a text that changes with the network's weights; name: for the log.
+        """
+        assert isinstance(own, LiteRtGenerator)
+        self._model, self._synthesizer, self._load_part = model, synthesizer, load_part
+        self._sayings, self._cores, self._name, self._cache_dir = sayings, own.cores, name, cache_dir
+        parts = [network.encode(), *(path.read_bytes() for path in SOURCES)]
+        for symbols, segment in sayings:
+            parts += [symbols.encode(), styles.style(segment.voice or "", len(symbols)).tobytes()]
+        self._key = hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
+        self._child = ChildProcess()
+        self._sentences: list[Window] = []
+        self._done = False
+
+    def load(self) -> None:
+        """Use the generator that an earlier start made, if it is there."""
+
+        def not_here() -> bytes:
+            raise _NotHere
+
+        with suppress(_NotHere):
+            self._use(not_here)
+
+    def speak(self) -> Iterator[bool]:
+        """Speak what has to be measured, a sentence a step; yields True for each. Raises ModelFailed."""
+        if self._done:
+            return
+        stop = Stop()
+        for symbols, segment in self._sayings:
+            self._sentences.append(self._spoken(symbols, segment, stop))
+            yield True
+
+    def make(self) -> None:
+        """Calibrate from what was spoken, and use the result: a minute or two in a process of its own."""
+        if not self._done:
+            self._use(lambda: written(self._load_part("generator"), self._sentences))
+            self._sentences.clear()
+
+    def end(self) -> None:
+        """End a calibration that is being made."""
+        self._child.end()
+
+    def _use(self, source: Callable[[], bytes]) -> None:
+        """Replace the model's generator; where that is impossible, the log has the reason."""
+        try:
+            archive = load_calibrated(self._key, source, self._name, self._cache_dir, self._child)
+            generator = self._checked(archive)
+        except (BuildFailed, DecoderUnavailable, ModelFailed) as error:
+            logger.warning("Kokoro's fast decoder cannot speak %s: %s", self._name, error)
+        else:
+            self._model.decoder = Decoder("litert", self._model.decoder.feature_decoder, generator)
+            logger.info("Kokoro's fast decoder speaks %s", self._name)
+        self._done = True
+
+    def _checked(self, archive: PackedArchive) -> LiteRtGenerator:
+        generator = LiteRtGenerator(archive, self._cores)
+        probe = read_window("probe", archive, CONTEXT_FRAMES)
+        check_speech(generator, probe, archive.array("probe.audio"))
+        return generator
+
+    def _spoken(self, symbols: str, segment: Segment, stop: Stop) -> Window:
+        voice = self._synthesizer.voice_of(segment)
+        prosody, features = self._synthesizer.predict(symbols, segment, stop)
+        statistics = self._synthesizer.predict_statistics(voice, prosody, features)
+        norms = NormAffine.from_statistics(features, statistics)
+        begin, end = voiced_frame_range(prosody)
+        spectra = features.source.spectra(begin, end, stop)
+        return Window(_kept(features.features[:, :, 2 * begin : 2 * end]), spectra, norms.scale, norms.shift)
+
+
+def _kept(part: Array) -> Array:
+    """Copy a part of an array, so that the rest is freed."""
+    return np.ascontiguousarray(part)
