@@ -11,6 +11,7 @@ from kani.protocols.openai.settings import OpenAISettings
 from kani.protocols.openai.speech.body import STREAM_FORMATS, VOLUME
 from kani.protocols.openai.speech.captions import MEDIA_TYPES as CAPTION_TYPES
 from kani.protocols.openai.speech.create import SSE_TYPE
+from kani.protocols.openai.speech.dialogue import MAX_TURNS, PAUSES
 from kani.protocols.openai.speech.formats import (
     DEFAULT_FORMAT,
     FORMATS,
@@ -58,6 +59,8 @@ _SPEECH_ERRORS = (400, 429, 500, 503, 504)
 _RECORDING_ERRORS = (400, 413, 429, 500, 503, 504)
 _UNUSED = {"X-Unused": "Names of the given fields without effect."}
 _EXAMPLE = {"model": "tts-1", "input": "Hello.", "voice": "alloy"}
+_DIALOGUE = {"turns": [{"voice": "alloy", "text": "Who is there?"}, {"voice": "onyx", "text": "Only me."}]}
+_NOT_IN_TURNS = ("input", "voice", "allow_voice_tags", "ssml")
 
 
 def error_schema() -> Schema:
@@ -130,7 +133,7 @@ def _speech(settings: OpenAISettings) -> tuple[Call, ...]:
         audio_format=text(),
         timestamps={"anyOf": [items(timed), {"type": "null"}]},
     )
-    types = (audio_format.content_type for audio_format in FORMATS.values())
+    types = tuple(audio_format.content_type for audio_format in FORMATS.values())
     return (
         Call(
             method="POST",
@@ -165,6 +168,30 @@ def _speech(settings: OpenAISettings) -> tuple[Call, ...]:
                     "The subtitles.",
                     {kind: captions if name == "json" else text() for name, kind in CAPTION_TYPES.items()},
                     _UNUSED,
+                )
+            },
+            errors=_SPEECH_ERRORS,
+        ),
+        Call(
+            method="POST",
+            path="/dev/dialogue",
+            summary="Speak the turns of several voices, as Kokoro-FastAPI does",
+            body=Body(
+                fields(
+                    null,
+                    ["turns"],
+                    turns=items(fields("", ["voice", "text"], voice=text(), text=text()), most=MAX_TURNS),
+                    pause_between_turns=number("Seconds, besides the pause after a sentence.", PAUSES),
+                    **{name: about for name, about in common.items() if name not in _NOT_IN_TURNS},
+                    **formats,
+                    **_stream_fields(),
+                    **_whole_field(),
+                ),
+                _DIALOGUE,
+            ),
+            answers={
+                200: audio_answer(
+                    "The audio, sent while it is synthesized.", *types, SSE_TYPE, headers=_UNUSED
                 )
             },
             errors=_SPEECH_ERRORS,

@@ -8,6 +8,7 @@ from kani.core.service import SpeechService
 from kani.protocols.openai.settings import OpenAISettings
 from kani.protocols.openai.speech.captions import caption_routes
 from kani.protocols.openai.speech.create import create_endpoint
+from kani.protocols.openai.speech.dialogue import parse_dialogue
 from kani.protocols.openai.speech.ssml_marks import ssml_routes
 
 
@@ -15,6 +16,7 @@ def speech_routes(service: SpeechService, settings: OpenAISettings) -> list[Base
     """Return the routes of speech of whole texts."""
     return [
         Route("/v1/audio/speech", create_endpoint(service, settings), methods=["POST"]),
+        Route("/dev/dialogue", create_endpoint(service, settings, parse_dialogue), methods=["POST"]),
         *caption_routes(service, settings),
         *ssml_routes(settings),
     ]

@@ -12,6 +12,7 @@ from kani.core.request import RANGES, Range
 from kani.protocols.openai.errors import ApiError
 from kani.protocols.openai.speech.formats import OPUS_RATE, resolve_format
 from kani.protocols.openai.speech.instructions import Style, parse_instructions
+from kani.protocols.openai.speech.tags import Turn
 from kani.protocols.openai.unused import unknown_fields
 from kani.protocols.openai.voice_names import DEFAULT_NAME
 from kani.protocols.shared.json_input import TooManyValues, parse_object
@@ -73,6 +74,7 @@ class SpeechBody:
     streamed: bool | None  # whether the audio is sent while it is made; None if the client says nothing
     ssml: bool | None  # whether the text is SSML; None where its beginning tells
     unknown_fields: tuple[str, ...]  # given names that mean nothing here
+    turns: tuple[Turn, ...] = ()  # of a dialogue; empty where the text's marks make them
 
     @property
     def total_speed(self) -> float:

@@ -1,4 +1,4 @@
-"""POST /v1/audio/speech: audio as bytes or as server-sent events, while it is made or as a whole file."""
+"""POST /v1/audio/speech and /dev/dialogue: audio as bytes or as events, while it is made or whole."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import asyncio
 import base64
 import json
 import math
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AsyncExitStack, aclosing
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -16,7 +17,7 @@ from kani.core.audio.encoding import AsyncEncoder, AudioFormat
 from kani.core.service import SpeechService
 from kani.protocols.openai.errors import Handler, endpoint
 from kani.protocols.openai.settings import OpenAISettings
-from kani.protocols.openai.speech.body import parse_body, read_object
+from kani.protocols.openai.speech.body import SpeechBody, parse_body, read_object
 from kani.protocols.openai.speech.utterance import Utterance, open_utterance
 from kani.protocols.shared.disconnect import cancel_on_disconnect
 from kani.protocols.shared.memory_budget import MemoryBudget, Reservation
@@ -33,12 +34,19 @@ TOKENS_A_SECOND = 20
 """OpenAI's measures of written text (its rule of thumb) and of spoken audio (a token each 50 ms)."""
 
 
-def create_endpoint(service: SpeechService, settings: OpenAISettings) -> Handler:
-    """Return the call. A stream starts with the first audio, so that earlier errors have a status."""
+def create_endpoint(
+    service: SpeechService,
+    settings: OpenAISettings,
+    parse: Callable[[Mapping[str, Any], int], SpeechBody] = parse_body,
+) -> Handler:
+    """Return the call. A stream starts with the first audio, so that earlier errors have a status.
+
+    parse: parses a body with a limit of its characters.
+    """
     budget = MemoryBudget(MAX_WHOLE_ANSWER_BYTES, alternative="ask for it as a stream")
 
     async def create(request: Request) -> Response:
-        body = parse_body(read_object(await request.body()), settings.max_text)
+        body = parse(read_object(await request.body()), settings.max_text)
         async with AsyncExitStack() as stack:
             utterance = await stack.enter_async_context(
                 await open_utterance(service, settings, request, body)

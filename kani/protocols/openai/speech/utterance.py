@@ -40,7 +40,7 @@ async def open_utterance(
 ) -> Utterance:
     """Open the first session of a request, with all voices of the request resolved. Raises SpeechError."""
     marks = settings.voice_tags if body.voice_tags is None else body.voice_tags
-    turns = split_turns(body.text, marks=marks and not is_document(body))
+    turns = list(body.turns) or split_turns(body.text, marks=marks and not is_document(body))
     speakers = {name: await _speaker(service, name, body) for name in {turn.voice for turn in turns}}
     speech = SpeechRequest(
         language=body.language,
@@ -67,7 +67,7 @@ class Speaker:
 
 
 async def _speaker(service: SpeechService, name: str | None, body: SpeechBody) -> Speaker:
-    param = "voice" if name is None else "input"
+    param = "voice" if name is None else "turns" if body.turns else "input"
     named = body.voice if name is None else name
     alias = body.aliases.get(named)
     voice, rate = (named, 1.0) if alias is None else (alias.voice, alias.rate)
