@@ -1,9 +1,10 @@
 """Latency and character times of ElevenLabs' stream-input with Kokoro.
 
 Parts: first (from the end of the first clause to the first audio, with text sent word by word), formats
-(first byte of MP3 and Opus against PCM, in turn), times (each character's time against the engine's spans, by
-every way clients count, and the end of the last one against the audio's), interruption (first audio of an
-answer after close_context of the previous one, against one from silence).
+(first byte of MP3 and Opus against PCM, in turn), dialogue (first audio of a dialogue against that of its
+first line, and the longest wait later), times (each character's time against the engine's spans, by every way
+clients count, and the end of the last one against the audio's), interruption (first audio of an answer after
+close_context of the previous one, against one from silence).
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import cycle
 
+import httpx
 import numpy as np
 
 from benchmarks.protocols.elevenlabs_interruption import interruption
@@ -34,6 +37,7 @@ RATE = 24_000
 SINCE_START = "since the start (sync_alignment)"
 ADDED_UP = "added up by the messages before"
 WITH_AUDIO = "added to the audio before"
+DIALOGUE_VOICES = ("af_heart", "am_michael")
 FORMATS = ("pcm_24000", "mp3_44100_128", "opus_48000_64")
 
 
@@ -140,6 +144,56 @@ def formats() -> None:
     print(table(head, rows) + "\n", flush=True)
 
 
+async def _stream(client: httpx.AsyncClient, path: str, body: dict[str, object]) -> tuple[float, float]:
+    """Return the seconds until a call's first audio, and the longest wait of a listener who plays at once."""
+    begun, first_s, played_s, waited_s = time.perf_counter(), 0.0, 0.0, 0.0
+    params = {"output_format": f"pcm_{RATE}"}
+    async with client.stream("POST", path, json=body, params=params) as answer:
+        answer.raise_for_status()
+        async for data in answer.aiter_bytes():
+            now_s = time.perf_counter() - begun
+            first_s = first_s or now_s
+            waited_s = max(waited_s, now_s - first_s - played_s)
+            played_s += len(data) / 2 / RATE
+    return first_s, waited_s
+
+
+def dialogue() -> None:
+    """Measure the first audio of dialogues in two voices."""
+    texts = WITH_EARLY_PHRASE["en"]
+
+    async def run(url: str) -> list[list[str]]:
+        found: dict[str, list[tuple[float, float]]] = {"its first line": [], "a dialogue of four lines": []}
+        async with httpx.AsyncClient(base_url=url.replace("ws://", "http://"), timeout=60) as client:
+            for round_ in range(WARM + len(texts)):
+                lines = [texts[(round_ + place) % len(texts)] for place in range(4)]
+                inputs = [
+                    {"text": text, "voice_id": voice}
+                    for text, voice in zip(lines, cycle(DIALOGUE_VOICES), strict=False)
+                ]
+                alone = await _stream(
+                    client, f"/v1/text-to-speech/{DIALOGUE_VOICES[0]}/stream", {"text": lines[0]}
+                )
+                whole = await _stream(client, "/v1/text-to-dialogue/stream", {"inputs": inputs})
+                for rows, measured in zip(found.values(), (alone, whole), strict=True):
+                    rows.append(measured)
+        return [
+            [
+                name,
+                str(len(rows) - WARM),
+                *(ms(value([each[0] for each in rows[WARM:]])) for value in (median, max)),
+                ms(max(each[1] for each in rows[WARM:])),
+            ]
+            for name, rows in found.items()
+        ]
+
+    with Server("--engine", "kokoro") as server:
+        rows = asyncio.run(run(_address(server)))
+    print("First audio by HTTP, PCM, two voices in turn:\n")
+    head = ("speech of", "calls", "first audio: median", "most", "longest wait later")
+    print(table(head, rows) + "\n", flush=True)
+
+
 def _read(way: str, heard: ReceivedSpeech) -> list[Character]:
     """Return the characters of a stream, by one way to count."""
     if way == SINCE_START:
@@ -194,7 +248,13 @@ def times() -> None:
     print(table(head, rows) + "\n", flush=True)
 
 
-PARTS = {"first": first, "formats": formats, "times": times, "interruption": interruption}
+PARTS = {
+    "first": first,
+    "formats": formats,
+    "dialogue": dialogue,
+    "times": times,
+    "interruption": interruption,
+}
 
 
 if __name__ == "__main__":
