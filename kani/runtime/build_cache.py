@@ -32,12 +32,13 @@ class ChildProcess:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
-        self._ended = False
+        self.ended = False
+        """True after ``end``."""
 
     def end(self) -> None:
         """Kill the program, and each one that is started later: its archive fails."""
         with self._lock:
-            self._ended = True
+            self.ended = True
             if self._process is not None:
                 self._process.kill()
 
@@ -47,7 +48,7 @@ class ChildProcess:
         with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe) as process:  # noqa: S603 - our own
             with self._lock:
                 self._process = process
-                if self._ended:
+                if self.ended:
                     process.kill()
             output, errors = process.communicate(given)
             with self._lock:

@@ -99,7 +99,8 @@ class Calibration:
             archive = load_calibrated(self._key, source, self._name, self._cache_dir, self._child)
             generator = self._checked(archive)
         except (BuildFailed, DecoderUnavailable, ModelFailed) as error:
-            logger.warning("Kokoro's fast decoder cannot speak %s: %s", self._name, error)
+            if not self._child.ended:
+                logger.warning("Kokoro's fast decoder cannot speak %s: %s", self._name, error)
         else:
             self._model.decoder = Decoder("litert", self._model.decoder.feature_decoder, generator)
             logger.info("Kokoro's fast decoder speaks %s", self._name)
