@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
 from kani.core.errors import EngineUnavailable
-from kani.engines.kokoro.checkpoints.files import find_checkpoints
+from kani.engines.kokoro.checkpoints.files import read_checkpoints
+from kani.engines.kokoro.checkpoints.finding import local_places
 from kani.engines.kokoro.checkpoints.onnx_weights import read_onnx_weights
 from kani.engines.kokoro.checkpoints.pytorch_weights import read_weights
 from kani.engines.kokoro.checkpoints.tensor_file import NoTensors, read_array, read_tensors
@@ -206,7 +207,7 @@ def test_half_of_a_weight_is_refused() -> None:
 def test_voice_of_pytorch_is_read(make_folder: MakeFolder) -> None:
     folder = make_folder("de")
     torch.save(torch.full((510, 1, 256), 0.5), folder / "voices" / "eva.pt")
-    (files,) = find_checkpoints({"de": str(folder)}, ())
+    (files,) = read_checkpoints(local_places({"de": str(folder)}), ())
     assert (files.tables["eva"] == 0.5).all() and files.tables["eva"].shape == (510, 256)
 
 
@@ -218,7 +219,7 @@ def test_voice_that_is_none_is_refused(make_folder: MakeFolder, value: object, r
     folder = make_folder("de")
     torch.save(value, folder / "voices" / "eva.pt")
     with pytest.raises(EngineUnavailable, match=rf"KANI_KOKORO_MODELS: .*eva.pt: .*{reason}"):
-        find_checkpoints({"de": str(folder)}, ())
+        read_checkpoints(local_places({"de": str(folder)}), ())
 
 
 def test_weights_in_another_file_are_not_read() -> None:
