@@ -40,7 +40,7 @@ _NOT_SERVED = {
     "/v1/files": "this server keeps no files of OpenAI's API",
     "/v1/batches": "this server has no batches",
     "/v1/realtime/calls": "Realtime is served by WebSocket, on /v1/realtime, not by WebRTC or SIP",
-    "/dev/": "of Kokoro-FastAPI's own calls this server has /dev/captioned_speech, /dev/dialogue and /dev/ssml",
+    "/dev/": "of Kokoro-FastAPI's own calls this server has /dev/captioned_speech, dialogue and ssml",
 }
 """Reasons by prefixes of paths that a client of OpenAI's API may call, and this server does not have."""
 

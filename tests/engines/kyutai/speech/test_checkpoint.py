@@ -106,7 +106,7 @@ def test_voices_are_fetched_for_embeddings_only_if_they_may_be(
     folder: Path, tmp_path: Path, hub: Hub, caplog: pytest.LogCaptureFixture
 ) -> None:
     found = checkpoint.check(folder)
-    with pytest.raises(EngineUnavailable, match=r"--no-fetch forbids.*KANI_KYUTAI_VOICES"):
+    with pytest.raises(EngineUnavailable, match=r"with --no-fetch.*KANI_KYUTAI_VOICES"):
         checkpoint.find_voices(None, found, tmp_path, may_fetch=False)
     hub.repository = published.VOICES
     own, other = (
