@@ -146,8 +146,8 @@ def test_unknown_call_is_refused(
         ("/v1/files", "no files"),
         ("/v1/realtime/calls", "by WebSocket, on /v1/realtime"),
         ("/v1/models/tts-1", ""),
-        ("/dev/phonemize", "/dev/captioned_speech and /dev/ssml"),
-        ("/dev/dialogue", "/dev/captioned_speech and /dev/ssml"),
+        ("/dev/phonemize", "/dev/captioned_speech, dialogue and ssml"),
+        ("/dev/generate_from_phonemes", "/dev/captioned_speech, dialogue and ssml"),
     ],
 )
 def test_other_calls_of_openais_clients_get_its_shape(client: httpx.Client, path: str, reason: str) -> None:
