@@ -27,7 +27,7 @@ NOT_RUN = {
     "conversations.over_answers": "sounds at the pace of speech over answers: minutes",
     "kani": "the whole model, with random weights: gigabytes and minutes",
     "kani.quality": "the Kani model's weights",
-    "kokoro.checkpoint": "a calibration: minutes",
+    "kokoro_decoder.checkpoint": "a calibration: minutes",
     "kokoro.first_audio": "a second Kokoro in its own process: above what the tests may take",
     "kokoro.rival": "the package kokoro-onnx",
     "kokoro.rivals": "the package kokoro-onnx",

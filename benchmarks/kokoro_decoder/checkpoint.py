@@ -1,6 +1,6 @@
 """The fast decoder of another checkpoint: its calibration, its closeness to float32, and its cost.
 
-    python -m benchmarks.kokoro.checkpoint
+    python -m benchmarks.kokoro_decoder.checkpoint
 
 The checkpoint is the embedded network in float32 with some of its voices, so its levels can be compared with
 those that ship, which fourteen voices of five languages were used for.
@@ -32,7 +32,7 @@ from kani.engines.kokoro.text.phonemes import split_utterances
 from kani.engines.kokoro.voices import Voices
 from kani.runtime import weights
 
-PROGRAM = "python -m benchmarks.kokoro.checkpoint"
+PROGRAM = "python -m benchmarks.kokoro_decoder.checkpoint"
 THREADS = 2
 LANGUAGE = "en"
 WINDOW = 64
