@@ -189,7 +189,7 @@ def main() -> None:
     with report_section("The memory of an audiobook", "av"):
         if not output.exists():
             number = max((sample.run for sample in samples), default=0) + 1
-            with kept.open("a", encoding="utf-8") as file:
+            with kept.open("a", encoding="utf-8", buffering=1) as file:
                 for sample in run(book, output, given.engine, given.seconds, number):
                     samples.append(sample)
                     file.write(json.dumps(asdict(sample)) + "\n")

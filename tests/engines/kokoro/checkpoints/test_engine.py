@@ -33,7 +33,7 @@ from tests.support.kokoro import Writer, chunks_of, joined
 pytestmark = pytest.mark.heard
 
 TEXT = "Hello there, my friend."
-GERMAN = "Guten Morgen, heute scheint die Sonne im Garten."
+GERMAN = "Wir fahren morgen mit dem Zug nach Berlin."
 
 
 def engine_with(cache: Path, **models: Path) -> KokoroEngine:
