@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing, asynccontextmanager, suppress
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -23,6 +23,7 @@ from kani.core.chat_model import (
 from kani.engines.chat import wire
 from kani.engines.chat.events import event_data
 from kani.engines.chat.reasoning import ReasoningFilter
+from kani.runtime.cancelling import wait_until_done
 
 CONNECT_S = 10.0
 WAITING_AFTER_S, WAITING_EVERY_S = 5.0, 15.0
@@ -95,7 +96,8 @@ class ChatEndpoint:
         begun, begun_at = False, now()
         waiting_at = begun_at + WAITING_AFTER_S
         events = self._events(request)
-        async with aclosing(events):
+        # A second cancellation must not break off the closing of the connection: the model would write on.
+        try:
             while True:
                 following = asyncio.ensure_future(anext(events))
                 ends_at = now() + settings.stall_s if begun else begun_at + settings.first_s
@@ -111,13 +113,16 @@ class ChatEndpoint:
                         yield ChatWaiting(now() - begun_at)
                         waiting_at = now() + WAITING_EVERY_S
                 finally:
-                    await _end(following)
+                    following.cancel()
+                    await wait_until_done(following)
                 event = following.result()
                 begun = True
                 if not isinstance(event, _Progress):
                     yield event
                 if isinstance(event, ChatEnd):
                     return
+        finally:
+            await wait_until_done(asyncio.ensure_future(events.aclose()))
 
     def _too_late(self, begun: bool) -> ChatFailed:
         if begun:
@@ -277,11 +282,3 @@ async def _bounded(response: httpx.Response) -> bytes:
         if len(body) > MAX_BODY_BYTES:
             break
     return bytes(body[:MAX_BODY_BYTES])
-
-
-async def _end(following: asyncio.Future[ChatEvent | _Progress]) -> None:
-    """Cancel what is still awaited, and return once it has ended."""
-    if not following.done():
-        following.cancel()
-        with suppress(asyncio.CancelledError, ChatFailed):
-            await following

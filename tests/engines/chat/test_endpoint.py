@@ -25,6 +25,7 @@ from kani.engines.chat import endpoint as endpoint_module
 from kani.engines.chat.endpoint import ChatEndpoint, ChatSettings
 from kani.engines.chat.reasoning import ReasoningFilter
 from tests.support.chat.endpoint import Answer, Script, chat_endpoint, say
+from tests.support.patience import WITHIN_S
 
 KEY = "sk-geheim-1234"
 REQUEST = ChatRequest((ChatMessage("user", "Hello."),))
@@ -274,3 +275,23 @@ async def test_leaving_closes_the_stream() -> None:
         served.script = lambda _: say("free")
         assert text_of(await answers(model)) == "free"
         await model.stop()
+
+
+async def test_second_cancellation_closes_the_stream_too() -> None:
+    """Whenever it comes while the first one closes the connection: at each of the loop's turns."""
+    for turns in range(8):
+        answer = say("one two", holds={1: asyncio.Event()})
+        async with chat_endpoint(lambda _, answer=answer: answer) as served:
+            model = ChatEndpoint(ChatSettings(served.url, "tiny"))
+            reading = asyncio.create_task(answers(model))
+            while not served.requests:
+                await asyncio.sleep(0)
+            reading.cancel()
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            reading.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await reading
+            async with asyncio.timeout(WITHIN_S):
+                await served.closed.wait()
+            await model.stop()

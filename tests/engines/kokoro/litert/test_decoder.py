@@ -176,11 +176,12 @@ class Noisy:
 
 
 def test_noisy_generator_is_refused(spoken: Spoken) -> None:
-    assert check_speech(Noisy(spoken, 0.0)) >= 20
+    window, audio = load_probe()
+    assert check_speech(Noisy(spoken, 0.0), window, audio) >= 20
     with pytest.raises(DecoderUnavailable, match=f"not {MIN_AGREEMENT_DB:.0f}"):
-        check_speech(Noisy(spoken, 0.6))
+        check_speech(Noisy(spoken, 0.6), window, audio)
     with pytest.raises(DecoderUnavailable, match="no speech"):
-        check_speech(Noisy(spoken, float("nan")))
+        check_speech(Noisy(spoken, float("nan")), window, audio)
 
 
 def test_lazy_source_equals_onnx_source(spoken: Spoken) -> None:
