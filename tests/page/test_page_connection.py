@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from tests.page.visitor import Visitor
 
 TEXT = "One small step, one giant leap."
+SPANISH = "Un paso pequeño, un salto gigante."
 TRIES = 10
 LONG = "The quick brown fox jumps over the lazy dog. " * 60
 UNAVAILABLE = "The server cannot do this right now. Try again in a moment."

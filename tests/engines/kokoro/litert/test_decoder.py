@@ -22,6 +22,7 @@ from kani.engines.kokoro.network.norm_statistics import StatisticsTable
 from kani.engines.kokoro.network.onnx_decoder import load_onnx_decoder
 from kani.engines.kokoro.network.onnx_model import FRAME_SAMPLES, Array, Network, Stop, Stopped
 from kani.engines.kokoro.network.parts import MIN_VOICED_HZ, Features, LoadPart, NormAffine, SplitModel
+from kani.engines.kokoro.network.probe import load_probe
 from kani.engines.kokoro.synthesizer import WindowedSynthesizer
 from kani.engines.kokoro.voices import Voices
 from kani.runtime import weights
