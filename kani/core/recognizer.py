@@ -17,6 +17,9 @@ VOICE_CHUNK_S = 0.032
 PAUSE_LENGTHS_S = (0.5, 1.0, 2.0, 3.0)
 """Lengths of pause, in seconds; each ``Step`` has a probability for each."""
 
+NO_WORDS = "speech was heard, but no words in it: speak up, or name the language"
+"""Message for a turn of speech in which no word was recognised."""
+
 
 @dataclass(frozen=True, slots=True)
 class RecognizedWord:

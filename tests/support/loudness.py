@@ -75,29 +75,19 @@ class LoudnessRecognizer:
                 second += 1
 
 
-class PausingRecognizer:
+class PausingRecognizer(LoudnessRecognizer):
     """Hears "w0 w1 …", and pauses between; breaks in audio that is louder than ``breaks_above``.
 
     ``words`` are its first ones, empty ones are heard as noises; ``languages`` are those that it was asked
-    for, a recognition each, and ``prompts`` the texts before the speech of those that had one.
+    for, a recognition each.
     """
 
     def __init__(self, breaks_above: float = 9.0, words: Sequence[str] = ()) -> None:
+        super().__init__()
         self.info = RecognizerInfo("pausing", "1", RATE, frozenset({"es", "en", "ja"}))
         self.languages: list[str | None] = []
-        self.prompts: list[str] = []
         self._breaks_above = breaks_above
         self._first = words
-
-    async def start(self) -> None: ...
-
-    async def stop(self) -> None: ...
-
-    def recognize_prompted(
-        self, audio: AsyncIterator[Samples | Mark], language: str | None, prompt: str
-    ) -> AsyncGenerator[RecognitionEvent, None]:
-        self.prompts.append(prompt)
-        return self.recognize(audio, language)
 
     async def recognize(
         self, audio: AsyncIterator[Samples | Mark], language: str | None

@@ -7,6 +7,7 @@ import base64
 import json
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -75,33 +76,40 @@ async def test_turns_are_detected_and_transcribed(app: AppServer) -> None:
     assert events[5]["usage"] == {"type": "duration", "seconds": pytest.approx(1.2, abs=0.08)}
 
 
-class WordlessRecognizer(PausingRecognizer):
-    """Hears a voice and no words, as of a robot's speech."""
+async def test_turn_without_words_says_so(start_app: StartApp) -> None:
+    """A commit without speech does not: its transcript is rightly empty."""
+    app = start_app()
+    app.service.recognizer = PausingRecognizer(words=[""] * 10)
+    async with realtime(app.url) as client:
+        await client.append(quiet(0.8), loud(0.8), quiet(0.8))
+        assert await client.transcripts(1) == [""]
+        await client.append(quiet(0.8))
+        await client.send("input_audio_buffer.commit")
+        assert await client.transcripts(1) == [""]
+    spoken, silent = client.of(f"{TRANSCRIPTION}.completed")
+    assert spoken["details"]["code"] == "no_words" and "no words" in spoken["details"]["message"]
+    assert "details" not in silent
+
+
+class Nameless(PausingRecognizer):
+    """Hears words without knowing their language."""
 
     async def recognize(
         self, audio: AsyncIterator[Samples | Mark], language: str | None
     ) -> AsyncGenerator[RecognitionEvent, None]:
         async with aclosing(super().recognize(audio, language)) as events:
             async for event in events:
-                if not isinstance(event, RecognizedWord):
-                    yield event
+                yield replace(event, language="") if isinstance(event, RecognizedWord) else event
 
 
-async def test_turn_without_words_says_so(app: AppServer) -> None:
-    """A commit without speech does not: its transcript is rightly empty."""
-    recognizer, app.service.recognizer = app.service.recognizer, WordlessRecognizer()
-    try:
-        async with realtime(app.url) as client:
-            await client.append(quiet(0.8), loud(0.8), quiet(0.8))
-            assert await client.transcripts(1) == [""]
-            await client.append(quiet(0.8))
-            await client.send("input_audio_buffer.commit")
-            assert await client.transcripts(1) == [""]
-    finally:
-        app.service.recognizer = recognizer
-    spoken, silent = client.of(f"{TRANSCRIPTION}.completed")
-    assert spoken["details"]["code"] == "no_words" and "no words" in spoken["details"]["message"]
-    assert "details" not in silent
+async def test_words_of_an_unknown_language_are_words(start_app: StartApp) -> None:
+    app = start_app()
+    app.service.recognizer = Nameless()
+    async with realtime(app.url) as client:
+        await client.append(quiet(0.8), loud(0.4), quiet(0.8))
+        assert await client.transcripts(1) == ["w0 w1 w2 w3 w4."]
+    (completed,) = client.of(f"{TRANSCRIPTION}.completed")
+    assert "details" not in completed and "languages" not in completed
 
 
 @pytest.mark.parametrize(

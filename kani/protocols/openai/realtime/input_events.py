@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from kani.core.conversation.items import Message, Part
 from kani.core.errors import SpeechError
+from kani.core.recognizer import NO_WORDS
 from kani.protocols.openai.errors import api_error
 from kani.protocols.openai.realtime.client_events import EventError
 from kani.protocols.openai.realtime.conversation import Conversation, item_json
@@ -15,11 +16,7 @@ from kani.protocols.openai.realtime.transcript import Transcript
 
 log = logging.getLogger(__name__)
 
-NO_WORDS = {
-    "code": "no_words",
-    "message": "speech was heard, but no words in it: speak up, or name the language",
-}
-"""Reasons of an empty transcript of a turn."""
+_NO_WORDS = {"code": "no_words", "message": NO_WORDS}
 
 VoiceState = Literal["heard", "ignored", "interrupts"]
 """States of a voice over an answer."""
@@ -84,10 +81,10 @@ class InputEvents:
         further: dict[str, Any] = {}
         if transcript.language:
             further["languages"] = [{"code": transcript.language}]
-        elif transcript.stopped:
+        elif transcript.stopped and not transcript.text:
             # A field of ours. By `failed` the STT of openai-agents ends its connection, pipecat's reports an
             # error, and LiveKit's session gets no final transcript of the turn; all take an empty text.
-            further["details"] = NO_WORDS
+            further["details"] = _NO_WORDS
             log.info("%.1f s of speech were heard, but no words in it", transcript.duration_s)
         await self._sender.send(
             f"{_TRANSCRIPTION}.completed",

@@ -9,6 +9,7 @@ from typing_extensions import override
 
 from kani.core.conversation.items import Item, Message
 from kani.core.conversation.prompt import SILENCE
+from kani.core.recognizer import NO_WORDS
 from kani.protocols.openai.realtime.client_events import EventError
 from kani.protocols.openai.realtime.conversation import Conversation
 from kani.protocols.openai.realtime.input_events import InputEvents, VoiceState
@@ -76,6 +77,13 @@ class UnmuteEvents(InputEvents):
     async def grown(self, transcript: Transcript, delta: str, start_s: float) -> None:
         """Send a word, without the space before it."""
         await self._sender.send(TRANSCRIPTION_DELTA, delta=delta.strip(), start_time=round(start_s, 3))
+
+    @override
+    async def completed(self, transcript: Transcript) -> None:
+        """Warn of a turn without words: no other event of the dialect tells why nothing follows."""
+        await super().completed(transcript)
+        if transcript.stopped and not transcript.text:
+            await warn(self._sender, NO_WORDS)
 
     @override
     async def failed(self, transcript: Transcript, error: EventError) -> None:
