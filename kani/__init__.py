@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from kani.library.asynchronous import AsyncRecognizer, AsyncSpeech
     from kani.library.blocking import Conversation, Recognizer, Speech
     from kani.library.conversation import Answered, AsyncConversation, Heard, Interrupted, NoAnswer
-    from kani.library.results import Audio, Transcript, Word
+    from kani.library.results import Audio, Transcript, Turn, Word
 
 __all__ = [
     "Answered",
@@ -54,6 +54,7 @@ __all__ = [
     "SpeechError",
     "TimedOut",
     "Transcript",
+    "Turn",
     "UnknownVoice",
     "UnsupportedLanguage",
     "Voice",
@@ -70,7 +71,7 @@ _HOMES = {
     "kani.library.asynchronous": ("AsyncRecognizer", "AsyncSpeech"),
     "kani.library.blocking": ("Conversation", "Recognizer", "Speech"),
     "kani.library.conversation": ("Answered", "AsyncConversation", "Heard", "Interrupted", "NoAnswer"),
-    "kani.library.results": ("Audio", "Transcript", "Word"),
+    "kani.library.results": ("Audio", "Transcript", "Turn", "Word"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 

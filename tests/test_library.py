@@ -117,6 +117,12 @@ def test_errors_name_the_field(speech: kani.Speech) -> None:
         kani.Speech("nothing")
 
 
+@pytest.mark.parametrize("speakers", [0, -1, 33])
+def test_impossible_number_of_speakers_is_refused(speakers: int) -> None:
+    with kani.Recognizer() as recognizer, pytest.raises(kani.InvalidRequest, match=r"speakers: .* 1 to 32"):
+        recognizer.transcribe(b"", speakers=speakers)
+
+
 @pytest.mark.parametrize("ending", [".wav", ".mp3", ".flac", ".opus", ".ogg", ".aac"])
 def test_files_hold_the_speech(speech: kani.Speech, tmp_path: Path, ending: str) -> None:
     import av

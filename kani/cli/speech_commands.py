@@ -101,15 +101,34 @@ def _listen(arguments: Sequence[str]) -> None:
     parser = _parser("listen", "Transcribe a recording.")
     parser.add_argument("file", type=Path, help="recording: WAV, MP3, FLAC, Ogg, M4A, WebM, video …")
     parser.add_argument("--language", metavar="TAG", help="such as es; detected if not given")
-    parser.add_argument("--words", action="store_true", help="print each word with its times, in seconds")
+    parser.add_argument("--prompt", default="", metavar="TEXT", help="names and words to expect")
+    parser.add_argument("--recognizer", default="auto", metavar="NAME", help="as for kani-tts serve")
+    printed = parser.add_mutually_exclusive_group()
+    printed.add_argument("--words", action="store_true", help="print each word with its times, in seconds")
+    printed.add_argument(
+        "--speakers",
+        nargs="?",
+        type=int,
+        const=True,
+        default=False,
+        metavar="MOST",
+        help="print who says what; MOST: number of the speakers, found if not given",
+    )
     given = parser.parse_args(arguments)
-    with kani.Recognizer() as recognizer:
-        transcript = recognizer.transcribe(given.file, language=given.language)
-    if not given.words:
+    with kani.Recognizer(given.recognizer) as recognizer:
+        transcript = recognizer.transcribe(
+            given.file, language=given.language, prompt=given.prompt, speakers=given.speakers
+        )
+    if not transcript.text:
+        print(f"{given.file}: no words were recognised", file=sys.stderr)
+    elif given.words:
+        for word in transcript.words:
+            print(f"{word.start_s:8.2f} {word.end_s:8.2f}  {word.text}")
+    elif given.speakers:
+        for turn in transcript.turns:
+            print(f"{turn.speaker}: {turn.text}")
+    else:
         print(transcript.text)
-        return
-    for word in transcript.words:
-        print(f"{word.start_s:8.2f} {word.end_s:8.2f}  {word.text}")
 
 
 def _voices(arguments: Sequence[str]) -> None:

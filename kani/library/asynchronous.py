@@ -15,7 +15,9 @@ import numpy as np
 
 from kani.core.audio.decoding import RECORDING_POOL, run_in_pool
 from kani.core.audio.pcm import decode_recording, wav
-from kani.core.errors import EngineUnavailable
+from kani.core.diarization.diarizer import MAX_SPEAKERS
+from kani.core.diarization.turns import divide_by_speaker
+from kani.core.errors import EngineUnavailable, InvalidRequest
 from kani.core.expected_words import MAX_TEXT
 from kani.core.observer import Observer
 from kani.core.recognition_service import RecognitionService
@@ -24,10 +26,10 @@ from kani.core.session.admission import Admission
 from kani.core.session.session import SpeechSession
 from kani.core.transcriber import TranscriptionOptions
 from kani.core.types import Recording, Samples, SpeechChunk, SpeechRequest, Voice
-from kani.library.results import Audio, Transcript, Word
+from kani.library.results import Audio, Transcript, Word, turns_of
 from kani.server.metrics import Metrics
 from kani.server.settings import Settings, load
-from kani.server.speech_service import build_recognizer, build_service, limits_of
+from kani.server.speech_service import build_diarizer, build_recognizer, build_service, limits_of
 
 T = TypeVar("T")
 
@@ -164,7 +166,7 @@ class AsyncRecognizer:
         if built is None:
             raise EngineUnavailable("recognizer: none recognises nothing")
         self._rate = built.info.sample_rate
-        self._recognition = RecognitionService(built, Observer())
+        self._recognition = RecognitionService(built, Observer(), diarizer=build_diarizer())
         self._admission = Admission(limits_of(chosen), Observer())
 
     async def __aenter__(self) -> Self:
@@ -178,29 +180,37 @@ class AsyncRecognizer:
         await self._admission.wait_until_empty()
         await self._recognition.stop()
 
-    async def transcribe(self, sound: Sound, *, language: str | None = None, prompt: str = "") -> Transcript:
+    async def transcribe(
+        self, sound: Sound, *, language: str | None = None, prompt: str = "", speakers: bool | int = False
+    ) -> Transcript:
         """Transcribe a recording of any length.
 
         language: a primary subtag or a language's name, detected if not given; prompt: text that may precede
-        the recording, for its names and its spelling. Raises InvalidRequest for a file that is no recording,
-        and EngineFailed.
+        the recording, for its names and its spelling; speakers: True to tell who speaks, or the greatest
+        number of speakers, 1 to 32. Raises InvalidRequest, for a file that is no recording as well, and
+        EngineFailed.
         """
+        most = None if isinstance(speakers, bool) else speakers
+        if most is not None and not 1 <= most <= MAX_SPEAKERS:
+            raise InvalidRequest("speakers", f"must be True, False or a number from 1 to {MAX_SPEAKERS}")
         options = TranscriptionOptions(
             language=self._recognition.language_of(language) if language else None, prompt=prompt
         )
         session = self._recognition.open_transcription(
-            self._admission, protocol=LIBRARY, client="", options=options
+            self._admission, protocol=LIBRARY, client="", options=options, diarize=speakers is not False
         )
         async with session:
             file = io.BytesIO(await asyncio.to_thread(_bytes, sound))
             async with aclosing(session.segments(file, float("inf"))) as segments:
                 found = [segment async for segment in segments]
+            divided = divide_by_speaker(found, await session.speaker_turns(most))
             duration_s = session.duration_s
         return Transcript(
             "".join(segment.text for segment in found).strip(),
             tuple(Word(word.text, word.start_s, word.end_s) for segment in found for word in segment.words),
             found[0].language if found else "",
             duration_s,
+            turns_of(divided),
         )
 
     async def listen(

@@ -144,9 +144,13 @@ class Recognizer(_Blocking[AsyncRecognizer]):
     def __init__(self, recognizer: str = "auto", **settings: Any) -> None:
         super().__init__(AsyncRecognizer(recognizer, **settings))
 
-    def transcribe(self, sound: Sound, *, language: str | None = None, prompt: str = "") -> Transcript:
+    def transcribe(
+        self, sound: Sound, *, language: str | None = None, prompt: str = "", speakers: bool | int = False
+    ) -> Transcript:
         """Transcribe a recording; see ``AsyncRecognizer.transcribe``."""
-        return self._loop.run(self._inner.transcribe(sound, language=language, prompt=prompt))
+        return self._loop.run(
+            self._inner.transcribe(sound, language=language, prompt=prompt, speakers=speakers)
+        )
 
     def listen(
         self, audio: Iterable[Samples], sample_rate: int, *, language: str | None = None, prompt: str = ""

@@ -21,11 +21,12 @@ from kani.core.conversation.history import History
 from kani.core.conversation.items import Message, Part
 from kani.core.conversation.prompt import chat_messages
 from kani.core.errors import SpeechError
-from kani.core.recognizer import STEP_S, Mark, RecognizedWord, Step
+from kani.core.expected_words import MAX_TEXT
+from kani.core.recognizer import NO_WORDS, STEP_S, Mark, RecognizedWord, Step
 from kani.core.service import SpeechService
 from kani.core.session.recognition import RecognitionSession
 from kani.core.session.voice_resolver import LanguageMemory
-from kani.core.turns.interruption import Verdict, VoiceOverAnswer
+from kani.core.turns.interruption import TUNING, Verdict, VoiceOverAnswer
 from kani.core.turns.pause_judge import has_probably_ended
 from kani.core.turns.recent_audio import RecentAudio
 from kani.core.types import Samples, SpeechChunk, SpeechRequest
@@ -81,7 +82,7 @@ class Interrupted:
 
 @dataclass(frozen=True, slots=True)
 class NoAnswer:
-    """The answer failed; the conversation goes on."""
+    """The answer failed, or no word was understood; the conversation goes on."""
 
     reason: str
 
@@ -99,8 +100,8 @@ class AsyncConversation:
 
     llm_url: base address of the endpoint, such as ``http://localhost:11434/v1``; engine, recognizer: as for
     ``AsyncSpeech`` and ``AsyncRecognizer``; voice: an id of ``AsyncSpeech.voices``; language: a primary
-    subtag, detected from the speech if not given; settings: the server's, such as ``llm_model`` and
-    ``llm_instructions``. Entering raises EngineUnavailable.
+    subtag, detected from the speech if not given; prompt: names and words to expect in the speech; settings:
+    the server's, such as ``llm_model`` and ``llm_instructions``. Entering raises EngineUnavailable.
     """
 
     def __init__(
@@ -111,6 +112,7 @@ class AsyncConversation:
         *,
         voice: str | None = None,
         language: str | None = None,
+        prompt: str = "",
         **settings: Any,
     ) -> None:
         chosen = settings_of(llm_url=llm_url, engine=engine, recognizer=recognizer, **settings)
@@ -118,6 +120,7 @@ class AsyncConversation:
         self._instructions = chosen.llm_instructions
         self._request = SpeechRequest(voice=voice, languages=(language,) if language else ())
         self._language = language
+        self._prompt = prompt[-MAX_TEXT:]
         self.history = History()
 
     async def __aenter__(self) -> Self:
@@ -141,7 +144,7 @@ class AsyncConversation:
         """
         assert self._service.chat_model is not None
         session = self._service.open_recognition(
-            protocol=LIBRARY, sample_rate=sample_rate, language=self._language
+            protocol=LIBRARY, sample_rate=sample_rate, language=self._language, prompt=self._prompt
         )
         session.judges_turns = True
         async with session:
@@ -203,6 +206,7 @@ class _Talk:
         self._memory = LanguageMemory()
         self._words: list[RecognizedWord] = []
         self._speaking = False
+        self._voiced_s = 0.0  # of the turn so far
         self._rate = sample_rate
         self._audio = RecentAudio(sample_rate, HEARD_S)
         self._voice: VoiceOverAnswer | None = None  # the last one
@@ -228,6 +232,7 @@ class _Talk:
                         await self._end_turn()
                     case Step() if max(event.pause_probabilities) == 0:
                         self._speaking = True
+                        self._voiced_s += STEP_S
                         self._early.drop()
                     case Step() if self._speaking and event.pause_probabilities[1] >= LIKELY:
                         self._speaking = False
@@ -281,11 +286,15 @@ class _Talk:
     async def _release(self, voice: VoiceOverAnswer) -> None:
         """Take a voice over the answer for a turn."""
         self._held, self._speaking = False, True
+        self._voiced_s += voice.voiced_s
         self._words += voice.words
         await self._interrupt()
 
     async def _end_turn(self) -> None:
+        voiced_s, self._voiced_s = self._voiced_s, 0.0
         if not self._words:
+            if voiced_s >= TUNING.voice_s:  # less may be a cough
+                await self.events.put(NoAnswer(NO_WORDS))
             return
         await self.stop("turn_detected")
         text, language = self._said()

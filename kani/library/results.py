@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 
 from kani.core.audio.encoding import AudioFormat, Codec, FileEncoder
 from kani.core.audio.pcm import wav
+from kani.core.subtitles.files import speaker_name
+from kani.core.transcriber import TranscribedSegment
 from kani.core.types import Samples, Span
 
 _CODECS: dict[str, tuple[Codec, int | None]] = {
@@ -98,6 +103,17 @@ class Audio:
 
 
 @dataclass(frozen=True, slots=True)
+class Turn:
+    """Speech of one speaker until another speaks, and the seconds at which it begins and ends."""
+
+    speaker: str
+    """A for who speaks first, then B …"""
+    text: str
+    start_s: float
+    end_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Transcript:
     """Text of a recording."""
 
@@ -107,3 +123,16 @@ class Transcript:
     """Primary subtag of the language of its first sentence; "" where nothing was said."""
     duration_s: float
     """Length of the recording in seconds."""
+    turns: tuple[Turn, ...] = ()
+    """Who speaks when; empty unless the speakers were to be told apart."""
+
+
+def turns_of(segments: Iterable[TranscribedSegment]) -> tuple[Turn, ...]:
+    """Return the turns of segments in order; those without a speaker are left out."""
+    turns = []
+    for speaker, spoken in groupby(segments, attrgetter("speaker")):
+        if speaker is not None:
+            parts = [*spoken]
+            text = "".join(part.text for part in parts).strip()
+            turns.append(Turn(speaker_name(speaker), text, parts[0].start_s, parts[-1].end_s))
+    return tuple(turns)

@@ -83,13 +83,18 @@ def build_service(
             worker_metrics=workers,
         ),
         turn_model=SmartTurn(),
-        diarizer=Diarizer(_load_speaker_networks),
+        diarizer=build_diarizer(),
         reference_voice=EspeakReferenceVoice(),
         lexicon=LexiconFile(settings.lexicon) if settings.lexicon is not None else None,
         announce_code=settings.code_blocks == "announce",
         chat_model=build_chat_model(settings),
         idle_unload_s=settings.idle_unload_seconds,
     )
+
+
+def build_diarizer() -> Diarizer:
+    """Return what tells the speakers of recordings apart; its networks are loaded when it is first used."""
+    return Diarizer(_load_speaker_networks)
 
 
 def build_chat_model(settings: Settings) -> ChatModel | None:
