@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from kani.cli.serve import banner
+from kani.core.diarization.diarizer import Diarizer
 from kani.core.recognizer import Recognizer
 from kani.core.service import SpeechService
 from kani.core.voices.catalogue import VoiceStore
@@ -48,7 +49,11 @@ class InProcessServer:
 
 @asynccontextmanager
 async def serving(
-    folder: Path, recognizer: Recognizer | None = None, engine: ToneEngine | None = None, **environment: str
+    folder: Path,
+    recognizer: Recognizer | None = None,
+    engine: ToneEngine | None = None,
+    diarizer: Diarizer | None = None,
+    **environment: str,
 ) -> AsyncIterator[InProcessServer]:
     """Serve while the body runs, settings by their variables: ``serving(tmp_path, KANI_MAX_TEXT="50")``."""
     own = {f"KANI_{name}": "0" for name in (*PORTS, "VOXCPM_PAGE_PORT", "METRICS_PORT", "WYOMING_PORT")}
@@ -65,6 +70,7 @@ async def serving(
             default_voice=settings.voice,
             observer=metrics,
             recognizer=recognizer,
+            diarizer=diarizer,
             chat_model=build_chat_model(settings),
         )
 

@@ -7,67 +7,56 @@ from dataclasses import replace
 from pathlib import Path
 
 import httpx
+import numpy as np
 import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosedError
 from wyoming.event import Event
 
-from kani.core.audio.pcm import wav
 from tests.clients import unmute_page
-from tests.clients.kyutai.wire import KEY, unpack
-from tests.clients.openai_realtime import loud, realtime
-from tests.protocols.wyoming.exchange import ask, chunk
-from tests.support.loudness import RATE, LoudnessRecognizer
+from tests.clients.kyutai.wire import KEY
+from tests.clients.openai_realtime import loud, quiet, realtime
+from tests.protocols.listening.doors import LIVE, RECORDINGS, Door, House, Refused
+from tests.protocols.listening.house import furnished
+from tests.protocols.wyoming.exchange import ask
+from tests.support.loudness import LoudnessRecognizer
 from tests.support.patience import WITHIN_S
-from tests.support.serving import InProcessServer, serving
 
 REASON = "whisper-large is too slow on this machine for live speech"
-SPEECH = wav(loud(2.0, RATE), RATE)
+SPEECH = np.concatenate([loud(1.0), quiet(1.0)])
 
 
 @pytest.fixture
-async def server(tmp_path: Path) -> AsyncIterator[InProcessServer]:
+async def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[House]:
     recognizer = LoudnessRecognizer()
     recognizer.info = replace(recognizer.info, recordings_only=REASON, live_delay_s=4.321)
-    settings = {"KANI_WYOMING": "true", "KANI_COMPAT": "1", "KANI_LLM_URL": "http://localhost:1/v1"}
-    async with serving(tmp_path, recognizer, **settings) as started:
-        yield started
+    async with furnished(tmp_path, monkeypatch, recognizer) as opened:
+        yield opened
 
 
-async def test_realtime_names_the_reason(server: InProcessServer) -> None:
-    async with realtime(server.url) as client:
+@pytest.mark.parametrize("door", LIVE, ids=[door.__name__ for door in LIVE])
+async def test_live_speech_is_refused_with_the_reason(house: House, door: Door) -> None:
+    with pytest.raises(Refused, match=f"^{REASON}"):
+        await door(house, SPEECH, ())
+
+
+@pytest.mark.parametrize("door", RECORDINGS, ids=[door.__name__ for door in RECORDINGS])
+async def test_recordings_are_transcribed(house: House, door: Door) -> None:
+    assert (await door(house, SPEECH, ())).endswith("m, hm.")
+
+
+async def test_refusals_are_faults_of_the_server(house: House) -> None:
+    async with realtime(house.server.url) as client:
         await client.append(loud(0.4))
-        error = (await client.until("error"))[-1]["error"]
-    assert error["message"].startswith(REASON) and error["type"] == "server_error"
-
-
-async def test_kyutai_names_the_reason(server: InProcessServer) -> None:
-    async with connect(f"{server.url}/api/asr-streaming", additional_headers=KEY) as websocket:
-        error = unpack(await websocket.recv())
-        assert error["type"] == "Error" and error["message"].startswith(REASON)
+        assert (await client.until("error"))[-1]["error"]["type"] == "server_error"
+    async with connect(f"{house.server.url}/api/asr-streaming", additional_headers=KEY) as websocket:
+        await websocket.recv()
         with pytest.raises(ConnectionClosedError, match="1011"):
             await websocket.recv()
 
 
-async def test_wyoming_names_the_reason_and_offers_no_recognition(server: InProcessServer) -> None:
-    port = server.streams["Wyoming"]
-    (error,) = await ask(port, Event("transcribe"), chunk(bytes(2560)), last="error")
-    assert error.data["text"].startswith(REASON)
-    (info,) = await ask(port, Event("describe"), last="info")
-    assert info.data["asr"] == [] and info.data["tts"]
-
-
-async def test_recordings_are_transcribed_by_each_protocol(server: InProcessServer) -> None:
-    file = {"file": ("a.wav", SPEECH)}
-    async with httpx.AsyncClient(base_url=server.http_url, timeout=WITHIN_S) as client:
-        openai = await client.post("/v1/audio/transcriptions", files=file, data={"model": "whisper-1"})
-        eleven = await client.post("/v1/speech-to-text", files=file, data={"model_id": "scribe_v1"})
-        kyutai = await client.post("/api/asr-streaming", content=SPEECH, headers=KEY)
-    assert "bum" in openai.json()["text"] and "bum" in eleven.json()["text"]
-    assert "bum" in kyutai.json()[0]["text"]
-
-
-async def test_lists_and_health_offer_no_live_speech(server: InProcessServer) -> None:
+async def test_lists_and_health_offer_no_live_speech(house: House) -> None:
+    server = house.server
     async with httpx.AsyncClient(base_url=server.http_url, timeout=WITHIN_S) as client:
         whole = (await client.get("/health")).json()
         models = {one["id"] for one in (await client.get("/v1/models")).json()["data"]}
@@ -79,3 +68,5 @@ async def test_lists_and_health_offer_no_live_speech(server: InProcessServer) ->
     assert [one["path"] for one in modules] == ["/api/tts_streaming"]
     assert f"only recordings: {REASON}" in server.banner
     assert not (await unmute_page.health(f"http://localhost:{server.compat['Kani REST']}"))["stt_up"]
+    (info,) = await ask(server.streams["Wyoming"], Event("describe"), last="info")
+    assert info.data["asr"] == [] and info.data["tts"]

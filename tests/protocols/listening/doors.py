@@ -1,0 +1,268 @@
+"""Every door that speech goes in by: a function each, which returns the text that was understood.
+
+``RECORDINGS`` are for whole files, ``LIVE`` for speech as it is spoken; ``DIARIZING`` name the speakers.
+Audio is mono at ``RATE`` hertz, and has silence after the speech.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import aclosing, redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+from websockets.asyncio.client import connect
+from wyoming.event import Event
+
+from kani import AsyncConversation, AsyncRecognizer, EngineUnavailable, Heard, NoAnswer
+from kani.cli import speech_commands
+from kani.core.audio.pcm import pcm16, wav
+from kani.core.types import Samples
+from tests.clients import unmute_page
+from tests.clients.kyutai.wire import FRAME, KEY, audio_message, frames_of, pack, unpack
+from tests.clients.openai_realtime import BETA, RATE, TRANSCRIPTION, Client, realtime
+from tests.protocols.wyoming.exchange import STOP, chunk, client
+from tests.support.patience import WITHIN_S
+from tests.support.serving import InProcessServer
+
+SERVED = {"KANI_WYOMING": "true", "KANI_COMPAT": "1", "KANI_LLM_EARLY": "false"}
+"""Settings of a server with all of them, beside the address of a chat endpoint."""
+
+VAD = {"type": "server_vad"}
+PIECE = RATE // 10
+
+
+class Refused(Exception):
+    """The protocol's own words for why nothing was understood."""
+
+
+@dataclass(frozen=True)
+class House:
+    """A server with its recogniser, and what the library needs to have one of the same kind."""
+
+    server: InProcessServer
+    llm_url: str
+    recognizer: str  # name that ``build_recognizer`` knows
+    folder: Path
+
+
+Door = Callable[[House, Samples, Sequence[str]], Awaitable[str]]
+"""Returns the text that was understood; the words are those to expect. Raises Refused."""
+
+
+async def _posted(house: House, path: str, samples: Samples, **fields: Any) -> Any:
+    async with httpx.AsyncClient(base_url=house.server.http_url, timeout=WITHIN_S) as http:
+        answer = await http.post(path, files={"file": ("a.wav", wav(samples, RATE))}, data=fields)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+async def openai_transcription(house: House, samples: Samples, words: Sequence[str]) -> str:
+    fields = {"model": "whisper-1", "keywords[]": [*words]}
+    return str((await _posted(house, "/v1/audio/transcriptions", samples, **fields))["text"])
+
+
+async def openai_translation(house: House, samples: Samples, words: Sequence[str]) -> str:
+    fields = {"model": "whisper-1", "prompt": ", ".join(words)}
+    return str((await _posted(house, "/v1/audio/translations", samples, **fields))["text"])
+
+
+async def elevenlabs(house: House, samples: Samples, words: Sequence[str]) -> str:
+    fields = {"model_id": "scribe_v1", "keyterms": [*words]}
+    return str((await _posted(house, "/v1/speech-to-text", samples, **fields))["text"])
+
+
+async def kyutai_recording(house: House, samples: Samples, words: Sequence[str]) -> str:
+    query = {"prompt": ", ".join(words)}
+    async with httpx.AsyncClient(base_url=house.server.http_url, timeout=WITHIN_S, headers=KEY) as http:
+        answer = await http.post("/api/asr-streaming", params=query, content=wav(samples, RATE))
+    assert answer.status_code == 200, answer.text
+    return " ".join(each["text"] for each in answer.json() if each["type"] == "Word")
+
+
+async def library_recording(house: House, samples: Samples, words: Sequence[str]) -> str:
+    async with AsyncRecognizer(house.recognizer) as recognizer:
+        return (await recognizer.transcribe((samples, RATE), prompt=", ".join(words))).text
+
+
+async def command_line(house: House, samples: Samples, words: Sequence[str]) -> str:
+    return await _listen(house, samples, "--prompt", ", ".join(words))
+
+
+async def _listen(house: House, samples: Samples, *options: str) -> str:
+    """What ``kani-tts listen`` prints."""
+    file = house.folder / "recording.wav"
+    file.write_bytes(wav(samples, RATE))
+    printed, complained = io.StringIO(), io.StringIO()
+    arguments = [str(file), "--recognizer", house.recognizer, *options]
+    with redirect_stdout(printed), redirect_stderr(complained):
+        code = await asyncio.to_thread(speech_commands.main, "listen", arguments)
+    assert code == 0, complained.getvalue()
+    if complained.getvalue():
+        raise Refused(complained.getvalue())
+    return printed.getvalue().strip()
+
+
+async def _completed(talking: Client, samples: Samples) -> str:
+    """Say something to the Realtime socket; return the transcript of its turn."""
+    await talking.append(samples)
+    while True:
+        event = await talking.receive()
+        if event["type"] == "error":
+            raise Refused(event["error"]["message"])
+        if event["type"] == f"{TRANSCRIPTION}.completed":
+            if "details" in event:
+                raise Refused(event["details"]["message"])
+            return str(event["transcript"])
+
+
+async def realtime_transcription(house: House, samples: Samples, words: Sequence[str]) -> str:
+    async with realtime(house.server.url) as talking:
+        await talking.detect(VAD, keywords=[*words])
+        return await _completed(talking, samples)
+
+
+async def realtime_beta(house: House, samples: Samples, words: Sequence[str]) -> str:
+    async with realtime(house.server.url, additional_headers=BETA) as talking:
+        transcription = {"model": "whisper-1", "prompt": ", ".join(words)}
+        session = {"input_audio_transcription": transcription, "turn_detection": VAD}
+        await talking.send("transcription_session.update", session=session)
+        await talking.until("transcription_session.updated")
+        return await _completed(talking, samples)
+
+
+async def realtime_conversation(house: House, samples: Samples, words: Sequence[str]) -> str:
+    async with realtime(house.server.url, "model=gpt-realtime") as talking:
+        transcription = {"model": "whisper-1", "keywords": [*words]}
+        given = {"transcription": transcription, "turn_detection": VAD}
+        await talking.configure("realtime", audio={"input": given})
+        return await _completed(talking, samples)
+
+
+async def kyutai_socket(house: House, samples: Samples, words: Sequence[str]) -> str:
+    url = httpx.URL(f"{house.server.url}/api/asr-streaming", params={"prompt": ", ".join(words)})
+    heard = []
+    async with connect(str(url), additional_headers=KEY, max_queue=None) as websocket:
+        first = unpack(await websocket.recv())
+        if first["type"] == "Error":
+            raise Refused(first["message"])
+        for frame in frames_of(samples):
+            await websocket.send(audio_message(frame))
+        await websocket.send(pack({"type": "Marker", "id": 1}))
+        for _ in range(25):
+            await websocket.send(audio_message(np.zeros(FRAME, np.float32)))
+        while (message := unpack(await websocket.recv()))["type"] != "Marker":
+            if message["type"] == "Word":
+                heard.append(message["text"])
+    return " ".join(heard)
+
+
+async def wyoming(house: House, samples: Samples, words: Sequence[str]) -> str:
+    pieces = [chunk(pcm16(samples[at : at + PIECE]), RATE) for at in range(0, len(samples), PIECE)]
+    async with client(house.server.streams["Wyoming"]) as connected:
+        for event in (Event("transcribe", {"transcript_terms": [*words]}), *pieces, STOP):
+            await connected.write_event(event)
+        while (answer := await connected.read_event()) is not None:
+            if answer.type == "error":
+                raise Refused(answer.data["text"])
+            if answer.type == "transcript":
+                return str(answer.data["text"])
+    raise AssertionError("the connection ended without a transcript")
+
+
+async def unmute(house: House, samples: Samples, words: Sequence[str]) -> str:
+    """The dialect has no field for words to expect."""
+    async with unmute_page.calling(house.server.compat["Kani REST"]) as caller:
+        await caller.configure()
+        await caller.until(unmute_page.AudioDone)
+        await caller.speak(samples)
+        while True:
+            match await caller.receive():
+                case unmute_page.Failed(error=error):
+                    raise Refused(error["message"])
+                case unmute_page.Created(response=response):
+                    return response.chat_history[-1]["content"]
+
+
+async def _pieces(samples: Samples) -> AsyncIterator[Samples]:
+    for at in range(0, len(samples), PIECE):
+        yield samples[at : at + PIECE]
+
+
+async def library_listening(house: House, samples: Samples, words: Sequence[str]) -> str:
+    async with AsyncRecognizer(house.recognizer) as recognizer:
+        try:
+            heard = recognizer.listen(_pieces(samples), RATE, prompt=", ".join(words))
+            return " ".join([word.text async for word in heard])
+        except EngineUnavailable as error:
+            raise Refused(str(error)) from error
+
+
+async def library_conversation(house: House, samples: Samples, words: Sequence[str]) -> str:
+    prompt = ", ".join(words)
+    conversation = AsyncConversation(house.llm_url, "espeak", house.recognizer, prompt=prompt)
+    heard = ""
+    async with conversation:
+        try:
+            async with aclosing(conversation.talk(_pieces(samples), RATE)) as events:
+                async for event in events:
+                    match event:
+                        case Heard():
+                            heard += event.text
+                        case NoAnswer():
+                            raise Refused(event.reason)
+        except EngineUnavailable as error:
+            raise Refused(str(error)) from error
+    return heard
+
+
+RECORDINGS: tuple[Door, ...] = (
+    *(openai_transcription, openai_translation, elevenlabs, kyutai_recording),
+    *(library_recording, command_line),
+)
+LIVE: tuple[Door, ...] = (
+    *(realtime_transcription, realtime_beta, realtime_conversation, kyutai_socket, wyoming, unmute),
+    *(library_listening, library_conversation),
+)
+
+
+Speakers = Callable[[House, Samples], Awaitable[list[tuple[str, str]]]]
+"""Returns who says what, one after the other."""
+
+
+async def openai_speakers(house: House, samples: Samples) -> list[tuple[str, str]]:
+    fields = {"model": "whisper-1", "response_format": "diarized_json"}
+    answer = await _posted(house, "/v1/audio/transcriptions", samples, **fields)
+    return [(segment["speaker"], segment["text"].strip()) for segment in answer["segments"]]
+
+
+async def elevenlabs_speakers(house: House, samples: Samples) -> list[tuple[str, str]]:
+    answer = await _posted(house, "/v1/speech-to-text", samples, model_id="scribe_v1", diarize="true")
+    found: list[tuple[str, str]] = []
+    for word in answer["words"]:
+        speaker = chr(ord("A") + int(word["speaker_id"].removeprefix("speaker_")))
+        if not found or found[-1][0] != speaker:
+            found.append((speaker, ""))
+        found[-1] = speaker, (found[-1][1] + word["text"]).lstrip()
+    return found
+
+
+async def library_speakers(house: House, samples: Samples) -> list[tuple[str, str]]:
+    async with AsyncRecognizer(house.recognizer) as recognizer:
+        transcript = await recognizer.transcribe((samples, RATE), speakers=True)
+    return [(turn.speaker, turn.text) for turn in transcript.turns]
+
+
+async def command_line_speakers(house: House, samples: Samples) -> list[tuple[str, str]]:
+    lines = (await _listen(house, samples, "--speakers")).splitlines()
+    return [(speaker, text) for speaker, _, text in (line.partition(": ") for line in lines)]
+
+
+DIARIZING: tuple[Speakers, ...] = (
+    *(openai_speakers, elevenlabs_speakers, library_speakers, command_line_speakers),
+)
