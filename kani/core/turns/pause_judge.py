@@ -44,7 +44,8 @@ class Tuning:
     ask_s: float = 0.2  # silence after which the model is asked
     longest_wait_s: float = 0.25  # for the model, until the pause counts as unknown
     complete: float = 0.97  # least probability of a complete turn
-    complete_s: float = 0.2  # silence before which no turn is complete, however soon the words are known
+    surely: float = 0.985  # least probability of one that is complete at once; any other only
+    complete_s: float = 0.55  # after so much silence, however soon its words are known
     unmarked_words: int = 20  # a recogniser that wrote so many words without a mark writes none
     complete_after_s: Pauses = (0.20, 0.25, 0.30, 0.60)  # silence with which a pause is likely
     unfinished_after_s: Pauses = (0.30, 0.75, 1.50, 2.00)
@@ -117,15 +118,17 @@ class PauseJudge:
         if not step.settled:
             return step
         completeness = await self._completeness()
-        complete = None if completeness is None else completeness >= self._tuning.complete
-        if complete and self._gate.silence_s < self._tuning.complete_s:
-            complete = None
+        complete = None if completeness is None else self._is_complete(completeness)
         return replace(
             step,
             complete=complete,
             completeness=completeness,
             pause_probabilities=self._pauses(step.pause_probabilities, complete),
         )
+
+    def _is_complete(self, completeness: float) -> bool:
+        waited = self._gate.silence_s >= self._tuning.complete_s
+        return completeness >= (self._tuning.complete if waited else self._tuning.surely)
 
     async def _completeness(self) -> float | None:
         """Return how likely the turn is complete; None if neither the words nor the model can tell."""

@@ -16,7 +16,7 @@ from kani.core.types import Samples
 RATE = 16_000
 STEP = round(STEP_S * RATE)
 SPEECH_STEPS = 12
-SURE = TUNING.complete
+SURE, LIKELY = TUNING.surely, TUNING.complete
 
 
 class Model:
@@ -94,9 +94,19 @@ async def test_sound_and_words_end_a_turn_once_the_words_are_decided() -> None:
     assert likely_s(steps) == pytest.approx(5 * STEP_S)
 
 
+async def test_turn_that_is_less_sure_ends_later() -> None:
+    steps = await judged(Model(LIKELY), "Turn it on.")
+    complete = [step.complete for step in steps]
+    first = complete.index(True)
+    assert complete == [None] * 4 + [False] * (first - 4) + [True] * (12 - first)
+    # Silence is counted in chunks of 32 ms, a step may end within one.
+    assert 0 <= (first + 1) * STEP_S - TUNING.complete_s < 2 * STEP_S
+    assert likely_s(steps) == pytest.approx((first + 1) * STEP_S)
+
+
 @pytest.mark.parametrize(
     ("probability", "text"),
-    [(SURE, "Turn on the."), (SURE, "Turn it on and"), (SURE, "Turn it"), (SURE - 0.01, "Turn it on.")],
+    [(SURE, "Turn on the."), (SURE, "Turn it on and"), (SURE, "Turn it"), (LIKELY - 0.01, "Turn it on.")],
 )
 async def test_either_can_say_that_the_speaker_goes_on(probability: float, text: str) -> None:
     steps = await judged(Model(probability), text, silent_steps=22)
