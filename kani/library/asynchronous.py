@@ -29,7 +29,7 @@ from kani.core.types import Recording, Samples, SpeechChunk, SpeechRequest, Voic
 from kani.library.results import Audio, Transcript, Word, turns_of
 from kani.server.metrics import Metrics
 from kani.server.settings import Settings, load
-from kani.server.speech_service import build_diarizer, build_recognizer, build_service, limits_of
+from kani.server.speech_service import build_diarizer, build_own_recognizer, build_service, limits_of
 
 T = TypeVar("T")
 
@@ -162,7 +162,7 @@ class AsyncRecognizer:
 
     def __init__(self, recognizer: str = "auto", **settings: Any) -> None:
         chosen = settings_of(recognizer=recognizer, **settings)
-        built = build_recognizer(recognizer, chosen)
+        built = build_own_recognizer(chosen)
         if built is None:
             raise EngineUnavailable("recognizer: none recognises nothing")
         self._rate = built.info.sample_rate

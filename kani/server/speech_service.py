@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry
 
 from kani.core.chat_model import ChatModel
 from kani.core.diarization.diarizer import Diarizer
+from kani.core.engine import Unloadable
 from kani.core.errors import EngineUnavailable, InvalidRequest
 from kani.core.late_engine.loading import LateEngine
 from kani.core.recognizer import Recognizer
@@ -60,9 +61,7 @@ def build_service(
         check_tables()
     except TableError as error:
         raise EngineUnavailable(f"the text normalization tables are invalid: {error}") from error
-    # A process gives all its memory back.
-    processes = settings.engine_process or settings.idle_unload_seconds is not None
-    restarts = Restarts(metrics.registry) if processes else None
+    restarts = _restarts(settings, metrics.registry)
     workers = WorkerMetrics(metrics.registry) if "remote" in (settings.engine, settings.recognizer) else None
     engines = build_engines(
         settings, metrics.registry, restarts=restarts, discover=discover, worker_metrics=workers
@@ -90,6 +89,13 @@ def build_service(
         chat_model=build_chat_model(settings),
         idle_unload_s=settings.idle_unload_seconds,
     )
+
+
+def _restarts(settings: Settings, registry: CollectorRegistry) -> Restarts | None:
+    """Return the counter of restarts where engines have processes of their own, else None."""
+    # A process gives all its memory back.
+    processes = settings.engine_process or settings.idle_unload_seconds is not None
+    return Restarts(registry) if processes else None
 
 
 def build_diarizer() -> Diarizer:
@@ -255,6 +261,15 @@ def build_recognizer(
     named = name != "auto" or settings.of_plugin(WhisperSettings) != WhisperSettings()
     known = _registry(settings, metrics, restarts, may_fetch=fetch_requested or named)
     return known.recognizer("whisper" if name == "auto" else name)
+
+
+def build_own_recognizer(settings: Settings) -> Recognizer | None:
+    """Build the recogniser of a program without a server; as on one it is unloaded while it is idle."""
+    restarts = _restarts(settings, CollectorRegistry())
+    recognizer = build_recognizer(settings.recognizer, settings, restarts=restarts)
+    if settings.idle_unload_seconds is not None and isinstance(recognizer, Unloadable):
+        recognizer.unload_after(settings.idle_unload_seconds)
+    return recognizer
 
 
 def prepare_engine(settings: Settings) -> bool:

@@ -1,12 +1,15 @@
-"""KANI_IDLE_UNLOAD_SECONDS on a server with its recogniser: the memory is given back, and it comes back."""
+"""KANI_IDLE_UNLOAD_SECONDS with the real recogniser: the memory is given back, and it comes back."""
 
 from __future__ import annotations
 
+import asyncio
 import time
 
 import httpx
 import psutil
+import pytest
 
+from kani import AsyncRecognizer, AsyncSpeech
 from tests.conftest import LOOK_AGAIN_S, StartServer
 from tests.support.patience import WITHIN_S
 
@@ -52,3 +55,18 @@ def test_idle_recogniser_gives_its_memory_back_and_hears_again(start_server: Sta
         # The preferred engine stays.
         (engine,) = client.get("/health").json()["engines"]
         assert engine["loaded"]
+
+
+@pytest.mark.heard
+async def test_librarys_idle_recogniser_ends_its_process_and_hears_again() -> None:
+    async with AsyncSpeech("espeak") as speech:
+        said = await speech.say("The train leaves at nine.")
+    here = psutil.Process()
+    before = len(here.children())
+    async with AsyncRecognizer(idle_unload_seconds=1) as recognizer:
+        for _ in range(2):
+            assert (await recognizer.transcribe((said.samples, said.sample_rate), language="en")).text
+            assert len(here.children()) > before
+            async with asyncio.timeout(WITHIN_S):
+                while len(here.children()) > before:
+                    await asyncio.sleep(LOOK_AGAIN_S)

@@ -39,8 +39,8 @@ async def furnished(
     def built(*_given: Any, **_options: Any) -> Recognizer:
         return recognizer
 
+    monkeypatch.setattr(speech_service, "build_recognizer", built)
     for module in (asynchronous, speech_service):
-        monkeypatch.setattr(module, "build_recognizer", built)
         monkeypatch.setattr(module, "build_diarizer", lambda: diarizer)
     async with opened(folder, recognizer, diarizer=diarizer) as house:
         yield house
