@@ -1,8 +1,8 @@
 """Kokoro's 54 voices and their style tables.
 
 ``data/voices.json`` lists the voices, ``data/voices.npy`` holds the tables. Both are built from the model
-authors' distribution (Apache-2.0) by ``benchmarks/kokoro_data/voices.py``. ``data/pitches.json`` has each
-voice's F0, measured by ``benchmarks/kokoro_data/pitches.py``.
+authors' distribution (Apache-2.0) by ``benchmarks/kokoro_data/voices.py``. ``data/pitches.json`` says how
+each voice sounds, measured by ``benchmarks/kokoro_data/pitches.py``.
 """
 
 from __future__ import annotations
@@ -24,6 +24,9 @@ ENGINE = "kokoro"
 INDEX_FILE = "voices.json"
 STYLES_FILE = "voices.npy"
 PITCHES_FILE = "pitches.json"
+SOUND = ("pitch_hz", "pitch_range", "pace", "brightness_db")
+"""A voice's numbers in it."""
+
 STYLES_SHAPE = (510, 256)
 """One voice's table: a style vector [256] for each utterance length of 1–510 symbols."""
 
@@ -107,8 +110,7 @@ class Voices(StyleTables):
                 language=entry["language"],
                 engine=ENGINE,
                 gender=entry["gender"],
-                pitch_hz=pitches.get(entry["name"], [0, 0])[0],
-                pitch_range=pitches.get(entry["name"], [0, 0])[1],
+                **dict(zip(SOUND, pitches.get(entry["name"], ()), strict=False)),
             )
             for entry in index
         )

@@ -49,6 +49,7 @@ PREVIEW_PATH = PATH + "/{voice}/preview"
 
 ORIGIN = "voices"
 RECORDING_FIELDS = ("audio", "consent_recording")
+_SOUND = ("pitch_hz", "pitch_range", "pace", "brightness_db")
 
 
 class _Renamed(msgspec.Struct, forbid_unknown_fields=True):
@@ -160,7 +161,7 @@ def describe_voice(voice: Voice) -> dict[str, Any]:
         "gender": voice.gender,
         "engine": voice.engine,
         "kept": voice.id.startswith(CUSTOM_PREFIX),
-        **({"pitch_hz": voice.pitch_hz, "pitch_range": voice.pitch_range} if voice.pitch_hz else {}),
+        **({name: getattr(voice, name) for name in _SOUND} if voice.pitch_hz else {}),
     }
 
 

@@ -25,9 +25,10 @@ def test_54_voices_speak_eight_languages() -> None:
     assert {voice.engine for voice in known} == {"kokoro"}
 
 
-def test_pitch_of_each_voice_is_known() -> None:
+def test_sound_of_each_voice_is_known() -> None:
     voices = Voices().all
     assert all(80 < voice.pitch_hz < 350 and 1 < voice.pitch_range < 7 for voice in voices)
+    assert all(0.5 < voice.pace < 1.5 and -40 < voice.brightness_db < 0 for voice in voices)
     women, men = (
         np.median([voice.pitch_hz for voice in voices if voice.gender == sex]) for sex in ("female", "male")
     )

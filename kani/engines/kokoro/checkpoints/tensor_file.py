@@ -22,9 +22,6 @@ from kani.engines.kokoro.network.onnx_model import Array
 MAX_BYTES, MAX_PICKLE_BYTES, MAX_NUMBERS = 2 << 30, 16 << 20, 1 << 29
 """Limits of a file's content, of its pickle, and of the numbers of all tensors; Kokoro has 82 million."""
 
-MAX_DIMENSIONS = 8
-"""Dimensions of a tensor; Kokoro's have three at most."""
-
 _TYPES = {
     "DoubleStorage": "<f8",
     "FloatStorage": "<f4",
@@ -128,12 +125,8 @@ class _Reader:
         numbers = (offset, *shape, *strides)
         if not all(type(number) is int and 0 <= number <= MAX_BYTES for number in numbers):
             raise NoTensors("the shape of a tensor is not one of whole numbers")
-        if len(shape) != len(strides) or len(shape) > MAX_DIMENSIONS:
-            raise NoTensors(
-                f"a tensor has {len(shape)} dimensions and {len(strides)} strides (at most {MAX_DIMENSIONS})"
-            )
         self._numbers += math.prod(shape)
-        if self._numbers > MAX_NUMBERS:
+        if self._numbers > MAX_NUMBERS or len(shape) != len(strides):
             raise NoTensors(f"a tensor has the shape {shape} (all tensors: at most {MAX_NUMBERS} numbers)")
         if storage.key not in self._bytes:
             self._bytes[storage.key] = self._archive.read(f"{self._folder}data/{storage.key}")

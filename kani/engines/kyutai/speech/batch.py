@@ -130,11 +130,8 @@ class StreamBatch:
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
         while streams := self._next():
+            self._step = loop.run_in_executor(self._pool, self.model.step, [each.stream for each in streams])
             try:
-                # The pool refuses steps once the engine stops.
-                self._step = loop.run_in_executor(
-                    self._pool, self.model.step, [each.stream for each in streams]
-                )
                 await asyncio.wait([self._step])
                 made = self._step.result()
             except Exception:

@@ -117,14 +117,6 @@ HOSTILE = {
         calling(TENSOR, b"(", STORAGE, b"K\x00J\xff\xff\xff\x7f\x85K\x00\x85\x89NtR"),
         "has the shape",
     ),
-    "many dimensions": (
-        calling(TENSOR, b"(", STORAGE, b"K\x00", 2 * (b"(" + 9 * b"K\x01" + b"t"), b"\x89NtR"),
-        "9 dimensions and 9 strides",
-    ),
-    "a dimension without a stride": (
-        calling(TENSOR, b"(", STORAGE, b"K\x00K\x01\x85)\x89NtR"),
-        "1 dimensions and 0 strides",
-    ),
     "a key of tuples": (calling(b"}", b"K\x01\x85" + 9 * b"\x85", b"K\x01s"), "neither a text nor a number"),
     "keys of tuples": (calling(b"}(", b"K\x01\x85", b"K\x01u"), "neither a text nor a number"),
     "a name of numbers": (calling(b"K\x01K\x02\x93"), "names something that is no text"),
