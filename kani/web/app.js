@@ -69,6 +69,7 @@ const features = new Features(server, compose, {
     playback.speak({ ...compose.choice, text, ...changes, kept: false });
     return playback.ended();
   },
+  place: () => playback.place,
   stop: () => playback.stop(),
   seek: (by) => playback.seek(by),
   replay: (entry, pieces) => playback.replay(entry, pieces),
@@ -203,7 +204,7 @@ function lineIs(state, message) {
 async function learn() {
   const answers = await Promise.allSettled([server.health(), server.voices(), server.longestText()]);
   const [health, voices, longest] = answers.map(({ value }) => value);
-  if (voices) learnVoices(voices, Object.values(health?.default_voices ?? {}));
+  if (voices) learnVoices(voices);
   compose.offer(health?.languages, voices, longest, health?.engines.map(({ name }) => name), health?.default_voices);
   if (health) {
     showServer(health, voices);
@@ -237,6 +238,13 @@ find("pause").addEventListener("click", () => {
   if (playback.plays) pause(!playback.paused);
   else playback.replay(playback.shown, playback.shown.pieces);
 });
+for (const id of ["code", "details"]) {
+  find(`show-${id}`).addEventListener("click", () => {
+    find(id).open = true;
+    find(id).querySelector("summary").focus();
+    find(id).scrollIntoView({ block: "nearest" });
+  });
+}
 find("voice-chip").addEventListener("click", () => {
   find("gallery").focus();
   find("gallery-title").scrollIntoView({ block: "start" });

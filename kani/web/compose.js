@@ -3,7 +3,7 @@
 import { EMOTIONS, Emotions, SpeedSlider } from "./delivery.js";
 import { isChosen, locale, percent, t } from "./i18n.js";
 import { Memory } from "./storage.js";
-import { fill, hueOf, languageGroups, languageName, nameOf, primary, shortName, voiceGroups } from "./voices.js";
+import { fill, languageGroups, languageName, nameOf, primary, shortName, voiceGroups } from "./voices.js";
 import { direction } from "./words.js";
 
 const LONGEST_TEXT = 5000;
@@ -320,7 +320,6 @@ export class Compose {
     this.#told = told;
     const voice = this.#voices.find(({ id }) => id === speaking);
     document.querySelector("#voice-chip-name").textContent = voice ? shortName(voice) : nameOf(speaking) || t("voice.default");
-    document.querySelector("#voice-chip .face").style.setProperty("--hue", hueOf(speaking));
     this.#voice.dispatchEvent(new Event("chosen"));
   }
 }

@@ -32,7 +32,7 @@ export class Features {
   /**
    * @param {Server} server
    * @param {Compose} compose
-   * @param {object} acts say(text, changes): speak it, resolves when it is no longer heard; stop(); pause(rests);
+   * @param {object} acts say(text, changes): speak it, resolves when it is no longer heard; place(): code point of it that is heard; stop(); pause(rests);
    *   seek(seconds from here); problem(words); learn(): ask the server again what it can do; reopen(): connect with the key that is known now; replay(entry, pieces): play what is kept;
    *   showHistory(): show what is kept, after a change
    */
@@ -73,9 +73,10 @@ export class Features {
     this.#dictation?.stop();
   }
 
-  /** Stop playing the recording of a kept voice. */
+  /** Stop playing recordings. */
   quiet() {
     this.#voiceList?.hush();
+    this.#listenPanel?.hush();
   }
 
   /** Ask for the server's key. */
@@ -147,7 +148,6 @@ export class Features {
     const tab = id.replace("-panel", "");
     showClaim(tab === "compose" ? "speak" : tab);
     for (const card of ["repeat-card", "recording-card"]) find(card).hidden = tab !== "listen";
-    if (tab !== "listen") document.body.classList.remove("repeats");
     if (tab !== "listen") this.#listenPanel?.finish();
     if (tab !== "talk") this.#talkPanel?.finish();
     if (tab === "listen") await this.#showListening();
@@ -158,7 +158,11 @@ export class Features {
     if (this.#listenPanel) return this.#listenPanel.show();
     const { ListenPanel } = await import("./listen-panel.js");
     this.#listenPanel ??= new ListenPanel(this.#server, {
-      say: (text, language) => this.#acts.say(text, { language: this.#compose.known(language) }),
+      say: async (text, language) => {
+        await this.#acts.say(text, { language: this.#compose.known(language) });
+        return find("problem").textContent;
+      },
+      place: this.#acts.place,
       use: (text) => {
         this.#tabs.show("compose-panel");
         this.#compose.text = text;

@@ -6,7 +6,7 @@
 import { locale, number, t } from "./i18n.js";
 import { ServerError } from "./server.js";
 import { Memory } from "./storage.js";
-import { fill, hueOf, isNatural, languageName, primary, shortLanguageName, shortName, traits } from "./voices.js";
+import { colourList, fill, hueOf, isNatural, languageName, primary, shortLanguageName, shortName, traits } from "./voices.js";
 
 /** Voices that are shown at first. */
 const FEW = 5;
@@ -15,6 +15,7 @@ const STOPS = "M4 4h8v8H4z";
 
 const find = (id) => document.querySelector(`#${id}`);
 const collator = new Intl.Collator(locale);
+const phrases = new Intl.ListFormat(locale, { type: "conjunction" });
 
 /** Scripts without spaces, where a word is found within others. */
 const UNSPACED = /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}]/u;
@@ -159,6 +160,8 @@ export class Gallery {
       groups.set(name, [...(groups.get(name) ?? []), voice]);
     }
     this.#shown = [...groups.values()].flat();
+    colourList(this.#shown.map(({ id }) => id));
+    find("voice-chip").querySelector(".face").style.setProperty("--hue", hueOf(this.#compose.speaking));
     this.#list.replaceChildren(...[...groups].map(([name, voices]) => this.#group(name, voices)));
     const more = this.#shown.length < some.length ? t("gallery.all", { n: number(some.length), language: languageName(this.#tongue, this.#voices) }) : t("gallery.every");
     find("gallery-all").textContent = this.#all ? t("gallery.fewer") : more;
@@ -189,8 +192,9 @@ export class Gallery {
     const marked = this.#marked.has(voice.id);
     const face = make("span", `face${this.#playing === voice.id ? " playing" : ""}`, icon(this.#playing === voice.id ? STOPS : PLAYS));
     face.style.setProperty("--hue", hueOf(voice.id));
-    const about = make("span", "note", this.#facts(voice, this.#tongue).filter((fact) => fact !== heading).join(" · "));
-    const card = make("div", "", face, make("span", "who", make("b", "", name), about), make("span", `star${marked ? " marked" : ""}`, marked ? "★" : "☆"));
+    const kind = make("span", "kind", this.#kind(voice, this.#tongue).filter((fact) => fact !== heading).join(" · "));
+    const character = make("span", "note", phrases.format(sounds(voice)));
+    const card = make("div", "", face, make("span", "who", make("b", "", name), " ", kind, character), make("span", `star${marked ? " marked" : ""}`, marked ? "★" : "☆"));
     card.id = `voice-${voice.id}`;
     card.setAttribute("role", "option");
     card.setAttribute("aria-selected", String(voice.id === this.#compose.speaking));
@@ -198,13 +202,17 @@ export class Gallery {
     return card;
   }
 
-  /** A voice in words: foreign where it is not of the language that it is offered for. */
+  /** A voice in words. */
   #facts(voice, language) {
+    return [...this.#kind(voice, language), ...sounds(voice)];
+  }
+
+  /** What kind of voice it is: foreign where it is not of the language that it is offered for. */
+  #kind(voice, language) {
     const foreign = language && voice.language && primary(voice.language) !== language;
     const kind = voice.kept ? t("gallery.own") : isNatural(voice) ? "" : t("gallery.robotic");
     const tongue = isNatural(voice) && voice.language ? shortLanguageName(voice.language) : "";
-    const sounds = traits(voice).map((trait) => t(`trait.${trait}`));
-    return [tongue, voice.gender && t(`sex.${voice.gender}`), kind, ...sounds, foreign && t("gallery.foreign")].filter(Boolean);
+    return [tongue, voice.gender && t(`sex.${voice.gender}`), kind, foreign && t("gallery.foreign")].filter(Boolean);
   }
 
   /** Mark the voice that keys act on; moves: it was moved there, and is to be seen. */
@@ -276,6 +284,9 @@ export class Gallery {
     }
   }
 }
+
+/** How a voice sounds, as words. */
+const sounds = (voice) => traits(voice).map((trait) => t(`trait.${trait}`));
 
 function make(tag, className, ...children) {
   const element = Object.assign(document.createElement(tag), { className });

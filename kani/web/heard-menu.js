@@ -4,8 +4,8 @@ import { HEARD_LANGUAGES } from "./heard-languages.js";
 import { t } from "./i18n.js";
 import { fill, languageName } from "./voices.js";
 
-/** Fill a <select> with them, by their names; its first choice, "", is to detect the language. */
-export function offerHeard(select) {
+/** Fill a <select> with them, by their names; its first choice, "", is to detect the language: first, in words. */
+export function offerHeard(select, first = t("language.auto")) {
   const names = HEARD_LANGUAGES.map((tag) => [tag, languageName(tag)]).sort(([, one], [, other]) => one.localeCompare(other));
-  fill(select, [["", [["", t("language.auto")], ...names]]], "");
+  fill(select, [["", [["", first], ...names]]], "");
 }

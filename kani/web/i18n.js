@@ -24,9 +24,16 @@ export function choose(language) {
   window.location.reload();
 }
 
-/** The words for ``name``, with ``{value}`` filled in from ``values``. */
+/** Names of the machine itself. */
+const HERE = /^(localhost|127\.[\d.]+|\[::1\])$|\.localhost$/;
+
+/** Whether the server runs on the machine that shows the page. */
+export const isHere = HERE.test(globalThis.location?.hostname);
+
+/** The words for ``name``, with ``{value}`` filled in from ``values``, and ``{place}`` by where the server runs. */
 export function t(name, values = {}) {
-  return texts[name].replace(/\{(\w+)\}/g, (_, key) => values[key]);
+  const place = texts[isHere ? "place.here" : "place.server"];
+  return texts[name].replace(/\{(\w+)\}/g, (_, key) => ({ place, ...values })[key]);
 }
 
 /** Know the words of a part of the page that is loaded when it is first used; more: texts by language. */
@@ -54,6 +61,12 @@ export const percent = (share) => percents.format(share);
 
 /** A length of time: "4.2 s". */
 export const seconds = (value) => t("seconds", { n: number(value, 1) });
+
+/** Seconds as a player shows them: 83.4 is 1:23. */
+export function clock(seconds) {
+  const whole = Math.round(seconds);
+  return `${Math.floor(whole / 60)}:${String(whole % 60).padStart(2, "0")}`;
+}
 
 /** A moment: "today, 14:05". */
 export const moment = (time) => new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeStyle: "short" }).format(time);

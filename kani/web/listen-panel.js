@@ -2,15 +2,19 @@
 
 import { copyText } from "./clipboard.js";
 import { offerHeard } from "./heard-menu.js";
-import { t } from "./i18n.js";
-import { Listener } from "./listener.js";
+import { clock, locale, t } from "./i18n.js";
+import { Listener, RATE } from "./listener.js";
 import { Meter } from "./meter.js";
 import { Microphone } from "./microphone.js";
+import { lengthOf, RecordingPlayer } from "./recording-player.js";
 import { ServerError } from "./server.js";
 import { json, sentenceWords, srt, vtt } from "./subtitles.js";
 import { offerUndo } from "./toast.js";
 import { Transcript } from "./transcript.js";
-import { saveFile } from "./wav.js";
+import { saveFile, wavFile } from "./wav.js";
+
+/** What is said is kept for this long, to be heard again: 173 MB. */
+const KEPT_S = 3600;
 
 const find = (id) => document.querySelector(`#${id}`);
 
@@ -28,16 +32,25 @@ export class ListenPanel {
   #sentenceWords = [];
   /** Paragraph that words are added to; null: the next one begins another. */
   #line = null;
+  /** The words that are shown: {element, start, end}, in seconds. */
+  #shown = [];
+  /** What was heard live, at RATE. */
+  #samples = [];
+  /** The recording of what is shown, a Blob; null for none. */
+  #recording = null;
+  #player;
 
   /**
    * @param {Server} server
-   * @param {object} acts say(text, language): speak it, done once it was heard; use(text): take it as the text to
-   *   speak; quiet(): nothing else is to be heard; voice(): name and hue of the voice that speaks; own(): choose the user's own
+   * @param {object} acts say(text, language): speak it, done once it was heard, with what was wrong, in words; place(): the
+   *   code point of it that is heard now; use(text): take it as the text to speak; quiet(): nothing else is to be heard;
+   *   voice(): name and hue of the voice that speaks; own(): choose the user's own
    */
   constructor(server, acts) {
     this.#server = server;
     this.#acts = acts;
-    offerHeard(find("listen-language"));
+    this.#player = new RecordingPlayer({ light: (word) => this.#light(word), quiet: acts.quiet });
+    offerHeard(find("listen-language"), t("listen.auto"));
     find("listen").disabled = !Microphone.possible;
     // What cannot be is no error.
     this.#say(t(Microphone.possible ? "listen.first" : "clone.insecure"));
@@ -51,6 +64,8 @@ export class ListenPanel {
     this.#offerRepeat();
     find("listen").addEventListener("click", () => (this.#listener ? this.finish() : this.#begin()));
     find("listen-file").addEventListener("change", ({ target }) => this.#transcribe(target.files[0]));
+    find("listen-sample").addEventListener("click", () => this.#trySample());
+    find("transcript").addEventListener("click", ({ target }) => this.#playFrom(target));
     for (const zone of ["listen-drop", "recording-card"]) this.#takeDrops(find(zone));
     find("listen-cancel").addEventListener("click", () => this.#upload?.abort());
     find("listen-use").addEventListener("click", () => this.#acts.use(this.#transcript.text));
@@ -76,6 +91,7 @@ export class ListenPanel {
         word: (word) => this.#add(word),
         pause: () => this.#paused(),
         level: (level) => this.#meter.show(level),
+        sent: (samples) => this.#keep(samples),
         lost: (error) => {
           this.#complain(error.words);
           this.#ended();
@@ -84,7 +100,7 @@ export class ListenPanel {
       if (this.#unwanted) return await listener.finish();
       this.#listener = listener;
       find("listen").setAttribute("aria-pressed", "true");
-      this.#invite();
+      this.#offer();
       this.#say(t("listen.listening"));
     } catch (error) {
       if (!(error instanceof DOMException)) throw error;
@@ -97,8 +113,10 @@ export class ListenPanel {
   /** End listening; the last words still come. A microphone that is still being opened is closed again. */
   async finish() {
     this.#unwanted = true;
+    this.hush();
     const listener = this.#listener;
     if (!listener) return;
+    if (listener.deaf) this.#acts.quiet();
     find("listen").disabled = true;
     this.#say(t("listen.finishing"));
     await listener.finish();
@@ -111,13 +129,32 @@ export class ListenPanel {
     this.#meter.rest();
     find("listen").disabled = false;
     find("listen").removeAttribute("aria-pressed");
+    this.#recording = wavFile(this.#samples, RATE);
+    this.#samples = [];
     this.#sayDone();
     this.#offer();
   }
 
-  /** Show one more word, or sentence. */
-  #add(word) {
-    const { glued } = this.#transcript.add(word);
+  /** Keep what is recognised, as far as there is room for it. */
+  #keep(samples) {
+    if (this.#samples.length * samples.length > KEPT_S * RATE) return;
+    this.#samples.push(Int16Array.from(samples, (sample) => 32767 * sample));
+  }
+
+  /** Stop playing the recording. */
+  hush() {
+    this.#player.pause();
+  }
+
+  /** Play the recording from a word on. */
+  #playFrom(element) {
+    const word = this.#shown.find((one) => one.element === element);
+    if (word && this.#player.ready && window.getSelection().isCollapsed) this.#player.playFrom(word.start);
+  }
+
+  /** Show one more word, or a sentence of some: {word, start, end}. */
+  #add(word, words) {
+    const said = sentenceWords(this.#transcript.add(word), words);
     if (!this.#line || this.#transcript.paragraphs.at(-1).length === 1) {
       const time = Object.assign(document.createElement("time"), { textContent: clock(word.start) });
       this.#line = Object.assign(document.createElement("p"), { dir: "auto" });
@@ -126,17 +163,26 @@ export class ListenPanel {
       find("transcript").append(this.#line);
       find("transcript").hidden = false;
     }
-    const span = Object.assign(document.createElement("span"), { textContent: word.text });
-    this.#line.append(...(glued ? [span] : [" ", span]));
-    this.#light(this.#listener && span);
+    for (const { text, glued, start, end } of said) {
+      const element = Object.assign(document.createElement("span"), { textContent: text });
+      this.#line.append(...(glued ? [element] : [" ", element]));
+      this.#shown.push({ element, start, end });
+    }
+    this.#light(this.#listener && this.#shown.at(-1).element);
     find("transcript").scrollTop = find("transcript").scrollHeight;
     if (this.#transcript.words.length === 1) this.#offer();
   }
 
-  /** Light the word that was recognised last, which ends another's light; null for none. */
+  /** Light a word, which ends another's light; null for none. */
   #light(word) {
-    find("transcript").querySelector(".now")?.classList.remove("now");
-    word?.classList.add("now");
+    const box = find("transcript");
+    const lit = box.querySelector(".now");
+    if (lit === word) return;
+    lit?.classList.remove("now");
+    if (!word) return;
+    word.classList.add("now");
+    const { offsetTop: top, offsetHeight: height } = word;
+    if (top < box.scrollTop || top + 2 * height > box.scrollTop + box.clientHeight) box.scrollTop = top - height;
   }
 
   async #paused() {
@@ -147,9 +193,34 @@ export class ListenPanel {
     if (!find("listen-repeat").checked || !listener || listener.deaf || !text) return;
     listener.deaf = true;
     this.#say(t("listen.repeating"));
-    await this.#acts.say(text, find("listen-language").value);
+    const repeating = this.#acts.say(text, find("listen-language").value);
+    const stop = this.#follow(this.#transcript.paragraphs.at(-1));
+    this.#complain(await repeating);
+    stop();
     listener.deaf = false;
     if (this.#listener === listener) this.#say(t("listen.listening"));
+  }
+
+  /** Light each word of a paragraph, the last one that is shown, while it is repeated; returns what ends that. */
+  #follow(paragraph) {
+    let length = 0;
+    const words = this.#shown.slice(-paragraph.length).map(({ element }, n) => {
+      if (n > 0 && !paragraph[n].glued) length++;
+      const from = length;
+      length += [...paragraph[n].text].length;
+      return { element, from };
+    });
+    let frame = 0;
+    const show = () => {
+      const place = this.#acts.place();
+      this.#light(words.findLast(({ from }) => from <= place)?.element ?? null);
+      frame = requestAnimationFrame(show);
+    };
+    show();
+    return () => {
+      cancelAnimationFrame(frame);
+      this.#light(null);
+    };
   }
 
   #takeDrops(zone) {
@@ -165,13 +236,31 @@ export class ListenPanel {
     });
   }
 
+  /** Transcribe a few sentences that the server speaks, for whom no microphone is ready. */
+  async #trySample() {
+    this.#complain("");
+    this.#say(t("status.asked"));
+    find("listen-sample").disabled = true;
+    try {
+      const asked = { model: "tts-1", input: t("text.first"), voice: "alloy", language: locale };
+      const answer = await this.#server.post("v1/audio/speech", asked);
+      await this.#transcribe(new File([await answer.blob()], "sample.mp3"));
+    } catch (error) {
+      if (!(error instanceof ServerError)) throw error;
+      this.#say("");
+      this.#complain(error.words);
+    } finally {
+      find("listen-sample").disabled = false;
+    }
+  }
+
   /** Transcribe a file, sentence by sentence. */
   async #transcribe(file) {
     if (!file || this.#upload) return;
     await this.finish();
     this.#complain("");
-    this.#clear();
     const upload = (this.#upload = new AbortController());
+    this.#clear();
     const bar = find("listen-progress");
     bar.removeAttribute("value");
     find("listen-under-way").hidden = false;
@@ -186,7 +275,7 @@ export class ListenPanel {
         named = Boolean(sentence.speaker);
         const text = sentence.text.trim();
         if (text) {
-          this.#add({ ...sentence, text });
+          this.#add({ ...sentence, text }, sentence.words);
           this.#sentenceWords.push(sentence.words);
         }
         if (length > 0) bar.value = Math.min(1, sentence.end / length);
@@ -198,6 +287,7 @@ export class ListenPanel {
       this.#say("");
     } finally {
       this.#upload = null;
+      this.#recording = file;
       find("listen-under-way").hidden = true;
       find("listen-file").value = "";
       this.#offer();
@@ -223,6 +313,8 @@ export class ListenPanel {
   #clear() {
     this.#transcript = new Transcript();
     this.#sentenceWords = [];
+    this.#shown = [];
+    this.#recording = null;
     this.#line = null;
     find("transcript").replaceChildren();
     find("transcript").hidden = true;
@@ -231,12 +323,11 @@ export class ListenPanel {
 
   /** Empty the transcript, which can be brought back for a while. */
   #clearWithUndo() {
-    const before = [this.#transcript, this.#sentenceWords, [...find("transcript").childNodes]];
+    const before = [this.#transcript, this.#sentenceWords, this.#shown, this.#recording, [...find("transcript").childNodes]];
     this.#clear();
     offerUndo(t("listen.cleared"), () => {
-      const [transcript, words, lines] = before;
-      this.#transcript = transcript;
-      this.#sentenceWords = words;
+      let lines;
+      [this.#transcript, this.#sentenceWords, this.#shown, this.#recording, lines] = before;
       this.#line = null;
       find("transcript").replaceChildren(...lines);
       find("transcript").hidden = false;
@@ -251,21 +342,22 @@ export class ListenPanel {
     find("listen-text").textContent = find("listen-invitation").textContent = t(name);
   }
 
-  /** Show in which voice is repeated; and, below what was said, the words that are. */
+  /** Show in which voice is repeated. */
   #offerRepeat() {
     const { name, hue } = this.#acts.voice();
     find("listen-voice").textContent = t("listen.voice", { voice: name });
     find("listen-face").style.setProperty("--hue", hue);
-    if (find("listen-panel").hidden) return;
-    const repeats = find("listen-repeat").checked;
-    document.body.classList.toggle("repeats", repeats);
-    find("compose-panel").hidden = !repeats;
   }
 
+  /** Show what can be done now: nothing with a transcript before it is whole. */
   #offer() {
     const some = this.#transcript.words.length > 0;
-    find("listen-results").hidden = !some;
+    const done = some && !this.#listener && !this.#upload;
+    find("listen-results").hidden = !done;
+    find("listen-sample").hidden = some || this.#listener !== null || this.#upload !== null;
     find("listen-file").disabled = this.#upload !== null;
+    if (done) this.#player.take(this.#recording, this.#shown);
+    else this.#player.drop();
     this.#invite();
   }
 
@@ -283,23 +375,5 @@ export class ListenPanel {
 
   #complain(words) {
     find("listen-problem").textContent = words;
-  }
-}
-
-/** 83.4 as 1:23. */
-const clock = (at) => `${Math.floor(at / 60)}:${String(Math.floor(at % 60)).padStart(2, "0")}`;
-
-/** Seconds of a recording, NaN where this browser cannot tell. */
-async function lengthOf(file) {
-  const audio = new Audio();
-  audio.preload = "metadata";
-  audio.src = URL.createObjectURL(file);
-  try {
-    return await new Promise((resolve) => {
-      audio.onloadedmetadata = () => resolve(audio.duration);
-      audio.onerror = () => resolve(NaN);
-    });
-  } finally {
-    URL.revokeObjectURL(audio.src);
   }
 }

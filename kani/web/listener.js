@@ -10,7 +10,8 @@ import { Pieces } from "./pieces.js";
 import { loudest } from "./recorder.js";
 import { ServerError } from "./server.js";
 
-const RATE = 24_000;
+/** Hertz of what is sent. */
+export const RATE = 24_000;
 /** Samples of a message: 40 ms. */
 const PIECE = 960;
 /** Of a step's probabilities: that of a pause of two seconds; and from which on it is one. */
@@ -41,7 +42,7 @@ export class Listener {
    * @param {Server} server
    * @param {string} language that is spoken, "" to detect it
    * @param {object} heard word({text, start, end}), seconds since the beginning; pause(), after words; level(0 to 1);
-   *   lost(ServerError): the server ended it
+   *   sent(Float32Array): samples at RATE, all that are recognised; lost(ServerError): the server ended it
    */
   static async begin(server, language, heard) {
     const listener = new Listener();
@@ -54,7 +55,7 @@ export class Listener {
   /** End: let the microphone go, and wait for the words that are still to come. */
   async finish() {
     await this.#microphone.close();
-    this.#send(audioMessage(this.#pieces.rest()));
+    this.#sendAudio(this.#pieces.rest());
     this.#send(markerMessage(1));
     for (let n = 0; n < (TAIL_S * RATE) / PIECE; n++) this.#send(audioMessage(new Float32Array(PIECE)));
     const late = setTimeout(this.#over, LAST_WORDS_WITHIN_MS);
@@ -86,7 +87,12 @@ export class Listener {
   #take(samples, rate) {
     const heard = this.deaf ? new Float32Array(samples.length) : samples;
     this.#heard.level(loudest(heard));
-    for (const piece of this.#pieces.take(heard, rate)) this.#send(audioMessage(piece));
+    for (const piece of this.#pieces.take(heard, rate)) this.#sendAudio(piece);
+  }
+
+  #sendAudio(piece) {
+    this.#heard.sent?.(piece);
+    this.#send(audioMessage(piece));
   }
 
   #send(message) {

@@ -68,6 +68,12 @@ export class Playback {
     return this.#player.paused;
   }
 
+  /** Code point of the text that is heard now, -1 before the first one. */
+  get place() {
+    const at = this.#player.heard();
+    return this.#shown?.spans.findLast(([, , from]) => at > 0 && from <= at)?.[0] ?? -1;
+  }
+
   /** Resolve when nothing is asked for nor heard. */
   ended() {
     return new Promise((resolve) => this.#waiting.push(resolve));
@@ -108,7 +114,6 @@ export class Playback {
     this.#acts.quiet();
     if (!this.busy) return;
     const heard = this.#player.busy;
-    const at = this.#player.heard();
     if (this.#asked) {
       this.#connection.cancel(this.#shown.request);
       this.#shown.stopped = true;
@@ -116,7 +121,7 @@ export class Playback {
     }
     this.#stage.end(false);
     this.#player.stop();
-    if (heard || this.#shown.samples === 0) this.say(t("status.stopped", { length: seconds(at) }));
+    if (heard || this.#shown.samples === 0) this.say(t("status.stopped"));
     this.#changed();
   }
 

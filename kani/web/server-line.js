@@ -5,13 +5,9 @@ import { isNatural } from "./voices.js";
 
 const find = (id) => document.querySelector(`#${id}`);
 
-/** Names of the machine itself. */
-export const HERE = /^(localhost|127\.[\d.]+|\[::1\])$|\.localhost$/;
-
 /** Say what a tab of the page does, and on which machine; tab: "speak", "listen" or "talk". */
 export function showClaim(tab = "speak") {
-  const place = t(HERE.test(window.location.hostname) ? "place.here" : "place.server");
-  find("tagline").textContent = t(`tagline.${tab}`, { place });
+  find("tagline").textContent = t(`tagline.${tab}`);
 }
 
 /** Show what /health says, and how many voices there are. */

@@ -1,6 +1,6 @@
 /** The stage: the text being spoken, in the place where it was typed, and the row that plays it. */
 
-import { number, percent, seconds, t } from "./i18n.js";
+import { clock, number, percent, seconds, t } from "./i18n.js";
 import { Memory } from "./storage.js";
 import { heardVoice, languageName, nameOf } from "./voices.js";
 import { Waveform } from "./waveform.js";
@@ -10,7 +10,7 @@ const PLACES_EVERY_MS = 2000;
 /** Seconds of speech in a second of playback. */
 const TEMPOS = [0.5, 0.75, 1, 1.25, 1.5, 2];
 /** What is shown beside a result only. */
-const PARTS = ["stage", "edit", "playback", "files", "share", "code", "details"];
+const PARTS = ["stage", "edit", "playback", "files", "share", "rest", "code", "details"];
 /** Characters of a second of speech, before its own pace is known. */
 const USUAL_PACE = 14;
 /** Share of a text after which its pace is known. */
@@ -247,6 +247,3 @@ export class Stage {
     this.#frame = requestAnimationFrame(() => this.#draw());
   }
 }
-
-/** 83.4 as 1:23. */
-const clock = (at) => `${Math.floor(at / 60)}:${String(Math.floor(at % 60)).padStart(2, "0")}`;

@@ -43,27 +43,25 @@ export function voiceName(voice) {
 /** Name of a voice without its region, for where that is told beside it. */
 export const shortName = (voice) => (isNatural(voice) ? voiceName(voice).split(" · ")[0] : voiceName(voice));
 
-/** Degrees of the colour wheel from one voice to the next: the golden angle, which keeps any few of them apart. */
+/** Degrees of the colour wheel from one colour to the next: the golden angle, which keeps any few of them apart. */
 const TURN = 137.508;
-/** The first voice's: the page's own colour. */
+/** The first colour: the page's own. */
 const FIRST_HUE = 172;
+/** Degrees between the colours of neighbours, at least. */
+const APART = 60;
 
-/** The colour of a voice's face, an angle of the colour wheel; a voice that is in no list has one of its name. */
+const hues = new Map();
+let turns = 0;
+
+/** The colour of a voice's face, an angle of the colour wheel; a voice that was in no list has one of its name. */
 export const hueOf = (id) => hues.get(id) ?? [...id].reduce((sum, point) => (sum * 137 + point.codePointAt(0)) % 360, 7);
 
-/**
- * A colour for each voice, by its id. A language's voices follow each other as the list shows them: those that it
- * begins with, which are its own and one of each accent and sex, then the others by name. Neighbours differ most.
- */
-function colours(voices, first) {
-  const counts = new Map();
-  const count = (key) => counts.set(key, (counts.get(key) ?? -1) + 1).get(key);
-  const turn = ({ id, language, gender }) => (first.has(id) ? -1 : Math.min(1, count(`${language} ${gender}`)));
-  const named = voices.map((voice) => [voice, shortName(voice)]);
-  named.sort(([, one], [, other]) => collator.compare(one, other));
-  const turns = named.map(([voice]) => [voice, turn(voice)]);
-  turns.sort(([, one], [, other]) => one - other);
-  return new Map(turns.map(([{ id, language }]) => [id, (FIRST_HUE + TURN * count(primary(language ?? ""))) % 360]));
+/** Colour a list of voices by their places in it. A voice keeps its colour, unless the one above it looks alike. */
+export function colourList(ids) {
+  ids.forEach((id, n) => {
+    const alike = () => n > 0 && 180 - Math.abs(180 - Math.abs(hueOf(id) - hueOf(ids[n - 1]))) < APART;
+    while (!hues.has(id) || alike()) hues.set(id, (FIRST_HUE + TURN * turns++) % 360);
+  });
 }
 
 /** Name of one of espeak-ng's voices in the page's language, with what only espeak-ng has a name for: "Inglés (New York)". */
@@ -76,16 +74,10 @@ function roboticName({ name, language }) {
 }
 
 let book = new Map();
-let hues = new Map();
 
-/**
- * Remember the voices, so that `nameOf` and `hueOf` know them.
- * @param {object[]} voices as the server tells them
- * @param {string[]} first ids of those that speak their languages where none is chosen
- */
-export function learnVoices(voices, first = []) {
+/** Remember the voices, as the server tells them, so that `nameOf` knows them. */
+export function learnVoices(voices) {
   book = new Map(voices.map((voice) => [voice.id, voice]));
-  hues = colours(voices, new Set(first));
 }
 
 /** Name of the voice with an id, or of a mix of them; "" for none. */
@@ -101,16 +93,25 @@ export function heardVoice({ voice }, result) {
   return (imitated && voice) || (result?.voice ?? voice);
 }
 
-/** Median F0 below and above which a voice is deep or high, in hertz; and the same of its range, in semitones. */
-const PITCHES = { female: [170, 215], male: [110, 145] };
-const RANGES = [2.5, 3.9];
+/** Below and above these, a voice has a name for its sound: about a third of all voices each, or of its sex. */
+const BRIGHTNESS = { female: [-17, -12], male: [-15, -11.5] };
+const PITCHES = { female: [177, 218], male: [116, 140] };
+const RANGES = [2.7, 3.8];
+const PACES = [0.965, 1.045];
+/** Names of its sound that a voice has at most. */
+const MOST_TRAITS = 3;
 
-/** The sound of a voice by its pitch, where that is known: names of words for what is unusual, or for that nothing is. */
-export function traits({ gender, pitch_hz: pitch, pitch_range: range }) {
+/** The sound of a voice, where it was measured: names of words for what is unusual, or that the rest is not. */
+export function traits({ gender, pitch_hz: pitch, pitch_range: range, pace, brightness_db: brightness }) {
   if (!pitch || !(gender in PITCHES)) return [];
   const outside = (value, [low, high], words) => (value < low ? [words[0]] : value > high ? [words[1]] : []);
-  const unusual = [...outside(pitch, PITCHES[gender], ["deep", "high"]), ...outside(range, RANGES, ["steady", "lively"])];
-  return unusual.length ? unusual : ["balanced"];
+  const unusual = [
+    ...outside(brightness, BRIGHTNESS[gender], ["warm", "bright"]),
+    ...outside(pitch, PITCHES[gender], ["deep", "high"]),
+    ...outside(pace, PACES, ["unhurried", "brisk"]),
+    ...outside(range, RANGES, ["steady", "lively"]),
+  ];
+  return unusual.length > 1 ? unusual.slice(0, MOST_TRAITS) : [...unusual, "balanced"];
 }
 
 /** Whether a voice sounds like a person; espeak-ng's are made of formants. */

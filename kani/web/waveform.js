@@ -88,6 +88,11 @@ export class Waveform {
     this.#seconds += samples.length / rate;
   }
 
+  /** Have a length without samples, of which nothing is drawn but the position. */
+  last(length) {
+    this.#seconds = length;
+  }
+
   /** Expect so many seconds in all; 0 where nothing more comes. */
   expect(length) {
     this.#expected = length;
@@ -113,7 +118,7 @@ export class Waveform {
         peak = Math.max(peak, this.#peaks[n]);
       }
       const tall = peak < 0 ? 2 : Math.max(3, (peak / this.#loudest) * (height - 4));
-      pen.fillStyle = colour(peak < 0 ? "--line" : bar < heard ? "--accent" : "--wave");
+      pen.fillStyle = colour(bar < heard ? "--accent" : peak < 0 ? "--line" : "--wave");
       pen.beginPath();
       pen.roundRect(bar * (BAR + GAP), (height - tall) / 2, BAR, tall, BAR / 2);
       pen.fill();

@@ -15,7 +15,7 @@ from tests.page.visitor import Visitor
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, Page
 
     from tests.conftest import ServerProcess
 
@@ -51,6 +51,39 @@ def is_understood(text: str) -> bool:
     return len(set(WORDS) & set(re.findall(r"\w+", text.lower()))) > 0.8 * len(set(WORDS))
 
 
+def assert_heard_from_a_word(page: Page) -> None:
+    """Assert that a click on a word plays the recording from there, and that the next words light up."""
+    word = page.locator("#transcript span", has_text="today").first
+    expect(page.locator("#heard-play")).to_have_accessible_name("Play")
+    word.click()
+    expect(word).to_have_class("now")
+    expect(page.locator("#heard-play")).to_have_accessible_name("Pause")
+    assert float(page.get_attribute("#heard-waveform", "aria-valuenow") or 0) > 2
+    page.click("#heard-play")
+    expect(page.locator("#heard-play")).to_have_accessible_name("Play")
+
+
+def test_sample_is_spoken_transcribed_cleared_and_brought_back(visitor: Visitor) -> None:
+    page = visitor.page
+    page.click("#tab-listen")
+    page.click("#listen-sample")
+    expect(page.locator("#listen-sample")).to_be_hidden()
+    expect(page.locator("#listen-results")).to_be_visible()
+    expect(page.locator("#transcript")).to_contain_text(ALL)
+    assert_heard_from_a_word(page)
+    page.click("#listen-clear")
+    expect(page.locator("#heard")).to_be_hidden()
+    expect(page.locator("#listen-sample")).to_be_visible()
+    page.click("#toast-undo")
+    assert_heard_from_a_word(page)
+    # What is spoken is not heard beside it.
+    page.click("#heard-play")
+    page.click("#listen-use")
+    page.click("#speak")
+    visitor.wait_for_sound()
+    expect(page.locator("#heard-play")).to_have_attribute("data-act", "resume")
+
+
 def test_speech_is_shown_saved_spoken_again_and_dictated(visitor: Visitor, recording: Path) -> None:
     page = visitor.page
     page.click("#tab-listen")
@@ -58,13 +91,16 @@ def test_speech_is_shown_saved_spoken_again_and_dictated(visitor: Visitor, recor
     page.click("#listen")
     # The newest word is lit.
     expect(page.locator("#transcript .now")).to_have_count(1)
+    # A transcript that is not whole cannot be taken.
+    expect(page.locator("#listen-results")).to_be_hidden()
     # Red under the mouse, too.
     expect(page.locator("#listen")).to_have_css("background-color", "rgb(179, 56, 43)")
     # Firefox' microphone may be opened in the midst of the recording, which begins again.
     expect(page.locator("#transcript")).to_contain_text(ALL)
-    # The recognised speech is spoken before anything else is recognised.
+    # The recognised speech is spoken before anything else is recognised. The transcript lights it up.
     expect(page.locator("#words")).to_contain_text(ALL)
-    page.wait_for_selector("#words .now")
+    expect(page.locator("#compose-panel")).to_be_hidden()
+    expect(page.locator("#transcript .now", has_text="garden")).to_have_count(1)
     page.keyboard.press("Escape")
     page.uncheck("#listen-repeat")
     page.click("#listen")
@@ -73,6 +109,7 @@ def test_speech_is_shown_saved_spoken_again_and_dictated(visitor: Visitor, recor
     expect(page.locator("#transcript .now")).to_have_count(0)
     assert is_understood(visitor.text("#transcript"))
     assert is_understood(visitor.text("#words"))
+    assert_heard_from_a_word(page)
     first, _ = re.findall(r"(\S+) --> (\S+)", visitor.download("#listen-srt").decode())[0]
     assert first.startswith("00:00:0")
 
@@ -81,6 +118,7 @@ def test_speech_is_shown_saved_spoken_again_and_dictated(visitor: Visitor, recor
     expect(page.locator("#listen-under-way")).to_be_hidden()
     assert visitor.text("#listen-status") == "Done"
     assert is_understood(visitor.download("#listen-vtt").decode())
+    assert_heard_from_a_word(page)
     notes = {"name": "notes.mp3", "mimeType": "audio/mpeg", "buffer": b"no audio" * 99}
     page.set_input_files("#listen-file", notes)
     expect(page.locator("#listen-problem")).to_have_text(re.compile("^This file cannot be transcribed: "))

@@ -222,6 +222,34 @@ def test_repetition_is_found_without_scrolling(visit: Visit, width: int, height:
     expect(page.locator("#repeat-card")).to_be_hidden()
 
 
+TABS = """() => [...document.querySelectorAll("#tabs button")].map((tab) => {
+  const words = document.createRange();
+  words.selectNodeContents(tab);
+  return [words.getClientRects().length, tab.scrollWidth <= tab.clientWidth, tab.getBoundingClientRect().top];
+})"""
+"""Of each tab: the lines of its name, whether that fits, and where the tab stands."""
+
+MIDDLES = """() => ["h1", "#tabs", "#preferences"].map((name) => {
+  const { top, bottom } = document.querySelector(name).getBoundingClientRect();
+  return (top + bottom) / 2;
+})"""
+"""How high the parts of the head stand."""
+
+
+def test_tabs_stand_on_one_line_on_a_small_phone(visit: Visit) -> None:
+    visitor = visit(viewport={"width": 360, "height": 640})
+    page = visitor.page
+    for language in page.eval_on_selector_all("#page-language option", "all => all.map((one) => one.value)"):
+        page.evaluate("(language) => localStorage.setItem('kani.locale', language)", language)
+        visitor.arrive()
+        visitor.wait_for("#tabs")
+        lines, fits, tops = zip(*page.evaluate(TABS), strict=True)
+        assert (lines, fits, len(set(tops))) == ((1, 1, 1), (True, True, True), 1), language
+        middles = page.evaluate(MIDDLES)
+        assert max(middles) - min(middles) < 4, (language, middles)
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), language
+
+
 def test_nothing_has_to_be_scrolled_sideways_on_a_small_phone(visit: Visit) -> None:
     visitor = visit(locale="es-ES", viewport={"width": 360, "height": 640}, has_touch=True)
     page = visitor.page

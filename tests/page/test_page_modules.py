@@ -369,6 +369,21 @@ BROWSER = """
 """What the modules with words need of a browser; ``a``: the address of messages.js, and the language."""
 
 
+@pytest.mark.parametrize(("host", "place"), [("localhost", "here"), ("192.168.1.5", "server")])
+def test_place_is_that_of_the_server_wherever_it_is_named(host: str, place: str) -> None:
+    body = f"""
+      globalThis.location = {{ hostname: a[2] }};
+      {BROWSER}
+      const {{ t }} = await import(a[3]);
+      const names = ["tagline.speak", "tagline.listen", "kept.empty", "clone.consent"];
+      return names.map((name) => t(name).includes(t(a[4])));
+    """
+    addresses = [(page.FOLDER / name).as_uri() for name in ("messages.js", "i18n.js")]
+    for path in page.FOLDER.glob("texts-??.js"):
+        language = path.stem.removeprefix("texts-")
+        assert run("wav.js", body, addresses[0], language, host, addresses[1], f"place.{place}") == [True] * 4
+
+
 NO_SPEECH = {
     "es": "No se oye a nadie hablar en esta grabación. Graba unas frases.",
     "ar": "لا كلام في هذا التسجيل. سجّل بضع جمل.",

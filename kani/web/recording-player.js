@@ -1,0 +1,133 @@
+/** The player of a recording that was transcribed: a button, a waveform, and each word lit while it is heard. */
+
+import { clock, t } from "./i18n.js";
+import { Waveform } from "./waveform.js";
+
+/** A longer recording is not decoded for its waveform: an hour would take 200 MB. */
+const LONGEST_DRAWN_S = 1200;
+/** Hertz: enough for a waveform, and the lowest rate that browsers decode to. */
+const DRAWN_RATE = 8000;
+
+const find = (id) => document.querySelector(`#${id}`);
+
+export class RecordingPlayer {
+  #audio = new Audio();
+  #waveform = new Waveform(find("heard-waveform"), (at) => this.playFrom(at));
+  #acts;
+  #frame = 0;
+  #length = 0;
+  /** Words of the recording, in order: {element, start, end}, in seconds. */
+  #words = [];
+
+  /** @param {object} acts light(element): a word is heard now, null for none; quiet(): nothing else is to be heard */
+  constructor(acts) {
+    this.#acts = acts;
+    find("heard-play").addEventListener("click", () => (this.#audio.paused ? this.#play() : this.#audio.pause()));
+    for (const kind of ["play", "pause", "ended", "seeked"]) this.#audio.addEventListener(kind, () => this.#changed());
+    // What this browser cannot play is still there to be read.
+    this.#audio.addEventListener("error", () => (find("heard").hidden = true));
+    this.#changed();
+  }
+
+  /** Whether there is a recording that can be played. */
+  get ready() {
+    return !find("heard").hidden;
+  }
+
+  /** Take a recording; words: those in it. */
+  async take(recording, words) {
+    this.drop();
+    this.#words = words;
+    this.#audio.src = URL.createObjectURL(recording);
+    find("heard").hidden = false;
+    this.#waveform.begin();
+    const { src } = this.#audio;
+    const length = await lengthOf(recording);
+    const drawn = length < LONGEST_DRAWN_S ? await decoded(recording) : null;
+    if (this.#audio.src !== src) return;
+    // A file that was written as it was recorded may not say how long it is.
+    this.#length = Number.isFinite(length) ? length : words.at(-1).end;
+    if (drawn) this.#waveform.add(drawn, DRAWN_RATE);
+    else this.#waveform.last(this.#length);
+    this.#waveform.expect(0);
+    this.#changed();
+  }
+
+  /** Have no recording any more. */
+  drop() {
+    find("heard").hidden = true;
+    this.#words = [];
+    if (!this.#audio.src) return;
+    URL.revokeObjectURL(this.#audio.src);
+    this.#audio.pause();
+    this.#audio.removeAttribute("src");
+  }
+
+  /** Play from a second on. */
+  playFrom(at) {
+    this.#audio.currentTime = at;
+    this.#play();
+  }
+
+  /** Rest. */
+  pause() {
+    this.#audio.pause();
+  }
+
+  async #play() {
+    this.#acts.quiet();
+    try {
+      await this.#audio.play();
+    } catch (error) {
+      // It was paused, or another one was taken, before it began.
+      if (!(error instanceof DOMException)) throw error;
+    }
+  }
+
+  #changed() {
+    const { paused, ended } = this.#audio;
+    find("heard-play").dataset.act = paused ? "resume" : "pause";
+    find("heard-play").setAttribute("aria-label", t(paused ? "history.play" : "pause"));
+    cancelAnimationFrame(this.#frame);
+    this.#draw();
+    if (ended) this.#acts.light(null);
+  }
+
+  /** Show what is heard now; and again with the next frame, while it plays. */
+  #draw() {
+    const { currentTime: at, paused } = this.#audio;
+    const words = `${clock(at)} / ${clock(this.#length)}`;
+    if (find("heard-clock").textContent !== words) find("heard-clock").textContent = words;
+    this.#waveform.draw(at);
+    if (paused) return;
+    this.#acts.light(this.#words.find(({ start, end }) => start <= at && at < end)?.element ?? null);
+    this.#frame = requestAnimationFrame(() => this.#draw());
+  }
+}
+
+/** Seconds of a recording; none that are finite where this browser cannot tell. */
+export async function lengthOf(recording) {
+  const audio = new Audio();
+  audio.preload = "metadata";
+  audio.src = URL.createObjectURL(recording);
+  try {
+    return await new Promise((resolve) => {
+      audio.onloadedmetadata = () => resolve(audio.duration);
+      audio.onerror = () => resolve(NaN);
+    });
+  } finally {
+    URL.revokeObjectURL(audio.src);
+  }
+}
+
+/** The first channel of a recording as Int16Array, at DRAWN_RATE; null where this browser cannot decode it. */
+async function decoded(recording) {
+  const context = new OfflineAudioContext(1, 1, DRAWN_RATE);
+  try {
+    const samples = (await context.decodeAudioData(await recording.arrayBuffer())).getChannelData(0);
+    return Int16Array.from(samples, (sample) => 32767 * Math.max(-1, Math.min(1, sample)));
+  } catch (error) {
+    if (!(error instanceof DOMException)) throw error;
+    return null;
+  }
+}
