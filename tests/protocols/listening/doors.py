@@ -35,6 +35,7 @@ SERVED = {"KANI_WYOMING": "true", "KANI_COMPAT": "1", "KANI_LLM_EARLY": "false"}
 
 VAD = {"type": "server_vad"}
 PIECE = RATE // 10
+MARKER = 9
 
 
 class Refused(Exception):
@@ -144,22 +145,28 @@ async def realtime_conversation(house: House, samples: Samples, words: Sequence[
         return await _completed(talking, samples)
 
 
-async def kyutai_socket(house: House, samples: Samples, words: Sequence[str]) -> str:
+async def kyutai_messages(house: House, samples: Samples, words: Sequence[str]) -> list[dict[str, Any]]:
+    """Everything that Kyutai's socket sends up to the marker at the end of ``samples``."""
     url = httpx.URL(f"{house.server.url}/api/asr-streaming", params={"prompt": ", ".join(words)})
-    heard = []
+    # Any number of messages may wait to be read: a full queue would delay the end of the connection.
     async with connect(str(url), additional_headers=KEY, max_queue=None) as websocket:
-        first = unpack(await websocket.recv())
-        if first["type"] == "Error":
-            raise Refused(first["message"])
+        messages = [unpack(await websocket.recv())]
+        if messages[0]["type"] == "Error":
+            raise Refused(messages[0]["message"])
         for frame in frames_of(samples):
             await websocket.send(audio_message(frame))
-        await websocket.send(pack({"type": "Marker", "id": 1}))
+        await websocket.send(pack({"type": "Marker", "id": MARKER}))
         for _ in range(25):
             await websocket.send(audio_message(np.zeros(FRAME, np.float32)))
-        while (message := unpack(await websocket.recv()))["type"] != "Marker":
-            if message["type"] == "Word":
-                heard.append(message["text"])
-    return " ".join(heard)
+        while messages[-1]["type"] != "Marker":
+            messages.append(unpack(await asyncio.wait_for(websocket.recv(), WITHIN_S)))
+    assert messages[0] == {"type": "Ready"} and messages[-1]["id"] == MARKER
+    return messages
+
+
+async def kyutai_socket(house: House, samples: Samples, words: Sequence[str]) -> str:
+    messages = await kyutai_messages(house, samples, words)
+    return " ".join(message["text"] for message in messages if message["type"] == "Word")
 
 
 async def wyoming(house: House, samples: Samples, words: Sequence[str]) -> str:

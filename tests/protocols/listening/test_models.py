@@ -25,7 +25,14 @@ from tests.clients.openai_realtime import RATE, quiet
 from tests.engines.moonshine.random_checkpoint import random_checkpoint
 from tests.engines.whisper.checkpoint.random_checkpoint import base_as_folder
 from tests.judges.judge import word_error_rate
-from tests.protocols.listening.doors import LIVE, RECORDINGS, Door, House, openai_translation
+from tests.protocols.listening.doors import (
+    LIVE,
+    RECORDINGS,
+    Door,
+    House,
+    kyutai_messages,
+    openai_translation,
+)
 from tests.protocols.listening.house import opened
 from tests.support.espeak_audio import audio
 from tests.support.patience import WITHIN_S
@@ -33,6 +40,8 @@ from tests.support.patience import WITHIN_S
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 TEXT = "The old bakery opens early in the morning."
+SILENCE_S = 5.0
+"""After the speech: longer than the most patient detector of turns waits."""
 
 
 @asynccontextmanager
@@ -68,8 +77,7 @@ async def moonshine(tmp_path_factory: pytest.TempPathFactory, _one_thread: None)
 def robot() -> Samples:
     client = EspeakClient.shared()
     said = soxr.resample(audio(client, TEXT, "en-us").astype(np.float32) / 2**15, client.sample_rate, RATE)
-    # As long as the most patient detector of turns waits.
-    return np.concatenate([quiet(0.5), said, quiet(5.0)]).astype(np.float32)
+    return np.concatenate([quiet(0.5), said, quiet(SILENCE_S)]).astype(np.float32)
 
 
 async def test_moonshine_writes_the_same_text_of_a_recording_by_each_protocol(
@@ -88,13 +96,33 @@ async def test_moonshine_hears_live_words_by_each_protocol(
     assert len((await door(moonshine, robot, ("Zandrell",))).split()) > 1
 
 
-async def test_moonshine_says_what_it_cannot_do(moonshine: House, robot: Samples) -> None:
+async def test_moonshine_tells_when_each_word_begins(moonshine: House, robot: Samples) -> None:
+    messages = await kyutai_messages(moonshine, robot, ())
+    starts = [message["start_time"] for message in messages if message["type"] == "Word"]
+    # The silence of five seconds has no word.
+    assert len(starts) > 1 and starts == sorted(starts) and starts[-1] < len(robot) / RATE - SILENCE_S + 0.1
+
+
+async def test_moonshine_says_what_it_is_and_what_it_cannot_do(moonshine: House, robot: Samples) -> None:
     async with httpx.AsyncClient(base_url=moonshine.server.http_url, timeout=WITHIN_S) as client:
-        given = {"files": {"file": ("a.wav", wav(robot, RATE))}, "data": {"model": "whisper-1"}}
-        refused = await client.post("/v1/audio/translations", **given)  # type: ignore[arg-type]
-        assert refused.status_code == 400 and "Moonshine does not translate" in refused.text
-        health = (await client.get("/health")).json()["recognizer"]
-    assert (health["name"], health["version"]) == ("moonshine", "moonshine-streaming-tiny")
+
+        async def posted(path: str, **fields: str) -> httpx.Response:
+            file = {"file": ("a.wav", wav(robot, RATE))}
+            return await client.post(f"/v1/audio/{path}", files=file, data={"model": "whisper-1"} | fields)
+
+        whole = await posted("transcriptions", response_format="verbose_json")
+        assert whole.json()["language"] == "english"
+        assert (await client.get("/health")).json()["recognizer"] == {
+            "name": "moonshine",
+            "version": "moonshine-streaming-tiny",
+            "loaded": True,
+            "live": True,
+            "live_delay": None,
+        }
+        german = await posted("transcriptions", language="de")
+        assert german.status_code == 400 and "known: en" in german.text
+        translated = await posted("translations")
+        assert translated.status_code == 400 and "Moonshine does not translate" in translated.text
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -113,7 +141,7 @@ async def person() -> Samples:
     async with AsyncSpeech("kokoro") as speech:
         said = await speech.say(TEXT, voice="af_heart")
     assert said.sample_rate == RATE
-    return np.concatenate([quiet(0.5), said.samples, quiet(5.0)])
+    return np.concatenate([quiet(0.5), said.samples, quiet(SILENCE_S)])
 
 
 @pytest.mark.heard
