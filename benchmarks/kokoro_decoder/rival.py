@@ -79,7 +79,7 @@ def main() -> None:
         found = asyncio.run(measure(given.onnx_url, given.fast_url, Path(folder)))
     head = (
         *("sentences es, en, fr", "who", "whole sentence, median", "real-time factor"),
-        *(f"{rivals.RIVAL} ÷ it, median", "p10–p90", "goal"),
+        *(f"{rivals.RIVAL} ÷ it, median", "p10–p90"),
     )
     rows = []
     for group, by_speaker in found.items():
@@ -91,7 +91,6 @@ def main() -> None:
                     *(f"{group} ({len(times)})", name, ms(median([done for done, _ in times]))),
                     *(f"{median([done / audio for done, audio in times]):.3f}", f"{median(ratios):.2f}"),
                     f"{percentile(ratios, 10):.2f}–{percentile(ratios, 90):.2f}",
-                    "≥ 2.8" if name == LITERT else "",
                 ]
             )
     print(f"Whole sentences, the servers (through the socket) and {rivals.RIVAL} in turn:\n")
