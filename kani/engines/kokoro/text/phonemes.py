@@ -45,6 +45,8 @@ class Utterance:
 # espeak-ng truncates a word beyond some 40 digits or 150 letters, and a clause beyond 1,000 phonemes; a
 # spelt letter has up to eight.
 _LONGEST_CLAUSE = 120
+# The word that espeak-ng pronounces as the letter's name.
+_LETTER_A = "eh"
 _WORD = re.compile(r"\d{1,20}(?=\d{20})|\S{1,40}")
 
 
@@ -104,10 +106,16 @@ def _read_by_espeak(
         for one in pronunciations
         if (given := _words_with_symbols(text, one, phonemizer.symbols_of_ipa(one.ipa)))
     ]
-    pieces = [
-        (mark, start, [] if mark else list(_clauses(list(_tokens(text, start, end, pronounced)))))
-        for mark, start, end in _pieces(text, pronounced)
-    ]
+    english = phonemizer.voice.startswith("en")
+    pieces = []
+    for mark, start, end in _pieces(text, pronounced):
+        tokens = [] if mark else list(_tokens(text, start, end, pronounced))
+        if english:
+            tokens = [
+                replace(token, written=_LETTER_A) if _is_letter_a(tokens, at) else token
+                for at, token in enumerate(tokens)
+            ]
+        pieces.append((mark, start, list(_clauses(tokens))))
     phonemized = _phonemized([clause for *_, clauses in pieces for clause in clauses], phonemizer)
     for mark, start, clauses in pieces:
         if mark:
@@ -246,6 +254,21 @@ def _add_words(symbols: list[str], words: list[Word], parts: Sequence[_Part]) ->
         characters = tuple(first + character for character in read.characters)
         words.append(Word(read.start, read.end, first, first + len(read.symbols), characters))
         symbols += read.symbols
+
+
+def _is_letter_a(tokens: Sequence[_Token], at: int) -> bool:
+    """True for an English "A" that is no article: "the U S A and", "vitamin A is", "nine a m".
+
+    espeak-ng knows it at the end of a clause only. Where it is the article after all ("Once Upon A time"), it
+    gets its strong form.
+    """
+    written = tokens[at].written
+    if written not in ("A", "a") or at + 1 == len(tokens):
+        return False
+    following = tokens[at + 1].written
+    if written == "a":
+        return following == "m"
+    return (following.isupper() and len(following) == 1) or (at > 0 and not following[0].isupper())
 
 
 def _is_apart(found: Sequence[_Token], at: int) -> bool:

@@ -110,6 +110,12 @@ def initial(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         following = cursor.token(1)
         if following.core[:1].isupper() and following.start == following.core_start:
             return Verbalization((Piece(name, token.core_start, token.core_end),), token.core_end + 1)
+    beside = cursor.previous(), cursor.token(1)
+    if core.lower() in table.acronyms.words and any(
+        len(other.core) > 1 and other.core.isupper() for other in beside
+    ):
+        # "THIS IS A TEST", "A BBC report": a voice would take the capital for the letter.
+        return Verbalization(lowercase_pieces(core, token.core_start), token.core_end)
     if core.lower() in table.acronyms.words or (token.suffix[:1] in ("'", "’") and not token.prefix):
         return None
     return Verbalization((Piece(name, token.core_start, token.core_end),), token.core_end)

@@ -31,6 +31,23 @@ def by_word(text: str, language: str) -> dict[str, str]:
     }
 
 
+@pytest.mark.parametrize(
+    ("text", "symbols"),
+    [
+        ("The U S A and the A I.", "ðə jˈu ˈɛs ˈA ænd ðɪ ˈA ˈI."),
+        ("C A N.", "sˈi ˈA ˈɛn."),
+        ("Nine a m on a map.", "nˈIn ˈA ˈɛm ˌɔn ə mˈæp."),
+        ("Vitamin A is good.", "vˈITəmɪn ˈA ɪz ɡˈʊd."),
+        ("A man had a Big A.", "ə mˈæn hæd ə bˈɪɡ ˈA."),
+        ("Lost in A City.", "lˈɔst ɪn ə sˈɪTi."),
+    ],
+)
+def test_letter_a_is_no_article(text: str, symbols: str) -> None:
+    [utterance] = spoken(text, "en-US")
+    assert utterance.symbols == symbols
+    assert [text[word.start : word.end] for word in utterance.words] == text.rstrip(".").split()
+
+
 def test_vocabulary_has_114_symbols() -> None:
     assert len(VOCABULARY) == 114
     assert len(set(VOCABULARY.values())) == 114
