@@ -22,6 +22,8 @@ def test_only_short_utterances_with_initial_vowel_get_lead_in() -> None:
         assert set(lead_in(short, language)) <= set(VOCABULARY)
         assert lead_in(long, language) == ""
     assert lead_in(Utterance("ɡɾˈasjas.", ()), "es") == ""
+    weak, diphthong = Utterance("“ɪf sˈO.”", ()), Utterance("I ˈæm.", ())
+    assert lead_in(weak, "en-GB") == "" and lead_in(weak, "it") and lead_in(diphthong, "en")
     assert lead_in(short, "fr") == lead_in(short, "pt") == ""
 
 
@@ -40,6 +42,8 @@ def test_lead_in_is_cut_at_quietest_frame() -> None:
         ("¡Hola!", "ef_dora", "es"),
         ("Hoy.", "em_alex", "es"),
         ("Eight.", "bm_george", "en"),
+        ("Agreed.", "am_michael", "en"),
+        ("Again!", "af_heart", "en"),
         ("Oggi.", "if_sara", "it"),
     ],
 )
