@@ -88,6 +88,8 @@ class EngineInfo:
     for the others."""
     accepts_ipa: bool = False
     """True if it uses ``Segment.pronunciations``."""
+    emphasizes: bool = False
+    """True if it uses ``Segment.emphases``; otherwise emphasized words are segments of their own."""
     keeps_voices: bool = False
     """True if it chooses the voice of a session with the first segment, and keeps it for the next ones: of
     several workers, the one that spoke the session's last segment is to speak the next."""

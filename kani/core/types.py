@@ -103,6 +103,20 @@ class Pronunciation:
 
 
 @dataclass(frozen=True, slots=True)
+class Emphasis:
+    """Prosody of the characters ``[start, end)`` of a text, relative to the words around them."""
+
+    start: int
+    end: int
+    rate: float
+    """Factor of the speed."""
+    pitch: float
+    """Semitones added."""
+    loudness: float
+    """Decibels added."""
+
+
+@dataclass(frozen=True, slots=True)
 class Prosody:
     """Speaking style, relative to the voice's own."""
 
@@ -229,6 +243,8 @@ class Segment:
     """Meaningless for ``StreamingInputEngine.stream``."""
     pronunciations: tuple[Pronunciation, ...] = ()
     """In order; empty where the engine does not accept IPA."""
+    emphases: tuple[Emphasis, ...] = ()
+    """In order; empty where the engine does not emphasize words."""
     sampling: Sampling = Sampling()
     embedding: Embedding | None = None
     """Voice to be imitated instead of ``voice``; made by the engine itself."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, suppress
+from dataclasses import replace
 
-from kani.core.types import Boundary
+from kani.core.types import Boundary, Emphasis
 from kani.text.normalizer import NormalizerOptions, SpokenText, normalize
 from kani.text.segmenter import OpenTextSegment, TextSegment
 
@@ -31,6 +32,7 @@ class IncrementalText:
         """The end of the segment; None while more may come."""
         self.style = segment.style
         """Voice, language and prosody that an SSML document gives it."""
+        self._emphases = segment.emphases
         self.changed: Callable[[], None] | None = None
         """Called after each change, for an engine that sends the text on; it must not wait."""
         self._start = segment.start
@@ -58,6 +60,12 @@ class IncrementalText:
     def text(self) -> str:
         """The spoken form's characters so far, up to the end of a word or the marks after it."""
         return self.spoken.text
+
+    @property
+    def emphases(self) -> tuple[Emphasis, ...]:
+        """Emphasized parts of ``text``."""
+        found = ((one, *self.spoken.spoken_for(one.start, one.end)) for one in self._emphases)
+        return tuple(replace(one, start=start, end=end) for one, start, end in found if start < end)
 
     def extend(self, text: str) -> None:
         """Add ``text`` to the written form; it ends where a word does."""

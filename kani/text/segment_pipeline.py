@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 
-from kani.core.types import Boundary
+from kani.core.types import Boundary, Emphasis
 from kani.text.foreign_passages import LanguageRun, ScriptSplitter
 from kani.text.languages import primary
 from kani.text.markup import MASK, Break, MarkupMasker
 from kani.text.segment_weight import UNSPACED_LANGUAGES
 from kani.text.segmenter import Growth, OpenTextSegment, Segmenter, SegmentPolicy, TextSegment
-from kani.text.ssml import PLAIN_STYLE, Style
+from kani.text.ssml import NO_EMPHASIS, PLAIN_STYLE, Style
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +42,21 @@ class SegmentPipeline:
         spoken_languages: Collection[str],
         *,
         announce_code: bool = True,
+        emphasizes: bool = False,
     ) -> None:
-        """language: the text's own (BCP 47). spoken_languages: primary subtags of foreign passages."""
+        """language: the text's own (BCP 47). spoken_languages: primary subtags of foreign passages.
+
+        emphasizes: whether emphasized words stay in their segment; otherwise they are one of their own.
+        """
         self._masker = MarkupMasker(announce_code=announce_code)
         self._splitter = ScriptSplitter(language, spoken_languages)
         self._segmenter = Segmenter(policy, unspaced=primary(language) in UNSPACED_LANGUAGES)
         self._passage_language: str | None = None
         self._style = PLAIN_STYLE
+        self._emphasizes = emphasizes
+        self._emphases: list[Emphasis] = []
+        """Those of the text that is not in a segment yet."""
+        self._emphasis, self._emphasis_start = NO_EMPHASIS, 0
         self._masked = 0
 
     @property
@@ -65,7 +73,17 @@ class SegmentPipeline:
         return self._split([text])
 
     def use_style(self, style: Style) -> list[Part]:
-        """Speak what follows in another style; the segment ends here, with a pause only after a mark."""
+        """Speak what follows in another style; the segment ends here, with a pause only after a mark.
+
+        It goes on where only the emphasis is another one.
+        """
+        if not self._emphasizes:
+            style = style.folded()
+        elif style.emphasis != self._emphasis:
+            self._end_emphasis()
+            self._emphasis = style.emphasis
+        if style.plain() == self._style:
+            return []
         parts = [
             replace(part, boundary=Boundary.WORD)
             if isinstance(part, TextSegment)
@@ -74,8 +92,14 @@ class SegmentPipeline:
             else part
             for part in self.flush(more_to_come=True)
         ]
-        self._style = style
+        self._style = style.plain()
         return parts
+
+    def _end_emphasis(self) -> None:
+        """Keep the emphasis of the text up to here."""
+        if self._emphasis != NO_EMPHASIS and self._emphasis_start < self._masked:
+            self._emphases.append(Emphasis(self._emphasis_start, self._masked, *self._emphasis))
+        self._emphasis_start = self._masked
 
     def flush(self, *, more_to_come: bool) -> list[Part]:
         """End the segment here; ``more_to_come``: as a clause unless a mark says otherwise."""
@@ -111,12 +135,21 @@ class SegmentPipeline:
     def _in_passage(self, segments: list[TextSegment | Growth]) -> list[Part]:
         """Mark the segments with the language of the passage that they all belong to."""
         language, style = self._passage_language, self._style
-        if not language and style is PLAIN_STYLE:
+        self._end_emphasis()
+        if not language and style is PLAIN_STYLE and not self._emphases:
             return list(segments)
         return [
-            replace(segment, language=language, style=style) if isinstance(segment, TextSegment) else segment
+            replace(segment, language=language, style=style, emphases=self._emphases_of(segment))
+            if isinstance(segment, TextSegment)
+            else segment
             for segment in segments
         ]
+
+    def _emphases_of(self, segment: TextSegment) -> tuple[Emphasis, ...]:
+        """Take the emphases that begin before the segment's end; one may go on in the next."""
+        begun = [one for one in self._emphases if one.start < segment.end]
+        self._emphases = [one for one in self._emphases if one.end > segment.end]
+        return tuple(begun)
 
 
 def _ends_clause(text: str) -> bool:

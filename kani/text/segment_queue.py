@@ -167,15 +167,22 @@ class SegmentQueue:
         self._wake.set()
 
     def start(
-        self, policy: SegmentPolicy, language: str, spoken_languages: Collection[str], *, open_segments: bool
+        self,
+        policy: SegmentPolicy,
+        language: str,
+        spoken_languages: Collection[str],
+        *,
+        open_segments: bool,
+        emphasizes: bool = False,
     ) -> None:
         """Segment by ``policy``.
 
         language: the text's own (BCP 47). spoken_languages: primary subtags of foreign passages.
-        open_segments: whether a segment may be given before its end is known.
+        open_segments: whether a segment may be given before its end is known. emphasizes: see
+        ``SegmentPipeline``.
         """
         self._pipeline = SegmentPipeline(
-            policy, language, spoken_languages, announce_code=self._announce_code
+            policy, language, spoken_languages, announce_code=self._announce_code, emphasizes=emphasizes
         )
         self._open_segments = open_segments
         self._process()

@@ -11,7 +11,7 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
-from kani.core.types import Boundary
+from kani.core.types import Boundary, Emphasis
 from kani.text.boundaries import (
     CLOSERS,
     SENTENCE_MARKS,
@@ -104,6 +104,8 @@ class TextSegment:
     """Language of the foreign passage that it belongs to; None is the text's own."""
     style: Style = PLAIN_STYLE
     """Voice, language and prosody that an SSML document gives it."""
+    emphases: tuple[Emphasis, ...] = ()
+    """Emphasized parts of the text, which may reach beyond it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +120,7 @@ class OpenTextSegment:
     boundary: None = None
     language: None = None
     style: Style = PLAIN_STYLE
+    emphases: tuple[Emphasis, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

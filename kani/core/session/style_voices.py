@@ -19,7 +19,7 @@ class StyleVoices:
 
     def __init__(self, voices: VoiceResolver) -> None:
         self.unused: list[str] = []
-        """Names of what has no effect: "ssml.voice", "ssml.lang"."""
+        """Names of what has no effect: "ssml.voice", "ssml.lang", "ssml.emphasis"."""
         self._voices = voices
         self._known: dict[tuple[str | None, str | None], ResolvedVoice | None] = {}
 
@@ -45,15 +45,16 @@ class StyleVoices:
                 # A stored voice is in a file, or farther away.
                 return await asyncio.to_thread(self._voices.by_name, style.voice, language)
             except (InvalidRequest, StoreUnavailable):
-                self._note("ssml.voice")
+                self.note("ssml.voice")
         if language is None or language == own.language:
             return None
         try:
             return self._voices.by_language(request, language)
         except InvalidRequest:
-            self._note("ssml.lang")
+            self.note("ssml.lang")
             return None
 
-    def _note(self, name: str) -> None:
+    def note(self, name: str) -> None:
+        """Name something that has no effect."""
         if name not in self.unused:
             self.unused.append(name)

@@ -174,6 +174,7 @@ class Synthesis:
             speed=speed,
             boundary=text.boundary or Boundary.SENTENCE,
             pronunciations=text.spoken.pronunciations,
+            emphases=text.emphases if voice.engine.info.emphasizes else (),
             sampling=self.request.sampling,
             embedding=self.embedding(voice),
             request_id=self._report.request_id,

@@ -26,7 +26,7 @@ from kani.text.normalizer import speakable
 from kani.text.segment_pipeline import Pause
 from kani.text.segment_queue import SegmentQueue
 from kani.text.segmenter import EARLY_PHRASE, WHOLE_SENTENCES, OpenTextSegment, TextSegment
-from kani.text.ssml import Style
+from kani.text.ssml import NO_EMPHASIS, Style
 
 MAX_STYLES_AHEAD = 100
 """Styles with voices that are resolved before the first sound, so that the answer names unknown ones."""
@@ -151,7 +151,13 @@ class SessionWorker:
         early = context.low_latency and not info.streams_inside_segment
         policy = (EARLY_PHRASE if early else WHOLE_SENTENCES).for_speed(self.synthesis.speed)
         open_segments = context.low_latency and info.accepts_partial_text and request.duration_s is None
-        segments.start(policy, voice.language, context.languages, open_segments=open_segments)
+        segments.start(
+            policy,
+            voice.language,
+            context.languages,
+            open_segments=open_segments,
+            emphasizes=info.emphasizes,
+        )
 
     async def _run(self) -> None:
         error: SpeechError = EngineFailed("speech synthesis failed")
@@ -379,8 +385,12 @@ class SessionWorker:
         if style.voice is None and style.language is None:
             return
         voice = await self.styles.resolve(self.synthesis.request, style, self.voice)
-        if voice is not None:
-            await self.synthesis.load_table(voice)
+        if voice is None:
+            return
+        await self.synthesis.load_table(voice)
+        emphasized = style.emphasis != NO_EMPHASIS and self.voice.engine.info.emphasizes
+        if emphasized and not voice.engine.info.emphasizes:
+            self.styles.note("ssml.emphasis")
 
     async def _prepare_voice(self, voice: ResolvedVoice) -> None:
         """Compute the voice's embedding. Raises Busy if the first segment meets a full queue."""

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
 
-from kani.core.types import Samples, Segment
+from kani.core.types import Emphasis, Samples, Segment
 from kani.engines.kokoro.network.onnx_model import FRAME_SAMPLES, SAMPLE_RATE, Stop
 from kani.engines.kokoro.network.parts import PredictedProsody
+from kani.engines.kokoro.pitch_control import emphasized_symbols
 from kani.engines.kokoro.speed_check import PredictionSpeed
 from kani.engines.kokoro.text.phonemes import Utterance
 from kani.engines.kokoro.timing import (
@@ -69,12 +70,13 @@ class Preparing(Protocol):
         complete: bool = True,
         min_symbols: int = 0,
         like: PreparedUtterance | None = None,
+        emphases: Sequence[Emphasis] = (),
     ) -> PreparedUtterance:
         """Predict the prosody of ``symbols`` with the voice, speed and pitch of ``segment``.
 
         complete: no words follow; min_symbols: speak as in an utterance of at least this length; like: an
-        utterance with a timbre that is to be kept. Raises UnknownVoice, InvalidRequest for an unusable
-        embedding, Stopped and ModelFailed.
+        utterance with a timbre that is to be kept; emphases: of symbols. Raises UnknownVoice, InvalidRequest
+        for an unusable embedding, Stopped and ModelFailed.
         """
 
 
@@ -176,6 +178,7 @@ class Pieces:
             complete=complete,
             min_symbols=self._min_symbols,
             like=self._first,
+            emphases=emphasized_symbols(utterance, segment.emphases),
         )
         if self._same_statistics and self._first is None:
             self._first = prepared

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from kani.core.types import Samples, Segment
+from kani.core.types import Emphasis, Samples, Segment
 from kani.engines.kokoro.cloning.voice_embedding import LANGUAGES, mix_from_embedding, mix_language
 from kani.engines.kokoro.lead_in import cut_lead_in, lead_in
 from kani.engines.kokoro.network.norm_statistics import StatisticsTable
@@ -26,7 +26,13 @@ from kani.engines.kokoro.network.parts import (
     SplitModel,
 )
 from kani.engines.kokoro.pieces import Pieces, PreparedUtterance
-from kani.engines.kokoro.pitch_control import SEMITONE, apply_pitch
+from kani.engines.kokoro.pitch_control import (
+    SEMITONE,
+    amplified,
+    apply_pitch,
+    emphasize,
+    emphasized_symbols,
+)
 from kani.engines.kokoro.speed_check import MEASURED_SYMBOLS, PredictionSpeed
 from kani.engines.kokoro.text.phonemes import Utterance
 from kani.engines.kokoro.timing import TRAILING_SILENCE_S, TimedAudio, Timeline, voiced_frame_range
@@ -53,6 +59,7 @@ class PreparingSynthesizer(ABC):
         complete: bool = True,
         min_symbols: int = 0,
         like: PreparedUtterance | None = None,
+        emphases: Sequence[Emphasis] = (),
     ) -> PreparedUtterance:
         """See ``Preparing.prepare``."""
 
@@ -77,7 +84,8 @@ class PreparingSynthesizer(ABC):
             pieces, count = Pieces(self, segment, in_steps=in_steps), len(utterance.words)
             yield from pieces.speak(utterance, 0, count, stop, trailing_silence_s=trailing_silence_s)
             return
-        prepared = self.prepare(lead + utterance.symbols, segment, stop)
+        emphases = emphasized_symbols(utterance, segment.emphases, len(lead))
+        prepared = self.prepare(lead + utterance.symbols, segment, stop, emphases=emphases)
         frames = prepared.prosody.frames
         samples = prepared.decode(0, int(frames.sum()), stop)
         yield trim_whole(RenderedUtterance(samples, frames), utterance, lead, trailing_silence_s)
@@ -110,10 +118,11 @@ class NetworkSynthesizer(PreparingSynthesizer):
         complete: bool = True,
         min_symbols: int = 0,
         like: PreparedUtterance | None = None,
+        emphases: Sequence[Emphasis] = (),
     ) -> PreparedUtterance:
         """See ``Preparing.prepare``; the timbre is that of the norms' statistics."""
         voice = self.voice_of(segment)
-        prosody, features = self.predict(symbols, segment, stop, min_symbols=min_symbols)
+        prosody, features = self.predict(symbols, segment, stop, min_symbols=min_symbols, emphases=emphases)
         if isinstance(like, PreparedWindows):
             statistics = like.statistics
         else:
@@ -126,11 +135,17 @@ class NetworkSynthesizer(PreparingSynthesizer):
         return voice_or_mix(segment.voice)
 
     def predict(
-        self, symbols: str, segment: Segment, stop: Stop, *, min_symbols: int = 0
+        self,
+        symbols: str,
+        segment: Segment,
+        stop: Stop,
+        *,
+        min_symbols: int = 0,
+        emphases: Sequence[Emphasis] = (),
     ) -> tuple[PredictedProsody, Features]:
-        """Predict an utterance's prosody and features, with the segment's pitch applied.
+        """Predict an utterance's prosody and features, with the segment's pitch and ``emphases`` applied.
 
-        min_symbols: use the style of an utterance of at least this length.
+        min_symbols: use the style of an utterance of at least this length; emphases: of symbols.
         """
         voice = self.voice_of(segment)
         style = self._styles.style(voice, max(len(symbols), min_symbols))
@@ -139,6 +154,7 @@ class NetworkSynthesizer(PreparingSynthesizer):
         prosody = apply_pitch(
             prosody, add_mix_prosody(segment.prosody, voice), self._statistics.log_f0(voice)
         )
+        prosody = emphasize(prosody, emphases)
         features = self.model.decode_features(prosody, style, stop)
         self.speed.note(len(symbols), time.perf_counter() - begun)
         return prosody, features
@@ -216,7 +232,8 @@ class PreparedWindows:
 
     def decode(self, first: int, end: int, stop: Stop) -> Samples:
         """See ``PreparedUtterance.decode``."""
-        return self.model.decode_window(self.features, self.norms, first, end, stop)
+        samples = self.model.decode_window(self.features, self.norms, first, end, stop)
+        return amplified(samples, self.prosody, first)
 
     def after(self, spoken: PreparedUtterance, end: int, begin: int) -> PreparedUtterance:
         """Return the utterance itself: its features are of all its words."""

@@ -30,7 +30,7 @@ from kani.core.transcriber import TranscribedSegment, TranscriptionOptions
 from kani.core.types import Boundary, Embedding, Pronunciation, Recording, Samples, Segment, Span, SpeechChunk
 from kani.engines.plugin import Resources
 
-PROTOCOL_VERSION = 9
+PROTOCOL_VERSION = 10
 
 AUDIO_AHEAD_S = 2.0
 """Seconds of audio that a server may send ahead of what a recogniser has pulled."""

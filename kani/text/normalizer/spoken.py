@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 
 from kani.core.types import Pronunciation
@@ -24,6 +25,10 @@ class SpokenText:
     def origin(self, start: int, end: int) -> tuple[int, int]:
         """The written characters that ``[start, end)`` of the spoken text stands for (start < end)."""
         return self.starts[start], self.ends[end - 1]
+
+    def spoken_for(self, start: int, end: int) -> tuple[int, int]:
+        """The spoken characters that stand for any of ``[start, end)`` of the written text."""
+        return bisect_right(self.ends, start), bisect_left(self.starts, end)
 
     def shares_origin(self, end: int) -> bool:
         """True if the characters on both sides of ``end`` stand for the same written ones.

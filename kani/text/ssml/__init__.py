@@ -11,8 +11,10 @@ from kani.text.ssml.types import (
     SsmlDocument,
     Style,
 )
+from kani.text.ssml.values import NO_EMPHASIS
 
 __all__ = [
+    "NO_EMPHASIS",
     "PLAIN_STYLE",
     "Mark",
     "PhraseEnd",

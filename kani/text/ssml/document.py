@@ -261,10 +261,8 @@ class _Reader:
         elif token.name == "prosody":
             style = self._with_prosody(style, token)
         elif token.name == "emphasis":
-            rate, pitch, loudness = values.EMPHASIS.get(
-                attributes.get("level", "moderate"), values.EMPHASIS["moderate"]
-            )
-            style = _changed(style, rate, pitch, loudness)
+            level = values.EMPHASIS.get(attributes.get("level", "moderate"), values.EMPHASIS["moderate"])
+            style = replace(style, emphasis=level.inside(style.emphasis))
         return style
 
     def _with_prosody(self, style: Style, token: Token) -> Style:
@@ -277,8 +275,7 @@ class _Reader:
 
         for name in sorted(token.attributes.keys() - {"rate", "pitch", "volume", "xml:lang"}):
             self._note(f"prosody.{name}")
-        return _changed(
-            style,
+        return style.changed(
             value("rate", values.rate_factor, 1.0),
             value("pitch", values.pitch_semitones, 0.0),
             value("volume", values.volume_decibels, 0.0),
@@ -345,15 +342,6 @@ class _Reader:
             return Replacement(0, content, ipa=ipa.canonicalize(given))
         except ValueError as error:
             raise self._failure(token, f'<phoneme> has a "ph" that {error}') from None
-
-
-def _changed(style: Style, rate: float, pitch: float, loudness: float) -> Style:
-    return replace(
-        style,
-        rate=values.clamp(style.rate * rate, values.MIN_RATE, values.MAX_RATE),
-        pitch=values.clamp(style.pitch + pitch, -values.MAX_SEMITONES, values.MAX_SEMITONES),
-        loudness=values.clamp(style.loudness + loudness, values.MIN_DECIBELS, values.MAX_DECIBELS),
-    )
 
 
 def _first_letter(*texts: str) -> str:

@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from kani.text.markup import Break
+from kani.text.ssml.values import (
+    MAX_DECIBELS,
+    MAX_RATE,
+    MAX_SEMITONES,
+    MIN_DECIBELS,
+    MIN_RATE,
+    NO_EMPHASIS,
+    EmphasisLevel,
+    clamp,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +32,25 @@ class Style:
     """Semitones added, -12 to 12."""
     loudness: float = 0.0
     """Decibels added, -60 to 12."""
+    emphasis: EmphasisLevel = NO_EMPHASIS
+    """Not in the three above."""
+
+    def changed(self, rate: float, pitch: float, loudness: float) -> Style:
+        """Return the style with a factor of the speed, and with semitones and decibels added."""
+        return replace(
+            self,
+            rate=clamp(self.rate * rate, MIN_RATE, MAX_RATE),
+            pitch=clamp(self.pitch + pitch, -MAX_SEMITONES, MAX_SEMITONES),
+            loudness=clamp(self.loudness + loudness, MIN_DECIBELS, MAX_DECIBELS),
+        )
+
+    def plain(self) -> Style:
+        """Return the style without its emphasis."""
+        return replace(self, emphasis=NO_EMPHASIS)
+
+    def folded(self) -> Style:
+        """Return the style with its emphasis as speed, pitch and loudness."""
+        return self if self.emphasis == NO_EMPHASIS else self.plain().changed(*self.emphasis)
 
 
 PLAIN_STYLE = Style()

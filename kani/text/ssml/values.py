@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
+from typing import NamedTuple
 
 RATES = {"x-slow": 0.5, "slow": 0.64, "medium": 1.0, "default": 1.0, "fast": 1.55, "x-fast": 2.0}
 """Factors of the speed; SSML leaves them open, these are the ones that Azure's speech service documents."""
@@ -18,13 +19,29 @@ VOLUMES_DB = {"silent": -60.0, "x-soft": -12.0, "soft": -6.0, "medium": 0.0, "de
 }
 """Decibels; six are half or twice the amplitude."""
 
-EMPHASIS: Mapping[str, tuple[float, float, float]] = {
-    "strong": (0.85, 1.0, 3.0),
-    "moderate": (0.92, 0.5, 2.0),
-    "none": (1.0, 0.0, 0.0),
-    "reduced": (1.08, -0.5, -3.0),
+
+class EmphasisLevel(NamedTuple):
+    """Prosody of emphasized words, relative to those around them."""
+
+    rate: float = 1.0
+    """Factor of the speed."""
+    pitch: float = 0.0
+    """Semitones added."""
+    loudness: float = 0.0
+    """Decibels added."""
+
+    def inside(self, outer: EmphasisLevel) -> EmphasisLevel:
+        """Return the emphasis of words that are emphasized inside emphasized ones."""
+        return EmphasisLevel(self.rate * outer.rate, self.pitch + outer.pitch, self.loudness + outer.loudness)
+
+
+NO_EMPHASIS = EmphasisLevel()
+EMPHASIS: Mapping[str, EmphasisLevel] = {
+    "strong": EmphasisLevel(0.85, 1.0, 3.0),
+    "moderate": EmphasisLevel(0.92, 0.5, 2.0),
+    "none": NO_EMPHASIS,
+    "reduced": EmphasisLevel(1.08, -0.5, -3.0),
 }
-"""Factor of the speed, semitones and decibels."""
 
 MAX_SEMITONES = 12.0
 MIN_DECIBELS, MAX_DECIBELS = -60.0, 12.0

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from kani.core.errors import InvalidRequest
-from kani.core.types import SpeechRequest
+from kani.core.types import Emphasis, SpeechRequest
 from tests.core.timing.test_spans import assert_tiles
-from tests.support.sessions import SPANISH, audio, collect, fed, serving, silent, spans_of, speak
-from tests.support.tone import LETTER_S, RATE, ToneEngine
+from tests.support.sessions import SPANISH, audio, build, collect, fed, serving, silent, spans_of, speak
+from tests.support.tone import LETTER_S, RATE, ToneEngine, tones
 
 WORD_S = 4 * LETTER_S
 
@@ -61,6 +62,36 @@ async def test_voices_and_languages_of_passages(tmp_path: Path) -> None:
         unused = session.unused_fields
     assert spoken == {"home": "tone_en", "table": "tone_en"}
     assert unused == ["ssml.lang", "ssml.voice"]
+
+
+@pytest.mark.parametrize("emphasizes", [True, False])
+async def test_emphasized_word_is_part_of_its_phrase_where_an_engine_can(
+    tmp_path: Path, emphasizes: bool
+) -> None:
+    engine = ToneEngine()
+    engine.info = replace(engine.info, emphasizes=emphasizes)
+    async with serving(engine, tmp_path) as service:
+        await speak(service, '<speak>casa <emphasis level="strong">mesa</emphasis> silo</speak>')
+    said = [(segment.text, segment.speed, segment.emphases) for segment in engine.segments]
+    if emphasizes:
+        assert said == [("casa mesa silo", 1.0, (Emphasis(5, 9, 0.85, 1.0, 3.0),))]
+    else:
+        assert said == [("casa", 1.0, ()), ("mesa", 0.85, ()), ("silo", 1.0, ())]
+
+
+async def test_emphasis_is_named_where_another_engine_speaks(tmp_path: Path) -> None:
+    info = ToneEngine(languages=("es",)).info
+    other = ToneEngine(languages=("en",)).info
+    engines = tones(replace(info, emphasizes=True), replace(other, name="other"))
+    text = '<speak>casa <voice name="tone_en">home <emphasis>table</emphasis></voice></speak>'
+    service = build(tmp_path, *engines)  # type: ignore[arg-type]
+    await service.start()
+    async with fed(service, text) as session:
+        await collect(session)
+        assert session.unused_ssml == ["ssml.emphasis"]
+    await service.stop()
+    assert [segment.text for segment in engines[1].segments] == ["home table"]
+    assert engines[1].segments[0].emphases == ()
 
 
 async def test_phoneme_is_named_where_no_ipa_is_spoken(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,14 +11,15 @@ import pytest
 from benchmarks.kokoro.measures import pitch
 from kani.core.audio.prosody_filter import split_prosody
 from kani.core.emotions import EMOTIONS
-from kani.core.types import NEUTRAL, Prosody, Samples, Segment
+from kani.core.types import NEUTRAL, Emphasis, Prosody, Samples, Segment
 from kani.engines.kokoro.engine import KokoroEngine
 from kani.engines.kokoro.incremental import IncrementalSentence
-from kani.engines.kokoro.network.onnx_model import Stop
+from kani.engines.kokoro.network.onnx_model import FRAME_SAMPLES, SAMPLE_RATE, Stop
 from kani.engines.kokoro.network.parts import PredictedProsody, log_f0_of
-from kani.engines.kokoro.pitch_control import apply_pitch
+from kani.engines.kokoro.pitch_control import amplified, apply_pitch, emphasize
 from kani.engines.kokoro.synthesizer import WindowedSynthesizer
 from tests.judges.judge import hear, word_error_rate
+from tests.support.kokoro import chunks_of, joined
 
 TEXT = "Mis primos viven en una casa de madera junto al faro."
 EMPTY = np.zeros((1, 512, 0), np.float32)
@@ -121,6 +123,58 @@ def test_growing_text_has_pitch_shift(engine: KokoroEngine) -> None:
         for plain, own in zip(pieces[NEUTRAL], pieces[higher], strict=True)
     ]
     assert moved == pytest.approx([2.0] * 3, abs=0.7)
+
+
+def test_emphasized_symbols_are_longer_higher_and_louder() -> None:
+    frames = np.array([4, 10, 12, 8, 10, 6])
+    count = int(frames.sum())
+    curve = np.full((1, 2 * count), 200, np.float32)
+    features = np.repeat(np.arange(len(frames), dtype=np.float32), frames)[None, None]
+    plain = PredictedProsody(features, curve, np.zeros_like(curve), frames, log_f0_of(curve))
+    changed = emphasize(plain, [Emphasis(1, 3, 0.8, 2.0, 6.0)])
+    lasting = [int(np.sum(changed.asr == symbol)) for symbol in range(len(frames))]
+    assert changed.frames.tolist() == [4, 10, 15, 10, 10, 6]
+    assert lasting == changed.frames.tolist()
+    assert changed.pitch.shape == changed.energy.shape == (1, 2 * 55)
+    # The sound of a symbol comes 60 ms before its features.
+    higher = np.arange(2 * 14 - 5, 2 * 39 - 5)
+    assert np.array_equal(np.flatnonzero(changed.pitch[0] > 201), higher)
+    assert changed.pitch[0, higher] == pytest.approx(200 * 2 ** (2 / 12))
+    assert changed.gain is not None and changed.gain[higher] == pytest.approx(10 ** (6 / 20))
+    assert changed.gain.sum() == pytest.approx(60 + 50 * 10 ** (6 / 20))
+    samples = amplified(np.ones(4 * FRAME_SAMPLES, np.float32), changed, 10)
+    assert samples[:FRAME_SAMPLES] == pytest.approx(1) and samples[-FRAME_SAMPLES:] == pytest.approx(2, 0.01)
+    assert amplified(samples, plain, 10) is samples
+    assert emphasize(plain, []) is plain
+
+
+@pytest.mark.parametrize("light", [False, True])
+async def test_emphasized_word_is_heard_as_such(engine: KokoroEngine, light: bool) -> None:
+    text, word = "It is a large house with a very large garden.", "very"
+    plain = Segment(text, "af_heart", "en", light=light, ahead_s=10.0)
+    at = text.index(word)
+    strong = Emphasis(at, at + len(word), 0.8, 3.0, 4.0)
+    changes = []
+    samples, spans = joined(await chunks_of(engine, plain))
+    own_samples, own_spans = joined(await chunks_of(engine, replace(plain, emphases=(strong,))))
+    for span, own in zip(spans, own_spans, strict=True):
+        ratio = (own.end_s - own.start_s) / (span.end_s - span.start_s)
+        parts = [
+            each[round(one.start_s * SAMPLE_RATE) : round(one.end_s * SAMPLE_RATE)]
+            for each, one in ((samples, span), (own_samples, own))
+        ]
+        tones = [12 * np.log2(np.nanmedian(pitch(np.pad(part, 600)))) for part in parts]
+        levels = [10 * np.log10(np.mean(np.square(part))) for part in parts]
+        changes.append((text[span.start : span.end], ratio, tones[1] - tones[0], levels[1] - levels[0]))
+    # In the last word the pitch falls too steeply to be compared.
+    for name, ratio, higher, louder in changes[:-1]:
+        if name == word:
+            assert ratio == pytest.approx(1 / 0.8, abs=0.1)
+            assert higher == pytest.approx(3.0, abs=0.7) and louder == pytest.approx(4.0, abs=1.5)
+        else:
+            assert ratio == pytest.approx(1.0, abs=0.1)
+            assert abs(higher) < 0.7 and abs(louder) < 1.5
+    assert word_error_rate(text, hear(own_samples, SAMPLE_RATE, "en"), "en") == 0
 
 
 def test_native_prosody_is_pitch_only(engine: KokoroEngine) -> None:

@@ -42,7 +42,9 @@ def test_text_keeps_its_length_and_places() -> None:
     pauses = [part for part in document.parts if isinstance(part, Break)]
     rates = [part.rate for part in document.parts if isinstance(part, Style)]
     assert pauses == [Break(0.5)]
-    assert rates == pytest.approx([1.0, 0.64, 0.64 * 0.92, 0.64, 1.0, 1.0])
+    emphases = [part.emphasis.rate for part in document.parts if isinstance(part, Style)]
+    assert rates == [1.0, 0.64, 0.64, 0.64, 1.0, 1.0]
+    assert emphases == [1.0, 1.0, 0.92, 1.0, 1.0, 1.0]
 
 
 def test_entities_are_one_character() -> None:

@@ -79,6 +79,35 @@ async def test_phoneme_and_its_place() -> None:
     assert (pronunciation.ipa, text[start:end]) == ("təˈmeɪtoʊ", "tomato")
 
 
+async def test_emphasized_words_stay_in_their_sentence() -> None:
+    text = (
+        '<speak xml:lang="en-US">It is a <emphasis>large and 21</emphasis> year old <emphasis level="strong">'
+        'house<emphasis level="reduced"> here</emphasis></emphasis>. <emphasis>Yes.</emphasis> '
+        '<emphasis>No <prosody rate="80%">rest</prosody> here</emphasis>.</speak>'
+    )
+    queue = SegmentQueue()
+    queue.feed(text)
+    queue.finish()
+    queue.start(WHOLE_SENTENCES, "en-US", ["en"], open_segments=False, emphasizes=True)
+    found = []
+    while (part := await queue.next()) is not None:
+        assert not isinstance(part, Pause)
+        segment = queue.begin_segment(part, _no_slot, NormalizerOptions("en", None, True, "en"))
+        emphasized = [(segment.text[one.start : one.end].strip(), one.rate) for one in segment.emphases]
+        if segment.text:
+            found.append((segment.text, segment.style.rate, emphasized))
+    assert found == [
+        (
+            "It is a large and twenty-one year old house here. Yes.",
+            1.0,
+            [("large and twenty-one", 0.92), ("house", 0.85), ("here", 0.85 * 1.08), ("Yes.", 0.92)],
+        ),
+        ("No", 1.0, [("No", 0.92)]),
+        ("rest", 0.8, [("rest", 0.92)]),
+        ("here.", 1.0, [("here", 0.92)]),
+    ]
+
+
 async def test_long_replacements_end_segments() -> None:
     text = "<speak>" + f'<sub alias="{"many words " * 15}">a</sub> ' * 20 + "</speak>"
     spoken, _, _ = await read(text, "en")

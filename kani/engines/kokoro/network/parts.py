@@ -35,6 +35,7 @@ class PredictedProsody:
     energy: Array  # [1, 2F]
     frames: npt.NDArray[np.int64]  # length of each symbol, the two pads included [n + 2]; their sum is F
     log_f0: float  # ``log_f0_of`` the pitch before pitch control
+    gain: npt.NDArray[np.float64] | None = None  # of the samples [2F]; None is 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -56,5 +56,6 @@ def engine_of_students(
         accepts_partial_text=True,
         native_prosody=NATIVE_PROSODY_FIELDS,
         accepts_ipa=True,
+        emphasizes=True,
         decoder="student",
     )

@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from kani.core.errors import UnknownVoice
-from kani.core.types import Samples, Segment
+from kani.core.types import Emphasis, Samples, Segment
 from kani.engines.kokoro.network.onnx_model import Array, Stop
 from kani.engines.kokoro.network.parts import PredictedProsody
 from kani.engines.kokoro.pieces import PreparedUtterance
-from kani.engines.kokoro.pitch_control import apply_pitch
+from kani.engines.kokoro.pitch_control import amplified, apply_pitch, emphasize
 from kani.engines.kokoro.student.choice import default_voices
 from kani.engines.kokoro.student.model import StudentModel
 from kani.engines.kokoro.student.waveform import HOP
@@ -66,6 +66,7 @@ class StudentSynthesizer(PreparingSynthesizer):
         complete: bool = True,
         min_symbols: int = 0,
         like: PreparedUtterance | None = None,
+        emphases: Sequence[Emphasis] = (),
     ) -> PreparedUtterance:
         """See ``Preparing.prepare``. A voice that does not speak the language is replaced, as in
         ``VoiceCatalogue.resolve``.
@@ -80,6 +81,7 @@ class StudentSynthesizer(PreparingSynthesizer):
             symbols += _GOES_ON.get(language, "")
         prosody = model.predict(symbols, segment.speed, stop)
         prosody = apply_pitch(prosody, segment.prosody, model.facts.log_f0)
+        prosody = emphasize(prosody, emphases)
         return PreparedByStudent(model, prosody, segment.ahead_s >= _AHEAD_S)
 
 
@@ -111,7 +113,7 @@ class PreparedByStudent:
 
     def decode(self, first: int, end: int, stop: Stop) -> Samples:
         """See ``PreparedUtterance.decode``."""
-        return self.model.decode(self.prosody, first, end, stop)
+        return amplified(self.model.decode(self.prosody, first, end, stop), self.prosody, first)
 
     def after(self, spoken: PreparedUtterance, end: int, begin: int) -> PreparedUtterance:
         """Return the utterance with text, pitch and energy before ``begin`` as they were before ``end``.
