@@ -23,6 +23,9 @@ _CLOCK = re.compile(r"(\d{1,2})[:.](\d\d)(?:[:.](\d\d))?\s*([AaPp])\.?[Mm]\.?")
 _HOUR = re.compile(r"(\d{1,2})\s*([AaPp])\.?[Mm]\.?")
 _CODE_AFTER = re.compile(r"([\d.,]+)\s*([A-Z]{3})")
 _UNIT = re.compile(r"([\d.,/½¼¾]+)\s*(\D+)")
+_GROUP = 4
+"""Characters that are read without a pause, at most."""
+
 _FIRST_OF_CENTURY, _LAST_OF_CENTURY = 2000, 1900
 
 
@@ -53,11 +56,11 @@ def say_as(kind: str, form: str, written: str, language: str, read: Reader) -> s
 
 def _characters(written: str, table: LanguageTable | None, read: Reader) -> str:
     names = [_character(character, table, read) for character in written if not character.isspace()]
-    return (
-        ", ".join(" ".join(names[at : at + 4]) for at in range(0, len(names), 4))
-        if table
-        else " ".join(names)
-    )
+    if table is None or not names:
+        return " ".join(names)
+    groups = -(-len(names) // _GROUP)
+    size = -(-len(names) // groups)
+    return ", ".join(" ".join(names[at : at + size]) for at in range(0, len(names), size))
 
 
 def _character(character: str, table: LanguageTable | None, read: Reader) -> str:

@@ -34,8 +34,8 @@ def said(kind: str, content: str, form: str = "") -> str:
 W3C = [
     Example(
         '<?xml version="1.0"?>\n<speak version="1.1" xmlns="http://www.w3.org/2001/10/synthesis">\n'
-        "<p>\n<s>You have two new letters.</s>\n<s>The first is from Ana Ruiz</s></p>\n</speak>",
-        ["You have two new letters.", "The first is from Ana Ruiz."],
+        "<p>\n<s>You have two new letters.</s>\n<s>The first is from Anna Reed</s></p>\n</speak>",
+        ["You have two new letters.", "The first is from Anna Reed."],
         [],
     ),
     Example("<speak>Take a breath <break/> and go on.</speak>", ["Take a breath", 0.75, "and go on."], []),
@@ -187,7 +187,7 @@ AMAZON = [
         ["I like it."],
         ["ssml.amazon:effect"],
     ),
-    Example(said("digits", "90210"), ["nine zero two one, zero"], []),
+    Example(said("digits", "90210"), ["nine zero two, one zero"], []),
     Example(said("number", "1999"), ["one thousand nine hundred ninety-nine"], []),
     Example(said("date", "9/10", "md"), ["September tenth"], []),
     Example(said("date", "2027", "y"), ["twenty twenty-seven"], []),
@@ -223,7 +223,12 @@ OTHER_LANGUAGES = [
     Example(said("cardinal", "1 234"), ["mille deux cent trente-quatre"], [], "fr"),
     Example(said("date", "2/3/2026", "mdy"), ["二零二六年二月三日"], [], "zh"),
     Example(said("characters", "A1"), ["A 一"], [], "zh"),
-    Example('<speak>在<sub alias="万维网联盟">W3C</sub>工作</speak>', ["在万维网联盟工作"], [], "zh"),
+    Example(
+        '<speak>他在<sub alias="万维网联盟">W3C</sub>工作了三年。</speak>',
+        ["他在万维网联盟工作了三年。"],
+        [],
+        "zh",
+    ),
     Example(said("ordinal", "3"), ["3"], [], "ru"),
 ]
 
