@@ -34,8 +34,8 @@ def said(kind: str, content: str, form: str = "") -> str:
 W3C = [
     Example(
         '<?xml version="1.0"?>\n<speak version="1.1" xmlns="http://www.w3.org/2001/10/synthesis">\n'
-        "<p>\n<s>You have two new letters.</s>\n<s>The first is from Anna Reed</s></p>\n</speak>",
-        ["You have two new letters.", "The first is from Anna Reed."],
+        "<p>\n<s>You have two new letters.</s>\n<s>The first is from Anna Brown</s></p>\n</speak>",
+        ["You have two new letters.", "The first is from Anna Brown."],
         [],
     ),
     Example("<speak>Take a breath <break/> and go on.</speak>", ["Take a breath", 0.75, "and go on."], []),
