@@ -1,7 +1,7 @@
 /** The history as a list: play again, use the text, download, delete. */
 
 import { fileName } from "./file-name.js";
-import { moment, number, seconds, t } from "./i18n.js";
+import { clock, moment, number, t } from "./i18n.js";
 import { offerUndo } from "./toast.js";
 import { heardVoice, nameOf } from "./voices.js";
 import { saveFile, wavFile } from "./wav.js";
@@ -74,7 +74,8 @@ export class HistoryList {
     const short = withoutMarks(excerpt);
     words.dir = direction(language);
     if (language) words.lang = language;
-    const length = seconds(entry.seconds);
+    // As the player shows it.
+    const length = clock(entry.seconds);
     const spoken = nameOf(heardVoice(entry.choice, entry.result));
     const facts = [
       moment(entry.time),

@@ -268,15 +268,19 @@ export class ListenPanel {
     const length = await lengthOf(file);
     try {
       let named = false;
+      const heard = [];
       const [language, speakers] = [find("listen-language").value, find("listen-speakers").checked];
       for await (const sentence of this.#server.transcribe(file, language, speakers, upload.signal)) {
         // The speakers are known once all was heard.
         if (sentence.speaker && !named) this.#clear();
         named = Boolean(sentence.speaker);
         const text = sentence.text.trim();
+        heard.push(...(sentence.words ?? []));
+        // A turn of a speaker comes without its words, which were heard before.
+        const words = sentence.words ?? heard.filter(({ start }) => sentence.start <= start && start < sentence.end);
         if (text) {
-          this.#add({ ...sentence, text }, sentence.words);
-          this.#sentenceWords.push(sentence.words);
+          this.#add({ ...sentence, text }, words);
+          this.#sentenceWords.push(words);
         }
         if (length > 0) bar.value = Math.min(1, sentence.end / length);
       }

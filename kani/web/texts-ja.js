@@ -28,7 +28,7 @@ export const texts = {
   "emotion.excited": "興奮",
   "emotion.calm": "穏やか",
   "emotion.friendly": "親しみやすい",
-  "emotion.professional": "落ち着いた業務調",
+  "emotion.professional": "ビジネス調",
   "strength.label": "強さ",
   "speed.label": "速さ",
   "parameters.title": "言語、速度…",

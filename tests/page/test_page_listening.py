@@ -128,6 +128,8 @@ def test_speech_is_shown_saved_spoken_again_and_dictated(visitor: Visitor, recor
     expect(page.locator("#listen-under-way")).to_be_hidden()
     # One voice: its letter stands before the only paragraph, and before the first subtitle.
     assert re.fullmatch(r"0:0\d A: [^:]*", visitor.text("#transcript"))
+    # Its words are heard each by itself, too.
+    assert_heard_from_a_word(page)
     assert visitor.download("#listen-srt").decode().count("A: ") == 1
     page.click("#listen-use")
     assert is_understood(visitor.value("#text")) and "A:" not in visitor.value("#text")
