@@ -33,7 +33,7 @@ TEXTS = {
 WORDS = 4
 """Words that have been said when a picture of speech is taken."""
 
-HEARD = 12
+HEARD = 24
 """The same of those that have been recognised."""
 
 SPEAKING = """
@@ -41,6 +41,10 @@ SPEAKING = """
     document.querySelector("#words .now") && document.querySelectorAll("#words .said").length >= words
 """
 LISTENED = "(words) => document.querySelectorAll('#transcript span').length >= words"
+
+
+DRAWN = "() => Number(document.querySelector('#heard-waveform').ariaValueMax) > 1"
+"""The recording of a transcript is drawn."""
 
 
 class Photographer:
@@ -113,12 +117,17 @@ def light(photographer: Photographer) -> None:
 
 
 def listen(photographer: Photographer) -> None:
-    """The second tab."""
+    """The second tab: a finished transcript, heard again from a word."""
     visitor = photographer.visit("en-US", 1280, 800)
-    visitor.page.click("#tab-listen")
-    visitor.page.click("#listen")
-    visitor.page.mouse.move(2, 2)
-    visitor.page.wait_for_function(LISTENED, arg=HEARD)
+    page = visitor.page
+    page.click("#tab-listen")
+    page.click("#listen")
+    page.wait_for_function(LISTENED, arg=HEARD)
+    page.click("#listen")
+    page.wait_for_function(DRAWN)
+    page.locator("#transcript span").nth(HEARD // 2).click()
+    page.mouse.move(2, 2)
+    page.wait_for_selector("#transcript .now")
     photographer.take(visitor, "listen")
 
 
