@@ -9,10 +9,12 @@ from kani.text.ssml.document import parse
 from kani.text.ssml.types import SsmlDocument
 
 MAX_PROLOG = 300
-"""Characters of an XML declaration before ``<speak>``."""
+"""Characters of an XML declaration and of comments before ``<speak>``."""
 
 _BLANK = "\ufeff \t\r\n"
-_ROOT = "<speak"
+_ROOTS = ("<speak", "<!DOCTYPE speak")
+_SKIPPED = ("<?xml", "<!--")
+_PROLOG = re.compile(r"(?:<\?xml.*?\?>|<!--.*?-->|\s)*+", re.DOTALL)
 _COMPLETE = re.compile(r"</speak\s*>\s*\Z")
 
 
@@ -86,12 +88,12 @@ class SsmlGate:
 
 def begins_document(text: str) -> bool | None:
     """True if a document begins here, None if more text has to tell."""
-    rest = text.lstrip(_BLANK)
-    if rest.startswith("<?xml"):
-        declaration, end, rest = rest.partition("?>")
-        if not end:
-            return None if len(declaration) <= MAX_PROLOG else False
-        rest = rest.lstrip(_BLANK)
-    if len(rest) <= len(_ROOT):
-        return None if _ROOT.startswith(rest) or "<?xml".startswith(rest) else False
-    return rest.startswith(_ROOT) and (rest[len(_ROOT)].isspace() or rest[len(_ROOT)] in "/>")
+    text = text.lstrip(_BLANK)
+    prolog = _PROLOG.match(text, 0, MAX_PROLOG)
+    rest = text[prolog.end() :] if prolog else text
+    if rest.startswith(_SKIPPED):
+        return None if len(text) <= MAX_PROLOG else False
+    for root in _ROOTS:
+        if rest.startswith(root) and len(rest) > len(root):
+            return rest[len(root)].isspace() or rest[len(root)] in "/>"
+    return None if any(begin.startswith(rest) for begin in (*_ROOTS, *_SKIPPED)) else False

@@ -6,14 +6,27 @@ import pytest
 
 from kani.core.errors import InvalidRequest
 from kani.text.ssml import Mark, SsmlDocument, SsmlGate
+from kani.text.ssml.gate import MAX_PROLOG
 
 
 def passed(gate: SsmlGate, *pieces: str) -> list[str | SsmlDocument]:
     return [found for found in [*map(gate.feed, pieces), gate.finish()] if found]
 
 
+BEFORE = [
+    *(
+        "",
+        " \n\ufeff",
+        '<?xml version="1.0"?>\n',
+        "<!-- a --> ",
+        '<?xml version="1.0"?><!-- <speak> -->\n<!--b-->',
+    ),
+    '<!DOCTYPE speak PUBLIC "-//W3C//DTD SYNTHESIS 1.0//EN" "synthesis.dtd">',
+]
+
+
 @pytest.mark.parametrize("size", [1, 3, 1000])
-@pytest.mark.parametrize("before", ["", " \n\ufeff", '<?xml version="1.0"?>\n'])
+@pytest.mark.parametrize("before", BEFORE)
 def test_document_is_found_however_it_is_cut(before: str, size: int) -> None:
     text = before + '<speak>a <mark name="m"/>b</speak>'
     pieces = [text[at : at + size] for at in range(0, len(text), size)]
@@ -29,7 +42,23 @@ def test_positions_go_on_in_next_document() -> None:
     assert found[1].marks == (Mark("m", len(first) + second.index("b</")),)
 
 
-@pytest.mark.parametrize("text", ["Hola", " <speaker>a", "<b>a</b>", "a <speak>b", "<spea", "<SPEAK>a"])
+OTHER = [
+    *(
+        "Hola",
+        " <speaker>a",
+        "<b>a</b>",
+        "a <speak>b",
+        "<spea",
+        "<SPEAK>a",
+        "<!-- a --> b",
+        "<!-- a",
+        "<!DOCTYPE html>",
+    ),
+    f"<!--{'a' * MAX_PROLOG}--><speak>b</speak>",
+]
+
+
+@pytest.mark.parametrize("text", OTHER)
 def test_other_text_passes(text: str) -> None:
     assert "".join(str(part) for part in passed(SsmlGate(), *text)) == text
 
