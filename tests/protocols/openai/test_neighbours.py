@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import wave
 from typing import Any
 
@@ -117,6 +118,25 @@ def test_alias_is_a_voice_at_a_rate(client: httpx.Client) -> None:
     assert marked == pytest.approx(plain / 0.88, rel=0.15) and marked > plain
 
 
+def test_alias_is_found_in_any_case(client: httpx.Client) -> None:
+    aliases = {"narrator": "espeak:en", "NARRATOR": "espeak:es"}
+    spoken = {
+        name: speak(client, voice=name, voice_aliases=aliases, response_format="pcm").content
+        for name in ("narrator", "NARRATOR", "espeak:en", "espeak:es")
+    }
+    assert spoken["narrator"] == spoken["espeak:en"] != spoken["NARRATOR"] == spoken["espeak:es"]
+    marked = speak(
+        client, f"[voice:Villain]{TEXT}", voice_aliases={"villain": "alloy"}, allow_voice_tags=True
+    )
+    assert marked.content == speak(client).content
+
+
+def test_tokens_have_the_name_of_speaches_too(client: httpx.Client) -> None:
+    *_, done = speak(client, stream_format="sse").text.strip().split("\n\n")
+    event = json.loads(done.removeprefix("data: "))
+    assert event["token_usage"] == event["usage"]
+
+
 def test_marks_are_text_without_permission(client: httpx.Client) -> None:
     assert len(samples(client, f"[rate:0.5] {TEXT}")) > len(samples(client))
 
@@ -200,6 +220,12 @@ def test_ssml_answers_as_kokoro_fastapi_does(client: httpx.Client) -> None:
     assert plain.json() == {"text": "Not <b>SSML</b>. [pause:1s]"} and "x-unused" not in plain.headers
 
 
+@pytest.mark.parametrize("before", ["<!-- a note -->", '<?xml version="1.0"?>\n<!-- one -->\n<!-- two -->\n'])
+def test_ssml_may_begin_with_comments(client: httpx.Client, before: str) -> None:
+    document = f'{before}<speak>a<break time="1s"/>b</speak>'
+    assert translate(client, text=document).json() == {"text": "a [pause:1.0s] b"}
+
+
 @pytest.mark.parametrize(
     ("body", "message"),
     [
@@ -207,6 +233,11 @@ def test_ssml_answers_as_kokoro_fastapi_does(client: httpx.Client) -> None:
         ({"text": 1}, "text: must be a string"),
         ({"text": "<speak>a", "voice": []}, "voice: must be a string"),
         ({"text": "<speak>a"}, "text: SSML, line 1, column 1: <speak> is not closed: add </speak>"),
+        (
+            {"text": '<!DOCTYPE speak [<!ENTITY a "aaa">]><speak>&a;</speak>'},
+            "text: SSML, line 1, column 1: declarations are not accepted: leave out the <!DOCTYPE> or its"
+            " entities",
+        ),
         ({"text": "a" * 100_001}, "text: too long (at most 100000 characters)"),
     ],
 )

@@ -91,6 +91,11 @@ class SpeechBody:
             return not self.sse and self.streamed is False
         return self.audio_format.codec == "flac" and len(self.text) <= USUAL_INPUT
 
+    def alias(self, name: str) -> VoiceAlias | None:
+        """Return what a name stands for: spelled so in ``aliases``, else in another case, as marks may be."""
+        folded = {each.casefold(): alias for each, alias in self.aliases.items()}
+        return self.aliases.get(name) or folded.get(name.casefold())
+
     @property
     def unused_fields(self) -> list[str]:
         """Names of the given fields without effect."""

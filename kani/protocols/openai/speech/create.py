@@ -104,7 +104,9 @@ async def _events(utterance: Utterance, blocks: ByteStream) -> AsyncGenerator[by
             for start in range(0, len(block), SSE_BLOCK_BYTES):
                 audio = base64.b64encode(block[start : start + SSE_BLOCK_BYTES]).decode()
                 yield _event({"type": "speech.audio.delta", "audio": audio})
-    yield _event({"type": "speech.audio.done", "usage": _usage(utterance)})
+    usage = _usage(utterance)
+    # Speaches calls it token_usage, and its clients need it.
+    yield _event({"type": "speech.audio.done", "usage": usage, "token_usage": usage})
 
 
 def _usage(utterance: Utterance) -> dict[str, int]:

@@ -69,7 +69,7 @@ class Speaker:
 async def _speaker(service: SpeechService, name: str | None, body: SpeechBody) -> Speaker:
     param = "voice" if name is None else "turns" if body.turns else "input"
     named = body.voice if name is None else name
-    alias = body.aliases.get(named)
+    alias = body.alias(named)
     voice, rate = (named, 1.0) if alias is None else (alias.voice, alias.rate)
     return Speaker(await asyncio.to_thread(resolve_voice, service, voice, param), rate)
 
