@@ -109,6 +109,16 @@ def test_verbose_json_of_a_model_that_tells_speakers_apart(client: httpx.Client)
     assert "speaker" not in post(client, response_format="verbose_json").json()["segments"][0]
 
 
+@pytest.mark.parametrize(("asked", "speakers"), [("true", {"A"}), ("false", {None})])
+def test_speakers_are_told_apart_for_clients_of_speaches(
+    client: httpx.Client, asked: str, speakers: set[str | None]
+) -> None:
+    answer = post(client, response_format="verbose_json", diarization=asked)
+    assert {segment.get("speaker") for segment in answer.json()["segments"]} == speakers
+    assert "x-unused" not in answer.headers
+    assert post(client, diarization=asked).headers["x-unused"] == "diarization"
+
+
 def reference(samples: Samples) -> str:
     return f"data:audio/wav;base64,{base64.b64encode(wav(samples, RATE)).decode()}"
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Iterator
+from dataclasses import dataclass
 from types import TracebackType
 from typing import IO, Self
 
@@ -23,6 +25,9 @@ from kani.core.types import Samples
 PIECE_S = 20.0
 """Seconds of audio that ``read`` returns at most."""
 
+MAX_CLIP_S = 1e9
+"""Seconds after which no clip begins or ends: no recording is as long."""
+
 MIN_RATE, MAX_RATE = 4_000, 192_000
 MAX_CHANNELS = 32
 
@@ -37,6 +42,22 @@ _UNREADABLE = "is damaged, or not audio that this server reads, such as WAV, MP3
 _PACKETS_PER_SECOND, _SPARE_PACKETS = 850, 50_000
 # Packets between two looks at the index, which grows while the fragments of an MP4 are read.
 _PACKETS_PER_COUNT = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """A stretch of a recording, in seconds; the whole of it by default."""
+
+    start_s: float = 0.0
+    length_s: float = math.inf
+
+    def cut(self, piece: Samples, at: int, sample_rate: int) -> Samples:
+        """Return what of a piece is inside; at: samples of the recording before it."""
+        begin, end = (
+            max(0, round(min(seconds, MAX_CLIP_S) * sample_rate) - at)
+            for seconds in (self.start_s, self.start_s + self.length_s)
+        )
+        return piece[begin:end]
 
 
 class RecordingFile:

@@ -14,7 +14,7 @@ import numpy as np
 
 from kani.core import tracing
 from kani.core.audio.decoding import RECORDING_POOL, run_in_pool
-from kani.core.audio.recording_file import PcmFile, RecordingFile, open_recording
+from kani.core.audio.recording_file import Clip, PcmFile, RecordingFile, open_recording
 from kani.core.diarization.clustering import Array
 from kani.core.diarization.diarizer import POOL, Diarizer, SpeakerStream
 from kani.core.diarization.turns import SpeakerTurn
@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 
 REPORT_S = 30.0
 """Seconds between two lines of the log about the progress of one transcription."""
+
+WHOLE = Clip()
 
 MAX_STARTS = 3
 """Times that a recording is begun where its recogniser is lost: the recording may be the cause."""
@@ -71,7 +73,7 @@ class TranscriptionSession:
         self._began = time.perf_counter()
         self._reported = self._began
         self.duration_s = 0.0
-        """Seconds of audio so far; of the whole recording once ``segments`` has ended."""
+        """Seconds of audio so far; of the whole recording, or clip, once ``segments`` has ended."""
 
     async def __aenter__(self) -> Self:
         return self
@@ -88,20 +90,22 @@ class TranscriptionSession:
         self._cancelled = True
 
     async def segments(
-        self, file: IO[bytes], max_seconds: float, *, pcm: bool = False
+        self, file: IO[bytes], max_seconds: float, *, pcm: bool = False, clip: Clip = WHOLE
     ) -> AsyncGenerator[TranscribedSegment, None]:
         """Yield the segments of an audio file in order, while it is transcribed.
 
         file: seekable, in any container that FFmpeg reads, or with ``pcm`` 16-bit little-endian mono at the
-        recogniser's sample rate. Where the recogniser is lost before the first segment, it is begun again.
-        Raises InvalidRequest for ``file``, EngineUnavailable where the recogniser cannot start, EngineFailed,
-        and ServerStopping once the session was cancelled.
+        recogniser's sample rate; clip: what of it is heard, with times from its start. Where the recogniser
+        is lost before the first segment, it is begun again.
+        Raises InvalidRequest for ``file``, and for ``start`` where the recording ends before the clip,
+        EngineUnavailable where the recogniser cannot start, EngineFailed, and ServerStopping once the session
+        was cancelled.
         """
         begin, handed_out = file.tell(), False
         for start in range(1, MAX_STARTS + 1):
             file.seek(begin)
             try:
-                async with aclosing(self._transcribed(file, max_seconds, pcm)) as segments:
+                async with aclosing(self._transcribed(file, max_seconds, pcm, clip)) as segments:
                     async for segment in segments:
                         handed_out = True
                         yield segment
@@ -139,11 +143,11 @@ class TranscriptionSession:
         return turns or (SpeakerTurn(0.0, self.duration_s, len(self._known_voices)),)
 
     async def _transcribed(
-        self, file: IO[bytes], max_seconds: float, pcm: bool
+        self, file: IO[bytes], max_seconds: float, pcm: bool, clip: Clip
     ) -> AsyncGenerator[TranscribedSegment, None]:
         """Yield the segments of ``file``, read once; see ``segments``."""
         self.duration_s = 0.0
-        async with aclosing(self._audio(file, max_seconds, pcm)) as audio:
+        async with aclosing(self._audio(file, max_seconds, pcm, clip)) as audio:
             # A file that cannot be read is refused before the recogniser starts.
             first = await anext(audio)
             with self._span.child("wait"):
@@ -155,15 +159,24 @@ class TranscriptionSession:
                         self._report(segment.end_s)
                         yield segment
 
-    async def _audio(self, file: IO[bytes], max_seconds: float, pcm: bool) -> AsyncGenerator[Samples, None]:
+    async def _audio(
+        self, file: IO[bytes], max_seconds: float, pcm: bool, clip: Clip
+    ) -> AsyncGenerator[Samples, None]:
         source = await run_in_pool(RECORDING_POOL, open_recording, file, self._sample_rate, max_seconds, pcm)
         self._expected_s = source.duration_s
         if self._diarizer is not None:
             self._speakers = await run_in_pool(POOL, self._diarizer.stream, self._sample_rate)
+        read = 0
         with source:
-            while (piece := await self._read(source)) is not None:
+            while (whole := await self._read(source)) is not None:
                 if self._cancelled:
                     raise ServerStopping
+                piece = clip.cut(whole, read, self._sample_rate)
+                read += len(whole)
+                if not len(piece):
+                    if self.duration_s:
+                        return  # the clip has ended
+                    continue
                 self.duration_s += len(piece) / self._sample_rate
                 # Once, however often the recording is begun.
                 self._recognized(max(0.0, self.duration_s - self._counted_s))
@@ -171,6 +184,8 @@ class TranscriptionSession:
                 if self._speakers is not None:
                     await run_in_pool(POOL, self._speakers.feed, piece)
                 yield piece
+        if not self.duration_s:
+            raise InvalidRequest("start", f"is after the recording's end, {read / self._sample_rate:.2f} s")
 
     async def _read(self, source: RecordingFile | PcmFile) -> Samples | None:
         # Shielded: the thread of a reader that is cancelled goes on, and is waited for below.

@@ -305,6 +305,10 @@ def _transcriptions(settings: OpenAISettings) -> tuple[Call, ...]:
         "timestamp_granularities": items(choice(GRANULARITIES), "Times in verbose_json."),
         "include": items(choice(INCLUDES), "Further fields of the answer."),
         "chunking_strategy": text("auto, or an object of the type server_vad; without effect."),
+        "stream": flag("Whether the answer is server-sent events.", default=False),
+        "diarization": flag("Whether subtitles and verbose_json name the speakers.", default=False),
+        "start": number("Second at which the recording is heard from.", default=0),
+        "duration": number("Seconds of it that are heard, with start."),
     }
     transcript = fields(
         "",
@@ -321,7 +325,6 @@ def _transcriptions(settings: OpenAISettings) -> tuple[Call, ...]:
     )
     plain = {kind.partition(";")[0]: text() for kind in TRANSCRIPT_TYPES.values()}
     only: dict[str, Schema] = {
-        "stream": flag("Whether the answer is server-sent events.", default=False),
         NAMES: items(
             text(longest=MAX_NAME), "With diarized_json: names of speakers that may speak.", most=MAX_SPEAKERS
         ),
@@ -343,13 +346,15 @@ def _transcriptions(settings: OpenAISettings) -> tuple[Call, ...]:
                 FORM,
             ),
             answers={
-                200: Answer("The transcript.", {"application/json": transcript, **plain} | events, _UNUSED)
+                200: Answer(
+                    "The transcript.", {"application/json": transcript, **plain, SSE_TYPE: text()}, _UNUSED
+                )
             },
             errors=_RECORDING_ERRORS,
         )
-        for name, summary, more, events in (
-            ("transcriptions", "Transcribe a recording", only, {SSE_TYPE: text()}),
-            ("translations", "Translate a recording into English", {}, {}),
+        for name, summary, more in (
+            ("transcriptions", "Transcribe a recording", only),
+            ("translations", "Translate a recording into English", {}),
         )
     )
 

@@ -154,7 +154,6 @@ def test_fields_without_effect_are_named(client: httpx.Client) -> None:
     for stream in ("false", "true"):
         answer = post(client, stream=stream, **fields)
         assert answer.headers["x-unused"] == "chunking_strategy, known_speaker_names, hotwords"
-    assert post(client, TRANSLATIONS, stream="true").headers["x-unused"] == "stream"
     verbose = post(client, response_format="verbose_json", **{"timestamp_granularities[]": "word"})
     assert "x-unused" not in verbose.headers
 
@@ -218,6 +217,44 @@ def test_stream_of_verbose_json_has_the_times_of_sentences_and_words(client: htt
         {name: segment[name] for name in times} for segment in whole["segments"]
     ]
     assert [word for event in deltas for word in event["words"]] == whole["words"]
+
+
+def test_translation_is_streamed(client: httpx.Client) -> None:
+    """As Speaches does; OpenAI's translations are whole."""
+    answer = post(client, TRANSLATIONS, stream="true")
+    assert answer.headers["content-type"].startswith("text/event-stream") and "x-unused" not in answer.headers
+    *lines, end = answer.text.removesuffix("\n\n").split("\n\n")
+    *deltas, done = [json.loads(line.removeprefix("data: ")) for line in lines]
+    assert end == "data: [DONE]" and "languages" not in done
+    assert "".join(event["delta"] for event in deltas) == done["text"] == "¡boom, hm. ¡boom, hm."
+
+
+@pytest.mark.parametrize(
+    ("fields", "seconds", "words"),
+    [
+        ({"start": "0", "duration": "1.5"}, 1.5, [0.0, 0.5]),
+        ({"start": "2", "duration": "1"}, 1.0, [0.0, 0.5]),
+        ({"start": "1", "duration": "100000"}, 2.0, [1.0, 1.5]),
+        ({"start": "1"}, 2.0, [1.0, 1.5]),
+        ({"start": "1", "duration": "1"}, 1.0, []),
+    ],
+)
+def test_clip_is_heard_alone_with_times_from_its_start(
+    client: httpx.Client, fields: dict[str, str], seconds: float, words: list[float]
+) -> None:
+    asked = {"response_format": "verbose_json", "timestamp_granularities[]": ["word"]}
+    answer = post(client, **asked, **fields)
+    assert "x-unused" not in answer.headers
+    assert answer.json()["duration"] == seconds
+    assert [word["start"] for word in answer.json()["words"]] == words
+
+
+def test_clip_of_a_long_recording_crosses_its_pieces(client: httpx.Client) -> None:
+    """Which are decoded 20 s at a time."""
+    file = wav(np.tile(np.concatenate([LOUD, QUIET]), 32), RATE)
+    answer = post(client, file=file, response_format="verbose_json", start="17", duration="26").json()
+    starts = [segment["start"] for segment in answer["segments"]]
+    assert answer["duration"] == 26 and starts == [float(second) for second in range(1, 26, 2)]
 
 
 def test_silence_is_an_empty_text(client: httpx.Client) -> None:

@@ -122,6 +122,13 @@ FIELDS: list[tuple[dict[str, Any], str, str]] = [
         "invalid_value",
     ),
     ({"include[]": "everything"}, "include", "invalid_value"),
+    ({"diarization": "perhaps"}, "diarization", "invalid_value"),
+    *(({"start": start}, "start", "invalid_value") for start in ("-1", "nan", "inf", "soon", "1e300", "100")),
+    *(
+        ({"start": "0", "duration": length}, "duration", "invalid_value")
+        for length in ("0", "-5", "nan", "x")
+    ),
+    ({"duration": "1"}, "duration", "invalid_value"),
     ({"chunking_strategy": "{"}, "chunking_strategy", "invalid_value"),
     ({"keywords[]": ["a"] * 1_001}, "keywords", "invalid_value"),
     ({"keywords[]": ["a" * 101]}, "keywords", "invalid_value"),

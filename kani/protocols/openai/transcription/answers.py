@@ -73,7 +73,8 @@ def done_event(transcript: Transcript, params: TranscriptionParams) -> dict[str,
     usage |= {"total_tokens": heard + written}
     usage |= {"input_token_details": {"text_tokens": 0, "audio_tokens": heard}}
     event: dict[str, Any] = {"type": "transcript.text.done", "text": transcript.text}
-    event["languages"] = _languages(transcript)
+    if not params.options.translate:
+        event["languages"] = _languages(transcript)
     if params.log_probabilities:
         event["logprobs"] = log_probabilities(transcript.segments)
     return event | {"usage": usage}

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from kani.core.audio.recording_file import Clip
 from kani.core.errors import UnsupportedLanguage
 from kani.core.expected_words import MAX_WORDS, as_prompt, fault
 from kani.core.transcriber import TranscriptionOptions
@@ -17,7 +19,7 @@ from kani.protocols.shared.recordings.upload import AudioUpload
 
 FORMATS = ("json", "text", "srt", "verbose_json", "vtt", "diarized_json")
 NAMING = ("srt", "vtt", "verbose_json")
-"""Formats that name the speakers if the model is of those that do."""
+"""Formats that name the speakers if the model is of those that do, or by Speaches' ``diarization``."""
 
 GRANULARITIES = ("word", "segment")
 INCLUDES = ("logprobs",)
@@ -25,7 +27,7 @@ INCLUDES = ("logprobs",)
 FIELDS = frozenset(
     {
         *("file", "input_audio", "model", "language", "languages", "prompt", "keywords", "response_format"),
-        *("temperature", "timestamp_granularities", "include", "stream"),
+        *("temperature", "timestamp_granularities", "include", "stream", "start", "duration"),
     }
 )
 """Fields that have an effect; ``model`` may have any name."""
@@ -55,6 +57,7 @@ class TranscriptionParams:
     stream: bool
     unused: tuple[str, ...]  # names of the given fields without effect
     diarize: bool  # whether the answer names the speakers
+    clip: Clip = field(default_factory=Clip)  # what of the recording is heard
     known_speakers: KnownSpeakers = field(default_factory=KnownSpeakers)
 
 
@@ -75,14 +78,14 @@ def parse_params(
         # OpenAI refuses only this: clients send the field with json, and with its other models words, too.
         message = "timestamp_granularities: words need response_format verbose_json"
         raise ApiError(400, message, "timestamp_granularities", "invalid_value")
-    stream = False if translate else _flag(upload, "stream")
+    stream = _flag(upload, "stream")
     includes = _choices(upload, "include", INCLUDES)
     _check_chunking(upload)
-    diarize = response_format == "diarized_json" or (
-        response_format in NAMING and DIARIZING in (upload.get("model") or "")
-    )
-    known = FIELDS - (set() if timed else {"timestamp_granularities"}) - ({"stream"} if translate else set())
+    asked = _flag(upload, "diarization") or DIARIZING in (upload.get("model") or "")
+    diarize = response_format == "diarized_json" or (response_format in NAMING and asked)
+    known = FIELDS - (set() if timed else {"timestamp_granularities"})
     known |= {NAMES, REFERENCES} if diarize else set()
+    known |= {"diarization"} if response_format in NAMING else set()
     return TranscriptionParams(
         _options(upload, spoken_language, translate=translate),
         response_format,
@@ -92,6 +95,7 @@ def parse_params(
         stream=stream,
         unused=tuple(unknown_fields((name for name, values in upload.fields.items() if any(values)), known)),
         diarize=diarize,
+        clip=_clip(upload),
         known_speakers=KnownSpeakers.of(upload) if diarize else KnownSpeakers(),
     )
 
@@ -161,14 +165,29 @@ def _flag(upload: AudioUpload, name: str) -> bool:
 
 
 def _temperature(upload: AudioUpload) -> float:
-    given = upload.get("temperature") or "0"
-    try:
-        temperature = float(given)
-    except ValueError:
-        temperature = -1.0
+    temperature = _number(upload, "temperature", 0.0)
     if not 0 <= temperature <= 1:
         raise _invalid("temperature", "must be a number between 0 and 1")
     return temperature
+
+
+def _clip(upload: AudioUpload) -> Clip:
+    """Return the stretch that Speaches' ``start`` and ``duration`` name, in seconds."""
+    clip = Clip(_number(upload, "start", 0.0), _number(upload, "duration", math.inf))
+    if not 0 <= clip.start_s < math.inf:
+        raise _invalid("start", "must be a number of seconds, 0 or more")
+    if upload.get("duration") and not (clip.length_s > 0 and upload.get("start")):
+        raise _invalid("duration", "must be a number of seconds above 0, and needs start")
+    return clip
+
+
+def _number(upload: AudioUpload, name: str, otherwise: float) -> float:
+    """Return a number, ``otherwise`` without one, and -1, which no field takes, for what is none."""
+    given = upload.get(name)
+    try:
+        return otherwise if given is None else float(given)
+    except ValueError:
+        return -1.0
 
 
 def _check_chunking(upload: AudioUpload) -> None:

@@ -69,7 +69,9 @@ def transcription_routes(service: SpeechService, settings: OpenAISettings) -> li
                 )
             )
             await cancel_on_disconnect(request, params.known_speakers.introduce(session), name=TASK_NAME)
-            segments = await stack.enter_async_context(aclosing(_segments(session, upload.file, settings)))
+            segments = await stack.enter_async_context(
+                aclosing(_segments(session, upload.file, settings, params))
+            )
             if params.stream:
                 events = await stack.enter_async_context(aclosing(_events(session, segments, params)))
                 # Errors of the file and of the recogniser's start come before the first event: as a status.
@@ -100,8 +102,10 @@ def _uploads(settings: OpenAISettings) -> AudioUploads:
     return AudioUploads(settings.max_audio_bytes, FIELD_BYTES, FORM_BYTES)
 
 
-def _segments(session: TranscriptionSession, file: IO[bytes], settings: OpenAISettings) -> Segments:
-    return session.segments(file, settings.max_audio_s)
+def _segments(
+    session: TranscriptionSession, file: IO[bytes], settings: OpenAISettings, params: TranscriptionParams
+) -> Segments:
+    return session.segments(file, settings.max_audio_s, clip=params.clip)
 
 
 def _whole(transcript: Transcript, params: TranscriptionParams) -> Response:
