@@ -145,7 +145,7 @@ def test_unknown_call_is_refused(
         ("/v1/images/generations", "no language model"),
         ("/v1/files", "no files"),
         ("/v1/realtime/calls", "by WebSocket, on /v1/realtime"),
-        ("/v1/models/tts-1", ""),
+        ("/v1/models/tts-1", "not fetched or removed"),
         ("/dev/phonemize", "/dev/captioned_speech, dialogue and ssml"),
         ("/dev/generate_from_phonemes", "/dev/captioned_speech, dialogue and ssml"),
     ],
