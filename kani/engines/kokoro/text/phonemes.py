@@ -268,7 +268,8 @@ def _is_letter_a(tokens: Sequence[_Token], at: int) -> bool:
     following = tokens[at + 1].written
     if written == "a":
         return following == "m"
-    return (following.isupper() and len(following) == 1) or (at > 0 and not following[0].isupper())
+    after_word = at > 0 and tokens[at - 1].written[-1].isalnum()  # not the mark of a list
+    return (following.isupper() and len(following) == 1) or (after_word and not following[0].isupper())
 
 
 def _is_apart(found: Sequence[_Token], at: int) -> bool:

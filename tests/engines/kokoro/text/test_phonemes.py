@@ -40,12 +40,13 @@ def by_word(text: str, language: str) -> dict[str, str]:
         ("Vitamin A is good.", "vˈITəmɪn ˈA ɪz ɡˈʊd."),
         ("A man had a Big A.", "ə mˈæn hæd ə bˈɪɡ ˈA."),
         ("Lost in A City.", "lˈɔst ɪn ə sˈɪTi."),
+        ("- A new thing.", "ə nˈu θˈɪŋ."),
     ],
 )
 def test_letter_a_is_no_article(text: str, symbols: str) -> None:
     [utterance] = spoken(text, "en-US")
     assert utterance.symbols == symbols
-    assert [text[word.start : word.end] for word in utterance.words] == text.rstrip(".").split()
+    assert [text[word.start : word.end] for word in utterance.words] == text.strip("-. ").split()
 
 
 def test_vocabulary_has_114_symbols() -> None:
