@@ -58,7 +58,7 @@ ALLOWED = {
     "kani/cli/speech_commands.py": {"kani", "kani.cli"},
     "kani/cli/audiobook.py": {
         *("kani.cli", "kani.books", "kani.library", "kani.text"),
-        "websocket_config",
+        *("kani.server.allocator", "websocket_config"),
     },
     "kani/cli/serve.py": {
         *("kani.cli", "kani.server", "kani.engines", "kani.core"),

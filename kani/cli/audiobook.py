@@ -14,6 +14,7 @@ from kani.books.plan import Manner
 from kani.books.reading import ENDINGS, read_book
 from kani.library.blocking import Speech
 from kani.library.results import Audio
+from kani.server.allocator import trim_heap
 from kani.text.language_detection import detect
 from websocket_config import VERSION
 
@@ -66,6 +67,8 @@ def say_book(path: Path, given: argparse.Namespace) -> None:
         )
 
         def say(text: str, voice: str | None) -> Audio:
+            # Freed memory between blocks in use would grow with the book.
+            trim_heap()
             return speech.say(
                 text,
                 voice=voice,
