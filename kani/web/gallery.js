@@ -6,7 +6,7 @@
 import { locale, number, t } from "./i18n.js";
 import { ServerError } from "./server.js";
 import { Memory } from "./storage.js";
-import { colourList, fill, hueOf, isNatural, languageName, primary, shortLanguageName, shortName, traits } from "./voices.js";
+import { colourList, fill, hueOf, isNatural, languageName, primary, shortLanguageName, shortName, sounds } from "./voices.js";
 
 /** Voices that are shown at first. */
 const FEW = 5;
@@ -15,7 +15,6 @@ const STOPS = "M4 4h8v8H4z";
 
 const find = (id) => document.querySelector(`#${id}`);
 const collator = new Intl.Collator(locale);
-const phrases = new Intl.ListFormat(locale, { type: "conjunction" });
 
 /** Scripts without spaces, where a word is found within others. */
 const UNSPACED = /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}]/u;
@@ -31,6 +30,8 @@ export class Gallery {
   /** Id of the voice with the sample that is heard, "" for none. */
   #playing = "";
   #voices = [];
+  /** How each sounds, in words, by id. */
+  #sounds = new Map();
   /** Voices that are shown, in order; and the place of the one that keys act on. */
   #shown = [];
   #active = 0;
@@ -72,6 +73,7 @@ export class Gallery {
     const rank = (voice) => (voice.kept ? 0 : isNatural(voice) ? 1 : 2);
     const byName = (one, other) => collator.compare(shortName(one), shortName(other));
     this.#voices = voices.slice().sort((one, other) => rank(one) - rank(other) || byName(one, other));
+    this.#sounds = sounds(this.#voices);
     this.#offerLanguages();
     this.#draw();
   }
@@ -193,7 +195,7 @@ export class Gallery {
     const face = make("span", `face${this.#playing === voice.id ? " playing" : ""}`, icon(this.#playing === voice.id ? STOPS : PLAYS));
     face.style.setProperty("--hue", hueOf(voice.id));
     const kind = make("span", "kind", this.#kind(voice, this.#tongue).filter((fact) => fact !== heading).join(" · "));
-    const character = make("span", "note", phrases.format(sounds(voice)));
+    const character = make("span", "note", this.#sounds.get(voice.id) ?? "");
     const card = make("div", "", face, make("span", "who", make("b", "", name), " ", kind, character), make("span", `star${marked ? " marked" : ""}`, marked ? "★" : "☆"));
     card.id = `voice-${voice.id}`;
     card.setAttribute("role", "option");
@@ -204,7 +206,7 @@ export class Gallery {
 
   /** A voice in words. */
   #facts(voice, language) {
-    return [...this.#kind(voice, language), ...sounds(voice)];
+    return [...this.#kind(voice, language), this.#sounds.get(voice.id)].filter(Boolean);
   }
 
   /** What kind of voice it is: foreign where it is not of the language that it is offered for. */
@@ -284,9 +286,6 @@ export class Gallery {
     }
   }
 }
-
-/** How a voice sounds, as words. */
-const sounds = (voice) => traits(voice).map((trait) => t(`trait.${trait}`));
 
 function make(tag, className, ...children) {
   const element = Object.assign(document.createElement(tag), { className });

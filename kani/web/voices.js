@@ -93,25 +93,59 @@ export function heardVoice({ voice }, result) {
   return (imitated && voice) || (result?.voice ?? voice);
 }
 
-/** Below and above these, a voice has a name for its sound: about a third of all voices each, or of its sex. */
-const BRIGHTNESS = { female: [-17, -12], male: [-15, -11.5] };
-const PITCHES = { female: [177, 218], male: [116, 140] };
-const RANGES = [2.7, 3.8];
-const PACES = [0.965, 1.045];
-/** Names of its sound that a voice has at most. */
-const MOST_TRAITS = 3;
+/** What is measured of a sound, the most telling first, with the words for less and for more of it than most have. */
+const MEASURES = [
+  ["pitch_hz", "deep", "high"],
+  ["brightness_db", "warm", "bright"],
+  ["pitch_range", "steady", "lively"],
+  ["pace", "unhurried", "quick"],
+];
+/** The outer thirds of all places, which are from -1 to 1, have a word. */
+const MIDDLE = 1 / 3;
+const conjunction = new Intl.ListFormat(locale, { type: "conjunction" });
 
-/** The sound of a voice, where it was measured: names of words for what is unusual, or that the rest is not. */
-export function traits({ gender, pitch_hz: pitch, pitch_range: range, pace, brightness_db: brightness }) {
-  if (!pitch || !(gender in PITCHES)) return [];
-  const outside = (value, [low, high], words) => (value < low ? [words[0]] : value > high ? [words[1]] : []);
-  const unusual = [
-    ...outside(brightness, BRIGHTNESS[gender], ["warm", "bright"]),
-    ...outside(pitch, PITCHES[gender], ["deep", "high"]),
-    ...outside(pace, PACES, ["unhurried", "brisk"]),
-    ...outside(range, RANGES, ["steady", "lively"]),
-  ];
-  return unusual.length > 1 ? unusual.slice(0, MOST_TRAITS) : [...unusual, "balanced"];
+/**
+ * How voices sound, in words: each beside those of its language and sex, and otherwise than all others of its language.
+ * @param {object[]} voices as the server tells them
+ * @return {Map<string, string>} by id, those that were measured: "the deepest · warm and steady"
+ */
+export function sounds(voices) {
+  const measured = voices.filter(({ gender, pitch_hz: pitch }) => gender && pitch);
+  const told = new Set();
+  const tell = (voice) => {
+    const choices = phrases(voice, measured);
+    const found = choices.find((words) => !told.has(`${primary(voice.language)} ${words}`)) ?? choices[0];
+    told.add(`${primary(voice.language)} ${found}`);
+    return [voice.id, found];
+  };
+  return new Map(measured.map(tell));
+}
+
+/** What can be said of a voice beside others, the most telling first. */
+function phrases(voice, measured) {
+  const sex = measured.filter(({ gender }) => gender === voice.gender);
+  const kin = sex.filter(({ language }) => primary(language) === primary(voice.language));
+  // With one or two of a language there is nothing to be told.
+  const peers = kin.length > 2 ? kin : sex;
+  const places = MEASURES.map(([name, less, more]) => {
+    const sum = peers.reduce((all, peer) => all + Math.sign(voice[name] - peer[name]), 0);
+    return { word: sum < 0 ? less : more, place: Math.abs(sum) / Math.max(1, peers.length - 1) };
+  });
+  const first = peers === kin ? places.findIndex(({ place }) => place === 1) : -1;
+  const most = first < 0 ? [] : places.splice(first, 1).map(({ word }) => t(`most.${word}`));
+  const words = (some) => some.map(({ word }) => t(`trait.${word}`));
+  const clear = words(places.filter(({ place }) => place > MIDDLE));
+  if (most.length === 0 && clear.length < 2) clear.push(t("trait.balanced"));
+  const least = Math.min(2, clear.length);
+  const all = words(places.filter(({ place }) => place > 0));
+  const some = [parts(clear, least), parts(clear, 3), parts(all, 2), parts(all, 3)].flat();
+  return some.map((part) => [...most, ...(part.length ? [conjunction.format(part)] : [])].join(" · "));
+}
+
+/** All choices of some of a list, those of its first ones first. */
+function parts(list, size) {
+  if (size === 0) return [[]];
+  return list.flatMap((one, n) => parts(list.slice(n + 1), size - 1).map((rest) => [one, ...rest]));
 }
 
 /** Whether a voice sounds like a person; espeak-ng's are made of formants. */

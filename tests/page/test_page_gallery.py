@@ -167,29 +167,6 @@ def test_playback_rests_and_goes_on_from_a_word(visit: Visit) -> None:
     assert position(visitor) < length / 2
 
 
-SOUND = {"gender": "female", "pitch_hz": 187, "pitch_range": 3, "pace": 1, "brightness_db": -13}
-"""A voice with nothing unusual in its sound."""
-
-
-@pytest.mark.parametrize(
-    ("voice", "traits"),
-    [
-        ({"gender": "male", "pitch_hz": 90, "pitch_range": 2}, ["deep", "steady"]),
-        ({"pitch_hz": 240, "pitch_range": 4.5}, ["high", "lively"]),
-        ({}, ["balanced"]),
-        ({"gender": "male"}, ["high", "balanced"]),
-        ({"brightness_db": -30, "pace": 0.8}, ["warm", "unhurried"]),
-        ({"brightness_db": -3, "pitch_range": 2, "pace": 1.2}, ["bright", "brisk", "steady"]),
-        ({"brightness_db": -3, "pitch_hz": 240, "pace": 1.2, "pitch_range": 2}, ["bright", "high", "brisk"]),
-        ({"gender": ""}, []),
-        ({"pitch_hz": 0}, []),
-    ],
-)
-def test_voice_is_described_by_its_sound(modules: Page, voice: dict[str, Any], traits: list[str]) -> None:
-    script = "async (voice) => (await import('/static/voices.js')).traits(voice)"
-    assert modules.evaluate(script, SOUND | voice) == traits
-
-
 def apart(one: float, other: float) -> float:
     """Degrees of the colour wheel between two hues."""
     return abs((one - other + 180) % 360 - 180)

@@ -17,6 +17,7 @@ import pytest
 from kani.core.audio.pcm import wav
 from kani.core.errors import InvalidRequest, NoSpeech, Reason
 from kani.core.voices.recording_advice import SENTENCES
+from kani.engines.kokoro.voices import Voices
 from kani.engines.whisper.model import LANGUAGES
 from kani.protocols.kyutai import messages
 from kani.protocols.openai.errors import ApiError
@@ -382,6 +383,58 @@ def test_place_is_that_of_the_server_wherever_it_is_named(host: str, place: str)
     for path in page.FOLDER.glob("texts-??.js"):
         language = path.stem.removeprefix("texts-")
         assert run("wav.js", body, addresses[0], language, host, addresses[1], f"place.{place}") == [True] * 4
+
+
+def told_sounds(language: str, voices: list[dict[str, Any]]) -> dict[str, str]:
+    """How the page in a language says that voices sound."""
+    body = f"{BROWSER} return [...(await import(a[2])).sounds(a[3])];"
+    addresses = [(page.FOLDER / name).as_uri() for name in ("messages.js", "voices.js")]
+    return dict(run("wav.js", body, addresses[0], language, addresses[1], voices))
+
+
+PAGE_LANGUAGES = sorted(path.stem.removeprefix("texts-") for path in page.FOLDER.glob("texts-??.js"))
+
+
+@pytest.mark.parametrize("language", PAGE_LANGUAGES)
+def test_no_two_voices_of_a_language_are_told_to_sound_the_same(language: str) -> None:
+    voices = [msgspec.to_builtins(voice) for voice in Voices().all]
+    told = told_sounds(language, voices)
+    assert told.keys() == {voice["id"] for voice in voices} and all(told.values())
+    # In another order the same words say the same; what a voice is most of all stands by itself.
+    said = [
+        (voice["language"][:2], *(frozenset(part.split()) for part in told[voice["id"]].split(" · ")))
+        for voice in voices
+    ]
+    assert len(set(said)) == len(said)
+
+
+def sounding(name: str, language: str = "en", gender: str = "female", **numbers: float) -> dict[str, Any]:
+    """A voice as the server tells it, with nothing unusual in its sound but ``numbers``."""
+    usual = {"pitch_hz": 190, "pitch_range": 3, "pace": 1, "brightness_db": -13}
+    return {"id": name, "language": language, "gender": gender, **usual, **numbers}
+
+
+def test_voice_is_told_beside_those_of_its_language_and_sex() -> None:
+    voices = [
+        sounding("low", "en-US", pitch_hz=150),
+        sounding("middle", "en-GB"),
+        sounding("dark", "en-US", brightness_db=-20),
+        sounding("light", "en-US", pitch_hz=230, brightness_db=-8, pace=1.2),
+        # Others than these are no measure for them.
+        sounding("bass", "en-US", "male", pitch_hz=80),
+        sounding("foreign", "fr", pitch_hz=250),
+        sounding("unmeasured", pitch_hz=0),
+        sounding("nobody's", gender=""),
+    ]
+    assert told_sounds("en", voices) == {
+        "low": "the deepest",
+        "middle": "balanced",
+        "dark": "the warmest",
+        "light": "the highest · bright and quick",
+        "bass": "balanced",
+        # The only one of its language and sex: beside all of its sex.
+        "foreign": "high and balanced",
+    }
 
 
 NO_SPEECH = {
