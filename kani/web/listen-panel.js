@@ -8,7 +8,7 @@ import { Meter } from "./meter.js";
 import { Microphone } from "./microphone.js";
 import { lengthOf, RecordingPlayer } from "./recording-player.js";
 import { ServerError } from "./server.js";
-import { json, sentenceWords, srt, vtt } from "./subtitles.js";
+import { divides, json, sentenceWords, srt, vtt } from "./subtitles.js";
 import { offerUndo } from "./toast.js";
 import { Transcript } from "./transcript.js";
 import { saveFile, wavFile } from "./wav.js";
@@ -30,10 +30,12 @@ export class ListenPanel {
   #meter = new Meter(find("listen"));
   /** Words of each sentence of a file, [{word, start, end}]; empty of what was heard live, which has no sentences. */
   #sentenceWords = [];
-  /** Paragraph that words are added to; null: the next one begins another. */
-  #line = null;
-  /** The words that are shown: {element, start, end}, in seconds. */
+  /** Text of the row that words are added to. */
+  #line;
+  /** The words that are shown: {text, element, start, end}, in seconds. */
   #shown = [];
+  /** Seconds that were listened to. */
+  #elapsed = 0;
   /** What was heard live, at RATE. */
   #samples = [];
   /** The recording of what is shown, a Blob; null for none. */
@@ -86,12 +88,16 @@ export class ListenPanel {
     this.#complain("");
     this.#acts.quiet();
     this.#clear();
+    this.#elapsed = 0;
     try {
       const listener = await Listener.begin(this.#server, find("listen-language").value, {
         word: (word) => this.#add(word),
         pause: () => this.#paused(),
         level: (level) => this.#meter.show(level),
-        sent: (samples) => this.#keep(samples),
+        sent: (samples) => {
+          this.#keep(samples);
+          this.#showElapsed(this.#elapsed + samples.length / RATE);
+        },
         lost: (error) => {
           this.#complain(error.words);
           this.#ended();
@@ -102,6 +108,7 @@ export class ListenPanel {
       find("listen").setAttribute("aria-pressed", "true");
       this.#offer();
       this.#say(t("listen.listening"));
+      this.#showElapsed(this.#elapsed);
     } catch (error) {
       if (!(error instanceof DOMException)) throw error;
       this.#complain(t("clone.microphone"));
@@ -125,6 +132,7 @@ export class ListenPanel {
 
   #ended() {
     this.#listener = null;
+    this.#showElapsed(0);
     this.#light(null);
     this.#meter.rest();
     find("listen").disabled = false;
@@ -146,27 +154,41 @@ export class ListenPanel {
     this.#player.pause();
   }
 
-  /** Play the recording from a word on. */
-  #playFrom(element) {
-    const word = this.#shown.find((one) => one.element === element);
+  /** Show for how long it has been listening; not to a screen reader, which would say each second. */
+  #showElapsed(seconds) {
+    this.#elapsed = seconds;
+    const words = this.#listener ? clock(Math.floor(seconds)) : "";
+    if (find("listen-elapsed").textContent !== words) find("listen-elapsed").textContent = words;
+  }
+
+  /** Play the recording from a word on, or from the first one of a row beside its text. */
+  #playFrom(target) {
+    const row = target.localName === "time" ? target.parentElement : target;
+    const word = this.#shown.find(({ element }) => element === target || element.parentElement.parentElement === row);
     if (word && this.#player.ready && window.getSelection().isCollapsed) this.#player.playFrom(word.start);
+  }
+
+  /** Begin a row, a sentence, with its time beside it; speaker: whose turn begins with it. */
+  #beginRow(start, speaker) {
+    const time = Object.assign(document.createElement("time"), { textContent: clock(start) });
+    const name = Object.assign(document.createElement("b"), { dir: "auto", textContent: `${speaker}:` });
+    const row = Object.assign(document.createElement("div"), { className: "sentence" });
+    this.#line = document.createElement("p");
+    this.#line.append(...(speaker ? [name, " "] : []));
+    row.append(time, this.#line);
+    find("transcript").append(row);
+    find("transcript").hidden = false;
   }
 
   /** Show one more word, or a sentence of some: {word, start, end}. */
   #add(word, words) {
     const said = sentenceWords(this.#transcript.add(word), words);
-    if (!this.#line || this.#transcript.paragraphs.at(-1).length === 1) {
-      const time = Object.assign(document.createElement("time"), { textContent: clock(word.start) });
-      this.#line = Object.assign(document.createElement("p"), { dir: "auto" });
-      const speaker = Object.assign(document.createElement("b"), { textContent: `${word.speaker}:` });
-      this.#line.append(time, " ", ...(word.speaker ? [speaker, " "] : []));
-      find("transcript").append(this.#line);
-      find("transcript").hidden = false;
-    }
-    for (const { text, glued, start, end } of said) {
-      const element = Object.assign(document.createElement("span"), { textContent: text });
-      this.#line.append(...(glued ? [element] : [" ", element]));
-      this.#shown.push({ element, start, end });
+    if (this.#transcript.paragraphs.at(-1).length === 1) this.#beginRow(word.start, word.speaker);
+    for (const one of said) {
+      if (this.#line.querySelector("span") && divides(this.#shown.at(-1), one)) this.#beginRow(one.start);
+      const element = Object.assign(document.createElement("span"), { textContent: one.text });
+      this.#line.append(...(one.glued ? [element] : [" ", element]));
+      this.#shown.push({ ...one, element });
     }
     this.#light(this.#listener && this.#shown.at(-1).element);
     find("transcript").scrollTop = find("transcript").scrollHeight;
@@ -188,7 +210,6 @@ export class ListenPanel {
   async #paused() {
     const text = this.#transcript.textOf(-1).trim();
     this.#transcript.pause();
-    this.#line = null;
     const listener = this.#listener;
     if (!find("listen-repeat").checked || !listener || listener.deaf || !text) return;
     listener.deaf = true;
@@ -319,7 +340,6 @@ export class ListenPanel {
     this.#sentenceWords = [];
     this.#shown = [];
     this.#recording = null;
-    this.#line = null;
     find("transcript").replaceChildren();
     find("transcript").hidden = true;
     this.#offer();
@@ -332,7 +352,6 @@ export class ListenPanel {
     offerUndo(t("listen.cleared"), () => {
       let lines;
       [this.#transcript, this.#sentenceWords, this.#shown, this.#recording, lines] = before;
-      this.#line = null;
       find("transcript").replaceChildren(...lines);
       find("transcript").hidden = false;
       this.#offer();

@@ -92,6 +92,9 @@ function ends({ text }, next) {
   return !(QUOTED.test(text) && GOES_ON.test(next.text));
 }
 
+/** Whether a sentence ends between two words, or a long pause divides it there. */
+export const divides = (word, next) => ends(word, next) || next.start - word.end >= LONG_PAUSE_S;
+
 /** Words as sentences, or parts of them between long pauses; the first of each turn begins with its speaker. */
 function sentences(words) {
   const made = [];
@@ -99,7 +102,7 @@ function sentences(words) {
     const last = made.at(-1)?.at(-1);
     const { speaker } = word;
     if (speaker && speaker !== last?.speaker) made.push([{ ...word, text: `${speaker}: ${word.text}` }]);
-    else if (!last || ends(last, word) || word.start - last.end >= LONG_PAUSE_S) made.push([word]);
+    else if (!last || divides(last, word)) made.push([word]);
     else made.at(-1).push(word);
   }
   return made;

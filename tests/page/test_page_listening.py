@@ -89,8 +89,9 @@ def test_speech_is_shown_saved_spoken_again_and_dictated(visitor: Visitor, recor
     page.click("#tab-listen")
     page.check("#listen-repeat")
     page.click("#listen")
-    # The newest word is lit.
+    # The newest word is lit, and the time goes on.
     expect(page.locator("#transcript .now")).to_have_count(1)
+    expect(page.locator("#listen-elapsed")).to_have_text(re.compile(r"0:(0[1-9]|[1-5]\d)"))
     # A transcript that is not whole cannot be taken.
     expect(page.locator("#listen-results")).to_be_hidden()
     # Red under the mouse, too.
@@ -105,6 +106,7 @@ def test_speech_is_shown_saved_spoken_again_and_dictated(visitor: Visitor, recor
     page.uncheck("#listen-repeat")
     page.click("#listen")
     expect(page.locator("#listen-status")).to_have_text("Done")
+    expect(page.locator("#listen-elapsed")).to_be_empty()
     expect(page.locator("#listen")).to_have_accessible_name("New recording")
     expect(page.locator("#transcript .now")).to_have_count(0)
     assert is_understood(visitor.text("#transcript"))
@@ -126,8 +128,8 @@ def test_speech_is_shown_saved_spoken_again_and_dictated(visitor: Visitor, recor
     page.set_input_files("#listen-file", recording)
     expect(page.locator("#listen-under-way")).to_be_visible()
     expect(page.locator("#listen-under-way")).to_be_hidden()
-    # One voice: its letter stands before the only paragraph, and before the first subtitle.
-    assert re.fullmatch(r"0:0\d A: [^:]*", visitor.text("#transcript"))
+    # One voice: its letter stands before its first sentence, and before the first subtitle.
+    assert re.fullmatch(r"0:0\d\s+A: [^:]*(0:0\d[^:]*)?", visitor.text("#transcript"))
     # Its words are heard each by itself, too.
     assert_heard_from_a_word(page)
     assert visitor.download("#listen-srt").decode().count("A: ") == 1
