@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tests.page.visitor import Visitor
 
 CONSENT = (
-    "I am the person who speaks, or have that person’s permission, to keep this recording on this server "
+    "I am the person who speaks, or have that person’s permission, to keep this recording on this computer "
     "and to speak with a voice made from it."
 )
 
