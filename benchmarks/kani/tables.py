@@ -19,7 +19,7 @@ _TOKENS_A_FRAME = round(TOKENS_A_SECOND / FRAMES_A_SECOND)
 _START_TOKENS = 2
 
 AT_ONCE = {"cpu": 8, "cuda": 64}
-"""Streams started together whose times are printed."""
+"""Number of streams that are started together, by device."""
 
 NO_NEMO = "not measured (no NeMo)"
 

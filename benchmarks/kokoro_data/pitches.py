@@ -38,7 +38,7 @@ BRIGHT_HZ = 2000
 
 @dataclass(frozen=True, slots=True)
 class Sound:
-    """How a voice sounds."""
+    """Measured sound of a voice."""
 
     pitch_hz: float
     pitch_range: float

@@ -25,7 +25,7 @@ ABANDONED = (
 )
 ANSWER = "Of course, I can tell you about the opening hours of the library instead. "
 
-ALONE = "alone, from silence"
+SILENCE = "from silence"
 INTERRUPTING = "after close_context of another at its first sound"
 DROPPED = "on a new socket, the other one dropped"
 
@@ -58,7 +58,7 @@ async def _round(url: str) -> dict[str, tuple[float, float]]:
     found = {}
     asked = {"output_format": f"pcm_{RATE}", "language_code": "en"}
     async with connect_multi(url, VOICE, **asked) as client:
-        found[ALONE] = (await _first_sound(client, "alone"), 0.0)
+        found[SILENCE] = (await _first_sound(client, "alone"), 0.0)
         await client.send(*_texts("abandoned", ABANDONED))
         await _until_audio(client, "abandoned")
         await client.send({"context_id": "abandoned", "close_context": True})
@@ -89,11 +89,11 @@ def interruption() -> None:
         wait_until_loaded(server, LITERT)
         rounds = asyncio.run(run(server.url.removesuffix("/")))
     rows = []
-    for situation in (ALONE, INTERRUPTING, DROPPED):
+    for situation in (SILENCE, INTERRUPTING, DROPPED):
         waited, stale = zip(*(found[situation] for found in rounds), strict=True)
-        ratios = [found[situation][0] / found[ALONE][0] for found in rounds]
+        ratios = [found[situation][0] / found[SILENCE][0] for found in rounds]
         spread = (ms(median(waited)), ms(min(waited)), ms(max(waited)))
         rows.append([situation, *spread, f"{median(ratios):.2f}", f"{median(stale):.2f} s"])
     print(f"First sound of an answer by {VOICE} ({LITERT} decoder), {ROUNDS} rounds in turn:\n")
-    head = ("the answer comes", "median", "least", "most", "÷ alone: median", "stale audio before it")
+    head = ("the answer comes", "median", "least", "most", "÷ from silence: median", "stale audio before it")
     print(table(head, rows) + "\n", flush=True)

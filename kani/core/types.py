@@ -277,6 +277,6 @@ class Voice:
     pitch_range: float = 0.0
     """Semitones: for a third of the time its F0 is at least as far from the median; 0 if unknown."""
     pace: float = 0.0
-    """How fast it speaks, beside the median of its language's voices (1); 0 if unknown."""
+    """Speed of its speech, beside the median of its language's voices (1); 0 if unknown."""
     brightness_db: float = 0.0
     """Level from 2 kHz on, in decibels below all of its sound; 0 if unknown."""

@@ -124,7 +124,7 @@ class Transcript:
     duration_s: float
     """Length of the recording in seconds."""
     turns: tuple[Turn, ...] = ()
-    """Who speaks when; empty unless the speakers were to be told apart."""
+    """Turns of the speakers; empty unless these were to be told apart."""
 
 
 def turns_of(segments: Iterable[TranscribedSegment]) -> tuple[Turn, ...]:

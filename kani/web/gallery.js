@@ -30,7 +30,7 @@ export class Gallery {
   /** Id of the voice with the sample that is heard, "" for none. */
   #playing = "";
   #voices = [];
-  /** How each sounds, in words, by id. */
+  /** Descriptions of their sounds, by id. */
   #sounds = new Map();
   /** Voices that are shown, in order; and the place of the one that keys act on. */
   #shown = [];
@@ -209,7 +209,7 @@ export class Gallery {
     return [...this.#kind(voice, language), this.#sounds.get(voice.id)].filter(Boolean);
   }
 
-  /** What kind of voice it is: foreign where it is not of the language that it is offered for. */
+  /** The kind of a voice: foreign where it is not of the language that it is offered for. */
   #kind(voice, language) {
     const foreign = language && voice.language && primary(voice.language) !== language;
     const kind = voice.kept ? t("gallery.own") : isNatural(voice) ? "" : t("gallery.robotic");

@@ -168,7 +168,7 @@ export class ListenPanel {
     if (word && this.#player.ready && window.getSelection().isCollapsed) this.#player.playFrom(word.start);
   }
 
-  /** Begin a row, a sentence, with its time beside it; speaker: whose turn begins with it. */
+  /** Begin a row for a sentence, with its start time; speaker: name at the beginning of a turn. */
   #beginRow(start, speaker) {
     const time = Object.assign(document.createElement("time"), { textContent: clock(start) });
     const name = Object.assign(document.createElement("b"), { dir: "auto", textContent: `${speaker}:` });
@@ -257,7 +257,7 @@ export class ListenPanel {
     });
   }
 
-  /** Transcribe a few sentences that the server speaks, for whom no microphone is ready. */
+  /** Transcribe a few sentences that the server speaks: a sample that needs no microphone. */
   async #trySample() {
     this.#complain("");
     this.#say(t("status.asked"));

@@ -24,7 +24,7 @@ export class RecordingPlayer {
     this.#acts = acts;
     find("heard-play").addEventListener("click", () => (this.#audio.paused ? this.#play() : this.#audio.pause()));
     for (const kind of ["play", "pause", "ended", "seeked"]) this.#audio.addEventListener(kind, () => this.#changed());
-    // What this browser cannot play is still there to be read.
+    // The transcript is still shown where this browser cannot play the recording.
     this.#audio.addEventListener("error", () => (find("heard").hidden = true));
     this.#changed();
   }

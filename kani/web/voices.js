@@ -93,7 +93,7 @@ export function heardVoice({ voice }, result) {
   return (imitated && voice) || (result?.voice ?? voice);
 }
 
-/** What is measured of a sound, the most telling first, with the words for less and for more of it than most have. */
+/** Measures of a sound, the most telling first, with the words for less and for more of it than most have. */
 const MEASURES = [
   ["pitch_hz", "deep", "high"],
   ["brightness_db", "warm", "bright"],
@@ -105,7 +105,7 @@ const MIDDLE = 1 / 3;
 const conjunction = new Intl.ListFormat(locale, { type: "conjunction" });
 
 /**
- * How voices sound, in words: each beside those of its language and sex, and otherwise than all others of its language.
+ * Describe how voices sound: each beside those of its language and sex, and unlike all others of its language.
  * @param {object[]} voices as the server tells them
  * @return {Map<string, string>} by id, those that were measured: "the deepest · warm and steady"
  */
@@ -121,7 +121,7 @@ export function sounds(voices) {
   return new Map(measured.map(tell));
 }
 
-/** What can be said of a voice beside others, the most telling first. */
+/** Descriptions of a voice beside others, the most telling first. */
 function phrases(voice, measured) {
   const sex = measured.filter(({ gender }) => gender === voice.gender);
   const kin = sex.filter(({ language }) => primary(language) === primary(voice.language));

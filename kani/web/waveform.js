@@ -88,7 +88,7 @@ export class Waveform {
     this.#seconds += samples.length / rate;
   }
 
-  /** Have a length without samples, of which nothing is drawn but the position. */
+  /** Take a length without samples: only the position is drawn. */
   last(length) {
     this.#seconds = length;
   }

@@ -166,13 +166,11 @@ class TranscriptionSession:
         self._expected_s = source.duration_s
         if self._diarizer is not None:
             self._speakers = await run_in_pool(POOL, self._diarizer.stream, self._sample_rate)
-        read = 0
         with source:
             while (whole := await self._read(source)) is not None:
                 if self._cancelled:
                     raise ServerStopping
-                piece = clip.cut(whole, read, self._sample_rate)
-                read += len(whole)
+                piece = clip.cut(whole, source.samples - len(whole), self._sample_rate)
                 if not len(piece):
                     if self.duration_s:
                         return  # the clip has ended
@@ -185,7 +183,8 @@ class TranscriptionSession:
                     await run_in_pool(POOL, self._speakers.feed, piece)
                 yield piece
         if not self.duration_s:
-            raise InvalidRequest("start", f"is after the recording's end, {read / self._sample_rate:.2f} s")
+            end_s = source.samples / self._sample_rate
+            raise InvalidRequest("start", f"is after the recording's end, {end_s:.2f} s")
 
     async def _read(self, source: RecordingFile | PcmFile) -> Samples | None:
         # Shielded: the thread of a reader that is cancelled goes on, and is waited for below.

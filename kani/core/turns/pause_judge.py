@@ -44,8 +44,8 @@ class Tuning:
     ask_s: float = 0.2  # silence after which the model is asked
     longest_wait_s: float = 0.25  # for the model, until the pause counts as unknown
     complete: float = 0.97  # least probability of a complete turn
-    surely: float = 0.985  # least probability of one that is complete at once; any other only
-    complete_s: float = 0.55  # after so much silence, however soon its words are known
+    surely: float = 0.985  # least probability of a turn that is complete at once
+    complete_s: float = 0.55  # silence from which on ``complete`` is enough
     unmarked_words: int = 20  # a recogniser that wrote so many words without a mark writes none
     complete_after_s: Pauses = (0.20, 0.25, 0.30, 0.60)  # silence with which a pause is likely
     unfinished_after_s: Pauses = (0.30, 0.75, 1.50, 2.00)

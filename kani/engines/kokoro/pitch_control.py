@@ -74,7 +74,7 @@ def emphasize(prosody: PredictedProsody, emphases: Sequence[Emphasis]) -> Predic
     new_edges = np.interp(edges, np.arange(len(ends) + 1), [0, *ends])
     frames = np.diff(np.round(new_edges / 2).astype(np.int64))
     count = 2 * int(frames.sum())
-    # What each new half frame repeats: of the features, and of the curves.
+    # Old half frame that each new one repeats: ``taken`` for the features, ``heard`` for the curves.
     taken = np.searchsorted(ends, np.arange(count + _LAG) + 0.5).clip(max=len(ends) - 1)
     heard = np.maximum(taken[_LAG:] - _LAG, 0)
     taken = taken[:count]

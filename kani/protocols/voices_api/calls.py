@@ -79,7 +79,7 @@ def _voice() -> Schema:
         engine=text(),
         pitch_hz=number("Median of its F0, where it was measured."),
         pitch_range=number("Semitones: for a third of the time its F0 is at least as far from that."),
-        pace=number("How fast it speaks, beside the median of its language's voices (1)."),
+        pace=number("Speed of its speech, beside the median of its language's voices (1)."),
         brightness_db=number("Level from 2 kHz on, in decibels below all of its sound."),
         light=text('When its light network speaks: "always" or "while no slot is free".'),
         kept=flag("Whether a client stored it."),
