@@ -167,6 +167,43 @@ async def test_speech_interrupts_and_the_rest_was_not_heard() -> None:
     assert told == ([interrupted.text] if interrupted.text else [])
 
 
+async def test_answer_that_has_not_sounded_is_dropped_as_the_user_goes_on() -> None:
+    answers = iter([say("Never.", holds={0: asyncio.Event()}), say("Yes.")])
+
+    async def audio(events: list[ConversationEvent]) -> AsyncIterator[Samples]:
+        yield np.concatenate([quiet(0.4), loud(0.4), quiet(1.0)])
+        await happens(lambda: endpoint.requests)
+        yield loud(0.24)  # a cough: it has no words
+        await asyncio.wait_for(endpoint.closed.wait(), WITHIN_S)
+        yield quiet(1.0)
+        await happens(lambda: any(isinstance(event, Answered) for event in events))
+
+    async with chat_endpoint(lambda _: next(answers)) as endpoint:
+        events = await talk(endpoint, audio, ("What", "is", "it", "like", "now?", "", "", ""))
+    asked = [SYSTEM, ("user", "What is it like now?")]
+    assert endpoint.said == [asked, asked]
+    assert [type(event) for event in events[:2]] == [Heard, Answered]
+    assert "".join(event.text for event in events if isinstance(event, Answered)) == "Yes."
+
+
+async def test_words_before_the_answer_sounds_join_the_turn() -> None:
+    answers = iter([say("Never.", holds={0: asyncio.Event()}), say("Yes.")])
+
+    async def audio(events: list[ConversationEvent]) -> AsyncIterator[Samples]:
+        yield np.concatenate([quiet(0.4), loud(0.4), quiet(1.04)])  # whole steps
+        await happens(lambda: endpoint.requests)
+        yield loud(0.4)
+        await asyncio.wait_for(endpoint.closed.wait(), WITHIN_S)
+        yield quiet(1.0)
+        await happens(lambda: any(isinstance(event, Answered) for event in events))
+
+    async with chat_endpoint(lambda _: next(answers)) as endpoint:
+        events = await talk(endpoint, audio)
+    assert endpoint.said[-1] == [SYSTEM, ("user", f"{HEARD}\nw5 w6 w7 w8 w9.")]
+    assert "".join(event.text for event in events if isinstance(event, Answered)) == "Yes."
+    assert not any(isinstance(event, Interrupted) for event in events)
+
+
 @pytest.mark.parametrize("last", ["Mhm.", "Stop."])
 async def test_word_interrupts_but_no_listener(last: str) -> None:
     answers = iter([say(LONG), say("Yes.")])

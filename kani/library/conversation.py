@@ -207,11 +207,14 @@ class _Talk:
         self._words: list[RecognizedWord] = []
         self._speaking = False
         self._voiced_s = 0.0  # of the turn so far
+        self._due = False  # the user has said something that is not answered
+        self._spoken = ""  # the language of it
         self._rate = sample_rate
         self._audio = RecentAudio(sample_rate, HEARD_S)
         self._voice: VoiceOverAnswer | None = None  # the last one
         self._held = False  # it is not known yet whether that interrupts
         self._answer: Answer | None = None
+        self._told: Answer | None = None  # the last one that is in the history
         self._answering: asyncio.Task[None] | None = None
         self._tasks = set[asyncio.Task[None]]()  # that open and close answers that are begun early
         self._early = EarlyAnswer(
@@ -233,7 +236,7 @@ class _Talk:
                     case Step() if max(event.pause_probabilities) == 0:
                         self._speaking = True
                         self._voiced_s += STEP_S
-                        self._early.drop()
+                        await self._take_back()
                     case Step() if self._speaking and event.pause_probabilities[1] >= LIKELY:
                         self._speaking = False
                         marks += 1
@@ -292,18 +295,29 @@ class _Talk:
 
     async def _end_turn(self) -> None:
         voiced_s, self._voiced_s = self._voiced_s, 0.0
-        if not self._words:
-            if voiced_s >= TUNING.voice_s:  # less may be a cough
-                await self.events.put(NoAnswer(NO_WORDS))
+        if self._words:
+            await self.stop("turn_detected")
+            text, self._spoken = self._said()
+            self._words = []
+            self._memory.hear(self._spoken)
+            self._add("user", text)
+            self._answer = None
+            self._due = True
+            await self.events.put(Heard(text, self._spoken))
+        elif voiced_s >= TUNING.voice_s:  # less may be a cough
+            await self.events.put(NoAnswer(NO_WORDS))
+        if self._due:
+            self._due = False
+            self._answering = asyncio.create_task(self._speak(self._asked(self._spoken)))
+
+    async def _take_back(self) -> None:
+        """Drop an answer of which nothing was given out: the user goes on, and the words join the turn."""
+        self._early.drop()
+        if self._done or (self._answer is not None and self._answer.given_out):
             return
+        self._due = True
         await self.stop("turn_detected")
-        text, language = self._said()
-        self._words = []
-        self._memory.hear(language)
-        self._add("user", text)
         self._answer = None
-        await self.events.put(Heard(text, language))
-        self._answering = asyncio.create_task(self._speak(self._asked(language)))
 
     def _said(self) -> tuple[str, str]:
         """Return the words of the turn so far, and their language."""
@@ -399,9 +413,7 @@ class _Talk:
         """Nothing: the caller sees that nothing comes."""
 
     async def began(self) -> None:
-        """Add the answer to the history."""
-        assert self._answer is not None
-        self._add("assistant", "").spoken = self._answer.spoken
+        """Nothing: what is never heard is not in the history."""
 
     async def wrote(self, text: str) -> None:
         """Never called: answers are spoken."""
@@ -410,7 +422,10 @@ class _Talk:
         """Nothing: the text is given out when it is spoken."""
 
     async def spoke(self, chunk: SpeechChunk, text: str) -> None:
-        """Give out further audio."""
+        """Give out further audio; with the first the answer is in the history."""
+        if self._answer is not None and self._told is not self._answer:
+            self._told = self._answer
+            self._add("assistant", "").spoken = self._answer.spoken
         await self.events.put(Answered(chunk.samples, chunk.sample_rate, text))
 
     async def called(self, call: ToolCall) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, Callable
@@ -137,7 +138,8 @@ class Answer:
     @property
     def is_heard(self) -> bool:
         """True while it is played, and not nearly at its end: what is said over it is no reply to it."""
-        if self.cancel_reason is not None or not self.spoken.duration_s:
+        broken_off = self.cancel_reason is not None or self.spoken.heard_s < math.inf
+        if broken_off or not self.spoken.duration_s:
             return False
         return not self._done or self.playback.remaining_s > NEARLY_ENDED_S
 

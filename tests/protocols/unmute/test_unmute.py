@@ -17,8 +17,11 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosedOK
 
 from kani.core.audio.ogg_opus import OggOpusEncoder
+from kani.core.conversation.items import Message, Part
+from kani.core.conversation.spoken_text import SpokenText
 from kani.core.types import Voice
 from kani.protocols.openai.realtime.unmute import connection, opus, output, session
+from kani.protocols.openai.realtime.unmute.events import chat_history
 from kani.protocols.openai.realtime.unmute.lists import describe_voices
 from tests.clients import unmute_page as page
 from tests.clients.openai_realtime import loud, quiet
@@ -132,6 +135,12 @@ async def test_word_interrupts_and_the_model_learns_what_was_heard(tmp_path: Pat
     assert cut["content"].endswith("—") and LONG.startswith(heard := cut["content"].removesuffix("—"))
     assert heard and (user["content"], answer["content"]) == (HEARD, "Yes.")
     assert endpoint.said[-1][1:] == [("assistant", heard), ("user", HEARD)]
+
+
+def test_history_has_no_answer_that_was_not_heard() -> None:
+    first, second = (Message(text, "user", (Part("input_audio", text, True),)) for text in ("What", "is it?"))
+    unheard = Message("answer", "assistant", status="incomplete", spoken=SpokenText())
+    assert chat_history([first, unheard, second]) == [{"role": "user", "content": "What is it?"}]
 
 
 async def test_answer_rests_while_a_voice_is_judged(tmp_path: Path) -> None:

@@ -69,6 +69,18 @@ async def test_word_interrupts_and_is_answered(tmp_path: Path) -> None:
     assert endpoint.said[-1][-1][1].endswith("¡Para!")
 
 
+async def test_answer_that_was_broken_off_is_heard_no_more(tmp_path: Path) -> None:
+    async with answered(tmp_path, ("¡Para!", "", "", "Sí.", "", "")) as (client, _):
+        await client.until("response.done")  # all of it was sent, and would be played for seconds
+        given = {"turn_detection": {"type": "semantic_vad", "create_response": False}}
+        await client.configure("realtime", audio={"input": given})
+        await client.append(loud(0.24), quiet(2.0))
+        await client.until("conversation.item.input_audio_transcription.completed")
+        await client.append(loud(0.24), quiet(0.8))
+        await client.until(STARTED)
+    assert states(client) == ["heard", "interrupts"]
+
+
 async def test_voice_that_goes_on_interrupts_before_its_words_are_known(tmp_path: Path) -> None:
     async with answered(tmp_path, [""] * 12) as (client, _):
         await client.append(loud(0.8))

@@ -110,4 +110,4 @@ def _text(message: Message) -> str:
         return message.text or ("" if message.pending else SILENCE)
     spoken = message.spoken
     cut = spoken is not None and (message.status == "incomplete" or spoken.heard != spoken.text)
-    return message.text + CUT if cut else message.text
+    return message.text + CUT if cut and message.text else message.text
