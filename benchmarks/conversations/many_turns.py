@@ -27,6 +27,7 @@ from benchmarks.conversations.scripts import SCRIPTS
 from benchmarks.conversations.talker import DELTA, Talker, talker
 from benchmarks.recognition.clips import JUDGING_VOICES
 from benchmarks.recognition.clips import SAMPLE_RATE as CLIP_RATE
+from benchmarks.recognition.realtime_socket import RATE
 from benchmarks.recognition.turn_cases import speaker
 from benchmarks.report import median, mib, percentile, report_section, table
 from benchmarks.server_process import HOST, Server
@@ -61,15 +62,36 @@ SPOKEN = "response.output_audio_transcript.delta"
 class Turn:
     """One turn: what was answered, and seconds from the user's last sound to the answer's first."""
 
-    text: str = ""
+    item_id: str = ""
+    spoken: list[tuple[float, str]] = field(default_factory=list)  # pieces of text, and where each begins
     audio: list[bytes] = field(default_factory=list)  # 16 bit at 24 kHz
     wait_s: float = 0.0
+
+    @property
+    def text(self) -> str:
+        """The answer."""
+        return "".join(text for _, text in self.spoken)
+
+    @property
+    def audio_s(self) -> float:
+        """Seconds of the answer that have come."""
+        return sum(map(len, self.audio)) / 2 / RATE
 
 
 async def turn(client: Talker, samples: Samples, interrupted_after_s: float | None = None) -> Turn:
     """Say 16 kHz samples, and hear the answer to its end, or for so many seconds. Raises TimeoutError."""
+    return await answered(client, await say_to(client, samples), interrupted_after_s)
+
+
+async def say_to(client: Talker, samples: Samples) -> float:
+    """Begin to say 16 kHz samples; returns when their last sound is said."""
     begun = await client.say(samples)
-    last_sound = begun + np.flatnonzero(np.abs(samples) > AUDIBLE * np.abs(samples).max())[-1] / CLIP_RATE
+    last = np.flatnonzero(np.abs(samples) > AUDIBLE * np.abs(samples).max())[-1]
+    return begun + float(last) / CLIP_RATE
+
+
+async def answered(client: Talker, last_sound: float, interrupted_after_s: float | None = None) -> Turn:
+    """Hear the answer to what ends at ``last_sound``; see ``turn``."""
     found, answer_id = Turn(), ""
     async with asyncio.timeout(last_sound + ANSWERED_WITHIN_S - time.perf_counter()):
         while True:
@@ -82,8 +104,9 @@ async def turn(client: Talker, samples: Samples, interrupted_after_s: float | No
             elif event.get("response_id", answer_id) != answer_id:
                 continue
             elif kind == SPOKEN:
-                found.text += event["delta"]
+                found.spoken.append((found.audio_s, event["delta"]))
             elif kind == DELTA:
+                found.item_id = event["item_id"]
                 found.wait_s = found.wait_s or at_s - last_sound
                 found.audio.append(base64.b64decode(event["delta"]))
                 if interrupted_after_s is not None:
@@ -136,12 +159,12 @@ async def converse(server: Server, said: Mapping[str, Sequence[Samples]], minute
     return found
 
 
-async def gauges(server: Server) -> dict[str, float]:
+async def gauges(port: int) -> dict[str, float]:
     """Return the gauges that should be zero, once they are or after ``FREED_WITHIN_S``."""
     ends_at = time.perf_counter() + FREED_WITHIN_S
     async with httpx.AsyncClient() as http:
         while True:
-            page = (await http.get(f"http://{HOST}:{server.port}/metrics")).raise_for_status().text
+            page = (await http.get(f"http://{HOST}:{port}/metrics")).raise_for_status().text
             values = {
                 f"{sample.name} {' '.join(sample.labels.values())}".strip(): sample.value
                 for family in text_string_to_metric_families(page)
@@ -173,7 +196,7 @@ async def measure(minutes: float) -> None:
         with Server(KANI_LLM_URL=endpoint.url) as server:
             ready = server.memory_bytes()
             found = await converse(server, said, minutes)
-            left = await gauges(server)
+            left = await gauges(server.port)
             after = server.memory_bytes()
     rows = [["ready", "0", mib(ready), ""]]
     turns = 0
