@@ -37,6 +37,9 @@ TWO_S, LIKELY = 2, 0.6
 
 NO_STOP = float("inf")
 
+ANSWERED_S = (0.15, 0.45, 0.75)
+"""Times from the end of a turn to the answer's first sound: with a model that answers at once, and later."""
+
 PASS_S = 0.25
 """Seconds that a pass of Whisper takes on one core of the machine of docs/listening.md, at most."""
 
@@ -156,6 +159,27 @@ def realtime_stops(trace: Trace, detection: TurnDetection) -> list[float]:
     return stops
 
 
+def answered_over(trace: Trace, detection: TurnDetection, answered_s: float) -> bool:
+    """Return True if an answer sounds before the voice that goes on is heard.
+
+    answered_s: time from the end of a turn to the answer's first sound. Until then it is dropped unheard, and
+    the words join the turn.
+    """
+    detector, sounds_s = TurnDetector(0.0), NO_STOP
+    for at_s, event in trace.events:
+        if isinstance(event, RecognizedWord):
+            detector.add_word(event.text)
+        elif isinstance(event, Step):
+            for turn in detector.feed(event, detection):
+                if isinstance(turn, TurnStopped):
+                    sounds_s = at_s + answered_s
+                elif at_s > sounds_s:
+                    return True
+                else:
+                    sounds_s = NO_STOP
+    return False
+
+
 def kyutai_stops(trace: Trace) -> list[float]:
     """Return when a pause of 2 s becomes likely, as Kyutai's clients end turns."""
     return _stops(trace, lambda step: step.pause_probabilities[TWO_S] >= LIKELY)
@@ -240,6 +264,13 @@ async def measure(said: Sequence[Case], pass_s: float, *, verbose: bool) -> None
         f"not within {AFTER_S:g} s",
     )
     print(table(head, rows) + "\n", flush=True)
+    semantic = TurnDetection("semantic_vad")
+    cells = [
+        str(sum(answered_over(trace, semantic, after_s) for trace in both["sound and words"]))
+        for after_s in ANSWERED_S
+    ]
+    head = ("end of a turn to the answer's first sound", *(f"{after_s:g} s" for after_s in ANSWERED_S))
+    print(table(head, [["`semantic_vad`: sentences answered over", *cells]]) + "\n", flush=True)
     print(f"The turn model: {np.median(model.took_s) * 1000:.0f} ms a call, {len(model.took_s)} calls.\n")
     if verbose:
         for case in found["sound and words"]["Realtime, `semantic_vad`"].cut:
