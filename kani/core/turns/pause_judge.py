@@ -1,7 +1,7 @@
 """Decides whether a speaker who pauses has said all: every protocol's end of speech uses it.
 
 The sound (``TurnModel``) and the words judge together. By just the sound, cut sentences are often taken for
-complete: so a turn is complete only if its last word ends a sentence as well. See docs/listening.md.
+complete: so a turn is complete at once only if its last word ends a sentence as well. See docs/listening.md.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ class Tuning:
 
     ask_s: float = 0.2  # silence after which the model is asked
     longest_wait_s: float = 0.25  # for the model, until the pause counts as unknown
-    complete: float = 0.97  # least probability of a complete turn
-    surely: float = 0.985  # least probability of a turn that is complete at once
-    complete_s: float = 0.55  # silence from which on ``complete`` is enough
+    complete: tuple[tuple[float, float], ...] = ((0.0, 0.985), (0.55, 0.97), (1.0, 0.9))
+    # silence, and the least probability of a complete turn from it on
+    no_mark: float = 0.07  # that a last word without the mark of an end takes off the probability
     unmarked_words: int = 20  # a recogniser that wrote so many words without a mark writes none
     complete_after_s: Pauses = (0.20, 0.25, 0.30, 0.60)  # silence with which a pause is likely
     unfinished_after_s: Pauses = (0.30, 0.75, 1.50, 2.00)
@@ -127,8 +127,8 @@ class PauseJudge:
         )
 
     def _is_complete(self, completeness: float) -> bool:
-        waited = self._gate.silence_s >= self._tuning.complete_s
-        return completeness >= (self._tuning.complete if waited else self._tuning.surely)
+        silence_s = self._gate.silence_s
+        return any(silence_s >= after_s and completeness >= least for after_s, least in self._tuning.complete)
 
     async def _completeness(self) -> float | None:
         """Return how likely the turn is complete; None if neither the words nor the model can tell."""
@@ -138,9 +138,10 @@ class PauseJudge:
             return None  # a sound without words
         if goes_on(words, self._words[-1].language):
             return 0.0
-        if self._unmarked <= self._tuning.unmarked_words and not ends_sentence(words[-1]):
-            return 0.0
-        return await self._heard()
+        heard = await self._heard()
+        if heard is None or ends_sentence(words[-1]) or self._unmarked > self._tuning.unmarked_words:
+            return heard
+        return max(0.0, heard - self._tuning.no_mark)
 
     async def _heard(self) -> float | None:
         """Return what the model says of this pause; None if it is too slow, or missing."""

@@ -154,7 +154,7 @@ def test_soft_ends_of_words_belong_to_the_turn() -> None:
     ("complete", "eagerness", "silence_s"),
     [
         (True, "auto", 0.2),
-        (True, "low", 1.0),
+        (True, "low", 1.2),
         (False, "auto", 1.5),
         (False, "high", 1.0),
         (False, "low", 3.0),

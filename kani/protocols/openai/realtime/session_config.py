@@ -38,7 +38,7 @@ class Patience:
 
 
 PATIENCE: dict[Eagerness, Patience] = {
-    "low": Patience(1.0, 3.0, 1.2, 8.0),
+    "low": Patience(1.2, 3.0, 1.2, 8.0),
     "medium": Patience(0.2, 1.5, 0.7, 4.0),
     "auto": Patience(0.2, 1.5, 0.7, 4.0),
     "high": Patience(0.2, 1.0, 0.4, 2.0),
