@@ -21,6 +21,7 @@ from kani.core.types import Samples
 from kani.engines.whisper.checkpoint.contents import TOKENIZER, VOCABULARIES, vocabulary_of
 from kani.engines.whisper.checkpoint.layout import CONTEXT
 from kani.engines.whisper.plausibility import TokenLimits
+from kani.engines.whisper.scripts import TokenScripts, is_latinised
 from kani.runtime.recognition.local_agreement import HypothesisWord, words_from_tokens
 from kani.runtime.recognition.passes import TimedWord
 from kani.runtime.voice_detector import SAMPLE_RATE
@@ -60,6 +61,9 @@ _START_CORRECTION_S, _END_CORRECTION_S = 0.043, 0.026
 # Half of it, less the tokens around a prompt.
 _MAX_PROMPT_TOKENS = 220
 
+# Text that answers are written like, as if it had been said before: without it Hindi comes in Urdu's letters.
+_OPENINGS = {"hi": "नमस्ते, आप कैसे हैं? मैं ठीक हूँ।"}
+
 # Languages that are tried where the likeliest is not certain, or its answer is no speech; each at least so
 # likely.
 _TRIED, _LEAST_LIKELY = 3, 0.005
@@ -69,6 +73,9 @@ BEAMS = 5
 """Width of a beam search, as in faster-whisper."""
 CERTAIN = 0.9
 """Probability from which on a language is certain."""
+# Languages that are detected as another one, which everyday speech does not differ from. Of Hindi and Urdu Hindi
+# has three times as many speakers; who speaks Urdu names it.
+_SAME_SPEECH = {"ur": "hi"}
 # A language that is expected is so many times as likely as the sounds are.
 _EXPECTED_ODDS = 20.0
 
@@ -114,6 +121,8 @@ class Whisper:
         self.limits = TokenLimits(self._tokenizer)
         self._begin = self._token("<|startoftranscript|>")
         self._end = self._token("<|endoftext|>")
+        self._scripts = TokenScripts(self._tokenizer, self._end)
+        self._openings = {code: self.tokens_before(text) for code, text in _OPENINGS.items()}
         # Puts the first token ahead of the prompt, see _renamed.
         self._previous = (self._token("<|startofprev|>"), _FIRST_TOKEN)
         self._no_timestamps = self._token("<|notimestamps|>")
@@ -140,7 +149,12 @@ class Whisper:
     def prompt(self, before: str, language: str, *, translate: bool) -> list[int]:
         """Return the tokens that an answer follows; before: text that may precede the speech."""
         begun = self._begun(language, translate=translate)
-        return [*self._previous, *self.tokens_before(before), self._begin, *begun, self._no_timestamps]
+        read = [] if translate else self._opening(language)
+        return [*self._previous, *read, *self.tokens_before(before), self._begin, *begun, self._no_timestamps]
+
+    def _opening(self, language: str) -> Sequence[int]:
+        """Return the tokens of a text that an answer is written like, for those languages that need it."""
+        return self._openings.get(language, ())
 
     def _begun(self, language: str, *, translate: bool = False) -> tuple[int, ...]:
         """Return the tokens of the language and the task; a model of one language was trained with none."""
@@ -153,15 +167,35 @@ class Whisper:
         return tuple(tokens[-_MAX_PROMPT_TOKENS:])
 
     def answer(
-        self, encoded: ctranslate2.StorageView, prompt: list[int], max_tokens: int, **how: float
+        self,
+        encoded: ctranslate2.StorageView,
+        prompt: list[int],
+        written: str,
+        max_tokens: int,
+        *,
+        latin: bool = True,
+        **how: float,
     ) -> Beams:
-        """Return the answer to ``prompt``; how: options of CTranslate2's ``generate``."""
+        """Return the answer to ``prompt``.
+
+        written: the language of the answer; latin: whether it may have Latin letters in any language; how:
+        options of CTranslate2's ``generate``.
+        """
         # See _generate_tokens for the length.
         length = min(max(2 * max_tokens, max_tokens + len(prompt)), CONTEXT)
-        result = self._model.generate(encoded, [prompt], max_length=length, return_scores=True, **how)[0]
+        never = self._never(written, latin=latin)
+        result = self._model.generate(
+            encoded, [prompt], max_length=length, return_scores=True, suppress_tokens=never, **how
+        )[0]
         tokens = [token for token in result.sequences_ids[0] if token < self._end]
+        if latin and is_latinised(self.text_of(tokens), written):
+            return self.answer(encoded, prompt, written, max_tokens, latin=False, **how)
         count = len(result.sequences_ids[0])
         return Beams(tokens, count, result.scores[0] * count / (count + 1))
+
+    def _never(self, language: str, *, latin: bool) -> list[int]:
+        """Return the tokens that are not generated: the model's own, which -1 stands for, and foreign ones."""
+        return [-1, *self._scripts.foreign(language, latin=latin)]
 
     def answer_of_length(self, encoded: ctranslate2.StorageView, count: int) -> list[int]:
         """Return an answer of exactly ``count`` tokens, whatever the sound, to measure their time by."""
@@ -195,6 +229,10 @@ class Whisper:
         among = [language for language in self.languages if language in candidates] or self.languages
         scores = np.ravel(np.array(result.logits[0]))[[self._languages[language] for language in among]]
         odds = np.exp(scores - scores.max())
+        for other, same in _SAME_SPEECH.items():
+            if not candidates and {other, same} <= set(among):
+                odds[among.index(same)] += odds[among.index(other)]
+                odds[among.index(other)] = 0.0
         if expected is not None and expected in among:
             odds[among.index(expected)] *= _EXPECTED_ODDS
         probabilities = odds / odds.sum()
@@ -210,19 +248,31 @@ class Whisper:
         max_tokens: int,
         beams: int,
         before: Sequence[int] = (),
+        *,
+        latin: bool = True,
     ) -> list[int]:
         """Return the text tokens of an answer that goes on after ``prefix``, ``max_tokens`` at most.
 
         before: tokens of text that may precede the speech, ``tokens_before``; its end counts where there is
-        not enough room.
+        not enough room; latin: whether it may have Latin letters in any language.
         """
         # Without a prefix an empty answer is not allowed; after a prefix it may be the right one.
         begun = (*self._begun(language), self._no_timestamps, *prefix)
+        never = self._never(language, latin=latin)
         result = self._generate_tokens(
-            encoded, begun, max_tokens, before, beam_size=beams, suppress_blank=not prefix
+            encoded,
+            begun,
+            max_tokens,
+            (*self._opening(language), *before),
+            beam_size=beams,
+            suppress_blank=not prefix,
+            suppress_tokens=never,
         )
         # Text tokens only: others cannot be part of a later prefix.
-        return [token for token in result.sequences_ids[0] if token < self._end]
+        tokens = [token for token in result.sequences_ids[0] if token < self._end]
+        if latin and is_latinised(self.text_of(tokens), language):
+            return self.generate(encoded, language, prefix, max_tokens, beams, before, latin=False)
+        return tokens
 
     def _generate_tokens(
         self,
@@ -230,7 +280,7 @@ class Whisper:
         begun: Sequence[int],
         max_tokens: int,
         before: Sequence[int] = (),
-        **options: int,
+        **options: Any,
     ) -> Any:
         """Generate at most ``max_tokens`` after the tokens of an answer that is ``begun``."""
         room = CONTEXT - max_tokens - len(begun) - len(self._previous) - 1
@@ -261,6 +311,8 @@ class Whisper:
         """Return the words with their times, and the mean log probability of all tokens."""
         tokens = [*prefix, *(token for word in words for token in word.tokens)]
         begin = [self._begin, *self._begun(language, translate=translate)]
+        if not translate and (opening := self._opening(language)):
+            begin = [self._previous[0], *opening, *begin]
         frames = math.ceil(seconds * SAMPLE_RATE / _HOP)
         aligned = self._model.align(encoded, begin, [tokens], frames)[0]
         # First frame of each token: the first step of the alignment path on it.

@@ -154,13 +154,14 @@ def _attempt(
     penalty: float = 1.0,
 ) -> _Answer:
     seconds = audio.chunk.duration_s
-    max_tokens = whisper.limits.max_tokens("en" if audio.translate else language, seconds)
+    written = "en" if audio.translate else language
+    max_tokens = whisper.limits.max_tokens(written, seconds)
     prompt = whisper.prompt(audio.prompt, language, translate=audio.translate)
     how = {"beam_size": BEAMS, "repetition_penalty": penalty}
     if audio.temperature:
         how = {"beam_size": 1, "num_hypotheses": _SAMPLES, "sampling_topk": 0}
         how["sampling_temperature"] = audio.temperature
-    found = whisper.answer(encoded, prompt, max_tokens, **how)
+    found = whisper.answer(encoded, prompt, written, max_tokens, **how)
     spaced = audio.translate or language not in UNSPACED
     words = whisper.words_of(found.tokens, spaced=spaced)
     timed: tuple[TimedWord, ...] = ()
