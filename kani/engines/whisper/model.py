@@ -73,8 +73,8 @@ BEAMS = 5
 """Width of a beam search, as in faster-whisper."""
 CERTAIN = 0.9
 """Probability from which on a language is certain."""
-# Languages that are detected as another one, which everyday speech does not differ from. Of Hindi and Urdu Hindi
-# has three times as many speakers; who speaks Urdu names it.
+# Languages that are detected as another one, which sounds the same in everyday speech. Hindi has three times
+# as many speakers as Urdu; who speaks Urdu names it.
 _SAME_SPEECH = {"ur": "hi"}
 # A language that is expected is so many times as likely as the sounds are.
 _EXPECTED_ODDS = 20.0
@@ -194,7 +194,7 @@ class Whisper:
         return Beams(tokens, count, result.scores[0] * count / (count + 1))
 
     def _never(self, language: str, *, latin: bool) -> list[int]:
-        """Return the tokens that are not generated: the model's own, which -1 stands for, and foreign ones."""
+        """Return the tokens that are not generated; -1 stands for those that the model never needs."""
         return [-1, *self._scripts.foreign(language, latin=latin)]
 
     def answer_of_length(self, encoded: ctranslate2.StorageView, count: int) -> list[int]:

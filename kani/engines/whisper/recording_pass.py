@@ -10,7 +10,7 @@ import logging
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kani.engines.whisper.coverage import begins_late, is_loop, is_spoken, told, without_echo
 from kani.engines.whisper.model import BEAMS, CERTAIN, LANGUAGE_WEIGHT, UNSPACED, Whisper
@@ -157,7 +157,7 @@ def _attempt(
     written = "en" if audio.translate else language
     max_tokens = whisper.limits.max_tokens(written, seconds)
     prompt = whisper.prompt(audio.prompt, language, translate=audio.translate)
-    how = {"beam_size": BEAMS, "repetition_penalty": penalty}
+    how: dict[str, Any] = {"beam_size": BEAMS, "repetition_penalty": penalty}
     if audio.temperature:
         how = {"beam_size": 1, "num_hypotheses": _SAMPLES, "sampling_topk": 0}
         how["sampling_temperature"] = audio.temperature

@@ -26,6 +26,8 @@ _NAMED = {"IDEOGRAPHIC": "CJK", "KATAKANA-HIRAGANA": "KATAKANA"}
 # First words of the names of marks and letters of any script.
 _OF_ANY = ("", "COMBINING", "MODIFIER", "VARIATION")
 _SUBTAG_LENGTH = 4
+# Beginning of the danda, the full stop of Bengali and other languages too.
+_DANDA = "।".encode()[:2]
 
 
 class TokenScripts:
@@ -103,6 +105,8 @@ def _scripts_of_bytes(piece: bytes) -> frozenset[str]:
     """Return the scripts of a token's letters: of those that it holds, else of those that it can begin."""
     if piece.isascii():
         return _scripts(piece.decode())
+    if piece.strip() == _DANDA:
+        return frozenset()
     # What goes on with a character is of the script that its beginning was allowed in.
     start = 0
     while start < len(piece) and piece[start] & 0xC0 == 0x80:
