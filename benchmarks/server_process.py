@@ -89,6 +89,8 @@ class Server:
             for name, value in os.environ.items()
             if name in KEPT_VARIABLES or not name.startswith(prefixes)
         }
+        # With it each start would compile 570 modules, which a user's first start does for all later ones.
+        outside.pop("PYTHONDONTWRITEBYTECODE", None)
         own = {"KANI_DATA_DIR": str(folder / "data"), "KANI_LOG_FILE": str(folder / "server.log")}
         self._terminal = (folder / "terminal").open("w+", encoding="utf-8")
         begun = time.perf_counter()

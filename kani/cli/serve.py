@@ -10,6 +10,7 @@ INSTALL = "--upgrade kani-tts-server" if PACKAGED else "-r requirements.txt"
 with prerequisites.reported(__name__, SERVER, INSTALL):
     import argparse
     import asyncio
+    import gc
     import logging
     import re
     import sys
@@ -202,12 +203,16 @@ def _as_given(sentence: str, given: Collection[str]) -> str:
 
 
 def _serve(chosen: settings.Settings, given: Collection[str]) -> int:
-    # These imports take most of the start, and --help and an invalid setting need none of them.
+    # These imports take most of the start, and --help and an invalid setting need none of them. What they
+    # leave in memory stays: searching it for garbage meanwhile, again and again, would take a tenth of them.
+    gc.disable()
     import uvicorn
 
     from kani.server.app import serve
     from kani.server.network.listeners import CannotListen
 
+    gc.freeze()
+    gc.enable()
     loop_factory = uvicorn.Config(app="", log_config=None).get_loop_factory()
     try:
         with asyncio.Runner(loop_factory=loop_factory) as runner:

@@ -1,15 +1,20 @@
-"""The request id that stands in every log line, from the socket to the engine.
+"""What the log knows of requests: the id that stands in every line, from the socket to the engine; texts.
 
-It is a context variable, which tasks and threads inherit; to another process or machine it is sent with the
-segment (``Segment.request_id``).
+The id is a context variable, which tasks and threads inherit; to another process or machine it is sent with
+the segment (``Segment.request_id``).
 """
 
 from __future__ import annotations
 
+import logging
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+
+TEXT_LOG = logging.getLogger("speech.text")
+"""Logs the texts of clients, which are private: disabled unless the operator asks for it."""
+TEXT_LOG.disabled = True
 
 _current: ContextVar[str] = ContextVar("request id", default="")
 

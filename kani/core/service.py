@@ -13,7 +13,7 @@ from itertools import count
 from kani.core.chat_model import ChatModel
 from kani.core.diarization.diarizer import Diarizer
 from kani.core.engine import Engine, EngineInfo, Unloadable
-from kani.core.errors import StoreUnavailable
+from kani.core.errors import EngineUnavailable, StoreUnavailable
 from kani.core.late_engine.loading import LateEngine
 from kani.core.observer import Observer
 from kani.core.recognition_service import RecognitionService
@@ -36,6 +36,7 @@ from kani.core.voices.store import CUSTOM_PREFIX
 from kani.text import language_detection
 from kani.text.languages import load_names
 from kani.text.lexicon_file import LexiconFile
+from kani.text.normalizer import TableError, check_tables
 
 log = logging.getLogger(__name__)
 
@@ -76,6 +77,7 @@ class SpeechService:
         announce_code: bool = True,
         chat_model: ChatModel | None = None,
         idle_unload_s: float | None = None,
+        detects_language: bool = True,
     ) -> None:
         """Nothing is started yet.
 
@@ -92,11 +94,13 @@ class SpeechService:
         chat_model: answers in conversations; None: nothing does.
         idle_unload_s: seconds without a request after which the recogniser, and each engine but the first,
             is unloaded where it can be; None: never.
+        detects_language: whether the detector of languages is loaded; False where the engines speak one.
         """
         self.store = store
         self.chat_model = chat_model
         self._recognition = RecognitionService(recognizer, observer, turn_model, diarizer)
         self._idle_unload_s = idle_unload_s
+        self._detects_language = detects_language
         self.late_engine = late_engine
         self._reference_voice = reference_voice
         self._lexicon = lexicon
@@ -120,8 +124,10 @@ class SpeechService:
 
         When one fails, those that were started are stopped again. The late engine is not awaited.
         """
-        # It reads for half a second, which the first request must not wait for.
-        texts = asyncio.create_task(asyncio.to_thread(_load_language_data))
+        # They read for half a second, which the first request must not wait for.
+        loading = [load_names, _load_tables]
+        loading += [language_detection.load_detector] if self._detects_language else []
+        texts = asyncio.gather(*map(asyncio.to_thread, loading))
         async with AsyncExitStack() as started:
             await asyncio.to_thread(self.store.start)
             started.callback(self.store.stop)
@@ -433,7 +439,9 @@ def _is_loaded(engine: Engine) -> bool:
     return not isinstance(engine, Unloadable) or engine.loaded
 
 
-def _load_language_data() -> None:
-    """Load the detector and the names of languages. Raises EngineUnavailable."""
-    load_names()
-    language_detection.load_detector()
+def _load_tables() -> None:
+    """Load the tables of the normalizer. Raises EngineUnavailable."""
+    try:
+        check_tables()
+    except TableError as error:
+        raise EngineUnavailable(f"the text normalization tables are invalid: {error}") from error

@@ -79,9 +79,6 @@ def configure(level: str, style: str, file: Path | None, *, log_texts: bool = Fa
     style: "text" or "json"; log_texts: also log the texts of requests. A file that cannot be written is a
     warning, not an error.
     """
-    # Imports numpy, which --help need not wait for.
-    from kani.core.session.report import TEXT_LOG
-
     handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
     problem = None
     try:
@@ -107,7 +104,7 @@ def configure(level: str, style: str, file: Path | None, *, log_texts: bool = Fa
         logging.getLogger(chatty).setLevel(logging.WARNING)
     uvicorn_log = logging.getLogger("uvicorn.error")
     uvicorn_log.filters = [_tidy_uvicorn]
-    TEXT_LOG.disabled = not log_texts
+    request_ids.TEXT_LOG.disabled = not log_texts
     if problem is not None:
         logging.getLogger("server").warning(
             "no log file: %s (%s); KANI_LOG_FILE names another", file, problem.strerror

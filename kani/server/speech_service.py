@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 from kani.core.chat_model import ChatModel
 from kani.core.diarization.diarizer import Diarizer
 from kani.core.engine import Unloadable
-from kani.core.errors import EngineUnavailable, InvalidRequest
+from kani.core.errors import InvalidRequest
 from kani.core.late_engine.loading import LateEngine
 from kani.core.recognizer import Recognizer
 from kani.core.request import Limits
@@ -34,7 +34,6 @@ from kani.server.network.host_names import is_private
 from kani.server.settings import Settings
 from kani.server.voices.place import voice_place
 from kani.text.lexicon_file import LexiconFile
-from kani.text.normalizer import TableError, check_tables
 
 if TYPE_CHECKING:
     from kani.engines.remote.pool import Discover
@@ -57,10 +56,6 @@ def build_service(
     EngineUnavailable, and InvalidRequest for a voice or a default language that no engine is known to have.
     """
     _check_voices(settings)
-    try:
-        check_tables()
-    except TableError as error:
-        raise EngineUnavailable(f"the text normalization tables are invalid: {error}") from error
     restarts = _restarts(settings, metrics.registry)
     workers = WorkerMetrics(metrics.registry) if "remote" in (settings.engine, settings.recognizer) else None
     engines = build_engines(
@@ -88,6 +83,7 @@ def build_service(
         announce_code=settings.code_blocks == "announce",
         chat_model=build_chat_model(settings),
         idle_unload_s=settings.idle_unload_seconds,
+        detects_language=not _speaks_one_language(settings),
     )
 
 
@@ -147,6 +143,15 @@ def _check_voices(settings: Settings) -> None:
             raise InvalidRequest("elevenlabs_voices", error.reason) from error
     if settings.language is not None:
         known.check_language(settings.language)
+
+
+def _speaks_one_language(settings: Settings) -> bool:
+    """Return True for an engine that is known to speak one language. Raises EngineUnavailable."""
+    # espeak-ng, which speaks a hundred, starts a process to tell them.
+    if settings.engine in ("auto", "remote", "espeak"):
+        return False
+    known = _registry(settings, CollectorRegistry()).known_voices(settings.engine)
+    return known is not None and len(known.languages) == 1
 
 
 @functools.cache

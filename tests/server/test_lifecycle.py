@@ -1,8 +1,9 @@
-"""The time that a start takes, and the end of a process after SIGTERM."""
+"""What a start loads, the time that it takes, and the end of a process after SIGTERM."""
 
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -27,6 +28,31 @@ async def serve():
 
 asyncio.run(serve())
 """
+
+# It ends once it is ready: what is imported then is what the start has waited for.
+START = """
+import asyncio, json, sys
+from kani.server import settings
+from kani.server.app import serve
+
+async def main():
+    stop = asyncio.Event()
+
+    def announce(server):
+        print(json.dumps([*sys.modules]), flush=True)
+        stop.set()
+
+    await serve(settings.load(json.loads(sys.argv[1])), announce, stop=stop)
+
+asyncio.run(main())
+"""
+DETECTOR = "py3langid"
+NEEDED_LATER = {
+    *("torch", "transformers", "ctranslate2", "faster_whisper", "tokenizers", "huggingface_hub"),
+    *("ai_edge_litert", "onnx", "httpx", "jwt", "cryptography", "zeroconf", "soundfile", "PIL"),
+    *("haqumei", "pypinyin", "rjieba", "filelock", "tqdm", "obstore", "scipy"),
+}
+"""Packages that models, languages or requests of their own kind bring."""
 
 
 def told_to_end(work: str, within_s: float) -> tuple[int, str]:
@@ -80,3 +106,33 @@ def test_next_start_knows_how_long_the_last_one_took(tmp_path: Path) -> None:
 def test_start_is_not_hurt_by_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     StartTime(tmp_path / "file", "espeak").keep()
+
+
+def loaded(folder: Path, **given: object) -> set[str]:
+    """Names of the packages in memory when a server with some settings is ready."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("KANI_")}
+    environment |= {"KANI_DATA_DIR": str(folder), "KANI_LOG_FILE": str(folder / "server.log")}
+    done = subprocess.run(
+        [sys.executable, "-c", START, json.dumps({"port": 0, **given})],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        timeout=WITHIN_S,
+        check=True,
+    )
+    return {name.partition(".")[0] for name in json.loads(done.stdout)}
+
+
+def test_student_loads_no_detector_and_nothing_that_a_request_may_bring(tmp_path: Path) -> None:
+    packages = loaded(tmp_path, engine="kokoro", kokoro_student="only")
+    assert "onnxruntime" in packages and not packages & {DETECTOR, *NEEDED_LATER}
+
+
+def test_server_of_many_languages_detects_them_from_the_first_request_on(tmp_path: Path) -> None:
+    packages = loaded(tmp_path, engine="espeak")
+    assert DETECTOR in packages and not packages & {"onnxruntime", *NEEDED_LATER}
+
+
+def test_what_signs_tokens_is_loaded_where_they_can_be_signed(tmp_path: Path) -> None:
+    secret = {"livekit_api_key": "key", "livekit_api_secret": "s" * 32}
+    assert "jwt" in loaded(tmp_path, engine="espeak", livekit_url="wss://livekit.test", **secret)

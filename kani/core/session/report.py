@@ -20,11 +20,6 @@ from kani.text.segmenter import OpenTextSegment, TextSegment
 log = logging.getLogger("speech.account")
 """The logger that docs/operations.md documents; monitoring may filter by its name."""
 
-
-TEXT_LOG = logging.getLogger("speech.text")
-"""Logs the texts of clients, which are private: disabled unless the operator asks for it."""
-TEXT_LOG.disabled = True
-
 COMPLETED, CANCELLED = "completed", "cancelled"
 
 
@@ -78,7 +73,7 @@ class SessionReport:
         if self._first_text_at is None:
             self._first_text_at = time.perf_counter()
         self._characters += len(text)
-        TEXT_LOG.info("%r", text)
+        request_ids.TEXT_LOG.info("%r", text)
 
     def foreign_passage(self, segment: TextSegment | OpenTextSegment, voice: ResolvedVoice) -> None:
         """Record a segment that another voice speaks; neighbours of the same voice are one passage."""

@@ -84,6 +84,10 @@ class VoiceResolver:
             voice = self.by_language(request, request.language)
             self._memory.last = request.language
             return voice
+        spoken = self._catalogue().languages
+        if len(spoken) == 1:
+            # Nothing is to be told apart: a server of one language loads no detector.
+            return self.by_language(request, self._in_region(*spoken))
         language = self._voice_language
         if language is None or language_detection.is_detectable(primary(language)):
             return None
@@ -143,9 +147,14 @@ class VoiceResolver:
         detected = language_detection.detect(text, known, min_probability, expected)
         if detected is None:
             return None
-        regional = (self._voice_language, self._memory.last, self._default_language)
-        language = next((tag for tag in regional if tag and primary(tag) == detected), detected)
+        language = self._in_region(detected)
         # An expectation must not become certain by being used again.
         if language_detection.detect(text, known) == detected:
             self._memory.last = language
         return language
+
+    def _in_region(self, language: str) -> str:
+        """The tag with the region of a language (a primary subtag) that the voice, the client or the server
+        has; without one the language itself."""
+        regional = (self._voice_language, self._memory.last, self._default_language)
+        return next((tag for tag in regional if tag and primary(tag) == language), language)

@@ -188,9 +188,10 @@ class KokoroEngine:
             await self._measuring
 
     def _load(self) -> None:
+        # Its process starts while the networks are loaded.
+        espeak = self._pool.submit(EspeakClient.shared, "phonemes")
         self._voices = Voices()
         spoken = spoken_languages()
-        self._espeak = EspeakClient.shared("phonemes")
         student, resources = self._settings.student, self._resources
         read_model = partial(
             weights.load,
@@ -202,6 +203,7 @@ class KokoroEngine:
         try:
             self._students = None if student == "never" else self._load_students()
             if student == "only":
+                self._espeak = espeak.result()
                 return
             if resources.models_dir is not None:
                 # A wrong file of the user's is an error, also where the packed network is in the cache.
@@ -210,6 +212,7 @@ class KokoroEngine:
                 dict(self._settings.models), resources.cache_dir / ENGINE, may_fetch=resources.may_fetch
             )
             chosen = load_split_model(read_model, self._settings.decoder, resources.cache_dir, self._threads)
+            self._espeak = espeak.result()
             self._checkpoints = load_checkpoints(
                 places,
                 self._espeak,

@@ -18,7 +18,6 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from unicodedata import category
 
-import jwt
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
@@ -113,7 +112,12 @@ def _warn(settings: LiveKitSettings) -> None:
         log.warning(
             "/token needs all of LIVEKIT_URL, LIVEKIT_API_KEY and LIVEKIT_API_SECRET, and answers 500"
         )
-    if settings.api_secret and len(settings.api_secret.encode()) < MIN_SECRET_BYTES:
+    if not settings.api_secret:
+        return
+    # Loaded at the start, and only where tokens can be signed: it may bring cryptography.
+    import jwt
+
+    if len(settings.api_secret.encode()) < MIN_SECRET_BYTES:
         log.warning(
             "LIVEKIT_API_SECRET has fewer than %d characters: it could be guessed from any token",
             MIN_SECRET_BYTES,
@@ -150,6 +154,8 @@ def _signer(settings: LiveKitSettings) -> tuple[str, Sign]:
         raise TokenRequestError(500, "LiveKit URL not configured. Check .env file.")
 
     def sign(identity: str, room: str, further: Mapping[str, Any]) -> str:
+        import jwt
+
         now = int(time.time())
         grant = {"roomJoin": True, "room": room}
         grant |= dict.fromkeys(("canPublish", "canSubscribe", "canPublishData"), True)

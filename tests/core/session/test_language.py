@@ -166,3 +166,20 @@ def test_short_replies_are_in_the_language_that_is_expected(file: Path) -> None:
         right[language] += (detect(text, EVERY, expected=(language,)) or language) == language
     assert len(replies) == 200 and sum(right.values()) >= 196
     assert right["en"] == right["es"] == 25
+
+
+@pytest.mark.parametrize(("server", "language"), [(None, "en"), ("en-GB", "en-GB"), ("de", "en")])
+async def test_only_language_is_spoken_before_a_text_comes(
+    tmp_path: Path, server: str | None, language: str
+) -> None:
+    async with serving(tmp_path, server=server, languages=("en",)) as service:
+        french = SpeechRequest(languages=("fr", "en"))
+        async with service.open(french, protocol="test", fallback_language="es") as session:
+            assert session.resolved_voice.language == language
+        assert await spoken(service, FRENCH, french) == ("tone_en", language)
+
+
+async def test_only_language_has_the_region_of_the_voice(tmp_path: Path) -> None:
+    async with serving(tmp_path, languages=("en-US", "en-GB")) as service:
+        british = SpeechRequest(voice="tone_en-GB")
+        assert await spoken(service, FRENCH, british) == ("tone_en-GB", "en-GB")

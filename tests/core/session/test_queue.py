@@ -25,7 +25,6 @@ from kani.core.errors import (
 from kani.core.observer import Observer
 from kani.core.session.context import Prepare
 from kani.core.session.playout_buffer import WaitTimeout
-from kani.core.session.report import TEXT_LOG
 from kani.core.session.session import SpeechSession
 from kani.core.types import Recording
 from tests.support.event_loop import settle, virtual_time
@@ -310,7 +309,7 @@ async def test_texts_are_logged_on_request(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     caplog.set_level(logging.INFO, "speech.text")
-    monkeypatch.setattr(TEXT_LOG, "disabled", False)
+    monkeypatch.setattr(request_ids.TEXT_LOG, "disabled", False)
     async with serving(ToneEngine(), tmp_path) as service, service.open(SPANISH, protocol="test") as session:
         session.feed("uno")
     assert "'uno'" in caplog.text

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import functools
-
-from num2words import num2words
+from collections.abc import Callable
 
 MAX_DIGITS = 15
 """Digits of the longest number that is spoken as one; a longer one is spoken digit by digit."""
@@ -20,6 +19,8 @@ class NumberWords:
     """
 
     def __init__(self, language: str) -> None:
+        """Blocks for 20 ms at first, while num2words is imported."""
+        _num2words()
         self.language = language
 
     def cardinal(self, number: int, gender: str = "") -> str:
@@ -55,4 +56,13 @@ class NumberWords:
 @functools.lru_cache(maxsize=8192)
 def num2words_cached(language: str, number: int, to: str) -> str:
     """The result of num2words."""
-    return str(num2words(number, lang=language, to=to))
+    return str(_num2words()(number, lang=language, to=to))
+
+
+@functools.cache
+def _num2words() -> Callable[..., str]:
+    # All its languages: imported with the first table, beside the engine's start.
+    from num2words import num2words
+
+    words: Callable[..., str] = num2words
+    return words
