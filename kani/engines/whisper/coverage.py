@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -108,7 +109,8 @@ def told(
         if at + 1 == len(words) or ends_sentence(timed.word.text):
             # The word itself is said, and what is left out follows it.
             latest_s = timed.start_s + _usual_s(timed.word.text)
-            end_s = _quietest_s(samples, timed.start_s + _SHORT_S, latest_s)
+            earliest_s = timed.start_s + max(_SHORT_S, _width(timed.word.text) / _LETTERS_PER_SECOND)
+            end_s = _quietest_s(samples, earliest_s, latest_s)
             return (*words[:at], replace(timed, end_s=end_s)), end_s
         first = at
         while first > 0 and not ends_sentence(words[first - 1].word.text):
@@ -136,6 +138,16 @@ def begins_late(words: Sequence[TimedWord], samples: Samples, voiced: Voiced) ->
         return None
     earliest_s = first.end_s - _usual_s(first.word.text)
     return _quietest_s(samples, max(_SHORT_S, earliest_s), first.end_s - _SHORT_S)
+
+
+def end_of(last: TimedWord, speech_s: float) -> float:
+    """Return when the last word ends: with the speech, where that is no longer than the word may take.
+
+    The alignment ends a long word of a single token, as "ありがとうございます", too early.
+    """
+    if last.end_s < speech_s <= last.start_s + _USUAL_LETTER_S * _width(last.word.text):
+        return speech_s
+    return last.end_s
 
 
 def is_spoken(words: Sequence[TimedWord], voiced: Voiced) -> bool:
@@ -170,9 +182,14 @@ def _is_instant(timed: TimedWord) -> bool:
 
 
 def _usual_s(text: str) -> float:
-    return max(_USUAL_WORD_S, _USUAL_LETTER_S * len(text))
+    return max(_USUAL_WORD_S, _USUAL_LETTER_S * _width(text))
+
+
+def _width(text: str) -> int:
+    """Return the number of letters; kana and Chinese characters take as long as two."""
+    return sum(2 if unicodedata.east_asian_width(letter) == "W" else 1 for letter in text)
 
 
 def _longest_s(text: str) -> float:
     digits = sum(character.isdigit() for character in text)
-    return max(_MAX_WORD_S, _LETTER_S * len(text)) + _DIGIT_S * max(0, digits - 2)
+    return max(_MAX_WORD_S, _LETTER_S * _width(text)) + _DIGIT_S * max(0, digits - 2)

@@ -8,7 +8,15 @@ from dataclasses import dataclass, replace
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
-from kani.engines.whisper.coverage import before_cut, is_loop, is_spoken, told, without_echo
+from kani.engines.whisper.coverage import (
+    before_cut,
+    begins_late,
+    end_of,
+    is_loop,
+    is_spoken,
+    told,
+    without_echo,
+)
 from kani.engines.whisper.model import BEAMS, CERTAIN, LANGUAGE_WEIGHT, UNSPACED, Whisper
 from kani.engines.whisper.plausibility import MAX_TOKENS, is_repetitive
 from kani.runtime.recognition.passes import PassInput, PassResult
@@ -21,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 # The language of longer audio is detected in this much of its beginning as well.
 _OPENING_S = 1.8
-# Least mean log probability of speech; at a pause less in a known language, as no better answer comes.
+# Least mean log probability of speech; at a pause less in a language that is sure, as no better answer comes.
 _MIN_LOG_PROBABILITY, _MIN_AT_PAUSE, _OF_FEW_TOKENS = -0.9, -1.0, -1.5
 
 
@@ -71,17 +79,39 @@ def _answer(
 ) -> _Found:
     """Return the words in one language.
 
-    A decisive pass searches for another answer if one repeats itself without end.
+    A decisive pass searches for another answer if one repeats itself without end, or is improbable in a
+    language that is sure, and hears by itself what an answer leaves out at its beginning.
     """
     found = _attempt(whisper, encoded, audio, language, likelihood, beams=1)
     if audio.before and audio.decisive and not (found.complete and found.result.has_speech):
         # The expected words may have led the answer astray.
         audio = replace(audio, before=())
         found = _attempt(whisper, encoded, audio, language, likelihood, beams=1)
-    if audio.decisive and not found.complete:
+    improbable = _is_sure(audio, likelihood) and not found.result.has_speech
+    if audio.decisive and (improbable or not found.complete):
         other = _attempt(whisper, encoded, audio, language, likelihood, beams=BEAMS)
-        return other if other.complete or not found.result.has_speech else found
+        if other.complete or not found.result.has_speech:
+            found = other
+    if audio.decisive and not audio.prefix:
+        found = _with_opening(whisper, audio, language, likelihood, found)
     return found
+
+
+def _with_opening(
+    whisper: Whisper, audio: PassInput, language: str, likelihood: float, found: _Found
+) -> _Found:
+    """Return an answer with the words of the speech before its first one, if it leaves some out."""
+    words = found.result.words
+    begin_s = begins_late(words, audio.samples, _length_s)
+    if begin_s is None:
+        return found
+    opening = replace(audio, samples=audio.samples[: int(begin_s * SAMPLE_RATE)], speech_s=begin_s)
+    encoded = whisper.encode(opening.samples)
+    first = _attempt(whisper, encoded, opening, language, likelihood, beams=1).result
+    if first.untold_s is not None:
+        return replace(found, result=first)
+    words = (*first.words, replace(words[0], start_s=begin_s), *words[1:])
+    return replace(found, result=replace(found.result, words=words))
 
 
 def _attempt(
@@ -123,13 +153,20 @@ def _attempt(
         logger.debug("dropped: %d tokens in %.1f s of %s repeat themselves", len(tokens), seconds, language)
         return loop
     least = _MIN_AT_PAUSE + _OF_FEW_TOKENS / (len(audio.prefix) + len(tokens))
-    if probability < (least if audio.decisive and audio.language else _MIN_LOG_PROBABILITY):
+    if probability < (least if audio.decisive and _is_sure(audio, likelihood) else _MIN_LOG_PROBABILITY):
         logger.debug("dropped: %.1f s of %s are too improbable (%.2f)", seconds, language, probability)
         return _Found(dropped, probability)
     kept, untold_s = told(timed, audio.samples, speech_s, _length_s)
     untold_s = cut_s if untold_s is None else untold_s
+    if untold_s is None and kept:
+        kept = (*kept[:-1], replace(kept[-1], end_s=end_of(kept[-1], speech_s)))
     result = PassResult(tuple(kept), language, likelihood, has_speech=True, untold_s=untold_s)
     return _Found(result, probability, complete=not endless)
+
+
+def _is_sure(audio: PassInput, likelihood: float) -> bool:
+    """Return whether the language was given, or detected with certainty."""
+    return audio.language is not None or likelihood >= CERTAIN
 
 
 def _length_s(start_s: float, end_s: float) -> float:

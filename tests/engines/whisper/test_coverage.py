@@ -8,7 +8,15 @@ import numpy as np
 import pytest
 
 from kani.core.types import Samples
-from kani.engines.whisper.coverage import before_cut, begins_late, is_loop, is_spoken, told, without_echo
+from kani.engines.whisper.coverage import (
+    before_cut,
+    begins_late,
+    end_of,
+    is_loop,
+    is_spoken,
+    told,
+    without_echo,
+)
 from kani.runtime.recognition.local_agreement import HypothesisWord
 from kani.runtime.recognition.passes import TimedWord
 from kani.runtime.voice_detector import SAMPLE_RATE
@@ -180,3 +188,12 @@ def test_cut_off_answer_ends_with_its_last_whole_sentence(text: str, kept: str, 
     words = timed(text, *map(float, range(1, len(text.split()) + 1)))
     whole, from_s = before_cut(words)
     assert (texts(whole), from_s) == (kept, rest_s)
+
+
+def test_long_word_of_one_token_ends_with_the_speech():
+    (thanks,) = timed("ありがとうございます", 0.75, start_s=0.06)
+    assert end_of(thanks, 1.66) == 1.66
+    assert told((thanks,), hum(2.0), 1.66, length_s) == ((thanks,), None)
+    # A second word may follow a short one.
+    (yes,) = timed("yes.", 0.75, start_s=0.06)
+    assert end_of(yes, 1.66) == 0.75

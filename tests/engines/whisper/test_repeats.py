@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 
+import numpy as np
 import pytest
 
 from benchmarks.recognition.hard_recordings import Speaker, joined
+from benchmarks.recognition.languages import letters
 from benchmarks.recognition.repeats import hear
 from kani.core.types import Samples
 from kani.engines.kokoro.engine import KokoroEngine
@@ -28,6 +30,10 @@ NO_PROBLEM = ("Sem problema.", "Você pode devolver o livro na semana que vem.")
 WEATHER = "This is an English sentence about the weather in London."
 YOU_SAID = "You said: the quick brown fox jumps over the lazy dog. That is a fine sentence."
 TABLE = "I would like to book a table for four people."
+BOLOGNA = (
+    "Il treno per Bologna parte dal binario sette.",
+    "Mio fratello ripara vecchie biciclette nel suo garage.",
+)
 COUNT = "One, two, three, four."
 
 WAYS = ("file", "file, no language", "live", "live, no language")
@@ -91,6 +97,43 @@ async def test_accented_sentence_is_written_once(
     heard = await hear(recognizer, spoken, way, "en")
     # With single words misheard ("a English", "water"): a sentence twice would be an error rate of 1.
     assert word_error_rate(WEATHER, heard, "en") <= 0.3, heard
+
+
+@pytest.mark.parametrize(
+    ("voice", "language", "said", "written", "way"),
+    [
+        # The language is certain, though not given: short words are less probable than sentences.
+        ("ff_siwis", "fr", "Eh bien, oui.", "oui", "live, no language"),
+        # "Buenas si" is improbable, a wider search finds better.
+        ("em_santa", "es", "Bueno, sí.", "bueno", "live"),
+        # Its only token ends early in the alignment: what follows is no second word.
+        ("jm_kumo", "ja", "ありがとうございます。", "ありがとうございます", "live"),
+    ],
+)
+async def test_short_sentence_is_written_once(
+    recognizer: WhisperRecognizer,
+    speaker: Speaker,
+    voice: str,
+    language: str,
+    said: str,
+    written: str,
+    way: str,
+) -> None:
+    spoken = joined([await speaker.say(said, voice, language)], 0)
+    heard = await hear(recognizer, np.concatenate([spoken, silence(1)]), way, language)
+    assert heard.lower().count(written) == 1, heard
+    if language == "ja":
+        assert letters(heard) == letters(said)
+
+
+async def test_sentence_that_an_answer_leaves_out_at_its_beginning_is_written_live(
+    recognizer: WhisperRecognizer, speaker: Speaker
+) -> None:
+    """As by Italian voices whose second sentence is the first to come again."""
+    voices = ("im_nicola", "if_sara")
+    pieces = [await speaker.say(text, voice, "it") for text, voice in zip(BOLOGNA, voices, strict=True)]
+    heard = await hear(recognizer, joined(pieces * 2, 0.06), "live", "it")
+    assert words_of(heard, "it").count("garage") == 2 and words_of(heard, "it").count("treno") == 2, heard
 
 
 async def test_same_bytes_give_the_same_words(recognizer: WhisperRecognizer, speaker: Speaker) -> None:
