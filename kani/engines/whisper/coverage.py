@@ -70,6 +70,13 @@ def without_echo(
     return words[:at]
 
 
+def sentence_end(words: Sequence[TimedWord], at: int) -> int:
+    """Return after how many words the sentence ends that goes on with the word ``at``; ``at`` if none does."""
+    while 0 < at < len(words) and not ends_sentence(words[at - 1].word.text):
+        at += 1
+    return at
+
+
 def _hurried(words: Sequence[TimedWord]) -> int:
     """Return from which word on the words are faster than any speech; their number if none are."""
     found, most_s, lacking_s = len(words), _LACKING_S, 0.0

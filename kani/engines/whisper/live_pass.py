@@ -15,10 +15,10 @@ from kani.engines.whisper.coverage import (
     is_loop,
     is_spoken,
     told,
-    without_echo,
 )
 from kani.engines.whisper.model import BEAMS, CERTAIN, LANGUAGE_WEIGHT, UNSPACED, Whisper
 from kani.engines.whisper.plausibility import MAX_TOKENS, is_repetitive
+from kani.engines.whisper.said import said
 from kani.runtime.recognition.passes import PassInput, PassResult
 from kani.runtime.voice_detector import SAMPLE_RATE
 
@@ -138,15 +138,17 @@ def _attempt(
     if is_loop(whisper.text_of([*audio.prefix, *tokens])) or (endless and not audio.decisive):
         logger.debug("dropped: %d tokens in %.1f s of %s are not speech", len(tokens), seconds, language)
         return loop
-    aligned, probability = whisper.align(encoded, language, audio.prefix, words, seconds)
-    timed = without_echo(aligned, spaced=spaced, speech_s=audio.speech_s)
+    timed, probability = said(
+        whisper, encoded, language, audio.prefix, words, seconds, spaced=spaced, speech_s=audio.speech_s
+    )
     # If an answer does not end, its words before those without audio are better than none.
-    if not (timed or audio.prefix) or (endless and len(timed) == len(aligned)):
+    if not (timed or audio.prefix) or (endless and len(timed) == len(words)):
         logger.debug("dropped: %d tokens in %.1f s of %s have no time", len(tokens), seconds, language)
         return loop
     speech_s, cut_s = audio.speech_s, None
-    if full and len(timed) == len(aligned):
-        timed, cut_s = before_cut(timed)
+    if full and len(timed) == len(words):
+        kept, cut_s = before_cut(timed)
+        timed = tuple(kept)
         speech_s = cut_s
     text = whisper.text_of([*audio.prefix, *(token for one in timed for token in one.word.tokens)])
     if is_repetitive(text) and not is_spoken(timed, _length_s):

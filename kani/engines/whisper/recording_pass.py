@@ -12,9 +12,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from kani.engines.whisper.coverage import begins_late, is_loop, is_spoken, told, without_echo
+from kani.engines.whisper.coverage import begins_late, is_loop, is_spoken, told
 from kani.engines.whisper.model import BEAMS, CERTAIN, LANGUAGE_WEIGHT, UNSPACED, Whisper
 from kani.engines.whisper.plausibility import MAX_TOKENS
+from kani.engines.whisper.said import said
 from kani.runtime.recognition.passes import ChunkInput, ChunkResult, TimedWord
 from kani.runtime.recognition.recording_chunks import Chunk
 from kani.runtime.transcript import compression_ratio
@@ -166,9 +167,10 @@ def _attempt(
     words = whisper.words_of(found.tokens, spaced=spaced)
     timed: tuple[TimedWord, ...] = ()
     if words:
-        timed, _ = whisper.align(encoded, language, (), words, seconds, translate=audio.translate)
-        if not audio.translate:
-            timed = tuple(without_echo(timed, spaced=spaced))
+        if audio.translate:
+            timed, _ = whisper.align(encoded, language, (), words, seconds, translate=True)
+        else:
+            timed = said(whisper, encoded, language, (), words, seconds, spaced=spaced)[0]
     text = whisper.text_of(found.tokens)
     endless = found.count >= max_tokens and max_tokens < MAX_TOKENS
     repeats = compression_ratio(text) > _MAX_COMPRESSION and not is_spoken(timed, audio.chunk.voiced_s)

@@ -29,6 +29,7 @@ ANA_IN_BRAZIL = ("Olá, meu nome é Ana.", "Moro em uma casa pequena perto do po
 NO_PROBLEM = ("Sem problema.", "Você pode devolver o livro na semana que vem.")
 WEATHER = "This is an English sentence about the weather in London."
 YOU_SAID = "You said: the quick brown fox jumps over the lazy dog. That is a fine sentence."
+RAIN = "Tonight it will rain in the mountains."
 TABLE = "I would like to book a table for four people."
 BOLOGNA = (
     "Il treno per Bologna parte dal binario sette.",
@@ -87,6 +88,15 @@ async def test_speech_beyond_the_longest_answer_is_not_lost(
     spoken = joined([await speaker.say(YOU_SAID, "af_heart", "en")], 0)
     heard = await hear(recognizer, spoken, "live", "en")
     assert word_error_rate(YOU_SAID, heard, "en") <= 0.15, heard
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_echo_takes_no_words_of_the_sentence_before_it(
+    recognizer: WhisperRecognizer, speaker: Speaker, way: str
+) -> None:
+    """Whisper's answer has this sentence twice, and the alignment left its last words no time."""
+    spoken = joined([await speaker.say(RAIN, "pf_dora", "en")], 0)
+    assert words_of(await hear(recognizer, spoken, way, "en"), "en") == words_of(RAIN, "en")
 
 
 @pytest.mark.parametrize("way", WAYS)
