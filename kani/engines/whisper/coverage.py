@@ -71,7 +71,7 @@ def without_echo(
 
 
 def sentence_end(words: Sequence[TimedWord], at: int) -> int:
-    """Return after how many words the sentence ends that goes on with the word ``at``; ``at`` if none does."""
+    """Return after how many words the sentence ends that goes on with word ``at``; ``at`` if none does."""
     while 0 < at < len(words) and not ends_sentence(words[at - 1].word.text):
         at += 1
     return at
