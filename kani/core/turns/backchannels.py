@@ -30,6 +30,9 @@ MOST_WORDS = 4
 _LONG_ENOUGH = 4
 """Letters of a word that may be misheard by one."""
 
+_ALIKE = str.maketrans("vcqgzdáéíóú", "bkkkstaeiou")
+"""Letters that are confused, as a voiced sound with its unvoiced one; an accent is not heard."""
+
 _ANY = frozenset(_SOUNDS.split())
 _BY_LANGUAGE = {
     language: _ANY | frozenset(words)
@@ -49,11 +52,17 @@ def is_backchannel(words: Iterable[str], language: str) -> bool:
 
 
 def _is_one_of(word: str, known: Collection[str]) -> bool:
-    """Return True if a word is known, or a long enough one but for a letter: "vale" is heard as "bale"."""
+    """Return True if a word is known, or sounds like a long enough one but for a letter."""
     if word in known:
         return True
-    alike = [other for other in known if len(other) == len(word) >= _LONG_ENOUGH]
-    return any(sum(map(str.__ne__, word, other)) == 1 for other in alike)
+    heard = _sound(word)
+    alike = [other for other in map(_sound, known) if len(other) == len(heard) >= _LONG_ENOUGH]
+    return any(sum(map(str.__ne__, heard, other)) <= 1 for other in alike)
+
+
+def _sound(word: str) -> str:
+    """Return a word by its sounds, without a plural's ending: "vale" by itself is heard as "bales"."""
+    return (word.removesuffix("s") if len(word) > _LONG_ENOUGH else word).translate(_ALIKE)
 
 
 def _parts(word: str) -> list[str]:

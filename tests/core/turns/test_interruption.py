@@ -88,6 +88,9 @@ def test_recogniser_without_probabilities() -> None:
         ("うん。", "ja", True),
         ("对。", "zh", True),
         ("bale", "es", True),  # vale
+        ("bales", "es", True),
+        ("glados", "es", True),  # claro
+        ("¿Quién?", "es", False),  # not bien
         ("si", "es", True),
         ("para", "es", False),
         ("Yeah, but", "en", False),
