@@ -107,7 +107,7 @@ def _scripts_of_bytes(piece: bytes) -> frozenset[str]:
         return _scripts(piece.decode())
     if piece.strip() == _DANDA:
         return frozenset()
-    # What goes on with a character is of the script that its beginning was allowed in.
+    # Bytes that continue a character are of the script of its beginning, which was allowed.
     start = 0
     while start < len(piece) and piece[start] & 0xC0 == 0x80:
         start += 1
