@@ -22,14 +22,21 @@ from onnx import ModelProto, TensorProto, helper
 from onnx.utils import Extractor
 
 from kani.engines.kokoro.network.norm_statistics import StatisticsTable
-from kani.engines.kokoro.student.files import DECODER, FOLDER, ORIGIN_FILE, PROSODY
+from kani.engines.kokoro.student.files import (
+    DECODER,
+    ENGLISH,
+    LICENCE_FILE,
+    NOTICE_FILE,
+    ORIGIN_FILE,
+    PROSODY,
+)
 from kani.engines.kokoro.voices import Voices
 
 ORIGIN = "https://pypi.org/project/hibari-tts/0.2.1/ (hibari/assets/hibari.onnx), by Maureese Williams"
 LICENCE = "Apache-2.0"
 MODEL = "hibari/assets/hibari.onnx"
 MODEL_SHA256 = "5f70741d4e900f4e85d0037498736cc1b3e1b9a63a13546a5da1e63abf4fccd8"
-TEXTS = {"LICENSE": "student.LICENSE", "NOTICE": "student.NOTICE"}
+TEXTS = {"LICENSE": LICENCE_FILE, "NOTICE": NOTICE_FILE}
 """The wheel's licence and notice, and their names here."""
 
 VOICE, LANGUAGE = "af_heart", "en"
@@ -120,7 +127,7 @@ def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.kokoro_data.student")
     parser.add_argument("wheel", type=Path, help="hibari_tts-0.2.1-py3-none-any.whl")
-    build(parser.parse_args().wheel, FOLDER)
+    build(parser.parse_args().wheel, ENGLISH)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,9 @@
-"""Kokoro's student beside Kokoro: what it costs, and how it sounds.
+"""A student beside Kokoro: what it costs, and how it sounds.
 
-quality: words by whisper-base, DNSMOS and likeness of the speaker, sixty held-out English sentences.
+--voice chooses the student, of those that ship and of those in KANI_KOKORO_STUDENTS, and so the language of
+the sentences. The parts with servers run with those that ship.
+
+quality: words by whisper-base, DNSMOS and likeness of the speaker, sixty sentences that nothing was tuned on.
 cost: processor time of a second of audio, both engines in turn.
 written: text fed word by word, beside the same text fed at once.
 first: first audio through the socket, sentences of 4, 7 and 15 s.
@@ -19,7 +22,6 @@ import itertools
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -38,15 +40,18 @@ from kani.core.types import Samples, Segment
 from kani.engines.kokoro.engine import KokoroEngine
 from kani.engines.kokoro.network.onnx_model import SAMPLE_RATE
 from kani.engines.kokoro.settings import KokoroSettings
+from kani.engines.kokoro.student.files import StudentFacts, find_students
+from kani.engines.kokoro.voices import Voices
 from kani.engines.plugin import Resources
 from kani.server import settings
 from tests.judges.judge import hear, wrong_words
 
-VOICE, LANGUAGE = "af_heart", "en"
 GROUPS = (HELD_OUT, ABOUT_4_S, ABOUT_7_S, ABOUT_15_S, WITHOUT_INNER_MARK)
 LENGTHS = {"about 4 s": ABOUT_4_S, "about 7 s": ABOUT_7_S, "about 15 s": ABOUT_15_S}
 KOKORO, STUDENT = "Kokoro", "student"
 LIGHT = {KOKORO: False, STUDENT: True}
+NAMES = {"en": "english"}
+"""Languages of the students that ship, as clients name them."""
 
 COST_SENTENCES, COST_ROUNDS = 10, 2
 STARTS = 5
@@ -54,9 +59,15 @@ STREAM_COUNTS = (20, 40, 80)
 STREAMED_SENTENCES = 3
 
 
-def sentences() -> list[str]:
+def sentences(language: str) -> list[str]:
     """List the sentences that are judged."""
-    return [text for group in GROUPS for text in group[LANGUAGE]]
+    return [text for group in GROUPS for text in group[language]]
+
+
+def own_students() -> Path | None:
+    """Return the folder that KANI_KOKORO_STUDENTS names."""
+    folder: Path | None = settings.load({}).value("kokoro_students")
+    return folder
 
 
 @asynccontextmanager
@@ -64,7 +75,7 @@ async def started_engine() -> AsyncIterator[KokoroEngine]:
     """Start Kokoro and its student in this process."""
     chosen = settings.load({})
     engine = KokoroEngine(
-        KokoroSettings(student="always"),
+        KokoroSettings(student="always", students=own_students()),
         Resources(chosen.cache_dir, chosen.models_dir, threads=single_engine.THREADS),
     )
     await engine.start()
@@ -75,34 +86,33 @@ async def started_engine() -> AsyncIterator[KokoroEngine]:
         await engine.stop()
 
 
-async def speak(engine: KokoroEngine, text: str, *, light: bool) -> Samples:
+async def speak(engine: KokoroEngine, student: StudentFacts, text: str, *, light: bool) -> Samples:
     """Synthesize ``text`` by the student, or by Kokoro."""
-    segment = Segment(text, VOICE, LANGUAGE, light=light)
+    segment = Segment(text, student.voice, student.language, light=light)
     return np.concatenate([chunk.samples async for chunk in engine.synthesize(segment)])
 
 
-@cache
-def spoken() -> list[dict[str, Samples]]:
-    """Speak every sentence by both; once for all parts."""
+def spoken(student: StudentFacts) -> list[dict[str, Samples]]:
+    """Speak every sentence by both."""
 
     async def speak_all() -> list[dict[str, Samples]]:
         async with started_engine() as engine:
             return [
-                {name: await speak(engine, text, light=light) for name, light in LIGHT.items()}
-                for text in sentences()
+                {name: await speak(engine, student, text, light=light) for name, light in LIGHT.items()}
+                for text in sentences(student.language)
             ]
 
     return asyncio.run(speak_all())
 
 
-def quality() -> None:
+def quality(student: StudentFacts) -> None:
     """Print what three judges say that nothing was tuned on."""
-    said, texts = spoken(), sentences()
+    said, texts = spoken(student), sentences(student.language)
     scores = mos_scores([samples for one in said for samples in one.values()])
     speakers = {name: embeddings([one[name] for one in said]) for name in LIGHT}
     rows, unlike = [], []
     for at, name in enumerate(LIGHT):
-        errors = word_errors(texts, [one[name] for one in said], LANGUAGE)
+        errors = word_errors(texts, [one[name] for one in said], student.language)
         unlike += [
             [name, str(bad), text, words] for text, (bad, _, words) in zip(texts, errors, strict=True) if bad
         ]
@@ -124,19 +134,20 @@ def quality() -> None:
     print(table(("", "wrong", "to say", "heard"), unlike) + "\n", flush=True)
 
 
-def cost() -> None:
+def cost(student: StudentFacts) -> None:
     """Print the processor seconds of a second of audio, of both in turn."""
 
     async def costs() -> dict[str, list[float]]:
         found: dict[str, list[float]] = {name: [] for name in LIGHT}
+        texts = sentences(student.language)
         async with started_engine() as engine:
             for light in LIGHT.values():
-                await speak(engine, sentences()[0], light=light)
+                await speak(engine, student, texts[0], light=light)
             for _ in range(COST_ROUNDS):
-                for text in sentences()[:: len(sentences()) // COST_SENTENCES]:
+                for text in texts[:: len(texts) // COST_SENTENCES]:
                     for name, light in LIGHT.items():
                         begun = time.process_time()
-                        samples = await speak(engine, text, light=light)
+                        samples = await speak(engine, student, text, light=light)
                         found[name].append((time.process_time() - begun) / (len(samples) / SAMPLE_RATE))
         return found
 
@@ -149,18 +160,19 @@ def cost() -> None:
     print(table(head, rows) + "\n", flush=True)
 
 
-def written() -> None:
+def written(student: StudentFacts) -> None:
     """Print how text that is fed word by word differs from text that is fed at once."""
     from benchmarks.kokoro.incremental import WHOLE, WRITTEN, Take, take
 
-    texts = [*WITHOUT_INNER_MARK[LANGUAGE], *ABOUT_7_S[LANGUAGE]]
+    language = student.language
+    texts = [*WITHOUT_INNER_MARK[language], *ABOUT_7_S[language]]
 
     async def takes() -> list[dict[str, Take]]:
         async with started_engine() as engine, single_engine.service_of(engine) as service:
             return [
                 {
-                    WRITTEN: await take(service, LANGUAGE, text, whole=False),
-                    WHOLE: await take(service, LANGUAGE, text, whole=True),
+                    WRITTEN: await take(service, language, text, whole=False),
+                    WHOLE: await take(service, language, text, whole=True),
                 }
                 for text in texts
             ]
@@ -171,7 +183,7 @@ def written() -> None:
     firsts = [one[WRITTEN].arrivals[0] for one in found]
     wrong = {
         way: sum(
-            wrong_words(text, hear(one[way].samples, SAMPLE_RATE, LANGUAGE), LANGUAGE)[0]
+            wrong_words(text, hear(one[way].samples, SAMPLE_RATE, language), language)[0]
             for text, one in zip(texts, found, strict=True)
         )
         for way in (WRITTEN, WHOLE)
@@ -188,34 +200,35 @@ def written() -> None:
     print(f"\nFirst audio after the fifth word: {ms(median(firsts))}; {stalled} takes stalled.\n", flush=True)
 
 
-def first() -> None:
+def first(student: StudentFacts) -> None:
     """Print the first audio through the socket, of both in turn."""
     choices = {KOKORO: "never", STUDENT: "always"}
     rows = []
     for group, texts in LENGTHS.items():
         for name, choice in choices.items():
             with Server("--engine", "kokoro", KANI_KOKORO_STUDENT=choice) as server:
-                heard = asyncio.run(_request_all(server.url, texts[LANGUAGE]))
+                heard = asyncio.run(_request_all(server.url, student, texts[student.language]))
             firsts, audible = zip(*heard, strict=True)
             rows.append([group, name, ms(median(firsts)), ms(percentile(firsts, 90)), ms(median(audible))])
     head = ("sentences", "by", "first audio, median", "p90", "first audible, median")
     print(table(head, rows) + "\n", flush=True)
 
 
-async def _request_all(url: str, texts: Sequence[str]) -> list[tuple[float, float]]:
+async def _request_all(url: str, student: StudentFacts, texts: Sequence[str]) -> list[tuple[float, float]]:
     async with connected(url) as websocket:
-        await request_speech(websocket, LANGUAGE, texts[0])
-        heard = [await request_speech(websocket, LANGUAGE, text) for text in texts]
+        await request_speech(websocket, student.language, texts[0])
+        heard = [await request_speech(websocket, student.language, text) for text in texts]
     return [(one.first_audio_s, one.first_audible_s) for one in heard]
 
 
-def start() -> None:
+def start(student: StudentFacts) -> None:
     """Print time and memory of starts in turn, after one of each that fills the caches."""
+    texts = ABOUT_4_S[student.language][:STREAMED_SENTENCES]
     found: dict[str, list[tuple[float, int, int]]] = {"only": [], "always": [], "never": []}
     for number, choice in itertools.product(range(1 + STARTS), found):
         with Server("--engine", "kokoro", settled=False, KANI_KOKORO_STUDENT=choice) as server:
             ready = server.memory_bytes()
-            asyncio.run(_request_all(server.url, ABOUT_4_S[LANGUAGE][:STREAMED_SENTENCES]))
+            asyncio.run(_request_all(server.url, student, texts))
             if number:
                 found[choice].append((server.start_s, ready, server.memory_bytes()))
     rows = []
@@ -231,14 +244,14 @@ def start() -> None:
     print(table(head, rows) + "\n", flush=True)
 
 
-def streams() -> None:
+def streams(student: StudentFacts) -> None:
     """Print the late pieces of streams that are played in real time at once."""
     rows = []
     with Server("--engine", "kokoro", KANI_KOKORO_STUDENT="only") as server:
         for count in STREAM_COUNTS:
             played = Playback()
             before = server.processor_s()
-            asyncio.run(_play_together(server.port, count, played))
+            asyncio.run(_play_together(server.port, student.language, count, played))
             used = server.processor_s() - before
             rows.append(
                 [
@@ -252,15 +265,16 @@ def streams() -> None:
     print(table(head, rows) + "\n", flush=True)
 
 
-async def _play_together(port: int, count: int, played: Playback) -> None:
-    texts = sentences()
+async def _play_together(port: int, language: str, count: int, played: Playback) -> None:
+    texts = sentences(language)
     mine = [
         [texts[(number + at) % len(texts)] for at in range(STREAMED_SENTENCES)] for number in range(count)
     ]
-    await asyncio.gather(*(play(port, " ".join(one), played, language="english") for one in mine))
+    name = NAMES[language]
+    await asyncio.gather(*(play(port, " ".join(one), played, language=name) for one in mine))
 
 
-PARTS: dict[str, Callable[[], None]] = {
+PARTS: dict[str, Callable[[StudentFacts], None]] = {
     "quality": quality,
     "cost": cost,
     "written": written,
@@ -277,18 +291,21 @@ def main() -> None:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    students = {files.facts.voice: files.facts for files in find_students(own_students(), Voices().all)}
+    options.add_argument("--voice", choices=students, default="af_heart")
     options.add_argument("part", nargs="*", help=f"which of {', '.join(PARTS)}; all, if none is named")
     options.add_argument("--page", type=Path, metavar="FILE.html", help="only write the blind comparison")
     chosen = options.parse_args()
     if unknown := set(chosen.part) - set(PARTS):
         options.error(f"there is no part {', '.join(sorted(unknown))}")
+    student = students[chosen.voice]
     if chosen.page:
-        pairs = [(one[KOKORO], one[STUDENT]) for one in spoken()]
-        write_page(chosen.page, sentences(), pairs, (KOKORO, STUDENT))
+        pairs = [(one[KOKORO], one[STUDENT]) for one in spoken(student)]
+        write_page(chosen.page, sentences(student.language), pairs, (KOKORO, STUDENT))
         return
-    with report_section("Kokoro's student", "faster-whisper"):
+    with report_section(f"Kokoro's student {chosen.voice}", "faster-whisper"):
         for part in chosen.part or PARTS:
-            PARTS[part]()
+            PARTS[part](student)
 
 
 if __name__ == "__main__":

@@ -22,13 +22,12 @@ from benchmarks.kokoro.quality import NO_JUDGE, mos_scores
 from benchmarks.kokoro.student.judging import embeddings, likeness, word_errors
 from benchmarks.report import report_section, table
 from kani.core.types import Samples
-from kani.engines.kokoro.network.onnx_model import SAMPLE_RATE, Stop
+from kani.engines.kokoro.network.onnx_model import SAMPLE_RATE
 from kani.engines.kokoro.student.files import StudentFiles
-from kani.engines.kokoro.student.model import StudentModel
 from kani.engines.kokoro.student_training.__main__ import HELD_OUT_FOLDER, KEPT_FOLDER, TEXTS_FILE, VOICE_FILE
+from kani.engines.kokoro.student_training.export import speak
 from kani.engines.kokoro.student_training.targets import Target, read_shard
 from kani.engines.kokoro.student_training.training import CURVE
-from kani.engines.kokoro.text.vocabulary import VOCABULARY
 
 TEACHER = "teacher"
 MEASURED = ("duration", "pitch", "energy", "sound")
@@ -58,17 +57,6 @@ def held_out(work: Path) -> Iterator[tuple[str, Target]]:
 def kept(work: Path) -> dict[int, Path]:
     """List the folders of the students that were kept, by step."""
     return {int(folder.name): folder for folder in sorted((work / KEPT_FOLDER).iterdir())}
-
-
-def speak(folder: Path, targets: Sequence[Target], threads: int) -> list[Samples]:
-    """Speak the symbols of ``targets`` by a student, with its own durations, pitch and energy."""
-    model = StudentModel(threads, StudentFiles.read(folder))
-    names = {at: name for name, at in VOCABULARY.items()}
-    said = []
-    for target in targets:
-        prosody = model.predict("".join(names[at] for at in target.symbols[1:-1]), 1.0, Stop())
-        said.append(model.decode(prosody, 0, int(prosody.frames.sum()), Stop()))
-    return said
 
 
 def judge(
@@ -104,7 +92,10 @@ def report(work: Path, count: int, threads: int) -> dict[str, Judged]:
     texts, targets = zip(*list(held_out(work))[:count], strict=True)
     language = (work / VOICE_FILE).read_text(encoding="utf-8").split()[1]
     speakers = {TEACHER: [target.samples for target in targets]}
-    speakers |= {f"{step} steps": speak(folder, targets, threads) for step, folder in kept(work).items()}
+    speakers |= {
+        f"{step} steps": speak(StudentFiles.read(folder), targets, threads)
+        for step, folder in kept(work).items()
+    }
     found = judge(texts, speakers, language)
     teacher, distances = found[TEACHER], curve(work)
     rows = [

@@ -1,4 +1,4 @@
-"""The files of the students: the one that ships, and those of a folder that a setting names.
+"""The files of the students: those that ship, and those of a folder that a setting names.
 
 A student is a folder with ``student.json``, which names its voice and the checksums of its two graphs. They
 are JSON and ONNX: reading them runs no code. ``python -m kani.engines.kokoro.student_training`` writes one.
@@ -19,11 +19,20 @@ from kani.core.errors import EngineUnavailable
 from kani.core.types import Voice
 from kani.text.languages import primary
 
-FOLDER = Path(__file__).parent / "data"
+SHIPPED = Path(__file__).parent / "data"
+"""Folder of the students that ship, each in a folder with its voice's name."""
+
+ENGLISH = SHIPPED / "af_heart"
+"""Folder of the published student, which others are trained from."""
+
 PROSODY, DECODER, ORIGIN_FILE = "student.prosody.onnx", "student.decoder.onnx", "student.json"
+LICENCE_FILE, NOTICE_FILE = "student.LICENSE", "student.NOTICE"
 
 MAX_ORIGIN_BYTES, MAX_GRAPH_BYTES = 64 << 10, 64 << 20
 """Limits of the files; a student's are 1 KB, 3 MB and 5 MB."""
+
+MAX_GAIN = 4.0
+"""Limit of the factor on a student's samples."""
 
 _LOG_HZ_40, _LOG_HZ_800 = 3.69, 6.69
 
@@ -37,7 +46,7 @@ class StudentFacts:
     log_f0: Annotated[float, Meta(ge=_LOG_HZ_40, le=_LOG_HZ_800)]  # of the voice (``parts.log_f0_of``)
     level: Annotated[float, Meta(gt=0, le=1)]  # power of its loud parts (``timing.speech_level``)
     sha256: Mapping[str, str]  # of the graphs, by their files' names
-    gain: Annotated[float, Meta(gt=0, le=4)] = 1.0  # factor that gives its samples the voice's level
+    gain: Annotated[float, Meta(gt=0, le=MAX_GAIN)] = 1.0  # factor that gives its samples the voice's level
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +57,23 @@ class StudentFiles:
     facts: StudentFacts
 
     @classmethod
-    def read(cls, folder: Path = FOLDER) -> StudentFiles:
+    def read(cls, folder: Path) -> StudentFiles:
         """Read the origin file in ``folder``. Raises EngineUnavailable."""
         try:
             facts = msgspec.json.decode(_read(folder / ORIGIN_FILE, MAX_ORIGIN_BYTES), type=StudentFacts)
         except (OSError, ValueError, RecursionError, msgspec.DecodeError) as error:
             raise unusable(folder, f"{ORIGIN_FILE}: {error}") from error
         return cls(folder, facts)
+
+    @property
+    def ships(self) -> bool:
+        """True for those that ship with the server."""
+        return self.folder.parent == SHIPPED
+
+    def check(self) -> None:
+        """Compare the checksums of both graphs: 20 ms. Raises EngineUnavailable."""
+        for name in (PROSODY, DECODER):
+            self.graph(name)
 
     def graph(self, name: str) -> bytes:
         """Read a graph, and compare its checksum. Raises EngineUnavailable."""
@@ -68,12 +87,12 @@ class StudentFiles:
 
 
 def find_students(own: Path | None, voices: Sequence[Voice]) -> list[StudentFiles]:
-    """List the student that ships, and those in the folders of ``own``, each of another voice.
+    """List the students that ship, and those in the folders of ``own``, each of another voice.
 
-    own: None for no others; one of the shipped student's voice takes its place. voices: Kokoro's. Raises
+    own: None for no others; one of a shipped student's voice takes its place. voices: Kokoro's. Raises
     EngineUnavailable.
     """
-    found = {files.facts.voice: files for files in [StudentFiles.read()]}
+    found = {files.facts.voice: files for files in map(StudentFiles.read, _folders(SHIPPED) or [ENGLISH])}
     if own is None:
         return [*found.values()]
     languages = {voice.id: primary(voice.language) for voice in voices}
@@ -94,7 +113,7 @@ def find_students(own: Path | None, voices: Sequence[Voice]) -> list[StudentFile
 
 
 def _own(folder: Path) -> Iterable[StudentFiles]:
-    folders = sorted(file.parent for file in folder.glob(f"*/{ORIGIN_FILE}"))
+    folders = _folders(folder)
     if not folders:
         raise EngineUnavailable(
             f"KANI_KOKORO_STUDENTS: {folder} has no folder with a {ORIGIN_FILE}: name the folder that the "
@@ -103,12 +122,17 @@ def _own(folder: Path) -> Iterable[StudentFiles]:
     return map(StudentFiles.read, folders)
 
 
+def _folders(folder: Path) -> list[Path]:
+    """List the students' folders in ``folder``, in the order of their names."""
+    return sorted(file.parent for file in folder.glob(f"*/{ORIGIN_FILE}"))
+
+
 def unusable(folder: Path, reason: str) -> EngineUnavailable:
     """Make the error for a student that cannot be used, with the remedy."""
-    if folder == FOLDER:
+    if folder.parent == SHIPPED:
         return EngineUnavailable(
-            f"Kokoro's student is missing or broken ({reason}): "
-            "restore kani/engines/kokoro/student/data from the repository"
+            f"Kokoro's student {folder.name} is missing or broken ({reason}): "
+            f"restore kani/engines/kokoro/student/data/{folder.name} from the repository"
         )
     return EngineUnavailable(
         f"KANI_KOKORO_STUDENTS: the student in {folder} cannot be used: {reason}. Copy the whole folder that "

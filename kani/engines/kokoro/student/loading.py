@@ -1,4 +1,4 @@
-"""Loads the students, and lets each of one's own say a few words before it is used."""
+"""Checks the students that ship, and lets each of one's own say a few words before it is used."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from kani.core.types import Voice
 from kani.engines.kokoro.network.onnx_model import FRAME_SAMPLES, ModelFailed, Stop
-from kani.engines.kokoro.student.files import FOLDER, StudentFiles, find_students, unusable
+from kani.engines.kokoro.student.files import StudentFiles, find_students, unusable
 from kani.engines.kokoro.student.model import StudentModel
 from kani.engines.kokoro.student.synthesizer import StudentSynthesizer
 
@@ -21,26 +21,28 @@ _MOST_FRAMES = 200
 
 
 def load_students(own: Path | None, voices: Sequence[Voice], threads: int) -> StudentSynthesizer:
-    """Load the student that ships, and those in the folders of ``own``; voices: Kokoro's.
+    """Find the students that ship, and those in the folders of ``own``; voices: Kokoro's.
 
-    Raises EngineUnavailable for files that are missing, broken or no student's, and ModelFailed where
-    onnxruntime does not load the one that ships.
+    Those that ship are loaded when they first speak, the others now. Raises EngineUnavailable for files that
+    are missing, broken or no student's.
     """
-    return StudentSynthesizer([_load(files, threads) for files in find_students(own, voices)])
+    students = find_students(own, voices)
+    for files in students:
+        if files.ships:
+            files.check()
+    loaded = [_load(files, threads) for files in students if not files.ships]
+    return StudentSynthesizer(students, loaded, threads)
 
 
 def _load(files: StudentFiles, threads: int) -> StudentModel:
-    folder = files.folder
-    if folder == FOLDER:
-        return StudentModel(threads, files)
     try:
         model = StudentModel(threads, files)
         speaks = _speaks(model)
     except (ModelFailed, ValueError, IndexError) as error:
         # Arrays of other shapes are errors of numpy's.
-        raise unusable(folder, f"its graphs are not a student's ({error})") from error
+        raise unusable(files.folder, f"its graphs are not a student's ({error})") from error
     if not speaks:
-        raise unusable(folder, "its graphs give no speech for a text")
+        raise unusable(files.folder, "its graphs give no speech for a text")
     return model
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from threading import Lock
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from kani.engines.kokoro.network.parts import PredictedProsody
 from kani.engines.kokoro.pieces import PreparedUtterance
 from kani.engines.kokoro.pitch_control import amplified, apply_pitch, emphasize
 from kani.engines.kokoro.student.choice import default_voices
+from kani.engines.kokoro.student.files import StudentFiles
 from kani.engines.kokoro.student.model import StudentModel
 from kani.engines.kokoro.student.waveform import HOP
 from kani.engines.kokoro.synthesizer import PreparingSynthesizer
@@ -49,13 +51,25 @@ class StudentSynthesizer(PreparingSynthesizer):
     no timbre is kept from piece to piece; and their speed is not measured, as one step predicts all.
     """
 
-    def __init__(self, models: Sequence[StudentModel]) -> None:
-        """models: each of another voice."""
+    def __init__(
+        self, students: Sequence[StudentFiles], loaded: Sequence[StudentModel], threads: int
+    ) -> None:
+        """students: each of another voice. loaded: those of them that need not be loaded any more."""
         super().__init__()
-        self._models = {model.facts.voice: model for model in models}
-        self.facts = tuple(model.facts for model in models)
+        self._files = {files.facts.voice: files for files in students}
+        self._models = {model.facts.voice: model for model in loaded}
+        self._threads, self._loading = threads, Lock()
+        self.facts = tuple(files.facts for files in students)
         """The voices, and the language that each speaks."""
         self._defaults = default_voices(self.facts)
+
+    def _model(self, voice: str) -> StudentModel:
+        """Load a voice's student when it first speaks: 0.1 s, and 25 MiB that an unused one does not take."""
+        with self._loading:
+            model = self._models.get(voice)
+            if model is None:
+                model = self._models[voice] = StudentModel(self._threads, self._files[voice])
+            return model
 
     def prepare(
         self,
@@ -71,12 +85,12 @@ class StudentSynthesizer(PreparingSynthesizer):
         """See ``Preparing.prepare``. A voice that does not speak the language is replaced, as in
         ``VoiceCatalogue.resolve``.
         """
-        language = primary(segment.language)
-        model = self._models.get(segment.voice)
-        if model is None:
-            raise UnknownVoice(segment.voice)
-        if model.facts.language != language:
-            model = self._models[self._defaults[language]]
+        language, voice = primary(segment.language), segment.voice
+        if voice not in self._files:
+            raise UnknownVoice(voice)
+        if self._files[voice].facts.language != language:
+            voice = self._defaults[language]
+        model = self._model(voice)
         if not complete:
             symbols += _GOES_ON.get(language, "")
         prosody = model.predict(symbols, segment.speed, stop)

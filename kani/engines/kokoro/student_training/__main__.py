@@ -11,22 +11,19 @@ at any time (Ctrl+C): the same command continues. It runs at the lowest priority
 from __future__ import annotations
 
 import argparse
-import hashlib
-import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import onnx
 import torch
 
-from kani.engines.kokoro.network.norm_statistics import StatisticsTable
-from kani.engines.kokoro.student.files import DECODER, FOLDER, ORIGIN_FILE, PROSODY
+from kani.engines.kokoro.student.files import DECODER, ENGLISH, PROSODY
 from kani.engines.kokoro.student_training import corpus, targets
+from kani.engines.kokoro.student_training.export import Origin, save_student
 from kani.engines.kokoro.student_training.graph_weights import read_weights, write_weights
 from kani.engines.kokoro.student_training.training import Interrupted, Training, TrainingPlan
 from kani.engines.kokoro.voices import Voices
-from kani.runtime import weights
 from kani.text.languages import primary
 
 VOICE_FILE = "voice.txt"
@@ -54,7 +51,7 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--language", required=True, help="BCP 47, the voice's")
     parser.add_argument("--texts", required=True, nargs="+", type=Path, help="text files, or folders of them")
-    parser.add_argument("--start", type=Path, default=FOLDER, help="folder of the student to start from")
+    parser.add_argument("--start", type=Path, default=ENGLISH, help="folder of the student to start from")
     parser.add_argument("--work", required=True, type=Path, help="where shards and checkpoints are kept")
     parser.add_argument("--sentences", type=int, default=12_000, help="at most so many")
     parser.add_argument("--steps", type=int, default=20_000)
@@ -66,25 +63,6 @@ def _arguments() -> argparse.Namespace:
 def _files(paths: Sequence[Path]) -> list[Path]:
     found = [file for path in paths for file in ([path] if path.is_file() else sorted(path.rglob("*")))]
     return [file for file in found if file.is_file() and file.suffix not in (".dat", ".png", ".css", ".pdf")]
-
-
-def save_student(folder: Path, parts: Mapping[str, bytes], voice: str, language: str, training: str) -> None:
-    """Write a student as ``student.files.StudentFiles`` reads it; parts: its graphs by their files' names."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, part in parts.items():
-        (folder / name).write_bytes(part)
-    statistics = StatisticsTable.shipped([one.id for one in Voices().all])
-    origin = {
-        "made_by": "python -m kani.engines.kokoro.student_training",
-        "training": training,
-        "teacher_sha256": weights.KOKORO.sha256,
-        "voice": voice,
-        "language": primary(language),
-        "log_f0": round(statistics.log_f0(voice), 4),
-        "level": round(statistics.level(voice), 6),
-        "sha256": {name: hashlib.sha256(part).hexdigest() for name, part in parts.items()},
-    }
-    (folder / ORIGIN_FILE).write_text(json.dumps(origin, indent=1) + "\n", encoding="utf-8")
 
 
 def _check_voice(voice: str, language: str) -> None:
@@ -152,7 +130,10 @@ def main() -> None:
     def save(folder: Path) -> None:
         state = training.student.state_dict()
         parts = {name: write_weights(model, state).SerializeToString() for name, model in start.items()}
-        save_student(folder, parts, given.voice, given.language, f"{training.step} steps")
+        origin = Origin(given.start, given.voice, given.language, f"{training.step} steps")
+        save_student(
+            folder, parts, origin, [target for shard in judged for target in targets.read_shard(shard)]
+        )
 
     try:
         training.run(shards, judged, lambda: save(given.work / KEPT_FOLDER / f"{training.step:06}"))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -13,12 +12,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from benchmarks.kokoro.measures import long_pauses, pitch
-from kani.core.audio.prosody_filter import split_prosody
-from kani.core.emotions import EMOTIONS
 from kani.core.engine import LightVoices
 from kani.core.errors import UnsupportedLanguage
-from kani.core.types import Prosody, Samples, Segment, Span
+from kani.core.types import Samples, Segment
 from kani.engines.espeak.client import EspeakClient
 from kani.engines.known_voices import KnownVoices
 from kani.engines.kokoro.engine import KokoroEngine
@@ -26,48 +22,21 @@ from kani.engines.kokoro.incremental import PieceTiming
 from kani.engines.kokoro.network.onnx_model import FRAME_SAMPLES, SAMPLE_RATE, Stop
 from kani.engines.kokoro.network.parts import PredictedProsody
 from kani.engines.kokoro.pieces import Pieces
-from kani.engines.kokoro.pitch_control import NATIVE_PROSODY_FIELDS
 from kani.engines.kokoro.plugin import known_voices
 from kani.engines.kokoro.settings import KokoroSettings
 from kani.engines.kokoro.speed_check import has_gaps
 from kani.engines.kokoro.text.espeak_ipa import Phonemizer, phonemizer_for
 from kani.engines.kokoro.text.phonemes import Utterance, split_utterances
-from kani.engines.kokoro.timing import speech_level, symbol_edges, word_boundary
+from kani.engines.kokoro.timing import symbol_edges, word_boundary
 from kani.engines.kokoro.windows import count_speakable
 from kani.engines.plugin import Resources
 from kani.server.settings import load
 from kani.server.settings.loader import SettingsError
-from tests.judges.judge import hear, word_error_rate, wrong_words
-from tests.support.kokoro import Writer, agreement_db, chunks_of, joined, one_utterance
+from tests.judges.judge import hear, wrong_words
+from tests.support.kokoro import agreement_db, chunks_of, joined, one_utterance
+from tests.support.students import ENGLISH
 
-NOWHERE = Path("no-such-folder")
-VOICE, LANGUAGE = "af_heart", "en"
-TEXT = "My grandmother used to say that the secret of a good soup is patience, salt, and time."
-LONG = (
-    "The guide asked us to walk slowly and quietly along the forest path because at that time of the "
-    "afternoon the deer come out to drink from the stream and any noise will frighten them."
-)
-
-WRITTEN = (
-    LONG,
-    "She opened the old wooden box that her father had left in the attic and found a map of the island "
-    "with a red cross near the lighthouse.",
-    "If you want to catch the early train tomorrow you should pack your bags tonight and ask the man at "
-    "the desk to call a taxi for half past five.",
-)
-"""Without a mark inside, where a pause would be one too many."""
-
-
-@pytest.fixture(scope="module")
-def student() -> Iterator[KokoroEngine]:
-    made = KokoroEngine(KokoroSettings(student="only"), Resources(NOWHERE))
-    asyncio.run(made.start())
-    yield made
-    asyncio.run(made.stop())
-
-
-async def say(engine: KokoroEngine, text: str, **how: object) -> tuple[Samples, list[Span]]:
-    return joined(await chunks_of(engine, Segment(text, VOICE, LANGUAGE, **how)))  # type: ignore[arg-type]
+VOICE, LANGUAGE, TEXT, WRITTEN = ENGLISH.voice, ENGLISH.language, ENGLISH.text, ENGLISH.written
 
 
 def test_engine_of_the_student_alone_has_one_voice(student: KokoroEngine) -> None:
@@ -75,8 +44,8 @@ def test_engine_of_the_student_alone_has_one_voice(student: KokoroEngine) -> Non
     assert [voice.id for voice in info.voices] == [VOICE] and info.default_voices == {LANGUAGE: VOICE}
     assert info.max_concurrency >= 40 and info.slots_are_streams and info.light is None
     assert info.accepts_partial_text and info.cloning == "none" and info.decoder == "student"
-    with pytest.raises(UnsupportedLanguage, match=r"'es'.*en"):
-        asyncio.run(chunks_of(student, Segment("Hola.", VOICE, "es")))
+    with pytest.raises(UnsupportedLanguage, match=r"'fr'.*en"):
+        asyncio.run(chunks_of(student, Segment("Salut.", VOICE, "fr")))
 
 
 def test_voices_and_languages_of_kokoro_are_refused_before_a_start_with_the_student_only() -> None:
@@ -98,7 +67,7 @@ async def test_choice_by_speed_is_logged_when_it_changes(
 
 
 async def test_word_times_are_those_of_its_durations(student: KokoroEngine) -> None:
-    samples, spans = await say(student, "Nobody knew him well.")
+    samples, spans = await ENGLISH.say(student, "Nobody knew him well.")
     utterance = one_utterance("Nobody knew him well.", LANGUAGE)
     prepared = student._synthesizer.prepare(utterance.symbols, Segment("", VOICE, LANGUAGE), Stop())  # type: ignore[attr-defined]
     edges = np.concatenate([[0], np.cumsum(prepared.prosody.frames)]) * FRAME_SAMPLES / SAMPLE_RATE
@@ -111,22 +80,15 @@ async def test_word_times_are_those_of_its_durations(student: KokoroEngine) -> N
 
 
 async def test_silence_is_trimmed(student: KokoroEngine) -> None:
-    samples, spans = await say(student, TEXT)
+    samples, spans = await ENGLISH.say(student, TEXT)
     power = np.square(samples[: len(samples) // 120 * 120].reshape(-1, 120)).mean(axis=1)
     heard = np.flatnonzero(power > np.percentile(power, 90) * 10**-4.5)
     assert heard[0] * 0.005 <= 0.05 and len(samples) / SAMPLE_RATE - (heard[-1] + 1) * 0.005 <= 0.05
     assert [TEXT[span.start : span.end] for span in spans] == [word.strip(",.") for word in TEXT.split()]
 
 
-async def test_speech_is_as_loud_as_kokoros(student: KokoroEngine) -> None:
-    """Its voice is the same one, so a session by either is to be as loud as the other."""
-    (facts,) = student._synthesizer.facts  # type: ignore[attr-defined]
-    levels = [speech_level((await say(student, text))[0]) for text in (TEXT, *WRITTEN)]
-    assert 10 * np.log10(np.mean(levels) / facts.level) == pytest.approx(0, abs=1.5)
-
-
 async def test_sentence_is_the_same_each_time(student: KokoroEngine) -> None:
-    (first, _), (again, _) = [await say(student, TEXT) for _ in range(2)]
+    (first, _), (again, _) = [await ENGLISH.say(student, TEXT) for _ in range(2)]
     assert np.array_equal(first, again)
 
 
@@ -142,7 +104,7 @@ async def test_sentence_begins_with_a_second_of_it(student: KokoroEngine) -> Non
 
 async def test_light_segments_are_the_students(student: KokoroEngine) -> None:
     """The other ones are Kokoro's, which stands aside here as a synthesizer that fails."""
-    both = KokoroEngine(KokoroSettings(student="only"), Resources(NOWHERE))
+    both = KokoroEngine(KokoroSettings(student="only"), Resources(Path("no-such-folder")))
     await both.start()
     both._students, both._synthesizer = both._synthesizer, None  # type: ignore[assignment]
     chunks = await chunks_of(both, Segment(TEXT, VOICE, LANGUAGE, light=True))
@@ -152,7 +114,7 @@ async def test_light_segments_are_the_students(student: KokoroEngine) -> None:
 
 
 async def test_cancel_frees_the_engine(student: KokoroEngine) -> None:
-    tasks = [asyncio.create_task(chunks_of(student, Segment(LONG, VOICE, LANGUAGE))) for _ in range(6)]
+    tasks = [asyncio.create_task(chunks_of(student, Segment(WRITTEN[0], VOICE, LANGUAGE))) for _ in range(6)]
     await asyncio.sleep(0)
     for task in tasks:
         task.cancel()
@@ -190,36 +152,6 @@ def test_other_settings_are_refused(tmp_path: Path) -> None:
         load({}, {"KANI_KOKORO_STUDENT": "sometimes"}, tmp_path / "none")
 
 
-@pytest.mark.heard
-@pytest.mark.parametrize("speed", [1.0, 0.8])
-async def test_speech_is_understood(student: KokoroEngine, speed: float) -> None:
-    samples, _ = await say(student, LONG, speed=speed)
-    heard = hear(samples, SAMPLE_RATE, LANGUAGE)
-    assert word_error_rate(LONG, heard, LANGUAGE) <= 0.05, heard
-
-
-async def written(engine: KokoroEngine, text: str) -> tuple[Samples, list[Span]]:
-    """What is spoken of a text that comes word by word."""
-    chunks = [chunk async for chunk in engine.stream(Segment("", VOICE, LANGUAGE), Writer(text, 1).text)]
-    assert len(chunks) > 2
-    return joined(chunks)
-
-
-@pytest.mark.parametrize("spare_s", [0.0, 1.0])
-async def test_text_that_is_being_written_is_as_long_as_whole_without_new_pauses(
-    student: KokoroEngine, monkeypatch: pytest.MonkeyPatch, spare_s: float
-) -> None:
-    """Whether the listener has audio left or not, so that pieces of one word to five are spoken."""
-    monkeypatch.setattr(PieceTiming, "spare_s", spare_s)
-    lengths = np.zeros(2)
-    for text in WRITTEN:
-        (samples, spans), (whole, _) = await written(student, text), await say(student, text)
-        assert len(spans) == len(text.split())
-        assert long_pauses(samples) <= long_pauses(whole)
-        lengths += len(samples), len(whole)
-    assert 0.97 <= lengths[0] / lengths[1] <= 1.05
-
-
 async def test_pieces_go_on_as_the_one_before_ended(
     student: KokoroEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -236,7 +168,7 @@ async def test_pieces_go_on_as_the_one_before_ended(
 
     monkeypatch.setattr(Pieces, "_joined", compare)
     for text in WRITTEN:
-        await written(student, text)
+        await ENGLISH.write(student, text)
     # 0.995; 0.957 where a piece is decoded after its own prediction of the words before.
     assert len(alike) > 40 and np.mean(alike) > 0.98
 
@@ -282,52 +214,6 @@ def near_seam(utterance: Utterance, prosody: PredictedProsody, spoken: int) -> n
 async def test_compounds_of_any_and_every_are_understood(student: KokoroEngine) -> None:
     """With espeak-ng's vowel, "anybody" is heard as "antibody"."""
     text = "Is there anything else I can do for anybody here? It never waits for anybody."
-    samples, _ = await say(student, text)
+    samples, _ = await ENGLISH.say(student, text)
     heard = hear(samples, SAMPLE_RATE, LANGUAGE)
     assert wrong_words(text, heard, LANGUAGE)[0] == 0, heard
-
-
-@pytest.mark.heard
-@pytest.mark.parametrize("spare_s", [0.0, 1.0])
-async def test_text_that_is_being_written_is_understood_as_whole(
-    student: KokoroEngine, monkeypatch: pytest.MonkeyPatch, spare_s: float
-) -> None:
-    monkeypatch.setattr(PieceTiming, "spare_s", spare_s)
-    wrong = np.zeros(2, int)
-    for text in WRITTEN:
-        for at, (samples, _) in enumerate((await written(student, text), await say(student, text))):
-            # Whisper goes on by itself after speech without any silence at its end.
-            heard = hear(np.pad(samples, (0, SAMPLE_RATE // 2)), SAMPLE_RATE, LANGUAGE)
-            wrong[at] += wrong_words(text, heard, LANGUAGE)[0]
-    assert wrong[0] <= wrong[1], wrong
-
-
-def emotional(emotion: str) -> Prosody:
-    """The part of an emotion that the engine renders itself."""
-    return split_prosody(EMOTIONS[emotion], NATIVE_PROSODY_FIELDS)[0]
-
-
-async def test_emotions_are_apart(student: KokoroEngine) -> None:
-    level, spread = _semitones((await say(student, TEXT))[0])
-    levels = [level]
-    for emotion in ("sad", "happy", "excited"):
-        wanted = emotional(emotion)
-        own_level, own_spread = _semitones((await say(student, TEXT, prosody=wanted))[0])
-        assert own_level - level == pytest.approx(wanted.pitch, abs=0.7)
-        assert (own_spread > spread) == (wanted.pitch_range > 1)
-        levels.append(own_level)
-    assert np.diff(sorted(levels)).min() > 0.3
-
-
-@pytest.mark.heard
-@pytest.mark.parametrize("emotion", ["happy", "excited", "sad"])
-async def test_emotions_are_understood(student: KokoroEngine, emotion: str) -> None:
-    changed, _ = await say(student, TEXT, prosody=emotional(emotion))
-    heard = hear(changed, SAMPLE_RATE, LANGUAGE)
-    assert word_error_rate(TEXT, heard, LANGUAGE) <= 0.06, heard
-
-
-def _semitones(samples: Samples) -> tuple[float, float]:
-    found = pitch(samples)
-    low, middle, high = np.percentile(12 * np.log2(found[~np.isnan(found)]), (10, 50, 90))
-    return float(middle), float(high - low)

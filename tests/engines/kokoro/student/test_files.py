@@ -19,17 +19,18 @@ from kani.core.errors import EngineUnavailable
 from kani.core.types import Segment
 from kani.engines.known_voices import KnownVoices
 from kani.engines.kokoro.engine import KokoroEngine
+from kani.engines.kokoro.network.onnx_model import Stop
 from kani.engines.kokoro.plugin import known_voices
 from kani.engines.kokoro.settings import KokoroSettings
 from kani.engines.kokoro.student import files as student_files
 from kani.engines.kokoro.student.choice import light_voices
 from kani.engines.kokoro.student.files import (
     DECODER,
-    FOLDER,
+    ENGLISH,
     MAX_GRAPH_BYTES,
     ORIGIN_FILE,
     PROSODY,
-    StudentFiles,
+    SHIPPED,
     find_students,
 )
 from kani.engines.kokoro.student.loading import load_students
@@ -42,7 +43,7 @@ VOICES = Voices().all
 
 def student(folder: Path, voice: str = "ef_dora", language: str = "es", **changed: Any) -> Path:
     """The English student as one of another voice."""
-    shutil.copytree(FOLDER, folder)
+    shutil.copytree(ENGLISH, folder)
     change(folder, voice=voice, language=language, **changed)
     return folder
 
@@ -89,7 +90,7 @@ def test_students_beside_kokoro_are_its_light_voices(tmp_path: Path) -> None:
 def test_shipped_voice_may_be_replaced(tmp_path: Path) -> None:
     folder = student(tmp_path / "heart", "af_heart", "en")
     assert [each.folder for each in find_students(tmp_path, VOICES)] == [folder]
-    assert [each.folder for each in find_students(None, VOICES)] == [FOLDER]
+    assert [each.folder for each in find_students(None, VOICES)] == [ENGLISH]
 
 
 def _shuffled(folder: Path) -> None:
@@ -146,7 +147,25 @@ def test_folder_without_students_is_refused(tmp_path: Path) -> None:
         asyncio.run(engine.start())
 
 
-def test_broken_shipped_student_is_to_be_restored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(student_files, "FOLDER", tmp_path)
-    with pytest.raises(EngineUnavailable, match="restore kani/engines/kokoro/student/data"):
-        StudentFiles.read(tmp_path)
+def test_student_that_ships_is_loaded_when_it_first_speaks() -> None:
+    students = load_students(None, VOICES, threads=1)
+    assert not students._models
+    students.prepare("ola, ola.", Segment("", "af_heart", "en"), Stop())
+    assert list(students._models) == ["af_heart"]
+
+
+@pytest.mark.parametrize(("file", "named"), [(ORIGIN_FILE, "af_heart"), (PROSODY, "af_heart")])
+def test_broken_shipped_student_is_to_be_restored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str, named: str
+) -> None:
+    """Also where the whole folder lacks its files."""
+    shipped = tmp_path / "data"
+    shutil.copytree(SHIPPED, shipped)
+    monkeypatch.setattr(student_files, "SHIPPED", shipped)
+    monkeypatch.setattr(student_files, "ENGLISH", shipped / ENGLISH.name)
+    if file == ORIGIN_FILE:
+        shutil.rmtree(shipped)
+    else:
+        (shipped / named / file).unlink()
+    with pytest.raises(EngineUnavailable, match=f"restore kani/engines/kokoro/student/data/{named}"):
+        load_students(None, VOICES, threads=1)

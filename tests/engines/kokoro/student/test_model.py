@@ -11,7 +11,16 @@ import pytest
 from kani.core.types import Prosody
 from kani.engines.kokoro.network.onnx_model import FRAME_SAMPLES, Stop, Stopped
 from kani.engines.kokoro.pitch_control import apply_pitch
-from kani.engines.kokoro.student.files import DECODER, FOLDER, ORIGIN_FILE, PROSODY, StudentFiles
+from kani.engines.kokoro.student.files import (
+    DECODER,
+    ENGLISH,
+    LICENCE_FILE,
+    NOTICE_FILE,
+    ORIGIN_FILE,
+    PROSODY,
+    SHIPPED,
+    StudentFiles,
+)
 from kani.engines.kokoro.student.model import StudentModel
 from tests.support.kokoro import agreement_db
 
@@ -20,18 +29,28 @@ SYMBOLS = "ðə bˈeɪkɚɹ ɑːn ˌaʊɚ skwˈɛɹ ˈoʊpənz hɪz ʃˈɑːp l�
 
 @pytest.fixture(scope="module")
 def model() -> StudentModel:
-    return StudentModel(1, StudentFiles.read())
+    return StudentModel(1, StudentFiles.read(ENGLISH))
 
 
-def test_files_match_their_origin_and_bring_their_licence() -> None:
-    origin = json.loads((FOLDER / ORIGIN_FILE).read_text(encoding="utf-8"))
-    assert origin["source_sha256"].startswith("5f70741d4e90") and "hibari-tts/0.2.1" in origin["origin"]
+ORIGINS = {"af_heart": "hibari-tts/0.2.1"}
+"""What the origin of each student that ships names."""
+
+
+@pytest.mark.parametrize("voice", ORIGINS)
+def test_files_match_their_origin_and_bring_their_licence(voice: str) -> None:
+    folder = SHIPPED / voice
+    origin = json.loads((folder / ORIGIN_FILE).read_text(encoding="utf-8"))
+    assert ORIGINS[voice] in origin["origin"] and origin["voice"] == voice
     assert origin["licence"] == "Apache-2.0"
     for name in (PROSODY, DECODER):
-        assert hashlib.sha256((FOLDER / name).read_bytes()).hexdigest() == origin["sha256"][name]
-    assert sum(path.stat().st_size for path in FOLDER.iterdir()) < 9_000_000
-    assert "Apache License" in (FOLDER / "student.LICENSE").read_text(encoding="utf-8")
-    assert "Kokoro-82M" in (FOLDER / "student.NOTICE").read_text(encoding="utf-8")
+        assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == origin["sha256"][name]
+    assert sum(path.stat().st_size for path in folder.iterdir()) < 9_000_000
+    assert "Apache License" in (folder / LICENCE_FILE).read_text(encoding="utf-8")
+    assert "Kokoro-82M" in (folder / NOTICE_FILE).read_text(encoding="utf-8")
+
+
+def test_no_other_student_ships() -> None:
+    assert {folder.name for folder in SHIPPED.iterdir()} == set(ORIGINS)
 
 
 def test_samples_are_the_frames_that_durations_count(model: StudentModel) -> None:
