@@ -32,9 +32,9 @@ from kani.engines.kokoro.windows import count_speakable
 from kani.engines.plugin import Resources
 from kani.server.settings import load
 from kani.server.settings.loader import SettingsError
+from tests.engines.kokoro.student.spoken import ENGLISH
 from tests.judges.judge import hear, wrong_words
 from tests.support.kokoro import agreement_db, chunks_of, joined, one_utterance
-from tests.support.students import ENGLISH
 
 VOICE, LANGUAGE, TEXT, WRITTEN = ENGLISH.voice, ENGLISH.language, ENGLISH.text, ENGLISH.written
 

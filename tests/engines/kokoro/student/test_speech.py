@@ -14,8 +14,8 @@ from kani.engines.kokoro.incremental import PieceTiming
 from kani.engines.kokoro.network.onnx_model import SAMPLE_RATE
 from kani.engines.kokoro.pitch_control import NATIVE_PROSODY_FIELDS
 from kani.engines.kokoro.timing import speech_level
+from tests.engines.kokoro.student.spoken import STUDENTS, Spoken
 from tests.judges.judge import hear, word_error_rate, wrong_words
-from tests.support.students import STUDENTS, Spoken
 
 
 @pytest.fixture(params=STUDENTS)
