@@ -16,7 +16,7 @@ from kani.engines.whisper.coverage import (
     is_spoken,
     told,
 )
-from kani.engines.whisper.model import BEAMS, CERTAIN, LANGUAGE_WEIGHT, UNSPACED, Whisper
+from kani.engines.whisper.model import BEAMS, CERTAIN, LANGUAGE_WEIGHT, PENALTIES, UNSPACED, Whisper
 from kani.engines.whisper.plausibility import MAX_TOKENS, is_repetitive
 from kani.engines.whisper.said import said
 from kani.runtime.recognition.passes import PassInput, PassResult
@@ -92,6 +92,9 @@ def _answer(
         other = _attempt(whisper, encoded, audio, language, likelihood, beams=BEAMS)
         if other.complete or not found.result.has_speech:
             found = other
+    for penalty in PENALTIES if audio.decisive and _is_sure(audio, likelihood) else ():
+        if not found.complete and not found.result.has_speech:
+            found = _attempt(whisper, encoded, audio, language, likelihood, beams=BEAMS, penalty=penalty)
     if audio.decisive and not audio.prefix:
         found = _with_opening(whisper, audio, language, likelihood, found)
     return found
@@ -122,10 +125,13 @@ def _attempt(
     likelihood: float,
     *,
     beams: int,
+    penalty: float = 1.0,
 ) -> _Found:
     seconds = len(audio.samples) / SAMPLE_RATE
     max_tokens = whisper.limits.max_tokens(language, seconds)
-    tokens = whisper.generate(encoded, language, audio.prefix, max_tokens, beams, audio.before)
+    tokens = whisper.generate(
+        encoded, language, audio.prefix, max_tokens, beams, audio.before, penalty=penalty
+    )
     spaced = language not in UNSPACED
     words = whisper.words_of(tokens, spaced=spaced)
     if not words:

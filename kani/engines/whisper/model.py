@@ -71,6 +71,8 @@ LANGUAGE_WEIGHT = 0.3
 """Weight of a language's log probability, beside that of the answer in it."""
 BEAMS = 5
 """Width of a beam search, as in faster-whisper."""
+PENALTIES = (1.1, 1.3)
+"""Of repetition, for an answer that is no speech: words that come again are less and less likely."""
 CERTAIN = 0.9
 """Probability from which on a language is certain."""
 # Languages that are detected as another one, which sounds the same in everyday speech. Hindi has three times
@@ -250,11 +252,12 @@ class Whisper:
         before: Sequence[int] = (),
         *,
         latin: bool = True,
+        penalty: float = 1.0,
     ) -> list[int]:
         """Return the text tokens of an answer that goes on after ``prefix``, ``max_tokens`` at most.
 
         before: tokens of text that may precede the speech, ``tokens_before``; its end counts where there is
-        not enough room; latin: whether it may have Latin letters in any language.
+        not enough room; latin: whether it may have Latin letters in any language; penalty: of repetition.
         """
         # Without a prefix an empty answer is not allowed; after a prefix it may be the right one.
         begun = (*self._begun(language), self._no_timestamps, *prefix)
@@ -267,11 +270,14 @@ class Whisper:
             beam_size=beams,
             suppress_blank=not prefix,
             suppress_tokens=never,
+            repetition_penalty=penalty,
         )
         # Text tokens only: others cannot be part of a later prefix.
         tokens = [token for token in result.sequences_ids[0] if token < self._end]
         if latin and is_latinised(self.text_of(tokens), language):
-            return self.generate(encoded, language, prefix, max_tokens, beams, before, latin=False)
+            return self.generate(
+                encoded, language, prefix, max_tokens, beams, before, latin=False, penalty=penalty
+            )
         return tokens
 
     def _generate_tokens(

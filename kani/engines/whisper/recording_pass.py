@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from kani.engines.whisper.coverage import begins_late, is_loop, is_spoken, told
-from kani.engines.whisper.model import BEAMS, CERTAIN, LANGUAGE_WEIGHT, UNSPACED, Whisper
+from kani.engines.whisper.model import BEAMS, CERTAIN, LANGUAGE_WEIGHT, PENALTIES, UNSPACED, Whisper
 from kani.engines.whisper.plausibility import MAX_TOKENS
 from kani.engines.whisper.said import said
 from kani.runtime.recognition.passes import ChunkInput, ChunkResult, TimedWord
@@ -28,8 +28,6 @@ logger = logging.getLogger(__name__)
 # As in faster-whisper: samples at a temperature, and the limits of an answer that is speech.
 _SAMPLES = 5
 _MAX_COMPRESSION, _MIN_MEAN_LOG_PROBABILITY = 2.4, -1.0
-# An answer that is no speech is searched for again, with words that come again less and less likely.
-_PENALTIES = (1.1, 1.3)
 # A stretch longer than this is transcribed in two halves if its answer is cut off.
 _DIVISIBLE_S = 6.0
 
@@ -121,7 +119,7 @@ def _best_answer(whisper: Whisper, audio: ChunkInput, stopped: Callable[[], bool
             return answer
     speech = [answer for answer in tried if answer.has_speech]
     if not speech and not audio.temperature:
-        for penalty in _PENALTIES:
+        for penalty in PENALTIES:
             if stopped():
                 return None
             first = tried[0]

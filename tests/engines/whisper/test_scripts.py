@@ -21,6 +21,7 @@ from tests.engines.whisper.test_recordings import transcribed
 from tests.judges.judge import edit_distance
 
 END = 50_257
+ANU = ("नमस्ते, मेरा नाम अनु है।", "मैं नदी के पास एक छोटे घर में रहती हूँ।")
 BICYCLES = "मेरा भाई पुरानी साइकिलें ठीक करता है।"
 
 
@@ -110,6 +111,18 @@ async def test_hindi_is_written_in_devanagari(
     assert scripts_in(heard) == {"DEVANAGARI"}, heard
     said = letters(BICYCLES)
     assert edit_distance(said, letters(heard)) <= 0.5 * len(said), heard
+
+
+@pytest.mark.heard
+@pytest.mark.asyncio(loop_scope="session")
+async def test_hindi_that_whisper_answers_by_a_loop_is_not_lost_live(
+    recognizer: WhisperRecognizer, speaker: Speaker
+) -> None:
+    """Found with a penalty of repetition."""
+    pieces = [await speaker.say(text, "hm_omega", "hi") for text in ANU]
+    heard = await hear(recognizer, joined(pieces * 2, 0.03), "live", "hi")
+    assert scripts_in(heard) == {"DEVANAGARI"}, heard
+    assert len(letters(heard)) >= 0.7 * len(letters("".join(ANU * 2))), heard
 
 
 @pytest.mark.heard
