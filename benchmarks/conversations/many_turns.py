@@ -200,7 +200,7 @@ async def measure(minutes: float) -> None:
             after = server.memory_bytes()
     rows = [["ready", "0", mib(ready), ""]]
     turns = 0
-    for part in np.array_split(np.arange(len(found.at_s)), PARTS):
+    for part in np.array_split(np.arange(len(found.at_s)), min(PARTS, len(found.at_s))):
         turns += len(part)
         memory = [found.memory[at] for at in part]
         rows.append(
