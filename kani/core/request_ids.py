@@ -1,4 +1,4 @@
-"""What the log knows of requests: the id that stands in every line, from the socket to the engine; texts.
+"""Request ids, which stand in every log line from the socket to the engine, and the log of texts.
 
 The id is a context variable, which tasks and threads inherit; to another process or machine it is sent with
 the segment (``Segment.request_id``).

@@ -1,4 +1,4 @@
-"""What a start loads, the time that it takes, and the end of a process after SIGTERM."""
+"""Packages that a start loads, the time that it takes, and the end of a process after SIGTERM."""
 
 from __future__ import annotations
 
