@@ -311,7 +311,7 @@ class _Talk:
             self._answering = asyncio.create_task(self._speak(self._asked(self._spoken)))
 
     async def _take_back(self) -> None:
-        """Drop an answer of which nothing was given out: the user goes on, and the words join the turn."""
+        """Drop an answer without any audio given out: the user goes on, and the words join the turn."""
         self._early.drop()
         if self._done or (self._answer is not None and self._answer.given_out):
             return

@@ -30,9 +30,9 @@ _SILENT = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a student comes from.
+    """Origin of a student.
 
-    start: folder of the student that it began as, whose licence and notice are its own, too. voice, language:
+    start: folder of the student that it began as; licence and notice are copied from there. voice, language:
     the teacher's. training: the steps, in words.
     """
 

@@ -33,7 +33,7 @@ def model() -> StudentModel:
 
 
 ORIGINS = {"af_heart": "hibari-tts/0.2.1"}
-"""What the origin of each student that ships names."""
+"""Source that the origin of each student that ships names."""
 
 
 @pytest.mark.parametrize("voice", ORIGINS)

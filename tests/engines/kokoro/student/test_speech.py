@@ -43,7 +43,7 @@ async def test_speech_is_understood(student: KokoroEngine, spoken: Spoken, speed
 async def test_text_that_is_being_written_is_as_long_as_whole_without_new_pauses(
     student: KokoroEngine, spoken: Spoken, monkeypatch: pytest.MonkeyPatch, spare_s: float
 ) -> None:
-    """Whether the listener has audio left or not, so that pieces of one word to five are spoken."""
+    """With and without audio left at the listener, so that pieces of one word to five are spoken."""
     monkeypatch.setattr(PieceTiming, "spare_s", spare_s)
     lengths = np.zeros(2)
     for text in spoken.written:

@@ -108,7 +108,7 @@ def test_weights_go_into_graphs_and_back(
 def test_exported_student_is_as_loud_as_its_teacher(
     graphs: dict[str, onnx.ModelProto], target: Target, tmp_path: Path
 ) -> None:
-    """The teacher is the English student, whose weights it has, once as it is and once at half its level."""
+    """Taught by the English student with the same weights, once as it is and once at half its level."""
     parts = {name: graph.SerializeToString() for name, graph in graphs.items()}
     gain = StudentFiles.read(ENGLISH).facts.gain
     for factor in (1.0, 0.5):

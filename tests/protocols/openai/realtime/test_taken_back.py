@@ -14,7 +14,7 @@ from tests.support.patience import WITHIN_S
 from tests.support.serving import serving
 
 WORDS = (*"¿Qué hora es en Lima?".split(), "", "", "", *"¿Y en La Paz hoy?".split())
-"""What is heard: the voice that goes on has no words at first."""
+"""Steps of the recogniser: the voice that goes on has no words at first."""
 FIRST, JOINED = "¿Qué hora es en Lima?", "¿Qué hora es en Lima?\n¿Y en La Paz hoy?"
 DELTAS = {"response.output_audio.delta", "response.output_audio_transcript.delta"}
 SYSTEM = ("system", "Be brief.")

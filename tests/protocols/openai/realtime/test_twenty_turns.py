@@ -30,7 +30,7 @@ pytestmark = pytest.mark.heard
 
 RATE = 24_000
 INTERRUPTED = 5
-"""Number of the turn whose answer the user speaks into."""
+"""Number of the turn with the answer that the user speaks into."""
 LONG = {
     "es": "Sí, hay camas, pero cuestan veinte euros más. Son estrechas, aunque se duerme bien en ellas, y "
     "por la mañana traen un café con galletas. También se puede cenar en el tren, si se reserva una mesa.",
@@ -74,7 +74,7 @@ def answer(body: dict[str, Any]) -> Answer:
 
 
 async def voices(server: ServerProcess, language: str) -> list[Samples]:
-    """What the user says, at 16 kHz."""
+    """The user's sentences, at 16 kHz."""
     said = []
     async with httpx.AsyncClient(base_url=server.http_url) as http:
         for number, (text, _) in enumerate(SCRIPTS[language]):
@@ -128,7 +128,7 @@ def check_requests(endpoint: ChatEndpoint, language: str) -> Messages:
     asked = {len(messages) // 2: messages for messages in said}
     assert [*asked] == [*range(len(SCRIPTS[language]))]
     for number, messages in asked.items():
-        # What was heard of an answer may come after the next request.
+        # The part of an answer that was heard may come after the next request.
         if number != INTERRUPTED + 1:
             assert messages == said[-1][: len(messages)]
     return said[-1]
