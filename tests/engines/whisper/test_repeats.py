@@ -139,7 +139,7 @@ async def test_short_sentence_is_written_once(
 async def test_sentence_that_an_answer_leaves_out_at_its_beginning_is_written_live(
     recognizer: WhisperRecognizer, speaker: Speaker
 ) -> None:
-    """As by Italian voices: only the second sentence comes again."""
+    """Whisper's answer to these two voices begins with the second sentence."""
     voices = ("im_nicola", "if_sara")
     pieces = [await speaker.say(text, voice, "it") for text, voice in zip(BOLOGNA, voices, strict=True)]
     heard = await hear(recognizer, joined(pieces * 2, 0.06), "live", "it")
