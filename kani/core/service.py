@@ -124,10 +124,7 @@ class SpeechService:
 
         When one fails, those that were started are stopped again. The late engine is not awaited.
         """
-        # They read for half a second, which the first request must not wait for.
-        loading = [load_names, _load_tables]
-        loading += [language_detection.load_detector] if self._detects_language else []
-        texts = asyncio.gather(*map(asyncio.to_thread, loading))
+        texts = asyncio.create_task(self._load_texts())
         async with AsyncExitStack() as started:
             await asyncio.to_thread(self.store.start)
             started.callback(self.store.stop)
@@ -152,6 +149,15 @@ class SpeechService:
         self._unload_idle()
         if self.late_engine is not None:
             self.late_engine.start(self._prefer)
+
+    async def _load_texts(self) -> None:
+        """Load names of languages, tables and the detector, side by side. Raises EngineUnavailable.
+
+        They read for half a second, which the first request must not wait for.
+        """
+        loading = [load_names, _load_tables]
+        loading += [language_detection.load_detector] if self._detects_language else []
+        await asyncio.gather(*map(asyncio.to_thread, loading))
 
     def _check_default_voice(self) -> None:
         """Raise UnknownVoice for a stored voice that is not there, before an engine loads."""
