@@ -31,6 +31,8 @@ logger = logging.getLogger(__name__)
 _OPENING_S = 1.8
 # Least mean log probability of speech; at a pause less in a language that is sure, as no better answer comes.
 _MIN_LOG_PROBABILITY, _MIN_AT_PAUSE, _OF_FEW_TOKENS = -0.9, -1.0, -1.5
+# Log probability that an answer needs more than one in another language, if it does not end by itself.
+_UNFINISHED = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +59,8 @@ def transcribe(whisper: Whisper, audio: PassInput) -> PassResult:
         if found.result.has_speech and found.complete and likelihood >= CERTAIN:
             return found.result
         score = found.log_probability + LANGUAGE_WEIGHT * math.log(likelihood)
-        answers.append((found.result.has_speech, found.complete, score, found.result))
-    return max(answers, key=itemgetter(0, 1, 2))[3]
+        answers.append((found.result.has_speech, score - (not found.complete) * _UNFINISHED, found.result))
+    return max(answers, key=itemgetter(0, 1))[2]
 
 
 def _languages_of(

@@ -11,6 +11,7 @@ import math
 import tempfile
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ from kani.core.expected_words import MAX_TEXT
 from kani.core.types import Samples
 from kani.engines.whisper.checkpoint.contents import TOKENIZER, VOCABULARIES, vocabulary_of
 from kani.engines.whisper.checkpoint.layout import CONTEXT
-from kani.engines.whisper.plausibility import TokenLimits
+from kani.engines.whisper.plausibility import TokenLimits, echoes
 from kani.engines.whisper.scripts import TokenScripts, is_latinised
 from kani.runtime.recognition.local_agreement import HypothesisWord, words_from_tokens
 from kani.runtime.recognition.passes import TimedWord
@@ -158,6 +159,14 @@ class Whisper:
         """Return the tokens of a text that an answer is written like, for those languages that need it."""
         return self._openings.get(language, ())
 
+    def _without_opening(self, prompt: list[int], language: str) -> list[int]:
+        begin, opening = len(self._previous), [*self._opening(language)]
+        end = begin + len(opening)
+        return prompt[:begin] + prompt[end:] if prompt[begin:end] == opening else prompt
+
+    def _echoes(self, tokens: Sequence[int], language: str) -> bool:
+        return echoes(self.text_of(tokens), _OPENINGS.get(language, ""))
+
     def _begun(self, language: str, *, translate: bool = False) -> tuple[int, ...]:
         """Return the tokens of the language and the task; a model of one language was trained with none."""
         return (self._languages[language], self._tasks[translate]) if self._languages else ()
@@ -192,6 +201,8 @@ class Whisper:
         tokens = [token for token in result.sequences_ids[0] if token < self._end]
         if latin and is_latinised(self.text_of(tokens), written):
             return self.answer(encoded, prompt, written, max_tokens, latin=False, **how)
+        if (plain := self._without_opening(prompt, written)) != prompt and self._echoes(tokens, written):
+            return self.answer(encoded, plain, written, max_tokens, latin=latin, **how)
         count = len(result.sequences_ids[0])
         return Beams(tokens, count, result.scores[0] * count / (count + 1))
 
@@ -253,11 +264,13 @@ class Whisper:
         *,
         latin: bool = True,
         penalty: float = 1.0,
+        opened: bool = True,
     ) -> list[int]:
         """Return the text tokens of an answer that goes on after ``prefix``, ``max_tokens`` at most.
 
         before: tokens of text that may precede the speech, ``tokens_before``; its end counts where there is
-        not enough room; latin: whether it may have Latin letters in any language; penalty: of repetition.
+        not enough room; latin: whether it may have Latin letters in any language; penalty: of repetition;
+        opened: whether it follows the language's opening.
         """
         # Without a prefix an empty answer is not allowed; after a prefix it may be the right one.
         begun = (*self._begun(language), self._no_timestamps, *prefix)
@@ -266,7 +279,7 @@ class Whisper:
             encoded,
             begun,
             max_tokens,
-            (*self._opening(language), *before),
+            (*(self._opening(language) if opened else ()), *before),
             beam_size=beams,
             suppress_blank=not prefix,
             suppress_tokens=never,
@@ -274,10 +287,11 @@ class Whisper:
         )
         # Text tokens only: others cannot be part of a later prefix.
         tokens = [token for token in result.sequences_ids[0] if token < self._end]
+        again = partial(self.generate, encoded, language, prefix, max_tokens, beams, before, penalty=penalty)
         if latin and is_latinised(self.text_of(tokens), language):
-            return self.generate(
-                encoded, language, prefix, max_tokens, beams, before, latin=False, penalty=penalty
-            )
+            return again(latin=False, opened=opened)
+        if opened and self._echoes(tokens, language):
+            return again(latin=latin, opened=False)
         return tokens
 
     def _generate_tokens(

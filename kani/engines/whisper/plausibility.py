@@ -7,6 +7,7 @@ measured in characters: the bytes of other scripts repeat by themselves.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from babel import Locale
@@ -28,6 +29,8 @@ _DEFAULT_TOKENS_PER_CHARACTER = 1.0
 # A sentence is at most 1.5 times as long as its compressed form; three times over it is 2.4 to 4.3 times as
 # long (measured on 18 languages).
 _MAX_COMPRESSION = 2.0
+# Letters and marks of any script.
+_WORD = re.compile(r"[^\s\d.,!?;:।…]+")
 
 
 class TokenLimits:
@@ -60,3 +63,10 @@ class TokenLimits:
 def is_repetitive(text: str) -> bool:
     """Return whether ``text`` repeats itself more than speech does, as an answer in a decoding loop."""
     return compression_ratio(text) > _MAX_COMPRESSION
+
+
+def echoes(text: str, before: str) -> bool:
+    """Return whether ``text`` has a word of ``before`` three times in a row: it comes from there."""
+    words, known = _WORD.findall(text), {*_WORD.findall(before)}
+    threes = zip(words, words[1:], words[2:], strict=False)
+    return any(one == two == three and one in known for one, two, three in threes)

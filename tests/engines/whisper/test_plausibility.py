@@ -12,7 +12,7 @@ from benchmarks.recognition.sentences import ARTICLE_1
 from kani.core.types import Segment
 from kani.engines.espeak.engine import EspeakEngine
 from kani.engines.whisper.model import LANGUAGES
-from kani.engines.whisper.plausibility import MAX_TOKENS, TokenLimits, is_repetitive
+from kani.engines.whisper.plausibility import MAX_TOKENS, TokenLimits, echoes, is_repetitive
 from kani.runtime import weights
 
 
@@ -70,3 +70,17 @@ def test_latin_script_has_a_limit_of_ten_tokens_a_second(tokenizer: tokenizers.T
     limits = TokenLimits(tokenizer)
     for language in ("en", "es", "fr", "it", "pt", "de"):
         assert limits.max_tokens(language, 5.0) <= 5.0 * 10 + 12
+
+
+@pytest.mark.parametrize(
+    ("text", "echoed"),
+    [
+        ("नमस्ते, नमस्ते, नमस्ते", True),
+        ("गला आपकेसी नमस्ते नमस्ते नमस्ते।", True),
+        ("नमस्ते, आप कैसे हैं? नमस्ते!", False),
+        ("पानी पानी पानी", False),
+        ("", False),
+    ],
+)
+def test_words_of_the_text_before_are_an_echo_if_they_come_three_times(text: str, echoed: bool) -> None:
+    assert echoes(text, "नमस्ते, आप कैसे हैं? मैं ठीक हूँ।") is echoed

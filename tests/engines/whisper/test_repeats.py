@@ -35,6 +35,7 @@ BOLOGNA = (
     "Il treno per Bologna parte dal binario sette.",
     "Mio fratello ripara vecchie biciclette nel suo garage.",
 )
+STREET = ("Thank you.", "We have lived in this street since last autumn.")
 COUNT = "One, two, three, four."
 
 WAYS = ("file", "file, no language", "live", "live, no language")
@@ -43,6 +44,16 @@ WAYS = ("file", "file, no language", "live", "live, no language")
 @pytest.fixture(scope="module")
 def speaker(onnx_engine: KokoroEngine, tmp_path_factory: pytest.TempPathFactory) -> Speaker:
     return Speaker(onnx_engine, tmp_path_factory.mktemp("said"))
+
+
+async def test_speech_of_an_accent_is_not_answered_in_another_language(
+    recognizer: WhisperRecognizer, speaker: Speaker
+) -> None:
+    """A Spanish voice; the English answer does not end by itself, and Hindi's is its opening ("नमस्ते")."""
+    pieces = [await speaker.say(part, "em_santa", "en") for part in STREET]
+    for way in WAYS:
+        heard = await hear(recognizer, joined(pieces, 0.25), way, "en")
+        assert word_error_rate(" ".join(STREET), heard, "en") <= 0.1, (way, heard)
 
 
 async def test_wrong_guess_of_the_language_loses_no_recording(
