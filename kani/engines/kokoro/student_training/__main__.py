@@ -3,7 +3,8 @@
     python -m kani.engines.kokoro.student_training --voice ef_dora --language es \\
         --texts /usr/share/games/fortunes/es --work FOLDER
 
-The teacher speaks the sentences of the texts (FOLDER/shards). The student begins with the weights of the
+The teacher speaks sentences of the texts (FOLDER/shards), and plans more of them, without their sound
+(FOLDER/planned). The student begins with the weights of the
 English one and learns the teacher's durations, pitch, energy and sound; the result is FOLDER/student. Stop it
 at any time (Ctrl+C): the same command continues. It runs at the lowest priority, on a GPU if there is one.
 """
@@ -20,7 +21,7 @@ import torch
 
 from kani.engines.kokoro.student.files import DECODER, ENGLISH, PROSODY
 from kani.engines.kokoro.student_training import corpus, targets
-from kani.engines.kokoro.student_training.export import Origin, save_student
+from kani.engines.kokoro.student_training.export import Origin, as_long_as_taught, save_student
 from kani.engines.kokoro.student_training.graph_weights import read_weights, write_weights
 from kani.engines.kokoro.student_training.training import Interrupted, Training, TrainingPlan
 from kani.engines.kokoro.voices import Voices
@@ -54,6 +55,12 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--start", type=Path, default=ENGLISH, help="folder of the student to start from")
     parser.add_argument("--work", required=True, type=Path, help="where shards and checkpoints are kept")
     parser.add_argument("--sentences", type=int, default=12_000, help="at most so many")
+    parser.add_argument(
+        "--planned",
+        type=int,
+        default=20_000,
+        help="at most so many more, for durations and melody",
+    )
     parser.add_argument("--steps", type=int, default=20_000)
     parser.add_argument("--seconds", type=float, default=16.0, help="of speech in a step")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
@@ -100,7 +107,9 @@ def main() -> None:
     _check_work(given.work, given.voice, given.language)
 
     texts = corpus.sentences(_files(given.texts), given.language)
-    spoken = [text for text in texts if not corpus.held_out(text)][: given.sentences]
+    others = [text for text in texts if not corpus.held_out(text)]
+    spoken = others[: given.sentences]
+    planned = others[given.sentences :][: given.planned]
     held_out = [text for text in texts if corpus.held_out(text)][:_HELD_OUT]
     _check_enough(spoken, held_out)
 
@@ -109,14 +118,18 @@ def main() -> None:
     except ValueError as error:
         raise SystemExit(str(error)) from error
     learned = [symbols for text in spoken if (symbols := teacher.symbols(text))]
+    only_planned = [symbols for text in planned if (symbols := teacher.symbols(text))]
     judged_texts = {text: symbols for text in held_out if (symbols := teacher.symbols(text))}
     judging = list(judged_texts.values())
     _check_enough(learned, judging)
-    print(f"{len(learned)} sentences to learn, {len(judging)} held out", flush=True)
+    print(
+        f"{len(learned)} sentences to learn, {len(only_planned)} to plan, {len(judging)} held out", flush=True
+    )
     if missing := corpus.missing_pairs(learned, judging):
         print(f"pairs of symbols that only held-out sentences have: {missing.most_common(10)}", flush=True)
-    shards = targets.make_shards(teacher, learned, given.work / "shards")
-    judged = targets.make_shards(teacher, judging, given.work / HELD_OUT_FOLDER)
+    judged = targets.make_shards(teacher.speak, judging, given.work / HELD_OUT_FOLDER)
+    plans = targets.make_shards(teacher.plan, only_planned, given.work / "planned")
+    shards = targets.make_shards(teacher.speak, learned, given.work / "shards")
     (given.work / HELD_OUT_FOLDER / TEXTS_FILE).write_text(
         "".join(f"{text}\n" for text in judged_texts), encoding="utf-8"
     )
@@ -129,14 +142,21 @@ def main() -> None:
 
     def save(folder: Path) -> None:
         state = training.student.state_dict()
-        parts = {name: write_weights(model, state).SerializeToString() for name, model in start.items()}
-        origin = Origin(given.start, given.voice, given.language, f"{training.step} steps")
+        models = {name: write_weights(model, state) for name, model in start.items()}
+        spoken = [target for shard in judged for target in targets.read_shard(shard)]
+        models[PROSODY] = as_long_as_taught(models[PROSODY], spoken)
+        parts = {name: model.SerializeToString() for name, model in models.items()}
         save_student(
-            folder, parts, origin, [target for shard in judged for target in targets.read_shard(shard)]
+            folder, parts, Origin(given.start, given.voice, given.language, f"{training.step} steps"), spoken
         )
 
     try:
-        training.run(shards, judged, lambda: save(given.work / KEPT_FOLDER / f"{training.step:06}"))
+        training.run(
+            shards,
+            judged,
+            lambda: save(given.work / KEPT_FOLDER / f"{training.step:06}"),
+            [*plans, *shards] if plans else (),
+        )
     except Interrupted:
         print(f"stopped after step {training.step}: the same command goes on from there", flush=True)
     out = given.work / "student"

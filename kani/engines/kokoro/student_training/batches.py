@@ -26,7 +26,7 @@ class Batch:
     sounding: Tensor  # True for frames [B, T]
     pitch: Tensor  # hertz [B, 2T]
     energy: Tensor  # [B, 2T]
-    samples: Tensor  # [B, 600 T]
+    samples: Tensor  # [B, 600 T], or [B, 0]
 
     @classmethod
     def of(cls, targets: Sequence[Target]) -> Batch:

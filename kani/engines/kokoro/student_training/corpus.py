@@ -1,6 +1,7 @@
 """Collects sentences from text files: what the teacher says, and the student learns to say.
 
-Files may be plain text, fortunes (separated by ``%``), HTML and manual pages, each also gzipped.
+Files may be plain text, fortunes (separated by ``%``), HTML and manual pages, each also gzipped, and compiled
+translations (gettext's ``.mo``), such as the dialogues of a game.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import re
+import struct
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from html.parser import HTMLParser
@@ -16,6 +18,8 @@ from pathlib import Path
 
 from kani.text.language_detection import detect, load_detector
 from kani.text.languages import primary
+
+_MO_LITTLE_ENDIAN = b"\xde\x12\x04\x95"
 
 MIN_WORDS, MAX_WORDS = 3, 25
 MAX_CHARACTERS = 220
@@ -93,6 +97,9 @@ def _usable(text: str) -> bool:
 
 def _paragraphs(file: Path) -> Iterator[str]:
     content = file.read_bytes()
+    if file.suffix == ".mo":
+        yield from _translations(content)
+        return
     if file.suffix == ".gz":
         content = gzip.decompress(content)
     text = content.decode("utf-8", errors="ignore")
@@ -105,6 +112,16 @@ def _paragraphs(file: Path) -> Iterator[str]:
     elif re.search(r"\.\d\w?$", name):
         text = _manual_prose(text)
     yield from _PARAGRAPH.split(text)
+
+
+def _translations(content: bytes) -> Iterator[str]:
+    """The translations of a compiled catalogue, as GNU gettext's manual describes the file."""
+    order = "<" if content.startswith(_MO_LITTLE_ENDIAN) else ">"
+    count, _, table = struct.unpack_from(f"{order}3I", content, 8)
+    for at in range(count):
+        length, begin = struct.unpack_from(f"{order}2I", content, table + 8 * at)
+        # Plural forms are divided by zeros.
+        yield from content[begin : begin + length].decode(errors="ignore").split("\0")
 
 
 class _Prose(HTMLParser):

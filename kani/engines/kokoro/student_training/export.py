@@ -1,4 +1,4 @@
-"""A trained student's folder: two graphs, their origin and licence, and the gain that gives its level."""
+"""A trained student's folder: two graphs, origin and licence; its durations and level as the teacher's."""
 
 from __future__ import annotations
 
@@ -11,18 +11,24 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
+import onnx
 
 from kani.core.types import Samples
 from kani.engines.kokoro.network.norm_statistics import StatisticsTable
-from kani.engines.kokoro.network.onnx_model import Stop
+from kani.engines.kokoro.network.onnx_model import Network, Stop, frame_counts
 from kani.engines.kokoro.student.files import LICENCE_FILE, MAX_GAIN, NOTICE_FILE, ORIGIN_FILE, StudentFiles
 from kani.engines.kokoro.student.model import StudentModel
+from kani.engines.kokoro.student_training.graph_weights import lengthened
 from kani.engines.kokoro.student_training.targets import Target
 from kani.engines.kokoro.text.vocabulary import VOCABULARY
 from kani.engines.kokoro.timing import speech_level
 from kani.engines.kokoro.voices import Voices
 from kani.runtime import weights
 from kani.text.languages import primary
+
+_MOST_LENGTHENED, _HALVINGS = 2.0, 8
+"""Limit of the power of ``lengthened``, and steps of the search for it."""
 
 _SILENT = 1e-6
 """Power below which a student says nothing."""
@@ -73,6 +79,27 @@ def save_student(
     _write(folder, facts)
     if spoken:
         _write(folder, facts | {"gain": round(_gain(StudentFiles.read(folder), spoken), 2)})
+
+
+def as_long_as_taught(prosody: onnx.ModelProto, spoken: Sequence[Target]) -> onnx.ModelProto:
+    """Return a prosody's graph that speaks ``spoken`` for as long as the teacher does, or as near as it can.
+
+    Predicted durations are means and medians, so the few long sounds at the end of a phrase are too short.
+    """
+    wanted = sum(int(target.frames.sum()) for target in spoken)
+    least, most = 1.0, _MOST_LENGTHENED
+    for _ in range(_HALVINGS):
+        power = (least + most) / 2
+        network = Network(lengthened(prosody, power).SerializeToString(), threads=1)
+        frames = sum(int(_durations(network, target).sum()) for target in spoken)
+        least, most = (power, most) if frames < wanted else (least, power)
+    return lengthened(prosody, least)
+
+
+def _durations(network: Network, target: Target) -> npt.NDArray[np.int64]:
+    inputs: dict[str, npt.NDArray[Any]] = {"ids": target.symbols[None], "speed": np.ones(1, np.float32)}
+    (durations,) = network.run(inputs, ("durations",), Stop())
+    return frame_counts(durations)
 
 
 def _write(folder: Path, facts: Mapping[str, Any]) -> None:

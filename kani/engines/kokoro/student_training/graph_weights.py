@@ -17,6 +17,12 @@ import torch
 from onnx import numpy_helper
 from torch import Tensor
 
+from kani.engines.kokoro.text.vocabulary import VOCABULARY
+
+LONG = 2.5
+"""Frames above which a sound can be made longer."""
+
+_POWER, _FACTOR, _SPACE = "lengthening", "lengthening.factor", "lengthening.space"
 _LEVELS = 127
 _LEAST = 1e-9
 
@@ -73,6 +79,38 @@ def write_weights(model: onnx.ModelProto, state: Mapping[str, Tensor]) -> onnx.M
     return copy
 
 
+def lengthened(model: onnx.ModelProto, power: float) -> onnx.ModelProto:
+    """Return a copy of the prosody's ``model`` in which long sounds are longer.
+
+    A sound of f frames, more than ``LONG``, gets LONG · (f / LONG) ** power; marks, spaces and pads keep
+    theirs. In a model that was lengthened, the power is replaced.
+    """
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    values: dict[str, np.generic] = {_POWER: np.float32(power), _FACTOR: np.float32(LONG ** (1 - power))}
+    tensors = {tensor.name: tensor for tensor in copy.graph.initializer}
+    if _POWER not in tensors:
+        values |= {_SPACE: np.int64(VOCABULARY[" "]), f"{_SPACE}.row": np.int64(0)}
+        tensors = {name: copy.graph.initializer.add(name=name) for name in values}
+        divisions = enumerate(copy.graph.node)
+        at, division = next((at, each) for at, each in divisions if "speed" in each.input)
+        frames, division.input[0] = division.input[0], f"{_POWER}.frames"
+        steps = (
+            ("Pow", [frames, _POWER], "raised"),
+            ("Mul", [f"{_POWER}.raised", _FACTOR], "scaled"),
+            ("Max", [frames, f"{_POWER}.scaled"], "longer"),
+            ("Gather", ["ids", f"{_SPACE}.row"], "symbols"),
+            ("Greater", [f"{_POWER}.symbols", _SPACE], "sounds"),
+            ("Where", [f"{_POWER}.sounds", f"{_POWER}.longer", frames], "frames"),
+        )
+        for place, (kind, inputs, output) in enumerate(steps):
+            node = onnx.helper.make_node(kind, inputs, [f"{_POWER}.{output}"])
+            copy.graph.node.insert(at + place, node)
+    for name, value in values.items():
+        _set(tensors[name], np.asarray(value))
+    return copy
+
+
 def _replace(tensor: onnx.TensorProto, array: npt.NDArray[np.generic]) -> None:
     if tuple(tensor.dims) != array.shape:
         raise ValueError(f"{tensor.name} has the shape {tuple(tensor.dims)}, not {array.shape}")
@@ -80,7 +118,7 @@ def _replace(tensor: onnx.TensorProto, array: npt.NDArray[np.generic]) -> None:
 
 
 def _set(tensor: onnx.TensorProto, array: npt.NDArray[np.generic]) -> None:
-    tensor.CopyFrom(numpy_helper.from_array(np.ascontiguousarray(array), tensor.name))
+    tensor.CopyFrom(numpy_helper.from_array(np.require(array, requirements="C"), tensor.name))
 
 
 def _matrices(model: onnx.ModelProto, arrays: Mapping[str, npt.NDArray[np.generic]]) -> dict[str, _Matrix]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,6 +16,7 @@ from kani.engines.espeak.client import EspeakClient
 from kani.engines.kokoro.decoder_choice import load_split_model
 from kani.engines.kokoro.network.norm_statistics import StatisticsTable
 from kani.engines.kokoro.network.onnx_model import Array, Stop
+from kani.engines.kokoro.network.parts import PredictedProsody
 from kani.engines.kokoro.synthesizer import WindowedSynthesizer
 from kani.engines.kokoro.text.phonemes import split_utterances
 from kani.engines.kokoro.text.readers import reader_for
@@ -38,7 +39,7 @@ class Target:
     frames: npt.NDArray[np.int64]  # length of each symbol [n + 2]; their sum is F
     pitch: Array  # hertz [2F]
     energy: Array  # [2F]
-    samples: Array  # at 24 kHz [600 F]
+    samples: Array  # at 24 kHz [600 F]; empty if it was only planned
 
 
 class Teacher:
@@ -67,27 +68,24 @@ class Teacher:
 
     def speak(self, symbols: str) -> Target:
         """Speak one utterance, in one window."""
-        stop = Stop()
-        prepared = self._kokoro.prepare(symbols, self._segment, stop)
-        prosody = prepared.prosody
-        samples = prepared.decode(0, int(prosody.frames.sum()), stop)
-        return Target(
-            _ids(symbols),
-            prosody.frames,
-            prosody.pitch.ravel(),
-            prosody.energy.ravel(),
-            samples,
-        )
+        prepared = self._kokoro.prepare(symbols, self._segment, Stop())
+        samples = prepared.decode(0, int(prepared.prosody.frames.sum()), Stop())
+        return _target(symbols, prepared.prosody, samples)
+
+    def plan(self, symbols: str) -> Target:
+        """Predict the prosody of one utterance, without its sound: a fifth of the time."""
+        prosody = self._kokoro.prepare(symbols, self._segment, Stop()).prosody
+        return _target(symbols, prosody, np.zeros(0, np.float32))
 
 
-def make_shards(teacher: Teacher, sentences: Sequence[str], folder: Path) -> list[Path]:
-    """Let the teacher speak sentences, in symbols. Returns the shards; those that have theirs are kept."""
+def make_shards(say: Callable[[str], Target], sentences: Sequence[str], folder: Path) -> list[Path]:
+    """Write shards of sentences (symbols) as ``say`` speaks or plans them; those that are there are kept."""
     folder.mkdir(parents=True, exist_ok=True)
     files = [folder / f"{number:05}.npz" for number in range(-(-len(sentences) // SHARD))]
     for number, file in enumerate(tqdm(files, desc=f"the teacher speaks: {folder.name}", unit="shard")):
         own = sentences[number * SHARD : (number + 1) * SHARD]
         if not (file.is_file() and _has(file, own)):
-            save_shard(file, [teacher.speak(each) for each in own])
+            save_shard(file, [say(each) for each in own])
     return files
 
 
@@ -95,6 +93,10 @@ def _has(shard: Path, sentences: Sequence[str]) -> bool:
     """True if a shard is of ``sentences``, and not of those of other texts."""
     with np.load(shard) as arrays:
         return np.array_equal(arrays["symbols"], np.concatenate([_ids(each) for each in sentences]))
+
+
+def _target(symbols: str, prosody: PredictedProsody, samples: Array) -> Target:
+    return Target(_ids(symbols), prosody.frames, prosody.pitch.ravel(), prosody.energy.ravel(), samples)
 
 
 def _ids(symbols: str) -> npt.NDArray[np.int64]:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import gzip
+import struct
 from pathlib import Path
+
+import numpy as np
+import pytest
 
 from kani.engines.kokoro.student_training import corpus
 
@@ -43,6 +47,29 @@ def test_manual_pages_give_their_paragraphs(tmp_path: Path) -> None:
         "\\fBde los archivos\\fP del directorio.\n.TP\n\\-a\n"
     )
     assert _learned(file) == {"Por defecto, muestra la información de los archivos del directorio."}
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_compiled_translations_give_their_sentences(tmp_path: Path, order: str) -> None:
+    """The header, a plural and a dialogue, as msgfmt writes them."""
+    texts = {
+        "": "Content-Type: text/plain; charset=UTF-8\n",
+        "One.\0Many.": "Ha venido una persona.\0Han venido muchas personas.",
+        "Hurry!": "¡Date prisa, la puerta se cierra! Mi hermano nos espera en el puente.",
+    }
+    parts = [part.encode() + b"\0" for pair in texts.items() for part in pair]
+    begins = np.cumsum([28 + 16 * len(texts), *map(len, parts)])
+    entries = [(len(part) - 1, begin) for part, begin in zip(parts, begins, strict=False)]
+    tables = [number for table in (entries[::2], entries[1::2]) for entry in table for number in entry]
+    head = (0x950412DE, 0, len(texts), 28, 28 + 8 * len(texts), 0, 0)
+    file = tmp_path / "game.mo"
+    file.write_bytes(struct.pack(f"{order}{len(head) + len(tables)}I", *head, *tables) + b"".join(parts))
+    assert _learned(file) == {
+        "Ha venido una persona.",
+        "Han venido muchas personas.",
+        "¡Date prisa, la puerta se cierra!",
+        "Mi hermano nos espera en el puente.",
+    }
 
 
 def test_a_fiftieth_is_held_out_and_stays_so() -> None:

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from kani.core.types import Segment
-from kani.engines.kokoro.network.onnx_model import FRAME_SAMPLES, Stop
+from kani.engines.kokoro.network.onnx_model import FRAME_SAMPLES, Network, Stop, frame_counts
 from kani.engines.kokoro.student import waveform as runtime_waveform
 from kani.engines.kokoro.student.files import DECODER, ENGLISH, LICENCE_FILE, PROSODY, StudentFiles
 from kani.engines.kokoro.student.loading import load_students
@@ -24,7 +24,7 @@ from kani.engines.kokoro.student_training import corpus, targets
 from kani.engines.kokoro.student_training import training as training_module
 from kani.engines.kokoro.student_training.__main__ import main
 from kani.engines.kokoro.student_training.batches import Batch
-from kani.engines.kokoro.student_training.export import Origin, save_student, speak
+from kani.engines.kokoro.student_training.export import Origin, as_long_as_taught, save_student, speak
 from kani.engines.kokoro.student_training.graph_weights import read_weights, write_weights
 from kani.engines.kokoro.student_training.network import Student
 from kani.engines.kokoro.student_training.targets import Target, make_shards, read_shard, save_shard
@@ -123,6 +123,30 @@ def test_exported_student_can_be_trained_further(graphs: dict[str, onnx.ModelPro
     assert ((rounded - weight).abs().amax(dim=1) <= 0.005 * weight.abs().amax(dim=1)).all()
 
 
+def test_exported_student_speaks_as_long_as_its_teacher(
+    graphs: dict[str, onnx.ModelProto], target: Target
+) -> None:
+    """Its long sounds become longer, and are as before where the teacher is as long; marks stay."""
+    sounds = np.isin(target.symbols, [VOCABULARY[each] for each in ",. "] + [PAD], invert=True)
+    frames = np.where(sounds & (target.frames >= 4), 2 * target.frames, target.frames)
+    assert frames.sum() > 1.1 * target.frames.sum()
+    longer = as_long_as_taught(graphs[PROSODY], [replace(target, frames=frames)])
+    found = _predicted_frames(longer, target)
+    assert found.sum() == pytest.approx(frames.sum(), rel=0.03)
+    changed = found != target.frames
+    assert changed.any() and not (changed & ~(sounds & (target.frames >= 3))).any()
+    again = as_long_as_taught(longer, [target])
+    np.testing.assert_array_equal(_predicted_frames(again, target), target.frames)
+
+
+def _predicted_frames(prosody: onnx.ModelProto, target: Target) -> np.ndarray:
+    network = Network(prosody.SerializeToString(), 1)
+    (durations,) = network.run(
+        {"ids": target.symbols[None], "speed": np.ones(1, np.float32)}, ("durations",), Stop()
+    )
+    return frame_counts(durations)
+
+
 def test_exported_student_is_as_loud_as_its_teacher(
     graphs: dict[str, onnx.ModelProto], target: Target, tmp_path: Path
 ) -> None:
@@ -142,15 +166,14 @@ def test_exported_student_is_as_loud_as_its_teacher(
 def test_shards_of_other_texts_are_made_again(target: Target, tmp_path: Path) -> None:
     spoken: list[str] = []
 
-    class Speaker:
-        def speak(self, symbols: str) -> Target:
-            spoken.append(symbols)
-            ids = np.array([PAD, *(VOCABULARY[symbol] for symbol in symbols), PAD], np.int64)
-            return replace(target, symbols=ids)
+    def speak(symbols: str) -> Target:
+        spoken.append(symbols)
+        ids = np.array([PAD, *(VOCABULARY[symbol] for symbol in symbols), PAD], np.int64)
+        return replace(target, symbols=ids)
 
     for texts, expected in ((["ola", "sol"], ["ola", "sol"]), (["ola", "sol"], []), (["ola"], ["ola"])):
         spoken.clear()
-        (made,) = make_shards(Speaker(), texts, tmp_path)  # type: ignore[arg-type]
+        (made,) = make_shards(speak, texts, tmp_path)
         assert spoken == expected and len(list(read_shard(made))) == len(texts)
 
 
@@ -198,6 +221,24 @@ def test_training_brings_the_student_nearer_and_goes_on_after_a_stop(
     assert kept == [0, 1, 2, 3, 4, 5, 6]
 
 
+def test_prosody_learns_from_planned_sentences_and_sound_from_spoken_ones(
+    graphs: dict[str, onnx.ModelProto], target: Target, shard: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training_module, "_WARM_UP", 1)
+    state = read_weights(*graphs.values())
+    slow = replace(target, frames=3 * target.frames, pitch=np.repeat(target.pitch, 3))
+    slow = replace(slow, energy=np.repeat(target.energy, 3), samples=np.zeros(0, np.float32))
+    planned = shard.with_name("planned.npz")
+    save_shard(planned, [slow, slow])
+    training = Training(state, TrainingPlan(steps=6, seconds=2, rate=1e-3), shard.parent, torch.device("cpu"))
+    before = training.validate([shard])
+    training.run([shard], [shard], lambda: None, [planned])
+    learned = Batch.of([slow])
+    frames = training.student.pn(learned.symbols, learned.present, learned.owners, learned.sounding)[0]
+    assert frames.expm1().mean() > 1.5 * target.frames.mean()
+    assert training.validate([shard])["duration"] > before["duration"] + 0.5
+
+
 def _command(monkeypatch: pytest.MonkeyPatch, folder: Path, voice: str, language: str) -> None:
     """Run the trainer over the texts in ``folder``."""
     given = {"--voice": voice, "--language": language, "--texts": folder, "--work": folder / "work"}
@@ -221,6 +262,9 @@ def test_command_keeps_the_students_on_the_way_and_the_held_out_texts(
 
         def speak(self, _symbols: str) -> Target:
             return target
+
+        def plan(self, _symbols: str) -> Target:
+            return replace(target, samples=np.zeros(0, np.float32))
 
     monkeypatch.setattr(targets, "Teacher", Speaker)
     texts = [
