@@ -123,9 +123,9 @@ def loaded(folder: Path, **given: object) -> set[str]:
     return {name.partition(".")[0] for name in json.loads(done.stdout)}
 
 
-def test_student_loads_no_detector_and_nothing_that_a_request_may_bring(tmp_path: Path) -> None:
+def test_students_load_nothing_that_a_request_may_bring(tmp_path: Path) -> None:
     packages = loaded(tmp_path, engine="kokoro", kokoro_student="only")
-    assert "onnxruntime" in packages and not packages & {DETECTOR, *NEEDED_LATER}
+    assert "onnxruntime" in packages and not packages & NEEDED_LATER
 
 
 def test_server_of_many_languages_detects_them_from_the_first_request_on(tmp_path: Path) -> None:

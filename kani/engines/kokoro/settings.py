@@ -66,10 +66,10 @@ class KokoroSettings(PluginSettings):
         "auto",
         "KANI_KOKORO_STUDENT",
         group=SPEECH,
-        about="Use of the student, a small network that speaks English as af_heart for a twentieth of the "
-        "processor time: `auto` (in sessions that begin while Kokoro's slots are taken, and in all on a "
-        "machine where Kokoro would have gaps), `always`, `never`, or `only` (Kokoro itself is not loaded: "
-        "the students' voices, and 0.3 GB of memory less).",
+        about="Use of the students, small networks that speak English as af_heart and Spanish as ef_dora for "
+        "a twentieth of the processor time: `auto` (in sessions that begin while Kokoro's slots are taken, "
+        "and in all on a machine where Kokoro would have gaps), `always`, `never`, or `only` (Kokoro itself "
+        "is not loaded: the students' voices, and 0.2 GB of memory less).",
     )
     students: Path | None = setting(
         None,
@@ -77,7 +77,7 @@ class KokoroSettings(PluginSettings):
         group=SPEECH,
         accepts="a folder",
         about="Folder of further students, each in a folder of its own, as "
-        "[the training](train_a_student.md) writes them; one of af_heart takes the place of ours.",
+        "[the training](train_a_student.md) writes them; one of af_heart or ef_dora takes the place of ours.",
     )
     accented: Annotated[tuple[str, ...], BeforeValidator(_accented)] = setting(
         ("de", "nl", "pl", "ru"),

@@ -47,4 +47,18 @@ ENGLISH = Spoken(
     ),
 )
 
-STUDENTS = {each.voice: each for each in (ENGLISH,)}
+SPANISH = Spoken(
+    "ef_dora",
+    "es",
+    "Mi abuela decía que el secreto de una buena sopa es la paciencia, la sal y el tiempo.",
+    (
+        "El guía nos pidió caminar despacio y en silencio por el sendero del bosque porque a esa hora "
+        "de la tarde los animales bajan al río a beber agua y cualquier ruido los asusta.",
+        "Abrió la vieja caja de madera que su padre había dejado en el desván y encontró un mapa de la isla "
+        "con una cruz roja cerca del faro.",
+        "Si quieres tomar el primer tren de mañana deberías hacer la maleta esta noche y pedirle al señor de "
+        "la recepción que llame a un taxi para las cinco y media.",
+    ),
+)
+
+STUDENTS = {each.voice: each for each in (ENGLISH, SPANISH)}

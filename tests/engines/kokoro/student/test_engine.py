@@ -39,9 +39,10 @@ from tests.support.kokoro import agreement_db, chunks_of, joined, one_utterance
 VOICE, LANGUAGE, TEXT, WRITTEN = ENGLISH.voice, ENGLISH.language, ENGLISH.text, ENGLISH.written
 
 
-def test_engine_of_the_student_alone_has_one_voice(student: KokoroEngine) -> None:
+def test_engine_of_the_students_only_has_their_voices(student: KokoroEngine) -> None:
     info = student.info
-    assert [voice.id for voice in info.voices] == [VOICE] and info.default_voices == {LANGUAGE: VOICE}
+    assert {voice.id for voice in info.voices} == {"af_heart", "ef_dora"}
+    assert info.default_voices == {"en": "af_heart", "es": "ef_dora"}
     assert info.max_concurrency >= 40 and info.slots_are_streams and info.light is None
     assert info.accepts_partial_text and info.cloning == "none" and info.decoder == "student"
     with pytest.raises(UnsupportedLanguage, match=r"'fr'.*en"):
@@ -50,7 +51,7 @@ def test_engine_of_the_student_alone_has_one_voice(student: KokoroEngine) -> Non
 
 def test_voices_and_languages_of_kokoro_are_refused_before_a_start_with_the_student_only() -> None:
     known = known_voices(KokoroSettings(student="only"))
-    assert known == KnownVoices(frozenset((VOICE,)), frozenset((LANGUAGE,)))
+    assert known == KnownVoices(frozenset(("af_heart", "ef_dora")), frozenset(("en", "es")))
 
 
 async def test_choice_by_speed_is_logged_when_it_changes(

@@ -89,8 +89,9 @@ def test_students_beside_kokoro_are_its_light_voices(tmp_path: Path) -> None:
 
 def test_shipped_voice_may_be_replaced(tmp_path: Path) -> None:
     folder = student(tmp_path / "heart", "af_heart", "en")
-    assert [each.folder for each in find_students(tmp_path, VOICES)] == [folder]
-    assert [each.folder for each in find_students(None, VOICES)] == [ENGLISH]
+    dora = SHIPPED / "ef_dora"
+    assert [each.folder for each in find_students(tmp_path, VOICES)] == [folder, dora]
+    assert [each.folder for each in find_students(None, VOICES)] == [ENGLISH, dora]
 
 
 def _shuffled(folder: Path) -> None:
@@ -154,7 +155,7 @@ def test_student_that_ships_is_loaded_when_it_first_speaks() -> None:
     assert list(students._models) == ["af_heart"]
 
 
-@pytest.mark.parametrize(("file", "named"), [(ORIGIN_FILE, "af_heart"), (PROSODY, "af_heart")])
+@pytest.mark.parametrize(("file", "named"), [(ORIGIN_FILE, "af_heart"), (PROSODY, "ef_dora")])
 def test_broken_shipped_student_is_to_be_restored(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str, named: str
 ) -> None:

@@ -32,7 +32,7 @@ def model() -> StudentModel:
     return StudentModel(1, StudentFiles.read(ENGLISH))
 
 
-ORIGINS = {"af_heart": "hibari-tts/0.2.1"}
+ORIGINS = {"af_heart": "hibari-tts/0.2.1", "ef_dora": "began as the student of af_heart"}
 """Source that the origin of each student that ships names."""
 
 
