@@ -107,12 +107,12 @@ class Training:
             self._note(self.validate(held_out))
             keep()
         given = batches(shards, self._plan.seconds, self._plan.seed + self.step)
-        told = batches(planned, self._plan.seconds, self._plan.seed + self.step) if planned else None
+        plans = batches(planned, self._plan.seconds, self._plan.seed + self.step) if planned else None
         saved_s = time.monotonic()
         with _signals(self), tqdm(total=self._plan.steps, initial=self.step, unit="step") as progress:
             while self.step < self._plan.steps:
                 spoken = next(given).to(self._device)
-                losses = self._train(spoken, spoken if told is None else next(told).to(self._device))
+                losses = self._train(spoken, spoken if plans is None else next(plans).to(self._device))
                 self.step += 1
                 progress.update()
                 progress.set_postfix({name: f"{value:.3f}" for name, value in losses.items()}, refresh=False)
@@ -279,8 +279,8 @@ def _set_gradients(network: nn.Module, loss: Tensor, *, retain_graph: bool = Fal
 def _duration_loss(student: Tensor, frames: Tensor) -> Tensor:
     """Absolute and squared distance of log(1 + frames).
 
-    By the absolute one alone the few long symbols, at the end of a phrase, are spoken too short: its least is
-    at the median.
+    The absolute distance is least at the median: without the squared one the few long symbols at the end of a
+    phrase are too short.
     """
     wanted = torch.log1p(frames.float())
     return functional.l1_loss(student, wanted) + _SQUARED * functional.mse_loss(student, wanted)
