@@ -73,7 +73,7 @@ class Teacher:
         return _target(symbols, prepared.prosody, samples)
 
     def plan(self, symbols: str) -> Target:
-        """Predict the prosody of one utterance, without its sound: a fifth of the time."""
+        """Predict the prosody of one utterance, without its sound: a quarter of the time."""
         prosody = self._kokoro.prepare(symbols, self._segment, Stop()).prosody
         return _target(symbols, prosody, np.zeros(0, np.float32))
 
