@@ -88,6 +88,11 @@ def _with_pattern(table: dict[str, str]) -> tuple[dict[str, str], re.Pattern[str
     return table, re.compile("|".join(map(re.escape, longest_first)))
 
 
+# misaki stresses the pronoun "I", and Kokoro swallows one without stress. espeak-ng stresses it only as the
+# last word of a clause, and joins "I am" to one word.
+_PRONOUN = re.compile(r"(?<!\S)I(?=(?:[dlmv]|dəv)?(?!\S))")
+_I_AM = re.compile(r"(?<!\S)I(?:ə|(ˈ)æ)m(?!\S)")
+
 # espeak-ng's letter for ड़ has a full stop, which Kokoro would take for the end of a sentence.
 _HINDI = {**_TIED, "r.h": "ɽʰ", "r.": "ɽ"}
 _TABLES = {
@@ -164,7 +169,8 @@ class Phonemizer:
         if not clauses:
             return []
         found = self.espeak.phonemize_all(clauses, self.voice, TIE)
-        return [to_symbols(ipa, self.voice, self.trained) for ipa in found]
+        symbols = [to_symbols(ipa, self.voice, self.trained) for ipa in found]
+        return [*map(_with_pronoun, symbols)] if self.voice.startswith("en") else symbols
 
     def phonemize_words(self, words: Collection[str]) -> dict[str, str]:
         """Symbols of each word by itself, by word; espeak-ng is asked once, for those not cached.
@@ -187,6 +193,12 @@ def phonemizer_for(espeak: EspeakClient, language: str) -> Phonemizer | None:
     """Phonemizer for a BCP 47 tag; None for a language Kokoro does not speak."""
     voice = espeak_voice(language)
     return None if voice is None else Phonemizer(espeak, voice)
+
+
+def _with_pronoun(symbols: str) -> str:
+    """Give the English pronoun "I" misaki's stress, in contractions too."""
+    apart = _I_AM.sub(lambda match: f"I {match[1] or ''}æm", symbols)
+    return _PRONOUN.sub("ˌI", apart)
 
 
 def to_symbols(ipa: str, voice: str, trained: frozenset[str] | None = None) -> str:

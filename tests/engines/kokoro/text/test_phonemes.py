@@ -49,6 +49,27 @@ def test_letter_a_is_no_article(text: str, symbols: str) -> None:
     assert [text[word.start : word.end] for word in utterance.words] == text.strip("-. ").split()
 
 
+@pytest.mark.parametrize(
+    ("text", "symbols"),
+    [
+        ("I was here.", "ˌI wʌz hˈɪɹ."),
+        ("Sure, I can, and I see.", "ʃˈʊɹ, ˌI kˈæn, ænd ˌI sˈi."),
+        ("I am late.", "ˌI æm lˈAt."),
+        ("Yes, I am.", "jˈɛs, ˌI ˈæm."),
+        ("I'm in, I'll win, I'd go.", "ˌIm ˈɪn, ˌIl wˈɪn, ˌId ɡˈO."),
+        ("You and I.", "ju ænd ˈI."),
+        ("My eye, an aisle.", "mI ˈI, ən ˈIəl."),
+    ],
+)
+def test_pronoun_i_is_stressed(text: str, symbols: str) -> None:
+    [utterance] = spoken(text, "en-US")
+    assert utterance.symbols == symbols
+    assert [text[word.start : word.end] for word in utterance.words] == [
+        word.strip(".,") for word in text.split()
+    ]
+    assert "ˌI wɒz hˈɪə" in spoken("I was here", "en-GB")[0].symbols
+
+
 def test_vocabulary_has_114_symbols() -> None:
     assert len(VOCABULARY) == 114
     assert len(set(VOCABULARY.values())) == 114
@@ -162,7 +183,7 @@ def test_joined_words_are_separated() -> None:
 def test_word_of_one_letter_is_kept() -> None:
     spoken_as = by_word("I am Michael", "en")
     assert list(spoken_as) == ["I", "am", "Michael"]
-    assert spoken_as["I"] == "I"
+    assert spoken_as["I"] == "ˌI"
 
 
 def test_number_of_several_words_is_one_word() -> None:
