@@ -66,7 +66,7 @@ ALLOWED = {
     },
     "kani/cli/plugin_options.py": {"kani.server.settings"},
     "kani/server": {
-        *("kani.runtime.extras",),
+        *("kani.runtime.extras", "kani.runtime.child_process"),
         *("kani.server", "kani.core", "kani.text", "websocket_config"),
         *("kani.protocols.shared.protocol", "kani.protocols.shared.calls"),
     },

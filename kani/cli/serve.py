@@ -235,6 +235,7 @@ def _serve_servers(
     from kani.engines.worker.server import start_and_serve
     from kani.server.lifecycle import stop_on_signal
     from kani.server.speech_service import engine_key
+    from kani.server.watchdog import watch_event_loop
 
     def announce(address: Address) -> None:
         name = chosen.recognizer if recognizer else chosen.engine
@@ -243,8 +244,11 @@ def _serve_servers(
     async def serve(address: Address) -> None:
         served, new_worker = _recognizer_worker(chosen) if recognizer else _engine_worker(chosen)
         drain_s = chosen.shutdown_seconds
-        with stop_on_signal(drain_s + WORKER_STOP_SECONDS) as stop:
-            await start_and_serve(served, new_worker, address, engine_key(chosen), stop, announce, drain_s)
+        within_s = drain_s + WORKER_STOP_SECONDS
+        with stop_on_signal(within_s) as stop:
+            async with watch_event_loop(within_s):
+                key = engine_key(chosen)
+                await start_and_serve(served, new_worker, address, key, stop, announce, drain_s)
 
     loop_factory = uvicorn.Config(app="", log_config=None).get_loop_factory()
     try:

@@ -1,9 +1,21 @@
-"""Starts modules of this package as programs, in processes of their own."""
+"""Programs in processes of their own.
+
+Each is started by ``subprocess``, and by the server in a thread. ``asyncio.create_subprocess_exec`` would
+fork the whole server with uvloop: fork runs the handlers of native libraries, and OpenBLAS' handler waits for
+a thread that may be within a product of matrices: for ever, and with the interpreter's lock. ``subprocess``
+calls vfork, which runs none of them.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
+
+from kani.runtime.cancelling import wait_until_done
 
 FOLDER = Path(__file__).resolve().parents[2]
 """The folder that holds the package: a checkout, or the packages of an environment."""
@@ -25,3 +37,40 @@ def python_command(module: str, *arguments: str, python: str = sys.executable) -
     )
     # -P: no modules are loaded from the folder where the server happens to be started.
     return [python, "-P", "-c", start, module, *arguments]
+
+
+async def start_process(command: Sequence[str], **options: Any) -> subprocess.Popen[bytes]:
+    """Start a program in a thread; options: those of ``subprocess.Popen``. Raises OSError.
+
+    Where this is cancelled meanwhile, the program is killed.
+    """
+
+    def start() -> subprocess.Popen[bytes]:
+        return subprocess.Popen(command, **options)  # noqa: S603 - our own programs
+
+    starting = asyncio.ensure_future(asyncio.to_thread(start))
+    try:
+        await wait_until_done(starting)
+    except asyncio.CancelledError:
+        if starting.exception() is None:
+            starting.result().kill()
+            await wait_until_done(asyncio.ensure_future(asyncio.to_thread(starting.result().wait)))
+        raise
+    return starting.result()
+
+
+async def run_process(command: Sequence[str], within_s: float) -> tuple[int, bytes]:
+    """Run a program without input; return its exit code and what it wrote to standard error.
+
+    The code of a program that a signal has ended is negative. Raises OSError; and TimeoutError after
+    ``within_s`` seconds, with the program killed, as it is where this is cancelled.
+    """
+    process = await start_process(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    ending = asyncio.ensure_future(asyncio.to_thread(process.communicate))
+    try:
+        async with asyncio.timeout(within_s):
+            _, errors = await asyncio.shield(ending)
+    finally:
+        process.kill()
+        await wait_until_done(ending)
+    return process.returncode, errors

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import AsyncExitStack
 from typing import Any, ClassVar
 
 from starlette.applications import Starlette
@@ -79,6 +79,7 @@ from kani.server.speech_service import build_service
 from kani.server.traces.collector import send_traces
 from kani.server.traces.middleware import TracingMiddleware
 from kani.server.traces.tracer import Tracer
+from kani.server.watchdog import watch_event_loop
 from websocket_config import VERSION
 
 log = logging.getLogger("server")
@@ -311,8 +312,11 @@ async def _serve(
         metrics.watch_ready(lambda: connections.phase is Phase.READY and service.ready)
         metrics.watch_fast_decoder(lambda: any(engine.decoder == "litert" for engine in service.engines))
         within_s = settings.shutdown_seconds + CLOSE_SECONDS + STOP_SECONDS
-        stopping = stop_on_signal(within_s) if stop is None else nullcontext(stop)
-        with stopping as stop, watch_loop_lag(metrics.observe_loop_lag):
+        async with AsyncExitStack() as stack:
+            if stop is None:
+                stop = stack.enter_context(stop_on_signal(within_s))
+                await stack.enter_async_context(watch_event_loop(within_s))
+            stack.enter_context(watch_loop_lag(metrics.observe_loop_lag))
             context = Context(service, metrics.registry)
             keyless = UploadBudget(KEYLESS_BYTES)
             served = _stream_services(settings, listeners, context, connections, keyless, tracer)

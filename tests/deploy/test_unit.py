@@ -37,7 +37,7 @@ def test_unit_names_settings_that_exist() -> None:
 
 def test_memory_and_rights_are_limited() -> None:
     unit = lines()
-    assert unit["MemoryMax"] == "2G" and unit["CapabilityBoundingSet"] == ""
+    assert unit["MemoryMax"] == "2G" and unit["WatchdogSec"] == "60" and unit["CapabilityBoundingSet"] == ""
     assert unit["SystemCallFilter"] == "@system-service"
     # The fast decoder compiles its kernels; the processor's features stand outside of the processes' folders.
     assert "MemoryDenyWriteExecute" not in unit and "ProcSubset" not in unit

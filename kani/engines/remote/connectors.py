@@ -16,8 +16,7 @@ from kani.engines.remote.address import Address, connect
 from kani.engines.remote.channel import Channel
 from kani.engines.remote.connection import Connection
 from kani.engines.remote.messages import Launch, Ready
-from kani.runtime.cancelling import wait_until_done
-from kani.runtime.child_process import python_command
+from kani.runtime.child_process import python_command, start_process
 
 EXIT_TIMEOUT_S = 5.0
 """Seconds for a child to end by itself once its connection has ended; then it is killed."""
@@ -55,17 +54,16 @@ class ChildWorker:
             )
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
-        spawning = asyncio.ensure_future(asyncio.to_thread(_spawn, self._python, theirs.fileno()))
         try:
             with theirs:
-                await wait_until_done(spawning)
-            self._process = spawning.result()
+                self._process = await _start(self._python, theirs.fileno())
             _, channel = await asyncio.get_running_loop().create_unix_connection(Channel, sock=ours)
         except BaseException:
             # A child that has just begun ends when it finds its connection closed.
             ours.close()
-            if spawning.exception() is None:
-                await asyncio.to_thread(_end, spawning.result(), EXIT_TIMEOUT_S)
+            process, self._process = self._process, None
+            if process is not None:
+                await asyncio.to_thread(_end, process, EXIT_TIMEOUT_S)
             raise
         connection = Connection(channel, self._changed, self.name)
         try:
@@ -122,9 +120,9 @@ class RemoteWorker:
         """See ``Connector``; the worker's own service counts its starts."""
 
 
-def _spawn(python: str, socket_number: int) -> subprocess.Popen[bytes]:
+async def _start(python: str, socket_number: int) -> subprocess.Popen[bytes]:
     # A session of its own: a terminal's Ctrl+C and a service's SIGTERM are for the server, which ends it.
-    return subprocess.Popen(  # noqa: S603 - our own code
+    return await start_process(
         python_command("kani.engines.worker.child", str(socket_number), python=python),
         stdin=subprocess.DEVNULL,
         pass_fds=(socket_number,),

@@ -24,7 +24,7 @@ from kani.protocols.books_api.calls import call_group
 from kani.protocols.shared.disconnect import cancel_on_disconnect
 from kani.protocols.shared.protocol import Protocol, plain_refusal
 from kani.protocols.shared.streamed_answer import BLOCK_BYTES, StreamedAnswer
-from kani.runtime.child_process import python_command
+from kani.runtime.child_process import python_command, run_process
 
 log = logging.getLogger(__name__)
 
@@ -113,28 +113,15 @@ def _file_name(given: str) -> str:
 
 async def _read(book: Path, chapters: Path) -> None:
     """Read a book in another process, which is ended where this is cancelled. Raises BookError."""
-    process = await asyncio.create_subprocess_exec(
-        *python_command("kani.books.as_json", str(book), str(chapters)),
-        stdin=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.PIPE,
-    )
+    command = python_command("kani.books.as_json", str(book), str(chapters))
     try:
-        async with asyncio.timeout(READ_WITHIN_S):
-            _, told = await process.communicate()
+        code, told = await run_process(command, READ_WITHIN_S)
     except TimeoutError as error:
         raise _unreadable(f"it takes more than {READ_WITHIN_S:.0f} s to read: divide it") from error
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    if process.returncode == UNREADABLE:
+    if code == UNREADABLE:
         raise _unreadable(told.decode("utf-8", "replace"))
-    if process.returncode:
-        log.error(
-            "reading a book failed (exit code %s): %s",
-            process.returncode,
-            told[-2000:].decode("utf-8", "replace"),
-        )
+    if code:
+        log.error("reading a book failed (exit code %s): %s", code, told[-2000:].decode("utf-8", "replace"))
         raise _unreadable("the program that reads it failed")
 
 

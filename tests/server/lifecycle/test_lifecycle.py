@@ -14,7 +14,7 @@ import pytest
 from kani.server.health import StartTime
 from tests.support.patience import WITHIN_S
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 pytestmark = pytest.mark.server
 PROGRAM = """

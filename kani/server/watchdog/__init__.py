@@ -1,0 +1,100 @@
+"""Ends a server whose event loop stands still, so that whoever supervises it can start it again.
+
+No thread of the process can do that: native code that hangs may hold the interpreter's lock, and then neither
+other threads nor Python's signal handlers run. So another process listens to the beats of the loop: systemd,
+where the unit sets ``WatchdogSec``, else ``process.py``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import faulthandler
+import logging
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+from kani.runtime.child_process import start_process
+from kani.server.watchdog.systemd import beat_of_systemd
+
+HANG_S = 60.0
+"""Seconds without a beat after which the process is ended."""
+
+BEAT_S = 1.0
+
+PROGRAM = Path(__file__).with_name("process.py")
+
+log = logging.getLogger("server")
+
+
+@asynccontextmanager
+async def watch_event_loop(stop_s: float, hang_s: float = HANG_S) -> AsyncIterator[None]:
+    """While the body runs, end this process where its event loop has stood still for ``hang_s`` seconds.
+
+    stop_s: the seconds after SIGTERM, whose handler has to be installed before. The process ends by SIGABRT
+    and writes the stack of each thread to standard error. On Windows only Ctrl+C ends a server that hangs.
+    """
+    if sys.platform == "win32":
+        yield
+        return
+    faulthandler.enable()
+    if (beat := beat_of_systemd(os.environ)) is not None:
+        with _beating(beat):
+            yield
+        return
+    command = [sys.executable, "-I", "-S", str(PROGRAM), str(os.getpid()), str(hang_s), str(stop_s)]
+    try:
+        process = await start_process(command, stdin=subprocess.PIPE)
+    except OSError as error:
+        log.warning("nothing watches the event loop: its program cannot be started (%s)", error)
+        yield
+        return
+    assert process.stdin is not None
+    pipe = process.stdin.fileno()
+    os.set_blocking(pipe, False)
+    # Writes to the pipe in the signal itself, without the interpreter's lock, and goes on to the handler.
+    faulthandler.register(signal.SIGTERM, pipe, all_threads=False, chain=True)
+    try:
+        with _beating(lambda: _write_beat(pipe)):
+            yield
+    finally:
+        faulthandler.unregister(signal.SIGTERM)
+        process.stdin.close()
+        process.kill()
+        await asyncio.to_thread(process.wait)
+
+
+def _write_beat(pipe: int) -> None:
+    """Write a beat. Raises BrokenPipeError if the program has ended."""
+    try:
+        os.write(pipe, b"\0")
+    except BlockingIOError:
+        # The program was stopped and has not read yet: it finds enough beats.
+        return
+
+
+@contextmanager
+def _beating(beat: Callable[[], None]) -> Iterator[None]:
+    """Call ``beat`` now and every ``BEAT_S`` seconds while the body runs, until it raises OSError."""
+    loop = asyncio.get_running_loop()
+    timer: asyncio.TimerHandle | None = None
+
+    def next_beat() -> None:
+        nonlocal timer
+        try:
+            beat()
+        except OSError as error:
+            log.warning("nothing watches the event loop any more (%s)", error)
+            return
+        timer = loop.call_later(BEAT_S, next_beat)
+
+    next_beat()
+    try:
+        yield
+    finally:
+        if timer is not None:
+            timer.cancel()

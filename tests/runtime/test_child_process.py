@@ -1,0 +1,142 @@
+"""Processes: how they are started, everywhere in the package, and that none is left."""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from kani.runtime.child_process import run_process, start_process
+
+ROOT = Path(__file__).parents[2]
+
+FORBIDDEN = {
+    *("create_subprocess_exec", "create_subprocess_shell", "subprocess_exec", "subprocess_shell"),
+    *("fork", "forkpty", "posix_spawn", "posix_spawnp", "popen", "ProcessPoolExecutor", "multiprocessing"),
+    "preexec_fn",
+}
+"""Names of what forks this process, or of what may; with ``preexec_fn``, ``subprocess`` calls no vfork."""
+
+BLOCKING = {f"subprocess.{name}" for name in ("Popen", "run", "call", "check_call", "check_output")}
+
+FORKS_BY_DESIGN = {"kani/engines/espeak/worker.py"}
+"""A program of its own, without threads and without OpenBLAS, which forks before each text."""
+
+
+def faults(tree: ast.AST) -> Iterator[str]:
+    """Starts of processes that fork the server, or block its event loop."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            names = [part for alias in node.names for part in alias.name.split(".")]
+            names += (getattr(node, "module", None) or "").split(".")
+        else:
+            names = [str(getattr(node, field, "")) for field in ("attr", "arg")]
+        yield from (f"line {node.lineno}: {name}" for name in FORBIDDEN.intersection(names))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "os.system":
+            yield f"line {node.lineno}: os.system"
+        if isinstance(node, ast.AsyncFunctionDef):
+            yield from (f"line {line}: blocks the event loop" for line in _blocking(node))
+
+
+def _blocking(function: ast.AsyncFunctionDef) -> Iterator[int]:
+    """Lines of calls in the coroutine itself, not in a function that it hands to a thread."""
+    left: list[ast.AST] = [*function.body]
+    while left:
+        node = left.pop()
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in BLOCKING:
+            yield node.lineno
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            left += ast.iter_child_nodes(node)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import asyncio\nasync def f():\n await asyncio.create_subprocess_exec('x')",
+        "async def f(loop):\n await loop.subprocess_shell(object, 'x')",
+        "from asyncio.subprocess import create_subprocess_exec",
+        "import os\nos.fork()",
+        "from os import fork",
+        "import os\nos.system('x')",
+        "import multiprocessing",
+        "from concurrent.futures import ProcessPoolExecutor",
+        "import subprocess\nsubprocess.Popen('x', preexec_fn=print)",
+        "import subprocess\nasync def f():\n subprocess.run('x')",
+    ],
+)
+def test_other_ways_are_found(source: str) -> None:
+    assert [*faults(ast.parse(source))]
+
+
+def test_processes_are_started_in_one_way() -> None:
+    """With another way, a book that is opened while a recording is recognised stops the server for good."""
+    found = {
+        f"{path.relative_to(ROOT)}, {fault}"
+        for path in sorted((ROOT / "kani").rglob("*.py"))
+        for fault in faults(ast.parse(path.read_text(encoding="utf-8")))
+        if str(path.relative_to(ROOT)) not in FORKS_BY_DESIGN
+    }
+    assert not found
+
+
+def python(program: str) -> list[str]:
+    return [sys.executable, "-c", program]
+
+
+async def test_exit_code_and_errors_come_back() -> None:
+    assert await run_process(python("import sys; sys.exit('no')"), 60) == (1, b"no\n")
+    assert await run_process(python("import os; os.kill(os.getpid(), 9)"), 60) == (-9, b"")
+    with pytest.raises(FileNotFoundError):
+        await run_process(["/no such program"], 60)
+
+
+SAYS_ITS_NUMBER = "import os, sys, time; open(sys.argv[1], 'w').write(str(os.getpid())); time.sleep(600)"
+
+
+async def number_in(path: Path) -> int:
+    """The process' number, once it has written it."""
+    while not (found := number_now(path)):
+        await asyncio.sleep(0.01)
+    return found
+
+
+def number_now(path: Path) -> int:
+    return int((path.read_text() if path.exists() else "") or 0)
+
+
+async def test_process_that_takes_too_long_is_killed(tmp_path: Path) -> None:
+    written = tmp_path / "number"
+    running = asyncio.create_task(run_process([*python(SAYS_ITS_NUMBER), str(written)], 3))
+    number = await number_in(written)
+    with pytest.raises(TimeoutError):
+        await running
+    with pytest.raises(ProcessLookupError):
+        os.kill(number, 0)
+
+
+async def test_process_is_killed_where_it_is_no_longer_awaited(tmp_path: Path) -> None:
+    written = tmp_path / "number"
+    running = asyncio.create_task(run_process([*python(SAYS_ITS_NUMBER), str(written)], 600))
+    number = await number_in(written)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    with pytest.raises(ProcessLookupError):
+        os.kill(number, 0)
+
+
+async def test_start_that_is_cancelled_leaves_no_process(tmp_path: Path) -> None:
+    written = tmp_path / "number"
+    starting = asyncio.create_task(start_process([*python(SAYS_ITS_NUMBER), str(written)]))
+    await asyncio.sleep(0)
+    starting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await starting
+    if number := number_now(written):
+        with pytest.raises(ProcessLookupError):
+            os.kill(number, 0)
