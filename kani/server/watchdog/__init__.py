@@ -41,7 +41,8 @@ async def watch_event_loop(stop_s: float, hang_s: float = HANG_S) -> AsyncIterat
     if sys.platform == "win32":
         yield
         return
-    faulthandler.enable()
+    if sys.__stderr__ is not None:
+        faulthandler.enable(sys.__stderr__)
     if (beat := beat_of_systemd(os.environ)) is not None:
         with _beating(beat):
             yield
