@@ -26,7 +26,12 @@ HANG_S = 60.0
 
 BEAT_S = 1.0
 
+MARGIN_S = 2.0
+"""Seconds by which the limit of a stop that hangs elsewhere (``stop_on_signal``) comes first."""
+
 PROGRAM = Path(__file__).with_name("process.py")
+
+STOPS = (signal.SIGTERM, signal.SIGINT)
 
 log = logging.getLogger("server")
 
@@ -35,8 +40,9 @@ log = logging.getLogger("server")
 async def watch_event_loop(stop_s: float, hang_s: float = HANG_S) -> AsyncIterator[None]:
     """While the body runs, end this process where its event loop has stood still for ``hang_s`` seconds.
 
-    stop_s: the seconds after SIGTERM, whose handler has to be installed before. The process ends by SIGABRT
-    and writes the stack of each thread to standard error. On Windows only Ctrl+C ends a server that hangs.
+    stop_s: the time that a stop by one of ``STOPS`` may take; their handlers have to be installed before. The
+    process ends by SIGABRT and writes the stack of each thread to standard error. On Windows nothing is
+    watched.
     """
     if sys.platform == "win32":
         yield
@@ -47,7 +53,8 @@ async def watch_event_loop(stop_s: float, hang_s: float = HANG_S) -> AsyncIterat
         with _beating(beat):
             yield
         return
-    command = [sys.executable, "-I", "-S", str(PROGRAM), str(os.getpid()), str(hang_s), str(stop_s)]
+    arguments = (os.getpid(), hang_s, stop_s + MARGIN_S)
+    command = [sys.executable, "-I", "-S", str(PROGRAM), *map(str, arguments)]
     try:
         process = await start_process(command, stdin=subprocess.PIPE)
     except OSError as error:
@@ -57,13 +64,15 @@ async def watch_event_loop(stop_s: float, hang_s: float = HANG_S) -> AsyncIterat
     assert process.stdin is not None
     pipe = process.stdin.fileno()
     os.set_blocking(pipe, False)
-    # Writes to the pipe in the signal itself, without the interpreter's lock, and goes on to the handler.
-    faulthandler.register(signal.SIGTERM, pipe, all_threads=False, chain=True)
+    for number in STOPS:
+        # Writes to the pipe in the signal itself, without the interpreter's lock, and goes on to the handler.
+        faulthandler.register(number, pipe, all_threads=False, chain=True)
     try:
         with _beating(lambda: _write_beat(pipe)):
             yield
     finally:
-        faulthandler.unregister(signal.SIGTERM)
+        for number in STOPS:
+            faulthandler.unregister(number)
         process.stdin.close()
         process.kill()
         await asyncio.to_thread(process.wait)

@@ -1,7 +1,7 @@
 """Program that ends a server whose event loop stands still: ``process.py PID HANG_S STOP_S``.
 
-Standard input: a zero byte for each beat of the loop; anything else says that the server got SIGTERM, after
-which ``STOP_S`` seconds without a beat count instead of ``HANG_S``. Its end is the server's, and this
+Standard input: a zero byte for each beat of the loop; anything else says that the server was told to stop,
+after which ``STOP_S`` seconds without a beat count instead of ``HANG_S``. Its end is the server's, and this
 program's. It imports nothing of the package, which would take ten times its memory.
 """
 

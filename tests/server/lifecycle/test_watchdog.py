@@ -82,13 +82,14 @@ def test_loop_that_stands_still_ends_the_process_with_its_stacks(what: str) -> N
 
 
 @pytest.mark.parametrize("what", HANGS[:2])
-def test_sigterm_ends_a_server_that_hangs(what: str) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signals_end_a_server_that_hangs(what: str, number: signal.Signals) -> None:
     """Python's handler never runs there."""
     with server(what, 600.0) as running:
-        running.send_signal(signal.SIGTERM)
+        running.send_signal(number)
         _, told = running.communicate(timeout=WITHIN_S)
     assert running.returncode == -signal.SIGABRT
-    assert b"has not run for 2 s" in told and what.encode() in told
+    assert b"has not run for 4 s" in told and what.encode() in told
 
 
 def test_server_that_was_stopped_for_longer_goes_on() -> None:
