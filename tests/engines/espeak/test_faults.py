@@ -35,8 +35,9 @@ def client() -> Iterator[EspeakClient]:
 
 
 def children(pid: int) -> list[int]:
-    """The living processes that ``pid`` has started."""
-    return [child.pid for child in psutil.Process(pid).children() if child.status() != psutil.STATUS_ZOMBIE]
+    """The living workers and forks of espeak-ng that ``pid`` has started."""
+    living = [each for each in psutil.Process(pid).children() if each.status() != psutil.STATUS_ZOMBIE]
+    return [each.pid for each in living if "kani.engines.espeak.worker" in each.cmdline()]
 
 
 def group(pid: int) -> list[int]:
