@@ -93,10 +93,10 @@ def test_signals_end_a_server_that_hangs(what: str, number: signal.Signals) -> N
 
 
 def test_server_that_was_stopped_for_longer_goes_on() -> None:
-    with server("serve", 1.0) as running:
+    with server("serve", 5.0) as running:
         running.send_signal(signal.SIGSTOP)
         # Longer than what counts as a hang, and nothing else is due.
-        time.sleep(3)
+        time.sleep(7)
         running.send_signal(signal.SIGCONT)
         running.send_signal(signal.SIGTERM)
         _, told = running.communicate(timeout=WITHIN_S)
