@@ -25,7 +25,7 @@ FORBIDDEN = {
 BLOCKING = {f"subprocess.{name}" for name in ("Popen", "run", "call", "check_call", "check_output")}
 
 FORKS_BY_DESIGN = {"kani/engines/espeak/worker.py"}
-"""A program of its own, without threads and without OpenBLAS, which forks before each text."""
+"""A program of its own, without threads and without OpenBLAS, which forks for its texts."""
 
 
 def faults(tree: ast.AST) -> Iterator[str]:

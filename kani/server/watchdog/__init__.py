@@ -1,4 +1,4 @@
-"""Ends a server whose event loop stands still, so that whoever supervises it can start it again.
+"""Ends a server when its event loop stands still, so that its supervisor can start it again.
 
 No thread of the process can do that: native code that hangs may hold the interpreter's lock, and then neither
 other threads nor Python's signal handlers run. So another process listens to the beats of the loop: systemd,
@@ -27,7 +27,7 @@ HANG_S = 60.0
 BEAT_S = 1.0
 
 MARGIN_S = 2.0
-"""Seconds by which the limit of a stop that hangs elsewhere (``stop_on_signal``) comes first."""
+"""Seconds more than a stop may take: ``stop_on_signal``, which sees every kind of hang, ends it before."""
 
 PROGRAM = Path(__file__).with_name("process.py")
 
@@ -38,7 +38,7 @@ log = logging.getLogger("server")
 
 @asynccontextmanager
 async def watch_event_loop(stop_s: float, hang_s: float = HANG_S) -> AsyncIterator[None]:
-    """While the body runs, end this process where its event loop has stood still for ``hang_s`` seconds.
+    """While the body runs, end this process when its event loop has stood still for ``hang_s`` seconds.
 
     stop_s: the time that a stop by one of ``STOPS`` may take; their handlers have to be installed before. The
     process ends by SIGABRT and writes the stack of each thread to standard error. On Windows nothing is
@@ -89,7 +89,7 @@ def _write_beat(pipe: int) -> None:
 
 @contextmanager
 def _beating(beat: Callable[[], None]) -> Iterator[None]:
-    """Call ``beat`` now and every ``BEAT_S`` seconds while the body runs, until it raises OSError."""
+    """Call ``beat`` now and every ``BEAT_S`` seconds while the body runs, until it raises BrokenPipeError."""
     loop = asyncio.get_running_loop()
     timer: asyncio.TimerHandle | None = None
 
@@ -97,8 +97,8 @@ def _beating(beat: Callable[[], None]) -> Iterator[None]:
         nonlocal timer
         try:
             beat()
-        except OSError as error:
-            log.warning("nothing watches the event loop any more (%s)", error)
+        except BrokenPipeError:
+            log.warning("nothing watches the event loop any more: the program that did has ended")
             return
         timer = loop.call_later(BEAT_S, next_beat)
 

@@ -1,8 +1,9 @@
-"""Program that ends a server whose event loop stands still: ``process.py PID HANG_S STOP_S``.
+"""Program that ends a server when its event loop stands still: ``process.py PID HANG_S STOP_S``.
 
-Standard input: a zero byte for each beat of the loop; anything else says that the server was told to stop,
-after which ``STOP_S`` seconds without a beat count instead of ``HANG_S``. Its end is the server's, and this
-program's. It imports nothing of the package, which would take ten times its memory.
+Standard input: a zero byte for each beat of the loop; anything else says that the server was told to stop.
+From then on ``STOP_S`` seconds without a beat are enough, if they are fewer than ``HANG_S``. When the input
+ends, the server has ended, and so does this program. It imports nothing of the package, which would take ten
+times its memory.
 """
 
 import os
@@ -29,7 +30,7 @@ def main(server: int, hang_s: float, stop_s: float) -> None:
             if not told:
                 return
             if told.strip(b"\0"):
-                limit_s = stop_s
+                limit_s = min(hang_s, stop_s)
             if b"\0" in told:
                 silent_s = 0.0
         elif not is_stopped(server):

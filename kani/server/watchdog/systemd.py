@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 
 
 def beat_of_systemd(environment: Mapping[str, str]) -> Callable[[], None] | None:
     """Return a function that sends one beat; None where systemd does not watch this process.
 
-    The function raises OSError. systemd's variables are those of a unit with ``WatchdogSec``.
+    environment: has systemd's variables in a unit with ``WatchdogSec``.
     """
     address = environment.get("NOTIFY_SOCKET", "")
     watched = environment.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
@@ -20,12 +21,9 @@ def beat_of_systemd(environment: Mapping[str, str]) -> Callable[[], None] | None
     peer = "\0" + address[1:] if address.startswith("@") else address
 
     def beat() -> None:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+        # One that is lost, while systemd is busy or starts itself anew, is followed by the next.
+        with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
             sender.setblocking(False)
-            try:
-                sender.sendto(b"WATCHDOG=1", peer)
-            except BlockingIOError:
-                # systemd has not read the beats before: they count.
-                return
+            sender.sendto(b"WATCHDOG=1", peer)
 
     return beat

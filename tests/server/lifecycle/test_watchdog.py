@@ -1,4 +1,4 @@
-"""A server whose event loop stands still is ended, by a program of its own or by systemd."""
+"""A server is ended when its event loop stands still, by a program of its own or by systemd."""
 
 from __future__ import annotations
 
@@ -92,6 +92,13 @@ def test_signals_end_a_server_that_hangs(what: str, number: signal.Signals) -> N
     assert b"has not run for 4 s" in told and what.encode() in told
 
 
+def test_signal_gives_a_server_that_hangs_no_more_time() -> None:
+    with server(HANGS[0], 3.0) as running:
+        running.send_signal(signal.SIGTERM)
+        _, told = running.communicate(timeout=WITHIN_S)
+    assert b"has not run for 3 s" in told
+
+
 def test_server_that_was_stopped_for_longer_goes_on() -> None:
     with server("serve", 5.0) as running:
         running.send_signal(signal.SIGSTOP)
@@ -131,6 +138,8 @@ def test_systemd_gets_a_beat_where_it_watches(abstract: bool) -> None:
         assert beat is not None
         beat()
         assert systemd.recv(64) == b"WATCHDOG=1"
+        systemd.close()
+        beat()  # systemd may be away for a moment: no error, and the next beat counts
     assert beat_of_systemd(unit | {"WATCHDOG_PID": "1"}) is None
     assert beat_of_systemd({"NOTIFY_SOCKET": path}) is None
     assert beat_of_systemd({}) is None

@@ -170,7 +170,8 @@ class Phonemizer:
             return []
         found = self.espeak.phonemize_all(clauses, self.voice, TIE)
         symbols = [to_symbols(ipa, self.voice, self.trained) for ipa in found]
-        return [*map(_with_pronoun, symbols)] if self.voice.startswith("en") else symbols
+        misaki = self.voice.startswith("en") and self.trained is None
+        return [*map(_with_pronoun, symbols)] if misaki else symbols
 
     def phonemize_words(self, words: Collection[str]) -> dict[str, str]:
         """Symbols of each word by itself, by word; espeak-ng is asked once, for those not cached.
