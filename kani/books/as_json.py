@@ -1,13 +1,14 @@
 """Reads a book as a program of its own, and writes its chapters as JSON.
 
-A server runs it for files of its clients: reading one may take seconds and much memory. Exit code 0; or
-``UNREADABLE``, with the fault on standard error.
+A server runs it for files of its clients: reading one may take seconds and much memory, both of which it
+limits for itself. Exit code 0; or ``UNREADABLE``, with the fault on standard error.
 """
 
 from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -17,19 +18,38 @@ from kani.books.reading import read_book
 
 UNREADABLE = 3
 
+MAX_MEMORY_BYTES = 1 << 30
+MAX_PROCESSOR_S = 60
+
 
 def main(arguments: list[str]) -> int:
     """Read the book at the first path, and write the JSON to the second."""
     source, target = map(Path, arguments)
     if hasattr(os, "nice"):
         os.nice(10)  # speech comes first
+    limit_resources()
     try:
-        book = read_book(source)
+        target.write_bytes(as_json(read_book(source)))
     except UnreadableBook as error:
-        sys.stderr.buffer.write(str(error).encode("utf-8", "replace"))
-        return UNREADABLE
-    target.write_bytes(as_json(book))
-    return 0
+        fault = str(error)
+    except MemoryError:
+        fault = f"{source.name} takes more than {MAX_MEMORY_BYTES >> 20} MiB of memory to read: divide it"
+    else:
+        return 0
+    sys.stderr.buffer.write(fault.encode("utf-8", "replace"))
+    return UNREADABLE
+
+
+def limit_resources() -> None:
+    """Limit the memory and the processor time of this process, where the system can."""
+    if sys.platform == "win32":
+        return
+    import resource
+
+    # macOS refuses a limit of memory.
+    with suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY_BYTES, MAX_MEMORY_BYTES))
+    resource.setrlimit(resource.RLIMIT_CPU, (MAX_PROCESSOR_S, MAX_PROCESSOR_S))
 
 
 def as_json(book: Book) -> bytes:

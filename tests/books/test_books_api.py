@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -12,8 +13,11 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 
+from kani.books import as_json
 from kani.protocols import books_api
+from kani.runtime.child_process import run_process
 from tests.books.epubs import NAV, PACKAGE, epub, many_files
+from tests.support.patience import WITHIN_S
 from tests.support.serving import serving
 
 ENTITIES = '<!DOCTYPE x [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;&a;">]>'
@@ -109,6 +113,17 @@ async def test_what_is_no_book_is_refused(
 async def test_long_name_is_refused(client: httpx.AsyncClient) -> None:
     answer = await read(client, "a" * 252 + ".txt", b"text")
     assert (answer.status_code, answer.json()["error"]["param"]) == (400, "name")
+
+
+async def test_book_that_takes_too_much_memory_is_refused(tmp_path: Path) -> None:
+    book, chapters = tmp_path / "b.txt", tmp_path / "chapters"
+    book.write_text("word.\n\n" * 2_000_000, encoding="ascii")
+    program = (
+        "import sys; from kani.books import as_json; as_json.MAX_MEMORY_BYTES = 150 << 20; "
+        "sys.exit(as_json.main(sys.argv[1:]))"
+    )
+    code, told = await run_process([sys.executable, "-c", program, str(book), str(chapters)], WITHIN_S)
+    assert (code, told) == (as_json.UNREADABLE, b"b.txt takes more than 150 MiB of memory to read: divide it")
 
 
 async def test_slow_book_is_given_up(client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,7 @@ from kani.books.reading import read_book
 from tests.books.epubs import CONTAINER, COVER, NAV, ONE, PACKAGE, TWO, epub, many_files, png
 
 ENTITIES = '<!DOCTYPE x [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;&a;">]>'
+ATTRIBUTES = f'<!DOCTYPE x [<!ATTLIST item b CDATA "{"x" * 400_000}">]>'
 EXTERNAL = '<!DOCTYPE x [<!ENTITY a SYSTEM "file:///etc/passwd">]>'
 ENCRYPTION = '<encryption><EncryptedData><EncryptionMethod Algorithm="{}"/></EncryptedData></encryption>'
 ADEPT, FONTS = "http://www.w3.org/2001/04/xmlenc#aes128-cbc", "http://www.idpf.org/2008/embedding"
@@ -74,8 +75,9 @@ def test_hidden_fonts_are_no_protection(tmp_path: Path) -> None:
         ({"OEBPS/text/one.xhtml": None}, "lacks its file 'OEBPS/text/one.xhtml'"),
         ({"OEBPS/book.opf": PACKAGE[:-20]}, "has broken XML in 'OEBPS/book.opf'"),
         ({"OEBPS/book.opf": "<a>" * 200}, "nests elements deeper than 100"),
-        ({"OEBPS/nav.xhtml": ENTITIES + NAV}, "declares XML entities in 'OEBPS/nav.xhtml'"),
-        ({"META-INF/container.xml": EXTERNAL + CONTAINER[21:]}, "declares XML entities"),
+        ({"OEBPS/nav.xhtml": ENTITIES + NAV}, "declares XML entities or attributes in 'OEBPS/nav.xhtml'"),
+        ({"OEBPS/book.opf": ATTRIBUTES + PACKAGE[21:]}, "declares XML entities or attributes"),
+        ({"META-INF/container.xml": EXTERNAL + CONTAINER[21:]}, "declares XML entities or attributes"),
         ({"META-INF/container.xml": CONTAINER.replace("OEBPS/", "../")}, "refers to a file outside"),
         ({"OEBPS/book.opf": PACKAGE.replace("text/one", "../../one")}, "refers to a file outside"),
         ({"../../evil.xhtml": TWO}, "names a file outside itself"),
