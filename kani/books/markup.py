@@ -19,6 +19,8 @@ _ENCODINGS = frozenset(
     "windows-1251 windows-1252 windows-1253 windows-1254 windows-1257 koi8-r shift_jis "
     "euc-jp euc-kr gb2312 gbk gb18030 big5".split()
 )
+# A number that is no character's, which Python would fail to read.
+_LONG_REFERENCE = re.compile(r"&#(?:\d{8,}|[xX][0-9A-Fa-f]{7,});?")
 _DECLARED = re.compile(rb"(?:encoding|charset)\s*=\s*[\"']?\s*([A-Za-z0-9_\-]{1,40})")
 
 
@@ -88,7 +90,7 @@ def read_html(data: bytes) -> tuple[list[Block], str, str]:
     Raises UnreadableBook where it is nested too deep or is no text.
     """
     reader = _Reader()
-    reader.feed(decode(data))
+    reader.feed(_LONG_REFERENCE.sub("\ufffd", decode(data)))
     reader.close()
     reader.end_block()
     return reader.blocks, " ".join(reader.title.split()), reader.language

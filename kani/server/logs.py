@@ -11,6 +11,7 @@ from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
 from kani.core import request_ids
+from kani.text.foreign import log_value
 
 FILE_BYTES = 10 * 1000 * 1000
 FILES_KEPT = 5
@@ -55,7 +56,8 @@ class TextFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the text of ``record``."""
-        return self._of_request.format(record) if getattr(record, "request", "") else super().format(record)
+        text = self._of_request.format(record) if getattr(record, "request", "") else super().format(record)
+        return text if text.isascii() and text.isprintable() else log_value(text)
 
 
 def _name_request(record: logging.LogRecord) -> bool:

@@ -23,15 +23,26 @@ from kani.core.chat_model import (
 from kani.engines.chat import wire
 from kani.engines.chat.events import event_data
 from kani.engines.chat.reasoning import ReasoningFilter
+from kani.runtime import bounded_http
 from kani.runtime.cancelling import wait_until_done
+from kani.text.foreign import Unreadable
 
 CONNECT_S = 10.0
 WAITING_AFTER_S, WAITING_EVERY_S = 5.0, 15.0
+SILENT_TIMES = 5.0
+"""Times ``ChatSettings.first_s`` that a model may write without a word or a call that is given out."""
+
 LOADING_RETRY_S = 1.0
 """Seconds until a server that answers 503 is asked again: llama.cpp does while it loads its model."""
 
 MAX_BODY_BYTES = 2**20
 """Bytes of a list of models, and of an error."""
+
+MAX_STREAM_BYTES, MAX_STREAM_PIECES = 2**26, 500_000
+"""Bytes of the stream of an answer, reasoning included, and pieces in which it arrives."""
+
+MAX_UNREADABLE = 100
+"""Events of a stream that may be no JSON; each costs itself only."""
 
 MAX_DETAIL = 300
 """Characters of an endpoint's own words in an error."""
@@ -94,6 +105,7 @@ class ChatEndpoint:
         """Yield an answer as it is written. Raises ChatFailed. See ``ChatModel``."""
         settings, now = self._settings, asyncio.get_running_loop().time
         begun, begun_at = False, now()
+        spoken_at = begun_at
         waiting_at = begun_at + WAITING_AFTER_S
         events = self._events(request)
         # A second cancellation must not break off the closing of the connection: the model would write on.
@@ -119,6 +131,10 @@ class ChatEndpoint:
                 begun = True
                 if not isinstance(event, _Progress):
                     yield event
+                    spoken_at = now()
+                elif now() - spoken_at > SILENT_TIMES * settings.first_s:
+                    seconds = SILENT_TIMES * settings.first_s
+                    raise self._failed("timeout", f"wrote for {seconds:g} s without an answer")
                 if isinstance(event, ChatEnd):
                     return
         finally:
@@ -139,6 +155,8 @@ class ChatEndpoint:
             raise self._failed("unreachable", f"cannot be reached within {CONNECT_S:g} s") from error
         except httpx.ConnectError as error:
             raise self._failed("unreachable", "cannot be reached: is it running?") from error
+        except bounded_http.AnswerRefused as error:
+            raise self._failed("broken", f"sent an answer that {error}") from error
         except httpx.HTTPError as error:
             raise self._failed("broken", "broke off in the middle") from error
 
@@ -148,11 +166,21 @@ class ChatEndpoint:
         left = self._settings.max_characters
         reason: str | None = None
         usage, ended = ChatUsage(), False
+        unreadable = readable = 0
         try:
-            async for data in event_data(response.aiter_bytes()):
+            pieces = bounded_http.pieces(response, MAX_STREAM_BYTES, MAX_STREAM_PIECES)
+            async for data in event_data(pieces):
                 if ended := data.strip() == b"[DONE]":
                     break
-                chunk = wire.read_chunk(data)
+                try:
+                    chunk = wire.read_chunk(data)
+                except Unreadable as error:
+                    unreadable += 1
+                    log.warning("%s sent an event that cannot be read: %s", self._place, error)
+                    if unreadable > MAX_UNREADABLE:
+                        raise
+                    continue
+                readable += 1
                 if (failure := chunk.failure) is not None:
                     raise self._failed("failed", f"failed: {self._quoted(failure)}")
                 if chunk.usage is not None:
@@ -172,6 +200,8 @@ class ChatEndpoint:
                         yield _Progress()
         except ValueError as error:
             raise self._failed("broken", "sent what is no chat completion") from error
+        if unreadable and not readable:
+            raise self._failed("broken", "sent what is no chat completion")
         if reason is None and not ended:
             raise self._failed("broken", "broke off in the middle")
         if text.unopened and not self._unopened:
@@ -199,7 +229,7 @@ class ChatEndpoint:
                 if response.status_code == 200 and "json" not in kind:
                     yield response
                     return
-                words = self._quoted(wire.read_error(await _bounded(response)))
+                words = self._quoted(wire.read_error(await bounded_http.body(response, MAX_BODY_BYTES)))
             if response.status_code == 400 and LENGTH_FIELDS[1] in words:
                 if self._length_field != LENGTH_FIELDS[1]:
                     self._length_field = LENGTH_FIELDS[1]
@@ -215,7 +245,7 @@ class ChatEndpoint:
             return self._chosen
         while True:
             async with self._open().stream("GET", f"{self._settings.url}/models") as response:
-                body = await _bounded(response)
+                body = await bounded_http.body(response, MAX_BODY_BYTES)
             if response.status_code != 503:
                 break
             await asyncio.sleep(LOADING_RETRY_S)
@@ -235,13 +265,11 @@ class ChatEndpoint:
     def _open(self) -> httpx.AsyncClient:
         if self._client is None:
             key = self._settings.api_key
-            self._client = httpx.AsyncClient(
+            self._client = bounded_http.new_client(
                 headers={"Content-Type": "application/json"}
                 | ({"Authorization": f"Bearer {key}"} if key else {}),
                 timeout=httpx.Timeout(None, connect=CONNECT_S),
-                limits=httpx.Limits(max_connections=None, max_keepalive_connections=8),
-                follow_redirects=False,
-                trust_env=False,
+                keepalive=8,
             )
         return self._client
 
@@ -272,13 +300,3 @@ class ChatEndpoint:
         if key := self._settings.api_key:
             words = words.replace(key, "(key)")
         return words if len(words) <= MAX_DETAIL else f"{words[:MAX_DETAIL]}…"
-
-
-async def _bounded(response: httpx.Response) -> bytes:
-    """Return a body, or as much of it as the limit allows."""
-    body = bytearray()
-    async for piece in response.aiter_bytes():
-        body += piece
-        if len(body) > MAX_BODY_BYTES:
-            break
-    return bytes(body[:MAX_BODY_BYTES])

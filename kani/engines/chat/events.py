@@ -36,12 +36,16 @@ async def event_data(body: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
 
 
 async def _lines(body: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
-    rest = b""
+    held: list[bytes] = []  # pieces of the line that has no end yet
+    size = 0
     async for piece in body:
-        *lines, rest = (rest + piece).split(b"\n")
-        for line in lines:
-            yield line.removesuffix(b"\r")
-        if len(rest) > MAX_EVENT_BYTES:
+        begun, *others = piece.split(b"\n")
+        held.append(begun)
+        size += len(begun)
+        for other in others:
+            yield b"".join(held).removesuffix(b"\r")
+            held, size = [other], len(other)
+        if size > MAX_EVENT_BYTES:
             raise EventTooLong(f"a line of more than {MAX_EVENT_BYTES} bytes")
-    if rest:
-        yield rest.removesuffix(b"\r")
+    if size:
+        yield b"".join(held).removesuffix(b"\r")

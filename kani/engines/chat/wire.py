@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from kani.core.chat_model import ChatMessage, ChatRequest, ChatUsage, FinishReason, ToolCall
+from kani.text import foreign
 
 MAX_CALLS = 16
 """Calls of tools in one answer."""
@@ -113,25 +114,21 @@ class _Models(Struct):
     data: list[_Model] | None = None
 
 
-_chunk = msgspec.json.Decoder(Chunk)
-_models = msgspec.json.Decoder(_Models)
-
-
 def read_chunk(data: bytes) -> Chunk:
-    """Parse the data of an event. Raises ValueError."""
-    return _chunk.decode(data)
+    """Parse the data of an event. Raises Unreadable."""
+    return foreign.decode_json(data, Chunk)
 
 
 def read_models(data: bytes) -> list[str]:
-    """Return the names that ``GET /models`` lists. Raises ValueError."""
-    return [model.id for model in _models.decode(data).data or ()]
+    """Return the names that ``GET /models`` lists. Raises Unreadable."""
+    return [model.id for model in foreign.decode_json(data, _Models).data or ()]
 
 
 def read_error(data: bytes) -> str:
     """Return the words of an error's body, whatever its form; empty if it has none."""
     try:
-        found = msgspec.json.decode(data)
-    except ValueError:
+        found = foreign.decode_json(data, object)
+    except foreign.Unreadable:
         return ""
     given = found.get("error", found.get("message", found.get("detail"))) if isinstance(found, dict) else None
     return error_words(given) if given is not None else ""
@@ -140,7 +137,11 @@ def read_error(data: bytes) -> str:
 def error_words(error: Any) -> str:
     """Return the message of an error, which is an object or a text, in one line."""
     given = error.get("message", error.get("type")) if isinstance(error, dict) else error
-    return " ".join(str(given).split())
+    # A list of lists: printing it nests as deeply as parsing it.
+    try:
+        return " ".join(foreign.guarded(lambda: str(given)).split())
+    except foreign.Unreadable:
+        return ""
 
 
 def request_body(model: str, request: ChatRequest, length_field: str) -> bytes:
@@ -209,7 +210,7 @@ class CallPieces:
         function = piece.function or Function()
         arguments = function.arguments
         if arguments is not None and not isinstance(arguments, str):
-            arguments = msgspec.json.encode(arguments).decode()
+            arguments = foreign.guarded(lambda: msgspec.json.encode(function.arguments)).decode()
         index, known = piece.index or 0, self._find(piece)
         if known is None:
             if len(self._calls) >= MAX_CALLS:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 import ssl
 from collections.abc import Iterator
@@ -13,6 +12,8 @@ import httpx
 
 from kani.core.types import Voice
 from kani.engines.elevenlabs.failures import UpstreamFailed, from_http_response, redacted
+from kani.runtime import bounded_http
+from kani.text import foreign
 
 ENGINE = "elevenlabs"
 VOICE_ID_PATTERN = re.compile(r"[A-Za-z0-9]{1,64}")
@@ -60,26 +61,26 @@ async def fetch_voices(
 
     Their language is left empty, as each voice speaks all languages of the model.
     """
-    body = bytearray()
     try:
         async with (
             asyncio.timeout(timeout_s),
-            httpx.AsyncClient(trust_env=False, verify=tls_context or True, timeout=timeout_s) as client,
-            client.stream("GET", f"{base_url}/v1/voices", headers={"xi-api-key": key}) as answer,
+            bounded_http.new_client(
+                timeout=timeout_s, headers={"xi-api-key": key}, tls=tls_context
+            ) as client,
+            client.stream("GET", f"{base_url}/v1/voices") as answer,
         ):
-            async for piece in answer.aiter_bytes():
-                body += piece
-                if len(body) > _MAX_LIST_BYTES:
-                    raise UpstreamFailed("other", f"the list of voices exceeds {_MAX_LIST_BYTES} bytes")
+            body = await bounded_http.body(answer, _MAX_LIST_BYTES)
+    except bounded_http.AnswerRefused as error:
+        raise UpstreamFailed("other", f"the list of voices {error}") from error
     except TimeoutError as error:
         raise UpstreamFailed("stalled", f"no list of voices within {timeout_s:g} s") from error
     except httpx.HTTPError as error:
         raise UpstreamFailed("unreachable", redacted(f"{type(error).__name__}: {error}", key)) from error
     if answer.status_code != httpx.codes.OK:
-        raise from_http_response(answer.status_code, bytes(body), key)
+        raise from_http_response(answer.status_code, body, key)
     try:
-        listed = json.loads(body)["voices"]
-    except (ValueError, RecursionError, LookupError, TypeError) as error:
+        listed = foreign.parse_json(body)["voices"]
+    except (ValueError, LookupError, TypeError) as error:
         raise UpstreamFailed("other", "the list of voices cannot be parsed") from error
     return tuple(_valid_voices(listed))[:MAX_VOICES]
 

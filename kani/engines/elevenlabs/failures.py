@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 
 from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from kani.text import foreign
 
 MAX_DETAIL_CHARACTERS = 300
 
@@ -99,9 +100,9 @@ def from_http_response(status: int, body: bytes, key: str) -> UpstreamFailed:
     """Return the failure of an HTTP response: ``{"detail": {"status": code, "message": sentence}}``."""
     by_status = _CODE_BY_STATUS.get(status, "unavailable" if status >= 500 else "other")
     try:
-        detail = json.loads(body)["detail"]
+        detail = foreign.parse_json(body)["detail"]
         code, message = detail["status"], detail["message"]
-    except (ValueError, RecursionError, LookupError, TypeError):
+    except (ValueError, LookupError, TypeError):
         return UpstreamFailed(by_status, f"HTTP {status}")
     # An unknown code says less than the status.
     known = code if isinstance(code, str) and code in CLIENT_SENTENCES else by_status

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -15,9 +14,9 @@ from kani.core.errors import InvalidRequest, SpeechError
 from kani.core.request import Range
 from kani.core.types import Recording, Sampling, SpeechRequest
 from kani.protocols.shared.client_languages import LANGUAGES_FIELD, known_languages, languages_error
-from kani.protocols.shared.errors import BadMessage, validation_error
+from kani.protocols.shared.errors import BadMessage
 from kani.protocols.shared.json_input import TooManyValues, parse_object
-from kani.text import languages
+from kani.text import foreign, languages
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -211,29 +210,10 @@ def _speak(parsed: dict[str, Any], *, streaming: bool) -> SpeakRequest:
 
 
 def _convert(value: Any, kind: type[T], where: str) -> T:
-    if isinstance(value, dict):
-        # msgspec cannot convert a key with half a surrogate pair: it gets only the known keys.
-        known = {field.name for field in msgspec.structs.fields(kind)}
-        value = {key: value[key] for key in value if key in known}
     try:
-        return msgspec.convert(value, kind)
-    except msgspec.ValidationError as error:
-        raise validation_error(error, where) from error
-    except UnicodeEncodeError as error:
-        # msgspec quotes a value of the wrong type, and cannot encode half a surrogate pair in it.
-        field = _unquotable(value, kind) or where
-        raise BadMessage(f"{field}: wrong type, and half of a surrogate pair in it") from error
-
-
-def _unquotable(value: Any, kind: type[msgspec.Struct]) -> str | None:
-    """Return the first field with a value that msgspec cannot quote, if ``value`` has fields."""
-    for name, each in value.items() if isinstance(value, dict) else ():
-        with suppress(msgspec.ValidationError):
-            try:
-                msgspec.convert({name: each}, kind)
-            except UnicodeEncodeError:
-                return str(name)
-    return None
+        return foreign.convert(value, kind)
+    except foreign.Unreadable as error:
+        raise BadMessage.of(error, where) from error
 
 
 def reference_bytes(encoded: str) -> bytes:

@@ -29,10 +29,11 @@ from kani.protocols.kyutai.text_input import TextFeeder
 from kani.protocols.shared.client_languages import accept_languages
 from kani.protocols.shared.connection import client_address
 from kani.protocols.shared.disconnect import cancel_on_disconnect
-from kani.protocols.shared.errors import BadMessage, validation_error
+from kani.protocols.shared.errors import BadMessage
 from kani.protocols.shared.memory_budget import MemoryBudget
 from kani.protocols.shared.streamed_answer import ByteStream, StreamedAnswer
 from kani.protocols.shared.whole_answer import MAX_WHOLE_ANSWER_BYTES, MAX_WHOLE_ANSWER_S, WholeAnswer
+from kani.text import foreign
 
 T = TypeVar("T")
 
@@ -108,10 +109,10 @@ def _legacy_request(body: LegacyBody, service: SpeechService) -> SpeechRequest:
 
 def _read(body: bytes, kind: type[T]) -> T:
     try:
-        return msgspec.json.decode(body, type=kind)
-    except msgspec.ValidationError as error:
-        raise validation_error(error, "body") from error
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        return foreign.decode_json(body, kind)
+    except foreign.Unreadable as error:
+        if error.formed:
+            raise BadMessage.of(error, "body") from error
         raise BadMessage("body: is not JSON") from error
 
 

@@ -16,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from kani.core.types import Samples
-from kani.protocols.shared.errors import BadMessage, validation_error
+from kani.protocols.shared.errors import BadMessage
+from kani.text import foreign
 
 SAMPLE_RATE = 24_000
 FRAME_SAMPLES = 1920
@@ -174,10 +175,10 @@ def read_recognition_message(message: bytes) -> RecognitionMessage:
 
 def _decoded(decoder: msgspec.msgpack.Decoder[T], message: bytes) -> T:
     try:
-        return decoder.decode(message)
-    except msgspec.ValidationError as error:
-        raise validation_error(error, "message") from error
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        return foreign.guarded(lambda: decoder.decode(message))
+    except foreign.Unreadable as error:
+        if error.formed:
+            raise BadMessage.of(error, "message") from error
         raise BadMessage("message: is not MessagePack") from error
 
 

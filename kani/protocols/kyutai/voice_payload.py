@@ -22,6 +22,7 @@ import numpy as np
 from kani.core.errors import InvalidRequest
 from kani.core.types import MAX_EMBEDDING_VALUES, Embedding, Samples, Similarity
 from kani.protocols.kyutai.messages import EMBEDDING_CHANNELS
+from kani.text import foreign
 
 MAX_RECORDING_S = 10.0
 """Seconds of a recording that are used: 125 frames of 80 ms."""
@@ -88,8 +89,8 @@ def unpack(values: Samples) -> tuple[Embedding, ...] | None:
     if (magic, version) != (MAGIC, VERSION) or any(rest) or _digest(content) != digest:
         return None
     try:
-        return tuple(_embedding(each) for each in _decode(content))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError):
+        return foreign.guarded(lambda: tuple(_embedding(each) for each in _decode(content)))
+    except foreign.Unreadable:
         # The digest is right: the container was crafted by hand.
         return None
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import msgspec
+from kani.text.foreign import Unreadable
 
 
 class BadMessage(Exception):
     """A client's message, query or body that cannot be served; ``str()`` names the field and the limit."""
 
-
-def validation_error(error: msgspec.ValidationError, root: str) -> BadMessage:
-    """Convert msgspec's error into "field: reason"; ``root`` names a value that is no field."""
-    reason, _, path = str(error).partition(" - at `$")
-    field = path.rstrip("`").removeprefix(".") or root
-    return BadMessage(f"{field}: {reason[:1].lower()}{reason[1:]}")
+    @classmethod
+    def of(cls, error: Unreadable, root: str) -> BadMessage:
+        """Return the error as "field: reason"; ``root`` names a value that is no field."""
+        return cls(f"{error.field or root}: {error.reason}")

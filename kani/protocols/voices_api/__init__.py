@@ -40,6 +40,7 @@ from kani.protocols.voices_api.forms import (
 from kani.protocols.voices_api.openai_voices import consent_routes, is_openai_form, store_voice
 from kani.protocols.voices_api.openai_voices import describe_voice as openai_voice
 from kani.protocols.voices_api.preview import PreviewCache, preview
+from kani.text import foreign
 
 PATH = "/v1/audio/voices"
 SPEECH_PATH = "/v1/audio/speech/voices"
@@ -229,8 +230,8 @@ async def _new_name(request: Request) -> str:
     too_long = VoiceRequestError(413, f"the body is too long (at most {MAX_FIELD_BYTES // 1024} KiB)")
     body = b"".join([piece async for piece in bounded(request, MAX_FIELD_BYTES, too_long)])
     try:
-        return msgspec.json.decode(body, type=_Renamed).name.strip()
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        return foreign.decode_json(body, _Renamed).name.strip()
+    except foreign.Unreadable as error:
         raise VoiceRequestError(400, 'name: the body must be JSON: {"name": the new one}', "name") from error
 
 

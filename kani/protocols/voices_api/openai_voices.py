@@ -31,6 +31,7 @@ from kani.protocols.voices_api.forms import (
     recording_of,
     text_fields,
 )
+from kani.text import foreign
 
 PATH = "/v1/audio/voice_consents"
 ORIGIN = "openai"
@@ -170,8 +171,8 @@ async def _new_label(request: Request) -> str:
     too_long = VoiceRequestError(413, f"the body is too long (at most {MAX_FIELD_BYTES // 1024} KiB)")
     body = b"".join([piece async for piece in bounded(request, MAX_FIELD_BYTES, too_long)])
     try:
-        return msgspec.json.decode(body, type=_Label).name
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        return foreign.decode_json(body, _Label).name
+    except foreign.Unreadable as error:
         raise VoiceRequestError(400, 'name: the body must be JSON: {"name": the new one}', "name") from error
 
 

@@ -10,8 +10,9 @@ import msgspec
 from kani.core.audio.pcm import pcm16
 from kani.core.expected_words import MAX_WORD, MAX_WORDS, as_prompt
 from kani.core.types import Samples
-from kani.protocols.shared.errors import BadMessage, validation_error
+from kani.protocols.shared.errors import BadMessage
 from kani.protocols.wyoming.framing import Event
+from kani.text import foreign
 
 MAX_NAME_LENGTH = 256
 
@@ -82,11 +83,9 @@ T = TypeVar("T", bound=msgspec.Struct)
 def read(event: Event, kind: type[T]) -> T:
     """Return the event's data as ``kind``. Raises BadMessage, which names the event and the field."""
     try:
-        return msgspec.convert(event.data, kind)
-    except msgspec.ValidationError as error:
-        raise BadMessage(f"{event.type}: {validation_error(error, 'data')}") from error
-    except UnicodeEncodeError as error:
-        raise BadMessage(f"{event.type}: the name of a field is half a surrogate pair") from error
+        return foreign.convert(event.data, kind)
+    except foreign.Unreadable as error:
+        raise BadMessage(f"{event.type}: {BadMessage.of(error, 'data')}") from error
 
 
 def audio_start(rate: int) -> Event:

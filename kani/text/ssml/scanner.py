@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from kani.core.errors import InvalidRequest, Reason
+from kani.text import foreign
 
 MAX_ATTRIBUTES = 20
 """Attributes of one tag."""
@@ -125,7 +126,10 @@ def _tag(text: str, at: int) -> Token:
     pairs = [(pair[1], pair[2]) for pair in _ATTRIBUTE.finditer(written)]
     if len(pairs) > MAX_ATTRIBUTES:
         raise failure(text, at, f"<{name}> has too many attributes (at most {MAX_ATTRIBUTES})")
-    attributes = {key: html.unescape(value[1:-1]) for key, value in pairs}
+    try:
+        attributes = foreign.guarded(lambda: {key: html.unescape(value[1:-1]) for key, value in pairs})
+    except foreign.Unreadable as error:
+        raise failure(text, at, f"<{name}> has an attribute that cannot be read: {error}") from error
     if closing and (attributes or empty):
         raise failure(text, at, f"</{name}> has more than a name: leave the rest out")
     if len(attributes) < len(pairs):

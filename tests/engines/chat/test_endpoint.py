@@ -22,7 +22,7 @@ from kani.core.chat_model import (
     ToolCall,
 )
 from kani.engines.chat import endpoint as endpoint_module
-from kani.engines.chat.endpoint import ChatEndpoint, ChatSettings
+from kani.engines.chat.endpoint import MAX_UNREADABLE, ChatEndpoint, ChatSettings
 from kani.engines.chat.reasoning import ReasoningFilter
 from tests.support.chat.endpoint import Answer, Script, chat_endpoint, say
 from tests.support.patience import WITHIN_S
@@ -174,7 +174,7 @@ async def test_calls_that_share_an_index_stay_apart() -> None:
         ),
         (say("one two three", dies_after=2), "broken", "broke off"),
         (Answer(["one"], finish=None, dies_after=1), "broken", "broke off"),
-        (Answer(before=["data: nonsense\n\n"]), "broken", "no chat completion"),
+        (Answer(before=["data: nonsense\n\n"] * (MAX_UNREADABLE + 1)), "broken", "no chat completion"),
         (Answer(before=["data: " + "x" * 2**20 + "\n\n"]), "broken", "no chat completion"),
     ],
 )
@@ -185,6 +185,30 @@ async def test_failures_name_their_reason_and_no_key(
         await asked(lambda _: answer, api_key=KEY)
     assert failed.value.code == code and words in str(failed.value), failed.value
     assert KEY not in str(failed.value) + caplog.text
+
+
+@pytest.mark.parametrize(
+    "line", ["{not json", "[" * 100_000, '{"choices": 5}', '{"choices": [{"delta": {"tool_calls": 1}}]}']
+)
+async def test_event_that_cannot_be_read_costs_itself_only(line: str) -> None:
+    async with chat_endpoint(lambda _: say("One two.", before=[f"data: {line}\n\n"])) as served:
+        model = ChatEndpoint(ChatSettings(served.url, "tiny"))
+        events = await answers(model)
+        await model.stop()
+    assert text_of(events) == "One two." and isinstance(events[-1], ChatEnd)
+
+
+@pytest.mark.parametrize("nested", [500, 900, 3_000, 100_000])
+async def test_deep_json_is_a_failure_in_words(nested: int) -> None:
+    """Parsing it, writing it as JSON and printing it may each nest too deeply."""
+    deep = "[" * nested + "]" * nested
+    with pytest.raises(ChatFailed) as failed:
+        await asked(lambda _: Answer(status=500, error=f'{{"error": {deep}}}'))
+    assert failed.value.code == "failed"
+    function = f'{{"function": {{"name": "a", "arguments": {deep}}}}}'
+    call = f'{{"choices": [{{"delta": {{"tool_calls": [{function}]}}}}]}}'
+    events = await asked(lambda _: say("One.", before=[f"data: {call}\n\n"]))
+    assert text_of(events) == "One."
 
 
 async def test_without_a_server_it_is_unreachable() -> None:

@@ -24,7 +24,7 @@ class Answer:
     pieces: Sequence[str] = ()
     calls: Sequence[tuple[str, str]] = ()  # names and arguments of tools
     status: int = 200
-    error: Any = None  # body of another status
+    error: Any = None  # body of another status; a text is sent as it is
     before: Sequence[str] = ()  # raw data before the text: chunks without choices, comments …
     holds: dict[int, asyncio.Event] = field(default_factory=dict)  # awaited before the piece of that number
     dies_after: int | None = None  # pieces, after which the connection breaks off
@@ -129,7 +129,7 @@ def _chunk(delta: dict[str, Any], reason: str | None = None) -> str:
 
 
 def _write(writer: asyncio.StreamWriter, status: int, body: Any) -> None:
-    data = json.dumps(body).encode()
+    data = (body if isinstance(body, str) else json.dumps(body)).encode()
     head = f"HTTP/1.1 {status} x\r\ncontent-type: application/json\r\ncontent-length: {len(data)}\r\n\r\n"
     writer.write(head.encode() + data)
 

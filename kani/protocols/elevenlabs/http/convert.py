@@ -29,6 +29,7 @@ from kani.protocols.elevenlabs.http.timestamps import (
 )
 from kani.protocols.elevenlabs.settings import ElevenLabsSettings
 from kani.protocols.elevenlabs.voice_ids import resolve_voice
+from kani.protocols.shared.calls.unused import unused_header
 from kani.protocols.shared.client_languages import accept_languages
 from kani.protocols.shared.connection import client_address
 from kani.protocols.shared.disconnect import cancel_on_disconnect
@@ -64,8 +65,7 @@ class ConvertRequest:
         }
         if (self.speech.voice or "").startswith(CUSTOM_PREFIX):
             headers["x-cloning"] = session.cloning_kind
-        unused = self.body.unused_fields(session.unused_fields)
-        return headers | {"x-unused": ", ".join(unused)} if unused else headers
+        return headers | unused_header(self.body.unused_fields(session.unused_fields))
 
 
 def whole_answer_budget() -> MemoryBudget:

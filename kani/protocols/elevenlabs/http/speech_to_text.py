@@ -19,6 +19,7 @@ from kani.protocols.elevenlabs.errors import FieldTooLarge
 from kani.protocols.elevenlabs.http.responses import TASK_NAME, endpoint, json_response
 from kani.protocols.elevenlabs.http.transcription_form import TranscriptionForm, parse_form
 from kani.protocols.elevenlabs.settings import ElevenLabsSettings
+from kani.protocols.shared.calls.unused import unused_header
 from kani.protocols.shared.connection import client_address
 from kani.protocols.shared.disconnect import cancel_on_disconnect
 from kani.protocols.shared.recordings.transcript import Transcript
@@ -61,8 +62,7 @@ def speech_to_text_routes(service: SpeechService, settings: ElevenLabsSettings) 
             collected = Transcript.collect(session, segments, form.options.language, form.speakers)
             transcript = await cancel_on_disconnect(request, collected, name=TASK_NAME)
         answer = json_response(describe_transcript(transcript, form))
-        if form.unused:
-            answer.headers["x-unused"] = ", ".join(form.unused)
+        answer.headers.update(unused_header(form.unused))
         return answer
 
     return [Route(PATH, endpoint(convert), methods=["POST"])]

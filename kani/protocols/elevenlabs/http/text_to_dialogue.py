@@ -20,6 +20,7 @@ from kani.protocols.elevenlabs.http.dialogue_body import parse_dialogue
 from kani.protocols.elevenlabs.http.responses import TASK_NAME, endpoint
 from kani.protocols.elevenlabs.http.timestamps import SizedStream, audio_line, audio_with_fields
 from kani.protocols.elevenlabs.settings import ElevenLabsSettings
+from kani.protocols.shared.calls.unused import unused_header
 from kani.protocols.shared.client_languages import accept_languages
 from kani.protocols.shared.connection import client_address
 from kani.protocols.shared.disconnect import cancel_on_disconnect
@@ -61,7 +62,7 @@ def dialogue_routes(
             async with dialogue:
                 encoding = _encode_whole(dialogue, audio_format, memory)
                 data, lines = await cancel_on_disconnect(request, encoding, name=TASK_NAME)
-                headers |= _unused_header(dialogue)
+                headers |= unused_header(dialogue.unused_fields)
             answer, media_type = SizedStream(len(data), in_blocks(data)), audio_format.content_type
             if timed:
                 fields = await asyncio.to_thread(dialogue.timestamp_fields, lines)
@@ -82,7 +83,7 @@ def dialogue_routes(
             first = await cancel_on_disconnect(request, anext(blocks), name=TASK_NAME)
             return StreamedAnswer(
                 prepend(first, blocks),
-                headers=headers | _unused_header(dialogue),
+                headers=headers | unused_header(dialogue.unused_fields),
                 media_type=media_type or audio_format.content_type,
                 stack=stack.pop_all(),
             )
@@ -105,11 +106,6 @@ def dialogue_routes(
         Route(f"{PATH}/stream", endpoint(stream), methods=["POST"]),
         Route(f"{PATH}/stream/with-timestamps", endpoint(stream_with_timestamps), methods=["POST"]),
     ]
-
-
-def _unused_header(dialogue: Dialogue) -> dict[str, str]:
-    unused = dialogue.unused_fields
-    return {"x-unused": ", ".join(unused)} if unused else {}
 
 
 async def _encode_whole(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from kani.core.expected_words import as_prompt, fault
 from kani.core.transcriber import TranscriptionOptions
 from kani.protocols.elevenlabs.errors import Unprocessable
 from kani.protocols.shared.recordings.upload import AudioUpload
+from kani.text import foreign
 
 GRANULARITIES = ("none", "word", "character")
 FILE_FORMATS = ("other", "pcm_s16le_16")
@@ -130,8 +130,8 @@ def _choice(upload: AudioUpload, name: str, known: tuple[str, ...], default: str
 
 def _additional_formats(given: str | None) -> tuple[str, ...]:
     try:
-        formats = json.loads(given) if given else None
-    except (ValueError, RecursionError) as error:
+        formats = foreign.parse_json(given) if given else None
+    except foreign.Unreadable as error:
         raise InvalidRequest("additional_formats", "must be JSON") from error
     if formats is None:
         return ()

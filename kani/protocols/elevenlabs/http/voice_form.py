@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +14,7 @@ from kani.core.audio.pcm import MAX_RECORDING_BYTES, MAX_RECORDING_S, decode_rec
 from kani.core.errors import InvalidRequest, UnsupportedLanguage
 from kani.core.types import Samples
 from kani.protocols.elevenlabs.errors import FieldTooLarge, Unprocessable
-from kani.text import languages
+from kani.text import foreign, languages
 
 MAX_FILES = 25
 MAX_FIELDS = 16
@@ -92,11 +91,11 @@ async def _files(form: FormData) -> tuple[bytes, ...]:
 def _labels(field: str) -> Mapping[str, str | None]:
     """Parse the labels; null and "" are no labels. Raises InvalidRequest."""
     try:
-        labels = json.loads(field) if field.strip() else None
+        labels = foreign.parse_json(field) if field.strip() else None
         # The SDK encodes labels that are given as a string once more, as a JSON string.
         if isinstance(labels, str):
-            labels = json.loads(labels) if labels.strip() else None
-    except (ValueError, RecursionError) as error:
+            labels = foreign.parse_json(labels) if labels.strip() else None
+    except foreign.Unreadable as error:
         raise InvalidRequest("labels", "must be JSON") from error
     if labels is None:
         return {}

@@ -28,6 +28,7 @@ from kani.protocols.elevenlabs.http.voice_form import (
 from kani.protocols.elevenlabs.http.voices_list import sample_id
 from kani.protocols.elevenlabs.settings import ElevenLabsSettings
 from kani.protocols.elevenlabs.voice_ids import resolve_stored_voice
+from kani.protocols.shared.calls.unused import unused_header
 
 log = logging.getLogger(__name__)
 
@@ -121,8 +122,7 @@ def _check_edit(form: VoiceForm, voice: StoredVoice) -> None:
 
 
 def _with_unused(answer: Response, names: tuple[str, ...]) -> Response:
-    if names:
-        answer.headers["x-unused"] = ", ".join(names)
+    answer.headers.update(unused_header(names))
     return answer
 
 

@@ -6,9 +6,8 @@ import asyncio
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-import msgspec
-
 from kani.protocols.shared.json_input import TooManyValues, parse_object
+from kani.text import foreign
 
 T = TypeVar("T")
 
@@ -102,11 +101,8 @@ def read_event(text: str) -> ClientEvent:
 def convert(value: Any, kind: type[T], root: str) -> T:
     """Convert parsed JSON to a struct; errors name the field under ``root``. Raises EventError."""
     try:
-        return msgspec.convert(value, kind)
-    except msgspec.ValidationError as error:
-        reason, _, path = str(error).partition(" - at `$")
-        param = root + path.rstrip("`")
-        raise EventError(f"{param}: {reason[:1].lower()}{reason[1:]}", "invalid_value", param) from error
-    except UnicodeEncodeError as error:
-        # msgspec needs UTF-8 of names and of words from a list; of texts it does not.
-        raise EventError(f"{root}: holds half a surrogate pair in a name", "invalid_value", root) from error
+        return foreign.convert(value, kind)
+    except foreign.Unreadable as error:
+        dot = "." if error.field and not error.field.startswith("[") else ""
+        param = f"{root}{dot}{error.field}"
+        raise EventError(f"{param}: {error.reason}", "invalid_value", param) from error

@@ -13,8 +13,8 @@ from kani.protocols.openai.errors import ApiError
 from kani.protocols.openai.speech.formats import OPUS_RATE, resolve_format
 from kani.protocols.openai.speech.instructions import Style, parse_instructions
 from kani.protocols.openai.speech.tags import Turn
-from kani.protocols.openai.unused import unknown_fields
 from kani.protocols.openai.voice_names import DEFAULT_NAME
+from kani.protocols.shared.calls.unused import unknown_fields
 from kani.protocols.shared.json_input import TooManyValues, parse_object
 from kani.text import languages
 

@@ -16,7 +16,7 @@ from kani.core.errors import TextTooLong
 from kani.protocols.openai.errors import ApiError, endpoint, json_response
 from kani.protocols.openai.settings import OpenAISettings
 from kani.protocols.openai.speech.body import field, read_object
-from kani.protocols.openai.unused import unknown_fields, unused_header
+from kani.protocols.shared.calls.unused import unknown_fields, unused_header
 from kani.text.markup.tags import pause_seconds
 from kani.text.ssml import begins_document, parse
 from kani.text.ssml.scanner import Token, scan

@@ -13,7 +13,7 @@ from kani.core.expected_words import MAX_WORDS, as_prompt, fault
 from kani.core.transcriber import TranscriptionOptions
 from kani.protocols.openai.errors import ApiError
 from kani.protocols.openai.transcription.known_speakers import NAMES, REFERENCES, KnownSpeakers
-from kani.protocols.openai.unused import unknown_fields
+from kani.protocols.shared.calls.unused import unknown_fields
 from kani.protocols.shared.json_input import parse_object
 from kani.protocols.shared.recordings.upload import AudioUpload
 

@@ -27,7 +27,7 @@ from kani.protocols.openai.transcription.answers import (
 )
 from kani.protocols.openai.transcription.known_speakers import FIELD_BYTES, FORM_BYTES
 from kani.protocols.openai.transcription.params import TranscriptionParams, parse_params
-from kani.protocols.openai.unused import unused_header
+from kani.protocols.shared.calls.unused import unused_header
 from kani.protocols.shared.connection import client_address
 from kani.protocols.shared.disconnect import cancel_on_disconnect
 from kani.protocols.shared.recordings.transcript import Transcript

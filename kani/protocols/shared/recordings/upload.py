@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from typing import IO, Annotated
+from typing import IO, Annotated, Any
 
 import msgspec
 import python_multipart  # noqa: F401 - Starlette misses it at the first upload only, with a traceback
@@ -18,7 +18,7 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
 from kani.core.errors import Busy, InvalidRequest, StoreUnavailable
-from kani.protocols.shared.errors import validation_error
+from kani.text import foreign
 
 log = logging.getLogger(__name__)
 
@@ -229,23 +229,19 @@ def _decode_json(raw: IO[bytes], file: IO[bytes]) -> dict[str, tuple[str, ...]]:
     if sum(map(body.count, (b"[", b"{", b","))) > MAX_JSON_VALUES:
         raise InvalidRequest("body", f"too many values (at most {MAX_JSON_VALUES})")
     try:
-        file.write(msgspec.json.decode(body, type=_Audio).input_audio.data)
-        parts = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
-    except msgspec.ValidationError as error:
-        field, _, reason = str(validation_error(error, "body")).partition(": ")
-        raise InvalidRequest(field, reason) from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise InvalidRequest("body", f"is no JSON ({error})") from error
-    except RecursionError as error:
-        raise InvalidRequest("body", "is nested too deeply") from error
+        file.write(foreign.decode_json(body, _Audio).input_audio.data)
+        parts = foreign.decode_json(body, dict[str, msgspec.Raw])
+    except foreign.Unreadable as error:
+        reason = error.reason if error.formed else f"is no JSON ({error.reason})"
+        raise InvalidRequest(error.field or "body", reason) from error
     return {_INDEX.sub("", name): _texts(part) for name, part in parts.items() if name != "input_audio"}
 
 
 def _texts(part: msgspec.Raw) -> tuple[str, ...]:
     """Return a JSON value as a form would hold it."""
     try:
-        value = msgspec.json.decode(part, type=_JsonValue)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+        value: Any = foreign.guarded(lambda: msgspec.json.decode(part, type=_JsonValue))
+    except foreign.Unreadable:
         # Objects, as of chunking_strategy, are fields of JSON in a form.
         return (bytes(part).decode("utf-8", "replace"),)
     if isinstance(value, list):

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, Literal
 
-import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
 from kani.protocols.openai.realtime.answers.tools import read_choice, read_tools
 from kani.protocols.openai.realtime.client_events import EventError, unsupported
 from kani.protocols.openai.realtime.session_config import SessionConfig
+from kani.text import foreign
 
 MAX_INSTRUCTIONS = 200_000
 MAX_TOKENS = 1_000_000
@@ -78,8 +78,8 @@ def _tokens(given: Any, param: str) -> int | None:
     if given in (None, "inf"):
         return None
     try:
-        tokens = msgspec.convert(given, int)
-    except msgspec.ValidationError:
+        tokens = foreign.convert(given, int)
+    except foreign.Unreadable:
         tokens = 0
     if not 1 <= tokens <= MAX_TOKENS:
         reason = f'{param}: must be a whole number from 1 to {MAX_TOKENS}, or "inf"'

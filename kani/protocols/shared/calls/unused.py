@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable
 
+from kani.text.foreign import header_value
+
 _MOST = 20
 _NAME = re.compile(r"[\w.-]{1,60}", re.ASCII)
 
@@ -16,4 +18,4 @@ def unknown_fields(given: Iterable[str], known: Collection[str]) -> list[str]:
 
 def unused_header(names: Collection[str]) -> dict[str, str]:
     """Return the header for the names, none without any."""
-    return {"x-unused": ", ".join(names)} if names else {}
+    return {"x-unused": header_value(", ".join(names))} if names else {}
