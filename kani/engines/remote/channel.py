@@ -172,23 +172,29 @@ class Channel(asyncio.BufferedProtocol):
         else:
             self._ended = ended
 
-    def watch(self, beat: Callable[[], None]) -> None:
-        """Call ``beat`` every ``HEARTBEAT_S``, and end a connection that is silent for ``LEASE_S``."""
+    def watch(self, beat: Callable[[], None] = lambda: None, lease_s: int | None = None) -> None:
+        """Call ``beat`` every ``HEARTBEAT_S``, and end a connection that is silent for ``lease_s``.
+
+        lease_s: ``LEASE_S`` if None. Replaces an earlier watch.
+        """
         loop = asyncio.get_running_loop()
-        seconds = 0
+        lease_s = LEASE_S if lease_s is None else lease_s
+        seconds = self._silent = 0
 
         def tick() -> None:
             nonlocal seconds
             seconds += 1
             self._silent += 1
-            if self._silent > LEASE_S:
+            if self._silent > lease_s:
                 self.hung = True
-                self.abort(f"no sign of life for {LEASE_S} s")
+                self.abort(f"no sign of life for {lease_s} s")
                 return
             if seconds % HEARTBEAT_S == 0:
                 beat()
             self._timer = loop.call_later(SECOND_S, tick)
 
+        if self._timer is not None:
+            self._timer.cancel()
         self._timer = loop.call_later(SECOND_S, tick)
 
     def send(self, message: ToWorker | FromWorker) -> None:

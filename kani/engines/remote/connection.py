@@ -37,6 +37,9 @@ from kani.engines.remote.messages import (
     decode_from_worker,
 )
 
+START_LEASE_S = 90
+"""Silent seconds after which a child that loads its model counts as dead: imports may hold up its loop."""
+
 READY_TIMEOUT_S = 10.0
 """Most seconds for a worker that listens, and so has started its engine, to describe it."""
 
@@ -196,9 +199,12 @@ class Connection:
             self.channel.send(launch)
         self.channel.receive(self._receive)
         self.channel.when_lost(self._lost)
+        if launch is not None:
+            self.channel.watch(lease_s=START_LEASE_S)
         try:
-            # A child loads its model now, or downloads it first: that has no limit, as in this process. Not
-            # wait_for, which in Python 3.11 swallows a cancellation that comes together with the description.
+            # A child loads its model now, or downloads it first: that has no limit, as in this process, while
+            # it gives signs of life. Not wait_for, which in Python 3.11 swallows a cancellation that comes
+            # together with the description.
             async with asyncio.timeout(READY_TIMEOUT_S if launch is None else None):
                 await self._ready.wait()
         except TimeoutError:

@@ -22,9 +22,9 @@ from kani.core.engine import Engine
 from kani.core.errors import EngineUnavailable
 from kani.core.recognizer import Recognizer
 from kani.engines.registry import launched_engine, launched_recognizer
-from kani.engines.remote.channel import Channel, ProtocolError
+from kani.engines.remote.channel import HEARTBEAT_S, Channel, ProtocolError
 from kani.engines.remote.handshake import welcome
-from kani.engines.remote.messages import Launch, Unavailable, decode_to_worker
+from kani.engines.remote.messages import Launch, Pong, Unavailable, decode_to_worker
 from kani.engines.worker.log_forwarding import LogForwarder
 from kani.engines.worker.service import Worker
 
@@ -79,6 +79,7 @@ async def _run(launch: Launch, channel: Channel) -> None:
     """Start what is to be served, and serve it until the connection ends."""
     engine: Engine | None = None
     recognizer: Recognizer | None = None
+    beating = asyncio.create_task(_beat(channel))
     try:
         served: Engine | Recognizer
         if launch.kind == "recognizer":
@@ -90,11 +91,20 @@ async def _run(launch: Launch, channel: Channel) -> None:
         channel.send(Unavailable(str(error)))
         channel.close("the engine cannot start")
         return
+    finally:
+        beating.cancel()
     gc.freeze()
     try:
         await Worker(engine, recognizer).serve(channel)
     finally:
         await served.stop()
+
+
+async def _beat(channel: Channel) -> None:
+    """Give signs of life while the engine starts, which the server does not ask for before it is ready."""
+    while True:
+        channel.send(Pong())
+        await asyncio.sleep(HEARTBEAT_S)
 
 
 if __name__ == "__main__":
