@@ -1,7 +1,7 @@
 """Reads a book as a program of its own, and writes its chapters as JSON.
 
 A server runs it for files of its clients: reading one may take seconds and much memory, both of which it
-limits for itself. Exit code 0; or ``UNREADABLE``, with the fault on standard error.
+limits for itself. Exit code 0; or ``UNREADABLE`` or ``UNWRITABLE``, with the fault on standard error.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import msgspec
 from kani.books.book import Book, UnreadableBook
 from kani.books.reading import read_book
 
-UNREADABLE = 3
+UNREADABLE, UNWRITABLE = 3, 4
 
 MAX_MEMORY_BYTES = 1 << 30
 MAX_PROCESSOR_S = 60
@@ -28,16 +28,22 @@ def main(arguments: list[str]) -> int:
     if hasattr(os, "nice"):
         os.nice(10)  # speech comes first
     limit_resources()
+    code = UNREADABLE
     try:
-        target.write_bytes(as_json(read_book(source)))
+        content = as_json(read_book(source))
+        code = UNWRITABLE
+        target.write_bytes(content)
+        return 0
     except UnreadableBook as error:
         fault = str(error)
+    except OSError as error:
+        if code != UNWRITABLE:
+            raise
+        fault = error.strerror or str(error)
     except MemoryError:
         fault = f"{source.name} takes more than {MAX_MEMORY_BYTES >> 20} MiB of memory to read: divide it"
-    else:
-        return 0
     sys.stderr.buffer.write(fault.encode("utf-8", "replace"))
-    return UNREADABLE
+    return code
 
 
 def limit_resources() -> None:

@@ -222,6 +222,8 @@ def _serve(chosen: settings.Settings, given: Collection[str]) -> int:
         return _complain(f"{_called(error.field, given)}: {error.reason}{hint}", CANNOT_START)
     except (CannotListen, SpeechError) as error:
         return _complain(_as_given(str(error), given), CANNOT_START)
+    except MemoryError:
+        return _complain("too little memory is free to start", CANNOT_START)
     return 0
 
 

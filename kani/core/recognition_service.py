@@ -48,6 +48,8 @@ class RecognitionService:
         self._recognitions: set[RecognitionSession] = set()
         self._transcriptions: set[TranscriptionSession] = set()
         self._started: asyncio.Task[None] | None = None
+        self.still_loading = False
+        """True after ``stop`` while a thread may still load the recogniser, which nothing can end."""
 
     @property
     def loaded(self) -> bool:
@@ -180,11 +182,17 @@ class RecognitionService:
             transcription.cancel()
 
     async def stop(self) -> None:
-        """Stop the recogniser; no session may be open."""
-        if self.recognizer is not None and self._started is not None:
-            await asyncio.wait([self._started])
-            if self._started.exception() is None:
-                await self.recognizer.stop()
+        """Stop the recogniser; no session may be open. A start that is under way is cancelled.
+
+        A thread that loads the model goes on (see ``still_loading``).
+        """
+        if self.recognizer is None or self._started is None:
+            return
+        self._started.cancel()
+        await asyncio.wait([self._started])
+        self.still_loading = self._started.cancelled()
+        if not self.still_loading and self._started.exception() is None:
+            await self.recognizer.stop()
 
     def _available(self) -> Recognizer:
         if self.recognizer is None:
@@ -206,5 +214,9 @@ class RecognitionService:
         if start is None or (start.done() and start.exception() is not None):
             start = asyncio.create_task(self.recognizer.start(), name="recogniser's start")
             self._started = start
-        # A session that is cancelled meanwhile must not cancel the start for the others.
-        await asyncio.shield(start)
+        try:
+            # A session that is cancelled meanwhile must not cancel the start for the others.
+            await asyncio.shield(start)
+        except MemoryError as error:
+            name = self.recognizer.info.name
+            raise EngineUnavailable(f"too little memory is free to load the recogniser {name}") from error

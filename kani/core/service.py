@@ -226,6 +226,12 @@ class SpeechService:
                 await engine.stop()
             await asyncio.to_thread(self.store.stop)
 
+    @property
+    def still_loading(self) -> bool:
+        """True after ``stop`` while a thread may still load a model, which nothing can end."""
+        late = self.late_engine
+        return self._recognition.still_loading or (late is not None and late.state == "loading")
+
     def _cancel_sessions(self) -> None:
         for session in [*self._sessions.values()]:
             session.cancel()

@@ -269,7 +269,7 @@ async def serve(
     async with send_traces(os.environ, VERSION) as tracer:
         service = await _serve(settings, announce, stop, build, tracer)
     log.info("stopped")
-    if service.late_engine is not None and service.late_engine.state == "loading":
+    if stop is None and service.still_loading:
         exit_at_once()
 
 

@@ -29,7 +29,7 @@ EARLY_CLOSE_CODES = ("1006", "1009", "1011")
 RESPONSE_STARTS = ("http.response.start", "websocket.http.response.start")
 """ASGI messages that begin an HTTP response, to a refused WebSocket handshake too."""
 
-INTERNAL_ERROR = 1011
+INTERNAL_ERROR, TRY_AGAIN_LATER = 1011, 1013
 """Close code (RFC 6455, 7.4.1)."""
 
 CLONING_HEADERS = ("x-cloning", "x-similarity", "x-cloning-note")
@@ -212,18 +212,23 @@ class UnhandledErrorMiddleware:
             await self._app(scope, receive, noted_send)
         except ClientDisconnected:
             raise
-        except Exception:
+        except Exception as error:
             log.exception("%r: unhandled error", scope["path"])
             # uvicorn aborts the connection of a response that has begun, so the client sees it break off.
             if not answered:
                 with suppress(ClientDisconnected):
-                    await _answer_internal_error(scope, receive, send, accepted=accepted)
+                    await _answer_error(error, scope, receive, send, accepted=accepted)
 
 
-async def _answer_internal_error(scope: Scope, receive: Receive, send: Send, *, accepted: bool) -> None:
-    response = JSONResponse({"error": {"message": "internal error"}}, 500)
+async def _answer_error(
+    error: Exception, scope: Scope, receive: Receive, send: Send, *, accepted: bool
+) -> None:
+    message, status, code = "internal error", 500, INTERNAL_ERROR
+    if isinstance(error, MemoryError):
+        message, status, code = "this server has too little memory for it now", 503, TRY_AGAIN_LATER
+    response = JSONResponse({"error": {"message": message}}, status)
     if accepted:
-        await send({"type": "websocket.close", "code": INTERNAL_ERROR})
+        await send({"type": "websocket.close", "code": code, "reason": message})
     elif scope["type"] == "websocket":
         await WebSocket(scope, receive, send).send_denial_response(response)
     else:

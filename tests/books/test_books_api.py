@@ -15,7 +15,7 @@ from starlette.applications import Starlette
 
 from kani.books import as_json
 from kani.protocols import books_api
-from kani.runtime.child_process import run_process
+from kani.runtime.child_process import python_command, run_process
 from tests.books.epubs import NAV, PACKAGE, epub, many_files
 from tests.support.patience import WITHIN_S
 from tests.support.serving import serving
@@ -124,6 +124,25 @@ async def test_book_that_takes_too_much_memory_is_refused(tmp_path: Path) -> Non
     )
     code, told = await run_process([sys.executable, "-c", program, str(book), str(chapters)], WITHIN_S)
     assert (code, told) == (as_json.UNREADABLE, b"b.txt takes more than 150 MiB of memory to read: divide it")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+async def test_reader_says_that_its_disk_is_full(tmp_path: Path) -> None:
+    book = tmp_path / "b.txt"
+    book.write_text("text")
+    code, told = await run_process(python_command("kani.books.as_json", str(book), "/dev/full"), WITHIN_S)
+    assert (code, told) == (as_json.UNWRITABLE, b"No space left on device")
+
+
+async def test_folder_that_takes_no_book_is_named(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: Any
+) -> None:
+    with monkeypatch.context() as changed:
+        changed.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
+        answer = await read(client, "b.txt", b"text")
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+    assert "temporary folder: No such file or directory" in answer.json()["error"]["message"]
+    assert "Traceback" not in caplog.text
 
 
 async def test_slow_book_is_given_up(client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -205,7 +205,8 @@ class WhisperRecognizer:
                 "Whisper needs 150 MB of the temporary folder while it loads: free some space "
                 f"({error.strerror})"
             )
-        return (
-            "Whisper cannot be loaded: install the ctranslate2, faster-whisper and onnxruntime that "
-            "requirements.txt names"
-        )
+        if isinstance(error, ModuleNotFoundError):
+            return f"Whisper needs {error.name}: {install_command('', 'requirements.txt')}"
+        # For the log only: it names files of this machine.
+        log.error("Whisper cannot be loaded: %s", error)
+        return "Whisper cannot be loaded: the server's log says why"

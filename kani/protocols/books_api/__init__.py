@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from kani.books.as_json import UNREADABLE
+from kani.books.as_json import UNREADABLE, UNWRITABLE
 from kani.books.reading import ENDINGS
 from kani.core.errors import Reason
 from kani.protocols.books_api.calls import call_group
@@ -65,7 +65,7 @@ def routes() -> list[BaseRoute]:
     """Return the route.
 
     Errors are ``{"error": {"message": …, "type": …, "param": …, "code": …, "reason": …}}`` with 400 (no
-    readable book) or 503 (other books are being read).
+    readable book) or 503 (other books are being read, or the temporary folder takes no more).
     """
     places = asyncio.Semaphore(MAX_AT_ONCE)
 
@@ -78,6 +78,8 @@ def routes() -> list[BaseRoute]:
                 return await _answer(request, stack)
         except BookError as error:
             return _error_response(error)
+        except OSError as error:
+            return _error_response(_unwritable(error.strerror or str(error)))
 
     return [Route(PATH, read, methods=["POST"])]
 
@@ -120,6 +122,8 @@ async def _read(book: Path, chapters: Path) -> None:
         raise _unreadable(f"it takes more than {READ_WITHIN_S:.0f} s to read: divide it") from error
     if code == UNREADABLE:
         raise _unreadable(told.decode("utf-8", "replace"))
+    if code == UNWRITABLE:
+        raise _unwritable(told.decode("utf-8", "replace"))
     if code:
         log.error("reading a book failed (exit code %s): %s", code, told[-2000:].decode("utf-8", "replace"))
         raise _unreadable("the program that reads it failed")
@@ -128,6 +132,11 @@ async def _read(book: Path, chapters: Path) -> None:
 def _unreadable(fault: str, param: str | None = None) -> BookError:
     reason = Reason("unreadable_book", {"fault": fault})
     return BookError(400, f"this is no book that can be read: {fault}", param, reason)
+
+
+def _unwritable(fault: str) -> BookError:
+    log.error("a book cannot be written to the temporary folder: %s", fault)
+    return BookError(503, f"the book could not be written to this server's temporary folder: {fault}")
 
 
 async def _blocks(file: IO[bytes]) -> AsyncGenerator[bytes, None]:

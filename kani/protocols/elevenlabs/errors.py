@@ -148,11 +148,12 @@ def error_detail(error: SpeechError) -> ErrorDetail:
             return _invalid(error, _FIELD_CODES.get(error.field.partition(".")[0], "invalid_request"))
         case RateLimited():
             return ErrorDetail(429, "too_many_concurrent_requests", "rate_limit_error", str(error))
-        case ServerStopping():
-            return ErrorDetail(503, "service_unavailable", "server_error", str(error))
+        case ServerStopping() | SpeechCancelled():
+            # A client that has cancelled it reads no answer.
+            return ErrorDetail(503, "service_unavailable", "server_error", str(ServerStopping()))
         case Busy():
             return ErrorDetail(429, "system_busy", "rate_limit_error", str(error))
-        case EngineUnavailable() | EngineLost() | StoreUnavailable() | SpeechCancelled():
+        case EngineUnavailable() | EngineLost() | StoreUnavailable():
             return ErrorDetail(503, "service_unavailable", "server_error", str(error))
         case TimedOut():
             return ErrorDetail(504, "request_timeout", "server_error", str(error))

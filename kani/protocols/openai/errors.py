@@ -134,14 +134,15 @@ def api_error(error: SpeechError, fields: Mapping[str, str] = _FIELD_NAMES) -> A
             return _invalid(error, fields, "invalid_value")
         case RateLimited():
             return ApiError(429, str(error))
-        case ServerStopping():
-            return ApiError(503, str(error))
+        case ServerStopping() | SpeechCancelled():
+            # A client that has cancelled it reads no answer.
+            return ApiError(503, str(ServerStopping()))
         case Busy():
             return ApiError(429, str(error), code="server_busy")
         case EngineUnavailable() | StoreUnavailable():
             # Only the operator can change that.
             return ApiError(503, str(error), retry=False)
-        case EngineLost() | SpeechCancelled():
+        case EngineLost():
             return ApiError(503, str(error))
         case TimedOut():
             return ApiError(504, str(error), code="timeout")

@@ -7,10 +7,14 @@ import os
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import httpx
+import numpy as np
 import pytest
 
+from kani.core.audio.pcm import wav
 from kani.server.health import StartTime
 from tests.support.patience import WITHIN_S
 
@@ -46,6 +50,30 @@ async def main():
 
 asyncio.run(main())
 """
+
+# Its recogniser loads without end, in a thread.
+LOADING = """
+import asyncio, threading
+from kani.server import settings
+from kani.server.app import serve
+from kani.server.speech_service import build_service
+
+def build(*arguments):
+    service = build_service(*arguments)
+
+    async def start():
+        print("loading", flush=True)
+        await asyncio.to_thread(threading.Event().wait)
+
+    service.recognizer.start = start
+    return service
+
+def announce(running):
+    print(running.listeners.port, flush=True)
+
+chosen = settings.load({"port": 0, "engine": "espeak", "shutdown_seconds": 0.0})
+asyncio.run(serve(chosen, announce, build=build))
+"""
 DETECTOR = "py3langid"
 NEEDED_LATER = {
     *("torch", "transformers", "ctranslate2", "faster_whisper", "tokenizers", "huggingface_hub"),
@@ -79,6 +107,26 @@ def told_to_end(work: str, within_s: float) -> tuple[int, str]:
 def test_whatever_hangs_the_process_ends(work: str) -> None:
     code, written = told_to_end(work, 0.5)
     assert code == 1 and "most recent call first" in written
+
+
+def test_a_model_that_is_being_loaded_holds_up_no_end() -> None:
+    arguments = [sys.executable, "-c", LOADING]
+    with (
+        subprocess.Popen(arguments, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        assert process.stdout is not None
+        url = f"http://localhost:{int(process.stdout.readline())}/v1/audio/transcriptions"
+        form = {
+            "files": {"file": ("a.wav", wav(np.zeros(16_000, np.float32), 16_000))},
+            "data": {"model": "m"},
+        }
+        asking = pool.submit(httpx.post, url, timeout=WITHIN_S, **form)
+        assert process.stdout.readline() == b"loading\n"
+        process.send_signal(signal.SIGTERM)
+        _, written = process.communicate(timeout=WITHIN_S)
+    assert (process.returncode, written) == (0, b"")
+    assert asking.result().status_code == 503
 
 
 def test_a_process_that_ends_in_time_says_nothing() -> None:

@@ -217,6 +217,25 @@ async def test_transcription_under_way_gets_503(tmp_path: Path, path: str, field
     assert "the server is " in answer.text
 
 
+async def test_speech_in_events_says_why_it_ends(tmp_path: Path) -> None:
+    body = {"model": "x", "input": "Good day. " * 60, "voice": "alloy", "stream_format": "sse"}
+    async with (
+        asyncio.timeout(WITHIN_S),
+        serving(tmp_path, KANI_SHUTDOWN_SECONDS="0") as server,
+        httpx.AsyncClient(timeout=WITHIN_S) as client,
+    ):
+        server.engine.allow = 4
+        lines: list[str] = []
+        url = f"{server.http_url}/v1/audio/speech"
+        with pytest.raises(httpx.RemoteProtocolError):
+            async with client.stream("POST", url, json=body | {"response_format": "pcm"}) as answer:
+                async for line in answer.aiter_lines():
+                    lines += [line] if line else []
+                    server.stop.set()
+    last = json.loads(lines[-1].removeprefix("data: "))
+    assert last["type"] == "error" and last["error"]["message"] == "the server is shutting down"
+
+
 async def test_recording_that_comes_too_late_gets_503(tmp_path: Path) -> None:
     """Its upload began before the server stopped, and ends while another is finished."""
     recognizer = WaitingRecognizer()

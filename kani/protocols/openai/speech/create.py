@@ -14,8 +14,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from kani.core.audio.encoding import AsyncEncoder, AudioFormat
+from kani.core.errors import SpeechError
 from kani.core.service import SpeechService
-from kani.protocols.openai.errors import Handler, endpoint
+from kani.protocols.openai.errors import Handler, api_error, endpoint
 from kani.protocols.openai.settings import OpenAISettings
 from kani.protocols.openai.speech.body import SpeechBody, parse_body, read_object
 from kani.protocols.openai.speech.utterance import Utterance, open_utterance
@@ -97,13 +98,21 @@ async def _encode(utterance: Utterance, audio_format: AudioFormat) -> ByteStream
 async def _events(utterance: Utterance, blocks: ByteStream) -> AsyncGenerator[bytes, None]:
     """Yield the audio as events: a delta for each block, and the end.
 
-    A failure breaks the connection off, for clients know no event of an error.
+    Raises SpeechError; once audio was sent, after an event that says why: that breaks the connection off, for
+    the clients that know no such event.
     """
-    async with aclosing(blocks):
-        async for block in blocks:
-            for start in range(0, len(block), SSE_BLOCK_BYTES):
-                audio = base64.b64encode(block[start : start + SSE_BLOCK_BYTES]).decode()
-                yield _event({"type": "speech.audio.delta", "audio": audio})
+    begun = False
+    try:
+        async with aclosing(blocks):
+            async for block in blocks:
+                for start in range(0, len(block), SSE_BLOCK_BYTES):
+                    audio = base64.b64encode(block[start : start + SSE_BLOCK_BYTES]).decode()
+                    begun = True
+                    yield _event({"type": "speech.audio.delta", "audio": audio})
+    except SpeechError as error:
+        if begun:
+            yield _event({"type": "error", "error": api_error(error).as_json()})
+        raise
     usage = _usage(utterance)
     # Speaches calls it token_usage, and its clients need it.
     yield _event({"type": "speech.audio.done", "usage": usage, "token_usage": usage})
