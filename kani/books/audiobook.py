@@ -60,9 +60,11 @@ class Made:
 
 
 def check_output(output: Path) -> None:
-    """Raise ValueError if a book cannot be written to a file of that name."""
+    """Raise ValueError if a book cannot be written to a file of that name, or its folder is not there."""
     if output.suffix.lower() not in ENDINGS:
         raise ValueError(f"{output.name}: a book's file has to end with one of {', '.join(ENDINGS)}")
+    if not output.parent.is_dir():
+        raise ValueError(f"{output}: there is no folder {output.parent}")
 
 
 def make_audiobook(

@@ -33,6 +33,7 @@ with prerequisites.reported(__name__, CHECK, "websockets"):
 
     from kani.cli import broken_pipe, interrupt
     from kani.cli.client import server_address
+    from kani.cli.parser import Parser
     from kani.cli.voices import VoiceRefused, VoicesClient, cloning_outcome
     from websocket_client import AuthenticationFailed, KaniTTSClient, KaniTTSError, NotConnected
     from websocket_config import (
@@ -387,7 +388,7 @@ async def _main(options: argparse.Namespace) -> int:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program; return its exit code."""
-    parser = argparse.ArgumentParser(prog=CHECK, description="Diagnostics of a running Kani TTS server.")
+    parser = Parser(prog=CHECK, description="Diagnostics of a running Kani TTS server.")
     here = f"ws://{WEBSOCKET_HOST}:{WEBSOCKET_PORT}"
     parser.add_argument(
         "--server", type=server_address, default=here, metavar="URL", help=f"{here} if not given"

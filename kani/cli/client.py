@@ -20,7 +20,8 @@ with prerequisites.reported(__name__, CLIENT, "websockets"):
     from urllib.parse import urlsplit, urlunsplit
 
     from kani.cli import broken_pipe, interrupt, voices
-    from kani.cli.sound import CommandFailed, Output, WavOutput, open_player
+    from kani.cli.parser import Parser
+    from kani.cli.sound import CommandFailed, Output, WavOutput, find_player
     from websocket_client import (
         LOCAL_HOSTS,
         AuthenticationFailed,
@@ -155,7 +156,7 @@ async def _speak(options: argparse.Namespace, text: str, reference: bytes | None
 
 def _outputs(options: argparse.Namespace, sample_rate: int) -> Iterator[Output]:
     if options.play:
-        yield open_player(sample_rate)
+        yield find_player()(sample_rate)
     if options.output == "-":
         yield WavOutput(os.fdopen(os.dup(sys.stdout.fileno()), "wb"), sample_rate)
     elif options.output is not None:
@@ -183,8 +184,8 @@ def server_address(url: str) -> str:
     return urlunsplit(parts._replace(scheme=scheme, netloc=place))
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> Parser:
+    parser = Parser(
         prog=CLIENT,
         description="Speak a text with a running Kani TTS server.",
         epilog="Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.",

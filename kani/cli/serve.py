@@ -14,11 +14,12 @@ with prerequisites.reported(__name__, SERVER, INSTALL):
     import logging
     import re
     import sys
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from functools import partial
-    from typing import TYPE_CHECKING, NoReturn
+    from typing import TYPE_CHECKING
 
     from kani.cli import broken_pipe, interrupt, plugin_options
+    from kani.cli.parser import USAGE, Parser
     from kani.core.errors import EngineUnavailable, InvalidRequest, SpeechError, UnknownVoice
     from kani.server import logs, settings
     from kani.server.network.host_names import is_loopback
@@ -30,9 +31,7 @@ if TYPE_CHECKING:
     from kani.engines.worker.service import Worker
     from kani.server.lifecycle import RunningServer
 
-CANNOT_START = 1
-USAGE = 2
-INTERRUPTED = 130
+CANNOT_START, INTERRUPTED = 1, 130
 WORKER, RECOGNIZER_WORKER = "--worker", "--recognizer-worker"
 WORKER_STOP_SECONDS = 10.0
 VOICES_HINT = f"start without it, and list the voices with: {LIST_VOICES}"
@@ -45,16 +44,10 @@ Every setting is also an environment variable or a line in .env, and there are m
 see docs/settings.md. Then, in another terminal: {SPEAK} "Hola" -o hola.wav"""
 
 
-class _Parser(argparse.ArgumentParser):
-    """Names an error in one line, without the options before it, which fill a page."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(USAGE, f"{SERVER}: {message}; --help lists the options\n")
-
-
-def parser() -> argparse.ArgumentParser:
+def parser(program: str = SERVER) -> Parser:
     """Return the parser; an option that is a setting has the setting's name and default."""
-    options = _Parser(
+    options = Parser(
+        prog=program,
         description=DESCRIPTION,
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -150,25 +143,58 @@ def parser() -> argparse.ArgumentParser:
     return options
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; return its exit code: 0 done, 1 cannot start, 2 usage, 130 interrupted."""
-    given = vars(parser().parse_args(arguments))
+class CannotStart(Exception):
+    """The command line cannot be run: the sentence that says why, and the exit code."""
+
+    def __init__(self, sentence: str, code: int) -> None:
+        super().__init__(sentence)
+        self.code = code
+
+
+def main(arguments: Sequence[str] | None = None, program: str = SERVER) -> int:
+    """Run the command line; return its exit code.
+
+    0: done. 1: cannot start now, but a later start may succeed. 2: no start can, with these options, settings
+    and packages. 130: interrupted. program: its name in complaints.
+    """
+    options, arguments = parser(program), sys.argv[1:] if arguments is None else arguments
+    given = vars(options.parse_args(arguments))
+    names = options.options_of(arguments)
+    try:
+        return _run(given, names)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except CannotStart as error:
+        sentence, code = str(error), error.code
+    except settings.SettingsError as error:
+        sentence, code = str(error), USAGE
+    except InvalidRequest as error:
+        hint = f"; {VOICES_HINT}" if isinstance(error, UnknownVoice) else ""
+        sentence, code = f"{_called(error.field, names)}: {error.reason}{hint}", USAGE
+    except SpeechError as error:
+        lasting = isinstance(error, EngineUnavailable) and not error.passing
+        sentence, code = str(error), USAGE if lasting else CANNOT_START
+    except MemoryError:
+        sentence, code = "too little memory is free to start", CANNOT_START
+    print(f"{program}: {_as_given(sentence, names)}", file=sys.stderr)
+    return code
+
+
+def _run(given: dict[str, object], names: Mapping[str, str]) -> int:
+    """Do what the command line asks for; names: its options, by the names of their settings."""
     fetch, worker = given.pop("fetch", False), given.pop("worker", None)
     recognizer_worker = given.pop("recognizer_worker", None)
-    try:
-        chosen = settings.load(given)
-    except settings.SettingsError as error:
-        return _complain(str(error), USAGE)
+    chosen = settings.load(given, names=names)
     serves_clients = not (fetch or worker or recognizer_worker)
     if serves_clients and not (chosen.no_auth or chosen.api_keys or is_loopback(chosen.host)):
-        return _complain(
+        raise CannotStart(
             f"{chosen.host} can be reached from other machines, and no key is set: set KANI_API_KEYS, "
             "listen on localhost, or require no key with --no-auth",
-            CANNOT_START,
+            USAGE,
         )
     if fetch and chosen.no_fetch:
-        forbids = _called("no_fetch", given)
-        return _complain(f"{forbids} forbids what --fetch asks for: leave out one of them", USAGE)
+        forbids = _called("no_fetch", names)
+        raise CannotStart(f"{forbids} forbids what --fetch asks for: leave out one of them", USAGE)
     logs.configure(chosen.log_level, chosen.log_format, chosen.log_file, log_texts=chosen.log_text)
     for sentence in (
         *settings.unknown_variable_warnings(),
@@ -176,33 +202,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
         *settings.plugin_warnings(),
     ):
         logging.getLogger("server").warning(sentence)
-    try:
-        if worker is not None:
-            return _serve_servers(chosen, given, worker, recognizer=False)
-        if recognizer_worker is not None:
-            return _serve_servers(chosen, given, recognizer_worker, recognizer=True)
-        return _fetch(chosen, given) if fetch else _serve(chosen, given)
-    except KeyboardInterrupt:
-        return INTERRUPTED
+    if worker is not None:
+        return _serve_servers(chosen, str(worker), recognizer=False)
+    if recognizer_worker is not None:
+        return _serve_servers(chosen, str(recognizer_worker), recognizer=True)
+    return _fetch(chosen) if fetch else _serve(chosen)
 
 
-def _called(setting: str, given: Collection[str]) -> str:
-    """Return the option or the variable of a setting; ``given``: the settings of the command line."""
-    return f"--{setting.replace('_', '-')}" if setting in given else settings.variables(setting)[0]
+def _called(setting: str, names: Mapping[str, str]) -> str:
+    """Return the option or the variable of a setting; ``names``: of the command line."""
+    return names.get(setting) or settings.variables(setting)[0]
 
 
-def _as_given(sentence: str, given: Collection[str]) -> str:
+def _as_given(sentence: str, names: Mapping[str, str]) -> str:
     """Return a sentence with the variables of settings of the command line replaced by their options.
 
     A file of TLS that is missing is named as the one that was given.
     """
-    for setting in {*given, *(TLS if TLS.intersection(given) else ())}:
-        option = _called(setting, TLS.union(given))
-        sentence = re.sub(rf"\b{settings.variables(setting)[0]}\b", option, sentence)
+    if TLS.intersection(names):
+        names = {each: "--" + each.replace("_", "-") for each in TLS} | dict(names)
+    for setting in names.keys() & settings.fields().keys():
+        sentence = re.sub(rf"\b{settings.variables(setting)[0]}\b", names[setting], sentence)
     return sentence
 
 
-def _serve(chosen: settings.Settings, given: Collection[str]) -> int:
+def _serve(chosen: settings.Settings) -> int:
     # These imports take most of the start, and --help and an invalid setting need none of them. What they
     # leave in memory stays: searching it for garbage meanwhile, again and again, would take a tenth of them.
     gc.disable()
@@ -217,19 +241,12 @@ def _serve(chosen: settings.Settings, given: Collection[str]) -> int:
     try:
         with asyncio.Runner(loop_factory=loop_factory) as runner:
             runner.run(serve(chosen, lambda running: print(banner(running), flush=True)))
-    except InvalidRequest as error:
-        hint = f"; {VOICES_HINT}" if isinstance(error, UnknownVoice) else ""
-        return _complain(f"{_called(error.field, given)}: {error.reason}{hint}", CANNOT_START)
-    except (CannotListen, SpeechError) as error:
-        return _complain(_as_given(str(error), given), CANNOT_START)
-    except MemoryError:
-        return _complain("too little memory is free to start", CANNOT_START)
+    except CannotListen as error:
+        raise CannotStart(str(error), CANNOT_START) from error
     return 0
 
 
-def _serve_servers(
-    chosen: settings.Settings, given: Collection[str], address: str, *, recognizer: bool
-) -> int:
+def _serve_servers(chosen: settings.Settings, address: str, *, recognizer: bool) -> int:
     """Serve the engine, or the recogniser, at an address to other servers."""
     import uvicorn
 
@@ -252,14 +269,13 @@ def _serve_servers(
                 key = engine_key(chosen)
                 await start_and_serve(served, new_worker, address, key, stop, announce, drain_s)
 
-    loop_factory = uvicorn.Config(app="", log_config=None).get_loop_factory()
     try:
-        with asyncio.Runner(loop_factory=loop_factory) as runner:
-            runner.run(serve(Address.parse(address)))
+        parsed = Address.parse(address)
     except ValueError as error:
-        return _complain(f"{RECOGNIZER_WORKER if recognizer else WORKER}: {error}", USAGE)
-    except SpeechError as error:
-        return _complain(_as_given(str(error), given), CANNOT_START)
+        raise CannotStart(f"{RECOGNIZER_WORKER if recognizer else WORKER}: {error}", USAGE) from error
+    loop_factory = uvicorn.Config(app="", log_config=None).get_loop_factory()
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
+        runner.run(serve(parsed))
     return 0
 
 
@@ -287,7 +303,7 @@ def _recognizer_worker(chosen: settings.Settings) -> tuple[Recognizer, Callable[
     return recognizer, partial(Worker, None, recognizer)
 
 
-def _fetch(chosen: settings.Settings, given: Collection[str]) -> int:
+def _fetch(chosen: settings.Settings) -> int:
     # An engine that has started has downloaded and verified its files.
     from prometheus_client import CollectorRegistry
 
@@ -329,10 +345,7 @@ def _fetch(chosen: settings.Settings, given: Collection[str]) -> int:
             finally:
                 await each.stop()
 
-    try:
-        interrupt.run(start_each())
-    except SpeechError as error:
-        return _complain(_as_given(str(error), given), CANNOT_START)
+    interrupt.run(start_each())
     return 0
 
 
@@ -420,11 +433,6 @@ def _stream_lines(running: RunningServer, host: str) -> list[str]:
         if not is_loopback(running.host):
             lines.append(f"           asks for no key; serves {' '.join(networks)}")
     return lines
-
-
-def _complain(sentence: str, code: int) -> int:
-    print(f"{SERVER}: {sentence}", file=sys.stderr)
-    return code
 
 
 if __name__ == "__main__":

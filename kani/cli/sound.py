@@ -9,7 +9,8 @@ import struct
 import subprocess
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import IO, Any, Protocol
 
@@ -162,21 +163,24 @@ def check_played(name: str, code: int, complaints: bytes, ran_s: float, seconds:
     raise CommandFailed(f"{name} could not play the sound ({reason}{said}); write a file with -o")
 
 
-def open_player(sample_rate: int) -> Output:
-    """Return the first player that this machine has. Raises CommandFailed if there is none."""
+def find_player() -> Callable[[int], Output]:
+    """Return what opens the first player that this machine has, for a sample rate.
+
+    Raises CommandFailed if there is none, here or when it is opened.
+    """
     remedy = "pip install sounddevice"
     try:
-        return SoundCard(importlib.import_module("sounddevice"), sample_rate)
+        return partial(SoundCard, importlib.import_module("sounddevice"))
     except ImportError:
         pass
     except OSError as error:
         remedy = f"sounddevice lacks its library ({error}): install libportaudio2"
     for name, *arguments in _PIPE_PLAYERS:
         if program := shutil.which(name):
-            return PipePlayer([program, *arguments], sample_rate)
+            return partial(PipePlayer, [program, *arguments])
     for name in _FILE_PLAYERS:
         if program := shutil.which(name):
-            return FilePlayer(program, sample_rate)
+            return partial(FilePlayer, program)
     raise CommandFailed(
         f"no player found: {remedy}, or install paplay (pulseaudio-utils), aplay (alsa-utils) or ffplay"
         " (FFmpeg), or write a file with -o"

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import kani
 from kani.cli import audiobook, broken_pipe
-from kani.cli.sound import CommandFailed, open_player
+from kani.cli.parser import USAGE, Parser
+from kani.cli.sound import CommandFailed, find_player
+from kani.core.request import validate
+from kani.core.types import SpeechRequest
+from kani.library.results import codec_of
 
 FAILED, INTERRUPTED = 1, 130
+_WRONG = (kani.InvalidRequest, ValueError, FileNotFoundError, IsADirectoryError, NotADirectoryError)
+"""Errors of what the command line names."""
+_OPTION = re.compile(r"^(?=(?:engine|recognizer|voice|language|speed|emotion)\b[:=])")
+"""Place of the dashes of an option, before the setting or the field that an error names."""
 
 
 def main(command: str, arguments: Sequence[str]) -> int:
@@ -27,13 +36,17 @@ def main(command: str, arguments: Sequence[str]) -> int:
     except (kani.SpeechError, CommandFailed, OSError, ValueError) as error:
         if isinstance(error, BrokenPipeError) and broken_pipe.reader_has_gone():
             raise
-        print(f"kani-tts {command}: {error}", file=sys.stderr)
-        return FAILED
+        sentence = str(error)
+        if isinstance(error, OSError) and error.filename is not None:
+            sentence = f"{error.filename}: {error.strerror}"
+        print(f"kani-tts {command}: {_OPTION.sub('--', sentence)}", file=sys.stderr)
+        lasting = isinstance(error, kani.EngineUnavailable) and not error.passing
+        return USAGE if lasting or isinstance(error, _WRONG) else FAILED
     return 0
 
 
-def _parser(command: str, description: str) -> argparse.ArgumentParser:
-    return argparse.ArgumentParser(prog=f"kani-tts {command}", description=description, allow_abbrev=False)
+def _parser(command: str, description: str) -> Parser:
+    return Parser(prog=f"kani-tts {command}", description=description, allow_abbrev=False)
 
 
 def _say(arguments: Sequence[str]) -> None:
@@ -77,7 +90,8 @@ def _say(arguments: Sequence[str]) -> None:
         "emotion": given.emotion,
         "reference": given.reference,
     }
-    with kani.Speech(given.engine) as speech:
+    _check(given)
+    with kani.Speech(given.engine, **_defaults(given)) as speech:
         if given.output is not None:
             audio = speech.say(text, **how)
             audio.save(given.output)
@@ -86,11 +100,30 @@ def _say(arguments: Sequence[str]) -> None:
         player = None
         try:
             for chunk in speech.stream(text, **how):
-                player = player or open_player(chunk.sample_rate)
+                player = player or find_player()(chunk.sample_rate)
                 player.write(_pcm16(chunk))
         finally:
             if player is not None:
                 player.close()
+
+
+def _check(given: argparse.Namespace) -> None:
+    """Raise for what would fail once the speech is made, before a voice is loaded."""
+    validate(SpeechRequest(speed=given.speed, emotion=given.emotion))
+    if given.reference is not None:
+        given.reference.open("rb").close()
+    if given.output is None:
+        find_player()
+        return
+    codec_of(given.output)
+    if not given.output.parent.is_dir():
+        raise ValueError(f"-o {given.output}: there is no folder {given.output.parent}")
+
+
+def _defaults(given: argparse.Namespace) -> dict[str, str]:
+    """Return the settings that name a voice and a language: what no engine has is refused unloaded."""
+    named = {"voice": given.voice, "language": given.language}
+    return {name: value for name, value in named.items() if value is not None}
 
 
 def _pcm16(chunk: kani.SpeechChunk) -> bytes:

@@ -134,6 +134,19 @@ class EngineLost(EngineFailed):
 class EngineUnavailable(SpeechError):
     """An engine cannot start; the message holds the reason and the remedy."""
 
+    def __init__(self, message: str, *, passing: bool = False) -> None:
+        """passing: see the property."""
+        super().__init__(message)
+        self._passing = passing
+
+    @property
+    def passing(self) -> bool:
+        """True if a later start may succeed with nothing changed here.
+
+        A network, another machine, memory or the room on a disk was lacking, here or in its cause.
+        """
+        return self._passing or getattr(self.__cause__, "passing", False)
+
 
 class StoreUnavailable(SpeechError):
     """The stored voices cannot be read; the message holds the reason and the remedy."""

@@ -36,11 +36,15 @@ class RecognitionService:
         observer: Observer,
         turn_model: TurnModel | None = None,
         diarizer: Diarizer | None = None,
+        *,
+        starts_early: bool = False,
     ) -> None:
         """turn_model: of sessions that judge turns; without one the pauses' length is all that tells.
 
-        diarizer: of recordings whose speakers are told apart; None refuses them.
+        diarizer: of recordings whose speakers are told apart; None refuses them. starts_early: whether
+        ``prepare`` starts the recogniser, so that one that cannot start is known at once.
         """
+        self._starts_early = starts_early
         self.recognizer = recognizer
         self._diarizer = diarizer
         self._turn_model = turn_model
@@ -64,8 +68,11 @@ class RecognitionService:
         return self.recognizer is not None and not self.recognizer.info.recordings_only
 
     async def prepare(self) -> None:
-        """Start a recogniser that has to be asked for its languages. Raises EngineUnavailable."""
-        if self.recognizer is not None and not self.recognizer.info.languages:
+        """Start a recogniser that is to start early, or has to be asked for its languages.
+
+        Raises EngineUnavailable.
+        """
+        if self.recognizer is not None and (self._starts_early or not self.recognizer.info.languages):
             await self._start()
 
     def open_recognition(
@@ -218,5 +225,5 @@ class RecognitionService:
             # A session that is cancelled meanwhile must not cancel the start for the others.
             await asyncio.shield(start)
         except MemoryError as error:
-            name = self.recognizer.info.name
-            raise EngineUnavailable(f"too little memory is free to load the recogniser {name}") from error
+            reason = f"too little memory is free to load the recogniser {self.recognizer.info.name}"
+            raise EngineUnavailable(reason, passing=True) from error

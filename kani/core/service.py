@@ -70,6 +70,7 @@ class SpeechService:
         observer: Observer,
         late_engine: LateEngine | None = None,
         recognizer: Recognizer | None = None,
+        starts_recognizer: bool = False,
         turn_model: TurnModel | None = None,
         diarizer: Diarizer | None = None,
         reference_voice: ReferenceVoice | None = None,
@@ -86,6 +87,7 @@ class SpeechService:
         default_voice: id that replaces the default voice of its own language.
         late_engine: an engine that is loaded in the background and then preferred to the others.
         recognizer: started by the first recognition session; None disables recognition.
+        starts_recognizer: starts it with the service instead, which fails where it cannot start.
         turn_model: hears whether a speaker has said all, for the recognition sessions that ask for it.
         diarizer: tells the speakers of recordings apart; None: nothing does.
         reference_voice: finds the words in the audio of engines that do not time them.
@@ -98,7 +100,9 @@ class SpeechService:
         """
         self.store = store
         self.chat_model = chat_model
-        self._recognition = RecognitionService(recognizer, observer, turn_model, diarizer)
+        self._recognition = RecognitionService(
+            recognizer, observer, turn_model, diarizer, starts_early=starts_recognizer
+        )
         self._idle_unload_s = idle_unload_s
         self._detects_language = detects_language
         self.late_engine = late_engine

@@ -33,6 +33,13 @@ _UNSPACED = re.compile(
 )
 
 
+def codec_of(path: Path) -> tuple[Codec, int | None]:
+    """Return the codec, and bits per second, of a file by its name. Raises ValueError for other endings."""
+    if (chosen := _CODECS.get(path.suffix.lower())) is None:
+        raise ValueError(f"{path.name}: the name has to end with one of {', '.join(_CODECS)}")
+    return chosen
+
+
 @dataclass(frozen=True, slots=True)
 class Word:
     """A word, and the seconds of the audio at which it begins and ends."""
@@ -94,9 +101,7 @@ class Audio:
         Raises ValueError for an ending other than .wav, .mp3, .flac, .opus, .ogg and .aac.
         """
         path = Path(path)
-        if (chosen := _CODECS.get(path.suffix.lower())) is None:
-            raise ValueError(f"{path.name}: the name has to end with one of {', '.join(_CODECS)}")
-        codec, bit_rate = chosen
+        codec, bit_rate = codec_of(path)
         encoder = FileEncoder(AudioFormat(codec, codec, self.sample_rate, bit_rate, ""), self.sample_rate)
         encoder.add(self.samples)
         path.write_bytes(encoder.finish())

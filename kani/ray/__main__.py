@@ -102,7 +102,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if value is not None
     }
     try:
-        chosen = settings.load({"engine": given.engine}, {**os.environ, **environment})
+        chosen = settings.load(
+            {"engine": given.engine}, {**os.environ, **environment}, names={"engine": "--engine"}
+        )
     except settings.SettingsError as error:
         return _complain(str(error), USAGE)
     if chosen.engine in ("auto", "remote", "elevenlabs"):

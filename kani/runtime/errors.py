@@ -4,7 +4,14 @@ from __future__ import annotations
 
 
 class CheckpointError(ValueError):
-    """A checkpoint, archive or config does not fit: the message names the file's key and shape."""
+    """A checkpoint, archive or config does not fit: the message names the file's key and shape.
+
+    passing: as that of ``EngineUnavailable``.
+    """
+
+    def __init__(self, message: str, *, passing: bool = False) -> None:
+        super().__init__(message)
+        self.passing = passing
 
 
 class OutOfMemory(MemoryError):

@@ -98,12 +98,14 @@ class Hub:
             if isinstance(error, OSError) and error.errno in _NO_SPACE:
                 raise CheckpointError(
                     f"{name} does not fit on the disk of {self.cache}: free some space, or name a folder on "
-                    "another one (KANI_CACHE_DIR); completed downloads are kept"
+                    "another one (KANI_CACHE_DIR); completed downloads are kept",
+                    passing=True,
                 ) from error
             raise CheckpointError(
                 f"{name} cannot be fetched from the model hub ({type(error).__name__}); "
                 "give a folder that holds it, or start again when there is a network: completed "
-                "downloads are kept"
+                "downloads are kept",
+                passing=True,
             ) from error
         if not pinned:
             pin.parent.mkdir(parents=True, exist_ok=True)

@@ -196,12 +196,14 @@ def _fetch(weight: WeightFile, target: Path) -> bytes:
     except httpx.HTTPError as error:
         raise EngineUnavailable(
             f"{weight.name} could not be fetched ({_reason(error)}): start again with a network to resume "
-            f"the download, or {cure}"
+            f"the download, or {cure}",
+            passing=True,
         ) from error
     except OSError as error:
         raise EngineUnavailable(
             f"the cache folder cannot be written ({error.strerror}): set KANI_CACHE_DIR to a writable "
-            f"folder, or {cure}"
+            f"folder, or {cure}",
+            passing=True,
         ) from error
     raise EngineUnavailable(f"{weight.name} as published fails its SHA-256 and is not used: {cure}")
 

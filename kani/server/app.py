@@ -264,7 +264,7 @@ async def serve(
 
     announce: called once, when the server is ready; stop: ends the server instead of signals; build: makes
     its speech service. A second Ctrl+C ends the process at once, with exit code 130. Raises CannotListen,
-    EngineUnavailable, and InvalidRequest for a default voice or language that no engine speaks.
+    SettingsError for TLS, EngineUnavailable, and InvalidRequest for a voice or language that no engine has.
     """
     async with send_traces(os.environ, VERSION) as tracer:
         service = await _serve(settings, announce, stop, build, tracer)

@@ -76,6 +76,7 @@ def build_service(
             discover=discover_recognizers,
             worker_metrics=workers,
         ),
+        starts_recognizer=settings.recognizer != "auto",
         turn_model=SmartTurn(),
         diarizer=build_diarizer(),
         reference_voice=EspeakReferenceVoice(),

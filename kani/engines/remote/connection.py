@@ -181,7 +181,7 @@ class Connection:
         self.completed = 0
         """Exchanges that the worker has brought to their end."""
         self._ready = asyncio.Event()
-        self._unavailable = ""
+        self._unavailable: EngineUnavailable | None = None
 
     async def open(self, key: str, launch: Launch | None) -> None:
         """Shake hands and wait until the engine has started.
@@ -209,8 +209,8 @@ class Connection:
                 await self._ready.wait()
         except TimeoutError:
             raise WorkerLost(f"the worker was not ready in {READY_TIMEOUT_S:g} s") from None
-        if self._unavailable:
-            raise EngineUnavailable(self._unavailable)
+        if self._unavailable is not None:
+            raise self._unavailable
         self.check()
         self.channel.watch(lambda: self.channel.send(Ping()))
 
@@ -268,7 +268,7 @@ class Connection:
             case Unavailable() | Logged() if not self._is_child:
                 raise ProtocolError(f"{type(message).__name__}, which only a child of this process sends")
             case Unavailable():
-                self._unavailable = message.reason
+                self._unavailable = EngineUnavailable(message.reason, passing=message.passing)
                 self._ready.set()
             case Logged():
                 self._log(message)

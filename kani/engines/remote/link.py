@@ -75,7 +75,8 @@ class Link:
         try:
             self._connection = await self._connector.connect()
         except (WorkerLost, OSError) as error:
-            raise EngineUnavailable(f"{self._connector.name} cannot be reached: {error}") from error
+            reason = f"{self._connector.name} cannot be reached: {error}"
+            raise EngineUnavailable(reason, passing=True) from error
         self._run(self._connection)
 
     def start_later(self) -> None:

@@ -252,6 +252,8 @@ class Unavailable(_Message, tag=40):
     """The engine cannot start; the connection ends."""
 
     reason: str
+    passing: bool = False
+    """See ``EngineUnavailable``."""
 
 
 class Pong(_Message, tag=41):

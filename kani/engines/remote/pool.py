@@ -109,7 +109,8 @@ class Pool:
         if not self._now_usable():
             reasons = "; ".join(member.reason for member in self._members.values() if member.reason)
             await self.stop()
-            raise EngineUnavailable(reasons or f"no engine worker was there in {START_S:g} s")
+            reason = reasons or f"no engine worker was there in {START_S:g} s"
+            raise EngineUnavailable(reason, passing=True)
 
     @property
     def _hopeless(self) -> bool:

@@ -194,7 +194,8 @@ class WhisperRecognizer:
             self._whisper = Whisper(files, workers, cores)
             self._detector = VoiceDetector()
         except (OSError, ImportError, RuntimeError, ValueError) as error:
-            raise EngineUnavailable(self._reason(error)) from error
+            full = isinstance(error, OSError)
+            raise EngineUnavailable(self._reason(error), passing=full) from error
 
     def _reason(self, error: Exception) -> str:
         """Return the sentence for an error of loading."""

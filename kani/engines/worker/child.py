@@ -88,7 +88,7 @@ async def _run(launch: Launch, channel: Channel) -> None:
             served = engine = _engine(launch)
         await served.start()
     except EngineUnavailable as error:
-        channel.send(Unavailable(str(error)))
+        channel.send(Unavailable(str(error), error.passing))
         channel.close("the engine cannot start")
         return
     finally:

@@ -58,7 +58,8 @@ async def serve_worker(
     try:
         server = await listen(address, connections.accept)
     except (OSError, ValueError) as error:
-        raise EngineUnavailable(f"the worker cannot listen on {address}: {error}") from error
+        reason = f"the worker cannot listen on {address}: {error}"
+        raise EngineUnavailable(reason, passing=True) from error
     try:
         port = server.sockets[0].getsockname()[1] if address.path is None else 0
         announce(Address(address.path, address.host, port))

@@ -15,7 +15,7 @@ from typing import Any, Self
 
 from kani.protocols.shared.protocol import Addresses, CompatPort, StreamPort
 from kani.server.network.host_names import is_loopback
-from kani.server.settings import Settings, variables
+from kani.server.settings import Settings, SettingsError, variables
 
 BACKLOG = 2048
 LOCALHOST = ("127.0.0.1", "::1")
@@ -34,7 +34,7 @@ KEY = "KANI_TLS_KEY"
 
 
 class CannotListen(Exception):
-    """An address, a port or a certificate that cannot be used; ``str()`` names the reason and the remedy."""
+    """An address or a port that cannot be used; ``str()`` names the reason and the remedy."""
 
     @property
     def taken(self) -> bool:
@@ -183,19 +183,19 @@ def max_tcp_connections(max_connections: int, files: int) -> int:
 def server_context(certificate: Path | None, key: Path | None) -> ssl.SSLContext | None:
     """Return a TLS context (1.2 or later) of two PEM files; None where neither is given.
 
-    certificate: the server's own first, then the intermediate ones. Raises CannotListen, which names the
+    certificate: the server's own first, then the intermediate ones. Raises SettingsError, which names the
     setting and the reason.
     """
     if certificate is None and key is None:
         return None
     if certificate is None or key is None:
         missing = CERTIFICATE if certificate is None else KEY
-        raise CannotListen(f"{CERTIFICATE} and {KEY} belong together: {missing} is not set")
+        raise SettingsError(f"{CERTIFICATE} and {KEY} belong together: {missing} is not set")
     _check_pem(CERTIFICATE, certificate, b"CERTIFICATE-----", "certificate")
     _check_pem(KEY, key, b"PRIVATE KEY-----", "private key")
 
     def no_password() -> str:
-        raise CannotListen(
+        raise SettingsError(
             f"{KEY}: {key} is encrypted, and the server cannot ask for its password: "
             f"openssl pkey -in {key.name} -out FILE removes it"
         )
@@ -207,9 +207,9 @@ def server_context(certificate: Path | None, key: Path | None) -> ssl.SSLContext
         context.load_cert_chain(certificate, key, no_password)
     except ssl.SSLError as error:
         if error.reason == "KEY_VALUES_MISMATCH":
-            raise CannotListen(f"{KEY}: {key} is not the key of the certificate in {certificate}") from error
+            raise SettingsError(f"{KEY}: {key} is not the key of the certificate in {certificate}") from error
         reason = (error.reason or str(error)).lower().replace("_", " ")
-        raise CannotListen(
+        raise SettingsError(
             f"{CERTIFICATE}, {KEY}: {certificate} and {key} cannot be used: {reason}"
         ) from error
     return context
@@ -219,9 +219,9 @@ def _check_pem(setting: str, file: Path, mark: bytes, content_name: str) -> None
     try:
         content = file.read_bytes()
     except OSError as error:
-        raise CannotListen(f"{setting}: {file} cannot be read: {error.strerror}") from error
+        raise SettingsError(f"{setting}: {file} cannot be read: {error.strerror}") from error
     if mark not in content:
-        raise CannotListen(f"{setting}: {file} holds no {content_name} in PEM form")
+        raise SettingsError(f"{setting}: {file} holds no {content_name} in PEM form")
 
 
 def _port(sockets: Sequence[socket.socket]) -> int:

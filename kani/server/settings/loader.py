@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import NoneType
 from typing import Literal, get_args, get_origin
@@ -38,14 +38,23 @@ class SettingsError(ValueError):
 
 
 def load(
-    command_line: Mapping[str, object], environment: Mapping[str, str] = os.environ, env_file: Path = ENV_FILE
+    command_line: Mapping[str, object],
+    environment: Mapping[str, str] = os.environ,
+    env_file: Path = ENV_FILE,
+    *,
+    names: Mapping[str, str] | None = None,
 ) -> Settings:
-    """Read the settings; ``command_line`` holds its options by the setting's name. Raises SettingsError."""
+    """Read the settings; ``command_line`` holds its options by the setting's name. Raises SettingsError.
+
+    names: of these options, for people; their settings' own if None.
+    """
+    if unknown := [_unknown(name, fields()) for name in command_line if name not in fields()]:
+        raise SettingsError("\n".join(unknown))
     try:
         written = {**dotenv_values(env_file), **environment}
     except UnicodeDecodeError as error:
         raise SettingsError(f"{env_file} cannot be read: it has to be UTF-8") from error
-    values, called = dict(command_line), {name: "--" + name.replace("_", "-") for name in command_line}
+    values, called = dict(command_line), {name: (names or {}).get(name, name) for name in command_line}
     for name in fields():
         for variable in variables(name):
             if name not in values and written.get(variable):
@@ -100,10 +109,14 @@ def unknown_variable_warnings(
     written = {**dotenv_values(env_file), **environment}
     sentences = []
     for variable in sorted(name for name in written if name.startswith("KANI_") and name not in known):
-        close = difflib.get_close_matches(variable, known, 1)
-        hint = f"; did you mean {close[0]}?" if close else ""
-        sentences.append(f"{variable} is no setting of this server{hint}")
+        sentences.append(_unknown(variable, known))
     return sentences
+
+
+def _unknown(name: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, known, 1)
+    hint = f"; did you mean {close[0]}?" if close else ""
+    return f"{name} is no setting of this server{hint}"
 
 
 def foreign_model_warnings(

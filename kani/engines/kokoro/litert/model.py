@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
+from kani.engines.kokoro.litert.quiet import without_line
 from kani.engines.kokoro.network.onnx_model import Array, ModelFailed
 
 
@@ -58,7 +59,8 @@ class _Runner:
         if shapes != self._shapes:
             for name, shape in shapes.items():
                 self._interpreter.resize_tensor_input(self._inputs[name], shape)
-            self._interpreter.allocate_tensors()
+            with without_line():
+                self._interpreter.allocate_tensors()
             self._shapes = shapes
         for name, values in inputs.items():
             self._interpreter.set_tensor(
