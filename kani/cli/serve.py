@@ -103,6 +103,7 @@ def parser(program: str = SERVER) -> Parser:
         metavar="URL",
         help="chat endpoint that answers what is said, such as http://localhost:11434/v1 (Ollama)",
     )
+    speech.add_argument("--llm-model", metavar="NAME", help="its model (default: the only one that it has)")
     groups = plugin_options.add(options, {settings.SPEECH: speech})
     kani = groups[settings.KANI]
     kani.add_argument("--device", metavar="NAME", help="auto, cpu, cuda or cuda:N (default auto)")

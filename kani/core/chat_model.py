@@ -114,6 +114,9 @@ class ChatModel(Protocol):
     def asked_early(self) -> bool:
         """True if it may be asked for answers that are not sure to be wanted."""
 
+    async def start(self) -> None:
+        """Look for the model. Raises EngineUnavailable for one that is known not to be there."""
+
     async def stop(self) -> None:
         """Free everything. Called when no answer is being written."""
 

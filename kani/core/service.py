@@ -130,6 +130,9 @@ class SpeechService:
         """
         texts = asyncio.create_task(self._load_texts())
         async with AsyncExitStack() as started:
+            if self.chat_model is not None:
+                await self.chat_model.start()
+                started.push_async_callback(self.chat_model.stop)
             await asyncio.to_thread(self.store.start)
             started.callback(self.store.stop)
             await asyncio.to_thread(self._check_default_voice)

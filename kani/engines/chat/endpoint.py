@@ -15,11 +15,13 @@ from kani.core.chat_model import (
     ChatEnd,
     ChatEvent,
     ChatFailed,
+    ChatMessage,
     ChatRequest,
     ChatText,
     ChatUsage,
     ChatWaiting,
 )
+from kani.core.errors import EngineUnavailable
 from kani.engines.chat import wire
 from kani.engines.chat.events import event_data
 from kani.engines.chat.reasoning import ReasoningFilter
@@ -27,7 +29,9 @@ from kani.runtime import bounded_http
 from kani.runtime.cancelling import wait_until_done
 from kani.text.foreign import Unreadable
 
-CONNECT_S = 10.0
+START_S, CONNECT_S = 5.0, 10.0
+"""Most seconds of the look for the model at the start, and of a connection."""
+
 WAITING_AFTER_S, WAITING_EVERY_S = 5.0, 15.0
 SILENT_TIMES = 5.0
 """Times ``ChatSettings.first_s`` that a model may write without a word or a call that is given out."""
@@ -80,6 +84,7 @@ class ChatEndpoint:
         self._settings = settings
         self._client: httpx.AsyncClient | None = None
         self._chosen = settings.model
+        self._reached = True  # whether the start has reached it
         self._length_field = LENGTH_FIELDS[0]
         self._unopened = False  # whether the last answer's reasoning had no opening mark
         self._place = urlsplit(settings.url).netloc
@@ -87,13 +92,43 @@ class ChatEndpoint:
     @property
     def description(self) -> str:
         """Model and address, for people."""
-        model = self._settings.model or "its only model"
-        return f"{model} at {self._settings.url}"
+        model = self._chosen or "its only model"
+        away = "" if self._reached else " (it cannot be reached now: is it running?)"
+        return f"{model} at {self._settings.url}{away}"
 
     @property
     def asked_early(self) -> bool:
         """True if it may be asked for answers that are not sure to be wanted."""
         return self._settings.early
+
+    async def start(self) -> None:
+        """See ``ChatModel``; an endpoint that cannot be reached now is asked again for each answer."""
+        try:
+            async with asyncio.timeout(START_S):
+                if self._chosen is None:
+                    await self._model()
+                else:
+                    await self._check_named(self._chosen)
+        except ChatFailed as failure:
+            if failure.code in ("unknown_model", "unauthorized"):
+                await self.stop()
+                raise EngineUnavailable(str(failure)) from failure
+        except (httpx.HTTPError, TimeoutError):
+            self._reached = False
+            log.warning("the language model at %s cannot be reached now: is it running?", self._place)
+
+    async def _check_named(self, model: str) -> None:
+        """Look for the model of the settings. Raises ChatFailed, and httpx's errors."""
+        try:
+            listed = await self._models()
+        except ChatFailed as failure:
+            if failure.code == "unauthorized":
+                raise
+            listed = []  # a server may have no list
+        if model not in listed:
+            # Some lists are not complete, and some servers read no name: one token tells.
+            async with self._stream(ChatRequest((ChatMessage("user", "."),), max_tokens=1)):
+                pass
 
     async def stop(self) -> None:
         """Close the connections."""
@@ -243,6 +278,16 @@ class ChatEndpoint:
         """Return the model's name: the one of the settings, or the only one there is. Raises ChatFailed."""
         if self._chosen is not None:
             return self._chosen
+        names = await self._models()
+        if len(names) != 1:
+            some = ", ".join(name[:60] for name in names[:8])
+            listed = f"has {len(names)} models ({some})" if names else "has no model"
+            raise self._failed("unknown_model", f"{listed}: name one in KANI_LLM_MODEL")
+        self._chosen = names[0]
+        return names[0]
+
+    async def _models(self) -> list[str]:
+        """Return the names of the listed models. Raises ChatFailed."""
         while True:
             async with self._open().stream("GET", f"{self._settings.url}/models") as response:
                 body = await bounded_http.body(response, MAX_BODY_BYTES)
@@ -252,15 +297,9 @@ class ChatEndpoint:
         if response.status_code != 200:
             raise self._refusal(response.status_code, self._quoted(wire.read_error(body)))
         try:
-            names = wire.read_models(body)
+            return wire.read_models(body)
         except ValueError as error:
             raise self._failed("broken", "sent what is no list of models") from error
-        if len(names) != 1:
-            some = ", ".join(name[:60] for name in names[:8])
-            listed = f"has {len(names)} models ({some})" if names else "has no model"
-            raise self._failed("unknown_model", f"{listed}: name one in KANI_LLM_MODEL")
-        self._chosen = names[0]
-        return names[0]
 
     def _open(self) -> httpx.AsyncClient:
         if self._client is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from contextlib import aclosing
 from typing import Any
 
@@ -21,6 +22,7 @@ from kani.core.chat_model import (
     Tool,
     ToolCall,
 )
+from kani.core.errors import EngineUnavailable
 from kani.engines.chat import endpoint as endpoint_module
 from kani.engines.chat.endpoint import MAX_UNREADABLE, ChatEndpoint, ChatSettings
 from kani.engines.chat.reasoning import ReasoningFilter
@@ -319,3 +321,48 @@ async def test_second_cancellation_closes_the_stream_too() -> None:
             async with asyncio.timeout(WITHIN_S):
                 await served.closed.wait()
             await model.stop()
+
+
+@pytest.mark.parametrize(
+    ("models", "named", "reason"),
+    [
+        (["a", "b"], None, "has 2 models (a, b): name one in KANI_LLM_MODEL"),
+        ([], None, "has no model: name one in KANI_LLM_MODEL"),
+        (["a", "b"], "c", "has no c, or is no chat endpoint: no such model"),
+    ],
+)
+async def test_start_fails_for_a_model_that_is_not_there(
+    models: list[str], named: str | None, reason: str
+) -> None:
+    def script(_: object) -> Answer:
+        return Answer(status=404, error={"error": {"message": "no such model"}})
+
+    async with chat_endpoint(script, models=models) as served:
+        model = ChatEndpoint(ChatSettings(served.url, named))
+        with pytest.raises(EngineUnavailable, match=re.escape(reason)) as raised:
+            await model.start()
+        assert not raised.value.passing
+
+
+@pytest.mark.parametrize(
+    ("models", "named", "found", "asked"),
+    [(["a"], None, "a", 0), (["a", "b"], "b", "b", 0), (["a"], "c", "c", 1)],
+)
+async def test_start_finds_the_model_or_believes_the_name(
+    models: list[str], named: str | None, found: str, asked: int
+) -> None:
+    async with chat_endpoint(lambda _: say("Yes."), models=models) as served:
+        model = ChatEndpoint(ChatSettings(served.url, named))
+        await model.start()
+        assert model.description == f"{found} at {served.url}"
+        assert len(served.requests) == asked
+        await model.stop()
+
+
+async def test_start_goes_on_without_an_endpoint() -> None:
+    async with chat_endpoint(lambda _: say("Yes.")) as served:
+        url = served.url
+    model = ChatEndpoint(ChatSettings(url))
+    await model.start()
+    assert "cannot be reached now: is it running?" in model.description
+    await model.stop()
