@@ -307,7 +307,8 @@ async def _serve(
             port,
             protocols=protocols,
             tracer=tracer,
-            ports={door.setting: number for door, number in listeners.compat.items()},
+            ports={door.setting: number for door, number in listeners.compat.items()}
+            | {"port": listeners.port},
             start=start,
         )
         websockets = _websocket_class(protocols, listeners, budget)

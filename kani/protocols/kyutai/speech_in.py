@@ -114,7 +114,7 @@ class _RecognitionConnection:
             )
         except (BadMessage, SpeechError) as error:
             closing = closing_for(error)
-            # Unmute takes a close for the end, but fails at an Error: none tells it that the server has failed.
+            # Unmute takes a close for the end, and fails at an Error: only a client at fault gets one.
             if isinstance(error, BadMessage | InvalidRequest):
                 with suppress(WebSocketDisconnect):
                     await self._websocket.send_bytes(messages.error(closing.reason))

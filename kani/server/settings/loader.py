@@ -31,7 +31,7 @@ ENV_FILE = Path(".env")
 """In the folder where the server is started."""
 
 ORIGINAL_RELAY = ("ELEVEN_API_KEY", "ELEVEN_VOICE_ID", "LIVEKIT_API_KEY", "LIVEKIT_API_SECRET")
-"""Variables that the original relay requires. It saves its alignment files, and so does this server with all."""
+"""Variables that the original relay requires. It saves alignment files; so does a server with all of them."""
 
 CLIENT_VARIABLES = ("KANI_API_KEY",)
 
