@@ -55,6 +55,8 @@ _PING = json.dumps({"type": MESSAGE_TYPES["PING"], "data": {}})
 _CANCEL = json.dumps({"type": "tts_cancel", "data": {}})
 _CANCEL_TIMEOUT_S = 5.0
 _FIRST_DELAY_S, _LONGEST_DELAY_S = 0.25, 8.0
+_STARTING_DELAY_S = 0.5
+_STARTING = "the server is starting"  # its answer to a handshake until it is ready
 _TRIES_OF_AN_ASSISTANT = 13  # half a minute at least, which a server may take to start
 _LIMIT_OF_AN_ASSISTANT_S = 10.0  # a listener takes a longer silence for a failure
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
@@ -74,6 +76,10 @@ class NotConnected(KaniTTSError, ConnectionError):
 
 class NoServer(NotConnected):
     """No server listens at the address."""
+
+
+class ServerStarting(NotConnected):
+    """The server is there, and says that it is starting."""
 
 
 class AuthenticationFailed(NotConnected):
@@ -127,7 +133,8 @@ class KaniTTSClient:
 
     It belongs to one event loop at a time: in a new one (`asyncio.run` for every request) it connects anew.
 
-    url: replaces host and port (`wss://…`). open_timeout: seconds for one attempt to connect. chunk_timeout:
+    url: replaces host and port (`wss://…`). open_timeout: seconds for one attempt to connect. start_timeout:
+    longest wait for a server that says that it is starting, in seconds; 0 for none. chunk_timeout:
     longest gap within a stream, in seconds; a whole answer may take 0.1 s a character more. Other requests
     wait as long for a stream that is not read.
     reconnect_tries: attempts of a request to restore a lost connection, with growing pauses; they end also
@@ -144,6 +151,7 @@ class KaniTTSClient:
         api_key: str | None = None,
         url: str | None = None,
         open_timeout: float = WEBSOCKET_PING_TIMEOUT,
+        start_timeout: float = 120.0,
         chunk_timeout: float = STREAMING_CONFIG["chunk_timeout"],
         reconnect_tries: int = 6,
         reconnect_timeout: float | None = None,
@@ -151,10 +159,12 @@ class KaniTTSClient:
         self.host, self.port = host, port
         self.websocket: ClientConnection | None = None
         self.last_answer: dict[str, Any] = {}
-        self.open_timeout, self.chunk_timeout = open_timeout, chunk_timeout
+        self.open_timeout, self.start_timeout = open_timeout, start_timeout
+        self.chunk_timeout = chunk_timeout
         self.reconnect_tries, self.reconnect_timeout = reconnect_tries, reconnect_timeout
         self._url, self._api_key = url, api_key
         self._wanted = False
+        self._failure: NotConnected | None = None  # of the latest connect()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._opening, self._turn = asyncio.Lock(), asyncio.Lock()
         self._waiting: set[asyncio.Timeout] = set()
@@ -173,19 +183,23 @@ class KaniTTSClient:
         return self.websocket is not None and self.websocket.state is State.OPEN
 
     async def __aenter__(self) -> Self:
-        """Connect. Raises NotConnected."""
-        await self._open()
+        """Connect, as `connect()` does. Raises NotConnected."""
+        await self._open_once_started()
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self.disconnect()
 
     async def connect(self) -> bool:
-        """Connect, in one attempt; return False when that fails (the reason is logged)."""
+        """Connect, in one attempt; return False when that fails (the reason is logged).
+
+        While the server says that it is starting, wait for it, `start_timeout` seconds at most.
+        """
         try:
-            await self._open()
+            await self._open_once_started()
         except NotConnected as failure:
             logger.error("%s", failure)
+            self._failure = failure
             return False
         return True
 
@@ -193,7 +207,7 @@ class KaniTTSClient:
         """Close the connection; a request under way ends with NotConnected."""
         self._enter_loop()
         async with self._opening:
-            self._wanted = False
+            self._wanted, self._failure = False, None
             if self.websocket is not None:
                 await self.websocket.close()
 
@@ -392,6 +406,8 @@ class KaniTTSClient:
             except InvalidStatus as refusal:
                 status = refusal.response.status_code
                 detail = (refusal.response.body or b"").decode("utf-8", "replace").strip()[:200]
+                if status == 503 and _STARTING in detail:
+                    raise ServerStarting(f"{self.url}: {_STARTING}") from refusal
                 error = AuthenticationFailed if status in (401, 403) else NotConnected
                 raise error(f"{self.url} refused the connection ({status}) {detail}".strip()) from refusal
             # A TimeoutError is an OSError; an impossible host or port is a ValueError.
@@ -405,9 +421,26 @@ class KaniTTSClient:
                 raise NotConnected(f"{prefix}{reason}") from failure
             self._closing = _closed_with_the_loop(self.websocket)
             await anext(self._closing)
-            self._wanted = True
+            self._wanted, self._failure = True, None
             logger.info("connected to %s", self.url)
             return self.websocket
+
+    async def _open_once_started(self) -> ClientConnection:
+        """Return the open connection; waits for a server that starts. Raises NotConnected."""
+        clock = asyncio.get_running_loop().time
+        until, wanted, told = clock() + self.start_timeout, self._wanted, False
+        while True:
+            try:
+                return await self._open()
+            except ServerStarting as failure:
+                if clock() >= until:
+                    raise ServerStarting(f"{failure}; waited for {self.start_timeout:g} s") from failure
+                if not told:
+                    logger.warning("%s; waiting for it, %g s at most", failure, self.start_timeout)
+                told = True
+            await asyncio.sleep(_STARTING_DELAY_S)
+            if wanted and not self._wanted:
+                raise NotConnected("disconnected while the server was starting")
 
     async def _reconnected(self) -> ClientConnection:
         """Return the open connection, restored if it was lost. Raises NotConnected."""
@@ -421,8 +454,8 @@ class KaniTTSClient:
         tries = 0
         while self._wanted:
             try:
-                return await self._open()
-            except AuthenticationFailed:
+                return await self._open_once_started()
+            except (AuthenticationFailed, ServerStarting):
                 raise
             except NotConnected as failure:
                 tries += 1
@@ -431,7 +464,11 @@ class KaniTTSClient:
                     raise
             longest = min(_FIRST_DELAY_S * 2 ** (tries - 1), _LONGEST_DELAY_S)
             await asyncio.sleep(longest * random.uniform(0.5, 1))  # noqa: S311
-        raise NotConnected("not connected: call connect() first")
+        raise NotConnected(
+            f"not connected: connect() failed: {self._failure}"
+            if self._failure is not None
+            else "not connected: call connect() first"
+        )
 
     async def _receive(self, websocket: ClientConnection, limit_s: float) -> tuple[str, dict[str, Any]]:
         try:

@@ -35,7 +35,13 @@ with prerequisites.reported(__name__, CHECK, "websockets"):
     from kani.cli.client import server_address
     from kani.cli.parser import Parser
     from kani.cli.voices import VoiceRefused, VoicesClient, cloning_outcome
-    from websocket_client import AuthenticationFailed, KaniTTSClient, KaniTTSError, NotConnected
+    from websocket_client import (
+        AuthenticationFailed,
+        KaniTTSClient,
+        KaniTTSError,
+        NotConnected,
+        ServerStarting,
+    )
     from websocket_config import (
         AUDIO_FORMAT,
         DEFAULT_CONFIG,
@@ -378,6 +384,9 @@ async def _main(options: argparse.Namespace) -> int:
             failed = await diagnose(client, VoicesClient(options.server, options.api_key), options.keep)
     except AuthenticationFailed as failure:
         print(f"{failure}\nGive the server's key with --api-key or KANI_API_KEY.", file=sys.stderr)
+        return 2
+    except ServerStarting as failure:
+        print(failure, file=sys.stderr)
         return 2
     except NotConnected as failure:
         print(f"{failure}\nStart the server in another terminal: {START_SERVER}", file=sys.stderr)

@@ -400,6 +400,7 @@ def banner(running: RunningServer) -> str:
         lines.append(f"  answers  {service.chat_model.description}")
     lines += [
         f"  voices   {len(service.catalogue.list_reachable())}",
+        *(f"  saves    the relay's texts in {folder.absolute()}" for folder in running.saves),
         f'  try      {SPEAK} "Hola" -o hola.wav{elsewhere}{key}',
         *(["           KEY is one of KANI_API_KEYS"] if running.needs_key else []),
         "  stop     Ctrl+C",

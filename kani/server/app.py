@@ -119,12 +119,7 @@ def protocols_for(settings: Settings) -> tuple[Protocol, ...]:
                 max_audio_bytes=settings.transcription_max_bytes,
                 max_audio_s=settings.transcription_max_seconds,
             ),
-            elevenlabs.RelaySettings(
-                settings.of_plugin(UpstreamSettings).voice_id,
-                settings.log_alignment,
-                settings.log_outputs,
-                settings.logs_dir,
-            ),
+            _relay_settings(settings),
         ),
         livekit_tokens.protocol(
             livekit_tokens.LiveKitSettings(
@@ -172,6 +167,15 @@ def access_rules(settings: Settings, protocols: Sequence[Protocol]) -> AccessRul
         temporary_keys={
             path: check for protocol in protocols for path, check in protocol.temporary_keys.items()
         },
+    )
+
+
+def _relay_settings(settings: Settings) -> elevenlabs.RelaySettings:
+    return elevenlabs.RelaySettings(
+        settings.of_plugin(UpstreamSettings).voice_id,
+        settings.log_alignment,
+        settings.log_outputs,
+        settings.logs_dir,
     )
 
 
@@ -303,7 +307,8 @@ async def _serve(
             port,
             protocols=protocols,
             tracer=tracer,
-            ports={door.setting: number for door, number in listeners.compat.items()},
+            ports={door.setting: number for door, number in listeners.compat.items()}
+            | {"port": listeners.port},
             start=start,
         )
         websockets = _websocket_class(protocols, listeners, budget)
@@ -328,7 +333,13 @@ async def _serve(
             ):
                 allowed = {stream: settings.value(stream.allow) for stream in served}
                 running = RunningServer(
-                    settings.host, listeners, tls is not None, service, allowed, needs_key(settings)
+                    settings.host,
+                    listeners,
+                    tls is not None,
+                    service,
+                    allowed,
+                    needs_key(settings),
+                    tuple(_relay_settings(settings).folders.values()),
                 )
                 await run_service(running, settings, connections, stop, start.kept_before(announce))
     return service

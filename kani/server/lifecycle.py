@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterat
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from types import FrameType
 from urllib.parse import urlsplit
 
@@ -58,6 +59,8 @@ class RunningServer:
     """Networks of clients that are served without a key."""
     needs_key: bool = False
     """True if clients of its WebSockets need a key, those of this machine included."""
+    saves: tuple[Path, ...] = ()
+    """Folders that the texts of the relay's clients are saved in."""
 
 
 def needs_key(settings: Settings) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -21,6 +21,9 @@ from starlette.staticfiles import NotModifiedResponse, StaticFiles
 
 from kani.core.voices import sample_sentences
 from kani.protocols.shared.protocol import PathClass, Protocol
+from kani.server.access import is_proxied
+from kani.server.network.host_names import host_name
+from kani.server.network.listeners import METRICS_PORT
 
 FOLDER = Path(__file__).parents[1] / "web"
 
@@ -35,13 +38,14 @@ MEDIA_TYPES = {
     ".webmanifest": "application/manifest+json",
 }
 
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; media-src blob:; "
+    "connect-src {}; manifest-src 'self'; worker-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+    "require-trusted-types-for 'script'; trusted-types shell"
+)
+
 DOCUMENT_HEADERS = {
-    "content-security-policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; media-src blob:; "
-        "connect-src 'self'; manifest-src 'self'; worker-src 'self'; "
-        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
-        "require-trusted-types-for 'script'; trusted-types shell"
-    ),
     "permissions-policy": "microphone=(self), camera=(), geolocation=()",
     "referrer-policy": "no-referrer",
 }
@@ -57,6 +61,9 @@ IMMUTABLE = "public, max-age=31536000, immutable"
 
 _COMMENT = re.compile(rb"^ *(?:/\*(?:(?!\*/).)*\*/|//[^\n]*)$", re.MULTILINE | re.DOTALL)
 """A comment that has its lines to itself."""
+
+_NAME = re.compile(r"[a-z0-9.-]+")
+"""A host as a policy can name it: no IPv6 address."""
 
 DOCS_PATH = "/docs"
 WORKER_PATH = "/service-worker.js"
@@ -95,14 +102,32 @@ PATHS = PAGES | {
 
 def protocol() -> Protocol:
     """Return the page as the server mounts it."""
-    return Protocol(lambda context: routes(), paths=dict.fromkeys(PATHS, PathClass.PAGE))
+    return Protocol(lambda context: routes(context.ports), paths=dict.fromkeys(PATHS, PathClass.PAGE))
 
 
-def routes() -> list[BaseRoute]:
-    """Return a route for each file; its ETag is answered with 304."""
+def routes(ports: Mapping[str, int] | None = None) -> list[BaseRoute]:
+    """Return a route for each file; its ETag is answered with 304.
+
+    ports: see ``Context``; on each of them clients of another server look for its WebSocket.
+    """
+    sockets = sorted({port for name, port in (ports or {}).items() if name != METRICS_PORT.setting})
     contents = {name: _Content.read(path) for name, path in FILES.items()}
     static = StaticFiles(directory=FOLDER)
-    return [_route(static, path, contents[name]) for path, name in PATHS.items()]
+    return [_route(static, path, contents[name], sockets) for path, name in PATHS.items()]
+
+
+def policy(request: Request, ports: Sequence[int]) -> str:
+    """Return the Content-Security-Policy of a document, by which it loads nothing from elsewhere.
+
+    The page, or a script in its console, may also open WebSockets on ``ports`` of the host that it came from;
+    not where it came through a proxy, which passes on one port.
+    """
+    sources = ["'self'"]
+    name = host_name(request.headers.get("host", ""))
+    if _NAME.fullmatch(name) and not is_proxied(request.headers):
+        scheme = "wss" if request.url.scheme == "https" else "ws"
+        sources += [f"{scheme}://{name}:{port}" for port in ports]
+    return POLICY.format(" ".join(sources))
 
 
 @dataclass(frozen=True)
@@ -131,16 +156,22 @@ class _Content:
         return gzip.compress(self.plain, 9, mtime=0)
 
 
-def _route(static: StaticFiles, path: str, content: _Content) -> BaseRoute:
+def _route(static: StaticFiles, path: str, content: _Content, ports: Sequence[int]) -> BaseRoute:
     caching = IMMUTABLE if path.startswith(VERSIONED) else CHECKED
 
     async def serve(request: Request) -> Response:
         packs = _accepts_gzip(request.headers.get("accept-encoding", ""))
         body = content.packed if packs else content.plain
-        headers = (DOCUMENT_HEADERS if content.is_document else {}) | HEADERS
+        headers = dict(HEADERS)
+        digest = content.digest
+        if content.is_document:
+            allowed = policy(request, ports)
+            headers |= DOCUMENT_HEADERS | {"content-security-policy": allowed}
+            # A browser that is told "not modified" goes by the policy that it has.
+            digest += hashlib.sha256(allowed.encode()).hexdigest()[:8]
         headers |= {"cache-control": caching, "content-length": str(len(body))}
         if caching == CHECKED:
-            headers["etag"] = f'"{content.digest}{"-gzip" if packs else ""}"'
+            headers["etag"] = f'"{digest}{"-gzip" if packs else ""}"'
         if packs:
             headers["content-encoding"] = "gzip"
         sent = b"" if request.method == "HEAD" else body

@@ -202,10 +202,10 @@ function lineIs(state, message) {
 
 /** Learn what the server can do: all that it answers, also where one of the questions fails. */
 async function learn() {
-  const answers = await Promise.allSettled([server.health(), server.voices(), server.longestText()]);
-  const [health, voices, longest] = answers.map(({ value }) => value);
+  const answers = await Promise.allSettled([server.health(), server.voices(), server.config()]);
+  const [health, voices, config] = answers.map(({ value }) => value);
   if (voices) learnVoices(voices);
-  compose.offer(health?.languages, voices, longest, health?.engines.map(({ name }) => name), health?.default_voices);
+  compose.offer(health?.languages, voices, config, health?.engines.map(({ name }) => name), health?.default_voices);
   if (health) {
     showServer(health, voices);
     features.learned(health);

@@ -26,12 +26,13 @@ export class Compose {
   /** The last draft of all tabs, for a new one; and this tab's own, which another does not replace. */
   #memory = new Memory("kani.compose", () => localStorage);
   #draft = new Memory("kani.compose", () => sessionStorage);
-  /** The settings that are folded away, once they were opened. */
+  /** The settings that are folded away, once they were opened; and those of VoxCPM's model. */
   #parameters = null;
+  #voxcpm = null;
+  #config = {};
   #engines = [];
   #languages = {};
   #voices = [];
-  #longest = LONGEST_TEXT;
   /** The example that was put into the text, if one was. */
   #shownExample = "";
   #wanted;
@@ -93,23 +94,23 @@ export class Compose {
   }
 
   /**
-   * Take over the server's abilities: the engine of each language, its voices, the longest text, its engines' names, and the id
-   * of each language's own voice. One that is undefined stays as it was.
+   * Take over the server's abilities: the engine of each language, its voices, the limits of a request, its engines' names, and
+   * the id of each language's own voice. One that is undefined stays as it was.
    */
-  offer(languages, voices, longest, engines, defaults) {
+  offer(languages, voices, config, engines, defaults) {
     this.#defaults = defaults ?? this.#defaults;
     this.#engines = engines ?? this.#engines;
-    this.#parameters?.offer(this.#engines);
+    this.#config = config ?? this.#config;
+    this.#offerParameters();
     this.#languages = languages ?? this.#languages;
     this.#voices = voices ?? this.#voices;
-    this.#longest = longest ?? this.#longest;
     this.#offer();
     this.#changed();
   }
 
   /** Return true if a text is spoken in parts: it is too long for one request, or has marks in it. */
   inParts(text) {
-    return text.length > this.#longest || MARKED.test(text);
+    return text.length > this.longest || MARKED.test(text);
   }
 
   /** Return true if there is a voice, or may be: a mix is in no list. */
@@ -121,16 +122,27 @@ export class Compose {
   async showParameters() {
     const { Parameters } = await import("./parameters.js");
     this.#parameters ??= new Parameters(document.querySelector("#parameter-fields"), EMOTIONS.slice(1));
-    this.#parameters.offer(this.#engines);
+    await this.#offerParameters();
+  }
+
+  /** Show the settings that the engines use; VoxCPM's on its page, too. */
+  async #offerParameters() {
+    this.#parameters?.offer(this.#engines);
+    const wanted = this.#config.voxcpm_port || this.#engines.includes("voxcpm");
+    if (!this.#parameters || !wanted) return;
+    const { VoxcpmFields } = await import("./voxcpm.js");
+    this.#voxcpm ??= new VoxcpmFields(document.querySelector("#voxcpm"), this.#config);
   }
 
   /** Code points of the longest text of one request. */
   get longest() {
-    return this.#longest;
+    return this.#config.constraints?.max_text_length ?? LONGEST_TEXT;
   }
 
-  /** Show which language and voice the server chose for a text, where it had the choice, until the text changes. */
-  spoken(text, { language, voice }) {
+  /** Show what had no effect, and which language and voice the server chose for a text, where it had the choice, until the text changes. */
+  spoken(text, result) {
+    this.#voxcpm?.told(result);
+    const { language, voice } = result;
     if (text !== this.choice.text || !language) return;
     this.#name(languageName(primary(language), this.#voices), nameOf(voice));
     this.#heard = voice;
@@ -223,6 +235,7 @@ export class Compose {
       ...(felt && strength !== 1 && { emotion_strength: strength }),
       ...(speed !== 1 && { speed }),
       ...this.#parameters?.chosen,
+      ...this.#voxcpm?.chosen,
     };
   }
 

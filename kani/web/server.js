@@ -128,9 +128,9 @@ export class Server {
     return this.#ask("health");
   }
 
-  /** How many characters one request may have. Throws ServerError. */
-  async longestText() {
-    return (await this.#ask("api/config")).constraints?.max_text_length;
+  /** The content of /api/config: default_params and constraints of a request, voxcpm_port. Throws ServerError. */
+  config() {
+    return this.#ask("api/config");
   }
 
   /** Keep a voice; form: name, audio, consent, language. Throws ServerError with the server's words. */
@@ -177,7 +177,7 @@ export class Server {
   async whyNot() {
     try {
       // The list of voices would be answered without a key.
-      await this.longestText();
+      await this.config();
     } catch (error) {
       if (error instanceof ServerError) return error.kind === "busy" ? this.#whyBusy(error) : error;
       throw error;

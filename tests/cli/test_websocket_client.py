@@ -13,7 +13,7 @@ import json
 import logging
 import socket
 import wave
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from http import HTTPStatus
 from pathlib import Path
 from types import SimpleNamespace
@@ -24,6 +24,8 @@ from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.http11 import Request, Response
 
 import websocket_client
+from kani.server.connections import Phase
+from tests.support.app_server import app_server
 from tests.support.patience import WITHIN_S
 from tests.support.serving import InProcessServer, serving
 from websocket_client import (
@@ -34,6 +36,7 @@ from websocket_client import (
     NotConnected,
     RequestCancelled,
     RequestFailed,
+    ServerStarting,
     SpanishAITTSIntegration,
     StreamLeftOpen,
     UnexpectedAnswer,
@@ -421,6 +424,98 @@ def test_a_loop_that_is_left_with_a_stream_open(espeak_server: Any) -> None:
     asyncio.run(leave())
     assert pcm_of(asyncio.run(speak()))
     asyncio.run(client.disconnect())
+
+
+class Told(logging.Handler):
+    """Sets an event once the client has logged a part of a sentence."""
+
+    def __init__(self, part: str) -> None:
+        super().__init__()
+        self.part, self.event = part, asyncio.Event()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Look at one record."""
+        if self.part in record.getMessage():
+            self.event.set()
+
+
+@pytest.fixture
+def told_to_wait() -> Iterator[asyncio.Event]:
+    """Set once the client waits for a server that starts."""
+    handler = Told("the server is starting; waiting for it")
+    websocket_client.logger.addHandler(handler)
+    yield handler.event
+    websocket_client.logger.removeHandler(handler)
+
+
+WAYS: list[Callable[[str], Awaitable[Any]]] = [
+    lambda url: KaniTTSClient(url=url).connect(),
+    lambda url: KaniTTSClient(url=url).__aenter__(),
+    lambda url: SpanishAITTSIntegration(url=url).initialize(),
+    lambda url: SpanishAITTSIntegration(url=url).generate_speech(HELLO),
+]
+
+
+@pytest.mark.parametrize("way", WAYS, ids=["connect", "async with", "initialize", "generate_speech"])
+async def test_a_server_that_starts_is_waited_for(
+    tmp_path: Path,
+    told_to_wait: asyncio.Event,
+    caplog: pytest.LogCaptureFixture,
+    way: Callable[[str], Awaitable[Any]],
+) -> None:
+    with app_server(tmp_path) as server:
+        server.connections.phase = Phase.STARTING
+        connecting = asyncio.ensure_future(way(server.url))
+        async with asyncio.timeout(WITHIN_S):
+            await told_to_wait.wait()
+            assert not connecting.done()
+            server.connections.phase = Phase.READY
+            assert await connecting
+    assert caplog.text.count("waiting for it, 120 s at most") == 1
+
+
+async def test_a_request_waits_for_a_restarted_server(tmp_path: Path, told_to_wait: asyncio.Event) -> None:
+    with app_server(tmp_path) as server:
+        async with KaniTTSClient(url=server.url, reconnect_tries=1) as client:
+            assert client.websocket is not None
+            server.connections.phase = Phase.STARTING
+            await client.websocket.close()
+            speaking = asyncio.create_task(client.send_tts_request(HELLO))
+            async with asyncio.timeout(WITHIN_S):
+                await told_to_wait.wait()
+                server.connections.phase = Phase.READY
+                assert seconds_of(await speaking) > 0.5
+                # Whoever disconnects does not wait for it.
+                server.connections.phase = Phase.STARTING
+                await client.websocket.close()
+                told_to_wait.clear()
+                speaking = asyncio.create_task(client.send_tts_request(HELLO))
+                await told_to_wait.wait()
+                await client.disconnect()
+                with pytest.raises(NotConnected, match="disconnected"):
+                    await speaking
+
+
+async def test_a_request_after_a_failed_connect_says_why_that_failed(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with app_server(tmp_path) as server:
+        server.connections.phase = Phase.STARTING
+        client = KaniTTSClient(url=server.url, start_timeout=0)
+        assert await client.connect() is False
+        reason = f"{server.url}: the server is starting; waited for 0 s"
+        assert caplog.messages[-1] == reason
+        with pytest.raises(NotConnected) as raised:
+            await client.send_tts_request(HELLO)
+        assert str(raised.value) == f"not connected: connect() failed: {reason}"
+        with pytest.raises(ServerStarting):
+            await client.__aenter__()
+        # It stops: that is not waited for.
+        server.connections.phase = Phase.DRAINING
+        assert await KaniTTSClient(url=server.url).connect() is False
+        await client.disconnect()
+        with pytest.raises(NotConnected, match="call connect"):
+            await client.send_tts_request(HELLO)
 
 
 # Against a scripted peer

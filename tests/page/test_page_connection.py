@@ -10,6 +10,7 @@ import pytest
 from playwright.sync_api import expect
 
 from kani.server.connections import Phase
+from tests.clients.voxcpm.document import code
 from tests.page.conftest import KEYS
 from tests.support.app_server import app_server
 
@@ -346,3 +347,21 @@ def test_a_form_that_was_kept_damaged_is_begun_anew(visit: Visit, kept: str) -> 
     visitor.arrive()
     assert visitor.emotion() == "neutral" and len(visitor.value("#text")) > 10
     assert visitor.page.is_enabled("#speak")
+
+
+def test_the_documented_client_of_voxcpm_runs_in_the_console_of_its_page(
+    visit: Visit, compat_server: ServerProcess
+) -> None:
+    """As its document writes it, only with the port that the test's server has in place of 9300."""
+    port, page_port = (compat_server.compat[name] for name in ("VoxCPM", "VoxCPM's page"))
+    visitor = visit(url=f"http://localhost:{page_port}/")
+    program = code("javascript").replace("9300", str(port))
+    heard = visitor.page.evaluate(
+        f"""async () => {{
+            const said = [];
+            const console = {{ log: (...words) => said.push(words[0]) }};
+            {program}
+            return said;
+        }}"""
+    )
+    assert "Got audio chunk" in heard and "Progress:" in heard

@@ -55,6 +55,46 @@ async def test_every_file_has_its_type_and_the_page_s_policy(path: str, client: 
     )
 
 
+@pytest.mark.parametrize(
+    ("host", "more", "allowed"),
+    [
+        ("localhost:9301", {}, "ws://localhost:8001 ws://localhost:9300"),
+        ("Kani.lan", {}, "ws://kani.lan:8001 ws://kani.lan:9300"),
+        ("192.168.1.5:9301", {}, "ws://192.168.1.5:8001 ws://192.168.1.5:9300"),
+        # None that a policy could not name, that would write another policy, or that a proxy has.
+        ("[::1]:9301", {}, ""),
+        ("a;script-src *", {}, ""),
+        ("*", {}, ""),
+        ("tts.example", {"x-forwarded-for": "1.2.3.4"}, ""),
+    ],
+)
+async def test_the_page_may_open_the_sockets_of_its_server_s_ports_only(
+    host: str, more: dict[str, str], allowed: str
+) -> None:
+    answer = await get_page({"host": host, **more}, port=8001, voxcpm_port=9300, metrics_port=9090)
+    sources = " ".join(["'self'", *allowed.split()])
+    assert answer.headers["content-security-policy"] == page.POLICY.format(sources)
+
+
+async def test_a_secure_page_opens_secure_sockets() -> None:
+    answer = await get_page({}, "https://kani.lan", port=8001)
+    assert "connect-src 'self' wss://kani.lan:8001;" in answer.headers["content-security-policy"]
+
+
+async def test_a_browser_does_not_go_by_the_policy_of_other_ports() -> None:
+    """A server was started again with another port: its page is the same, and its policy is not."""
+    known = {"if-none-match": (await get_page({}, port=8001)).headers["etag"]}
+    assert (await get_page(known, port=8001)).status_code == 304
+    assert (await get_page(known, port=8001, voxcpm_port=9300)).status_code == 200
+
+
+async def get_page(headers: dict[str, str], url: str = "http://localhost", **ports: int) -> httpx.Response:
+    """The page of an application with these ports."""
+    transport = httpx.ASGITransport(Starlette(routes=page.routes(ports)))
+    async with httpx.AsyncClient(transport=transport, base_url=url) as client:
+        return await client.get("/", headers=headers)
+
+
 async def test_known_etag_is_answered_by_304(client: httpx.AsyncClient) -> None:
     path = "/static/app.js"
     first = await client.get(path)

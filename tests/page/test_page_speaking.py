@@ -369,6 +369,56 @@ def test_only_changed_parameters_are_sent(visit: Visit) -> None:
     assert visitor.requests[-1]["emotion"] == "excited:0.70,sad:0.30"
 
 
+def test_the_page_of_voxcpm_s_port_has_its_parameters(visit: Visit, compat_server: ServerProcess) -> None:
+    """With the defaults and ranges of its document; it tells which the engine ignores."""
+    elsewhere = visit(compat_server)
+    elsewhere.unfold("#parameter-fields")
+    elsewhere.wait_for("#parameter-lexicon")
+    port = compat_server.compat["VoxCPM's page"]
+    visitor = visit(url=f"http://localhost:{port}/")
+    page = visitor.page
+    visitor.unfold("#parameter-fields")
+    visitor.wait_for("#voxcpm select")
+    fields = page.locator("#voxcpm :is(input, select)").evaluate_all(
+        "all => Object.fromEntries(all.map((e) => [e.id, [e.value, e.min, e.max].filter(Boolean)]))"
+    )
+    assert fields == {
+        "parameter-mode": ["streaming"],
+        "parameter-cfg_value": ["2", "0.1", "10"],
+        "parameter-inference_timesteps": ["10", "1", "50"],
+        "parameter-prompt_wav_url": [],
+        "parameter-denoise": ["false"],
+        "parameter-retry_badcase": ["true"],
+    }
+    visitor.speak("Hi.")
+    visitor.wait_for_end()
+    assert visitor.requests[-1] == {"text": "Hi.", "mode": "streaming", "languages": ["en-US"]}
+    assert visitor.text("#voxcpm .note") == ""
+    page.select_option("#parameter-mode", "non_streaming")
+    for name, value in (("cfg_value", "3.5"), ("inference_timesteps", "70")):
+        page.fill(f"#parameter-{name}", "")  # Firefox would put the new digits beside the old ones.
+        page.fill(f"#parameter-{name}", value)
+    page.select_option("#parameter-denoise", "true")
+    page.select_option("#parameter-retry_badcase", "false")
+    visitor.speak("Hello.")
+    visitor.wait_for_end()
+    assert visitor.requests[-1] == {
+        "text": "Hello.",
+        "mode": "non_streaming",
+        "languages": ["en-US"],
+        "cfg_value": 3.5,
+        "inference_timesteps": 50,
+        "denoise": True,
+        "retry_badcase": False,
+    }
+    note = visitor.text("#voxcpm .note")
+    assert note.startswith("Ignored by the present engine (espeak): ")
+    for name in ("CFG value", "Inference steps", "Remove noise", "Try bad results again"):
+        assert name in note
+    # The field is in no other port's page, as no engine here is VoxCPM's.
+    assert elsewhere.page.is_hidden("#voxcpm")
+
+
 def test_speed_of_a_link_is_sent_as_it_is_and_its_slider_multiplies(visit: Visit) -> None:
     visitor = visit()
     page = visitor.page

@@ -6,14 +6,14 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
 
 from starlette.responses import PlainTextResponse
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from kani.core.audio.decoding import STREAM_POOL, run_in_pool
 from kani.core.audio.ogg_opus import OggOpusDecoder
-from kani.core.errors import SpeechError
+from kani.core.errors import InvalidRequest, SpeechError
 from kani.core.recognizer import Mark, RecognitionEvent, RecognizedWord, Step
 from kani.core.service import SpeechService
 from kani.core.session.recognition import RecognitionSession
@@ -113,8 +113,11 @@ class _RecognitionConnection:
                 self._read(), self._recognize(), name="kyutai listening", ignore=WebSocketDisconnect
             )
         except (BadMessage, SpeechError) as error:
-            # An Error after Ready would break existing clients: only the close gives the reason.
             closing = closing_for(error)
+            # Unmute takes a close for the end, and fails at an Error: only a client at fault gets one.
+            if isinstance(error, BadMessage | InvalidRequest):
+                with suppress(WebSocketDisconnect):
+                    await self._websocket.send_bytes(messages.error(closing.reason))
             await close(self._websocket, closing.code, closing.reason)
 
     async def _read(self) -> None:

@@ -94,7 +94,7 @@ class Context:
     service: SpeechService
     registry: CollectorRegistry  # for the protocol's own metrics
     ports: Mapping[str, int] = field(default_factory=dict)
-    """Further ports that are open, by the names of their settings (``CompatPort.setting``)."""
+    """Ports that are open, by the names of their settings: ``port``, and those of ``CompatPort``."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,9 @@ from kani.protocols.voxcpm.voice_folder import VoiceFolder
 __all__ = ["VoxCPMSettings", "protocol"]
 
 PATH = "/tts"
+PORTS = ("voxcpm_port", "voxcpm_page_port")
+"""Settings of the ports of the VoxCPM server and of its page."""
+
 MAX_MESSAGE_BYTES = 1 << 20
 """Limit of the VoxCPM server on a message of its WebSocket."""
 
@@ -34,8 +37,8 @@ def protocol(settings: VoxCPMSettings) -> Protocol:
     return Protocol(
         lambda context: _routes(context, settings),
         ports=(
-            CompatPort("voxcpm_port", "ws", "VoxCPM", PATH),
-            CompatPort("voxcpm_page_port", "http", "VoxCPM's page"),
+            CompatPort(PORTS[0], "ws", "VoxCPM", PATH),
+            CompatPort(PORTS[1], "http", "VoxCPM's page"),
         ),
         max_message={PATH: MAX_MESSAGE_BYTES},
         calls=call_group,
@@ -44,6 +47,7 @@ def protocol(settings: VoxCPMSettings) -> Protocol:
 
 def _routes(context: Context, settings: VoxCPMSettings) -> list[BaseRoute]:
     folder = VoiceFolder(settings.voice_dir)
+    ports = [port for port in map(context.ports.get, PORTS) if port is not None]
     shared = SharedState(
         context.service,
         settings,
@@ -56,4 +60,4 @@ def _routes(context: Context, settings: VoxCPMSettings) -> list[BaseRoute]:
     async def speech(websocket: WebSocket) -> None:
         await serve(websocket, shared)
 
-    return [WebSocketRoute(PATH, speech), *http_routes(context.service, settings, folder)]
+    return [WebSocketRoute(PATH, speech), *http_routes(context.service, settings, folder, ports)]

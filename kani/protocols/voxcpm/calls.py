@@ -82,6 +82,7 @@ def _config() -> Schema:
         defaultParams=mapping(),
         websocket_url=text(),
         default_params=mapping(),
+        voxcpm_port=flag("Whether this is the port of the VoxCPM server or of its page."),
         constraints=mapping("The longest text, and the range of each number."),
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from contextlib import AsyncExitStack
 from typing import Any, BinaryIO
 
@@ -57,14 +57,19 @@ _CACHED = {"cache-control": "private, max-age=3600", "x-content-type-options": "
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
-def http_routes(service: SpeechService, settings: VoxCPMSettings, folder: VoiceFolder) -> list[BaseRoute]:
-    """Return the routes. Errors are ``{"error": …}`` with 400, 404, 429, 500, 503 or 504."""
+def http_routes(
+    service: SpeechService, settings: VoxCPMSettings, folder: VoiceFolder, ports: Collection[int] = ()
+) -> list[BaseRoute]:
+    """Return the routes. Errors are ``{"error": …}`` with 400, 404, 429, 500, 503 or 504.
+
+    ports: those of the VoxCPM server and its page.
+    """
 
     def voices() -> dict[str, ListedVoice]:
         return list_voices(service.catalogue, folder)
 
     async def config(request: Request) -> Response:
-        return _json(_config(request, settings.max_text))
+        return _json(_config(request, settings.max_text, ports))
 
     async def listed(request: Request) -> Response:
         category, search = (_query(request, name) for name in ("category", "search"))
@@ -135,11 +140,13 @@ def _status(error: SpeechError) -> int:
     return 500
 
 
-def _config(request: Request, max_text: int) -> dict[str, Any]:
+def _config(request: Request, max_text: int, ports: Collection[int]) -> dict[str, Any]:
     """Return the config, under the names of the original's documentation and of its code.
 
-    The address is that of the request: every port of this server has ``/tts``.
+    The address is that of the request: every port of this server has ``/tts``. ``voxcpm_port`` is true on
+    ``ports``: there the page shows the parameters of VoxCPM's model.
     """
+    server = request.scope.get("server")
     forwarded = request.headers.get("x-forwarded-proto", request.url.scheme)
     scheme = "wss" if forwarded.partition(",")[0].strip().lower() in ("https", "wss") else "ws"
     url = f"{scheme}://{request.headers.get('host', 'localhost')}/tts"
@@ -148,6 +155,7 @@ def _config(request: Request, max_text: int) -> dict[str, Any]:
         "defaultParams": DEFAULT_PARAMS,
         "websocket_url": url,
         "default_params": DEFAULT_PARAMS,
+        "voxcpm_port": server is not None and server[1] in ports,
         "constraints": {
             "max_text_length": max_text,
             **{f"{name}_range": list(ends) for name, ends in RANGES.items()},

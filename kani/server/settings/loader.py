@@ -30,6 +30,9 @@ from kani.server.settings.types import LANGUAGES, one_of
 ENV_FILE = Path(".env")
 """In the folder where the server is started."""
 
+ORIGINAL_RELAY = ("ELEVEN_API_KEY", "ELEVEN_VOICE_ID", "LIVEKIT_API_KEY", "LIVEKIT_API_SECRET")
+"""Variables that the original relay requires. It saves alignment files; so does a server with all of them."""
+
 CLIENT_VARIABLES = ("KANI_API_KEY",)
 
 
@@ -59,6 +62,8 @@ def load(
         for variable in variables(name):
             if name not in values and written.get(variable):
                 values[name], called[name] = written[variable], variable
+    if all(written.get(variable) for variable in ORIGINAL_RELAY):
+        values.setdefault("log_alignment", True)
     plugins: dict[type[BaseModel], BaseModel] = {}
     complaints: list[str] = []
     for plugin, model in plugin_models().items():

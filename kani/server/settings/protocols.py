@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from platformdirs import user_log_path
 from pydantic import SecretStr
 
 import websocket_config as config
@@ -81,22 +80,21 @@ class ProtocolSettings(ConversationSettings):
         "LOG_ALIGNMENT",
         group=RELAY,
         about="Store the times of every character that the relay spoke, text included, in a JSON file for "
-        "each "
-        "utterance, under KANI_LOGS_DIR.",
+        "each utterance, in `alignment` of KANI_LOGS_DIR. Not set: true if ELEVEN_API_KEY, ELEVEN_VOICE_ID, "
+        "LIVEKIT_API_KEY and LIVEKIT_API_SECRET are all set, as the original relay requires.",
     )
     log_outputs: bool = setting(
         False,
         "KANI_LOG_OUTPUTS",
         "LOG_OUTPUTS",
         group=RELAY,
-        about="Store the texts that the relay spoke there.",
+        about="Store the texts that the relay spoke in `outputs` there.",
     )
     logs_dir: Path = setting(
-        lambda: user_log_path(config.APP_NAME, appauthor=False) / "relay",
+        Path("logs"),
         "KANI_LOGS_DIR",
         group=RELAY,
-        about="Folder of these files. Not set: `kani-tts/log/relay` in the user's state folder "
-        "(XDG_STATE_HOME counts).",
+        about="Folder of these files. Not set: `logs` in the folder where the server is started.",
     )
 
     transcription_max_bytes: int = setting(

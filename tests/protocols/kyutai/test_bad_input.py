@@ -299,12 +299,14 @@ TO_HEAR = [
 
 
 @pytest.mark.parametrize(("message", "reason"), TO_HEAR, ids=[reason for _, reason in TO_HEAR])
-async def test_invalid_recognition_message_closes_connection(
+async def test_invalid_recognition_message_gets_an_error_and_closes_connection(
     espeak_app: AppServer, message: bytes, reason: str
 ) -> None:
     answer = await tell(espeak_app, audio(np.zeros(1920 * 3, np.float32)), message, marker(1))
     assert answer.code == 1007 and answer.reason.startswith(reason[:120])
-    assert {told["type"] for told in answer.told} <= {"Ready", "Step"} and answer.told[0]["type"] == "Ready"
+    ready, *steps, error = answer.told
+    assert ready == {"type": "Ready"} and {told["type"] for told in steps} <= {"Step"}
+    assert error["type"] == "Error" and error["message"].startswith(reason) and len(error) == 2
 
 
 async def test_ogg_without_opus_is_refused(espeak_app: AppServer) -> None:
@@ -319,6 +321,7 @@ async def test_ogg_without_opus_is_refused(espeak_app: AppServer) -> None:
         container.mux(stream.encode(None))
     answer = await tell(espeak_app, pack({"type": "OggOpus", "data": file.getvalue()}))
     assert (answer.code, answer.reason) == (1007, "data: holds no Opus audio")
+    assert answer.told[-1] == {"type": "Error", "message": "data: holds no Opus audio"}
     await assert_serves(espeak_app)
 
 

@@ -12,7 +12,9 @@ import pytest
 
 from kani.protocols.elevenlabs.relay import alignment_files
 from kani.protocols.elevenlabs.relay.alignment_files import RelayLogs, SentUtterance
+from kani.server.settings import load
 from tests.clients.relay.wire import connect_client
+from tests.conftest import ServerProcess
 from tests.support.app_server import AppServer, StartApp
 
 STAMP = r"\d{8}_\d{6}_\d{6}"
@@ -159,6 +161,42 @@ async def test_server_writes_complete_utterances(start_app: StartApp) -> None:
     assert (logs / "alignment" / name).read_bytes() == (logs / "alignment/alignment.txt").read_bytes()
     assert names(logs / "outputs") == ["output.txt", f"output_{content['timestamp']}.txt"]
     assert (logs / "outputs/output.txt").read_text(encoding="utf-8") == text
+
+
+ORIGINAL_ENV = {
+    "ELEVEN_API_KEY": "sk_0123456789",
+    "ELEVEN_VOICE_ID": "21m00Tcm4TlvDq8ikWAM",
+    "LIVEKIT_API_KEY": "APIkey",
+    "LIVEKIT_API_SECRET": "a secret of thirty-two characters",
+}
+"""The variables that the original relay requires."""
+
+
+@pytest.mark.server
+async def test_with_the_env_file_of_the_original_relay_alignments_are_saved_where_it_did(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / ".env").write_text("".join(f"{name}={value}\n" for name, value in ORIGINAL_ENV.items()))
+    server = ServerProcess(tmp_path, "--compat", "--engine", "espeak", KANI_LOGS_DIR="")
+    try:
+        server.wait_until_ready()
+        assert f"  saves    the relay's texts in {tmp_path}/logs/alignment\n" in server.banner
+        async with connect_client(f"ws://localhost:{server.compat['relay']}") as client:
+            (await client.speak("مرحبا بالعالم")).check("مرحبا بالعالم")
+        server.stop()
+    finally:
+        server.leave()
+    assert names(tmp_path / "logs") == ["alignment"]
+    (path,) = (tmp_path / "logs/alignment").glob("alignment_*.json")
+    assert json.loads(path.read_text(encoding="utf-8"))["text"] == "مرحبا بالعالم"
+
+
+@pytest.mark.parametrize("missing", [*ORIGINAL_ENV, None])
+def test_only_all_variables_of_the_original_relay_save_alignments(missing: str | None) -> None:
+    given = {name: value for name, value in ORIGINAL_ENV.items() if name != missing}
+    assert load({}, given, Path("no file")).log_alignment is (missing is None)
+    assert load({}, given, Path("no file")).log_outputs is False
+    assert load({}, given | {"LOG_ALIGNMENT": "false"}, Path("no file")).log_alignment is False
 
 
 def test_nothing_is_written_by_default(espeak_app: AppServer) -> None:

@@ -75,6 +75,7 @@ async def test_config_has_address_and_limits(espeak_app: AppServer) -> None:
         "websocket_url": url,
         "defaultParams": PARAMS,
         "default_params": PARAMS,
+        "voxcpm_port": False,
         "constraints": {
             "max_text_length": 5000,
             "cfg_value_range": [0.1, 10.0],
@@ -105,7 +106,9 @@ async def test_each_port_returns_own_address(compat_server: ServerProcess) -> No
     server = compat_server
     for port in (server.port, server.compat["VoxCPM"], server.compat["VoxCPM's page"]):
         async with httpx.AsyncClient() as client:
-            told = (await client.get(f"http://localhost:{port}/api/config")).json()["wsUrl"]
+            config = (await client.get(f"http://localhost:{port}/api/config")).json()
+        assert config["voxcpm_port"] is (port != server.port)
+        told = config["wsUrl"]
         assert told == f"ws://localhost:{port}/tts"
         async with opened(told.removesuffix("/tts")) as socket:
             assert (await socket.speak("Hola.")).last["type"] == "complete"

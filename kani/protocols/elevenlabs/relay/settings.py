@@ -15,6 +15,12 @@ class RelaySettings:
     log_outputs: bool  # whether the texts are written to ``logs_dir``
     logs_dir: Path
 
+    @property
+    def folders(self) -> dict[str, Path]:
+        """Folders of the files that are written, by their kind."""
+        kinds = {"alignment": self.log_alignment, "outputs": self.log_outputs}
+        return {kind: self.logs_dir / kind for kind, written in kinds.items() if written}
+
 
 @dataclass(slots=True)
 class RelayState:

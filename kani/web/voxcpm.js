@@ -1,0 +1,89 @@
+/** What VoxCPM's model is asked with, by the defaults and ranges of its protocol: each is sent only if it was changed. */
+
+import { addTexts, number, t } from "./i18n.js";
+import { texts } from "./texts-features.js";
+
+/** The fields, by their parameters' names: the values of one with a choice, and the step of a number. */
+const FIELDS = {
+  mode: { values: { streaming: "parameters.streaming", non_streaming: "parameters.non_streaming" } },
+  cfg_value: { step: 0.1 },
+  inference_timesteps: { step: 1 },
+  prompt_wav_url: {},
+  denoise: { values: { false: "parameters.no", true: "parameters.yes" } },
+  retry_badcase: { values: { true: "parameters.yes", false: "parameters.no" } },
+};
+
+export class VoxcpmFields {
+  #defaults;
+  #note;
+  /** The fields by their parameters' names, and the labels' texts. */
+  #fields = new Map();
+
+  /**
+   * @param {HTMLElement} place that is shown
+   * @param {object} config of /api/config: the default of each parameter, and the ends of each range
+   */
+  constructor(place, { default_params: defaults, constraints }) {
+    addTexts(texts);
+    this.#defaults = defaults;
+    const box = Object.assign(document.createElement("div"), { className: "choices" });
+    for (const [name, { values, step }] of Object.entries(FIELDS)) {
+      const range = constraints[`${name}_range`];
+      const field = values ? select(values) : range ? numeric(range, step) : address();
+      field.id = `parameter-${name}`;
+      field.value = defaults[name] ?? "";
+      const label = Object.assign(document.createElement("label"), { htmlFor: field.id });
+      label.append(element("span", t(`parameters.${name}`)));
+      if (range) label.append(element("span", range.map((end) => number(end, Number.isInteger(end) ? 0 : 1)).join("–"), "value"));
+      const held = element("div", "", "field");
+      held.append(label, field);
+      box.append(held);
+      this.#fields.set(name, field);
+    }
+    this.#note = element("p", "", "note");
+    this.#note.setAttribute("role", "status");
+    place.append(box, this.#note);
+    place.hidden = false;
+  }
+
+  /** The parameters that are not as they come, by name. */
+  get chosen() {
+    const values = [...this.#fields].map(([name, field]) => [name, read(field, this.#defaults[name])]);
+    return Object.fromEntries(values.filter(([name, value]) => value !== undefined && value !== this.#defaults[name]));
+  }
+
+  /** Tell which of them had no effect. */
+  told({ engine, unused = [] }) {
+    const names = unused.filter((name) => this.#fields.has(name)).map((name) => t(`parameters.${name}`));
+    this.#note.textContent = names.length ? t("parameters.ignored", { engine, names: names.join(", ") }) : "";
+  }
+}
+
+/** The value of a field, of its default's type; undefined for none. */
+function read(field, usual) {
+  if (field.type === "number") return Number.isNaN(field.valueAsNumber) ? undefined : within(field);
+  return typeof usual === "boolean" ? field.value === "true" : field.value || undefined;
+}
+
+function select(values) {
+  const made = document.createElement("select");
+  made.append(...Object.entries(values).map(([value, name]) => new Option(t(name), value)));
+  return made;
+}
+
+function numeric([min, max], step) {
+  const made = Object.assign(document.createElement("input"), { type: "number", min, max, step });
+  made.addEventListener("change", () => {
+    if (!Number.isNaN(made.valueAsNumber)) made.value = within(made);
+  });
+  return made;
+}
+
+/** The number of a field, moved into its range; a whole one where only those are taken. */
+function within({ valueAsNumber: value, min, max, step }) {
+  return Math.min(max, Math.max(min, step === "1" ? Math.round(value) : value));
+}
+
+const address = () => Object.assign(document.createElement("input"), { type: "url", placeholder: "https://…/voice.wav" });
+
+const element = (kind, textContent, className = "") => Object.assign(document.createElement(kind), { textContent, className });
