@@ -113,7 +113,9 @@ def test_errors_name_the_field(speech: kani.Speech) -> None:
         speech.say("Hola", speed=9.0)
     with pytest.raises(kani.UnknownVoice, match="nobody"):
         speech.say("Hola", voice="nobody")
-    with pytest.raises(ValueError, match=r"--engine=.nothing"):
+    with pytest.raises(ValueError, match="thread is no setting of this server; did you mean threads"):
+        kani.Speech(thread=2)
+    with pytest.raises(ValueError, match=r"^engine=.nothing"):
         kani.Speech("nothing")
 
 

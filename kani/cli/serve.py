@@ -16,6 +16,7 @@ with prerequisites.reported(__name__, SERVER, INSTALL):
     import sys
     from collections.abc import Callable, Mapping, Sequence
     from functools import partial
+    from pathlib import Path
     from typing import TYPE_CHECKING
 
     from kani.cli import broken_pipe, interrupt, plugin_options
@@ -40,14 +41,16 @@ EVERY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104 - recognised here, not bound
 
 DESCRIPTION = "Speech over WebSocket: clients send text and receive speech."
 EPILOG = f"""\
-Every setting is also an environment variable or a line in .env, and there are more of them than here:
-see docs/settings.md. Then, in another terminal: {SPEAK} "Hola" -o hola.wav"""
+Every setting is also an environment variable or a line in .env, and there are
+more of them than here: see docs/settings.md. Then, in another terminal:
+  {SPEAK} "Hola" -o hola.wav"""
 
 
 def parser(program: str = SERVER) -> Parser:
     """Return the parser; an option that is a setting has the setting's name and default."""
     options = Parser(
         prog=program,
+        usage="%(prog)s [OPTION ...]",
         description=DESCRIPTION,
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -196,7 +199,7 @@ def _run(given: dict[str, object], names: Mapping[str, str]) -> int:
     if fetch and chosen.no_fetch:
         forbids = _called("no_fetch", names)
         raise CannotStart(f"{forbids} forbids what --fetch asks for: leave out one of them", USAGE)
-    logs.configure(chosen.log_level, chosen.log_format, chosen.log_file, log_texts=chosen.log_text)
+    log_file = logs.configure(chosen.log_level, chosen.log_format, chosen.log_file, log_texts=chosen.log_text)
     for sentence in (
         *settings.unknown_variable_warnings(),
         *settings.foreign_model_warnings(),
@@ -207,7 +210,7 @@ def _run(given: dict[str, object], names: Mapping[str, str]) -> int:
         return _serve_servers(chosen, str(worker), recognizer=False)
     if recognizer_worker is not None:
         return _serve_servers(chosen, str(recognizer_worker), recognizer=True)
-    return _fetch(chosen) if fetch else _serve(chosen)
+    return _fetch(chosen) if fetch else _serve(chosen, log_file)
 
 
 def _called(setting: str, names: Mapping[str, str]) -> str:
@@ -227,7 +230,7 @@ def _as_given(sentence: str, names: Mapping[str, str]) -> str:
     return sentence
 
 
-def _serve(chosen: settings.Settings) -> int:
+def _serve(chosen: settings.Settings, log_file: Path | None) -> int:
     # These imports take most of the start, and --help and an invalid setting need none of them. What they
     # leave in memory stays: searching it for garbage meanwhile, again and again, would take a tenth of them.
     gc.disable()
@@ -241,7 +244,7 @@ def _serve(chosen: settings.Settings) -> int:
     loop_factory = uvicorn.Config(app="", log_config=None).get_loop_factory()
     try:
         with asyncio.Runner(loop_factory=loop_factory) as runner:
-            runner.run(serve(chosen, lambda running: print(banner(running), flush=True)))
+            runner.run(serve(chosen, lambda running: print(banner(running, log_file), flush=True)))
     except CannotListen as error:
         raise CannotStart(str(error), CANNOT_START) from error
     return 0
@@ -350,8 +353,8 @@ def _fetch(chosen: settings.Settings) -> int:
     return 0
 
 
-def banner(running: RunningServer) -> str:
-    """Return the lines that the terminal shows when the server is ready."""
+def banner(running: RunningServer, log_file: Path | None = None) -> str:
+    """Return the lines that the terminal shows when the server is ready; ``log_file``: its log, too."""
     service = running.service
     everywhere = running.host in EVERY_ADDRESS
     host = "localhost" if everywhere else f"[{running.host}]" if ":" in running.host else running.host
@@ -401,6 +404,7 @@ def banner(running: RunningServer) -> str:
     lines += [
         f"  voices   {len(service.catalogue.list_reachable())}",
         *(f"  saves    the relay's texts in {folder.absolute()}" for folder in running.saves),
+        *([f"  log      {log_file.absolute()}"] if log_file is not None and log_file.is_file() else []),
         f'  try      {SPEAK} "Hola" -o hola.wav{elsewhere}{key}',
         *(["           KEY is one of KANI_API_KEYS"] if running.needs_key else []),
         "  stop     Ctrl+C",

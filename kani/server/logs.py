@@ -75,11 +75,11 @@ def _tidy_uvicorn(record: logging.LogRecord) -> bool:
     return not nothing_cancelled
 
 
-def configure(level: str, style: str, file: Path | None, *, log_texts: bool = False) -> None:
+def configure(level: str, style: str, file: Path | None, *, log_texts: bool = False) -> Path | None:
     """Log to the terminal (stderr) and to ``file``, if there is one, replacing any earlier configuration.
 
-    style: "text" or "json"; log_texts: also log the texts of requests. A file that cannot be written is a
-    warning, not an error.
+    style: "text" or "json"; log_texts: also log the texts of requests. Returns the file that is written: one
+    that cannot be is a warning, not an error.
     """
     handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
     problem = None
@@ -111,3 +111,5 @@ def configure(level: str, style: str, file: Path | None, *, log_texts: bool = Fa
         logging.getLogger("server").warning(
             "no log file: %s (%s); KANI_LOG_FILE names another", file, problem.strerror
         )
+        return None
+    return file

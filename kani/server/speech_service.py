@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -31,13 +32,15 @@ from kani.runtime.turn_model.model import SmartTurn
 from kani.runtime.voice_detector import VoiceDetector
 from kani.server.metrics import Metrics
 from kani.server.network.host_names import is_private
-from kani.server.settings import Settings
-from kani.server.voices.place import voice_place
+from kani.server.settings import Settings, SettingsError
+from kani.server.voices.place import voice_place, write_error
 from kani.text.lexicon_file import LexiconFile
 
 if TYPE_CHECKING:
     from kani.engines.remote.pool import Discover
     from kani.engines.remote.processes import RemoteWorkers
+
+log = logging.getLogger("server")
 
 TRIAL_LANGUAGE = "es"
 """Language of the trial of an engine that joins later, unless the server has one."""
@@ -56,6 +59,7 @@ def build_service(
     EngineUnavailable, and InvalidRequest for a voice or a default language that no engine is known to have.
     """
     _check_voices(settings)
+    _check_data_folder(settings)
     restarts = _restarts(settings, metrics.registry)
     workers = WorkerMetrics(metrics.registry) if "remote" in (settings.engine, settings.recognizer) else None
     engines = build_engines(
@@ -144,6 +148,16 @@ def _check_voices(settings: Settings) -> None:
             raise InvalidRequest("elevenlabs_voices", error.reason) from error
     if settings.language is not None:
         known.check_language(settings.language)
+
+
+def _check_data_folder(settings: Settings) -> None:
+    """Warn where no voice can be stored. Raises SettingsError for a folder that is named and cannot be made."""
+    if settings.voice_bucket is not None or not (error := write_error(settings.data_dir)):
+        return
+    sentence = f"KANI_DATA_DIR: no voice can be stored in {settings.data_dir}: {error}"
+    if "data_dir" in settings.model_fields_set and not settings.data_dir.exists():
+        raise SettingsError(sentence)
+    log.warning("%s", sentence)
 
 
 def _speaks_one_language(settings: Settings) -> bool:

@@ -62,9 +62,9 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp
     ("arguments", "code", "complaint"),
     [
         (["--recognizer-worker", "tcp://host"], 2, "--recognizer-worker: "),
-        (["--worker", "unix:/w"], 1, "a worker serves one engine: name it, as in --engine kokoro"),
-        (["--recognizer", "none", "--recognizer-worker", "unix:/w"], 1, "set --recognizer=whisper"),
-        (["--recognizer", "remote", "--recognizer-worker", "unix:/w"], 1, "set --recognizer=whisper"),
+        (["--worker", "unix:/w"], 2, "a worker serves one engine: name it, as in --engine kokoro"),
+        (["--recognizer", "none", "--recognizer-worker", "unix:/w"], 2, "set --recognizer=whisper"),
+        (["--recognizer", "remote", "--recognizer-worker", "unix:/w"], 2, "set --recognizer=whisper"),
         (["--worker", "unix:/a", "--recognizer-worker", "unix:/b"], 2, "not allowed with argument"),
     ],
 )
@@ -76,14 +76,15 @@ def test_worker_that_cannot_serve_is_refused(
     assert complaint in errors
 
 
-def test_help_is_grouped_and_complete(run: Run) -> None:
+def test_help_is_grouped_and_complete(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
     code, shown, errors = run("--help")
     assert (code, errors) == (0, "")
     groups = ("where it listens:", "engines and voices:", "log:", "instead of serving:")
     options = "--host --port --engine --voice --fetch --version --no-auth --compat --recognizer --log-json"
     assert all(words in shown for words in (*groups, *options.split()))
     assert "9301, 10300)" in " ".join(shown.split())
-    assert max(len(line) for line in shown.splitlines()) <= 110
+    assert max(len(line) for line in shown.splitlines()) <= 80
 
 
 def test_version_is_the_projects(run: Run) -> None:
@@ -95,7 +96,7 @@ WRONG = [
     ("--port x", {}, 2, "--port='x': has to be a whole number from 0 to 65535"),
     ("--port 99999", {}, 2, "--port='99999': has to be a whole number from 0 to 65535"),
     ("--port", {}, 2, "argument --port: expected one argument; --help lists the options"),
-    ("--prot 1", {}, 2, "unrecognized arguments: --prot 1; --help lists the options"),
+    ("--prot 1", {}, 2, "unrecognized arguments: --prot 1; did you mean --port?; --help lists the options"),
     ("hello", {}, 2, "unrecognized arguments: hello; --help lists the options"),
     (
         "--engine festival",
@@ -115,25 +116,25 @@ WRONG = [
     ("--fetch --no-fetch", {}, 2, "--no-fetch forbids what --fetch asks for: leave out one of them"),
     ("--fetch", {"KANI_NO_FETCH": "1"}, 2, "KANI_NO_FETCH forbids what --fetch asks for"),
     ("--worker nowhere", {}, 2, "--worker: 'nowhere' is no address of a worker"),
-    ("--tls-cert x", {}, 1, "--tls-cert and --tls-key belong together: --tls-key is not set"),
-    ("--tls-key x", {}, 1, "--tls-cert and --tls-key belong together: --tls-cert is not set"),
-    ("", {"KANI_TLS_CERT": "x"}, 1, "KANI_TLS_CERT and KANI_TLS_KEY belong together: KANI_TLS_KEY is not"),
+    ("--tls-cert x", {}, 2, "--tls-cert and --tls-key belong together: --tls-key is not set"),
+    ("--tls-key x", {}, 2, "--tls-cert and --tls-key belong together: --tls-cert is not set"),
+    ("", {"KANI_TLS_CERT": "x"}, 2, "KANI_TLS_CERT and KANI_TLS_KEY belong together: KANI_TLS_KEY is not"),
     ("--host nowhere.invalid --no-auth", {}, 1, "'nowhere.invalid' is no address of this machine"),
-    ("--voice nobody", {}, 1, f"--voice: unknown voice 'nobody'; {LISTED}"),
-    ("", {"KANI_VOICE": "nobody"}, 1, f"KANI_VOICE: unknown voice 'nobody'; {LISTED}"),
-    ("--voice custom:nobody", {}, 1, f"--voice: unknown voice 'custom:nobody'; {LISTED}"),
-    ("--voice af_heart+nobody", {}, 1, f"--voice: unknown voice 'nobody'; {LISTED}"),
-    ("--voice af_heart(x)+af_sky", {}, 1, "--voice: 'af_heart(x)' is no part of a mix"),
-    ("--engine kokoro --voice espeak:es", {}, 1, f"--voice: unknown voice 'espeak:es'; {LISTED}"),
-    ("--engine kokoro --language sw", {}, 1, "--language: unsupported language 'sw' (known: "),
-    ("", {"KANI_ELEVENLABS_VOICES": "A=nobody"}, 1, "KANI_ELEVENLABS_VOICES: unknown voice 'nobody'"),
-    ("--engine elevenlabs", {}, 1, "the ElevenLabs engine needs the key of an account: set ELEVEN_API_KEY"),
-    ("--engine elevenlabs", {"ELEVEN_API_KEY": "k"}, 1, "the ElevenLabs engine needs a voice: set ELEVEN_VO"),
-    ("--engine remote", {}, 1, "set KANI_ENGINE_ADDRESS"),
-    ("--engine remote", {"KANI_ENGINE_ADDRESS": NOWHERE}, 1, "KANI_ENGINE_KEY"),
-    ("--recognizer remote", {}, 1, "set KANI_RECOGNIZER_ADDRESS"),
-    ("--whisper-model x", {}, 1, "--whisper-model: 'x' is neither a folder nor a model's name on a hub"),
-    ("--recognizer kyutai --recognizer-model x", {}, 1, "--recognizer-model: 'x' is neither a folder nor a "),
+    ("--voice nobody", {}, 2, f"--voice: unknown voice 'nobody'; {LISTED}"),
+    ("", {"KANI_VOICE": "nobody"}, 2, f"KANI_VOICE: unknown voice 'nobody'; {LISTED}"),
+    ("--voice custom:nobody", {}, 2, f"--voice: unknown voice 'custom:nobody'; {LISTED}"),
+    ("--voice af_heart+nobody", {}, 2, f"--voice: unknown voice 'nobody'; {LISTED}"),
+    ("--voice af_heart(x)+af_sky", {}, 2, "--voice: 'af_heart(x)' is no part of a mix"),
+    ("--engine kokoro --voice espeak:es", {}, 2, f"--voice: unknown voice 'espeak:es'; {LISTED}"),
+    ("--engine kokoro --language sw", {}, 2, "--language: unsupported language 'sw' (known: "),
+    ("", {"KANI_ELEVENLABS_VOICES": "A=nobody"}, 2, "KANI_ELEVENLABS_VOICES: unknown voice 'nobody'"),
+    ("--engine elevenlabs", {}, 2, "the ElevenLabs engine needs the key of an account: set ELEVEN_API_KEY"),
+    ("--engine elevenlabs", {"ELEVEN_API_KEY": "k"}, 2, "the ElevenLabs engine needs a voice: set ELEVEN_VO"),
+    ("--engine remote", {}, 2, "set KANI_ENGINE_ADDRESS"),
+    ("--engine remote", {"KANI_ENGINE_ADDRESS": NOWHERE}, 2, "KANI_ENGINE_KEY"),
+    ("--recognizer remote", {}, 2, "set KANI_RECOGNIZER_ADDRESS"),
+    ("--whisper-model x", {}, 2, "--whisper-model: 'x' is neither a folder nor a model's name on a hub"),
+    ("--recognizer kyutai --recognizer-model x", {}, 2, "--recognizer-model: 'x' is neither a folder nor a "),
 ]
 
 
@@ -172,33 +173,38 @@ def test_taken_port_ends_the_start_with_the_remedy(run: Run, variable: str, sett
 
 
 @pytest.mark.parametrize(
-    ("arguments", "environment", "start", "end"),
+    ("code", "arguments", "environment", "start", "end"),
     [
         (
+            2,
             ["--host", "0.0.0.0"],
             {},
             "0.0.0.0 can be reached from other machines, and no key is set: set KANI_API_KEYS",
             "--no-auth",
         ),
         (
+            1,
             ["--host", "203.0.113.1", "--no-auth"],
             {},
             "'203.0.113.1' is no address of this machine; choose one with --host",
             "",
         ),
         (
+            2,
             ["--engine", "kani", "--model", "nowhere"],
             {},
             "the Kani engine cannot start: 'nowhere' is neither",
             "",
         ),
         (
+            2,
             ["--engine", "espeak", "--tls-cert", "none.pem", "--tls-key", "none.pem"],
             {},
             "--tls-cert: none.pem cannot be read",
             "No such file or directory",
         ),
         (
+            2,
             ["--engine", "kokoro"],
             {"KANI_MODELS_DIR": "{folder}"},
             "kokoro-v1.0.int8.onnx in the models folder has a wrong size or SHA-256",
@@ -207,12 +213,18 @@ def test_taken_port_ends_the_start_with_the_remedy(run: Run, variable: str, sett
     ],
 )
 def test_server_that_cannot_start_prints_one_line(
-    run: Run, arguments: list[str], environment: dict[str, str], start: str, end: str, tmp_path: Path
+    run: Run,
+    code: int,
+    arguments: list[str],
+    environment: dict[str, str],
+    start: str,
+    end: str,
+    tmp_path: Path,
 ) -> None:
     (tmp_path / "kokoro-v1.0.int8.onnx").write_bytes(b"not a model")
     given = {name: value.format(folder=tmp_path) for name, value in environment.items()}
-    code, _, line = run(*arguments, **given)
-    assert code == 1 and line.count("\n") == 1
+    ended, _, line = run(*arguments, **given)
+    assert ended == code and line.count("\n") == 1
     assert line.startswith(f"start_websocket_server.py: {start}") and line.rstrip().endswith(end)
 
 

@@ -146,7 +146,7 @@ def test_a_language_may_have_any_of_its_names(given: str, tag: str) -> None:
 
 def test_a_wrong_option_is_named_as_it_was_typed() -> None:
     with pytest.raises(SettingsError, match=r"^--log-level='loud': has to be one of DEBUG, "):
-        load({"log_level": "loud"}, {}, NO_FILE)
+        load({"log_level": "loud"}, {}, NO_FILE, names={"log_level": "--log-level"})
 
 
 def test_keys_are_never_shown() -> None:

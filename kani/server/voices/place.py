@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 from kani.core.errors import StoreUnavailable
@@ -10,6 +11,19 @@ from kani.core.voices.storage.bucket import BucketBackend
 from kani.runtime.extras import install_command
 
 REQUIREMENTS = "deploy/requirements-bucket.txt"
+
+
+def write_error(folder: Path) -> str:
+    """Return the system's words if ``folder``, or the one that it would be made in, takes no files.
+
+    Leaves nothing in it.
+    """
+    there = next((each for each in (folder, *folder.absolute().parents) if each.exists()), folder)
+    try:
+        with tempfile.TemporaryFile(dir=there):
+            return ""
+    except OSError as error:
+        return error.strerror or str(error)
 
 
 def voice_place(bucket: str | None, data_dir: Path) -> Path | VoiceBackend:
