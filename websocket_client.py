@@ -25,6 +25,7 @@ import inspect
 import json
 import logging
 import random
+import socket
 import ssl
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -32,7 +33,7 @@ from typing import Any, Self
 from urllib.parse import urlsplit
 
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
+from websockets.exceptions import ConnectionClosed, InvalidMessage, InvalidStatus, WebSocketException
 from websockets.protocol import State
 
 from websocket_config import (
@@ -415,10 +416,7 @@ class KaniTTSClient:
                 prefix = f"cannot connect to {self.url}: "
                 if "Connect call failed" in str(failure):
                     raise NoServer(f"{prefix}no server listens there") from failure
-                reason = str(failure) or type(failure).__name__
-                if isinstance(failure, ssl.SSLError) and failure.reason == "WRONG_VERSION_NUMBER":
-                    reason = "the server speaks no TLS; its address begins with ws://"
-                raise NotConnected(f"{prefix}{reason}") from failure
+                raise NotConnected(f"{prefix}{_reason(failure)}") from failure
             self._closing = _closed_with_the_loop(self.websocket)
             await anext(self._closing)
             self._wanted, self._failure = True, None
@@ -496,6 +494,22 @@ class KaniTTSClient:
         if closed.rcvd is not None and closed.rcvd.code in _REFUSALS:
             return RequestFailed(f"{self.url} refused the message: {closed.rcvd.reason or closed.rcvd.code}")
         return NotConnected(f"the connection to {self.url} was lost: {closed}")
+
+
+def _reason(failure: Exception) -> str:
+    """Return the reason of a connection that failed, and the remedy if there is one."""
+    if isinstance(failure, ssl.SSLCertVerificationError):
+        return (
+            f"its certificate is not trusted here ({failure.verify_message}): name the certificate, or that "
+            "of its authority, in SSL_CERT_FILE"
+        )
+    if isinstance(failure, ssl.SSLError) and failure.reason == "WRONG_VERSION_NUMBER":
+        return "the server speaks no TLS; its address begins with ws://"
+    if isinstance(failure, socket.gaierror):
+        return "no machine of that name is known"
+    if isinstance(failure, InvalidMessage):
+        return "it does not answer in HTTP; the address of a server with TLS begins with wss://"
+    return str(failure) or type(failure).__name__
 
 
 async def _closed_with_the_loop(websocket: ClientConnection) -> AsyncGenerator[None, None]:

@@ -39,8 +39,8 @@ with prerequisites.reported(__name__, CHECK, "websockets"):
         AuthenticationFailed,
         KaniTTSClient,
         KaniTTSError,
+        NoServer,
         NotConnected,
-        ServerStarting,
     )
     from websocket_config import (
         AUDIO_FORMAT,
@@ -385,11 +385,11 @@ async def _main(options: argparse.Namespace) -> int:
     except AuthenticationFailed as failure:
         print(f"{failure}\nGive the server's key with --api-key or KANI_API_KEY.", file=sys.stderr)
         return 2
-    except ServerStarting as failure:
-        print(failure, file=sys.stderr)
+    except NoServer as failure:
+        print(f"{failure}\nStart the server in another terminal: {START_SERVER}", file=sys.stderr)
         return 2
     except NotConnected as failure:
-        print(f"{failure}\nStart the server in another terminal: {START_SERVER}", file=sys.stderr)
+        print(failure, file=sys.stderr)
         return 2
     print(f"\n{'All checks passed.' if not failed else f'{failed} failed.'}")
     return 1 if failed else 0

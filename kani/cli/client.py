@@ -11,6 +11,7 @@ with prerequisites.reported(__name__, CLIENT, "websockets"):
     import contextlib
     import io
     import os
+    import re
     import sys
     import time
     import wave
@@ -39,6 +40,7 @@ with prerequisites.reported(__name__, CLIENT, "websockets"):
     )
 
 _BAR_WIDTH = 30
+_HALF_SCHEME = re.compile(r"(?:http|ws)s?:(?!//)")
 
 
 class Progress:
@@ -171,6 +173,8 @@ def server_address(url: str) -> str:
     """
     given = url if "://" in url else f"ws://{url}"
     try:
+        if _HALF_SCHEME.match(url):
+            raise ValueError
         parts = urlsplit(given)
         scheme = {"http": "ws", "https": "wss"}.get(parts.scheme, parts.scheme)
         valid = scheme in ("ws", "wss") and parts.hostname and parts.port != 0

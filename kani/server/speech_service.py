@@ -59,7 +59,7 @@ def build_service(
     EngineUnavailable, and InvalidRequest for a voice or a default language that no engine is known to have.
     """
     _check_voices(settings)
-    _check_data_folder(settings)
+    _check_folders(settings)
     restarts = _restarts(settings, metrics.registry)
     workers = WorkerMetrics(metrics.registry) if "remote" in (settings.engine, settings.recognizer) else None
     engines = build_engines(
@@ -150,8 +150,14 @@ def _check_voices(settings: Settings) -> None:
         known.check_language(settings.language)
 
 
-def _check_data_folder(settings: Settings) -> None:
-    """Warn where no voice can be stored. Raises SettingsError for a folder that is named and cannot be made."""
+def _check_folders(settings: Settings) -> None:
+    """Warn where no voice can be stored.
+
+    Raises SettingsError for a file or folder that is named and not there, and for one that cannot be made.
+    """
+    for variable, path in (("KANI_LEXICON", settings.lexicon), ("KANI_MODELS_DIR", settings.models_dir)):
+        if path is not None and not path.exists():
+            raise SettingsError(f"{variable}: there is no {path}")
     if settings.voice_bucket is not None or not (error := write_error(settings.data_dir)):
         return
     sentence = f"KANI_DATA_DIR: no voice can be stored in {settings.data_dir}: {error}"

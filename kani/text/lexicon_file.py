@@ -132,7 +132,8 @@ class LexiconFile:
         """Log a failure once for each reason: the files are checked every second."""
         if self._failure != (failure := str(error)):
             self._failure = failure
-            logger.warning("lexicon: cannot be read, keeping the previous entries: %s", failure)
+            kept = "the entries stay as they are" if self._signature else "it has no entries"
+            logger.warning("lexicon: cannot be read, %s: %s", kept, failure)
 
 
 class LexiconParser:

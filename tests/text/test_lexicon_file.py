@@ -108,7 +108,7 @@ async def test_change_is_loaded_and_unreadable_file_changes_nothing(
     await lexicon.refresh()
     await lexicon.refresh()
     assert how(lexicon, "en", "SQL") == LexiconEntry("my sequel")
-    assert len(warnings(caplog)) == 1 and "keeping the previous entries" in warnings(caplog)[0]
+    assert len(warnings(caplog)) == 1 and "the entries stay as they are" in warnings(caplog)[0]
     file.write_text("SQL = again")
     await lexicon.refresh()
     assert how(lexicon, "en", "SQL") == LexiconEntry("again")
