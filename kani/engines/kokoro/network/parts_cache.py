@@ -8,8 +8,11 @@ from pathlib import Path
 from kani.core.errors import EngineUnavailable
 from kani.runtime.build_cache import BuildCache, BuildFailed
 
+PARTS = "kokoro-parts"
+"""Name of the archive."""
+
 _PARTS = BuildCache(
-    "kokoro-parts",
+    PARTS,
     "kani.engines.kokoro.network.graph_surgery",
     activity="Kokoro: splitting the network into parts",
     unwritable_effect="each start of Kokoro takes 2 s longer",
