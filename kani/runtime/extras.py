@@ -22,14 +22,19 @@ _EXTRA = re.compile(r"""\s*(?:;|\band\b)\s*extra\s*==\s*["']([^"']+)["']""")
 _NAME = re.compile(r"[\w.-]+")
 
 
-def install_command(extra: str, requirements: str) -> str:
+FETCH = "kani-tts fetch" if INSTALLED else "python start_websocket_server.py --fetch"
+"""The command that fetches model files."""
+
+
+def install_command(extra: str, requirements: str, *names: str) -> str:
     """Return the command that installs the packages of an extra.
 
     extra: its name in pyproject.toml, "" for the packages that every installation has; requirements: the file
-    of a checkout that lists the same packages. An installation has no such file, so the packages themselves
-    are named: those that are missing. If all are there, one of them is broken, and pip replaces them.
+    of a checkout that lists the same packages; names: only these packages of them. An installation has no
+    such file, so the packages themselves are named: those that are missing. If all are there, one of them is
+    broken or of another version, and pip replaces them.
     """
-    packages = list(_packages(extra)) if INSTALLED else []
+    packages = [each for each in _packages(extra) if not names or _name(each) in names] if INSTALLED else []
     if not packages:
         return f"pip install -r {requirements}"
     missing = [package for package in packages if not _is_installed(package)]
@@ -49,9 +54,14 @@ def _packages(extra: str) -> Iterator[str]:
             yield _EXTRA.sub("", line).replace('"', "'")
 
 
+def _name(requirement: str) -> str:
+    found = _NAME.match(requirement)
+    return found.group() if found else ""
+
+
 def _is_installed(requirement: str) -> bool:
-    name = _NAME.match(requirement)
     try:
-        return name is not None and bool(distribution(name.group()))
+        distribution(_name(requirement))
     except PackageNotFoundError:
         return False
+    return True

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kani.core.errors import EngineUnavailable
+from kani.runtime.extras import FETCH
 
 logger = logging.getLogger(__name__)
 
@@ -129,7 +130,7 @@ def load(weight: WeightFile, *, models_dir: Path | None, cache_dir: Path, may_fe
     if not may_fetch:
         raise EngineUnavailable(
             f"{weight.name} is not here, and nothing is fetched unasked: {_cure(weight)}, "
-            f"or python start_websocket_server.py --fetch ({_described(weight)})"
+            f"or {FETCH} ({_described(weight)})"
         )
     return _fetch(weight, cached)
 

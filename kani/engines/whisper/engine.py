@@ -205,7 +205,5 @@ class WhisperRecognizer:
                 "Whisper needs 150 MB of the temporary folder while it loads: free some space "
                 f"({error.strerror})"
             )
-        return (
-            "Whisper cannot be loaded: install the ctranslate2, faster-whisper and onnxruntime that "
-            "requirements.txt names"
-        )
+        install = install_command("", "requirements.txt", "ctranslate2", "faster-whisper", "onnxruntime")
+        return f"Whisper cannot be loaded: {install}"
