@@ -47,6 +47,8 @@ def test_requirements_of_the_default_installation_bring_no_torch():
         for file in ("requirements.txt", "requirements-kani.txt")
     )
     assert not heavy & default and heavy - {"numba"} <= kani and not default & kani
+    (cpu_build,) = re.findall(r"whl/cpu (torch==\S+)", CONTRIBUTING)
+    assert cpu_build in requirements("requirements-kani.txt")
 
 
 def test_nobody_is_told_to_install_this_package_from_an_index():
