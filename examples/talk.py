@@ -26,13 +26,19 @@ options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.
 options.add_argument("url", help="base address of a chat endpoint")
 options.add_argument("--files", nargs=2, metavar="WAV", help="speech (16-bit, 24 kHz), and its answer")
 given = options.parse_args()
+if not given.files:
+    try:
+        import sounddevice
+    except (ImportError, OSError) as error:
+        raise SystemExit(
+            f"no microphone ({error}): pip install sounddevice, and on Linux the package libportaudio2; "
+            "or give a file: --files question.wav answer.wav"
+        ) from error
 waiting: deque[np.ndarray] = deque()  # pieces to be played
 
 
 def microphone() -> Iterator[np.ndarray]:
     """Record and play."""
-    import sounddevice  # pip install sounddevice
-
     with sounddevice.Stream(RATE, channels=1, dtype="float32") as stream:
         while True:
             yield stream.read(PIECE)[0][:, 0]

@@ -33,8 +33,9 @@ REAL = ("websocket_client.py", "curl ", "examples/", "openssl req", "jq ")
 FIELD, PART, CALL = "\x1f", "\x1e", "\x1d"
 
 STUB = f"""#!/bin/bash
-# A program of the documents: what talks to a server runs, the rest is recorded.
+# A program of the documents: code, and what talks to a server, runs; the rest is recorded.
 case "$1" in
+  -c) exec "$REAL_PYTHON" "$@" ;;
   websocket_client.py) server="$SERVER" ;;
   examples/elevenlabs_*) server="${{SERVER/ws:/http:}}" ;;
   examples/livekit_agent.py) server= ;;

@@ -55,6 +55,7 @@ ALLOWED = {
     "kani/library": {"kani.library", "kani.server", "kani.core"},
     "kani/books": {"kani.books", "kani.core"},
     "kani/cli": {"kani.cli", "websocket_client", "websocket_config"},
+    "kani/cli/prerequisites.py": {"kani.runtime.extras"},
     "kani/cli/speech_commands.py": {"kani", "kani.cli"},
     "kani/cli/audiobook.py": {
         *("kani.cli", "kani.books", "kani.library", "kani.text"),

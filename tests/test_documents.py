@@ -47,6 +47,25 @@ def test_requirements_of_the_default_installation_bring_no_torch():
         for file in ("requirements.txt", "requirements-kani.txt")
     )
     assert not heavy & default and heavy - {"numba"} <= kani and not default & kani
+    (cpu_build,) = re.findall(r"whl/cpu (torch==\S+)", CONTRIBUTING)
+    assert cpu_build in requirements("requirements-kani.txt")
+
+
+def test_nobody_is_told_to_install_this_package_from_an_index():
+    """No index has it: somebody else may take its name there."""
+    install = re.compile(
+        r"(?:install|add|uvx|--upgrade)(?: --?\S+)* [\"'`]?kani[-_]tts(?:[-_]server)?(?![-\w])"
+    )
+    sources = [*(ROOT / "kani").rglob("*.py"), *(ROOT / "deploy").rglob("*"), *ROOT.glob("requirements*.txt")]
+    files = [path for path in (*DOCUMENTS, *sources) if path.is_file()]
+    texts = {path: path.read_text(encoding="utf-8", errors="replace") for path in files}
+    assert not [path for path, text in texts.items() if install.search(text)]
+    for command in (
+        "pip install --upgrade kani-tts-server",
+        'install "kani-tts[all]"',
+        "add `kani-tts-server` to",
+    ):
+        assert install.search(command)
 
 
 def test_every_program_that_is_named_exists():

@@ -140,10 +140,10 @@ def test_language_of_a_recording_is_sent(example: str, espeak_server: ServerProc
 
 
 @pytest.mark.server
-@pytest.mark.parametrize("example", ["kyutai_speak.py", "kyutai_listen.py"])
+@pytest.mark.parametrize("example", ["kyutai_speak.py", "kyutai_listen.py", "talk.py"])
 def test_without_a_sound_device_the_cure_is_named(example: str, tmp_path: Path) -> None:
     (tmp_path / "sounddevice.py").write_text("raise OSError('PortAudio library not found')")
-    text = ["Hola."] if example == "kyutai_speak.py" else []
+    text = {"kyutai_speak.py": ["Hola."], "talk.py": ["http://127.0.0.1:9/v1"]}.get(example, [])
     code = f"import runpy, sys; sys.path.insert(0, {str(tmp_path)!r}); sys.argv[1:] = {text!r}; "
     code += f"runpy.run_path({str(EXAMPLES / example)!r}, run_name='__main__')"
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=WITHIN_S)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -175,6 +176,25 @@ def test_installed_server_passes_the_diagnostics(installed: Installed, served: s
     assert "All checks passed." in installed.run("kani-tts", "check", "--server", served).stdout
     told = installed.run("kani-tts", "say", "Hola.", "-o", "hola.wav", "--server", served)
     assert "by espeak" in told.stderr
+
+
+@pytest.mark.heard
+def test_cures_of_an_installation_name_packages_that_exist(installed: Installed) -> None:
+    """It has no requirements file, and no index has the package."""
+    command = "from kani.runtime.extras import install_command; print(install_command({!r}, 'file'))"
+    told = {extra: installed.run("python", "-c", command.format(extra)).stdout for extra in ("", *EXTRAS)}
+    for extra, cure in told.items():
+        assert cure.startswith("pip install ") and "kani" not in cure
+        named = {
+            Requirement(word).name.lower() for word in shlex.split(cure)[2:] if not word.startswith("--")
+        }
+        wanted = {Requirement(line).name.lower() for line in EXTRAS.get(extra, PROJECT["dependencies"])}
+        # Of an extra only what is missing; of the packages that are all here each, as one is broken.
+        assert named <= wanted and ("--force-reinstall" in cure) == (named == wanted and not extra), extra
+    missing = "import sys; sys.modules['uvicorn'] = None; sys.argv = ['kani-tts', 'serve']; "
+    missing += "from kani.cli.main import main; main()"
+    done = subprocess.run([installed.bin / "python", "-c", missing], capture_output=True, text=True)
+    assert done.returncode == 1 and "uvicorn is missing: run pip install " in done.stderr
 
 
 @pytest.mark.heard

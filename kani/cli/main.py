@@ -44,7 +44,7 @@ def _main(given: list[str]) -> int:
     if command not in COMMANDS:
         print(f"kani-tts: {command!r} is no command; kani-tts --help lists them", file=sys.stderr)
         return 2
-    with prerequisites.reported("__main__", f"kani-tts {command}", "--upgrade kani-tts-server"):
+    with prerequisites.reported("__main__", f"kani-tts {command}", prerequisites.REQUIREMENTS):
         return _run(command, rest)
 
 

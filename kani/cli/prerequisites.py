@@ -14,6 +14,9 @@ from types import FrameType
 
 OLDEST_PYTHON = (3, 11)
 CANNOT_START, INTERRUPTED = 1, 130
+REQUIREMENTS = "requirements.txt"
+"""Stands for all packages of the server."""
+
 _OWN = ("kani", "websocket_client", "websocket_config")
 
 
@@ -23,8 +26,9 @@ def reported(module: str, program: str, install: str) -> Iterator[None]:
 
     The standard library's modules too: asyncio takes a tenth of a second, and Ctrl+C may come meanwhile.
     module: ``__name__`` of the caller; only ``__main__`` is a program, any other raises as usual. program:
-    its name. install: arguments of ``pip install`` for its packages. Exit codes: 1, and 130 at Ctrl+C, which
-    ends the process at once: a KeyboardInterrupt that is raised inside an import may be swallowed there.
+    its name. install: the packages that pip installs for it, or REQUIREMENTS. Exit codes: 1, and 130 at
+    Ctrl+C, which ends the process at once: a KeyboardInterrupt that is raised inside an import may be
+    swallowed there.
     """
     if module != "__main__":
         yield
@@ -44,11 +48,18 @@ def reported(module: str, program: str, install: str) -> Iterator[None]:
             raise
         _end(
             program,
-            f"{_missing(error)}: run pip install {install} in the environment of {sys.executable}, "
+            f"{_missing(error)}: run {_command(install)} in the environment of {sys.executable}, "
             "or activate the environment that has it",
         )
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def _command(install: str) -> str:
+    # Imported here: an old Python cannot.
+    from kani.runtime.extras import install_command
+
+    return install_command("", install) if install == REQUIREMENTS else f"pip install {install}"
 
 
 def _old_python() -> str:

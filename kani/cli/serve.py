@@ -5,7 +5,7 @@ from __future__ import annotations
 from kani.cli import prerequisites
 from kani.cli.programs import LIST_VOICES, PACKAGED, SERVER, SPEAK
 
-INSTALL = "--upgrade kani-tts-server" if PACKAGED else "-r requirements.txt"
+INSTALL = prerequisites.REQUIREMENTS
 
 with prerequisites.reported(__name__, SERVER, INSTALL):
     import argparse

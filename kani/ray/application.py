@@ -19,7 +19,7 @@ from kani.ray.environment import of_fronts, of_replicas
 from kani.ray.front import Front
 from kani.ray.replica import EngineReplica, RecognizerReplica
 from kani.ray.scaling import ByUtterances
-from kani.runtime.child_process import FOLDER, INSTALLED
+from kani.runtime.extras import FOLDER, INSTALLED
 from kani.server.lifecycle import CLOSE_SECONDS, STOP_SECONDS
 
 NAME, ENGINES, RECOGNIZERS, FRONTS = "kani-tts", "engines", "recognizers", "fronts"

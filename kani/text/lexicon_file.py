@@ -8,6 +8,7 @@ with ``#`` is a comment.
 from __future__ import annotations
 
 import asyncio
+import codecs
 import logging
 import re
 import threading
@@ -175,6 +176,9 @@ class LexiconParser:
 
 def _lines(content: bytes) -> Iterator[tuple[int, bytes]]:
     """Lines that are neither empty nor comments, with their numbers."""
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        # What ``>`` writes in Windows PowerShell.
+        content = content.decode("utf-16", "replace").encode()
     for number, line in enumerate(content.removeprefix(b"\xef\xbb\xbf").splitlines(), 1):
         # A tab at either end is kept: with nothing before or after it, the line is a bad entry.
         stripped = line.strip(b" \r\n")

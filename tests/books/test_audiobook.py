@@ -127,6 +127,7 @@ def test_ffprobe_reads_the_same_chapters_tags_and_cover(
     assert COVER in path.read_bytes()
     cues = (tmp_path / "b.vtt").read_text(encoding="utf-8")
     assert cues.startswith("WEBVTT\n\n")
+    assert "\nCapítulo uno\n\n" in cues and "\nCapítulo dos\n\n" in cues, "a heading is a caption"
     minute, second = re.findall(r"^00:(\d\d):(\d\d\.\d+) --> .*\nEl tren sale tarde\.", cues, re.MULTILINE)[0]
     assert 60 * int(minute) + float(second) == pytest.approx(marks(path)[2][1], abs=0.1)
 

@@ -11,6 +11,7 @@ import struct
 import subprocess
 import sys
 import wave
+from argparse import ArgumentTypeError
 from pathlib import Path
 from typing import Any
 
@@ -279,19 +280,6 @@ def test_a_server_that_is_another_one(espeak_server: Any, tmp_path: Path) -> Non
 def test_half_an_address_is_refused() -> None:
     with pytest.raises(ArgumentTypeError, match="'http:/bad' is no address"):
         server_address("http:/bad")
-
-
-@pytest.mark.server
-def test_certificate_and_missing_tls_are_named(start_server: StartServer, tmp_path: Path) -> None:
-    certificate, key = self_signed(tmp_path)
-    server = start_server("--engine", "espeak", "--tls-cert", str(certificate), "--tls-key", str(key))
-    port = server.url.rpartition(":")[2]
-    for address, told in (
-        (f"wss://localhost:{port}", b"SSL_CERT_FILE"),
-        (f"ws://localhost:{port}", b"begins with wss://"),
-    ):
-        done = run(HELLO, "-o", tmp_path / "x.wav", "--server", address)
-        assert (done.returncode, done.stderr.count(b"\n")) == (1, 1) and told in done.stderr, done.stderr
 
 
 @pytest.mark.server

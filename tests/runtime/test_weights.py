@@ -139,6 +139,15 @@ def test_broken_package_is_replaced_by_a_fetch(package: Path, published: WeightF
     assert (tmp_path / "family" / "model.onnx").exists()
 
 
+def test_broken_package_has_to_be_installed_again(package: Path, tmp_path: Path) -> None:
+    """pip leaves a package of the right version as it is."""
+    (package / "weights_half_a" / "part.bin").write_bytes(b"x" * 1000)
+    for url in ("", "http://127.0.0.1:1/"):
+        weight = _weight(parts=HALVES, url=url)
+        with pytest.raises(EngineUnavailable, match=r"install --force-reinstall --no-deps some-model==1\.0"):
+            weights.load(weight, models_dir=None, cache_dir=tmp_path)
+
+
 @pytest.mark.parametrize("cached", [None, b"?" * len(CONTENT)], ids=["nothing", "broken"])
 def test_nothing_is_fetched_unasked(
     publisher: Publisher, published: WeightFile, tmp_path: Path, cached: bytes | None

@@ -70,6 +70,18 @@ async def test_file_has_entries_for_all_and_for_languages(
     assert how(lexicon, "fr-CA", "tu") == LexiconEntry("toi") and how(lexicon, "es", "tu") is None
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+async def test_files_of_windows_are_read(
+    encoding: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = tmp_path / "words.txt"
+    file.write_text("Ñandú = ñan dú\r\nSQL = sequel\r\n", encoding=encoding, newline="")
+    lexicon = await loaded(file)
+    assert warnings(caplog) == []
+    assert how(lexicon, "es", "Ñandú") == LexiconEntry("ñan dú")
+    assert how(lexicon, "en", "SQL") == LexiconEntry("sequel")
+
+
 async def test_bad_lines_are_logged_and_skipped(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     file = tmp_path / "words.txt"
     lines = (

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from kani.core.subtitles.files import Cue
 from kani.core.subtitles.words import MAX_WORD, Word
 from kani.text.boundaries import is_abbreviated
@@ -20,13 +22,14 @@ LONG_PAUSE_S = 1.0
 _SENTENCE_END = ".!?…。！？؟"
 _CLAUSE_END = ",;:—،、，；："
 _CLOSING = "\"'”’»)]*_"
+_BLANK_LINE = re.compile(r"\s*\n\s*\n")  # ends a paragraph, and a heading
 
 
 class CueBuilder:
     """Groups words into cues, as they come.
 
-    A cue ends with a sentence, at a long pause, and before it would be too long; then it is divided after a
-    clause where it has one in its second half. text: what the words are of.
+    A cue ends with a sentence or a paragraph, at a long pause, and before it would be too long; then it
+    is divided after a clause where it has one in its second half. text: what the words are of.
     """
 
     def __init__(self, text: str) -> None:
@@ -42,7 +45,7 @@ class CueBuilder:
         while self._words and not self._fits([*self._words, word]):
             done += self._close(_division(self._words))
         self._words.append(word)
-        if self._ends_sentence(word):
+        if self._ends_sentence(word) or _BLANK_LINE.match(self._text, word.end):
             done += self._close(len(self._words))
         return done
 

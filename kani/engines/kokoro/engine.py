@@ -51,6 +51,7 @@ from kani.engines.kokoro.voices import ACCENTED_VOICES, DEFAULT_VOICES, ENGINE, 
 from kani.engines.plugin import Resources
 from kani.runtime import weights
 from kani.runtime.cancelling import wait_until_done
+from kani.runtime.extras import install_command
 from kani.text.incremental_text import IncrementalText
 from kani.text.languages import primary
 from kani.text.normalizer import SpokenText
@@ -226,7 +227,7 @@ class KokoroEngine:
         except ModelFailed as error:
             raise EngineUnavailable(
                 f"onnxruntime {onnxruntime.__version__} cannot load Kokoro's model: "
-                "install the version that requirements.txt names"
+                + install_command("", "requirements.txt", "onnxruntime")
             ) from error
         self._model = chosen.model
         statistics = StatisticsTable.shipped([voice.id for voice in self._voices.all])

@@ -207,7 +207,8 @@ class WhisperRecognizer:
                 f"({error.strerror})"
             )
         if isinstance(error, ModuleNotFoundError):
-            return f"Whisper needs {error.name}: {install_command('', 'requirements.txt')}"
+            packages = install_command("", "requirements.txt", *_PACKAGES.values())
+            return f"Whisper needs {error.name}: {packages}"
         # For the log only: it names files of this machine.
         log.error("Whisper cannot be loaded: %s", error)
         return "Whisper cannot be loaded: the server's log says why"

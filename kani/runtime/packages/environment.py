@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kani.core.errors import EngineUnavailable
-from kani.runtime.child_process import INSTALLED
+from kani.runtime.extras import INSTALLED
 
 OLDEST = (3, 11)
 """Oldest Python that this server's code runs on."""

@@ -171,9 +171,11 @@ def test_long_pause_and_slow_speech_divide_cues() -> None:
         ("Mr. Brown is here. He waits.", ["Mr. Brown is here.", "He waits."]),
         ("El Sr. Ruiz llega el 3. Hoy no.", ["El Sr. Ruiz llega el 3. Hoy no."]),
         ('She said "no." Then she left.', ['She said "no."', "Then she left."]),
+        ("Chapter One\n\nThe lamp\nwas lit.", ["Chapter One", "The lamp was lit."]),
+        ("**Chapter One**\r\n \r\nThe lamp was lit.", ["**Chapter One**", "The lamp was lit."]),
     ],
 )
-def test_full_stop_of_an_abbreviation_ends_no_cue(text: str, cues: list[str]) -> None:
+def test_cues_end_with_sentences_and_paragraphs(text: str, cues: list[str]) -> None:
     words = WordTimer(text).feed([Span(0, len(text), 0.0, 3.0)])
     builder = CueBuilder(text)
     made = [cue for word in words for cue in builder.add(word)] + builder.finish()

@@ -7,9 +7,13 @@ from pathlib import Path
 
 from kani.core.errors import EngineUnavailable
 from kani.runtime.build_cache import BuildCache, BuildFailed
+from kani.runtime.extras import install_command
+
+PARTS = "kokoro-parts"
+"""Name of the archive."""
 
 _PARTS = BuildCache(
-    "kokoro-parts",
+    PARTS,
     "kani.engines.kokoro.network.graph_surgery",
     activity="Kokoro: splitting the network into parts",
     unwritable_effect="each start of Kokoro takes 2 s longer",
@@ -27,6 +31,7 @@ def load(model: bytes, cache_dir: Path) -> Callable[[str], bytes]:
         archive = _PARTS.load(model, cache_dir)
     except BuildFailed as error:
         raise EngineUnavailable(
-            f"Kokoro's network could not be split into parts ({error}): install what requirements.txt names"
+            f"Kokoro's network could not be split into parts ({error}): "
+            + install_command("", "requirements.txt", "onnx")
         ) from error
     return lambda name: archive.read(f"{name}.onnx")

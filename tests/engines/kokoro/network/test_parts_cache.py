@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import logging
 import subprocess
 import sys
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import onnx
 import pytest
@@ -128,6 +131,40 @@ def test_files_of_other_versions_are_deleted(
     left = {path.name for path in folder.iterdir()} - {"kokoro-parts.lock"}
     assert len(left) == 2 and "kokoro-v1.0.int8.onnx" in left
     assert not any("0123" in name for name in left)
+
+
+def load_own(folder: Path, monkeypatch: pytest.MonkeyPatch, **options: Any) -> None:
+    """Load an archive of this test into a folder."""
+    cache = BuildCache("own", "kani.runtime.build_cache", "making", "it is made again", **options)
+    whole = io.BytesIO()
+    zipfile.ZipFile(whole, "w").close()
+    monkeypatch.setattr(BuildCache, "_run", lambda self, source: whole.getvalue())
+    cache.load(b"source", folder)
+
+
+def test_archive_deletes_those_that_it_replaces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that has one open reads on."""
+    for name in ("older-0123.zip", "other-0123.zip"):
+        with zipfile.ZipFile(tmp_path / name, "w") as archive:
+            archive.writestr("entry", b"content")
+    with zipfile.ZipFile(tmp_path / "older-0123.zip") as in_use:
+        load_own(tmp_path, monkeypatch, replaces=("older",))
+        assert in_use.read("entry") == b"content"
+    assert sorted(path.name.partition("-")[0] for path in tmp_path.glob("*.zip")) == ["other", "own"]
+
+
+def test_full_disk_leaves_no_part_of_an_archive(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fill(path: Path, content: bytes) -> int:
+        with path.open("wb") as file:
+            file.write(content[:1])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", fill)
+    load_own(tmp_path, monkeypatch)
+    assert "the cache folder cannot be written (No space left on device)" in caplog.text
+    assert [path.name for path in tmp_path.iterdir()] == ["own.lock"]
 
 
 def test_concurrent_starts_build_once(tmp_path: Path, made: Path) -> None:

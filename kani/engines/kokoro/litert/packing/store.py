@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from kani.engines.kokoro.litert.packing.weights import DATA, SCALES_FILE
 from kani.engines.kokoro.network.onnx_model import Array
+from kani.engines.kokoro.network.parts_cache import PARTS
 from kani.engines.kokoro.voices import INDEX_FILE
 from kani.runtime.build_cache import BuildCache
 
@@ -39,6 +40,7 @@ def _cache(half: str) -> BuildCache:
         "kani.engines.kokoro.litert.packing.pack",
         activity=f"Kokoro: packing the network's {half}",
         unwritable_effect="each start of Kokoro takes some seconds longer",
+        replaces=(PARTS,),  # what another decoder reads
         sources=_SOURCES,
         arguments=(half,),
     )
