@@ -67,6 +67,11 @@ class RecognitionService:
         """True if live speech is recognised, as far as is known."""
         return self.recognizer is not None and not self.recognizer.info.recordings_only
 
+    def check(self) -> None:
+        """Raise EngineUnavailable for a recogniser that is to start early, and is known not to be able to."""
+        if self._starts_early and self.recognizer is not None and self.recognizer.info.unavailable_reason:
+            raise EngineUnavailable(self.recognizer.info.unavailable_reason)
+
     async def prepare(self) -> None:
         """Start a recogniser that is to start early, or has to be asked for its languages.
 

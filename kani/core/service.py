@@ -130,6 +130,7 @@ class SpeechService:
         """
         texts = asyncio.create_task(self._load_texts())
         async with AsyncExitStack() as started:
+            self._recognition.check()
             if self.chat_model is not None:
                 await self.chat_model.start()
                 started.push_async_callback(self.chat_model.stop)

@@ -125,14 +125,24 @@ def load(weight: WeightFile, *, models_dir: Path | None, cache_dir: Path, may_fe
         if content is not None:
             return content
         logger.warning("%s in the cache fails its SHA-256 and is not used", weight.name)
-    if not weight.url:
-        raise EngineUnavailable(f"{weight.name} is not here: {_cure(weight)}")
-    if not may_fetch:
-        raise EngineUnavailable(
-            f"{weight.name} is not here, and nothing is fetched unasked: {_cure(weight)}, "
-            f"or {FETCH} ({_described(weight)})"
-        )
+    if not may_fetch or not weight.url:
+        raise EngineUnavailable(_not_here(weight))
     return _fetch(weight, cached)
+
+
+def missing(weights: Iterable[WeightFile], *, models_dir: Path | None, cache_dir: Path) -> str:
+    """Return the reason and the cure of the first file that is not on this machine, empty if all are.
+
+    No file is read.
+    """
+    for weight in weights:
+        folders = (models_dir, cache_dir) if models_dir is not None else (cache_dir,)
+        parts = _installed(weight)
+        if not any((folder / weight.name).exists() for folder in folders) and not (
+            parts and all(part.exists() for part in parts)
+        ):
+            return _not_here(weight)
+    return ""
 
 
 def fetch(weights: Iterable[WeightFile], *, models_dir: Path | None, cache_dir: Path) -> None:
@@ -207,6 +217,15 @@ def _fetch(weight: WeightFile, target: Path) -> bytes:
             passing=True,
         ) from error
     raise EngineUnavailable(f"{weight.name} as published fails its SHA-256 and is not used: {cure}")
+
+
+def _not_here(weight: WeightFile) -> str:
+    if not weight.url:
+        return f"{weight.name} is not here: {_cure(weight)}"
+    return (
+        f"{weight.name} is not here, and nothing is fetched unasked: {_cure(weight)}, "
+        f"or {FETCH} ({_described(weight)})"
+    )
 
 
 def _cure(weight: WeightFile) -> str:

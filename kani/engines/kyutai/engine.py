@@ -25,7 +25,7 @@ from kani.engines.kyutai.stream import RecognitionStream
 from kani.engines.kyutai.transcription import SegmentBuilder
 from kani.engines.kyutai.words import TimedWord, WordAssembler
 from kani.engines.plugin import Resources
-from kani.runtime.extras import install_command
+from kani.runtime.extras import install_command, missing_package
 from kani.runtime.model_names import local_path, short_name
 from kani.runtime.voice_detector import SAMPLE_RATE as VOICE_RATE
 from kani.runtime.voice_detector import VoiceDetector
@@ -62,6 +62,8 @@ class KyutaiRecognizer:
                 f"KANI_RECOGNIZER_MODEL: {self._model!r} is neither a folder nor a model's name on a hub "
                 "(OWNER/NAME)"
             )
+        lacks = missing_package("torch", "kyutai", "requirements-kani.txt")
+        self._unavailable_reason = f"Kyutai's recogniser needs {lacks}" if lacks else ""
         # One thread: steps follow each other, and OpenMP's helpers stay with it.
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="kyutai")
         self._batcher: StepBatcher | None = None
@@ -71,7 +73,9 @@ class KyutaiRecognizer:
         """See ``Recognizer.info``."""
         named = _LANGUAGES.fullmatch(self._name)
         languages = named[1].split("_") if named is not None else _DEFAULT_LANGUAGES
-        return RecognizerInfo("kyutai", self._name, SAMPLE_RATE, frozenset(languages))
+        return RecognizerInfo(
+            "kyutai", self._name, SAMPLE_RATE, frozenset(languages), self._unavailable_reason
+        )
 
     @property
     def free_slots(self) -> int:

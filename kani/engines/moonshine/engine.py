@@ -20,7 +20,7 @@ from kani.core.transcriber import TranscribedSegment, TranscriptionOptions
 from kani.core.types import Samples
 from kani.engines.moonshine.settings import MoonshineSettings
 from kani.engines.plugin import Resources
-from kani.runtime.extras import install_command
+from kani.runtime.extras import install_command, missing_package
 from kani.runtime.model_names import local_path, short_name
 from kani.runtime.recognition.live import recognize_live
 from kani.runtime.recognition.passes import PassResult
@@ -64,13 +64,16 @@ class MoonshineRecognizer:
             )
         named = _LANGUAGE.fullmatch(self._name)
         self._language = named[1] if named is not None else "en"
+        lacks = missing_package("torch", "moonshine", "requirements-kani.txt")
+        self._unavailable_reason = f"Moonshine needs {lacks}" if lacks else ""
         self._scheduler: PassScheduler[PassResult] = PassScheduler(_PASSES)
         self._loaded: Moonshine | None = None
 
     @property
     def info(self) -> RecognizerInfo:
         """See ``Recognizer.info``."""
-        return RecognizerInfo("moonshine", self._name, SAMPLE_RATE, frozenset({self._language}))
+        languages = frozenset({self._language})
+        return RecognizerInfo("moonshine", self._name, SAMPLE_RATE, languages, self._unavailable_reason)
 
     async def start(self) -> None:
         """Load the model. Raises EngineUnavailable."""

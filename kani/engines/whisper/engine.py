@@ -70,11 +70,14 @@ class WhisperRecognizer:
             may_fetch=may_fetch,
         )
         missing = [name for package, name in _PACKAGES.items() if find_spec(package) is None]
-        self._unavailable_reason = (
-            f"{', '.join(missing)} not installed; {install_command('', 'requirements.txt')}"
-            if missing
-            else ""
-        )
+        self._unavailable_reason = ""
+        if missing:
+            install = install_command("", "requirements.txt", *_PACKAGES.values())
+            self._unavailable_reason = f"{', '.join(missing)} not installed; {install}"
+        elif model is None and not may_fetch:
+            self._unavailable_reason = weights.missing(
+                weights.WHISPER_BASE, models_dir=models_dir, cache_dir=cache_dir
+            )
         self._workers = min(os.cpu_count() or 1, _MAX_WORKERS)
         self._scheduler: PassScheduler[PassResult] = PassScheduler(self._workers)
         name = "base" if model is None else short_name(model)

@@ -15,7 +15,8 @@ import httpx
 import pytest
 from websockets.sync.client import connect
 
-from kani.server.network.listeners import CannotListen, server_context
+from kani.server.network.listeners import server_context
+from kani.server.settings import SettingsError
 from tests.support import permissions
 from tests.support.patience import WITHIN_S
 
@@ -137,7 +138,7 @@ def test_a_page_of_its_own_may_come_in(secure: ServerProcess, files: Files) -> N
 
 def complaint(certificate: Path | None, key: Path | None) -> str:
     """Return the reason for which a pair is refused."""
-    with pytest.raises(CannotListen) as told:
+    with pytest.raises(SettingsError) as told:
         server_context(certificate, key)
     return str(told.value)
 
