@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import tempfile
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -185,12 +185,14 @@ class Whisper:
         max_tokens: int,
         *,
         latin: bool = True,
+        wanted: Callable[[str], bool] | None = None,
         **how: float,
     ) -> Beams:
         """Return the answer to ``prompt``.
 
-        written: the language of the answer; latin: whether it may have Latin letters in any language; how:
-        options of CTranslate2's ``generate``.
+        written: the language of the answer; latin: whether it may have Latin letters in any language; wanted:
+        the likeliest whose text it accepts comes before likelier ones; how: options of CTranslate2's
+        ``generate``.
         """
         # See _generate_tokens for the length.
         length = min(max(2 * max_tokens, max_tokens + len(prompt)), CONTEXT)
@@ -198,13 +200,17 @@ class Whisper:
         result = self._model.generate(
             encoded, [prompt], max_length=length, return_scores=True, suppress_tokens=never, **how
         )[0]
-        tokens = [token for token in result.sequences_ids[0] if token < self._end]
+        answers = [[token for token in answer if token < self._end] for answer in result.sequences_ids]
+        chosen = 0
+        if wanted is not None:
+            chosen = next((at for at, each in enumerate(answers) if wanted(self.text_of(each))), 0)
+        tokens = answers[chosen]
         if latin and is_latinised(self.text_of(tokens), written):
-            return self.answer(encoded, prompt, written, max_tokens, latin=False, **how)
+            return self.answer(encoded, prompt, written, max_tokens, latin=False, wanted=wanted, **how)
         if (plain := self._without_opening(prompt, written)) != prompt and self._echoes(tokens, written):
-            return self.answer(encoded, plain, written, max_tokens, latin=latin, **how)
-        count = len(result.sequences_ids[0])
-        return Beams(tokens, count, result.scores[0] * count / (count + 1))
+            return self.answer(encoded, plain, written, max_tokens, latin=latin, wanted=wanted, **how)
+        count = len(result.sequences_ids[chosen])
+        return Beams(tokens, count, result.scores[chosen] * count / (count + 1))
 
     def _never(self, language: str, *, latin: bool) -> list[int]:
         """Return the tokens that are not generated; -1 stands for those that the model never needs."""

@@ -10,6 +10,7 @@ import logging
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from kani.engines.whisper.coverage import begins_late, is_loop, is_spoken, told
@@ -19,6 +20,7 @@ from kani.engines.whisper.said import said
 from kani.runtime.recognition.passes import ChunkInput, ChunkResult, TimedWord
 from kani.runtime.recognition.recording_chunks import Chunk
 from kani.runtime.transcript import compression_ratio
+from kani.text.language_detection import detect
 
 if TYPE_CHECKING:
     import ctranslate2
@@ -144,6 +146,10 @@ def _languages(
             yield language, likelihood
 
 
+def _is_translated(language: str, text: str) -> bool:
+    return detect(text, (language, "en")) != language
+
+
 def _attempt(
     whisper: Whisper,
     encoded: ctranslate2.StorageView,
@@ -160,7 +166,12 @@ def _attempt(
     if audio.temperature:
         how = {"beam_size": 1, "num_hypotheses": _SAMPLES, "sampling_topk": 0}
         how["sampling_temperature"] = audio.temperature
-    found = whisper.answer(encoded, prompt, written, max_tokens, **how)
+    wanted = None
+    if written != language:
+        # The model may write down a text that it is to translate: the likeliest English answer is taken.
+        how.setdefault("num_hypotheses", BEAMS)
+        wanted = partial(_is_translated, language)
+    found = whisper.answer(encoded, prompt, written, max_tokens, wanted=wanted, **how)
     spaced = audio.translate or language not in UNSPACED
     words = whisper.words_of(found.tokens, spaced=spaced)
     timed: tuple[TimedWord, ...] = ()

@@ -74,6 +74,15 @@ def said_with_name(onnx_engine: KokoroEngine) -> Said:
     return asyncio.run(_say(onnx_engine, "en", f"The parcel is for {NAME}."))
 
 
+INTRODUCTION = "Hola, me llamo Luis y vivo en Valencia. Tengo dos perros."
+
+
+@pytest.fixture(scope="session")
+def said_of_oneself(onnx_engine: KokoroEngine) -> Said:
+    """Spanish that the likeliest answer writes down where it is to be translated."""
+    return asyncio.run(_say(onnx_engine, "es", INTRODUCTION))
+
+
 @pytest.fixture(scope="session")
 def speech(said: dict[str, Said]) -> Samples:
     return said["en"].samples

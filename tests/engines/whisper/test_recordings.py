@@ -76,6 +76,13 @@ async def test_translation_is_english(recognizer: WhisperRecognizer, said: dict[
     assert segments[0].language == "es"
 
 
+async def test_translation_is_never_what_was_said(
+    recognizer: WhisperRecognizer, said_of_oneself: Said
+) -> None:
+    text = text_of(await transcribed(recognizer, said_of_oneself.samples, translate=True))
+    assert {"i", "have", "two", "dogs"} <= set(words_of(text, "en")), text
+
+
 async def test_detection_chooses_from_candidates(
     recognizer: WhisperRecognizer, said: dict[str, Said]
 ) -> None:
