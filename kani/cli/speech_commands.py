@@ -172,6 +172,9 @@ def _voices(arguments: Sequence[str]) -> None:
     given = parser.parse_args(arguments)
     with kani.Speech(given.engine) as speech:
         voices = speech.voices
-    for voice in voices:
-        if given.language is None or voice.language.partition("-")[0] == given.language.partition("-")[0]:
-            print(f"{voice.id:28} {voice.language:8} {voice.gender:8} {voice.engine:10} {voice.name}")
+    wanted = given.language and given.language.partition("-")[0]
+    shown = [voice for voice in voices if wanted in (None, voice.language.partition("-")[0])]
+    rows = [(voice.id, voice.language, voice.gender, voice.engine, voice.name) for voice in shown]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        print("  ".join(f"{value:{width}}" for value, width in zip(row, widths, strict=True)).rstrip())
