@@ -9,8 +9,6 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from itertools import count
 
-import msgspec
-
 from kani.core.errors import EngineUnavailable
 from kani.core.types import SpeechChunk
 from kani.engines.remote.channel import MAX_FRAME_BYTES, Channel, ProtocolError
@@ -36,6 +34,7 @@ from kani.engines.remote.messages import (
     Waiting,
     decode_from_worker,
 )
+from kani.text.foreign import Unreadable
 
 READY_TIMEOUT_S = 10.0
 """Most seconds for a worker that listens, and so has started its engine, to describe it."""
@@ -249,7 +248,7 @@ class Connection:
     def _receive(self, frame: memoryview) -> None:
         try:
             message = decode_from_worker(frame)
-        except (msgspec.MsgspecError, ValueError) as error:
+        except Unreadable as error:
             raise ProtocolError(f"a message that cannot be read ({error})") from error
         check(message)
         match message:

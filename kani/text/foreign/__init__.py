@@ -33,13 +33,14 @@ class Unreadable(ValueError):
         self.reason, self.field, self.formed = reason, field, formed
 
 
-def parse_json(text: str | bytes | bytearray) -> Any:
+def parse_json(text: str | bytes | bytearray, *, endless: bool = False) -> Any:
     """Parse JSON. Raises Unreadable.
 
     Uses Python's own parser, which accepts half a surrogate pair: JavaScript sends one when a text was cut
-    inside an emoji.
+    inside an emoji. endless: whether NaN, Infinity and 1e999 are accepted, which cannot be written again.
     """
-    parsed = guarded(lambda: json.loads(text, parse_float=_finite, parse_constant=_refuse_constant))
+    number, constant = (None, None) if endless else (_finite, _refuse_constant)
+    parsed = guarded(lambda: json.loads(text, parse_float=number, parse_constant=constant))
     level, depth = [parsed], 0
     while level := [inner for each in level for inner in _inside(each)]:
         depth += 1
@@ -55,6 +56,11 @@ def _inside(value: Any) -> Iterable[Any]:
 def decode_json(data: bytes, kind: type[T]) -> T:
     """Parse JSON into a struct, or another type that msgspec knows. Raises Unreadable."""
     return guarded(lambda: msgspec.json.decode(data, type=kind))
+
+
+def decode_pack(decoder: msgspec.msgpack.Decoder[T], data: bytes | memoryview | msgspec.Raw) -> T:
+    """Parse MessagePack. Raises Unreadable."""
+    return guarded(lambda: decoder.decode(data))
 
 
 def convert(value: Any, kind: type[T]) -> T:
@@ -112,7 +118,6 @@ def _escaped(character: str) -> str:
 
 
 def _finite(digits: str) -> float:
-    """Return a number that can be written as JSON again, which 1e999 cannot."""
     if not math.isfinite(number := float(digits)):
         raise ValueError("a number is too large")
     return number

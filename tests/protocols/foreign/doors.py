@@ -1,4 +1,4 @@
-"""Every WebSocket of the server: its messages with bad values, and how a client knows that it was answered."""
+"""Every WebSocket of the server: its messages with bad values, and when a client has its answer."""
 
 from __future__ import annotations
 
@@ -26,8 +26,7 @@ from kani.protocols.voxcpm import messages as voxcpm_messages
 from kani.protocols.voxcpm import params as voxcpm_params
 from tests.protocols.foreign.values import (
     BROKEN,
-    DIGITS,
-    HALF,
+    PACKED,
     Schema,
     messages,
     names_in,
@@ -134,18 +133,13 @@ def _dialogue() -> Iterator[Case]:
 
 
 def _message_pack() -> Iterator[Case]:
-    half = HALF.encode("utf-8", "surrogatepass")
-    deep = b"\x91" * 100_000
-    values: tuple[Any, ...] = (2**64 - 1, -(2**63), 1e300, float("inf"), DIGITS, [2**64 - 1], None, {"a": 1})
-    packed = [*map(msgspec.msgpack.encode, values), bytes([0xA0 + len(half)]) + half, b"\x91" * 500, deep]
-    packed += [b"\xdd\xff\xff\xff\xff", b"\xc6\xff\xff\xff\xff", b"\xdf\xff\xff\xff\xff"]
     kinds = [
         kind
         for kind in vars(kyutai_messages).values()
         if isinstance(kind, type) and issubclass(kind, kyutai_messages._Tagged)
     ]
     end: list[Frame] = [kyutai_messages.EOS_BYTE, b"\xc1"]
-    for value in packed:
+    for value in PACKED:
         yield f"{value[:20]!r}", [value, *end]
         for kind in kinds:
             tag = msgspec.msgpack.encode(kind.__struct_config__.tag)
@@ -239,7 +233,13 @@ DOORS = (
         for name in ("stream-input", "multi-stream-input")
     ),
     *(
-        Door(f"{path}?format=PcmMessagePack", _message_pack, query=names_in(kyutai_query), options=_KEYED, route=path)
+        Door(
+            f"{path}?format=PcmMessagePack",
+            _message_pack,
+            query=names_in(kyutai_query),
+            options=_KEYED,
+            route=path,
+        )
         for path in ("/api/tts_streaming", "/api/tts-streaming", "/api/asr-streaming")
     ),
     Door("/v1/realtime?model=a", _realtime, _realtime_settled, query=names_in(realtime), route=realtime.PATH),

@@ -16,7 +16,7 @@ from tests.support.serving import InProcessServer, serving
 from tests.support.tone import ToneEngine
 
 SHORT = {f"KANI_{name}MAX_TEXT": "4500" for name in ("", "OPENAI_", "ELEVENLABS_", "VOXCPM_")}
-"""Room for the documents of ``values.SSML``, and not for ``values.DIGITS``, which would take long to speak."""
+"""Room for the documents of ``values.SSML``; ``values.DIGITS`` would take long to speak."""
 
 HEADERS = ("accept-language", "x-request-timeout", "x-consent", "x-request-id", "traceparent", "range")
 HALF_IN_URL = "%ED%A0%80"
@@ -40,12 +40,15 @@ class House:
 
 
 @asynccontextmanager
-async def house(
-    folder: Path, caplog: pytest.LogCaptureFixture, **environment: str
-) -> AsyncIterator[House]:
+async def house(folder: Path, caplog: pytest.LogCaptureFixture, **environment: str) -> AsyncIterator[House]:
     """Serve while the body runs; nothing may be logged as an error until the end."""
     async with chat_endpoint(lambda _: say("Yes.")) as endpoint:
-        environment = SHORT | LIVEKIT | {"KANI_LLM_URL": endpoint.url, "KANI_COMPAT": "1", "KANI_WYOMING": "1"} | environment
+        environment = (
+            SHORT
+            | LIVEKIT
+            | {"KANI_LLM_URL": endpoint.url, "KANI_COMPAT": "1", "KANI_WYOMING": "1"}
+            | environment
+        )
         engine = ToneEngine(places=8, clones=True)
         async with serving(folder, LoudnessRecognizer(), engine, **environment) as server:
             here = House(server, endpoint, caplog)

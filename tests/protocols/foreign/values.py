@@ -53,8 +53,27 @@ DOCUMENTS = ("text", "input")
 
 VALUES: tuple[Any, ...] = (*HALVES, *NUMBERS, *LEVELS, *TEXTS)
 DEEP = nested(100_000)
-BROKEN: tuple[str, ...] = (DEEP, nested(100_000, objects=True), DIGITS, f'"{DIGITS}"', "[" * 50_000, "NaN", "")
+BROKEN: tuple[str, ...] = (
+    DEEP,
+    nested(100_000, objects=True),
+    DIGITS,
+    f'"{DIGITS}"',
+    "[" * 50_000,
+    "NaN",
+    "",
+)
 """Whole messages."""
+_HALF = HALF.encode("utf-8", "surrogatepass")
+PACKED: tuple[bytes, ...] = (
+    *map(
+        msgspec.msgpack.encode,
+        (2**64 - 1, -(2**63), 1e300, float("inf"), DIGITS, [2**64 - 1], None, {"a": 1}),
+    ),
+    bytes([0xA0 + len(_HALF)]) + _HALF,
+    *(b"\x91" * depth for depth in (500, 100_000)),
+    *(head + b"\xff" * 4 for head in (b"\xdd", b"\xc6", b"\xdf")),
+)
+"""The same in MessagePack, and lengths without content."""
 
 
 def schema_of(kind: type) -> Schema:
@@ -76,7 +95,7 @@ def resolved(schema: Any, components: Mapping[str, Any]) -> Any:
 
 def object_of(names: Sequence[str], **known: Schema) -> Schema:
     """Return the schema of an object with fields of any kind."""
-    return {"type": "object", "properties": {**dict.fromkeys(names, {}), **known}}
+    return {"type": "object", "properties": {**{name: {} for name in names}, **known}}
 
 
 def names_in(*modules: ModuleType) -> list[str]:
@@ -140,13 +159,13 @@ def places(schema: Schema) -> Iterator[tuple[Path, list[Schema]]]:
         yield from ((path, schemas) for path, schemas in places(other) if path)
 
 
-def messages(schema: Schema, example: Any = None) -> Iterator[tuple[str, str]]:
+def messages(schema: Schema, example: Any = None, *, ssml: bool = True) -> Iterator[tuple[str, str]]:
     """Yield each place and a message with a bad value in it, as JSON in ASCII."""
     example = sample(schema) if example is None else example
     for path, schemas in places(schema):
         if not path:
             continue
-        values = (*VALUES, *SSML) if {*path[-2:]} & {*DOCUMENTS} else VALUES
+        values = (*VALUES, *SSML) if ssml and {*path[-2:]} & {*DOCUMENTS} else VALUES
         name = ".".join(map(str, path))
         for value in values:
             yield f"{name} = {shown(value)}", written(_with(example, path, schemas, value))
