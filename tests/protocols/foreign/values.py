@@ -67,7 +67,7 @@ _HALF = HALF.encode("utf-8", "surrogatepass")
 PACKED: tuple[bytes, ...] = (
     *map(
         msgspec.msgpack.encode,
-        (2**64 - 1, -(2**63), 1e300, float("inf"), DIGITS, [2**64 - 1], None, {"a": 1}),
+        (2**64 - 1, -(2**63), 1e300, float("inf"), DIGITS, [2**64 - 1], None, {"a": 1}, *SSML),
     ),
     bytes([0xA0 + len(_HALF)]) + _HALF,
     *(b"\x91" * depth for depth in (500, 100_000)),

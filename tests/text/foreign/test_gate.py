@@ -16,7 +16,7 @@ from kani.text import foreign
 from kani.text.foreign import MAX_DEPTH, Unreadable
 from kani.text.ssml import parse
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 PARSERS = {
     *("json.loads", "json.load", "msgspec.json.decode", "msgspec.msgpack.decode", "msgspec.convert"),
     *("html.unescape", "ast.literal_eval"),
