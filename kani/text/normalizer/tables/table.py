@@ -235,7 +235,5 @@ def plural_category(language: str, number: Decimal | int) -> str:
     whole, mark, decimals = f"{Decimal(number):f}".lstrip("-").partition(".")
     if len(whole) + len(decimals) > 20:
         # Babel fails on more than 28 digits; the rules ask for the last six of the whole number at most.
-        number = Decimal(
-            f"1{whole[-9:]}{mark}{decimals[:9]}" if len(whole) > 9 else f"{whole}.{decimals[:9]}"
-        )
+        number = Decimal(f"{'1' if whole[9:] else ''}{whole[-9:]}{mark}{decimals[:9]}")
     return str(Locale(language).plural_form(abs(number)))  # type: ignore[arg-type]
