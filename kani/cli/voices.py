@@ -79,7 +79,7 @@ class VoicesClient:
         """Return the JSON object of the answer."""
         try:
             answer = json.loads(self._answer(method, "", body, content_type))
-        except ValueError:
+        except (ValueError, RecursionError):
             answer = None
         if not isinstance(answer, dict) or not answer.keys() & {"voices", "id"}:
             raise UnexpectedAnswer(f"{self._url} sent an answer that holds no voice")

@@ -164,7 +164,7 @@ async def test_invalid_name_is_refused(rooms: AppServer, name: str, value: str) 
         ({"participant_name": "a\r\nb"}, f"participant_name: {NAMED}"),
         ({"participant_metadata": {}}, "participant_metadata: has to be a text"),
         ({"participant_metadata": "x" * 4095}, f"participant_metadata: {TOO_LARGE}"),
-        ({"participant_metadata": "\udc00"}, "participant_metadata: has half of a surrogate pair in it"),
+        ({"participant_metadata": "\udc00"}, "participant_metadata: holds half of a surrogate pair"),
         ({"participant_attributes": ["a"]}, f"participant_attributes: {TEXTS}"),
         ({"participant_attributes": {"a": 1}}, f"participant_attributes: {TEXTS}"),
         (

@@ -328,7 +328,7 @@ def test_folder_of_the_log_file_is_made(own_log: Path) -> None:
     assert made.is_file()
 
 
-def test_half_surrogate_is_escaped_in_the_log(own_log: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    logging.getLogger("speech").info("half \ud800 a character")
-    assert "half \\ud800 a character" in own_log.read_text()
+def test_what_no_terminal_should_get_is_escaped(own_log: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    logging.getLogger("speech").info("half \ud800 a character, \x1b[2J")
+    assert "half \\ud800 a character, \\x1b[2J" in own_log.read_text()
     assert "Logging error" not in capfd.readouterr().err

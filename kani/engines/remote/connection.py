@@ -9,8 +9,6 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from itertools import count
 
-import msgspec
-
 from kani.core.errors import EngineUnavailable
 from kani.core.types import SpeechChunk
 from kani.engines.remote.channel import MAX_FRAME_BYTES, Channel, ProtocolError
@@ -36,6 +34,7 @@ from kani.engines.remote.messages import (
     Waiting,
     decode_from_worker,
 )
+from kani.text.foreign import Unreadable
 
 START_LEASE_S = 90
 """Silent seconds after which a child that loads its model counts as dead: imports may hold up its loop."""
@@ -255,7 +254,7 @@ class Connection:
     def _receive(self, frame: memoryview) -> None:
         try:
             message = decode_from_worker(frame)
-        except (msgspec.MsgspecError, ValueError) as error:
+        except Unreadable as error:
             raise ProtocolError(f"a message that cannot be read ({error})") from error
         check(message)
         match message:

@@ -22,6 +22,7 @@ from kani.engines.remote.channel import Channel, ProtocolError
 from kani.engines.remote.checks import one_line
 from kani.engines.remote.messages import PROTOCOL_VERSION
 from kani.engines.remote.tags import Tags
+from kani.text import foreign
 
 MAGIC = "kani-tts engine"
 SERVER_TIMEOUT_S, WORKER_TIMEOUT_S = 60.0, 10.0
@@ -60,6 +61,11 @@ class Proof(msgspec.Struct, array_like=True):
     digest: bytes
 
 
+_GREETING = msgspec.msgpack.Decoder(Greeting)
+_CHALLENGE = msgspec.msgpack.Decoder(Challenge)
+_PROOF = msgspec.msgpack.Decoder(Proof)
+
+
 def check_key(address: Address, key: str) -> None:
     """Raise EngineUnavailable where ``address`` needs a key that is not there or too short."""
     if key and len(key) < MIN_KEY_CHARACTERS:
@@ -86,14 +92,14 @@ async def _limited(channel: Channel, handshake: Coroutine[None, None, None], wit
             await handshake
     except TimeoutError as error:
         raise ProtocolError(f"the handshake took longer than {within_s:g} s") from error
-    except msgspec.MsgspecError as error:
+    except foreign.Unreadable as error:
         raise ProtocolError(f"the peer does not speak this protocol ({error})") from error
 
 
 async def _greet(channel: Channel, key: str) -> None:
     nonce = secrets.token_bytes(NONCE_BYTES)
     channel.send_packed(msgspec.msgpack.encode(Greeting(MAGIC, PROTOCOL_VERSION, nonce)))
-    challenge = msgspec.msgpack.decode(await channel.read(), type=Challenge)
+    challenge = foreign.decode_pack(_CHALLENGE, await channel.read())
     if challenge.magic != MAGIC:
         raise ProtocolError("the peer is no engine worker")
     if challenge.version != PROTOCOL_VERSION:
@@ -102,7 +108,7 @@ async def _greet(channel: Channel, key: str) -> None:
         raise ProtocolError(one_line(challenge.refusal))
     channel.send_packed(_proof(key, "server", nonce, challenge.nonce))
     try:
-        proof = msgspec.msgpack.decode(await channel.read(), type=Proof)
+        proof = foreign.decode_pack(_PROOF, await channel.read())
     except ProtocolError as error:
         raise ProtocolError(_OTHER_KEY.format("worker")) from error
     _check(proof, key, "worker", nonce, challenge.nonce)
@@ -112,14 +118,14 @@ async def _greet(channel: Channel, key: str) -> None:
 
 async def _welcome(channel: Channel, key: str) -> None:
     nonce = secrets.token_bytes(NONCE_BYTES)
-    greeting = msgspec.msgpack.decode(await channel.read(), type=Greeting)
+    greeting = foreign.decode_pack(_GREETING, await channel.read())
     if greeting.magic != MAGIC:
         raise ProtocolError("the peer is no server of this protocol")
     refusal = "" if greeting.version == PROTOCOL_VERSION else _other_version("server", greeting.version)
     channel.send_packed(msgspec.msgpack.encode(Challenge(MAGIC, PROTOCOL_VERSION, refusal, nonce)))
     if refusal:
         raise ProtocolError(refusal)
-    proof = msgspec.msgpack.decode(await channel.read(), type=Proof)
+    proof = foreign.decode_pack(_PROOF, await channel.read())
     _check(proof, key, "server", greeting.nonce, nonce)
     channel.send_packed(_proof(key, "worker", greeting.nonce, nonce))
     if key:

@@ -29,6 +29,7 @@ from kani.core.recognizer import Mark, RecognizedWord, RecognizerInfo, Step
 from kani.core.transcriber import TranscribedSegment, TranscriptionOptions
 from kani.core.types import Boundary, Embedding, Pronunciation, Recording, Samples, Segment, Span, SpeechChunk
 from kani.engines.plugin import Resources
+from kani.text import foreign
 
 PROTOCOL_VERSION = 10
 
@@ -351,6 +352,17 @@ def _decode_other(kind: type, value: Any) -> Any:
 
 
 encode = msgspec.msgpack.Encoder(enc_hook=_encode_other).encode
-decode_to_worker = msgspec.msgpack.Decoder(ToWorker, dec_hook=_decode_other).decode
-decode_from_worker = msgspec.msgpack.Decoder(FromWorker, dec_hook=_decode_other).decode
-"""Decode a message; both raise msgspec.MsgspecError, and ValueError for damaged samples."""
+_to_worker: msgspec.msgpack.Decoder[ToWorker] = msgspec.msgpack.Decoder(ToWorker, dec_hook=_decode_other)
+_from_worker: msgspec.msgpack.Decoder[FromWorker] = msgspec.msgpack.Decoder(
+    FromWorker, dec_hook=_decode_other
+)
+
+
+def decode_to_worker(packed: bytes | memoryview) -> ToWorker:
+    """Decode a server's message. Raises Unreadable."""
+    return foreign.decode_pack(_to_worker, packed)
+
+
+def decode_from_worker(packed: bytes | memoryview) -> FromWorker:
+    """Decode a worker's message. Raises Unreadable."""
+    return foreign.decode_pack(_from_worker, packed)

@@ -16,8 +16,6 @@ import socket
 import sys
 import threading
 
-import msgspec
-
 from kani.core.engine import Engine
 from kani.core.errors import EngineUnavailable
 from kani.core.recognizer import Recognizer
@@ -27,6 +25,7 @@ from kani.engines.remote.handshake import welcome
 from kani.engines.remote.messages import Launch, Pong, Unavailable, decode_to_worker
 from kani.engines.worker.log_forwarding import LogForwarder
 from kani.engines.worker.service import Worker
+from kani.text.foreign import Unreadable
 
 STOP_TIMEOUT_S = 4.0
 """Seconds for the engine to stop once the server has gone."""
@@ -49,7 +48,7 @@ async def _serve(connected: socket.socket) -> None:
     try:
         await welcome(channel, "")
         launch = decode_to_worker(await channel.read())
-    except (ProtocolError, msgspec.MsgspecError) as error:
+    except (ProtocolError, Unreadable) as error:
         channel.abort(str(error))
         return
     if not isinstance(launch, Launch):

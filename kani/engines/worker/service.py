@@ -6,8 +6,6 @@ import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 
-import msgspec
-
 from kani.core.engine import Engine
 from kani.core.recognizer import Recognizer
 from kani.core.scheduling.slots import SlotQueue
@@ -170,7 +168,7 @@ class ServerConnection:
                             known[1].cancel()
                         else:
                             known[0].receive(message)
-        except (msgspec.MsgspecError, ValueError) as error:
+        except ValueError as error:
             raise ProtocolError(f"a message that cannot be read ({error})") from error
 
     def _open(self, opening: Opening) -> None:

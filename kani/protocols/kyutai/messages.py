@@ -175,7 +175,7 @@ def read_recognition_message(message: bytes) -> RecognitionMessage:
 
 def _decoded(decoder: msgspec.msgpack.Decoder[T], message: bytes) -> T:
     try:
-        return foreign.guarded(lambda: decoder.decode(message))
+        return foreign.decode_pack(decoder, message)
     except foreign.Unreadable as error:
         if error.formed:
             raise BadMessage.of(error, "message") from error
@@ -216,11 +216,10 @@ def unpack_floats(packed: msgspec.Raw, field: str) -> Samples:
     if len(view) > _BYTES_UNPACKED:
         raise BadMessage(f"{field}: more than {_BYTES_UNPACKED} bytes have to be floats of one kind")
     try:
-        values = np.array(_numbers_decoder.decode(view), np.float64)
-    except msgspec.ValidationError as error:
-        raise BadMessage(f"{field}: has to be an array of numbers") from error
-    except msgspec.DecodeError as error:
-        raise BadMessage("message: is not MessagePack") from error
+        values = np.array(foreign.decode_pack(_numbers_decoder, view), np.float64)
+    except foreign.Unreadable as error:
+        wrong = f"{field}: has to be an array of numbers" if error.formed else "message: is not MessagePack"
+        raise BadMessage(wrong) from error
     return _finite(_singles(values), field)
 
 

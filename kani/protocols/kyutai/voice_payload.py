@@ -54,7 +54,7 @@ class _PackedEmbedding(msgspec.Struct, frozen=True, array_like=True):
 
 
 _Content = Annotated[list[_PackedEmbedding], msgspec.Meta(max_length=MAX_EMBEDDINGS)]
-_decode = msgspec.msgpack.Decoder(_Content).decode
+_decoder = msgspec.msgpack.Decoder(_Content)
 
 
 def pack(embeddings: Iterable[Embedding]) -> Samples:
@@ -89,8 +89,8 @@ def unpack(values: Samples) -> tuple[Embedding, ...] | None:
     if (magic, version) != (MAGIC, VERSION) or any(rest) or _digest(content) != digest:
         return None
     try:
-        return foreign.guarded(lambda: tuple(_embedding(each) for each in _decode(content)))
-    except foreign.Unreadable:
+        return tuple(_embedding(each) for each in foreign.decode_pack(_decoder, content))
+    except ValueError:
         # The digest is right: the container was crafted by hand.
         return None
 

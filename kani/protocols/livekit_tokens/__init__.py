@@ -25,6 +25,7 @@ from starlette.routing import BaseRoute, Route
 from kani.protocols.livekit_tokens.calls import call_group
 from kani.protocols.shared.json_input import parse_object
 from kani.protocols.shared.protocol import Protocol
+from kani.text import foreign
 
 log = logging.getLogger(__name__)
 
@@ -238,9 +239,9 @@ def _name(field_name: str, value: Any) -> str | None:
 
 def _bounded(name: str, value: T) -> T:
     try:
-        written = json.dumps(value, ensure_ascii=False).encode()
-    except UnicodeEncodeError as error:
-        raise TokenRequestError(400, f"{name}: has half of a surrogate pair in it") from error
+        written = foreign.guarded(lambda: json.dumps(value, ensure_ascii=False).encode())
+    except foreign.Unreadable as error:
+        raise TokenRequestError(400, f"{name}: {error}") from error
     if len(written) > MAX_CLAIM_BYTES:
         raise TokenRequestError(400, f"{name}: too large (at most {MAX_CLAIM_BYTES} bytes as JSON)")
     return value

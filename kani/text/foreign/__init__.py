@@ -7,12 +7,18 @@ UnicodeEncodeError where a message quotes it, and a number of more than 4,300 di
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterable
 from typing import Any, NoReturn, TypeVar
 
 import msgspec
 
 T = TypeVar("T")
+
+MAX_DEPTH = 100
+"""Levels of parsed JSON: writing it, or walking through it, fails with more than some hundreds."""
+
+_TOO_DEEP = "nested too deeply"
 
 
 class Unreadable(ValueError):
@@ -27,18 +33,34 @@ class Unreadable(ValueError):
         self.reason, self.field, self.formed = reason, field, formed
 
 
-def parse_json(text: str | bytes | bytearray) -> Any:
+def parse_json(text: str | bytes | bytearray, *, endless: bool = False) -> Any:
     """Parse JSON. Raises Unreadable.
 
     Uses Python's own parser, which accepts half a surrogate pair: JavaScript sends one when a text was cut
-    inside an emoji.
+    inside an emoji. endless: whether NaN, Infinity and 1e999 are accepted, which cannot be written again.
     """
-    return guarded(lambda: json.loads(text, parse_constant=_refuse_constant))
+    number, constant = (None, None) if endless else (_finite, _refuse_constant)
+    parsed = guarded(lambda: json.loads(text, parse_float=number, parse_constant=constant))
+    level, depth = [parsed], 0
+    while level := [inner for each in level for inner in _inside(each)]:
+        depth += 1
+        if depth > MAX_DEPTH:
+            raise Unreadable(_TOO_DEEP)
+    return parsed
+
+
+def _inside(value: Any) -> Iterable[Any]:
+    return value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
 
 
 def decode_json(data: bytes, kind: type[T]) -> T:
     """Parse JSON into a struct, or another type that msgspec knows. Raises Unreadable."""
     return guarded(lambda: msgspec.json.decode(data, type=kind))
+
+
+def decode_pack(decoder: msgspec.msgpack.Decoder[T], data: bytes | memoryview | msgspec.Raw) -> T:
+    """Parse MessagePack. Raises Unreadable."""
+    return guarded(lambda: decoder.decode(data))
 
 
 def convert(value: Any, kind: type[T]) -> T:
@@ -57,7 +79,7 @@ def guarded(parse: Callable[[], T]) -> T:
     try:
         return parse()
     except RecursionError as error:
-        raise Unreadable("nested too deeply") from error
+        raise Unreadable(_TOO_DEEP) from error
     except msgspec.ValidationError as error:
         reason, _, path = str(error).partition(" - at `$")
         field = path.rstrip("`").removeprefix(".")
@@ -93,6 +115,12 @@ def header_value(text: str) -> str:
 
 def _escaped(character: str) -> str:
     return ascii(character)[1:-1]
+
+
+def _finite(digits: str) -> float:
+    if not math.isfinite(number := float(digits)):
+        raise ValueError("a number is too large")
+    return number
 
 
 def _refuse_constant(name: str) -> NoReturn:

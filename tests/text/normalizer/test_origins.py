@@ -163,3 +163,11 @@ def test_words_of_one_number_share_their_origin() -> None:
     assert spoken.text == "Son treinta y uno, sí"
     assert spoken.origin(4, 17) == (4, 6)
     assert [spoken.shares_origin(end) for end in (3, 11, 13, 17)] == [False, True, True, False]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_numbers_of_thousands_of_digits_are_spoken(language: str) -> None:
+    """Python makes no integer of more than 4,300 digits, and Babel no plural of more than 28."""
+    for digits in ("9" * 30, "9" * 5000, "٣" * 5000):
+        for written in ("{} km", "{} %", "{}.{} kg", "{}º", "{}-{}", "{}/{}", "{}人〜{}人", "第{}", "{}万{}"):
+            assert normalize(written.format(digits, digits), 0, NormalizerOptions(language)).text

@@ -232,4 +232,8 @@ class LanguageTable:
 @functools.lru_cache(maxsize=4096)
 def plural_category(language: str, number: Decimal | int) -> str:
     """The plural category of ``number`` by CLDR."""
+    whole, mark, decimals = f"{Decimal(number):f}".lstrip("-").partition(".")
+    if len(whole) + len(decimals) > 20:
+        # Babel fails on more than 28 digits; the rules ask for the last six of the whole number at most.
+        number = Decimal(f"{'1' if whole[9:] else ''}{whole[-9:]}{mark}{decimals[:9]}")
     return str(Locale(language).plural_form(abs(number)))  # type: ignore[arg-type]

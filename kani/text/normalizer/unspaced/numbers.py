@@ -205,7 +205,7 @@ def _say_pair(
         counter = unit.counter if unit is not None else table.counters.get(word)
         if second is not None:
             whole = counter.whole if counter is not None and counter.whole is not None else {}
-            begin = int(first.digits) if not first.decimals else -1
+            begin = -1 if first.decimals or first.long else int(first.digits)
             said = (whole.get(begin) or _say_japanese(scan, first, None, "")) + table.numbers.to
         said += _say_japanese(scan, last, counter, word)
     else:

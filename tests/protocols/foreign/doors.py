@@ -1,0 +1,247 @@
+"""Every WebSocket of the server: its messages with bad values, and when a client has its answer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from kani.protocols.elevenlabs import voice_settings
+from kani.protocols.elevenlabs.relay import messages as relay_messages
+from kani.protocols.elevenlabs.websocket import dialogue_messages
+from kani.protocols.elevenlabs.websocket import messages as elevenlabs_messages
+from kani.protocols.elevenlabs.websocket import query as elevenlabs_query
+from kani.protocols.kani import messages as kani_messages
+from kani.protocols.kyutai import messages as kyutai_messages
+from kani.protocols.kyutai import query as kyutai_query
+from kani.protocols.openai import realtime
+from kani.protocols.openai.realtime import audio_payload, connection, conversation, session_update
+from kani.protocols.openai.realtime.answers import fields as response_fields
+from kani.protocols.openai.realtime.answers import tools
+from kani.protocols.openai.realtime.unmute.session import Session
+from kani.protocols.voxcpm import messages as voxcpm_messages
+from kani.protocols.voxcpm import params as voxcpm_params
+from tests.protocols.foreign.values import (
+    BROKEN,
+    PACKED,
+    Schema,
+    messages,
+    names_in,
+    object_of,
+    schema_of,
+)
+
+Frame = str | bytes
+Answers = list[Any]
+Case = tuple[str, list[Frame]]
+"""What is wrong, and what is sent."""
+
+Settled = Callable[[Answers], bool]
+"""Returns whether all answers have come; a closed connection always is an answer."""
+
+
+def closed(answers: Answers) -> bool:
+    """Wait for the end of the connection."""
+    return False
+
+
+def one_of(*types: str) -> Settled:
+    """Wait for a message of one of the types."""
+    return lambda answers: answers[-1].get("type") in types
+
+
+@dataclass(frozen=True)
+class Door:
+    """A WebSocket; query: names of parameters."""
+
+    path: str
+    cases: Callable[[], Iterator[Case]]
+    settled: Settled = closed
+    query: Sequence[str] = ()
+    options: dict[str, Any] = field(default_factory=dict)
+    route: str = ""  # as the routes have it, if that is another
+
+
+def _cases(schema: Schema, example: Any, *after: Any) -> Iterator[Case]:
+    rest: list[Frame] = [json.dumps(each) for each in after]
+    for about, text in messages(schema, example):
+        yield about, [text, *rest]
+
+
+def _broken(*after: Any) -> Iterator[Case]:
+    for text in BROKEN:
+        yield f"{text[:20]!r}…", [text, *(json.dumps(each) for each in after)]
+    yield "binary", [b"\xff", *(json.dumps(each) for each in after)]
+
+
+def _kani() -> Iterator[Case]:
+    yield from _broken()
+    config = schema_of(kani_messages.Config)
+    data = schema_of(kani_messages._Data)
+    data = {**data, "properties": {**data["properties"], "config": config}}
+    for kind in ("tts_request", "tts_stream_request"):
+        yield from _cases(object_of(["type"], data=data), {"type": kind, "data": {"text": "a"}})
+
+
+def _voxcpm() -> Iterator[Case]:
+    yield from _broken()
+    params = object_of(["text", *voxcpm_params.OPTIONS, *voxcpm_params._OTHERS])
+    request = {"type": "tts_request", "request_id": "1", "params": {"text": "a"}}
+    yield from _cases(object_of(names_in(voxcpm_messages), params=params), request)
+
+
+_PING = {"type": "ping", "timestamp": 7}
+
+
+def _voxcpm_others() -> Iterator[Case]:
+    for kind in ("ping", "cancel"):
+        yield from _cases(object_of(names_in(voxcpm_messages)), {"type": kind, "request_id": "1"}, _PING)
+
+
+def _relay() -> Iterator[Case]:
+    end = {"action": "finish_tts"}, {"action": "ping"}
+    yield from _broken(*end)
+    for action in ("start_tts", "append_tts"):
+        yield from _cases(object_of(names_in(relay_messages)), {"action": action, "text": "a"}, *end)
+
+
+def _elevenlabs() -> Iterator[Case]:
+    end = {"text": ""}, {"close_socket": True}
+    yield from _broken(*end)
+    schedule = object_of(["chunk_length_schedule"], chunk_length_schedule={"type": "array", "items": {}})
+    objects = {
+        "voice_settings": object_of([*voice_settings.DEFAULT_SETTINGS]),
+        **dict.fromkeys(elevenlabs_messages._CONFIG_FIELDS, schedule),
+    }
+    yield from _cases(object_of(names_in(elevenlabs_messages), **objects), {"text": "a "}, *end)
+
+
+def _dialogue() -> Iterator[Case]:
+    end = {"close_socket": True}
+    yield from _broken(end)
+    turn = {"text": "a", "voice_id": "tone_es"}
+    objects = {
+        "inputs": {"type": "array", "items": object_of([*turn, "new_turn"])},
+        "voices": {"type": "array", "items": {}},
+        "voice_settings": object_of(voice_settings.DIALOGUE_SETTINGS),
+    }
+    names = names_in(dialogue_messages, elevenlabs_messages)
+    yield from _cases(object_of(names, **objects), {"inputs": [turn], "voices": ["tone_es"]}, end)
+
+
+def _message_pack() -> Iterator[Case]:
+    kinds = [
+        kind
+        for kind in vars(kyutai_messages).values()
+        if isinstance(kind, type) and issubclass(kind, kyutai_messages._Tagged)
+    ]
+    end: list[Frame] = [kyutai_messages.EOS_BYTE, b"\xc1"]
+    for value in PACKED:
+        yield f"{value[:20]!r}", [value, *end]
+        for kind in kinds:
+            tag = msgspec.msgpack.encode(kind.__struct_config__.tag)
+            for name in ("type", "other", *kind.__struct_fields__):
+                key = msgspec.msgpack.encode(name)
+                message = b"\x82\xa4type" + (value if name == "type" else tag) + key + value
+                yield f"{kind.__name__}.{name} = {value[:20]!r}", [message, *end]
+
+
+def _with(schema: Schema, **properties: Schema) -> Schema:
+    return {**schema, "type": "object", "properties": {**schema.get("properties", {}), **properties}}
+
+
+_TOOLS = {
+    "tools": {"type": "array", "items": schema_of(tools._Tool)},
+    "tool_choice": schema_of(tools._Choice),
+}
+_TEXT = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "a"}]}
+_CALL = {"type": "function_call", "call_id": "1", "name": "a"}
+_OUTPUT = {"type": "function_call_output", "call_id": "1", "output": "a"}
+_ITEMS = (
+    (_TEXT, _with(schema_of(conversation._Message), status={}, object={})),
+    (_CALL, _with(schema_of(conversation._FunctionCall), type={}, status={})),
+    (_OUTPUT, _with(schema_of(conversation._FunctionOutput), type={}, status={})),
+    ({"type": "item_reference", "id": "a"}, object_of(["type", "id"])),
+)
+
+
+def _realtime() -> Iterator[Case]:
+    for number, (about, frames) in enumerate([*_events()]):
+        barrier = {"type": "conversation.item.retrieve", "item_id": "none", "event_id": f"barrier {number}"}
+        yield about, [*frames, json.dumps(barrier)]
+
+
+def _events() -> Iterator[Case]:
+    yield from _broken()
+    names = names_in(connection, audio_payload)
+    for kind in connection.CLIENT_EVENTS:
+        for about, frames in _cases(object_of(["event_id", *names]), {"type": kind}):
+            yield f"{kind}, {about}", frames
+    session = _with(schema_of(session_update._Session), **_TOOLS)
+    for kind in ("session.update", "transcription_session.update"):
+        yield from _cases(object_of([], session=session), {"type": kind, "session": {}})
+    answer = _with(schema_of(response_fields.ResponseFields), **_TOOLS)
+    written = {"conversation": "none", "output_modalities": ["text"], "input": [_TEXT]}
+    asked = {"type": "response.create", "response": written}
+    yield from _cases(object_of([], response=answer), asked)
+    for item, schema in _ITEMS:
+        made = {"type": "conversation.item.create", "item": item}
+        yield from _cases(object_of(["previous_item_id"], item=schema), made)
+        given = _with(answer, input={"type": "array", "items": schema})
+        response = {"type": "response.create", "response": {**written, "input": [item]}}
+        yield from ((a, f) for a, f in _cases(object_of([], response=given), response) if ".input.0" in a)
+
+
+def _realtime_settled(answers: Answers) -> bool:
+    kinds = [each.get("type") for each in answers]
+    ends = [each for each in answers if str((each.get("error") or {}).get("event_id")).startswith("barrier")]
+    return bool(ends) and kinds.count("response.created") == kinds.count("response.done")
+
+
+def _unmute() -> Iterator[Case]:
+    instructions = {"type": "constant", "text": "a"}
+    good = {"type": "session.update", "session": {"allow_recording": False, "instructions": instructions}}
+    barrier = {"type": "none", "event_id": "barrier"}
+    for about, frames in _cases(object_of(["event_id", "audio"], session=schema_of(Session)), good):
+        yield f"first, {about}", [*frames, json.dumps(good), json.dumps(barrier)]
+        yield f"later, {about}", [json.dumps(good), *frames, json.dumps(barrier)]
+
+
+def _unmute_settled(answers: Answers) -> bool:
+    return str((answers[-1].get("error") or {}).get("event_id")) == "barrier"
+
+
+_SPEECH = one_of("tts_response", "tts_stream_complete")
+_ELEVENLABS_QUERY = names_in(elevenlabs_query)
+_KEYED = {"kyutai-api-key": "public_token"}
+
+DOORS = (
+    Door("/", _kani, _SPEECH),
+    Door("/tts", _voxcpm, one_of("complete", "error")),
+    Door("/tts", _voxcpm_others, lambda answers: answers[-1].get("timestamp") == _PING["timestamp"]),
+    *(Door(path, _relay, one_of("pong")) for path in ("/stream_tts", "/client", "/agent")),
+    *(
+        Door(f"/v1/text-to-speech/tone_es/{name}", _elevenlabs, query=_ELEVENLABS_QUERY, route=route)
+        for name in ("stream-input", "multi-stream-input")
+        for route in (f"/v1/text-to-speech/{{voice_id}}/{name}",)
+    ),
+    *(
+        Door(f"/v1/text-to-dialogue/{name}", _dialogue, query=_ELEVENLABS_QUERY)
+        for name in ("stream-input", "multi-stream-input")
+    ),
+    *(
+        Door(
+            f"{path}?format=PcmMessagePack",
+            _message_pack,
+            query=names_in(kyutai_query),
+            options=_KEYED,
+            route=path,
+        )
+        for path in ("/api/tts_streaming", "/api/tts-streaming", "/api/asr-streaming")
+    ),
+    Door("/v1/realtime?model=a", _realtime, _realtime_settled, query=names_in(realtime), route=realtime.PATH),
+)
+UNMUTE = Door(realtime.PATH, _unmute, _unmute_settled)
