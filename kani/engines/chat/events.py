@@ -36,16 +36,14 @@ async def event_data(body: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
 
 
 async def _lines(body: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
-    held: list[bytes] = []  # pieces of the line that has no end yet
-    size = 0
+    held = bytearray()  # of the line that has no end yet
     async for piece in body:
         begun, *others = piece.split(b"\n")
-        held.append(begun)
-        size += len(begun)
+        held += begun
         for other in others:
-            yield b"".join(held).removesuffix(b"\r")
-            held, size = [other], len(other)
-        if size > MAX_EVENT_BYTES:
+            yield bytes(held).removesuffix(b"\r")
+            held = bytearray(other)
+        if len(held) > MAX_EVENT_BYTES:
             raise EventTooLong(f"a line of more than {MAX_EVENT_BYTES} bytes")
-    if size:
-        yield b"".join(held).removesuffix(b"\r")
+    if held:
+        yield bytes(held).removesuffix(b"\r")
