@@ -16,7 +16,7 @@ from kani.engines.plugin import Resources
 from kani.engines.remote.connection import Connection, WorkerLost
 from kani.engines.remote.connectors import ChildWorker
 from kani.engines.remote.messages import Launch
-from tests.support import starting_engine
+from tests.engines.remote import starting_engine
 from tests.support.patience import WITHIN_S
 
 pytestmark = pytest.mark.server
