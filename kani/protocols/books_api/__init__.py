@@ -36,6 +36,9 @@ MAX_NAME = 255
 MAX_AT_ONCE = 2
 """Books that are received, read or sent at once; each may take a core and some hundred MiB."""
 
+WAIT_S = 2.0
+"""Most seconds of the wait for a place, which is free a moment after a book was sent."""
+
 READ_WITHIN_S = 60.0
 
 _CODES = {400: "invalid_value", 503: "service_unavailable"}
@@ -71,10 +74,13 @@ def routes() -> list[BaseRoute]:
 
     async def read(request: Request) -> Response:
         try:
-            if places.locked():
-                raise BookError(503, "other books are being read: try again later")
+            try:
+                async with asyncio.timeout(WAIT_S):
+                    await places.acquire()
+            except TimeoutError:
+                raise BookError(503, "other books are being read: try again later") from None
             async with AsyncExitStack() as stack:
-                await stack.enter_async_context(places)
+                stack.callback(places.release)
                 return await _answer(request, stack)
         except BookError as error:
             return _error_response(error)
