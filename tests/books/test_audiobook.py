@@ -232,10 +232,10 @@ def test_options_that_cannot_be_followed(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     epub(tmp_path / "b.epub")
-    assert main("say", ["b.epub", "--engine", "espeak", *options]) == 1
+    assert main("say", ["b.epub", "--engine", "espeak", *options]) == 2
     assert message in capsys.readouterr().err
     assert [each.name for each in tmp_path.iterdir()] == ["b.epub"]
-    assert main("say", ["missing.epub", "-o", "b.m4b"]) == 1
+    assert main("say", ["missing.epub", "-o", "b.m4b"]) == 2
     assert "missing.epub" in capsys.readouterr().err
 
 

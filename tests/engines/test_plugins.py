@@ -151,7 +151,7 @@ def test_library_speaks_by_the_engine(installed: Path, tmp_path: Path) -> None:
     )
     spoken_s, refusal = done.stdout.splitlines()
     assert float(spoken_s) >= 0.5, done.stderr
-    assert refusal == "--acme-pitch=1: has to be a number from 50 to 5000"
+    assert refusal == "acme_pitch=1: has to be a number from 50 to 5000"
 
 
 def test_plugin_that_cannot_be_used_takes_no_other_with_it() -> None:

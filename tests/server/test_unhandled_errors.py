@@ -42,8 +42,9 @@ class Told(logging.Handler):
 class Broken:
     """An application that does ``begun`` and fails, inside the middleware that the server has around it."""
 
-    def __init__(self, *begun: dict[str, Any]) -> None:
+    def __init__(self, *begun: dict[str, Any], error: Exception | None = None) -> None:
         self.told = Told()
+        self._error = error or LookupError("the secret")
         self._begun = begun
         self._registry = CollectorRegistry()
         app: ASGIApp = RequestIdMiddleware(UnhandledErrorMiddleware(self._fail))
@@ -53,7 +54,7 @@ class Broken:
         await receive()
         for message in self._begun:
             await send(message)
-        raise LookupError("the secret")
+        raise self._error
 
     @asynccontextmanager
     async def served(self) -> AsyncIterator[str]:
@@ -101,10 +102,22 @@ async def test_a_websocket_is_closed_with_1011() -> None:
     async with broken.served() as address, connect(f"ws://{address}/path") as client:
         with pytest.raises(ConnectionClosed) as closed:
             await client.recv()
-    assert closed.value.rcvd is not None and (closed.value.rcvd.code, closed.value.rcvd.reason) == (1011, "")
+    assert closed.value.rcvd is not None
+    assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (1011, "internal error")
     assert broken.count("kani_websockets_closed_total", "1011") == 1
     ((request, kind),) = broken.told.errors
     assert request and kind is LookupError
+
+
+async def test_little_memory_is_told_to_be_tried_again() -> None:
+    async with Broken(error=MemoryError()).served() as address, httpx.AsyncClient() as client:
+        answer = await client.get(f"http://{address}/path")
+    assert answer.status_code == 503 and "too little memory" in answer.json()["error"]["message"]
+    broken = Broken({"type": "websocket.accept"}, error=MemoryError())
+    async with broken.served() as address, connect(f"ws://{address}/path") as client:
+        with pytest.raises(ConnectionClosed) as closed:
+            await client.recv()
+    assert closed.value.rcvd is not None and closed.value.rcvd.code == 1013
 
 
 async def test_a_handshake_gets_an_internal_error() -> None:
