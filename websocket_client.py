@@ -165,6 +165,7 @@ class KaniTTSClient:
         self.reconnect_tries, self.reconnect_timeout = reconnect_tries, reconnect_timeout
         self._url, self._api_key = url, api_key
         self._wanted = False
+        self._disconnects = 0
         self._failure: NotConnected | None = None  # of the latest connect()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._opening, self._turn = asyncio.Lock(), asyncio.Lock()
@@ -209,6 +210,7 @@ class KaniTTSClient:
         self._enter_loop()
         async with self._opening:
             self._wanted, self._failure = False, None
+            self._disconnects += 1
             if self.websocket is not None:
                 await self.websocket.close()
 
@@ -426,7 +428,7 @@ class KaniTTSClient:
     async def _open_once_started(self) -> ClientConnection:
         """Return the open connection; waits for a server that starts. Raises NotConnected."""
         clock = asyncio.get_running_loop().time
-        until, wanted, told = clock() + self.start_timeout, self._wanted, False
+        until, before, told = clock() + self.start_timeout, self._disconnects, False
         while True:
             try:
                 return await self._open()
@@ -437,7 +439,7 @@ class KaniTTSClient:
                     logger.warning("%s; waiting for it, %g s at most", failure, self.start_timeout)
                 told = True
             await asyncio.sleep(_STARTING_DELAY_S)
-            if wanted and not self._wanted:
+            if self._disconnects != before:
                 raise NotConnected("disconnected while the server was starting")
 
     async def _reconnected(self) -> ClientConnection:

@@ -194,7 +194,7 @@ def test_cures_of_an_installation_name_packages_that_exist(installed: Installed)
     missing = "import sys; sys.modules['uvicorn'] = None; sys.argv = ['kani-tts', 'serve']; "
     missing += "from kani.cli.main import main; main()"
     done = subprocess.run([installed.bin / "python", "-c", missing], capture_output=True, text=True)
-    assert done.returncode == 1 and "uvicorn is missing: run pip install " in done.stderr
+    assert done.returncode == 2 and "uvicorn is missing: run pip install " in done.stderr
 
 
 @pytest.mark.heard

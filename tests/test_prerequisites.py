@@ -63,7 +63,7 @@ def run(
 @pytest.mark.parametrize("package", PACKAGES)
 def test_server_names_a_missing_package_and_the_remedy(package: str) -> None:
     code, line = run(SERVER, "--engine", "kokoro", "--port", "0", missing=(package,))
-    assert code == 1
+    assert code == 2
     assert line.startswith(f"{SERVER}: the package {package} is missing: run pip install -r requirements.txt")
     assert sys.executable in line and line.count("\n") == 1
 
@@ -76,7 +76,7 @@ def test_client_needs_websockets_alone(program: str, package: str) -> None:
     if package != "websockets":
         assert (code, line) == (0, "")
         return
-    assert code == 1 and line.count("\n") == 1
+    assert code == 2 and line.count("\n") == 1
     assert line.startswith(f"{program}: the package websockets is missing: run pip install websockets in ")
 
 
@@ -90,7 +90,7 @@ def test_an_error_of_the_project_keeps_its_traceback() -> None:
 def test_a_package_of_another_version_is_named_in_one_line() -> None:
     broken = "import types, sys\nsys.modules['websockets'] = types.ModuleType('websockets')\n"
     code, line = run(PROGRAMS[0], "--help", before=broken)
-    assert code == 1 and line.count("\n") == 1
+    assert code == 2 and line.count("\n") == 1
     assert line.startswith(f"{PROGRAMS[0]}: the package websockets")
 
 
@@ -99,7 +99,7 @@ def test_a_package_of_another_version_is_named_in_one_line() -> None:
 @pytest.mark.parametrize("version", [(3, 8, 20), (3, 9, 2), (3, 10, 12)])
 def test_an_old_python_is_told_which_one_is_needed(program: str, version: tuple[int, ...]) -> None:
     code, line = run(program, "--help", before=OLD_PYTHON.format(version=version))
-    assert code == 1 and line.count("\n") == 1
+    assert code == 2 and line.count("\n") == 1
     assert line.startswith(f"{program}: this needs Python 3.11 or later, and {sys.executable} is 3.")
 
 
@@ -127,7 +127,7 @@ def old_python() -> str:
 @pytest.mark.parametrize("program", [SERVER, *PROGRAMS])
 def test_a_real_old_python_is_told(old_python: str, program: str) -> None:
     code, line = run(program, "--help", python=old_python)
-    assert code == 1 and line.count("\n") == 1
+    assert code == 2 and line.count("\n") == 1
     assert line.startswith(f"{program}: this needs Python 3.11 or later")
 
 

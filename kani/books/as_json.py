@@ -52,10 +52,11 @@ def limit_resources() -> None:
         return
     import resource
 
-    # macOS refuses a limit of memory.
-    with suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY_BYTES, MAX_MEMORY_BYTES))
-    resource.setrlimit(resource.RLIMIT_CPU, (MAX_PROCESSOR_S, MAX_PROCESSOR_S))
+    limits = ((resource.RLIMIT_AS, MAX_MEMORY_BYTES), (resource.RLIMIT_CPU, MAX_PROCESSOR_S))
+    for kind, most in limits:
+        # macOS refuses a limit of memory, and no system one above its own.
+        with suppress(ValueError, OSError):
+            resource.setrlimit(kind, (most, most))
 
 
 def as_json(book: Book) -> bytes:

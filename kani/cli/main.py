@@ -60,7 +60,9 @@ def _run(command: str, given: list[str]) -> int:
     from kani.cli import serve
 
     before = {"fetch": ["--fetch"], "worker": ["--worker"]}.get(command, [])
-    if command == "worker" and (not given or (given[0].startswith("-") and "--help" not in given)):
+    if {"-h", "--help"} & {*given}:
+        before = []
+    elif command == "worker" and (not given or given[0].startswith("-")):
         print("kani-tts worker: it needs an ADDRESS first: unix:/path or tcp://host:port", file=sys.stderr)
         return 2
     return serve.main([*before, *given], f"kani-tts {command}")

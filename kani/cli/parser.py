@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import re
 from collections.abc import Sequence
 from typing import NoReturn
 
-USAGE = 2
-"""Exit code of a wrong command line, and of a setting that no further start cures."""
+from kani.cli.prerequisites import USAGE
 
 
 class Parser(argparse.ArgumentParser):
@@ -16,9 +16,9 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Print the line, and end the program."""
-        unknown = message.removeprefix("unrecognized arguments: ").partition(" ")[0].partition("=")[0]
-        known = difflib.get_close_matches(unknown, self._option_string_actions, 1)
-        hint = f"; did you mean {known[0]}?" if known and unknown not in known else ""
+        unknown = re.match(r"unrecognized arguments: (-[^ =]+)", message)
+        known = difflib.get_close_matches(unknown[1], self._option_string_actions, 1, 0.7) if unknown else []
+        hint = f"; did you mean {known[0]}?" if known else ""
         self.exit(USAGE, f"{self.prog}: {message}{hint}; --help lists the options\n")
 
     def options_of(self, arguments: Sequence[str]) -> dict[str, str]:

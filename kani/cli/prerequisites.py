@@ -13,7 +13,9 @@ from collections.abc import Iterator
 from types import FrameType
 
 OLDEST_PYTHON = (3, 11)
-CANNOT_START, INTERRUPTED = 1, 130
+CANNOT_START, USAGE, INTERRUPTED = 1, 2, 130
+"""Exit codes: a later start may succeed; none can, with this command, settings and packages; Ctrl+C."""
+
 REQUIREMENTS = "requirements.txt"
 """Stands for all packages of the server."""
 
@@ -26,7 +28,7 @@ def reported(module: str, program: str, install: str) -> Iterator[None]:
 
     The standard library's modules too: asyncio takes a tenth of a second, and Ctrl+C may come meanwhile.
     module: ``__name__`` of the caller; only ``__main__`` is a program, any other raises as usual. program:
-    its name. install: the packages that pip installs for it, or REQUIREMENTS. Exit codes: 1, and 130 at
+    its name. install: the packages that pip installs for it, or REQUIREMENTS. Exit codes: 2, and 130 at
     Ctrl+C, which ends the process at once: a KeyboardInterrupt that is raised inside an import may be
     swallowed there.
     """
@@ -87,4 +89,4 @@ def _is_own(error: ImportError) -> bool:
 
 def _end(program: str, sentence: str) -> None:
     print(f"{program}: {sentence}", file=sys.stderr, flush=True)
-    raise SystemExit(CANNOT_START)
+    raise SystemExit(USAGE)

@@ -5,9 +5,7 @@ from __future__ import annotations
 from kani.cli import prerequisites
 from kani.cli.programs import LIST_VOICES, PACKAGED, SERVER, SPEAK
 
-INSTALL = prerequisites.REQUIREMENTS
-
-with prerequisites.reported(__name__, SERVER, INSTALL):
+with prerequisites.reported(__name__, SERVER, prerequisites.REQUIREMENTS):
     import argparse
     import asyncio
     import gc
@@ -20,7 +18,8 @@ with prerequisites.reported(__name__, SERVER, INSTALL):
     from typing import TYPE_CHECKING
 
     from kani.cli import broken_pipe, interrupt, plugin_options
-    from kani.cli.parser import USAGE, Parser
+    from kani.cli.parser import Parser
+    from kani.cli.prerequisites import CANNOT_START, INTERRUPTED, USAGE
     from kani.core.errors import EngineUnavailable, InvalidRequest, SpeechError, UnknownVoice
     from kani.server import logs, settings
     from kani.server.network.host_names import is_loopback
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
     from kani.engines.worker.service import Worker
     from kani.server.lifecycle import RunningServer
 
-CANNOT_START, INTERRUPTED = 1, 130
 WORKER, RECOGNIZER_WORKER = "--worker", "--recognizer-worker"
 WORKER_STOP_SECONDS = 10.0
 VOICES_HINT = f"start without it, and list the voices with: {LIST_VOICES}"
@@ -443,5 +441,5 @@ def _stream_lines(running: RunningServer, host: str) -> list[str]:
 
 if __name__ == "__main__":
     # Most packages are imported by what main() starts.
-    with prerequisites.reported(__name__, SERVER, INSTALL), broken_pipe.tolerated():
+    with prerequisites.reported(__name__, SERVER, prerequisites.REQUIREMENTS), broken_pipe.tolerated():
         sys.exit(main())

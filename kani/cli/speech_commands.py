@@ -10,13 +10,15 @@ from pathlib import Path
 
 import kani
 from kani.cli import audiobook, broken_pipe
-from kani.cli.parser import USAGE, Parser
+from kani.cli.parser import Parser
+from kani.cli.prerequisites import CANNOT_START, INTERRUPTED, USAGE
 from kani.cli.sound import CommandFailed, find_player
 from kani.core.request import validate
 from kani.core.types import SpeechRequest
+from kani.core.voices.store import CUSTOM_PREFIX
 from kani.library.results import codec_of
+from kani.text.languages import resolve
 
-FAILED, INTERRUPTED = 1, 130
 _WRONG = (kani.InvalidRequest, ValueError, FileNotFoundError, IsADirectoryError, NotADirectoryError)
 """Errors of what the command line names."""
 _OPTION = re.compile(r"^(?=(?:engine|recognizer|voice|language|speed|emotion)\b[:=])")
@@ -41,7 +43,7 @@ def main(command: str, arguments: Sequence[str]) -> int:
             sentence = f"{error.filename}: {error.strerror}"
         print(f"kani-tts {command}: {_OPTION.sub('--', sentence)}", file=sys.stderr)
         lasting = isinstance(error, kani.EngineUnavailable) and not error.passing
-        return USAGE if lasting or isinstance(error, _WRONG) else FAILED
+        return USAGE if lasting or isinstance(error, _WRONG) else CANNOT_START
     return 0
 
 
@@ -83,6 +85,8 @@ def _say(arguments: Sequence[str]) -> None:
     text = sys.stdin.read() if given.text == "-" else given.text
     if not text.strip():
         parser.error("there is no text to speak")
+    if given.language is not None:
+        given.language = resolve(given.language)
     how = {
         "voice": given.voice,
         "language": given.language,
@@ -121,9 +125,12 @@ def _check(given: argparse.Namespace) -> None:
 
 
 def _defaults(given: argparse.Namespace) -> dict[str, str]:
-    """Return the settings that name a voice and a language: what no engine has is refused unloaded."""
+    """Return the settings that name a voice and a language: what no engine has is refused unloaded.
+
+    A stored voice is looked for later: as a default it would have to have a language.
+    """
     named = {"voice": given.voice, "language": given.language}
-    return {name: value for name, value in named.items() if value is not None}
+    return {name: value for name, value in named.items() if value is not None and CUSTOM_PREFIX not in value}
 
 
 def _pcm16(chunk: kani.SpeechChunk) -> bytes:

@@ -53,12 +53,13 @@ class RecognitionService:
         self._transcriptions: set[TranscriptionSession] = set()
         self._started: asyncio.Task[None] | None = None
         self.still_loading = False
-        """True after ``stop`` while a thread may still load the recogniser, which nothing can end."""
+        """True after a ``stop`` that cancelled a start: a thread may still load the model."""
 
     @property
     def loaded(self) -> bool:
         """True if the recogniser is in memory."""
-        if self._started is None or not self._started.done() or self._started.exception() is not None:
+        start = self._started
+        if start is None or not start.done() or start.cancelled() or start.exception() is not None:
             return False
         return not isinstance(self.recognizer, Unloadable) or self.recognizer.loaded
 
@@ -223,7 +224,7 @@ class RecognitionService:
         """Start the recogniser, unless an earlier session has; a start that failed is repeated."""
         assert self.recognizer is not None
         start = self._started
-        if start is None or (start.done() and start.exception() is not None):
+        if start is None or (start.done() and (start.cancelled() or start.exception() is not None)):
             start = asyncio.create_task(self.recognizer.start(), name="recogniser's start")
             self._started = start
         try:

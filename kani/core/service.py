@@ -128,12 +128,12 @@ class SpeechService:
 
         When one fails, those that were started are stopped again. The late engine is not awaited.
         """
-        texts = asyncio.create_task(self._load_texts())
+        self._recognition.check()
         async with AsyncExitStack() as started:
-            self._recognition.check()
             if self.chat_model is not None:
                 await self.chat_model.start()
                 started.push_async_callback(self.chat_model.stop)
+            texts = asyncio.create_task(self._load_texts())
             await asyncio.to_thread(self.store.start)
             started.callback(self.store.stop)
             await asyncio.to_thread(self._check_default_voice)
@@ -236,7 +236,7 @@ class SpeechService:
 
     @property
     def still_loading(self) -> bool:
-        """True after ``stop`` while a thread may still load a model, which nothing can end."""
+        """True after a ``stop`` that cancelled a start: a thread may still load a model."""
         late = self.late_engine
         return self._recognition.still_loading or (late is not None and late.state == "loading")
 

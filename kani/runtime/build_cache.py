@@ -149,7 +149,8 @@ class BuildCache:
                 partial.unlink(missing_ok=True)
             raise
         for name in (self.name, *self.replaces):
-            for other in path.parent.glob(f"{name}-*"):
+            # Those that are being made, for which this holds no lock, have another ending.
+            for other in path.parent.glob(f"{name}-*{path.suffix}"):
                 if other != path:
                     with suppress(OSError):
                         other.unlink()

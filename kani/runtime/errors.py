@@ -17,6 +17,9 @@ class CheckpointError(ValueError):
 class OutOfMemory(MemoryError):
     """A request does not fit into the device's memory: the message says what would fit."""
 
+    passing = True
+    """As that of ``EngineUnavailable``."""
+
 
 class DeviceError(ValueError):
     """A device or a precision that is unavailable here: the message names those that are available."""

@@ -6,6 +6,7 @@ It needs the standard library only: it is asked where any package may be missing
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, distribution, requires
 from importlib.util import find_spec
@@ -20,6 +21,7 @@ DISTRIBUTION = "kani-tts-server"
 """Name in the installation's metadata. No package index has it, so no command may install it by this name."""
 
 _EXTRA = re.compile(r"""\s*(?:;|\band\b)\s*extra\s*==\s*["']([^"']+)["']""")
+_SYSTEM = re.compile(r"""sys_platform\s*(==|!=)\s*["']([^"']+)["']""")
 _NAME = re.compile(r"[\w.-]+")
 
 
@@ -55,7 +57,9 @@ def _packages(extra: str) -> Iterator[str]:
     except PackageNotFoundError:
         return
     for line in lines:
-        found = _EXTRA.search(line)
+        found, system = _EXTRA.search(line), _SYSTEM.search(line)
+        if system is not None and (system[1] == "==") != (sys.platform == system[2]):
+            continue
         if (found.group(1) if found else "") == extra:
             yield _EXTRA.sub("", line).replace('"', "'")
 

@@ -33,7 +33,7 @@ from kani.runtime.voice_detector import VoiceDetector
 from kani.server.metrics import Metrics
 from kani.server.network.host_names import is_private
 from kani.server.settings import Settings, SettingsError
-from kani.server.voices.place import voice_place, write_error
+from kani.server.voices.place import is_there, voice_place, write_error
 from kani.text.lexicon_file import LexiconFile
 
 if TYPE_CHECKING:
@@ -156,12 +156,12 @@ def _check_folders(settings: Settings) -> None:
     Raises SettingsError for a file or folder that is named and not there, and for one that cannot be made.
     """
     for variable, path in (("KANI_LEXICON", settings.lexicon), ("KANI_MODELS_DIR", settings.models_dir)):
-        if path is not None and not path.exists():
+        if path is not None and not is_there(path):
             raise SettingsError(f"{variable}: there is no {path}")
     if settings.voice_bucket is not None or not (error := write_error(settings.data_dir)):
         return
     sentence = f"KANI_DATA_DIR: no voice can be stored in {settings.data_dir}: {error}"
-    if "data_dir" in settings.model_fields_set and not settings.data_dir.exists():
+    if "data_dir" in settings.model_fields_set and not is_there(settings.data_dir):
         raise SettingsError(sentence)
     log.warning("%s", sentence)
 

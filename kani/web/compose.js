@@ -129,7 +129,7 @@ export class Compose {
   async #offerParameters() {
     this.#parameters?.offer(this.#engines);
     const wanted = this.#config.voxcpm_port || this.#engines.includes("voxcpm");
-    if (!this.#parameters || !wanted) return;
+    if (!this.#parameters || !wanted || !this.#config.constraints) return;
     const { VoxcpmFields } = await import("./voxcpm.js");
     this.#voxcpm ??= new VoxcpmFields(document.querySelector("#voxcpm"), this.#config);
   }

@@ -137,6 +137,18 @@ async def test_book_that_takes_too_much_memory_is_refused(tmp_path: Path) -> Non
     assert (code, told) == (as_json.UNREADABLE, b"b.txt takes more than 150 MiB of memory to read: divide it")
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="no limits there")
+async def test_lower_limit_of_the_system_is_kept(tmp_path: Path) -> None:
+    book = tmp_path / "b.txt"
+    book.write_text("text")
+    program = (
+        "import resource, sys; from kani.books import as_json; "
+        "resource.setrlimit(resource.RLIMIT_CPU, (30, 30)); sys.exit(as_json.main(sys.argv[1:]))"
+    )
+    command = [sys.executable, "-c", program, str(book), str(tmp_path / "chapters")]
+    assert await run_process(command, WITHIN_S) == (0, b"")
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
 async def test_reader_says_that_its_disk_is_full(tmp_path: Path) -> None:
     book = tmp_path / "b.txt"

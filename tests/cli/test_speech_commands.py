@@ -14,7 +14,7 @@ WRONG = [
     ("say", "hi -o x.xyz", "x.xyz: the name has to end with one of .wav, .mp3"),
     ("say", "hi -o none/x.wav", "-o none/x.wav: there is no folder none"),
     ("say", "hi -o x.wav --voice nobody", "--voice: unknown voice 'nobody'"),
-    ("say", "hi -o x.wav --language klingonish", "--language='klingonish': has to be a known language"),
+    ("say", "hi -o x.wav --language klingonish", "--language: unsupported language 'klingonish'"),
     ("say", "hi -o x.wav --speed 9", "--speed: must be between 0.25 and 4"),
     ("say", "hi -o x.wav --emotion furious", "--emotion: unknown emotion 'furious'"),
     ("say", "hi -o x.wav --reference none.wav", "none.wav: No such file or directory"),

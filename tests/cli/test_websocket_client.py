@@ -474,6 +474,20 @@ async def test_a_server_that_starts_is_waited_for(
     assert caplog.text.count("waiting for it, 120 s at most") == 1
 
 
+async def test_a_first_connection_is_given_up_by_disconnect(
+    tmp_path: Path, told_to_wait: asyncio.Event
+) -> None:
+    with app_server(tmp_path) as server:
+        server.connections.phase = Phase.STARTING
+        client = KaniTTSClient(url=server.url)
+        connecting = asyncio.ensure_future(client.connect())
+        async with asyncio.timeout(WITHIN_S):
+            await told_to_wait.wait()
+            await client.disconnect()
+            assert await connecting is False
+        assert client.websocket is None
+
+
 async def test_a_request_waits_for_a_restarted_server(tmp_path: Path, told_to_wait: asyncio.Event) -> None:
     with app_server(tmp_path) as server:
         async with KaniTTSClient(url=server.url, reconnect_tries=1) as client:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from kani.core.errors import EngineUnavailable, UnsupportedLanguage
@@ -48,6 +50,34 @@ def test_language_is_known_by_code_tag_and_name(whisper: RecognitionService, nam
 def test_unknown_language_is_refused(whisper: RecognitionService, name: str) -> None:
     with pytest.raises(UnsupportedLanguage):
         whisper.language_of(name)
+
+
+async def test_start_that_a_stop_cancels_leaves_it_unloaded() -> None:
+    begun = asyncio.Event()
+
+    class Loading(LoudnessRecognizer):
+        async def start(self) -> None:
+            begun.set()
+            await asyncio.Event().wait()
+
+    service = RecognitionService(Loading(), Observer(), starts_early=True)
+    starting = asyncio.create_task(service.prepare())
+    await begun.wait()
+    await service.stop()
+    assert service.still_loading and not service.loaded
+    with pytest.raises(asyncio.CancelledError):
+        await starting
+
+
+async def test_little_memory_is_told_in_words() -> None:
+    class Large(LoudnessRecognizer):
+        async def start(self) -> None:
+            raise MemoryError
+
+    service = RecognitionService(Large(), Observer(), starts_early=True)
+    with pytest.raises(EngineUnavailable, match="too little memory is free to load") as told:
+        await service.prepare()
+    assert told.value.passing and not service.loaded
 
 
 def test_recogniser_of_live_speech_alone_transcribes_no_recording() -> None:

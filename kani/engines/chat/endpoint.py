@@ -84,7 +84,7 @@ class ChatEndpoint:
         self._settings = settings
         self._client: httpx.AsyncClient | None = None
         self._chosen = settings.model
-        self._reached = True  # whether the start has reached it
+        self._trouble = ""  # of the start, for people
         self._length_field = LENGTH_FIELDS[0]
         self._unopened = False  # whether the last answer's reasoning had no opening mark
         self._place = urlsplit(settings.url).netloc
@@ -93,8 +93,7 @@ class ChatEndpoint:
     def description(self) -> str:
         """Model and address, for people."""
         model = self._chosen or "its only model"
-        away = "" if self._reached else " (it cannot be reached now: is it running?)"
-        return f"{model} at {self._settings.url}{away}"
+        return f"{model} at {self._settings.url}{self._trouble and f' ({self._trouble})'}"
 
     @property
     def asked_early(self) -> bool:
@@ -102,7 +101,7 @@ class ChatEndpoint:
         return self._settings.early
 
     async def start(self) -> None:
-        """See ``ChatModel``; an endpoint that cannot be reached now is asked again for each answer."""
+        """See ``ChatModel``; other trouble than an unknown model is told, and each answer asks again."""
         try:
             async with asyncio.timeout(START_S):
                 if self._chosen is None:
@@ -110,22 +109,27 @@ class ChatEndpoint:
                 else:
                     await self._check_named(self._chosen)
         except ChatFailed as failure:
-            if failure.code in ("unknown_model", "unauthorized"):
+            if failure.code == "unknown_model":
                 await self.stop()
                 raise EngineUnavailable(str(failure)) from failure
-        except (httpx.HTTPError, TimeoutError):
-            self._reached = False
-            log.warning("the language model at %s cannot be reached now: is it running?", self._place)
+            self._trouble = str(failure)
+        except TimeoutError:
+            self._trouble = f"no answer in {START_S:g} s: it may be loading"
+        except (httpx.ConnectError, httpx.TimeoutException):
+            self._trouble = "it cannot be reached now: is it running?"
+        except httpx.HTTPError as error:
+            self._trouble = f"its answer to the first question {error}"
+        if self._trouble:
+            log.warning("language model at %s: %s", self._place, self._trouble)
 
     async def _check_named(self, model: str) -> None:
         """Look for the model of the settings. Raises ChatFailed, and httpx's errors."""
         try:
             listed = await self._models()
-        except ChatFailed as failure:
-            if failure.code == "unauthorized":
-                raise
-            listed = []  # a server may have no list
-        if model not in listed:
+        except ChatFailed:
+            listed = []  # not every server or key has a list
+        # Ollama's names have a tag, which requests may leave out.
+        if {model, f"{model}:latest"}.isdisjoint(listed):
             # Some lists are not complete, and some servers read no name: one token tells.
             async with self._stream(ChatRequest((ChatMessage("user", "."),), max_tokens=1)):
                 pass
@@ -172,6 +176,9 @@ class ChatEndpoint:
                     raise self._failed("timeout", f"wrote for {seconds:g} s without an answer")
                 if isinstance(event, ChatEnd):
                     return
+        except ChatFailed as failure:
+            log.warning("%s", failure)
+            raise
         finally:
             await wait_until_done(asyncio.ensure_future(events.aclose()))
 
@@ -330,9 +337,7 @@ class ChatEndpoint:
         return self._failed(code, f"answered with HTTP {status}{said}")
 
     def _failed(self, code: str, what: str) -> ChatFailed:
-        failure = ChatFailed(code, f"the language model at {self._place} {what}")
-        log.warning("%s", failure)
-        return failure
+        return ChatFailed(code, f"the language model at {self._place} {what}")
 
     def _quoted(self, words: str) -> str:
         """Return an endpoint's own words for an error: without the key, and no longer than the limit."""

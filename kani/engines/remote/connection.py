@@ -198,6 +198,7 @@ class Connection:
             self.channel.send(launch)
         self.channel.receive(self._receive)
         self.channel.when_lost(self._lost)
+        self.check()
         if launch is not None:
             self.channel.watch(lease_s=START_LEASE_S)
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import os
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
@@ -197,14 +198,13 @@ class WhisperRecognizer:
             self._whisper = Whisper(files, workers, cores)
             self._detector = VoiceDetector()
         except (OSError, ImportError, RuntimeError, ValueError) as error:
-            full = isinstance(error, OSError)
-            raise EngineUnavailable(self._reason(error), passing=full) from error
+            raise EngineUnavailable(self._reason(error), passing=_is_full(error)) from error
 
     def _reason(self, error: Exception) -> str:
         """Return the sentence for an error of loading."""
         if self._model is not None:
             return f"{MODEL}: {self._model} cannot be loaded: {error}"
-        if isinstance(error, OSError):
+        if isinstance(error, OSError) and _is_full(error):
             return (
                 "Whisper needs 150 MB of the temporary folder while it loads: free some space "
                 f"({error.strerror})"
@@ -214,4 +214,8 @@ class WhisperRecognizer:
             return f"Whisper needs {error.name}: {packages}"
         # For the log only: it names files of this machine.
         log.error("Whisper cannot be loaded: %s", error)
-        return "Whisper cannot be loaded: the server's log says why"
+        return "Whisper cannot be loaded: the log says why"
+
+
+def _is_full(error: Exception) -> bool:
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)

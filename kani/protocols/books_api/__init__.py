@@ -84,8 +84,6 @@ def routes() -> list[BaseRoute]:
                 return await _answer(request, stack)
         except BookError as error:
             return _error_response(error)
-        except OSError as error:
-            return _error_response(_unwritable(error.strerror or str(error)))
 
     return [Route(PATH, read, methods=["POST"])]
 
@@ -93,11 +91,14 @@ def routes() -> list[BaseRoute]:
 async def _answer(request: Request, stack: AsyncExitStack) -> Response:
     """Answer with the chapters. stack: holds what is freed once they are sent. Raises BookError."""
     name = _file_name(request.query_params.get("name", ""))
-    folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="kani-book-")))
-    book, chapters = folder / name, folder / "chapters"
-    with book.open("wb") as file:
-        async for piece in request.stream():
-            await asyncio.to_thread(file.write, piece)
+    try:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="kani-book-")))
+        book, chapters = folder / name, folder / "chapters"
+        with book.open("wb") as file:
+            async for piece in request.stream():
+                await asyncio.to_thread(file.write, piece)
+    except OSError as error:
+        raise _unwritable(error.strerror or str(error)) from error
     await cancel_on_disconnect(request, _read(book, chapters), name="book")
     opened = stack.enter_context(chapters.open("rb"))
     headers = {"content-length": str(chapters.stat().st_size), "cache-control": "no-store"}
@@ -126,6 +127,9 @@ async def _read(book: Path, chapters: Path) -> None:
         code, told = await run_process(command, READ_WITHIN_S)
     except TimeoutError as error:
         raise _unreadable(f"it takes more than {READ_WITHIN_S:.0f} s to read: divide it") from error
+    except OSError as error:
+        log.error("the program that reads a book cannot be started: %s", error)
+        raise BookError(503, "no program to read the book can be started now: try again later") from error
     if code == UNREADABLE:
         raise _unreadable(told.decode("utf-8", "replace"))
     if code == UNWRITABLE:

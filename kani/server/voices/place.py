@@ -13,13 +13,21 @@ from kani.runtime.extras import install_command
 REQUIREMENTS = "deploy/requirements-bucket.txt"
 
 
+def is_there(path: Path) -> bool:
+    """Return whether a path can be seen; False below a folder that may not be entered."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
+
+
 def write_error(folder: Path) -> str:
     """Return the system's words if ``folder``, or the one that it would be made in, takes no files.
 
     Leaves nothing in it.
     """
-    there = next((each for each in (folder, *folder.absolute().parents) if each.exists()), folder)
     try:
+        there = next((each for each in (folder, *folder.absolute().parents) if each.exists()), folder)
         with tempfile.TemporaryFile(dir=there):
             return ""
     except OSError as error:

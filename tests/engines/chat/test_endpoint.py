@@ -359,8 +359,35 @@ async def test_start_finds_the_model_or_believes_the_name(
         await model.stop()
 
 
-async def test_start_goes_on_without_an_endpoint() -> None:
+@pytest.mark.parametrize("status", [401, 403, 404, 500])
+async def test_start_needs_no_list_where_the_named_model_answers(status: int) -> None:
     async with chat_endpoint(lambda _: say("Yes.")) as served:
+        served.list_status = status
+        model = ChatEndpoint(ChatSettings(served.url, "b", KEY))
+        await model.start()
+        assert model.description == f"b at {served.url}"
+        await model.stop()
+
+
+async def test_start_asks_for_no_model_that_is_listed_with_its_tag() -> None:
+    async with chat_endpoint(lambda _: say("Yes."), models=["b:latest", "c:latest"]) as served:
+        model = ChatEndpoint(ChatSettings(served.url, "b"))
+        await model.start()
+        assert not served.requests
+        await model.stop()
+
+
+async def test_start_goes_on_without_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(endpoint_module, "START_S", 0.2)
+    async with chat_endpoint(lambda _: say("Yes.")) as served:
+        served.loading = 1_000_000
+        model = ChatEndpoint(ChatSettings(served.url))
+        await model.start()
+        assert "no answer in 0.2 s: it may be loading" in model.description
+        served.loading, served.list_status = 0, 401
+        await model.start()
+        assert "requires a key" in model.description
+        await model.stop()
         url = served.url
     model = ChatEndpoint(ChatSettings(url))
     await model.start()

@@ -44,6 +44,7 @@ class ChatEndpoint:
         self.script = script
         self.models = models
         self.loading = 0  # requests of the models that are answered with 503
+        self.list_status = 200
         self.requests: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
         self.paths: list[str] = []
@@ -64,7 +65,7 @@ class ChatEndpoint:
                 self.paths.append(head[0].split(" ")[1])
                 self.headers.append(headers)
                 if head[0].startswith("GET"):
-                    status, self.loading = (503, self.loading - 1) if self.loading else (200, 0)
+                    status, self.loading = (503, self.loading - 1) if self.loading else (self.list_status, 0)
                     _write(writer, status, {"data": [{"id": name} for name in self.models]})
                     continue
                 asked = json.loads(body)
