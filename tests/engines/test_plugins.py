@@ -308,7 +308,7 @@ def test_engine_that_cannot_start_says_why(
     server = start_server(
         "--engine", "acme", *arguments, ready=False, PYTHONPATH=str(installed), KANI_ACME_KEY="wrong"
     )
-    assert server.process.wait(WITHIN_S) == 1
+    assert server.process.wait(WITHIN_S) == 2
     assert "the tones do not open with a key of 5 characters" in server.terminal
     assert "wrong" not in server.terminal
 
