@@ -492,7 +492,7 @@ async def test_unhandled_error_is_an_internal_error(
 
 def test_language_that_no_engine_speaks_ends_the_start(start_server: StartServer) -> None:
     server = start_server("--engine", "kokoro", "--language", "finnish", ready=False)
-    assert server.wait() == 1
+    assert server.wait() == 2
     complaint = server.terminal.splitlines()[-1]
     assert complaint.startswith(
         "start_websocket_server.py: --language: unsupported language 'fi' (known: de, en, es, "
