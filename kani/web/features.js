@@ -156,7 +156,7 @@ export class Features {
 
   async #showListening() {
     if (this.#listenPanel) return this.#listenPanel.show();
-    const { ListenPanel } = await import("./listen-panel.js");
+    const { ListenPanel } = await inert("listen-panel", import("./listen-panel.js"));
     this.#listenPanel ??= new ListenPanel(this.#server, {
       say: async (text, language) => {
         await this.#acts.say(text, { language: this.#compose.known(language) });
@@ -251,6 +251,16 @@ async function install() {
     // A private window, or a certificate that the browser was made to accept.
     if (!(error instanceof DOMException || error instanceof TypeError)) throw error;
     console.info("not installable:", error.message);
+  }
+}
+
+/** Wait for what a panel needs; meanwhile nobody can click on it in vain. */
+async function inert(id, needed) {
+  find(id).inert = true;
+  try {
+    return await needed;
+  } finally {
+    find(id).inert = false;
   }
 }
 

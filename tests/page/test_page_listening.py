@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from tests.page.conftest import microphone_file
 from tests.page.visitor import Visitor
@@ -83,6 +83,19 @@ def test_sample_is_spoken_transcribed_cleared_and_brought_back(visitor: Visitor)
     page.click("#speak")
     visitor.wait_for_sound()
     expect(page.locator("#heard-play")).to_have_attribute("data-act", "resume")
+
+
+def test_panel_takes_no_click_before_it_can(visitor: Visitor) -> None:
+    page = visitor.page
+    held: list[Route] = []
+    page.route(re.compile("listen-panel"), lambda route: held.append(route))
+    page.click("#tab-listen")
+    expect(page.locator("#listen-panel")).to_have_attribute("inert", "")
+    for route in held:
+        route.continue_()
+    expect(page.locator("#listen-panel")).not_to_have_attribute("inert", "")
+    page.click("#listen-sample")
+    expect(page.locator("#transcript")).not_to_be_empty()
 
 
 def test_speech_is_shown_saved_spoken_again_and_dictated(visitor: Visitor, recording: Path) -> None:
