@@ -272,6 +272,6 @@ def test_cpu_image_refuses_in_one_line(builder: Builder, arguments: list[str], n
     command = entry_point(builder, "cpu", *arguments, "--port", "0", "--log-level", "ERROR")
     environment = builder.environment("cpu")
     done = subprocess.run(command, cwd=app, env=environment, capture_output=True, text=True, timeout=WITHIN_S)
-    assert (done.returncode, done.stdout) == (1, "")
+    assert (done.returncode, done.stdout) == (2, "")
     (line,) = done.stderr.splitlines()
     assert line.startswith("start_websocket_server.py: ") and named in line

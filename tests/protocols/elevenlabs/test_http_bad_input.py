@@ -214,6 +214,6 @@ def test_request_without_key_is_401_of_protocol(
 def test_unknown_operator_voice_prevents_start(start_server: StartServer) -> None:
     voices = "21m00Tcm4TlvDq8ikWAM=nobody"
     server = start_server("--engine", "espeak", ready=False, KANI_ELEVENLABS_VOICES=voices)
-    assert server.wait() == 1
+    assert server.wait() == 2
     complaint = server.terminal.splitlines()[-1]
     assert complaint == "start_websocket_server.py: KANI_ELEVENLABS_VOICES: unknown voice 'nobody'"
