@@ -46,7 +46,7 @@ def visitor(browser: Browser, server: ServerProcess) -> Iterator[Visitor]:
     assert [words for words in visitor.complaints if not words.startswith(refused)] == []
 
 
-AFTER_2_S = re.compile(r"[2-9]\.|\d\d")
+AFTER_2_S = re.compile(r"^([2-9]|\d\d)")
 
 
 def is_understood(text: str) -> bool:
