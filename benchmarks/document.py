@@ -35,7 +35,7 @@ INTRODUCTION = """# Benchmarks
 How fast and how good is the server on two cores without a GPU? Measure it on your machine:
 
 ```bash
-pip install -r requirements-dev.txt
+pip install -r requirements-dev-all.txt
 python -m benchmarks.server.own_share        # what the server adds to the engine: 3 min
 ```
 

@@ -21,7 +21,8 @@ import hypothesis
 import pytest
 
 import kani  # noqa: F401 - turns telemetry off, here and in all that the tests start
-from tests.support import alone, patience
+from tests.running import alone, optional
+from tests.support import patience
 
 if TYPE_CHECKING:
     from kani.engines.kokoro.engine import KokoroEngine
@@ -201,10 +202,28 @@ if "CI" not in os.environ:
     hypothesis.settings.load_profile("dev")
 
 
+SMOKE = (
+    *("cli/test_check.py", "clients/openai/test_python.py", "core/test_engine_trial_heard.py"),
+    *("engines/espeak/test_faults.py", "engines/kokoro/test_pronoun.py", "engines/remote/test_command.py"),
+    *("engines/kokoro/student/test_speech.py", "engines/whisper/test_recordings.py", "page/test_firefox.py"),
+    *("page/books/test_page_books.py", "page/talk/test_page_talk.py", "page/test_page_listening.py"),
+    *("protocols/elevenlabs/test_voices_spoken.py", "protocols/kani/test_websocket.py"),
+    *("protocols/kyutai/test_speech_in.py", "protocols/kyutai/test_speech_out.py"),
+    *("protocols/openai/test_realtime_speech.py", "protocols/relay/test_heard.py"),
+    *("protocols/test_ssml_heard.py", "protocols/voxcpm/test_speaking.py", "protocols/wyoming/test_heard.py"),
+    *("server/lifecycle/test_lifecycle.py", "server/network/test_tls.py", "server/test_server.py"),
+    *("test_library.py", "test_package.py", "test_privacy.py"),
+)
+"""Files of the other tiers that ``.ci/run`` runs: each protocol, engine and program speaks and is heard."""
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Give each test its tier: ``heard`` by its own marker, ``server`` by its fixtures, or the first."""
+    smoke = {ROOT / "tests" / name for name in SMOKE}
     for item in items:
+        if item.path in smoke:
+            item.add_marker(pytest.mark.smoke)
         fixtures = set(getattr(item, "fixturenames", ()))
         own_conftest = item.path.is_relative_to(ROOT / "tests" / "engines" / "kokoro")
         if item.get_closest_marker("slow") is not None or (own_conftest and KOKORO & fixtures):
@@ -218,6 +237,11 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
     """Run a test marked ``alone`` when no other runs."""
     with alone.turn(alone=item.get_closest_marker("alone") is not None):
         return (yield)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register what skips tests; as a conftest's its hook would not see the conftests of folders."""
+    config.pluginmanager.register(optional)
 
 
 @pytest.hookimpl(wrapper=True)

