@@ -1,7 +1,7 @@
 """Reads a book as a program of its own, and writes its chapters as JSON.
 
-A server runs it for files of its clients: reading one may take seconds and much memory, both of which it
-limits for itself. Exit code 0; or ``UNREADABLE`` or ``UNWRITABLE``, with the fault on standard error.
+A server runs it for files of its clients: reading one may take seconds and much memory, and it
+limits both for itself. Exit code 0; or ``UNREADABLE`` or ``UNWRITABLE``, with the fault on standard error.
 """
 
 from __future__ import annotations

@@ -41,8 +41,8 @@ class RecognitionService:
     ) -> None:
         """turn_model: of sessions that judge turns; without one the pauses' length is all that tells.
 
-        diarizer: of recordings whose speakers are told apart; None refuses them. starts_early: whether
-        ``prepare`` starts the recogniser, so that one that cannot start is known at once.
+        diarizer: tells the speakers of recordings apart; None refuses to. starts_early: whether ``prepare``
+        starts the recogniser: then it is known at once if it cannot start.
         """
         self._starts_early = starts_early
         self.recognizer = recognizer

@@ -177,7 +177,7 @@ class LexiconParser:
 def _lines(content: bytes) -> Iterator[tuple[int, bytes]]:
     """Lines that are neither empty nor comments, with their numbers."""
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        # What ``>`` writes in Windows PowerShell.
+        # Windows PowerShell's ``>`` writes UTF-16.
         content = content.decode("utf-16", "replace").encode()
     for number, line in enumerate(content.removeprefix(b"\xef\xbb\xbf").splitlines(), 1):
         # A tab at either end is kept: with nothing before or after it, the line is a bad entry.

@@ -102,6 +102,7 @@ class ChatEndpoint:
 
     async def start(self) -> None:
         """See ``ChatModel``; other trouble than an unknown model is told, and each answer asks again."""
+        self._trouble = ""
         try:
             async with asyncio.timeout(START_S):
                 if self._chosen is None:

@@ -191,8 +191,8 @@ class Whisper:
         """Return the answer to ``prompt``.
 
         written: the language of the answer; latin: whether it may have Latin letters in any language; wanted:
-        the likeliest whose text it accepts comes before likelier ones; how: options of CTranslate2's
-        ``generate``.
+        chooses the likeliest answer with a text that it accepts, if there is one; how: options of
+        CTranslate2's ``generate``.
         """
         # See _generate_tokens for the length.
         length = min(max(2 * max_tokens, max_tokens + len(prompt)), CONTEXT)

@@ -57,7 +57,7 @@ def _filter() -> tuple[int, threading.Thread] | None:
 
 
 def _copy(read: int, write: int) -> None:
-    """Copy all that is written but the line, until nobody writes any more."""
+    """Copy everything except the line, until all writers have closed their ends."""
     with os.fdopen(read, "rb") as lines, os.fdopen(write, "wb", buffering=0) as written:
         for line in lines:
             with suppress(OSError):

@@ -152,7 +152,7 @@ async def _read_body(request: Request) -> dict[str, Any]:
     if len(body) > MAX_BODY_BYTES:
         raise ApiError(413, f"the body is too large (at most {MAX_BODY_BYTES >> 10} KiB)")
     try:
-        # What a key holds has to have UTF-8.
+        # A key's content has to have UTF-8.
         return foreign.without_halves(parse_object(body.decode())) if body.strip() else {}
     except ValueError as error:
         raise ApiError(400, "the body is not a JSON object", code="invalid_json") from error
