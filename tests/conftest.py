@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import re
 import select
@@ -230,6 +231,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.heard)
         elif item.get_closest_marker("heard") is None and STARTING & fixtures:
             item.add_marker(pytest.mark.server)
+
+
+def pytest_collection_finish() -> None:
+    """Keep what collection made, which lives to the end of the run, out of later garbage collections."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -1,163 +1,96 @@
-"""Writes tests/README.md: the test files that cover each module of the product.
+"""Writes tests/README.md: the test files of each module of the product, from what they import.
 
-    python -m pytest --cov --cov-context=test && python -m tests.coverage_map
+    python -m tests.coverage_map
 
-A module's files are those that run most of its functions' lines, the ones with few other modules first. The
-row of a module that the run did not reach stays as it is in the README: only the other tiers, or a person,
-know its tests. A module without a row gets the files that import it.
+A test file that imports a module is its test; of several, those with the nearest names. A module that no test
+imports is tested through the modules that import it, the nearest first. A module that nothing imports, as a
+plugin or a process's main, has the test file with the nearest name, or that of the package.
 """
 
 from __future__ import annotations
 
-import ast
-import re
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections import defaultdict
+from functools import cache
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
+from tests.running.sources import ROOT, files, module_name, modules_imported, source
+
 README = ROOT / "tests" / "README.md"
+HEADING = "## The tests of a module\n"
 
 MAX_FILES = 3
 """Files named for a module."""
 
-LEAST_SHARE = 0.05
-"""Share of a module's lines that a further file has to add."""
 
-IMPORT_BONUS = 3.0
-"""A file that imports the module counts for so many that only come through it."""
-
-Lines = dict[str, set[int]]
-"""Lines of a module by the test file that runs them."""
-
-_ROW = re.compile(r"^\| (?P<module>\S+) \| (?P<tests>.*) \|$")
-_FOLDER = re.compile(r"^### `(?P<folder>kani\S*)/`$")
+def modules() -> list[Path]:
+    """The product's modules; those that hold nothing but a docstring are left out."""
+    return [path for path in sorted((ROOT / "kani").rglob("*.py")) if source(path).statements > 1]
 
 
-def modules() -> list[str]:
-    """The product's modules as paths; those that hold nothing but a docstring are left out."""
-    found = sorted(ROOT.glob("kani/**/*.py"))
-    return [str(path.relative_to(ROOT)) for path in found if len(ast.parse(path.read_bytes()).body) > 1]
-
-
-def rows(readme: str) -> dict[str, list[str]]:
-    """The test files of each module, as a README names them."""
-    found: dict[str, list[str]] = {}
-    folder = ""
-    for line in readme.splitlines():
-        if heading := _FOLDER.match(line):
-            folder = heading["folder"]
-        elif folder and (row := _ROW.match(line)) and row["module"] not in ("module", "---"):
-            found[f"{folder}/{row['module']}"] = re.findall("`([^`]+)`", row["tests"])
+@cache
+def importers() -> dict[str, set[Path]]:
+    """Files of the product and of the tests that import each module."""
+    found: dict[str, set[Path]] = defaultdict(set)
+    for path in files().values():
+        if path.relative_to(ROOT).parts[0] != "benchmarks":
+            for name in modules_imported(path):
+                found[name].add(path)
     return found
 
 
-def function_lines(source: bytes) -> set[int]:
-    """Lines inside functions: the others run when a module is imported, by whichever test comes first."""
-    inside: set[int] = set()
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            inside |= {line for each in node.body for line in range(each.lineno, (each.end_lineno or 0) + 1)}
-    return inside
+def files_for(module: Path) -> list[Path]:
+    """The test files of a module, at most MAX_FILES."""
+    reached, seen = {module}, {module}
+    while reached:
+        if found := [path for path in reached if path in test_files()]:
+            nearest = sorted(found, key=lambda path: (-_kinship(module, path), path))
+            kin = [path for path in nearest if _kinship(module, path)]
+            return (kin or nearest)[:MAX_FILES]
+        reached = set().union(*(importers()[module_name(path)] for path in reached)) - seen
+        seen |= reached
+    nearest = max(test_files(), key=lambda path: _kinship(module, path))
+    return [nearest if _kinship(module, nearest) else ROOT / "tests" / "test_package.py"]
 
 
-def covered(data_file: Path) -> dict[str, Lines]:
-    """Lines of each module by test file, out of coverage's data with a context for each test."""
-    from coverage import CoverageData
-
-    data = CoverageData(str(data_file))
-    data.read()
-    found: dict[str, Lines] = {}
-    for name in data.measured_files():
-        path = Path(name)
-        module = name[name.rfind("/kani/") + 1 :]
-        if "/kani/" not in name or not (ROOT / module).exists():
-            continue
-        inside = function_lines(path.read_bytes() if path.exists() else (ROOT / module).read_bytes())
-        lines: Lines = defaultdict(set)
-        for line, contexts in data.contexts_by_lineno(name).items():
-            if line in inside:
-                for context in contexts:
-                    if context.startswith("tests/"):
-                        lines[context.partition("::")[0].removeprefix("tests/")].add(line)
-        found[module] = lines
-    return found
+@cache
+def test_files() -> list[Path]:
+    """All files of tests."""
+    return sorted((ROOT / "tests").rglob("test_*.py"))
 
 
-def importers() -> dict[str, Counter[str]]:
-    """Test files that import each module, with the number of names."""
-    found: dict[str, Counter[str]] = defaultdict(Counter)
-    for path in sorted((ROOT / "tests").rglob("test_*.py")):
-        for module in _imported(path):
-            for name in (f"{module}.py", f"{module}/__init__.py"):
-                found[name][str(path.relative_to(ROOT / "tests"))] += 1
-    return found
+def _kinship(module: Path, test: Path) -> int:
+    """How much the paths of a module and of a test have in common: folders, then words."""
+    place, room = module.relative_to(ROOT / "kani").parts, test.relative_to(ROOT / "tests").parts
+    shared = next((at for at, (mine, its) in enumerate(zip(place, room, strict=False)) if mine != its), 0)
+    words = _words(*place) & _words(*room)
+    return 3 * shared + 2 * len(words) + 4 * (test.stem == f"test_{module.stem}")
 
 
-def _imported(path: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(path.read_bytes())):
-        if isinstance(node, ast.Import):
-            yield from (alias.name.replace(".", "/") for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            module = node.module.replace(".", "/")
-            yield from (each for alias in node.names for each in (module, f"{module}/{alias.name}"))
+def _words(*parts: str) -> set[str]:
+    return {word for part in parts for word in part.removesuffix(".py").split("_")} - {"test", "", "init"}
 
 
-def best(lines: Lines, importing: Counter[str], breadth: Mapping[str, int]) -> list[str]:
-    """The files to name for a module; breadth: lines of all modules that a file runs."""
-    chosen: list[str] = []
-    left = set().union(*lines.values()) if lines else set()
-    least = LEAST_SHARE * len(left)
-    while left and len(chosen) < MAX_FILES:
-        score, file = max(
-            (len(mine & left) / breadth[file] ** 0.5 * (IMPORT_BONUS if file in importing else 1.0), file)
-            for file, mine in lines.items()
-        )
-        if not score or (chosen and len(lines[file] & left) < least):
-            break
-        chosen.append(file)
-        left -= lines[file]
-    return chosen
-
-
-def _kinship(module: str, file: str) -> int:
-    """How much the paths of a module and of a file that imports it have in common."""
-    place, test = Path(module).relative_to("kani"), Path(file)
-    same = [place.parent == test.parent, place.stem in test.stem, place.parts[0] == test.parts[0]]
-    return sum(weight * found for weight, found in zip((2, 3, 1), same, strict=True))
-
-
-def table(tests: Mapping[str, list[str]]) -> str:
+def table() -> str:
     """The tables, one for each folder."""
     folders: dict[str, list[str]] = defaultdict(list)
     for module in modules():
-        folder, _, name = module.rpartition("/")
-        named = ", ".join(f"`{file}`" for file in tests.get(module, []))
-        folders[folder].append(f"| {name} | {named} |")
+        named = ", ".join(f"`{file.relative_to(ROOT / 'tests')}`" for file in files_for(module))
+        folders[str(module.parent.relative_to(ROOT))].append(f"| {module.name} | {named} |")
     return "\n".join(
         "\n".join([f"### `{folder}/`", "", "| module | tests |", "| --- | --- |", *found, ""])
         for folder, found in folders.items()
     )
 
 
-def main() -> None:
-    """Rewrite the README's tables; print the modules that have no test yet."""
-    readme = README.read_text(encoding="utf-8")
-    data = ROOT / ".coverage"
-    measured, importing = covered(data) if data.exists() else {}, importers()
-    breadth: Counter[str] = Counter()
-    for lines in measured.values():
-        breadth.update({file: len(mine) for file, mine in lines.items()})
-    tests = rows(readme)
-    for module in modules():
-        if found := best(measured.get(module, {}), importing[module], breadth):
-            tests[module] = found
-        elif not tests.get(module):
-            tests[module] = sorted(importing[module], key=lambda file: -_kinship(module, file))[:2]
-    before = readme[: readme.index("### `kani")] if "### `kani" in readme else readme.rstrip() + "\n\n"
-    README.write_text(before + table(tests).rstrip() + "\n", encoding="utf-8")
-    print("without a test:", *(module for module in modules() if not tests.get(module)), sep="\n  ")
+def readme() -> str:
+    """The whole README with the tables as they are to be."""
+    before = README.read_text(encoding="utf-8").partition(HEADING)[0]
+    return f"""{before}{HEADING}
+At most {MAX_FILES} files a module, the nearest first, from what the tests import.
+`python -m tests.coverage_map` writes the tables.
+
+{table()}"""
 
 
 if __name__ == "__main__":
-    main()
+    README.write_text(readme(), encoding="utf-8")

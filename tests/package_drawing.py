@@ -6,12 +6,13 @@ out: where A imports B and B imports C, no arrow leads from A to C.
 
 from __future__ import annotations
 
-import ast
 from functools import cache
 from html import escape
 from pathlib import Path
 
-PACKAGE = Path(__file__).resolve().parents[1] / "kani"
+from tests.running.sources import ROOT, modules_imported
+
+PACKAGE = ROOT / "kani"
 ABOUT = {
     "cli": "kani-tts, the scripts",
     "books": "audiobooks",
@@ -37,15 +38,8 @@ def imports() -> dict[str, frozenset[str]]:
 
 
 def _imported(folder: Path) -> set[str]:
-    found = set()
-    for file in folder.rglob("*.py"):
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-            names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-            if isinstance(node, ast.Import):
-                names = [alias.name for alias in node.names]
-            parts = [name.split(".") for name in names]
-            found |= {part[1] for part in parts if part[0] == "kani" and len(part) > 1 and part[1] in ABOUT}
-    return found
+    modules = set().union(*(modules_imported(file) for file in folder.rglob("*.py")))
+    return {parts[1] for name in modules if len(parts := name.split(".")) > 1 and parts[1] in ABOUT}
 
 
 def arrows() -> set[tuple[str, str]]:

