@@ -15,14 +15,13 @@ from kani.text.normalizer.rules import (
     alphanumerics,
     dates,
     digit_sequences,
-    eras,
     fractions,
     math,
     ordinals,
     quantities,
-    ranges,
     times,
     urls,
+    weekdays,
 )
 from kani.text.normalizer.rules.numerals import (
     NUMBER,
@@ -159,8 +158,9 @@ _WITH_DIGITS: tuple[_Rule, ...] = (
     digit_sequences.phone,
     digit_sequences.zone,
     digit_sequences.angle,
+    dates.year_of_date,
     dates.date,
-    eras.era,
+    dates.era,
     times.time,
     ordinals.with_stop,
     ordinals.marked,
@@ -171,13 +171,14 @@ _WITH_DIGITS: tuple[_Rule, ...] = (
     fractions.fraction,
     math.dimensions,
     math.power,
-    ranges.measured,
+    quantities.measured_range,
     quantities.quantity,
     urls.tag,
     urls.address,
     urls.snake,
 )
 _WITHOUT_DIGITS: tuple[_Rule, ...] = (
+    weekdays.weekday,
     acronyms.expand_abbreviation,
     acronyms.abbreviated_ending,
     ordinals.with_stop,
@@ -186,7 +187,7 @@ _WITHOUT_DIGITS: tuple[_Rule, ...] = (
     acronyms.dotted,
     urls.address,
     urls.snake,
-    ranges.roman,
+    quantities.roman_range,
     acronyms.roman,
     acronyms.initial,
     acronyms.acronym,
@@ -214,6 +215,8 @@ def _verbalize(
         announced = (Piece(table.code_block, token.start, token.end),) if table.code_block else ()
         return Verbalization(announced, token.end)
     if core.islower() and core.isalpha() and len(core) > 1 and not token.suffix.startswith("."):
+        if core in table.dates.short_weekdays and (named := weekdays.weekday(cursor, table)) is not None:
+            return named
         if core in table.dates.months:
             return _month(cursor, table)
         if core not in table.abbreviations:

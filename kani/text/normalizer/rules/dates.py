@@ -1,10 +1,9 @@
-"""Dates in digits and beside a month's name, decades."""
+"""Dates in digits and beside a month's name, decades, years of other calendars."""
 
 from __future__ import annotations
 
 import re
 
-from kani.text.normalizer.rules.eras import split_calendar
 from kani.text.normalizer.rules.numerals import DASHES
 from kani.text.normalizer.rules.ordinals import form
 from kani.text.normalizer.spoken import Piece, Verbalization
@@ -21,13 +20,16 @@ _SHORT_YEAR = re.compile(r"[1-9]\d")
 _DECADE = re.compile(r"(\d{2}|\d{4})(\D{1,2})")
 _NAMED_YEARS = re.compile(rf"(?P<before>[^\W\d_]+)[{DASHES}](?P<years>\d{{2,4}}[^\W\d_]{{0,2}})")
 _NUMBER = re.compile(r"\d+")
+_YEAR = re.compile(r"1[1-9]\d\d|20\d\d")
+_CALENDAR_DATE = re.compile(r"\d{1,4}([/.-])\d{1,2}\1\d{1,4}")
+_ERA = re.compile(r"(\d{1,4})(\D{0,6})")
 _APOSTROPHES = "'’‘"
 
 
 def date(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """A date in digits, or the day beside a month's name."""
     token = cursor.token()
-    core, calendar, end = split_calendar(cursor, table)
+    core, calendar, end = _split_calendar(cursor, table)
     spoken = None
     if found := _ISO.fullmatch(core):
         day, month = int(found[4] or found[6]), int(found[3] or found[5])
@@ -149,6 +151,21 @@ def _day(
     return Verbalization((Piece(text, piece.start, piece.end),), token.core_end + (token.suffix == "."))
 
 
+def year_of_date(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """The year of "3 abr. 2024", with the word that the language has before it."""
+    token, month = cursor.token(), cursor.previous()
+    between = table.dates.date.partition("{month}")[2].lstrip()
+    if not between[:1].isalpha() or not _YEAR.fullmatch(token.core) or token.prefix:
+        return None
+    if month.core.lower() not in table.dates.months or month.suffix not in ("", "."):
+        return None
+    day = cursor.previous(3 if cursor.previous(2).core.lower() in table.dates.joiners else 2)
+    if not _DAY.fullmatch(day.core):
+        return None
+    said = between.format(year=table.number_words.year(int(token.core)))
+    return Verbalization((Piece(said, token.core_start, token.core_end),), token.core_end)
+
+
 def _days(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "17/18" and "17-18-19" before a month's name; "17-18" by itself is a range."""
     token = cursor.token()
@@ -223,4 +240,40 @@ def _named_years(token: Token, named: re.Match[str], table: LanguageTable) -> Ve
     start, at = token.core_start, token.core_start + named.start("years")
     return Verbalization(
         (Piece(before, start, at - 1), Piece(f" {spoken}", at - 1, token.core_end)), token.core_end
+    )
+
+
+def _split_calendar(cursor: TokenCursor, table: LanguageTable) -> tuple[str, OtherCalendar | None, int]:
+    """A date's digits, the calendar of the mark after them, and the end of that."""
+    token = cursor.token()
+    for mark, calendar in table.dates.calendars.items():
+        core = token.core.removesuffix(mark)
+        if core == token.core and cursor.is_adjacent(1) and cursor.token(1).core == mark:
+            end = cursor.token(1).core_end
+        elif core != token.core:
+            end = token.core_end
+        else:
+            continue
+        if _CALENDAR_DATE.fullmatch(core):
+            return core, calendar, end
+    return token.core, None, token.core_end
+
+
+def era(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """ "1445 هـ": a year, and its calendar."""
+    token = cursor.token()
+    match = _ERA.fullmatch(token.core) if table.dates.calendars else None
+    if match is None:
+        return None
+    mark, end = match[2], token.core_end
+    as_year = mark != "" and 1900 <= int(match[1]) < 2100
+    if not mark and cursor.is_adjacent(1):
+        mark, end = cursor.token(1).core, cursor.token(1).core_end
+    calendar = table.dates.calendars.get(mark)
+    if calendar is None:
+        return None
+    if mark in table.units and not as_year and cursor.previous().core.lower() not in table.numbers.year_after:
+        return None
+    return Verbalization(
+        (Piece(f"{table.number_words.year(int(match[1]))} {calendar.said}", token.core_start, end),), end
     )

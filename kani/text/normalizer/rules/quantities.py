@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 
+from kani.text.normalizer.rules.acronyms import roman_value
 from kani.text.normalizer.rules.counted_nouns import CountedNumerals, parse_leading_point
 from kani.text.normalizer.rules.fractions import gender_of_following, of_unit, say_mixed
 from kani.text.normalizer.rules.numerals import DASHES, NUMBER, VULGAR_FRACTIONS, parse_numeral
 from kani.text.normalizer.rules.units import PhraseBuilder, resolve_unit, sign_name, unit_end
 from kani.text.normalizer.spoken import Piece, Verbalization
 from kani.text.normalizer.tables.table import Currency, LanguageTable, Unit
-from kani.text.normalizer.tokens import TokenCursor
+from kani.text.normalizer.tokens import TokenCursor, token_at
 
 _VULGAR = "".join(VULGAR_FRACTIONS)
 _QUANTITY = re.compile(
@@ -18,6 +19,10 @@ _QUANTITY = re.compile(
     rf"(?:(?P<number>{NUMBER}|\.\d+)(?:(?P<dash>[{DASHES}])(?P<again>[^\w\s.,'+−–-]|[A-Z]{{1,3}}\$)?(?P<second>{NUMBER}))?)?(?P<vulgar>[{_VULGAR}])?"
     rf"(?P<suffix>[^\d\s]{{0,12}})"
 )
+_MEASURED = re.compile(
+    rf"(?P<first>[^\w\s]?{NUMBER}[^{DASHES}\d\s]{{1,12}})(?P<dash>[{DASHES}])(?P<last>[^\w\s]?{NUMBER}\S{{0,12}})"
+)
+_ROMANS = re.compile(rf"(?P<first>[IVX]+)(?P<dash>[{DASHES}])(?P<last>[IVX]+)")
 _SHARES = "%‰٪؉"
 """Signs that some languages write before the number."""
 
@@ -113,3 +118,41 @@ def currency_before(cursor: TokenCursor, table: LanguageTable) -> Verbalization 
     finally:
         cursor.at -= 1
     return Verbalization((Piece(spoken.pieces[0].text, token.core_start, spoken.end),), spoken.end)
+
+
+def measured_range(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """Two quantities, the first with its unit."""
+    token = cursor.token()
+    match = _MEASURED.fullmatch(token.core)
+    if match is None:
+        return None
+    dash = token.core_start + match.start("dash")
+    first = quantity(TokenCursor([token_at(token.text, token.core_start, dash)], (), complete=True), table)
+    if first is None or first.end != dash:
+        return None
+    with cursor.without_prefix(match.start("last")):
+        last = quantity(cursor, table)
+    if last is None:
+        return None
+    to = Piece(f" {table.numbers.to} ", dash, dash + 1)
+    return Verbalization((*first.pieces, to, *last.pieces), last.end)
+
+
+def roman_range(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """Two Roman numerals after a word that has them: "siglos XV-XVI"."""
+    token = cursor.token()
+    match = _ROMANS.fullmatch(token.core)
+    if match is None or cursor.previous().core.lower() not in table.roman.cardinal:
+        return None
+    first, last = roman_value(match["first"]), roman_value(match["last"])
+    if first is None or last is None:
+        return None
+    start, dash, end = token.core_start, token.core_start + match.start("dash"), token.core_end
+    return Verbalization(
+        (
+            Piece(table.number_words.cardinal(first), start, dash),
+            Piece(f" {table.numbers.to} ", dash, dash + 1),
+            Piece(table.number_words.cardinal(last), dash + 1, end),
+        ),
+        end,
+    )

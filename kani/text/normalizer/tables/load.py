@@ -220,6 +220,15 @@ def _dates(section: TableSection) -> Dates:
     short = section.texts("short_months")
     for number, names_of_one in enumerate(short, 1):
         months.update((name.lower(), number) for name in names_of_one.split())
+    weekdays = section.texts("weekdays")
+    short_weekdays = {
+        written: name
+        for name, written_so in zip(weekdays, section.texts("short_weekdays"), strict=False)
+        for written in written_so.split()
+    }
+    if len(weekdays) not in (0, 7) or (weekdays and len({*short_weekdays.values()}) < 7):
+        raise section.error("weekdays", "and 'short_weekdays' have to be lists of 7")
+    of_days = {word.lower() for word in (*weekdays, *short_weekdays)}
     dates = Dates(
         order=section.text("order"),
         date=section.template("date", "day", "month", "year"),
@@ -229,7 +238,8 @@ def _dates(section: TableSection) -> Dates:
         first_day=section.text("first_day", ""),
         before_month=section.template("day_before_month", "day", default=""),
         joiners=frozenset(section.words("joiners")),
-        after=frozenset(section.words("after")),
+        after=of_days.union(section.words("after")),
+        short_weekdays=short_weekdays,
         names=names,
         months=months,
         other_months=frozenset(section.words("other_months")),

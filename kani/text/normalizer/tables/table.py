@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -98,7 +98,8 @@ class Dates:
     first_day: str
     before_month: str
     joiners: frozenset[str]
-    after: frozenset[str]
+    after: Set[str]
+    short_weekdays: Mapping[str, str]
     names: tuple[str, ...]
     months: Mapping[str, int]
     other_months: frozenset[str]
