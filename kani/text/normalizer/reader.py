@@ -13,6 +13,7 @@ from kani.text.normalizer.placed_lexicon import with_replacements
 from kani.text.normalizer.rules import (
     acronyms,
     alphanumerics,
+    codes,
     dates,
     digit_sequences,
     fractions,
@@ -155,6 +156,7 @@ _Rule = Callable[[TokenCursor, LanguageTable], Verbalization | None]
 
 _WITH_DIGITS: tuple[_Rule, ...] = (
     acronyms.expand_abbreviation,
+    codes.code,
     digit_sequences.phone,
     digit_sequences.zone,
     digit_sequences.angle,
@@ -167,6 +169,9 @@ _WITH_DIGITS: tuple[_Rule, ...] = (
     dates.decade,
     digit_sequences.dotted,
     digit_sequences.hyphened,
+    codes.labelled,
+    codes.hyphened,
+    codes.formula,
     alphanumerics.number_with_ending,
     fractions.fraction,
     math.dimensions,
@@ -203,6 +208,8 @@ def _verbalize(
         return None
     if token.end - token.start == 1 and (sign := math.sign_between(cursor, table)) is not None:
         return sign
+    if (step := math.path_step(cursor, table)) is not None:
+        return step
     if len(core) > 1 and core in table.signs:
         return Verbalization((Piece(table.signs[core], token.core_start, token.core_end),), token.core_end)
     if len(core) > 1 and len(set(core)) == 1 and not core[0].isalnum():

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import re
 
+from kani.text.common_words import languages_by_word
 from kani.text.normalizer.spoken import Piece, Verbalization
-from kani.text.normalizer.tables.table import LanguageTable
+from kani.text.normalizer.tables.table import Abbreviation, LanguageTable
 from kani.text.normalizer.tokens import Token, TokenCursor
 
 _ROMAN = re.compile(r"M{0,3}(?:CM|CD|D?C{0,3})(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})")
@@ -13,8 +15,13 @@ _ROMAN_VALUES = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100, "D": 500, "M": 1000
 _HUMPS = re.compile(r"[A-ZÀ-ÖØ-Þ]+(?=[A-ZÀ-ÖØ-Þ][a-zß-öø-ÿ])|[A-ZÀ-ÖØ-Þ]?[a-zß-öø-ÿ]+|[A-ZÀ-ÖØ-Þ]+|[^\W\d_]")
 _DOTTED = re.compile(r"[^\W\d_](?:\.[^\W\d_])+")
 _SMALL_ROMAN = frozenset("ivx")
+_ABBREVIATED = frozenset(("IV", "XX"))
+"""Numerals that are as often letters."""
 _LONGEST_ACRONYM = 5
 _LONGEST_NAME = 6
+_LONGEST_BEFORE_INITIAL = 3
+_PLURALS = ("s", "people", "men", "women", "children")
+_LONGEST_STREET = 5
 
 
 def lowercase_pieces(text: str, start: int) -> tuple[Piece, ...]:
@@ -107,8 +114,7 @@ def initial(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     if name is None or not core.isupper():
         return None
     if token.suffix == ".":
-        following = cursor.token(1)
-        if following.core[:1].isupper() and following.start == following.core_start:
+        if _is_initial(cursor, table):
             return Verbalization((Piece(name, token.core_start, token.core_end),), token.core_end + 1)
     beside = cursor.previous(), cursor.token(1)
     if core.lower() in table.acronyms.words and any(
@@ -119,6 +125,18 @@ def initial(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     if core.lower() in table.acronyms.words or (token.suffix[:1] in ("'", "’") and not token.prefix):
         return None
     return Verbalization((Piece(name, token.core_start, token.core_end),), token.core_end)
+
+
+def _is_initial(cursor: TokenCursor, table: LanguageTable) -> bool:
+    """True if a letter and its full stop stand before a name: what follows begins no sentence."""
+    following = cursor.token(1)
+    return (
+        cursor.token().suffix == "."
+        and following.core[:1].isupper()
+        and following.start == following.core_start
+        and following.core.lower() not in _common_words(table.language)
+        and following.core.lower() not in table.acronyms.words - {following.core.lower()[:1]}
+    )
 
 
 def dotted(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
@@ -147,6 +165,9 @@ def roman(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     value = roman_value(token.core.upper() if small or before in rules.small_after else token.core)
     if value is None or (len(token.core) == 1 and token.core.upper() not in "IVX"):
         return _marked_roman(token, table)
+    if len(token.core) == 1 and previous.core[:1].isupper() and _is_initial(cursor, table):
+        # "James I. Robertson"
+        return None
     spoken = None
     stop = False
     # "the part I like" is no first part.
@@ -178,7 +199,7 @@ def roman(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         gender = table.agreement.gender(cursor.token(1).core, plural=False)
         form = gender if gender == "f" else next(iter(rules.articles.values()))
         spoken = table.number_words.ordinal(value, form)
-    elif len(token.core) > 1 and set(token.core) <= set("IVX"):
+    elif len(token.core) > 1 and set(token.core) <= set("IVX") and not _is_spelled(cursor, table):
         spoken = table.number_words.cardinal(value)
     if spoken is None:
         return None
@@ -186,6 +207,13 @@ def roman(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         stop = cursor.token(1).core[:1].islower()
     end = token.core_end + stop
     return Verbalization((Piece(spoken, token.core_start, end),), end)
+
+
+def _is_spelled(cursor: TokenCursor, table: LanguageTable) -> bool:
+    """True for the letters of "the IV drip" and "an XX chromosome"."""
+    token, before = cursor.token(), cursor.previous().core
+    named = before[:1].isupper() and before.lower() not in _common_words(table.language)
+    return token.core in _ABBREVIATED and before != "" and not named and cursor.token(1).core.islower()
 
 
 def may_be_small_roman(cursor: TokenCursor, table: LanguageTable) -> bool:
@@ -271,37 +299,78 @@ def expand_abbreviation(cursor: TokenCursor, table: LanguageTable) -> Verbalizat
             end = _end_of(cursor, abbreviation.parts)
             if end is None:
                 continue
-            count = len(abbreviation.parts)
-            last = cursor.token(count - 1)
-            stop = abbreviation.parts[-1].endswith(".")
-            spoken = abbreviation.said.get("other")
-            ends_sentence = False
-            closed = last.end > end
-            following = None
-            if "name" in abbreviation.said or "number" in abbreviation.said or (stop and not closed):
-                following = None if closed else cursor.token(count)
-            if following is not None and following.core:
-                if following.core[0].isdigit() or roman_value(following.core) is not None:
-                    spoken = abbreviation.said.get("number", spoken)
-                elif (
-                    following.core[0].isupper()
-                    and "name" in abbreviation.said
-                    and not _is_behind_name(cursor, spoken)
-                ):
-                    spoken = abbreviation.said["name"]
-                elif following.core[0].isupper():
-                    # A title has a capital itself: a name follows, not a sentence.
-                    ends_sentence = stop and (not candidate[0].isupper() or "name" in abbreviation.said)
-            elif following is not None:
-                ends_sentence = stop
+            spoken, ends_sentence = _said_as(cursor, candidate, abbreviation, end, table)
             if spoken is None:
                 continue
             if token.core[:1].isupper() and not candidate[:1].isupper():
                 spoken = spoken[:1].upper() + spoken[1:]
-            if ends_sentence:
-                return Verbalization((Piece(spoken, token.core_start, end - 1),), end - 1)
+            end -= ends_sentence
             return Verbalization((Piece(spoken, token.core_start, end),), end)
     return None
+
+
+def _said_as(
+    cursor: TokenCursor, candidate: str, abbreviation: Abbreviation, end: int, table: LanguageTable
+) -> tuple[str | None, bool]:
+    """The form whose condition holds, None without one; and whether its full stop ends the sentence too."""
+    said, count = abbreviation.said, len(abbreviation.parts)
+    stop, closed = abbreviation.parts[-1].endswith("."), cursor.token(count - 1).end > end
+    also_word = count == 1 and candidate.rstrip(".").lower() in table.also_words
+    spoken = said.get("other")
+    if closed or not ("name" in said or "number" in said or stop):
+        return spoken, False
+    following = cursor.token(count)
+    first = following.core[:1]
+    if also_word and not (first.isdigit() or first.islower()):
+        return None, False
+    if not first:
+        return spoken, stop
+    if _is_number(following, candidate) and not _answers(cursor, candidate, table):
+        return said.get("number", spoken), False
+    if not first.isupper():
+        return spoken, False
+    if "address" in said and _is_address(cursor, count):
+        return said["address"], False
+    initial = len(abbreviation.parts) == 1 and len(candidate) == 2 and candidate[0].isupper()
+    titled = not initial or not table.first_names or following.core in table.first_names
+    if "name" in said and titled and not _is_after_name(cursor, spoken):
+        return said["name"], False
+    # A title has a capital itself: a name follows, not a sentence.
+    titled = candidate[0].isupper() and following.core.lower() not in _common_words(table.language)
+    return spoken, stop and not titled
+
+
+def _is_number(token: Token, candidate: str) -> bool:
+    """True for figures, and Roman numerals; a letter is one only after more than "p." or "No."."""
+    if token.core[:1].isdigit():
+        return True
+    value = roman_value(token.core)
+    return value is not None and (len(token.core) > 1 or len(candidate) > _LONGEST_BEFORE_INITIAL)
+
+
+def _is_address(cursor: TokenCursor, ahead: int) -> bool:
+    """True if a street's name and a number follow: "R. Augusta, 45"."""
+    for further in range(ahead, ahead + _LONGEST_STREET):
+        token = cursor.token(further)
+        if token.core[:1].isdecimal():
+            return further > ahead
+        if not (token.core[:1].isupper() or 0 < len(token.core) <= 3) or token.suffix not in ("", ",", "."):
+            return False
+    return False
+
+
+def _answers(cursor: TokenCursor, candidate: str, table: LanguageTable) -> bool:
+    """True if "no." before a figure is the word: what the figure counts shows a new sentence."""
+    if candidate.lower() != "no.":
+        return False
+    counted = cursor.token(2).core if cursor.is_adjacent(2) else ""
+    return counted.islower() and counted.endswith(_PLURALS) and counted not in table.acronyms.words
+
+
+@functools.cache
+def _common_words(language: str) -> frozenset[str]:
+    """The commonest words of a language, which begin sentences and are no names."""
+    return frozenset(word for word, languages in languages_by_word().items() if language in languages)
 
 
 def abbreviated_ending(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
@@ -320,19 +389,23 @@ def abbreviated_ending(cursor: TokenCursor, table: LanguageTable) -> Verbalizati
     return None
 
 
-def _is_behind_name(cursor: TokenCursor, otherwise: str | None) -> bool:
+def _is_after_name(cursor: TokenCursor, otherwise: str | None) -> bool:
     """True if the token before is a name, so that "Elm St." is no saint; only with an alternative."""
     if otherwise is None:
         return False
     previous, earlier = cursor.previous(), cursor.previous(2)
     inside = earlier.core != "" and not earlier.suffix.strip("\"'”’)»").endswith((".", "!", "?", "…"))
-    return inside and previous.core[:1].isupper() and previous.suffix == ""
+    named = previous.core[:1].isupper() or previous.core[:1].isdecimal()
+    return inside and named and previous.suffix == ""
 
 
 def _keys(token: Token, table: LanguageTable) -> tuple[str, ...]:
     """Keys that a token may have in the table: with its full stop, without, in lower case."""
     stop = f"{token.core}." if token.suffix.startswith(".") else ""
     keys = [key for key in (stop, token.core) if key]
+    if len(token.core) == 1 and token.core.isupper():
+        # An initial is not written in small letters.
+        return tuple(keys)
     return tuple(dict.fromkeys([*keys, *(key[0].lower() + key[1:] for key in keys)]))
 
 

@@ -12,6 +12,7 @@ from kani.text.normalizer.rules.units import (
     gender_of,
     gender_of_counted,
     gender_of_forms,
+    is_letter,
     resolve_unit,
     say_amount,
     split_per,
@@ -92,6 +93,8 @@ class CountedNumerals:
             token = cursor.token(ahead)
         symbol = self.take_per(token.core, money=True) if counted else token.core
         measure, magnitude = resolve_unit(symbol, table, attached=False)
+        if is_letter(symbol, cursor, ahead, table):
+            measure = None
         if not counted:
             measure = None
         if counted and measure is None and cursor.previous().core in table.units:

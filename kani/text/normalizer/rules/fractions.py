@@ -18,6 +18,9 @@ from kani.text.normalizer.tokens import TokenCursor
 
 _FRACTION = re.compile(r"(?P<sign>[-+−±~≈])?(?P<numerator>\d{1,6})[/⁄](?P<denominator>\d{1,6})")
 
+_LEAST_RATING = 5
+"""From so many tenths on a figure is a rating, if it counts nothing."""
+
 _MARK = re.compile(rf"(?P<points>{NUMBER})/(?P<of>\d{{1,3}})")
 
 
@@ -34,6 +37,9 @@ def fraction(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     if match["sign"]:
         phrase.add(sign_name(match["sign"], table), token.core_start, at)
     part = int(match["numerator"]), int(match["denominator"])
+    if (paired := _paired(cursor, match["numerator"], match["denominator"], table)) is not None:
+        phrase.add(paired, at, token.core_end)
+        return phrase.build(token.core_end)
     if part[0] > 1 and len(match["denominator"]) == 4 and 1900 <= part[1] < 2100:
         # "Ley 39/2015"
         slash = table.web.signs.get("/", table.fractions.over.format(numerator="", denominator="").strip())
@@ -51,6 +57,22 @@ def fraction(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     return phrase.build(token.core_end)
 
 
+def _paired(cursor: TokenCursor, first: str, last: str, table: LanguageTable) -> str | None:
+    """Two figures that are no fraction: a rating ("8/10", "4/5 stars"), "50/50", a season ("2024/25")."""
+    words, one, other = table.number_words, int(first), int(last)
+    following = cursor.token(1)
+    rated = table.fractions.rated
+    near = {following.core.lower(), cursor.previous().core.lower()}
+    counted = cursor.is_adjacent(1) and following.core.islower() and following.core not in rated
+    if one <= other <= 100 and (rated & near or (last == "10" and one >= _LEAST_RATING and not counted)):
+        return table.fractions.out_of.format(numerator=words.cardinal(one), denominator=words.cardinal(other))
+    if one == other > 10:
+        return f"{words.cardinal(one)} {words.cardinal(other)}"
+    if len(first) == 4 and len(last) == 2 and (one + 1) % 100 == other and 1900 <= one < 2100:
+        return f"{words.year(one)} {words.cardinal(other)}"
+    return None
+
+
 def _rating(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "8,5/10": points out of a maximum."""
     token = cursor.token()
@@ -60,7 +82,7 @@ def _rating(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         return None
     of = table.number_words.cardinal(int(match["of"]))
     phrase = PhraseBuilder()
-    spoken = table.fractions.over.format(numerator=say_numeral(points, table), denominator=of)
+    spoken = table.fractions.out_of.format(numerator=say_numeral(points, table), denominator=of)
     phrase.add(spoken, token.core_start, token.core_end)
     return phrase.build(token.core_end)
 

@@ -15,6 +15,7 @@ _POWER = re.compile(
     rf"(?P<number>{NUMBER})(?:(?:(?P<times>[x×·*])10\^?|\^)(?P<plain>[-−]?\d{{1,4}})|[eE](?P<e>[-+−]?\d{{1,3}})"
     rf"|(?P<ten>[x×·*]10)?(?P<raised>[⁻⁺]?[⁰¹²³⁴-⁹]{{1,4}}))"
 )
+_STEPS = frozenset(("<", ">", "→", "->", "=>", "›", "»", "⟩", "▸", "▶"))
 _RAISED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺", "0123456789-+")
 
 
@@ -87,6 +88,17 @@ def sign_between(cursor: TokenCursor, table: LanguageTable) -> Verbalization | N
     if sign in DASHES and (half or ":" in first or cursor.token(2).core != "="):
         spoken = table.numbers.to
     return Verbalization((Piece(f" {spoken} ", token.start, token.end),), token.end)
+
+
+def path_step(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """ ">" or "→" between words, as in a menu's path: a phrase break. Between figures or letters it compares."""
+    token = cursor.token()
+    if token.core not in _STEPS or any(
+        len(part := one.core.strip("$")) < 2 or any(map(str.isdigit, part)) or part in table.greek
+        for one in (cursor.previous(), cursor.token(1))
+    ):
+        return None
+    return Verbalization((Piece("—", token.core_start, token.core_end),), token.core_end)
 
 
 def _is_half(cursor: TokenCursor, table: LanguageTable) -> bool:

@@ -8,7 +8,7 @@ from kani.text.normalizer.rules.acronyms import roman_value
 from kani.text.normalizer.rules.counted_nouns import CountedNumerals, parse_leading_point
 from kani.text.normalizer.rules.fractions import gender_of_following, of_unit, say_mixed
 from kani.text.normalizer.rules.numerals import DASHES, NUMBER, VULGAR_FRACTIONS, parse_numeral
-from kani.text.normalizer.rules.units import PhraseBuilder, resolve_unit, sign_name, unit_end
+from kani.text.normalizer.rules.units import PhraseBuilder, is_letter, resolve_unit, sign_name, unit_end
 from kani.text.normalizer.spoken import Piece, Verbalization
 from kani.text.normalizer.tables.table import Currency, LanguageTable, Unit
 from kani.text.normalizer.tokens import TokenCursor, token_at
@@ -23,12 +23,18 @@ _MEASURED = re.compile(
     rf"(?P<first>[^\w\s]?{NUMBER}[^{DASHES}\d\s]{{1,12}})(?P<dash>[{DASHES}])(?P<last>[^\w\s]?{NUMBER}\S{{0,12}})"
 )
 _ROMANS = re.compile(rf"(?P<first>[IVX]+)(?P<dash>[{DASHES}])(?P<last>[IVX]+)")
+_AMOUNT = re.compile(rf"{NUMBER}(?:[{DASHES}]{NUMBER})?[^\d\s]{{0,12}}")
 _SHARES = "%‰٪؉"
 """Signs that some languages write before the number."""
 
 
-def quantity(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
-    """A number, its sign, and what it counts if that is known; None where it is something else."""
+def quantity(
+    cursor: TokenCursor, table: LanguageTable, money: Currency | None = None
+) -> Verbalization | None:
+    """A number, its sign, and what it counts if that is known; None where it is something else.
+
+    money: the currency that a token before it has named.
+    """
     token = cursor.token()
     match = _QUANTITY.fullmatch(token.core)
     if match is None or not (match["number"] or match["vulgar"]):
@@ -38,7 +44,9 @@ def quantity(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     second = parse_numeral(match["second"], table) if match["second"] else None
     if (match["number"] and first is None) or (match["second"] and second is None):
         return None
-    money = table.currencies.get(before) if before else None
+    if money is not None and (before or match["sign"]):
+        return None
+    money = table.currencies.get(before) if before else money
     shares = table.units.get(before) if before and before in _SHARES and not suffix else None
     if match["again"] and match["again"] != before:
         return None
@@ -69,6 +77,8 @@ def quantity(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         return phrase.build(end)
     numerals = CountedNumerals(cursor, table, token, match, first, second)
     suffix = numerals.take_per(suffix, money is not None)
+    if suffix and money is None and is_letter(suffix, cursor, 0, table):
+        return None
     if suffix:
         measure, magnitude = resolve_unit(suffix, table, attached=True)
         if money is not None and magnitude is None:
@@ -106,17 +116,13 @@ def currency_before(cursor: TokenCursor, table: LanguageTable) -> Verbalization 
     amount = cursor.token(1)
     if stopped and (amount.start != amount.core_start or amount.entry is not None):
         return None
-    if not re.fullmatch(NUMBER, amount.core) or (first := parse_numeral(amount.core, table)) is None:
-        return None
     cursor.at += 1
     try:
-        match = _QUANTITY.fullmatch(amount.core)
-        assert match is not None
-        numerals = CountedNumerals(cursor, table, amount, match, first, None)
-        _, magnitude = numerals.find_measure(counted=False)
-        spoken = numerals.money(PhraseBuilder(), money, magnitude, whole=True)
+        spoken = quantity(cursor, table, money) if _AMOUNT.fullmatch(amount.core) else None
     finally:
         cursor.at -= 1
+    if spoken is None:
+        return None
     return Verbalization((Piece(spoken.pieces[0].text, token.core_start, spoken.end),), spoken.end)
 
 

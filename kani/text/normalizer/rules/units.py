@@ -8,6 +8,9 @@ from kani.text.normalizer.tables.file import Forms
 from kani.text.normalizer.tables.table import Currency, LanguageTable, Unit
 from kani.text.normalizer.tokens import TokenCursor
 
+_NAMING = frozenset("ABJN")
+"""Capitals that stand for a unit more rarely than for a letter."""
+
 Measure = Unit | Currency
 """A thing that a number counts."""
 
@@ -66,6 +69,25 @@ def resolve_unit(symbol: str, table: LanguageTable, attached: bool) -> tuple[Mea
     return None, None
 
 
+def is_letter(symbol: str, cursor: TokenCursor, ahead: int, table: LanguageTable) -> bool:
+    """True if one capital after a number is no unit: "12A" is a seat, "45 W 34th St" an address.
+
+    A unit that is also a name's letter (A, B, J, N) has to follow a word as "of" or another unit; any other is
+    one, unless it stands apart before a name or a number. ahead: 0 where the number touches it.
+    """
+    if len(symbol) != 1 or not ("A" <= symbol <= "Z") or symbol in table.numbers.magnitudes:
+        return False
+    previous = cursor.previous()
+    if previous.core.lower() in table.numbers.labels:
+        return True
+    if previous.core.lower() in table.numbers.measured_after or previous.core[-1:] in ("V", "W"):
+        return False
+    if symbol in _NAMING:
+        return True
+    following = cursor.token(ahead + 1).core[:1] if ahead and cursor.is_adjacent(ahead + 1) else ""
+    return following.isdecimal() or following.isupper()
+
+
 def unit_end(cursor: TokenCursor, ahead: int) -> int:
     """End of a unit ``ahead``: after its full stop where the sentence continues ("2 tsp. salt")."""
     token = cursor.token(ahead)
@@ -89,8 +111,12 @@ def split_per(symbol: str, table: LanguageTable, money: bool) -> tuple[str, str]
     of, slash, under = symbol.partition("/")
     known = of in table.currencies or of in table.numbers.magnitudes
     known = known or (not of and (money or len(under) > 1))
-    if not slash or symbol in table.units or not known or under not in table.units or not table.per:
+    if not slash or symbol in table.units or not known or not table.per:
         return symbol, ""
+    if under not in table.units:
+        # "USD 20/mes": what is paid for may be any word.
+        paid = (money or of in table.currencies) and len(under) > 2 and under.isalpha() and under.islower()
+        return (of, f" {table.per} {under}") if paid else (symbol, "")
     forms = table.units[under].forms
     return of, f" {table.per} {forms.get('one', forms['other'])}"
 

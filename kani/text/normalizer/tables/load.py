@@ -22,8 +22,8 @@ from kani.text.normalizer.tables.table import (
     Web,
 )
 
-ABBREVIATION_CONDITIONS = frozenset({"name", "number", "other"})
-"""Conditions of an abbreviation: before a capitalised word, before a number, otherwise."""
+ABBREVIATION_CONDITIONS = frozenset({"address", "name", "number", "other"})
+"""Conditions of an abbreviation: before a street's name and number, a capitalised word, a number, otherwise."""
 
 
 def parse_table(language: str, file: TableSection) -> LanguageTable:
@@ -43,6 +43,8 @@ def parse_table(language: str, file: TableSection) -> LanguageTable:
         raise with_stop.error("other", "is missing")
     abbreviations = file.section("abbreviations")
     abbreviated_endings = abbreviations.section("endings")
+    also_words = frozenset(abbreviations.words("also_words"))
+    first_names = frozenset(abbreviations.words("first_names"))
     letters, greek = file.section("letters"), file.section("greek")
     table = LanguageTable(
         language=language,
@@ -66,6 +68,8 @@ def parse_table(language: str, file: TableSection) -> LanguageTable:
         signs_between_figures={sign: between_figures.text(sign) for sign in between_figures.key_names()},
         greek={letter: greek.text(letter) for letter in greek.key_names()},
         abbreviations=_abbreviations(abbreviations),
+        also_words=also_words,
+        first_names=first_names,
         abbreviated_endings={end: abbreviated_endings.text(end) for end in abbreviated_endings.key_names()},
         code_block=markup.text("code_block", ""),
     )
@@ -95,6 +99,10 @@ def _numbers(section: TableSection) -> Numbers:
         money_magnitudes={symbol: of_money.forms(symbol) for symbol in of_money.key_names()},
         magnitude_words=frozenset(section.words("magnitude_words")),
         year_after=frozenset(section.words("year_after")),
+        labels=frozenset(section.words("labels")),
+        codes_after=frozenset(section.words("codes_after")),
+        code_joiners=frozenset(section.words("code_joiners")),
+        measured_after=frozenset(section.words("measured_after")),
         number_sign=section.text("number_sign"),
         decade_mark=section.text("decade_mark", ""),
         phones=section.texts("phones"),
@@ -158,6 +166,8 @@ def _fractions(section: TableSection) -> Fractions:
         section.template("over", "numerator", "denominator"),
         section.section("half_before_noun"),
     )
+    out_of = section.template("out_of", "numerator", "denominator", default=over)
+    rated = frozenset(section.words("rated"))
     mixed_half = section.template("mixed_half", "whole", default="")
     of_unit = section.template("of_unit", "part", "unit", default="{part} {unit}")
     halves = {gender: before_noun.text(gender) for gender in before_noun.key_names()}
@@ -166,7 +176,7 @@ def _fractions(section: TableSection) -> Fractions:
         if not key.isdigit():
             raise section.error(key, "is not known here")
         names[int(key)] = section.forms(key)
-    return Fractions(names, mixed, halves, over, mixed_half, of_unit)
+    return Fractions(names, mixed, halves, over, out_of, rated, mixed_half, of_unit)
 
 
 def _unit(section: TableSection, symbol: str) -> Unit:
@@ -262,6 +272,8 @@ def _times(section: TableSection) -> Times:
     times = Times(
         gender=section.text("gender", ""),
         minutes_gender=section.text("minutes_gender", ""),
+        every=section.template("every", "time", default=""),
+        minutes_before=frozenset(section.words("minutes_before")),
         hours=section.forms("hours") if "hours" in section.key_names() else None,
         plain=section.template("plain", "hour", "minutes"),
         few_minutes=section.template("few_minutes", "hour", "minutes"),

@@ -36,6 +36,10 @@ class Numbers:
     money_magnitudes: Mapping[str, Forms]
     magnitude_words: frozenset[str]
     year_after: frozenset[str]
+    labels: frozenset[str]
+    codes_after: frozenset[str]
+    code_joiners: frozenset[str]
+    measured_after: frozenset[str]
     number_sign: str
     decade_mark: str
     phones: tuple[str, ...]
@@ -54,6 +58,8 @@ class Fractions:
     mixed: str
     halves: Mapping[str, str]
     over: str
+    out_of: str
+    rated: frozenset[str]
     mixed_half: str
     of_unit: str
 
@@ -112,6 +118,8 @@ class Times:
 
     gender: str
     minutes_gender: str
+    every: str
+    minutes_before: frozenset[str]
     hours: Forms | None
     plain: str
     few_minutes: str
@@ -202,6 +210,8 @@ class LanguageTable:
     signs_between_figures: Mapping[str, str]
     greek: Mapping[str, str]
     abbreviations: Mapping[str, tuple[Abbreviation, ...]]
+    also_words: frozenset[str]
+    first_names: frozenset[str]
     abbreviated_endings: Mapping[str, str]
     code_block: str
 

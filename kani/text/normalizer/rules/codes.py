@@ -1,0 +1,167 @@
+"""Figures and letters that name a thing: seats, codes that are said digit by digit, order numbers, formulas."""
+
+from __future__ import annotations
+
+import re
+
+from kani.text.normalizer.rules.acronyms import capitals_pieces, spelled_pieces
+from kani.text.normalizer.rules.numerals import say_digits
+from kani.text.normalizer.spoken import Piece, Verbalization
+from kani.text.normalizer.tables.table import LanguageTable
+from kani.text.normalizer.tokens import TokenCursor
+
+_LABELLED = re.compile(r"(\d{1,4})[-‐‑]?([A-Z])")
+_DIGITS = re.compile(r"\d{3,15}(?:[-‐‑ ]\d{2,15})*")
+_GROUP = re.compile(r"\d{2,15}")
+_STATE = re.compile(r"[A-Z]{2}")
+_HYPHENED = re.compile(r"(#)?((?:[A-Z]+\d*|\d+[A-Z]?)(?:[-‐‑](?:[A-Z]+\d*|\d+[A-Z]?)){1,7})")
+_TYPES = re.compile(r"(\d{3})[-‐‑](\d{3})")
+_SET = re.compile(r"(\d{1,2})[-‐‑–](\d{1,2})\((\d{1,2})\)")
+_FORMULA = re.compile(r"(?:[A-Z][a-z]?(?:\d{1,2}|[₀-₉]{1,3})?){2,8}|(?:[A-Z][a-z]?){1,4}[₀-₉]{1,3}")
+_PARTS = re.compile(r"[A-Z][a-z]?|[\d₀-₉]+")
+_LOWERED = str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789")
+_FARTHEST = 4
+_ZIP = 5
+_LONGEST_NUMBER = 3
+_ELEMENTS = frozenset(
+    "H He Li Be B C N O F Ne Na Mg Al Si P S Cl Ar K Ca Ti Cr Mn Fe Co Ni Cu Zn As Br Ag Sn I Ba Au Hg Pb U".split()
+)
+
+
+def labelled(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """ "12A" after a word for a thing that is numbered: a seat, no amperes."""
+    token = cursor.token()
+    match = _LABELLED.fullmatch(token.core)
+    if match is None or cursor.previous().core.lower() not in table.numbers.labels:
+        return None
+    number = table.number_words.cardinal(int(match[1]))
+    at = token.core_start + match.start(2)
+    letter = spelled_pieces(match[2], at, table)
+    return Verbalization(
+        (Piece(number, token.core_start, at - 1), Piece(" ", at - 1, at), *letter), token.core_end
+    )
+
+
+def code(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """Digits after a word for a code ("PIN", "OTP"), or of a postal code after a state ("MO 63101")."""
+    token = cursor.token()
+    if not _DIGITS.fullmatch(token.core) or token.prefix.strip("([\"'“«"):
+        return None
+    if not (_is_code(cursor, table) or _is_zip(cursor)):
+        return None
+    pieces = [
+        Piece(
+            say_digits(found.group(), table), token.core_start + found.start(), token.core_start + found.end()
+        )
+        for found in re.finditer(r"\d+", token.core)
+    ]
+    end, ahead = token.core_end, 1
+    while cursor.is_adjacent(ahead) and _GROUP.fullmatch(cursor.token(ahead).core):
+        group = cursor.token(ahead)
+        pieces.append(Piece(say_digits(group.core, table), group.core_start, group.core_end))
+        end, ahead = group.core_end, ahead + 1
+    # A phrase break after each group.
+    parts = [Piece(f"{one.text}, ", one.start, one.end) for one in pieces[:-1]]
+    return Verbalization((*parts, pieces[-1]), end)
+
+
+def _is_code(cursor: TokenCursor, table: LanguageTable) -> bool:
+    """True after "code", "code is", "code:" or "code de vérification :"."""
+    colon = False
+    for back in range(1, _FARTHEST + 1):
+        previous = cursor.previous(back)
+        word = previous.core.lower()
+        written = previous.text[previous.start : previous.end]
+        if word in table.numbers.codes_after:
+            return True
+        colon = colon or written.endswith(":")
+        if not written or written.endswith((".", "!", "?", ";", ",")) or any(map(str.isdigit, word)):
+            return False
+        if not (colon or word in table.numbers.code_joiners):
+            return False
+    return False
+
+
+def _is_zip(cursor: TokenCursor) -> bool:
+    token, state = cursor.token(), cursor.previous()
+    return (
+        len(token.core) == _ZIP
+        and _STATE.fullmatch(state.core) is not None
+        and not state.suffix
+        and cursor.previous(2).suffix == ","
+    )
+
+
+def hyphened(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """ "#2025-0098-X", "1-800-FLOWERS", "Boeing 737-800": the groups of a name, without its hyphens."""
+    token = cursor.token()
+    if (score := _SET.fullmatch(token.core + ")" * token.suffix.startswith(")"))) is not None:
+        groups = [score.span(group) for group in (1, 2, 3)]
+        return _grouped(cursor, table, groups, token.core_end + token.suffix.startswith(")"))
+    match = _HYPHENED.fullmatch(token.core)
+    if match is None:
+        return None
+    groups = [part.span() for part in re.finditer(r"[A-Z\d]+", token.core)]
+    figures = [token.core[start:end] for start, end in groups]
+    lettered = (
+        any(part.isalpha() for part in figures) and any(map(str.isdigit, token.core)) and len(groups) > 2
+    )
+    named = match[1] is not None and len(groups) > 1
+    previous = cursor.previous()
+    typed = (
+        _TYPES.fullmatch(token.core) is not None
+        and previous.core[:1].isupper()
+        and not previous.suffix
+        and previous.core.lower() not in table.dates.after
+    )
+    if not (lettered or named or typed):
+        return None
+    return _grouped(cursor, table, groups, token.core_end)
+
+
+def _grouped(
+    cursor: TokenCursor, table: LanguageTable, groups: list[tuple[int, int]], end: int
+) -> Verbalization:
+    token = cursor.token()
+    pieces: list[Piece] = []
+    if token.core[0] == "#":
+        pieces.append(Piece(f"{table.numbers.number_sign} ", token.core_start, token.core_start + 1))
+    for number, (start, stop) in enumerate(groups):
+        part, at = token.core[start:stop], token.core_start + start
+        if number:
+            pieces.append(Piece(", " if number < len(groups) else "", at - 1, at))
+        if part.isdecimal():
+            short = len(part) <= _LONGEST_NUMBER and (part[0] != "0" or len(part) == 1)
+            said = table.number_words.cardinal(int(part)) if short else say_digits(part, table)
+            pieces.append(Piece(said, at, at + len(part)))
+        elif part.isalpha():
+            pieces += capitals_pieces(part, at, table) if len(part) > 1 else spelled_pieces(part, at, table)
+        else:
+            pieces += _formula_pieces(part, at, table)
+    return Verbalization(tuple(pieces), end)
+
+
+def formula(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """ "CO₂", "SO4": the letters of a chemical formula and its figures."""
+    token = cursor.token()
+    if not table.letters or not _FORMULA.fullmatch(token.core):
+        return None
+    elements = [part for part in _PARTS.findall(token.core) if part[0].isalpha()]
+    if not set(elements) <= _ELEMENTS:
+        return None
+    return Verbalization(_formula_pieces(token.core, token.core_start, table), token.core_end)
+
+
+def _formula_pieces(text: str, start: int, table: LanguageTable) -> tuple[Piece, ...]:
+    """Letters by their names and figures as numbers, one after the other."""
+    pieces: list[Piece] = []
+    for part in _PARTS.finditer(text):
+        at = start + part.start()
+        if pieces:
+            pieces.append(Piece(" ", at, at + 1))
+        if part.group()[0].isalpha():
+            pieces += spelled_pieces(part.group(), at, table)
+        else:
+            figures = part.group().translate(_LOWERED)
+            pieces.append(Piece(table.number_words.cardinal(int(figures)), at, at + len(part.group())))
+    return tuple(pieces)
