@@ -158,6 +158,9 @@ _WITH_DIGITS: tuple[_Rule, ...] = (
     acronyms.expand_abbreviation,
     codes.code,
     digit_sequences.phone,
+    times.prime,
+    times.duration,
+    times.every,
     digit_sequences.zone,
     digit_sequences.angle,
     dates.year_of_date,
@@ -188,6 +191,7 @@ _WITHOUT_DIGITS: tuple[_Rule, ...] = (
     acronyms.abbreviated_ending,
     ordinals.with_stop,
     quantities.currency_before,
+    quantities.unit_before,
     urls.tag,
     acronyms.dotted,
     urls.address,
@@ -196,6 +200,7 @@ _WITHOUT_DIGITS: tuple[_Rule, ...] = (
     acronyms.roman,
     acronyms.initial,
     acronyms.acronym,
+    acronyms.unspeakable,
 )
 
 
@@ -227,7 +232,9 @@ def _verbalize(
         if core in table.dates.months:
             return _month(cursor, table)
         if core not in table.abbreviations:
-            return acronyms.roman(cursor, table) if acronyms.may_be_small_roman(cursor, table) else None
+            if acronyms.may_be_small_roman(cursor, table):
+                return acronyms.roman(cursor, table)
+            return quantities.unit_before(cursor, table) or acronyms.unspeakable(cursor, table)
     if continues_number and core[0].isdecimal():
         return _continue_number(token, table)
     has_digits = any(map(str.isnumeric, core))

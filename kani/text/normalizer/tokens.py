@@ -20,6 +20,8 @@ _JOINED = re.compile(
     r"(?P<elided>[^\W\d_]{1,8})['’](?=[^\W_a-zß-öø-ÿ])|(?P<number>[^\W\d_]{1,3}\.?[°º])(?=\d)"
 )
 _HALF = re.compile(r"(?:[AaPp]\.?[Mm]\.?)(?=[-–]\d{1,2}(?:[:.]\d\d)?)")
+# "500 mg/12 h": a dose, and how often.
+_DOSE = re.compile(r"(?P<what>[^\W\d_]{2,}\.?|[gl])(?=/\d{1,2}(?:hs?)?$)")
 _CLOSERS = ".,;:!?…)]}\"'«»‹›“”’‘*_`،؛" + _UNSPACED + RIGHT_CLOSERS
 
 
@@ -74,13 +76,18 @@ def split_joined(
     """Split tokens that are written together but verbalized apart.
 
     These are words that lost their end before an apostrophe ("l'" of "l'ONU"; before a capital or a digit
-    only, because no rule needs others), and abbreviations of "number" before one ("n°" of "n°5").
+    only, because no rule needs others), abbreviations of "number" before one ("n°" of "n°5"), and a dose's unit
+    and its hours ("mg/12").
     """
     found: list[Token] = []
     for token in tokens:
         match = _JOINED.match(token.core) if token.entry is None else None
         if match and ((match["elided"] or "").lower() in elided or match["number"] in abbreviations):
             middle = token.core_start + match.end()
+            found.append(token_at(token.text, token.start, middle))
+            token = token_at(token.text, middle, token.end)
+        elif token.entry is None and (dose := _DOSE.match(token.core)):
+            middle = token.core_start + dose.end()
             found.append(token_at(token.text, token.start, middle))
             token = token_at(token.text, middle, token.end)
         elif half := _HALF.match(token.core):

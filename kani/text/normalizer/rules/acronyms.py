@@ -22,6 +22,7 @@ _LONGEST_NAME = 6
 _LONGEST_BEFORE_INITIAL = 3
 _PLURALS = ("s", "people", "men", "women", "children")
 _LONGEST_STREET = 5
+_FEW = 20
 
 
 def lowercase_pieces(text: str, start: int) -> tuple[Piece, ...]:
@@ -113,9 +114,8 @@ def initial(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     name = table.letters.get(core.lower())
     if name is None or not core.isupper():
         return None
-    if token.suffix == ".":
-        if _is_initial(cursor, table):
-            return Verbalization((Piece(name, token.core_start, token.core_end),), token.core_end + 1)
+    if _is_initial(cursor, table):
+        return Verbalization((Piece(name, token.core_start, token.core_end),), token.core_end + 1)
     beside = cursor.previous(), cursor.token(1)
     if core.lower() in table.acronyms.words and any(
         len(other.core) > 1 and other.core.isupper() for other in beside
@@ -137,6 +137,17 @@ def _is_initial(cursor: TokenCursor, table: LanguageTable) -> bool:
         and following.core.lower() not in _common_words(table.language)
         and following.core.lower() not in table.acronyms.words - {following.core.lower()[:1]}
     )
+
+
+def unspeakable(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """A short word in small letters without a vowel ("idk", "tbh"): its letters."""
+    token = cursor.token()
+    core = token.core
+    if not (core.islower() and core.isascii() and core.isalpha() and 2 <= len(core) <= _LONGEST_ACRONYM):
+        return None
+    if not table.letters or len(set(core)) == 1 or not (table.acronyms.vowels | {"y"}).isdisjoint(core):
+        return None
+    return Verbalization(spelled_pieces(core, token.core_start, table), token.core_end)
 
 
 def dotted(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
@@ -317,6 +328,8 @@ def _said_as(
     stop, closed = abbreviation.parts[-1].endswith("."), cursor.token(count - 1).end > end
     also_word = count == 1 and candidate.rstrip(".").lower() in table.also_words
     spoken = said.get("other")
+    if "few" in said and (before := cursor.previous().core).isdecimal() and int(before) <= _FEW:
+        spoken = said["few"]
     if closed or not ("name" in said or "number" in said or stop):
         return spoken, False
     following = cursor.token(count)

@@ -168,6 +168,16 @@ def hyphened(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     return Verbalization(tuple(pieces), token.core_end)
 
 
+def _is_section(cursor: TokenCursor, table: LanguageTable) -> bool:
+    """True after "Art.": "18.3" is its third paragraph, no decimal number."""
+    if table.numbers.decimal == ".":
+        return False
+    before = cursor.previous().core
+    short = table.abbreviations.get(f"{before}.") or table.abbreviations.get(f"{before.lower()}.", ())
+    numbered = any(said in table.roman.cardinal for one in short for said in one.said.values())
+    return numbered or before.lower() in table.roman.cardinal or before == "§"
+
+
 def dotted(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "v2.0.1", "192.168.1.1": each number by itself; None if it may be one number."""
     token = cursor.token()
@@ -179,7 +189,7 @@ def dotted(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         len(part) <= 3 and int(part) <= 255 and str(int(part)) == part for part in parts
     )
     groups = all(len(part) == 3 for part in parts[1:]) and parts[0] != "0"
-    if not match[1] and not address and (len(parts) == 2 or groups):
+    if not match[1] and not address and (groups or (len(parts) == 2 and not _is_section(cursor, table))):
         return None
     point = table.web.signs.get(".", table.numbers.point)
     pieces = []

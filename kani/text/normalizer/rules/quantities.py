@@ -106,6 +106,20 @@ def quantity(
     return numerals.counted(phrase, measure, magnitude)
 
 
+def unit_before(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """ "km 23": a place on a road."""
+    token = cursor.token()
+    unit = table.units.get("km") if token.core.lower() == "km" else None
+    if unit is None or cursor.previous().core[:1].isdecimal() or token.suffix not in ("", "."):
+        return None
+    number = cursor.token(1)
+    if number.prefix or not number.core[:1].isdecimal():
+        return None
+    one = unit.forms.get("one", unit.forms["other"])
+    end = token.core_end + token.suffix.startswith(".")
+    return Verbalization((Piece(one, token.core_start, end),), end)
+
+
 def currency_before(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "USD 20": the code before its amount."""
     token = cursor.token()

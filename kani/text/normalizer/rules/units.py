@@ -98,7 +98,7 @@ def unit_end(cursor: TokenCursor, ahead: int) -> int:
     else:
         first = cursor.token(ahead + 1).core[:1]
         # In Devanagari a sentence ends with a mark of its own.
-        goes_on = first.islower() or "\u0900" <= first <= "\u097f"
+        goes_on = first.islower() or first == "/" or "\u0900" <= first <= "\u097f"
     return token.core_end + goes_on
 
 

@@ -22,8 +22,8 @@ from kani.text.normalizer.tables.table import (
     Web,
 )
 
-ABBREVIATION_CONDITIONS = frozenset({"address", "name", "number", "other"})
-"""Conditions of an abbreviation: before a street's name and number, a capitalised word, a number, otherwise."""
+ABBREVIATION_CONDITIONS = frozenset({"address", "few", "name", "number", "other"})
+"""Conditions of an abbreviation: before a street's name and number, after a small number, and so on."""
 
 
 def parse_table(language: str, file: TableSection) -> LanguageTable:
@@ -273,6 +273,7 @@ def _times(section: TableSection) -> Times:
         gender=section.text("gender", ""),
         minutes_gender=section.text("minutes_gender", ""),
         every=section.template("every", "time", default=""),
+        prime=section.template("prime", "number", "ordinal", default=""),
         minutes_before=frozenset(section.words("minutes_before")),
         hours=section.forms("hours") if "hours" in section.key_names() else None,
         plain=section.template("plain", "hour", "minutes"),

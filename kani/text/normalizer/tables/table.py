@@ -119,6 +119,7 @@ class Times:
     gender: str
     minutes_gender: str
     every: str
+    prime: str
     minutes_before: frozenset[str]
     hours: Forms | None
     plain: str
