@@ -15,8 +15,10 @@ from kani.text.markup.source import MAX_LOOKAHEAD, PendingText
 MAX_EMPHASIS_RUN = 16
 """Marks of emphasis that are read together."""
 
-_PLAIN = re.compile(r"[^\n\\`*_~=<>&\[\]!#|]+")
+_PLAIN = re.compile(r"[^\n\\`*_~=<>&\[\]!#|$]+")
 _RUN = re.compile(rf"([*_~=])\1{{0,{MAX_EMPHASIS_RUN - 1}}}")
+_FORMULA = re.compile(r"(\$\$?)(?=[^\s$])([^\n$]*[\\^_={+][^\n$]*)(?<=[^\s$])\1(?!\d)")
+_FORMULA_BEGUN = re.compile(r"\$\$?(?![\d\s])[^\n$]*\$?|\$\$?\d*\^?[^\n$]*(?<=\^)[^\n$]*\$?")
 _TICKS = re.compile(r"`+")
 _AUTOLINK = re.compile(r"<(?=(?:https?|ftp)://|mailto:|[\w.+-]{1,64}@)", re.IGNORECASE)
 _AUTOLINK_BEGUN = re.compile(r"<[\w.+-]{0,64}:?/?")
@@ -75,6 +77,8 @@ class InlineReader:
                 return self._escape(at)
             case "`":
                 return self._code(at)
+            case "$":
+                return self._dollar(at)
             case "*" | "_" | "~" | "=":
                 return self._emphasis(at)
             case "<":
@@ -174,6 +178,21 @@ class InlineReader:
         if newline < 0 and source.may_continue(at, len(text), MAX_LOOKAHEAD):
             return at
         return self.mask(at, opened)
+
+    def _dollar(self, at: int) -> int:
+        """Read a formula of TeX: the dollars around it are masked; any other dollar is money."""
+        source = self._source
+        window = min(len(source.text), at + MAX_LOOKAHEAD)
+        if found := _FORMULA.match(source.text, at, window):
+            if source.may_continue(at, found.end(), MAX_LOOKAHEAD):
+                return at
+            self.mask(at, found.end(1))
+            self.copy(found.end(1), found.end(2))
+            return self.mask(found.end(2), found.end())
+        begun = _FORMULA_BEGUN.fullmatch(source.text, at)
+        if begun and source.may_continue(at, len(source.text), MAX_LOOKAHEAD):
+            return at
+        return self.copy(at, at + 1)
 
     def _emphasis(self, at: int) -> int:
         source = self._source

@@ -31,8 +31,8 @@ BLOCK_ELEMENTS = frozenset(
 
 CELL_ELEMENTS = frozenset(("td", "th"))
 
-UNSPOKEN_ELEMENTS = frozenset(("script", "style"))
-"""Elements with content that is not spoken."""
+UNSPOKEN_ELEMENTS = frozenset(("script", "style", "think", "thinking"))
+"""Elements with content that is not spoken: programs, and the reasoning of a language model."""
 
 _INLINE = frozenset(
     """

@@ -44,7 +44,11 @@ _VOWEL_MARKS = "\u064b-\u065f\u0670\u0900-\u0903\u093a-\u094f\u0951-\u0957\u0962
 _PLAIN = re.compile(rf"(?:[^\W\d_]|[{_VOWEL_MARKS}])+(?:['’-][^\W\d_]+)*")
 _RUN = re.compile(r"([!?¡¿,;؟،؛])[!?¡¿,;؟،؛]*|\.{2,}|-{2,}|[*_`~|^\\]+|.", re.DOTALL)
 _LETTERS = r"[^\W\d_⁰¹²³⁴-⁹½¼¾⅐-⅞]+"
-_PARTS = re.compile(rf"{NUMBER}|{_LETTERS}(?:['’]{_LETTERS})*|.", re.DOTALL)
+_PARTS = re.compile(
+    rf"{math.RAISED.pattern}|{math.TEX.pattern}|{NUMBER}|{_LETTERS}(?:['’]{_LETTERS})*|.", re.DOTALL
+)
+_DRAWN = frozenset("*_`~|^\\{}")
+"""Characters that set type, and are not spoken."""
 _MAX_PRECEDING = 80
 """Characters of the preceding text that rules can see."""
 
@@ -141,12 +145,12 @@ def _append_verbatim(
 
 def _append_marks(token: Token, start: int, end: int, builder: SpokenTextBuilder) -> None:
     """Append punctuation: one mark of a repeated one, and no character that is only drawn."""
-    if end - start == 1 and token.text[start] not in "*_`~|^\\":
+    if end - start == 1 and token.text[start] not in _DRAWN:
         builder.copy(start, end)
         return
     for run in _RUN.finditer(token.text, start, end):
         marks = run.group()
-        if marks[0] in "*_`~|^\\":
+        if marks[0] in _DRAWN:
             continue
         kept = "…" if marks[0] == "." and len(marks) > 1 else "".join(dict.fromkeys(marks))
         builder.append(kept, run.start(), run.end())
@@ -158,6 +162,8 @@ _WITH_DIGITS: tuple[_Rule, ...] = (
     acronyms.expand_abbreviation,
     codes.code,
     digit_sequences.phone,
+    codes.verse,
+    codes.period,
     times.prime,
     times.duration,
     times.every,
@@ -319,11 +325,16 @@ def _verbalize_parts(token: Token, table: LanguageTable) -> Verbalization:
         part = match.group()
         start, end = token.core_start + match.start(), token.core_start + match.end()
         following = found[at + 1].group()[0] if at + 1 < len(found) else ""
-        if part[0].isdecimal():
+        raised = math.RAISED.fullmatch(part) if at else None
+        if raised is not None or math.TEX.fullmatch(part):
+            kind = "formula"
+            said = math.say_raised(raised, table) if raised else math.say_tex(part, table)
+            verbalization: tuple[Piece, ...] = (Piece(said, start, end),)
+        elif part[0].isdecimal():
             kind = "digits"
             numeral = parse_numeral(part, table)
             text = say_numeral(numeral, table) if numeral is not None else _dotted(part, table)
-            verbalization: tuple[Piece, ...] = (Piece(text, start, end),)
+            verbalization = (Piece(text, start, end),)
         elif part[0].isalpha():
             kind = "letters"
             verbalization = _letters(part, start, token.core, table)
@@ -375,6 +386,9 @@ def _sign(sign: str, before: str, following: str, table: LanguageTable) -> str:
     """The spoken form of a sign inside a token."""
     if before.isnumeric() and following.isnumeric() and sign in table.signs_between_figures:
         return f" {table.signs_between_figures[sign]} "
+    if sign == "$" and following.isalpha() and not before.isnumeric():
+        # A variable of a program: "$HOME".
+        return ""
     if sign in table.signs:
         return f" {table.signs[sign]} "
     if sign in "-–‐‑" and (before.isnumeric() or following.isnumeric()):

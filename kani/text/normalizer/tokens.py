@@ -76,8 +76,8 @@ def split_joined(
     """Split tokens that are written together but verbalized apart.
 
     These are words that lost their end before an apostrophe ("l'" of "l'ONU"; before a capital or a digit
-    only, because no rule needs others), abbreviations of "number" before one ("n°" of "n°5"), and a dose's unit
-    and its hours ("mg/12").
+    only, because no rule needs others), abbreviations of "number" before one ("n°" of "n°5"), and a dose's
+    unit and its hours ("mg/12").
     """
     found: list[Token] = []
     for token in tokens:

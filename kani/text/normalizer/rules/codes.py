@@ -1,4 +1,4 @@
-"""Figures and letters that name a thing: seats, codes that are said digit by digit, order numbers, formulas."""
+"""Figures and letters that name a thing: seats, codes that are said digit by digit, formulas, verses."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ _STATE = re.compile(r"[A-Z]{2}")
 _HYPHENED = re.compile(r"(#)?((?:[A-Z]+\d*|\d+[A-Z]?)(?:[-‐‑](?:[A-Z]+\d*|\d+[A-Z]?)){1,7})")
 _TYPES = re.compile(r"\d{3}[-‐‑]\d00")
 _SET = re.compile(r"(\d{1,2})[-‐‑–](\d{1,2})\((\d{1,2})\)")
+_VERSE = re.compile(r"(?P<chapter>\d{1,3}):(?P<verse>\d{1,3})(?:[-–](?P<last>\d{1,3}))?")
+_PERIOD = re.compile(r"([HQT])([1-4])['’](\d\d)")
 _FORMULA = re.compile(r"(?:[A-Z][a-z]?(?:\d{1,2}|[₀-₉]{1,3})?){2,8}|(?:[A-Z][a-z]?){1,4}[₀-₉]{1,3}")
 _PARTS = re.compile(r"[A-Z][a-z]?|[\d₀-₉]+")
 _LOWERED = str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789")
@@ -24,7 +26,8 @@ _FARTHEST = 4
 _ZIP = 5
 _LONGEST_NUMBER = 3
 _ELEMENTS = frozenset(
-    "H He Li Be B C N O F Ne Na Mg Al Si P S Cl Ar K Ca Ti Cr Mn Fe Co Ni Cu Zn As Br Ag Sn I Ba Au Hg Pb U".split()
+    """H He Li Be B C N O F Ne Na Mg Al Si P S Cl Ar K Ca Ti Cr Mn Fe Co Ni Cu Zn As Br Ag Sn I Ba Au Hg Pb
+    U""".split()
 )
 
 
@@ -89,6 +92,45 @@ def _is_zip(cursor: TokenCursor) -> bool:
         and _STATE.fullmatch(state.core) is not None
         and not state.suffix
         and cursor.previous(2).suffix == ","
+    )
+
+
+def verse(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """ "3:16-18" and English "1:1" after a name: chapter and verses."""
+    token, book = cursor.token(), cursor.previous()
+    match = _VERSE.fullmatch(token.core)
+    if match is None or not book.core[:1].isupper() or book.suffix not in ("", "."):
+        return None
+    if not match["last"] and (table.language != "en" or len(match["verse"]) == 2):
+        return None
+    words = table.number_words
+    if match["last"] and int(match["last"]) <= int(match["verse"]):
+        return None
+    first, at = (
+        f"{words.cardinal(int(match['chapter']))} {words.cardinal(int(match['verse']))}",
+        token.core_start,
+    )
+    if not match["last"]:
+        return Verbalization((Piece(first, at, token.core_end),), token.core_end)
+    dash = at + match.end("verse")
+    last = f" {table.numbers.to} {words.cardinal(int(match['last']))}"
+    return Verbalization((Piece(first, at, dash), Piece(last, dash, token.core_end)), token.core_end)
+
+
+def period(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """ "H1'24", "Q3 '24": the part of a year, and the year's last figures."""
+    token = cursor.token()
+    match = _PERIOD.fullmatch(token.core)
+    if match is None:
+        return None
+    at, words = token.core_start, table.number_words
+    return Verbalization(
+        (
+            *spelled_pieces(match[1], at, table),
+            Piece(f" {words.cardinal(int(match[2]))}", at + 1, at + 2),
+            Piece(f" {words.cardinal(int(match[3]))}", at + 2, token.core_end),
+        ),
+        token.core_end,
     )
 
 

@@ -17,7 +17,8 @@ _DAYS = re.compile(r"(?:[0-3]?\d[/-]){1,4}[0-3]?\d")
 _MONTH_YEAR = re.compile(r"(\d{1,2})/(\d{4})")
 _DAY = re.compile(r"(\d{1,2})(\.?[^\W\d_]{1,2}|[ºª]|\.[ºª])?")
 _SHORT_YEAR = re.compile(r"[1-9]\d")
-_DECADE = re.compile(r"(\d{2}|\d{4})(\D{1,2})")
+_DECADE = re.compile(r"(\d{2,4})(\D{1,2})")
+_DECADE_WORD = re.compile(rf"(?P<years>\d\d\d0)(?P<mark>['’]?s)[{DASHES}](?P<word>[^\W\d_]{{3,}})")
 _NAMED_YEARS = re.compile(rf"(?P<before>[^\W\d_]+)[{DASHES}](?P<years>\d{{2,4}}[^\W\d_]{{0,2}})")
 _NUMBER = re.compile(r"\d+")
 _YEAR = re.compile(r"1[1-9]\d\d|20\d\d")
@@ -202,17 +203,30 @@ def decade(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         return Verbalization((Piece(spoken, token.core_start - 1, token.core_end),), token.core_end)
     if (named := _NAMED_YEARS.fullmatch(token.core)) is not None:
         return _named_years(token, named, table)
+    if (joined := _DECADE_WORD.fullmatch(token.core)) and joined["mark"][-1:] == table.numbers.decade_mark:
+        # "1980s-era"
+        end = token.core_start + joined.start("word")
+        return Verbalization(
+            (
+                Piece(table.number_words.decade(int(joined["years"])), token.core_start, end - 1),
+                Piece(f" {joined['word']}", end - 1, token.core_end),
+            ),
+            token.core_end,
+        )
     at -= marked
     marked = marked or cursor.previous().core.lower() in table.numbers.year_after
-    for part in re.split(rf"([{DASHES}])", token.core):
-        match = _DECADE.fullmatch(part)
-        if part and part in DASHES:
+    for part in re.split(rf"([{DASHES}/])", token.core):
+        match = _DECADE.fullmatch(part.replace("'s", "s").replace("’s", "s"))
+        if part == "/":
+            spoken = " "
+        elif part and part in DASHES:
             spoken = f" {table.numbers.to} "
         elif (
             match is None
             or int(match[1]) % 10
             or match[2] != table.numbers.decade_mark
-            or (len(match[1]) == 2 and not marked)
+            or (len(match[1]) == 2 and not (marked or pieces))
+            or (len(match[1]) == 3 and not marked)
         ):
             return None
         else:

@@ -12,12 +12,13 @@ from kani.text.normalizer.rules.numerals import (
     say_numeral,
 )
 from kani.text.normalizer.rules.units import PhraseBuilder, gender_of, resolve_unit, sign_name, unit_end
-from kani.text.normalizer.spoken import Verbalization
+from kani.text.normalizer.spoken import Piece, Verbalization
 from kani.text.normalizer.tables.table import LanguageTable
 from kani.text.normalizer.tokens import TokenCursor
 
 _FRACTION = re.compile(r"(?P<sign>[-+−±~≈])?(?P<numerator>\d{1,6})[/⁄](?P<denominator>\d{1,6})")
 
+_COMPOUND = re.compile(r"(?P<numerator>\d{1,3})/(?P<denominator>\d{1,3})-(?P<word>[^\W\d_]{2,})")
 _LEAST_RATING = 5
 """From so many tenths on a figure is a rating, if it counts nothing."""
 
@@ -29,7 +30,7 @@ def fraction(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     token = cursor.token()
     match = _FRACTION.fullmatch(token.core)
     if match is None:
-        return _rating(cursor, table)
+        return _rating(cursor, table) or _compound(cursor, table)
     if int(match["denominator"]) == 0:
         return None
     phrase = PhraseBuilder()
@@ -55,6 +56,18 @@ def fraction(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     gender = gender_of_following(cursor, table) if part == (1, 2) else ""
     phrase.add(say_mixed(None, part, table, gender), at, token.core_end)
     return phrase.build(token.core_end)
+
+
+def _compound(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """ "3/8-inch": a fraction that is a part of a word."""
+    token = cursor.token()
+    match = _COMPOUND.fullmatch(token.core)
+    if match is None or int(match["denominator"]) == 0:
+        return None
+    at = token.core_start + match.start("word")
+    part = say_fraction(int(match["numerator"]), int(match["denominator"]), table)
+    pieces = Piece(part, token.core_start, at - 1), Piece(f" {match['word']}", at - 1, token.core_end)
+    return Verbalization(pieces, token.core_end)
 
 
 def _paired(cursor: TokenCursor, first: str, last: str, table: LanguageTable) -> str | None:

@@ -16,6 +16,18 @@ _POWER = re.compile(
     rf"|(?P<ten>[x×·*]10)?(?P<raised>[⁻⁺]?[⁰¹²³⁴-⁹]{{1,4}}))"
 )
 _STEPS = frozenset(("<", ">", "→", "->", "=>", "›", "»", "⟩", "▸", "▶"))
+RAISED = re.compile(r"(?:\^|\*\*)\{?(?P<exponent>[-−]?\d{1,4}(?!\d)|[A-Za-z](?![A-Za-z]))\}?")
+"""A power after its base, as programs and TeX write it: "^2", "**10", "^{n}"."""
+
+TEX = re.compile(r"\\[A-Za-z]+|\}\{|[{}]")
+"""A command of TeX, and its braces."""
+
+_TEX_WORDS = """
+sqrt √ pm ± times × cdot × div ÷ leq ≤ le ≤ geq ≥ ge ≥ neq ≠ ne ≠ approx ≈ infty ∞ sum ∑ to → rightarrow →
+alpha α beta β gamma γ delta δ epsilon ε theta θ lambda λ mu μ pi π rho ρ sigma σ tau τ phi φ omega ω
+""".split()
+_TEX_SIGNS = dict(zip(_TEX_WORDS[::2], _TEX_WORDS[1::2], strict=True))
+_SQUARE, _CUBE = "2", "3"
 _RAISED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺", "0123456789-+")
 
 
@@ -71,6 +83,32 @@ def power(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     return Verbalization((Piece(spoken, token.core_start, token.core_end),), token.core_end)
 
 
+def say_raised(found: re.Match[str], table: LanguageTable) -> str:
+    """The exponent after its base: "squared", "to the power of n"."""
+    exponent = found["exponent"]
+    named = {_SQUARE: table.signs.get("²"), _CUBE: table.signs.get("³")}.get(exponent)
+    if named:
+        return f" {named} "
+    figures = exponent.lstrip("-−")
+    said = (
+        table.number_words.cardinal(int(figures))
+        if figures.isdecimal()
+        else table.letters.get(figures.lower(), figures)
+    )
+    minus = f"{table.numbers.minus} " if figures != exponent else ""
+    return f" {table.numbers.power} {minus}{said} "
+
+
+def say_tex(command: str, table: LanguageTable) -> str:
+    """A command of TeX by the sign that it stands for; what only sets type is not spoken."""
+    if command == "}{":
+        over = table.fractions.over.format(numerator="", denominator="")
+        return f" {over.strip()} "
+    sign = _TEX_SIGNS.get(command.removeprefix("\\"), "")
+    said = table.greek.get(sign) or table.signs.get(sign) or ""
+    return f" {said} " if said else " "
+
+
 def sign_between(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """A sign that stands by itself between two numbers: "5 - 3 = 2", "9:00 – 17:00", "3 x 4"."""
     token = cursor.token()
@@ -91,7 +129,7 @@ def sign_between(cursor: TokenCursor, table: LanguageTable) -> Verbalization | N
 
 
 def path_step(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
-    """ ">" or "→" between words, as in a menu's path: a phrase break. Between figures or letters it compares."""
+    """ ">" or "→" between words, as in a menu's path: a phrase break. Beside figures or letters it compares."""
     token = cursor.token()
     if token.core not in _STEPS or any(
         len(part := one.core.strip("$")) < 2 or any(map(str.isdigit, part)) or part in table.greek

@@ -15,7 +15,8 @@ _TIME = re.compile(r"(\d{1,2})([:.hH])(\d{2})(?::(\d{2}))?([^\W\d_]\S{0,4})?")
 _DOTTED_TIME = re.compile(r"\d{1,2}\.\d{2}")
 _HOUR = re.compile(r"(\d{1,2})([^\W\d_][^\W\d]{0,3}(?:\.[^\W\d]{1,2})?)?")
 _DURATION = re.compile(
-    r"(?:(?P<hours>\d{1,3}) ?(?:h|hrs?|H))?(?:(?P<minutes>\d{1,3})(?:m|min|mn|mins))?(?:(?P<seconds>\d{1,2})(?:s|sec|seg))?"
+    r"(?:(?P<hours>\d{1,3})(?:h|hrs?|H))?(?:(?P<minutes>\d{1,3})(?:m|min|mn|mins))?"
+    r"(?:(?P<seconds>\d{1,2})(?:s|sec|seg))?"
 )
 _HOURS, _SECONDS = re.compile(r"\d{1,3}(?:h|hrs?|H)"), re.compile(r"\d{1,2}(?:s|sec|seg)")
 _HOUR_MARKS = frozenset(("h", "hs", "hrs", "hr", "H", "Std", "horas", "hours", "heures", "ore", "Stunden"))
@@ -174,7 +175,9 @@ def prime(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     else:
         unit = table.units["in" if inches else "ft"] if "in" in table.units else table.units["min"]
     gender = unit.gender or gender_of_forms(unit.forms, table)
-    return Verbalization((Piece(say_counted(numeral, unit.forms, gender, table), token.core_start, end),), end)
+    return Verbalization(
+        (Piece(say_counted(numeral, unit.forms, gender, table), token.core_start, end),), end
+    )
 
 
 def _is_quoted(cursor: TokenCursor) -> bool:

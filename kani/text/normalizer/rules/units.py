@@ -72,8 +72,8 @@ def resolve_unit(symbol: str, table: LanguageTable, attached: bool) -> tuple[Mea
 def is_letter(symbol: str, cursor: TokenCursor, ahead: int, table: LanguageTable) -> bool:
     """True if one capital after a number is no unit: "12A" is a seat, "45 W 34th St" an address.
 
-    A unit that is also a name's letter (A, B, J, N) has to follow a word as "of" or another unit; any other is
-    one, unless it stands apart before a name or a number. ahead: 0 where the number touches it.
+    A unit that is also a name's letter (A, B, J, N) has to follow a word as "of" or another unit; any other
+    is one, unless it stands apart before a name or a number. ahead: 0 where the number touches it.
     """
     if len(symbol) != 1 or not ("A" <= symbol <= "Z") or symbol in table.numbers.magnitudes:
         return False

@@ -1,4 +1,4 @@
-"""Short names of weekdays, where their neighbours show that they are no other word: "Vie 7/11", "seg. a sex."."""
+"""Short names of weekdays, where their neighbours show that they are no other word ("Vie 7/11")."""
 
 from __future__ import annotations
 
