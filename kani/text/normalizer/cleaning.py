@@ -17,11 +17,18 @@ _TATWEEL = "\u0640"
 
 _HALF_WIDTH_VOICING = "\uff9e\uff9f"
 # Characters that stand for others: full-width figures and letters, half-width kana and their marks, squared
-# units (㎞, ℃), figures in circles, Han characters of other standards.
+# units (㎞, ℃), figures and letters in circles, Han characters of other standards, ligatures, raised and
+# lowered letters, letters and figures of formulas (𝗛, ℝ), Roman numerals of one character.
 _COMPATIBLE = re.compile(
-    "[\uff10-\uff19\uff21-\uff3a\uff41-\uff5a\uff61-\uff9f\u3300-\u33ff\u2103\u2109\u2460-\u2473"
-    "\u2f00-\u2fdf\uf900-\ufaff\U0002f800-\U0002fa1f\u32c0-\u32cb]"
+    "[\uff10-\uff19\uff21-\uff3a\uff41-\uff5a\uff61-\uff9f\u3300-\u33ff\u2460-\u2473\u24b6-\u24e9"
+    "\u2f00-\u2fdf\uf900-\ufaff\U0002f800-\U0002fa1f\u32c0-\u32cb\ufb00-\ufb06\u2071\u207f\u2090-\u209c"
+    "\u02b0-\u02b8\u02e0-\u02e3\u1d2c-\u1d6a\u1d9b-\u1dbf\u2102\u2103\u2109-\u2113\u2115\u2119-\u211d\u2124\u2128\u212a-\u2134\u2139"
+    "\u2160-\u2188\U0001d400-\U0001d7ff\U0001f130-\U0001f149]"
 )
+_DINGBAT_FIGURES = re.compile("[\u2776-\u2793]")
+# The languages that have letters of U+1E00 to 1EFF, or đ, themselves.
+_HAVING_LETTERS = frozenset("vi cy yo ig ga gd".split())
+_HAVING_STROKES = frozenset("vi hr sr bs se hsb".split())
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +40,16 @@ class CleanText:
     ends: tuple[int, ...]
 
 
-def clean(written: str) -> CleanText:
+def clean(written: str, language: str = "") -> CleanText:
     """Leave out invisible characters and broken code units, turn emoji into spaces.
+
+    Letters that a voice of ``language`` (BCP 47) would spell by their numbers become their base letters.
 
     A letter and the combining marks after it are composed where Unicode has a letter for them, so that "e"
     and an accent are one "é" to the engine. A paragraph that ends without a mark gets a full stop.
     """
-    if all(map(_is_unchanged, set(written))):
+    bases = _base_letters(language.partition("-")[0])
+    if all(map(_is_unchanged, set(written))) and bases.keys().isdisjoint(map(ord, written)):
         return CleanText(written, tuple(range(len(written))), tuple(range(1, len(written) + 1)))
     kept: list[str] = []
     starts: list[int] = []
@@ -52,7 +62,7 @@ def clean(written: str) -> CleanText:
             unicodedata.category(written[end]) == "Mn" or written[end] in _HALF_WIDTH_VOICING
         ):
             end += 1
-        spoken = _spoken_form(written[at:end])
+        spoken = _spoken_form(written[at:end]).translate(bases)
         if written[at] == PARAGRAPH_END and last.isalnum():
             spoken = ". "
         last = spoken.strip()[-1:] or last
@@ -64,6 +74,22 @@ def clean(written: str) -> CleanText:
     return CleanText("".join(kept), tuple(starts), tuple(ends))
 
 
+@functools.cache
+def _base_letters(language: str) -> dict[int, str]:
+    """Letters that voices of a language do not know, each with its base letter; none where there is none."""
+    if not language:
+        return {}
+    letters = (
+        [] if language in _HAVING_LETTERS else [chr(code) for code in range(0x1E00, 0x1F00) if code != 0x1E9E]
+    )
+    if language not in _HAVING_LETTERS:
+        letters += "ơƠưƯ"
+    if language == "en":
+        letters += "āĀēĒīĪōŌūŪ"
+    bases = {ord(letter): unicodedata.normalize("NFD", letter)[0] for letter in letters}
+    return bases if language in _HAVING_STROKES else bases | {ord("đ"): "d", ord("Đ"): "D"}
+
+
 @functools.lru_cache(maxsize=4096)
 def _is_unchanged(character: str) -> bool:
     """True if a character is kept unchanged next to any other."""
@@ -72,6 +98,7 @@ def _is_unchanged(character: str) -> bool:
     return (
         unicodedata.category(character) != "Mn"
         and not _COMPATIBLE.match(character)
+        and not _DINGBAT_FIGURES.match(character)
         and (character.isspace() or _spoken_form(character) == character)
     )
 
@@ -85,6 +112,8 @@ def _spoken_form(cluster: str) -> str:
         return base
     if base == _TATWEEL:
         return ""
+    if _DINGBAT_FIGURES.match(base):
+        return str(int(unicodedata.numeric(base)))
     if _COMPATIBLE.match(base):
         return unicodedata.normalize("NFKC", cluster)
     if category == "So" and base not in SPOKEN_SIGNS:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from kani.text.lexicon import LexiconEntry
 from kani.text.markup import CODE_BLOCK
 from kani.text.normalizer.cleaning import clean
+from kani.text.normalizer.minus_words import minus_word
 from kani.text.normalizer.options import VERBATIM, NormalizerOptions
 from kani.text.normalizer.placed_lexicon import with_replacements
 from kani.text.normalizer.rules import (
@@ -68,7 +69,7 @@ def normalize(
     before it, as far as it is known. Takes time linear in the text. Raises TableError where the language's
     table is broken.
     """
-    text = clean(written)
+    text = clean(written, options.language)
     if options.replacements:
         plain = NormalizerOptions(options.said_in)
         options = with_replacements(options, text, offset, lambda said: normalize(said, 0, plain).text)
@@ -79,8 +80,13 @@ def normalize(
     tokens = tokenize(text.text, options.lexicon, complete)
     if table is not None:
         tokens = split_joined(tokens, table.acronyms.elided, table.abbreviations)
-    earlier = tokenize(clean(preceding[-_MAX_PRECEDING:]).text, None, True) if preceding and table else []
+    earlier = (
+        tokenize(clean(preceding[-_MAX_PRECEDING:], options.language).text, None, True)
+        if preceding and table
+        else []
+    )
     cursor = TokenCursor(tokens, earlier, complete)
+    minus = minus_word(options.language) if table is None else ""
     builder = SpokenTextBuilder(text, offset)
     continues_number = preceding[-1:].isdecimal() and written[:1].isdecimal()
     done = 0
@@ -97,7 +103,7 @@ def normalize(
             _append_entry(token, token.entry, options, builder)
             done = token.end
         elif verbalization is None:
-            _append_verbatim(token, token.start, table, builder)
+            _append_verbatim(token, token.start, table, builder, minus)
             done = token.end
         else:
             begin = verbalization.pieces[0].start if verbalization.pieces else token.core_start
@@ -131,12 +137,17 @@ def _append_entry(
 
 
 def _append_verbatim(
-    token: Token, start: int, table: LanguageTable | None, builder: SpokenTextBuilder
+    token: Token, start: int, table: LanguageTable | None, builder: SpokenTextBuilder, minus: str = ""
 ) -> None:
-    """Copy a token as it is written."""
+    """Copy a token as it is written; minus: the word for it, in a language without a table."""
     if table is None:
-        if token.core != CODE_BLOCK:
-            builder.copy(start, token.end)
+        if token.core == CODE_BLOCK:
+            return
+        if minus and token.core[:1] in ("-", "−") and token.core[1:2].isdecimal():
+            _append_marks(token, start, token.core_start, builder)
+            builder.append(f"{minus} ", token.core_start, token.core_start + 1)
+            start = token.core_start + 1
+        builder.copy(start, token.end)
         return
     _append_marks(token, start, token.core_start, builder)
     builder.copy(token.core_start, token.core_end)

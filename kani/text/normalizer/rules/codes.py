@@ -16,6 +16,7 @@ _GROUP = re.compile(r"\d{2,15}")
 _STATE = re.compile(r"[A-Z]{2}")
 _HYPHENED = re.compile(r"(#)?((?:[A-Z]+\d*|\d+[A-Z]?)(?:[-‐‑](?:[A-Z]+\d*|\d+[A-Z]?)){1,7})")
 _TYPES = re.compile(r"\d{3}[-‐‑]\d00")
+_GAMES = re.compile(r"[0-7][-‐‑–][0-7](?!\d)")
 _SET = re.compile(r"(\d{1,2})[-‐‑–](\d{1,2})\((\d{1,2})\)")
 _VERSE = re.compile(r"(?P<chapter>\d{1,3}):(?P<verse>\d{1,3})(?:[-–](?P<last>\d{1,3}))?")
 _PERIOD = re.compile(r"([HQT])([1-4])['’](\d\d)")
@@ -140,6 +141,9 @@ def hyphened(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     if (score := _SET.fullmatch(token.core + ")" * token.suffix.startswith(")"))) is not None:
         groups = [score.span(group) for group in (1, 2, 3)]
         return _grouped(cursor, table, groups, token.core_end + token.suffix.startswith(")"))
+    if _is_set(cursor):
+        first, last = (part.span() for part in re.finditer(r"\d+", token.core))
+        return _grouped(cursor, table, [first, last], token.core_end)
     match = _HYPHENED.fullmatch(token.core)
     if match is None:
         return None
@@ -159,6 +163,16 @@ def hyphened(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     if not (lettered or named or typed):
         return None
     return _grouped(cursor, table, groups, token.core_end)
+
+
+def _is_set(cursor: TokenCursor) -> bool:
+    """True for the sets of a match, one after the other: "6-4, 3-6". A range does not fall."""
+    token, before = cursor.token(), cursor.previous()
+    found = [one.core for one in (token, before) if one is token or one.suffix == ","]
+    if token.suffix == "," and _GAMES.fullmatch(token.core):
+        found.append(cursor.token(1).core)
+    games = [(int(core[0]), int(core[2])) for core in found if _GAMES.match(core)]
+    return bool(_GAMES.fullmatch(token.core)) and len(games) > 1 and any(one > other for one, other in games)
 
 
 def _grouped(

@@ -129,7 +129,7 @@ def sign_between(cursor: TokenCursor, table: LanguageTable) -> Verbalization | N
 
 
 def path_step(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
-    """ ">" or "→" between words, as in a menu's path: a phrase break. Beside figures or letters it compares."""
+    """ ">" or "→" between words, as in a menu's path: a phrase break. Beside figures it compares."""
     token = cursor.token()
     if token.core not in _STEPS or any(
         len(part := one.core.strip("$")) < 2 or any(map(str.isdigit, part)) or part in table.greek
