@@ -369,6 +369,8 @@ def _is_address(cursor: TokenCursor, ahead: int) -> bool:
             return further > ahead
         if not (token.core[:1].isupper() or 0 < len(token.core) <= 3) or token.suffix not in ("", ",", "."):
             return False
+        if token.suffix == "," and not cursor.token(further + 1).core[:1].isdecimal():
+            return False
     return False
 
 

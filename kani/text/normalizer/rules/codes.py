@@ -143,7 +143,7 @@ def hyphened(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         return _grouped(cursor, table, groups, token.core_end + token.suffix.startswith(")"))
     if _is_set(cursor):
         first, last = (part.span() for part in re.finditer(r"\d+", token.core))
-        return _grouped(cursor, table, [first, last], token.core_end)
+        return _grouped(cursor, table, [first, last], token.core_end, between=" ")
     match = _HYPHENED.fullmatch(token.core)
     if match is None:
         return None
@@ -176,7 +176,11 @@ def _is_set(cursor: TokenCursor) -> bool:
 
 
 def _grouped(
-    cursor: TokenCursor, table: LanguageTable, groups: list[tuple[int, int]], end: int
+    cursor: TokenCursor,
+    table: LanguageTable,
+    groups: list[tuple[int, int]],
+    end: int,
+    between: str = ", ",
 ) -> Verbalization:
     token = cursor.token()
     pieces: list[Piece] = []
@@ -185,7 +189,7 @@ def _grouped(
     for number, (start, stop) in enumerate(groups):
         part, at = token.core[start:stop], token.core_start + start
         if number:
-            pieces.append(Piece(", " if number < len(groups) else "", at - 1, at))
+            pieces.append(Piece(between, at - 1, at))
         if part.isdecimal():
             short = len(part) <= _LONGEST_NUMBER and (part[0] != "0" or len(part) == 1)
             said = table.number_words.cardinal(int(part)) if short else say_digits(part, table)

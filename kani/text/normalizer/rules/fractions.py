@@ -75,7 +75,8 @@ def _paired(cursor: TokenCursor, first: str, last: str, table: LanguageTable) ->
     words, one, other = table.number_words, int(first), int(last)
     following = cursor.token(1)
     rated = table.fractions.rated
-    near = {following.core.lower(), cursor.previous().core.lower()}
+    previous = cursor.previous()
+    near = {following.core.lower(), previous.core.lower() if previous.suffix in ("", ":") else ""}
     counted = cursor.is_adjacent(1) and following.core.islower() and following.core not in rated
     if one <= other <= 100 and (rated & near or (last == "10" and one >= _LEAST_RATING and not counted)):
         return table.fractions.out_of.format(numerator=words.cardinal(one), denominator=words.cardinal(other))
