@@ -38,12 +38,10 @@ class Archive:
         self._files: dict[str, zipfile.ZipInfo] = {}
         self._left = MAX_READ_BYTES
         for info in self._zip.infolist():
-            name = info.filename
-            if name.startswith("/") or "\\" in name or ".." in name.split("/") or ":" in name.split("/")[0]:
+            name = info.filename.replace("\\", "/")
+            if name.startswith("/") or ".." in name.split("/") or ":" in name.split("/")[0]:
                 raise UnreadableBook(f"names a file outside itself ({name[:80]!r}): do not trust it")
-            if name in self._files:
-                raise UnreadableBook(f"holds {name[:80]!r} twice: get it again")
-            self._files[name] = info
+            self._files.setdefault(name, info)
 
     def __enter__(self) -> Self:
         return self

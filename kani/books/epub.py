@@ -1,7 +1,11 @@
-"""Reads an EPUB 2 or 3: its text in reading order, its table of contents, title, author and cover."""
+"""Reads an EPUB 2 or 3: its text in reading order, its table of contents, title, author and cover.
+
+A part that is missing or broken is left out, and the log says so: the rest of the book can be read.
+"""
 
 from __future__ import annotations
 
+import logging
 import posixpath
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,7 +22,13 @@ from kani.books.markup import read_html
 _CONTAINER, _ENCRYPTION = "META-INF/container.xml", "META-INF/encryption.xml"
 _FONT_OBFUSCATION = frozenset({"http://www.idpf.org/2008/embedding", "http://ns.adobe.com/pdf/enc#RC"})
 _MAX_DOCUMENTS = 5_000
-_TEXT_TYPES = frozenset({"application/xhtml+xml", "text/html", "application/x-dtbook+xml"})
+_TEXT_TYPES = frozenset(
+    {"application/xhtml+xml", "text/html", "application/x-dtbook+xml", "text/x-oeb1-document"}
+)
+_TEXT_ENDINGS = (".xhtml", ".html", ".htm")
+_NCX = "application/x-dtbncx+xml"
+
+log = logging.getLogger(__name__)
 
 Contents = dict[tuple[str, str], str]
 """Titles by file and anchor ("": the file's start)."""
@@ -29,6 +39,11 @@ class _Item:
     name: str
     type: str
     properties: frozenset[str]
+
+    @property
+    def is_text(self) -> bool:
+        """True for a document that is read."""
+        return self.type in _TEXT_TYPES or self.name.lower().endswith(_TEXT_ENDINGS)
 
 
 def read_epub(path: Path) -> Book:
@@ -69,6 +84,15 @@ def _xml(archive: Archive, name: str) -> Element:
     return xml_tree.parse(archive.read(name, xml_tree.MAX_BYTES), name)
 
 
+def _xml_or_nothing(archive: Archive, name: str) -> Element:
+    """Return the root, an empty one for a file that is no XML."""
+    try:
+        return _xml(archive, name)
+    except xml_tree.BrokenXml as error:
+        log.warning("The contents of the book are left out: it %s", error)
+        return Element("none")
+
+
 def _first(package: Element, name: str) -> str:
     return package.findtext(f"./metadata/{name}") or ""
 
@@ -88,7 +112,7 @@ def _spine(package: Element, items: dict[str, _Item]) -> list[str]:
     found = []
     for each in package.iterfind("./spine/itemref"):
         item = items.get(each.get("idref", ""))
-        if item and each.get("linear") != "no" and item.type in _TEXT_TYPES and "nav" not in item.properties:
+        if item and each.get("linear") != "no" and item.is_text and "nav" not in item.properties:
             found.append(item.name)
     if len(found) > _MAX_DOCUMENTS:
         raise UnreadableBook(f"has more than {_MAX_DOCUMENTS:,} documents: divide it")
@@ -101,14 +125,15 @@ def _contents(archive: Archive, package: Element, items: dict[str, _Item]) -> Co
     found: list[tuple[str, str]] = []
     if navigation is not None and navigation in archive:
         folder = posixpath.dirname(navigation)
-        for nav in _xml(archive, navigation).iter("nav"):
+        for nav in _xml_or_nothing(archive, navigation).iter("nav"):
             if nav.get("type", "toc") == "toc":
                 found += [(each.get("href", ""), "".join(each.itertext())) for each in nav.iter("a")]
     spine = package.find("./spine")
     ncx = items.get(spine.get("toc", "")) if spine is not None else None
+    ncx = ncx or next((item for item in items.values() if item.type == _NCX), None)
     if not found and ncx is not None and ncx.name in archive:
         folder = posixpath.dirname(ncx.name)
-        for point in _xml(archive, ncx.name).iter("navPoint"):
+        for point in _xml_or_nothing(archive, ncx.name).iter("navPoint"):
             content = point.find("./content")
             reference = content.get("src", "") if content is not None else ""
             found.append((reference, point.findtext("./navLabel/text") or ""))
@@ -124,7 +149,11 @@ def _chapters(archive: Archive, names: list[str], contents: Contents, title: str
     """Yield the chapters: one from each entry of the contents to the next, else one for each document."""
     current, paragraphs = title, list[str]()
     for name in names:
+        if name not in archive:
+            log.warning("A part of the book is left out: it lacks its file %r", name[:80])
+            continue
         blocks, document_title, _ = read_html(archive.read(name))
+        _lead_to_the_start(contents, name, {anchor for block in blocks for anchor in block.anchors})
         for number, block in enumerate(blocks):
             starts = _title_at(contents, name, block, first=number == 0)
             if not contents and number == 0:
@@ -137,6 +166,13 @@ def _chapters(archive: Archive, names: list[str], contents: Contents, title: str
             paragraphs.append(block.text)
     if paragraphs:
         yield Chapter(current, tuple(paragraphs))
+
+
+def _lead_to_the_start(contents: Contents, name: str, anchors: set[str]) -> None:
+    """Have an entry for an anchor that is not there lead to the start of its file."""
+    for (file, anchor), label in list(contents.items()):
+        if file == name and anchor and anchor not in anchors:
+            contents.setdefault((name, ""), label)
 
 
 def _title_at(contents: Contents, name: str, block: Block, first: bool) -> str | None:

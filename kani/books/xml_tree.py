@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from html.entities import html5
 from xml.etree.ElementTree import Element, TreeBuilder
 from xml.parsers import expat
 
@@ -9,6 +11,12 @@ from kani.books.book import UnreadableBook
 
 MAX_BYTES = 8 << 20
 _MAX_DEPTH = 100
+# An ampersand that begins none of XML's own references: HTML's, or just a sign.
+_AMPERSAND = re.compile(rb"&(?!#\d|#x|(?:amp|lt|gt|quot|apos);)([A-Za-z]\w{1,30};)?")
+
+
+class BrokenXml(UnreadableBook):
+    """A file of a book that is no XML."""
 
 
 def parse(data: bytes, name: str) -> Element:
@@ -42,12 +50,18 @@ def parse(data: bytes, name: str) -> Element:
     parser.StartDoctypeDeclHandler = doctype
     parser.buffer_text = True
     try:
-        parser.Parse(data, True)
+        parser.Parse(_AMPERSAND.sub(_character, data), True)
     except (expat.ExpatError, ValueError, LookupError) as error:
         if isinstance(error, UnreadableBook):
             raise
-        raise UnreadableBook(f"has broken XML in {name!r} ({error}): get it again, or convert it") from error
+        raise BrokenXml(f"has broken XML in {name!r} ({error}): get it again, or convert it") from error
     return builder.close()
+
+
+def _character(found: re.Match[bytes]) -> bytes:
+    """A reference of HTML ("&nbsp;") as numbers of its characters, any other ampersand as XML has it."""
+    characters = html5.get(found[1].decode(), "") if found[1] else ""
+    return b"".join(b"&#%d;" % ord(each) for each in characters) or b"&amp;" + (found[1] or b"")
 
 
 def _local(name: str) -> str:

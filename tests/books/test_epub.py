@@ -72,7 +72,6 @@ def test_hidden_fonts_are_no_protection(tmp_path: Path) -> None:
         ({"META-INF/container.xml": None}, "is no EPUB: it lacks META-INF/container.xml"),
         ({"META-INF/encryption.xml": ENCRYPTION.format(ADEPT)}, "without copy protection"),
         ({"OEBPS/book.opf": None}, "lacks its file 'OEBPS/book.opf'"),
-        ({"OEBPS/text/one.xhtml": None}, "lacks its file 'OEBPS/text/one.xhtml'"),
         ({"OEBPS/book.opf": PACKAGE[:-20]}, "has broken XML in 'OEBPS/book.opf'"),
         ({"OEBPS/book.opf": "<a>" * 200}, "nests elements deeper than 100"),
         ({"OEBPS/nav.xhtml": ENTITIES + NAV}, "declares XML entities or attributes in 'OEBPS/nav.xhtml'"),
