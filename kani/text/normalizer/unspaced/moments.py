@@ -11,6 +11,10 @@ from kani.text.normalizer.unspaced.scan import Scan, UnspacedReading
 
 _DATE = re.compile(r"(\d{4})([-/.])(\d{1,2})\2(\d{1,2})(?!\d|[-/.]\d)")
 _WEEKDAY = re.compile(r"(\d{1,2})/(\d{1,2})(?=[(（](.)(?:曜|曜日)?[)）])")
+_AFTER_WEEKDAY = re.compile(r"(?:周|星期|礼拜|週)[一二三四五六日天]\s?\Z")
+_MONTH_DAY = re.compile(r"(\d{1,2})/(\d{1,2})(?![\d/])")
+_UNTIL = re.compile(r"(\d{1,2})/(\d{1,2})(?=まで|から|より|以降|以前|締|開催|開始|発売)")
+_DAY_OF_WEEK = re.compile(r"[(（](.)[)）]")
 _TIME = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2}))?(?![\d:])(?: ?([AaPp])\.?[Mm](?![A-Za-z])\.?)?")
 _RATIO = re.compile(r"(\d{1,6}(?:\.\d+)?)(?=:\d)")
 _COMPARED = re.compile(r"(?:比分|比例|比率|比为|比是|スコア|倍率|比)[是為为は]?\s?\Z")
@@ -21,7 +25,7 @@ def date(scan: Scan, at: int) -> UnspacedReading | None:
     table, moments = scan.table, scan.table.moments
     if found := _DATE.match(scan.text, at):
         year, month, day = int(found[1]), int(found[3]), int(found[4])
-    elif (found := _WEEKDAY.match(scan.text, at)) and found[3] in moments.weekdays:
+    elif (found := _month_and_day(scan, at)) is not None:
         year, month, day = 0, int(found[1]), int(found[2])
     else:
         return None
@@ -37,6 +41,15 @@ def date(scan: Scan, at: int) -> UnspacedReading | None:
     return UnspacedReading((Piece(joined.join(parts), at, found.end()),), found.end())
 
 
+def _month_and_day(scan: Scan, at: int) -> re.Match[str] | None:
+    """ "4/3(水)", "周二 11/5", "12/25まで"."""
+    if (found := _WEEKDAY.match(scan.text, at)) and found[3] in scan.table.moments.weekdays:
+        return found
+    if found := _UNTIL.match(scan.text, at):
+        return found
+    return _MONTH_DAY.match(scan.text, at) if _AFTER_WEEKDAY.search(scan.before(at)) else None
+
+
 def _say_day(day: int, scan: Scan) -> str:
     if day == 1 and isinstance(scan.table.words, JapaneseNumbers):
         return "ツイタチ"
@@ -45,6 +58,18 @@ def _say_day(day: int, scan: Scan) -> str:
         if not isinstance(scan.table.words, JapaneseNumbers)
         else counted(day, scan.table.moments.day, scan.table)
     )
+
+
+def weekday(scan: Scan, at: int) -> UnspacedReading | None:
+    """The "(火)" of "12月3日(火)" and "12/3(火)"."""
+    found, moments = _DAY_OF_WEEK.match(scan.text, at), scan.table.moments
+    before = scan.before(at)[-1:]
+    if found is None or not (before == moments.day or before.isdecimal()) or not moments.weekday_names:
+        return None
+    place = moments.weekdays.find(found[1])
+    if place < 0:
+        return None
+    return UnspacedReading((Piece(moments.weekday_names[place], at, found.end()),), found.end())
 
 
 def time(scan: Scan, at: int) -> UnspacedReading | None:

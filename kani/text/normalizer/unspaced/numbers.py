@@ -21,6 +21,13 @@ _YEARS = re.compile(r"1[1-9]\d\d|20\d\d")
 _POWER = re.compile(r"\^-?\d{1,4}|⁻?[⁰¹²³⁴-⁹]{1,4}")
 _RAISED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
 _SUM = "+*×÷="
+_SCORED = re.compile(
+    r"(?:比分|击败|打败|战胜|战平|领先|落后|大胜|险胜|惜败|スコア|勝ち|勝利|引き分け|逆転)[是为はでを]?\s?\Z"
+)
+_PLATE = re.compile(r"[京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼][A-Z]·?\Z")
+_GENERATION = re.compile(r"[0789][05]后")
+"""Who was born from 1970 on: "95后"."""
+_HIGHEST_SCORE = 200
 _GROUP = 4
 _MIN_ONE_BY_ONE = 3
 
@@ -61,6 +68,8 @@ def number(scan: Scan, at: int) -> UnspacedReading | None:
     if second is None and sign == "" and (powered := _powered(scan, last, word)) is not None:
         return powered
     unit = scan.table.units.get(word)
+    if second is not None and not word and _is_score(scan, first, second):
+        return _say_score(scan, first, second)
     said = _say_pair(scan, first, second, word, unit)
     if sign:
         below = sign == "-" and word in scan.table.temperatures
@@ -181,6 +190,32 @@ def _with_magnitudes(scan: Scan, figures: Figures) -> Figures:
     return Figures(str(value) if name else figures.digits, figures.decimals, figures.start, end)
 
 
+def _is_score(scan: Scan, first: Figures, second: Figures) -> bool:
+    """True for "3-1": a range does not fall. One that rises is a score only after a word for it."""
+    if (
+        first.decimals
+        or second.decimals
+        or first.long
+        or second.long
+        or "~" in scan.text[first.end : second.start]
+    ):
+        return False
+    falls = int(second.digits) < int(first.digits) < _HIGHEST_SCORE
+    return falls or _SCORED.search(scan.before(first.start)) is not None
+
+
+def _say_score(scan: Scan, first: Figures, second: Figures) -> UnspacedReading:
+    words = scan.table.words
+    return UnspacedReading(
+        (
+            Piece(words.cardinal(int(first.digits)), first.start, first.end),
+            Piece(scan.table.numbers.ratio, first.end, second.start),
+            Piece(words.cardinal(int(second.digits)), second.start, second.end),
+        ),
+        second.end,
+    )
+
+
 def _second_figures(scan: Scan, first: Figures) -> Figures | None:
     """The end of a range that begins with ``first``, unless it is a difference or a sum."""
     dash = _DASH.match(scan.text, first.end)
@@ -257,13 +292,18 @@ def _is_counted(word: str, table: UnspacedTable) -> bool:
 def _is_one_by_one(scan: Scan, figures: Figures, word: str) -> bool:
     """True for the number of a room, of a flight and the like."""
     numbers = scan.table.numbers
+    if _GENERATION.match(scan.text, figures.start):
+        return True
     if (
         figures.decimals
         or len(figures.digits) < _MIN_ONE_BY_ONE
         or figures.end - figures.start > len(figures.digits)
     ):
         return False
-    if word in numbers.one_by_one_before:
+    if word in numbers.one_by_one_before or (not word and len(set(figures.digits)) == 1):
+        # "666" is praise.
+        return True
+    if _PLATE.search(scan.before(figures.start)):
         return True
     after = numbers.one_by_one_after
     return after is not None and after.search(scan.before(figures.start)) is not None

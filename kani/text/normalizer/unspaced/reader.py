@@ -151,6 +151,8 @@ class UnspacedReader:
             return found
         if (found := self._known_reading(at)) is not None:
             return found
+        if character in "(（" and (found := moments.weekday(scan, at)) is not None:
+            return found
         if is_wide(character) and not character.isdecimal() and character not in self._table.signs:
             return None
         rules: tuple[_Rule, ...]
@@ -177,7 +179,11 @@ class UnspacedReader:
         if text[at] not in "+-±~≈" or not text[at + 1 : at + 2].isdecimal():
             return False
         before = self._scan.before(at)
-        if self._scan.last_number in (at, at - (before[-1:] == " ")) or self._scan.ends_quantity(at):
+        if (
+            before[-1:] != "~"
+            and self._scan.last_number in (at, at - (before[-1:] == " "))
+            or self._scan.ends_quantity(at)
+        ):
             return False
         return not (before[-1:].isascii() and before[-1:].isalnum())
 

@@ -11,6 +11,7 @@ from kani.text.normalizer.unspaced.numbers import say_one_by_one
 from kani.text.normalizer.unspaced.scan import Scan, UnspacedReading
 
 _FAR = re.compile(r"\+\d{1,3}(?:[ -]?\(?\d{1,5}\)?){2,5}")
+_GOES_ON = re.compile(r"\d|-\d|,\d{3}(?!\d)|\.\d")
 _DIGITS = re.compile(r"\d+")
 _PLAIN_PHONE = re.compile(r"\d{3,13}(?:-\d{2,8}){0,4}")
 _DOTTED = re.compile(r"(?P<version>[vV](?:er)?\.?)?(?P<numbers>\d{1,5}(?:\.\d{1,5}){2,6})(?![\d.]*\d)")
@@ -48,7 +49,7 @@ def phone(scan: Scan, at: int) -> UnspacedReading | None:
         return _say_phone(scan, at, far.end())
     for pattern in table.phones.patterns:
         found = pattern.match(scan.text, at)
-        if found is not None and not re.match(r"\d|-\d|,\d|\.\d", scan.text[found.end() : found.end() + 2]):
+        if found is not None and not _GOES_ON.match(scan.text, found.end()):
             return _say_phone(scan, at, found.end())
     if table.phones.after is not None and table.phones.after.search(scan.before(at)):
         found = _PLAIN_PHONE.match(scan.text, at)

@@ -26,7 +26,8 @@ def sign(scan: Scan, at: int) -> UnspacedReading | None:
             spoken = table.numbers.to
         scan.in_sum = mark != "-" or scan.in_sum
         return UnspacedReading((Piece(spoken, at, at + 1),), at + 1)
-    if behind_number and figure_follows and mark == "~":
+    signed = text[place : place + 1] in ("-", "+") and text[place + 1 : place + 2].isdecimal()
+    if behind_number and mark == "~" and (figure_follows or signed):
         return UnspacedReading((Piece(table.numbers.to, at, at + 1),), at + 1)
     if behind_number and mark in "=" and mark in table.between_words:
         return UnspacedReading((Piece(table.between_figures[mark], at, at + 1),), at + 1)

@@ -59,6 +59,7 @@ class Moments:
     zero_minutes: str
     halves: Mapping[str, str]
     weekdays: str
+    weekday_names: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +214,9 @@ def _numbers(section: TableSection) -> UnspacedNumbers:
         fraction=section.template("fraction", "numerator", "denominator"),
         mixed=section.text("mixed"),
         one_by_one_before=section.words("one_by_one_before"),
-        one_by_one_after=_alternatives(section.words("one_by_one_after"), r"(?:%s)\s?\Z"),
+        one_by_one_after=_alternatives(
+            section.words("one_by_one_after"), r"(?:%s)[号码是為为はがの：:\s]{0,3}\Z"
+        ),
         ordinal_after=section.text("ordinal_after"),
         magnitudes=powers,
     )
@@ -226,6 +229,7 @@ def _moments(section: TableSection) -> Moments:
         **{key: section.text(key) for key in ("year", "month", "day", "hour", "minute", "second")},
         zero_minutes=section.text("zero_minutes"),
         weekdays=section.text("weekdays"),
+        weekday_names=section.words("weekday_names"),
         halves=_texts(section.section("halves")),
     )
     section.check_all_read()
