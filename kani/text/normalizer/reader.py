@@ -230,7 +230,7 @@ def _verbalize(
         return None
     if token.end - token.start == 1 and (sign := math.sign_between(cursor, table)) is not None:
         return sign
-    if (step := math.path_step(cursor, table)) is not None:
+    if (step := math.path_step(cursor, table) or math.number_sign(cursor, table)) is not None:
         return step
     if len(core) > 1 and core in table.signs:
         return Verbalization((Piece(table.signs[core], token.core_start, token.core_end),), token.core_end)

@@ -17,7 +17,7 @@ _DOTTED = re.compile(r"[^\W\d_](?:\.[^\W\d_])+")
 _SMALL_ROMAN = frozenset("ivx")
 _ABBREVIATED = frozenset(("IV", "XX"))
 """Numerals that are as often letters."""
-_LONGEST_ACRONYM = 5
+_LONGEST_ACRONYM, _LONGEST_SPELLED = 5, 3
 _LONGEST_NAME = 6
 _LONGEST_BEFORE_INITIAL = 3
 _PLURALS = ("s", "people", "men", "women", "children")
@@ -55,7 +55,10 @@ def capitals_pieces(text: str, start: int, table: LanguageTable, shouted: bool =
     if text in acronyms.read or text.lower() in acronyms.words:
         return lowercase_pieces(text, start)
     pronounceable = is_pronounceable(text, table)
-    if len(text) > _LONGEST_ACRONYM or (shouted and pronounceable):
+    voiced = not acronyms.vowels.isdisjoint(text.lower())
+    if len(text) > _LONGEST_ACRONYM or (
+        shouted and voiced and (pronounceable or len(text) > _LONGEST_SPELLED)
+    ):
         return lowercase_pieces(text, start)
     if not table.letters or (len(text) > 3 and pronounceable):
         return lowercase_pieces(text, start)
@@ -99,8 +102,15 @@ def _is_shouted(token: Token, table: LanguageTable) -> bool:
     core = token.core
     if not core.isupper() or not core.isalpha():
         return False
-    known = core.lower() in table.acronyms.words and core not in table.acronyms.spelled
-    return len(core) > _LONGEST_ACRONYM or (known and len(core) > 1)
+    acronyms = table.acronyms
+    known = core.lower() in acronyms.words and core not in acronyms.spelled
+    # "AID BILL": four letters and more, and no acronym that is known.
+    word = (
+        len(core) > _LONGEST_SPELLED and core not in acronyms.read | acronyms.spelled | acronyms.said.keys()
+    )
+    return (
+        len(core) > _LONGEST_ACRONYM or (known and len(core) > 1) or (word and is_pronounceable(core, table))
+    )
 
 
 def initial(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
@@ -421,6 +431,9 @@ def _keys(token: Token, table: LanguageTable) -> tuple[str, ...]:
     if len(token.core) == 1 and token.core.isupper():
         # An initial is not written in small letters.
         return tuple(keys)
+    if token.core.isupper():
+        # "SR. GARCÍA"
+        keys += [key.capitalize() for key in keys]
     return tuple(dict.fromkeys([*keys, *(key[0].lower() + key[1:] for key in keys)]))
 
 
@@ -433,7 +446,8 @@ def _end_of(cursor: TokenCursor, parts: tuple[str, ...]) -> int | None:
             return None
         end = token.core_start + len(part)
         written = token.text[token.core_start : min(end, token.end)]
-        if written != part and (ahead or written[:1].lower() + written[1:] != part):
+        small = written[:1].lower() + written[1:]
+        if written != part and (ahead or part not in (small, written.capitalize() * written.isupper())):
             return None
         whole = token.core_end + part.endswith(".")
         if end != whole or (ahead < len(parts) - 1 and end != token.end):

@@ -128,6 +128,14 @@ def sign_between(cursor: TokenCursor, table: LanguageTable) -> Verbalization | N
     return Verbalization((Piece(f" {spoken} ", token.start, token.end),), token.end)
 
 
+def number_sign(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """The "#" of "Carrera 15 # 93-47", before a figure: the word for number."""
+    token = cursor.token()
+    if token.text[token.start : token.end] != "#" or not cursor.token(1).core[:1].isdecimal():
+        return None
+    return Verbalization((Piece(table.numbers.number_sign, token.start, token.end),), token.end)
+
+
 def path_step(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ ">" or "→" between words, as in a menu's path: a phrase break. Beside figures it compares."""
     token = cursor.token()

@@ -43,13 +43,15 @@ def _name(token: Token, table: LanguageTable) -> str | None:
 
 
 def _joined(match: re.Match[str], token: Token, table: LanguageTable) -> Verbalization | None:
-    """ "lun-ven", "Sa/So"."""
-    first, last = (
-        table.dates.short_weekdays.get(match[group]) or table.dates.short_weekdays.get(match[group].lower())
-        for group in ("first", "last")
-    )
+    """ "lun-ven", "Sa/So", and two months: "ene-mar"."""
+    days, dates = table.dates.short_weekdays, table.dates
+    written = match["first"], match["last"]
+    first, last = (days.get(one) or days.get(one.lower()) for one in written)
     if first is None or last is None:
-        return None
+        numbers = [dates.months.get(one.lower(), 0) for one in written]
+        if 0 in numbers:
+            return None
+        first, last = (dates.names[number - 1] for number in numbers)
     between = table.signs.get("&", "") if match["mark"] == "/" else table.numbers.to
     at = token.core_start
     dash, rest = at + match.start("mark"), at + match.end("mark")

@@ -179,11 +179,8 @@ class UnspacedReader:
         if text[at] not in "+-±~≈" or not text[at + 1 : at + 2].isdecimal():
             return False
         before = self._scan.before(at)
-        if (
-            before[-1:] != "~"
-            and self._scan.last_number in (at, at - (before[-1:] == " "))
-            or self._scan.ends_quantity(at)
-        ):
+        follows = self._scan.last_number in (at, at - (before[-1:] == " "))
+        if (follows and before[-1:] != "~") or self._scan.ends_quantity(at):
             return False
         return not (before[-1:].isascii() and before[-1:].isalnum())
 
