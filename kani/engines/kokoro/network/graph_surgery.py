@@ -18,10 +18,11 @@ scale and shift [1, C, 1]; audio [600 F].
 The generator's 48 adaptive instance norms (AdaIN, Huang and Belongie 2017) compute mean and variance over
 time, so their output would depend on where a window ends. In ``generator`` each is replaced by the affine map
 that it is for given statistics: scale · x + shift. The inverse STFT's normalisation, which affects only the
-first 10 samples and searches its window for zeros, is replaced by a constant. Nothing else is changed: with
-the graph's own norms the samples are the published graph's (``norm_recorder``). The STFT
-stays as well, though a convolution would be faster: where the source is silent its phases are the rounding
-errors of exactly that algorithm, and they are audible in the generator's output.
+first 10 samples and searches its window for zeros, is replaced by a constant. At a speed below 1 durations
+are as long as asked (``spread_durations``). Nothing else is changed: with the graph's own norms the samples
+at speed 1 are the published graph's (``norm_recorder``). The STFT stays as well, though a convolution would
+be faster: where the source is silent its phases are the rounding errors of exactly that algorithm, and they
+are audible in the generator's output.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import onnx
-from onnx import NodeProto, TensorProto, helper, numpy_helper
+from onnx import GraphProto, NodeProto, TensorProto, helper, numpy_helper
 
 PARTS = ("encoder", "curves", "decoder", "source", "generator")
 
@@ -63,6 +64,7 @@ _NAMES = {
 }
 # Surplus samples of the inverse STFT on either side.
 _MARGIN = 10
+_SPREAD = "spread"  # before the names of added nodes and their tensors
 # Gain of the export's inverse STFT, which divides by the windows' sum at 20 samples only.
 _OVERLAP_GAIN = 4.0
 
@@ -114,6 +116,8 @@ class Surgery:
             self._model = onnx.load_model_from_string(model)
         except Exception as error:  # protobuf's own errors are no public part of onnx
             raise UnknownGraph("no ONNX model") from error
+        if _DURATIONS in {output for node in self._model.graph.node for output in node.output}:
+            spread_durations(self._model.graph)
         self._nodes = list(self._model.graph.node)
         self._constants = {tensor.name: tensor for tensor in self._model.graph.initializer}
         self._maker = {output: node for node in self._nodes for output in node.output}
@@ -264,3 +268,52 @@ def cut(model: bytes) -> bytes:
 if __name__ == "__main__":
     # Runs in a child process (``parts_cache``): onnx takes 400 MB that the server would not get back.
     sys.stdout.buffer.write(cut(sys.stdin.buffer.read()))
+
+
+def spread_durations(graph: GraphProto) -> None:
+    """Make speech as long as asked, in a graph that rounds each symbol's duration to whole frames.
+
+    Predicted durations are near whole frames, as those of the training were: 2.0 frames stay 2 at speed 0.95.
+    Slower than 1 the durations of speed 1 are therefore divided by the speed and rounded together: what one
+    symbol loses by rounding, the next ones get. Raises UnknownGraph; a graph that was changed before is left
+    as it is.
+    """
+    nodes = list(graph.node)
+    place = next(
+        (at for at, node in enumerate(nodes) if node.op_type == "Div" and "speed" in node.input), None
+    )
+    if any(node.name.startswith(f"{_SPREAD}.") for node in nodes):
+        return
+    if place is None:
+        raise UnknownGraph("nothing is divided by speed")
+    frames = nodes[place].input[0]
+    clip = next((node for node in nodes[place:] if node.op_type == "Clip"), None)
+    if clip is None or clip.input[0] not in {output for node in nodes[place:] for output in node.output}:
+        raise UnknownGraph("nothing is clipped after the division by speed")
+    durations = clip.output[0]
+    graph.initializer.extend(
+        numpy_helper.from_array(np.array(value), f"{_SPREAD}.{name}")
+        for name, value in (("axis", np.int64(-1)), ("one_frame", np.float32(1)))
+    )
+    clip.output[0] = f"{_SPREAD}.quick"
+    steps = (
+        ("Round", [frames], "one"),
+        ("Max", [f"{_SPREAD}.one", f"{_SPREAD}.one_frame"], "own"),
+        ("Div", [f"{_SPREAD}.own", "speed"], "asked"),
+        ("CumSum", [f"{_SPREAD}.asked", f"{_SPREAD}.axis"], "ends"),
+        ("Round", [f"{_SPREAD}.ends"], "rounded_ends"),
+        ("Sub", [f"{_SPREAD}.ends", f"{_SPREAD}.asked"], "starts"),
+        ("Round", [f"{_SPREAD}.starts"], "rounded_starts"),
+        ("Sub", [f"{_SPREAD}.rounded_ends", f"{_SPREAD}.rounded_starts"], "whole"),
+        ("Max", [f"{_SPREAD}.whole", f"{_SPREAD}.one_frame"], "slow"),
+        ("Less", ["speed", f"{_SPREAD}.one_frame"], "slower"),
+    )
+    made = [
+        helper.make_node(kind, inputs, [f"{_SPREAD}.{output}"], name=f"{_SPREAD}.{output}")
+        for kind, inputs, output in steps
+    ]
+    chosen = [f"{_SPREAD}.slower", f"{_SPREAD}.slow", f"{_SPREAD}.quick"]
+    made.append(helper.make_node("Where", chosen, [durations], name=f"{_SPREAD}.durations"))
+    after = nodes.index(clip) + 1
+    for at, node in enumerate(made):
+        graph.node.insert(after + at, node)

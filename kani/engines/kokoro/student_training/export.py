@@ -15,6 +15,7 @@ import numpy.typing as npt
 import onnx
 
 from kani.core.types import Samples
+from kani.engines.kokoro.network.graph_surgery import spread_durations
 from kani.engines.kokoro.network.norm_statistics import StatisticsTable
 from kani.engines.kokoro.network.onnx_model import Network, Stop, frame_counts
 from kani.engines.kokoro.student.files import LICENCE_FILE, MAX_GAIN, NOTICE_FILE, ORIGIN_FILE, StudentFiles
@@ -93,7 +94,9 @@ def as_long_as_taught(prosody: onnx.ModelProto, spoken: Sequence[Target]) -> onn
         network = Network(lengthened(prosody, power).SerializeToString(), threads=1)
         frames = sum(int(_durations(network, target).sum()) for target in spoken)
         least, most = (power, most) if frames < wanted else (least, power)
-    return lengthened(prosody, least)
+    spoken_as_long = lengthened(prosody, least)
+    spread_durations(spoken_as_long.graph)
+    return spoken_as_long
 
 
 def _durations(network: Network, target: Target) -> npt.NDArray[np.int64]:
