@@ -88,6 +88,8 @@ class EngineInfo:
     for the others."""
     accepts_ipa: bool = False
     """True if it uses ``Segment.pronunciations``."""
+    reads_by_espeak: bool = False
+    """True if its pronunciation is espeak-ng's: then ``kani.text.pronunciations`` has words for it."""
     emphasizes: bool = False
     """True if it uses ``Segment.emphases``; otherwise emphasized words are segments of their own."""
     keeps_voices: bool = False

@@ -150,6 +150,10 @@ class Lexicon:
         tables = self._tables if self._own is None else (self._own, *self._tables)
         return first is not None and any(table.may_continue(text, at, first) for table in tables)
 
+    def followed_by(self, table: LexiconTable | None) -> Lexicon:
+        """These entries, and after them a table's."""
+        return self if table is None else Lexicon((*self._tables, table), self._own)
+
     def with_request(self, lexicon: Mapping[str, str]) -> Lexicon:
         """These entries, and before them a request's: each word with a pronunciation for ``parse_entry``.
 

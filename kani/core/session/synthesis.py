@@ -25,6 +25,7 @@ from kani.core.voices.catalogue import ResolvedVoice
 from kani.text.incremental_text import IncrementalText
 from kani.text.lexicon import Lexicon
 from kani.text.normalizer import NormalizerOptions, is_loaded, table_for
+from kani.text.pronunciations import pronunciations
 
 _MAX_SEMITONES = 12.0
 """That the pitch filter shifts by at most."""
@@ -90,8 +91,16 @@ class Synthesis:
             plain = info.normalizes_text or not self.request.normalize
             lexicon = self._context.lexicon
             known = lexicon.for_language(language) if lexicon is not None else Lexicon()
+            if info.reads_by_espeak and not plain:
+                known = known.followed_by(pronunciations(language))
             words = known.with_request(self.request.lexicon)
-            options = NormalizerOptions("" if plain else language, words, info.accepts_ipa, language)
+            options = NormalizerOptions(
+                "" if plain else language,
+                words,
+                info.accepts_ipa,
+                homographs=info.reads_by_espeak,
+                said_in=language,
+            )
             self._options[info.name, language] = options
         return self._options[info.name, language]
 

@@ -86,6 +86,7 @@ class EspeakEngine:
             speed_range=SPEED_RANGE,
             streams_inside_segment=True,
             native_prosody=PROSODY_FIELDS,
+            reads_by_espeak=True,
         )
 
     async def stop(self) -> None:

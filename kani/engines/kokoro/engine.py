@@ -253,6 +253,7 @@ class KokoroEngine:
             embedding_model=embedding_model(self._voices),
             native_prosody=NATIVE_PROSODY_FIELDS,
             accepts_ipa=True,
+            reads_by_espeak=True,
             emphasizes=True,
             light=light_voices(self._students.facts, always=student == "always") if self._students else None,
             decoder=chosen.model.decoder.name,

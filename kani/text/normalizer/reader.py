@@ -39,6 +39,7 @@ from kani.text.normalizer.tables.table import LanguageTable
 from kani.text.normalizer.tokens import MoreTextNeeded, Token, TokenCursor, split_joined, tokenize
 from kani.text.normalizer.unspaced.reader import UnspacedReader
 from kani.text.normalizer.unspaced.table import unspaced_table_for
+from kani.text.pronunciations.homographs import homograph
 
 # Arabic, and the vowel signs of Devanagari.
 _VOWEL_MARKS = "\u064b-\u065f\u0670\u0900-\u0903\u093a-\u094f\u0951-\u0957\u0962\u0963"
@@ -89,18 +90,22 @@ def normalize(
     minus = minus_word(options.language) if table is None else ""
     builder = SpokenTextBuilder(text, offset)
     continues_number = preceding[-1:].isdecimal() and written[:1].isdecimal()
+    homographs = options.homographs and options.language.startswith("en")
     done = 0
     while not cursor.exhausted:
         token = cursor.token()
         try:
-            verbalization = _verbalize(cursor, token, table, continues_number)
+            entry = token.entry or (homograph(cursor) if homographs else None)
+            verbalization = None if entry else _verbalize(cursor, token, table, continues_number)
         except MoreTextNeeded:
             break
         continues_number = False
         if done and (token.start > done or (token.core[:1].isdecimal() and text.text[done - 1] in "°º")):
             builder.append(" ", done, done + 1)
-        if token.entry is not None:
-            _append_entry(token, token.entry, options, builder)
+        if entry is not None:
+            _append_marks(token, token.start, token.core_start, builder)
+            _append_entry(token, entry, options, builder)
+            _append_marks(token, token.core_end, token.end, builder)
             done = token.end
         elif verbalization is None:
             _append_verbatim(token, token.start, table, builder, minus)
@@ -126,14 +131,15 @@ def _append_entry(
     """Append a lexicon entry, separated from letters and digits that it touches ("50€")."""
     written = " ".join(token.core.split())
     pronunciation = entry.pronunciation(options.language) if options.accepts_ipa else None
-    if token.text[max(token.start - 1, 0) : token.start].isalnum():
-        builder.append(" ", token.start, token.end)
+    start, end = token.core_start, token.core_end
+    if token.text[max(start - 1, 0) : start].isalnum():
+        builder.append(" ", start, end)
     if pronunciation is not None:
-        builder.append_pronounced(written, *pronunciation, token.start, token.end)
+        builder.append_pronounced(written, *pronunciation, start, end)
     else:
-        builder.append(entry.spelling or written, token.start, token.end)
-    if token.text[token.end : token.end + 1].isalnum():
-        builder.append(" ", token.start, token.end)
+        builder.append(entry.spelling or written, start, end)
+    if token.text[end : end + 1].isalnum():
+        builder.append(" ", start, end)
 
 
 def _append_verbatim(

@@ -56,6 +56,7 @@ def engine_of_students(
         accepts_partial_text=True,
         native_prosody=NATIVE_PROSODY_FIELDS,
         accepts_ipa=True,
+        reads_by_espeak=True,
         emphasizes=True,
         decoder="student",
     )

@@ -1,0 +1,33 @@
+"""Pronunciations of words that espeak-ng gets wrong: one file for each language, as docs/lexicon.md shows."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+
+from kani.text.languages import primary
+from kani.text.lexicon import LexiconTable
+from kani.text.lexicon_file import ALL_LANGUAGES, LexiconParser
+
+FOLDER = Path(__file__).parent
+
+
+def pronunciations(language: str) -> LexiconTable | None:
+    """Return the entries for a language (BCP 47), None where it has no file."""
+    language = primary(language)
+    return entries(language) if language in _languages() else None
+
+
+@functools.cache
+def _languages() -> frozenset[str]:
+    return frozenset(file.stem for file in FOLDER.glob("*.txt") if "_" not in file.stem)
+
+
+@functools.cache
+def entries(name: str) -> LexiconTable:
+    """Return the entries of one of the files."""
+    parser = LexiconParser()
+    parser.parse((FOLDER / f"{name}.txt").read_bytes(), name, ALL_LANGUAGES)
+    if parser.problems:
+        raise ValueError("; ".join(map(str, parser.problems)))
+    return parser.sections[ALL_LANGUAGES]
