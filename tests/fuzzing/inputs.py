@@ -40,8 +40,7 @@ from kani.text.ssml import parse
 from tests.core.audio.test_pcm import encoded
 from tests.engines.kani.model.codec import tiny_codec
 from tests.engines.kani.model.random_checkpoint import TINY
-from tests.fuzzing.case import Case, as_json, as_json_bytes
-from tests.fuzzing.mutator import Mutator
+from tests.fuzzing.mutator import Case, Mutator, as_json, as_json_bytes
 
 SSML = """<?xml version="1.0"?><speak xml:lang="es"><p><s>Uno &amp; <mark name="a"/>dos</s><!-- tres --></p>
 <sub alias="cuatro">4.</sub><phoneme ph="ˈsinko">5</phoneme>

@@ -45,8 +45,7 @@ from kani.protocols.voices_api.forms import VoiceRequestError, read_form
 from kani.protocols.voxcpm import messages as voxcpm
 from kani.protocols.voxcpm.params import read_params
 from kani.text import languages
-from tests.fuzzing.case import Case, as_json, as_json_bytes
-from tests.fuzzing.mutator import Mutator
+from tests.fuzzing.mutator import Case, Mutator, as_json, as_json_bytes
 
 TEXT = "Hola, ¿qué tal? Son las 10:30. 你好 \U0001f600"
 OPENAI = {

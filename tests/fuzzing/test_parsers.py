@@ -17,8 +17,7 @@ from pathlib import Path
 import pytest
 
 from tests.fuzzing import inputs, messages
-from tests.fuzzing.case import Case
-from tests.fuzzing.mutator import Mutator
+from tests.fuzzing.mutator import Case, Mutator
 from tests.support.sessions import build
 from tests.support.tone import ToneEngine
 

@@ -22,7 +22,7 @@ from kani.engines.elevenlabs import messages
 from kani.engines.elevenlabs.audio_in import AudioReceiver
 from kani.engines.elevenlabs.messages import CharacterAlignment, Message
 from kani.engines.elevenlabs.times import CharacterTimes
-from tests.engines.elevenlabs.elevenlabs_engine import (
+from tests.engines.elevenlabs.conftest import (
     ID,
     LONG,
     STORY,
@@ -47,8 +47,6 @@ from tests.support.elevenlabs_service import (
 )
 from tests.support.patience import WITHIN_S
 from tests.support.sessions import build
-
-# Messages sent, audio and times received.
 
 
 async def test_complete_text_is_sent_and_spoken(service: ElevenLabsService) -> None:
@@ -360,42 +358,24 @@ async def test_gap_in_the_times_is_filled(service: ElevenLabsService) -> None:
     assert timed["fifteen."] == expected_words(LONG)[-1][1]
 
 
-NUMBERS = st.one_of(
-    st.integers(-10, 10**7),
-    st.floats(),
-    st.none(),
-    st.booleans(),
+def some(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    """Objects with any of these fields, each of which may be of another kind."""
+    return st.fixed_dictionaries({}, optional={name: st.one_of(OTHER, kind) for name, kind in fields.items()})
+
+
+OTHER = st.one_of(
+    *(st.integers(-10, 10**7), st.floats(), st.none(), st.booleans(), st.lists(st.integers())),
     st.sampled_from(["", "1", "x"]),
-    st.lists(st.integers()),
 )
+ALIGNMENT = some(
+    chars=st.lists(st.sampled_from(["a", "b", " ", "a b", ""])),
+    charStartTimesMs=st.lists(OTHER),
+    charDurationsMs=st.lists(OTHER),
+)
+AUDIO = st.binary(max_size=9).map(lambda content: base64.b64encode(content).decode())
 
 
-@given(
-    st.lists(
-        st.fixed_dictionaries(
-            {},
-            optional={
-                "audio": st.one_of(
-                    NUMBERS, st.binary(max_size=9).map(lambda b: base64.b64encode(b).decode())
-                ),
-                "isFinal": NUMBERS,
-                "alignment": st.one_of(
-                    NUMBERS,
-                    st.fixed_dictionaries(
-                        {},
-                        optional={
-                            "chars": st.one_of(
-                                NUMBERS, st.lists(st.sampled_from(["a", "b", " ", "a b", ""]))
-                            ),
-                            "charStartTimesMs": st.one_of(NUMBERS, st.lists(NUMBERS)),
-                            "charDurationsMs": st.one_of(NUMBERS, st.lists(NUMBERS)),
-                        },
-                    ),
-                ),
-            },
-        )
-    )
-)
+@given(st.lists(some(audio=AUDIO, isFinal=OTHER, alignment=ALIGNMENT)))
 def test_any_messages_place_each_word_once(frames: list[Frame]) -> None:
     """In order, within the audio."""
     hearing = AudioReceiver()

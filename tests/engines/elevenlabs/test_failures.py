@@ -10,7 +10,6 @@ from dataclasses import replace
 from http import HTTPStatus
 from pathlib import Path
 
-import numpy as np
 import pytest
 import trustme
 from prometheus_client import CollectorRegistry
@@ -24,8 +23,7 @@ from kani.engines.elevenlabs import engine as engine_module
 from kani.engines.elevenlabs import fallback as fallback_module
 from kani.engines.elevenlabs.engine import ElevenLabsEngine
 from kani.engines.elevenlabs.settings import UpstreamSettings
-from kani.engines.espeak.engine import EspeakEngine
-from tests.engines.elevenlabs.elevenlabs_engine import (
+from tests.engines.elevenlabs.conftest import (
     ID,
     LONG,
     TEXT,
@@ -371,18 +369,19 @@ async def test_fallback_speaks_the_whole_text(
     async with started(service, fallback, registry) as engine, asyncio.timeout(WITHIN_S):
         segment = Segment("bla blub", ID, "es")
 
-        async def listen() -> list[str]:
+        async def listen() -> list[tuple[str, float]]:
             async with aclosing(engine.stream(segment, typing.text)) as speech:
                 chunks = [chunk async for chunk in speech]
             assert sum(len(chunk.samples) for chunk in chunks) == RATE
             assert all(chunk.sample_rate == RATE for chunk in chunks)
             text = typing.text.text
-            return [text[span.start : span.end] for chunk in chunks for span in chunk.spans]
+            spans = [span for chunk in chunks for span in chunk.spans]
+            return [(text[span.start : span.end], round(span.start_s, 6)) for span in spans]
 
         listening = asyncio.create_task(listen())
         await service.opened.wait()
         typing.add(" bla", Boundary.SENTENCE)
-        assert await listening == ["bla", "blub", "bla"]
+        assert await listening == [("bla", 0.0), ("blub", 0.3), ("bla", 0.7)]
     assert {segment.voice for segment in fallback.segments} == {"tone_es"}
     assert counted(registry, "kani_elevenlabs_failures") == {"quota_exceeded": 1}
     assert counted(registry, "kani_elevenlabs_fallbacks") == {"tone": 1}
@@ -441,25 +440,6 @@ async def test_fallback_without_the_language_is_not_used(service: ElevenLabsServ
         with pytest.raises(EngineFailed, match="credits"):
             async with aclosing(engine.synthesize(Segment("今天", ID, "zh"))) as speech:
                 await anext(speech)
-
-
-async def test_espeak_as_fallback_keeps_its_speech_and_times(service: ElevenLabsService) -> None:
-    service.answers = [break_off] * 3
-    alone = EspeakEngine()
-    async with started(service, EspeakEngine()) as engine:
-        assert engine.info.speed_range == (0.7, 1.2)
-        chunks = await said(engine, "Hello there, old friend.")
-    await alone.start()
-    own = [
-        chunk async for chunk in alone.synthesize(Segment("Hello there, old friend.", "espeak:en-us", "en"))
-    ]
-    await alone.stop()
-    seconds = sum(chunk.duration_s for chunk in own)
-    assert sum(len(chunk.samples) for chunk in chunks) == pytest.approx(seconds * RATE, abs=1)
-    assert [span for chunk in chunks for span in chunk.spans] == [
-        span for chunk in own for span in chunk.spans
-    ]
-    assert np.abs(np.concatenate([chunk.samples for chunk in chunks])).max() > 0.1
 
 
 # The start.

@@ -6,7 +6,6 @@ import asyncio
 import base64
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from itertools import pairwise
 from typing import Any
 
@@ -18,7 +17,7 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from tests.clients.kani.wire import request, stream
 from tests.conftest import ServerProcess, StartServer
-from tests.engines.elevenlabs.elevenlabs_engine import STORY
+from tests.engines.elevenlabs.conftest import STORY
 from tests.judges.judge import hear, word_error_rate
 from tests.support import elevenlabs_service as fake
 from tests.support.elevenlabs_service import KEY, LETTER_S, VOICE, ElevenLabsService, Exchange, running
@@ -64,17 +63,6 @@ def service(pair: tuple[ElevenLabsService, ServerProcess]) -> ElevenLabsService:
 @pytest.fixture
 def running_server(pair: tuple[ElevenLabsService, ServerProcess]) -> ServerProcess:
     return pair[1]
-
-
-@asynccontextmanager
-async def serving(
-    start_server: StartServer, service: ElevenLabsService, **changes: str
-) -> AsyncIterator[ServerProcess]:
-    """A server of the test's own."""
-    server = await asyncio.to_thread(start_server, *ARGUMENTS, **environment(service) | changes)
-    yield server
-    await asyncio.to_thread(server.stop)
-    assert KEY not in server.banner + server.log + server.terminal
 
 
 async def requested(socket: ClientConnection, text: str, **data: Any) -> list[tuple[str, dict[str, Any]]]:
@@ -188,42 +176,12 @@ async def test_disconnected_client_closes_the_upstream_socket(
         await service.exchanges[0].gone.wait()
 
 
-async def test_fallback_engine_speaks_and_is_logged(start_server: StartServer) -> None:
-    async def refuse(exchange: Exchange) -> None:
-        await exchange.refuse(fake.UNUSUAL)
-
-    async with running() as service:
-        service.answers = [refuse]
-        async with serving(start_server, service, KANI_ELEVENLABS_FALLBACK="espeak") as server:
-            async with connect(server.url) as socket:
-                received = await requested(socket, HELLO)
-            assert received[-1][0] == "tts_stream_complete"
-            assert np.abs(samples_of(received)).max() > 0.1
-            assert "falling back to espeak for one segment" in server.log
-            assert "detected_unusual_activity" in server.log
-
-
-async def test_missing_voice_is_named_at_the_start(start_server: StartServer) -> None:
-    """The key is not printed. A missing key is tested beside the engine."""
-    server = start_server(*ARGUMENTS, ready=False, ELEVEN_API_KEY=KEY)
-    assert await asyncio.to_thread(server.wait) != 0
-    assert "set ELEVEN_VOICE_ID" in server.terminal and KEY not in server.terminal
-
-
-async def test_other_engine_sends_nothing_to_elevenlabs(start_server: StartServer) -> None:
-    async with running() as service:
-        server = await asyncio.to_thread(start_server, "--engine", "espeak", **environment(service))
-        async with connect(server.url) as socket:
-            assert (await requested(socket, HELLO))[-1][1]["metadata"]["engine"] == "espeak"
-        assert not service.voices_asked and not service.exchanges
-        await asyncio.to_thread(server.stop)
-
-
 @pytest.mark.heard
 async def test_relayed_speech_is_understood(start_server: StartServer) -> None:
     text = "The old captain opened the box, read the message twice, and walked slowly back to his ship."
     async with fake.speaking("espeak:en-us", "en") as voice, running(voice) as service:
-        async with serving(start_server, service) as server, connect(server.url, max_size=None) as socket:
+        server = await asyncio.to_thread(start_server, *ARGUMENTS, **environment(service))
+        async with connect(server.url, max_size=None) as socket:
             received = await requested(socket, text, config={"language": "english"})
     heard = await asyncio.to_thread(hear, samples_of(received), 22_050, "en")
     assert word_error_rate(text, heard, "en") <= 0.06, heard

@@ -1,4 +1,4 @@
-"""Kyutai's recogniser by the contract of the recognisers, from a checkpoint on disk."""
+"""Kyutai's recogniser: the network beside transformers' own, the words of tokens, and the contract."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ import hashlib
 import json
 import random
 import shutil
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,18 +21,235 @@ from safetensors.torch import load_file, save_file
 from transformers import KyutaiSpeechToTextForConditionalGeneration, PreTrainedTokenizerFast
 
 from kani.core.errors import Busy, EngineFailed, EngineUnavailable, InvalidRequest
-from kani.core.recognizer import Mark, RecognitionEvent, RecognizedWord, Step
+from kani.core.recognizer import STEP_S, Mark, RecognitionEvent, RecognizedWord, Step
 from kani.core.transcriber import TranscriptionOptions
 from kani.core.types import Samples
 from kani.engines.kyutai.batch import StepBatcher
+from kani.engines.kyutai.checkpoint import quantise
+from kani.engines.kyutai.delays import Delays
 from kani.engines.kyutai.engine import KyutaiRecognizer
+from kani.engines.kyutai.network import Network
 from kani.engines.kyutai.settings import KyutaiSettings
-from kani.engines.kyutai.step import Frame, StepResult, Token
+from kani.engines.kyutai.step import Frame, StepResult, Stream, Token
+from kani.engines.kyutai.stream import RecognitionStream
+from kani.engines.kyutai.words import END_OF_PADDING, MAX_WORD_TOKENS, WordAssembler
 from kani.engines.plugin import Resources
-from tests.engines.kyutai.conftest import FRAME, FRAMES, generated
-from tests.engines.kyutai.random_checkpoint import DELAY_S
+from tests.engines.kyutai.random_checkpoint import DELAY_S, TINY, random_checkpoint, random_model
 
+FRAME = 1920
+FRAMES = 40
+"""Frames of each recording: thrice as many as the tiny model's windows have."""
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint on disk. Read-only."""
+    return random_checkpoint(tmp_path_factory.mktemp("kyutai") / "stt-1b-en_fr")
+
+
+@pytest.fixture(scope="session")
+def recordings() -> list[Samples]:
+    """Noise with a loudness that changes with each frame, so that its codes do."""
+    chance = np.random.default_rng(1)
+    return [
+        (chance.standard_normal(FRAME * FRAMES) * chance.uniform(0.05, 0.8, FRAMES).repeat(FRAME)).astype(
+            np.float32
+        )
+        for _ in range(4)
+    ]
+
+
+def generated(model: Any, samples: Samples) -> list[int]:
+    """Text tokens that transformers' ``generate`` writes for a recording, one a frame."""
+    with torch.inference_mode():
+        values = torch.from_numpy(samples)[None, None].to(model.dtype)
+        tokens = model.generate(
+            input_values=values,
+            padding_mask=torch.ones(1, len(samples)),
+            audio_window_size=1,
+            do_sample=False,
+        )
+    return [int(token) for token in tokens[0, 1:]]
+
+
+PAD, W = 3, END_OF_PADDING
+DELAYS = Delays(before=0, text=6, after=19)
+TEXTS = {10: " The", 11: " train", 12: "ing", 13: ".", 14: " New York", 1: ""}
+
+
+def decode(tokens: Sequence[int]) -> str:
+    return "".join(TEXTS.get(token, " x") for token in tokens)
+
+
+def assembled(tokens: Sequence[int], first: int = 5) -> list[tuple[str, int, int]]:
+    """Text, start and end in frames of the words of tokens; the first is that of audio at 0 s."""
+    words = WordAssembler(DELAYS, PAD, decode)
+    found = [word for at, number in enumerate(tokens, first) for word in words.take(Token(number, at, -0.1))]
+    return [(word.text, round(word.start_s / STEP_S), round(word.end_s / STEP_S)) for word in found]
+
+
+@pytest.mark.parametrize(
+    ("tokens", "words"),
+    [
+        ([PAD, W, 10, PAD, W, 11, 12, PAD], [("The", 1, 3), ("training", 4, 7)]),
+        ([W, 10, W, 11, 13, W], [("The", 0, 2), ("train.", 2, 5)]),
+        # Without its token before it, a word begins with its first piece.
+        ([PAD, 10, PAD, PAD, 11, PAD], [("The", 1, 2), ("train", 4, 5)]),
+        # Two words in one piece share its time.
+        ([W, 14, PAD, PAD], [("New", 0, 1), ("York", 1, 2)]),
+        ([W, 1, PAD, W, 10, PAD], [("The", 3, 5)]),
+        ([W, W, PAD, W], []),
+        ([W, *[10] * (MAX_WORD_TOKENS + 1)], [("The", at, at + 1) for at in range(MAX_WORD_TOKENS)]),
+    ],
+)
+def test_tokens_are_joined_to_words_with_times(
+    tokens: Sequence[int], words: list[tuple[str, int, int]]
+) -> None:
+    assert assembled(tokens) == words
+
+
+def test_tokens_before_the_audio_are_no_words() -> None:
+    assert assembled([10, PAD, W, 11, PAD], first=0) == []
+    assert assembled([10, PAD, W, 11, PAD], first=3) == [("train", 0, 2)]
+
+
+def test_word_does_not_begin_before_the_end_of_the_last_one() -> None:
+    words = WordAssembler(DELAYS, PAD, decode)
+    found = []
+    for number, position, ended_s in ((10, 6, 1.0), (11, 8, 1.2)):
+        words.take(Token(number, position, -0.1))
+        found += words.finish(ended_s)
+    assert [(word.start_s, word.end_s) for word in found] == [(DELAYS.time_s(6), 1.0), (1.0, 1.2)]
+
+
+def test_pause_is_likely_only_behind_the_last_word() -> None:
+    """Speech of 1 s, its last word written 0.5 s later; then silence."""
+    stream = RecognitionStream(DELAYS, WordAssembler(DELAYS, PAD, decode))
+    written = {12: W, 13: 10, 14: PAD, 16: W, 17: 11, 18: 12, 19: 12, 20: 12, 21: 13, 22: PAD}
+    stream.add_mark(Mark(1), at_s=5 * STEP_S)
+    stream.add_mark(Mark(2), at_s=13 * STEP_S)
+    for at in range(50):
+        tokens = (Token(written.get(at + 1, PAD), at + 1, -0.1),)
+        stream.take(StepResult(tokens, None), [0.9 if at < 12 else 0.01] * (2 + at % 2))
+    events = list(stream.events)
+    kinds = [event.index if isinstance(event, Step) else event for event in events]
+    texts = [event.text for event in events if not isinstance(event, Step | Mark)]
+    assert texts == ["The", "traininginging."]
+    likely = next(e.index for e in events if isinstance(e, Step) and e.pause_probabilities[2] >= 0.6)
+    last_word = next(i for i, e in enumerate(events) if getattr(e, "text", "") == texts[-1])
+    assert last_word < kinds.index(likely) and likely == 21
+    # A mark waits for the words that begin before it: here for the delay, then for the last word's end.
+    assert kinds.index(9) < kinds.index(Mark(1)) < kinds.index(11)
+    assert last_word < kinds.index(Mark(2)) < kinds.index(22)
+    assert [e.pause_probabilities[0] for e in events if isinstance(e, Step)][5] == 0
+
+
+def test_end_of_the_audio_ends_the_last_word() -> None:
+    stream = RecognitionStream(DELAYS, WordAssembler(DELAYS, PAD, decode))
+    for at, number in enumerate((W, 10), 5):
+        stream.take(StepResult((Token(number, at, -0.1),), None), [0.9])
+    stream.add_mark(Mark(1), at_s=2 * STEP_S)
+    stream.finish()
+    word, mark = list(stream.events)[-2:]
+    assert (getattr(word, "text", ""), mark) == ("The", Mark(1))
+
+
+FIRST_TOKEN = TINY["bos_token_id"]
 SLOTS = 3
+
+
+@pytest.fixture(scope="module")
+def model() -> Any:
+    """The tiny model in float64, so that rounding decides no token."""
+    return random_model().double()
+
+
+@pytest.fixture(scope="module")
+def expected(model: Any, recordings: list[Samples]) -> list[list[int]]:
+    tokens = [generated(model, samples) for samples in recordings]
+    # A model that hears nothing would be equal by any bug.
+    assert len({tuple(one) for one in tokens}) == len(tokens) and len(set(tokens[0])) > 10
+    return tokens
+
+
+def frame_of(samples: Samples, at: int) -> Samples:
+    return samples[at * FRAME : (at + 1) * FRAME]
+
+
+def heard(network: Network, samples: Samples, count: int) -> list[int]:
+    """Tokens of the first frames of a recording, by itself."""
+    stream = Stream(0)
+    frames = ([Frame(stream, frame_of(samples, at))] for at in range(count))
+    return [token.number for frame in frames for token in network.step(frame)[0].tokens]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_streams_that_join_and_leave_have_the_tokens_of_generate(
+    model: Any, recordings: list[Samples], expected: list[list[int]], seed: int
+) -> None:
+    network = Network(model, None, slots=SLOTS, first_token=FIRST_TOKEN)
+    chance = random.Random(seed)
+    waiting = [0, 1, 2, 3, 0, 1]
+    running: dict[int, tuple[int, Stream, list[int], int]] = {}
+    while waiting or running:
+        free = [row for row in range(SLOTS) if row not in running]
+        if waiting and free and chance.random() < 0.3:
+            # One in three is cancelled on its way: its row is taken over in whatever state it is.
+            frames = FRAMES if len(waiting) % 3 else chance.randrange(1, FRAMES)
+            row = chance.choice(free)
+            running[row] = (waiting.pop(), Stream(row), [], frames)
+        batch = [row for row in running if chance.random() < 0.8]
+        chance.shuffle(batch)
+        if not batch:
+            continue
+        frames_now = [
+            Frame(
+                running[row][1], frame_of(recordings[running[row][0]], max(0, running[row][1].position - 1))
+            )
+            for row in batch
+        ]
+        for row, result in zip(batch, network.step(frames_now), strict=True):
+            number, stream, tokens, frames = running[row]
+            tokens += [token.number for token in result.tokens]
+            if stream.position > frames:
+                assert tokens[:FRAMES] == expected[number][: len(tokens)]
+                del running[row]
+
+
+def test_pause_heads_read_the_hidden_state_behind_each_frame(
+    model: Any, recordings: list[Samples], expected: list[list[int]]
+) -> None:
+    # Within the window one pass over all positions is the same as frame after frame.
+    count = TINY["sliding_window"] - 1
+    heads = torch.randn(4, 6, TINY["hidden_size"], generator=torch.Generator().manual_seed(5)).double()
+    network = Network(model, heads, slots=1, first_token=FIRST_TOKEN)
+    stream = Stream(0)
+    found = [network.step([Frame(stream, frame_of(recordings[0], at))])[0].pauses for at in range(count)]
+    with torch.inference_mode():
+        values = torch.from_numpy(recordings[0][: count * FRAME])[None, None].double()
+        codes = model.codec_model.encode(values).audio_codes.transpose(1, 2)
+        begin = torch.full_like(codes[:, :1], TINY["audio_bos_token_id"])
+        text = torch.tensor([[FIRST_TOKEN, *expected[0][:count]]])
+        ids = torch.cat([text[..., None], torch.cat([begin, codes], 1)], 2)
+        hidden = model.model(input_ids=ids).last_hidden_state[0, 1:]
+        wanted = (hidden @ heads.transpose(1, 2)).softmax(-1)[..., 0].T
+    assert torch.allclose(torch.tensor(found, dtype=torch.float64), wanted, atol=1e-6)
+    assert wanted.std() > 0.01
+
+
+def test_streams_in_int8_do_not_hear_their_neighbours(recordings: list[Samples]) -> None:
+    count = FRAMES // 2
+    model = random_model()
+    quantise(model)
+    network = Network(model, None, slots=2, first_token=FIRST_TOKEN)
+    alone = [heard(network, one, count) for one in recordings[:2]]
+    streams = [Stream(1), Stream(0)]
+    beside: list[list[int]] = [[], []]
+    for at in range(count):
+        frames = [Frame(stream, frame_of(one, at)) for stream, one in zip(streams, recordings, strict=False)]
+        for tokens, result in zip(beside, network.step(frames), strict=True):
+            tokens += [token.number for token in result.tokens]
+    assert beside == alone
 
 
 def recognizer_of(model: str | Path, cache: Path, *, may_fetch: bool = False) -> KyutaiRecognizer:
