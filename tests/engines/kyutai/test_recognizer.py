@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import hashlib
-import json
 import random
 import shutil
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -35,6 +33,7 @@ from kani.engines.kyutai.stream import RecognitionStream
 from kani.engines.kyutai.words import END_OF_PADDING, MAX_WORD_TOKENS, WordAssembler
 from kani.engines.plugin import Resources
 from tests.engines.kyutai.random_checkpoint import DELAY_S, TINY, random_checkpoint, random_model
+from tests.support.checkpoints import Damage, changed, cut, edited, removed, tampered
 
 FRAME = 1920
 FRAMES = 40
@@ -397,33 +396,10 @@ async def test_failed_step_ends_its_streams_alone() -> None:
     assert batcher.free_slots == 2
 
 
-def _edit(name: str, **entries: object) -> Callable[[Path], None]:
-    def edit(folder: Path) -> None:
-        path = folder / name
-        path.write_text(json.dumps(json.loads(path.read_text()) | entries))
-
-    return edit
-
-
 def _drop_weight(folder: Path) -> None:
     weights = load_file(folder / "model.safetensors")
     del weights["model.layers.1.mlp.fc1.weight"]
     save_file(weights, folder / "model.safetensors", {"format": "pt"})
-
-
-def _cut(folder: Path) -> None:
-    path = folder / "model.safetensors"
-    path.write_bytes(path.read_bytes()[:-1000])
-
-
-def _tamper(folder: Path) -> None:
-    """As the hub's cache has it: a link to a file that is named by its SHA-256."""
-    path = folder / "model.safetensors"
-    content = path.read_bytes()
-    blob = folder / hashlib.sha256(content).hexdigest()
-    blob.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
-    path.unlink()
-    path.symlink_to(blob.name)
 
 
 def _add_heads(folder: Path) -> None:
@@ -433,27 +409,27 @@ def _add_heads(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "complaint"),
     [
-        (_edit("config.json", model_type="lfm2"), "model_type 'lfm2', not 'kyutai_speech_to_text'"),
-        (_edit("config.json", hidden_size=64), "cannot be loaded"),
-        (_edit("config.json", hidden_size="wide"), "hidden_size"),
-        (_edit("config.json", sliding_window=None), "sliding_window"),
-        (_edit("config.json", bos_token_id=10**6), "bos_token_id is 1000000"),
-        (_edit("preprocessor_config.json", audio_delay_seconds=-1), "audio_delay_seconds is -1"),
-        (_cut, "model.safetensors is not a safetensors file"),
-        (_tamper, "model.safetensors in the cache fails its SHA-256: delete it"),
+        (edited("config.json", model_type="lfm2"), "model_type 'lfm2', not 'kyutai_speech_to_text'"),
+        (edited("config.json", hidden_size=64), "cannot be loaded"),
+        (edited("config.json", hidden_size="wide"), "hidden_size"),
+        (edited("config.json", sliding_window=None), "sliding_window"),
+        (edited("config.json", bos_token_id=10**6), "bos_token_id is 1000000"),
+        (edited("preprocessor_config.json", audio_delay_seconds=-1), "audio_delay_seconds is -1"),
+        (cut("model.safetensors"), "model.safetensors is not a safetensors file"),
+        (tampered("model.safetensors"), "model.safetensors in the cache fails its SHA-256: delete it"),
         (_drop_weight, "model.layers.1.mlp.fc1.weight is missing"),
         (_add_heads, "extra_heads has to be 4 matrices"),
-        (lambda folder: (folder / "tokenizer.json").unlink(), "has no tokenizer.json"),
-        (lambda folder: (folder / "tokenizer.json").write_text("{}"), "tokenizer of .* cannot be read"),
-        (lambda folder: (folder / "model.safetensors").unlink(), "has no file 'model.safetensors'"),
+        (removed("tokenizer.json"), "has no tokenizer.json"),
+        (changed("tokenizer.json", "{}"), "tokenizer of .* cannot be read"),
+        (removed("model.safetensors"), "has no file 'model.safetensors'"),
     ],
 )
 async def test_unsuitable_checkpoint_is_refused_with_the_file_and_the_cure(
-    folder: Path, tmp_path: Path, damage: Callable[[Path], None], complaint: str
+    folder: Path, tmp_path: Path, damage: Damage, complaint: str
 ) -> None:
     broken = shutil.copytree(folder, tmp_path / "stt-1b-en_fr")
     # Which token begins a text is then the config's own entry.
-    _edit("generation_config.json", bos_token_id=None)(broken)
+    edited("generation_config.json", bos_token_id=None)(broken)
     damage(broken)
     recognizer = recognizer_of(broken, tmp_path)
     with pytest.raises(EngineUnavailable, match=complaint) as refused:

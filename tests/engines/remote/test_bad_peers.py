@@ -24,7 +24,6 @@ from kani.engines.remote.checks import check, log_text
 from kani.engines.remote.connection import MAX_UNREAD_BYTES, Connection, WorkerLost
 from kani.engines.remote.connectors import RemoteWorker
 from kani.engines.remote.engine import AHEAD_S
-from kani.engines.remote.handshake import welcome
 from kani.engines.remote.messages import (
     Chunk,
     Embedded,
@@ -43,17 +42,18 @@ from kani.engines.remote.messages import (
 from kani.engines.remote.tags import TAG_BYTES, Tags
 from kani.engines.worker import server
 from kani.engines.worker.service import Worker
-from tests.engines.remote.test_remote import KEY, engine_of, segment, until, working
+from tests.engines.remote.test_remote import KEY, engine_of, rogue, segment, started, until, working
 from tests.support.tone import RATE, ToneEngine
 
 PLACES = 16
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def few_places(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server, "MAX_CONNECTIONS", PLACES)
 
 
+@pytest.mark.usefixtures("few_places")
 async def test_silent_crowd_keeps_no_server_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING)
     async with working(Worker(ToneEngine()), tmp_path, tcp=True) as address:
@@ -72,6 +72,7 @@ async def test_silent_crowd_keeps_no_server_out(tmp_path: Path, caplog: pytest.L
     assert caplog.text.count("the oldest are closed") == 1
 
 
+@pytest.mark.usefixtures("few_places")
 async def test_connected_server_is_not_closed_for_another(tmp_path: Path) -> None:
     async with working(Worker(ToneEngine()), tmp_path, tcp=True) as address, AsyncExitStack() as stack:
         workers = [RemoteWorker(address, KEY, lambda _: None) for _ in range(PLACES + 1)]
@@ -205,33 +206,6 @@ def embedded(value: float, similarity: float) -> Embedded:
     return Embedded(1, Embedding("tone", "tone 1", values, {"es": Similarity(0.0, similarity, False)}))
 
 
-@asynccontextmanager
-async def rogue(folder: Path, ready: Ready, *answers: FromWorker) -> AsyncIterator[Address]:
-    """A worker by hand, which answers the first message of each server with ``answers``."""
-    tasks = []
-
-    async def serve(channel: Channel) -> None:
-        await welcome(channel, KEY)
-        channel.send(ready)
-        await channel.read()
-        for answer in answers:
-            channel.send(answer)
-        await channel.lost.wait()
-
-    def accept() -> Channel:
-        channel = Channel()
-        tasks.append(asyncio.create_task(serve(channel)))
-        return channel
-
-    path = folder / "rogue.sock"
-    server = await asyncio.get_running_loop().create_unix_server(accept, str(path))
-    async with server:
-        yield Address(path)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-
 @pytest.mark.parametrize(
     ("answers", "reason"),
     [
@@ -256,9 +230,7 @@ async def rogue(folder: Path, ready: Ready, *answers: FromWorker) -> AsyncIterat
 async def test_wrong_value_ends_the_connection(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, answers: Sequence[FromWorker], reason: str
 ) -> None:
-    async with rogue(tmp_path, Ready(INFO), *answers) as address:
-        engine = engine_of(address)
-        await engine.start()
+    async with rogue(tmp_path, Ready(INFO), *answers) as address, started(engine_of(address)) as engine:
         speech = engine.synthesize(segment("uno"))
         # One chunk is taken at most, so that nothing more is granted.
         taken = asyncio.create_task(anext(speech))
@@ -267,7 +239,6 @@ async def test_wrong_value_ends_the_connection(
             await taken
             async for _ in speech:
                 pass
-        await engine.stop()
 
 
 @pytest.mark.parametrize(
@@ -309,23 +280,23 @@ async def test_answers_that_nothing_asked_for_are_not_kept(
 ) -> None:
     large = Embedded(1, Embedding("tone", "tone 1", np.zeros(200_000, np.float32)))
     answers = [large] * (MAX_UNREAD_BYTES // 800_000 + 1)
-    async with rogue(tmp_path, Ready(replace(INFO, cloning="embedding")), *answers) as address:
-        engine = engine_of(address)
-        await engine.start()
+    async with (
+        rogue(tmp_path, Ready(replace(INFO, cloning="embedding")), *answers) as address,
+        started(engine_of(address)) as engine,
+    ):
         connection = (await engine._workers.connections())[0]
         async with connection.exchange(lambda number: Waiting(number, 0, None)):
             await until(lambda: "more than 64 MiB that nothing has asked for" in caplog.text)
-        await engine.stop()
 
 
 async def test_text_of_an_error_has_no_line_breaks(tmp_path: Path) -> None:
-    async with rogue(tmp_path, Ready(INFO), Failed(1, "failed", "broken\nERROR forged")) as address:
-        engine = engine_of(address)
-        await engine.start()
+    async with (
+        rogue(tmp_path, Ready(INFO), Failed(1, "failed", "broken\nERROR forged")) as address,
+        started(engine_of(address)) as engine,
+    ):
         with pytest.raises(EngineFailed) as failed:
             await anext(engine.synthesize(segment("uno")))
         assert str(failed.value) == "broken ERROR forged"
-        await engine.stop()
 
 
 def test_further_lines_of_a_log_record_are_indented(caplog: pytest.LogCaptureFixture) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
@@ -28,7 +28,7 @@ from kani.engines.remote.address import Address
 from kani.engines.remote.processes import RemoteWorkers, recognizer_at
 from kani.engines.remote.recognizer import _RepeatableAudio
 from kani.engines.worker.service import Worker
-from tests.engines.remote.test_remote import KEY, until, working
+from tests.engines.remote.test_remote import KEY, started, until, working
 from tests.support.loudness import RATE, STEP, LoudnessRecognizer
 from tests.support.tone import ToneEngine
 
@@ -60,15 +60,6 @@ async def direct(steps: float) -> list[RecognitionEvent]:
 def pool_of(*addresses: Address, registry: CollectorRegistry | None = None) -> Recognizer:
     workers = RemoteWorkers(tuple(map(str, addresses)), KEY)
     return recognizer_at(workers, WorkerMetrics(registry or CollectorRegistry()))
-
-
-@asynccontextmanager
-async def started(recognizer: Recognizer) -> AsyncIterator[Recognizer]:
-    await recognizer.start()
-    try:
-        yield recognizer
-    finally:
-        await recognizer.stop()
 
 
 class HeldRecognizer(LoudnessRecognizer):

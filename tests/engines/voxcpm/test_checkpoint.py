@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +20,15 @@ from kani.runtime.hub import Hub as HubFiles
 from kani.text.languages import resolve
 from tests.runtime.test_hub import Hub, use_hub
 from tests.runtime.test_hub import hub as hub
+from tests.support.checkpoints import (
+    Damage,
+    assert_worker_imports_only,
+    changed,
+    cut,
+    edited,
+    removed,
+    tampered,
+)
 
 CONFIG = {
     "architecture": "voxcpm2",
@@ -49,47 +55,28 @@ def engine(folder: Path, **settings: str) -> VoxCPMEngine:
     return VoxCPMEngine(VoxCPMSettings(model=str(folder), **settings), Resources(folder))
 
 
-def _change(name: str, content: bytes) -> Callable[[Path], None]:
-    return lambda folder: (folder / name).write_bytes(content) and None
-
-
-def _cut(folder: Path) -> None:
-    path = folder / "model.safetensors"
-    path.write_bytes(path.read_bytes()[:-40])
-
-
-def _tamper(folder: Path) -> None:
-    """A file of the hub's cache, with the SHA-256 of another content as its name."""
-    path = folder / "model.safetensors"
-    blob = folder / hashlib.sha256(b"other").hexdigest()
-    path.rename(blob)
-    path.symlink_to(blob)
-
-
-DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
+CONFIG_FILE, WEIGHTS = "config.json", "model.safetensors"
+DAMAGES: dict[str, tuple[Damage, str]] = {
     "other": (
-        _change("config.json", b'{"model_type": "llama"}'),
+        changed(CONFIG_FILE, '{"model_type": "llama"}'),
         r"config\.json is of another architecture .*lm_",
     ),
     "newer": (
-        _change("config.json", json.dumps(CONFIG | {"architecture": "voxcpm9"}).encode()),
+        edited(CONFIG_FILE, architecture="voxcpm9"),
         r"config\.json is of another architecture .*voxcpm9",
     ),
-    "config": (_change("config.json", b"{"), r"config\.json is not JSON"),
-    "list": (_change("config.json", b"[]"), r"config\.json is not a configuration"),
+    "config": (changed(CONFIG_FILE, "{"), r"config\.json is not JSON"),
+    "list": (changed(CONFIG_FILE, "[]"), r"config\.json is not a configuration"),
     "rate": (
-        _change("config.json", json.dumps(CONFIG | {"audio_vae_config": {"sample_rate": "x"}}).encode()),
+        edited(CONFIG_FILE, audio_vae_config={"sample_rate": "x"}),
         r"config\.json has no valid sample_rate",
     ),
-    "truncated": (_cut, r"model\.safetensors is not a whole safetensors file"),
-    "page": (_change("model.safetensors", b"<html>not found</html>"), r"model\.safetensors is not a whole"),
-    "tampered": (_tamper, r"model\.safetensors fails its SHA-256"),
-    "no codec": (
-        lambda folder: (folder / "audiovae.pth").unlink(),
-        r"no audiovae\.safetensors and no audiovae\.pth",
-    ),
-    "no tokenizer": (lambda folder: (folder / "tokenizer.json").unlink(), r"no tokenizer\.json"),
-    "no config": (lambda folder: (folder / "config.json").unlink(), r"config\.json cannot be read"),
+    "truncated": (cut(WEIGHTS), r"model\.safetensors is not a whole safetensors file"),
+    "page": (changed(WEIGHTS, "<html>not found</html>"), r"model\.safetensors is not a whole"),
+    "tampered": (tampered(WEIGHTS), r"model\.safetensors fails its SHA-256"),
+    "no codec": (removed("audiovae.pth"), r"no audiovae\.safetensors and no audiovae\.pth"),
+    "no tokenizer": (removed("tokenizer.json"), r"no tokenizer\.json"),
+    "no config": (removed(CONFIG_FILE), r"config\.json cannot be read"),
 }
 
 
@@ -175,23 +162,4 @@ def test_languages_are_known_to_this_server() -> None:
 
 
 def test_worker_needs_two_packages_alone() -> None:
-    """Its environment is the package's own; the import of anything else of the server's is refused."""
-    import subprocess
-
-    # msgspec and the worker use the last two where they are.
-    needed = ("msgspec", "numpy", "typing_extensions", "uvloop")
-    code = (
-        "import sys; import importlib.metadata as m; allowed = set(sys.argv[1:]); "
-        "import kani.engines.worker.child, kani.engines.voxcpm.package_engine; "
-        "tops = {name.partition('.')[0] for name in sys.modules}; "
-        "known = {top: names for top, names in m.packages_distributions().items()}; "
-        "print(*sorted(top for top in tops & known.keys() if top not in allowed and not top.startswith('_')))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code, *needed],
-        cwd=Path(__file__).parents[3],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert done.stdout.split() == []
+    assert_worker_imports_only("kani.engines.voxcpm.package_engine")

@@ -86,23 +86,32 @@ class Driver:
     def longest_pass_s(self) -> float:
         return max(len(audio.samples) for audio in self.passes) / SAMPLE_RATE
 
-    def feed(self, samples: Samples, *, passes: bool = True, has_speech: bool = True) -> None:
+    def feed(self, *parts: Samples, passes: bool = True, has_speech: bool = True) -> None:
         """Feed audio, and make each pass as soon as it is due if ``passes``."""
-        for at in range(0, len(samples), STEP_SAMPLES):
-            assert not self.stream.full
-            piece = samples[at : at + STEP_SAMPLES]
-            if not self.fast:
-                self.now_s += len(piece) / SAMPLE_RATE
-            self.stream.feed(piece)
-            if passes:
-                self.make_passes(has_speech=has_speech)
+        for samples in parts:
+            for at in range(0, len(samples), STEP_SAMPLES):
+                assert not self.stream.full
+                piece = samples[at : at + STEP_SAMPLES]
+                if not self.fast:
+                    self.now_s += len(piece) / SAMPLE_RATE
+                self.stream.feed(piece)
+                if passes:
+                    self.make_passes(has_speech=has_speech)
+
+    def make_one(self, *, has_speech: bool = True, probability: float = 0.5) -> None:
+        """Make one pass, whether or not it is due."""
+        audio = self.stream.begin_pass()
+        self.stream.finish_pass(transcribe(audio, has_speech=has_speech, probability=probability))
 
     def make_passes(self, *, has_speech: bool = True) -> None:
         while self.stream.pass_due:
             audio = self.stream.begin_pass()
             assert not self.stream.pass_due
             self.passes.append(audio)
-            self.stream.finish_pass(transcribe(audio, has_speech=has_speech))
+            self.stream.finish_pass(self.recognize(audio, has_speech))
+
+    def recognize(self, audio: PassInput, has_speech: bool) -> PassResult:
+        return transcribe(audio, has_speech=has_speech)
 
 
 def silence(seconds: float) -> Samples:
@@ -130,8 +139,7 @@ def test_silence_needs_no_pass() -> None:
 
 def test_words_come_during_speech_once_with_their_times() -> None:
     driver = Driver()
-    driver.feed(silence(1.0))
-    driver.feed(words(1, 10))
+    driver.feed(silence(1.0), words(1, 10))
     assert len(driver.words) >= 8
     driver.feed(silence(1.0))
     assert driver.texts == names(1, 10)
@@ -153,7 +161,7 @@ def test_likely_word_is_decided_by_one_pass_where_passes_are_sparse(
         (words(5, 2)[: STEP_SAMPLES * steps_between], names(1, decided)),
     ):
         driver.feed(samples, passes=False)
-        driver.stream.finish_pass(transcribe(driver.stream.begin_pass(), probability=probability))
+        driver.make_one(probability=probability)
         assert driver.texts == texts
 
 
@@ -181,8 +189,7 @@ def test_step_that_reports_a_pause_waits_for_the_words_before_it() -> None:
 def test_words_stay_within_the_detected_speech() -> None:
     driver = Driver()
     driver.feed(silence(1.0))
-    driver.feed(words(1, 3), passes=False)
-    driver.feed(silence(0.4), passes=False)
+    driver.feed(words(1, 3), silence(0.4), passes=False)
     result = transcribe(driver.stream.begin_pass())
     wide = tuple(
         replace(word, start_s=word.start_s - 0.2 * (at == 0), end_s=word.end_s + 0.3 * (at == 2))
@@ -198,8 +205,7 @@ def test_words_stay_within_the_detected_speech() -> None:
 def test_short_gap_divides_no_words() -> None:
     driver = Driver()
     for first in (1, 4, 7):
-        driver.feed(words(first, 3))
-        driver.feed(silence(0.4))
+        driver.feed(words(first, 3), silence(0.4))
     driver.feed(silence(1.0))
     assert driver.texts == names(1, 9)
 
@@ -214,9 +220,7 @@ def test_speech_without_pause_keeps_passes_short() -> None:
 
 def test_recording_needs_few_passes() -> None:
     driver = Driver(fast=True)
-    driver.feed(silence(0.5))
-    driver.feed(words(1, 98))
-    driver.feed(silence(1.0))
+    driver.feed(silence(0.5), words(1, 98), silence(1.0))
     assert driver.texts == names(1, 98)
     assert len(driver.passes) <= 8
 
@@ -236,8 +240,7 @@ def test_noise_like_a_voice_is_forgotten() -> None:
     assert not driver.words
     assert driver.longest_pass_s <= 12.1
     driver.feed(silence(1.0), has_speech=False)
-    driver.feed(words(1, 4))
-    driver.feed(silence(1.0))
+    driver.feed(words(1, 4), silence(1.0))
     assert driver.texts == names(1, 4)
 
 
@@ -268,9 +271,7 @@ def test_pass_is_urgent_for_live_speech_that_pauses() -> None:
 def test_mark_comes_back_at_once_where_all_words_are_decided() -> None:
     driver = Driver()
     driver.stream.add_mark(Mark(1))
-    driver.feed(silence(0.5))
-    driver.feed(words(1, 3))
-    driver.feed(silence(0.5))
+    driver.feed(silence(0.5), words(1, 3), silence(0.5))
     driver.stream.add_mark(Mark(2))
     assert (driver.events[0], driver.events[-1]) == (Mark(1), Mark(2))
 
@@ -292,8 +293,7 @@ def test_mark_during_speech_comes_back_without_a_pause() -> None:
     driver.feed(words(6, 2))
     before = driver.events[: driver.events.index(Mark(7))]
     assert [event.text for event in before if isinstance(event, RecognizedWord)][:5] == names(1, 5)
-    driver.feed(words(8, 3))
-    driver.feed(silence(1))
+    driver.feed(words(8, 3), silence(1))
     assert driver.texts == names(1, 10)
 
 
@@ -324,8 +324,7 @@ def test_marks_without_audio_are_bounded() -> None:
 
 def test_detected_language_is_kept() -> None:
     driver = Driver(language=None)
-    driver.feed(silence(0.5))
-    driver.feed(words(1, 12))
+    driver.feed(silence(0.5), words(1, 12))
     assert driver.passes[0].language is None
     assert driver.passes[-1].language == "en"
     assert len(driver.passes[0].samples) >= 0.9 * SAMPLE_RATE
@@ -334,8 +333,7 @@ def test_detected_language_is_kept() -> None:
 def test_language_of_a_short_word_is_not_kept() -> None:
     driver = Driver(language=None)
     for number in (1, 2):
-        driver.feed(words(number, 1))
-        driver.feed(silence(1))
+        driver.feed(words(number, 1), silence(1))
     assert driver.texts == names(1, 2)
     assert [audio.language for audio in driver.passes] == [None, None]
 
@@ -343,19 +341,14 @@ def test_language_of_a_short_word_is_not_kept() -> None:
 class ForeignDriver(Driver):
     """Hears Arabic at first; in it, no later pass finds speech, as in the audio of another language."""
 
-    def make_passes(self, *, has_speech: bool = True) -> None:
-        while self.stream.pass_due:
-            audio = self.stream.begin_pass()
-            self.passes.append(audio)
-            spoken = audio.language or ("en" if any(one.language for one in self.passes) else "ar")
-            result = transcribe(audio, has_speech=audio.language != "ar")
-            self.stream.finish_pass(replace(result, language=spoken))
+    def recognize(self, audio: PassInput, has_speech: bool) -> PassResult:
+        spoken = audio.language or ("en" if any(one.language for one in self.passes) else "ar")
+        return replace(transcribe(audio, has_speech=audio.language != "ar"), language=spoken)
 
 
 def test_wrong_language_is_given_up_where_it_finds_no_speech() -> None:
     driver = ForeignDriver(language=None)
-    driver.feed(words(1, 12))
-    driver.feed(silence(1.0))
+    driver.feed(words(1, 12), silence(1.0))
     assert [audio.language for audio in driver.passes].count("ar") == 1
     assert driver.texts == names(1, 12)
     assert driver.words[-1].language == "en"
@@ -369,8 +362,7 @@ def test_pass_that_is_dropped_while_someone_speaks_changes_no_words(language: st
     decided = driver.texts
     assert decided
     driver.feed(words(7, 1), has_speech=False)
-    driver.feed(words(8, 4))
-    driver.feed(silence(1.0))
+    driver.feed(words(8, 4), silence(1.0))
     assert len(driver.passes[-1].samples) > 11 * WORD_S * SAMPLE_RATE
     assert driver.texts == names(1, 11)
 
@@ -388,10 +380,9 @@ def test_words_of_the_pass_before_are_decided_where_a_pause_drops_the_last_pass(
 def test_speech_after_the_last_words_that_were_believed_is_heard_again() -> None:
     driver = Driver()
     driver.feed(words(1, 4), passes=False)
-    driver.stream.finish_pass(transcribe(driver.stream.begin_pass()))
-    driver.feed(words(5, 4), passes=False)
-    driver.feed(silence(0.4), passes=False)
-    driver.stream.finish_pass(transcribe(driver.stream.begin_pass(), has_speech=False))
+    driver.make_one()
+    driver.feed(words(5, 4), silence(0.4), passes=False)
+    driver.make_one(has_speech=False)
     assert driver.texts == names(1, 4)
     driver.make_passes()
     assert driver.texts == names(1, 8) and not driver.stream.pass_due
@@ -416,19 +407,16 @@ def test_decided_words_are_no_beginning_of_another_language() -> None:
 
 def test_given_language_is_kept_where_it_finds_no_speech() -> None:
     driver = Driver(language="ar")
-    driver.feed(words(1, 6), has_speech=False)
-    driver.feed(silence(1.0), has_speech=False)
+    driver.feed(words(1, 6), silence(1.0), has_speech=False)
     assert {audio.language for audio in driver.passes} == {"ar"} and not driver.words
 
 
 def test_language_is_detected_anew_after_a_pause_and_the_last_one_expected() -> None:
     driver = Driver(language=None)
-    driver.feed(words(1, 8))
-    driver.feed(silence(1.0))
+    driver.feed(words(1, 8), silence(1.0))
     before = len(driver.passes)
     assert (driver.passes[-1].language, driver.passes[0].expected) == ("en", None)
-    driver.feed(words(9, 8))
-    driver.feed(silence(1.0))
+    driver.feed(words(9, 8), silence(1.0))
     assert (driver.passes[before].language, driver.passes[before].expected) == (None, "en")
     assert driver.texts == names(1, 16)
 
@@ -436,8 +424,7 @@ def test_language_is_detected_anew_after_a_pause_and_the_last_one_expected() -> 
 def test_short_utterance_waits_longer_for_its_language() -> None:
     """A pause between two sentences tells none: the second one does."""
     driver = Driver(language=None)
-    driver.feed(words(1, 1))
-    driver.feed(silence(0.4))
+    driver.feed(words(1, 1), silence(0.4))
     assert not driver.passes
     driver.feed(silence(0.3))
     assert driver.texts == names(1, 1) and driver.passes[0].decisive
@@ -446,12 +433,8 @@ def test_short_utterance_waits_longer_for_its_language() -> None:
 class ForgetfulDriver(Driver):
     """Leaves out all words after a prefix, as Whisper does where they repeat it."""
 
-    def make_passes(self, *, has_speech: bool = True) -> None:
-        while self.stream.pass_due:
-            audio = self.stream.begin_pass()
-            self.passes.append(audio)
-            result = transcribe(audio)
-            self.stream.finish_pass(replace(result, words=()) if audio.prefix else result)
+    def recognize(self, audio: PassInput, has_speech: bool) -> PassResult:
+        return replace(transcribe(audio), words=()) if audio.prefix else transcribe(audio)
 
 
 def test_repeated_speech_is_heard_by_itself_where_it_was_left_out() -> None:
@@ -466,8 +449,7 @@ def test_repeated_speech_is_heard_by_itself_where_it_was_left_out() -> None:
 
 def test_speech_that_no_word_tells_is_heard_again() -> None:
     driver = Driver()
-    driver.feed(words(1, 8), passes=False)
-    driver.feed(silence(0.4), passes=False)
+    driver.feed(words(1, 8), silence(0.4), passes=False)
     whole = transcribe(driver.stream.begin_pass())
     driver.stream.finish_pass(replace(whole, words=whole.words[:3], untold_s=3 * WORD_S))
     assert driver.texts == names(1, 3) and driver.stream.pass_due
@@ -479,8 +461,7 @@ def test_speech_that_no_word_tells_is_heard_again() -> None:
 def test_speech_is_not_heard_again_without_progress() -> None:
     """Its words lie at the beginning of the audio, however often it is heard."""
     driver = Driver()
-    driver.feed(words(1, 6), passes=False)
-    driver.feed(silence(0.4), passes=False)
+    driver.feed(words(1, 6), silence(0.4), passes=False)
     passes = 0
     while driver.stream.pass_due:
         result = transcribe(replace(driver.stream.begin_pass(), prefix=()))

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +19,7 @@ from kani.engines.kyutai.speech.script import Script, TimedSpeech, words
 from kani.engines.plugin import Resources
 from tests.runtime.test_hub import Hub
 from tests.runtime.test_hub import hub as hub
+from tests.support.checkpoints import Damage, assert_worker_imports_only, changed, cut, edited, removed
 
 TEXT = "Well, it’s (only) one:two — three."
 
@@ -76,45 +74,34 @@ def folder(tmp_path: Path) -> Path:
     """The files of a checkpoint; its weights are one tensor."""
     folder = tmp_path / "checkpoint"
     folder.mkdir()
-    write(folder, CONFIG)
+    (folder / "config.json").write_text(json.dumps(CONFIG), "utf-8")
     (folder / "tokenizer.model").write_bytes(b"content")
     for name in ("dsm_tts", "mimi"):
         save_file({"a": np.zeros(100, np.float32)}, folder / f"{name}.safetensors")
     return folder
 
 
-def write(folder: Path, config: dict[str, Any]) -> None:
-    (folder / "config.json").write_text(json.dumps(config), "utf-8")
-
-
-def _without(*names: str) -> Callable[[Path], None]:
-    return lambda folder: write(folder, {name: CONFIG[name] for name in CONFIG if name not in names})
-
-
-def _with(**values: object) -> Callable[[Path], None]:
-    return lambda folder: write(folder, CONFIG | values)
-
-
-def _cut(folder: Path) -> None:
-    path = folder / "dsm_tts.safetensors"
-    path.write_bytes(path.read_bytes()[:-40])
-
-
-DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
+DAMAGES: dict[str, tuple[Damage, str]] = {
     "recogniser": (
-        _without("tts_config"),
+        edited("config.json", tts_config=...),
         r"config\.json is not of a text-to-speech .*tts_config is missing",
     ),
-    "moshi": (_without("conditioners"), r"config\.json is not of a text-to-speech .*conditioners is missing"),
+    "moshi": (
+        edited("config.json", conditioners=...),
+        r"config\.json is not of a text-to-speech .*conditioners is missing",
+    ),
     "dialogue": (
-        _with(tts_config={"audio_delay": 1.28, "multistream": True}),
+        edited("config.json", tts_config={"audio_delay": 1.28, "multistream": True}),
         r"config\.json is of a model for two speakers",
     ),
-    "no id": (_without("model_id"), r"config\.json has no model_id"),
-    "not JSON": (lambda folder: (folder / "config.json").write_text("{"), r"config\.json is not JSON"),
-    "elsewhere": (_with(mimi_name="../mimi.safetensors"), r"no file '\.\./mimi\.safetensors'"),
-    "no codec": (lambda folder: (folder / "mimi.safetensors").unlink(), r"no file 'mimi\.safetensors'"),
-    "truncated": (_cut, r"dsm_tts\.safetensors is not a whole safetensors file"),
+    "no id": (edited("config.json", model_id=...), r"config\.json has no model_id"),
+    "not JSON": (changed("config.json", "{"), r"config\.json is not JSON"),
+    "elsewhere": (
+        edited("config.json", mimi_name="../mimi.safetensors"),
+        r"no file '\.\./mimi\.safetensors'",
+    ),
+    "no codec": (removed("mimi.safetensors"), r"no file 'mimi\.safetensors'"),
+    "truncated": (cut("dsm_tts.safetensors"), r"dsm_tts\.safetensors is not a whole safetensors file"),
 }
 
 
@@ -160,7 +147,7 @@ def test_voices_are_fetched_for_embeddings_only_if_they_may_be(
     assert [path.name for path in voices.rglob("*.safetensors")] == ["a.wav.1e68beda@240.safetensors"]
     with pytest.raises(EngineUnavailable, match=r"KANI_KYUTAI_VOICES: there is no folder"):
         checkpoint.find_voices(str(tmp_path / "none"), found, tmp_path, may_fetch=True)
-    write(folder, CONFIG | {"conditioners": {}})
+    edited("config.json", conditioners={})(folder)
     assert checkpoint.find_voices(None, checkpoint.check(folder), tmp_path, may_fetch=True) is None
 
 
@@ -178,18 +165,5 @@ def test_checkpoint_is_fetched_only_if_it_may_be(tmp_path: Path, hub: Hub) -> No
 
 
 def test_worker_needs_the_packages_of_its_requirements() -> None:
-    """Its environment is the package's own; the import of anything else of the server's is refused."""
-    # msgspec and the worker use the last two where they are.
-    needed = ("babel", "msgspec", "num2words", "numpy", "typing_extensions", "uvloop")
-    code = (
-        "import sys; import importlib.metadata as m; allowed = set(sys.argv[1:]); "
-        "import kani.engines.worker.child, kani.engines.worker.received_text; "
-        "import kani.engines.kyutai.speech.package_engine; "
-        "tops = {name.partition('.')[0] for name in sys.modules}; "
-        "known = {top: names for top, names in m.packages_distributions().items()}; "
-        "print(*sorted(top for top in tops & known.keys() if top not in allowed and not top.startswith('_')))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code, *needed], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    assert done.stdout.split() == []
+    assert_worker_imports_only("kani.engines.worker.received_text", "babel", "num2words")
+    assert_worker_imports_only("kani.engines.kyutai.speech.package_engine", "babel", "num2words")
