@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-import os
 import subprocess
 from collections.abc import Awaitable, Callable
 from functools import cache
@@ -34,10 +33,9 @@ from kani.runtime.speaker_encoder.encoder import (
 from kani.runtime.turn_model import model as turn_model
 from kani.runtime.voice_detector import CHUNK_SAMPLES, VoiceDetector
 from tests.support.espeak_audio import audio
+from tests.support.judged import JUDGE_PYTHON, JUDGES, needs
 
 FOLDER = Path(module.__file__).parent
-JUDGE_PYTHON = os.environ.get("KANI_JUDGE_PYTHON", "")
-JUDGE = Path(__file__).parents[1] / "judges" / "resemblyzer_judge.py"
 
 TEXTS = (
     "La lluvia golpea los cristales, y dentro huele a café recién hecho.",
@@ -110,12 +108,12 @@ def test_offset_and_silence_do_not_change_the_speaker() -> None:
 
 
 def makers_results(folder: Path, mels: Array, samples: Samples) -> dict[str, Array]:
-    if not JUDGE_PYTHON:
-        pytest.skip("KANI_JUDGE_PYTHON names no python with Resemblyzer")
-    if subprocess.run([JUDGE_PYTHON, "-c", "import resemblyzer"], capture_output=True).returncode:
-        pytest.skip("the python that KANI_JUDGE_PYTHON names has no Resemblyzer")
+    needs("resemblyzer")
     np.savez(folder / "in.npz", mels=mels, samples=samples)
-    subprocess.run([JUDGE_PYTHON, "-P", JUDGE, folder / "in.npz", folder / "out.npz"], check=True)
+    subprocess.run(
+        [JUDGE_PYTHON, "-P", JUDGES / "resemblyzer_judge.py", folder / "in.npz", folder / "out.npz"],
+        check=True,
+    )
     with np.load(folder / "out.npz") as found:
         return {name: found[name] for name in found.files}
 

@@ -53,11 +53,13 @@ class Site:
 
 
 @asynccontextmanager
-async def sites(folder: Path, count: int) -> AsyncIterator[list[Site]]:
-    """Workers of one engine each; at the end no exchange of any is left."""
-    made = [
-        Site(ToneEngine(), folder / "private" / f"{number}.sock", f"w{number}") for number in range(count)
-    ]
+async def sites(folder: Path, count: int, **info: Any) -> AsyncIterator[list[Site]]:
+    """Workers of one engine each, with ``info``; at the end no exchange of any is left."""
+    made = []
+    for number in range(count):
+        engine = ToneEngine()
+        engine.info = replace(engine.info, **info)
+        made.append(Site(engine, folder / "private" / f"{number}.sock", f"w{number}"))
     for site in made:
         await site.start()
     try:
@@ -73,9 +75,7 @@ async def pooled(
     folder: Path, count: int = 2, registry: CollectorRegistry | None = None, **info: Any
 ) -> AsyncIterator[tuple[list[Site], RemoteEngine]]:
     """Workers of engines with ``info``, and the engine of them all, which has reached them."""
-    async with sites(folder, count) as workers:
-        for site in workers:
-            site.engine.info = replace(site.engine.info, **info)
+    async with sites(folder, count, **info) as workers:
         async with started(engine_of(*(site.address for site in workers), registry=registry)) as engine:
             await until(lambda: engine.info.max_concurrency == count)
             yield workers, engine
