@@ -151,12 +151,6 @@ def test_pocket_joins_late_for_what_kokoro_lacks(
     assert found.late is not None and found.late[0] == "kani"
 
 
-async def test_elevenlabs_without_a_key_names_the_cure(tmp_path: Path) -> None:
-    (engine,) = engines(tmp_path, "elevenlabs").required
-    with pytest.raises(EngineUnavailable, match=r"ELEVEN_API_KEY.*--engine auto"):
-        await engine.start()
-
-
 @pytest.mark.parametrize(("given", "device"), [("auto", "cuda"), ("cuda:1", "cuda:1"), ("cpu", "cpu")])
 def test_kani_joins_late_where_there_is_cuda(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str, device: str

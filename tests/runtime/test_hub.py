@@ -1,10 +1,9 @@
-"""Model hubs: names of models, and downloads, only if allowed, once per model, and never for cached files."""
+"""Downloads from a model hub: only if allowed, once per model, and never for cached files."""
 
 from __future__ import annotations
 
 import errno
 import json
-import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -15,38 +14,7 @@ from huggingface_hub.errors import LocalEntryNotFoundError
 
 from kani.runtime.errors import CheckpointError
 from kani.runtime.hub import Hub as HubFiles
-from kani.runtime.model_names import local_path, short_name
-
-
-def test_home_folder_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path))
-    assert local_path("~/model") == tmp_path / "model"
-
-
-def test_home_of_an_unknown_user_is_no_folder() -> None:
-    path = local_path("~no-such-user/model")
-    assert path == Path("~no-such-user/model") and not path.exists()
-
-
-@pytest.mark.parametrize(
-    ("name", "short"),
-    [
-        ("OWNER/NAME", "NAME"),
-        ("OWNER/NAME@v1.0", "NAME"),
-        ("base", "base"),
-        ("/models/speech@home/base", "base"),
-        ("/models/base@2/", "base@2"),
-        ("~no-such-user/base@2", "base@2"),
-    ],
-)
-def test_short_name_is_the_last_part_without_a_revision(name: str, short: str) -> None:
-    assert short_name(name) == short
-
-
-def test_folder_that_is_there_has_no_revision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "OWNER/NAME@v1").mkdir(parents=True)
-    monkeypatch.chdir(tmp_path)
-    assert short_name("OWNER/NAME@v1") == "NAME@v1"
+from tests.runtime.conftest import served
 
 
 def find(name: str, cache: Path, *, may_fetch: bool = True) -> Path:
@@ -131,14 +99,10 @@ def use_hub(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
 
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
-    server = Hub({"config.json": b"config ", "a.safetensors": b"weights ", "pytorch_model.bin": b"pickle "})
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    use_hub(monkeypatch, f"http://127.0.0.1:{server.server_port}")
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    files = {"config.json": b"config ", "a.safetensors": b"weights ", "pytorch_model.bin": b"pickle "}
+    with served(Hub(files)) as server:
+        use_hub(monkeypatch, f"http://127.0.0.1:{server.server_port}")
+        yield server
 
 
 def test_local_folder_is_used(tmp_path: Path) -> None:
@@ -180,7 +144,8 @@ def test_first_revision_is_pinned(tmp_path: Path, hub: Hub, monkeypatch: pytest.
     first = find("owner/name", tmp_path)
     assert first.name == "a" * 40
     assert (first / "config.json").read_bytes() == b"config " + b"a" * 40
-    assert sorted(path.name for path in first.iterdir()) == ["a.safetensors", "config.json"]
+    assert sorted(path.name for path in first.iterdir()) == ["a.safetensors", "config.json"], "no pickle"
+    assert not [path for path in hub.asked if path.endswith(".bin")]
     hub.commit = "b" * 40
     assert find("owner/name", tmp_path) == first
     assert find("owner/name", tmp_path / "other").name == "b" * 40
@@ -263,11 +228,6 @@ def test_full_disk_is_named_with_cure(tmp_path: Path, hub: Hub, monkeypatch: pyt
 def test_named_revision_is_not_pinned(tmp_path: Path, hub: Hub) -> None:
     assert find("owner/name@" + "b" * 40, tmp_path).name == "b" * 40
     assert find("owner/name", tmp_path).name == "a" * 40
-
-
-def test_pickles_are_not_fetched(tmp_path: Path, hub: Hub) -> None:
-    find("owner/name", tmp_path)
-    assert not [path for path in hub.asked if path.endswith(".bin")]
 
 
 def test_missing_repository_or_revision_is_named(tmp_path: Path, hub: Hub) -> None:

@@ -32,8 +32,8 @@ from kani.runtime.speaker_encoder.encoder import (
 )
 from kani.runtime.turn_model import model as turn_model
 from kani.runtime.voice_detector import CHUNK_SAMPLES, VoiceDetector
+from tests.judges.judged import JUDGE_PYTHON, JUDGES, needs
 from tests.support.espeak_audio import audio
-from tests.support.judged import JUDGE_PYTHON, JUDGES, needs
 
 FOLDER = Path(module.__file__).parent
 

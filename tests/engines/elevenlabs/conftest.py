@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from itertools import pairwise
 from typing import Any
 
@@ -98,6 +98,14 @@ def counted(registry: CollectorRegistry, counter: str) -> dict[str, float]:
 async def said(engine: ElevenLabsEngine, text: str = TEXT, **segment: Any) -> list[SpeechChunk]:
     async with asyncio.timeout(WITHIN_S):
         return [chunk async for chunk in engine.synthesize(Segment(text, ID, "en", **segment))]
+
+
+async def said_while_written(
+    engine: ElevenLabsEngine, typing: Typing, language: str = "en"
+) -> list[SpeechChunk]:
+    segment = Segment(typing.text.text, ID, language)
+    async with asyncio.timeout(WITHIN_S), aclosing(engine.stream(segment, typing.text)) as speech:
+        return [chunk async for chunk in speech]
 
 
 def audio_of(chunks: list[SpeechChunk]) -> bytes:

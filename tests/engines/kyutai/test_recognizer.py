@@ -32,8 +32,8 @@ from kani.engines.kyutai.step import Frame, StepResult, Stream, Token
 from kani.engines.kyutai.stream import RecognitionStream
 from kani.engines.kyutai.words import END_OF_PADDING, MAX_WORD_TOKENS, WordAssembler
 from kani.engines.plugin import Resources
+from tests.engines.checkpoints import Damage, changed, cut, edited, removed, tampered
 from tests.engines.kyutai.random_checkpoint import DELAY_S, TINY, random_checkpoint, random_model
-from tests.support.checkpoints import Damage, changed, cut, edited, removed, tampered
 
 FRAME = 1920
 FRAMES = 40

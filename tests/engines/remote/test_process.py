@@ -31,7 +31,7 @@ from kani.engines.remote.connection import Connection, WorkerLost
 from kani.engines.remote.connectors import ChildWorker
 from kani.engines.remote.messages import Launch
 from kani.engines.restarts import Restarts
-from tests.conftest import LOOK_AGAIN_S, ServerProcess, StartServer
+from tests.conftest import LOOK_AGAIN_S, StartServer
 from tests.engines.remote import starting_engine
 from tests.support.patience import WITHIN_S
 
@@ -162,21 +162,19 @@ def test_session_fails_in_its_protocols_words_and_the_server_goes_on(start_serve
     with connect(f"{server.url}/", max_size=None, max_queue=1) as client:
         for _ in range(KILLS):
             (worker,) = workers_of(psutil.Process(server.process.pid))
-            last = _killed_while_speaking(client, text, worker)
+            assert _answer(client, text)["type"] == "tts_stream_chunk"
+            worker.send_signal(signal.SIGKILL)
+            last = _last(client)
             if last["type"] != "tts_stream_complete":
                 break
         assert (last["type"], last["data"]["status"]) == ("tts_response", "error")
         assert last["data"]["message"] == "the espeak engine was lost"
         assert _answer(client, "Hola de nuevo.")["type"] == "tts_stream_chunk"
         assert _last(client)["type"] == "tts_stream_complete"
-    _front_killed(server)
-
-
-def _killed_while_speaking(client: ClientConnection, text: str, worker: psutil.Process) -> dict[str, Any]:
-    """Ask for speech, and kill the worker after the first sound; return the message that ends the answer."""
-    assert _answer(client, text)["type"] == "tts_stream_chunk"
-    worker.send_signal(signal.SIGKILL)
-    return _last(client)
+    # A server that is killed takes its worker along.
+    (worker,) = workers_of(psutil.Process(server.process.pid))
+    server.kill()
+    worker.wait(WITHIN_S)
 
 
 def _answer(client: ClientConnection, text: str) -> dict[str, Any]:
@@ -195,13 +193,6 @@ def _last(client: ClientConnection) -> dict[str, Any]:
     while (found := message(client))["type"] == "tts_stream_chunk":
         pass
     return found
-
-
-def _front_killed(server: ServerProcess) -> None:
-    """A server that is killed takes its worker along."""
-    (worker,) = workers_of(psutil.Process(server.process.pid))
-    server.kill()
-    worker.wait(WITHIN_S)
 
 
 def test_recording_is_begun_again_when_its_recogniser_is_killed(start_server: StartServer) -> None:

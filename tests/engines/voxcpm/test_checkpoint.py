@@ -18,9 +18,7 @@ from kani.engines.voxcpm.settings import VoxCPMSettings
 from kani.protocols.voxcpm.params import RANGES
 from kani.runtime.hub import Hub as HubFiles
 from kani.text.languages import resolve
-from tests.runtime.test_hub import Hub, use_hub
-from tests.runtime.test_hub import hub as hub
-from tests.support.checkpoints import (
+from tests.engines.checkpoints import (
     Damage,
     assert_worker_imports_only,
     changed,
@@ -29,6 +27,8 @@ from tests.support.checkpoints import (
     removed,
     tampered,
 )
+from tests.runtime.test_hub import Hub, use_hub
+from tests.runtime.test_hub import hub as hub
 
 CONFIG = {
     "architecture": "voxcpm2",

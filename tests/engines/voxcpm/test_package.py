@@ -22,8 +22,8 @@ from kani.core.types import Embedding, OptionValue, Recording, Samples, Sampling
 from kani.engines.voxcpm.engine import VoxCPMEngine
 from tests.clients.voxcpm.wire import opened
 from tests.core.audio.test_pcm import encoded
-from tests.support import judged as support
-from tests.support.judged import JUDGE_PYTHON, JUDGES, ONE_THREAD, judge, needs, noise
+from tests.judges import judged as support
+from tests.judges.judged import JUDGE_PYTHON, JUDGES, ONE_THREAD, judge, needs, noise
 
 pytestmark = pytest.mark.server
 

@@ -47,14 +47,15 @@ def test_agreement_ends_at_the_first_different_word(before: str, now: str, count
     assert agreed_count(words(before), words(now)) == count
 
 
-@pytest.mark.parametrize("text", ["end.", "end!", "end?", "end…", 'end."', "end?»", "终。"])
-def test_sentence_ending_may_stand_inside_a_quotation(text: str) -> None:
-    assert ends_sentence(text)
-
-
-@pytest.mark.parametrize("text", ["", "end", "end,", "end;", "3.5", '"'])
-def test_other_punctuation_ends_no_sentence(text: str) -> None:
-    assert not ends_sentence(text)
+@pytest.mark.parametrize(
+    ("texts", "ends"),
+    [
+        (["end.", "end!", "end?", "end…", 'end."', "end?»", "终。"], True),
+        (["", "end", "end,", "end;", "3.5", '"'], False),
+    ],
+)
+def test_sentence_ending_may_stand_inside_a_quotation(texts: list[str], ends: bool) -> None:
+    assert {text: ends_sentence(text) for text in texts} == dict.fromkeys(texts, ends)
 
 
 FRAME_S = CHUNK_SAMPLES / SAMPLE_RATE
@@ -184,13 +185,6 @@ def test_pause_and_length_end_segments() -> None:
     assert max(len(" ".join(one.word.text for one in some)) for some in endless) <= 175
 
 
-@pytest.fixture
-async def scheduler() -> AsyncIterator[PassScheduler[str]]:
-    one_worker: PassScheduler[str] = PassScheduler(1)
-    yield one_worker
-    await one_worker.stop()
-
-
 class Streams:
     """Streams and recordings with passes that note that they begin, and end once ``may_end`` is set."""
 
@@ -220,8 +214,15 @@ class Streams:
         return name
 
 
-async def test_stream_served_longest_ago_is_next(scheduler: PassScheduler[str]) -> None:
-    streams = Streams(scheduler)
+@pytest.fixture
+async def streams() -> AsyncIterator[Streams]:
+    """Those of one worker."""
+    made = Streams(PassScheduler(1))
+    yield made
+    await made.scheduler.stop()
+
+
+async def test_stream_served_longest_ago_is_next(streams: Streams) -> None:
     a, b, c = (streams.add(name) for name in "abc")
     streams.may_end.set()
     for stream, name in ((c, "c"), (b, "b"), (a, "a")):
@@ -234,8 +235,7 @@ async def test_stream_served_longest_ago_is_next(scheduler: PassScheduler[str]) 
     assert streams.begun == ["busy", "c", "b", "a"]
 
 
-async def test_waiting_pass_that_becomes_urgent_is_next(scheduler: PassScheduler[str]) -> None:
-    streams = Streams(scheduler)
+async def test_waiting_pass_that_becomes_urgent_is_next(streams: Streams) -> None:
     busy, a, b, c = (streams.add(name) for name in ("busy", "a", "b", "c"))
     requested = [stream.request_pass() for stream in (busy, a, b, c)]
     c.urgent = True
@@ -245,19 +245,17 @@ async def test_waiting_pass_that_becomes_urgent_is_next(scheduler: PassScheduler
 
 
 async def test_workers_limit_running_passes() -> None:
-    scheduler: PassScheduler[str] = PassScheduler(2)
-    streams = Streams(scheduler)
+    streams = Streams(PassScheduler(2))
     requested = [streams.add(name).request_pass() for name in "abcd"]
     assert streams.begun == ["a", "b"]
     streams.may_end.set()
     await asyncio.gather(*requested)
     assert streams.begun == ["a", "b", "c", "d"]
-    await scheduler.stop()
+    await streams.scheduler.stop()
 
 
-async def test_cancelled_pass_frees_its_turn(scheduler: PassScheduler[str]) -> None:
+async def test_cancelled_pass_frees_its_turn(streams: Streams) -> None:
     """A waiting pass is never begun; a running one ends in vain, and its worker is free then."""
-    streams = Streams(scheduler)
     running, waiting, last = (streams.add(name) for name in ("running", "waiting", "last"))
     first, left, result = running.request_pass(), waiting.request_pass(), last.request_pass()
     waiting.cancel()
@@ -268,35 +266,27 @@ async def test_cancelled_pass_frees_its_turn(scheduler: PassScheduler[str]) -> N
     assert streams.begun == ["running", "last"]
 
 
-async def test_failed_pass_fails_its_own_stream_only(scheduler: PassScheduler[str]) -> None:
+async def test_failed_pass_fails_its_own_stream_only(streams: Streams) -> None:
     def fail() -> str:
         raise RuntimeError("broken")
 
-    broken: ScheduledStream[str] = scheduler.add_stream(lambda: fail)
+    broken: ScheduledStream[str] = streams.scheduler.add_stream(lambda: fail)
     with pytest.raises(RuntimeError, match="broken"):
         await broken.request_pass()
-    streams = Streams(scheduler)
     streams.may_end.set()
     assert await streams.add("a").request_pass() == "a"
 
 
-async def test_recordings_wait_for_streams(scheduler: PassScheduler[str]) -> None:
-    streams = Streams(scheduler)
+async def test_recordings_wait_for_streams(streams: Streams) -> None:
     busy, a = streams.add("busy"), streams.add("a")
-    requested = [
-        busy.request_pass(),
-        streams.record("first"),
-        streams.record("second"),
-    ]
-    requested.append(a.request_pass())
+    requested = [busy.request_pass(), streams.record("first"), streams.record("second"), a.request_pass()]
     streams.may_end.set()
     await asyncio.gather(*requested)
     assert streams.begun == ["busy", "a", "first", "second"]
 
 
 async def test_open_stream_keeps_one_worker_free() -> None:
-    scheduler: PassScheduler[str] = PassScheduler(2)
-    streams = Streams(scheduler)
+    streams = Streams(PassScheduler(2))
     live = streams.add("live")
     requested = [streams.record(name) for name in ("first", "second")]
     requested.append(live.request_pass())
@@ -310,32 +300,25 @@ async def test_open_stream_keeps_one_worker_free() -> None:
     assert await asyncio.to_thread(_until, lambda: sorted(streams.begun) == ["fourth", "third"])
     streams.may_end.set()
     await asyncio.gather(*requested)
-    await scheduler.stop()
+    await streams.scheduler.stop()
 
 
 async def test_recording_that_waits_long_is_served_all_the_same() -> None:
     now = 0.0
-    scheduler: PassScheduler[str] = PassScheduler(1, clock=lambda: now)
-    streams = Streams(scheduler)
+    streams = Streams(PassScheduler(1, clock=lambda: now))
     busy, a, urgent = (streams.add(name) for name in ("busy", "a", "urgent"))
-    requested = [
-        busy.request_pass(),
-        streams.record("first"),
-        a.request_pass(),
-        urgent.request_pass(),
-    ]
+    requested = [busy.request_pass(), streams.record("first"), a.request_pass(), urgent.request_pass()]
     urgent.urgent = True
     now = 11.0
     streams.may_end.set()
     await asyncio.gather(*requested)
     assert streams.begun == ["busy", "urgent", "first", "a"]
-    await scheduler.stop()
+    await streams.scheduler.stop()
 
 
-async def test_cancelled_recording_leaves_the_queue(scheduler: PassScheduler[str]) -> None:
-    streams = Streams(scheduler)
+async def test_cancelled_recording_leaves_the_queue(streams: Streams) -> None:
     busy = streams.add("busy").request_pass()
-    waiting = scheduler.run_in_background(lambda: streams.begun.append("cancelled") or "")
+    waiting = streams.scheduler.run_in_background(lambda: streams.begun.append("cancelled") or "")
     waiting.cancel()
     after = streams.record("after")
     streams.may_end.set()

@@ -86,9 +86,12 @@ class Driver:
     def longest_pass_s(self) -> float:
         return max(len(audio.samples) for audio in self.passes) / SAMPLE_RATE
 
-    def feed(self, *parts: Samples, passes: bool = True, has_speech: bool = True) -> None:
-        """Feed audio, and make each pass as soon as it is due if ``passes``."""
+    def feed(self, *parts: Samples | Mark, passes: bool = True, has_speech: bool = True) -> None:
+        """Feed audio and marks, and make each pass as soon as it is due if ``passes``."""
         for samples in parts:
+            if isinstance(samples, Mark):
+                self.stream.add_mark(samples)
+                continue
             for at in range(0, len(samples), STEP_SAMPLES):
                 assert not self.stream.full
                 piece = samples[at : at + STEP_SAMPLES]
@@ -114,6 +117,11 @@ class Driver:
         return transcribe(audio, has_speech=has_speech)
 
 
+@pytest.fixture
+def driver() -> Driver:
+    return Driver()
+
+
 def silence(seconds: float) -> Samples:
     return np.zeros(round(seconds * SAMPLE_RATE), np.float32)
 
@@ -129,16 +137,14 @@ def names(first: int, count: int) -> list[str]:
     return [f"w{number}" for number in range(first, first + count)]
 
 
-def test_silence_needs_no_pass() -> None:
-    driver = Driver()
+def test_silence_needs_no_pass(driver: Driver) -> None:
     driver.feed(silence(30))
     assert not driver.passes and not driver.words
     assert [step.index for step in driver.steps] == list(range(375))
     assert {step.pause_probabilities for step in driver.steps} == {(1.0, 1.0, 1.0, 1.0)}
 
 
-def test_words_come_during_speech_once_with_their_times() -> None:
-    driver = Driver()
+def test_words_come_during_speech_once_with_their_times(driver: Driver) -> None:
     driver.feed(silence(1.0), words(1, 10))
     assert len(driver.words) >= 8
     driver.feed(silence(1.0))
@@ -152,10 +158,9 @@ def test_words_come_during_speech_once_with_their_times() -> None:
     ("steps_between", "probability", "decided"), [(8, 0.9, 5), (8, 0.5, 4), (3, 0.9, 4), (3, 0.5, 4)]
 )
 def test_likely_word_is_decided_by_one_pass_where_passes_are_sparse(
-    steps_between: int, probability: float, decided: int
+    driver: Driver, steps_between: int, probability: float, decided: int
 ) -> None:
     """Others are decided by two passes; a word that ends where the audio does may be half a word."""
-    driver = Driver()
     for samples, texts in (
         (words(1, 4), []),
         (words(5, 2)[: STEP_SAMPLES * steps_between], names(1, decided)),
@@ -165,8 +170,7 @@ def test_likely_word_is_decided_by_one_pass_where_passes_are_sparse(
         assert driver.texts == texts
 
 
-def test_step_that_reports_a_pause_waits_for_the_words_before_it() -> None:
-    driver = Driver()
+def test_step_that_reports_a_pause_waits_for_the_words_before_it(driver: Driver) -> None:
     driver.feed(words(1, 4), passes=False)
     fed_s = 0.0
     while not driver.stream.full:
@@ -186,8 +190,7 @@ def test_step_that_reports_a_pause_waits_for_the_words_before_it() -> None:
     assert driver.texts == names(1, 4)
 
 
-def test_words_stay_within_the_detected_speech() -> None:
-    driver = Driver()
+def test_words_stay_within_the_detected_speech(driver: Driver) -> None:
     driver.feed(silence(1.0))
     driver.feed(words(1, 3), silence(0.4), passes=False)
     result = transcribe(driver.stream.begin_pass())
@@ -202,16 +205,14 @@ def test_words_stay_within_the_detected_speech() -> None:
     assert second.start_s == pytest.approx(1.0 + WORD_S, abs=0.001)
 
 
-def test_short_gap_divides_no_words() -> None:
-    driver = Driver()
+def test_short_gap_divides_no_words(driver: Driver) -> None:
     for first in (1, 4, 7):
         driver.feed(words(first, 3), silence(0.4))
     driver.feed(silence(1.0))
     assert driver.texts == names(1, 9)
 
 
-def test_speech_without_pause_keeps_passes_short() -> None:
-    driver = Driver()
+def test_speech_without_pause_keeps_passes_short(driver: Driver) -> None:
     driver.feed(words(1, 98))
     assert driver.longest_pass_s <= 12.1
     driver.feed(silence(1.0))
@@ -233,9 +234,8 @@ def test_live_speech_behind_a_recording_is_soon_recognised_as_live() -> None:
     assert driver.texts[:36] == names(1, 36)
 
 
-def test_noise_like_a_voice_is_forgotten() -> None:
+def test_noise_like_a_voice_is_forgotten(driver: Driver) -> None:
     """It does not grow without bound, and speech after it is recognised."""
-    driver = Driver()
     driver.feed(words(1, 98), has_speech=False)
     assert not driver.words
     assert driver.longest_pass_s <= 12.1
@@ -244,8 +244,7 @@ def test_noise_like_a_voice_is_forgotten() -> None:
     assert driver.texts == names(1, 4)
 
 
-def test_no_pass_is_due_while_one_runs() -> None:
-    driver = Driver()
+def test_no_pass_is_due_while_one_runs(driver: Driver) -> None:
     driver.feed(words(1, 3), passes=False)
     assert driver.stream.pass_due
     audio = driver.stream.begin_pass()
@@ -268,40 +267,29 @@ def test_pass_is_urgent_for_live_speech_that_pauses() -> None:
     assert not recording.stream.urgent
 
 
-def test_mark_comes_back_at_once_where_all_words_are_decided() -> None:
-    driver = Driver()
-    driver.stream.add_mark(Mark(1))
-    driver.feed(silence(0.5), words(1, 3), silence(0.5))
-    driver.stream.add_mark(Mark(2))
+def test_mark_comes_back_at_once_where_all_words_are_decided(driver: Driver) -> None:
+    driver.feed(Mark(1), silence(0.5), words(1, 3), silence(0.5), Mark(2))
     assert (driver.events[0], driver.events[-1]) == (Mark(1), Mark(2))
 
 
-def test_mark_behind_speech_waits_for_its_words() -> None:
-    driver = Driver()
-    driver.feed(words(1, 5))
-    driver.stream.add_mark(Mark(7))
+def test_mark_behind_speech_waits_for_its_words(driver: Driver) -> None:
+    driver.feed(words(1, 5), Mark(7))
     assert Mark(7) not in driver.events
     driver.feed(silence(0.4))
     assert driver.events.index(Mark(7)) > driver.events.index(driver.words[-1])
     assert driver.texts == names(1, 5)
 
 
-def test_mark_during_speech_comes_back_without_a_pause() -> None:
-    driver = Driver()
-    driver.feed(words(1, 5))
-    driver.stream.add_mark(Mark(7))
-    driver.feed(words(6, 2))
+def test_mark_during_speech_comes_back_without_a_pause(driver: Driver) -> None:
+    driver.feed(words(1, 5), Mark(7), words(6, 2))
     before = driver.events[: driver.events.index(Mark(7))]
     assert [event.text for event in before if isinstance(event, RecognizedWord)][:5] == names(1, 5)
     driver.feed(words(8, 3), silence(1))
     assert driver.texts == names(1, 10)
 
 
-def test_end_of_audio_decides_all_words_and_returns_all_marks() -> None:
-    driver = Driver()
-    driver.feed(words(1, 5), passes=False)
-    driver.stream.add_mark(Mark(1))
-    driver.stream.add_mark(Mark(2))
+def test_end_of_audio_decides_all_words_and_returns_all_marks(driver: Driver) -> None:
+    driver.feed(words(1, 5), Mark(1), Mark(2), passes=False)
     driver.stream.end()
     assert not driver.stream.finished
     driver.make_passes()
@@ -310,12 +298,11 @@ def test_end_of_audio_decides_all_words_and_returns_all_marks() -> None:
     assert driver.events[-2:] == [Mark(1), Mark(2)]
 
 
-def test_marks_without_audio_are_bounded() -> None:
-    driver = Driver()
+def test_marks_without_audio_are_bounded(driver: Driver) -> None:
     driver.feed(words(1, 3), passes=False)
     count = 0
     while not driver.stream.full:
-        driver.stream.add_mark(Mark(count))
+        driver.feed(Mark(count))
         count += 1
         assert count <= 64
     driver.make_passes()
@@ -377,8 +364,7 @@ def test_words_of_the_pass_before_are_decided_where_a_pause_drops_the_last_pass(
     assert driver.texts == names(1, 6)
 
 
-def test_speech_after_the_last_words_that_were_believed_is_heard_again() -> None:
-    driver = Driver()
+def test_speech_after_the_last_words_that_were_believed_is_heard_again(driver: Driver) -> None:
     driver.feed(words(1, 4), passes=False)
     driver.make_one()
     driver.feed(words(5, 4), silence(0.4), passes=False)
@@ -447,8 +433,7 @@ def test_repeated_speech_is_heard_by_itself_where_it_was_left_out() -> None:
     assert driver.words[4].start_s == pytest.approx(4 * WORD_S + 0.4, abs=0.06)
 
 
-def test_speech_that_no_word_tells_is_heard_again() -> None:
-    driver = Driver()
+def test_speech_that_no_word_tells_is_heard_again(driver: Driver) -> None:
     driver.feed(words(1, 8), silence(0.4), passes=False)
     whole = transcribe(driver.stream.begin_pass())
     driver.stream.finish_pass(replace(whole, words=whole.words[:3], untold_s=3 * WORD_S))
@@ -458,9 +443,8 @@ def test_speech_that_no_word_tells_is_heard_again() -> None:
     assert driver.passes[-1].prefix == () and not driver.stream.pass_due
 
 
-def test_speech_is_not_heard_again_without_progress() -> None:
+def test_speech_is_not_heard_again_without_progress(driver: Driver) -> None:
     """Its words lie at the beginning of the audio, however often it is heard."""
-    driver = Driver()
     driver.feed(words(1, 6), silence(0.4), passes=False)
     passes = 0
     while driver.stream.pass_due:

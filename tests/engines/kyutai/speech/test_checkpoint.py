@@ -17,9 +17,9 @@ from kani.engines.kyutai.speech import checkpoint, environment, published
 from kani.engines.kyutai.speech.engine import KyutaiEngine
 from kani.engines.kyutai.speech.script import Script, TimedSpeech, words
 from kani.engines.plugin import Resources
+from tests.engines.checkpoints import Damage, assert_worker_imports_only, changed, cut, edited, removed
 from tests.runtime.test_hub import Hub
 from tests.runtime.test_hub import hub as hub
-from tests.support.checkpoints import Damage, assert_worker_imports_only, changed, cut, edited, removed
 
 TEXT = "Well, it’s (only) one:two — three."
 

@@ -30,8 +30,8 @@ from kani.text.normalizer import VERBATIM
 from kani.text.segmenter import OpenTextSegment
 from tests.clients.kyutai.speaking import Heard, opened, say
 from tests.clients.kyutai.wire import text_message
-from tests.support import judged as support
-from tests.support.judged import JUDGE_PYTHON, ONE_THREAD, judge, needs, noise
+from tests.judges import judged as support
+from tests.judges.judged import JUDGE_PYTHON, ONE_THREAD, judge, needs, noise
 
 pytestmark = pytest.mark.server
 

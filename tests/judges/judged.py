@@ -21,7 +21,7 @@ from tests.support.app_server import AppServer, app_server
 from tests.support.patience import WITHIN_S
 
 JUDGE_PYTHON = os.environ.get("KANI_JUDGE_PYTHON", "")
-JUDGES = Path(__file__).parents[1] / "judges"
+JUDGES = Path(__file__).parent
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 """A sum's order is its result."""
 
