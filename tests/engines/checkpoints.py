@@ -1,15 +1,12 @@
-"""Damages of checkpoints' folders, and what a worker of another environment may import."""
+"""Damages of checkpoints' folders."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
 Damage = Callable[[Path], object]
 
 
@@ -50,18 +47,3 @@ def tampered(name: str) -> Damage:
         (folder / name).symlink_to(blob.name)
 
     return tamper
-
-
-def assert_worker_imports_only(module: str, *packages: str) -> None:
-    """A worker's environment is its model's own: of the server's it has these packages."""
-    # msgspec and the worker use the last two where they are.
-    allowed = {*packages, "msgspec", "numpy", "typing_extensions", "uvloop"}
-    code = (
-        "import sys; import importlib.metadata as m; allowed = set(sys.argv[1:]); "
-        f"import kani.engines.worker.child, {module}; "
-        "tops = {name.partition('.')[0] for name in sys.modules}; "
-        "known = {top: names for top, names in m.packages_distributions().items()}; "
-        "print(*sorted(top for top in tops & known.keys() if top not in allowed and not top.startswith('_')))"
-    )
-    command = [sys.executable, "-c", code, *allowed]
-    assert subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split() == []

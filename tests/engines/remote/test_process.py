@@ -33,6 +33,7 @@ from kani.engines.remote.messages import Launch
 from kani.engines.restarts import Restarts
 from tests.conftest import LOOK_AGAIN_S, StartServer
 from tests.engines.remote import starting_engine
+from tests.engines.remote.test_remote import content
 from tests.support.patience import WITHIN_S
 
 pytestmark = pytest.mark.server
@@ -61,15 +62,6 @@ async def speak(engine: Engine, number: int, heard: list[SpeechChunk]) -> None:
             await asyncio.sleep(0)
 
 
-def content(chunks: list[SpeechChunk]) -> list[tuple[object, ...]]:
-    return [(chunk.samples.tobytes(), chunk.start_s, chunk.spans) for chunk in chunks]
-
-
-def children() -> list[psutil.Process]:
-    """The worker processes of this one."""
-    return workers_of(psutil.Process())
-
-
 def workers_of(process: psutil.Process) -> list[psutil.Process]:
     found = []
     for child in process.children():
@@ -80,27 +72,29 @@ def workers_of(process: psutil.Process) -> list[psutil.Process]:
 
 
 @asynccontextmanager
-async def espeak_in_process(folder: Path, registry: CollectorRegistry) -> AsyncIterator[Engine]:
-    """espeak-ng in a process of its own, started; no worker is left when it has stopped."""
-    before = {child.pid for child in children()}
+async def espeak_in_process(
+    folder: Path, registry: CollectorRegistry
+) -> AsyncIterator[tuple[Engine, psutil.Process]]:
+    """espeak-ng in a process of its own, started, and that process; no worker is left when it has stopped."""
+    before = {*workers_of(psutil.Process())}
     engine = Registry(lambda model: model(), Resources(folder), registry, Restarts(registry)).engine("espeak")
     await engine.start()
     try:
-        yield engine
+        (worker,) = {*workers_of(psutil.Process())} - before
+        yield engine, worker
     finally:
         await engine.stop()
-    assert {child.pid for child in children()} <= before
+    assert {*workers_of(psutil.Process())} <= before
 
 
 async def test_worker_that_hangs_is_replaced_after_its_lease(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("kani.engines.remote.channel.LEASE_S", 2)
-    registry, before = CollectorRegistry(), {child.pid for child in children()}
-    async with espeak_in_process(tmp_path, registry) as engine, asyncio.timeout(WITHIN_S):
+    registry = CollectorRegistry()
+    async with espeak_in_process(tmp_path, registry) as (engine, worker), asyncio.timeout(WITHIN_S):
         begun = engine.synthesize(Segment(" ".join(SENTENCE.format(n) for n in range(9)), "espeak:es", "es"))
         await anext(begun)
-        (worker,) = [child for child in children() if child.pid not in before]
         worker.send_signal(signal.SIGSTOP)
         heard: list[SpeechChunk] = []
         waiting = asyncio.create_task(speak(engine, 1, heard))
@@ -114,10 +108,10 @@ async def test_worker_that_hangs_is_replaced_after_its_lease(
 
 
 async def test_killed_worker_loses_only_what_was_heard_of(tmp_path: Path) -> None:
-    registry, before = CollectorRegistry(), {child.pid for child in children()}
+    registry = CollectorRegistry()
     own = EspeakEngine()
     await own.start()
-    async with espeak_in_process(tmp_path, registry) as engine:
+    async with espeak_in_process(tmp_path, registry) as (engine, worker):
         heard: list[list[SpeechChunk]] = [[] for _ in range(STREAMS)]
         tasks = [asyncio.create_task(speak(engine, number, heard[number])) for number in range(STREAMS)]
 
@@ -130,7 +124,6 @@ async def test_killed_worker_loses_only_what_was_heard_of(tmp_path: Path) -> Non
             # Some have ended, one has given a first second of five and is granted one or two more, most wait.
             while not under_way() or not any(task.done() for task in tasks):
                 await asyncio.sleep(0)
-            (worker,) = [child for child in children() if child.pid not in before]
             doomed = under_way()
             worker.send_signal(signal.SIGKILL)
             await asyncio.wait(tasks)
