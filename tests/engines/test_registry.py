@@ -51,8 +51,12 @@ def kinds(found: Engines) -> list[str]:
     ("name", "expected"),
     [
         ("auto", "KokoroEngine EspeakEngine"),
-        *(("kokoro", "KokoroEngine"), ("espeak", "EspeakEngine"), ("kani", "KaniEngine")),
-        *(("pocket", "PocketEngine"), ("voxcpm", "VoxCPMEngine"), ("kyutai", "KyutaiEngine")),
+        ("kokoro", "KokoroEngine"),
+        ("espeak", "EspeakEngine"),
+        ("kani", "KaniEngine"),
+        ("pocket", "PocketEngine"),
+        ("voxcpm", "VoxCPMEngine"),
+        ("kyutai", "KyutaiEngine"),
         ("elevenlabs", "ElevenLabsEngine"),
     ],
 )
