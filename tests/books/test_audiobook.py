@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from av.stream import Disposition
 
 import kani
 from kani.books.audio_file import CHAPTER_PAUSE_S
-from kani.books.audiobook import make_audiobook
+from kani.books.audiobook import Made, make_audiobook
 from kani.books.book import Book, Chapter
 from kani.books.plan import Manner
 from kani.books.progress import Progress
@@ -27,6 +28,8 @@ from kani.cli.speech_commands import main
 from kani.core.types import Samples
 from kani.library.results import Audio
 from tests.books.epubs import COVER, PACKAGE, epub, jpeg
+from tests.conftest import ROOT
+from tests.support.patience import WITHIN_S
 
 BOOK = Book(
     "The house",
@@ -100,18 +103,8 @@ def test_ffprobe_reads_the_same_chapters_tags_and_cover(
     assert main("say", [*arguments, "--chapter-voice", "2-3=espeak:en-us"]) == 0
     told = capsys.readouterr().err
     assert "chapter 2 of 3: Dos · " in told and " left\n" in told and ", 3 chapters\n" in told
-    command = [
-        "ffprobe",
-        "-v",
-        "error",
-        "-of",
-        "json",
-        "-show_chapters",
-        "-show_format",
-        "-show_streams",
-        path,
-    ]
-    shown = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+    command = "ffprobe -v error -of json -show_chapters -show_format -show_streams".split()
+    shown = json.loads(subprocess.run([*command, path], check=True, capture_output=True).stdout)
     tags = shown["format"]["tags"]
     assert (tags["title"], tags["artist"], tags["major_brand"]) == (
         "La casa & el río",
@@ -151,53 +144,59 @@ def test_jpeg_cover_is_in_the_file(tmp_path: Path, speech: kani.Speech, ending: 
     assert len(decoded(path)[0]), "the sound is there, too"
 
 
-def test_a_second_run_speaks_only_what_is_missing(tmp_path: Path, speech: kani.Speech) -> None:
-    whole, path = tmp_path / "whole.m4b", tmp_path / "b.m4b"
-    make_audiobook(BOOK, whole, MANNER, Speaker(speech), report=io.StringIO())
+def make(
+    path: Path, speech: kani.Speech, book: Book = BOOK, manner: Manner = MANNER, most: int = 100
+) -> tuple[Made, Speaker, str]:
+    """Make a book; returns with it who spoke and what was reported."""
+    report, speaker = io.StringIO(), Speaker(speech, most)
+    return make_audiobook(book, path, manner, speaker, report=report), speaker, report.getvalue()
+
+
+@pytest.fixture
+def interrupted(tmp_path: Path, speech: kani.Speech) -> Path:
+    """The path of ``BOOK``, of which two pieces are spoken."""
+    path = tmp_path / "b.m4b"
     with pytest.raises(ConnectionError):
-        make_audiobook(BOOK, path, MANNER, Speaker(speech, most=2), report=io.StringIO())
+        make(path, speech, most=2)
     assert not path.exists()
-    report, speaker = io.StringIO(), Speaker(speech)
-    made = make_audiobook(BOOK, path, MANNER, speaker, report=report)
+    return path
+
+
+def test_a_second_run_speaks_only_what_is_missing(
+    tmp_path: Path, speech: kani.Speech, interrupted: Path
+) -> None:
+    make(tmp_path / "whole.m4b", speech)
+    made, speaker, report = make(interrupted, speech)
     assert (made.reused, len(speaker.spoken)) == (2, 1)
-    assert report.getvalue().startswith("2 of 3 pieces are spoken already\n")
-    assert "changed" not in report.getvalue()
-    assert np.array_equal(decoded(path)[0], decoded(whole)[0])
+    assert report.startswith("2 of 3 pieces are spoken already\n") and "changed" not in report
+    assert np.array_equal(decoded(interrupted)[0], decoded(tmp_path / "whole.m4b")[0])
 
 
 def test_a_changed_text_or_voice_is_noticed_and_only_that_is_spoken_again(
-    tmp_path: Path, speech: kani.Speech
+    speech: kani.Speech, interrupted: Path
 ) -> None:
-    path = tmp_path / "b.m4b"
-    with pytest.raises(ConnectionError):
-        make_audiobook(BOOK, path, MANNER, Speaker(speech, most=2), report=io.StringIO())
     changed = Book(*("The house", "", "en"), (Chapter("1", ("Another beginning.",)), *BOOK.chapters[1:]))
     manner = Manner("espeak", "1", language="en", voices={3: "espeak:en-us"})
-    report, speaker = io.StringIO(), Speaker(speech)
-    made = make_audiobook(changed, path, manner, speaker, report=report)
-    assert report.getvalue().startswith("changed since the last run: text, voices\n1 of 3 pieces")
+    made, speaker, report = make(interrupted, speech, changed, manner)
+    assert report.startswith("changed since the last run: text, voices\n1 of 3 pieces")
     assert [voice for _, voice in speaker.spoken] == [None, "espeak:en-us"]
     assert (speaker.spoken[0][0], made.reused) == ("Another beginning.", 1)
 
 
-def test_damaged_pieces_are_spoken_again(tmp_path: Path, speech: kani.Speech) -> None:
-    path = tmp_path / "b.m4b"
-    with pytest.raises(ConnectionError):
-        make_audiobook(BOOK, path, MANNER, Speaker(speech, most=2), report=io.StringIO())
-    parts = tmp_path / "b.m4b.parts"
+def test_damaged_pieces_are_spoken_again(speech: kani.Speech, interrupted: Path) -> None:
+    parts = interrupted.with_name("b.m4b.parts")
     sound = sorted(parts.glob("*.flac"))[0]
     sound.write_bytes(sound.read_bytes()[:-100])
     (parts / "manifest.json").write_text("{", encoding="utf-8")
-    report, speaker = io.StringIO(), Speaker(speech)
-    make_audiobook(BOOK, path, MANNER, speaker, report=report)
+    _, speaker, report = make(interrupted, speech)
     assert len(speaker.spoken) == 2
-    assert report.getvalue().startswith("changed since the last run: manifest\n1 of 3")
+    assert report.startswith("changed since the last run: manifest\n1 of 3")
 
 
 def test_two_processes_do_not_make_the_same_book(tmp_path: Path, speech: kani.Speech) -> None:
     path = tmp_path / "b.m4b"
     with WorkFolder(path), pytest.raises(AlreadyRunning, match="another kani-tts makes this book"):
-        make_audiobook(BOOK, path, MANNER, Speaker(speech), report=io.StringIO())
+        make(path, speech)
 
 
 def test_chapters_are_listed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -259,3 +258,36 @@ def test_progress_tells_the_time_left_by_what_this_run_has_spoken() -> None:
         "chapter 1 · 70 % · 60 s left",
         "chapter 2 · 80 % · 33 s left",
     ]
+
+
+TEXT = "\n\n".join(f"Chapter {n}\n\n" + f"The dog of house {n} sleeps. " * 6 for n in range(1, 9))
+
+
+def start(book: Path, output: Path) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "kani", "say", str(book), "-o", str(output), "--engine", "espeak"]
+    return subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+
+
+@pytest.mark.server
+def test_killed_at_any_time_it_goes_on(tmp_path: Path) -> None:
+    book, whole, output = tmp_path / "b.txt", tmp_path / "whole.m4b", tmp_path / "b.m4b"
+    book.write_text(TEXT, encoding="utf-8")
+    undisturbed = start(book, whole)
+    assert undisturbed.stderr is not None
+    undisturbed.communicate(timeout=WITHIN_S)
+    assert undisturbed.returncode == 0
+    for moment in ("chapter 3 of 8", "chapter 6 of 8", "writing b.m4b"):
+        process = start(book, output)
+        assert process.stderr is not None
+        assert any(line.startswith(moment) for line in process.stderr), moment
+        process.kill()
+        process.wait(WITHIN_S)
+        process.stderr.close()
+        assert not output.exists()
+    last = start(book, output)
+    told = last.communicate(timeout=WITHIN_S)[1]
+    reused = re.match(r"(\d+) of (\d+) pieces are spoken already", told)
+    assert last.returncode == 0 and reused is not None and reused[1] == reused[2]
+    assert marks(output) == marks(whole)
+    assert np.array_equal(decoded(output)[0], decoded(whole)[0])
+    assert not (tmp_path / "b.m4b.parts").exists()

@@ -15,8 +15,8 @@ from starlette.applications import Starlette
 
 from kani.books import as_json
 from kani.protocols import books_api
-from kani.runtime.child_process import python_command, run_process
-from tests.books.epubs import NAV, PACKAGE, epub, many_files
+from kani.runtime.child_process import run_process
+from tests.books.epubs import NAV, epub
 from tests.support.patience import WITHIN_S
 from tests.support.serving import serving
 
@@ -97,10 +97,6 @@ async def test_plain_text_is_called_as_its_file(client: httpx.AsyncClient, name:
     [
         ("b.epub", b"", "b.epub is no EPUB, or was cut off"),
         ("b.epub", {"OEBPS/nav.xhtml": ENTITIES + NAV}, "declares XML entities"),
-        ("b.epub", {"OEBPS/book.opf": PACKAGE.replace("text/one", "../../one")}, "refers to a file outside"),
-        ("b.epub", {"../outside.txt": "x"}, "names a file outside itself"),
-        ("b.epub", {"OEBPS/text/one.xhtml": b"a" * (20 << 20)}, "expands too far"),
-        ("b.epub", None, "holds more than 10,000 files"),
         ("b.txt", b"\xff\xff", "b.txt is not text in utf-8"),
         ("b.md", b"* * *", "b.md has no text to speak"),
         ("b.exe", b"MZ", "its name has to end with one of .epub, .txt"),
@@ -110,9 +106,7 @@ async def test_plain_text_is_called_as_its_file(client: httpx.AsyncClient, name:
 async def test_what_is_no_book_is_refused(
     client: httpx.AsyncClient, tmp_path: Path, name: str, content: Any, fault: str
 ) -> None:
-    if content is None:
-        content = many_files(tmp_path / "b", 100_000).read_bytes()
-    elif isinstance(content, dict):
+    if isinstance(content, dict):
         content = epub(tmp_path / "b", content).read_bytes()
     answer = await read(client, name, content)
     error = answer.json()["error"]
@@ -126,35 +120,29 @@ async def test_long_name_is_refused(client: httpx.AsyncClient) -> None:
     assert (answer.status_code, answer.json()["error"]["param"]) == (400, "name")
 
 
+async def read_apart(tmp_path: Path, text: str, before: str, chapters: str = "") -> tuple[int, bytes]:
+    """Read a book in a process, after some code; returns its exit code and what it said."""
+    (tmp_path / "b.txt").write_text(text, encoding="ascii")
+    program = f"import sys; from kani.books import as_json; {before}; sys.exit(as_json.main(sys.argv[1:]))"
+    paths = str(tmp_path / "b.txt"), chapters or str(tmp_path / "chapters")
+    return await run_process([sys.executable, "-c", program, *paths], WITHIN_S)
+
+
 async def test_book_that_takes_too_much_memory_is_refused(tmp_path: Path) -> None:
-    book, chapters = tmp_path / "b.txt", tmp_path / "chapters"
-    book.write_text("word.\n\n" * 2_000_000, encoding="ascii")
-    program = (
-        "import sys; from kani.books import as_json; as_json.MAX_MEMORY_BYTES = 150 << 20; "
-        "sys.exit(as_json.main(sys.argv[1:]))"
-    )
-    code, told = await run_process([sys.executable, "-c", program, str(book), str(chapters)], WITHIN_S)
+    code, told = await read_apart(tmp_path, "word.\n\n" * 2_000_000, "as_json.MAX_MEMORY_BYTES = 150 << 20")
     assert (code, told) == (as_json.UNREADABLE, b"b.txt takes more than 150 MiB of memory to read: divide it")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no limits there")
 async def test_lower_limit_of_the_system_is_kept(tmp_path: Path) -> None:
-    book = tmp_path / "b.txt"
-    book.write_text("text")
-    program = (
-        "import resource, sys; from kani.books import as_json; "
-        "resource.setrlimit(resource.RLIMIT_CPU, (30, 30)); sys.exit(as_json.main(sys.argv[1:]))"
-    )
-    command = [sys.executable, "-c", program, str(book), str(tmp_path / "chapters")]
-    assert await run_process(command, WITHIN_S) == (0, b"")
+    lower = "import resource; resource.setrlimit(resource.RLIMIT_CPU, (30, 30))"
+    assert await read_apart(tmp_path, "text", lower) == (0, b"")
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
 async def test_reader_says_that_its_disk_is_full(tmp_path: Path) -> None:
-    book = tmp_path / "b.txt"
-    book.write_text("text")
-    code, told = await run_process(python_command("kani.books.as_json", str(book), "/dev/full"), WITHIN_S)
-    assert (code, told) == (as_json.UNWRITABLE, b"No space left on device")
+    found = await read_apart(tmp_path, "text", "pass", "/dev/full")
+    assert found == (as_json.UNWRITABLE, b"No space left on device")
 
 
 async def test_folder_that_takes_no_book_is_named(

@@ -1,14 +1,163 @@
-"""Books in plain text, Markdown and HTML, and their pieces."""
+"""Books in EPUB, plain text, Markdown and HTML, and their pieces; hostile files give one error."""
 
 from __future__ import annotations
 
+import shutil
+import struct
+import zipfile
 from pathlib import Path
 
 import pytest
 
+from kani.books import archive
 from kani.books.book import Book, Chapter, UnreadableBook
+from kani.books.cover import read_cover
 from kani.books.plan import MAX_PIECE, Manner, digest, pieces_of
 from kani.books.reading import read_book
+from tests.books.epubs import CONTAINER, COVER, NAV, ONE, PACKAGE, TWO, epub, many_files, png
+
+ENTITIES = '<!DOCTYPE x [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;&a;">]>'
+ATTRIBUTES = f'<!DOCTYPE x [<!ATTLIST item b CDATA "{"x" * 400_000}">]>'
+EXTERNAL = '<!DOCTYPE x [<!ENTITY a SYSTEM "file:///etc/passwd">]>'
+ENCRYPTION = '<encryption><EncryptedData><EncryptionMethod Algorithm="{}"/></EncryptedData></encryption>'
+ADEPT, FONTS = "http://www.w3.org/2001/04/xmlenc#aes128-cbc", "http://www.idpf.org/2008/embedding"
+NCX = """<!DOCTYPE ncx PUBLIC "-//NISO//DTD ncx 2005-1//EN" "http://www.daisy.org/z3986/2005/ncx-2005-1.dtd">
+<ncx xmlns="http://www.daisy.org/z3986/2005/ncx/"><navMap><navPoint><navLabel><text>Alt</text></navLabel>
+<content src="text/one.xhtml#b"/></navPoint></navMap></ncx>"""
+
+
+def test_cover_is_the_picture_that_the_package_names(tmp_path: Path) -> None:
+    """Chapters, title, author and language are tested beside the API."""
+    cover = read_book(epub(tmp_path / "b.epub")).cover
+    assert cover is not None
+    assert (cover.data, cover.codec, cover.width, cover.height) == (COVER, "png", 8, 6)
+
+
+def test_contents_of_epub_2_and_a_document_type_that_is_not_fetched(tmp_path: Path) -> None:
+    package = (
+        PACKAGE.replace("nav.xhtml", "toc.ncx")
+        .replace(
+            'media-type="application/xhtml+xml" properties="nav"', 'media-type="application/x-dtbncx+xml"'
+        )
+        .replace("<spine>", '<spine toc="nav">')
+        .replace('properties="cover-image"', "")
+        .replace("</metadata>", '<meta name="cover" content="img"/></metadata>')
+    )
+    changes = {"OEBPS/book.opf": package, "OEBPS/nav.xhtml": None, "OEBPS/toc.ncx": NCX}
+    book = read_book(epub(tmp_path / "b.epub", changes))
+    assert [each.title for each in book.chapters] == ["La casa & el río", "Alt"]
+    assert book.chapters[1].paragraphs[-1] == "El tren sale tarde."
+    assert book.cover is not None
+
+
+def test_without_contents_each_document_is_a_chapter(tmp_path: Path) -> None:
+    package = PACKAGE.replace(' properties="nav"', "").replace('<itemref idref="nav"/>', "")
+    book = read_book(epub(tmp_path / "b.epub", {"OEBPS/book.opf": package}))
+    assert [each.title for each in book.chapters] == ["Capítulo uno", "El tren sale tarde."]
+
+
+def test_hidden_fonts_are_no_protection(tmp_path: Path) -> None:
+    changes = {"META-INF/encryption.xml": ENCRYPTION.format(FONTS)}
+    assert len(read_book(epub(tmp_path / "b.epub", changes)).chapters) == 3
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"META-INF/container.xml": None}, "is no EPUB: it lacks META-INF/container.xml"),
+        ({"META-INF/encryption.xml": ENCRYPTION.format(ADEPT)}, "without copy protection"),
+        ({"OEBPS/book.opf": None}, "lacks its file 'OEBPS/book.opf'"),
+        ({"OEBPS/book.opf": PACKAGE[:-20]}, "has broken XML in 'OEBPS/book.opf'"),
+        ({"OEBPS/book.opf": "<a>" * 200}, "nests elements deeper than 100"),
+        ({"OEBPS/nav.xhtml": ENTITIES + NAV}, "declares XML entities or attributes in 'OEBPS/nav.xhtml'"),
+        ({"OEBPS/book.opf": ATTRIBUTES + PACKAGE[21:]}, "declares XML entities or attributes"),
+        ({"META-INF/container.xml": EXTERNAL + CONTAINER[21:]}, "declares XML entities or attributes"),
+        ({"META-INF/container.xml": CONTAINER.replace("OEBPS/", "../")}, "refers to a file outside"),
+        ({"OEBPS/book.opf": PACKAGE.replace("text/one", "../../one")}, "refers to a file outside"),
+        ({"../../evil.xhtml": TWO}, "names a file outside itself"),
+        ({"/etc/evil": TWO}, "names a file outside itself"),
+        ({"a\\..\\evil": TWO}, "names a file outside itself"),
+        ({"OEBPS/text/one.xhtml": b"a" * (4 << 20)}, "expands too far at 'OEBPS/text/one.xhtml'"),
+        ({"OEBPS/text/one.xhtml": ONE.encode() + b"\xff"}, "is not text in utf-8"),
+        ({"OEBPS/text/one.xhtml": "<svg>" * 2000}, "nests elements deeper than 1000"),
+        ({"OEBPS/text/one.xhtml": "<p/>", "OEBPS/text/two b.xhtml": "<p>* * *</p>"}, "no text to speak"),
+    ],
+)
+def test_hostile_and_broken_books_give_one_error(
+    tmp_path: Path, changes: dict[str, str | bytes | None], message: str
+) -> None:
+    path = epub(tmp_path / "b.epub", changes)
+    with pytest.raises(UnreadableBook) as error:
+        read_book(path)
+    assert message in str(error.value)
+    assert str(error.value).startswith("b.epub ") and "\n" not in str(error.value)
+    assert [each.name for each in tmp_path.iterdir()] == ["b.epub"]
+
+
+def test_a_hundred_thousand_files_are_refused_before_they_are_listed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = many_files(tmp_path / "b.epub", 100_000)
+    opened: list[object] = []
+    monkeypatch.setattr(zipfile, "ZipFile", opened.append)
+    with pytest.raises(UnreadableBook, match="more than 10,000 files"):
+        read_book(path)
+    # The count in the archive's end may lie; the length of the directory is what zipfile reads.
+    data = bytearray(path.read_bytes())
+    at = data.rfind(b"PK\5\6")
+    data[at + 8 : at + 12] = struct.pack("<2H", 1, 1)
+    path.write_bytes(data)
+    with pytest.raises(UnreadableBook, match="more than 10,000 files"):
+        read_book(path)
+    assert opened == []
+
+
+def test_a_length_that_lies_and_damage_are_noticed(tmp_path: Path) -> None:
+    path = epub(tmp_path / "b.epub")
+    whole = path.read_bytes()
+    for damage in (whole[:200], whole[: len(whole) // 2], b"no archive", b""):
+        path.write_bytes(damage)
+        with pytest.raises(UnreadableBook, match="get it again"):
+            read_book(path)
+    with zipfile.ZipFile(epub(path)) as opened:
+        at = opened.getinfo("OEBPS/book.opf").header_offset + 30 + len("OEBPS/book.opf")
+    path.write_bytes(whole[:at] + b"\xff" * 40 + whole[at + 40 :])
+    with pytest.raises(UnreadableBook, match="has a damaged file 'OEBPS/book"):
+        read_book(path)
+
+
+def test_encrypted_files_are_refused(tmp_path: Path) -> None:
+    path = epub(tmp_path / "b.epub")
+    data = bytearray(path.read_bytes())
+    at = data.find(b"PK\1\2", data.rfind(b"META-INF/container.xml") - 50)
+    data[at + 8] |= 1
+    path.write_bytes(data)
+    with pytest.raises(UnreadableBook, match="without copy protection"):
+        read_book(path)
+
+
+def test_all_files_together_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archive, "MAX_READ_BYTES", 1_500)
+    with pytest.raises(UnreadableBook, match="expands too far"):
+        read_book(epub(tmp_path / "b.epub"))
+
+
+def test_covers_are_measured_and_others_left_out() -> None:
+    jpeg = b"\xff\xd8\xff\xe0\x00\x04ab\xff\xff\xc0\x00\x11\x08\x00\x10\x00\x20" + bytes(12)
+    cover = read_cover(jpeg)
+    assert cover is not None and (cover.codec, cover.width, cover.height) == ("mjpeg", 32, 16)
+    assert read_cover(b"GIF89a" + bytes(40)) is None
+    assert read_cover(png(8, 6).replace(struct.pack(">II", 8, 6), struct.pack(">II", 60_000, 6))) is None
+    assert read_cover(jpeg[:6]) is None and read_cover(b"\xff\xd8\xff\xe0\0\0" + bytes(9)) is None
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    shutil.copy(epub(tmp_path / "b.epub"), tmp_path / "b.pdf")
+    with pytest.raises(UnreadableBook, match="has to end with one of"):
+        read_book(tmp_path / "b.pdf")
+    with pytest.raises(FileNotFoundError):
+        read_book(tmp_path / "c.epub")
+
 
 TEXT = (
     "The House\n\nChapter 1\n\nIt rained.\nAll night.\n\nCHAPTER II. Home\n\nChapter 9 was his\nfavourite.\n"

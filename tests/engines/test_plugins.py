@@ -63,18 +63,24 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 Done = subprocess.CompletedProcess[str]
 
 
-def run(installed: Path, folder: Path, *arguments: str, **environment: str) -> Done:
-    """Run the command line to its end."""
-    own = {"PYTHONPATH": str(installed), "KANI_LOG_FILE": str(folder / "log"), "KANI_CACHE_DIR": str(folder)}
+def python(installed: Path, folder: Path, *arguments: str, **environment: str) -> Done:
+    """Run Python to its end where both packages are installed, without settings of the machine's."""
+    paths = os.pathsep.join([str(ROOT), str(installed)])
+    own = {"PYTHONPATH": paths, "KANI_LOG_FILE": str(folder / "log"), "KANI_CACHE_DIR": str(folder)}
     outside = {name: value for name, value in os.environ.items() if not name.startswith("KANI_")}
     return subprocess.run(
-        [sys.executable, str(ROOT / "start_websocket_server.py"), *arguments],
+        [sys.executable, *arguments],
         env=outside | own | environment,
         cwd=folder,
         capture_output=True,
         text=True,
         timeout=WITHIN_S,
     )
+
+
+def run(installed: Path, folder: Path, *arguments: str, **environment: str) -> Done:
+    """Run the command line to its end."""
+    return python(installed, folder, str(ROOT / "start_websocket_server.py"), *arguments, **environment)
 
 
 def test_help_lists_the_engine_and_its_settings(installed: Path, tmp_path: Path) -> None:
@@ -89,14 +95,7 @@ def test_help_lists_the_engine_and_its_settings(installed: Path, tmp_path: Path)
 
 
 def test_document_of_the_settings_has_its_rows(installed: Path, tmp_path: Path) -> None:
-    document = subprocess.run(
-        [sys.executable, "-m", "kani.server.settings.document"],
-        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(installed)])},
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
+    document = python(installed, tmp_path, "-m", "kani.server.settings.document").stdout
     assert "## Acme's tones\n" in document
     accepted = "a number from 50 to 5000 (hertz)"
     assert f"| `acme_pitch` | `KANI_ACME_PITCH` | `440.0` | {accepted} | Frequency of" in document
@@ -145,10 +144,7 @@ def test_library_speaks_by_the_engine(installed: Path, tmp_path: Path) -> None:
         "try: kani.Speech('acme', acme_pitch=1)\n"
         "except ValueError as error: print(error)"
     )
-    own = {"PYTHONPATH": os.pathsep.join([str(ROOT), str(installed)]), "KANI_CACHE_DIR": str(tmp_path)}
-    done = subprocess.run(
-        [sys.executable, "-c", code], env=os.environ | own, cwd=tmp_path, capture_output=True, text=True
-    )
+    done = python(installed, tmp_path, "-c", code)
     spoken_s, refusal = done.stdout.splitlines()
     assert float(spoken_s) >= 0.5, done.stderr
     assert refusal == "acme_pitch=1: has to be a number from 50 to 5000"
@@ -292,10 +288,7 @@ def test_setting_that_is_taken_is_refused_with_its_plugin_only(installed: Path, 
         "import sys; from kani.server import settings; print(*settings.plugin_warnings(), sep='\\n'); "
         "settings.load({'engine': 'acme'}); settings.load({'engine': 'acme_twice'})"
     )
-    own = {"PYTHONPATH": os.pathsep.join([str(ROOT), str(installed)])}
-    done = subprocess.run(
-        [sys.executable, "-c", code], env=os.environ | own, cwd=tmp_path, capture_output=True, text=True
-    )
+    done = python(installed, tmp_path, "-c", code)
     complaint = "the engine acme_twice cannot be used: KANI_VOICE is taken already"
     assert complaint in done.stdout
     assert done.stderr.splitlines()[-1].endswith(f"SettingsError: {complaint}")

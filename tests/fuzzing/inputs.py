@@ -40,8 +40,7 @@ from kani.text.ssml import parse
 from tests.core.audio.test_pcm import encoded
 from tests.engines.kani.model.codec import tiny_codec
 from tests.engines.kani.model.random_checkpoint import TINY
-from tests.fuzzing.case import Case, as_json, as_json_bytes
-from tests.fuzzing.mutator import Mutator
+from tests.fuzzing.mutator import Case, Mutator, as_json, as_json_bytes
 
 SSML = """<?xml version="1.0"?><speak xml:lang="es"><p><s>Uno &amp; <mark name="a"/>dos</s><!-- tres --></p>
 <sub alias="cuatro">4.</sub><phoneme ph="ˈsinko">5</phoneme>
@@ -168,8 +167,11 @@ def _mapping(mutator: Mutator, sample: Any) -> dict[str, Any]:
     return changed if isinstance(changed, dict) else sample
 
 
-def _facts(content: bytes) -> None:
-    decode_metadata(content, "0" * 64)
+NAMES = (
+    "recording|recording to transcribe|ogg opus stream|markup|ssml|segmenter|normalizer|lexicon|language|"
+    ".env|elevenlabs answer|client|client's voices|kept voice|embedding|config.json|codec config|nemo|"
+    "safetensors"
+).split("|")
 
 
 def cases(folder: Path) -> list[Case]:
@@ -183,9 +185,6 @@ def cases(folder: Path) -> list[Case]:
 
         return written
 
-    def raw(mutator: Mutator, sample: bytes) -> bytes:
-        return mutator.bytes(sample)
-
     weights = io.BytesIO()
     torch.save({"a.b": torch.zeros(2, 3), "c": torch.ones(4)}, weights)
     codec = tiny_codec.config(tiny_codec.TINY)
@@ -198,47 +197,38 @@ def cases(folder: Path) -> list[Case]:
     answer = {"type": "tts_response", "data": {"status": "success", "audio": "UklG", "metadata": {"a": 1}}}
     times = {"chars": ["a"], "charStartTimesMs": [0], "charDurationsMs": [20]}
     said = {"audio": "AAAA", "alignment": times, "normalizedAlignment": times, "isFinal": None, "error": None}
-    client_errors = (websocket_client.KaniTTSError,)
+
+    def of_bytes(
+        name: str,
+        parse: Callable[[bytes], object],
+        error: type[Exception],
+        *samples: bytes,
+        share: float = 1.0,
+    ) -> Case:
+        return Case(name, samples, lambda mutator, sample: mutator.bytes(sample), parse, (error,), share)
+
+    broken = CheckpointError
+    checkpoint = save({"a": torch.zeros(2, 3)})
+    read_settings = through(lambda path: settings.load({}, {}, path))
+    read_config = through(lambda path: ModelConfig.parse(read_json(path)))
     return [
-        Case("recording", _recordings(), raw, _decode, (InvalidRequest,), 0.5),
-        Case("recording to transcribe", _recordings(), raw, _read_recording, (InvalidRequest,), 0.5),
+        of_bytes("recording", _decode, InvalidRequest, *_recordings(), share=0.5),
+        of_bytes("recording to transcribe", _read_recording, InvalidRequest, *_recordings(), share=0.5),
         Case("ogg opus stream", (_ogg(),), _ogg_stream, _listen, (InvalidRequest,)),
         Case("markup", (TEXT,), _texts, _mark_up),
         Case("ssml", (SSML,), _texts, _read_ssml, (InvalidRequest,), 0.25),
         Case("segmenter", (TEXT,), _texts, _cut),
-        Case("normalizer", (TEXT,), lambda mutator, sample: mutator.text(sample), _normalize, (), 0.25),
-        Case("lexicon", (LEXICON.encode(),), raw, _words),
-        Case(
-            "language",
-            ("es-419", "Español", "zh-Hans"),
-            lambda m, s: m.text(s),
-            resolve,
-            (UnsupportedLanguage,),
-        ),
-        Case(
-            ".env",
-            (ENV.encode(),),
-            raw,
-            through(lambda path: settings.load({}, {}, path)),
-            (settings.SettingsError,),
-            0.5,
-        ),
+        Case("normalizer", (TEXT,), Mutator.text, _normalize, (), 0.25),
+        Case("lexicon", (LEXICON.encode(),), Mutator.bytes, _words),
+        Case("language", ("es-419", "Español", "zh-Hans"), Mutator.text, resolve, (UnsupportedLanguage,)),
+        of_bytes(".env", read_settings, settings.SettingsError, ENV.encode(), share=0.5),
         Case("elevenlabs answer", (said,), as_json, upstream.parse, (ValueError,)),
-        Case("client", (answer,), as_json, _from_server, client_errors),
+        Case("client", (answer,), as_json, _from_server, (websocket_client.KaniTTSError,)),
         Case("client's voices", ({"error": {"message": "no"}},), as_json_bytes, voices._message),
-        Case("kept voice", (facts,), raw, _facts, (ValueError,)),
-        Case("embedding", (embedding,), raw, lambda c: decode_embedding(c, "ab"), (ValueError,)),
-        Case(
-            "config.json",
-            (TINY,),
-            as_json_bytes,
-            through(lambda p: ModelConfig.parse(read_json(p))),
-            (CheckpointError,),
-            0.5,
-        ),
-        Case("codec config", (codec,), _mapping, NanoCodecConfig.parse, (CheckpointError,)),
-        Case("nemo", (archive.read_bytes(),), raw, through(read_nemo), (CheckpointError,), 0.25),
-        Case(
-            "safetensors", (save({"a": torch.zeros(2, 3)}),), raw, through(open_weights), (CheckpointError,)
-        ),
+        of_bytes("kept voice", lambda content: decode_metadata(content, "0" * 64), ValueError, facts),
+        of_bytes("embedding", lambda content: decode_embedding(content, "ab"), ValueError, embedding),
+        Case("config.json", (TINY,), as_json_bytes, read_config, (broken,), 0.5),
+        Case("codec config", (codec,), _mapping, NanoCodecConfig.parse, (broken,)),
+        of_bytes("nemo", through(read_nemo), broken, archive.read_bytes(), share=0.25),
+        of_bytes("safetensors", through(open_weights), broken, checkpoint),
     ]

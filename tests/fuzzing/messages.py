@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import struct
+import json
+from collections.abc import Callable, Coroutine
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -45,91 +48,13 @@ from kani.protocols.voices_api.forms import VoiceRequestError, read_form
 from kani.protocols.voxcpm import messages as voxcpm
 from kani.protocols.voxcpm.params import read_params
 from kani.text import languages
-from tests.fuzzing.case import Case, as_json, as_json_bytes
-from tests.fuzzing.mutator import Mutator
+from tests.fuzzing.mutator import Case, Mutator, as_json, as_json_bytes
 
-TEXT = "Hola, ¿qué tal? Son las 10:30. 你好 \U0001f600"
-OPENAI = {
-    "model": "tts-1",
-    "input": f"{TEXT} [pause:1.5s] [voice:alloy] [rate:0.8] Hi.",
-    "voice": {"id": "alloy"},
-    "response_format": "opus",
-    "speed": 1.25,
-    "instructions": "Speak very slowly, in a cheerful tone.",
-    "stream_format": "sse",
-    "lang_code": "e",
-    "allow_voice_tags": True,
-    "sample_rate": 48000,
-    "volume_multiplier": 1.5,
-    "voice_aliases": {"narrator": {"voice": "alloy", "rate": 0.8}},
-}
-CONFIG = {
-    "voice_id": "a",
-    "language": "spanish",
-    "emotion": "happy",
-    "speed": 1.0,
-    "temperature": 0.7,
-    "top_p": 0.9,
-    "max_tokens": 1200,
-    "seed": 1,
-}
-SPEAK = {
-    "type": "tts_request",
-    "data": {"text": TEXT, "config": CONFIG, "stream": True, "chunk_size": 10, "reference_audio": "UklGRg=="},
-}
-VOXCPM = {
-    "type": "tts_request",
-    "request_id": "r1",
-    "timestamp": 1.5,
-    "params": {"text": TEXT, "mode": "streaming", "voice_id": "es", "cfg_value": 2.0, "seed": 3},
-}
-SETTINGS = {"stability": 0.5, "similarity_boost": 0.8, "style": 0.1, "use_speaker_boost": True, "speed": 1.0}
-ELEVENLABS = {
-    "text": TEXT,
-    "model_id": "eleven_multilingual_v2",
-    "voice_settings": SETTINGS,
-    "seed": 1,
-    "language_code": "es",
-    "apply_text_normalization": "auto",
-    "pronunciation_dictionary_locators": [{"pronunciation_dictionary_id": "a", "version_id": "b"}],
-}
-DIALOGUE = {
-    "inputs": [{"text": "[laughs] Hola.", "voice_id": "espeak:es"}, {"text": "Hi.", "voice_id": "default"}],
-    "model_id": "eleven_v3",
-    "settings": {"stability": 0.4, "similarity": 0.5},
-    "seed": 4,
-    "language_code": "es",
-    "apply_text_normalization": "auto",
-    "future_text": "",
-    "audio_effects": {},
-}
-TURN = {
-    "context_id": "a",
-    "voices": ["espeak:es", "default"],
-    "voice_settings": {"stability": 0.5},
-    "inputs": [{"text": "Hola. ", "voice_id": "espeak:es", "new_turn": True}],
-    "flush": True,
-    "close_context": False,
-    "xi_api_key": "k",
-}
-CONTEXT = {
-    "text": TEXT,
-    "voice_settings": SETTINGS,
-    "generation_config": {"chunk_length_schedule": [120, 160, 250, 290]},
-    "xi_api_key": "key",
-    "context_id": "c",
-    "flush": True,
-    "close_context": False,
-}
-TOKEN = {
-    "room_name": "room",
-    "participant_identity": "me",
-    "participant_name": "Me",
-    "participant_metadata": "{}",
-    "participant_attributes": {"a": "b"},
-    "room_config": {"agents": [{"agent_name": "x"}]},
-}
+SAMPLES: dict[str, list[Any]] = json.loads(Path(__file__).with_name("samples.json").read_text("utf-8"))
+"""Valid messages by the names of the cases; of forms their fields."""
+
 BOUNDARY = "b0undary"
+Make = Callable[[Mutator, Any], Any]
 
 
 def packed(mutator: Mutator, sample: Any) -> bytes:
@@ -155,14 +80,13 @@ def _query(mutator: Mutator, sample: dict[str, str]) -> QueryParams:
     return QueryParams(mutator.query(sample))
 
 
-def _form(fields: dict[str, str], recording: bytes = b"RIFF") -> bytes:
+def _form(fields: dict[str, str], file: str) -> bytes:
     parts = [
         f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{n}"\r\n\r\n{v}\r\n'
         for n, v in fields.items()
     ]
-    file = 'Content-Disposition: form-data; name="files"; filename="a.wav"\r\nContent-Type: audio/wav'
-    head = f"--{BOUNDARY}\r\n{file}\r\n\r\n"
-    return "".join(parts).encode() + head.encode() + recording + f"\r\n--{BOUNDARY}--\r\n".encode()
+    head = f'Content-Disposition: form-data; name="{file}"; filename="a.wav"\r\nContent-Type: audio/wav'
+    return f"{''.join(parts)}--{BOUNDARY}\r\n{head}\r\n\r\nRIFF\r\n--{BOUNDARY}--\r\n".encode()
 
 
 def _request(
@@ -189,9 +113,14 @@ def _request(
     return Request(scope, receive)
 
 
-def _posted(mutator: Mutator, sample: bytes) -> Request:
-    body = mutator.bytes(sample)
-    return _request(body, mutator.pieces(body))
+def _posted(file: str) -> Make:
+    """A form with a recording in the field ``file``."""
+
+    def make(mutator: Mutator, fields: dict[str, str]) -> Request:
+        body = mutator.bytes(_form(fields, file))
+        return _request(body, mutator.pieces(body))
+
+    return make
 
 
 def _posted_json(mutator: Mutator, sample: Any) -> Request:
@@ -218,51 +147,8 @@ def _read_voxcpm(message: str) -> None:
         read_params(read.params, 5000, read.request_id).to_request(None, None, "")
 
 
-REALTIME_SESSION = {
-    "type": "transcription",
-    "audio": {
-        "input": {
-            "format": {"type": "audio/pcm", "rate": 24000},
-            "transcription": {"model": "m", "language": "es", "languages": ["es", "en"], "prompt": TEXT},
-            "turn_detection": {"type": "server_vad", "threshold": 0.5, "silence_duration_ms": 500},
-        },
-        "output": {"format": {"type": "audio/pcmu"}, "voice": {"id": "alloy"}, "speed": 1.0},
-    },
-    "tools": [],
-}
-REALTIME_BETA = {
-    "input_audio_format": "pcm16",
-    "input_audio_transcription": {"model": "m"},
-    "turn_detection": {"type": "semantic_vad", "eagerness": "low"},
-    "modalities": ["audio", "text"],
-    "voice": "alloy",
-}
-REALTIME_ITEM = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": TEXT}]}
-REALTIME_RESPONSE = {"conversation": "none", "input": [REALTIME_ITEM], "metadata": {"a": "b"}, "voice": "x"}
-
-
-REALTIME_ANSWERS = {
-    "instructions": TEXT,
-    "tools": [{"type": "function", "name": "t", "description": "x", "parameters": {"type": "object"}}],
-    "tool_choice": {"type": "function", "name": "t"},
-    "output_modalities": ["text"],
-    "max_output_tokens": 100,
-}
-REALTIME_CALL = {"type": "function_call", "id": "i", "call_id": "c", "name": "t", "arguments": "{}"}
-REALTIME_RESULT = {"type": "function_call_output", "call_id": "c", "output": TEXT}
-
-
-def _read_realtime(message: str) -> None:
-    """Read an event as the connection does, whatever its type, where no model answers."""
-    _read_realtime_event(message, SessionConfig())
-
-
-def _read_conversation(message: str) -> None:
-    """Read an event where a model answers."""
-    _read_realtime_event(message, SessionConfig(answers=True))
-
-
-def _read_realtime_event(message: str, config: SessionConfig) -> None:
+def _read_realtime(config: SessionConfig, message: str) -> None:
+    """Read an event as the connection does, whatever its type."""
     event = read_event(message)
     match event.type:
         case "session.update":
@@ -312,45 +198,13 @@ def _read_token(body: bytes) -> None:
 
 def cases(service: Any, loop: asyncio.AbstractEventLoop) -> list[Case]:
     """All cases of this file; service: resolves the voices and languages of addresses."""
-    audio = {"type": "Audio", "pcm": [0.0, 0.5, -0.25] * 20}
-    pages = {"type": "OggOpus", "data": list(b"OggS" + struct.pack("<BBqIIIB", 0, 2, 0, 1, 0, 0, 0))}
-    speak = [{"type": "Text", "text": TEXT}, {"type": "Eos"}]
-    voice = {"type": "Voice", "embeddings": [0.0] * 512, "shape": [1, 512, 1]}
-    speak_query = {
-        "format": "PcmMessagePack",
-        "voice": "espeak:es",
-        "temperature": "0.7",
-        "top_k": "250",
-        "seed": "1",
-        "max_seq_len": "100",
-        "cfg_alpha": "1.5",
-        "language": "es",
-    }
-    elevenlabs_query = {
-        "model_id": "eleven_flash_v2_5",
-        "language_code": "es",
-        "output_format": "pcm_24000",
-        "inactivity_timeout": "20",
-        "seed": "4",
-        "sync_alignment": "true",
-        "auto_mode": "true",
-        "apply_text_normalization": "auto",
-    }
-    form = _form({"name": "Mi voz", "labels": '{"language":"es","consent":"Soy yo"}', "description": "d"})
-
-    def posted(request: Request) -> None:
-        loop.run_until_complete(read_voice_form(request, files_needed=True))
-
     uploads = AudioUploads(1 << 20)
-    transcribe = {"model": "m", "language": "es", "response_format": "verbose_json", "languages[]": "en"}
-    transcribe |= {"timestamp_granularities[]": "word", "temperature": "0.5", "chunking_strategy": "auto"}
-    spoken_json = transcribe | {"input_audio": {"data": "UklGRg==", "format": "wav"}, "keywords": ["a", "b"]}
-    convert = {
-        "model_id": "m",
-        "language_code": "spa",
-        "additional_formats": '[{"format":"srt"}]',
-        "seed": "1",
-    }
+
+    def case(name: str, make: Make, parse: Callable[[Any], object], *errors: type[Exception]) -> Case:
+        return Case(name, tuple(SAMPLES[name]), make, parse, errors)
+
+    def awaited(read: Callable[[Request], Coroutine[Any, Any, object]]) -> Callable[[Request], None]:
+        return lambda request: loop.run_until_complete(read(request)) and None
 
     async def transcribed(request: Request) -> None:
         async with uploads.receive(request) as upload:
@@ -363,158 +217,66 @@ def cases(service: Any, loop: asyncio.AbstractEventLoop) -> list[Case]:
     async def kept(request: Request) -> None:
         await (await read_form(request, "fields")).close()
 
+    def kyutai_body(body: bytes) -> object:
+        return http_out._read(body, http_out.StreamedBody)
+
+    def elevenlabs_speech(body: bytes) -> object:
+        return elevenlabs_body.parse_body(body, 40_000).speech_request(None, ("es",))
+
+    def elevenlabs_voice(request: Request) -> Coroutine[Any, Any, object]:
+        return read_voice_form(request, files_needed=True)
+
+    def accepted(header: str) -> object:
+        return client_languages.accept_languages({"accept-language": header})
+
+    def dialogue(body: bytes) -> object:
+        return parse_dialogue(body, 40_000).unused_fields([])
+
+    def speech_query(query: QueryParams) -> object:
+        return kyutai_query.read_speech_query(query, service)
+
+    voice_errors = (Unprocessable, FieldTooLarge, InvalidRequest, HTTPException)
     return [
-        Case(
-            "kani message",
-            (SPEAK, {"type": "ping", "data": {}}),
-            as_json,
-            _read_kani,
-            (kani.BadMessage, SpeechError),
-        ),
-        Case(
-            "kani body",
-            (SPEAK["data"],),
-            as_json_bytes,
-            lambda body: _asked(kani.read_body(body)),
-            (kani.BadMessage, SpeechError),
-        ),
-        Case("voxcpm message", (VOXCPM,), as_json, _read_voxcpm, (voxcpm.BadMessage,)),
-        Case("kyutai to speak", (*speak, voice), packed, kyutai.read_speech_message, (kyutai.BadMessage,)),
-        Case(
-            "kyutai to hear",
-            (audio, pages, {"type": "Marker", "id": 1}),
-            packed,
-            _read_heard,
-            (kyutai.BadMessage,),
-        ),
-        Case(
-            "kyutai query",
-            (speak_query,),
-            _query,
-            lambda query: kyutai_query.read_speech_query(query, service),
-            (kyutai.BadMessage,),
-        ),
-        Case(
-            "kyutai body",
-            ({"text": TEXT, "voice": "es"},),
-            as_json_bytes,
-            lambda body: http_out._read(body, http_out.StreamedBody),
-            (kyutai.BadMessage,),
-        ),
-        Case(
-            "realtime event",
-            (
-                {"type": "session.update", "session": REALTIME_SESSION},
-                {"type": "session.update", "session": REALTIME_BETA},
-                {"type": "response.create", "response": REALTIME_RESPONSE},
-                {"type": "conversation.item.create", "item": REALTIME_ITEM},
-                {"type": "input_audio_buffer.append", "event_id": "e", "audio": "AAAA////"},
-            ),
-            as_json,
-            _read_realtime,
-            (EventError,),
-        ),
-        Case(
-            "openai conversation",
-            (
-                {"type": "session.update", "session": REALTIME_ANSWERS},
-                {"type": "response.create", "response": REALTIME_RESPONSE | REALTIME_ANSWERS},
-                {"type": "conversation.item.create", "item": REALTIME_CALL},
-                {"type": "conversation.item.create", "item": REALTIME_RESULT},
-            ),
-            as_json,
-            _read_conversation,
-            (EventError,),
-        ),
+        case("kani message", as_json, _read_kani, kani.BadMessage, SpeechError),
+        case("kani body", as_json_bytes, lambda b: _asked(kani.read_body(b)), kani.BadMessage, SpeechError),
+        case("voxcpm message", as_json, _read_voxcpm, voxcpm.BadMessage),
+        case("kyutai to speak", packed, kyutai.read_speech_message, kyutai.BadMessage),
+        case("kyutai to hear", packed, _read_heard, kyutai.BadMessage),
+        case("kyutai query", _query, speech_query, kyutai.BadMessage),
+        case("kyutai body", as_json_bytes, kyutai_body, kyutai.BadMessage),
         Case("kyutai voice payload", (_embedding_content(),), _payload, voice_payload.unpack),
-        Case(
-            "elevenlabs body",
-            (ELEVENLABS,),
-            as_json_bytes,
-            lambda body: elevenlabs_body.parse_body(body, 40_000).speech_request(None, ("es",)),
-            (Unprocessable, SpeechError),
+        case("realtime event", as_json, partial(_read_realtime, SessionConfig()), EventError),
+        case(
+            "openai conversation", as_json, partial(_read_realtime, SessionConfig(answers=True)), EventError
         ),
-        Case(
-            "elevenlabs dialogue",
-            (DIALOGUE,),
-            as_json_bytes,
-            lambda body: parse_dialogue(body, 40_000).unused_fields([]),
-            (Unprocessable, SpeechError),
-        ),
-        Case(
+        case("elevenlabs body", as_json_bytes, elevenlabs_speech, Unprocessable, SpeechError),
+        case("elevenlabs dialogue", as_json_bytes, dialogue, Unprocessable, SpeechError),
+        case(
             "elevenlabs dialogue message",
-            (TURN,),
             as_json,
             parse_dialogue_message,
-            (elevenlabs_ws.BadMessage, SpeechError),
+            elevenlabs_ws.BadMessage,
+            SpeechError,
         ),
-        Case(
-            "elevenlabs message",
-            (CONTEXT,),
-            as_json,
-            elevenlabs_ws.parse_message,
-            (elevenlabs_ws.BadMessage, SpeechError),
+        case(
+            "elevenlabs message", as_json, elevenlabs_ws.parse_message, elevenlabs_ws.BadMessage, SpeechError
         ),
-        Case(
-            "elevenlabs query",
-            (elevenlabs_query,),
-            _query,
-            lambda query: parse_query(query, service),
-            (SpeechError,),
-        ),
-        Case(
-            "elevenlabs form",
-            (form,),
-            _posted,
-            posted,
-            (Unprocessable, FieldTooLarge, InvalidRequest, HTTPException),
-        ),
-        Case(
-            "transcription form",
-            (_form(transcribe).replace(b'name="files"', b'name="file"'),),
-            _posted,
-            lambda request: loop.run_until_complete(transcribed(request)),
-            (ApiError, InvalidRequest),
-            0.5,
-        ),
-        Case(
-            "transcription json",
-            (spoken_json,),
-            _posted_json,
-            lambda request: loop.run_until_complete(transcribed(request)),
-            (ApiError, InvalidRequest),
-            0.5,
-        ),
-        Case(
+        case("elevenlabs query", _query, lambda query: parse_query(query, service), SpeechError),
+        case("elevenlabs form", _posted("files"), awaited(elevenlabs_voice), *voice_errors),
+        case("transcription form", _posted("file"), awaited(transcribed), ApiError, InvalidRequest),
+        case("transcription json", _posted_json, awaited(transcribed), ApiError, InvalidRequest),
+        case(
             "elevenlabs transcription form",
-            (_form(convert).replace(b'name="files"', b'name="file"'),),
-            _posted,
-            lambda request: loop.run_until_complete(converted(request)),
-            (Unprocessable, InvalidRequest),
-            0.5,
+            _posted("file"),
+            awaited(converted),
+            Unprocessable,
+            InvalidRequest,
         ),
-        Case(
-            "voices form",
-            (form,),
-            _posted,
-            lambda request: loop.run_until_complete(kept(request)),
-            (VoiceRequestError,),
-        ),
-        Case("openai body", (OPENAI,), as_json_bytes, _read_openai, (ApiError, SpeechError)),
-        Case("openai marks", (OPENAI["input"],), Mutator.text, _read_marks, (ApiError,)),
-        Case("mix of voices", ("af_bella(2)+af_sky(1)",), Mutator.text, parse_mix, (InvalidRequest,)),
-        Case(
-            "relay message",
-            ({"action": "start_tts", "text": TEXT},),
-            as_json,
-            relay.parse_command,
-            (relay.BadMessage,),
-        ),
-        Case(
-            "accept-language",
-            ("es-419,es;q=0.9,en-GB;q=0.8,*;q=0.1",),
-            Mutator.text,
-            lambda header: client_languages.accept_languages({"accept-language": header}),
-        ),
-        Case("livekit token", (TOKEN,), as_json_bytes, _read_token, (livekit_tokens.TokenRequestError,)),
+        case("voices form", _posted("files"), awaited(kept), VoiceRequestError),
+        case("openai body", as_json_bytes, _read_openai, ApiError, SpeechError),
+        case("openai marks", Mutator.text, _read_marks, ApiError),
+        case("mix of voices", Mutator.text, parse_mix, InvalidRequest),
+        case("relay message", as_json, relay.parse_command, relay.BadMessage),
+        case("accept-language", Mutator.text, accepted),
+        case("livekit token", as_json_bytes, _read_token, livekit_tokens.TokenRequestError),
     ]

@@ -13,7 +13,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
 from tests.conftest import ServerProcess, StartServer
-from tests.fuzzing.messages import CONTEXT, SPEAK, TEXT, VOXCPM, packed
+from tests.fuzzing.messages import SAMPLES, packed
 from tests.fuzzing.mutator import Mutator
 
 INPUTS = 200
@@ -24,19 +24,17 @@ PER_CONNECTION = 40
 KEY = "public_token"
 """Kyutai's speech routes want a key from every client."""
 
-Make = Callable[[Mutator], str | bytes]
-
-PATHS: dict[str, Make] = {
-    "/": lambda mutator: mutator.json(SPEAK),
-    "/tts": lambda mutator: mutator.json(VOXCPM),
-    "/stream_tts": lambda mutator: mutator.json({"action": "start_tts", "text": TEXT}),
-    "/v1/text-to-speech/espeak:es/stream-input": lambda mutator: mutator.json(CONTEXT),
-    "/v1/text-to-speech/espeak:es/multi-stream-input": lambda mutator: mutator.json(CONTEXT),
-    f"/api/tts_streaming?auth_id={KEY}": lambda mutator: packed(mutator, {"type": "Text", "text": TEXT}),
-    f"/api/asr-streaming?auth_id={KEY}": lambda mutator: packed(
-        mutator, {"type": "Audio", "pcm": [0.0, 0.5, -0.25] * 20}
-    ),
+TEXT_TO_SPEECH = "/v1/text-to-speech/espeak:es"
+PATHS: dict[str, tuple[str, Callable[[Mutator, Any], str | bytes]]] = {
+    "/": ("kani message", Mutator.json),
+    "/tts": ("voxcpm message", Mutator.json),
+    "/stream_tts": ("relay message", Mutator.json),
+    f"{TEXT_TO_SPEECH}/stream-input": ("elevenlabs message", Mutator.json),
+    f"{TEXT_TO_SPEECH}/multi-stream-input": ("elevenlabs message", Mutator.json),
+    f"/api/tts_streaming?auth_id={KEY}": ("kyutai to speak", packed),
+    f"/api/asr-streaming?auth_id={KEY}": ("kyutai to hear", packed),
 }
+"""By path: whose first sample is sent, and how it is made wrong."""
 
 
 async def spoken(server: ServerProcess) -> Any:
@@ -52,16 +50,16 @@ async def read_all(socket: ClientConnection) -> None:
             pass
 
 
-async def attack(server: ServerProcess, path: str, make: Make) -> None:
+async def attack(server: ServerProcess, path: str) -> None:
     """Send wrong messages, and leave, every other time without a goodbye."""
-    mutator = Mutator(path)
+    mutator, (name, make) = Mutator(path), PATHS[path]
     sent = 0
     while sent < INPUTS:
         with suppress(ConnectionClosed, InvalidHandshake, OSError):
             async with connect(f"{server.url}{path}", max_size=None) as socket:
                 reading = asyncio.create_task(read_all(socket))
                 for _ in range(PER_CONNECTION):
-                    message = make(mutator)
+                    message = make(mutator, SAMPLES[name][0])
                     # The client's library sends no half surrogates.
                     if isinstance(message, str):
                         message = message.encode("utf-8", "replace").decode()
@@ -80,7 +78,7 @@ async def test_wrong_messages_disturb_no_other_client(start_server: StartServer)
     server = start_server("--engine", "espeak", KANI_API_KEYS=KEY)
     alone = await spoken(server)
     async with asyncio.TaskGroup() as group:
-        attacks = [group.create_task(attack(server, path, make)) for path, make in PATHS.items()]
+        attacks = [group.create_task(attack(server, path)) for path in PATHS]
         while not all(task.done() for task in attacks):
             assert await spoken(server) == alone
     assert await spoken(server) == alone

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import json
-import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -15,6 +14,7 @@ from huggingface_hub.errors import LocalEntryNotFoundError
 
 from kani.runtime.errors import CheckpointError
 from kani.runtime.hub import Hub as HubFiles
+from tests.runtime.conftest import served
 
 
 def find(name: str, cache: Path, *, may_fetch: bool = True) -> Path:
@@ -99,14 +99,10 @@ def use_hub(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
 
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
-    server = Hub({"config.json": b"config ", "a.safetensors": b"weights ", "pytorch_model.bin": b"pickle "})
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    use_hub(monkeypatch, f"http://127.0.0.1:{server.server_port}")
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    files = {"config.json": b"config ", "a.safetensors": b"weights ", "pytorch_model.bin": b"pickle "}
+    with served(Hub(files)) as server:
+        use_hub(monkeypatch, f"http://127.0.0.1:{server.server_port}")
+        yield server
 
 
 def test_local_folder_is_used(tmp_path: Path) -> None:
@@ -148,7 +144,8 @@ def test_first_revision_is_pinned(tmp_path: Path, hub: Hub, monkeypatch: pytest.
     first = find("owner/name", tmp_path)
     assert first.name == "a" * 40
     assert (first / "config.json").read_bytes() == b"config " + b"a" * 40
-    assert sorted(path.name for path in first.iterdir()) == ["a.safetensors", "config.json"]
+    assert sorted(path.name for path in first.iterdir()) == ["a.safetensors", "config.json"], "no pickle"
+    assert not [path for path in hub.asked if path.endswith(".bin")]
     hub.commit = "b" * 40
     assert find("owner/name", tmp_path) == first
     assert find("owner/name", tmp_path / "other").name == "b" * 40
@@ -231,11 +228,6 @@ def test_full_disk_is_named_with_cure(tmp_path: Path, hub: Hub, monkeypatch: pyt
 def test_named_revision_is_not_pinned(tmp_path: Path, hub: Hub) -> None:
     assert find("owner/name@" + "b" * 40, tmp_path).name == "b" * 40
     assert find("owner/name", tmp_path).name == "a" * 40
-
-
-def test_pickles_are_not_fetched(tmp_path: Path, hub: Hub) -> None:
-    find("owner/name", tmp_path)
-    assert not [path for path in hub.asked if path.endswith(".bin")]
 
 
 def test_missing_repository_or_revision_is_named(tmp_path: Path, hub: Hub) -> None:

@@ -1,4 +1,4 @@
-"""Model files: where they are looked for, verified, fetched and kept."""
+"""Model files: names of models, and where files are looked for, verified, fetched and kept."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import hashlib
 import io
 import re
 import sys
-import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -16,7 +15,9 @@ import pytest
 
 from kani.core.errors import EngineUnavailable
 from kani.runtime import weights
+from kani.runtime.model_names import local_path, short_name
 from kani.runtime.weights import WeightFile
+from tests.runtime.conftest import served
 
 CONTENT = bytes(range(256)) * 4096
 
@@ -66,12 +67,8 @@ class _Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def publisher() -> Iterator[Publisher]:
-    with Publisher() as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
+    with served(Publisher()) as server:
         yield server
-        server.shutdown()
-        thread.join()
 
 
 @pytest.fixture
@@ -86,8 +83,14 @@ def _weight(
     return WeightFile(name, sha256, len(CONTENT), parts, "some-model==1.0", "MIT", url)
 
 
-def load(weight: WeightFile, *, models_dir: Path | None, cache_dir: Path) -> bytes:
+def load(weight: WeightFile, cache_dir: Path, models_dir: Path | None = None) -> bytes:
     return weights.load(weight, models_dir=models_dir, cache_dir=cache_dir, may_fetch=True)
+
+
+def put(folder: Path, content: bytes, name: str = "model.onnx") -> None:
+    """Write the file of its family in a folder."""
+    (folder / "family").mkdir(parents=True)
+    (folder / "family" / name).write_bytes(content)
 
 
 @pytest.fixture
@@ -114,9 +117,8 @@ def test_installed_packages_hold_the_model_files(weight: WeightFile, tmp_path: P
 
 def test_users_folder_comes_first(package: Path, tmp_path: Path) -> None:
     (package / "weights_half_b" / "part.bin").write_bytes(b"broken")
-    (tmp_path / "models" / "family").mkdir(parents=True)
-    (tmp_path / "models" / "family" / "model.onnx").write_bytes(CONTENT)
-    content = load(_weight(parts=HALVES), models_dir=tmp_path / "models", cache_dir=tmp_path)
+    put(tmp_path / "models", CONTENT)
+    content = load(_weight(parts=HALVES), tmp_path, tmp_path / "models")
     assert content == CONTENT
 
 
@@ -125,17 +127,17 @@ def test_broken_file_of_the_user_is_an_error(broken: bytes, package: Path, tmp_p
     (tmp_path / "model.onnx").write_bytes(broken)
     weight = _weight(parts=HALVES, name="model.onnx")
     with pytest.raises(EngineUnavailable, match=r"model\.onnx in the models folder"):
-        load(weight, models_dir=tmp_path, cache_dir=tmp_path / "cache")
+        load(weight, tmp_path / "cache", tmp_path)
 
 
 def test_parts_are_joined_in_order(package: Path, tmp_path: Path) -> None:
-    assert load(_weight(parts=HALVES), models_dir=None, cache_dir=tmp_path) == CONTENT
+    assert load(_weight(parts=HALVES), tmp_path) == CONTENT
 
 
 def test_broken_package_is_replaced_by_a_fetch(package: Path, published: WeightFile, tmp_path: Path) -> None:
     (package / "weights_half_a" / "part.bin").write_bytes(b"x" * 1000)
     weight = _weight(parts=HALVES, url=published.url)
-    assert load(weight, models_dir=None, cache_dir=tmp_path) == CONTENT
+    assert load(weight, tmp_path) == CONTENT
     assert (tmp_path / "family" / "model.onnx").exists()
 
 
@@ -154,8 +156,7 @@ def test_nothing_is_fetched_unasked(
 ) -> None:
     """The message names size, licence and both cures."""
     if cached is not None:
-        (tmp_path / "family").mkdir()
-        (tmp_path / "family" / "model.onnx").write_bytes(cached)
+        put(tmp_path, cached)
     cures = (
         r"pip install some-model==1\.0, or python start_websocket_server\.py --fetch \(1 MB, MIT, from http"
     )
@@ -168,23 +169,22 @@ def test_fetch_logs_name_size_licence_and_address(
     published: WeightFile, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level("INFO", "kani.runtime.weights"):
-        load(published, models_dir=None, cache_dir=tmp_path)
+        load(published, tmp_path)
     assert f"fetching family/model.onnx (1 MB, MIT, from {published.url})" in caplog.text
 
 
 def test_fetched_file_is_kept(publisher: Publisher, published: WeightFile, tmp_path: Path) -> None:
     weights.fetch([published], models_dir=None, cache_dir=tmp_path)
     publisher.status = 500
-    assert load(published, models_dir=None, cache_dir=tmp_path) == CONTENT
+    assert load(published, tmp_path) == CONTENT
     assert len(publisher.ranges) == 1
     left = {path.name for path in (tmp_path / "family").iterdir()} - {"model.onnx.lock"}
     assert left == {"model.onnx"}
 
 
 def test_broken_cached_file_is_fetched_again(published: WeightFile, tmp_path: Path) -> None:
-    (tmp_path / "family").mkdir()
-    (tmp_path / "family" / "model.onnx").write_bytes(b"?" * len(CONTENT))
-    assert load(published, models_dir=None, cache_dir=tmp_path) == CONTENT
+    put(tmp_path, b"?" * len(CONTENT))
+    assert load(published, tmp_path) == CONTENT
     assert (tmp_path / "family" / "model.onnx").read_bytes() == CONTENT
 
 
@@ -194,7 +194,7 @@ def test_wrong_published_file_is_never_kept(
 ) -> None:
     publisher.content = content
     with pytest.raises(EngineUnavailable, match=r"fails its SHA-256.*pip install some-model==1\.0"):
-        load(published, models_dir=None, cache_dir=tmp_path)
+        load(published, tmp_path)
     assert not list((tmp_path / "family").glob("model.onnx*l"))
     assert not (tmp_path / "family" / "model.onnx").exists()
 
@@ -202,11 +202,11 @@ def test_wrong_published_file_is_never_kept(
 def test_interrupted_download_is_resumed(publisher: Publisher, published: WeightFile, tmp_path: Path) -> None:
     publisher.breaks_after = 300_000
     with pytest.raises(EngineUnavailable, match="resume the download"):
-        load(published, models_dir=None, cache_dir=tmp_path)
+        load(published, tmp_path)
     have = (tmp_path / "family" / "model.onnx.partial").stat().st_size
     assert 0 < have <= 300_000
     publisher.breaks_after = None
-    assert load(published, models_dir=None, cache_dir=tmp_path) == CONTENT
+    assert load(published, tmp_path) == CONTENT
     assert publisher.ranges == [None, f"bytes={have}-"]
 
 
@@ -224,15 +224,14 @@ def test_download_that_cannot_be_resumed_is_restarted(
     ranges: list[str | None],
 ) -> None:
     publisher.knows_ranges = knows_ranges
-    (tmp_path / "family").mkdir()
-    (tmp_path / "family" / "model.onnx.partial").write_bytes(partial)
-    assert load(published, models_dir=None, cache_dir=tmp_path) == CONTENT
+    put(tmp_path, partial, "model.onnx.partial")
+    assert load(published, tmp_path) == CONTENT
     assert publisher.ranges == ranges
 
 
 def test_concurrent_starts_fetch_once(publisher: Publisher, published: WeightFile, tmp_path: Path) -> None:
     with ThreadPoolExecutor(4) as pool:
-        jobs = [pool.submit(load, published, models_dir=None, cache_dir=tmp_path) for _ in range(4)]
+        jobs = [pool.submit(load, published, tmp_path) for _ in range(4)]
         assert all(job.result() == CONTENT for job in jobs)
     assert publisher.ranges == [None]
 
@@ -240,13 +239,9 @@ def test_concurrent_starts_fetch_once(publisher: Publisher, published: WeightFil
 def test_missing_network_is_one_sentence_with_the_cure(tmp_path: Path) -> None:
     with Publisher() as closed:
         url = closed.url
-    with pytest.raises(EngineUnavailable) as caught:
-        load(_weight(url=url), models_dir=None, cache_dir=tmp_path)
-    message = str(caught.value)
-    assert "no connection" in message
-    assert "pip install some-model==1.0" in message
-    assert "\n" not in message
-    assert str(tmp_path) not in message
+    with pytest.raises(EngineUnavailable, match=r"no connection.*pip install some-model==1\.0") as caught:
+        load(_weight(url=url), tmp_path)
+    assert "\n" not in str(caught.value) and str(tmp_path) not in str(caught.value)
 
 
 def test_http_error_is_named_by_its_status(
@@ -254,18 +249,18 @@ def test_http_error_is_named_by_its_status(
 ) -> None:
     publisher.status = 403
     with pytest.raises(EngineUnavailable, match="the server answered 403"):
-        load(published, models_dir=None, cache_dir=tmp_path)
+        load(published, tmp_path)
 
 
 def test_unpublished_file_names_its_package(tmp_path: Path) -> None:
     with pytest.raises(EngineUnavailable, match=r"model\.onnx is not here: pip install some-model==1\.0"):
-        load(_weight(), models_dir=None, cache_dir=tmp_path)
+        load(_weight(), tmp_path)
 
 
 def test_unwritable_cache_names_its_setting(published: WeightFile, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(EngineUnavailable, match=r"cache folder cannot be written .*KANI_CACHE_DIR"):
-        load(published, models_dir=None, cache_dir=tmp_path / "file")
+        load(published, tmp_path / "file")
 
 
 class _Terminal(io.StringIO):
@@ -282,5 +277,33 @@ def test_progress_is_shown_on_a_terminal_only(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(sys, "stderr", stream())
-    load(published, models_dir=None, cache_dir=tmp_path)
+    load(published, tmp_path)
     assert ("family/model.onnx" in sys.stderr.getvalue()) is shown
+
+
+def test_home_folder_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert local_path("~/model") == tmp_path / "model"
+    unknown = local_path("~no-such-user/model")
+    assert unknown == Path("~no-such-user/model") and not unknown.exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "short"),
+    [
+        ("OWNER/NAME", "NAME"),
+        ("OWNER/NAME@v1.0", "NAME"),
+        ("base", "base"),
+        ("/models/speech@home/base", "base"),
+        ("/models/base@2/", "base@2"),
+        ("~no-such-user/base@2", "base@2"),
+    ],
+)
+def test_short_name_is_the_last_part_without_a_revision(name: str, short: str) -> None:
+    assert short_name(name) == short
+
+
+def test_folder_that_is_there_has_no_revision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "OWNER/NAME@v1").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    assert short_name("OWNER/NAME@v1") == "NAME@v1"

@@ -1,7 +1,7 @@
 """ElevenLabs' ``stream-input`` and ``/v1/voices`` on this machine, after recordings of the real service.
 
-The frames have the recorded keys, order, nulls, added spaces, adjacent times, refusals and closing; the
-voice is given. Tests answer a WebSocket themselves by ``answers``, or change outgoing frames by ``change``.
+The frames have the recorded keys, order, nulls, added spaces, adjacent times, refusals and closing; it
+speaks tones. Tests answer a WebSocket themselves by ``answers``, or change outgoing frames by ``change``.
 """
 
 from __future__ import annotations
@@ -23,13 +23,6 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
-
-from kani.core.audio.pcm import pcm16
-from kani.core.audio.resampling import Resampler
-from kani.core.timing.characters import CharacterClock
-from kani.core.timing.spans import SpanTiler
-from kani.core.types import Segment
-from kani.engines.espeak.engine import EspeakEngine
 
 KEY = "sk_0123456789abcdef"
 VOICE = "21m00Tcm4TlvDq8ikWAM"
@@ -126,7 +119,7 @@ Change = Callable[[Frame, int], list[Frame | str | bytes]]
 class ElevenLabsService:
     """Each of ``answers`` answers one of the next WebSockets; ``change`` replaces outgoing frames."""
 
-    def __init__(self, voice: Callable[[str], Awaitable[Spoken]] | None = None) -> None:
+    def __init__(self) -> None:
         self.exchanges: list[Exchange] = []
         self.answers: list[Answer] = []
         self.refusals: list[Response] = []
@@ -135,7 +128,6 @@ class ElevenLabsService:
         self.change: Change = lambda frame, number: [frame]
         self.opened = asyncio.Event()
         self.url = ""
-        self._voice = voice
 
     def refuse_upgrade(self, status: HTTPStatus, body: bytes) -> None:
         self.refusals.append(Response(status.value, status.phrase, Headers(), body))
@@ -162,7 +154,7 @@ class ElevenLabsService:
         """Speak as the real service does, and close."""
         said_s, number = 0.0, 0
         async for text in pieces(exchange):
-            audio, starts = await self._voice(text) if self._voice is not None else tone(text)
+            audio, starts = tone(text)
             for frame in frames(text, audio, starts, exchange.query.get("sync_alignment") == "true", said_s):
                 for changed in self.change(frame, number):
                     await exchange.send(changed)
@@ -236,11 +228,9 @@ def _alignment(text: str, edges: list[int], chosen: list[int], base_ms: int) -> 
 
 
 @asynccontextmanager
-async def running(
-    voice: Callable[[str], Awaitable[Spoken]] | None = None, tls: ssl.SSLContext | None = None
-) -> AsyncIterator[ElevenLabsService]:
+async def running(tls: ssl.SSLContext | None = None) -> AsyncIterator[ElevenLabsService]:
     """Run the service on a free port; tls: its certificate, for localhost."""
-    service = ElevenLabsService(voice)
+    service = ElevenLabsService()
     async with serve(
         service.conversation,
         "127.0.0.1" if tls is None else "localhost",
@@ -253,25 +243,3 @@ async def running(
         port = next(iter(server.sockets)).getsockname()[1]
         service.url = f"http://127.0.0.1:{port}" if tls is None else f"https://localhost:{port}"
         yield service
-
-
-@asynccontextmanager
-async def speaking(voice: str, language: str) -> AsyncIterator[Callable[[str], Awaitable[Spoken]]]:
-    """Make a voice for the service that speaks words: espeak-ng's ``voice``, with its own times."""
-    engine = EspeakEngine()
-    await engine.start()
-
-    async def speak(text: str) -> Spoken:
-        chunks = [chunk async for chunk in engine.synthesize(Segment(text.strip(), voice, language))]
-        samples = np.concatenate([chunk.samples for chunk in chunks])
-        length_s = len(samples) / engine.info.sample_rate
-        tiler, clock = SpanTiler(), CharacterClock()
-        clock.feed(text)
-        spans = [done for chunk in chunks for word in chunk.spans for done in tiler.add_word(word)]
-        timed = clock.align([*spans, *tiler.finish(len(text), length_s)])
-        resampler = Resampler(engine.info.sample_rate, RATE)
-        pcm = pcm16(np.concatenate([resampler.feed(samples), resampler.finish()]))
-        return pcm, list(timed.edges_s[:-1])
-
-    yield speak
-    await engine.stop()

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
 import pytest
@@ -27,6 +28,7 @@ from kani.engines.chat import endpoint as endpoint_module
 from kani.engines.chat.endpoint import MAX_UNREADABLE, ChatEndpoint, ChatSettings
 from kani.engines.chat.reasoning import ReasoningFilter
 from tests.support.chat.endpoint import Answer, Script, chat_endpoint, say
+from tests.support.chat.endpoint import ChatEndpoint as Served
 from tests.support.patience import WITHIN_S
 
 KEY = "sk-geheim-1234"
@@ -39,13 +41,22 @@ async def answers(model: ChatEndpoint, request: ChatRequest = REQUEST) -> list[C
         return [event async for event in events]
 
 
-async def asked(script: Script, request: ChatRequest = REQUEST, **settings: Any) -> list[ChatEvent]:
-    async with chat_endpoint(script) as served:
-        model = ChatEndpoint(ChatSettings(served.url, **settings))
+@asynccontextmanager
+async def serving(
+    script: Script, named: str | None = None, models: Sequence[str] = ("tiny",), **settings: Any
+) -> AsyncIterator[tuple[ChatEndpoint, Served]]:
+    """A model, by its name if one is given, and its server."""
+    async with chat_endpoint(script, models=[*models]) as served:
+        model = ChatEndpoint(ChatSettings(served.url, named, **settings))
         try:
-            return await answers(model, request)
+            yield model, served
         finally:
             await model.stop()
+
+
+async def asked(script: Script, request: ChatRequest = REQUEST, **settings: Any) -> list[ChatEvent]:
+    async with serving(script, **settings) as (model, _):
+        return await answers(model, request)
 
 
 def text_of(events: list[ChatEvent]) -> str:
@@ -103,15 +114,13 @@ def test_lead_of_reasoning_needs_no_opening_mark(pieces: list[str], left: str, u
 
 
 async def test_reasoning_without_an_opening_mark_is_spoken_once(caplog: pytest.LogCaptureFixture) -> None:
-    async with chat_endpoint(lambda _: say("Hm. I think.</think> Yes.")) as served:
-        model = ChatEndpoint(ChatSettings(served.url, "tiny"))
+    async with serving(lambda _: say("Hm. I think.</think> Yes."), "tiny") as (model, served):
         assert text_of(await answers(model)) == "Hm. I Yes."
         for _ in range(2):
             assert text_of(await answers(model)) == "Yes."
         served.script = lambda _: say("Two plain words.")
         for _ in range(2):
             assert text_of(await answers(model)) == "Two plain words."
-        await model.stop()
     assert caplog.text.count("--reasoning-parser") == 1
 
 
@@ -123,10 +132,9 @@ async def test_request_and_calls_of_tools() -> None:
         ChatMessage("tool", "sunny", call_id="call_1"),
     )
     request = ChatRequest(messages, (TOOL,), "weather", 50)
-    async with chat_endpoint(lambda _: Answer(calls=[("weather", '{"city": "Rome"}'), ("b", "")])) as served:
-        model = ChatEndpoint(ChatSettings(served.url, api_key=KEY))
+    called = Answer(calls=[("weather", '{"city": "Rome"}'), ("b", "")])
+    async with serving(lambda _: called, api_key=KEY) as (model, served):
         events = await answers(model, request)
-        await model.stop()
     assert events[:2] == [
         ToolCall("call_weather", "weather", '{"city": "Rome"}'),
         ToolCall("call_b", "b", ""),
@@ -193,10 +201,7 @@ async def test_failures_name_their_reason_and_no_key(
     "line", ["{not json", "[" * 100_000, '{"choices": 5}', '{"choices": [{"delta": {"tool_calls": 1}}]}']
 )
 async def test_event_that_cannot_be_read_costs_itself_only(line: str) -> None:
-    async with chat_endpoint(lambda _: say("One two.", before=[f"data: {line}\n\n"])) as served:
-        model = ChatEndpoint(ChatSettings(served.url, "tiny"))
-        events = await answers(model)
-        await model.stop()
+    events = await asked(lambda _: say("One two.", before=[f"data: {line}\n\n"]))
     assert text_of(events) == "One two." and isinstance(events[-1], ChatEnd)
 
 
@@ -214,7 +219,7 @@ async def test_deep_json_is_a_failure_in_words(nested: int) -> None:
 
 
 async def test_without_a_server_it_is_unreachable() -> None:
-    async with chat_endpoint(lambda _: say("x")) as served:
+    async with serving(lambda _: say("x")) as (_, served):
         url = served.url
     model = ChatEndpoint(ChatSettings(url, "tiny"))
     with pytest.raises(ChatFailed, match="is it running") as failed:
@@ -224,11 +229,8 @@ async def test_without_a_server_it_is_unreachable() -> None:
 
 
 async def test_model_is_named_if_there_are_several() -> None:
-    async with chat_endpoint(lambda _: say("x"), models=["a", "b"]) as served:
-        model = ChatEndpoint(ChatSettings(served.url))
-        with pytest.raises(ChatFailed, match=r"2 models \(a, b\).*KANI_LLM_MODEL"):
-            await answers(model)
-        await model.stop()
+    with pytest.raises(ChatFailed, match=r"2 models \(a, b\).*KANI_LLM_MODEL"):
+        await asked(lambda _: say("x"), models=["a", "b"])
 
 
 async def test_only_model_is_waited_for_and_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -237,15 +239,13 @@ async def test_only_model_is_waited_for_and_asked_for_again(monkeypatch: pytest.
         return say("x") if known else Answer(status=404, error={"error": "no such model"})
 
     monkeypatch.setattr(endpoint_module, "LOADING_RETRY_S", 0.01)
-    async with chat_endpoint(script) as served:
+    async with serving(script) as (model, served):
         served.loading = 2
-        model = ChatEndpoint(ChatSettings(served.url))
         await answers(model)
         served.models = ["other"]
         with pytest.raises(ChatFailed, match="has no tiny"):
             await answers(model)
         assert text_of(await answers(model)) == "x"
-        await model.stop()
 
 
 async def test_later_models_take_another_limit() -> None:
@@ -278,37 +278,32 @@ async def test_loading_is_told_and_has_a_limit_of_its_own(monkeypatch: pytest.Mo
 
 async def test_stall_ends_the_answer_and_its_connection() -> None:
     answer = say("one two three", holds={2: asyncio.Event()})
-    async with chat_endpoint(lambda _: answer) as served:
-        model = ChatEndpoint(ChatSettings(served.url, "tiny", stall_s=0.1))
+    async with serving(lambda _: answer, "tiny", stall_s=0.1) as (model, served):
         heard: list[ChatEvent] = []
         with pytest.raises(ChatFailed, match=r"nothing more for 0\.1 s"):
             async with aclosing(model.answer(REQUEST)) as events:
                 async for event in events:
                     heard.append(event)
         await served.closed.wait()
-        await model.stop()
     assert text_of(heard) == "one two"
 
 
 async def test_leaving_closes_the_stream() -> None:
     answer = say("one two three", holds={1: asyncio.Event()})
-    async with chat_endpoint(lambda _: answer) as served:
-        model = ChatEndpoint(ChatSettings(served.url, "tiny"))
+    async with serving(lambda _: answer, "tiny") as (model, served):
         async with aclosing(model.answer(REQUEST)) as events:
             assert await anext(events) == ChatText("one")
         await served.closed.wait()
         # A slow one holds no other.
         served.script = lambda _: say("free")
         assert text_of(await answers(model)) == "free"
-        await model.stop()
 
 
 async def test_second_cancellation_closes_the_stream_too() -> None:
     """Whenever it comes while the first one closes the connection: at each of the loop's turns."""
     for turns in range(8):
         answer = say("one two", holds={1: asyncio.Event()})
-        async with chat_endpoint(lambda _, answer=answer: answer) as served:
-            model = ChatEndpoint(ChatSettings(served.url, "tiny"))
+        async with serving(lambda _, answer=answer: answer, "tiny") as (model, served):
             reading = asyncio.create_task(answers(model))
             while not served.requests:
                 await asyncio.sleep(0)
@@ -320,7 +315,6 @@ async def test_second_cancellation_closes_the_stream_too() -> None:
                 await reading
             async with asyncio.timeout(WITHIN_S):
                 await served.closed.wait()
-            await model.stop()
 
 
 @pytest.mark.parametrize(
@@ -337,57 +331,42 @@ async def test_start_fails_for_a_model_that_is_not_there(
     def script(_: object) -> Answer:
         return Answer(status=404, error={"error": {"message": "no such model"}})
 
-    async with chat_endpoint(script, models=models) as served:
-        model = ChatEndpoint(ChatSettings(served.url, named))
+    async with serving(script, named, models=models) as (model, _):
         with pytest.raises(EngineUnavailable, match=re.escape(reason)) as raised:
             await model.start()
         assert not raised.value.passing
 
 
 @pytest.mark.parametrize(
-    ("models", "named", "found", "asked"),
-    [(["a"], None, "a", 0), (["a", "b"], "b", "b", 0), (["a"], "c", "c", 1)],
+    ("models", "named", "status", "found", "asked"),
+    [
+        (["a"], None, 200, "a", 0),
+        (["a", "b"], "b", 200, "b", 0),
+        (["b:latest", "c:latest"], "b", 200, "b", 0),
+        (["a"], "c", 200, "c", 1),
+        *((["tiny"], "b", status, "b", 1) for status in (401, 403, 404, 500)),
+    ],
 )
 async def test_start_finds_the_model_or_believes_the_name(
-    models: list[str], named: str | None, found: str, asked: int
+    models: list[str], named: str | None, status: int, found: str, asked: int
 ) -> None:
-    async with chat_endpoint(lambda _: say("Yes."), models=models) as served:
-        model = ChatEndpoint(ChatSettings(served.url, named))
+    """By the list, unless it is refused, or else by asking the model."""
+    async with serving(lambda _: say("Yes."), named, models, api_key=KEY) as (model, served):
+        served.list_status = status
         await model.start()
         assert model.description == f"{found} at {served.url}"
         assert len(served.requests) == asked
-        await model.stop()
-
-
-@pytest.mark.parametrize("status", [401, 403, 404, 500])
-async def test_start_needs_no_list_where_the_named_model_answers(status: int) -> None:
-    async with chat_endpoint(lambda _: say("Yes.")) as served:
-        served.list_status = status
-        model = ChatEndpoint(ChatSettings(served.url, "b", KEY))
-        await model.start()
-        assert model.description == f"b at {served.url}"
-        await model.stop()
-
-
-async def test_start_asks_for_no_model_that_is_listed_with_its_tag() -> None:
-    async with chat_endpoint(lambda _: say("Yes."), models=["b:latest", "c:latest"]) as served:
-        model = ChatEndpoint(ChatSettings(served.url, "b"))
-        await model.start()
-        assert not served.requests
-        await model.stop()
 
 
 async def test_start_goes_on_without_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(endpoint_module, "START_S", 0.2)
-    async with chat_endpoint(lambda _: say("Yes.")) as served:
+    async with serving(lambda _: say("Yes.")) as (model, served):
         served.loading = 1_000_000
-        model = ChatEndpoint(ChatSettings(served.url))
         await model.start()
         assert "no answer in 0.2 s: it may be loading" in model.description
         served.loading, served.list_status = 0, 401
         await model.start()
         assert "requires a key" in model.description
-        await model.stop()
         url = served.url
     model = ChatEndpoint(ChatSettings(url))
     await model.start()

@@ -16,13 +16,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kani.core.timing.characters import CharacterClock
-from kani.core.types import Boundary, Sampling, Segment, SpeechChunk, SpeechRequest
+from kani.core.types import Boundary, Sampling, Segment, SpeechRequest
 from kani.engines.elevenlabs import exchange as exchange_module
 from kani.engines.elevenlabs import messages
 from kani.engines.elevenlabs.audio_in import AudioReceiver
 from kani.engines.elevenlabs.messages import CharacterAlignment, Message
 from kani.engines.elevenlabs.times import CharacterTimes
-from tests.engines.elevenlabs.elevenlabs_engine import (
+from tests.engines.elevenlabs.conftest import (
     ID,
     LONG,
     STORY,
@@ -32,6 +32,7 @@ from tests.engines.elevenlabs.elevenlabs_engine import (
     audio_of,
     expected_words,
     said,
+    said_while_written,
     started,
     words_of,
 )
@@ -41,14 +42,13 @@ from tests.support.elevenlabs_service import (
     LETTER_S,
     RATE,
     VOICE,
+    Change,
     ElevenLabsService,
     Frame,
     tone,
 )
 from tests.support.patience import WITHIN_S
 from tests.support.sessions import build
-
-# Messages sent, audio and times received.
 
 
 async def test_complete_text_is_sent_and_spoken(service: ElevenLabsService) -> None:
@@ -106,62 +106,48 @@ async def test_info_lists_the_accounts_voices(service: ElevenLabsService) -> Non
     assert service.voices_asked[0]["xi-api-key"] == KEY
 
 
-def times_absolute(frame: Frame, sent_ms: float) -> Frame:
-    """As observed with ``sync_alignment``: from the start of the stream."""
-    return frame
-
-
-def times_relative(frame: Frame, sent_ms: float) -> Frame:
+def relative(alignment: Frame, sent_ms: float) -> Frame:
     """As the documentation of ``sync_alignment`` says: from the message's own audio on."""
-    alignment = frame["alignment"]
-    if alignment:
-        starts = [round(start - sent_ms) for start in alignment["charStartTimesMs"]]
-        frame = frame | {"alignment": alignment | {"charStartTimesMs": starts}}
-    return frame
+    return alignment | {"charStartTimesMs": [round(one - sent_ms) for one in alignment["charStartTimesMs"]]}
 
 
-def names_snake(frame: Frame, sent_ms: float) -> Frame:
-    if alignment := frame["alignment"]:
-        renamed = {
-            "chars": alignment["chars"],
-            "char_start_times_ms": alignment["charStartTimesMs"],
-            "charsDurationsMs": alignment["charDurationsMs"],
-        }
-        frame = frame | {"alignment": renamed}
-    return frame
+def snake(alignment: Frame, sent_ms: float) -> Frame:
+    return {
+        "chars": alignment["chars"],
+        "char_start_times_ms": alignment["charStartTimesMs"],
+        "charsDurationsMs": alignment["charDurationsMs"],
+    }
 
 
-def only_normalized(frame: Frame, sent_ms: float) -> Frame:
-    """The text as it is read out, which here is the same, and begins with a space."""
-    return frame | {"alignment": None}
-
-
-def pairs_of_characters(frame: Frame, sent_ms: float) -> Frame:
-    if alignment := frame["alignment"]:
-        chars, starts, durations = (
-            alignment[name] for name in ("chars", "charStartTimesMs", "charDurationsMs")
-        )
-        frame = frame | {
-            "alignment": {
-                "chars": ["".join(chars[at : at + 2]) for at in range(0, len(chars), 2)],
-                "charStartTimesMs": starts[::2],
-                "charDurationsMs": [sum(durations[at : at + 2]) for at in range(0, len(chars), 2)],
-            }
-        }
-    return frame
+def pairs(alignment: Frame, sent_ms: float) -> Frame:
+    chars, durations = alignment["chars"], alignment["charDurationsMs"]
+    return {
+        "chars": ["".join(chars[at : at + 2]) for at in range(0, len(chars), 2)],
+        "charStartTimesMs": alignment["charStartTimesMs"][::2],
+        "charDurationsMs": [sum(durations[at : at + 2]) for at in range(0, len(chars), 2)],
+    }
 
 
 @pytest.mark.parametrize(
-    "wording", [times_absolute, times_relative, names_snake, only_normalized, pairs_of_characters]
+    "wording",
+    [
+        # As observed with ``sync_alignment``: from the start of the stream.
+        pytest.param(lambda alignment, sent_ms: alignment, id="absolute"),
+        relative,
+        snake,
+        # The text as it is read out, which here is the same, and begins with a space.
+        pytest.param(lambda alignment, sent_ms: None, id="only normalized"),
+        pairs,
+    ],
 )
 async def test_every_format_of_times_is_read(
-    service: ElevenLabsService, wording: Callable[[Frame, float], Frame]
+    service: ElevenLabsService, wording: Callable[[Frame, float], Frame | None]
 ) -> None:
     sent_ms = 0.0
 
     def change(frame: Frame, number: int) -> list[Frame | str | bytes]:
         nonlocal sent_ms
-        changed = wording(frame, sent_ms)
+        changed = frame | {"alignment": frame["alignment"] and wording(frame["alignment"], sent_ms)}
         sent_ms += len(base64.b64decode(frame["audio"] or "")) / (2 * RATE) * 1000
         return [changed]
 
@@ -224,17 +210,12 @@ async def test_waiting_stream_sends_keep_alives(
     monkeypatch.setattr(exchange_module, "KEEP_ALIVE_S", 0.05)
     typing = Typing("One two")
     async with started(service) as engine:
-
-        async def listen() -> list[SpeechChunk]:
-            return [chunk async for chunk in engine.stream(Segment("One two", ID, "en"), typing.text)]
-
-        async with asyncio.timeout(WITHIN_S):
-            listening = asyncio.create_task(listen())
-            await service.opened.wait()
-            while len(service.exchanges[0].received) < 5:
-                await asyncio.sleep(0.01)
-            typing.add(" three.", Boundary.SENTENCE)
-            chunks = await listening
+        listening = asyncio.create_task(said_while_written(engine, typing))
+        await service.opened.wait()
+        while len(service.exchanges[0].received) < 5:
+            await asyncio.sleep(0.01)
+        typing.add(" three.", Boundary.SENTENCE)
+        chunks = await listening
     assert service.exchanges[0].text == "One two three."
     assert_in_order(chunks, "One two three.")
 
@@ -285,7 +266,7 @@ def odd_bytes(frame: Frame, number: int) -> list[Frame | str | bytes]:
     return [frame | {"audio": base64.b64encode(half).decode().rstrip("=")} for half in halves]
 
 
-def in_one() -> Callable[[Frame, int], list[Frame | str | bytes]]:
+def in_one() -> Change:
     """All audio in one large message, and all times."""
     audio, alignment = b"", {"chars": [], "charStartTimesMs": [], "charDurationsMs": []}
 
@@ -300,7 +281,7 @@ def in_one() -> Callable[[Frame, int], list[Frame | str | bytes]]:
     return change
 
 
-def spoiled(**fields: Any) -> Callable[[Frame, int], list[Frame | str | bytes]]:
+def spoiled(**fields: Any) -> Change:
     def change(frame: Frame, number: int) -> list[Frame | str | bytes]:
         alignment = frame["alignment"] and frame["alignment"] | fields
         return [frame | {"alignment": alignment, "normalizedAlignment": None}]
@@ -330,9 +311,7 @@ def spoiled(**fields: Any) -> Callable[[Frame, int], list[Frame | str | bytes]]:
         spoiled(chars=["H", "e"], charStartTimesMs=[3_000_000, 3_000_001], charDurationsMs=[10, 10]),
     ],
 )
-async def test_invalid_messages_cost_no_audio(
-    service: ElevenLabsService, change: Callable[[Frame, int], list[Frame | str | bytes]]
-) -> None:
+async def test_invalid_messages_cost_no_audio(service: ElevenLabsService, change: Change) -> None:
     service.change = change
     async with started(service) as engine:
         chunks = await said(engine)
@@ -360,42 +339,24 @@ async def test_gap_in_the_times_is_filled(service: ElevenLabsService) -> None:
     assert timed["fifteen."] == expected_words(LONG)[-1][1]
 
 
-NUMBERS = st.one_of(
-    st.integers(-10, 10**7),
-    st.floats(),
-    st.none(),
-    st.booleans(),
+def some(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    """Objects with any of these fields, each of which may be of another kind."""
+    return st.fixed_dictionaries({}, optional={name: st.one_of(OTHER, kind) for name, kind in fields.items()})
+
+
+OTHER = st.one_of(
+    *(st.integers(-10, 10**7), st.floats(), st.none(), st.booleans(), st.lists(st.integers())),
     st.sampled_from(["", "1", "x"]),
-    st.lists(st.integers()),
 )
+ALIGNMENT = some(
+    chars=st.lists(st.sampled_from(["a", "b", " ", "a b", ""])),
+    charStartTimesMs=st.lists(OTHER),
+    charDurationsMs=st.lists(OTHER),
+)
+AUDIO = st.binary(max_size=9).map(lambda content: base64.b64encode(content).decode())
 
 
-@given(
-    st.lists(
-        st.fixed_dictionaries(
-            {},
-            optional={
-                "audio": st.one_of(
-                    NUMBERS, st.binary(max_size=9).map(lambda b: base64.b64encode(b).decode())
-                ),
-                "isFinal": NUMBERS,
-                "alignment": st.one_of(
-                    NUMBERS,
-                    st.fixed_dictionaries(
-                        {},
-                        optional={
-                            "chars": st.one_of(
-                                NUMBERS, st.lists(st.sampled_from(["a", "b", " ", "a b", ""]))
-                            ),
-                            "charStartTimesMs": st.one_of(NUMBERS, st.lists(NUMBERS)),
-                            "charDurationsMs": st.one_of(NUMBERS, st.lists(NUMBERS)),
-                        },
-                    ),
-                ),
-            },
-        )
-    )
-)
+@given(st.lists(some(audio=AUDIO, isFinal=OTHER, alignment=ALIGNMENT)))
 def test_any_messages_place_each_word_once(frames: list[Frame]) -> None:
     """In order, within the audio."""
     hearing = AudioReceiver()

@@ -10,7 +10,6 @@ from dataclasses import replace
 from http import HTTPStatus
 from pathlib import Path
 
-import numpy as np
 import pytest
 import trustme
 from prometheus_client import CollectorRegistry
@@ -24,8 +23,7 @@ from kani.engines.elevenlabs import engine as engine_module
 from kani.engines.elevenlabs import fallback as fallback_module
 from kani.engines.elevenlabs.engine import ElevenLabsEngine
 from kani.engines.elevenlabs.settings import UpstreamSettings
-from kani.engines.espeak.engine import EspeakEngine
-from tests.engines.elevenlabs.elevenlabs_engine import (
+from tests.engines.elevenlabs.conftest import (
     ID,
     LONG,
     TEXT,
@@ -36,7 +34,9 @@ from tests.engines.elevenlabs.elevenlabs_engine import (
     counted,
     new_engine,
     said,
+    said_while_written,
     started,
+    words_of,
 )
 from tests.support import elevenlabs_service as fake
 from tests.support.elevenlabs_service import (
@@ -46,7 +46,6 @@ from tests.support.elevenlabs_service import (
     ElevenLabsService,
     Exchange,
     Frame,
-    detail,
     running,
     tone,
 )
@@ -123,9 +122,6 @@ def refusing(frame: Frame) -> fake.Answer:
     return refuse
 
 
-# Refusals.
-
-
 @pytest.mark.parametrize(
     ("frame", "sentence", "tries"),
     [
@@ -156,10 +152,15 @@ async def test_refusal_gives_a_sentence_and_a_log_line(
 @pytest.mark.parametrize(
     ("status", "body", "sentence", "tries"),
     [
-        (401, detail("invalid_api_key", "Invalid API key"), "ElevenLabs refused this server's API key", 1),
-        (429, detail("too_many_concurrent_requests", "x"), "ElevenLabs takes no more requests", 3),
-        (400, detail("unsupported_model", "x"), "ElevenLabs cannot stream this server's model", 1),
-        (404, detail("voice_not_found", "x"), "ElevenLabs knows no such voice", 1),
+        (
+            401,
+            fake.detail("invalid_api_key", "Invalid API key"),
+            "ElevenLabs refused this server's API key",
+            1,
+        ),
+        (429, fake.detail("too_many_concurrent_requests", "x"), "ElevenLabs takes no more requests", 3),
+        (400, fake.detail("unsupported_model", "x"), "ElevenLabs cannot stream this server's model", 1),
+        (404, fake.detail("voice_not_found", "x"), "ElevenLabs knows no such voice", 1),
         (402, b"<html>", "no credits left", 1),
         (503, b"{}", "ElevenLabs is out of order", 3),
         (500, b'{"detail": []}', "ElevenLabs is out of order", 3),
@@ -186,9 +187,6 @@ async def test_redirect_is_not_followed(service: ElevenLabsService) -> None:
     assert not elsewhere.exchanges and not service.exchanges
 
 
-# Tried again, but only before the first sound.
-
-
 @pytest.mark.parametrize("failing", [close_early, break_off, go_away])
 async def test_failure_before_the_first_audio_is_retried(
     service: ElevenLabsService, failing: fake.Answer
@@ -204,18 +202,12 @@ async def test_failure_before_the_first_audio_is_retried(
 async def test_retry_sends_incremental_text_from_its_start(service: ElevenLabsService) -> None:
     service.answers = [break_off]
     typing = Typing("One two")
-    async with started(service) as engine:
-
-        async def listen() -> bytes:
-            async with aclosing(engine.stream(Segment("One two", ID, "en"), typing.text)) as speech:
-                return audio_of([chunk async for chunk in speech])
-
-        async with asyncio.timeout(WITHIN_S):
-            listening = asyncio.create_task(listen())
-            while len(service.exchanges) < 2:
-                await asyncio.sleep(0)
-            typing.add(" three.", Boundary.SENTENCE)
-            audio = await listening
+    async with started(service) as engine, asyncio.timeout(WITHIN_S):
+        listening = asyncio.create_task(said_while_written(engine, typing))
+        while len(service.exchanges) < 2:
+            await asyncio.sleep(0)
+        typing.add(" three.", Boundary.SENTENCE)
+        audio = audio_of(await listening)
     assert service.exchanges[1].text == "One two three."
     assert audio == tone("One two three. ")[0]
 
@@ -301,9 +293,6 @@ async def test_silent_host_times_out_and_is_left_at_once() -> None:
             await asyncio.gather(*(line.wait_closed() for line in lines))
 
 
-# Left early.
-
-
 @pytest.mark.parametrize("moment", ["connecting", "waiting for sound", "amid the speech", "waiting for text"])
 async def test_cancelled_speech_closes_the_socket_at_once(service: ElevenLabsService, moment: str) -> None:
     service.answers = [half_then(stall) if moment == "amid the speech" else stall]
@@ -357,9 +346,6 @@ async def test_cancelled_streams_disturb_no_other(service: ElevenLabsService) ->
     assert not left
 
 
-# The fallback engine.
-
-
 @pytest.mark.parametrize("writes", [True, False])
 async def test_fallback_speaks_the_whole_text(
     service: ElevenLabsService, caplog: pytest.LogCaptureFixture, writes: bool
@@ -368,21 +354,14 @@ async def test_fallback_speaks_the_whole_text(
     service.answers = [refusing(fake.NO_CREDITS)]
     fallback, registry = ToneEngine(writes=writes), CollectorRegistry()
     typing = Typing("bla blub")
-    async with started(service, fallback, registry) as engine, asyncio.timeout(WITHIN_S):
-        segment = Segment("bla blub", ID, "es")
-
-        async def listen() -> list[str]:
-            async with aclosing(engine.stream(segment, typing.text)) as speech:
-                chunks = [chunk async for chunk in speech]
-            assert sum(len(chunk.samples) for chunk in chunks) == RATE
-            assert all(chunk.sample_rate == RATE for chunk in chunks)
-            text = typing.text.text
-            return [text[span.start : span.end] for chunk in chunks for span in chunk.spans]
-
-        listening = asyncio.create_task(listen())
+    async with started(service, fallback, registry) as engine:
+        listening = asyncio.create_task(said_while_written(engine, typing, "es"))
         await service.opened.wait()
         typing.add(" bla", Boundary.SENTENCE)
-        assert await listening == ["bla", "blub", "bla"]
+        chunks = await listening
+    assert sum(len(chunk.samples) for chunk in chunks) == RATE
+    assert {chunk.sample_rate for chunk in chunks} == {RATE}
+    assert words_of(TONES, chunks) == [("bla", 0, 300), ("blub", 300, 700), ("bla", 700, 1000)]
     assert {segment.voice for segment in fallback.segments} == {"tone_es"}
     assert counted(registry, "kani_elevenlabs_failures") == {"quota_exceeded": 1}
     assert counted(registry, "kani_elevenlabs_fallbacks") == {"tone": 1}
@@ -439,36 +418,13 @@ async def test_fallback_without_the_language_is_not_used(service: ElevenLabsServ
     service.answers = [refusing(fake.NO_CREDITS)]
     async with started(service, ToneEngine()) as engine:
         with pytest.raises(EngineFailed, match="credits"):
-            async with aclosing(engine.synthesize(Segment("今天", ID, "zh"))) as speech:
-                await anext(speech)
-
-
-async def test_espeak_as_fallback_keeps_its_speech_and_times(service: ElevenLabsService) -> None:
-    service.answers = [break_off] * 3
-    alone = EspeakEngine()
-    async with started(service, EspeakEngine()) as engine:
-        assert engine.info.speed_range == (0.7, 1.2)
-        chunks = await said(engine, "Hello there, old friend.")
-    await alone.start()
-    own = [
-        chunk async for chunk in alone.synthesize(Segment("Hello there, old friend.", "espeak:en-us", "en"))
-    ]
-    await alone.stop()
-    seconds = sum(chunk.duration_s for chunk in own)
-    assert sum(len(chunk.samples) for chunk in chunks) == pytest.approx(seconds * RATE, abs=1)
-    assert [span for chunk in chunks for span in chunk.spans] == [
-        span for chunk in own for span in chunk.spans
-    ]
-    assert np.abs(np.concatenate([chunk.samples for chunk in chunks])).max() > 0.1
-
-
-# The start.
+            await anext(engine.synthesize(Segment("今天", ID, "zh")))
 
 
 @pytest.mark.parametrize(
     ("settings", "reason"),
     [
-        (account(api_key=None), "set ELEVEN_API_KEY"),
+        (account(api_key=None), "set ELEVEN_API_KEY.*--engine auto"),
         (account(api_key="two\nlines"), "ELEVEN_API_KEY has to be"),
         (account(voice_id=None), "set ELEVEN_VOICE_ID"),
         (account(voice_id="..v1:user"), "ELEVEN_VOICE_ID has to be"),
@@ -503,7 +459,7 @@ async def test_refused_key_refuses_the_start_and_stops_the_fallback(service: Ele
 @pytest.mark.parametrize(
     "answer",
     [
-        Response(401, "Unauthorized", Headers(), detail("missing_permissions", "voices_read")),
+        Response(401, "Unauthorized", Headers(), fake.detail("missing_permissions", "voices_read")),
         Response(503, "Unavailable", Headers(), b"down"),
         Response(200, "OK", Headers(), b"[" * 9999),
         Response(200, "OK", Headers(), b'{"voices": 7}'),
@@ -560,6 +516,6 @@ async def test_key_is_in_no_log(service: ElevenLabsService, caplog: pytest.LogCa
     async with started(service) as engine:
         await failure_of(engine)
         await said(engine)
-        service.refuse_upgrade(HTTPStatus.BAD_REQUEST, detail("quota_exceeded", f"key {KEY}"))
+        service.refuse_upgrade(HTTPStatus.BAD_REQUEST, fake.detail("quota_exceeded", f"key {KEY}"))
         await failure_of(engine)
     assert caplog.records and KEY not in caplog.text

@@ -3,227 +3,93 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from itertools import pairwise
-from typing import Any
 
 import httpx
-import numpy as np
 import pytest
 import pytest_asyncio
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import connect
 
-from tests.clients.kani.wire import request, stream
-from tests.conftest import ServerProcess, StartServer
-from tests.engines.elevenlabs.elevenlabs_engine import STORY
-from tests.judges.judge import hear, word_error_rate
-from tests.support import elevenlabs_service as fake
-from tests.support.elevenlabs_service import KEY, LETTER_S, VOICE, ElevenLabsService, Exchange, running
-from tests.support.patience import WITHIN_S
+from tests.clients.kani.wire import pcm, request, stream
+from tests.conftest import ServerProcess
+from tests.support.elevenlabs_service import (
+    KEY,
+    LETTER_S,
+    NO_CREDITS,
+    OTHER_VOICE,
+    VOICE,
+    ElevenLabsService,
+    Exchange,
+    running,
+)
 
 pytestmark = [pytest.mark.server, pytest.mark.asyncio(loop_scope="module")]
 
 HELLO = "Hello there, my old friend."
-ARGUMENTS = ("--engine", "elevenlabs")
-
-
-def environment(service: ElevenLabsService) -> dict[str, str]:
-    return {
-        "ELEVEN_API_KEY": KEY,
-        "ELEVEN_VOICE_ID": VOICE,
-        "KANI_ELEVENLABS_URL": service.url,
-        "KANI_RECOGNIZER": "none",
-        "KANI_LOG_LEVEL": "DEBUG",
-    }
+Pair = tuple[ElevenLabsService, ServerProcess]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def pair(
-    tmp_path_factory: pytest.TempPathFactory,
-) -> AsyncIterator[tuple[ElevenLabsService, ServerProcess]]:
+async def pair(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Pair]:
     """The recorded service and a server that speaks by it; the key is in none of the server's output."""
     async with running() as service:
-        folder = tmp_path_factory.mktemp("elevenlabs")
-        started = ServerProcess(folder, *ARGUMENTS, **environment(service))
-        await asyncio.to_thread(started.wait_until_ready)
-        yield service, started
-        await asyncio.to_thread(started.stop)
-        assert KEY not in started.banner + started.log + started.terminal
+        server = ServerProcess(
+            tmp_path_factory.mktemp("elevenlabs"),
+            *("--engine", "elevenlabs", "--recognizer", "none"),
+            ELEVEN_API_KEY=KEY,
+            ELEVEN_VOICE_ID=VOICE,
+            KANI_ELEVENLABS_URL=service.url,
+            KANI_LOG_LEVEL="DEBUG",
+        )
+        await asyncio.to_thread(server.wait_until_ready)
+        yield service, server
+        await asyncio.to_thread(server.stop)
+        assert KEY not in server.banner + server.log + server.terminal
 
 
-@pytest.fixture
-def service(pair: tuple[ElevenLabsService, ServerProcess]) -> ElevenLabsService:
-    pair[0].exchanges.clear()
-    pair[0].opened.clear()
-    return pair[0]
+async def test_client_receives_elevenlabs_audio_times_and_failures(pair: Pair) -> None:
+    service, server = pair
+    service.exchanges.clear()
 
+    async def refuse(exchange: Exchange) -> None:
+        await exchange.refuse(NO_CREDITS)
 
-@pytest.fixture
-def running_server(pair: tuple[ElevenLabsService, ServerProcess]) -> ServerProcess:
-    return pair[1]
-
-
-@asynccontextmanager
-async def serving(
-    start_server: StartServer, service: ElevenLabsService, **changes: str
-) -> AsyncIterator[ServerProcess]:
-    """A server of the test's own."""
-    server = await asyncio.to_thread(start_server, *ARGUMENTS, **environment(service) | changes)
-    yield server
-    await asyncio.to_thread(server.stop)
-    assert KEY not in server.banner + server.log + server.terminal
-
-
-async def requested(socket: ClientConnection, text: str, **data: Any) -> list[tuple[str, dict[str, Any]]]:
-    """All messages of a streamed answer."""
-    chunks, kind, last = await stream(socket, request(text, "tts_stream_request", **data))
-    return [*(("tts_stream_chunk", chunk) for chunk in chunks), (kind, last)]
-
-
-def samples_of(received: list[tuple[str, dict[str, Any]]]) -> np.ndarray:
-    """The samples of an answer, at 22,050 Hz."""
-    pcm = b"".join(base64.b64decode(data["audio"]) for kind, data in received if kind == "tts_stream_chunk")
-    return np.frombuffer(pcm, "<i2").astype(np.float32) / 32768
-
-
-async def test_client_receives_elevenlabs_audio_times_and_failures(
-    service: ElevenLabsService, running_server: ServerProcess
-) -> None:
-    async with connect(running_server.url) as socket:
-        received = await requested(socket, HELLO, config={"speed": 1.2})
-        kind, last = received[-1]
+    async with connect(server.url) as socket:
+        asked = request(HELLO, "tts_stream_request", config={"speed": 1.2})
+        chunks, kind, last = await stream(socket, asked)
         assert kind == "tts_stream_complete" and last["metadata"]["engine"] == "elevenlabs"
-        assert len(samples_of(received)) == round(len(HELLO + " ") * LETTER_S * 22_050)
-        spans = [span for _, data in received for span in data["metadata"].get("spans", [])]
+        assert len(pcm(chunks)) == round(len(HELLO + " ") * LETTER_S * 22_050)
+        spans = [span for data in [*chunks, last] for span in data["metadata"].get("spans", [])]
         words = {HELLO[start:end]: begins_s for start, end, begins_s, _ in spans}
         assert words["friend."] == pytest.approx(HELLO.index("friend") * LETTER_S, abs=1e-4)
         assert service.exchanges[0].received[0]["voice_settings"] == {"speed": 1.2}
         assert service.exchanges[0].headers["xi-api-key"] == KEY
-
-        await requested(socket, HELLO, config={"voice_id": f"elevenlabs:{fake.OTHER_VOICE}"})
-        assert fake.OTHER_VOICE in service.exchanges[1].path
-
-        async def refuse(exchange: Exchange) -> None:
-            await exchange.refuse(fake.NO_CREDITS)
-
+        asked = request(HELLO, "tts_stream_request", config={"voice_id": f"elevenlabs:{OTHER_VOICE}"})
+        await stream(socket, asked)
+        assert OTHER_VOICE in service.exchanges[1].path
         service.answers = [refuse]
-        (kind, data), *_ = await requested(socket, HELLO)
-        assert data["status"] == "error" and "no credits left" in data["message"]
-        assert (await requested(socket, HELLO))[-1][0] == "tts_stream_complete"
+        chunks, _, last = await stream(socket, request(HELLO, "tts_stream_request"))
+        assert not chunks and last["status"] == "error" and "no credits left" in last["message"]
+        _, kind, _ = await stream(socket, request(HELLO, "tts_stream_request"))
+        assert kind == "tts_stream_complete"
     async with httpx.AsyncClient() as client:
-        voices = (await client.get(f"{running_server.http_url}/v1/audio/voices")).text
+        voices = (await client.get(f"{server.http_url}/v1/audio/voices")).text
     assert f"elevenlabs:{VOICE}" in voices and "Rachel" in voices
 
 
-async def test_relay_client_receives_the_time_of_every_character(
-    service: ElevenLabsService, running_server: ServerProcess
-) -> None:
-    async with connect(f"{running_server.url}/stream_tts") as socket, asyncio.timeout(WITHIN_S):
-
-        async def spoken() -> list[dict[str, Any]]:
-            await socket.send(json.dumps({"action": "start_tts", "text": STORY}))
-            messages = []
-            while not messages or messages[-1]["type"] == "chunk":
-                messages.append(json.loads(await socket.recv()))
-            return messages
-
-        *chunks, last = await spoken()
-        rows = [
-            row
-            for chunk in chunks
-            for row in zip(chunk["chars"], chunk["char_times"], chunk["char_durations"], strict=True)
-        ]
-        assert last["type"] == "complete" and "".join(letter for letter, _, _ in rows) == STORY
-        assert all(start + length == later for (_, start, length), (_, later, _) in pairwise(rows))
-        first = service.exchanges[0].text
-        letter_ms = LETTER_S * 1000
-        assert [time for _, time, _ in rows[: len(first)]] == [letter_ms * at for at in range(len(first))]
-
-        # After its first audio a failed speech is not repeated; the socket stays open.
-        async def break_off(exchange: Exchange) -> None:
-            async for text in fake.pieces(exchange):
-                for frame in list(fake.frames(text, *fake.tone(text), True, 0.0))[:2]:
-                    await exchange.send(frame)
-                exchange.socket.transport.abort()
-
-        service.answers = [break_off]
-        *chunks, last = await spoken()
-        assert last["type"] == "error" and "broke off" in last["message"] and chunks
-        assert len(service.exchanges[-1].text) and (await spoken())[-1]["type"] == "complete"
-
-
-async def test_elevenlabs_clients_name_the_accounts_voices_by_their_bare_ids(
-    service: ElevenLabsService, running_server: ServerProcess
-) -> None:
-    base = f"{running_server.http_url}/v1/text-to-speech"
+async def test_elevenlabs_clients_name_the_accounts_voices_by_their_bare_ids(pair: Pair) -> None:
+    service, server = pair
+    base = f"{server.http_url}/v1/text-to-speech"
     async with httpx.AsyncClient() as client:
-        for voice in (VOICE, fake.OTHER_VOICE):
+        for voice in (VOICE, OTHER_VOICE):
             answer = await client.post(f"{base}/{voice}/stream?output_format=pcm_24000", json={"text": HELLO})
             assert answer.status_code == 200 and len(answer.content) > 1000
             assert f"/{voice}/" in service.exchanges[-1].path
         assert (await client.post(f"{base}/nobody", json={"text": HELLO})).status_code == 404
-    path = f"/v1/text-to-speech/{fake.OTHER_VOICE}/stream-input?output_format=pcm_24000"
-    async with connect(running_server.url + path) as socket:
+    path = f"/v1/text-to-speech/{OTHER_VOICE}/stream-input?output_format=pcm_24000"
+    async with connect(server.url + path) as socket:
         await socket.send(json.dumps({"text": HELLO}))
         await socket.send(json.dumps({"text": ""}))
         received = [json.loads(message) async for message in socket]
-    assert received[-1]["isFinal"] and f"/{fake.OTHER_VOICE}/" in service.exchanges[-1].path
-
-
-async def test_disconnected_client_closes_the_upstream_socket(
-    service: ElevenLabsService, running_server: ServerProcess
-) -> None:
-    async def stall(exchange: Exchange) -> None:
-        async for _ in exchange.socket:
-            pass
-
-    service.answers = [stall]
-    async with asyncio.timeout(WITHIN_S):
-        async with connect(running_server.url) as socket:
-            await socket.send(json.dumps({"type": "tts_stream_request", "data": {"text": HELLO}}))
-            await service.opened.wait()
-        await service.exchanges[0].gone.wait()
-
-
-async def test_fallback_engine_speaks_and_is_logged(start_server: StartServer) -> None:
-    async def refuse(exchange: Exchange) -> None:
-        await exchange.refuse(fake.UNUSUAL)
-
-    async with running() as service:
-        service.answers = [refuse]
-        async with serving(start_server, service, KANI_ELEVENLABS_FALLBACK="espeak") as server:
-            async with connect(server.url) as socket:
-                received = await requested(socket, HELLO)
-            assert received[-1][0] == "tts_stream_complete"
-            assert np.abs(samples_of(received)).max() > 0.1
-            assert "falling back to espeak for one segment" in server.log
-            assert "detected_unusual_activity" in server.log
-
-
-async def test_missing_voice_is_named_at_the_start(start_server: StartServer) -> None:
-    """The key is not printed. A missing key is tested beside the engine."""
-    server = start_server(*ARGUMENTS, ready=False, ELEVEN_API_KEY=KEY)
-    assert await asyncio.to_thread(server.wait) != 0
-    assert "set ELEVEN_VOICE_ID" in server.terminal and KEY not in server.terminal
-
-
-async def test_other_engine_sends_nothing_to_elevenlabs(start_server: StartServer) -> None:
-    async with running() as service:
-        server = await asyncio.to_thread(start_server, "--engine", "espeak", **environment(service))
-        async with connect(server.url) as socket:
-            assert (await requested(socket, HELLO))[-1][1]["metadata"]["engine"] == "espeak"
-        assert not service.voices_asked and not service.exchanges
-        await asyncio.to_thread(server.stop)
-
-
-@pytest.mark.heard
-async def test_relayed_speech_is_understood(start_server: StartServer) -> None:
-    text = "The old captain opened the box, read the message twice, and walked slowly back to his ship."
-    async with fake.speaking("espeak:en-us", "en") as voice, running(voice) as service:
-        async with serving(start_server, service) as server, connect(server.url, max_size=None) as socket:
-            received = await requested(socket, text, config={"language": "english"})
-    heard = await asyncio.to_thread(hear, samples_of(received), 22_050, "en")
-    assert word_error_rate(text, heard, "en") <= 0.06, heard
+    assert received[-1]["isFinal"] and f"/{OTHER_VOICE}/" in service.exchanges[-1].path

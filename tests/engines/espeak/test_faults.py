@@ -40,23 +40,19 @@ def children(pid: int) -> list[int]:
     return [each.pid for each in living if "kani.engines.espeak.worker" in each.cmdline()]
 
 
-def group(pid: int) -> list[int]:
-    """The living processes of the session that ``pid`` leads."""
-    members = []
+def members(leader: int) -> list[psutil.Process]:
+    """The living processes of the session that ``leader`` leads."""
+    found = []
     for process in psutil.process_iter():
         with suppress(psutil.NoSuchProcess, ProcessLookupError):
-            if os.getsid(process.pid) == pid and process.status() != psutil.STATUS_ZOMBIE:
-                members.append(process.pid)
-    return members
+            if os.getsid(process.pid) == leader and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+    return found
 
 
 def assert_group_ends(leader: int) -> None:
     """A killed process needs a moment to end."""
-    members = []
-    for pid in group(leader):
-        with suppress(psutil.NoSuchProcess):
-            members.append(psutil.Process(pid))
-    _, alive = psutil.wait_procs(members, timeout=WITHIN_S)
+    _, alive = psutil.wait_procs(members(leader), timeout=WITHIN_S)
     assert not alive
 
 
@@ -69,7 +65,7 @@ def test_process_that_hangs_in_mid_speech_is_killed_with_its_forks(client: Espea
     expected, hung = audio(client, "Hola"), worker(client)
 
     def stop_all(*_: object) -> None:
-        assert len(group(hung)) == 2
+        assert len(members(hung)) == 2
         os.killpg(hung, signal.SIGSTOP)
 
     with pytest.raises(EngineFailed, match=rf"hung at this text \(no answer for {ANSWER_TIMEOUT_S:g} s\)"):
@@ -78,24 +74,20 @@ def test_process_that_hangs_in_mid_speech_is_killed_with_its_forks(client: Espea
     assert np.array_equal(audio(client, "Hola"), expected)
 
 
-@pytest.mark.parametrize("text", ["Hola", "palabra " * 40_000])
-def test_process_that_does_not_read_is_replaced(client: EspeakClient, text: str) -> None:
-    """Also where the request is more than a pipe holds, so that writing it blocks."""
+@pytest.mark.parametrize(
+    ("text", "phonemiser"), [("Hola", False), ("palabra " * 40_000, False), ("Hola", True)]
+)
+def test_process_that_does_not_read_is_replaced(client: EspeakClient, text: str, phonemiser: bool) -> None:
+    """Also where the request is more than a pipe holds, so that writing blocks; or its fork hangs alone."""
+    assert client.phonemize("Hola", "es") == "ˈola"
     hung = worker(client)
-    os.killpg(hung, signal.SIGSTOP)
+    if phonemiser:
+        (fork,) = children(hung)
+        os.kill(fork, signal.SIGSTOP)
+    else:
+        os.killpg(hung, signal.SIGSTOP)
     with pytest.raises(EngineFailed, match="hung"):
         client.phonemize(text, "es")
-    assert_group_ends(hung)
-    assert client.phonemize("Hola", "es") == "ˈola"
-
-
-def test_phonemiser_that_hangs_is_killed_with_its_worker(client: EspeakClient) -> None:
-    assert client.phonemize("Hola", "es") == "ˈola"
-    hung = worker(client)
-    (phonemiser,) = children(hung)
-    os.kill(phonemiser, signal.SIGSTOP)
-    with pytest.raises(EngineFailed, match="hung"):
-        client.phonemize("Hola", "es")
     assert_group_ends(hung)
     assert client.phonemize("Hola", "es") == "ˈola"
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from prometheus_client import CollectorRegistry
 
 from kani.core.engine import Engine, LightVoices
 from kani.core.errors import EngineUnavailable
-from kani.core.types import Embedding, Recording, SpeechChunk
+from kani.core.types import Embedding, Recording
 from kani.engines.pool_metrics import WorkerMetrics
 from kani.engines.remote import pool
 from kani.engines.remote.address import Address
@@ -24,7 +25,7 @@ from kani.engines.remote.messages import Speak
 from kani.engines.remote.processes import RemoteWorkers, engine_at
 from kani.engines.worker.server import serve_worker
 from kani.engines.worker.service import Worker
-from tests.engines.remote.test_remote import KEY, LONG, content, engine_of, segment, until
+from tests.engines.remote.test_remote import KEY, LONG, content, engine_of, segment, started, until
 from tests.support.tone import ToneEngine
 
 
@@ -52,11 +53,13 @@ class Site:
 
 
 @asynccontextmanager
-async def sites(folder: Path, count: int) -> AsyncIterator[list[Site]]:
-    """Workers of one engine each; at the end no exchange of any is left."""
-    made = [
-        Site(ToneEngine(), folder / "private" / f"{number}.sock", f"w{number}") for number in range(count)
-    ]
+async def sites(folder: Path, count: int, **info: Any) -> AsyncIterator[list[Site]]:
+    """Workers of one engine each, with ``info``; at the end no exchange of any is left."""
+    made = []
+    for number in range(count):
+        engine = ToneEngine()
+        engine.info = replace(engine.info, **info)
+        made.append(Site(engine, folder / "private" / f"{number}.sock", f"w{number}"))
     for site in made:
         await site.start()
     try:
@@ -68,89 +71,63 @@ async def sites(folder: Path, count: int) -> AsyncIterator[list[Site]]:
 
 
 @asynccontextmanager
-async def started(engine: RemoteEngine) -> AsyncIterator[RemoteEngine]:
-    await engine.start()
-    try:
-        yield engine
-    finally:
-        await engine.stop()
+async def pooled(
+    folder: Path, count: int = 2, registry: CollectorRegistry | None = None, **info: Any
+) -> AsyncIterator[tuple[list[Site], RemoteEngine]]:
+    """Workers of engines with ``info``, and the engine of them all, which has reached them."""
+    async with sites(folder, count, **info) as workers:
+        async with started(engine_of(*(site.address for site in workers), registry=registry)) as engine:
+            await until(lambda: engine.info.max_concurrency == count)
+            yield workers, engine
 
 
-def engine_for(workers: list[Site], registry: CollectorRegistry | None = None) -> RemoteEngine:
-    return engine_of(*(site.address for site in workers), registry=registry)
-
-
-def speech(engine: Engine) -> AsyncGenerator[SpeechChunk, None]:
-    return engine.synthesize(segment(LONG))
-
-
-async def whole(engine: Engine, text: str) -> list[tuple[object, ...]]:
-    return content([chunk async for chunk in engine.synthesize(segment(text))])
+async def whole(engine: Engine, text: str, **rest: Any) -> list[tuple[object, ...]]:
+    async with aclosing(engine.synthesize(replace(segment(text), **rest))) as chunks:
+        return content([chunk async for chunk in chunks])
 
 
 async def test_segments_go_to_the_least_loaded_worker_and_slots_add_up(tmp_path: Path) -> None:
     registry = CollectorRegistry()
-    async with sites(tmp_path, 3) as workers:
-        engine = engine_for(workers, registry)
-        async with started(engine), AsyncExitStack() as stack:
-            await until(lambda: engine.info.max_concurrency == 3)
-            for site in workers:
-                site.engine.allow = 1
-            for _ in workers:
-                chunks = await stack.enter_async_context(aclosing(speech(engine)))
-                await anext(chunks)
-            assert [site.worker.exchanges for site in workers] == [1, 1, 1]
-            for number in range(3):
-                labels = {"replica": f"w{number}"}
-                assert registry.get_sample_value("kani_worker_slots", labels) == 1
-                assert registry.get_sample_value("kani_worker_segments", labels) == 1
+    async with pooled(tmp_path, 3, registry) as (workers, engine), AsyncExitStack() as stack:
+        for site in workers:
+            site.engine.allow = 1
+        for _ in workers:
+            chunks = await stack.enter_async_context(aclosing(engine.synthesize(segment(LONG))))
+            await anext(chunks)
+        assert [site.worker.exchanges for site in workers] == [1, 1, 1]
+        for number in range(3):
+            labels = {"replica": f"w{number}"}
+            assert registry.get_sample_value("kani_worker_slots", labels) == 1
+            assert registry.get_sample_value("kani_worker_segments", labels) == 1
 
 
 async def test_light_segments_are_spoken_and_their_slots_add_up(tmp_path: Path) -> None:
     light = LightVoices({"tone_es": "es"}, 3, always=False)
-    made = [Site(light_engine(light), tmp_path / "private" / f"{number}.sock") for number in range(2)]
-    for site in made:
-        await site.start()
-    async with started(engine_for(made)) as engine:
+    async with pooled(tmp_path, light=light) as (workers, engine):
         await until(lambda: engine.info.light == replace(light, slots=6))
         assert [chunk async for chunk in engine.synthesize(replace(segment("uno"), light=True))]
-    assert [each.light for site in made for each in site.engine.segments] == [True]
-    english = replace(segment("one"), language="en", light=True)
-    for engine_here in (made[0].engine, ToneEngine()):
-        with pytest.raises(ProtocolError, match="a light network"):
-            Worker(engine_here)._exchange(Speak(1, english, 1.0), None)
-    for site in made:
-        await site.end()
-
-
-def light_engine(light: LightVoices) -> ToneEngine:
-    engine = ToneEngine()
-    engine.info = replace(engine.info, light=light)
-    return engine
+        assert [each.light for site in workers for each in site.engine.segments] == [True]
+        english = replace(segment("one"), language="en", light=True)
+        for engine_here in (workers[0].engine, ToneEngine()):
+            with pytest.raises(ProtocolError, match="a light network"):
+                Worker(engine_here)._exchange(Speak(1, english, 1.0), None)
 
 
 async def test_full_worker_refuses_and_the_segment_is_spoken_by_another(tmp_path: Path) -> None:
-    async with sites(tmp_path, 2) as workers:
+    async with pooled(tmp_path) as (workers, engine), AsyncExitStack() as stack:
         first, second = workers
         first.engine.allow = 1
         # Another server has taken the first worker's slot.
-        async with (
-            started(engine_of(first.address)) as other,
-            aclosing(speech(other)) as busy,
-        ):
-            await anext(busy)
-            async with started(engine_for(workers)) as engine:
-                await until(lambda: engine.info.max_concurrency == 2)
-                own = await whole(ToneEngine(), "uno dos")
-                for _ in range(4):
-                    assert await whole(engine, "uno dos") == own
-                assert len(first.engine.segments) == 1 and len(second.engine.segments) == 4
+        other = await stack.enter_async_context(started(engine_of(first.address)))
+        await anext(await stack.enter_async_context(aclosing(other.synthesize(segment(LONG)))))
+        for _ in range(4):
+            assert await whole(engine, "uno dos") == await whole(ToneEngine(), "uno dos")
+        assert len(first.engine.segments) == 1 and len(second.engine.segments) == 4
 
 
 async def test_stopped_engine_leaves_no_task(tmp_path: Path) -> None:
     async with sites(tmp_path, 2) as workers:
-        engine = engine_for(workers)
-        async with started(engine):
+        async with started(engine_of(*(site.address for site in workers))) as engine:
             await until(lambda: engine.info.max_concurrency == 2)
             assert await whole(engine, "uno") == await whole(ToneEngine(), "uno")
         # The workers' own tasks are of this process too.
@@ -160,9 +137,7 @@ async def test_stopped_engine_leaves_no_task(tmp_path: Path) -> None:
 
 
 async def test_segment_waits_where_all_workers_are_full(tmp_path: Path) -> None:
-    async with sites(tmp_path, 2) as workers, AsyncExitStack() as stack:
-        engine = await stack.enter_async_context(started(engine_for(workers)))
-        await until(lambda: engine.info.max_concurrency == 2)
+    async with pooled(tmp_path) as (workers, engine), AsyncExitStack() as stack:
         for site in workers:
             site.engine.allow = 1
         for _ in workers:
@@ -178,61 +153,44 @@ async def test_segment_waits_where_all_workers_are_full(tmp_path: Path) -> None:
 async def test_session_stays_with_its_worker_where_the_engine_keeps_voices(tmp_path: Path) -> None:
     """Until that is full or gone; the next segments then stay with the one that has gone on."""
 
-    async def speak(engine: Engine, session: str) -> None:
-        async with aclosing(engine.synthesize(replace(segment("uno"), session=session))) as chunks:
-            assert [chunk async for chunk in chunks]
-
     def spoke(site: Site) -> list[str]:
         return [each.session for each in site.engine.segments]
 
-    async with sites(tmp_path, 2) as workers:
-        for site in workers:
-            site.engine.info = replace(site.engine.info, keeps_voices=True)
-        async with started(engine_for(workers)) as engine:
-            await until(lambda: engine.info.max_concurrency == 2)
-            for session in "ababbaab":
-                await speak(engine, session)
-            first, second = workers if workers[0].engine.segments[0].session == "a" else workers[::-1]
-            assert (spoke(first), spoke(second)) == (["a"] * 4, ["b"] * 4)
-            second.engine.allow = second.engine.steps
-            async with started(engine_of(second.address)) as other:
-                taking = asyncio.create_task(whole(other, "dos"))
-                await until(lambda: second.worker.exchanges == 1)
-                await speak(engine, "b")
-                await second.engine.permit(None)
-                await taking
-            await speak(engine, "b")
-            assert spoke(first)[4:] == ["b", "b"]
-            await first.end()
-            await speak(engine, "a")
-            assert spoke(second)[5:] == ["a"]
+    async with pooled(tmp_path, keeps_voices=True) as (workers, engine):
+        for session in "ababbaab":
+            assert await whole(engine, "uno", session=session)
+        first, second = workers if workers[0].engine.segments[0].session == "a" else workers[::-1]
+        assert (spoke(first), spoke(second)) == (["a"] * 4, ["b"] * 4)
+        second.engine.allow = second.engine.steps
+        async with started(engine_of(second.address)) as other:
+            taking = asyncio.create_task(whole(other, "dos"))
+            await until(lambda: second.worker.exchanges == 1)
+            await whole(engine, "uno", session="b")
+            await second.engine.permit(None)
+            await taking
+        await whole(engine, "uno", session="b")
+        assert spoke(first)[4:] == ["b", "b"]
+        await first.end()
+        await whole(engine, "uno", session="a")
+        assert spoke(second)[5:] == ["a"]
 
 
-async def test_sessions_share_the_workers_where_no_voice_has_to_be_kept(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("keeps", "embedding"), [(False, None), (True, Embedding("tone", "tone 1", np.ones(1, np.float32)))]
+)
+async def test_sessions_share_the_workers_where_no_voice_has_to_be_kept(
+    tmp_path: Path, keeps: bool, embedding: Embedding | None
+) -> None:
     """The engine keeps none, or a recording determines it."""
-    made = Embedding("tone", "tone 1", np.ones(1, np.float32))
-    for keeps, embedding in ((False, None), (True, made)):
-        async with sites(tmp_path, 2) as workers:
-            for site in workers:
-                site.engine.info = replace(site.engine.info, keeps_voices=keeps)
-            async with started(engine_for(workers)) as engine:
-                await until(lambda engine=engine: engine.info.max_concurrency == 2)
-                for _ in range(4):
-                    spoken = replace(segment("uno"), session="a", embedding=embedding)
-                    async with aclosing(engine.synthesize(spoken)) as chunks:
-                        assert [chunk async for chunk in chunks]
-            assert [len(site.engine.segments) for site in workers] == [2, 2]
+    async with pooled(tmp_path, keeps_voices=keeps) as (workers, engine):
+        for _ in range(4):
+            assert await whole(engine, "uno", session="a", embedding=embedding)
+    assert [len(site.engine.segments) for site in workers] == [2, 2]
 
 
 async def test_draining_worker_finishes_its_segments_and_gets_no_others(tmp_path: Path) -> None:
-    async with (
-        sites(tmp_path, 2) as workers,
-        started(engine_for(workers)) as engine,
-    ):
-        first, second = workers
-        await until(lambda: engine.info.max_concurrency == 2)
-        for site in workers:
-            site.engine.allow = 1
+    async with pooled(tmp_path) as ((first, second), engine):
+        first.engine.allow = second.engine.allow = 1
         async with aclosing(engine.synthesize(segment("uno dos tres"))) as chunks:
             spoken = [await anext(chunks)]
             old, new = (first, second) if first.worker.exchanges else (second, first)
@@ -249,23 +207,21 @@ async def test_draining_worker_finishes_its_segments_and_gets_no_others(tmp_path
 
 
 async def test_dead_worker_is_skipped_and_used_again_when_it_is_back(tmp_path: Path) -> None:
-    async with sites(tmp_path, 2) as workers:
+    async with pooled(tmp_path) as (workers, engine):
         first = workers[0]
-        async with started(engine_for(workers)) as engine:
-            await until(lambda: engine.info.max_concurrency == 2)
-            first.engine.allow = 0
-            # Nothing of it was heard, so the other worker begins it again.
-            reading = [asyncio.create_task(whole(engine, "uno dos")) for _ in workers]
-            await until(lambda: bool(first.engine.segments))
-            await first.end()
-            assert [len(chunks) for chunks in await asyncio.gather(*reading)] == [2, 2]
-            assert engine.info.max_concurrency == 1
-            workers[0] = again = Site(ToneEngine(), first.address.path or tmp_path)
-            await again.start()
-            await until(lambda: engine.info.max_concurrency == 2)
-            for _ in range(2):
-                await whole(engine, "uno")
-            assert again.engine.segments
+        first.engine.allow = 0
+        # Nothing of it was heard, so the other worker begins it again.
+        reading = [asyncio.create_task(whole(engine, "uno dos")) for _ in workers]
+        await until(lambda: bool(first.engine.segments))
+        await first.end()
+        assert [len(chunks) for chunks in await asyncio.gather(*reading)] == [2, 2]
+        assert engine.info.max_concurrency == 1
+        workers[0] = again = Site(ToneEngine(), first.address.path or tmp_path)
+        await again.start()
+        await until(lambda: engine.info.max_concurrency == 2)
+        for _ in range(2):
+            await whole(engine, "uno")
+        assert again.engine.segments
 
 
 async def test_worker_that_is_away_at_the_start_joins_later(tmp_path: Path) -> None:
@@ -341,18 +297,14 @@ async def test_end_of_discovery_by_an_unexpected_error_is_logged(
 async def test_embeddings_are_computed_by_another_worker_where_one_accepts_nothing_more(
     tmp_path: Path,
 ) -> None:
-    async with sites(tmp_path, 2) as workers:
-        for site in workers:
-            site.engine.info = ToneEngine(clones=True).info
-        async with started(engine_for(workers)) as engine:
-            await until(lambda: engine.info.max_concurrency == 2)
-            # Its word that it drains is still on its way.
-            workers[0].worker.draining = True
-            recording = Recording(np.full(1000, 0.25, np.float32), 1000)
-            for _ in range(2):
-                embedding = await engine.embed(recording)
-                assert len([each async for each in engine.refine(recording, embedding, "es")]) == 2
-            assert len(workers[1].engine.embedded) == len(workers[1].engine.refined) == 2
+    async with pooled(tmp_path, cloning="nearest voice", embedding_model="tone 1") as (workers, engine):
+        # Its word that it drains is still on its way.
+        workers[0].worker.draining = True
+        recording = Recording(np.full(1000, 0.25, np.float32), 1000)
+        for _ in range(2):
+            embedding = await engine.embed(recording)
+            assert len([each async for each in engine.refine(recording, embedding, "es")]) == 2
+        assert len(workers[1].engine.embedded) == len(workers[1].engine.refined) == 2
 
 
 async def test_asked_for_addresses_come_and_go_and_no_segment_is_lost(

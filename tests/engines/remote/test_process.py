@@ -1,9 +1,10 @@
-"""Engines in processes of their own, which are killed: by espeak-ng, and by a server and its client."""
+"""Engines in processes of their own, which are killed, stall or take long before they are ready."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import signal
 import time
 from collections.abc import AsyncIterator
@@ -26,8 +27,13 @@ from kani.core.types import Segment, SpeechChunk
 from kani.engines.espeak.engine import EspeakEngine
 from kani.engines.plugin import Resources
 from kani.engines.registry import Registry
+from kani.engines.remote.connection import Connection, WorkerLost
+from kani.engines.remote.connectors import ChildWorker
+from kani.engines.remote.messages import Launch
 from kani.engines.restarts import Restarts
-from tests.conftest import LOOK_AGAIN_S, ServerProcess, StartServer
+from tests.conftest import LOOK_AGAIN_S, StartServer
+from tests.engines.remote import starting_engine
+from tests.engines.remote.test_remote import content
 from tests.support.patience import WITHIN_S
 
 pytestmark = pytest.mark.server
@@ -56,15 +62,6 @@ async def speak(engine: Engine, number: int, heard: list[SpeechChunk]) -> None:
             await asyncio.sleep(0)
 
 
-def content(chunks: list[SpeechChunk]) -> list[tuple[object, ...]]:
-    return [(chunk.samples.tobytes(), chunk.start_s, chunk.spans) for chunk in chunks]
-
-
-def children() -> list[psutil.Process]:
-    """The worker processes of this one."""
-    return workers_of(psutil.Process())
-
-
 def workers_of(process: psutil.Process) -> list[psutil.Process]:
     found = []
     for child in process.children():
@@ -75,27 +72,29 @@ def workers_of(process: psutil.Process) -> list[psutil.Process]:
 
 
 @asynccontextmanager
-async def espeak_in_process(folder: Path, registry: CollectorRegistry) -> AsyncIterator[Engine]:
-    """espeak-ng in a process of its own, started; no worker is left when it has stopped."""
-    before = {child.pid for child in children()}
+async def espeak_in_process(
+    folder: Path, registry: CollectorRegistry
+) -> AsyncIterator[tuple[Engine, psutil.Process]]:
+    """espeak-ng in a process of its own, started, and that process; no worker is left when it has stopped."""
+    before = {*workers_of(psutil.Process())}
     engine = Registry(lambda model: model(), Resources(folder), registry, Restarts(registry)).engine("espeak")
     await engine.start()
     try:
-        yield engine
+        (worker,) = {*workers_of(psutil.Process())} - before
+        yield engine, worker
     finally:
         await engine.stop()
-    assert {child.pid for child in children()} <= before
+    assert {*workers_of(psutil.Process())} <= before
 
 
 async def test_worker_that_hangs_is_replaced_after_its_lease(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("kani.engines.remote.channel.LEASE_S", 2)
-    registry, before = CollectorRegistry(), {child.pid for child in children()}
-    async with espeak_in_process(tmp_path, registry) as engine, asyncio.timeout(WITHIN_S):
+    registry = CollectorRegistry()
+    async with espeak_in_process(tmp_path, registry) as (engine, worker), asyncio.timeout(WITHIN_S):
         begun = engine.synthesize(Segment(" ".join(SENTENCE.format(n) for n in range(9)), "espeak:es", "es"))
         await anext(begun)
-        (worker,) = [child for child in children() if child.pid not in before]
         worker.send_signal(signal.SIGSTOP)
         heard: list[SpeechChunk] = []
         waiting = asyncio.create_task(speak(engine, 1, heard))
@@ -109,10 +108,10 @@ async def test_worker_that_hangs_is_replaced_after_its_lease(
 
 
 async def test_killed_worker_loses_only_what_was_heard_of(tmp_path: Path) -> None:
-    registry, before = CollectorRegistry(), {child.pid for child in children()}
+    registry = CollectorRegistry()
     own = EspeakEngine()
     await own.start()
-    async with espeak_in_process(tmp_path, registry) as engine:
+    async with espeak_in_process(tmp_path, registry) as (engine, worker):
         heard: list[list[SpeechChunk]] = [[] for _ in range(STREAMS)]
         tasks = [asyncio.create_task(speak(engine, number, heard[number])) for number in range(STREAMS)]
 
@@ -125,7 +124,6 @@ async def test_killed_worker_loses_only_what_was_heard_of(tmp_path: Path) -> Non
             # Some have ended, one has given a first second of five and is granted one or two more, most wait.
             while not under_way() or not any(task.done() for task in tasks):
                 await asyncio.sleep(0)
-            (worker,) = [child for child in children() if child.pid not in before]
             doomed = under_way()
             worker.send_signal(signal.SIGKILL)
             await asyncio.wait(tasks)
@@ -157,21 +155,19 @@ def test_session_fails_in_its_protocols_words_and_the_server_goes_on(start_serve
     with connect(f"{server.url}/", max_size=None, max_queue=1) as client:
         for _ in range(KILLS):
             (worker,) = workers_of(psutil.Process(server.process.pid))
-            last = _killed_while_speaking(client, text, worker)
+            assert _answer(client, text)["type"] == "tts_stream_chunk"
+            worker.send_signal(signal.SIGKILL)
+            last = _last(client)
             if last["type"] != "tts_stream_complete":
                 break
         assert (last["type"], last["data"]["status"]) == ("tts_response", "error")
         assert last["data"]["message"] == "the espeak engine was lost"
         assert _answer(client, "Hola de nuevo.")["type"] == "tts_stream_chunk"
         assert _last(client)["type"] == "tts_stream_complete"
-    _front_killed(server)
-
-
-def _killed_while_speaking(client: ClientConnection, text: str, worker: psutil.Process) -> dict[str, Any]:
-    """Ask for speech, and kill the worker after the first sound; return the message that ends the answer."""
-    assert _answer(client, text)["type"] == "tts_stream_chunk"
-    worker.send_signal(signal.SIGKILL)
-    return _last(client)
+    # A server that is killed takes its worker along.
+    (worker,) = workers_of(psutil.Process(server.process.pid))
+    server.kill()
+    worker.wait(WITHIN_S)
 
 
 def _answer(client: ClientConnection, text: str) -> dict[str, Any]:
@@ -190,13 +186,6 @@ def _last(client: ClientConnection) -> dict[str, Any]:
     while (found := message(client))["type"] == "tts_stream_chunk":
         pass
     return found
-
-
-def _front_killed(server: ServerProcess) -> None:
-    """A server that is killed takes its worker along."""
-    (worker,) = workers_of(psutil.Process(server.process.pid))
-    server.kill()
-    worker.wait(WITHIN_S)
 
 
 def test_recording_is_begun_again_when_its_recogniser_is_killed(start_server: StartServer) -> None:
@@ -229,3 +218,53 @@ def test_recording_is_begun_again_when_its_recogniser_is_killed(start_server: St
                 recogniser.kill()
             assert (answer.result().status_code, answer.result().json()) == (200, expected)
     assert server.log.count("from its beginning again") == KILLS
+
+
+LEASE_S = 6
+
+
+@asynccontextmanager
+async def starting(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[tuple[asyncio.Task[Connection], ChildWorker, psutil.Process]]:
+    """A worker whose engine has begun to start: what waits for it, and its process."""
+    monkeypatch.setattr("kani.engines.remote.connection.START_LEASE_S", LEASE_S)
+    begun, before = asyncio.Event(), set(psutil.Process().children())
+    loop = asyncio.get_running_loop()
+
+    class Told(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            loop.call_soon_threadsafe(begun.set)
+
+    told, logger = Told(), logging.getLogger(starting_engine.__name__)
+    logger.addHandler(told)
+    launch = Launch("espeak", 20, "engine", {}, Resources(folder), starting_engine.__name__)
+    connector = ChildWorker(launch, lambda ready: None, lambda: None)
+    connecting = asyncio.create_task(connector.connect())
+    try:
+        async with asyncio.timeout(WITHIN_S):
+            await begun.wait()
+            (child,) = set(psutil.Process().children()) - before
+            yield connecting, connector, child
+    finally:
+        logger.removeHandler(told)
+        connecting.cancel()
+        await asyncio.wait([connecting])
+
+
+async def test_worker_that_stalls_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with starting(tmp_path, monkeypatch) as (connecting, _, child):
+        child.send_signal(signal.SIGSTOP)
+        with pytest.raises(WorkerLost, match=f"no sign of life for {LEASE_S} s"):
+            await connecting
+        assert not child.is_running()
+
+
+async def test_worker_that_loads_for_long_is_awaited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with starting(tmp_path, monkeypatch) as (connecting, connector, child):
+        done, _ = await asyncio.wait([connecting], timeout=1.5 * LEASE_S)
+        assert not done
+        (tmp_path / starting_engine.GO).touch()
+        connection = await connecting
+        assert child.is_running()
+        await connector.disconnect(connection)

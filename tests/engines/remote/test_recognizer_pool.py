@@ -6,7 +6,7 @@ import asyncio
 import math
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
 
@@ -28,7 +28,7 @@ from kani.engines.remote.address import Address
 from kani.engines.remote.processes import RemoteWorkers, recognizer_at
 from kani.engines.remote.recognizer import _RepeatableAudio
 from kani.engines.worker.service import Worker
-from tests.engines.remote.test_remote import KEY, until, working
+from tests.engines.remote.test_remote import KEY, started, until, working
 from tests.support.loudness import RATE, STEP, LoudnessRecognizer
 from tests.support.tone import ToneEngine
 
@@ -39,11 +39,10 @@ class Microphone:
     def __init__(self) -> None:
         self._pieces: asyncio.Queue[Samples | Mark | None] = asyncio.Queue()
 
-    def say(self, steps: float) -> None:
+    def say(self, steps: float, *, end: bool = False) -> None:
         self._pieces.put_nowait(np.full(round(steps * STEP), 0.5, np.float32))
-
-    def end(self) -> None:
-        self._pieces.put_nowait(None)
+        if end:
+            self._pieces.put_nowait(None)
 
     async def audio(self) -> AsyncIterator[Samples | Mark]:
         while (piece := await self._pieces.get()) is not None:
@@ -52,23 +51,13 @@ class Microphone:
 
 async def direct(steps: float) -> list[RecognitionEvent]:
     microphone = Microphone()
-    microphone.say(steps)
-    microphone.end()
+    microphone.say(steps, end=True)
     return [event async for event in LoudnessRecognizer().recognize(microphone.audio(), "es")]
 
 
 def pool_of(*addresses: Address, registry: CollectorRegistry | None = None) -> Recognizer:
     workers = RemoteWorkers(tuple(map(str, addresses)), KEY)
     return recognizer_at(workers, WorkerMetrics(registry or CollectorRegistry()))
-
-
-@asynccontextmanager
-async def started(recognizer: Recognizer) -> AsyncIterator[Recognizer]:
-    await recognizer.start()
-    try:
-        yield recognizer
-    finally:
-        await recognizer.stop()
 
 
 class HeldRecognizer(LoudnessRecognizer):
@@ -97,44 +86,47 @@ class HeldRecognizer(LoudnessRecognizer):
             yield piece
 
 
+@dataclass(frozen=True)
 class Sites:
-    """Two workers; each can be ended."""
+    """Two workers."""
 
-    def __init__(self, folder: Path, holds_at_s: float = math.inf) -> None:
-        self._folder = folder
-        self.recognizers = [HeldRecognizer(holds_at_s) for _ in range(2)]
-        self.workers = [Worker(None, one, f"w{number}") for number, one in enumerate(self.recognizers)]
-        self.addresses: list[Address] = []
-        self._stacks = [AsyncExitStack() for _ in self.workers]
+    recognizers: list[HeldRecognizer]
+    workers: list[Worker]
+    addresses: list[Address]
 
-    async def __aenter__(self) -> Sites:
-        for number, (worker, stack) in enumerate(zip(self.workers, self._stacks, strict=True)):
-            serving = working(worker, self._folder / str(number))
-            self.addresses.append(await stack.enter_async_context(serving))
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        for stack in self._stacks:
-            await stack.aclose()
-
-    def busy(self) -> Worker:
-        (found,) = (worker for worker in self.workers if worker.exchanges)
-        return found
-
-    def kill(self, worker: Worker) -> None:
+    def kill_busy(self) -> None:
+        (worker,) = (worker for worker in self.workers if worker.exchanges)
         for server in [*worker._servers]:
             server.channel.abort("killed by the test")
 
 
+@asynccontextmanager
+async def sites_of(folder: Path, *recognizers: HeldRecognizer) -> AsyncIterator[Sites]:
+    workers = [Worker(None, one, f"w{number}") for number, one in enumerate(recognizers)]
+    async with AsyncExitStack() as stack:
+        serving = [working(worker, folder / str(number)) for number, worker in enumerate(workers)]
+        yield Sites([*recognizers], workers, [await stack.enter_async_context(one) for one in serving])
+
+
+@asynccontextmanager
+async def pooled(
+    folder: Path, holds_at_s: float = math.inf, registry: CollectorRegistry | None = None
+) -> AsyncIterator[tuple[Sites, Recognizer]]:
+    """Two workers, and the recogniser of both."""
+    async with sites_of(folder, HeldRecognizer(holds_at_s), HeldRecognizer(holds_at_s)) as sites:
+        async with started(pool_of(*sites.addresses, registry=registry)) as recognizer:
+            yield sites, recognizer
+
+
+async def both_usable(registry: CollectorRegistry) -> None:
+    usable = "kani_recognizer_worker_usable"
+    await until(lambda: all(registry.get_sample_value(usable, {"replica": f"w{n}"}) for n in range(2)))
+
+
 async def test_each_recognition_goes_to_the_worker_with_the_fewest_and_stays_there(tmp_path: Path) -> None:
     registry = CollectorRegistry()
-    async with (
-        Sites(tmp_path) as sites,
-        started(pool_of(*sites.addresses, registry=registry)) as recognizer,
-        AsyncExitStack() as stack,
-    ):
-        usable = "kani_recognizer_worker_usable"
-        await until(lambda: all(registry.get_sample_value(usable, {"replica": f"w{n}"}) for n in range(2)))
+    async with pooled(tmp_path, registry=registry) as (sites, recognizer), AsyncExitStack() as stack:
+        await both_usable(registry)
         assert recognizer.info == LoudnessRecognizer().info
         microphones = [Microphone() for _ in range(4)]
         streams = []
@@ -147,8 +139,7 @@ async def test_each_recognition_goes_to_the_worker_with_the_fewest_and_stays_the
             labels = {"replica": f"w{number}"}
             assert registry.get_sample_value("kani_recognizer_worker_recognitions", labels) == 2
         for microphone in microphones:
-            microphone.say(3)
-            microphone.end()
+            microphone.say(3, end=True)
         for stream, events in streams:
             assert events + [event async for event in stream] == await direct(4)
 
@@ -157,19 +148,18 @@ async def test_each_recognition_goes_to_the_worker_with_the_fewest_and_stays_the
 async def test_recognition_without_events_is_begun_again_by_another_worker(
     tmp_path: Path, killed: bool
 ) -> None:
-    async with Sites(tmp_path) as sites, started(pool_of(*sites.addresses)) as recognizer:
+    async with pooled(tmp_path) as (sites, recognizer):
         microphone = Microphone()
         microphone.say(0.5)
         async with aclosing(recognizer.recognize(microphone.audio(), "es")) as events:
             first = asyncio.ensure_future(anext(events))
             if killed:
                 await until(lambda: any(worker.exchanges for worker in sites.workers))
-                sites.kill(sites.busy())
+                sites.kill_busy()
             else:
                 # Its announcement crosses the opening.
                 sites.workers[0].draining = True
-            microphone.say(3.5)
-            microphone.end()
+            microphone.say(3.5, end=True)
             found = [await first] + [event async for event in events]
         assert found == await direct(4)
         sites.workers[0].draining = False
@@ -178,18 +168,17 @@ async def test_recognition_without_events_is_begun_again_by_another_worker(
 async def test_recognition_of_which_events_came_fails_with_its_worker_and_the_next_goes_on(
     tmp_path: Path,
 ) -> None:
-    async with Sites(tmp_path) as sites, started(pool_of(*sites.addresses)) as recognizer:
+    async with pooled(tmp_path) as (sites, recognizer):
         microphone = Microphone()
         microphone.say(2)
         async with aclosing(recognizer.recognize(microphone.audio(), "es")) as events:
             await anext(events)
-            sites.kill(sites.busy())
+            sites.kill_busy()
             with pytest.raises(EngineFailed, match="the loudness recogniser was lost"):
                 async for _ in events:
                     pass
         microphone = Microphone()
-        microphone.say(4)
-        microphone.end()
+        microphone.say(4, end=True)
         assert [event async for event in recognizer.recognize(microphone.audio(), "es")] == await direct(4)
 
 
@@ -215,7 +204,7 @@ async def test_audio_that_is_read_again_is_kept_until_it_was_read() -> None:
 async def test_recording_is_transcribed_by_a_worker_and_errors_of_the_audio_reach_the_caller(
     tmp_path: Path,
 ) -> None:
-    async with Sites(tmp_path) as sites, started(pool_of(*sites.addresses)) as recognizer:
+    async with pooled(tmp_path) as (_, recognizer):
         assert isinstance(recognizer, Transcriber)
 
         async def recording() -> AsyncIterator[Samples]:
@@ -235,8 +224,8 @@ async def test_recording_is_transcribed_by_a_worker_and_errors_of_the_audio_reac
 
 
 async def test_service_starts_the_recogniser_of_workers_and_knows_its_languages(tmp_path: Path) -> None:
-    async with Sites(tmp_path) as sites:
-        service = RecognitionService(pool_of(*sites.addresses), Observer())
+    async with working(Worker(None, LoudnessRecognizer()), tmp_path) as address:
+        service = RecognitionService(pool_of(address), Observer())
         await service.prepare()
         assert service.spoken("es-MX") == "es"
         await service.stop()
@@ -263,12 +252,12 @@ async def test_worker_that_speaks_or_has_another_recogniser_is_not_used(
 
 async def test_workers_on_slower_machines_serve_as_well(tmp_path: Path) -> None:
     registry = CollectorRegistry()
-    sites = Sites(tmp_path)
-    for number, one in enumerate(sites.recognizers):
+    recognizers = [HeldRecognizer(math.inf) for _ in range(2)]
+    for number, one in enumerate(recognizers):
         one.info = replace(one.info, version=f"{number}", live_delay_s=0.5 + number)
-    async with sites, started(pool_of(*sites.addresses, registry=registry)):
-        usable = "kani_recognizer_worker_usable"
-        await until(lambda: all(registry.get_sample_value(usable, {"replica": f"w{n}"}) for n in range(2)))
+    async with sites_of(tmp_path, *recognizers) as sites:
+        async with started(pool_of(*sites.addresses, registry=registry)):
+            await both_usable(registry)
 
 
 def test_recogniser_of_workers_needs_an_address_and_a_key() -> None:
@@ -288,7 +277,7 @@ async def test_recording_whose_worker_is_lost_is_begun_again_until_its_first_seg
         def audio_recognized(self, protocol: str, seconds: float, lag_s: float) -> None:
             heard.append(seconds)
 
-    async with Sites(tmp_path, holds_at_s=10.0) as sites, started(pool_of(*sites.addresses)) as recognizer:
+    async with pooled(tmp_path, holds_at_s=10.0) as (sites, recognizer):
         service = RecognitionService(recognizer, Observed())
         admission = Admission(Limits(), Observer())
         options = TranscriptionOptions(language="es")
@@ -296,11 +285,11 @@ async def test_recording_whose_worker_is_lost_is_begun_again_until_its_first_seg
         async with session, aclosing(session.segments(file, 600)) as segments:
             first = asyncio.ensure_future(anext(segments))
             await until(lambda: any(one.holding for one in sites.recognizers))
-            sites.kill(sites.busy())
+            sites.kill_busy()
             for one in sites.recognizers:
                 one.go_on.set()
             assert (await first).start_s == 30.0
-            sites.kill(sites.busy())
+            sites.kill_busy()
             with pytest.raises(EngineLost):
                 await anext(segments)
         assert sum(heard) == pytest.approx(session.duration_s)

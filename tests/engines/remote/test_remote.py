@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 import numpy as np
@@ -17,7 +18,7 @@ from prometheus_client import CollectorRegistry
 
 from kani.core.engine import Engine
 from kani.core.errors import EngineFailed, EngineUnavailable, InvalidRequest, Reason
-from kani.core.recognizer import Mark, RecognitionEvent
+from kani.core.recognizer import Mark, RecognitionEvent, Recognizer
 from kani.core.transcriber import TranscriptionOptions
 from kani.core.types import Recording, Samples, Segment, SpeechChunk, Voice
 from kani.engines.pool_metrics import WorkerMetrics
@@ -27,7 +28,7 @@ from kani.engines.remote.connectors import RemoteWorker
 from kani.engines.remote.engine import AHEAD_S, RemoteEngine
 from kani.engines.remote.handshake import MAGIC, Challenge, Greeting, greet, welcome
 from kani.engines.remote.link import Link
-from kani.engines.remote.messages import AUDIO_AHEAD_S, PROTOCOL_VERSION, Ready, Speak
+from kani.engines.remote.messages import AUDIO_AHEAD_S, PROTOCOL_VERSION, FromWorker, Ready, Speak
 from kani.engines.remote.processes import RemoteWorkers, engine_at
 from kani.engines.remote.recognizer import MAX_UNREAD, RemoteRecognizer
 from kani.engines.worker.server import serve_worker
@@ -84,16 +85,61 @@ def engine_of(*addresses: Address, key: str = KEY, registry: CollectorRegistry |
     return engine
 
 
+Served = TypeVar("Served", RemoteEngine, Recognizer)
+
+
+@asynccontextmanager
+async def started(behind: Served) -> AsyncIterator[Served]:
+    await behind.start()
+    try:
+        yield behind
+    finally:
+        await behind.stop()
+
+
 @asynccontextmanager
 async def remote(engine: ToneEngine, folder: Path) -> AsyncIterator[tuple[RemoteEngine, Address]]:
     """The engine in a worker, started; and the worker's address."""
-    async with working(Worker(engine), folder) as address:
-        behind = engine_of(address)
-        await behind.start()
-        try:
-            yield behind, address
-        finally:
-            await behind.stop()
+    async with working(Worker(engine), folder) as address, started(engine_of(address)) as behind:
+        yield behind, address
+
+
+@asynccontextmanager
+async def rogue(
+    folder: Path, first: Ready | Challenge, *answers: FromWorker, accepted: list[Channel] | None = None
+) -> AsyncIterator[Address]:
+    """A worker by hand, which answers the first message of each server with ``answers``.
+
+    first: its description, or a challenge, which is then all that it says; accepted: gets its connections.
+    """
+    tasks = []
+
+    async def serve(channel: Channel) -> None:
+        if isinstance(first, Challenge):
+            await channel.read()
+            channel.send_packed(msgspec.msgpack.encode(first))
+            return
+        await welcome(channel, KEY)
+        channel.send(first)
+        await channel.read()
+        for answer in answers:
+            channel.send(answer)
+        await channel.lost.wait()
+
+    def accept() -> Channel:
+        channel = Channel()
+        if accepted is not None:
+            accepted.append(channel)
+        tasks.append(asyncio.create_task(serve(channel)))
+        return channel
+
+    path = folder / "rogue.sock"
+    server = await asyncio.get_running_loop().create_unix_server(accept, str(path))
+    async with server:
+        yield Address(path)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def content(chunks: list[SpeechChunk]) -> list[tuple[object, ...]]:
@@ -268,37 +314,8 @@ async def test_bad_server_is_refused_and_disturbs_no_other(
         assert len([*spoken, *[chunk async for chunk in chunks]]) == 3
 
 
-class Impostor:
-    """A worker by hand: answers the handshake as it is told, and then nothing."""
-
-    def __init__(self, version: int = PROTOCOL_VERSION, key: str = KEY) -> None:
-        self.version, self.key = version, key
-        self.connected = 0
-
-    async def serve(self, folder: Path) -> tuple[asyncio.Server, Address]:
-        self._tasks: list[asyncio.Task[None]] = []
-
-        def accept() -> Channel:
-            channel = Channel()
-            self.connected += 1
-            self._tasks.append(asyncio.create_task(self._answer(channel)))
-            return channel
-
-        path = folder / "impostor.sock"
-        return await asyncio.get_running_loop().create_unix_server(accept, str(path)), Address(path)
-
-    async def _answer(self, channel: Channel) -> None:
-        if self.version != PROTOCOL_VERSION:
-            await channel.read()
-            channel.send_packed(msgspec.msgpack.encode(Challenge(MAGIC, self.version, "")))
-            return
-        await welcome(channel, self.key)
-        channel.send(Ready(ToneEngine().info))
-
-
 async def test_worker_of_another_version_is_refused(tmp_path: Path) -> None:
-    server, address = await Impostor(version=99).serve(tmp_path)
-    async with server:
+    async with rogue(tmp_path, Challenge(MAGIC, 99, "")) as address:
         with pytest.raises(EngineUnavailable, match=r"the worker has version 99.*install the same release"):
             await engine_of(address).start()
 
@@ -306,18 +323,15 @@ async def test_worker_of_another_version_is_refused(tmp_path: Path) -> None:
 async def test_worker_that_hangs_fails_its_segments_after_the_lease_and_is_reached_again(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    impostor = Impostor()
-    server, address = await impostor.serve(tmp_path)
-    async with server:
-        engine = engine_of(address)
+    accepted: list[Channel] = []
+    async with rogue(tmp_path, Ready(ToneEngine().info), accepted=accepted) as address:
         with virtual_time():
-            await engine.start()
-            with pytest.raises(EngineFailed, match="the tone engine was lost"):
-                await anext(engine.synthesize(segment("uno")))
-            # A segment without a sound so far is tried by further workers, but not by ever more of them.
-            assert impostor.connected == 3
-            assert f"was lost: no sign of life for {LEASE_S} s" in caplog.text
-            await engine.stop()
+            async with started(engine_of(address)) as engine:
+                with pytest.raises(EngineFailed, match="the tone engine was lost"):
+                    await anext(engine.synthesize(segment("uno")))
+                # A segment without a sound so far is tried by further workers, but not by ever more of them.
+                assert len(accepted) == 3
+                assert f"was lost: no sign of life for {LEASE_S} s" in caplog.text
 
 
 async def test_recogniser_behind_a_worker_yields_the_same_and_pulls_no_more_than_is_read(

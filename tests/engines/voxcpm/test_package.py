@@ -5,13 +5,9 @@ A worker in the judges' environment speaks; the samples are equal to those of th
 
 from __future__ import annotations
 
-import asyncio
 import base64
-import json
-import os
-import subprocess
-from collections.abc import Coroutine, Iterator
-from contextlib import ExitStack, aclosing
+from collections.abc import Iterator
+from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -26,13 +22,11 @@ from kani.core.types import Embedding, OptionValue, Recording, Samples, Sampling
 from kani.engines.voxcpm.engine import VoxCPMEngine
 from tests.clients.voxcpm.wire import opened
 from tests.core.audio.test_pcm import encoded
-from tests.support.app_server import AppServer, app_server
-from tests.support.patience import WITHIN_S
+from tests.judges import judged as support
+from tests.judges.judged import JUDGE_PYTHON, JUDGES, ONE_THREAD, judge, needs, noise
 
 pytestmark = pytest.mark.server
 
-JUDGE_PYTHON = os.environ.get("KANI_JUDGE_PYTHON", "")
-JUDGES = Path(__file__).parents[2] / "judges"
 OLD, NEW = "voxcpm", "voxcpm2"
 RATE = {OLD: 16_000, NEW: 48_000}
 HELLO, SECOND = "Hi.", "So."
@@ -71,56 +65,29 @@ class Judged:
 
 @pytest.fixture(scope="module")
 def judged(tmp_path_factory: pytest.TempPathFactory) -> Judged:
-    if not JUDGE_PYTHON:
-        pytest.skip("KANI_JUDGE_PYTHON names no python with voxcpm")
-    if subprocess.run(
-        [JUDGE_PYTHON, "-c", "import importlib.util as u; u.find_spec('voxcpm').name"]
-    ).returncode:
-        pytest.skip("the python that KANI_JUDGE_PYTHON names has no voxcpm")
+    needs("voxcpm")
     folder = tmp_path_factory.mktemp("judged")
-    # Not a whole number of patches.
-    noise = np.random.default_rng(3).normal(0, 0.1, 23_456).astype(np.float32)
-    recording = Recording(np.frombuffer(pcm16(noise), "<i2").astype(np.float32) / 32_768, 16_000)
     file = folder / "recording.wav"
-    file.write_bytes(wav(recording.samples, 16_000))
-    jobs: dict[str, dict[str, Any]] = {}
-    for architecture in (OLD, NEW):
-        for name, asked in ASKED.items():
-            jobs[f"{architecture}-{name}"] = {"text": HELLO, "streaming": True} | asked
-        jobs[f"{architecture}-continued"] = {"text": [HELLO, SECOND], "streaming": True}
-        cloned = {"text": HELLO, "streaming": True, "prompt_wav_path": str(file), "prompt_text": WORDS}
-        jobs[f"{architecture}-cloned"] = cloned
-        for each in (name for name in jobs if name.startswith(f"{architecture}-")):
-            jobs[each] |= {"architecture": architecture, "seed": 5}
-    padded = np.concatenate((np.zeros(-len(noise) % 2560, np.float32), recording.samples))
+    # Not a whole number of patches.
+    recording = noise(file, 23_456, 16_000)
+    padded = np.concatenate((np.zeros(-len(recording.samples) % 2560, np.float32), recording.samples))
     (folder / "padded.wav").write_bytes(wav(padded, 16_000))
-    jobs["voxcpm2-reference"] = {
-        "text": HELLO,
-        "streaming": True,
-        "reference_wav_path": str(folder / "padded.wav"),
-        "architecture": NEW,
-        "seed": 5,
+    asked = ASKED | {
+        "continued": {"text": [HELLO, SECOND]},
+        "cloned": {"prompt_wav_path": str(file), "prompt_text": WORDS},
     }
-    (folder / "jobs.json").write_text(json.dumps(jobs), "utf-8")
-    script = JUDGES / "voxcpm_judge.py"
-    done = subprocess.run(
-        [JUDGE_PYTHON, "-P", str(script), str(folder), str(folder / "jobs.json")],
-        env=os.environ | surroundings(),
-        capture_output=True,
-        text=True,
-    )
-    assert not done.returncode, done.stderr
+    jobs = {
+        f"{architecture}-{name}": {"architecture": architecture} | given
+        for architecture in (OLD, NEW)
+        for name, given in asked.items()
+    }
+    jobs["voxcpm2-reference"] = {"architecture": NEW, "reference_wav_path": str(folder / "padded.wav")}
+    shared = {"text": HELLO, "streaming": True, "seed": 5}
+    judge("voxcpm_judge.py", folder, {name: shared | job for name, job in jobs.items()}, ENVIRONMENT)
     return Judged(folder, recording)
 
 
-def surroundings() -> dict[str, str]:
-    """One thread: a sum's order is its result."""
-    return {
-        "PYTHONPATH": str(JUDGES / "voxcpm_stand_ins"),
-        "OMP_NUM_THREADS": "1",
-        "MKL_NUM_THREADS": "1",
-        "TQDM_DISABLE": "1",
-    }
+ENVIRONMENT = ONE_THREAD | {"PYTHONPATH": str(JUDGES / "voxcpm_stand_ins"), "TQDM_DISABLE": "1"}
 
 
 def _sent(samples: Samples) -> Samples:
@@ -128,17 +95,7 @@ def _sent(samples: Samples) -> Samples:
     return np.frombuffer(pcm16(samples), "<i2").astype(np.float32) / 32_768
 
 
-@dataclass(frozen=True)
-class Running:
-    """An application that speaks by one of the models, and its engine."""
-
-    app: AppServer
-    engine: VoxCPMEngine
-
-    def run(self, work: Coroutine[Any, Any, Any]) -> Any:
-        """Run something of the engine in the application's event loop."""
-        return asyncio.run_coroutine_threadsafe(work, self.app.loop).result(WITHIN_S)
-
+class Running(support.Running[VoxCPMEngine]):
     def speak(
         self,
         text: str,
@@ -169,24 +126,10 @@ class Running:
 
 @pytest.fixture(scope="module")
 def running(judged: Judged, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Running]]:
-    with ExitStack() as stack, pytest.MonkeyPatch.context() as patch:
-        for name, value in surroundings().items():
-            patch.setenv(name, value)
-        found = {}
-        for architecture in (OLD, NEW):
-            app = stack.enter_context(
-                app_server(
-                    tmp_path_factory.mktemp(architecture),
-                    KANI_ENGINE="voxcpm",
-                    KANI_DEVICE="cpu",
-                    KANI_VOXCPM_PYTHON=JUDGE_PYTHON,
-                    KANI_VOXCPM_MODEL=str(judged.folder / architecture),
-                )
-            )
-            (engine,) = app.service._engines
-            assert isinstance(engine, VoxCPMEngine)
-            found[architecture] = Running(app, engine)
-        yield found
+    shared = {"KANI_ENGINE": "voxcpm", "KANI_VOXCPM_PYTHON": JUDGE_PYTHON}
+    settings = {name: shared | {"KANI_VOXCPM_MODEL": str(judged.folder / name)} for name in (OLD, NEW)}
+    with support.running(tmp_path_factory, settings, ENVIRONMENT) as found:
+        yield {name: Running(one.app, one.engine) for name, one in found.items()}
 
 
 @pytest.mark.parametrize("name", ASKED)

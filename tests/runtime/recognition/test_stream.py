@@ -86,23 +86,40 @@ class Driver:
     def longest_pass_s(self) -> float:
         return max(len(audio.samples) for audio in self.passes) / SAMPLE_RATE
 
-    def feed(self, samples: Samples, *, passes: bool = True, has_speech: bool = True) -> None:
-        """Feed audio, and make each pass as soon as it is due if ``passes``."""
-        for at in range(0, len(samples), STEP_SAMPLES):
-            assert not self.stream.full
-            piece = samples[at : at + STEP_SAMPLES]
-            if not self.fast:
-                self.now_s += len(piece) / SAMPLE_RATE
-            self.stream.feed(piece)
-            if passes:
-                self.make_passes(has_speech=has_speech)
+    def feed(self, *parts: Samples | Mark, passes: bool = True, has_speech: bool = True) -> None:
+        """Feed audio and marks, and make each pass as soon as it is due if ``passes``."""
+        for samples in parts:
+            if isinstance(samples, Mark):
+                self.stream.add_mark(samples)
+                continue
+            for at in range(0, len(samples), STEP_SAMPLES):
+                assert not self.stream.full
+                piece = samples[at : at + STEP_SAMPLES]
+                if not self.fast:
+                    self.now_s += len(piece) / SAMPLE_RATE
+                self.stream.feed(piece)
+                if passes:
+                    self.make_passes(has_speech=has_speech)
+
+    def make_one(self, *, has_speech: bool = True, probability: float = 0.5) -> None:
+        """Make one pass, whether or not it is due."""
+        audio = self.stream.begin_pass()
+        self.stream.finish_pass(transcribe(audio, has_speech=has_speech, probability=probability))
 
     def make_passes(self, *, has_speech: bool = True) -> None:
         while self.stream.pass_due:
             audio = self.stream.begin_pass()
             assert not self.stream.pass_due
             self.passes.append(audio)
-            self.stream.finish_pass(transcribe(audio, has_speech=has_speech))
+            self.stream.finish_pass(self.recognize(audio, has_speech))
+
+    def recognize(self, audio: PassInput, has_speech: bool) -> PassResult:
+        return transcribe(audio, has_speech=has_speech)
+
+
+@pytest.fixture
+def driver() -> Driver:
+    return Driver()
 
 
 def silence(seconds: float) -> Samples:
@@ -120,18 +137,15 @@ def names(first: int, count: int) -> list[str]:
     return [f"w{number}" for number in range(first, first + count)]
 
 
-def test_silence_needs_no_pass() -> None:
-    driver = Driver()
+def test_silence_needs_no_pass(driver: Driver) -> None:
     driver.feed(silence(30))
     assert not driver.passes and not driver.words
     assert [step.index for step in driver.steps] == list(range(375))
     assert {step.pause_probabilities for step in driver.steps} == {(1.0, 1.0, 1.0, 1.0)}
 
 
-def test_words_come_during_speech_once_with_their_times() -> None:
-    driver = Driver()
-    driver.feed(silence(1.0))
-    driver.feed(words(1, 10))
+def test_words_come_during_speech_once_with_their_times(driver: Driver) -> None:
+    driver.feed(silence(1.0), words(1, 10))
     assert len(driver.words) >= 8
     driver.feed(silence(1.0))
     assert driver.texts == names(1, 10)
@@ -144,21 +158,19 @@ def test_words_come_during_speech_once_with_their_times() -> None:
     ("steps_between", "probability", "decided"), [(8, 0.9, 5), (8, 0.5, 4), (3, 0.9, 4), (3, 0.5, 4)]
 )
 def test_likely_word_is_decided_by_one_pass_where_passes_are_sparse(
-    steps_between: int, probability: float, decided: int
+    driver: Driver, steps_between: int, probability: float, decided: int
 ) -> None:
     """Others are decided by two passes; a word that ends where the audio does may be half a word."""
-    driver = Driver()
     for samples, texts in (
         (words(1, 4), []),
         (words(5, 2)[: STEP_SAMPLES * steps_between], names(1, decided)),
     ):
         driver.feed(samples, passes=False)
-        driver.stream.finish_pass(transcribe(driver.stream.begin_pass(), probability=probability))
+        driver.make_one(probability=probability)
         assert driver.texts == texts
 
 
-def test_step_that_reports_a_pause_waits_for_the_words_before_it() -> None:
-    driver = Driver()
+def test_step_that_reports_a_pause_waits_for_the_words_before_it(driver: Driver) -> None:
     driver.feed(words(1, 4), passes=False)
     fed_s = 0.0
     while not driver.stream.full:
@@ -178,11 +190,9 @@ def test_step_that_reports_a_pause_waits_for_the_words_before_it() -> None:
     assert driver.texts == names(1, 4)
 
 
-def test_words_stay_within_the_detected_speech() -> None:
-    driver = Driver()
+def test_words_stay_within_the_detected_speech(driver: Driver) -> None:
     driver.feed(silence(1.0))
-    driver.feed(words(1, 3), passes=False)
-    driver.feed(silence(0.4), passes=False)
+    driver.feed(words(1, 3), silence(0.4), passes=False)
     result = transcribe(driver.stream.begin_pass())
     wide = tuple(
         replace(word, start_s=word.start_s - 0.2 * (at == 0), end_s=word.end_s + 0.3 * (at == 2))
@@ -195,17 +205,14 @@ def test_words_stay_within_the_detected_speech() -> None:
     assert second.start_s == pytest.approx(1.0 + WORD_S, abs=0.001)
 
 
-def test_short_gap_divides_no_words() -> None:
-    driver = Driver()
+def test_short_gap_divides_no_words(driver: Driver) -> None:
     for first in (1, 4, 7):
-        driver.feed(words(first, 3))
-        driver.feed(silence(0.4))
+        driver.feed(words(first, 3), silence(0.4))
     driver.feed(silence(1.0))
     assert driver.texts == names(1, 9)
 
 
-def test_speech_without_pause_keeps_passes_short() -> None:
-    driver = Driver()
+def test_speech_without_pause_keeps_passes_short(driver: Driver) -> None:
     driver.feed(words(1, 98))
     assert driver.longest_pass_s <= 12.1
     driver.feed(silence(1.0))
@@ -214,9 +221,7 @@ def test_speech_without_pause_keeps_passes_short() -> None:
 
 def test_recording_needs_few_passes() -> None:
     driver = Driver(fast=True)
-    driver.feed(silence(0.5))
-    driver.feed(words(1, 98))
-    driver.feed(silence(1.0))
+    driver.feed(silence(0.5), words(1, 98), silence(1.0))
     assert driver.texts == names(1, 98)
     assert len(driver.passes) <= 8
 
@@ -229,20 +234,17 @@ def test_live_speech_behind_a_recording_is_soon_recognised_as_live() -> None:
     assert driver.texts[:36] == names(1, 36)
 
 
-def test_noise_like_a_voice_is_forgotten() -> None:
+def test_noise_like_a_voice_is_forgotten(driver: Driver) -> None:
     """It does not grow without bound, and speech after it is recognised."""
-    driver = Driver()
     driver.feed(words(1, 98), has_speech=False)
     assert not driver.words
     assert driver.longest_pass_s <= 12.1
     driver.feed(silence(1.0), has_speech=False)
-    driver.feed(words(1, 4))
-    driver.feed(silence(1.0))
+    driver.feed(words(1, 4), silence(1.0))
     assert driver.texts == names(1, 4)
 
 
-def test_no_pass_is_due_while_one_runs() -> None:
-    driver = Driver()
+def test_no_pass_is_due_while_one_runs(driver: Driver) -> None:
     driver.feed(words(1, 3), passes=False)
     assert driver.stream.pass_due
     audio = driver.stream.begin_pass()
@@ -265,43 +267,29 @@ def test_pass_is_urgent_for_live_speech_that_pauses() -> None:
     assert not recording.stream.urgent
 
 
-def test_mark_comes_back_at_once_where_all_words_are_decided() -> None:
-    driver = Driver()
-    driver.stream.add_mark(Mark(1))
-    driver.feed(silence(0.5))
-    driver.feed(words(1, 3))
-    driver.feed(silence(0.5))
-    driver.stream.add_mark(Mark(2))
+def test_mark_comes_back_at_once_where_all_words_are_decided(driver: Driver) -> None:
+    driver.feed(Mark(1), silence(0.5), words(1, 3), silence(0.5), Mark(2))
     assert (driver.events[0], driver.events[-1]) == (Mark(1), Mark(2))
 
 
-def test_mark_behind_speech_waits_for_its_words() -> None:
-    driver = Driver()
-    driver.feed(words(1, 5))
-    driver.stream.add_mark(Mark(7))
+def test_mark_behind_speech_waits_for_its_words(driver: Driver) -> None:
+    driver.feed(words(1, 5), Mark(7))
     assert Mark(7) not in driver.events
     driver.feed(silence(0.4))
     assert driver.events.index(Mark(7)) > driver.events.index(driver.words[-1])
     assert driver.texts == names(1, 5)
 
 
-def test_mark_during_speech_comes_back_without_a_pause() -> None:
-    driver = Driver()
-    driver.feed(words(1, 5))
-    driver.stream.add_mark(Mark(7))
-    driver.feed(words(6, 2))
+def test_mark_during_speech_comes_back_without_a_pause(driver: Driver) -> None:
+    driver.feed(words(1, 5), Mark(7), words(6, 2))
     before = driver.events[: driver.events.index(Mark(7))]
     assert [event.text for event in before if isinstance(event, RecognizedWord)][:5] == names(1, 5)
-    driver.feed(words(8, 3))
-    driver.feed(silence(1))
+    driver.feed(words(8, 3), silence(1))
     assert driver.texts == names(1, 10)
 
 
-def test_end_of_audio_decides_all_words_and_returns_all_marks() -> None:
-    driver = Driver()
-    driver.feed(words(1, 5), passes=False)
-    driver.stream.add_mark(Mark(1))
-    driver.stream.add_mark(Mark(2))
+def test_end_of_audio_decides_all_words_and_returns_all_marks(driver: Driver) -> None:
+    driver.feed(words(1, 5), Mark(1), Mark(2), passes=False)
     driver.stream.end()
     assert not driver.stream.finished
     driver.make_passes()
@@ -310,12 +298,11 @@ def test_end_of_audio_decides_all_words_and_returns_all_marks() -> None:
     assert driver.events[-2:] == [Mark(1), Mark(2)]
 
 
-def test_marks_without_audio_are_bounded() -> None:
-    driver = Driver()
+def test_marks_without_audio_are_bounded(driver: Driver) -> None:
     driver.feed(words(1, 3), passes=False)
     count = 0
     while not driver.stream.full:
-        driver.stream.add_mark(Mark(count))
+        driver.feed(Mark(count))
         count += 1
         assert count <= 64
     driver.make_passes()
@@ -324,8 +311,7 @@ def test_marks_without_audio_are_bounded() -> None:
 
 def test_detected_language_is_kept() -> None:
     driver = Driver(language=None)
-    driver.feed(silence(0.5))
-    driver.feed(words(1, 12))
+    driver.feed(silence(0.5), words(1, 12))
     assert driver.passes[0].language is None
     assert driver.passes[-1].language == "en"
     assert len(driver.passes[0].samples) >= 0.9 * SAMPLE_RATE
@@ -334,8 +320,7 @@ def test_detected_language_is_kept() -> None:
 def test_language_of_a_short_word_is_not_kept() -> None:
     driver = Driver(language=None)
     for number in (1, 2):
-        driver.feed(words(number, 1))
-        driver.feed(silence(1))
+        driver.feed(words(number, 1), silence(1))
     assert driver.texts == names(1, 2)
     assert [audio.language for audio in driver.passes] == [None, None]
 
@@ -343,19 +328,14 @@ def test_language_of_a_short_word_is_not_kept() -> None:
 class ForeignDriver(Driver):
     """Hears Arabic at first; in it, no later pass finds speech, as in the audio of another language."""
 
-    def make_passes(self, *, has_speech: bool = True) -> None:
-        while self.stream.pass_due:
-            audio = self.stream.begin_pass()
-            self.passes.append(audio)
-            spoken = audio.language or ("en" if any(one.language for one in self.passes) else "ar")
-            result = transcribe(audio, has_speech=audio.language != "ar")
-            self.stream.finish_pass(replace(result, language=spoken))
+    def recognize(self, audio: PassInput, has_speech: bool) -> PassResult:
+        spoken = audio.language or ("en" if any(one.language for one in self.passes) else "ar")
+        return replace(transcribe(audio, has_speech=audio.language != "ar"), language=spoken)
 
 
 def test_wrong_language_is_given_up_where_it_finds_no_speech() -> None:
     driver = ForeignDriver(language=None)
-    driver.feed(words(1, 12))
-    driver.feed(silence(1.0))
+    driver.feed(words(1, 12), silence(1.0))
     assert [audio.language for audio in driver.passes].count("ar") == 1
     assert driver.texts == names(1, 12)
     assert driver.words[-1].language == "en"
@@ -369,8 +349,7 @@ def test_pass_that_is_dropped_while_someone_speaks_changes_no_words(language: st
     decided = driver.texts
     assert decided
     driver.feed(words(7, 1), has_speech=False)
-    driver.feed(words(8, 4))
-    driver.feed(silence(1.0))
+    driver.feed(words(8, 4), silence(1.0))
     assert len(driver.passes[-1].samples) > 11 * WORD_S * SAMPLE_RATE
     assert driver.texts == names(1, 11)
 
@@ -385,13 +364,11 @@ def test_words_of_the_pass_before_are_decided_where_a_pause_drops_the_last_pass(
     assert driver.texts == names(1, 6)
 
 
-def test_speech_after_the_last_words_that_were_believed_is_heard_again() -> None:
-    driver = Driver()
+def test_speech_after_the_last_words_that_were_believed_is_heard_again(driver: Driver) -> None:
     driver.feed(words(1, 4), passes=False)
-    driver.stream.finish_pass(transcribe(driver.stream.begin_pass()))
-    driver.feed(words(5, 4), passes=False)
-    driver.feed(silence(0.4), passes=False)
-    driver.stream.finish_pass(transcribe(driver.stream.begin_pass(), has_speech=False))
+    driver.make_one()
+    driver.feed(words(5, 4), silence(0.4), passes=False)
+    driver.make_one(has_speech=False)
     assert driver.texts == names(1, 4)
     driver.make_passes()
     assert driver.texts == names(1, 8) and not driver.stream.pass_due
@@ -416,19 +393,16 @@ def test_decided_words_are_no_beginning_of_another_language() -> None:
 
 def test_given_language_is_kept_where_it_finds_no_speech() -> None:
     driver = Driver(language="ar")
-    driver.feed(words(1, 6), has_speech=False)
-    driver.feed(silence(1.0), has_speech=False)
+    driver.feed(words(1, 6), silence(1.0), has_speech=False)
     assert {audio.language for audio in driver.passes} == {"ar"} and not driver.words
 
 
 def test_language_is_detected_anew_after_a_pause_and_the_last_one_expected() -> None:
     driver = Driver(language=None)
-    driver.feed(words(1, 8))
-    driver.feed(silence(1.0))
+    driver.feed(words(1, 8), silence(1.0))
     before = len(driver.passes)
     assert (driver.passes[-1].language, driver.passes[0].expected) == ("en", None)
-    driver.feed(words(9, 8))
-    driver.feed(silence(1.0))
+    driver.feed(words(9, 8), silence(1.0))
     assert (driver.passes[before].language, driver.passes[before].expected) == (None, "en")
     assert driver.texts == names(1, 16)
 
@@ -436,8 +410,7 @@ def test_language_is_detected_anew_after_a_pause_and_the_last_one_expected() -> 
 def test_short_utterance_waits_longer_for_its_language() -> None:
     """A pause between two sentences tells none: the second one does."""
     driver = Driver(language=None)
-    driver.feed(words(1, 1))
-    driver.feed(silence(0.4))
+    driver.feed(words(1, 1), silence(0.4))
     assert not driver.passes
     driver.feed(silence(0.3))
     assert driver.texts == names(1, 1) and driver.passes[0].decisive
@@ -446,12 +419,8 @@ def test_short_utterance_waits_longer_for_its_language() -> None:
 class ForgetfulDriver(Driver):
     """Leaves out all words after a prefix, as Whisper does where they repeat it."""
 
-    def make_passes(self, *, has_speech: bool = True) -> None:
-        while self.stream.pass_due:
-            audio = self.stream.begin_pass()
-            self.passes.append(audio)
-            result = transcribe(audio)
-            self.stream.finish_pass(replace(result, words=()) if audio.prefix else result)
+    def recognize(self, audio: PassInput, has_speech: bool) -> PassResult:
+        return replace(transcribe(audio), words=()) if audio.prefix else transcribe(audio)
 
 
 def test_repeated_speech_is_heard_by_itself_where_it_was_left_out() -> None:
@@ -464,10 +433,8 @@ def test_repeated_speech_is_heard_by_itself_where_it_was_left_out() -> None:
     assert driver.words[4].start_s == pytest.approx(4 * WORD_S + 0.4, abs=0.06)
 
 
-def test_speech_that_no_word_tells_is_heard_again() -> None:
-    driver = Driver()
-    driver.feed(words(1, 8), passes=False)
-    driver.feed(silence(0.4), passes=False)
+def test_speech_that_no_word_tells_is_heard_again(driver: Driver) -> None:
+    driver.feed(words(1, 8), silence(0.4), passes=False)
     whole = transcribe(driver.stream.begin_pass())
     driver.stream.finish_pass(replace(whole, words=whole.words[:3], untold_s=3 * WORD_S))
     assert driver.texts == names(1, 3) and driver.stream.pass_due
@@ -476,11 +443,9 @@ def test_speech_that_no_word_tells_is_heard_again() -> None:
     assert driver.passes[-1].prefix == () and not driver.stream.pass_due
 
 
-def test_speech_is_not_heard_again_without_progress() -> None:
+def test_speech_is_not_heard_again_without_progress(driver: Driver) -> None:
     """Its words lie at the beginning of the audio, however often it is heard."""
-    driver = Driver()
-    driver.feed(words(1, 6), passes=False)
-    driver.feed(silence(0.4), passes=False)
+    driver.feed(words(1, 6), silence(0.4), passes=False)
     passes = 0
     while driver.stream.pass_due:
         result = transcribe(replace(driver.stream.begin_pass(), prefix=()))

@@ -6,12 +6,11 @@ A worker in the judges' environment speaks; the samples are those of the package
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import shutil
 import subprocess
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from contextlib import ExitStack, aclosing, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -21,7 +20,6 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from kani.core.audio.pcm import pcm16, wav
 from kani.core.errors import EngineFailed, InvalidRequest, UnknownVoice
 from kani.core.types import Boundary, Embedding, OptionValue, Recording, Samples, Sampling, Segment, Span
 from kani.engines.kyutai.speech.engine import KyutaiEngine
@@ -32,13 +30,11 @@ from kani.text.normalizer import VERBATIM
 from kani.text.segmenter import OpenTextSegment
 from tests.clients.kyutai.speaking import Heard, opened, say
 from tests.clients.kyutai.wire import text_message
-from tests.support.app_server import AppServer, app_server
-from tests.support.patience import WITHIN_S
+from tests.judges import judged as support
+from tests.judges.judged import JUDGE_PYTHON, ONE_THREAD, judge, needs, noise
 
 pytestmark = pytest.mark.server
 
-JUDGE_PYTHON = os.environ.get("KANI_JUDGE_PYTHON", "")
-JUDGE = Path(__file__).parents[3] / "judges" / "kyutai_judge.py"
 RATE, ANA, BEA = 24_000, "ana.wav", "fr/bea.wav"
 PLAIN = "Well, it is the quick brown fox, and one, two, three more"
 SECOND = "No? It is so"
@@ -79,44 +75,18 @@ class Judged:
 
 @pytest.fixture(scope="module")
 def judged(tmp_path_factory: pytest.TempPathFactory) -> Judged:
-    if not JUDGE_PYTHON:
-        pytest.skip("KANI_JUDGE_PYTHON names no python with moshi")
-    found = [JUDGE_PYTHON, "-c", "import importlib.util as u; u.find_spec('moshi').name"]
-    if subprocess.run(found, capture_output=True).returncode:
-        pytest.skip("the python that KANI_JUDGE_PYTHON names has no moshi")
+    needs("moshi")
     folder = tmp_path_factory.mktemp("judged")
-    noise = np.random.default_rng(3).normal(0, 0.1, 12 * 1920).astype(np.float32)
-    recording = Recording(np.frombuffer(pcm16(noise), "<i2").astype(np.float32) / 32_768, RATE)
-    (folder / "recording.wav").write_bytes(wav(recording.samples, RATE))
+    recording = noise(folder / "recording.wav", 12 * 1920, RATE)
     jobs = {name: ASKED["plain"] | asked for name, asked in ASKED.items()}
     for job in jobs.values():
         if job["model"] == EMBEDDED:
             job["voice"] = f"voices/{job['voice']}.random@1.safetensors"
-    (folder / "jobs.json").write_text(json.dumps(jobs), "utf-8")
-    done = subprocess.run(
-        [JUDGE_PYTHON, "-P", str(JUDGE), str(folder), str(folder / "jobs.json")],
-        env=os.environ | ONE_THREAD,
-        capture_output=True,
-        text=True,
-    )
-    assert not done.returncode, done.stderr
+    judge("kyutai_judge.py", folder, jobs, ONE_THREAD)
     return Judged(folder, recording)
 
 
-ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-
-
-@dataclass(frozen=True)
-class Running:
-    """An application that speaks by one of the models, and its engine."""
-
-    app: AppServer
-    engine: KyutaiEngine
-
-    def run(self, work: Coroutine[Any, Any, Any]) -> Any:
-        """Run something of the engine in the application's event loop."""
-        return asyncio.run_coroutine_threadsafe(work, self.app.loop).result(WITHIN_S)
-
+class Running(support.Running[KyutaiEngine]):
     def speak(self, text: str = PLAIN, **asked: Any) -> tuple[Samples, list[Span]]:
         """Speak one segment by the engine itself."""
         return cast(tuple[Samples, list[Span]], self.run(spoken(self.engine, text, **asked)))
@@ -144,27 +114,18 @@ async def spoken(
 
 @pytest.fixture(scope="module")
 def running(judged: Judged, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Running]]:
-    with ExitStack() as stack, pytest.MonkeyPatch.context() as patch:
-        for name, value in ONE_THREAD.items():
-            patch.setenv(name, value)
-        found = {}
-        for model, slots in ((EMBEDDED, 2), (RECORDED, 1)):
-            voices = judged.folder / ("voices" if model == EMBEDDED else "")
-            app = stack.enter_context(
-                app_server(
-                    tmp_path_factory.mktemp(model),
-                    KANI_ENGINE="kyutai",
-                    KANI_DEVICE="cpu",
-                    KANI_KYUTAI_PYTHON=JUDGE_PYTHON,
-                    KANI_KYUTAI_MODEL=str(judged.folder / model),
-                    KANI_KYUTAI_SLOTS=str(slots),
-                    KANI_KYUTAI_VOICES=str(voices),
-                )
-            )
-            (engine,) = app.service._engines
-            assert isinstance(engine, KyutaiEngine)
-            found[model] = Running(app, engine)
-        yield found
+    shared = {"KANI_ENGINE": "kyutai", "KANI_KYUTAI_PYTHON": JUDGE_PYTHON}
+    settings = {
+        model: shared
+        | {
+            "KANI_KYUTAI_MODEL": str(judged.folder / model),
+            "KANI_KYUTAI_SLOTS": slots,
+            "KANI_KYUTAI_VOICES": str(judged.folder / voices),
+        }
+        for model, slots, voices in ((EMBEDDED, "2", "voices"), (RECORDED, "1", ""))
+    }
+    with support.running(tmp_path_factory, settings, ONE_THREAD) as found:
+        yield {model: Running(one.app, one.engine) for model, one in found.items()}
 
 
 def assert_same(samples: Samples, expected: Samples) -> None:

@@ -1,11 +1,10 @@
-"""The speaker encoder: Resemblyzer's numbers without torch, and distances between speakers."""
+"""Networks in this package: the speaker encoder, the voice detector, and smart-turn with its spectrogram."""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
 import json
-import os
 import subprocess
 from collections.abc import Awaitable, Callable
 from functools import cache
@@ -31,11 +30,12 @@ from kani.runtime.speaker_encoder.encoder import (
     mel_power,
     mel_windows,
 )
+from kani.runtime.turn_model import model as turn_model
+from kani.runtime.voice_detector import CHUNK_SAMPLES, VoiceDetector
+from tests.judges.judged import JUDGE_PYTHON, JUDGES, needs
 from tests.support.espeak_audio import audio
 
 FOLDER = Path(module.__file__).parent
-JUDGE_PYTHON = os.environ.get("KANI_JUDGE_PYTHON", "")
-JUDGE = Path(__file__).parents[1] / "judges" / "resemblyzer_judge.py"
 
 TEXTS = (
     "La lluvia golpea los cristales, y dentro huele a café recién hecho.",
@@ -108,12 +108,12 @@ def test_offset_and_silence_do_not_change_the_speaker() -> None:
 
 
 def makers_results(folder: Path, mels: Array, samples: Samples) -> dict[str, Array]:
-    if not JUDGE_PYTHON:
-        pytest.skip("KANI_JUDGE_PYTHON names no python with Resemblyzer")
-    if subprocess.run([JUDGE_PYTHON, "-c", "import resemblyzer"], capture_output=True).returncode:
-        pytest.skip("the python that KANI_JUDGE_PYTHON names has no Resemblyzer")
+    needs("resemblyzer")
     np.savez(folder / "in.npz", mels=mels, samples=samples)
-    subprocess.run([JUDGE_PYTHON, "-P", JUDGE, folder / "in.npz", folder / "out.npz"], check=True)
+    subprocess.run(
+        [JUDGE_PYTHON, "-P", JUDGES / "resemblyzer_judge.py", folder / "in.npz", folder / "out.npz"],
+        check=True,
+    )
     with np.load(folder / "out.npz") as found:
         return {name: found[name] for name in found.files}
 
@@ -187,3 +187,86 @@ def test_stretches_are_embedded_in_windows() -> None:
     quieter = encoder.embed_stretches([0.01 * speech], 0.5)[0]
     assert np.abs(quieter - long).max() < 1e-3
     assert encoder.embed_stretches([], 0.5) == []
+
+
+@pytest.fixture(scope="module")
+def speech() -> Samples:
+    return robotic(TEXTS[0])
+
+
+@pytest.fixture(scope="module")
+def detector() -> VoiceDetector:
+    return VoiceDetector()
+
+
+def test_result_does_not_depend_on_the_pieces(detector: VoiceDetector, speech: Samples) -> None:
+    whole = detector.stream().feed(speech)
+    stream, pieces = detector.stream(), list[float]()
+    at, random = 0, np.random.default_rng(1)
+    while at < len(speech):
+        length = int(random.integers(1, 3000))
+        pieces += stream.feed(speech[at : at + length])
+        at += length
+    assert len(whole) == len(speech) // CHUNK_SAMPLES
+    assert pieces == pytest.approx(whole, abs=1e-3)
+    assert max(whole) > 0.9
+
+
+def test_streams_are_independent(detector: VoiceDetector, speech: Samples) -> None:
+    one, other = detector.stream(), detector.stream()
+    expected = detector.stream().feed(speech[: 20 * CHUNK_SAMPLES])
+    found = list[float]()
+    for at in range(0, 20 * CHUNK_SAMPLES, CHUNK_SAMPLES):
+        found += one.feed(speech[at : at + CHUNK_SAMPLES])
+        other.feed(np.zeros(CHUNK_SAMPLES, np.float32))
+    assert found == pytest.approx(expected, abs=1e-3)
+
+
+def test_recording_gives_the_same_as_a_stream(detector: VoiceDetector, speech: Samples) -> None:
+    """An incomplete chunk at the end is left out."""
+    found = detector.probabilities(speech)
+    assert found.dtype == np.float32
+    assert found == pytest.approx(detector.stream().feed(speech))
+    assert len(detector.probabilities(speech[: CHUNK_SAMPLES - 1])) == 0
+
+
+def test_turn_model_is_the_one_of_its_origin() -> None:
+    folder = Path(turn_model.__file__).parent
+    origin = json.loads((folder / turn_model.ORIGIN_FILE).read_text(encoding="utf-8"))
+    assert hashlib.sha256((folder / turn_model.MODEL_FILE).read_bytes()).hexdigest() == origin["sha256"]
+    assert origin["licence"] == "BSD-2-Clause" and "pipecat-ai/1.14.0" in origin["origin"]
+    licence = (folder / turn_model.LICENCE_FILE).read_text(encoding="utf-8")
+    assert "BSD 2-Clause License" in licence and "Daily" in licence
+
+
+@pytest.mark.parametrize("seconds", [0.5, turn_model.WINDOW_S, 9.0])
+def test_spectrogram_is_that_of_whispers_feature_extractor(seconds: float) -> None:
+    from faster_whisper.feature_extractor import FeatureExtractor
+    from transformers import WhisperFeatureExtractor
+
+    length = round(turn_model.WINDOW_S * turn_model.SAMPLE_RATE)
+    random = np.random.default_rng(3)
+    samples = (0.1 * random.standard_normal(round(seconds * turn_model.SAMPLE_RATE))).astype(np.float32)
+    padded = np.concatenate([np.zeros(max(length - len(samples), 0), np.float32), samples[-length:]])
+    judge = WhisperFeatureExtractor(chunk_length=round(turn_model.WINDOW_S))
+    expected = judge(
+        padded,
+        sampling_rate=turn_model.SAMPLE_RATE,
+        padding="max_length",
+        max_length=length,
+        truncation=True,
+        do_normalize=True,
+        return_tensors="np",
+    ).input_features[0]
+    found = turn_model.features(samples, FeatureExtractor(chunk_length=round(turn_model.WINDOW_S)))
+    assert found.shape == (80, 800)
+    assert found == pytest.approx(expected, abs=1e-4)
+
+
+def test_broken_turn_model_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / turn_model.MODEL_FILE).write_bytes(b"no network")
+    monkeypatch.setattr(turn_model, "__file__", str(tmp_path / "model.py"))
+    with pytest.raises(EngineUnavailable, match=f"restore kani/runtime/turn_model/{turn_model.MODEL_FILE}"):
+        turn_model.SmartTurn().probability(
+            np.zeros(turn_model.SAMPLE_RATE, np.float32), turn_model.SAMPLE_RATE
+        )

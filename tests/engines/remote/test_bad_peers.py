@@ -1,0 +1,307 @@
+"""Bad peers of workers: crowds without the key, machines between, workers that keep to no contract."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+
+from kani.core.errors import EngineFailed, EngineUnavailable
+from kani.core.recognizer import RecognizedWord
+from kani.core.transcriber import TranscribedSegment
+from kani.core.types import Embedding, Similarity, Span, SpeechChunk
+from kani.engines.remote.address import Address
+from kani.engines.remote.channel import MAX_HANDSHAKE_BYTES, Channel
+from kani.engines.remote.checks import check, log_text
+from kani.engines.remote.connection import MAX_UNREAD_BYTES, Connection, WorkerLost
+from kani.engines.remote.connectors import RemoteWorker
+from kani.engines.remote.engine import AHEAD_S
+from kani.engines.remote.messages import (
+    Chunk,
+    Embedded,
+    Ended,
+    Failed,
+    FromWorker,
+    Grant,
+    Logged,
+    Ready,
+    Recognized,
+    Transcribed,
+    Unavailable,
+    Waiting,
+    pack_samples,
+)
+from kani.engines.remote.tags import TAG_BYTES, Tags
+from kani.engines.worker import server
+from kani.engines.worker.service import Worker
+from tests.engines.remote.test_remote import KEY, engine_of, rogue, segment, started, until, working
+from tests.support.tone import RATE, ToneEngine
+
+PLACES = 16
+
+
+@pytest.fixture
+def few_places(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "MAX_CONNECTIONS", PLACES)
+
+
+@pytest.mark.usefixtures("few_places")
+async def test_silent_crowd_keeps_no_server_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING)
+    async with working(Worker(ToneEngine()), tmp_path, tcp=True) as address:
+        silent = [await asyncio.open_connection(address.host, address.port) for _ in range(2 * PLACES)]
+        engine = engine_of(address)
+        await engine.start()
+        # The oldest are closed, as many as are too many.
+        for reader, _ in silent[: PLACES + 1]:
+            with suppress(ConnectionResetError):
+                assert await reader.read() == b""
+        silent += [await asyncio.open_connection(address.host, address.port) for _ in range(2 * PLACES)]
+        assert len([chunk async for chunk in engine.synthesize(segment("uno dos"))]) == 2
+        await engine.stop()
+        for _, writer in silent:
+            writer.close()
+    assert caplog.text.count("the oldest are closed") == 1
+
+
+@pytest.mark.usefixtures("few_places")
+async def test_connected_server_is_not_closed_for_another(tmp_path: Path) -> None:
+    async with working(Worker(ToneEngine()), tmp_path, tcp=True) as address, AsyncExitStack() as stack:
+        workers = [RemoteWorker(address, KEY, lambda _: None) for _ in range(PLACES + 1)]
+        connections = []
+        for worker in workers[:-1]:
+            connections.append(await worker.connect())
+            stack.push_async_callback(worker.disconnect, connections[-1])
+        with pytest.raises(WorkerLost):
+            await workers[-1].connect()
+        assert not any(connection.channel.lost.is_set() for connection in connections)
+
+
+def test_little_is_received_into_before_the_handshake() -> None:
+    assert len(Channel().get_buffer(1 << 20)) <= 2 * MAX_HANDSHAKE_BYTES
+
+
+TEXT = "uno dos tres cuatro"
+CHANGED = "a message that the peer has not sent in this place"
+LENGTH_BYTES = 4
+
+UNCHANGED = {"server": 2, "worker": 4}
+"""Frames that pass: the handshake, and of a worker its description and the first audio."""
+
+Change = Callable[[list[bytes]], list[bytes]]
+"""Makes frames of some; an empty list while more of them are needed."""
+
+
+def flip(frame: bytes) -> bytes:
+    """Change the last bit of the message, before its tag."""
+    message, tag = bytearray(frame[:-TAG_BYTES]), frame[-TAG_BYTES:]
+    message[-1] ^= 1
+    return bytes(message) + tag
+
+
+CHANGES: dict[str, Change] = {
+    "changed": lambda frames: [flip(frames[0])],
+    "repeated": lambda frames: [frames[0], frames[0]],
+    "dropped": lambda frames: frames[1:2],
+    "moved": lambda frames: frames[1::-1] if len(frames) > 1 else [],
+    "added": lambda frames: [msgspec.msgpack.encode(Ended(1)) + bytes(TAG_BYTES), *frames],
+    "without a tag": lambda frames: [frames[0][:-TAG_BYTES]],
+    "shorter than a tag": lambda frames: [b""],
+}
+
+
+class Between:
+    """A machine between a server and a worker, which changes frames of the first connection once."""
+
+    def __init__(self, worker: Address, side: str, change: Change) -> None:
+        self._worker = worker
+        self._side = side
+        self._change: Change | None = change
+        self._pumps: list[asyncio.Task[None]] = []
+
+    async def connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        worker_reader, worker_writer = await asyncio.open_connection(self._worker.host, self._worker.port)
+        self._pumps.append(asyncio.create_task(self._pump("server", reader, worker_writer)))
+        self._pumps.append(asyncio.create_task(self._pump("worker", worker_reader, writer)))
+
+    async def _pump(self, side: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        passed, held = 0, list[bytes]()
+        try:
+            while True:
+                length = int.from_bytes(await reader.readexactly(LENGTH_BYTES), "big")
+                frames = [await reader.readexactly(length)]
+                passed += 1
+                if self._change is not None and side == self._side and passed > UNCHANGED[side]:
+                    held += frames
+                    if frames := self._change(held):
+                        self._change = None
+                for frame in frames:
+                    writer.write(len(frame).to_bytes(LENGTH_BYTES, "big") + frame)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            writer.close()
+
+
+@asynccontextmanager
+async def between(worker: Address, side: str, change: Change) -> AsyncIterator[Address]:
+    server = await asyncio.start_server(Between(worker, side, change).connect, "127.0.0.1", 0)
+    async with server:
+        yield Address(host="127.0.0.1", port=server.sockets[0].getsockname()[1])
+
+
+@pytest.mark.parametrize("side", UNCHANGED)
+@pytest.mark.parametrize("change", CHANGES)
+async def test_change_on_the_way_ends_the_connection(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, side: str, change: str
+) -> None:
+    caplog.set_level(logging.INFO)
+    engine = ToneEngine(places=2)
+    async with (
+        working(Worker(engine), tmp_path, tcp=True) as address,
+        between(address, side, CHANGES[change]) as changed_way,
+    ):
+        engine_there = engine_of(changed_way)
+        await engine_there.start()
+
+        async def speak() -> list[SpeechChunk]:
+            async with aclosing(engine_there.synthesize(segment(TEXT))) as chunks:
+                return [chunk async for chunk in chunks]
+
+        outcomes = await asyncio.gather(speak(), speak(), return_exceptions=True)
+        await until(lambda: CHANGED in caplog.text)
+        await engine_there.stop()
+    failures = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
+    assert all(isinstance(failure, EngineFailed) for failure in failures)
+    # Segments without a sound so far are begun again by another connection.
+    assert bool(failures) == (side == "worker")
+    assert all(len(outcome) == 4 for outcome in outcomes if isinstance(outcome, list))
+
+
+def test_tags_differ_by_key_place_and_message() -> None:
+    first, same, other = Tags(b"a" * 32), Tags(b"a" * 32), Tags(b"b" * 32)
+    tags = [first.next(b"x"), first.next(b"x"), first.next(b"y"), other.next(b"x")]
+    assert len(set(tags)) == len(tags) and {len(tag) for tag in tags} == {TAG_BYTES}
+    assert same.accepts(memoryview(b"x"), memoryview(tags[0]))
+    assert not same.accepts(memoryview(b"x"), memoryview(tags[0]))
+
+
+INFO = ToneEngine().info
+SECOND = pack_samples(np.zeros(RATE, np.float32))
+NAN, INF = math.nan, math.inf
+
+
+def chunk(sample_rate: int = RATE, start_s: float = 0.0, *spans: Span) -> Chunk:
+    return Chunk(1, SECOND, sample_rate, start_s, spans)
+
+
+def embedded(value: float, similarity: float) -> Embedded:
+    values = np.array([value], np.float32)
+    return Embedded(1, Embedding("tone", "tone 1", values, {"es": Similarity(0.0, similarity, False)}))
+
+
+@pytest.mark.parametrize(
+    ("answers", "reason"),
+    [
+        ([chunk(0)], "the sample rate of a chunk is 0 (at least 1, at most 192000)"),
+        ([chunk(192_001)], "the sample rate of a chunk is 192001"),
+        ([chunk(2 * RATE)], "a chunk of 2000 Hz of an engine of 1000 Hz"),
+        ([chunk(RATE, NAN)], "the start of a chunk is no finite number"),
+        ([chunk(RATE, 0.0, Span(0, 1, 0.0, INF))], "a time of a span is no finite number"),
+        ([chunk(RATE, 0.0, Span(0, 1, 0.0, 1.0, (NAN,)))], "a time of a span is no finite number"),
+        ([chunk(RATE, 0.0, Span(2, 1, 0.0, 1.0))], "a span of the characters 2 to 1"),
+        ([chunk(RATE, 0.0, Span(-1, 1, 0.0, 1.0))], "a span of the characters -1 to 1"),
+        ([chunk(RATE, 0.0, Span(0, 4, 0.0, 1.0))], "a span beyond the 3 characters of its text"),
+        ([chunk()] * 4, f"more speech than the {AHEAD_S:g} s that were granted"),
+        ([Waiting(1, -1, None)], "the characters known to a segment is -1"),
+        ([Waiting(1, 1, NAN)], "the time that a segment waits is no finite number"),
+        ([Grant(1, NAN)], "a grant is nan"),
+        ([Ready(replace(INFO, max_concurrency=0))], "the slots of an engine is 0 (at least 1"),
+        ([Logged(logging.ERROR, "server", "forged", "")], "Logged, which only a child of this process sends"),
+        ([Unavailable("forged")], "Unavailable, which only a child of this process sends"),
+    ],
+)
+async def test_wrong_value_ends_the_connection(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, answers: Sequence[FromWorker], reason: str
+) -> None:
+    async with rogue(tmp_path, Ready(INFO), *answers) as address, started(engine_of(address)) as engine:
+        speech = engine.synthesize(segment("uno"))
+        # One chunk is taken at most, so that nothing more is granted.
+        taken = asyncio.create_task(anext(speech))
+        await until(lambda: reason in caplog.text)
+        with pytest.raises(EngineFailed, match="the tone engine was lost"):
+            await taken
+            async for _ in speech:
+                pass
+
+
+@pytest.mark.parametrize(
+    ("ready", "reason"),
+    [
+        (Ready(replace(INFO, max_concurrency=0)), "the slots of an engine is 0"),
+        (Ready(replace(INFO, sample_rate=0)), "the sample rate of an engine is 0"),
+        (Ready(replace(INFO, speed_range=(NAN, 1.0))), "the speeds of an engine is no finite number"),
+        (Ready(INFO, name="a\n2026-01-01 ERROR forged"), "a description with line breaks"),
+    ],
+)
+async def test_wrong_description_is_refused(tmp_path: Path, ready: Ready, reason: str) -> None:
+    async with rogue(tmp_path, ready) as address:
+        with pytest.raises(EngineUnavailable, match=reason):
+            await engine_of(address).start()
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        embedded(NAN, 0.5),
+        embedded(0.5, INF),
+        Embedded(1, Embedding("tone", "tone 1", np.zeros(200_001, np.float32))),
+        Recognized(1, word=RecognizedWord("uno", 0.0, NAN)),
+        Recognized(1, step=(-1, (0.0, 0.0, 0.0, 0.0), (), True)),
+        Recognized(1, step=(0, (0.0, 0.0, 0.0, NAN), (), True)),
+        Recognized(1),
+        Transcribed(1, TranscribedSegment("uno", 0.0, INF, (), (), 0.0, 0.0, 0.0, 1.0, 0.0, "es", 1.0)),
+        Logged(-1, "server", "", ""),
+    ],
+)
+def test_wrong_value_is_refused(message: FromWorker) -> None:
+    with pytest.raises(Exception, match=r"no finite number|at least|without content"):
+        check(message)
+
+
+async def test_answers_that_nothing_asked_for_are_not_kept(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    large = Embedded(1, Embedding("tone", "tone 1", np.zeros(200_000, np.float32)))
+    answers = [large] * (MAX_UNREAD_BYTES // 800_000 + 1)
+    async with (
+        rogue(tmp_path, Ready(replace(INFO, cloning="embedding")), *answers) as address,
+        started(engine_of(address)) as engine,
+    ):
+        connection = (await engine._workers.connections())[0]
+        async with connection.exchange(lambda number: Waiting(number, 0, None)):
+            await until(lambda: "more than 64 MiB that nothing has asked for" in caplog.text)
+
+
+async def test_text_of_an_error_has_no_line_breaks(tmp_path: Path) -> None:
+    async with (
+        rogue(tmp_path, Ready(INFO), Failed(1, "failed", "broken\nERROR forged")) as address,
+        started(engine_of(address)) as engine,
+    ):
+        with pytest.raises(EngineFailed) as failed:
+            await anext(engine.synthesize(segment("uno")))
+        assert str(failed.value) == "broken ERROR forged"
+
+
+def test_further_lines_of_a_log_record_are_indented(caplog: pytest.LogCaptureFixture) -> None:
+    assert log_text("a\r\x1b[31m\nb\u2028c") == "a  [31m\n    b c"
+    connection = Connection(Channel(), lambda _: None, "the process of tone")
+    connection._log(Logged(logging.ERROR, "engines\ntone", "Traceback\nERROR forged", "id\n"))
+    (record,) = caplog.records
+    assert (record.name, record.getMessage()) == ("engines tone", "Traceback\n    ERROR forged")

@@ -1,0 +1,280 @@
+"""Engines that run their makers' packages, Kyutai's and VoxCPM's: why they cannot start, with the cure."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from kani.core.engine import Engine
+from kani.core.errors import EngineUnavailable, InvalidRequest
+from kani.engines.kyutai.settings import KyutaiSettings
+from kani.engines.kyutai.speech import checkpoint as kyutai_checkpoint
+from kani.engines.kyutai.speech import environment as kyutai_environment
+from kani.engines.kyutai.speech import published as kyutai_published
+from kani.engines.kyutai.speech.engine import KyutaiEngine
+from kani.engines.plugin import Resources
+from kani.engines.voxcpm import checkpoint as voxcpm_checkpoint
+from kani.engines.voxcpm import environment as voxcpm_environment
+from kani.engines.voxcpm import parameters
+from kani.engines.voxcpm import published as voxcpm_published
+from kani.engines.voxcpm.engine import VoxCPMEngine
+from kani.engines.voxcpm.parameters import Parameters
+from kani.engines.voxcpm.settings import VoxCPMSettings
+from kani.protocols.voxcpm.params import RANGES
+from kani.runtime.hub import Hub as HubFiles
+from kani.text.languages import resolve
+from tests.engines.checkpoints import Damage, changed, cut, edited, removed, tampered
+from tests.runtime.test_hub import Hub, use_hub
+from tests.runtime.test_hub import hub as hub
+
+ROOT = Path(__file__).parents[2]
+CONFIG = "config.json"
+CONFIGS: dict[str, dict[str, Any]] = {
+    "kyutai": {
+        "moshi_name": "dsm_tts.safetensors",
+        "mimi_name": "mimi.safetensors",
+        "tokenizer_name": "tokenizer.model",
+        "conditioners": {"speaker_wavs": {}},
+        "tts_config": {"audio_delay": 1.28},
+        "model_id": {"sig": "1e68beda", "epoch": 240},
+    },
+    "voxcpm": {
+        "architecture": "voxcpm2",
+        "lm_config": {},
+        "encoder_config": {},
+        "dit_config": {},
+        "audio_vae_config": {"sample_rate": 16_000},
+    },
+}
+FILES = {
+    "kyutai": ("dsm_tts.safetensors", "mimi.safetensors", "tokenizer.model"),
+    "voxcpm": ("model.safetensors", "audiovae.pth", "tokenizer.json"),
+}
+
+
+def written(tmp_path: Path, family: str) -> Path:
+    """Write the files of a checkpoint; its weights are one tensor."""
+    folder = tmp_path / "checkpoint"
+    folder.mkdir()
+    (folder / CONFIG).write_text(json.dumps(CONFIGS[family]), "utf-8")
+    for name in FILES[family]:
+        if name.endswith(".safetensors"):
+            save_file({"a": np.zeros(100, np.float32)}, folder / name)
+        else:
+            (folder / name).write_bytes(b"content")
+    return folder
+
+
+def checked(family: str, folder: Path) -> object:
+    return (kyutai_checkpoint if family == "kyutai" else voxcpm_checkpoint).check(folder)
+
+
+def engine_of(family: str, folder: Path, python: str | None = None) -> Engine:
+    if family == "kyutai":
+        return KyutaiEngine(KyutaiSettings(speech_model=str(folder), python=python), Resources(folder))
+    return VoxCPMEngine(VoxCPMSettings(model=str(folder), python=python), Resources(folder))
+
+
+def test_whole_checkpoint_is_taken(tmp_path: Path) -> None:
+    folder = written(tmp_path, "kyutai")
+    found = kyutai_checkpoint.Checkpoint(folder, True, ".1e68beda@240.safetensors")
+    assert checked("kyutai", folder) == found
+    (tmp_path / "other").mkdir()
+    folder = written(tmp_path / "other", "voxcpm")
+    assert checked("voxcpm", folder) == voxcpm_checkpoint.Checkpoint(folder, "voxcpm2", 16_000)
+
+
+DAMAGES: dict[str, list[tuple[Damage, str]]] = {
+    "kyutai": [
+        (edited(CONFIG, tts_config=...), r"config\.json is not of a text-to-speech .*tts_config is missing"),
+        (
+            edited(CONFIG, conditioners=...),
+            r"config\.json is not of a text-to-speech .*conditioners is missing",
+        ),
+        (
+            edited(CONFIG, tts_config={"audio_delay": 1.28, "multistream": True}),
+            r"config\.json is of a model for two speakers",
+        ),
+        (edited(CONFIG, model_id=...), r"config\.json has no model_id"),
+        (changed(CONFIG, "{"), r"config\.json is not JSON"),
+        (edited(CONFIG, mimi_name="../mimi.safetensors"), r"no file '\.\./mimi\.safetensors'"),
+        (removed("mimi.safetensors"), r"no file 'mimi\.safetensors'"),
+        (cut("dsm_tts.safetensors"), r"dsm_tts\.safetensors is not a whole safetensors file"),
+    ],
+    "voxcpm": [
+        (changed(CONFIG, '{"model_type": "llama"}'), r"config\.json is of another architecture .*lm_"),
+        (edited(CONFIG, architecture="voxcpm9"), r"config\.json is of another architecture .*voxcpm9"),
+        (changed(CONFIG, "{"), r"config\.json is not JSON"),
+        (changed(CONFIG, "[]"), r"config\.json is not a configuration"),
+        (edited(CONFIG, audio_vae_config={"sample_rate": "x"}), r"config\.json has no valid sample_rate"),
+        (cut("model.safetensors"), r"model\.safetensors is not a whole safetensors file"),
+        (changed("model.safetensors", "<html>not found</html>"), r"model\.safetensors is not a whole"),
+        (tampered("model.safetensors"), r"model\.safetensors fails its SHA-256"),
+        (removed("audiovae.pth"), r"no audiovae\.safetensors and no audiovae\.pth"),
+        (removed("tokenizer.json"), r"no tokenizer\.json"),
+        (removed(CONFIG), r"config\.json cannot be read"),
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("family", "damage", "reason"), [(family, *row) for family in DAMAGES for row in DAMAGES[family]]
+)
+def test_damaged_checkpoint_is_named(tmp_path: Path, family: str, damage: Damage, reason: str) -> None:
+    folder = written(tmp_path, family)
+    damage(folder)
+    cure = f"--fetch --engine {family}.*KANI_{family.upper()}_MODEL"
+    with pytest.raises(EngineUnavailable, match=f"{reason}.*{cure}"):
+        checked(family, folder)
+
+
+@pytest.mark.parametrize(
+    ("family", "packages", "own", "requirements"),
+    [
+        ("kyutai", "(sentencepiece and )?sphn and moshi", "moshi", kyutai_environment.REQUIREMENTS),
+        ("voxcpm", "voxcpm", "voxcpm", voxcpm_environment.REQUIREMENTS),
+    ],
+)
+async def test_missing_package_is_named_with_its_installation(
+    tmp_path: Path, family: str, packages: str, own: str, requirements: str
+) -> None:
+    with pytest.raises(EngineUnavailable, match=f"needs {packages}:") as raised:
+        # The server's own environment, which has torch.
+        await engine_of(family, written(tmp_path, family)).start()
+    assert "\n" not in str(raised.value)
+    assert f"pip install -r requirements-{family}.txt" in str(raised.value)
+    assert f"KANI_{family.upper()}_PYTHON={own}/bin/python" in str(raised.value)
+    assert (ROOT / requirements).is_file()
+
+
+@pytest.mark.parametrize("python", ["/nowhere/python", "/bin/true", str(Path(__file__))])
+@pytest.mark.parametrize("family", CONFIGS)
+async def test_python_that_cannot_run_is_named(tmp_path: Path, family: str, python: str) -> None:
+    stopped = engine_of(family, written(tmp_path, family), python)
+    cure = f"KANI_{family.upper()}_PYTHON"
+    with pytest.raises(EngineUnavailable, match=rf"{python} cannot be run as a Python.*{cure}"):
+        await stopped.start()
+    await stopped.stop()
+
+
+@pytest.mark.parametrize(
+    ("modules", "packages"),
+    [
+        (
+            "kani.engines.worker.received_text, kani.engines.kyutai.speech.package_engine",
+            ("babel", "num2words"),
+        ),
+        ("kani.engines.voxcpm.package_engine", ()),
+    ],
+)
+def test_worker_needs_few_packages(modules: str, packages: tuple[str, ...]) -> None:
+    """Its environment is the package's own; the import of anything else of the server's is refused."""
+    # msgspec and the worker use the last two where they are.
+    allowed = (*packages, "msgspec", "numpy", "typing_extensions", "uvloop")
+    code = (
+        "import sys; import importlib.metadata as m; allowed = set(sys.argv[1:]); "
+        f"import kani.engines.worker.child, {modules}; "
+        "tops = {name.partition('.')[0] for name in sys.modules}; "
+        "known = {top: names for top, names in m.packages_distributions().items()}; "
+        "print(*sorted(top for top in tops & known.keys() if top not in allowed and not top.startswith('_')))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *allowed], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == []
+
+
+def test_voices_are_fetched_for_embeddings_only_if_they_may_be(
+    tmp_path: Path, hub: Hub, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = written(tmp_path, "kyutai")
+    found = kyutai_checkpoint.check(folder)
+    with pytest.raises(EngineUnavailable, match=r"with --no-fetch.*KANI_KYUTAI_VOICES"):
+        kyutai_checkpoint.find_voices(None, found, tmp_path, may_fetch=False)
+    hub.repository = kyutai_published.VOICES
+    own, other = (
+        "unmute-prod-website/a.wav.1e68beda@240.safetensors",
+        "unmute-prod-website/a.wav.other@1.safetensors",
+    )
+    hub.files = dict.fromkeys((own, other, "vctk/b.wav.1e68beda@240.safetensors"), b"{}")
+    with caplog.at_level("INFO"):
+        voices = kyutai_checkpoint.find_voices(None, found, tmp_path, may_fetch=True)
+    assert "licence: an-open-licence" in caplog.text
+    assert voices is not None
+    assert [path.name for path in voices.rglob("*.safetensors")] == ["a.wav.1e68beda@240.safetensors"]
+    with pytest.raises(EngineUnavailable, match=r"KANI_KYUTAI_VOICES: there is no folder"):
+        kyutai_checkpoint.find_voices(str(tmp_path / "none"), found, tmp_path, may_fetch=True)
+    edited("config.json", conditioners={})(folder)
+    assert (
+        kyutai_checkpoint.find_voices(None, kyutai_checkpoint.check(folder), tmp_path, may_fetch=True) is None
+    )
+
+
+def test_kyutais_checkpoint_is_fetched_only_if_it_may_be(tmp_path: Path, hub: Hub) -> None:
+    with pytest.raises(EngineUnavailable, match=r"tts-1\.6b-en_fr is not here, and is not fetched unasked"):
+        kyutai_checkpoint.find(None, tmp_path, may_fetch=False)
+    assert not hub.asked
+    hub.repository = kyutai_published.DEFAULT_MODEL
+    hub.files = dict.fromkeys(("config.json", "a.safetensors", "t.model", "README.md"), b"{}")
+    with pytest.raises(EngineUnavailable, match=r"config\.json is not JSON"):
+        # Its content is the hub's of the test.
+        kyutai_checkpoint.find(None, tmp_path, may_fetch=True)
+    fetched = {path.rpartition("/")[2] for path in hub.asked if "/resolve/" in path}
+    assert fetched == {"config.json", "a.safetensors", "t.model"}
+
+
+def test_voxcpms_checkpoint_is_fetched_once_and_only_if_it_may_be(
+    tmp_path: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    hub.repository = voxcpm_published.DEFAULT_MODEL.partition("@")[0]
+    model = f"{hub.repository}@{'a' * 40}"
+    monkeypatch.setattr(voxcpm_published, "DEFAULT_MODEL", model)
+    hub.files = dict.fromkeys((*voxcpm_published.DEFAULT_FILES, "tokenization_voxcpm2.py"), b"{}")
+    with pytest.raises(EngineUnavailable, match="is not here, and is not fetched unasked or with --no-fetch"):
+        voxcpm_checkpoint.find(None, tmp_path, may_fetch=False)
+    assert not hub.asked
+    with caplog.at_level("INFO"), pytest.raises(EngineUnavailable, match=r"config\.json is not JSON"):
+        # Its content is the hub's of the test.
+        voxcpm_checkpoint.find(None, tmp_path, may_fetch=True)
+    assert "licence: an-open-licence" in caplog.text
+    fetched = {path.rpartition("/")[2] for path in hub.asked if "/resolve/" in path}
+    assert fetched == set(voxcpm_published.DEFAULT_FILES)
+    use_hub(monkeypatch, "http://127.0.0.1:9")
+    assert HubFiles(tmp_path, False, print).find_files(model, voxcpm_published.DEFAULT_FILES).name == "a" * 40
+    with pytest.raises(EngineUnavailable, match=r"cannot be fetched from the model hub .*network"):
+        voxcpm_checkpoint.find(None, tmp_path / "new", may_fetch=True)
+
+
+def test_revision_that_does_not_exist_is_named(tmp_path: Path, hub: Hub) -> None:
+    name = f"{hub.repository}@{'c' * 40}"
+    with pytest.raises(EngineUnavailable, match=f"no revision {name}"):
+        voxcpm_checkpoint.find(name, tmp_path, may_fetch=True)
+
+
+def test_options_have_the_ranges_of_the_protocol() -> None:
+    assert parameters.RANGES == RANGES
+    assert Parameters.of({"cfg_alpha": 3.0, "cfg_value": 3}) == Parameters(cfg_value=3)
+    wrong = {
+        "cfg_value": [0.05, 11, "2", True, float("nan")],
+        "inference_timesteps": [0, 51, 2.0, True],
+        "retry_badcase_max_times": [-1, 11],
+        "retry_badcase_ratio_threshold": [0.5, 21],
+        "denoise": [1],
+        "prompt_text": [1],
+    }
+    for name, values in wrong.items():
+        for value in values:
+            with pytest.raises(InvalidRequest, match=f"^{name}: "):
+                Parameters.of({name: value})
+
+
+def test_languages_are_known_to_this_server() -> None:
+    for tags in voxcpm_published.LANGUAGES.values():
+        assert {resolve(tag) for tag in tags} == set(tags) and len(set(tags)) == len(tags)

@@ -1,0 +1,335 @@
+"""Recognition's passes: agreement of two on words, stretches of recordings, segments, and their order."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import AsyncIterator, Callable
+from functools import partial
+
+import numpy as np
+import pytest
+
+from kani.core.types import Samples
+from kani.runtime.recognition.local_agreement import HypothesisWord, agreed_count
+from kani.runtime.recognition.passes import TimedWord
+from kani.runtime.recognition.recording_chunks import MAX_CHUNK_S, Chunk, ChunkCutter
+from kani.runtime.recognition.scheduler import PassScheduler, ScheduledStream
+from kani.runtime.recognition.transcription import split_segments
+from kani.runtime.transcript import ends_sentence
+from kani.runtime.voice_detector import CHUNK_SAMPLES, SAMPLE_RATE
+from tests.support.patience import WITHIN_S
+
+
+def words(text: str) -> list[HypothesisWord]:
+    return [HypothesisWord(word, (number,)) for number, word in enumerate(text.split())]
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "count"),
+    [
+        ("", "the old", 0),
+        ("the old", "", 0),
+        ("the old", "the old clock", 2),
+        ("the old clock", "the old", 2),
+        ("the cold clock", "the old clock", 1),
+        ("The, old", "the old! Clock", 2),
+        ("the old", "the old.", 1),
+        ("the old.", "the old.", 1),
+        ("the old.", "the old. Clock", 2),
+        ("what (old?)", "what (old?)", 1),
+        ("Ça", "ça va", 1),
+    ],
+)
+def test_agreement_ends_at_the_first_different_word(before: str, now: str, count: int) -> None:
+    """Case and punctuation are ignored; the last word of a sentence waits for another to follow."""
+    assert agreed_count(words(before), words(now)) == count
+
+
+@pytest.mark.parametrize(
+    ("texts", "ends"),
+    [
+        (["end.", "end!", "end?", "end…", 'end."', "end?»", "终。"], True),
+        (["", "end", "end,", "end;", "3.5", '"'], False),
+    ],
+)
+def test_sentence_ending_may_stand_inside_a_quotation(texts: list[str], ends: bool) -> None:
+    assert {text: ends_sentence(text) for text in texts} == dict.fromkeys(texts, ends)
+
+
+FRAME_S = CHUNK_SAMPLES / SAMPLE_RATE
+
+
+class Loudness:
+    """Detects a voice where the audio is not zero."""
+
+    def __init__(self) -> None:
+        self._rest: Samples = np.zeros(0, np.float32)
+
+    def feed(self, samples: Samples) -> list[float]:
+        audio = np.concatenate([self._rest, samples])
+        whole = len(audio) // CHUNK_SAMPLES * CHUNK_SAMPLES
+        self._rest = audio[whole:]
+        return [float(abs(frame[0]) > 0) for frame in audio[:whole].reshape(-1, CHUNK_SAMPLES)]
+
+
+def audio(*parts: tuple[str, float]) -> Samples:
+    """Speech and silence in turns, each sample of speech with its own value."""
+    pieces = [np.full(round(seconds * SAMPLE_RATE), kind == "speech", np.float32) for kind, seconds in parts]
+    return np.concatenate(pieces)
+
+
+def cut(samples: Samples, piece_s: float = 20.0) -> list[Chunk]:
+    cutter = ChunkCutter(Loudness())  # type: ignore[arg-type]
+    size = round(piece_s * SAMPLE_RATE)
+    chunks = [chunk for at in range(0, len(samples), size) for chunk in cutter.feed(samples[at : at + size])]
+    return chunks + cutter.finish()
+
+
+@pytest.mark.parametrize("piece_s", [0.013, 1.0, 60.0])
+def test_long_pause_divides_and_is_left_out(piece_s: float) -> None:
+    recording = audio(("silence", 5), ("speech", 3), ("silence", 4), ("speech", 2), ("silence", 9))
+    chunks = cut(recording, piece_s)
+    assert [round(chunk.start_s, 1) for chunk in chunks] == [4.7, 11.7]
+    assert [round(chunk.duration_s, 1) for chunk in chunks] == [3.6, 2.6]
+    for chunk in chunks:
+        assert np.array_equal(chunk.samples, recording[chunk.start : chunk.start + len(chunk.samples)])
+
+
+def test_short_pause_is_kept() -> None:
+    assert len(cut(audio(("speech", 3), ("silence", 1.5), ("speech", 2)))) == 1
+
+
+def test_long_speech_is_cut_in_its_longest_late_pause() -> None:
+    parts = [("speech", 9.0), ("silence", 0.6), ("speech", 2.0), ("silence", 0.3), ("speech", 8.0)]
+    first, second = cut(audio(*parts))
+    assert first.duration_s == pytest.approx(9.3, abs=0.1)
+    assert second.start == first.start + len(first.samples)
+    assert first.duration_s + second.duration_s == pytest.approx(19.9, abs=0.01)
+
+
+def test_speech_without_pause_is_cut_and_nothing_lost() -> None:
+    recording = audio(("speech", 100.0)) * np.arange(1, 100 * SAMPLE_RATE + 1, dtype=np.float32)
+    chunks = cut(recording)
+    assert all(chunk.duration_s <= MAX_CHUNK_S + FRAME_S for chunk in chunks)
+    assert np.array_equal(np.concatenate([chunk.samples for chunk in chunks]), recording)
+
+
+def test_silence_has_no_stretch() -> None:
+    assert cut(audio(("silence", 90))) == []
+    assert cut(np.zeros(0, np.float32)) == []
+
+
+def test_memory_is_that_of_a_stretch() -> None:
+    cutter = ChunkCutter(Loudness())  # type: ignore[arg-type]
+    for _ in range(200):
+        cutter.feed(audio(("silence", 5)))
+    assert len(cutter._audio) < SAMPLE_RATE
+
+
+def test_halves_are_cut_in_the_quietest_place() -> None:
+    chunk = Chunk(100, np.arange(10 * CHUNK_SAMPLES + 7, dtype=np.float32), (0.9,) * 6 + (0.1,) + (0.9,) * 3)
+    first, second = chunk.halves()
+    assert (first.start, len(first.samples)) == (100, 6 * CHUNK_SAMPLES)
+    assert (second.start, len(second.samples)) == (100 + 6 * CHUNK_SAMPLES, 4 * CHUNK_SAMPLES + 7)
+    assert second.no_speech_probability(0, FRAME_S / 2) == pytest.approx(0.9)
+
+
+def test_rest_begins_in_the_pause_behind_the_last_word() -> None:
+    second = round(SAMPLE_RATE / CHUNK_SAMPLES)
+    voices = (0.9,) * 2 * second + (0.1,) * second + (0.9,) * 3 * second
+    chunk = Chunk(100, np.zeros(len(voices) * CHUNK_SAMPLES, np.float32), voices)
+    rest = chunk.rest(1.5)
+    assert rest is not None and 2.6 < (rest.start - 100) / SAMPLE_RATE < 2.8
+    assert rest.start + len(rest.samples) == chunk.start + len(chunk.samples)
+    # The word may begin in the silence before its voice; after this one no other speech follows.
+    assert chunk.rest(2.5) is None
+    assert chunk.rest(5.5) is None
+    breath = Chunk(0, chunk.samples, voices[: 3 * second] + (0.9,) * 10 + (0.0,) * (3 * second - 10))
+    assert breath.rest(1.5) is None
+
+
+def test_word_ends_with_its_voice() -> None:
+    chunk = Chunk(0, np.zeros(50 * CHUNK_SAMPLES, np.float32), (0.0,) * 10 + (1.0,) * 10 + (0.0,) * 30)
+    start_s, end_s = chunk.voiced(0.0, 50 * FRAME_S)
+    assert (start_s, end_s) == (pytest.approx(10 * FRAME_S - 0.05), pytest.approx(20 * FRAME_S + 0.05))
+    assert chunk.voiced(11 * FRAME_S, 13 * FRAME_S) == (11 * FRAME_S, 13 * FRAME_S)
+    assert chunk.voiced(1.0, 1.2) == (1.0, 1.2)
+
+
+def timed(texts: str, step_s: float = 0.4, pause_at: int = -1) -> list[TimedWord]:
+    words, at_s = [], 0.0
+    for number, text in enumerate(texts.split()):
+        at_s += 1.5 if number == pause_at else 0.0
+        words.append(TimedWord(HypothesisWord(text, (number,)), at_s, at_s + step_s, 0.9))
+        at_s += step_s
+    return words
+
+
+def test_segments_are_sentences() -> None:
+    found = [
+        " ".join(one.word.text for one in some) for some in split_segments(timed("Yes. It is, here! So"))
+    ]
+    assert found == ["Yes.", "It is, here!", "So"]
+
+
+def test_pause_and_length_end_segments() -> None:
+    assert [len(some) for some in split_segments(timed("a b c d", pause_at=2))] == [2, 2]
+    clauses = " ".join(["word word word word word,"] * 10)
+    divided = list(split_segments(timed(clauses)))
+    assert all(some[-1].word.text == "word," for some in divided)
+    lengths = [len(" ".join(one.word.text for one in some)) for some in divided]
+    assert max(lengths) <= 110 and sum(lengths) + len(lengths) - 1 == len(clauses)
+    endless = list(split_segments(timed("word " * 100)))
+    assert max(len(" ".join(one.word.text for one in some)) for some in endless) <= 175
+
+
+class Streams:
+    """Streams and recordings with passes that note that they begin, and end once ``may_end`` is set."""
+
+    def __init__(self, scheduler: PassScheduler[str]) -> None:
+        self.scheduler = scheduler
+        self.begun: list[str] = []
+        self.may_end = threading.Event()
+
+    def add(self, name: str) -> ScheduledStream[str]:
+        def begin() -> Callable[[], str]:
+            self.begun.append(name)
+            return partial(self._end, name)
+
+        return self.scheduler.add_stream(begin)
+
+    def record(self, name: str) -> asyncio.Future[str]:
+        """The result of a pass over a recording."""
+
+        def work() -> str:
+            self.begun.append(name)
+            return self._end(name)
+
+        return self.scheduler.run_in_background(work).result
+
+    def _end(self, name: str) -> str:
+        assert self.may_end.wait(WITHIN_S)
+        return name
+
+
+@pytest.fixture
+async def streams() -> AsyncIterator[Streams]:
+    """Those of one worker."""
+    made = Streams(PassScheduler(1))
+    yield made
+    await made.scheduler.stop()
+
+
+async def test_stream_served_longest_ago_is_next(streams: Streams) -> None:
+    a, b, c = (streams.add(name) for name in "abc")
+    streams.may_end.set()
+    for stream, name in ((c, "c"), (b, "b"), (a, "a")):
+        assert await stream.request_pass() == name
+    streams.begun.clear()
+    streams.may_end.clear()
+    requested = [streams.add("busy").request_pass(), *(stream.request_pass() for stream in (a, b, c))]
+    streams.may_end.set()
+    await asyncio.gather(*requested)
+    assert streams.begun == ["busy", "c", "b", "a"]
+
+
+async def test_waiting_pass_that_becomes_urgent_is_next(streams: Streams) -> None:
+    busy, a, b, c = (streams.add(name) for name in ("busy", "a", "b", "c"))
+    requested = [stream.request_pass() for stream in (busy, a, b, c)]
+    c.urgent = True
+    streams.may_end.set()
+    await asyncio.gather(*requested)
+    assert streams.begun == ["busy", "c", "a", "b"]
+
+
+async def test_workers_limit_running_passes() -> None:
+    streams = Streams(PassScheduler(2))
+    requested = [streams.add(name).request_pass() for name in "abcd"]
+    assert streams.begun == ["a", "b"]
+    streams.may_end.set()
+    await asyncio.gather(*requested)
+    assert streams.begun == ["a", "b", "c", "d"]
+    await streams.scheduler.stop()
+
+
+async def test_cancelled_pass_frees_its_turn(streams: Streams) -> None:
+    """A waiting pass is never begun; a running one ends in vain, and its worker is free then."""
+    running, waiting, last = (streams.add(name) for name in ("running", "waiting", "last"))
+    first, left, result = running.request_pass(), waiting.request_pass(), last.request_pass()
+    waiting.cancel()
+    running.cancel()
+    assert left.cancelled() and first.cancelled()
+    streams.may_end.set()
+    assert await result == "last"
+    assert streams.begun == ["running", "last"]
+
+
+async def test_failed_pass_fails_its_own_stream_only(streams: Streams) -> None:
+    def fail() -> str:
+        raise RuntimeError("broken")
+
+    broken: ScheduledStream[str] = streams.scheduler.add_stream(lambda: fail)
+    with pytest.raises(RuntimeError, match="broken"):
+        await broken.request_pass()
+    streams.may_end.set()
+    assert await streams.add("a").request_pass() == "a"
+
+
+async def test_recordings_wait_for_streams(streams: Streams) -> None:
+    busy, a = streams.add("busy"), streams.add("a")
+    requested = [busy.request_pass(), streams.record("first"), streams.record("second"), a.request_pass()]
+    streams.may_end.set()
+    await asyncio.gather(*requested)
+    assert streams.begun == ["busy", "a", "first", "second"]
+
+
+async def test_open_stream_keeps_one_worker_free() -> None:
+    streams = Streams(PassScheduler(2))
+    live = streams.add("live")
+    requested = [streams.record(name) for name in ("first", "second")]
+    requested.append(live.request_pass())
+    assert await asyncio.to_thread(_until, lambda: sorted(streams.begun) == ["first", "live"])
+    streams.may_end.set()
+    await asyncio.gather(*requested)
+    live.close()
+    streams.may_end.clear()
+    streams.begun.clear()
+    requested = [streams.record(name) for name in ("third", "fourth")]
+    assert await asyncio.to_thread(_until, lambda: sorted(streams.begun) == ["fourth", "third"])
+    streams.may_end.set()
+    await asyncio.gather(*requested)
+    await streams.scheduler.stop()
+
+
+async def test_recording_that_waits_long_is_served_all_the_same() -> None:
+    now = 0.0
+    streams = Streams(PassScheduler(1, clock=lambda: now))
+    busy, a, urgent = (streams.add(name) for name in ("busy", "a", "urgent"))
+    requested = [busy.request_pass(), streams.record("first"), a.request_pass(), urgent.request_pass()]
+    urgent.urgent = True
+    now = 11.0
+    streams.may_end.set()
+    await asyncio.gather(*requested)
+    assert streams.begun == ["busy", "urgent", "first", "a"]
+    await streams.scheduler.stop()
+
+
+async def test_cancelled_recording_leaves_the_queue(streams: Streams) -> None:
+    busy = streams.add("busy").request_pass()
+    waiting = streams.scheduler.run_in_background(lambda: streams.begun.append("cancelled") or "")
+    waiting.cancel()
+    after = streams.record("after")
+    streams.may_end.set()
+    await asyncio.gather(busy, after)
+    assert streams.begun == ["busy", "after"] and waiting.result.cancelled()
+
+
+def _until(reached: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + WITHIN_S
+    while not reached():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.01)
+    return True
