@@ -1,4 +1,4 @@
-"""WS /v1/realtime: each invalid event gets its own error, and the connection goes on."""
+"""WS /v1/realtime: fields that are taken, and invalid events, each with its error; the connection goes on."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ import pytest
 from websockets.exceptions import ConnectionClosedError
 
 from kani.protocols.openai.realtime.audio_payload import MAX_AUDIO_BYTES, MAX_MESSAGE_BYTES
-from tests.clients.openai_realtime import Client, loud, quiet, realtime, text_item
+from tests.clients.openai_realtime import BETA, Client, loud, quiet, realtime, text_item
 from tests.support.app_server import AppServer, app_server
 from tests.support.loudness import PausingRecognizer
 from tests.support.serving import serving
+from tests.support.talking import done
 
 MAX_TEXT = 200
 
@@ -29,16 +30,79 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
         yield running
 
 
-def update(**session: Any) -> dict[str, Any]:
-    return {"type": "session.update", "session": session}
+async def test_absent_fields_stay_and_null_turns_off(speaker: Client) -> None:
+    assert speaker.seen[0]["session"]["model"] == "gpt-realtime"
+    assert speaker.seen[0]["session"]["object"] == "realtime.session"
+    detection = {"type": "server_vad", "threshold": 0.7}
+    await speaker.configure("realtime", audio={"input": {"turn_detection": detection}})
+    changed = {"input": {"transcription": {"model": "m"}}, "output": {"voice": "marin", "speed": 1.5}}
+    audio = (await speaker.configure("realtime", audio=changed, unknown=1))["session"]["audio"]
+    assert audio["input"]["turn_detection"]["threshold"] == 0.7
+    assert audio["input"]["transcription"]["model"] == "m"
+    assert (audio["output"]["voice"], audio["output"]["speed"]) == ("marin", 1.5)
+    off = {"input": {"transcription": None, "turn_detection": None}, "output": {"speed": None}}
+    audio = (await speaker.configure("realtime", audio=off))["session"]["audio"]
+    assert audio["input"]["turn_detection"] is None and audio["input"]["transcription"] is None
+    assert (audio["output"]["voice"], audio["output"]["speed"]) == ("marin", 1.0)
 
 
-def audio_input(**fields: Any) -> dict[str, Any]:
-    return update(type="transcription", audio={"input": fields})
+async def test_refused_fields_cost_no_others(speaker: Client) -> None:
+    audio_input = {
+        "format": {"type": "audio/pcm", "rate": 16_000},
+        "transcription": {"model": "m", "languages": ["es", "xx"]},
+        "turn_detection": {"type": "semantic_vad", "eagerness": "enormous", "create_response": False},
+    }
+    session = {
+        "type": "realtime",
+        "instructions": "Be kind.",
+        "tools": [{"type": "function", "name": "weather"}],
+        "tool_choice": "auto",
+        "output_modalities": ["text"],
+        "audio": {"input": audio_input, "output": {"voice": "marin", "speed": 9, "format": None}},
+    }
+    await speaker.send("session.update", event_id="mine", session=session)
+    *errors, updated = await speaker.until("session.updated")
+    assert {error["type"] for error in errors} == {"error"}
+    assert {error["error"]["event_id"] for error in errors} == {"mine"}
+    assert {error["error"]["param"] for error in errors} == {
+        "session.tools",
+        "session.output_modalities",
+        "session.audio.input.format.rate",
+        "session.audio.input.transcription.languages",
+        "session.audio.input.turn_detection.eagerness",
+        "session.audio.output.speed",
+    }
+    audio = updated["session"]["audio"]
+    assert (audio["output"]["voice"], audio["output"]["speed"]) == ("marin", 1.0)
+    assert audio["input"]["transcription"]["model"] == "m"
+    assert audio["input"]["format"] == {"type": "audio/pcm", "rate": 24_000}
+    in_force = audio["input"]["turn_detection"]
+    assert (in_force["type"], in_force["eagerness"]) == ("semantic_vad", "auto")
+    assert in_force["create_response"] is False
 
 
-def output(**fields: Any) -> dict[str, Any]:
-    return update(type="realtime", audio={"output": fields})
+async def test_refused_fields_of_the_beta_cost_no_others(app: AppServer) -> None:
+    async with realtime(app.url, "model=gpt-realtime", additional_headers=BETA) as client:
+        transcription = {"model": "m", "language": "xx"}
+        session = {"voice": "marin", "speed": 9, "input_audio_transcription": transcription}
+        await client.send("session.update", session=session)
+        *errors, updated = await client.until("session.updated")
+        params = ["session.speed", "session.input_audio_transcription.language"]
+        assert [error["error"]["param"] for error in errors] == params
+        assert updated["session"]["voice"] == "marin"
+        assert updated["session"]["input_audio_transcription"]["model"] == "m"
+
+
+def at(path: str, value: Any, **beside: Any) -> dict[str, Any]:
+    """An object with a value at this place."""
+    name, _, rest = path.partition(".")
+    return {**beside, name: at(rest, value) if rest else value}
+
+
+def update(path: str, value: Any, code: str = "invalid_value") -> tuple[Any, str, str]:
+    kind = {"type": "transcription" if path.startswith("audio.input") else "realtime"}
+    session = at(path, value, **({} if path == "type" else kind))
+    return {"type": "session.update", "session": session}, code, f"session.{path.partition('[')[0]}"
 
 
 def create(**response: Any) -> dict[str, Any]:
@@ -53,8 +117,10 @@ def item(**fields: Any) -> dict[str, Any]:
     return {"type": "conversation.item.create", "item": fields}
 
 
-IN, OUT = "session.audio.input", "session.audio.output"
+IN, OUT = "audio.input", "audio.output"
 UPLOAD = base64.b64encode(bytes(MAX_AUDIO_BYTES + 3)).decode()
+LONG_CONTENT = {"type": "message", "content": [{"type": "text"}] * 65}
+SAID = [text_item("x")]
 ROWS: list[tuple[Any, str, str | None]] = [
     ("no json", "invalid_json", None),
     ("[]", "invalid_json", None),
@@ -74,42 +140,38 @@ ROWS: list[tuple[Any, str, str | None]] = [
     (append(base64.b64encode(b"odd").decode()), "invalid_value", "audio"),
     (append(UPLOAD), "audio_too_large", "audio"),
     ({"type": "session.update", "session": "x"}, "invalid_type", "session"),
-    (update(type="translation"), "invalid_value", "session.type"),
-    (update(type="realtime", audio=5), "invalid_value", "session.audio"),
-    (audio_input(format={"type": "audio/mp3"}), "invalid_value", f"{IN}.format.type"),
-    (audio_input(format={"type": "audio/pcm", "rate": 16000}), "invalid_value", f"{IN}.format.rate"),
-    (audio_input(turn_detection={"type": "x"}), "invalid_value", f"{IN}.turn_detection.type"),
-    (audio_input(turn_detection={"threshold": 1.1}), "invalid_value", f"{IN}.turn_detection.threshold"),
-    (audio_input(turn_detection={"eagerness": "x"}), "invalid_value", f"{IN}.turn_detection.eagerness"),
+    update("type", "translation"),
+    update("audio", 5),
+    (update(f"{IN}.format", {"type": "audio/mp3"})[0], "invalid_value", f"session.{IN}.format.type"),
     (
-        audio_input(turn_detection={"silence_duration_ms": 60_001}),
+        update(f"{IN}.format", {"type": "audio/pcm", "rate": 16000})[0],
         "invalid_value",
-        f"{IN}.turn_detection.silence_duration_ms",
+        f"session.{IN}.format.rate",
     ),
+    update(f"{IN}.turn_detection.type", "x"),
+    update(f"{IN}.turn_detection.threshold", 1.1),
+    update(f"{IN}.turn_detection.eagerness", "x"),
+    update(f"{IN}.turn_detection.silence_duration_ms", 60_001),
+    update(f"{IN}.turn_detection.prefix_padding_ms", -1),
+    update(f"{IN}.transcription.model", 5),
+    update(f"{IN}.transcription.model", "x" * 201),
+    update(f"{IN}.transcription.language", "xx", "unsupported_language"),
+    update(f"{IN}.transcription.language", "de", "unsupported_language"),
+    update(f"{IN}.transcription.prompt", 5),
+    update(f"{IN}.transcription.prompt", "x" * 4_001),
+    update(f"{IN}.transcription.keywords", ["x"] * 1_001),
     (
-        audio_input(turn_detection={"prefix_padding_ms": -1}),
+        update(f"{IN}.transcription.keywords", ["x" * 101])[0],
         "invalid_value",
-        f"{IN}.turn_detection.prefix_padding_ms",
+        f"session.{IN}.transcription.keywords[0]",
     ),
-    (audio_input(transcription={"model": 5}), "invalid_value", f"{IN}.transcription.model"),
-    (audio_input(transcription={"model": "x" * 201}), "invalid_value", f"{IN}.transcription.model"),
-    (audio_input(transcription={"language": "xx"}), "unsupported_language", f"{IN}.transcription.language"),
-    (audio_input(transcription={"language": "de"}), "unsupported_language", f"{IN}.transcription.language"),
-    (audio_input(transcription={"prompt": 5}), "invalid_value", f"{IN}.transcription.prompt"),
-    (audio_input(transcription={"prompt": "x" * 4_001}), "invalid_value", f"{IN}.transcription.prompt"),
-    (audio_input(transcription={"keywords": ["x"] * 1_001}), "invalid_value", f"{IN}.transcription.keywords"),
-    (
-        audio_input(transcription={"keywords": ["x" * 101]}),
-        "invalid_value",
-        f"{IN}.transcription.keywords[0]",
-    ),
-    (audio_input(transcription={"languages": ["es"] * 21}), "invalid_value", f"{IN}.transcription.languages"),
-    (update(input_audio_format="mp3"), "invalid_value", "session.input_audio_format"),
-    (output(speed=1.6), "invalid_value", f"{OUT}.speed"),
-    (output(speed=0.2), "invalid_value", f"{OUT}.speed"),
-    (output(voice=5), "invalid_value", f"{OUT}.voice"),
-    (update(type="realtime", tools=[{"type": "function"}]), "unsupported", "session.tools"),
-    (update(type="realtime", output_modalities=["text"]), "unsupported", "session.output_modalities"),
+    update(f"{IN}.transcription.languages", ["es"] * 21),
+    update("input_audio_format", "mp3"),
+    update(f"{OUT}.speed", 1.6),
+    update(f"{OUT}.speed", 0.2),
+    update(f"{OUT}.voice", 5),
+    update("tools", [{"type": "function"}], "unsupported"),
+    update("output_modalities", ["text"], "unsupported"),
     ({"type": "response.create"}, "unsupported", "response.input"),
     (create(instructions="Say hello"), "unsupported", "response.input"),
     (create(input=[]), "unsupported", "response.input"),
@@ -119,29 +181,21 @@ ROWS: list[tuple[Any, str, str | None]] = [
     (create(input=[text_item("x", "king")]), "invalid_value", "response.input[0].role"),
     (create(input=["x"]), "invalid_value", "response.input[0]"),
     (create(input=[{"type": "item_reference", "id": "x"}]), "item_not_found", "response.input[0].id"),
-    (create(input=[text_item("x")] * 257), "invalid_value", "response.input"),
-    (create(input=[text_item("x")], tools=[{}]), "unsupported", "response.tools"),
-    (create(input=[text_item("x")], metadata={"a": 5}), "invalid_value", "response.metadata[...]"),
-    (
-        create(input=[text_item("x")], audio={"output": {"speed": 9}}),
-        "invalid_value",
-        "response.audio.output.speed",
-    ),
-    (create(input=[text_item("x")], audio={"output": {"voice": "nobody"}}), "voice_not_found", "voice"),
+    (create(input=SAID * 257), "invalid_value", "response.input"),
+    (create(input=SAID, tools=[{}]), "unsupported", "response.tools"),
+    (create(input=SAID, metadata={"a": 5}), "invalid_value", "response.metadata[...]"),
+    (create(input=SAID, **at(f"{OUT}.speed", 9)), "invalid_value", f"response.{OUT}.speed"),
+    (create(input=SAID, **at(f"{OUT}.voice", "nobody")), "voice_not_found", "voice"),
     (create(input=[text_item("x" * (MAX_TEXT + 1))]), "string_above_max_length", "response.input"),
     ({"type": "response.cancel"}, "response_cancel_not_active", None),
     ({"type": "response.cancel", "response_id": 5}, "invalid_type", "response_id"),
     (item(type="function_call"), "unsupported", "item.type"),
     (item(type="message", role="user", content="x"), "invalid_value", "item.content"),
     (item(type="message", id="x" * 513), "invalid_value", "item.id"),
-    (item(type="message", content=[{"type": "text"}] * 65), "invalid_value", "item.content"),
-    (
-        create(input=[item(type="message", content=[{"type": "text"}] * 65)["item"]]),
-        "invalid_value",
-        "response.input[0].content",
-    ),
+    (item(**LONG_CONTENT), "invalid_value", "item.content"),
+    (create(input=[LONG_CONTENT]), "invalid_value", "response.input[0].content"),
     (item(**text_item("x" * (2**20 + 1))), "string_above_max_length", "item"),
-    ({**item(**text_item("x")), "previous_item_id": "x"}, "item_not_found", "previous_item_id"),
+    ({**item(**SAID[0]), "previous_item_id": "x"}, "item_not_found", "previous_item_id"),
     ({"type": "conversation.item.delete"}, "missing_required_parameter", "item_id"),
     ({"type": "conversation.item.delete", "item_id": "x"}, "item_not_found", "item_id"),
     ({"type": "conversation.item.retrieve", "item_id": ["x"]}, "invalid_type", "item_id"),
@@ -150,52 +204,43 @@ ROWS: list[tuple[Any, str, str | None]] = [
 ]
 
 
-async def test_each_invalid_event_gets_its_error_and_changes_nothing(app: AppServer) -> None:
-    async with realtime(app.url, "model=m") as client:
-        before = await session_of(client)
-        for number, (event, code, param) in enumerate(ROWS):
-            if isinstance(event, dict):
-                await client.websocket.send(json.dumps({**event, "event_id": f"mine {number}"}))
-            else:
-                await client.websocket.send(event)
-            answer = await client.receive()
-            shown = str(event)[:200]
-            assert answer["type"] == "error", (shown, answer)
-            error = answer["error"]
-            assert (error["code"], error["param"]) == (code, param), (shown, error)
-            assert error["type"] == "invalid_request_error" and error["message"], shown
-            assert error["event_id"] == (f"mine {number}" if isinstance(event, dict) else None), shown
-        assert await session_of(client) == before
-        # The connection still listens, and speaks.
-        await client.detect(None)
-        await client.append(quiet(0.24), loud(0.16), quiet(0.16))
-        await client.send("input_audio_buffer.commit")
-        assert await client.transcripts(1) == ["w0 w1"]
-        await client.send("response.create", response={"input": [text_item("Hello.")]})
-        assert (await client.until("response.done"))[-1]["response"]["status"] == "completed"
+async def test_each_invalid_event_gets_its_error_and_changes_nothing(speaker: Client) -> None:
+    before = (await speaker.configure("realtime"))["session"]
+    for number, (event, code, param) in enumerate(ROWS):
+        event_id = f"mine {number}" if isinstance(event, dict) else None
+        sent = json.dumps({**event, "event_id": event_id}) if isinstance(event, dict) else event
+        await speaker.websocket.send(sent)
+        answer = await speaker.receive()
+        shown = str(event)[:200]
+        assert answer["type"] == "error", (shown, answer)
+        error = answer["error"]
+        assert (error["code"], error["param"]) == (code, param), (shown, error)
+        assert error["type"] == "invalid_request_error" and error["message"], shown
+        assert error["event_id"] == event_id, shown
+    assert (await speaker.configure("realtime"))["session"] == before
+    # The connection still listens, and speaks.
+    await speaker.detect(None)
+    await speaker.append(quiet(0.24), loud(0.16), quiet(0.16))
+    await speaker.send("input_audio_buffer.commit")
+    assert await speaker.transcripts(1) == ["w0 w1"]
+    await speaker.send("response.create", response={"input": [text_item("Hello.")]})
+    assert (await done(speaker))["status"] == "completed"
 
 
-async def session_of(client: Client) -> dict[str, Any]:
-    session: dict[str, Any] = (await client.configure("realtime"))["session"]
-    return session
-
-
-async def test_event_ids_of_any_kind_are_taken(app: AppServer) -> None:
-    async with realtime(app.url) as client:
-        for given, returned in ((5, None), (None, None), ("x" * 513, None), ("\ud800", "\ud800")):
-            await client.send("nothing", event_id=given)
-            assert (await client.receive())["error"]["event_id"] == returned
+async def test_event_ids_of_any_kind_are_taken(listener: Client) -> None:
+    for given, returned in ((5, None), (None, None), ("x" * 513, None), ("\ud800", "\ud800")):
+        await listener.send("nothing", event_id=given)
+        assert (await listener.receive())["error"]["event_id"] == returned
 
 
 async def test_largest_audio_is_taken(tmp_path: Path) -> None:
     audio = base64.b64encode(bytes(MAX_AUDIO_BYTES)).decode()
-    async with serving(tmp_path) as server:
-        async with realtime(server.url) as client:
-            await client.send("input_audio_buffer.append", audio=audio)
-            assert "disabled" in (await client.receive())["error"]["message"]
-            await client.send("input_audio_buffer.append", audio=audio + "AAAA")
-            assert (await client.receive())["error"]["code"] == "audio_too_large"
-            # Far beyond it nothing is read: the limit of a message is twice as far as that of its audio.
-            with suppress(ConnectionClosedError):
-                await client.send("input_audio_buffer.append", audio=audio * 2)
-            assert await client.close_code() == 1009
+    async with serving(tmp_path) as server, realtime(server.url) as client:
+        await client.send("input_audio_buffer.append", audio=audio)
+        assert "disabled" in (await client.receive())["error"]["message"]
+        await client.send("input_audio_buffer.append", audio=audio + "AAAA")
+        assert (await client.receive())["error"]["code"] == "audio_too_large"
+        # Far beyond it nothing is read: the limit of a message is twice as far as that of its audio.
+        with suppress(ConnectionClosedError):
+            await client.send("input_audio_buffer.append", audio=audio * 2)
+        assert await client.close_code() == 1009
