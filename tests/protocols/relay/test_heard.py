@@ -14,6 +14,7 @@ import pytest
 from tests.clients.relay.wire import RATE, Client, ReceivedUtterance, connect_client
 from tests.conftest import ROOT, ServerProcess
 from tests.judges.judge import hear, wrong_words
+from tests.protocols.relay.conftest import write
 
 SPANISH = [
     "Buenos días, hoy vamos a preparar una tortilla de patatas con mucha cebolla.",
@@ -30,9 +31,7 @@ ENGLISH = [
 
 
 async def written(client: Client, text: str) -> ReceivedUtterance:
-    for piece in re.findall(r"(?:\S+\s*){1,4}", text):
-        await client.send("append_tts", text=piece)
-    await client.send("finish_tts")
+    await write(client, *re.findall(r"(?:\S+\s*){1,4}", text))
     return await client.receive_utterance()
 
 
