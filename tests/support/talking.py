@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
+from kani.core.diarization.diarizer import Diarizer
 from kani.core.recognizer import Recognizer
 from tests.clients.openai_realtime import Client, Event, loud, quiet, text_item, types
 from tests.support.chat.endpoint import Answer, ChatEndpoint, Script, chat_endpoint
@@ -18,6 +19,27 @@ from tests.support.serving import InProcessServer, serving
 TURN = quiet(0.4), loud(0.4), quiet(0.8)
 HEARD = "w0 w1 w2 w3 w4."
 SYSTEM = ("system", "Be brief.")
+TURN_EVENTS = [
+    "input_audio_buffer.speech_started",
+    "input_audio_buffer.speech_stopped",
+    "input_audio_buffer.committed",
+    "conversation.item.added",
+    "conversation.item.done",
+]
+ANSWER_EVENTS = [
+    "response.created",
+    "response.output_item.added",
+    "conversation.item.added",
+    "response.content_part.added",
+    "response.output_audio.done",
+    "response.output_audio_transcript.done",
+    "response.content_part.done",
+    "conversation.item.done",
+    "response.output_item.done",
+    "response.done",
+]
+"""Events of a turn and of an answer in the conversation, without the pieces of text and speech."""
+
 DELTAS = ("response.output_audio.delta", "response.output_audio_transcript.delta")
 
 
@@ -51,12 +73,17 @@ def script(answers: Sequence[Answer | Script]) -> Script:
 
 @asynccontextmanager
 async def answering(
-    folder: Path, *answers: Answer | Script, recognizer: Recognizer | None = None, **environment: str
+    folder: Path,
+    *answers: Answer | Script,
+    recognizer: Recognizer | None = None,
+    diarizer: Diarizer | None = None,
+    **environment: str,
 ) -> AsyncIterator[tuple[InProcessServer, ChatEndpoint]]:
     async with chat_endpoint(script(answers)) as endpoint:
         # With early answers the number of requests depends on the machine's load.
         fixed = {"KANI_LLM_EARLY": "false", "KANI_LLM_INSTRUCTIONS": SYSTEM[1], "KANI_LLM_URL": endpoint.url}
-        async with serving(folder, recognizer or PausingRecognizer(), **fixed | environment) as server:
+        environment, ears = fixed | environment, recognizer or PausingRecognizer()
+        async with serving(folder, ears, diarizer=diarizer, **environment) as server:
             yield server, endpoint
 
 

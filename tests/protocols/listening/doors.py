@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import io
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import aclosing, redirect_stderr, redirect_stdout
+from contextlib import aclosing, asynccontextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,17 +22,19 @@ from wyoming.event import Event
 from kani import AsyncConversation, AsyncRecognizer, EngineUnavailable, Heard, NoAnswer
 from kani.cli import speech_commands
 from kani.core.audio.pcm import pcm16, wav
+from kani.core.diarization.diarizer import Diarizer
+from kani.core.recognizer import Recognizer
 from kani.core.types import Samples
 from tests.clients import unmute_page
 from tests.clients.kyutai.wire import FRAME, KEY, audio_message, frames_of, pack, unpack
 from tests.clients.openai_realtime import BETA, RATE, TRANSCRIPTION, Client, realtime
 from tests.protocols.wyoming.exchange import STOP, chunk, client
+from tests.support.chat.endpoint import say
 from tests.support.patience import WITHIN_S
 from tests.support.serving import InProcessServer
+from tests.support.talking import answering
 
-SERVED = {"KANI_WYOMING": "true", "KANI_COMPAT": "1", "KANI_LLM_EARLY": "false"}
-"""Settings of a server with all of them, beside the address of a chat endpoint."""
-
+SERVED = {"KANI_WYOMING": "true", "KANI_COMPAT": "1"}
 VAD = {"type": "server_vad"}
 PIECE = RATE // 10
 MARKER = 9
@@ -50,6 +52,16 @@ class House:
     llm_url: str
     recognizer: str  # name that ``build_recognizer`` knows
     folder: Path
+
+
+@asynccontextmanager
+async def opened(
+    folder: Path, recognizer: Recognizer, name: str = "auto", diarizer: Diarizer | None = None
+) -> AsyncIterator[House]:
+    """Open every door; name: of the recogniser, for the library."""
+    answered = answering(folder, say("Yes."), recognizer=recognizer, diarizer=diarizer, **SERVED)
+    async with answered as (server, endpoint):
+        yield House(server, endpoint.url, name, folder)
 
 
 Door = Callable[[House, Samples, Sequence[str]], Awaitable[str]]

@@ -32,8 +32,8 @@ from tests.protocols.listening.doors import (
     House,
     kyutai_messages,
     openai_translation,
+    opened,
 )
-from tests.protocols.listening.house import opened
 from tests.support.espeak_audio import audio
 from tests.support.patience import WITHIN_S
 

@@ -31,18 +31,12 @@ from tests.support.app_server import KEY, AppServer, StartApp
 from tests.support.loudness import PausingRecognizer
 from tests.support.patience import WITHIN_S
 from tests.support.sessions import build
+from tests.support.talking import TURN_EVENTS
 from tests.support.tone import ToneEngine
 
 VAD = {"type": "server_vad"}
 BOTH = pytest.mark.parametrize("detection", [None, VAD])
-TURN = [
-    "input_audio_buffer.speech_started",
-    "input_audio_buffer.speech_stopped",
-    "input_audio_buffer.committed",
-    "conversation.item.added",
-    "conversation.item.done",
-    f"{TRANSCRIPTION}.completed",
-]
+TURN = [*TURN_EVENTS, f"{TRANSCRIPTION}.completed"]
 
 # No more than what breaks the recogniser: a rest would reach the next recognition where the server is slow.
 BREAKING = quiet(0.24), loud(0.1, level=0.9)

@@ -192,12 +192,14 @@ def test_elevenlabs_paths_keep_their_shape(client: httpx.Client) -> None:
     assert "detail" in client.post("/v1/text-to-dialogue", json={}).json()
 
 
-def test_wrong_key_is_refused(start_app: StartApp) -> None:
+def test_wrong_key_is_refused_and_the_right_one_is_not(start_app: StartApp) -> None:
     server = start_app(KANI_HOST="0.0.0.0", KANI_API_KEYS="right")
     with httpx.Client(base_url=server.http_url) as client:
         for headers in ({}, {"authorization": "Bearer wrong"}, {"authorization": "Bearer"}):
             error = client.post(SPEECH, json={"input": "Hello."}, headers=headers).json()["error"]
             assert (error["code"], error["type"]) == ("invalid_api_key", "invalid_request_error")
+        headers = {"authorization": "Bearer right"}
+        assert client.post(SPEECH, json={"input": "Hello."}, headers=headers).status_code == 200
 
 
 def test_empty_bearer_is_no_key(client: httpx.Client) -> None:
