@@ -39,9 +39,8 @@ WORDS = (
 SEGMENT = TranscribedSegment(
     " Ready? Yes, go.", 0.5, 2.25, WORDS, (1, 2, 3), 0.0, 0.0, -0.1, 1.0, 0.0, "en", 1.0
 )
-TRANSCRIPT = Transcript(
-    divide_by_speaker([SEGMENT], [SpeakerTurn(0.4, 1.1, 0), SpeakerTurn(1.4, 2.3, 1)]), 3.0, "en"
-)
+TURNS = [SpeakerTurn(0.4, 1.1, 0), SpeakerTurn(1.4, 2.3, 1)]
+TRANSCRIPT = Transcript(divide_by_speaker([SEGMENT], TURNS), 3.0, "en")
 
 
 def params(response_format: str) -> TranscriptionParams:

@@ -177,9 +177,7 @@ WIRES = {
         *(of_type("response.output_audio.delta"), of_type("response.done")),
     ),
     "relay": Wire("/stream_tts", relay(TEXT), [{"action": "stop"}], *(of_type("chunk"), of_type("stopped"))),
-    "elevenlabs, another context": Wire(
-        CONTEXTS, [context(TEXT)], [CLOSE, context("a.", "new")], *OF_CONTEXT
-    ),
+    "elevenlabs, another": Wire(CONTEXTS, [context(TEXT)], [CLOSE, context("a.", "new")], *OF_CONTEXT),
     "elevenlabs, closed twice": Wire(
         CONTEXTS,
         [{"text": TEXT, "context_id": "old"}, {"flush": True, "context_id": "old"}],
@@ -192,10 +190,7 @@ WIRES = {
 @pytest.mark.parametrize("wire", WIRES.values(), ids=WIRES)
 async def test_nothing_goes_out_after_an_interruption_was_read(wire: Wire, tmp_path: Path) -> None:
     engine = ToneEngine()
-    async with (
-        serving(engine, tmp_path) as service,
-        connected(service, tmp_path, wire.address) as [socket],
-    ):
+    async with serving(engine, tmp_path) as service, connected(service, tmp_path, wire.address) as [socket]:
         await socket.send(*wire.ask)
         await socket.take_until(wire.is_audio)
         # Nearly all that is made by now has still to be sent.
@@ -225,13 +220,10 @@ async def test_stopped_broadcast_reaches_no_listener_that_lags(tmp_path: Path) -
 
 
 async def test_an_interrupted_context_has_given_back_its_slot_when_the_next_asks(tmp_path: Path) -> None:
-    wire = WIRES["elevenlabs, another context"]
+    wire = WIRES["elevenlabs, another"]
     engine = ToneEngine(places=1)
     engine.allow = 0
-    async with (
-        serving(engine, tmp_path) as service,
-        connected(service, tmp_path, wire.address) as [socket],
-    ):
+    async with serving(engine, tmp_path) as service, connected(service, tmp_path, wire.address) as [socket]:
         await socket.send(*wire.ask)
         await engine.permit(2)
         await socket.take_until(wire.is_audio)

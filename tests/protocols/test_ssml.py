@@ -46,9 +46,7 @@ HTTP: list[tuple[str, str, dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("path", "field", "rest"), HTTP)
-def test_http_calls_speak_and_refuse_faults(
-    client: httpx.Client, path: str, field: str, rest: dict[str, Any]
-) -> None:
+def test_calls_speak_and_refuse(client: httpx.Client, path: str, field: str, rest: dict[str, Any]) -> None:
     answer = client.post(path, json={field: FAULTY, **rest})
     assert answer.status_code == 400
     assert f"{field}: {FAULT}" in answer.text
@@ -66,9 +64,7 @@ def test_http_calls_speak_and_refuse_faults(
         (KYUTAI, [{"type": "Text", "text": FAULTY}, {"type": "Eos"}]),
     ],
 )
-async def test_websockets_refuse_faults(
-    espeak_app: AppServer, path: str, messages: list[dict[str, Any]]
-) -> None:
+async def test_websockets_refuse_faults(espeak_app: AppServer, path: str, messages: list[Any]) -> None:
     """The fault is in a message, or in the reason of the end."""
     async with connect(espeak_app.url + path, additional_headers=KEY) as client:
         for message in messages:

@@ -240,7 +240,7 @@ CONSENT_AS_TEXT = {"data": {"name": "ana", "consent_recording": "I agree."}, "fi
 
 
 @pytest.mark.parametrize(
-    ("request_", "status", "param"),
+    ("given", "status", "param"),
     [
         *((form(name=name), 400, "name") for name in ("", "../etc/passwd", "a" * 65)),
         *((form(consent=consent), 400, "consent") for consent in ("", "  ")),
@@ -266,10 +266,8 @@ CONSENT_AS_TEXT = {"data": {"name": "ana", "consent_recording": "I agree."}, "fi
         (form(spoken=TOO_LARGE), 413, "consent_recording"),
     ],
 )
-def test_invalid_voice_is_refused(
-    client: httpx.Client, request_: dict[str, Any], status: int, param: str | None
-) -> None:
-    answer = client.post(PATH, **request_)
+def test_fault_is_named(client: httpx.Client, given: dict[str, Any], status: int, param: str | None) -> None:
+    answer = client.post(PATH, **given)
     error = answer.json()["error"]
     assert answer.status_code == status and error["message"]
     if param is not None:
@@ -320,9 +318,7 @@ def test_unwritable_store_is_reported(start_app: StartApp, tmp_path: Path) -> No
 PROXIED = {"via": "1.1 proxy"}
 
 
-def preview(
-    server: AppServer, voice: str, headers: dict[str, str] | None = None, **query: str
-) -> httpx.Response:
+def preview(server: AppServer, voice: str, headers: Any = None, **query: str) -> httpx.Response:
     """Answer of the call."""
     return httpx.get(f"{server.http_url}{PATH}/{voice}/preview", params=query, headers=headers, timeout=120)
 
@@ -363,7 +359,7 @@ def test_voice_is_heard_in_both_formats_and_spoken_once(start_app: StartApp) -> 
         ("ana", {"language": "xx"}, 400, "language"),
     ],
 )
-def test_invalid_request_names_its_field(
+def test_invalid_givennames_its_field(
     start_app: StartApp, voice: str, query: dict[str, str], status: int, param: str
 ) -> None:
     server = start_app()

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from kani.core.diarization.diarizer import Diarizer
 from kani.core.recognizer import Recognizer
@@ -49,16 +49,8 @@ class Talk(NamedTuple):
     endpoint: ChatEndpoint
 
 
-class StartTalk(Protocol):
-    """Start a server whose model gives these answers, the last one again and again, and connect to it."""
-
-    async def __call__(
-        self,
-        *answers: Answer | Script,
-        recognizer: Recognizer | None = None,
-        headers: dict[str, str] | None = None,
-        **environment: str,
-    ) -> Talk: ...
+StartTalk = Callable[..., Awaitable[Talk]]
+"""Start a server whose model gives these answers, the last one again and again, and connect to it."""
 
 
 def script(answers: Sequence[Answer | Script]) -> Script:

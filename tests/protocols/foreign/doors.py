@@ -74,11 +74,9 @@ def _broken(after: Sequence[Any] = ()) -> Iterator[Case]:
 
 def _kani() -> Iterator[Case]:
     data = _with(schema_of(kani_messages._Data), config=schema_of(kani_messages.Config))
-    kinds = ("tts_request", "tts_stream_request")
+    requests = ({"type": f"tts_{kind}", "data": {"text": "a"}} for kind in ("request", "stream_request"))
     yield from _broken()
-    yield from _cases(
-        object_of(["type"], data=data), *({"type": kind, "data": {"text": "a"}} for kind in kinds)
-    )
+    yield from _cases(object_of(["type"], data=data), *requests)
 
 
 _VOXCPM = names_in(voxcpm_messages)

@@ -117,9 +117,7 @@ async def test_language_that_the_operator_sets_precedes_the_protocols(tmp_path: 
 
 
 @pytest.mark.parametrize("speak", ONE_CONNECTION)
-async def test_short_reply_is_in_the_language_of_the_last_text_of_its_connection(
-    tmp_path: Path, speak: Speak
-) -> None:
+async def test_short_reply_is_in_the_language_of_the_text_before(tmp_path: Path, speak: Speak) -> None:
     async with tones(tmp_path) as (server, place):
         texts = (UNCLEAR, FRENCH, UNCLEAR, "D'accord.", "The weather is nice.", UNCLEAR)
         await speak(place, texts)

@@ -124,10 +124,8 @@ class TwoVoices:
     @staticmethod
     def _embed(stretch: Samples, step_s: float) -> Array:
         windows = np.array_split(stretch, max(round(len(stretch) / 16_000 / step_s), 1))
-        crossings_a_second = [
-            np.count_nonzero(np.diff(np.signbit(each))) / len(each) * 16_000 for each in windows
-        ]
-        return np.eye(2, dtype=np.float32)[[int(crossings > 800) for crossings in crossings_a_second]]
+        crossings = [np.count_nonzero(np.diff(np.signbit(each))) / len(each) for each in windows]
+        return np.eye(2, dtype=np.float32)[[int(each > 0.05) for each in crossings]]
 
 
 @by_name(DIARIZING)

@@ -146,9 +146,8 @@ async def pipecat_speech(server: ServerProcess, voice: str, text: str) -> _Liste
     listener, started = _Listener(), asyncio.Event()
     settings = OpenAITTSService.Settings(voice=voice, instructions="Be friendly.", speed=1.2)
     client = DefaultAsyncHttpxClient()
-    service = OpenAITTSService(
-        api_key="any", base_url=f"{server.http_url}/v1", settings=settings, http_client=client
-    )
+    how = {"api_key": "any", "settings": settings, "http_client": client}
+    service = OpenAITTSService(base_url=f"{server.http_url}/v1", **how)
     worker = PipelineWorker(
         Pipeline([service, listener]),
         params=PipelineParams(audio_out_sample_rate=RATE),
@@ -199,9 +198,7 @@ async def test_pipecat_speaks(espeak_server: ServerProcess, sdk: OpenAI) -> None
     ],
     ids=["LibreChat", "SillyTavern", "AnythingLLM generic", "AnythingLLM kokoro", "Home Assistant"],
 )
-def test_user_interface_gets_audio(
-    espeak_server: ServerProcess, headers: dict[str, str], body: dict[str, Any]
-) -> None:
+def test_interface_gets_audio(espeak_server: ServerProcess, headers: Any, body: dict[str, Any]) -> None:
     url = f"{espeak_server.http_url}/v1/audio/speech"
     answer = httpx.post(url, json={"input": TEXT, **body}, headers=headers)
     assert answer.status_code == 200
@@ -274,9 +271,7 @@ def test_openai_python_reads_text_aloud(spoken: list[Samples]) -> None:
     assert word_error_rate(FIRST, hear(spoken[0], RATE, "en"), "en") <= WRONG_IN_REALTIME
 
 
-async def test_livekit_transcribes_streams_over_one_connection(
-    server: ServerProcess, two_turns: Samples
-) -> None:
+async def test_livekit_transcribes_streams_on_one_socket(server: ServerProcess, two_turns: Samples) -> None:
     heard = await transcribe_with_livekit(server.http_url, two_turns, 2, streams=2)
     check(heard, FIRST, SECOND, FIRST, SECOND)
     speech = [event for event in heard.events if event.endswith("of_speech")]

@@ -163,9 +163,7 @@ FAILURES = [
 
 
 @pytest.mark.parametrize(("answer", "code"), FAILURES, ids=[code for _, code in FAILURES])
-async def test_failures_of_the_model_are_events_and_the_socket_lives(
-    talk: StartTalk, answer: Answer, code: str
-) -> None:
+async def test_failure_of_the_model_is_an_event(talk: StartTalk, answer: Answer, code: str) -> None:
     settings = {"KANI_LLM_STALL_SECONDS": "0.2", "KANI_LLM_API_KEY": "sk-1"}
     client, _, _ = await talk(answer, say("vale."), **settings)
     response = await ask(client, "Hola.")

@@ -325,10 +325,8 @@ def test_ephemeral_keys_expire_and_cannot_be_made_elsewhere() -> None:
 
 def test_ephemeral_key_holds_the_longest_configuration() -> None:
     keys = EphemeralKeys()
-    longest = "\N{MUSICAL SYMBOL G CLEF}" * 200
-    config = replace(
-        SessionConfig(), model=longest, voice=longest, transcription=Transcription(longest, "es")
-    )
+    long = "\N{MUSICAL SYMBOL G CLEF}" * 200
+    config = replace(SessionConfig(), model=long, voice=long, transcription=Transcription(long, "es"))
     key = keys.issue(replace(config, output_format=FORMATS["audio/pcmu"], turn_detection=None), 10)
     assert keys.find(key.value) == key.config
     # A header takes 64 KiB.

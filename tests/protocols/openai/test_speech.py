@@ -138,9 +138,7 @@ def test_speed_and_pace_shorten_the_speech(client: httpx.Client) -> None:
         ({"response_format": "opus", "sample_rate": 48_000}, None),
     ],
 )
-def test_fields_without_effect_are_named(
-    client: httpx.Client, fields: dict[str, Any], unused: str | None
-) -> None:
+def test_unused_fields_are_named(client: httpx.Client, fields: dict[str, Any], unused: str | None) -> None:
     assert speak(client, **fields).headers.get("x-unused") == unused
 
 
@@ -161,8 +159,7 @@ def test_instructions_are_read_by_words(text: str | None, style: Style) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "rate"),
-    [("wav", 16_000), ("wav", 22_050), ("wav", 48_000), ("flac", 8_000), ("mp3", 44_100)],
+    ("kind", "rate"), [("wav", 16_000), ("wav", 22_050), ("wav", 48_000), ("flac", 8_000), ("mp3", 44_100)]
 )
 def test_sample_rate_is_served(client: httpx.Client, kind: str, rate: int) -> None:
     answer = speak(client, response_format=kind, sample_rate=rate)
@@ -318,9 +315,8 @@ SECOND = {"voice_id": "espeak:es", "text": "Yo no, estaba durmiendo."}
 
 
 def said(client: httpx.Client, turns: list[dict[str, str]], **fields: Any) -> bytes:
-    answer = client.post(
-        DIALOGUE, json={"model": "kokoro", "turns": turns, "response_format": "pcm"} | fields
-    )
+    body = {"model": "kokoro", "turns": turns, "response_format": "pcm"} | fields
+    answer = client.post(DIALOGUE, json=body)
     assert answer.status_code == 200, answer.text
     return answer.content
 

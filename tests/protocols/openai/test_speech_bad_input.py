@@ -157,9 +157,7 @@ def test_half_a_surrogate_pair_comes_back_as_it_came(client: httpx.Client) -> No
         ("GET", "/v1/models/none", 404, "model_not_found"),
     ],
 )
-def test_unknown_call_is_refused(
-    client: httpx.Client, method: str, path: str, status: int, code: str
-) -> None:
+def test_unknown_call_fails(client: httpx.Client, method: str, path: str, status: int, code: str) -> None:
     answer = client.request(method, path)
     assert (answer.json()["error"]["code"], answer.status_code) == (code, status)
 

@@ -42,9 +42,8 @@ def encoded(container: str, codec: str, rate: int = 48_000) -> bytes:
         stream = output.add_stream(codec, rate=rate)
         stream.layout = "mono"
         context = stream.codec_context
-        resampler = av.AudioResampler(
-            context.format or "s16", "mono", rate, frame_size=context.frame_size or 1024
-        )
+        size = context.frame_size or 1024
+        resampler = av.AudioResampler(context.format or "s16", "mono", rate, frame_size=size)
         frame = av.AudioFrame.from_ndarray(wave[None].astype(np.float32), format="flt", layout="mono")
         frame.sample_rate = rate
         for piece in [*resampler.resample(frame), *resampler.resample(None), None]:
@@ -88,7 +87,7 @@ def test_text_formats_are_files(client: httpx.Client, response_format: str, kind
 
 
 @pytest.mark.parametrize(
-    ("granularities", "keys"),
+    ("asked", "keys"),
     [
         ({}, {"segments"}),
         ({"timestamp_granularities[]": ["word"]}, {"words"}),
@@ -99,10 +98,8 @@ def test_text_formats_are_files(client: httpx.Client, response_format: str, kind
         ),
     ],
 )
-def test_verbose_json_has_what_was_asked_for(
-    client: httpx.Client, granularities: dict[str, Any], keys: set[str]
-) -> None:
-    answer = post(client, response_format="verbose_json", language="en-US", **granularities).json()
+def test_verbose_json_has_what_is_asked(client: httpx.Client, asked: dict[str, Any], keys: set[str]) -> None:
+    answer = post(client, response_format="verbose_json", language="en-US", **asked).json()
     assert set(answer) == {"task", "language", "duration", "text", "usage"} | keys
     assert (answer["task"], answer["language"], answer["duration"]) == ("transcribe", "english", 3.0)
     if "words" in keys:

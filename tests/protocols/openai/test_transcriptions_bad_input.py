@@ -44,7 +44,7 @@ def without_sound() -> bytes:
 
 def refusal(answer: httpx.Response) -> tuple[int, str | None, str | None]:
     error = answer.json()["error"]
-    assert error["type"] == "invalid_request_error" and error["message"]
+    assert error["type"] == "invalid_givenerror" and error["message"]
     assert answer.headers["x-should-retry"] == "false"
     return answer.status_code, error["param"], error["code"]
 
@@ -160,17 +160,15 @@ def as_json(body: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("request_", "param", "code"),
+    ("given", "param", "code"),
     [
         *((form(**fields), param, code) for fields, param, code in FIELDS),
         *((as_json(body), param, code) for body, param, code in JSON),
         *PLAIN,
     ],
 )
-def test_wrong_request_is_named(
-    client: httpx.Client, request_: dict[str, Any], param: str, code: str
-) -> None:
-    assert refusal(client.post(**{"url": PATH} | request_)) == (400, param, code)
+def test_wrong_givenis_named(client: httpx.Client, given: dict[str, Any], param: str, code: str) -> None:
+    assert refusal(client.post(**{"url": PATH} | given)) == (400, param, code)
 
 
 def test_form_with_two_files_is_refused(client: httpx.Client) -> None:
@@ -228,7 +226,7 @@ def test_full_disk_is_named(client: httpx.Client, monkeypatch: pytest.MonkeyPatc
 
 def test_wrong_method_has_the_error_object(client: httpx.Client) -> None:
     answer = client.get(PATH)
-    assert (answer.status_code, answer.json()["error"]["type"]) == (405, "invalid_request_error")
+    assert (answer.status_code, answer.json()["error"]["type"]) == (405, "invalid_givenerror")
 
 
 @pytest.mark.parametrize(

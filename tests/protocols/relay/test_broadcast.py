@@ -153,17 +153,14 @@ async def test_broadcast_waits_for_fastest_subscriber() -> None:
 
 
 @pytest.mark.heard
-async def test_client_that_does_not_read_is_closed(
-    espeak_app: AppServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_slow_client_is_closed(espeak_app: AppServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("kani.protocols.elevenlabs.relay.connection.CLOSE_TIMEOUT_S", WITHIN_S)
     small = socket.socket()
     small.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     small.setblocking(False)
     await asyncio.get_running_loop().sock_connect(small, ("127.0.0.1", espeak_app.port))
-    slow = await connect(
-        f"{espeak_app.url}/client", sock=small, max_queue=1, max_size=None, ping_interval=None
-    )
+    options = {"max_queue": 1, "max_size": None, "ping_interval": None}
+    slow = await connect(f"{espeak_app.url}/client", sock=small, **options)
     try:
         async with (
             connect_client(espeak_app.url, "/client") as quick,

@@ -157,9 +157,7 @@ ORIGINAL_ENV = {
 
 
 @pytest.mark.server
-async def test_with_the_env_file_of_the_original_relay_alignments_are_saved_where_it_did(
-    tmp_path: Path,
-) -> None:
+async def test_env_file_of_the_original_relay_saves_alignments_where_it_did(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("".join(f"{name}={value}\n" for name, value in ORIGINAL_ENV.items()))
     server = ServerProcess(tmp_path, "--compat", "--engine", "espeak", KANI_LOGS_DIR="")
     try:

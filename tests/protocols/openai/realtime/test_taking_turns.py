@@ -239,9 +239,7 @@ async def test_voice_that_goes_on_interrupts_before_its_words_are_known(answered
     await client.until(STARTED)
 
 
-async def test_echo_of_the_answer_interrupts_nothing(
-    answered: Answered, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_echo_interrupts_nothing(answered: Answered, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(echo, "EARLIEST_S", 9.0)  # it comes back before it can have been played
     client, _ = await answered(())
     while len(audio := audio_of(client.seen)) < 2 * RATE:
