@@ -124,14 +124,12 @@ async def _listen(house: House, samples: Samples, *options: str) -> str:
 async def _completed(talking: Client, samples: Samples) -> str:
     """Say something to the Realtime socket; return the transcript of its turn."""
     await talking.append(samples)
-    while True:
-        event = await talking.receive()
+    while (event := await talking.receive())["type"] != f"{TRANSCRIPTION}.completed":
         if event["type"] == "error":
             raise Refused(event["error"]["message"])
-        if event["type"] == f"{TRANSCRIPTION}.completed":
-            if "details" in event:
-                raise Refused(event["details"]["message"])
-            return str(event["transcript"])
+    if "details" in event:
+        raise Refused(event["details"]["message"])
+    return str(event["transcript"])
 
 
 async def realtime_transcription(house: House, samples: Samples, words: Sequence[str]) -> str:
@@ -141,18 +139,18 @@ async def realtime_transcription(house: House, samples: Samples, words: Sequence
 
 
 async def realtime_beta(house: House, samples: Samples, words: Sequence[str]) -> str:
+    transcription = {"model": "whisper-1", "prompt": ", ".join(words)}
+    session = {"input_audio_transcription": transcription, "turn_detection": VAD}
     async with realtime(house.server.url, additional_headers=BETA) as talking:
-        transcription = {"model": "whisper-1", "prompt": ", ".join(words)}
-        session = {"input_audio_transcription": transcription, "turn_detection": VAD}
         await talking.send("transcription_session.update", session=session)
         await talking.until("transcription_session.updated")
         return await _completed(talking, samples)
 
 
 async def realtime_conversation(house: House, samples: Samples, words: Sequence[str]) -> str:
+    transcription = {"model": "whisper-1", "keywords": [*words]}
+    given = {"transcription": transcription, "turn_detection": VAD}
     async with realtime(house.server.url, "model=gpt-realtime") as talking:
-        transcription = {"model": "whisper-1", "keywords": [*words]}
-        given = {"transcription": transcription, "turn_detection": VAD}
         await talking.configure("realtime", audio={"input": given})
         return await _completed(talking, samples)
 

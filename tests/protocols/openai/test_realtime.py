@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, aclosing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -21,7 +21,7 @@ from websockets.exceptions import InvalidStatus
 from kani.core.audio.encoding import AudioFormat, create_encoder
 from kani.core.audio.pcm import pcm16
 from kani.core.errors import EngineUnavailable
-from kani.core.recognizer import Mark, RecognitionEvent, RecognizedWord, Step
+from kani.core.recognizer import Mark, RecognitionEvent, RecognizedWord, Recognizer, Step
 from kani.core.types import Samples
 from kani.protocols.openai.realtime.connection import ConnectionLimits, RealtimeConnection
 from kani.protocols.openai.realtime.session_config import TurnDetection, initial_config
@@ -40,6 +40,22 @@ TURN = [*TURN_EVENTS, f"{TRANSCRIPTION}.completed"]
 
 # No more than what breaks the recogniser: a rest would reach the next recognition where the server is slow.
 BREAKING = quiet(0.24), loud(0.1, level=0.9)
+
+
+Hears = Callable[..., Awaitable[Client]]
+
+
+@pytest.fixture
+async def hears(start_app: StartApp) -> AsyncIterator[Hears]:
+    """Start a server with this recogniser and settings, and connect to it."""
+    async with AsyncExitStack() as running:
+
+        async def start(recognizer: Recognizer | None = None, **environment: str) -> Client:
+            app = start_app(**environment)
+            app.service.recognizer = recognizer
+            return await running.enter_async_context(realtime(app.url))
+
+        yield start
 
 
 async def commit(client: Client, *audio: Samples) -> str:
@@ -74,14 +90,12 @@ async def test_turns_are_detected_and_transcribed(listener: Client) -> None:
     assert events[5]["usage"] == {"type": "duration", "seconds": pytest.approx(1.2, abs=0.08)}
 
 
-async def test_turn_without_words_says_so(start_app: StartApp) -> None:
+async def test_turn_without_words_says_so(hears: Hears) -> None:
     """A commit without speech does not: its transcript is rightly empty."""
-    app = start_app()
-    app.service.recognizer = PausingRecognizer(words=[""] * 10)
-    async with realtime(app.url) as client:
-        await client.append(quiet(0.8), loud(0.8), quiet(0.8))
-        assert await client.transcripts(1) == [""]
-        assert await commit(client, quiet(0.8)) == ""
+    client = await hears(PausingRecognizer(words=[""] * 10))
+    await client.append(quiet(0.8), loud(0.8), quiet(0.8))
+    assert await client.transcripts(1) == [""]
+    assert await commit(client, quiet(0.8)) == ""
     spoken, silent = client.of(f"{TRANSCRIPTION}.completed")
     assert spoken["details"]["code"] == "no_words" and "no words" in spoken["details"]["message"]
     assert "details" not in silent
@@ -98,12 +112,10 @@ class Nameless(PausingRecognizer):
                 yield replace(event, language="") if isinstance(event, RecognizedWord) else event
 
 
-async def test_words_of_an_unknown_language_are_words(start_app: StartApp) -> None:
-    app = start_app()
-    app.service.recognizer = Nameless()
-    async with realtime(app.url) as client:
-        await client.append(quiet(0.8), loud(0.4), quiet(0.8))
-        assert await client.transcripts(1) == ["w0 w1 w2 w3 w4."]
+async def test_words_of_an_unknown_language_are_words(hears: Hears) -> None:
+    client = await hears(Nameless())
+    await client.append(quiet(0.8), loud(0.4), quiet(0.8))
+    assert await client.transcripts(1) == ["w0 w1 w2 w3 w4."]
     (completed,) = client.of(f"{TRANSCRIPTION}.completed")
     assert "details" not in completed and "languages" not in completed
 
@@ -306,18 +318,16 @@ async def test_deleted_item_is_completed_all_the_same(listener: Client) -> None:
     assert not listener.of("error")
 
 
-async def test_audio_before_the_configuration_is_recognized_in_its_language(start_app: StartApp) -> None:
-    app = start_app()
-    recognizer = app.service.recognizer = PausingRecognizer()
-    async with realtime(app.url) as client:
-        # Too little for a word to be decided before the configuration comes.
-        await client.append(quiet(0.16), loud(0.08))
-        await client.detect(None, language="ja")
-        # Japanese is written without spaces.
-        assert await commit(client, loud(0.24), quiet(0.16)) == "w0w1w2w3"
-        await client.append(loud(0.08))
-        await client.detect(None, languages=["es", "en"])
-        assert await commit(client, loud(0.08)) == "w0 w1"
+async def test_audio_before_the_configuration_is_recognized_in_its_language(hears: Hears) -> None:
+    client = await hears(recognizer := PausingRecognizer())
+    # Too little for a word to be decided before the configuration comes.
+    await client.append(quiet(0.16), loud(0.08))
+    await client.detect(None, language="ja")
+    # Japanese is written without spaces.
+    assert await commit(client, loud(0.24), quiet(0.16)) == "w0w1w2w3"
+    await client.append(loud(0.08))
+    await client.detect(None, languages=["es", "en"])
+    assert await commit(client, loud(0.08)) == "w0 w1"
     assert recognizer.languages[-1] is None and recognizer.languages.count("ja") in (1, 2)
 
 
@@ -394,49 +404,46 @@ async def test_beta_client_gets_the_betas_names(app: AppServer) -> None:
     assert "conversation.item.added" not in names and "conversation.item.done" not in names
 
 
-async def test_failure_of_the_recognizer_fails_the_item_alone(start_app: StartApp) -> None:
-    app = start_app()
-    app.service.recognizer = PausingRecognizer(breaks_above=0.5)
-    async with realtime(app.url) as client:
-        await client.detect(None)
-        # A success forgives failures; three of them in a row end the connection.
-        for _ in range(4):
-            await client.append(*BREAKING)
-            await client.until(f"{TRANSCRIPTION}.failed")
-            assert await commit(client, quiet(0.24), loud(0.16)) == "w0 w1"
-        for _ in range(3):
-            await client.append(*BREAKING)
-            failed = (await client.until(f"{TRANSCRIPTION}.failed"))[-1]
-            assert failed["error"]["type"] == "server_error" and failed["item_id"]
-        assert await client.close_code() == 1013
+async def test_failure_of_the_recognizer_fails_the_item_alone(hears: Hears) -> None:
+    client = await hears(PausingRecognizer(breaks_above=0.5))
+    await client.detect(None)
+    # A success forgives failures; three of them in a row end the connection.
+    for _ in range(4):
+        await client.append(*BREAKING)
+        await client.until(f"{TRANSCRIPTION}.failed")
+        assert await commit(client, quiet(0.24), loud(0.16)) == "w0 w1"
+    for _ in range(3):
+        await client.append(*BREAKING)
+        failed = (await client.until(f"{TRANSCRIPTION}.failed"))[-1]
+        assert failed["error"]["type"] == "server_error" and failed["item_id"]
+    assert await client.close_code() == 1013
     assert types(client.seen)[-1] == "error"
 
 
-async def test_busy_server_says_so_and_closes(start_app: StartApp) -> None:
-    app = start_app(KANI_MAX_CONNECTIONS="2", KANI_RATE_PER_MINUTE="1", KANI_RATE_LIMIT_ENABLED="true")
-    app.service.recognizer = PausingRecognizer()
-    async with realtime(app.url) as client:
-        await client.detect(None)
-        assert await commit(client, loud(0.16)) == "w0 w1"
-        await client.append(loud(0.08))
-        assert await client.close_code() == 1013
+async def test_busy_server_says_so_and_closes(hears: Hears) -> None:
+    limits = {"KANI_MAX_CONNECTIONS": "2", "KANI_RATE_PER_MINUTE": "1", "KANI_RATE_LIMIT_ENABLED": "true"}
+    client = await hears(PausingRecognizer(), **limits)
+    await client.detect(None)
+    assert await commit(client, loud(0.16)) == "w0 w1"
+    await client.append(loud(0.08))
+    assert await client.close_code() == 1013
     assert client.seen[-1]["error"]["code"] == "rate_limit_exceeded"
 
 
-async def test_disabled_recognizer_is_reported_once(start_app: StartApp) -> None:
-    async with realtime(start_app().url) as client:
-        await client.append(quiet(1.0))
-        error = (await client.until("error"))[-1]["error"]
-        assert "KANI_RECOGNIZER" in error["message"] and error["type"] == "server_error"
-        # Speech out still works, and the other nine pieces were no further errors.
-        await client.configure("realtime")
+async def test_disabled_recognizer_is_reported_once(hears: Hears) -> None:
+    client = await hears()
+    await client.append(quiet(1.0))
+    error = (await client.until("error"))[-1]["error"]
+    assert "KANI_RECOGNIZER" in error["message"] and error["type"] == "server_error"
+    # Speech out still works, and the other nine pieces were no further errors.
+    await client.configure("realtime")
     assert len(client.of("error")) == 1
 
 
 @pytest.mark.parametrize("variable", ["KANI_REALTIME_SESSION_SECONDS", "KANI_REALTIME_IDLE_SECONDS"])
-async def test_session_ends_after_its_time(start_app: StartApp, variable: str) -> None:
-    async with realtime(start_app(**{variable: "0.2"}).url) as client:
-        assert await client.close_code() == 1000
+async def test_session_ends_after_its_time(hears: Hears, variable: str) -> None:
+    client = await hears(**{variable: "0.2"})
+    assert await client.close_code() == 1000
     assert client.seen[-1]["error"]["code"] == "session_expired"
 
 
