@@ -30,9 +30,9 @@ from tests.clients.kyutai.wire import FRAME, KEY, audio_message, frames_of, pack
 from tests.clients.openai_realtime import BETA, RATE, TRANSCRIPTION, Client, realtime
 from tests.protocols.wyoming.exchange import STOP, chunk, client
 from tests.support.chat.endpoint import say
+from tests.support.chat.talking import answering
 from tests.support.patience import WITHIN_S
 from tests.support.serving import InProcessServer
-from tests.support.talking import answering
 
 SERVED = {"KANI_WYOMING": "true", "KANI_COMPAT": "1"}
 VAD = {"type": "server_vad"}

@@ -9,8 +9,8 @@ import pytest
 
 from tests.clients.openai_realtime import Client, realtime
 from tests.support.app_server import AppServer, app_server
+from tests.support.chat.talking import StartTalk, Talk, answering
 from tests.support.loudness import PausingRecognizer
-from tests.support.talking import StartTalk, Talk, answering
 
 
 @pytest.fixture(scope="module")

@@ -28,10 +28,10 @@ from kani.protocols.openai.realtime.session_config import TurnDetection, initial
 from kani.protocols.openai.realtime.turn_detector import TurnDetector, TurnStarted, TurnStopped
 from tests.clients.openai_realtime import BETA, TRANSCRIPTION, Client, loud, quiet, realtime, text_item, types
 from tests.support.app_server import KEY, AppServer, StartApp
+from tests.support.chat.talking import TURN_EVENTS
 from tests.support.loudness import PausingRecognizer
 from tests.support.patience import WITHIN_S
 from tests.support.sessions import build
-from tests.support.talking import TURN_EVENTS
 from tests.support.tone import ToneEngine
 
 VAD = {"type": "server_vad"}

@@ -16,9 +16,7 @@ from kani.core.audio.pcm import pcm16
 from kani.protocols.openai.realtime.server_events import EventSender
 from tests.clients.openai_realtime import BETA, loud, quiet, realtime, text_item, types
 from tests.support.chat.endpoint import Answer, chat_endpoint, say
-from tests.support.loudness import PausingRecognizer
-from tests.support.serving import serving
-from tests.support.talking import (
+from tests.support.chat.talking import (
     ANSWER_EVENTS,
     DELTAS,
     HEARD,
@@ -33,6 +31,8 @@ from tests.support.talking import (
     transcript_of,
     write,
 )
+from tests.support.loudness import PausingRecognizer
+from tests.support.serving import serving
 
 WEATHER = {
     "type": "function",

@@ -19,9 +19,9 @@ from kani.protocols.openai.realtime.client_secrets import EphemeralKeys
 from kani.protocols.openai.realtime.session_config import FORMATS, SessionConfig, Transcription
 from tests.clients.openai_realtime import BETA, Client, loud, quiet, realtime, text_item
 from tests.support.app_server import KEY, AppServer, StartApp, app_server
+from tests.support.chat.talking import done
 from tests.support.loudness import PausingRecognizer
 from tests.support.serving import serving
-from tests.support.talking import done
 
 MAX_TEXT = 200
 

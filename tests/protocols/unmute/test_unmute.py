@@ -26,10 +26,10 @@ from kani.protocols.openai.realtime.unmute.lists import describe_voices
 from tests.clients import unmute_page as page
 from tests.clients.openai_realtime import loud, quiet
 from tests.support.chat.endpoint import Answer, ChatEndpoint, say
+from tests.support.chat.talking import HEARD, answering
 from tests.support.loudness import PausingRecognizer
 from tests.support.patience import WITHIN_S
 from tests.support.serving import InProcessServer, serving
-from tests.support.talking import HEARD, answering
 
 TURN = quiet(0.4), loud(0.4), quiet(1.6)
 LONG = " ".join(["this is a long answer"] * 20)

@@ -15,10 +15,10 @@ import pytest
 from tests.clients.openai_realtime import Client, realtime, types
 from tests.conftest import ROOT
 from tests.support.chat.llama_server import ANSWER, CONTEXT, COUNT, COUNTED, KEY, MODEL
+from tests.support.chat.talking import DELTAS, HEARD, TURN, done, write
 from tests.support.loudness import PausingRecognizer
 from tests.support.patience import WITHIN_S
 from tests.support.serving import serving
-from tests.support.talking import DELTAS, HEARD, TURN, done, write
 
 pytestmark = pytest.mark.server
 

@@ -14,10 +14,10 @@ from kani.core.recognizer import Mark, RecognitionEvent, RecognizedWord
 from kani.core.types import Samples
 from tests.clients.openai_realtime import RATE, TRANSCRIPTION, Client, audio_of, loud, quiet, types
 from tests.support.chat.endpoint import Answer, ChatEndpoint, say
+from tests.support.chat.talking import DELTAS, HEARD, SYSTEM, StartTalk, ask, done, happens, write
 from tests.support.loudness import PausingRecognizer
 from tests.support.patience import WITHIN_S
 from tests.support.serving import InProcessServer
-from tests.support.talking import DELTAS, HEARD, SYSTEM, StartTalk, ask, done, happens, write
 
 EARLY = {"KANI_LLM_EARLY": "true"}
 SENTENCE = quiet(0.4), loud(0.4)  # HEARD
