@@ -119,7 +119,6 @@ def test_elevenlabs_characters_are_the_text(client: httpx.Client) -> None:
 
 
 def longest_silence_s(samples: Samples, rate: int) -> float:
-    """The longest time without sound before the last one."""
     loud = np.flatnonzero(np.abs(samples) > 0.01)
     return float(np.diff(loud).max()) / rate
 

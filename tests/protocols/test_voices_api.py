@@ -319,12 +319,10 @@ PROXIED = {"via": "1.1 proxy"}
 
 
 def preview(server: AppServer, voice: str, headers: Any = None, **query: str) -> httpx.Response:
-    """Answer of the call."""
     return httpx.get(f"{server.http_url}{PATH}/{voice}/preview", params=query, headers=headers, timeout=120)
 
 
 def seconds(audio: bytes) -> float:
-    """Length of an audio file."""
     with av.open(io.BytesIO(audio)) as file:
         return sum(frame.samples / frame.sample_rate for frame in file.decode(audio=0))
 

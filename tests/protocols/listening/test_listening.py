@@ -196,7 +196,6 @@ async def test_noise_reduction_is_accepted_and_changes_no_sample(furnish: Furnis
 
 @pytest.fixture
 async def worker(tmp_path: Path) -> AsyncIterator[str]:
-    """Address of one that hears."""
     async with working(Worker(None, PausingRecognizer()), tmp_path) as address:
         yield address
 

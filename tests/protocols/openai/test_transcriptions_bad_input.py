@@ -31,7 +31,6 @@ SILENT_PICTURE = b"\x89PNG\r\n\x1a\n" + bytes(1000)
 
 
 def without_sound() -> bytes:
-    """A film without sound."""
     file = io.BytesIO()
     with av.open(file, "w", "matroska") as output:
         stream = output.add_stream("mpeg4", rate=10)

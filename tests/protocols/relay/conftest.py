@@ -15,7 +15,6 @@ async def stream(espeak_app: AppServer) -> AsyncIterator[Client]:
 
 
 async def write(client: Client, *pieces: str) -> None:
-    """Send a text in pieces."""
     for piece in pieces:
         await client.send("append_tts", text=piece)
     await client.send("finish_tts")

@@ -62,7 +62,6 @@ async def get(url: str) -> Any:
 
 
 async def writes(address: str) -> bool:
-    """Return True while an answer is being written."""
     return any(slot["is_processing"] for slot in await get(f"{address}/slots"))
 
 
