@@ -72,7 +72,7 @@ def form(audio: bytes | None = None, spoken: bytes | None = None, **fields: str)
 
 @pytest.fixture
 def client(espeak_app: AppServer) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=espeak_app.http_url, timeout=300) as client:
+    with httpx.Client(base_url=espeak_app.http_url) as client:
         yield client
         for voice in client.get(PATH).json()["voices"]:
             if voice["kept"]:
@@ -319,7 +319,7 @@ PROXIED = {"via": "1.1 proxy"}
 
 
 def preview(server: AppServer, voice: str, headers: Any = None, **query: str) -> httpx.Response:
-    return httpx.get(f"{server.http_url}{PATH}/{voice}/preview", params=query, headers=headers, timeout=120)
+    return httpx.get(f"{server.http_url}{PATH}/{voice}/preview", params=query, headers=headers)
 
 
 def seconds(audio: bytes) -> float:

@@ -19,7 +19,7 @@ SPEECH_VOICES = "/v1/audio/speech/voices"
 
 @pytest.fixture
 def sdk(espeak_app: AppServer) -> Iterator[OpenAI]:
-    with OpenAI(base_url=f"{espeak_app.http_url}/v1", api_key="any", max_retries=0, timeout=300) as client:
+    with OpenAI(base_url=f"{espeak_app.http_url}/v1", api_key="any", max_retries=0) as client:
         yield client
         for consent in client.audio.voice_consents.list():
             client.audio.voice_consents.delete(consent.id)
@@ -117,13 +117,13 @@ def test_invalid_page_is_refused(espeak_app: AppServer, limit: str) -> None:
 
 def test_this_servers_form_is_answered_as_before(espeak_app: AppServer) -> None:
     url = espeak_app.http_url + VOICES
-    stored = httpx.post(url, timeout=300, **form(name="bea"))
+    stored = httpx.post(url, **form(name="bea"))
     assert stored.status_code == 201 and stored.json()["kept"]
     assert httpx.delete(f"{url}/bea").status_code == 204
 
 
 def get(server: AppServer, path: str, **headers: str) -> httpx.Response:
-    return httpx.get(server.http_url + path, headers=headers, timeout=300)
+    return httpx.get(server.http_url + path, headers=headers)
 
 
 def test_models_are_openais_objects(espeak_app: AppServer) -> None:
@@ -154,7 +154,7 @@ def test_every_voice_has_id_and_name(espeak_app: AppServer, path: str) -> None:
 def test_names_need_no_key_and_stored_voices_do(start_app: StartApp) -> None:
     server = start_app(KANI_HOST="0.0.0.0", KANI_API_KEYS=KEY)
     key = {"authorization": f"Bearer {KEY}"}
-    stored = httpx.post(server.http_url + VOICES, headers=key, timeout=300, **form(name="ana"))
+    stored = httpx.post(server.http_url + VOICES, headers=key, **form(name="ana"))
     assert stored.status_code == 201
     for path in (VOICES, SPEECH_VOICES):
         for headers in ({}, {"authorization": "Bearer"}):
@@ -164,7 +164,7 @@ def test_names_need_no_key_and_stored_voices_do(start_app: StartApp) -> None:
         assert get(server, path).status_code == 200
     for path in (VOICES, MODELS):
         assert get(server, path, authorization="Bearer wrong").status_code == 401
-        assert httpx.post(server.http_url + path, timeout=300).status_code == 401
+        assert httpx.post(server.http_url + path).status_code == 401
     assert get(server, f"{VOICES}/custom:ana").status_code == 401
 
 
