@@ -42,13 +42,11 @@ class EchoEngine(ToneEngine):
         self.info = replace(self.info, name="echo", voices=voices, default_voices=defaults)
 
     async def embed(self, recording: Recording) -> Embedding:
-        """See ``ToneEngine.embed``."""
         if self.deaf:
             raise InvalidRequest("reference", NO_SPEECH)
         return await super().embed(recording)
 
     async def synthesize(self, segment: Segment) -> AsyncGenerator[SpeechChunk, None]:
-        """See ``ToneEngine.synthesize``."""
         level = 1.0 if segment.embedding is None else segment.embedding.values[0]
         async with aclosing(super().synthesize(segment)) as chunks:
             async for chunk in chunks:

@@ -1,24 +1,39 @@
-"""Interruptions: once the server has read one, nothing goes out that was not being sent by then."""
+"""Interruptions and clients that disconnect in mid-speech: their work ends, and nothing more goes out.
+
+A session holds encoders, texts and half a minute of audio. One that is part of a reference cycle keeps
+them until the collector runs, which on a quiet server may be never.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from contextlib import AsyncExitStack
-from dataclasses import dataclass
+import gc
+import json
+import weakref
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import httpx
+import msgspec
 import pytest
 from starlette.applications import Starlette
+from starlette.types import Message
+from websockets.asyncio.client import connect
 
 from kani.core.service import SpeechService
+from kani.core.session.session import SpeechSession
 from kani.server.app import create_app
 from kani.server.connections import Connections, Phase
 from kani.server.metrics import Metrics
 from kani.server.network.upload_budget import UploadBudget
 from kani.server.settings import load
-from tests.protocols.held_socket import HeldSocket, connected
+from tests.clients.openai_realtime import text_item
+from tests.protocols.conftest import Serve
+from tests.protocols.health import counters, wait_for_idle
+from tests.support.patience import WITHIN_S
 from tests.support.sessions import serving
 from tests.support.tone import ToneEngine
 
@@ -26,127 +41,178 @@ WORDS = 12
 TEXT = " ".join(letter * 30 for letter in "abcdefghijkl") + "."
 """Words of three seconds, each a chunk of the engine and several messages of most protocols."""
 
+LONG = "Había una vez, en un país muy lejano, una niña que vivía con su abuela cerca del bosque. " * 40
 UNDER_WAY = 2
 """Messages that may still come: one was sent and not yet taken, one was being sent."""
 
+TURNS = 50
+"""Turns of the event loop after which a message that was read has been handled: that needs no thread."""
 
-def application(service: SpeechService, folder: Path) -> Starlette:
-    """The whole application, over a service of the test's."""
-    settings = load(
-        {}, {"KANI_DATA_DIR": str(folder / "data"), "KANI_LOGS_DIR": str(folder)}, folder / "none"
-    )
-    metrics = Metrics("test")
+ELEVENLABS = "/v1/text-to-speech/tone_es"
+KEY = "a-key-for-this-test"
+HEADERS = {"authorization": f"Bearer {KEY}"}
+
+Messages = Sequence[Mapping[str, Any]]
+
+
+def openai(text: str) -> Messages:
+    return [{"type": "response.create", "response": {"input": [text_item(text)]}}]
+
+
+def relay(text: str) -> Messages:
+    return [{"action": "start_tts", "text": text}]
+
+
+def context(text: str, name: str = "old") -> dict[str, Any]:
+    return {"text": text, "context_id": name, "flush": True, "xi_api_key": KEY}
+
+
+@dataclass
+class HeldSocket:
+    """A WebSocket of an application, in this event loop, whose client takes each message by hand.
+
+    One message is sent ahead of those taken, and the next one waits.
+    """
+
+    incoming: asyncio.Queue[Message] = field(default_factory=asyncio.Queue)
+    outgoing: asyncio.Queue[Message] = field(default_factory=lambda: asyncio.Queue(1))
+
+    async def send(self, *messages: Mapping[str, Any]) -> None:
+        for message in messages:
+            await self.incoming.put({"type": "websocket.receive", "text": json.dumps(message)})
+
+    async def until_read(self) -> None:
+        """Return once the application has read and handled all that was sent, or waits to answer it."""
+        while self.incoming.qsize():
+            await asyncio.sleep(0)
+        for _ in range(TURNS):
+            await asyncio.sleep(0)
+
+    async def take_until(self, found: Callable[[Any], bool]) -> list[Any]:
+        """Take messages up to the first that is meant: objects, or the bytes of binary ones."""
+        taken: list[Any] = []
+        while not taken or not found(taken[-1]):
+            message = await self.outgoing.get()
+            assert message["type"] == "websocket.send", message
+            text = message.get("text")
+            taken.append(message["bytes"] if text is None else json.loads(text))
+        return taken
+
+
+@asynccontextmanager
+async def connected(service: SpeechService, folder: Path, *addresses: str) -> AsyncIterator[list[HeldSocket]]:
+    """Connect to the whole application, over a service of the test's; at the end all connections are."""
+    environment = {"KANI_DATA_DIR": str(folder / "data"), "KANI_LOGS_DIR": str(folder)}
+    settings, metrics = load({}, environment, folder / "none"), Metrics("test")
     connections = Connections(settings.max_connections, metrics.set_connections, settings.ping_timeout)
     connections.phase = Phase.READY
-    return create_app(settings, service, metrics, connections, UploadBudget())
-
-
-Messages = list[dict[str, Any]]
+    app: Starlette = create_app(settings, service, metrics, connections, UploadBudget())
+    sockets, running = [HeldSocket() for _ in addresses], []
+    for socket, address in zip(sockets, addresses, strict=True):
+        path, _, query = address.partition("?")
+        scope = {
+            "type": "websocket",
+            "scheme": "ws",
+            "path": path,
+            "raw_path": path.encode(),
+            "root_path": "",
+            "query_string": query.encode(),
+            "headers": [(b"host", b"localhost")],
+            "client": ("127.0.0.1", 1),
+            "server": ("127.0.0.1", 80),
+            "subprotocols": [],
+        }
+        await socket.incoming.put({"type": "websocket.connect"})
+        running.append(asyncio.create_task(app(scope, socket.incoming.get, socket.outgoing.put)))
+        assert (await socket.outgoing.get())["type"] == "websocket.accept"
+    yield sockets
+    for socket, serving_it in zip(sockets, running, strict=True):
+        await socket.incoming.put({"type": "websocket.disconnect", "code": 1000})
+        while not serving_it.done():
+            # What is sent now goes nowhere.
+            while socket.outgoing.qsize():
+                socket.outgoing.get_nowait()
+            await asyncio.sleep(0)
+        await serving_it
 
 
 @dataclass(frozen=True)
 class Wire:
     """How a protocol asks, interrupts, and answers."""
 
-    path: str
+    address: str
     ask: Messages
     cancel: Messages
     is_audio: Callable[[Any], bool]
     is_end: Callable[[Any], bool]
-    query: str = ""
 
 
-REALTIME_TEXT = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": TEXT}]}
-OLD, NEW = {"context_id": "old"}, {"context_id": "new"}
+def of_type(kind: str) -> Callable[[Any], bool]:
+    return lambda message: not isinstance(message, bytes) and message["type"] == kind
+
+
+CONTEXTS = f"{ELEVENLABS}/multi-stream-input?output_format=pcm_8000"
+CLOSE = {"close_context": True, "context_id": "old"}
+OF_CONTEXT = (
+    lambda message: message["contextId"] == "old" and bool(message["audio"]),
+    lambda message: message["contextId"] == "old" and message["isFinal"],
+)
 WIRES = {
     "kani": Wire(
         "/",
         [{"type": "tts_request", "data": {"text": TEXT, "stream": True}}],
         [{"type": "tts_cancel"}],
-        lambda message: message["type"] == "tts_stream_chunk",
-        lambda message: message["type"] == "tts_response",
+        *(of_type("tts_stream_chunk"), of_type("tts_response")),
     ),
     "voxcpm": Wire(
         "/tts",
         [{"type": "tts_request", "request_id": "r", "params": {"text": TEXT, "mode": "streaming"}}],
         [{"type": "cancel", "request_id": "r"}],
-        lambda message: isinstance(message, bytes),
-        lambda message: not isinstance(message, bytes) and message["type"] == "complete",
+        *(lambda message: isinstance(message, bytes), of_type("complete")),
     ),
     "realtime": Wire(
-        "/v1/realtime",
-        [{"type": "response.create", "response": {"input": [REALTIME_TEXT]}}],
+        "/v1/realtime?model=m",
+        openai(TEXT),
         [{"type": "response.cancel"}],
-        lambda message: message["type"] == "response.output_audio.delta",
-        lambda message: message["type"] == "response.done",
-        query="model=m",
+        *(of_type("response.output_audio.delta"), of_type("response.done")),
     ),
-    "relay": Wire(
-        "/stream_tts",
-        [{"action": "start_tts", "text": TEXT}],
-        [{"action": "stop"}],
-        lambda message: message["type"] == "chunk",
-        lambda message: message["type"] == "stopped",
-    ),
-    "elevenlabs, another context": Wire(
-        "/v1/text-to-speech/tone_es/multi-stream-input",
-        [{"text": TEXT, "flush": True, **OLD}],
-        [{"close_context": True, **OLD}, {"text": "a.", "flush": True, **NEW}],
-        lambda message: message["contextId"] == "old" and bool(message["audio"]),
-        lambda message: message["contextId"] == "old" and message["isFinal"],
-        query="output_format=pcm_8000",
-    ),
+    "relay": Wire("/stream_tts", relay(TEXT), [{"action": "stop"}], *(of_type("chunk"), of_type("stopped"))),
+    "elevenlabs, another": Wire(CONTEXTS, [context(TEXT)], [CLOSE, context("a.", "new")], *OF_CONTEXT),
     "elevenlabs, closed twice": Wire(
-        "/v1/text-to-speech/tone_es/multi-stream-input",
-        [{"text": TEXT, **OLD}, {"flush": True, **OLD}],
-        [{"close_context": True, **OLD}, {"close_context": True, **OLD}],
-        lambda message: message["contextId"] == "old" and bool(message["audio"]),
-        lambda message: message["contextId"] == "old" and message["isFinal"],
-        query="output_format=pcm_8000",
+        CONTEXTS,
+        [{"text": TEXT, "context_id": "old"}, {"flush": True, "context_id": "old"}],
+        [CLOSE, CLOSE],
+        *OF_CONTEXT,
     ),
 }
-
-
-async def take_until(socket: HeldSocket, found: Callable[[Any], bool]) -> list[Any]:
-    """Take messages up to the first that is meant."""
-    taken = [await socket.take()]
-    while not found(taken[-1]):
-        taken.append(await socket.take())
-    return taken
 
 
 @pytest.mark.parametrize("wire", WIRES.values(), ids=WIRES)
 async def test_nothing_goes_out_after_an_interruption_was_read(wire: Wire, tmp_path: Path) -> None:
     engine = ToneEngine()
-    async with serving(engine, tmp_path) as service:
-        app = application(service, tmp_path)
-        async with connected(app, wire.path, wire.query) as socket:
-            await socket.send(*wire.ask)
-            await take_until(socket, wire.is_audio)
-            # Nearly all that is made by now has still to be sent.
-            while len(engine.words) < WORDS:
-                await socket.until_read()
-            await socket.send(*wire.cancel)
+    async with serving(engine, tmp_path) as service, connected(service, tmp_path, wire.address) as [socket]:
+        await socket.send(*wire.ask)
+        await socket.take_until(wire.is_audio)
+        # Nearly all that is made by now has still to be sent.
+        while len(engine.words) < WORDS:
             await socket.until_read()
-            after = await take_until(socket, wire.is_end)
-            assert sum(map(wire.is_audio, after)) <= UNDER_WAY
-            assert engine.under_way == 0
+        await socket.send(*wire.cancel)
+        await socket.until_read()
+        after = await socket.take_until(wire.is_end)
+        assert sum(map(wire.is_audio, after)) <= UNDER_WAY
+        assert engine.under_way == 0
 
 
 async def test_stopped_broadcast_reaches_no_listener_that_lags(tmp_path: Path) -> None:
-    engine = ToneEngine()
-    async with serving(engine, tmp_path) as service, AsyncExitStack() as sockets:
-        app = application(service, tmp_path)
-        listener = await sockets.enter_async_context(connected(app, "/client"))
-        agent = await sockets.enter_async_context(connected(app, "/agent"))
-        await agent.send({"action": "start_tts", "text": TEXT})
-        while len(engine.words) < WORDS:
+    engine, wire = ToneEngine(), WIRES["relay"]
+    async with serving(engine, tmp_path) as service:
+        async with connected(service, tmp_path, "/client", "/agent") as [listener, agent]:
+            await agent.send(*wire.ask)
+            while len(engine.words) < WORDS:
+                await agent.until_read()
+            await agent.send(*wire.cancel)
             await agent.until_read()
-        await agent.send({"action": "stop"})
-        await agent.until_read()
-        after = await take_until(listener, WIRES["relay"].is_end)
-        assert sum(map(WIRES["relay"].is_audio, after)) <= UNDER_WAY
-        await sockets.aclose()
+            assert sum(map(wire.is_audio, await listener.take_until(wire.is_end))) <= UNDER_WAY
         # It waits for the agents to come.
         (waiting,) = (task for task in asyncio.all_tasks() if task.get_name() == "relay broadcast")
         waiting.cancel()
@@ -154,17 +220,129 @@ async def test_stopped_broadcast_reaches_no_listener_that_lags(tmp_path: Path) -
 
 
 async def test_an_interrupted_context_has_given_back_its_slot_when_the_next_asks(tmp_path: Path) -> None:
-    wire = WIRES["elevenlabs, another context"]
+    wire = WIRES["elevenlabs, another"]
     engine = ToneEngine(places=1)
     engine.allow = 0
-    async with serving(engine, tmp_path) as service:
-        async with connected(application(service, tmp_path), wire.path, wire.query) as socket:
-            await socket.send(*wire.ask)
-            await engine.permit(2)
-            await take_until(socket, wire.is_audio)
-            await socket.send(*wire.cancel)
-            old_ended = await take_until(socket, wire.is_end)
-            await engine.permit(1)
-            # The words of the old one are over: the first step of all goes to the new one.
-            assert [word[0] for word in engine.words] == ["a", "b", "a"]
-            assert sum(map(wire.is_audio, old_ended)) <= 2 * 3 / 0.25
+    async with serving(engine, tmp_path) as service, connected(service, tmp_path, wire.address) as [socket]:
+        await socket.send(*wire.ask)
+        await engine.permit(2)
+        await socket.take_until(wire.is_audio)
+        await socket.send(*wire.cancel)
+        old_ended = await socket.take_until(wire.is_end)
+        await engine.permit(1)
+        # The words of the old one are over: the first step of all goes to the new one.
+        assert [word[0] for word in engine.words] == ["a", "b", "a"]
+        assert sum(map(wire.is_audio, old_ended)) <= 2 * 3 / 0.25
+
+
+LEFT: dict[str, tuple[str, Messages]] = {
+    "kani": ("/", [{"type": "tts_stream_request", "data": {"text": LONG}}]),
+    "voxcpm": ("/tts", [{"type": "tts_request", "request_id": "1", "params": {"text": LONG}}]),
+    "kyutai": (
+        f"/api/tts_streaming?auth_id={KEY}&format=OggOpusMessagePack",
+        [{"type": "Text", "text": LONG}],
+    ),
+    "elevenlabs": (
+        f"{ELEVENLABS}/stream-input?output_format=mp3_22050_32",
+        [{"text": " ", "xi_api_key": KEY}, {"text": LONG, "flush": True}],
+    ),
+    "elevenlabs contexts": (
+        f"{ELEVENLABS}/multi-stream-input?output_format=opus_48000_64",
+        [context(" ", "a"), context(LONG, "a"), context(LONG, "b")],
+    ),
+    "openai": ("/v1/realtime?model=m", openai(LONG)),
+    "relay": ("/stream_tts", [*relay(LONG), *relay(LONG)]),
+    "relay, unfinished text": ("/stream_tts", [{"action": "append_tts", "text": "Nunca "}]),
+}
+
+
+@pytest.fixture
+def sessions(monkeypatch: pytest.MonkeyPatch) -> Iterator[weakref.WeakSet[SpeechSession]]:
+    """Sessions that are in memory; nothing collects those in a cycle."""
+    alive: weakref.WeakSet[SpeechSession] = weakref.WeakSet()
+    really = SpeechSession.__init__
+
+    def begin(session: SpeechSession, *args: Any, **settings: Any) -> None:
+        alive.add(session)
+        really(session, *args, **settings)
+
+    monkeypatch.setattr(SpeechSession, "__init__", begin)
+    gc.collect()
+    gc.disable()
+    yield alive
+    gc.enable()
+
+
+@pytest.mark.parametrize("way", ["closed", "cut off"])
+@pytest.mark.parametrize("door", LEFT)
+async def test_disconnected_client_leaves_no_session(
+    serve: Serve, sessions: weakref.WeakSet[SpeechSession], door: str, way: str
+) -> None:
+    server = await serve(KANI_API_KEYS=KEY)
+    server.engine.allow = 100
+    address, messages = LEFT[door]
+    options = {"max_size": None, "max_queue": None, "close_timeout": 0.5, "additional_headers": HEADERS}
+    async with asyncio.timeout(WITHIN_S):
+        async with connect(server.url + address, **options) as client:  # type: ignore[arg-type]
+            for message in messages:
+                packed = door == "kyutai"
+                await client.send(msgspec.msgpack.encode(message) if packed else json.dumps(message))
+            # All messages without audio together are not as long.
+            taken = 5000 if "unfinished" in door else 0
+            while taken < 5000:
+                taken += len(await client.recv())
+            while not sessions:
+                await asyncio.sleep(0.01)
+            if way == "cut off":
+                client.transport.abort()
+        while sessions:
+            await asyncio.sleep(0.01)
+    await wait_for_idle(server)
+    assert not server.engine.under_way
+    assert (await counters(server))["cancellations"] >= 1
+
+
+STREAMED = {
+    "/stream-tts": {"text": LONG, "chunk_size": 1},
+    "/api/tts_streaming": {"text": LONG, "voice": ""},
+    f"{ELEVENLABS}/stream": {"text": LONG},
+    f"{ELEVENLABS}/stream/with-timestamps": {"text": LONG},
+    "/v1/audio/speech": {"input": LONG, "voice": "tone_es"},
+}
+WHOLE = {
+    "/tts": {"text": LONG},
+    ELEVENLABS: {"text": LONG},
+    f"{ELEVENLABS}/with-timestamps": {"text": LONG},
+    "/api/voices/tone_es/audio": None,
+}
+
+
+@pytest.mark.parametrize("steps", [0, 3])
+@pytest.mark.parametrize("path", [*STREAMED, *WHOLE])
+async def test_disconnected_call_leaves_no_session(
+    serve: Serve, sessions: weakref.WeakSet[SpeechSession], path: str, steps: int
+) -> None:
+    server = await serve(KANI_API_KEYS=KEY)
+    server.engine.allow = steps
+    begun = asyncio.Event()
+    body = (STREAMED | WHOLE)[path]
+
+    async def ask(client: httpx.AsyncClient) -> None:
+        async with client.stream("POST" if body else "GET", path, json=body) as answer:
+            async for _ in answer.aiter_raw():
+                begun.set()
+
+    async with httpx.AsyncClient(base_url=server.http_url, headers=HEADERS) as client:
+        asking = asyncio.create_task(ask(client))
+        async with asyncio.timeout(WITHIN_S):
+            while not server.engine.under_way or server.engine.steps < steps:
+                await asyncio.sleep(0.001)
+            if steps and path in STREAMED:
+                await begun.wait()
+        asking.cancel()
+        await asyncio.wait([asking])
+    async with asyncio.timeout(WITHIN_S):
+        while sessions:
+            await asyncio.sleep(0.01)
+    await wait_for_idle(server)
+    assert not server.engine.under_way and server.engine.steps == steps

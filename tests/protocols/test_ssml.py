@@ -7,16 +7,17 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import httpx
-import msgspec
 import numpy as np
 import pytest
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 from kani.core.types import Samples
 from tests.clients.elevenlabs.libraries import split_tokens
 from tests.clients.elevenlabs.wire import assert_tiles, connect_multi
+from tests.clients.kyutai.wire import KEY, pack
 from tests.clients.openai_realtime import RATE, audio_of, realtime, text_item
+from tests.support.patience import WITHIN_S
 
 if TYPE_CHECKING:
     from tests.support.app_server import AppServer
@@ -27,11 +28,9 @@ GOOD = (
     '<speak>uno <mark name="m"/><say-as interpret-as="characters">BC</say-as> <break time="1s"/>dos'
     '<audio src="a.mp3"/></speak>'
 )
-GUARD_S = 60.0
 VOICE = "espeak:es"
 ELEVENLABS = f"/v1/text-to-speech/{VOICE}"
 KYUTAI = "/api/tts_streaming?format=PcmMessagePack"
-KEYED = {"kyutai-api-key": "public_token"}
 
 HTTP: list[tuple[str, str, dict[str, Any]]] = [
     ("/tts", "text", {}),
@@ -47,53 +46,42 @@ HTTP: list[tuple[str, str, dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("path", "field", "rest"), HTTP)
-def test_http_calls_refuse_faults(client: httpx.Client, path: str, field: str, rest: dict[str, Any]) -> None:
-    answer = client.post(path, json={field: FAULTY, **rest}, timeout=GUARD_S)
+def test_calls_speak_and_refuse(client: httpx.Client, path: str, field: str, rest: dict[str, Any]) -> None:
+    answer = client.post(path, json={field: FAULTY, **rest})
     assert answer.status_code == 400
     assert f"{field}: {FAULT}" in answer.text
-
-
-@pytest.mark.parametrize(("path", "field", "rest"), HTTP)
-def test_http_calls_speak(client: httpx.Client, path: str, field: str, rest: dict[str, Any]) -> None:
-    answer = client.post(path, json={field: GOOD, **rest}, timeout=GUARD_S)
+    answer = client.post(path, json={field: GOOD, **rest})
     assert answer.status_code == 200 and len(answer.content) > 60
 
 
-WEBSOCKETS: list[tuple[str, list[dict[str, Any]]]] = [
-    ("/", [{"type": "tts_request", "data": {"text": FAULTY}}]),
-    ("/tts", [{"type": "tts_request", "request_id": "1", "params": {"text": FAULTY}}]),
-    ("/stream_tts", [{"action": "start_tts", "text": FAULTY}]),
-    (f"{ELEVENLABS}/stream-input", [{"text": " "}, {"text": f"{FAULTY} "}, {"text": ""}]),
-    (KYUTAI, [{"type": "Text", "text": FAULTY}, {"type": "Eos"}]),
-]
-
-
-async def until(client: ClientConnection, words: str) -> None:
-    """Read messages, and the reason of the end, until one has ``words`` in it."""
-    async with asyncio.timeout(GUARD_S):
-        try:
-            while words not in str(await client.recv()):
-                pass
-        except ConnectionClosed as closed:
-            assert closed.rcvd is not None and words in closed.rcvd.reason
-
-
-@pytest.mark.parametrize(("path", "messages"), WEBSOCKETS)
-async def test_websockets_refuse_faults(
-    espeak_app: AppServer, path: str, messages: list[dict[str, Any]]
-) -> None:
-    async with connect(espeak_app.url + path, additional_headers=KEYED) as client:
+@pytest.mark.parametrize(
+    ("path", "messages"),
+    [
+        ("/", [{"type": "tts_request", "data": {"text": FAULTY}}]),
+        ("/tts", [{"type": "tts_request", "request_id": "1", "params": {"text": FAULTY}}]),
+        ("/stream_tts", [{"action": "start_tts", "text": FAULTY}]),
+        (f"{ELEVENLABS}/stream-input", [{"text": " "}, {"text": f"{FAULTY} "}, {"text": ""}]),
+        (KYUTAI, [{"type": "Text", "text": FAULTY}, {"type": "Eos"}]),
+    ],
+)
+async def test_websockets_refuse_faults(espeak_app: AppServer, path: str, messages: list[Any]) -> None:
+    """The fault is in a message, or in the reason of the end."""
+    async with connect(espeak_app.url + path, additional_headers=KEY) as client:
         for message in messages:
-            packed = path == KYUTAI
-            await client.send(msgspec.msgpack.encode(message) if packed else json.dumps(message))
-        await until(client, FAULT)
+            await client.send(pack(message) if path == KYUTAI else json.dumps(message))
+        async with asyncio.timeout(WITHIN_S):
+            try:
+                while FAULT not in str(await client.recv()):
+                    pass
+            except ConnectionClosed as closed:
+                assert closed.rcvd is not None and FAULT in closed.rcvd.reason
 
 
 async def test_kani_reports_marks_and_places(espeak_app: AppServer) -> None:
     async with connect(espeak_app.url + "/") as client:
         config = {"language": "es", "ssml": True}
         await client.send(json.dumps({"type": "tts_request", "data": {"text": GOOD, "config": config}}))
-        async with asyncio.timeout(GUARD_S):
+        async with asyncio.timeout(WITHIN_S):
             metadata = json.loads(await client.recv())["data"]["metadata"]
     assert metadata["unused"] == ["ssml.audio"]
     [mark] = metadata["marks"]
@@ -108,7 +96,7 @@ async def test_kani_reports_marks_and_places(espeak_app: AppServer) -> None:
 
 def test_openai_names_unused_and_reports_marks(client: httpx.Client) -> None:
     body = {"input": GOOD, "voice": VOICE, "format": "json", "ssml": True}
-    answer = client.post("/v1/audio/captions", json=body, timeout=GUARD_S)
+    answer = client.post("/v1/audio/captions", json=body)
     assert answer.headers["x-unused"] == "ssml.audio"
     content = answer.json()
     [mark] = content["marks"]
@@ -120,18 +108,17 @@ def test_openai_names_unused_and_reports_marks(client: httpx.Client) -> None:
 
 def test_request_without_root_is_ssml_where_it_says_so(client: httpx.Client) -> None:
     body = {"input": "uno </p>", "voice": VOICE}
-    assert client.post("/v1/audio/speech", json=body, timeout=GUARD_S).status_code == 200
-    answer = client.post("/v1/audio/speech", json=body | {"ssml": True}, timeout=GUARD_S)
+    assert client.post("/v1/audio/speech", json=body).status_code == 200
+    answer = client.post("/v1/audio/speech", json=body | {"ssml": True})
     assert answer.status_code == 400 and "line 1, column 5: </p> closes nothing" in answer.text
 
 
 def test_elevenlabs_characters_are_the_text(client: httpx.Client) -> None:
-    answer = client.post(f"{ELEVENLABS}/with-timestamps", json={"text": GOOD}, timeout=GUARD_S)
+    answer = client.post(f"{ELEVENLABS}/with-timestamps", json={"text": GOOD})
     assert "".join(answer.json()["alignment"]["characters"]) == GOOD
 
 
 def longest_silence_s(samples: Samples, rate: int) -> float:
-    """The longest time without sound before the last one."""
     loud = np.flatnonzero(np.abs(samples) > 0.01)
     return float(np.diff(loud).max()) / rate
 

@@ -27,7 +27,7 @@ SAID = "my friend michael lives in the house with the number four seven and toda
 
 def spoken(server: ServerProcess, text: str) -> httpx.Response:
     body = {"input": text, "voice": "af_heart", "response_format": "wav"}
-    return httpx.post(f"{server.http_url}/v1/audio/speech", json=body, timeout=120).raise_for_status()
+    return httpx.post(f"{server.http_url}/v1/audio/speech", json=body).raise_for_status()
 
 
 def test_document_is_understood(server: ServerProcess) -> None:

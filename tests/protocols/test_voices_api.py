@@ -1,10 +1,10 @@
-"""The voices of a server, listed, kept and deleted over HTTP."""
+"""The voices of a server, listed, kept, deleted and heard in previews over HTTP."""
 
 from __future__ import annotations
 
 import asyncio
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -23,7 +23,8 @@ from kani.core.voices.consents import ConsentStore
 from kani.core.voices.recording_advice import advice
 from kani.engines.espeak.reference_voice import EspeakReferenceVoice
 from kani.protocols.voices_api import routes
-from tests.support.app_server import app_server
+from kani.protocols.voices_api.preview import PreviewCache
+from tests.support.app_server import KEY, app_server
 from tests.support.sessions import build
 from tests.support.tone import ToneEngine
 
@@ -71,7 +72,7 @@ def form(audio: bytes | None = None, spoken: bytes | None = None, **fields: str)
 
 @pytest.fixture
 def client(espeak_app: AppServer) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=espeak_app.http_url, timeout=300) as client:
+    with httpx.Client(base_url=espeak_app.http_url) as client:
         yield client
         for voice in client.get(PATH).json()["voices"]:
             if voice["kept"]:
@@ -114,12 +115,12 @@ def test_voice_is_stored_listed_and_deleted(client: httpx.Client) -> None:
     assert not any(voice["kept"] for voice in client.get(PATH).json()["voices"])
 
 
-def test_built_in_voice_is_returned_by_id(client: httpx.Client) -> None:
+def test_built_in_voice_is_returned_by_id_and_stays(client: httpx.Client) -> None:
     listed = {voice["id"]: voice for voice in client.get(PATH).json()["voices"]}
     assert client.get(f"{PATH}/espeak:es-419").json() == listed["espeak:es-419"]
     for path in ("espeak:es-419/sample", "nobody", "nobody/sample", "custom:nobody", "..%2f..%2fetc"):
-        answer = client.get(f"{PATH}/{path}")
-        assert answer.status_code == 404, path
+        assert client.get(f"{PATH}/{path}").status_code == 404, path
+    assert client.delete(f"{PATH}/espeak:es-419").status_code == 404
 
 
 @pytest.mark.parametrize(
@@ -143,23 +144,6 @@ def test_recording_is_served_unchanged(
     assert answer.headers["x-content-type-options"] == "nosniff"
     assert answer.headers["cache-control"] == "no-store"
     assert answer.headers["content-disposition"] == f"inline; filename*=UTF-8''%C3%B1and%C3%BA.{extension}"
-
-
-def test_consent_may_be_recording(client: httpx.Client) -> None:
-    answer = client.post(PATH, **form(spoken=recording(2.0), consent=""))
-    assert answer.status_code == 201 and answer.json()["consent_recording"] is True
-    answer = client.post(PATH, **form(name="eva", consent=""))
-    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "consent")
-
-
-@pytest.mark.parametrize("spoken", [b"", b"I agree.", recording(0.5), recording(61)])
-def test_invalid_consent_recording_is_refused(client: httpx.Client, spoken: bytes) -> None:
-    answer = client.post(PATH, **form(spoken=spoken))
-    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "consent_recording")
-    data = {"name": "ana", "consent_recording": "I agree."}
-    answer = client.post(PATH, data=data, files={"audio": ("a.wav", recording())})
-    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "consent_recording")
-    assert not any(voice["kept"] for voice in client.get(PATH).json()["voices"])
 
 
 @pytest.mark.parametrize("prefix", ["", "custom:"])
@@ -224,8 +208,9 @@ def test_voice_is_deleted_by_name_or_id(client: httpx.Client, prefix: str) -> No
     assert answer.json()["error"]["param"] == "voice" and "unknown voice" in answer.json()["error"]["message"]
 
 
-def test_built_in_voice_cannot_be_deleted(client: httpx.Client) -> None:
-    assert client.delete(f"{PATH}/espeak:es-419").status_code == 404
+def test_consent_may_be_recording(client: httpx.Client) -> None:
+    answer = client.post(PATH, **form(spoken=recording(2.0), consent=""))
+    assert answer.status_code == 201 and answer.json()["consent_recording"] is True
 
 
 def test_duplicate_name_is_conflict(client: httpx.Client) -> None:
@@ -235,67 +220,59 @@ def test_duplicate_name_is_conflict(client: httpx.Client) -> None:
     assert sum(voice["id"] == "custom:ana" for voice in client.get(PATH).json()["voices"]) == 1
 
 
-@pytest.mark.parametrize(
-    ("fields", "param"),
-    [
-        ({"name": ""}, "name"),
-        ({"name": "../etc/passwd"}, "name"),
-        ({"name": "a" * 65}, "name"),
-        ({"consent": ""}, "consent"),
-        ({"consent": "  "}, "consent"),
-        ({"language": "klingonish"}, "language"),
-        ({"description": "x" * 2001}, "description"),
-    ],
-)
-def test_invalid_field_is_named(client: httpx.Client, fields: dict[str, str], param: str) -> None:
-    answer = client.post(PATH, **form(**fields))
-    assert (answer.status_code, answer.json()["error"]["param"]) == (400, param)
-    assert answer.json()["error"]["message"].startswith(f"{param}: ")
-    assert not any(voice["kept"] for voice in client.get(PATH).json()["voices"])
+def multipart(body: bytes | Iterable[bytes], boundary: str = "; boundary=b") -> dict[str, Any]:
+    return {"content": body, "headers": {"content-type": f"multipart/form-data{boundary}"}}
 
 
-@pytest.mark.parametrize("audio", [b"", b"not audio at all", recording()[:60], recording(0.5), recording(61)])
-def test_invalid_recording_is_refused(client: httpx.Client, audio: bytes) -> None:
-    answer = client.post(PATH, **form(audio))
-    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "audio")
+class Upload:
+    """A form that does not say how long it is."""
 
-
-def test_form_without_file_is_refused(client: httpx.Client) -> None:
-    answer = client.post(PATH, data={"name": "ana", "consent": "yes", "audio": "ana.wav"}, files={"x": b""})
-    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "audio")
-
-
-@pytest.mark.parametrize(
-    ("content_type", "body"),
-    [
-        ("application/json", b"{}"),
-        ("multipart/form-data", b"x"),
-        ("multipart/form-data; boundary=b", b"nonsense"),
-        ("multipart/form-data; boundary=b", b"--b\r\ncontent-disposition: form-data\r\n\r\nx\r\n--b--\r\n"),
-        ("multipart/form-data; boundary=b", b"--b\r\n\r\n"),
-    ],
-)
-def test_invalid_form_is_refused(client: httpx.Client, content_type: str, body: bytes) -> None:
-    answer = client.post(PATH, content=body, headers={"content-type": content_type})
-    assert answer.status_code == 400 and answer.json()["error"]["message"]
-
-
-def test_oversized_upload_is_stopped(client: httpx.Client) -> None:
-    def endless() -> Iterator[bytes]:
+    def __iter__(self) -> Iterator[bytes]:
         yield b'--b\r\ncontent-disposition: form-data; name="audio"; filename="a.wav"\r\n\r\n'
         for _ in range(16):
             yield bytes(2**20)
         yield b"\r\n--b--\r\n"
 
-    answer = client.post(PATH, content=endless(), headers={"content-type": "multipart/form-data; boundary=b"})
-    assert (answer.status_code, answer.json()["error"]["param"]) == (413, "audio")
+
+TOO_LARGE = bytes(10 * 2**20 + 1)
+FILE_AS_TEXT = {"data": {"name": "ana", "consent": "yes", "audio": "ana.wav"}, "files": {"x": b""}}
+CONSENT_AS_TEXT = {"data": {"name": "ana", "consent_recording": "I agree."}, "files": form()["files"]}
 
 
-@pytest.mark.parametrize("field", ["audio", "consent_recording"])
-def test_oversized_recording_is_refused(client: httpx.Client, field: str) -> None:
-    large = {"audio": "audio", "consent_recording": "spoken"}[field]
-    answer = client.post(PATH, **form(**{large: bytes(10 * 2**20 + 1)}))
-    assert (answer.status_code, answer.json()["error"]["param"]) == (413, field)
+@pytest.mark.parametrize(
+    ("given", "status", "param"),
+    [
+        *((form(name=name), 400, "name") for name in ("", "../etc/passwd", "a" * 65)),
+        *((form(consent=consent), 400, "consent") for consent in ("", "  ")),
+        (form(language="klingonish"), 400, "language"),
+        (form(description="x" * 2001), 400, "description"),
+        *(
+            (form(audio), 400, "audio")
+            for audio in (b"", b"not audio at all", recording()[:60], recording(0.5), recording(61))
+        ),
+        *(
+            (form(spoken=spoken), 400, "consent_recording")
+            for spoken in (b"", b"I agree.", recording(0.5), recording(61))
+        ),
+        (FILE_AS_TEXT, 400, "audio"),
+        (CONSENT_AS_TEXT, 400, "consent_recording"),
+        ({"json": {}}, 400, None),
+        (multipart(b"x", ""), 400, None),
+        (multipart(b"nonsense"), 400, None),
+        (multipart(b"--b\r\ncontent-disposition: form-data\r\n\r\nx\r\n--b--\r\n"), 400, None),
+        (multipart(b"--b\r\n\r\n"), 400, None),
+        (multipart(Upload()), 413, "audio"),
+        (form(TOO_LARGE), 413, "audio"),
+        (form(spoken=TOO_LARGE), 413, "consent_recording"),
+    ],
+)
+def test_fault_is_named(client: httpx.Client, given: dict[str, Any], status: int, param: str | None) -> None:
+    answer = client.post(PATH, **given)
+    error = answer.json()["error"]
+    assert answer.status_code == status and error["message"]
+    if param is not None:
+        assert error["param"] == param and error["message"].startswith(f"{param}: ")
+    assert not any(voice["kept"] for voice in client.get(PATH).json()["voices"])
 
 
 async def test_similarity_is_reported_for_each_engine(tmp_path: Path) -> None:
@@ -336,3 +313,106 @@ def test_unwritable_store_is_reported(start_app: StartApp, tmp_path: Path) -> No
     assert answer.status_code == 507
     assert str(tmp_path) not in answer.text
     assert httpx.get(f"{server.http_url}/health").status_code == 200
+
+
+PROXIED = {"via": "1.1 proxy"}
+
+
+def preview(server: AppServer, voice: str, headers: Any = None, **query: str) -> httpx.Response:
+    return httpx.get(f"{server.http_url}{PATH}/{voice}/preview", params=query, headers=headers)
+
+
+def seconds(audio: bytes) -> float:
+    with av.open(io.BytesIO(audio)) as file:
+        return sum(frame.samples / frame.sample_rate for frame in file.decode(audio=0))
+
+
+def test_voice_is_heard_in_both_formats_and_spoken_once(start_app: StartApp) -> None:
+    server = start_app()
+    opened = []
+    open_session = server.service.open
+
+    def counting(*args: object, **options: object) -> object:
+        opened.append(options["protocol"])
+        return open_session(*args, **options)  # type: ignore[arg-type]
+
+    server.service.open = counting  # type: ignore[method-assign, assignment]
+    with ThreadPoolExecutor(3) as pool:
+        answers = [*pool.map(lambda _: preview(server, "espeak:de"), range(3))]
+    assert opened == ["voices"]
+    assert {answer.content for answer in answers} == {answers[0].content}
+    assert answers[0].headers["content-type"] == "audio/mpeg"
+    assert answers[0].headers["cache-control"].startswith("private")
+    wav = preview(server, "espeak:de", format="wav")
+    assert wav.headers["content-type"] == "audio/wav"
+    assert seconds(wav.content) == pytest.approx(seconds(answers[0].content), abs=0.06)
+    assert seconds(wav.content) > 2
+
+
+@pytest.mark.parametrize(
+    ("voice", "query", "status", "param"),
+    [
+        ("nobody", {}, 404, "voice"),
+        ("espeak:de", {"format": "ogg"}, 400, "format"),
+        ("ana", {"language": "xx"}, 400, "language"),
+    ],
+)
+def test_invalid_givennames_its_field(
+    start_app: StartApp, voice: str, query: dict[str, str], status: int, param: str
+) -> None:
+    server = start_app()
+    server.service.store.add("ana", recording(), "It is mine.", origin="test")
+    answer = preview(server, voice, **query)
+    assert (answer.status_code, answer.json()["error"]["param"]) == (status, param)
+
+
+def test_client_without_a_key_hears_built_in_voices_alone(start_app: StartApp) -> None:
+    server = start_app(KANI_API_KEYS=KEY)
+    server.service.store.add("ana", recording(), "It is mine.", origin="test")
+    assert preview(server, "espeak:de", PROXIED).status_code == 200
+    assert preview(server, "custom:ana", PROXIED).status_code == 404
+    assert preview(server, "ana", PROXIED).status_code == 404
+    assert preview(server, "espeak:de", PROXIED | {"authorization": "Bearer wrong"}).status_code == 401
+    keyed = PROXIED | {"authorization": f"Bearer {KEY}"}
+    assert preview(server, "custom:ana", keyed, language="es").status_code == 200
+    closed = httpx.get(f"{server.http_url}{PATH}/custom:ana/sample", headers=PROXIED)
+    assert closed.status_code == 401
+
+
+async def test_cache_forgets_the_least_recently_used_and_no_failure() -> None:
+    cache, made = PreviewCache(max_bytes=10), []
+
+    async def make(name: str) -> bytes:
+        made.append(name)
+        await asyncio.sleep(0)
+        if name == "bad":
+            raise ValueError(name)
+        return b"12345"
+
+    for name in ("a", "b", "a", "c", "a", "b"):
+        await cache.get((name,), lambda name=name: make(name))
+    assert made == ["a", "b", "c", "b"]
+    for _ in range(2):
+        with pytest.raises(ValueError, match="bad"):
+            await cache.get(("bad",), lambda: make("bad"))
+    assert made[4:] == ["bad", "bad"]
+
+
+async def test_preview_is_made_to_its_end_though_its_caller_is_gone() -> None:
+    cache, go, made = PreviewCache(), asyncio.Event(), []
+
+    async def make() -> bytes:
+        made.append("begun")
+        await go.wait()
+        return b"audio"
+
+    gone = asyncio.create_task(cache.get(("a",), make))
+    staying = asyncio.create_task(cache.get(("a",), make))
+    while not made:
+        await asyncio.sleep(0)
+    gone.cancel()
+    await asyncio.wait([gone])
+    go.set()
+    assert gone.cancelled()
+    assert await staying == b"audio"
+    assert made == ["begun"]

@@ -43,11 +43,6 @@ Settled = Callable[[Answers], bool]
 """Returns whether all answers have come; a closed connection always is an answer."""
 
 
-def closed(answers: Answers) -> bool:
-    """Wait for the end of the connection."""
-    return False
-
-
 def one_of(*types: str) -> Settled:
     """Wait for a message of one of the types."""
     return lambda answers: answers[-1].get("type") in types
@@ -55,81 +50,82 @@ def one_of(*types: str) -> Settled:
 
 @dataclass(frozen=True)
 class Door:
-    """A WebSocket; query: names of parameters."""
+    """A WebSocket; query: names of parameters; without ``settled`` its end is waited for."""
 
     path: str
     cases: Callable[[], Iterator[Case]]
-    settled: Settled = closed
+    settled: Settled = lambda answers: False
     query: Sequence[str] = ()
     options: dict[str, Any] = field(default_factory=dict)
     route: str = ""  # as the routes have it, if that is another
 
 
-def _cases(schema: Schema, example: Any, *after: Any) -> Iterator[Case]:
+def _cases(schema: Schema, *examples: Any, after: Sequence[Any] = ()) -> Iterator[Case]:
     rest: list[Frame] = [json.dumps(each) for each in after]
-    for about, text in messages(schema, example):
-        yield about, [text, *rest]
+    for example in examples:
+        yield from ((about, [text, *rest]) for about, text in messages(schema, example))
 
 
-def _broken(*after: Any) -> Iterator[Case]:
-    for text in BROKEN:
-        yield f"{text[:20]!r}…", [text, *(json.dumps(each) for each in after)]
-    yield "binary", [b"\xff", *(json.dumps(each) for each in after)]
+def _broken(after: Sequence[Any] = ()) -> Iterator[Case]:
+    rest: list[Frame] = [json.dumps(each) for each in after]
+    yield from ((f"{text[:20]!r}…", [text, *rest]) for text in BROKEN)
+    yield "binary", [b"\xff", *rest]
 
 
 def _kani() -> Iterator[Case]:
+    data = _with(schema_of(kani_messages._Data), config=schema_of(kani_messages.Config))
+    requests = ({"type": f"tts_{kind}", "data": {"text": "a"}} for kind in ("request", "stream_request"))
     yield from _broken()
-    config = schema_of(kani_messages.Config)
-    data = schema_of(kani_messages._Data)
-    data = {**data, "properties": {**data["properties"], "config": config}}
-    for kind in ("tts_request", "tts_stream_request"):
-        yield from _cases(object_of(["type"], data=data), {"type": kind, "data": {"text": "a"}})
+    yield from _cases(object_of(["type"], data=data), *requests)
 
 
-def _voxcpm() -> Iterator[Case]:
-    yield from _broken()
-    params = object_of(["text", *voxcpm_params.OPTIONS, *voxcpm_params._OTHERS])
-    request = {"type": "tts_request", "request_id": "1", "params": {"text": "a"}}
-    yield from _cases(object_of(names_in(voxcpm_messages), params=params), request)
-
-
+_VOXCPM = names_in(voxcpm_messages)
 _PING = {"type": "ping", "timestamp": 7}
 
 
+def _voxcpm() -> Iterator[Case]:
+    params = object_of(["text", *voxcpm_params.OPTIONS, *voxcpm_params._OTHERS])
+    request = {"type": "tts_request", "request_id": "1", "params": {"text": "a"}}
+    yield from _broken()
+    yield from _cases(object_of(_VOXCPM, params=params), request)
+
+
 def _voxcpm_others() -> Iterator[Case]:
-    for kind in ("ping", "cancel"):
-        yield from _cases(object_of(names_in(voxcpm_messages)), {"type": kind, "request_id": "1"}, _PING)
+    others = ({"type": kind, "request_id": "1"} for kind in ("ping", "cancel"))
+    yield from _cases(object_of(_VOXCPM), *others, after=[_PING])
 
 
 def _relay() -> Iterator[Case]:
-    end = {"action": "finish_tts"}, {"action": "ping"}
-    yield from _broken(*end)
-    for action in ("start_tts", "append_tts"):
-        yield from _cases(object_of(names_in(relay_messages)), {"action": action, "text": "a"}, *end)
+    end = [{"action": "finish_tts"}, {"action": "ping"}]
+    texts = ({"action": action, "text": "a"} for action in ("start_tts", "append_tts"))
+    yield from _broken(end)
+    yield from _cases(object_of(names_in(relay_messages)), *texts, after=end)
+
+
+def _array(items: Schema) -> Schema:
+    return {"type": "array", "items": items}
 
 
 def _elevenlabs() -> Iterator[Case]:
-    end = {"text": ""}, {"close_socket": True}
-    yield from _broken(*end)
-    schedule = object_of(["chunk_length_schedule"], chunk_length_schedule={"type": "array", "items": {}})
-    objects = {
-        "voice_settings": object_of([*voice_settings.DEFAULT_SETTINGS]),
-        **dict.fromkeys(elevenlabs_messages._CONFIG_FIELDS, schedule),
-    }
-    yield from _cases(object_of(names_in(elevenlabs_messages), **objects), {"text": "a "}, *end)
+    end = [{"text": ""}, {"close_socket": True}]
+    schedule = object_of(["chunk_length_schedule"], chunk_length_schedule=_array({}))
+    objects = dict.fromkeys(elevenlabs_messages._CONFIG_FIELDS, schedule)
+    objects["voice_settings"] = object_of([*voice_settings.DEFAULT_SETTINGS])
+    yield from _broken(end)
+    yield from _cases(object_of(names_in(elevenlabs_messages), **objects), {"text": "a "}, after=end)
 
 
 def _dialogue() -> Iterator[Case]:
-    end = {"close_socket": True}
-    yield from _broken(end)
+    end = [{"close_socket": True}]
     turn = {"text": "a", "voice_id": "tone_es"}
     objects = {
-        "inputs": {"type": "array", "items": object_of([*turn, "new_turn"])},
-        "voices": {"type": "array", "items": {}},
+        "inputs": _array(object_of([*turn, "new_turn"])),
+        "voices": _array({}),
         "voice_settings": object_of(voice_settings.DIALOGUE_SETTINGS),
     }
-    names = names_in(dialogue_messages, elevenlabs_messages)
-    yield from _cases(object_of(names, **objects), {"inputs": [turn], "voices": ["tone_es"]}, end)
+    schema = object_of(names_in(dialogue_messages, elevenlabs_messages), **objects)
+    yield from _broken(end)
+    yield from _cases(schema, {"inputs": [turn], "voices": ["tone_es"]}, after=end)
 
 
 def _message_pack() -> Iterator[Case]:
@@ -154,7 +150,7 @@ def _with(schema: Schema, **properties: Schema) -> Schema:
 
 
 _TOOLS = {
-    "tools": {"type": "array", "items": schema_of(tools._Tool)},
+    "tools": _array(schema_of(tools._Tool)),
     "tool_choice": schema_of(tools._Choice),
 }
 _TEXT = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "a"}]}
@@ -190,7 +186,7 @@ def _events() -> Iterator[Case]:
     for item, schema in _ITEMS:
         made = {"type": "conversation.item.create", "item": item}
         yield from _cases(object_of(["previous_item_id"], item=schema), made)
-        given = _with(answer, input={"type": "array", "items": schema})
+        given = _with(answer, input=_array(schema))
         response = {"type": "response.create", "response": {**written, "input": [item]}}
         yield from ((a, f) for a, f in _cases(object_of([], response=given), response) if ".input.0" in a)
 
@@ -216,6 +212,7 @@ def _unmute_settled(answers: Answers) -> bool:
 
 _SPEECH = one_of("tts_response", "tts_stream_complete")
 _ELEVENLABS_QUERY = names_in(elevenlabs_query)
+_KYUTAI_QUERY = names_in(kyutai_query)
 _KEYED = {"kyutai-api-key": "public_token"}
 
 DOORS = (
@@ -224,22 +221,15 @@ DOORS = (
     Door("/tts", _voxcpm_others, lambda answers: answers[-1].get("timestamp") == _PING["timestamp"]),
     *(Door(path, _relay, one_of("pong")) for path in ("/stream_tts", "/client", "/agent")),
     *(
-        Door(f"/v1/text-to-speech/tone_es/{name}", _elevenlabs, query=_ELEVENLABS_QUERY, route=route)
+        Door(route.format(voice_id="tone_es"), cases, query=_ELEVENLABS_QUERY, route=route)
         for name in ("stream-input", "multi-stream-input")
-        for route in (f"/v1/text-to-speech/{{voice_id}}/{name}",)
-    ),
-    *(
-        Door(f"/v1/text-to-dialogue/{name}", _dialogue, query=_ELEVENLABS_QUERY)
-        for name in ("stream-input", "multi-stream-input")
-    ),
-    *(
-        Door(
-            f"{path}?format=PcmMessagePack",
-            _message_pack,
-            query=names_in(kyutai_query),
-            options=_KEYED,
-            route=path,
+        for route, cases in (
+            (f"/v1/text-to-speech/{{voice_id}}/{name}", _elevenlabs),
+            (f"/v1/text-to-dialogue/{name}", _dialogue),
         )
+    ),
+    *(
+        Door(f"{path}?format=PcmMessagePack", _message_pack, query=_KYUTAI_QUERY, options=_KEYED, route=path)
         for path in ("/api/tts_streaming", "/api/tts-streaming", "/api/asr-streaming")
     ),
     Door("/v1/realtime?model=a", _realtime, _realtime_settled, query=names_in(realtime), route=realtime.PATH),

@@ -1,69 +1,212 @@
-"""Text of the languages beyond the first five reaches the engine alike through every protocol.
+"""The language that a text is spoken in, by every protocol: its own, its client's, or its connection's.
 
-``test_heard_languages.py`` lets a recogniser hear the same sentences.
+``test_heard_languages.py`` lets a recogniser hear the sentences, ``tests/core/session/test_language.py`` has
+the order that languages count in, and ``benchmarks.text.short_replies`` 400 replies in eight languages.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
+import httpx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from websockets.asyncio.client import connect
 
+from kani.protocols.shared.client_languages import (
+    MAX_HEADER_LENGTH,
+    MAX_LANGUAGES,
+    MAX_TAG_LENGTH,
+    accept_languages,
+    languages_error,
+)
 from kani.text.normalizer import NormalizerOptions, normalize
-from tests.clients.openai_realtime import realtime as realtime_client
-from tests.clients.openai_realtime import text_item
-from tests.protocols.languages import test_client_languages
-from tests.protocols.languages.test_heard_languages import SENTENCES
-from tests.protocols.wyoming.home_assistant import get_tts_audio
+from tests.clients.voxcpm.wire import opened
+from tests.protocols.languages import speakers
+from tests.protocols.languages.speakers import (
+    ALL,
+    ONE_CONNECTION,
+    SENTENCES,
+    WITH_HEADERS,
+    Place,
+    Speak,
+    kani,
+    wyoming,
+)
 from tests.support.serving import InProcessServer, serving
 from tests.support.tone import ToneEngine
 
-LANGUAGES = ("es", "en", *SENTENCES)
-
-Say = Callable[[InProcessServer, str], Awaitable[None]]
-
-
-def without_headers(say: test_client_languages.Say) -> Say:
-    async def said(server: InProcessServer, text: str) -> None:
-        await say(server, text, {})  # type: ignore[arg-type]
-
-    return said
+ENGLISH = ("Sure.", "OK.", "No problem.", "Alarm set.", "John Smith.", "42")
+SPANISH = ("Vale.", "OK.", "Claro.", "Perfecto.", "Juan Pérez.", "42")
+FRENCH = "Il fait très beau aujourd'hui."
+UNCLEAR = "OK 3."
+IN_FRANCE = {"accept-language": "tlh-x;q=0.1, fr-CA,fr;q=0.9,*;q=0.5"}
 
 
-async def openai(server: InProcessServer, text: str) -> None:
-    body = {"model": "tts-1", "voice": "nova", "input": text, "response_format": "pcm"}
-    await test_client_languages.post(f"{server.http_url}/v1/audio/speech", body, {})
+@asynccontextmanager
+async def tones(
+    folder: Path, languages: tuple[str, ...] = ("es", "en", "fr", "de", "it"), **environment: str
+) -> AsyncIterator[tuple[InProcessServer, Place]]:
+    engine = ToneEngine(languages=languages)
+    async with serving(folder, engine=engine, KANI_WYOMING="true", **environment) as server:
+        yield server, Place(server.url, server.http_url, server.streams["Wyoming"])
 
 
-async def realtime(server: InProcessServer, text: str) -> None:
-    async with realtime_client(server.url, "model=gpt-realtime") as client:
-        await client.send("response.create", response={"input": [text_item(text)]})
-        await client.until("response.done")
+def spoken(server: InProcessServer) -> list[str]:
+    """Languages of what was spoken since the last call."""
+    found = [segment.language for segment in server.engine.segments]
+    server.engine.segments.clear()
+    return found
 
 
-async def wyoming(server: InProcessServer, text: str) -> None:
-    assert await get_tts_audio(server.streams["Wyoming"], text)
-
-
-PROTOCOLS = {say.__name__: without_headers(say) for say in test_client_languages.PROTOCOLS} | {
-    say.__name__: say for say in (openai, realtime, wyoming)
-}
+def default(speak: Speak) -> str:
+    return "es" if speak in (kani, speakers.kani_rest) else "en"
 
 
 @pytest.mark.parametrize("language", SENTENCES)
 async def test_engine_gets_text_in_its_language_from_every_protocol(tmp_path: Path, language: str) -> None:
-    engine = ToneEngine(languages=LANGUAGES)
     # With a space between two sentences: a protocol of words joins them so.
     text = " ".join(SENTENCES[language])
     got = {}
-    async with serving(tmp_path, engine=engine, KANI_WYOMING="true") as server:
-        for name, say in PROTOCOLS.items():
-            engine.segments.clear()
-            await say(server, text)
-            spoken = "".join("".join(segment.text for segment in engine.segments).split())
-            got[name] = {(spoken, segment.language, segment.voice) for segment in engine.segments}
-    assert got == dict.fromkeys(PROTOCOLS, got["kani"])
-    ((spoken, *rest),) = got["kani"]
+    async with tones(tmp_path, ("es", "en", *SENTENCES)) as (server, place):
+        for speak in ALL:
+            server.engine.segments.clear()
+            await speak(place, [text])
+            whole = "".join("".join(segment.text for segment in server.engine.segments).split())
+            got[speak] = {(whole, segment.language, segment.voice) for segment in server.engine.segments}
+    assert got == dict.fromkeys(ALL, got[kani])
+    ((whole, *rest),) = got[kani]
     expected = normalize(text, options=NormalizerOptions(language=language)).text
-    assert rest == [language, f"tone_{language}"] and spoken == "".join(expected.split())
+    assert rest == [language, f"tone_{language}"] and whole == "".join(expected.split())
+
+
+async def test_short_reply_is_in_the_protocols_language(tmp_path: Path) -> None:
+    async with tones(tmp_path) as (server, place):
+        for speak in ALL:
+            for text in SPANISH if default(speak) == "es" else ENGLISH:
+                await speak(place, [text])
+                assert spoken(server) == [default(speak)], (speak, text)
+
+
+@pytest.mark.parametrize("speak", WITH_HEADERS)
+async def test_unclear_text_is_spoken_in_the_clients_language(tmp_path: Path, speak: Speak) -> None:
+    rows = (
+        ("Hello world!", {}, "en"),
+        ("Guten Morgen", {}, "de"),
+        ("OK 3", {}, default(speak)),
+        ("OK 3", IN_FRANCE, "fr"),
+        ("¿Dónde está la biblioteca?", IN_FRANCE, "es"),
+        ("OK 3", {"accept-language": "*"}, default(speak)),
+    )
+    async with tones(tmp_path) as (server, place):
+        for text, headers, language in rows:
+            await speak(place._replace(headers=headers), [text])
+            assert spoken(server) == [language], (text, headers)
+
+
+async def test_language_that_the_operator_sets_precedes_the_protocols(tmp_path: Path) -> None:
+    async with tones(tmp_path, KANI_LANGUAGE="de") as (server, place):
+        for speak in ALL:
+            for text in (UNCLEAR, FRENCH, UNCLEAR):
+                await speak(place, [text])
+            # Each is sent on a connection of its own: none is remembered for the next.
+            assert spoken(server) == ["de", "fr", "de"], speak
+
+
+@pytest.mark.parametrize("speak", ONE_CONNECTION)
+async def test_short_reply_is_in_the_language_of_the_text_before(tmp_path: Path, speak: Speak) -> None:
+    async with tones(tmp_path) as (server, place):
+        texts = (UNCLEAR, FRENCH, UNCLEAR, "D'accord.", "The weather is nice.", UNCLEAR)
+        await speak(place, texts)
+        assert spoken(server) == [default(speak), "fr", "fr", "fr", "en", "en"]
+        await speak(place, [UNCLEAR])
+        assert spoken(server) == [default(speak)]
+
+
+@pytest.mark.parametrize(
+    ("path", "text_field", "language"),
+    [
+        ("/v1/audio/speech", "input", "en"),
+        ("/v1/text-to-speech/21m00Tcm4TlvDq8ikWAM", "text", "en"),
+        ("/tts", "text", "es"),
+    ],
+)
+async def test_requests_that_share_an_http_connection_do_not_share_a_language(
+    tmp_path: Path, path: str, text_field: str, language: str
+) -> None:
+    """A proxy sends requests of several clients on one connection."""
+    fields = {"model": "tts-1", "voice": "alloy"} if text_field == "input" else {}
+    async with tones(tmp_path) as (server, _), httpx.AsyncClient(base_url=server.http_url) as client:
+        for text in (FRENCH, UNCLEAR):
+            answer = await client.post(path, json={text_field: text, **fields})
+            assert answer.status_code == 200, answer.text
+        assert spoken(server) == ["fr", language]
+
+
+async def test_voices_of_one_request_share_a_language(tmp_path: Path) -> None:
+    marked = f"[voice:nova] {FRENCH} [voice:onyx] {UNCLEAR}"
+    body = {"model": "tts-1", "voice": "alloy", "input": marked, "voice_tags": True}
+    async with tones(tmp_path) as (server, _), httpx.AsyncClient(base_url=server.http_url) as client:
+        assert (await client.post("/v1/audio/speech", json=body)).status_code == 200
+        assert spoken(server) == ["fr", "fr"]
+
+
+async def test_named_voice_speaks_the_texts_language_and_an_unclear_text_in_its_own(tmp_path: Path) -> None:
+    async with tones(tmp_path) as (server, place):
+        texts = (UNCLEAR, "The weather is very nice today.", UNCLEAR)
+        await wyoming(place._replace(wyoming_voice="tone_de"), texts)
+        assert {segment.voice for segment in server.engine.segments} == {"tone_de"}
+        assert spoken(server) == ["de", "en", "de"]
+
+
+async def test_languages_field_precedes_header(tmp_path: Path) -> None:
+    german = {"accept-language": "de"}
+    too_many = f"too many (at most {MAX_LANGUAGES})"
+    async with tones(tmp_path) as (server, _):
+        async with connect(server.url, additional_headers=german) as socket:
+            for given, language in ((["xx", "fr-CA", "en"], "french"), ([], "german"), (None, "german")):
+                answer = await speakers.request(socket, "OK 3", languages=given)
+                metadata = answer["metadata"]
+                assert (metadata["language"], metadata["unused"]) == (language, [])
+            for wrong, reason in (("fr", ""), (["fr"] * 99, too_many)):
+                answer = await speakers.request(socket, "OK 3", languages=wrong)
+                assert answer["message"].startswith(f"languages: {reason}")
+        async with opened(server.url, additional_headers=german) as client:
+            for given, language in ((["it", "fr"], "it"), (None, "de")):
+                result = (await client.speak("OK 3", languages=given)).last["result"]
+                assert result["language"] == language and "languages" not in result["unused"]
+            errors = (await client.speak("OK 3", languages=[1])).last["error"]["details"]["errors"]
+            assert errors == {"languages": "must be a list of strings"}
+
+
+@pytest.mark.parametrize(
+    ("header", "languages"),
+    [
+        ("en-US,en;q=0.9,es;q=0.8", ("en-US", "en", "es")),
+        ("es;q=0.3, de ; q=0.7, fr", ("fr", "de", "es")),
+        ("*", ()),
+        ("", ()),
+        ("*;q=0.5, zh-Hant-TW", ("zh-Hant-TW",)),
+        ("de;q=0, en;q=2, fr;q=x, it;q=-1, pt;level=1", ("pt",)),
+        ("klingonese, xx, ;;;,,=, no", ("nb",)),
+        ("de,de,DE", ("de",)),
+        ("en;q=0.1," * 200 + "de", ("en",)),
+    ],
+)
+def test_accept_language_is_read_within_limits(header: str, languages: tuple[str, ...]) -> None:
+    assert accept_languages({"accept-language": header}) == languages
+
+
+@given(st.text(max_size=MAX_HEADER_LENGTH * 2))
+def test_any_header_gives_bounded_list(header: str) -> None:
+    assert len(accept_languages({"accept-language": header})) <= MAX_LANGUAGES
+
+
+def test_invalid_languages_field_is_refused() -> None:
+    assert languages_error(["en", "x" * MAX_TAG_LENGTH]) is None
+    assert languages_error({"en": 1}) == languages_error(["en", 5]) == "must be a list of strings"
+    assert languages_error(["en"] * (MAX_LANGUAGES + 1)) == "too many (at most 20)"
+    assert languages_error(["x" * (MAX_TAG_LENGTH + 1)]) == "too long (at most 35 characters each)"

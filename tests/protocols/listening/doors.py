@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import io
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import aclosing, redirect_stderr, redirect_stdout
+from contextlib import aclosing, asynccontextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,17 +22,19 @@ from wyoming.event import Event
 from kani import AsyncConversation, AsyncRecognizer, EngineUnavailable, Heard, NoAnswer
 from kani.cli import speech_commands
 from kani.core.audio.pcm import pcm16, wav
+from kani.core.diarization.diarizer import Diarizer
+from kani.core.recognizer import Recognizer
 from kani.core.types import Samples
 from tests.clients import unmute_page
 from tests.clients.kyutai.wire import FRAME, KEY, audio_message, frames_of, pack, unpack
 from tests.clients.openai_realtime import BETA, RATE, TRANSCRIPTION, Client, realtime
 from tests.protocols.wyoming.exchange import STOP, chunk, client
+from tests.support.chat.endpoint import say
+from tests.support.chat.talking import answering
 from tests.support.patience import WITHIN_S
 from tests.support.serving import InProcessServer
 
-SERVED = {"KANI_WYOMING": "true", "KANI_COMPAT": "1", "KANI_LLM_EARLY": "false"}
-"""Settings of a server with all of them, beside the address of a chat endpoint."""
-
+SERVED = {"KANI_WYOMING": "true", "KANI_COMPAT": "1"}
 VAD = {"type": "server_vad"}
 PIECE = RATE // 10
 MARKER = 9
@@ -50,6 +52,16 @@ class House:
     llm_url: str
     recognizer: str  # name that ``build_recognizer`` knows
     folder: Path
+
+
+@asynccontextmanager
+async def opened(
+    folder: Path, recognizer: Recognizer, name: str = "auto", diarizer: Diarizer | None = None
+) -> AsyncIterator[House]:
+    """Open every door; name: of the recogniser, for the library."""
+    answered = answering(folder, say("Yes."), recognizer=recognizer, diarizer=diarizer, **SERVED)
+    async with answered as (server, endpoint):
+        yield House(server, endpoint.url, name, folder)
 
 
 Door = Callable[[House, Samples, Sequence[str]], Awaitable[str]]
@@ -112,14 +124,12 @@ async def _listen(house: House, samples: Samples, *options: str) -> str:
 async def _completed(talking: Client, samples: Samples) -> str:
     """Say something to the Realtime socket; return the transcript of its turn."""
     await talking.append(samples)
-    while True:
-        event = await talking.receive()
+    while (event := await talking.receive())["type"] != f"{TRANSCRIPTION}.completed":
         if event["type"] == "error":
             raise Refused(event["error"]["message"])
-        if event["type"] == f"{TRANSCRIPTION}.completed":
-            if "details" in event:
-                raise Refused(event["details"]["message"])
-            return str(event["transcript"])
+    if "details" in event:
+        raise Refused(event["details"]["message"])
+    return str(event["transcript"])
 
 
 async def realtime_transcription(house: House, samples: Samples, words: Sequence[str]) -> str:
@@ -129,18 +139,18 @@ async def realtime_transcription(house: House, samples: Samples, words: Sequence
 
 
 async def realtime_beta(house: House, samples: Samples, words: Sequence[str]) -> str:
+    transcription = {"model": "whisper-1", "prompt": ", ".join(words)}
+    session = {"input_audio_transcription": transcription, "turn_detection": VAD}
     async with realtime(house.server.url, additional_headers=BETA) as talking:
-        transcription = {"model": "whisper-1", "prompt": ", ".join(words)}
-        session = {"input_audio_transcription": transcription, "turn_detection": VAD}
         await talking.send("transcription_session.update", session=session)
         await talking.until("transcription_session.updated")
         return await _completed(talking, samples)
 
 
 async def realtime_conversation(house: House, samples: Samples, words: Sequence[str]) -> str:
+    transcription = {"model": "whisper-1", "keywords": [*words]}
+    given = {"transcription": transcription, "turn_detection": VAD}
     async with realtime(house.server.url, "model=gpt-realtime") as talking:
-        transcription = {"model": "whisper-1", "keywords": [*words]}
-        given = {"transcription": transcription, "turn_detection": VAD}
         await talking.configure("realtime", audio={"input": given})
         return await _completed(talking, samples)
 

@@ -1,13 +1,18 @@
-"""What the ears can do, by each protocol that listens, over recognisers that hear loud sounds."""
+"""What the ears can do, by each protocol that listens, over recognisers that hear loud sounds or are slow."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosedError
+from wyoming.event import Event
 
 from kani.core.diarization.clustering import Array
 from kani.core.diarization.diarizer import Diarizer
@@ -19,12 +24,16 @@ from kani.engines.remote.link import Link
 from kani.engines.remote.recognizer import UNKNOWN, RemoteRecognizer
 from kani.engines.remote.unloading import UnloadingLink
 from kani.engines.worker.service import Worker
+from tests.clients import unmute_page
+from tests.clients.kyutai.wire import KEY as KYUTAI
 from tests.clients.openai_realtime import BETA, RATE, Client, loud, quiet, realtime
 from tests.engines.remote.test_remote import KEY, until, working
 from tests.protocols.listening import doors
-from tests.protocols.listening.doors import DIARIZING, LIVE, RECORDINGS, VAD, Door, Refused, Speakers
-from tests.protocols.listening.house import furnished
-from tests.support.loudness import PausingRecognizer
+from tests.protocols.listening.conftest import Furnish
+from tests.protocols.listening.doors import DIARIZING, LIVE, RECORDINGS, VAD, Door, House, Refused, Speakers
+from tests.protocols.wyoming.exchange import ask
+from tests.support.loudness import LoudnessRecognizer, PausingRecognizer
+from tests.support.patience import WITHIN_S
 
 SPEECH = np.concatenate([quiet(0.96), loud(1.2), quiet(2.0)])
 WORDS = " ".join(f"w{number}{'.' if number % 5 == 4 else ''}" for number in range(15))
@@ -56,18 +65,16 @@ def understood(door: Door) -> str:
 
 
 @by_name([door for door in DOORS if door is not doors.unmute])
-async def test_expected_words_reach_the_recogniser(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, door: Door
-) -> None:
+async def test_expected_words_reach_the_recogniser(furnish: Furnish, door: Door) -> None:
     recognizer = PausingRecognizer()
-    async with furnished(tmp_path, monkeypatch, recognizer) as house:
-        assert await door(house, SPEECH, NAMES) == understood(door)
-        prompt = recognizer.prompts[-1] if door in LIVE else recognizer.options.prompt
-        assert "Zandrell, Tolliwen" in prompt
-        # The next client expects nothing.
-        recognizer.prompts.clear()
-        assert await door(house, SPEECH, ()) == understood(door)
-        assert not recognizer.prompts and not recognizer.options.prompt
+    house = await furnish(recognizer)
+    assert await door(house, SPEECH, NAMES) == understood(door)
+    prompt = recognizer.prompts[-1] if door in LIVE else recognizer.options.prompt
+    assert "Zandrell, Tolliwen" in prompt
+    # The next client expects nothing.
+    recognizer.prompts.clear()
+    assert await door(house, SPEECH, ()) == understood(door)
+    assert not recognizer.prompts and not recognizer.options.prompt
 
 
 class Wordless(PausingRecognizer):
@@ -86,17 +93,15 @@ class Wordless(PausingRecognizer):
 
 
 @by_name(DOORS)
-async def test_speech_without_words_is_told_honestly(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, door: Door
-) -> None:
+async def test_speech_without_words_is_told_honestly(furnish: Furnish, door: Door) -> None:
     # Without words a turn of Unmute's ends after 4 s.
     speech = np.concatenate([SPEECH, quiet(3.0)])
-    async with furnished(tmp_path, monkeypatch, Wordless()) as house:
-        if (reason := SAY_WHY.get(door)) is None:
-            assert await door(house, speech, ()) == ""
-            return
-        with pytest.raises(Refused, match=reason):
-            await door(house, speech, ())
+    house = await furnish(Wordless())
+    if (reason := SAY_WHY.get(door)) is None:
+        assert await door(house, speech, ()) == ""
+        return
+    with pytest.raises(Refused, match=reason):
+        await door(house, speech, ())
 
 
 class TwoVoices:
@@ -119,20 +124,18 @@ class TwoVoices:
     @staticmethod
     def _embed(stretch: Samples, step_s: float) -> Array:
         windows = np.array_split(stretch, max(round(len(stretch) / 16_000 / step_s), 1))
-        crossings_a_second = [
-            np.count_nonzero(np.diff(np.signbit(each))) / len(each) * 16_000 for each in windows
-        ]
-        return np.eye(2, dtype=np.float32)[[int(crossings > 800) for crossings in crossings_a_second]]
+        crossings = [np.count_nonzero(np.diff(np.signbit(each))) / len(each) for each in windows]
+        return np.eye(2, dtype=np.float32)[[int(each > 0.05) for each in crossings]]
 
 
 @by_name(DIARIZING)
-async def test_speakers_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, door: Speakers) -> None:
+async def test_speakers_are_named(furnish: Furnish, door: Speakers) -> None:
     high = 0.5 * np.sin(2 * np.pi * 900 * np.arange(RATE) / RATE).astype(np.float32)
     recording = np.concatenate([quiet(1.0), loud(1.0), quiet(1.0), high, loud(1.0), quiet(1.0)])
     networks = TwoVoices()
     diarizer = Diarizer(lambda: (networks, networks))
-    async with furnished(tmp_path, monkeypatch, PausingRecognizer(), diarizer) as house:
-        said = await door(house, recording)
+    house = await furnish(PausingRecognizer(), diarizer)
+    said = await door(house, recording)
     assert said == [("A", "¡bum, hm."), ("B", "¡bum, hm."), ("A", "¡bum, hm.")]
 
 
@@ -172,36 +175,85 @@ async def current(client: Client, kind: str, reduction: Any) -> Any:
 
 
 @pytest.mark.parametrize("kind", ["transcription", "realtime", "beta"])
-async def test_noise_reduction_is_accepted_and_changes_no_sample(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
-) -> None:
+async def test_noise_reduction_is_accepted_and_changes_no_sample(furnish: Furnish, kind: str) -> None:
     recognizer = Recording()
     query, how = ("model=gpt-realtime" if kind == "realtime" else "intent=transcription"), {}
     if kind == "beta":
         how = {"additional_headers": BETA}
-    async with furnished(tmp_path, monkeypatch, recognizer) as house:
-        for reduction in (None, {"type": "near_field"}):
-            async with realtime(house.server.url, query, **how) as client:
-                given = beta(client, reduction) if kind == "beta" else current(client, kind, reduction)
-                assert await given is None  # which is in force
-                await client.append(SPEECH)
-                assert await client.transcripts(1) == [WORDS]
-                assert not client.of("error")
+    house = await furnish(recognizer)
+    for reduction in (None, {"type": "near_field"}):
+        async with realtime(house.server.url, query, **how) as client:
+            given = beta(client, reduction) if kind == "beta" else current(client, kind, reduction)
+            assert await given is None  # which is in force
+            await client.append(SPEECH)
+            assert await client.transcripts(1) == [WORDS]
+            assert not client.of("error")
     plain, reduced = map(np.concatenate, recognizer.heard)
     # The silence at the end is read or not when the connection ends.
     length = min(len(plain), len(reduced))
     assert np.abs(plain[:length]).max() > 0.4 and np.array_equal(plain[:length], reduced[:length])
 
 
-@by_name([door for door in DOORS if door not in OWN_PROCESS])
-async def test_idle_recogniser_is_unloaded_and_hears_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, door: Door
-) -> None:
+@pytest.fixture
+async def worker(tmp_path: Path) -> AsyncIterator[str]:
     async with working(Worker(None, PausingRecognizer()), tmp_path) as address:
-        recognizer = RemoteRecognizer(UNKNOWN)
-        recognizer.use(UnloadingLink("ears", Link(RemoteWorker(address, KEY, recognizer.changed))))
-        recognizer.unload_after(0.01)
-        async with furnished(tmp_path, monkeypatch, recognizer) as house:
-            for _ in range(2):
-                await until(lambda: not recognizer.loaded)
-                assert await door(house, SPEECH, ()) == understood(door)
+        yield address
+
+
+@by_name([door for door in DOORS if door not in OWN_PROCESS])
+async def test_idle_recogniser_is_unloaded_and_hears_again(worker: str, furnish: Furnish, door: Door) -> None:
+    recognizer = RemoteRecognizer(UNKNOWN)
+    recognizer.use(UnloadingLink("ears", Link(RemoteWorker(worker, KEY, recognizer.changed))))
+    recognizer.unload_after(0.01)
+    house = await furnish(recognizer)
+    for _ in range(2):
+        await until(lambda: not recognizer.loaded)
+        assert await door(house, SPEECH, ()) == understood(door)
+
+
+REASON = "whisper-large is too slow on this machine for live speech"
+
+
+@pytest.fixture
+async def slow(furnish: Furnish) -> House:
+    """Its recogniser is too slow for live speech: each protocol says so, and recordings are transcribed."""
+    recognizer = LoudnessRecognizer()
+    recognizer.info = replace(recognizer.info, recordings_only=REASON, live_delay_s=4.321)
+    return await furnish(recognizer)
+
+
+@by_name(DOORS)
+async def test_live_speech_alone_is_refused_with_the_reason(slow: House, door: Door) -> None:
+    speech = np.concatenate([loud(1.0), quiet(1.0)])
+    if door in RECORDINGS:
+        assert (await door(slow, speech, ())).endswith("m, hm.")
+        return
+    with pytest.raises(Refused, match=f"^{REASON}"):
+        await door(slow, speech, ())
+
+
+async def test_refusals_are_faults_of_the_server(slow: House) -> None:
+    async with realtime(slow.server.url) as client:
+        await client.append(loud(0.4))
+        assert (await client.until("error"))[-1]["error"]["type"] == "server_error"
+    async with connect(f"{slow.server.url}/api/asr-streaming", additional_headers=KYUTAI) as websocket:
+        await websocket.recv()
+        with pytest.raises(ConnectionClosedError, match="1011"):
+            await websocket.recv()
+
+
+async def test_lists_and_health_offer_no_live_speech(slow: House) -> None:
+    server = slow.server
+    async with httpx.AsyncClient(base_url=server.http_url, timeout=WITHIN_S) as client:
+        whole = (await client.get("/health")).json()
+        models = {one["id"] for one in (await client.get("/v1/models")).json()["data"]}
+        modules = (await client.get("/api/modules_info")).json()
+    health = whole["recognizer"]
+    assert (health["live"], health["live_delay"]) == (False, 4.32)
+    assert not whole["conversations"]
+    assert "whisper-1" in models and "gpt-realtime" not in models
+    assert [one["path"] for one in modules] == ["/api/tts_streaming"]
+    assert f"only recordings: {REASON}" in server.banner
+    assert not (await unmute_page.health(f"http://localhost:{server.compat['Kani REST']}"))["stt_up"]
+    (info,) = await ask(server.streams["Wyoming"], Event("describe"), last="info")
+    assert info.data["asr"] == [] and info.data["tts"]

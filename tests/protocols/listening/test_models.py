@@ -32,8 +32,8 @@ from tests.protocols.listening.doors import (
     House,
     kyutai_messages,
     openai_translation,
+    opened,
 )
-from tests.protocols.listening.house import opened
 from tests.support.espeak_audio import audio
 from tests.support.patience import WITHIN_S
 
@@ -80,18 +80,14 @@ def robot() -> Samples:
     return np.concatenate([quiet(0.5), said, quiet(SILENCE_S)]).astype(np.float32)
 
 
-async def test_moonshine_writes_the_same_text_of_a_recording_by_each_protocol(
-    moonshine: House, robot: Samples
-) -> None:
+async def test_moonshine_writes_the_same_text_by_each_protocol(moonshine: House, robot: Samples) -> None:
     heard = {door: await door(moonshine, robot, ()) for door in RECORDINGS if door is not openai_translation}
     texts = {tuple(text.split()) for text in heard.values()}
     assert len(texts) == 1 and len(texts.pop()) > 1
 
 
 @pytest.mark.parametrize("door", LIVE, ids=[door.__name__ for door in LIVE])
-async def test_moonshine_hears_live_words_by_each_protocol(
-    moonshine: House, robot: Samples, door: Door
-) -> None:
+async def test_moonshine_hears_live_words_by_each(moonshine: House, robot: Samples, door: Door) -> None:
     # Words that are expected have no effect.
     assert len((await door(moonshine, robot, ("Zandrell",))).split()) > 1
 
@@ -146,9 +142,7 @@ async def person() -> Samples:
 
 @pytest.mark.heard
 @pytest.mark.parametrize("door", [*RECORDINGS, *LIVE], ids=lambda door: door.__name__)
-async def test_whisper_of_a_folder_is_understood_by_each_protocol(
-    whisper: House, person: Samples, door: Door
-) -> None:
+async def test_whisper_of_a_folder_is_understood(whisper: House, person: Samples, door: Door) -> None:
     assert word_error_rate(TEXT, await door(whisper, person, ()), "en") <= 0.15
     async with httpx.AsyncClient(base_url=whisper.server.http_url, timeout=WITHIN_S) as client:
         health = (await client.get("/health")).json()["recognizer"]

@@ -1,10 +1,15 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tests.clients.openai_realtime import Client, realtime
 from tests.support.app_server import AppServer, app_server
+from tests.support.chat.talking import StartTalk, Talk, answering
 from tests.support.loudness import PausingRecognizer
 
 
@@ -14,3 +19,29 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
     with app_server(tmp_path_factory.mktemp("app")) as running:
         running.service.recognizer = PausingRecognizer()
         yield running
+
+
+@pytest.fixture
+async def listener(app: AppServer) -> AsyncIterator[Client]:
+    """A client of ``app`` that sends speech to be written down."""
+    async with realtime(app.url) as client:
+        yield client
+
+
+@pytest.fixture
+async def speaker(app: AppServer) -> AsyncIterator[Client]:
+    """A client of ``app`` that is spoken to."""
+    async with realtime(app.url, "model=gpt-realtime") as client:
+        yield client
+
+
+@pytest.fixture
+async def talk(tmp_path: Path) -> AsyncIterator[StartTalk]:
+    async with AsyncExitStack() as running:
+
+        async def start(*answers: Any, headers: dict[str, str] | None = None, **how: Any) -> Talk:
+            server, endpoint = await running.enter_async_context(answering(tmp_path, *answers, **how))
+            connected = realtime(server.url, "model=m", additional_headers=headers)
+            return Talk(await running.enter_async_context(connected), server, endpoint)
+
+        yield start

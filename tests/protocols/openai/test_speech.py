@@ -1,4 +1,7 @@
-"""POST /v1/audio/speech: formats, voices, marks, and what becomes of a failure."""
+"""POST /v1/audio/speech and /dev/dialogue: formats, voices, marks, and what becomes of a failure.
+
+Among the fields are those of Kokoro-FastAPI and Speaches, for clients that were written for those servers.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import base64
 import io
 import json
 import math
+import wave
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,8 +18,10 @@ import av
 import httpx
 import numpy as np
 import pytest
+import soundfile
 
 from kani.core.types import Samples, Voice
+from kani.protocols.openai.speech.dialogue import parse_dialogue
 from kani.protocols.openai.speech.instructions import Style, parse_instructions
 from kani.protocols.openai.speech.tags import Turn, split_turns
 from kani.protocols.openai.voice_names import OPENAI_VOICES, resolve_voice
@@ -23,18 +29,19 @@ from tests.support.serving import InProcessServer, serving
 from tests.support.sessions import build
 from tests.support.tone import ToneEngine
 
-PATH = "/v1/audio/speech"
+PATH, DIALOGUE = "/v1/audio/speech", "/dev/dialogue"
 TEXT = "The quick brown fox jumps over the lazy dog."
 RATE = 24_000
-CONTENT_TYPES = {
-    "mp3": "audio/mpeg",
-    "opus": "audio/opus",
-    "aac": "audio/aac",
-    "flac": "audio/flac",
-    "wav": "audio/wav",
-    "pcm": "audio/pcm",
+FORMATS = {
+    "mp3": ("audio/mpeg", "mp3"),
+    "opus": ("audio/opus", "ogg"),
+    "aac": ("audio/aac", "aac"),
+    "flac": ("audio/flac", "flac"),
+    "wav": ("audio/wav", "wav"),
+    "pcm": ("audio/pcm", "s16le"),
 }
-CONTAINERS = {"mp3": "mp3", "opus": "ogg", "aac": "aac", "flac": "flac", "wav": "wav", "pcm": "s16le"}
+"""Content type, and container as PyAV names it."""
+
 ENCODER_DELAY = {"aac": 2048, "mp3": 1152}
 """Most samples that a format adds to a stream."""
 
@@ -45,9 +52,22 @@ def speak(client: httpx.Client, text: str = TEXT, **fields: Any) -> httpx.Respon
     return answer
 
 
+def samples(client: httpx.Client, text: str = TEXT, **fields: Any) -> Samples:
+    data = speak(client, text, response_format="pcm", **fields).content
+    return np.frombuffer(data, "<i2").astype(np.float32) / 32768
+
+
+def seconds(client: httpx.Client, text: str = TEXT, **fields: Any) -> float:
+    return len(samples(client, text, **fields)) / RATE
+
+
+def marked(client: httpx.Client, text: str, **fields: Any) -> float:
+    return seconds(client, text, allow_voice_tags=True, **fields)
+
+
 def decoded(data: bytes, kind: str) -> Samples:
     options = {"sample_rate": str(RATE)} if kind == "pcm" else {}
-    with av.open(io.BytesIO(data), format=CONTAINERS[kind], options=options) as opened:
+    with av.open(io.BytesIO(data), format=FORMATS[kind][1], options=options) as opened:
         assert opened.streams.audio[0].channels == 1 or kind == "pcm"
         resampler = av.AudioResampler("s16", "mono", RATE)
         frames = [frame for source in opened.decode(audio=0) for frame in resampler.resample(source)]
@@ -55,22 +75,21 @@ def decoded(data: bytes, kind: str) -> Samples:
     return np.concatenate([frame.to_ndarray()[0] for frame in frames]).astype(np.float32) / 32768
 
 
-@pytest.mark.parametrize("kind", CONTENT_TYPES)
-def test_format_decodes_to_the_same_speech(client: httpx.Client, kind: str) -> None:
-    pcm = np.frombuffer(speak(client, response_format="pcm").content, "<i2") / 32768
-    answer = speak(client, response_format=kind)
-    samples = decoded(answer.content, kind)
-    assert answer.headers["content-type"] == CONTENT_TYPES[kind]
-    assert answer.headers["x-request-id"]
-    added = len(samples) - len(pcm)
-    assert 0 <= added <= ENCODER_DELAY.get(kind, 2)
-    # AAC begins with a frame of the encoder's delay.
-    heard = samples[1024 if kind == "aac" else 0 :][: len(pcm)]
-    assert np.corrcoef(envelope(pcm), envelope(heard))[0, 1] > 0.95
-
-
 def envelope(samples: Samples) -> Samples:
     return np.abs(samples[: len(samples) // 480 * 480]).reshape(-1, 480).max(axis=1)
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_format_decodes_to_the_same_speech(client: httpx.Client, kind: str) -> None:
+    pcm = samples(client)
+    answer = speak(client, response_format=kind)
+    heard = decoded(answer.content, kind)
+    assert answer.headers["content-type"] == FORMATS[kind][0]
+    assert answer.headers["x-request-id"]
+    assert 0 <= len(heard) - len(pcm) <= ENCODER_DELAY.get(kind, 2)
+    # AAC begins with a frame of the encoder's delay.
+    heard = heard[1024 if kind == "aac" else 0 :][: len(pcm)]
+    assert np.corrcoef(envelope(pcm), envelope(heard))[0, 1] > 0.95
 
 
 def test_mp3_is_the_default_and_unknown_fields_are_named(client: httpx.Client) -> None:
@@ -96,27 +115,31 @@ def test_events_hold_the_file(client: httpx.Client) -> None:
     tokens = {"input_tokens": 11, "output_tokens": math.ceil(20 * len(audio) / 2 / RATE)}
     assert done["type"] == "speech.audio.done"
     assert done["usage"] == tokens | {"total_tokens": sum(tokens.values())}
+    # The name that Speaches gives it.
+    assert done["token_usage"] == done["usage"]
     assert audio == speak(client, response_format="pcm").content
 
 
 def test_speed_and_pace_shorten_the_speech(client: httpx.Client) -> None:
-    plain, fast, slow, hurried = (
-        len(speak(client, response_format="pcm", **fields).content)
-        for fields in ({}, {"speed": 2}, {"speed": 0.25}, {"instructions": "Speak very quickly."})
-    )
-    assert fast == pytest.approx(plain / 2, rel=0.15)
-    assert slow == pytest.approx(plain * 4, rel=0.15)
-    assert 0.6 * plain < hurried < 0.85 * plain
+    plain = seconds(client)
+    assert seconds(client, speed=2) == pytest.approx(plain / 2, rel=0.15)
+    assert seconds(client, speed=0.25) == pytest.approx(plain * 4, rel=0.15)
+    assert 0.6 * plain < seconds(client, instructions="Speak very quickly.") < 0.85 * plain
 
 
 @pytest.mark.parametrize(
-    ("instructions", "unused"),
-    [("Cheerful, please", None), ("None", "instructions"), ("Like a pirate", "instructions"), ("", None)],
+    ("fields", "unused"),
+    [
+        ({"instructions": "Cheerful, please"}, None),
+        ({"instructions": "None"}, "instructions"),
+        ({"instructions": "Like a pirate"}, "instructions"),
+        ({"instructions": ""}, None),
+        ({"response_format": "opus", "sample_rate": 16_000}, "sample_rate"),
+        ({"response_format": "opus", "sample_rate": 48_000}, None),
+    ],
 )
-def test_instructions_without_effect_are_named(
-    client: httpx.Client, instructions: str, unused: str | None
-) -> None:
-    assert speak(client, instructions=instructions).headers.get("x-unused") == unused
+def test_unused_fields_are_named(client: httpx.Client, fields: dict[str, Any], unused: str | None) -> None:
+    assert speak(client, **fields).headers.get("x-unused") == unused
 
 
 @pytest.mark.parametrize(
@@ -135,25 +158,97 @@ def test_instructions_are_read_by_words(text: str | None, style: Style) -> None:
     assert parse_instructions(text) == style
 
 
+@pytest.mark.parametrize(
+    ("kind", "rate"), [("wav", 16_000), ("wav", 22_050), ("wav", 48_000), ("flac", 8_000), ("mp3", 44_100)]
+)
+def test_sample_rate_is_served(client: httpx.Client, kind: str, rate: int) -> None:
+    answer = speak(client, response_format=kind, sample_rate=rate)
+    heard, known = soundfile.read(io.BytesIO(answer.content))
+    assert known == rate and "x-unused" not in answer.headers
+    assert len(heard) / rate == pytest.approx(seconds(client), abs=0.06)
+
+
+def test_pcm_is_sent_at_the_rate_that_is_asked_for(client: httpx.Client) -> None:
+    assert len(samples(client, sample_rate=8000)) == pytest.approx(len(samples(client)) / 3, abs=2)
+
+
+def test_volume_scales_and_clips(client: httpx.Client) -> None:
+    plain, soft, loud = (samples(client, volume_multiplier=factor) for factor in (1, 0.5, 10.0))
+    np.testing.assert_allclose(soft, plain / 2, atol=2 / 32768)
+    assert np.abs(loud).max() > 0.99
+    assert not samples(client, volume_multiplier=0).any()
+
+
+@pytest.mark.parametrize("kind", ["mp3", "aac", "flac", "wav", "pcm"])
+def test_answer_that_is_not_streamed_says_its_length(client: httpx.Client, kind: str) -> None:
+    streamed, whole = (speak(client, response_format=kind, stream=stream) for stream in (True, False))
+    assert whole.headers["content-length"] == str(len(whole.content))
+    assert streamed.headers["transfer-encoding"] == "chunked" and "content-length" not in streamed.headers
+    assert whole.headers["content-type"] == streamed.headers["content-type"]
+    if kind == "wav":
+        with wave.open(io.BytesIO(whole.content)) as file:
+            assert file.getnframes() * 2 + 44 == len(whole.content)
+    if kind in ("aac", "pcm"):
+        assert whole.content == streamed.content
+
+
+def test_flac_opens_in_libsndfile(client: httpx.Client) -> None:
+    """It refuses one of unknown length: "array is too big"."""
+    heard, rate = soundfile.read(io.BytesIO(speak(client, response_format="flac").content), dtype="float32")
+    assert rate == RATE
+    np.testing.assert_array_equal(heard, samples(client))
+
+
+def test_long_flac_is_sent_while_it_is_made(client: httpx.Client) -> None:
+    body = {"input": "Hello there. " * 400, "response_format": "flac"}
+    with client.stream("POST", PATH, json=body) as answer:
+        assert answer.status_code == 200 and "content-length" not in answer.headers
+
+
 def test_marks_are_text_unless_they_are_allowed(client: httpx.Client) -> None:
-    marked = "One. [pause:2s] Two. [voice:espeak:es] Tres. [pause:500ms]"
-    plain, silent, read = (
-        len(speak(client, text, response_format="pcm", **fields).content) / 2 / RATE
-        for text, fields in (
-            ("One. Two. Tres.", {}),
-            (marked, {"allow_voice_tags": True}),
-            (marked, {}),
-        )
-    )
+    text = "One. [pause:2s] Two. [voice:espeak:es] Tres. [pause:500ms]"
+    plain, silent, read = seconds(client, "One. Two. Tres."), marked(client, text), seconds(client, text)
     assert silent == pytest.approx(plain + 2.5, abs=0.9)
     assert read > silent
+    assert seconds(client, f"[rate:0.5] {TEXT}") > seconds(client)
 
 
 def test_pauses_stay_in_their_place() -> None:
-    turns = split_turns(
-        "[pause:1s] One. [pause:2s] Two. [voice:nova] Three. [rate:2][pause:500ms]", marks=True
-    )
-    assert turns == [Turn(None, (1.0, " One. ", 2.0, " Two. ")), Turn("nova", (" Three. ", 0.5))]
+    text = "[pause:1s] One. [pause:2s] Two. [voice:nova] Three. [rate:2][pause:500ms]"
+    turns = [Turn(None, (1.0, " One. ", 2.0, " Two. ")), Turn("nova", (" Three. ", 0.5))]
+    assert split_turns(text, marks=True) == turns
+
+
+@pytest.mark.parametrize("rate", [0.5, 2.0])
+def test_rate_mark_scales_the_speech_and_is_not_read(client: httpx.Client, rate: float) -> None:
+    assert marked(client, f"[rate:{rate}] {TEXT}") == pytest.approx(seconds(client) / rate, rel=0.15)
+
+
+def test_rate_mark_counts_until_the_next(client: httpx.Client) -> None:
+    text = "One two three four."
+    twice = marked(client, f"[rate:0.5]{text} [rate:1]{text}")
+    assert twice == pytest.approx(3 * seconds(client, text), rel=0.2)
+
+
+def test_alias_is_a_voice_at_a_rate(client: httpx.Client) -> None:
+    named = {"voice_aliases": {"slowpoke": {"voice": "alloy", "rate": 0.8}, "plain": "alloy"}}
+    plain = marked(client, TEXT, **named)
+    assert marked(client, TEXT, voice="plain", **named) == plain
+    assert marked(client, TEXT, voice="slowpoke", **named) == pytest.approx(plain / 0.8, rel=0.15)
+    both = marked(client, f"[voice:slowpoke] [rate:1.1] {TEXT}", **named)
+    assert both == pytest.approx(plain / 0.88, rel=0.15) and both > plain
+
+
+def test_alias_is_found_in_any_case(client: httpx.Client) -> None:
+    aliases = {"narrator": "espeak:en", "NARRATOR": "espeak:es"}
+    spoken = {
+        name: speak(client, voice=name, voice_aliases=aliases, response_format="pcm").content
+        for name in ("narrator", "NARRATOR", "espeak:en", "espeak:es")
+    }
+    assert spoken["narrator"] == spoken["espeak:en"] != spoken["NARRATOR"] == spoken["espeak:es"]
+    aliases = {"villain": "alloy"}
+    villain = speak(client, f"[voice:Villain]{TEXT}", voice_aliases=aliases, allow_voice_tags=True)
+    assert villain.content == speak(client).content
 
 
 async def test_names_are_voices_of_the_texts_language(tmp_path: Path) -> None:
@@ -206,10 +301,54 @@ async def test_failure_in_the_middle_breaks_the_connection(tmp_path: Path, strea
 
 
 async def test_rate_limit_counts_a_request_once(tmp_path: Path) -> None:
-    marked = "uno [voice:tone_es] dos [voice:tone_en] three"
+    text = "uno [voice:tone_es] dos [voice:tone_en] three"
     async with serving(tmp_path, KANI_RATE_PER_MINUTE="1", KANI_OPENAI_VOICE_TAGS="true") as server:
-        assert (await post(server, input=marked)).status_code == 200
-        refused = await post(server, input=marked)
+        assert (await post(server, input=text)).status_code == 200
+        refused = await post(server, input=text)
     assert [segment.voice for segment in server.engine.segments] == ["tone_en", "tone_es", "tone_en"]
     assert refused.status_code == 429 and refused.headers["retry-after"] == "1"
     assert refused.json()["error"]["code"] == "rate_limit_exceeded"
+
+
+FIRST = {"voice": "espeak:en", "text": "Who left the gate open?"}
+SECOND = {"voice_id": "espeak:es", "text": "Yo no, estaba durmiendo."}
+
+
+def said(client: httpx.Client, turns: list[dict[str, str]], **fields: Any) -> bytes:
+    body = {"model": "kokoro", "turns": turns, "response_format": "pcm"} | fields
+    answer = client.post(DIALOGUE, json=body)
+    assert answer.status_code == 200, answer.text
+    return answer.content
+
+
+def test_turns_of_a_dialogue_are_the_marks_of_a_text() -> None:
+    """As in Kokoro-FastAPI, which writes them so."""
+    turns = [FIRST | {"text": "Who? [pause:2s] You?"}, SECOND, FIRST]
+    body = parse_dialogue({"inputs": turns, "pause_between_turns": 0.5, "speed": 1.2}, 1000)
+    assert body.turns == (
+        Turn("espeak:en", ("Who? ", 2.0, " You?")),
+        Turn("espeak:es", (0.5, SECOND["text"])),
+        Turn("espeak:en", (0.5, FIRST["text"])),
+    )
+    assert body.speed == 1.2 and not body.unknown_fields
+
+
+def test_turns_are_spoken_in_order_and_streamed_alike(client: httpx.Client) -> None:
+    text = f"[voice:espeak:en]{FIRST['text']}[voice:espeak:es]{SECOND['text']}"
+    expected = speak(client, text, response_format="pcm", allow_voice_tags=True).content
+    for stream in (True, False):
+        assert said(client, [FIRST, SECOND], stream=stream) == expected
+    assert len(said(client, [FIRST])) < len(expected) - RATE
+
+
+def test_pause_between_turns_is_added(client: httpx.Client) -> None:
+    turns = [FIRST, SECOND, FIRST]
+    tight, spaced = (said(client, turns, pause_between_turns=pause) for pause in (0, 1.5))
+    assert (len(spaced) - len(tight)) / 2 / RATE == pytest.approx(3, abs=0.05)
+
+
+def test_fields_of_a_text_are_unused_in_a_dialogue(client: httpx.Client) -> None:
+    unused = {"input": "no", "voice": "alloy", "download_format": "wav"}
+    answer = client.post(DIALOGUE, json={"turns": [FIRST], **unused})
+    assert answer.status_code == 200 and answer.headers["content-type"] == "audio/mpeg"
+    assert answer.headers["x-unused"] == "input, voice, download_format"

@@ -85,23 +85,53 @@ def test_invalid_field_is_named(
     assert words in error_of(answer, 400, param, code)
 
 
-@pytest.mark.parametrize("path", [SPEECH, CAPTIONED])
-@pytest.mark.parametrize("value", ["ogg", "../mp3", "MP4"])
-def test_unknown_format_is_refused(client: httpx.Client, path: str, value: str) -> None:
-    answer = client.post(path, json={"input": "Hello.", "response_format": value})
-    assert "mp3, opus, aac, flac, wav, pcm" in error_of(answer, 400, "response_format", "invalid_value")
+@pytest.mark.parametrize(
+    ("path", "fields", "param", "words"),
+    [
+        *(
+            (path, {"response_format": value}, "response_format", "mp3, opus, aac, flac, wav, pcm")
+            for path in (SPEECH, CAPTIONED)
+            for value in ("ogg", "../mp3", "MP4")
+        ),
+        (SPEECH, {"response_format": "mp3", "sample_rate": 8000}, "sample_rate", "16000"),
+        (SPEECH, {"stream_format": "websocket"}, "stream_format", "audio, sse"),
+        (CAPTIONS, {"format": "ass"}, "format", "srt, vtt, json"),
+    ],
+)
+def test_unknown_format_is_refused(
+    client: httpx.Client, path: str, fields: dict[str, Any], param: str, words: str
+) -> None:
+    answer = client.post(path, json={"input": "Hello.", **fields})
+    assert words in error_of(answer, 400, param, "invalid_value")
 
 
-def test_rate_without_a_name_in_the_format_is_refused(client: httpx.Client) -> None:
-    answer = client.post(SPEECH, json={"input": "Hello.", "response_format": "mp3", "sample_rate": 8000})
-    assert "16000" in error_of(answer, 400, "sample_rate", "invalid_value")
+FIRST = {"voice": "espeak:en", "text": "Who left the gate open?"}
 
 
-def test_unknown_stream_and_caption_formats_are_refused(client: httpx.Client) -> None:
-    answer = client.post(SPEECH, json={"input": "Hello.", "stream_format": "websocket"})
-    assert "audio, sse" in error_of(answer, 400, "stream_format", "invalid_value")
-    answer = client.post(CAPTIONS, json={"input": "Hello.", "format": "ass"})
-    assert "srt, vtt, json" in error_of(answer, 400, "format", "invalid_value")
+@pytest.mark.parametrize(
+    ("fields", "param", "told"),
+    [
+        ({}, "turns", "must be a list of 1 to 1000 turns"),
+        ({"turns": []}, "turns", "must be a list of 1 to 1000 turns"),
+        ({"turns": [FIRST] * 1001}, "turns", "must be a list of 1 to 1000 turns"),
+        ({"inputs": "Hello."}, "inputs", "must be a list"),
+        ({"turns": [FIRST, "Hello."]}, "turns[1]", "must be {"),
+        ({"turns": [{"text": "Hello."}]}, "turns[0].voice", "must be a string that is not empty"),
+        ({"turns": [FIRST, FIRST | {"text": " "}]}, "turns[1].text", "must be a string that is not empty"),
+        ({"turns": [FIRST | {"text": "[pause:1h]"}]}, "input", "has no length"),
+        ({"turns": [FIRST, FIRST | {"voice": "nobody"}]}, "voice", "nobody"),
+        ({"turns": [FIRST], "pause_between_turns": 11}, "pause_between_turns", "between 0 and 10"),
+        ({"turns": [FIRST], "pause_between_turns": "1"}, "pause_between_turns", "must be a number"),
+        ({"turns": [FIRST | {"text": "a" * 100_001}]}, "input", "100000"),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_wrong_turns_are_named_before_anything_is_spoken(
+    client: httpx.Client, fields: dict[str, Any], param: str, told: str
+) -> None:
+    answer = client.post("/dev/dialogue", json=fields)
+    error = answer.json()["error"]
+    assert answer.status_code == 400 and error["param"] == param and told in error["message"], error
 
 
 @pytest.mark.parametrize("path", [SPEECH, CAPTIONS, CAPTIONED])
@@ -127,11 +157,9 @@ def test_half_a_surrogate_pair_comes_back_as_it_came(client: httpx.Client) -> No
         ("GET", "/v1/models/none", 404, "model_not_found"),
     ],
 )
-def test_unknown_call_is_refused(
-    client: httpx.Client, method: str, path: str, status: int, code: str
-) -> None:
-    error = client.request(method, path).json()["error"]
-    assert error["code"] == code and client.request(method, path).status_code == status
+def test_unknown_call_fails(client: httpx.Client, method: str, path: str, status: int, code: str) -> None:
+    answer = client.request(method, path)
+    assert (answer.json()["error"]["code"], answer.status_code) == (code, status)
 
 
 @pytest.mark.parametrize(
@@ -164,12 +192,12 @@ def test_elevenlabs_paths_keep_their_shape(client: httpx.Client) -> None:
 
 def test_wrong_key_is_refused_and_the_right_one_is_not(start_app: StartApp) -> None:
     server = start_app(KANI_HOST="0.0.0.0", KANI_API_KEYS="right")
-    with httpx.Client(base_url=server.http_url, timeout=300) as client:
-        body = {"input": "Hello."}
+    with httpx.Client(base_url=server.http_url) as client:
         for headers in ({}, {"authorization": "Bearer wrong"}, {"authorization": "Bearer"}):
-            error = client.post(SPEECH, json=body, headers=headers).json()["error"]
+            error = client.post(SPEECH, json={"input": "Hello."}, headers=headers).json()["error"]
             assert (error["code"], error["type"]) == ("invalid_api_key", "invalid_request_error")
-        assert client.post(SPEECH, json=body, headers={"authorization": "Bearer right"}).status_code == 200
+        headers = {"authorization": "Bearer right"}
+        assert client.post(SPEECH, json={"input": "Hello."}, headers=headers).status_code == 200
 
 
 def test_empty_bearer_is_no_key(client: httpx.Client) -> None:

@@ -7,8 +7,7 @@ import base64
 import io
 import json
 import threading
-import time
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
 import av
@@ -20,6 +19,7 @@ from kani.core.audio.pcm import pcm16, wav
 from kani.core.transcriber import TranscribedSegment, TranscriptionOptions
 from kani.core.types import Samples
 from tests.support.app_server import AppServer, StartApp
+from tests.support.chat.talking import happens
 from tests.support.loudness import LoudnessRecognizer
 from tests.support.patience import WITHIN_S
 
@@ -42,9 +42,8 @@ def encoded(container: str, codec: str, rate: int = 48_000) -> bytes:
         stream = output.add_stream(codec, rate=rate)
         stream.layout = "mono"
         context = stream.codec_context
-        resampler = av.AudioResampler(
-            context.format or "s16", "mono", rate, frame_size=context.frame_size or 1024
-        )
+        size = context.frame_size or 1024
+        resampler = av.AudioResampler(context.format or "s16", "mono", rate, frame_size=size)
         frame = av.AudioFrame.from_ndarray(wave[None].astype(np.float32), format="flt", layout="mono")
         frame.sample_rate = rate
         for piece in [*resampler.resample(frame), *resampler.resample(None), None]:
@@ -54,6 +53,14 @@ def encoded(container: str, codec: str, rate: int = 48_000) -> bytes:
 
 def post(client: httpx.Client, path: str = PATH, file: bytes = WAV, **fields: Any) -> httpx.Response:
     return client.post(path, files={"file": ("speech.wav", file)}, data=MODEL | fields)
+
+
+def events_of(answer: httpx.Response) -> list[dict[str, Any]]:
+    """Events of a stream that ends as OpenAI's do."""
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    *lines, end = answer.text.removesuffix("\n\n").split("\n\n")
+    assert end == "data: [DONE]" and all(line.startswith("data: ") for line in lines)
+    return [json.loads(line.removeprefix("data: ")) for line in lines]
 
 
 def test_json_is_the_default_format(client: httpx.Client) -> None:
@@ -66,32 +73,21 @@ def test_json_is_the_default_format(client: httpx.Client) -> None:
     }
 
 
+SRT = "1\n00:00:00,000 --> 00:00:01,000\n¡bum, hm.\n\n2\n00:00:02,000 --> 00:00:03,000\n¡bum, hm.\n\n"
+VTT = "WEBVTT\n\n00:00:00.000 --> 00:00:01.000\n¡bum, hm.\n\n00:00:02.000 --> 00:00:03.000\n¡bum, hm.\n\n"
+
+
 @pytest.mark.parametrize(
-    ("response_format", "content_type", "body"),
-    [
-        ("text", "text/plain; charset=utf-8", f"{TEXT}\n"),
-        (
-            "srt",
-            "text/plain; charset=utf-8",
-            "1\n00:00:00,000 --> 00:00:01,000\n¡bum, hm.\n\n2\n00:00:02,000 --> 00:00:03,000\n¡bum, hm.\n\n",
-        ),
-        (
-            "vtt",
-            "text/vtt; charset=utf-8",
-            "WEBVTT\n\n00:00:00.000 --> 00:00:01.000\n¡bum, hm.\n\n"
-            "00:00:02.000 --> 00:00:03.000\n¡bum, hm.\n\n",
-        ),
-    ],
+    ("response_format", "kind", "body"),
+    [("text", "plain", f"{TEXT}\n"), ("srt", "plain", SRT), ("vtt", "vtt", VTT)],
 )
-def test_text_formats_are_files(
-    client: httpx.Client, response_format: str, content_type: str, body: str
-) -> None:
+def test_text_formats_are_files(client: httpx.Client, response_format: str, kind: str, body: str) -> None:
     answer = post(client, response_format=response_format)
-    assert (answer.headers["content-type"], answer.text) == (content_type, body)
+    assert (answer.headers["content-type"], answer.text) == (f"text/{kind}; charset=utf-8", body)
 
 
 @pytest.mark.parametrize(
-    ("granularities", "keys"),
+    ("asked", "keys"),
     [
         ({}, {"segments"}),
         ({"timestamp_granularities[]": ["word"]}, {"words"}),
@@ -102,10 +98,8 @@ def test_text_formats_are_files(
         ),
     ],
 )
-def test_verbose_json_has_what_was_asked_for(
-    client: httpx.Client, granularities: dict[str, Any], keys: set[str]
-) -> None:
-    answer = post(client, response_format="verbose_json", language="en-US", **granularities).json()
+def test_verbose_json_has_what_is_asked(client: httpx.Client, asked: dict[str, Any], keys: set[str]) -> None:
+    answer = post(client, response_format="verbose_json", language="en-US", **asked).json()
     assert set(answer) == {"task", "language", "duration", "text", "usage"} | keys
     assert (answer["task"], answer["language"], answer["duration"]) == ("transcribe", "english", 3.0)
     if "words" in keys:
@@ -187,11 +181,7 @@ def test_translation_is_english(client: httpx.Client) -> None:
 
 
 def test_stream_sends_deltas_that_add_up_and_the_whole(client: httpx.Client) -> None:
-    answer = post(client, stream="true")
-    assert answer.headers["content-type"].startswith("text/event-stream")
-    *lines, end = answer.text.removesuffix("\n\n").split("\n\n")
-    assert end == "data: [DONE]" and all(line.startswith("data: ") for line in lines)
-    *deltas, done = [json.loads(line.removeprefix("data: ")) for line in lines]
+    *deltas, done = events_of(post(client, stream="true"))
     assert {event["type"] for event in deltas} == {"transcript.text.delta"}
     assert "".join(event["delta"] for event in deltas) == done["text"] == TEXT
     assert done["type"] == "transcript.text.done"
@@ -205,27 +195,20 @@ def test_stream_sends_deltas_that_add_up_and_the_whole(client: httpx.Client) -> 
 
 
 def test_stream_of_verbose_json_has_the_times_of_sentences_and_words(client: httpx.Client) -> None:
-    kinds = ["word", "segment"]
-    asked = {"response_format": "verbose_json", "timestamp_granularities[]": kinds}
+    asked = {"response_format": "verbose_json", "timestamp_granularities[]": ["word", "segment"]}
     whole = post(client, **asked).json()
-    lines = post(client, stream="true", **asked).text.split("\n\n")
-    deltas = [
-        event for line in lines if '"delta"' in line for event in [json.loads(line.removeprefix("data: "))]
-    ]
-    times = ("start", "end", "text")
-    assert [event["segment"] for event in deltas] == [
-        {name: segment[name] for name in times} for segment in whole["segments"]
-    ]
+    *deltas, _ = events_of(post(client, stream="true", **asked))
+    segments = [{name: one[name] for name in ("start", "end", "text")} for one in whole["segments"]]
+    assert [event["segment"] for event in deltas] == segments
     assert [word for event in deltas for word in event["words"]] == whole["words"]
 
 
 def test_translation_is_streamed(client: httpx.Client) -> None:
     """As Speaches does; OpenAI's translations are whole."""
     answer = post(client, TRANSLATIONS, stream="true")
-    assert answer.headers["content-type"].startswith("text/event-stream") and "x-unused" not in answer.headers
-    *lines, end = answer.text.removesuffix("\n\n").split("\n\n")
-    *deltas, done = [json.loads(line.removeprefix("data: ")) for line in lines]
-    assert end == "data: [DONE]" and "languages" not in done
+    assert "x-unused" not in answer.headers
+    *deltas, done = events_of(answer)
+    assert "languages" not in done
     assert "".join(event["delta"] for event in deltas) == done["text"] == "¡boom, hm. ¡boom, hm."
 
 
@@ -258,7 +241,7 @@ def test_clip_of_a_long_recording_crosses_its_pieces(client: httpx.Client) -> No
 
 
 def test_silence_is_an_empty_text(client: httpx.Client) -> None:
-    silence = wav(np.zeros(RATE, np.float32), RATE)
+    silence = wav(QUIET, RATE)
     assert post(client, file=silence).json()["text"] == ""
     verbose = post(client, file=silence, response_format="verbose_json").json()
     assert (verbose["segments"], verbose["language"]) == ([], "")
@@ -266,22 +249,22 @@ def test_silence_is_an_empty_text(client: httpx.Client) -> None:
     assert events.startswith('data: {"type": "transcript.text.done", "text": ""')
 
 
-CONTAINERS = [
-    ("wav", "pcm_s16le"),
-    ("wav", "pcm_alaw"),
-    ("mp3", "libmp3lame"),
-    ("mp4", "aac"),
-    ("ogg", "libopus"),
-    ("webm", "libopus"),
-    ("flac", "flac"),
-    ("adts", "aac"),
-    ("aiff", "pcm_s16be"),
-    ("mpegts", "aac"),
-    ("avi", "pcm_s16le"),
-]
-
-
-@pytest.mark.parametrize(("container", "codec"), CONTAINERS)
+@pytest.mark.parametrize(
+    ("container", "codec"),
+    [
+        ("wav", "pcm_s16le"),
+        ("wav", "pcm_alaw"),
+        ("mp3", "libmp3lame"),
+        ("mp4", "aac"),
+        ("ogg", "libopus"),
+        ("webm", "libopus"),
+        ("flac", "flac"),
+        ("adts", "aac"),
+        ("aiff", "pcm_s16be"),
+        ("mpegts", "aac"),
+        ("avi", "pcm_s16le"),
+    ],
+)
 def test_bytes_tell_the_container(client: httpx.Client, container: str, codec: str) -> None:
     """The file's name and type say PDF."""
     file = {"file": ("scan.pdf", encoded(container, codec), "application/pdf")}
@@ -301,12 +284,8 @@ def test_json_body_holds_the_file(client: httpx.Client, language: str | None) ->
 def test_chunked_form_needs_no_length(client: httpx.Client) -> None:
     request = client.build_request("POST", PATH, files={"file": ("a.wav", WAV)}, data=MODEL)
     whole = request.read()
-
-    def pieces() -> Iterator[bytes]:
-        for at in range(0, len(whole), 1000):
-            yield whole[at : at + 1000]
-
-    answer = client.post(PATH, content=pieces(), headers={"content-type": request.headers["content-type"]})
+    pieces = (whole[at : at + 1000] for at in range(0, len(whole), 1000))
+    answer = client.post(PATH, content=pieces, headers={"content-type": request.headers["content-type"]})
     assert "content-length" not in answer.request.headers
     assert answer.json()["text"] == TEXT
 
@@ -344,10 +323,7 @@ async def test_client_that_leaves_ends_the_work(start_app: StartApp, stream: str
             assert await asyncio.to_thread(recognizer.begun.wait, WITHIN_S)
             task.cancel()
     assert await asyncio.to_thread(recognizer.closed.wait, WITHIN_S)
-    deadline = time.monotonic() + WITHIN_S
-    while server.service.state().sessions:
-        assert time.monotonic() < deadline
-        await asyncio.sleep(0.01)
+    await happens(lambda: not server.service.state().sessions)
 
 
 def test_elevenlabs_answer_has_words_and_spaces(client: httpx.Client) -> None:
@@ -365,18 +341,14 @@ def test_elevenlabs_answer_has_words_and_spaces(client: httpx.Client) -> None:
 
 
 def test_elevenlabs_options_shape_the_answer(espeak_app: AppServer, client: httpx.Client) -> None:
-    formats = json.dumps([{"format": "srt"}, {"format": "txt"}])
-    whole = post(
-        client,
-        ELEVENLABS,
-        file=pcm16(SPEECH),
-        model_id="scribe_v1",
-        language_code="eng",
-        file_format="pcm_s16le_16",
-        timestamps_granularity="character",
-        keyterms=["Kani", "Kokoro"],
-        additional_formats=formats,
-    ).json()
+    options = {
+        "language_code": "eng",
+        "file_format": "pcm_s16le_16",
+        "timestamps_granularity": "character",
+        "keyterms": ["Kani", "Kokoro"],
+        "additional_formats": json.dumps([{"format": "srt"}, {"format": "txt"}]),
+    }
+    whole = post(client, ELEVENLABS, file=pcm16(SPEECH), model_id="scribe_v1", **options).json()
     assert (whole["language_code"], whole["language_probability"]) == ("eng", 1.0)
     letters = whole["words"][0]["characters"]
     assert "".join(letter["text"] for letter in letters) == "¡bum,"

@@ -1,4 +1,4 @@
-"""OpenAI's custom voices and consents, by its own SDK, beside this server's on the same path."""
+"""Lists of models and voices, custom voices and consents, as OpenAI's clients have them."""
 
 from __future__ import annotations
 
@@ -10,14 +10,16 @@ import pytest
 from openai import BadRequestError, NotFoundError, OpenAI
 
 from tests.protocols.test_voices_api import form, recording
-from tests.support.app_server import AppServer
+from tests.support.app_server import KEY, AppServer, StartApp
 
 VOICES, CONSENTS = "/v1/audio/voices", "/v1/audio/voice_consents"
+MODELS, AUDIO_MODELS = "/v1/models", "/v1/audio/models"
+SPEECH_VOICES = "/v1/audio/speech/voices"
 
 
 @pytest.fixture
 def sdk(espeak_app: AppServer) -> Iterator[OpenAI]:
-    with OpenAI(base_url=f"{espeak_app.http_url}/v1", api_key="any", max_retries=0, timeout=300) as client:
+    with OpenAI(base_url=f"{espeak_app.http_url}/v1", api_key="any", max_retries=0) as client:
         yield client
         for consent in client.audio.voice_consents.list():
             client.audio.voice_consents.delete(consent.id)
@@ -31,18 +33,14 @@ def add_consent(sdk: OpenAI, name: str = "Ana's consent") -> Any:
 
 def test_voice_is_made_spoken_and_deleted(sdk: OpenAI) -> None:
     consent = add_consent(sdk)
-    assert consent.id.startswith("cons_") and (consent.language, consent.object) == (
-        "es-MX",
-        "audio.voice_consent",
-    )
+    assert consent.id.startswith("cons_")
+    assert (consent.language, consent.object) == ("es-MX", "audio.voice_consent")
     sample = ("ana.wav", recording(), "audio/wav")
     voice = sdk.audio.voices.create(name="Ana de Openai", audio_sample=sample, consent=consent.id)
     assert (voice.name, voice.object, voice.type) == ("Ana_de_Openai", "audio.voice", "audio_sample")
     assert voice.created_at > 1_700_000_000
-    spoken = sdk.audio.speech.create(
-        model="tts-1", voice={"id": voice.id}, input="Hola.", response_format="pcm"
-    )
-    assert len(spoken.content) > 4800
+    how: Any = {"model": "tts-1", "voice": {"id": voice.id}, "response_format": "pcm"}
+    assert len(sdk.audio.speech.create(input="Hola.", **how).content) > 4800
     listed = sdk.get("/audio/voices", cast_to=httpx.Response).json()["voices"]
     ours = next(one for one in listed if one["id"] == voice.id)
     assert ours["kept"] and ours["consent_recording"] and ours["language"] == "es-MX"
@@ -64,35 +62,32 @@ def test_consents_are_listed_in_pages_and_renamed(sdk: OpenAI) -> None:
     assert sdk.audio.voice_consents.retrieve(one).name == "new"
     assert sdk.audio.voice_consents.delete(one).deleted
     for call in (sdk.audio.voice_consents.retrieve, sdk.audio.voice_consents.delete):
-        with pytest.raises(NotFoundError) as refused:
+        with pytest.raises(NotFoundError) as missing:
             call(one)
-        assert refused.value.param == "consent"
+        assert missing.value.param == "consent"
+
+
+def refused(answer: httpx.Response, param: str) -> None:
+    error = answer.json()["error"]
+    assert (answer.status_code, error["param"], error["type"]) == (400, param, "invalid_request_error")
 
 
 @pytest.mark.parametrize(
-    ("fields", "audio", "param"),
+    ("fields", "param"),
     [
-        ({"type": "prompt", "prompt": "a pirate"}, None, "type"),
-        ({"consent": "cons_" + "0" * 24}, b"", "consent"),
-        ({"consent": "../../etc"}, b"", "consent"),
-        ({}, b"", "consent"),
-        ({"name": " "}, b"", "name"),
-        ({"name": "a/b"}, b"", "name"),
+        ({"type": "prompt", "prompt": "a pirate"}, "type"),
+        ({"consent": "cons_" + "0" * 24}, "consent"),
+        ({"consent": "../../etc"}, "consent"),
+        ({}, "consent"),
+        ({"name": " "}, "name"),
+        ({"name": "a/b"}, "name"),
     ],
 )
-def test_invalid_voice_is_refused(
-    sdk: OpenAI, espeak_app: AppServer, fields: dict[str, str], audio: bytes | None, param: str
-) -> None:
+def test_invalid_voice_is_refused(sdk: OpenAI, fields: dict[str, str], param: str) -> None:
     valid = {"consent": add_consent(sdk).id} if param != "consent" else {}
-    files = {} if audio is None else {"audio_sample": ("a.wav", recording(), "audio/wav")}
-    answer = httpx.post(
-        espeak_app.http_url + VOICES,
-        data={"name": "ana"} | valid | fields,
-        files=files or {"none": (None, "")},
-        timeout=300,
-    )
-    error = answer.json()["error"]
-    assert (answer.status_code, error["param"], error["type"]) == (400, param, "invalid_request_error")
+    audio = (None, "") if param == "type" else ("a.wav", recording(), "audio/wav")
+    form = {"data": {"name": "ana"} | valid | fields, "files": {"audio_sample": audio}}
+    refused(httpx.post(f"{sdk.base_url}audio/voices", **form), param)
 
 
 @pytest.mark.parametrize(
@@ -109,20 +104,72 @@ def test_invalid_voice_is_refused(
 )
 def test_invalid_consent_is_refused(sdk: OpenAI, changed: dict[str, Any], param: str) -> None:
     given = {"name": "a", "language": "es", "recording": ("a.wav", recording(2.0), "audio/wav")}
-    with pytest.raises(BadRequestError) as refused:
+    with pytest.raises(BadRequestError) as error:
         sdk.audio.voice_consents.create(**given | changed)
-    assert refused.value.param == param
+    assert error.value.param == param
     assert not sdk.audio.voice_consents.list().data
 
 
 @pytest.mark.parametrize("limit", ["0", "101", "-1", "a", "9" * 50])
 def test_invalid_page_is_refused(espeak_app: AppServer, limit: str) -> None:
-    answer = httpx.get(espeak_app.http_url + CONSENTS, params={"limit": limit})
-    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "limit")
+    refused(httpx.get(espeak_app.http_url + CONSENTS, params={"limit": limit}), "limit")
 
 
 def test_this_servers_form_is_answered_as_before(espeak_app: AppServer) -> None:
     url = espeak_app.http_url + VOICES
-    stored = httpx.post(url, timeout=300, **form(name="bea"))
+    stored = httpx.post(url, **form(name="bea"))
     assert stored.status_code == 201 and stored.json()["kept"]
     assert httpx.delete(f"{url}/bea").status_code == 204
+
+
+def get(server: AppServer, path: str, **headers: str) -> httpx.Response:
+    return httpx.get(server.http_url + path, headers=headers)
+
+
+def test_models_are_openais_objects(espeak_app: AppServer) -> None:
+    listed = get(espeak_app, MODELS).json()
+    assert listed["object"] == "list"
+    names = [model["id"] for model in listed["data"]]
+    assert {"tts-1", "gpt-4o-mini-tts", "espeak"} <= {*names} and len({*names}) == len(names)
+    assert all(model["object"] == "model" and model["created"] > 0 for model in listed["data"])
+    one = get(espeak_app, f"{MODELS}/tts-1").json()
+    assert one["id"] == "tts-1" and {"alloy", "espeak:es"} <= {voice["id"] for voice in one["voices"]}
+    assert {"id": "tts-1", "name": "tts-1"} in get(espeak_app, AUDIO_MODELS).json()["models"]
+
+
+def test_clients_of_elevenlabs_get_their_array(espeak_app: AppServer) -> None:
+    listed = get(espeak_app, MODELS, **{"xi-api-key": "any"}).json()
+    assert listed[0]["model_id"] == "eleven_multilingual_v2"
+
+
+@pytest.mark.parametrize("path", [VOICES, SPEECH_VOICES])
+def test_every_voice_has_id_and_name(espeak_app: AppServer, path: str) -> None:
+    voices = get(espeak_app, path).json()["voices"]
+    # Open WebUI's own expression.
+    assert {voice["id"]: voice["name"] for voice in voices}["espeak:es"]
+    legacy = get(espeak_app, f"{path}?legacy=true").json()["voices"]
+    assert legacy == [voice["id"] for voice in voices]
+
+
+def test_names_need_no_key_and_stored_voices_do(start_app: StartApp) -> None:
+    server = start_app(KANI_HOST="0.0.0.0", KANI_API_KEYS=KEY)
+    key = {"authorization": f"Bearer {KEY}"}
+    stored = httpx.post(server.http_url + VOICES, headers=key, **form(name="ana"))
+    assert stored.status_code == 201
+    for path in (VOICES, SPEECH_VOICES):
+        for headers in ({}, {"authorization": "Bearer"}):
+            assert "custom:ana" not in get(server, path, **headers).text
+        assert "custom:ana" in get(server, path, **key).text
+    for path in (MODELS, AUDIO_MODELS, f"{MODELS}/tts-1"):
+        assert get(server, path).status_code == 200
+    for path in (VOICES, MODELS):
+        assert get(server, path, authorization="Bearer wrong").status_code == 401
+        assert httpx.post(server.http_url + path).status_code == 401
+    assert get(server, f"{VOICES}/custom:ana").status_code == 401
+
+
+def test_setting_closes_the_lists(start_app: StartApp) -> None:
+    server = start_app(KANI_HOST="0.0.0.0", KANI_API_KEYS=KEY, KANI_OPENAI_OPEN_LISTS="false")
+    for path in (VOICES, SPEECH_VOICES, MODELS, AUDIO_MODELS):
+        assert get(server, path).status_code == 401
+        assert get(server, path, authorization=f"Bearer {KEY}").status_code == 200

@@ -20,10 +20,12 @@ from kani.protocols.elevenlabs.relay.broadcast import (
 )
 from kani.protocols.elevenlabs.relay.settings import RelayState
 from tests.clients.relay.wire import Client, connect_client
+from tests.protocols.relay.conftest import write
 from tests.support.app_server import AppServer
 from tests.support.patience import WITHIN_S
 
 ANSWER = ["Hola. ", "Esto lo escribe un ", "modelo, palabra por ", "palabra."]
+WHOLE = "".join(ANSWER)
 LONG = "Había una vez, en un país muy lejano, una niña que vivía con su abuela cerca del bosque. " * 50
 
 
@@ -39,12 +41,6 @@ async def connected(server: AppServer, *paths: str) -> AsyncIterator[list[Client
         yield [await stack.enter_async_context(connect_client(server.url, path)) for path in paths]
 
 
-async def write(agent: Client, pieces: list[str]) -> None:
-    for piece in pieces:
-        await agent.send("append_tts", text=piece)
-    await agent.send("finish_tts")
-
-
 async def test_agent_is_broadcast_to_all_clients(espeak_app: AppServer) -> None:
     nothing = {"flutter_clients": 0, "agent_connected": False, "is_streaming": False}
     async with asyncio.timeout(WITHIN_S):
@@ -56,7 +52,7 @@ async def test_agent_is_broadcast_to_all_clients(espeak_app: AppServer) -> None:
             await client.send("ping")
             assert await client.receive() == {"type": "pong"}
         for pieces in (ANSWER, ["Y otra."]):
-            await write(agent, pieces)
+            await write(agent, *pieces)
             heard, also = await one.receive_utterance(), await other.receive_utterance()
             heard.check("".join(pieces))
             assert heard == also
@@ -70,8 +66,8 @@ async def test_agent_is_broadcast_to_all_clients(espeak_app: AppServer) -> None:
         assert await agent.receive() == {"type": "stopped"}
         for client in (one, other):
             assert await client.receive_after_chunks() == {"type": "stopped"}
-        await write(agent, ANSWER)
-        (await other.receive_utterance()).check("".join(ANSWER))
+        await write(agent, *ANSWER)
+        (await other.receive_utterance()).check(WHOLE)
 
 
 async def test_disconnected_agent_is_spoken_to_its_end(espeak_app: AppServer) -> None:
@@ -80,24 +76,20 @@ async def test_disconnected_agent_is_spoken_to_its_end(espeak_app: AppServer) ->
             await agent.send("append_tts", text=LONG[:900])
             assert (await client.receive())["chunk_index"] == 0
         async with connect_client(espeak_app.url, "/agent") as agent:
-            await write(agent, ANSWER)
+            await write(agent, *ANSWER)
             assert (await client.receive_after_chunks())["text"] == LONG[:900]
-            (await client.receive_utterance()).check("".join(ANSWER))
+            (await client.receive_utterance()).check(WHOLE)
 
 
 async def test_agents_have_separate_utterances(espeak_app: AppServer) -> None:
     async with connected(espeak_app, "/client", "/agent", "/agent") as [client, one, other]:
-        await one.send("append_tts", text="Uno ")
-        await one.send("ping")
-        await one.receive()
-        await other.send("append_tts", text="Dos ")
-        await other.send("ping")
-        await other.receive()
-        await one.send("append_tts", text="y uno.")
-        await one.send("finish_tts")
+        for writer, text in ((one, "Uno "), (other, "Dos ")):
+            await writer.send("append_tts", text=text)
+            await writer.send("ping")
+            await writer.receive()
+        await write(one, "y uno.")
         (await client.receive_utterance()).check("Uno y uno.")
-        await other.send("append_tts", text="y dos.")
-        await other.send("finish_tts")
+        await write(other, "y dos.")
         (await client.receive_utterance()).check("Dos y dos.")
 
 
@@ -108,14 +100,12 @@ async def test_own_text_waits_for_broadcast_utterance(espeak_app: AppServer) -> 
         first = await one.receive()
         assert first["type"] == "chunk"
         await one.send("start_tts", text=own)
-        await agent.send("append_tts", text="Fin.")
-        await agent.send("finish_tts")
+        await write(agent, "Fin.")
         assert (await one.receive_after_chunks())["text"] == LONG[:300] + "Fin."
         (await one.receive_utterance()).check(own)
-        await write(agent, ANSWER)
-        (await one.receive_utterance()).check("".join(ANSWER))
-        (await other.receive_utterance()).check(LONG[:300] + "Fin.")
-        (await other.receive_utterance()).check("".join(ANSWER))
+        await write(agent, *ANSWER)
+        for client, text in ((one, WHOLE), (other, LONG[:300] + "Fin."), (other, WHOLE)):
+            (await client.receive_utterance()).check(text)
 
 
 async def test_agent_alone_receives_its_errors(espeak_app: AppServer) -> None:
@@ -139,8 +129,7 @@ async def test_slow_subscriber_overflows() -> None:
     listener.push("y", last=False)
     assert listener.overflowed.is_set()
     with pytest.raises(TimeoutError):
-        async with asyncio.timeout(0.01):
-            await listener.get()
+        await asyncio.wait_for(listener.get(), 0.01)
 
 
 async def test_broadcast_waits_for_fastest_subscriber() -> None:
@@ -164,24 +153,21 @@ async def test_broadcast_waits_for_fastest_subscriber() -> None:
 
 
 @pytest.mark.heard
-async def test_client_that_does_not_read_is_closed(
-    espeak_app: AppServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_slow_client_is_closed(espeak_app: AppServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("kani.protocols.elevenlabs.relay.connection.CLOSE_TIMEOUT_S", WITHIN_S)
     small = socket.socket()
     small.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     small.setblocking(False)
     await asyncio.get_running_loop().sock_connect(small, ("127.0.0.1", espeak_app.port))
-    slow = await connect(
-        f"{espeak_app.url}/client", sock=small, max_queue=1, max_size=None, ping_interval=None
-    )
+    options = {"max_queue": 1, "max_size": None, "ping_interval": None}
+    slow = await connect(f"{espeak_app.url}/client", sock=small, **options)
     try:
         async with (
             connect_client(espeak_app.url, "/client") as quick,
             connect_client(espeak_app.url, "/agent") as agent,
         ):
             for _ in range(2):
-                await write(agent, [LONG])
+                await write(agent, LONG)
             for _ in range(2):
                 (await quick.receive_utterance()).check(LONG)
             async with asyncio.timeout(WITHIN_S):
@@ -195,8 +181,8 @@ async def test_client_that_does_not_read_is_closed(
                     await slow.recv()
             assert slow.close_code == 1013
             assert slow.close_reason == "too slow: more than 8 MiB waited to be read"
-            await write(agent, ANSWER)
-            (await quick.receive_utterance()).check("".join(ANSWER))
+            await write(agent, *ANSWER)
+            (await quick.receive_utterance()).check(WHOLE)
     finally:
         slow.transport.abort()
         await slow.wait_closed()

@@ -14,6 +14,7 @@ import pytest
 from tests.clients.relay.wire import RATE, Client, ReceivedUtterance, connect_client
 from tests.conftest import ROOT, ServerProcess
 from tests.judges.judge import hear, wrong_words
+from tests.protocols.relay.conftest import write
 
 SPANISH = [
     "Buenos días, hoy vamos a preparar una tortilla de patatas con mucha cebolla.",
@@ -30,9 +31,7 @@ ENGLISH = [
 
 
 async def written(client: Client, text: str) -> ReceivedUtterance:
-    for piece in re.findall(r"(?:\S+\s*){1,4}", text):
-        await client.send("append_tts", text=piece)
-    await client.send("finish_tts")
+    await write(client, *re.findall(r"(?:\S+\s*){1,4}", text))
     return await client.receive_utterance()
 
 
@@ -64,9 +63,7 @@ def client_says(*arguments: str | Path, code: int = 0) -> str:
 
 
 @pytest.mark.parametrize("mode", [[], ["--as-written"]], ids=["whole", "written"])
-def test_example_client_writes_speech_and_times(
-    espeak_server: ServerProcess, tmp_path: Path, mode: list[str]
-) -> None:
+def test_example_client_writes_speech(espeak_server: ServerProcess, tmp_path: Path, mode: list[str]) -> None:
     path, text = tmp_path / "hello.wav", "مَرْحَبًا بالعالم"
     printed = client_says(text, "-o", path, "--server", espeak_server.url, *mode).splitlines()
     letters = [re.fullmatch(r" *(\d+) ms {2}(.)", line) for line in printed[:-1]]

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx
 import numpy as np
@@ -25,60 +25,68 @@ from kani.protocols.openai.realtime.unmute.events import chat_history
 from kani.protocols.openai.realtime.unmute.lists import describe_voices
 from tests.clients import unmute_page as page
 from tests.clients.openai_realtime import loud, quiet
-from tests.support.chat.endpoint import Answer, ChatEndpoint, Script, chat_endpoint, say
+from tests.support.chat.endpoint import Answer, ChatEndpoint, say
+from tests.support.chat.talking import HEARD, answering
 from tests.support.loudness import PausingRecognizer
 from tests.support.patience import WITHIN_S
 from tests.support.serving import InProcessServer, serving
 
 TURN = quiet(0.4), loud(0.4), quiet(1.6)
-HEARD = "w0 w1 w2 w3 w4."
 LONG = " ".join(["this is a long answer"] * 20)
 OPENING = ("user", "...")
 
 
-@asynccontextmanager
-async def talking(
-    folder: Path, script: Script, words: Sequence[str] = (), **environment: str
-) -> AsyncIterator[tuple[InProcessServer, int, ChatEndpoint]]:
-    async with chat_endpoint(script) as endpoint:
-        fixed = {"KANI_LLM_EARLY": "false"}  # or the number of requests would depend on the machine's load
-        fixed |= {"KANI_LLM_URL": endpoint.url, "KANI_LLM_INSTRUCTIONS": "Be brief."}
-        environment = fixed | environment
-        recognizer = PausingRecognizer(words=words)
-        async with serving(folder, recognizer, KANI_COMPAT="1", **environment) as server:
-            yield server, server.compat["Kani REST"], endpoint
+class Call(NamedTuple):
+    caller: page.Caller
+    port: int
+    endpoint: ChatEndpoint
+    server: InProcessServer
 
 
-async def test_conversation_as_the_load_test_has_it(tmp_path: Path) -> None:
-    answers = iter([say("Hi there."), say("Yes, yes."), say("No.")])
-    async with talking(tmp_path, lambda _: next(answers)) as (_, port, endpoint):
-        assert await page.health(f"http://localhost:{port}") == {
-            **dict.fromkeys(("tts_up", "stt_up", "llm_up", "ok"), True),
-            "voice_cloning_up": False,
-        }
-        spanish, english = await page.voices(f"http://localhost:{port}")
-        assert english["good"] and english["instructions"] == {"type": "smalltalk", "language": "en"}
-        assert english["source"]["source_type"] == "file" and "Spanish" in spanish["instructions"]["text"]
-        voice = english["source"]["path_on_server"]
-        async with page.calling(port) as caller:
-            updated = await caller.configure(voice)
-            assert updated.session == {
-                "instructions": {**page.SMALLTALK, "text": None},
-                "voice": voice,
-                "allow_recording": False,
-            }
-            # The assistant speaks first, and without a sound of the user.
-            await caller.until(page.AudioDone)
-            assert caller.history == [{"role": "assistant", "content": "Hi there."}]
-            for number in (1, 2):
-                await caller.speak(*TURN)
-                created = await caller.until(page.Created)
-                # The load test reads the user's words from what comes before.
-                assert caller.history[-1] == {"role": "user", "content": caller.history[-1]["content"]}
-                assert created.response.chat_history == caller.history and created.response.voice == voice
-                await caller.until(page.AudioDone)
-                assert [turn["role"] for turn in caller.history[-2:]] == ["user", "assistant"]
-                assert len(caller.answers) == number + 1
+StartCall = Callable[..., Awaitable[Call]]
+
+
+@pytest.fixture
+async def call(tmp_path: Path) -> AsyncIterator[StartCall]:
+    """Start a server whose model gives these answers, and call it."""
+    async with AsyncExitStack() as running:
+
+        async def start(*answers: Answer, words: Sequence[str] = (), **environment: str) -> Call:
+            recognizer = PausingRecognizer(words=words)
+            how = {"KANI_COMPAT": "1", **environment}
+            answered = answering(tmp_path, *answers, recognizer=recognizer, **how)
+            server, endpoint = await running.enter_async_context(answered)
+            port = server.compat["Kani REST"]
+            return Call(await running.enter_async_context(page.calling(port)), port, endpoint, server)
+
+        yield start
+
+
+async def test_conversation_as_the_load_test_has_it(call: StartCall) -> None:
+    caller, port, endpoint, _ = await call(say("Hi there."), say("Yes, yes."), say("No."))
+    assert await page.health(f"http://localhost:{port}") == {
+        **dict.fromkeys(("tts_up", "stt_up", "llm_up", "ok"), True),
+        "voice_cloning_up": False,
+    }
+    spanish, english = await page.voices(f"http://localhost:{port}")
+    assert english["good"] and english["instructions"] == {"type": "smalltalk", "language": "en"}
+    assert english["source"]["source_type"] == "file" and "Spanish" in spanish["instructions"]["text"]
+    voice = english["source"]["path_on_server"]
+    instructions = {**page.SMALLTALK, "text": None}
+    updated = await caller.configure(voice)
+    assert updated.session == {"instructions": instructions, "voice": voice, "allow_recording": False}
+    # The assistant speaks first, and without a sound of the user.
+    await caller.until(page.AudioDone)
+    assert caller.history == [{"role": "assistant", "content": "Hi there."}]
+    for number in (1, 2):
+        await caller.speak(*TURN)
+        created = await caller.until(page.Created)
+        # The load test reads the user's words from what comes before.
+        assert caller.history[-1] == {"role": "user", "content": caller.history[-1]["content"]}
+        assert created.response.chat_history == caller.history and created.response.voice == voice
+        await caller.until(page.AudioDone)
+        assert [turn["role"] for turn in caller.history[-2:]] == ["user", "assistant"]
+        assert len(caller.answers) == number + 1
     system, *said = endpoint.said[-1]
     assert system[0] == "system" and system[1].startswith("Be brief.\n\n") and "Bye!" in system[1]
     assert said == [
@@ -99,38 +107,35 @@ async def test_conversation_as_the_load_test_has_it(tmp_path: Path) -> None:
     assert np.abs(np.concatenate(caller.samples)).max() > 0.1
 
 
-async def test_client_that_says_nothing_is_not_waited_for_without_end(tmp_path: Path) -> None:
-    async with talking(tmp_path, lambda _: say("Hi."), KANI_REALTIME_IDLE_SECONDS="0.1") as (_, port, _):
-        url = f"ws://localhost:{port}/v1/realtime"
-        async with asyncio.timeout(WITHIN_S), connect(url, subprotocols=["realtime"]) as silent:
-            types = [json.loads(message)["type"] async for message in silent]
+async def test_client_that_says_nothing_is_not_waited_for_without_end(call: StartCall) -> None:
+    _, port, _, _ = await call(say("Hi."), KANI_REALTIME_IDLE_SECONDS="0.1")
+    url = f"ws://localhost:{port}/v1/realtime"
+    async with asyncio.timeout(WITHIN_S), connect(url, subprotocols=["realtime"]) as silent:  # type: ignore[list-item]
+        types = [json.loads(message)["type"] async for message in silent]
     assert types == ["session.created", "error"]
 
 
-async def test_audio_is_sent_no_faster_than_it_is_played(tmp_path: Path) -> None:
-    async with talking(tmp_path, lambda _: say("Hello there, how is it going?")) as (_, port, _):
-        async with page.calling(port) as caller:
-            await caller.configure()
-            await caller.until(page.AudioDone)
+async def test_audio_is_sent_no_faster_than_it_is_played(call: StartCall) -> None:
+    caller, _, _, _ = await call(say("Hello there, how is it going?"))
+    await caller.configure()
+    await caller.until(page.AudioDone)
     [times] = caller.answers
     assert times.audio_s > 2
     # The head start, the last piece, and the silence that fills the last page.
     assert times.done - times.audio >= times.audio_s - output.AHEAD_S - 3 * 0.08
 
 
-async def test_word_interrupts_and_the_model_learns_what_was_heard(tmp_path: Path) -> None:
-    answers = iter([say(LONG), say("Yes.")])
-    async with talking(tmp_path, lambda _: next(answers)) as (_, port, endpoint):
-        async with page.calling(port) as caller:
-            await caller.configure()
-            while len(caller.of(page.Text)) < 3:
-                await caller.receive()
-            await caller.speak(*TURN)
-            await caller.until(page.Interrupted)
-            sent = len(caller.of(page.Audio))
-            await caller.until(page.Created)
-            assert len(caller.of(page.Audio)) == sent and not caller.of(page.AudioDone)
-            await caller.until(page.AudioDone)
+async def test_word_interrupts_and_the_model_learns_what_was_heard(call: StartCall) -> None:
+    caller, _, endpoint, _ = await call(say(LONG), say("Yes."))
+    await caller.configure()
+    while len(caller.of(page.Text)) < 3:
+        await caller.receive()
+    await caller.speak(*TURN)
+    await caller.until(page.Interrupted)
+    sent = len(caller.of(page.Audio))
+    await caller.until(page.Created)
+    assert len(caller.of(page.Audio)) == sent and not caller.of(page.AudioDone)
+    await caller.until(page.AudioDone)
     cut, user, answer = caller.history
     assert cut["content"].endswith("—") and LONG.startswith(heard := cut["content"].removesuffix("—"))
     assert heard and (user["content"], answer["content"]) == (HEARD, "Yes.")
@@ -143,34 +148,30 @@ def test_history_has_no_answer_that_was_not_heard() -> None:
     assert chat_history([first, unheard, second]) == [{"role": "user", "content": "What is it?"}]
 
 
-async def test_answer_rests_while_a_voice_is_judged(tmp_path: Path) -> None:
-    words = ("Mhm.", "", "")
-    async with talking(tmp_path, lambda _: say(LONG), words=words) as (_, port, endpoint):
-        async with page.calling(port) as caller:
-            await caller.configure()
-            while len(caller.of(page.Text)) < 3:
+async def test_answer_rests_while_a_voice_is_judged(call: StartCall) -> None:
+    caller, _, endpoint, _ = await call(say(LONG), words=("Mhm.", "", ""))
+    await caller.configure()
+    while len(caller.of(page.Text)) < 3:
+        await caller.receive()
+    await caller.speak(loud(0.24))
+    with pytest.raises(TimeoutError):
+        while True:
+            async with asyncio.timeout(0.7):
                 await caller.receive()
-            await caller.speak(loud(0.24))
-            with pytest.raises(TimeoutError):
-                while True:
-                    async with asyncio.timeout(0.7):
-                        await caller.receive()
-            assert not caller.of(page.AudioDone)
-            await caller.speak(quiet(0.8))
-            await caller.until(page.Audio)
+    assert not caller.of(page.AudioDone)
+    await caller.speak(quiet(0.8))
+    await caller.until(page.Audio)
     assert not caller.of(page.Interrupted) and len(endpoint.requests) == 1
 
 
-async def test_silence_is_broken_by_the_assistant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_silence_is_broken_by_the_assistant(call: StartCall, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(session, "SILENCE_MS", 50.0)
-    answers = iter([say("Hi."), say("Hello?"), say("Bye!")])
     monkeypatch.setattr(connection, "HANG_UP_AFTER_S", 0.0)
-    async with talking(tmp_path, lambda _: next(answers)) as (_, port, endpoint):
-        async with page.calling(port) as caller:
-            await caller.configure()
-            # The third answer ends the conversation.
-            with pytest.raises(ConnectionClosedOK):
-                await caller.until(page.Failed)
+    caller, _, endpoint, _ = await call(say("Hi."), say("Hello?"), say("Bye!"))
+    await caller.configure()
+    # The third answer ends the conversation.
+    with pytest.raises(ConnectionClosedOK):
+        await caller.until(page.Failed)
     assert [turn["content"] for turn in caller.history] == ["Hi.", "...", "Hello?", "...", "Bye!"]
     assert endpoint.said[1][1:] == [("assistant", "Hi."), OPENING]
 
@@ -191,78 +192,73 @@ async def test_without_a_model_an_error_says_what_to_do(tmp_path: Path) -> None:
             assert len(caller.of(page.Failed)) == 1
 
 
-async def test_failure_of_the_model_leaves_the_socket_open(tmp_path: Path) -> None:
-    answers = iter([Answer(status=401, error={"error": {"message": "no"}}), say("Yes.")])
-    async with talking(tmp_path, lambda _: next(answers)) as (_, port, _), page.calling(port) as caller:
-        await caller.configure()
-        error = (await caller.until(page.Failed)).error
-        assert (error["type"], error["code"]) == ("server_error", "llm_unauthorized")
-        await caller.speak(*TURN)
-        await caller.until(page.AudioDone)
-        assert caller.history[-1]["content"] == "Yes."
+async def test_failure_of_the_model_leaves_the_socket_open(call: StartCall) -> None:
+    caller, _, _, _ = await call(Answer(status=401, error={"error": {"message": "no"}}), say("Yes."))
+    await caller.configure()
+    error = (await caller.until(page.Failed)).error
+    assert (error["type"], error["code"]) == ("server_error", "llm_unauthorized")
+    await caller.speak(*TURN)
+    await caller.until(page.AudioDone)
+    assert caller.history[-1]["content"] == "Yes."
 
 
-async def test_voices_of_kyutai_become_the_default_one(tmp_path: Path) -> None:
-    async with talking(tmp_path, lambda _: say("Yes.")) as (_, port, _), page.calling(port) as caller:
-        await caller.configure("barack_demo.wav")
-        [warning] = caller.of(page.Failed)
-        assert warning.error["type"] == "warning" and "barack_demo.wav" in warning.error["message"]
-        await caller.until(page.AudioDone)
+async def test_voices_of_kyutai_become_the_default_one(call: StartCall) -> None:
+    caller, _, _, _ = await call(say("Yes."))
+    await caller.configure("barack_demo.wav")
+    [warning] = caller.of(page.Failed)
+    assert warning.error["type"] == "warning" and "barack_demo.wav" in warning.error["message"]
+    await caller.until(page.AudioDone)
 
 
-async def test_bad_events_are_named(tmp_path: Path) -> None:
+async def test_bad_events_are_named(call: StartCall) -> None:
     unknown = {"allow_recording": True, "instructions": {"type": "pirate"}}
+    no_type = "session.instructions.type: there is no 'pirate' (known: con"
     bad: list[tuple[str, dict[str, Any], str]] = [
         ("session.update", {"session": {}}, "session: object missing required field"),
-        (
-            "session.update",
-            {"session": unknown},
-            "session.instructions.type: there is no 'pirate' (known: con",
-        ),
+        ("session.update", {"session": unknown}, no_type),
         ("response.create", {}, "type: unknown event 'response.create'"),
         ("input_audio_buffer.append", {}, "audio: must be a string of base64"),
         ("input_audio_buffer.append", {"audio": "%"}, "audio: is not base64"),
         ("input_audio_buffer.append", {"audio": "A" * (opus.MAX_CHARACTERS + 1)}, "audio: too large"),
     ]
-    async with talking(tmp_path, lambda _: say("Yes.")) as (_, port, _), page.calling(port) as caller:
-        await caller.configure()
-        for kind, fields, message in bad:
-            await caller.send(kind, **fields)
-            assert (await caller.until(page.Failed)).error["message"].startswith(message)
-        await caller.speak(*TURN)
-        await caller.until(page.AudioDone)
+    caller, _, _, _ = await call(say("Yes."))
+    await caller.configure()
+    for kind, fields, message in bad:
+        await caller.send(kind, **fields)
+        assert (await caller.until(page.Failed)).error["message"].startswith(message)
+    await caller.speak(*TURN)
+    await caller.until(page.AudioDone)
 
 
-async def test_pages_of_an_older_stream_and_damage_are_left_out(tmp_path: Path) -> None:
+async def test_pages_of_an_older_stream_and_damage_are_left_out(call: StartCall) -> None:
     older = OggOpusEncoder()
-    async with talking(tmp_path, lambda _: say("Yes.")) as (_, port, _), page.calling(port) as caller:
-        await caller.configure(instructions=None)
-        for _ in range(20):
-            await caller.append(older.feed(loud(0.08)))
-        await caller.append(page.Caller(caller.websocket)._header)
-        await caller.append(b"no pages" * 40_000)
-        error = (await caller.until(page.Failed)).error
-        assert error["message"].startswith("audio: must be Ogg Opus")
-        await caller.speak(*TURN)  # a new stream
-        assert (await caller.until(page.Heard)).start_time == pytest.approx(0.4, abs=0.1)
+    caller, _, _, _ = await call(say("Yes."))
+    await caller.configure(instructions=None)
+    for _ in range(20):
+        await caller.append(older.feed(loud(0.08)))
+    await caller.append(page.Caller(caller.websocket)._header)
+    await caller.append(b"no pages" * 40_000)
+    error = (await caller.until(page.Failed)).error
+    assert error["message"].startswith("audio: must be Ogg Opus")
+    await caller.speak(*TURN)  # a new stream
+    assert (await caller.until(page.Heard)).start_time == pytest.approx(0.4, abs=0.1)
 
 
-async def test_neighbours_on_the_port_are_served_as_before(tmp_path: Path) -> None:
-    async with talking(tmp_path, lambda _: say("Yes.")) as (server, port, _):
-        url = f"http://localhost:{port}"
-        async with httpx.AsyncClient() as http:
-            keyed = await http.get(f"{url}/v1/voices", headers={"xi-api-key": "any"})
-            elsewhere = await http.get(f"{server.http_url}/v1/voices")
-            assert keyed.json().keys() == elsewhere.json().keys() == {"voices"}
-        for path, protocols in (("?model=m", ["realtime"]), ("", ["realtime", "openai-insecure-api-key.k"])):
-            async with connect(f"ws://localhost:{port}/v1/realtime{path}", subprotocols=protocols) as other:  # type: ignore[arg-type]
-                greeting = json.loads(await asyncio.wait_for(other.recv(), WITHIN_S))
-                assert greeting["type"] == "session.created"
-        # With no more than the sub-protocol the first event tells.
-        async with connect(f"ws://localhost:{port}/v1/realtime", subprotocols=["realtime"]) as other:
-            await other.send(json.dumps({"type": "session.update", "session": {"type": "realtime"}}))
-            names = [json.loads(await asyncio.wait_for(other.recv(), WITHIN_S))["type"] for _ in range(2)]
-            assert names == ["session.created", "session.updated"]
+async def test_neighbours_on_the_port_are_served_as_before(call: StartCall) -> None:
+    _, port, _, server = await call(say("Yes."))
+    async with httpx.AsyncClient() as http:
+        keyed = await http.get(f"http://localhost:{port}/v1/voices", headers={"xi-api-key": "any"})
+        elsewhere = await http.get(f"{server.http_url}/v1/voices")
+        assert keyed.json().keys() == elsewhere.json().keys() == {"voices"}
+    for path, protocols in (("?model=m", ["realtime"]), ("", ["realtime", "openai-insecure-api-key.k"])):
+        async with connect(f"ws://localhost:{port}/v1/realtime{path}", subprotocols=protocols) as other:  # type: ignore[arg-type]
+            greeting = json.loads(await asyncio.wait_for(other.recv(), WITHIN_S))
+            assert greeting["type"] == "session.created"
+    # With no more than the sub-protocol the first event tells.
+    async with connect(f"ws://localhost:{port}/v1/realtime", subprotocols=["realtime"]) as other:
+        await other.send(json.dumps({"type": "session.update", "session": {"type": "realtime"}}))
+        names = [json.loads(await asyncio.wait_for(other.recv(), WITHIN_S))["type"] for _ in range(2)]
+        assert names == ["session.created", "session.updated"]
 
 
 def test_page_can_begin_with_a_voice_of_any_list() -> None:
@@ -271,8 +267,5 @@ def test_page_can_begin_with_a_voice_of_any_list() -> None:
     alone = describe_voices([spanish])[0]["instructions"]
     assert alone["language"] is None and alone["text"].endswith("Speak Spanish.")
     listed = describe_voices([spanish, nameless, Voice("bo", "Bo", "en-GB", "kani")])
-    assert [each["instructions"] and each["instructions"]["language"] for each in listed] == [
-        "fr/en",
-        None,
-        "en",
-    ]
+    languages = [each["instructions"] and each["instructions"]["language"] for each in listed]
+    assert languages == ["fr/en", None, "en"]

@@ -70,7 +70,7 @@ def answer(body: dict[str, Any]) -> Answer:
     """Answer by the number of turns, in the language of the instructions."""
     messages = body["messages"]
     turns = sum(each["role"] == "user" for each in messages)
-    return say(script_of(messages[0]["content"].split()[0])[:turns][-1][1])
+    return say(script_of(messages[0]["content"].split()[0])[turns - 1][1])
 
 
 async def voices(server: ServerProcess, language: str) -> list[Samples]:
@@ -134,28 +134,22 @@ def check_requests(endpoint: ChatEndpoint, language: str) -> Messages:
     return said[-1]
 
 
-def check_user(history: Messages, language: str) -> None:
+def check_texts(history: Messages, conversation: Conversation, language: str) -> None:
+    """What the user said, what was answered, and what was kept of the answer that was interrupted."""
     turns = [(said, heard) for (said, _), (_, heard) in zip(SCRIPTS[language], history[::2], strict=True)]
     counts = [wrong_words(said, heard, language) for said, heard in turns]
     assert all(wrong <= WRONG_IN_A_TURN * words for wrong, words in counts), turns
     wrong, words = map(sum, zip(*counts, strict=True))
     assert wrong <= WRONG * words, turns
-
-
-def check_answers(history: Messages, conversation: Conversation, language: str) -> None:
     told = [*(text for _, text in history[1::2]), conversation.answers[-1].text]
     answers = [text for _, text in script_of(language)]
-    del told[INTERRUPTED], answers[INTERRUPTED]
+    kept, whole = told.pop(INTERRUPTED), answers.pop(INTERRUPTED)
     assert told == answers
-
-
-def check_interruption(history: Messages, conversation: Conversation, language: str) -> None:
-    told, heard_s = history[2 * INTERRUPTED + 1][1], conversation.heard_s
-    spoken = conversation.answers[INTERRUPTED].spoken
+    spoken, heard_s = conversation.answers[INTERRUPTED].spoken, conversation.heard_s
     least = "".join(text for at_s, text in spoken if at_s + PIECE_S + WORD_S < heard_s).strip()
     most = "".join(text for at_s, text in spoken if at_s < heard_s).strip()
-    assert told.startswith(least) and most.startswith(told), (least, told, most)
-    assert told and told != LONG[language]
+    assert kept.startswith(least) and most.startswith(kept), (least, kept, most)
+    assert kept and kept != whole
 
 
 def check_sound(conversation: Conversation, language: str) -> None:
@@ -178,8 +172,5 @@ async def test_all_is_heard_and_answered(start_server: StartServer) -> None:
         left = await gauges(server.port)
     assert not any(left.values()), left
     for language, conversation in zip(said, held, strict=True):
-        history = check_requests(endpoint, language)
-        check_user(history, language)
-        check_answers(history, conversation, language)
-        check_interruption(history, conversation, language)
+        check_texts(check_requests(endpoint, language), conversation, language)
         check_sound(conversation, language)

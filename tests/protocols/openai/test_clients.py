@@ -1,13 +1,13 @@
-"""Clients of OpenAI's speech, unmodified but for their address: its SDK, LiveKit's plugin, pipecat's service.
+"""Clients of OpenAI's speech and Realtime: its SDK, LiveKit's plugin, pipecat's services, Open WebUI's loop.
 
-User interfaces that are no libraries are repeated: their calls, as their sources make them.
+They are unmodified but for their address. User interfaces that are no libraries are repeated: their calls, as
+their sources make them.
 """
 
 from __future__ import annotations
 
 import asyncio
 import io
-import json
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -20,8 +20,6 @@ from livekit.agents import APIError
 from livekit.agents.utils import http_context
 from livekit.plugins import openai as livekit
 from openai import (
-    AsyncOpenAI,
-    AuthenticationError,
     BadRequestError,
     DefaultAsyncHttpxClient,
     NotFoundError,
@@ -29,9 +27,18 @@ from openai import (
 )
 
 from kani.core.types import Samples
+from tests.clients.openai_libraries import (
+    RATE,
+    Recognized,
+    as_samples,
+    speak_as_open_webui,
+    speak_with_sdk,
+    transcribe_with_livekit,
+    transcribe_with_pipecat,
+    transcribe_with_sdk,
+)
 from tests.conftest import ServerProcess
 from tests.judges.judge import hear, word_error_rate
-from tests.support.app_server import StartApp
 
 with warnings.catch_warnings():
     # It imports audioop, which a later Python has no more.
@@ -43,20 +50,22 @@ with warnings.catch_warnings():
     from pipecat.services.openai.tts import OpenAITTSService
     from pipecat.workers.runner import WorkerRunner
 
-RATE = 24_000
+FIRST = "The train to the north leaves from platform seven."
+SECOND = "My sister works in a large hospital."
 TEXT = "Good morning. How are you today?"
 SPANISH = "Buenos días. ¿Cómo estás hoy? Espero que muy bien."
-WRONG_AT_MOST = 0.1
+WRONG_AT_MOST, WRONG_IN_REALTIME = 0.1, 0.15
+pytestmark = [
+    # pipecat's and LiveKit's own imports and timers.
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+]
 
 
 @pytest.fixture
 def sdk(espeak_server: ServerProcess) -> Iterator[OpenAI]:
     with OpenAI(base_url=f"{espeak_server.http_url}/v1", api_key="any", max_retries=0) as client:
         yield client
-
-
-def samples_of(pcm: bytes) -> Samples:
-    return np.frombuffer(pcm, "<i2").astype(np.float32) / 32768
 
 
 def test_sdk_streams_speech(sdk: OpenAI) -> None:
@@ -66,20 +75,10 @@ def test_sdk_streams_speech(sdk: OpenAI) -> None:
         pieces = list(answer.iter_bytes(2400))
     whole = sdk.audio.speech.create(response_format="pcm", **options)
     assert len(pieces) > 3 and b"".join(pieces) == whole.content
-    assert np.abs(samples_of(whole.content)).max() > 0.1
+    assert np.abs(as_samples(whole.content)).max() > 0.1
     # The default format, as most use it.
     with av.open(io.BytesIO(sdk.audio.speech.create(**options).content)) as file:
         assert file.format.name == "mp3" and file.streams.audio[0].rate == RATE
-
-
-async def test_async_sdk_streams_speech(espeak_server: ServerProcess) -> None:
-    async with AsyncOpenAI(base_url=f"{espeak_server.http_url}/v1", api_key="any") as client:
-        speech = client.audio.speech.with_streaming_response
-        async with speech.create(
-            model="tts-1", voice="alloy", input=TEXT, response_format="wav", stream_format="audio"
-        ) as answer:
-            data = b"".join([piece async for piece in answer.iter_bytes()])
-    assert data.startswith(b"RIFF") and len(data) > RATE
 
 
 def test_sdk_raises_its_own_errors(sdk: OpenAI) -> None:
@@ -108,12 +107,9 @@ async def livekit_speech(server: ServerProcess, text: str, **options: Any) -> tu
 @pytest.mark.parametrize("model", ["gpt-4o-mini-tts", "tts-1"], ids=["sse", "audio"])
 @pytest.mark.parametrize("kind", ["mp3", "opus", "wav", "pcm", "aac", "flac"])
 async def test_livekit_speaks(espeak_server: ServerProcess, sdk: OpenAI, model: str, kind: str) -> None:
-    audio, rate = await livekit_speech(
-        espeak_server, TEXT, model=model, voice="ash", response_format=kind, instructions="Be calm."
-    )
-    truth = sdk.audio.speech.create(
-        model=model, voice="ash", input=TEXT, response_format="pcm", instructions="Be calm."
-    )
+    how: Any = {"model": model, "voice": "ash", "instructions": "Be calm."}
+    audio, rate = await livekit_speech(espeak_server, TEXT, response_format=kind, **how)
+    truth = sdk.audio.speech.create(input=TEXT, response_format="pcm", **how)
     assert rate == RATE
     assert len(audio) / 2 / rate == pytest.approx(len(truth.content) / 2 / RATE, abs=0.15)
 
@@ -150,9 +146,8 @@ async def pipecat_speech(server: ServerProcess, voice: str, text: str) -> _Liste
     listener, started = _Listener(), asyncio.Event()
     settings = OpenAITTSService.Settings(voice=voice, instructions="Be friendly.", speed=1.2)
     client = DefaultAsyncHttpxClient()
-    service = OpenAITTSService(
-        api_key="any", base_url=f"{server.http_url}/v1", settings=settings, http_client=client
-    )
+    how = {"api_key": "any", "settings": settings, "http_client": client}
+    service = OpenAITTSService(base_url=f"{server.http_url}/v1", **how)
     worker = PipelineWorker(
         Pipeline([service, listener]),
         params=PipelineParams(audio_out_sample_rate=RATE),
@@ -178,103 +173,121 @@ async def pipecat_speech(server: ServerProcess, voice: str, text: str) -> _Liste
 
 async def test_pipecat_speaks(espeak_server: ServerProcess, sdk: OpenAI) -> None:
     listener = await pipecat_speech(espeak_server, "nova", TEXT)
-    truth = sdk.audio.speech.create(
-        model="any", voice="nova", input=TEXT, response_format="pcm", speed=1.2, instructions="Be friendly."
-    )
+    how: Any = {"response_format": "pcm", "speed": 1.2, "instructions": "Be friendly."}
+    truth = sdk.audio.speech.create(model="any", voice="nova", input=TEXT, **how)
     assert not listener.errors
     assert len(listener.audio) == pytest.approx(len(truth.content), rel=0.02)
-
-
-@pytest.fixture
-def http(espeak_server: ServerProcess) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=f"{espeak_server.http_url}/v1") as client:
-        yield client
-
-
-def test_open_webui_lists_and_speaks(http: httpx.Client) -> None:
-    voices = http.get("/audio/voices").json()["voices"]
-    names = {voice["id"]: voice["name"] for voice in voices}
-    models = http.get("/audio/models").json()["models"]
-    assert len(names) > 50 and {"id": "tts-1", "name": "tts-1"} in models
-    for sentence in ("Good morning.", "How are you?"):
-        payload = {"input": sentence, "voice": next(iter(names)), "model": models[0]["id"]}
-        answer = http.post("/audio/speech", json=payload, headers={"authorization": "Bearer any"})
-        assert answer.status_code == 200 and answer.headers["content-type"] == "audio/mpeg"
-    wrong = http.post("/audio/speech", json={"input": "a", "voice": "nobody"}).json()
-    assert "unknown voice" in wrong["error"]["message"]
 
 
 @pytest.mark.parametrize(
     ("headers", "body"),
     [
         # LibreChat, SillyTavern, AnythingLLM's generic-openai and kokoro, and Home Assistant's openai_tts.
-        (
-            {"authorization": "Bearer any"},
-            {"input": TEXT, "model": "tts-1", "voice": "alloy", "backend": "x"},
-        ),
+        ({"authorization": "Bearer any"}, {"model": "tts-1", "voice": "alloy", "backend": "x"}),
         (
             {"authorization": "Bearer"},
-            {"input": TEXT, "response_format": "mp3", "voice": "nova", "speed": 1, "model": "tts-1"},
+            {"response_format": "mp3", "voice": "nova", "speed": 1, "model": "tts-1"},
         ),
-        ({"authorization": "Bearer null"}, {"model": "tts-1", "voice": "alloy", "input": TEXT}),
-        ({"authorization": "Bearer any"}, {"model": "kokoro", "voice": "espeak:en-us", "input": TEXT}),
+        ({"authorization": "Bearer null"}, {"model": "tts-1", "voice": "alloy"}),
+        ({"authorization": "Bearer any"}, {"model": "kokoro", "voice": "espeak:en-us"}),
         (
             {},
-            {"model": "tts-1", "input": TEXT, "voice": "shimmer", "response_format": "opus", "speed": 1.0}
+            {"model": "tts-1", "voice": "shimmer", "response_format": "opus", "speed": 1.0}
             | {"instructions": "None"},
         ),
     ],
     ids=["LibreChat", "SillyTavern", "AnythingLLM generic", "AnythingLLM kokoro", "Home Assistant"],
 )
-def test_user_interface_gets_audio(http: httpx.Client, headers: dict[str, str], body: dict[str, Any]) -> None:
-    answer = http.post("/audio/speech", json=body, headers=headers)
+def test_interface_gets_audio(espeak_server: ServerProcess, headers: Any, body: dict[str, Any]) -> None:
+    url = f"{espeak_server.http_url}/v1/audio/speech"
+    answer = httpx.post(url, json={"input": TEXT, **body}, headers=headers)
     assert answer.status_code == 200
     expected = b"OggS" if body.get("response_format") == "opus" else b"\xff"
     assert answer.content.startswith(expected)
 
 
-def test_sillytavern_learns_that_the_text_is_empty(http: httpx.Client) -> None:
-    answer = http.post("/audio/speech", json={"input": "", "voice": "alloy", "model": "tts-1"})
-    assert answer.status_code == 400 and answer.json()["error"]["param"] == "input"
-
-
-def test_kokoro_fastapis_captions_are_read(espeak_server: ServerProcess) -> None:
-    body = {"model": "kokoro", "input": TEXT, "voice": "alloy", "speed": 1.0, "response_format": "mp3"}
-    url = f"{espeak_server.http_url}/dev/captioned_speech"
-    whole = httpx.post(url, json=body | {"stream": False}).json()
-    with httpx.stream("POST", url, json=body | {"stream": True}) as answer:
-        lines = [json.loads(line) for line in answer.iter_lines() if line]
-    words = [stamp["word"] for line in lines for stamp in line["timestamps"]]
-    assert words == [stamp["word"] for stamp in whole["timestamps"]] == TEXT.split()
-
-
-def test_wrong_key_is_the_sdks_authentication_error(start_app: StartApp) -> None:
-    server = start_app(KANI_HOST="0.0.0.0", KANI_API_KEYS="right")
-    with (
-        OpenAI(base_url=f"{server.http_url}/v1", api_key="wrong", max_retries=0) as client,
-        pytest.raises(AuthenticationError) as refused,
-    ):
-        client.audio.speech.create(model="tts-1", voice="alloy", input="Hi.")
-    assert refused.value.code == "invalid_api_key"
-    with OpenAI(base_url=f"{server.http_url}/v1", api_key="right") as client:
-        assert client.audio.speech.create(model="tts-1", voice="alloy", input="Hi.").content
+FOX = "The quick brown fox jumps over the lazy dog near the river."
+DOG = "El perro duerme tranquilo al lado del río mientras llueve."
 
 
 @pytest.mark.heard
 @pytest.mark.parametrize(
     ("voice", "language", "text"),
     [
-        ("echo", "en", "The quick brown fox jumps over the lazy dog near the river."),
-        ("fable", "es", "El perro duerme tranquilo al lado del río mientras llueve."),
+        ("echo", "en", FOX),
+        ("fable", "es", DOG),
         ("nova", "fr", "Le petit chien mange dans la cuisine pendant que la pluie tombe."),
-        ("af_bella(2)+am_michael(1)", "en", "The quick brown fox jumps over the lazy dog near the river."),
-        ("ef_dora+em_alex", "es", "El perro duerme tranquilo al lado del río mientras llueve."),
+        ("af_bella(2)+am_michael(1)", "en", FOX),
+        ("ef_dora+em_alex", "es", DOG),
     ],
 )
 def test_natural_voices_are_understood(server: ServerProcess, voice: str, language: str, text: str) -> None:
     with OpenAI(base_url=f"{server.http_url}/v1", api_key="any") as client:
-        pcm = client.audio.speech.create(
-            model="tts-1", voice=voice, input=text, response_format="pcm"
-        ).content
-    heard = hear(samples_of(pcm), RATE, language)
+        how: Any = {"model": "tts-1", "voice": voice, "response_format": "pcm"}
+        pcm = client.audio.speech.create(input=text, **how).content
+    heard = hear(as_samples(pcm), RATE, language)
     assert word_error_rate(text, heard, language) <= WRONG_AT_MOST, heard
+
+
+@pytest.fixture(scope="module")
+def spoken(server: ServerProcess) -> list[Samples]:
+    """Two sentences, as openai-python has them read aloud."""
+
+    async def speak(text: str) -> Samples:
+        pcm, transcript = await speak_with_sdk(server.http_url, text, "af_heart")
+        assert transcript == text
+        return as_samples(pcm)
+
+    return [asyncio.run(speak(text)) for text in (FIRST, SECOND)]
+
+
+@pytest.fixture(scope="module")
+def two_turns(spoken: list[Samples]) -> Samples:
+    silence = np.zeros(round(1.2 * RATE), np.float32)
+    return np.concatenate([silence[: RATE // 2], spoken[0], silence, spoken[1], silence])
+
+
+def check(heard: Recognized, *texts: str) -> None:
+    assert not heard.errors
+    assert len(heard.transcripts) == len(texts), heard
+    for transcript, text in zip(heard.transcripts, texts, strict=True):
+        assert word_error_rate(text, transcript, "en") <= WRONG_IN_REALTIME, heard
+
+
+async def test_openai_python_transcribes_turns(server: ServerProcess, two_turns: Samples) -> None:
+    heard = await transcribe_with_sdk(server.http_url, two_turns, {"type": "server_vad"}, 2)
+    check(heard, FIRST, SECOND)
+    assert "".join(heard.interim) == "".join(heard.transcripts)
+    assert heard.events[:2] == ["session.created", "session.updated"]
+
+
+async def test_openai_python_commits_itself(server: ServerProcess, spoken: list[Samples]) -> None:
+    heard = await transcribe_with_sdk(server.http_url, spoken[1], None, 1)
+    check(heard, SECOND)
+
+
+@pytest.mark.server
+def test_openai_python_reads_text_aloud(spoken: list[Samples]) -> None:
+    assert word_error_rate(FIRST, hear(spoken[0], RATE, "en"), "en") <= WRONG_IN_REALTIME
+
+
+async def test_livekit_transcribes_streams_on_one_socket(server: ServerProcess, two_turns: Samples) -> None:
+    heard = await transcribe_with_livekit(server.http_url, two_turns, 2, streams=2)
+    check(heard, FIRST, SECOND, FIRST, SECOND)
+    speech = [event for event in heard.events if event.endswith("of_speech")]
+    assert speech.count("start_of_speech") == 4 and speech.count("end_of_speech") == 4
+
+
+@pytest.mark.parametrize("detection", [False, {"type": "server_vad"}])
+async def test_pipecat_transcribes(server: ServerProcess, spoken: list[Samples], detection: Any) -> None:
+    silence = np.zeros(RATE, np.float32)
+    samples = np.concatenate([silence, spoken[0], silence])
+    heard = await transcribe_with_pipecat(server.url, samples, detection, 1)
+    check(heard, FIRST)
+    assert "".join(heard.interim) == heard.transcripts[0]
+
+
+@pytest.mark.parametrize("voice", ["alloy", "marin"])
+async def test_open_webui_reads_text_aloud(server: ServerProcess, voice: str) -> None:
+    pcm = await speak_as_open_webui(server.http_url, FIRST, voice)
+    assert word_error_rate(FIRST, hear(as_samples(pcm), RATE, "en"), "en") <= WRONG_IN_REALTIME

@@ -1,0 +1,339 @@
+"""WS /v1/realtime: fields of the session, invalid events, each with its error, and ephemeral keys."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from websockets.exceptions import ConnectionClosedError
+
+from kani.protocols.openai.realtime.audio_payload import MAX_AUDIO_BYTES, MAX_MESSAGE_BYTES
+from kani.protocols.openai.realtime.client_secrets import EphemeralKeys
+from kani.protocols.openai.realtime.session_config import FORMATS, SessionConfig, Transcription
+from tests.clients.openai_realtime import BETA, Client, loud, quiet, realtime, text_item
+from tests.support.app_server import KEY, AppServer, StartApp, app_server
+from tests.support.chat.talking import done
+from tests.support.loudness import PausingRecognizer
+from tests.support.serving import serving
+
+MAX_TEXT = 200
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
+    limits = {"KANI_MAX_TEXT": str(MAX_TEXT), "KANI_MAX_MESSAGE_BYTES": str(MAX_MESSAGE_BYTES)}
+    with app_server(tmp_path_factory.mktemp("realtime"), **limits) as running:
+        running.service.recognizer = PausingRecognizer()
+        yield running
+
+
+async def test_absent_fields_stay_and_null_turns_off(speaker: Client) -> None:
+    assert speaker.seen[0]["session"]["model"] == "gpt-realtime"
+    assert speaker.seen[0]["session"]["object"] == "realtime.session"
+    detection = {"type": "server_vad", "threshold": 0.7}
+    await speaker.configure("realtime", audio={"input": {"turn_detection": detection}})
+    changed = {"input": {"transcription": {"model": "m"}}, "output": {"voice": "marin", "speed": 1.5}}
+    audio = (await speaker.configure("realtime", audio=changed, unknown=1))["session"]["audio"]
+    assert audio["input"]["turn_detection"]["threshold"] == 0.7
+    assert audio["input"]["transcription"]["model"] == "m"
+    assert (audio["output"]["voice"], audio["output"]["speed"]) == ("marin", 1.5)
+    off = {"input": {"transcription": None, "turn_detection": None}, "output": {"speed": None}}
+    audio = (await speaker.configure("realtime", audio=off))["session"]["audio"]
+    assert audio["input"]["turn_detection"] is None and audio["input"]["transcription"] is None
+    assert (audio["output"]["voice"], audio["output"]["speed"]) == ("marin", 1.0)
+
+
+async def test_refused_fields_cost_no_others(speaker: Client) -> None:
+    audio_input = {
+        "format": {"type": "audio/pcm", "rate": 16_000},
+        "transcription": {"model": "m", "languages": ["es", "xx"]},
+        "turn_detection": {"type": "semantic_vad", "eagerness": "enormous", "create_response": False},
+    }
+    session = {
+        "type": "realtime",
+        "instructions": "Be kind.",
+        "tools": [{"type": "function", "name": "weather"}],
+        "tool_choice": "auto",
+        "output_modalities": ["text"],
+        "audio": {"input": audio_input, "output": {"voice": "marin", "speed": 9, "format": None}},
+    }
+    await speaker.send("session.update", event_id="mine", session=session)
+    *errors, updated = await speaker.until("session.updated")
+    assert {error["type"] for error in errors} == {"error"}
+    assert {error["error"]["event_id"] for error in errors} == {"mine"}
+    assert {error["error"]["param"] for error in errors} == {
+        "session.tools",
+        "session.output_modalities",
+        "session.audio.input.format.rate",
+        "session.audio.input.transcription.languages",
+        "session.audio.input.turn_detection.eagerness",
+        "session.audio.output.speed",
+    }
+    audio = updated["session"]["audio"]
+    assert (audio["output"]["voice"], audio["output"]["speed"]) == ("marin", 1.0)
+    assert audio["input"]["transcription"]["model"] == "m"
+    assert audio["input"]["format"] == {"type": "audio/pcm", "rate": 24_000}
+    in_force = audio["input"]["turn_detection"]
+    assert (in_force["type"], in_force["eagerness"]) == ("semantic_vad", "auto")
+    assert in_force["create_response"] is False
+
+
+async def test_refused_fields_of_the_beta_cost_no_others(app: AppServer) -> None:
+    async with realtime(app.url, "model=gpt-realtime", additional_headers=BETA) as client:
+        transcription = {"model": "m", "language": "xx"}
+        session = {"voice": "marin", "speed": 9, "input_audio_transcription": transcription}
+        await client.send("session.update", session=session)
+        *errors, updated = await client.until("session.updated")
+        params = ["session.speed", "session.input_audio_transcription.language"]
+        assert [error["error"]["param"] for error in errors] == params
+        assert updated["session"]["voice"] == "marin"
+        assert updated["session"]["input_audio_transcription"]["model"] == "m"
+
+
+def at(path: str, value: Any, **beside: Any) -> dict[str, Any]:
+    """An object with a value at this place."""
+    name, _, rest = path.partition(".")
+    return {**beside, name: at(rest, value) if rest else value}
+
+
+def update(path: str, value: Any, code: str = "invalid_value") -> tuple[Any, str, str]:
+    kind = {"type": "transcription" if path.startswith("audio.input") else "realtime"}
+    session = at(path, value, **({} if path == "type" else kind))
+    return {"type": "session.update", "session": session}, code, f"session.{path.partition('[')[0]}"
+
+
+def create(**response: Any) -> dict[str, Any]:
+    return {"type": "response.create", "response": response}
+
+
+def append(audio: Any) -> dict[str, Any]:
+    return {"type": "input_audio_buffer.append", "audio": audio}
+
+
+def item(**fields: Any) -> dict[str, Any]:
+    return {"type": "conversation.item.create", "item": fields}
+
+
+IN, OUT = "audio.input", "audio.output"
+UPLOAD = base64.b64encode(bytes(MAX_AUDIO_BYTES + 3)).decode()
+LONG_CONTENT = {"type": "message", "content": [{"type": "text"}] * 65}
+SAID = [text_item("x")]
+ROWS: list[tuple[Any, str, str | None]] = [
+    ("no json", "invalid_json", None),
+    ("[]", "invalid_json", None),
+    ("null", "invalid_json", None),
+    ('{"type": NaN}', "invalid_json", None),
+    ("[" * 100_000, "invalid_json", None),
+    ('{"type": "response.create", "x": [' + "1," * 100_001 + "1]}", "invalid_json", None),
+    (b"\x00\x01", "invalid_json", None),
+    ({}, "invalid_value", "type"),
+    ({"type": 5}, "invalid_value", "type"),
+    ({"type": "no.such.event"}, "invalid_value", "type"),
+    ({"type": "output_audio_buffer.clear"}, "invalid_value", "type"),
+    (append(None), "invalid_type", "audio"),
+    (append(7), "invalid_type", "audio"),
+    (append("###"), "invalid_value", "audio"),
+    (append("AAA"), "invalid_value", "audio"),
+    (append(base64.b64encode(b"odd").decode()), "invalid_value", "audio"),
+    (append(UPLOAD), "audio_too_large", "audio"),
+    ({"type": "session.update", "session": "x"}, "invalid_type", "session"),
+    update("type", "translation"),
+    update("audio", 5),
+    (update(f"{IN}.format", {"type": "audio/mp3"})[0], "invalid_value", f"session.{IN}.format.type"),
+    (
+        update(f"{IN}.format", {"type": "audio/pcm", "rate": 16000})[0],
+        "invalid_value",
+        f"session.{IN}.format.rate",
+    ),
+    update(f"{IN}.turn_detection.type", "x"),
+    update(f"{IN}.turn_detection.threshold", 1.1),
+    update(f"{IN}.turn_detection.eagerness", "x"),
+    update(f"{IN}.turn_detection.silence_duration_ms", 60_001),
+    update(f"{IN}.turn_detection.prefix_padding_ms", -1),
+    update(f"{IN}.transcription.model", 5),
+    update(f"{IN}.transcription.model", "x" * 201),
+    update(f"{IN}.transcription.language", "xx", "unsupported_language"),
+    update(f"{IN}.transcription.language", "de", "unsupported_language"),
+    update(f"{IN}.transcription.prompt", 5),
+    update(f"{IN}.transcription.prompt", "x" * 4_001),
+    update(f"{IN}.transcription.keywords", ["x"] * 1_001),
+    (
+        update(f"{IN}.transcription.keywords", ["x" * 101])[0],
+        "invalid_value",
+        f"session.{IN}.transcription.keywords[0]",
+    ),
+    update(f"{IN}.transcription.languages", ["es"] * 21),
+    update("input_audio_format", "mp3"),
+    update(f"{OUT}.speed", 1.6),
+    update(f"{OUT}.speed", 0.2),
+    update(f"{OUT}.voice", 5),
+    update("tools", [{"type": "function"}], "unsupported"),
+    update("output_modalities", ["text"], "unsupported"),
+    ({"type": "response.create"}, "unsupported", "response.input"),
+    (create(instructions="Say hello"), "unsupported", "response.input"),
+    (create(input=[]), "unsupported", "response.input"),
+    (create(input=[text_item(" \n")]), "unsupported", "response.input"),
+    (create(input=[text_item("x", "assistant")]), "unsupported", "response.input"),
+    (create(input=[{"type": "function_call_output"}]), "unsupported", "response.input[0].type"),
+    (create(input=[text_item("x", "king")]), "invalid_value", "response.input[0].role"),
+    (create(input=["x"]), "invalid_value", "response.input[0]"),
+    (create(input=[{"type": "item_reference", "id": "x"}]), "item_not_found", "response.input[0].id"),
+    (create(input=SAID * 257), "invalid_value", "response.input"),
+    (create(input=SAID, tools=[{}]), "unsupported", "response.tools"),
+    (create(input=SAID, metadata={"a": 5}), "invalid_value", "response.metadata[...]"),
+    (create(input=SAID, **at(f"{OUT}.speed", 9)), "invalid_value", f"response.{OUT}.speed"),
+    (create(input=SAID, **at(f"{OUT}.voice", "nobody")), "voice_not_found", "voice"),
+    (create(input=[text_item("x" * (MAX_TEXT + 1))]), "string_above_max_length", "response.input"),
+    ({"type": "response.cancel"}, "response_cancel_not_active", None),
+    ({"type": "response.cancel", "response_id": 5}, "invalid_type", "response_id"),
+    (item(type="function_call"), "unsupported", "item.type"),
+    (item(type="message", role="user", content="x"), "invalid_value", "item.content"),
+    (item(type="message", id="x" * 513), "invalid_value", "item.id"),
+    (item(**LONG_CONTENT), "invalid_value", "item.content"),
+    (create(input=[LONG_CONTENT]), "invalid_value", "response.input[0].content"),
+    (item(**text_item("x" * (2**20 + 1))), "string_above_max_length", "item"),
+    ({**item(**SAID[0]), "previous_item_id": "x"}, "item_not_found", "previous_item_id"),
+    ({"type": "conversation.item.delete"}, "missing_required_parameter", "item_id"),
+    ({"type": "conversation.item.delete", "item_id": "x"}, "item_not_found", "item_id"),
+    ({"type": "conversation.item.retrieve", "item_id": ["x"]}, "invalid_type", "item_id"),
+    ({"type": "conversation.item.truncate", "item_id": "x" * 513}, "invalid_value", "item_id"),
+    ({"type": "conversation.item.truncate", "item_id": "x"}, "item_not_found", "item_id"),
+]
+
+
+async def test_each_invalid_event_gets_its_error_and_changes_nothing(speaker: Client) -> None:
+    before = (await speaker.configure("realtime"))["session"]
+    for number, (event, code, param) in enumerate(ROWS):
+        event_id = f"mine {number}" if isinstance(event, dict) else None
+        sent = json.dumps({**event, "event_id": event_id}) if isinstance(event, dict) else event
+        await speaker.websocket.send(sent)
+        answer = await speaker.receive()
+        shown = str(event)[:200]
+        assert answer["type"] == "error", (shown, answer)
+        error = answer["error"]
+        assert (error["code"], error["param"]) == (code, param), (shown, error)
+        assert error["type"] == "invalid_request_error" and error["message"], shown
+        assert error["event_id"] == event_id, shown
+    assert (await speaker.configure("realtime"))["session"] == before
+    # The connection still listens, and speaks.
+    await speaker.detect(None)
+    await speaker.append(quiet(0.24), loud(0.16), quiet(0.16))
+    await speaker.send("input_audio_buffer.commit")
+    assert await speaker.transcripts(1) == ["w0 w1"]
+    await speaker.send("response.create", response={"input": [text_item("Hello.")]})
+    assert (await done(speaker))["status"] == "completed"
+
+
+async def test_event_ids_of_any_kind_are_taken(listener: Client) -> None:
+    for given, returned in ((5, None), (None, None), ("x" * 513, None), ("\ud800", "\ud800")):
+        await listener.send("nothing", event_id=given)
+        assert (await listener.receive())["error"]["event_id"] == returned
+
+
+async def test_largest_audio_is_taken(tmp_path: Path) -> None:
+    audio = base64.b64encode(bytes(MAX_AUDIO_BYTES)).decode()
+    async with serving(tmp_path) as server, realtime(server.url) as client:
+        await client.send("input_audio_buffer.append", audio=audio)
+        assert "disabled" in (await client.receive())["error"]["message"]
+        await client.send("input_audio_buffer.append", audio=audio + "AAAA")
+        assert (await client.receive())["error"]["code"] == "audio_too_large"
+        # Far beyond it nothing is read: the limit of a message is twice as far as that of its audio.
+        with suppress(ConnectionClosedError):
+            await client.send("input_audio_buffer.append", audio=audio * 2)
+        assert await client.close_code() == 1009
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("client_secrets", {"session": {"type": "transcription"}, "expires_after": {"seconds": 60}}),
+        ("client_secrets", {"session": {"type": "realtime", "model": "gpt-realtime"}}),
+        ("client_secrets", {}),
+        ("sessions", {"model": "gpt-realtime", "voice": "marin", "modalities": ["audio", "text"]}),
+        ("transcription_sessions", {"input_audio_format": "g711_ulaw"}),
+    ],
+)
+async def test_ephemeral_key_opens_the_session_that_it_was_made_for(
+    start_app: StartApp, path: str, body: dict[str, Any]
+) -> None:
+    app = start_app(KANI_HOST="0.0.0.0", KANI_API_KEYS=KEY)
+    async with httpx.AsyncClient(base_url=f"{app.http_url}/v1") as http:
+        refused = await http.post(f"/realtime/{path}", json=body)
+        assert refused.status_code == 401 and refused.json()["error"]["code"] == "invalid_api_key"
+        made = await http.post(f"/realtime/{path}", json=body, headers={"Authorization": f"Bearer {KEY}"})
+        secret = made.json() if path == "client_secrets" else made.json()["client_secret"]
+        key = {"Authorization": f"Bearer {secret['value']}"}
+        assert secret["value"].startswith("ek_")
+        # It opens sessions, and nothing else.
+        assert (await http.post(f"/realtime/{path}", json=body, headers=key)).status_code == 401
+        assert (await http.get("/voices", headers=key)).status_code == 401
+    sessions = []
+    for query, headers in (("", key), (f"token={secret['value']}", None)):
+        async with realtime(app.url, query, additional_headers=headers) as client:
+            sessions.append(client.seen[0]["session"] | {"id": "", "expires_at": 0})
+    assert sessions[0] == sessions[1]
+    session = sessions[0]
+    made_session = made.json()["session"] if path == "client_secrets" else made.json()
+    assert session["object"] == made_session["object"]
+    if body.get("input_audio_format"):
+        assert session["audio"]["input"]["format"] == {"type": "audio/pcmu"}
+    if body.get("voice"):
+        assert session["audio"]["output"]["voice"] == "marin"
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "param"),
+    [
+        ("client_secrets", {"expires_after": {"seconds": 9}}, "expires_after.seconds"),
+        ("client_secrets", {"expires_after": {"seconds": 7201}}, "expires_after.seconds"),
+        ("client_secrets", {"session": {"audio": {"output": {"speed": 9}}}}, "session.audio.output.speed"),
+        ("client_secrets", {"session": {"tools": [{}]}}, "session.tools"),
+        ("transcription_sessions", {"input_audio_format": "mp3"}, "input_audio_format"),
+        ("sessions", "no object", None),
+    ],
+)
+def test_invalid_body_of_an_ephemeral_key_is_refused(
+    client: httpx.Client, path: str, body: Any, param: str | None
+) -> None:
+    answer = client.post(f"/v1/realtime/{path}", json=body)
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, param)
+
+
+def test_longest_body_of_an_ephemeral_key_is_bounded(client: httpx.Client) -> None:
+    answer = client.post("/v1/realtime/client_secrets", content=b"{" + b" " * 70_000)
+    assert answer.status_code == 413
+
+
+def test_ephemeral_keys_expire_and_cannot_be_made_elsewhere() -> None:
+    now = 1000.0
+    keys = EphemeralKeys(lambda: now)
+    key = keys.issue(SessionConfig(), 10).value
+    changed = [key[:at] + ("A" if key[at] != "A" else "B") + key[at + 1 :] for at in range(len(key))]
+    for wrong in (*changed, key + "0", key + "=", key[:-1], f"{key}é", "ek_", "ek_A", "ek_" + "A" * 100, ""):
+        assert not keys.is_valid(wrong), wrong
+    assert keys.is_valid(key) and not EphemeralKeys(lambda: now).is_valid(key)
+    now += 10
+    assert not keys.is_valid(key)
+
+
+def test_ephemeral_key_holds_the_longest_configuration() -> None:
+    keys = EphemeralKeys()
+    long = "\N{MUSICAL SYMBOL G CLEF}" * 200
+    config = replace(SessionConfig(), model=long, voice=long, transcription=Transcription(long, "es"))
+    key = keys.issue(replace(config, output_format=FORMATS["audio/pcmu"], turn_detection=None), 10)
+    assert keys.find(key.value) == key.config
+    # A header takes 64 KiB.
+    assert len(key.value) < 8192
+
+
+def test_keys_of_one_client_leave_keys_for_others(client: httpx.Client) -> None:
+    made = [client.post("/v1/realtime/client_secrets", json={}) for _ in range(1001)]
+    assert {answer.status_code for answer in made} == {200}
+    assert len({answer.json()["value"] for answer in made}) == len(made)

@@ -1,0 +1,355 @@
+"""The relay's /stream_tts: content, times and order of utterances, exact messages, and bad input."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from itertools import accumulate, pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from examples.relay_client import Alignment, Chunk, StreamHandler
+from kani.core.session.voice_resolver import LanguageMemory
+from kani.protocols.elevenlabs.relay import messages
+from kani.protocols.elevenlabs.relay import utterance as relay_utterance
+from kani.protocols.elevenlabs.relay.alignment_files import RelayLogs
+from kani.protocols.elevenlabs.relay.settings import RelaySettings, RelayState
+from kani.protocols.elevenlabs.relay.utterance import RelayContext, Utterance
+from kani.protocols.elevenlabs.settings import ElevenLabsSettings
+from kani.protocols.shared.idle_flush import IdleFlush
+from tests.clients.relay.wire import RATE, Client, connect_client
+from tests.conftest import ServerProcess
+from tests.protocols.conftest import Serve
+from tests.protocols.relay.conftest import write
+from tests.support.app_server import AppServer, StartApp
+from tests.support.patience import WITHIN_S
+from tests.support.sessions import serving
+from tests.support.tone import ToneEngine
+
+HELLO = "Hola, esto es una prueba."
+LONG = "Había una vez, en un país muy lejano, una niña que vivía con su abuela cerca del bosque. " * 50
+ARABIC = "\u200fمَرْحَبًا بِالعَالَم! اليوم ٢١ يناير، والجو جميل 👋🏽."
+TOO_LONG = "text: too long (at most 10000 characters)"
+
+
+def error(reason: str) -> dict[str, str]:
+    return {"type": "error", "message": reason}
+
+
+async def test_texts_are_spoken_on_one_socket(stream: Client) -> None:
+    for text in (HELLO, "Y otra vez.", HELLO):
+        answer = await stream.speak(text)
+        answer.check(text)
+        assert len(answer.samples) > 8_000 and abs(answer.samples).max() > 0.1
+
+
+async def test_app_logic_collects_alignment(stream: Client) -> None:
+    handler = StreamHandler()
+    for text in (HELLO, ARABIC):
+        await stream.connection.send(handler.start(text))
+        pcm = b""
+        while not isinstance(came := handler.handle(str(await stream.connection.recv())), Alignment):
+            assert isinstance(came, Chunk)
+            pcm += came.audio
+        assert "".join(came.characters) == came.text == text
+        assert came.duration_ms == pytest.approx(1000 * len(pcm) / 44_100, abs=20)
+        for index, start in enumerate(came.starts_ms):
+            if came.durations_ms[index]:
+                assert came.character_at(start) == index
+
+
+TEXTS = st.text(
+    st.one_of(st.sampled_from("aáñ 21.,\n\u200f\u064e\u0301مرحبا👋🏽\ud83d\ude00"), st.characters()),
+    min_size=1,
+    max_size=60,
+)
+
+
+@settings(deadline=None, max_examples=50)
+@given(TEXTS, st.lists(st.integers(1, 9), max_size=8), st.booleans())
+async def test_any_text_comes_back_with_tiled_times(
+    espeak_app: AppServer, text: str, sizes: list[int], whole: bool
+) -> None:
+    ends = [0, *accumulate(sizes), max(len(text), sum(sizes))]
+    async with connect_client(espeak_app.url) as client:
+        if whole:
+            await client.send("start_tts", text=text)
+        else:
+            await write(client, *(text[start:end] for start, end in pairwise(ends)))
+        (await client.receive_utterance()).check_characters(text)
+
+
+@pytest.mark.parametrize("text", [" ", "   \n ", "👋", "…", "\u200f", "Hola.   ", " \t Hola", "21,5 €"])
+async def test_unspeakable_characters_have_times(stream: Client, text: str) -> None:
+    (await stream.speak(text)).check(text)
+
+
+async def test_arabic_letters_have_durations(stream: Client) -> None:
+    answer = await stream.speak(ARABIC)
+    answer.check(ARABIC)
+    said = {char: time for char, time in zip(ARABIC, answer.durations, strict=True) if char.isalpha()}
+    assert all(time > 0 for time in said.values()), said
+
+
+async def test_incremental_text_is_spoken_before_it_ends(stream: Client) -> None:
+    pieces = ["Hola, ¿qué ", "tal estás? ", "Yo estoy muy ", "bien, gracias. ", "¿Y tu ", "familia?"]
+    for piece in pieces[:-1]:
+        await stream.send("append_tts", text=piece)
+    first = await stream.receive()
+    assert first["type"] == "chunk" and first["chunk_index"] == 0
+    await write(stream, pieces[-1])
+    chunks = [first]
+    while (message := await stream.receive())["type"] == "chunk":
+        chunks.append(message)
+    assert [chunk["chunk_index"] for chunk in chunks] == list(range(len(chunks)))
+    assert "".join(char for chunk in chunks for char in chunk["chars"]) == "".join(pieces)
+    assert message["text"] == "".join(pieces)
+
+
+async def test_idle_text_is_spoken_to_last_word(stream: Client) -> None:
+    await stream.send("append_tts", text="Déjame ver")
+    text = ""
+    async with asyncio.timeout(WITHIN_S):
+        while not text.endswith("ver"):
+            text += "".join((await stream.receive())["chars"])
+    await write(stream, ". Ya está.")
+    while (message := await stream.receive())["type"] == "chunk":
+        text += "".join(message["chars"])
+    assert text == message["text"] == "Déjame ver. Ya está."
+
+
+async def test_texts_are_queued_in_order(stream: Client) -> None:
+    await stream.send("start_tts", text=LONG[:400])
+    await stream.send("append_tts", text="Se escribe ")
+    await stream.send("start_tts", text="Y el tercero.")
+    await write(stream, "a trozos.")
+    for text in (LONG[:400], "Se escribe a trozos.", "Y el tercero."):
+        (await stream.receive_utterance()).check(text)
+
+
+async def test_stop_discards_all_utterances(stream: Client) -> None:
+    await stream.send("start_tts", text=LONG)
+    assert (await stream.receive())["type"] == "chunk"
+    await stream.send("ping")
+    assert await stream.receive_after_chunks() == {"type": "pong"}
+    await stream.send("start_tts", text=HELLO)
+    await stream.send("append_tts", text="Se escribe ")
+    await stream.send("stop")
+    assert await stream.receive_after_chunks() == {"type": "stopped"}
+    await stream.send("finish_tts")
+    await stream.send("ping")
+    assert await stream.receive() == {"type": "pong"}
+    (await stream.speak(HELLO)).check(HELLO)
+    await write(stream, "Otra.")
+    (await stream.receive_utterance()).check("Otra.")
+    await stream.send("stop")
+    assert await stream.receive() == {"type": "stopped"}
+
+
+async def test_configured_voice_speaks(start_app: StartApp) -> None:
+    lengths = set()
+    for voice in ("espeak:de", "21m00Tcm4TlvDq8ikWAM"):
+        async with connect_client(start_app(ELEVEN_VOICE_ID=voice).url) as client:
+            lengths.add(len((await client.speak("2 + 2 = 4")).samples))
+    assert len(lengths) == 2, "German, and the protocol's default language: the text tells none"
+
+
+async def test_relay_has_own_port(compat_server: ServerProcess) -> None:
+    heard = []
+    for url in (compat_server.url, f"ws://localhost:{compat_server.compat['relay']}"):
+        async with connect_client(url) as client:
+            heard.append(await client.speak("Buenos dias"))
+            heard[-1].check("Buenos dias")
+    assert (heard[0].samples == heard[1].samples).all()
+
+
+class Received:
+    """Messages of an utterance over the tone engine."""
+
+    def __init__(self, context: RelayContext) -> None:
+        self.messages: list[dict[str, Any]] = []
+        self.lasts: list[bool] = []
+        self.utterance = Utterance(context, "", (), LanguageMemory(), self.send)
+
+    async def send(self, message: str, *, last: bool = False) -> None:
+        self.messages.append(json.loads(message))
+        self.lasts.append(last)
+
+    def samples(self, index: int) -> list[float]:
+        pcm = base64.b64decode(self.messages[index]["audio"])
+        return (np.frombuffer(pcm, "<i2") / 32768).tolist()
+
+    async def say(self, text: str) -> None:
+        self.utterance.feed(text)
+        self.utterance.finish()
+        await self.utterance.synthesize()
+        assert self.utterance.closed
+
+
+@asynccontextmanager
+async def received(folder: Path, engine: ToneEngine | None = None) -> AsyncIterator[Received]:
+    async with serving(engine or ToneEngine(), folder) as service:
+        settings = RelaySettings("tone_es", log_alignment=False, log_outputs=False, logs_dir=folder)
+        logs = RelayLogs(folder, alignment=False, outputs=False)
+        yield Received(RelayContext(service, ElevenLabsSettings(), settings, RelayState(), logs))
+
+
+async def test_chunks_have_exact_times(tmp_path: Path) -> None:
+    async with received(tmp_path) as heard:
+        await heard.say("hola sol")
+    *chunks, last = heard.messages
+    starts = [time for chunk in chunks for time in chunk["char_times"]]
+    durations = [time for chunk in chunks for time in chunk["char_durations"]]
+    assert [char for chunk in chunks for char in chunk["chars"]] == list("hola sol")
+    assert starts == [0, 100, 200, 300, 400, 400, 500, 600]
+    assert durations == [100, 100, 100, 100, 0, 100, 100, 100]
+    assert [chunk["chunk_index"] for chunk in chunks] == list(range(len(chunks)))
+    counts = [len(heard.samples(index)) for index in range(len(chunks))]
+    assert sum(counts) == round(0.7 * RATE)
+    assert max(counts) <= relay_utterance.MAX_CHUNK_SAMPLES
+    total = sum(int(2 * count / (2 * RATE) * 1000) for count in counts)
+    assert last == {"type": "complete", "total_chars": 8, "total_duration_ms": total, "text": "hola sol"}
+    assert heard.lasts == [False] * len(chunks) + [True]
+
+
+async def test_engine_failure_keeps_audio_before_it(tmp_path: Path) -> None:
+    async with received(tmp_path) as heard:
+        await heard.say("hola kaputt sol")
+    assert heard.messages[-1] == error("the tone broke")
+    assert heard.lasts[-1] and not any(heard.lasts[:-1])
+    assert {message["type"] for message in heard.messages[:-1]} == {"chunk"}
+    assert sum(len(heard.samples(index)) for index in range(len(heard.messages) - 1)) > 0.3 * RATE
+
+
+async def test_idle_utterance_is_finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(relay_utterance, "FLUSH_AFTER_S", 0.05)
+    monkeypatch.setattr(relay_utterance, "FINISH_AFTER_S", 0.2)
+    async with received(tmp_path) as heard, asyncio.timeout(WITHIN_S):
+        heard.utterance.feed("hola")
+        await heard.utterance.synthesize()
+        assert heard.utterance.closed
+    assert heard.messages[-1]["type"] == "complete" and heard.messages[-1]["text"] == "hola"
+
+
+async def test_idle_time_counts_from_last_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(relay_utterance, "FLUSH_AFTER_S", 0.01)
+    engine = ToneEngine()
+    async with received(tmp_path, engine) as heard, asyncio.timeout(WITHIN_S):
+        heard.utterance.feed("hola")
+        await asyncio.sleep(0.02)
+        heard.utterance._flush_timer = IdleFlush(60.0)
+        speaking = asyncio.create_task(heard.utterance.synthesize())
+        while engine.words != ["hola"]:
+            await asyncio.sleep(0)
+        heard.utterance.finish()
+        await speaking
+    assert heard.messages[-1]["type"] == "complete"
+
+
+def test_messages_match_original_bytes() -> None:
+    assert messages.chunk(3, b"\x01\x02", "aم", [0, 5], [5, 7]) == (
+        '{"type":"chunk","audio":"AQI=","char_times":[0,5],"char_durations":[5,7],'
+        '"chars":["a","\\u0645"],"chunk_index":3}'
+    )
+    assert messages.complete("a", 5) == '{"type":"complete","total_chars":1,"total_duration_ms":5,"text":"a"}'
+    assert messages.complete("\ud83d", 0).endswith('"text":"\\ud83d"}')
+    assert (messages.STOPPED, messages.PONG) == ('{"type":"stopped"}', '{"type":"pong"}')
+    assert messages.duration_ms(bytes(76_000)) == 1723
+
+
+def start(text: object) -> str:
+    return json.dumps({"action": "start_tts", "text": text})
+
+
+@pytest.mark.parametrize(
+    ("raw", "says"),
+    [
+        ("{", "Invalid JSON"),
+        ("", "Invalid JSON"),
+        ("null", "Invalid JSON"),
+        ('["start_tts"]', "Invalid JSON"),
+        ("[" * 90_000, "Invalid JSON"),
+        ('{"action":"start_tts","text":NaN}', "Invalid JSON"),
+        ("[" * 900_000, "Invalid JSON: too many values (at most 100000)"),
+        (b"\0\1", "Binary messages are not supported"),
+        (b"", "Binary messages are not supported"),
+        ("{}", "Unknown action: None"),
+        ('{"action":"speak"}', "Unknown action: speak"),
+        ('{"action":["start_tts"]}', "Unknown action: ['start_tts']"),
+        (json.dumps({"action": "x" * 500_000}), "Unknown action: " + "x" * 100),
+        ('{"action":"\\ud83d"}', "Unknown action: \ud83d"),
+        ('{"action":"start_tts"}', "No text provided"),
+        (start(""), "No text provided"),
+        (start(None), "No text provided"),
+        (start(5), "text: must be a string"),
+        (start(["Hola"]), "text: must be a string"),
+        (start("é" * 10_001), TOO_LONG),
+        (start("a " * 500_000), TOO_LONG),
+        ('{"action":"append_tts"}', "No text provided"),
+        ('{"action":"append_tts","text":{}}', "text: must be a string"),
+    ],
+)
+async def test_bad_message_is_answered_by_one_error(stream: Client, raw: str | bytes, says: str) -> None:
+    await stream.connection.send(raw)
+    assert await stream.receive() == error(says)
+    (await stream.speak(HELLO)).check(HELLO)
+
+
+async def test_incremental_text_is_limited(stream: Client) -> None:
+    await stream.send("append_tts", text="Hola. ")
+    await stream.send("append_tts", text="a" * 9_995)
+    assert await stream.receive() == error(TOO_LONG)
+    await write(stream, "Adiós.")
+    (await stream.receive_utterance()).check("Hola. Adiós.")
+
+
+async def test_finish_and_stop_without_text(stream: Client) -> None:
+    await write(stream)
+    await write(stream, "")
+    await stream.send("stop")
+    await stream.send("ping")
+    assert [(await stream.receive())["type"] for _ in range(2)] == ["stopped", "pong"]
+
+
+async def test_queue_is_limited_to_16_texts(stream: Client) -> None:
+    await stream.send("append_tts", text="Espera: ")
+    await stream.send("ping")
+    assert (await stream.receive())["type"] == "pong"
+    for number in range(20):
+        await stream.send("start_tts", text=f"Número {number}.")
+    for _ in range(4):
+        assert await stream.receive() == error("too many texts are waiting (at most 16)")
+    await write(stream, "ya.")
+    for text in ("Espera: ya.", *(f"Número {number}." for number in range(16))):
+        (await stream.receive_utterance()).check(text)
+
+
+async def test_rate_limit_is_one_error(start_app: StartApp) -> None:
+    server = start_app(KANI_RATE_LIMIT_ENABLED="true", KANI_RATE_PER_MINUTE="2")
+    async with connect_client(server.url) as client:
+        for _ in range(2):
+            (await client.speak(HELLO)).check(HELLO)
+        refused = await client.speak(HELLO)
+        assert refused.chunks == [] and refused.last == error("too many requests (at most 2 a minute)")
+        await client.send("ping")
+        assert await client.receive() == {"type": "pong"}
+
+
+async def test_stopping_server_closes_with_1001(serve: Serve) -> None:
+    server = await serve(KANI_SHUTDOWN_SECONDS="0.2")
+    server.engine.allow = 20
+    async with connect_client(server.url) as client:
+        await client.send("append_tts", text=LONG[:360])
+        assert (await client.receive())["type"] == "chunk"
+        server.stop.set()
+        assert await client.receive_after_chunks() == error("the server is stopping")
+        await client.connection.wait_closed()
+        assert client.connection.close_code == 1001
