@@ -265,11 +265,6 @@ def cut(model: bytes) -> bytes:
     return archive.getvalue()
 
 
-if __name__ == "__main__":
-    # Runs in a child process (``parts_cache``): onnx takes 400 MB that the server would not get back.
-    sys.stdout.buffer.write(cut(sys.stdin.buffer.read()))
-
-
 def spread_durations(graph: GraphProto) -> None:
     """Make speech as long as asked, in a graph that rounds each symbol's duration to whole frames.
 
@@ -317,3 +312,8 @@ def spread_durations(graph: GraphProto) -> None:
     after = nodes.index(clip) + 1
     for at, node in enumerate(made):
         graph.node.insert(after + at, node)
+
+
+if __name__ == "__main__":
+    # Runs in a child process (``parts_cache``): onnx takes 400 MB that the server would not get back.
+    sys.stdout.buffer.write(cut(sys.stdin.buffer.read()))
