@@ -1,13 +1,13 @@
-"""Floods of tiny frames and chunks: each turn of the event loop parses a few, and others have their turn."""
+"""uvicorn below the protocols: small reads, floods of tiny frames, and sends that come too late."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from websockets.asyncio.client import connect
@@ -15,6 +15,7 @@ from websockets.exceptions import ConnectionClosedError
 
 from kani.server.lifecycle import accept_connections
 from kani.server.network.input_turns import ITEMS_PER_TURN, MAX_DROPPED_BYTES
+from kani.server.network.small_reads import READ_BYTES
 from kani.server.network.tcp_connections import TcpTable
 from kani.server.network.uvicorn_http import MAX_REST
 from kani.server.network.uvicorn_websocket import MAX_CONTROL_FRAMES, WebSocketProtocol
@@ -22,7 +23,8 @@ from kani.server.settings import load
 from tests.support.event_loop import Idleness, settle
 
 if TYPE_CHECKING:
-    from starlette.types import Receive, Scope, Send
+    from starlette.types import Message, Receive, Scope, Send
+
 
 ITEMS = 5000
 LEAST_TURNS = ITEMS // ITEMS_PER_TURN - 2
@@ -291,3 +293,101 @@ async def test_short_rest_of_a_refused_body_leaves_the_connection_open() -> None
             assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 401 ")
             writer.write(CHUNK * (MAX_REST // 2) + b"0\r\n\r\n")
         writer.close()
+
+
+BODY = 4 * 2**20
+HEAD = f"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: {BODY}\r\n\r\n".encode()
+
+Run = Callable[[Coroutine[Any, Any, None]], None]
+
+
+@pytest.fixture(params=["asyncio", "uvloop"])
+def run(request: pytest.FixtureRequest) -> Run:
+    """Run a test on an event loop of the library of that name."""
+    make = pytest.importorskip(request.param).new_event_loop
+
+    def run(test: Coroutine[Any, Any, None]) -> None:
+        with asyncio.Runner(loop_factory=make) as runner:
+            runner.run(test)
+
+    return run
+
+
+def test_body_is_read_in_small_pieces_and_no_further_than_asked(run: Run) -> None:
+    pieces: list[int] = []
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        while (message := await receive())["more_body"]:
+            pieces.append(len(message["body"]))
+            if len(pieces) == 1:
+                # More would pile up now, if it were read.
+                await settle()
+        pieces.append(len(message["body"]))
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body"})
+
+    async def upload() -> None:
+        async with served(application) as port:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(HEAD + bytes(BODY))
+            assert b" 204 " in await reader.readline()
+            writer.close()
+            await writer.wait_closed()
+
+    run(upload())
+    assert sum(pieces) == BODY
+    assert max(pieces) <= READ_BYTES
+
+
+def test_socket_after_its_handshake_is_read_by_its_own_protocol(run: Run) -> None:
+    sent = bytes(range(256)) * 4096
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        for _ in range(2):
+            await send({"type": "websocket.send", "bytes": (await receive())["bytes"]})
+        await receive()
+
+    async def talk() -> None:
+        async with served(application) as port, connect(f"ws://127.0.0.1:{port}/", max_size=None) as client:
+            for message in (b"x", sent):
+                await client.send(message)
+                assert await client.recv() == message
+
+    run(talk())
+
+
+NO_FRAME = b"\xff\x80mask"
+"""What no client may send: reserved bits, and a kind of frame that there is not."""
+
+
+@pytest.mark.parametrize("message", [{"type": "websocket.send", "text": "late"}, {"type": "websocket.close"}])
+async def test_send_after_uvicorns_close_raises_client_disconnected(
+    caplog: pytest.LogCaptureFixture, message: Message
+) -> None:
+    told: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        while (await receive())["type"] != "websocket.disconnect":
+            pass
+        try:
+            await send(message)
+            told.set_result(None)
+        # Which one it is is the question.
+        except Exception as error:
+            told.set_result(error)
+
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        port = door.getsockname()[1]
+        served = accept_connections(
+            application, load({}), [door], WebSocketProtocol, None, asyncio.Event(), TcpTable(64, print)
+        )
+        async with served, connect(f"ws://127.0.0.1:{port}") as client:
+            client.transport.write(NO_FRAME)
+            with pytest.raises(ConnectionClosedError):
+                await client.recv()
+            assert isinstance(await told, OSError)
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
