@@ -20,6 +20,7 @@ from kani.server.access import (
 )
 from kani.server.middleware import ResourcePolicyMiddleware
 from kani.server.network.host_names import host_name, is_loopback, is_private
+from tests.support.asgi import exchange
 
 PATHS = {
     "/health": PathClass.PUBLIC,
@@ -342,22 +343,13 @@ async def inside(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 async def respond(rules: AccessRules, kind: str, path: str, **more: Any) -> list[Message]:
-    """Messages that the middleware sends for a request."""
-    sent: list[Message] = []
-
-    async def send(message: Message) -> None:
-        sent.append(message)
-
-    async def receive() -> Message:
-        raise AssertionError("a refusal reads nothing")
-
+    """Messages that the middleware sends for a request; a refusal reads nothing."""
     headers = [(name.encode(), value.encode()) for name, value in more.get("headers", {}).items()]
     query = more.get("query", "").encode()
     scope: Scope = {"type": kind, "path": path, "query_string": query, "headers": headers, "extensions": {}}
     if kind == "http":
         scope["method"] = more.get("method", "GET")
-    await AccessMiddleware(inside, rules)(scope, receive, send)
-    return sent
+    return await exchange(AccessMiddleware(inside, rules), scope)
 
 
 @pytest.mark.parametrize(("kind", "prefix"), [("http", "http"), ("websocket", "websocket.http")])
@@ -473,17 +465,9 @@ async def test_unauthenticated_websocket_cannot_stay_by_reading_nothing() -> Non
 
 
 async def test_every_response_has_the_resource_policy() -> None:
-    sent: list[Message] = []
-
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b""})
 
-    async def send(message: Message) -> None:
-        sent.append(message)
-
-    async def receive() -> Message:
-        return {"type": "http.request"}
-
-    await ResourcePolicyMiddleware(application)({"type": "http"}, receive, send)
-    assert sent[0]["headers"] == [(b"cross-origin-resource-policy", b"same-origin")]
+    start, _ = await exchange(ResourcePolicyMiddleware(application), {"type": "http"})
+    assert start["headers"] == [(b"cross-origin-resource-policy", b"same-origin")]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import socket
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -23,18 +22,12 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from kani.core import request_ids
 from kani.server import lifecycle
 from kani.server.connections import Connections, ConnectionsMiddleware, Phase
-from kani.server.lifecycle import accept_connections
 from kani.server.middleware import HttpMetricsMiddleware, RequestIdMiddleware, UnhandledErrorMiddleware
-from kani.server.network.tcp_connections import TcpTable
 from kani.server.network.upload_budget import UploadBudget
-from kani.server.network.uvicorn_websocket import WebSocketProtocol
-from kani.server.settings import load
+from tests.support.asgi import exchange, served
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
-
-
-Messages = list[dict[str, Any]]
 
 
 class Door:
@@ -44,33 +37,22 @@ class Door:
         self._registry = CollectorRegistry()
         self._door = HttpMetricsMiddleware(app, self._registry)
 
-    async def pass_through(self, kind: str, incoming: Messages) -> Messages:
-        """Let ``incoming`` in; what came out."""
-        waiting, sent = iter(incoming), []
-
-        async def receive() -> Any:
-            return next(waiting)
-
-        async def send(message: Any) -> None:
-            sent.append(message)
-
-        await self._door({"type": kind, "path": "/"}, receive, send)
-        return sent
+    async def pass_through(self, kind: str, *incoming: Message) -> list[Message]:
+        return await exchange(self._door, {"type": kind, "path": "/"}, *incoming)
 
     def count(self, name: str, **labels: str) -> float | None:
-        """A figure."""
         return self._registry.get_sample_value(name, labels)
 
 
 async def test_bytes_are_those_on_the_wire() -> None:
-    came: Messages = [
+    came: list[Message] = [
         {"type": "websocket.connect"},
         {"type": "websocket.receive", "text": "¡Olé!"},
         {"type": "websocket.receive", "text": "\ud800"},
         {"type": "websocket.receive", "bytes": b"1234", "text": None},
         {"type": "websocket.disconnect", "code": 1000},
     ]
-    seen: Messages = []
+    seen: list[Message] = []
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         seen.append(await receive())
@@ -80,7 +62,7 @@ async def test_bytes_are_those_on_the_wire() -> None:
         seen.extend([await receive() for _ in came[1:]])
 
     door = Door(app)
-    sent = await door.pass_through("websocket", came)
+    sent = await door.pass_through("websocket", *came)
     assert seen == came and [message["type"] for message in sent][1:] == ["websocket.send"] * 2
     assert door.count("kani_received_bytes_total", transport="websocket") == 7 + 3 + 4
     assert door.count("kani_sent_bytes_total", transport="websocket") == 1002
@@ -95,7 +77,7 @@ async def test_a_client_cannot_make_up_labels(code: int, counted: str) -> None:
         await receive()
 
     door = Door(app)
-    await door.pass_through("websocket", [{"type": "websocket.disconnect", "code": code}])
+    await door.pass_through("websocket", {"type": "websocket.disconnect", "code": code})
     assert door.count("kani_websockets_closed_total", code=counted) == 1
     assert (door.count("kani_websockets_closed_total", code=str(code)) is None) == (counted == "other")
 
@@ -107,7 +89,7 @@ async def test_a_close_of_ours_is_counted_once() -> None:
         await receive()
 
     door = Door(app)
-    await door.pass_through("websocket", [{"type": "websocket.disconnect", "code": 1001}])
+    await door.pass_through("websocket", {"type": "websocket.disconnect", "code": 1001})
     assert door.count("kani_websockets_closed_total", code="1001") == 1
 
 
@@ -118,7 +100,7 @@ async def test_a_protocol_that_breaks_is_an_abnormal_end() -> None:
 
     door = Door(app)
     with pytest.raises(LookupError):
-        await door.pass_through("websocket", [])
+        await door.pass_through("websocket")
     assert door.count("kani_websockets_closed_total", code="1006") == 1
 
 
@@ -135,10 +117,10 @@ async def test_a_refused_handshake_is_an_http_answer() -> None:
         await send({"type": "websocket.close", "code": 1000})
 
     door, other = Door(app), Door(refusing)
-    await door.pass_through("websocket", [])
+    await door.pass_through("websocket")
     before = door.count("kani_http_responses_total", code="200")
-    await door.pass_through("http", [])
-    await other.pass_through("websocket", [])
+    await door.pass_through("http")
+    await other.pass_through("websocket")
     assert before == 0 and door.count("kani_http_responses_total", code="401") == 1
     assert door.count("kani_http_responses_total", code="200") == 1
     assert door.count("kani_sent_bytes_total", transport="http") == 5
@@ -176,7 +158,6 @@ class Told(logging.Handler):
         self.errors: list[tuple[str, type[BaseException] | None]] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Keep it."""
         kind = record.exc_info[0] if record.exc_info else None
         self.errors.append((request_ids.current(), kind))
 
@@ -201,20 +182,14 @@ class Broken:
     @asynccontextmanager
     async def served(self) -> AsyncIterator[str]:
         """Address without a scheme."""
-        with socket.create_server(("127.0.0.1", 0)) as door:
-            port = door.getsockname()[1]
-            logging.getLogger().addHandler(self.told)
-            try:
-                stop, table = asyncio.Event(), TcpTable(16, lambda reason: None)
-                async with accept_connections(
-                    self._app, load({}), [door], WebSocketProtocol, None, stop, table
-                ):
-                    yield f"127.0.0.1:{port}"
-            finally:
-                logging.getLogger().removeHandler(self.told)
+        logging.getLogger().addHandler(self.told)
+        try:
+            async with served(self._app) as port:
+                yield f"127.0.0.1:{port}"
+        finally:
+            logging.getLogger().removeHandler(self.told)
 
     def count(self, name: str, code: str) -> float | None:
-        """A figure."""
         return self._registry.get_sample_value(name, {"code": code})
 
 
@@ -282,6 +257,15 @@ async def test_nothing_is_said_behind_a_close() -> None:
     assert [kind for _, kind in broken.told.errors] == [LookupError]
 
 
+WEBSOCKET = {"type": "websocket", "path": "/"}
+
+
+def connections(phase: Phase) -> Connections:
+    made = Connections(1, lambda count: None, 20.0)
+    made.phase = phase
+    return made
+
+
 async def test_every_sending_task_gets_the_disconnect() -> None:
     async def receive() -> Message:
         return {"type": "websocket.connect"}
@@ -297,9 +281,7 @@ async def test_every_sending_task_gets_the_disconnect() -> None:
             with pytest.raises(WebSocketDisconnect):
                 await socket.send_text("too late")
 
-    connections = Connections(1, lambda count: None, 20.0)
-    connections.phase = Phase.READY
-    await connections.serve_websocket(dialect, {"type": "websocket", "path": "/"}, receive, send)
+    await connections(Phase.READY).serve_websocket(dialect, WEBSOCKET, receive, send)
 
 
 async def test_stopping_server_waits_until_the_client_has_answered_its_close_frame() -> None:
@@ -325,9 +307,7 @@ async def test_stopping_server_waits_until_the_client_has_answered_its_close_fra
         await socket.accept()
         await socket.close(1001)
 
-    connections = Connections(1, lambda count: None, 20.0)
-    connections.phase = Phase.DRAINING
-    await connections.serve_websocket(protocol, {"type": "websocket", "path": "/"}, receive, send)
+    await connections(Phase.DRAINING).serve_websocket(protocol, WEBSOCKET, receive, send)
     assert waited == 1
 
 
@@ -338,19 +318,12 @@ async def test_stopping_server_waits_until_the_client_has_answered_its_close_fra
 async def test_while_the_server_starts_only_the_page_is_served(kind: str, path: str, served: bool) -> None:
     """The page's path is a WebSocket's, too."""
     reached: list[str] = []
-    sent: list[Message] = []
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         reached.append(scope["path"])
 
-    async def receive() -> Message:
-        return {"type": "http.request"}
-
-    async def send(message: Message) -> None:
-        sent.append(message)
-
-    starting = Connections(1, lambda count: None, 20.0)
+    starting = connections(Phase.STARTING)
     middleware = ConnectionsMiddleware(app, starting, frozenset({"/"}), 100, UploadBudget(), {})
-    await middleware({"type": kind, "path": path, "headers": []}, receive, send)
+    sent = await exchange(middleware, {"type": kind, "path": path, "headers": []}, {"type": "http.request"})
     assert reached == [path] * served
     assert [message["status"] for message in sent if "status" in message] == [503] * (not served)

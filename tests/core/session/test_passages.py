@@ -57,11 +57,9 @@ async def test_greek_letter_is_no_foreign_passage(tmp_path: Path) -> None:
         assert session.foreign_passages == []
 
 
-async def test_spoken_forms_join_to_engine_text(tmp_path: Path) -> None:
-    engine = ToneEngine()
+async def test_spoken_forms_join_to_engine_text(engine: ToneEngine, service: SpeechService) -> None:
     text = "**Hay 21 casas** y `3 km`, ¿no? Sí."
-    async with serving(engine, tmp_path) as service:
-        chunks = await speak(service, text)
+    chunks = await speak(service, text)
     spans = spans_of(chunks)
     assert_tiles(spans, len(text))
     said = "".join(span.spoken_form or "" for span in spans)
@@ -89,11 +87,9 @@ async def test_code_is_announced_or_skipped(tmp_path: Path, announced: bool) -> 
     ],
 )
 async def test_request_changes_spoken_form(
-    tmp_path: Path, text: str, request_: SpeechRequest, words: list[str]
+    engine: ToneEngine, service: SpeechService, text: str, request_: SpeechRequest, words: list[str]
 ) -> None:
-    engine = ToneEngine()
-    async with serving(engine, tmp_path) as service:
-        await speak(service, text, request_)
+    await speak(service, text, request_)
     assert engine.words == words
 
 
@@ -112,9 +108,9 @@ async def test_number_at_segment_start_is_read_alone(tmp_path: Path, writes: boo
 WORD_S = 4 * LETTER_S
 
 
-async def test_spans_tile_the_document_and_marks_have_times(tmp_path: Path) -> None:
+async def test_spans_tile_the_document_and_marks_have_times(service: SpeechService) -> None:
     text = '<speak>casa <mark name="a"/>mesa <break time="2s"/><mark name="b"/>silo<mark name="end"/></speak>'
-    async with serving(ToneEngine(), tmp_path) as service, fed(service, text) as session:
+    async with fed(service, text) as session:
         chunks = await collect(session)
         marks = {mark.name: (mark.at, round(mark.time_s, 3)) for mark in session.marks}
     assert_tiles(spans_of(chunks), len(text), pauses=1)
@@ -146,12 +142,12 @@ async def test_pieces_of_a_document_are_one(tmp_path: Path, writes: bool) -> Non
     assert len(pieces) == len(whole)
 
 
-async def test_voices_and_languages_of_passages(tmp_path: Path) -> None:
+async def test_voices_and_languages_of_passages(service: SpeechService) -> None:
     text = (
         '<speak>casa <voice name="tone_en">home</voice> <voice name="nobody">mesa</voice>'
         ' <lang xml:lang="en-GB">table</lang> <lang xml:lang="tlh">silo</lang></speak>'
     )
-    async with serving(ToneEngine(), tmp_path) as service, fed(service, text) as session:
+    async with fed(service, text) as session:
         await collect(session)
         passages = session.foreign_passages
         spoken = {text[one.start : one.end].split("<")[0].strip(): one.voice for one in passages}
@@ -162,12 +158,10 @@ async def test_voices_and_languages_of_passages(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("emphasizes", [True, False])
 async def test_emphasized_word_is_part_of_its_phrase_where_an_engine_can(
-    tmp_path: Path, emphasizes: bool
+    engine: ToneEngine, service: SpeechService, emphasizes: bool
 ) -> None:
-    engine = ToneEngine()
     engine.info = replace(engine.info, emphasizes=emphasizes)
-    async with serving(engine, tmp_path) as service:
-        await speak(service, '<speak>casa <emphasis level="strong">mesa</emphasis> silo</speak>')
+    await speak(service, '<speak>casa <emphasis level="strong">mesa</emphasis> silo</speak>')
     said = [(segment.text, segment.speed, segment.emphases) for segment in engine.segments]
     if emphasizes:
         assert said == [("casa mesa silo", 1.0, (Emphasis(5, 9, 0.85, 1.0, 3.0),))]
@@ -190,34 +184,34 @@ async def test_emphasis_is_named_where_another_engine_speaks(tmp_path: Path) -> 
     assert engines[1].segments[0].emphases == ()
 
 
-async def test_phoneme_is_named_where_no_ipa_is_spoken(tmp_path: Path) -> None:
+async def test_phoneme_is_named_where_no_ipa_is_spoken(service: SpeechService) -> None:
     text = '<speak><phoneme ph="ˈmesa">casa</phoneme></speak>'
-    async with serving(ToneEngine(), tmp_path) as service, fed(service, text) as session:
+    async with fed(service, text) as session:
         assert len(audio(await collect(session))) / RATE == pytest.approx(WORD_S)
         assert session.unused_ssml == ["ssml.phoneme"]
 
 
 @pytest.mark.parametrize("duration_s", [None, 4.0])
-async def test_fault_ends_the_session_before_any_sound(tmp_path: Path, duration_s: float | None) -> None:
+async def test_fault_ends_the_session_before_any_sound(
+    service: SpeechService, duration_s: float | None
+) -> None:
     request = SpeechRequest(language="es", duration_s=duration_s)
-    async with serving(ToneEngine(), tmp_path) as service, fed(service, "<speak>uno</p>", request) as session:
+    async with fed(service, "<speak>uno</p>", request) as session:
         with pytest.raises(InvalidRequest, match="line 1, column 11: </p> comes before </speak>"):
             await collect(session)
 
 
-async def test_document_fills_the_duration_asked_for(tmp_path: Path) -> None:
+async def test_document_fills_the_duration_asked_for(service: SpeechService) -> None:
     request = SpeechRequest(language="es", duration_s=2.0)
-    async with serving(ToneEngine(), tmp_path) as service:
-        text = "<speak>casa <prosody rate='50%'>mesa</prosody> silo</speak>"
-        chunks = await speak(service, text, request)
+    text = "<speak>casa <prosody rate='50%'>mesa</prosody> silo</speak>"
+    chunks = await speak(service, text, request)
     assert len(audio(chunks)) / RATE == pytest.approx(2.0)
 
 
-async def test_request_may_say_that_tags_are_text(tmp_path: Path) -> None:
+async def test_request_may_say_that_tags_are_text(service: SpeechService) -> None:
     request = SpeechRequest(language="es", ssml=False)
-    async with serving(ToneEngine(), tmp_path) as service:
-        # Tags are masked as in any text, and nothing is refused.
-        chunks = await speak(service, "<speak>casa</p>", request)
+    # Tags are masked as in any text, and nothing is refused.
+    chunks = await speak(service, "<speak>casa</p>", request)
     assert len(audio(chunks)) / RATE == pytest.approx(WORD_S)
 
 
@@ -247,22 +241,21 @@ async def test_pause_is_silence_with_empty_span(tmp_path: Path, writes: bool) ->
     assert_tiles(spans, len("uno dos"), pauses=2)
 
 
-async def test_pause_before_text_waits_for_voice(tmp_path: Path) -> None:
-    async with serving(ToneEngine(), tmp_path) as service:
-        async with service.open(SpeechRequest(), protocol="test") as session:
-            session.add_pause(1.0)
-            await settle()
-            session.feed("Buenos días, ¿cómo está usted?")
-            session.finish()
-            chunks = await collect(session)
-        assert silent(chunks, 0.0, 1.0) and not silent(chunks, 1.0, 1.5)
-        spans = spans_of(chunks)
-        assert (spans[0].start_s, spans[0].end_s) == (0.0, 1.0)
-        assert_tiles(spans, len("Buenos días, ¿cómo está usted?"), pauses=1)
-        async with service.open(SpeechRequest(), protocol="test") as session:
-            session.add_pause(1.0)
-            session.finish()
-            assert await collect(session) == []
+async def test_pause_before_text_waits_for_voice(service: SpeechService) -> None:
+    async with service.open(SpeechRequest(), protocol="test") as session:
+        session.add_pause(1.0)
+        await settle()
+        session.feed("Buenos días, ¿cómo está usted?")
+        session.finish()
+        chunks = await collect(session)
+    assert silent(chunks, 0.0, 1.0) and not silent(chunks, 1.0, 1.5)
+    spans = spans_of(chunks)
+    assert (spans[0].start_s, spans[0].end_s) == (0.0, 1.0)
+    assert_tiles(spans, len("Buenos días, ¿cómo está usted?"), pauses=1)
+    async with service.open(SpeechRequest(), protocol="test") as session:
+        session.add_pause(1.0)
+        session.finish()
+        assert await collect(session) == []
 
 
 async def chunks_now(session: SpeechSession, found: list[SpeechChunk]) -> asyncio.Task[None]:
@@ -276,12 +269,9 @@ async def chunks_now(session: SpeechSession, found: list[SpeechChunk]) -> asynci
     return reader
 
 
-async def test_underrun_sends_part_of_pause(tmp_path: Path) -> None:
+async def test_underrun_sends_part_of_pause(service: SpeechService) -> None:
     found: list[SpeechChunk] = []
-    async with (
-        serving(ToneEngine(), tmp_path) as service,
-        service.open(SPANISH, protocol="test") as session,
-    ):
+    async with service.open(SPANISH, protocol="test") as session:
         session.feed("Uno dos tres cuatro cinco seis siete ocho nueve. A")
         reader = await chunks_now(session, found)
         said_s = sum(map(len, "Uno dos tres cuatro cinco seis siete ocho nueve".split())) * LETTER_S
@@ -311,9 +301,8 @@ async def test_underrun_behind_flush_sends_part_of_pause(tmp_path: Path) -> None
     assert len(audio(found)) == round((UNO + DOS + pause_s + 4 * LETTER_S) * RATE)
 
 
-async def test_complete_text_has_no_underrun_silence(tmp_path: Path) -> None:
-    async with serving(ToneEngine(), tmp_path) as service:
-        chunks = await speak(service, "Uno dos tres cuatro cinco seis siete ocho nueve. Adiós a todos.")
+async def test_complete_text_has_no_underrun_silence(service: SpeechService) -> None:
+    chunks = await speak(service, "Uno dos tres cuatro cinco seis siete ocho nueve. Adiós a todos.")
     words = "Uno dos tres cuatro cinco seis siete ocho nueve Adiós a todos".split()
     expected_s = sum(map(len, words)) * LETTER_S + PAUSES_S[Boundary.SENTENCE]
     assert len(audio(chunks)) == round(expected_s * RATE)
@@ -326,27 +315,23 @@ LONG = {
 
 
 @pytest.mark.parametrize("language", LONG)
-async def test_language_is_detected_early_however_text_is_cut(tmp_path: Path, language: str) -> None:
-    async with serving(ToneEngine(), tmp_path) as service:
-        tags = set()
-        for step in (1, 7, 24, len(LONG[language])):
-            async with service.open(SpeechRequest(), protocol="test") as session:
-                text = LONG[language]
-                for first, last in pairwise([*range(0, len(text), step), len(text)]):
-                    session.feed(text[first:last])
-                    if last >= 40:
-                        assert session.resolved_voice.language == language
-                session.finish()
-                chunks = await collect(session)
-                tags.add((session.resolved_voice.voice, len(audio(chunks))))
+async def test_language_is_detected_early_however_text_is_cut(service: SpeechService, language: str) -> None:
+    tags = set()
+    for step in (1, 7, 24, len(LONG[language])):
+        async with service.open(SpeechRequest(), protocol="test") as session:
+            text = LONG[language]
+            for first, last in pairwise([*range(0, len(text), step), len(text)]):
+                session.feed(text[first:last])
+                if last >= 40:
+                    assert session.resolved_voice.language == language
+            session.finish()
+            chunks = await collect(session)
+            tags.add((session.resolved_voice.voice, len(audio(chunks))))
     assert len(tags) == 1
 
 
-async def test_undetected_language_falls_back_after_80_characters(tmp_path: Path) -> None:
-    async with (
-        serving(ToneEngine(), tmp_path) as service,
-        service.open(SpeechRequest(), protocol="test") as session,
-    ):
+async def test_undetected_language_falls_back_after_80_characters(service: SpeechService) -> None:
+    async with service.open(SpeechRequest(), protocol="test") as session:
         for _ in range(79 // 4):
             session.feed("12, ")
             with pytest.raises(RuntimeError):

@@ -23,6 +23,7 @@ from kani.core.errors import (
     TimedOut,
 )
 from kani.core.observer import Observer
+from kani.core.service import SpeechService
 from kani.core.session.context import Prepare
 from kani.core.session.playout_buffer import WaitTimeout
 from kani.core.session.session import SpeechSession
@@ -57,10 +58,9 @@ async def engine_has_begun(engine: ToneEngine) -> None:
             await asyncio.sleep(0.001)
 
 
-async def test_session_reports_queue_positions(tmp_path: Path) -> None:
-    engine = ToneEngine()
+async def test_session_reports_queue_positions(engine: ToneEngine, service: SpeechService) -> None:
     engine.allow = 0
-    async with serving(engine, tmp_path) as service, AsyncExitStack() as stack:
+    async with AsyncExitStack() as stack:
         told: list[list[int]] = [[] for _ in range(4)]
         sessions, watchers = [], []
         for place, seen in enumerate(told):
@@ -85,8 +85,8 @@ async def test_session_reports_queue_positions(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", " ... ", "uno"])
-async def test_session_without_wait_reports_no_position(tmp_path: Path, text: str) -> None:
-    async with serving(ToneEngine(), tmp_path) as service, fed(service, text) as session:
+async def test_session_without_wait_reports_no_position(service: SpeechService, text: str) -> None:
+    async with fed(service, text) as session:
         async with asyncio.timeout(IN_TIME_S):
             assert [position async for position in session.queue_positions()] == []
         assert len(await collect(session)) >= bool(text)
@@ -287,18 +287,16 @@ async def test_every_session_is_reported_once_without_its_text(
     assert not any(word in caplog.text for word in ("uno", "kaputt", "tres"))
 
 
-async def test_sessions_of_one_request_id_are_told_apart(tmp_path: Path) -> None:
+async def test_sessions_of_one_request_id_are_told_apart(engine: ToneEngine, service: SpeechService) -> None:
     """Segments name their session: all sessions of a multi-context socket have the socket's request id."""
-    engine = ToneEngine()
-    async with serving(engine, tmp_path) as service:
-        with request_ids.bind("socket"):
-            for texts in (("Uno. ", "Dos."), ("Tres.",)):
-                async with service.open(SPANISH, protocol="test") as session:
-                    for text in texts:
-                        session.feed(text)
-                        session.flush()
-                    session.finish()
-                    await collect(session)
+    with request_ids.bind("socket"):
+        for texts in (("Uno. ", "Dos."), ("Tres.",)):
+            async with service.open(SPANISH, protocol="test") as session:
+                for text in texts:
+                    session.feed(text)
+                    session.flush()
+                session.finish()
+                await collect(session)
     one, two, other = engine.segments
     assert one.request_id == two.request_id == other.request_id == "socket"
     assert one.session == two.session != other.session
@@ -306,11 +304,11 @@ async def test_sessions_of_one_request_id_are_told_apart(tmp_path: Path) -> None
 
 
 async def test_texts_are_logged_on_request(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    service: SpeechService, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     caplog.set_level(logging.INFO, "speech.text")
     monkeypatch.setattr(request_ids.TEXT_LOG, "disabled", False)
-    async with serving(ToneEngine(), tmp_path) as service, service.open(SPANISH, protocol="test") as session:
+    async with service.open(SPANISH, protocol="test") as session:
         session.feed("uno")
     assert "'uno'" in caplog.text
 

@@ -5,21 +5,18 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosedError
 
-from kani.server.lifecycle import accept_connections
 from kani.server.network.input_turns import ITEMS_PER_TURN, MAX_DROPPED_BYTES
 from kani.server.network.small_reads import READ_BYTES
-from kani.server.network.tcp_connections import TcpTable
 from kani.server.network.uvicorn_http import MAX_REST
-from kani.server.network.uvicorn_websocket import MAX_CONTROL_FRAMES, WebSocketProtocol
-from kani.server.settings import load
+from kani.server.network.uvicorn_websocket import MAX_CONTROL_FRAMES
+from tests.support.asgi import HANDSHAKE, accepted, disconnected, served
 from tests.support.event_loop import Idleness, settle
 
 if TYPE_CHECKING:
@@ -38,25 +35,6 @@ EMPTY_FRAGMENT = b"\x00\x80mask"
 TINY_MESSAGE = b"\x82\x81" + bytes(4) + b"x"
 CHUNK = b"1\r\nx\r\n"
 CHUNKED = b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
-HANDSHAKE = (
-    b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-)
-
-Application = Callable[["Scope", "Receive", "Send"], Awaitable[None]]
-
-
-@asynccontextmanager
-async def served(application: Application) -> AsyncIterator[int]:
-    """Serve an application while the body runs; yields its port."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-        table, stop = TcpTable(64, print), asyncio.Event()
-        async with (
-            accept_connections(application, load({}), [listener], WebSocketProtocol, None, stop, table),
-            asyncio.timeout(GUARD_S),
-        ):
-            yield port
 
 
 class Turns:
@@ -76,11 +54,6 @@ class Turns:
         return self.number
 
 
-async def accepted(receive: Receive, send: Send) -> None:
-    await receive()
-    await send({"type": "websocket.accept"})
-
-
 async def test_tiny_messages_reach_the_application_one_a_turn() -> None:
     got: asyncio.Future[list[int]] = asyncio.get_running_loop().create_future()
 
@@ -93,8 +66,7 @@ async def test_tiny_messages_reach_the_application_one_a_turn() -> None:
             numbers.append(turns.number)
         turns.stop()
         got.set_result(numbers)
-        while (await receive())["type"] != "websocket.disconnect":
-            pass
+        await disconnected(receive)
 
     async with served(application) as port, connect(f"ws://127.0.0.1:{port}") as client:
         client.transport.write(TINY_MESSAGE * ITEMS)
@@ -112,8 +84,7 @@ async def test_flood_of_tiny_messages_leaves_the_loop_idle_in_between() -> None:
         for _ in range(ITEMS - 1):
             await receive()
         got.set_result(idleness.stop())
-        while (await receive())["type"] != "websocket.disconnect":
-            pass
+        await disconnected(receive)
 
     async with served(application) as port, connect(f"ws://127.0.0.1:{port}") as client:
         client.transport.write(TINY_MESSAGE * ITEMS)
@@ -139,8 +110,7 @@ async def test_frames_without_content_take_many_turns(monkeypatch: pytest.Monkey
         turns = Turns()
         await receive()
         got.set_result(turns.stop())
-        while (await receive())["type"] != "websocket.disconnect":
-            pass
+        await disconnected(receive)
 
     async with served(application) as port, connect(f"ws://127.0.0.1:{port}") as client:
         client.transport.write(TINY_MESSAGE + flood)
@@ -343,8 +313,7 @@ def test_socket_after_its_handshake_is_read_by_its_own_protocol(run: Run) -> Non
     sent = bytes(range(256)) * 4096
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
-        await receive()
-        await send({"type": "websocket.accept"})
+        await accepted(receive, send)
         for _ in range(2):
             await send({"type": "websocket.send", "bytes": (await receive())["bytes"]})
         await receive()
@@ -369,10 +338,8 @@ async def test_send_after_uvicorns_close_raises_client_disconnected(
     told: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
-        await receive()
-        await send({"type": "websocket.accept"})
-        while (await receive())["type"] != "websocket.disconnect":
-            pass
+        await accepted(receive, send)
+        await disconnected(receive)
         try:
             await send(message)
             told.set_result(None)
@@ -380,14 +347,9 @@ async def test_send_after_uvicorns_close_raises_client_disconnected(
         except Exception as error:
             told.set_result(error)
 
-    with socket.create_server(("127.0.0.1", 0)) as door:
-        port = door.getsockname()[1]
-        served = accept_connections(
-            application, load({}), [door], WebSocketProtocol, None, asyncio.Event(), TcpTable(64, print)
-        )
-        async with served, connect(f"ws://127.0.0.1:{port}") as client:
-            client.transport.write(NO_FRAME)
-            with pytest.raises(ConnectionClosedError):
-                await client.recv()
-            assert isinstance(await told, OSError)
+    async with served(application) as port, connect(f"ws://127.0.0.1:{port}") as client:
+        client.transport.write(NO_FRAME)
+        with pytest.raises(ConnectionClosedError):
+            await client.recv()
+        assert isinstance(await told, OSError)
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]

@@ -17,11 +17,10 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
-from kani.server.lifecycle import accept_connections
 from kani.server.network.tcp_connections import PROGRESS_BYTES, Awaited, ReadTimeouts, TcpTable
 from kani.server.network.upload_budget import FREE_BYTES, UploadBudget, UploadBudgetFull
 from kani.server.network.uvicorn_websocket import WebSocketProtocol
-from kani.server.settings import load
+from tests.support import asgi
 from tests.support.app_server import KEY
 from tests.support.patience import WITHIN_S
 from tests.support.serving import serving
@@ -46,8 +45,7 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
     `/much` answers with ``MANY_BYTES``, and at once.
     """
     if scope["type"] == "websocket":
-        await receive()
-        await send({"type": "websocket.accept"})
+        await asgi.accepted(receive, send)
         while (message := await receive())["type"] != "websocket.disconnect":
             await send({"type": "websocket.send", "text": str(len(message["bytes"]))})
         return
@@ -90,13 +88,8 @@ class Served:
         class Protocol(WebSocketProtocol):
             upload_budget: ClassVar[UploadBudget] = self.intake
 
-        with socket.create_server(("127.0.0.1", 0)) as door:
-            self.port = door.getsockname()[1]
-            stop = asyncio.Event()
-            async with accept_connections(
-                application, load({}), [door], Protocol, self._tls, stop, self.table
-            ):
-                yield self
+        async with asgi.served(application, self.table, Protocol, self._tls) as self.port:
+            yield self
 
     async def client(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """A connection to it."""
