@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import struct
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -16,12 +15,13 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.exceptions import InvalidStatus
 
 import websocket_config
 from kani.core.engine import LightVoices
 from kani.server.network.uvicorn_websocket import MAX_FRAGMENTS
 from kani.server.page import PATHS
+from tests.support.asgi import closing, errors_in
 from tests.support.patience import WITHIN_S
 from tests.support.serving import InProcessServer, serving
 from tests.support.tone import ToneEngine
@@ -82,19 +82,6 @@ async def raw(server: InProcessServer, *pieces: bytes) -> bytes:
         return b""
     finally:
         writer.close()
-
-
-async def closing_code(socket: ClientConnection) -> int | None:
-    """The code with which the server closes the connection."""
-    with pytest.raises(ConnectionClosed):
-        while True:
-            await asyncio.wait_for(socket.recv(), WITHIN_S)
-    return socket.close_code
-
-
-def errors(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
-    """Records of errors."""
-    return [record for record in caplog.records if record.levelno >= logging.ERROR]
 
 
 def test_health_has_the_fields_of_every_original_server(server: ServerProcess) -> None:
@@ -346,7 +333,7 @@ async def test_message_over_the_limit_closes_with_1009(tmp_path: Path) -> None:
         connect(server.url) as socket,
     ):
         await socket.send("x" * 2001)
-        assert await closing_code(socket) == 1009
+        assert (await closing(socket))[0] == 1009
         assert (await pong(other))["type"] == "pong"
 
 
@@ -355,12 +342,12 @@ async def test_kyutais_messages_have_their_own_limit(tmp_path: Path) -> None:
         async with connect(server.url + KYUTAI, additional_headers=PUBLIC, max_size=None) as socket:
             await socket.send("Hola." + " " * 2000)
             await socket.send(b"\0")
-            assert await closing_code(socket) in (1000, 1005)
+            assert (await closing(socket))[0] in (1000, 1005)
         for path, size in ((KYUTAI, 64 * 1024**2), ("/", 2000)):
             async with connect(server.url + path, additional_headers=PUBLIC, max_size=None) as socket:
                 # The head of a message, and none of its bytes.
                 socket.transport.write(b"\x82\xff" + struct.pack("!Q", size + 1) + b"mask")
-                assert await closing_code(socket) == 1009
+                assert (await closing(socket))[0] == 1009
 
 
 @pytest.mark.parametrize(("content", "code"), [(b"", 1008), (b"x", 1009)], ids=["empty", "one byte"])
@@ -372,7 +359,7 @@ async def test_message_of_too_many_fragments_closes_the_connection(
 
     async with connect(running.url) as other, connect(running.url) as socket:
         socket.transport.write(fragment(0x02) + fragment(0x00) * MAX_FRAGMENTS)
-        assert await closing_code(socket) == code
+        assert (await closing(socket))[0] == code
         assert (await pong(other))["type"] == "pong"
 
 
@@ -385,7 +372,7 @@ async def test_message_of_many_fragments_is_received(running: InProcessServer) -
 async def test_invalid_utf8_closes_with_1007(espeak_server: ServerProcess) -> None:
     async with connect(espeak_server.url) as other, connect(espeak_server.url) as socket:
         await socket.send(b"\xff\xfe", text=True)
-        assert await closing_code(socket) == 1007
+        assert (await closing(socket))[0] == 1007
         assert (await pong(other))["type"] == "pong"
     assert "Traceback" not in espeak_server.log + espeak_server.terminal
 
@@ -455,7 +442,7 @@ async def test_refused_handshakes_are_no_errors_of_the_server(
         assert await refusal(f"{server.url}/nowhere") == 404
         async with connect(server.url):
             assert await refusal(server.url) == 503
-    assert not errors(caplog) and "handshake" not in caplog.text
+    assert not errors_in(caplog) and "handshake" not in caplog.text
 
 
 @pytest.mark.parametrize("path", ["/tts", "/stream-tts", "/v1/audio/voices"])
@@ -474,7 +461,7 @@ async def test_client_that_leaves_during_a_body_is_no_error(
     writer.close()
     await writer.wait_closed()
     assert (await request(running, "GET", "/health")).status_code == 200
-    assert not errors(caplog)
+    assert not errors_in(caplog)
 
 
 async def test_unhandled_error_is_an_internal_error(

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import pytest
 from starlette.types import ASGIApp, Message, Receive, Send
+from websockets.asyncio.client import ClientConnection
+from websockets.exceptions import ConnectionClosed
 
 from kani.server.lifecycle import accept_connections
 from kani.server.network.tcp_connections import TcpTable
 from kani.server.network.uvicorn_websocket import WebSocketProtocol
 from kani.server.settings import load
+from tests.support.patience import WITHIN_S
 
 HANDSHAKE = (
     b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -62,3 +67,16 @@ async def disconnected(receive: Receive) -> Message:
     while (message := await receive())["type"] != "websocket.disconnect":
         pass
     return message
+
+
+async def closing(client: ClientConnection) -> tuple[int | None, str | None]:
+    """The code and the reason with which the server closes a WebSocket."""
+    async with asyncio.timeout(WITHIN_S):
+        with pytest.raises(ConnectionClosed):
+            while True:
+                await client.recv()
+    return client.close_code, client.close_reason
+
+
+def errors_in(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR]

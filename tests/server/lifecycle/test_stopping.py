@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import socket
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AsyncExitStack
@@ -24,7 +23,7 @@ from kani.core.transcriber import TranscribedSegment, TranscriptionOptions
 from kani.core.types import Samples
 from kani.protocols.shared.streamed_answer import StreamedAnswer
 from kani.server.connections import Connections
-from tests.support.asgi import HANDSHAKE, accepted, disconnected, served
+from tests.support.asgi import HANDSHAKE, accepted, disconnected, errors_in, served
 from tests.support.loudness import LoudnessRecognizer
 from tests.support.patience import WITHIN_S
 from tests.support.serving import InProcessServer, serving
@@ -33,10 +32,6 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
 SECOND = np.full(16_000, 0.5, np.float32)
-
-
-def errors(caplog: pytest.LogCaptureFixture) -> list[str]:
-    return [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR]
 
 
 async def test_going_away_does_not_wait_for_a_client_that_reads_nothing() -> None:
@@ -124,7 +119,7 @@ async def test_request_under_way_is_told(caplog: pytest.LogCaptureFixture, begun
             answer = await asking
             assert answer.status_code == 503 and answer.headers["retry-after"]
             assert "stopping" in answer.text
-    assert errors(caplog) == []
+    assert not errors_in(caplog)
 
 
 async def test_speech_that_fails_in_an_answer_is_no_error_of_uvicorn(
@@ -141,7 +136,7 @@ async def test_speech_that_fails_in_an_answer_is_no_error_of_uvicorn(
     async with served(application) as port, httpx.AsyncClient(timeout=WITHIN_S) as client:
         with pytest.raises(httpx.RemoteProtocolError):
             await client.get(f"http://127.0.0.1:{port}/")
-    assert errors(caplog) == []
+    assert not errors_in(caplog)
 
 
 class WaitingRecognizer(LoudnessRecognizer):
