@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -102,11 +103,6 @@ class LevelStream:
         return [float(np.abs(chunk).mean() > 0.1) for chunk in whole[: count * CHUNK].reshape(-1, CHUNK)]
 
 
-class LevelDetector:
-    def stream(self) -> LevelStream:
-        return LevelStream()
-
-
 class LevelEncoder:
     """Loud and soft voices have embeddings at right angles; keeps the seconds of the stretches."""
 
@@ -133,6 +129,10 @@ def recording(*parts: tuple[float, float]) -> Samples:
     return np.concatenate([np.full(round(s * SAMPLE_RATE), level, np.float32) for level, s in parts])
 
 
+def levels(encoder: LevelEncoder | None = None) -> Diarizer:
+    return Diarizer(lambda: (SimpleNamespace(stream=LevelStream), encoder or LevelEncoder()))
+
+
 def turns(
     samples: Samples,
     *,
@@ -140,7 +140,7 @@ def turns(
     speakers: int | None = None,
     encoder: LevelEncoder | None = None,
 ) -> tuple[SpeakerTurn, ...]:
-    stream = Diarizer(lambda: (LevelDetector(), encoder or LevelEncoder())).stream(SAMPLE_RATE)
+    stream = levels(encoder).stream(SAMPLE_RATE)
     for at in range(0, len(samples), piece):
         stream.feed(samples[at : at + piece])
     return stream.finish(speakers)
@@ -166,7 +166,7 @@ def test_given_number_joins_voices() -> None:
 
 
 def test_known_voices_come_first_and_others_after_them() -> None:
-    diarizer = Diarizer(lambda: (LevelDetector(), LevelEncoder()))
+    diarizer = levels()
     loud = diarizer.voice(recording((0, 1), (LOUD, 3)), SAMPLE_RATE)
     absent = np.array([-1, 0], np.float32)
     stream = diarizer.stream(SAMPLE_RATE)
@@ -177,9 +177,8 @@ def test_known_voices_come_first_and_others_after_them() -> None:
 
 
 def test_known_voice_needs_speech() -> None:
-    diarizer = Diarizer(lambda: (LevelDetector(), LevelEncoder()))
     with pytest.raises(InvalidRequest, match="file: holds no speech"):
-        diarizer.voice(recording((0, 3)), SAMPLE_RATE)
+        levels().voice(recording((0, 3)), SAMPLE_RATE)
 
 
 def test_change_without_a_pause_is_found() -> None:
@@ -206,7 +205,7 @@ def test_silence_has_no_turns(samples: Samples) -> None:
 
 
 def test_other_sample_rates_have_the_same_times() -> None:
-    stream = Diarizer(lambda: (LevelDetector(), LevelEncoder())).stream(SAMPLE_RATE // 2)
+    stream = levels().stream(SAMPLE_RATE // 2)
     stream.feed(DIALOGUE[::2])
     assert [turn.speaker for turn in stream.finish()] == [0, 1, 0]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -125,50 +125,47 @@ async def test_named_voice_keeps_its_engine(tmp_path: Path) -> None:
         assert newcomer.words == ["nueva"]
 
 
-class Absent(Newcomer):
+class Failing(Newcomer):
+    """Fails as it starts, or is there at once and then says nothing, or fails, or says other words."""
+
+    def __init__(
+        self, *, at_start: Exception | None = None, silent: bool = False, crashes: bool = False
+    ) -> None:
+        super().__init__()
+        self.loaded.set()
+        self._at_start, self._silent, self._crashes = at_start, silent, crashes
+
     async def start(self) -> None:
-        raise EngineUnavailable("its files are not here: fetch them")
-
-
-class Broken(Newcomer):
-    async def start(self) -> None:
-        raise RuntimeError("CUDA error: no kernel image is available")
-
-
-class Silent(Newcomer):
-    async def start(self) -> None:
-        """Is there at once."""
+        if self._at_start is not None:
+            raise self._at_start
 
     async def synthesize(self, segment: Segment) -> AsyncGenerator[SpeechChunk, None]:
-        for nothing in ():
-            yield nothing
-
-
-class Misunderstood(Newcomer):
-    async def start(self) -> None:
-        """Is there at once."""
-
-
-class Crashing(Misunderstood):
-    async def synthesize(self, segment: Segment) -> AsyncGenerator[SpeechChunk, None]:
-        raise RuntimeError("device-side assert")
-        yield
+        if self._fault == "crashes":
+            raise RuntimeError("device-side assert")
+        async with aclosing(super().synthesize(segment)) as chunks:
+            async for chunk in chunks:
+                if self._fault != "is silent":
+                    yield chunk
 
 
 @pytest.mark.parametrize(
-    ("kind", "reason", "cure"),
+    ("fault", "reason", "cure"),
     [
-        (Absent, "its files are not here", "fetch them"),
-        (Broken, "CUDA error", "--engine kokoro"),
-        (Silent, "silent", "--engine new"),
-        (Misunderstood, "0% of the words", "other model files"),
-        (Crashing, "device-side assert", "--engine kokoro"),
+        (
+            {"at_start": EngineUnavailable("its files are not here: fetch them")},
+            "its files are not here",
+            "fetch them",
+        ),
+        (RuntimeError("CUDA error: no kernel image"), "CUDA error", "--engine kokoro"),
+        ("is silent", "silent", "--engine new"),
+        ("is misunderstood", "0% of the words", "other model files"),
+        ("crashes", "device-side assert", "--engine kokoro"),
     ],
 )
 async def test_failed_late_engine_is_logged_and_freed(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, kind: type[Newcomer], reason: str, cure: str
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, fault: Exception | str, reason: str, cure: str
 ) -> None:
-    engine, newcomer = ToneEngine(), kind()
+    engine, newcomer = ToneEngine(), Failing(fault)
     async with serving(engine, newcomer, Listener("nada"), tmp_path) as service:
         assert await settled(service) == "failed"
         await speak(service, "hola")

@@ -30,22 +30,6 @@ async def hold_slot(slots: SlotQueue, name: str, order: list[str], release: asyn
         await release.wait()
 
 
-async def test_slots_are_acquired_in_order_of_requests() -> None:
-    slots = SlotQueue(lambda: 2, lambda: None)
-    order: list[str] = []
-    releases = {name: asyncio.Event() for name in "abcd"}
-    tasks = [asyncio.create_task(hold_slot(slots, name, order, releases[name])) for name in "abcd"]
-    await settle()
-    assert order == ["a", "b"] and slots.in_use == 2 and slots.waiting == 2
-    releases["b"].set()
-    await settle()
-    assert order == ["a", "b", "c"] and slots.in_use == 2
-    for release in releases.values():
-        release.set()
-    await asyncio.gather(*tasks)
-    assert slots.in_use == 0 and slots.waiting == 0
-
-
 async def test_capacity_changes_at_next_acquire_or_release() -> None:
     count = 1
     slots = SlotQueue(lambda: count, lambda: None)
@@ -113,56 +97,50 @@ async def test_long_text_queues_for_each_segment() -> None:
     assert order == ["long", "short", "other", "long", "long", "long"]
 
 
-async def test_session_far_ahead_of_its_playback_lets_others_go_first() -> None:
+@pytest.mark.parametrize(
+    ("sessions", "expected"),
+    [
+        (
+            # Name, when it asks, how much is left to play, how long it takes.
+            [
+                ("first", 0.0, 0.0, 20.0),
+                ("a minute ahead", 1.0, 60.0, 0.0),
+                ("four seconds ahead", 2.0, 4.0, 0.0),
+                ("new", 3.0, 0.0, 0.0),
+                ("another that is new", 4.0, -math.inf, 0.0),
+                # A session that is far ahead has asked ten seconds after it did, and no later.
+                ("late", 12.0, 0.0, 0.0),
+            ],
+            ["first", "new", "another that is new", "four seconds ahead", "a minute ahead", "late"],
+        ),
+        (
+            [
+                ("first", 0.0, 0.0, 1.0),
+                ("asked earlier", 0.1, 0.0, 1.0),
+                ("nearly out", 0.2, MARGIN_S, 1.0),
+                ("two seconds ahead", 0.3, MARGIN_S + 1.0, 1.0),
+                *((f"new {at_s}", at_s, 0.0, 1.0) for at_s in (0.4, 1.0, 1.5)),
+            ],
+            ["first", "asked earlier", "nearly out", "new 0.4", "new 1.0", "two seconds ahead", "new 1.5"],
+        ),
+    ],
+    ids=["far ahead lets others go first", "asks before its audio ends"],
+)
+async def test_session_asks_by_what_is_left_to_play(
+    sessions: list[tuple[str, float, float, float]], expected: list[str]
+) -> None:
     slots = SlotQueue(lambda: 1, lambda: None)
     order: list[str] = []
+
+    async def speak(name: str, at_s: float, lead_s: float, takes_s: float) -> None:
+        await asyncio.sleep(at_s)
+        async with slots.slot(None, lambda: lead_s):
+            order.append(name)
+            await asyncio.sleep(takes_s)
+
     with virtual_time():
-
-        async def speak(name: str, at_s: float, lead_s: float) -> None:
-            await asyncio.sleep(at_s)
-            async with slots.slot(None, lambda: lead_s):
-                order.append(name)
-                await asyncio.sleep(20.0 if name == "first" else 0.0)
-
-        await asyncio.gather(
-            speak("first", 0.0, 0.0),
-            speak("a minute ahead", 1.0, 60.0),
-            speak("four seconds ahead", 2.0, 4.0),
-            speak("new", 3.0, 0.0),
-            speak("another that is new", 4.0, -math.inf),
-            # A session that is far ahead has asked ten seconds after it did, and no later.
-            speak("late", 12.0, 0.0),
-        )
-    assert order == [*("first", "new", "another that is new", "four seconds ahead", "a minute ahead", "late")]
-
-
-async def test_session_that_plays_asks_before_its_audio_ends() -> None:
-    slots = SlotQueue(lambda: 1, lambda: None)
-    order: list[str] = []
-    with virtual_time():
-
-        async def speak(name: str, at_s: float, lead_s: float) -> None:
-            await asyncio.sleep(at_s)
-            async with slots.slot(None, lambda: lead_s):
-                order.append(name)
-                await asyncio.sleep(1.0)
-
-        await asyncio.gather(
-            speak("first", 0.0, 0.0),
-            speak("asked earlier", 0.1, 0.0),
-            speak("nearly out", 0.2, MARGIN_S),
-            speak("two seconds ahead", 0.3, MARGIN_S + 1.0),
-            *(speak(f"new {at_s}", at_s, 0.0) for at_s in (0.4, 1.0, 1.5)),
-        )
-    assert order == [
-        "first",
-        "asked earlier",
-        "nearly out",
-        "new 0.4",
-        "new 1.0",
-        "two seconds ahead",
-        "new 1.5",
-    ]
+        await asyncio.gather(*(speak(*session) for session in sessions))
+    assert order == expected
 
 
 async def test_suspended_slot_is_lent_and_queued_for_again() -> None:

@@ -153,20 +153,6 @@ def test_any_cutting_gives_same_speech(tmp_path: Path, text: str, sizes: list[in
     asyncio.run(check())
 
 
-async def test_language_detection_ignores_cutting(engine: ToneEngine, service: SpeechService) -> None:
-    text = (
-        "The weather is lovely this morning, and we should really go for a long walk by the river together."
-    )
-    async with service.open(SpeechRequest(), protocol="test") as session:
-        for word in text.split(" "):
-            session.feed(word + " ")
-            await asyncio.sleep(0)
-        session.finish()
-        await collect(session)
-        assert session.resolved_voice.language == "en"
-    assert {segment.voice for segment in engine.segments} == {"tone_en"}
-
-
 @pytest.mark.parametrize(("low_latency", "segments"), [(True, 2), (False, 1)])
 async def test_early_phrase_needs_low_latency(tmp_path: Path, low_latency: bool, segments: int) -> None:
     engine = ToneEngine(streams=False)
