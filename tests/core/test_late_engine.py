@@ -126,18 +126,15 @@ async def test_named_voice_keeps_its_engine(tmp_path: Path) -> None:
 
 
 class Failing(Newcomer):
-    """Fails as it starts, or is there at once and then says nothing, or fails, or says other words."""
+    """Fails as it starts, or is there at once and says nothing, or fails, or says other words."""
 
-    def __init__(
-        self, *, at_start: Exception | None = None, silent: bool = False, crashes: bool = False
-    ) -> None:
+    def __init__(self, fault: Exception | str) -> None:
         super().__init__()
-        self.loaded.set()
-        self._at_start, self._silent, self._crashes = at_start, silent, crashes
+        self._fault = fault
 
     async def start(self) -> None:
-        if self._at_start is not None:
-            raise self._at_start
+        if isinstance(self._fault, Exception):
+            raise self._fault
 
     async def synthesize(self, segment: Segment) -> AsyncGenerator[SpeechChunk, None]:
         if self._fault == "crashes":
@@ -151,11 +148,7 @@ class Failing(Newcomer):
 @pytest.mark.parametrize(
     ("fault", "reason", "cure"),
     [
-        (
-            {"at_start": EngineUnavailable("its files are not here: fetch them")},
-            "its files are not here",
-            "fetch them",
-        ),
+        (EngineUnavailable("no files: fetch them"), "no files", "fetch them"),
         (RuntimeError("CUDA error: no kernel image"), "CUDA error", "--engine kokoro"),
         ("is silent", "silent", "--engine new"),
         ("is misunderstood", "0% of the words", "other model files"),

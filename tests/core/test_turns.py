@@ -31,35 +31,35 @@ def silent_for(seconds: float) -> SpeechGate:
     return gate_after(*[0.9] * 10, *[0.0] * int(np.ceil(seconds / VOICE_CHUNK_S)))
 
 
-def test_every_pause_is_certain_before_speech() -> None:
-    gate = gate_after(0.1, 0.4, 0.1)
-    assert not gate.speaking
-    assert pause_probabilities(gate, sentence_ended=True) == (1, 1, 1, 1)
+@pytest.mark.parametrize(
+    ("voices", "speaking", "end_chunks"),
+    [
+        ((0.1, 0.4, 0.1), False, 0),
+        ((0.1, 0.99, 0.1, 0.99, 0.1), False, 0),  # clicks
+        ((0.1, 0.1, 0.6, 0.6), True, 4),
+        ((0.6, 0.6, 0.25, 0.25), True, 4),  # faint chunks go on with speech, and do not begin it
+        ((0.6, 0.6, 0.25, 0.19, 0.3, 0.3), False, 3),
+    ],
+)
+def test_speech_begins_with_two_loud_chunks_and_ends_with_the_faint_ones(
+    voices: tuple[float, ...], speaking: bool, end_chunks: int
+) -> None:
+    gate = gate_after(*voices)
+    assert gate.speaking is speaking
+    assert gate.speech_end_s == pytest.approx(end_chunks * VOICE_CHUNK_S)
+    if end_chunks and not speaking:
+        assert gate.silence_s == pytest.approx((len(voices) - end_chunks) * VOICE_CHUNK_S)
 
 
-def test_click_is_no_speech() -> None:
-    gate = gate_after(0.1, 0.99, 0.1, 0.99, 0.1)
-    assert not gate.speaking
-    assert gate.speech_end_s == 0
+def test_speech_begins_with_the_first_loud_chunk() -> None:
+    assert gate_after(0.1, 0.1, 0.6, 0.6).onset_s == pytest.approx(2 * VOICE_CHUNK_S)
 
 
-def test_speech_begins_with_the_first_of_two_loud_chunks() -> None:
-    gate = gate_after(0.1, 0.1, 0.6, 0.6)
-    assert gate.speaking
-    assert gate.onset_s == pytest.approx(2 * VOICE_CHUNK_S)
-    assert gate.speech_end_s == pytest.approx(4 * VOICE_CHUNK_S)
-
-
-def test_faint_chunks_continue_speech_but_do_not_begin_it() -> None:
-    assert gate_after(0.6, 0.6, 0.25, 0.25).speaking
-    ended = gate_after(0.6, 0.6, 0.25, 0.19, 0.3, 0.3)
-    assert not ended.speaking
-    assert ended.speech_end_s == pytest.approx(3 * VOICE_CHUNK_S)
-    assert ended.silence_s == pytest.approx(3 * VOICE_CHUNK_S)
-
-
-def test_no_pause_is_likely_during_speech() -> None:
-    assert pause_probabilities(gate_after(0.9, 0.9), sentence_ended=True) == (0, 0, 0, 0)
+@pytest.mark.parametrize(("voices", "likely"), [((0.1, 0.4, 0.1), 1), ((0.9, 0.9), 0)])
+def test_every_pause_is_certain_before_speech_and_none_during_it(
+    voices: tuple[float, ...], likely: int
+) -> None:
+    assert pause_probabilities(gate_after(*voices), sentence_ended=True) == (likely,) * 4
 
 
 @pytest.mark.parametrize(("length", "after_s"), [(0, 0.30), (1, 0.50), (2, 0.70), (3, 1.10)])

@@ -147,12 +147,6 @@ async def test_metrics_have_kyutais_names(running: InProcessServer) -> None:
     assert 'py_connect{handler="all"} 1.0' in during and 'py_open_channels{handler="all"} 1.0' in during
 
 
-@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "[::1]"])
-async def test_localhost_is_both_loopback_addresses(running: InProcessServer, host: str) -> None:
-    async with connect(f"ws://{host}:{running.port}") as socket:
-        assert (await pong(socket))["type"] == "pong"
-
-
 async def test_foreign_pages_and_names_are_refused(running: InProcessServer) -> None:
     assert await refusal(running.url, Origin="https://evil.example") == 403
     answer = await request(running, "GET", "/metrics", Origin="https://evil.example")
@@ -199,38 +193,26 @@ async def test_network_address_requires_a_key(tmp_path: Path) -> None:
         assert (await request(server, "GET", "/v1/audio/voices/ef_dora")).status_code == 401
 
 
-@pytest.mark.parametrize(
-    "path", ["/api/tts_streaming", "/api/tts-streaming", "/api/asr-streaming", "/api/tts_streaming%0A"]
-)
-async def test_kyutais_websockets_require_a_key_on_loopback(running: InProcessServer, path: str) -> None:
-    url = running.url + path
-    assert await refusal(url) == 401
-    assert await refusal(url, kyutai_api_key="wrong") == 401
-    assert await refusal(f"{url}?auth_id=wrong") == await refusal(f"{url}?auth_id=") == 401
-    assert await refusal(f"{url}?auth_id=public_token", Origin="https://evil.example") == 403
-
-
-async def test_kyutais_requests_require_a_key_on_loopback(running: InProcessServer) -> None:
-    for path in ("/api/tts_streaming", "/api/tts-streaming", "/api/tts", "/api/asr-streaming"):
+async def test_kyutais_paths_require_a_key_on_loopback(running: InProcessServer) -> None:
+    streams = ("/api/tts_streaming", "/api/tts-streaming", "/api/asr-streaming")
+    for path in (*streams, "/api/tts_streaming%0A"):
+        url = running.url + path
+        assert await refusal(url) == 401
+        assert await refusal(url, kyutai_api_key="wrong") == 401
+        assert await refusal(f"{url}?auth_id=wrong") == await refusal(f"{url}?auth_id=") == 401
+        assert await refusal(f"{url}?auth_id=public_token", Origin="https://evil.example") == 403
+    for path in (*streams, "/api/tts"):
         assert (await request(running, "POST", path)).status_code == 401
         assert (await request(running, "POST", path, **{"kyutai-api-key": "wrong"})).status_code == 401
     for path in ("/api/build_info", "/api/modules_info"):
         assert (await request(running, "GET", path, Host="evil.example")).status_code == 200
-
-
-@pytest.mark.parametrize(
-    ("path", "headers"),
-    [
+    for path, headers in (
         (KYUTAI, PUBLIC),
         (f"{KYUTAI}&auth_id=public_token", {}),
         (KYUTAI.replace("tts_streaming", "tts-streaming"), PUBLIC),
-    ],
-)
-async def test_public_token_opens_kyutais_websockets(
-    running: InProcessServer, path: str, headers: dict[str, str]
-) -> None:
-    async with connect(running.url + path, additional_headers=headers) as socket:
-        assert await socket.recv() == KYUTAI_READY
+    ):
+        async with connect(running.url + path, additional_headers=headers) as socket:
+            assert await socket.recv() == KYUTAI_READY
 
 
 @pytest.mark.parametrize("listed", [False, True])
@@ -276,8 +258,8 @@ async def test_compat_ports_serve_every_protocol(tmp_path: Path) -> None:
     async with serving(tmp_path, KANI_COMPAT="true") as server:
         kyutai, voxcpm = {"Kyutai", "Kyutai voice cloning"}, {"VoxCPM", "VoxCPM's page"}
         assert set(server.compat) == {"Kani REST", "relay", *kyutai, *voxcpm}
-        for port in server.compat.values():
-            for host in ("127.0.0.1", "[::1]"):
+        for port in (server.port, *server.compat.values()):
+            for host in ("localhost", "127.0.0.1", "[::1]"):
                 async with connect(f"ws://{host}:{port}") as socket:
                     assert (await pong(socket))["type"] == "pong"
             async with connect(f"ws://localhost:{port}{KYUTAI}", additional_headers=PUBLIC) as socket:
@@ -326,19 +308,12 @@ async def test_models_of_elevenlabs_are_listed_for_its_clients(running: InProces
     assert {"eleven_v3", "eleven_v4_turbo", "eleven_multilingual_v2"} <= {*models}
 
 
-async def test_message_over_the_limit_closes_with_1009(tmp_path: Path) -> None:
-    async with (
-        serving(tmp_path, KANI_MAX_MESSAGE_BYTES="2000") as server,
-        connect(server.url) as other,
-        connect(server.url) as socket,
-    ):
-        await socket.send("x" * 2001)
-        assert (await closing(socket))[0] == 1009
-        assert (await pong(other))["type"] == "pong"
-
-
-async def test_kyutais_messages_have_their_own_limit(tmp_path: Path) -> None:
+async def test_message_over_the_limit_of_its_protocol_closes_with_1009(tmp_path: Path) -> None:
     async with serving(tmp_path, KANI_MAX_MESSAGE_BYTES="2000") as server:
+        async with connect(server.url) as other, connect(server.url) as socket:
+            await socket.send("x" * 2001)
+            assert (await closing(socket))[0] == 1009
+            assert (await pong(other))["type"] == "pong"
         async with connect(server.url + KYUTAI, additional_headers=PUBLIC, max_size=None) as socket:
             await socket.send("Hola." + " " * 2000)
             await socket.send(b"\0")
