@@ -19,7 +19,6 @@ from kani.core.types import Samples
 
 
 def gate_after(*voices: float) -> SpeechGate:
-    """A gate that was fed these probabilities of a voice."""
     gate = SpeechGate()
     for voice in voices:
         gate.feed(voice)

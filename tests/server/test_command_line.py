@@ -10,7 +10,8 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -354,33 +355,31 @@ async def test_new_requests_are_refused_while_speech_is_finished(tmp_path: Path)
         await client.close()
 
 
-def test_the_limit_of_shutdown_ends_a_slow_reader(start_server: StartServer) -> None:
-    server = start_server("--engine", "espeak", KANI_SHUTDOWN_SECONDS="0.2", KANI_AHEAD_SECONDS="1")
+@contextmanager
+def read_slowly(start_server: StartServer, shutdown_s: str) -> Iterator[ServerProcess]:
+    """A server that is in the middle of a long answer."""
+    server = start_server("--engine", "espeak", KANI_SHUTDOWN_SECONDS=shutdown_s, KANI_AHEAD_SECONDS="1")
     with connect(server.url, max_queue=1, close_timeout=0.1) as socket_:
         socket_.send(json.dumps(LONG))
         socket_.recv(timeout=300)
+        yield server
+
+
+def test_the_limit_of_shutdown_ends_a_slow_reader(start_server: StartServer) -> None:
+    with read_slowly(start_server, "0.2") as server:
         server.send_signal(signal.SIGTERM)
         assert server.wait() == 0
     assert "Traceback" not in server.terminal
 
 
 def test_a_second_ctrl_c_ends_at_once(start_server: StartServer) -> None:
-    server = start_server("--engine", "espeak", KANI_SHUTDOWN_SECONDS="600", KANI_AHEAD_SECONDS="1")
-    with connect(server.url, max_queue=1, close_timeout=0.1) as socket_:
-        socket_.send(json.dumps(LONG))
-        socket_.recv(timeout=300)
+    with read_slowly(start_server, "600") as server, httpx.Client(base_url=server.http_url) as client:
         server.send_signal(signal.SIGINT)
-        wait_for_phase(server, "draining")
+        deadline = time.monotonic() + WITHIN_S
+        while client.get("/health").json()["status"] != "draining":
+            assert time.monotonic() < deadline
         server.send_signal(signal.SIGINT)
         assert server.wait() == 130
-
-
-def wait_for_phase(server: ServerProcess, phase: str) -> None:
-    with httpx.Client(base_url=server.http_url) as client:
-        deadline = time.monotonic() + WITHIN_S
-        while (answer := client.get("/health")).json()["status"] != phase:
-            assert time.monotonic() < deadline, f"the server never was {phase}"
-        assert answer.status_code == 503
 
 
 def test_the_log_goes_to_the_terminal_and_the_file(start_server: StartServer) -> None:

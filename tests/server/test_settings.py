@@ -243,7 +243,6 @@ def test_language_model_is_asked_early_where_it_costs_nothing(
 
 
 def spoken_form(server: AppServer, text: str) -> str:
-    """The spoken form of ``text``, from ElevenLabs' protocol."""
     answer = httpx.post(
         f"{server.http_url}/v1/text-to-speech/default/with-timestamps",
         json={"text": text, "language_code": "es"},

@@ -62,7 +62,6 @@ def patched(data: bytes, at: int, value: bytes) -> bytes:
 
 
 def refusal(data: bytes, **limits: float) -> str:
-    """The reason of a refusal."""
     with pytest.raises(InvalidRequest) as caught:
         decode_recording(data, **limits)  # type: ignore[arg-type]
     assert caught.value.field == "reference"

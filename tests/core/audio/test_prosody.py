@@ -149,13 +149,11 @@ def filtered(samples: Samples, factor: float, manner: Prosody = NEUTRAL, block: 
 
 
 def fundamental(samples: Samples) -> float:
-    """The strongest frequency, hertz."""
     spectrum = np.abs(np.fft.rfft(samples * np.hanning(len(samples)), 8 * len(samples)))
     return float(np.fft.rfftfreq(8 * len(samples), 1 / RATE)[spectrum.argmax()])
 
 
 def level_db(samples: Samples, low: float = 0.0, high: float = RATE / 2) -> float:
-    """The power between two frequencies, in decibels."""
     power = np.square(np.abs(np.fft.rfft(samples)))
     hertz = np.fft.rfftfreq(len(samples), 1 / RATE)
     return float(10 * np.log10(power[(low <= hertz) & (hertz < high)].sum() / len(samples) ** 2))

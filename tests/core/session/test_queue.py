@@ -93,8 +93,7 @@ async def test_session_without_wait_reports_no_position(service: SpeechService, 
 
 
 async def test_full_queue_raises_from_positions_and_chunks(tmp_path: Path) -> None:
-    engine = ToneEngine()
-    engine.allow = 0
+    engine = ToneEngine(allow=0)
     async with serving(engine, tmp_path, max_waiting=0) as service:
         async with fed(service, "uno"):
             await settle()
@@ -107,8 +106,7 @@ async def test_full_queue_raises_from_positions_and_chunks(tmp_path: Path) -> No
 
 
 async def test_timeout_counts_queue_and_synthesis_together(tmp_path: Path) -> None:
-    engine = ToneEngine()
-    engine.allow = 0
+    engine = ToneEngine(allow=0)
     async with serving(engine, tmp_path, request_timeout_s=0.2) as service:
         async with fed(service, "uno") as speaking, fed(service, "uno") as waiting:
             told: list[int] = []
@@ -137,8 +135,7 @@ async def test_timeout_ignores_slow_reader_and_slow_text(tmp_path: Path) -> None
 
 
 async def test_timeout_ignores_slow_reader_of_positions(tmp_path: Path) -> None:
-    engine = ToneEngine()
-    engine.allow = 0
+    engine = ToneEngine(allow=0)
     async with serving(engine, tmp_path, request_timeout_s=0.3) as service:
         async with fed(service, "uno"), fed(service, "uno") as second:
             async for position in second.queue_positions():
@@ -193,8 +190,7 @@ async def test_prepare_counts_as_wait_and_ends_with_session(tmp_path: Path) -> N
 
 
 async def test_session_timeout_overrides_longer_server_timeout(tmp_path: Path) -> None:
-    engine = ToneEngine()
-    engine.allow = 0
+    engine = ToneEngine(allow=0)
     for limit in (0.0, 60.0):
         async with (
             serving(engine, tmp_path, request_timeout_s=limit) as service,
@@ -228,8 +224,7 @@ async def test_session_limit_of_text_replaces_server_limit(tmp_path: Path) -> No
 
 
 async def test_max_concurrent_limits_slots(tmp_path: Path) -> None:
-    engine = ToneEngine(places=4)
-    engine.allow = 0
+    engine = ToneEngine(places=4, allow=0)
     async with serving(engine, tmp_path, max_concurrent=2) as service, AsyncExitStack() as stack:
         for _ in range(3):
             await stack.enter_async_context(fed(service, "uno"))

@@ -49,7 +49,6 @@ class WatchedRecording(Recording):
 
 
 def damage(folder: Path) -> None:
-    """Make the metadata of every voice unreadable."""
     for path in folder.rglob("voice.json"):
         path.write_text("{")
 

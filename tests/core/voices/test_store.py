@@ -1,4 +1,4 @@
-"""Stored voices: input checks, files on disk, embeddings, versions, and deletion."""
+"""Stored voices: input checks, files on disk, embeddings, versions, and deletion; advice on recordings."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from string import Formatter
 from types import SimpleNamespace
 
 import msgspec
@@ -19,9 +20,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kani.core.errors import InvalidRequest, NameTaken, StoreUnavailable, UnknownVoice, UnsupportedLanguage
+from kani.core.errors import (
+    InvalidRequest,
+    NameTaken,
+    Reason,
+    StoreUnavailable,
+    UnknownVoice,
+    UnsupportedLanguage,
+)
 from kani.core.types import MAX_EMBEDDING_VALUES, Embedding, Recording, Similarity
 from kani.core.voices import consents
+from kani.core.voices.recording_advice import SENTENCES, advice, reason_of
 from kani.core.voices.store import VoiceStore
 from kani.core.voices.store_files import hashed_name
 from tests.core.voices.stored import CONSENT, add, embedding, files_below, recording
@@ -488,3 +497,20 @@ def test_folder_without_permission_is_refused(tmp_path: Path) -> None:
             VoiceStore(tmp_path / "data")
     finally:
         (tmp_path / "data" / "voices").chmod(0o700)
+
+
+@pytest.mark.parametrize("code", SENTENCES)
+def test_sentence_is_read_back(code: str) -> None:
+    names = [name for _, name, _, _ in Formatter().parse(SENTENCES[code]) if name]
+    values = dict.fromkeys(names, 2.0)
+    assert reason_of(advice(code, **values)) == Reason(code, values)
+
+
+def test_numbers_are_those_of_the_sentence() -> None:
+    assert reason_of(advice("little_speech", seconds=1.26)) == Reason("little_speech", {"seconds": 1.3})
+    assert reason_of(advice("clipped", places=12)) == Reason("clipped", {"places": 12.0})
+
+
+@pytest.mark.parametrize("sentence", ["", "It is rather quiet.", "The room echoes: go home."])
+def test_sentence_of_another_version_has_no_code(sentence: str) -> None:
+    assert reason_of(sentence) is None

@@ -39,15 +39,19 @@ EMPTY = {"index.json", "probe"}
 """Objects of a bucket without voices."""
 
 
+Environ = dict[str, Any]
+Start = Callable[..., Any]
+
+
 @pytest.fixture
 def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucket]:
+    monkeypatch.setattr("kani.core.voices.storage.shared_index.REFRESH_S", 0.01)
     with local_bucket(monkeypatch) as bucket:
         yield bucket
 
 
 @pytest.fixture
 def stores(bucket: Bucket) -> Iterator[tuple[VoiceStore, VoiceStore]]:
-    """The stores of two servers."""
     with bucket.store() as one, bucket.store() as other:
         yield one, other
 
@@ -142,7 +146,7 @@ class FaultAt:
         self._how, self._left = how, at
         self.done = False
 
-    def __call__(self, environ: dict[str, Any], start: Callable[..., Any], app: App) -> Iterable[bytes]:
+    def __call__(self, environ: Environ, start: Start, app: App) -> Iterable[bytes]:
         if threading.current_thread().name == "voice bucket" or self.done:
             return app(environ, start)
         self._left -= 1
@@ -209,11 +213,10 @@ def test_bucket_that_is_away_fails_its_own_requests_alone(
     bucket: Bucket, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    monkeypatch.setattr("kani.core.voices.storage.shared_index.REFRESH_S", 0.01)
     with bucket.store() as store:
         ana = add(store)
 
-        def refused(environ: dict[str, Any], start: Callable[..., Any], app: App) -> Iterable[bytes]:
+        def refused(environ: Environ, start: Start, app: App) -> Iterable[bytes]:
             secret = f"<StringToSign>{SECRET} {ACCESS_KEY}</StringToSign>"
             return answer("403 Forbidden", "SignatureDoesNotMatch", start, secret)
 
@@ -250,10 +253,9 @@ def test_bucket_that_is_away_fails_its_own_requests_alone(
 def test_unexpected_answer_is_a_failure(
     bucket: Bucket, monkeypatch: pytest.MonkeyPatch, status: str, code: str
 ) -> None:
-    monkeypatch.setattr("kani.core.voices.storage.shared_index.REFRESH_S", 0.01)
     monkeypatch.setattr("kani.core.voices.storage.bucket.REMOVED_AFTER_S", 0)
 
-    def unexpected(environ: dict[str, Any], start: Callable[..., Any], app: App) -> Iterable[bytes]:
+    def unexpected(environ: Environ, start: Start, app: App) -> Iterable[bytes]:
         # 304 and 404 are answers to a look for changes.
         is_look = "index.json" in environ["PATH_INFO"]
         if is_look and (environ["REQUEST_METHOD"] == "PUT" or status[:3] in ("304", "404")):
@@ -285,12 +287,11 @@ def test_unexpected_answer_is_a_failure(
         assert index._thread.is_alive()
 
 
-def test_removal_without_the_right_to_delete_pauses(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kani.core.voices.storage.shared_index.REFRESH_S", 0.01)
+def test_removal_without_the_right_to_delete_pauses(bucket: Bucket) -> None:
     attempts: list[float] = []
     claims: list[float] = []
 
-    def deny_deletion(environ: dict[str, Any], start: Callable[..., Any], app: App) -> Iterable[bytes]:
+    def deny_deletion(environ: Environ, start: Start, app: App) -> Iterable[bytes]:
         if environ["REQUEST_METHOD"] in ("POST", "DELETE"):
             attempts.append(time.monotonic())
             return answer("403 Forbidden", "AccessDenied", start)
@@ -316,8 +317,7 @@ def test_removal_without_the_right_to_delete_pauses(bucket: Bucket, monkeypatch:
     assert len(claims) == 2, "an index without a change was written"
 
 
-def test_store_starts_while_the_bucket_is_away(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kani.core.voices.storage.shared_index.REFRESH_S", 0.01)
+def test_store_starts_while_the_bucket_is_away(bucket: Bucket) -> None:
     with bucket.store() as store:
         ana = add(store)
     bucket.fault = lambda environ, start, app: answer("503 Slow Down", "SlowDown", start)
@@ -335,7 +335,7 @@ def test_store_starts_while_the_bucket_is_away(bucket: Bucket, monkeypatch: pyte
         until(there)
 
 
-def unconditional(environ: dict[str, Any], start: Callable[..., Any], app: App) -> Iterable[bytes]:
+def unconditional(environ: Environ, start: Start, app: App) -> Iterable[bytes]:
     for header in ("HTTP_IF_MATCH", "HTTP_IF_NONE_MATCH"):
         if environ["REQUEST_METHOD"] == "PUT":
             environ.pop(header, None)

@@ -47,7 +47,6 @@ class Disk:
 
     @contextmanager
     def in_use(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-        """Route all calls through this object."""
         with monkeypatch.context() as patch:
             for step in STEPS:
                 patch.setattr(os, step, self._wrapped(step))
@@ -99,7 +98,6 @@ CHANGES_ON_DISK = {name: (with_a_voice, act) for name, act in CHANGES.items()} |
 
 
 def assert_no_leftovers(folder: Path) -> None:
-    """Assert that the folder holds only stored voices and their files."""
     voices = folder / "voices"
     if not voices.exists():
         return

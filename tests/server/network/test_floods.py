@@ -59,12 +59,10 @@ def _files_of_our_own() -> Iterator[None]:
 
 @pytest.fixture
 def besieged(start_server: StartServer) -> ServerProcess:
-    """A server with ``FILES`` files."""
     return start_server("--engine", "espeak", behind=("prlimit", f"--nofile={FILES}"))
 
 
 def resident(server: ServerProcess) -> int:
-    """The server's memory, in bytes."""
     pages = int(Path(f"/proc/{server.process.pid}/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE")
 

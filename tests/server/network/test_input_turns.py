@@ -48,7 +48,6 @@ class Turns:
         self._handle = asyncio.get_running_loop().call_soon(self._count)
 
     def stop(self) -> int:
-        """Return the number of turns so far, and stop counting."""
         self._handle.cancel()
         return self.number
 
@@ -217,7 +216,6 @@ async def test_body_in_tiny_chunks_leaves_the_loop_idle_in_between() -> None:
 
 
 async def refuse(scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer without reading the body."""
     await send({"type": "http.response.start", "status": 401, "headers": [(b"content-length", b"0")]})
     await send({"type": "http.response.body"})
 

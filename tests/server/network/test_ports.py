@@ -31,7 +31,6 @@ async def protocol_of(url: str) -> str:
 
 
 async def status(client: httpx.AsyncClient, url: str, **headers: str) -> int:
-    """Status of a GET."""
     return (await client.get(url, headers=headers)).status_code
 
 

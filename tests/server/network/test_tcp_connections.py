@@ -62,12 +62,11 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
 class Served:
     """The application, served. ``cut`` counts why connections were ended; ``table`` holds those there are."""
 
-    def __init__(self, limit: int, patience: ReadTimeouts, tls: ssl.SSLContext | None) -> None:
+    def __init__(self, limit: int, patience: ReadTimeouts) -> None:
         self.cut: Counter[str] = Counter()
         self.table = TcpTable(limit, self._count, patience)
         self.intake = UploadBudget()
         self.port = 0
-        self._tls = tls
 
     def _count(self, reason: str) -> None:
         self.cut[reason] += 1
@@ -80,18 +79,7 @@ class Served:
             while len(self.table):
                 await asyncio.sleep(0.01)
 
-    @asynccontextmanager
-    async def open(self) -> AsyncIterator[Served]:
-        """Serve while the body runs."""
-
-        class Protocol(WebSocketProtocol):
-            upload_budget: ClassVar[UploadBudget] = self.intake
-
-        async with asgi.served(application, self.table, Protocol, self._tls) as self.port:
-            yield self
-
     async def client(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """A connection to it."""
         return await asyncio.open_connection("127.0.0.1", self.port)
 
     async def healthy(self) -> bool:
@@ -101,9 +89,17 @@ class Served:
             return (await client.post(f"http://127.0.0.1:{self.port}/", content=b"abc")).text == "3"
 
 
-def served(limit: int = 64, patience: ReadTimeouts = HASTY, tls: ssl.SSLContext | None = None) -> Served:
-    """The application, yet to be opened."""
-    return Served(limit, patience, tls)
+@asynccontextmanager
+async def served(
+    limit: int = 64, patience: ReadTimeouts = HASTY, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[Served]:
+    server = Served(limit, patience)
+
+    class Protocol(WebSocketProtocol):
+        upload_budget: ClassVar[UploadBudget] = server.intake
+
+    async with asgi.served(application, server.table, Protocol, tls) as server.port:
+        yield server
 
 
 async def ended(reader: asyncio.StreamReader) -> bytes:
@@ -124,7 +120,7 @@ async def ended(reader: asyncio.StreamReader) -> bytes:
     ids=["nothing", "half a head", "no body", "half a body"],
 )
 async def test_late_input_closes_its_connection(said: bytes, reason: str) -> None:
-    async with served().open() as server:
+    async with served() as server:
         reader, writer = await server.client()
         writer.write(said)
         assert await ended(reader) == b""
@@ -133,7 +129,7 @@ async def test_late_input_closes_its_connection(said: bytes, reason: str) -> Non
 
 
 async def test_the_next_request_has_a_limit_of_its_own() -> None:
-    async with served().open() as server:
+    async with served() as server:
         reader, writer = await server.client()
         writer.write(GET)
         assert (await reader.readuntil(b"\r\n\r\n0")).startswith(b"HTTP/1.1 200")
@@ -145,7 +141,7 @@ async def test_the_next_request_has_a_limit_of_its_own() -> None:
 
 async def test_slow_body_is_received() -> None:
     patience = ReadTimeouts()
-    async with served(patience=patience).open() as server:
+    async with served(patience=patience) as server:
         _, writer = await server.client()
         table = TcpTable(1, print)
         tcp = table.admit(writer.close)
@@ -174,7 +170,7 @@ async def test_a_tls_handshake_has_a_limit(tmp_path: Path) -> None:
     authority.issue_cert("localhost").configure_cert(context)
     trusting = ssl.create_default_context()
     authority.configure_trust(trusting)
-    async with served(limit=2, tls=context).open() as server:
+    async with served(limit=2, tls=context) as server:
         clients = [await server.client() for _ in range(2)]
         clients[0][1].write(b"\x16\x03\x01\x02\x00")
         assert [await ended(reader) for reader, _ in clients] == [b"", b""]
@@ -190,7 +186,7 @@ async def test_a_tls_handshake_has_a_limit(tmp_path: Path) -> None:
 
 
 async def test_the_oldest_that_says_nothing_makes_room() -> None:
-    async with served(limit=4, patience=ReadTimeouts()).open() as server:
+    async with served(limit=4, patience=ReadTimeouts()) as server:
         uploading, writer = await server.client()
         # The server asks for the body when it has read the head.
         writer.write(POST.replace(b"\r\n\r\n", b"\r\nExpect: 100-continue\r\n\r\n"))
@@ -208,7 +204,7 @@ async def test_the_oldest_that_says_nothing_makes_room() -> None:
 
 
 async def test_full_table_of_served_connections_refuses_new_ones() -> None:
-    async with served(limit=2).open() as server:
+    async with served(limit=2) as server:
         url = f"ws://127.0.0.1:{server.port}"
         async with connect(url) as one, connect(url):
             reader, writer = await server.client()
@@ -221,7 +217,7 @@ async def test_full_table_of_served_connections_refuses_new_ones() -> None:
 
 
 async def test_a_goodbye_has_a_limit() -> None:
-    async with served().open() as server:
+    async with served() as server:
         with socket.create_connection(("127.0.0.1", server.port)) as client:
             client.sendall(b"GET /much HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
             await server.empty()
@@ -229,7 +225,7 @@ async def test_a_goodbye_has_a_limit() -> None:
 
 
 async def test_a_long_message_that_stalls_is_closed_with_1008() -> None:
-    async with served().open() as server:
+    async with served() as server:
         async with connect(f"ws://127.0.0.1:{server.port}", max_size=None) as short:
             short.transport.write(b"\x82\xfe\x00\x80mask" + bytes(10))
             async with connect(f"ws://127.0.0.1:{server.port}") as long:
@@ -241,7 +237,7 @@ async def test_a_long_message_that_stalls_is_closed_with_1008() -> None:
 
 
 async def test_a_message_in_pieces_counts_as_a_whole_does() -> None:
-    async with served(patience=ReadTimeouts()).open() as server:
+    async with served(patience=ReadTimeouts()) as server:
         async with connect(f"ws://127.0.0.1:{server.port}") as client:
             piece = b"mask" + bytes(FREE_BYTES)
             head = (FREE_BYTES).to_bytes(8)
