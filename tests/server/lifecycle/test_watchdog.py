@@ -1,0 +1,145 @@
+"""A server is ended when its event loop stands still, by a program of its own or by systemd."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+
+from kani.server.watchdog import process
+from kani.server.watchdog.systemd import beat_of_systemd
+from tests.support.patience import WITHIN_S
+
+ROOT = Path(__file__).parents[3]
+
+SERVER = """
+import asyncio, ctypes, sys, uvicorn
+from kani.server.lifecycle import stop_on_signal
+from kani.server.watchdog import watch_event_loop
+
+HANG_S, STOP_S = 3.0, 2.0
+
+def hang_with_the_interpreters_lock():
+    # A lock that is taken twice, as by fork's handler of OpenBLAS.
+    libc, lock = ctypes.PyDLL(None), ctypes.create_string_buffer(128)
+    libc.pthread_mutex_lock(lock)
+    libc.pthread_mutex_lock(lock)
+
+def hang_in_native_code():
+    libc, lock = ctypes.CDLL(None), ctypes.create_string_buffer(128)
+    libc.pthread_mutex_lock(lock)
+    libc.pthread_mutex_lock(lock)
+
+def hang_in_python():
+    while True:
+        pass
+
+async def serve():
+    with stop_on_signal(600) as stop:
+        async with watch_event_loop(STOP_S, float(sys.argv[2])):
+            print("ready", flush=True)
+            if sys.argv[1] == "serve":
+                await stop.wait()
+            else:
+                globals()[sys.argv[1]]()
+
+with asyncio.Runner(loop_factory=uvicorn.Config(app="", log_config=None).get_loop_factory()) as runner:
+    runner.run(serve())
+"""
+HANGS = ("hang_with_the_interpreters_lock", "hang_in_native_code", "hang_in_python")
+
+pytestmark = pytest.mark.server
+
+
+@contextmanager
+def server(what: str, hang_s: float) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that watches its loop, and does ``what`` in it."""
+    command = [sys.executable, "-c", SERVER, what, str(hang_s)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
+        assert running.stdout is not None and running.stdout.readline() == b"ready\n"
+        try:
+            yield running
+        finally:
+            running.kill()
+
+
+@pytest.mark.parametrize("what", HANGS)
+def test_loop_that_stands_still_ends_the_process_with_its_stacks(what: str) -> None:
+    with server(what, 3.0) as running:
+        _, told = running.communicate(timeout=WITHIN_S)
+    assert running.returncode == -signal.SIGABRT
+    assert b"has not run for 3 s" in told and b"most recent call first" in told and what.encode() in told
+
+
+@pytest.mark.parametrize("what", HANGS[:2])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signals_end_a_server_that_hangs(what: str, number: signal.Signals) -> None:
+    """Python's handler never runs there."""
+    with server(what, 600.0) as running:
+        running.send_signal(number)
+        _, told = running.communicate(timeout=WITHIN_S)
+    assert running.returncode == -signal.SIGABRT
+    assert b"has not run for 4 s" in told and what.encode() in told
+
+
+def test_signal_gives_a_server_that_hangs_no_more_time() -> None:
+    with server(HANGS[0], 3.0) as running:
+        running.send_signal(signal.SIGTERM)
+        _, told = running.communicate(timeout=WITHIN_S)
+    assert b"has not run for 3 s" in told
+
+
+def test_server_that_was_stopped_for_longer_goes_on() -> None:
+    with server("serve", 5.0) as running:
+        running.send_signal(signal.SIGSTOP)
+        # Longer than what counts as a hang, and nothing else is due.
+        time.sleep(7)
+        running.send_signal(signal.SIGCONT)
+        running.send_signal(signal.SIGTERM)
+        _, told = running.communicate(timeout=WITHIN_S)
+    assert (running.returncode, told) == (0, b"")
+
+
+def test_program_ends_with_a_server_that_is_killed() -> None:
+    with server("serve", 60.0) as running:
+        (watching,) = psutil.Process(running.pid).children()
+        running.kill()
+        running.wait(WITHIN_S)
+        watching.wait(WITHIN_S)
+
+
+def test_stopped_process_is_told_from_a_running_one() -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as running:
+        assert not process.is_stopped(running.pid)
+        running.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, running.pid, os.WSTOPPED | os.WNOWAIT)
+        assert process.is_stopped(running.pid)
+        running.kill()
+
+
+@pytest.mark.parametrize("abstract", [False, True])
+def test_systemd_gets_a_beat_where_it_watches(abstract: bool) -> None:
+    with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        path = f"{folder}/notify"
+        systemd.bind("\0" + path if abstract else path)
+        systemd.settimeout(WITHIN_S)
+        unit = {"NOTIFY_SOCKET": ("@" if abstract else "") + path, "WATCHDOG_USEC": "60000000"}
+        beat = beat_of_systemd(unit)
+        assert beat is not None
+        beat()
+        assert systemd.recv(64) == b"WATCHDOG=1"
+        systemd.close()
+        beat()  # systemd may be away for a moment: no error, and the next beat counts
+    assert beat_of_systemd(unit | {"WATCHDOG_PID": "1"}) is None
+    assert beat_of_systemd({"NOTIFY_SOCKET": path}) is None
+    assert beat_of_systemd({}) is None
