@@ -1,20 +1,23 @@
-"""An engine that joins while others speak: when it takes over, and that it never takes the voice away."""
+"""An engine that joins while others speak: its trial, and when it takes over."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from kani.core.errors import EngineUnavailable
+from kani.core.errors import EngineFailed, EngineUnavailable
 from kani.core.late_engine.loading import LateEngine
+from kani.core.late_engine.trial import MAX_LENGTH, TRIAL_SENTENCES, TrialFailed, recognized_share, run_trial
 from kani.core.service import SpeechService
-from kani.core.types import Segment, SpeechChunk, SpeechRequest
+from kani.core.types import Samples, Segment, SpeechChunk, SpeechRequest
 from tests.support.listener import Listener
+from tests.support.recorded import RATE, RecordedEngine, noise
 from tests.support.sessions import SPANISH, build, speak
 from tests.support.tone import ToneEngine
 
@@ -122,50 +125,40 @@ async def test_named_voice_keeps_its_engine(tmp_path: Path) -> None:
         assert newcomer.words == ["nueva"]
 
 
-class Absent(Newcomer):
+class Failing(Newcomer):
+    """Fails as it starts, or is there at once and says nothing, or fails, or says other words."""
+
+    def __init__(self, fault: Exception | str) -> None:
+        super().__init__()
+        self._fault = fault
+
     async def start(self) -> None:
-        raise EngineUnavailable("its files are not here: fetch them")
-
-
-class Broken(Newcomer):
-    async def start(self) -> None:
-        raise RuntimeError("CUDA error: no kernel image is available")
-
-
-class Silent(Newcomer):
-    async def start(self) -> None:
-        """Is there at once."""
+        if isinstance(self._fault, Exception):
+            raise self._fault
 
     async def synthesize(self, segment: Segment) -> AsyncGenerator[SpeechChunk, None]:
-        for nothing in ():
-            yield nothing
-
-
-class Misunderstood(Newcomer):
-    async def start(self) -> None:
-        """Is there at once."""
-
-
-class Crashing(Misunderstood):
-    async def synthesize(self, segment: Segment) -> AsyncGenerator[SpeechChunk, None]:
-        raise RuntimeError("device-side assert")
-        yield
+        if self._fault == "crashes":
+            raise RuntimeError("device-side assert")
+        async with aclosing(super().synthesize(segment)) as chunks:
+            async for chunk in chunks:
+                if self._fault != "is silent":
+                    yield chunk
 
 
 @pytest.mark.parametrize(
-    ("kind", "reason", "cure"),
+    ("fault", "reason", "cure"),
     [
-        (Absent, "its files are not here", "fetch them"),
-        (Broken, "CUDA error", "--engine kokoro"),
-        (Silent, "silent", "--engine new"),
-        (Misunderstood, "0% of the words", "other model files"),
-        (Crashing, "device-side assert", "--engine kokoro"),
+        (EngineUnavailable("no files: fetch them"), "no files", "fetch them"),
+        (RuntimeError("CUDA error: no kernel image"), "CUDA error", "--engine kokoro"),
+        ("is silent", "silent", "--engine new"),
+        ("is misunderstood", "0% of the words", "other model files"),
+        ("crashes", "device-side assert", "--engine kokoro"),
     ],
 )
 async def test_failed_late_engine_is_logged_and_freed(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, kind: type[Newcomer], reason: str, cure: str
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, fault: Exception | str, reason: str, cure: str
 ) -> None:
-    engine, newcomer = ToneEngine(), kind()
+    engine, newcomer = ToneEngine(), Failing(fault)
     async with serving(engine, newcomer, Listener("nada"), tmp_path) as service:
         assert await settled(service) == "failed"
         await speak(service, "hola")
@@ -182,3 +175,98 @@ async def test_stop_does_not_wait_for_loading_engine(tmp_path: Path) -> None:
     async with serving(ToneEngine(), Newcomer(), Listener(), tmp_path) as service:
         await speak(service, "hola")
     assert service.late_engine.state == "loading"
+
+
+SECONDS = 3.5
+
+
+def replace_synthesis(
+    engine: RecordedEngine, synthesize: Callable[[Segment], AsyncGenerator[SpeechChunk, None]]
+) -> None:
+    engine.synthesize = synthesize  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize(
+    ("samples", "reason"),
+    [
+        (np.zeros(0, np.float32), "silent"),
+        (np.zeros(round(SECONDS * RATE), np.float32), "silent"),
+        (noise(SECONDS, 0.001), "silent"),
+        (np.full(round(SECONDS * RATE), np.nan, np.float32), "not finite"),
+        (np.where(np.arange(round(SECONDS * RATE)) == 5, np.inf, noise(SECONDS)), "not finite"),
+        (noise(0.5), r"0\.5 s long, where 1\.\d to \d\.\d s are expected"),
+        (noise(30.0), r"30\.0 s long"),
+        (noise(SECONDS), "0% of the words .*'Buenos días.*gatos"),
+    ],
+    ids=["nothing", "silence", "whisper", "NaN", "infinite", "short", "long", "other words"],
+)
+async def test_invalid_speech_fails_after_two_seeds(samples: Samples, reason: str) -> None:
+    engine = RecordedEngine(samples)
+    with pytest.raises(TrialFailed, match=reason):
+        await run_trial(engine, Listener("gatos negros"), "es")
+    assert len({segment.sampling.seed for segment in engine.segments}) == 2
+    assert engine.segments[0].max_seconds < 4 * MAX_LENGTH
+
+
+async def test_second_attempt_counts() -> None:
+    engine = RecordedEngine(np.zeros(0, np.float32))
+    recorded = engine.synthesize
+
+    async def better_later(segment: Segment) -> AsyncGenerator[SpeechChunk, None]:
+        async for chunk in recorded(segment):
+            yield chunk
+        engine.samples = noise(SECONDS)
+
+    replace_synthesis(engine, better_later)
+    await run_trial(engine, Listener(), "es")
+    assert len(engine.segments) == 2
+
+
+async def test_trial_uses_language_of_engine() -> None:
+    engine = RecordedEngine(noise(SECONDS), "de")
+    await run_trial(engine, Listener(TRIAL_SENTENCES["de"]), "es-MX")
+    assert engine.segments[0].text == TRIAL_SENTENCES["de"] and engine.segments[0].language == "de"
+    engine.info = replace(engine.info, default_voices={"tlh": "one"})
+    with pytest.raises(TrialFailed, match="no language that has a test sentence"):
+        await run_trial(engine, Listener(), "es")
+
+
+async def test_engine_failure_is_passed_on() -> None:
+    engine = RecordedEngine(noise(SECONDS))
+
+    async def fails(segment: Segment) -> AsyncGenerator[SpeechChunk, None]:
+        raise EngineFailed("out of memory")
+        yield
+
+    replace_synthesis(engine, fails)
+    with pytest.raises(EngineFailed, match="out of memory"):
+        await run_trial(engine, Listener(), "es")
+
+
+async def test_hanging_engine_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kani.core.late_engine.trial.TRIAL_TIMEOUT_S", 0.05)
+    engine = RecordedEngine(noise(SECONDS))
+
+    async def hangs(segment: Segment) -> AsyncGenerator[SpeechChunk, None]:
+        await asyncio.Event().wait()
+        yield
+
+    replace_synthesis(engine, hangs)
+    with pytest.raises(TrialFailed, match="was not complete after"):
+        await run_trial(engine, Listener(), "es")
+
+
+@pytest.mark.parametrize(
+    ("sentence", "recognized", "language", "share"),
+    [
+        ("Buenos días, mañana a la playa.", "buenos días mañana, a la PLAYA", "es", 1.0),
+        ("Buenos días, mañana a la playa.", "Buenos días.", "es", 0.5),
+        ("Buenos días, mañana a la playa.", "", "es", 0.0),
+        ("你好，明天", "你好", "zh", 0.5),
+        ("안녕하세요, 내일 함께", "안녕 하세요 내일 함께", "ko", 1.0),
+    ],
+)
+def test_share_counts_words_or_characters(
+    sentence: str, recognized: str, language: str, share: float
+) -> None:
+    assert recognized_share(sentence, recognized, language) == share

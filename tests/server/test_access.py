@@ -20,6 +20,7 @@ from kani.server.access import (
 )
 from kani.server.middleware import ResourcePolicyMiddleware
 from kani.server.network.host_names import host_name, is_loopback, is_private
+from tests.support.asgi import exchange
 
 PATHS = {
     "/health": PathClass.PUBLIC,
@@ -99,31 +100,26 @@ def test_public_token_opens_no_path_beside_those_of_its_protocol(path: str) -> N
 
 
 @pytest.mark.parametrize(
-    ("name", "loopback"),
+    ("names", "loopback", "private"),
     [
-        *((name, True) for name in ("localhost", "LOCALHOST.", "a.localhost", "127.0.0.1", "127.8.9.1")),
-        *((name, True) for name in ("::1", "[::1]")),
-        *((name, False) for name in ("", "0.0.0.0", "::", "192.168.1.2", "localhost.example", "1")),
-        *((name, False) for name in ("notlocalhost", "127.0.0.1.example")),
+        ("localhost LOCALHOST. a.localhost 127.0.0.1 127.8.9.1 ::1 [::1]", True, True),
+        ("192.168.1.2 10.0.0.7 [fd00::2] ollama nas.local host.docker.internal Box.LAN.", False, True),
+        ("8.8.8.8 api.openai.com local.example notlocal.com localhost.example", False, False),
+        ("notlocalhost.example 127.0.0.1.example", False, False),
     ],
 )
-def test_loopback_names_are_recognized(name: str, loopback: bool) -> None:
-    assert is_loopback(name) is loopback
+def test_loopback_and_private_names_are_recognized(names: str, loopback: bool, private: bool) -> None:
+    for name in names.split():
+        assert (name, is_loopback(name), is_private(name)) == (name, loopback, private)
 
 
-@pytest.mark.parametrize(
-    ("name", "private"),
-    [
-        *(
-            (name, True)
-            for name in ("localhost", "127.0.0.1", "[::1]", "192.168.1.2", "10.0.0.7", "[fd00::2]")
-        ),
-        *((name, True) for name in ("ollama", "nas.local", "host.docker.internal", "Box.LAN.")),
-        *((name, False) for name in ("", "8.8.8.8", "api.openai.com", "local.example", "notlocal.com")),
-    ],
-)
-def test_private_names_are_recognized(name: str, private: bool) -> None:
-    assert is_private(name) is private
+@pytest.mark.parametrize("name", ["", "0.0.0.0", "::", "1", "notlocalhost"])
+def test_other_names_are_not_loopback(name: str) -> None:
+    assert not is_loopback(name)
+
+
+def test_no_name_is_not_private() -> None:
+    assert not is_private("")
 
 
 @pytest.mark.parametrize(
@@ -141,17 +137,17 @@ def test_host_header_is_reduced_to_its_name(host: str, name: str) -> None:
     assert host_name(host) == name
 
 
-@pytest.mark.parametrize("host", ["localhost:8001", "127.0.0.1:8001", "[::1]:8001", "localhost"])
-def test_loopback_server_accepts_its_names(host: str) -> None:
-    assert check(HOME, host=host) is None
-
-
 @pytest.mark.parametrize(
-    "host", ["evil.example", "evil.example:8001", "192.168.1.2:8001", "", "[::1", "box", None]
+    ("host", "status"),
+    [
+        *((host, None) for host in ("localhost:8001", "127.0.0.1:8001", "[::1]:8001", "localhost")),
+        *((host, 403) for host in ("evil.example", "evil.example:8001", "192.168.1.2:8001", "box")),
+        *((host, 403) for host in ("", "[::1", None)),
+    ],
 )
-def test_loopback_server_refuses_other_names(host: str | None) -> None:
+def test_loopback_server_accepts_its_names_alone(host: str | None, status: int | None) -> None:
     rules = dataclasses.replace(HOME, machine_names=frozenset({"box"}))
-    assert check(rules, **({} if host is None else {"host": host})) == 403
+    assert check(rules, **({} if host is None else {"host": host})) == status
 
 
 def test_second_host_header_is_checked_too() -> None:
@@ -272,10 +268,7 @@ def test_cross_site_embedding_is_refused(rules: AccessRules) -> None:
         ("", {"xi_api_key": "schlüssel".encode().decode("latin-1")}),
         ("", {"authorization": "Bearer " + "schlüssel".encode().decode("latin-1")}),
         ("", {"sec_websocket_protocol": "voxcpm-tts, Bearer.first-key"}),
-        (
-            "",
-            {"sec_websocket_protocol": "realtime, openai-insecure-api-key.first-key"},
-        ),
+        ("", {"sec_websocket_protocol": "realtime, openai-insecure-api-key.first-key"}),
     ],
 )
 def test_key_is_read_from_each_header_and_parameter(query: str, headers: dict[str, str]) -> None:
@@ -342,22 +335,13 @@ async def inside(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 async def respond(rules: AccessRules, kind: str, path: str, **more: Any) -> list[Message]:
-    """Messages that the middleware sends for a request."""
-    sent: list[Message] = []
-
-    async def send(message: Message) -> None:
-        sent.append(message)
-
-    async def receive() -> Message:
-        raise AssertionError("a refusal reads nothing")
-
+    """Messages that the middleware sends for a request; a refusal reads nothing."""
     headers = [(name.encode(), value.encode()) for name, value in more.get("headers", {}).items()]
     query = more.get("query", "").encode()
     scope: Scope = {"type": kind, "path": path, "query_string": query, "headers": headers, "extensions": {}}
     if kind == "http":
         scope["method"] = more.get("method", "GET")
-    await AccessMiddleware(inside, rules)(scope, receive, send)
-    return sent
+    return await exchange(AccessMiddleware(inside, rules), scope)
 
 
 @pytest.mark.parametrize(("kind", "prefix"), [("http", "http"), ("websocket", "websocket.http")])
@@ -473,17 +457,9 @@ async def test_unauthenticated_websocket_cannot_stay_by_reading_nothing() -> Non
 
 
 async def test_every_response_has_the_resource_policy() -> None:
-    sent: list[Message] = []
-
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b""})
 
-    async def send(message: Message) -> None:
-        sent.append(message)
-
-    async def receive() -> Message:
-        return {"type": "http.request"}
-
-    await ResourcePolicyMiddleware(application)({"type": "http"}, receive, send)
-    assert sent[0]["headers"] == [(b"cross-origin-resource-policy", b"same-origin")]
+    start, _ = await exchange(ResourcePolicyMiddleware(application), {"type": "http"})
+    assert start["headers"] == [(b"cross-origin-resource-policy", b"same-origin")]

@@ -42,7 +42,6 @@ def fragment() -> None:
 
 
 def resident() -> int:
-    """Resident bytes of this process."""
     return int(psutil.Process().memory_info().rss)
 
 

@@ -10,7 +10,8 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,7 @@ from kani.cli import serve as start_websocket_server
 from kani.engines.whisper.engine import WhisperRecognizer
 from kani.server import logs, settings
 from kani.server.speech_service import build_recognizer
+from tests.support.asgi import closing
 from tests.support.patience import WITHIN_S
 from tests.support.serving import serving
 
@@ -59,24 +61,6 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp
     return run
 
 
-@pytest.mark.parametrize(
-    ("arguments", "code", "complaint"),
-    [
-        (["--recognizer-worker", "tcp://host"], 2, "--recognizer-worker: "),
-        (["--worker", "unix:/w"], 2, "a worker serves one engine: name it, as in --engine kokoro"),
-        (["--recognizer", "none", "--recognizer-worker", "unix:/w"], 2, "set --recognizer=whisper"),
-        (["--recognizer", "remote", "--recognizer-worker", "unix:/w"], 2, "set --recognizer=whisper"),
-        (["--worker", "unix:/a", "--recognizer-worker", "unix:/b"], 2, "not allowed with argument"),
-    ],
-)
-def test_worker_that_cannot_serve_is_refused(
-    run: Run, arguments: list[str], code: int, complaint: str
-) -> None:
-    ended, _, errors = run(*arguments)
-    assert ended == code
-    assert complaint in errors
-
-
 def test_help_is_grouped_and_complete(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     code, shown, errors = run("--help")
@@ -93,18 +77,15 @@ def test_version_is_the_projects(run: Run) -> None:
 
 
 NOWHERE = "tcp://localhost:1"
+EVERYWHERE = "0.0.0.0 can be reached from other machines"
+NO_FILE = "cannot be read: No such file or directory"
 WRONG = [
     ("--port x", {}, 2, "--port='x': has to be a whole number from 0 to 65535"),
     ("--port 99999", {}, 2, "--port='99999': has to be a whole number from 0 to 65535"),
     ("--port", {}, 2, "argument --port: expected one argument; --help lists the options"),
     ("--prot 1", {}, 2, "unrecognized arguments: --prot 1; did you mean --port?; --help lists the options"),
     ("hello", {}, 2, "unrecognized arguments: hello; --help lists the options"),
-    (
-        "--engine festival",
-        {},
-        2,
-        "--engine='festival': has to be one of auto, kani, kokoro, espeak, pocket, voxcpm, kyutai, ",
-    ),
+    ("--engine festival", {}, 2, "--engine='festival': has to be one of auto, kani, kokoro, espeak, "),
     ("--precision int4", {}, 2, "--precision='int4': has to be one of auto, float32, bfloat16, int8"),
     ("--kokoro-decoder quick", {}, 2, "--kokoro-decoder='quick': has to be one of "),
     ("--recognizer deaf", {}, 2, "--recognizer='deaf': has to be one of "),
@@ -136,6 +117,14 @@ WRONG = [
     ("--recognizer remote", {}, 2, "set KANI_RECOGNIZER_ADDRESS"),
     ("--whisper-model x", {}, 2, "--whisper-model: 'x' is neither a folder nor a model's name on a hub"),
     ("--recognizer kyutai --recognizer-model x", {}, 2, "--recognizer-model: 'x' is neither a folder nor a "),
+    ("--recognizer-worker tcp://host", {}, 2, "--recognizer-worker: "),
+    ("--worker unix:/w", {}, 2, "a worker serves one engine: name it, as in --engine kokoro"),
+    ("--recognizer none --recognizer-worker unix:/w", {}, 2, "set --recognizer=whisper"),
+    ("--recognizer remote --recognizer-worker unix:/w", {}, 2, "set --recognizer=whisper"),
+    ("--worker unix:/a --recognizer-worker unix:/b", {}, 2, "not allowed with argument"),
+    ("--host 0.0.0.0", {}, 2, f"{EVERYWHERE}, and no key is set: set KANI_API_KEYS"),
+    ("--host 203.0.113.1 --no-auth", {}, 1, "'203.0.113.1' is no address of this machine; choose one with -"),
+    ("--engine espeak --tls-cert none.pem --tls-key none.pem", {}, 2, f"--tls-cert: none.pem {NO_FILE}"),
 ]
 
 
@@ -213,62 +202,18 @@ def test_taken_port_ends_the_start_with_the_remedy(run: Run, variable: str, sett
     assert f"port {port} on localhost is taken" in line and line.endswith(f"port with {setting}\n")
 
 
-@pytest.mark.parametrize(
-    ("code", "arguments", "environment", "start", "end"),
-    [
-        (
-            2,
-            ["--host", "0.0.0.0"],
-            {},
-            "0.0.0.0 can be reached from other machines, and no key is set: set KANI_API_KEYS",
-            "--no-auth",
-        ),
-        (
-            1,
-            ["--host", "203.0.113.1", "--no-auth"],
-            {},
-            "'203.0.113.1' is no address of this machine; choose one with --host",
-            "",
-        ),
-        (
-            2,
-            ["--engine", "kani", "--model", "nowhere"],
-            {},
-            "the Kani engine cannot start: 'nowhere' is neither",
-            "",
-        ),
-        (
-            2,
-            ["--engine", "espeak", "--tls-cert", "none.pem", "--tls-key", "none.pem"],
-            {},
-            "--tls-cert: none.pem cannot be read",
-            "No such file or directory",
-        ),
-        (
-            2,
-            ["--engine", "kokoro"],
-            {"KANI_MODELS_DIR": "{folder}"},
-            "kokoro-v1.0.int8.onnx in the models folder has a wrong size or SHA-256",
-            "",
-        ),
-    ],
-)
-def test_server_that_cannot_start_prints_one_line(
-    run: Run,
-    code: int,
-    arguments: list[str],
-    environment: dict[str, str],
-    start: str,
-    end: str,
-    tmp_path: Path,
-) -> None:
-    if "kani" in arguments:
-        import torch  # noqa: F401 - without it another line comes
+def test_server_that_cannot_start_prints_one_line(run: Run, tmp_path: Path) -> None:
+    import torch  # noqa: F401 - without it another line comes
+
     (tmp_path / "kokoro-v1.0.int8.onnx").write_bytes(b"not a model")
-    given = {name: value.format(folder=tmp_path) for name, value in environment.items()}
-    ended, _, line = run(*arguments, **given)
-    assert ended == code and line.count("\n") == 1
-    assert line.startswith(f"start_websocket_server.py: {start}") and line.rstrip().endswith(end)
+    models = {"KANI_MODELS_DIR": str(tmp_path)}
+    for engine, environment, complaint in (
+        (("kani", "--model", "nowhere"), {}, "the Kani engine cannot start: 'nowhere' is neither"),
+        (("kokoro",), models, "kokoro-v1.0.int8.onnx in the models folder has a wrong size or SHA-256"),
+    ):
+        ended, _, line = run("--engine", *engine, **environment)
+        assert (ended, line.count("\n")) == (2, 1)
+        assert line.startswith(f"start_websocket_server.py: {complaint}")
 
 
 async def test_compat_ports_stay_closed_by_default(tmp_path: Path) -> None:
@@ -363,9 +308,7 @@ async def test_stop_closes_compat_ports_too(tmp_path: Path) -> None:
         port = server.compat["Kyutai"]
         async with connect_async(f"ws://localhost:{port}") as client:
             server.stop.set()
-            with pytest.raises(ConnectionClosed) as closed:
-                await client.recv()
-        assert closed.value.rcvd is not None and closed.value.rcvd.code == 1001
+            assert (await closing(client))[0] == 1001
     with socket.socket() as again:
         again.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         again.bind(("127.0.0.1", port))
@@ -412,33 +355,31 @@ async def test_new_requests_are_refused_while_speech_is_finished(tmp_path: Path)
         await client.close()
 
 
-def test_the_limit_of_shutdown_ends_a_slow_reader(start_server: StartServer) -> None:
-    server = start_server("--engine", "espeak", KANI_SHUTDOWN_SECONDS="0.2", KANI_AHEAD_SECONDS="1")
+@contextmanager
+def read_slowly(start_server: StartServer, shutdown_s: str) -> Iterator[ServerProcess]:
+    """A server that is in the middle of a long answer."""
+    server = start_server("--engine", "espeak", KANI_SHUTDOWN_SECONDS=shutdown_s, KANI_AHEAD_SECONDS="1")
     with connect(server.url, max_queue=1, close_timeout=0.1) as socket_:
         socket_.send(json.dumps(LONG))
         socket_.recv(timeout=300)
+        yield server
+
+
+def test_the_limit_of_shutdown_ends_a_slow_reader(start_server: StartServer) -> None:
+    with read_slowly(start_server, "0.2") as server:
         server.send_signal(signal.SIGTERM)
         assert server.wait() == 0
     assert "Traceback" not in server.terminal
 
 
 def test_a_second_ctrl_c_ends_at_once(start_server: StartServer) -> None:
-    server = start_server("--engine", "espeak", KANI_SHUTDOWN_SECONDS="600", KANI_AHEAD_SECONDS="1")
-    with connect(server.url, max_queue=1, close_timeout=0.1) as socket_:
-        socket_.send(json.dumps(LONG))
-        socket_.recv(timeout=300)
+    with read_slowly(start_server, "600") as server, httpx.Client(base_url=server.http_url) as client:
         server.send_signal(signal.SIGINT)
-        wait_for_phase(server, "draining")
+        deadline = time.monotonic() + WITHIN_S
+        while client.get("/health").json()["status"] != "draining":
+            assert time.monotonic() < deadline
         server.send_signal(signal.SIGINT)
         assert server.wait() == 130
-
-
-def wait_for_phase(server: ServerProcess, phase: str) -> None:
-    with httpx.Client(base_url=server.http_url) as client:
-        deadline = time.monotonic() + WITHIN_S
-        while (answer := client.get("/health")).json()["status"] != phase:
-            assert time.monotonic() < deadline, f"the server never was {phase}"
-        assert answer.status_code == 503
 
 
 def test_the_log_goes_to_the_terminal_and_the_file(start_server: StartServer) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import re
@@ -13,13 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
-import msgspec
 import pytest
 from websockets.exceptions import WebSocketException
 from websockets.sync.client import connect
 
 from kani.core import request_ids
 from kani.server import logs
+from tests.support import speaking
 from tests.support.patience import WITHIN_S
 
 if TYPE_CHECKING:
@@ -41,7 +42,6 @@ RARE_WORDS = [word for text in TEXTS.values() for word in re.findall(r"\w{8,}", 
 
 
 def lines(server: ServerProcess) -> list[dict[str, Any]]:
-    """The log, line by line."""
     return [json.loads(line) for line in server.log.splitlines()]
 
 
@@ -118,43 +118,20 @@ def broken_handshakes(server: ServerProcess, key: str) -> None:
                 raw.recv(4096)
 
 
-def speak_in_every_way(server: ServerProcess) -> list[str]:
+async def speak_in_every_way(server: ServerProcess) -> list[str]:
     """Have each text spoken by its protocol, one be refused, and one be heard; the words that were heard."""
-    with connect(f"{server.url}/") as websocket:
-        for text, more in ((TEXTS["kani"], {}), (TEXTS["wrong"], {"temperature": "hot"})):
-            request = {"type": "tts_request", "data": {"text": text, "config": more}}
-            websocket.send(json.dumps(request))
-            websocket.recv()
-    spoken = httpx.post(f"{server.http_url}/tts", json={"text": TEXTS["rest"]}, timeout=300)
-    httpx.post(f"{server.http_url}/tts", json={"text": TEXTS["wrong"], "voice_id": "nobody"})
-    own = {"kyutai-api-key": "public_token"}
-    with connect(
-        f"{server.url}/api/tts_streaming?format=PcmMessagePack", additional_headers=own
-    ) as websocket:
-        for word in TEXTS["kyutai"].split():
-            websocket.send(msgspec.msgpack.encode({"type": "Text", "text": word}))
-        websocket.send(msgspec.msgpack.encode({"type": "Eos"}))
-        for _ in websocket:
-            pass
-    with connect(f"{server.url}/tts") as websocket:
-        params = {"text": TEXTS["voxcpm"]}
-        websocket.send(json.dumps({"type": "tts_request", "request_id": "1", "params": params}))
-        while isinstance(message := websocket.recv(), bytes) or json.loads(message)["type"] == "progress":
-            pass
-    with connect(f"{server.url}/stream_tts") as websocket:
-        websocket.send(json.dumps({"action": "start_tts", "text": TEXTS["relay"]}))
-        while json.loads(websocket.recv())["type"] == "chunk":
-            pass
-    with connect(f"{server.url}/v1/text-to-speech/ef_dora/stream-input") as websocket:
-        websocket.send(json.dumps({"text": TEXTS["elevenlabs"] + " "}))
-        websocket.send(json.dumps({"text": ""}))
-        for _ in websocket:
-            pass
-    httpx.post(f"{server.http_url}/v1/text-to-speech/nobody", json={"text": TEXTS["wrong"]})
-    heard = httpx.post(
-        f"{server.http_url}/api/asr-streaming", headers=own, content=spoken.content, timeout=120
-    ).json()
-    return [word["text"] for word in heard if word["type"] == "Word"]
+    await speaking.kani(server.url, TEXTS["kani"], {})
+    await speaking.kani(server.url, TEXTS["wrong"], {}, config={"temperature": "hot"})
+    await speaking.kyutai(server.url, TEXTS["kyutai"], {})
+    await speaking.voxcpm(server.url, TEXTS["voxcpm"], {})
+    await speaking.relay(server.url, TEXTS["relay"], {})
+    await speaking.elevenlabs(server.url, TEXTS["elevenlabs"], {}, "ef_dora")
+    async with httpx.AsyncClient(base_url=server.http_url) as client:
+        spoken = await client.post("/tts", json={"text": TEXTS["rest"]})
+        await client.post("/tts", json={"text": TEXTS["wrong"], "voice_id": "nobody"})
+        await client.post("/v1/text-to-speech/nobody", json={"text": TEXTS["wrong"]})
+        heard = await client.post("/api/asr-streaming", headers=speaking.PUBLIC, content=spoken.content)
+    return [word["text"] for word in heard.json() if word["type"] == "Word"]
 
 
 def test_no_key_is_ever_written(start_server: StartServer) -> None:
@@ -169,7 +146,7 @@ def test_no_key_is_ever_written(start_server: StartServer) -> None:
 
 def test_no_text_is_written_unasked(start_server: StartServer) -> None:
     server = start_server("--log-level", "DEBUG", "--log-json", "--kokoro-decoder", "onnx")
-    heard = speak_in_every_way(server)
+    heard = asyncio.run(speak_in_every_way(server))
     everything = written(server).lower()
     protocols = {line["protocol"] for line in lines(server) if "outcome" in line}
     assert {"kani", "kyutai", "voxcpm", "elevenlabs", "relay"} <= protocols and heard
@@ -179,9 +156,7 @@ def test_no_text_is_written_unasked(start_server: StartServer) -> None:
 
 def test_texts_are_written_where_they_are_asked_for(start_server: StartServer) -> None:
     server = start_server("--engine", "espeak", "--log-json", KANI_LOG_TEXT="true")
-    with connect(f"{server.url}/") as websocket:
-        websocket.send(json.dumps({"type": "tts_request", "data": {"text": TEXTS["kani"]}}))
-        websocket.recv()
+    asyncio.run(speaking.kani(server.url, TEXTS["kani"], {}))
     told = [line for line in lines(server) if "Zanahorias moradas" in line["message"]]
     assert len(told) == 1 and told[0]["logger"] == "speech.text"
     assert told[0]["request"] == ended(server, 1)[0]["request"]
@@ -257,7 +232,6 @@ def test_refusals_have_an_id_too(verbose_server: ServerProcess) -> None:
 
 
 def record(message: str, *arguments: object, **extra: Any) -> logging.LogRecord:
-    """A record."""
     made = logging.LogRecord("some.where", logging.INFO, __file__, 1, message, arguments, None)
     made.__dict__.update(extra)
     return made

@@ -54,8 +54,6 @@ REFUSED = (400, 413, 422)
 
 @dataclass(frozen=True)
 class Operation:
-    """A call of the document."""
-
     method: str
     path: str
     fields: Mapping[str, Any]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import struct
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -16,12 +15,13 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.exceptions import InvalidStatus
 
 import websocket_config
 from kani.core.engine import LightVoices
 from kani.server.network.uvicorn_websocket import MAX_FRAGMENTS
 from kani.server.page import PATHS
+from tests.support.asgi import closing, errors_in
 from tests.support.patience import WITHIN_S
 from tests.support.serving import InProcessServer, serving
 from tests.support.tone import ToneEngine
@@ -48,7 +48,6 @@ async def running(tmp_path: Path) -> AsyncIterator[InProcessServer]:
 
 
 async def pong(socket: ClientConnection) -> dict[str, Any]:
-    """The answer to a ping."""
     await socket.send(PING)
     answer: dict[str, Any] = json.loads(await socket.recv())
     return answer
@@ -82,19 +81,6 @@ async def raw(server: InProcessServer, *pieces: bytes) -> bytes:
         return b""
     finally:
         writer.close()
-
-
-async def closing_code(socket: ClientConnection) -> int | None:
-    """The code with which the server closes the connection."""
-    with pytest.raises(ConnectionClosed):
-        while True:
-            await asyncio.wait_for(socket.recv(), WITHIN_S)
-    return socket.close_code
-
-
-def errors(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
-    """Records of errors."""
-    return [record for record in caplog.records if record.levelno >= logging.ERROR]
 
 
 def test_health_has_the_fields_of_every_original_server(server: ServerProcess) -> None:
@@ -160,12 +146,6 @@ async def test_metrics_have_kyutais_names(running: InProcessServer) -> None:
     assert 'py_connect{handler="all"} 1.0' in during and 'py_open_channels{handler="all"} 1.0' in during
 
 
-@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "[::1]"])
-async def test_localhost_is_both_loopback_addresses(running: InProcessServer, host: str) -> None:
-    async with connect(f"ws://{host}:{running.port}") as socket:
-        assert (await pong(socket))["type"] == "pong"
-
-
 async def test_foreign_pages_and_names_are_refused(running: InProcessServer) -> None:
     assert await refusal(running.url, Origin="https://evil.example") == 403
     answer = await request(running, "GET", "/metrics", Origin="https://evil.example")
@@ -212,38 +192,26 @@ async def test_network_address_requires_a_key(tmp_path: Path) -> None:
         assert (await request(server, "GET", "/v1/audio/voices/ef_dora")).status_code == 401
 
 
-@pytest.mark.parametrize(
-    "path", ["/api/tts_streaming", "/api/tts-streaming", "/api/asr-streaming", "/api/tts_streaming%0A"]
-)
-async def test_kyutais_websockets_require_a_key_on_loopback(running: InProcessServer, path: str) -> None:
-    url = running.url + path
-    assert await refusal(url) == 401
-    assert await refusal(url, kyutai_api_key="wrong") == 401
-    assert await refusal(f"{url}?auth_id=wrong") == await refusal(f"{url}?auth_id=") == 401
-    assert await refusal(f"{url}?auth_id=public_token", Origin="https://evil.example") == 403
-
-
-async def test_kyutais_requests_require_a_key_on_loopback(running: InProcessServer) -> None:
-    for path in ("/api/tts_streaming", "/api/tts-streaming", "/api/tts", "/api/asr-streaming"):
+async def test_kyutais_paths_require_a_key_on_loopback(running: InProcessServer) -> None:
+    streams = ("/api/tts_streaming", "/api/tts-streaming", "/api/asr-streaming")
+    for path in (*streams, "/api/tts_streaming%0A"):
+        url = running.url + path
+        assert await refusal(url) == 401
+        assert await refusal(url, kyutai_api_key="wrong") == 401
+        assert await refusal(f"{url}?auth_id=wrong") == await refusal(f"{url}?auth_id=") == 401
+        assert await refusal(f"{url}?auth_id=public_token", Origin="https://evil.example") == 403
+    for path in (*streams, "/api/tts"):
         assert (await request(running, "POST", path)).status_code == 401
         assert (await request(running, "POST", path, **{"kyutai-api-key": "wrong"})).status_code == 401
     for path in ("/api/build_info", "/api/modules_info"):
         assert (await request(running, "GET", path, Host="evil.example")).status_code == 200
-
-
-@pytest.mark.parametrize(
-    ("path", "headers"),
-    [
+    for path, headers in (
         (KYUTAI, PUBLIC),
         (f"{KYUTAI}&auth_id=public_token", {}),
         (KYUTAI.replace("tts_streaming", "tts-streaming"), PUBLIC),
-    ],
-)
-async def test_public_token_opens_kyutais_websockets(
-    running: InProcessServer, path: str, headers: dict[str, str]
-) -> None:
-    async with connect(running.url + path, additional_headers=headers) as socket:
-        assert await socket.recv() == KYUTAI_READY
+    ):
+        async with connect(running.url + path, additional_headers=headers) as socket:
+            assert await socket.recv() == KYUTAI_READY
 
 
 @pytest.mark.parametrize("listed", [False, True])
@@ -289,8 +257,8 @@ async def test_compat_ports_serve_every_protocol(tmp_path: Path) -> None:
     async with serving(tmp_path, KANI_COMPAT="true") as server:
         kyutai, voxcpm = {"Kyutai", "Kyutai voice cloning"}, {"VoxCPM", "VoxCPM's page"}
         assert set(server.compat) == {"Kani REST", "relay", *kyutai, *voxcpm}
-        for port in server.compat.values():
-            for host in ("127.0.0.1", "[::1]"):
+        for port in (server.port, *server.compat.values()):
+            for host in ("localhost", "127.0.0.1", "[::1]"):
                 async with connect(f"ws://{host}:{port}") as socket:
                     assert (await pong(socket))["type"] == "pong"
             async with connect(f"ws://localhost:{port}{KYUTAI}", additional_headers=PUBLIC) as socket:
@@ -339,55 +307,53 @@ async def test_models_of_elevenlabs_are_listed_for_its_clients(running: InProces
     assert {"eleven_v3", "eleven_v4_turbo", "eleven_multilingual_v2"} <= {*models}
 
 
-async def test_message_over_the_limit_closes_with_1009(tmp_path: Path) -> None:
-    async with (
-        serving(tmp_path, KANI_MAX_MESSAGE_BYTES="2000") as server,
-        connect(server.url) as other,
-        connect(server.url) as socket,
-    ):
-        await socket.send("x" * 2001)
-        assert await closing_code(socket) == 1009
-        assert (await pong(other))["type"] == "pong"
-
-
-async def test_kyutais_messages_have_their_own_limit(tmp_path: Path) -> None:
+async def test_message_over_the_limit_of_its_protocol_closes_with_1009(tmp_path: Path) -> None:
     async with serving(tmp_path, KANI_MAX_MESSAGE_BYTES="2000") as server:
+        async with connect(server.url) as other, connect(server.url) as socket:
+            await socket.send("x" * 2001)
+            assert (await closing(socket))[0] == 1009
+            assert (await pong(other))["type"] == "pong"
         async with connect(server.url + KYUTAI, additional_headers=PUBLIC, max_size=None) as socket:
             await socket.send("Hola." + " " * 2000)
             await socket.send(b"\0")
-            assert await closing_code(socket) in (1000, 1005)
+            assert (await closing(socket))[0] in (1000, 1005)
         for path, size in ((KYUTAI, 64 * 1024**2), ("/", 2000)):
             async with connect(server.url + path, additional_headers=PUBLIC, max_size=None) as socket:
                 # The head of a message, and none of its bytes.
                 socket.transport.write(b"\x82\xff" + struct.pack("!Q", size + 1) + b"mask")
-                assert await closing_code(socket) == 1009
+                assert (await closing(socket))[0] == 1009
 
 
-@pytest.mark.parametrize(("content", "code"), [(b"", 1008), (b"x", 1009)], ids=["empty", "one byte"])
-async def test_message_of_too_many_fragments_closes_the_connection(
-    running: InProcessServer, content: bytes, code: int
+def fragments(content: bytes) -> bytes:
+    tail = bytes([0x80 | len(content)]) + b"mask" + content
+    return b"\x02" + tail + (b"\x00" + tail) * MAX_FRAGMENTS
+
+
+@pytest.mark.parametrize(
+    ("frames", "code"), [(fragments(b""), 1008), (fragments(b"x"), 1009)], ids=["empty", "one byte"]
+)
+async def test_message_of_too_many_fragments_closes_its_connection_alone(
+    running: InProcessServer, frames: bytes, code: int
 ) -> None:
-    def fragment(head: int) -> bytes:
-        return bytes([head, 0x80 | len(content)]) + b"mask" + content
-
     async with connect(running.url) as other, connect(running.url) as socket:
-        socket.transport.write(fragment(0x02) + fragment(0x00) * MAX_FRAGMENTS)
-        assert await closing_code(socket) == code
+        socket.transport.write(frames)
+        assert (await closing(socket))[0] == code
         assert (await pong(other))["type"] == "pong"
+
+
+async def test_invalid_utf8_closes_with_1007(espeak_server: ServerProcess) -> None:
+    async with connect(espeak_server.url) as other, connect(espeak_server.url) as socket:
+        await socket.send(b"\xff\xfe", text=True)
+        assert (await closing(socket))[0] == 1007
+        assert (await pong(other))["type"] == "pong"
+    # uvicorn logs it with its traceback, which the server keeps out of its log.
+    assert "Traceback" not in espeak_server.log + espeak_server.terminal
 
 
 async def test_message_of_many_fragments_is_received(running: InProcessServer) -> None:
     async with connect(running.url) as socket:
         await socket.send([*PING[:-1], *" " * (MAX_FRAGMENTS - len(PING) - 1), PING[-1]])
         assert json.loads(await socket.recv())["type"] == "pong"
-
-
-async def test_invalid_utf8_closes_with_1007(espeak_server: ServerProcess) -> None:
-    async with connect(espeak_server.url) as other, connect(espeak_server.url) as socket:
-        await socket.send(b"\xff\xfe", text=True)
-        assert await closing_code(socket) == 1007
-        assert (await pong(other))["type"] == "pong"
-    assert "Traceback" not in espeak_server.log + espeak_server.terminal
 
 
 async def test_body_over_the_limit_is_refused(tmp_path: Path) -> None:
@@ -455,7 +421,7 @@ async def test_refused_handshakes_are_no_errors_of_the_server(
         assert await refusal(f"{server.url}/nowhere") == 404
         async with connect(server.url):
             assert await refusal(server.url) == 503
-    assert not errors(caplog) and "handshake" not in caplog.text
+    assert not errors_in(caplog) and "handshake" not in caplog.text
 
 
 @pytest.mark.parametrize("path", ["/tts", "/stream-tts", "/v1/audio/voices"])
@@ -474,7 +440,7 @@ async def test_client_that_leaves_during_a_body_is_no_error(
     writer.close()
     await writer.wait_closed()
     assert (await request(running, "GET", "/health")).status_code == 200
-    assert not errors(caplog)
+    assert not errors_in(caplog)
 
 
 async def test_unhandled_error_is_an_internal_error(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
+import httpx
 import pytest
 
 import websocket_config
@@ -13,6 +15,8 @@ from kani.server import settings
 from kani.server.lifecycle import warn_about
 from kani.server.settings import SettingsError, document, load
 from kani.server.speech_service import build_chat_model
+from tests.support.app_server import AppServer, app_server
+from tests.support.patience import WITHIN_S
 
 ROOT = Path(__file__).parents[2]
 NO_FILE = Path("no such file")
@@ -76,62 +80,46 @@ def test_lists_are_split_at_commas() -> None:
     assert chosen.allowed_origins == ("https://app.example", "null")
 
 
+PORT = "a whole number from 0 to 65535"
+LANGUAGE = "a known language, such as es, pt-BR or spanish"
+FOLDER = "s3://BUCKET or s3://BUCKET/FOLDER, the folder without parts . and .."
+ENGINES = "one of auto, kani, kokoro, espeak, pocket, voxcpm, kyutai, elevenlabs, remote"
+
+
 @pytest.mark.parametrize(
-    ("environment", "sentence"),
+    ("variable", "value", "required"),
     [
-        ({"KANI_PORT": "99999"}, "KANI_PORT='99999': has to be a whole number from 0 to 65535"),
-        ({"KANI_PORT": "eight"}, "KANI_PORT='eight': has to be a whole number from 0 to 65535"),
-        ({"TTS_MAX_QUEUE_SIZE": "-1"}, "TTS_MAX_QUEUE_SIZE='-1': has to be a whole number from 0 to 1000000"),
-        ({"KANI_PING_INTERVAL": "0"}, "KANI_PING_INTERVAL='0': has to be a number above 0, at most 3600"),
-        (
-            {"KANI_ENGINE": "festival"},
-            "KANI_ENGINE='festival': has to be one of auto, kani, kokoro, espeak, pocket, "
-            "voxcpm, kyutai, elevenlabs, remote",
-        ),
-        *(
-            (
-                {"KANI_VOICE_BUCKET": f"s3://voices/{folder}"},
-                f"KANI_VOICE_BUCKET='s3://voices/{folder}': has to be s3://BUCKET or s3://BUCKET/FOLDER, "
-                "the folder without parts . and ..",
-            )
-            for folder in ("../other", "kani/engines/kani/model/..", "./kani/")
-        ),
-        ({"KANI_NO_AUTH": "maybe"}, "KANI_NO_AUTH='maybe': has to be true or false"),
-        ({"KANI_COMPAT": "8080"}, "KANI_COMPAT='8080': has to be true or false"),
-        (
-            {"KANI_KYUTAI_PORT": "65536"},
-            "KANI_KYUTAI_PORT='65536': has to be a whole number from 0 to 65535",
-        ),
-        (
-            {"KANI_RECOGNIZER": "ears"},
-            "KANI_RECOGNIZER='ears': has to be one of auto, whisper, kyutai, moonshine, remote, none",
-        ),
-        ({"KANI_IDLE_SECONDS": "0.5"}, "KANI_IDLE_SECONDS='0.5': has to be a number from 1 to 86400"),
-        (
-            {"KANI_LANGUAGE": "spanish!"},
-            "KANI_LANGUAGE='spanish!': has to be a known language, such as es, pt-BR or spanish",
-        ),
-        (
-            {"ELEVEN_VOICE_ID": "Ana María"},
-            "ELEVEN_VOICE_ID='Ana María': has to be a voice's id: 1 to 72 characters, no space among them",
-        ),
-        (
-            {"KANI_LANGUAGE": "xx"},
-            "KANI_LANGUAGE='xx': has to be a known language, such as es, pt-BR or spanish",
-        ),
-        (
-            {"KANI_ALLOWED_ORIGINS": "app.example"},
-            "KANI_ALLOWED_ORIGINS='app.example': 'app.example' is no origin "
-            "(https://host, https://host:port or null)",
-        ),
+        ("KANI_PORT", "99999", PORT),
+        ("KANI_PORT", "eight", PORT),
+        ("KANI_KYUTAI_PORT", "65536", PORT),
+        ("TTS_MAX_QUEUE_SIZE", "-1", "a whole number from 0 to 1000000"),
+        ("KANI_PING_INTERVAL", "0", "a number above 0, at most 3600"),
+        ("KANI_IDLE_SECONDS", "0.5", "a number from 1 to 86400"),
+        ("KANI_ENGINE", "festival", ENGINES),
+        ("KANI_RECOGNIZER", "ears", "one of auto, whisper, kyutai, moonshine, remote, none"),
+        ("KANI_VOICE_BUCKET", "s3://voices/../other", FOLDER),
+        ("KANI_VOICE_BUCKET", "s3://voices/kani/engines/kani/model/..", FOLDER),
+        ("KANI_VOICE_BUCKET", "s3://voices/./kani/", FOLDER),
+        ("KANI_NO_AUTH", "maybe", "true or false"),
+        ("KANI_COMPAT", "8080", "true or false"),
+        ("KANI_LANGUAGE", "spanish!", LANGUAGE),
+        ("KANI_LANGUAGE", "xx", LANGUAGE),
+        ("ELEVEN_VOICE_ID", "Ana María", "a voice's id: 1 to 72 characters, no space among them"),
     ],
 )
 def test_a_wrong_setting_is_one_line_with_name_value_and_range(
-    environment: dict[str, str], sentence: str
+    variable: str, value: str, required: str
 ) -> None:
     with pytest.raises(SettingsError) as caught:
-        load({}, environment, NO_FILE)
-    assert str(caught.value) == sentence
+        load({}, {variable: value}, NO_FILE)
+    assert str(caught.value) == f"{variable}={value!r}: has to be {required}"
+
+
+def test_a_wrong_origin_is_named() -> None:
+    with pytest.raises(SettingsError) as caught:
+        load({}, {"KANI_ALLOWED_ORIGINS": "app.example"}, NO_FILE)
+    reason = "'app.example' is no origin (https://host, https://host:port or null)"
+    assert str(caught.value) == f"KANI_ALLOWED_ORIGINS='app.example': {reason}"
 
 
 @pytest.mark.parametrize("voice", ["custom:Ana_María", "custom:" + 64 * "n", "हिन्दी", "21m00Tcm4TlvDq8ikWAM"])
@@ -252,3 +240,29 @@ def test_language_model_is_asked_early_where_it_costs_nothing(
 ) -> None:
     model = build_chat_model(load({}, {"KANI_LLM_URL": url, **more}, NO_FILE))
     assert model is not None and model.asked_early is early
+
+
+def spoken_form(server: AppServer, text: str) -> str:
+    answer = httpx.post(
+        f"{server.http_url}/v1/text-to-speech/default/with-timestamps",
+        json={"text": text, "language_code": "es"},
+        params={"output_format": "pcm_8000"},
+    )
+    answer.raise_for_status()
+    return "".join(answer.json()["normalized_alignment"]["characters"])
+
+
+def test_lexicon_and_code_blocks_follow_their_settings(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A changed lexicon is reloaded; an invalid line is logged, and the others count."""
+    file = tmp_path / "words.txt"
+    file.write_text("[es]\nSQL = sícuel\nkein Eintrag\nWi-Fi = güifi\n", encoding="utf-8")
+    with app_server(tmp_path, KANI_LEXICON=str(file), KANI_CODE_BLOCKS="skip") as server:
+        assert spoken_form(server, "Usa SQL por Wi-Fi.") == "Usa sícuel por güifi."
+        assert spoken_form(server, "Mira:\n```\nx = 1\n```\nFin.").split() == ["Mira:", "Fin."]
+        assert "words.txt, line 3" in caplog.text
+        file.write_text("[es]\nSQL = ese cu ele\n", encoding="utf-8")
+        until = time.monotonic() + WITHIN_S
+        while (now := spoken_form(server, "Usa SQL.")) != "Usa ese cu ele.":
+            assert time.monotonic() < until, now

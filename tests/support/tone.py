@@ -43,6 +43,7 @@ class ToneEngine:
         native: tuple[float, float] = (0.25, 4.0),
         clones: bool = False,
         languages: tuple[str, ...] = ("es", "en"),
+        allow: int | None = None,
     ):
         self.info = EngineInfo(
             name="tone",
@@ -67,7 +68,7 @@ class ToneEngine:
         self.words: list[str] = []
         self.steps = 0
         self.under_way = 0
-        self.allow: int | None = None
+        self.allow = allow
         self.moved = asyncio.Event()
 
     async def start(self) -> None:

@@ -52,7 +52,6 @@ def whole(form: AudioFormat, samples: Samples, piece: int = 4800) -> bytes:
 
 
 def decoded(data: bytes, form: AudioFormat) -> Samples:
-    """The samples as FFmpeg decodes them."""
     container = {"mp3": "mp3", "opus": "ogg", "wav": "wav", "ulaw": "mulaw", "alaw": "alaw", "pcm": "s16le"}
     options = {} if form.codec in ("mp3", "opus", "wav") else {"sample_rate": str(form.sample_rate)}
     with av.open(io.BytesIO(data), format=container[form.codec], options=options) as opened:
@@ -78,7 +77,6 @@ def lag(one: Samples, other: Samples) -> int:
 
 
 def correlation(one: Samples, other: Samples) -> float:
-    """Correlation of two signals; 1 is the same."""
     return float(np.dot(one, other) / np.sqrt(np.dot(one, one) * np.dot(other, other)))
 
 

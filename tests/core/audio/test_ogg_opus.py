@@ -50,7 +50,6 @@ def encode(samples: Samples, cuts: Iterable[int] = ()) -> list[bytes]:
 
 
 def decode(data: bytes, rate: int = ENCODED_RATE, piece: int = 16_384) -> Samples:
-    """Decode a stream in pieces."""
     decoder = OggOpusDecoder(rate)
     pieces = [decoder.feed(data[at : at + piece]) for at in range(0, len(data), piece)]
     return np.concatenate([np.zeros(0, np.float32), *pieces])

@@ -1,9 +1,11 @@
-"""PCM output, resampling, and decoding of good and hostile recordings."""
+"""PCM output, resampling, and decoding of good and hostile recordings, at once or piece by piece."""
 
 from __future__ import annotations
 
+import asyncio
 import io
 import struct
+import threading
 import tracemalloc
 import wave
 from collections.abc import AsyncIterator, Iterable
@@ -15,10 +17,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kani.core.audio.decoding import RECORDING_POOL, STREAM_POOL, THREADS_PER_POOL, run_in_pool
 from kani.core.audio.pcm import decode_recording, pcm16, wav
+from kani.core.audio.recording_file import PIECE_S, PcmFile, RecordingFile
 from kani.core.audio.resampling import Resampler, reframe
 from kani.core.errors import EngineFailed, InvalidRequest
 from kani.core.types import Samples, Span, SpeechChunk
+from tests.support.patience import WITHIN_S
 
 TONE_HZ = 440
 FILES = [
@@ -57,7 +62,6 @@ def patched(data: bytes, at: int, value: bytes) -> bytes:
 
 
 def refusal(data: bytes, **limits: float) -> str:
-    """The reason of a refusal."""
     with pytest.raises(InvalidRequest) as caught:
         decode_recording(data, **limits)  # type: ignore[arg-type]
     assert caught.value.field == "reference"
@@ -346,3 +350,88 @@ def test_recording_is_resampled_while_decoding(rate: int) -> None:
     assert len(cut.samples) == 16_000
     with pytest.raises(InvalidRequest, match="at most 1 s"):
         decode_recording(wav(tone, rate), max_seconds=1.0, sample_rate=16_000)
+
+
+RATE = 16_000
+NOISE = np.random.default_rng(1).uniform(-0.5, 0.5, 50 * RATE).astype(np.float32)
+
+
+class SlowFile(io.BytesIO):
+    """Waits in ``read`` once ``slow`` is set."""
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(data)
+        self.slow, self.waiting, self.may_go = (threading.Event() for _ in range(3))
+
+    def read(self, size: int | None = -1) -> bytes:
+        if self.slow.is_set():
+            self.waiting.set()
+            assert self.may_go.wait(WITHIN_S)
+        return super().read(size)
+
+
+def read_all(recording: RecordingFile | PcmFile) -> list[Samples]:
+    pieces = []
+    with recording:
+        while (piece := recording.read()) is not None:
+            pieces.append(piece)
+    return pieces
+
+
+@pytest.mark.parametrize("opened", [RecordingFile, PcmFile])
+def test_pieces_are_bounded_and_complete(opened: type[RecordingFile] | type[PcmFile]) -> None:
+    data = wav(NOISE, RATE) if opened is RecordingFile else pcm16(NOISE)
+    pieces = read_all(opened(io.BytesIO(data), RATE, 60.0))
+    assert max(len(piece) for piece in pieces) <= 1.1 * PIECE_S * RATE and len(pieces) == 3
+    assert np.allclose(np.concatenate(pieces), NOISE, atol=1e-4)
+
+
+@pytest.mark.parametrize("opened", [RecordingFile, PcmFile])
+def test_longer_recording_is_refused_when_the_limit_is_reached(
+    opened: type[RecordingFile] | type[PcmFile],
+) -> None:
+    data = wav(NOISE, RATE) if opened is RecordingFile else pcm16(NOISE)
+    with (
+        opened(io.BytesIO(data), RATE, 45.0) as recording,
+        pytest.raises(InvalidRequest, match="at most 45 s"),
+    ):
+        while recording.read() is not None:
+            pass
+
+
+def test_leaving_while_a_thread_reads_closes_afterwards() -> None:
+    file = SlowFile(wav(NOISE, RATE))
+    pieces: list[Samples | None] = []
+    with RecordingFile(file, RATE, 60.0) as recording:
+        assert recording.read() is not None
+        file.slow.set()
+        thread = threading.Thread(target=lambda: pieces.append(recording.read()))
+        thread.start()
+        assert file.waiting.wait(WITHIN_S)
+    file.slow.clear()
+    file.may_go.set()
+    thread.join(WITHIN_S)
+    assert len(pieces) == 1 and pieces[0] is not None
+    assert recording.read() is None
+    with pytest.raises(AssertionError, match="not open"):
+        _ = recording._container.duration
+
+
+async def test_recordings_block_neither_streams_nor_other_work() -> None:
+    going, done = threading.Event(), list[str]()
+    busy = [asyncio.create_task(run_in_pool(RECORDING_POOL, going.wait)) for _ in range(THREADS_PER_POOL)]
+    waiting = asyncio.create_task(run_in_pool(RECORDING_POOL, done.append, "recording"))
+    given_up = asyncio.create_task(run_in_pool(RECORDING_POOL, done.append, "given up"))
+    await run_in_pool(STREAM_POOL, done.append, "stream")
+    await asyncio.to_thread(done.append, "other")
+    given_up.cancel()
+    await asyncio.wait([given_up])
+    assert done == ["stream", "other"]
+    going.set()
+    await asyncio.gather(*busy, waiting)
+    assert done == ["stream", "other", "recording"]
+
+
+async def test_decoding_error_is_raised() -> None:
+    with pytest.raises(ZeroDivisionError):
+        await run_in_pool(RECORDING_POOL, lambda: 1 // 0)

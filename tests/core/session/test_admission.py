@@ -1,4 +1,4 @@
-"""Admission of sessions, slots and the queue before them."""
+"""Admission of sessions, slots, and the queues before them: no place is lost or doubled."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ import asyncio
 import math
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from kani.core.errors import Busy
 from kani.core.observer import Observer
 from kani.core.request import Limits
+from kani.core.scheduling.deadline_queue import DeadlineQueue, SharedLimit
 from kani.core.scheduling.slots import MARGIN_S
 from kani.core.session.admission import Admission, RateLimit, SlotQueue
 from tests.support.event_loop import settle, virtual_time
@@ -25,22 +28,6 @@ async def hold_slot(slots: SlotQueue, name: str, order: list[str], release: asyn
     async with slots.slot():
         order.append(name)
         await release.wait()
-
-
-async def test_slots_are_acquired_in_order_of_requests() -> None:
-    slots = SlotQueue(lambda: 2, lambda: None)
-    order: list[str] = []
-    releases = {name: asyncio.Event() for name in "abcd"}
-    tasks = [asyncio.create_task(hold_slot(slots, name, order, releases[name])) for name in "abcd"]
-    await settle()
-    assert order == ["a", "b"] and slots.in_use == 2 and slots.waiting == 2
-    releases["b"].set()
-    await settle()
-    assert order == ["a", "b", "c"] and slots.in_use == 2
-    for release in releases.values():
-        release.set()
-    await asyncio.gather(*tasks)
-    assert slots.in_use == 0 and slots.waiting == 0
 
 
 async def test_capacity_changes_at_next_acquire_or_release() -> None:
@@ -110,56 +97,50 @@ async def test_long_text_queues_for_each_segment() -> None:
     assert order == ["long", "short", "other", "long", "long", "long"]
 
 
-async def test_session_far_ahead_of_its_playback_lets_others_go_first() -> None:
+@pytest.mark.parametrize(
+    ("sessions", "expected"),
+    [
+        (
+            # Name, when it asks, how much is left to play, how long it takes.
+            [
+                ("first", 0.0, 0.0, 20.0),
+                ("a minute ahead", 1.0, 60.0, 0.0),
+                ("four seconds ahead", 2.0, 4.0, 0.0),
+                ("new", 3.0, 0.0, 0.0),
+                ("another that is new", 4.0, -math.inf, 0.0),
+                # A session that is far ahead has asked ten seconds after it did, and no later.
+                ("late", 12.0, 0.0, 0.0),
+            ],
+            ["first", "new", "another that is new", "four seconds ahead", "a minute ahead", "late"],
+        ),
+        (
+            [
+                ("first", 0.0, 0.0, 1.0),
+                ("asked earlier", 0.1, 0.0, 1.0),
+                ("nearly out", 0.2, MARGIN_S, 1.0),
+                ("two seconds ahead", 0.3, MARGIN_S + 1.0, 1.0),
+                *((f"new {at_s}", at_s, 0.0, 1.0) for at_s in (0.4, 1.0, 1.5)),
+            ],
+            ["first", "asked earlier", "nearly out", "new 0.4", "new 1.0", "two seconds ahead", "new 1.5"],
+        ),
+    ],
+    ids=["far ahead lets others go first", "asks before its audio ends"],
+)
+async def test_session_asks_by_what_is_left_to_play(
+    sessions: list[tuple[str, float, float, float]], expected: list[str]
+) -> None:
     slots = SlotQueue(lambda: 1, lambda: None)
     order: list[str] = []
+
+    async def speak(name: str, at_s: float, lead_s: float, takes_s: float) -> None:
+        await asyncio.sleep(at_s)
+        async with slots.slot(None, lambda: lead_s):
+            order.append(name)
+            await asyncio.sleep(takes_s)
+
     with virtual_time():
-
-        async def speak(name: str, at_s: float, lead_s: float) -> None:
-            await asyncio.sleep(at_s)
-            async with slots.slot(None, lambda: lead_s):
-                order.append(name)
-                await asyncio.sleep(20.0 if name == "first" else 0.0)
-
-        await asyncio.gather(
-            speak("first", 0.0, 0.0),
-            speak("a minute ahead", 1.0, 60.0),
-            speak("four seconds ahead", 2.0, 4.0),
-            speak("new", 3.0, 0.0),
-            speak("another that is new", 4.0, -math.inf),
-            # A session that is far ahead has asked ten seconds after it did, and no later.
-            speak("late", 12.0, 0.0),
-        )
-    assert order == [*("first", "new", "another that is new", "four seconds ahead", "a minute ahead", "late")]
-
-
-async def test_session_that_plays_asks_before_its_audio_ends() -> None:
-    slots = SlotQueue(lambda: 1, lambda: None)
-    order: list[str] = []
-    with virtual_time():
-
-        async def speak(name: str, at_s: float, lead_s: float) -> None:
-            await asyncio.sleep(at_s)
-            async with slots.slot(None, lambda: lead_s):
-                order.append(name)
-                await asyncio.sleep(1.0)
-
-        await asyncio.gather(
-            speak("first", 0.0, 0.0),
-            speak("asked earlier", 0.1, 0.0),
-            speak("nearly out", 0.2, MARGIN_S),
-            speak("two seconds ahead", 0.3, MARGIN_S + 1.0),
-            *(speak(f"new {at_s}", at_s, 0.0) for at_s in (0.4, 1.0, 1.5)),
-        )
-    assert order == [
-        "first",
-        "asked earlier",
-        "nearly out",
-        "new 0.4",
-        "new 1.0",
-        "two seconds ahead",
-        "new 1.5",
-    ]
+        await asyncio.gather(*(speak(*session) for session in sessions))
+    assert order == expected
 
 
 async def test_suspended_slot_is_lent_and_queued_for_again() -> None:
@@ -283,3 +264,138 @@ def test_rate_limit_forgets_least_recent_clients() -> None:
 def test_rate_of_zero_is_no_limit() -> None:
     rate = RateLimit(0)
     assert all(rate.allow("a") for _ in range(10_000))
+
+
+class Stream:
+    """Waits for a place, appends itself to ``log`` when it has it, and keeps it until ``ended`` is set."""
+
+    def __init__(self, queue: DeadlineQueue, due: float, log: list[Stream]) -> None:
+        self.due = due
+        self.has_place = False
+        self.ended = asyncio.Event()
+        self._queue, self._log = queue, log
+        self.task = asyncio.create_task(self._run())
+
+    async def _run(self) -> None:
+        await self._queue.acquire(self.due)
+        self.has_place = True
+        self._log.append(self)
+        try:
+            await self.ended.wait()
+        finally:
+            self.has_place = False
+            self._queue.release()
+
+    async def leave(self) -> None:
+        assert self.has_place
+        self.ended.set()
+        await self.task
+        await settle()
+
+    async def cancel(self) -> None:
+        self.task.cancel()
+        await asyncio.wait([self.task])
+        await settle()
+
+
+async def streams(queue: DeadlineQueue, dues: list[float], log: list[Stream]) -> list[Stream]:
+    made = []
+    for due in dues:
+        made.append(Stream(queue, due, log))
+        await settle()
+    return made
+
+
+async def test_equal_deadlines_are_served_in_order() -> None:
+    log: list[Stream] = []
+    made = await streams(DeadlineQueue(lambda: 1), [1.0] * 6, log)
+    for stream in made:
+        await stream.leave()
+    assert log == made
+
+
+async def test_cancelled_wait_is_skipped() -> None:
+    log: list[Stream] = []
+    holder, first, second = await streams(DeadlineQueue(lambda: 1), [0.0, 1.0, 2.0], log)
+    await first.cancel()
+    await holder.leave()
+    assert log == [holder, second]
+    await second.leave()
+
+
+@pytest.mark.parametrize("others", [0, 1])
+async def test_place_granted_to_cancelled_wait_is_passed_on(others: int) -> None:
+    log: list[Stream] = []
+    queue = DeadlineQueue(lambda: 1)
+    holder, waiting, *rest = await streams(queue, [0.0, *[1.0] * (1 + others)], log)
+    holder.ended.set()
+    # The holder's task gives the place back when it runs next; ours runs right after it, before the waiter.
+    await asyncio.sleep(0)
+    while not holder.task.done():
+        await asyncio.sleep(0)
+    waiting.task.cancel()
+    await asyncio.wait([waiting.task])
+    await settle()
+    assert log == [holder, *rest]
+    for stream in rest:
+        await stream.leave()
+    (last,) = await streams(queue, [0.0], log)
+    assert last.has_place
+    await last.leave()
+
+
+async def test_queues_share_places_and_the_earliest_of_all_goes_first() -> None:
+    shared, log = SharedLimit(3), list[Stream]()
+    one, other = (DeadlineQueue(lambda: 2, shared) for _ in range(2))
+    first, second, own = await streams(one, [0.0, 0.0, 1.0], log)
+    third, late = await streams(other, [0.0, 4.0], log)
+    early = (await streams(one, [3.0], log))[0]
+    assert log == [first, second, third] and not other.has_free_place
+    # The place goes to the other queue's wait only when no earlier one may have it.
+    for leaves, enters in ((third, late), (first, own), (own, early)):
+        await leaves.leave()
+        assert log[-1] is enters
+    for stream in (second, late, early):
+        await stream.leave()
+    assert one.has_free_place and other.has_free_place
+
+
+ACTIONS = st.lists(
+    st.one_of(
+        st.tuples(st.just("ask"), st.integers(0, 3)),
+        st.tuples(st.sampled_from(["leave", "cancel", "cancel at once"]), st.integers(0, 5)),
+    ),
+    max_size=40,
+)
+
+
+@settings(deadline=None)
+@given(st.integers(1, 3), ACTIONS)
+def test_places_are_neither_lost_nor_doubled(at_once: int, actions: list[tuple[str, int]]) -> None:
+    async def check() -> None:
+        queue, log = DeadlineQueue(lambda: at_once), list[Stream]()
+        alive: list[Stream] = []
+        for action, number in actions:
+            computing = [stream for stream in alive if stream.has_place]
+            waiting = [stream for stream in alive if not stream.has_place]
+            if action == "ask":
+                alive += await streams(queue, [float(number)], log)
+            elif action == "leave" and computing:
+                await computing[number % len(computing)].leave()
+            elif action != "leave" and alive:
+                if action == "cancel at once" and computing:
+                    computing[0].ended.set()
+                    for _ in range(number):
+                        await asyncio.sleep(0)
+                await alive[number % len(alive)].cancel()
+            alive = [stream for stream in alive if not stream.task.done()]
+            assert sum(stream.has_place for stream in alive) == min(at_once, len(alive))
+            waiting = [stream for stream in waiting if stream in alive]
+            admitted = [stream for stream in waiting if stream.has_place]
+            by_due = sorted(waiting, key=lambda stream: stream.due)
+            assert set(admitted) == set(by_due[: len(admitted)])
+        for stream in alive:
+            stream.ended.set()
+        await asyncio.gather(*(stream.task for stream in alive))
+
+    asyncio.run(check())

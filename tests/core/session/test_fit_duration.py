@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from kani.core.errors import InvalidRequest
+from kani.core.service import SpeechService
 from kani.core.types import Segment, SpeechChunk, SpeechRequest
 from tests.core.timing.test_spans import assert_tiles
 from tests.support.sessions import SPANISH, audio, serving, spans_of, speak
@@ -38,11 +39,10 @@ async def test_speech_lasts_requested_duration(
         assert np.abs(middle).max() > 0.2
 
 
-async def test_requested_pauses_are_not_stretched(tmp_path: Path) -> None:
+async def test_requested_pauses_are_not_stretched(service: SpeechService) -> None:
     text = 'Una frase entera. <break time="0.5s"/> Y otra frase.'
-    async with serving(ToneEngine(), tmp_path) as service:
-        natural_s = len(audio(await speak(service, text))) / RATE
-        chunks = await speak(service, text, replace(SPANISH, duration_s=1.4 * natural_s))
+    natural_s = len(audio(await speak(service, text))) / RATE
+    chunks = await speak(service, text, replace(SPANISH, duration_s=1.4 * natural_s))
     (rest,) = [span for chunk in chunks for span in chunk.spans if span.start == span.end]
     assert rest.end_s - rest.start_s == pytest.approx(0.5)
     assert len(audio(chunks)) / RATE == pytest.approx(1.4 * natural_s, rel=0.01)
@@ -67,21 +67,19 @@ async def test_silent_segment_does_not_change_duration(tmp_path: Path, text: str
     assert len(audio(chunks)) / RATE == pytest.approx(7.0, rel=0.01)
 
 
-async def test_pause_at_end_counts_once(tmp_path: Path) -> None:
+async def test_pause_at_end_counts_once(service: SpeechService) -> None:
     text = 'Una frase entera que dura algo.<break time="0.5s"/>'
-    async with serving(ToneEngine(), tmp_path) as service:
-        natural_s = len(audio(await speak(service, text))) / RATE
-        for share in (0.7, 1.5):
-            chunks = await speak(service, text, replace(SPANISH, duration_s=share * natural_s))
-            assert len(audio(chunks)) / RATE == pytest.approx(share * natural_s, rel=0.01)
+    natural_s = len(audio(await speak(service, text))) / RATE
+    for share in (0.7, 1.5):
+        chunks = await speak(service, text, replace(SPANISH, duration_s=share * natural_s))
+        assert len(audio(chunks)) / RATE == pytest.approx(share * natural_s, rel=0.01)
 
 
 @pytest.mark.parametrize("wanted_s", [0.5, 60.0])
-async def test_unintelligible_duration_is_refused(tmp_path: Path, wanted_s: float) -> None:
-    async with serving(ToneEngine(), tmp_path) as service:
-        natural_s = len(audio(await speak(service, TEXT))) / RATE
-        with pytest.raises(InvalidRequest) as caught:
-            await speak(service, TEXT, replace(SPANISH, duration_s=wanted_s))
+async def test_unintelligible_duration_is_refused(service: SpeechService, wanted_s: float) -> None:
+    natural_s = len(audio(await speak(service, TEXT))) / RATE
+    with pytest.raises(InvalidRequest) as caught:
+        await speak(service, TEXT, replace(SPANISH, duration_s=wanted_s))
     assert caught.value.field == "duration_s"
     assert f"{0.6 * natural_s:.2f} to {1.6 * natural_s:.2f} s" in caught.value.reason
 
@@ -100,23 +98,20 @@ async def test_duration_waits_for_complete_text(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["…", '<break time="1s"/>', '¡! <break time="1s"/> …'])
-async def test_unspeakable_text_is_silence_of_requested_duration(tmp_path: Path, text: str) -> None:
-    async with serving(ToneEngine(), tmp_path) as service:
-        chunks = await speak(service, text, replace(SPANISH, duration_s=3.0))
+async def test_unspeakable_text_is_silence_of_requested_duration(service: SpeechService, text: str) -> None:
+    chunks = await speak(service, text, replace(SPANISH, duration_s=3.0))
     assert not audio(chunks).any() and len(audio(chunks)) == 3 * RATE
     rests = [span for chunk in chunks for span in chunk.spans if span.start == span.end]
     assert [span.end_s - span.start_s for span in rests] == [1.0] * text.count("<")
 
 
-async def test_pauses_longer_than_duration_are_refused(tmp_path: Path) -> None:
-    async with serving(ToneEngine(), tmp_path) as service:
-        with pytest.raises(InvalidRequest, match="duration_s"):
-            await speak(service, '<break time="3s"/>', replace(SPANISH, duration_s=1.0))
+async def test_pauses_longer_than_duration_are_refused(service: SpeechService) -> None:
+    with pytest.raises(InvalidRequest, match="duration_s"):
+        await speak(service, '<break time="3s"/>', replace(SPANISH, duration_s=1.0))
 
 
-async def test_duration_accepts_speed_of_one_only(tmp_path: Path) -> None:
-    async with serving(ToneEngine(), tmp_path) as service:
-        chunks = await speak(service, TEXT, replace(SPANISH, duration_s=8.0, speed=1.0))
-        with pytest.raises(InvalidRequest, match="duration_s"):
-            await speak(service, TEXT, replace(SPANISH, duration_s=8.0, speed=1.1))
+async def test_duration_accepts_speed_of_one_only(service: SpeechService) -> None:
+    chunks = await speak(service, TEXT, replace(SPANISH, duration_s=8.0, speed=1.0))
+    with pytest.raises(InvalidRequest, match="duration_s"):
+        await speak(service, TEXT, replace(SPANISH, duration_s=8.0, speed=1.1))
     assert len(audio(chunks)) / RATE == pytest.approx(8.0, rel=0.01)

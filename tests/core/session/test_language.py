@@ -48,7 +48,6 @@ async def serving(
 async def spoken(
     service: SpeechService, text: str, request: SpeechRequest | None = None, **how: object
 ) -> tuple[str, str]:
-    """Voice and language of a text."""
     async with fed(service, text, request or SpeechRequest(), **how) as session:
         await collect(session)
         return session.resolved_voice.voice, session.resolved_voice.language
@@ -143,7 +142,6 @@ async def test_voice_in_a_language_that_cannot_be_detected_keeps_it(tmp_path: Pa
 
 
 async def test_every_voice_speaks_its_own_language(tmp_path: Path) -> None:
-    """By its sample sentence, in 116 languages."""
     tags = tuple(msgspec.json.decode(sample_sentences.FILE.read_bytes(), type=dict[str, str]))
     async with serving(tmp_path, languages=tags) as service:
         for tag in tags:

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from kani.core.service import SpeechService
 from kani.core.types import SpeechRequest
 from kani.text.normalizer.tables import loaded
 from kani.text.normalizer.tables.file import TableSection, read_table_file
@@ -80,7 +81,7 @@ async def test_long_text_takes_short_steps(tmp_path: Path, language: str | None,
 
 
 async def test_first_text_of_a_region_reads_its_table_in_a_thread(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    service: SpeechService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     threads = []
 
@@ -91,6 +92,5 @@ async def test_first_text_of_a_region_reads_its_table_in_a_thread(
 
     monkeypatch.setattr(loaded, "_loaded", {})
     monkeypatch.setattr(loaded, "read_table_file", read)
-    async with serving(ToneEngine(), tmp_path) as service:
-        await speak(service, "Son 3,5 km.", SpeechRequest(language="es-MX"))
+    await speak(service, "Son 3,5 km.", SpeechRequest(language="es-MX"))
     assert len(threads) == 1 and threads[0] is not threading.current_thread()

@@ -23,6 +23,7 @@ from kani.core.errors import (
     TimedOut,
 )
 from kani.core.observer import Observer
+from kani.core.service import SpeechService
 from kani.core.session.context import Prepare
 from kani.core.session.playout_buffer import WaitTimeout
 from kani.core.session.session import SpeechSession
@@ -57,10 +58,9 @@ async def engine_has_begun(engine: ToneEngine) -> None:
             await asyncio.sleep(0.001)
 
 
-async def test_session_reports_queue_positions(tmp_path: Path) -> None:
-    engine = ToneEngine()
+async def test_session_reports_queue_positions(engine: ToneEngine, service: SpeechService) -> None:
     engine.allow = 0
-    async with serving(engine, tmp_path) as service, AsyncExitStack() as stack:
+    async with AsyncExitStack() as stack:
         told: list[list[int]] = [[] for _ in range(4)]
         sessions, watchers = [], []
         for place, seen in enumerate(told):
@@ -85,16 +85,15 @@ async def test_session_reports_queue_positions(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", " ... ", "uno"])
-async def test_session_without_wait_reports_no_position(tmp_path: Path, text: str) -> None:
-    async with serving(ToneEngine(), tmp_path) as service, fed(service, text) as session:
+async def test_session_without_wait_reports_no_position(service: SpeechService, text: str) -> None:
+    async with fed(service, text) as session:
         async with asyncio.timeout(IN_TIME_S):
             assert [position async for position in session.queue_positions()] == []
         assert len(await collect(session)) >= bool(text)
 
 
 async def test_full_queue_raises_from_positions_and_chunks(tmp_path: Path) -> None:
-    engine = ToneEngine()
-    engine.allow = 0
+    engine = ToneEngine(allow=0)
     async with serving(engine, tmp_path, max_waiting=0) as service:
         async with fed(service, "uno"):
             await settle()
@@ -107,8 +106,7 @@ async def test_full_queue_raises_from_positions_and_chunks(tmp_path: Path) -> No
 
 
 async def test_timeout_counts_queue_and_synthesis_together(tmp_path: Path) -> None:
-    engine = ToneEngine()
-    engine.allow = 0
+    engine = ToneEngine(allow=0)
     async with serving(engine, tmp_path, request_timeout_s=0.2) as service:
         async with fed(service, "uno") as speaking, fed(service, "uno") as waiting:
             told: list[int] = []
@@ -137,8 +135,7 @@ async def test_timeout_ignores_slow_reader_and_slow_text(tmp_path: Path) -> None
 
 
 async def test_timeout_ignores_slow_reader_of_positions(tmp_path: Path) -> None:
-    engine = ToneEngine()
-    engine.allow = 0
+    engine = ToneEngine(allow=0)
     async with serving(engine, tmp_path, request_timeout_s=0.3) as service:
         async with fed(service, "uno"), fed(service, "uno") as second:
             async for position in second.queue_positions():
@@ -193,8 +190,7 @@ async def test_prepare_counts_as_wait_and_ends_with_session(tmp_path: Path) -> N
 
 
 async def test_session_timeout_overrides_longer_server_timeout(tmp_path: Path) -> None:
-    engine = ToneEngine()
-    engine.allow = 0
+    engine = ToneEngine(allow=0)
     for limit in (0.0, 60.0):
         async with (
             serving(engine, tmp_path, request_timeout_s=limit) as service,
@@ -228,8 +224,7 @@ async def test_session_limit_of_text_replaces_server_limit(tmp_path: Path) -> No
 
 
 async def test_max_concurrent_limits_slots(tmp_path: Path) -> None:
-    engine = ToneEngine(places=4)
-    engine.allow = 0
+    engine = ToneEngine(places=4, allow=0)
     async with serving(engine, tmp_path, max_concurrent=2) as service, AsyncExitStack() as stack:
         for _ in range(3):
             await stack.enter_async_context(fed(service, "uno"))
@@ -287,18 +282,16 @@ async def test_every_session_is_reported_once_without_its_text(
     assert not any(word in caplog.text for word in ("uno", "kaputt", "tres"))
 
 
-async def test_sessions_of_one_request_id_are_told_apart(tmp_path: Path) -> None:
+async def test_sessions_of_one_request_id_are_told_apart(engine: ToneEngine, service: SpeechService) -> None:
     """Segments name their session: all sessions of a multi-context socket have the socket's request id."""
-    engine = ToneEngine()
-    async with serving(engine, tmp_path) as service:
-        with request_ids.bind("socket"):
-            for texts in (("Uno. ", "Dos."), ("Tres.",)):
-                async with service.open(SPANISH, protocol="test") as session:
-                    for text in texts:
-                        session.feed(text)
-                        session.flush()
-                    session.finish()
-                    await collect(session)
+    with request_ids.bind("socket"):
+        for texts in (("Uno. ", "Dos."), ("Tres.",)):
+            async with service.open(SPANISH, protocol="test") as session:
+                for text in texts:
+                    session.feed(text)
+                    session.flush()
+                session.finish()
+                await collect(session)
     one, two, other = engine.segments
     assert one.request_id == two.request_id == other.request_id == "socket"
     assert one.session == two.session != other.session
@@ -306,11 +299,11 @@ async def test_sessions_of_one_request_id_are_told_apart(tmp_path: Path) -> None
 
 
 async def test_texts_are_logged_on_request(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    service: SpeechService, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     caplog.set_level(logging.INFO, "speech.text")
     monkeypatch.setattr(request_ids.TEXT_LOG, "disabled", False)
-    async with serving(ToneEngine(), tmp_path) as service, service.open(SPANISH, protocol="test") as session:
+    async with service.open(SPANISH, protocol="test") as session:
         session.feed("uno")
     assert "'uno'" in caplog.text
 

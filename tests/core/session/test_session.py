@@ -22,6 +22,7 @@ from kani.core.errors import (
     TextTooLong,
     UnknownVoice,
 )
+from kani.core.service import SpeechService
 from kani.core.session.output import EMPTY_TEXT_SILENCE_S
 from kani.core.session.worker import UNDERRUN_PAUSE_S
 from kani.core.types import Sampling, SpeechChunk, SpeechRequest
@@ -51,10 +52,9 @@ TEXTS = st.lists(
 ).map("".join)
 
 
-async def test_spans_locate_words_in_audio(tmp_path: Path) -> None:
+async def test_spans_locate_words_in_audio(service: SpeechService) -> None:
     text = "¡Hola!  Me llamo Ana Belén de la Fuente y Ruiz. ¿Y tú cómo te llamas?"
-    async with serving(ToneEngine(), tmp_path) as service:
-        chunks = await speak(service, text)
+    chunks = await speak(service, text)
     spans = spans_of(chunks)
     assert_tiles(spans, len(text))
     for span in spans:
@@ -68,17 +68,15 @@ async def test_spans_locate_words_in_audio(tmp_path: Path) -> None:
     )
 
 
-async def test_segments_state_audio_left_to_play(tmp_path: Path) -> None:
-    engine = ToneEngine()
-    async with serving(engine, tmp_path) as service:
-        await speak(service, "Una frase entera que dura algo. Y otra frase que le sigue.")
-        first, second = (segment.ahead_s for segment in engine.segments)
-        assert first == 0.0
-        # The first sentence is made at once and is then played.
-        assert 1.0 < second <= len("Unafraseenteraqueduraalgo") * LETTER_S
-        engine.segments.clear()
-        await speak(service, "Una frase entera que dura algo.", replace(SPANISH, duration_s=2.5))
-        assert {segment.ahead_s for segment in engine.segments} == {math.inf}
+async def test_segments_state_audio_left_to_play(engine: ToneEngine, service: SpeechService) -> None:
+    await speak(service, "Una frase entera que dura algo. Y otra frase que le sigue.")
+    first, second = (segment.ahead_s for segment in engine.segments)
+    assert first == 0.0
+    # The first sentence is made at once and is then played.
+    assert 1.0 < second <= len("Unafraseenteraqueduraalgo") * LETTER_S
+    engine.segments.clear()
+    await speak(service, "Una frase entera que dura algo.", replace(SPANISH, duration_s=2.5))
+    assert {segment.ahead_s for segment in engine.segments} == {math.inf}
 
 
 class SlowingEngine(ToneEngine):
@@ -111,9 +109,8 @@ async def test_character_starts_map_to_client_text(tmp_path: Path, speed: float)
     assert since == pytest.approx(letter_s * np.array([0, 1, 4, 9, 12.5]) / 4, abs=2 / RATE)
 
 
-async def test_span_is_emitted_with_end_of_word(tmp_path: Path) -> None:
-    async with serving(ToneEngine(), tmp_path) as service:
-        chunks = await speak(service, "uno dos tres cuatro cinco")
+async def test_span_is_emitted_with_end_of_word(service: SpeechService) -> None:
+    chunks = await speak(service, "uno dos tres cuatro cinco")
     for chunk in chunks:
         for span in chunk.spans:
             assert span.end_s >= chunk.start_s - 0.02
@@ -156,22 +153,6 @@ def test_any_cutting_gives_same_speech(tmp_path: Path, text: str, sizes: list[in
     asyncio.run(check())
 
 
-async def test_language_detection_ignores_cutting(tmp_path: Path) -> None:
-    text = (
-        "The weather is lovely this morning, and we should really go for a long walk by the river together."
-    )
-    engine = ToneEngine()
-    async with serving(engine, tmp_path) as service:
-        async with service.open(SpeechRequest(), protocol="test") as session:
-            for word in text.split(" "):
-                session.feed(word + " ")
-                await asyncio.sleep(0)
-            session.finish()
-            await collect(session)
-            assert session.resolved_voice.language == "en"
-        assert {segment.voice for segment in engine.segments} == {"tone_en"}
-
-
 @pytest.mark.parametrize(("low_latency", "segments"), [(True, 2), (False, 1)])
 async def test_early_phrase_needs_low_latency(tmp_path: Path, low_latency: bool, segments: int) -> None:
     engine = ToneEngine(streams=False)
@@ -183,43 +164,37 @@ async def test_early_phrase_needs_low_latency(tmp_path: Path, low_latency: bool,
     assert len(engine.segments) == segments
 
 
-async def test_cancel_frees_slot_within_one_step(tmp_path: Path) -> None:
-    engine = ToneEngine()
+async def test_cancel_frees_slot_within_one_step(engine: ToneEngine, service: SpeechService) -> None:
     engine.allow = 0
-    async with serving(engine, tmp_path) as service:
-        async with fed(service, "uno dos tres cuatro cinco seis siete ocho nueve") as session:
-            await engine.permit(2)
-            session.cancel()
-            with pytest.raises(SpeechCancelled):
-                await collect(session)
-        assert engine.steps == 2 and engine.under_way == 0
-        await engine.permit(None)
-        assert len(await speak(service, "otra vez")) > 0
+    async with fed(service, "uno dos tres cuatro cinco seis siete ocho nueve") as session:
+        await engine.permit(2)
+        session.cancel()
+        with pytest.raises(SpeechCancelled):
+            await collect(session)
+    assert engine.steps == 2 and engine.under_way == 0
+    await engine.permit(None)
+    assert len(await speak(service, "otra vez")) > 0
 
 
-async def test_text_after_cancel_is_dropped(tmp_path: Path) -> None:
-    engine = ToneEngine()
-    async with serving(engine, tmp_path) as service:
-        async with service.open(SPANISH, protocol="test") as session:
-            session.cancel()
-            session.feed("Nadie oye esto. Ni esto otro.")
-            session.finish()
-            with pytest.raises(SpeechCancelled):
-                await collect(session)
+async def test_text_after_cancel_is_dropped(engine: ToneEngine, service: SpeechService) -> None:
+    async with service.open(SPANISH, protocol="test") as session:
+        session.cancel()
+        session.feed("Nadie oye esto. Ni esto otro.")
+        session.finish()
+        with pytest.raises(SpeechCancelled):
+            await collect(session)
     assert not engine.segments
 
 
-async def test_abandoned_sessions_free_slot_and_queue(tmp_path: Path) -> None:
-    engine = ToneEngine()
+async def test_abandoned_sessions_free_slot_and_queue(engine: ToneEngine, service: SpeechService) -> None:
     engine.allow = 0
-    async with serving(engine, tmp_path) as service:
-        async with fed(service, "uno dos tres cuatro."):
-            await engine.permit(1)
-            async with fed(service, "otra cosa."):
-                while not service.state().waiting:
-                    await asyncio.sleep(0)
-            assert service.state().waiting == 0 and service.state().slots_in_use == 1
-        assert service.state().slots_in_use == 0
+    async with fed(service, "uno dos tres cuatro."):
+        await engine.permit(1)
+        async with fed(service, "otra cosa."):
+            while not service.state().waiting:
+                await asyncio.sleep(0)
+        assert service.state().waiting == 0 and service.state().slots_in_use == 1
+    assert service.state().slots_in_use == 0
 
 
 async def test_slow_reader_bounds_buffer_and_frees_slot(tmp_path: Path) -> None:
@@ -265,15 +240,14 @@ async def test_concurrent_sessions_equal_solo_runs(tmp_path: Path) -> None:
     gc.collect()
 
 
-async def test_engine_failure_follows_earlier_audio(tmp_path: Path) -> None:
-    async with serving(ToneEngine(), tmp_path) as service:
-        async with fed(service, "Primero esto. kaputt") as session:
-            heard = []
-            with pytest.raises(EngineFailed):
-                async for chunk in session:
-                    heard.append(chunk)
-        assert audio(heard).size
-        assert audio(await speak(service, "Y sigue.")).size
+async def test_engine_failure_follows_earlier_audio(service: SpeechService) -> None:
+    async with fed(service, "Primero esto. kaputt") as session:
+        heard = []
+        with pytest.raises(EngineFailed):
+            async for chunk in session:
+                heard.append(chunk)
+    assert audio(heard).size
+    assert audio(await speak(service, "Y sigue.")).size
 
 
 @pytest.mark.parametrize("streams", [True, False])
@@ -289,9 +263,8 @@ async def test_unspeakable_text_is_short_silence(tmp_path: Path, text: str, stre
     assert_tiles(spans_of(chunks), len(text))
 
 
-async def test_empty_text_has_no_audio(tmp_path: Path) -> None:
-    async with serving(ToneEngine(), tmp_path) as service:
-        assert await speak(service, "") == []
+async def test_empty_text_has_no_audio(service: SpeechService) -> None:
+    assert await speak(service, "") == []
 
 
 @pytest.mark.parametrize(
@@ -310,16 +283,15 @@ async def test_speed_scales_audio_and_spans(
     assert spans[-1].end_s == pytest.approx(expected_s, rel=0.02, abs=0.02)
 
 
-async def test_max_tokens_truncates_each_segment(tmp_path: Path) -> None:
+async def test_max_tokens_truncates_each_segment(service: SpeechService) -> None:
     text = "unas cuantas palabras seguidas. otras cuantas palabras."
-    async with serving(ToneEngine(), tmp_path) as service:
-        async with fed(service, text, SpeechRequest(language="es", max_tokens=50)) as session:
-            chunks = await collect(session)
-            assert session.truncated
-        assert len(audio(chunks)) == RATE
-        spans = spans_of(chunks)
-        assert_tiles(spans, len(text))
-        assert spans[-1].end_s == 1.0
+    async with fed(service, text, SpeechRequest(language="es", max_tokens=50)) as session:
+        chunks = await collect(session)
+        assert session.truncated
+    assert len(audio(chunks)) == RATE
+    spans = spans_of(chunks)
+    assert_tiles(spans, len(text))
+    assert spans[-1].end_s == 1.0
 
 
 async def test_text_limit_counts_whole_session(tmp_path: Path) -> None:
@@ -357,12 +329,13 @@ async def test_text_limit_counts_whole_session(tmp_path: Path) -> None:
         (SpeechRequest(language="es", lexicon={"uno": "/qqq!/"}), "lexicon"),
     ],
 )
-async def test_invalid_request_names_its_field(tmp_path: Path, request_: SpeechRequest, field: str) -> None:
-    async with serving(ToneEngine(), tmp_path) as service:
-        with pytest.raises(InvalidRequest) as caught:
-            service.open(request_, protocol="test")
-        assert caught.value.field == field
-        assert isinstance(caught.value, UnknownVoice) is (field == "voice")
+async def test_invalid_request_names_its_field(
+    service: SpeechService, request_: SpeechRequest, field: str
+) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        service.open(request_, protocol="test")
+    assert caught.value.field == field
+    assert isinstance(caught.value, UnknownVoice) is (field == "voice")
 
 
 @pytest.mark.parametrize(
@@ -374,39 +347,38 @@ async def test_invalid_request_names_its_field(tmp_path: Path, request_: SpeechR
         (replace(SPANISH, lexicon={"casa": "kasa"}), []),
     ],
 )
-async def test_unused_fields_are_named(tmp_path: Path, request_: SpeechRequest, unused: list[str]) -> None:
-    async with serving(ToneEngine(), tmp_path) as service:
-        async with service.open(request_, protocol="test") as session:
-            assert session.unused_fields == unused
+async def test_unused_fields_are_named(
+    service: SpeechService, request_: SpeechRequest, unused: list[str]
+) -> None:
+    async with service.open(request_, protocol="test") as session:
+        assert session.unused_fields == unused
 
 
 @pytest.mark.parametrize("text", ["uno dos tres", "uno dos 19", "uno dos <b", "uno dos привет"])
-async def test_drain_speaks_unfinished_text(tmp_path: Path, text: str) -> None:
-    engine = ToneEngine()
-    async with serving(engine, tmp_path) as service:
-        async with service.open(SPANISH, protocol="test") as session, asyncio.timeout(300):
-            session.feed(text)
-            draining = asyncio.create_task(service.drain(60.0))
-            await collect(session)
-        await draining
+async def test_drain_speaks_unfinished_text(engine: ToneEngine, service: SpeechService, text: str) -> None:
+    async with service.open(SPANISH, protocol="test") as session, asyncio.timeout(300):
+        session.feed(text)
+        draining = asyncio.create_task(service.drain(60.0))
+        await collect(session)
+    await draining
     assert engine.words[:2] == ["uno", "dos"] and len(engine.words) > 2
 
 
-async def test_drain_refuses_new_sessions_and_cancels_slow_ones(tmp_path: Path) -> None:
-    engine = ToneEngine()
+async def test_drain_refuses_new_sessions_and_cancels_slow_ones(
+    engine: ToneEngine, service: SpeechService
+) -> None:
     engine.allow = 0
-    async with serving(engine, tmp_path) as service:
 
-        async def one() -> int:
-            async with fed(service, "uno dos") as session:
-                return len(await collect(session))
+    async def one() -> int:
+        async with fed(service, "uno dos") as session:
+            return len(await collect(session))
 
-        speaking = asyncio.create_task(one())
-        await engine.permit(1)
-        draining = asyncio.create_task(service.drain(0.05))
-        await asyncio.sleep(0)
-        with pytest.raises(Busy):
-            service.open(SPANISH, protocol="test")
-        await draining
-        with pytest.raises(SpeechCancelled):
-            await speaking
+    speaking = asyncio.create_task(one())
+    await engine.permit(1)
+    draining = asyncio.create_task(service.drain(0.05))
+    await asyncio.sleep(0)
+    with pytest.raises(Busy):
+        service.open(SPANISH, protocol="test")
+    await draining
+    with pytest.raises(SpeechCancelled):
+        await speaking

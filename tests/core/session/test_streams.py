@@ -1,16 +1,22 @@
-"""Slots that are streams: sessions that have begun keep theirs, and the others wait."""
+"""Slots that are streams, and the light network of some voices: who keeps a slot, and who waits."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from kani.core.engine import LightVoices
+from kani.core.service import SpeechService
 from kani.core.session.session import SpeechSession
+from kani.core.types import Recording, SpeechRequest
 from tests.support.event_loop import settle
-from tests.support.sessions import SPANISH, collect, fed, serving
+from tests.support.sessions import SPANISH, collect, fed, serving, speak
 from tests.support.tone import ToneEngine
 
 # Each has two segments.
@@ -31,33 +37,41 @@ def words(text: str) -> list[str]:
     return text.replace(".", "").split()
 
 
-async def test_session_keeps_its_slot_from_segment_to_segment(tmp_path: Path) -> None:
-    engine = streaming()
-    async with serving(engine, tmp_path) as service, fed(service, FIRST) as first:
+@asynccontextmanager
+async def two_sessions(
+    engine: ToneEngine, service: SpeechService, *texts: str, low_latency: bool = True
+) -> AsyncIterator[tuple[SpeechSession, SpeechSession]]:
+    """The second is opened when the first has made a step; both are read to their ends after the body."""
+    async with fed(service, texts[0], low_latency=low_latency) as first:
         await engine.permit(1)
-        async with fed(service, SECOND) as second:
+        async with fed(service, texts[-1]) as second:
             reading = [asyncio.create_task(collect(session)) for session in (first, second)]
             await settle()
-            assert service.state().waiting == 1
+            yield first, second
             await engine.permit(None)
             await asyncio.gather(*reading)
+
+
+async def test_session_keeps_its_slot_from_segment_to_segment(tmp_path: Path) -> None:
+    engine = streaming()
+    async with serving(engine, tmp_path) as service, two_sessions(engine, service, FIRST, SECOND):
+        assert service.state().waiting == 1
     assert engine.words == words(FIRST) + words(SECOND)
 
 
-@pytest.mark.parametrize("max_concurrent", [1, None])
-async def test_fewer_slots_that_were_chosen_are_segments(tmp_path: Path, max_concurrent: int | None) -> None:
-    """A limit of segments at once is kept as such: sessions take turns."""
+@pytest.mark.parametrize(
+    ("max_concurrent", "whole", "in_turn"),
+    [(1, False, True), (None, False, False), (None, True, True)],
+    ids=["a limit of segments is kept as such", "streams", "a whole answer has no gaps to avoid"],
+)
+async def test_chosen_slots_and_whole_answers_take_turns_by_segments(
+    tmp_path: Path, max_concurrent: int | None, whole: bool, in_turn: bool
+) -> None:
     engine = streaming(places=2 if max_concurrent else 1)
     async with serving(engine, tmp_path, max_concurrent=max_concurrent) as service:  # type: ignore[arg-type]
-        async with fed(service, FIRST) as first:
-            await engine.permit(1)
-            async with fed(service, SECOND) as second:
-                reading = [asyncio.create_task(collect(session)) for session in (first, second)]
-                await settle()
-                await engine.permit(None)
-                await asyncio.gather(*reading)
-    in_turn = engine.words.index("uno") < engine.words.index("Lambda")
-    assert in_turn == (max_concurrent is not None)
+        async with two_sessions(engine, service, FIRST, SECOND, low_latency=not whole):
+            pass
+    assert (engine.words.index("uno") < engine.words.index("Lambda")) == in_turn
 
 
 async def test_session_that_waits_for_text_lends_its_slot_and_goes_on_at_once(tmp_path: Path) -> None:
@@ -116,14 +130,84 @@ async def test_session_that_ends_early_frees_its_slot(tmp_path: Path) -> None:
             assert await collect(session)
 
 
-async def test_whole_answers_take_turns_by_segments(tmp_path: Path) -> None:
-    """An answer that is sent whole has no gaps to avoid: it holds no slot between its segments."""
-    engine = streaming()
-    async with serving(engine, tmp_path) as service, fed(service, FIRST, low_latency=False) as whole:
-        await engine.permit(1)
-        async with fed(service, SECOND) as stream:
-            reading = [asyncio.create_task(collect(session)) for session in (whole, stream)]
-            await settle()
-            await engine.permit(None)
-            await asyncio.gather(*reading)
-    assert engine.words.index("uno") < engine.words.index("Lambda")
+ENGLISH = SpeechRequest(language="en-GB", voice="tone_es")
+
+
+def engine_with_light(*, always: bool, slots: int = 4, clones: bool = False) -> ToneEngine:
+    engine = ToneEngine(rests=True, clones=clones)
+    light = LightVoices({"tone_es": "es"}, slots, always)
+    engine.info = replace(engine.info, slots_are_streams=True, light=light)
+    engine.allow = 0
+    return engine
+
+
+@pytest.mark.parametrize("always", [True, False])
+async def test_light_network_speaks_always_or_while_no_slot_is_free(tmp_path: Path, always: bool) -> None:
+    engine = engine_with_light(always=always)
+    async with serving(engine, tmp_path) as service:
+        async with two_sessions(engine, service, FIRST) as (first, second):
+            # Nothing waits: the second has a slot of the light network.
+            assert (service.state().slots_in_use, service.state().waiting) == (2, 0)
+            assert second.resolved_voice.light and first.resolved_voice.light == always
+    assert [segment.light for segment in engine.segments if segment.text.startswith("alfa")] == [always, True]
+
+
+async def test_fewer_slots_that_were_chosen_are_all_there_are(tmp_path: Path) -> None:
+    engine = engine_with_light(always=False)
+    engine.info = replace(engine.info, max_concurrency=2)
+    async with serving(engine, tmp_path, max_concurrent=1) as service:
+        async with two_sessions(engine, service, FIRST):
+            assert service.state().waiting == 1
+    assert not any(segment.light for segment in engine.segments)
+
+
+@pytest.mark.parametrize("always", [True, False])
+async def test_limit_that_was_chosen_bounds_both_networks_together(tmp_path: Path, always: bool) -> None:
+    """Two slots of the engine's and four of its light network, three of them at once."""
+    engine = engine_with_light(always=always)
+    engine.info = replace(engine.info, max_concurrency=2)
+    english = replace(SPANISH, language="en")
+    async with serving(engine, tmp_path, max_concurrent=3) as service, AsyncExitStack() as sessions:
+        reading = []
+        for request in (english, english, SPANISH, SPANISH):
+            session = await sessions.enter_async_context(fed(service, FIRST, request))
+            reading.append(asyncio.create_task(collect(session)))
+            while service.state().slots_in_use + service.state().waiting < len(reading):
+                await asyncio.sleep(0)
+        assert (service.state().slots_in_use, service.state().waiting) == (3, 1)
+        await engine.permit(None)
+        await asyncio.gather(*reading)
+
+
+async def test_session_keeps_its_network(tmp_path: Path) -> None:
+    """Though the slots are free before its second segment."""
+    engine = engine_with_light(always=False)
+    async with serving(engine, tmp_path) as service:
+        async with fed(service, FIRST) as first:
+            await engine.permit(1)
+            async with fed(service, FIRST) as second:
+                await engine.permit(1)
+                first.cancel()
+                await engine.permit(None)
+                await collect(second)
+        mine = [segment for segment in engine.segments if segment.session == engine.segments[1].session]
+        assert [segment.light for segment in mine] == [True, True]
+        await speak(service, FIRST)
+        assert not engine.segments[-1].light
+
+
+@pytest.mark.parametrize("slots", [1, 2])
+async def test_light_network_has_slots_of_its_own(tmp_path: Path, slots: int) -> None:
+    engine = engine_with_light(always=True, slots=slots)
+    async with serving(engine, tmp_path) as service, two_sessions(engine, service, FIRST):
+        assert service.state().waiting == 2 - slots
+
+
+async def test_other_language_and_imitations_are_not_light(tmp_path: Path) -> None:
+    engine = engine_with_light(always=True, clones=True)
+    engine.allow = None
+    recording = Recording(np.ones(24_000, np.float32), 24_000)
+    async with serving(engine, tmp_path) as service:
+        await speak(service, FIRST, ENGLISH)
+        await speak(service, FIRST, replace(SPANISH, reference=recording))
+    assert engine.segments and not any(segment.light for segment in engine.segments)

@@ -61,12 +61,10 @@ def spoken() -> tuple[list[SpeechChunk], list[Span]]:
 
 @pytest.fixture(scope="module")
 def rendered() -> ReferenceSpeech:
-    """Reference speech of TEXT."""
     return asyncio.run(EspeakReferenceVoice().render(TEXT, "es", SEGMENT.speed))
 
 
 def cut(samples: Samples, rate: int, seconds: float = 0.08) -> list[SpeechChunk]:
-    """Chunks without times."""
     step = round(seconds * rate)
     return [
         SpeechChunk(samples[start : start + step], rate, start / rate)

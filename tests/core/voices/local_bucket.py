@@ -89,7 +89,6 @@ class Bucket:
 
     @contextmanager
     def store(self) -> Iterator[VoiceStore]:
-        """The store of one server, started."""
         store = VoiceStore(self.backend())
         store.start()
         try:
@@ -98,7 +97,6 @@ class Bucket:
             store.stop()
 
     def objects(self) -> set[str]:
-        """Paths of all objects below the folder."""
         store = self.object_store()._store
         return {each["path"] for found in store.list() for each in found}
 

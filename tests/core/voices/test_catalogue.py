@@ -55,7 +55,6 @@ def store(tmp_path: Path) -> VoiceStore:
 
 @pytest.fixture
 def catalogue(store: VoiceStore) -> VoiceCatalogue:
-    """Two engines, the fine one preferred."""
     return VoiceCatalogue(tones(FINE, WIDE), store, None)
 
 

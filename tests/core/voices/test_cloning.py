@@ -49,7 +49,6 @@ class WatchedRecording(Recording):
 
 
 def damage(folder: Path) -> None:
-    """Make the metadata of every voice unreadable."""
     for path in folder.rglob("voice.json"):
         path.write_text("{")
 
@@ -93,6 +92,11 @@ class EndlessEngine(ToneEngine):
             yield embedding
         finally:
             self.stopped += 1
+
+
+@pytest.fixture
+def engine() -> ToneEngine:
+    return ToneEngine(clones=True)
 
 
 @asynccontextmanager
@@ -148,17 +152,16 @@ async def test_concurrent_requests_embed_recording_once(tmp_path: Path) -> None:
     assert [round(float(one.values[0]), 2) for one in told if one is not None].count(0.5) == 3
 
 
-async def test_session_reports_cloning_and_similarity(tmp_path: Path) -> None:
-    async with serving(ToneEngine(clones=True), tmp_path) as service:
-        async with fed(service, "uno", replace(SPANISH, reference=hum())) as session:
-            await collect(session)
-            assert (session.cloning_kind, session.similarity) == (
-                "nearest voice",
-                Similarity(0.5, 0.6, False),
-            )
-        async with fed(service, "uno") as session:
-            await collect(session)
-            assert (session.cloning_kind, session.similarity) == ("none", None)
+async def test_session_reports_cloning_and_similarity(service: SpeechService) -> None:
+    async with fed(service, "uno", replace(SPANISH, reference=hum())) as session:
+        await collect(session)
+        assert (session.cloning_kind, session.similarity) == (
+            "nearest voice",
+            Similarity(0.5, 0.6, False),
+        )
+    async with fed(service, "uno") as session:
+        await collect(session)
+        assert (session.cloning_kind, session.similarity) == ("none", None)
 
 
 async def test_computation_ends_with_its_last_caller() -> None:
@@ -221,27 +224,26 @@ async def test_failure_reaches_all_callers_and_is_not_cached(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("sound", "reason"), [(hum(0.4), "at least 0.5 s"), (hum(level=0.0), "no speech in the recording")]
 )
-async def test_bad_reference_is_refused(tmp_path: Path, sound: Recording, reason: str) -> None:
-    async with serving(ToneEngine(clones=True), tmp_path) as service:
-        with pytest.raises(InvalidRequest, match=reason) as refused:
-            await speak(service, "uno", replace(SPANISH, reference=sound))
-        assert refused.value.field == "reference"
-        await speak(service, "dos")
+async def test_bad_reference_is_refused(service: SpeechService, sound: Recording, reason: str) -> None:
+    with pytest.raises(InvalidRequest, match=reason) as refused:
+        await speak(service, "uno", replace(SPANISH, reference=sound))
+    assert refused.value.field == "reference"
+    await speak(service, "dos")
 
 
-async def test_session_accepts_embeddings_of_its_engine_only(tmp_path: Path) -> None:
-    engine = ToneEngine(clones=True)
-    async with serving(engine, tmp_path) as service:
-        made = await service.cloning.embed_with_all_engines(hum())
-        foreign = tuple(replace(one, model="tone 2") for one in made)
-        for reference, cloning in ((made, "nearest voice"), (foreign, "none")):
-            async with service.open(SPANISH, protocol="test") as session:
-                session.use_embeddings(reference)
-                await finish(session, "uno")
-                assert session.cloning_kind == cloning
-                with pytest.raises(RuntimeError):
-                    session.use_embeddings(made)
-        assert [segment.embedding for segment in engine.segments] == [made[0], None]
+async def test_session_accepts_embeddings_of_its_engine_only(
+    engine: ToneEngine, service: SpeechService
+) -> None:
+    made = await service.cloning.embed_with_all_engines(hum())
+    foreign = tuple(replace(one, model="tone 2") for one in made)
+    for reference, cloning in ((made, "nearest voice"), (foreign, "none")):
+        async with service.open(SPANISH, protocol="test") as session:
+            session.use_embeddings(reference)
+            await finish(session, "uno")
+            assert session.cloning_kind == cloning
+            with pytest.raises(RuntimeError):
+                session.use_embeddings(made)
+    assert [segment.embedding for segment in engine.segments] == [made[0], None]
 
 
 async def test_added_voice_is_embedded_then_refined_and_stored(tmp_path: Path) -> None:
@@ -318,29 +320,29 @@ async def test_recordings_waiting_for_refinement_are_limited(tmp_path: Path) -> 
         await cloning.stop()
 
 
-async def test_replaced_recording_does_not_reuse_embedding(tmp_path: Path) -> None:
-    engine = ToneEngine(clones=True)
-    async with serving(engine, tmp_path) as service:
-        cloning = service.cloning
-        first, second = recording_of(hum(level=0.9)), recording_of(hum(level=0.2))
-        await cloning.add("ana", first, **CONSENT)
-        async with service.open(SpeechRequest(voice="custom:ana", language="es"), protocol="test") as session:
+async def test_replaced_recording_does_not_reuse_embedding(
+    engine: ToneEngine, service: SpeechService
+) -> None:
+    cloning = service.cloning
+    first, second = recording_of(hum(level=0.9)), recording_of(hum(level=0.2))
+    await cloning.add("ana", first, **CONSENT)
+    async with service.open(SpeechRequest(voice="custom:ana", language="es"), protocol="test") as session:
+        await cloning.delete("ana")
+        await cloning.add("ana", second, **CONSENT)
+        session.feed("uno")
+        session.finish()
+        with pytest.raises(UnknownVoice):
+            await collect(session)
+    for recording, level in ((second, 0.2), (first, 0.9)):
+        if level == 0.9:
             await cloning.delete("ana")
-            await cloning.add("ana", second, **CONSENT)
-            session.feed("uno")
-            session.finish()
-            with pytest.raises(UnknownVoice):
-                await collect(session)
-        for recording, level in ((second, 0.2), (first, 0.9)):
-            if level == 0.9:
-                await cloning.delete("ana")
-                await cloning.add("ana", recording, **CONSENT)
-            await speak(service, "uno", SpeechRequest(voice="custom:ana", language="es"))
-            known = engine.segments[-1].embedding
-            assert known is not None and known.values[0] == pytest.approx(level, abs=0.01)
-        await settled()
-        kept = service.store.embeddings(service.store.get("ana"))
-        assert kept[0].values[0] == pytest.approx(0.9, abs=0.01)
+            await cloning.add("ana", recording, **CONSENT)
+        await speak(service, "uno", SpeechRequest(voice="custom:ana", language="es"))
+        known = engine.segments[-1].embedding
+        assert known is not None and known.values[0] == pytest.approx(level, abs=0.01)
+    await settled()
+    kept = service.store.embeddings(service.store.get("ana"))
+    assert kept[0].values[0] == pytest.approx(0.9, abs=0.01)
 
 
 async def test_deleted_default_voice_falls_back(tmp_path: Path) -> None:
@@ -425,17 +427,15 @@ async def test_stop_cancels_refinement(tmp_path: Path) -> None:
     assert engine.stopped == 1
 
 
-async def test_renamed_voice_keeps_embedding(tmp_path: Path) -> None:
-    engine = ToneEngine(clones=True)
-    async with serving(engine, tmp_path) as service:
-        cloning = service.cloning
-        await cloning.add("ana", recording_of(hum()), **CONSENT)
-        voice = await cloning.rename("ana", "eva")
-        assert voice.id == "custom:eva"
-        await speak(service, "uno", SpeechRequest(voice="custom:eva", language="es"))
-        with pytest.raises(UnknownVoice):
-            await speak(service, "uno", SpeechRequest(voice="custom:ana", language="es"))
-        await refined(cloning, service.store, "eva")
+async def test_renamed_voice_keeps_embedding(engine: ToneEngine, service: SpeechService) -> None:
+    cloning = service.cloning
+    await cloning.add("ana", recording_of(hum()), **CONSENT)
+    voice = await cloning.rename("ana", "eva")
+    assert voice.id == "custom:eva"
+    await speak(service, "uno", SpeechRequest(voice="custom:eva", language="es"))
+    with pytest.raises(UnknownVoice):
+        await speak(service, "uno", SpeechRequest(voice="custom:ana", language="es"))
+    await refined(cloning, service.store, "eva")
     assert len(engine.embedded) == 1
 
 
@@ -470,3 +470,32 @@ async def test_stored_default_voice_is_cloned_in_its_language(tmp_path: Path) ->
         await speak(service, "one", SpeechRequest(language="en"))
     assert [segment.embedding is not None for segment in echo.segments] == [True]
     assert [segment.language for segment in plain.segments] == ["en"]
+
+
+@pytest.mark.parametrize("language", ["es", None])
+@pytest.mark.parametrize("voice", ["tone_es", "custom:ana", None])
+async def test_embeddings_replace_requested_voice(
+    tmp_path: Path, voice: str | None, language: str | None
+) -> None:
+    plain, echo = ToneEngine(), ToneEngine(clones=True)
+    async with two(plain, echo, tmp_path, language=None) as service:
+        await service.cloning.add("ana", recording_of(hum()), consent="It is me.", origin="test")
+        first, last = [
+            await service.cloning.embed_with_all_engines(hum(level=level)) for level in (0.25, 0.5)
+        ]
+        request = SpeechRequest(voice=voice, language=language)
+        async with service.open(request, protocol="test") as session:
+            session.use_embeddings(first)
+            session.use_embeddings(last)
+            session.feed("uno")
+            session.finish()
+            await collect(session)
+            assert (session.resolved_voice.engine.info.name, session.cloning_kind) == (
+                "echo",
+                "nearest voice",
+            )
+            assert session.resolved_voice.language == (
+                "en" if language is None and voice != "tone_es" else "es"
+            )
+    assert not plain.segments
+    assert [segment.embedding for segment in echo.segments] == [last[0]]

@@ -85,7 +85,6 @@ def good(recordings: dict[str, Recording]) -> Recording:
 
 @pytest.fixture(scope="module")
 def judge() -> Iterator[RecordingCheck]:
-    """The check with the server's detectors."""
     yield RecordingCheck(VoiceDetector(), SpeakerEncoder())
 
 
@@ -96,7 +95,6 @@ def behind(recording: Recording, sound: faults.Sound, decibels: float) -> Record
 
 
 def only(judge: RecordingCheck, recording: Recording) -> str:
-    """The only sentence of advice."""
     (sentence,) = judge(recording)
     return sentence
 

@@ -1,4 +1,4 @@
-"""Stored voices: input checks, files on disk, and deletion."""
+"""Stored voices: input checks, files on disk, embeddings, versions, and deletion; advice on recordings."""
 
 from __future__ import annotations
 
@@ -11,47 +11,35 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from string import Formatter
 from types import SimpleNamespace
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kani.core.audio.pcm import wav
-from kani.core.errors import InvalidRequest, NameTaken, UnknownVoice, UnsupportedLanguage
-from kani.core.types import Embedding, Recording
+from kani.core.errors import (
+    InvalidRequest,
+    NameTaken,
+    Reason,
+    StoreUnavailable,
+    UnknownVoice,
+    UnsupportedLanguage,
+)
+from kani.core.types import MAX_EMBEDDING_VALUES, Embedding, Recording, Similarity
 from kani.core.voices import consents
-from kani.core.voices.store import StoredVoice, VoiceStore
+from kani.core.voices.recording_advice import SENTENCES, advice, reason_of
+from kani.core.voices.store import VoiceStore
 from kani.core.voices.store_files import hashed_name
-
-CONSENT = "I, Ana, agree to my voice being kept and used by this server."
-
-
-def recording(seconds: float = 3.5, level: float = 0.2) -> bytes:
-    tone = level * np.sin(np.arange(round(seconds * 8000)) * 0.3)
-    return wav(tone.astype(np.float32), 8000)
+from tests.core.voices.stored import CONSENT, add, embedding, files_below, recording
+from tests.support import permissions
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> VoiceStore:
     return VoiceStore(tmp_path / "data")
-
-
-def add(store: VoiceStore, name: str = "ana", **changes: object) -> StoredVoice:
-    """Store a valid voice with these changes."""
-    given = {"recording": recording(), "consent": CONSENT, "origin": "test", **changes}
-    return store.add(name, **given)  # type: ignore[arg-type]
-
-
-def embedding(engine: str = "m", model: str = "m-1") -> Embedding:
-    return Embedding(engine, model, np.arange(3, dtype=np.float32))
-
-
-def files_below(folder: Path) -> list[Path]:
-    """All files of voices, temporary ones too."""
-    own = {"lock", "version"}
-    return [path for path in folder.rglob("*") if path.is_file() and path.name not in own]
 
 
 def test_voice_is_stored_with_consent(store: VoiceStore, tmp_path: Path) -> None:
@@ -86,12 +74,9 @@ def test_deletion_removes_every_file(store: VoiceStore, tmp_path: Path) -> None:
     store.save_embedding(add(store, consent_recording=recording(1.0)), embedding())
     add(store, "eva")
     store.delete("custom:ana")
-    with pytest.raises(UnknownVoice):
-        store.get("ana")
-    with pytest.raises(UnknownVoice):
-        store.recording(store.get("ana"))
-    with pytest.raises(UnknownVoice):
-        store.delete("ana")
+    for call in (store.get, store.delete):
+        with pytest.raises(UnknownVoice):
+            call("ana")
     assert len(files_below(tmp_path)) == 2
     store.delete("eva")
     assert files_below(tmp_path) == []
@@ -162,7 +147,7 @@ def test_rename_keeps_everything_else(store: VoiceStore, tmp_path: Path) -> None
     assert store.recording(store.get("Ana-María")) == data and store.consent_recording(
         "Ana-María"
     ) == recording(1.0)
-    assert [one.model for one in store.embeddings(store.get("Ana-María"))] == ["m-1"]
+    assert [one.model for one in store.embeddings(store.get("Ana-María"))] == ["near-1"]
     with pytest.raises(UnknownVoice):
         store.get("ana")
     add(store)
@@ -330,3 +315,202 @@ def test_no_name_escapes_folder(store: VoiceStore, tmp_path: Path, name: str) ->
     with pytest.raises(UnknownVoice):
         store.get(name)
     assert files_below(tmp_path) == []
+
+
+def same(one: Embedding | None, other: Embedding) -> bool:
+    return (
+        one is not None
+        and (one.engine, one.model) == (other.engine, other.model)
+        and one.values.dtype == np.float32
+        and np.array_equal(one.values, other.values)
+        and one.similarity == other.similarity
+    )
+
+
+def test_embedding_is_stored_exactly(store: VoiceStore, tmp_path: Path) -> None:
+    assert store.embeddings(add(store)) == ()
+    made = replace(embedding(), values=np.random.default_rng(1).random(MAX_EMBEDDING_VALUES, np.float32))
+    store.save_embedding(store.get("ana"), made)
+    for reader in (store, VoiceStore(tmp_path / "data")):
+        assert same(reader.embedding(reader.get("custom:ana"), "near-1"), made)
+        assert reader.embedding(reader.get("ana"), "near-2") is None
+        assert [same(one, made) for one in reader.embeddings(reader.get("ana"))] == [True]
+
+
+def test_each_engine_has_its_own_embedding(store: VoiceStore) -> None:
+    voice = add(store)
+    kept = [embedding(), embedding(2, "kani/2 ../x", "wavlm-1"), embedding(3, "kokoro", "near-2")]
+    for one in kept:
+        store.save_embedding(voice, one)
+    assert sorted(one.model for one in store.embeddings(store.get("ana"))) == ["near-2", "wavlm-1"]
+    assert store.embedding(store.get("ana"), "near-1") is None
+    assert same(store.embedding(store.get("ana"), "wavlm-1"), kept[1])
+
+
+def test_embedding_of_replaced_voice_is_not_stored(store: VoiceStore, tmp_path: Path) -> None:
+    voice = add(store)
+    store.delete("ana")
+    store.save_embedding(voice, embedding())
+    assert not (tmp_path / "data" / "voices" / hashed_name("ana")).exists()
+    add(store, recording=recording(4.0))
+    store.save_embedding(voice, embedding())
+    assert store.embeddings(store.get("ana")) == ()
+    renamed = store.rename("ana", "eva")
+    store.save_embedding(voice, embedding())
+    assert store.embeddings(store.get("eva")) == ()
+    store.save_embedding(renamed, embedding())
+    assert len(store.embeddings(store.get("eva"))) == 1
+
+
+def test_unknown_voice_has_no_embedding(store: VoiceStore) -> None:
+    voice = add(store)
+    store.delete("ana")
+    for _ in range(2):
+        for read in (store.embeddings, store.recording, lambda voice: store.embedding(voice, "near-1")):
+            with pytest.raises(UnknownVoice):
+                read(voice)
+        if not store.list():
+            store.save_embedding(add(store, recording=recording(5.0)), embedding())
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        Embedding("e", "m", np.zeros(0, np.float32)),
+        Embedding("e", "m", np.zeros(MAX_EMBEDDING_VALUES + 1, np.float32)),
+        Embedding("e", "m", np.zeros((2, 2), np.float32)),
+        Embedding("e", "m", np.zeros(2, np.float64)),  # type: ignore[arg-type]
+        Embedding("e", "m", np.array([1.0, np.nan], np.float32)),
+        Embedding("e", "m", np.zeros(2, np.float32), {"es": Similarity(0.5, float("inf"), False)}),
+    ],
+)
+def test_invalid_embedding_is_refused(store: VoiceStore, wrong: Embedding) -> None:
+    voice = add(store)
+    with pytest.raises(ValueError, match=r"an embedding|a similarity"):
+        store.save_embedding(voice, wrong)
+    assert store.embeddings(store.get("ana")) == ()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"values": "AAAA"},
+        {"values": ""},
+        {"values": "AADAfw=="},
+        {"recording": "0" * 64},
+        {"engine": 1},
+        {"unknown": 1},
+        {"similarity": {"es": {"before": None, "now": 0.5, "measured": True}}},
+        {"similarity": {"es": 0.5}},
+    ],
+)
+def test_broken_embedding_is_skipped(
+    store: VoiceStore, tmp_path: Path, caplog: pytest.LogCaptureFixture, change: dict[str, object]
+) -> None:
+    voice = add(store)
+    store.save_embedding(voice, embedding())
+    (path,) = (tmp_path / "data" / "voices" / hashed_name("ana")).glob("*.embedding.json")
+    path.write_bytes(msgspec.json.encode(msgspec.json.decode(path.read_bytes()) | change))
+    with caplog.at_level(logging.WARNING):
+        assert store.embedding(store.get("ana"), "near-1") is None
+    assert "unreadable embedding of stored voice" in caplog.text
+    store.save_embedding(voice, embedding())
+    assert same(store.embedding(store.get("ana"), "near-1"), embedding())
+
+
+def test_truncated_embedding_is_skipped(store: VoiceStore, tmp_path: Path) -> None:
+    store.save_embedding(add(store), embedding())
+    (path,) = (tmp_path / "data" / "voices" / hashed_name("ana")).glob("*.embedding.json")
+    whole = path.read_bytes()
+    for end in range(0, len(whole), 97):
+        path.write_bytes(whole[:end])
+        assert store.embeddings(store.get("ana")) == ()
+
+
+@pytest.fixture
+def first_version(tmp_path: Path) -> Path:
+    """A store as written by version 1, without a version file."""
+    folder = tmp_path / "data" / "voices" / hashed_name("eva")
+    folder.mkdir(parents=True)
+    (folder / "recording").write_bytes(recording())
+    facts = {
+        "name": "eva",
+        "language": "es",
+        "description": "",
+        "consent": CONSENT,
+        "consent_at": "2026-01-02T03:04:05+00:00",
+        "origin": "voices",
+        "sha256": "0" * 64,
+        "size": len(recording()),
+        "duration_s": 3.5,
+        "sample_rate": 8000,
+    }
+    (folder / "voice.json").write_text(json.dumps(facts, indent=2))
+    return tmp_path / "data"
+
+
+def test_version_1_is_read_and_upgraded_by_the_first_change(first_version: Path) -> None:
+    store = VoiceStore(first_version)
+    eva = store.get("eva")
+    assert (eva.consent, eva.has_consent_recording, eva.advice, eva.renamed_at) == (CONSENT, False, (), None)
+    assert store.list() == [eva] and store.embeddings(store.get("eva")) == ()
+    assert [path.name for path in (first_version / "voices").iterdir()] == [hashed_name("eva")]
+    assert store.rename("eva", "ana").name == "ana"
+    assert (first_version / "voices" / "version").read_text() == "2\n"
+    assert [voice.name for voice in VoiceStore(first_version).list()] == ["ana"]
+
+
+def test_version_1_voice_can_be_deleted(first_version: Path) -> None:
+    VoiceStore(first_version).delete("eva")
+    assert not (first_version / "voices" / hashed_name("eva")).exists()
+
+
+@pytest.mark.parametrize(
+    ("version", "reason"),
+    [
+        (b"3\n", "newer version .*format 3; this one reads up to 2.*: start that one, or set KANI_DATA_DIR"),
+        (b"two", "damaged: .*should say 2; restore it"),
+        (b"", "damaged"),
+        (b"9" * 5000, "damaged"),
+    ],
+)
+def test_unreadable_version_is_refused_with_cure(tmp_path: Path, version: bytes, reason: str) -> None:
+    store = VoiceStore(tmp_path / "data")
+    eva = add(store, "eva")
+    (tmp_path / "data" / "voices" / "version").write_bytes(version)
+    for call in (
+        lambda: VoiceStore(tmp_path / "data"),
+        lambda: add(store),
+        lambda: store.rename("eva", "ana"),
+    ):
+        with pytest.raises(StoreUnavailable, match=reason):
+            call()
+    assert store.list() == [eva]
+    assert (tmp_path / "data" / "voices" / "version").read_bytes() == version
+
+
+def test_folder_without_permission_is_refused(tmp_path: Path) -> None:
+    add(VoiceStore(tmp_path / "data"))
+    (tmp_path / "data" / "voices").chmod(0)
+    try:
+        with permissions.binding(), pytest.raises(StoreUnavailable, match="Permission denied"):
+            VoiceStore(tmp_path / "data")
+    finally:
+        (tmp_path / "data" / "voices").chmod(0o700)
+
+
+@pytest.mark.parametrize("code", SENTENCES)
+def test_sentence_is_read_back(code: str) -> None:
+    names = [name for _, name, _, _ in Formatter().parse(SENTENCES[code]) if name]
+    values = dict.fromkeys(names, 2.0)
+    assert reason_of(advice(code, **values)) == Reason(code, values)
+
+
+def test_numbers_are_those_of_the_sentence() -> None:
+    assert reason_of(advice("little_speech", seconds=1.26)) == Reason("little_speech", {"seconds": 1.3})
+    assert reason_of(advice("clipped", places=12)) == Reason("clipped", {"places": 12.0})
+
+
+@pytest.mark.parametrize("sentence", ["", "It is rather quiet.", "The room echoes: go home."])
+def test_sentence_of_another_version_has_no_code(sentence: str) -> None:
+    assert reason_of(sentence) is None

@@ -23,23 +23,35 @@ from kani.core.voices.storage.shared_index import STALE_S
 from kani.core.voices.store import VoiceStore
 from kani.server.voices.place import voice_place
 from tests.core.voices.local_bucket import ACCESS_KEY, SECRET, App, Bucket, answer, local_bucket
-from tests.core.voices.test_store import add, recording
+from tests.core.voices.stored import (
+    CHANGES,
+    RECORDING,
+    SPOKEN,
+    add,
+    content,
+    embedding,
+    recording,
+    with_a_voice,
+)
 from tests.support.patience import WITHIN_S
 
-RECORDING, SPOKEN = recording(3.0), recording(1.0)
 EMPTY = {"index.json", "probe"}
 """Objects of a bucket without voices."""
 
 
+Environ = dict[str, Any]
+Start = Callable[..., Any]
+
+
 @pytest.fixture
 def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucket]:
+    monkeypatch.setattr("kani.core.voices.storage.shared_index.REFRESH_S", 0.01)
     with local_bucket(monkeypatch) as bucket:
         yield bucket
 
 
 @pytest.fixture
 def stores(bucket: Bucket) -> Iterator[tuple[VoiceStore, VoiceStore]]:
-    """The stores of two servers."""
     with bucket.store() as one, bucket.store() as other:
         yield one, other
 
@@ -51,25 +63,20 @@ def until(condition: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
-def embedding(number: float, engine: str = "kokoro") -> Embedding:
-    similarity = {"es": Similarity(0.5, 0.75, measured=True)}
-    return Embedding(engine, f"{engine}-1", np.full(256, number, np.float32), similarity)
-
-
 def test_servers_see_each_others_voices(bucket: Bucket, stores: tuple[VoiceStore, VoiceStore]) -> None:
     one, other = stores
-    ana = add(one, recording=RECORDING, consent_recording=SPOKEN, language="es", description="d")
+    ana = add(one, consent_recording=SPOKEN, language="es", description="d")
     assert one.list() == [ana]
     until(lambda: other.list() == [ana])
     assert (other.recording(ana), other.consent_recording("custom:ana")) == (RECORDING, SPOKEN)
     for number in (1, 2):
         other.save_embedding(ana, embedding(number))
-    other.save_embedding(ana, embedding(3, "kani"))
+    other.save_embedding(ana, embedding(3, "kani", "kani-1"))
     until(lambda: len(one.similarities(ana)) == 2)
     assert [found.values[0] for found in one.embeddings(ana)] == [2, 3]
     found = one.embedding(ana, "kani-1")
     assert found is not None and (found.engine, found.values.tolist()) == ("kani", [3.0] * 256)
-    assert one.similarities(ana)["kokoro-1"] == embedding(2).similarity
+    assert one.similarities(ana)["near-1"] == embedding(2).similarity
     assert len(bucket.objects() - EMPTY) == 4, "a replaced embedding is left"
     eva = other.rename("ana", "eva")
     assert eva == replace(ana, name="eva", renamed_at=eva.renamed_at) and eva.renamed_at
@@ -131,18 +138,6 @@ def test_one_of_several_servers_gets_a_name(bucket: Bucket) -> None:
         assert len(bucket.objects() - EMPTY) == len(voices), "a recording of a refused voice is left"
 
 
-def with_a_voice(store: VoiceStore) -> None:
-    store.save_embedding(add(store, recording=RECORDING, consent_recording=SPOKEN), embedding(1))
-
-
-CHANGES: dict[str, Callable[[VoiceStore], object]] = {
-    "add": lambda store: add(store, "eva", recording=RECORDING, consent_recording=SPOKEN),
-    "rename": lambda store: store.rename("ana", "eva"),
-    "embedding": lambda store: store.save_embedding(store.get("ana"), embedding(2)),
-    "delete": lambda store: store.delete("ana"),
-}
-
-
 class FaultAt:
     """One request that goes wrong: "refused" without effect; "lost": done, but refused; "repeated": done, and
     the client is asked to try again."""
@@ -151,7 +146,7 @@ class FaultAt:
         self._how, self._left = how, at
         self.done = False
 
-    def __call__(self, environ: dict[str, Any], start: Callable[..., Any], app: App) -> Iterable[bytes]:
+    def __call__(self, environ: Environ, start: Start, app: App) -> Iterable[bytes]:
         if threading.current_thread().name == "voice bucket" or self.done:
             return app(environ, start)
         self._left -= 1
@@ -163,18 +158,10 @@ class FaultAt:
         return answer("503 Slow" if self._how == "repeated" else "403 No", "SlowDown", start)
 
 
-def content(bucket: Bucket) -> dict[str, object]:
-    """Everything that a newly started server finds, without the times."""
+def started(bucket: Bucket) -> dict[str, object]:
+    """All that a newly started server finds."""
     with bucket.store() as store:
-        return {
-            voice.name: (
-                replace(voice, consent_at="", renamed_at=None),
-                store.recording(voice),
-                store.consent_recording(voice.name),
-                [(one.model, one.values.tolist()) for one in store.embeddings(voice)],
-            )
-            for voice in store.list()
-        }
+        return content(store)
 
 
 @pytest.mark.parametrize(
@@ -195,9 +182,9 @@ def test_failed_request_leaves_old_or_new_state_and_nothing_else(
     act = CHANGES[change]
     with bucket.store() as store:
         with_a_voice(store)
-        before = content(bucket)
+        before = started(bucket)
         act(store)
-    after = content(bucket)
+    after = started(bucket)
     at, went_wrong = 0, True
     while went_wrong:
         bucket.folder = f"kani{at}"
@@ -210,14 +197,14 @@ def test_failed_request_leaves_old_or_new_state_and_nothing_else(
             except StoreUnavailable:
                 done = False
             bucket.fault = None
-        found, went_wrong, at = content(bucket), fault.done, at + 1
+        found, went_wrong, at = started(bucket), fault.done, at + 1
         assert found == after if done else found in (before, after), f"request {at}: {bucket.requests}"
         with bucket.store() as store:
             if found == before:
                 act(store)
             # Objects that the removal ten minutes later takes.
             store._backend._index._remove_due()  # type: ignore[attr-defined]
-        assert content(bucket) == after
+        assert started(bucket) == after
         assert len({path.split("/")[1] for path in bucket.objects() - EMPTY}) == len(after)
     assert at > 2
 
@@ -226,11 +213,10 @@ def test_bucket_that_is_away_fails_its_own_requests_alone(
     bucket: Bucket, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    monkeypatch.setattr("kani.core.voices.storage.shared_index.REFRESH_S", 0.01)
     with bucket.store() as store:
         ana = add(store)
 
-        def refused(environ: dict[str, Any], start: Callable[..., Any], app: App) -> Iterable[bytes]:
+        def refused(environ: Environ, start: Start, app: App) -> Iterable[bytes]:
             secret = f"<StringToSign>{SECRET} {ACCESS_KEY}</StringToSign>"
             return answer("403 Forbidden", "SignatureDoesNotMatch", start, secret)
 
@@ -267,10 +253,9 @@ def test_bucket_that_is_away_fails_its_own_requests_alone(
 def test_unexpected_answer_is_a_failure(
     bucket: Bucket, monkeypatch: pytest.MonkeyPatch, status: str, code: str
 ) -> None:
-    monkeypatch.setattr("kani.core.voices.storage.shared_index.REFRESH_S", 0.01)
     monkeypatch.setattr("kani.core.voices.storage.bucket.REMOVED_AFTER_S", 0)
 
-    def unexpected(environ: dict[str, Any], start: Callable[..., Any], app: App) -> Iterable[bytes]:
+    def unexpected(environ: Environ, start: Start, app: App) -> Iterable[bytes]:
         # 304 and 404 are answers to a look for changes.
         is_look = "index.json" in environ["PATH_INFO"]
         if is_look and (environ["REQUEST_METHOD"] == "PUT" or status[:3] in ("304", "404")):
@@ -302,12 +287,11 @@ def test_unexpected_answer_is_a_failure(
         assert index._thread.is_alive()
 
 
-def test_removal_without_the_right_to_delete_pauses(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kani.core.voices.storage.shared_index.REFRESH_S", 0.01)
+def test_removal_without_the_right_to_delete_pauses(bucket: Bucket) -> None:
     attempts: list[float] = []
     claims: list[float] = []
 
-    def deny_deletion(environ: dict[str, Any], start: Callable[..., Any], app: App) -> Iterable[bytes]:
+    def deny_deletion(environ: Environ, start: Start, app: App) -> Iterable[bytes]:
         if environ["REQUEST_METHOD"] in ("POST", "DELETE"):
             attempts.append(time.monotonic())
             return answer("403 Forbidden", "AccessDenied", start)
@@ -333,8 +317,7 @@ def test_removal_without_the_right_to_delete_pauses(bucket: Bucket, monkeypatch:
     assert len(claims) == 2, "an index without a change was written"
 
 
-def test_store_starts_while_the_bucket_is_away(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kani.core.voices.storage.shared_index.REFRESH_S", 0.01)
+def test_store_starts_while_the_bucket_is_away(bucket: Bucket) -> None:
     with bucket.store() as store:
         ana = add(store)
     bucket.fault = lambda environ, start, app: answer("503 Slow Down", "SlowDown", start)
@@ -352,7 +335,7 @@ def test_store_starts_while_the_bucket_is_away(bucket: Bucket, monkeypatch: pyte
         until(there)
 
 
-def unconditional(environ: dict[str, Any], start: Callable[..., Any], app: App) -> Iterable[bytes]:
+def unconditional(environ: Environ, start: Start, app: App) -> Iterable[bytes]:
     for header in ("HTTP_IF_MATCH", "HTTP_IF_NONE_MATCH"):
         if environ["REQUEST_METHOD"] == "PUT":
             environ.pop(header, None)

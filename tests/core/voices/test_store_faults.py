@@ -5,26 +5,26 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from kani.core.errors import NameTaken, UnknownVoice
-from kani.core.types import Embedding
 from kani.core.voices.store import VoiceStore
 from kani.core.voices.store_disk import AtomicFolder
 from kani.core.voices.store_files import hashed_name
-from tests.core.voices.test_store import add, recording
+from tests.core.voices.stored import CHANGES, add, content, with_a_voice
+from tests.support.patience import WITHIN_S
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="the steps are POSIX's")
 
 STEPS = ("mkdir", "open", "write", "fsync", "close", "replace", "unlink", "rmdir")
-RECORDING, SPOKEN = recording(3.0), recording(1.0)
+ROOT = Path(__file__).parents[3]
 
 
 class Killed(BaseException):
@@ -47,7 +47,6 @@ class Disk:
 
     @contextmanager
     def in_use(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-        """Route all calls through this object."""
         with monkeypatch.context() as patch:
             for step in STEPS:
                 patch.setattr(os, step, self._wrapped(step))
@@ -92,48 +91,13 @@ def _takes_room(step: str, arguments: tuple[Any, ...]) -> bool:
     return step in ("mkdir", "write") or (step == "open" and not Path(arguments[0]).exists())
 
 
-def embedding(number: float) -> Embedding:
-    return Embedding("kokoro", "near-1", np.full(256, number, np.float32))
-
-
-def with_a_voice(store: VoiceStore) -> None:
-    """Store a voice with every kind of file."""
-    store.save_embedding(add(store, "ana", recording=RECORDING, consent_recording=SPOKEN), embedding(1))
-
-
-def nothing(store: VoiceStore) -> None: ...
-
-
-CHANGES: dict[str, tuple[Callable[[VoiceStore], None], Callable[[VoiceStore], object]]] = {
-    "first": (nothing, lambda store: add(store, "ana", recording=RECORDING)),
-    "add": (with_a_voice, lambda store: add(store, "eva", recording=RECORDING, consent_recording=SPOKEN)),
-    "rename": (with_a_voice, lambda store: store.rename("ana", "eva")),
-    "embedding": (
-        lambda store: add(store, "ana", recording=RECORDING) and None,
-        lambda store: store.save_embedding(store.get("ana"), embedding(2)),
-    ),
-    "better": (with_a_voice, lambda store: store.save_embedding(store.get("ana"), embedding(2))),
-    "delete": (with_a_voice, lambda store: store.delete("ana")),
+CHANGES_ON_DISK = {name: (with_a_voice, act) for name, act in CHANGES.items()} | {
+    "first": (lambda store: None, add),
+    "first embedding": (add, CHANGES["embedding"]),
 }
 
 
-def content(folder: Path) -> dict[str, object]:
-    """Everything that a newly opened store holds, without the times."""
-    store = VoiceStore(folder)
-    return {
-        voice.name: (
-            replace(voice, consent_at="", renamed_at=None),
-            voice.renamed_at is not None,
-            store.recording(voice),
-            store.consent_recording(voice.name),
-            [(one.model, one.values.tolist()) for one in store.embeddings(voice)],
-        )
-        for voice in store.list()
-    }
-
-
 def assert_no_leftovers(folder: Path) -> None:
-    """Assert that the folder holds only stored voices and their files."""
     voices = folder / "voices"
     if not voices.exists():
         return
@@ -144,18 +108,18 @@ def assert_no_leftovers(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("how", ["fails", "full", "dies"])
-@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("change", CHANGES_ON_DISK)
 def test_failed_change_leaves_old_or_new_state(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, change: str, how: str
 ) -> None:
-    prepare, act = CHANGES[change]
+    prepare, act = CHANGES_ON_DISK[change]
     prepare(VoiceStore(tmp_path / "before"))
-    before = content(tmp_path / "before")
+    before = content(VoiceStore(tmp_path / "before"))
     if not before:
         (tmp_path / "before").mkdir()
     shutil.copytree(tmp_path / "before", tmp_path / "after")
     act(VoiceStore(tmp_path / "after"))
-    after = content(tmp_path / "after")
+    after = content(VoiceStore(tmp_path / "after"))
     assert before != after
     for at in range(1000):
         folder = tmp_path / str(at)
@@ -168,7 +132,7 @@ def test_failed_change_leaves_old_or_new_state(
                 act(store)
             except (OSError, Killed):
                 done = False
-        found = content(folder)
+        found = content(VoiceStore(folder))
         assert found == after if done else found in (before, after), f"step {at}: {disk.steps}"
         assert_no_leftovers(folder)
         again = VoiceStore(folder)
@@ -176,7 +140,7 @@ def test_failed_change_leaves_old_or_new_state(
             act(again)
         except (NameTaken, UnknownVoice):
             assert found == after
-        assert content(folder) == after
+        assert content(VoiceStore(folder)) == after
         if not disk.went_wrong:
             break
         shutil.rmtree(folder)
@@ -191,12 +155,12 @@ def test_voice_can_be_deleted_on_full_disk(tmp_path: Path, monkeypatch: pytest.M
         with pytest.raises(OSError, match="No space"):
             add(store, "eva")
         store.delete("ana")
-    assert content(tmp_path) == {}
+    assert content(VoiceStore(tmp_path)) == {}
 
 
-@pytest.mark.parametrize("change", ["first", "add", "rename", "better"])
+@pytest.mark.parametrize("change", ["first", "add", "rename", "embedding"])
 def test_finished_change_is_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str) -> None:
-    prepare, act = CHANGES[change]
+    prepare, act = CHANGES_ON_DISK[change]
     prepare(VoiceStore(tmp_path))
     disk = Disk("fails", 10**6)
     with disk.in_use(monkeypatch):
@@ -220,4 +184,34 @@ def test_lock_wait_times_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         with pytest.raises(TimeoutError, match="other writers"):
             add(store, "eva")
         assert VoiceStore(tmp_path).list() == [ana]
+    assert add(store, "eva") in store.list()
+
+
+HOLDER = """
+import sys, threading
+from pathlib import Path
+from kani.core.voices.store_disk import AtomicFolder
+
+with AtomicFolder(Path(sys.argv[1])).locked():
+    print("locked", flush=True)
+    threading.Event().wait()
+"""
+
+
+@pytest.mark.server
+def test_lock_is_held_against_other_processes_and_ends_with_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = VoiceStore(tmp_path)
+    add(store)
+    monkeypatch.setattr("kani.core.voices.store_disk.LOCK_TIMEOUT_S", 0.05)
+    command = [sys.executable, "-c", HOLDER, str(tmp_path / "voices")]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE) as holder:
+        try:
+            assert holder.stdout is not None and holder.stdout.readline() == b"locked\n"
+            with pytest.raises(TimeoutError, match="other writers"):
+                add(store, "eva")
+        finally:
+            holder.kill()
+            holder.wait(WITHIN_S)
     assert add(store, "eva") in store.list()

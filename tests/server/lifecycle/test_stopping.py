@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import socket
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AsyncExitStack
@@ -24,44 +23,22 @@ from kani.core.transcriber import TranscribedSegment, TranscriptionOptions
 from kani.core.types import Samples
 from kani.protocols.shared.streamed_answer import StreamedAnswer
 from kani.server.connections import Connections
-from kani.server.lifecycle import accept_connections
-from kani.server.network.tcp_connections import TcpTable
-from kani.server.network.uvicorn_websocket import WebSocketProtocol
-from kani.server.settings import load
+from tests.support.asgi import HANDSHAKE, accepted, disconnected, errors_in, served
 from tests.support.loudness import LoudnessRecognizer
 from tests.support.patience import WITHIN_S
 from tests.support.serving import InProcessServer, serving
 
 if TYPE_CHECKING:
-    from starlette.types import ASGIApp, Receive, Scope, Send
+    from starlette.types import Receive, Scope, Send
 
-HANDSHAKE = (
-    b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-)
 SECOND = np.full(16_000, 0.5, np.float32)
-
-
-def errors(caplog: pytest.LogCaptureFixture) -> list[str]:
-    return [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR]
-
-
-async def serve(stack: AsyncExitStack, application: ASGIApp) -> str:
-    """Serve an application until ``stack`` ends; returns its address without a scheme."""
-    listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
-    table, stop = TcpTable(16, print), asyncio.Event()
-    await stack.enter_async_context(
-        accept_connections(application, load({}), [listener], WebSocketProtocol, None, stop, table)
-    )
-    return f"127.0.0.1:{listener.getsockname()[1]}"
 
 
 async def test_going_away_does_not_wait_for_a_client_that_reads_nothing() -> None:
     closed = asyncio.Event()
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
-        await receive()
-        await send({"type": "websocket.accept"})
+        await accepted(receive, send)
         # Until no buffer takes any more.
         while True:
             sending = asyncio.create_task(send({"type": "websocket.send", "bytes": bytes(65536)}))
@@ -71,26 +48,22 @@ async def test_going_away_does_not_wait_for_a_client_that_reads_nothing() -> Non
         closed.set()
         with pytest.raises(ClientDisconnected):
             await sending
-        while (await receive())["type"] != "websocket.disconnect":
-            pass
+        await disconnected(receive)
 
-    async with AsyncExitStack() as stack:
-        address = await serve(stack, application)
-        await stack.enter_async_context(asyncio.timeout(WITHIN_S))
-        client = stack.enter_context(socket.socket())
-        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        client.setblocking(False)
-        loop = asyncio.get_running_loop()
-        host, _, port = address.partition(":")
-        await loop.sock_connect(client, (host, int(port)))
-        await loop.sock_sendall(client, HANDSHAKE)
-        await closed.wait()
-        received = b""
-        while not received.endswith(b"\x03\xe9the server is stopping"):
-            piece = await loop.sock_recv(client, 65536)
-            assert piece, "the connection ended before the close frame"
-            received = received[-64:] + piece
-        await loop.sock_sendall(client, b"\x88\x82" + bytes(4) + b"\x03\xe9")
+    async with served(application) as port, asyncio.timeout(WITHIN_S):
+        with socket.socket() as client:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            client.setblocking(False)
+            loop = asyncio.get_running_loop()
+            await loop.sock_connect(client, ("127.0.0.1", port))
+            await loop.sock_sendall(client, HANDSHAKE)
+            await closed.wait()
+            received = b""
+            while not received.endswith(b"\x03\xe9the server is stopping"):
+                piece = await loop.sock_recv(client, 65536)
+                assert piece, "the connection ended before the close frame"
+                received = received[-64:] + piece
+            await loop.sock_sendall(client, b"\x88\x82" + bytes(4) + b"\x03\xe9")
 
 
 async def test_close_of_a_protocol_that_waits_gives_way_to_that_of_the_server() -> None:
@@ -135,10 +108,8 @@ async def test_request_under_way_is_told(caplog: pytest.LogCaptureFixture, begun
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
         await connections.serve_request(slow, scope, receive, send)
 
-    async with AsyncExitStack() as stack:
-        address = await serve(stack, application)
-        client = await stack.enter_async_context(httpx.AsyncClient(timeout=WITHIN_S))
-        asking = asyncio.create_task(client.get(f"http://{address}/"))
+    async with served(application) as port, httpx.AsyncClient(timeout=WITHIN_S) as client:
+        asking = asyncio.create_task(client.get(f"http://127.0.0.1:{port}/"))
         await busy.wait()
         await connections.close_all(0.01)
         if begun:
@@ -148,7 +119,7 @@ async def test_request_under_way_is_told(caplog: pytest.LogCaptureFixture, begun
             answer = await asking
             assert answer.status_code == 503 and answer.headers["retry-after"]
             assert "stopping" in answer.text
-    assert errors(caplog) == []
+    assert not errors_in(caplog)
 
 
 async def test_speech_that_fails_in_an_answer_is_no_error_of_uvicorn(
@@ -162,12 +133,10 @@ async def test_speech_that_fails_in_an_answer_is_no_error_of_uvicorn(
         answer = StreamedAnswer(content(), media_type="text/event-stream", stack=AsyncExitStack())
         await answer(scope, receive, send)
 
-    async with AsyncExitStack() as stack:
-        address = await serve(stack, application)
-        client = await stack.enter_async_context(httpx.AsyncClient(timeout=WITHIN_S))
+    async with served(application) as port, httpx.AsyncClient(timeout=WITHIN_S) as client:
         with pytest.raises(httpx.RemoteProtocolError):
-            await client.get(f"http://{address}/")
-    assert errors(caplog) == []
+            await client.get(f"http://127.0.0.1:{port}/")
+    assert not errors_in(caplog)
 
 
 class WaitingRecognizer(LoudnessRecognizer):

@@ -18,6 +18,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from kani.server.network.upload_budget import LIMIT_BYTES
+from tests.support.asgi import HANDSHAKE
 
 if TYPE_CHECKING:
     from tests.conftest import ServerProcess, StartServer
@@ -38,10 +39,6 @@ MORE_BYTES = 64 * 2**20
 """What unfinished requests may cost, those that are refused and what Python needs besides included."""
 
 GUARD_S = 300.0
-HANDSHAKE = (
-    b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-)
 BEGINNINGS = (
     b"",
     b"GET /health HTTP/1.1\r\nHost: localhost\r\n",
@@ -62,12 +59,10 @@ def _files_of_our_own() -> Iterator[None]:
 
 @pytest.fixture
 def besieged(start_server: StartServer) -> ServerProcess:
-    """A server with ``FILES`` files."""
     return start_server("--engine", "espeak", behind=("prlimit", f"--nofile={FILES}"))
 
 
 def resident(server: ServerProcess) -> int:
-    """The server's memory, in bytes."""
     pages = int(Path(f"/proc/{server.process.pid}/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE")
 

@@ -1,28 +1,26 @@
-"""Floods of tiny frames and chunks: each turn of the event loop parses a few, and others have their turn."""
+"""uvicorn below the protocols: small reads, floods of tiny frames, and sends that come too late."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosedError
 
-from kani.server.lifecycle import accept_connections
 from kani.server.network.input_turns import ITEMS_PER_TURN, MAX_DROPPED_BYTES
-from kani.server.network.tcp_connections import TcpTable
+from kani.server.network.small_reads import READ_BYTES
 from kani.server.network.uvicorn_http import MAX_REST
-from kani.server.network.uvicorn_websocket import MAX_CONTROL_FRAMES, WebSocketProtocol
-from kani.server.settings import load
+from kani.server.network.uvicorn_websocket import MAX_CONTROL_FRAMES
+from tests.support.asgi import HANDSHAKE, accepted, closing, disconnected, errors_in, served
 from tests.support.event_loop import Idleness, settle
 
 if TYPE_CHECKING:
-    from starlette.types import Receive, Scope, Send
+    from starlette.types import Message, Receive, Scope, Send
+
 
 ITEMS = 5000
 LEAST_TURNS = ITEMS // ITEMS_PER_TURN - 2
@@ -36,25 +34,6 @@ EMPTY_FRAGMENT = b"\x00\x80mask"
 TINY_MESSAGE = b"\x82\x81" + bytes(4) + b"x"
 CHUNK = b"1\r\nx\r\n"
 CHUNKED = b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
-HANDSHAKE = (
-    b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-)
-
-Application = Callable[["Scope", "Receive", "Send"], Awaitable[None]]
-
-
-@asynccontextmanager
-async def served(application: Application) -> AsyncIterator[int]:
-    """Serve an application while the body runs; yields its port."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-        table, stop = TcpTable(64, print), asyncio.Event()
-        async with (
-            accept_connections(application, load({}), [listener], WebSocketProtocol, None, stop, table),
-            asyncio.timeout(GUARD_S),
-        ):
-            yield port
 
 
 class Turns:
@@ -69,14 +48,8 @@ class Turns:
         self._handle = asyncio.get_running_loop().call_soon(self._count)
 
     def stop(self) -> int:
-        """Return the number of turns so far, and stop counting."""
         self._handle.cancel()
         return self.number
-
-
-async def accepted(receive: Receive, send: Send) -> None:
-    await receive()
-    await send({"type": "websocket.accept"})
 
 
 async def test_tiny_messages_reach_the_application_one_a_turn() -> None:
@@ -91,8 +64,7 @@ async def test_tiny_messages_reach_the_application_one_a_turn() -> None:
             numbers.append(turns.number)
         turns.stop()
         got.set_result(numbers)
-        while (await receive())["type"] != "websocket.disconnect":
-            pass
+        await disconnected(receive)
 
     async with served(application) as port, connect(f"ws://127.0.0.1:{port}") as client:
         client.transport.write(TINY_MESSAGE * ITEMS)
@@ -110,8 +82,7 @@ async def test_flood_of_tiny_messages_leaves_the_loop_idle_in_between() -> None:
         for _ in range(ITEMS - 1):
             await receive()
         got.set_result(idleness.stop())
-        while (await receive())["type"] != "websocket.disconnect":
-            pass
+        await disconnected(receive)
 
     async with served(application) as port, connect(f"ws://127.0.0.1:{port}") as client:
         client.transport.write(TINY_MESSAGE * ITEMS)
@@ -137,8 +108,7 @@ async def test_frames_without_content_take_many_turns(monkeypatch: pytest.Monkey
         turns = Turns()
         await receive()
         got.set_result(turns.stop())
-        while (await receive())["type"] != "websocket.disconnect":
-            pass
+        await disconnected(receive)
 
     async with served(application) as port, connect(f"ws://127.0.0.1:{port}") as client:
         client.transport.write(TINY_MESSAGE + flood)
@@ -161,10 +131,7 @@ async def test_more_frames_without_content_than_any_client_sends_close_with_1008
         assert await client.recv() == "heard"
         # What is sent after the close must not reset the connection before its reason is read.
         client.transport.write(frame * 100 * MAX_CONTROL_FRAMES)
-        with pytest.raises(ConnectionClosedError) as closed:
-            await client.recv()
-        assert closed.value.rcvd is not None
-        assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (1008, "too many frames without content")
+        assert await closing(client) == (1008, "too many frames without content")
         assert await codes == 1008
 
 
@@ -206,7 +173,7 @@ async def test_frames_before_the_answer_to_the_handshake_wait(caplog: pytest.Log
         answer = await reader.read()
         assert answer.startswith(b"HTTP/1.1 101 ") and answer.endswith(b"\x03\xeainvalid opcode")
         writer.close()
-    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+    assert not errors_in(caplog)
 
 
 async def test_body_in_tiny_chunks_takes_many_turns() -> None:
@@ -249,7 +216,6 @@ async def test_body_in_tiny_chunks_leaves_the_loop_idle_in_between() -> None:
 
 
 async def refuse(scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer without reading the body."""
     await send({"type": "http.response.start", "status": 401, "headers": [(b"content-length", b"0")]})
     await send({"type": "http.response.body"})
 
@@ -291,3 +257,93 @@ async def test_short_rest_of_a_refused_body_leaves_the_connection_open() -> None
             assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 401 ")
             writer.write(CHUNK * (MAX_REST // 2) + b"0\r\n\r\n")
         writer.close()
+
+
+BODY = 4 * 2**20
+HEAD = f"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: {BODY}\r\n\r\n".encode()
+
+Run = Callable[[Coroutine[Any, Any, None]], None]
+
+
+@pytest.fixture(params=["asyncio", "uvloop"])
+def run(request: pytest.FixtureRequest) -> Run:
+    """Run a test on an event loop of the library of that name."""
+    make = pytest.importorskip(request.param).new_event_loop
+
+    def run(test: Coroutine[Any, Any, None]) -> None:
+        with asyncio.Runner(loop_factory=make) as runner:
+            runner.run(test)
+
+    return run
+
+
+def test_body_is_read_in_small_pieces_and_no_further_than_asked(run: Run) -> None:
+    pieces: list[int] = []
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        while (message := await receive())["more_body"]:
+            pieces.append(len(message["body"]))
+            if len(pieces) == 1:
+                # More would pile up now, if it were read.
+                await settle()
+        pieces.append(len(message["body"]))
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body"})
+
+    async def upload() -> None:
+        async with served(application) as port:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(HEAD + bytes(BODY))
+            assert b" 204 " in await reader.readline()
+            writer.close()
+            await writer.wait_closed()
+
+    run(upload())
+    assert sum(pieces) == BODY
+    assert max(pieces) <= READ_BYTES
+
+
+def test_socket_after_its_handshake_is_read_by_its_own_protocol(run: Run) -> None:
+    sent = bytes(range(256)) * 4096
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        await accepted(receive, send)
+        for _ in range(2):
+            await send({"type": "websocket.send", "bytes": (await receive())["bytes"]})
+        await receive()
+
+    async def talk() -> None:
+        async with served(application) as port, connect(f"ws://127.0.0.1:{port}/", max_size=None) as client:
+            for message in (b"x", sent):
+                await client.send(message)
+                assert await client.recv() == message
+
+    run(talk())
+
+
+NO_FRAME = b"\xff\x80mask"
+"""What no client may send: reserved bits, and a kind of frame that there is not."""
+
+
+@pytest.mark.parametrize("message", [{"type": "websocket.send", "text": "late"}, {"type": "websocket.close"}])
+async def test_send_after_uvicorns_close_raises_client_disconnected(
+    caplog: pytest.LogCaptureFixture, message: Message
+) -> None:
+    told: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        await accepted(receive, send)
+        await disconnected(receive)
+        try:
+            await send(message)
+            told.set_result(None)
+        # Which one it is is the question.
+        except Exception as error:
+            told.set_result(error)
+
+    async with served(application) as port, connect(f"ws://127.0.0.1:{port}") as client:
+        client.transport.write(NO_FRAME)
+        with pytest.raises(ConnectionClosedError):
+            await client.recv()
+        assert isinstance(await told, OSError)
+    assert not errors_in(caplog)

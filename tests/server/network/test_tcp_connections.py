@@ -1,8 +1,9 @@
-"""Connections that say nothing, too little, or take nothing: with little patience."""
+"""Connections that say nothing, too little, or take nothing; and the memory of unfinished requests."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 import ssl
 from collections import Counter
@@ -14,16 +15,18 @@ from typing import TYPE_CHECKING, ClassVar
 import httpx
 import pytest
 from websockets.asyncio.client import connect
-from websockets.exceptions import ConnectionClosed
 
-from kani.server.lifecycle import accept_connections
 from kani.server.network.tcp_connections import PROGRESS_BYTES, Awaited, ReadTimeouts, TcpTable
-from kani.server.network.upload_budget import FREE_BYTES, UploadBudget
+from kani.server.network.upload_budget import FREE_BYTES, UploadBudget, UploadBudgetFull
 from kani.server.network.uvicorn_websocket import WebSocketProtocol
-from kani.server.settings import load
+from tests.support import asgi
+from tests.support.app_server import KEY
+from tests.support.patience import WITHIN_S
+from tests.support.serving import serving
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
+
 
 GET = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\n"
@@ -41,8 +44,7 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
     `/much` answers with ``MANY_BYTES``, and at once.
     """
     if scope["type"] == "websocket":
-        await receive()
-        await send({"type": "websocket.accept"})
+        await asgi.accepted(receive, send)
         while (message := await receive())["type"] != "websocket.disconnect":
             await send({"type": "websocket.send", "text": str(len(message["bytes"]))})
         return
@@ -60,12 +62,11 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
 class Served:
     """The application, served. ``cut`` counts why connections were ended; ``table`` holds those there are."""
 
-    def __init__(self, limit: int, patience: ReadTimeouts, tls: ssl.SSLContext | None) -> None:
+    def __init__(self, limit: int, patience: ReadTimeouts) -> None:
         self.cut: Counter[str] = Counter()
         self.table = TcpTable(limit, self._count, patience)
         self.intake = UploadBudget()
         self.port = 0
-        self._tls = tls
 
     def _count(self, reason: str) -> None:
         self.cut[reason] += 1
@@ -78,23 +79,7 @@ class Served:
             while len(self.table):
                 await asyncio.sleep(0.01)
 
-    @asynccontextmanager
-    async def open(self) -> AsyncIterator[Served]:
-        """Serve while the body runs."""
-
-        class Protocol(WebSocketProtocol):
-            upload_budget: ClassVar[UploadBudget] = self.intake
-
-        with socket.create_server(("127.0.0.1", 0)) as door:
-            self.port = door.getsockname()[1]
-            stop = asyncio.Event()
-            async with accept_connections(
-                application, load({}), [door], Protocol, self._tls, stop, self.table
-            ):
-                yield self
-
     async def client(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """A connection to it."""
         return await asyncio.open_connection("127.0.0.1", self.port)
 
     async def healthy(self) -> bool:
@@ -104,9 +89,17 @@ class Served:
             return (await client.post(f"http://127.0.0.1:{self.port}/", content=b"abc")).text == "3"
 
 
-def served(limit: int = 64, patience: ReadTimeouts = HASTY, tls: ssl.SSLContext | None = None) -> Served:
-    """The application, yet to be opened."""
-    return Served(limit, patience, tls)
+@asynccontextmanager
+async def served(
+    limit: int = 64, patience: ReadTimeouts = HASTY, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[Served]:
+    server = Served(limit, patience)
+
+    class Protocol(WebSocketProtocol):
+        upload_budget: ClassVar[UploadBudget] = server.intake
+
+    async with asgi.served(application, server.table, Protocol, tls) as server.port:
+        yield server
 
 
 async def ended(reader: asyncio.StreamReader) -> bytes:
@@ -127,7 +120,7 @@ async def ended(reader: asyncio.StreamReader) -> bytes:
     ids=["nothing", "half a head", "no body", "half a body"],
 )
 async def test_late_input_closes_its_connection(said: bytes, reason: str) -> None:
-    async with served().open() as server:
+    async with served() as server:
         reader, writer = await server.client()
         writer.write(said)
         assert await ended(reader) == b""
@@ -136,7 +129,7 @@ async def test_late_input_closes_its_connection(said: bytes, reason: str) -> Non
 
 
 async def test_the_next_request_has_a_limit_of_its_own() -> None:
-    async with served().open() as server:
+    async with served() as server:
         reader, writer = await server.client()
         writer.write(GET)
         assert (await reader.readuntil(b"\r\n\r\n0")).startswith(b"HTTP/1.1 200")
@@ -148,7 +141,7 @@ async def test_the_next_request_has_a_limit_of_its_own() -> None:
 
 async def test_slow_body_is_received() -> None:
     patience = ReadTimeouts()
-    async with served(patience=patience).open() as server:
+    async with served(patience=patience) as server:
         _, writer = await server.client()
         table = TcpTable(1, print)
         tcp = table.admit(writer.close)
@@ -177,7 +170,7 @@ async def test_a_tls_handshake_has_a_limit(tmp_path: Path) -> None:
     authority.issue_cert("localhost").configure_cert(context)
     trusting = ssl.create_default_context()
     authority.configure_trust(trusting)
-    async with served(limit=2, tls=context).open() as server:
+    async with served(limit=2, tls=context) as server:
         clients = [await server.client() for _ in range(2)]
         clients[0][1].write(b"\x16\x03\x01\x02\x00")
         assert [await ended(reader) for reader, _ in clients] == [b"", b""]
@@ -193,7 +186,7 @@ async def test_a_tls_handshake_has_a_limit(tmp_path: Path) -> None:
 
 
 async def test_the_oldest_that_says_nothing_makes_room() -> None:
-    async with served(limit=4, patience=ReadTimeouts()).open() as server:
+    async with served(limit=4, patience=ReadTimeouts()) as server:
         uploading, writer = await server.client()
         # The server asks for the body when it has read the head.
         writer.write(POST.replace(b"\r\n\r\n", b"\r\nExpect: 100-continue\r\n\r\n"))
@@ -211,7 +204,7 @@ async def test_the_oldest_that_says_nothing_makes_room() -> None:
 
 
 async def test_full_table_of_served_connections_refuses_new_ones() -> None:
-    async with served(limit=2).open() as server:
+    async with served(limit=2) as server:
         url = f"ws://127.0.0.1:{server.port}"
         async with connect(url) as one, connect(url):
             reader, writer = await server.client()
@@ -224,7 +217,7 @@ async def test_full_table_of_served_connections_refuses_new_ones() -> None:
 
 
 async def test_a_goodbye_has_a_limit() -> None:
-    async with served().open() as server:
+    async with served() as server:
         with socket.create_connection(("127.0.0.1", server.port)) as client:
             client.sendall(b"GET /much HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
             await server.empty()
@@ -232,21 +225,19 @@ async def test_a_goodbye_has_a_limit() -> None:
 
 
 async def test_a_long_message_that_stalls_is_closed_with_1008() -> None:
-    async with served().open() as server:
+    async with served() as server:
         async with connect(f"ws://127.0.0.1:{server.port}", max_size=None) as short:
             short.transport.write(b"\x82\xfe\x00\x80mask" + bytes(10))
             async with connect(f"ws://127.0.0.1:{server.port}") as long:
                 long.transport.write(b"\x82\xff" + (2**20).to_bytes(8) + b"mask" + bytes(2 * FREE_BYTES))
-                with pytest.raises(ConnectionClosed) as closed:
-                    await asyncio.wait_for(long.recv(), GUARD_S)
-            assert closed.value.rcvd is not None and closed.value.rcvd.code == 1008
+                assert (await asgi.closing(long))[0] == 1008
             assert server.cut == {"message": 1} and server.intake.used == 0
             short.transport.write(bytes(118))
             assert await asyncio.wait_for(short.recv(), GUARD_S) == "128"
 
 
 async def test_a_message_in_pieces_counts_as_a_whole_does() -> None:
-    async with served(patience=ReadTimeouts()).open() as server:
+    async with served(patience=ReadTimeouts()) as server:
         async with connect(f"ws://127.0.0.1:{server.port}") as client:
             piece = b"mask" + bytes(FREE_BYTES)
             head = (FREE_BYTES).to_bytes(8)
@@ -263,3 +254,51 @@ async def test_a_message_in_pieces_counts_as_a_whole_does() -> None:
             client.transport.abort()
             await server.empty()
         assert server.intake.used == 0
+
+
+def test_free_bytes_are_not_counted() -> None:
+    intake = UploadBudget(100)
+    with intake.share() as share:
+        share.resize(FREE_BYTES)
+        assert (share.size, intake.used) == (0, 0)
+
+
+def test_more_than_there_is_room_for_is_refused() -> None:
+    intake = UploadBudget(100)
+    with intake.share() as one, intake.share() as other:
+        one.resize(FREE_BYTES + 60)
+        other.resize(FREE_BYTES + 40)
+        with pytest.raises(UploadBudgetFull):
+            other.resize(FREE_BYTES + 41)
+        assert (other.size, intake.used) == (40, 100)
+        one.resize(0)
+        other.resize(FREE_BYTES + 100)
+        assert intake.used == 100
+    assert intake.used == 0
+
+
+def test_one_alone_may_be_longer() -> None:
+    intake = UploadBudget(100)
+    with intake.share() as one, intake.share() as other:
+        one.resize(FREE_BYTES + 1000)
+        with pytest.raises(UploadBudgetFull):
+            other.resize(FREE_BYTES + 1)
+        one.resize(FREE_BYTES + 500)
+        assert intake.used == 500
+
+
+async def test_message_before_a_key_has_no_share(tmp_path: Path) -> None:
+    """A client that has yet to send its key cannot use up the room of others."""
+    async with serving(tmp_path, KANI_API_KEYS=KEY) as server, asyncio.timeout(WITHIN_S):
+        url = f"{server.url}/v1/text-to-speech/tone_es/stream-input"
+        # As through a proxy: clients of this machine need no key.
+        remote = {"X-Forwarded-For": "192.0.2.1"}
+        async with connect(url, additional_headers=remote) as client:
+            client.transport.write(b"\x81\xff" + (2**20).to_bytes(8) + b"mask" + bytes(2 * FREE_BYTES))
+            assert await asgi.closing(client) == (1009, "more than 65536 bytes of a message before a key")
+        async with connect(url, additional_headers=remote) as client:
+            await client.send(json.dumps({"text": " ", "xi_api_key": KEY}))
+            await client.send(json.dumps({"text": "uno ", "unknown": "x" * 2**20}))
+            await client.send(json.dumps({"text": ""}))
+            answers = [json.loads(message) async for message in client]
+        assert answers[-1]["isFinal"]

@@ -49,13 +49,11 @@ class Files:
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
-    """A certificate."""
     return Files(tmp_path_factory.mktemp("certificate"))
 
 
 @pytest.fixture(scope="module")
 def others(tmp_path_factory: pytest.TempPathFactory) -> Files:
-    """Somebody else's."""
     return Files(tmp_path_factory.mktemp("another"))
 
 

@@ -3,31 +3,132 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 import logging
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import httpx
-import msgspec
 import numpy as np
 import pytest
-from websockets.asyncio.client import ClientConnection, connect
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from websockets.asyncio.client import connect
 from wyoming.client import AsyncTcpClient
 from wyoming.event import Event
 
 from kani.core.audio.pcm import wav
 from kani.core.tracing import UNRECORDED, current
 from tests.protocols.wyoming.exchange import chunk, read_until, steps
-from tests.server.traces.collector import CollectedSpan, TraceCollector, collecting
+from tests.support import speaking
 from tests.support.loudness import RATE, LoudnessRecognizer
 from tests.support.patience import WITHIN_S
 from tests.support.serving import InProcessServer, serving
+
+
+@dataclass(frozen=True)
+class CollectedSpan:
+    """A span as the collector reads it; ids in hexadecimal, ``parent`` empty for a root."""
+
+    name: str
+    trace_id: str
+    span_id: str
+    parent: str
+    attributes: dict[str, Any]
+    events: list[str]
+    failed: bool
+    start_ns: int
+    end_ns: int
+
+
+@dataclass
+class TraceCollector:
+    """``held``: requests are not answered while it is cleared."""
+
+    port: int = 0
+    spans: list[CollectedSpan] = field(default_factory=list)
+    bodies: list[bytes] = field(default_factory=list)
+    headers: list[dict[str, str]] = field(default_factory=list)
+    resource: dict[str, Any] = field(default_factory=dict)
+    asked: threading.Event = field(default_factory=threading.Event)
+    answers: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def endpoint(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def named(self, name: str, trace_id: str = "") -> list[CollectedSpan]:
+        return [span for span in self.spans if span.name == name and span.trace_id.startswith(trace_id)]
+
+    def add(self, headers: dict[str, str], body: bytes) -> None:
+        if headers.get("content-encoding") == "gzip":
+            body = gzip.decompress(body)
+        message = ExportTraceServiceRequest.FromString(body)
+        self.headers.append(headers)
+        self.bodies.append(body)
+        for resource in message.resource_spans:
+            self.resource = _attributes(resource.resource.attributes)
+            for scope in resource.scope_spans:
+                self.spans += map(_span, scope.spans)
+
+
+def _attributes(pairs: Any) -> dict[str, Any]:
+    return {pair.key: getattr(pair.value, pair.value.WhichOneof("value")) for pair in pairs}
+
+
+def _span(span: Any) -> CollectedSpan:
+    return CollectedSpan(
+        span.name,
+        span.trace_id.hex(),
+        span.span_id.hex(),
+        span.parent_span_id.hex(),
+        _attributes(span.attributes),
+        [event.name for event in span.events],
+        span.status.code == span.status.STATUS_CODE_ERROR,
+        span.start_time_unix_nano,
+        span.end_time_unix_nano,
+    )
+
+
+@contextmanager
+def collecting() -> Iterator[TraceCollector]:
+    """Listen on a free port while the body runs."""
+    collector = TraceCollector()
+    collector.answers.set()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["content-length"]))
+            collector.asked.set()
+            collector.answers.wait()
+            if self.path == "/v1/traces":
+                collector.add({name.lower(): value for name, value in self.headers.items()}, body)
+            self.send_response(200 if self.path == "/v1/traces" else 404)
+            self.send_header("content-length", "0")
+            self.end_headers()
+
+        def log_message(self, format: str, *args: Any) -> None: ...
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.daemon_threads = True
+        collector.port = server.server_port
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        try:
+            yield collector
+        finally:
+            collector.answers.set()
+            server.shutdown()
+            thread.join()
+
 
 ROOT = Path(__file__).parents[3]
 TEXT = "zanahorias moradas"
@@ -79,47 +180,6 @@ async def openai_transcription(server: InProcessServer) -> None:
     assert answer.json()["text"]
 
 
-@asynccontextmanager
-async def websocket(
-    server: InProcessServer, path: str, number: int = 0, **headers: str
-) -> AsyncIterator[ClientConnection]:
-    async with connect(
-        f"{server.url}{path}", additional_headers=traced(number) | headers, max_size=None
-    ) as connection:
-        yield connection
-
-
-async def kani(server: InProcessServer, number: int = 0, text: str = TEXT) -> dict[str, Any]:
-    async with websocket(server, "/", number) as connection:
-        await connection.send(json.dumps({"type": "tts_request", "data": {"text": text}}))
-        answer: dict[str, Any] = json.loads(await connection.recv())
-        return answer
-
-
-async def kyutai(server: InProcessServer) -> None:
-    path = "/api/tts_streaming?format=PcmMessagePack"
-    async with websocket(server, path, **{"kyutai-api-key": "public_token"}) as connection:
-        for word in TEXT.split():
-            await connection.send(msgspec.msgpack.encode({"type": "Text", "text": word}))
-        await connection.send(msgspec.msgpack.encode({"type": "Eos"}))
-        assert [message async for message in connection]
-
-
-async def voxcpm(server: InProcessServer) -> None:
-    async with websocket(server, "/tts") as connection:
-        request = {"type": "tts_request", "request_id": "1", "params": {"text": TEXT}}
-        await connection.send(json.dumps(request))
-        while isinstance(message := await connection.recv(), bytes) or "complete" not in message:
-            pass
-
-
-async def elevenlabs(server: InProcessServer) -> None:
-    async with websocket(server, "/v1/text-to-speech/tone_es/stream-input") as connection:
-        await connection.send(json.dumps({"text": f"{TEXT} "}))
-        await connection.send(json.dumps({"text": ""}))
-        assert [message async for message in connection]
-
-
 async def wyoming_speech(server: InProcessServer) -> None:
     async with AsyncTcpClient("127.0.0.1", server.streams["Wyoming"]) as client:
         await client.write_event(Event("synthesize", {"text": TEXT}))
@@ -133,6 +193,16 @@ async def wyoming_recognition(server: InProcessServer) -> None:
         await read_until(client, "transcript-stop")
 
 
+async def kani(server: InProcessServer, number: int = 0, text: str = TEXT) -> dict[str, Any]:
+    return await speaking.kani(server.url, text, traced(number))
+
+
+def spoken_by(
+    protocol: Callable[[str, str, dict[str, str]], Awaitable[None]],
+) -> Callable[[InProcessServer], Awaitable[None]]:
+    return lambda server: protocol(server.url, TEXT, traced())
+
+
 Use = Callable[[InProcessServer], Awaitable[Any]]
 
 WAYS: dict[str, tuple[Use, str, str, str]] = {
@@ -144,10 +214,10 @@ WAYS: dict[str, tuple[Use, str, str, str]] = {
         "openai",
     ),
     "kani": (kani, "WebSocket /", "speech", "kani"),
-    "kyutai": (kyutai, "WebSocket /api/tts_streaming", "speech", "kyutai"),
-    "voxcpm": (voxcpm, "WebSocket /tts", "speech", "voxcpm"),
+    "kyutai": (spoken_by(speaking.kyutai), "WebSocket /api/tts_streaming", "speech", "kyutai"),
+    "voxcpm": (spoken_by(speaking.voxcpm), "WebSocket /tts", "speech", "voxcpm"),
     "elevenlabs": (
-        elevenlabs,
+        spoken_by(speaking.elevenlabs),
         "WebSocket /v1/text-to-speech/{voice_id}/stream-input",
         "speech",
         "elevenlabs",
@@ -202,6 +272,7 @@ async def test_response_is_described(collector: TraceCollector, tmp_path: Path) 
     assert spoken.attributes["http.route"] == "/v1/audio/speech"
     roots = [span for span in collector.spans if span.parent == PARENT]
     assert len(roots) == 2 and TEXT.split()[0].encode() not in b"".join(collector.bodies)
+    assert collector.resource["service.name"] == "kani-tts" and collector.resource["service.version"]
 
 
 async def test_failed_engine_fails_its_spans(collector: TraceCollector, tmp_path: Path) -> None:
@@ -247,7 +318,7 @@ async def test_spans_of_two_clients_do_not_mix(collector: TraceCollector, tmp_pa
 async def test_cancelled_request_is_no_failure(collector: TraceCollector, tmp_path: Path) -> None:
     async with traced_server(tmp_path) as server:
         server.engine.allow = 0
-        async with websocket(server, "/") as connection:
+        async with connect(server.url, additional_headers=traced()) as connection:
             await connection.send(json.dumps({"type": "tts_request", "data": {"text": TEXT}}))
             while not server.engine.under_way:
                 await asyncio.sleep(0)
@@ -286,12 +357,6 @@ async def test_variables_of_the_sdk_are_read(
     # The client that asks for a trace gets one; others are not sampled.
     assert {span.trace_id for span in collector.spans} == {trace_id()} and collector.named("engine")
     assert KEY not in caplog.text
-
-
-async def test_service_has_a_name_without_variables(collector: TraceCollector, tmp_path: Path) -> None:
-    async with traced_server(tmp_path) as server:
-        await kani(server)
-    assert collector.resource["service.name"] == "kani-tts" and collector.resource["service.version"]
 
 
 def lines(caplog: pytest.LogCaptureFixture) -> list[str]:

@@ -1,4 +1,4 @@
-"""Streams that are listened to: what is fed reaches the recogniser whole, and no faster than it hears."""
+"""Streams that are listened to: the recogniser's languages, its limits, and that audio reaches it whole."""
 
 from __future__ import annotations
 
@@ -15,17 +15,19 @@ from hypothesis import strategies as st
 
 from kani.core.audio.resampling import LEAD_S, LowDelayResampler
 from kani.core.errors import Busy, EngineFailed, EngineUnavailable, UnsupportedLanguage
+from kani.core.expected_words import MAX_TEXT, MAX_WORD, MAX_WORDS, as_prompt, fault
 from kani.core.observer import Observer
-from kani.core.recognizer import STEP_S, Mark, RecognitionEvent, RecognizedWord, Step
+from kani.core.recognition_service import RecognitionService
+from kani.core.recognizer import STEP_S, Mark, RecognitionEvent, RecognizedWord, RecognizerInfo, Step
 from kani.core.request import Limits
 from kani.core.service import SpeechService
-from kani.core.session.recognition import (
-    MAX_BACKLOG_PIECES,
-    MAX_BACKLOG_S,
-    RecognitionSession,
-)
+from kani.core.session.admission import Admission
+from kani.core.session.recognition import MAX_BACKLOG_PIECES, MAX_BACKLOG_S, RecognitionSession
+from kani.core.transcriber import TranscriptionOptions
 from kani.core.types import Samples
+from kani.engines.whisper.model import LANGUAGES
 from tests.support.event_loop import settle
+from tests.support.listener import Listener
 from tests.support.loudness import RATE, STEP, LoudnessRecognizer, PausingRecognizer
 from tests.support.sessions import build
 from tests.support.tone import ToneEngine
@@ -356,3 +358,86 @@ async def test_drain_recognises_audio_fed_so_far(tmp_path: Path) -> None:
                 listen(service)
             assert not draining.done()
         await draining
+
+
+@pytest.fixture
+def whisper() -> RecognitionService:
+    """A service with a recogniser for the languages of Whisper."""
+    recognizer = LoudnessRecognizer()
+    recognizer.info = RecognizerInfo("loudness", "1", 16_000, frozenset(LANGUAGES))
+    return RecognitionService(recognizer, Observer())
+
+
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [
+        ("es", "es"),
+        ("es-MX", "es"),
+        ("PT_br", "pt"),
+        ("spa", "es"),
+        ("Spanish", "es"),
+        ("español", "es"),
+        ("no", "no"),
+        ("nb-NO", "no"),
+        ("norwegian", "no"),
+        ("gl", "gl"),
+        ("yo", "yo"),
+    ],
+)
+def test_language_is_known_by_code_tag_and_name(whisper: RecognitionService, name: str, code: str) -> None:
+    assert whisper.language_of(name) == code
+
+
+@pytest.mark.parametrize("name", ["xx", "klingon", "", "tlh", "\0", "es\n" * 1000])
+def test_unknown_language_is_refused(whisper: RecognitionService, name: str) -> None:
+    with pytest.raises(UnsupportedLanguage):
+        whisper.language_of(name)
+
+
+async def test_start_that_a_stop_cancels_leaves_it_unloaded() -> None:
+    begun = asyncio.Event()
+
+    class Loading(LoudnessRecognizer):
+        async def start(self) -> None:
+            begun.set()
+            await asyncio.Event().wait()
+
+    service = RecognitionService(Loading(), Observer(), starts_early=True)
+    starting = asyncio.create_task(service.prepare())
+    await begun.wait()
+    await service.stop()
+    assert service.still_loading and not service.loaded
+    with pytest.raises(asyncio.CancelledError):
+        await starting
+
+
+async def test_little_memory_is_told_in_words() -> None:
+    class Large(LoudnessRecognizer):
+        async def start(self) -> None:
+            raise MemoryError
+
+    service = RecognitionService(Large(), Observer(), starts_early=True)
+    with pytest.raises(EngineUnavailable, match="too little memory is free to load") as told:
+        await service.prepare()
+    assert told.value.passing and not service.loaded
+
+
+def test_recogniser_of_live_speech_alone_transcribes_no_recording() -> None:
+    service = RecognitionService(Listener(), Observer())
+    admission = Admission(Limits(), Observer())
+    with pytest.raises(EngineUnavailable, match="listener transcribes no recordings"):
+        service.open_transcription(admission, protocol="p", client="", options=TranscriptionOptions())
+    assert admission.sessions == 0
+
+
+def test_words_come_before_the_text_and_the_end_stays() -> None:
+    assert as_prompt([]) == "" and as_prompt(["Zandrell", "Tolliwen"]) == "Zandrell, Tolliwen."
+    assert as_prompt(["Zandrell"], "Dear all") == "Zandrell. Dear all"
+    long = as_prompt(["a" * MAX_WORD] * MAX_WORDS, "Tolliwen")
+    assert len(long) == MAX_TEXT and long.endswith(" Tolliwen")
+
+
+def test_limits_are_named() -> None:
+    assert fault(["a" * MAX_WORD] * MAX_WORDS) == ""
+    assert fault(["a"] * (MAX_WORDS + 1)) == "too many (at most 1000)"
+    assert fault(["a", "a" * (MAX_WORD + 1)]) == "an entry is too long (at most 100 characters)"

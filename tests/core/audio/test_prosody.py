@@ -1,0 +1,327 @@
+"""Emotions as prosody, and prosody by filters: tempo, pitch, brightness and loudness of a stream."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import AsyncGenerator
+from dataclasses import astuple, replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kani.core.audio.prosody_filter import FILTERABLE, ProsodyFilter, split_prosody, split_speed
+from kani.core.audio.segment_filter import SegmentFilter
+from kani.core.emotions import EMOTIONS, MAX_LENGTH, prosody_of
+from kani.core.errors import InvalidRequest
+from kani.core.types import NEUTRAL, Prosody, Samples, Span, SpeechChunk
+
+HAPPY, CALM = EMOTIONS["happy"], EMOTIONS["calm"]
+
+
+def test_emotions_differ_in_documented_directions() -> None:
+    assert list(EMOTIONS) == [
+        *("neutral", "happy", "sad", "angry"),
+        *("excited", "calm", "friendly", "professional"),
+    ]
+    for name in ("happy", "excited", "friendly"):
+        lively = EMOTIONS[name]
+        assert lively.pitch > 0 and lively.pitch_range > 1 and lively.rate > 1 and lively.brightness > 0
+    for name in ("sad", "calm"):
+        quiet = EMOTIONS[name]
+        assert quiet.pitch < 0 and quiet.pitch_range < 1 and quiet.rate < 1 and quiet.loudness < 0
+        assert quiet.pauses > 1 and quiet.brightness < 0
+    excited, angry = EMOTIONS["excited"], EMOTIONS["angry"]
+    assert excited.pitch == max(manner.pitch for manner in EMOTIONS.values())
+    assert excited.rate == max(manner.rate for manner in EMOTIONS.values())
+    assert excited.pitch_range == max(manner.pitch_range for manner in EMOTIONS.values())
+    assert angry.loudness == max(manner.loudness for manner in EMOTIONS.values())
+    assert 0 < EMOTIONS["friendly"].pitch < HAPPY.pitch
+    assert EMOTIONS["professional"].pitch < 0 and EMOTIONS["professional"].pitch_range < 1
+
+
+@pytest.mark.parametrize("name", EMOTIONS)
+def test_emotion_name_is_its_prosody(name: str) -> None:
+    assert prosody_of(name, None) == prosody_of(name, 1.0) == EMOTIONS[name]
+    assert prosody_of(f" {name.upper()} : 1 ", None) == EMOTIONS[name]
+
+
+@pytest.mark.parametrize(
+    ("emotion", "strength"),
+    [
+        *((emotion, None) for emotion in (None, "neutral", "neutral:0.3", "neutral, neutral:2")),
+        *((emotion, 0.5) for emotion in (None, "neutral", "neutral:0.3", "neutral, neutral:2")),
+        *((emotion, 0.0) for emotion in (*EMOTIONS, "happy:0.5,calm:0.5")),
+    ],
+)
+def test_neutral_is_exact(emotion: str | None, strength: float | None) -> None:
+    assert prosody_of(emotion, strength) == NEUTRAL
+
+
+def test_strength_scales_prosody() -> None:
+    half = prosody_of("happy", 0.5)
+    assert half.pitch == pytest.approx(HAPPY.pitch / 2)
+    assert half.loudness == pytest.approx(HAPPY.loudness / 2)
+    assert half.rate == pytest.approx(math.sqrt(HAPPY.rate))
+    assert half.pitch_range == pytest.approx(math.sqrt(HAPPY.pitch_range))
+
+
+def test_blend_averages_its_parts() -> None:
+    blend = prosody_of("happy:0.25,calm:0.75", None)
+    assert blend.pitch == pytest.approx(0.25 * HAPPY.pitch + 0.75 * CALM.pitch)
+    assert blend.rate == pytest.approx(HAPPY.rate**0.25 * CALM.rate**0.75)
+    assert blend.pauses == pytest.approx(HAPPY.pauses**0.25 * CALM.pauses**0.75)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("happy:0.5", "happy:0.5,neutral:0.5"),
+        ("happy,calm", "happy:0.5,calm:0.5"),
+        ("happy:3,calm:1", "happy:.75,calm:.25"),
+        ("happy:0.25,calm:0.5,happy:0.25", "calm:0.5,happy:0.5"),
+        ("happy:999999", "happy"),
+    ],
+)
+def test_weights_are_normalized(one: str, other: str) -> None:
+    assert astuple(prosody_of(one, None)) == pytest.approx(astuple(prosody_of(other, None)))
+
+
+@pytest.mark.parametrize(
+    ("emotion", "told"),
+    [
+        ("joyful", "unknown emotion 'joyful'.*known: neutral, happy"),
+        ("happy:0.5,joyful:0.5", "unknown emotion 'joyful'"),
+        ("", "'' is no"),
+        ("happy,", "'' is no"),
+        ("happy:", "'happy:' is no"),
+        ("happy:-1", "'happy:-1' is no"),
+        ("happy:nan", "'happy:nan' is no"),
+        ("happy:1e3", "'happy:1e3' is no"),
+        ("happy 0.5", "'happy 0.5' is no"),
+        ("happy:0", "the weight of 'happy' must be above 0"),
+        ("happy," * 40, f"at most {MAX_LENGTH} characters"),
+    ],
+)
+def test_invalid_emotion_is_refused(emotion: str, told: str) -> None:
+    with pytest.raises(InvalidRequest, match=told) as caught:
+        prosody_of(emotion, None)
+    assert caught.value.field == "emotion"
+
+
+@pytest.mark.parametrize("strength", [-0.1, 1.1, math.nan, math.inf])
+def test_strength_out_of_range_is_refused(strength: float) -> None:
+    with pytest.raises(InvalidRequest, match="between 0 and 1") as caught:
+        prosody_of("neutral", strength)
+    assert caught.value.field == "emotion_strength"
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(sorted(EMOTIONS)), st.floats(0.001, 1000)), min_size=1, max_size=8),
+    st.floats(0, 1),
+)
+def test_blend_stays_between_its_parts(parts: list[tuple[str, float]], strength: float) -> None:
+    blend = prosody_of(",".join(f"{name}:{weight:.3f}" for name, weight in parts), strength)
+    ends: list[Prosody] = [NEUTRAL, *(EMOTIONS[name] for name, _ in parts)]
+    for value, *corners in zip(astuple(blend), *(astuple(end) for end in ends), strict=True):
+        assert min(corners) - 1e-9 <= value <= max(corners) + 1e-9
+
+
+RATE = 24_000
+EXCITED, SAD = EMOTIONS["excited"], EMOTIONS["sad"]
+
+
+def voiced(seconds: float = 2.0, hertz: float = 150.0, peak: float = 0.4) -> Samples:
+    """A tone with harmonics and a loudness that rises and falls three times per second."""
+    time_s = np.arange(round(seconds * RATE)) / RATE
+    tone = sum(np.sin(2 * np.pi * hertz * n * time_s) / n for n in range(1, 20)) * (
+        1 - np.cos(6 * np.pi * time_s)
+    )
+    return np.asarray(tone / np.abs(tone).max() * peak, np.float32)
+
+
+def filtered(samples: Samples, factor: float, manner: Prosody = NEUTRAL, block: int = 6000) -> Samples:
+    """All output for input fed in blocks."""
+    changed = ProsodyFilter(RATE, factor, manner)
+    pieces = [changed.feed(samples[at : at + block]) for at in range(0, len(samples), block)]
+    return np.concatenate([*pieces, changed.finish()])
+
+
+def fundamental(samples: Samples) -> float:
+    spectrum = np.abs(np.fft.rfft(samples * np.hanning(len(samples)), 8 * len(samples)))
+    return float(np.fft.rfftfreq(8 * len(samples), 1 / RATE)[spectrum.argmax()])
+
+
+def level_db(samples: Samples, low: float = 0.0, high: float = RATE / 2) -> float:
+    power = np.square(np.abs(np.fft.rfft(samples)))
+    hertz = np.fft.rfftfreq(len(samples), 1 / RATE)
+    return float(10 * np.log10(power[(low <= hertz) & (hertz < high)].sum() / len(samples) ** 2))
+
+
+@pytest.mark.parametrize(
+    "native", [frozenset(), FILTERABLE, frozenset({"pitch", "pitch_range"}), frozenset({"loudness"})]
+)
+def test_prosody_is_split_between_engine_and_filter(native: frozenset[str]) -> None:
+    own, left = split_prosody(EXCITED, native)
+    for field in ("pitch", "loudness", "brightness"):
+        parts = (getattr(own, field), getattr(left, field))
+        whole = getattr(EXCITED, field)
+        assert parts == ((whole, 0.0) if field in native else (0.0, whole))
+    assert own.pitch_range == (EXCITED.pitch_range if "pitch_range" in native else 1.0)
+    assert left.pitch_range == 1.0
+    assert (own.rate, own.pauses, left.rate, left.pauses) == (1.0, 1.0, 1.0, 1.0)
+
+
+def test_neutral_prosody_leaves_nothing() -> None:
+    assert split_prosody(NEUTRAL, FILTERABLE) == split_prosody(NEUTRAL, frozenset()) == (NEUTRAL, NEUTRAL)
+    assert split_speed(1.0, (0.75, 1.2)) == (1.0, 1.0)
+
+
+@pytest.mark.parametrize("block", [1, 100, 256, 6000, 48_000])
+@pytest.mark.parametrize(("factor", "manner"), [(1.0, EXCITED), (0.8, SAD), (3.3, EXCITED), (0.3, NEUTRAL)])
+def test_chunking_does_not_change_samples(factor: float, manner: Prosody, block: int) -> None:
+    samples = voiced(0.5)
+    whole = filtered(samples, factor, manner, len(samples))
+    assert np.abs(filtered(samples, factor, manner, block) - whole).max() < 1e-5
+
+
+@settings(deadline=None)
+@given(
+    st.integers(0, 30_000),
+    st.floats(0.2, 4.5),
+    st.floats(-6, 6),
+    st.floats(-6, 6),
+    st.floats(-6, 6),
+)
+def test_length_follows_factor(
+    length: int, factor: float, pitch: float, loudness: float, brightness: float
+) -> None:
+    manner = Prosody(pitch=pitch, loudness=loudness, brightness=brightness)
+    out = filtered(voiced(2.0, peak=0.9)[:length], factor, manner)
+    assert out.dtype == np.float32
+    assert len(out) == round(length / factor)
+    assert not len(out) or np.isfinite(out).all()
+
+
+@pytest.mark.parametrize("pitch", [-6.0, -2.0, 1.0, 3.5, 6.0])
+@pytest.mark.parametrize("factor", [1.0, 0.8, 1.5])
+def test_pitch_shifts_by_semitones(pitch: float, factor: float) -> None:
+    tone = (0.3 * np.sin(2 * np.pi * 200 * np.arange(2 * RATE) / RATE)).astype(np.float32)
+    out = filtered(tone, factor, Prosody(pitch=pitch))
+    assert 12 * np.log2(fundamental(out) / 200) == pytest.approx(pitch, abs=0.2)
+
+
+@pytest.mark.parametrize("brightness", [-4.0, 2.0, 5.0])
+def test_brightness_raises_above_2_khz(brightness: float) -> None:
+    noise = (0.05 * np.random.default_rng(1).standard_normal(2 * RATE)).astype(np.float32)
+    out = filtered(noise, 1.0, Prosody(brightness=brightness))
+    above = level_db(out, 2500) - level_db(noise, 2500)
+    below = level_db(out, 0, 1200) - level_db(noise, 0, 1200)
+    assert above == pytest.approx(brightness, abs=0.4)
+    assert below == pytest.approx(0.0, abs=0.3)
+
+
+@pytest.mark.parametrize("loudness", [-6.0, -1.0, 3.0, 6.0])
+def test_loudness_is_in_decibels(loudness: float) -> None:
+    samples = voiced(peak=0.4)
+    out = filtered(samples, 1.0, Prosody(loudness=loudness))
+    assert level_db(out) - level_db(samples) == pytest.approx(loudness, abs=0.01)
+    np.testing.assert_allclose(out, samples * 10 ** (loudness / 20), atol=1e-5)
+
+
+@pytest.mark.parametrize("manner", [Prosody(loudness=6.0), Prosody(loudness=4.0, brightness=4.0)])
+def test_loud_speech_is_limited(manner: Prosody) -> None:
+    samples = voiced(peak=0.95)
+    out = filtered(samples, 1.0, manner)
+    assert 0.8 < np.abs(out).max() < 0.96
+    between = [(150 * n + 40, 150 * n + 110) for n in range(1, 40)]
+    new = 10 * np.log10(sum(10 ** (level_db(out, *band) / 10) for band in between))
+    assert new < level_db(out) - 35
+
+
+@pytest.mark.parametrize("factor", [0.4, 0.8, 1.3, 3.4])
+@pytest.mark.parametrize("manner", [NEUTRAL, EXCITED, SAD])
+def test_onset_keeps_its_time(factor: float, manner: Prosody) -> None:
+    samples = np.zeros(3 * RATE, np.float32)
+    begins = (0.4, 1.1, 1.9, 2.5)
+    for begin in begins:
+        at = round(begin * RATE)
+        samples[at : at + 3600] = voiced(0.15, peak=0.4) + 0.2
+    out = np.abs(filtered(samples, factor, manner)) > 0.05
+    heard = np.flatnonzero(out) / RATE
+    starts = [heard[0], *heard[1:][np.diff(heard) > 0.1 / factor]]
+    assert starts == pytest.approx([begin / factor for begin in begins], abs=0.04 / min(factor, 1.0))
+
+
+@pytest.mark.parametrize("factor", [1.0, 0.3, 0.8, 1.5, 3.4])
+@pytest.mark.parametrize("manner", [NEUTRAL, replace(EXCITED, pitch=0.0), EXCITED, SAD])
+def test_first_sound_comes_early(factor: float, manner: Prosody) -> None:
+    changed = ProsodyFilter(RATE, factor, manner)
+    first = changed.feed(voiced(0.24))
+    assert len(first) / RATE > 0.12 / factor
+    if factor == 1.0 and manner.pitch == 0.0:
+        assert len(first) / RATE > 0.234
+
+
+_, FILTERED = split_prosody(EMOTIONS["happy"], frozenset())
+
+
+def chunks() -> list[SpeechChunk]:
+    """A second of noise in four chunks, a word in each."""
+    noise = np.random.default_rng(3).standard_normal(RATE).astype(np.float32) / np.float32(8)
+    return [
+        SpeechChunk(piece, RATE, at / 4, (Span(at, at + 1, at / 4, at / 4 + 0.2, (at / 4 + 0.1,)),))
+        for at, piece in enumerate(np.split(noise, 4))
+    ]
+
+
+async def engine() -> AsyncGenerator[SpeechChunk, None]:
+    for chunk in chunks():
+        yield chunk
+
+
+async def rendered(
+    factor: float, manner: Prosody = NEUTRAL, longest: int = 10 * RATE
+) -> tuple[Samples, list[Span], SegmentFilter]:
+    rendering = SegmentFilter(engine(), RATE, factor, longest, manner)
+    heard = [chunk async for chunk in rendering.chunks()]
+    return (
+        np.concatenate([chunk.samples for chunk in heard]),
+        [span for chunk in heard for span in chunk.spans],
+        rendering,
+    )
+
+
+async def test_neutral_filter_passes_samples_through() -> None:
+    heard = [chunk async for chunk in SegmentFilter(engine(), RATE, 1.0, 10 * RATE, NEUTRAL).chunks()]
+    for own, chunk in zip(heard, chunks(), strict=True):
+        assert np.array_equal(own.samples, chunk.samples)
+        assert own.spans == chunk.spans
+
+
+@pytest.mark.parametrize("factor", [0.3, 0.8, 1.0, 1.5, 3.4])
+@pytest.mark.parametrize("manner", [NEUTRAL, FILTERED])
+async def test_spans_are_rescaled_with_audio(factor: float, manner: Prosody) -> None:
+    samples, spans, rendering = await rendered(factor, manner)
+    assert len(samples) == round(RATE / factor)
+    assert [span.start_s for span in spans] == pytest.approx([at / 4 / factor for at in range(4)])
+    assert [span.character_starts[0] for span in spans] == pytest.approx(
+        [(at / 4 + 0.1) / factor for at in range(4)]
+    )
+    assert spans[-1].end_s <= len(samples) / RATE
+    assert not rendering.truncated
+
+
+async def test_prosody_changes_sound_not_times() -> None:
+    plain, plain_spans, _ = await rendered(1.0)
+    happy, happy_spans, _ = await rendered(1.0, FILTERED)
+    assert happy_spans == plain_spans and len(happy) == len(plain)
+    assert np.square(happy).mean() > 1.2 * np.square(plain).mean()
+
+
+@pytest.mark.parametrize("manner", [NEUTRAL, FILTERED])
+async def test_long_segment_is_cut(manner: Prosody) -> None:
+    samples, spans, rendering = await rendered(0.5, manner, longest=RATE)
+    assert len(samples) == RATE and rendering.truncated
+    assert all(span.end_s <= 1.0 for span in spans)

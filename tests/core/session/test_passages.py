@@ -1,0 +1,342 @@
+"""Passages of a text: SSML, pauses, other scripts and languages, and what is no speech."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kani.core.audio.prosody_filter import PAUSES_S
+from kani.core.errors import InvalidRequest
+from kani.core.service import SpeechService
+from kani.core.session.session import SpeechSession
+from kani.core.session.worker import UNDERRUN_PAUSE_S
+from kani.core.types import Boundary, Emphasis, SpeechChunk, SpeechRequest
+from kani.engines.espeak.engine import EspeakEngine
+from kani.text.foreign_passages import ForeignPassage
+from tests.core.timing.test_spans import assert_tiles
+from tests.support.event_loop import settle
+from tests.support.sessions import SPANISH, audio, build, collect, fed, serving, silent, spans_of, speak
+from tests.support.tone import LETTER_S, RATE, ToneEngine, tones
+
+
+@asynccontextmanager
+async def two_engines(folder: Path) -> AsyncIterator[SpeechService]:
+    """Tones for Spanish and English; espeak-ng, with another sample rate, for the rest."""
+    service = build(folder, ToneEngine(), EspeakEngine())
+    await service.start()
+    yield service
+    await service.stop()
+
+
+async def test_foreign_passage_is_spoken_by_engine_of_its_language(tmp_path: Path) -> None:
+    text = "Dijo «добрый день» y se fue."
+    async with two_engines(tmp_path) as service, fed(service, text) as session:
+        chunks = await collect(session)
+        assert session.resolved_voice.voice == "tone_es"
+        assert session.foreign_passages == [ForeignPassage(5, 18, "ru", "espeak:ru", "espeak")]
+    spans = spans_of(chunks)
+    assert_tiles(spans, len(text))
+    assert {chunk.sample_rate for chunk in chunks} == {RATE}
+    words = {text[span.start : span.end]: span for span in spans}
+    for word in ("добрый", "день", "fue"):
+        span = words[word]
+        assert span.end_s - span.start_s > 0.1
+        assert np.abs(audio(chunks)[round(span.start_s * RATE) : round(span.end_s * RATE)]).max() > 0.02
+
+
+async def test_greek_letter_is_no_foreign_passage(tmp_path: Path) -> None:
+    async with two_engines(tmp_path) as service, fed(service, "El número π es algo más que tres.") as session:
+        await collect(session)
+        assert session.foreign_passages == []
+
+
+async def test_spoken_forms_join_to_engine_text(engine: ToneEngine, service: SpeechService) -> None:
+    text = "**Hay 21 casas** y `3 km`, ¿no? Sí."
+    chunks = await speak(service, text)
+    spans = spans_of(chunks)
+    assert_tiles(spans, len(text))
+    said = "".join(span.spoken_form or "" for span in spans)
+    assert said.split() == " ".join(segment.text for segment in engine.segments).split()
+    by_written = {text[span.start : span.end]: span.spoken_form for span in spans}
+    assert (by_written["21"], by_written["casas"]) == ("veintiuna", "casas")
+
+
+@pytest.mark.parametrize("announced", [True, False])
+async def test_code_is_announced_or_skipped(tmp_path: Path, announced: bool) -> None:
+    engine = ToneEngine()
+    service = build(tmp_path, engine, announce_code=announced)
+    await service.start()
+    await speak(service, "Mira:\n```\nx = 1\n```\nFin.")
+    await service.stop()
+    code = ["Bloque", "de", "código"] if announced else []
+    assert [word.lower() for word in engine.words] == ["mira", *(word.lower() for word in code), "fin"]
+
+
+@pytest.mark.parametrize(
+    ("text", "request_", "words"),
+    [
+        ("Usa SQL ya.", replace(SPANISH, lexicon={"SQL": "sícuel"}), ["Usa", "sícuel", "ya"]),
+        ("Hay 21 casas.", replace(SPANISH, normalize=False), ["Hay", "21", "casas"]),
+    ],
+)
+async def test_request_changes_spoken_form(
+    engine: ToneEngine, service: SpeechService, text: str, request_: SpeechRequest, words: list[str]
+) -> None:
+    await speak(service, text, request_)
+    assert engine.words == words
+
+
+@pytest.mark.parametrize("writes", [False, True])
+async def test_number_at_segment_start_is_read_alone(tmp_path: Path, writes: bool) -> None:
+    engine = ToneEngine(writes=writes)
+    async with serving(engine, tmp_path) as service, service.open(SPANISH, protocol="test") as session:
+        session.feed("Nací en 1990")
+        session.flush()
+        session.feed(" 30 casas hay.")
+        session.finish()
+        await collect(session)
+    assert engine.words[-3:] == ["treinta", "casas", "hay"]
+
+
+WORD_S = 4 * LETTER_S
+
+
+async def test_spans_tile_the_document_and_marks_have_times(service: SpeechService) -> None:
+    text = '<speak>casa <mark name="a"/>mesa <break time="2s"/><mark name="b"/>silo<mark name="end"/></speak>'
+    async with fed(service, text) as session:
+        chunks = await collect(session)
+        marks = {mark.name: (mark.at, round(mark.time_s, 3)) for mark in session.marks}
+    assert_tiles(spans_of(chunks), len(text), pauses=1)
+    words = [span for span in spans_of(chunks) if span.spoken_form in ("mesa", "silo")]
+    assert [text[word.start : word.end] for word in words] == ["mesa", "silo"]
+    length_s = len(audio(chunks)) / RATE
+    assert length_s == pytest.approx(3 * WORD_S + 2)
+    assert silent(chunks, 2 * WORD_S, 2 * WORD_S + 2)
+    assert marks == {
+        "a": (text.index("mesa"), pytest.approx(WORD_S, abs=0.01)),
+        "b": (text.index("silo"), pytest.approx(2 * WORD_S + 2, abs=0.01)),
+        "end": (len(text), pytest.approx(length_s)),
+    }
+
+
+@pytest.mark.parametrize("writes", [False, True])
+async def test_pieces_of_a_document_are_one(tmp_path: Path, writes: bool) -> None:
+    text = "<speak>casa <prosody rate='50%'>mesa</prosody></speak>"
+    async with serving(ToneEngine(writes=writes), tmp_path) as service:
+        whole = audio(await speak(service, text))
+        async with service.open(SPANISH, protocol="test") as session:
+            session.feed("<speak")
+            for character in text.removeprefix("<speak"):
+                session.feed(character)
+                session.flush()
+            session.finish()
+            pieces = audio(await collect(session))
+    assert len(whole) / RATE == pytest.approx(WORD_S + 2 * WORD_S)
+    assert len(pieces) == len(whole)
+
+
+async def test_voices_and_languages_of_passages(service: SpeechService) -> None:
+    text = (
+        '<speak>casa <voice name="tone_en">home</voice> <voice name="nobody">mesa</voice>'
+        ' <lang xml:lang="en-GB">table</lang> <lang xml:lang="tlh">silo</lang></speak>'
+    )
+    async with fed(service, text) as session:
+        await collect(session)
+        passages = session.foreign_passages
+        spoken = {text[one.start : one.end].split("<")[0].strip(): one.voice for one in passages}
+        unused = session.unused_fields
+    assert spoken == {"home": "tone_en", "table": "tone_en"}
+    assert unused == ["ssml.lang", "ssml.voice"]
+
+
+@pytest.mark.parametrize("emphasizes", [True, False])
+async def test_emphasized_word_is_part_of_its_phrase_where_an_engine_can(
+    engine: ToneEngine, service: SpeechService, emphasizes: bool
+) -> None:
+    engine.info = replace(engine.info, emphasizes=emphasizes)
+    await speak(service, '<speak>casa <emphasis level="strong">mesa</emphasis> silo</speak>')
+    said = [(segment.text, segment.speed, segment.emphases) for segment in engine.segments]
+    if emphasizes:
+        assert said == [("casa mesa silo", 1.0, (Emphasis(5, 9, 0.85, 1.0, 3.0),))]
+    else:
+        assert said == [("casa", 1.0, ()), ("mesa", 0.85, ()), ("silo", 1.0, ())]
+
+
+async def test_emphasis_is_named_where_another_engine_speaks(tmp_path: Path) -> None:
+    info = ToneEngine(languages=("es",)).info
+    other = ToneEngine(languages=("en",)).info
+    engines = tones(replace(info, emphasizes=True), replace(other, name="other"))
+    text = '<speak>casa <voice name="tone_en">home <emphasis>table</emphasis></voice></speak>'
+    service = build(tmp_path, *engines)  # type: ignore[arg-type]
+    await service.start()
+    async with fed(service, text) as session:
+        await collect(session)
+        assert session.unused_ssml == ["ssml.emphasis"]
+    await service.stop()
+    assert [segment.text for segment in engines[1].segments] == ["home table"]
+    assert engines[1].segments[0].emphases == ()
+
+
+async def test_phoneme_is_named_where_no_ipa_is_spoken(service: SpeechService) -> None:
+    text = '<speak><phoneme ph="ˈmesa">casa</phoneme></speak>'
+    async with fed(service, text) as session:
+        assert len(audio(await collect(session))) / RATE == pytest.approx(WORD_S)
+        assert session.unused_ssml == ["ssml.phoneme"]
+
+
+@pytest.mark.parametrize("duration_s", [None, 4.0])
+async def test_fault_ends_the_session_before_any_sound(
+    service: SpeechService, duration_s: float | None
+) -> None:
+    request = SpeechRequest(language="es", duration_s=duration_s)
+    async with fed(service, "<speak>uno</p>", request) as session:
+        with pytest.raises(InvalidRequest, match="line 1, column 11: </p> comes before </speak>"):
+            await collect(session)
+
+
+async def test_document_fills_the_duration_asked_for(service: SpeechService) -> None:
+    request = SpeechRequest(language="es", duration_s=2.0)
+    text = "<speak>casa <prosody rate='50%'>mesa</prosody> silo</speak>"
+    chunks = await speak(service, text, request)
+    assert len(audio(chunks)) / RATE == pytest.approx(2.0)
+
+
+async def test_request_may_say_that_tags_are_text(service: SpeechService) -> None:
+    request = SpeechRequest(language="es", ssml=False)
+    # Tags are masked as in any text, and nothing is refused.
+    chunks = await speak(service, "<speak>casa</p>", request)
+    assert len(audio(chunks)) / RATE == pytest.approx(WORD_S)
+
+
+UNO, DOS = 3 * LETTER_S, 3 * LETTER_S
+
+
+@pytest.mark.parametrize("writes", [False, True])
+async def test_pause_is_silence_with_empty_span(tmp_path: Path, writes: bool) -> None:
+    async with (
+        serving(ToneEngine(writes=writes), tmp_path) as service,
+        service.open(SPANISH, protocol="test") as session,
+    ):
+        session.feed("uno ")
+        session.add_pause(2.0)
+        session.add_pause(0.5)
+        session.feed("dos")
+        session.finish()
+        chunks = await collect(session)
+    spans = spans_of(chunks)
+    rests = [span for span in spans if span.start == span.end]
+    assert [(span.start, span.end) for span in rests] == [(4, 4), (4, 4)]
+    assert [span.end_s - span.start_s for span in rests] == pytest.approx([2.0, 0.5])
+    assert rests[1].start_s == pytest.approx(rests[0].end_s)
+    assert silent(chunks, rests[0].start_s, rests[1].end_s)
+    assert not silent(chunks, rests[1].end_s, rests[1].end_s + DOS)
+    assert len(audio(chunks)) == round((UNO + 2.5 + DOS) * RATE)
+    assert_tiles(spans, len("uno dos"), pauses=2)
+
+
+async def test_pause_before_text_waits_for_voice(service: SpeechService) -> None:
+    async with service.open(SpeechRequest(), protocol="test") as session:
+        session.add_pause(1.0)
+        await settle()
+        session.feed("Buenos días, ¿cómo está usted?")
+        session.finish()
+        chunks = await collect(session)
+    assert silent(chunks, 0.0, 1.0) and not silent(chunks, 1.0, 1.5)
+    spans = spans_of(chunks)
+    assert (spans[0].start_s, spans[0].end_s) == (0.0, 1.0)
+    assert_tiles(spans, len("Buenos días, ¿cómo está usted?"), pauses=1)
+    async with service.open(SpeechRequest(), protocol="test") as session:
+        session.add_pause(1.0)
+        session.finish()
+        assert await collect(session) == []
+
+
+async def chunks_now(session: SpeechSession, found: list[SpeechChunk]) -> asyncio.Task[None]:
+
+    async def read() -> None:
+        async for chunk in session:
+            found.append(chunk)
+
+    reader = asyncio.create_task(read())
+    await settle()
+    return reader
+
+
+async def test_underrun_sends_part_of_pause(service: SpeechService) -> None:
+    found: list[SpeechChunk] = []
+    async with service.open(SPANISH, protocol="test") as session:
+        session.feed("Uno dos tres cuatro cinco seis siete ocho nueve. A")
+        reader = await chunks_now(session, found)
+        said_s = sum(map(len, "Uno dos tres cuatro cinco seis siete ocho nueve".split())) * LETTER_S
+        assert sum(len(chunk.samples) for chunk in found) == round((said_s + UNDERRUN_PAUSE_S) * RATE)
+        session.feed("diós.")
+        session.finish()
+        await reader
+    pause_s = PAUSES_S[Boundary.SENTENCE]
+    assert len(audio(found)) == round((said_s + pause_s + 5 * LETTER_S) * RATE)
+    assert [one.end_s for one in found[:-1]] == pytest.approx([two.start_s for two in found[1:]])
+
+
+async def test_underrun_behind_flush_sends_part_of_pause(tmp_path: Path) -> None:
+    found: list[SpeechChunk] = []
+    async with (
+        serving(ToneEngine(writes=True), tmp_path) as service,
+        service.open(SPANISH, protocol="test") as session,
+    ):
+        session.feed("uno dos ")
+        session.flush()
+        reader = await chunks_now(session, found)
+        assert len(audio(found)) == round((UNO + DOS + UNDERRUN_PAUSE_S) * RATE)
+        session.feed("tres")
+        session.finish()
+        await reader
+    pause_s = PAUSES_S[Boundary.CLAUSE]
+    assert len(audio(found)) == round((UNO + DOS + pause_s + 4 * LETTER_S) * RATE)
+
+
+async def test_complete_text_has_no_underrun_silence(service: SpeechService) -> None:
+    chunks = await speak(service, "Uno dos tres cuatro cinco seis siete ocho nueve. Adiós a todos.")
+    words = "Uno dos tres cuatro cinco seis siete ocho nueve Adiós a todos".split()
+    expected_s = sum(map(len, words)) * LETTER_S + PAUSES_S[Boundary.SENTENCE]
+    assert len(audio(chunks)) == round(expected_s * RATE)
+
+
+LONG = {
+    "es": "El viejo relojero de la esquina todavía repara todos los relojes de sus vecinos con sus manos.",
+    "en": "The old watchmaker on the corner still repairs every clock that his neighbours bring to him.",
+}
+
+
+@pytest.mark.parametrize("language", LONG)
+async def test_language_is_detected_early_however_text_is_cut(service: SpeechService, language: str) -> None:
+    tags = set()
+    for step in (1, 7, 24, len(LONG[language])):
+        async with service.open(SpeechRequest(), protocol="test") as session:
+            text = LONG[language]
+            for first, last in pairwise([*range(0, len(text), step), len(text)]):
+                session.feed(text[first:last])
+                if last >= 40:
+                    assert session.resolved_voice.language == language
+            session.finish()
+            chunks = await collect(session)
+            tags.add((session.resolved_voice.voice, len(audio(chunks))))
+    assert len(tags) == 1
+
+
+async def test_undetected_language_falls_back_after_80_characters(service: SpeechService) -> None:
+    async with service.open(SpeechRequest(), protocol="test") as session:
+        for _ in range(79 // 4):
+            session.feed("12, ")
+            with pytest.raises(RuntimeError):
+                assert session.resolved_voice
+        session.feed("12, 12.")
+        assert session.resolved_voice.language == "es"
+        session.finish()
+        await collect(session)

@@ -1,0 +1,214 @@
+"""A conversation: its items, what a language model is told of it, and the echo of its answers."""
+
+from __future__ import annotations
+
+import asyncio
+
+import numpy as np
+import pytest
+import soxr
+
+from kani.core.chat_model import ChatMessage, ToolCall
+from kani.core.conversation import echo, history
+from kani.core.conversation.echo import HEARD_S, LATEST_S, AnswerAudio
+from kani.core.conversation.history import MAX_ITEMS, History
+from kani.core.conversation.items import FunctionCall, FunctionOutput, Item, Message, Part, Role
+from kani.core.conversation.prompt import SILENCE, chat_messages
+from kani.core.conversation.spoken_text import SpokenText
+from kani.core.types import Samples, Span
+
+
+def item(name: str, characters: int = 0, *, pending: bool = False) -> Message:
+    return Message(name, "user", (Part("text", "x" * characters),), pending=pending)
+
+
+def ids(of: History) -> list[str]:
+    return [each.id for each in of.items]
+
+
+@pytest.fixture(autouse=True)
+def few_characters(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(history, "MAX_CHARACTERS", 10_000)
+
+
+def test_oldest_items_go_first() -> None:
+    of = History()
+    for number in range(MAX_ITEMS + 2):
+        of.append(item(str(number)))
+    assert ids(of) == [str(number) for number in range(2, MAX_ITEMS + 2)]
+
+
+def test_characters_are_counted_through_every_change() -> None:
+    of = History()
+    # The name of each part is counted, too.
+    for name in "abc":
+        of.append(item(name, 2996))
+    of.insert_after("a", item("d", 496))
+    assert ids(of) == ["a", "d", "b", "c"]
+    spoken = Message("e", "assistant")
+    of.append(spoken)
+    of.set_parts(spoken, (Part("text", "x" * 400),))
+    assert ids(of) == ["a", "d", "b", "c", "e"]
+    of.set_parts(spoken, (Part("text", "x" * 500),))
+    assert ids(of) == ["d", "b", "c", "e"]
+    # Outside the conversation it counts for nothing.
+    of.set_parts(Message("f", "assistant"), (Part("text", "x" * 9000),))
+    of.remove(of.items[1])
+    of.append(item("g", 5000))
+    assert ids(of) == ["d", "c", "e", "g"]
+    of.prepend(item("h"))
+    assert ids(of) == ["h", "d", "c", "e", "g"]
+
+
+def test_size_of_old_items_is_not_computed_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    of = History()
+    for number in range(MAX_ITEMS):
+        of.append(item(str(number)))
+    computed: list[str] = []
+    size = Message.size.fget
+    assert size is not None
+
+    def counted(self: Message) -> int:
+        computed.append(self.id)
+        return size(self)
+
+    monkeypatch.setattr(Message, "size", property(counted))
+    of.append(item("new"))
+    # That of the new item, and of the one that goes.
+    assert sorted(set(computed)) == ["0", "new"]
+
+
+async def test_wait_ends_once_all_speech_is_transcribed() -> None:
+    of = History()
+    first, second = item("a", pending=True), item("b", pending=True)
+    of.append(first)
+    of.append(second)
+    waiting = asyncio.create_task(of.wait_until_settled(of.items))
+    of.settle(first)
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    # A client deletes it: its transcript will come to no item.
+    of.remove(second)
+    await asyncio.wait_for(waiting, 5)
+
+
+def message(role: Role, text: str | None) -> Message:
+    return Message("m", role, (Part("p", text, is_speech=True),))
+
+
+def written(*items: Item) -> list[tuple[str, str]]:
+    return [(each.role, each.text) for each in chat_messages("", items)]
+
+
+def test_instructions_come_first_and_roles_alternate() -> None:
+    items = [
+        message("user", "One."),
+        message("user", None),
+        message("user", "Two."),
+        message("assistant", "Three."),
+        message("user", "Four."),
+    ]
+    told = [(each.role, each.text) for each in chat_messages("Be brief.", items)]
+    assert told == [
+        ("system", "Be brief."),
+        ("user", "One.\nTwo."),
+        ("assistant", "Three."),
+        ("user", "Four."),
+    ]
+
+
+def test_silence_is_answered() -> None:
+    assert written() == [("user", SILENCE)]
+    told = [(each.role, each.text) for each in chat_messages("Greet.", [message("assistant", "Hi.")])]
+    assert told == [("system", "Greet."), ("assistant", "Hi."), ("user", SILENCE)]
+
+
+def test_results_stand_right_after_their_calls() -> None:
+    items: list[Item] = [
+        message("user", "Weather?"),
+        message("assistant", "One moment."),
+        FunctionCall("1", "c1", "weather", "{}"),
+        FunctionCall("2", "c2", "lost", "{}"),
+        FunctionCall("3", "c3", "time", "{}"),
+        message("user", "Hurry."),
+        FunctionOutput("4", "c3", "noon"),
+        FunctionOutput("5", "c1", "sunny"),
+        FunctionOutput("6", "c9", "of no call"),
+    ]
+    calls = (ToolCall("c1", "weather", "{}"), ToolCall("c3", "time", "{}"))
+    assert chat_messages("", items) == (
+        ChatMessage("user", "Weather?"),
+        ChatMessage("assistant", "One moment.", calls),
+        ChatMessage("tool", "sunny", call_id="c1"),
+        ChatMessage("tool", "noon", call_id="c3"),
+        ChatMessage("user", "Hurry."),
+    )
+
+
+def test_only_what_was_heard_of_an_answer_is_told() -> None:
+    text, spoken = "One two, three.", SpokenText()
+    spans = [(0, 3, 0.0, 0.4), (3, 4, 0.4, 0.5), (4, 7, 0.5, 0.9), (7, 9, 0.9, 1.2), (9, 15, 1.2, 1.8)]
+    for span in spans:
+        spoken.add(text, Span(*span))
+    spoken.duration_s = 1.8
+    answer = Message("m", "assistant", (Part("p", text, is_speech=True),), spoken=spoken)
+    assert answer.text == text
+    heard = []
+    for spoken.heard_s in (0.0, 0.1, 0.3, 0.6, 0.8, 1.0, 1.4, 1.6, 1.8):
+        heard.append(answer.text)
+    assert heard == ["", "", "One", "One", "One two,", "One two,", "One two,", text, text]
+    spoken.heard_s = 0.0
+    assert written(message("user", "Hm?"), answer, message("user", "Stop.")) == [("user", "Hm?\nStop.")]
+
+
+RATE, HEARD_RATE = 24_000, 16_000
+WINDOW = round(HEARD_S * HEARD_RATE)
+
+
+def babble(seed: int, seconds: float, rate: int) -> Samples:
+    """Noise in the band of a telephone, in syllables; the same sound at every rate."""
+    noise = np.random.default_rng(seed).standard_normal(round(seconds * 8000))
+    syllables = 1 + np.sin(2 * np.pi * 4 * np.arange(len(noise)) / 8000)
+    return soxr.resample(0.1 * noise * syllables, 8000, rate).astype(np.float32)
+
+
+def answer(seconds: float, played_s: float = 0.0) -> AnswerAudio:
+    audio = AnswerAudio(RATE)
+    for piece in np.split(babble(0, seconds, RATE), 20):
+        audio.add(piece, played_s)
+    return audio
+
+
+@pytest.mark.parametrize("late_s", [-0.2, 0.0, 0.31, 3.0])
+def test_echo_of_an_answer_is_recognised(late_s: float) -> None:
+    heard = babble(0, 6.0, HEARD_RATE)[: round((5.0 - late_s) * HEARD_RATE)][-WINDOW:]
+    noise = np.random.default_rng(2).standard_normal(WINDOW).astype(np.float32)
+    assert answer(6.0).is_in(10 ** (-12 / 20) * heard + 0.005 * noise, HEARD_RATE, 5.0)
+
+
+@pytest.mark.parametrize("level", [1.0, 0.25])
+def test_other_voice_is_none(level: float) -> None:
+    own = babble(1, 6.0, HEARD_RATE)[:WINDOW]
+    played = babble(0, 6.0, HEARD_RATE)[:WINDOW]
+    assert not answer(6.0).is_in(level * own, HEARD_RATE, 5.0)
+    assert not answer(6.0).is_in(own + 10 ** (-12 / 20) * played, HEARD_RATE, 1.0)  # over the echo
+
+
+def test_silence_is_none() -> None:
+    silence = np.zeros(WINDOW, np.float32)
+    assert not answer(6.0).is_in(silence, HEARD_RATE, 5.0)
+    assert not AnswerAudio(RATE).is_in(silence, HEARD_RATE, 0.0)
+    assert not answer(6.0).is_in(silence[:0], HEARD_RATE, 5.0)
+
+
+def test_only_what_may_be_heard_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(echo, "MOST_AHEAD_S", 2.0)
+    heard = babble(0, 30.0, HEARD_RATE)
+    audio = answer(30.0)  # not played yet: after 2 s nothing is kept
+    assert audio.is_in(heard[HEARD_RATE:][:WINDOW], HEARD_RATE, 1.5)
+    assert not audio.is_in(heard[-WINDOW:], HEARD_RATE, 30.0)
+    monkeypatch.setattr(echo, "MOST_AHEAD_S", 120.0)
+    audio = answer(30.0, played_s=30.0)
+    assert sum(map(len, audio._pieces)) < (LATEST_S + 4) * 8000
+    assert audio.is_in(heard[-WINDOW:], HEARD_RATE, 30.0)

@@ -1,0 +1,376 @@
+"""Turns of speech: where speech is, how likely a pause lasts, and whether a voice interrupts an answer."""
+
+from __future__ import annotations
+
+import asyncio
+
+import numpy as np
+import pytest
+
+from kani.core.errors import EngineUnavailable
+from kani.core.recognizer import STEP_S, VOICE_CHUNK_S, RecognizedWord, Step
+from kani.core.turns.backchannels import is_backchannel
+from kani.core.turns.interruption import Verdict, VoiceOverAnswer
+from kani.core.turns.pause_judge import HEARD_S, TUNING, PauseJudge
+from kani.core.turns.recent_audio import RecentAudio
+from kani.core.turns.speech_gate import SpeechGate, pause_probabilities
+from kani.core.turns.words import ends_sentence, goes_on, plain
+from kani.core.types import Samples
+
+
+def gate_after(*voices: float) -> SpeechGate:
+    gate = SpeechGate()
+    for voice in voices:
+        gate.feed(voice)
+    return gate
+
+
+def silent_for(seconds: float) -> SpeechGate:
+    """A gate with speech and then silence of ``seconds``, rounded up to a chunk."""
+    return gate_after(*[0.9] * 10, *[0.0] * int(np.ceil(seconds / VOICE_CHUNK_S)))
+
+
+@pytest.mark.parametrize(
+    ("voices", "speaking", "end_chunks"),
+    [
+        ((0.1, 0.4, 0.1), False, 0),
+        ((0.1, 0.99, 0.1, 0.99, 0.1), False, 0),  # clicks
+        ((0.1, 0.1, 0.6, 0.6), True, 4),
+        ((0.6, 0.6, 0.25, 0.25), True, 4),  # faint chunks go on with speech, and do not begin it
+        ((0.6, 0.6, 0.25, 0.19, 0.3, 0.3), False, 3),
+    ],
+)
+def test_speech_begins_with_two_loud_chunks_and_ends_with_the_faint_ones(
+    voices: tuple[float, ...], speaking: bool, end_chunks: int
+) -> None:
+    gate = gate_after(*voices)
+    assert gate.speaking is speaking
+    assert gate.speech_end_s == pytest.approx(end_chunks * VOICE_CHUNK_S)
+    if end_chunks and not speaking:
+        assert gate.silence_s == pytest.approx((len(voices) - end_chunks) * VOICE_CHUNK_S)
+
+
+def test_speech_begins_with_the_first_loud_chunk() -> None:
+    assert gate_after(0.1, 0.1, 0.6, 0.6).onset_s == pytest.approx(2 * VOICE_CHUNK_S)
+
+
+@pytest.mark.parametrize(("voices", "likely"), [((0.1, 0.4, 0.1), 1), ((0.9, 0.9), 0)])
+def test_every_pause_is_certain_before_speech_and_none_during_it(
+    voices: tuple[float, ...], likely: int
+) -> None:
+    assert pause_probabilities(gate_after(*voices), sentence_ended=True) == (likely,) * 4
+
+
+@pytest.mark.parametrize(("length", "after_s"), [(0, 0.30), (1, 0.50), (2, 0.70), (3, 1.10)])
+def test_pause_becomes_likely_after_its_silence(length: int, after_s: float) -> None:
+    early, late = (
+        pause_probabilities(silent_for(seconds), sentence_ended=True)[length]
+        for seconds in (after_s - 1.01 * VOICE_CHUNK_S, after_s)
+    )
+    assert early < 0.6 <= late
+
+
+def test_long_pauses_are_less_likely_inside_a_sentence() -> None:
+    ended, inside = (pause_probabilities(silent_for(0.8), sentence_ended=ended) for ended in (True, False))
+    assert ended[:2] == inside[:2]
+    assert ended[2] > 0.6 > inside[2]
+    assert ended[3] > inside[3]
+
+
+def test_probabilities_rise_with_the_silence_and_fall_with_the_length() -> None:
+    rows = np.array(
+        [pause_probabilities(silent_for(seconds), sentence_ended=False) for seconds in np.arange(0.1, 3, 0.1)]
+    )
+    assert np.all(np.diff(rows, axis=1) <= 0) and np.all(np.diff(rows, axis=0) >= 0)
+    assert rows[-1].min() > 0.99
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "more_comes"),
+    [
+        ("en", "I would like to book a table for.", True),
+        ("en", "My brother and", True),
+        ("en", "Where are the?", True),
+        ("en", "It costs three...", True),
+        ("en", "First of all,", True),
+        ("en", "My number is 555 0123", True),
+        ("en", "It is 3 point", True),
+        ("es", "Quiero reservar una mesa para.", True),
+        ("es", "Creo que el.", True),
+        ("es", "Son 3 coma", True),
+        ("fr", "Je voudrais du", True),
+        ("it", "Vorrei prenotare un tavolo per.", True),
+        ("pt", "Eu moro na", True),
+        ("de", "Ich hätte gerne einen", True),
+        ("hi", "मुझे यह किताब और", True),
+        ("zh", "我想要一个", True),
+        ("ja", "明日は", True),
+        ("xx", "bla bla…", True),
+        ("en", "Where are you from?", False),
+        ("en", "Turn it on.", False),
+        ("en", "It is 25.", False),
+        ("en", "My number is 555 012 3456.", False),
+        ("es", "Creo que sí.", False),
+        ("es", "Es para mí.", False),
+        ("es", "¿Dónde está?", False),
+        ("fr", "Il est là.", False),
+        ("de", "Schalte das Licht ein.", False),
+        ("ja", "明日ですか？", False),
+        ("xx", "The and of", False),
+    ],
+)
+def test_words_tell_whether_a_sentence_goes_on(language: str, text: str, more_comes: bool) -> None:
+    assert goes_on(text.split(), language) is more_comes
+
+
+def test_marks_of_ends() -> None:
+    assert ends_sentence("Sí.") and ends_sentence("“What?”") and ends_sentence("好。")
+    assert not ends_sentence("well...") and not ends_sentence("well…") and not ends_sentence("well,")
+
+
+def test_words_are_compared_without_marks() -> None:
+    assert [plain(text) for text in ("¿Sí?", "Mm-hmm,", "don’t.", "…")] == ["sí", "mm-hmm", "don't", ""]
+
+
+RATE = 16_000
+STEP = round(STEP_S * RATE)
+SPEECH_STEPS = 12
+(_, SURE), (LATER_S, LIKELY), (LAST_S, POSSIBLE) = TUNING.complete
+
+
+class Model:
+    """A model with one answer; None never comes."""
+
+    def __init__(self, answer: float | None) -> None:
+        self.answer = answer
+        self.heard: list[Samples] = []
+
+    async def prepare(self) -> None: ...
+
+    async def completeness(self, samples: Samples, sample_rate: int) -> float:
+        self.heard.append(samples)
+        if self.answer is None:
+            await asyncio.Event().wait()
+        assert self.answer is not None
+        return self.answer
+
+
+class MissingModel(Model):
+    async def completeness(self, samples: Samples, sample_rate: int) -> float:
+        raise EngineUnavailable("the turn model is missing")
+
+
+async def judged(
+    model: Model,
+    text: str,
+    *,
+    silent_steps: int = 12,
+    settled_after: int = 4,
+    language: str = "en",
+    at: int = 0,
+) -> list[Step]:
+    """The steps of the silence after ``text``, which is decided after some of them."""
+    judge = PauseJudge(model, RATE, at * STEP)
+    gate, steps, chunks = SpeechGate(), list[Step](), 0
+    for index in range(at, at + SPEECH_STEPS + silent_steps):
+        silent = index - at - SPEECH_STEPS
+        judge.add_audio(np.full(STEP, index / 1000, np.float32))
+        if silent == settled_after:
+            begun_s, end_s = at * STEP_S, (at + SPEECH_STEPS) * STEP_S
+            words = text.split()
+            for number, word in enumerate(words, 1):
+                part_s = begun_s + (end_s - begun_s) * number / len(words)
+                judge.add_word(RecognizedWord(word, part_s - 0.05, part_s, language))
+        until = int((index - at + 1) * STEP_S / 0.032 + 1e-9)
+        voices = tuple([0.9 if silent < 0 else 0.0] * (until - chunks))
+        chunks = until
+        for voice in voices:
+            gate.feed(voice)
+        pauses = pause_probabilities(gate, sentence_ended=text.endswith("."))
+        step = await judge.judge(Step(index, pauses, voices, settled=silent >= settled_after))
+        if silent >= 0:
+            steps.append(step)
+    await judge.aclose()
+    return steps
+
+
+def likely_s(steps: list[Step], index: int = 2) -> float | None:
+    """Seconds of silence at the first step with a likely pause."""
+    return next(
+        (
+            round((number + 1) * STEP_S, 2)
+            for number, step in enumerate(steps)
+            if step.pause_probabilities[index] >= 0.6
+        ),
+        None,
+    )
+
+
+async def test_sound_and_words_end_a_turn_once_the_words_are_decided() -> None:
+    steps = await judged(Model(SURE), "Turn it on.")
+    assert [step.complete for step in steps] == [None] * 4 + [True] * 8
+    assert [step.completeness for step in steps] == [None] * 4 + [SURE] * 8
+    assert likely_s(steps) == pytest.approx(5 * STEP_S)
+
+
+@pytest.mark.parametrize(
+    ("probability", "text", "after_s"),
+    [
+        (LIKELY, "Turn it on.", LATER_S),
+        (POSSIBLE, "Turn it on.", LAST_S),
+        (SURE, "Turn it", LAST_S),  # a recogniser leaves out the marks of some sentences
+    ],
+)
+async def test_turn_that_is_less_sure_ends_later(probability: float, text: str, after_s: float) -> None:
+    steps = await judged(Model(probability), text, silent_steps=18)
+    complete = [step.complete for step in steps]
+    first = complete.index(True)
+    assert complete == [None] * 4 + [False] * (first - 4) + [True] * (18 - first)
+    # Silence is counted in chunks of 32 ms, a step may end within one.
+    assert 0 <= (first + 1) * STEP_S - after_s < 2 * STEP_S
+    assert likely_s(steps) == pytest.approx((first + 1) * STEP_S)
+
+
+@pytest.mark.parametrize(
+    ("probability", "text"),
+    [
+        (SURE, "Turn on the."),
+        (SURE, "Turn it on and"),
+        (POSSIBLE + TUNING.no_mark - 0.01, "Turn it"),
+        (POSSIBLE - 0.01, "Turn it on."),
+    ],
+)
+async def test_either_can_say_that_the_speaker_goes_on(probability: float, text: str) -> None:
+    steps = await judged(Model(probability), text, silent_steps=22)
+    assert {step.complete for step in steps[4:]} == {False}
+    assert likely_s(steps) == pytest.approx(1.52)
+    # Half a second of silence is a pause of half a second whatever comes after it.
+    assert likely_s(steps, 0) == pytest.approx(0.32)
+
+
+async def test_model_is_asked_once_in_a_pause_about_the_audio_up_to_it() -> None:
+    model = Model(SURE)
+    steps = await judged(model, "Turn it on.", silent_steps=30, at=100)
+    assert [step.complete for step in steps] == [None] * 4 + [True] * 26
+    (heard,) = model.heard
+    assert heard[-1] == pytest.approx((100 + SPEECH_STEPS + 2) / 1000)
+    assert len(heard) == (SPEECH_STEPS + 3) * STEP <= HEARD_S * RATE
+
+
+async def test_pause_is_as_without_a_model_where_that_is_slow_or_missing() -> None:
+    for model in (Model(None), MissingModel(0.0)):
+        steps = await judged(model, "Turn it on.", silent_steps=11)
+        assert {step.complete for step in steps} == {None}
+        assert likely_s(steps) == pytest.approx(0.72)
+
+
+async def test_sound_without_words_is_unknown() -> None:
+    assert {step.complete for step in await judged(Model(SURE), "")} == {None}
+
+
+async def test_recogniser_without_marks_is_judged_by_words_and_sound() -> None:
+    text = " ".join(["word"] * (TUNING.unmarked_words + 1))
+    assert (await judged(Model(SURE), text))[-1].complete is True
+    assert (await judged(Model(SURE), f"{text} and"))[-1].complete is False
+
+
+def test_long_speech_is_forgotten_but_for_its_last_seconds() -> None:
+    audio = RecentAudio(sample_rate=100, kept_s=2.0, at=50)
+    for start in range(50, 1050, 40):
+        audio.add(np.arange(start, start + 40, dtype=np.float32))
+        audio.forget(start)
+    assert sum(map(len, audio._pieces)) < 200 + 2 * 40
+    assert audio.before(1000).tolist() == list(range(800 + 10, 1000))
+
+
+VOICE, NOISE, SILENCE = (0.9, 0.8, 0.7), (0.3, 0.6, 0.2), (0.1, 0.0)
+OPEN, INTERRUPTS, NOTHING = Verdict.OPEN, Verdict.INTERRUPTS, Verdict.NOTHING
+NO_PAUSE = (0.0, 0.0, 0.0, 0.0)
+
+
+def heard() -> Samples:
+    return np.zeros(10, np.float32)
+
+
+def verdicts(*steps: tuple[float, ...] | str, echoes: int = 0) -> list[Verdict]:
+    """What is known after each step: its probabilities, or words that are settled before it.
+
+    echoes: number of the first steps with a voice that are the answer's echo.
+    """
+    left = iter([True] * echoes)
+    voice, found, settled = VoiceOverAnswer(lambda _: next(left, False)), list[Verdict](), False
+    for step in steps:
+        if isinstance(step, str):
+            at_s = len(found) * 0.08
+            for text in step.split():
+                voice.add_word(RecognizedWord(text, at_s - 0.2, at_s - 0.1, "es"))
+            settled = True
+        else:
+            found.append(voice.judge(Step(len(found), NO_PAUSE, step, settled=settled), heard))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("steps", "last"),
+    [
+        ((VOICE,) * 6, OPEN),  # 0.58 s
+        ((VOICE,) * 7, INTERRUPTS),
+        ((VOICE, VOICE, SILENCE, *[VOICE] * 5), INTERRUPTS),  # with a short pause
+        ((NOISE,) * 12, OPEN),
+        ((VOICE, VOICE, SILENCE, SILENCE, SILENCE), OPEN),  # its words are not known yet
+        ((VOICE, VOICE, SILENCE, "", SILENCE, SILENCE), NOTHING),  # a cough
+        ((VOICE, VOICE, SILENCE, SILENCE, "¡Para!", SILENCE), INTERRUPTS),
+        ((VOICE, VOICE, SILENCE, SILENCE, "Ajá, sí.", SILENCE), NOTHING),
+        ((VOICE, VOICE, SILENCE, SILENCE, "Sí, pero", SILENCE), INTERRUPTS),
+        (((0.9, 0.9, 0.1), SILENCE, SILENCE, "Gracias.", SILENCE), NOTHING),  # a cough, as it is misheard
+        # Long, but known to be a listener's.
+        ((VOICE, VOICE, VOICE, VOICE, "Mm-hmm.", VOICE, VOICE, SILENCE), OPEN),
+    ],
+)
+def test_word_or_a_voice_that_goes_on_interrupts(
+    steps: tuple[tuple[float, ...] | str, ...], last: Verdict
+) -> None:
+    *before, found = verdicts(*steps)
+    assert (set(before), found) == ({OPEN}, last)
+
+
+def test_echo_does_not_count_but_the_voice_after_it() -> None:
+    assert verdicts(*[VOICE] * 16, echoes=9)[-2:] == [OPEN, INTERRUPTS]
+    # The echo's words end in it.
+    assert verdicts(*[VOICE] * 9, "¿Quieres café?", SILENCE, SILENCE, SILENCE, echoes=9)[-1] is NOTHING
+
+
+def test_recogniser_without_probabilities() -> None:
+    voice, silence = VoiceOverAnswer(lambda _: False), (0.9, 0.8, 0.7, 0.1)
+    assert [voice.judge(Step(n, NO_PAUSE), heard) for n in range(8)][-2:] == [OPEN, INTERRUPTS]
+    voice = VoiceOverAnswer(lambda _: False)
+    found = [voice.judge(Step(n, NO_PAUSE if n < 2 else silence), heard) for n in range(5)]
+    assert found[-2:] == [OPEN, NOTHING]
+
+
+@pytest.mark.parametrize(
+    ("text", "language", "found"),
+    [
+        ("Mhm.", "en", True),
+        ("Mm-hmm.", "", True),
+        ("Uh-huh.", "en", True),
+        ("Ajá.", "es", True),
+        ("Sí, sí.", "es", True),
+        ("sí,sí", "es", True),
+        ("Oui.", "es", False),
+        ("うん。", "ja", True),
+        ("对。", "zh", True),
+        ("bale", "es", True),  # vale
+        ("bales", "es", True),
+        ("glados", "es", True),  # claro
+        ("¿Quién?", "es", False),  # not bien
+        ("si", "es", True),
+        ("para", "es", False),
+        ("Yeah, but", "en", False),
+        ("No.", "en", False),
+        ("ok ok ok ok ok", "en", False),
+        ("…", "en", False),
+    ],
+)
+def test_words_of_a_listener(text: str, language: str, found: bool) -> None:
+    assert is_backchannel(text.split(), language) is found
