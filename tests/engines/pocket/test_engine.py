@@ -1,27 +1,39 @@
-"""The Pocket engine: its contract, cloning, and files that are wrong."""
+"""The Pocket engine: its contract, cloning, stored voices, and files that are wrong or fetched."""
 
 from __future__ import annotations
 
 import asyncio
 import shutil
+from collections.abc import Iterator
 from contextlib import aclosing
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 
+from kani.core.audio.pcm import REFERENCE_RATE, decode_recording, wav
 from kani.core.errors import EngineFailed, EngineUnavailable, InvalidRequest
 from kani.core.types import Embedding, Recording, Samples, Sampling, Segment
+from kani.engines.espeak.engine import EspeakEngine
 from kani.engines.pocket import text
 from kani.engines.pocket.engine import PocketEngine
-from kani.engines.pocket.published import PUBLISHED
+from kani.engines.pocket.model import _fetched
+from kani.engines.pocket.published import CLONING_REPOSITORY, OPEN_REPOSITORY, PUBLISHED, languages_here
 from kani.engines.pocket.settings import PocketSettings
+from kani.runtime.errors import CheckpointError
+from kani.runtime.hub import Hub as HubFiles
+from tests.clients.voxcpm.wire import opened
 from tests.conftest import StartServer
 from tests.engines.pocket.random_pocket import Reference, resources, rewrite, write
+from tests.protocols.conftest import start_app as start_app
+from tests.runtime.test_hub import Hub, use_hub
+from tests.runtime.test_hub import hub as hub
+from tests.support.app_server import StartApp
 from websocket_client import KaniTTSClient
 
 TEXTS = ("Guten Morgen!", "Wie geht es dir heute, mein Freund?", "Das ist gut; sehr gut.")
@@ -267,3 +279,110 @@ async def test_server_speaks_by_pocket(folder: Path, start_server: StartServer) 
     async with KaniTTSClient(server.host, server.port) as client:
         parts = [part async for part in client.stream("Guten Morgen!", {"language": "german"})]
     assert len(parts) > 1 and sum(len(part.pcm) for part in parts) > RATE // 4
+
+
+OWN = replace(PUBLISHED["de"], cloning_revision="a" * 40, open_revision="b" * 40, tokenizer_revision="a" * 40)
+
+
+@pytest.fixture
+def published(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setitem(PUBLISHED, "de", OWN)
+    monkeypatch.setattr("kani.engines.pocket.published._VOICES_REVISION", "b" * 40)
+    names = [published.weights for published in (OWN, PUBLISHED["nl"])]
+    hub.files = dict.fromkeys((*names, OWN.tokenizer, OWN.voice("juergen")), b"content")
+    hub.repository = OPEN_REPOSITORY
+    yield
+
+
+@pytest.mark.usefixtures("published")
+@pytest.mark.parametrize("account", [False, True])
+def test_weights_that_clone_are_preferred(
+    tmp_path: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch, account: bool
+) -> None:
+    """They are asked for only with an account; refused ones are replaced by those that do not clone."""
+    monkeypatch.setattr("kani.engines.pocket.model.get_token", lambda: "hf_token")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_IMPLICIT_TOKEN", not account)
+    lines: list[str] = []
+    files = HubFiles(tmp_path, True, lines.append)
+    found = _fetched(files, OWN)
+    assert not found.clones and all(
+        path.is_file() for path in (found.weights, found.tokenizer, found.voices["juergen"])
+    )
+    asked = [path for path in hub.asked if path.startswith(f"/api/models/{CLONING_REPOSITORY}/")]
+    assert bool(asked) == any("cloning is disabled" in line for line in lines) == account
+    assert any("an-open-licence" in line for line in lines)
+    fetched = [path for path in hub.asked if "/resolve/" in path]
+    assert not [path for path in fetched if "dutch" in path]
+    assert languages_here(tmp_path, ["de", "nl"], fetched=True) == ("de",)
+    use_hub(monkeypatch, "http://127.0.0.1:9")
+    assert _fetched(HubFiles(tmp_path, False, print), OWN) == found
+    hub.repository = CLONING_REPOSITORY
+    use_hub(monkeypatch, f"http://127.0.0.1:{hub.server_port}")
+    again = _fetched(HubFiles(tmp_path, True, lines.append), OWN)
+    assert again.clones == account
+
+
+@pytest.mark.usefixtures("published")
+def test_missing_network_or_revision_is_named(
+    tmp_path: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kani.engines.pocket.model.get_token", lambda: None)
+    gone = replace(OWN, open_revision="c" * 40)
+    with pytest.raises(CheckpointError, match=rf"no revision {OPEN_REPOSITORY}@{'c' * 40}"):
+        _fetched(HubFiles(tmp_path, True, print), gone)
+    use_hub(monkeypatch, "http://127.0.0.1:9")
+    with pytest.raises(CheckpointError, match=r"cannot be fetched from the model hub .*network"):
+        _fetched(HubFiles(tmp_path / "new", True, print), OWN)
+
+
+STORED = "Guten Morgen!"
+
+
+async def _recorded() -> bytes:
+    """A recording of speech, which the store demands."""
+    espeak = EspeakEngine()
+    await espeak.start()
+    segment = Segment("Dies ist meine eigene Stimme, und ich lese einige ganze Sätze vor.", "espeak:de", "de")
+    samples = np.concatenate([chunk.samples async for chunk in espeak.synthesize(segment)])
+    await espeak.stop()
+    return wav(samples, espeak.info.sample_rate)
+
+
+async def _spoken(engine: PocketEngine, recording: bytes | None) -> Samples:
+    """The engine's own call, as the stored voice's recording is decoded."""
+    embedding = None
+    if recording is not None:
+        embedding = await engine.embed(decode_recording(recording, sample_rate=REFERENCE_RATE))
+    segment = Segment(STORED, "pocket:juergen", "de", sampling=Sampling(seed=3), embedding=embedding)
+    return np.concatenate([chunk.samples async for chunk in engine.synthesize(segment)])
+
+
+async def test_stored_voice_speaks_as_the_engine_does_with_its_recording(
+    folder: Path, engine: PocketEngine, start_app: StartApp
+) -> None:
+    app = start_app(
+        KANI_ENGINE="pocket",
+        KANI_POCKET_LANGUAGES="de",
+        KANI_POCKET_MODEL=str(folder),
+        KANI_POCKET_PRECISION="float32",
+    )
+    recording = await _recorded()
+    async with httpx.AsyncClient(base_url=app.http_url) as client:
+        given = {"name": "ana", "consent": "Sie ist einverstanden.", "language": "de"}
+        made = await client.post(
+            "/v1/audio/voices", data=given, files={"audio": ("a.wav", recording, "audio/wav")}
+        )
+        assert made.status_code == 201, made.text
+    async with opened(app.url) as client:
+        cloned = await client.speak(STORED, voice_id="custom:ana", language="de", seed=3)
+        own = await client.speak(STORED, voice_id="pocket:juergen", language="de", seed=3)
+    assert cloned.last["result"]["cloning"] == "embedding" and own.last["result"]["cloning"] == "none"
+    for answer, expected in (
+        (cloned, await _spoken(engine, recording)),
+        (own, await _spoken(engine, None)),
+    ):
+        # One step of 16 bits is rounding: the threads of two schedulers divide sums in their own ways.
+        assert len(answer.samples) == len(expected)
+        assert np.abs(answer.samples - np.clip(expected, -1, 1)).max() < 1e-4
+    shorter = min(len(cloned.samples), len(own.samples))
+    assert np.abs(cloned.samples[:shorter] - own.samples[:shorter]).max() > 1e-2

@@ -1,28 +1,43 @@
-"""Slots over one model: any schedule gives each sequence the codes of its solo run."""
+"""Slots over one model, of either generation: any schedule gives each sequence the codes of its solo run."""
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors.torch import load_file, save_file
 
+from kani.engines.kani.model.checkpoint import Checkpoint
 from kani.engines.kani.model.codec.nanocodec import NanoCodec
+from kani.engines.kani.model.lfm2 import LanguageModel
+from kani.engines.kani.model.model_config import ModelConfig
+from kani.engines.kani.model.rope import RotaryEmbedding
 from kani.engines.kani.model.runner import Runner, SavedSlot
 from kani.engines.kani.model.sampler import Sampling
-from kani.runtime.errors import OutOfMemory
+from kani.engines.kani.model.scheduler import Scheduler
+from kani.engines.kani.model.sequence import Utterance
+from kani.engines.kani.model.tokens import TokenLayout
+from kani.runtime.errors import CheckpointError, OutOfMemory
+from kani.runtime.linear import Int8
 from tests.engines.kani.model.conftest import (
+    CPU,
     LONGEST_FRAMES,
     LONGEST_PROMPT,
     Frames,
     NewRunner,
     Prompt,
     admit,
+    load,
     run_alone,
 )
+from tests.engines.kani.model.random_checkpoint import TINY, random_checkpoint, random_kani_tts_2
+from tests.judges import makers
 from tests.judges.lfm2_judge import Judge
 
 GREEDY = Sampling(temperature=0.0, repetition_penalty=1.0)
@@ -241,3 +256,262 @@ def test_oversized_slots_are_refused(new_runner: NewRunner) -> None:
     message = r"1000000000 slots need \d+\.\d GiB of \d+\.\d GiB that are free: at most --slots (\d+)"
     with pytest.raises(OutOfMemory, match=message):
         new_runner(10**9)
+
+
+Speaker = tuple[float, ...]
+
+NO_SPEAKER: Speaker = ()
+
+
+def speaker(key: int) -> Speaker:
+    """A random speaker: 128 numbers of length 1."""
+    numbers = torch.randn(128, generator=torch.Generator().manual_seed(key))
+    return tuple((numbers / numbers.norm()).tolist())
+
+
+ANA, BEN = speaker(1), speaker(2)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny KaniTTS-2 checkpoint with frames 0.3 positions apart."""
+    return random_kani_tts_2(tmp_path_factory.mktemp("second") / "tiny")
+
+
+@pytest.fixture(scope="module")
+def second(folder: Path) -> LanguageModel:
+    return opened(folder)[2]
+
+
+@pytest.fixture(scope="module")
+def texts(folder: Path) -> list[Prompt]:
+    checkpoint, layout, _ = opened(folder)
+    return [tuple(layout.prompt(checkpoint.text_tokens(text))) for text in ("a", "Hola", "uno dos tres")]
+
+
+def opened(folder: Path) -> tuple[Checkpoint, TokenLayout, LanguageModel]:
+    """Checkpoint, layout and network of a folder."""
+    checkpoint = Checkpoint(folder)
+    checkpoint.check_shapes()
+    layout = checkpoint.layout(codebooks=4, codebook_size=4032)
+    return checkpoint, layout, load(checkpoint, layout, torch.float32)
+
+
+def second_runner(model: LanguageModel, codec: NanoCodec, slots: int) -> Runner:
+    return Runner(model, codec, slots=slots, max_prompt_tokens=LONGEST_PROMPT, max_frames=LONGEST_FRAMES)
+
+
+def run(runner: Runner, count: int, frames: int) -> list[Frames]:
+    """Frames of each running sequence."""
+    spoken: list[Frames] = [[] for _ in range(count)]
+    for _ in range(frames):
+        for mine, frame in zip(spoken, runner.sample(count).tolist(), strict=True):
+            mine.append(frame)
+        runner.advance(count)
+    return spoken
+
+
+def solo(runner: Runner, prompt: Prompt, who: Speaker, sampling: Sampling, frames: int) -> Frames:
+    """Frames of a solo run."""
+    admit(runner, 0, prompt, sampling, speaker=who)
+    (spoken,) = run(runner, 1, frames)
+    runner.release(0, 1)
+    return spoken
+
+
+@pytest.mark.heard
+@makers.needs_makers
+@pytest.mark.parametrize(
+    "settings",
+    [
+        pytest.param({}, id="step 0.3"),
+        pytest.param({"audio_step": 1, "alpha_min": 0.5}, id="step 1"),
+        pytest.param({"use_learnable_rope": False}, id="frequencies as they are"),
+    ],
+)
+def test_greedy_codes_match_makers_code(
+    tmp_path: Path, codec: NanoCodec, settings: dict[str, object]
+) -> None:
+    checkpoint, layout, model = opened(random_kani_tts_2(tmp_path / "tiny", seed=3, **settings))
+    runner = second_runner(model, codec, 1)
+    frames = 30
+    prompts = [tuple(layout.prompt(checkpoint.text_tokens(text))) for text in ("Hola", "tres tristes tigres")]
+    asked = [
+        makers.Asked(prompt[:-2], who, frames, PENALISED.repetition_penalty)
+        for prompt in prompts
+        for who in (NO_SPEAKER, ANA, BEN)
+    ]
+    theirs = makers.said(tmp_path / "tiny", asked, tmp_path)
+    for one, expected in zip(asked, theirs, strict=True):
+        admit(runner, 0, (*one.prompt, *prompts[0][-2:]), PENALISED, piece=7, speaker=tuple(one.speaker))
+        assert run(runner, 1, frames)[0][: len(expected)] == expected
+        runner.release(0, 1)
+    assert len({str(one) for one in theirs}) == len(asked)
+
+
+def test_tokens_of_frame_share_position(folder: Path) -> None:
+    checkpoint = Checkpoint(folder)
+    with ExitStack() as stack:
+        weights = checkpoint.weights(stack)
+        turns = RotaryEmbedding(checkpoint.config, weights, frame_tokens=4, capacity=64, device=CPU)
+        learnt = [weights(f"model.learnable_rope_layers.{layer}.alpha_weight") for layer in (1, 3)]
+    frequencies = 1_000_000.0 ** -(torch.arange(0, 16, 2, dtype=torch.float64) / 16)
+    length = 9
+    for place in range(length, length + 40):
+        position = length + 0.3 * ((place - length) // 4)
+        spoken = turns.speech(torch.tensor([place, place]), torch.tensor([length, place]))
+        for layer, alpha in enumerate(learnt):
+            scaled = (0.1 + 1.9 * alpha.double().sigmoid()) * frequencies
+            angles = torch.tensor([[position], [place]]) * scaled
+            expected = torch.polar(torch.ones_like(angles), angles)
+            torch.testing.assert_close(spoken[layer].to(torch.complex128), expected, rtol=0, atol=2e-5)
+    torch.testing.assert_close(
+        turns.prompt(3, 4)[:, 0], turns.speech(torch.tensor([3]), torch.tensor([3]))[:, 0], rtol=0, atol=2e-7
+    )
+
+
+def test_older_checkpoints_have_position_per_token(tmp_path: Path) -> None:
+    checkpoint = Checkpoint(random_checkpoint(tmp_path / "tiny"))
+    with ExitStack() as stack:
+        turns = RotaryEmbedding(
+            checkpoint.config, checkpoint.weights(stack), frame_tokens=4, capacity=64, device=CPU
+        )
+    places = torch.arange(64)
+    assert torch.equal(turns.speech(places, torch.full((64,), 9)), turns.prompt(0, 64))
+    assert len(turns.prompt(0, 64)) == 1
+
+
+@pytest.mark.parametrize("sampling", [PENALISED, SAMPLED], ids=["greedy", "sampled"])
+def test_batched_speakers_give_codes_of_solo_run(
+    second: LanguageModel, codec: NanoCodec, texts: list[Prompt], sampling: Sampling
+) -> None:
+    runner = second_runner(second, codec, 4)
+    streams = [(texts[1], ANA), (texts[1], BEN), (texts[2], ANA), (texts[1], NO_SPEAKER)]
+    expected = [solo(runner, prompt, who, sampling, 12) for prompt, who in streams]
+    assert len({str(frames) for frames in expected}) == len(streams)
+    prefill = runner.start_prefill([prompt for prompt, _ in streams], [who for _, who in streams])
+    while not prefill.done:
+        runner.prefill_chunk(prefill, 5)
+    for slot in range(len(streams)):
+        runner.admit(slot, prefill, slot, sampling)
+    assert run(runner, len(streams), 12) == expected
+
+
+@torch.inference_mode()
+def test_neighbouring_speaker_changes_no_bit(
+    second: LanguageModel, codec: NanoCodec, texts: list[Prompt]
+) -> None:
+    logits = []
+    for neighbour in (ANA, BEN, NO_SPEAKER):
+        runner = second_runner(second, codec, 2)
+        admit(runner, 0, texts[1], PENALISED, speaker=ANA)
+        admit(runner, 1, texts[1], PENALISED, speaker=neighbour)
+        run(runner, 2, 8)
+        logits.append(runner._logits[0].clone())
+    assert torch.equal(logits[0], logits[1]) and torch.equal(logits[0], logits[2])
+
+
+def test_pause_and_move_change_no_bit(second: LanguageModel, codec: NanoCodec, texts: list[Prompt]) -> None:
+    whole = solo(second_runner(second, codec, 1), texts[2], ANA, SAMPLED, 12)
+    runner = second_runner(second, codec, 2)
+    admit(runner, 0, texts[0], SAMPLED, speaker=NO_SPEAKER)
+    admit(runner, 1, texts[2], SAMPLED, speaker=ANA)
+    before = run(runner, 2, 4)[1]
+    saved = runner.save(1)
+    runner.release(1, 2)
+    run(runner, 1, 3)
+    runner.restore(1, saved)
+    between = run(runner, 2, 4)[1]
+    runner.release(0, 2)
+    assert before + between + run(runner, 1, 4)[0] == whole
+
+
+@pytest.mark.parametrize("precision", [torch.bfloat16, torch.int8], ids=str)
+@torch.inference_mode()
+def test_other_precisions_stay_close(
+    folder: Path, second: LanguageModel, texts: list[Prompt], precision: torch.dtype
+) -> None:
+    if precision == torch.int8 and not Int8.supported():
+        pytest.skip("this build of torch has no fbgemm")
+    checkpoint, layout, _ = opened(folder)
+    rows = []
+    for model in (second, load(checkpoint, layout, precision)):
+        prompt = [texts[1][0], 0, *texts[1][1:]]
+        state = model.new_state(1)
+        rows.append(
+            model.prefill(torch.tensor([prompt]), [len(prompt)], state, 0, {0: model.project_speaker(ANA)})[0]
+        )
+    assert 0.97 < torch.cosine_similarity(*rows, dim=0) < 1
+
+
+def test_invalid_speaker_is_refused(second: LanguageModel, model: LanguageModel) -> None:
+    with pytest.raises(ValueError, match="128 numbers, not 127"):
+        second.project_speaker(ANA[1:])
+    with pytest.raises(ValueError, match="0 numbers, not 128"):
+        model.project_speaker(ANA)
+
+
+@pytest.mark.parametrize(
+    ("length", "who", "complaint"),
+    [
+        (LONGEST_PROMPT, ANA, f"3 to {LONGEST_PROMPT - 1} tokens"),
+        (2, ANA, "3 to"),
+        (9, ANA[1:], "128 finite numbers"),
+        (9, (float("nan"), *ANA[1:]), "128 finite numbers"),
+    ],
+    ids=["no room", "no prompt", "short", "nan"],
+)
+def test_invalid_speaker_utterance_is_refused(
+    second: LanguageModel, codec: NanoCodec, length: int, who: Speaker, complaint: str
+) -> None:
+    scheduler = Scheduler(
+        second_runner(second, codec, 1),
+        sample_rate=codec.config.sample_rate,
+        frame_s=codec.config.frame_s,
+        max_lead_s=2.0,
+        max_prefill_prompts=1,
+        prefill_tokens_per_step=64,
+    )
+    with pytest.raises(ValueError, match=complaint):
+        scheduler.submit(Utterance((5,) * length, PENALISED, 5, 1.0, speaker=who), lambda event: None)
+    assert scheduler.counts["waiting"] == 0
+
+
+def test_config_tells_kani_tts_2() -> None:
+    named = {"architectures": ["KaniTTS2ForCausalLM"]}
+
+    def parts(settings: dict[str, object]) -> tuple[object, ...]:
+        config = ModelConfig.parse(TINY | settings)
+        return config.speaker_size, config.frame_step, config.rope_scale_range
+
+    assert parts({"architectures": ["Lfm2ForCausalLM"]}) == parts({}) == (0, None, None)
+    assert parts(named) == (128, 1.0, None)
+    assert parts(named | {"speaker_emb_dim": 64, "audio_step": 0.5}) == (64, 0.5, None)
+    assert parts({"use_learnable_rope": True, "alpha_max": 3}) == (0, 1.0, (0.1, 3.0))
+    assert parts({"audio_step": 0.25, "use_learnable_rope": False}) == (0, 0.25, None)
+
+
+@pytest.mark.parametrize(
+    ("key", "shape"),
+    [("model.speaker_emb_projection.weight", [64, 128]), ("model.learnable_rope_layers.3.alpha_weight", [])],
+)
+def test_missing_kani_tts_2_weight_is_named(folder: Path, tmp_path: Path, key: str, shape: list[int]) -> None:
+    for name in ("config.json", "tokenizer.json"):
+        (tmp_path / name).write_bytes((folder / name).read_bytes())
+    weights = load_file(folder / "model.safetensors")
+    save_file(weights | {key: weights[key].repeat(2, 2)}, tmp_path / "model.safetensors", {"format": "pt"})
+    with pytest.raises(CheckpointError) as wrong:
+        Checkpoint(tmp_path).check_shapes()
+    assert key in str(wrong.value) and f"has to be {shape}" in str(wrong.value)
+    del weights[key]
+    save_file(weights, tmp_path / "model.safetensors", {"format": "pt"})
+    with pytest.raises(CheckpointError, match=f"{key} is missing"):
+        Checkpoint(tmp_path).check_shapes()
+
+
+def test_kani_tts_2_weights_need_config(folder: Path, tmp_path: Path) -> None:
+    random_checkpoint(tmp_path)
+    weights = load_file(folder / "model.safetensors")
+    save_file(weights, tmp_path / "model.safetensors", {"format": "pt"})
+    with pytest.raises(CheckpointError, match=r"learnable_rope_layers\.1\.alpha_weight \[\] is not part"):
+        Checkpoint(tmp_path).check_shapes()

@@ -1,33 +1,53 @@
-"""Kokoro with a checkpoint: the same samples for the same weights, and other voices for other languages."""
+"""Kokoro with a checkpoint, published or PyTorch's: its samples, its voices, and its fast decoder."""
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import re
+import sys
+import zipfile
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
 import numpy as np
+import onnx
 import pytest
-from onnx import helper
+import torch
+from onnx import ModelProto, helper, numpy_helper
 from prometheus_client import CollectorRegistry
 from websockets.asyncio.client import connect
 
+from benchmarks.kokoro.measures import log_spectral_distance
 from kani.core.errors import EngineUnavailable
 from kani.core.types import Segment
+from kani.engines.kokoro.checkpoints.build import PARTS, build
+from kani.engines.kokoro.checkpoints.graph_weights import fill, sources, weight_names
+from kani.engines.kokoro.checkpoints.loading import Checkpoint
+from kani.engines.kokoro.checkpoints.onnx_weights import read_onnx_weights
+from kani.engines.kokoro.checkpoints.pytorch_weights import read_weights
 from kani.engines.kokoro.engine import KokoroEngine
+from kani.engines.kokoro.network.decoder import Generator
+from kani.engines.kokoro.network.float_graph import to_float
+from kani.engines.kokoro.network.graph_surgery import UnknownGraph
+from kani.engines.kokoro.network.norm_recorder import RECORDER, StatisticsRecorder
+from kani.engines.kokoro.network.onnx_model import Array, Stop
+from kani.engines.kokoro.network.parts import NormAffine, SplitModel
 from kani.engines.kokoro.settings import KokoroSettings
 from kani.engines.plugin import Resources
+from kani.runtime.build_cache import BuildFailed, ChildProcess
 from kani.server.settings import load
 from kani.server.speech_service import build_engines
 from tests.clients.kani.wire import RATE, ask, request, samples
 from tests.conftest import StartServer
 from tests.engines.kokoro.checkpoints.conftest import MakeFolder
-from tests.judges.judge import edit_distance, hear
+from tests.judges.judge import edit_distance, hear, words_of
 from tests.runtime.test_hub import NO_HUB, Hub, use_hub
 from tests.runtime.test_hub import hub as hub
-from tests.support.kokoro import Writer, chunks_of, joined
+from tests.support.kokoro import Writer, agreement_db, chunks_of, joined, one_utterance, symbols_and_style
 
 # Loads and runs the published model.
 pytestmark = pytest.mark.heard
@@ -165,3 +185,290 @@ async def test_other_graph_is_refused(make_folder: MakeFolder, tmp_path: Path) -
         with pytest.raises(EngineUnavailable, match=rf"^KANI_KOKORO_MODELS: .* cannot be used: {reason}"):
             await engine.start()
         await engine.stop()
+
+
+PLAIN = re.compile(r"noise_convs|_proj")
+"""Convolutions with a weight of one piece."""
+
+FOX = "The quick brown fox jumps over the lazy dog."
+
+
+def gates(weight: Array) -> Array:
+    """The rows of four gates in PyTorch's order: input, forget, cell, output."""
+    into, out, forget, cell = np.split(weight, 4)
+    return np.concatenate([into, forget, cell, out])
+
+
+def state_of(graph: ModelProto) -> dict[str, dict[str, torch.Tensor]]:
+    """The graph's weights as Kokoro's modules have them, the convolutions' as lengths and directions."""
+    arrays = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.graph.initializer}
+    nodes = {name: node for node in graph.graph.node for name in node.input}
+    state: dict[str, Array] = {}
+    for constant, source in sources(graph).items():
+        array, name, node = arrays[constant], source.weights[0], nodes[constant]
+        if "Reciprocal" in constant:
+            continue
+        if array.dtype.itemsize == 1:
+            # A table of embeddings: rows are looked up as bytes.
+            scaled = node if node.op_type == "DequantizeLinear" else nodes[node.output[0]]
+            scale, zero = (arrays[each].astype(np.float32) for each in scaled.input[1:3])
+            state[name] = (array.astype(np.float32) - zero) * scale
+        elif node.op_type == "LSTM":
+            for way, both in zip(("", "_reverse"), array, strict=True):
+                module, _, kind = name.removesuffix("_l0").rpartition(".")
+                if kind == "bias_ih":
+                    into, again = np.split(both, 2)
+                    state[f"{module}.bias_ih_l0{way}"] = gates(into)
+                    state[f"{module}.bias_hh_l0{way}"] = gates(again)
+                else:
+                    state[name + way] = gates(both)
+        elif node.op_type == "MatMul":
+            state[name] = array.T
+        elif array.ndim == 3 and name.endswith("weight") and not PLAIN.search(name):
+            state[name + "_v"] = 3 * array
+            state[name + "_g"] = np.sqrt(np.square(array).sum(axis=(1, 2), keepdims=True))
+        else:
+            state[name] = array
+    modules: dict[str, dict[str, torch.Tensor]] = {}
+    for name, array in state.items():
+        module, _, rest = name.partition(".")
+        modules.setdefault(module, {})[f"module.{rest}"] = torch.from_numpy(array.copy())
+    return modules
+
+
+def saved(value: object) -> bytes:
+    content = io.BytesIO()
+    torch.save(value, content)
+    return content.getvalue()
+
+
+@pytest.fixture(scope="module")
+def as_float(published: bytes) -> ModelProto:
+    return to_float(onnx.load_model_from_string(published))
+
+
+@pytest.fixture(scope="module")
+def state(as_float: ModelProto) -> dict[str, dict[str, torch.Tensor]]:
+    return state_of(as_float)
+
+
+def spoken(published: bytes, checkpoint: bytes) -> Array:
+    """A sentence as a whole, by the checkpoint's own norms."""
+    with zipfile.ZipFile(io.BytesIO(build(published, checkpoint))) as archive:
+        parts = {name: archive.read(f"{name}.onnx") for name in PARTS}
+    model = SplitModel.on_onnxruntime(parts.__getitem__, 2)
+    symbols, style = symbols_and_style(FOX, "af_heart", "en")
+    stop = Stop()
+    features = model.decode_features(model.predict_prosody(symbols, style, 1.0, stop), style, stop)
+    return StatisticsRecorder(parts[RECORDER], 2).record(features, stop)[0]
+
+
+@pytest.fixture(scope="module")
+def expected(published: bytes, as_float: ModelProto) -> Array:
+    return spoken(published, as_float.SerializeToString())
+
+
+def test_weights_are_those_of_the_graph(
+    published: bytes, as_float: ModelProto, state: dict[str, dict[str, torch.Tensor]]
+) -> None:
+    graph = to_float(onnx.load_model_from_string(published))
+    fill(graph, read_weights(saved(state)))
+    for given, own in zip(as_float.graph.initializer, graph.graph.initializer, strict=True):
+        one, other = numpy_helper.to_array(given), numpy_helper.to_array(own)
+        if one.dtype != other.dtype:
+            continue  # a table of embeddings: its bytes became numbers
+        assert np.allclose(one, other, rtol=1e-6, atol=1e-9), own.name
+
+
+def exported_elsewhere(graph: ModelProto) -> ModelProto:
+    """The graph with the names of another exporter, which drops those of the constants that it folded."""
+    other = ModelProto()
+    other.CopyFrom(graph)
+    names: dict[str, str] = {}
+    turned = {node.input[1] for node in graph.graph.node if node.op_type == "MatMul"}
+    for number, tensor in enumerate(other.graph.initializer):
+        own = tensor.name.removesuffix("_quantized").replace("decoder.decoder.", "encoder.decoder.", 1)
+        kept = own.startswith("encoder.") and tensor.name not in turned
+        names[tensor.name] = own.replace("encoder.", "kmodel.", 1) if kept else f"onnx::{number}"
+        tensor.name = names[tensor.name]
+    for node in other.graph.node:
+        node.name = node.name.replace("/decoder/decoder/", "/decoder/", 1).replace("/encoder/", "/", 1)
+        inputs = [names.get(name, name) for name in node.input]
+        del node.input[:]
+        node.input.extend(inputs)
+    return other
+
+
+def test_weights_of_another_export_are_found(
+    published: bytes, state: dict[str, dict[str, torch.Tensor]]
+) -> None:
+    graph = to_float(onnx.load_model_from_string(published))
+    expected = read_weights(saved(state))
+    fill(graph, expected)
+    wanted = weight_names(graph)
+    found = read_onnx_weights(exported_elsewhere(graph), wanted)
+    assert not wanted - found.keys()
+    for name in wanted:
+        assert np.array_equal(found[name], expected[name]), name
+
+
+def test_samples_are_those_of_the_graph(
+    published: bytes, expected: Array, state: dict[str, dict[str, torch.Tensor]]
+) -> None:
+    got = spoken(published, saved(state))
+    assert len(got) == len(expected) > 48_000
+    # The lengths of the convolutions' weights are divided out and multiplied in again, and the phases of the
+    # source add up all differences before.
+    assert agreement_db(expected, got) > 25
+
+
+def test_other_weights_are_other_samples(
+    published: bytes, expected: Array, state: dict[str, dict[str, torch.Tensor]]
+) -> None:
+    text_encoder = dict(state["text_encoder"])
+    text_encoder["module.embedding.weight"] = torch.roll(text_encoder["module.embedding.weight"], 1, 0)
+    other = spoken(published, saved(state | {"text_encoder": text_encoder}))
+    assert len(other) != len(expected) or agreement_db(expected, other) < 10
+
+
+def test_checkpoint_that_does_not_fit_is_refused(
+    published: bytes, state: dict[str, dict[str, torch.Tensor]]
+) -> None:
+    decoder = dict(state["decoder"])
+    kept = decoder.pop("module.encode.conv1.bias")
+    with pytest.raises(UnknownGraph, match=r"the checkpoint has no decoder.encode.conv1.bias"):
+        build(published, saved(state | {"decoder": decoder}))
+    decoder["module.encode.conv1.bias"] = kept[:-1]
+    with pytest.raises(UnknownGraph, match=r"decoder.encode.conv1.bias has another shape .*\(1023,\)"):
+        build(published, saved(state | {"decoder": decoder}))
+
+
+async def test_checkpoint_is_heard(
+    make_folder: MakeFolder, state: dict[str, dict[str, torch.Tensor]], cache: Path
+) -> None:
+    folder = make_folder("en", af_sky="af_sky")
+    (folder / "model.onnx").unlink()
+    torch.save(state, folder / "kokoro-v1_0.pth")
+    settings = KokoroSettings(decoder="onnx", student="never", models=(("en", str(folder)),))
+    engine = KokoroEngine(settings, Resources(cache))
+    await engine.start()
+    said, spans = joined(await chunks_of(engine, Segment(FOX, "af_sky", "en")))
+    await engine.stop()
+    assert words_of(hear(said, 24_000, "en"), "en") == words_of(FOX, "en")
+    assert len(spans) == len(FOX.split())
+
+
+async def test_broken_checkpoint_names_the_setting(make_folder: MakeFolder, tmp_path: Path) -> None:
+    folder = make_folder("de")
+    (folder / "model.onnx").unlink()
+    torch.save({"bert": {}}, folder / "model.pth")
+    engine = KokoroEngine(
+        KokoroSettings(decoder="onnx", student="never", models=(("de", str(folder)),)), Resources(tmp_path)
+    )
+    with pytest.raises(EngineUnavailable, match=r"^KANI_KOKORO_MODELS: .* used: it is no checkpoint of"):
+        await engine.start()
+    await engine.stop()
+
+
+WINTER = "A brown fox sleeps under the tree and dreams of winter."
+SPOKEN = Segment(WINTER, "af_sky", "en")
+CALIBRATED = "Kokoro's fast decoder speaks en"
+
+
+@pytest.fixture
+def calibrated_folder(make_folder: MakeFolder, state: dict[str, dict[str, torch.Tensor]]) -> Path:
+    """A PyTorch checkpoint of the embedded weights, with one voice."""
+    made = make_folder("en", af_sky="af_sky")
+    (made / "model.onnx").unlink()
+    torch.save(state, made / "kokoro.pth")
+    return made
+
+
+def calibrated_engine(calibrated_folder: Path, cache: Path) -> KokoroEngine:
+    return KokoroEngine(
+        KokoroSettings(student="never", models=(("en", str(calibrated_folder)),)), Resources(cache)
+    )
+
+
+def checkpoint_of(engine: KokoroEngine) -> Checkpoint:
+    checkpoint = engine._checkpoints.speaking(SPOKEN)
+    assert checkpoint is not None
+    return checkpoint
+
+
+def decoded(checkpoint: Checkpoint, generators: list[Generator]) -> list[Array]:
+    """The text by several generators, from the same features."""
+    synthesizer = checkpoint.synthesizer
+    prosody, features = synthesizer.predict(one_utterance(WINTER, "en").symbols, SPOKEN, Stop())
+    norms = NormAffine.from_statistics(features, synthesizer.predict_statistics("af_sky", prosody, features))
+    return [
+        synthesizer.model.decode_window(replace(features, generator=one), norms, 0, features.frames, Stop())
+        for one in generators
+    ]
+
+
+@pytest.mark.heard
+@pytest.mark.heard
+async def test_levels_of_a_checkpoint_are_as_good_as_those_that_ship(
+    calibrated_folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO):
+        engine = calibrated_engine(calibrated_folder, tmp_path / "cache")
+        await engine.start()
+        checkpoint = checkpoint_of(engine)
+        in_float = checkpoint.synthesizer.model.decoder
+        assert in_float.name == "onnx" and CALIBRATED not in caplog.text
+        await engine.wait_until_loaded()
+        fast = checkpoint.synthesizer.model.decoder
+        assert fast.name == "litert" and caplog.text.count(CALIBRATED) == 1
+        assert engine._model is not None
+        exact, own, shipped = decoded(
+            checkpoint, [each.generator for each in (in_float, fast, engine._model.decoder)]
+        )
+        assert log_spectral_distance(own, exact) < log_spectral_distance(shipped, exact) + 0.1
+        said, spans = joined(await chunks_of(engine, SPOKEN))
+        assert words_of(hear(said, 24_000, "en"), "en") == words_of(WINTER, "en")
+        assert len(spans) == len(WINTER.split())
+        await engine.stop()
+
+        # A later start finds the levels, and has the same samples from its first word on.
+        caplog.clear()
+        again = calibrated_engine(calibrated_folder, tmp_path / "cache")
+        await again.start()
+        assert checkpoint_of(again).synthesizer.model.decoder.name == "litert"
+        assert "calibrating" not in caplog.text
+        assert (joined(await chunks_of(again, SPOKEN))[0] == said).all()
+        await again.stop()
+
+
+@pytest.mark.heard
+@pytest.mark.heard
+async def test_checkpoint_without_levels_stays_in_float(
+    calibrated_folder: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Weights that cannot be calibrated would have to be found: the failure is made."""
+
+    def fail(*_: object) -> None:
+        raise BuildFailed("the network gives no speech")
+
+    monkeypatch.setattr("kani.engines.kokoro.checkpoints.calibration.load_calibrated", fail)
+    engine = calibrated_engine(calibrated_folder, cache)
+    await engine.start()
+    await engine.wait_until_loaded()
+    assert checkpoint_of(engine).synthesizer.model.decoder.name == "onnx"
+    assert "Kokoro's fast decoder cannot speak en: the network gives no speech" in caplog.text
+    samples, _ = joined(await chunks_of(engine, SPOKEN))
+    assert np.abs(samples).max() > 0.05
+    await engine.stop()
+
+
+@pytest.mark.heard
+def test_program_that_calibrates_is_ended() -> None:
+    """At once, and one that is started later, too."""
+    child = ChildProcess()
+    forever = [sys.executable, "-c", "import threading; threading.Event().wait()"]
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(child.run, forever, b"given")
+        child.end()
+        assert running.result()[0] != 0
+    assert child.run(forever, b"")[0] != 0

@@ -1,9 +1,10 @@
-"""Codes are drawn with the probabilities of transformers' own processors."""
+"""Codes: tokens of a vocabulary, their sampling as by transformers, and the guard of the output."""
 
 from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -16,8 +17,51 @@ from transformers import (
     TopPLogitsWarper,
 )
 
+from kani.engines.kani.model.output_guard import AUDIBLE, Anomaly, OutputGuard
 from kani.engines.kani.model.sampler import MAX_CANDIDATES, SamplerState, Sampling
-from kani.engines.kani.model.tokens import TokenLayout
+from kani.engines.kani.model.tokens import END_OF_TEXT, START_OF_TEXT, TokenLayout
+from kani.runtime.errors import CheckpointError
+
+
+def test_published_vocabulary_has_published_tokens() -> None:
+    layout = TokenLayout.of_vocabulary(80538, codebooks=4, codebook_size=4032)
+    assert layout.text_vocabulary == 64400
+    assert (layout.start_of_speech, layout.end_of_speech) == (64401, 64402)
+    assert (layout.start_of_human, layout.end_of_human, layout.start_of_ai) == (64403, 64404, 64405)
+    assert [layout.codebook_range(codebook) for codebook in range(4)] == [
+        (64410, 68442), (68442, 72474), (72474, 76506), (76506, 80538),
+    ]  # fmt: skip
+    assert layout.size == 80538
+
+
+def test_prompt_ends_with_start_of_speech() -> None:
+    layout = TokenLayout(100, 4, 10)
+    assert layout.prompt([START_OF_TEXT, 50, 60]) == [103, 1, 50, 60, END_OF_TEXT, 104, 105, 101]
+
+
+@given(st.integers(3, 10**6), st.integers(1, 16), st.integers(1, 5000))
+def test_token_ranges_do_not_overlap(text: int, codebooks: int, size: int) -> None:
+    layout = TokenLayout.of_vocabulary(text + 10 + codebooks * size, codebooks=codebooks, codebook_size=size)
+    assert layout.text_vocabulary == text
+    special = [
+        layout.start_of_speech,
+        layout.end_of_speech,
+        layout.start_of_human,
+        layout.end_of_human,
+        layout.start_of_ai,
+    ]
+    assert len(set(special)) == 5
+    assert all(text < token < layout.audio_start for token in special)
+    ends = [layout.audio_start, *(layout.codebook_range(codebook)[1] for codebook in range(codebooks))]
+    assert [layout.codebook_range(codebook)[0] for codebook in range(codebooks)] == ends[:-1]
+    assert ends[-1] == layout.size
+
+
+@pytest.mark.parametrize("size", [-1, 0, 4 * 4032, 4 * 4032 + 12])
+def test_small_vocabulary_is_refused(size: int) -> None:
+    with pytest.raises(CheckpointError, match=rf"vocab_size is {size}: too small for 4 codebooks of 4032"):
+        TokenLayout.of_vocabulary(size, codebooks=4, codebook_size=4032)
+
 
 CPU = torch.device("cpu")
 CODES = 300
@@ -242,3 +286,65 @@ def test_draw_is_always_valid_code(sampling: Sampling, uniform: float, kind: str
 def test_invalid_sampling_is_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="nothing can be drawn by"):
         Sampling(**wrong)  # type: ignore[arg-type]
+
+
+FRAME_S = 0.08
+RATE = 1000
+
+
+def noise(seconds: float, level: float) -> np.ndarray:
+    """A square wave of that peak."""
+    return np.where(np.arange(round(seconds * RATE)) % 2, level, -level).astype(np.float32)
+
+
+@pytest.mark.parametrize(("expected_s", "frames"), [(0.0, 25), (1.0, 62), (4.0, 175)])
+def test_runaway_is_three_times_prediction_plus_two_seconds(expected_s: float, frames: int) -> None:
+    watch = OutputGuard(expected_s, FRAME_S)
+    for number in range(frames):
+        assert watch.check_frame([number, 0, 0, 0]) is None
+    assert watch.check_frame([frames, 0, 0, 0]) is Anomaly.RUNAWAY
+
+
+@pytest.mark.parametrize("period", range(1, 11))
+def test_loops_of_up_to_ten_frames_are_detected(period: int) -> None:
+    watch = OutputGuard(1000.0, FRAME_S)
+    for number in range(7):
+        assert watch.check_frame([100 + number]) is None
+    until = period + max(4 * period, 30)
+    for number in range(until - 1):
+        assert watch.check_frame([number % period]) is None
+    assert watch.check_frame([(until - 1) % period]) is Anomaly.LOOP
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(0, 3), min_size=1, max_size=200))
+def test_loop_is_detected_at_first_possible_frame(codes: list[int]) -> None:
+    watch = OutputGuard(1000.0, FRAME_S)
+
+    def repeats(said: list[int]) -> bool:
+        for period in range(1, 11):
+            length = max(4 * period, 30)
+            if len(said) >= length + period and said[-length:] == said[-length - period : -period]:
+                return True
+        return False
+
+    for number, code in enumerate(codes, 1):
+        assert (watch.check_frame([code]) is Anomaly.LOOP) == repeats(codes[:number])
+
+
+def test_three_seconds_without_sound_are_silence() -> None:
+    watch = OutputGuard(10.0, FRAME_S)
+    assert watch.check_audio(np.concatenate((noise(0.5, 0.1), noise(1.0, 0.0))), RATE) is None
+    assert watch.check_audio(noise(2.0, AUDIBLE / 2), RATE) is None
+    assert watch.check_audio(noise(0.001, AUDIBLE / 2), RATE) is Anomaly.SILENCE
+    assert watch.check_audio(noise(0.001, AUDIBLE), RATE) is None
+    assert watch.check_audio(noise(3.0, 0.0), RATE) is None
+
+
+def test_speech_without_voice_is_silence() -> None:
+    watch = OutputGuard(10.0, FRAME_S)
+    assert not watch.audible and watch.check_end() is Anomaly.SILENCE
+    watch.check_audio(noise(0.5, 0.9 * AUDIBLE), RATE)
+    assert not watch.audible and watch.check_end() is Anomaly.SILENCE
+    watch.check_audio(noise(0.01, -0.5), RATE)
+    assert watch.audible and watch.check_end() is None
