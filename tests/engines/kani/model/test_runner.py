@@ -45,8 +45,11 @@ PENALISED = Sampling(temperature=0.0, repetition_penalty=1.1)
 SAMPLED = Sampling(seed=7)
 
 
+Alone = dict[tuple[Prompt, Sampling], Frames]
+
+
 @pytest.fixture(scope="module")
-def alone(new_runner: NewRunner, prompts: list[Prompt]) -> dict[tuple[Prompt, Sampling], Frames]:
+def alone(new_runner: NewRunner, prompts: list[Prompt]) -> Alone:
     """Codes of each prompt's solo run."""
     runner = new_runner(1)
     return {
@@ -58,7 +61,7 @@ def alone(new_runner: NewRunner, prompts: list[Prompt]) -> dict[tuple[Prompt, Sa
 
 @pytest.mark.parametrize("sampling", [GREEDY, PENALISED], ids=["plain", "repetition_penalty 1.1"])
 def test_greedy_codes_match_transformers(
-    alone: dict[tuple[Prompt, Sampling], Frames], prompts: list[Prompt], judge: Judge, sampling: Sampling
+    alone: Alone, prompts: list[Prompt], judge: Judge, sampling: Sampling
 ) -> None:
     ended = 0
     for prompt in prompts:
@@ -78,14 +81,20 @@ def test_longest_speech_of_longest_prompt_matches_transformers(
     longest = max(prompts, key=len)
     admit(runner, 0, longest, PENALISED)
     admit(runner, 1, prompts[0], PENALISED)
-    said: Frames = []
-    for _ in range(LONGEST_FRAMES):
-        frame = runner.sample(2).tolist()[0]
-        runner.advance(2)
-        said.append(frame)
+    said = run(runner, 2, LONGEST_FRAMES)[0]
     end = next((n for n, frame in enumerate(said) if frame[0] == 4032), len(said))
     assert end > 15
     assert judge.agrees(longest, said[: end + 1], 1.1)
+
+
+def run(runner: Runner, count: int, frames: int) -> list[Frames]:
+    """Frames of each running sequence."""
+    spoken: list[Frames] = [[] for _ in range(count)]
+    for _ in range(frames):
+        for mine, frame in zip(spoken, runner.sample(count).tolist(), strict=True):
+            mine.append(frame)
+        runner.advance(count)
+    return spoken
 
 
 @dataclass
@@ -102,7 +111,7 @@ class Scheduled:
 @given(data=st.data())
 def test_any_schedule_gives_codes_of_solo_run(
     new_runner: NewRunner,
-    alone: dict[tuple[Prompt, Sampling], Frames],
+    alone: Alone,
     prompts: list[Prompt],
     data: st.DataObject,
 ) -> None:
@@ -152,7 +161,7 @@ def test_any_schedule_gives_codes_of_solo_run(
 @given(data=st.data())
 def test_batched_prefill_gives_codes_of_solo_run(
     new_runner: NewRunner,
-    alone: dict[tuple[Prompt, Sampling], Frames],
+    alone: Alone,
     prompts: list[Prompt],
     data: st.DataObject,
 ) -> None:
@@ -164,16 +173,13 @@ def test_batched_prefill_gives_codes_of_solo_run(
     prefill = runner.start_prefill(together)
     while not prefill.done and len(said[0]) < 5:
         runner.prefill_chunk(prefill, piece)
-        said[0] += runner.sample(1).tolist()
-        runner.advance(1)
+        said[0] += run(runner, 1, 1)[0]
     if not prefill.done:
         runner.prefill_chunk(prefill, LONGEST_PROMPT)
     for row in reversed(range(len(together))):
         runner.admit(len(together) - row, prefill, row, GREEDY)
-    for _ in range(4):
-        for frames, frame in zip(said, runner.sample(len(said)).tolist(), strict=True):
-            frames.append(frame)
-        runner.advance(len(said))
+    for frames, others in zip(said, run(runner, len(said), 4), strict=True):
+        frames += others
     assert said[0] == alone[prompts[3], SAMPLED][: len(said[0])]
     for row, prompt in enumerate(together):
         assert said[len(together) - row] == alone[prompt, GREEDY][:4]
@@ -297,20 +303,6 @@ def opened(folder: Path) -> tuple[Checkpoint, TokenLayout, LanguageModel]:
     return checkpoint, layout, load(checkpoint, layout, torch.float32)
 
 
-def second_runner(model: LanguageModel, codec: NanoCodec, slots: int) -> Runner:
-    return Runner(model, codec, slots=slots, max_prompt_tokens=LONGEST_PROMPT, max_frames=LONGEST_FRAMES)
-
-
-def run(runner: Runner, count: int, frames: int) -> list[Frames]:
-    """Frames of each running sequence."""
-    spoken: list[Frames] = [[] for _ in range(count)]
-    for _ in range(frames):
-        for mine, frame in zip(spoken, runner.sample(count).tolist(), strict=True):
-            mine.append(frame)
-        runner.advance(count)
-    return spoken
-
-
 def solo(runner: Runner, prompt: Prompt, who: Speaker, sampling: Sampling, frames: int) -> Frames:
     """Frames of a solo run."""
     admit(runner, 0, prompt, sampling, speaker=who)
@@ -330,10 +322,10 @@ def solo(runner: Runner, prompt: Prompt, who: Speaker, sampling: Sampling, frame
     ],
 )
 def test_greedy_codes_match_makers_code(
-    tmp_path: Path, codec: NanoCodec, settings: dict[str, object]
+    tmp_path: Path, new_runner: NewRunner, settings: dict[str, object]
 ) -> None:
     checkpoint, layout, model = opened(random_kani_tts_2(tmp_path / "tiny", seed=3, **settings))
-    runner = second_runner(model, codec, 1)
+    runner = new_runner(1, network=model)
     frames = 30
     prompts = [tuple(layout.prompt(checkpoint.text_tokens(text))) for text in ("Hola", "tres tristes tigres")]
     asked = [
@@ -383,9 +375,9 @@ def test_older_checkpoints_have_position_per_token(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("sampling", [PENALISED, SAMPLED], ids=["greedy", "sampled"])
 def test_batched_speakers_give_codes_of_solo_run(
-    second: LanguageModel, codec: NanoCodec, texts: list[Prompt], sampling: Sampling
+    second: LanguageModel, new_runner: NewRunner, texts: list[Prompt], sampling: Sampling
 ) -> None:
-    runner = second_runner(second, codec, 4)
+    runner = new_runner(4, network=second)
     streams = [(texts[1], ANA), (texts[1], BEN), (texts[2], ANA), (texts[1], NO_SPEAKER)]
     expected = [solo(runner, prompt, who, sampling, 12) for prompt, who in streams]
     assert len({str(frames) for frames in expected}) == len(streams)
@@ -399,11 +391,11 @@ def test_batched_speakers_give_codes_of_solo_run(
 
 @torch.inference_mode()
 def test_neighbouring_speaker_changes_no_bit(
-    second: LanguageModel, codec: NanoCodec, texts: list[Prompt]
+    second: LanguageModel, new_runner: NewRunner, texts: list[Prompt]
 ) -> None:
     logits = []
     for neighbour in (ANA, BEN, NO_SPEAKER):
-        runner = second_runner(second, codec, 2)
+        runner = new_runner(2, network=second)
         admit(runner, 0, texts[1], PENALISED, speaker=ANA)
         admit(runner, 1, texts[1], PENALISED, speaker=neighbour)
         run(runner, 2, 8)
@@ -411,9 +403,11 @@ def test_neighbouring_speaker_changes_no_bit(
     assert torch.equal(logits[0], logits[1]) and torch.equal(logits[0], logits[2])
 
 
-def test_pause_and_move_change_no_bit(second: LanguageModel, codec: NanoCodec, texts: list[Prompt]) -> None:
-    whole = solo(second_runner(second, codec, 1), texts[2], ANA, SAMPLED, 12)
-    runner = second_runner(second, codec, 2)
+def test_pause_and_move_change_no_bit(
+    second: LanguageModel, new_runner: NewRunner, texts: list[Prompt]
+) -> None:
+    whole = solo(new_runner(1, network=second), texts[2], ANA, SAMPLED, 12)
+    runner = new_runner(2, network=second)
     admit(runner, 0, texts[0], SAMPLED, speaker=NO_SPEAKER)
     admit(runner, 1, texts[2], SAMPLED, speaker=ANA)
     before = run(runner, 2, 4)[1]
@@ -462,12 +456,12 @@ def test_invalid_speaker_is_refused(second: LanguageModel, model: LanguageModel)
     ids=["no room", "no prompt", "short", "nan"],
 )
 def test_invalid_speaker_utterance_is_refused(
-    second: LanguageModel, codec: NanoCodec, length: int, who: Speaker, complaint: str
+    second: LanguageModel, new_runner: NewRunner, length: int, who: Speaker, complaint: str
 ) -> None:
     scheduler = Scheduler(
-        second_runner(second, codec, 1),
-        sample_rate=codec.config.sample_rate,
-        frame_s=codec.config.frame_s,
+        new_runner(1, network=second),
+        sample_rate=22_050,
+        frame_s=0.08,
         max_lead_s=2.0,
         max_prefill_prompts=1,
         prefill_tokens_per_step=64,
