@@ -22,7 +22,7 @@ from kani.engines.kokoro.synthesizer import WindowedSynthesizer
 from kani.engines.kokoro.text.phonemes import Utterance
 from kani.engines.kokoro.text.vocabulary import VOCABULARY
 from tests.judges.judge import hear, word_error_rate
-from tests.support.kokoro import chunks_of, joined
+from tests.support.kokoro import chunks_of, joined, semitones
 
 TEXT = "Mis primos viven en una casa de madera junto al faro."
 EMPTY = np.zeros((1, 512, 0), np.float32)
@@ -40,12 +40,6 @@ def own_part(emotion: str) -> Prosody:
 async def said(engine: KokoroEngine, wanted: Prosody, text: str = TEXT) -> Samples:
     segment = Segment(text, "ef_dora", "es", prosody=wanted)
     return np.concatenate([chunk.samples async for chunk in engine.synthesize(segment)])
-
-
-def semitones(samples: Samples) -> tuple[float, float]:
-    found = pitch(samples)
-    low, middle, high = np.percentile(12 * np.log2(found[~np.isnan(found)]), (10, 50, 90))
-    return float(middle), float(high - low)
 
 
 @pytest.mark.parametrize("wanted", [NEUTRAL, Prosody(rate=1.2, loudness=3.0, brightness=2.0, pauses=2.0)])
@@ -178,10 +172,6 @@ async def test_emphasized_word_is_heard_as_such(engine: KokoroEngine, light: boo
             assert ratio == pytest.approx(1.0, abs=0.1)
             assert abs(higher) < 0.7 and abs(louder) < 1.5
     assert word_error_rate(text, hear(own_samples, SAMPLE_RATE, "en"), "en") == 0
-
-
-def test_native_prosody_is_pitch_only(engine: KokoroEngine) -> None:
-    assert engine.info.native_prosody == {"pitch", "pitch_range"}
 
 
 def test_only_short_utterances_with_initial_vowel_get_lead_in() -> None:

@@ -7,8 +7,10 @@ import io
 import json
 import os
 import pickle
+import sys
 import zipfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -39,6 +41,7 @@ from kani.engines.kokoro.text.phonemes import split_utterances
 from kani.engines.kokoro.text.readers import reader_for
 from kani.engines.kokoro.text.vocabulary import VOCABULARY
 from kani.engines.kokoro.voices import Voices
+from kani.runtime.build_cache import ChildProcess
 from tests.engines.kokoro.checkpoints.conftest import MakeFolder
 from tests.support.tone import tones
 
@@ -59,10 +62,27 @@ def test_voices_are_read_from_each_kind_of_file(tmp_path: Path) -> None:
     # The family's file of all voices is such an archive, too.
     np.savez(tmp_path / "three.npz", allow_pickle=False, three=TABLE)
     (tmp_path / "three.npz").rename(tmp_path / "voices-v1.0.bin")
+    torch.save(torch.from_numpy(TABLE[:, np.newaxis]), tmp_path / "voices" / "eva.pt")
     tables = read_voices(tmp_path)
-    assert tables.keys() == {"raw", "Bjorn", "one", "two", "three"}
+    assert tables.keys() == {"raw", "Bjorn", "one", "two", "three", "eva"}
     for table in tables.values():
         assert table.dtype == np.float32 and table.shape == TABLE.shape and (table == TABLE).all()
+
+
+def saved(value: object, **how: Any) -> bytes:
+    content = io.BytesIO()
+    torch.save(value, content, **how)
+    return content.getvalue()
+
+
+class Harmful:
+    """Makes a file when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.system, (f"touch {self.path}",)
 
 
 def pickled(folder: Path) -> None:
@@ -116,6 +136,8 @@ def renamed(folder: Path) -> None:
         (saved_voice(TABLE.astype(np.int16)), "int16"),
         (saved_voice(np.where(TABLE > 0, TABLE, np.nan)), "values that are not finite"),
         (pickled, "bad.npy: .*allow_pickle"),
+        (written("voices/eva.pt", saved(torch.ones(510, 1, 128))), r"eva.pt: .*\[510, 1, 128\]"),
+        (written("voices/eva.pt", saved({"x": Harmful(Path("nowhere"))})), "eva.pt: .*makes no tensor"),
         (written("voices/bad.npz", b"PK\x03\x04 not at all"), "bad.npz: .*not a zip file"),
         (encrypted, "locked.npz: .*encrypted"),
         (renamed, "many.npy: it is an archive"),
@@ -248,12 +270,6 @@ def test_students_only_leave_no_network() -> None:
         KokoroSettings(models="de=a", student="only")
 
 
-def saved(value: object, **how: Any) -> bytes:
-    content = io.BytesIO()
-    torch.save(value, content, **how)
-    return content.getvalue()
-
-
 def with_pickle(pickled: bytes, value: object = None) -> bytes:
     """A saved file with another pickle."""
     content = io.BytesIO()
@@ -288,16 +304,6 @@ def test_what_torch_saves_is_read(protocol: int) -> None:
         array = read["layer"][layer] if layer != name else read["state"][name]
         expected = tensor.detach().float().numpy()
         assert array.shape == expected.shape and (array.astype(np.float32) == expected).all(), name
-
-
-class Harmful:
-    """Makes a file when it is unpickled."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return os.system, (f"touch {self.path}",)
 
 
 def calling(*instructions: bytes) -> bytes:
@@ -425,24 +431,6 @@ def test_half_of_a_weight_is_refused() -> None:
         read_weights(saved({"bert": {}}))
 
 
-def test_voice_of_pytorch_is_read(make_folder: MakeFolder) -> None:
-    folder = make_folder("de")
-    torch.save(torch.full((510, 1, 256), 0.5), folder / "voices" / "eva.pt")
-    (files,) = read_checkpoints(local_places({"de": str(folder)}), ())
-    assert (files.tables["eva"] == 0.5).all() and files.tables["eva"].shape == (510, 256)
-
-
-@pytest.mark.parametrize(
-    ("value", "reason"),
-    [(torch.ones(510, 1, 128), r"\[510, 1, 128\]"), (Harmful(Path("nowhere")), "makes no tensor")],
-)
-def test_voice_that_is_none_is_refused(make_folder: MakeFolder, value: object, reason: str) -> None:
-    folder = make_folder("de")
-    torch.save(value, folder / "voices" / "eva.pt")
-    with pytest.raises(EngineUnavailable, match=rf"KANI_KOKORO_MODELS: .*eva.pt: .*{reason}"):
-        read_checkpoints(local_places({"de": str(folder)}), ())
-
-
 def test_weights_in_another_file_are_not_read() -> None:
     tensor = numpy_helper.from_array(np.zeros(2, np.float32), "bias")
     tensor.data_location = TensorProto.EXTERNAL
@@ -513,3 +501,14 @@ def without(*letters: str) -> dict[str, int]:
 def test_other_symbols_are_refused(vocabulary: dict[str, int], language: str, reason: str) -> None:
     with pytest.raises(Unreadable, match=reason):
         reader(vocabulary).check(language)
+
+
+def test_program_that_calibrates_is_ended() -> None:
+    """At once, and one that is started later, too."""
+    child = ChildProcess()
+    forever = [sys.executable, "-c", "import threading; threading.Event().wait()"]
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(child.run, forever, b"given")
+        child.end()
+        assert running.result()[0] != 0
+    assert child.run(forever, b"")[0] != 0

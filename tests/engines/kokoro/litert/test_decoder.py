@@ -41,7 +41,7 @@ from kani.engines.kokoro.network.probe import load_probe
 from kani.engines.kokoro.synthesizer import WindowedSynthesizer
 from kani.engines.kokoro.voices import Voices
 from kani.runtime import build_cache, weights
-from kani.runtime.build_cache import BuildCache, BuildFailed
+from kani.runtime.build_cache import BuildFailed
 from kani.runtime.weights import KOKORO
 from tests.support.kokoro import CHANNELS, agreement_db, one_utterance
 
@@ -108,44 +108,6 @@ def test_model_is_not_read_where_cache_has_it(packed: dict[str, bytes], cache: P
     network = load_packed(SHA256, unread, cache)
     assert network.generator.content("generator.tflite")[4:8] == b"TFL3"
     assert network.generator.array("offset").shape == (CHANNELS,)
-
-
-def test_broken_archive_is_packed_again(
-    packed: dict[str, bytes],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    whole = {name: content for name, content in packed.items() if "generator" in name}
-    for name, content in packed.items():
-        (tmp_path / name).write_bytes(content[: len(content) // 2] if name in whole else content)
-    # Packing takes seconds and gives the same.
-    monkeypatch.setattr(BuildCache, "_run", lambda self, source: next(iter(whole.values())))
-    assert load_packed(SHA256, lambda: b"a model", tmp_path).generator.array("offset").shape == (CHANNELS,)
-    assert {path.name: path.read_bytes() for path in tmp_path.glob("*.zip")} == packed
-    assert caplog.text.count("is broken and is built again") == 1
-
-
-def test_second_checkout_with_the_same_cache_starts_without_packing_anew(
-    packed: dict[str, bytes], cache: Path, tmp_path: Path
-) -> None:
-    ignored = shutil.ignore_patterns("__pycache__", "web", "student", "voxcpm", "runtime/*/data")
-    shutil.copytree(ROOT / "kani", tmp_path / "kani", ignore=ignored)
-    shutil.copy(ROOT / "websocket_config.py", tmp_path)
-    code = (
-        "import logging, pathlib, sys\n"
-        "from kani.engines.kokoro.litert.packing import store\n"
-        "from kani.runtime.weights import KOKORO\n"
-        "logging.basicConfig(level=logging.INFO, stream=sys.stdout)\n"
-        "unread = lambda: sys.exit('the model was read')\n"
-        "store.load_packed(KOKORO.sha256, unread, pathlib.Path(sys.argv[1]))\n"
-        "print(store.__file__)\n"
-    )
-    kept = {path: path.stat().st_mtime_ns for path in cache.glob("*.zip")}
-    command = [sys.executable, "-c", code, str(cache)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
-    assert done.stdout.splitlines() == [str(tmp_path / "kani/engines/kokoro/litert/packing/store.py")]
-    assert {path: path.stat().st_mtime_ns for path in cache.glob("*.zip")} == kept
 
 
 def test_key_is_of_contents_not_of_places_and_times(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -317,21 +279,15 @@ def test_shortest_utterances_are_computed(spoken: Spoken, frames: int) -> None:
 
 
 def test_stop_cancels_before_the_next_call(spoken: Spoken) -> None:
-    stop = Stop()
+    stop, feature_decoder, prosody = Stop(), spoken.model.decoder.feature_decoder, spoken.prosody
     stop.set()
-    with pytest.raises(Stopped):
-        spoken.model.decode_window(spoken.features, spoken.norms, 0, 20, stop)
-    assert agreement_db(spoken.whole[: 20 * FRAME_SAMPLES], spoken.window(0, 20)) >= 80
-
-
-def test_stop_cancels_prosody(spoken: Spoken) -> None:
-    stop = Stop()
-    stop.set()
-    feature_decoder, prosody = spoken.model.decoder.feature_decoder, spoken.prosody
     with pytest.raises(Stopped):
         feature_decoder.predict_curves(np.zeros((3, 1, 512), np.float32), spoken.style, stop)
     with pytest.raises(Stopped):
         feature_decoder.decode(prosody.asr, prosody.pitch, prosody.energy, spoken.style, stop)
+    with pytest.raises(Stopped):
+        spoken.model.decode_window(spoken.features, spoken.norms, 0, 20, stop)
+    assert agreement_db(spoken.whole[: 20 * FRAME_SAMPLES], spoken.window(0, 20)) >= 80
 
 
 class Noisy:

@@ -29,7 +29,6 @@ from kani.engines.kokoro.network.recorder_surgery import RecorderSurgery
 from kani.engines.kokoro.synthesizer import WindowedSynthesizer
 from kani.engines.kokoro.text.phonemes import Utterance
 from kani.engines.kokoro.voices import Voices
-from kani.engines.kokoro.windows import FIRST_WINDOW_FRAMES, windows
 from tests.support.kokoro import DATA, agreement_db, one_utterance, symbols_and_style
 
 EDGE = 10
@@ -100,16 +99,6 @@ def test_samples_do_not_depend_on_windows(spoken: Spoken, cuts: list[float]) -> 
     got = spoken.in_windows([round(cut * spoken.features.frames) for cut in cuts])
     assert agreement_db(spoken.at_once, got) >= 80
     assert agreement_db(spoken.audio, got) >= 80
-
-
-@pytest.mark.heard
-def test_engine_windows_give_same_samples(spoken: Spoken) -> None:
-    frames = spoken.features.frames
-    plan = list(windows(7, frames - 3))
-    assert plan[0] == (7, 7 + FIRST_WINDOW_FRAMES) and plan[-1][1] == frames - 3
-    assert all(before[1] == after[0] for before, after in pairwise(plan))
-    got = spoken.in_windows([edge for window in plan for edge in window])
-    assert agreement_db(spoken.at_once, got) >= 80
 
 
 @pytest.mark.heard

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from benchmarks.kokoro.measures import long_pauses, pitch
+from benchmarks.kokoro.measures import long_pauses
 from kani.core.audio.prosody_filter import split_prosody
 from kani.core.emotions import EMOTIONS
 from kani.core.engine import LightVoices
@@ -29,16 +29,21 @@ from kani.engines.kokoro.pieces import Pieces
 from kani.engines.kokoro.pitch_control import NATIVE_PROSODY_FIELDS
 from kani.engines.kokoro.plugin import known_voices
 from kani.engines.kokoro.settings import KokoroSettings
-from kani.engines.kokoro.speed_check import has_gaps
 from kani.engines.kokoro.text.espeak_ipa import Phonemizer, phonemizer_for
 from kani.engines.kokoro.text.phonemes import Utterance, split_utterances
 from kani.engines.kokoro.timing import speech_level, symbol_edges, word_boundary
 from kani.engines.kokoro.windows import count_speakable
 from kani.engines.plugin import Resources
-from kani.server.settings import load
-from kani.server.settings.loader import SettingsError
 from tests.judges.judge import hear, word_error_rate, wrong_words
-from tests.support.kokoro import Writer, agreement_db, chunks_of, joined, one_utterance
+from tests.support.kokoro import (
+    Writer,
+    agreement_db,
+    chunks_of,
+    joined,
+    one_utterance,
+    semitones,
+    silence_around,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +101,7 @@ SPANISH = Spoken(
 STUDENTS = {each.voice: each for each in (ENGLISH, SPANISH)}
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def student() -> Iterator[KokoroEngine]:
     made = KokoroEngine(KokoroSettings(student="only"), Resources(Path("no-such-folder")))
     asyncio.run(made.start())
@@ -162,11 +167,11 @@ def emotional(emotion: str) -> Prosody:
 
 
 async def test_emotions_are_apart(student: KokoroEngine, spoken: Spoken) -> None:
-    level, spread = _semitones((await spoken.say(student, spoken.text))[0])
+    level, spread = semitones((await spoken.say(student, spoken.text))[0])
     levels = [level]
     for emotion in ("sad", "happy", "excited"):
         wanted = emotional(emotion)
-        own_level, own_spread = _semitones((await spoken.say(student, spoken.text, prosody=wanted))[0])
+        own_level, own_spread = semitones((await spoken.say(student, spoken.text, prosody=wanted))[0])
         assert own_level - level == pytest.approx(wanted.pitch, abs=0.7)
         assert (own_spread > spread) == (wanted.pitch_range > 1)
         levels.append(own_level)
@@ -179,12 +184,6 @@ async def test_emotions_are_understood(student: KokoroEngine, spoken: Spoken, em
     changed, _ = await spoken.say(student, spoken.text, prosody=emotional(emotion))
     heard = hear(changed, SAMPLE_RATE, spoken.language)
     assert word_error_rate(spoken.text, heard, spoken.language) <= 0.06, heard
-
-
-def _semitones(samples: Samples) -> tuple[float, float]:
-    found = pitch(samples)
-    low, middle, high = np.percentile(12 * np.log2(found[~np.isnan(found)]), (10, 50, 90))
-    return float(middle), float(high - low)
 
 
 VOICE, LANGUAGE, TEXT, WRITTEN = ENGLISH.voice, ENGLISH.language, ENGLISH.text, ENGLISH.written
@@ -233,9 +232,7 @@ async def test_word_times_are_those_of_its_durations(student: KokoroEngine) -> N
 
 async def test_silence_is_trimmed(student: KokoroEngine) -> None:
     samples, spans = await ENGLISH.say(student, TEXT)
-    power = np.square(samples[: len(samples) // 120 * 120].reshape(-1, 120)).mean(axis=1)
-    heard = np.flatnonzero(power > np.percentile(power, 90) * 10**-4.5)
-    assert heard[0] * 0.005 <= 0.05 and len(samples) / SAMPLE_RATE - (heard[-1] + 1) * 0.005 <= 0.05
+    assert max(silence_around(samples)) <= 0.05
     assert [TEXT[span.start : span.end] for span in spans] == [word.strip(",.") for word in TEXT.split()]
 
 
@@ -275,13 +272,15 @@ async def test_cancel_frees_the_engine(student: KokoroEngine) -> None:
     assert student._scheduler.steps == 0
 
 
-@pytest.mark.parametrize(("cost", "gaps"), [(0.3, False), (0.79, False), (0.81, True), (3.0, True)])
-def test_kokoro_has_gaps_where_it_speaks_fewer_than_two_streams(cost: float, gaps: bool) -> None:
-    assert has_gaps(cost, 2) == gaps
-
-
 @pytest.mark.parametrize(
-    ("choice", "cost", "always"), [("auto", 0.3, False), ("auto", 2.0, True), ("always", 0.3, True)]
+    ("choice", "cost", "always"),
+    [
+        ("auto", 0.3, False),
+        ("auto", 0.79, False),
+        ("auto", 0.81, True),
+        ("auto", 3.0, True),
+        ("always", 0.3, True),
+    ],
 )
 async def test_setting_and_speed_choose(
     student: KokoroEngine, monkeypatch: pytest.MonkeyPatch, choice: str, cost: float, always: bool
@@ -292,16 +291,6 @@ async def test_setting_and_speed_choose(
     monkeypatch.setattr(student, "_settings", KokoroSettings(student=choice))  # type: ignore[arg-type]
     student._set_slots(cost)
     assert student.info.light == replace(light, always=always)
-
-
-@pytest.mark.parametrize(("given", "chosen"), [("ALWAYS", "always"), ("never", "never"), ("only", "only")])
-def test_setting_is_read(given: str, chosen: str, tmp_path: Path) -> None:
-    assert load({}, {"KANI_KOKORO_STUDENT": given}, tmp_path / "none").value("kokoro_student") == chosen
-
-
-def test_other_settings_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="KANI_KOKORO_STUDENT"):
-        load({}, {"KANI_KOKORO_STUDENT": "sometimes"}, tmp_path / "none")
 
 
 async def test_pieces_go_on_as_the_one_before_ended(

@@ -21,7 +21,7 @@ from kani.text.ipa import canonicalize
 from kani.text.lexicon import Lexicon
 from kani.text.normalizer import NormalizerOptions
 from tests.judges.judge import hear, words_of
-from tests.support.kokoro import Writer, chunks_of, joined
+from tests.support.kokoro import Writer, check_utterances, chunks_of, joined
 
 
 def spoken(text: str, language: str, ending: str = "") -> list[Utterance]:
@@ -290,16 +290,9 @@ def test_overlong_words_are_kept(text: str) -> None:
 @given(st.text(max_size=200), st.sampled_from(["es", "en", "fr", "it", "pt", "es-MX", "en-GB"]))
 def test_any_text_is_valid_input(text: str, language: str) -> None:
     parts = spoken(text, language, ending=".")
-    for part in parts:
-        assert 0 < len(part.symbols) <= MAX_UTTERANCE_SYMBOLS
-        assert set(part.symbols) <= VOCABULARY.keys()
-        assert part.words
-        assert all(0 <= word.first < word.stop <= len(part.symbols) for word in part.words)
-        assert all(a.stop <= b.first for a, b in pairwise(part.words))
-    words = [word for part in parts for word in part.words]
-    assert all(0 <= word.start < word.end <= len(text) for word in words)
-    assert all(not text[word.start].isspace() and not text[word.end - 1].isspace() for word in words)
-    assert all(a.end <= b.start or (a.start, a.end) == (b.start, b.end) for a, b in pairwise(words))
+    assert all(part.words for part in parts)
+    for word in check_utterances(parts, text):
+        assert not text[word.start].isspace() and not text[word.end - 1].isspace()
 
 
 LANGUAGES = ["es", "es-MX", "en", "en-GB", "fr", "it", "pt", "pt-PT", "hi"]
@@ -429,15 +422,7 @@ def test_any_text_with_pronunciations_is_valid_input(
         if at <= start < end and text[start:end] == text[start:end].strip():
             pronunciations.append(Pronunciation(start, end, canonicalize(ipa)))
             at = end
-    parts = pronounced_text(text, language, pronunciations)
-    for part in parts:
-        assert 0 < len(part.symbols) <= MAX_UTTERANCE_SYMBOLS
-        assert set(part.symbols) <= VOCABULARY.keys()
-        assert all(0 <= word.first < word.stop <= len(part.symbols) for word in part.words)
-        assert all(a.stop <= b.first for a, b in pairwise(part.words))
-    words = [word for part in parts for word in part.words]
-    assert all(0 <= word.start < word.end <= len(text) for word in words)
-    assert all(a.end <= b.start or (a.start, a.end) == (b.start, b.end) for a, b in pairwise(words))
+    words = check_utterances(pronounced_text(text, language, pronunciations), text)
     if phonemizer_for(EspeakClient.shared(), language).symbols_of_ipa(canonicalize(ipa)):  # type: ignore[union-attr]
         edges = {edge for word in words for edge in (word.start, word.end)}
         assert edges.issuperset(edge for one in pronunciations for edge in (one.start, one.end))

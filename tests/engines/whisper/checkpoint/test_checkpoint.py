@@ -6,11 +6,12 @@ import asyncio
 import json
 import logging
 import math
-import os
 import shutil
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import ctranslate2
 import numpy as np
@@ -19,7 +20,7 @@ import tokenizers
 from faster_whisper.tokenizer import Tokenizer
 
 from kani.core.errors import EngineUnavailable
-from kani.core.recognizer import Mark, RecognizedWord, Step
+from kani.core.recognizer import RecognizedWord, Step
 from kani.core.transcriber import TranscriptionOptions
 from kani.core.types import Samples
 from kani.engines.whisper.checkpoint import live_delay
@@ -122,9 +123,8 @@ async def test_checkpoint_of_a_hub_is_fetched_once(
         for address in (None, NO_HUB):
             if address is not None:
                 use_hub(monkeypatch, address)
-            made = WhisperRecognizer(
-                models_dir=None, cache_dir=tmp_path, may_fetch=True, model=hub.repository
-            )
+            where = {"models_dir": None, "cache_dir": tmp_path}
+            made = WhisperRecognizer(**where, may_fetch=True, model=hub.repository)
             await made.start()
             assert made.info.languages == {"en"} and made.info.version == "name int8"
             await made.stop()
@@ -139,78 +139,64 @@ def broken(checkpoint: Checkpoint, tmp_path: Path) -> Path:
     return Path(shutil.copytree(checkpoint("multilingual"), tmp_path / "whisper-tiny"))
 
 
-def edit_json(name: str, edit: Callable[[object], object]) -> Callable[[Path], None]:
-    def edited(broken: Path) -> None:
-        content = json.loads((broken / name).read_text("utf-8"))
-        (broken / name).write_text(json.dumps(edit(content)), "utf-8")
-
-    return edited
+def as_json(edit: Callable[[Any], object]) -> Callable[[bytes], bytes]:
+    return lambda content: json.dumps(edit(json.loads(content))).encode()
 
 
-def put(name: str, content: bytes) -> Callable[[Path], None]:
-    return lambda broken: (broken / name).write_bytes(content) and None
-
-
-def remove(name: str) -> Callable[[Path], None]:
-    return lambda broken: (broken / name).unlink()
-
-
-def replace_bytes(old: bytes, new: bytes) -> Callable[[Path], None]:
-    def replaced(broken: Path) -> None:
-        content = (broken / "model.bin").read_bytes()
-        assert old in content
-        (broken / "model.bin").write_bytes(content.replace(old, new, 1))
-
-    return replaced
-
-
-def swap(tokens: object) -> object:
-    assert isinstance(tokens, list)
-    tokens[100], tokens[200] = tokens[200], tokens[100]
-    return tokens
-
-
-def cut_off(broken: Path) -> None:
-    os.truncate(broken / "model.bin", (broken / "model.bin").stat().st_size - 500)
-
-
-def to_transformers(broken: Path) -> None:
-    (broken / "model.bin").rename(broken / "model.safetensors")
-
-
-BROKEN = [
-    (remove("model.bin"), r"has no model\.bin: a checkpoint in CTranslate2's format has it"),
-    (to_transformers, r"has no model\.bin: it holds a model of transformers.*ct2-transformers-converter"),
-    (remove("config.json"), r"has no config\.json"),
+MODEL, CONFIG, VOCABULARY, TOKENIZER = "model.bin", "config.json", "vocabulary.json", "tokenizer.json"
+# A file's content, None where it is gone, or what becomes of it.
+BROKEN: list[tuple[str, bytes | Callable[[bytes], bytes] | None, str]] = [
+    (MODEL, None, r"has no model\.bin: a checkpoint in CTranslate2's format has it"),
+    (CONFIG, None, r"has no config\.json"),
+    (TOKENIZER, None, r"has no tokenizer\.json: copy it from the model .*--copy_files tokenizer\.json"),
+    (VOCABULARY, None, r"has no vocabulary\.json or vocabulary\.txt"),
+    (MODEL, lambda content: content[:-500], r"model\.bin is cut off: fetch it again"),
+    (MODEL, b"", r"model\.bin is cut off"),
+    (MODEL, b"\x05" + b"\0" * 99, r"has the version 5 of CTranslate2's format, not 6: convert it"),
     (
-        remove("tokenizer.json"),
-        r"has no tokenizer\.json: copy it from the model .*--copy_files tokenizer\.json",
+        MODEL,
+        lambda content: content.replace(b"WhisperSpec", b"WhisperSpoc", 1),
+        "is a 'WhisperSpoc', not a W",
     ),
-    (remove("vocabulary.json"), r"has no vocabulary\.json or vocabulary\.txt"),
-    (cut_off, r"model\.bin is cut off: fetch it again"),
-    (put("model.bin", b""), r"model\.bin is cut off"),
-    (put("model.bin", b"\x05" + b"\0" * 99), r"has the version 5 of CTranslate2's format, not 6: convert it"),
-    (replace_bytes(b"WhisperSpec", b"WhisperSpoc"), r"is a 'WhisperSpoc', not a WhisperSpec"),
-    (replace_bytes(b"encoder/conv1/weight", b"encoder/conv9/weight"), r"no encoder/conv1/weight with 3 dim"),
-    (edit_json("vocabulary.json", lambda tokens: tokens[:-1]), r"has 51864 tokens, model\.bin 51865"),  # type: ignore[index]
-    (edit_json("vocabulary.json", swap), r"token 100 is .* in tokenizer\.json and .* in vocabulary\.json"),
-    (edit_json("vocabulary.json", lambda tokens: {"tokens": tokens}), r"is not a list of tokens"),
-    (put("vocabulary.json", b"["), r"vocabulary\.json cannot be read"),
-    (put("tokenizer.json", b"{}"), r"tokenizer\.json is not a tokenizer"),
-    (put("config.json", b"[]"), r"config\.json is not a JSON object"),
     (
-        edit_json("config.json", lambda _: {"alignment_heads": [[7, 0]]}),
-        r"alignment_heads has \[7, 0\]; .* 2 l",
+        MODEL,
+        lambda content: content.replace(b"/conv1/w", b"/conv9/w", 1),
+        "no encoder/conv1/weight with 3 dim",
     ),
-    (edit_json("config.json", lambda _: {"suppress_ids": [99_999]}), r"suppress_ids has 99999, no token"),
-    (edit_json("config.json", lambda _: {"lang_ids": 5}), r"lang_ids is not a list"),
+    (VOCABULARY, as_json(lambda tokens: tokens[:-1]), r"has 51864 tokens, model\.bin 51865"),
+    (
+        VOCABULARY,
+        as_json(lambda tokens: [tokens[0], tokens[2], tokens[1], *tokens[3:]]),
+        r"token 1 is .* in tokenizer\.json and .* in vocabulary\.json",
+    ),
+    (VOCABULARY, as_json(lambda tokens: {"tokens": tokens}), r"is not a list of tokens"),
+    (VOCABULARY, b"[", r"vocabulary\.json cannot be read"),
+    (TOKENIZER, b"{}", r"tokenizer\.json is not a tokenizer"),
+    (CONFIG, b"[]", r"config\.json is not a JSON object"),
+    (CONFIG, b'{"alignment_heads": [[7, 0]]}', r"alignment_heads has \[7, 0\]; .* 2 l"),
+    (CONFIG, b'{"suppress_ids": [99999]}', r"suppress_ids has 99999, no token"),
+    (CONFIG, b'{"lang_ids": 5}', r"lang_ids is not a list"),
 ]
 
 
 @pytest.mark.heard
-@pytest.mark.parametrize(("damage", "complaint"), BROKEN, ids=range(len(BROKEN)))
-def test_broken_checkpoint_is_refused(broken: Path, damage: Callable[[Path], None], complaint: str) -> None:
-    damage(broken)
+@pytest.mark.parametrize(("name", "content", "complaint"), BROKEN, ids=range(len(BROKEN)))
+def test_broken_checkpoint_is_refused(
+    broken: Path, name: str, content: bytes | Callable[[bytes], bytes] | None, complaint: str
+) -> None:
+    file = broken / name
+    if content is None:
+        file.unlink()
+    else:
+        file.write_bytes(content if isinstance(content, bytes) else content(file.read_bytes()))
+    with pytest.raises(CheckpointError, match=complaint):
+        read_contents(broken)
+
+
+@pytest.mark.heard
+def test_checkpoint_of_transformers_is_to_be_converted(broken: Path) -> None:
+    (broken / MODEL).rename(broken / "model.safetensors")
+    complaint = r"has no model\.bin: it holds a model of transformers.*ct2-transformers-converter"
     with pytest.raises(CheckpointError, match=complaint):
         read_contents(broken)
 
@@ -262,8 +248,8 @@ LANGUAGES_OF: dict[Kind, set[str]] = {
 END = {"multilingual": 50_257, "large-v3": 50_257, "english": 50_256}
 
 
-@pytest.fixture(autouse=True)
-def _fast_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def fast_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever else the machine does, live speech is recognised."""
     monkeypatch.setattr(live_delay, "LONGEST_S", math.inf)
 
@@ -273,19 +259,36 @@ def noise() -> Samples:
     return np.random.default_rng(3).normal(0.0, 0.1, round(SECONDS * RATE)).astype(np.float32)
 
 
-async def once(*parts: Samples) -> AsyncIterator[Samples | Mark]:
+@pytest.fixture(scope="module", params=KINDS)
+def kind(request: pytest.FixtureRequest) -> Kind:
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def whisper(checkpoint: Checkpoint, kind: Kind) -> Whisper:
+    return Whisper(read_contents(checkpoint(kind)).files, 1)
+
+
+@asynccontextmanager
+async def started(folder: Path, cache: Path) -> AsyncIterator[WhisperRecognizer]:
+    made = WhisperRecognizer(models_dir=None, cache_dir=cache, model=str(folder))
+    assert made.info.languages == frozenset()
+    await made.start()
+    try:
+        yield made
+    finally:
+        await made.stop()
+
+
+async def once(*parts: Samples) -> AsyncIterator[Any]:
     for part in parts:
         yield part
 
 
 @pytest.mark.heard
-@pytest.mark.asyncio(loop_scope="session")
-@pytest.mark.parametrize("kind", KINDS)
-async def test_prompt_is_that_of_faster_whisper(checkpoint: Checkpoint, kind: Kind) -> None:
-    folder = checkpoint(kind)
-    whisper = Whisper(read_contents(folder).files, 1)
+def test_prompt_is_that_of_faster_whisper(checkpoint: Checkpoint, kind: Kind, whisper: Whisper) -> None:
     assert {*whisper.languages} == LANGUAGES_OF[kind]
-    read = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
+    read = tokenizers.Tokenizer.from_file(str(checkpoint(kind) / "tokenizer.json"))
     for task in ("transcribe", "translate"):
         judge = Tokenizer(read, whisper.languages != ("en",), task=task, language="en")
         prompt = whisper.prompt("Zandrell, Tolliwen.", "en", translate=task == "translate")
@@ -295,13 +298,13 @@ async def test_prompt_is_that_of_faster_whisper(checkpoint: Checkpoint, kind: Ki
 
 
 @pytest.mark.heard
-@pytest.mark.asyncio(loop_scope="session")
-@pytest.mark.parametrize("kind", KINDS)
-async def test_answer_is_that_of_the_plain_model(checkpoint: Checkpoint, kind: Kind, noise: Samples) -> None:
+def test_answer_is_that_of_the_plain_model(
+    checkpoint: Checkpoint, kind: Kind, whisper: Whisper, noise: Samples
+) -> None:
     """The exchange of two tokens' names changes no answer, and no time, whatever precedes it."""
-    folder = checkpoint(kind)
-    whisper = Whisper(read_contents(folder).files, 1)
-    plain = ctranslate2.models.Whisper(str(folder), device="cpu", compute_type="int8", intra_threads=1)
+    plain = ctranslate2.models.Whisper(
+        str(checkpoint(kind)), device="cpu", compute_type="int8", intra_threads=1
+    )
     assert plain.n_mels == MELS[kind]
     encoded = whisper.encode(noise)
     prompt = whisper.prompt("Zandrell, Tolliwen.", "en", translate=False)
@@ -314,30 +317,21 @@ async def test_answer_is_that_of_the_plain_model(checkpoint: Checkpoint, kind: K
 
 
 @pytest.mark.heard
-@pytest.mark.asyncio(loop_scope="session")
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.usefixtures("fast_enough")
 async def test_random_checkpoint_listens_and_transcribes(
-    checkpoint: Checkpoint, kind: Kind, noise: Samples, tmp_path: Path, said: dict[str, Said]
+    checkpoint: Checkpoint, kind: Kind, tmp_path: Path, said: dict[str, Said]
 ) -> None:
-    made = WhisperRecognizer(models_dir=None, cache_dir=tmp_path, model=str(checkpoint(kind)))
-    assert made.info.languages == frozenset()
-    await made.start()
-    assert made.info.languages == LANGUAGES_OF[kind] and made.info.version == f"whisper-{kind} int8"
     speech = said["en"].samples
-    events = [event async for event in made.recognize(once(speech, silence(1)), None)]
-    assert sum(isinstance(event, Step) for event in events) == (len(speech) + RATE) // 1280
-
-    async def recording() -> AsyncIterator[Samples]:
-        yield speech
-
-    found = [one async for one in made.transcribe(recording(), TranscriptionOptions())]
-    assert all(one.language in LANGUAGES_OF[kind] for one in found)
-    await made.stop()
+    async with started(checkpoint(kind), tmp_path) as made:
+        assert made.info.languages == LANGUAGES_OF[kind] and made.info.version == f"whisper-{kind} int8"
+        events = [event async for event in made.recognize(once(speech, silence(1)), None)]
+        assert sum(isinstance(event, Step) for event in events) == (len(speech) + RATE) // 1280
+        found = [one async for one in made.transcribe(once(speech), TranscriptionOptions())]
+        assert all(one.language in LANGUAGES_OF[kind] for one in found)
 
 
 @pytest.mark.heard
-@pytest.mark.asyncio(loop_scope="session")
-async def test_align_gives_times_of_a_model_of_one_language(checkpoint: Checkpoint, noise: Samples) -> None:
+def test_align_gives_times_of_a_model_of_one_language(checkpoint: Checkpoint, noise: Samples) -> None:
     whisper = Whisper(read_contents(checkpoint("english")).files, 1)
     words = [HypothesisWord("a", (11,)), HypothesisWord("b", (12, 13))]
     timed, probability = whisper.align(whisper.encode(noise), "en", (), words, SECONDS)
@@ -346,10 +340,7 @@ async def test_align_gives_times_of_a_model_of_one_language(checkpoint: Checkpoi
 
 
 @pytest.mark.heard
-@pytest.mark.asyncio(loop_scope="session")
-@pytest.mark.parametrize("kind", KINDS)
-async def test_expected_words_stay_within_the_models_context(checkpoint: Checkpoint, kind: Kind) -> None:
-    whisper = Whisper(read_contents(checkpoint(kind)).files, 1)
+def test_expected_words_stay_within_the_models_context(whisper: Whisper) -> None:
     many = ", ".join(f"Zandrell {number}" for number in range(2_000))
     before = whisper.tokens_before(many)
     assert len(before) == 220 and whisper.text_of(before).endswith("Zandrell 1999")
@@ -358,22 +349,18 @@ async def test_expected_words_stay_within_the_models_context(checkpoint: Checkpo
 
 @pytest.mark.heard
 @pytest.mark.asyncio(loop_scope="session")
+@pytest.mark.usefixtures("fast_enough")
 async def test_base_from_a_folder_hears_the_same_words(
     recognizer: WhisperRecognizer, said: dict[str, Said], tmp_path: Path
 ) -> None:
-    folder = base_as_folder(tmp_path / "whisper-base")
-    made = WhisperRecognizer(models_dir=None, cache_dir=tmp_path, model=str(folder))
-    await made.start()
-    assert made.info.languages == recognizer.info.languages
-    for language, one in said.items():
-        audio = silence(0.3), one.samples, silence(1)
-        heard = [
-            [event async for event in each.recognize(once(*audio), language)] for each in (recognizer, made)
-        ]
-        assert heard[0] == heard[1]
-        words = " ".join(event.text for event in heard[1] if isinstance(event, RecognizedWord))
-        assert words_of(words, language) == words_of(one.text, language)
-    await made.stop()
+    async with started(base_as_folder(tmp_path / "whisper-base"), tmp_path) as made:
+        assert made.info.languages == recognizer.info.languages
+        for language, one in said.items():
+            audio, both = (silence(0.3), one.samples, silence(1)), (recognizer, made)
+            heard = [[event async for event in each.recognize(once(*audio), language)] for each in both]
+            assert heard[0] == heard[1]
+            words = " ".join(event.text for event in heard[1] if isinstance(event, RecognizedWord))
+            assert words_of(words, language) == words_of(one.text, language)
 
 
 def test_delay_grows_with_the_time_of_a_pass() -> None:
@@ -388,31 +375,17 @@ def test_more_cores_are_needed_where_one_is_too_slow() -> None:
     assert live_delay.cores_needed(1.3) == 3 and live_delay.cores_needed(4.8) == 8
 
 
-async def one_second() -> AsyncIterator[Samples]:
-    yield np.zeros(16_000, np.float32)
-
-
-async def live() -> AsyncIterator[Samples | Mark]:
-    yield np.zeros(16_000, np.float32)
-
-
-async def started(checkpoint: Checkpoint, cache: Path) -> WhisperRecognizer:
-    made = WhisperRecognizer(models_dir=None, cache_dir=cache, model=str(checkpoint("multilingual")))
-    await made.start()
-    return made
-
-
 @pytest.mark.heard
+@pytest.mark.usefixtures("fast_enough")
 async def test_start_measures_and_tells_the_delay(
     checkpoint: Checkpoint, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with caplog.at_level(logging.INFO):
-        made = await started(checkpoint, tmp_path)
-    delay_s = made.info.live_delay_s
-    assert delay_s is not None and 0.2 < delay_s < live_delay.LONGEST_S and not made.info.recordings_only
-    assert f"live words come about {delay_s:.1f} s after they are said" in caplog.text
-    assert [event async for event in made.recognize(live(), "en")]
-    await made.stop()
+    caplog.set_level(logging.INFO)
+    async with started(checkpoint("multilingual"), tmp_path) as made:
+        delay_s = made.info.live_delay_s
+        assert delay_s is not None and delay_s > 0.2 and not made.info.recordings_only
+        assert f"live words come about {delay_s:.1f} s after they are said" in caplog.text
+        assert [event async for event in made.recognize(once(silence(1)), "en")]
 
 
 @pytest.mark.heard
@@ -422,13 +395,13 @@ async def test_slow_machine_serves_recordings_only(
     # Half of what the audio after a word takes: every model is too slow.
     monkeypatch.setattr(live_delay, "LONGEST_S", 0.1)
     monkeypatch.setattr(live_delay, "cores_needed", lambda pass_s: 1)
-    made = await started(checkpoint, tmp_path)
     reason = r"whisper-multilingual is too slow on this machine for live speech .* KANI_WHISPER_MODEL to a sm"
-    with pytest.raises(EngineUnavailable, match=reason):
-        await anext(made.recognize(live(), "en"))
-    assert "too slow on this machine" in caplog.text
-    assert [one async for one in made.transcribe(one_second(), TranscriptionOptions("en"))] == []
-    await made.stop()
+    async with started(checkpoint("multilingual"), tmp_path) as made:
+        with pytest.raises(EngineUnavailable, match=reason):
+            await anext(made.recognize(once(silence(1)), "en"))
+        assert "too slow on this machine" in caplog.text
+        recording = made.transcribe(once(silence(1)), TranscriptionOptions("en"))
+        assert [one async for one in recording] == []
 
 
 @pytest.mark.heard
@@ -437,8 +410,7 @@ async def test_slow_passes_get_all_cores(
 ) -> None:
     monkeypatch.setattr("os.cpu_count", lambda: 4)
     monkeypatch.setattr(live_delay, "cores_needed", lambda pass_s: 2)
-    made = await started(checkpoint, tmp_path)
-    assert made._whisper._model.num_workers == made._workers == made._scheduler._free == 2
-    events = await asyncio.gather(*(anext(made.recognize(live(), "en")) for _ in range(3)))
-    assert len(events) == 3
-    await made.stop()
+    async with started(checkpoint("multilingual"), tmp_path) as made:
+        assert made._whisper._model.num_workers == made._workers == made._scheduler._free == 2
+        live = (made.recognize(once(silence(1)), "en") for _ in range(3))
+        assert len(await asyncio.gather(*map(anext, live))) == 3
