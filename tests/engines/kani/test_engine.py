@@ -298,7 +298,7 @@ async def test_recording_without_speech_is_refused(cloner: KaniEngine, samples: 
 
 
 @pytest.fixture
-def endless(monkeypatch: pytest.MonkeyPatch) -> tuple[asyncio.Event, list[int]]:
+async def endless(monkeypatch: pytest.MonkeyPatch) -> tuple[asyncio.Event, list[int]]:
     """Have embeddings take until they are stopped; an event when one has begun, and the lengths of all."""
     begun, asked, embed = asyncio.Event(), list[int](), SpeakerEmbedder.embed
     loop = asyncio.get_running_loop()

@@ -261,17 +261,11 @@ async def recognizer(
         await anext(made.recognize(pieces(torch.zeros(9).numpy(), 9), None))
 
 
-async def pieces(samples: Samples, size: int, *marks: Mark) -> AsyncIterator[Samples | Mark]:
+async def pieces(samples: Samples, size: int, *marks: Mark) -> AsyncIterator[Any]:
     for at in range(0, len(samples), size):
         yield samples[at : at + size]
     for mark in marks:
         yield mark
-
-
-async def recordings(samples: Samples, size: int) -> AsyncIterator[Samples]:
-    async for piece in pieces(samples, size):
-        assert not isinstance(piece, Mark)
-        yield piece
 
 
 async def recognized(
@@ -322,12 +316,12 @@ async def test_recording_is_transcribed_the_same_each_time(
 ) -> None:
     async def transcribed(size: int) -> list[str]:
         options = TranscriptionOptions(language="en")
-        return [one.text async for one in recognizer.transcribe(recordings(speech, size), options)]
+        return [one.text async for one in recognizer.transcribe(pieces(speech, size), options)]
 
     first, *others = await asyncio.gather(transcribed(5000), transcribed(len(speech)), transcribed(9999))
     assert first and others == [first, first]
     with pytest.raises(InvalidRequest, match="does not translate"):
-        await anext(recognizer.transcribe(recordings(speech, 5000), TranscriptionOptions(translate=True)))
+        await anext(recognizer.transcribe(pieces(speech, 5000), TranscriptionOptions(translate=True)))
 
 
 @pytest.mark.asyncio(loop_scope="module")

@@ -7,6 +7,8 @@ import os
 import queue
 import subprocess
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -94,10 +96,14 @@ class Ear:
         return np.concatenate(self.pieces)
 
 
-def start(model: PocketModel, slots: int = 8) -> Scheduler:
+@contextmanager
+def running(model: PocketModel, slots: int = 8) -> Iterator[Scheduler]:
     scheduler = Scheduler(model.codec, slots=slots, sample_rate=SAMPLE_RATE, threads=1)
     scheduler.start()
-    return scheduler
+    try:
+        yield scheduler
+    finally:
+        scheduler.stop()
 
 
 def test_streams_equal_transformers_alone_and_together(reference: Reference, model: PocketModel) -> None:
@@ -107,8 +113,7 @@ def test_streams_equal_transformers_alone_and_together(reference: Reference, mod
     judged = [expected(reference, each)[1] for each in wanted]
     assert len({len(samples) for samples in judged}) > 2, "speech has to end at different frames"
     assert any(len(samples) < 24 * model.codec.samples for samples in judged)
-    scheduler = start(model, slots=6)
-    try:
+    with running(model, slots=6) as scheduler:
         alone = Ear()
         scheduler.submit(wanted[2], alone)
         np.testing.assert_allclose(alone.samples(), judged[2], atol=TOLERANCE)
@@ -129,8 +134,6 @@ def test_streams_equal_transformers_alone_and_together(reference: Reference, mod
         for ear in cancelled:
             assert ear.ended.wait(patience.WITHIN_S) and ear.ending is Ending.CANCELLED
         assert scheduler.counts == {"waiting": 0, "running": 0}
-    finally:
-        scheduler.stop()
 
 
 @pytest.mark.parametrize("size", [1, 3, 7, 320])
@@ -176,9 +179,8 @@ def test_recording_ends_on_a_pause() -> None:
 def test_slow_listener_is_waited_for_and_others_go_on(model: PocketModel) -> None:
     """A stream is at most two seconds, and the frames of one call, ahead of its listener."""
     language = model.languages["de"]
-    scheduler = start(model, slots=2)
     received: queue.SimpleQueue[Samples | Ending] = queue.SimpleQueue()
-    try:
+    with running(model, slots=2) as scheduler:
         slow = scheduler.submit(utterance(language, TEXTS[2], 99, 60, ends=False), received.put)
         for _ in range(3):
             quick = Ear()
@@ -190,13 +192,10 @@ def test_slow_listener_is_waited_for_and_others_go_on(model: PocketModel) -> Non
             assert slow.frames * model.codec.samples - slow.consumed <= 2 * SAMPLE_RATE + model.codec.samples
             scheduler.acknowledge(slow, len(event))
         assert total == 60 * model.codec.samples
-    finally:
-        scheduler.stop()
 
 
 def test_cancel_takes_effect_within_a_frame(model: PocketModel) -> None:
     language = model.languages["de"]
-    scheduler = start(model)
     seen: list[int] = []
     ended = threading.Event()
     holder: list[Stream] = []
@@ -208,7 +207,7 @@ def test_cancel_takes_effect_within_a_frame(model: PocketModel) -> None:
             seen.append(scheduler.steps)
             scheduler.cancel(holder[0])
 
-    try:
+    with running(model) as scheduler:
         holder.append(scheduler.submit(utterance(language, TEXTS[2], 5, 400, ends=False), listener))
         assert ended.wait(patience.WITHIN_S)
         done = scheduler.steps
@@ -217,8 +216,6 @@ def test_cancel_takes_effect_within_a_frame(model: PocketModel) -> None:
         other.samples()
         # No step of the cancelled stream after the one that ran: the others' frames are all there are.
         assert scheduler.steps <= done + 1 + 8
-    finally:
-        scheduler.stop()
 
 
 @pytest.mark.heard
@@ -228,12 +225,10 @@ def test_full_size_equals_transformers(tmp_path: Path) -> None:
     model = load(["de"], str(tmp_path), precision="float32", cache=tmp_path / "cache")
     assert model.codec.samples == 1920 and isinstance(model.codec, Codec)
     wanted = utterance(model.languages["de"], TEXTS[0], 4, 8)
-    scheduler, ear = start(model), Ear()
-    try:
+    ear = Ear()
+    with running(model) as scheduler:
         scheduler.submit(wanted, ear)
         np.testing.assert_allclose(ear.samples(), expected(reference, wanted)[1], atol=TOLERANCE)
-    finally:
-        scheduler.stop()
 
 
 JUDGE_PYTHON = os.environ.get("KANI_JUDGE_PYTHON", "")
@@ -331,9 +326,8 @@ def compare(judge: str, reference: Reference, folder: Path, scratch: Path) -> No
     judged(judge, folder, **job)
     model = load(["de"], str(folder), precision="float32", cache=scratch)
     language = model.languages["de"]
-    scheduler = start(model)
     lengths = set()
-    try:
+    with running(model) as scheduler:
         for seed, each in enumerate(SPOKEN):
             wanted = utterance(language, text.prepare(each, language.replaced), seed, FRAMES)
             said = np.load(folder / f"{seed}.npz")
@@ -346,8 +340,6 @@ def compare(judge: str, reference: Reference, folder: Path, scratch: Path) -> No
             np.testing.assert_allclose(ear.samples(), said["samples"], rtol=0, atol=TO_PACKAGE)
             assert np.abs(said["samples"]).max() > 100 * TO_PACKAGE
             lengths.add(len(said["latents"]))
-    finally:
-        scheduler.stop()
     assert len(lengths) > 1, "speech has to end at different frames"
 
 
