@@ -133,16 +133,6 @@ def test_repetition_penalty_is_per_codebook() -> None:
     assert [int(sampler.draw(logits[None], 1)) for _ in range(3)] == best
 
 
-def test_repetition_penalty_handles_both_signs() -> None:
-    logits = torch.full((1, CODES), -50.0)
-    logits[0, 7], logits[0, 8], logits[0, 9] = 2.0, 1.5, -0.1
-    sampler = state(1)
-    sampler.reset(0, Sampling(temperature=0, repetition_penalty=2.0))
-    assert [int(sampler.draw(logits, 1)) for _ in range(5)] == [7, 8, 7, 7, 7]
-    logits[0, 7], logits[0, 8], logits[0, 9] = -0.06, -0.05, -0.08
-    assert [int(sampler.draw(logits, 1)) for _ in range(3)] == [9, 8, 8]
-
-
 @pytest.mark.parametrize("top_k", [0, MAX_CANDIDATES + 1, 10**9])
 def test_top_k_is_capped(top_k: int) -> None:
     logits = random(CODES, level=0.1)

@@ -105,21 +105,6 @@ def test_logits_match_transformers_up_to_capacity(
 
 
 @settings(max_examples=20, deadline=None)  # an example runs two models
-@given(cuts=st.lists(st.integers(1, 9), min_size=1, max_size=6))
-def test_chunked_prefill_matches_transformers(
-    model: LanguageModel, layout: TokenLayout, cuts: list[int]
-) -> None:
-    tokens = random_tokens(layout, sum(cuts), key=sum(cuts))
-    whole, pieces = model.new_state(1), model.new_state(1)
-    torch.testing.assert_close(
-        read(model, tokens, cuts, pieces), read(model, tokens, [len(tokens)], whole), rtol=1e-4, atol=1e-4
-    )
-    torch.testing.assert_close(pieces.cache, whole.cache, rtol=1e-4, atol=1e-4)
-    torch.testing.assert_close(pieces.context, whole.context, rtol=1e-4, atol=1e-4)
-    assert pieces.position.tolist() == whole.position.tolist() == [len(tokens)]
-
-
-@settings(max_examples=20, deadline=None)  # an example runs two models
 @given(lengths=st.lists(st.integers(1, 12), min_size=2, max_size=5), piece=st.integers(1, 12))
 @torch.inference_mode()
 def test_prompts_of_different_lengths_share_prefill(

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
 from kani.engines.kani.model.checkpoint import Checkpoint
@@ -18,7 +15,7 @@ from kani.engines.kani.model.codec.nanocodec import NanoCodec
 from kani.engines.kani.model.lfm2 import LanguageModel
 from kani.engines.kani.model.model_config import ModelConfig
 from kani.engines.kani.model.rope import RotaryEmbedding
-from kani.engines.kani.model.runner import Runner, SavedSlot
+from kani.engines.kani.model.runner import Runner
 from kani.engines.kani.model.sampler import Sampling
 from kani.engines.kani.model.scheduler import Scheduler
 from kani.engines.kani.model.sequence import Utterance
@@ -95,94 +92,6 @@ def run(runner: Runner, count: int, frames: int) -> list[Frames]:
             mine.append(frame)
         runner.advance(count)
     return spoken
-
-
-@dataclass
-class Scheduled:
-    """A sequence of a schedule."""
-
-    prompt: Prompt
-    sampling: Sampling
-    said: Frames = field(default_factory=list)
-    saved: SavedSlot | None = None
-
-
-@settings(max_examples=25, deadline=None)  # an example runs whole schedules
-@given(data=st.data())
-def test_any_schedule_gives_codes_of_solo_run(
-    new_runner: NewRunner,
-    alone: Alone,
-    prompts: list[Prompt],
-    data: st.DataObject,
-) -> None:
-    runner = new_runner(4)
-    running: list[Scheduled] = []
-    paused: list[Scheduled] = []
-    all_: list[Scheduled] = []
-
-    def leave(voice: Scheduled) -> None:
-        slot = running.index(voice)
-        runner.release(slot, len(running))
-        running[slot] = running[-1]
-        running.pop()
-
-    for _ in range(data.draw(st.integers(3, 14))):
-        if len(running) < 4 and data.draw(st.booleans()):
-            if paused and data.draw(st.booleans()):
-                voice = paused.pop(data.draw(st.integers(0, len(paused) - 1)))
-                assert voice.saved is not None
-                runner.restore(len(running), voice.saved)
-            else:
-                prompt, sampling = data.draw(st.sampled_from(sorted(alone, key=str)))
-                voice = Scheduled(prompt, sampling)
-                admit(runner, len(running), prompt, sampling, data.draw(st.integers(1, 50)))
-                all_.append(voice)
-            running.append(voice)
-        if running and data.draw(st.integers(0, 3)) == 0:
-            voice = data.draw(st.sampled_from(running))
-            if data.draw(st.booleans()):
-                voice.saved = runner.save(running.index(voice))
-                paused.append(voice)
-            leave(voice)
-        if not running:
-            continue
-        for voice, frame in zip(running, runner.sample(len(running)).tolist(), strict=True):
-            voice.said.append(frame)
-        cut = data.draw(st.sampled_from([None, *running]))
-        for voice in [v for v in running if v.said[-1][0] == 4032 or len(v.said) == 12 or v is cut]:
-            leave(voice)
-        if running:
-            runner.advance(len(running))
-    for voice in all_:
-        assert voice.said == alone[voice.prompt, voice.sampling][: len(voice.said)]
-
-
-@settings(max_examples=10, deadline=None)  # an example runs whole schedules
-@given(data=st.data())
-def test_batched_prefill_gives_codes_of_solo_run(
-    new_runner: NewRunner,
-    alone: Alone,
-    prompts: list[Prompt],
-    data: st.DataObject,
-) -> None:
-    runner = new_runner(5)
-    together = data.draw(st.lists(st.sampled_from(prompts), min_size=1, max_size=4))
-    piece = data.draw(st.integers(1, LONGEST_PROMPT))
-    admit(runner, 0, prompts[3], SAMPLED)
-    said: list[Frames] = [[] for _ in range(len(together) + 1)]
-    prefill = runner.start_prefill(together)
-    while not prefill.done and len(said[0]) < 5:
-        runner.prefill_chunk(prefill, piece)
-        said[0] += run(runner, 1, 1)[0]
-    if not prefill.done:
-        runner.prefill_chunk(prefill, LONGEST_PROMPT)
-    for row in reversed(range(len(together))):
-        runner.admit(len(together) - row, prefill, row, GREEDY)
-    for frames, others in zip(said, run(runner, len(said), 4), strict=True):
-        frames += others
-    assert said[0] == alone[prompts[3], SAMPLED][: len(said[0])]
-    for row, prompt in enumerate(together):
-        assert said[len(together) - row] == alone[prompt, GREEDY][:4]
 
 
 def speak(runner: Runner, count: int) -> tuple[Frames, bytes]:
@@ -387,20 +296,6 @@ def test_batched_speakers_give_codes_of_solo_run(
     for slot in range(len(streams)):
         runner.admit(slot, prefill, slot, sampling)
     assert run(runner, len(streams), 12) == expected
-
-
-@torch.inference_mode()
-def test_neighbouring_speaker_changes_no_bit(
-    second: LanguageModel, new_runner: NewRunner, texts: list[Prompt]
-) -> None:
-    logits = []
-    for neighbour in (ANA, BEN, NO_SPEAKER):
-        runner = new_runner(2, network=second)
-        admit(runner, 0, texts[1], PENALISED, speaker=ANA)
-        admit(runner, 1, texts[1], PENALISED, speaker=neighbour)
-        run(runner, 2, 8)
-        logits.append(runner._logits[0].clone())
-    assert torch.equal(logits[0], logits[1]) and torch.equal(logits[0], logits[2])
 
 
 def test_pause_and_move_change_no_bit(

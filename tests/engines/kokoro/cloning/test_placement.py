@@ -359,16 +359,8 @@ async def test_growing_text_is_spoken_by_mix(
     assert similarity_to(samples, recording) == pytest.approx(similarity_to(whole, recording), abs=0.08)
 
 
-@pytest.mark.parametrize("broken", ["values", "model", "length"])
-async def test_invalid_embedding_is_refused(engine: KokoroEngine, embedding: Embedding, broken: str) -> None:
-    values = embedding.values.copy()
-    values[3] = np.inf
-    change: dict[str, object] = {
-        "values": {"values": values},
-        "model": {"model": "nearest-0"},
-        "length": {"values": values[:-1]},
-    }[broken]
-    segment = like(replace(embedding, **change))
+async def test_invalid_embedding_is_refused(engine: KokoroEngine, embedding: Embedding) -> None:
+    segment = like(replace(embedding, model="nearest-0"))
     with pytest.raises(InvalidRequest, match="reference"):
         await all_of(engine.synthesize(segment))
     with pytest.raises(InvalidRequest, match="reference"):

@@ -218,17 +218,6 @@ def test_samples_are_the_frames_that_durations_count(model: StudentModel) -> Non
     assert slower.frames.sum() / frames == pytest.approx(1 / 0.8, rel=0.05)
 
 
-def test_part_is_decoded_as_in_the_whole(model: StudentModel) -> None:
-    """Except for the scales of the activations, which are a call's own."""
-    prosody = model.predict(SYMBOLS, 1.0, Stop())
-    frames = int(prosody.frames.sum())
-    whole = model.decode(prosody, 0, frames, Stop())
-    first, end = frames // 3, 2 * frames // 3
-    part = model.decode(prosody, first, end, Stop())
-    assert len(part) == (end - first) * FRAME_SAMPLES
-    assert agreement_db(whole[first * FRAME_SAMPLES : end * FRAME_SAMPLES], part) > 20
-
-
 def test_pitch_is_changed_between_the_halves(model: StudentModel) -> None:
     plain = model.predict(SYMBOLS, 1.0, Stop())
     assert plain.log_f0 == pytest.approx(model.facts.log_f0, abs=0.2)

@@ -282,17 +282,6 @@ def test_state_size_is_sum_of_histories(codec: NanoCodec) -> None:
 
 
 @pytest.mark.heard
-@settings(max_examples=25, deadline=None)  # an example decodes a sentence three times
-@given(data=st.data())
-def test_chunking_does_not_change_samples(codec: NanoCodec, data: st.DataObject) -> None:
-    sizes = data.draw(st.lists(st.integers(1, 9), min_size=1, max_size=8))
-    codes = random_codes(1, sum(sizes), data.draw(st.integers(0, 3)))[0]
-    whole = fed(codec, codes, [len(codes)], 0, codec.new_state(1))
-    for plan in (sizes, [1] * len(codes)):
-        assert (fed(codec, codes, plan, 1, codec.new_state(2)) - whole).abs().max() <= tolerance(codec)
-
-
-@pytest.mark.heard
 @settings(max_examples=25, deadline=None)  # an example decodes up to eight calls twice
 @given(data=st.data())
 def test_sequences_of_any_age_share_calls(codec: NanoCodec, data: st.DataObject) -> None:
@@ -307,7 +296,7 @@ def test_sequences_of_any_age_share_calls(codec: NanoCodec, data: st.DataObject)
             for slot in again:
                 begun[slot], heard[slot] = age[slot], []
         here = data.draw(st.lists(st.integers(0, slots - 1), unique=True, min_size=1))
-        frames = data.draw(st.integers(1, 4))
+        frames = data.draw(st.integers(1, 9))
         batch = torch.stack([codes[slot, age[slot] : age[slot] + frames] for slot in here])
         for slot, samples in zip(here, codec.decode(batch, torch.tensor(here), state), strict=True):
             heard[slot].append(samples)
