@@ -34,8 +34,7 @@ from kani.runtime.silence_trim import SilenceTrimmer
 from tests.conftest import StartServer
 from tests.engines.kani.conftest import resources, started
 from tests.engines.kani.model.codec import tiny_codec
-from tests.engines.kani.model.random_checkpoint import random_checkpoint, random_kani_tts_2
-from tests.engines.kani.model.random_embedder import random_embedder
+from tests.engines.kani.model.random_checkpoint import random_checkpoint, random_embedder, random_kani_tts_2
 from websocket_client import KaniTTSClient
 
 pytestmark = pytest.mark.usefixtures("uncompiled_codec")

@@ -21,8 +21,7 @@ from kani.engines.kani.model.checkpoint import Checkpoint
 from kani.engines.kani.model.model_config import ModelConfig
 from kani.engines.kani.model.speaker_encoder import SAMPLE_RATE, EmbeddingCancelled, Samples, SpeakerEmbedder
 from kani.runtime.errors import CheckpointError
-from tests.engines.kani.model.random_checkpoint import FULL, TINY, random_checkpoint
-from tests.engines.kani.model.random_embedder import random_embedder
+from tests.engines.kani.model.random_checkpoint import FULL, TINY, random_checkpoint, random_embedder
 from tests.judges import makers
 
 PUBLISHED = FULL | {"model_type": "lfm2"}
