@@ -101,6 +101,10 @@ def test_54_voices_speak_eight_languages() -> None:
     assert {voice.language for voice in Voices().mixed} == mixed
     assert {voice.gender for voice in known} == {"female", "male"}
     assert {voice.engine for voice in known} == {"kokoro"}
+    languages = {voice.id: voice.language.partition("-")[0] for voice in known}
+    assert {languages[voice]: voice for voice in DEFAULT_VOICES.values()} == DEFAULT_VOICES
+    with pytest.raises(UnknownVoice, match="nobody"):
+        Voices().style("nobody", 10)
 
 
 def test_sound_of_each_voice_is_known() -> None:
@@ -113,11 +117,6 @@ def test_sound_of_each_voice_is_known() -> None:
     assert women > 1.4 * men
 
 
-def test_default_voices_speak_their_language() -> None:
-    languages = {voice.id: voice.language.partition("-")[0] for voice in Voices().all}
-    assert {languages[voice]: voice for voice in DEFAULT_VOICES.values()} == DEFAULT_VOICES
-
-
 @pytest.mark.parametrize("symbols", [1, 100, 510])
 def test_style_is_256_finite_numbers(symbols: int) -> None:
     style = Voices().style("ef_dora", symbols)
@@ -125,11 +124,6 @@ def test_style_is_256_finite_numbers(symbols: int) -> None:
     assert style.dtype == np.float32
     assert np.isfinite(style).all()
     assert np.abs(style).max() > 0.01
-
-
-def test_unknown_voice_is_refused() -> None:
-    with pytest.raises(UnknownVoice, match="nobody"):
-        Voices().style("nobody", 10)
 
 
 def _distribution(path: Path, names: list[str]) -> Path:

@@ -43,13 +43,8 @@ def test_prompt_ends_with_start_of_speech() -> None:
 def test_token_ranges_do_not_overlap(text: int, codebooks: int, size: int) -> None:
     layout = TokenLayout.of_vocabulary(text + 10 + codebooks * size, codebooks=codebooks, codebook_size=size)
     assert layout.text_vocabulary == text
-    special = [
-        layout.start_of_speech,
-        layout.end_of_speech,
-        layout.start_of_human,
-        layout.end_of_human,
-        layout.start_of_ai,
-    ]
+    human = layout.start_of_human, layout.end_of_human
+    special = [layout.start_of_speech, layout.end_of_speech, *human, layout.start_of_ai]
     assert len(set(special)) == 5
     assert all(text < token < layout.audio_start for token in special)
     ends = [layout.audio_start, *(layout.codebook_range(codebook)[1] for codebook in range(codebooks))]
@@ -63,7 +58,6 @@ def test_small_vocabulary_is_refused(size: int) -> None:
         TokenLayout.of_vocabulary(size, codebooks=4, codebook_size=4032)
 
 
-CPU = torch.device("cpu")
 CODES = 300
 LAYOUT = TokenLayout(20, 2, CODES)
 GRID = 1500
@@ -78,8 +72,11 @@ samplings = st.builds(
 )
 
 
-def state(slots: int, frames: int = 8, layout: TokenLayout = LAYOUT) -> SamplerState:
-    return SamplerState(layout, slots=slots, frames=frames, device=CPU)
+def state(slots: int, frames: int = 8, sampling: Sampling | None = None) -> SamplerState:
+    made = SamplerState(LAYOUT, slots=slots, frames=frames, device=torch.device("cpu"))
+    for slot in range(slots) if sampling else ():
+        made.reset(slot, sampling)
+    return made
 
 
 def random(*shape: int, key: int = 0, level: float = 3.0) -> Tensor:
@@ -111,12 +108,7 @@ def test_probabilities_match_transformers(
     logits = random(CODES + (codebook == 0), key=key)
     likely = logits.topk(10).indices.tolist()
     said = data.draw(st.lists(st.sampled_from(likely), max_size=5))
-    sampler = state(GRID)
-    for slot in range(GRID):
-        if slot == 0:
-            sampler.reset(0, sampling)
-        else:
-            sampler.move(0, slot)
+    sampler = state(GRID, sampling=sampling)
     for code in said:
         sampler.drawn[:, codebook, code] = True
     expected = transformers_probabilities(logits, said, sampling)
@@ -125,8 +117,7 @@ def test_probabilities_match_transformers(
 
 def test_repetition_penalty_is_per_codebook() -> None:
     logits = random(CODES)
-    sampler = state(1)
-    sampler.reset(0, Sampling(temperature=0, repetition_penalty=1e6))
+    sampler = state(1, sampling=Sampling(temperature=0, repetition_penalty=1e6))
     best = logits.topk(3).indices.tolist()
     with_end = torch.cat((logits, torch.tensor([-100.0])))[None]
     assert [int(sampler.draw(with_end, 0)) for _ in range(2)] == best[:2]
@@ -136,9 +127,7 @@ def test_repetition_penalty_is_per_codebook() -> None:
 @pytest.mark.parametrize("top_k", [0, MAX_CANDIDATES + 1, 10**9])
 def test_top_k_is_capped(top_k: int) -> None:
     logits = random(CODES, level=0.1)
-    sampler = state(GRID)
-    for slot in range(GRID):
-        sampler.reset(slot, Sampling(1.0, 1.0, top_k, 1.0))
+    sampler = state(GRID, sampling=Sampling(1.0, 1.0, top_k, 1.0))
     expected = transformers_probabilities(logits, [0], Sampling(1.0, 1.0, MAX_CANDIDATES, 1.0))
     assert (expected > 0).sum() == MAX_CANDIDATES
     assert (frequencies(sampler, logits, 1) - expected).abs().max() <= 1.01 / GRID
@@ -207,19 +196,15 @@ def test_move_keeps_sampling_state() -> None:
     for frame in range(6):
         if frame == 3:
             moves.move(2, 0)
-        here, there = (
-            stays.draw(logits[frame], 1),
-            moves.draw(logits[frame, [2 if frame >= 3 else 0, 1, 2]], 1),
-        )
-        assert int(there[0 if frame >= 3 else 2]) == int(here[2])
+        first, slot = (2, 0) if frame >= 3 else (0, 2)
+        here, there = stays.draw(logits[frame], 1), moves.draw(logits[frame, [first, 1, 2]], 1)
+        assert int(there[slot]) == int(here[2])
         stays.frame += 1
         moves.frame += 1
 
 
 def test_capacity_does_not_change_seeded_draws() -> None:
-    short, long = state(1, 8), state(1, 999)
-    for sampler in (short, long):
-        sampler.reset(0, Sampling(seed=2**63 - 1))
+    short, long = (state(1, frames, Sampling(seed=2**63 - 1)) for frames in (8, 999))
     assert torch.equal(short.uniforms[0], long.uniforms[0, :8])
     assert short.uniforms.min() >= 0 and short.uniforms.max() < 1
 
@@ -228,10 +213,8 @@ def test_capacity_does_not_change_seeded_draws() -> None:
 @given(samplings, st.integers(0, 999))
 def test_zero_temperature_takes_argmax(sampling: Sampling, key: int) -> None:
     logits = random(3, CODES, key=key)
-    sampler = state(3)
     greedy = Sampling(0.0, sampling.top_p, sampling.top_k, 1.0, sampling.seed)
-    for slot in range(3):
-        sampler.reset(slot, greedy)
+    sampler = state(3, sampling=greedy)
     assert torch.equal(sampler.draw(logits, 1), logits.argmax(-1))
 
 
@@ -249,8 +232,7 @@ def test_draw_is_always_valid_code(sampling: Sampling, uniform: float, kind: str
         "not a number": torch.full((CODES,), torch.nan),
         "infinite": torch.full((CODES,), torch.inf),
     }[kind]
-    sampler = state(1)
-    sampler.reset(0, sampling)
+    sampler = state(1, sampling=sampling)
     sampler.uniforms[:] = uniform
     code = int(sampler.draw(logits[None], 1)[0])
     assert 0 <= code < CODES

@@ -195,13 +195,11 @@ def test_engine_of_the_students_only_has_their_voices(student: KokoroEngine) -> 
     assert info.default_voices == {"en": "af_heart", "es": "ef_dora"}
     assert info.max_concurrency >= 40 and info.slots_are_streams and info.light is None
     assert info.accepts_partial_text and info.cloning == "none" and info.decoder == "student"
-    with pytest.raises(UnsupportedLanguage, match=r"'fr'.*en"):
-        asyncio.run(chunks_of(student, Segment("Salut.", VOICE, "fr")))
-
-
-def test_voices_and_languages_of_kokoro_are_refused_before_a_start_with_the_student_only() -> None:
+    # Others are refused before a start.
     known = known_voices(KokoroSettings(student="only"))
     assert known == KnownVoices(frozenset(("af_heart", "ef_dora")), frozenset(("en", "es")))
+    with pytest.raises(UnsupportedLanguage, match=r"'fr'.*en"):
+        asyncio.run(chunks_of(student, Segment("Salut.", VOICE, "fr")))
 
 
 async def test_choice_by_speed_is_logged_when_it_changes(
@@ -230,15 +228,11 @@ async def test_word_times_are_those_of_its_durations(student: KokoroEngine) -> N
     assert spans[-1].end_s <= len(samples) / SAMPLE_RATE
 
 
-async def test_silence_is_trimmed(student: KokoroEngine) -> None:
-    samples, spans = await ENGLISH.say(student, TEXT)
+async def test_sentence_is_trimmed_and_the_same_each_time(student: KokoroEngine) -> None:
+    (samples, spans), (again, _) = [await ENGLISH.say(student, TEXT) for _ in range(2)]
+    assert np.array_equal(samples, again)
     assert max(silence_around(samples)) <= 0.05
     assert [TEXT[span.start : span.end] for span in spans] == [word.strip(",.") for word in TEXT.split()]
-
-
-async def test_sentence_is_the_same_each_time(student: KokoroEngine) -> None:
-    (first, _), (again, _) = [await ENGLISH.say(student, TEXT) for _ in range(2)]
-    assert np.array_equal(first, again)
 
 
 async def test_sentence_begins_with_a_second_of_it(student: KokoroEngine) -> None:
@@ -349,12 +343,3 @@ def near_seam(utterance: Utterance, prosody: PredictedProsody, spoken: int) -> n
     edges, words = symbol_edges(prosody.frames), utterance.words
     seam = 2 * word_boundary(utterance, words[spoken - 1], words[spoken], edges) // FRAME_SAMPLES
     return prosody.pitch[0, seam - 6 : seam + 6]
-
-
-@pytest.mark.heard
-async def test_compounds_of_any_and_every_are_understood(student: KokoroEngine) -> None:
-    """With espeak-ng's vowel, "anybody" is heard as "antibody"."""
-    text = "Is there anything else I can do for anybody here? It never waits for anybody."
-    samples, _ = await ENGLISH.say(student, text)
-    heard = hear(samples, SAMPLE_RATE, LANGUAGE)
-    assert wrong_words(text, heard, LANGUAGE)[0] == 0, heard

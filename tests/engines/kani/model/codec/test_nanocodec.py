@@ -271,14 +271,10 @@ def test_decoder_sizes_follow_config(codec: NanoCodec) -> None:
     assert samples.shape == (2, 36)
     assert samples.dtype == torch.float32
     assert samples.abs().mean() > 0.01 and samples.abs().max() <= 1.0
-
-
-def test_state_size_is_sum_of_histories(codec: NanoCodec) -> None:
     first, up, last = 6 * 16, 48 + 24 + 12, 2 * 6
     residual = sum(kernel - 1 for kernel in (3, 7, 11)) * (1 + 3 + 5 + 3) * (24 + 12 + 6)
-    values = first + up + residual + last
     state = codec.new_state(5)
-    assert state.nbytes == 5 * values * state.rows.element_size()
+    assert state.nbytes == 5 * (first + up + residual + last) * state.rows.element_size()
 
 
 @pytest.mark.heard
