@@ -21,6 +21,7 @@ from kani.engines.kani.model.checkpoint import Checkpoint
 from kani.engines.kani.model.model_config import ModelConfig
 from kani.engines.kani.model.speaker_encoder import SAMPLE_RATE, EmbeddingCancelled, Samples, SpeakerEmbedder
 from kani.runtime.errors import CheckpointError
+from tests.engines.kani.model.conftest import rewrite
 from tests.engines.kani.model.random_checkpoint import FULL, TINY, random_checkpoint, random_embedder
 from tests.judges import makers
 
@@ -44,13 +45,6 @@ def read_whole(folder: Path) -> None:
     checkpoint.layout(codebooks=4, codebook_size=4032)
     checkpoint.check_shapes()
     checkpoint.text_tokens("Hola")
-
-
-def rewrite(folder: Path, **tensors: torch.Tensor | None) -> None:
-    """Replace tensors of the weights; None removes one."""
-    path = folder / "model.safetensors"
-    weights: dict[str, Any] = load_file(path) | tensors
-    save_file({key: value for key, value in weights.items() if value is not None}, path)
 
 
 def test_published_config_has_published_sizes() -> None:
