@@ -7,6 +7,8 @@ import logging
 import os
 import re
 import zipfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -54,29 +56,35 @@ TEXT = "Hello there, my friend."
 GERMAN = "Wir fahren morgen mit dem Zug nach Berlin."
 
 
-def engine_with(cache: Path, decoder: str = "onnx", **models: Path) -> KokoroEngine:
+@asynccontextmanager
+async def started(cache: Path, decoder: str = "onnx", **models: Path) -> AsyncIterator[KokoroEngine]:
+    """An engine with checkpoints, which is stopped in the end."""
     named = tuple((language, str(folder)) for language, folder in models.items())
-    return KokoroEngine(KokoroSettings(decoder=decoder, student="never", models=named), Resources(cache))
+    settings = KokoroSettings(decoder=decoder, student="never", models=named)
+    engine = KokoroEngine(settings, Resources(cache))
+    try:
+        await engine.start()
+        yield engine
+    finally:
+        await engine.stop()
 
 
 async def test_embedded_model_under_another_name_says_the_same(
     onnx_engine: KokoroEngine, make_folder: MakeFolder, published: bytes, cache: Path
 ) -> None:
     folder = make_folder("en", published, af_heart="af_heart", am_michael="am_michael")
-    engine = engine_with(cache, en=folder)
-    await engine.start()
-    english = [voice.id for voice in engine.info.voices if voice.language.startswith("en")]
-    assert english == ["af_heart", "am_michael"] and engine.info.default_voices["en"] == "af_heart"
-    for segment in (
-        Segment(TEXT, "af_heart", "en"),
-        Segment(TEXT, "am_michael", "en"),
-        Segment("Hola, ¿qué tal?", "ef_dora", "es"),
-    ):
-        samples, spans = joined(await chunks_of(onnx_engine, segment))
-        own, own_spans = joined(await chunks_of(engine, segment))
-        assert len(samples) > 12_000 and (own == samples).all() and own_spans == spans
-    assert engine._synthesizer_of(Segment(TEXT, "af_heart", "en")) is not engine._synthesizer
-    await engine.stop()
+    async with started(cache, en=folder) as engine:
+        english = [voice.id for voice in engine.info.voices if voice.language.startswith("en")]
+        assert english == ["af_heart", "am_michael"] and engine.info.default_voices["en"] == "af_heart"
+        for segment in (
+            Segment(TEXT, "af_heart", "en"),
+            Segment(TEXT, "am_michael", "en"),
+            Segment("Hola, ¿qué tal?", "ef_dora", "es"),
+        ):
+            samples, spans = joined(await chunks_of(onnx_engine, segment))
+            own, own_spans = joined(await chunks_of(engine, segment))
+            assert len(samples) > 12_000 and (own == samples).all() and own_spans == spans
+        assert engine._synthesizer_of(Segment(TEXT, "af_heart", "en")) is not engine._synthesizer
 
 
 def assert_heard(said: np.ndarray, rate: int) -> None:
@@ -111,12 +119,10 @@ async def test_measured_voice_is_kept(make_folder: MakeFolder, published: bytes,
     segment = Segment("God morgon, solen skiner idag.", "lisa", "sv")
     said, kept = [], []
     for _ in range(2):
-        engine = engine_with(tmp_path, sv=folder)
-        await engine.start()
-        said.append(joined(await chunks_of(engine, segment))[0])
-        found = [entry for entry in os.scandir(tmp_path) if entry.name.startswith("kokoro-voice-")]
-        kept.append([(entry.name, entry.stat().st_mtime_ns) for entry in found])
-        await engine.stop()
+        async with started(tmp_path, sv=folder) as engine:
+            said.append(joined(await chunks_of(engine, segment))[0])
+            found = [entry for entry in os.scandir(tmp_path) if entry.name.startswith("kokoro-voice-")]
+            kept.append([(entry.name, entry.stat().st_mtime_ns) for entry in found])
     assert (said[0] == said[1]).all() and len(said[0]) > 24_000
     assert len(kept[0]) == 1 and kept[0] == kept[1]
 
@@ -124,11 +130,11 @@ async def test_measured_voice_is_kept(make_folder: MakeFolder, published: bytes,
 async def test_text_that_is_still_written_is_spoken(
     make_folder: MakeFolder, published: bytes, cache: Path
 ) -> None:
-    engine = engine_with(cache, de=make_folder("german", published, martin="im_nicola"))
-    await engine.start()
-    writer = Writer(GERMAN, 2, first=5)
-    said, spans = joined([chunk async for chunk in engine.stream(Segment("", "martin", "de"), writer.text)])
-    await engine.stop()
+    async with started(cache, de=make_folder("german", published, martin="im_nicola")) as engine:
+        writer = Writer(GERMAN, 2, first=5)
+        said, spans = joined(
+            [chunk async for chunk in engine.stream(Segment("", "martin", "de"), writer.text)]
+        )
     assert writer.waited and len(spans) == len(GERMAN.split())
     assert_heard(said, 24_000)
 
@@ -181,10 +187,9 @@ async def test_other_network_is_refused(make_folder: MakeFolder, tmp_path: Path)
     ):
         folder = make_folder(f"{len(content)} bytes", content)
         (folder / "model.onnx").rename(folder / name)
-        engine = engine_with(tmp_path / "cache", de=folder)
         with pytest.raises(EngineUnavailable, match=rf"^KANI_KOKORO_MODELS: .* cannot be used: {reason}"):
-            await engine.start()
-        await engine.stop()
+            async with started(tmp_path / "cache", de=folder):
+                pass
 
 
 PLAIN = re.compile(r"noise_convs|_proj")
@@ -385,30 +390,26 @@ async def test_levels_of_a_checkpoint_are_as_good_as_those_that_ship(
     calibrated_folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.INFO):
-        engine = engine_with(tmp_path / "cache", "auto", en=calibrated_folder)
-        await engine.start()
-        checkpoint = checkpoint_of(engine)
-        in_float = checkpoint.synthesizer.model.decoder
-        assert in_float.name == "onnx" and CALIBRATED not in caplog.text
-        await engine.wait_until_loaded()
-        fast = checkpoint.synthesizer.model.decoder
-        assert fast.name == "litert" and caplog.text.count(CALIBRATED) == 1
-        assert engine._model is not None
-        exact, own, shipped = decoded(
-            checkpoint, [each.generator for each in (in_float, fast, engine._model.decoder)]
-        )
-        assert log_spectral_distance(own, exact) < log_spectral_distance(shipped, exact) + 0.1
-        said = await assert_words(engine)
-        await engine.stop()
+        async with started(tmp_path / "cache", "auto", en=calibrated_folder) as engine:
+            checkpoint = checkpoint_of(engine)
+            in_float = checkpoint.synthesizer.model.decoder
+            assert in_float.name == "onnx" and CALIBRATED not in caplog.text
+            await engine.wait_until_loaded()
+            fast = checkpoint.synthesizer.model.decoder
+            assert fast.name == "litert" and caplog.text.count(CALIBRATED) == 1
+            assert engine._model is not None
+            exact, own, shipped = decoded(
+                checkpoint, [each.generator for each in (in_float, fast, engine._model.decoder)]
+            )
+            assert log_spectral_distance(own, exact) < log_spectral_distance(shipped, exact) + 0.1
+            said = await assert_words(engine)
 
         # A later start finds the levels, and has the same samples from its first word on.
         caplog.clear()
-        again = engine_with(tmp_path / "cache", "auto", en=calibrated_folder)
-        await again.start()
-        assert checkpoint_of(again).synthesizer.model.decoder.name == "litert"
-        assert "calibrating" not in caplog.text
-        assert (joined(await chunks_of(again, SPOKEN))[0] == said).all()
-        await again.stop()
+        async with started(tmp_path / "cache", "auto", en=calibrated_folder) as again:
+            assert checkpoint_of(again).synthesizer.model.decoder.name == "litert"
+            assert "calibrating" not in caplog.text
+            assert (joined(await chunks_of(again, SPOKEN))[0] == said).all()
 
 
 async def test_checkpoint_without_levels_stays_in_float(
@@ -420,10 +421,8 @@ async def test_checkpoint_without_levels_stays_in_float(
         raise BuildFailed("the network gives no speech")
 
     monkeypatch.setattr("kani.engines.kokoro.checkpoints.calibration.load_calibrated", fail)
-    engine = engine_with(cache, "auto", en=calibrated_folder)
-    await engine.start()
-    await engine.wait_until_loaded()
-    assert checkpoint_of(engine).synthesizer.model.decoder.name == "onnx"
-    assert "Kokoro's fast decoder cannot speak en: the network gives no speech" in caplog.text
-    await assert_words(engine)
-    await engine.stop()
+    async with started(cache, "auto", en=calibrated_folder) as engine:
+        await engine.wait_until_loaded()
+        assert checkpoint_of(engine).synthesizer.model.decoder.name == "onnx"
+        assert "Kokoro's fast decoder cannot speak en: the network gives no speech" in caplog.text
+        await assert_words(engine)

@@ -52,6 +52,10 @@ def placer(excluded: frozenset[str] = frozenset()) -> VoicePlacer:
     return VoicePlacer(VOICES, Surrogate(IDS), SpeakerEncoder(), excluded)
 
 
+def speaker_of(surrogate: Surrogate, voice: str) -> MeasuredSpeaker:
+    return MeasuredSpeaker(normalized(surrogate.single_voices[IDS.index(voice)]), surrogate.pitch(voice))
+
+
 def everywhere(mix: VoiceMix) -> Embedding:
     return embedding_from_mixes(DEFAULTS | {"es": mix}, {}, VOICES)
 
@@ -212,21 +216,16 @@ def test_placement_is_never_predicted_worse_than_single_voice(language: str) -> 
             similarity = placed.similarity
             assert not similarity.measured
             assert similarity.now >= similarity.before
-            assert (placed.mix == VoiceMix.from_voice(placed.mix.prosody_voice)) == (
-                similarity.now == similarity.before
-            )
+            alone = placed.mix == VoiceMix.from_voice(placed.mix.prosody_voice)
+            assert alone == (similarity.now == similarity.before)
             # The mix survives a round trip through a client.
-            assert mix_from_embedding(
-                embedding_from_mixes({**DEFAULTS, language: placed.mix}, {}, VOICES), language, VOICES
-            )
+            given = embedding_from_mixes({**DEFAULTS, language: placed.mix}, {}, VOICES)
+            assert mix_from_embedding(given, language, VOICES)
 
 
 def test_excluded_voices_are_in_no_mix() -> None:
     excluded = frozenset({"ef_dora", "pf_dora", "em_alex", "pm_alex", "af_heart"})
-    surrogate = Surrogate(IDS)
-    speaker = MeasuredSpeaker(
-        normalized(surrogate.single_voices[IDS.index("ef_dora")]), surrogate.pitch("ef_dora")
-    )
+    speaker = speaker_of(Surrogate(IDS), "ef_dora")
     for language in LANGUAGES:
         mix = placer(excluded).place(speaker, language).mix
         assert not {mix.prosody_voice, *dict(mix.timbre)} & excluded
@@ -235,8 +234,7 @@ def test_excluded_voices_are_in_no_mix() -> None:
 def test_placement_has_pitch_of_recording() -> None:
     surrogate = Surrogate(IDS)
     wanted = surrogate.pitch("am_onyx")
-    speaker = MeasuredSpeaker(normalized(surrogate.single_voices[IDS.index("am_onyx")]), wanted)
-    mix = placer().place(speaker, "fr").mix
+    mix = placer().place(speaker_of(surrogate, "am_onyx"), "fr").mix
     own = surrogate.pitch(mix.prosody_voice)
     assert mix.prosody_voice == "ff_siwis"
     assert own.log_f0 + mix.pitch * OCTAVE / 12 == pytest.approx(wanted.log_f0, abs=0.01)
@@ -398,6 +396,8 @@ async def test_refinement_refuses_invalid_embedding_and_language(
 class WatchedCloner(NearestVoice):
     """Records each step of a refinement in ``steps``; ``begun`` is set at the first."""
 
+    task: asyncio.Task[None]
+
     def __init__(self, engine: KokoroEngine) -> None:
         self.__dict__.update(engine._nearest.__dict__)
         self.steps: list[str] = []
@@ -410,6 +410,11 @@ class WatchedCloner(NearestVoice):
             self._loop.call_soon_threadsafe(self.begun.set)
             yield found
 
+    async def cancel(self) -> None:
+        self.task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await self.task
+
 
 async def refine(engine: KokoroEngine, recording: Recording, embedding: Embedding) -> None:
     async with aclosing(engine.refine(recording, embedding, "es")) as found:
@@ -417,37 +422,33 @@ async def refine(engine: KokoroEngine, recording: Recording, embedding: Embeddin
             pass
 
 
-async def test_cancelled_refinement_ends_after_its_step(
+@pytest.fixture
+async def watched(
     engine: KokoroEngine, recording: Recording, embedding: Embedding, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    watched = WatchedCloner(engine)
-    monkeypatch.setattr(engine, "_nearest", watched)
-    task = asyncio.create_task(refine(engine, recording, embedding))
-    await watched.begun.wait()
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
+) -> WatchedCloner:
+    """A refinement that has begun, of an engine with one slot."""
+    made = WatchedCloner(engine)
+    monkeypatch.setattr(engine, "_nearest", made)
+    monkeypatch.setattr(engine, "_scheduler", DeadlineScheduler(1))
+    made.task = asyncio.create_task(refine(engine, recording, embedding))
+    await made.begun.wait()
+    return made
+
+
+async def test_cancelled_refinement_ends_after_its_step(engine: KokoroEngine, watched: WatchedCloner) -> None:
+    await watched.cancel()
     steps = len(watched.steps)
     assert engine._scheduler.steps == 0
     await all_of(engine.synthesize(Segment("Hola.", "ef_dora", "es")))
     assert len(watched.steps) == steps
 
 
-async def test_stream_waits_for_one_step_of_refinement(
-    engine: KokoroEngine, recording: Recording, embedding: Embedding, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    watched = WatchedCloner(engine)
-    monkeypatch.setattr(engine, "_nearest", watched)
-    monkeypatch.setattr(engine, "_scheduler", DeadlineScheduler(1))
-    task = asyncio.create_task(refine(engine, recording, embedding))
-    await watched.begun.wait()
+async def test_stream_waits_for_one_step_of_refinement(engine: KokoroEngine, watched: WatchedCloner) -> None:
     watched.steps.clear()
     async with aclosing(engine.synthesize(Segment(TEXT, "ef_dora", "es"))) as chunks:
         async for _ in chunks:
             watched.steps.append("spoken")
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
+    await watched.cancel()
     assert watched.steps.count("spoken") > 5
     between = "".join(step[0] for step in watched.steps).split("s")
     assert max(len(refined) for refined in between) <= 1
