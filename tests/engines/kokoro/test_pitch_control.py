@@ -17,7 +17,7 @@ from kani.engines.kokoro.incremental import IncrementalSentence
 from kani.engines.kokoro.lead_in import MAX_LEAD_IN_SYMBOLS, cut_lead_in, lead_in
 from kani.engines.kokoro.network.onnx_model import FRAME_SAMPLES, SAMPLE_RATE, RenderedUtterance, Stop
 from kani.engines.kokoro.network.parts import PredictedProsody, log_f0_of
-from kani.engines.kokoro.pitch_control import amplified, apply_pitch, emphasize
+from kani.engines.kokoro.pitch_control import NATIVE_PROSODY_FIELDS, amplified, apply_pitch, emphasize
 from kani.engines.kokoro.synthesizer import WindowedSynthesizer
 from kani.engines.kokoro.text.phonemes import Utterance
 from kani.engines.kokoro.text.vocabulary import VOCABULARY
@@ -31,10 +31,6 @@ EMPTY = np.zeros((1, 512, 0), np.float32)
 def prosody(hertz: list[float]) -> PredictedProsody:
     curve = np.array([hertz], np.float32)
     return PredictedProsody(EMPTY, curve, np.zeros_like(curve), np.array([len(hertz) // 2]), log_f0_of(curve))
-
-
-def own_part(emotion: str) -> Prosody:
-    return split_prosody(EMOTIONS[emotion], frozenset({"pitch", "pitch_range"}))[0]
 
 
 async def said(engine: KokoroEngine, wanted: Prosody, text: str = TEXT) -> Samples:
@@ -89,12 +85,9 @@ def test_shipped_log_f0_matches_voices(engine: KokoroEngine) -> None:
     assert 12 * tone("ef_dora") / np.log(2) == pytest.approx(heard, abs=1.5)
 
 
-@pytest.mark.parametrize(
-    "emotion",
-    ["happy", "friendly", "excited", "sad"],
-)
+@pytest.mark.parametrize("emotion", ["happy", "friendly", "excited", "sad"])
 async def test_emotion_is_audible_and_intelligible(engine: KokoroEngine, emotion: str) -> None:
-    wanted = own_part(emotion)
+    wanted, _ = split_prosody(EMOTIONS[emotion], NATIVE_PROSODY_FIELDS)
     plain, changed = await said(engine, NEUTRAL), await said(engine, wanted)
     (level, spread), (own_level, own_spread) = semitones(plain), semitones(changed)
     assert own_level - level == pytest.approx(wanted.pitch, abs=0.7)

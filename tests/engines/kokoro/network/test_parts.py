@@ -14,6 +14,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from benchmarks.kokoro.measures import log_spectral_distance
 from benchmarks.kokoro_data.sentences import SENTENCES
 from benchmarks.kokoro_decoder.published_graph import WholeModel
 from kani.core.types import Samples
@@ -134,10 +135,7 @@ def test_int8_window_is_deterministic_across_threads(cut: Cut) -> None:
 
 
 @pytest.mark.heard
-@pytest.mark.parametrize(
-    "text",
-    ["Sí, claro que vamos.", "¿Dónde está la parada del tranvía?"],
-)
+@pytest.mark.parametrize("text", ["Sí, claro que vamos.", "¿Dónde está la parada del tranvía?"])
 def test_parts_equal_published_graph(published: bytes, cut: Cut, text: str) -> None:
     symbols, style = symbols_and_style(text, "ef_dora", "es")
     expected = WholeModel(published, 2).render(symbols, style, 1.0, Stop())
@@ -160,25 +158,9 @@ def test_float32_is_close_to_int8(published: bytes, cut: Cut) -> None:
     model = SplitModel.on_onnxruntime(lambda name: bytes(getattr(surgery, name)()), 2)
     features = model.decode_features(prosody, style, Stop())
     real, _ = StatisticsRecorder(surgery.recorder(), 2).record(features, Stop())
-    assert log_mel_distance_db(real, rounded) <= 2
+    assert log_spectral_distance(rounded, real) <= 2
     own = model.predict_prosody(symbols, style, 1.0, Stop())
     assert own.frames.sum() == pytest.approx(prosody.frames.sum(), rel=0.05)
-
-
-def log_mel_distance_db(expected: Samples, got: Samples) -> float:
-    size, hop, bands = 1024, 256, 80
-    edges = 700 * (10 ** (np.linspace(0, 2595 * np.log10(1 + 12_000 / 700), bands + 2) / 2595) - 1)
-    bins = np.fft.rfftfreq(size, 1 / 24_000)
-    low, middle, high = edges[:-2, None], edges[1:-1, None], edges[2:, None]
-    filters = np.maximum(0, np.minimum((bins - low) / (middle - low), (high - bins) / (high - middle)))
-
-    def levels(samples: Samples) -> Array:
-        steps = np.lib.stride_tricks.sliding_window_view(samples, size)[::hop] * np.hanning(size)
-        return np.asarray(10 * np.log10(np.abs(np.fft.rfft(steps)) ** 2 @ filters.T + 1e-6), np.float32)
-
-    ours, theirs = levels(got), levels(expected)
-    loud = theirs.max(axis=1) > theirs.max() - 50
-    return float(np.sqrt(np.square(ours - theirs)[loud].mean(axis=1)).mean())
 
 
 @pytest.mark.heard
@@ -230,9 +212,8 @@ def test_regression_improves_on_voice_mean(
     with np.load(DATA / DATA_FILE) as data:
         rows = {name: data[name].astype(np.float32) for name in ("mean", "log_variance")}
     row = voices.index("ef_dora")
-    prosody, features = predicted(
-        model, "ef_dora", one_utterance("El barco azul salió del puerto muy temprano", "es")
-    )
+    utterance = one_utterance("El barco azul salió del puerto muy temprano", "es")
+    prosody, features = predicted(model, "ef_dora", utterance)
     _, seen = recorder.record(features, Stop())
     expected = statistics.predict("ef_dora", prosody, features)
 

@@ -137,15 +137,11 @@ def shard(target: Target, tmp_path: Path) -> Path:
     return tmp_path / "00000.npz"
 
 
-def _student(graphs: dict[str, onnx.ModelProto]) -> Student:
-    student = Student()
-    student.load_state_dict(read_weights(*graphs.values()))
-    return student.eval()
-
-
 @torch.no_grad()
 def test_the_network_equals_the_graphs(graphs: dict[str, onnx.ModelProto], target: Target) -> None:
-    student = _student(graphs)
+    student = Student()
+    student.load_state_dict(read_weights(*graphs.values()))
+    student.eval()
     longer = replace(target, symbols=np.repeat(target.symbols, 2), frames=np.repeat(target.frames, 2))
     # Beside a longer utterance: what fills the batch up must change nothing.
     batch = Batch.of([target, longer])
