@@ -294,7 +294,8 @@ def normalized(result: PassResult) -> list[str]:
     return [timed.word.normalized for timed in result.words]
 
 
-def test_prefix_words_are_not_recognised_again(
+@pytest.mark.parametrize("language", SENTENCES)
+async def test_prefix_words_are_not_recognised_again(
     recognizer: WhisperRecognizer, said: dict[str, Said], language: str
 ) -> None:
     one, whisper = said[language], recognizer._whisper
