@@ -7,19 +7,22 @@ import hashlib
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import kani.engines.kokoro
+from benchmarks.kokoro.measures import pitch
 from benchmarks.kokoro_data.sentences import SENTENCES
 from kani.core.types import Boundary, Samples, Segment, Span, SpeechChunk
 from kani.engines.espeak.client import EspeakClient
 from kani.engines.kokoro.engine import KokoroEngine
 from kani.engines.kokoro.network.onnx_model import Array
 from kani.engines.kokoro.text.espeak_ipa import phonemizer_for
-from kani.engines.kokoro.text.phonemes import Utterance, split_utterances
+from kani.engines.kokoro.text.phonemes import MAX_UTTERANCE_SYMBOLS, Utterance, Word, split_utterances
+from kani.engines.kokoro.text.vocabulary import VOCABULARY
 from kani.engines.kokoro.voices import Voices
 from kani.runtime import weights
 from kani.text.incremental_text import IncrementalText
@@ -108,3 +111,30 @@ class Writer:
         if self.words_at_once and self.text.boundary is None:
             self._add(self.words_at_once)
         yield
+
+
+def semitones(samples: Samples) -> tuple[float, float]:
+    """Median of the pitch, and the range from its tenth to its ninetieth percentile."""
+    found = pitch(samples)
+    low, middle, high = np.percentile(12 * np.log2(found[~np.isnan(found)]), (10, 50, 90))
+    return float(middle), float(high - low)
+
+
+def silence_around(samples: Samples) -> tuple[float, float]:
+    """Seconds of silence before and after speech at 24 kHz, in steps of 5 ms."""
+    power = np.square(samples[: len(samples) // 120 * 120].reshape(-1, 120)).mean(axis=1)
+    heard = np.flatnonzero(power > np.percentile(power, 90) * 10**-4.5)
+    return heard[0] * 0.005, len(samples) / 24_000 - (heard[-1] + 1) * 0.005
+
+
+def check_utterances(parts: list[Utterance], text: str) -> list[Word]:
+    """Check that the network can take the parts, and that their words are parts of the text, in its order."""
+    for part in parts:
+        assert 0 < len(part.symbols) <= MAX_UTTERANCE_SYMBOLS
+        assert set(part.symbols) <= VOCABULARY.keys()
+        assert all(0 <= word.first < word.stop <= len(part.symbols) for word in part.words)
+        assert all(a.stop <= b.first for a, b in pairwise(part.words))
+    words = [word for part in parts for word in part.words]
+    assert all(0 <= word.start < word.end <= len(text) for word in words)
+    assert all(a.end <= b.start or (a.start, a.end) == (b.start, b.end) for a, b in pairwise(words))
+    return words

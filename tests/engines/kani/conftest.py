@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -40,9 +41,18 @@ def uncompiled_codec(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("kani.engines.kani.model.codec.nanocodec.compile_kernels", lambda precision: None)
 
 
+@asynccontextmanager
+async def started(settings: KaniSettings, cache: Path, *device: str) -> AsyncIterator[KaniEngine]:
+    """An engine that is stopped in the end."""
+    engine = KaniEngine(settings, resources(cache, *device))
+    await engine.start()
+    try:
+        yield engine
+    finally:
+        await engine.stop()
+
+
 @pytest.fixture
 async def engine(settings: KaniSettings, tmp_path: Path) -> AsyncIterator[KaniEngine]:
-    engine = KaniEngine(settings, resources(tmp_path))
-    await engine.start()
-    yield engine
-    await engine.stop()
+    async with started(settings, tmp_path) as engine:
+        yield engine

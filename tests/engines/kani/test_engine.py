@@ -1,9 +1,16 @@
-"""The Kani engine: a random checkpoint through the server, and the engine's contract."""
+"""The Kani engine: random checkpoints through the server, the engine's contract, cloning and languages."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
+import os
+import sys
+import threading
+import time
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -13,18 +20,21 @@ import pytest
 import torch
 from transformers import Lfm2ForCausalLM
 
-from kani.core.errors import EngineFailed, EngineUnavailable
-from kani.core.types import Samples, Sampling, Segment, Span, SpeechChunk
+from kani.core.errors import EngineFailed, EngineUnavailable, InvalidRequest
+from kani.core.types import Embedding, Recording, Samples, Sampling, Segment, Span, SpeechChunk
 from kani.engines.kani.engine import KaniEngine
 from kani.engines.kani.model.checkpoint import Checkpoint
 from kani.engines.kani.model.codec.nanocodec import NanoCodec
 from kani.engines.kani.model.output_guard import AUDIBLE
+from kani.engines.kani.model.speaker_encoder import SpeakerEmbedder
 from kani.engines.kani.model.tokens import TokenLayout
 from kani.engines.kani.settings import KaniSettings
+from kani.engines.kani.voices import KaniVoices
 from kani.runtime.silence_trim import SilenceTrimmer
 from tests.conftest import StartServer
-from tests.engines.kani.conftest import resources
-from tests.engines.kani.model.random_checkpoint import random_checkpoint
+from tests.engines.kani.conftest import resources, started
+from tests.engines.kani.model.codec import tiny_codec
+from tests.engines.kani.model.random_checkpoint import random_checkpoint, random_embedder, random_kani_tts_2
 from websocket_client import KaniTTSClient
 
 pytestmark = pytest.mark.usefixtures("uncompiled_codec")
@@ -61,6 +71,15 @@ def decoded(folder: Path, streams: list[Samples]) -> list[Samples]:
     return [
         codec.decode(torch.from_numpy(codes)[None], slot, codec.new_state(1))[0].numpy() for codes in streams
     ]
+
+
+async def said(engine: KaniEngine, segment: Segment) -> Samples:
+    return np.concatenate([chunk.samples async for chunk in engine.synthesize(segment)])
+
+
+def segment_of(engine: KaniEngine, text: str = "Hola", **how: Any) -> Segment:
+    """A segment of at most half a second, unless told otherwise."""
+    return Segment(text, engine.info.voices[0].id, "es", **({"max_seconds": 0.5, "sampling": GREEDY} | how))
 
 
 def without_silence(samples: Samples) -> Samples:
@@ -102,7 +121,7 @@ async def test_websocket_streams_samples_of_transformers_tokens(
 
 
 async def test_segment_streams_and_ends_with_span(engine: KaniEngine) -> None:
-    segment = Segment(TEXTS[1], engine.info.voices[0].id, "es", max_seconds=4.0, sampling=GREEDY)
+    segment = segment_of(engine, TEXTS[1], max_seconds=4.0)
     chunks = [chunk async for chunk in engine.synthesize(segment)]
     assert len(chunks[0].samples) <= SAMPLES_A_FRAME
     for before, after in pairwise(chunks):
@@ -112,20 +131,15 @@ async def test_segment_streams_and_ends_with_span(engine: KaniEngine) -> None:
 
 
 async def test_seed_does_not_depend_on_other_requests(engine: KaniEngine) -> None:
-    sampling = Sampling(seed=7)
-
-    async def said(text: str, sampling: Sampling) -> Samples:
-        segment = Segment(text, engine.info.voices[0].id, "es", max_seconds=1.0, sampling=sampling)
-        return np.concatenate([chunk.samples async for chunk in engine.synthesize(segment)])
-
-    alone = await said(TEXTS[0], sampling)
-    among = (await asyncio.gather(*(said(text, sampling) for text in TEXTS)))[0]
+    segments = [segment_of(engine, text, max_seconds=1.0, sampling=Sampling(seed=7)) for text in TEXTS]
+    alone = await said(engine, segments[0])
+    among = (await asyncio.gather(*(said(engine, segment) for segment in segments)))[0]
     np.testing.assert_allclose(among, alone, atol=1e-5)
-    assert not np.array_equal(await said(TEXTS[0], Sampling(seed=8)), alone)
+    assert not np.array_equal(await said(engine, replace(segments[0], sampling=Sampling(seed=8))), alone)
 
 
 async def test_closed_generator_frees_slot(engine: KaniEngine) -> None:
-    segment = Segment(TEXTS[0], engine.info.voices[0].id, "es", sampling=GREEDY)
+    segment = segment_of(engine, TEXTS[0], max_seconds=24.0)
     for _ in range(5):
         async with aclosing(engine.synthesize(segment)) as chunks:
             await anext(chunks)
@@ -140,7 +154,7 @@ async def test_closed_generator_frees_slot(engine: KaniEngine) -> None:
 
 
 async def test_lagging_readers_yield_slots(engine: KaniEngine) -> None:
-    segment = Segment(TEXTS[0], engine.info.voices[0].id, "es", max_seconds=4.0, sampling=GREEDY)
+    segment = segment_of(engine, TEXTS[0], max_seconds=4.0)
     lagging = [engine.synthesize(segment) for _ in range(2)]
     first = [await anext(chunks) for chunks in lagging]
     third = [chunk async for chunk in engine.synthesize(segment)]
@@ -151,7 +165,7 @@ async def test_lagging_readers_yield_slots(engine: KaniEngine) -> None:
 
 
 async def test_long_text_is_split_into_prompts(engine: KaniEngine) -> None:
-    segment = Segment("una palabra " * 120, engine.info.voices[0].id, "es", sampling=GREEDY)
+    segment = segment_of(engine, "una palabra " * 120)
     pieces = engine._split(engine._kani, segment, segment.text)
     assert len(pieces) > 1
     assert all(len(prompt) <= engine._kani.runner.max_prompt_tokens for _, prompt in pieces)
@@ -159,35 +173,27 @@ async def test_long_text_is_split_into_prompts(engine: KaniEngine) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "complaint"),
+    ("change", "device", "complaint"),
     [
-        ({"model": "/nowhere/at/all"}, "neither a local path nor"),
-        ({"codec": __file__}, "tar"),
-        ({"slots": 10**9}, "--slots"),
+        ({"model": "/nowhere/at/all"}, "cpu", "neither a local path nor"),
+        ({"codec": __file__}, "cpu", "tar"),
+        ({"slots": 10**9}, "cpu", "--slots"),
+        ({}, "abacus", "not a device"),
+        ({}, "cuda:99", "CUDA|device"),
     ],
 )
 async def test_failed_start_reports_reason(
-    settings: KaniSettings, tmp_path: Path, change: dict[str, Any], complaint: str
+    settings: KaniSettings, tmp_path: Path, change: dict[str, Any], device: str, complaint: str
 ) -> None:
-    engine = KaniEngine(settings.model_copy(update=change), resources(tmp_path))
     with pytest.raises(EngineUnavailable, match=complaint):
-        await engine.start()
-
-
-@pytest.mark.parametrize(("device", "complaint"), [("abacus", "not a device"), ("cuda:99", "CUDA|device")])
-async def test_device_that_is_not_here_is_named(
-    settings: KaniSettings, tmp_path: Path, device: str, complaint: str
-) -> None:
-    engine = KaniEngine(settings, resources(tmp_path, device))
-    with pytest.raises(EngineUnavailable, match=complaint):
-        await engine.start()
+        await KaniEngine(settings.model_copy(update=change), resources(tmp_path, device)).start()
 
 
 async def test_model_without_speech_fails_segment(engine: KaniEngine) -> None:
     codec = engine._kani.codec
     decode = codec.decode
     codec.decode = lambda *given: decode(*given) * 0  # a codec that is silent whatever it is told
-    segment = Segment(TEXTS[0], engine.info.voices[0].id, "es", max_seconds=1.0, sampling=Sampling(seed=1))
+    segment = segment_of(engine, max_seconds=1.0, sampling=Sampling(seed=1))
     with pytest.raises(EngineFailed, match="no voice"):
         [chunk async for chunk in engine.synthesize(segment)]
     codec.decode = decode
@@ -199,30 +205,225 @@ async def test_checkpoint_speakers_are_voices(settings: KaniSettings, tmp_path: 
         tmp_path / "many",
         speaker_settings={"status": "multispeaker", "speaker_list": ["katie", "nova", "karim"]},
     )
-    engine = KaniEngine(settings.model_copy(update={"model": str(tmp_path / "many")}), resources(tmp_path))
-    await engine.start()
-    try:
+    async with started(settings.model_copy(update={"model": str(tmp_path / "many")}), tmp_path) as engine:
         assert [voice.id for voice in engine.info.voices] == ["kani:katie", "kani:nova", "kani:karim"]
         assert engine.info.default_voices["es"] == "kani:nova"
         assert engine.info.default_voices["ar"] == "kani:karim"
         kani = engine._kani
         expected = kani.layout.prompt(kani.checkpoint.text_tokens("nova: Hola"))
         assert engine._split(kani, Segment("Hola", "kani:nova", "es"), "Hola") == [("Hola", expected)]
-    finally:
-        await engine.stop()
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 async def test_model_speaks_on_gpu(settings: KaniSettings, tmp_path: Path) -> None:
-    on_gpu = settings.model_copy(update={"slots": 8})
-    engine = KaniEngine(on_gpu, resources(tmp_path, "cuda", "bfloat16"))
-    await engine.start()
-    try:
-        segment = Segment(TEXTS[0], engine.info.voices[0].id, "es", max_seconds=2.0, sampling=GREEDY)
+    async with started(settings.model_copy(update={"slots": 8}), tmp_path, "cuda", "bfloat16") as engine:
+        segment = segment_of(engine, TEXTS[0], max_seconds=2.0)
+        assert all(map(len, await asyncio.gather(*(said(engine, segment) for _ in range(12)))))
 
-        async def said() -> int:
-            return sum([len(chunk.samples) async for chunk in engine.synthesize(segment)])
 
-        assert all(await asyncio.gather(*(said() for _ in range(12))))
-    finally:
-        await engine.stop()
+TAGS = {"status": "available_language_tags", "language_tags_list": ["en_us", "en_nyork", "es_MX"]}
+
+
+@pytest.fixture(scope="module")
+def cloning(tmp_path_factory: pytest.TempPathFactory) -> KaniSettings:
+    folder = tmp_path_factory.mktemp("kani")
+    tiny_codec.write(folder / "codec.nemo", tiny_codec.SMALL)
+    return KaniSettings(
+        model=str(random_kani_tts_2(folder / "tiny", language_settings=TAGS)),
+        codec=str(folder / "codec.nemo"),
+        embedder=str(random_embedder(folder / "embedder")),
+        slots=2,
+    )
+
+
+@pytest.fixture
+async def cloner(cloning: KaniSettings, tmp_path: Path) -> AsyncIterator[KaniEngine]:
+    """An engine with a KaniTTS-2 checkpoint."""
+    async with started(cloning, tmp_path) as engine:
+        yield engine
+
+
+def hum(pitch: float, seconds: float = 1.0, rate: int = RATE) -> Recording:
+    """A tone with overtones: for the tiny embedder as good a voice as any."""
+    times = np.arange(round(seconds * rate)) / rate
+    tone = sum(np.sin(2 * np.pi * pitch * n * times) / n for n in range(1, 9))
+    return Recording((0.2 * np.asarray(tone)).astype(np.float32), rate)
+
+
+async def test_engine_speaks_like_recording(cloner: KaniEngine) -> None:
+    info = cloner.info
+    assert info.cloning == "embedding" and info.embedding_model.startswith("embedder ")
+    made = [await cloner.embed(hum(pitch)) for pitch in (90, 210)]
+    again = await cloner.embed(hum(90))
+    assert (made[0].engine, made[0].model) == ("kani", info.embedding_model)
+    assert made[0].values.shape == (128,) and np.array_equal(made[0].values, again.values)
+    assert [better async for better in cloner.refine(hum(90), made[0], "es")] == []
+    segments = [segment_of(cloner, embedding=embedding) for embedding in (None, *made)]
+    alone = [await said(cloner, segment) for segment in segments]
+    together = await asyncio.gather(*(said(cloner, segment) for segment in segments))
+    for number, (one, other) in enumerate(zip(alone, together, strict=True)):
+        np.testing.assert_allclose(one, other, atol=1e-5)
+        for different in alone[:number]:
+            assert one.shape != different.shape or np.abs(one - different).max() > 1e-3
+    louder = replace(made[0], values=made[0].values * 5)
+    np.testing.assert_allclose(await said(cloner, segment_of(cloner, embedding=louder)), alone[1], atol=1e-5)
+
+
+async def test_sample_rate_does_not_change_embedding(cloner: KaniEngine) -> None:
+    wide, narrow = await cloner.embed(hum(120, rate=48_000)), await cloner.embed(hum(120, rate=16_000))
+    assert float(wide.values @ narrow.values) > 0.999
+
+
+async def test_invalid_embedding_is_refused(cloner: KaniEngine) -> None:
+    good = await cloner.embed(hum(100))
+    for bad in (
+        replace(good, model="another"),
+        replace(good, engine="kokoro"),
+        replace(good, values=good.values[1:]),
+        replace(good, values=np.zeros(128, np.float32)),
+        replace(good, values=np.full(128, np.nan, np.float32)),
+        replace(good, values=np.full(128, np.inf, np.float32)),
+    ):
+        with pytest.raises(InvalidRequest, match=r"^reference: ") as refused:
+            await said(cloner, segment_of(cloner, embedding=bad))
+        assert refused.value.field == "reference"
+    assert cloner._kani.scheduler.counts == IDLE
+
+
+@pytest.mark.parametrize("samples", [np.zeros(RATE), np.full(RATE, 0.5), 1e-5 * hum(100).samples])
+async def test_recording_without_speech_is_refused(cloner: KaniEngine, samples: Samples) -> None:
+    with pytest.raises(InvalidRequest, match="no speech"):
+        await cloner.embed(Recording(samples.astype(np.float32), RATE))
+
+
+@pytest.fixture
+async def endless(monkeypatch: pytest.MonkeyPatch) -> tuple[asyncio.Event, list[int]]:
+    """Have embeddings take until they are stopped; an event when one has begun, and the lengths of all."""
+    begun, asked, embed = asyncio.Event(), list[int](), SpeakerEmbedder.embed
+    loop = asyncio.get_running_loop()
+
+    def slow(self: SpeakerEmbedder, samples: Samples, stopped: Callable[[], bool]) -> Samples:
+        def ask() -> bool:
+            loop.call_soon_threadsafe(begun.set)
+            asked.append(len(samples))
+            while not stopped():
+                time.sleep(0.001)  # the longest layer there could be
+            return True
+
+        return embed(self, samples, ask)
+
+    monkeypatch.setattr(SpeakerEmbedder, "embed", slow)
+    return begun, asked
+
+
+async def test_cancelled_embedding_ends_within_a_layer(
+    cloner: KaniEngine, endless: tuple[asyncio.Event, list[int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, asked = endless
+    hearing = asyncio.create_task(cloner.embed(hum(100)))
+    await begun.wait()
+    waiting = asyncio.create_task(cloner.embed(hum(200)))
+    await asyncio.sleep(0)
+    for one in (waiting, hearing):
+        # The one that waits does not wait for the other's end.
+        assert not hearing.done()
+        one.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await one
+    assert len(asked) == 1
+    monkeypatch.undo()
+    assert (await cloner.embed(hum(100))).values.shape == (128,)
+
+
+async def test_stop_cancels_embedding(
+    cloning: KaniSettings, tmp_path: Path, endless: tuple[asyncio.Event, list[int]]
+) -> None:
+    async with started(cloning, tmp_path) as engine:
+        hearing = asyncio.create_task(engine.embed(hum(100)))
+        await endless[0].wait()
+    with pytest.raises(EngineFailed, match="stopped"):
+        await hearing
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere threads have no niceness of their own")
+async def test_embedding_thread_has_lower_priority(cloner: KaniEngine) -> None:
+    def niceness() -> int:
+        return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+    theirs = await asyncio.get_running_loop().run_in_executor(cloner._embedder.pool, niceness)
+    assert theirs == max(10, niceness())
+
+
+async def test_embedder_error_fails_recording(cloner: KaniEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> Samples:
+        raise RuntimeError("no memory")
+
+    monkeypatch.setattr(SpeakerEmbedder, "embed", broken)
+    with pytest.raises(EngineFailed, match="could not embed the recording"):
+        await cloner.embed(hum(100))
+
+
+@pytest.mark.parametrize(
+    ("embedder", "complaint"),
+    [("/nowhere/at/all", "neither a local path nor"), ("narrow", "64 numbers, the model takes 128")],
+)
+async def test_missing_embedder_disables_cloning(
+    cloning: KaniSettings, tmp_path: Path, caplog: pytest.LogCaptureFixture, embedder: str, complaint: str
+) -> None:
+    if embedder == "narrow":
+        embedder = str(random_embedder(tmp_path / "narrow", outputs=64))
+    caplog.set_level(logging.WARNING)
+    async with started(cloning.model_copy(update={"embedder": embedder}), tmp_path) as cloner:
+        assert (cloner.info.cloning, cloner.info.embedding_model) == ("none", "")
+        assert complaint in caplog.text and "--embedder" in caplog.text
+        assert len(await said(cloner, segment_of(cloner)))
+        with pytest.raises(EngineFailed, match="does not clone"):
+            await cloner.embed(hum(100))
+        stray = Embedding("kani", "", np.ones(128, np.float32))
+        with pytest.raises(InvalidRequest, match="does not support voice cloning"):
+            await said(cloner, segment_of(cloner, embedding=stray))
+
+
+async def test_speaker_takes_one_token(cloner: KaniEngine) -> None:
+    kani, embedding = cloner._kani, await cloner.embed(hum(100))
+    room = kani.runner.max_prompt_tokens - len(kani.layout.prompt(kani.checkpoint.text_tokens("es_MX: ")))
+    text = "o" * room
+    assert len(cloner._split(kani, segment_of(cloner), text)) == 1
+    long = segment_of(cloner, text, embedding=embedding)
+    pieces = cloner._split(kani, long, text)
+    assert len(pieces) == 2 and "".join(piece for piece, _ in pieces) == text
+    assert len(await said(cloner, long))
+
+
+async def test_language_tag_prefixes_text(cloner: KaniEngine) -> None:
+    assert list(cloner.info.default_voices) == ["en", "es"]
+    kani = cloner._kani
+    expected = kani.layout.prompt(kani.checkpoint.text_tokens("es_MX: Hola"))
+    assert cloner._split(kani, segment_of(cloner), "Hola") == [("Hola", expected)]
+
+
+@pytest.mark.parametrize(
+    ("language", "tag"),
+    [
+        ("en", "en_us"), ("en-US", "en_us"), ("en-GB", "en_us"), ("en-nyork", "en_nyork"),
+        ("es", "es"), ("es-MX", "es-mx"), ("es-AR", "es"), ("zh-Hans-CN", "zh"), ("fr-FR", "French"),
+    ],
+)  # fmt: skip
+def test_closest_tag_is_chosen(language: str, tag: str) -> None:
+    tags = ["en_us", "en_nyork", "es-mx", "es", "zh", "French"]
+    voices = KaniVoices("kani", "many", (), tags)
+    assert voices.prompt_text("Hola", "kani:many", language) == f"{tag}: Hola"
+    assert voices.prompt_text("Hola", None, language) == f"{tag}: Hola"
+
+
+def test_unknown_tag_is_logged_and_ignored(caplog: pytest.LogCaptureFixture) -> None:
+    voices = KaniVoices("kani", "second-de", (), ["qqq", "es"])
+    assert "'qqq'" in caplog.text and list(voices.default_voices) == ["es"]
+    assert list(KaniVoices("kani", "second-de", (), ["qqq"]).default_voices) == ["de"]
+    assert voices.prompt_text("Hola", None, "fr") == "Hola"
+
+
+def test_speaker_name_prefixes_text() -> None:
+    voices = KaniVoices("kani", "many", ("nova",), ["es"])
+    assert voices.prompt_text("Hola", "kani:nova", "es") == "nova: Hola"
+    assert voices.prompt_text("Hola", None, "es") == "es: Hola"

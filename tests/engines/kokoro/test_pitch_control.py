@@ -1,4 +1,4 @@
-"""Pitch control: shift and range of the predicted F0 around the voice's log F0."""
+"""Pitch, emphasis and lead-in words."""
 
 from __future__ import annotations
 
@@ -14,12 +14,15 @@ from kani.core.emotions import EMOTIONS
 from kani.core.types import NEUTRAL, Emphasis, Prosody, Samples, Segment
 from kani.engines.kokoro.engine import KokoroEngine
 from kani.engines.kokoro.incremental import IncrementalSentence
-from kani.engines.kokoro.network.onnx_model import FRAME_SAMPLES, SAMPLE_RATE, Stop
+from kani.engines.kokoro.lead_in import MAX_LEAD_IN_SYMBOLS, cut_lead_in, lead_in
+from kani.engines.kokoro.network.onnx_model import FRAME_SAMPLES, SAMPLE_RATE, RenderedUtterance, Stop
 from kani.engines.kokoro.network.parts import PredictedProsody, log_f0_of
-from kani.engines.kokoro.pitch_control import amplified, apply_pitch, emphasize
+from kani.engines.kokoro.pitch_control import NATIVE_PROSODY_FIELDS, amplified, apply_pitch, emphasize
 from kani.engines.kokoro.synthesizer import WindowedSynthesizer
+from kani.engines.kokoro.text.phonemes import Utterance
+from kani.engines.kokoro.text.vocabulary import VOCABULARY
 from tests.judges.judge import hear, word_error_rate
-from tests.support.kokoro import chunks_of, joined
+from tests.support.kokoro import chunks_of, joined, semitones
 
 TEXT = "Mis primos viven en una casa de madera junto al faro."
 EMPTY = np.zeros((1, 512, 0), np.float32)
@@ -30,19 +33,9 @@ def prosody(hertz: list[float]) -> PredictedProsody:
     return PredictedProsody(EMPTY, curve, np.zeros_like(curve), np.array([len(hertz) // 2]), log_f0_of(curve))
 
 
-def own_part(emotion: str) -> Prosody:
-    return split_prosody(EMOTIONS[emotion], frozenset({"pitch", "pitch_range"}))[0]
-
-
 async def said(engine: KokoroEngine, wanted: Prosody, text: str = TEXT) -> Samples:
     segment = Segment(text, "ef_dora", "es", prosody=wanted)
     return np.concatenate([chunk.samples async for chunk in engine.synthesize(segment)])
-
-
-def semitones(samples: Samples) -> tuple[float, float]:
-    found = pitch(samples)
-    low, middle, high = np.percentile(12 * np.log2(found[~np.isnan(found)]), (10, 50, 90))
-    return float(middle), float(high - low)
 
 
 @pytest.mark.parametrize("wanted", [NEUTRAL, Prosody(rate=1.2, loudness=3.0, brightness=2.0, pauses=2.0)])
@@ -92,12 +85,9 @@ def test_shipped_log_f0_matches_voices(engine: KokoroEngine) -> None:
     assert 12 * tone("ef_dora") / np.log(2) == pytest.approx(heard, abs=1.5)
 
 
-@pytest.mark.parametrize(
-    "emotion",
-    ["happy", "friendly", "excited", "sad"],
-)
+@pytest.mark.parametrize("emotion", ["happy", "friendly", "excited", "sad"])
 async def test_emotion_is_audible_and_intelligible(engine: KokoroEngine, emotion: str) -> None:
-    wanted = own_part(emotion)
+    wanted, _ = split_prosody(EMOTIONS[emotion], NATIVE_PROSODY_FIELDS)
     plain, changed = await said(engine, NEUTRAL), await said(engine, wanted)
     (level, spread), (own_level, own_spread) = semitones(plain), semitones(changed)
     assert own_level - level == pytest.approx(wanted.pitch, abs=0.7)
@@ -177,5 +167,42 @@ async def test_emphasized_word_is_heard_as_such(engine: KokoroEngine, light: boo
     assert word_error_rate(text, hear(own_samples, SAMPLE_RATE, "en"), "en") == 0
 
 
-def test_native_prosody_is_pitch_only(engine: KokoroEngine) -> None:
-    assert engine.info.native_prosody == {"pitch", "pitch_range"}
+def test_only_short_utterances_with_initial_vowel_get_lead_in() -> None:
+    short, long = Utterance("ˈola.", ()), Utterance("a" * (MAX_LEAD_IN_SYMBOLS + 1), ())
+    for language in ("es", "es-MX", "en-GB", "it"):
+        assert lead_in(short, language).endswith(", ")
+        assert set(lead_in(short, language)) <= set(VOCABULARY)
+        assert lead_in(long, language) == ""
+    assert lead_in(Utterance("ɡɾˈasjas.", ()), "es") == ""
+    weak, diphthong = Utterance("“ɪf sˈO.”", ()), Utterance("I ˈæm.", ())
+    assert lead_in(weak, "en-GB") == "" and lead_in(weak, "it") and lead_in(diphthong, "en")
+    assert lead_in(short, "fr") == lead_in(short, "pt") == ""
+
+
+def test_lead_in_is_cut_at_quietest_frame() -> None:
+    frames = np.array([4, 5, 5, 1, 6, 7, 7, 3])
+    samples = np.repeat(np.where(np.arange(frames.sum()) == 16, 0.0, 0.5), FRAME_SAMPLES).astype(np.float32)
+    alone = cut_lead_in(RenderedUtterance(samples, frames), "ab, ")
+    assert alone.samples[0] == 0.0 and len(alone.samples) == frames.sum() * FRAME_SAMPLES - 16 * FRAME_SAMPLES
+    assert list(alone.frames) == [5, 7, 7, 3]
+    assert alone.frames.sum() * FRAME_SAMPLES == len(alone.samples)
+
+
+@pytest.mark.parametrize(
+    ("text", "voice", "language"),
+    [
+        ("¡Hola!", "ef_dora", "es"),
+        ("Hoy.", "em_alex", "es"),
+        ("Eight.", "bm_george", "en"),
+        ("Agreed.", "am_michael", "en"),
+        ("Again!", "af_heart", "en"),
+        ("Oggi.", "if_sara", "it"),
+    ],
+)
+async def test_short_utterances_are_intelligible(
+    engine: KokoroEngine, text: str, voice: str, language: str
+) -> None:
+    samples, spans = joined(await chunks_of(engine, Segment(text, voice, language)))
+    assert word_error_rate(text, hear(samples, 24_000, language), language) == 0
+    (span,) = spans
+    assert 0 <= span.start_s < 0.1 and span.end_s <= len(samples) / 24_000

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import replace
 from itertools import count, pairwise
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -37,7 +38,6 @@ LONG = Segment(
     "ef_dora",
     "es",
 )
-MIDDLING = Segment("El río baja tranquilo entre los álamos.", "ef_dora", "es")
 SHORT = Segment("Sigo aquí.", "ef_dora", "es")
 
 
@@ -85,16 +85,10 @@ def utterance_of(words: Sequence[str]) -> Utterance:
     return Utterance(" ".join(words), tuple(placed))
 
 
-def words_of(
-    sizes: st.SearchStrategy[int], marks: Sequence[str], fewest: int
-) -> st.SearchStrategy[list[str]]:
-    word = st.builds(lambda size, mark: "a" * size + mark, sizes, st.sampled_from(marks))
-    return st.lists(word, min_size=fewest, max_size=50)
-
-
-WORDS = words_of(st.integers(1, 9), ("", "", "", ",", "."), 1)
-
-
+WORD = st.builds(
+    lambda size, mark: "a" * size + mark, st.integers(1, 9), st.sampled_from(["", "", "", ",", "."])
+)
+WORDS = st.lists(WORD, min_size=1, max_size=50)
 STEPPED = Segment("", "ef_dora", "es")
 SYMBOL_S = 0.0025
 
@@ -163,16 +157,26 @@ def test_joined_words_are_not_parted() -> None:
 
 def test_first_words_end_with_their_marks() -> None:
     utterance = utterance_of(["uno", "dos,", "tres."])
-    assert [first_words(utterance, count).symbols for count in (1, 2, 3)] == [
-        "uno",
-        "uno dos,",
-        "uno dos, tres.",
-    ]
+    found = [first_words(utterance, count).symbols for count in (1, 2, 3)]
+    assert found == ["uno", "uno dos,", "uno dos, tres."]
+
+
+@pytest.fixture
+def predicted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Symbols of each prediction of prosody."""
+    noted, predict = list[int](), SplitModel.predict_prosody
+
+    def note(self: SplitModel, symbols: str, *arguments: Any) -> PredictedProsody:
+        noted.append(len(symbols))
+        return predict(self, symbols, *arguments)
+
+    monkeypatch.setattr(SplitModel, "predict_prosody", note)
+    return noted
 
 
 @pytest.mark.parametrize("voice", ["ef_dora", "af_heart"])
 async def test_speech_behind_first_steps_is_that_of_whole_prediction(
-    engine: KokoroEngine, monkeypatch: pytest.MonkeyPatch, voice: str
+    engine: KokoroEngine, predicted: list[int], monkeypatch: pytest.MonkeyPatch, voice: str
 ) -> None:
     """The samples and the words' times, but for a shift; the steps' own speech is about as long."""
     segment = {
@@ -184,14 +188,6 @@ async def test_speech_behind_first_steps_is_that_of_whole_prediction(
             "en",
         ),
     }[voice]
-    predicted: list[int] = []
-    predict = SplitModel.predict_prosody
-
-    def noted(self: SplitModel, symbols: str, *arguments: Any) -> PredictedProsody:
-        predicted.append(len(symbols))
-        return predict(self, symbols, *arguments)
-
-    monkeypatch.setattr(SplitModel, "predict_prosody", noted)
     monkeypatch.setattr(engine._synthesizer, "speed", SetSpeed(SYMBOL_S))
     in_steps, spans = joined(await chunks_of(engine, segment))
     steps = predicted.copy()
@@ -221,22 +217,14 @@ async def test_speech_behind_first_steps_is_that_of_whole_prediction(
 
 
 async def test_first_step_is_taken_only_for_waiting_listener(
-    engine: KokoroEngine, monkeypatch: pytest.MonkeyPatch
+    engine: KokoroEngine, predicted: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    predicted: list[int] = []
-    predict = SplitModel.predict_prosody
-
-    def noted(self: SplitModel, symbols: str, *arguments: Any) -> PredictedProsody:
-        predicted.append(len(symbols))
-        return predict(self, symbols, *arguments)
-
     async def first_prediction(segment: Segment) -> int:
         predicted.clear()
         async with aclosing(engine.synthesize(segment)) as speech:
             await anext(speech)
         return predicted[0]
 
-    monkeypatch.setattr(SplitModel, "predict_prosody", noted)
     assert 0 < engine._synthesizer.speed.symbol_s < 0.1
     monkeypatch.setattr(engine._synthesizer, "speed", SetSpeed(SYMBOL_S))
     whole = await first_prediction(replace(LONG, ahead_s=5.0))
@@ -325,33 +313,16 @@ async def test_first_window_waits_for_second_one_that_comes_after_it_was_played(
     usual = await chunks_of(engine, LONG)
     readings = count()
 
-    class Clock:
-        """A clock on which every window takes the same time."""
-
-        @staticmethod
-        def perf_counter() -> float:
-            return window_s * next(readings)
-
-    monkeypatch.setattr("kani.engines.kokoro.pieces.time", Clock)
+    # By this clock every window takes the same time.
+    clock = SimpleNamespace(perf_counter=lambda: window_s * next(readings))
+    monkeypatch.setattr("kani.engines.kokoro.pieces.time", clock)
     chunks = await chunks_of(engine, LONG)
     first_s = len(joined(chunks[:1])[0]) / 24_000
     assert first_s > 0.25 if held else 0 < first_s <= 0.25
     assert np.array_equal(joined(chunks)[0], joined(usual)[0])
-    assert [span for chunk in chunks for span in chunk.spans] == [
-        span for chunk in usual for span in chunk.spans
-    ]
+    assert joined(chunks)[1] == joined(usual)[1]
     waited_for = await chunks_of(engine, replace(LONG, ahead_s=5.0))
     assert len(joined(waited_for[:1])[0]) / 24_000 <= 0.25
-
-
-async def test_more_streams_than_slots_are_exact(
-    engine: KokoroEngine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(engine._synthesizer, "speed", SetSpeed(SYMBOL_S))
-    alone = await chunks_of(engine, MIDDLING)
-    together = await asyncio.gather(*(chunks_of(engine, MIDDLING) for _ in range(2 * engine._concurrency)))
-    assert all(np.array_equal(joined(chunks)[0], joined(alone)[0]) for chunks in together)
-    await assert_free(engine)
 
 
 async def test_stream_without_audio_goes_first(engine: KokoroEngine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -374,32 +345,3 @@ async def test_stream_without_audio_goes_first(engine: KokoroEngine, monkeypatch
     tasks.append(asyncio.create_task(speak("short", SHORT)))
     await asyncio.gather(*tasks)
     assert ended[0] == "short"
-
-
-@pytest.mark.parametrize(
-    ("text", "voice", "language"),
-    [
-        ("Buenos días, ¿cómo está usted hoy?", "ef_dora", "es"),
-        ("La biblioteca cierra los domingos.", "em_alex", "es"),
-        ("The weather in London is rather cold this morning.", "bm_george", "en-GB"),
-        ("My name is Anna.", "af_heart", "en"),
-        ("Je suis très heureuse de vous voir", "ff_siwis", "fr"),
-        ("Buongiorno, oggi andiamo a mangiare una pizza.", "im_nicola", "it"),
-        ("Bom dia, amanhã vamos viajar.", "pf_dora", "pt"),
-    ],
-)
-async def test_silence_around_speech_is_short(
-    engine: KokoroEngine, text: str, voice: str, language: str
-) -> None:
-    chunks = [
-        chunk for chunk in await chunks_of(engine, Segment(text, voice, language)) if len(chunk.samples)
-    ]
-    samples, _ = joined(chunks)
-    peak = np.abs(samples).max()
-    loud = np.flatnonzero(np.abs(samples) > 0.02 * peak)
-    assert loud[0] / 24_000 <= 0.120
-    assert np.abs(chunks[0].samples).max() > 0.02 * peak
-    power = np.square(samples[: len(samples) // 120 * 120].reshape(-1, 120)).mean(axis=1)
-    heard = np.flatnonzero(power > np.percentile(power, 95) * 10**-4.5)
-    assert heard[0] * 0.005 <= 0.05
-    assert len(samples) / 24_000 - (heard[-1] + 1) * 0.005 <= 0.06

@@ -1,27 +1,39 @@
-"""The Pocket engine: its contract, cloning, and files that are wrong."""
+"""The Pocket engine: its contract, cloning, stored voices, and files that are wrong or fetched."""
 
 from __future__ import annotations
 
 import asyncio
 import shutil
+from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 
+from kani.core.audio.pcm import REFERENCE_RATE, decode_recording, wav
 from kani.core.errors import EngineFailed, EngineUnavailable, InvalidRequest
-from kani.core.types import Embedding, Recording, Samples, Sampling, Segment
+from kani.core.types import Recording, Samples, Sampling, Segment
+from kani.engines.espeak.engine import EspeakEngine
 from kani.engines.pocket import text
 from kani.engines.pocket.engine import PocketEngine
-from kani.engines.pocket.published import PUBLISHED
+from kani.engines.pocket.model import _fetched
+from kani.engines.pocket.published import CLONING_REPOSITORY, OPEN_REPOSITORY, PUBLISHED, languages_here
 from kani.engines.pocket.settings import PocketSettings
+from kani.runtime.errors import CheckpointError
+from kani.runtime.hub import Hub as HubFiles
+from tests.clients.voxcpm.wire import opened
 from tests.conftest import StartServer
 from tests.engines.pocket.random_pocket import Reference, resources, rewrite, write
+from tests.protocols.conftest import start_app as start_app
+from tests.runtime.test_hub import Hub, use_hub
+from tests.runtime.test_hub import hub as hub
+from tests.support.app_server import StartApp
 from websocket_client import KaniTTSClient
 
 TEXTS = ("Guten Morgen!", "Wie geht es dir heute, mein Freund?", "Das ist gut; sehr gut.")
@@ -53,11 +65,8 @@ def hum(pitch: float, seconds: float = 1.0, rate: int = RATE) -> Recording:
 
 async def test_engine_speaks_alone_as_beside_others(engine: PocketEngine) -> None:
     info = engine.info
-    assert (info.name, info.sample_rate, dict(info.default_voices)) == (
-        "pocket",
-        RATE,
-        {"de": "pocket:juergen"},
-    )
+    assert (info.name, info.sample_rate) == ("pocket", RATE)
+    assert info.default_voices == {"de": "pocket:juergen"}
     alone = [await said(engine, segment_of(written)) for written in TEXTS]
     together = await asyncio.gather(*(said(engine, segment_of(written)) for written in TEXTS))
     for one, other in zip(alone, together, strict=True):
@@ -135,8 +144,6 @@ async def test_engine_speaks_like_a_recording(engine: PocketEngine) -> None:
     for embedding in made:
         cloned = await said(engine, segment_of(embedding=embedding))
         assert cloned.shape != own.shape or np.abs(cloned - own).max() > 1e-3
-    long = await engine.embed(hum(100, seconds=60.0, rate=8_000))
-    assert len(long.values) == 4096
 
 
 @pytest.mark.parametrize("samples", [np.zeros(RATE), np.full(RATE, 0.5), 1e-5 * hum(100).samples])
@@ -155,70 +162,72 @@ async def test_shortest_and_longest_recordings_are_embedded(engine: PocketEngine
 
 async def test_invalid_embedding_is_refused(engine: PocketEngine) -> None:
     good = await engine.embed(hum(100))
-    values = np.full(64, np.nan, np.float32)
-    for bad in (
-        replace(good, model="another"),
-        replace(good, engine="kani"),
-        replace(good, values=good.values[1:]),
-        replace(good, values=values),
-        Embedding("pocket", good.model, values[:0]),
-    ):
+    values = good.values[1:], np.full(64, np.nan, np.float32), np.zeros(0, np.float32)
+    for bad in ({"model": "another"}, {"engine": "kani"}, *({"values": each} for each in values)):
         with pytest.raises(InvalidRequest) as refused:
-            await said(engine, segment_of(embedding=bad))
+            await said(engine, segment_of(embedding=replace(good, **bad)))
         assert refused.value.field == "reference"
 
 
+Damage = Callable[[Path], object]
+VOICE = "embeddings/juergen.safetensors"
+
+
+def rewritten(changed: dict[str, torch.Tensor | None], name: str = "model.safetensors") -> Damage:
+    return lambda own: rewrite(own / name, changed)
+
+
+def replaced(tensors: dict[str, torch.Tensor], name: str = "model.safetensors") -> Damage:
+    return lambda own: rewrite(own / name, dict.fromkeys(load_file(own / name)) | tensors)
+
+
+def cut(own: Path) -> None:
+    weights = own / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1000])
+
+
+def tampered(own: Path) -> None:
+    """As the hub's cache has it: a link to a file that is named by its SHA-256."""
+    weights = own / "model.safetensors"
+    weights.symlink_to(weights.rename(own / ("0" * 64)))
+
+
+LINEAR = "flow_lm.transformer.layers.1.linear1.weight"
+
+
 @pytest.mark.parametrize(
-    ("spoiled", "complaint"),
+    ("damage", "complaint"),
     [
-        ("weights gone", r"model\.safetensors is not there: KANI_POCKET_MODEL has to hold"),
-        ("weights cut", r"model\.safetensors is not a whole safetensors file .*--fetch"),
-        ("tensor missing", r"flow_lm\.out_eos\.bias is missing"),
-        ("tensor misshapen", r"transformer\.layers\.1\.linear1\.weight has the shape \[3, 128\]"),
-        ("another model", r"is not a checkpoint of Pocket TTS"),
-        ("extra tensor", r"flow_lm\.conditioner\.proj\.weight \[4\] is not part of this model"),
-        ("not finite", r"flow_lm\.bos_emb has numbers that are not finite"),
-        ("tampered in the cache", r"fails its SHA-256"),
-        ("tokenizer of another", r"tokenizer\.json is not a tokenizer"),
-        ("voice of another", r"juergen\.safetensors is not a voice of this model"),
-        ("no voice", r"has no voice: put one into its folder embeddings/"),
-        ("nothing fetched", r"is not here, and is not fetched unasked or with --no-fetch"),
+        (
+            lambda own: (own / "model.safetensors").unlink(),
+            r"model\.safetensors is not there: KANI_POCKET_MODEL has to hold",
+        ),
+        (cut, r"model\.safetensors is not a whole safetensors file .*--fetch"),
+        (rewritten({"flow_lm.out_eos.bias": None}), r"flow_lm\.out_eos\.bias is missing"),
+        (rewritten({LINEAR: torch.ones(3, 128)}), rf"{LINEAR} has the shape \[3, 128\]"),
+        (replaced({"model.norm": torch.ones(3)}), r"is not a checkpoint of Pocket TTS"),
+        (
+            rewritten({"flow_lm.conditioner.proj.weight": torch.ones(4)}),
+            r"flow_lm\.conditioner\.proj\.weight \[4\] is not part of this model",
+        ),
+        (
+            rewritten({"flow_lm.bos_emb": torch.full((32,), torch.nan)}),
+            r"flow_lm\.bos_emb has numbers that are not finite",
+        ),
+        (tampered, r"fails its SHA-256"),
+        (lambda own: (own / "tokenizer.json").write_text("{}"), r"tokenizer\.json is not a tokenizer"),
+        (replaced({"x": torch.ones(1)}, VOICE), r"juergen\.safetensors is not a voice of this model"),
+        (lambda own: (own / VOICE).unlink(), r"has no voice: put one into its folder embeddings/"),
+        (None, r"is not here, and is not fetched unasked or with --no-fetch"),
     ],
 )
 async def test_wrong_files_are_named_with_a_cure(
-    folder: Path, settings: PocketSettings, tmp_path: Path, spoiled: str, complaint: str
+    folder: Path, settings: PocketSettings, tmp_path: Path, damage: Damage | None, complaint: str
 ) -> None:
-    own = tmp_path / "own"
-    shutil.copytree(folder, own)
-    weights = own / "languages" / "german" / "model.safetensors"
-    voice = weights.parent / "embeddings" / "juergen.safetensors"
-    given = settings.model_copy(update={"model": str(own)})
-    match spoiled:
-        case "weights gone":
-            weights.unlink()
-        case "weights cut":
-            weights.write_bytes(weights.read_bytes()[:-1000])
-        case "tensor missing":
-            rewrite(weights, {"flow_lm.out_eos.bias": None})
-        case "tensor misshapen":
-            rewrite(weights, {"flow_lm.transformer.layers.1.linear1.weight": torch.ones(3, 128)})
-        case "another model":
-            rewrite(weights, dict.fromkeys(load_file(weights)) | {"model.norm": torch.ones(3)})
-        case "extra tensor":
-            rewrite(weights, {"flow_lm.conditioner.proj.weight": torch.ones(4)})
-        case "not finite":
-            rewrite(weights, {"flow_lm.bos_emb": torch.full((32,), torch.nan)})
-        case "tampered in the cache":
-            blob = weights.rename(tmp_path / ("0" * 64))
-            weights.symlink_to(blob)
-        case "tokenizer of another":
-            (weights.parent / "tokenizer.json").write_text("{}")
-        case "voice of another":
-            rewrite(voice, dict.fromkeys(load_file(voice)) | {"x": torch.ones(1)})
-        case "no voice":
-            voice.unlink()
-        case "nothing fetched":
-            given = settings.model_copy(update={"model": None})
+    own = shutil.copytree(folder, tmp_path / "own")
+    if damage is not None:
+        damage(own / "languages" / "german")
+    given = settings.model_copy(update={"model": damage and str(own)})
     engine = PocketEngine(given, resources(tmp_path / "cache"))
     with pytest.raises(EngineUnavailable, match=complaint):
         await engine.start()
@@ -267,3 +276,109 @@ async def test_server_speaks_by_pocket(folder: Path, start_server: StartServer) 
     async with KaniTTSClient(server.host, server.port) as client:
         parts = [part async for part in client.stream("Guten Morgen!", {"language": "german"})]
     assert len(parts) > 1 and sum(len(part.pcm) for part in parts) > RATE // 4
+
+
+OWN = replace(PUBLISHED["de"], cloning_revision="a" * 40, open_revision="b" * 40, tokenizer_revision="a" * 40)
+
+
+@pytest.fixture
+def published(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(PUBLISHED, "de", OWN)
+    monkeypatch.setattr("kani.engines.pocket.published._VOICES_REVISION", "b" * 40)
+    names = [published.weights for published in (OWN, PUBLISHED["nl"])]
+    hub.files = dict.fromkeys((*names, OWN.tokenizer, OWN.voice("juergen")), b"content")
+    hub.repository = OPEN_REPOSITORY
+
+
+@pytest.mark.usefixtures("published")
+@pytest.mark.parametrize("account", [False, True])
+def test_weights_that_clone_are_preferred(
+    tmp_path: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch, account: bool
+) -> None:
+    """They are asked for only with an account; refused ones are replaced by those that do not clone."""
+    monkeypatch.setattr("kani.engines.pocket.model.get_token", lambda: "hf_token")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_IMPLICIT_TOKEN", not account)
+    lines: list[str] = []
+    files = HubFiles(tmp_path, True, lines.append)
+    found = _fetched(files, OWN)
+    assert not found.clones and all(
+        path.is_file() for path in (found.weights, found.tokenizer, found.voices["juergen"])
+    )
+    asked = [path for path in hub.asked if path.startswith(f"/api/models/{CLONING_REPOSITORY}/")]
+    assert bool(asked) == any("cloning is disabled" in line for line in lines) == account
+    assert any("an-open-licence" in line for line in lines)
+    fetched = [path for path in hub.asked if "/resolve/" in path]
+    assert not [path for path in fetched if "dutch" in path]
+    assert languages_here(tmp_path, ["de", "nl"], fetched=True) == ("de",)
+    use_hub(monkeypatch, "http://127.0.0.1:9")
+    assert _fetched(HubFiles(tmp_path, False, print), OWN) == found
+    hub.repository = CLONING_REPOSITORY
+    use_hub(monkeypatch, f"http://127.0.0.1:{hub.server_port}")
+    again = _fetched(HubFiles(tmp_path, True, lines.append), OWN)
+    assert again.clones == account
+
+
+@pytest.mark.usefixtures("published")
+def test_missing_network_or_revision_is_named(
+    tmp_path: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kani.engines.pocket.model.get_token", lambda: None)
+    gone = replace(OWN, open_revision="c" * 40)
+    with pytest.raises(CheckpointError, match=rf"no revision {OPEN_REPOSITORY}@{'c' * 40}"):
+        _fetched(HubFiles(tmp_path, True, print), gone)
+    use_hub(monkeypatch, "http://127.0.0.1:9")
+    with pytest.raises(CheckpointError, match=r"cannot be fetched from the model hub .*network"):
+        _fetched(HubFiles(tmp_path / "new", True, print), OWN)
+
+
+STORED = "Guten Morgen!"
+
+
+async def _recorded() -> bytes:
+    """A recording of speech, which the store demands."""
+    espeak = EspeakEngine()
+    await espeak.start()
+    segment = Segment("Dies ist meine eigene Stimme, und ich lese einige ganze Sätze vor.", "espeak:de", "de")
+    samples = np.concatenate([chunk.samples async for chunk in espeak.synthesize(segment)])
+    await espeak.stop()
+    return wav(samples, espeak.info.sample_rate)
+
+
+async def _spoken(engine: PocketEngine, recording: bytes | None) -> Samples:
+    """The engine's own call, as the stored voice's recording is decoded."""
+    embedding = None
+    if recording is not None:
+        embedding = await engine.embed(decode_recording(recording, sample_rate=REFERENCE_RATE))
+    segment = Segment(STORED, "pocket:juergen", "de", sampling=Sampling(seed=3), embedding=embedding)
+    return np.concatenate([chunk.samples async for chunk in engine.synthesize(segment)])
+
+
+async def test_stored_voice_speaks_as_the_engine_does_with_its_recording(
+    folder: Path, engine: PocketEngine, start_app: StartApp
+) -> None:
+    app = start_app(
+        KANI_ENGINE="pocket",
+        KANI_POCKET_LANGUAGES="de",
+        KANI_POCKET_MODEL=str(folder),
+        KANI_POCKET_PRECISION="float32",
+    )
+    recording = await _recorded()
+    async with httpx.AsyncClient(base_url=app.http_url) as client:
+        given = {"name": "ana", "consent": "Sie ist einverstanden.", "language": "de"}
+        made = await client.post(
+            "/v1/audio/voices", data=given, files={"audio": ("a.wav", recording, "audio/wav")}
+        )
+        assert made.status_code == 201, made.text
+    async with opened(app.url) as client:
+        cloned = await client.speak(STORED, voice_id="custom:ana", language="de", seed=3)
+        own = await client.speak(STORED, voice_id="pocket:juergen", language="de", seed=3)
+    assert cloned.last["result"]["cloning"] == "embedding" and own.last["result"]["cloning"] == "none"
+    for answer, expected in (
+        (cloned, await _spoken(engine, recording)),
+        (own, await _spoken(engine, None)),
+    ):
+        # One step of 16 bits is rounding: the threads of two schedulers divide sums in their own ways.
+        assert len(answer.samples) == len(expected)
+        assert np.abs(answer.samples - np.clip(expected, -1, 1)).max() < 1e-4
+    shorter = min(len(cloned.samples), len(own.samples))
+    assert np.abs(cloned.samples[:shorter] - own.samples[:shorter]).max() > 1e-2

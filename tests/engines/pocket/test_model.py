@@ -1,19 +1,27 @@
-"""Our network beside transformers' own model: latents, samples, voices and recordings."""
+"""Our network and text beside transformers' own model and the makers' package."""
 
 from __future__ import annotations
 
+import json
+import os
 import queue
+import subprocess
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from transformers import PocketTTSAudioTokenizerConfig, PocketTTSConfig
 
 from kani.engines.pocket import text
 from kani.engines.pocket.codec import Codec
 from kani.engines.pocket.model import SAMPLE_RATE, Language, PocketModel, load
+from kani.engines.pocket.published import PUBLISHED
 from kani.engines.pocket.recording import end_on_pause
 from kani.engines.pocket.scheduler import Scheduler
 from kani.engines.pocket.stream import Ending, Samples, Stream, Utterance
@@ -88,10 +96,14 @@ class Ear:
         return np.concatenate(self.pieces)
 
 
-def start(model: PocketModel, slots: int = 8) -> Scheduler:
+@contextmanager
+def running(model: PocketModel, slots: int = 8) -> Iterator[Scheduler]:
     scheduler = Scheduler(model.codec, slots=slots, sample_rate=SAMPLE_RATE, threads=1)
     scheduler.start()
-    return scheduler
+    try:
+        yield scheduler
+    finally:
+        scheduler.stop()
 
 
 def test_streams_equal_transformers_alone_and_together(reference: Reference, model: PocketModel) -> None:
@@ -101,8 +113,7 @@ def test_streams_equal_transformers_alone_and_together(reference: Reference, mod
     judged = [expected(reference, each)[1] for each in wanted]
     assert len({len(samples) for samples in judged}) > 2, "speech has to end at different frames"
     assert any(len(samples) < 24 * model.codec.samples for samples in judged)
-    scheduler = start(model, slots=6)
-    try:
+    with running(model, slots=6) as scheduler:
         alone = Ear()
         scheduler.submit(wanted[2], alone)
         np.testing.assert_allclose(alone.samples(), judged[2], atol=TOLERANCE)
@@ -123,8 +134,6 @@ def test_streams_equal_transformers_alone_and_together(reference: Reference, mod
         for ear in cancelled:
             assert ear.ended.wait(patience.WITHIN_S) and ear.ending is Ending.CANCELLED
         assert scheduler.counts == {"waiting": 0, "running": 0}
-    finally:
-        scheduler.stop()
 
 
 @pytest.mark.parametrize("size", [1, 3, 7, 320])
@@ -170,9 +179,8 @@ def test_recording_ends_on_a_pause() -> None:
 def test_slow_listener_is_waited_for_and_others_go_on(model: PocketModel) -> None:
     """A stream is at most two seconds, and the frames of one call, ahead of its listener."""
     language = model.languages["de"]
-    scheduler = start(model, slots=2)
     received: queue.SimpleQueue[Samples | Ending] = queue.SimpleQueue()
-    try:
+    with running(model, slots=2) as scheduler:
         slow = scheduler.submit(utterance(language, TEXTS[2], 99, 60, ends=False), received.put)
         for _ in range(3):
             quick = Ear()
@@ -184,13 +192,10 @@ def test_slow_listener_is_waited_for_and_others_go_on(model: PocketModel) -> Non
             assert slow.frames * model.codec.samples - slow.consumed <= 2 * SAMPLE_RATE + model.codec.samples
             scheduler.acknowledge(slow, len(event))
         assert total == 60 * model.codec.samples
-    finally:
-        scheduler.stop()
 
 
 def test_cancel_takes_effect_within_a_frame(model: PocketModel) -> None:
     language = model.languages["de"]
-    scheduler = start(model)
     seen: list[int] = []
     ended = threading.Event()
     holder: list[Stream] = []
@@ -202,7 +207,7 @@ def test_cancel_takes_effect_within_a_frame(model: PocketModel) -> None:
             seen.append(scheduler.steps)
             scheduler.cancel(holder[0])
 
-    try:
+    with running(model) as scheduler:
         holder.append(scheduler.submit(utterance(language, TEXTS[2], 5, 400, ends=False), listener))
         assert ended.wait(patience.WITHIN_S)
         done = scheduler.steps
@@ -211,8 +216,6 @@ def test_cancel_takes_effect_within_a_frame(model: PocketModel) -> None:
         other.samples()
         # No step of the cancelled stream after the one that ran: the others' frames are all there are.
         assert scheduler.steps <= done + 1 + 8
-    finally:
-        scheduler.stop()
 
 
 @pytest.mark.heard
@@ -222,9 +225,142 @@ def test_full_size_equals_transformers(tmp_path: Path) -> None:
     model = load(["de"], str(tmp_path), precision="float32", cache=tmp_path / "cache")
     assert model.codec.samples == 1920 and isinstance(model.codec, Codec)
     wanted = utterance(model.languages["de"], TEXTS[0], 4, 8)
-    scheduler, ear = start(model), Ear()
-    try:
+    ear = Ear()
+    with running(model) as scheduler:
         scheduler.submit(wanted, ear)
         np.testing.assert_allclose(ear.samples(), expected(reference, wanted)[1], atol=TOLERANCE)
-    finally:
-        scheduler.stop()
+
+
+JUDGE_PYTHON = os.environ.get("KANI_JUDGE_PYTHON", "")
+JUDGE = Path(__file__).parents[2] / "judges" / "pocket_judge.py"
+TO_PACKAGE = 1e-3
+FRAMES = 24
+SPOKEN = (
+    "guten Morgen",
+    "Wie geht es dir heute;",
+    "»Das ist ein langer Satz«, der nicht gleich endet!",
+    "Ja.",
+)
+WRITTEN = (
+    *SPOKEN,
+    "eins zwei drei vier",
+    "eins zwei drei vier fünf,",
+    "\"Bist du da?\", fragte er (leise): 'ja' – nein — doch …",
+    "  zwei   Leerzeichen\nund ein Umbruch; dann Ende:",
+    "¿Qué tal? ¡Bien!",
+    "l’été, c'est 3,5 ou 4.5",
+    "“Quoted” ‘text’ [here]",
+)
+
+
+@pytest.fixture(scope="module")
+def judge() -> str:
+    """The python of the judges."""
+    if not JUDGE_PYTHON:
+        pytest.skip("KANI_JUDGE_PYTHON names no python with pocket-tts")
+    found = subprocess.run([JUDGE_PYTHON, "-c", "import importlib.util as u; u.find_spec('pocket_tts').name"])
+    if found.returncode:
+        pytest.skip("the python that KANI_JUDGE_PYTHON names has no pocket-tts")
+    return JUDGE_PYTHON
+
+
+def judged(judge: str, folder: Path, **job: Any) -> None:
+    """Have the package do a job; what comes of it lies in ``folder``."""
+    (folder / "job.json").write_text(json.dumps({"texts": {}, "spoken": []} | job), "utf-8")
+    done = subprocess.run([judge, "-P", str(JUDGE), str(folder)], capture_output=True, text=True)
+    assert not done.returncode, done.stderr
+
+
+def configuration(speech: PocketTTSConfig, codec: PocketTTSAudioTokenizerConfig) -> dict[str, Any]:
+    """The package's names of what a test's model has in sizes of its own."""
+    return {
+        "flow_lm": {
+            "flow": {
+                "depth": speech.flow_head_config.num_hidden_layers,
+                "dim": speech.flow_head_config.hidden_size,
+            },
+            "transformer": {
+                "d_model": speech.hidden_size,
+                "num_heads": speech.num_attention_heads,
+                "num_layers": speech.num_hidden_layers,
+                "dim_feedforward": speech.intermediate_size,
+            },
+            "lookup_table": {"dim": speech.hidden_size},
+        },
+        "mimi": {
+            "outer_dim": codec.hidden_size,
+            "seanet": {"dimension": codec.hidden_size, "n_filters": codec.num_filters},
+            "transformer": {
+                "d_model": codec.hidden_size,
+                "num_heads": codec.num_attention_heads,
+                "dim_feedforward": codec.intermediate_size,
+                "input_dimension": codec.hidden_size,
+                "output_dimensions": [codec.hidden_size],
+            },
+            "quantizer": {"output_dimension": codec.hidden_size},
+        },
+    }
+
+
+@torch.inference_mode()
+def latents_of(wanted: Utterance) -> Samples:
+    """Latents of an utterance, as the codec gets them: [frames, latent size]."""
+    model, stream = wanted.language, Stream(wanted, lambda _: None)
+    cache, condition = model.read_text(wanted.voice, wanted.tokens, wanted.max_frames)
+    found = []
+    while not stream.complete:
+        frame = model.sample(condition, stream.draw_noise(model.latent_size)[None])
+        stream.count_frame(frame.end_logits.item())
+        found.append(model.to_codec(frame.latents))
+        condition = model.advance([cache], frame.latents)
+    return torch.cat(found).numpy()
+
+
+def compare(judge: str, reference: Reference, folder: Path, scratch: Path) -> None:
+    """Compare latents and samples of all texts with the package's, and the package's with transformers'."""
+    job = {
+        "config": configuration(reference.speech.config, reference.codec.config),
+        "temperature": 0.3,
+        "spoken": [{"text": each, "seed": seed, "frames": FRAMES} for seed, each in enumerate(SPOKEN)],
+    }
+    judged(judge, folder, **job)
+    model = load(["de"], str(folder), precision="float32", cache=scratch)
+    language = model.languages["de"]
+    lengths = set()
+    with running(model) as scheduler:
+        for seed, each in enumerate(SPOKEN):
+            wanted = utterance(language, text.prepare(each, language.replaced), seed, FRAMES)
+            said = np.load(folder / f"{seed}.npz")
+            made, samples = expected(reference, wanted)
+            np.testing.assert_allclose(made.numpy(), said["latents"], rtol=0, atol=TO_PACKAGE)
+            np.testing.assert_allclose(samples, said["samples"], rtol=0, atol=TO_PACKAGE)
+            np.testing.assert_allclose(latents_of(wanted), said["latents"], rtol=0, atol=TO_PACKAGE)
+            ear = Ear()
+            scheduler.submit(wanted, ear)
+            np.testing.assert_allclose(ear.samples(), said["samples"], rtol=0, atol=TO_PACKAGE)
+            assert np.abs(said["samples"]).max() > 100 * TO_PACKAGE
+            lengths.add(len(said["latents"]))
+    assert len(lengths) > 1, "speech has to end at different frames"
+
+
+@pytest.mark.server
+def test_latents_and_samples_equal_those_of_the_package(
+    judge: str, reference: Reference, folder: Path, tmp_path: Path
+) -> None:
+    compare(judge, reference, folder, tmp_path)
+
+
+@pytest.mark.heard
+def test_full_size_equals_the_package(judge: str, tmp_path: Path) -> None:
+    reference = random_reference(FULL)
+    compare(judge, reference, write(tmp_path, reference), tmp_path / "cache")
+
+
+@pytest.mark.server
+def test_texts_are_prepared_as_by_the_package(judge: str, tmp_path: Path) -> None:
+    judged(judge, tmp_path, texts={published.folder: WRITTEN for published in PUBLISHED.values()})
+    theirs = json.loads((tmp_path / "texts.json").read_text("utf-8"))
+    for published in PUBLISHED.values():
+        prepared = [text.prepare(each, published.replaced) for each in WRITTEN]
+        ours = [[written, text.frames_after_end(written)] for written in prepared]
+        assert ours == theirs[published.folder]

@@ -37,14 +37,7 @@ def silence(seconds: float) -> Samples:
     return np.zeros(round(seconds * RATE), np.float32)
 
 
-SHORT = {
-    "es": ("Buenos días.", "Gracias, hasta luego.", "No, gracias."),
-    "en": ("Good morning.", "Thank you very much.", "The soup is ready."),
-}
-"""What people say to an assistant in a second."""
-
-
-async def _say(engine: KokoroEngine, language: str, text: str) -> Said:
+async def say(engine: KokoroEngine, language: str, text: str) -> Said:
     voice = SENTENCES[language][0]
     chunks = [chunk async for chunk in engine.synthesize(Segment(text, voice, language))]
     whole = np.concatenate([chunk.samples for chunk in chunks])
@@ -56,36 +49,8 @@ async def _say(engine: KokoroEngine, language: str, text: str) -> Said:
 def said(onnx_engine: KokoroEngine) -> dict[str, Said]:
     """One sentence in each of three languages."""
     return {
-        language: asyncio.run(_say(onnx_engine, language, text)) for language, (_, text) in SENTENCES.items()
+        language: asyncio.run(say(onnx_engine, language, text)) for language, (_, text) in SENTENCES.items()
     }
-
-
-@pytest.fixture(scope="session")
-def said_briefly(onnx_engine: KokoroEngine) -> list[Said]:
-    return [asyncio.run(_say(onnx_engine, language, text)) for language in SHORT for text in SHORT[language]]
-
-
-NAME = "Marvick Tolliwen"
-
-
-@pytest.fixture(scope="session")
-def said_with_name(onnx_engine: KokoroEngine) -> Said:
-    """A sentence with a name that nobody has."""
-    return asyncio.run(_say(onnx_engine, "en", f"The parcel is for {NAME}."))
-
-
-INTRODUCTION = "Hola, me llamo Luis y vivo en Valencia. Tengo dos perros."
-
-
-@pytest.fixture(scope="session")
-def said_of_oneself(onnx_engine: KokoroEngine) -> Said:
-    """Spanish that the likeliest answer writes down where it is to be translated."""
-    return asyncio.run(_say(onnx_engine, "es", INTRODUCTION))
-
-
-@pytest.fixture(scope="session")
-def speech(said: dict[str, Said]) -> Samples:
-    return said["en"].samples
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

@@ -15,8 +15,12 @@ from kani.core.errors import EngineUnavailable
 from kani.core.expected_words import as_prompt
 from kani.core.recognizer import Mark, RecognitionEvent, RecognizedWord, Step
 from kani.core.types import Samples
+from kani.engines.kokoro.engine import KokoroEngine
 from kani.engines.whisper.engine import WhisperRecognizer
-from tests.engines.whisper.conftest import NAME, RATE, SENTENCES, Said, silence
+from kani.engines.whisper.live_pass import transcribe
+from kani.runtime.recognition.passes import PassInput, PassResult
+from kani.runtime.voice_detector import SAMPLE_RATE
+from tests.engines.whisper.conftest import RATE, SENTENCES, Said, say, silence
 from tests.judges.judge import words_of
 
 pytestmark = [pytest.mark.heard, pytest.mark.asyncio(loop_scope="session")]
@@ -90,14 +94,24 @@ async def test_sentence_is_recognised_word_for_word(
     assert text(events).endswith(".")
 
 
-@pytest.mark.parametrize("around_s", [0.0, 0.3])
+@pytest.mark.parametrize(
+    ("language", "spoken"),
+    [
+        ("es", "Buenos días."),
+        ("es", "Gracias, hasta luego."),
+        ("es", "No, gracias."),
+        ("en", "Good morning."),
+        ("en", "Thank you very much."),
+        ("en", "The soup is ready."),
+    ],
+)
 async def test_utterances_of_a_second_are_recognised(
-    recognizer: WhisperRecognizer, said_briefly: list[Said], around_s: float
+    recognizer: WhisperRecognizer, onnx_engine: KokoroEngine, language: str, spoken: str
 ) -> None:
-    around = silence(around_s)
-    for one in said_briefly:
-        events = await recognized(recognizer, at_once(around, one.samples, around), one.language)
-        assert words_of(text(events), one.language) == words_of(one.text, one.language)
+    one = await say(onnx_engine, language, spoken)
+    for around in (silence(0.0), silence(0.3)):
+        events = await recognized(recognizer, at_once(around, one.samples, around), language)
+        assert words_of(text(events), language) == words_of(spoken, language)
 
 
 async def test_words_come_during_speech(recognizer: WhisperRecognizer, said: dict[str, Said]) -> None:
@@ -120,11 +134,16 @@ async def test_sound_without_speech_has_no_words(recognizer: WhisperRecognizer, 
     assert text(await recognized(recognizer, at_once(sounds_without_speech(8)[sound]))) == ""
 
 
-async def test_expected_name_is_heard_live(recognizer: WhisperRecognizer, said_with_name: Said) -> None:
-    audio = said_with_name.samples, silence(1)
+NAME = "Marvick Tolliwen"
+"""Nobody has it."""
+
+
+async def test_expected_name_is_heard_live(recognizer: WhisperRecognizer, onnx_engine: KokoroEngine) -> None:
+    one = await say(onnx_engine, "en", f"The parcel is for {NAME}.")
+    audio = one.samples, silence(1)
     without = text(await recognized(recognizer, at_once(*audio), "en"))
     events = recognizer.recognize_prompted(at_once(*audio), "en", as_prompt([NAME, "Draylor Hexley"]))
-    assert NAME not in without and text([event async for event in events]) == said_with_name.text
+    assert NAME not in without and text([event async for event in events]) == one.text
 
 
 @pytest.mark.parametrize("sound", ["zeros", "brown noise", "clicks", "melody"])
@@ -188,8 +207,10 @@ async def test_concurrent_streams_are_independent(
     assert [text(events) for events in together] == alone
 
 
-async def test_result_does_not_depend_on_the_pieces(recognizer: WhisperRecognizer, speech: Samples) -> None:
-    audio = np.concatenate([speech, silence(1)])
+async def test_result_does_not_depend_on_the_pieces(
+    recognizer: WhisperRecognizer, said: dict[str, Said]
+) -> None:
+    audio = np.concatenate([said["en"].samples, silence(1)])
     found = [
         await recognized(recognizer, at_once(audio, piece=piece), "en") for piece in (PIECE, 333, len(audio))
     ]
@@ -213,14 +234,14 @@ async def test_recording_does_not_block_the_event_loop(recognizer: WhisperRecogn
 
 
 async def test_closed_or_cancelled_stream_leaves_no_task(
-    recognizer: WhisperRecognizer, speech: Samples
+    recognizer: WhisperRecognizer, said: dict[str, Said]
 ) -> None:
     tasks = asyncio.all_tasks()
     begun, closed = asyncio.Event(), asyncio.Event()
 
     async def endless() -> AsyncIterator[Samples | Mark]:
         try:
-            yield speech
+            yield said["en"].samples
             begun.set()
             await asyncio.Event().wait()
         finally:
@@ -240,12 +261,12 @@ async def test_closed_or_cancelled_stream_leaves_no_task(
         await cancelled
     assert closed.is_set()
     assert asyncio.all_tasks() == tasks
-    assert text(await recognized(recognizer, at_once(speech, silence(1)), "en"))
+    assert text(await recognized(recognizer, at_once(said["en"].samples, silence(1)), "en"))
 
 
-async def test_error_of_the_audio_is_raised(recognizer: WhisperRecognizer, speech: Samples) -> None:
+async def test_error_of_the_audio_is_raised(recognizer: WhisperRecognizer, said: dict[str, Said]) -> None:
     async def broken() -> AsyncIterator[Samples | Mark]:
-        yield speech
+        yield said["en"].samples
         raise ConnectionError("gone")
 
     with pytest.raises(ConnectionError, match="gone"):
@@ -260,3 +281,30 @@ async def test_wrong_model_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(EngineUnavailable, match=r"whisper-base/model\.bin"):
         await recognizer.start()
     await recognizer.stop()
+
+
+PADDING_S = 0.3
+
+
+def padded(samples: Samples) -> Samples:
+    return np.concatenate([silence(PADDING_S), samples, silence(PADDING_S)])
+
+
+def normalized(result: PassResult) -> list[str]:
+    return [timed.word.normalized for timed in result.words]
+
+
+@pytest.mark.parametrize("language", SENTENCES)
+async def test_prefix_words_are_not_recognised_again(
+    recognizer: WhisperRecognizer, said: dict[str, Said], language: str
+) -> None:
+    one, whisper = said[language], recognizer._whisper
+    speech_s = PADDING_S + len(one.samples) / SAMPLE_RATE
+    whole = transcribe(whisper, PassInput(padded(one.samples), language, speech_s=speech_s))
+    text = " ".join(timed.word.text for timed in whole.words)
+    assert words_of(text, language) == words_of(one.text, language)
+    for known in (1, len(whole.words) // 2, len(whole.words)):
+        prefix = tuple(token for timed in whole.words[:known] for token in timed.word.tokens)
+        rest = transcribe(whisper, PassInput(padded(one.samples), language, prefix, speech_s=speech_s))
+        assert rest.has_speech
+        assert normalized(rest) == normalized(whole)[known:]

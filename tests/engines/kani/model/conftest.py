@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -43,11 +44,18 @@ def checkpoint_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny checkpoint that ends its speech after some frames. Read-only."""
     folder = random_checkpoint(tmp_path_factory.mktemp("checkpoint") / "tiny")
     layout = Checkpoint(folder).layout(codebooks=4, codebook_size=4032)
-    weights = load_file(folder / "model.safetensors")
+    rows = load_file(folder / "model.safetensors")["model.embed_tokens.weight"]
     # Four thousand codes against one end: just by chance it would hardly ever win.
-    weights["model.embed_tokens.weight"][layout.end_of_speech] *= 2.5
-    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    rows[layout.end_of_speech] *= 2.5
+    rewrite(folder, **{"model.embed_tokens.weight": rows})
     return folder
+
+
+def rewrite(folder: Path, **tensors: torch.Tensor | None) -> None:
+    """Replace tensors of the weights; None removes one."""
+    path = folder / "model.safetensors"
+    weights: dict[str, Any] = load_file(path) | tensors
+    save_file({key: value for key, value in weights.items() if value is not None}, path)
 
 
 @pytest.fixture(scope="session")
@@ -103,10 +111,10 @@ def prompts(checkpoint: Checkpoint, layout: TokenLayout) -> list[Prompt]:
 
 @pytest.fixture(scope="session")
 def new_runner(model: LanguageModel, codec: NanoCodec) -> NewRunner:
-    """Creates runners of the tiny model and codec: ``new_runner(slots, kind=Runner)``."""
+    """Creates runners of the tiny model and codec: ``new_runner(slots, kind=Runner, network=model)``."""
 
-    def make(slots: int, kind: type[Runner] = Runner) -> Runner:
-        return kind(model, codec, slots=slots, max_prompt_tokens=LONGEST_PROMPT, max_frames=LONGEST_FRAMES)
+    def make(slots: int, kind: type[Runner] = Runner, network: LanguageModel = model) -> Runner:
+        return kind(network, codec, slots=slots, max_prompt_tokens=LONGEST_PROMPT, max_frames=LONGEST_FRAMES)
 
     return make
 

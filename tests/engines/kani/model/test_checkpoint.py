@@ -1,4 +1,4 @@
-"""Untrusted checkpoint folders: misfits are refused by name."""
+"""Untrusted checkpoints and speaker embedders: misfits are refused by name; embeddings are the makers'."""
 
 from __future__ import annotations
 
@@ -10,15 +10,20 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer, Lfm2Config, Lfm2ForCausalLM
 
+from kani.engines.kani.model import speaker_encoder
 from kani.engines.kani.model.checkpoint import Checkpoint
 from kani.engines.kani.model.model_config import ModelConfig
+from kani.engines.kani.model.speaker_encoder import SAMPLE_RATE, EmbeddingCancelled, Samples, SpeakerEmbedder
 from kani.runtime.errors import CheckpointError
-from tests.engines.kani.model.random_checkpoint import FULL, TINY, random_checkpoint
+from tests.engines.kani.model.conftest import rewrite
+from tests.engines.kani.model.random_checkpoint import FULL, TINY, random_checkpoint, random_embedder
+from tests.judges import makers
 
 PUBLISHED = FULL | {"model_type": "lfm2"}
 
@@ -35,20 +40,15 @@ def change(path: Path, **entries: Any) -> None:
     path.write_text(json.dumps(content | entries), "utf-8")
 
 
-def rewrite(folder: Path, **tensors: torch.Tensor | None) -> None:
-    """Replace tensors of the weights; None removes one."""
-    path = folder / "model.safetensors"
-    weights: dict[str, Any] = load_file(path) | tensors
-    save_file({key: value for key, value in weights.items() if value is not None}, path)
+def read_whole(folder: Path) -> None:
+    checkpoint = Checkpoint(folder)
+    checkpoint.layout(codebooks=4, codebook_size=4032)
+    checkpoint.check_shapes()
+    checkpoint.text_tokens("Hola")
 
 
-def test_published_config_gives_transformers_shapes() -> None:
-    with torch.device("meta"):
-        network = Lfm2ForCausalLM(Lfm2Config(**FULL))
-    expected = {key: tuple(value.shape) for key, value in network.state_dict().items()}
-    del expected["lm_head.weight"]  # tied
+def test_published_config_has_published_sizes() -> None:
     config = ModelConfig.parse(PUBLISHED)
-    assert config.shapes() == expected
     assert config.feed_forward == 4608 and config.head_size == 64
     assert [n for n, attention in enumerate(config.attention) if attention] == [2, 5, 8, 10, 12, 14]
 
@@ -125,13 +125,6 @@ def test_shard_outside_folder_is_refused(folder: Path, name: str) -> None:
         Checkpoint(folder).check_shapes()
 
 
-@pytest.mark.parametrize("shards", [None, [], {}, "x", 3])
-def test_invalid_index_is_refused(folder: Path, shards: object) -> None:
-    change(folder / "model.safetensors.index.json", weight_map=shards)
-    with pytest.raises(CheckpointError, match="weight_map"):
-        Checkpoint(folder).check_shapes()
-
-
 class Boom:
     """Writes a file when unpickled."""
 
@@ -157,11 +150,78 @@ def test_pickle_is_never_read(folder: Path, monkeypatch: pytest.MonkeyPatch, whe
     assert not (folder / "harm.txt").exists()
 
 
-@pytest.mark.parametrize("content", [b"", b"x" * 100, b"\xff" * 8 + b"{}", b"\x02\0\0\0\0\0\0\0{}more"])
-def test_invalid_safetensors_file_is_refused(folder: Path, content: bytes) -> None:
-    (folder / "model.safetensors").write_bytes(content)
-    with pytest.raises(CheckpointError, match=r"model\.(safetensors is not a safetensors file|embed_tokens)"):
-        Checkpoint(folder).check_shapes()
+INDEX, GENERATION = "model.safetensors.index.json", "generation_config.json"
+NO_OBJECT = (b"", b"[]", b"3", b"{", b"\xff\xfe", b"[" * 100_000, b'{"hidden_size": ' + b"9" * 5000 + b"}")
+NO_SAFETENSORS = (b"", b"x" * 100, b"\xff" * 8 + b"{}", b"\x02\0\0\0\0\0\0\0{}more")
+NO_BPE = b'{"added_tokens": [], "model": {"type": "BPE", "vocab": 3, "merges": []}}'
+NO_TOKENIZER = "the tokenizer of tiny cannot be read"
+# Entries of a JSON file, all of a file's content, or None where the file is gone.
+REFUSED: list[tuple[str, dict[str, Any] | bytes | None, str]] = [
+    ("config.json", None, r"tiny has no config\.json"),
+    ("tokenizer.json", None, r"tiny has no tokenizer\.json"),
+    *((INDEX, {"weight_map": shards}, "weight_map") for shards in (None, [], {}, "x", 3)),
+    *((GENERATION, {"top_k": top_k}, rf"{GENERATION}: top_k is") for top_k in ("50", -1, 1.5, True, [50])),
+    *((name, content, name) for name in ("config.json", GENERATION, INDEX) for content in NO_OBJECT),
+    *(
+        ("model.safetensors", content, r"model\.(safetensors is not a safetensors file|embed_tokens)")
+        for content in NO_SAFETENSORS
+    ),
+    *(("tokenizer.json", content, NO_TOKENIZER) for content in (b"{}", b"[]", b"torn", NO_BPE)),
+    *(
+        ("tokenizer_config.json", content, NO_TOKENIZER)
+        for content in (b"[]", b"torn", b'{"model_max_length": "long"}')
+    ),
+    *(
+        ("config.json", *row)
+        for row in [
+            ({"model_type": "llama"}, "model_type is 'llama', not 'lfm2'"),
+            ({"model_type": None}, "model_type is None"),
+            ({"use_learnable_rope": 1.5}, "use_learnable_rope is 1.5"),
+            ({"use_learnable_rope": True, "alpha_min": -0.1}, "alpha_min is -0.1"),
+            ({"use_learnable_rope": True, "alpha_max": "2"}, "alpha_max is '2'"),
+            ({"speaker_emb_dim": 0}, "speaker_emb_dim is 0"),
+            ({"speaker_emb_dim": 10**6}, "speaker_emb_dim is 1000000"),
+            ({"audio_step": 0}, "audio_step is 0"),
+            ({"audio_step": True}, "audio_step is True"),
+            ({"tokens_per_frame": 8}, "tokens_per_frame is 8: the codec has 4"),
+            ({"conv_bias": True}, "conv_bias is true"),
+            ({"norm_eps": 10**400}, "norm_eps"),
+            ({"rope_parameters": {"rope_theta": 10**400}}, "rope_theta"),
+            ({"conv_L_cache": 1}, "conv_L_cache is 1"),
+            ({"num_key_value_heads": 3}, "num_key_value_heads"),
+            ({"num_attention_heads": 128, "num_key_value_heads": 128}, "head_dim"),
+            ({"head_dim": 15}, "head_dim"),
+            ({"rope_parameters": {"rope_type": "linear", "factor": 2.0}}, "rope_type is 'linear'"),
+            ({"rope_scaling": {"type": "yarn"}}, "rope_type is 'yarn'"),
+            ({"layer_types": ["conv"]}, "layer_types has 1 entries"),
+            ({"layer_types": ["sliding_attention"] * 5}, "layer_types"),
+            ({"num_hidden_layers": 10**9}, "num_hidden_layers is 1000000000"),
+            ({"vocab_size": 16140}, "vocab_size is 16140: too small"),
+            ({"audio_tokens_start": 311}, "audio_tokens_start is 311"),
+            ({"audio_tokens_start": "310"}, "audio_tokens_start is '310'"),
+            ({"audio_tokens_start": 12}, "too small"),
+            ({"audio_tokens_start": -5}, "too small"),
+            ({"speaker_settings": [1]}, "speaker_settings"),
+            ({"speaker_settings": {"speaker_list": "ana"}}, "speaker_list"),
+            ({"speaker_settings": {"speaker_list": [["ana"]]}}, "speaker_list"),
+            ({"language_settings": {"language_tags_list": ["en_us", " "]}}, "language_tags_list"),
+        ]
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "content", "message"), REFUSED, ids=lambda value: str(value)[:50])
+def test_unsuitable_file_is_refused_by_name(
+    folder: Path, name: str, content: dict[str, Any] | bytes | None, message: str
+) -> None:
+    if content is None:
+        (folder / name).unlink()
+    elif isinstance(content, bytes):
+        (folder / name).write_bytes(content)
+    else:
+        change(folder / name, **content)
+    with pytest.raises(CheckpointError, match=message):
+        read_whole(folder)
 
 
 def test_misfit_tensor_is_named(folder: Path) -> None:
@@ -188,70 +248,10 @@ def test_untied_head_is_required(tmp_path: Path, folder: Path) -> None:
         Checkpoint(folder).check_shapes()
 
 
-@pytest.mark.parametrize(
-    ("entries", "message"),
-    [
-        ({"model_type": "llama"}, "model_type is 'llama', not 'lfm2'"),
-        ({"model_type": None}, "model_type is None"),
-        ({"use_learnable_rope": 1.5}, "use_learnable_rope is 1.5"),
-        ({"use_learnable_rope": True, "alpha_min": -0.1}, "alpha_min is -0.1"),
-        ({"use_learnable_rope": True, "alpha_max": "2"}, "alpha_max is '2'"),
-        ({"speaker_emb_dim": 0}, "speaker_emb_dim is 0"),
-        ({"speaker_emb_dim": 10**6}, "speaker_emb_dim is 1000000"),
-        ({"audio_step": 0}, "audio_step is 0"),
-        ({"audio_step": True}, "audio_step is True"),
-        ({"tokens_per_frame": 8}, "tokens_per_frame is 8: the codec has 4"),
-        ({"conv_bias": True}, "conv_bias is true"),
-        ({"norm_eps": 10**400}, "norm_eps"),
-        ({"rope_parameters": {"rope_theta": 10**400}}, "rope_theta"),
-        ({"conv_L_cache": 1}, "conv_L_cache is 1"),
-        ({"num_key_value_heads": 3}, "num_key_value_heads"),
-        ({"num_attention_heads": 128, "num_key_value_heads": 128}, "head_dim"),
-        ({"head_dim": 15}, "head_dim"),
-        ({"rope_parameters": {"rope_type": "linear", "factor": 2.0}}, "rope_type is 'linear'"),
-        ({"rope_scaling": {"type": "yarn"}}, "rope_type is 'yarn'"),
-        ({"layer_types": ["conv"]}, "layer_types has 1 entries"),
-        ({"layer_types": ["sliding_attention"] * 5}, "layer_types"),
-        ({"num_hidden_layers": 10**9}, "num_hidden_layers is 1000000000"),
-        ({"vocab_size": 16140}, "vocab_size is 16140: too small"),
-        ({"audio_tokens_start": 311}, "audio_tokens_start is 311"),
-        ({"audio_tokens_start": "310"}, "audio_tokens_start is '310'"),
-        ({"audio_tokens_start": 12}, "too small"),
-        ({"audio_tokens_start": -5}, "too small"),
-        ({"speaker_settings": [1]}, "speaker_settings"),
-        ({"speaker_settings": {"speaker_list": "ana"}}, "speaker_list"),
-        ({"speaker_settings": {"speaker_list": [["ana"]]}}, "speaker_list"),
-        ({"language_settings": {"language_tags_list": ["en_us", " "]}}, "language_tags_list"),
-    ],
-    ids=str,
-)
-def test_unsupported_config_is_refused(folder: Path, entries: dict[str, Any], message: str) -> None:
-    change(folder / "config.json", **entries)
-    with pytest.raises(CheckpointError, match=message):
-        Checkpoint(folder).layout(codebooks=4, codebook_size=4032)
-
-
 @pytest.mark.parametrize("key", ["__class__", "to_dict", "_settings", "auto_map", "quantization_config"])
 def test_unknown_entries_are_ignored(folder: Path, key: str) -> None:
     change(folder / "config.json", **{key: {"AutoConfig": "evil.Evil"}})
     Checkpoint(folder).check_shapes()
-
-
-@pytest.mark.parametrize(
-    "content",
-    [b"", b"[]", b"3", b"{", b"\xff\xfe", b"[" * 100_000, b'{"hidden_size": ' + b"9" * 5000 + b"}"],
-    ids=["empty", "list", "number", "torn", "not UTF-8", "deep", "long number"],
-)
-@pytest.mark.parametrize("name", ["config.json", "generation_config.json", "model.safetensors.index.json"])
-def test_file_without_json_object_is_named(folder: Path, name: str, content: bytes) -> None:
-    (folder / name).write_bytes(content)
-    with pytest.raises(CheckpointError, match=re.escape(name)):
-        Checkpoint(folder).check_shapes()
-
-
-def test_folder_without_config_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match=rf"{tmp_path.name} has no config\.json"):
-        Checkpoint(tmp_path)
 
 
 @pytest.mark.parametrize(("given_value", "expected"), [(None, 50), (0, 0), (30, 30)])
@@ -260,13 +260,6 @@ def test_top_k_defaults_as_in_generate(folder: Path, given_value: int | None, ex
     assert Checkpoint(folder).top_k == expected
     (folder / "generation_config.json").unlink()
     assert Checkpoint(folder).top_k == 50
-
-
-@pytest.mark.parametrize("value", ["50", -1, 1.5, True, [50]])
-def test_invalid_top_k_is_refused(folder: Path, value: object) -> None:
-    change(folder / "generation_config.json", top_k=value)
-    with pytest.raises(CheckpointError, match=r"generation_config\.json: top_k is"):
-        Checkpoint(folder)
 
 
 @pytest.mark.parametrize(
@@ -306,25 +299,145 @@ def test_tokenizer_code_is_not_imported(folder: Path) -> None:
     assert Checkpoint(folder).text_tokens("a")[0] == 1
 
 
+@pytest.fixture(scope="module")
+def embedder_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return random_embedder(tmp_path_factory.mktemp("embedder") / "small")
+
+
+@pytest.fixture(scope="module")
+def embedder(embedder_folder: Path) -> SpeakerEmbedder:
+    return SpeakerEmbedder(embedder_folder, "small")
+
+
+def noise(seconds: float, key: int = 0) -> Samples:
+    """Noise with an offset."""
+    samples = np.random.default_rng(key).normal(0.02, 0.1, round(seconds * SAMPLE_RATE))
+    return samples.astype(np.float32)
+
+
+def embedder_copy(embedder_folder: Path, target: Path, **entries: object) -> Path:
+    """A copy with other config entries; None removes one."""
+    target.mkdir(exist_ok=True)
+    settings = json.loads((embedder_folder / "config.json").read_text("utf-8")) | entries
+    kept = {key: value for key, value in settings.items() if key not in entries or value is not None}
+    (target / "config.json").write_text(json.dumps(kept), "utf-8")
+    (target / "model.safetensors").symlink_to(embedder_folder / "model.safetensors")
+    return target
+
+
+@pytest.mark.heard
+@makers.needs_makers
+@pytest.mark.parametrize("seconds", [0.5, 3.0])
+def test_embeddings_match_makers_code(
+    embedder_folder: Path, embedder: SpeakerEmbedder, tmp_path: Path, seconds: float
+) -> None:
+    samples = noise(seconds)
+    expected = makers.heard(embedder_folder, samples, tmp_path)
+    embedding = embedder.embed(samples)
+    assert embedding.shape == expected.shape == (128,)
+    assert float(embedding @ expected) > 0.9999
+    assert float(embedder.embed(noise(seconds, key=1)) @ expected) < 0.9999
+
+
+def test_embedding_is_deterministic_unit_vector(embedder: SpeakerEmbedder) -> None:
+    samples = noise(1.0)
+    first = embedder.embed(samples)
+    assert np.array_equal(first, embedder.embed(samples))
+    assert np.linalg.norm(first) == pytest.approx(1.0, abs=1e-6)
+    assert float(embedder.embed(samples * 0.1) @ first) > 0.9999
+
+
+def test_embedding_uses_first_30_seconds(embedder: SpeakerEmbedder, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert speaker_encoder.MAX_RECORDING_S == 30.0
+    monkeypatch.setattr(speaker_encoder, "MAX_RECORDING_S", 0.5)
+    samples = noise(0.6)
+    assert np.array_equal(embedder.embed(samples), embedder.embed(noise(0.6)[: SAMPLE_RATE // 2]))
+    assert not np.array_equal(embedder.embed(samples[::-1]), embedder.embed(samples))
+
+
+def test_embedding_is_cancelled_between_layers(embedder: SpeakerEmbedder) -> None:
+    asked = []
+
+    def soon() -> bool:
+        asked.append(True)
+        return len(asked) == 9
+
+    with pytest.raises(EmbeddingCancelled):
+        embedder.embed(noise(1.0), soon)
+    assert len(asked) == 9  # seven convolutions and two layers of the encoder
+    assert embedder.embed(noise(1.0)).shape == (128,)
+    assert len(asked) == 9
+
+
 @pytest.mark.parametrize(
-    ("name", "content"),
+    ("samples", "complaint"),
     [
-        ("tokenizer.json", "{}"),
-        ("tokenizer.json", "[]"),
-        ("tokenizer.json", "torn"),
-        ("tokenizer.json", '{"added_tokens": [], "model": {"type": "BPE", "vocab": 3, "merges": []}}'),
-        ("tokenizer_config.json", "[]"),
-        ("tokenizer_config.json", "torn"),
-        ("tokenizer_config.json", '{"model_max_length": "long"}'),
+        (noise(0.05), "at least"),
+        (np.zeros(SAMPLE_RATE, np.float32), "all the same"),
+        (np.full(SAMPLE_RATE, np.nan, np.float32), "not finite"),
+    ],
+    ids=["short", "silent", "nan"],
+)
+def test_samples_without_sound_are_refused(
+    embedder: SpeakerEmbedder, samples: Samples, complaint: str
+) -> None:
+    with pytest.raises(ValueError, match=complaint):
+        embedder.embed(samples)
+
+
+def test_older_weight_norm_names_are_read(
+    embedder_folder: Path, embedder: SpeakerEmbedder, tmp_path: Path
+) -> None:
+    target = embedder_copy(embedder_folder, tmp_path / "older")
+    weights = load_file(embedder_folder / "model.safetensors")
+    older = {
+        key.replace("parametrizations.weight.original0", "weight_g").replace(
+            "parametrizations.weight.original1", "weight_v"
+        ): tensor
+        for key, tensor in weights.items()
+    }
+    assert older.keys() != weights.keys()
+    (target / "model.safetensors").unlink()
+    save_file(older, target / "model.safetensors", {"format": "pt"})
+    opened = SpeakerEmbedder(target, "small")
+    assert opened.name == embedder.name
+    assert np.array_equal(opened.embed(noise(0.5)), embedder.embed(noise(0.5)))
+
+
+@pytest.mark.parametrize(
+    ("entries", "message"),
+    [
+        ({"model_type": "wav2vec2"}, "model_type is 'wav2vec2', not 'wavlm'"),
+        ({"embd_size": None}, "embd_size is None"),
+        ({"top_interm_size": 0}, "top_interm_size is 0"),
+        ({"add_adapter": True}, "adapter"),
+        ({"num_hidden_layers": 10**9}, "num_hidden_layers is 1000000000"),
+        ({"hidden_size": 2**40}, "hidden_size is out of range"),
+        ({"conv_dim": [32] * 100}, "conv_dim is out of range"),
+        ({"conv_dim": [32] * 3}, "do not fit together"),
+        ({"hidden_size": "wide"}, "do not fit together"),
+        ({"num_attention_heads": 7}, "do not fit together"),
+        ({"intermediate_size": 96}, r"intermediate_dense\.\w+ has the shape \[128"),
+        ({"num_hidden_layers": 3}, r"encoder\.layers\.2\.\S+ is missing"),
+        ({"num_hidden_layers": 1}, r"encoder\.layers\.1\.\S+ \[.+\] is not part"),
+        ({"embd_size": 64}, r"top_layers\.\S+ has the shape \[128"),
     ],
 )
-def test_broken_tokenizer_is_refused(folder: Path, name: str, content: str) -> None:
-    (folder / name).write_text(content)
-    with pytest.raises(CheckpointError, match="the tokenizer of tiny cannot be read"):
-        Checkpoint(folder).text_tokens("Hola")
+def test_misfit_config_is_refused_by_entry(
+    embedder_folder: Path, tmp_path: Path, entries: dict[str, object], message: str
+) -> None:
+    with pytest.raises(CheckpointError, match=message):
+        SpeakerEmbedder(embedder_copy(embedder_folder, tmp_path / "other", **entries), "other")
 
 
-def test_checkpoint_without_tokenizer_is_refused(folder: Path) -> None:
-    (folder / "tokenizer.json").unlink()
-    with pytest.raises(CheckpointError, match=r"tiny has no tokenizer\.json"):
-        Checkpoint(folder).text_tokens("Hola")
+def test_missing_or_wrong_files_are_refused(embedder_folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"no config\.json"):
+        SpeakerEmbedder(tmp_path, "none")
+    target = embedder_copy(embedder_folder, tmp_path / "other")
+    (target / "model.safetensors").unlink()
+    torch.save({}, target / "pytorch_model.bin")
+    with pytest.raises(CheckpointError, match=r"no model\.safetensors"):
+        SpeakerEmbedder(target, "other")
+    (target / "pytorch_model.bin").rename(target / "model.safetensors")
+    with pytest.raises(CheckpointError, match="not a safetensors file"):
+        SpeakerEmbedder(target, "other")

@@ -53,23 +53,18 @@ def legal(layout: TokenLayout, logits: Tensor, codebook: int) -> Tensor:
 
 
 @torch.inference_mode()
-def read(model: LanguageModel, tokens: Tensor, sizes: list[int], state: LanguageState) -> Tensor:
-    """Prefill slot 0 in pieces of these sizes; returns the last row."""
-    hidden, start = torch.empty(0), 0
-    for piece in tokens.split(sizes):
-        hidden = model.prefill(piece[None], [len(tokens)], state, start)
-        start += len(piece)
-    return hidden
+def read(model: LanguageModel, tokens: Tensor, state: LanguageState) -> Tensor:
+    """Prefill slot 0; returns the last row."""
+    return model.prefill(tokens[None], [len(tokens)], state, 0)
 
 
 @torch.inference_mode()
-def compare(model: LanguageModel, layout: TokenLayout, judged: Tensor, tokens: Tensor) -> float:
-    """Prefill half of the tokens and decode the others; returns the largest difference of any logit."""
-    half = len(tokens) // 2
-    state = model.new_state(1)
-    hidden = read(model, tokens[:half], [half], state)
+def compare(model: LanguageModel, judge: Judge, layout: TokenLayout, tokens: Tensor, begun: int) -> float:
+    """Prefill the tokens that begin and decode the others; returns the largest difference of any logit."""
+    judged, state = judge.logits(tokens.tolist()), model.new_state(1)
+    hidden = read(model, tokens[:begun], state)
     worst = 0.0
-    for at in range(half, len(tokens) + 1):
+    for at in range(begun, len(tokens) + 1):
         codebook = at % layout.codebooks
         expected = legal(layout, judged[at - 1], codebook)
         worst = max(worst, float((model.head(hidden, codebook)[0] - expected).abs().max()))
@@ -86,37 +81,14 @@ def test_logits_match_transformers_for_other_shapes(tmp_path: Path, shape: str) 
     checkpoint.check_shapes()
     layout = checkpoint.layout(codebooks=4, codebook_size=4032)
     tokens = random_tokens(layout, 24)
-    judged = Judge(tmp_path, layout).logits(tokens.tolist())
-    assert compare(load(checkpoint, layout, torch.float32), layout, judged, tokens) < NEAR
+    model, judge = load(checkpoint, layout, torch.float32), Judge(tmp_path, layout)
+    assert compare(model, judge, layout, tokens, 12) < NEAR
 
 
 def test_logits_match_transformers_up_to_capacity(
     model: LanguageModel, layout: TokenLayout, judge: Judge
 ) -> None:
-    tokens = random_tokens(layout, model.capacity)
-    judged = judge.logits(tokens.tolist())
-    state = model.new_state(1)
-    hidden = read(model, tokens[:-2], [len(tokens) - 2], state)
-    for at in (-2, -1):
-        assert (model.head(hidden, 1) - legal(layout, judged[at - 1], 1)).abs().max() < NEAR
-        hidden = model.decode(tokens[at, None], state, model.capacity)
-        state.position += 1
-    assert (model.head(hidden, 1) - legal(layout, judged[-1], 1)).abs().max() < NEAR
-
-
-@settings(max_examples=20, deadline=None)  # an example runs two models
-@given(cuts=st.lists(st.integers(1, 9), min_size=1, max_size=6))
-def test_chunked_prefill_matches_transformers(
-    model: LanguageModel, layout: TokenLayout, cuts: list[int]
-) -> None:
-    tokens = random_tokens(layout, sum(cuts), key=sum(cuts))
-    whole, pieces = model.new_state(1), model.new_state(1)
-    torch.testing.assert_close(
-        read(model, tokens, cuts, pieces), read(model, tokens, [len(tokens)], whole), rtol=1e-4, atol=1e-4
-    )
-    torch.testing.assert_close(pieces.cache, whole.cache, rtol=1e-4, atol=1e-4)
-    torch.testing.assert_close(pieces.context, whole.context, rtol=1e-4, atol=1e-4)
-    assert pieces.position.tolist() == whole.position.tolist() == [len(tokens)]
+    assert compare(model, judge, layout, random_tokens(layout, model.capacity), model.capacity - 2) < NEAR
 
 
 @settings(max_examples=20, deadline=None)  # an example runs two models
@@ -132,11 +104,11 @@ def test_prompts_of_different_lengths_share_prefill(
         for row, length in enumerate(lengths):
             if start < length <= start + piece:
                 alone = model.new_state(1)
-                expected = read(model, tokens[row, :length], [length], alone)
+                expected = read(model, tokens[row, :length], alone)
                 torch.testing.assert_close(hidden[row], expected[0], rtol=1e-4, atol=1e-4)
     for row, length in enumerate(lengths):
         alone = model.new_state(1)
-        read(model, tokens[row, :length], [length], alone)
+        read(model, tokens[row, :length], alone)
         saved, expected = together.save(row, length), alone.save(0, length)
         torch.testing.assert_close(saved.cache, expected.cache, rtol=1e-4, atol=1e-4)
         torch.testing.assert_close(saved.context, expected.context, rtol=1e-4, atol=1e-4)
@@ -154,7 +126,7 @@ def test_sequences_of_different_lengths_step_together(
     state.context.fill_(9.0)
     for slot, length in enumerate(lengths):
         alone = model.new_state(1)
-        read(model, tokens[slot][:length], [length], alone)
+        read(model, tokens[slot][:length], alone)
         state.restore(slot, alone.save(0, length))
     for step in range(8):
         now = torch.stack([mine[length + step] for mine, length in zip(tokens, lengths, strict=True)])
@@ -178,7 +150,7 @@ def test_other_precisions_stay_close(
         pytest.skip("this build of torch has no fbgemm")
     model = load(checkpoint, layout, precision)
     tokens = random_tokens(layout, 30)
-    hidden = read(model, tokens, [30], model.new_state(1))
+    hidden = read(model, tokens, model.new_state(1))
     expected = legal(layout, judge.logits(tokens.tolist())[-1], 0)
     cosine = torch.cosine_similarity(model.head(hidden, 0)[0], expected, dim=0)
     assert least < cosine < 1

@@ -1,28 +1,42 @@
-"""Slots over one model: any schedule gives each sequence the codes of its solo run."""
+"""Slots over one model, of either generation: any schedule gives each sequence the codes of its solo run."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import re
+import shutil
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
+from kani.engines.kani.model.checkpoint import Checkpoint
 from kani.engines.kani.model.codec.nanocodec import NanoCodec
-from kani.engines.kani.model.runner import Runner, SavedSlot
+from kani.engines.kani.model.lfm2 import LanguageModel
+from kani.engines.kani.model.model_config import ModelConfig
+from kani.engines.kani.model.rope import RotaryEmbedding
+from kani.engines.kani.model.runner import Runner
 from kani.engines.kani.model.sampler import Sampling
-from kani.runtime.errors import OutOfMemory
+from kani.engines.kani.model.sequence import Utterance
+from kani.engines.kani.model.tokens import TokenLayout
+from kani.runtime.errors import CheckpointError, OutOfMemory
+from kani.runtime.linear import Int8
 from tests.engines.kani.model.conftest import (
+    CPU,
     LONGEST_FRAMES,
     LONGEST_PROMPT,
     Frames,
     NewRunner,
     Prompt,
     admit,
+    load,
+    rewrite,
     run_alone,
 )
+from tests.engines.kani.model.random_checkpoint import TINY, random_checkpoint, random_kani_tts_2
+from tests.judges import makers
 from tests.judges.lfm2_judge import Judge
 
 GREEDY = Sampling(temperature=0.0, repetition_penalty=1.0)
@@ -30,8 +44,11 @@ PENALISED = Sampling(temperature=0.0, repetition_penalty=1.1)
 SAMPLED = Sampling(seed=7)
 
 
+Alone = dict[tuple[Prompt, Sampling], Frames]
+
+
 @pytest.fixture(scope="module")
-def alone(new_runner: NewRunner, prompts: list[Prompt]) -> dict[tuple[Prompt, Sampling], Frames]:
+def alone(new_runner: NewRunner, prompts: list[Prompt]) -> Alone:
     """Codes of each prompt's solo run."""
     runner = new_runner(1)
     return {
@@ -43,7 +60,7 @@ def alone(new_runner: NewRunner, prompts: list[Prompt]) -> dict[tuple[Prompt, Sa
 
 @pytest.mark.parametrize("sampling", [GREEDY, PENALISED], ids=["plain", "repetition_penalty 1.1"])
 def test_greedy_codes_match_transformers(
-    alone: dict[tuple[Prompt, Sampling], Frames], prompts: list[Prompt], judge: Judge, sampling: Sampling
+    alone: Alone, prompts: list[Prompt], judge: Judge, sampling: Sampling
 ) -> None:
     ended = 0
     for prompt in prompts:
@@ -63,105 +80,20 @@ def test_longest_speech_of_longest_prompt_matches_transformers(
     longest = max(prompts, key=len)
     admit(runner, 0, longest, PENALISED)
     admit(runner, 1, prompts[0], PENALISED)
-    said: Frames = []
-    for _ in range(LONGEST_FRAMES):
-        frame = runner.sample(2).tolist()[0]
-        runner.advance(2)
-        said.append(frame)
+    said = run(runner, 2, LONGEST_FRAMES)[0]
     end = next((n for n, frame in enumerate(said) if frame[0] == 4032), len(said))
     assert end > 15
     assert judge.agrees(longest, said[: end + 1], 1.1)
 
 
-@dataclass
-class Scheduled:
-    """A sequence of a schedule."""
-
-    prompt: Prompt
-    sampling: Sampling
-    said: Frames = field(default_factory=list)
-    saved: SavedSlot | None = None
-
-
-@settings(max_examples=25, deadline=None)  # an example runs whole schedules
-@given(data=st.data())
-def test_any_schedule_gives_codes_of_solo_run(
-    new_runner: NewRunner,
-    alone: dict[tuple[Prompt, Sampling], Frames],
-    prompts: list[Prompt],
-    data: st.DataObject,
-) -> None:
-    runner = new_runner(4)
-    running: list[Scheduled] = []
-    paused: list[Scheduled] = []
-    all_: list[Scheduled] = []
-
-    def leave(voice: Scheduled) -> None:
-        slot = running.index(voice)
-        runner.release(slot, len(running))
-        running[slot] = running[-1]
-        running.pop()
-
-    for _ in range(data.draw(st.integers(3, 14))):
-        if len(running) < 4 and data.draw(st.booleans()):
-            if paused and data.draw(st.booleans()):
-                voice = paused.pop(data.draw(st.integers(0, len(paused) - 1)))
-                assert voice.saved is not None
-                runner.restore(len(running), voice.saved)
-            else:
-                prompt, sampling = data.draw(st.sampled_from(sorted(alone, key=str)))
-                voice = Scheduled(prompt, sampling)
-                admit(runner, len(running), prompt, sampling, data.draw(st.integers(1, 50)))
-                all_.append(voice)
-            running.append(voice)
-        if running and data.draw(st.integers(0, 3)) == 0:
-            voice = data.draw(st.sampled_from(running))
-            if data.draw(st.booleans()):
-                voice.saved = runner.save(running.index(voice))
-                paused.append(voice)
-            leave(voice)
-        if not running:
-            continue
-        for voice, frame in zip(running, runner.sample(len(running)).tolist(), strict=True):
-            voice.said.append(frame)
-        cut = data.draw(st.sampled_from([None, *running]))
-        for voice in [v for v in running if v.said[-1][0] == 4032 or len(v.said) == 12 or v is cut]:
-            leave(voice)
-        if running:
-            runner.advance(len(running))
-    for voice in all_:
-        assert voice.said == alone[voice.prompt, voice.sampling][: len(voice.said)]
-
-
-@settings(max_examples=10, deadline=None)  # an example runs whole schedules
-@given(data=st.data())
-def test_batched_prefill_gives_codes_of_solo_run(
-    new_runner: NewRunner,
-    alone: dict[tuple[Prompt, Sampling], Frames],
-    prompts: list[Prompt],
-    data: st.DataObject,
-) -> None:
-    runner = new_runner(5)
-    together = data.draw(st.lists(st.sampled_from(prompts), min_size=1, max_size=4))
-    piece = data.draw(st.integers(1, LONGEST_PROMPT))
-    admit(runner, 0, prompts[3], SAMPLED)
-    said: list[Frames] = [[] for _ in range(len(together) + 1)]
-    prefill = runner.start_prefill(together)
-    while not prefill.done and len(said[0]) < 5:
-        runner.prefill_chunk(prefill, piece)
-        said[0] += runner.sample(1).tolist()
-        runner.advance(1)
-    if not prefill.done:
-        runner.prefill_chunk(prefill, LONGEST_PROMPT)
-    for row in reversed(range(len(together))):
-        runner.admit(len(together) - row, prefill, row, GREEDY)
-    for _ in range(4):
-        for frames, frame in zip(said, runner.sample(len(said)).tolist(), strict=True):
-            frames.append(frame)
-        runner.advance(len(said))
-    assert said[0] == alone[prompts[3], SAMPLED][: len(said[0])]
-    for row, prompt in enumerate(together):
-        assert said[len(together) - row] == alone[prompt, GREEDY][:4]
+def run(runner: Runner, count: int, frames: int) -> list[Frames]:
+    """Frames of each running sequence."""
+    spoken: list[Frames] = [[] for _ in range(count)]
+    for _ in range(frames):
+        for mine, frame in zip(spoken, runner.sample(count).tolist(), strict=True):
+            mine.append(frame)
+        runner.advance(count)
+    return spoken
 
 
 def speak(runner: Runner, count: int) -> tuple[Frames, bytes]:
@@ -241,3 +173,221 @@ def test_oversized_slots_are_refused(new_runner: NewRunner) -> None:
     message = r"1000000000 slots need \d+\.\d GiB of \d+\.\d GiB that are free: at most --slots (\d+)"
     with pytest.raises(OutOfMemory, match=message):
         new_runner(10**9)
+
+
+Speaker = tuple[float, ...]
+
+NO_SPEAKER: Speaker = ()
+
+
+def speaker(key: int) -> Speaker:
+    """A random speaker: 128 numbers of length 1."""
+    numbers = torch.randn(128, generator=torch.Generator().manual_seed(key))
+    return tuple((numbers / numbers.norm()).tolist())
+
+
+ANA, BEN = speaker(1), speaker(2)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny KaniTTS-2 checkpoint with frames 0.3 positions apart."""
+    return random_kani_tts_2(tmp_path_factory.mktemp("second") / "tiny")
+
+
+@pytest.fixture(scope="module")
+def second(folder: Path) -> LanguageModel:
+    return opened(folder)[2]
+
+
+@pytest.fixture(scope="module")
+def texts(folder: Path) -> list[Prompt]:
+    checkpoint, layout, _ = opened(folder)
+    return [tuple(layout.prompt(checkpoint.text_tokens(text))) for text in ("a", "Hola", "uno dos tres")]
+
+
+@pytest.fixture(scope="module")
+def second_runner(new_runner: NewRunner, second: LanguageModel) -> NewRunner:
+    return partial(new_runner, network=second)
+
+
+def opened(folder: Path) -> tuple[Checkpoint, TokenLayout, LanguageModel]:
+    """Checkpoint, layout and network of a folder."""
+    checkpoint = Checkpoint(folder)
+    checkpoint.check_shapes()
+    layout = checkpoint.layout(codebooks=4, codebook_size=4032)
+    return checkpoint, layout, load(checkpoint, layout, torch.float32)
+
+
+def solo(runner: Runner, prompt: Prompt, who: Speaker, sampling: Sampling, frames: int) -> Frames:
+    """Frames of a solo run."""
+    admit(runner, 0, prompt, sampling, speaker=who)
+    (spoken,) = run(runner, 1, frames)
+    runner.release(0, 1)
+    return spoken
+
+
+@pytest.mark.heard
+@makers.needs_makers
+@pytest.mark.parametrize(
+    "settings",
+    [
+        pytest.param({}, id="step 0.3"),
+        pytest.param({"audio_step": 1, "alpha_min": 0.5}, id="step 1"),
+        pytest.param({"use_learnable_rope": False}, id="frequencies as they are"),
+    ],
+)
+def test_greedy_codes_match_makers_code(
+    tmp_path: Path, new_runner: NewRunner, settings: dict[str, object]
+) -> None:
+    checkpoint, layout, model = opened(random_kani_tts_2(tmp_path / "tiny", seed=3, **settings))
+    runner = new_runner(1, network=model)
+    frames = 30
+    prompts = [tuple(layout.prompt(checkpoint.text_tokens(text))) for text in ("Hola", "tres tristes tigres")]
+    asked = [
+        makers.Asked(prompt[:-2], who, frames, PENALISED.repetition_penalty)
+        for prompt in prompts
+        for who in (NO_SPEAKER, ANA, BEN)
+    ]
+    theirs = makers.said(tmp_path / "tiny", asked, tmp_path)
+    for one, expected in zip(asked, theirs, strict=True):
+        admit(runner, 0, (*one.prompt, *prompts[0][-2:]), PENALISED, piece=7, speaker=tuple(one.speaker))
+        assert run(runner, 1, frames)[0][: len(expected)] == expected
+        runner.release(0, 1)
+    assert len({str(one) for one in theirs}) == len(asked)
+
+
+def test_tokens_of_frame_share_position(folder: Path) -> None:
+    checkpoint = Checkpoint(folder)
+    with ExitStack() as stack:
+        weights = checkpoint.weights(stack)
+        turns = RotaryEmbedding(checkpoint.config, weights, frame_tokens=4, capacity=64, device=CPU)
+        learnt = [weights(f"model.learnable_rope_layers.{layer}.alpha_weight") for layer in (1, 3)]
+    frequencies = 1_000_000.0 ** -(torch.arange(0, 16, 2, dtype=torch.float64) / 16)
+    length = 9
+    for place in range(length, length + 40):
+        position = length + 0.3 * ((place - length) // 4)
+        spoken = turns.speech(torch.tensor([place, place]), torch.tensor([length, place]))
+        for layer, alpha in enumerate(learnt):
+            scaled = (0.1 + 1.9 * alpha.double().sigmoid()) * frequencies
+            angles = torch.tensor([[position], [place]]) * scaled
+            expected = torch.polar(torch.ones_like(angles), angles)
+            torch.testing.assert_close(spoken[layer].to(torch.complex128), expected, rtol=0, atol=2e-5)
+    third = turns.speech(torch.tensor([3]), torch.tensor([3]))[:, 0]
+    torch.testing.assert_close(turns.prompt(3, 4)[:, 0], third, rtol=0, atol=2e-7)
+
+
+def test_older_checkpoints_have_position_per_token(tmp_path: Path) -> None:
+    checkpoint = Checkpoint(random_checkpoint(tmp_path / "tiny"))
+    with ExitStack() as stack:
+        turns = RotaryEmbedding(
+            checkpoint.config, checkpoint.weights(stack), frame_tokens=4, capacity=64, device=CPU
+        )
+    places = torch.arange(64)
+    assert torch.equal(turns.speech(places, torch.full((64,), 9)), turns.prompt(0, 64))
+    assert len(turns.prompt(0, 64)) == 1
+
+
+@pytest.mark.parametrize("sampling", [PENALISED, SAMPLED], ids=["greedy", "sampled"])
+def test_batched_speakers_give_codes_of_solo_run(
+    second_runner: NewRunner, texts: list[Prompt], sampling: Sampling
+) -> None:
+    runner = second_runner(4)
+    streams = [(texts[1], ANA), (texts[1], BEN), (texts[2], ANA), (texts[1], NO_SPEAKER)]
+    expected = [solo(runner, prompt, who, sampling, 12) for prompt, who in streams]
+    assert len({str(frames) for frames in expected}) == len(streams)
+    prefill = runner.start_prefill([prompt for prompt, _ in streams], [who for _, who in streams])
+    while not prefill.done:
+        runner.prefill_chunk(prefill, 5)
+    for slot in range(len(streams)):
+        runner.admit(slot, prefill, slot, sampling)
+    assert run(runner, len(streams), 12) == expected
+
+
+def test_pause_and_move_change_no_bit(second_runner: NewRunner, texts: list[Prompt]) -> None:
+    whole = solo(second_runner(1), texts[2], ANA, SAMPLED, 12)
+    runner = second_runner(2)
+    admit(runner, 0, texts[0], SAMPLED, speaker=NO_SPEAKER)
+    admit(runner, 1, texts[2], SAMPLED, speaker=ANA)
+    before = run(runner, 2, 4)[1]
+    saved = runner.save(1)
+    runner.release(1, 2)
+    run(runner, 1, 3)
+    runner.restore(1, saved)
+    between = run(runner, 2, 4)[1]
+    runner.release(0, 2)
+    assert before + between + run(runner, 1, 4)[0] == whole
+
+
+@pytest.mark.parametrize("precision", [torch.bfloat16, torch.int8], ids=str)
+@torch.inference_mode()
+def test_other_precisions_stay_close(
+    folder: Path, second: LanguageModel, texts: list[Prompt], precision: torch.dtype
+) -> None:
+    if precision == torch.int8 and not Int8.supported():
+        pytest.skip("this build of torch has no fbgemm")
+    checkpoint, layout, _ = opened(folder)
+    rows, prompt = [], [texts[1][0], 0, *texts[1][1:]]
+    for model in (second, load(checkpoint, layout, precision)):
+        who = {0: model.project_speaker(ANA)}
+        rows.append(model.prefill(torch.tensor([prompt]), [len(prompt)], model.new_state(1), 0, who)[0])
+    assert 0.97 < torch.cosine_similarity(*rows, dim=0) < 1
+
+
+def test_invalid_speaker_is_refused(second: LanguageModel, model: LanguageModel) -> None:
+    with pytest.raises(ValueError, match="128 numbers, not 127"):
+        second.project_speaker(ANA[1:])
+    with pytest.raises(ValueError, match="0 numbers, not 128"):
+        model.project_speaker(ANA)
+
+
+@pytest.mark.parametrize(
+    ("length", "who", "complaint"),
+    [
+        (LONGEST_PROMPT, ANA, f"3 to {LONGEST_PROMPT - 1} tokens"),
+        (2, ANA, "3 to"),
+        (9, ANA[1:], "128 finite numbers"),
+        (9, (float("nan"), *ANA[1:]), "128 finite numbers"),
+    ],
+    ids=["no room", "no prompt", "short", "nan"],
+)
+def test_invalid_speaker_utterance_is_refused(
+    second_runner: NewRunner, length: int, who: Speaker, complaint: str
+) -> None:
+    with pytest.raises(ValueError, match=complaint):
+        Utterance((5,) * length, PENALISED, 5, 1.0, speaker=who).check(second_runner(1))
+
+
+def test_config_tells_kani_tts_2() -> None:
+    named = {"architectures": ["KaniTTS2ForCausalLM"]}
+
+    def parts(settings: dict[str, object]) -> tuple[object, ...]:
+        config = ModelConfig.parse(TINY | settings)
+        return config.speaker_size, config.frame_step, config.rope_scale_range
+
+    assert parts({"architectures": ["Lfm2ForCausalLM"]}) == parts({}) == (0, None, None)
+    assert parts(named) == (128, 1.0, None)
+    assert parts(named | {"speaker_emb_dim": 64, "audio_step": 0.5}) == (64, 0.5, None)
+    assert parts({"use_learnable_rope": True, "alpha_max": 3}) == (0, 1.0, (0.1, 3.0))
+    assert parts({"audio_step": 0.25, "use_learnable_rope": False}) == (0, 0.25, None)
+
+
+@pytest.mark.parametrize(
+    ("key", "shape"),
+    [("model.speaker_emb_projection.weight", [64, 128]), ("model.learnable_rope_layers.3.alpha_weight", [])],
+)
+def test_missing_kani_tts_2_weight_is_named(folder: Path, tmp_path: Path, key: str, shape: list[int]) -> None:
+    own = shutil.copytree(folder, tmp_path / "own")
+    rewrite(own, **{key: torch.zeros(2, 2)})
+    with pytest.raises(CheckpointError, match=f"{key} .*has to be {re.escape(str(shape))}"):
+        Checkpoint(own).check_shapes()
+    rewrite(own, **{key: None})
+    with pytest.raises(CheckpointError, match=f"{key} is missing"):
+        Checkpoint(own).check_shapes()
+
+
+def test_kani_tts_2_weights_need_config(folder: Path, tmp_path: Path) -> None:
+    random_checkpoint(tmp_path)
+    shutil.copy(folder / "model.safetensors", tmp_path)
+    with pytest.raises(CheckpointError, match=r"learnable_rope_layers\.1\.alpha_weight \[\] is not part"):
+        Checkpoint(tmp_path).check_shapes()

@@ -1,33 +1,53 @@
-"""Kokoro with a checkpoint: the same samples for the same weights, and other voices for other languages."""
+"""Kokoro with a checkpoint, published or PyTorch's: its samples, its voices, and its fast decoder."""
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import re
+import zipfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
 import numpy as np
+import onnx
 import pytest
-from onnx import helper
+import torch
+from onnx import ModelProto, helper, numpy_helper
 from prometheus_client import CollectorRegistry
 from websockets.asyncio.client import connect
 
+from benchmarks.kokoro.measures import log_spectral_distance
 from kani.core.errors import EngineUnavailable
-from kani.core.types import Segment
+from kani.core.types import Samples, Segment
+from kani.engines.kokoro.checkpoints.build import PARTS, build
+from kani.engines.kokoro.checkpoints.graph_weights import fill, sources, weight_names
+from kani.engines.kokoro.checkpoints.loading import Checkpoint
+from kani.engines.kokoro.checkpoints.onnx_weights import read_onnx_weights
+from kani.engines.kokoro.checkpoints.pytorch_weights import read_weights
 from kani.engines.kokoro.engine import KokoroEngine
+from kani.engines.kokoro.network.decoder import Generator
+from kani.engines.kokoro.network.float_graph import to_float
+from kani.engines.kokoro.network.graph_surgery import UnknownGraph
+from kani.engines.kokoro.network.norm_recorder import RECORDER, StatisticsRecorder
+from kani.engines.kokoro.network.onnx_model import Array, Stop
+from kani.engines.kokoro.network.parts import NormAffine, SplitModel
 from kani.engines.kokoro.settings import KokoroSettings
 from kani.engines.plugin import Resources
+from kani.runtime.build_cache import BuildFailed
 from kani.server.settings import load
 from kani.server.speech_service import build_engines
 from tests.clients.kani.wire import RATE, ask, request, samples
 from tests.conftest import StartServer
 from tests.engines.kokoro.checkpoints.conftest import MakeFolder
-from tests.judges.judge import edit_distance, hear
+from tests.judges.judge import edit_distance, hear, words_of
 from tests.runtime.test_hub import NO_HUB, Hub, use_hub
 from tests.runtime.test_hub import hub as hub
-from tests.support.kokoro import Writer, chunks_of, joined
+from tests.support.kokoro import Writer, agreement_db, chunks_of, joined, one_utterance, symbols_and_style
 
 # Loads and runs the published model.
 pytestmark = pytest.mark.heard
@@ -36,29 +56,35 @@ TEXT = "Hello there, my friend."
 GERMAN = "Wir fahren morgen mit dem Zug nach Berlin."
 
 
-def engine_with(cache: Path, **models: Path) -> KokoroEngine:
+@asynccontextmanager
+async def started(cache: Path, decoder: str = "onnx", **models: Path) -> AsyncIterator[KokoroEngine]:
+    """An engine with checkpoints, which is stopped in the end."""
     named = tuple((language, str(folder)) for language, folder in models.items())
-    return KokoroEngine(KokoroSettings(decoder="onnx", models=named), Resources(cache))
+    settings = KokoroSettings(decoder=decoder, student="never", models=named)
+    engine = KokoroEngine(settings, Resources(cache))
+    try:
+        await engine.start()
+        yield engine
+    finally:
+        await engine.stop()
 
 
 async def test_embedded_model_under_another_name_says_the_same(
     onnx_engine: KokoroEngine, make_folder: MakeFolder, published: bytes, cache: Path
 ) -> None:
     folder = make_folder("en", published, af_heart="af_heart", am_michael="am_michael")
-    engine = engine_with(cache, en=folder)
-    await engine.start()
-    english = [voice.id for voice in engine.info.voices if voice.language.startswith("en")]
-    assert english == ["af_heart", "am_michael"] and engine.info.default_voices["en"] == "af_heart"
-    for segment in (
-        Segment(TEXT, "af_heart", "en"),
-        Segment(TEXT, "am_michael", "en"),
-        Segment("Hola, ¿qué tal?", "ef_dora", "es"),
-    ):
-        samples, spans = joined(await chunks_of(onnx_engine, segment))
-        own, own_spans = joined(await chunks_of(engine, segment))
-        assert len(samples) > 12_000 and (own == samples).all() and own_spans == spans
-    assert engine._synthesizer_of(Segment(TEXT, "af_heart", "en")) is not engine._synthesizer
-    await engine.stop()
+    async with started(cache, en=folder) as engine:
+        english = [voice.id for voice in engine.info.voices if voice.language.startswith("en")]
+        assert english == ["af_heart", "am_michael"] and engine.info.default_voices["en"] == "af_heart"
+        for segment in (
+            Segment(TEXT, "af_heart", "en"),
+            Segment(TEXT, "am_michael", "en"),
+            Segment("Hola, ¿qué tal?", "ef_dora", "es"),
+        ):
+            samples, spans = joined(await chunks_of(onnx_engine, segment))
+            own, own_spans = joined(await chunks_of(engine, segment))
+            assert len(samples) > 12_000 and (own == samples).all() and own_spans == spans
+        assert engine._synthesizer_of(Segment(TEXT, "af_heart", "en")) is not engine._synthesizer
 
 
 def assert_heard(said: np.ndarray, rate: int) -> None:
@@ -93,12 +119,10 @@ async def test_measured_voice_is_kept(make_folder: MakeFolder, published: bytes,
     segment = Segment("God morgon, solen skiner idag.", "lisa", "sv")
     said, kept = [], []
     for _ in range(2):
-        engine = engine_with(tmp_path, sv=folder)
-        await engine.start()
-        said.append(joined(await chunks_of(engine, segment))[0])
-        found = [entry for entry in os.scandir(tmp_path) if entry.name.startswith("kokoro-voice-")]
-        kept.append([(entry.name, entry.stat().st_mtime_ns) for entry in found])
-        await engine.stop()
+        async with started(tmp_path, sv=folder) as engine:
+            said.append(joined(await chunks_of(engine, segment))[0])
+            found = [entry for entry in os.scandir(tmp_path) if entry.name.startswith("kokoro-voice-")]
+            kept.append([(entry.name, entry.stat().st_mtime_ns) for entry in found])
     assert (said[0] == said[1]).all() and len(said[0]) > 24_000
     assert len(kept[0]) == 1 and kept[0] == kept[1]
 
@@ -106,11 +130,11 @@ async def test_measured_voice_is_kept(make_folder: MakeFolder, published: bytes,
 async def test_text_that_is_still_written_is_spoken(
     make_folder: MakeFolder, published: bytes, cache: Path
 ) -> None:
-    engine = engine_with(cache, de=make_folder("german", published, martin="im_nicola"))
-    await engine.start()
-    writer = Writer(GERMAN, 2, first=5)
-    said, spans = joined([chunk async for chunk in engine.stream(Segment("", "martin", "de"), writer.text)])
-    await engine.stop()
+    async with started(cache, de=make_folder("german", published, martin="im_nicola")) as engine:
+        writer = Writer(GERMAN, 2, first=5)
+        said, spans = joined(
+            [chunk async for chunk in engine.stream(Segment("", "martin", "de"), writer.text)]
+        )
     assert writer.waited and len(spans) == len(GERMAN.split())
     assert_heard(said, 24_000)
 
@@ -154,14 +178,251 @@ async def test_checkpoint_of_a_hub_is_fetched_once_and_only_when_asked(
     assert not [path for path in hub.asked if path.endswith((".md", ".wav"))]
 
 
-async def test_other_graph_is_refused(make_folder: MakeFolder, tmp_path: Path) -> None:
+async def test_other_network_is_refused(make_folder: MakeFolder, tmp_path: Path) -> None:
     identity = helper.make_graph([helper.make_node("Identity", ["a"], ["b"])], "other", [], [])
-    for content, reason in (
-        (b"not ONNX", "no ONNX model"),
-        (helper.make_model(identity).SerializeToString(), "the checkpoint has no predictor"),
+    for name, content, reason in (
+        ("model.onnx", b"not ONNX", "no ONNX model"),
+        ("model.onnx", helper.make_model(identity).SerializeToString(), "the checkpoint has no predictor"),
+        ("model.pth", saved({"bert": {}}), "it is no checkpoint of"),
     ):
         folder = make_folder(f"{len(content)} bytes", content)
-        engine = engine_with(tmp_path / "cache", de=folder)
+        (folder / "model.onnx").rename(folder / name)
         with pytest.raises(EngineUnavailable, match=rf"^KANI_KOKORO_MODELS: .* cannot be used: {reason}"):
-            await engine.start()
-        await engine.stop()
+            async with started(tmp_path / "cache", de=folder):
+                pass
+
+
+PLAIN = re.compile(r"noise_convs|_proj")
+"""Convolutions with a weight of one piece."""
+
+FOX = "The quick brown fox jumps over the lazy dog."
+
+
+def gates(weight: Array) -> Array:
+    """The rows of four gates in PyTorch's order: input, forget, cell, output."""
+    into, out, forget, cell = np.split(weight, 4)
+    return np.concatenate([into, forget, cell, out])
+
+
+def state_of(graph: ModelProto) -> dict[str, dict[str, torch.Tensor]]:
+    """The graph's weights as Kokoro's modules have them, the convolutions' as lengths and directions."""
+    arrays = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.graph.initializer}
+    nodes = {name: node for node in graph.graph.node for name in node.input}
+    state: dict[str, Array] = {}
+    for constant, source in sources(graph).items():
+        array, name, node = arrays[constant], source.weights[0], nodes[constant]
+        if "Reciprocal" in constant:
+            continue
+        if array.dtype.itemsize == 1:
+            # A table of embeddings: rows are looked up as bytes.
+            scaled = node if node.op_type == "DequantizeLinear" else nodes[node.output[0]]
+            scale, zero = (arrays[each].astype(np.float32) for each in scaled.input[1:3])
+            state[name] = (array.astype(np.float32) - zero) * scale
+        elif node.op_type == "LSTM":
+            for way, both in zip(("", "_reverse"), array, strict=True):
+                module, _, kind = name.removesuffix("_l0").rpartition(".")
+                if kind == "bias_ih":
+                    into, again = np.split(both, 2)
+                    state[f"{module}.bias_ih_l0{way}"] = gates(into)
+                    state[f"{module}.bias_hh_l0{way}"] = gates(again)
+                else:
+                    state[name + way] = gates(both)
+        elif node.op_type == "MatMul":
+            state[name] = array.T
+        elif array.ndim == 3 and name.endswith("weight") and not PLAIN.search(name):
+            state[name + "_v"] = 3 * array
+            state[name + "_g"] = np.sqrt(np.square(array).sum(axis=(1, 2), keepdims=True))
+        else:
+            state[name] = array
+    modules: dict[str, dict[str, torch.Tensor]] = {}
+    for name, array in state.items():
+        module, _, rest = name.partition(".")
+        modules.setdefault(module, {})[f"module.{rest}"] = torch.from_numpy(array.copy())
+    return modules
+
+
+def saved(value: object) -> bytes:
+    content = io.BytesIO()
+    torch.save(value, content)
+    return content.getvalue()
+
+
+@pytest.fixture(scope="module")
+def as_float(published: bytes) -> ModelProto:
+    return to_float(onnx.load_model_from_string(published))
+
+
+@pytest.fixture(scope="module")
+def state(as_float: ModelProto) -> dict[str, dict[str, torch.Tensor]]:
+    return state_of(as_float)
+
+
+def spoken(published: bytes, checkpoint: bytes) -> Array:
+    """A sentence as a whole, by the checkpoint's own norms."""
+    with zipfile.ZipFile(io.BytesIO(build(published, checkpoint))) as archive:
+        parts = {name: archive.read(f"{name}.onnx") for name in PARTS}
+    model = SplitModel.on_onnxruntime(parts.__getitem__, 2)
+    symbols, style = symbols_and_style(FOX, "af_heart", "en")
+    stop = Stop()
+    features = model.decode_features(model.predict_prosody(symbols, style, 1.0, stop), style, stop)
+    return StatisticsRecorder(parts[RECORDER], 2).record(features, stop)[0]
+
+
+@pytest.fixture(scope="module")
+def expected(published: bytes, as_float: ModelProto) -> Array:
+    return spoken(published, as_float.SerializeToString())
+
+
+def test_weights_are_those_of_the_graph(
+    published: bytes, as_float: ModelProto, state: dict[str, dict[str, torch.Tensor]]
+) -> None:
+    graph = to_float(onnx.load_model_from_string(published))
+    fill(graph, read_weights(saved(state)))
+    for given, own in zip(as_float.graph.initializer, graph.graph.initializer, strict=True):
+        one, other = numpy_helper.to_array(given), numpy_helper.to_array(own)
+        if one.dtype != other.dtype:
+            continue  # a table of embeddings: its bytes became numbers
+        assert np.allclose(one, other, rtol=1e-6, atol=1e-9), own.name
+
+
+def exported_elsewhere(graph: ModelProto) -> ModelProto:
+    """The graph with the names of another exporter, which drops those of the constants that it folded."""
+    other = ModelProto()
+    other.CopyFrom(graph)
+    names: dict[str, str] = {}
+    turned = {node.input[1] for node in graph.graph.node if node.op_type == "MatMul"}
+    for number, tensor in enumerate(other.graph.initializer):
+        own = tensor.name.removesuffix("_quantized").replace("decoder.decoder.", "encoder.decoder.", 1)
+        kept = own.startswith("encoder.") and tensor.name not in turned
+        names[tensor.name] = own.replace("encoder.", "kmodel.", 1) if kept else f"onnx::{number}"
+        tensor.name = names[tensor.name]
+    for node in other.graph.node:
+        node.name = node.name.replace("/decoder/decoder/", "/decoder/", 1).replace("/encoder/", "/", 1)
+        inputs = [names.get(name, name) for name in node.input]
+        del node.input[:]
+        node.input.extend(inputs)
+    return other
+
+
+def test_weights_of_another_export_are_found(
+    published: bytes, state: dict[str, dict[str, torch.Tensor]]
+) -> None:
+    graph = to_float(onnx.load_model_from_string(published))
+    expected = read_weights(saved(state))
+    fill(graph, expected)
+    wanted = weight_names(graph)
+    found = read_onnx_weights(exported_elsewhere(graph), wanted)
+    assert not wanted - found.keys()
+    for name in wanted:
+        assert np.array_equal(found[name], expected[name]), name
+
+
+def test_samples_are_those_of_the_graph(
+    published: bytes, expected: Array, state: dict[str, dict[str, torch.Tensor]]
+) -> None:
+    got = spoken(published, saved(state))
+    assert len(got) == len(expected) > 48_000
+    # The lengths of the convolutions' weights are divided out and multiplied in again, and the phases of the
+    # source add up all differences before.
+    assert agreement_db(expected, got) > 25
+
+
+def test_other_weights_are_other_samples(
+    published: bytes, expected: Array, state: dict[str, dict[str, torch.Tensor]]
+) -> None:
+    text_encoder = dict(state["text_encoder"])
+    text_encoder["module.embedding.weight"] = torch.roll(text_encoder["module.embedding.weight"], 1, 0)
+    other = spoken(published, saved(state | {"text_encoder": text_encoder}))
+    assert len(other) != len(expected) or agreement_db(expected, other) < 10
+
+
+def test_checkpoint_that_does_not_fit_is_refused(
+    published: bytes, state: dict[str, dict[str, torch.Tensor]]
+) -> None:
+    decoder = dict(state["decoder"])
+    kept = decoder.pop("module.encode.conv1.bias")
+    with pytest.raises(UnknownGraph, match=r"the checkpoint has no decoder.encode.conv1.bias"):
+        build(published, saved(state | {"decoder": decoder}))
+    decoder["module.encode.conv1.bias"] = kept[:-1]
+    with pytest.raises(UnknownGraph, match=r"decoder.encode.conv1.bias has another shape .*\(1023,\)"):
+        build(published, saved(state | {"decoder": decoder}))
+
+
+WINTER = "A brown fox sleeps under the tree and dreams of winter."
+SPOKEN = Segment(WINTER, "af_sky", "en")
+CALIBRATED = "Kokoro's fast decoder speaks en"
+
+
+@pytest.fixture
+def calibrated_folder(make_folder: MakeFolder, state: dict[str, dict[str, torch.Tensor]]) -> Path:
+    """A PyTorch checkpoint of the embedded weights, with one voice."""
+    made = make_folder("en", af_sky="af_sky")
+    (made / "model.onnx").unlink()
+    torch.save(state, made / "kokoro.pth")
+    return made
+
+
+async def assert_words(engine: KokoroEngine) -> Samples:
+    said, spans = joined(await chunks_of(engine, SPOKEN))
+    assert words_of(hear(said, 24_000, "en"), "en") == words_of(WINTER, "en")
+    assert len(spans) == len(WINTER.split())
+    return said
+
+
+def checkpoint_of(engine: KokoroEngine) -> Checkpoint:
+    checkpoint = engine._checkpoints.speaking(SPOKEN)
+    assert checkpoint is not None
+    return checkpoint
+
+
+def decoded(checkpoint: Checkpoint, generators: list[Generator]) -> list[Array]:
+    """The text by several generators, from the same features."""
+    synthesizer = checkpoint.synthesizer
+    prosody, features = synthesizer.predict(one_utterance(WINTER, "en").symbols, SPOKEN, Stop())
+    norms = NormAffine.from_statistics(features, synthesizer.predict_statistics("af_sky", prosody, features))
+    return [
+        synthesizer.model.decode_window(replace(features, generator=one), norms, 0, features.frames, Stop())
+        for one in generators
+    ]
+
+
+async def test_levels_of_a_checkpoint_are_as_good_as_those_that_ship(
+    calibrated_folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO):
+        async with started(tmp_path / "cache", "auto", en=calibrated_folder) as engine:
+            checkpoint = checkpoint_of(engine)
+            in_float = checkpoint.synthesizer.model.decoder
+            assert in_float.name == "onnx" and CALIBRATED not in caplog.text
+            await engine.wait_until_loaded()
+            fast = checkpoint.synthesizer.model.decoder
+            assert fast.name == "litert" and caplog.text.count(CALIBRATED) == 1
+            assert engine._model is not None
+            exact, own, shipped = decoded(
+                checkpoint, [each.generator for each in (in_float, fast, engine._model.decoder)]
+            )
+            assert log_spectral_distance(own, exact) < log_spectral_distance(shipped, exact) + 0.1
+            said = await assert_words(engine)
+
+        # A later start finds the levels, and has the same samples from its first word on.
+        caplog.clear()
+        async with started(tmp_path / "cache", "auto", en=calibrated_folder) as again:
+            assert checkpoint_of(again).synthesizer.model.decoder.name == "litert"
+            assert "calibrating" not in caplog.text
+            assert (joined(await chunks_of(again, SPOKEN))[0] == said).all()
+
+
+async def test_checkpoint_without_levels_stays_in_float(
+    calibrated_folder: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Weights that cannot be calibrated would have to be found: the failure is made."""
+
+    def fail(*_: object) -> None:
+        raise BuildFailed("the network gives no speech")
+
+    monkeypatch.setattr("kani.engines.kokoro.checkpoints.calibration.load_calibrated", fail)
+    async with started(cache, "auto", en=calibrated_folder) as engine:
+        await engine.wait_until_loaded()
+        assert checkpoint_of(engine).synthesizer.model.decoder.name == "onnx"
+        assert "Kokoro's fast decoder cannot speak en: the network gives no speech" in caplog.text
+        await assert_words(engine)

@@ -1,19 +1,25 @@
-"""Placement: mixes, the weight solver, the surrogate, F0 measurement, and untrusted embeddings."""
+"""Cloning: mixes, their solver and limits, F0, and the real engine's placement and refinement."""
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing
 from dataclasses import replace
 from functools import cache
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import soxr
 from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.kokoro_data.surrogate import Corpus, fit_tables
-from kani.core.errors import InvalidRequest
-from kani.core.types import Embedding, Segment, Similarity
-from kani.engines.kokoro.cloning.pitch import SAMPLE_RATE, measure_pitch
+from kani.core.errors import InvalidRequest, NoSpeech, UnsupportedLanguage
+from kani.core.types import Embedding, Recording, Samples, Segment, Similarity
+from kani.engines.kokoro.cloning.nearest_voice import NearestVoice
+from kani.engines.kokoro.cloning.pitch import measure_pitch
 from kani.engines.kokoro.cloning.placement import PREDICTION_BIAS, MeasuredSpeaker, VoicePlacer, normalized
 from kani.engines.kokoro.cloning.surrogate import MIDDLE, OCTAVE, Surrogate
 from kani.engines.kokoro.cloning.voice_embedding import (
@@ -23,12 +29,16 @@ from kani.engines.kokoro.cloning.voice_embedding import (
     replace_mix,
 )
 from kani.engines.kokoro.cloning.weight_solver import WeightSearch, project_to_limits, solve_weights
+from kani.engines.kokoro.engine import KokoroEngine
 from kani.engines.kokoro.network.norm_statistics import StatisticsTable
 from kani.engines.kokoro.pitch_control import SEMITONE
+from kani.engines.kokoro.scheduler import DeadlineScheduler
 from kani.engines.kokoro.synthesizer import WindowedSynthesizer
 from kani.engines.kokoro.voice_mix import MAX_NEGATIVE_WEIGHT, MAX_WEIGHT, MIN_WEIGHT, VoiceMix
 from kani.engines.kokoro.voices import DEFAULT_VOICES, TIMBRE_SIZE, Voices
-from kani.runtime.speaker_encoder.encoder import SpeakerEncoder
+from kani.runtime.speaker_encoder.encoder import SAMPLE_RATE, SpeakerEncoder
+from tests.judges.judge import hear, word_error_rate
+from tests.support.kokoro import Writer, chunks_of, joined
 
 VOICES = Voices()
 IDS = [voice.id for voice in VOICES.mixed]
@@ -41,6 +51,10 @@ LOW = VoiceMix("af_heart", (("am_onyx", 0.75), ("bm_george", 0.25)), -7.0)
 @cache
 def placer(excluded: frozenset[str] = frozenset()) -> VoicePlacer:
     return VoicePlacer(VOICES, Surrogate(IDS), SpeakerEncoder(), excluded)
+
+
+def speaker_of(surrogate: Surrogate, voice: str) -> MeasuredSpeaker:
+    return MeasuredSpeaker(normalized(surrogate.single_voices[IDS.index(voice)]), surrogate.pitch(voice))
 
 
 def everywhere(mix: VoiceMix) -> Embedding:
@@ -203,21 +217,16 @@ def test_placement_is_never_predicted_worse_than_single_voice(language: str) -> 
             similarity = placed.similarity
             assert not similarity.measured
             assert similarity.now >= similarity.before
-            assert (placed.mix == VoiceMix.from_voice(placed.mix.prosody_voice)) == (
-                similarity.now == similarity.before
-            )
+            alone = placed.mix == VoiceMix.from_voice(placed.mix.prosody_voice)
+            assert alone == (similarity.now == similarity.before)
             # The mix survives a round trip through a client.
-            assert mix_from_embedding(
-                embedding_from_mixes({**DEFAULTS, language: placed.mix}, {}, VOICES), language, VOICES
-            )
+            given = embedding_from_mixes({**DEFAULTS, language: placed.mix}, {}, VOICES)
+            assert mix_from_embedding(given, language, VOICES)
 
 
 def test_excluded_voices_are_in_no_mix() -> None:
     excluded = frozenset({"ef_dora", "pf_dora", "em_alex", "pm_alex", "af_heart"})
-    surrogate = Surrogate(IDS)
-    speaker = MeasuredSpeaker(
-        normalized(surrogate.single_voices[IDS.index("ef_dora")]), surrogate.pitch("ef_dora")
-    )
+    speaker = speaker_of(Surrogate(IDS), "ef_dora")
     for language in LANGUAGES:
         mix = placer(excluded).place(speaker, language).mix
         assert not {mix.prosody_voice, *dict(mix.timbre)} & excluded
@@ -226,8 +235,7 @@ def test_excluded_voices_are_in_no_mix() -> None:
 def test_placement_has_pitch_of_recording() -> None:
     surrogate = Surrogate(IDS)
     wanted = surrogate.pitch("am_onyx")
-    speaker = MeasuredSpeaker(normalized(surrogate.single_voices[IDS.index("am_onyx")]), wanted)
-    mix = placer().place(speaker, "fr").mix
+    mix = placer().place(speaker_of(surrogate, "am_onyx"), "fr").mix
     own = surrogate.pitch(mix.prosody_voice)
     assert mix.prosody_voice == "ff_siwis"
     assert own.log_f0 + mix.pitch * OCTAVE / 12 == pytest.approx(wanted.log_f0, abs=0.01)
@@ -257,3 +265,193 @@ def test_glide_has_spread_and_noise_has_no_pitch() -> None:
     assert measure_pitch(0.1 * rng.standard_normal(SAMPLE_RATE).astype(np.float32)) is None
     assert measure_pitch(np.zeros(SAMPLE_RATE, np.float32)) is None
     assert measure_pitch(np.zeros(10, np.float32)) is None
+
+
+RATE = 24_000
+REFERENCE_TEXT = (
+    "Every Sunday we buy fresh fruit from the market on the main square. "
+    "I do not mind waiting, but I would rather know how long it takes."
+)
+TEXT = "Mañana por la tarde iremos todos juntos al mercado para comprar naranjas dulces y unas flores."
+WARP = 1.1
+
+
+@cache
+def encoder() -> SpeakerEncoder:
+    return SpeakerEncoder()
+
+
+async def all_of(chunks: AsyncGenerator) -> Samples:
+    async with aclosing(chunks) as stream:
+        return np.concatenate([chunk.samples async for chunk in stream])
+
+
+def similarity_to(samples: Samples, recording: Recording) -> float:
+    ours, theirs = (
+        encoder().embed(np.asarray(soxr.resample(one, rate, SAMPLE_RATE), np.float32))
+        for one, rate in ((samples, RATE), (recording.samples, recording.sample_rate))
+    )
+    return float(ours @ theirs)
+
+
+@pytest.fixture(scope="module")
+def recording(engine: KokoroEngine) -> Recording:
+    samples = asyncio.run(all_of(engine.synthesize(Segment(REFERENCE_TEXT, "am_puck", "en-US"))))
+    return Recording(np.asarray(soxr.resample(samples, round(RATE * WARP), RATE), np.float32), RATE)
+
+
+@pytest.fixture(scope="module")
+def embedding(engine: KokoroEngine, recording: Recording) -> Embedding:
+    return asyncio.run(engine.embed(recording))
+
+
+def like(embedding: Embedding, text: str = TEXT) -> Segment:
+    return Segment(text, "ef_dora", "es", embedding=embedding)
+
+
+async def test_recording_is_embedded_for_all_languages(
+    engine: KokoroEngine, recording: Recording, embedding: Embedding
+) -> None:
+    assert engine.info.cloning == "nearest voice"
+    assert (embedding.engine, embedding.model) == ("kokoro", engine.info.embedding_model)
+    assert set(embedding.similarity) == {"es", "en", "fr", "it", "pt"}
+    for similarity in embedding.similarity.values():
+        assert 0 < similarity.before <= similarity.now <= 1
+        assert not similarity.measured
+    at_other_rate = Recording(np.asarray(soxr.resample(recording.samples, RATE, 44_100), np.float32), 44_100)
+    again = await engine.embed(recording)
+    np.testing.assert_array_equal(again.values, embedding.values)
+    other = await engine.embed(at_other_rate)
+    assert other.similarity["es"].now == pytest.approx(embedding.similarity["es"].now, abs=0.02)
+
+
+@pytest.mark.parametrize("samples", [np.zeros(RATE, np.float32), np.full(RATE, 1e-5, np.float32)])
+async def test_recording_without_speech_is_refused(engine: KokoroEngine, samples: Samples) -> None:
+    with pytest.raises(NoSpeech, match="reference: there is no speech in the recording"):
+        await engine.embed(Recording(samples, RATE))
+
+
+async def test_mix_is_more_similar_than_single_voices_and_intelligible(
+    engine: KokoroEngine, recording: Recording, embedding: Embedding, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # By this clock windows take no time: on a slow machine the first one would wait for the second.
+    monkeypatch.setattr("kani.engines.kokoro.pieces.time", SimpleNamespace(perf_counter=lambda: 0.0))
+    chunks = await chunks_of(engine, like(embedding))
+    assert len(chunks) > 3
+    assert chunks[0].duration_s < 0.5
+    samples, spans = joined(chunks)
+    assert np.abs(samples).max() <= 1
+    assert [TEXT[span.start : span.end] for span in spans] == [word.strip(".") for word in TEXT.split()]
+    assert word_error_rate(TEXT, hear(samples, RATE, "es"), "es") <= 0.06
+    singles = [
+        similarity_to(await all_of(engine.synthesize(Segment(TEXT, voice, "es"))), recording)
+        for voice in ("ef_dora", "em_alex", "em_santa")
+    ]
+    assert similarity_to(samples, recording) > max(singles) + 0.05
+
+
+async def test_growing_text_is_spoken_by_mix(
+    engine: KokoroEngine, recording: Recording, embedding: Embedding
+) -> None:
+    samples = await all_of(engine.stream(like(embedding, ""), Writer(TEXT, 5).text))
+    assert word_error_rate(TEXT, hear(samples, RATE, "es"), "es") <= 0.06
+    whole = await all_of(engine.synthesize(like(embedding)))
+    assert similarity_to(samples, Recording(whole, RATE)) > 0.9
+    assert similarity_to(samples, recording) == pytest.approx(similarity_to(whole, recording), abs=0.08)
+
+
+async def test_invalid_embedding_is_refused(engine: KokoroEngine, embedding: Embedding) -> None:
+    segment = like(replace(embedding, model="nearest-0"))
+    with pytest.raises(InvalidRequest, match="reference"):
+        await all_of(engine.synthesize(segment))
+    with pytest.raises(InvalidRequest, match="reference"):
+        await all_of(engine.stream(segment, Writer(TEXT, 5, first=10).text))
+    assert len(await all_of(engine.synthesize(Segment("Hola.", "ef_dora", "es"))))
+
+
+async def test_refinement_measures_and_never_gets_worse(
+    engine: KokoroEngine, recording: Recording, embedding: Embedding
+) -> None:
+    found = [better async for better in engine.refine(recording, embedding, "es")]
+    similarities = [better.similarity["es"] for better in found]
+    assert all(similarity.measured for similarity in similarities)
+    assert len({similarity.before for similarity in similarities}) == 1
+    measured = [similarity.now for similarity in similarities]
+    assert measured == sorted(measured)
+    assert similarities[0].now >= similarities[0].before
+    for better in found:
+        assert better.similarity["en"] == embedding.similarity["en"]
+    heard = [
+        similarity_to(await all_of(engine.synthesize(like(one))), recording) for one in (embedding, found[-1])
+    ]
+    assert heard[1] > heard[0] - 0.03
+
+
+async def test_refinement_refuses_invalid_embedding_and_language(
+    engine: KokoroEngine, recording: Recording, embedding: Embedding
+) -> None:
+    with pytest.raises(InvalidRequest, match="reference"):
+        await anext(engine.refine(recording, replace(embedding, model="nearest-0"), "es"))
+    with pytest.raises(UnsupportedLanguage):
+        await anext(engine.refine(recording, embedding, "el"))
+
+
+class WatchedCloner(NearestVoice):
+    """Records each step of a refinement in ``steps``; ``begun`` is set at the first."""
+
+    task: asyncio.Task[None]
+
+    def __init__(self, engine: KokoroEngine) -> None:
+        self.__dict__.update(engine._nearest.__dict__)
+        self.steps: list[str] = []
+        self.begun = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+
+    def refine(self, *arguments: object) -> Iterator[Embedding | None]:
+        for found in super().refine(*arguments):  # type: ignore[arg-type]
+            self.steps.append("refined")
+            self._loop.call_soon_threadsafe(self.begun.set)
+            yield found
+
+    async def cancel(self) -> None:
+        self.task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await self.task
+
+
+async def refine(engine: KokoroEngine, recording: Recording, embedding: Embedding) -> None:
+    async with aclosing(engine.refine(recording, embedding, "es")) as found:
+        async for _ in found:
+            pass
+
+
+@pytest.fixture
+async def watched(
+    engine: KokoroEngine, recording: Recording, embedding: Embedding, monkeypatch: pytest.MonkeyPatch
+) -> WatchedCloner:
+    """A refinement that has begun, of an engine with one slot."""
+    made = WatchedCloner(engine)
+    monkeypatch.setattr(engine, "_nearest", made)
+    monkeypatch.setattr(engine, "_scheduler", DeadlineScheduler(1))
+    made.task = asyncio.create_task(refine(engine, recording, embedding))
+    await made.begun.wait()
+    return made
+
+
+async def test_cancelled_refinement_ends_after_its_step(engine: KokoroEngine, watched: WatchedCloner) -> None:
+    await watched.cancel()
+    steps = len(watched.steps)
+    assert engine._scheduler.steps == 0
+    await all_of(engine.synthesize(Segment("Hola.", "ef_dora", "es")))
+    assert len(watched.steps) == steps
+
+
+async def test_stream_waits_for_one_step_of_refinement(engine: KokoroEngine, watched: WatchedCloner) -> None:
+    watched.steps.clear()
+    async with aclosing(engine.synthesize(Segment(TEXT, "ef_dora", "es"))) as chunks:
+        async for _ in chunks:
+            watched.steps.append("spoken")
+    await watched.cancel()
+    assert watched.steps.count("spoken") > 5
+    between = "".join(step[0] for step in watched.steps).split("s")
+    assert max(len(refined) for refined in between) <= 1

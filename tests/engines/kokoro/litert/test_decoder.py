@@ -1,12 +1,17 @@
-"""The decoder on LiteRT: its curves, features and samples, whole and in windows, single and beside others."""
+"""The decoder on LiteRT: the packed network and its cache; curves, features and samples."""
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -14,10 +19,20 @@ from hypothesis import strategies as st
 from benchmarks.kokoro.measures import log_spectral_distance
 from kani.core.types import Segment
 from kani.engines.kokoro.litert.decoder import load_litert_decoder
-from kani.engines.kokoro.litert.packing.store import CONTEXT_FRAMES, PackedNetwork, load_packed
+from kani.engines.kokoro.litert.packing.curves import pack_curves
+from kani.engines.kokoro.litert.packing.features import pack_features
+from kani.engines.kokoro.litert.packing.store import (
+    CONTEXT_FRAMES,
+    GENERATOR,
+    PROSODY,
+    PackedNetwork,
+    load_packed,
+)
+from kani.engines.kokoro.litert.packing.weights import quantise_weight
 from kani.engines.kokoro.network.decoder import DecoderUnavailable, Window
 from kani.engines.kokoro.network.decoder_checks import MIN_AGREEMENT_DB, check_speech
 from kani.engines.kokoro.network.float_graph import dequantize
+from kani.engines.kokoro.network.graph_surgery import UnknownGraph
 from kani.engines.kokoro.network.norm_statistics import StatisticsTable
 from kani.engines.kokoro.network.onnx_decoder import load_onnx_decoder
 from kani.engines.kokoro.network.onnx_model import FRAME_SAMPLES, Array, Network, Stop, Stopped
@@ -25,8 +40,130 @@ from kani.engines.kokoro.network.parts import MIN_VOICED_HZ, Features, LoadPart,
 from kani.engines.kokoro.network.probe import load_probe
 from kani.engines.kokoro.synthesizer import WindowedSynthesizer
 from kani.engines.kokoro.voices import Voices
-from kani.runtime import weights
-from tests.support.kokoro import agreement_db, one_utterance
+from kani.runtime import build_cache, weights
+from kani.runtime.build_cache import BuildFailed
+from kani.runtime.weights import KOKORO
+from tests.support.kokoro import CHANNELS, agreement_db, one_utterance
+
+ROOT = Path(__file__).parents[4]
+PLAIN = {
+    *("__init__", "accented_ipa", "build_cache", "onnx_model", "parts_cache"),
+    *("vocabulary", "voice_mix", "voices"),
+}
+"""Modules that the packing imports, and that the packed network does not depend on."""
+
+
+def test_levels_are_within_half_a_step_of_weights() -> None:
+    weight = np.random.default_rng(1).standard_normal((6, 8, 3)).astype(np.float32)
+    weight[3] = 0
+    levels, scale = quantise_weight(weight)
+    assert np.abs(levels).max() == 127
+    assert (np.abs(levels * scale[:, None, None] - weight) <= scale[:, None, None] * 0.501).all()
+
+
+def test_curves_have_the_published_levels(part: LoadPart) -> None:
+    packed = pack_curves(part("curves"))
+    graph = onnx.load_model_from_string(part("curves")).graph
+    constants = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    found = 0
+    for node in graph.node:
+        if node.op_type == "ConvInteger" and "_proj" not in node.name:
+            name = node.name.removeprefix("/encoder/").removesuffix("/Conv_quant").replace("/", ".")
+            published = constants[node.input[1]].astype(int) - constants[node.input[3]].astype(int)
+            assert np.array_equal(packed[f"{name}.levels"], published)
+            found += 1
+    assert found == len([name for name in packed if name.endswith(".levels")]) > 10
+
+
+def test_other_parts_are_refused(part: LoadPart) -> None:
+    with pytest.raises(UnknownGraph, match="in the curves"):
+        pack_curves(part("source"))
+    with pytest.raises(UnknownGraph, match="no layer"):
+        pack_features(part("source"))
+
+
+SHA256 = KOKORO.sha256
+
+
+def unread() -> bytes:
+    pytest.fail("the model was read")
+
+
+def test_other_graph_cannot_be_packed(tmp_path: Path) -> None:
+    with pytest.raises(BuildFailed, match="no ONNX model"):
+        load_packed("0" * 64, lambda: b"not a model", tmp_path)
+    assert not list(tmp_path.glob("*.zip"))
+
+
+@pytest.fixture(scope="module")
+def packed(published: bytes, cache: Path) -> dict[str, bytes]:
+    """The archives of the shared cache folder by their names."""
+    load_packed(SHA256, lambda: published, cache)
+    found = [path for half in (PROSODY, GENERATOR) for path in cache.glob(f"{half.name}-*.zip")]
+    return {path.name: path.read_bytes() for path in found}
+
+
+def test_model_is_not_read_where_cache_has_it(packed: dict[str, bytes], cache: Path) -> None:
+    assert len(packed) == 2
+    network = load_packed(SHA256, unread, cache)
+    assert network.generator.content("generator.tflite")[4:8] == b"TFL3"
+    assert network.generator.array("offset").shape == (CHANNELS,)
+
+
+def test_key_is_of_contents_not_of_places_and_times(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kind, model = GENERATOR, SHA256
+    key = kind._key(model)
+    other = tmp_path / "other"
+    shutil.copytree(ROOT / "kani/engines/kokoro", other / "kani/engines/kokoro")
+    moved = replace(kind, sources=[other / source.relative_to(ROOT) for source in kind.sources])
+    for source in moved.sources:
+        os.utime(source, (1, 1))
+    monkeypatch.setattr(build_cache, "FOLDER", other)
+    assert moved._key(model) == key
+    assert moved._key("0" * 64) != key
+    for source in (*moved.sources, other / "kani/engines/kokoro/litert/packing/pack.py"):
+        before = source.read_bytes()
+        source.write_bytes(before + b"\n")
+        assert moved._key(model) != key, source
+        source.write_bytes(before)
+
+
+def test_all_modules_of_packing_are_in_the_key() -> None:
+    code = (
+        "import sys\n"
+        "import kani.engines.kokoro.litert.packing.pack\n"
+        "own = [module for name, module in sys.modules.items() if name.startswith('kani.engines.kokoro.')]\n"
+        "print(*(module.__file__ for module in own), sep='\\n')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    imported = {Path(line) for line in done.stdout.splitlines()}
+    counted = {path for path in imported if path.stem not in PLAIN}
+    module = ROOT.joinpath(*GENERATOR.module.split(".")).with_suffix(".py")
+    assert counted == {module, *(path for path in GENERATOR.sources if path.suffix == ".py")}
+
+
+PROGRAM = """
+import os
+from kani.engines.kokoro.litert.quiet import LINE, without_line
+
+for number in range(2):
+    with without_line():
+        os.write(2, b"before " + LINE + LINE + b"after\\n")
+"""
+LINE = b"INFO: Created TensorFlow Lite XNNPACK delegate for CPU.\n"
+
+
+def test_only_the_line_is_left_out_and_only_once() -> None:
+    done = subprocess.run([sys.executable, "-c", PROGRAM], cwd=ROOT, stderr=subprocess.PIPE, check=True)
+    assert done.stderr == b"before after\n" + b"before " + LINE + LINE + b"after\n"
+
+
+@pytest.mark.server
+def test_command_that_speaks_writes_its_own_line_only(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "kani", "say", "Hola.", "-o", str(tmp_path / "a.wav")]
+    done = subprocess.run(command, cwd=ROOT, stderr=subprocess.PIPE, check=True)
+    assert done.stderr.count(b"\n") == 1 and b"of speech by" in done.stderr
+
 
 TEXT, VOICE, LANGUAGE = "El barco azul salió del puerto muy temprano, sin hacer ruido.", "em_alex", "es"
 
@@ -101,15 +238,11 @@ def test_curves_are_nearly_the_published_graphs(spoken: Spoken) -> None:
     model = SplitModel.on_onnxruntime(spoken.part, 2)
     litert, onnx = spoken.prosody, model.predict_prosody(spoken.symbols, spoken.style, 1.0, Stop())
     assert np.array_equal(onnx.frames, litert.frames)
-    cents = cents_apart(litert.pitch, onnx.pitch)
+    voiced = (litert.pitch > MIN_VOICED_HZ) & (onnx.pitch > MIN_VOICED_HZ)
+    cents = 1200 * np.abs(np.log2(litert.pitch[voiced] / onnx.pitch[voiced]))
     assert np.median(cents) <= 2 and np.percentile(cents, 95) <= 10
     apart = np.abs(litert.energy - onnx.energy) / onnx.energy.std()
     assert np.median(apart) <= 0.02 and apart.max() <= 0.2
-
-
-def cents_apart(one: Array, other: Array) -> Array:
-    voiced = (one > MIN_VOICED_HZ) & (other > MIN_VOICED_HZ)
-    return np.asarray(1200 * np.abs(np.log2(one[voiced] / other[voiced])), np.float32)
 
 
 def test_features_are_closer_to_float32_than_published_graph(spoken: Spoken) -> None:
@@ -142,21 +275,15 @@ def test_shortest_utterances_are_computed(spoken: Spoken, frames: int) -> None:
 
 
 def test_stop_cancels_before_the_next_call(spoken: Spoken) -> None:
-    stop = Stop()
+    stop, feature_decoder, prosody = Stop(), spoken.model.decoder.feature_decoder, spoken.prosody
     stop.set()
-    with pytest.raises(Stopped):
-        spoken.model.decode_window(spoken.features, spoken.norms, 0, 20, stop)
-    assert agreement_db(spoken.whole[: 20 * FRAME_SAMPLES], spoken.window(0, 20)) >= 80
-
-
-def test_stop_cancels_prosody(spoken: Spoken) -> None:
-    stop = Stop()
-    stop.set()
-    feature_decoder, prosody = spoken.model.decoder.feature_decoder, spoken.prosody
     with pytest.raises(Stopped):
         feature_decoder.predict_curves(np.zeros((3, 1, 512), np.float32), spoken.style, stop)
     with pytest.raises(Stopped):
         feature_decoder.decode(prosody.asr, prosody.pitch, prosody.energy, spoken.style, stop)
+    with pytest.raises(Stopped):
+        spoken.model.decode_window(spoken.features, spoken.norms, 0, 20, stop)
+    assert agreement_db(spoken.whole[: 20 * FRAME_SAMPLES], spoken.window(0, 20)) >= 80
 
 
 class Noisy:

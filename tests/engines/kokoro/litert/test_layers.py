@@ -1,24 +1,127 @@
-"""The generator's layers as read from the graph."""
+"""The generator's layers: graphs of LiteRT, what is read of the published graph, scales, and the source."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import onnx
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from onnx import ModelProto, numpy_helper
 
+from benchmarks.kokoro_data.calibrate import CALIBRATION_SENTENCES, GeneratorInputs
 from kani.engines.kokoro.litert.calibration.float_generator import FloatGenerator
+from kani.engines.kokoro.litert.calibration.scales import (
+    InputRecorder,
+    NotCalibrated,
+    Range,
+    RoundedConvolution,
+    best_scale,
+    convolutions,
+    fake_quantised,
+    least_error,
+    scale_of,
+)
+from kani.engines.kokoro.litert.harmonic_source import HarmonicSource, harmonic_phase
+from kani.engines.kokoro.litert.model import Model
+from kani.engines.kokoro.litert.packing.generator import Scale, load_scales
+from kani.engines.kokoro.litert.packing.graph import LEVEL, Graph
 from kani.engines.kokoro.litert.packing.graph_layers import read_layers
-from kani.engines.kokoro.litert.packing.layers import Layers, ResidualBlock, residual_blocks
+from kani.engines.kokoro.litert.packing.layers import Convolution, Layers, ResidualBlock, residual_blocks
+from kani.engines.kokoro.network.decoder import DecoderUnavailable
+from kani.engines.kokoro.network.decoder_checks import check_source
 from kani.engines.kokoro.network.float_graph import dequantize
 from kani.engines.kokoro.network.graph_surgery import UnknownGraph
 from kani.engines.kokoro.network.onnx_decoder import OnnxGenerator
-from kani.engines.kokoro.network.onnx_model import Stop
+from kani.engines.kokoro.network.onnx_model import Array, ModelFailed, Network, Stop
 from kani.engines.kokoro.network.parts import LoadPart
 from kani.engines.kokoro.network.probe import load_probe
 from tests.support.kokoro import CHANNELS, agreement_db
+
+RANDOM = np.random.default_rng(5)
+
+
+def rows(count: int, channels: int) -> Array:
+    return RANDOM.standard_normal((count, channels)).astype(np.float32)
+
+
+def convolved(values: Array, weight: Array, dilation: int = 1) -> Array:
+    """Convolution [T − reach, outputs] of values [T, inputs] with weight [outputs, inputs, taps]."""
+    taps = weight.shape[2]
+    count = len(values) - (taps - 1) * dilation
+    parts = [values[tap * dilation : tap * dilation + count] @ weight[:, :, tap].T for tap in range(taps)]
+    return np.sum(parts, axis=0, dtype=np.float32)
+
+
+def test_rows_are_selected_stacked_and_split() -> None:
+    graph = Graph()
+    given = graph.input("given", 6)
+    inner = graph.rows(given, 2, dropped=1)
+    stacked = graph.stack(graph.rows(inner, 1), inner, graph.constant(np.arange(6.0)))
+    model = Model(graph.finish(made=graph.split_rows(graph.select(stacked, 2, 4), 2)))
+    for count in (5, 9, 5):
+        values = rows(count, 6)
+        kept = values[2:-1]
+        expected = np.concatenate((kept[1:], kept, np.arange(6.0)[np.newaxis]))[:, 2:]
+        np.testing.assert_array_equal(model.run({"given": values})["made"], expected.reshape(-1, 2))
+
+
+def test_arithmetic_equals_numpy() -> None:
+    graph = Graph()
+    given, factor = graph.input("given", 4), graph.input("factor", 4, rows=1)
+    mean = graph.mean_of_rows(given)
+    turned = graph.cosine(graph.multiply(given, factor))
+    made = graph.leaky(graph.subtract(graph.add(turned, given), mean), 0.2)
+    model = Model(
+        graph.finish(made=made, root=graph.inverse_root(graph.add(graph.multiply(mean, mean), mean)))
+    )
+    values, by = np.abs(rows(7, 4)) + 1, rows(1, 4)
+    done = model.run({"given": values, "factor": by})
+    plain = np.cos(values * by) + values - values.mean(axis=0)
+    np.testing.assert_allclose(done["made"], np.where(plain < 0, 0.2 * plain, plain), atol=1e-5)
+    average = values.mean(axis=0)
+    np.testing.assert_allclose(done["root"][0], 1 / np.sqrt(average * average + average), rtol=1e-5)
+
+
+@pytest.mark.parametrize("dilation", [1, 3])
+def test_convolution_of_known_levels_is_exact(dilation: int) -> None:
+    """Levels within [0, 255] are not rounded, whatever their extremes in a window are."""
+    levels = RANDOM.integers(-127, 128, (8, 16, 3), np.int8)
+    scale, bias = RANDOM.random(8, np.float32) + 0.5, rows(1, 8)[0]
+    graph = Graph()
+    clipped = graph.add_clipped(graph.input("given", 16), graph.constant(np.zeros(16)))
+    made = graph.convolve(graph.fixed_levels(clipped), levels, scale / LEVEL, bias, dilation)
+    model = Model(graph.finish(made=graph.rows(made, dropped=1)))
+    for count in (20, 33):
+        given = RANDOM.integers(3, 200, (count, 16)).astype(np.float32)
+        expected = convolved(given, levels.astype(np.float32), dilation) * scale + bias
+        np.testing.assert_allclose(model.run({"given": given * LEVEL})["made"], expected, rtol=1e-4, atol=0.1)
+
+
+def test_calls_at_once_have_interpreters_of_their_own() -> None:
+    graph = Graph()
+    given = graph.input("given", 64)
+    made = graph.convolve_exactly(given, rows(64 * 64, 3).reshape(64, 64, 3), np.zeros(64, np.float32))
+    model = Model(graph.finish(made=made))
+    asked = [rows(100 + 10 * place, 64) for place in range(8)]
+    expected = [model.run({"given": values})["made"] for values in asked]
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda values: model.run({"given": values})["made"], asked * 3))
+    for values, same in zip(expected * 3, found, strict=True):
+        np.testing.assert_array_equal(values, same)
+
+
+def test_wrong_input_fails_and_the_next_call_is_well() -> None:
+    graph = Graph()
+    given = graph.input("given", 4)
+    model = Model(graph.finish(made=graph.add(given, graph.constant(np.ones(4)))))
+    with pytest.raises(ModelFailed):
+        model.run({"given": rows(3, 5)})
+    values = rows(3, 4)
+    np.testing.assert_array_equal(model.run({"given": values})["made"], values + 1)
 
 
 @pytest.fixture(scope="module")
@@ -128,3 +231,168 @@ def test_other_network_is_refused(generator: bytes, change: Callable[[ModelProto
     change(graph)
     with pytest.raises(UnknownGraph, match=told):
         read_layers(graph.SerializeToString())
+
+
+NOT_CALIBRATED, SAYS = "am_santa", 15
+"""A voice outside of the calibration, and the index of its sentence."""
+
+
+@pytest.fixture(scope="module")
+def int8(part: LoadPart) -> list[RoundedConvolution]:
+    return list(convolutions(read_layers(part("generator"))))
+
+
+def test_every_int8_convolution_has_scales(int8: list[RoundedConvolution]) -> None:
+    known = load_scales()
+    assert set(known) == {convolution.name for convolution in int8}
+    for convolution in int8:
+        step, zero = known[convolution.name]
+        assert step.shape == zero.shape == (convolution.weight.shape[1],)
+        assert step.dtype == np.float32 and zero.dtype == np.uint8
+        assert np.isfinite(step).all() and (step > 0).all()
+
+
+def test_uncalibrated_voice_is_within_20_db(part: LoadPart, int8: list[RoundedConvolution]) -> None:
+    assert NOT_CALIBRATED not in CALIBRATION_SENTENCES
+    inputs = InputRecorder([convolution.name for convolution in int8])
+    generator_inputs = GeneratorInputs(part)
+    reference = FloatGenerator(read_layers(part("generator")), inputs)
+    reference.audio(generator_inputs.of(NOT_CALIBRATED, generator_inputs.text(NOT_CALIBRATED, SAYS)))
+    known = load_scales()
+    for convolution in int8:
+        pieces, scale = np.stack(inputs.pieces[convolution.name]), known[convolution.name]
+        exact = convolution.made(pieces, convolution.weight)
+        power = np.square(exact - exact.mean(axis=1, keepdims=True)).sum()
+        made = convolution.made(fake_quantised(pieces, scale), convolution.by(scale))
+        assert 10 * np.log10(power / np.square(made - exact).sum()) > 20, convolution.name
+
+
+def test_levels_are_rounded_and_clipped() -> None:
+    scale = Scale(np.array([0.5, 2.0], np.float32), np.array([10, 0], np.uint8))
+    values = np.array([[0, 0.24, 0.25, -0.26, -5.3, 200], [0, 0.9, 1, -4, 509.9, 600]], np.float32)
+    left = fake_quantised(values, scale)
+    assert left.tolist() == [[0.0, 0.0, 0.5, -0.5, -5.0, 122.5], [0.0, 0.0, 2.0, 0.0, 510.0, 510.0]]
+
+
+def test_range_is_centred_in_levels() -> None:
+    range_ = Range(np.array([-1.5, 0, -3], np.float32), np.array([2.5, 1, 0], np.float32))
+    ends = np.stack([range_.low, range_.high], axis=1)
+    fitting = range_.width / 255
+    off = np.abs(fake_quantised(ends, scale_of(range_, fitting)) - ends)
+    assert (off <= 0.51 * fitting[:, None]).all()
+    half = scale_of(range_, fitting / 2)
+    assert half.zero.tolist() == [64, 0, 255]
+    assert fake_quantised(ends, half)[0].tolist() == pytest.approx([-64 * 2 / 255, 191 * 2 / 255], rel=1e-5)
+
+
+def test_outlier_is_clipped() -> None:
+    pieces = np.random.default_rng(5).random((4, 2, 100_000), np.float32) * 2 - 1
+    pieces[:, 1] *= 0.1
+    pieces[0, 1, 7] = 1.0
+    widest = Range(pieces.min(axis=(0, 2)), pieces.max(axis=(0, 2)))
+    found = least_error(pieces, widest)
+    assert found.high[0] == widest.high[0] and found.low[0] == widest.low[0]
+    assert found.high[1] < 0.8 and found.low[1] == widest.low[1]
+
+
+def test_grid_beats_both_of_its_ends() -> None:
+    random = np.random.default_rng(9)
+    loud = np.exp(random.normal(0, 2, 32)).astype(np.float32)
+    weight = (random.standard_normal((24, 32, 3)) / np.sqrt(loud)[:, None]).astype(np.float32)
+    convolution = RoundedConvolution("some", weight, 1)
+    pieces = random.standard_normal((6, 32, 200), np.float32) * loud[:, None]
+    widest = Range(pieces.min(axis=(0, 2)), pieces.max(axis=(0, 2)))
+    scale, error = best_scale(convolution, pieces, widest)
+    assert error < 1e-3
+    for step in (widest.width / 255, np.full(32, widest.width.max() / 255, np.float32)):
+        other = scale_of(widest, step)
+        exact = convolution.made(pieces, weight)
+        found, others = (
+            np.linalg.norm(convolution.made(fake_quantised(pieces, each), convolution.by(each)) - exact)
+            for each in (scale, other)
+        )
+        assert found < 0.9 * others
+
+
+def test_inputs_are_recorded_and_short_sentence_refused() -> None:
+    random = np.random.default_rng(2)
+    layer = Convolution(
+        "one", random.random((4, 3, 5), np.float32), np.zeros(4, np.float32), 1, dilation=3, padding=6
+    )
+    values = random.random((3, 400), np.float32) + np.float32(1)
+    inputs = InputRecorder(["one"])
+    assert inputs(layer, values).shape == (4, 400)
+    assert [piece.shape for piece in inputs.pieces["one"]] == 4 * [(3, 48 + 12)]
+    inputs(layer, -values)
+    assert np.array_equal(inputs.ranges["one"].low, -values.max(axis=1))
+    assert np.array_equal(inputs.ranges["one"].high, values.max(axis=1))
+    with pytest.raises(NotCalibrated, match="59 rows is too short to calibrate one"):
+        inputs(layer, values[:, :59])
+
+
+BINS, HOPS = 11, 120
+"""Bins of a spectrum; spectra of a frame."""
+
+
+@pytest.fixture(scope="module")
+def graph(part: LoadPart) -> Network:
+    return Network(part("source"), 1)
+
+
+def spoken(frames: int, turned: float = 0.0) -> tuple[Array, Array]:
+    halves = 2 * frames
+    pitch = (180 + 90 * np.sin(np.arange(halves) / 7)).astype(np.float32)
+    pitch[: halves // 8] = 0
+    pitch[halves // 2 : halves // 2 + 9] = 4
+    cycles = pitch[:, np.newaxis] * np.arange(1, 10) / 24_000 % 1
+    return (turned + np.cumsum(cycles, axis=0)).astype(np.float32)[np.newaxis], pitch[np.newaxis]
+
+
+# Turns of 14 and more reach the angles that are reduced exactly.
+@pytest.mark.parametrize(("frames", "turned"), [(1, 0.0), (120, 0.0), (40, 13.0), (40, 14.0), (40, 200.0)])
+def test_spectra_equal_graph(graph: Network, frames: int, turned: float) -> None:
+    phase, pitch = spoken(frames, turned)
+    (expected,) = graph.run({"phase": phase, "pitch": pitch}, ("spectra",), Stop())
+    made = HarmonicSource().spectra(phase, pitch, 0, frames)
+    assert made.shape == (1, 2 * BINS, HOPS * frames + 1)
+    assert np.array_equal(made[:, :BINS], expected[:, :BINS])
+    assert np.abs(made[:, BINS:] - expected[:, BINS:]).max() <= 1e-6
+
+
+@settings(deadline=None, max_examples=30)
+@given(data=st.data())
+def test_frames_do_not_depend_on_window(data: st.DataObject) -> None:
+    frames = 30
+    phase, pitch = spoken(frames)
+    source = HarmonicSource()
+    first = data.draw(st.integers(0, frames - 1))
+    end = data.draw(st.integers(first + 1, frames))
+    whole = source.spectra(phase, pitch, 0, frames)
+    np.testing.assert_array_equal(
+        source.spectra(phase, pitch, first, end), whole[..., HOPS * first : HOPS * end + 1]
+    )
+
+
+def test_silence_is_the_same_everywhere() -> None:
+    frames = 3
+    silent = np.zeros((1, 2 * frames), np.float32)
+    made = HarmonicSource().spectra(harmonic_phase(silent), silent, 0, frames)
+    np.testing.assert_array_equal(made, np.broadcast_to(made[..., :1], made.shape))
+
+
+def test_check_asks_for_the_spectra_of_the_graph(graph: Network) -> None:
+    class Graph:
+        def spectra(self, phase: Array, pitch: Array, first: int, end: int) -> Array:
+            return graph.run({"phase": phase, "pitch": pitch}, ("spectra",), Stop())[0]
+
+    check_source(Graph())
+
+
+def test_other_rounding_is_refused() -> None:
+    class OtherwiseRounded(HarmonicSource):
+        def spectra(self, phase: Array, pitch: Array, first: int, end: int) -> Array:
+            return super().spectra(np.nextafter(phase, np.float32(np.inf)), pitch, first, end)
+
+    check_source(HarmonicSource())
+    with pytest.raises(DecoderUnavailable, match="rounded otherwise"):
+        check_source(OtherwiseRounded())

@@ -1,4 +1,4 @@
-"""Students of one's own: what is read from their folders, and what is refused."""
+"""Students: their files, their two graphs and their waveform."""
 
 from __future__ import annotations
 
@@ -11,15 +11,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 import pytest
 
 from kani.core.engine import LightVoices
 from kani.core.errors import EngineUnavailable
-from kani.core.types import Segment
+from kani.core.types import Prosody, Segment
 from kani.engines.known_voices import KnownVoices
 from kani.engines.kokoro.engine import KokoroEngine
-from kani.engines.kokoro.network.onnx_model import Stop
+from kani.engines.kokoro.network.onnx_model import FRAME_SAMPLES, Stop, Stopped
+from kani.engines.kokoro.pitch_control import apply_pitch
 from kani.engines.kokoro.plugin import known_voices
 from kani.engines.kokoro.settings import KokoroSettings
 from kani.engines.kokoro.student import files as student_files
@@ -27,16 +29,21 @@ from kani.engines.kokoro.student.choice import light_voices
 from kani.engines.kokoro.student.files import (
     DECODER,
     ENGLISH,
+    LICENCE_FILE,
     MAX_GRAPH_BYTES,
+    NOTICE_FILE,
     ORIGIN_FILE,
     PROSODY,
     SHIPPED,
+    StudentFiles,
     find_students,
 )
 from kani.engines.kokoro.student.loading import load_students
+from kani.engines.kokoro.student.model import StudentModel
+from kani.engines.kokoro.student.waveform import BANDS, HOP, SAMPLE_RATE, WINDOW, pulses, synthesize
 from kani.engines.kokoro.voices import Voices
 from kani.engines.plugin import Resources
-from tests.support.kokoro import chunks_of, joined
+from tests.support.kokoro import agreement_db, chunks_of, joined, semitones
 
 VOICES = Voices().all
 
@@ -170,3 +177,128 @@ def test_broken_shipped_student_is_to_be_restored(
         (shipped / named / file).unlink()
     with pytest.raises(EngineUnavailable, match=f"restore kani/engines/kokoro/student/data/{named}"):
         load_students(None, VOICES, threads=1)
+
+
+SYMBOLS = "ðə bˈeɪkɚɹ ɑːn ˌaʊɚ skwˈɛɹ ˈoʊpənz hɪz ʃˈɑːp lˈɔŋ bᵻfˌoːɹ ðə sˈʌn."
+
+
+@pytest.fixture(scope="module")
+def model() -> StudentModel:
+    return StudentModel(1, StudentFiles.read(ENGLISH))
+
+
+ORIGINS = {"af_heart": "hibari-tts/0.2.1", "ef_dora": "began as the student of af_heart"}
+"""Source that the origin of each student that ships names."""
+
+
+@pytest.mark.parametrize("voice", ORIGINS)
+def test_files_match_their_origin_and_bring_their_licence(voice: str) -> None:
+    folder = SHIPPED / voice
+    origin = json.loads((folder / ORIGIN_FILE).read_text(encoding="utf-8"))
+    assert ORIGINS[voice] in origin["origin"] and origin["voice"] == voice
+    assert origin["licence"] == "Apache-2.0"
+    for name in (PROSODY, DECODER):
+        assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == origin["sha256"][name]
+    assert sum(path.stat().st_size for path in folder.iterdir()) < 9_000_000
+    assert "Apache License" in (folder / LICENCE_FILE).read_text(encoding="utf-8")
+    assert "Kokoro-82M" in (folder / NOTICE_FILE).read_text(encoding="utf-8")
+
+
+def test_no_other_student_ships() -> None:
+    assert {folder.name for folder in SHIPPED.iterdir()} == set(ORIGINS)
+
+
+def test_samples_are_the_frames_that_durations_count(model: StudentModel) -> None:
+    prosody = model.predict(SYMBOLS, 1.0, Stop())
+    frames = int(prosody.frames.sum())
+    assert len(prosody.frames) == len(SYMBOLS) + 2 and prosody.frames.min() >= 1
+    assert prosody.pitch.shape == prosody.energy.shape == (1, 2 * frames)
+    assert len(model.decode(prosody, 0, frames, Stop())) == frames * FRAME_SAMPLES
+    slower = model.predict(SYMBOLS, 0.8, Stop())
+    assert slower.frames.sum() / frames == pytest.approx(1 / 0.8, rel=0.05)
+
+
+def test_pitch_is_changed_between_the_halves(model: StudentModel) -> None:
+    plain = model.predict(SYMBOLS, 1.0, Stop())
+    assert plain.log_f0 == pytest.approx(model.facts.log_f0, abs=0.2)
+    higher = apply_pitch(plain, Prosody(pitch=4.0), model.facts.log_f0)
+    frames = int(plain.frames.sum())
+    before, after = (semitones(model.decode(one, 0, frames, Stop()))[0] for one in (plain, higher))
+    assert after - before == pytest.approx(4.0, abs=1.0)
+
+
+def test_stop_ends_both_halves(model: StudentModel) -> None:
+    prosody, stop = model.predict(SYMBOLS, 1.0, Stop()), Stop()
+    stop.set()
+    with pytest.raises(Stopped):
+        model.predict(SYMBOLS, 1.0, stop)
+    with pytest.raises(Stopped):
+        model.decode(prosody, 0, 10, stop)
+
+
+SILENT = np.float32(-60.0)
+
+
+def spectra(count: int) -> np.ndarray:
+    """Silence: every magnitude is nothing."""
+    made = np.zeros((count, 5, BANDS), np.float32)
+    made[:, [0, 2, 3]] = SILENT
+    return made
+
+
+@pytest.mark.parametrize("hertz", [60.0, 187.5, 400.0])
+def test_pulses_are_all_harmonics_below_eleven_kilohertz(hertz: float) -> None:
+    train = pulses(np.full(80, hertz, np.float32), 0, 80)
+    turns = hertz * np.arange(1, 80 * HOP + 1) / SAMPLE_RATE
+    harmonics = np.arange(1, int(11_000 // hertz) + 1)
+    wanted = np.cos(2 * np.pi * harmonics[:, np.newaxis] * turns).sum(axis=0)
+    assert len(train) == 80 * HOP
+    assert agreement_db(wanted, train) > 55
+
+
+def test_pulses_are_silent_where_there_is_no_pitch() -> None:
+    train = pulses(np.array([200.0] * 4 + [0.0] * 4 + [200.0] * 4, np.float32), 0, 12)
+    assert not train[5 * HOP : 7 * HOP].any()
+    assert train[: 3 * HOP].any() and train[-3 * HOP :].any()
+
+
+def test_pulses_of_a_part_are_those_of_the_whole() -> None:
+    pitch = np.linspace(80, 300, 40, dtype=np.float32)
+    np.testing.assert_array_equal(pulses(pitch, 7, 20), pulses(pitch, 0, 40)[7 * HOP : 20 * HOP])
+
+
+def test_rest_alone_is_the_inverse_transform() -> None:
+    """The magnitudes and phases of a signal's spectra give that signal."""
+    count = 70
+    signal = np.random.default_rng(1).standard_normal(count * HOP).astype(np.float32)
+    padded = np.pad(signal, WINDOW // 2)
+    hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(WINDOW) / WINDOW)
+    frames = np.lib.stride_tricks.sliding_window_view(padded, WINDOW)[::HOP][:count]
+    transformed = np.fft.rfft(frames * hann)
+    given = spectra(count)
+    given[:, 3], given[:, 4] = np.log(np.abs(transformed)), np.angle(transformed)
+    made = synthesize(given.reshape(count, -1), np.zeros(count, np.float32))
+    inside = slice(0, -2 * HOP)
+    assert len(made) == len(signal)
+    assert agreement_db(signal[inside], made[inside]) > 80
+
+
+def test_filter_without_effect_gives_the_source() -> None:
+    count = 40
+    given, pitch = spectra(count), np.full(count, 150.0, np.float32)
+    # The source's window is scaled by 300, so that a cosine of amplitude 1 has the magnitude 2.
+    given[:, 0] = np.log(np.float32(WINDOW / 4))
+    made = synthesize(given.reshape(count, -1), pitch)
+    inside = slice(2 * HOP, -4 * HOP)
+    assert agreement_db(pulses(pitch, 0, count)[inside], made[inside]) > 60
+
+
+def test_noise_is_the_same_each_time_and_as_loud_as_asked() -> None:
+    given = spectra(100)
+    given[:, 2] = 1.0
+    first, again, louder = (
+        synthesize((given + offset).reshape(100, -1), np.zeros(100, np.float32))
+        for offset in (0.0, 0.0, np.log(2) * (np.arange(5) == 2)[:, np.newaxis].astype(np.float32))
+    )
+    assert np.array_equal(first, again) and first.any()
+    assert agreement_db(2 * first, louder) > 80

@@ -1,21 +1,112 @@
-"""Speech of the students that ship: understood, as loud as Kokoro, emotional, and while text is written."""
+"""The students that ship: their speech, alone and while text is written, and their engine."""
 
 from __future__ import annotations
 
+import asyncio
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+
 import numpy as np
+import numpy.typing as npt
 import pytest
 
-from benchmarks.kokoro.measures import long_pauses, pitch
+from benchmarks.kokoro.measures import long_pauses
 from kani.core.audio.prosody_filter import split_prosody
 from kani.core.emotions import EMOTIONS
-from kani.core.types import Prosody, Samples
+from kani.core.engine import LightVoices
+from kani.core.errors import UnsupportedLanguage
+from kani.core.types import Prosody, Samples, Segment, Span
+from kani.engines.espeak.client import EspeakClient
+from kani.engines.known_voices import KnownVoices
 from kani.engines.kokoro.engine import KokoroEngine
 from kani.engines.kokoro.incremental import PieceTiming
-from kani.engines.kokoro.network.onnx_model import SAMPLE_RATE
+from kani.engines.kokoro.network.onnx_model import FRAME_SAMPLES, SAMPLE_RATE, Stop
+from kani.engines.kokoro.network.parts import PredictedProsody
+from kani.engines.kokoro.pieces import Pieces
 from kani.engines.kokoro.pitch_control import NATIVE_PROSODY_FIELDS
-from kani.engines.kokoro.timing import speech_level
-from tests.engines.kokoro.student.spoken import STUDENTS, Spoken
+from kani.engines.kokoro.plugin import known_voices
+from kani.engines.kokoro.settings import KokoroSettings
+from kani.engines.kokoro.text.espeak_ipa import Phonemizer, phonemizer_for
+from kani.engines.kokoro.text.phonemes import Utterance, split_utterances
+from kani.engines.kokoro.timing import speech_level, symbol_edges, word_boundary
+from kani.engines.kokoro.windows import count_speakable
+from kani.engines.plugin import Resources
 from tests.judges.judge import hear, word_error_rate, wrong_words
+from tests.support.kokoro import (
+    Writer,
+    agreement_db,
+    chunks_of,
+    joined,
+    one_utterance,
+    semitones,
+    silence_around,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """A student's voice, and texts for it.
+
+    text: with commas. written: long sentences without a mark inside, where a pause would be one too many.
+    """
+
+    voice: str
+    language: str
+    text: str
+    written: tuple[str, ...]
+
+    async def say(self, engine: KokoroEngine, text: str, **how: object) -> tuple[Samples, list[Span]]:
+        """Return samples and word times of ``text``; how: fields of the segment."""
+        return joined(await chunks_of(engine, Segment(text, self.voice, self.language, **how)))  # type: ignore[arg-type]
+
+    async def write(self, engine: KokoroEngine, text: str) -> tuple[Samples, list[Span]]:
+        """Return what is spoken of a text that comes word by word."""
+        segment = Segment("", self.voice, self.language)
+        chunks = [chunk async for chunk in engine.stream(segment, Writer(text, 1).text)]
+        assert len(chunks) > 2
+        return joined(chunks)
+
+
+ENGLISH = Spoken(
+    "af_heart",
+    "en",
+    "My grandmother used to say that the secret of a good soup is patience, salt, and time.",
+    (
+        "The guide asked us to walk slowly and quietly along the forest path because at that time of the "
+        "afternoon the deer come out to drink from the stream and any noise will frighten them.",
+        "She opened the old wooden box that her father had left in the attic and found a map of the island "
+        "with a red cross near the lighthouse.",
+        "If you want to catch the early train tomorrow you should pack your bags tonight and ask the man at "
+        "the desk to call a taxi for half past five.",
+    ),
+)
+
+SPANISH = Spoken(
+    "ef_dora",
+    "es",
+    "Mi abuela decía que el secreto de una buena sopa es la paciencia, la sal y el tiempo.",
+    (
+        "El guía nos pidió caminar despacio y en silencio por el sendero del bosque porque a esa hora "
+        "de la tarde los animales bajan al río a beber agua y cualquier ruido los asusta.",
+        "Abrió la vieja caja de madera que su padre había dejado en el desván y encontró un mapa de la isla "
+        "con una cruz roja cerca del faro.",
+        "Si quieres tomar el primer tren de mañana deberías hacer la maleta esta noche y pedirle al señor de "
+        "la recepción que llame a un taxi para las cinco y media.",
+    ),
+)
+
+STUDENTS = {each.voice: each for each in (ENGLISH, SPANISH)}
+
+
+@pytest.fixture(scope="module")
+def student() -> Iterator[KokoroEngine]:
+    made = KokoroEngine(KokoroSettings(student="only"), Resources(Path("no-such-folder")))
+    asyncio.run(made.start())
+    yield made
+    asyncio.run(made.stop())
 
 
 @pytest.fixture(params=STUDENTS)
@@ -76,11 +167,11 @@ def emotional(emotion: str) -> Prosody:
 
 
 async def test_emotions_are_apart(student: KokoroEngine, spoken: Spoken) -> None:
-    level, spread = _semitones((await spoken.say(student, spoken.text))[0])
+    level, spread = semitones((await spoken.say(student, spoken.text))[0])
     levels = [level]
     for emotion in ("sad", "happy", "excited"):
         wanted = emotional(emotion)
-        own_level, own_spread = _semitones((await spoken.say(student, spoken.text, prosody=wanted))[0])
+        own_level, own_spread = semitones((await spoken.say(student, spoken.text, prosody=wanted))[0])
         assert own_level - level == pytest.approx(wanted.pitch, abs=0.7)
         assert (own_spread > spread) == (wanted.pitch_range > 1)
         levels.append(own_level)
@@ -95,7 +186,160 @@ async def test_emotions_are_understood(student: KokoroEngine, spoken: Spoken, em
     assert word_error_rate(spoken.text, heard, spoken.language) <= 0.06, heard
 
 
-def _semitones(samples: Samples) -> tuple[float, float]:
-    found = pitch(samples)
-    low, middle, high = np.percentile(12 * np.log2(found[~np.isnan(found)]), (10, 50, 90))
-    return float(middle), float(high - low)
+VOICE, LANGUAGE, TEXT, WRITTEN = ENGLISH.voice, ENGLISH.language, ENGLISH.text, ENGLISH.written
+
+
+def test_engine_of_the_students_only_has_their_voices(student: KokoroEngine) -> None:
+    info = student.info
+    assert {voice.id for voice in info.voices} == {"af_heart", "ef_dora"}
+    assert info.default_voices == {"en": "af_heart", "es": "ef_dora"}
+    assert info.max_concurrency >= 40 and info.slots_are_streams and info.light is None
+    assert info.accepts_partial_text and info.cloning == "none" and info.decoder == "student"
+    # Others are refused before a start.
+    known = known_voices(KokoroSettings(student="only"))
+    assert known == KnownVoices(frozenset(("af_heart", "ef_dora")), frozenset(("en", "es")))
+    with pytest.raises(UnsupportedLanguage, match=r"'fr'.*en"):
+        asyncio.run(chunks_of(student, Segment("Salut.", VOICE, "fr")))
+
+
+async def test_choice_by_speed_is_logged_when_it_changes(
+    student: KokoroEngine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(student, "_info", replace(student.info, light=LightVoices({}, 80, always=False)))
+    monkeypatch.setattr(student, "_settings", KokoroSettings())
+    caplog.set_level("INFO", "kani.engines.kokoro.engine")
+    cores = os.cpu_count() or 1
+    for cost in (cores * 2.0, cores * 1.0, cores * 0.1):
+        student._set_slots(cost)
+    chosen = [text for text in caplog.messages if "student speaks" in text]
+    assert chosen == [f"Kokoro's student speaks {when}" for when in ("always", "while no slot is free")]
+
+
+async def test_word_times_are_those_of_its_durations(student: KokoroEngine) -> None:
+    samples, spans = await ENGLISH.say(student, "Nobody knew him well.")
+    utterance = one_utterance("Nobody knew him well.", LANGUAGE)
+    prepared = student._synthesizer.prepare(utterance.symbols, Segment("", VOICE, LANGUAGE), Stop())  # type: ignore[attr-defined]
+    edges = np.concatenate([[0], np.cumsum(prepared.prosody.frames)]) * FRAME_SAMPLES / SAMPLE_RATE
+    spaces = [at for at, symbol in enumerate(utterance.symbols) if symbol == " "]
+    middles = [(edges[at + 1] + edges[at + 2]) / 2 for at in spaces]
+    starts = [span.start_s for span in spans[1:]]
+    np.testing.assert_allclose(np.diff(starts), np.diff(middles), atol=0.001)
+    assert all(a.end_s == pytest.approx(b.start_s) for a, b in pairwise(spans))
+    assert spans[-1].end_s <= len(samples) / SAMPLE_RATE
+
+
+async def test_sentence_is_trimmed_and_the_same_each_time(student: KokoroEngine) -> None:
+    (samples, spans), (again, _) = [await ENGLISH.say(student, TEXT) for _ in range(2)]
+    assert np.array_equal(samples, again)
+    assert max(silence_around(samples)) <= 0.05
+    assert [TEXT[span.start : span.end] for span in spans] == [word.strip(",.") for word in TEXT.split()]
+
+
+async def test_sentence_begins_with_a_second_of_it(student: KokoroEngine) -> None:
+    """Where audio is ahead, it is one chunk; the samples are alike, except for the activations' scales."""
+    windows, whole = [
+        await chunks_of(student, Segment(TEXT, VOICE, LANGUAGE, ahead_s=ahead_s)) for ahead_s in (0.0, 1.0)
+    ]
+    assert len(windows) == 2 and len(whole) == 1
+    assert len(windows[0].samples) / SAMPLE_RATE == pytest.approx(1.0, abs=0.1)
+    assert agreement_db(whole[0].samples, joined(windows)[0]) > 20
+
+
+async def test_light_segments_are_the_students(student: KokoroEngine) -> None:
+    """The other ones are Kokoro's, which stands aside here as a synthesizer that fails."""
+    both = KokoroEngine(KokoroSettings(student="only"), Resources(Path("no-such-folder")))
+    await both.start()
+    both._students, both._synthesizer = both._synthesizer, None  # type: ignore[assignment]
+    chunks = await chunks_of(both, Segment(TEXT, VOICE, LANGUAGE, light=True))
+    expected = await chunks_of(student, Segment(TEXT, VOICE, LANGUAGE))
+    assert np.array_equal(chunks[0].samples, expected[0].samples)
+    await both.stop()
+
+
+async def test_cancel_frees_the_engine(student: KokoroEngine) -> None:
+    tasks = [asyncio.create_task(chunks_of(student, Segment(WRITTEN[0], VOICE, LANGUAGE))) for _ in range(6)]
+    await asyncio.sleep(0)
+    for task in tasks:
+        task.cancel()
+    results = await asyncio.gather(*tasks, return_exceptions=True)
+    assert all(isinstance(result, asyncio.CancelledError) for result in results)
+    assert student._scheduler.steps == 0
+
+
+@pytest.mark.parametrize(
+    ("choice", "cost", "always"),
+    [
+        ("auto", 0.3, False),
+        ("auto", 0.79, False),
+        ("auto", 0.81, True),
+        ("auto", 3.0, True),
+        ("always", 0.3, True),
+    ],
+)
+async def test_setting_and_speed_choose(
+    student: KokoroEngine, monkeypatch: pytest.MonkeyPatch, choice: str, cost: float, always: bool
+) -> None:
+    monkeypatch.setattr("kani.engines.kokoro.engine.os.cpu_count", lambda: 2)
+    light = LightVoices({VOICE: LANGUAGE}, 80, choice == "always")
+    monkeypatch.setattr(student, "_info", replace(student.info, light=light))
+    monkeypatch.setattr(student, "_settings", KokoroSettings(student=choice))  # type: ignore[arg-type]
+    student._set_slots(cost)
+    assert student.info.light == replace(light, always=always)
+
+
+async def test_pieces_go_on_as_the_one_before_ended(
+    student: KokoroEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The 5 ms that are faded over, as both pieces have them: the later one begins with the same sound."""
+    monkeypatch.setattr(PieceTiming, "spare_s", 0.0)
+    alike, join = [], Pieces._joined
+
+    def compare(pieces: Pieces, samples: Samples) -> Samples:
+        ends = pieces._tail[len(pieces._tail) // 2 :]
+        begins = samples[: len(ends)]
+        if ends @ ends > 1e-4 * len(ends):
+            alike.append(ends @ begins / np.sqrt((ends @ ends) * (begins @ begins)))
+        return join(pieces, samples)
+
+    monkeypatch.setattr(Pieces, "_joined", compare)
+    for text in WRITTEN:
+        await ENGLISH.write(student, text)
+    # 0.995; 0.957 where a piece is decoded after its own prediction of the words before.
+    assert len(alike) > 40 and np.mean(alike) > 0.98
+
+
+def test_next_word_changes_little_of_the_melody_at_a_seam(student: KokoroEngine) -> None:
+    """The pitch of 75 ms on either side, as predicted when the words before are spoken, and a word later."""
+    segment, phonemizer = Segment("", VOICE, LANGUAGE), phonemizer_for(EspeakClient.shared(), LANGUAGE)
+    assert phonemizer is not None
+    semitones = []
+    for text in WRITTEN:
+        words = text.rstrip(".").split()
+        known = [one(" ".join(words[:count]), phonemizer) for count in range(5, len(words))]
+        pitches = [
+            (
+                utterance,
+                student._synthesizer.prepare(utterance.symbols, segment, Stop(), complete=False).prosody,
+            )
+            for utterance in known
+        ]
+        for (utterance, prosody), (longer, later) in pairwise(pitches):
+            spoken = count_speakable(utterance, len(utterance.words))
+            before, after = near_seam(utterance, prosody, spoken), near_seam(longer, later, spoken)
+            voiced = (before > 60) & (after > 60)
+            if voiced.sum() >= 5:
+                semitones.append(np.abs(12 * np.log2(before[voiced] / after[voiced])).mean())
+    # 0.34; 0.62 where the words that stand for the rest begin a clause of their own.
+    assert len(semitones) > 60 and np.mean(semitones) <= 0.5
+
+
+def one(text: str, phonemizer: Phonemizer) -> Utterance:
+    (utterance,) = split_utterances(text, phonemizer)
+    return utterance
+
+
+def near_seam(utterance: Utterance, prosody: PredictedProsody, spoken: int) -> npt.NDArray[np.float32]:
+    """Pitch of the twelve half frames around the end of the first ``spoken`` words."""
+    edges, words = symbol_edges(prosody.frames), utterance.words
+    seam = 2 * word_boundary(utterance, words[spoken - 1], words[spoken], edges) // FRAME_SAMPLES
+    return prosody.pitch[0, seam - 6 : seam + 6]

@@ -1,7 +1,8 @@
-"""Conversion of text to Kokoro's symbols, and their assignment to words."""
+"""Text and a lexicon's IPA to Kokoro's symbols, and their assignment to words."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -9,26 +10,47 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from kani.core.types import Pronunciation, Segment, SpeechChunk
 from kani.engines.espeak.client import EspeakClient
+from kani.engines.kokoro.engine import KokoroEngine
 from kani.engines.kokoro.text import espeak_ipa
-from kani.engines.kokoro.text.espeak_ipa import espeak_voice, phonemizer_for
+from kani.engines.kokoro.text.espeak_ipa import Phonemizer, espeak_voice, phonemizer_for
 from kani.engines.kokoro.text.phonemes import MAX_UTTERANCE_SYMBOLS, Utterance, split_utterances
 from kani.engines.kokoro.text.symbol_words import assign_symbols
 from kani.engines.kokoro.text.vocabulary import VOCABULARY
+from kani.text.ipa import canonicalize
+from kani.text.lexicon import Lexicon
+from kani.text.normalizer import NormalizerOptions
+from tests.judges.judge import hear, words_of
+from tests.support.kokoro import Writer, check_utterances, chunks_of, joined
 
 
-def spoken(text: str, language: str, ending: str = "") -> list[Utterance]:
-    say = phonemizer_for(EspeakClient.shared("phonemes"), language)
-    assert say is not None
-    return split_utterances(text, say, ending=ending)
+def say_of(language: str) -> Phonemizer:
+    phonemizer = phonemizer_for(EspeakClient.shared("phonemes"), language)
+    assert phonemizer is not None
+    return phonemizer
 
 
-def by_word(text: str, language: str) -> dict[str, str]:
-    return {
-        text[word.start : word.end]: utterance.symbols[word.first : word.stop]
-        for utterance in spoken(text, language)
+def spoken(
+    text: str, language: str, ending: str = "", pronunciations: Sequence[Pronunciation] = ()
+) -> list[Utterance]:
+    return split_utterances(text, say_of(language), ending=ending, pronunciations=pronunciations)
+
+
+def pronounced(text: str, how: dict[str, str]) -> tuple[Pronunciation, ...]:
+    return tuple(
+        Pronunciation(text.index(word), text.index(word) + len(word), canonicalize(ipa))
+        for word, ipa in sorted(how.items(), key=lambda item: text.index(item[0]))
+    )
+
+
+def by_word(text: str, language: str, **how: str) -> list[tuple[str, str]]:
+    named = {name.replace("_", " "): ipa for name, ipa in how.items()}
+    return [
+        (text[word.start : word.end], utterance.symbols[word.first : word.stop])
+        for utterance in spoken(text, language, ".", pronounced(text, named))
         for word in utterance.words
-    }
+    ]
 
 
 @pytest.mark.parametrize(
@@ -41,17 +63,6 @@ def by_word(text: str, language: str) -> dict[str, str]:
         ("A man had a Big A.", "ə mˈæn hæd ə bˈɪɡ ˈA."),
         ("Lost in A City.", "lˈɔst ɪn ə sˈɪTi."),
         ("- A new thing.", "ə nˈu θˈɪŋ."),
-    ],
-)
-def test_letter_a_is_no_article(text: str, symbols: str) -> None:
-    [utterance] = spoken(text, "en-US")
-    assert utterance.symbols == symbols
-    assert [text[word.start : word.end] for word in utterance.words] == text.strip("-. ").split()
-
-
-@pytest.mark.parametrize(
-    ("text", "symbols"),
-    [
         ("I was here.", "ˌI wʌz hˈɪɹ."),
         ("Sure, I can, and I see.", "ʃˈʊɹ, ˌI kˈæn, ænd ˌI sˈi."),
         ("I am late.", "ˌI æm lˈAt."),
@@ -61,13 +72,11 @@ def test_letter_a_is_no_article(text: str, symbols: str) -> None:
         ("My eye, an aisle.", "mI ˈI, ən ˈIəl."),
     ],
 )
-def test_pronoun_i_is_stressed(text: str, symbols: str) -> None:
+def test_letter_a_is_no_article_and_pronoun_i_is_stressed(text: str, symbols: str) -> None:
     [utterance] = spoken(text, "en-US")
     assert utterance.symbols == symbols
-    assert [text[word.start : word.end] for word in utterance.words] == [
-        word.strip(".,") for word in text.split()
-    ]
-    assert "ˌI wɒz hˈɪə" in spoken("I was here", "en-GB")[0].symbols
+    words = [text[word.start : word.end] for word in utterance.words]
+    assert words == re.findall(r"[\w']+", text)
 
 
 def test_vocabulary_has_114_symbols() -> None:
@@ -111,6 +120,7 @@ def test_languages_have_espeak_voice(language: str, voice: str | None) -> None:
         ("en", "measure of a bird", "mˈɛʒəɹ əvə bˈɜɹd"),
         ("en", "anybody saw everything", "ˈɛnibˌɑdi sˈɔ ˈɛvɹiθˌɪŋ"),
         ("en", "penitent leverage", "pˈɛnɪtənt lˈɛvəɹɪʤ"),
+        ("en-GB", "I was here", "ˌI wɒz hˈɪə"),
         ("en-GB", "no hair there", "nˈQ hˈɛː ðˈɛː"),
         ("es", "¡Qué noche!", "kˈe nˈoʧe!"),
         ("es", "seis cervezas", "sˈAs θeɾβˈeθas"),
@@ -174,20 +184,20 @@ def test_unpronounceable_text_has_no_utterance(text: str) -> None:
 
 
 def test_joined_words_are_separated() -> None:
-    spoken_as = by_word("Some of the people in the house", "en")
+    spoken_as = dict(by_word("Some of the people in the house", "en"))
     assert (spoken_as["of"], spoken_as["in"]) == ("ʌv", "ɪn")
     assert spoken_as["people"] == "pˈipᵊl"
     assert spoken_as["house"] == "hˈWs"
 
 
 def test_word_of_one_letter_is_kept() -> None:
-    spoken_as = by_word("I am Michael", "en")
+    spoken_as = dict(by_word("I am Michael", "en"))
     assert list(spoken_as) == ["I", "am", "Michael"]
     assert spoken_as["I"] == "ˌI"
 
 
 def test_number_of_several_words_is_one_word() -> None:
-    spoken_as = by_word("In 1999 the U.S.A. paid $25.50 for 3 of the 7 ships", "en")
+    spoken_as = dict(by_word("In 1999 the U.S.A. paid $25.50 for 3 of the 7 ships", "en"))
     assert spoken_as["1999"].count(" ") == 2
     assert spoken_as["$25.50"].startswith("dˈɑləɹ twˈɛnti")
     assert spoken_as["ships"] == "ʃˈɪps"
@@ -195,7 +205,7 @@ def test_number_of_several_words_is_one_word() -> None:
 
 
 def test_liaison_belongs_to_word_before() -> None:
-    spoken_as = by_word("Les amis ont eu vingt-et-un chevaux", "fr")
+    spoken_as = dict(by_word("Les amis ont eu vingt-et-un chevaux", "fr"))
     assert spoken_as == {
         "Les": "lez",
         "amis": "amˈi",
@@ -283,13 +293,171 @@ def test_overlong_words_are_kept(text: str) -> None:
 @given(st.text(max_size=200), st.sampled_from(["es", "en", "fr", "it", "pt", "es-MX", "en-GB"]))
 def test_any_text_is_valid_input(text: str, language: str) -> None:
     parts = spoken(text, language, ending=".")
-    for part in parts:
-        assert 0 < len(part.symbols) <= MAX_UTTERANCE_SYMBOLS
-        assert set(part.symbols) <= VOCABULARY.keys()
-        assert part.words
-        assert all(0 <= word.first < word.stop <= len(part.symbols) for word in part.words)
-        assert all(a.stop <= b.first for a, b in pairwise(part.words))
-    words = [word for part in parts for word in part.words]
-    assert all(0 <= word.start < word.end <= len(text) for word in words)
-    assert all(not text[word.start].isspace() and not text[word.end - 1].isspace() for word in words)
-    assert all(a.end <= b.start or (a.start, a.end) == (b.start, b.end) for a, b in pairwise(words))
+    assert all(part.words for part in parts)
+    for word in check_utterances(parts, text):
+        assert not text[word.start].isspace() and not text[word.end - 1].isspace()
+
+
+LANGUAGES = ["es", "es-MX", "en", "en-GB", "fr", "it", "pt", "pt-PT", "hi"]
+
+
+@pytest.mark.parametrize(
+    ("language", "ipa", "symbols"),
+    [
+        ("en", "ˈsiːkwəl", "sˈikwəl"),
+        ("en", "ˈkaɪ.oʊˌt͡ʃaʊ", "kˈIOʧˌW"),
+        ("en", "ˈnɝs ˈbɛd ˈbed", "nˈɜɹs bˈɛd bˈɛd"),
+        ("en", "ˈɡəʊ ˈɒtə", "ɡˈO ˈɑtə"),
+        ("en", "ˈtʃɜːtʃ ˈdʒʌdʒ", "ʧˈɜɹʧ ʤˈʌʤ"),
+        ("en", "ˈbʌtn̩", "bˈʌtᵊn"),
+        ("en", "ʁyʒ ɲa", "ɹuʒ njæ"),
+        ("en", "ˈʌʔoʊ", "ˈʌO"),
+        ("en-GB", "ˈɡoʊ ˈheə ˈnɜːs", "ɡˈQ hˈɛː nˈɜːs"),
+        ("es", "ˈai̯ ˈaj ˈai ˈau̯ ˈseis ˈoi̯", "ˈI ˈI ˈI ˈW sˈAs ˈoɪ"),
+        ("es", "ˈmaʝo ˈmajo paˈis", "mˈaʝo mˈajo paˈis"),
+        ("es", "ˈt͡ʃiko ˈtʃiko ɡaˈtsone", "ʧˈiko ʧˈiko ɡatsˈone"),
+        ("fr", "tʁaˈvaj vɛ̃", "tʁavˈaj vɛ\u0303"),
+        ("it", "ˈpit͡t͡sa ˈpit͡sːa ˈmai̯", "pˈitʦa pˈiʦːa mˈai"),
+        ("pt", "ˈmɐ̃w̃", "mˈɐ\u0303w\u0303"),
+        ("es", "ɦʉɓ ǃa", "hub ta"),
+    ],
+)
+def test_ipa_is_adapted_to_language(language: str, ipa: str, symbols: str) -> None:
+    assert say_of(language).symbols_of_ipa(canonicalize(ipa)) == symbols
+
+
+@given(
+    st.text(
+        "pbtdʈɖcɟkɡqɢʔmɱnɳɲŋɴʙrʀⱱɾɽɸβfvθðszʃʒʂʐçʝxɣχʁħʕhɦɬɮʋɹɻjɰlɭʎʟʍwɥʜʢʡɕʑɺɧʘǀǃǂǁɓɗʄɠʛɫ"
+        "iyɨʉɯuɪʏʊeøɘɵɤoəɛœɜɞʌɔæɐaɶɑɒɚɝᵻᵿᵊˈˌːˑ\u0303\u0329\u032f\u0361˞ʰ .",
+        max_size=40,
+    ),
+    st.sampled_from(LANGUAGES),
+)
+def test_any_ipa_is_pronounceable(ipa: str, language: str) -> None:
+    say = say_of(language)
+    try:
+        kept = canonicalize(ipa)
+    except ValueError:
+        return
+    symbols = say.symbols_of_ipa(kept)
+    assert set(symbols) <= VOCABULARY.keys()
+    assert symbols.strip("ˈˌ ː\u0303") or language.startswith("en")
+    assert say.placeholder(kept).isalpha()
+
+
+def test_neighbours_are_pronounced_as_beside_ipa() -> None:
+    assert dict(by_word("I use the ASQL", "en", ASQL="ˈeɪsiːkwəl"))["the"] == "ðɪ"
+    assert dict(by_word("I use the SQL", "en", SQL="ˈsiːkwəl"))["the"] == "ðə"
+    assert dict(by_word("les SQL", "fr", SQL="ɛskyˈɛl")) == {"les": "lez", "SQL": "ɛskyˈɛl"}
+    assert dict(by_word("les SQL", "fr", SQL="syˈkɛl")) == {"les": "le", "SQL": "sykˈɛl"}
+    assert by_word("de l'ONU", "fr", ONU="ɔny") == [("de", "də"), ("l'", "l"), ("ONU", "ɔny")]
+    beer = by_word("Worcester's beer", "en-GB", Worcester="ˈwʊstə")
+    assert beer[:2] == [("Worcester", "wˈʊstə"), ("'s", "z")]
+
+
+def test_only_given_words_change() -> None:
+    text = "El SQL, de 25 SQL (o SQL): el Yosemite."
+    plain = spoken(text, "es", ".", ())[0].symbols
+    other = spoken(text, "es", ".", pronounced(text, {"SQL": "siˈkwel", "Yosemite": "ʝoˈse.mi.ti"}))[
+        0
+    ].symbols
+    assert other == plain.replace("ˌesekˌuˈɛle", "sikwˈel", 1).replace("ʝˌosemˈite", "ʝosˈemiti")
+    assert len(other) < len(plain)
+
+
+def test_pronunciation_of_several_words() -> None:
+    both = by_word("in Los Angeles, now", "en", Los_Angeles="lɔs ˈændʒələs")
+    assert both[1:3] == [("Los", "lɔs"), ("Angeles", "ˈænʤələs")]
+    assert by_word("in Los Angeles, now", "en", Los_Angeles="ɛlˈeɪ")[1] == ("Los Angeles", "ɛlˈA")
+
+
+def test_marks_inside_pronounced_text_are_ignored() -> None:
+    text = "etc., e.g. this"
+    how = pronounced(text, {"etc.": "ɛtˈsɛtɹə", "e.g.": "fɚɪɡˈzæmpəl"})
+    assert spoken(text, "en", ".", how)[0].symbols == "ɛtsˈɛtɹə, fəɹɪɡzˈæmpəl ðˈɪs."
+
+
+@settings(deadline=None)
+@given(
+    st.text(st.sampled_from("ab éñ1 3,.;'-\"(¿☃жSQL…"), max_size=150),
+    st.lists(st.tuples(st.integers(0, 150), st.integers(1, 30)), max_size=5),
+    st.sampled_from(["ˈsiːkwəl", "a", "ʔ", "di ˈɡru", "ˈaː" * 60]),
+    st.sampled_from(LANGUAGES),
+)
+def test_any_text_with_pronunciations_is_valid_input(
+    text: str, places: list[tuple[int, int]], ipa: str, language: str
+) -> None:
+    pronunciations, at = [], 0
+    for start, length in sorted(places):
+        end = min(start + length, len(text))
+        if at <= start < end and text[start:end] == text[start:end].strip():
+            pronunciations.append(Pronunciation(start, end, canonicalize(ipa)))
+            at = end
+    words = check_utterances(spoken(text, language, ".", pronunciations), text)
+    if say_of(language).symbols_of_ipa(canonicalize(ipa)):
+        edges = {edge for word in words for edge in (word.start, word.end)}
+        assert edges.issuperset(edge for one in pronunciations for edge in (one.start, one.end))
+
+
+async def heard(engine: KokoroEngine, text: str, voice: str, language: str, how: dict[str, str]) -> list[str]:
+    segment = Segment(text, voice, language, pronunciations=pronounced(text, how))
+    samples, spans = joined(await chunks_of(engine, segment))
+    assert [text[span.start : span.end] for span in spans] == [word.strip(".,") for word in text.split()]
+    assert all(a.start_s <= b.start_s for a, b in pairwise(spans))
+    return words_of(hear(samples, 24_000, language), language)
+
+
+@pytest.mark.parametrize(
+    ("language", "voice", "text", "how", "expected_word", "letters"),
+    [
+        ("en", "af_heart", "We keep it in the SQL of the house.", {"SQL": "ˈsiːkwəl"}, "sequel", "sql"),
+        ("en", "am_michael", "My friend Xqz is a very good doctor.", {"Xqz": "ˈmaɪkəl"}, "michael", "xqz"),
+        ("en-GB", "bm_george", "The road to Wxyz was long and cold.", {"Wxyz": "ˈlʌndən"}, "london", "wxyz"),
+        ("es", "ef_dora", "Mi amigo Xqz vive en esta ciudad.", {"Xqz": "aˈlexandɾo"}, "alejandro", "xqz"),
+        ("es-MX", "em_alex", "El coche de Wxyz es rojo y grande.", {"Wxyz": "maˈɾi.a"}, "maría", "wxyz"),
+    ],
+)
+async def test_ipa_is_intelligible(
+    engine: KokoroEngine,
+    language: str,
+    voice: str,
+    text: str,
+    how: dict[str, str],
+    expected_word: str,
+    letters: str,
+) -> None:
+    words = await heard(engine, text, voice, language, how)
+    assert expected_word in words, words
+    assert letters not in words, words
+    (written,) = how
+    spelled = words_of(text, language)
+    assert words == [expected_word if word == written.lower() else word for word in spelled], words
+
+
+async def growing(engine: KokoroEngine, text: str, options: NormalizerOptions) -> list[SpeechChunk]:
+    writer = Writer(text, 1, options, first=2)
+    chunks = [chunk async for chunk in engine.stream(Segment("", "af_heart", "en"), writer.text)]
+    assert writer.text.boundary is not None
+    return chunks
+
+
+async def test_growing_text_uses_ipa(engine: KokoroEngine) -> None:
+    text = "We wrote to my friend Xqz last week, and she will be here soon with all of them."
+    lasting = {}
+    for ipa in ("ˈm", "ˈmaɪkəl ˈændɹuː ˈmaɪkəl"):
+        options = NormalizerOptions("en", Lexicon().with_request({"Xqz": f"/{ipa}/"}), accepts_ipa=True)
+        _, spans = joined(await growing(engine, text, options))
+        assert [text[span.start : span.end] for span in spans] == [word.strip(".,") for word in text.split()]
+        assert all(a.start_s <= b.start_s for a, b in pairwise(spans))
+        lasting[ipa] = next(span.end_s - span.start_s for span in spans if span.start == text.index("Xqz"))
+    short, long = lasting.values()
+    assert long > short + 0.5
+
+
+async def test_lexicon_is_intelligible_in_growing_text(engine: KokoroEngine) -> None:
+    text = "We keep the SQL of my friend Xqz in the old house near the river."
+    lexicon = Lexicon().with_request({"SQL": "sequel", "Xqz": "/ˈmaɪkəl/"})
+    samples, _ = joined(await growing(engine, text, NormalizerOptions("en", lexicon, accepts_ipa=True)))
+    words = words_of(hear(samples, 24_000, "en"), "en")
+    assert words == words_of(text.replace("SQL", "sequel").replace("Xqz", "Michael"), "en")

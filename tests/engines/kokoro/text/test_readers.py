@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 import signal
-import subprocess
-import sys
 from collections.abc import Iterable
 from importlib.util import find_spec
 from itertools import pairwise
@@ -20,14 +18,14 @@ from kani.core.types import Pronunciation
 from kani.engines.espeak.client import EspeakClient
 from kani.engines.kokoro.text import readers
 from kani.engines.kokoro.text.espeak_ipa import Phonemizer
-from kani.engines.kokoro.text.phonemes import MAX_UTTERANCE_SYMBOLS, Utterance, split_utterances
+from kani.engines.kokoro.text.phonemes import Utterance, split_utterances
 from kani.engines.kokoro.text.reader import TextReader
 from kani.engines.kokoro.text.readers import missing_packages, reader_for, spoken_languages
 from kani.engines.kokoro.text.unspaced import dictionary
 from kani.engines.kokoro.text.unspaced.japanese import JapaneseReader
 from kani.engines.kokoro.text.unspaced.kana import symbols_of_kana
 from kani.engines.kokoro.text.unspaced.pinyin import symbols_of_syllable
-from kani.engines.kokoro.text.vocabulary import VOCABULARY
+from tests.support.kokoro import check_utterances
 
 pytestmark = pytest.mark.skipif(
     any(missing_packages(language) for language in ("zh", "ja")), reason="pypinyin, rjieba or haqumei missing"
@@ -266,18 +264,9 @@ def test_lexicon_overrides_the_reading(
     st.sampled_from(["zh", "ja"]),
 )
 def test_any_text_is_valid_input(read: dict[str, TextReader], text: str, language: str) -> None:
-    parts = split_utterances(text, read[language], ending=".")
-    for part in parts:
-        assert 0 < len(part.symbols) <= MAX_UTTERANCE_SYMBOLS
-        assert set(part.symbols) <= VOCABULARY.keys()
-        assert all(0 <= word.first < word.stop <= len(part.symbols) for word in part.words)
-        assert all(a.stop <= b.first for a, b in pairwise(part.words))
-        for word in part.words:
-            assert not word.characters or len(word.characters) == word.end - word.start
-            assert all(word.first <= at <= word.stop for at in word.characters)
-    words = [word for part in parts for word in part.words]
-    assert all(0 <= word.start < word.end <= len(text) for word in words)
-    assert all(a.end <= b.start or (a.start, a.end) == (b.start, b.end) for a, b in pairwise(words))
+    for word in check_utterances(split_utterances(text, read[language], ending="."), text):
+        assert not word.characters or len(word.characters) == word.end - word.start
+        assert all(word.first <= at <= word.stop for at in word.characters)
 
 
 @pytest.mark.parametrize("fault", ["killed", "hung"])
@@ -326,25 +315,3 @@ def test_missing_package_takes_the_language_away(
         "Kokoro does not speak Chinese: pip install rjieba",
         "Kokoro does not speak Japanese: pip install haqumei",
     ]
-
-
-def test_dictionaries_are_not_loaded_at_the_start(cache: Path) -> None:
-    code = f"""
-import asyncio, sys
-from pathlib import Path
-from kani.engines.kokoro.engine import KokoroEngine
-from kani.engines.kokoro.text.unspaced.dictionary import Dictionary
-from kani.engines.kokoro.settings import KokoroSettings
-from kani.engines.plugin import Resources
-
-async def start():
-    engine = KokoroEngine(KokoroSettings(decoder="onnx"), Resources(Path({str(cache)!r})))
-    await engine.start()
-    await engine.wait_until_loaded()
-    await engine.stop()
-
-asyncio.run(start())
-print(sorted({{"pypinyin", "rjieba", "haqumei"}} & sys.modules.keys()), Dictionary._shared)
-"""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[] {}"

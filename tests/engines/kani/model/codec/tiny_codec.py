@@ -114,11 +114,11 @@ def write(path: Path, sizes: Mapping[str, Any] = TINY, *, key: int = 0) -> None:
     })  # fmt: skip
 
 
-def pack(path: Path, members: Mapping[str, bytes], mode: str = "w:") -> None:
-    """A tar file of these members, named with ./ in front as NeMo does."""
+def pack(path: Path, members: Mapping[str, bytes], mode: str = "w:", *, prefix: str = "./") -> None:
+    """A tar file of these members, named with ./ in front as NeMo does, or with another prefix."""
     with tarfile.open(path, mode) as archive:  # type: ignore[call-overload]
         for name, content in members.items():
-            member = tarfile.TarInfo(f"./{name}")
+            member = tarfile.TarInfo(prefix + name)
             member.size = len(content)
             archive.addfile(member, io.BytesIO(content))
 

@@ -1,9 +1,10 @@
-"""Codes are drawn with the probabilities of transformers' own processors."""
+"""Codes: tokens of a vocabulary, their sampling as by transformers, and the guard of the output."""
 
 from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -16,10 +17,47 @@ from transformers import (
     TopPLogitsWarper,
 )
 
+from kani.engines.kani.model.output_guard import AUDIBLE, Anomaly, OutputGuard
 from kani.engines.kani.model.sampler import MAX_CANDIDATES, SamplerState, Sampling
-from kani.engines.kani.model.tokens import TokenLayout
+from kani.engines.kani.model.tokens import END_OF_TEXT, START_OF_TEXT, TokenLayout
+from kani.runtime.errors import CheckpointError
 
-CPU = torch.device("cpu")
+
+def test_published_vocabulary_has_published_tokens() -> None:
+    layout = TokenLayout.of_vocabulary(80538, codebooks=4, codebook_size=4032)
+    assert layout.text_vocabulary == 64400
+    assert (layout.start_of_speech, layout.end_of_speech) == (64401, 64402)
+    assert (layout.start_of_human, layout.end_of_human, layout.start_of_ai) == (64403, 64404, 64405)
+    assert [layout.codebook_range(codebook) for codebook in range(4)] == [
+        (64410, 68442), (68442, 72474), (72474, 76506), (76506, 80538),
+    ]  # fmt: skip
+    assert layout.size == 80538
+
+
+def test_prompt_ends_with_start_of_speech() -> None:
+    layout = TokenLayout(100, 4, 10)
+    assert layout.prompt([START_OF_TEXT, 50, 60]) == [103, 1, 50, 60, END_OF_TEXT, 104, 105, 101]
+
+
+@given(st.integers(3, 10**6), st.integers(1, 16), st.integers(1, 5000))
+def test_token_ranges_do_not_overlap(text: int, codebooks: int, size: int) -> None:
+    layout = TokenLayout.of_vocabulary(text + 10 + codebooks * size, codebooks=codebooks, codebook_size=size)
+    assert layout.text_vocabulary == text
+    human = layout.start_of_human, layout.end_of_human
+    special = [layout.start_of_speech, layout.end_of_speech, *human, layout.start_of_ai]
+    assert len(set(special)) == 5
+    assert all(text < token < layout.audio_start for token in special)
+    ends = [layout.audio_start, *(layout.codebook_range(codebook)[1] for codebook in range(codebooks))]
+    assert [layout.codebook_range(codebook)[0] for codebook in range(codebooks)] == ends[:-1]
+    assert ends[-1] == layout.size
+
+
+@pytest.mark.parametrize("size", [-1, 0, 4 * 4032, 4 * 4032 + 12])
+def test_small_vocabulary_is_refused(size: int) -> None:
+    with pytest.raises(CheckpointError, match=rf"vocab_size is {size}: too small for 4 codebooks of 4032"):
+        TokenLayout.of_vocabulary(size, codebooks=4, codebook_size=4032)
+
+
 CODES = 300
 LAYOUT = TokenLayout(20, 2, CODES)
 GRID = 1500
@@ -34,8 +72,11 @@ samplings = st.builds(
 )
 
 
-def state(slots: int, frames: int = 8, layout: TokenLayout = LAYOUT) -> SamplerState:
-    return SamplerState(layout, slots=slots, frames=frames, device=CPU)
+def state(slots: int, frames: int = 8, sampling: Sampling | None = None) -> SamplerState:
+    made = SamplerState(LAYOUT, slots=slots, frames=frames, device=torch.device("cpu"))
+    for slot in range(slots) if sampling else ():
+        made.reset(slot, sampling)
+    return made
 
 
 def random(*shape: int, key: int = 0, level: float = 3.0) -> Tensor:
@@ -67,12 +108,7 @@ def test_probabilities_match_transformers(
     logits = random(CODES + (codebook == 0), key=key)
     likely = logits.topk(10).indices.tolist()
     said = data.draw(st.lists(st.sampled_from(likely), max_size=5))
-    sampler = state(GRID)
-    for slot in range(GRID):
-        if slot == 0:
-            sampler.reset(0, sampling)
-        else:
-            sampler.move(0, slot)
+    sampler = state(GRID, sampling=sampling)
     for code in said:
         sampler.drawn[:, codebook, code] = True
     expected = transformers_probabilities(logits, said, sampling)
@@ -81,30 +117,17 @@ def test_probabilities_match_transformers(
 
 def test_repetition_penalty_is_per_codebook() -> None:
     logits = random(CODES)
-    sampler = state(1)
-    sampler.reset(0, Sampling(temperature=0, repetition_penalty=1e6))
+    sampler = state(1, sampling=Sampling(temperature=0, repetition_penalty=1e6))
     best = logits.topk(3).indices.tolist()
     with_end = torch.cat((logits, torch.tensor([-100.0])))[None]
     assert [int(sampler.draw(with_end, 0)) for _ in range(2)] == best[:2]
     assert [int(sampler.draw(logits[None], 1)) for _ in range(3)] == best
 
 
-def test_repetition_penalty_handles_both_signs() -> None:
-    logits = torch.full((1, CODES), -50.0)
-    logits[0, 7], logits[0, 8], logits[0, 9] = 2.0, 1.5, -0.1
-    sampler = state(1)
-    sampler.reset(0, Sampling(temperature=0, repetition_penalty=2.0))
-    assert [int(sampler.draw(logits, 1)) for _ in range(5)] == [7, 8, 7, 7, 7]
-    logits[0, 7], logits[0, 8], logits[0, 9] = -0.06, -0.05, -0.08
-    assert [int(sampler.draw(logits, 1)) for _ in range(3)] == [9, 8, 8]
-
-
 @pytest.mark.parametrize("top_k", [0, MAX_CANDIDATES + 1, 10**9])
 def test_top_k_is_capped(top_k: int) -> None:
     logits = random(CODES, level=0.1)
-    sampler = state(GRID)
-    for slot in range(GRID):
-        sampler.reset(slot, Sampling(1.0, 1.0, top_k, 1.0))
+    sampler = state(GRID, sampling=Sampling(1.0, 1.0, top_k, 1.0))
     expected = transformers_probabilities(logits, [0], Sampling(1.0, 1.0, MAX_CANDIDATES, 1.0))
     assert (expected > 0).sum() == MAX_CANDIDATES
     assert (frequencies(sampler, logits, 1) - expected).abs().max() <= 1.01 / GRID
@@ -173,19 +196,15 @@ def test_move_keeps_sampling_state() -> None:
     for frame in range(6):
         if frame == 3:
             moves.move(2, 0)
-        here, there = (
-            stays.draw(logits[frame], 1),
-            moves.draw(logits[frame, [2 if frame >= 3 else 0, 1, 2]], 1),
-        )
-        assert int(there[0 if frame >= 3 else 2]) == int(here[2])
+        first, slot = (2, 0) if frame >= 3 else (0, 2)
+        here, there = stays.draw(logits[frame], 1), moves.draw(logits[frame, [first, 1, 2]], 1)
+        assert int(there[slot]) == int(here[2])
         stays.frame += 1
         moves.frame += 1
 
 
 def test_capacity_does_not_change_seeded_draws() -> None:
-    short, long = state(1, 8), state(1, 999)
-    for sampler in (short, long):
-        sampler.reset(0, Sampling(seed=2**63 - 1))
+    short, long = (state(1, frames, Sampling(seed=2**63 - 1)) for frames in (8, 999))
     assert torch.equal(short.uniforms[0], long.uniforms[0, :8])
     assert short.uniforms.min() >= 0 and short.uniforms.max() < 1
 
@@ -194,10 +213,8 @@ def test_capacity_does_not_change_seeded_draws() -> None:
 @given(samplings, st.integers(0, 999))
 def test_zero_temperature_takes_argmax(sampling: Sampling, key: int) -> None:
     logits = random(3, CODES, key=key)
-    sampler = state(3)
     greedy = Sampling(0.0, sampling.top_p, sampling.top_k, 1.0, sampling.seed)
-    for slot in range(3):
-        sampler.reset(slot, greedy)
+    sampler = state(3, sampling=greedy)
     assert torch.equal(sampler.draw(logits, 1), logits.argmax(-1))
 
 
@@ -215,8 +232,7 @@ def test_draw_is_always_valid_code(sampling: Sampling, uniform: float, kind: str
         "not a number": torch.full((CODES,), torch.nan),
         "infinite": torch.full((CODES,), torch.inf),
     }[kind]
-    sampler = state(1)
-    sampler.reset(0, sampling)
+    sampler = state(1, sampling=sampling)
     sampler.uniforms[:] = uniform
     code = int(sampler.draw(logits[None], 1)[0])
     assert 0 <= code < CODES
@@ -242,3 +258,65 @@ def test_draw_is_always_valid_code(sampling: Sampling, uniform: float, kind: str
 def test_invalid_sampling_is_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="nothing can be drawn by"):
         Sampling(**wrong)  # type: ignore[arg-type]
+
+
+FRAME_S = 0.08
+RATE = 1000
+
+
+def noise(seconds: float, level: float) -> np.ndarray:
+    """A square wave of that peak."""
+    return np.where(np.arange(round(seconds * RATE)) % 2, level, -level).astype(np.float32)
+
+
+@pytest.mark.parametrize(("expected_s", "frames"), [(0.0, 25), (1.0, 62), (4.0, 175)])
+def test_runaway_is_three_times_prediction_plus_two_seconds(expected_s: float, frames: int) -> None:
+    watch = OutputGuard(expected_s, FRAME_S)
+    for number in range(frames):
+        assert watch.check_frame([number, 0, 0, 0]) is None
+    assert watch.check_frame([frames, 0, 0, 0]) is Anomaly.RUNAWAY
+
+
+@pytest.mark.parametrize("period", range(1, 11))
+def test_loops_of_up_to_ten_frames_are_detected(period: int) -> None:
+    watch = OutputGuard(1000.0, FRAME_S)
+    for number in range(7):
+        assert watch.check_frame([100 + number]) is None
+    until = period + max(4 * period, 30)
+    for number in range(until - 1):
+        assert watch.check_frame([number % period]) is None
+    assert watch.check_frame([(until - 1) % period]) is Anomaly.LOOP
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(0, 3), min_size=1, max_size=200))
+def test_loop_is_detected_at_first_possible_frame(codes: list[int]) -> None:
+    watch = OutputGuard(1000.0, FRAME_S)
+
+    def repeats(said: list[int]) -> bool:
+        for period in range(1, 11):
+            length = max(4 * period, 30)
+            if len(said) >= length + period and said[-length:] == said[-length - period : -period]:
+                return True
+        return False
+
+    for number, code in enumerate(codes, 1):
+        assert (watch.check_frame([code]) is Anomaly.LOOP) == repeats(codes[:number])
+
+
+def test_three_seconds_without_sound_are_silence() -> None:
+    watch = OutputGuard(10.0, FRAME_S)
+    assert watch.check_audio(np.concatenate((noise(0.5, 0.1), noise(1.0, 0.0))), RATE) is None
+    assert watch.check_audio(noise(2.0, AUDIBLE / 2), RATE) is None
+    assert watch.check_audio(noise(0.001, AUDIBLE / 2), RATE) is Anomaly.SILENCE
+    assert watch.check_audio(noise(0.001, AUDIBLE), RATE) is None
+    assert watch.check_audio(noise(3.0, 0.0), RATE) is None
+
+
+def test_speech_without_voice_is_silence() -> None:
+    watch = OutputGuard(10.0, FRAME_S)
+    assert not watch.audible and watch.check_end() is Anomaly.SILENCE
+    watch.check_audio(noise(0.5, 0.9 * AUDIBLE), RATE)
+    assert not watch.audible and watch.check_end() is Anomaly.SILENCE
+    watch.check_audio(noise(0.01, -0.5), RATE)
+    assert watch.audible and watch.check_end() is None

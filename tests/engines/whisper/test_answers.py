@@ -1,0 +1,397 @@
+"""What of an answer is kept: words with time, letters of the language, and plausible lengths."""
+
+from __future__ import annotations
+
+import asyncio
+import unicodedata
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tokenizers
+
+from benchmarks.recognition.hard_recordings import Speaker, joined
+from benchmarks.recognition.languages import letters
+from benchmarks.recognition.repeats import WAYS, hear
+from benchmarks.recognition.sentences import ARTICLE_1
+from kani.core.types import Samples, Segment
+from kani.engines.espeak.engine import EspeakEngine
+from kani.engines.kokoro.engine import KokoroEngine
+from kani.engines.whisper.coverage import (
+    before_cut,
+    begins_late,
+    end_of,
+    is_loop,
+    is_spoken,
+    told,
+    without_echo,
+)
+from kani.engines.whisper.engine import WhisperRecognizer
+from kani.engines.whisper.model import LANGUAGES
+from kani.engines.whisper.plausibility import MAX_TOKENS, TokenLimits, echoes, is_repetitive
+from kani.engines.whisper.scripts import TokenScripts, is_latinised, scripts_of
+from kani.runtime import weights
+from kani.runtime.recognition.local_agreement import HypothesisWord
+from kani.runtime.recognition.passes import TimedWord
+from kani.runtime.voice_detector import SAMPLE_RATE
+from tests.engines.whisper.test_recordings import transcribed
+from tests.judges.judge import edit_distance
+
+
+def timed(text: str, *ends_s: float, start_s: float = 0.0) -> tuple[TimedWord, ...]:
+    """Words one after the other, each until the next of ``ends_s``."""
+    starts_s = (start_s, *ends_s)[: len(ends_s)]
+    return tuple(
+        TimedWord(HypothesisWord(word, (at,)), begin_s, end_s, 0.9)
+        for at, (word, begin_s, end_s) in enumerate(zip(text.split(), starts_s, ends_s, strict=True))
+    )
+
+
+def texts(words: Sequence[TimedWord]) -> str:
+    return " ".join(one.word.text for one in words)
+
+
+def length_s(start_s: float, end_s: float) -> float:
+    return end_s - start_s
+
+
+def hum(seconds: float, *pauses_s: float) -> Samples:
+    """A tone with pauses of 30 ms that begin at the given times."""
+    samples = np.sin(np.arange(round(seconds * SAMPLE_RATE)) / 7).astype(np.float32)
+    for pause_s in pauses_s:
+        samples[round(pause_s * SAMPLE_RATE) :][: round(0.03 * SAMPLE_RATE)] = 0.0
+    return samples
+
+
+@pytest.mark.parametrize(
+    ("text", "ends_s", "kept"),
+    [
+        # As of the sentence that Whisper wrote twice: all but the last word of the echo lie at the end.
+        ("In London. In sunny London.", (0.3, 1.0, 1.0, 1.0, 1.25), "In London."),
+        # As of the count that came once too often: its first word has a few hundredths of a second.
+        ("1, 2, 1, 2, 3", (0.3, 0.6, 0.66, 0.66, 0.66), "1, 2,"),
+        # As of the answer without end: the last words of the echo have a moment each.
+        (
+            "The birds sing today. The birds sing today.",
+            (0.2, 0.6, 0.8, 1.3, 1.3, 1.3, 1.4, 1.54),
+            "The birds sing today.",
+        ),
+        ("All of it is said.", (0.3, 0.4, 0.5, 0.6, 1.0), "All of it is said."),
+        # Fast speech: the alignment gives one word no time.
+        ("It was in the end.", (0.3, 0.5, 0.7, 0.7, 1.0), "It was in the end."),
+        ("Yes.", (0.0,), "Yes."),
+        ("", (), ""),
+    ],
+)
+def test_words_at_the_end_that_have_no_time_are_dropped(
+    text: str, ends_s: tuple[float, ...], kept: str
+) -> None:
+    assert texts(without_echo(timed(text, *ends_s), spaced=True)) == kept
+
+
+def test_words_after_the_end_of_the_speech_are_dropped() -> None:
+    """As of the count that Whisper began once more in the silence: the last word of all has what is left."""
+    words = timed("1, 2, 3, 4. 1,", 0.5, 0.9, 1.0, 1.55, 1.7)
+    assert texts(without_echo(words, spaced=True, speech_s=1.4)) == "1, 2, 3, 4."
+    assert texts(without_echo(words, spaced=True, speech_s=1.6)) == "1, 2, 3, 4. 1,"
+
+
+def test_single_characters_may_have_no_time() -> None:
+    words = timed("我 住 在 这 里", 0.3, 0.5, 0.7, 0.7, 0.7)
+    assert without_echo(words, spaced=False) == words
+    assert texts(without_echo(timed("我 住 在 这 里 我", 0.3, 0.5, *[0.5] * 4), spaced=False)) == "我 住"
+
+
+def test_sentence_with_a_stretched_word_is_heard_again_from_its_beginning() -> None:
+    """As of the answer that left out a sentence in the middle, and put the next one's words there."""
+    words = timed("A dog. That is fine.", 0.3, 1.0, 1.3, 3.8, 4.2)
+    kept, from_s = told(words, hum(4.2, 1.05), 4.2, length_s)
+    assert texts(kept) == "A dog."
+    assert from_s == kept[-1].end_s == pytest.approx(1.065, abs=0.03)
+
+
+def test_what_is_heard_again_is_shorter() -> None:
+    words = timed("A. Is it?", 0.02, 3.0, 3.4)
+    kept, from_s = told(words, hum(3.4), 3.4, length_s)
+    assert texts(kept) == "A." and from_s is not None and from_s > 0.1
+
+
+def test_speech_after_the_last_word_is_heard_again_from_the_pause_on() -> None:
+    """However far the alignment stretches the word itself."""
+    for end_s in (1.9, 3.0):
+        words = timed("Four people.", 0.5, end_s)
+        kept, from_s = told(words, hum(3.0, 1.1), 3.0, length_s)
+        assert texts(kept) == "Four people."
+        assert from_s == kept[-1].end_s == pytest.approx(1.115, abs=0.03)
+
+
+def test_whole_answers_are_kept() -> None:
+    for text, ends_s in (
+        ("A dog barks.", (0.3, 0.8, 1.5)),
+        ("In 1,984,000 years", (0.3, 2.8, 3.4)),
+        ("Donaudampfschifffahrtsgesellschaft", (2.4,)),
+        # Nothing before it could be kept.
+        ("Noooo what", (2.5, 2.8)),
+    ):
+        words = timed(text, *ends_s)
+        assert told(words, hum(ends_s[-1]), ends_s[-1], length_s) == (words, None)
+    assert told((), hum(1.0), 1.0, length_s) == ((), None)
+
+
+def test_first_word_that_is_stretched_begins_after_speech_that_is_left_out() -> None:
+    words = timed("I live in a small house.", 1.9, 2.2, 2.3, 2.4, 2.7, 3.1)
+    begin_s = begins_late(words, hum(3.1, 0.3, 1.5), length_s)
+    assert begin_s == pytest.approx(1.515, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("text", "ends_s"),
+    [
+        ("I live here.", (0.4, 0.7, 1.1)),
+        ("", ()),
+        # What is left out follows these words.
+        ("Yes. I live here.", (1.9, 2.1, 2.4, 2.7)),
+        ("Yes", (1.9,)),
+    ],
+)
+def test_other_first_words_begin_where_they_stand(text: str, ends_s: tuple[float, ...]) -> None:
+    assert begins_late(timed(text, *ends_s), hum(3.0), length_s) is None
+    # Nor does one that silence stretches.
+    words = timed("I live here.", 1.9, 2.2, 2.5)
+    assert begins_late(words, hum(2.5), lambda start_s, end_s: max(0.0, end_s - 1.5)) is None
+
+
+def test_silence_after_the_last_word_is_no_speech() -> None:
+    words = timed("Four people.", 0.5, 3.0)
+    assert told(words, hum(3.0), 1.0, lambda start_s, end_s: min(end_s, 1.1) - start_s) == (words, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "loop"),
+    [
+        ("热" * 20, True),
+        ("ha" * 12, True),
+        (" I don't" * 9, True),
+        ("ла ла ла ла ла ла ла ла ла", True),
+        ("Row, row, row your boat. " * 3, False),
+        ("1000000000000", False),
+        ("No, no, no, no!", False),
+        ("-" * 30, False),
+        ("", False),
+    ],
+)
+def test_letters_that_come_again_and_again_are_a_loop(text: str, loop: bool) -> None:
+    assert is_loop(text) is loop
+
+
+def test_text_is_spoken_where_there_is_time_for_its_words() -> None:
+    thrice = timed("the table for four " * 3, *np.linspace(0.3, 3.6, 12))
+    assert is_spoken(thrice, length_s)
+    assert not is_spoken(timed("the table for four " * 3, *np.linspace(0.1, 1.2, 12)), length_s)
+    squeezed = timed("the table for four " * 3, *np.linspace(0.5, 3.6, 8), 3.6, 3.6, 3.6, 3.6)
+    assert not is_spoken(squeezed, length_s)
+    assert not is_spoken((), length_s)
+
+
+@pytest.mark.parametrize(
+    ("text", "kept", "rest_s"),
+    [
+        ("It rains. It snows. It ha", "It rains. It snows.", 4.0),
+        ("It rains. It snows.", "It rains.", 2.0),
+        ("and so it goes on wi", "and so it", 3.0),
+        ("ha", "", 0.0),
+    ],
+)
+def test_cut_off_answer_ends_with_its_last_whole_sentence(text: str, kept: str, rest_s: float) -> None:
+    words = timed(text, *map(float, range(1, len(text.split()) + 1)))
+    whole, from_s = before_cut(words)
+    assert (texts(whole), from_s) == (kept, rest_s)
+
+
+def test_long_word_of_one_token_ends_with_the_speech():
+    (thanks,) = timed("ありがとうございます", 0.75, start_s=0.06)
+    assert end_of(thanks, 1.66) == 1.66
+    assert told((thanks,), hum(2.0), 1.66, length_s) == ((thanks,), None)
+    # A second word may follow a short one.
+    (yes,) = timed("yes.", 0.75, start_s=0.06)
+    assert end_of(yes, 1.66) == 0.75
+
+
+@pytest.fixture(scope="module")
+def tokenizer(empty_cache: Path) -> tokenizers.Tokenizer:
+    (file,) = (weight for weight in weights.WHISPER_BASE if weight.name.endswith("tokenizer.json"))
+    return tokenizers.Tokenizer.from_buffer(weights.load(file, models_dir=None, cache_dir=empty_cache))
+
+
+@pytest.fixture(scope="module")
+def spoken_s() -> dict[str, float]:
+    """Seconds that espeak-ng needs for the article in each language."""
+
+    async def say() -> dict[str, float]:
+        engine = EspeakEngine()
+        await engine.start()
+        lengths = {}
+        for language, text in ARTICLE_1.items():
+            segment = Segment(text, engine.info.default_voices[language], language)
+            lengths[language] = sum([chunk.duration_s async for chunk in engine.synthesize(segment)])
+        await engine.stop()
+        return lengths
+
+    return asyncio.run(say())
+
+
+@pytest.mark.parametrize("language", ARTICLE_1)
+def test_fast_speech_is_plausible_in_every_script(
+    tokenizer: tokenizers.Tokenizer, spoken_s: dict[str, float], language: str
+) -> None:
+    """Also at one and a half times espeak-ng's speed."""
+    text = ARTICLE_1[language]
+    tokens = len(tokenizer.encode(text, add_special_tokens=False).ids)
+    limits = TokenLimits(tokenizer)
+    # Half of the text in half of the time: in some scripts all of it exceeds Whisper's longest answer.
+    assert tokens / 2 < limits.max_tokens(language, spoken_s[language] / 2 / 1.5)
+    assert not is_repetitive(text)
+
+
+@pytest.mark.parametrize("language", ARTICLE_1)
+def test_repetition_is_detected_in_every_script(language: str) -> None:
+    text = ARTICLE_1[language]
+    assert is_repetitive(" ".join([text] * 3))
+    assert is_repetitive(text.split()[0][:10] * 20)
+
+
+def test_every_language_has_a_limit_below_the_longest_answer(tokenizer: tokenizers.Tokenizer) -> None:
+    limits = TokenLimits(tokenizer)
+    for language in LANGUAGES:
+        assert 15 < limits.max_tokens(language, 1.0) < 120
+        assert limits.max_tokens(language, 30.0) <= MAX_TOKENS
+
+
+def test_latin_script_has_a_limit_of_ten_tokens_a_second(tokenizer: tokenizers.Tokenizer) -> None:
+    limits = TokenLimits(tokenizer)
+    for language in ("en", "es", "fr", "it", "pt", "de"):
+        assert limits.max_tokens(language, 5.0) <= 5.0 * 10 + 12
+
+
+@pytest.mark.parametrize(
+    ("text", "echoed"),
+    [
+        ("नमस्ते, नमस्ते, नमस्ते", True),
+        ("गला आपकेसी नमस्ते नमस्ते नमस्ते।", True),
+        ("नमस्ते, आप कैसे हैं? नमस्ते!", False),
+        ("पानी पानी पानी", False),
+        ("", False),
+    ],
+)
+def test_words_of_the_text_before_are_an_echo_if_they_come_three_times(text: str, echoed: bool) -> None:
+    assert echoes(text, "नमस्ते, आप कैसे हैं? मैं ठीक हूँ।") is echoed
+
+
+END = 50_257
+ANU = ("नमस्ते, मेरा नाम अनु है।", "मैं नदी के पास एक छोटे घर में रहती हूँ।")
+BICYCLES = "मेरा भाई पुरानी साइकिलें ठीक करता है।"
+
+
+@pytest.fixture(scope="module")
+def scripts(tokenizer: tokenizers.Tokenizer) -> TokenScripts:
+    return TokenScripts(tokenizer, END)
+
+
+@pytest.mark.parametrize("language", ARTICLE_1)
+def test_text_is_written_in_its_own_tokens_only(
+    tokenizer: tokenizers.Tokenizer, scripts: TokenScripts, language: str
+) -> None:
+    tokens = tokenizer.encode(ARTICLE_1[language], add_special_tokens=False).ids
+    assert not {*tokens} & {*scripts.foreign(language, latin=False)}
+    if "LATIN" in scripts_of(language):
+        return
+    if language == "ka":
+        # Its letters begin with the same byte as Vietnamese ones.
+        return
+    foreign = {*scripts.foreign("pt")}
+    left = tokenizer.decode([token for token in tokens if token not in foreign])
+    strange = [letter for letter in left if letter.isalpha() and "LATIN" not in unicodedata.name(letter)]
+    assert len(strange) <= 0.02 * len(ARTICLE_1[language]), left
+
+
+def test_latin_names_are_allowed_in_every_language(
+    tokenizer: tokenizers.Tokenizer, scripts: TokenScripts
+) -> None:
+    tokens = {*tokenizer.encode("Anna's USB from café Müller, 1ª", add_special_tokens=False).ids}
+    for language in LANGUAGES:
+        assert not tokens & {*scripts.foreign(language)}, language
+    assert tokens & {*scripts.foreign("hi", latin=False)}
+
+
+def test_language_without_a_known_script_allows_every_token(scripts: TokenScripts) -> None:
+    # CLDR has no names of countries in Bashkir.
+    assert not scripts_of("ba") and not scripts.foreign("ba", latin=False)
+
+
+def test_languages_of_two_scripts_allow_both(tokenizer: tokenizers.Tokenizer, scripts: TokenScripts) -> None:
+    texts = {"sr": "Dobar dan, добар дан", "uz": "Salom, салом", "ja": "東京とパリの人々"}
+    for language, text in texts.items():
+        tokens = {*tokenizer.encode(text, add_special_tokens=False).ids}
+        assert not tokens & {*scripts.foreign(language)}, language
+
+
+@pytest.mark.parametrize(
+    ("text", "language", "latinised"),
+    [
+        ("krypya rukiye", "hi", True),
+        ("मेरा iPhone ठीक करो", "hi", False),
+        ("USB 3.0 が使えます", "ja", False),
+        ("Dobar dan", "sr", False),
+        ("Bashqort", "ba", False),
+        ("Bom dia", "pt", False),
+        ("", "hi", False),
+        ("123", "hi", False),
+    ],
+)
+def test_latin_letters_are_noticed_where_most_are(text: str, language: str, latinised: bool) -> None:
+    assert is_latinised(text, language) is latinised
+
+
+def scripts_in(text: str) -> set[str]:
+    return {unicodedata.name(letter).partition(" ")[0] for letter in text if letter.isalpha()}
+
+
+@pytest.fixture(scope="module")
+def speaker(onnx_engine: KokoroEngine, tmp_path_factory: pytest.TempPathFactory) -> Speaker:
+    return Speaker(onnx_engine, tmp_path_factory.mktemp("said"))
+
+
+@pytest.mark.heard
+@pytest.mark.asyncio(loop_scope="session")
+@pytest.mark.parametrize("way", WAYS)
+async def test_hindi_is_written_in_devanagari(
+    recognizer: WhisperRecognizer, speaker: Speaker, way: str
+) -> None:
+    """Also where the language is detected: it is Urdu to Whisper, or English."""
+    heard = await hear(recognizer, joined([await speaker.say(BICYCLES, "hm_omega", "hi")], 0), way, "hi")
+    assert scripts_in(heard) == {"DEVANAGARI"}, heard
+    said = letters(BICYCLES)
+    assert edit_distance(said, letters(heard)) <= 0.5 * len(said), heard
+
+
+@pytest.mark.heard
+@pytest.mark.asyncio(loop_scope="session")
+async def test_hindi_that_whisper_answers_by_a_loop_is_not_lost_live(
+    recognizer: WhisperRecognizer, speaker: Speaker
+) -> None:
+    """Found with a penalty of repetition."""
+    pieces = [await speaker.say(text, "hm_omega", "hi") for text in ANU]
+    heard = await hear(recognizer, joined(pieces * 2, 0.03), "live", "hi")
+    assert scripts_in(heard) == {"DEVANAGARI"}, heard
+    assert len(letters(heard)) >= 0.7 * len(letters("".join(ANU * 2))), heard
+
+
+@pytest.mark.heard
+@pytest.mark.asyncio(loop_scope="session")
+async def test_translation_of_hindi_is_written_in_latin_letters(
+    recognizer: WhisperRecognizer, speaker: Speaker
+) -> None:
+    spoken = joined([await speaker.say(BICYCLES, "hm_omega", "hi")], 0)
+    segments = await transcribed(recognizer, spoken, language="hi", translate=True)
+    assert scripts_in("".join(one.text for one in segments)) == {"LATIN"}
