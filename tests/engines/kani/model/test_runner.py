@@ -86,6 +86,66 @@ def test_longest_speech_of_longest_prompt_matches_transformers(
     assert judge.agrees(longest, said[: end + 1], 1.1)
 
 
+@dataclass
+class Scheduled:
+    """A sequence of a schedule."""
+
+    prompt: Prompt
+    sampling: Sampling
+    said: Frames = field(default_factory=list)
+    saved: SavedSlot | None = None
+
+
+@settings(max_examples=25, deadline=None)  # an example runs whole schedules
+@given(data=st.data())
+def test_any_schedule_gives_codes_of_solo_run(
+    new_runner: NewRunner,
+    alone: Alone,
+    prompts: list[Prompt],
+    data: st.DataObject,
+) -> None:
+    runner = new_runner(4)
+    running: list[Scheduled] = []
+    paused: list[Scheduled] = []
+    all_: list[Scheduled] = []
+
+    def leave(voice: Scheduled) -> None:
+        slot = running.index(voice)
+        runner.release(slot, len(running))
+        running[slot] = running[-1]
+        running.pop()
+
+    for _ in range(data.draw(st.integers(3, 14))):
+        if len(running) < 4 and data.draw(st.booleans()):
+            if paused and data.draw(st.booleans()):
+                voice = paused.pop(data.draw(st.integers(0, len(paused) - 1)))
+                assert voice.saved is not None
+                runner.restore(len(running), voice.saved)
+            else:
+                prompt, sampling = data.draw(st.sampled_from(sorted(alone, key=str)))
+                voice = Scheduled(prompt, sampling)
+                admit(runner, len(running), prompt, sampling, data.draw(st.integers(1, 50)))
+                all_.append(voice)
+            running.append(voice)
+        if running and data.draw(st.integers(0, 3)) == 0:
+            voice = data.draw(st.sampled_from(running))
+            if data.draw(st.booleans()):
+                voice.saved = runner.save(running.index(voice))
+                paused.append(voice)
+            leave(voice)
+        if not running:
+            continue
+        for voice, frame in zip(running, runner.sample(len(running)).tolist(), strict=True):
+            voice.said.append(frame)
+        cut = data.draw(st.sampled_from([None, *running]))
+        for voice in [v for v in running if v.said[-1][0] == 4032 or len(v.said) == 12 or v is cut]:
+            leave(voice)
+        if running:
+            runner.advance(len(running))
+    for voice in all_:
+        assert voice.said == alone[voice.prompt, voice.sampling][: len(voice.said)]
+
+
 def run(runner: Runner, count: int, frames: int) -> list[Frames]:
     """Frames of each running sequence."""
     spoken: list[Frames] = [[] for _ in range(count)]
