@@ -5,23 +5,17 @@ from __future__ import annotations
 import wave
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from tests.conftest import ServerProcess
+from tests.conftest import ServerProcess, StartServer
 from tests.page.firefox import launch as firefox
 from tests.page.visitor import BROWSERS, PATIENCE_MS, Visitor, find_browser
 from tests.support.patience import WITHIN_S
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from playwright.sync_api import Browser, Page
-
-    from tests.conftest import StartServer
 
 # Assertions wait as long as actions do.
 expect.set_options(timeout=PATIENCE_MS)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import httpx
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from tests.conftest import ServerProcess
+from tests.conftest import ServerProcess
 
 VOICES = "/v1/audio/voices"
 

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import re
 import subprocess
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
 
+from tests.conftest import ServerProcess
+from tests.page.conftest import Visit
 from tests.support.patience import WITHIN_S
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from tests.conftest import ServerProcess
-    from tests.page.conftest import Visit
 
 
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1180), ("dark", 360)])

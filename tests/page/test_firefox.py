@@ -5,17 +5,13 @@ from __future__ import annotations
 import re
 import wave
 from io import BytesIO
-from typing import TYPE_CHECKING
 
 import pytest
 from playwright.sync_api import Error, expect
 
-from tests.page.conftest import HANGS_AFTER_S
-
-if TYPE_CHECKING:
-    from tests.conftest import ServerProcess
-    from tests.page.conftest import Visit
-    from tests.page.firefox.launch import Firefox, Preferences
+from tests.conftest import ServerProcess
+from tests.page.conftest import HANGS_AFTER_S, Visit
+from tests.page.firefox.launch import Firefox, Preferences
 
 pytestmark = pytest.mark.only_in("firefox")
 

@@ -4,24 +4,17 @@ from __future__ import annotations
 
 import re
 import signal
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Page, expect
 
 from kani.server.connections import Phase
 from tests.clients.voxcpm.document import code
-from tests.page.conftest import KEYS
+from tests.conftest import ServerProcess, StartServer
+from tests.page.conftest import KEYS, Visit
+from tests.page.visitor import Visitor
 from tests.support.app_server import app_server
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from playwright.sync_api import Page
-
-    from tests.conftest import ServerProcess, StartServer
-    from tests.page.conftest import Visit
-    from tests.page.visitor import Visitor
 
 TEXT = "One small step, one giant leap."
 SPANISH = "Un paso pequeño, un salto gigante."

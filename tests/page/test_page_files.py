@@ -5,16 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import httpx
 import pytest
 from starlette.applications import Starlette
 
 from kani.server import page
-
-if TYPE_CHECKING:
-    from tests.conftest import ServerProcess
+from tests.conftest import ServerProcess
 
 WEB = page.FOLDER
 LANGUAGES = ("ar", "en", "es", "fr", "hi", "ja", "pt", "zh")

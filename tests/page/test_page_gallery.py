@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Page, expect
 
 from kani.server import page as served
-
-if TYPE_CHECKING:
-    from playwright.sync_api import Page
-
-    from tests.conftest import ServerProcess
-    from tests.page.conftest import Visit
-    from tests.page.visitor import Visitor
+from tests.conftest import ServerProcess
+from tests.page.conftest import Visit
+from tests.page.visitor import Visitor
 
 TEXT = "One small step, one giant leap."
 LONG = "The quick brown fox jumps over the lazy dog. " * 8

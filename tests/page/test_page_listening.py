@@ -4,20 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
-from playwright.sync_api import Route, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
+from tests.conftest import ServerProcess
 from tests.page.conftest import microphone_file
 from tests.page.visitor import Visitor
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from playwright.sync_api import Browser, Page
-
-    from tests.conftest import ServerProcess
 
 pytestmark = pytest.mark.heard
 

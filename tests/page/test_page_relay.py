@@ -10,16 +10,14 @@ import threading
 import unicodedata
 from collections.abc import Iterator
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlencode
 
 import pytest
+from playwright.sync_api import Browser, Page
 
 from tests.conftest import ROOT, ServerProcess
 from tests.page.visitor import PATIENCE_MS
-
-if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
 
 # In Firefox a text that replaced another at times never ended here.
 pytestmark = pytest.mark.only_in("chromium")

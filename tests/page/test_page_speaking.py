@@ -5,16 +5,12 @@ from __future__ import annotations
 import io
 import re
 import wave
-from typing import TYPE_CHECKING
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Page, WebSocketRoute, expect
 
-if TYPE_CHECKING:
-    from playwright.sync_api import Page, WebSocketRoute
-
-    from tests.conftest import ServerProcess, StartServer
-    from tests.page.conftest import Visit
+from tests.conftest import ServerProcess, StartServer
+from tests.page.conftest import Visit
 
 TEXT = "One small step, one giant leap."
 LONG = "The quick brown fox jumps over the lazy dog. " * 8

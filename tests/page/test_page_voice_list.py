@@ -4,24 +4,17 @@ from __future__ import annotations
 
 import re
 import wave
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Dialog, Locator, expect
 
-from tests.page.conftest import KEYS
+from tests.conftest import ServerProcess
+from tests.page.conftest import KEYS, Visit
 from tests.page.stored_voices import delete_all, list_stored, store
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from playwright.sync_api import Dialog, Locator
-
-    from tests.conftest import ServerProcess
-    from tests.page.conftest import Visit
-    from tests.page.visitor import Visitor
+from tests.page.visitor import Visitor
 
 
 @pytest.fixture

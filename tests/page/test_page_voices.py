@@ -7,20 +7,16 @@ import json
 import re
 import struct
 import wave
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
 
+from tests.conftest import ServerProcess
+from tests.page.conftest import Visit
 from tests.page.stored_voices import delete_all, list_stored, store
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from tests.conftest import ServerProcess
-    from tests.page.conftest import Visit
-    from tests.page.visitor import Visitor
+from tests.page.visitor import Visitor
 
 CONSENT = (
     "I am the person who speaks, or have that person’s permission, to keep this recording on this computer "

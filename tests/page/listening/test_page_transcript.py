@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
-from playwright.sync_api import Route, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from playwright.sync_api import Locator, Page
-
-    from tests.page.conftest import Visit
-    from tests.page.visitor import Visitor
+from tests.page.conftest import Visit
+from tests.page.visitor import Visitor
 
 ENGLISH = (("Good morning, Mr. Brown!", 0.2), ("The sun is out. Shall we go?", 2.0))
 """What is said, and when it begins: sentences of one server's segment are rows of their own."""

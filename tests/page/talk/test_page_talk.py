@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
-if TYPE_CHECKING:
-    from playwright.sync_api import Route
-
-    from tests.page.conftest import Visit
+from tests.page.conftest import Visit
 
 COMMAND = "python start_websocket_server.py --llm http://localhost:11434/v1"
 

@@ -5,17 +5,15 @@ from __future__ import annotations
 import io
 import json
 import wave
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import av
 import numpy as np
 import pytest
+from playwright.sync_api import Page
 
-if TYPE_CHECKING:
-    from playwright.sync_api import Page
-
-    from tests.page.conftest import Visit
-    from tests.page.visitor import Visitor
+from tests.page.conftest import Visit
+from tests.page.visitor import Visitor
 
 TEXT = "One small step, one giant leap."
 SHAPES = {"square": (1080, 1080), "wide": (1920, 1080)}
