@@ -18,14 +18,12 @@ LANGUAGES = ("ar", "en", "es", "fr", "hi", "ja", "pt", "zh")
 
 
 def texts(language: str) -> dict[str, str]:
-    """A language's words, by name."""
     source = (WEB / f"texts-{language}.js").read_text(encoding="utf-8")
     return dict(re.findall(r'^  "([^"]+)": "(.*)",$', source, re.MULTILINE))
 
 
 @pytest.fixture
 async def client() -> AsyncIterator[httpx.AsyncClient]:
-    """A client of an application that holds only the page."""
     transport = httpx.ASGITransport(Starlette(routes=page.routes()))
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
         yield client
@@ -86,7 +84,6 @@ async def test_a_browser_does_not_go_by_the_policy_of_other_ports() -> None:
 
 
 async def get_page(headers: dict[str, str], url: str = "http://localhost", **ports: int) -> httpx.Response:
-    """The page of an application with these ports."""
     transport = httpx.ASGITransport(Starlette(routes=page.routes(ports)))
     async with httpx.AsyncClient(transport=transport, base_url=url) as client:
         return await client.get("/", headers=headers)
@@ -156,7 +153,6 @@ def test_all_words_that_the_page_asks_for_are_there_and_all_are_asked_for() -> N
 
 
 def test_the_page_has_words_for_each_reason_of_the_server() -> None:
-    """In each language, with no other values than the server sends."""
     reasons = {}
     for folder in ("core", "text", "protocols"):
         for file in (WEB.parent / folder).rglob("*.py"):

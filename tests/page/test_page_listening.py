@@ -10,10 +10,10 @@ import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.conftest import ServerProcess
-from tests.page.conftest import microphone_file
+from tests.page.conftest import in_both, microphone_file
 from tests.page.visitor import Visitor
 
-pytestmark = pytest.mark.heard
+pytestmark = [pytest.mark.heard, in_both]
 
 SAID = "The birds are singing in the garden this morning. What shall we talk about today?"
 WORDS = re.findall(r"\w+", SAID.lower())

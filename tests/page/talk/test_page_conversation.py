@@ -12,10 +12,10 @@ from anyio.from_thread import start_blocking_portal
 from playwright.sync_api import expect
 
 from tests.conftest import ServerProcess, StartServer
-from tests.page.conftest import Visit, microphone_file
+from tests.page.conftest import Visit, in_both, microphone_file
 from tests.support.chat.endpoint import Answer, ChatEndpoint, chat_endpoint, say
 
-pytestmark = pytest.mark.heard
+pytestmark = [pytest.mark.heard, in_both]
 
 QUESTION = "What is the capital of France?"
 SILENCE_S = 8
@@ -46,7 +46,6 @@ def recording(server: ServerProcess, tmp_path_factory: pytest.TempPathFactory) -
 
 @pytest.fixture
 def model() -> Model:
-    """A language model."""
     return Model()
 
 

@@ -12,22 +12,13 @@ import numpy as np
 import pytest
 from playwright.sync_api import Page
 
-from tests.page.conftest import Visit
+from tests.page.conftest import TEXT, in_both
 from tests.page.visitor import Visitor
 
-TEXT = "One small step, one giant leap."
 SHAPES = {"square": (1080, 1080), "wide": (1920, 1080)}
 ENVELOPE_S = 0.01
 ENCODERS = "() => 'VideoEncoder' in window && 'AudioEncoder' in window"
 MARKER = "() => getComputedStyle(document.documentElement).getPropertyValue('--marker').trim()"
-
-
-def spoken(visit: Visit) -> Visitor:
-    """A visitor of the page, with a result."""
-    visitor = visit()
-    visitor.speak(TEXT, "en")
-    visitor.wait_for_end()
-    return visitor
 
 
 def envelope(samples: np.ndarray[Any, Any], rate: int) -> np.ndarray[Any, Any]:
@@ -54,8 +45,9 @@ def decoded(file: bytes) -> tuple[list[av.VideoFrame], np.ndarray[Any, Any], int
     return frames, np.concatenate(pieces), rate
 
 
-def test_videos_are_encoded_with_the_words_that_are_heard(visit: Visit) -> None:
-    visitor = spoken(visit)
+@in_both
+def test_videos_are_encoded_with_the_words_that_are_heard(spoken: Visitor) -> None:
+    visitor = spoken
     if not visitor.page.evaluate(ENCODERS):
         pytest.skip("this browser has no encoders")
     with wave.open(io.BytesIO(visitor.download())) as saved:
@@ -104,6 +96,7 @@ def test_marks_stay_with_their_words(modules: Page, text: str, runs: str) -> Non
     assert modules.evaluate(script, text.split("|")) == runs
 
 
+@in_both
 @pytest.mark.parametrize(
     "hindrance",
     [
@@ -112,8 +105,9 @@ def test_marks_stay_with_their_words(modules: Page, text: str, runs: str) -> Non
     ],
     ids=["no encoder", "an encoder that fails"],
 )
-def test_video_is_recorded_where_it_cannot_be_encoded(visit: Visit, hindrance: str) -> None:
-    visitor = spoken(visit)
+def test_video_is_recorded_where_it_cannot_be_encoded(visitor: Visitor, hindrance: str) -> None:
+    visitor.speak(TEXT, "en")
+    visitor.wait_for_end()
     visitor.page.evaluate(hindrance)
     frames, samples, _ = decoded(visitor.download("#square"))
     # A busy machine draws few pictures in the time of the sound.
