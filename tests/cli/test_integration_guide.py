@@ -21,9 +21,9 @@ import numpy as np
 import pytest
 from websockets.sync.client import connect
 
+from tests.conftest import ROOT
 from tests.support.patience import WITHIN_S
 
-ROOT = Path(__file__).parents[2]
 GUIDE = ROOT / "INTEGRATION_GUIDE.md"
 SNIPPETS = re.findall(r"^```python\n(.*?)^```", GUIDE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
 
