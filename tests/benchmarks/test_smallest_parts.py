@@ -144,7 +144,6 @@ def with_kokoro() -> Outcomes:
 
 
 def assert_ran(name: str, outcomes: Outcomes) -> None:
-    """Assert that a program printed what it is for."""
     if name in BROWSER and name not in outcomes:
         pytest.skip("no Chromium here")
     assert outcomes[name]["failure"] == ""

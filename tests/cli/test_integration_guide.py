@@ -195,7 +195,6 @@ def run(snippet: str, folder: Path, port: int) -> str:
 
 
 def samples_of(path: Path) -> tuple[Any, int]:
-    """The samples, float32, and the rate of a WAV file."""
     with wave.open(str(path)) as file:
         pcm, rate = file.readframes(file.getnframes()), file.getframerate()
     return np.frombuffer(pcm, "<i2").astype(np.float32) / 32768, rate

@@ -26,7 +26,7 @@ from websockets.http11 import Request, Response
 import websocket_client
 from kani.core.audio.pcm import wav
 from kani.server.connections import Phase
-from tests.support.app_server import app_server
+from tests.support.app_server import AppServer, app_server
 from tests.support.patience import WITHIN_S
 from tests.support.serving import InProcessServer, serving
 from websocket_client import (
@@ -190,17 +190,19 @@ async def test_whole_answer_is_a_wav_file_as_long_as_stated(client: KaniTTSClien
 
 
 @pytest.mark.parametrize("keyword", ["chunk_callback", "on_chunk"])
-async def test_both_names_of_the_callback(client: KaniTTSClient, keyword: str) -> None:
-    chunks: list[tuple[bytes, dict[str, Any]]] = []
-
-    def collect(pcm: bytes, metadata: dict[str, Any]) -> None:
-        chunks.append((pcm, metadata))
-
-    assert await client.stream_tts_request(HELLO, **{keyword: collect}) is True
-    for pcm, metadata in chunks:
-        assert metadata["chunk_size"] == len(pcm)
-        assert metadata["duration"] == pytest.approx(len(pcm) / 2 / 22050, abs=1e-3)
-    assert sum(len(pcm) for pcm, _ in chunks) > 22050
+async def test_both_names_of_the_callback(
+    client: KaniTTSClient, tone_server: InProcessServer, keyword: str
+) -> None:
+    integration = SpanishAITTSIntegration(tone_server.host, tone_server.port)
+    for stream in (client.stream_tts_request, integration.stream_speech):
+        chunks: list[tuple[bytes, dict[str, Any]]] = []
+        callback: Any = {keyword: lambda *chunk, chunks=chunks: chunks.append(chunk)}
+        assert await stream(HELLO, {"speed": 1.2}, **callback) is True
+        for pcm, metadata in chunks:
+            assert metadata["chunk_size"] == len(pcm)
+            assert metadata["duration"] == pytest.approx(len(pcm) / 2 / RATE, abs=1e-3)
+        assert sum(len(pcm) for pcm, _ in chunks) > RATE / 2
+    await integration.disconnect()
 
 
 async def test_coroutine_callback_is_awaited(client: KaniTTSClient) -> None:
@@ -261,8 +263,8 @@ async def test_leaving_the_loop_leaves_the_connection_usable(client: KaniTTSClie
     assert client.websocket is websocket
 
 
-async def test_cancel_from_another_task(client: KaniTTSClient, tone_server: InProcessServer) -> None:
-    tone_server.engine.allow = 20
+async def begun(client: KaniTTSClient) -> asyncio.Task[None]:
+    """A task that streams ``LONG``, once some of it has come."""
     started = asyncio.Event()
 
     async def listen() -> None:
@@ -271,6 +273,12 @@ async def test_cancel_from_another_task(client: KaniTTSClient, tone_server: InPr
 
     listening = asyncio.create_task(listen())
     await started.wait()
+    return listening
+
+
+async def test_cancel_from_another_task(client: KaniTTSClient, tone_server: InProcessServer) -> None:
+    tone_server.engine.allow = 20
+    listening = await begun(client)
     assert await client.cancel() is True
     with pytest.raises(RequestCancelled):
         await listening
@@ -290,14 +298,7 @@ async def test_cancel_from_the_callback(client: KaniTTSClient, tone_server: InPr
 
 async def test_cancelled_task_leaves_the_connection_usable(client: KaniTTSClient) -> None:
     websocket = client.websocket
-    started = asyncio.Event()
-
-    async def listen() -> None:
-        async for _ in client.stream(LONG):
-            started.set()
-
-    listening = asyncio.create_task(listen())
-    await started.wait()
+    listening = await begun(client)
     listening.cancel()
     with pytest.raises(asyncio.CancelledError):
         await listening
@@ -357,16 +358,6 @@ async def test_integration_passes_the_reference_on(tone_server: InProcessServer)
         assert await integration.generate_speech(HELLO, {"voice_id": "user_voice"}, reference_audio=reference)
         assert await integration.generate_speech(HELLO, reference_audio=b"no audio") is None
         assert await integration.stream_speech(HELLO, reference_audio=b"no audio") is False
-
-
-@pytest.mark.parametrize("keyword", ["chunk_callback", "on_chunk"])
-async def test_integration_streams(tone_server: InProcessServer, keyword: str) -> None:
-    chunks: list[bytes] = []
-    integration = SpanishAITTSIntegration(tone_server.host, tone_server.port)
-    callback: Any = {keyword: lambda pcm, metadata: chunks.append(pcm)}
-    assert await integration.stream_speech(HELLO, {"speed": 1.2}, **callback) is True
-    assert sum(map(len, chunks)) > 11025
-    await integration.disconnect()
 
 
 def test_one_client_in_several_event_loops(espeak_server: Any) -> None:
@@ -433,6 +424,13 @@ def told_to_wait() -> Iterator[asyncio.Event]:
     websocket_client.logger.removeHandler(handler)
 
 
+@pytest.fixture
+def starting(tmp_path: Path) -> Iterator[AppServer]:
+    with app_server(tmp_path) as server:
+        server.connections.phase = Phase.STARTING
+        yield server
+
+
 WAYS: list[Callable[[str], Awaitable[Any]]] = [
     lambda url: KaniTTSClient(url=url).connect(),
     lambda url: KaniTTSClient(url=url).__aenter__(),
@@ -443,78 +441,76 @@ WAYS: list[Callable[[str], Awaitable[Any]]] = [
 
 @pytest.mark.parametrize("way", WAYS, ids=["connect", "async with", "initialize", "generate_speech"])
 async def test_a_server_that_starts_is_waited_for(
-    tmp_path: Path,
+    starting: AppServer,
     told_to_wait: asyncio.Event,
     caplog: pytest.LogCaptureFixture,
     way: Callable[[str], Awaitable[Any]],
 ) -> None:
-    with app_server(tmp_path) as server:
-        server.connections.phase = Phase.STARTING
-        connecting = asyncio.ensure_future(way(server.url))
-        async with asyncio.timeout(WITHIN_S):
-            await told_to_wait.wait()
-            assert not connecting.done()
-            server.connections.phase = Phase.READY
-            assert await connecting
+    connecting = asyncio.ensure_future(way(starting.url))
+    async with asyncio.timeout(WITHIN_S):
+        await told_to_wait.wait()
+        assert not connecting.done()
+        starting.connections.phase = Phase.READY
+        assert await connecting
     assert caplog.text.count("waiting for it, 120 s at most") == 1
 
 
 async def test_a_first_connection_is_given_up_by_disconnect(
-    tmp_path: Path, told_to_wait: asyncio.Event
+    starting: AppServer, told_to_wait: asyncio.Event
 ) -> None:
-    with app_server(tmp_path) as server:
-        server.connections.phase = Phase.STARTING
-        client = KaniTTSClient(url=server.url)
-        connecting = asyncio.ensure_future(client.connect())
-        async with asyncio.timeout(WITHIN_S):
-            await told_to_wait.wait()
-            await client.disconnect()
-            assert await connecting is False
-        assert client.websocket is None
+    client = KaniTTSClient(url=starting.url)
+    connecting = asyncio.ensure_future(client.connect())
+    async with asyncio.timeout(WITHIN_S):
+        await told_to_wait.wait()
+        await client.disconnect()
+        assert await connecting is False
+    assert client.websocket is None
 
 
-async def test_a_request_waits_for_a_restarted_server(tmp_path: Path, told_to_wait: asyncio.Event) -> None:
-    with app_server(tmp_path) as server:
-        async with KaniTTSClient(url=server.url, reconnect_tries=1) as client:
+async def test_a_request_waits_for_a_restarted_server(
+    starting: AppServer, told_to_wait: asyncio.Event
+) -> None:
+    connections = starting.connections
+    connections.phase = Phase.READY
+    async with KaniTTSClient(url=starting.url, reconnect_tries=1) as client, asyncio.timeout(WITHIN_S):
+
+        async def speak() -> asyncio.Task[bytes]:
             assert client.websocket is not None
-            server.connections.phase = Phase.STARTING
+            connections.phase = Phase.STARTING
             await client.websocket.close()
+            told_to_wait.clear()
             speaking = asyncio.create_task(client.send_tts_request(HELLO))
-            async with asyncio.timeout(WITHIN_S):
-                await told_to_wait.wait()
-                server.connections.phase = Phase.READY
-                assert seconds_of(await speaking) > 0.5
-                # Whoever disconnects does not wait for it.
-                server.connections.phase = Phase.STARTING
-                await client.websocket.close()
-                told_to_wait.clear()
-                speaking = asyncio.create_task(client.send_tts_request(HELLO))
-                await told_to_wait.wait()
-                await client.disconnect()
-                with pytest.raises(NotConnected, match="disconnected"):
-                    await speaking
+            await told_to_wait.wait()
+            return speaking
+
+        speaking = await speak()
+        connections.phase = Phase.READY
+        assert seconds_of(await speaking) > 0.5
+        # Whoever disconnects does not wait for it.
+        speaking = await speak()
+        await client.disconnect()
+        with pytest.raises(NotConnected, match="disconnected"):
+            await speaking
 
 
 async def test_a_request_after_a_failed_connect_says_why_that_failed(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    starting: AppServer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with app_server(tmp_path) as server:
-        server.connections.phase = Phase.STARTING
-        client = KaniTTSClient(url=server.url, start_timeout=0)
-        assert await client.connect() is False
-        reason = f"{server.url}: the server is starting; waited for 0 s"
-        assert caplog.messages[-1] == reason
-        with pytest.raises(NotConnected) as raised:
-            await client.send_tts_request(HELLO)
-        assert str(raised.value) == f"not connected: connect() failed: {reason}"
-        with pytest.raises(ServerStarting):
-            await client.__aenter__()
-        # It stops: that is not waited for.
-        server.connections.phase = Phase.DRAINING
-        assert await KaniTTSClient(url=server.url).connect() is False
-        await client.disconnect()
-        with pytest.raises(NotConnected, match="call connect"):
-            await client.send_tts_request(HELLO)
+    client = KaniTTSClient(url=starting.url, start_timeout=0)
+    assert await client.connect() is False
+    reason = f"{starting.url}: the server is starting; waited for 0 s"
+    assert caplog.messages[-1] == reason
+    with pytest.raises(NotConnected) as raised:
+        await client.send_tts_request(HELLO)
+    assert str(raised.value) == f"not connected: connect() failed: {reason}"
+    with pytest.raises(ServerStarting):
+        await client.__aenter__()
+    # It stops: that is not waited for.
+    starting.connections.phase = Phase.DRAINING
+    assert await KaniTTSClient(url=starting.url).connect() is False
+    await client.disconnect()
+    with pytest.raises(NotConnected, match="call connect"):
+        await client.send_tts_request(HELLO)
 
 
 # Against a scripted peer

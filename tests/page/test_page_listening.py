@@ -30,7 +30,6 @@ def recording(server: ServerProcess, tmp_path_factory: pytest.TempPathFactory) -
 
 @pytest.fixture
 def visitor(browser: Browser, server: ServerProcess) -> Iterator[Visitor]:
-    """A page of the server that listens."""
     with browser.new_context(locale="en-US") as context:
         visitor = Visitor(context.new_page(), f"{server.http_url}/")
         visitor.arrive()

@@ -18,7 +18,6 @@ SLOW = "Buffering…"
 
 
 def samples(file: bytes) -> tuple[bytes, int]:
-    """A WAV file's samples and its rate, as the standard library reads them."""
     with wave.open(io.BytesIO(file)) as sound:
         assert (sound.getnchannels(), sound.getsampwidth()) == (1, 2)
         return sound.readframes(sound.getnframes()), sound.getframerate()

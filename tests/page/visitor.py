@@ -124,7 +124,6 @@ class Visitor:
         self.page.wait_for_selector("#language option:nth-of-type(2), #language optgroup", state="attached")
 
     def wait_for(self, selector: str) -> None:
-        """Wait until something is to be seen."""
         self.page.wait_for_selector(selector)
 
     def line(self, state: str) -> str:

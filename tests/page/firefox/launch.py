@@ -148,7 +148,6 @@ class Firefox:
                 os.killpg(int(self._group.read_text()), signal.SIGKILL)
 
     def close(self) -> None:
-        """End it."""
         if self._running is not None:
             self._running.close()
 

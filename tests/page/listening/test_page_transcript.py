@@ -53,13 +53,11 @@ def transcribe(visitor: Visitor, recording: Path, answer: str) -> Page:
 
 
 def rows(page: Page) -> list[tuple[str, str]]:
-    """Time and text of each row."""
     script = "rows => rows.map((row) => [...row.children].map((part) => part.innerText))"
     return [(time, text) for time, text in page.locator(ROW).evaluate_all(script)]
 
 
 def sides(element: Locator) -> tuple[float, float]:
-    """Left and right of an element."""
     left, right = element.evaluate(BOX)
     return left, right
 

@@ -22,7 +22,6 @@ MARKER = "() => getComputedStyle(document.documentElement).getPropertyValue('--m
 
 
 def envelope(samples: np.ndarray[Any, Any], rate: int) -> np.ndarray[Any, Any]:
-    """Loudness of each hundredth of a second."""
     each = round(rate * ENVELOPE_S)
     whole = samples[: len(samples) // each * each].astype(float).reshape(-1, each)
     return np.sqrt((whole**2).mean(axis=1))
@@ -35,7 +34,6 @@ def likeness(one: np.ndarray[Any, Any], other: np.ndarray[Any, Any]) -> float:
 
 
 def decoded(file: bytes) -> tuple[list[av.VideoFrame], np.ndarray[Any, Any], int]:
-    """Pictures, samples, and their rate."""
     with av.open(io.BytesIO(file)) as video:
         frames = list(video.decode(video=0))
     with av.open(io.BytesIO(file)) as video:
