@@ -103,7 +103,7 @@ def test_a_voice_is_recorded_with_the_microphone(adding: Visitor, voiceless: Ser
     page.check("#voice-consent")
     page.click("#record")
     page.wait_for_selector("#record[aria-pressed=true]")
-    page.wait_for_function("document.querySelector('#record-level').value > 0.1")
+    page.wait_for_function("() => document.querySelector('#record-level').value > 0.1")
     expect(page.locator("#record-text")).to_have_text(re.compile(r"\((3\.[2-9]|[4-9]\.\d|\d\d\.\d) s\)"))
     page.click("#record")
     recorded = page.locator("#recording-state", has_text=re.compile(r"Recorded: \d+\.\d s")).inner_text()
