@@ -318,7 +318,7 @@ def test_without_a_sound_device_the_audio_can_be_saved(visit: Visit) -> None:
 
 @pytest.mark.parametrize(
     "kept",
-    ["{broken", "3", '{"text": {}, "speed": "fast", "emotion": 3, "voice": 5, "language": []}'],
+    ["{broken", "null", "3", '{"text": {}, "speed": "fast", "emotion": 3, "voice": 5, "language": []}'],
 )
 def test_a_form_that_was_kept_damaged_is_begun_anew(visit: Visit, kept: str) -> None:
     visitor = visit(ready=False)

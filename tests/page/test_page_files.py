@@ -14,7 +14,11 @@ from kani.server import page
 from tests.conftest import ServerProcess
 
 WEB = page.FOLDER
-LANGUAGES = ("ar", "en", "es", "fr", "hi", "ja", "pt", "zh")
+SPEAK = {
+    **{"ar": "اقرأ", "en": "Speak", "es": "Leer en voz alta", "fr": "Lire"},
+    **{"hi": "बोलें", "ja": "読み上げる", "pt": "Ler em voz alta", "zh": "开始合成"},
+}
+"""The button that speaks, in each language of the page."""
 
 
 def texts(language: str) -> dict[str, str]:
@@ -130,9 +134,9 @@ def test_every_script_that_is_named_is_there() -> None:
 def test_the_page_says_the_same_in_each_language() -> None:
     english = texts("en")
     assert len(english) > 100
-    for language in LANGUAGES:
+    for language, speak in SPEAK.items():
         there = texts(language)
-        assert there.keys() == english.keys()
+        assert there.keys() == english.keys() and there["speak"] == speak
         for name, words in there.items():
             assert set(re.findall(r"\{\w+\}", words)) == set(re.findall(r"\{\w+\}", english[name])), name
 
@@ -162,7 +166,7 @@ def test_the_page_has_words_for_each_reason_of_the_server() -> None:
     # Its values have a name of their own there.
     reasons["out_of_range"] = {"low", "high"}
     assert len(reasons) > 10
-    for language in LANGUAGES:
+    for language in SPEAK:
         there = texts(language)
         for code, values in reasons.items():
             assert set(re.findall(r"\{(\w+)\}", there[f"reason.{code}"])) <= values, code
