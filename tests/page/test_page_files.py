@@ -15,8 +15,14 @@ from tests.conftest import ServerProcess
 
 WEB = page.FOLDER
 SPEAK = {
-    **{"ar": "اقرأ", "en": "Speak", "es": "Leer en voz alta", "fr": "Lire"},
-    **{"hi": "बोलें", "ja": "読み上げる", "pt": "Ler em voz alta", "zh": "开始合成"},
+    "ar": "اقرأ",
+    "en": "Speak",
+    "es": "Leer en voz alta",
+    "fr": "Lire",
+    "hi": "बोलें",
+    "ja": "読み上げる",
+    "pt": "Ler em voz alta",
+    "zh": "开始合成",
 }
 """The button that speaks, in each language of the page."""
 
