@@ -43,7 +43,6 @@ def cut(module: ModuleType, **constants: Any) -> None:
 
 
 def main_with(*arguments: str, **constants: Any) -> Part:
-    """Run the program by its command line."""
 
     def run(module: ModuleType) -> None:
         cut(module, **constants)
@@ -54,7 +53,6 @@ def main_with(*arguments: str, **constants: Any) -> Part:
 
 
 def part(name: str, **constants: Any) -> Part:
-    """Run one of the program's parts."""
 
     def run(module: ModuleType) -> None:
         cut(module, **constants)
@@ -64,7 +62,6 @@ def part(name: str, **constants: Any) -> Part:
 
 
 def function(name: str, *arguments: Any, **constants: Any) -> Part:
-    """Call a function of the program."""
 
     def run(module: ModuleType) -> None:
         cut(module, **constants)
@@ -88,7 +85,6 @@ def recorded_emotions(module: ModuleType) -> None:
 
 
 def short_book(module: ModuleType) -> None:
-    """Make a book of some chapters."""
     with tempfile.TemporaryDirectory() as folder:
         arguments = (folder, "--words", "300", "--seconds", "100")
         main_with(*arguments, WORDS_A_CHAPTER=60, SETTLED_AFTER=0, SAMPLE_EVERY_S=0.1)(module)
@@ -190,7 +186,6 @@ def outcome(name: str) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Run the programs that standard input names."""
     os.chdir(ROOT)
     few_sentences()
     names = json.load(sys.stdin)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import io
 import json
 import subprocess
 import sys
@@ -18,11 +17,12 @@ from websockets.asyncio.server import ServerConnection, serve
 
 from kani.cli import check as diagnostics
 from kani.cli.voices import VoicesClient
+from kani.core.audio.pcm import wav
+from tests.cli.conftest import Run
+from tests.conftest import ROOT, ServerProcess
 from tests.support.app_server import app_server
-from tests.support.patience import WITHIN_S
 from websocket_client import KaniTTSClient
 
-PROGRAM = Path(__file__).parents[2] / "test_websocket.py"
 RATE = 22050
 
 
@@ -32,20 +32,13 @@ def noise(seconds: float) -> bytes:
     return samples.astype("<i2").tobytes()
 
 
-def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    """The program with these arguments."""
-    command = [sys.executable, PROGRAM, *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=WITHIN_S, check=False)
-
-
-def test_a_healthy_server_passes_everything(espeak_server: Any, tmp_path: Path) -> None:
+def test_a_healthy_server_passes_everything(run: Run, espeak_server: ServerProcess, tmp_path: Path) -> None:
     """With espeak-ng; `.ci/run` asks the default engine the same."""
-    done = run("--server", espeak_server.url, "--keep", tmp_path / "kept")
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "FAIL" not in done.stdout and "All checks passed." in done.stdout
+    done = run("--server", espeak_server.url, "--keep", tmp_path / "kept", main=diagnostics.main)
+    assert done.code == 0, done.out + done.err
+    assert "FAIL" not in done.out and "All checks passed." in done.out
     checks = "connectivity spanish streaming errors configurations speech_parameters voices".split()
-    for name in checks:
-        assert any(line.startswith(f"ok    {name} ") for line in done.stdout.splitlines())
+    assert {f"ok    {name}" for name in checks} <= {line[:32].rstrip() for line in done.out.splitlines()}
     kept = {path.name for path in (tmp_path / "kept").iterdir()}
     assert {"stream.wav", "spanish_1_friendly.wav", "emotion_calm.wav", "german.wav"} <= kept
     assert "voice_spoken_with.wav" in kept
@@ -56,11 +49,10 @@ def test_a_healthy_server_passes_everything(espeak_server: Any, tmp_path: Path) 
 
 
 @pytest.mark.server
-def test_missing_server_has_its_own_exit_code(closed_port: int) -> None:
-    done = run("--server", f"localhost:{closed_port}")
-    assert done.returncode == 2
-    assert "python start_websocket_server.py" in done.stderr
-    assert done.stdout == ""
+def test_missing_server_has_its_own_exit_code(run: Run, closed_port: int) -> None:
+    done = run("--server", f"localhost:{closed_port}", main=diagnostics.main)
+    assert (done.code, done.out) == (2, "")
+    assert "python start_websocket_server.py" in done.err
 
 
 @pytest.mark.server
@@ -71,20 +63,15 @@ async def test_a_server_that_lies_fails() -> None:
             if kind == "ping":
                 await connection.send(json.dumps({"type": "pong", "data": {}}))
             elif kind != "tts_cancel":
-                file = io.BytesIO()
-                with wave.open(file, "wb") as writer:
-                    writer.setnchannels(1)
-                    writer.setsampwidth(2)
-                    writer.setframerate(RATE)
-                    writer.writeframes(noise(2.0))
-                audio = base64.b64encode(file.getvalue()).decode()
+                audio = base64.b64encode(wav(noise(2.0), RATE)).decode()
                 metadata = {"duration": 4.0, "sample_rate": RATE, "channels": 1}
                 data = {"status": "success", "message": "", "audio": audio, "metadata": metadata}
                 await connection.send(json.dumps({"type": "tts_response", "data": data}))
 
     async with serve(lie, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
-        done = await asyncio.to_thread(run, "--server", f"ws://127.0.0.1:{port}")
+        command = [sys.executable, ROOT / "test_websocket.py", "--server", f"ws://127.0.0.1:{port}"]
+        done = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True)
     report = {line[6:32].strip(): line for line in done.stdout.splitlines()}
     assert done.returncode == 1, done.stderr
     assert report["ping"].startswith("ok")
@@ -98,25 +85,20 @@ async def test_a_server_that_lies_fails() -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "stated", "characters", "speed", "fault"),
+    ("pcm", "rate", "stated", "speed", "fault"),
     [
-        (3.0, 3.0, 45, 1.0, ""),
-        (1.5, 1.5, 45, 2.0, ""),
-        (3.0, 3.1, 45, 1.0, "metadata says"),
-        (1.0, 1.0, 45, 1.0, "45 characters"),
-        (15.0, 15.0, 45, 1.0, "45 characters"),
+        pytest.param(noise(3.0), RATE, 3.0, 1.0, "", id="as stated"),
+        pytest.param(noise(1.5), RATE, 1.5, 2.0, "", id="fast"),
+        pytest.param(noise(3.0), RATE, 3.1, 1.0, "metadata says", id="not as stated"),
+        pytest.param(noise(1.0), RATE, 1.0, 1.0, "45 characters", id="too short"),
+        pytest.param(noise(15.0), RATE, 15.0, 1.0, "45 characters", id="too long"),
+        pytest.param(bytes(6 * RATE), RATE, 3.0, 1.0, "silence", id="silence"),
+        pytest.param(noise(3.0), 16000, 3.0, 1.0, "16000", id="another rate"),
     ],
 )
-def test_duration_of_speech_is_checked(
-    seconds: float, stated: float, characters: int, speed: float, fault: str
-) -> None:
-    found = diagnostics.find_fault(noise(seconds), RATE, stated, "a" * characters, speed)
+def test_fault_of_speech_is_found(pcm: bytes, rate: int, stated: float, speed: float, fault: str) -> None:
+    found = diagnostics.find_fault(pcm, rate, stated, "a" * 45, speed)
     assert fault in found and bool(fault) == bool(found)
-
-
-def test_silence_and_other_rates_are_faults() -> None:
-    assert diagnostics.find_fault(bytes(6 * RATE), RATE, 3.0, "a" * 45, 1.0) == "silence"
-    assert "16000" in diagnostics.find_fault(noise(3.0), 16000, 3.0, "a" * 45, 1.0)
 
 
 async def test_a_server_that_can_keep_no_voice_is_passed_over(tmp_path: Path) -> None:
@@ -125,16 +107,13 @@ async def test_a_server_that_can_keep_no_voice_is_passed_over(tmp_path: Path) ->
         async with KaniTTSClient(url=server.url) as client:
             check = diagnostics.stored_voices(client, None, VoicesClient(server.url))
             results = [result async for result in check]
-    assert [(result.name, result.failure) for result in results] == [("voice added", "")]
-    assert "written" in results[0].skipped
+    (result,) = results
+    assert (result.name, result.failure) == ("voice added", "") and "written" in result.skipped
 
 
-async def test_a_voice_that_is_refused_fails(espeak_server: Any) -> None:
+async def test_a_voice_that_is_refused_fails(espeak_server: ServerProcess) -> None:
     class Unwilling(VoicesClient):
-        """Asks for what no server grants."""
-
         def add(self, name: str, recording: bytes, consent: str, language: str | None = None) -> Any:
-            """A name that cannot be."""
             return super().add(f"{name}/", recording, consent, language)
 
     async with KaniTTSClient(url=espeak_server.url) as client:
@@ -144,15 +123,12 @@ async def test_a_voice_that_is_refused_fails(espeak_server: Any) -> None:
 
 
 @pytest.mark.parametrize("answered", [False, True])
-async def test_interrupted_check_leaves_no_voice(espeak_server: Any, answered: bool) -> None:
+async def test_interrupted_check_leaves_no_voice(espeak_server: ServerProcess, answered: bool) -> None:
     """Stopped while the voice is being added, and once it is there."""
     loop, reached = asyncio.get_running_loop(), asyncio.Event()
 
     class Noted(VoicesClient):
-        """Notes when the voice is about to be added, or was."""
-
         def add(self, name: str, recording: bytes, consent: str, language: str | None = None) -> Any:
-            """Add it."""
             if not answered:
                 loop.call_soon_threadsafe(reached.set)
             added = super().add(name, recording, consent, language)

@@ -21,9 +21,9 @@ import numpy as np
 import pytest
 from websockets.sync.client import connect
 
+from tests.conftest import ROOT
 from tests.support.patience import WITHIN_S
 
-ROOT = Path(__file__).parents[2]
 GUIDE = ROOT / "INTEGRATION_GUIDE.md"
 SNIPPETS = re.findall(r"^```python\n(.*?)^```", GUIDE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
 
@@ -195,7 +195,6 @@ def run(snippet: str, folder: Path, port: int) -> str:
 
 
 def samples_of(path: Path) -> tuple[Any, int]:
-    """The samples, float32, and the rate of a WAV file."""
     with wave.open(str(path)) as file:
         pcm, rate = file.readframes(file.getnframes()), file.getframerate()
     return np.frombuffer(pcm, "<i2").astype(np.float32) / 32768, rate

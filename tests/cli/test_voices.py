@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,39 +14,26 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.http11 import Request, Response
 
 from kani.cli.voices import VoiceRefused, VoicesClient, cloning_outcome, describe
+from tests.cli.conftest import Run
+from tests.conftest import ServerProcess
 from tests.support.app_server import app_server
-from tests.support.patience import WITHIN_S
 from websocket_client import AuthenticationFailed, NotConnected, UnexpectedAnswer
 
-PROGRAM = Path(__file__).parents[2] / "websocket_client.py"
 HELLO = "Esta es la voz de una máquina, y quien la oye puede guardarla si quiere."
 CONSENT = "A machine's voice: «nadie» has to consent.\nReally."
 
 
-def run(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """The program with these arguments."""
-    return subprocess.run(
-        [sys.executable, PROGRAM, *arguments],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        env={**os.environ, **environment},
-        timeout=WITHIN_S,
-        check=False,
-    )
-
-
 @pytest.fixture(scope="session")
-def recording(espeak_server: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def recording(espeak_server: ServerProcess, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A WAV file of about four seconds of speech."""
-    answer = httpx.post(f"{espeak_server.http_url}/tts", json={"text": HELLO}, timeout=WITHIN_S)
+    answer = httpx.post(f"{espeak_server.http_url}/tts", json={"text": HELLO})
     path = tmp_path_factory.mktemp("recording") / "speech.wav"
     path.write_bytes(answer.raise_for_status().content)
     return path
 
 
 @pytest.fixture
-def voices(espeak_server: Any) -> Iterator[VoicesClient]:
+def voices(espeak_server: ServerProcess) -> Iterator[VoicesClient]:
     """The voices of the server; all are deleted in the end."""
     voices = VoicesClient(espeak_server.url)
     yield voices
@@ -63,83 +47,60 @@ def kept(voices: VoicesClient) -> list[dict[str, Any]]:
 
 
 def test_a_voice_is_added_listed_spoken_with_and_deleted(
-    espeak_server: Any, voices: VoicesClient, recording: Path, tmp_path: Path
+    run: Run, espeak_server: ServerProcess, voices: VoicesClient, recording: Path, tmp_path: Path
 ) -> None:
-    at = ("--server", espeak_server.url)
-    consent = ("--consent", CONSENT)
-    done = run("--add-voice", "ñandú", "--reference", recording, *consent, "--language", "spanish", *at)
-    assert (done.returncode, done.stdout) == (0, "custom:ñandú\n"), done.stderr
-    assert "no engine of this server can clone it" in done.stderr
+    at, given = ("--server", espeak_server.url), ("--reference", recording, "--consent", CONSENT)
+    done = run("--add-voice", "ñandú", *given, "--language", "spanish", *at)
+    assert (done.code, done.out) == (0, "custom:ñandú\n"), done.err
+    assert "no engine of this server can clone it" in done.err
     (facts,) = (espeak_server.folder / "data").rglob("voice.json")
     assert json.loads(facts.read_text(encoding="utf-8"))["consent"] == CONSENT
     assert facts.with_name("recording").read_bytes() == recording.read_bytes()
-    first, *rest = run("--voices", *at).stdout.splitlines()
+    first, *rest = run("--voices", *at).out.splitlines()
     assert first.startswith("custom:ñandú  es, ")
     assert "espeak:es-419  es-419, espeak" in rest
     done = run("Hola.", "--voice", "custom:ñandú", "-o", tmp_path / "hola.wav", *at)
-    assert done.returncode == 0 and "not cloned" in done.stderr
+    assert done.code == 0 and "not cloned" in done.err
     done = run("--delete-voice", "custom:ñandú", *at)
-    assert (done.returncode, done.stdout) == (0, "")
+    assert (done.code, done.out) == (0, "")
     assert kept(voices) == []
 
 
 def test_refusal_is_one_line_with_the_field(
-    espeak_server: Any, voices: VoicesClient, recording: Path, tmp_path: Path
+    run: Run, espeak_server: ServerProcess, voices: VoicesClient, recording: Path, tmp_path: Path
 ) -> None:
     voices.add("ana", recording.read_bytes(), CONSENT)
     no_audio = tmp_path / "no.wav"
     no_audio.write_text("words")
+    add = ("--consent", CONSENT, "--server", espeak_server.url, "--add-voice")
     for arguments, reason in (
-        (("--add-voice", "ana", "--reference", recording), "name: there is a voice 'ana' already"),
-        (("--add-voice", "../x", "--reference", recording), "name: "),
-        (("--add-voice", "eva", "--reference", no_audio), "audio: "),
-        (("--add-voice", "eva", "--reference", recording, "--language", "klingonish"), "language: "),
+        ((*add, "ana", "--reference", recording), "name: there is a voice 'ana' already"),
+        ((*add, "../x", "--reference", recording), "name: "),
+        ((*add, "eva", "--reference", no_audio), "audio: "),
+        ((*add, "eva", "--reference", recording, "--language", "klingonish"), "language: "),
+        (("--delete-voice", "eva", "--server", espeak_server.url), "voice: unknown voice"),
     ):
-        done = run(*arguments, "--consent", CONSENT, "--server", espeak_server.url)
-        assert done.returncode == 1 and done.stderr.startswith(f"error: {reason}"), done.stderr
-        assert done.stderr.count("\n") == 1 and done.stdout == ""
-    done = run("--delete-voice", "eva", "--server", espeak_server.url)
-    assert done.returncode == 1 and done.stderr.startswith("error: voice: unknown voice")
-    assert [voice["id"] for voice in kept(voices)] == ["custom:ana"]
+        done = run(*arguments)
+        assert done.failure.startswith(f"error: {reason}") and done.out == ""
     with pytest.raises(VoiceRefused) as refusal:
         voices.delete("eva/../ana")
     assert refusal.value.status == 404
-    assert len(kept(voices)) == 1
+    assert [voice["id"] for voice in kept(voices)] == ["custom:ana"]
 
 
 @pytest.mark.server
-@pytest.mark.parametrize(
-    ("arguments", "complaint"),
-    [
-        (["Hola", "--voices"], "without speaking"),
-        (["--delete-voice", "ana", "-o", "x.wav"], "without speaking"),
-        (["--voices", "--delete-voice", "ana"], "not allowed with"),
-        (["--add-voice", "ana", "--consent", "mine"], "--reference FILE"),
-        (["--add-voice", "ana", "--reference", __file__], "--consent WORDS"),
-        (["--add-voice", "ana", "--reference", __file__, "--consent", ""], "--consent WORDS"),
-        (["--add-voice", "ana", "--reference", "none.wav", "--consent", "mine"], "cannot read the reference"),
-        (["Hola", "-o", "x.wav", "--consent", "mine"], "--consent belongs to --add-voice"),
-    ],
-)
-def test_wrong_usage(arguments: list[str], complaint: str) -> None:
-    done = run(*arguments)
-    assert done.returncode == 2
-    assert complaint in done.stderr
-
-
-@pytest.mark.server
-def test_the_cure_is_named_where_there_is_no_server_or_no_key(closed_port: int, tmp_path: Path) -> None:
-    done = run("--voices", "--server", f"localhost:{closed_port}")
-    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
-    assert "python start_websocket_server.py" in done.stderr
+def test_the_cure_is_named_where_there_is_no_server_or_no_key(
+    run: Run, closed_port: int, tmp_path: Path
+) -> None:
+    nowhere = run("--voices", "--server", f"localhost:{closed_port}").failure
+    assert "python start_websocket_server.py" in nowhere
     with app_server(tmp_path, KANI_HOST="0.0.0.0", KANI_API_KEYS="open-sesame") as server:
         at = ("--voices", "--server", f"localhost:{server.port}")
-        done = run(*at, KANI_API_KEY="wrong")
-        assert (done.returncode, done.stderr.count("\n")) == (1, 1)
-        assert "--api-key" in done.stderr and "401" in done.stderr
+        refused = run(*at, KANI_API_KEY="wrong").failure
+        assert "--api-key" in refused and "401" in refused
         # The engines' voices are listed without a key.
-        assert "espeak:es-419" in run(*at).stdout
-        assert "espeak:es-419" in run(*at, KANI_API_KEY="open-sesame").stdout
+        assert "espeak:es-419" in run(*at).out
+        assert "espeak:es-419" in run(*at, KANI_API_KEY="open-sesame").out
 
 
 async def test_each_failure_has_its_exception(closed_port: int) -> None:
@@ -166,32 +127,31 @@ async def test_each_failure_has_its_exception(closed_port: int) -> None:
 
 
 def test_a_proxy_is_not_asked_for_this_machine(
-    espeak_server: Any, closed_port: int, monkeypatch: pytest.MonkeyPatch
+    espeak_server: ServerProcess, closed_port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{closed_port}")
     assert VoicesClient(espeak_server.url).list()
 
 
+NEAR: dict[str, Any] = {"before": 0.7051, "now": 0.851, "measured": True}
+
+
 @pytest.mark.parametrize(
-    ("metadata", "words"),
+    ("cloning", "similarity", "words"),
     [
+        ("nearest voice", NEAR, "nearest voice 0.71 → 0.85: near, not the same"),
         (
-            {"cloning": "nearest voice", "similarity": {"before": 0.7051, "now": 0.851, "measured": True}},
-            "nearest voice 0.71 → 0.85: near, not the same",
+            "nearest voice",
+            NEAR | {"measured": False},
+            "nearest voice 0.71 → 0.85 expected: near, not the same",
         ),
-        (
-            {"cloning": "nearest voice", "similarity": {"before": 0.7, "now": 0.8, "measured": False}},
-            "nearest voice 0.70 → 0.80 expected: near, not the same",
-        ),
-        ({"cloning": "nearest voice"}, "nearest voice: near, not the same"),
-        ({"cloning": "embedding"}, "the engine cloned the recorded voice"),
-        (
-            {"cloning": "none"},
-            "the voice of the recording was not cloned: the engine at hand does not clone",
-        ),
+        ("nearest voice", None, "nearest voice: near, not the same"),
+        ("embedding", None, "the engine cloned the recorded voice"),
+        ("none", None, "the voice of the recording was not cloned: the engine at hand does not clone"),
     ],
 )
-def test_cloning_outcome_is_described(metadata: dict[str, Any], words: str) -> None:
+def test_cloning_outcome_is_described(cloning: str, similarity: dict[str, Any] | None, words: str) -> None:
+    metadata = {"cloning": cloning} | ({"similarity": similarity} if similarity else {})
     assert cloning_outcome(metadata) == words
 
 

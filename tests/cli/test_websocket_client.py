@@ -24,14 +24,14 @@ from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.http11 import Request, Response
 
 import websocket_client
+from kani.core.audio.pcm import wav
 from kani.server.connections import Phase
-from tests.support.app_server import app_server
+from tests.support.app_server import AppServer, app_server
 from tests.support.patience import WITHIN_S
 from tests.support.serving import InProcessServer, serving
 from websocket_client import (
     AnswerTimeout,
     AuthenticationFailed,
-    ChunkCallback,
     KaniTTSClient,
     NotConnected,
     RequestCancelled,
@@ -46,40 +46,28 @@ from websocket_config import DEFAULT_CONFIG
 HELLO = "¡Hola! ¿Cómo estás?"
 LONG = "Esta frase se repite para que haya mucho que decir, y nadie espera hasta el final. " * 12
 PCM = b"\x01\x02" * 2205
-METADATA = {"duration": 0.1, "sample_rate": 22050, "channels": 1}
+RATE = 22_050
+METADATA = {"duration": 0.1, "sample_rate": RATE, "channels": 1}
 
 
-def wav_of(pcm: bytes) -> bytes:
-    """A 22050 Hz mono WAV file."""
-    file = io.BytesIO()
-    with wave.open(file, "wb") as writer:
-        writer.setnchannels(1)
-        writer.setsampwidth(2)
-        writer.setframerate(22050)
-        writer.writeframes(pcm)
-    return file.getvalue()
-
-
-def pcm_of(wav: bytes) -> bytes:
+def pcm_of(file: bytes) -> bytes:
     """The samples of a WAV file that is what the protocol promises."""
-    with wave.open(io.BytesIO(wav)) as file:
-        assert (file.getframerate(), file.getnchannels(), file.getsampwidth()) == (22050, 1, 2)
-        return bytes(file.readframes(file.getnframes()))
+    with wave.open(io.BytesIO(file)) as sound:
+        assert (sound.getframerate(), sound.getnchannels(), sound.getsampwidth()) == (RATE, 1, 2)
+        return bytes(sound.readframes(sound.getnframes()))
 
 
-def seconds_of(wav: bytes) -> float:
-    """Length in seconds."""
-    return len(pcm_of(wav)) / 2 / 22050
+def seconds_of(file: bytes) -> float:
+    return len(pcm_of(file)) / 2 / RATE
 
 
-def answer(wav: bytes) -> str:
-    """A tts_response."""
-    data = {"audio": base64.b64encode(wav).decode(), "status": "success", "message": "", "metadata": METADATA}
+def answer(pcm: bytes = PCM) -> str:
+    audio = base64.b64encode(wav(pcm, RATE)).decode()
+    data = {"audio": audio, "status": "success", "message": "", "metadata": METADATA}
     return json.dumps({"type": "tts_response", "data": data})
 
 
 def chunk(pcm: bytes = PCM) -> str:
-    """A tts_stream_chunk."""
     data = {"audio": base64.b64encode(pcm).decode(), "status": "streaming", "metadata": METADATA}
     return json.dumps({"type": "tts_stream_chunk", "data": data})
 
@@ -121,7 +109,6 @@ async def peer(
 
 
 async def never(connection: ServerConnection, number: int = 1) -> None:
-    """Take messages and say nothing."""
     async for _ in connection:
         pass
 
@@ -131,7 +118,7 @@ async def willing(connection: ServerConnection, number: int) -> None:
     async for message in connection:
         match json.loads(message)["type"]:
             case "tts_request":
-                await connection.send(answer(wav_of(PCM)))
+                await connection.send(answer())
             case "tts_stream_request":
                 await connection.send(chunk())
                 await connection.send(COMPLETE)
@@ -139,43 +126,42 @@ async def willing(connection: ServerConnection, number: int) -> None:
                 await connection.send(PONG)
 
 
-def at_first(script: Callable[[ServerConnection], Awaitable[None]]) -> Script:
-    """Run ``script`` on the first connection, and answer on the others."""
+Step = str | bytes | int | Callable[[ServerConnection], Any]
+REASON = "at most 16 MiB"
+
+
+def take(connection: ServerConnection) -> Awaitable[Any]:
+    return connection.recv()
+
+
+def drop(connection: ServerConnection) -> None:
+    connection.transport.abort()
+
+
+def scripted(*steps: Step, always: bool = False) -> Script:
+    """On the first connection, or always: send texts, close with a code, or do something; then answer."""
 
     async def run(connection: ServerConnection, number: int) -> None:
-        if number == 1:
-            await script(connection)
-        else:
-            await willing(connection, number)
+        for step in steps if number == 1 or always else ():
+            if isinstance(step, int):
+                await connection.close(step, REASON)
+            elif isinstance(step, str | bytes):
+                await connection.send(step)
+            elif isinstance(done := step(connection), Awaitable):
+                await done
+        await willing(connection, number)
 
     return run
 
 
-@at_first
-async def gone_first(connection: ServerConnection) -> None:
-    """Leave."""
-
-
-def named(keyword: str, callback: ChunkCallback) -> dict[str, Any]:
-    """The callback under one of its two names."""
-    return {keyword: callback}
-
-
-def bogus_config(**fields: Any) -> dict[str, Any]:
-    """The default configuration with other fields."""
-    return {**DEFAULT_CONFIG, **fields}
-
-
 @pytest.fixture
 async def tone_server(tmp_path: Path) -> AsyncGenerator[InProcessServer, None]:
-    """The real server in this process, over the tone engine."""
     async with serving(tmp_path) as running:
         yield running
 
 
 @pytest.fixture
 async def client(tone_server: InProcessServer) -> AsyncGenerator[KaniTTSClient, None]:
-    """A client connected to the real server."""
     async with KaniTTSClient(tone_server.host, tone_server.port) as connected:
         yield connected
 
@@ -204,17 +190,19 @@ async def test_whole_answer_is_a_wav_file_as_long_as_stated(client: KaniTTSClien
 
 
 @pytest.mark.parametrize("keyword", ["chunk_callback", "on_chunk"])
-async def test_both_names_of_the_callback(client: KaniTTSClient, keyword: str) -> None:
-    chunks: list[tuple[bytes, dict[str, Any]]] = []
-
-    def collect(pcm: bytes, metadata: dict[str, Any]) -> None:
-        chunks.append((pcm, metadata))
-
-    assert await client.stream_tts_request(HELLO, **named(keyword, collect)) is True
-    for pcm, metadata in chunks:
-        assert metadata["chunk_size"] == len(pcm)
-        assert metadata["duration"] == pytest.approx(len(pcm) / 2 / 22050, abs=1e-3)
-    assert sum(len(pcm) for pcm, _ in chunks) > 22050
+async def test_both_names_of_the_callback(
+    client: KaniTTSClient, tone_server: InProcessServer, keyword: str
+) -> None:
+    integration = SpanishAITTSIntegration(tone_server.host, tone_server.port)
+    for stream in (client.stream_tts_request, integration.stream_speech):
+        chunks: list[tuple[bytes, dict[str, Any]]] = []
+        callback: Any = {keyword: lambda *chunk, chunks=chunks: chunks.append(chunk)}
+        assert await stream(HELLO, {"speed": 1.2}, **callback) is True
+        for pcm, metadata in chunks:
+            assert metadata["chunk_size"] == len(pcm)
+            assert metadata["duration"] == pytest.approx(len(pcm) / 2 / RATE, abs=1e-3)
+        assert sum(len(pcm) for pcm, _ in chunks) > RATE / 2
+    await integration.disconnect()
 
 
 async def test_coroutine_callback_is_awaited(client: KaniTTSClient) -> None:
@@ -246,13 +234,13 @@ async def test_iterating_gives_the_same_stream(client: KaniTTSClient) -> None:
 
 async def test_error_answer_raises_and_the_connection_lives_on(client: KaniTTSClient) -> None:
     with pytest.raises(RequestFailed, match="atlantean") as caught:
-        await client.send_tts_request(HELLO, bogus_config(language="atlantean"))
+        await client.send_tts_request(HELLO, {**DEFAULT_CONFIG, "language": "atlantean"})
     assert caught.value.message == str(caught.value)
     assert pcm_of(await client.send_tts_request(HELLO))
 
 
 async def test_streaming_error_is_false(client: KaniTTSClient, caplog: pytest.LogCaptureFixture) -> None:
-    assert await client.stream_tts_request(HELLO, bogus_config(emotion="hungry")) is False
+    assert await client.stream_tts_request(HELLO, {**DEFAULT_CONFIG, "emotion": "hungry"}) is False
     assert "emotion" in caplog.text
     assert await client.stream_tts_request(HELLO) is True
 
@@ -275,8 +263,8 @@ async def test_leaving_the_loop_leaves_the_connection_usable(client: KaniTTSClie
     assert client.websocket is websocket
 
 
-async def test_cancel_from_another_task(client: KaniTTSClient, tone_server: InProcessServer) -> None:
-    tone_server.engine.allow = 20
+async def begun(client: KaniTTSClient) -> asyncio.Task[None]:
+    """A task that streams ``LONG``, once some of it has come."""
     started = asyncio.Event()
 
     async def listen() -> None:
@@ -285,6 +273,12 @@ async def test_cancel_from_another_task(client: KaniTTSClient, tone_server: InPr
 
     listening = asyncio.create_task(listen())
     await started.wait()
+    return listening
+
+
+async def test_cancel_from_another_task(client: KaniTTSClient, tone_server: InProcessServer) -> None:
+    tone_server.engine.allow = 20
+    listening = await begun(client)
     assert await client.cancel() is True
     with pytest.raises(RequestCancelled):
         await listening
@@ -304,14 +298,7 @@ async def test_cancel_from_the_callback(client: KaniTTSClient, tone_server: InPr
 
 async def test_cancelled_task_leaves_the_connection_usable(client: KaniTTSClient) -> None:
     websocket = client.websocket
-    started = asyncio.Event()
-
-    async def listen() -> None:
-        async for _ in client.stream(LONG):
-            started.set()
-
-    listening = asyncio.create_task(listen())
-    await started.wait()
+    listening = await begun(client)
     listening.cancel()
     with pytest.raises(asyncio.CancelledError):
         await listening
@@ -330,7 +317,7 @@ async def test_concurrent_callers_wait_their_turn(client: KaniTTSClient) -> None
 
 
 async def test_the_reference_reaches_the_server(client: KaniTTSClient) -> None:
-    assert await client.send_tts_request(HELLO, reference_audio=wav_of(PCM * 20))
+    assert await client.send_tts_request(HELLO, reference_audio=wav(PCM * 20, RATE))
     assert client.last_answer["metadata"]["cloning"] in ("none", "nearest voice", "embedding")
     with pytest.raises(RequestFailed, match="reference_audio"):
         await client.send_tts_request(HELLO, reference_audio=b"this is no audio")
@@ -367,20 +354,10 @@ async def test_integration_says_it_as_it_is_asked_to(tone_server: InProcessServe
 
 async def test_integration_passes_the_reference_on(tone_server: InProcessServer) -> None:
     async with SpanishAITTSIntegration(tone_server.host, tone_server.port) as integration:
-        reference = wav_of(PCM * 20)
+        reference = wav(PCM * 20, RATE)
         assert await integration.generate_speech(HELLO, {"voice_id": "user_voice"}, reference_audio=reference)
         assert await integration.generate_speech(HELLO, reference_audio=b"no audio") is None
         assert await integration.stream_speech(HELLO, reference_audio=b"no audio") is False
-
-
-@pytest.mark.parametrize("keyword", ["chunk_callback", "on_chunk"])
-async def test_integration_streams(tone_server: InProcessServer, keyword: str) -> None:
-    chunks: list[bytes] = []
-    integration = SpanishAITTSIntegration(tone_server.host, tone_server.port)
-    callback = named(keyword, lambda pcm, metadata: chunks.append(pcm))
-    assert await integration.stream_speech(HELLO, {"speed": 1.2}, **callback) is True
-    assert sum(map(len, chunks)) > 11025
-    await integration.disconnect()
 
 
 def test_one_client_in_several_event_loops(espeak_server: Any) -> None:
@@ -434,7 +411,6 @@ class Told(logging.Handler):
         self.part, self.event = part, asyncio.Event()
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Look at one record."""
         if self.part in record.getMessage():
             self.event.set()
 
@@ -448,6 +424,13 @@ def told_to_wait() -> Iterator[asyncio.Event]:
     websocket_client.logger.removeHandler(handler)
 
 
+@pytest.fixture
+def starting(tmp_path: Path) -> Iterator[AppServer]:
+    with app_server(tmp_path) as server:
+        server.connections.phase = Phase.STARTING
+        yield server
+
+
 WAYS: list[Callable[[str], Awaitable[Any]]] = [
     lambda url: KaniTTSClient(url=url).connect(),
     lambda url: KaniTTSClient(url=url).__aenter__(),
@@ -458,78 +441,76 @@ WAYS: list[Callable[[str], Awaitable[Any]]] = [
 
 @pytest.mark.parametrize("way", WAYS, ids=["connect", "async with", "initialize", "generate_speech"])
 async def test_a_server_that_starts_is_waited_for(
-    tmp_path: Path,
+    starting: AppServer,
     told_to_wait: asyncio.Event,
     caplog: pytest.LogCaptureFixture,
     way: Callable[[str], Awaitable[Any]],
 ) -> None:
-    with app_server(tmp_path) as server:
-        server.connections.phase = Phase.STARTING
-        connecting = asyncio.ensure_future(way(server.url))
-        async with asyncio.timeout(WITHIN_S):
-            await told_to_wait.wait()
-            assert not connecting.done()
-            server.connections.phase = Phase.READY
-            assert await connecting
+    connecting = asyncio.ensure_future(way(starting.url))
+    async with asyncio.timeout(WITHIN_S):
+        await told_to_wait.wait()
+        assert not connecting.done()
+        starting.connections.phase = Phase.READY
+        assert await connecting
     assert caplog.text.count("waiting for it, 120 s at most") == 1
 
 
 async def test_a_first_connection_is_given_up_by_disconnect(
-    tmp_path: Path, told_to_wait: asyncio.Event
+    starting: AppServer, told_to_wait: asyncio.Event
 ) -> None:
-    with app_server(tmp_path) as server:
-        server.connections.phase = Phase.STARTING
-        client = KaniTTSClient(url=server.url)
-        connecting = asyncio.ensure_future(client.connect())
-        async with asyncio.timeout(WITHIN_S):
-            await told_to_wait.wait()
-            await client.disconnect()
-            assert await connecting is False
-        assert client.websocket is None
+    client = KaniTTSClient(url=starting.url)
+    connecting = asyncio.ensure_future(client.connect())
+    async with asyncio.timeout(WITHIN_S):
+        await told_to_wait.wait()
+        await client.disconnect()
+        assert await connecting is False
+    assert client.websocket is None
 
 
-async def test_a_request_waits_for_a_restarted_server(tmp_path: Path, told_to_wait: asyncio.Event) -> None:
-    with app_server(tmp_path) as server:
-        async with KaniTTSClient(url=server.url, reconnect_tries=1) as client:
+async def test_a_request_waits_for_a_restarted_server(
+    starting: AppServer, told_to_wait: asyncio.Event
+) -> None:
+    connections = starting.connections
+    connections.phase = Phase.READY
+    async with KaniTTSClient(url=starting.url, reconnect_tries=1) as client, asyncio.timeout(WITHIN_S):
+
+        async def speak() -> asyncio.Task[bytes]:
             assert client.websocket is not None
-            server.connections.phase = Phase.STARTING
+            connections.phase = Phase.STARTING
             await client.websocket.close()
+            told_to_wait.clear()
             speaking = asyncio.create_task(client.send_tts_request(HELLO))
-            async with asyncio.timeout(WITHIN_S):
-                await told_to_wait.wait()
-                server.connections.phase = Phase.READY
-                assert seconds_of(await speaking) > 0.5
-                # Whoever disconnects does not wait for it.
-                server.connections.phase = Phase.STARTING
-                await client.websocket.close()
-                told_to_wait.clear()
-                speaking = asyncio.create_task(client.send_tts_request(HELLO))
-                await told_to_wait.wait()
-                await client.disconnect()
-                with pytest.raises(NotConnected, match="disconnected"):
-                    await speaking
+            await told_to_wait.wait()
+            return speaking
+
+        speaking = await speak()
+        connections.phase = Phase.READY
+        assert seconds_of(await speaking) > 0.5
+        # Whoever disconnects does not wait for it.
+        speaking = await speak()
+        await client.disconnect()
+        with pytest.raises(NotConnected, match="disconnected"):
+            await speaking
 
 
 async def test_a_request_after_a_failed_connect_says_why_that_failed(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    starting: AppServer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with app_server(tmp_path) as server:
-        server.connections.phase = Phase.STARTING
-        client = KaniTTSClient(url=server.url, start_timeout=0)
-        assert await client.connect() is False
-        reason = f"{server.url}: the server is starting; waited for 0 s"
-        assert caplog.messages[-1] == reason
-        with pytest.raises(NotConnected) as raised:
-            await client.send_tts_request(HELLO)
-        assert str(raised.value) == f"not connected: connect() failed: {reason}"
-        with pytest.raises(ServerStarting):
-            await client.__aenter__()
-        # It stops: that is not waited for.
-        server.connections.phase = Phase.DRAINING
-        assert await KaniTTSClient(url=server.url).connect() is False
-        await client.disconnect()
-        with pytest.raises(NotConnected, match="call connect"):
-            await client.send_tts_request(HELLO)
+    client = KaniTTSClient(url=starting.url, start_timeout=0)
+    assert await client.connect() is False
+    reason = f"{starting.url}: the server is starting; waited for 0 s"
+    assert caplog.messages[-1] == reason
+    with pytest.raises(NotConnected) as raised:
+        await client.send_tts_request(HELLO)
+    assert str(raised.value) == f"not connected: connect() failed: {reason}"
+    with pytest.raises(ServerStarting):
+        await client.__aenter__()
+    # It stops: that is not waited for.
+    starting.connections.phase = Phase.DRAINING
+    assert await KaniTTSClient(url=starting.url).connect() is False
+    await client.disconnect()
+    with pytest.raises(NotConnected, match="call connect"):
+        await client.send_tts_request(HELLO)
 
 
 # Against a scripted peer
@@ -598,7 +579,7 @@ async def test_request_carries_text_config_and_recording() -> None:
     async def note(connection: ServerConnection, number: int) -> None:
         async for message in connection:
             received.append(json.loads(message))
-            await connection.send(PONG if received[-1]["type"] == "ping" else answer(wav_of(PCM)))
+            await connection.send(PONG if received[-1]["type"] == "ping" else answer())
 
     async with peer(note) as (url, _):
         async with KaniTTSClient(url=url) as client:
@@ -645,45 +626,26 @@ async def test_wrong_key_is_not_tried_again(status: int) -> None:
 
 async def test_messages_of_any_size() -> None:
     pcm = PCM * 1000
-
-    async def send(connection: ServerConnection, number: int) -> None:
-        async for _ in connection:
-            await connection.send(answer(wav_of(pcm)))
-
-    async with peer(send) as (url, _), KaniTTSClient(url=url) as client:
+    async with peer(scripted(take, answer(pcm))) as (url, _), KaniTTSClient(url=url) as client:
         assert pcm_of(await client.send_tts_request(HELLO)) == pcm
 
 
 async def test_dropped_before_an_answer_is_asked_again() -> None:
-    @at_first
-    async def drop(connection: ServerConnection) -> None:
-        await connection.recv()
-        connection.transport.abort()
-
-    async with peer(drop) as (url, handshakes), KaniTTSClient(url=url) as client:
+    async with peer(scripted(take, drop)) as (url, handshakes), KaniTTSClient(url=url) as client:
         assert pcm_of(await client.send_tts_request(HELLO)) == PCM
         assert len(handshakes) == 2
 
 
 async def test_repeated_once_only() -> None:
-    async def drop(connection: ServerConnection, number: int) -> None:
-        await connection.recv()
-        connection.transport.abort()
-
-    async with peer(drop) as (url, handshakes), KaniTTSClient(url=url) as client:
-        with pytest.raises(NotConnected, match="lost"):
-            await client.send_tts_request(HELLO)
+    async with peer(scripted(take, drop, always=True)) as (url, handshakes):
+        async with KaniTTSClient(url=url) as client:
+            with pytest.raises(NotConnected, match="lost"):
+                await client.send_tts_request(HELLO)
         assert len(handshakes) == 2
 
 
 async def test_dropped_after_audio_is_not_repeated() -> None:
-    @at_first
-    async def drop(connection: ServerConnection) -> None:
-        await connection.recv()
-        await connection.send(chunk())
-        await connection.close(1011)
-
-    async with peer(drop) as (url, handshakes), KaniTTSClient(url=url) as client:
+    async with peer(scripted(take, chunk(), 1011)) as (url, handshakes), KaniTTSClient(url=url) as client:
         parts = []
         with pytest.raises(NotConnected):
             async for part in client.stream(HELLO):
@@ -699,7 +661,7 @@ async def test_reconnecting_is_tried_a_number_of_times(
 ) -> None:
     monkeypatch.setattr(websocket_client, "_FIRST_DELAY_S", 0.001)
     async with (
-        peer(gone_first, (None, 503, 503, 503)) as (url, handshakes),
+        peer(scripted(1000), (None, 503, 503, 503)) as (url, handshakes),
         KaniTTSClient(url=url, reconnect_tries=tries) as client,
     ):
         assert client.websocket is not None
@@ -721,7 +683,7 @@ async def test_backoff_grows_with_every_try(monkeypatch: pytest.MonkeyPatch) -> 
         pauses.append(seconds)
 
     async with (
-        peer(gone_first, (None, *[503] * 9)) as (url, _),
+        peer(scripted(1000), (None, *[503] * 9)) as (url, _),
         KaniTTSClient(url=url, reconnect_tries=9) as client,
     ):
         assert client.websocket is not None
@@ -734,13 +696,6 @@ async def test_backoff_grows_with_every_try(monkeypatch: pytest.MonkeyPatch) -> 
     assert len({pause / limit for pause, limit in zip(pauses, longest, strict=True)}) > 1
 
 
-@at_first
-async def gone_after_a_ping(connection: ServerConnection) -> None:
-    """Leave once the connection was seen to work."""
-    await connection.recv()
-    await connection.send(PONG)
-
-
 async def test_an_assistant_waits_for_a_restart(monkeypatch: pytest.MonkeyPatch) -> None:
     waited: list[float] = []
 
@@ -749,7 +704,7 @@ async def test_an_assistant_waits_for_a_restart(monkeypatch: pytest.MonkeyPatch)
 
     for more, tries in (({}, 13), ({"reconnect_tries": 2}, 2)):
         async with (
-            peer(gone_after_a_ping, (None, *[503] * 12)) as (url, handshakes),
+            peer(scripted(take, PONG, 1000), (None, *[503] * 12)) as (url, handshakes),
             SpanishAITTSIntegration(url=url, **more) as assistant,
         ):
             assert assistant.tts_client.websocket is not None
@@ -789,13 +744,10 @@ async def test_an_assistant_without_a_server_gives_up_in_time(
 
 @pytest.mark.parametrize("code", [1007, 1008, 1009])
 async def test_refused_message_is_not_repeated(code: int) -> None:
-    async def refuse(connection: ServerConnection, number: int) -> None:
-        await connection.recv()
-        await connection.close(code, "at most 16 MiB")
-
-    async with peer(refuse) as (url, handshakes), KaniTTSClient(url=url) as client:
-        with pytest.raises(RequestFailed, match="16 MiB"):
-            await client.send_tts_request(HELLO)
+    async with peer(scripted(take, code, always=True)) as (url, handshakes):
+        async with KaniTTSClient(url=url) as client:
+            with pytest.raises(RequestFailed, match=REASON):
+                await client.send_tts_request(HELLO)
         assert len(handshakes) == 1
 
 
@@ -812,13 +764,7 @@ async def test_refused_message_is_not_repeated(code: int) -> None:
     ],
 )
 async def test_garbage_is_named_and_survived(garbage: str | bytes) -> None:
-    @at_first
-    async def babble(connection: ServerConnection) -> None:
-        await connection.recv()
-        await connection.send(garbage)
-        await willing(connection, 1)
-
-    async with peer(babble) as (url, _), KaniTTSClient(url=url) as client:
+    async with peer(scripted(take, garbage)) as (url, _), KaniTTSClient(url=url) as client:
         with pytest.raises(UnexpectedAnswer):
             await client.send_tts_request(HELLO)
         assert pcm_of(await client.send_tts_request(HELLO)) == PCM
@@ -826,7 +772,7 @@ async def test_garbage_is_named_and_survived(garbage: str | bytes) -> None:
 
 async def test_silent_server_times_out() -> None:
     async with (
-        peer(at_first(never)) as (url, handshakes),
+        peer(scripted(never)) as (url, handshakes),
         KaniTTSClient(url=url, chunk_timeout=0.05) as client,
     ):
         with pytest.raises(AnswerTimeout, match=r"0\.05 s"):
@@ -839,14 +785,8 @@ async def test_silent_server_times_out() -> None:
 
 async def test_peer_that_does_not_stop_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(websocket_client, "_CANCEL_TIMEOUT_S", 0.05)
-
-    @at_first
-    async def deaf(connection: ServerConnection) -> None:
-        await connection.recv()
-        await connection.send(chunk())
-        await never(connection)
-
-    async with peer(deaf) as (url, handshakes), KaniTTSClient(url=url) as client:
+    script = scripted(take, chunk(), never)
+    async with peer(script) as (url, handshakes), KaniTTSClient(url=url) as client:
         async for _ in client.stream(HELLO):
             break
         assert pcm_of(await client.send_tts_request(HELLO)) == PCM
@@ -855,16 +795,8 @@ async def test_peer_that_does_not_stop_is_left(monkeypatch: pytest.MonkeyPatch) 
 
 async def test_cancelled_while_cancelling() -> None:
     asked, told_to_stop = asyncio.Event(), asyncio.Event()
-
-    @at_first
-    async def slow(connection: ServerConnection) -> None:
-        await connection.recv()
-        asked.set()
-        await connection.recv()
-        told_to_stop.set()
-        await never(connection)
-
-    async with peer(slow) as (url, handshakes), KaniTTSClient(url=url) as client:
+    script = scripted(take, lambda _: asked.set(), take, lambda _: told_to_stop.set(), never)
+    async with peer(script) as (url, handshakes), KaniTTSClient(url=url) as client:
         request = asyncio.create_task(client.send_tts_request(HELLO))
         for moment in (asked, told_to_stop):
             await moment.wait()
@@ -888,7 +820,7 @@ async def test_leaving_the_loop_sends_cancel() -> None:
                 case "tts_cancel":
                     await connection.send(CANCELLED)
                 case "tts_request":
-                    await connection.send(answer(wav_of(PCM)))
+                    await connection.send(answer())
 
     async with peer(speak) as (url, handshakes), KaniTTSClient(url=url) as client:
         async with contextlib.aclosing(client.stream(HELLO)) as parts:
@@ -911,15 +843,8 @@ async def test_asking_inside_the_loop_is_refused() -> None:
 
 async def test_unread_stream_blocks_other_requests_for_a_limited_time() -> None:
     released = asyncio.Event()
-
-    async def one_by_one(connection: ServerConnection, number: int) -> None:
-        await connection.recv()
-        await released.wait()
-        await connection.send(chunk())
-        await connection.send(COMPLETE)
-        await willing(connection, number)
-
-    async with peer(one_by_one) as (url, _), KaniTTSClient(url=url) as client:
+    script = scripted(take, lambda _: released.wait(), chunk(), COMPLETE)
+    async with peer(script) as (url, _), KaniTTSClient(url=url) as client:
         stream = client.stream(HELLO)
         reading = asyncio.create_task(anext(stream))
         await asyncio.sleep(0)
@@ -949,7 +874,7 @@ async def test_waiting_for_a_stream_that_is_read_has_no_limit() -> None:
                     await asyncio.sleep(pause)
                 await connection.send(COMPLETE)
             else:
-                await connection.send(answer(wav_of(PCM)))
+                await connection.send(answer())
 
     async with peer(slowly) as (url, _), KaniTTSClient(url=url, chunk_timeout=1.0) as client:
         reading = asyncio.Event()
@@ -968,13 +893,8 @@ async def test_waiting_for_a_stream_that_is_read_has_no_limit() -> None:
 
 async def test_disconnecting_ends_the_request_for_good() -> None:
     asked = asyncio.Event()
-
-    async def wait(connection: ServerConnection, number: int) -> None:
-        await connection.recv()
-        asked.set()
-        await never(connection, number)
-
-    async with peer(wait) as (url, handshakes), KaniTTSClient(url=url) as client:
+    script = scripted(take, lambda _: asked.set(), never)
+    async with peer(script) as (url, handshakes), KaniTTSClient(url=url) as client:
         request = asyncio.create_task(client.send_tts_request(HELLO))
         await asked.wait()
         await client.disconnect()
@@ -994,15 +914,11 @@ async def test_connections_are_not_opened_twice() -> None:
 async def test_the_text_is_never_logged(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG, logger="websocket_client")
     async with peer(willing) as (url, _), KaniTTSClient(url=url) as client:
-        await client.send_tts_request("palabra secreta", bogus_config(language="secreta"))
+        await client.send_tts_request("palabra secreta", {**DEFAULT_CONFIG, "language": "secreta"})
     assert "connected" in caplog.text and "secreta" not in caplog.text
 
 
-@pytest.mark.parametrize(
-    ("host", "url"), [("::1", "ws://[::1]:8001"), ("localhost", "ws://localhost:8001"), ("10.0.0.1", None)]
-)
-def test_address(host: str, url: str | None) -> None:
-    if url is None:
-        assert KaniTTSClient(host, url="wss://voice.example/").url == "wss://voice.example/"
-    else:
-        assert KaniTTSClient(host, 8001).url == url
+def test_address() -> None:
+    assert KaniTTSClient("::1", 8001).url == "ws://[::1]:8001"
+    assert KaniTTSClient("localhost", 8001).url == "ws://localhost:8001"
+    assert KaniTTSClient("10.0.0.1", url="wss://voice.example/").url == "wss://voice.example/"

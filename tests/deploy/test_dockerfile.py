@@ -26,13 +26,12 @@ import pytest
 from dockerfile_parse import DockerfileParser
 from packaging.requirements import Requirement
 
-from tests.conftest import ADDRESS
+from tests.conftest import ADDRESS, ROOT
 from tests.deploy.environment import linked_environment, requirements
 from tests.support.patience import WITHIN_S
 
 pytestmark = pytest.mark.server
 
-ROOT = Path(__file__).parents[2]
 DOCKERFILE = ROOT / "deploy" / "Dockerfile"
 IMAGES = ("cpu", "cuda")
 FOLDERS = ("app", "cache", "data")
@@ -49,7 +48,6 @@ class Stage:
 
 
 def stages() -> dict[str, Stage]:
-    """Return the stages by name."""
     found: dict[str, Stage] = {}
     for line in DockerfileParser(str(DOCKERFILE), cache_content=True).structure:
         name, value = line["instruction"], line["value"]
@@ -75,7 +73,6 @@ def values(stage: str, name: str) -> list[str]:
 
 
 def variables(stage: str) -> dict[str, str]:
-    """Return the variables of a stage's ENV instructions."""
     pairs = (pair for value in values(stage, "ENV") for pair in shlex.split(value))
     return dict(pair.split("=", 1) for pair in pairs)
 
@@ -117,7 +114,6 @@ class Builder:
         self._tried: set[str] = set()
 
     def build(self, stage: str) -> Path:
-        """Return the folder of a stage."""
         tree = self.folder / stage
         if stage in self.packages:
             return tree
@@ -190,7 +186,6 @@ def builder(tmp_path_factory: pytest.TempPathFactory) -> Builder:
 
 
 def entry_point(builder: Builder, image: str, *arguments: str) -> list[str]:
-    """Return the command of an image's entry point."""
     return [builder.python_of(image), *json.loads(values(image, "ENTRYPOINT")[0])[1:], *arguments]
 
 
@@ -239,7 +234,8 @@ def test_traces_image_finds_its_requirements() -> None:
 
 
 def test_files_of_the_cpu_image_suffice_to_speak(builder: Builder) -> None:
-    assert not {"torch", "transformers", "numba"} & {each.name for each in builder_packages(builder)}
+    builder.build("cpu")
+    assert not {"torch", "transformers", "numba"} & {each.name for each in builder.packages["cpu"]}
     with container(builder, "cpu") as server:
         assert server.stdout is not None
         banner = list(takewhile(lambda line: line != "  stop     Ctrl+C\n", server.stdout))
@@ -249,14 +245,7 @@ def test_files_of_the_cpu_image_suffice_to_speak(builder: Builder) -> None:
                 assert client.get(path).status_code == 200
             answer = client.post("/tts", json={"text": "Hola."}, headers={"authorization": f"Bearer {KEY}"})
             assert answer.status_code == 200 and len(answer.content) > 10_000
-    (decoder,) = [line for line in banner if line.startswith("  decoder ")]
-    assert decoder == "  decoder  litert\n"
-
-
-def builder_packages(builder: Builder) -> list[Requirement]:
-    """Return the requirements that the lines of the CPU image install."""
-    builder.build("cpu")
-    return builder.packages["cpu"]
+    assert [line for line in banner if line.startswith("  decoder ")] == ["  decoder  litert\n"]
 
 
 @pytest.mark.parametrize(

@@ -5,23 +5,17 @@ from __future__ import annotations
 import wave
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from tests.conftest import ServerProcess
+from tests.conftest import ServerProcess, StartServer
 from tests.page.firefox import launch as firefox
 from tests.page.visitor import BROWSERS, PATIENCE_MS, Visitor, find_browser
 from tests.support.patience import WITHIN_S
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from playwright.sync_api import Browser, Page
-
-    from tests.conftest import StartServer
 
 # Assertions wait as long as actions do.
 expect.set_options(timeout=PATIENCE_MS)
@@ -42,6 +36,12 @@ HANGS_AFTER_S = WITHIN_S
 MICROPHONE_HZ = 24_000
 
 Visit = Callable[..., Visitor]
+
+in_both = pytest.mark.browsers("chromium", "firefox")
+"""Marks a test of what differs: sound that plays, the microphone, files, layout, a walk by the keyboard."""
+
+TEXT = "One small step, one giant leap."
+LONG = "The quick brown fox jumps over the lazy dog. " * 8
 
 READ_ALOUD = "Cada mañana leo en voz alta una página entera, despacio y con cuidado, para quien quiera oírla."
 
@@ -69,11 +69,13 @@ def microphone_file(server: ServerProcess, folder: Path, said: str, silence_s: f
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Give every test Chromium and Firefox, or the one that it is marked with (``only_in``)."""
+    """Give every test Chromium, or the browsers that it is marked with."""
     if "browsers" in metafunc.fixturenames:
-        browsers = {"chromium": pytest.param("chromium", id=pytest.HIDDEN_PARAM), "firefox": "firefox"}
-        marker = metafunc.definition.get_closest_marker("only_in")
-        chosen = [browsers[marker.args[0]]] if marker else [*browsers.values()]
+        marker = metafunc.definition.get_closest_marker("browsers")
+        names = marker.args if marker else ("chromium",)
+        chosen = [
+            pytest.param(name, id=pytest.HIDDEN_PARAM if name == "chromium" else name) for name in names
+        ]
         metafunc.parametrize("browsers", chosen, indirect=True, scope="module")
 
 
@@ -140,6 +142,24 @@ def modules(browsers: Chromium, espeak_server: ServerProcess) -> Iterator[Page]:
     assert visitor.complaints == []
 
 
+@pytest.fixture
+def spoken(browser: Browser, spoken_once: Visitor) -> Visitor:
+    """A page that has spoken ``TEXT``, for tests that only look at what is there then."""
+    return spoken_once
+
+
+@pytest.fixture(scope="module")
+def spoken_once(browsers: Chromium | firefox.Firefox, espeak_server: ServerProcess) -> Iterator[Visitor]:
+    with browsers.within(HANGS_AFTER_S) as browser:
+        visitor = Visitor(browser.new_page(locale="en-US"), f"{espeak_server.http_url}/")
+        visitor.arrive()
+        visitor.speak(TEXT, "en")
+        visitor.wait_for_end()
+    yield visitor
+    assert visitor.complaints == []
+    visitor.page.close()
+
+
 @pytest.fixture(scope="module")
 def keyed_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     """A server that every address reaches, by espeak-ng, which asks for one of ``KEYS``."""
@@ -175,3 +195,9 @@ def visit(browser: Browser, espeak_server: ServerProcess, start_server: StartSer
 
         yield come
     assert [complaint for visitor in visitors for complaint in visitor.complaints] == []
+
+
+@pytest.fixture
+def visitor(visit: Visit) -> Visitor:
+    """Somebody new with the page open."""
+    return visit()

@@ -5,22 +5,16 @@ from __future__ import annotations
 import re
 import wave
 from io import BytesIO
-from typing import TYPE_CHECKING
 
 import pytest
 from playwright.sync_api import Error, expect
 
-from tests.page.conftest import HANGS_AFTER_S
+from tests.conftest import ServerProcess
+from tests.page.conftest import HANGS_AFTER_S, LONG, TEXT
+from tests.page.firefox.launch import Firefox, Preferences
+from tests.page.visitor import Visitor
 
-if TYPE_CHECKING:
-    from tests.conftest import ServerProcess
-    from tests.page.conftest import Visit
-    from tests.page.firefox.launch import Firefox, Preferences
-
-pytestmark = pytest.mark.only_in("firefox")
-
-TEXT = "One small step, one giant leap."
-LONG = "The quick brown fox jumps over the lazy dog and runs. " * 8
+pytestmark = pytest.mark.browsers("firefox")
 
 
 @pytest.fixture(scope="module")
@@ -33,8 +27,7 @@ def preferences() -> Preferences:
     }
 
 
-def test_page_speaks_where_nothing_can_be_stored(visit: Visit) -> None:
-    visitor = visit()
+def test_page_speaks_where_nothing_can_be_stored(visitor: Visitor) -> None:
     page = visitor.page
     refused = page.evaluate("() => { try { return localStorage.length; } catch ({ name }) { return name; } }")
     assert refused == "SecurityError"
@@ -50,8 +43,7 @@ def test_page_speaks_where_nothing_can_be_stored(visit: Visit) -> None:
     assert "Playing again" in visitor.statuses()
 
 
-def test_forced_colours_show_the_word_that_is_heard(visit: Visit) -> None:
-    visitor = visit()
+def test_forced_colours_show_the_word_that_is_heard(visitor: Visitor) -> None:
     assert visitor.page.evaluate("matchMedia('(forced-colors: active)').matches")
     visitor.speak(LONG, "en")
     now, unsaid = visitor.backgrounds()

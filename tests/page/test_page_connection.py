@@ -4,29 +4,21 @@ from __future__ import annotations
 
 import re
 import signal
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Page, expect
 
 from kani.server.connections import Phase
 from tests.clients.voxcpm.document import code
-from tests.page.conftest import KEYS
+from tests.conftest import ServerProcess, StartServer
+from tests.page.conftest import KEYS, LONG, TEXT, Visit, in_both
+from tests.page.visitor import Visitor
 from tests.support.app_server import app_server
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from playwright.sync_api import Page
-
-    from tests.conftest import ServerProcess, StartServer
-    from tests.page.conftest import Visit
-    from tests.page.visitor import Visitor
-
-TEXT = "One small step, one giant leap."
 SPANISH = "Un paso pequeño, un salto gigante."
 TRIES = 10
-LONG = "The quick brown fox jumps over the lazy dog. " * 60
 UNAVAILABLE = "The server cannot do this right now. Try again in a moment."
 LOADED = """
   (names) => {
@@ -44,6 +36,7 @@ IMPORTED = """
 """
 
 
+@in_both
 def test_the_page_comes_back_by_itself_after_a_restart(visit: Visit, start_server: StartServer) -> None:
     server = start_server("--engine", "espeak", KANI_RECOGNIZER="none")
     visitor = visit(server)
@@ -65,7 +58,6 @@ def test_the_page_comes_back_by_itself_after_a_restart(visit: Visit, start_serve
     assert [request["text"] for request in visitor.requests] == [TEXT]
 
 
-@pytest.mark.only_in("chromium")  # Firefox' driver reports no WebSocket.
 def test_audio_before_a_lost_connection_is_played_and_kept(visit: Visit, start_server: StartServer) -> None:
     server = start_server("--engine", "espeak", KANI_AHEAD_SECONDS="1", KANI_RECOGNIZER="none")
     visitor = visit(server)
@@ -74,7 +66,7 @@ def test_audio_before_a_lost_connection_is_played_and_kept(visit: Visit, start_s
         # A new line, on which a request has just begun.
         visitor.page.reload()
     visitor.wait_for("#line[data-state=open]")
-    visitor.page.fill("#text", LONG)
+    visitor.page.fill("#text", LONG * 8)
     visitor.page.keyboard.press("Control+Enter")
     visitor.page.wait_for_selector("#download:enabled", state="attached")
     # Parts of the page that the first sound asks for.
@@ -90,7 +82,7 @@ def test_audio_before_a_lost_connection_is_played_and_kept(visit: Visit, start_s
     visitor.page.keyboard.press("Escape")
     visitor.wait_for_end()
     assert len(visitor.download()) == 44 + len(visitor.pcm())
-    assert visitor.value("#text") == LONG
+    assert visitor.value("#text") == LONG * 8
 
 
 def test_what_the_server_fails_to_send_leaves_the_rest_usable(visit: Visit) -> None:
@@ -205,16 +197,22 @@ def test_the_place_in_the_queue_is_shown(visit: Visit, start_server: StartServer
     pytest.fail(f"no place was shown: {second.statuses()}")
 
 
-def ask_for_key(visitor: Visitor) -> None:
-    """Open the page of a server that wants a key, and wait for the question."""
-    visitor.network_may_fail = True
-    visitor.page.goto(visitor.url)
-    visitor.wait_for("#key-dialog[open]")
+@pytest.fixture
+def asked(visit: Visit, keyed_server: ServerProcess) -> Callable[..., Visitor]:
+    """Open the page of a server that wants a key, by a name of it, and wait for the question."""
+
+    def ask(name: str = "127.0.0.1") -> Visitor:
+        visitor = visit(ready=False, url=f"http://{name}:{keyed_server.port}/")
+        visitor.network_may_fail = True
+        visitor.page.goto(visitor.url)
+        visitor.wait_for("#key-dialog[open]")
+        return visitor
+
+    return ask
 
 
-def test_the_key_is_asked_for_and_kept_in_this_tab_alone(visit: Visit, keyed_server: ServerProcess) -> None:
-    visitor = visit(ready=False, url=f"http://127.0.0.1:{keyed_server.port}/")
-    ask_for_key(visitor)
+def test_the_key_is_asked_for_and_kept_in_this_tab_alone(asked: Callable[..., Visitor]) -> None:
+    visitor = asked()
     page = visitor.page
     assert visitor.text("#line") == "A key is needed"
     assert visitor.text("#key-problem") == ""
@@ -236,23 +234,8 @@ def test_the_key_is_asked_for_and_kept_in_this_tab_alone(visit: Visit, keyed_ser
     other.wait_for_selector("#key-dialog[open]")
 
 
-@pytest.mark.heard
-def test_a_key_of_any_letters_opens_the_socket(visit: Visit, keyed_server: ServerProcess) -> None:
-    visitor = visit(ready=False, url=f"http://127.0.0.1:{keyed_server.port}/")
-    ask_for_key(visitor)
-    visitor.page.fill("#key", KEYS[1])
-    visitor.page.click("#key-form button[type=submit]")
-    visitor.wait_for("#line[data-state=open]")
-    visitor.speak(TEXT, "en")
-    visitor.wait_for_end()
-    visitor.assert_lit(re.findall(r"\w+", TEXT))
-
-
-def test_not_now_leaves_the_page_until_something_is_asked_for(
-    visit: Visit, keyed_server: ServerProcess
-) -> None:
-    visitor = visit(ready=False, url=f"http://127.0.0.1:{keyed_server.port}/")
-    ask_for_key(visitor)
+def test_not_now_leaves_the_page_until_something_is_asked_for(asked: Callable[..., Visitor]) -> None:
+    visitor = asked()
     visitor.page.click("#key-later")
     assert visitor.page.is_hidden("#key-dialog")
     visitor.page.click("#speak")
@@ -270,6 +253,7 @@ def test_a_name_that_is_not_the_servers_is_refused_in_plain_words(
     assert visitor.text("#problem") == refusal
 
 
+@in_both
 def test_page_opens_without_the_server_after_one_visit(visit: Visit, start_server: StartServer) -> None:
     server = start_server("--engine", "espeak", KANI_RECOGNIZER="none")
     visitor = visit(server)
@@ -296,11 +280,9 @@ def test_refusal_of_a_field_is_a_whole_sentence(modules: Page, param: str, words
     assert told.startswith(words)
 
 
-def test_over_plain_http_from_another_machine_the_page_is_heard(
-    visit: Visit, keyed_server: ServerProcess
-) -> None:
-    visitor = visit(ready=False, url=f"http://lan.test:{keyed_server.port}/")
-    ask_for_key(visitor)
+@in_both
+def test_over_plain_http_from_another_machine_the_page_is_heard(asked: Callable[..., Visitor]) -> None:
+    visitor = asked("lan.test")
     visitor.page.keyboard.type(KEYS[0])
     visitor.page.keyboard.press("Enter")
     visitor.wait_for("#line[data-state=open]")
@@ -340,10 +322,7 @@ def test_without_a_sound_device_the_audio_can_be_saved(visit: Visit) -> None:
 )
 def test_a_form_that_was_kept_damaged_is_begun_anew(visit: Visit, kept: str) -> None:
     visitor = visit(ready=False)
-    # Firefox runs the script in the blank page before it, too, which may store nothing.
-    visitor.page.add_init_script(
-        f"if (location.protocol === 'http:') localStorage.setItem('kani.compose', {kept!r})"
-    )
+    visitor.page.add_init_script(f"localStorage.setItem('kani.compose', {kept!r})")
     visitor.arrive()
     assert visitor.emotion() == "neutral" and len(visitor.value("#text")) > 10
     assert visitor.page.is_enabled("#speak")

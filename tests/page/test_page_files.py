@@ -5,30 +5,35 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import httpx
 import pytest
 from starlette.applications import Starlette
 
 from kani.server import page
-
-if TYPE_CHECKING:
-    from tests.conftest import ServerProcess
+from tests.conftest import ServerProcess
 
 WEB = page.FOLDER
-LANGUAGES = ("ar", "en", "es", "fr", "hi", "ja", "pt", "zh")
+SPEAK = {
+    "ar": "اقرأ",
+    "en": "Speak",
+    "es": "Leer en voz alta",
+    "fr": "Lire",
+    "hi": "बोलें",
+    "ja": "読み上げる",
+    "pt": "Ler em voz alta",
+    "zh": "开始合成",
+}
+"""The button that speaks, in each language of the page."""
 
 
 def texts(language: str) -> dict[str, str]:
-    """A language's words, by name."""
     source = (WEB / f"texts-{language}.js").read_text(encoding="utf-8")
     return dict(re.findall(r'^  "([^"]+)": "(.*)",$', source, re.MULTILINE))
 
 
 @pytest.fixture
 async def client() -> AsyncIterator[httpx.AsyncClient]:
-    """A client of an application that holds only the page."""
     transport = httpx.ASGITransport(Starlette(routes=page.routes()))
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
         yield client
@@ -89,7 +94,6 @@ async def test_a_browser_does_not_go_by_the_policy_of_other_ports() -> None:
 
 
 async def get_page(headers: dict[str, str], url: str = "http://localhost", **ports: int) -> httpx.Response:
-    """The page of an application with these ports."""
     transport = httpx.ASGITransport(Starlette(routes=page.routes(ports)))
     async with httpx.AsyncClient(transport=transport, base_url=url) as client:
         return await client.get("/", headers=headers)
@@ -136,9 +140,9 @@ def test_every_script_that_is_named_is_there() -> None:
 def test_the_page_says_the_same_in_each_language() -> None:
     english = texts("en")
     assert len(english) > 100
-    for language in LANGUAGES:
+    for language, speak in SPEAK.items():
         there = texts(language)
-        assert there.keys() == english.keys()
+        assert there.keys() == english.keys() and there["speak"] == speak
         for name, words in there.items():
             assert set(re.findall(r"\{\w+\}", words)) == set(re.findall(r"\{\w+\}", english[name])), name
 
@@ -159,7 +163,6 @@ def test_all_words_that_the_page_asks_for_are_there_and_all_are_asked_for() -> N
 
 
 def test_the_page_has_words_for_each_reason_of_the_server() -> None:
-    """In each language, with no other values than the server sends."""
     reasons = {}
     for folder in ("core", "text", "protocols"):
         for file in (WEB.parent / folder).rglob("*.py"):
@@ -169,7 +172,7 @@ def test_the_page_has_words_for_each_reason_of_the_server() -> None:
     # Its values have a name of their own there.
     reasons["out_of_range"] = {"low", "high"}
     assert len(reasons) > 10
-    for language in LANGUAGES:
+    for language in SPEAK:
         there = texts(language)
         for code, values in reasons.items():
             assert set(re.findall(r"\{(\w+)\}", there[f"reason.{code}"])) <= values, code

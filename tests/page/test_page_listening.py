@@ -4,22 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
-from playwright.sync_api import Route, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
-from tests.page.conftest import microphone_file
+from tests.conftest import ServerProcess
+from tests.page.conftest import in_both, microphone_file
 from tests.page.visitor import Visitor
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from playwright.sync_api import Browser, Page
-
-    from tests.conftest import ServerProcess
-
-pytestmark = pytest.mark.heard
+pytestmark = [pytest.mark.heard, in_both]
 
 SAID = "The birds are singing in the garden this morning. What shall we talk about today?"
 WORDS = re.findall(r"\w+", SAID.lower())
@@ -36,7 +30,6 @@ def recording(server: ServerProcess, tmp_path_factory: pytest.TempPathFactory) -
 
 @pytest.fixture
 def visitor(browser: Browser, server: ServerProcess) -> Iterator[Visitor]:
-    """A page of the server that listens."""
     with browser.new_context(locale="en-US") as context:
         visitor = Visitor(context.new_page(), f"{server.http_url}/")
         visitor.arrive()

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
 import pytest
 from playwright.sync_api import Route, expect
 
-if TYPE_CHECKING:
-    from tests.page.conftest import Visit
-
-emulated = pytest.mark.only_in("chromium")
-"""Marks a test with other colours or less motion, which Firefox' driver cannot ask for."""
+from tests.page.conftest import LONG, Visit, in_both
+from tests.page.visitor import Visitor
 
 ARABIC = "صباح الخير! الشمس مشرقة اليوم."
 
@@ -39,8 +35,7 @@ def test_the_page_is_in_the_browsers_language(
     assert visitor.text("#problem") == ""
 
 
-def test_each_language_brings_its_example(visit: Visit) -> None:
-    visitor = visit()
+def test_each_language_brings_its_example(visitor: Visitor) -> None:
     page = visitor.page
     visitor.choose("#language", "fr")
     expect(page.locator("#text")).to_have_value(re.compile("^Bonjour"))
@@ -59,8 +54,7 @@ def test_each_language_brings_its_example(visit: Visit) -> None:
     expect(page.locator("#text")).to_have_value(re.compile("^Bonjour"))
 
 
-def test_example_that_comes_late_leaves_a_text_that_is_being_written(visit: Visit) -> None:
-    visitor = visit()
+def test_example_that_comes_late_leaves_a_text_that_is_being_written(visitor: Visitor) -> None:
     page = visitor.page
     held: list[Route] = []
     page.route("**/examples.json", lambda route: held.append(route))
@@ -74,8 +68,7 @@ def test_example_that_comes_late_leaves_a_text_that_is_being_written(visit: Visi
     expect(page.locator("#text")).to_have_value("Mine.")
 
 
-def test_a_text_that_a_button_replaced_is_brought_back_by_undo(visit: Visit) -> None:
-    visitor = visit()
+def test_a_text_that_a_button_replaced_is_brought_back_by_undo(visitor: Visitor) -> None:
     page = visitor.page
     text = page.locator("#text")
     page.focus("#text")
@@ -120,9 +113,12 @@ def test_robotic_voices_have_names_in_the_pages_language(visit: Visit) -> None:
     assert page.locator("#gallery b", has_text="Español latinoamericano").count() == 1
 
 
-def test_arabic_runs_from_right_to_left(visit: Visit) -> None:
-    visitor = visit()
+@in_both
+def test_arabic_runs_from_right_to_left(visitor: Visitor) -> None:
     page = visitor.page
+    visitor.speak(ARABIC)
+    for selector in ("#text", "#words"):
+        assert page.eval_on_selector(selector, "e => getComputedStyle(e).direction") == "rtl"
     visitor.speak(ARABIC, "ar")
     visitor.wait_for_end()
     for selector in ("#text", "#words", "#history .excerpt"):
@@ -136,14 +132,6 @@ def test_arabic_runs_from_right_to_left(visit: Visit) -> None:
     assert page.eval_on_selector("html", "element => getComputedStyle(element).direction") == "ltr"
 
 
-def test_text_alone_turns_the_words_too(visit: Visit) -> None:
-    visitor = visit()
-    visitor.speak(ARABIC)
-    for selector in ("#text", "#words"):
-        assert visitor.page.eval_on_selector(selector, "e => getComputedStyle(e).direction") == "rtl"
-
-
-@emulated
 @pytest.mark.parametrize(("scheme", "width"), [("light", 360), ("dark", 1180)])
 def test_page_is_accessible(visit: Visit, scheme: str, width: int) -> None:
     visitor = visit(color_scheme=scheme, viewport={"width": width, "height": 800})
@@ -151,7 +139,7 @@ def test_page_is_accessible(visit: Visit, scheme: str, width: int) -> None:
     assert visitor.violations() == ""
     visitor.feel("happy")
     visitor.unfold("#strength")
-    visitor.speak("One small step, one giant leap, and a good many more of them after that.", "en")
+    visitor.speak(LONG, "en")
     visitor.wait_for_sound()
     assert visitor.violations() == ""
     visitor.speak("")
@@ -174,20 +162,14 @@ COLOURS = (("light", "none"), ("dark", "none"), ("dark", "active"))
 """Colour schemes, and whether the colours are the system's (forced)."""
 
 
-@emulated
 def test_each_language_and_tab_is_accessible_in_all_colours(visit: Visit) -> None:
     """Everything is looked at in light; in dark and in forced colours what they change: contrast."""
     # A colour that fades into another is neither.
     visitor = visit(reduced_motion="reduce")
     page = visitor.page
-    for language in page.eval_on_selector_all("#page-language option", "all => all.map((one) => one.value)"):
-        page.evaluate("(language) => localStorage.setItem('kani.locale', language)", language)
-        visitor.arrive()
+    for language in visitor.each_language():
         page.wait_for_selector("#tabs")
-        # Voices of a kind look alike, and axe takes its time for each.
-        page.eval_on_selector_all(
-            "#gallery [role=option]", "all => all.slice(2).forEach((one) => one.remove())"
-        )
+        visitor.few_voices()
         for tab in ("tab-speak", "tab-listen"):
             page.click(f"#{tab}")
             for scheme, forced in COLOURS:
@@ -196,7 +178,6 @@ def test_each_language_and_tab_is_accessible_in_all_colours(visit: Visit) -> Non
                 assert visitor.violations(*rules) == "", (language, tab, scheme, forced)
 
 
-@pytest.mark.only_in("chromium")
 @pytest.mark.parametrize(
     ("width", "height", "touch"), [(1366, 768, False), (390, 844, True), (360, 640, True)]
 )
@@ -236,27 +217,27 @@ MIDDLES = """() => ["h1", "#tabs", "#preferences"].map((name) => {
 """How high the parts of the head stand."""
 
 
+@in_both
 def test_tabs_stand_on_one_line_on_a_small_phone(visit: Visit) -> None:
     visitor = visit(viewport={"width": 360, "height": 640})
     page = visitor.page
-    for language in page.eval_on_selector_all("#page-language option", "all => all.map((one) => one.value)"):
-        page.evaluate("(language) => localStorage.setItem('kani.locale', language)", language)
-        visitor.arrive()
+    for language in visitor.each_language():
         visitor.wait_for("#tabs")
         lines, fits, tops = zip(*page.evaluate(TABS), strict=True)
         assert (lines, fits, len(set(tops))) == ((1, 1, 1), (True, True, True), 1), language
         middles = page.evaluate(MIDDLES)
         assert max(middles) - min(middles) < 4, (language, middles)
-        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), language
+        assert visitor.is_wide_enough(), language
 
 
+@in_both
 def test_nothing_has_to_be_scrolled_sideways_on_a_small_phone(visit: Visit) -> None:
     visitor = visit(locale="es-ES", viewport={"width": 360, "height": 640}, has_touch=True)
     page = visitor.page
     visitor.feel("professional")
     visitor.speak("a" * 300)
     visitor.wait_for_sound()
-    assert page.eval_on_selector("html", "html => html.scrollWidth <= html.clientWidth")
+    assert visitor.is_wide_enough()
     # The controls and a button that stops are in view together with the words.
     for selector in ("#words", "#pause", "#stop", "#waveform"):
         expect(page.locator(selector)).to_be_in_viewport()
@@ -266,7 +247,6 @@ def test_nothing_has_to_be_scrolled_sideways_on_a_small_phone(visit: Visit) -> N
     assert page.eval_on_selector("#voice-dialog", "dialog => dialog.scrollWidth <= dialog.clientWidth")
 
 
-@emulated
 def test_reduced_motion_stops_animations(visit: Visit) -> None:
     visitor = visit(reduced_motion="reduce")
     visitor.speak("Hi.", "en")
@@ -277,8 +257,7 @@ def test_reduced_motion_stops_animations(visit: Visit) -> None:
     assert set(durations) == {"0s"}
 
 
-def test_screen_reader_gets_important_changes_only(visit: Visit) -> None:
-    visitor = visit()
+def test_screen_reader_gets_important_changes_only(visitor: Visitor) -> None:
     page = visitor.page
     notes = page.evaluate_handle(
         """() => {
@@ -317,6 +296,6 @@ def test_screen_reader_gets_important_changes_only(visit: Visit) -> None:
 
 def test_forced_colours_show_the_word_that_is_heard(visit: Visit) -> None:
     visitor = visit(forced_colors="active")
-    visitor.speak("The quick brown fox jumps over the lazy dog and runs. " * 8, "en")
+    visitor.speak(LONG, "en")
     now, unsaid = visitor.backgrounds()
     assert now != unsaid

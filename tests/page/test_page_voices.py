@@ -1,4 +1,4 @@
-"""Voices that are added from the page: a file or the microphone, with the speaker's consent."""
+"""Voices of the page: added by a file or the microphone, chosen, heard, renamed and deleted."""
 
 from __future__ import annotations
 
@@ -7,38 +7,58 @@ import json
 import re
 import struct
 import wave
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
+import httpx
+import numpy as np
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Dialog, Locator, expect
 
-from tests.page.stored_voices import delete_all, list_stored, store
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from tests.conftest import ServerProcess
-    from tests.page.conftest import Visit
-    from tests.page.visitor import Visitor
+from tests.conftest import ServerProcess
+from tests.page.conftest import KEYS, Visit, in_both
+from tests.page.visitor import Visitor
 
 CONSENT = (
     "I am the person who speaks, or have that person’s permission, to keep this recording on this computer "
     "and to speak with a voice made from it."
 )
+VOICES = "/v1/audio/voices"
+
+
+def list_stored(server: ServerProcess) -> list[dict[str, Any]]:
+    voices: list[dict[str, Any]] = httpx.get(server.http_url + VOICES).json()["voices"]
+    return [voice for voice in voices if voice["kept"]]
+
+
+def store(server: ServerProcess, name: str, recording: Path, **fields: str) -> None:
+    given = {"name": name, "consent": "A machine's voice.", **fields}
+    files = {"audio": ("speech.wav", recording.read_bytes(), "audio/wav")}
+    httpx.post(server.http_url + VOICES, data=given, files=files).raise_for_status()
+
+
+def delete_all(server: ServerProcess) -> None:
+    for voice in list_stored(server):
+        httpx.delete(f"{server.http_url}{VOICES}/{voice['id']}").raise_for_status()
 
 
 @pytest.fixture
-def visitor(visit: Visit, espeak_server: ServerProcess) -> Iterator[Visitor]:
-    """A user with the dialog open; all voices are deleted in the end."""
-    visitor = visit()
-    visitor.page.click("#add-voice")
-    yield visitor
+def voiceless(espeak_server: ServerProcess) -> Iterator[ServerProcess]:
+    """A server whose voices are deleted in the end."""
+    yield espeak_server
     delete_all(espeak_server)
 
 
+@pytest.fixture
+def adding(visit: Visit, voiceless: ServerProcess) -> Visitor:
+    """A user with the dialog open."""
+    visitor = visit()
+    visitor.page.click("#add-voice")
+    return visitor
+
+
 def seconds_of(recording: Path, seconds: float) -> bytes:
-    """The beginning of a WAV file."""
     file = io.BytesIO()
     with wave.open(str(recording)) as whole, wave.open(file, "wb") as out:
         out.setparams(whole.getparams())
@@ -47,54 +67,43 @@ def seconds_of(recording: Path, seconds: float) -> bytes:
 
 
 def give(visitor: Visitor, audio: bytes, name: str = "ana") -> None:
-    """Fill in the form with a file."""
     visitor.page.fill("#voice-name", name)
     visitor.page.set_input_files("#voice-file", {"name": "ana.wav", "mimeType": "audio/wav", "buffer": audio})
     visitor.page.check("#voice-consent")
 
 
-def focused(visitor: Visitor) -> str:
-    """The id of what has the focus."""
-    found: str = visitor.page.evaluate("document.activeElement.id")
-    return found
-
-
+@in_both
 def test_a_file_becomes_a_voice_that_is_chosen_and_spoken_with(
-    visitor: Visitor, espeak_server: ServerProcess, recording: Path
+    adding: Visitor, voiceless: ServerProcess, recording: Path
 ) -> None:
-    give(visitor, recording.read_bytes())
-    visitor.page.select_option("#voice-language", "en")
-    visitor.page.click("#voice-keep")
-    visitor.wait_for("#kept-list li")
-    (voice,) = list_stored(espeak_server)
+    give(adding, recording.read_bytes())
+    adding.page.select_option("#voice-language", "en")
+    adding.page.click("#voice-keep")
+    adding.wait_for("#kept-list li")
+    (voice,) = list_stored(voiceless)
     assert (voice["name"], voice["language"]) == ("ana", "en")
-    (facts,) = (espeak_server.folder / "data").rglob("voice.json")
+    (facts,) = (voiceless.folder / "data").rglob("voice.json")
     assert json.loads(facts.read_text(encoding="utf-8"))["consent"] == CONSENT
     assert facts.with_name("recording").read_bytes() == recording.read_bytes()
-    assert visitor.page.is_hidden("#voice-dialog")
-    visitor.wait_for("#kept-state:not(:empty)")
-    assert visitor.text("#kept-state") == "ana is saved and selected."
-    assert visitor.value("#voice") == "custom:ana"
-    visitor.speak("Hi there.")
-    visitor.wait_for_end()
-    assert visitor.requests[-1]["voice"] == "custom:ana"
-    assert visitor.text("#problem") == ""
-    assert "this voice engine cannot imitate recordings" in visitor.text("#told")
+    assert adding.page.is_hidden("#voice-dialog")
+    adding.wait_for("#kept-state:not(:empty)")
+    assert adding.text("#kept-state") == "ana is saved and selected."
+    assert adding.value("#voice") == "custom:ana"
+    adding.speak("Hi there.")
+    adding.wait_for_end()
+    assert adding.requests[-1]["voice"] == "custom:ana"
+    assert adding.text("#problem") == ""
+    assert "this voice engine cannot imitate recordings" in adding.text("#told")
 
 
-def test_a_voice_is_recorded_with_the_microphone(visitor: Visitor, espeak_server: ServerProcess) -> None:
-    page = visitor.page
+@in_both
+def test_a_voice_is_recorded_with_the_microphone(adding: Visitor, voiceless: ServerProcess) -> None:
+    page = adding.page
     page.fill("#voice-name", "rec")
     page.check("#voice-consent")
     page.click("#record")
     page.wait_for_selector("#record[aria-pressed=true]")
-    page.evaluate(
-        """() => new Promise((heard) => {
-            const level = document.querySelector("#record-level");
-            const look = () => (level.value > 0.1 ? heard() : requestAnimationFrame(look));
-            look();
-        })"""
-    )
+    page.wait_for_function("() => document.querySelector('#record-level').value > 0.1")
     expect(page.locator("#record-text")).to_have_text(re.compile(r"\((3\.[2-9]|[4-9]\.\d|\d\d\.\d) s\)"))
     page.click("#record")
     recorded = page.locator("#recording-state", has_text=re.compile(r"Recorded: \d+\.\d s")).inner_text()
@@ -112,16 +121,17 @@ def test_a_voice_is_recorded_with_the_microphone(visitor: Visitor, espeak_server
     seconds = float(re.findall(r"\d+\.\d", recorded)[0])
     assert float(page.get_attribute("body", "data-played") or 0) == pytest.approx(seconds, abs=0.06)
     page.click("#voice-keep")
-    visitor.wait_for("#kept-list li")
-    assert [voice["name"] for voice in list_stored(espeak_server)] == ["rec"]
-    (facts,) = (espeak_server.folder / "data").rglob("voice.json")
+    adding.wait_for("#kept-list li")
+    assert [voice["name"] for voice in list_stored(voiceless)] == ["rec"]
+    (facts,) = (voiceless.folder / "data").rglob("voice.json")
     with wave.open(str(facts.with_name("recording"))) as sound:
         heard = sound.readframes(sound.getnframes())
     assert max(abs(value) for (value,) in struct.iter_unpack("<h", heard)) > 1000
 
 
-def test_short_recording_is_reported_at_once(visitor: Visitor, espeak_server: ServerProcess) -> None:
-    page = visitor.page
+@in_both
+def test_short_recording_is_reported_at_once(adding: Visitor, voiceless: ServerProcess) -> None:
+    page = adding.page
     page.fill("#voice-name", "rec")
     page.check("#voice-consent")
     page.evaluate(
@@ -136,28 +146,29 @@ def test_short_recording_is_reported_at_once(visitor: Visitor, espeak_server: Se
             button.click();
         })"""
     )
-    visitor.wait_for("#voice-file-problem:not(:empty)")
-    assert "At least 3 seconds" in visitor.text("#voice-file-problem")
+    adding.wait_for("#voice-file-problem:not(:empty)")
+    assert "At least 3 seconds" in adding.text("#voice-file-problem")
     page.click("#voice-keep")
-    assert "At least 3 seconds" in visitor.text("#voice-file-problem")
-    assert list_stored(espeak_server) == []
+    assert "At least 3 seconds" in adding.text("#voice-file-problem")
+    assert list_stored(voiceless) == []
     page.click("#record")
     page.wait_for_selector("#record[aria-pressed=true]")
-    assert visitor.text("#voice-file-problem") == ""
+    assert adding.text("#voice-file-problem") == ""
 
 
-def test_closing_the_dialog_ends_a_recording(visitor: Visitor) -> None:
-    visitor.page.evaluate(
+@in_both
+def test_closing_the_dialog_ends_a_recording(adding: Visitor) -> None:
+    adding.page.evaluate(
         """() => {
             const ask = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
             navigator.mediaDevices.getUserMedia = async (what) => (window.microphone = await ask(what));
         }"""
     )
-    visitor.page.click("#record")
-    visitor.page.wait_for_selector("#record[aria-pressed=true]")
-    visitor.page.keyboard.press("Escape")
-    visitor.page.wait_for_selector("#voice-dialog", state="hidden")
-    visitor.page.wait_for_function("() => microphone.getTracks()[0].readyState === 'ended'")
+    adding.page.click("#record")
+    adding.page.wait_for_selector("#record[aria-pressed=true]")
+    adding.page.keyboard.press("Escape")
+    adding.page.wait_for_selector("#voice-dialog", state="hidden")
+    adding.page.wait_for_function("() => microphone.getTracks()[0].readyState === 'ended'")
 
 
 @pytest.mark.parametrize(
@@ -169,17 +180,17 @@ def test_closing_the_dialog_ends_a_recording(visitor: Visitor) -> None:
     ],
 )
 def test_missing_fields_are_marked(
-    left_out: str, field: str, words: str, visitor: Visitor, espeak_server: ServerProcess, recording: Path
+    left_out: str, field: str, words: str, adding: Visitor, voiceless: ServerProcess, recording: Path
 ) -> None:
-    give(visitor, recording.read_bytes(), name="" if left_out == "name" else "ana")
+    give(adding, recording.read_bytes(), name="" if left_out == "name" else "ana")
     if left_out == "recording":
-        visitor.page.set_input_files("#voice-file", [])
-    visitor.page.set_checked("#voice-consent", left_out != "consent")
-    visitor.page.click("#voice-keep")
-    assert visitor.text(f"#{field}-problem") == words
-    assert visitor.page.get_attribute(f"#{field}", "aria-invalid") == "true"
-    assert focused(visitor) == field
-    assert list_stored(espeak_server) == []
+        adding.page.set_input_files("#voice-file", [])
+    adding.page.set_checked("#voice-consent", left_out != "consent")
+    adding.page.click("#voice-keep")
+    assert adding.text(f"#{field}-problem") == words
+    assert adding.page.get_attribute(f"#{field}", "aria-invalid") == "true"
+    expect(adding.page.locator(f"#{field}")).to_be_focused()
+    assert list_stored(voiceless) == []
 
 
 @pytest.mark.parametrize(
@@ -195,34 +206,249 @@ def test_the_servers_reasons_stand_at_their_field(
     seconds: float,
     field: str,
     words: str,
-    visitor: Visitor,
-    espeak_server: ServerProcess,
+    adding: Visitor,
+    voiceless: ServerProcess,
     recording: Path,
 ) -> None:
-    store(espeak_server, "luis", recording)
-    visitor.network_may_fail = True
-    give(visitor, seconds_of(recording, seconds), name)
+    store(voiceless, "luis", recording)
+    adding.network_may_fail = True
+    give(adding, seconds_of(recording, seconds), name)
     sent: list[str] = []
-    visitor.page.on("request", lambda request: sent.append(request.method))
-    visitor.page.click("#voice-keep")
-    visitor.wait_for(f"#{field}-problem:not(:empty)")
+    adding.page.on("request", lambda request: sent.append(request.method))
+    adding.page.click("#voice-keep")
+    adding.wait_for(f"#{field}-problem:not(:empty)")
     # A name that cannot be one is told before anything is uploaded.
     assert ("POST" in sent) == (name != "../etc")
-    assert visitor.text(f"#{field}-problem") == words
-    assert focused(visitor) == field
-    assert visitor.value("#voice-name") == name
-    assert visitor.page.is_checked("#voice-consent")
-    assert [voice["name"] for voice in list_stored(espeak_server)] == ["luis"]
+    assert adding.text(f"#{field}-problem") == words
+    expect(adding.page.locator(f"#{field}")).to_be_focused()
+    assert adding.value("#voice-name") == name
+    assert adding.page.is_checked("#voice-consent")
+    assert [voice["name"] for voice in list_stored(voiceless)] == ["luis"]
 
 
-def test_file_without_audio_is_reported(visitor: Visitor, espeak_server: ServerProcess) -> None:
-    visitor.network_may_fail = True
-    give(visitor, b"These are only words. " * 100)
-    visitor.page.click("#recording-play")
-    visitor.wait_for("#voice-file-problem:not(:empty)")
-    assert visitor.text("#voice-file-problem") == "This browser cannot play the recording’s format."
-    visitor.page.click("#voice-keep")
-    visitor.wait_for("#voice-keep:enabled")
+@in_both
+def test_file_without_audio_is_reported(adding: Visitor, voiceless: ServerProcess) -> None:
+    adding.network_may_fail = True
+    give(adding, b"These are only words. " * 100)
+    adding.page.click("#recording-play")
+    adding.wait_for("#voice-file-problem:not(:empty)")
+    assert adding.text("#voice-file-problem") == "This browser cannot play the recording’s format."
+    adding.page.click("#voice-keep")
+    adding.wait_for("#voice-keep:enabled")
     readable = "The server cannot read this file. WAV, MP3, M4A, Ogg and FLAC work."
-    assert visitor.text("#voice-file-problem") == readable
-    assert list_stored(espeak_server) == []
+    assert adding.text("#voice-file-problem") == readable
+    assert list_stored(voiceless) == []
+
+
+@pytest.fixture
+def visitor(visit: Visit, voiceless: ServerProcess, recording: Path) -> Visitor:
+    """A user who finds two voices, ana and luis."""
+    store(voiceless, "ana", recording, language="es", description="warm")
+    store(voiceless, "luis", recording)
+    visitor = visit()
+    visitor.wait_for("#kept-list li")
+    return visitor
+
+
+def button(visitor: Visitor, name: str) -> Locator:
+    """A voice's button, by what a screen reader calls it."""
+    return visitor.page.get_by_role("button", name=name, exact=True)
+
+
+def names(visitor: Visitor) -> list[str]:
+    return visitor.page.locator("#kept-list h3").all_inner_texts()
+
+
+def test_voice_is_described(visitor: Visitor) -> None:
+    assert names(visitor) == ["ana", "luis"]
+    ana, luis = visitor.page.locator("#kept-list > li").all_inner_texts()
+    assert "Spanish · " in ana and " s · " in ana and "warm" in ana
+    assert "any language" in luis
+    for voice in (ana, luis):
+        assert "No engine here can imitate recordings" in voice
+    assert visitor.page.is_hidden("#kept-empty")
+
+
+def test_advice_is_in_the_pages_language(
+    visit: Visit, voiceless: ServerProcess, recording: Path, tmp_path: Path
+) -> None:
+    with wave.open(str(recording)) as loud, wave.open(str(tmp_path / "quiet.wav"), "wb") as quiet:
+        quiet.setparams(loud.getparams())
+        samples = np.frombuffer(loud.readframes(loud.getnframes()), "<i2")
+        quiet.writeframes((samples // 200).astype("<i2").tobytes())
+    store(voiceless, "ana", tmp_path / "quiet.wav")
+    (voice,) = list_stored(voiceless)
+    assert any(sentence.startswith("It is very quiet, ") for sentence in voice["advice"])
+    page = visit(locale="es-ES").page
+    expect(page.locator(".advice li")).to_have_count(len(voice["advice"]))
+    told = page.locator(".advice li").all_inner_texts()
+    assert any(sentence.startswith("Se oye muy bajo (") for sentence in told), told
+    assert page.locator(".advice [lang=en]").count() == 0
+
+
+def test_a_voice_is_chosen_by_its_button(visitor: Visitor) -> None:
+    button(visitor, "Use: luis").click()
+    assert visitor.value("#voice") == "custom:luis"
+    assert visitor.text("#kept-state") == "luis is chosen."
+    assert visitor.page.evaluate("document.activeElement.id") == "speak"
+
+
+@in_both
+def test_a_recording_is_heard_until_it_ends_is_stopped_or_something_else_is_heard(visitor: Visitor) -> None:
+    listen, stop = button(visitor, "Listen: ana"), button(visitor, "Stop: ana")
+    listen.click()
+    expect(stop).to_have_attribute("aria-pressed", "true")
+    stop.click()
+    expect(listen).to_be_visible()
+    listen.click()
+    expect(stop).to_be_visible()
+    expect(listen).to_be_visible()
+    listen.click()
+    expect(stop).to_be_visible()
+    button(visitor, "Listen: luis").click()
+    expect(button(visitor, "Stop: luis")).to_be_visible()
+    expect(listen).to_be_visible()
+    visitor.speak("One small step for a man, one giant leap for mankind, and so on.", "en")
+    expect(button(visitor, "Listen: luis")).to_be_visible()
+    visitor.wait_for_sound()
+    button(visitor, "Listen: luis").click()
+    visitor.wait_for_end()
+    expect(button(visitor, "Stop: luis")).to_be_visible()
+    visitor.page.keyboard.press("Escape")
+    expect(button(visitor, "Listen: luis")).to_be_visible()
+
+
+def test_a_voice_is_renamed_and_stays_chosen(visitor: Visitor, voiceless: ServerProcess) -> None:
+    button(visitor, "Use: ana").click()
+    button(visitor, "Rename: ana").click()
+    visitor.page.get_by_label("New name of ana").fill("anna")
+    visitor.page.keyboard.press("Enter")
+    expect(button(visitor, "Rename: anna")).to_be_visible()
+    assert names(visitor) == ["anna", "luis"]
+    assert visitor.value("#voice") == "custom:anna"
+    assert visitor.text("#kept-state") == "Renamed to anna."
+    assert [voice["id"] for voice in list_stored(voiceless)] == ["custom:anna", "custom:luis"]
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("luis", "There is a voice of this name already."),
+        ("a/b", "1 to 64 letters, digits, - and _"),
+        ("", "1 to 64 letters, digits, - and _"),
+    ],
+)
+def test_invalid_name_is_reported_at_its_field(name: str, words: str, visitor: Visitor) -> None:
+    visitor.network_may_fail = True
+    button(visitor, "Rename: ana").click()
+    field = visitor.page.get_by_label("New name of ana")
+    field.fill(name)
+    visitor.page.keyboard.press("Enter")
+    expect(field).to_have_attribute("aria-invalid", "true")
+    expect(field).to_have_accessible_description(words)
+    expect(field).to_be_focused()
+    visitor.page.keyboard.press("Escape")
+    expect(field).to_be_hidden()
+    expect(button(visitor, "Rename: ana")).to_be_focused()
+    assert names(visitor) == ["ana", "luis"]
+
+
+def test_deletion_needs_confirmation(visitor: Visitor, voiceless: ServerProcess) -> None:
+    asked = []
+
+    def refuse(dialog: Dialog) -> None:
+        asked.append(dialog.message)
+        dialog.dismiss()
+
+    button(visitor, "Use: ana").click()
+    visitor.page.once("dialog", refuse)
+    button(visitor, "Delete: ana").click()
+    assert asked == ["Delete the voice ana, its recording and everything made from it?"]
+    assert len(list_stored(voiceless)) == 2
+    visitor.page.once("dialog", lambda dialog: dialog.accept())
+    button(visitor, "Delete: ana").click()
+    visitor.page.wait_for_selector("#kept-state >> text=ana is deleted.")
+    assert names(visitor) == ["luis"]
+    assert visitor.value("#voice") == ""
+    assert [voice["name"] for voice in list_stored(voiceless)] == ["luis"]
+
+
+def test_missing_voice_is_reported(visitor: Visitor, voiceless: ServerProcess) -> None:
+    visitor.network_may_fail = True
+    delete_all(voiceless)
+    button(visitor, "Listen: ana").click()
+    visitor.wait_for("#kept-list .problem:not(:empty)")
+    assert (
+        visitor.text("#kept-list .problem:not(:empty)") == "That voice is not there any more. Choose another."
+    )
+    expect(button(visitor, "Listen: ana")).to_be_visible()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_voice_list_is_accessible(
+    scheme: str, visit: Visit, voiceless: ServerProcess, recording: Path
+) -> None:
+    store(voiceless, "m" * 64, recording)
+    store(voiceless, "ana", recording)
+    visitor = visit(locale="es-ES", color_scheme=scheme, viewport={"width": 360, "height": 640})
+    visitor.network_may_fail = True
+    button(visitor, "Renombrar: ana").click()
+    visitor.page.get_by_label("Nuevo nombre de ana").fill("m" * 64)
+    visitor.page.keyboard.press("Enter")
+    visitor.wait_for("#kept-list [aria-invalid]")
+    assert visitor.violations() == ""
+    assert visitor.is_wide_enough()
+
+
+def test_voices_are_looked_after_with_the_servers_key(
+    visit: Visit, keyed_server: ServerProcess, recording: Path
+) -> None:
+    """A key that may not be the name of a sub-protocol."""
+    visitor = visit(url=f"http://localhost:{keyed_server.port}/", ready=False)
+    visitor.network_may_fail = True
+    page = visitor.page
+    page.goto(visitor.url)
+    page.fill("#key", KEYS[1])
+    page.click("#key-form button[type=submit]")
+    visitor.wait_for("#line[data-state=open]")
+    assert visitor.text("#kept-empty").startswith("Ten seconds of recording are enough.")
+    page.click("#add-voice")
+    page.fill("#voice-name", "ana")
+    page.set_input_files("#voice-file", recording)
+    page.check("#voice-consent")
+    page.click("#voice-keep")
+    button(visitor, "Listen: ana").click()
+    expect(button(visitor, "Stop: ana")).to_be_visible()
+    button(visitor, "Rename: ana").click()
+    page.get_by_label("New name of ana").fill("eva")
+    page.keyboard.press("Enter")
+    page.once("dialog", lambda dialog: dialog.accept())
+    button(visitor, "Delete: eva").click()
+    page.wait_for_selector("#kept-list li", state="detached")
+    visitor.wait_for("#kept-empty")
+
+
+@pytest.mark.heard
+def test_a_voice_that_comes_near_says_how_near_and_comes_nearer(
+    visit: Visit, server: ServerProcess, recording: Path
+) -> None:
+    visitor = visit(server)
+    page = visitor.page
+    try:
+        store(server, "ana", recording, language="es")
+        page.reload()
+        visitor.wait_for(".refining")
+        near = visitor.text(".nearness")
+        assert re.fullmatch(
+            r"kokoro imitates it with its own voices\. Match: Spanish \d\d% \(expected\)\.", near
+        )
+        # It comes nearer while nobody asks; the page asks by itself.
+        page.wait_for_selector(".refining", state="detached")
+        assert visitor.text("#kept-state") == "ana is ready."
+        assert re.search(r"Match: Spanish \d\d%\.$", visitor.text(".nearness"))
+        button(visitor, "Use: ana").click()
+        visitor.speak("Hola, esta voz se parece a la mía.", "es")
+        visitor.wait_for_end()
+        assert re.search(r"A similar voice, not the same: \d\d% match\.", visitor.text("#told"))
+    finally:
+        delete_all(server)

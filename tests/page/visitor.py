@@ -7,6 +7,7 @@ import itertools
 import json
 import shutil
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -78,7 +79,6 @@ class Frame:
 
 
 def frame(data: bytes) -> Frame:
-    """Take a frame apart."""
     magic, _, _, length = struct.unpack_from(">HBBI", data)
     assert magic == 0xAA55
     (size,) = struct.unpack_from(">I", data, 8 + length)
@@ -114,7 +114,6 @@ class Visitor:
 
     @property
     def complaints(self) -> list[str]:
-        """Errors of the browser."""
         may = NETWORK if self.network_may_fail else ()
         return [words for words in self._complaints if not words.startswith(may)]
 
@@ -125,7 +124,6 @@ class Visitor:
         self.page.wait_for_selector("#language option:nth-of-type(2), #language optgroup", state="attached")
 
     def wait_for(self, selector: str) -> None:
-        """Wait until something is to be seen."""
         self.page.wait_for_selector(selector)
 
     def line(self, state: str) -> str:
@@ -144,11 +142,9 @@ class Visitor:
         return self.page.inner_text(selector)
 
     def value(self, selector: str) -> str:
-        """Value of a field."""
         return self.page.input_value(selector)
 
     def speak(self, text: str, language: str = "") -> None:
-        """Type a text and press the button."""
         if language:
             self.choose("#language", language)
         self.page.fill("#text", text)
@@ -175,7 +171,6 @@ class Visitor:
         self.page.click(f"#emotions button[value={emotion}]")
 
     def emotion(self) -> str:
-        """The emotion that is chosen."""
         return self.page.get_attribute("#emotions [aria-pressed=true]", "value") or ""
 
     def wait_for_sound(self) -> None:
@@ -186,6 +181,26 @@ class Visitor:
         """Wait until nothing is heard and nothing will come."""
         self.wait_for("#speak")
 
+    def each_language(self) -> Iterator[str]:
+        """Open the page anew in each of its languages; their names."""
+        options = self.page.eval_on_selector_all(
+            "#page-language option", "all => all.map((one) => one.value)"
+        )
+        for language in options:
+            self.page.evaluate("(language) => localStorage.setItem('kani.locale', language)", language)
+            self.arrive()
+            yield language
+
+    def few_voices(self) -> None:
+        """Leave two: voices of a kind look alike, and axe takes its time for each."""
+        rest = "all => all.slice(2).forEach((one) => one.remove())"
+        self.page.eval_on_selector_all("#gallery [role=option]", rest)
+
+    def is_wide_enough(self) -> bool:
+        """True if nothing has to be scrolled sideways."""
+        wide: bool = self.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        return wide
+
     def violations(self, *rules: str) -> str:
         """Violations of ``rules``, all by default, that axe-core finds; "" if there are none."""
         only = {"runOnly": {"type": "rule", "values": rules}} if rules else {}
@@ -193,12 +208,10 @@ class Visitor:
         return results.generate_report() if results.violations_count else ""
 
     def lit(self) -> list[str]:
-        """The words that were lit so far."""
         words: list[str] = self.page.evaluate("lit")
         return words
 
     def statuses(self) -> list[str]:
-        """Every status that was shown so far."""
         shown: list[str] = self.page.evaluate("statuses")
         return shown
 
@@ -231,11 +244,9 @@ class Visitor:
 
     @property
     def requests(self) -> list[dict[str, Any]]:
-        """Parameters of the requests that were sent."""
         return [message["params"] for message in self.sent if message["type"] == "tts_request"]
 
     def pcm(self) -> bytes:
-        """The samples of all frames that came."""
         return b"".join(frame.payload for frame in self.frames)
 
     def _watch(self, socket: WebSocket) -> None:

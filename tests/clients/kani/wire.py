@@ -24,7 +24,6 @@ def request(text: str, kind: str = "tts_request", **data: Any) -> str:
 
 
 async def receive(socket: ClientConnection) -> tuple[str, Message]:
-    """The type and the data of the next message."""
     message = json.loads(await asyncio.wait_for(socket.recv(), WITHIN_S))
     assert set(message) == {"type", "data"}
     return message["type"], message["data"]
@@ -50,12 +49,10 @@ async def stream(socket: ClientConnection, message: str) -> tuple[list[Message],
 
 
 def pcm(chunks: list[Message]) -> np.ndarray:
-    """16-bit samples of chunks."""
     return np.frombuffer(b"".join(base64.b64decode(chunk["audio"]) for chunk in chunks), "<i2")
 
 
 def samples(data: Message) -> np.ndarray:
-    """16-bit samples of a whole answer."""
     with wave.open(io.BytesIO(base64.b64decode(data["audio"]))) as file:
         assert (file.getframerate(), file.getnchannels(), file.getsampwidth()) == (RATE, 1, 2)
         return np.frombuffer(file.readframes(file.getnframes()), "<i2")

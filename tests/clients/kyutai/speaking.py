@@ -61,14 +61,12 @@ class Heard:
         return [message for message in self.told if message["type"] not in ("Audio", "Text")]
 
     async def take(self, websocket: ClientConnection) -> None:
-        """Take the next message."""
         message = await asyncio.wait_for(websocket.recv(), WITHIN_S)
         assert isinstance(message, bytes)
         self.messages.append(message)
 
 
 async def rest_of(websocket: ClientConnection, heard: Heard | None = None) -> Heard:
-    """Read up to the close frame, whatever it says."""
     heard = heard or Heard()
     try:
         while True:

@@ -5,7 +5,6 @@ OpenAI's package over TLS: its Realtime classes connect by wss only.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import shutil
@@ -17,11 +16,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from kani.core.audio.pcm import pcm16, wav
+from kani.core.audio.pcm import pcm16
 from kani.core.types import Samples
-from tests.clients.kyutai.speaking import say
+from tests.clients.openai.conftest import FIRST, RATE, SECOND, assert_understood
 from tests.conftest import ServerProcess
-from tests.judges.judge import word_error_rate
 from tests.server.network.test_tls import Files
 from tests.support.patience import WITHIN_S
 
@@ -31,11 +29,7 @@ NO_REGISTRY = (
     *("ENOTFOUND", "EAI_AGAIN", "ECONNREFUSED", "ECONNRESET", "ETIMEDOUT", "ENETUNREACH"),
     *("E403", "E404", "CERT"),
 )
-RATE = 24_000
 TEXT = "Good morning. How are you today?"
-FIRST = "The train to the north leaves from platform seven."
-SECOND = "My sister works in a large hospital."
-WRONG_AT_MOST = 0.15
 
 Call = Callable[..., dict[str, Any]]
 
@@ -106,26 +100,10 @@ def caller(script: Path, **environment: str) -> Call:
     return run
 
 
-@pytest.fixture(scope="module")
-def turns(server: ServerProcess) -> list[Samples]:
-    """Two sentences of a natural voice, with silence around each."""
-
-    async def spoken(text: str) -> Samples:
-        return np.concatenate([silence, (await say(server, text, voice="af_heart")).samples, silence])
-
-    silence = np.zeros(round(0.7 * RATE), np.float32)
-    return [asyncio.run(spoken(text)) for text in (FIRST, SECOND)]
-
-
 @pytest.fixture
-def recording(turns: list[Samples], tmp_path: Path) -> Path:
-    file = tmp_path / "speech.wav"
-    file.write_bytes(wav(turns[0], RATE))
-    return file
-
-
-def assert_understood(text: str, expected: str) -> None:
-    assert word_error_rate(expected, text, "en") <= WRONG_AT_MOST, text
+def turns(sentences: list[Samples]) -> list[Samples]:
+    """The sentences, with silence around each."""
+    return [np.pad(samples, round(0.7 * RATE)) for samples in sentences]
 
 
 def test_models_are_listed(call: Call) -> None:
@@ -150,7 +128,7 @@ def test_error_is_the_packages_own(call: Call, tmp_path: Path) -> None:
     assert refused == expected
 
 
-def test_recording_is_transcribed(call: Call, recording: Path, turns: list[Samples]) -> None:
+def test_recording_is_transcribed(call: Call, recording: Path, sentences: list[Samples]) -> None:
     assert_understood(call("transcribe", input=recording, model="whisper-1")["text"], FIRST)
     verbose = call(
         "transcribe",
@@ -160,7 +138,7 @@ def test_recording_is_transcribed(call: Call, recording: Path, turns: list[Sampl
         timestamp_granularities=["word", "segment"],
     )
     assert verbose["language"] == "english"
-    assert verbose["duration"] == pytest.approx(len(turns[0]) / RATE, abs=0.1)
+    assert verbose["duration"] == pytest.approx(len(sentences[0]) / RATE, abs=0.1)
     assert_understood("".join(segment["text"] for segment in verbose["segments"]), FIRST)
     edges = [edge for word in verbose["words"] for edge in (word["start"], word["end"])]
     assert edges == sorted(edges) and len(verbose["words"]) == len(verbose["text"].split())

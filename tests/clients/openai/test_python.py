@@ -6,7 +6,6 @@ litellm, openai-agents and LangChain are run by the Python that KANI_CLIENTS_PYT
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import shutil
@@ -18,20 +17,14 @@ import numpy as np
 import pytest
 import soundfile
 
-from kani.core.audio.pcm import pcm16, wav
+from kani.core.audio.pcm import pcm16
 from kani.core.types import Samples
-from tests.clients.kyutai.speaking import say
+from tests.clients.openai.conftest import FIRST, RATE, SECOND, assert_understood
 from tests.conftest import ServerProcess
-from tests.judges.judge import word_error_rate
 from tests.support.patience import WITHIN_S
 
 PYTHON = os.environ.get("KANI_CLIENTS_PYTHON", "")
 SCRIPT = Path(__file__).parent / "python" / "client.py"
-RATE = 24_000
-FIRST = "The train to the north leaves from platform seven."
-SECOND = "My sister works in a large hospital."
-WRONG_AT_MOST = 0.15
-
 FORMATS = ("json", "verbose_json", "text", "srt")
 
 pytestmark = [
@@ -52,23 +45,6 @@ def call(server: ServerProcess, *calls: tuple[str, dict[str, Any]]) -> list[dict
     assert done.returncode == 0, done.stderr
     answers: list[dict[str, Any]] = json.loads(done.stdout.splitlines()[-1])
     return answers
-
-
-@pytest.fixture(scope="module")
-def sentences(server: ServerProcess) -> list[Samples]:
-    """Two sentences of a natural voice, which end with their last word."""
-    return [asyncio.run(say(server, text, voice="af_heart")).samples for text in (FIRST, SECOND)]
-
-
-@pytest.fixture
-def recording(sentences: list[Samples], tmp_path: Path) -> Path:
-    file = tmp_path / "speech.wav"
-    file.write_bytes(wav(sentences[0], RATE))
-    return file
-
-
-def assert_understood(text: str, expected: str) -> None:
-    assert word_error_rate(expected, text, "en") <= WRONG_AT_MOST, text
 
 
 def test_litellm_speaks_and_transcribes(server: ServerProcess, recording: Path, tmp_path: Path) -> None:

@@ -17,13 +17,11 @@ import wave
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+from playwright.sync_api import Browser, Playwright
 
 from tests.conftest import ROOT
 from tests.support.patience import WITHIN_S
-
-if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Playwright
 
 FIREFOX = ("firefox-esr", "firefox")
 SOUND = ("pulseaudio", "pactl", "paplay")
@@ -150,7 +148,6 @@ class Firefox:
                 os.killpg(int(self._group.read_text()), signal.SIGKILL)
 
     def close(self) -> None:
-        """End it."""
         if self._running is not None:
             self._running.close()
 

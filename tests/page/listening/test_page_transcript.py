@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
-from playwright.sync_api import Route, expect
+from playwright.sync_api import Locator, Page, expect
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from playwright.sync_api import Locator, Page
-
-    from tests.page.conftest import Visit
-    from tests.page.visitor import Visitor
+from tests.page.conftest import Visit, in_both
+from tests.page.visitor import Visitor
 
 ENGLISH = (("Good morning, Mr. Brown!", 0.2), ("The sun is out. Shall we go?", 2.0))
 """What is said, and when it begins: sentences of one server's segment are rows of their own."""
@@ -45,11 +41,10 @@ def events(said: tuple[tuple[str, float], ...], speakers: str = "") -> str:
 def transcribe(visitor: Visitor, recording: Path, answer: str) -> Page:
     """Have the page show what a server answers."""
     page = visitor.page
-
-    def fulfil(route: Route) -> None:
-        route.fulfill(content_type="text/event-stream", body=answer)
-
-    page.route("**/v1/audio/transcriptions", fulfil)
+    page.route(
+        "**/v1/audio/transcriptions",
+        lambda route: route.fulfill(content_type="text/event-stream", body=answer),
+    )
     page.click("#tab-listen")
     page.wait_for_selector("#listen:enabled")
     page.set_input_files("#listen-file", recording)
@@ -58,17 +53,16 @@ def transcribe(visitor: Visitor, recording: Path, answer: str) -> Page:
 
 
 def rows(page: Page) -> list[tuple[str, str]]:
-    """Time and text of each row."""
     script = "rows => rows.map((row) => [...row.children].map((part) => part.innerText))"
     return [(time, text) for time, text in page.locator(ROW).evaluate_all(script)]
 
 
 def sides(element: Locator) -> tuple[float, float]:
-    """Left and right of an element."""
     left, right = element.evaluate(BOX)
     return left, right
 
 
+@in_both
 def test_each_sentence_is_a_row_that_is_played_from_its_time(visit: Visit, recording: Path) -> None:
     page = transcribe(visit(), recording, events(ENGLISH))
     # A title ends no sentence.
@@ -99,9 +93,9 @@ def test_each_turn_begins_with_its_speaker(visit: Visit, recording: Path) -> Non
     assert [name.inner_text() for name in page.locator(f"{ROW} b").all()] == ["A:", "B:"]
 
 
-@pytest.mark.parametrize("width", [390, 360])
-def test_gutter_is_narrow_on_a_phone(visit: Visit, recording: Path, width: int) -> None:
-    page = transcribe(visit(viewport={"width": width, "height": 800}), recording, events(ENGLISH))
+@in_both
+def test_gutter_is_narrow_on_a_phone(visit: Visit, recording: Path) -> None:
+    page = transcribe(visit(viewport={"width": 360, "height": 800}), recording, events(ENGLISH))
     times = [sides(time) for time in page.locator(f"{ROW} time").all()]
     texts = [sides(text) for text in page.locator(f"{ROW} p").all()]
     assert len({left for left, _ in texts}) == 1
@@ -111,8 +105,6 @@ def test_gutter_is_narrow_on_a_phone(visit: Visit, recording: Path, width: int) 
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
-# Firefox emulates no touch.
-@pytest.mark.only_in("chromium")
 def test_row_is_high_enough_for_a_finger(visit: Visit, recording: Path) -> None:
     visitor = visit(viewport={"width": 360, "height": 800}, has_touch=True, is_mobile=True)
     page = transcribe(visitor, recording, events(ENGLISH))
@@ -125,6 +117,7 @@ def test_row_is_high_enough_for_a_finger(visit: Visit, recording: Path) -> None:
     assert visitor.violations() == ""
 
 
+@in_both
 @pytest.mark.parametrize("locale", ["ar-EG", "en-US"])
 def test_arabic_has_its_gutter_at_the_right(visit: Visit, recording: Path, locale: str) -> None:
     # A speaker's letter is no Arabic one.
@@ -140,8 +133,7 @@ def test_arabic_has_its_gutter_at_the_right(visit: Visit, recording: Path, local
     expect(last.locator(".now")).to_have_text(re.compile("الشمس|مشرقة"))
 
 
-def test_files_of_a_transcript_are_offered_like_those_of_a_result(visit: Visit, recording: Path) -> None:
-    visitor = visit()
+def test_files_of_a_transcript_are_offered_like_those_of_a_result(visitor: Visitor, recording: Path) -> None:
     page = transcribe(visitor, recording, events(ENGLISH))
     page.click("#tab-speak")
     visitor.speak("Hi.", "en")

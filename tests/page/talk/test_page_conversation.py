@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 from anyio.from_thread import start_blocking_portal
 from playwright.sync_api import expect
 
-from tests.page.conftest import microphone_file
+from tests.conftest import ServerProcess, StartServer
+from tests.page.conftest import Visit, in_both, microphone_file
 from tests.support.chat.endpoint import Answer, ChatEndpoint, chat_endpoint, say
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from tests.conftest import ServerProcess, StartServer
-    from tests.page.conftest import Visit
-
-pytestmark = pytest.mark.heard
+pytestmark = [pytest.mark.heard, in_both]
 
 QUESTION = "What is the capital of France?"
 SILENCE_S = 8
@@ -50,7 +46,6 @@ def recording(server: ServerProcess, tmp_path_factory: pytest.TempPathFactory) -
 
 @pytest.fixture
 def model() -> Model:
-    """A language model."""
     return Model()
 
 

@@ -22,7 +22,6 @@ RATE = 24_000
 
 
 def litellm_transcribe(input: str, **options: Any) -> dict[str, Any]:
-    """The text, and what else there is."""
     import litellm
 
     with Path(input).open("rb") as file:
@@ -31,7 +30,6 @@ def litellm_transcribe(input: str, **options: Any) -> dict[str, Any]:
 
 
 def litellm_speak(output: str, **options: Any) -> dict[str, Any]:
-    """The file is written."""
     import litellm
 
     answer = litellm.speech(api_base=BASE_URL, api_key="any", max_retries=0, **options)
@@ -52,7 +50,6 @@ def litellm_chat() -> dict[str, Any]:
 
 
 def langchain_parse(input: str) -> dict[str, Any]:
-    """The document's text."""
     from langchain_community.document_loaders.parsers.audio import OpenAIWhisperParser
     from langchain_core.documents.base import Blob
 

@@ -5,35 +5,23 @@ from __future__ import annotations
 import io
 import json
 import wave
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import av
 import numpy as np
 import pytest
+from playwright.sync_api import Page
 
-if TYPE_CHECKING:
-    from playwright.sync_api import Page
+from tests.page.conftest import TEXT, in_both
+from tests.page.visitor import Visitor
 
-    from tests.page.conftest import Visit
-    from tests.page.visitor import Visitor
-
-TEXT = "One small step, one giant leap."
 SHAPES = {"square": (1080, 1080), "wide": (1920, 1080)}
 ENVELOPE_S = 0.01
 ENCODERS = "() => 'VideoEncoder' in window && 'AudioEncoder' in window"
 MARKER = "() => getComputedStyle(document.documentElement).getPropertyValue('--marker').trim()"
 
 
-def spoken(visit: Visit) -> Visitor:
-    """A visitor of the page, with a result."""
-    visitor = visit()
-    visitor.speak(TEXT, "en")
-    visitor.wait_for_end()
-    return visitor
-
-
 def envelope(samples: np.ndarray[Any, Any], rate: int) -> np.ndarray[Any, Any]:
-    """Loudness of each hundredth of a second."""
     each = round(rate * ENVELOPE_S)
     whole = samples[: len(samples) // each * each].astype(float).reshape(-1, each)
     return np.sqrt((whole**2).mean(axis=1))
@@ -46,7 +34,6 @@ def likeness(one: np.ndarray[Any, Any], other: np.ndarray[Any, Any]) -> float:
 
 
 def decoded(file: bytes) -> tuple[list[av.VideoFrame], np.ndarray[Any, Any], int]:
-    """Pictures, samples, and their rate."""
     with av.open(io.BytesIO(file)) as video:
         frames = list(video.decode(video=0))
     with av.open(io.BytesIO(file)) as video:
@@ -56,8 +43,9 @@ def decoded(file: bytes) -> tuple[list[av.VideoFrame], np.ndarray[Any, Any], int
     return frames, np.concatenate(pieces), rate
 
 
-def test_videos_are_encoded_with_the_words_that_are_heard(visit: Visit) -> None:
-    visitor = spoken(visit)
+@in_both
+def test_videos_are_encoded_with_the_words_that_are_heard(spoken: Visitor) -> None:
+    visitor = spoken
     if not visitor.page.evaluate(ENCODERS):
         pytest.skip("this browser has no encoders")
     with wave.open(io.BytesIO(visitor.download())) as saved:
@@ -106,6 +94,7 @@ def test_marks_stay_with_their_words(modules: Page, text: str, runs: str) -> Non
     assert modules.evaluate(script, text.split("|")) == runs
 
 
+@in_both
 @pytest.mark.parametrize(
     "hindrance",
     [
@@ -114,8 +103,9 @@ def test_marks_stay_with_their_words(modules: Page, text: str, runs: str) -> Non
     ],
     ids=["no encoder", "an encoder that fails"],
 )
-def test_video_is_recorded_where_it_cannot_be_encoded(visit: Visit, hindrance: str) -> None:
-    visitor = spoken(visit)
+def test_video_is_recorded_where_it_cannot_be_encoded(visitor: Visitor, hindrance: str) -> None:
+    visitor.speak(TEXT, "en")
+    visitor.wait_for_end()
     visitor.page.evaluate(hindrance)
     frames, samples, _ = decoded(visitor.download("#square"))
     # A busy machine draws few pictures in the time of the sound.

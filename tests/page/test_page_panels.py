@@ -1,26 +1,30 @@
-"""A book's file on the page: its chapters, one of which is the text to speak."""
+"""Parts of the page beside speech: a book's chapters, no conversations, and the page of HTTP calls."""
 
 from __future__ import annotations
 
+import re
+import subprocess
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.books.epubs import NAV, epub
-from tests.page.conftest import Visit
+from tests.conftest import ServerProcess
+from tests.page.conftest import Visit, in_both
+from tests.page.visitor import Visitor
+from tests.support.patience import WITHIN_S
 
 CHAPTERS = ["1. Uno", "2. Dos", "3. Tres"]
 ENTITIES = '<!DOCTYPE x [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;&a;">]>'
 
 
 def give(page: Page, path: Path) -> None:
-    """Choose a file."""
     page.set_input_files("#book-file", path)
 
 
-def test_chapter_is_chosen_and_spoken(visit: Visit, tmp_path: Path) -> None:
-    visitor = visit()
+@in_both
+def test_chapter_is_chosen_and_spoken(visitor: Visitor, tmp_path: Path) -> None:
     page, book = visitor.page, epub(tmp_path / "b.epub")
     text, chapter = page.locator("#text"), page.locator("#chapter")
     give(page, book)
@@ -44,8 +48,9 @@ def test_chapter_is_chosen_and_spoken(visit: Visit, tmp_path: Path) -> None:
     expect(text).to_have_value("Capítulo uno\n\nEl perro duerme en la casa.")
 
 
-def test_file_is_dropped_on_the_text(visit: Visit) -> None:
-    page = visit().page
+@in_both
+def test_file_is_dropped_on_the_text(visitor: Visitor) -> None:
+    page = visitor.page
     page.evaluate(
         """() => {
             const dataTransfer = new DataTransfer();
@@ -77,9 +82,8 @@ def test_what_is_no_book_is_explained_in_the_pages_language(visit: Visit, tmp_pa
     expect(problem).to_be_empty()
 
 
-@pytest.mark.only_in("chromium")  # Firefox' driver reports no file chooser.
-def test_button_asks_for_a_file(visit: Visit, tmp_path: Path) -> None:
-    page = visit().page
+def test_button_asks_for_a_file(visitor: Visitor, tmp_path: Path) -> None:
+    page = visitor.page
     page.click("#parameters summary")
     with page.expect_file_chooser() as choosing:
         page.press("#book", "Enter")
@@ -87,21 +91,78 @@ def test_button_asks_for_a_file(visit: Visit, tmp_path: Path) -> None:
     expect(page.locator("#chapter option")).to_have_text(CHAPTERS)
 
 
-@pytest.mark.only_in("chromium")
 def test_chapters_are_accessible_in_each_language(visit: Visit, tmp_path: Path) -> None:
     visitor = visit(viewport={"width": 360, "height": 640}, reduced_motion="reduce")
     page, book = visitor.page, epub(tmp_path / "b.epub")
     labels = set()
-    for language in page.eval_on_selector_all("#page-language option", "all => all.map((one) => one.value)"):
-        page.evaluate("(language) => localStorage.setItem('kani.locale', language)", language)
-        visitor.arrive()
+    for language in visitor.each_language():
         page.fill("#text", "")  # all buttons of the text are there
         give(page, book)
         page.wait_for_selector("#chapter")
         labels.add(page.inner_text("#chapters label"))
-        assert page.eval_on_selector("html", "html => html.scrollWidth <= html.clientWidth"), language
-        page.eval_on_selector_all(
-            "#gallery [role=option]", "all => all.slice(2).forEach((one) => one.remove())"
-        )
+        assert visitor.is_wide_enough(), language
+        visitor.few_voices()
         assert visitor.violations() == "", language
     assert len(labels) == 8 and all("La casa & el río" in label for label in labels)
+
+
+COMMAND = "python start_websocket_server.py --llm http://localhost:11434/v1"
+
+
+def test_without_a_model_the_tab_says_what_to_start(visit: Visit) -> None:
+    visitor = visit(viewport={"width": 390, "height": 844})
+    page = visitor.page
+    page.click("#tab-talk")
+    expect(page.locator("#talk-command")).to_have_text(COMMAND)
+    expect(page.locator("#talk")).to_be_hidden()
+    page.click("#talk-copy")
+    # A browser without a window may have no clipboard.
+    expect(page.locator(".talk-setup [role=status]")).to_have_text(re.compile("^(Copied|Selected)"))
+    assert visitor.is_wide_enough()
+
+
+def test_recogniser_that_hears_no_live_speech_is_named(visit: Visit) -> None:
+    def slow(route: Route) -> None:
+        health = route.fetch().json()
+        route.fulfill(json={**health, "recognizer": {**health["recognizer"], "live": False}})
+
+    visitor = visit(ready=False)
+    visitor.page.route("**/health", slow)
+    visitor.arrive()
+    visitor.page.click("#tab-talk")
+    expect(visitor.page.locator(".talk-setup p").first).to_contain_text("too slow for live speech")
+    expect(visitor.page.locator("#talk-command")).to_be_hidden()
+
+
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1180), ("dark", 360)])
+def test_docs_page_shows_calls_and_copies_a_command_that_works(
+    visit: Visit, espeak_server: ServerProcess, tmp_path: Path, scheme: str, width: int
+) -> None:
+    url = f"{espeak_server.http_url}/docs"
+    visitor = visit(
+        url=url,
+        ready=False,
+        color_scheme=scheme,
+        viewport={"width": width, "height": 800},
+        permissions=["clipboard-read", "clipboard-write"],
+    )
+    page = visitor.page
+    requested = []
+    page.on("request", lambda request: requested.append(request.url))
+    page.goto(url)
+    visitor.wait_for(".call")
+    assert visitor.violations() == ""
+    page.fill("#filter", "post speak captioned")
+    assert visitor.text("#state").startswith("1 of ")
+    page.fill("#filter", "/tts")
+    page.click("#post_tts > summary")
+    expect(page.locator("#post_tts")).to_contain_text("duration")
+    assert "0.1 to 300" in visitor.text("#post_tts")
+    assert visitor.is_wide_enough()
+    assert visitor.violations() == ""
+    page.click("#post_tts .curl-head button")
+    expect(page.locator("#state")).to_have_text(re.compile("^Copied"))
+    command = page.evaluate("navigator.clipboard.readText()")
+    subprocess.run(["sh", "-c", f"{command} --silent --fail"], cwd=tmp_path, check=True, timeout=WITHIN_S)
+    assert (tmp_path / "answer").read_bytes().startswith(b"RIFF")
+    assert {each.split("/")[2] for each in requested} == {url.split("/")[2]}

@@ -1,0 +1,146 @@
+"""The compose files, the dashboard and the systemd unit of deploy/: their schemas, and what they name."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from kani.server import settings
+from tests.conftest import ROOT
+from tests.snippets import snippets
+
+DEPLOY = ROOT / "deploy"
+COMPOSE = sorted(DEPLOY.glob("compose*.yml"))
+VARIABLES = {name for field in settings.fields() for name in settings.variables(field)}
+
+
+def services(path: Path) -> dict[str, Any]:
+    """Return the services of a compose file by name."""
+    found: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))["services"]
+    return found
+
+
+def test_compose_files_fit_the_schema() -> None:
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec"]
+    done = subprocess.run([*command, *map(str, COMPOSE)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("path", COMPOSE, ids=lambda path: path.stem)
+def test_compose_file_names_what_exists(path: Path) -> None:
+    stages = re.findall(r"^FROM \S+ AS (\S+)", (DEPLOY / "Dockerfile").read_text(encoding="utf-8"), re.M)
+    for service in services(path).values():
+        if target := (build := service.get("build", {})).get("target"):
+            assert target in stages and service["image"] == f"kani-tts:{target}"
+        elif build:
+            # An image on top of another one, by a file of its own.
+            assert (ROOT / build["dockerfile"]).exists()
+        for name in service.get("environment", {}):
+            assert name in VARIABLES or not name.startswith("KANI_"), name
+        for volume in service.get("volumes", []):
+            source = volume.split(":")[0]
+            assert not source.startswith(".") or (DEPLOY / source).exists(), source
+        for port in service.get("ports", []):
+            assert port.startswith("127.0.0.1:"), "a port is opened to other machines by default"
+
+
+def test_server_runs_without_privileges_on_a_file_system_that_it_cannot_change() -> None:
+    server = services(DEPLOY / "compose.yml")["kani-tts"]
+    assert server["read_only"] is True and server["cap_drop"] == ["ALL"] and server["mem_limit"] == "2g"
+    assert server["security_opt"] == ["no-new-privileges:true"]
+    written = {volume.split(":")[1] for volume in server["volumes"]}
+    # A tmpfs would hold the recordings that are received in memory.
+    assert written == {"/data", "/tmp"} and "tmpfs" not in server
+    for path in COMPOSE:
+        added = services(path).get("kani-tts", {})
+        assert not {"privileged", "cap_add", "network_mode", "pid"} & added.keys(), path.name
+        if path.name != "compose.yml":
+            # A file that is added would replace them.
+            assert not {"read_only", "cap_drop", "security_opt"} & added.keys(), path.name
+
+
+def test_configs_of_monitoring_exist() -> None:
+    configs = yaml.safe_load((DEPLOY / "compose.monitoring.yml").read_text(encoding="utf-8"))["configs"]
+    files = [DEPLOY / config["file"] for config in configs.values() if "file" in config]
+    assert files and all(file.exists() for file in files)
+
+
+def test_dashboard_has_the_queries_of_the_documentation() -> None:
+    page = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    queries = [query.strip() for query in re.findall(r"```promql\n(.+?)```", page, re.DOTALL)]
+    dashboard = json.loads((DEPLOY / "grafana" / "kani-tts.json").read_text(encoding="utf-8"))
+    assert [panel["targets"][0]["expr"] for panel in dashboard["panels"]] == queries
+
+
+UNIT = DEPLOY / "kani-tts.service"
+MOST_EXPOSED = 2.5
+"""Exposure out of 10 by ``systemd-analyze security``: 8.3 without the lines that confine the service."""
+
+needs_systemd = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd-analyze")
+
+
+def lines() -> dict[str, str]:
+    """The unit's lines by name."""
+    return dict(re.findall(r"^(\w+)=(.*)$", UNIT.read_text(encoding="utf-8"), re.M))
+
+
+def analyzed(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["systemd-analyze", *arguments], capture_output=True, text=True)
+
+
+def test_unit_names_settings_that_exist() -> None:
+    unit = UNIT.read_text(encoding="utf-8")
+    assert set(re.findall(r"\bKANI_[A-Z_]+[A-Z]\b", unit)) <= VARIABLES
+    assert "start_websocket_server.py" in unit
+
+
+def test_memory_and_rights_are_limited() -> None:
+    unit = lines()
+    assert unit["MemoryMax"] == "2G" and unit["WatchdogSec"] == "60" and unit["CapabilityBoundingSet"] == ""
+    assert unit["SystemCallFilter"] == "@system-service"
+    # The fast decoder compiles its kernels; the processor's features stand outside of the processes' folders.
+    assert "MemoryDenyWriteExecute" not in unit and "ProcSubset" not in unit
+
+
+@pytest.fixture
+def installed(tmp_path: Path) -> Path:
+    """The unit as the commands of operations.md install it, below a folder in place of the root."""
+    (code,) = [one.code for one in snippets("bash") if "systemctl enable" in one.code]
+    (tmp_path / "clone" / "deploy").mkdir(parents=True)
+    shutil.copy(UNIT, tmp_path / "clone" / "deploy")
+    root = tmp_path / "root"
+    for folder in ("opt", "etc/systemd/system", "bin"):
+        (root / folder).mkdir(parents=True)
+    programs = 'pip() { :; }; systemctl() { echo "$@"; }\n'
+    scratch = re.sub(r"(?<=[ =])/(?=opt|etc)", f"{root}/", code).replace(".venv/bin/pip", "pip")
+    done = subprocess.run(
+        ["bash", "-e", "-c", programs + scratch], cwd=tmp_path / "clone", capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "enable --now kani-tts\n", "")
+    assert (root / "etc/kani-tts.env").stat().st_mode & 0o777 == 0o600
+    assert re.fullmatch(r"KANI_API_KEYS=\w{32}\n", (root / "etc/kani-tts.env").read_text(encoding="utf-8"))
+    unit = root / "etc/systemd/system" / UNIT.name
+    text = unit.read_text(encoding="utf-8")
+    unit.write_text(re.sub(r"(?<==)/(?=opt|etc)", f"{root}/", text), encoding="utf-8")
+    return unit
+
+
+@pytest.mark.server
+@needs_systemd
+def test_systemd_accepts_what_the_commands_install(installed: Path) -> None:
+    done = analyzed("verify", str(installed))
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+
+
+@needs_systemd
+def test_service_is_confined() -> None:
+    done = analyzed("security", "--offline=true", f"--threshold={round(10 * MOST_EXPOSED)}", str(UNIT))
+    assert done.returncode == 0, done.stdout + done.stderr

