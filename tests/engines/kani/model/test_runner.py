@@ -5,19 +5,22 @@ from __future__ import annotations
 import re
 import shutil
 from contextlib import ExitStack
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from kani.engines.kani.model.checkpoint import Checkpoint
 from kani.engines.kani.model.codec.nanocodec import NanoCodec
 from kani.engines.kani.model.lfm2 import LanguageModel
 from kani.engines.kani.model.model_config import ModelConfig
 from kani.engines.kani.model.rope import RotaryEmbedding
-from kani.engines.kani.model.runner import Runner
+from kani.engines.kani.model.runner import Runner, SavedSlot
 from kani.engines.kani.model.sampler import Sampling
 from kani.engines.kani.model.sequence import Utterance
 from kani.engines.kani.model.tokens import TokenLayout
