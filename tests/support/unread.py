@@ -5,8 +5,14 @@ from __future__ import annotations
 import asyncio
 import re
 import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
 
 import httpx
+from websockets.asyncio.client import ClientConnection, connect
+
+from tests.support.app_server import AppServer
 
 
 async def small_socket(port: int) -> socket.socket:
@@ -16,6 +22,19 @@ async def small_socket(port: int) -> socket.socket:
     small.setblocking(False)
     await asyncio.get_running_loop().sock_connect(small, ("127.0.0.1", port))
     return small
+
+
+@asynccontextmanager
+async def never_reading(server: AppServer, path: str, **options: Any) -> AsyncIterator[ClientConnection]:
+    """A connection to a client that reads nothing; its line breaks in the end."""
+    small = await small_socket(server.port)
+    silent: dict[str, Any] = {"max_queue": 1, "compression": None, "ping_interval": None}
+    client = await connect(f"{server.url}{path}", sock=small, **silent, **options)
+    try:
+        yield client
+    finally:
+        client.transport.abort()
+        await client.wait_closed()
 
 
 async def settled_speech_s(client: httpx.AsyncClient) -> float:

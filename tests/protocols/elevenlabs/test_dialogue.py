@@ -6,60 +6,43 @@ import asyncio
 import base64
 import json
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
 import numpy as np
 import pytest
-from starlette.applications import Starlette
 
 from kani.core.audio.prosody_filter import PAUSES_S
-from kani.core.request import Limits
 from kani.core.types import Boundary
-from kani.protocols.elevenlabs import ElevenLabsSettings
 from kani.protocols.elevenlabs.audio_tags import MAX_TAG_LENGTH, IncrementalTags, named_tags, without_tags
-from kani.protocols.elevenlabs.http.convert import speech_routes, whole_answer_budget
 from kani.protocols.elevenlabs.http.dialogue import SPEAKER_PAUSE_S
 from kani.protocols.elevenlabs.http.dialogue_body import MAX_INPUTS, MAX_VOICES
-from kani.protocols.elevenlabs.http.text_to_dialogue import PATH, dialogue_routes
-from tests.support.sessions import build
-from tests.support.tone import RATE, ToneEngine
+from kani.protocols.elevenlabs.http.text_to_dialogue import PATH
+from tests.protocols.elevenlabs.conftest import ToneApp, tone_app
+from tests.support.patience import WITHIN_S
+from tests.support.tone import RATE
 
 CALLS = ["", "/stream", "/with-timestamps", "/stream/with-timestamps"]
 MAX_TEXT = 200
 LINES = [("Hola amiga.", "tone_es"), ("[laughs] Hello you.", "tone_en"), ("Yes [sighs] sir.", "tone_en")]
 
 
-@dataclass
-class DialogueCalls:
-    tone: ToneEngine
-    app: Starlette
-    client: httpx.AsyncClient
-
-    async def post(
-        self, call: str = "", lines: list[tuple[str, str]] | None = None, **body: Any
-    ) -> httpx.Response:
-        given = LINES if lines is None else lines
-        inputs = [{"text": text, "voice_id": voice} for text, voice in given]
-        params = {"output_format": f"pcm_{8 * RATE}"}
-        return await self.client.post(PATH + call, json={"inputs": inputs} | body, params=params)
-
-
 @pytest.fixture
-async def calls(tmp_path: Path) -> AsyncIterator[DialogueCalls]:
-    tone = ToneEngine()
-    service = build(tmp_path, tone, limits=Limits(max_text=50, max_waiting=0, rate_per_minute=5))
-    await service.start()
-    settings, budget = ElevenLabsSettings(max_text=MAX_TEXT), whole_answer_budget()
-    routes = [*dialogue_routes(service, settings, budget), *speech_routes(service, settings, budget)]
-    app = Starlette(routes=routes)
-    transport = httpx.ASGITransport(app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://localhost", timeout=300) as client:
-        yield DialogueCalls(tone, app, client)
-    assert service.state().sessions == 0 and tone.under_way == 0
-    await service.stop()
+async def calls(tmp_path: Path) -> AsyncIterator[ToneApp]:
+    async with tone_app(tmp_path, MAX_TEXT, max_text=50, max_waiting=0, rate_per_minute=5) as app:
+        yield app
+
+
+def inputs_of(lines: list[tuple[str, str]]) -> list[dict[str, str]]:
+    return [{"text": text, "voice_id": voice} for text, voice in lines]
+
+
+async def post(
+    calls: ToneApp, call: str = "", lines: list[tuple[str, str]] = LINES, **body: Any
+) -> httpx.Response:
+    params = {"output_format": f"pcm_{8 * RATE}"}
+    return await calls.client.post(PATH + call, json={"inputs": inputs_of(lines)} | body, params=params)
 
 
 def assert_timed(told: dict[str, Any], lines: list[tuple[str, str]]) -> None:
@@ -88,8 +71,8 @@ def assert_timed(told: dict[str, Any], lines: list[tuple[str, str]]) -> None:
     assert len(samples) / (8 * RATE) == pytest.approx(ends[-1], abs=0.002)
 
 
-async def test_lines_are_spoken_in_order_with_pauses_and_times(calls: DialogueCalls) -> None:
-    told = (await calls.post("/with-timestamps")).json()
+async def test_lines_are_spoken_in_order_with_pauses_and_times(calls: ToneApp) -> None:
+    told = (await post(calls, "/with-timestamps")).json()
     assert told.keys() == {"audio_base64", "alignment", "normalized_alignment", "voice_segments"}
     assert_timed(told, LINES)
     assert calls.tone.words == ["Hola", "amiga", "Hello", "you", "Yes", "sir"]
@@ -98,8 +81,8 @@ async def test_lines_are_spoken_in_order_with_pauses_and_times(calls: DialogueCa
     assert "laughs" not in spoken and "Hello you." in spoken
 
 
-async def test_four_calls_have_the_same_audio(calls: DialogueCalls) -> None:
-    whole, stream, timed, lines = [await calls.post(call) for call in CALLS]
+async def test_four_calls_have_the_same_audio(calls: ToneApp) -> None:
+    whole, stream, timed, lines = [await post(calls, call) for call in CALLS]
     parts = [json.loads(line) for line in lines.content.splitlines()]
     audio = b"".join(base64.b64decode(part["audio_base64"]) for part in parts)
     assert whole.content == stream.content == base64.b64decode(timed.json()["audio_base64"]) == audio
@@ -114,7 +97,7 @@ async def test_four_calls_have_the_same_audio(calls: DialogueCalls) -> None:
         assert [index for ends in ranges for index in range(*ends)] == list(range(len(characters)))
 
 
-async def test_headers_have_cost_unused_fields_and_tags(calls: DialogueCalls) -> None:
+async def test_headers_have_cost_unused_fields_and_tags(calls: ToneApp) -> None:
     asked = {
         "model_id": "eleven_v3",
         "settings": {"stability": 0.2, "similarity": 0.4},
@@ -123,20 +106,20 @@ async def test_headers_have_cost_unused_fields_and_tags(calls: DialogueCalls) ->
         "pronunciation_dictionary_locators": [],
     }
     for call in CALLS:
-        answer = await calls.post(call, **asked)
+        answer = await post(calls, call, **asked)
         assert answer.headers["character-cost"] == str(sum(len(text) for text, _ in LINES))
         unused = "[laughs], [sighs], future_text, settings.similarity, settings.stability"
         assert answer.headers["x-unused"] == unused
     assert {segment.sampling.seed for segment in calls.tone.segments} == {7}
 
 
-async def test_line_of_tags_only_is_silence(calls: DialogueCalls) -> None:
+async def test_line_of_tags_only_is_silence(calls: ToneApp) -> None:
     lines = [("[laughs]", "tone_en"), ("Hello.", "tone_en")]
-    assert_timed((await calls.post("/with-timestamps", lines)).json(), lines)
+    assert_timed((await post(calls, "/with-timestamps", lines)).json(), lines)
     assert calls.tone.words == ["Hello"]
 
 
-async def test_speech_call_reads_no_tags_of_later_models(calls: DialogueCalls) -> None:
+async def test_speech_call_reads_no_tags_of_later_models(calls: ToneApp) -> None:
     for model, words in (("eleven_v3", ["Hello"]), ("eleven_flash_v2_5", ["whispers", "Hello"])):
         calls.tone.words.clear()
         body = {"text": "[whispers] Hello.", "model_id": model}
@@ -145,50 +128,43 @@ async def test_speech_call_reads_no_tags_of_later_models(calls: DialogueCalls) -
         assert answer.headers.get("x-unused") == ("[whispers]" if model == "eleven_v3" else None)
 
 
-async def test_unknown_voice_is_named_with_its_input(calls: DialogueCalls) -> None:
+async def test_unknown_voice_is_named_with_its_input(calls: ToneApp) -> None:
     for call in CALLS:
-        answer = await calls.post(call, [*LINES[:2], ("Who?", "nobody")])
+        answer = await post(calls, call, [*LINES[:2], ("Who?", "nobody")])
         detail = answer.json()["detail"]
         assert (answer.status_code, detail["code"]) == (404, "voice_not_found")
         assert detail["param"] == "inputs[2].voice_id" and "'nobody'" in detail["message"]
     assert calls.tone.words == []
 
 
+ONE = {"text": "a", "voice_id": "tone_es"}
+LONG = [{**ONE, "text": "a" * 101}] * 2
+MANY_VOICES = [{**ONE, "voice_id": f"v{number}"} for number in range(MAX_VOICES + 1)]
+
+
 @pytest.mark.parametrize(
-    ("inputs", "param", "words"),
+    ("body", "code", "param", "words"),
     [
-        ([], "inputs", str(MAX_INPUTS)),
-        ([{"text": "a", "voice_id": "tone_es"}] * (MAX_INPUTS + 1), "inputs", str(MAX_INPUTS)),
-        ([{"text": "a" * 101, "voice_id": "tone_es"}] * 2, "inputs", str(MAX_TEXT)),
-        ([{"text": "a", "voice_id": f"v{i}"} for i in range(MAX_VOICES + 1)], "inputs", str(MAX_VOICES)),
-        ([{"text": "a", "voice_id": "tone_es"}, {"text": " ", "voice_id": "b"}], "inputs[1].text", "empty"),
+        ({"inputs": []}, "invalid_request", "inputs", str(MAX_INPUTS)),
+        ({"inputs": [ONE] * (MAX_INPUTS + 1)}, "invalid_request", "inputs", str(MAX_INPUTS)),
+        ({"inputs": LONG}, "max_character_limit_exceeded", "inputs", str(MAX_TEXT)),
+        ({"inputs": MANY_VOICES}, "invalid_request", "inputs", str(MAX_VOICES)),
+        ({"inputs": [ONE, {**ONE, "text": " "}]}, "invalid_request", "inputs[1].text", "empty"),
+        ({"settings": {"stability": 1.5}}, "invalid_voice_settings", "settings.stability", "between"),
+        ({"settings": {"similarity": "much"}}, "invalid_voice_settings", "settings.similarity", "number"),
+        ({"seed": -1}, "invalid_request", "seed", "between"),
+        ({"model_id": "gpt-5"}, "unsupported_model", "model_id", "eleven_v3"),
+        ({"language_code": "xx"}, "unsupported_language", "language_code", "xx"),
+        ({"apply_text_normalization": "sometimes"}, "invalid_request", "apply_text_normalization", "auto"),
     ],
-)
-async def test_inputs_out_of_their_limits_are_400(
-    calls: DialogueCalls, inputs: list[Any], param: str, words: str
+)  # fmt: skip
+async def test_value_out_of_its_limits_is_400(
+    calls: ToneApp, body: dict[str, Any], code: str, param: str, words: str
 ) -> None:
-    answer = await calls.client.post(PATH, json={"inputs": inputs})
+    answer = await post(calls, **body)
     detail = answer.json()["detail"]
-    assert (answer.status_code, detail["param"]) == (400, param)
+    assert (answer.status_code, detail["code"], detail["param"]) == (400, code, param)
     assert detail["message"].startswith(f"{param}: ") and words in detail["message"]
-
-
-@pytest.mark.parametrize(
-    ("field", "value", "code"),
-    [
-        ("settings", {"stability": 1.5}, "invalid_voice_settings"),
-        ("settings", {"similarity": "much"}, "invalid_voice_settings"),
-        ("seed", -1, "invalid_request"),
-        ("model_id", "gpt-5", "unsupported_model"),
-        ("language_code", "xx", "unsupported_language"),
-        ("apply_text_normalization", "sometimes", "invalid_request"),
-    ],
-)
-async def test_value_out_of_range_is_400(calls: DialogueCalls, field: str, value: Any, code: str) -> None:
-    answer = await calls.post(**{field: value})
-    detail = answer.json()["detail"]
-    assert (answer.status_code, detail["code"]) == (400, code)
-    assert detail["param"].startswith(field)
 
 
 @pytest.mark.parametrize(
@@ -204,7 +180,7 @@ async def test_value_out_of_range_is_400(calls: DialogueCalls, field: str, value
     ],
 )
 async def test_wrong_form_is_422(
-    calls: DialogueCalls, body: dict[str, Any], location: list[Any], error_type: str
+    calls: ToneApp, body: dict[str, Any], location: list[Any], error_type: str
 ) -> None:
     answer = await calls.client.post(PATH, json=body)
     assert answer.status_code == 422
@@ -212,32 +188,24 @@ async def test_wrong_form_is_422(
     assert (error["loc"], error["type"]) == (location, error_type)
 
 
-async def test_rate_limit_counts_a_dialogue_once(calls: DialogueCalls) -> None:
-    statuses = [(await calls.post()).status_code for _ in range(6)]
+async def test_rate_limit_counts_a_dialogue_once(calls: ToneApp) -> None:
+    statuses = [(await post(calls)).status_code for _ in range(6)]
     assert statuses == [200] * 5 + [429]
 
 
-async def test_lines_are_streamed_as_made_and_stopped_when_the_client_leaves(calls: DialogueCalls) -> None:
+async def test_lines_are_streamed_as_made_and_stopped_when_the_client_leaves(calls: ToneApp) -> None:
     calls.tone.allow = 0
     left, arrived = asyncio.Event(), asyncio.Event()
-    inputs = [{"text": text, "voice_id": voice} for text, voice in [("uno dos tres cuatro", "tone_es")] * 3]
-    messages = [{"type": "http.request", "body": json.dumps({"inputs": inputs}).encode(), "more_body": False}]
-
-    async def receive() -> Any:
-        if messages:
-            return messages.pop()
-        await left.wait()
-        return {"type": "http.disconnect"}
 
     async def send(message: Any) -> None:
         if message.get("body"):
             arrived.set()
 
-    path, query = f"{PATH}/stream", b"output_format=pcm_8000"
-    scope = {"type": "http", "method": "POST", "path": path, "headers": [], "query_string": query}
-    speaking = asyncio.create_task(calls.app.router(scope, receive, send))
+    body = {"inputs": inputs_of([("uno dos tres cuatro", "tone_es")] * 3)}
+    path, query = f"{PATH}/stream", "output_format=pcm_8000"
+    speaking = asyncio.create_task(calls.stream(path, query, body, send, left))
     await calls.tone.permit(5)
-    async with asyncio.timeout(300):
+    async with asyncio.timeout(WITHIN_S):
         await arrived.wait()
         assert len(calls.tone.segments) == 2 and calls.tone.under_way == 1
         left.set()

@@ -88,19 +88,18 @@ def test_all_type_errors_are_reported_shortened(client: httpx.Client) -> None:
     [
         *(b"", b"{", b"5", b'"text"', b"[]", b"\xff\xfe", b'{"text": NaN}', b'{"text": "a"', b"text=Hola"),
         b'{"text": "a", "b": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+        b'{"text": "a", "x": [' + b"0," * 200_000 + b"0]}",
     ],
+    ids=lambda body: ascii(body)[:24],
 )
 def test_malformed_body_is_422(client: httpx.Client, body: bytes) -> None:
     answer = client.post(PATH, content=body)
-    assert answer.status_code in (400, 422), answer.text
-    if answer.status_code == 422:
-        [error] = answer.json()["detail"]
-        assert (error["type"], error["loc"], error["msg"]) == ("json_invalid", ["body"], "JSON decode error")
-
-
-def test_body_with_too_many_values_is_rejected_unparsed(client: httpx.Client) -> None:
-    body = b'{"text": "a", "x": [' + b"0," * 200_000 + b"0]}"
-    detail_of(client.post(PATH, content=body), 400, "invalid_request", "validation_error")
+    if len(body) > 1000:
+        detail_of(answer, 400, "invalid_request", "validation_error")
+        return
+    assert answer.status_code == 422, answer.text
+    [error] = answer.json()["detail"]
+    assert (error["type"], error["loc"], error["msg"]) == ("json_invalid", ["body"], "JSON decode error")
 
 
 @pytest.mark.parametrize(
@@ -108,6 +107,9 @@ def test_body_with_too_many_values_is_rejected_unparsed(client: httpx.Client) ->
     [
         ("text", "", "invalid_text"),
         ("text", " \n\t", "invalid_text"),
+        ("text", "a" * 40_001, "max_character_limit_exceeded"),
+        ("text", "😀" * 40_001, "max_character_limit_exceeded"),
+        ("text", "a b " * 250_000, "max_character_limit_exceeded"),
         ("model_id", "gpt-4o-mini-tts", "unsupported_model"),
         ("model_id", "", "unsupported_model"),
         ("language_code", "xx", "unsupported_language"),
@@ -122,6 +124,7 @@ def test_body_with_too_many_values_is_rejected_unparsed(client: httpx.Client) ->
         ("voice_settings.similarity_boost", "a", "invalid_voice_settings"),
         ("voice_settings.use_speaker_boost", 1, "invalid_voice_settings"),
     ],
+    ids=lambda value: ascii(value)[:24],
 )
 @pytest.mark.parametrize("call", CALLS)
 def test_value_out_of_range_is_rejected_by_name(
@@ -145,19 +148,13 @@ def test_unknown_format_is_rejected_with_list(client: httpx.Client, call: str, n
     assert listed == [name for name, form in FORMATS.items() if form.codec != "wav" or "stream" not in call]
 
 
-@pytest.mark.parametrize("text", ["a" * 40_001, "😀" * 40_001, "a b " * 250_000], ids=["a", "emoji", "1 MB"])
-def test_too_long_text_is_rejected(client: httpx.Client, text: str) -> None:
-    answer = client.post(PATH, json={"text": text})
-    detail = detail_of(answer, 400, "max_character_limit_exceeded", "validation_error")
-    assert detail["message"] == "text: too long (at most 40000 characters)."
-
-
 def test_text_limit_is_a_setting(start_app: StartApp) -> None:
     server = start_app(KANI_ELEVENLABS_MAX_TEXT="30", KANI_MAX_TEXT="5")
     with httpx.Client(base_url=server.http_url, timeout=300) as client:
         assert client.post(PATH, json={"text": "Hola, ¿qué tal estás hoy?"}).status_code == 200
         refused = client.post(PATH, json={"text": "a" * 31})
-        detail_of(refused, 400, "max_character_limit_exceeded", "validation_error")
+        detail = detail_of(refused, 400, "max_character_limit_exceeded", "validation_error")
+        assert detail["message"] == "text: too long (at most 30 characters)."
         models = client.get("/v1/models", headers={"xi-api-key": "any"}).json()
     assert {model["maximum_text_length_per_request"] for model in models} == {30}
 
@@ -168,15 +165,6 @@ def test_rate_limit_is_429(start_app: StartApp) -> None:
         answer = client.post(PATH, json={"text": "Hola."})
     detail_of(answer, 429, "too_many_concurrent_requests", "rate_limit_error")
     assert answer.headers["retry-after"] == "1"
-
-
-def test_operator_defines_voice_ids(start_app: StartApp) -> None:
-    voice_id = "theirOwnClone1234567"
-    server = start_app(KANI_ELEVENLABS_VOICES=f"{voice_id}=espeak:ar")
-    with httpx.Client(base_url=server.http_url, timeout=300) as client:
-        assert client.post(f"/v1/text-to-speech/{voice_id}", json={"text": "مرحبا"}).status_code == 200
-        voice = client.get(f"/v1/voices/{voice_id}").json()
-    assert (voice["voice_id"], voice["labels"]["language"]) == (voice_id, "ar")
 
 
 @pytest.mark.parametrize("name", [*MODELS, None])

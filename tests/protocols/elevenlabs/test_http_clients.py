@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import functools
 import io
-import sys
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,14 +17,15 @@ import numpy as np
 import pytest
 from elevenlabs.client import ElevenLabs
 from elevenlabs.core.api_error import ApiError
-from elevenlabs.types import DialogueInput, VoiceSettings
+from elevenlabs.types import DialogueInput
 from livekit.agents import APIStatusError
 from livekit.plugins import elevenlabs as livekit
 
 from benchmarks.sentences import WITH_EARLY_PHRASE
 from kani.core.types import Samples
-from tests.conftest import ROOT, ServerProcess
-from tests.judges.judge import hear, word_error_rate
+from tests.conftest import ServerProcess
+from tests.support.examples import run_example
+from tests.support.understood import assert_understood
 
 GEORGE = "JBFqnCBsd6RMkjVDRZzb"
 SPANISH, ENGLISH = (" ".join(WITH_EARLY_PHRASE[language][:5]) for language in ("es", "en"))
@@ -71,30 +70,23 @@ def decoded(data: bytes, name: str) -> tuple[Samples, int]:
     return (samples / scale).astype(np.float32), rate
 
 
-def assert_heard(data: bytes, name: str, text: str, language: str) -> None:
-    samples, rate = decoded(data, name)
-    heard = hear(samples, rate, language)
-    assert word_error_rate(text, heard, language) <= WRONG_AT_MOST, heard
-
-
 @pytest.mark.heard
 @pytest.mark.parametrize(
-    ("text", "language", "name"),
-    [(SPANISH, "es", "mp3_44100_128"), (ENGLISH, "en", "opus_48000_64")],
+    ("call", "text", "language", "name"),
+    [
+        ("stream", SPANISH, "es", "mp3_44100_128"),
+        ("stream", ENGLISH, "en", "opus_48000_64"),
+        ("convert", ENGLISH, "en", "mp3_22050_32"),
+        ("convert", SPANISH, "es", "pcm_24000"),
+    ],
 )
-def test_sdk_streams_intelligible_speech(natural: ElevenLabs, text: str, language: str, name: str) -> None:
-    pieces = list(natural.text_to_speech.stream(GEORGE, text=text, output_format=name))  # type: ignore[arg-type]
-    assert len(pieces) > 5
-    assert_heard(b"".join(pieces), name, text, language)
-
-
-@pytest.mark.heard
-@pytest.mark.parametrize(
-    ("text", "language", "name"), [(ENGLISH, "en", "mp3_22050_32"), (SPANISH, "es", "pcm_24000")]
-)
-def test_sdk_converts_intelligible_speech(natural: ElevenLabs, text: str, language: str, name: str) -> None:
-    data = b"".join(natural.text_to_speech.convert(GEORGE, text=text, output_format=name))  # type: ignore[arg-type]
-    assert_heard(data, name, text, language)
+def test_sdk_receives_intelligible_speech(
+    natural: ElevenLabs, call: str, text: str, language: str, name: str
+) -> None:
+    ask = getattr(natural.text_to_speech, call)
+    pieces = list(ask(GEORGE, text=text, output_format=name))
+    assert len(pieces) > 5 or call == "convert"
+    assert_understood(*decoded(b"".join(pieces), name), text, language, WRONG_AT_MOST)
 
 
 def seconds(data: bytes, name: str) -> float:
@@ -114,64 +106,20 @@ def assert_tiles(alignments: Iterable[Any], text: str, end_s: float) -> None:
 TIMED = "¡Hola! ¿Cómo estás, amiga? Son las 10:30 😀."
 
 
-def assert_timed(sdk: ElevenLabs, name: Any) -> None:
-    """Assert that characters have times, whole and streamed, and that the last ends with the audio."""
-    whole = sdk.text_to_speech.convert_with_timestamps(
-        GEORGE, text=TIMED, language_code="es", output_format=name
-    )
+@pytest.mark.parametrize("name", ["mp3_44100_128", "pcm_22050", "opus_48000_64", "ulaw_8000"])
+def test_sdk_receives_time_of_every_character(sdk: ElevenLabs, name: Any) -> None:
+    """Whole and streamed; the last one ends with the audio."""
+    asked = {"text": TIMED, "language_code": "es", "output_format": name}
+    whole = sdk.text_to_speech.convert_with_timestamps(GEORGE, **asked)
     said = "".join(whole.normalized_alignment.characters)
     assert said.startswith("¡Hola! ¿Cómo estás, amiga? Son las diez ")
     data = base64.b64decode(whole.audio_base_64)
     assert_tiles([whole.alignment], TIMED, seconds(data, name))
-    lines = list(
-        sdk.text_to_speech.stream_with_timestamps(GEORGE, text=TIMED, language_code="es", output_format=name)
-    )
+    lines = list(sdk.text_to_speech.stream_with_timestamps(GEORGE, **asked))
     data = b"".join(base64.b64decode(line.audio_base_64) for line in lines)
     # After a streamed MP3 there is up to a frame of silence.
     surplus = 0.014 if name.startswith("mp3") else 0.0
     assert_tiles([line.alignment for line in lines], TIMED, seconds(data, name) - surplus)
-
-
-TIMED_FORMATS = "mp3_44100_128", "pcm_22050", "opus_48000_64", "ulaw_8000"
-
-
-@pytest.mark.parametrize("name", TIMED_FORMATS)
-def test_sdk_receives_time_of_every_character(sdk: ElevenLabs, name: str) -> None:
-    assert_timed(sdk, name)
-
-
-@pytest.mark.heard
-@pytest.mark.parametrize("name", TIMED_FORMATS)
-def test_sdk_receives_times_of_natural_voice(natural: ElevenLabs, name: str) -> None:
-    assert_timed(natural, name)
-
-
-@pytest.mark.parametrize("name", ["wav_8000", "alaw_8000", "pcm_48000", "mp3_24000_48", "opus_48000_192"])
-def test_sdk_converts_every_kind_of_format(sdk: ElevenLabs, name: Any) -> None:
-    lengths = {
-        seconds(b"".join(sdk.text_to_speech.convert("espeak:es", text=TIMED, output_format=chosen)), chosen)
-        for chosen in ("pcm_24000", name)
-    }
-    assert max(lengths) - min(lengths) < 0.001
-
-
-def test_sdk_sets_speed(sdk: ElevenLabs) -> None:
-    lengths = [
-        len(
-            b"".join(
-                sdk.text_to_speech.stream(
-                    "espeak:es",
-                    text=TIMED,
-                    output_format="pcm_8000",
-                    voice_settings=VoiceSettings(stability=0.3, similarity_boost=0.9, style=0.1, speed=speed),
-                    seed=7,
-                    previous_text="Antes.",
-                )
-            )
-        )
-        for speed in (0.7, 1.2)
-    ]
-    assert lengths[0] > 1.4 * lengths[1]
 
 
 def test_sdk_lists_and_searches_voices(sdk: ElevenLabs) -> None:
@@ -294,25 +242,17 @@ async def test_livekit_raises_status_error(
     assert refused.value.status_code == 404
 
 
-async def run_example(server: ServerProcess, *arguments: str | Path) -> str:
-    running = await asyncio.create_subprocess_exec(
-        *(sys.executable, str(ROOT / "examples" / "elevenlabs_client.py"), "--server", server.http_url),
-        *map(str, arguments),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    printed, _ = await asyncio.wait_for(running.communicate(), 300)
-    assert b"Traceback" not in printed, printed.decode()
-    return printed.decode()
+async def run_client(server: ServerProcess, *arguments: str | Path) -> str:
+    return await run_example("elevenlabs_client.py", "--server", server.http_url, *arguments)
 
 
 async def test_example_writes_speech_times_and_voices(espeak_server: ServerProcess, tmp_path: Path) -> None:
     file = tmp_path / "speech.audio.mp3"
-    printed = await run_example(espeak_server, TIMED, "-o", file)
+    printed = await run_client(espeak_server, TIMED, "-o", file)
     assert f"{file.stat().st_size} bytes" in printed
     plain = seconds(file.read_bytes(), "mp3_44100_128")
-    printed = await run_example(espeak_server, TIMED, "-o", file, "--times")
+    printed = await run_client(espeak_server, TIMED, "-o", file, "--times")
     assert "".join(line[12:] for line in printed.splitlines()) == TIMED
     assert seconds(file.read_bytes(), "mp3_44100_128") == plain > 2
-    assert "espeak:es-419" in await run_example(espeak_server, "--voices", "spanish")
-    assert "voice_not_found" in await run_example(espeak_server, TIMED, "-o", file, "--voice", "nobody")
+    assert "espeak:es-419" in await run_client(espeak_server, "--voices", "spanish")
+    assert "voice_not_found" in await run_client(espeak_server, TIMED, "-o", file, "--voice", "nobody")

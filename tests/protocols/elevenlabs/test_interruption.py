@@ -1,46 +1,36 @@
-"""Closed contexts on ``multi-stream-input``: one with its text ended has lower priority, but is spoken."""
+"""Contexts on ``multi-stream-input`` beside each other: those that are closed, refused or broken."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from starlette.applications import Starlette
-from starlette.types import Message
+import pytest
 
-from kani.core.service import SpeechService
-from kani.protocols.elevenlabs.settings import ElevenLabsSettings
-from kani.protocols.elevenlabs.websocket import routes
 from kani.protocols.elevenlabs.websocket.priority_sender import PrioritySender
 from tests.clients.elevenlabs.wire import ReceivedSpeech
-from tests.core.session.test_session import serving
+from tests.protocols import held_socket
+from tests.protocols.elevenlabs.conftest import tone_app
+from tests.protocols.held_socket import HeldSocket
 from tests.support.tone import ToneEngine
 
 OLD = "alfa beta gama delta zeta iota kapa lambda sigma omega tau fi. "
 NEW = "uno dos tres cuatro cinco seis siete ocho nueve diez once doce. "
 
 
-class Socket:
-    """A client of the application in this event loop."""
+class Contexts:
+    """What came on a WebSocket: its contexts."""
 
-    def __init__(self) -> None:
-        self.incoming: asyncio.Queue[Message] = asyncio.Queue()
-        self.outgoing: asyncio.Queue[Message] = asyncio.Queue()
+    def __init__(self, socket: HeldSocket) -> None:
+        self.socket = socket
+        self.send = socket.send
         self.contexts: dict[str, ReceivedSpeech] = {}
-        self.order: list[str] = []
-
-    async def send(self, *messages: dict[str, object]) -> None:
-        for message in messages:
-            await self.incoming.put({"type": "websocket.receive", "text": json.dumps(message)})
 
     async def take(self) -> None:
-        message = json.loads((await self.outgoing.get())["text"])
-        name = message["contextId"]
-        self.order.append(name)
-        self.contexts.setdefault(name, ReceivedSpeech()).add(message)
+        message = await self.socket.take()
+        self.contexts.setdefault(message["contextId"], ReceivedSpeech()).add(message)
 
     async def until_final(self, name: str) -> ReceivedSpeech:
         while name not in self.contexts or not self.contexts[name].final:
@@ -49,23 +39,11 @@ class Socket:
 
 
 @asynccontextmanager
-async def connected(service: SpeechService) -> AsyncIterator[Socket]:
-    app = Starlette(routes=routes.routes(service, ElevenLabsSettings(max_text=1000)))
-    socket = Socket()
-    await socket.incoming.put({"type": "websocket.connect"})
-    scope = {
-        "type": "websocket",
-        "path": "/v1/text-to-speech/tone_es/multi-stream-input",
-        "query_string": b"output_format=pcm_8000&auto_mode=true",
-        "headers": [],
-        "client": ("127.0.0.1", 1),
-        "subprotocols": [],
-    }
-    serving = asyncio.create_task(app(scope, socket.incoming.get, socket.outgoing.put))
-    assert (await socket.outgoing.get())["type"] == "websocket.accept"
-    yield socket
-    await socket.incoming.put({"type": "websocket.disconnect", "code": 1000})
-    await serving
+async def connected(folder: Path, engine: ToneEngine, **limits: float) -> AsyncIterator[Contexts]:
+    async with tone_app(folder, 1000, engine, **limits) as served:
+        path = "/v1/text-to-speech/tone_es/multi-stream-input"
+        async with held_socket.connected(served.app, path, "output_format=pcm_8000&auto_mode=true") as socket:
+            yield Contexts(socket)
 
 
 def context(name: str, text: str) -> list[dict[str, object]]:
@@ -75,7 +53,7 @@ def context(name: str, text: str) -> list[dict[str, object]]:
 async def test_new_context_is_synthesized_before_closed_one(tmp_path: Path) -> None:
     engine = ToneEngine(rests=True, places=2)
     engine.allow = 0
-    async with serving(engine, tmp_path) as service, connected(service) as socket:
+    async with connected(tmp_path, engine) as socket:
         await socket.send(*context("old", OLD))
         await engine.permit(2)
         ended = {"context_id": "old", "flush": True}
@@ -95,7 +73,7 @@ async def test_new_context_is_synthesized_before_closed_one(tmp_path: Path) -> N
 
 async def test_context_that_is_closed_before_it_was_heard_is_spoken(tmp_path: Path) -> None:
     engine = ToneEngine()
-    async with serving(engine, tmp_path) as service, connected(service) as socket:
+    async with connected(tmp_path, engine) as socket:
         for name in ("one", "two", "three"):
             await socket.send(*context(name, OLD), {"context_id": name, "close_context": True})
         assert [(await socket.until_final(name)).text for name in ("one", "two", "three")] == [OLD] * 3
@@ -104,7 +82,7 @@ async def test_context_that_is_closed_before_it_was_heard_is_spoken(tmp_path: Pa
 async def test_context_that_is_closed_while_it_is_heard_is_spoken_if_nothing_else_is(tmp_path: Path) -> None:
     engine = ToneEngine(rests=True)
     engine.allow = 0
-    async with serving(engine, tmp_path) as service, connected(service) as socket:
+    async with connected(tmp_path, engine) as socket:
         await socket.send(*context("a", OLD))
         await engine.permit(3)
         await socket.take()
@@ -117,7 +95,7 @@ async def test_context_that_is_closed_while_it_is_heard_is_spoken_if_nothing_els
 async def test_reused_id_waits_for_closed_context(tmp_path: Path) -> None:
     engine = ToneEngine(rests=True)
     engine.allow = 0
-    async with serving(engine, tmp_path) as service, connected(service) as socket:
+    async with connected(tmp_path, engine) as socket:
         await socket.send(*context("a", OLD))
         await engine.permit(1)
         await socket.send({"context_id": "a", "close_context": True}, *context("a", NEW))
@@ -127,6 +105,31 @@ async def test_reused_id_waits_for_closed_context(tmp_path: Path) -> None:
         del socket.contexts["a"]
         await socket.send({"context_id": "a", "close_context": True})
         assert (await socket.until_final("a")).text == NEW
+
+
+@pytest.mark.parametrize(
+    ("limits", "error"),
+    [({"max_sessions": 1}, "system_busy"), ({"rate_per_minute": 1}, "too_many_concurrent_requests")],
+)
+async def test_limit_ends_context_alone(tmp_path: Path, limits: dict[str, int], error: str) -> None:
+    engine = ToneEngine()
+    engine.allow = 0
+    async with connected(tmp_path, engine, **limits) as socket:
+        await socket.send(*context("a", OLD), *context("b", NEW))
+        refused = (await socket.until_final("b")).error
+        assert refused is not None and (refused["error"], refused["code"]) == (error, 1008)
+        assert list(socket.contexts) == ["b"]
+
+
+async def test_engine_failure_ends_context_alone(tmp_path: Path) -> None:
+    async with connected(tmp_path, ToneEngine()) as socket:
+        for name, text in (("a", "uno dos. kaputt. "), ("b", "tres. ")):
+            await socket.send(*context(name, text), {"close_context": True, "context_id": name})
+        broken, good = await socket.until_final("a"), await socket.until_final("b")
+        error = {"code": 1011, "error": "internal_server_error", "message": "the tone broke"}
+        assert broken.error == error | {"contextId": "a", "context_id": "a"}
+        assert broken.text.startswith("uno dos")
+        assert (good.text, good.error) == ("tres. ", None)
 
 
 async def test_sender_sends_low_priority_messages_last() -> None:

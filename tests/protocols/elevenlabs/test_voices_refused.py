@@ -13,7 +13,7 @@ import pytest
 
 from kani.core.audio.pcm import MAX_RECORDING_BYTES, wav
 from tests.protocols.elevenlabs.test_http_bad_input import detail_of
-from tests.support.app_server import KEY, AppServer
+from tests.support.app_server import KEY, AppServer, StartApp
 
 ADD = "/v1/voices/add"
 CONSENT = "It is me."
@@ -24,14 +24,14 @@ RATE = 16_000
 def recording(espeak_app: AppServer) -> bytes:
     path = f"{espeak_app.http_url}/v1/text-to-speech/espeak:en"
     text = "This is my own voice, and there is more than enough of it here for a whole voice to be made."
-    answer = httpx.post(path, params={"output_format": "wav_16000"}, json={"text": text}, timeout=300)
+    answer = httpx.post(path, params={"output_format": "wav_16000"}, json={"text": text})
     return answer.raise_for_status().content
 
 
 @pytest.fixture
 def adding(espeak_app: AppServer) -> Iterator[httpx.Client]:
     """A client; its voices are deleted afterwards."""
-    with httpx.Client(base_url=espeak_app.http_url, timeout=300) as client:
+    with httpx.Client(base_url=espeak_app.http_url) as client:
         yield client
         for voice in stored(client):
             client.delete(f"/v1/voices/{voice['voice_id']}")
@@ -121,12 +121,46 @@ def test_too_many_or_large_files_are_rejected(
     assert words in detail["message"] and ("MiB" not in words or detail["param"] == "files")
 
 
+BAD_NAMES = ("../ana", "a/b", "a\\b", ".", "custom:ana", "a\0b", "x" * 65, " ", "ana.wav", "%2e%2e")
+BAD_LABELS = ("{", "5", "0", "[]", '"{"', '["es"]', "[" * 10_000, '{"language": 5}')
+
+
 @pytest.mark.parametrize(
-    "name", ["../ana", "a/b", "a\\b", ".", "custom:ana", "a\0b", "x" * 65, " ", "ana.wav", "%2e%2e"]
+    ("field", "value", "code"),
+    [
+        *(("name", name, "invalid_name") for name in BAD_NAMES),
+        *(("labels", labels, "invalid_labels") for labels in BAD_LABELS),
+        ("labels.language", '{"language": "xyzzy"}', "invalid_labels"),
+        ("consent", "", "invalid_consent"),
+        ("consent", "  ", "invalid_consent"),
+        ("consent", "x" * 2001, "invalid_consent"),
+        ("consent", "\x1b[2J", "invalid_consent"),
+        ("description", "x" * 2001, "invalid_request"),
+    ],
+    ids=lambda value: ascii(value)[:24],
 )
-def test_bad_name_is_rejected(client: httpx.Client, recording: bytes, name: str) -> None:
-    detail = detail_of(post(client, recording, name=name), 400, "invalid_name", "validation_error")
-    assert detail["param"] == "name" and "1-64 letters" in detail["message"]
+def test_bad_field_is_rejected(
+    client: httpx.Client, recording: bytes, field: str, value: str, code: str
+) -> None:
+    answer = post(client, recording, **{field.partition(".")[0]: value})
+    detail = detail_of(answer, 400, code, "validation_error")
+    assert detail["param"] == field
+    assert field != "name" or "1-64 letters" in detail["message"]
+
+
+def test_consent_has_three_places(adding: httpx.Client, recording: bytes) -> None:
+    half = json.dumps({"consent": "half a pair \ud83d"})
+    assert post(adding, recording, consent="", labels=half).json()["detail"]["param"] == "consent"
+    told = post(adding, recording, consent="").json()["detail"]["message"]
+    for way in ("form field", "labels.consent", "header x-consent"):
+        assert way in told
+    for header in (b"It is me.", "Soy yo, la señora 声.".encode()):
+        unused = {"remove_background_noise": "true", "labels": '{"gender": "female"}'}
+        answer = post(adding, recording, headers={"x-consent": header}, consent="", **unused)
+        assert answer.status_code == 200, answer.text
+        assert answer.headers["x-unused"] == "remove_background_noise, labels.gender"
+        assert adding.delete("/v1/voices/ana").status_code == 200
+    assert post(adding, recording, consent="", labels='{"consent": "It is me."}').status_code == 200
 
 
 def test_taken_name_is_rejected(adding: httpx.Client, recording: bytes) -> None:
@@ -135,36 +169,6 @@ def test_taken_name_is_rejected(adding: httpx.Client, recording: bytes) -> None:
         detail = detail_of(post(adding, recording, name=name), 400, "name_taken", "validation_error")
         assert detail["param"] == "name"
     assert adding.delete("/v1/voices/Ana_dos").json() == {"status": "ok"}
-
-
-@pytest.mark.parametrize(
-    ("fields", "param"),
-    [
-        *(({"labels": labels}, "labels") for labels in ("{", "5", "0", "[]", '"{"', '["es"]', "[" * 10_000)),
-        ({"labels": '{"language": 5}'}, "labels"),
-        ({"labels": '{"language": "xyzzy"}'}, "labels.language"),
-        ({"consent": ""}, "consent"),
-        ({"consent": "x" * 2001}, "consent"),
-        ({"consent": "\x1b[2J"}, "consent"),
-        ({"consent": "", "labels": json.dumps({"consent": "half a pair \ud83d"})}, "consent"),
-        ({"description": "x" * 2001}, "description"),
-    ],
-)
-def test_bad_fields_are_rejected(
-    client: httpx.Client, recording: bytes, fields: dict[str, str], param: str
-) -> None:
-    answer = post(client, recording, **fields)
-    detail = answer.json()["detail"]
-    assert (answer.status_code, detail["param"]) == (400, param)
-    assert detail["code"] == "invalid_labels" or not param.startswith("labels")
-
-
-@pytest.mark.parametrize("header", ["It is me.", "Soy yo, la señora 声.".encode()])
-def test_consent_header_is_accepted(adding: httpx.Client, recording: bytes, header: Any) -> None:
-    unused = {"remove_background_noise": "true", "labels": '{"gender": "female"}'}
-    answer = post(adding, recording, headers={"x-consent": header}, consent="", **unused)
-    assert answer.status_code == 200, answer.text
-    assert answer.headers["x-unused"] == "remove_background_noise, labels.gender"
 
 
 def test_omitted_recordings_are_reported(adding: httpx.Client, recording: bytes) -> None:
@@ -181,6 +185,20 @@ def test_recording_is_served_as_audio_only(adding: httpx.Client, recording: byte
     assert answer.content == recording
     headers = ("content-type", "x-content-type-options", "cache-control")
     assert [answer.headers[name] for name in headers] == ["audio/wav", "nosniff", "no-store"]
+
+
+def test_operator_maps_ids_to_voices_also_stored_ones(start_app: StartApp, recording: bytes) -> None:
+    first = start_app()
+    with httpx.Client(base_url=first.http_url) as client:
+        assert post(client, recording).status_code == 200
+    mapped = "theirClone=custom:ana,theirOwnClone1234567=espeak:ar"
+    second = start_app(KANI_DATA_DIR=str(first.folder / "data"), KANI_ELEVENLABS_VOICES=mapped)
+    with httpx.Client(base_url=second.http_url) as client:
+        for voice_id, category in (("theirClone", "cloned"), ("theirOwnClone1234567", "premade")):
+            told = client.get(f"/v1/voices/{voice_id}").json()
+            assert (told["voice_id"], told["category"]) == (voice_id, category)
+            spoken = client.post(f"/v1/text-to-speech/{voice_id}", json={"text": "Hola."})
+            assert spoken.status_code == 200
 
 
 def test_every_call_needs_key(

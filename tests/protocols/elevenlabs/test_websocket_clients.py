@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import sys
 import wave
 from pathlib import Path
 
@@ -22,15 +20,15 @@ from tests.clients.elevenlabs.libraries import (
     split_tokens,
 )
 from tests.clients.elevenlabs.wire import Character, connect_client
-from tests.conftest import ROOT, ServerProcess
-from tests.judges.judge import hear, word_error_rate
+from tests.conftest import ServerProcess
+from tests.support.examples import run_example
+from tests.support.understood import assert_understood
 
 TEXT = "Hola, esto es una prueba bastante larga. ¿Qué tal te encuentras hoy, amigo mío? Yo, muy bien."
 FIGURES = "Hola, amigo: son 3.456 casas en 1.234.567 calles, o 21 por ciento. Adiós, amigo mío, hasta otra."
 SHORT = "Adiós, amigos míos."
 SPANISH, ENGLISH = (" ".join(WITH_EARLY_PHRASE[language][:4]) for language in ("es", "en"))
 VOICES = {"es": "ef_dora", "en": "af_heart"}
-WRONG_AT_MOST = 0.05  # two words of SPANISH: the judge hears "del aeropuerto" as "de la aeropuerto"
 
 pytestmark = pytest.mark.filterwarnings(
     # The official library asks in a way that websockets does not like any more.
@@ -155,22 +153,10 @@ async def test_every_library_receives_intelligible_speech(
     assert [word.text for word in pipecat.words] == text.split(" ")
 
 
-def assert_understood(samples: Samples, rate: int, text: str, language: str) -> None:
-    heard = hear(samples, rate, language)
-    assert word_error_rate(text, heard, language) <= WRONG_AT_MOST, heard
-
-
 async def test_realtime_example_writes_speech(espeak_server: ServerProcess, tmp_path: Path) -> None:
     output = tmp_path / "speech.wav"
-    running = await asyncio.create_subprocess_exec(
-        *(sys.executable, str(ROOT / "examples" / "elevenlabs_realtime.py"), TEXT),
-        *("--server", espeak_server.http_url, "--voice", "espeak:es", "-o", str(output)),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    printed, _ = await asyncio.wait_for(running.communicate(), 300)
-    assert running.returncode == 0, printed.decode()
+    options = ("--server", espeak_server.http_url, "--voice", "espeak:es", "-o", output)
+    assert "first audio after" in await run_example("elevenlabs_realtime.py", TEXT, *options)
     _, samples = await characters(espeak_server, TEXT, 24_000)
     with wave.open(str(output)) as file:
         assert file.getframerate() == 24_000 and file.getnframes() == len(samples)
-    assert b"first audio after" in printed

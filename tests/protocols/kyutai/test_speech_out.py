@@ -19,6 +19,7 @@ from tests.clients.kyutai.wire import EOS, FRAME, KEY, RATE, text_message, unpac
 from tests.conftest import ServerProcess, StartServer
 from tests.judges.judge import WHISPER_RATE, hear, whisper, word_error_rate
 from tests.support.app_server import AppServer
+from tests.support.unread import settled_speech_s
 
 SENTENCE = "Mañana por la mañana, a las nueve, tienes una reunión con el equipo de la oficina."
 
@@ -171,17 +172,8 @@ async def test_slow_reader_gets_everything(start_server: StartServer) -> None:
     async with opened(server) as websocket, httpx.AsyncClient(base_url=server.http_url) as client:
         await websocket.send(text_message(words[:9999].rpartition(" ")[0]))
         await websocket.send(EOS)
-
-        async def spoken_s() -> float:
-            scraped = (await client.get("/metrics")).text
-            found = re.search(r"^kani_speech_seconds_total\{[^}]*\} (\S+)", scraped, re.M)
-            return float(found[1]) if found else 0.0
-
         # The sockets buffer a few seconds; then synthesis pauses until the client reads.
-        made_s, before_s = await spoken_s(), -1.0
-        while not made_s or made_s != before_s:
-            await asyncio.sleep(0.3)
-            before_s, made_s = made_s, await spoken_s()
+        made_s = await settled_speech_s(client)
         await hear_all(websocket, heard)
     assert heard.said == words[:9999].rpartition(" ")[0].split()
     assert made_s < len(heard.samples) / RATE / 2

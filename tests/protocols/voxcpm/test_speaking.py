@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import re
 from itertools import pairwise
 from typing import Any
 
@@ -16,6 +14,7 @@ from tests.conftest import StartServer
 from tests.protocols.conftest import Serve
 from tests.protocols.health import wait_for_metrics
 from tests.support.app_server import AppServer
+from tests.support.unread import settled_speech_s
 
 HELLO = "Hola, esto es una prueba."
 LONG = "Había una vez, en un país muy lejano, una niña que vivía con su abuela cerca del bosque. " * 50
@@ -250,20 +249,10 @@ async def test_slow_reader_blocks_no_other(start_server: StartServer) -> None:
         opened(server.url) as other,
         httpx.AsyncClient(base_url=server.http_url) as http,
     ):
-
-        async def spoken_s() -> float:
-            found = re.search(
-                r"^kani_speech_seconds_total\{[^}]*\} (\S+)", (await http.get("/metrics")).text, re.M
-            )
-            return float(found[1]) if found else 0.0
-
         for number in range(4):
             await slow.request(f"r{number}", LONG)
-        made_s, before_s = await spoken_s(), -1.0
-        while not made_s or made_s != before_s:
-            await asyncio.sleep(0.3)
-            before_s, made_s = made_s, await spoken_s()
-        answer = await asyncio.wait_for(other.speak(HELLO), 300)
+        made_s = await settled_speech_s(http)
+        answer = await other.speak(HELLO)
         assert answer.last["type"] == "complete"
         answers = await slow.answers(*(f"r{number}" for number in range(4)))
     heard_s = sum(len(answer.samples) for answer in answers.values()) / 22_050

@@ -1,4 +1,4 @@
-"""Access to Wyoming's port, its limits, and the server's end."""
+"""Access to Wyoming's port, its announcement to the local network, its limits, and the server's end."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ from contextlib import suppress
 import httpx
 import pytest
 from wyoming.event import Event
+from zeroconf import ServiceStateChange, Zeroconf
+from zeroconf.asyncio import AsyncServiceBrowser, AsyncServiceInfo, AsyncZeroconf
 
+from kani.protocols.wyoming.discovery import SERVICE, reachable_addresses
 from kani.server.settings import SettingsError, load
 from tests.protocols.conftest import Serve
-from tests.protocols.wyoming.exchange import ask, client, read_all, read_until
-from tests.protocols.wyoming.home_assistant import HOST, load_info
+from tests.protocols.wyoming.exchange import answer_to, ask, client, read_all, read_until, send
+from tests.protocols.wyoming.home_assistant import load_info
 from tests.server.test_settings import NO_FILE
 
 NETWORK = {"KANI_HOST": "0.0.0.0", "KANI_NO_AUTH": "true", "KANI_WYOMING_ZEROCONF": "false"}
@@ -42,13 +45,8 @@ async def test_banner_names_the_networks_that_need_no_key(serve: Serve) -> None:
 async def test_other_networks_are_not_served(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     server = await serve(KANI_WYOMING_ALLOW="192.168.1.0/24", **NETWORK)
-    reader, writer = await asyncio.open_connection(HOST, server.streams["Wyoming"])
-    writer.write(b'{"type": "describe"}\n')
     with suppress(ConnectionError):
-        assert await reader.read() == b""
-    writer.close()
-    with suppress(ConnectionError):
-        await writer.wait_closed()
+        assert await answer_to(server.streams["Wyoming"], b'{"type": "describe"}\n') == b""
     assert "none of the allowed networks" in caplog.text
 
 
@@ -88,8 +86,8 @@ async def test_sessions_are_counted(serve: Serve) -> None:
 async def test_open_text_is_spoken_to_its_end_at_shutdown(serve: Serve) -> None:
     server = await serve()
     async with client(server.streams["Wyoming"]) as connected:
-        await connected.write_event(Event("synthesize-start"))
-        await connected.write_event(Event("synthesize-chunk", {"text": "Uno dos. Tres "}))
+        await send(connected, Event("synthesize-start"))
+        await send(connected, Event("synthesize-chunk", {"text": "Uno dos. Tres "}))
         await read_until(connected, "audio-chunk")
         server.stop.set()
         events = await read_until(connected, "synthesize-stopped")
@@ -107,3 +105,57 @@ async def test_idle_connections_are_closed_at_shutdown(serve: Serve, begun: tupl
             await read_until(connected, "info")
         server.stop.set()
         assert await read_all(connected) == []
+
+
+@pytest.mark.parametrize(
+    ("listening", "reachable"),
+    [
+        (["127.0.0.1"], []),
+        (["::1", "fe80::1%eth0"], []),
+        (["192.168.1.7"], ["192.168.1.7"]),
+        (["192.168.1.7", "192.168.1.7", "fd00::7"], ["192.168.1.7", "fd00::7"]),
+    ],
+)
+def test_only_addresses_that_others_reach_are_announced(listening: list[str], reachable: list[str]) -> None:
+    assert reachable_addresses([(address, 10300) for address in listening]) == reachable
+
+
+@pytest.mark.parametrize("environment", [{}, NETWORK], ids=["loopback", "switched_off"])
+async def test_nothing_is_announced(serve: Serve, environment: dict[str, str]) -> None:
+    await serve(**environment)
+    assert "zeroconf" not in {task.get_name() for task in asyncio.all_tasks()}
+
+
+@pytest.mark.server
+async def test_home_assistant_finds_the_server(serve: Serve) -> None:
+    """A browser of the network finds it at an address that serves it, and sees it go."""
+    if not reachable_addresses([("0.0.0.0", 0)]):
+        pytest.skip("this machine has no address but its loopback one")
+    seen: asyncio.Queue[tuple[ServiceStateChange, str]] = asyncio.Queue()
+
+    def changed(zeroconf: Zeroconf, service_type: str, name: str, state_change: ServiceStateChange) -> None:
+        seen.put_nowait((state_change, name))
+
+    async def wait_for(change: ServiceStateChange, host: str) -> str:
+        while True:
+            found, name = await seen.get()
+            if found is change and name.startswith(host):
+                return name
+
+    network = AsyncZeroconf()
+    browser = AsyncServiceBrowser(network.zeroconf, SERVICE, handlers=[changed])
+    try:
+        server = await serve(**NETWORK | {"KANI_WYOMING_ZEROCONF": "true"})
+        while True:
+            name = await wait_for(ServiceStateChange.Added, "kani-tts-")
+            info = AsyncServiceInfo(SERVICE, name)
+            # Another server of this network may have been found.
+            if await info.async_request(network.zeroconf, 3000) and info.port == server.streams["Wyoming"]:
+                break
+        assert set(info.parsed_addresses()) == set(reachable_addresses([("0.0.0.0", 0)]))
+        assert (await load_info(server.streams["Wyoming"])).tts
+        server.stop.set()
+        await wait_for(ServiceStateChange.Removed, name)
+    finally:
+        await browser.async_cancel()
+        await network.async_close()

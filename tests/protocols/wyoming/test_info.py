@@ -7,12 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from wyoming.event import Event
 from wyoming.info import Info
 
 from kani.core.types import Voice
 from kani.core.voices.catalogue import VoiceCatalogue, VoiceStore
 from kani.protocols.wyoming.info import describe_voices
-from tests.protocols.conftest import Serve
 from tests.protocols.wyoming import home_assistant
 from tests.support.tone import ToneEngine, tones
 
@@ -23,45 +23,37 @@ def voices(folder: Path, *languages: str, default: str | None = None) -> dict[st
     defaults = {voice.language.partition("-")[0]: voice.id for voice in reversed(own) if voice.language}
     engines = tones(replace(ToneEngine().info, voices=own, default_voices=defaults))
     described = describe_voices(VoiceCatalogue(engines, VoiceStore(folder), default))
-    program = Info.from_event(_info(described)).tts[0]
-    return home_assistant.voices_by_language(program)
-
-
-def _info(described: list[dict[str, object]]) -> object:
-    from wyoming.event import Event
-
     program = {"name": "x", "attribution": {"name": "", "url": ""}, "installed": True, "voices": described}
-    return Event("info", {"tts": [program | {"description": None, "version": None}]})
+    info = Event("info", {"tts": [program | {"description": None, "version": None}]})
+    return home_assistant.voices_by_language(Info.from_event(info).tts[0])
 
 
 @pytest.mark.parametrize(
-    ("languages", "offered"),
+    ("languages", "default", "offered"),
     [
-        (("es", "es-MX"), {"es": ["v0", "v1"]}),
-        (("en-US", "en-GB"), {"en": ["v0", "v1"], "en-US": ["v0"], "en-GB": ["v1"]}),
-        (("es", ""), {"es": ["v0", "v1"]}),
+        # The regional tag only where all voices have one: it would hide the voices without.
+        (("es", "es-MX"), None, {"es": ["v0", "v1"]}),
+        (("en-US", "en-GB"), None, {"en": ["v0", "v1"], "en-US": ["v0"], "en-GB": ["v1"]}),
+        (("es", ""), None, {"es": ["v0", "v1"]}),
+        # The best voice of a language is its first.
+        (("es", "es", "es"), None, {"es": ["v0", "v1", "v2"]}),
+        (("es", "es", "es"), "v2", {"es": ["v2", "v0", "v1"]}),
     ],
 )
 def test_voices_are_offered_by_language(
-    tmp_path: Path, languages: tuple[str, ...], offered: dict[str, list[str]]
+    tmp_path: Path, languages: tuple[str, ...], default: str | None, offered: dict[str, list[str]]
 ) -> None:
-    """The regional tag only where all voices have one: it would hide the voices without."""
-    assert voices(tmp_path, *languages) == offered
-
-
-def test_best_voice_of_a_language_is_its_first(tmp_path: Path) -> None:
-    assert voices(tmp_path, "es", "es", "es")["es"] == ["v0", "v1", "v2"]
-    assert voices(tmp_path, "es", "es", "es", default="v2")["es"] == ["v2", "v0", "v1"]
+    assert voices(tmp_path, *languages, default=default) == offered
 
 
 def test_voices_of_the_second_engine_come_last(tmp_path: Path) -> None:
-    info = ToneEngine().info
-    natural = replace(info, name="natural", voices=(Voice("n", "zoe", "es", "natural"),))
-    robotic = replace(info, name="robotic", voices=(Voice("r", "Ana", "es", "robotic"),))
-    engines = tones(
-        replace(natural, default_voices={"es": "n"}), replace(robotic, default_voices={"es": "r"})
-    )
-    described = describe_voices(VoiceCatalogue(engines, VoiceStore(tmp_path), None))
+    infos = [
+        replace(
+            ToneEngine().info, name=name, voices=(Voice(own, label, "es", name),), default_voices={"es": own}
+        )
+        for name, own, label in (("natural", "n", "zoe"), ("robotic", "r", "Ana"))
+    ]
+    described = describe_voices(VoiceCatalogue(tones(*infos), VoiceStore(tmp_path), None))
     ordered = sorted(described, key=lambda voice: str(voice["description"]))
     assert [voice["name"] for voice in ordered] == ["n", "r"]
 
@@ -75,12 +67,6 @@ async def test_library_reads_the_description(port: int) -> None:
     assert recognition.supports_transcript_streaming and recognition.requires_external_vad
     assert recognition.models[0].languages == ["en", "es"] and recognition.models[0].installed
     assert all(not getattr(info, kind) for kind in ("handle", "intent", "wake", "mic", "snd"))
-
-
-async def test_server_that_ends_commands_says_so(serve: Serve) -> None:
-    server = await serve(KANI_WYOMING_END_OF_SPEECH="true")
-    (recognition,) = (await home_assistant.load_info(server.streams["Wyoming"])).asr
-    assert recognition.requires_external_vad is False
 
 
 async def test_description_is_answered_from_memory(port: int, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import socket
 from contextlib import AsyncExitStack, suppress
 
 import httpx
@@ -18,9 +17,10 @@ from kani.server.network import tcp_connections
 from kani.server.network.tcp_connections import ReadTimeouts
 from kani.server.network.upload_budget import KEYLESS_BYTES, UploadBudget
 from tests.protocols.conftest import Serve
-from tests.protocols.wyoming.exchange import chunk, client, read_all, read_until, steps
+from tests.protocols.wyoming.exchange import chunk, client, read_all, read_until, send, steps
 from tests.protocols.wyoming.home_assistant import HOST, load_info
 from tests.support.patience import WITHIN_S
+from tests.support.unread import small_socket
 
 IDLE_S = 0.2
 
@@ -42,8 +42,7 @@ async def test_silent_client_is_disconnected(
     async with client(port) as connected:
         # It may be disconnected between two of its events.
         with suppress(ConnectionError):
-            for event in begun:
-                await connected.write_event(event)
+            await send(connected, *begun)
             await read_all(connected)
 
 
@@ -66,15 +65,10 @@ async def test_client_that_reads_nothing_is_disconnected(
 ) -> None:
     caplog.set_level(logging.INFO)
     server = await serve(KANI_PING_TIMEOUT="0.3")
-    with socket.socket() as sock:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        sock.setblocking(False)
-        loop = asyncio.get_running_loop()
-        await loop.sock_connect(sock, (HOST, server.streams["Wyoming"]))
-        ping = PackedEvent("ping", {"text": "x" * 1000}).pack() * 100
-        with pytest.raises(ConnectionError):
-            while True:
-                await loop.sock_sendall(sock, ping)
+    ping = PackedEvent("ping", {"text": "x" * 1000}).pack() * 100
+    with await small_socket(server.streams["Wyoming"]) as sock, pytest.raises(ConnectionError):
+        while True:
+            await asyncio.get_running_loop().sock_sendall(sock, ping)
     assert "sent, or read, nothing for too long" in caplog.text
 
 
@@ -157,14 +151,7 @@ async def test_half_events_do_not_refuse_the_uploads_of_others(serve: Serve, pay
         (b'{"type": "ping"}\n' + HALF + bytes(1000), "body"),
         (b'{"type": "synthesize-start"}\n{"type": "ping"}\n{', "message"),
     ],
-    ids=[
-        "nothing",
-        "half a line",
-        "half an event",
-        "half a second line",
-        "half a payload",
-        "in speech",
-    ],
+    ids=["nothing", "half a line", "half an event", "half a second line", "half a payload", "in speech"],
 )
 async def test_rest_of_an_event_has_to_come_in_time(
     serve: Serve, monkeypatch: pytest.MonkeyPatch, begun: bytes, reason: str
