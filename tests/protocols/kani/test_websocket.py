@@ -106,6 +106,9 @@ async def test_stream_equals_whole_answer(socket: ClientConnection) -> None:
     assert kind == "tts_stream_complete"
     assert (last["status"], last["message"]) == ("completed", "Audio streaming completed")
     assert np.array_equal(pcm(chunks), samples(whole))
+    both, kind, flagged = await stream(socket, request(LONG, stream=True))
+    assert kind == "tts_response"
+    assert np.array_equal(pcm(both), samples(whole)) and np.array_equal(samples(flagged), samples(whole))
     for chunk in chunks:
         metadata = chunk["metadata"]
         size = len(base64.b64decode(chunk["audio"]))
@@ -115,12 +118,6 @@ async def test_stream_equals_whole_answer(socket: ClientConnection) -> None:
     rows = [row for chunk in chunks for row in chunk["metadata"]["spans"]]
     assert rows == whole["metadata"]["spans"]
     assert last["metadata"]["duration"] == whole["metadata"]["duration"]
-
-
-async def test_stream_flag_gets_chunks_and_whole(socket: ClientConnection) -> None:
-    chunks, kind, last = await stream(socket, request(stream=True))
-    assert kind == "tts_response" and chunks
-    assert np.array_equal(pcm(chunks), samples(last))
 
 
 async def test_requests_are_answered_in_order(socket: ClientConnection) -> None:
@@ -291,15 +288,6 @@ async def test_vanished_clients_free_slots_and_files(espeak_server: ServerProces
             await asyncio.sleep(0.02)
 
 
-@pytest.mark.heard
-async def test_client_that_does_not_read_blocks_no_other(espeak_app: AppServer) -> None:
-    async with connect(espeak_app.url, max_size=None, max_queue=1) as slow:
-        await slow.send(request(("Una frase que nadie escucha. " * 400)[:10_000], "tts_stream_request"))
-        async with connect(espeak_app.url, max_size=None) as other:
-            assert (await ask(other, request()))["status"] == "success"
-    await wait_for_idle(espeak_app)
-
-
 async def test_concurrent_streams_equal_solo_runs(espeak_app: AppServer) -> None:
     texts = [f"Frase número {n}, con su propia música. Y aquí sigue la segunda parte." for n in range(16)]
 
@@ -313,23 +301,21 @@ async def test_concurrent_streams_equal_solo_runs(espeak_app: AppServer) -> None
     assert await asyncio.gather(*map(speech, texts)) == alone
 
 
-async def test_tts_call_returns_wav(espeak_app: AppServer) -> None:
-    async with httpx.AsyncClient(base_url=espeak_app.http_url) as client:
-        body = {"text": HOLA, "temperature": 0.6, "max_tokens": 1200, "top_p": 0.95, "chunk_size": 25}
-        answer = await client.post("/tts", json=body)
-        assert answer.status_code == 200 and answer.headers["content-type"] == "audio/wav"
-        with wave.open(io.BytesIO(answer.content)) as file:
-            assert file.getframerate() == 22050 and file.getnframes() > 10_000
-        too_fast = {"text": "a", "speed": 9}
-        for bad, reason in (({}, "No text provided"), (too_fast, "speed: must be between 0.25 and 4")):
-            answer = await client.post("/tts", json=bad)
-            assert (answer.status_code, answer.json()) == (400, {"detail": reason})
+def test_tts_call_returns_wav(client: httpx.Client) -> None:
+    body = {"text": HOLA, "temperature": 0.6, "max_tokens": 1200, "top_p": 0.95, "chunk_size": 25}
+    answer = client.post("/tts", json=body)
+    assert answer.status_code == 200 and answer.headers["content-type"] == "audio/wav"
+    with wave.open(io.BytesIO(answer.content)) as file:
+        assert file.getframerate() == 22050 and file.getnframes() > 10_000
+    too_fast = {"text": "a", "speed": 9}
+    for bad, reason in (({}, "No text provided"), (too_fast, "speed: must be between 0.25 and 4")):
+        answer = client.post("/tts", json=bad)
+        assert (answer.status_code, answer.json()) == (400, {"detail": reason})
 
 
-async def test_stream_tts_call_is_length_prefixed(espeak_app: AppServer) -> None:
-    async with httpx.AsyncClient(base_url=espeak_app.http_url) as client:
-        answer = await client.post("/stream-tts", json={"text": LONG, "chunk_size": 5})
-        whole = await client.post("/tts", json={"text": LONG})
+def test_stream_tts_call_is_length_prefixed(client: httpx.Client) -> None:
+    answer = client.post("/stream-tts", json={"text": LONG, "chunk_size": 5})
+    whole = client.post("/tts", json={"text": LONG})
     assert answer.headers["content-type"] == "application/octet-stream"
     form = [answer.headers[f"x-{name}"] for name in ("sample-rate", "channels", "bit-depth")]
     assert form == ["22050", "1", "16"]

@@ -95,12 +95,6 @@ async def test_duplicate_id_does_not_disturb_request(serve: Serve) -> None:
     assert together.last["type"] == "complete" and together.pcm == alone.pcm
 
 
-async def test_half_surrogate_is_skipped(espeak_app: AppServer) -> None:
-    async with opened(espeak_app.url) as client:
-        answer = await client.speak("Hola \ud83d amigo \udc00.")
-        assert answer.last["type"] == "complete" and answer.spans[-1][1] == 15
-
-
 async def test_message_over_mebibyte_closes_with_1009(espeak_server: ServerProcess) -> None:
     async with opened(espeak_server.url) as client:
         fits = '{"type":"ping","timestamp":1,"x":"'
