@@ -215,23 +215,8 @@ async def user_turn(listener: UnmuteListener, samples: Samples) -> float:
     raise AssertionError(f"no end of the turn was noticed: {listener.words}")
 
 
-@pytest.mark.alone
 @pytest.mark.heard
-async def test_unmute_holds_conversation(server: ServerProcess, say: Say) -> None:
-    question = await say(QUESTION, "am_michael")
-    listener = UnmuteListener(server.url)
-    await listener.start_up()
-    waited_s = await user_turn(listener, question)
-    await listener.shut_down()
-    assert_understood(listener.words, QUESTION, "en")
-    assert waited_s > 0
-    speaker = UnmuteSpeaker(server.url, "unmute-prod-website/p329_022.wav")
-    await speaker.start_up()
-    assert_heard((await speaker.say(as_written(ANSWER))).samples, ANSWER, "en")
-
-
-@pytest.mark.heard
-async def test_short_pause_does_not_end_unmute_turn(server: ServerProcess, say: Say) -> None:
+async def test_unmute_hears_turn_with_a_short_pause_and_its_end(server: ServerProcess, say: Say) -> None:
     first, second = "So I was thinking, maybe we could", "visit our grandmother on Sunday."
     breath = np.zeros(round(0.4 * RATE), np.float32)
     spoken = [await say(first, "am_michael"), breath, await say(second, "am_michael")]

@@ -25,25 +25,6 @@ __all__ = ["speech"]
 WITHIN_S = 300.0
 
 
-@pytest.mark.alone
-@pytest.mark.parametrize("path", ["/api/tts_streaming", "/api/tts"])
-async def test_oversized_text_blocks_no_other_client(espeak_app: AppServer, path: str) -> None:
-    body = {"text": "a:" * 4_000_000, "voice": ""}
-    if path == "/api/tts":
-        body = {"text": [body["text"]], "seed": 1, "temperature": 0.5, "top_k": 9}
-    slowest = 0.0
-    async with httpx.AsyncClient(base_url=espeak_app.http_url, headers=KEY, timeout=300) as client:
-        posting = asyncio.create_task(client.post(path, json=body))
-        while not posting.done():
-            began = time.monotonic()
-            await client.get("/health")
-            slowest = max(slowest, time.monotonic() - began)
-        answer = await posting
-    assert answer.status_code == 400
-    assert answer.json()["error"]["message"] == "text: too long (at most 10000 characters)"
-    assert slowest < 10.0
-
-
 async def test_idle_clients_do_not_delay_shutdown(serve: Serve) -> None:
     server = await serve(KANI_SHUTDOWN_SECONDS=str(2 * WITHIN_S))
     async with opened(server) as silent, opened(server) as heard_one, opened(server) as speaking:

@@ -1,10 +1,13 @@
-"""Errors of ElevenLabs' calls that add voices; no voice is stored then."""
+"""Voices that clients add, rename and delete by ElevenLabs' calls; what is refused stores none."""
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
 import json
 import logging
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
@@ -14,6 +17,8 @@ import pytest
 from kani.core.audio.pcm import MAX_RECORDING_BYTES, wav
 from tests.protocols.elevenlabs.test_http_bad_input import detail_of
 from tests.support.app_server import KEY, AppServer, StartApp
+from tests.support.elevenlabs_service import KEY as SERVICE_KEY
+from tests.support.elevenlabs_service import VOICE, running
 
 ADD = "/v1/voices/add"
 CONSENT = "It is me."
@@ -62,6 +67,16 @@ def post(client: httpx.Client, *files: bytes, headers: Any = None, **fields: str
         files=[("files", ("a.wav", file)) for file in files],
         headers=headers,
     )
+
+
+def edit(client: httpx.Client, voice: str, **given: Any) -> httpx.Response:
+    return client.post(f"/v1/voices/{voice}/edit", data={"name": "mine"} | given)
+
+
+def rejected(answer: httpx.Response, param: str, code: str = "invalid_request") -> str:
+    detail = detail_of(answer, 400, code, "validation_error")
+    assert detail["param"] == param
+    return str(detail["message"])
 
 
 def test_missing_fields_are_422(client: httpx.Client, recording: bytes) -> None:
@@ -178,15 +193,6 @@ def test_omitted_recordings_are_reported(adding: httpx.Client, recording: bytes)
     assert sample["duration_secs"] == 60.0
 
 
-def test_recording_is_served_as_audio_only(adding: httpx.Client, recording: bytes) -> None:
-    assert post(adding, recording).status_code == 200
-    [sample] = adding.get("/v1/voices/ana").json()["samples"]
-    answer = adding.get(f"/v1/voices/ana/samples/{sample['sample_id']}/audio")
-    assert answer.content == recording
-    headers = ("content-type", "x-content-type-options", "cache-control")
-    assert [answer.headers[name] for name in headers] == ["audio/wav", "nosniff", "no-store"]
-
-
 def test_operator_maps_ids_to_voices_also_stored_ones(start_app: StartApp, recording: bytes) -> None:
     first = start_app()
     with httpx.Client(base_url=first.http_url) as client:
@@ -199,6 +205,108 @@ def test_operator_maps_ids_to_voices_also_stored_ones(start_app: StartApp, recor
             assert (told["voice_id"], told["category"]) == (voice_id, category)
             spoken = client.post(f"/v1/text-to-speech/{voice_id}", json={"text": "Hola."})
             assert spoken.status_code == 200
+
+
+def test_added_voice_is_described_with_its_recording(adding: httpx.Client, recording: bytes) -> None:
+    made = post(adding, recording, labels='{"language": "Spanish"}').json()
+    assert made == {"voice_id": "custom:ana", "requires_verification": False}
+    kept = adding.get("/v1/audio/voices/custom:ana").json()
+    assert (kept["origin"], kept["language"]) == ("elevenlabs", "es")
+    [sample] = adding.get("/v1/voices/ana").json()["samples"]
+    assert (sample["mime_type"], sample["size_bytes"]) == ("audio/wav", len(recording))
+    assert sample["hash"] == hashlib.sha256(recording).hexdigest()
+    answer = adding.get(f"/v1/voices/ana/samples/{sample['sample_id']}/audio")
+    assert answer.content == recording
+    headers = ("content-type", "x-content-type-options", "cache-control")
+    assert [answer.headers[name] for name in headers] == ["audio/wav", "nosniff", "no-store"]
+    account = adding.get("/v1/user/subscription").json()
+    assert (account["voice_slots_used"], account["voice_limit"]) == (1, 1000)
+    assert not account["can_use_instant_voice_cloning"]
+
+
+@pytest.mark.parametrize("name", ["Ana María", "  ana\tmaría ", "ñandú", "声音", "a-1_b"])
+def test_name_becomes_id(adding: httpx.Client, recording: bytes, name: str) -> None:
+    made = post(adding, recording, name=name).json()["voice_id"]
+    assert made == "custom:" + "_".join(name.split())
+    assert adding.get(f"/v1/voices/{made}").json()["voice_id"] == made
+    assert adding.delete(f"/v1/voices/{made}").json() == {"status": "ok"}
+
+
+def test_one_of_two_concurrent_adds_gets_the_name(adding: httpx.Client, recording: bytes) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        answers = [*pool.map(lambda _: post(adding, recording), range(2))]
+    refused, made = sorted(answers, key=lambda answer: answer.status_code, reverse=True)
+    assert made.status_code == 200
+    rejected(refused, "name", "name_taken")
+
+
+def test_voice_is_renamed(adding: httpx.Client, recording: bytes) -> None:
+    post(adding, recording, description="warm", labels='{"language": "es"}')
+    for before in ("custom:ana", "Ana_dos"):
+        renamed = edit(adding, before, name="Ana dos", description="warm", labels='{"language": "es"}')
+        assert renamed.json() == {"status": "ok", "voice_id": "custom:Ana_dos"}
+    assert adding.get("/v1/voices/custom:Ana_dos").json()["description"] == "warm"
+    assert adding.get("/v1/voices/custom:ana").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("changes", "param", "code"),
+    [
+        ({"files": b"RIFF"}, "files", "invalid_request"),
+        ({"description": "cold"}, "description", "invalid_request"),
+        ({"labels": '{"language": "en"}'}, "labels.language", "invalid_request"),
+        ({"name": "a/b"}, "name", "invalid_name"),
+        ({"name": "other"}, "name", "name_taken"),
+    ],
+)
+def test_other_edits_are_rejected_and_change_nothing(
+    adding: httpx.Client, recording: bytes, changes: dict[str, Any], param: str, code: str
+) -> None:
+    for name in ("ana", "other"):
+        post(adding, recording, name=name, description="warm", labels='{"language": "es"}')
+    files = {name: changes[name] for name in changes if name == "files"}
+    fields = {"name": "new"} | {name: changes[name] for name in changes if name != "files"}
+    answer = adding.post("/v1/voices/custom:ana/edit", data=fields, files=files)
+    rejected(answer, param, code)
+    assert {voice["name"] for voice in stored(adding)} == {"ana", "other"}
+
+
+def test_recording_cannot_be_deleted_alone(adding: httpx.Client, recording: bytes) -> None:
+    post(adding, recording)
+    [sample] = adding.get("/v1/voices/ana").json()["samples"]
+    path = "/v1/voices/custom:ana/samples/"
+    rejected(adding.delete(path + sample["sample_id"]), "sample_id")
+    detail_of(adding.get(f"{path}other/audio"), 404, "not_found", "not_found")
+
+
+@pytest.mark.parametrize("voice", ["espeak:es", "default", "21m00Tcm4TlvDq8ikWAM"])
+def test_builtin_voices_cannot_be_changed(client: httpx.Client, voice: str) -> None:
+    for answer in (client.delete(f"/v1/voices/{voice}"), edit(client, voice)):
+        assert "only those that clients made" in rejected(answer, "voice_id")
+    assert client.get(f"/v1/voices/{voice}").json()["samples"] is None
+
+
+async def test_recordings_are_not_sent_to_elevenlabs(start_app: StartApp, recording: bytes) -> None:
+    async with running() as service:
+        server = await asyncio.to_thread(
+            start_app,
+            KANI_ENGINE="elevenlabs",
+            ELEVEN_API_KEY=SERVICE_KEY,
+            ELEVEN_VOICE_ID=VOICE,
+            KANI_ELEVENLABS_URL=service.url,
+        )
+        asked = len(service.voices_asked)
+        async with httpx.AsyncClient(base_url=server.http_url) as client:
+            form = {"name": "ana", "consent": CONSENT}
+            made = await client.post(ADD, data=form, files=[("files", recording)])
+            assert made.json()["voice_id"] == "custom:ana"
+            account = (await client.get("/v1/user/subscription")).json()
+            assert not account["can_use_instant_voice_cloning"]
+            assert (len(service.voices_asked), len(service.exchanges)) == (asked, 0)
+            answer = await client.post("/v1/text-to-speech/custom:ana", json={"text": "Hello there."})
+            assert (answer.status_code, answer.headers["x-cloning"]) == (200, "none")
+        [exchange] = service.exchanges
+        assert VOICE in exchange.path
 
 
 def test_every_call_needs_key(
