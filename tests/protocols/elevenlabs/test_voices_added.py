@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from kani.core.audio.pcm import MAX_RECORDING_BYTES, wav
-from tests.protocols.elevenlabs.test_http_bad_input import detail_of
+from tests.protocols.elevenlabs.test_bad_input import detail_of
 from tests.support.app_server import KEY, AppServer, StartApp
 from tests.support.elevenlabs_service import KEY as SERVICE_KEY
 from tests.support.elevenlabs_service import VOICE, running
