@@ -309,20 +309,11 @@ async def test_recordings_are_not_sent_to_elevenlabs(start_app: StartApp, record
         assert VOICE in exchange.path
 
 
-def test_every_call_needs_key(
+def test_log_contains_no_consent(
     keyed_app: AppServer, recording: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    with httpx.Client(base_url=keyed_app.http_url) as client:
-        for method, path in [
-            ("POST", ADD),
-            ("DELETE", "/v1/voices/ana"),
-            ("POST", "/v1/voices/ana/edit"),
-            ("GET", "/v1/voices/ana/samples/x/audio"),
-        ]:
-            answer = client.request(method, path)
-            assert answer.status_code == 401 and answer.json()["detail"]["status"] == "invalid_api_key"
-        key = {"xi-api-key": KEY}
-        assert post(client, recording, headers=key).status_code == 200
-        assert client.delete("/v1/voices/ana", headers=key).status_code == 200
+    with httpx.Client(base_url=keyed_app.http_url, headers={"xi-api-key": KEY}) as client:
+        assert post(client, recording).status_code == 200
+        assert client.delete("/v1/voices/ana").status_code == 200
     assert CONSENT not in caplog.text

@@ -21,6 +21,7 @@ import psutil
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
+from websockets.protocol import State
 
 from kani.core.types import Samples
 from kani.protocols.kyutai.messages import pack_floats
@@ -152,7 +153,7 @@ class Server:
 
 
 async def leave(socket: ClientConnection, how: str) -> None:
-    if how == LEAVINGS[2]:
+    if how == LEAVINGS[2] and socket.state is State.OPEN:
         # A frame of a thousand bytes; ten of them come.
         socket.transport.write(b"\x82\xfe\x03\xe8" + bytes(4) + text_message("a" * 990)[:10])
     if how != LEAVINGS[0]:

@@ -87,7 +87,7 @@ async def run_client(server: ServerProcess, *arguments: str | Path) -> str:
 @pytest.mark.parametrize("mode", ["streaming", "non_streaming"])
 async def test_example_writes_audio_file(espeak_server: ServerProcess, tmp_path: Path, mode: str) -> None:
     output = tmp_path / "speech.wav"
-    printed = await run_example("voxcpm_client.py", SPANISH, "-o", output, "--mode", mode)
+    printed = await run_client(espeak_server, SPANISH, "-o", output, "--mode", mode)
     assert "Request queued" in printed and "engine=espeak" in printed
     async with opened(espeak_server.url) as client:
         expected = await client.speak(SPANISH, mode=mode)
@@ -98,9 +98,9 @@ async def test_example_writes_audio_file(espeak_server: ServerProcess, tmp_path:
 
 async def test_example_pings_and_cancels(espeak_server: ServerProcess, tmp_path: Path) -> None:
     assert (await run_client(espeak_server, "--ping")).startswith("pong: ")
-    cancelled = await run_example("voxcpm_client.py", LONG, "--stop-after", "0")
+    cancelled = await run_client(espeak_server, LONG, "--stop-after", "0")
     assert cancelled.endswith("cancelled=True\n")
-    refused = await run_example("voxcpm_client.py", "Hola", "--voice", "nobody")
+    refused = await run_client(espeak_server, "Hola", "--voice", "nobody")
     assert refused == "VOICE_NOT_FOUND: Voice 'nobody' not found\n"
     raw = tmp_path / "speech.pcm"
     told = await run_client(espeak_server, "Hola.", "-o", raw)
