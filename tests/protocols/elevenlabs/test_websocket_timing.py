@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -26,6 +27,7 @@ from kani.protocols.elevenlabs.websocket.timed_audio import TimedAudioFramer
 from kani.protocols.elevenlabs.websocket.timed_encoder import AlignmentClock, AudioClock, TimedEncoder
 from tests.clients.elevenlabs.wire import Character, ReceivedSpeech, assert_tiles
 from tests.support.event_loop import settle
+from tests.support.patience import WITHIN_S
 from tests.support.sessions import audio, collect, fed, serving, spans_of
 from tests.support.tone import RATE, ToneEngine
 
@@ -232,25 +234,36 @@ def flush_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(websocket_context, "FLUSH_AFTER_S", 0.0)
 
 
+async def segments(engine: ToneEngine, count: int) -> list[str]:
+    """Texts of the engine's segments, once there are so many and the loop has nothing left to do."""
+    async with asyncio.timeout(WITHIN_S):
+        while len(engine.segments) < count:
+            await asyncio.sleep(0)
+    await settle()
+    return [segment.text.strip() for segment in engine.segments]
+
+
 @pytest.mark.usefixtures("flush_at_once")
 async def test_schedule_speaks_unfinished_sentence(tmp_path: Path) -> None:
     engine = ToneEngine()
-
-    async def segments_after(opened: Context, *texts: str) -> list[str]:
-        for text in texts:
-            opened.handle_message(ClientMessage(text=text, chunk_lengths=(50, 60)))
-        await settle()
-        return [segment.text.strip() for segment in engine.segments]
-
     async with serving(engine, tmp_path) as service, context(service, absolute=True) as opened:
+
+        def write(*texts: str) -> None:
+            for text in texts:
+                opened.handle_message(ClientMessage(text=text, chunk_lengths=(50, 60)))
+
         # Too short; inside a word; replaced by further text before the loop runs; then spoken.
-        assert await segments_after(opened, "una frase que no termina ") == []
-        assert await segments_after(opened, "y que sigue y sigue todaví") == []
-        first = ["una frase que no termina y que sigue y sigue todavía más"]
-        assert await segments_after(opened, "a ", "más ") == first
+        for text in ("una frase que no termina ", "y que sigue y sigue todaví"):
+            write(text)
+            assert await segments(engine, 0) == []
+        write("a ", "más ")
+        first = "una frase que no termina y que sigue y sigue todavía más"
+        assert await segments(engine, 1) == [first]
         # The next entry counts from here.
-        assert await segments_after(opened, "veinticinco letras o más. "[:25] * 2) == first
-        assert len(await segments_after(opened, "otras diez.")) > 1
+        write("veinticinco letras o más. "[:25] * 2)
+        assert await segments(engine, 1) == [first]
+        write("otras diez.")
+        assert (await segments(engine, 2))[1].startswith("veinticinco letras o más.")
         opened.finish()
         assert [alignments async for _, alignments in opened.audio()]
 
@@ -259,10 +272,10 @@ async def test_schedule_speaks_unfinished_sentence(tmp_path: Path) -> None:
 async def test_trigger_lowers_schedule_to_smallest_entry(tmp_path: Path) -> None:
     engine = ToneEngine()
     async with serving(engine, tmp_path) as service, context(service) as opened:
-        for text, trigger in (("a" * 49 + " ", False), ("b ", True)):
-            opened.handle_message(ClientMessage(text=text, trigger_generation=trigger))
-            await settle()
-            assert bool(engine.segments) == trigger
+        opened.handle_message(ClientMessage(text="a" * 49 + " "))
+        assert await segments(engine, 0) == []
+        opened.handle_message(ClientMessage(text="b ", trigger_generation=True))
+        assert await segments(engine, 1) == ["a" * 49 + " b"]
 
 
 @pytest.mark.parametrize("auto_mode", [False, True])
