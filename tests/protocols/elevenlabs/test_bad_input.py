@@ -270,7 +270,7 @@ def lengths(sentence: str, given: object, config: str = "generation_config") -> 
         settings("stability: must be a number", stability="much"),
         ({"text": "a", "voice_settings": 3}, "invalid_voice_settings", "voice_settings: must be an object"),
         (
-            {"text": "a:" * 4_000_000},
+            {"text": "a: " * 2_500_000},
             "max_character_limit_exceeded",
             "text: too long (at most 40000 characters).",
         ),

@@ -14,7 +14,7 @@ import pytest
 from kani.core.audio.pcm import wav
 from kani.core.types import Samples
 from tests.clients.kyutai.speaking import opened, say
-from tests.clients.kyutai.wire import RATE, unpack
+from tests.clients.kyutai.wire import KEY, RATE, unpack
 from tests.protocols.kyutai.test_speech_out import SENTENCE
 from tests.support.app_server import AppServer
 
@@ -43,15 +43,15 @@ async def test_whole_text_is_streamed_as_wav(
     espeak_app: AppServer, client: httpx.Client, path: str, body: object
 ) -> None:
     expected = await say(espeak_app, SENTENCE, voice="espeak:es")
-    answer = await asyncio.to_thread(client.post, path, json=body)
+    answer = await asyncio.to_thread(client.post, path, json=body, headers=KEY)
     assert (answer.status_code, answer.headers["content-type"]) == (200, "audio/wav")
     assert len(streamed(answer.content)) == pytest.approx(len(expected.samples), rel=0.1)
 
 
 def test_legacy_endpoint_returns_word_times(client: httpx.Client) -> None:
     body = {"text": ["Uno dos,", "tres."], "voice": "espeak:es", "return_timestamps": True, **LEGACY}
-    answer = client.post("/api/tts", json=body).json()
-    cut = client.post("/api/tts", json=body | {"max_seq_len": 4}).json()
+    answer = client.post("/api/tts", json=body, headers=KEY).json()
+    cut = client.post("/api/tts", json=body | {"max_seq_len": 4}, headers=KEY).json()
     with wave.open(io.BytesIO(base64.b64decode(answer["wav"]))) as file:
         duration_s = file.getnframes() / file.getframerate()
         assert (file.getframerate(), file.getnchannels(), file.getsampwidth()) == (RATE, 1, 2)
@@ -64,7 +64,9 @@ def test_legacy_endpoint_returns_word_times(client: httpx.Client) -> None:
 def test_recording_becomes_voice(client: httpx.Client) -> None:
     """By an engine that does not clone too; test_cloning.py has those that do."""
     tone = (0.3 * np.sin(np.arange(16_000 * 3) * 2 * np.pi * 220 / 16_000)).astype(np.float32)
-    answer = client.post("/api/voice", content=wav(tone, 16_000), headers={"content-type": OCTETS})
+    answer = client.post(
+        "/api/voice", content=wav(tone, 16_000), headers={"content-type": OCTETS, "accept": "*/*"}
+    )
     assert (answer.status_code, answer.headers["content-type"]) == (200, OCTETS)
     voice = unpack(answer.content)
     assert list(voice) == ["type", "embeddings", "shape"]
@@ -88,5 +90,5 @@ async def test_server_info_needs_no_key(espeak_app: AppServer, client: httpx.Cli
 
 @pytest.mark.parametrize("path", ["/api/tts_streaming", "/api/asr-streaming"])
 def test_get_of_a_websocket_asks_for_the_upgrade(client: httpx.Client, path: str) -> None:
-    answer = client.get(path)
+    answer = client.get(path, headers=KEY)
     assert answer.status_code == 400 and "upgrade" in answer.text
