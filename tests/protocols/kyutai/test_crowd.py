@@ -10,12 +10,14 @@ import os
 import random
 import signal
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from enum import Enum
 from itertools import chain
 from pathlib import Path
 
 import httpx
+import msgspec
 import numpy as np
 import psutil
 import pytest
@@ -29,11 +31,10 @@ from kani.server.allocator import trim_heap
 from kani.server.app import serve
 from kani.server.lifecycle import RunningServer
 from kani.server.settings import load
-from tests.clients.kyutai.speaking import Heard
-from tests.clients.kyutai.wire import EOS, KEY, RATE, pack, text_message, unpack
-from tests.support.patience import WITHIN_S
 
+KEY = {"kyutai-api-key": "public_token"}
 FORMATS = ["PcmMessagePack", "OggOpusMessagePack", "Pcm", "OggOpus"]
+RATE = 24_000
 CROWD = 100
 MIB = 2**20
 
@@ -48,7 +49,10 @@ GERMAN = [
 ENGLISH = ["Thank you very much.", "The soup is ready.", "Good morning."]
 
 
-LEAVINGS = ("says goodbye", "drops its connection", "drops it in the middle of a message")
+class Leaving(Enum):
+    CLOSE = "says goodbye"
+    ABORT = "drops its connection"
+    TORN = "drops it in the middle of a message"
 
 
 class Gone(Exception):
@@ -68,7 +72,7 @@ class Client:
     what: int
     form: str
     by_word: bool
-    leaving: str
+    leaving: Leaving | None
     after: int
 
     @property
@@ -87,53 +91,50 @@ class Server:
 
     async def answer(self, client: Client) -> Told:
         if client.kind == "post":
-            async with self.posted(client.what) as answer:
-                if client.leaving:
-                    raise Gone
-                return [await answer.aread()]
-        path = "asr-streaming?language=english"
-        if speaks := client.kind == "speak":
-            path = f"tts_streaming?language=german&format={client.form}"
-        url = f"ws://127.0.0.1:{self.port}/api/{path}"
-        async with connect(url, additional_headers=KEY, max_size=None) as socket:
-            return await self._spoken(socket, client) if speaks else await self._heard(socket, client)
-
-    @asynccontextmanager
-    async def posted(self, what: int) -> AsyncIterator[httpx.Response]:
-        url = f"http://127.0.0.1:{self.port}/api/tts_streaming"
-        body = {"text": ENGLISH[what], "voice": "af_heart"}
-        async with httpx.AsyncClient(headers=KEY) as http, http.stream("POST", url, json=body) as answer:
-            assert answer.status_code == 200
-            yield answer
+            return await self._posted(client)
+        if client.kind == "speak":
+            url, ways = "/api/tts_streaming", f"?language=german&format={client.form}"
+        else:
+            url, ways = "/api/asr-streaming", "?language=english"
+        async with connect(
+            f"ws://127.0.0.1:{self.port}{url}{ways}", additional_headers=KEY, max_size=None, open_timeout=60
+        ) as socket:
+            if client.kind == "speak":
+                return await self._spoken(socket, client)
+            return await self._heard(socket, client)
 
     async def _spoken(self, socket: ClientConnection, client: Client) -> list[bytes]:
         text = GERMAN[client.what]
         for word in text.split(" ") if client.by_word and "<" not in text else [text]:
-            await socket.send(text_message(word))
-        if not client.leaving or client.after > 2:
-            await socket.send(EOS)
-        heard = Heard()
-        with suppress(ConnectionClosed):
-            while not client.leaving or len(heard.messages) < client.after:
-                await heard.take(socket)
-            await leave(socket, client.leaving)
-        assert (socket.close_code, socket.close_reason) == (1000, "")
-        return heard.messages
+            await socket.send(packed("Text", text=word))
+        if client.leaving is None or client.after > 2:
+            await socket.send(packed("Eos"))
+        messages: list[bytes] = []
+        try:
+            while True:
+                if client.leaving is not None and len(messages) >= client.after:
+                    await leave(socket, client.leaving)
+                message = await socket.recv()
+                assert isinstance(message, bytes)
+                messages.append(message)
+        except ConnectionClosed as closed:
+            assert closed.rcvd is not None and (closed.rcvd.code, closed.rcvd.reason) == (1000, "")
+            return messages
 
     async def _heard(self, socket: ClientConnection, client: Client) -> list[str]:
         samples = self.recordings[client.what]
         # Somebody who speaks now is heard while speaking: when the recogniser looks at a sentence, and so
         # how its words are timed, is a matter of the moment. A recording is looked at once.
-        at_once = client.what < len(ENGLISH) and not client.leaving
+        at_once = client.what < len(ENGLISH) and client.leaving is None
         piece = 4800 if client.by_word and not at_once else len(samples)
         for at in range(0, len(samples), piece):
             await socket.send(b"\x82\xa4type\xa5Audio\xa3pcm" + pack_floats(samples[at : at + piece]))
-        await socket.send(pack({"type": "Marker", "id": client.what}))
+        await socket.send(packed("Marker", id=client.what))
         told: list[str] = []
         while True:
-            if client.leaving and len(told) >= client.after:
+            if client.leaving is not None and len(told) >= client.after:
                 await leave(socket, client.leaving)
-            message = unpack(await socket.recv())
+            message = msgspec.msgpack.decode(await socket.recv())
             # How sure a pause is, and how much waits to be heard, is a matter of the moment.
             told.append(f"Step {message['step_idx']}" if message["type"] == "Step" else str(message))
             if message["type"] == "Marker":
@@ -141,22 +142,28 @@ class Server:
                 # is recognized no faster than speech comes.
                 return sorted(told, key=lambda message: message.startswith("Step"))
 
-    async def settle(self, tasks: set[asyncio.Task[object]]) -> None:
-        """Return once no session is open, no place is taken, and no task runs that was not there before."""
-        async with asyncio.timeout(WITHIN_S):
-            while True:
-                state = self.running.service.state()
-                left = asyncio.all_tasks() - tasks
-                if not (state.sessions or state.slots_in_use or state.waiting or left):
-                    return
-                await asyncio.sleep(0.05)
+    async def _posted(self, client: Client) -> list[bytes]:
+        address = f"http://127.0.0.1:{self.port}/api/tts_streaming"
+        body = {"text": ENGLISH[client.what], "voice": "af_heart"}
+        async with (
+            httpx.AsyncClient(headers=KEY, timeout=120) as http,
+            http.stream("POST", address, json=body) as answer,
+        ):
+            assert answer.status_code == 200
+            if client.leaving is not None:
+                raise Gone
+            return [await answer.aread()]
 
 
-async def leave(socket: ClientConnection, how: str) -> None:
-    if how == LEAVINGS[2] and socket.state is State.OPEN:
+def packed(kind: str, **fields: str | int) -> bytes:
+    return msgspec.msgpack.encode({"type": kind, **fields})
+
+
+async def leave(socket: ClientConnection, how: Leaving) -> None:
+    if how is Leaving.TORN and socket.state is State.OPEN:
         # A frame of a thousand bytes; ten of them come.
-        socket.transport.write(b"\x82\xfe\x03\xe8" + bytes(4) + text_message("a" * 990)[:10])
-    if how != LEAVINGS[0]:
+        socket.transport.write(b"\x82\xfe\x03\xe8" + bytes(4) + packed("Text", text="a" * 990)[:10])
+    if how is not Leaving.CLOSE:
         socket.transport.abort()
     raise Gone
 
@@ -167,7 +174,7 @@ def crowd(seed: int, recordings: int) -> list[Client]:
     for _ in range(CROWD):
         kind = dice.choices(["speak", "post", "listen"], [150, 6, 44])[0]
         most = {"speak": len(GERMAN), "post": len(ENGLISH), "listen": recordings}[kind]
-        leaving = dice.choice(LEAVINGS) if dice.random() < 1 / 3 else ""
+        leaving = dice.choice(list(Leaving)) if dice.random() < 1 / 3 else None
         form = dice.choice(FORMATS) if kind == "speak" else ""
         client = Client(kind, dice.randrange(most), form, dice.random() < 0.5, leaving, dice.randrange(8))
         clients.append(client)
@@ -206,18 +213,31 @@ async def serving(folder: Path, cache: Path) -> AsyncIterator[RunningServer]:
         faulthandler.cancel_dump_traceback_later()
 
 
-async def record(server: Server) -> None:
+async def recordings(port: int) -> list[Samples]:
     """Speech, noise and silence: after so much silence that all is a recording, and before a pause."""
     dice = np.random.default_rng(5)
     sounds: list[Samples] = []
-    for what in range(len(ENGLISH)):
-        async with server.posted(what) as answer:
-            file = await answer.aread()
-        sounds.append(np.frombuffer(file[44:], "<i2").astype(np.float32) / 32768)
+    async with httpx.AsyncClient(headers=KEY, timeout=120) as http:
+        for text in ENGLISH:
+            answer = await http.post(
+                f"http://127.0.0.1:{port}/api/tts_streaming", json={"text": text, "voice": "af_heart"}
+            )
+            sounds.append(np.frombuffer(answer.content[44:], "<i2").astype(np.float32) / 32768)
     for seconds in (0.5, 1.3, 2.2, 3.0):
         sounds.append(dice.normal(0, 0.05, round(seconds * RATE)).astype(np.float32))
         sounds.append(np.zeros(round(seconds * RATE), np.float32))
-    server.recordings.extend(np.pad(sound, (2 * RATE, RATE)) for sound in sounds)
+    return [np.pad(sound, (2 * RATE, RATE)) for sound in sounds]
+
+
+async def settle(server: Server, tasks: set[asyncio.Task[object]]) -> None:
+    """Return once no session is open, no place is taken, and no task runs that was not there before."""
+    async with asyncio.timeout(300):
+        while True:
+            state = server.running.service.state()
+            left = asyncio.all_tasks() - tasks
+            if not (state.sessions or state.slots_in_use or state.waiting or left):
+                return
+            await asyncio.sleep(0.05)
 
 
 @pytest.mark.alone
@@ -227,18 +247,17 @@ async def test_hundred_clients_do_not_affect_each_other(
 ) -> None:
     memory: list[int] = []
     async with serving(tmp_path, cache) as running:
-        server = Server(running.listeners.port, running, [])
-        await record(server)
+        server = Server(running.listeners.port, running, await recordings(running.listeners.port))
         crowds = [crowd(seed, len(server.recordings)) for seed in (1, 2, 1)]
         alone: dict[tuple[str, int, str], Told] = {}
         for client in chain(*crowds):
             if client.asked not in alone:
-                alone[client.asked] = await server.answer(replace(client, by_word=False, leaving=""))
+                alone[client.asked] = await server.answer(replace(client, by_word=False, leaving=None))
         assert all(any("Word" in told for told in alone["listen", n, ""]) for n in range(len(ENGLISH)))
         tasks = asyncio.all_tasks()
         for clients in crowds:
             answers = await asyncio.gather(*map(server.answer, clients), return_exceptions=True)
-            await server.settle(tasks)
+            await settle(server, tasks)
             left = [client for client, told in zip(clients, answers, strict=True) if isinstance(told, Gone)]
             stayed = [pair for pair in zip(clients, answers, strict=True) if pair[0] not in left]
             assert len(left) > CROWD / 5 and all(client.leaving for client in left)
