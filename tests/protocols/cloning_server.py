@@ -19,7 +19,7 @@ from kani.core.errors import InvalidRequest
 from kani.core.service import SpeechService
 from kani.core.types import Embedding, Recording, Samples, Segment, SpeechChunk
 from kani.protocols import kani, kyutai, voxcpm
-from kani.protocols.shared.protocol import Context
+from kani.protocols.shared.protocol import Context, Protocol
 from tests.support.sessions import build
 from tests.support.tone import ToneEngine
 
@@ -83,8 +83,11 @@ def loudness(samples: Samples) -> float:
 
 
 @asynccontextmanager
-async def cloning_server(folder: Path) -> AsyncIterator[CloningServer]:
-    """Serve Kani's, Kyutai's and VoxCPM's protocols; when it ends, nothing of any session is left."""
+async def cloning_server(folder: Path, *more: Protocol) -> AsyncIterator[CloningServer]:
+    """Serve Kani's, Kyutai's and VoxCPM's protocols; when it ends, nothing of any session is left.
+
+    more: further protocols.
+    """
     plain, echo = ToneEngine(), EchoEngine()
     service = build(folder / "data", plain, echo)
     voices = folder / "voices"
@@ -96,6 +99,7 @@ async def cloning_server(folder: Path) -> AsyncIterator[CloningServer]:
             kani.protocol(max_text=10_000),
             kyutai.protocol(settings),
             voxcpm.protocol(voxcpm.VoxCPMSettings(5000, voices, frozenset())),
+            *more,
         )
         for route in protocol.routes(Context(service, CollectorRegistry()))
     ]

@@ -1,10 +1,26 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
+from starlette.applications import Starlette
 
+from kani.core.request import Limits
+from kani.core.service import SpeechService
+from kani.protocols.elevenlabs import ElevenLabsSettings
+from kani.protocols.elevenlabs.http.convert import speech_routes, whole_answer_budget
+from kani.protocols.elevenlabs.http.text_to_dialogue import dialogue_routes
+from kani.protocols.elevenlabs.websocket.routes import routes
 from tests.support.app_server import KEY, AppServer, app_server
+from tests.support.sessions import build
+from tests.support.tone import ToneEngine
 
 
 @pytest.fixture(scope="session")
@@ -13,3 +29,51 @@ def keyed_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
     folder = tmp_path_factory.mktemp("keyed_app")
     with app_server(folder, KANI_HOST="0.0.0.0", KANI_API_KEYS=KEY) as running:
         yield running
+
+
+@dataclass
+class ToneApp:
+    """ElevenLabs' calls and WebSockets over the tone engine."""
+
+    tone: ToneEngine
+    service: SpeechService
+    app: Starlette
+    client: httpx.AsyncClient
+
+    async def stream(
+        self,
+        path: str,
+        query: str,
+        body: object,
+        send: Callable[[Any], Awaitable[None]],
+        left: asyncio.Event | None = None,
+    ) -> None:
+        """Send one POST, of a client that stays until ``left``; ``send`` gets each message of the answer."""
+        messages = [{"type": "http.request", "body": json.dumps(body).encode(), "more_body": False}]
+
+        async def receive() -> Any:
+            if messages:
+                return messages.pop()
+            await (left or asyncio.Event()).wait()
+            return {"type": "http.disconnect"}
+
+        scope = {"type": "http", "method": "POST", "path": path, "headers": []}
+        await self.app.router(scope | {"query_string": query.encode()}, receive, send)
+
+
+@asynccontextmanager
+async def tone_app(
+    folder: Path, longest: int, engine: ToneEngine | None = None, **limits: float
+) -> AsyncIterator[ToneApp]:
+    """Serve; when it ends, nothing of any session is left. longest: text; limits: the service's own."""
+    engine = engine or ToneEngine()
+    service = build(folder, engine, limits=Limits(**limits))  # type: ignore[arg-type]
+    await service.start()
+    settings, budget = ElevenLabsSettings(max_text=longest), whole_answer_budget()
+    http = (*speech_routes(service, settings, budget), *dialogue_routes(service, settings, budget))
+    app = Starlette(routes=[*http, *routes(service, settings)])
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+        yield ToneApp(engine, service, app, client)
+    assert (service.state().sessions, service.state().waiting, engine.under_way) == (0, 0, 0)
+    await service.stop()

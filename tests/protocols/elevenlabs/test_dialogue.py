@@ -1,65 +1,58 @@
-"""ElevenLabs' text to dialogue by HTTP, over the tone engine."""
+"""ElevenLabs' text to dialogue by HTTP, over the tone engine, and its WebSockets, by espeak-ng."""
 
 from __future__ import annotations
 
 import asyncio
 import base64
+import io
 import json
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
+import av
 import httpx
 import numpy as np
 import pytest
-from starlette.applications import Starlette
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
 
+from kani.core.audio.ogg_pages import FIRST, LAST
 from kani.core.audio.prosody_filter import PAUSES_S
-from kani.core.request import Limits
-from kani.core.types import Boundary
-from kani.protocols.elevenlabs import ElevenLabsSettings
+from kani.core.types import Boundary, Samples
 from kani.protocols.elevenlabs.audio_tags import MAX_TAG_LENGTH, IncrementalTags, named_tags, without_tags
-from kani.protocols.elevenlabs.http.convert import speech_routes, whole_answer_budget
 from kani.protocols.elevenlabs.http.dialogue import SPEAKER_PAUSE_S
 from kani.protocols.elevenlabs.http.dialogue_body import MAX_INPUTS, MAX_VOICES
-from kani.protocols.elevenlabs.http.text_to_dialogue import PATH, dialogue_routes
-from tests.support.sessions import build
-from tests.support.tone import RATE, ToneEngine
+from kani.protocols.elevenlabs.http.text_to_dialogue import PATH
+from kani.protocols.elevenlabs.voice_ids import MAX_ID_LENGTH
+from tests.protocols.elevenlabs.conftest import ToneApp, tone_app
+from tests.support.app_server import KEY, AppServer
+from tests.support.patience import WITHIN_S
+from tests.support.tone import RATE
 
 CALLS = ["", "/stream", "/with-timestamps", "/stream/with-timestamps"]
 MAX_TEXT = 200
 LINES = [("Hola amiga.", "tone_es"), ("[laughs] Hello you.", "tone_en"), ("Yes [sighs] sir.", "tone_en")]
 
 
-@dataclass
-class DialogueCalls:
-    tone: ToneEngine
-    app: Starlette
-    client: httpx.AsyncClient
-
-    async def post(
-        self, call: str = "", lines: list[tuple[str, str]] | None = None, **body: Any
-    ) -> httpx.Response:
-        given = LINES if lines is None else lines
-        inputs = [{"text": text, "voice_id": voice} for text, voice in given]
-        params = {"output_format": f"pcm_{8 * RATE}"}
-        return await self.client.post(PATH + call, json={"inputs": inputs} | body, params=params)
-
-
 @pytest.fixture
-async def calls(tmp_path: Path) -> AsyncIterator[DialogueCalls]:
-    tone = ToneEngine()
-    service = build(tmp_path, tone, limits=Limits(max_text=50, max_waiting=0, rate_per_minute=5))
-    await service.start()
-    settings, budget = ElevenLabsSettings(max_text=MAX_TEXT), whole_answer_budget()
-    routes = [*dialogue_routes(service, settings, budget), *speech_routes(service, settings, budget)]
-    app = Starlette(routes=routes)
-    transport = httpx.ASGITransport(app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://localhost", timeout=300) as client:
-        yield DialogueCalls(tone, app, client)
-    assert service.state().sessions == 0 and tone.under_way == 0
-    await service.stop()
+async def calls(tmp_path: Path) -> AsyncIterator[ToneApp]:
+    async with tone_app(tmp_path, MAX_TEXT, max_text=50, max_waiting=0, rate_per_minute=5) as app:
+        yield app
+
+
+def inputs_of(lines: list[tuple[str, str]]) -> list[dict[str, str]]:
+    return [{"text": text, "voice_id": voice} for text, voice in lines]
+
+
+async def post(
+    calls: ToneApp, call: str = "", lines: list[tuple[str, str]] = LINES, **body: Any
+) -> httpx.Response:
+    params = {"output_format": f"pcm_{8 * RATE}"}
+    return await calls.client.post(PATH + call, json={"inputs": inputs_of(lines)} | body, params=params)
 
 
 def assert_timed(told: dict[str, Any], lines: list[tuple[str, str]]) -> None:
@@ -88,8 +81,8 @@ def assert_timed(told: dict[str, Any], lines: list[tuple[str, str]]) -> None:
     assert len(samples) / (8 * RATE) == pytest.approx(ends[-1], abs=0.002)
 
 
-async def test_lines_are_spoken_in_order_with_pauses_and_times(calls: DialogueCalls) -> None:
-    told = (await calls.post("/with-timestamps")).json()
+async def test_lines_are_spoken_in_order_with_pauses_and_times(calls: ToneApp) -> None:
+    told = (await post(calls, "/with-timestamps")).json()
     assert told.keys() == {"audio_base64", "alignment", "normalized_alignment", "voice_segments"}
     assert_timed(told, LINES)
     assert calls.tone.words == ["Hola", "amiga", "Hello", "you", "Yes", "sir"]
@@ -98,14 +91,14 @@ async def test_lines_are_spoken_in_order_with_pauses_and_times(calls: DialogueCa
     assert "laughs" not in spoken and "Hello you." in spoken
 
 
-async def test_four_calls_have_the_same_audio(calls: DialogueCalls) -> None:
-    whole, stream, timed, lines = [await calls.post(call) for call in CALLS]
+async def test_four_calls_have_the_same_audio(calls: ToneApp) -> None:
+    whole, stream, timed, lines = [await post(calls, call) for call in CALLS]
     parts = [json.loads(line) for line in lines.content.splitlines()]
     audio = b"".join(base64.b64decode(part["audio_base64"]) for part in parts)
     assert whole.content == stream.content == base64.b64decode(timed.json()["audio_base64"]) == audio
     told = timed.json()["alignment"]
-    for field, values in told.items():
-        assert [value for part in parts if part["alignment"] for value in part["alignment"][field]] == values
+    for name, values in told.items():
+        assert [value for part in parts if part["alignment"] for value in part["alignment"][name]] == values
     for part in parts:
         characters = part["alignment"]["characters"] if part["alignment"] else []
         ranges = [
@@ -114,7 +107,7 @@ async def test_four_calls_have_the_same_audio(calls: DialogueCalls) -> None:
         assert [index for ends in ranges for index in range(*ends)] == list(range(len(characters)))
 
 
-async def test_headers_have_cost_unused_fields_and_tags(calls: DialogueCalls) -> None:
+async def test_headers_have_cost_unused_fields_and_tags(calls: ToneApp) -> None:
     asked = {
         "model_id": "eleven_v3",
         "settings": {"stability": 0.2, "similarity": 0.4},
@@ -123,20 +116,20 @@ async def test_headers_have_cost_unused_fields_and_tags(calls: DialogueCalls) ->
         "pronunciation_dictionary_locators": [],
     }
     for call in CALLS:
-        answer = await calls.post(call, **asked)
+        answer = await post(calls, call, **asked)
         assert answer.headers["character-cost"] == str(sum(len(text) for text, _ in LINES))
         unused = "[laughs], [sighs], future_text, settings.similarity, settings.stability"
         assert answer.headers["x-unused"] == unused
     assert {segment.sampling.seed for segment in calls.tone.segments} == {7}
 
 
-async def test_line_of_tags_only_is_silence(calls: DialogueCalls) -> None:
+async def test_line_of_tags_only_is_silence(calls: ToneApp) -> None:
     lines = [("[laughs]", "tone_en"), ("Hello.", "tone_en")]
-    assert_timed((await calls.post("/with-timestamps", lines)).json(), lines)
+    assert_timed((await post(calls, "/with-timestamps", lines)).json(), lines)
     assert calls.tone.words == ["Hello"]
 
 
-async def test_speech_call_reads_no_tags_of_later_models(calls: DialogueCalls) -> None:
+async def test_speech_call_reads_no_tags_of_later_models(calls: ToneApp) -> None:
     for model, words in (("eleven_v3", ["Hello"]), ("eleven_flash_v2_5", ["whispers", "Hello"])):
         calls.tone.words.clear()
         body = {"text": "[whispers] Hello.", "model_id": model}
@@ -145,50 +138,43 @@ async def test_speech_call_reads_no_tags_of_later_models(calls: DialogueCalls) -
         assert answer.headers.get("x-unused") == ("[whispers]" if model == "eleven_v3" else None)
 
 
-async def test_unknown_voice_is_named_with_its_input(calls: DialogueCalls) -> None:
+async def test_unknown_voice_is_named_with_its_input(calls: ToneApp) -> None:
     for call in CALLS:
-        answer = await calls.post(call, [*LINES[:2], ("Who?", "nobody")])
+        answer = await post(calls, call, [*LINES[:2], ("Who?", "nobody")])
         detail = answer.json()["detail"]
         assert (answer.status_code, detail["code"]) == (404, "voice_not_found")
         assert detail["param"] == "inputs[2].voice_id" and "'nobody'" in detail["message"]
     assert calls.tone.words == []
 
 
+ONE = {"text": "a", "voice_id": "tone_es"}
+LONG = [{**ONE, "text": "a" * 101}] * 2
+MANY_VOICES = [{**ONE, "voice_id": f"v{number}"} for number in range(MAX_VOICES + 1)]
+
+
 @pytest.mark.parametrize(
-    ("inputs", "param", "words"),
+    ("body", "code", "param", "words"),
     [
-        ([], "inputs", str(MAX_INPUTS)),
-        ([{"text": "a", "voice_id": "tone_es"}] * (MAX_INPUTS + 1), "inputs", str(MAX_INPUTS)),
-        ([{"text": "a" * 101, "voice_id": "tone_es"}] * 2, "inputs", str(MAX_TEXT)),
-        ([{"text": "a", "voice_id": f"v{i}"} for i in range(MAX_VOICES + 1)], "inputs", str(MAX_VOICES)),
-        ([{"text": "a", "voice_id": "tone_es"}, {"text": " ", "voice_id": "b"}], "inputs[1].text", "empty"),
+        ({"inputs": []}, "invalid_request", "inputs", str(MAX_INPUTS)),
+        ({"inputs": [ONE] * (MAX_INPUTS + 1)}, "invalid_request", "inputs", str(MAX_INPUTS)),
+        ({"inputs": LONG}, "max_character_limit_exceeded", "inputs", str(MAX_TEXT)),
+        ({"inputs": MANY_VOICES}, "invalid_request", "inputs", str(MAX_VOICES)),
+        ({"inputs": [ONE, {**ONE, "text": " "}]}, "invalid_request", "inputs[1].text", "empty"),
+        ({"settings": {"stability": 1.5}}, "invalid_voice_settings", "settings.stability", "between"),
+        ({"settings": {"similarity": "much"}}, "invalid_voice_settings", "settings.similarity", "number"),
+        ({"seed": -1}, "invalid_request", "seed", "between"),
+        ({"model_id": "gpt-5"}, "unsupported_model", "model_id", "eleven_v3"),
+        ({"language_code": "xx"}, "unsupported_language", "language_code", "xx"),
+        ({"apply_text_normalization": "sometimes"}, "invalid_request", "apply_text_normalization", "auto"),
     ],
-)
-async def test_inputs_out_of_their_limits_are_400(
-    calls: DialogueCalls, inputs: list[Any], param: str, words: str
+)  # fmt: skip
+async def test_value_out_of_its_limits_is_400(
+    calls: ToneApp, body: dict[str, Any], code: str, param: str, words: str
 ) -> None:
-    answer = await calls.client.post(PATH, json={"inputs": inputs})
+    answer = await post(calls, **body)
     detail = answer.json()["detail"]
-    assert (answer.status_code, detail["param"]) == (400, param)
+    assert (answer.status_code, detail["code"], detail["param"]) == (400, code, param)
     assert detail["message"].startswith(f"{param}: ") and words in detail["message"]
-
-
-@pytest.mark.parametrize(
-    ("field", "value", "code"),
-    [
-        ("settings", {"stability": 1.5}, "invalid_voice_settings"),
-        ("settings", {"similarity": "much"}, "invalid_voice_settings"),
-        ("seed", -1, "invalid_request"),
-        ("model_id", "gpt-5", "unsupported_model"),
-        ("language_code", "xx", "unsupported_language"),
-        ("apply_text_normalization", "sometimes", "invalid_request"),
-    ],
-)
-async def test_value_out_of_range_is_400(calls: DialogueCalls, field: str, value: Any, code: str) -> None:
-    answer = await calls.post(**{field: value})
-    detail = answer.json()["detail"]
-    assert (answer.status_code, detail["code"]) == (400, code)
-    assert detail["param"].startswith(field)
 
 
 @pytest.mark.parametrize(
@@ -204,7 +190,7 @@ async def test_value_out_of_range_is_400(calls: DialogueCalls, field: str, value
     ],
 )
 async def test_wrong_form_is_422(
-    calls: DialogueCalls, body: dict[str, Any], location: list[Any], error_type: str
+    calls: ToneApp, body: dict[str, Any], location: list[Any], error_type: str
 ) -> None:
     answer = await calls.client.post(PATH, json=body)
     assert answer.status_code == 422
@@ -212,32 +198,24 @@ async def test_wrong_form_is_422(
     assert (error["loc"], error["type"]) == (location, error_type)
 
 
-async def test_rate_limit_counts_a_dialogue_once(calls: DialogueCalls) -> None:
-    statuses = [(await calls.post()).status_code for _ in range(6)]
+async def test_rate_limit_counts_a_dialogue_once(calls: ToneApp) -> None:
+    statuses = [(await post(calls)).status_code for _ in range(6)]
     assert statuses == [200] * 5 + [429]
 
 
-async def test_lines_are_streamed_as_made_and_stopped_when_the_client_leaves(calls: DialogueCalls) -> None:
+async def test_lines_are_streamed_as_made_and_stopped_when_the_client_leaves(calls: ToneApp) -> None:
     calls.tone.allow = 0
     left, arrived = asyncio.Event(), asyncio.Event()
-    inputs = [{"text": text, "voice_id": voice} for text, voice in [("uno dos tres cuatro", "tone_es")] * 3]
-    messages = [{"type": "http.request", "body": json.dumps({"inputs": inputs}).encode(), "more_body": False}]
-
-    async def receive() -> Any:
-        if messages:
-            return messages.pop()
-        await left.wait()
-        return {"type": "http.disconnect"}
 
     async def send(message: Any) -> None:
         if message.get("body"):
             arrived.set()
 
-    path, query = f"{PATH}/stream", b"output_format=pcm_8000"
-    scope = {"type": "http", "method": "POST", "path": path, "headers": [], "query_string": query}
-    speaking = asyncio.create_task(calls.app.router(scope, receive, send))
+    body = {"inputs": inputs_of([("uno dos tres cuatro", "tone_es")] * 3)}
+    path, query = f"{PATH}/stream", "output_format=pcm_8000"
+    speaking = asyncio.create_task(calls.stream(path, query, body, send, left))
     await calls.tone.permit(5)
-    async with asyncio.timeout(300):
+    async with asyncio.timeout(WITHIN_S):
         await arrived.wait()
         assert len(calls.tone.segments) == 2 and calls.tone.under_way == 1
         left.set()
@@ -272,3 +250,209 @@ def test_tag_waits_for_its_end_only_as_long_as_it_may_be() -> None:
     assert tags.feed("s") == ""
     assert tags.feed("] you") == "[laughs] you"
     assert tags.feed("[" + "a" * (MAX_TAG_LENGTH + 1)) == "[" + "a" * (MAX_TAG_LENGTH + 1)
+
+
+WIRE_RATE = 24_000
+ES, EN = "espeak:es", "espeak:en-us"
+
+
+@dataclass
+class Received:
+    """The messages of one context."""
+
+    audio: bytearray = field(default_factory=bytearray)
+    text: str = ""
+    starts_s: list[float] = field(default_factory=list)  # of the characters, by the audio before the message
+    summed_s: list[float] = field(default_factory=list)  # by the characters before the message
+    turns: list[int] = field(default_factory=list)  # bytes of audio at the end of each turn
+    sum_ms: int = 0
+
+    def add(self, message: dict[str, Any]) -> bool:
+        """Add a message; true for the last."""
+        if message.get("is_final"):
+            self.turns.append(len(self.audio))
+            return True
+        if message.get("is_final_audio_for_turn"):
+            self.turns.append(len(self.audio))
+            self.sum_ms = round(len(self.audio) / 2 / WIRE_RATE * 1000)
+            return False
+        if alignment := message.get("alignment"):
+            before_s = len(self.audio) / 2 / WIRE_RATE
+            starts, durations = alignment["char_start_times_ms"], alignment["char_durations_ms"]
+            assert len(alignment["chars"]) == len(starts) == len(durations)
+            self.text += "".join(alignment["chars"])
+            self.starts_s += [before_s + start / 1000 for start in starts]
+            self.summed_s += [(self.sum_ms + start) / 1000 for start in starts]
+            self.sum_ms += starts[-1] + durations[-1]
+        self.audio += base64.b64decode(message["audio"], validate=True)
+        return False
+
+    @property
+    def samples(self) -> Samples:
+        return np.frombuffer(bytes(self.audio), "<i2").astype(np.float32) / 32768
+
+
+@asynccontextmanager
+async def dialogue(
+    server: AppServer, path: str = "stream-input", **query: str
+) -> AsyncIterator[ClientConnection]:
+    query = {"model_id": "eleven_v3", "output_format": f"pcm_{WIRE_RATE}", "sync_alignment": "true"} | query
+    async with connect(f"{server.url}/v1/text-to-dialogue/{path}?{urlencode(query)}") as socket:
+        yield socket
+
+
+async def send(socket: ClientConnection, *messages: dict[str, Any]) -> None:
+    for message in messages:
+        await socket.send(json.dumps(message))
+
+
+def said(text: str, voice_id: str = ES, **more: Any) -> dict[str, Any]:
+    return {"inputs": [{"text": text, "voice_id": voice_id} | more]}
+
+
+async def receive(socket: ClientConnection) -> Received:
+    received = Received()
+    while not received.add(json.loads(await socket.recv())):
+        pass
+    return received
+
+
+async def spoken(server: AppServer, *messages: dict[str, Any], **query: str) -> Received:
+    async with dialogue(server, **query) as socket:
+        await send(socket, {"voices": [ES, EN]}, *messages, {"close_socket": True})
+        received = await receive(socket)
+        with pytest.raises(ConnectionClosed) as closed:
+            await socket.recv()
+    assert closed.value.rcvd is not None and closed.value.rcvd.code == 1000
+    return received
+
+
+async def test_voices_take_turns_with_a_pause_and_times(espeak_app: AppServer) -> None:
+    first, second = "Hola, ¿qué tal estás? ", "Very well, thank you. "
+    received = await spoken(espeak_app, said(first), said(second, EN))
+    assert received.text == first + second
+    assert received.starts_s == pytest.approx(received.summed_s, abs=0.002)
+    assert received.starts_s == sorted(received.starts_s)
+    alone = [await spoken(espeak_app, said(first)), await spoken(espeak_app, said(second, EN))]
+    assert len(received.turns) == 2 and received.turns[0] == len(alone[0].audio)
+    pause = round(SPEAKER_PAUSE_S * WIRE_RATE)
+    turn = received.samples[received.turns[0] // 2 :]
+    # The resampler's phase differs by the pause.
+    assert not turn[: pause - 10].any() and len(turn) == pause + len(alone[1].samples)
+    assert np.abs(turn[pause:] - alone[1].samples).max() < 0.01
+
+
+@pytest.mark.parametrize("name", ["opus_48000_64", "mp3_44100_128"])
+async def test_turns_are_one_stream_of_audio(espeak_app: AppServer, name: str) -> None:
+    turns = [said("Hola, ¿qué tal estás? "), said("Very well, thank you. ", EN), said("Adiós, amigo mío. ")]
+    plain = await spoken(espeak_app, *turns)
+    coded = await spoken(espeak_app, *turns, output_format=name)
+    assert (coded.text, len(coded.turns)) == (plain.text, 3)
+    data = bytes(coded.audio)
+    if name.startswith("opus"):
+        flags = [data[at + 5] for at in range(len(data)) if data.startswith(b"OggS", at)]
+        assert [at for at, flag in enumerate(flags) if flag & FIRST] == [0]
+        assert [at for at, flag in enumerate(flags) if flag & LAST] == [len(flags) - 1]
+    else:
+        assert data.count(b"Info") == 1
+    # FFmpeg stops where a stream ends.
+    with av.open(io.BytesIO(data)) as container:
+        frames = [frame for frame in container.decode(audio=0) if isinstance(frame, av.AudioFrame)]
+    decoded, rate = np.concatenate([frame.to_ndarray()[0] for frame in frames]), frames[0].sample_rate
+    assert len(decoded) / rate == pytest.approx(len(plain.samples) / WIRE_RATE, abs=0.06)
+    for end in plain.turns[:-1]:
+        pause = decoded[round((end / 2 / WIRE_RATE + 0.07) * rate) :][: round((SPEAKER_PAUSE_S - 0.1) * rate)]
+        assert np.abs(pause).max() < 0.02, "the pauses are where they are in PCM"
+
+
+@pytest.mark.parametrize(
+    ("messages", "text", "turns"),
+    [
+        ([said("Hola, "), said("amigo. "), {"flush": True}, said("Adiós. ")], "Hola, amigo. Adiós. ", 1),
+        ([said("Hola, "), said("amigo. ", new_turn=True)], "Hola, amigo. ", 2),
+        ([said("Hola [amigo")], "Hola [amigo ", 1),
+    ],
+)
+async def test_text_of_one_voice_is_one_turn_unless_asked_for(
+    espeak_app: AppServer, messages: list[dict[str, Any]], text: str, turns: int
+) -> None:
+    received = await spoken(espeak_app, *messages)
+    assert (received.text, len(received.turns)) == (text, turns)
+
+
+async def test_tags_are_not_spoken_even_in_pieces(espeak_app: AppServer) -> None:
+    plain = await spoken(espeak_app, said("Hola amigo. "))
+    tagged = await spoken(espeak_app, said("Hola [whis"), said("pers softly] amigo. "))
+    assert len(tagged.audio) == len(plain.audio)
+    assert tagged.text == "Hola [whispers softly] amigo. "
+
+
+async def test_untimed_dialogue_has_no_alignment(espeak_app: AppServer) -> None:
+    async with dialogue(espeak_app, sync_alignment="false") as socket:
+        await send(socket, {"voices": [ES]}, said("Hola."), {"close_socket": True})
+        first = json.loads(await socket.recv())
+    assert first.keys() == {"audio"}
+
+
+async def test_contexts_end_one_by_one(espeak_app: AppServer) -> None:
+    async with dialogue(espeak_app, "multi-stream-input") as socket:
+        for name in ("a", "b"):
+            await send(
+                socket,
+                {"context_id": name, "voices": [ES], "voice_settings": {"stability": 0.5}},
+                {"context_id": name, **said(f"Hola {name}. ", new_turn=True)},
+                {"context_id": name, "keep_alive": True},
+                {"context_id": name, "flush": True},
+            )
+        await send(socket, *({"context_id": name, "close_context": True} for name in ("a", "b")))
+        contexts = {"a": Received(), "b": Received()}
+        open_contexts = {"a", "b"}
+        while open_contexts:
+            message = json.loads(await socket.recv())
+            if contexts[message["context_id"]].add(message):
+                open_contexts.remove(message["context_id"])
+        assert {name: received.text for name, received in contexts.items()} == {
+            "a": "Hola a. ",
+            "b": "Hola b. ",
+        }
+        await send(socket, {"context_id": "a", "voices": [EN]}, {"context_id": "a", **said("Again.", EN)})
+        await send(socket, {"context_id": "a", "close_context": True})
+        assert (await receive(socket)).text == "Again. "
+
+
+@pytest.mark.parametrize(
+    ("messages", "error", "words"),
+    [
+        ([said("Hola.")], "invalid_request", "voices: is required"),
+        ([{"voices": ["nobody"]}], "voice_id_does_not_exist", "nobody"),
+        ([{"voices": ["x" * (MAX_ID_LENGTH + 1)]}], "voice_id_does_not_exist", "…"),
+        ([{"voices": [ES]}, said("Hello.", EN)], "invalid_request", "inputs[0].voice_id"),
+        ([{"voices": [str(number) for number in range(11)]}], "invalid_request", "at most 10"),
+        (
+            [{"voices": [ES], "inputs": [{"text": 5, "voice_id": ES}]}],
+            "invalid_input_message",
+            "inputs[0].text",
+        ),
+        ([{"voices": ES}], "invalid_input_message", "voices: must be a list"),
+        ([{"voices": [ES], "voice_settings": {"stability": 2}}], "invalid_voice_settings", "stability"),
+        ([{"voices": [ES], "inputs": ["Hola."]}], "invalid_input_message", "inputs[0]"),
+    ],
+)
+async def test_invalid_message_ends_the_connection(
+    espeak_app: AppServer, messages: list[dict[str, Any]], error: str, words: str
+) -> None:
+    async with dialogue(espeak_app) as socket:
+        await send(socket, *messages)
+        told = json.loads(await socket.recv())
+        assert (told["code"], told["error"]) == (1008, error) and words in told["message"]
+        with pytest.raises(ConnectionClosed):
+            await socket.recv()
+
+
+async def test_key_may_come_in_first_message(keyed_app: AppServer) -> None:
+    for key, served in ((KEY, True), ("wrong", False)):
+        async with dialogue(keyed_app) as socket:
+            await send(socket, {"voices": [ES], "xi_api_key": key}, said("Hola."), {"close_socket": True})
+            message = json.loads(await socket.recv())
+            assert ("audio" in message) is served
+            assert served or message["error"] == "invalid_api_key"

@@ -1,15 +1,18 @@
-"""Voice ids, descriptions, searches and settings of ElevenLabs' clients."""
+"""Voice ids, descriptions, searches, settings and joined recordings of ElevenLabs' clients."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pytest
 
+from kani.core.audio.pcm import decode_recording, wav
 from kani.core.errors import InvalidRequest, UnknownVoice, UnsupportedLanguage
 from kani.core.service import SpeechService
 from kani.core.types import Voice
+from kani.protocols.elevenlabs.http.voice_form import JOINED_RATE, join_recordings
 from kani.protocols.elevenlabs.http.voices_list import DEFAULT_PAGE_SIZE, describe_voice_id, search_voices
 from kani.protocols.elevenlabs.settings import ElevenLabsSettings
 from kani.protocols.elevenlabs.voice_ids import MAX_ID_LENGTH, PREMADE_VOICES, resolve_voice
@@ -33,30 +36,15 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SpeechService]
 
 @pytest.mark.server
 @pytest.mark.parametrize(
-    ("name", "found"),
+    ("name", "language", "found"),
     [
-        ("ef_dora", "ef_dora"),
-        ("espeak:ar", "espeak:ar"),
-        ("custom:ana-maria", "custom:ana-maria"),
-        ("ana-maria", "custom:ana-maria"),
-        ("default", None),
-    ],
-)
-def test_own_and_stored_voices_keep_their_ids(service: SpeechService, name: str, found: str | None) -> None:
-    assert resolve_voice(service, name, NO_SETTINGS) == found
-
-
-@pytest.mark.server
-@pytest.mark.parametrize("voice_id", sorted(PREMADE_VOICES))
-def test_premade_voice_without_language_is_default(service: SpeechService, voice_id: str) -> None:
-    assert len(voice_id) == 20 and voice_id.isalnum()
-    assert resolve_voice(service, voice_id, NO_SETTINGS) is None
-
-
-@pytest.mark.server
-@pytest.mark.parametrize(
-    ("voice_id", "language", "ours"),
-    [
+        ("ef_dora", None, "ef_dora"),
+        ("espeak:ar", None, "espeak:ar"),
+        ("custom:ana-maria", None, "custom:ana-maria"),
+        ("ana-maria", None, "custom:ana-maria"),
+        ("default", None, None),
+        *((voice_id, None, None) for voice_id in sorted(PREMADE_VOICES)),
+        # With a language a premade voice has its sex.
         (RACHEL, "es", "ef_dora"),
         (ADAM, "es", "em_alex"),
         (RIVER, "es", "ef_dora"),
@@ -65,10 +53,10 @@ def test_premade_voice_without_language_is_default(service: SpeechService, voice
         (ADAM, "fr", None),
     ],
 )
-def test_premade_voice_with_language_has_its_gender(
-    service: SpeechService, voice_id: str, language: str, ours: str | None
+def test_id_is_a_voice_of_this_server(
+    service: SpeechService, name: str, language: str | None, found: str | None
 ) -> None:
-    assert resolve_voice(service, voice_id, NO_SETTINGS, language) == ours
+    assert resolve_voice(service, name, NO_SETTINGS, language) == found
 
 
 @pytest.mark.server
@@ -95,10 +83,6 @@ def test_unknown_id_is_not_found(service: SpeechService, name: str) -> None:
     with pytest.raises(UnknownVoice) as refused:
         resolve_voice(service, name, NO_SETTINGS)
     assert len(str(refused.value)) < MAX_ID_LENGTH + 50
-
-
-@pytest.mark.server
-def test_unsupported_language_is_rejected(service: SpeechService) -> None:
     with pytest.raises(UnsupportedLanguage):
         resolve_voice(service, RACHEL, NO_SETTINGS, "yo")
 
@@ -224,3 +208,40 @@ def test_settings_have_ranges(name: str) -> None:
 def test_settings_of_wrong_type_are_rejected(given: Any) -> None:
     with pytest.raises(InvalidRequest, match="voice_settings"):
         parse_voice_settings(given)
+
+
+def tone(hertz: float, seconds: float, rate: int) -> bytes:
+    times = np.arange(round(seconds * rate)) / rate
+    return wav((0.5 * np.sin(2 * np.pi * hertz * times)).astype(np.float32), rate)
+
+
+def pitch(samples: np.ndarray) -> float:
+    return float(np.abs(np.fft.rfft(samples)).argmax() * JOINED_RATE / len(samples))
+
+
+def test_single_recording_is_unchanged() -> None:
+    assert join_recordings([b"anything"]) == (b"anything", True)
+
+
+@pytest.mark.parametrize("rate", [8_000, 44_100, 96_000])
+def test_recordings_are_joined_in_order(rate: int) -> None:
+    joined, whole = join_recordings([tone(200, 2.0, rate), tone(300, 1.0, 16_000), tone(400, 1.0, 48_000)])
+    recording = decode_recording(joined)
+    assert whole and (recording.sample_rate, recording.duration_s) == (JOINED_RATE, 4.0)
+    first, second, third = np.split(recording.samples, [2 * JOINED_RATE, 3 * JOINED_RATE])
+    assert [round(pitch(piece)) for piece in (first, second, third)] == [200, 300, 400]
+
+
+def test_joined_recording_has_at_most_60_s() -> None:
+    half = tone(200, 30.0, 8_000)
+    joined, whole = join_recordings([half, half])
+    assert whole and decode_recording(joined).duration_s == 60.0
+    joined, whole = join_recordings([half, tone(300, 70.0, 8_000)])
+    assert not whole and decode_recording(joined).duration_s == 60.0
+    joined, whole = join_recordings([tone(300, 70.0, 8_000), b"not looked at any more", half])
+    assert not whole and decode_recording(joined).duration_s == 60.0
+
+
+def test_bad_recording_is_named_by_number() -> None:
+    with pytest.raises(InvalidRequest, match="files: number 2 is empty"):
+        join_recordings([tone(200, 1.0, 8_000), b""])

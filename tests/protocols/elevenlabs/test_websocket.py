@@ -1,26 +1,48 @@
-"""ElevenLabs' WebSockets: messages as recorded from the service."""
+"""ElevenLabs' WebSockets: messages as recorded from the service, and contexts beside each other."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import time
-from contextlib import AsyncExitStack
-from itertools import pairwise
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
-import numpy as np
 import pytest
 from websockets.exceptions import ConnectionClosed
 
 from kani.core.audio.pcm import decode_recording
 from kani.protocols.elevenlabs.websocket.messages import Alignments, MessageWriter
-from tests.clients.elevenlabs.wire import BOS, EOS, Client, assert_tiles, connect_client, connect_multi
+from kani.protocols.elevenlabs.websocket.priority_sender import PrioritySender
+from tests.clients.elevenlabs.wire import (
+    BOS,
+    EOS,
+    Client,
+    ReceivedSpeech,
+    assert_tiles,
+    connect_client,
+    connect_multi,
+)
+from tests.protocols import held_socket
+from tests.protocols.elevenlabs.conftest import tone_app
+from tests.protocols.held_socket import HeldSocket
 from tests.support.app_server import AppServer, StartApp
 from tests.support.serving import serving
+from tests.support.tone import ToneEngine
 
 HELLO = "Hola, esto es una prueba. "
 LONG = "Había una vez, en un país muy lejano, una niña que vivía con su abuela cerca del bosque. " * 8
+
+
+def close(name: str) -> dict[str, object]:
+    return {"context_id": name, "close_context": True}
+
+
+async def spoken(server: AppServer, *texts: str, **query: object) -> ReceivedSpeech:
+    """Speech of texts on a connection of their own."""
+    async with connect_client(server.url, **query) as client:  # type: ignore[arg-type]
+        return await client.speak(*texts)
 
 
 def open_context(name: str, text: str = "", **more: object) -> list[dict[str, object]]:
@@ -61,8 +83,7 @@ async def test_length_of_messages_with_characters_is_the_time_of_those(
 ) -> None:
     """vocode counts so how much of a text was said when it is interrupted."""
     text = "Hola, me llamo Kani. Hay 42 motivos, me preguntaba, por los que vienes a preguntar. "
-    async with connect_client(espeak_app.url, output_format=output_format) as client:
-        heard = await client.speak(text)
+    heard = await spoken(espeak_app, text, output_format=output_format)
     bytes_a_second = {"pcm_24000": 48_000, "ulaw_8000": 8_000}[output_format]
     counted = [
         (len(data) / bytes_a_second, len(characters)) for data, characters in heard.parts if characters
@@ -77,10 +98,8 @@ async def test_length_of_messages_with_characters_is_the_time_of_those(
 
 
 async def test_relative_and_absolute_times_agree(espeak_app: AppServer) -> None:
-    async with connect_client(espeak_app.url) as client:
-        relative = await client.speak(HELLO, "¿Qué tal estás?")
-    async with connect_client(espeak_app.url, sync_alignment="true") as client:
-        absolute = await client.speak(HELLO, "¿Qué tal estás?")
+    relative = await spoken(espeak_app, HELLO, "¿Qué tal estás?")
+    absolute = await spoken(espeak_app, HELLO, "¿Qué tal estás?", sync_alignment="true")
     assert relative.audio == absolute.audio
     assert relative.text == absolute.text == HELLO + "¿Qué tal estás? "
     assert relative.summed() == absolute.absolute() == relative.audio_relative(22_050)
@@ -93,8 +112,7 @@ async def test_normalized_alignment_has_spoken_form(espeak_app: AppServer, sync:
     said = {}
     for normalization in ("auto", "off"):
         query = {"sync_alignment": sync, "apply_text_normalization": normalization, "language_code": "es"}
-        async with connect_client(espeak_app.url, **query) as client:
-            heard = await client.speak("Hay 21 casas.")
+        heard = await spoken(espeak_app, "Hay 21 casas.", **query)
         assert heard.text == "Hay 21 casas. "
         said[normalization] = "".join(each.text for each in heard.normalized)
         if sync == "true":
@@ -106,8 +124,7 @@ async def test_normalized_alignment_has_spoken_form(espeak_app: AppServer, sync:
 @pytest.mark.parametrize(("times", "sync"), [("absolute", "false"), ("relative", "true")])
 async def test_operator_sets_origin_of_times(start_app: StartApp, times: str, sync: str) -> None:
     server = start_app(KANI_ELEVENLABS_TIMES=times)
-    async with connect_client(server.url, sync_alignment=sync) as client:
-        heard = await client.speak(HELLO, "¿Qué tal estás?")
+    heard = await spoken(server, HELLO, "¿Qué tal estás?", sync_alignment=sync)
     characters = heard.absolute() if times == "absolute" else heard.audio_relative(22_050)
     starts = [each.start for each in characters]
     assert starts == sorted(starts) and starts[-1] > 1500
@@ -125,8 +142,7 @@ async def test_first_message_contains_text_and_settings(espeak_app: AppServer) -
         await client.send(first, EOS)
         assert (await client.receive_until_closed())[0] == 1000
         fast = client.received()
-    async with connect_client(espeak_app.url) as client:
-        usual = await client.speak("Hola mundo ")
+    usual = await spoken(espeak_app, "Hola mundo ")
     assert fast.text == usual.text == "Hola mundo "
     assert len(fast.samples) / len(usual.samples) == pytest.approx(1 / 1.2, abs=0.03)
 
@@ -159,11 +175,9 @@ async def test_space_keeps_connection_alive_without_joining_words(espeak_app: Ap
 
 
 async def test_empty_stream_ends_at_once(espeak_app: AppServer) -> None:
-    async with connect_client(espeak_app.url) as client:
-        assert (await client.speak()).parts == []
-    async with connect_client(espeak_app.url) as client:
-        heard = await client.speak("…")
-        assert heard.text == "… " and not heard.samples.any() and len(heard.samples)
+    assert (await spoken(espeak_app)).parts == []
+    heard = await spoken(espeak_app, "…")
+    assert heard.text == "… " and not heard.samples.any() and len(heard.samples)
 
 
 @pytest.mark.parametrize(
@@ -181,10 +195,8 @@ async def test_empty_stream_ends_at_once(espeak_app: AppServer) -> None:
 async def test_every_format_has_same_times(
     espeak_app: AppServer, name: str, bytes_a_second: int | None
 ) -> None:
-    async with connect_client(espeak_app.url, output_format=name) as client:
-        heard = await client.speak(HELLO, LONG[:200])
-    async with connect_client(espeak_app.url, sync_alignment="true") as client:
-        plain = await client.speak(HELLO, LONG[:200])
+    heard = await spoken(espeak_app, HELLO, LONG[:200], output_format=name)
+    plain = await spoken(espeak_app, HELLO, LONG[:200], sync_alignment="true")
     if bytes_a_second is None:
         heard_s = decode_recording(heard.audio).duration_s
     else:
@@ -195,19 +207,14 @@ async def test_every_format_has_same_times(
 
 
 async def test_default_format_is_mp3_and_premade_voice_follows_language(espeak_app: AppServer) -> None:
-    async with connect_client(espeak_app.url, voice="21m00Tcm4TlvDq8ikWAM", output_format="") as client:
-        heard = await client.speak("This is quite an ordinary English sentence, is it not?")
-    assert heard.audio[:2] == b"\xff\xfb"
-    async with connect_client(espeak_app.url, voice="21m00Tcm4TlvDq8ikWAM", language_code="fr") as client:
-        await client.speak("Bonjour tout le monde.")
+    rachel, text = "21m00Tcm4TlvDq8ikWAM", "This is quite an ordinary English sentence, is it not?"
+    assert (await spoken(espeak_app, text, voice=rachel, output_format="")).audio[:2] == b"\xff\xfb"
+    await spoken(espeak_app, "Bonjour tout le monde.", voice=rachel, language_code="fr")
 
 
 async def test_characters_come_back_unchanged(espeak_app: AppServer) -> None:
     for text in ("Sí 🙂 ñandú. ", "\u200fمرحبا\u200f، كيف الحال؟ ", "medio \ud83d emoji. ", "21 €, 3.5 %. "):
-        async with connect_client(espeak_app.url) as client:
-            await client.send(BOS, {"text": text}, EOS)
-            await client.receive_until_closed()
-            assert client.received().text == text
+        assert (await spoken(espeak_app, text)).text == text
 
 
 async def test_five_contexts_speak_independently(espeak_app: AppServer) -> None:
@@ -215,13 +222,13 @@ async def test_five_contexts_speak_independently(espeak_app: AppServer) -> None:
     async with connect_multi(espeak_app.url, sync_alignment="true", auto_mode="true") as client:
         alone = {}
         for name, text in texts.items():
-            await client.send(*open_context(name, text), {"context_id": name, "close_context": True})
+            await client.send(*open_context(name, text), close(name))
             (alone[name],) = await client.receive_until_final(name)
         for name, text in texts.items():
             await client.send(*open_context(name, text))
         for name in texts:
             await client.send({"text": "", "context_id": name, "flush": True})
-            await client.send({"context_id": name, "close_context": True})
+            await client.send(close(name))
         together = await client.receive_until_final(*texts)
         for (name, text), heard in zip(texts.items(), together, strict=True):
             assert heard.text == text and heard.parts == alone[name].parts
@@ -255,35 +262,27 @@ async def test_empty_texts_open_no_context(espeak_app: AppServer) -> None:
         for number in range(5):
             await client.send({"text": " ", "context_id": f"c{number}"})
             await client.send({"text": ""}, {"text": "", "context_id": f"c{number}"})
-        await client.send({"text": HELLO, "context_id": "c4"}, {"context_id": "c4", "close_context": True})
+        await client.send({"text": HELLO, "context_id": "c4"}, close("c4"))
         (heard,) = await client.receive_until_final("c4")
         assert heard.text == HELLO
 
 
-async def test_context_needs_no_id(espeak_app: AppServer) -> None:
+@pytest.mark.parametrize(
+    ("messages", "name", "text"),
+    [
+        # A context needs no id, and a flush without text opens one.
+        ([{"text": HELLO, "flush": True}, {"close_context": True}], None, HELLO),
+        ([{"context_id": "c", "flush": True}, close("c")], "c", ""),
+    ],
+)
+async def test_context_without_id_or_text_is_closed(
+    espeak_app: AppServer, messages: list[dict[str, object]], name: str | None, text: str
+) -> None:
     async with connect_multi(espeak_app.url) as client:
-        await client.send({"text": HELLO, "flush": True}, {"close_context": True})
-        while not client.received(None).final:
+        await client.send(*messages)
+        while not client.received(name).final:
             await client.receive_speech()
-        assert client.received(None).text == HELLO
-
-
-async def test_flush_without_text_opens_context(espeak_app: AppServer) -> None:
-    async with connect_multi(espeak_app.url) as client:
-        await client.send({"context_id": "c", "flush": True}, {"context_id": "c", "close_context": True})
-        (heard,) = await client.receive_until_final("c")
-        assert heard.parts == []
-
-
-async def test_closed_context_id_is_reusable_at_once(espeak_app: AppServer) -> None:
-    async with connect_multi(espeak_app.url, auto_mode="true", sync_alignment="true") as client:
-        await client.send(*open_context("c", LONG), {"context_id": "c", "close_context": True})
-        await client.send(*open_context("c", HELLO))
-        (old,) = await client.receive_until_final("c")
-        await client.send({"context_id": "c", "close_context": True})
-        (new,) = await client.receive_until_final("c")
-    assert (old.text, new.text) == (LONG, HELLO)
-    assert all(one.start <= other.start for one, other in pairwise(new.absolute()))
+        assert client.received(name).text == text
 
 
 async def test_close_socket_speaks_flushed_text(espeak_app: AppServer) -> None:
@@ -294,34 +293,6 @@ async def test_close_socket_speaks_flushed_text(espeak_app: AppServer) -> None:
         assert await client.receive_until_closed() == (1000, "")
         assert client.received("a").text == LONG and client.received("a").final
         assert client.received("b").text == "" and client.received("b").final
-
-
-async def test_closing_context_drops_unflushed_text(espeak_app: AppServer) -> None:
-    async with connect_multi(espeak_app.url, sync_alignment="true") as client:
-        await client.send({"text": LONG * 10, "context_id": "c"})
-        await client.receive_speech()
-        await client.send({"context_id": "c", "close_context": True})
-        (heard,) = await client.receive_until_final("c")
-        assert heard.text != LONG * 10
-        await client.send({"text": HELLO, "context_id": "next", "flush": True})
-        await client.send({"context_id": "next", "close_context": True})
-        (following,) = await client.receive_until_final("next")
-        assert following.text == HELLO
-
-
-async def test_sixty_closed_contexts_speak_their_text(espeak_app: AppServer) -> None:
-    names = [f"c{number}" for number in range(60)]
-    async with connect_multi(espeak_app.url) as client:
-
-        async def talk() -> None:
-            for name in names:
-                await client.send(*open_context(name, HELLO), {"context_id": name, "close_context": True})
-
-        talking = asyncio.create_task(talk())
-        heard = await client.receive_until_final(*names)
-        await talking
-    assert {each.text for each in heard} == {HELLO}
-    assert len({each.audio for each in heard}) == 1 and np.abs(heard[0].samples).max() > 0.1
 
 
 async def test_stopping_server_closes_streams_with_1001(tmp_path: Path) -> None:
@@ -338,3 +309,144 @@ async def test_stopping_server_closes_streams_with_1001(tmp_path: Path) -> None:
             heard = client.received(None)
             assert code == 1001 and heard.text.strip() == HELLO.strip()
             assert heard.error is None or heard.error["error"] == "service_unavailable"
+
+
+OLD = "alfa beta gama delta zeta iota kapa lambda sigma omega tau fi. "
+NEW = "uno dos tres cuatro cinco seis siete ocho nueve diez once doce. "
+
+
+class Contexts:
+    """What came on a WebSocket: its contexts."""
+
+    def __init__(self, socket: HeldSocket) -> None:
+        self.socket = socket
+        self.send = socket.send
+        self.contexts: dict[str, ReceivedSpeech] = {}
+
+    async def take(self) -> None:
+        message = await self.socket.take()
+        self.contexts.setdefault(message["contextId"], ReceivedSpeech()).add(message)
+
+    async def until_final(self, name: str) -> ReceivedSpeech:
+        while name not in self.contexts or not self.contexts[name].final:
+            await self.take()
+        return self.contexts[name]
+
+
+@asynccontextmanager
+async def connected(folder: Path, engine: ToneEngine, **limits: float) -> AsyncIterator[Contexts]:
+    async with tone_app(folder, 1000, engine, **limits) as served:
+        path = "/v1/text-to-speech/tone_es/multi-stream-input"
+        async with held_socket.connected(served.app, path, "output_format=pcm_8000&auto_mode=true") as socket:
+            yield Contexts(socket)
+
+
+def context(name: str, text: str) -> list[dict[str, object]]:
+    return [{"text": " ", "context_id": name}, {"text": text, "context_id": name}]
+
+
+async def test_new_context_is_synthesized_before_closed_one(tmp_path: Path) -> None:
+    engine = ToneEngine(rests=True, places=2)
+    engine.allow = 0
+    async with connected(tmp_path, engine) as socket:
+        await socket.send(*context("old", OLD))
+        await engine.permit(2)
+        ended = {"context_id": "old", "flush": True}
+        await socket.send(ended, {"context_id": "old", "close_context": True}, *context("new", NEW))
+        while engine.under_way < 2:
+            await asyncio.sleep(0)
+        for _ in range(4):
+            await engine.permit(1)
+        assert {"uno", "dos", "tres"} <= set(engine.words[2:6])
+        await engine.permit(None)
+        await socket.send({"context_id": "new", "close_context": True})
+        new = await socket.until_final("new")
+        old = await socket.until_final("old")
+    assert (old.text, new.text) == (OLD, NEW)
+    assert old.error is new.error is None
+
+
+async def test_context_that_is_closed_before_it_was_heard_is_spoken(tmp_path: Path) -> None:
+    engine = ToneEngine()
+    async with connected(tmp_path, engine) as socket:
+        for name in ("one", "two", "three"):
+            await socket.send(*context(name, OLD), {"context_id": name, "close_context": True})
+        assert [(await socket.until_final(name)).text for name in ("one", "two", "three")] == [OLD] * 3
+
+
+async def test_context_that_is_closed_while_it_is_heard_is_spoken_if_nothing_else_is(tmp_path: Path) -> None:
+    engine = ToneEngine(rests=True)
+    engine.allow = 0
+    async with connected(tmp_path, engine) as socket:
+        await socket.send(*context("a", OLD))
+        await engine.permit(3)
+        await socket.take()
+        # An open context without text is no answer yet.
+        await socket.send({"context_id": "a", "close_context": True}, {"text": " ", "context_id": "b"})
+        await engine.permit(None)
+        assert (await socket.until_final("a")).text == OLD
+
+
+async def test_reused_id_waits_for_closed_context(tmp_path: Path) -> None:
+    engine = ToneEngine(rests=True)
+    engine.allow = 0
+    async with connected(tmp_path, engine) as socket:
+        await socket.send(*context("a", OLD))
+        await engine.permit(1)
+        await socket.send({"context_id": "a", "close_context": True}, *context("a", NEW))
+        await engine.permit(None)
+        old = await socket.until_final("a")
+        assert old.text == OLD
+        del socket.contexts["a"]
+        await socket.send({"context_id": "a", "close_context": True})
+        new = await socket.until_final("a")
+        assert new.text == NEW
+        # Its times begin anew.
+        assert new.summed() == new.audio_relative(8000) and new.summed()[0].start == 0
+
+
+@pytest.mark.parametrize(
+    ("limits", "error"),
+    [({"max_sessions": 1}, "system_busy"), ({"rate_per_minute": 1}, "too_many_concurrent_requests")],
+)
+async def test_limit_ends_context_alone(tmp_path: Path, limits: dict[str, int], error: str) -> None:
+    engine = ToneEngine()
+    engine.allow = 0
+    async with connected(tmp_path, engine, **limits) as socket:
+        await socket.send(*context("a", OLD), *context("b", NEW))
+        refused = (await socket.until_final("b")).error
+        assert refused is not None and (refused["error"], refused["code"]) == (error, 1008)
+        assert list(socket.contexts) == ["b"]
+
+
+async def test_engine_failure_ends_context_alone(tmp_path: Path) -> None:
+    async with connected(tmp_path, ToneEngine()) as socket:
+        for name, text in (("a", "uno dos. kaputt. "), ("b", "tres. ")):
+            await socket.send(*context(name, text), {"close_context": True, "context_id": name})
+        broken, good = await socket.until_final("a"), await socket.until_final("b")
+        error = {"code": 1011, "error": "internal_server_error", "message": "the tone broke"}
+        assert broken.error == error | {"contextId": "a", "context_id": "a"}
+        assert broken.text.startswith("uno dos")
+        assert (good.text, good.error) == ("tres. ", None)
+
+
+async def test_sender_sends_low_priority_messages_last() -> None:
+    sent: list[str] = []
+    reads = asyncio.Semaphore(0)
+
+    async def send(message: str) -> None:
+        await reads.acquire()
+        sent.append(message)
+
+    outgoing = PrioritySender(send)
+    under_way = asyncio.create_task(outgoing.send("old 1", low_priority=lambda: True))
+    await asyncio.sleep(0)
+    others = [asyncio.create_task(outgoing.send(f"new {number}")) for number in range(2)]
+    late = asyncio.create_task(outgoing.send("old 2", low_priority=lambda: True))
+    others.append(asyncio.create_task(outgoing.send("new 2")))
+    # All of them have begun before the first message is read.
+    await asyncio.sleep(0)
+    for _ in range(5):
+        reads.release()
+    await asyncio.gather(under_way, late, *others)
+    assert sent == ["old 1", "new 0", "new 1", "new 2", "old 2"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -18,13 +19,16 @@ from kani.core.audio.ogg_pages import write_page
 from kani.core.service import SpeechService
 from kani.core.timing.characters import FormsClock, TimedCharacters, TimedForms
 from kani.core.types import Span, SpeechChunk, SpeechRequest
+from kani.protocols.elevenlabs.voice_settings import VoiceSettings
 from kani.protocols.elevenlabs.websocket import context as websocket_context
 from kani.protocols.elevenlabs.websocket.context import Context
 from kani.protocols.elevenlabs.websocket.messages import Alignment, Alignments, ClientMessage, MessageWriter
 from kani.protocols.elevenlabs.websocket.timed_audio import TimedAudioFramer
 from kani.protocols.elevenlabs.websocket.timed_encoder import AlignmentClock, AudioClock, TimedEncoder
 from tests.clients.elevenlabs.wire import Character, ReceivedSpeech, assert_tiles
-from tests.core.session.test_session import collect, serving
+from tests.support.event_loop import settle
+from tests.support.patience import WITHIN_S
+from tests.support.sessions import audio, collect, fed, serving, spans_of
 from tests.support.tone import RATE, ToneEngine
 
 PCM = AudioFormat("pcm_1000", "pcm", RATE, None, "audio/pcm")
@@ -79,15 +83,10 @@ async def spoken(
 
 async def truth(service: SpeechService, *pieces: str) -> tuple[bytes, list[tuple[str, float]]]:
     """The core's own audio, and the start of each of its spans, in seconds."""
-    async with service.open(ODD, protocol="test") as session:
-        for piece in pieces:
-            session.feed(piece)
-        session.finish()
-        chunks = await collect(session)
     text = "".join(pieces)
-    samples = np.concatenate([chunk.samples for chunk in chunks])
-    spans = [span for chunk in chunks for span in chunk.spans]
-    return samples.tobytes(), [(text[span.start : span.end], span.start_s) for span in spans]
+    async with fed(service, text, ODD) as session:
+        chunks = await collect(session)
+    return audio(chunks).tobytes(), [(text[span.start : span.end], span.start_s) for span in spans_of(chunks)]
 
 
 def starts(characters: list[Character], words: list[tuple[str, float]]) -> list[tuple[str, float]]:
@@ -235,37 +234,48 @@ def flush_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(websocket_context, "FLUSH_AFTER_S", 0.0)
 
 
+async def segments(engine: ToneEngine, count: int) -> list[str]:
+    """Texts of the engine's segments, once there are so many and the loop has nothing left to do."""
+    async with asyncio.timeout(WITHIN_S):
+        while len(engine.segments) < count:
+            await asyncio.sleep(0)
+    await settle()
+    return [segment.text.strip() for segment in engine.segments]
+
+
 @pytest.mark.usefixtures("flush_at_once")
 async def test_schedule_speaks_unfinished_sentence(tmp_path: Path) -> None:
     engine = ToneEngine()
     async with serving(engine, tmp_path) as service, context(service, absolute=True) as opened:
+
+        def write(*texts: str) -> None:
+            for text in texts:
+                opened.handle_message(ClientMessage(text=text, chunk_lengths=(50, 60)))
+
         # Too short; inside a word; replaced by further text before the loop runs; then spoken.
-        for text, pending in (
-            ("una frase que no termina ", False),
-            ("y que sigue y sigue todaví", False),
-            ("a ", True),
-            ("más ", True),
-        ):
-            opened.handle_message(ClientMessage(text=text, chunk_lengths=(50, 60)))
-            assert opened._idle_flush.pending == pending
-        assert not engine.segments
-        audio = opened.audio()
-        assert len((await anext(audio))[0]) > 0 and not opened._idle_flush.pending
+        for text in ("una frase que no termina ", "y que sigue y sigue todaví"):
+            write(text)
+            assert await segments(engine, 0) == []
+        write("a ", "más ")
+        first = "una frase que no termina y que sigue y sigue todavía más"
+        assert await segments(engine, 1) == [first]
         # The next entry counts from here.
-        opened.handle_message(ClientMessage(text="veinticinco letras o más. "[:25] * 2))
-        assert not opened._idle_flush.pending
-        opened.handle_message(ClientMessage(text="otras diez."))
-        assert opened._idle_flush.pending
+        write("veinticinco letras o más. "[:25] * 2)
+        assert await segments(engine, 1) == [first]
+        write("otras diez.")
+        assert (await segments(engine, 2))[1].startswith("veinticinco letras o más.")
         opened.finish()
-        assert [alignments async for _, alignments in audio]
+        assert [alignments async for _, alignments in opened.audio()]
 
 
+@pytest.mark.usefixtures("flush_at_once")
 async def test_trigger_lowers_schedule_to_smallest_entry(tmp_path: Path) -> None:
-    async with serving(ToneEngine(), tmp_path) as service, context(service) as opened:
+    engine = ToneEngine()
+    async with serving(engine, tmp_path) as service, context(service) as opened:
         opened.handle_message(ClientMessage(text="a" * 49 + " "))
-        assert not opened._idle_flush.pending
+        assert await segments(engine, 0) == []
         opened.handle_message(ClientMessage(text="b ", trigger_generation=True))
-        assert opened._idle_flush.pending
+        assert await segments(engine, 1) == ["a" * 49 + " b"]
 
 
 @pytest.mark.parametrize("auto_mode", [False, True])
@@ -320,7 +330,7 @@ async def test_voice_settings_apply_until_first_text(tmp_path: Path) -> None:
             TimedEncoder(PCM, AlignmentClock(absolute=True)),
             **dict.fromkeys(("cut", "strict", "auto_mode", "audio_tags"), False),
         )
-        first, second, third = (replace(opened._voice, speed=speed) for speed in (0.8, 0.9, 1.1))
+        first, second, third = (VoiceSettings(speed=speed) for speed in (0.8, 0.9, 1.1))
         opened.handle_message(ClientMessage(text=" ", voice_settings=first))
         opened.handle_message(ClientMessage(text="uno ", voice_settings=second))
         opened.handle_message(ClientMessage(text="dos. ", voice_settings=third))

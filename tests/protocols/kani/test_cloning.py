@@ -112,8 +112,6 @@ async def test_stored_voice_is_used(app: CloningServer, socket: ClientConnection
     ("recording", "reason"),
     [
         (b"no sound in here", "is not audio that this server reads (WAV, MP3, Ogg, FLAC or M4A)"),
-        (hum(0.4), "too short (at least 0.5 s)"),
-        (hum(60.5), "too long (at most 60 s)"),
         (hum(level=0.0), NO_SPEECH),
     ],
 )

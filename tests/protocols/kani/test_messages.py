@@ -22,14 +22,11 @@ def request(kind: str = "tts_request", **data: object) -> str:
     return json.dumps({"type": kind, "data": data})
 
 
-def test_message_bytes_without_audio() -> None:
+def test_message_bytes() -> None:
     assert messages.pong(True) == '{"type":"pong","data":{"status":"alive","tts_initialized":true}}'
     assert messages.failure("No text provided") == (
         '{"type":"tts_response","data":{"audio":"","status":"error","message":"No text provided"}}'
     )
-
-
-def test_message_bytes_with_audio() -> None:
     assert messages.success(b"RIFF", "Audio generated successfully", {"duration": 3.5}) == (
         '{"type":"tts_response","data":{"audio":"UklGRg==","status":"success",'
         '"message":"Audio generated successfully","metadata":{"duration":3.5}}}'
@@ -43,29 +40,26 @@ def test_message_bytes_with_audio() -> None:
     )
 
 
+def speech_request(**data: object) -> SpeakRequest:
+    speak = read_message(request(**data))
+    assert isinstance(speak, SpeakRequest)
+    return speak
+
+
 def test_request_of_guide_is_read() -> None:
     config = {
         "language": "spanish", "emotion": "friendly", "speed": 1, "voice_id": "default", "temperature": 0.6,
         "max_tokens": 1200, "top_p": 0.95, "chunk_size": 10, "lookback_frames": 15, "colour": "blue",
     }  # fmt: skip
-    speak = read_message(request(text="¡Hola!", config=config))
-    assert isinstance(speak, SpeakRequest)
-    assert (speak.text, speak.wants_chunks, speak.wants_whole, speak.frame_samples) == (
-        "¡Hola!",
-        False,
-        True,
-        17_640,
-    )
+    speak = speech_request(text="¡Hola!", config=config)
+    assert (speak.text, speak.wants_chunks, speak.wants_whole) == ("¡Hola!", False, True)
+    assert speak.frame_samples == 17_640
     assert speak.unused == ("lookback_frames", "colour")
     core = speak.to_request(None)
-    assert (core.voice, core.language, core.emotion, core.speed, core.max_tokens) == (
-        None,
-        "es",
-        "friendly",
-        1.0,
-        1200,
+    sampling = Sampling(temperature=0.6, top_p=0.95)
+    assert core == SpeechRequest(
+        language="es", speed=1.0, emotion="friendly", max_tokens=1200, sampling=sampling
     )
-    assert core.sampling == Sampling(temperature=0.6, top_p=0.95)
 
 
 def test_prosody_fields_are_read() -> None:
@@ -73,27 +67,22 @@ def test_prosody_fields_are_read() -> None:
         "emotion": "happy:0.5,calm:0.5", "emotion_strength": 0.7, "speed": 1.0, "duration": 3,
         "lexicon": {"Kani": "cani", "\ud83d": "x"}, "normalize": False,
     }  # fmt: skip
-    speak = read_message(request(text="Hola", config=config))
-    assert isinstance(speak, SpeakRequest) and speak.unused == ()
+    speak = speech_request(text="Hola", config=config)
+    assert speak.unused == ()
     core = speak.to_request(None)
     assert (core.emotion, core.emotion_strength) == ("happy:0.5,calm:0.5", 0.7)
     assert (core.duration_s, core.speed, core.normalize) == (3.0, 1.0, False)
     assert core.lexicon == {"Kani": "cani", "\ud83d": "x"}
-    speak = read_message(request(text="Hola", config={"duration": 3, "speed": 1.5}))
-    assert isinstance(speak, SpeakRequest) and speak.to_request(None).speed == 1.5
-    speak = read_message(request(text="Hola", config=dict.fromkeys(config)))
-    assert isinstance(speak, SpeakRequest) and speak.to_request(None) == SpeechRequest()
+    speak = speech_request(text="Hola", config={"duration": 3, "speed": 1.5})
+    assert speak.to_request(None).speed == 1.5
 
 
 def test_request_without_config_is_read() -> None:
-    for text in (request(text="Hola", reference_audio=None), request(text="Hola", config=None, stream=None)):
-        speak = read_message(text)
-        assert isinstance(speak, SpeakRequest)
-        assert (
-            speak.to_request(None).language is None
-            and speak.reference is None
-            and speak.frame_samples == 44_100
-        )
+    empty = dict.fromkeys(Config.__struct_fields__)
+    for more in ({"reference_audio": None}, {"config": None, "stream": None}, {"config": empty}):
+        speak = speech_request(text="Hola", **more)
+        assert speak.to_request(None) == SpeechRequest()
+        assert (speak.reference, speak.frame_samples) == (None, 44_100)
 
 
 @pytest.mark.parametrize(
@@ -105,8 +94,7 @@ def test_request_without_config_is_read() -> None:
     ],
 )
 def test_answer_mode_follows_request(kind: str, stream: bool, chunks: bool, whole: bool) -> None:
-    speak = read_message(request(kind, text="Hola", stream=stream))
-    assert isinstance(speak, SpeakRequest)
+    speak = speech_request(kind=kind, text="Hola", stream=stream)
     assert (speak.wants_chunks, speak.wants_whole) == (chunks, whole)
 
 
@@ -176,10 +164,9 @@ def test_half_surrogate_of_wrong_type_names_field(field: str) -> None:
 
 
 def test_echoed_input_is_bounded() -> None:
-    speak = read_message(request(text="a", config={f"key{n}" * 100: n for n in range(1000)}))
-    assert isinstance(speak, SpeakRequest)
-    assert len(messages.clean_names(speak.unused)) == 32
-    assert all(len(name) <= 64 for name in messages.clean_names(speak.unused))
+    speak = speech_request(text="a", config={f"key{n}" * 100: n for n in range(1000)})
+    names = messages.clean_names(speak.unused)
+    assert len(names) == 32 and max(map(len, names)) <= 64
     with pytest.raises(BadMessage) as caught:
         read_message(json.dumps({"type": "x" * 1_000_000}))
     assert len(messages.failure(str(caught.value))) < 700

@@ -21,7 +21,6 @@ from tests.clients.kani import wire
 from tests.clients.kani.wire import ask, pcm, receive, samples, stream
 from tests.conftest import ServerProcess
 from tests.core.timing.test_spans import assert_tiles
-from tests.protocols.cloning_server import hum
 from tests.protocols.conftest import Serve
 from tests.protocols.health import wait_for_idle
 from tests.support.app_server import AppServer, StartApp
@@ -90,28 +89,6 @@ async def test_prosody_fields_are_applied_and_echoed(socket: ClientConnection) -
     assert not {"emotion_strength", "requested_duration"} & plain["metadata"].keys()
 
 
-@pytest.mark.parametrize(
-    ("config", "longer"),
-    [
-        ({"lexicon": {"Kani": "cangrejo cangrejo cangrejo"}}, 1.5),
-        ({"emotion": "sad"}, 1.05),
-        ({"emotion": "sad", "emotion_strength": 0}, 1.0),
-        ({"emotion": "neutral", "emotion_strength": 0.5}, 1.0),
-    ],
-)
-async def test_prosody_changes_speech(
-    socket: ClientConnection, config: dict[str, Any], longer: float
-) -> None:
-    plain, other = [
-        samples(await ask(socket, request("Kani canta.", config={"language": "es", **asked})))
-        for asked in ({}, config)
-    ]
-    if longer == 1.0:
-        assert np.array_equal(plain, other)
-    else:
-        assert len(other) > longer * len(plain)
-
-
 async def test_foreign_passage_is_reported(server: ServerProcess) -> None:
     async with connect(server.url, max_size=None) as connection:
         text = "Dijo καλή μέρα y se fue."
@@ -129,6 +106,9 @@ async def test_stream_equals_whole_answer(socket: ClientConnection) -> None:
     assert kind == "tts_stream_complete"
     assert (last["status"], last["message"]) == ("completed", "Audio streaming completed")
     assert np.array_equal(pcm(chunks), samples(whole))
+    both, kind, flagged = await stream(socket, request(LONG, stream=True))
+    assert kind == "tts_response"
+    assert np.array_equal(pcm(both), samples(whole)) and np.array_equal(samples(flagged), samples(whole))
     for chunk in chunks:
         metadata = chunk["metadata"]
         size = len(base64.b64decode(chunk["audio"]))
@@ -138,12 +118,6 @@ async def test_stream_equals_whole_answer(socket: ClientConnection) -> None:
     rows = [row for chunk in chunks for row in chunk["metadata"]["spans"]]
     assert rows == whole["metadata"]["spans"]
     assert last["metadata"]["duration"] == whole["metadata"]["duration"]
-
-
-async def test_stream_flag_gets_chunks_and_whole(socket: ClientConnection) -> None:
-    chunks, kind, last = await stream(socket, request(stream=True))
-    assert kind == "tts_response" and chunks
-    assert np.array_equal(pcm(chunks), samples(last))
 
 
 async def test_requests_are_answered_in_order(socket: ClientConnection) -> None:
@@ -202,9 +176,6 @@ async def test_cancel_ends_current_request_alone(serve: Serve) -> None:
     ("message", "reason"),
     [
         ("{", "Invalid JSON format"),
-        (b"\xff\xfe", "Invalid JSON format"),
-        ('{"type":"sing"}', "Unknown message type: sing"),
-        (request(""), "No text provided"),
         (request("x" * 10_001), "text: too long (at most 10000 characters)"),
         (request(config={"language": "klingonese"}), "language: unsupported language 'klingonese'"),
         (request(config={"emotion": "bored"}), "emotion: unknown emotion 'bored' (known: neutral, happy"),
@@ -295,27 +266,6 @@ async def test_max_tokens_truncates_speech(socket: ClientConnection) -> None:
     assert "max_tokens" in data["message"]
 
 
-async def test_speed_changes_duration(socket: ClientConnection) -> None:
-    text = "Vamos a medir cuánto dura esta frase cuando se dice más deprisa o más despacio."
-    lengths = {}
-    for speed in (0.25, 0.5, 1.0, 2.0, 4.0):
-        lengths[speed] = (await ask(socket, request(text, config={"speed": speed})))["metadata"]["duration"]
-    for speed, length in lengths.items():
-        assert length * speed == pytest.approx(lengths[1.0], rel=0.12)
-
-
-async def test_named_reference_is_kept_for_connection(
-    socket: ClientConnection, espeak_app: AppServer
-) -> None:
-    encoded = base64.b64encode(hum()).decode()
-    config = {"voice_id": "user_voice"}
-    data = await ask(socket, request(reference_audio=encoded, config=config))
-    assert data["status"] == "success" and data["metadata"]["cloning"] == "none"
-    assert (await ask(socket, request(config=config)))["status"] == "success"
-    async with connect(espeak_app.url, max_size=None) as other:
-        assert (await ask(other, request(config=config)))["message"].startswith("voice_id: unknown voice")
-
-
 async def test_vanished_clients_free_slots_and_files(espeak_server: ServerProcess) -> None:
     server = espeak_server
     process = psutil.Process(server.process.pid)
@@ -338,66 +288,34 @@ async def test_vanished_clients_free_slots_and_files(espeak_server: ServerProces
             await asyncio.sleep(0.02)
 
 
-@pytest.mark.heard
-async def test_client_that_does_not_read_blocks_no_other(espeak_app: AppServer) -> None:
-    async with connect(espeak_app.url, max_size=None, max_queue=1) as slow:
-        await slow.send(request(("Una frase que nadie escucha. " * 400)[:10_000], "tts_stream_request"))
-        async with connect(espeak_app.url, max_size=None) as other:
-            assert (await ask(other, request()))["status"] == "success"
-    await wait_for_idle(espeak_app)
-
-
 async def test_concurrent_streams_equal_solo_runs(espeak_app: AppServer) -> None:
-    texts = [f"Frase número {n}, con su propia música. Y aquí sigue la segunda parte." for n in range(24)]
+    texts = [f"Frase número {n}, con su propia música. Y aquí sigue la segunda parte." for n in range(16)]
 
-    async def alone(text: str) -> np.ndarray:
+    async def speech(text: str) -> bytes:
         async with connect(espeak_app.url, max_size=None) as socket:
-            return pcm((await stream(socket, request(text, "tts_stream_request")))[0])
+            chunks, kind, _ = await stream(socket, request(text, "tts_stream_request"))
+            assert kind == "tts_stream_complete"
+            return pcm(chunks).tobytes()
 
-    async def together(n: int) -> np.ndarray | None:
-        async with connect(espeak_app.url, max_size=None) as socket:
-            await socket.send(request(texts[n], "tts_stream_request"))
-            if n % 6 == 1:
-                socket.transport.abort()
-                return None
-            if n % 6 == 4:
-                await socket.send('{"type":"tts_cancel"}')
-            chunks = []
-            while True:
-                kind, data = await receive(socket)
-                if kind == "tts_stream_complete":
-                    return pcm(chunks)
-                if kind == "tts_response":
-                    assert data["message"] == "cancelled"
-                    return None
-                chunks.append(data)
-
-    solo = [await alone(text) for text in texts]
-    for n, heard in enumerate(await asyncio.gather(*map(together, range(24)))):
-        if heard is not None:
-            assert np.array_equal(heard, solo[n])
-        else:
-            assert n % 6 in (1, 4)
-    await wait_for_idle(espeak_app)
+    alone = [await speech(text) for text in texts]
+    assert await asyncio.gather(*map(speech, texts)) == alone
 
 
-async def test_tts_call_returns_wav(espeak_app: AppServer) -> None:
-    async with httpx.AsyncClient(base_url=espeak_app.http_url) as client:
-        body = {"text": HOLA, "temperature": 0.6, "max_tokens": 1200, "top_p": 0.95, "chunk_size": 25}
-        answer = await client.post("/tts", json=body)
-        assert answer.status_code == 200 and answer.headers["content-type"] == "audio/wav"
-        with wave.open(io.BytesIO(answer.content)) as file:
-            assert file.getframerate() == 22050 and file.getnframes() > 10_000
-        too_fast = {"text": "a", "speed": 9}
-        for bad, reason in (({}, "No text provided"), (too_fast, "speed: must be between 0.25 and 4")):
-            answer = await client.post("/tts", json=bad)
-            assert (answer.status_code, answer.json()) == (400, {"detail": reason})
+def test_tts_call_returns_wav(client: httpx.Client) -> None:
+    body = {"text": HOLA, "temperature": 0.6, "max_tokens": 1200, "top_p": 0.95, "chunk_size": 25}
+    answer = client.post("/tts", json=body)
+    assert answer.status_code == 200 and answer.headers["content-type"] == "audio/wav"
+    with wave.open(io.BytesIO(answer.content)) as file:
+        assert file.getframerate() == 22050 and file.getnframes() > 10_000
+    too_fast = {"text": "a", "speed": 9}
+    for bad, reason in (({}, "No text provided"), (too_fast, "speed: must be between 0.25 and 4")):
+        answer = client.post("/tts", json=bad)
+        assert (answer.status_code, answer.json()) == (400, {"detail": reason})
 
 
-async def test_stream_tts_call_is_length_prefixed(espeak_app: AppServer) -> None:
-    async with httpx.AsyncClient(base_url=espeak_app.http_url) as client:
-        answer = await client.post("/stream-tts", json={"text": LONG, "chunk_size": 5})
-        whole = await client.post("/tts", json={"text": LONG})
+def test_stream_tts_call_is_length_prefixed(client: httpx.Client) -> None:
+    answer = client.post("/stream-tts", json={"text": LONG, "chunk_size": 5})
+    whole = client.post("/tts", json={"text": LONG})
     assert answer.headers["content-type"] == "application/octet-stream"
     form = [answer.headers[f"x-{name}"] for name in ("sample-rate", "channels", "bit-depth")]
     assert form == ["22050", "1", "16"]

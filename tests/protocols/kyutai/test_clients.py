@@ -29,7 +29,8 @@ from tests.clients.kyutai.unmute import (
 )
 from tests.clients.kyutai.wire import RATE
 from tests.conftest import ServerProcess
-from tests.judges.judge import hear, word_error_rate
+from tests.judges.judge import word_error_rate
+from tests.support import understood
 
 ENGLISH = "Good morning, the train to the mountains leaves from the other platform today."
 FRENCH = "Nous avons passé toute la matinée dans le jardin avec les enfants."
@@ -46,8 +47,7 @@ WITHIN_S = 300.0
 
 
 def assert_heard(samples: Samples, text: str, language: str) -> None:
-    heard = hear(samples, RATE, language)
-    assert word_error_rate(text, heard, language) <= WRONG_AT_MOST, heard
+    understood.assert_understood(samples, RATE, text, language, WRONG_AT_MOST)
 
 
 def assert_understood(
@@ -108,14 +108,26 @@ def say(server: ServerProcess, said: dict[tuple[str, str], Samples]) -> Say:
     return speak
 
 
-@pytest.mark.heard
-async def test_tts_script_is_understood(server: ServerProcess) -> None:
-    assert_heard(await SpeakScript(server.url).speak(ENGLISH), ENGLISH, "en")
+Client = Callable[[ServerProcess, str], Awaitable[Samples]]
+CLIENTS: dict[str, Client] = {
+    "script": lambda server, text: SpeakScript(server.url).speak(text),
+    "example": lambda server, text: kyutai_tts_client.speak(server.url, text, PARISIAN, "public_token"),
+    "unmute's sample": lambda server, text: unmute_sample(server.url, text),
+    "invincible voice": lambda server, text: invincible_speech(server.http_url, text, PARISIAN),
+}
 
 
-async def test_example_tts_client_is_understood(server: ServerProcess) -> None:
-    samples = await kyutai_tts_client.speak(server.url, FRENCH, PARISIAN, "public_token")
-    assert_heard(samples, FRENCH, "fr")
+@pytest.mark.parametrize(
+    ("client", "text", "language"),
+    [
+        pytest.param("script", ENGLISH, "en", marks=pytest.mark.heard),
+        ("example", FRENCH, "fr"),
+        pytest.param("unmute's sample", SPANISH, "es", marks=pytest.mark.heard),
+        pytest.param("invincible voice", FRENCH, "fr", marks=pytest.mark.heard),
+    ],
+)
+async def test_speech_is_understood(server: ServerProcess, client: str, text: str, language: str) -> None:
+    assert_heard(await CLIENTS[client](server, text), text, language)
 
 
 @pytest.mark.heard
@@ -159,32 +171,11 @@ async def test_unmute_can_be_interrupted(server: ServerProcess) -> None:
 
 
 @pytest.mark.heard
-async def test_unmute_plays_voice_sample(server: ServerProcess) -> None:
-    assert_heard(await unmute_sample(server.url, SPANISH), SPANISH, "es")
-
-
-@pytest.mark.heard
-async def test_invincible_voice_is_understood(server: ServerProcess) -> None:
-    assert_heard(await invincible_speech(server.http_url, FRENCH, PARISIAN), FRENCH, "fr")
-
-
-@pytest.mark.heard
 async def test_stt_script_transcribes_file(server: ServerProcess, say: Say) -> None:
     samples = await say(ENGLISH, "af_heart")
     words = await ListenScript(server.url).transcribe(samples, pace=1.01)
     assert_understood([word.text for word in words], ENGLISH, "en")
     assert_timed(words, 1.0, 1.0 + len(samples) / RATE)
-
-
-@pytest.mark.heard
-async def test_stt_script_that_leaves_harms_no_other(server: ServerProcess, say: Say) -> None:
-    samples = await say(ENGLISH, "af_heart")
-    for _ in range(3):
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(1):
-                await ListenScript(server.url).transcribe(np.tile(samples, 4), pace=4)
-    words = await ListenScript(server.url).transcribe(samples, pace=2)
-    assert_understood([word.text for word in words], ENGLISH, "en")
 
 
 @pytest.mark.heard
@@ -224,23 +215,8 @@ async def user_turn(listener: UnmuteListener, samples: Samples) -> float:
     raise AssertionError(f"no end of the turn was noticed: {listener.words}")
 
 
-@pytest.mark.alone
 @pytest.mark.heard
-async def test_unmute_holds_conversation(server: ServerProcess, say: Say) -> None:
-    question = await say(QUESTION, "am_michael")
-    listener = UnmuteListener(server.url)
-    await listener.start_up()
-    waited_s = await user_turn(listener, question)
-    await listener.shut_down()
-    assert_understood(listener.words, QUESTION, "en")
-    assert waited_s > 0
-    speaker = UnmuteSpeaker(server.url, "unmute-prod-website/p329_022.wav")
-    await speaker.start_up()
-    assert_heard((await speaker.say(as_written(ANSWER))).samples, ANSWER, "en")
-
-
-@pytest.mark.heard
-async def test_short_pause_does_not_end_unmute_turn(server: ServerProcess, say: Say) -> None:
+async def test_unmute_hears_turn_with_a_short_pause_and_its_end(server: ServerProcess, say: Say) -> None:
     first, second = "So I was thinking, maybe we could", "visit our grandmother on Sunday."
     breath = np.zeros(round(0.4 * RATE), np.float32)
     spoken = [await say(first, "am_michael"), breath, await say(second, "am_michael")]

@@ -1,6 +1,11 @@
-"""Kyutai's wire format, byte for byte and in both directions."""
+"""What Kyutai's protocol is made of, without a socket: its wire format, frames, words, names of voices."""
 
 from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -8,6 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kani.core.service import SpeechService
+from kani.core.types import Span, SpeechChunk
+from kani.engines.kokoro.voices import DEFAULT_VOICES, Voices
 from kani.protocols.kyutai import messages
 from kani.protocols.kyutai.messages import (
     Audio,
@@ -20,7 +28,12 @@ from kani.protocols.kyutai.messages import (
     read_recognition_message,
     read_speech_message,
 )
+from kani.protocols.kyutai.output import Frames, OutputEncoder
+from kani.protocols.kyutai.query import AudioFormat, resolve_voice
+from kani.protocols.kyutai.words import Break, TimedWord, WordAligner, split_text
 from kani.protocols.shared.errors import BadMessage
+from tests.support.sessions import build
+from tests.support.tone import ToneEngine
 
 TYPE = "a4 74797065 "
 READY = "81" + TYPE + "a5 5265616479"
@@ -133,3 +146,171 @@ def test_samples_beyond_full_scale_are_clipped() -> None:
     audio = read_recognition_message(msgspec.msgpack.encode({"type": "Audio", "pcm": [2.5, -1e30, 0.5]}))
     assert isinstance(audio, Audio)
     assert messages.audio_samples(audio).tolist() == [1.0, -1.0, 0.5]
+
+
+TONE = np.sin(np.arange(24_000) / 20).astype(np.float32)
+
+
+@pytest.mark.parametrize("rate", [24_000, 22_050, 16_000])
+def test_frames_are_exact_and_lose_nothing(rate: int) -> None:
+    samples = (1.2 * np.sin(np.arange(rate + 17) / 30)).astype(np.float32)
+    assert Frames().finish() == []
+    frames = Frames()
+    out = []
+    for at in range(0, len(samples), 1000):
+        out += frames.feed(SpeechChunk(samples[at : at + 1000], rate, at / rate))
+    out += frames.finish()
+    assert {len(frame) for frame in out} == {1920}
+    whole = np.concatenate(out)
+    expected = round(len(samples) * 24_000 / rate)
+    assert len(out) == -(-expected // 1920)
+    assert not whole[expected:].any()
+    assert np.abs(whole).max() <= np.float32(0.99)
+    if rate == 24_000:
+        assert np.array_equal(whole[:expected], np.clip(samples, -0.99, 0.99))
+
+
+def test_frames_and_words_are_messages() -> None:
+    output = OutputEncoder(AudioFormat.PCM_MESSAGE_PACK)
+    sent = [*output.start_messages(), output.word(TimedWord("tono", 0.0, 1.0))]
+    sent += [output.frame(TONE[at : at + 1920]) for at in range(0, 23_040, 1920)]
+    sent += [*output.end_messages(), output.error("why")]
+    decoded = [msgspec.msgpack.decode(message) for message in sent if message]
+    assert [message["type"] for message in decoded] == ["Ready", "Text", *["Audio"] * 12, "Text", "Error"]
+    assert decoded[-2] == {"type": "Text", "text": "", "start_s": 0.0, "stop_s": 0.0}
+    pcm = np.concatenate([message["pcm"] for message in decoded if message["type"] == "Audio"])
+    assert np.array_equal(pcm.astype(np.float32), TONE[:23_040])
+
+
+def test_text_splits_into_words_and_breaks() -> None:
+    text = 'Uno  dos<break time="0.5s"/>tres <break time="99s" /> <break time="0.01s"/>\n<break time="1s">'
+    assert split_text(text) == [
+        "Uno",
+        "dos",
+        Break(0.48, '<break time="0.50s">'),
+        "tres",
+        Break(10.0, '<break time="10.00s">'),
+        Break(0.08, '<break time="0.01s">'),
+        Break(0.96, '<break time="1.00s">'),
+    ]
+    assert split_text(' \n <break time="1.2.3s"/>') == []
+
+
+def test_newlines_stay_with_words() -> None:
+    words = [part for part in split_text("Uno:\n- dos\n\n\ntres") if isinstance(part, str)]
+    times = WordAligner()
+    assert "".join(map(times.add, words)) == "Uno:\n- dos\n\ntres "
+    assert [word.text for word in times.align([Span(0, 17, 0.0, 17.0)])] == ["Uno", "-", "dos", "tres"]
+
+
+def echoes(*words: str) -> list[str]:
+    times = WordAligner()
+    text = "".join(map(times.add, words))
+    return [word.text for word in times.align([Span(0, len(text), 0.0, float(len(text)))])]
+
+
+def test_words_are_echoed_as_by_original() -> None:
+    assert echoes("l’eau", "(Hola)", "Nota:", "12:30", "a–b", ":", "()", "«sí»") == [
+        *("l'eau", "Hola", "Nota", "12", "30", "ab", "«sí»")
+    ]
+
+
+def test_word_times_exclude_punctuation() -> None:
+    times = WordAligner()
+    assert "".join(map(times.add, ["¿Qué,", "tal?"])) == "¿Qué, tal? "
+    spans = [
+        *(Span(0, 1, 0.0, 0.2), Span(1, 4, 0.2, 0.5), Span(4, 6, 0.5, 0.9), Span(6, 9, 0.9, 1.3)),
+        Span(9, 11, 1.3, 1.5),
+    ]
+    assert times.align(spans) == [TimedWord("¿Qué,", 0.2, 0.5), TimedWord("tal?", 0.9, 1.3)]
+
+
+def test_words_share_span_by_letters() -> None:
+    times = WordAligner()
+    times.add("12:30")
+    assert times.align([Span(0, 5, 1.0, 2.0)]) == [TimedWord("12", 1.0, 1.4), TimedWord("30", 1.6, 2.0)]
+
+
+def test_word_covers_several_spans() -> None:
+    times = WordAligner()
+    times.add("electro-magnético")
+    assert times.align([Span(0, 7, 0.0, 0.5)]) == []
+    assert times.align([Span(7, 18, 0.5, 1.5)]) == [
+        TimedWord("electro-magnético", 0.0, pytest.approx(1.4, abs=0.1))
+    ]
+
+
+def test_breaks_keep_their_place() -> None:
+    times = WordAligner()
+    for word in ("uno", "…", Break(0.48, "<break>"), Break(0.08, "<break 2>"), "dos"):
+        times.add(word)
+    spans = [Span(0, 3, 0.0, 0.3), Span(3, 6, 0.3, 0.4), Span(6, 6, 0.4, 0.88), Span(6, 6, 0.88, 0.96)]
+    assert times.align([*spans, Span(6, 10, 0.96, 1.36)]) == [
+        *(TimedWord("uno", 0.0, 0.3), TimedWord("…", pytest.approx(1 / 3), pytest.approx(11 / 30))),
+        *(TimedWord("<break>", 0.4, 0.88), TimedWord("<break 2>", 0.88, 0.96)),
+        TimedWord("dos", 0.96, pytest.approx(1.26)),
+    ]
+
+
+LETTERS = st.text(st.sampled_from("aé,.:;()–— 1😀-"), min_size=1, max_size=8).filter(
+    lambda text: text.split()
+)
+
+
+@given(st.lists(LETTERS, max_size=12), st.data())
+def test_words_return_once_and_in_order(texts: list[str], data: st.DataObject) -> None:
+    times = WordAligner()
+    words = [part for text in texts for part in split_text(text) if isinstance(part, str)]
+    text = "".join(map(times.add, words))
+    cuts = sorted(data.draw(st.sets(st.integers(1, len(text) - 1)))) if len(text) > 1 else []
+    edges = [0, *cuts, len(text)] if text else []
+    told = [
+        word
+        for first, last in pairwise(edges)
+        for word in times.align([Span(first, last, first / 10, last / 10)])
+    ]
+    assert [word.text for word in told] == echoes(*words)
+    assert all(word.start_s <= word.stop_s for word in told)
+    assert all(one.start_s <= other.start_s for one, other in pairwise(told))
+
+
+@pytest.fixture
+async def service(tmp_path: Path) -> AsyncIterator[SpeechService]:
+    engine = ToneEngine()
+    engine.info = replace(engine.info, name="kokoro", voices=Voices().all, default_voices=DEFAULT_VOICES)
+    built = build(tmp_path, engine)
+    await built.start()
+    yield built
+    await built.stop()
+
+
+@pytest.mark.parametrize(
+    ("name", "language", "gender"),
+    [
+        ("unmute-prod-website/p329_022.wav", "en", "female"),
+        ("unmute-prod-website/developpeuse-3.wav", "fr", "female"),
+        ("developpeuse-3.wav+2.5", "fr", "female"),
+        ("developpeuse-3.wav 2.5", "fr", "female"),
+        ("expresso/ex03-ex01_happy_001_channel1_334s.wav", "en", None),
+        ("cml-tts/fr/12977_10625_000037-0001.wav", "fr", None),
+        ("vctk/p226_023.wav", "en", None),
+        ("em_alex", "es", "male"),
+    ],
+)
+async def test_kyutai_voice_maps_to_language_and_sex(
+    service: SpeechService, name: str, language: str, gender: str | None
+) -> None:
+    found = resolve_voice(name, service)
+    voice = next(voice for voice in service.catalogue.list() if voice.id == found)
+    assert voice.language.partition("-")[0] == language
+    assert voice.engine == "kokoro"
+    assert gender in (None, voice.gender)
+
+
+async def test_missing_sex_falls_back_to_language(service: SpeechService) -> None:
+    assert resolve_voice("unmute-prod-website/degaulle-2.wav", service) == "ff_siwis"
+
+
+@pytest.mark.parametrize("name", [None, "", "nobody", "custom:x", "custom:../x", "default_voice.wav", "+2.5"])
+async def test_unknown_name_is_default_voice(service: SpeechService, name: str | None) -> None:
+    assert resolve_voice(name, service) is None

@@ -13,7 +13,7 @@ from websockets.exceptions import ConnectionClosedError
 
 from kani.core.audio.pcm import wav
 from kani.core.types import Samples
-from tests.clients.kyutai.speaking import Heard, hear_all, opened, rest_of, say
+from tests.clients.kyutai.speaking import Heard, hear_all, opened, rest_of
 from tests.clients.kyutai.wire import KEY, RATE, audio_message, frames_of, pack, text_message, unpack
 from tests.conftest import ServerProcess, StartServer
 from tests.protocols.conftest import Serve
@@ -23,25 +23,6 @@ from tests.support.app_server import AppServer
 __all__ = ["speech"]
 
 WITHIN_S = 300.0
-
-
-@pytest.mark.alone
-@pytest.mark.parametrize("path", ["/api/tts_streaming", "/api/tts"])
-async def test_oversized_text_blocks_no_other_client(espeak_app: AppServer, path: str) -> None:
-    body = {"text": "a:" * 4_000_000, "voice": ""}
-    if path == "/api/tts":
-        body = {"text": [body["text"]], "seed": 1, "temperature": 0.5, "top_k": 9}
-    slowest = 0.0
-    async with httpx.AsyncClient(base_url=espeak_app.http_url, headers=KEY, timeout=300) as client:
-        posting = asyncio.create_task(client.post(path, json=body))
-        while not posting.done():
-            began = time.monotonic()
-            await client.get("/health")
-            slowest = max(slowest, time.monotonic() - began)
-        answer = await posting
-    assert answer.status_code == 400
-    assert answer.json()["error"]["message"] == "text: too long (at most 10000 characters)"
-    assert slowest < 10.0
 
 
 async def test_idle_clients_do_not_delay_shutdown(serve: Serve) -> None:
@@ -81,16 +62,6 @@ async def test_empty_text_does_not_delay_flush(espeak_app: AppServer) -> None:
         assert time.monotonic() - began > 0.8
         dripping.cancel()
         await asyncio.wait([dripping])
-
-
-async def test_leading_break_precedes_first_word(espeak_app: AppServer) -> None:
-    heard = await say(espeak_app, '<break time="1s"/> hola <break time="0.4s"/><break time="0.4s"/> adiós')
-    times = {word: (start, stop) for word, start, stop in heard.words}
-    assert heard.said[0] == '<break time="1.00s">'
-    assert times["hola"][0] >= times['<break time="1.00s">'][1] == pytest.approx(0.96)
-    assert np.abs(heard.samples[: round(0.9 * RATE)]).max() == 0.0
-    start, stop = times["hola"]
-    assert np.abs(heard.samples[round(start * RATE) : round(stop * RATE)]).max() > 0.05
 
 
 async def test_breaks_are_limited_to_ten_minutes(espeak_app: AppServer) -> None:

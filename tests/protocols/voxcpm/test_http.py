@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import wave
-from collections.abc import AsyncIterator
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -15,8 +15,6 @@ import pytest
 from starlette.applications import Starlette
 
 from kani.core.engine import EngineInfo
-from kani.core.request import Limits
-from kani.core.service import SpeechService
 from kani.core.types import Samples, Voice
 from kani.core.voices.catalogue import VoiceCatalogue, VoiceStore
 from kani.protocols.voxcpm.http import http_routes
@@ -28,7 +26,7 @@ from tests.clients.voxcpm.wire import opened
 from tests.conftest import ServerProcess
 from tests.protocols.test_voices_api import form, recording
 from tests.support.app_server import AppServer, StartApp
-from tests.support.sessions import build
+from tests.support.sessions import serving
 from tests.support.tone import ToneEngine, tones
 
 PARAMS = {
@@ -41,10 +39,6 @@ PARAMS = {
     "retry_badcase_max_times": 3,
     "retry_badcase_ratio_threshold": 6.0,
 }
-
-
-def client_of(server: AppServer, **headers: str) -> httpx.AsyncClient:
-    return httpx.AsyncClient(base_url=server.http_url, headers=headers, timeout=300)
 
 
 def heard(file: bytes) -> Samples:
@@ -65,9 +59,16 @@ def voices(tmp_path: Path) -> Path:
     return folder
 
 
-async def test_config_has_address_and_limits(espeak_app: AppServer) -> None:
-    async with client_of(espeak_app) as client:
-        answer = await client.get("/api/config")
+@pytest.fixture
+def library(start_app: StartApp, voices: Path) -> Iterator[httpx.Client]:
+    """A client of a server with a folder of voices, and a stored one."""
+    with httpx.Client(base_url=start_app(KANI_VOICE_DIR=str(voices)).http_url) as client:
+        assert client.post("/v1/audio/voices", **form(language="french")).status_code == 201
+        yield client
+
+
+def test_config_has_address_and_limits(client: httpx.Client, espeak_app: AppServer) -> None:
+    answer = client.get("/api/config")
     url = f"ws://localhost:{espeak_app.port}/tts"
     assert answer.headers["cache-control"] == "no-cache"
     assert answer.json() == {
@@ -86,9 +87,9 @@ async def test_config_has_address_and_limits(espeak_app: AppServer) -> None:
     }
 
 
-async def test_config_limits_match_websocket(espeak_app: AppServer) -> None:
-    async with client_of(espeak_app) as client, opened(espeak_app.url) as socket:
-        told = (await client.get("/api/config")).json()
+async def test_config_limits_match_websocket(client: httpx.Client, espeak_app: AppServer) -> None:
+    told = (await asyncio.to_thread(client.get, "/api/config")).json()
+    async with opened(espeak_app.url) as socket:
         limits = told["constraints"]
         longest = limits.pop("max_text_length")
         for name, (low, high) in ((name.removesuffix("_range"), ends) for name, ends in limits.items()):
@@ -117,74 +118,56 @@ async def test_each_port_returns_own_address(compat_server: ServerProcess) -> No
 @pytest.mark.parametrize(
     ("forwarded", "scheme"), [("https", "wss"), ("https, http", "wss"), ("http", "ws"), ("", "ws")]
 )
-async def test_config_uses_forwarded_scheme_and_host(
-    start_app: StartApp, forwarded: str, scheme: str
-) -> None:
+def test_config_uses_forwarded_scheme_and_host(start_app: StartApp, forwarded: str, scheme: str) -> None:
     server = start_app(KANI_NO_AUTH="true", KANI_ALLOWED_HOSTS="tts.example.test")
-    async with client_of(server, **{"x-forwarded-proto": forwarded, "host": "tts.example.test"}) as client:
-        assert (await client.get("/api/config")).json()["wsUrl"] == f"{scheme}://tts.example.test/tts"
+    headers = {"x-forwarded-proto": forwarded, "host": "tts.example.test"}
+    told = httpx.get(f"{server.http_url}/api/config", headers=headers).json()
+    assert told["wsUrl"] == f"{scheme}://tts.example.test/tts"
 
 
-async def test_voices_are_listed_by_category(start_app: StartApp, voices: Path) -> None:
-    server = start_app(KANI_VOICE_DIR=str(voices))
-    async with client_of(server) as client:
-        assert (await client.post("/v1/audio/voices", **form(language="spanish"))).status_code == 201
-        told = (await client.get("/api/voices")).json()
-        one = (await client.get("/api/voices", params={"category": "视频配音"})).json()
-        none = (await client.get("/api/voices", params={"category": "nothing"})).json()
-        stats = (await client.get("/api/voices/stats")).json()
-        categories = (await client.get("/api/voices/categories")).json()
-    by_category = told["voices"]
-    assert by_category["视频配音"] == [
-        {
-            "id": "视频配音-和蔼奶奶",
-            "name": "和蔼奶奶",
-            "category": "视频配音",
-            "sample_text": "孩子们，早上好。",
-            "audio_url": by_category["视频配音"][0]["audio_url"],
-        }
-    ]
-    assert unquote(by_category["视频配音"][0]["audio_url"]) == "/api/voices/视频配音-和蔼奶奶/audio"
-    assert [voice["id"] for voice in by_category["custom"]] == ["custom:ana"]
-    spanish = {voice["id"]: voice for voice in by_category["Spanish"]}
-    assert spanish.keys() == {"espeak:es", "espeak:es-419", "Spanish-a?b #1%2"}
-    assert (
-        spanish["espeak:es"]["sample_text"]
-        == spanish["espeak:es-419"]["sample_text"]
-        == SAMPLE_SENTENCES["es"]
+def test_voices_are_listed_by_category(library: httpx.Client) -> None:
+    told = library.get("/api/voices").json()
+    one, none = (
+        library.get("/api/voices", params={"category": name}).json() for name in ("视频配音", "nothing")
     )
+    by_category = told["voices"]
+    (granny,) = by_category["视频配音"]
+    assert unquote(granny.pop("audio_url")) == "/api/voices/视频配音-和蔼奶奶/audio"
+    assert granny == {
+        "id": "视频配音-和蔼奶奶",
+        "name": "和蔼奶奶",
+        "category": "视频配音",
+        "sample_text": "孩子们，早上好。",
+    }
+    assert [voice["id"] for voice in by_category["custom"]] == ["custom:ana"]
+    samples = {voice["id"]: voice["sample_text"] for voice in by_category["Spanish"]}
+    assert samples.keys() == {"espeak:es", "espeak:es-419", "Spanish-a?b #1%2"}
+    assert samples["espeak:es"] == samples["espeak:es-419"] == SAMPLE_SENTENCES["es"]
     assert list(by_category) == sorted(by_category)
     assert all([v["name"] for v in row] == sorted(v["name"] for v in row) for row in by_category.values())
 
     total = sum(map(len, by_category.values()))
     counts = {name: len(row) for name, row in by_category.items()}
     assert told["total"] == one["total"] == none["total"] == total
-    assert one["voices"] == {"视频配音": by_category["视频配音"]} and none["voices"] == {}
-    assert stats == {
+    assert list(one["voices"]) == ["视频配音"] and none["voices"] == {}
+    assert library.get("/api/voices/stats").json() == {
         "total_voices": total,
         "total_categories": len(counts),
         "voices_per_category": counts,
         "voices_by_category": counts,
         "initialized": True,
     }
-    assert categories == {"categories": [{"name": name, "count": counts[name]} for name in sorted(counts)]}
+    categories = [{"name": name, "count": counts[name]} for name in sorted(counts)]
+    assert library.get("/api/voices/categories").json() == {"categories": categories}
 
 
 def test_voices_of_best_engine_come_first(tmp_path: Path) -> None:
-    voices = {
-        "natural": {"ef_dora": "es", "af_heart": "en"},
-        "robotic": {"robot:af": "af", "a robot:en": "en"},
-    }
-    engines = [
-        EngineInfo(
-            name,
-            "1",
-            24_000,
-            tuple(Voice(voice, voice, language, name) for voice, language in own.items()),
-            {language: voice for voice, language in own.items()},
-        )
-        for name, own in voices.items()
-    ]
+    natural = {"es": "ef_dora", "en": "af_heart"}
+    robotic = {"af": "robot:af", "en": "a robot:en"}
+    engines = []
+    for name, own in (("natural", natural), ("robotic", robotic)):
+        voices = tuple(Voice(voice, voice, language, name) for language, voice in own.items())
+        engines.append(EngineInfo(name, "1", 24_000, voices, own))
     catalogue = VoiceCatalogue(tones(*engines), VoiceStore(tmp_path), None)
     listed = list_voices(catalogue, VoiceFolder(None))
     assert [(voice.category, voice.id) for voice in listed.values()] == [
@@ -195,121 +178,96 @@ def test_voices_of_best_engine_come_first(tmp_path: Path) -> None:
     ]
 
 
-async def test_search_returns_one_list(start_app: StartApp, voices: Path) -> None:
-    server = start_app(KANI_VOICE_DIR=str(voices))
+def test_search_returns_one_list(library: httpx.Client) -> None:
     spanish = ["Spanish-a?b #1%2", "espeak:es", "espeak:es-419"]
-    async with client_of(server) as client:
-        for search, category, found in (
-            ("奶奶", "", ["视频配音-和蔼奶奶"]),
-            (" 早上 ", "", ["视频配音-和蔼奶奶"]),
-            ("SPANISH", "Spanish", spanish),
-            ("奶奶", "Spanish", []),
-            ("nobody", "", []),
-        ):
-            told = await client.get("/api/voices", params={"search": search, "category": category})
-            assert sorted(voice["id"] for voice in told.json()["voices"]) == found
+    for search, category, found in (
+        ("奶奶", "", ["视频配音-和蔼奶奶"]),
+        (" 早上 ", "", ["视频配音-和蔼奶奶"]),
+        ("SPANISH", "Spanish", spanish),
+        ("奶奶", "Spanish", []),
+        ("nobody", "", []),
+    ):
+        told = library.get("/api/voices", params={"search": search, "category": category})
+        assert sorted(voice["id"] for voice in told.json()["voices"]) == found
 
 
 @pytest.mark.parametrize("name", ["search", "category"])
-async def test_query_length_is_limited(espeak_app: AppServer, name: str) -> None:
-    async with client_of(espeak_app) as client:
-        assert (await client.get("/api/voices", params={name: "x" * 200})).status_code == 200
-        answer = await client.get("/api/voices", params={name: "x" * 201})
-    assert (answer.status_code, answer.json()) == (
-        400,
-        {"error": f"{name}: too long (at most 200 characters)"},
-    )
+def test_query_length_is_limited(client: httpx.Client, name: str) -> None:
+    assert client.get("/api/voices", params={name: "x" * 200}).status_code == 200
+    answer = client.get("/api/voices", params={name: "x" * 201})
+    assert answer.status_code == 400
+    assert answer.json() == {"error": f"{name}: too long (at most 200 characters)"}
 
 
-async def test_built_in_voices_have_samples(espeak_app: AppServer) -> None:
-    async with client_of(espeak_app) as client:
-        listed = (await client.get("/api/voices")).json()["voices"]
-        listed = [voice for row in listed.values() for voice in row]
-        assert {voice["sample_text"] for voice in listed} <= {*SAMPLE_SENTENCES.values(), FALLBACK_SENTENCE}
-        for voice in listed[::8]:
-            answer = await client.get(voice["audio_url"])
-            assert answer.status_code == 200, voice
-            assert answer.headers["content-type"] == "audio/wav"
-            assert answer.headers["cache-control"] == "private, max-age=3600"
-            samples = heard(answer.content)
-            assert len(samples) > 10_000 and np.abs(samples).max() > 0.05, voice
+def test_built_in_voices_have_samples(client: httpx.Client) -> None:
+    by_category = client.get("/api/voices").json()["voices"]
+    listed = [voice for row in by_category.values() for voice in row]
+    assert {voice["sample_text"] for voice in listed} <= {*SAMPLE_SENTENCES.values(), FALLBACK_SENTENCE}
+    for voice in listed[::8]:
+        answer = client.get(voice["audio_url"])
+        assert answer.status_code == 200, voice
+        assert answer.headers["content-type"] == "audio/wav"
+        assert answer.headers["cache-control"] == "private, max-age=3600"
+        samples = heard(answer.content)
+        assert len(samples) > 10_000 and np.abs(samples).max() > 0.05, voice
 
 
 def test_sample_sentences_are_in_their_language() -> None:
     alike = {"cv": "ru", "hr": "sr", "yue": "zh"}
     for language, words in SAMPLE_SENTENCES.items():
         assert detect(words, SAMPLE_SENTENCES) in (language, alike.get(language), None), language
-    assert (
-        sample_sentence("es-419") == SAMPLE_SENTENCES["es"] and sample_sentence("") == SAMPLE_SENTENCES["en"]
-    )
+    for tag, sentence in (("es-419", SAMPLE_SENTENCES["es"]), ("", SAMPLE_SENTENCES["en"])):
+        assert sample_sentence(tag) == sentence
     assert sample_sentence("tlh") == FALLBACK_SENTENCE
 
 
-async def test_stored_recording_is_not_served(start_app: StartApp) -> None:
-    server = start_app()
-    async with client_of(server) as client:
-        assert (await client.post("/v1/audio/voices", **form(language="french"))).status_code == 201
-        kept = (await client.get("/api/voices")).json()["voices"]["custom"][0]
-        answer = await client.get(kept["audio_url"])
+def test_stored_recording_is_not_served(library: httpx.Client) -> None:
+    kept = library.get("/api/voices").json()["voices"]["custom"][0]
+    answer = library.get(kept["audio_url"])
     assert kept["sample_text"] == SAMPLE_SENTENCES["fr"]
     assert answer.status_code == 200 and len(heard(answer.content)) > 10_000
     assert recording()[44:200] not in answer.content
 
 
-async def test_folder_recording_is_served_unchanged(start_app: StartApp, voices: Path) -> None:
-    server = start_app(KANI_VOICE_DIR=str(voices))
-    async with client_of(server) as client:
-        listed = (await client.get("/api/voices", params={"search": "-"})).json()["voices"]
-        urls = {voice["id"]: voice["audio_url"] for voice in listed}
-        granny = await client.get(urls["视频配音-和蔼奶奶"])
-        other = await client.get(urls["Spanish-a?b #1%2"])
+def test_folder_recording_is_served_unchanged(library: httpx.Client, voices: Path) -> None:
+    listed = library.get("/api/voices", params={"search": "-"}).json()["voices"]
+    urls = {voice["id"]: voice["audio_url"] for voice in listed}
+    granny, other = library.get(urls["视频配音-和蔼奶奶"]), library.get(urls["Spanish-a?b #1%2"])
     assert (granny.headers["content-type"], granny.content) == ("audio/wav", recording())
     assert other.headers["content-type"] == "audio/mpeg"
     assert other.headers["x-content-type-options"] == "nosniff"
     assert other.content == (voices / "Spanish/a?b #1%2.mp3").read_bytes()
 
 
-async def test_unknown_voice_is_404(espeak_app: AppServer) -> None:
+def test_unknown_voice_is_404(client: httpx.Client) -> None:
     names = ("nobody", "custom:nobody", "%2e%2e", "%00", "视频配音-", "x" * 5000, "%ff")
-    async with client_of(espeak_app) as client:
-        for voice in ("..", "..%2f..%2fetc%2fpasswd", *names):
-            answer = await client.get(f"/api/voices/{voice}/audio")
-            assert answer.status_code == 404, voice
-            assert voice not in names or answer.json() == {"error": "Voice not found"}
+    for voice in ("..", "..%2f..%2fetc%2fpasswd", *names):
+        answer = client.get(f"/api/voices/{voice}/audio")
+        assert answer.status_code == 404, voice
+        assert voice not in names or answer.json() == {"error": "Voice not found"}
 
 
-async def test_sample_counts_towards_rate_limit(start_app: StartApp) -> None:
-    server = start_app(KANI_RATE_PER_MINUTE="1")
-    async with client_of(server) as client:
-        assert (await client.get("/api/voices/espeak:es/audio")).status_code == 200
-        answer = await client.get("/api/voices/espeak:es/audio")
+def test_sample_counts_towards_rate_limit(start_app: StartApp) -> None:
+    url = f"{start_app(KANI_RATE_PER_MINUTE='1').http_url}/api/voices/espeak:es/audio"
+    assert httpx.get(url).status_code == 200
+    answer = httpx.get(url)
     assert answer.status_code == 429 and "a minute" in answer.json()["error"]
     assert answer.headers["retry-after"]
 
 
-@pytest.fixture
-async def engine(tmp_path: Path) -> AsyncIterator[tuple[ToneEngine, SpeechService, Starlette]]:
-    """An engine that waits for permission, its service with an empty queue, and the routes."""
+async def test_sample_is_refused_when_queue_is_full(tmp_path: Path) -> None:
     engine = ToneEngine()
-    service = build(tmp_path, engine, limits=Limits(max_waiting=0))
-    await service.start()
-    settings = VoxCPMSettings(max_text=100, voice_dir=None, recording_hosts=frozenset())
-    yield engine, service, Starlette(routes=http_routes(service, settings, VoiceFolder(None)))
-    await service.stop()
-
-
-async def test_sample_is_refused_when_queue_is_full(
-    engine: tuple[ToneEngine, SpeechService, Starlette],
-) -> None:
-    tone, _, app = engine
-    tone.allow = 0
-    transport = httpx.ASGITransport(app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
-        first = asyncio.create_task(client.get("/api/voices/tone_es/audio"))
-        while not tone.under_way:
-            await asyncio.sleep(0)
-        second = await client.get("/api/voices/tone_en/audio")
-        await tone.permit(None)
-        assert (await first).status_code == 200
+    async with serving(engine, tmp_path, max_waiting=0) as service:
+        settings = VoxCPMSettings(max_text=100, voice_dir=None, recording_hosts=frozenset())
+        app = Starlette(routes=http_routes(service, settings, VoiceFolder(None)))
+        engine.allow = 0
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+            first = asyncio.create_task(client.get("/api/voices/tone_es/audio"))
+            while not engine.under_way:
+                await asyncio.sleep(0)
+            second = await client.get("/api/voices/tone_en/audio")
+            await engine.permit(None)
+            assert (await first).status_code == 200
     assert (second.status_code, second.headers["retry-after"]) == (503, "1")
     assert second.json()["error"]

@@ -1,16 +1,28 @@
-"""The JSON messages and the parameters of VoxCPM's protocol, without a socket."""
+"""The JSON messages, parameters and binary frames of VoxCPM's protocol, without a socket."""
 
 from __future__ import annotations
 
 import json
 import time
+from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from kani.core import errors
-from kani.core.types import Recording, Sampling
+from kani.core.audio.resampling import Rechunker
+from kani.core.types import Recording, Sampling, Span, SpeechChunk
 from kani.protocols.voxcpm import messages
+from kani.protocols.voxcpm.frames import (
+    NON_STREAMING,
+    STREAMING_CHUNK,
+    FrameWriter,
+    encode_frame,
+    encode_whole_answer,
+)
 from kani.protocols.voxcpm.messages import (
     Cancel,
     Failure,
@@ -21,9 +33,10 @@ from kani.protocols.voxcpm.messages import (
     read,
 )
 from kani.protocols.voxcpm.params import Params, read_params
+from tests.clients.voxcpm.wire import read_frame
 
 MAX_TEXT = 5000
-NO_TIMESTAMP = "Validation failed: timestamp: must be a number"
+KANIS = 'is required (a request with "data" is Kani\'s; its path is /)'
 DOCUMENTED = {
     "text": "Hello, this is a test!",
     "mode": "streaming",
@@ -48,6 +61,10 @@ def refused(raw: str) -> RejectedMessage:
 
 def params(**given: Any) -> Params:
     return read_params({"text": "Hola", **given}, MAX_TEXT, "r")
+
+
+def invalid(name: str, reason: str, code: str = "INVALID_PARAMS") -> Failure:
+    return Failure(code, f"Validation failed: {name}: {reason}", {"errors": {name: reason}})
 
 
 def failure(given: dict[str, Any]) -> Failure:
@@ -89,13 +106,6 @@ def test_messages_are_parsed() -> None:
     assert abs(without.timestamp - time.time()) < 5
 
 
-def test_id_is_echoed_unchanged() -> None:
-    for request_id in ("ñandú", "🙂", "half \ud83d", "x" * 200):
-        told = read(message("cancel", request_id=request_id))
-        assert isinstance(told, Cancel)
-        assert json.loads(messages.complete(told.request_id, {}))["request_id"] == request_id
-
-
 @pytest.mark.parametrize(
     ("given", "reason"),
     [
@@ -110,9 +120,7 @@ def test_id_is_echoed_unchanged() -> None:
 @pytest.mark.parametrize("kind", ["tts_request", "cancel"])
 def test_invalid_id_is_refused(kind: str, given: dict[str, object], reason: str) -> None:
     error = refused(message(kind, params=DOCUMENTED, **given))
-    assert error.failure == Failure(
-        "INVALID_PARAMS", f"Validation failed: request_id: {reason}", {"errors": {"request_id": reason}}
-    )
+    assert error.failure == invalid("request_id", reason)
     assert error.request_id is None
 
 
@@ -130,24 +138,7 @@ def test_invalid_id_is_refused(kind: str, given: dict[str, object], reason: str)
         ('{"request_id":"r"}', "UNKNOWN_MESSAGE_TYPE", "Unknown message type: None"),
         ('{"type":{"a":[]}}', "UNKNOWN_MESSAGE_TYPE", "Unknown message type: not a string"),
         (message("x" * 1000), "UNKNOWN_MESSAGE_TYPE", "Unknown message type: " + "x" * 40),
-        ('{"type":"ping","timestamp":"now"}', "INVALID_PARAMS", NO_TIMESTAMP),
         ('{"type":"ping","timestamp":1e999}', "INVALID_JSON", "Invalid JSON format"),
-        ('{"type":"ping","timestamp":true}', "INVALID_PARAMS", NO_TIMESTAMP),
-        (
-            '{"type":"ping","timestamp":1e300}',
-            "INVALID_PARAMS",
-            "Validation failed: timestamp: must be between -9223372036854775807 and 9223372036854775807",
-        ),
-        (
-            '{"type":"tts_request","request_id":"r","params":"text"}',
-            "INVALID_PARAMS",
-            "Validation failed: params: must be an object",
-        ),
-        (
-            '{"type":"tts_request","data":{"text":"Hola"}}',
-            "INVALID_PARAMS",
-            'Validation failed: params: is required (a request with "data" is Kani\'s; its path is /)',
-        ),
     ],
 )  # fmt: skip
 def test_invalid_message_has_code(raw: str, code: str, sentence: str) -> None:
@@ -155,15 +146,25 @@ def test_invalid_message_has_code(raw: str, code: str, sentence: str) -> None:
     assert (found.code, found.message) == (code, sentence)
 
 
+@pytest.mark.parametrize(
+    ("raw", "name", "reason"),
+    [
+        ('{"type":"ping","timestamp":"now"}', "timestamp", "must be a number"),
+        ('{"type":"ping","timestamp":true}', "timestamp", "must be a number"),
+        ('{"type":"ping","timestamp":1e300}', "timestamp", f"must be between -{2**63 - 1} and {2**63 - 1}"),
+        ('{"type":"tts_request","request_id":"r","params":"text"}', "params", "must be an object"),
+        ('{"type":"tts_request","data":{"text":"Hola"}}', "params", KANIS),
+    ],
+)
+def test_invalid_field_of_message_has_reason(raw: str, name: str, reason: str) -> None:
+    assert refused(raw).failure == invalid(name, reason)
+
+
 def test_documented_parameters_are_read() -> None:
     read_ones = read_params(DOCUMENTED, MAX_TEXT, "r")
     assert (read_ones.text, read_ones.mode) == ("Hello, this is a test!", "streaming")
-    assert read_ones.options == {
-        "cfg_value": 2.0,
-        "inference_timesteps": 10,
-        "denoise": False,
-        "retry_badcase": True,
-    }
+    numbers = {"cfg_value": 2.0, "inference_timesteps": 10}
+    assert read_ones.options == {**numbers, "denoise": False, "retry_badcase": True}
     assert (read_ones.normalize, params().normalize) == (False, True)
     nothing = dict.fromkeys(name for name in DOCUMENTED if name != "text")
     assert read_params({**nothing, "text": "x"}, MAX_TEXT, "r") == read_params({"text": "x"}, MAX_TEXT, "r")
@@ -176,12 +177,8 @@ def test_parameters_become_request() -> None:
         language="spanish", emotion="happy", speed=1.5, seed=7, voice="ef_dora", cfg_value=3, foo=1, bar=None
     )
     request = given.to_request(given.voice, recording, "said there")
-    assert (request.voice, request.language, request.emotion, request.speed) == (
-        "ef_dora",
-        "es",
-        "happy",
-        1.5,
-    )
+    assert (request.voice, request.language) == ("ef_dora", "es")
+    assert (request.emotion, request.speed) == ("happy", 1.5)
     assert request.sampling == Sampling(seed=7) and request.reference is recording
     assert request.options == {"cfg_value": 3, "prompt_text": "said there"}
     assert given.unknown == ("foo", "bar")
@@ -194,18 +191,15 @@ def test_parameters_become_request() -> None:
     assert params(prompt_text="mine").to_request(None, None, "theirs").options == {"prompt_text": "mine"}
 
 
-@pytest.mark.parametrize("nobody", [{}, {"voice_id": None}, {"voice_id": ""}, {"voice": "default"}])
-def test_no_voice_is_default(nobody: dict[str, Any]) -> None:
-    assert params(**nobody).voice is None
-
-
 def test_voice_has_two_names() -> None:
-    either = [
+    for nobody in ({}, {"voice_id": None}, {"voice_id": ""}, {"voice": "default"}):
+        assert params(**nobody).voice is None
+    either = (
         {"voice_id": "a"},
         {"voice": "a"},
         {"voice": "a", "voice_id": "a"},
         {"voice_id": "a", "voice": ""},
-    ]
+    )
     assert {params(**names).voice for names in either} == {"a"}
 
 
@@ -252,31 +246,20 @@ MODE = "must be 'streaming' or 'non_streaming'"
 )
 def test_invalid_parameter_has_reason(name: str, values: list[Any], reason: str) -> None:
     for value in values:
-        found = failure({"text": "Hola", name: value})
-        assert found == Failure(
-            "INVALID_PARAMS", f"Validation failed: {name}: {reason}", {"errors": {name: reason}}
-        ), value
+        assert failure({"text": "Hola", name: value}) == invalid(name, reason), value
 
 
 def test_too_long_text_has_own_code() -> None:
     assert len(read_params({"text": "é" * MAX_TEXT}, MAX_TEXT, "r").text) == MAX_TEXT
-    found = failure({"text": "é" * (MAX_TEXT + 1)})
-    assert found == Failure(
-        "TEXT_TOO_LONG",
-        "Validation failed: text: too long (max 5000 characters)",
-        {"errors": {"text": "too long (max 5000 characters)"}},
-    )
+    too_long = invalid("text", "too long (max 5000 characters)", "TEXT_TOO_LONG")
+    assert failure({"text": "é" * (MAX_TEXT + 1)}) == too_long
 
 
 def test_all_errors_are_listed() -> None:
     found = failure({"mode": "fast", "cfg_value": 11, "normalize": 1})
+    cfg_value = "must be between 0.1 and 10.0"
     assert found.details == {
-        "errors": {
-            "text": "is required",
-            "mode": MODE,
-            "cfg_value": "must be between 0.1 and 10.0",
-            "normalize": BOOLEAN,
-        }
+        "errors": {"text": "is required", "mode": MODE, "cfg_value": cfg_value, "normalize": BOOLEAN}
     }
     assert found.message.startswith("Validation failed: text: is required, mode: must be")
 
@@ -316,3 +299,102 @@ def test_core_error_has_code(error: errors.SpeechError, told: tuple[str, object]
     found = failure_for(error, "prompt_wav_url")
     assert (found.code, found.details) == told
     assert found.message
+
+
+RATE = 16_000
+UUID = "0f8fad5b-d9cb-469f-a165-70867728950e"
+NOTHING = np.zeros(0, np.float32)
+
+
+def test_frame_bytes() -> None:
+    assert encode_frame(STREAMING_CHUNK, b'{"a":1}', b"\x01\x02\x03\x04") == (
+        b'\xaa\x55\x01\x00\x00\x00\x00\x08{"a":1} \x00\x00\x00\x04\x01\x02\x03\x04'
+    )
+    assert encode_frame(NON_STREAMING, b"{}", b"") == b"\xaa\x55\x02\x00\x00\x00\x00\x04{}  \x00\x00\x00\x00"
+
+
+def test_stream_frame_bytes() -> None:
+    """The metadata has the original's keys, then ours; samples are signed 16 bits, little endian."""
+    writer = FrameWriter("r", RATE, {"voice": "ñ"})
+    samples = np.array([0.5, -1.0], np.float32)
+    chunk = SpeechChunk(samples, RATE, 0.0, (Span(0, 4, 0.0, 0.31249),))
+    metadata = (
+        b'{"request_id":"r","sequence":0,"sample_rate":16000,"is_final":false,"spans":[[0,4,0.0,0.3125]],'
+        b'"speaker":{"voice":"\xc3\xb1"}}'
+    )
+    assert writer.write(chunk, final=False) == (
+        b"\xaa\x55\x01\x00\x00\x00\x00\x78" + metadata + b"\x00\x00\x00\x04\x00\x40\x00\x80"
+    )
+    assert read_frame(writer.write(SpeechChunk(samples, RATE, 0.1), final=True)).metadata == {
+        "request_id": "r",
+        "sequence": 1,
+        "sample_rate": RATE,
+        "is_final": True,
+        "spans": [],
+    }
+
+
+def test_whole_answer_bytes() -> None:
+    assert read_frame(encode_whole_answer("r", RATE, [[0, 4, 0.0, 0.5]], bytes(RATE))) == read_frame(
+        b"\xaa\x55\x02\x00\x00\x00\x00\x50"
+        b'{"request_id":"r","sample_rate":16000,"duration":0.5,"spans":[[0,4,0.0,0.5]]}   '
+        b"\x00\x00\x3e\x80" + bytes(RATE)
+    )
+
+
+@pytest.mark.parametrize("request_id", [UUID, "x", "ab", "abc", "ñandú 🙂", "half \ud83d"])
+def test_payload_begins_at_multiple_of_four(request_id: str) -> None:
+    """At sequence numbers of any length: the document's JavaScript client fails at an odd offset."""
+    writer = FrameWriter(request_id, 24_000, {"voice": "ef_dora"})
+    chunk = SpeechChunk(NOTHING, 24_000, 0.0)
+    for sequence in (*range(1001), 9_999, 10_000, 99_999, 100_000):
+        writer.frames = sequence
+        written = writer.write(chunk, final=False)
+        assert int.from_bytes(written[4:8]) % 4 == 0, sequence
+    assert read_frame(written).metadata["request_id"] == request_id
+
+
+def test_rechunker_holds_back_last_samples_alone() -> None:
+    cut = Rechunker(RATE, 2048, hold_back=160)
+    for length, cuts in ((5000, [2048, 2048, 5000 - 160 - 4096]), (100, [100])):
+        fed = cut.feed(SpeechChunk(np.ones(length, np.float32), RATE, 0.0))
+        assert [len(chunk.samples) for chunk in fed] == cuts
+    assert [len(chunk.samples) for chunk in cut.finish()] == [160]
+
+
+def test_rechunker_puts_span_into_chunk_of_its_start() -> None:
+    spans = (Span(0, 1, 0.0, 0.1), Span(1, 2, 0.1, 0.2), Span(2, 3, 0.2, 0.2), Span(3, 4, 0.25, 0.3))
+    cut = Rechunker(RATE, 2048, hold_back=160)
+    first = cut.feed(SpeechChunk(np.ones(RATE // 4, np.float32), RATE, 0.0, spans))
+    assert [[span.start for span in chunk.spans] for chunk in first] == [[0, 1], [2]]
+    assert [span.start for chunk in cut.finish() for span in chunk.spans] == [3]
+
+
+@given(
+    st.lists(st.integers(0, 9000), min_size=1, max_size=12),
+    st.sampled_from([8000, 16_000, 22_050, 24_000, 48_000]),
+    st.data(),
+)
+def test_rechunker_loses_nothing(lengths: list[int], rate: int, data: st.DataObject) -> None:
+    """All samples and spans in order, no chunk too large, none empty but a single one."""
+    hold_back = round(0.01 * rate)
+    everything = np.arange(sum(lengths), dtype=np.float32)
+    ends = sorted(data.draw(st.lists(st.floats(0, len(everything) / rate), max_size=20)))
+    spans = [Span(at, at + 1, *times) for at, times in enumerate(pairwise([0.0, *ends]))]
+    cut = Rechunker(rate, 2048, hold_back=hold_back)
+    chunks: list[SpeechChunk] = []
+    fed = count = 0
+    for length in lengths:
+        before, count = count, data.draw(st.integers(count, len(spans)))
+        samples = everything[fed : fed + length]
+        chunks += cut.feed(SpeechChunk(samples, rate, fed / rate, tuple(spans[before:count])))
+        fed += length
+        assert sum(len(chunk.samples) for chunk in chunks) >= fed - hold_back - 1
+    chunks += cut.feed(SpeechChunk(NOTHING, rate, fed / rate, tuple(spans[count:])))
+    chunks += cut.finish()
+    assert np.array_equal(np.concatenate([chunk.samples for chunk in chunks]), everything)
+    assert all(len(chunk.samples) <= 2048 for chunk in chunks)
+    assert all(len(chunk.samples) for chunk in chunks) or not len(everything)
+    assert [span for chunk in chunks for span in chunk.spans] == spans
+    starts = np.cumsum([0, *(len(chunk.samples) for chunk in chunks[:-1])]) / rate
+    assert [chunk.start_s for chunk in chunks] == pytest.approx(list(starts))

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-import re
 from itertools import pairwise
-from typing import Any
 
 import httpx
 import pytest
@@ -16,6 +13,7 @@ from tests.conftest import StartServer
 from tests.protocols.conftest import Serve
 from tests.protocols.health import wait_for_metrics
 from tests.support.app_server import AppServer
+from tests.support.unread import settled_speech_s
 
 HELLO = "Hola, esto es una prueba."
 LONG = "Había una vez, en un país muy lejano, una niña que vivía con su abuela cerca del bosque. " * 50
@@ -120,27 +118,6 @@ async def test_result_has_voice_and_unused_parameters(espeak_app: AppServer) -> 
     assert plain["unused"] == plain["passages"] == []
 
 
-async def test_prosody_parameters_are_applied(espeak_app: AppServer) -> None:
-    text = "Kani cuenta hasta 1000000."
-    async with opened(espeak_app.url) as client:
-
-        async def seconds(**params: Any) -> float:
-            result = (await client.speak(text, language="es", **params)).last["result"]
-            assert result["unused"] == []
-            return float(result["duration"])
-
-        plain = await seconds(normalize=True)
-        assert await seconds() == plain
-        assert await seconds(normalize=False) == pytest.approx(plain, rel=0.5)
-        assert await seconds(emotion="sad") > 1.05 * plain
-        assert await seconds(emotion="sad", emotion_strength=0.0) == plain
-        assert await seconds(lexicon={"Kani": "cangrejo cangrejo"}) > 1.2 * plain
-        assert await seconds(duration=1.3 * plain) == pytest.approx(1.3 * plain, rel=0.02)
-        refused = (await client.speak(text, language="es", duration=10 * plain)).last["error"]
-    assert refused["code"] == "INVALID_PARAMS"
-    assert refused["details"]["errors"]["duration"].startswith("this text can be said in ")
-
-
 async def test_concurrent_requests_are_independent(espeak_app: AppServer) -> None:
     texts = {f"r{number}": f"Número {number}. {HELLO}" for number in range(10)}
     modes = {name: ("streaming", "non_streaming")[at % 2] for at, name in enumerate(texts)}
@@ -162,8 +139,8 @@ async def test_id_can_be_reused(espeak_app: AppServer) -> None:
         await client.alive()
 
 
-async def test_spans_count_code_points(espeak_app: AppServer) -> None:
-    text = "  🙂 Hola, 你好.\n"
+@pytest.mark.parametrize("text", ["  🙂 Hola, 你好.\n", "Hola \ud83d amigo \udc00."])
+async def test_spans_count_code_points(espeak_app: AppServer, text: str) -> None:
     async with opened(espeak_app.url) as client:
         assert_tiled(await client.speak(text), text)
 
@@ -191,17 +168,6 @@ async def test_known_subprotocol_is_accepted(
     async with opened(espeak_app.url, subprotocols=offered) as client:
         assert client.socket.subprotocol == chosen
         await client.alive()
-
-
-async def test_ping_is_answered_during_speech(espeak_app: AppServer) -> None:
-    async with opened(espeak_app.url) as client:
-        await client.request("long", LONG)
-        await client.send("ping", timestamp=12.5)
-        while (message := await client.receive()) and (
-            isinstance(message, Frame) or message["type"] != "pong"
-        ):
-            pass
-        assert isinstance(message, dict) and message["timestamp"] == 12.5
 
 
 async def test_queue_position_is_reported(serve: Serve) -> None:
@@ -250,20 +216,10 @@ async def test_slow_reader_blocks_no_other(start_server: StartServer) -> None:
         opened(server.url) as other,
         httpx.AsyncClient(base_url=server.http_url) as http,
     ):
-
-        async def spoken_s() -> float:
-            found = re.search(
-                r"^kani_speech_seconds_total\{[^}]*\} (\S+)", (await http.get("/metrics")).text, re.M
-            )
-            return float(found[1]) if found else 0.0
-
         for number in range(4):
             await slow.request(f"r{number}", LONG)
-        made_s, before_s = await spoken_s(), -1.0
-        while not made_s or made_s != before_s:
-            await asyncio.sleep(0.3)
-            before_s, made_s = made_s, await spoken_s()
-        answer = await asyncio.wait_for(other.speak(HELLO), 300)
+        made_s = await settled_speech_s(http)
+        answer = await other.speak(HELLO)
         assert answer.last["type"] == "complete"
         answers = await slow.answers(*(f"r{number}" for number in range(4)))
     heard_s = sum(len(answer.samples) for answer in answers.values()) / 22_050
@@ -299,9 +255,10 @@ async def test_shutdown_waits_for_speech(serve: Serve) -> None:
         while not isinstance(await client.receive(), Frame):
             pass
         server.stop.set()
-        await client.send("ping")
+        await client.send("ping", timestamp=12.5)
         while isinstance(message := await client.receive(), Frame) or message["type"] != "pong":
             pass
+        assert message["timestamp"] == 12.5
         await server.engine.permit(None)
         answer = await client.answer("one")
         assert answer.last["type"] == "complete" and answer.frames[-1].metadata["is_final"]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import numpy as np
 from wyoming.audio import AudioChunk, AudioStop
@@ -60,11 +61,15 @@ async def read_until(connected: AsyncTcpClient, last: str) -> list[Event]:
     return events
 
 
+async def send(connected: AsyncTcpClient, *sent: Event) -> None:
+    for event in sent:
+        await connected.write_event(event)
+
+
 async def ask(port: int, *sent: Event, last: str) -> list[Event]:
     """Send events on a connection of their own; the answers up to one of the type ``last``."""
     async with client(port) as connected:
-        for event in sent:
-            await connected.write_event(event)
+        await send(connected, *sent)
         return await read_until(connected, last)
 
 
@@ -92,3 +97,16 @@ def chunk(pcm: bytes, rate: int = RATE, width: int = 2, channels: int = 1) -> Ev
 
 
 STOP = AudioStop().event()
+
+
+async def answer_to(port: int, raw: bytes, *, ends: bool = False) -> bytes:
+    """All that a connection is answered; ends: its client sends no more."""
+    reader, writer = await asyncio.open_connection(HOST, port)
+    writer.write(raw)
+    if ends:
+        writer.write_eof()
+    answer = await reader.read()
+    writer.close()
+    with suppress(ConnectionError):
+        await writer.wait_closed()
+    return answer

@@ -1,28 +1,41 @@
-"""Events on one connection: their answers, their order, and the errors that end it."""
+"""Events on one connection: their answers, their order, the errors that end it; wrong ones in masses."""
 
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
+import logging
+import os
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
+import psutil
 import pytest
+from wyoming.client import AsyncTcpClient
 from wyoming.event import Event
 
+from kani.core.recognizer import STEP_S
 from kani.protocols.wyoming.framing import MAX_LINE_BYTES, MAX_PAYLOAD_BYTES
+from kani.protocols.wyoming.framing import Event as PackedEvent
+from kani.protocols.wyoming.scripts import may_go_on, space_between
+from tests.fuzzing.mutator import Mutator
 from tests.protocols.conftest import Serve
 from tests.protocols.wyoming.exchange import (
     STOP,
     PauseRecognizer,
+    answer_to,
     ask,
     chunk,
     client,
     read_all,
     read_until,
+    send,
     steps,
     types,
 )
-from tests.protocols.wyoming.home_assistant import HOST
+from tests.protocols.wyoming.home_assistant import HOST, get_tts_audio
 from tests.support.event_loop import Idleness
 from tests.support.serving import serving
 
@@ -66,8 +79,7 @@ ANSWERS = {
 @pytest.mark.parametrize(("sent", "answers"), ANSWERS.values(), ids=ANSWERS)
 async def test_events_are_answered_in_order(port: int, sent: tuple[Event, ...], answers: list[str]) -> None:
     async with client(port) as connected:
-        for event in sent:
-            await connected.write_event(event)
+        await send(connected, *sent)
         found: list[Event] = []
         while len(types(found)) < len(answers):
             event = await connected.read_event()
@@ -114,8 +126,7 @@ ERRORS = {
 @pytest.mark.parametrize(("sent", "reason"), ERRORS.values(), ids=ERRORS)
 async def test_error_is_sent_and_closes(port: int, sent: tuple[Event, ...], reason: str) -> None:
     async with client(port) as connected:
-        for event in sent:
-            await connected.write_event(event)
+        await send(connected, *sent)
         *_, last = await read_all(connected)
     assert last.type == "error" and reason in last.data["text"] and last.data["code"]
 
@@ -142,12 +153,8 @@ LINES = {
 
 @pytest.mark.parametrize(("line", "reason"), LINES.values(), ids=LINES)
 async def test_invalid_framing_is_an_error(port: int, line: bytes, reason: str) -> None:
-    reader, writer = await asyncio.open_connection(HOST, port)
-    writer.write(line)
-    header = json.loads(await reader.readline())
-    assert header["type"] == "error" and reason in (await reader.read()).decode()
-    writer.close()
-    await writer.wait_closed()
+    header, data = (await answer_to(port, line)).split(b"\n", 1)
+    assert json.loads(header)["type"] == "error" and reason in data.decode()
 
 
 @pytest.mark.parametrize(
@@ -160,22 +167,13 @@ async def test_invalid_framing_is_an_error(port: int, line: bytes, reason: str) 
     ids=["data_in_line", "null_values", "data_over_that_of_the_line"],
 )
 async def test_older_forms_of_the_line_are_read(port: int, line: bytes) -> None:
-    reader, writer = await asyncio.open_connection(HOST, port)
-    writer.write(line)
-    assert json.loads(await reader.readline())["type"] == "pong"
-    assert json.loads(await reader.readexactly(13)) == {"text": "a"}
-    writer.close()
-    await writer.wait_closed()
+    header, data = (await answer_to(port, line, ends=True)).split(b"\n", 1)
+    assert json.loads(header)["type"] == "pong" and json.loads(data) == {"text": "a"}
 
 
 async def test_end_within_an_event_is_a_goodbye(port: int) -> None:
     for part in (b"", b'{"type"', b'{"type": "ping", "payload_length": 9}\nabc'):
-        reader, writer = await asyncio.open_connection(HOST, port)
-        writer.write(part)
-        writer.write_eof()
-        assert await reader.read() == b""
-        writer.close()
-        await writer.wait_closed()
+        assert await answer_to(port, part, ends=True) == b""
 
 
 async def test_description_comes_during_speech(serve: Serve) -> None:
@@ -192,9 +190,7 @@ async def test_description_comes_during_speech(serve: Serve) -> None:
 
 async def test_error_reaches_a_client_that_is_still_sending(port: int) -> None:
     async with client(port) as connected:
-        await connected.write_event(Event("transcribe", {"language": "xx"}))
-        for _ in range(100):
-            await connected.write_event(LOUD)
+        await send(connected, Event("transcribe", {"language": "xx"}), *[LOUD] * 100)
         (error,) = await read_all(connected)
     assert error.type == "error" and error.data["code"] == "invalid-request"
 
@@ -203,8 +199,7 @@ async def test_written_text_is_spoken_when_its_writer_pauses(serve: Serve) -> No
     """A word with an open end is not: more letters may follow."""
     server = await serve()
     async with client(server.streams["Wyoming"]) as connected:
-        await connected.write_event(START)
-        await connected.write_event(piece("Uno dos"))
+        await send(connected, START, piece("Uno dos"))
         await asyncio.sleep(1.2)
         assert server.engine.words == []
         await connected.write_event(piece("cientos tres "))
@@ -218,8 +213,7 @@ async def test_pipelined_requests_end_with_their_client(serve: Serve) -> None:
     server = await serve()
     server.engine.allow = 0
     async with client(server.streams["Wyoming"]) as connected:
-        await connected.write_event(say("uno"))
-        await connected.write_event(say("dos"))
+        await send(connected, say("uno"), say("dos"))
         while not server.engine.under_way:
             await asyncio.sleep(0.001)
     while server.engine.under_way:
@@ -263,8 +257,7 @@ async def test_rate_may_change_between_chunks(port: int) -> None:
 
 async def test_words_come_while_audio_is_sent(port: int) -> None:
     async with client(port) as connected:
-        await connected.write_event(Event("transcribe", {"language": "es"}))
-        await connected.write_event(LOUD)
+        await send(connected, Event("transcribe", {"language": "es"}), LOUD)
         words = await read_until(connected, "transcript-chunk")
         await connected.write_event(LOUD)
         words += await read_until(connected, "transcript-chunk")
@@ -275,15 +268,12 @@ async def test_words_come_while_audio_is_sent(port: int) -> None:
     assert texts == ["bum", " bum"] and whole == {"text": "bum bum", "language": "es"}
 
 
-async def live(port: int, sensitivity: str, quiet: int) -> str:
-    """Transcript of speech with a pause of ``quiet`` steps, sent as it is spoken."""
-    async with client(port) as connected:
-        await connected.write_event(Event("transcribe", {"vad_sensitivity": sensitivity}))
-        for pcm in steps(True, *[False] * quiet, True, False):
-            await connected.write_event(chunk(pcm))
-            await asyncio.sleep(0.08)
-        await connected.write_event(STOP)
-        return str((await read_until(connected, "transcript"))[-1].data["text"])
+async def talk(connected: AsyncTcpClient, sensitivity: str, *loud: bool) -> None:
+    """Send steps as they are spoken."""
+    await connected.write_event(Event("transcribe", {"vad_sensitivity": sensitivity}))
+    for pcm in steps(*loud):
+        await connected.write_event(chunk(pcm))
+        await asyncio.sleep(STEP_S)
 
 
 @pytest.mark.parametrize(
@@ -293,16 +283,16 @@ async def live(port: int, sensitivity: str, quiet: int) -> str:
 async def test_client_may_ask_for_the_end_of_its_command(
     port: int, sensitivity: str, quiet: int, text: str
 ) -> None:
-    assert await live(port, sensitivity, quiet) == text
+    async with client(port) as connected:
+        await talk(connected, sensitivity, True, *[False] * quiet, True, False)
+        await connected.write_event(STOP)
+        assert (await read_until(connected, "transcript"))[-1].data["text"] == text
 
 
 async def test_next_command_may_follow_without_audio_stop(port: int) -> None:
     async with client(port) as connected:
         for _ in range(2):
-            await connected.write_event(Event("transcribe", {"vad_sensitivity": "aggressive"}))
-            for pcm in steps(True, *[False] * 10):
-                await connected.write_event(chunk(pcm))
-                await asyncio.sleep(0.08)
+            await talk(connected, "aggressive", True, *[False] * 10)
             heard = await read_until(connected, "transcript-stop")
             assert [event.data["text"] for event in heard if event.type == "transcript"] == ["bum"]
 
@@ -313,3 +303,112 @@ async def test_recording_is_heard_to_its_end(serve: Serve) -> None:
     pcm = b"".join(steps(True, *[False] * 40, True))
     heard = await ask(server.streams["Wyoming"], chunk(pcm), STOP, last="transcript")
     assert heard[-1].data["text"] == "bum bum"
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (["Hola,", "mundo."], "Hola, mundo."),
+        (["今天", "天气", "很好。", "你好"], "今天天气很好。你好"),
+        (["สวัสดี", "ครับ"], "สวัสดีครับ"),
+        (["これは", "iPhone", "です"], "これは iPhone です"),
+        (["안녕", "하세요"], "안녕 하세요"),
+    ],
+)
+def test_words_are_joined_as_they_are_written(words: list[str], text: str) -> None:
+    joined = ""
+    for word in words:
+        joined += space_between(joined, word) + word
+    assert joined == text
+
+
+@pytest.mark.parametrize(
+    ("text", "open_end"),
+    [("Wohn", True), ("3", True), ("uno ", False), ("uno.", False), ("今天", False), ("", False)],
+)
+def test_word_is_not_spoken_before_its_end(text: str, open_end: bool) -> None:
+    assert may_go_on(text) is open_end
+
+
+INPUTS = int(os.environ.get("WYOMING_FUZZ_INPUTS", "600"))
+TOGETHER = 8
+
+FORM = {"rate": 16_000, "width": 2, "channels": 1, "timestamp": None}
+SAMPLES: tuple[tuple[dict[str, Any], bytes], ...] = (
+    ({"type": "describe"}, b""),
+    ({"type": "ping", "data": {"text": "a"}}, b""),
+    ({"type": "synthesize", "data": {"text": "uno dos.", "voice": {"name": "tone_es"}}}, b""),
+    ({"type": "synthesize-start", "data": {"voice": {"language": "es"}, "context": {}}}, b""),
+    ({"type": "synthesize-chunk", "data": {"text": "tres "}}, b""),
+    ({"type": "synthesize-stop"}, b""),
+    ({"type": "transcribe", "data": {"language": "es", "vad_sensitivity": "default"}}, b""),
+    ({"type": "audio-start", "data": FORM}, b""),
+    ({"type": "audio-chunk", "data": FORM}, steps(True)[0]),
+    ({"type": "audio-stop", "data": {"timestamp": 1}}, b""),
+)
+
+
+def right(number: int) -> bytes:
+    """Sample ``number``: in a row they are a client's ordinary events."""
+    header, payload = SAMPLES[number % len(SAMPLES)]
+    return PackedEvent(header["type"], header.get("data", {}), payload).pack()
+
+
+def wrong(mutator: Mutator, number: int) -> bytes:
+    """A mutated header, data in a piece of its own, or a mutated event as bytes."""
+    header, payload = SAMPLES[number % len(SAMPLES)]
+    if number % 3 == 0:
+        return mutator.bytes(right(number))
+    mutated = mutator.object({**header, "payload_length": len(payload)})
+    if number % 3 == 1 or not isinstance(mutated, dict):
+        return json.dumps(mutated).encode() + b"\n" + payload
+    data = json.dumps(mutated.pop("data", None)).encode()
+    length = {"data_length": len(data)}
+    return json.dumps(mutated | length).encode() + b"\n" + data + payload
+
+
+async def attack(port: int, seed: int, inputs: int) -> None:
+    """Send right and wrong events, each connection up to its error; abort every other one."""
+    mutator = Mutator(f"wyoming {seed}")
+    sent = 0
+    place = seed
+    while sent < inputs:
+        with suppress(OSError):
+            reader, writer = await asyncio.open_connection(HOST, port)
+            reading = asyncio.create_task(reader.read())
+            with suppress(OSError):
+                while sent < inputs and not reading.done():
+                    place += 1
+                    is_wrong = mutator.sometimes()
+                    sent += is_wrong
+                    writer.write(wrong(mutator, place) if is_wrong else right(place))
+                    await writer.drain()
+                    await asyncio.sleep(0)
+            if sent % 2:
+                writer.transport.abort()
+            else:
+                writer.write_eof()
+            with suppress(OSError):
+                await reading
+            writer.close()
+
+
+async def test_wrong_events_disturb_no_other_client(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
+    server = await serve()
+    port = server.streams["Wyoming"]
+    expected = await get_tts_audio(port, "hola mundo", "tone_es")
+    attacks = asyncio.gather(*(attack(port, seed, INPUTS // TOGETHER) for seed in range(TOGETHER)))
+    process, sizes, spoken = psutil.Process(), [], 0
+    while not attacks.done():
+        assert await get_tts_audio(port, "hola mundo", "tone_es") == expected
+        spoken += 1
+        sizes.append(process.memory_info().rss / 2**20)
+    await attacks
+    while server.engine.under_way:
+        await asyncio.sleep(0.001)
+    gc.collect()
+    half = len(sizes) // 2
+    print(f"{INPUTS} inputs, {spoken} texts meanwhile; MiB: {sizes[0]:.0f} {sizes[half]:.0f} {sizes[-1]:.0f}")
+    assert not [record for record in caplog.records if record.exc_info or record.levelno >= logging.ERROR]
+    assert sizes[-1] - sizes[half] < 32
+    assert await get_tts_audio(port, "hola mundo", "tone_es") == expected

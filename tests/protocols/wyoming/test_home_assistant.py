@@ -1,32 +1,43 @@
-"""Home Assistant's own loops against the server, those of its older versions included."""
+"""Home Assistant's own loops against the server, those of its older versions included, and what they read."""
 
 from __future__ import annotations
 
 import asyncio
 import io
+import threading
 import wave
-from collections.abc import AsyncGenerator, AsyncIterable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import TypeVar
 
 import pytest
+from wyoming.event import Event
+from wyoming.info import Info
 
+from kani.core.recognizer import STEP_S
+from kani.core.types import Voice
+from kani.core.voices.catalogue import VoiceCatalogue, VoiceStore
+from kani.protocols.wyoming.info import describe_voices
 from kani.text.languages import primary
-from tests.conftest import ServerProcess, StartServer
+from tests.conftest import StartServer
 from tests.protocols.conftest import Serve
 from tests.protocols.wyoming import home_assistant
 from tests.protocols.wyoming.exchange import steps
-from tests.support.tone import RATE
+from tests.support.tone import RATE, ToneEngine, tones
+
+T = TypeVar("T")
 
 
-async def as_stream(pieces: Iterable[str]) -> AsyncGenerator[str]:
+async def as_stream(pieces: Iterable[T]) -> AsyncGenerator[T]:
     for piece in pieces:
         yield piece
         await asyncio.sleep(0)
 
 
-async def as_audio(pieces: Iterable[bytes]) -> AsyncGenerator[bytes]:
-    for piece in pieces:
-        yield piece
-        await asyncio.sleep(0)
+async def streamed(port: int, *pieces: str, voice: str | None = None) -> list[bytes]:
+    stream = home_assistant.stream_tts_audio(port, as_stream(pieces), voice)
+    return [piece async for piece in stream]
 
 
 def seconds(file: bytes) -> float:
@@ -43,19 +54,18 @@ async def test_whole_text_is_a_wav_file(port: int) -> None:
 async def test_text_without_words_is_answered(port: int, message: str) -> None:
     whole = await home_assistant.get_tts_audio(port, message)
     assert whole is not None and not any(whole[44:])
-    streamed = [piece async for piece in home_assistant.stream_tts_audio(port, as_stream([message]))]
-    assert streamed[0].startswith(b"RIFF") and not any(b"".join(streamed[1:]))
+    header, *audio = await streamed(port, message)
+    assert header.startswith(b"RIFF") and not any(b"".join(audio))
 
 
 async def test_written_text_is_spoken_once(port: int) -> None:
     """The repeated ``synthesize`` in the stream adds nothing, and there is one header."""
-    pieces = ["Uno ", "dos. ", "Tr", "es ", "cuatro."]
-    streamed = [piece async for piece in home_assistant.stream_tts_audio(port, as_stream(pieces), "tone_es")]
-    assert [piece.startswith(b"RIFF") for piece in streamed] == [True] + [False] * (len(streamed) - 1)
+    header, *audio = await streamed(port, "Uno ", "dos. ", "Tr", "es ", "cuatro.", voice="tone_es")
+    assert header.startswith(b"RIFF") and not any(piece.startswith(b"RIFF") for piece in audio)
     whole = await home_assistant.get_tts_audio(port, "Uno dos. Tres cuatro.", "tone_es")
     assert whole is not None
     with wave.open(io.BytesIO(whole)) as opened:
-        assert b"".join(streamed[1:]) == opened.readframes(opened.getnframes())
+        assert b"".join(audio) == opened.readframes(opened.getnframes())
         assert opened.getframerate() == RATE
 
 
@@ -88,53 +98,34 @@ async def test_interruption_stops_the_engine(serve: Serve) -> None:
 
 
 @pytest.mark.parametrize("listen", ["process_audio_stream", "process_audio_stream_2026_2"])
-async def test_speech_is_recognized(port: int, listen: str) -> None:
-    audio = as_audio(steps(True, False, True, False))
-    assert await getattr(home_assistant, listen)(port, audio, "es") == "bum bum"
+@pytest.mark.parametrize(
+    ("loud", "language", "text"),
+    [((True, False, True, False), "es", "bum bum"), ((), "es", ""), ((True,), "xx", None)],
+)
+async def test_speech_is_recognized(
+    port: int, listen: str, loud: tuple[bool, ...], language: str, text: str | None
+) -> None:
+    heard = getattr(home_assistant, listen)(port, as_stream(steps(*loud)), language)
+    assert await heard == text
 
 
-@pytest.mark.parametrize("listen", ["process_audio_stream", "process_audio_stream_2026_2"])
-async def test_no_audio_is_an_empty_transcript(port: int, listen: str) -> None:
-    assert await getattr(home_assistant, listen)(port, as_audio([]), "es") == ""
+async def microphone(loud: Callable[[int], bool], most: int) -> AsyncIterable[bytes]:
+    """A microphone's steps at their pace, until nobody listens or there are ``most``."""
+    for number in range(most):
+        yield steps(loud(number))[0]
+        await asyncio.sleep(STEP_S)
 
 
 async def test_server_ends_the_command(serve: Serve) -> None:
     """The transcript comes while audio is still sent, and Home Assistant stops sending."""
-    server = await serve(KANI_WYOMING_END_OF_SPEECH="true")
-    sent = 0
-
-    async def microphone() -> AsyncIterable[bytes]:
-        nonlocal sent
-        while True:
-            sent += 1
-            yield steps(sent < 4)[0]
-            await asyncio.sleep(0.08)
-
-    text = await home_assistant.process_audio_stream(server.streams["Wyoming"], microphone(), "es")
-    assert text == "bum bum bum"
-
-
-async def test_older_home_assistant_goes_on_sending_behind_the_transcript(serve: Serve) -> None:
-    server = await serve(KANI_WYOMING_END_OF_SPEECH="true")
-
-    async def microphone() -> AsyncIterable[bytes]:
-        for index in range(28):
-            yield steps(index < 3 or index > 24)[0]
-            await asyncio.sleep(0.08)
-
-    port = server.streams["Wyoming"]
-    assert await home_assistant.process_audio_stream_2026_2(port, microphone(), "es") == "bum bum bum"
-
-
-@pytest.mark.parametrize("text", ["kaputt", "x" * 10_001])
-async def test_error_is_raised_to_the_user(port: int, text: str) -> None:
-    with pytest.raises(home_assistant.ServiceError):
-        await home_assistant.get_tts_audio(port, text)
-
-
-async def test_unsupported_language_is_an_error(port: int) -> None:
-    assert await home_assistant.process_audio_stream(port, as_audio(steps(True)), "xx") is None
-    assert await home_assistant.process_audio_stream_2026_2(port, as_audio(steps(True)), "xx") is None
+    port = (await serve(KANI_WYOMING_END_OF_SPEECH="true")).streams["Wyoming"]
+    (recognition,) = (await home_assistant.load_info(port)).asr
+    assert recognition.requires_external_vad is False
+    spoken = microphone(lambda number: number < 3, 10**6)
+    assert await home_assistant.process_audio_stream(port, spoken, "es") == "bum bum bum"
+    # The older one goes on sending behind the transcript.
+    spoken = microphone(lambda number: number < 3 or number > 24, 28)
+    assert await home_assistant.process_audio_stream_2026_2(port, spoken, "es") == "bum bum bum"
 
 
 @pytest.mark.parametrize(
@@ -152,17 +143,92 @@ async def test_voice_that_is_gone_is_replaced_in_its_language(
     assert primary(server.engine.segments[-1].language) == language
 
 
-async def test_espeak_speaks_every_language_that_is_listed(espeak_server_with_wyoming: ServerProcess) -> None:
-    port = espeak_server_with_wyoming.wyoming_port
+async def test_espeak_speaks_every_language_that_is_listed(start_server: StartServer) -> None:
+    port = start_server("--engine", "espeak", "--wyoming").wyoming_port
     info = await home_assistant.load_info(port)
     voices = home_assistant.voices_by_language(info.tts[0])
     assert {"es", "en", "de", "ar"} <= set(voices)
     for language in ("es", "en-GB", "de"):
-        first = voices[language][0]
-        streamed = home_assistant.stream_tts_audio(port, as_stream(["Uno, ", "dos, ", "tres."]), first)
-        assert sum([len(piece) async for piece in streamed]) > 30_000
+        spoken = await streamed(port, "Uno, ", "dos, ", "tres.", voice=voices[language][0])
+        assert sum(map(len, spoken)) > 30_000
 
 
-@pytest.fixture
-def espeak_server_with_wyoming(start_server: StartServer) -> ServerProcess:
-    return start_server("--engine", "espeak", "--wyoming")
+def voices(folder: Path, *languages: str, default: str | None = None) -> dict[str, list[str]]:
+    """Names of the voices of each language in Home Assistant's order; each voice is named by its place."""
+    own = tuple(Voice(f"v{at}", f"v{at}", tag, "tone") for at, tag in enumerate(languages))
+    defaults = {voice.language.partition("-")[0]: voice.id for voice in reversed(own) if voice.language}
+    engines = tones(replace(ToneEngine().info, voices=own, default_voices=defaults))
+    described = describe_voices(VoiceCatalogue(engines, VoiceStore(folder), default))
+    program = {"name": "x", "attribution": {"name": "", "url": ""}, "installed": True, "voices": described}
+    info = Event("info", {"tts": [program | {"description": None, "version": None}]})
+    return home_assistant.voices_by_language(Info.from_event(info).tts[0])
+
+
+@pytest.mark.parametrize(
+    ("languages", "default", "offered"),
+    [
+        # The regional tag only where all voices have one: it would hide the voices without.
+        (("es", "es-MX"), None, {"es": ["v0", "v1"]}),
+        (("en-US", "en-GB"), None, {"en": ["v0", "v1"], "en-US": ["v0"], "en-GB": ["v1"]}),
+        (("es", ""), None, {"es": ["v0", "v1"]}),
+        # The best voice of a language is its first.
+        (("es", "es", "es"), None, {"es": ["v0", "v1", "v2"]}),
+        (("es", "es", "es"), "v2", {"es": ["v2", "v0", "v1"]}),
+    ],
+)
+def test_voices_are_offered_by_language(
+    tmp_path: Path, languages: tuple[str, ...], default: str | None, offered: dict[str, list[str]]
+) -> None:
+    assert voices(tmp_path, *languages, default=default) == offered
+
+
+def test_voices_of_the_second_engine_come_last(tmp_path: Path) -> None:
+    infos = [
+        replace(
+            ToneEngine().info, name=name, voices=(Voice(own, label, "es", name),), default_voices={"es": own}
+        )
+        for name, own, label in (("natural", "n", "zoe"), ("robotic", "r", "Ana"))
+    ]
+    described = describe_voices(VoiceCatalogue(tones(*infos), VoiceStore(tmp_path), None))
+    ordered = sorted(described, key=lambda voice: str(voice["description"]))
+    assert [voice["name"] for voice in ordered] == ["n", "r"]
+
+
+async def test_library_reads_the_description(port: int) -> None:
+    info = await home_assistant.load_info(port)
+    (speech,), (recognition,) = info.tts, info.asr
+    assert (speech.name, recognition.name) == ("Kani", "Kani")
+    assert speech.installed and speech.supports_synthesize_streaming and speech.version
+    assert home_assistant.voices_by_language(speech) == {"en": ["tone_en"], "es": ["tone_es"]}
+    assert recognition.supports_transcript_streaming and recognition.requires_external_vad
+    assert recognition.models[0].languages == ["en", "es"] and recognition.models[0].installed
+    assert all(not getattr(info, kind) for kind in ("handle", "intent", "wake", "mic", "snd"))
+
+
+async def test_description_is_answered_from_memory(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second one within seconds reads no files."""
+    await home_assistant.load_info(port)
+
+    def fail(catalogue: VoiceCatalogue) -> None:
+        raise AssertionError("the voices were read again")
+
+    monkeypatch.setattr("kani.protocols.wyoming.info.describe_voices", fail)
+    assert (await home_assistant.load_info(port)).tts
+
+
+async def test_slow_disk_delays_no_description(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An older description is answered where a new one takes longer than Home Assistant waits."""
+    before = await home_assistant.load_info(port)
+    monkeypatch.setattr("kani.protocols.wyoming.info.FRESH_S", 0.0)
+
+    read = threading.Event()
+
+    def slow(catalogue: VoiceCatalogue) -> list[dict[str, object]]:
+        read.wait()
+        return []
+
+    monkeypatch.setattr("kani.protocols.wyoming.info.describe_voices", slow)
+    try:
+        assert await home_assistant.load_info(port) == before
+    finally:
+        read.set()

@@ -1,22 +1,75 @@
-"""How many of the server's functions a chunk of a stream goes through, from the engine to the socket."""
+"""What an answer may cost: memory, if it is sent whole, and function calls for a chunk of a stream."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import sys
+from collections.abc import AsyncIterator
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import httpx
+import pytest
+from starlette.applications import Starlette
 from starlette.types import Message
 
 import kani
+from kani.protocols.kani.http import http_routes
 from kani.protocols.kani.websocket import websocket_routes
 from kani.protocols.shared.memory_budget import MemoryBudget
+from kani.server.metrics import Metrics
+from kani.server.settings import load
+from kani.server.speech_service import build_service
+from tests.protocols.held_socket import connected
 from tests.support.event_loop import settle
 from tests.support.sessions import serving
 from tests.support.tone import ToneEngine
+
+BYTES = 100_000
+"""Two seconds of audio and a bit."""
+
+SHORT, LONG = "Hola.", "Hola a todos. " * 10
+
+
+@pytest.fixture
+async def app(tmp_path: Path) -> AsyncIterator[Starlette]:
+    chosen = load({"engine": "espeak", "data_dir": tmp_path}, {}, tmp_path / "none")
+    service = build_service(chosen, Metrics("0"))
+    await service.start()
+    budget = MemoryBudget(BYTES, alternative="ask for a stream")
+    yield Starlette(routes=[*websocket_routes(service, budget), *http_routes(service, budget)])
+    await service.stop()
+
+
+async def test_rest_calls_share_memory_budget(app: Starlette) -> None:
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:
+        for _ in range(3):
+            refused = await client.post("/tts", json={"text": LONG})
+            assert (refused.status_code, "ask for a stream" in refused.json()["detail"]) == (503, True)
+            for _ in range(3):
+                assert (await client.post("/tts", json={"text": SHORT})).status_code == 200
+        assert (await client.post("/stream-tts", json={"text": LONG})).status_code == 200
+
+
+async def test_websocket_shares_memory_budget(app: Starlette) -> None:
+    async with connected(app, "/") as socket:
+
+        async def ask(kind: str, text: str) -> dict[str, str]:
+            await socket.send({"type": kind, "data": {"text": text}})
+            while (answer := await socket.take())["type"] == "tts_stream_chunk":
+                pass
+            told: dict[str, str] = answer["data"]
+            return told
+
+        for _ in range(3):
+            refused = await ask("tts_request", LONG)
+            assert refused["status"] == "error" and "ask for a stream" in refused["message"]
+            for _ in range(3):
+                assert (await ask("tts_request", SHORT))["status"] == "success"
+        assert (await ask("tts_stream_request", LONG))["status"] == "completed"
+
 
 MOST_CALLS = 60
 """Of one word that the engine says, with its share of the messages."""

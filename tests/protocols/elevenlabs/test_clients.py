@@ -1,0 +1,348 @@
+"""ElevenLabs' own SDK, and the plugins of LiveKit and Pipecat, unmodified: what they receive."""
+
+from __future__ import annotations
+
+import base64
+import io
+import wave
+from collections.abc import AsyncIterator, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import av
+import httpx
+import numpy as np
+import pytest
+from elevenlabs.client import ElevenLabs
+from elevenlabs.core.api_error import ApiError
+from elevenlabs.types import DialogueInput
+from livekit.agents import APIStatusError
+from livekit.plugins import elevenlabs as livekit
+
+from benchmarks.sentences import WITH_EARLY_PHRASE
+from kani.core.audio.pcm import decode_recording
+from kani.core.types import Samples
+from tests.clients.elevenlabs.libraries import (
+    Word,
+    speak_with_livekit,
+    speak_with_pipecat,
+    speak_with_sdk,
+    split_tokens,
+)
+from tests.clients.elevenlabs.wire import Character, connect_client
+from tests.conftest import ServerProcess
+from tests.support.examples import run_example
+from tests.support.understood import assert_understood
+
+GEORGE = "JBFqnCBsd6RMkjVDRZzb"
+
+
+@pytest.fixture
+def sdk(espeak_server: ServerProcess) -> Iterator[ElevenLabs]:
+    with httpx.Client() as client:
+        yield ElevenLabs(api_key="k", base_url=espeak_server.http_url, httpx_client=client)
+
+
+CONTAINERS = {"mp3": "mp3", "opus": "ogg", "pcm": "s16le", "ulaw": "mulaw", "alaw": "alaw", "wav": "wav"}
+"""FFmpeg's names of the formats."""
+
+
+def seconds(data: bytes, name: str) -> float:
+    codec, rate = name.split("_")[:2]
+    options = {"sample_rate": rate} if codec in ("pcm", "ulaw", "alaw") else {}
+    with av.open(io.BytesIO(data), format=CONTAINERS[codec], options=options) as opened:
+        return sum(frame.samples / frame.sample_rate for frame in opened.decode(audio=0))
+
+
+def assert_tiles(alignments: Iterable[Any], text: str, end_s: float) -> None:
+    told = [alignment for alignment in alignments if alignment is not None]
+    assert "".join("".join(alignment.characters) for alignment in told) == text
+    starts = [at for alignment in told for at in alignment.character_start_times_seconds]
+    ends = [at for alignment in told for at in alignment.character_end_times_seconds]
+    assert starts[0] == 0 and starts[1:] == ends[:-1] and starts == sorted(starts)
+    assert ends[-1] == pytest.approx(end_s, abs=0.02)
+
+
+TIMED = "¡Hola! ¿Cómo estás, amiga? Son las 10:30 😀."
+
+
+@pytest.mark.parametrize("name", ["mp3_44100_128", "pcm_22050", "opus_48000_64", "ulaw_8000"])
+def test_sdk_receives_time_of_every_character(sdk: ElevenLabs, name: Any) -> None:
+    """Whole and streamed; the last one ends with the audio."""
+    asked = {"text": TIMED, "language_code": "es", "output_format": name}
+    whole = sdk.text_to_speech.convert_with_timestamps(GEORGE, **asked)
+    said = "".join(whole.normalized_alignment.characters)
+    assert said.startswith("¡Hola! ¿Cómo estás, amiga? Son las diez ")
+    data = base64.b64decode(whole.audio_base_64)
+    assert_tiles([whole.alignment], TIMED, seconds(data, name))
+    lines = list(sdk.text_to_speech.stream_with_timestamps(GEORGE, **asked))
+    data = b"".join(base64.b64decode(line.audio_base_64) for line in lines)
+    # After a streamed MP3 there is up to a frame of silence.
+    surplus = 0.014 if name.startswith("mp3") else 0.0
+    assert_tiles([line.alignment for line in lines], TIMED, seconds(data, name) - surplus)
+
+
+def test_sdk_lists_and_searches_voices(sdk: ElevenLabs) -> None:
+    voices = sdk.voices.get_all().voices
+    by_id = {voice.voice_id: voice for voice in voices}
+    arabic = by_id["espeak:ar"]
+    assert (arabic.category, arabic.labels and arabic.labels["language"]) == ("premade", "ar")
+    assert sdk.voices.get("espeak:ar") == arabic
+
+    token: str | None = None
+    seen = []
+    while True:
+        page = sdk.voices.search(page_size=30, next_page_token=token)
+        seen += [voice.voice_id for voice in page.voices]
+        assert page.total_count == len(voices)
+        token = page.next_page_token
+        if not page.has_more:
+            break
+    assert seen == list(by_id) and token is None
+    found = sdk.voices.search(search="spanish").voices
+    assert {voice.voice_id for voice in found} == {"espeak:es", "espeak:es-419"}
+
+
+def test_preview_url_is_playable(sdk: ElevenLabs) -> None:
+    url = sdk.voices.get("espeak:ar").preview_url
+    assert url is not None
+    answer = httpx.get(url)
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "audio/wav")
+    assert sdk.voices.get(GEORGE).name == "George" and sdk.voices.get(GEORGE).preview_url is None
+
+
+def test_sdk_reads_settings_models_and_user(sdk: ElevenLabs) -> None:
+    assert sdk.voices.settings.get_default().speed == 1.0
+    assert sdk.voices.settings.get(GEORGE) == sdk.voices.settings.get_default()
+    models = {model.model_id: model for model in sdk.models.list()}
+    flash = models["eleven_flash_v2_5"]
+    assert flash.can_do_text_to_speech and flash.maximum_text_length_per_request == 40_000
+    languages = {language.language_id: language.name for language in flash.languages or []}
+    assert languages["es"] == "Spanish" and languages["ar"] == "Arabic"
+    user = sdk.user.get()
+    assert user.subscription == sdk.user.subscription.get() or user.subscription.tier == "local"
+    assert user.subscription.character_limit - user.subscription.character_count > 40_000
+
+
+def test_sdk_adds_lists_plays_speaks_and_deletes_voice(sdk: ElevenLabs) -> None:
+    spoken = sdk.text_to_speech.convert("espeak:es", text=TIMED * 3, output_format="wav_24000")
+    recording = b"".join(spoken)
+    labels = {"consent": "Soy Ana, y se puede usar mi voz.", "language": "Spanish", "accent": "andaluz"}
+    made = sdk.voices.ivc.create(name="My voice", files=[recording], description="warm", labels=labels)
+    assert (made.voice_id, made.requires_verification) == ("custom:My_voice", False)
+
+    listed = {voice.voice_id: voice for voice in sdk.voices.get_all().voices}[made.voice_id]
+    assert (listed.name, listed.category, listed.description) == ("My_voice", "cloned", "warm")
+    assert listed.is_owner and listed.labels == {"language": "es", "engine": "espeak"}
+    assert [voice.voice_id for voice in sdk.voices.search(search="my voice").voices] == [made.voice_id]
+
+    voice = sdk.voices.get(made.voice_id)
+    assert voice.labels == {"language": "es", "engine": "espeak", "cloning": "none"}
+    [sample] = voice.samples or []
+    assert b"".join(sdk.voices.samples.audio.get(made.voice_id, sample.sample_id or "")) == recording
+    spoken = sdk.text_to_speech.convert(made.voice_id, text="Hola.", output_format="pcm_8000")
+    assert b"".join(spoken) == b"".join(
+        sdk.text_to_speech.convert("My_voice", text="Hola.", output_format="pcm_8000")
+    )
+    assert sdk.voices.update(made.voice_id, name="Mine").voice_id == "custom:Mine"
+    assert sdk.voices.delete("custom:Mine").status == "ok"
+    with pytest.raises(ApiError) as refused:
+        sdk.voices.delete("custom:Mine")
+    assert (refused.value.status_code, refused.value.body["detail"]["status"]) == (404, "voice_not_found")
+
+
+DIALOGUE = [
+    DialogueInput(text="[laughs] Hola, amiga.", voice_id="espeak:es"),
+    DialogueInput(text="Very well, thank you.", voice_id="espeak:en-us"),
+]
+
+
+def test_sdk_converts_and_streams_dialogue(sdk: ElevenLabs) -> None:
+    calls = sdk.text_to_dialogue
+    name: Any = "pcm_24000"
+    whole = b"".join(calls.convert(inputs=DIALOGUE, output_format=name))
+    assert b"".join(calls.stream(inputs=DIALOGUE, output_format=name, model_id="eleven_v3")) == whole
+    told = calls.convert_with_timestamps(inputs=DIALOGUE, output_format=name)
+    assert base64.b64decode(told.audio_base_64) == whole and told.alignment is not None
+    assert "".join(told.alignment.characters) == "".join(line.text for line in DIALOGUE)
+    assert [segment.voice_id for segment in told.voice_segments] == ["espeak:es", "espeak:en-us"]
+    assert told.voice_segments[1].end_time_seconds == pytest.approx(len(whole) / 48000, abs=0.002)
+    lines = list(calls.stream_with_timestamps(inputs=DIALOGUE, output_format=name))
+    assert b"".join(base64.b64decode(line.audio_base_64) for line in lines) == whole
+    assert {segment.dialogue_input_index for line in lines for segment in line.voice_segments} == {0, 1}
+    with pytest.raises(ApiError) as refused:
+        list(calls.convert(inputs=[*DIALOGUE, DialogueInput(text="Who?", voice_id="nobody")]))
+    assert refused.value.status_code == 404
+    assert refused.value.body["detail"]["param"] == "inputs[2].voice_id"
+
+
+@pytest.fixture
+async def http_session() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession() as session:
+        yield session
+
+
+def livekit_of(server: ServerProcess, session: aiohttp.ClientSession, **chosen: Any) -> livekit.TTS:
+    return livekit.TTS(api_key="k", base_url=f"{server.http_url}/v1", http_session=session, **chosen)
+
+
+@pytest.mark.parametrize("name", ["mp3_22050_32", "pcm_22050", "opus_48000_64"])
+async def test_livekit_decodes_every_encoding(
+    espeak_server: ServerProcess, sdk: ElevenLabs, http_session: aiohttp.ClientSession, name: Any
+) -> None:
+    text = "Hello there, my friend. How are you today?"
+    plugin = livekit_of(espeak_server, http_session, encoding=name)
+    frame = await plugin.synthesize(text).collect()
+    truth = b"".join(
+        sdk.text_to_speech.convert(livekit.DEFAULT_VOICE_ID, text=text, output_format="pcm_24000")
+    )
+    assert frame.duration == pytest.approx(len(truth) / 48000, abs=0.06)
+    assert np.abs(np.frombuffer(frame.data, np.int16)).max() > 1000
+
+
+async def test_livekit_lists_voices_and_raises_errors(
+    espeak_server: ServerProcess, http_session: aiohttp.ClientSession
+) -> None:
+    voices = {voice.id: voice for voice in await livekit_of(espeak_server, http_session).list_voices()}
+    assert (voices["espeak:ar"].name, voices["espeak:ar"].category) == ("Arabic", "premade")
+    plugin = livekit_of(espeak_server, http_session, voice_id="nobody")
+    with pytest.raises(APIStatusError) as refused:
+        await plugin.synthesize("Hello.").collect()
+    assert refused.value.status_code == 404
+
+
+async def run_client(server: ServerProcess, *arguments: str | Path) -> str:
+    return await run_example("elevenlabs_client.py", "--server", server.http_url, *arguments)
+
+
+async def test_example_writes_speech_times_and_voices(espeak_server: ServerProcess, tmp_path: Path) -> None:
+    file = tmp_path / "speech.audio.mp3"
+    printed = await run_client(espeak_server, TIMED, "-o", file)
+    assert f"{file.stat().st_size} bytes" in printed
+    plain = seconds(file.read_bytes(), "mp3_44100_128")
+    printed = await run_client(espeak_server, TIMED, "-o", file, "--times")
+    assert "".join(line[12:] for line in printed.splitlines()) == TIMED
+    assert seconds(file.read_bytes(), "mp3_44100_128") == plain > 2
+    assert "espeak:es-419" in await run_client(espeak_server, "--voices", "spanish")
+    assert "voice_not_found" in await run_client(espeak_server, TIMED, "-o", file, "--voice", "nobody")
+
+
+TEXT = "Hola, esto es una prueba bastante larga. ¿Qué tal te encuentras hoy, amigo mío? Yo, muy bien."
+FIGURES = "Hola, amigo: son 3.456 casas en 1.234.567 calles, o 21 por ciento. Adiós, amigo mío, hasta otra."
+SHORT = "Adiós, amigos míos."
+ENGLISH = " ".join(WITH_EARLY_PHRASE["en"][:4])
+
+pytestmark = pytest.mark.filterwarnings(
+    # The official library asks in a way that websockets does not like any more.
+    "ignore:ConnectionClosed.(code|reason) is deprecated:DeprecationWarning"
+)
+
+
+async def characters(server: ServerProcess, text: str, rate: int) -> tuple[list[Character], Samples]:
+    """Return absolute character times and the audio of a text that is sent word by word."""
+    asked = {"sync_alignment": "true", "output_format": f"pcm_{rate}"}
+    async with connect_client(server.url, **asked) as client:
+        heard = await client.speak(*split_tokens(text))
+    return heard.absolute(), heard.samples
+
+
+def words_of(told: list[Character]) -> list[Word]:
+    text = "".join(each.text for each in told)
+    begins = [at for at, char in enumerate(text) if char != " " and (at == 0 or text[at - 1] == " ")]
+    return [Word(text[at:].split(" ", 1)[0], told[at].start / 1000) for at in begins]
+
+
+def assert_at_its_time(spoken: list[Word], truth: list[Word], within_s: float) -> None:
+    assert [word.text for word in spoken] == [word.text for word in truth]
+    for word, said in zip(spoken, truth, strict=True):
+        assert word.start_s == pytest.approx(said.start_s, abs=within_s), word
+
+
+async def test_sdk_receives_all_audio(espeak_server: ServerProcess) -> None:
+    _, samples = await characters(espeak_server, TEXT, 24_000)
+    heard = await speak_with_sdk(espeak_server.http_url, "espeak:es", split_tokens(TEXT), "pcm_24000")
+    assert np.array_equal(heard.samples, samples)
+    slow = await speak_with_sdk(
+        espeak_server.http_url, "espeak:es", split_tokens(TEXT), "pcm_24000", speed=0.8
+    )
+    assert len(slow.samples) > 1.15 * len(samples)
+    coded = await speak_with_sdk(espeak_server.http_url, "espeak:es", split_tokens(TEXT), "mp3_44100_128")
+    duration_s = decode_recording(bytes(coded.audio)).duration_s
+    assert duration_s == pytest.approx(len(samples) / 24_000, abs=0.06)
+
+
+async def test_sdk_raises_error_frame(espeak_server: ServerProcess) -> None:
+    with pytest.raises(ApiError) as caught:
+        await speak_with_sdk(espeak_server.http_url, "nobody", split_tokens(TEXT), "pcm_24000")
+    assert caught.value.status_code == 1008
+    assert "A voice with voice_id nobody does not exist." in str(caught.value.body)
+
+
+async def test_livekit_receives_audio_and_word_times(espeak_server: ServerProcess) -> None:
+    truth, samples = await characters(espeak_server, SHORT, 22_050)
+    long, short, again = await speak_with_livekit(espeak_server.http_url, "espeak:es", [TEXT, SHORT, SHORT])
+    assert_at_its_time(short.words, words_of(truth), 0.001)
+    assert again == short and np.array_equal(short.samples, samples)
+    assert [word.text for word in long.words] == TEXT.split(" ")
+
+
+async def test_livekit_with_schedule_receives_audio_and_word_times(espeak_server: ServerProcess) -> None:
+    truth, samples = await characters(espeak_server, TEXT, 22_050)
+    (spoken,) = await speak_with_livekit(
+        espeak_server.http_url, "espeak:es", [TEXT], chunk_length_schedule=[50, 100]
+    )
+    assert_at_its_time(spoken.words, words_of(truth), 0.001)
+    assert np.array_equal(spoken.samples, samples)
+
+
+async def test_pipecat_receives_audio_and_word_times(espeak_server: ServerProcess) -> None:
+    spoken = await speak_with_pipecat(espeak_server.url, "espeak:es", [TEXT, SHORT], tokens=True)
+    for one, text in zip(spoken, (TEXT, SHORT), strict=True):
+        truth, samples = await characters(espeak_server, text, 24_000)
+        assert one.errors == [] and np.array_equal(one.samples, samples)
+        assert_at_its_time(one.words, words_of(truth), 0.001)
+
+
+async def test_pipecat_by_sentences_receives_audio_and_word_times(espeak_server: ServerProcess) -> None:
+    (spoken,) = await speak_with_pipecat(espeak_server.url, "espeak:es", [TEXT])
+    assert [word.text for word in spoken.words] == TEXT.split(" ") and not spoken.errors
+    starts = [word.start_s for word in spoken.words]
+    assert starts == sorted(starts)
+    loud = np.abs(spoken.samples) > 0.02
+    for word in spoken.words:
+        if word.text in ("¿Qué", "Yo,"):
+            # Silence before the sentence, and sound in it.
+            at = round(word.start_s * 24_000)
+            assert not loud[at - 2400 : at - 240].any() and loud[at : at + 4800].any()
+
+
+@pytest.mark.parametrize("encoding", ["pcm_22050", "mp3_22050_32", "opus_48000_64"])
+async def test_livekit_with_model_of_dialogues_receives_word_times(
+    espeak_server: ServerProcess, encoding: str
+) -> None:
+    truth, _ = await characters(espeak_server, FIGURES, 22_050)
+    (spoken,) = await speak_with_livekit(
+        espeak_server.http_url, "espeak:es", [FIGURES], model="eleven_v3", encoding=encoding
+    )
+    assert_at_its_time(spoken.words, words_of(truth), 0.002)
+
+
+@pytest.mark.heard
+async def test_livekit_with_model_of_dialogues_receives_speech_without_tags(server: ServerProcess) -> None:
+    tagged = f"[whispers] {ENGLISH}"
+    options = {"model": "eleven_v3", "encoding": "mp3_22050_32"}  # the plugin's default
+    (spoken,) = await speak_with_livekit(server.http_url, "af_heart", [tagged], **options)
+    assert_understood(spoken.samples, 22_050, ENGLISH, "en")
+    assert [word.text for word in spoken.words] == tagged.split(" ")
+    starts = [word.start_s for word in spoken.words]
+    assert starts == sorted(starts) and starts[-1] < len(spoken.samples) / 22_050
+
+
+async def test_realtime_example_writes_speech(espeak_server: ServerProcess, tmp_path: Path) -> None:
+    output = tmp_path / "speech.wav"
+    options = ("--server", espeak_server.http_url, "--voice", "espeak:es", "-o", output)
+    assert "first audio after" in await run_example("elevenlabs_realtime.py", TEXT, *options)
+    _, samples = await characters(espeak_server, TEXT, 24_000)
+    with wave.open(str(output)) as file:
+        assert file.getframerate() == 24_000 and file.getnframes() == len(samples)

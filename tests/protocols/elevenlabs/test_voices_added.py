@@ -1,0 +1,322 @@
+"""Voices that clients add, rename and delete by ElevenLabs' calls; what is refused stores none."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import logging
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+
+from kani.core.audio.pcm import MAX_RECORDING_BYTES, wav
+from tests.protocols.elevenlabs.test_bad_input import detail_of
+from tests.support.app_server import KEY, AppServer, StartApp
+from tests.support.elevenlabs_service import KEY as SERVICE_KEY
+from tests.support.elevenlabs_service import VOICE, running
+
+ADD = "/v1/voices/add"
+CONSENT = "It is me."
+RATE = 16_000
+
+
+@pytest.fixture(scope="session")
+def recording(espeak_app: AppServer) -> bytes:
+    path = f"{espeak_app.http_url}/v1/text-to-speech/espeak:en"
+    text = "This is my own voice, and there is more than enough of it here for a whole voice to be made."
+    answer = httpx.post(path, params={"output_format": "wav_16000"}, json={"text": text})
+    return answer.raise_for_status().content
+
+
+@pytest.fixture
+def adding(espeak_app: AppServer) -> Iterator[httpx.Client]:
+    """A client; its voices are deleted afterwards."""
+    with httpx.Client(base_url=espeak_app.http_url) as client:
+        yield client
+        for voice in stored(client):
+            client.delete(f"/v1/voices/{voice['voice_id']}")
+
+
+@pytest.fixture
+def client(adding: httpx.Client) -> Iterator[httpx.Client]:
+    """A client that stores no voice, whatever it does."""
+    yield adding
+    assert not stored(adding)
+
+
+def stored(client: httpx.Client) -> list[dict[str, Any]]:
+    voices: list[dict[str, Any]] = client.get("/v2/voices", params={"category": "cloned"}).json()["voices"]
+    return voices
+
+
+def silence(seconds: float) -> bytes:
+    return wav(np.zeros(round(seconds * RATE), np.float32), RATE)
+
+
+def post(client: httpx.Client, *files: bytes, headers: Any = None, **fields: str) -> httpx.Response:
+    """Add a voice; an empty field is left out."""
+    given = {"name": "ana", "consent": CONSENT} | fields
+    return client.post(
+        ADD,
+        data={name: value for name, value in given.items() if value},
+        files=[("files", ("a.wav", file)) for file in files],
+        headers=headers,
+    )
+
+
+def edit(client: httpx.Client, voice: str, **given: Any) -> httpx.Response:
+    return client.post(f"/v1/voices/{voice}/edit", data={"name": "mine"} | given)
+
+
+def rejected(answer: httpx.Response, param: str, code: str = "invalid_request") -> str:
+    detail = detail_of(answer, 400, code, "validation_error")
+    assert detail["param"] == param
+    return str(detail["message"])
+
+
+def test_missing_fields_are_422(client: httpx.Client, recording: bytes) -> None:
+    missing = {"type": "missing", "msg": "Field required", "input": None}
+    name, files = ({**missing, "loc": ["body", field]} for field in ("name", "files"))
+    for answer, errors in [
+        (post(client, recording, name=""), [name]),
+        (client.post(ADD, data={"name": "ana", "consent": CONSENT}), [files]),
+        (client.post(ADD), [name, files]),
+        (client.post(ADD, json={"name": "ana"}), [name, files]),
+        (client.post("/v1/voices/custom:ana/edit", data={"description": "x"}), [name]),
+    ]:
+        assert answer.status_code == 422
+        assert answer.json() == {"detail": errors}
+
+
+def test_text_instead_of_file_is_422(client: httpx.Client) -> None:
+    answer = client.post(ADD, data={"name": "ana", "consent": CONSENT, "files": "a.wav"})
+    assert answer.status_code == 422
+    [error] = answer.json()["detail"]
+    assert error["loc"] == ["body", "files", 0] and "Expected UploadFile" in error["msg"]
+
+
+@pytest.mark.parametrize(
+    ("files", "words"),
+    [
+        ([b""], "is empty"),
+        ([b"This is no sound."], "is not audio"),
+        ([b"RIFF\x00\x00\x00\x00WAVE"], "is broken"),
+        ([b"#EXTM3U\nfile:///etc/passwd\n"], "is not audio"),
+        ([silence(2.9)], "too short (at least 3 s)"),
+        ([silence(1.0), silence(1.5)], "too short"),
+        ([silence(60.1)], "too long (at most 60 s)"),
+        ([silence(5.0)], "no speech"),
+        ([silence(5.0), b"no sound"], "files: number 2 is not audio"),
+    ],
+)
+def test_unusable_recordings_are_rejected(client: httpx.Client, files: list[bytes], words: str) -> None:
+    detail = detail_of(post(client, *files), 400, "invalid_files", "validation_error")
+    assert detail["param"] == "files" and words in detail["message"]
+
+
+@pytest.mark.parametrize(
+    ("files", "status", "code", "words"),
+    [
+        ([bytes(MAX_RECORDING_BYTES + 1)], 413, "request_too_large", "10 MiB"),
+        ([bytes(MAX_RECORDING_BYTES // 3 + 1)] * 3, 413, "request_too_large", "10 MiB"),
+        ([bytes(17 << 20)], 413, "request_too_large", ""),
+        ([b"x"] * 26, 400, "invalid_request", "25"),
+    ],
+    ids=["file", "files", "body", "count"],
+)
+def test_too_many_or_large_files_are_rejected(
+    client: httpx.Client, files: list[bytes], status: int, code: str, words: str
+) -> None:
+    detail = detail_of(post(client, *files), status, code, "validation_error")
+    assert words in detail["message"] and ("MiB" not in words or detail["param"] == "files")
+
+
+BAD_NAMES = ("../ana", "a/b", "a\\b", ".", "custom:ana", "a\0b", "x" * 65, " ", "ana.wav", "%2e%2e")
+BAD_LABELS = ("{", "5", "0", "[]", '"{"', '["es"]', "[" * 10_000, '{"language": 5}')
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "code"),
+    [
+        *(("name", name, "invalid_name") for name in BAD_NAMES),
+        *(("labels", labels, "invalid_labels") for labels in BAD_LABELS),
+        ("labels.language", '{"language": "xyzzy"}', "invalid_labels"),
+        ("consent", "", "invalid_consent"),
+        ("consent", "  ", "invalid_consent"),
+        ("consent", "x" * 2001, "invalid_consent"),
+        ("consent", "\x1b[2J", "invalid_consent"),
+        ("description", "x" * 2001, "invalid_request"),
+    ],
+    ids=lambda value: ascii(value)[:24],
+)
+def test_bad_field_is_rejected(
+    client: httpx.Client, recording: bytes, field: str, value: str, code: str
+) -> None:
+    answer = post(client, recording, **{field.partition(".")[0]: value})
+    detail = detail_of(answer, 400, code, "validation_error")
+    assert detail["param"] == field
+    assert field != "name" or "1-64 letters" in detail["message"]
+
+
+def test_consent_has_three_places(adding: httpx.Client, recording: bytes) -> None:
+    half = json.dumps({"consent": "half a pair \ud83d"})
+    assert post(adding, recording, consent="", labels=half).json()["detail"]["param"] == "consent"
+    told = post(adding, recording, consent="").json()["detail"]["message"]
+    for way in ("form field", "labels.consent", "header x-consent"):
+        assert way in told
+    for header in (b"It is me.", "Soy yo, la señora 声.".encode()):
+        unused = {"remove_background_noise": "true", "labels": '{"gender": "female"}'}
+        answer = post(adding, recording, headers={"x-consent": header}, consent="", **unused)
+        assert answer.status_code == 200, answer.text
+        assert answer.headers["x-unused"] == "remove_background_noise, labels.gender"
+        assert adding.delete("/v1/voices/ana").status_code == 200
+    # The SDK encodes labels that are given as a string once more.
+    for labels in ('{"consent": "It is me."}', json.dumps('{"consent": "It is me."}')):
+        assert post(adding, recording, consent="", labels=labels).status_code == 200
+        assert adding.delete("/v1/voices/ana").status_code == 200
+
+
+def test_taken_name_is_rejected(adding: httpx.Client, recording: bytes) -> None:
+    assert post(adding, recording, name="Ana dos").status_code == 200
+    for name in ("Ana dos", "Ana_dos"):
+        detail = detail_of(post(adding, recording, name=name), 400, "name_taken", "validation_error")
+        assert detail["param"] == "name"
+    assert adding.delete("/v1/voices/Ana_dos").json() == {"status": "ok"}
+
+
+def test_omitted_recordings_are_reported(adding: httpx.Client, recording: bytes) -> None:
+    answer = post(adding, *[recording] * 20)
+    assert answer.headers["x-unused"] == "files"
+    [sample] = adding.get("/v1/voices/ana").json()["samples"]
+    assert sample["duration_secs"] == 60.0
+
+
+def test_operator_maps_ids_to_voices_also_stored_ones(start_app: StartApp, recording: bytes) -> None:
+    first = start_app()
+    with httpx.Client(base_url=first.http_url) as client:
+        assert post(client, recording).status_code == 200
+    mapped = "theirClone=custom:ana,theirOwnClone1234567=espeak:ar"
+    second = start_app(KANI_DATA_DIR=str(first.folder / "data"), KANI_ELEVENLABS_VOICES=mapped)
+    with httpx.Client(base_url=second.http_url) as client:
+        for voice_id, category in (("theirClone", "cloned"), ("theirOwnClone1234567", "premade")):
+            told = client.get(f"/v1/voices/{voice_id}").json()
+            assert (told["voice_id"], told["category"]) == (voice_id, category)
+            spoken = client.post(f"/v1/text-to-speech/{voice_id}", json={"text": "Hola."})
+            assert spoken.status_code == 200
+
+
+def test_added_voice_is_described_with_its_recording(adding: httpx.Client, recording: bytes) -> None:
+    made = post(adding, recording, labels='{"language": "Spanish"}').json()
+    assert (made["voice_id"], made["requires_verification"]) == ("custom:ana", False)
+    kept = adding.get("/v1/audio/voices/custom:ana").json()
+    assert (kept["origin"], kept["language"]) == ("elevenlabs", "es")
+    [sample] = adding.get("/v1/voices/ana").json()["samples"]
+    assert (sample["mime_type"], sample["size_bytes"]) == ("audio/wav", len(recording))
+    assert sample["hash"] == hashlib.sha256(recording).hexdigest()
+    answer = adding.get(f"/v1/voices/ana/samples/{sample['sample_id']}/audio")
+    assert answer.content == recording
+    headers = ("content-type", "x-content-type-options", "cache-control")
+    assert [answer.headers[name] for name in headers] == ["audio/wav", "nosniff", "no-store"]
+    account = adding.get("/v1/user/subscription").json()
+    assert (account["voice_slots_used"], account["voice_limit"]) == (1, 1000)
+    assert not account["can_use_instant_voice_cloning"]
+
+
+@pytest.mark.parametrize("name", ["Ana María", "  ana\tmaría ", "ñandú", "声音", "a-1_b"])
+def test_name_becomes_id(adding: httpx.Client, recording: bytes, name: str) -> None:
+    made = post(adding, recording, name=name).json()["voice_id"]
+    assert made == "custom:" + "_".join(name.split())
+    assert adding.get(f"/v1/voices/{made}").json()["voice_id"] == made
+    assert adding.delete(f"/v1/voices/{made}").json() == {"status": "ok"}
+
+
+def test_one_of_two_concurrent_adds_gets_the_name(adding: httpx.Client, recording: bytes) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        answers = [*pool.map(lambda _: post(adding, recording), range(2))]
+    refused, made = sorted(answers, key=lambda answer: answer.status_code, reverse=True)
+    assert made.status_code == 200
+    rejected(refused, "name", "name_taken")
+
+
+def test_voice_is_renamed(adding: httpx.Client, recording: bytes) -> None:
+    post(adding, recording, description="warm", labels='{"language": "es"}')
+    for before in ("custom:ana", "Ana_dos"):
+        renamed = edit(adding, before, name="Ana dos", description="warm", labels='{"language": "es"}')
+        assert renamed.json() == {"status": "ok", "voice_id": "custom:Ana_dos"}
+    assert adding.get("/v1/voices/custom:Ana_dos").json()["description"] == "warm"
+    assert adding.get("/v1/voices/custom:ana").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("changes", "param", "code"),
+    [
+        ({"files": b"RIFF"}, "files", "invalid_files"),
+        ({"description": "cold"}, "description", "invalid_request"),
+        ({"labels": '{"language": "en"}'}, "labels.language", "invalid_labels"),
+        ({"name": "a/b"}, "name", "invalid_name"),
+        ({"name": "other"}, "name", "name_taken"),
+    ],
+)
+def test_other_edits_are_rejected_and_change_nothing(
+    adding: httpx.Client, recording: bytes, changes: dict[str, Any], param: str, code: str
+) -> None:
+    for name in ("ana", "other"):
+        post(adding, recording, name=name, description="warm", labels='{"language": "es"}')
+    files = {name: changes[name] for name in changes if name == "files"}
+    fields = {"name": "new"} | {name: changes[name] for name in changes if name != "files"}
+    answer = adding.post("/v1/voices/custom:ana/edit", data=fields, files=files)
+    rejected(answer, param, code)
+    assert {voice["name"] for voice in stored(adding)} == {"ana", "other"}
+
+
+def test_recording_cannot_be_deleted_alone(adding: httpx.Client, recording: bytes) -> None:
+    post(adding, recording)
+    [sample] = adding.get("/v1/voices/ana").json()["samples"]
+    path = "/v1/voices/custom:ana/samples/"
+    rejected(adding.delete(path + sample["sample_id"]), "sample_id")
+    detail_of(adding.get(f"{path}other/audio"), 404, "not_found", "not_found")
+
+
+@pytest.mark.parametrize("voice", ["espeak:es", "default", "21m00Tcm4TlvDq8ikWAM"])
+def test_builtin_voices_cannot_be_changed(client: httpx.Client, voice: str) -> None:
+    for answer in (client.delete(f"/v1/voices/{voice}"), edit(client, voice)):
+        assert "only those that clients made" in rejected(answer, "voice_id")
+    assert client.get(f"/v1/voices/{voice}").json()["samples"] is None
+
+
+async def test_recordings_are_not_sent_to_elevenlabs(start_app: StartApp, recording: bytes) -> None:
+    async with running() as service:
+        server = await asyncio.to_thread(
+            start_app,
+            KANI_ENGINE="elevenlabs",
+            ELEVEN_API_KEY=SERVICE_KEY,
+            ELEVEN_VOICE_ID=VOICE,
+            KANI_ELEVENLABS_URL=service.url,
+        )
+        asked = len(service.voices_asked)
+        async with httpx.AsyncClient(base_url=server.http_url) as client:
+            form = {"name": "ana", "consent": CONSENT}
+            made = await client.post(ADD, data=form, files=[("files", recording)])
+            assert made.json()["voice_id"] == "custom:ana"
+            account = (await client.get("/v1/user/subscription")).json()
+            assert not account["can_use_instant_voice_cloning"]
+            assert (len(service.voices_asked), len(service.exchanges)) == (asked, 0)
+            answer = await client.post("/v1/text-to-speech/custom:ana", json={"text": "Hello there."})
+            assert (answer.status_code, answer.headers["x-cloning"]) == (200, "none")
+        [exchange] = service.exchanges
+        assert VOICE in exchange.path
+
+
+def test_log_contains_no_consent(
+    keyed_app: AppServer, recording: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    with httpx.Client(base_url=keyed_app.http_url, headers={"xi-api-key": KEY}) as client:
+        assert post(client, recording).status_code == 200
+        assert client.delete("/v1/voices/ana").status_code == 200
+    assert CONSENT not in caplog.text
