@@ -18,7 +18,7 @@ from kani.protocols import books_api
 from kani.runtime.child_process import run_process
 from tests.books.epubs import NAV, epub
 from tests.support.patience import WITHIN_S
-from tests.support.serving import serving
+from tests.support.servers.serving import serving
 
 ENTITIES = '<!DOCTYPE x [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;&a;">]>'
 

@@ -20,7 +20,7 @@ from kani.cli.voices import VoicesClient
 from kani.core.audio.pcm import wav
 from tests.cli.conftest import Run
 from tests.conftest import ROOT, ServerProcess
-from tests.support.app_server import app_server
+from tests.support.servers.app_server import app_server
 from websocket_client import KaniTTSClient
 
 RATE = 22050

@@ -16,7 +16,7 @@ from websockets.http11 import Request, Response
 from kani.cli.voices import VoiceRefused, VoicesClient, cloning_outcome, describe
 from tests.cli.conftest import Run
 from tests.conftest import ServerProcess
-from tests.support.app_server import app_server
+from tests.support.servers.app_server import app_server
 from websocket_client import AuthenticationFailed, NotConnected, UnexpectedAnswer
 
 HELLO = "Esta es la voz de una máquina, y quien la oye puede guardarla si quiere."

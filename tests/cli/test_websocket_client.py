@@ -26,9 +26,9 @@ from websockets.http11 import Request, Response
 import websocket_client
 from kani.core.audio.pcm import wav
 from kani.server.connections import Phase
-from tests.support.app_server import AppServer, app_server
 from tests.support.patience import WITHIN_S
-from tests.support.serving import InProcessServer, serving
+from tests.support.servers.app_server import AppServer, app_server
+from tests.support.servers.serving import InProcessServer, serving
 from websocket_client import (
     AnswerTimeout,
     AuthenticationFailed,

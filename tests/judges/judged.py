@@ -17,8 +17,8 @@ import pytest
 
 from kani.core.audio.pcm import pcm16, wav
 from kani.core.types import Recording
-from tests.support.app_server import AppServer, app_server
 from tests.support.patience import WITHIN_S
+from tests.support.servers.app_server import AppServer, app_server
 
 JUDGE_PYTHON = os.environ.get("KANI_JUDGE_PYTHON", "")
 JUDGES = Path(__file__).parent

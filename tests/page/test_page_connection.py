@@ -15,7 +15,7 @@ from tests.clients.voxcpm.document import code
 from tests.conftest import ServerProcess, StartServer
 from tests.page.conftest import KEYS, LONG, TEXT, Visit, in_both
 from tests.page.visitor import Visitor
-from tests.support.app_server import app_server
+from tests.support.servers.app_server import app_server
 
 SPANISH = "Un paso pequeño, un salto gigante."
 TRIES = 10

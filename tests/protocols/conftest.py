@@ -9,9 +9,9 @@ import httpx
 import pytest
 
 from kani.core.recognizer import Recognizer
-from tests.support.app_server import AppServer, StartApp, app_server, app_starter
 from tests.support.loudness import LoudnessRecognizer
-from tests.support.serving import InProcessServer, serving
+from tests.support.servers.app_server import AppServer, StartApp, app_server, app_starter
+from tests.support.servers.serving import InProcessServer, serving
 
 
 class Serve(Protocol):

@@ -6,8 +6,8 @@ import asyncio
 
 import httpx
 
-from tests.support.app_server import AppServer
 from tests.support.patience import WITHIN_S
+from tests.support.servers.app_server import AppServer
 
 
 async def counters(server: AppServer) -> dict[str, int]:

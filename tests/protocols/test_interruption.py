@@ -11,8 +11,8 @@ import gc
 import json
 import weakref
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,6 @@ import httpx
 import msgspec
 import pytest
 from starlette.applications import Starlette
-from starlette.types import Message
 from websockets.asyncio.client import connect
 
 from kani.core.service import SpeechService
@@ -34,6 +33,8 @@ from tests.clients.openai_realtime import text_item
 from tests.protocols.conftest import Serve
 from tests.protocols.health import counters, wait_for_idle
 from tests.support.patience import WITHIN_S
+from tests.support.servers import held_socket
+from tests.support.servers.held_socket import HeldSocket
 from tests.support.sessions import serving
 from tests.support.tone import ToneEngine
 
@@ -44,9 +45,6 @@ TEXT = " ".join(letter * 30 for letter in "abcdefghijkl") + "."
 LONG = "Había una vez, en un país muy lejano, una niña que vivía con su abuela cerca del bosque. " * 40
 UNDER_WAY = 2
 """Messages that may still come: one was sent and not yet taken, one was being sent."""
-
-TURNS = 50
-"""Turns of the event loop after which a message that was read has been handled: that needs no thread."""
 
 ELEVENLABS = "/v1/text-to-speech/tone_es"
 KEY = "a-key-for-this-test"
@@ -67,38 +65,6 @@ def context(text: str, name: str = "old") -> dict[str, Any]:
     return {"text": text, "context_id": name, "flush": True, "xi_api_key": KEY}
 
 
-@dataclass
-class HeldSocket:
-    """A WebSocket of an application, in this event loop, whose client takes each message by hand.
-
-    One message is sent ahead of those taken, and the next one waits.
-    """
-
-    incoming: asyncio.Queue[Message] = field(default_factory=asyncio.Queue)
-    outgoing: asyncio.Queue[Message] = field(default_factory=lambda: asyncio.Queue(1))
-
-    async def send(self, *messages: Mapping[str, Any]) -> None:
-        for message in messages:
-            await self.incoming.put({"type": "websocket.receive", "text": json.dumps(message)})
-
-    async def until_read(self) -> None:
-        """Return once the application has read and handled all that was sent, or waits to answer it."""
-        while self.incoming.qsize():
-            await asyncio.sleep(0)
-        for _ in range(TURNS):
-            await asyncio.sleep(0)
-
-    async def take_until(self, found: Callable[[Any], bool]) -> list[Any]:
-        """Take messages up to the first that is meant: objects, or the bytes of binary ones."""
-        taken: list[Any] = []
-        while not taken or not found(taken[-1]):
-            message = await self.outgoing.get()
-            assert message["type"] == "websocket.send", message
-            text = message.get("text")
-            taken.append(message["bytes"] if text is None else json.loads(text))
-        return taken
-
-
 @asynccontextmanager
 async def connected(service: SpeechService, folder: Path, *addresses: str) -> AsyncIterator[list[HeldSocket]]:
     """Connect to the whole application, over a service of the test's; at the end all connections are."""
@@ -107,33 +73,11 @@ async def connected(service: SpeechService, folder: Path, *addresses: str) -> As
     connections = Connections(settings.max_connections, metrics.set_connections, settings.ping_timeout)
     connections.phase = Phase.READY
     app: Starlette = create_app(settings, service, metrics, connections, UploadBudget())
-    sockets, running = [HeldSocket() for _ in addresses], []
-    for socket, address in zip(sockets, addresses, strict=True):
-        path, _, query = address.partition("?")
-        scope = {
-            "type": "websocket",
-            "scheme": "ws",
-            "path": path,
-            "raw_path": path.encode(),
-            "root_path": "",
-            "query_string": query.encode(),
-            "headers": [(b"host", b"localhost")],
-            "client": ("127.0.0.1", 1),
-            "server": ("127.0.0.1", 80),
-            "subprotocols": [],
-        }
-        await socket.incoming.put({"type": "websocket.connect"})
-        running.append(asyncio.create_task(app(scope, socket.incoming.get, socket.outgoing.put)))
-        assert (await socket.outgoing.get())["type"] == "websocket.accept"
-    yield sockets
-    for socket, serving_it in zip(sockets, running, strict=True):
-        await socket.incoming.put({"type": "websocket.disconnect", "code": 1000})
-        while not serving_it.done():
-            # What is sent now goes nowhere.
-            while socket.outgoing.qsize():
-                socket.outgoing.get_nowait()
-            await asyncio.sleep(0)
-        await serving_it
+    async with AsyncExitStack() as stack:
+        yield [
+            await stack.enter_async_context(held_socket.connected(app, path, query))
+            for path, _, query in (address.partition("?") for address in addresses)
+        ]
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from kani.protocols import livekit_tokens
 from kani.protocols.livekit_tokens import LiveKitSettings
 from tests.conftest import StartServer
 from tests.protocols.conftest import Serve
-from tests.support.app_server import AppServer, StartApp, app_server
+from tests.support.servers.app_server import AppServer, StartApp, app_server
 
 URL = "wss://rooms.example.test"
 KEY, SECRET = "APIx7kQ2", "a-secret-of-more-than-32-characters-9f2c"

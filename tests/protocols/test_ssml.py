@@ -20,7 +20,7 @@ from tests.clients.openai_realtime import RATE, audio_of, realtime, text_item
 from tests.support.patience import WITHIN_S
 
 if TYPE_CHECKING:
-    from tests.support.app_server import AppServer
+    from tests.support.servers.app_server import AppServer
 
 FAULTY = "<speak>uno\n<p>dos</s></speak>"
 FAULT = "SSML, line 2, column 7: </s> comes before </p>, which has to come first"

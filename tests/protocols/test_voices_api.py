@@ -24,13 +24,13 @@ from kani.core.voices.recording_advice import advice
 from kani.engines.espeak.reference_voice import EspeakReferenceVoice
 from kani.protocols.voices_api import routes
 from kani.protocols.voices_api.preview import PreviewCache
-from tests.support.app_server import KEY, app_server
+from tests.support.servers.app_server import KEY, app_server
 from tests.support.sessions import build
 from tests.support.tone import ToneEngine
 
 if TYPE_CHECKING:
     from tests.conftest import StartServer
-    from tests.support.app_server import AppServer, StartApp
+    from tests.support.servers.app_server import AppServer, StartApp
 
 PATH = "/v1/audio/voices"
 CONSENT = "This is my own voice and it may be used here."

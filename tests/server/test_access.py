@@ -20,7 +20,7 @@ from kani.server.access import (
 )
 from kani.server.middleware import ResourcePolicyMiddleware
 from kani.server.network.host_names import host_name, is_loopback, is_private
-from tests.support.asgi import exchange
+from tests.support.servers.asgi import exchange
 
 PATHS = {
     "/health": PathClass.PUBLIC,

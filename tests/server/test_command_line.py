@@ -26,9 +26,9 @@ from kani.cli import serve as start_websocket_server
 from kani.engines.whisper.engine import WhisperRecognizer
 from kani.server import logs, settings
 from kani.server.speech_service import build_recognizer
-from tests.support.asgi import closing
 from tests.support.patience import WITHIN_S
-from tests.support.serving import serving
+from tests.support.servers.asgi import closing
+from tests.support.servers.serving import serving
 
 if TYPE_CHECKING:
     from tests.conftest import ServerProcess, StartServer

@@ -20,8 +20,8 @@ from websockets.sync.client import connect
 
 from kani.core import request_ids
 from kani.server import logs
-from tests.support import speaking
 from tests.support.patience import WITHIN_S
+from tests.support.servers import speaking
 
 if TYPE_CHECKING:
     from tests.conftest import ServerProcess, StartServer

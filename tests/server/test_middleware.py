@@ -24,7 +24,7 @@ from kani.server import lifecycle
 from kani.server.connections import Connections, ConnectionsMiddleware, Phase
 from kani.server.middleware import HttpMetricsMiddleware, RequestIdMiddleware, UnhandledErrorMiddleware
 from kani.server.network.upload_budget import UploadBudget
-from tests.support.asgi import closing, exchange, served
+from tests.support.servers.asgi import closing, exchange, served
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send

@@ -29,7 +29,7 @@ from kani.server.network.upload_budget import UploadBudget
 from kani.server.settings import load
 from kani.server.speech_service import limits_of
 from tests.support.loudness import LoudnessRecognizer
-from tests.support.serving import serving
+from tests.support.servers.serving import serving
 from tests.support.sessions import build
 from tests.support.tone import ToneEngine
 

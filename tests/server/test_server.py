@@ -21,9 +21,9 @@ import websocket_config
 from kani.core.engine import LightVoices
 from kani.server.network.uvicorn_websocket import MAX_FRAGMENTS
 from kani.server.page import PATHS
-from tests.support.asgi import closing, errors_in
 from tests.support.patience import WITHIN_S
-from tests.support.serving import InProcessServer, serving
+from tests.support.servers.asgi import closing, errors_in
+from tests.support.servers.serving import InProcessServer, serving
 from tests.support.tone import ToneEngine
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ from kani.server import settings
 from kani.server.lifecycle import warn_about
 from kani.server.settings import SettingsError, document, load
 from kani.server.speech_service import build_chat_model
-from tests.support.app_server import AppServer, app_server
 from tests.support.patience import WITHIN_S
+from tests.support.servers.app_server import AppServer, app_server
 
 ROOT = Path(__file__).parents[2]
 NO_FILE = Path("no such file")

@@ -24,7 +24,7 @@ from tests.core.voices.local_bucket import App, answer, local_bucket
 from tests.core.voices.stored import files_below, recording
 from tests.support.espeak_audio import audio
 from tests.support.patience import WITHIN_S
-from tests.support.serving import InProcessServer, serving
+from tests.support.servers.serving import InProcessServer, serving
 
 VOICES = "/v1/audio/voices"
 FORM = {"language": "es", "consent": "I am Ana. I agree."}

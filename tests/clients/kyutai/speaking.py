@@ -13,8 +13,8 @@ from websockets.exceptions import ConnectionClosed
 
 from kani.core.types import Samples
 from tests.clients.kyutai.wire import EOS, KEY, text_message, unpack
-from tests.support.app_server import AppServer
 from tests.support.patience import WITHIN_S
+from tests.support.servers.app_server import AppServer
 
 
 def opened(

@@ -28,7 +28,7 @@ from tests.clients.openai_realtime import loud, quiet
 from tests.support.chat.endpoint import Answer, ChatEndpoint, chat_endpoint, say
 from tests.support.loudness import PausingRecognizer
 from tests.support.patience import WITHIN_S
-from tests.support.serving import InProcessServer, serving
+from tests.support.servers.serving import InProcessServer, serving
 
 with warnings.catch_warnings():
     # It imports audioop, which a later Python has no more.

@@ -33,7 +33,7 @@ from tests.engines.pocket.random_pocket import Reference, resources, rewrite, wr
 from tests.protocols.conftest import start_app as start_app
 from tests.runtime.test_hub import Hub, use_hub
 from tests.runtime.test_hub import hub as hub
-from tests.support.app_server import StartApp
+from tests.support.servers.app_server import StartApp
 from websocket_client import KaniTTSClient
 
 TEXTS = ("Guten Morgen!", "Wie geht es dir heute, mein Freund?", "Das ist gut; sehr gut.")

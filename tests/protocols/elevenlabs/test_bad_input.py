@@ -17,7 +17,7 @@ from tests.clients.elevenlabs.wire import BOS, EOS, Client, Message, connect_cli
 from tests.conftest import StartServer
 from tests.protocols.conftest import Serve
 from tests.protocols.elevenlabs.test_websocket import HELLO, open_context
-from tests.support.app_server import KEY, THREAD, AppServer, StartApp
+from tests.support.servers.app_server import KEY, THREAD, AppServer, StartApp
 
 PATH = "/v1/text-to-speech/espeak:es"
 CALLS = ["", "/stream", "/with-timestamps", "/stream/with-timestamps"]

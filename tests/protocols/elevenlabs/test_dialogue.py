@@ -29,8 +29,8 @@ from kani.protocols.elevenlabs.http.dialogue_body import MAX_INPUTS, MAX_VOICES
 from kani.protocols.elevenlabs.http.text_to_dialogue import PATH
 from kani.protocols.elevenlabs.voice_ids import MAX_ID_LENGTH
 from tests.protocols.elevenlabs.conftest import ToneApp, tone_app
-from tests.support.app_server import KEY, AppServer
 from tests.support.patience import WITHIN_S
+from tests.support.servers.app_server import KEY, AppServer
 from tests.support.tone import RATE
 
 CALLS = ["", "/stream", "/with-timestamps", "/stream/with-timestamps"]

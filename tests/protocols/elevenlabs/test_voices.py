@@ -18,7 +18,7 @@ from kani.protocols.elevenlabs.settings import ElevenLabsSettings
 from kani.protocols.elevenlabs.voice_ids import MAX_ID_LENGTH, PREMADE_VOICES, resolve_voice
 from kani.protocols.elevenlabs.voice_settings import DEFAULT_SETTINGS, SETTING_RANGES, parse_voice_settings
 from tests.protocols.test_voices_api import recording
-from tests.support.app_server import app_server
+from tests.support.servers.app_server import app_server
 
 RACHEL, ADAM, RIVER = "21m00Tcm4TlvDq8ikWAM", "pNInz6obpgDQGcFmaJgB", "SAz9YHcvj6GT2YYXdXww"
 NO_SETTINGS = ElevenLabsSettings()

@@ -16,9 +16,9 @@ import pytest
 
 from kani.core.audio.pcm import MAX_RECORDING_BYTES, wav
 from tests.protocols.elevenlabs.test_bad_input import detail_of
-from tests.support.app_server import KEY, AppServer, StartApp
 from tests.support.elevenlabs_service import KEY as SERVICE_KEY
 from tests.support.elevenlabs_service import VOICE, running
+from tests.support.servers.app_server import KEY, AppServer, StartApp
 
 ADD = "/v1/voices/add"
 CONSENT = "It is me."

@@ -24,11 +24,11 @@ from tests.clients.elevenlabs.wire import (
     connect_client,
     connect_multi,
 )
-from tests.protocols import held_socket
 from tests.protocols.elevenlabs.conftest import tone_app
-from tests.protocols.held_socket import HeldSocket
-from tests.support.app_server import AppServer, StartApp
-from tests.support.serving import serving
+from tests.support.servers import held_socket
+from tests.support.servers.app_server import AppServer, StartApp
+from tests.support.servers.held_socket import HeldSocket
+from tests.support.servers.serving import serving
 from tests.support.tone import ToneEngine
 
 HELLO = "Hola, esto es una prueba. "

@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.chat.endpoint import chat_endpoint, say
 from tests.support.loudness import LoudnessRecognizer
-from tests.support.serving import InProcessServer, serving
+from tests.support.servers.serving import InProcessServer, serving
 from tests.support.tone import ToneEngine
 
 SHORT = {f"KANI_{name}MAX_TEXT": "4500" for name in ("", "OPENAI_", "ELEVENLABS_", "VOXCPM_")}

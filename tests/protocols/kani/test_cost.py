@@ -22,8 +22,8 @@ from kani.protocols.shared.memory_budget import MemoryBudget
 from kani.server.metrics import Metrics
 from kani.server.settings import load
 from kani.server.speech_service import build_service
-from tests.protocols.held_socket import connected
 from tests.support.event_loop import settle
+from tests.support.servers.held_socket import connected
 from tests.support.sessions import serving
 from tests.support.tone import ToneEngine
 

@@ -23,7 +23,7 @@ from tests.conftest import ServerProcess
 from tests.core.timing.test_spans import assert_tiles
 from tests.protocols.conftest import Serve
 from tests.protocols.health import wait_for_idle
-from tests.support.app_server import AppServer, StartApp
+from tests.support.servers.app_server import AppServer, StartApp
 
 HOLA = "¡Hola! ¿Cómo estás hoy?"
 LONG = "Esta es una frase bastante larga que se repite muchas veces para que dure. " * 12

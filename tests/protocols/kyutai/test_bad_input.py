@@ -26,10 +26,10 @@ from tests.clients.kyutai.wire import EOS, KEY, pack, text_message
 from tests.conftest import ServerProcess
 from tests.protocols.conftest import Serve
 from tests.protocols.health import counters, wait_for_idle
-from tests.support.app_server import AppServer, StartApp
 from tests.support.loudness import LoudnessRecognizer
 from tests.support.patience import WITHIN_S
-from tests.support.unread import never_reading
+from tests.support.servers.app_server import AppServer, StartApp
+from tests.support.servers.unread import never_reading
 
 SPEAK, LISTEN = "/api/tts_streaming", "/api/asr-streaming"
 FORMATS = ["PcmMessagePack", "OggOpusMessagePack", "Pcm", "OggOpus"]

@@ -16,7 +16,7 @@ from kani.core.types import Samples
 from tests.clients.kyutai.speaking import opened, say
 from tests.clients.kyutai.wire import KEY, RATE, unpack
 from tests.protocols.kyutai.test_speech_out import SENTENCE
-from tests.support.app_server import AppServer
+from tests.support.servers.app_server import AppServer
 
 LEGACY = {"seed": 1, "temperature": 0.8, "top_k": 250}
 OCTETS = "application/octet-stream"

@@ -16,8 +16,8 @@ from kani.core.audio.pcm import wav
 from kani.core.types import Samples
 from tests.clients.kyutai.wire import FRAME, KEY, RATE, audio_message, frames_of, pack, unpack
 from tests.engines.kyutai.random_checkpoint import random_checkpoint
-from tests.support.app_server import AppServer, app_server
 from tests.support.patience import WITHIN_S
+from tests.support.servers.app_server import AppServer, app_server
 
 FRAMES = 20
 SILENCE_FRAMES = 20

@@ -18,7 +18,7 @@ from tests.clients.kyutai.wire import KEY, RATE, audio_message, frames_of, pack,
 from tests.conftest import ServerProcess, StartServer
 from tests.protocols.conftest import Serve
 from tests.protocols.kyutai.test_speech_in import heard_by, speech, until, words
-from tests.support.app_server import AppServer
+from tests.support.servers.app_server import AppServer
 
 __all__ = ["speech"]
 

@@ -19,7 +19,7 @@ from tests.clients.kyutai.speaking import say
 from tests.clients.kyutai.wire import FRAME, KEY, RATE, audio_message, frames_of, pack, unpack
 from tests.conftest import ServerProcess, StartServer
 from tests.judges.judge import word_error_rate
-from tests.support.app_server import AppServer, StartApp
+from tests.support.servers.app_server import AppServer, StartApp
 
 SAID = "The train to the north leaves from platform seven at nine o'clock."
 SILENCE_S = 2.0

@@ -17,8 +17,8 @@ from tests.clients.kyutai.speaking import Heard, hear_all, opened, say
 from tests.clients.kyutai.wire import EOS, FRAME, KEY, RATE, text_message, unpack
 from tests.conftest import ServerProcess, StartServer
 from tests.judges.judge import hear, word_error_rate
-from tests.support.app_server import AppServer
-from tests.support.unread import settled_speech_s
+from tests.support.servers.app_server import AppServer
+from tests.support.servers.unread import settled_speech_s
 
 SENTENCE = "Mañana por la mañana, a las nueve, tienes una reunión con el equipo de la oficina."
 

@@ -36,7 +36,7 @@ from tests.protocols.languages.speakers import (
     kani,
     wyoming,
 )
-from tests.support.serving import InProcessServer, serving
+from tests.support.servers.serving import InProcessServer, serving
 from tests.support.tone import ToneEngine
 
 ENGLISH = ("Sure.", "OK.", "No problem.", "Alarm set.", "John Smith.", "42")

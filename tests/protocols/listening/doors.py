@@ -32,7 +32,7 @@ from tests.protocols.wyoming.exchange import STOP, chunk, client
 from tests.support.chat.endpoint import say
 from tests.support.chat.talking import answering
 from tests.support.patience import WITHIN_S
-from tests.support.serving import InProcessServer
+from tests.support.servers.serving import InProcessServer
 
 SERVED = {"KANI_WYOMING": "true", "KANI_COMPAT": "1"}
 VAD = {"type": "server_vad"}

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from tests.clients.openai_realtime import Client, realtime
-from tests.support.app_server import AppServer, app_server
 from tests.support.chat.talking import StartTalk, Talk, answering
 from tests.support.loudness import PausingRecognizer
+from tests.support.servers.app_server import AppServer, app_server
 
 
 @pytest.fixture(scope="module")

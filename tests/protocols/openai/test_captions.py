@@ -16,7 +16,7 @@ from kani.core.subtitles.cues import MAX_CUE_S, MAX_LINE, MAX_LINES, CueBuilder
 from kani.core.subtitles.files import Cue, srt_cue, vtt_cue
 from kani.core.subtitles.words import Word, WordTimer
 from kani.core.types import Span
-from tests.support.serving import serving
+from tests.support.servers.serving import serving
 
 CAPTIONS, CAPTIONED, SPEECH = "/v1/audio/captions", "/dev/captioned_speech", "/v1/audio/speech"
 LONG_WORD = "Donaudampfschifffahrtsgesellschaftskapitänsmützenband"

@@ -27,10 +27,10 @@ from kani.protocols.openai.realtime.connection import ConnectionLimits, Realtime
 from kani.protocols.openai.realtime.session_config import TurnDetection, initial_config
 from kani.protocols.openai.realtime.turn_detector import TurnDetector, TurnStarted, TurnStopped
 from tests.clients.openai_realtime import BETA, TRANSCRIPTION, Client, loud, quiet, realtime, text_item, types
-from tests.support.app_server import KEY, AppServer, StartApp
 from tests.support.chat.talking import TURN_EVENTS
 from tests.support.loudness import PausingRecognizer
 from tests.support.patience import WITHIN_S
+from tests.support.servers.app_server import KEY, AppServer, StartApp
 from tests.support.sessions import build
 from tests.support.tone import ToneEngine
 

@@ -32,7 +32,7 @@ from tests.support.chat.talking import (
     write,
 )
 from tests.support.loudness import PausingRecognizer
-from tests.support.serving import serving
+from tests.support.servers.serving import serving
 
 WEATHER = {
     "type": "function",

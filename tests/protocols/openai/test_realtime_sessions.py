@@ -18,10 +18,10 @@ from kani.protocols.openai.realtime.audio_payload import MAX_AUDIO_BYTES, MAX_ME
 from kani.protocols.openai.realtime.client_secrets import EphemeralKeys
 from kani.protocols.openai.realtime.session_config import FORMATS, SessionConfig, Transcription
 from tests.clients.openai_realtime import BETA, Client, loud, quiet, realtime, text_item
-from tests.support.app_server import KEY, AppServer, StartApp, app_server
 from tests.support.chat.talking import done
 from tests.support.loudness import PausingRecognizer
-from tests.support.serving import serving
+from tests.support.servers.app_server import KEY, AppServer, StartApp, app_server
+from tests.support.servers.serving import serving
 
 MAX_TEXT = 200
 

@@ -11,10 +11,10 @@ import pytest
 from kani.protocols.openai.realtime.conversation import MAX_ITEMS
 from tests.clients.openai_realtime import BETA, Client, audio_of, loud, quiet, realtime, text_item, types
 from tests.judges.judge import hear, word_error_rate
-from tests.support.app_server import AppServer
 from tests.support.chat.talking import ANSWER_EVENTS, DELTAS, done, names_of, transcript_of
 from tests.support.loudness import PausingRecognizer
-from tests.support.serving import serving
+from tests.support.servers.app_server import AppServer
+from tests.support.servers.serving import serving
 
 TEXT = "Hello, this is one sentence. And this is the second one."
 

@@ -25,7 +25,7 @@ from kani.protocols.openai.speech.dialogue import parse_dialogue
 from kani.protocols.openai.speech.instructions import Style, parse_instructions
 from kani.protocols.openai.speech.tags import Turn, split_turns
 from kani.protocols.openai.voice_names import OPENAI_VOICES, resolve_voice
-from tests.support.serving import InProcessServer, serving
+from tests.support.servers.serving import InProcessServer, serving
 from tests.support.sessions import build
 from tests.support.tone import ToneEngine
 

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.support.app_server import StartApp
+from tests.support.servers.app_server import StartApp
 
 SPEECH, CAPTIONS, CAPTIONED = "/v1/audio/speech", "/v1/audio/captions", "/dev/captioned_speech"
 

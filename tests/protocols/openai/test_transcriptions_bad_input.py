@@ -17,8 +17,8 @@ from starlette.types import Message
 
 from kani.core.audio.pcm import wav
 from kani.protocols.shared.recordings.upload import AudioUploads
-from tests.support.app_server import StartApp
 from tests.support.loudness import LoudnessRecognizer
+from tests.support.servers.app_server import StartApp
 
 RATE = 16_000
 PATH, TRANSLATIONS, ELEVENLABS = "/v1/audio/transcriptions", "/v1/audio/translations", "/v1/speech-to-text"

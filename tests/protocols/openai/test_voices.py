@@ -10,7 +10,7 @@ import pytest
 from openai import BadRequestError, NotFoundError, OpenAI
 
 from tests.protocols.test_voices_api import form, recording
-from tests.support.app_server import KEY, AppServer, StartApp
+from tests.support.servers.app_server import KEY, AppServer, StartApp
 
 VOICES, CONSENTS = "/v1/audio/voices", "/v1/audio/voice_consents"
 MODELS, AUDIO_MODELS = "/v1/models", "/v1/audio/models"

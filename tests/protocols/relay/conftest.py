@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.clients.relay.wire import Client, connect_client
-from tests.support.app_server import AppServer
+from tests.support.servers.app_server import AppServer
 
 
 @pytest.fixture

@@ -21,8 +21,8 @@ from kani.protocols.elevenlabs.relay.broadcast import (
 from kani.protocols.elevenlabs.relay.settings import RelayState
 from tests.clients.relay.wire import Client, connect_client
 from tests.protocols.relay.conftest import write
-from tests.support.app_server import AppServer
 from tests.support.patience import WITHIN_S
+from tests.support.servers.app_server import AppServer
 
 ANSWER = ["Hola. ", "Esto lo escribe un ", "modelo, palabra por ", "palabra."]
 WHOLE = "".join(ANSWER)

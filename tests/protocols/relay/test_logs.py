@@ -15,7 +15,7 @@ from kani.protocols.elevenlabs.relay.alignment_files import RelayLogs, SentUtter
 from kani.server.settings import load
 from tests.clients.relay.wire import connect_client
 from tests.conftest import ServerProcess
-from tests.support.app_server import AppServer, StartApp
+from tests.support.servers.app_server import AppServer, StartApp
 
 STAMP = r"\d{8}_\d{6}_\d{6}"
 LETTERS = (("م", 0, 150), ("ر", 150, 100), ("ح", 250, 180))

@@ -29,8 +29,8 @@ from tests.clients.relay.wire import RATE, Client, connect_client
 from tests.conftest import ServerProcess
 from tests.protocols.conftest import Serve
 from tests.protocols.relay.conftest import write
-from tests.support.app_server import AppServer, StartApp
 from tests.support.patience import WITHIN_S
+from tests.support.servers.app_server import AppServer, StartApp
 from tests.support.sessions import serving
 from tests.support.tone import ToneEngine
 

@@ -29,7 +29,7 @@ from tests.support.chat.endpoint import Answer, ChatEndpoint, say
 from tests.support.chat.talking import HEARD, answering
 from tests.support.loudness import PausingRecognizer
 from tests.support.patience import WITHIN_S
-from tests.support.serving import InProcessServer, serving
+from tests.support.servers.serving import InProcessServer, serving
 
 TURN = quiet(0.4), loud(0.4), quiet(1.6)
 LONG = " ".join(["this is a long answer"] * 20)

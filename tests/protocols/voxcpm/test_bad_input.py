@@ -21,9 +21,9 @@ from tests.clients.voxcpm.wire import Answer, Client, Frame, Message, opened
 from tests.conftest import ServerProcess, StartServer
 from tests.protocols.conftest import Serve
 from tests.protocols.health import wait_for_idle, wait_for_metrics
-from tests.support.app_server import AppServer, StartApp
 from tests.support.patience import WITHIN_S
-from tests.support.unread import never_reading, settled_speech_s
+from tests.support.servers.app_server import AppServer, StartApp
+from tests.support.servers.unread import never_reading, settled_speech_s
 
 HELLO = "Hola."
 TONES = "uno dos tres cuatro."

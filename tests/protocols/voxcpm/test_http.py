@@ -25,7 +25,7 @@ from kani.text.language_detection import detect
 from tests.clients.voxcpm.wire import opened
 from tests.conftest import ServerProcess
 from tests.protocols.test_voices_api import form, recording
-from tests.support.app_server import AppServer, StartApp
+from tests.support.servers.app_server import AppServer, StartApp
 from tests.support.sessions import serving
 from tests.support.tone import ToneEngine, tones
 

@@ -21,8 +21,8 @@ from tests.protocols.conftest import Serve
 from tests.protocols.raw_site import Site, answer, opened, redirect
 from tests.protocols.test_voices_api import recording
 from tests.support import permissions
-from tests.support.app_server import AppServer, StartApp
 from tests.support.patience import WITHIN_S
+from tests.support.servers.app_server import AppServer, StartApp
 
 TEXT = "Hola."
 

@@ -12,8 +12,8 @@ from tests.clients.voxcpm.wire import NON_STREAMING, STREAMING_CHUNK, Answer, Fr
 from tests.conftest import StartServer
 from tests.protocols.conftest import Serve
 from tests.protocols.health import wait_for_metrics
-from tests.support.app_server import AppServer
-from tests.support.unread import settled_speech_s
+from tests.support.servers.app_server import AppServer
+from tests.support.servers.unread import settled_speech_s
 
 HELLO = "Hola, esto es una prueba."
 LONG = "Había una vez, en un país muy lejano, una niña que vivía con su abuela cerca del bosque. " * 50

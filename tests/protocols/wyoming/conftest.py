@@ -4,7 +4,7 @@ import pytest
 
 from tests.protocols.conftest import Serve
 from tests.protocols.wyoming.exchange import PauseRecognizer
-from tests.support.serving import InProcessServer
+from tests.support.servers.serving import InProcessServer
 
 
 @pytest.fixture

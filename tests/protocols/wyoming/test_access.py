@@ -25,7 +25,7 @@ from tests.protocols.wyoming.exchange import answer_to, ask, chunk, client, read
 from tests.protocols.wyoming.home_assistant import HOST, load_info
 from tests.server.test_settings import NO_FILE
 from tests.support.patience import WITHIN_S
-from tests.support.unread import small_socket
+from tests.support.servers.unread import small_socket
 
 NETWORK = {"KANI_HOST": "0.0.0.0", "KANI_NO_AUTH": "true", "KANI_WYOMING_ZEROCONF": "false"}
 SAY = Event("synthesize", {"text": "uno"})

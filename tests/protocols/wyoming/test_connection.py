@@ -37,7 +37,7 @@ from tests.protocols.wyoming.exchange import (
 )
 from tests.protocols.wyoming.home_assistant import HOST, get_tts_audio
 from tests.support.event_loop import Idleness
-from tests.support.serving import serving
+from tests.support.servers.serving import serving
 
 SPEECH = ["audio-start", "audio-chunk", "audio-stop"]
 START, END = Event("synthesize-start"), Event("synthesize-stop")

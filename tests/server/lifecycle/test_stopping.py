@@ -23,10 +23,10 @@ from kani.core.transcriber import TranscribedSegment, TranscriptionOptions
 from kani.core.types import Samples
 from kani.protocols.shared.streamed_answer import StreamedAnswer
 from kani.server.connections import Connections
-from tests.support.asgi import HANDSHAKE, accepted, disconnected, errors_in, served
 from tests.support.loudness import LoudnessRecognizer
 from tests.support.patience import WITHIN_S
-from tests.support.serving import InProcessServer, serving
+from tests.support.servers.asgi import HANDSHAKE, accepted, disconnected, errors_in, served
+from tests.support.servers.serving import InProcessServer, serving
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send

@@ -18,7 +18,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from kani.server.network.upload_budget import LIMIT_BYTES
-from tests.support.asgi import HANDSHAKE
+from tests.support.servers.asgi import HANDSHAKE
 
 if TYPE_CHECKING:
     from tests.conftest import ServerProcess, StartServer

@@ -15,8 +15,8 @@ from kani.server.network.input_turns import ITEMS_PER_TURN, MAX_DROPPED_BYTES
 from kani.server.network.small_reads import READ_BYTES
 from kani.server.network.uvicorn_http import MAX_REST
 from kani.server.network.uvicorn_websocket import MAX_CONTROL_FRAMES
-from tests.support.asgi import HANDSHAKE, accepted, closing, disconnected, errors_in, served
 from tests.support.event_loop import Idleness, settle
+from tests.support.servers.asgi import HANDSHAKE, accepted, closing, disconnected, errors_in, served
 
 if TYPE_CHECKING:
     from starlette.types import Message, Receive, Scope, Send

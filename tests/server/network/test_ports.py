@@ -15,8 +15,8 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from kani.server.network.listeners import CannotListen, listen
-from tests.support.asgi import closing
-from tests.support.serving import serving
+from tests.support.servers.asgi import closing
+from tests.support.servers.serving import serving
 
 PING = '{"type": "ping", "timestamp": 7}'
 MEBIBYTE = 1 << 20

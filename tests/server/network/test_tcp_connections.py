@@ -19,10 +19,10 @@ from websockets.asyncio.client import connect
 from kani.server.network.tcp_connections import PROGRESS_BYTES, Awaited, ReadTimeouts, TcpTable
 from kani.server.network.upload_budget import FREE_BYTES, UploadBudget, UploadBudgetFull
 from kani.server.network.uvicorn_websocket import WebSocketProtocol
-from tests.support import asgi
-from tests.support.app_server import KEY
 from tests.support.patience import WITHIN_S
-from tests.support.serving import serving
+from tests.support.servers import asgi
+from tests.support.servers.app_server import KEY
+from tests.support.servers.serving import serving
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send

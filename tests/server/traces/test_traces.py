@@ -28,10 +28,10 @@ from wyoming.event import Event
 from kani.core.audio.pcm import wav
 from kani.core.tracing import UNRECORDED, current
 from tests.protocols.wyoming.exchange import chunk, read_until, steps
-from tests.support import speaking
 from tests.support.loudness import RATE, LoudnessRecognizer
 from tests.support.patience import WITHIN_S
-from tests.support.serving import InProcessServer, serving
+from tests.support.servers import speaking
+from tests.support.servers.serving import InProcessServer, serving
 
 
 @dataclass(frozen=True)
@@ -438,7 +438,7 @@ def test_nothing_is_imported_without_the_variable(tmp_path: Path) -> None:
     code = """
 import asyncio, sys
 from pathlib import Path
-from tests.support.serving import serving
+from tests.support.servers.serving import serving
 import httpx, start_websocket_server
 
 async def main():

@@ -14,7 +14,7 @@ from tests.clients.openai_realtime import Client, Event, loud, quiet, text_item,
 from tests.support.chat.endpoint import Answer, ChatEndpoint, Script, chat_endpoint
 from tests.support.loudness import PausingRecognizer
 from tests.support.patience import WITHIN_S
-from tests.support.serving import InProcessServer, serving
+from tests.support.servers.serving import InProcessServer, serving
 
 TURN = quiet(0.4), loud(0.4), quiet(0.8)
 HEARD = "w0 w1 w2 w3 w4."

@@ -18,7 +18,7 @@ from tests.support.chat.llama_server import ANSWER, CONTEXT, COUNT, COUNTED, KEY
 from tests.support.chat.talking import DELTAS, HEARD, TURN, done, write
 from tests.support.loudness import PausingRecognizer
 from tests.support.patience import WITHIN_S
-from tests.support.serving import serving
+from tests.support.servers.serving import serving
 
 pytestmark = pytest.mark.server
 

@@ -17,7 +17,7 @@ from tests.support.chat.endpoint import Answer, ChatEndpoint, say
 from tests.support.chat.talking import DELTAS, HEARD, SYSTEM, StartTalk, ask, done, happens, write
 from tests.support.loudness import PausingRecognizer
 from tests.support.patience import WITHIN_S
-from tests.support.serving import InProcessServer
+from tests.support.servers.serving import InProcessServer
 
 EARLY = {"KANI_LLM_EARLY": "true"}
 SENTENCE = quiet(0.4), loud(0.4)  # HEARD

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 from websockets.asyncio.client import ClientConnection, connect
 
-from tests.support.app_server import AppServer
+from tests.support.servers.app_server import AppServer
 
 
 async def small_socket(port: int) -> socket.socket:
