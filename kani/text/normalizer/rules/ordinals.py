@@ -101,7 +101,8 @@ def with_stop(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None
     if following is not None and goes_on:
         small = following.core[0].islower() or following.core.lower() in table.dates.months
         listed = cursor.previous().suffix in (",", ";")
-        goes_on = small or known or listed or (numerals is not None and numerals[2] is not None)
+        ordered = following.core in table.numbers.ordered
+        goes_on = small or known or listed or ordered or (numerals is not None and numerals[2] is not None)
     if not (known or goes_on) or (numerals is None and not known):
         return None
     gender = gender_of_counted(cursor, table, 1, plural=False) if goes_on else "m"

@@ -99,6 +99,7 @@ def _numbers(section: TableSection) -> Numbers:
         money_magnitudes={symbol: of_money.forms(symbol) for symbol in of_money.key_names()},
         magnitude_words=frozenset(section.words("magnitude_words")),
         year_after=frozenset(section.words("year_after")),
+        ordered=frozenset(section.words("ordered")),
         labels=frozenset(section.words("labels")),
         codes_after=frozenset(section.words("codes_after")),
         code_joiners=frozenset(section.words("code_joiners")),

@@ -36,6 +36,7 @@ class Numbers:
     money_magnitudes: Mapping[str, Forms]
     magnitude_words: frozenset[str]
     year_after: frozenset[str]
+    ordered: frozenset[str]
     labels: frozenset[str]
     codes_after: frozenset[str]
     code_joiners: frozenset[str]
