@@ -144,7 +144,7 @@ def _is_initial(cursor: TokenCursor, table: LanguageTable) -> bool:
         cursor.token().suffix == "."
         and following.core[:1].isupper()
         and following.start == following.core_start
-        and following.core.lower() not in _common_words(table.language)
+        and following.core.lower() not in common_words(table.language)
         and following.core.lower() not in table.acronyms.words - {following.core.lower()[:1]}
     )
 
@@ -157,6 +157,9 @@ def unspeakable(cursor: TokenCursor, table: LanguageTable) -> Verbalization | No
         return None
     if not table.letters or len(set(core)) == 1 or not (table.acronyms.vowels | {"y"}).isdisjoint(core):
         return None
+    if (unit := table.units.get(core)) is not None:
+        # "a few km": a unit without its number.
+        return Verbalization((Piece(unit.forms["other"], token.core_start, token.core_end),), token.core_end)
     return Verbalization(spelled_pieces(core, token.core_start, table), token.core_end)
 
 
@@ -233,7 +236,7 @@ def roman(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
 def _is_spelled(cursor: TokenCursor, table: LanguageTable) -> bool:
     """True for the letters of "the IV drip" and "an XX chromosome"."""
     token, before = cursor.token(), cursor.previous().core
-    named = before[:1].isupper() and before.lower() not in _common_words(table.language)
+    named = before[:1].isupper() and before.lower() not in common_words(table.language)
     return token.core in _ABBREVIATED and before != "" and not named and cursor.token(1).core.islower()
 
 
@@ -338,28 +341,37 @@ def _said_as(
     stop, closed = abbreviation.parts[-1].endswith("."), cursor.token(count - 1).end > end
     also_word = count == 1 and candidate.rstrip(".").lower() in table.also_words
     spoken = said.get("other")
-    if "few" in said and (before := cursor.previous().core).isdecimal() and int(before) <= _FEW:
+    before = cursor.previous().core
+    if "few" in said and before.isdecimal() and int(before) <= _FEW:
         spoken = said["few"]
+    if "one" in said and before == "1":
+        return said["one"], False
     if closed or not ("name" in said or "number" in said or stop):
         return spoken, False
     following = cursor.token(count)
     first = following.core[:1]
-    if also_word and not (first.isdigit() or first.islower()):
+    titles = (
+        candidate[:1].isupper()
+        and first.isupper()
+        and following.core.lower() not in common_words(table.language)
+    )
+    numbered = _is_number(following, candidate) and following.core != "I"
+    if also_word and not (numbered or first.islower() or titles):
         return None, False
     if not first:
         return spoken, stop
     if _is_number(following, candidate) and not _answers(cursor, candidate, table):
         return said.get("number", spoken), False
-    if not first.isupper():
-        return spoken, False
     if "address" in said and _is_address(cursor, count):
         return said["address"], False
+    if not first.isupper():
+        return spoken, False
     initial = len(abbreviation.parts) == 1 and len(candidate) == 2 and candidate[0].isupper()
     titled = not initial or not table.first_names or following.core in table.first_names
     if "name" in said and titled and not _is_after_name(cursor, spoken):
         return said["name"], False
     # A title has a capital itself: a name follows, not a sentence.
-    titled = candidate[0].isupper() and following.core.lower() not in _common_words(table.language)
+    titled = candidate[0].isupper() and following.core.lower() not in common_words(table.language)
     return spoken, stop and not titled
 
 
@@ -379,21 +391,26 @@ def _is_address(cursor: TokenCursor, ahead: int) -> bool:
             return further > ahead
         if not (token.core[:1].isupper() or 0 < len(token.core) <= 3) or token.suffix not in ("", ",", "."):
             return False
-        if token.suffix == "," and not cursor.token(further + 1).core[:1].isdecimal():
+        after = cursor.token(further + 1)
+        if token.suffix == "," and not (
+            after.core[:1].isdecimal() or after.core.lower().startswith(("n", "s/n"))
+        ):
             return False
     return False
 
 
 def _answers(cursor: TokenCursor, candidate: str, table: LanguageTable) -> bool:
     """True if "no." before a figure is the word: what the figure counts shows a new sentence."""
-    if candidate.lower() != "no.":
+    previous = cursor.previous()
+    inside = previous.core != "" and not previous.suffix.endswith((".", "!", "?"))
+    if candidate.lower() != "no." or (candidate[0].isupper() and inside):
         return False
     counted = cursor.token(2).core if cursor.is_adjacent(2) else ""
     return counted.islower() and counted.endswith(_PLURALS) and counted not in table.acronyms.words
 
 
 @functools.cache
-def _common_words(language: str) -> frozenset[str]:
+def common_words(language: str) -> frozenset[str]:
     """The commonest words of a language, which begin sentences and are no names."""
     return frozenset(word for word, languages in languages_by_word().items() if language in languages)
 

@@ -23,13 +23,23 @@ def number_with_ending(cursor: TokenCursor, table: LanguageTable) -> Verbalizati
     found = rest.startswith(table.numbers.endings)
     # "3-Zimmer-Wohnung": where nouns have capitals, any of them may follow.
     compound = table.agreement.capitals and match[2] != "" and rest[0].isupper() and rest[1:2].islower()
-    if not (found or compound):
+    measured = (
+        table.agreement.capitals and match[2] != "" and "-" in rest and rest.partition("-")[0] in table.units
+    )
+    if not (found or compound or measured):
         return None
     number = int(match[1])
     year = 1100 <= number < 2100 and not match[2]
     spoken = table.number_words.year(number) if year else table.number_words.cardinal(number, "m")
     at = token.core_start + match.start(3)
     spoken = f"{spoken}-" if compound and not found else spoken
+    head, _, tail = rest.partition("-")
+    if measured:
+        # "10-km-Sprint"
+        forms, middle = table.units[head].forms, at + len(head)
+        name = Piece(forms.get("one", forms["other"]), at, middle)
+        first = Piece(f"{spoken} ", token.core_start, at)
+        return Verbalization((first, name, Piece(f"-{tail}", middle, token.core_end)), token.core_end)
     return Verbalization(
         (Piece(spoken, token.core_start, at), Piece(rest, at, token.core_end)), token.core_end
     )

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import re
 
-from kani.text.normalizer.rules.acronyms import capitals_pieces, spelled_pieces
+from kani.text.normalizer.rules.acronyms import (
+    capitals_pieces,
+    letter_name,
+    roman_value,
+    spelled_pieces,
+)
+from kani.text.normalizer.rules.fractions import follows_number_sign
 from kani.text.normalizer.rules.numerals import say_digits
 from kani.text.normalizer.spoken import Piece, Verbalization
 from kani.text.normalizer.tables.table import LanguageTable
@@ -15,10 +21,15 @@ _DIGITS = re.compile(r"\d{3,15}(?:[-‐‑ ]\d{2,15})*")
 _GROUP = re.compile(r"\d{2,15}")
 _STATE = re.compile(r"[A-Z]{2}")
 _HYPHENED = re.compile(r"(#)?((?:[A-Z]+\d*|\d+[A-Z]?)(?:[-‐‑](?:[A-Z]+\d*|\d+[A-Z]?)){1,7})")
+_PAIR = re.compile(r"\d{1,6}[-‐‑]\d{1,6}")
+_FALLING = re.compile(r"(\d{3,4})[-‐‑](\d{1,2})")
 _TYPES = re.compile(r"\d{3}[-‐‑]\d00")
 _GAMES = re.compile(r"[0-7][-‐‑–][0-7](?!\d)")
 _SET = re.compile(r"(\d{1,2})[-‐‑–](\d{1,2})\((\d{1,2})\)")
 _VERSE = re.compile(r"(?P<chapter>\d{1,3}):(?P<verse>\d{1,3})(?:[-–](?P<last>\d{1,3}))?")
+_HEX = re.compile(r"0x[0-9A-Fa-f]{1,16}")
+_PARAGRAPH = re.compile(r"(\d{1,4})((?:\((?:[a-z]|[ivx]{1,4})\)){1,3})")
+_HEIGHT = re.compile(r"([0-2])m(\d\d)")
 _PERIOD = re.compile(r"([HQT])([1-4])['’](\d\d)")
 _FORMULA = re.compile(r"(?:[A-Z][a-z]?(?:\d{1,2}|[₀-₉]{1,3})?){2,8}|(?:[A-Z][a-z]?){1,4}[₀-₉]{1,3}")
 _PARTS = re.compile(r"[A-Z][a-z]?|[\d₀-₉]+")
@@ -118,6 +129,41 @@ def verse(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     return Verbalization((Piece(first, at, dash), Piece(last, dash, token.core_end)), token.core_end)
 
 
+def numbered(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """ "0x8007", digit by digit, and "4(b)(ii)": the paragraph of a law."""
+    token = cursor.token()
+    at, words = token.core_start, table.number_words
+    if _HEX.fullmatch(token.core):
+        said = [
+            words.cardinal(int(one)) if one.isdecimal() else letter_name(one, table) for one in token.core
+        ]
+        return Verbalization((Piece(" ".join(said), at, token.core_end),), token.core_end)
+    written = token.core + ")" * token.suffix.startswith(")")
+    match = _PARAGRAPH.fullmatch(written)
+    if match is None or not table.letters:
+        return None
+    pieces = [Piece(words.cardinal(int(match[1])), at, at + match.end(1))]
+    for part in re.finditer(r"\((\w+)\)", written):
+        value = roman_value(part[1].upper()) if len(part[1]) > 1 or part[1] == "i" else None
+        spoken = words.cardinal(value) if value else " ".join(letter_name(one, table) for one in part[1])
+        pieces.append(Piece(f" {spoken}", at + part.start(), at + part.end()))
+    return Verbalization(tuple(pieces), at + len(written))
+
+
+def height(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """ "1m75": metres, and the centimetres without their name."""
+    token = cursor.token()
+    match = _HEIGHT.fullmatch(token.core)
+    unit = table.units.get("m") if match else None
+    if match is None or unit is None:
+        return None
+    at, middle = token.core_start, token.core_start + match.start(2)
+    words = table.number_words
+    metres = f"{words.cardinal(int(match[1]), unit.gender or 'm')} {table.form(unit.forms, int(match[1]))}"
+    pieces = Piece(metres, at, middle), Piece(f" {words.cardinal(int(match[2]))}", middle, token.core_end)
+    return Verbalization(pieces, token.core_end)
+
+
 def period(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "H1'24", "Q3 '24": the part of a year, and the year's last figures."""
     token = cursor.token()
@@ -149,6 +195,10 @@ def hyphened(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         return None
     groups = [part.span() for part in re.finditer(r"[A-Z\d]+", token.core)]
     figures = [token.core[start:end] for start, end in groups]
+    falling = (pair := _FALLING.fullmatch(token.core)) and int(pair[1]) > int(pair[2])
+    if falling or (_PAIR.fullmatch(token.core) and follows_number_sign(cursor, table)):
+        # "L. 121-1" and "n.º 2024-081" are no ranges.
+        return _grouped(cursor, table, groups, token.core_end)
     lettered = (
         any(part.isalpha() for part in figures) and any(map(str.isdigit, token.core)) and len(groups) > 2
     )

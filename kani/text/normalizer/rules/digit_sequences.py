@@ -169,9 +169,14 @@ def hyphened(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
 
 
 def _is_section(cursor: TokenCursor, table: LanguageTable) -> bool:
-    """True after "Art.": "18.3" is its third paragraph, no decimal number."""
+    """True after "Art." and after capitals: "18.3" is its third paragraph, or a version, and no decimal."""
     if table.numbers.decimal == ".":
         return False
+    previous, earlier = cursor.previous(), cursor.previous(2)
+    inside = earlier.core != "" and not earlier.suffix.endswith(".")
+    if previous.core.isupper() and len(previous.core) > 1 and not previous.suffix and inside:
+        # "HDMI 2.1"
+        return previous.core not in table.currencies
     before = cursor.previous().core
     short = table.abbreviations.get(f"{before}.") or table.abbreviations.get(f"{before.lower()}.", ())
     numbered = any(said in table.roman.cardinal for one in short for said in one.said.values())

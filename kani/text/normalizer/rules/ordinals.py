@@ -17,6 +17,7 @@ _JOINED = re.compile(r"(\d{1,6})([^\W\d_]{1,3}|[ºª])-([^\W\d_]+(?:-[^\W\d_]+)*
 _LONGEST_ORDINAL = 16
 _SHORT = "short"
 """The form of an ordinal before a masculine noun, where the language has one."""
+_MOST_PLACES = 35
 _LAST_LOOSE = 12
 """The last number that "°" makes an ordinal of without an article before it."""
 _STOPPED = re.compile(r"(\d{1,3})(?:\.(/|[-–])(\d{1,3}))?")
@@ -59,6 +60,8 @@ def marked(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
 
 def _is_degrees(cursor: TokenCursor, mark: str, number: int, table: LanguageTable) -> bool:
     """True if "°" means degrees, as in "90°"; many write it for "º" too ("el 3° piso")."""
+    if mark == "°" and mark in table.units and number > _MOST_PLACES:
+        return True
     if mark != "°" or mark not in table.units or not table.roman.articles:
         return False
     if cursor.previous().core.lower() in table.roman.articles:

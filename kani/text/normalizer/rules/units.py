@@ -8,6 +8,7 @@ from kani.text.normalizer.tables.file import Forms
 from kani.text.normalizer.tables.table import Currency, LanguageTable, Unit
 from kani.text.normalizer.tokens import TokenCursor
 
+_NEAR = 4
 _NAMING = frozenset("ABJN")
 """Capitals that stand for a unit more rarely than for a letter."""
 
@@ -41,7 +42,8 @@ def sign_name(sign: str, table: LanguageTable) -> str:
         return numbers.plus
     if sign in ("±", "+/-"):
         return numbers.plus_minus
-    return numbers.about if sign in "~≈" else table.signs.get(sign, sign)
+    # "in <24 hrs": nothing is before it that "is less".
+    return numbers.about if sign in "~≈" else table.signs.get(sign, sign).removeprefix("is ")
 
 
 def resolve_unit(symbol: str, table: LanguageTable, attached: bool) -> tuple[Measure | None, Forms | None]:
@@ -80,12 +82,18 @@ def is_letter(symbol: str, cursor: TokenCursor, ahead: int, table: LanguageTable
     previous = cursor.previous()
     if previous.core.lower() in table.numbers.labels:
         return True
-    if previous.core.lower() in table.numbers.measured_after or previous.core[-1:] in ("V", "W"):
+    if previous.core.lower() in table.numbers.measured_after or is_electric(cursor):
         return False
     if symbol in _NAMING:
         return True
     following = cursor.token(ahead + 1).core[:1] if ahead and cursor.is_adjacent(ahead + 1) else ""
     return following.isdecimal() or following.isupper()
+
+
+def is_electric(cursor: TokenCursor) -> bool:
+    """True after volts, watts or hertz, a few words before."""
+    near = [cursor.previous(back).core for back in range(1, _NEAR + 1)]
+    return any(core.endswith(("V", "Hz")) or (core[:1].isdecimal() and core.endswith("W")) for core in near)
 
 
 def unit_end(cursor: TokenCursor, ahead: int) -> int:

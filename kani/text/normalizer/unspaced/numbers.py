@@ -110,6 +110,15 @@ def fraction(scan: Scan, at: int) -> UnspacedReading | None:
     found = _FRACTION.match(scan.text, at)
     if found is None or not int(found["denominator"]) or scan.text[at - 1 : at] == "/":
         return None
+    if scan.text.startswith("mmHg", found.end()):
+        # Blood pressure: both figures, and their unit.
+        words, middle = scan.table.words, found.end("numerator")
+        said = words.cardinal(int(found["numerator"])), words.cardinal(int(found["denominator"]))
+        unit = scan.table.units.get("mmHg")
+        end = found.end() + 4
+        name = unit.counter.said if unit is not None else "mmHg"
+        pieces = Piece(f"{said[0]}、", at, middle), Piece(f"{said[1]}{name}", middle, end)
+        return UnspacedReading(pieces, end)
     part = say_fraction(int(found["numerator"]), int(found["denominator"]), scan.table)
     if found["whole"]:
         part = f"{scan.table.words.cardinal(int(found['whole']))}{scan.table.numbers.mixed}{part}"
