@@ -124,7 +124,12 @@ def initial(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     name = table.letters.get(core.lower())
     if name is None or not core.isupper():
         return None
-    if _is_initial(cursor, table):
+    before = cursor.previous().core.lower()
+    of_a_law = before in table.roman.cardinal or before == "art"
+    if _is_initial(cursor, table) or (
+        of_a_law and token.suffix == "." and cursor.token(1).core[:1].isdecimal()
+    ):
+        # "art. L. 121-1"
         return Verbalization((Piece(name, token.core_start, token.core_end),), token.core_end + 1)
     beside = cursor.previous(), cursor.token(1)
     if core.lower() in table.acronyms.words and any(
