@@ -178,6 +178,7 @@ _Rule = Callable[[TokenCursor, LanguageTable], Verbalization | None]
 _WITH_DIGITS: tuple[_Rule, ...] = (
     acronyms.expand_abbreviation,
     codes.code,
+    codes.iban,
     digit_sequences.phone,
     codes.verse,
     codes.period,

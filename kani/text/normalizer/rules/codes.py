@@ -22,6 +22,10 @@ _GROUP = re.compile(r"\d{2,15}")
 _STATE = re.compile(r"[A-Z]{2}")
 _HYPHENED = re.compile(r"(#)?((?:[A-Z]+\d*|\d+[A-Z]?)(?:[-‐‑](?:[A-Z]+\d*|\d+[A-Z]?)){1,7})")
 _PAIR = re.compile(r"\d{1,6}[-‐‑]\d{1,6}")
+_GRADE = re.compile(r"\d{1,2}W[-‐‑]\d{2}")
+_COUNTDOWN = re.compile(r"([JDHT])([-−+])(\d{1,3})")
+_IBAN = re.compile(r"[A-Z]{2}\d{2}")
+_IBAN_GROUP = re.compile(r"[A-Z\d]{1,4}")
 _FALLING = re.compile(r"(\d{3,4})[-‐‑](\d{1,2})")
 _TYPES = re.compile(r"\d{3}[-‐‑]\d00")
 _GAMES = re.compile(r"[0-7][-‐‑–][0-7](?!\d)")
@@ -34,6 +38,7 @@ _PERIOD = re.compile(r"([HQT])([1-4])['’](\d\d)")
 _FORMULA = re.compile(r"(?:[A-Z][a-z]?(?:\d{1,2}|[₀-₉]{1,3})?){2,8}|(?:[A-Z][a-z]?){1,4}[₀-₉]{1,3}")
 _PARTS = re.compile(r"[A-Z][a-z]?|[\d₀-₉]+")
 _LOWERED = str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789")
+_GROUP_LENGTH, _FEWEST_GROUPS = 4, 5
 _FARTHEST = 4
 _ZIP = 5
 _LONGEST_NUMBER = 3
@@ -41,6 +46,31 @@ _ELEMENTS = frozenset(
     """H He Li Be B C N O F Ne Na Mg Al Si P S Cl Ar K Ca Ti Cr Mn Fe Co Ni Cu Zn As Br Ag Sn I Ba Au Hg Pb
     U""".split()
 )
+
+
+def iban(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """The number of an account in groups of four, one character at a time."""
+    token = cursor.token()
+    if not (table.letters and _IBAN.fullmatch(token.core) and cursor.is_adjacent(1)):
+        return None
+    count = 1
+    while cursor.is_adjacent(count) and _IBAN_GROUP.fullmatch(cursor.token(count).core):
+        count += 1
+        if len(cursor.token(count - 1).core) < _GROUP_LENGTH:
+            break
+    if count < _FEWEST_GROUPS or not all(cursor.token(ahead).core.isdecimal() for ahead in (1, 2)):
+        return None
+    pieces = []
+    for ahead in range(count):
+        group = cursor.token(ahead)
+        said = [
+            table.number_words.cardinal(int(one)) if one.isdecimal() else letter_name(one, table)
+            for one in group.core
+        ]
+        pieces.append(
+            Piece(" ".join(said) + ("" if ahead == count - 1 else ", "), group.core_start, group.core_end)
+        )
+    return Verbalization(tuple(pieces), cursor.token(count - 1).core_end)
 
 
 def labelled(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
@@ -168,9 +198,16 @@ def period(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "H1'24", "Q3 '24": the part of a year, and the year's last figures."""
     token = cursor.token()
     match = _PERIOD.fullmatch(token.core)
+    at, words = token.core_start, table.number_words
+    if (countdown := _COUNTDOWN.fullmatch(token.core)) is not None:
+        # "J-6"
+        sign = table.numbers.plus if countdown[2] == "+" else table.numbers.minus
+        said = f" {sign} {words.cardinal(int(countdown[3]))}"
+        return Verbalization(
+            (*spelled_pieces(countdown[1], at, table), Piece(said, at + 1, token.core_end)), token.core_end
+        )
     if match is None:
         return None
-    at, words = token.core_start, table.number_words
     return Verbalization(
         (
             *spelled_pieces(match[1], at, table),
@@ -196,7 +233,11 @@ def hyphened(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     groups = [part.span() for part in re.finditer(r"[A-Z\d]+", token.core)]
     figures = [token.core[start:end] for start, end in groups]
     falling = (pair := _FALLING.fullmatch(token.core)) and int(pair[1]) > int(pair[2])
-    if falling or (_PAIR.fullmatch(token.core) and follows_number_sign(cursor, table)):
+    if (
+        falling
+        or _GRADE.fullmatch(token.core)
+        or (_PAIR.fullmatch(token.core) and follows_number_sign(cursor, table))
+    ):
         # "L. 121-1" and "n.º 2024-081" are no ranges.
         return _grouped(cursor, table, groups, token.core_end)
     lettered = (

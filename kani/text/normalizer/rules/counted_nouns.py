@@ -104,7 +104,7 @@ class CountedNumerals:
             measure = table.units.get(symbol)
         if not counted:
             measure = None
-        if counted and measure is None and cursor.previous().core in table.units:
+        if counted and measure is None and cursor.previous().core in table.units.keys() - {"x"}:
             # "5 ft 6 in"
             measure = table.units.get(token.core)
         if measure is not None or magnitude is not None:

@@ -51,7 +51,13 @@ def date(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         spoken = _date(*_in_order(found[1], found[3], table), found[4], cursor, table, calendar)
     elif found := _MONTH_YEAR.fullmatch(core):
         month = int(found[1])
-        if 1 <= month <= 12 and 1100 <= int(found[2]) < 2100:
+        law = (
+            cursor.previous().core[:1].isupper()
+            and cursor.previous(2).core != ""
+            and not cursor.previous().suffix
+        )
+        law = law and cursor.previous().core.lower() not in table.dates.after
+        if 1 <= month <= 12 and not law and 1100 <= int(found[2]) < 2100:
             name, year = table.dates.names[month - 1], table.number_words.year(int(found[2]))
             spoken = table.dates.month_year.format(month=name, year=year)
     elif (found := _DAY_MONTH.fullmatch(core)) and _is_day_and_month(found[2], cursor, table):

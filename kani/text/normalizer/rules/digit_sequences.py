@@ -21,6 +21,7 @@ _HYPHENED = re.compile(r"\d{1,15}(?:[-‐‑]\d{1,15}){2,15}")
 _ZONE = re.compile(r"(?P<name>GMT|UTC)(?P<sign>[+\-−–])(?P<hours>\d{1,2})(?::?(?P<minutes>\d{2}))?")
 _ANGLE = re.compile(rf"(\d{{1,3}})[°º](\d{{1,2}})(?:['’′](?:({NUMBER})″?)?)?")
 _MOST_GROUPS = 8
+_FEWEST_DRAWN = 3
 
 
 def angle(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
@@ -160,11 +161,13 @@ def hyphened(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     if not _HYPHENED.fullmatch(token.core):
         return None
     pieces = []
+    groups = _DIGITS.findall(token.core)
+    # "7-12-23-31": numbers that were drawn.
+    drawn = len(groups) > _FEWEST_DRAWN and all(len(group) < 3 for group in groups)
     for found in _DIGITS.finditer(token.core):
         start, end = token.core_start + found.start(), token.core_start + found.end()
-        pieces.append(
-            Piece(say_digits(found.group(), table) + ("" if end == token.core_end else ", "), start, end)
-        )
+        said = table.number_words.cardinal(int(found.group())) if drawn else say_digits(found.group(), table)
+        pieces.append(Piece(said + ("" if end == token.core_end else ", "), start, end))
     return Verbalization(tuple(pieces), token.core_end)
 
 

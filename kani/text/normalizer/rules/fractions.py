@@ -20,6 +20,9 @@ from kani.text.normalizer.tokens import TokenCursor
 _FRACTION = re.compile(r"(?P<sign>[-+−±~≈])?(?P<numerator>\d{1,6})[/⁄](?P<denominator>\d{1,6})")
 
 _COMPOUND = re.compile(r"(?P<numerator>\d{1,3})/(?P<denominator>\d{1,3})-(?P<word>[^\W\d_]{2,})")
+_TYRE = re.compile(r"Z?R\d{2}")
+_PRESSURES = frozenset(("TA", "PA", "BP", "RR"))
+_LEAST_PAIR = 50
 _GAMES = re.compile(r"[0-7]/[0-7]")
 _LEAST_RATING = 5
 """From so many tenths on a figure is a rating, if it counts nothing."""
@@ -116,6 +119,21 @@ def _paired(cursor: TokenCursor, first: str, last: str, table: LanguageTable) ->
     counted = cursor.is_adjacent(1) and following.core.islower() and following.core not in rated
     if one <= other <= 100 and (rated & near or (last == "10" and one >= _LEAST_RATING and not counted)):
         return table.fractions.out_of.format(numerator=words.cardinal(one), denominator=words.cardinal(other))
+    previous = cursor.previous()
+    tyre = _TYRE.fullmatch(following.core) is not None
+    pressure = previous.core in _PRESSURES or (
+        len(previous.core) == 1 and previous.core.isupper() and cursor.previous(2).core.isdecimal()
+    )
+    if tyre or pressure:
+        return f"{words.cardinal(one)} {words.cardinal(other)}"
+    if (
+        one >= _LEAST_PAIR
+        and other >= _LEAST_PAIR
+        and cursor.is_adjacent(1)
+        and resolve_unit(following.core, table, attached=False)[0]
+    ):
+        # "50/60 Hz"
+        return f"{words.cardinal(one)} {words.cardinal(other)}"
     if one == other > 10 or (_GAMES.fullmatch(f"{first}/{last}") and _is_set(cursor)):
         return f"{words.cardinal(one)} {words.cardinal(other)}"
     if len(first) == 4 and len(last) == 2 and (one + 1) % 100 == other and 1900 <= one < 2100:

@@ -60,8 +60,9 @@ def marked(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
 
 def _is_degrees(cursor: TokenCursor, mark: str, number: int, table: LanguageTable) -> bool:
     """True if "°" means degrees, as in "90°"; many write it for "º" too ("el 3° piso")."""
-    if mark == "°" and mark in table.units and number > _MOST_PLACES:
-        return True
+    if mark in ("°", "º") and mark in table.units and number > _MOST_PLACES:
+        counted = cursor.is_adjacent(1) and table.agreement.gender(cursor.token(1).core, plural=False)
+        return mark == "°" or not counted
     if mark != "°" or mark not in table.units or not table.roman.articles:
         return False
     if cursor.previous().core.lower() in table.roman.articles:

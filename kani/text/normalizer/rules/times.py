@@ -38,7 +38,14 @@ def time(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     if spoken is not None:
         return spoken
     parts = _RANGE.fullmatch(token.core)
-    if parts is None or not (":" in token.core or parts[1][-1].isalpha() or parts[3][-1].isalpha()):
+    if (
+        parts is not None
+        and _DOTTED_TIME.fullmatch(parts[1])
+        and (table.numbers.decimal == "," or _hour_of_half(parts[3], table))
+    ):
+        # "18.30-20", "4.30–7pm"
+        parts = _RANGE.fullmatch(token.core.replace(".", ":"))
+    if parts is None or not (":" in parts[0] or parts[1][-1].isalpha() or parts[3][-1].isalpha()):
         return None
     first = _hour_of_mark(parts[1], table) or _clock(parts[1], table, hour_alone=True)
     first = first or _hour_of_half(parts[1], table)
@@ -78,6 +85,14 @@ def _time(cursor: TokenCursor, table: LanguageTable, written: str, start: int) -
         spoken, sharp = _say_hour(int(hour[1]), table), True
     else:
         return None
+    if (
+        clock is not None
+        and half is None
+        and cursor.is_adjacent(1)
+        and cursor.token(1).core in ("min", "Min", "mn")
+    ):
+        # "3:21 min"
+        return _minutes_and_seconds(written, start, cursor, table)
     end = token.core_end
     if half is None:
         behind = _half_behind(cursor, table)
@@ -221,6 +236,17 @@ def elapsed(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         one = under.forms.get("one", under.forms["other"])
         pieces.append(Piece(f" {table.per} {one}", at + match.start("per"), end))
     return Verbalization(tuple(pieces), end + token.suffix.startswith(('"', "”", "″")))
+
+
+def _minutes_and_seconds(
+    written: str, start: int, cursor: TokenCursor, table: LanguageTable
+) -> Verbalization:
+    minutes, seconds = re.split(r"\D", written, maxsplit=2)[:2]
+    unit = table.units["min"]
+    gender = unit.gender or gender_of_forms(unit.forms, table)
+    said = say_counted(Numeral(str(int(minutes)), ""), unit.forms, gender, table)
+    end = unit_end(cursor, 1)
+    return Verbalization((Piece(f"{said} {table.number_words.cardinal(int(seconds))}", start, end),), end)
 
 
 def _clock(written: str, table: LanguageTable, hour_alone: bool) -> tuple[str, str | None, bool] | None:

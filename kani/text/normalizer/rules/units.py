@@ -77,9 +77,15 @@ def is_letter(symbol: str, cursor: TokenCursor, ahead: int, table: LanguageTable
     A unit that is also a name's letter (A, B, J, N) has to follow a word as "of" or another unit; any other
     is one, unless it stands apart before a name or a number. ahead: 0 where the number touches it.
     """
+    previous = cursor.previous()
+    if len(symbol) == 1 and "a" <= symbol <= "d" and not ahead and previous.core:
+        # "fig. 3b", "Kl. 7b"
+        short = table.abbreviations.get(f"{previous.core}.") or table.abbreviations.get(
+            f"{previous.core.lower()}.", ()
+        )
+        return any("number" in one.said for one in short) or previous.core.lower() in table.numbers.labels
     if len(symbol) != 1 or not ("A" <= symbol <= "Z") or symbol in table.numbers.magnitudes:
         return False
-    previous = cursor.previous()
     if previous.core.lower() in table.numbers.labels:
         return True
     if previous.core.lower() in table.numbers.measured_after or is_electric(cursor):
@@ -123,8 +129,9 @@ def split_per(symbol: str, table: LanguageTable, money: bool) -> tuple[str, str]
         return symbol, ""
     if under not in table.units:
         # "USD 20/mes": what is paid for may be any word.
-        paid = (money or of in table.currencies) and len(under) > 2 and under.isalpha() and under.islower()
-        return (of, f" {table.per} {under}") if paid else (symbol, "")
+        paid = (money or of in table.currencies) and len(under) > 1 and under.isalpha()
+        said = under if under.islower() else " ".join(table.letters.get(one.lower(), one) for one in under)
+        return (of, f" {table.per} {said}") if paid else (symbol, "")
     forms = table.units[under].forms
     return of, f" {table.per} {forms.get('one', forms['other'])}"
 

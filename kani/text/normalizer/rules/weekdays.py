@@ -13,7 +13,7 @@ _JOINED = re.compile(rf"(?P<first>[^\W\d_]+)\.?(?P<mark>[{DASHES}/])(?P<last>[^\
 _DATE = re.compile(r"\d{1,2}([./-])\d{1,2}(?:\1\d{2,4})?")
 _DAY = re.compile(r"\d{1,2}(?:\.?[^\W\d_]{2}|[ºª])?")
 _TIME = re.compile(r"\d{1,2}(?:[:.h]\d{2}|h)\S{0,4}", re.IGNORECASE)
-_MARKS = ("", ".", ",", ".,")
+_MARKS = ("", ".", ",", ".,", ".:", ".;", ".)")
 _LONGEST_JOINER = 7
 
 
@@ -28,7 +28,7 @@ def weekday(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     if name is None or token.suffix not in _MARKS:
         return None
     stopped = token.suffix.startswith(".")
-    listed = token.suffix == ".," and name[0].isupper()
+    listed = len(token.suffix) > 1 and stopped and name[0].isupper()
     if not (
         listed
         or _is_dated(cursor, name, table)

@@ -25,6 +25,8 @@ _SCORED = re.compile(
     r"(?:比分|击败|打败|战胜|战平|领先|落后|大胜|险胜|惜败|スコア|勝ち|勝利|引き分け|逆転)[是为はでを]?\s?\Z"
 )
 _PLATE = re.compile(r"[京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼][A-Z]·?\Z")
+_LONGEST_ORDINAL = 5
+_TYRE = re.compile(r" ?Z?R\d\d")
 _GENERATION = re.compile(r"[0789][05]后")
 """Who was born from 1970 on: "95后"."""
 _HIGHEST_SCORE = 200
@@ -110,6 +112,9 @@ def fraction(scan: Scan, at: int) -> UnspacedReading | None:
     found = _FRACTION.match(scan.text, at)
     if found is None or not int(found["denominator"]) or scan.text[at - 1 : at] == "/":
         return None
+    if _TYRE.match(scan.text, found.end()):
+        sizes = scan.table.words.digits(found["numerator"]) + scan.table.words.digits(found["denominator"])
+        return UnspacedReading((Piece(sizes, at, found.end()),), found.end())
     if scan.text.startswith("mmHg", found.end()):
         # Blood pressure: both figures, and their unit.
         words, middle = scan.table.words, found.end("numerator")
@@ -209,6 +214,8 @@ def _is_score(scan: Scan, first: Figures, second: Figures) -> bool:
         or "~" in scan.text[first.end : second.start]
     ):
         return False
+    if scan.before(first.start).endswith(("图", "表", "式", "図")):
+        return False
     falls = int(second.digits) < int(first.digits) < _HIGHEST_SCORE
     return falls or _SCORED.search(scan.before(first.start)) is not None
 
@@ -291,6 +298,7 @@ def _say_chinese(
         return words.digits(figures.digits)
     before = scan.before(figures.start)
     ordinal = before.endswith((table.numbers.ordinal_after, table.moments.month))
+    ordinal = ordinal or (word in table.temperatures and before.endswith("-"))
     return words.cardinal(value, "" if ordinal or not _is_counted(word, table) else "counted")
 
 
@@ -302,6 +310,9 @@ def _is_one_by_one(scan: Scan, figures: Figures, word: str) -> bool:
     """True for the number of a room, of a flight and the like."""
     numbers = scan.table.numbers
     if _GENERATION.match(scan.text, figures.start):
+        return True
+    if len(figures.digits) > _LONGEST_ORDINAL and scan.before(figures.start).endswith(numbers.ordinal_after):
+        # "第2024025期"
         return True
     if (
         figures.decimals
