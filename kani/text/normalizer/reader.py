@@ -184,6 +184,7 @@ _WITH_DIGITS: tuple[_Rule, ...] = (
     codes.period,
     codes.numbered,
     codes.height,
+    codes.adjective,
     times.elapsed,
     times.prime,
     times.duration,

@@ -33,6 +33,8 @@ _SET = re.compile(r"(\d{1,2})[-‐‑–](\d{1,2})\((\d{1,2})\)")
 _VERSE = re.compile(r"(?P<chapter>\d{1,3}):(?P<verse>\d{1,3})(?:[-–](?P<last>\d{1,3}))?")
 _HEX = re.compile(r"0x[0-9A-Fa-f]{1,16}")
 _PARAGRAPH = re.compile(r"(\d{1,4})((?:\((?:[a-z]|[ivx]{1,4})\)){1,3})")
+_ADJECTIVE = re.compile(r"(?P<number>\d{1,4})(?:(?P<run>K)|-(?P<unit>[a-zA-Z]{1,3}))")
+_BEFORE_RUNS = frozenset("a the first my her his our this local".split())
 _HEIGHT = re.compile(r"([0-2])m(\d\d)")
 _PERIOD = re.compile(r"([HQT])([1-4])['’](\d\d)")
 _FORMULA = re.compile(r"(?:[A-Z][a-z]?(?:\d{1,2}|[₀-₉]{1,3})?){2,8}|(?:[A-Z][a-z]?){1,4}[₀-₉]{1,3}")
@@ -178,6 +180,31 @@ def numbered(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         spoken = words.cardinal(value) if value else " ".join(letter_name(one, table) for one in part[1])
         pieces.append(Piece(f" {spoken}", at + part.start(), at + part.end()))
     return Verbalization(tuple(pieces), at + len(written))
+
+
+def adjective(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """English "32-yd" and "5K" before what they describe: the unit has no plural, and K is a letter."""
+    token = cursor.token()
+    match = _ADJECTIVE.fullmatch(token.core) if table.language == "en" else None
+    if match is None:
+        return None
+    at, words = token.core_start, table.number_words
+    if match["run"]:
+        if cursor.previous().core.lower() not in _BEFORE_RUNS:
+            return None
+        return Verbalization(
+            (Piece(f"{words.cardinal(int(match['number']))} K", at, token.core_end),), token.core_end
+        )
+    unit = table.units.get(match["unit"])
+    if unit is None:
+        return None
+    said = unit.forms.get("one", unit.forms["other"])
+    middle = at + match.start("unit")
+    pieces = (
+        Piece(words.cardinal(int(match["number"])), at, middle),
+        Piece(f" {said}", middle, token.core_end),
+    )
+    return Verbalization(pieces, token.core_end)
 
 
 def height(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:

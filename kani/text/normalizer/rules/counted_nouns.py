@@ -99,6 +99,7 @@ class CountedNumerals:
         if measure is None and (
             (symbol == "x" and cursor.token(ahead + 1).core.islower())
             or (symbol in table.units and is_electric(cursor))
+            or (symbol == "in" and token.suffix.startswith("."))
         ):
             # "3 x täglich"; "240 V or 13 A"
             measure = table.units.get(symbol)

@@ -23,6 +23,7 @@ _DECADE_WORD = re.compile(rf"(?P<years>\d\d\d0)(?P<mark>['’]?s)[{DASHES}](?P<w
 _NAMED_YEARS = re.compile(rf"(?P<before>[^\W\d_]+)[{DASHES}](?P<years>\d{{2,4}}[^\W\d_]{{0,2}})")
 _NUMBER = re.compile(r"\d+")
 _ORDINAL_YEARS = re.compile(r"(?P<number>\d{1,2})(?P<mark>st|nd|rd|th)")
+_UNDER = re.compile(r"U(\d{1,2})(s?)")
 _AGES = frozenset(("under", "over", "sub"))
 _AGE = re.compile(r"(\d{1,2})s")
 _YEAR = re.compile(r"1[1-9]\d\d|20\d\d")
@@ -222,6 +223,11 @@ def decade(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         # "anni '80": the apostrophe stands for the century and is not spoken.
         spoken = table.number_words.cardinal(int(token.core))
         return Verbalization((Piece(spoken, token.core_start - 1, token.core_end),), token.core_end)
+    if table.language == "en" and (under := _UNDER.fullmatch(token.core)) is not None:
+        # "U16s"
+        words = table.number_words
+        said = words.decade(int(under[1])) if under[2] else words.cardinal(int(under[1]))
+        return Verbalization((Piece(f"under {said}", token.core_start, token.core_end),), token.core_end)
     if (named := _NAMED_YEARS.fullmatch(token.core)) is not None:
         return _named_years(token, named, table)
     if (joined := _DECADE_WORD.fullmatch(token.core)) and joined["mark"][-1:] == table.numbers.decade_mark:

@@ -58,6 +58,14 @@ def fraction(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
             token.core_end,
         )
         return phrase.build(token.core_end)
+    if token.suffix.startswith(('"', "″")) and not token.prefix and "in" in table.units:
+        # 3/8"
+        inch = table.units["in"].forms
+        said = table.fractions.of_unit.format(
+            part=say_fraction(*part, table), unit=inch.get("one", inch["other"])
+        )
+        phrase.add(said, at, token.core_end + 1)
+        return phrase.build(token.core_end + 1)
     if (measured := of_unit(cursor, part, table)) is not None:
         phrase.add(measured[0], at, measured[1])
         return phrase.build(measured[1])

@@ -83,10 +83,18 @@ def is_letter(symbol: str, cursor: TokenCursor, ahead: int, table: LanguageTable
         short = table.abbreviations.get(f"{previous.core}.") or table.abbreviations.get(
             f"{previous.core.lower()}.", ()
         )
-        return any("number" in one.said for one in short) or previous.core.lower() in table.numbers.labels
+        numbered = any(
+            "number" in one.said or said in table.roman.cardinal
+            for one in short
+            for said in one.said.values()
+        )
+        return numbered or previous.core.lower() in table.numbers.labels
     if len(symbol) != 1 or not ("A" <= symbol <= "Z") or symbol in table.numbers.magnitudes:
         return False
     if previous.core.lower() in table.numbers.labels:
+        return True
+    if ahead and cursor.token(ahead).suffix == "." and cursor.token(ahead + 1).core[:1].isupper():
+        # "1600 N. Oak Blvd."
         return True
     if previous.core.lower() in table.numbers.measured_after or is_electric(cursor):
         return False

@@ -26,6 +26,7 @@ _SCORED = re.compile(
 )
 _PLATE = re.compile(r"[京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼][A-Z]·?\Z")
 _LONGEST_ORDINAL = 5
+_PARTS_OF = re.compile(r"(\d{1,3})分の(\d{1,3})")
 _TYRE = re.compile(r" ?Z?R\d\d")
 _GENERATION = re.compile(r"[0789][05]后")
 """Who was born from 1970 on: "95后"."""
@@ -70,6 +71,19 @@ def number(scan: Scan, at: int) -> UnspacedReading | None:
     if second is None and sign == "" and (powered := _powered(scan, last, word)) is not None:
         return powered
     unit = scan.table.units.get(word)
+    if (
+        word in scan.table.numbers.magnitudes
+        and not sign
+        and not isinstance(scan.table.words, JapaneseNumbers)
+    ):
+        # "8.6万km"
+        symbol, begin = scan.word_behind(place + len(word))
+        if (measure := scan.table.units.get(symbol)) is not None and not measure.before:
+            amount = _say_pair(scan, first, second, word, None) + word
+            end = begin + len(symbol)
+            return UnspacedReading(
+                (Piece(amount, start, begin), Piece(measure.counter.said, begin, end)), end
+            )
     if second is not None and not word and _is_score(scan, first, second):
         return _say_score(scan, first, second)
     said = _say_pair(scan, first, second, word, unit)
@@ -108,7 +122,10 @@ def money(scan: Scan, at: int) -> UnspacedReading | None:
 
 
 def fraction(scan: Scan, at: int) -> UnspacedReading | None:
-    """ "3/4", "2 1/2 kg": the denominator comes first."""
+    """ "3/4", "2 1/2 kg": the denominator comes first; Japanese "3分の1"."""
+    if (parts := _PARTS_OF.match(scan.text, at)) and isinstance(scan.table.words, JapaneseNumbers):
+        said = say_fraction(int(_ascii(parts[2])), int(_ascii(parts[1])), scan.table)
+        return UnspacedReading((Piece(said, at, parts.end()),), parts.end())
     found = _FRACTION.match(scan.text, at)
     if found is None or not int(found["denominator"]) or scan.text[at - 1 : at] == "/":
         return None
@@ -279,6 +296,9 @@ def _say_japanese(scan: Scan, figures: Figures, counter: Counter | None, word: s
     value = int(figures.digits)
     if word == table.moments.day and value == 1 and scan.before(figures.start).endswith(table.moments.month):
         return "ツイタチ"
+    if counter is not None and word == "組" and scan.before(figures.start).endswith(("年", "第")):
+        # A class at school, or the first group.
+        return words.cardinal(value) + counter.said
     if counter is not None:
         return words.counted(value, figures.decimals, counter)
     return words.decimal(value, figures.decimals) if figures.decimals else words.cardinal(value)
