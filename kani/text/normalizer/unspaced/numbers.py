@@ -135,11 +135,11 @@ def fraction(scan: Scan, at: int) -> UnspacedReading | None:
     if scan.text.startswith("mmHg", found.end()):
         # Blood pressure: both figures, and their unit.
         words, middle = scan.table.words, found.end("numerator")
-        said = words.cardinal(int(found["numerator"])), words.cardinal(int(found["denominator"]))
+        upper, lower = (words.cardinal(int(found[part])) for part in ("numerator", "denominator"))
         unit = scan.table.units.get("mmHg")
         end = found.end() + 4
         name = unit.counter.said if unit is not None else "mmHg"
-        pieces = Piece(f"{said[0]}、", at, middle), Piece(f"{said[1]}{name}", middle, end)
+        pieces = Piece(f"{upper}、", at, middle), Piece(f"{lower}{name}", middle, end)
         return UnspacedReading(pieces, end)
     part = say_fraction(int(found["numerator"]), int(found["denominator"]), scan.table)
     if found["whole"]:
