@@ -32,7 +32,7 @@ def verbalize_parts(token: Token, table: LanguageTable) -> Verbalization:
         part = match.group()
         start, end = token.core_start + match.start(), token.core_start + match.end()
         following = found[at + 1].group()[0] if at + 1 < len(found) else ""
-        raised = math.RAISED.fullmatch(part) if at else None
+        raised = math.RAISED.match(token.core, match.start()) if at else None
         if raised is not None or math.TEX.fullmatch(part):
             kind = "formula"
             said = math.say_raised(raised, table) if raised else math.say_tex(part, table)

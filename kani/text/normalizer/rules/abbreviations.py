@@ -34,7 +34,7 @@ def expand_abbreviation(cursor: TokenCursor, table: LanguageTable) -> Verbalizat
 def _said_as(
     cursor: TokenCursor, candidate: str, abbreviation: Abbreviation, end: int, table: LanguageTable
 ) -> tuple[str | None, bool]:
-    """The form whose condition holds, None without one; and whether its full stop ends the sentence too."""
+    """The form with a condition that holds, None without one, and True if its stop ends the sentence too."""
     said, count = abbreviation.said, len(abbreviation.parts)
     stop, closed = abbreviation.parts[-1].endswith("."), cursor.token(count - 1).end > end
     also_word = count == 1 and candidate.rstrip(".").lower() in table.also_words
@@ -140,9 +140,9 @@ def _keys(token: Token, table: LanguageTable) -> tuple[str, ...]:
     if len(token.core) == 1 and token.core.isupper():
         # An initial is not written in small letters.
         return tuple(keys)
-    if token.core.isupper():
+    if token.core.isupper() and stop:
         # "SR. GARCÍA"
-        keys += [key.capitalize() for key in keys]
+        keys.append(stop.capitalize())
     return tuple(dict.fromkeys([*keys, *(key[0].lower() + key[1:] for key in keys)]))
 
 

@@ -87,9 +87,9 @@ def acronym(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         return Verbalization(lowercase_pieces(core, token.core_start), token.core_end)
     if len(core) > _LONGEST_ACRONYM and core not in table.acronyms.spelled:
         return Verbalization(lowercase_pieces(core, token.core_start), token.core_end)
-    shouted = _is_shouted(cursor.previous(), table)
+    shouted = _is_shouted(cursor.previous(), table) or _is_among_shouted(cursor, -1, table)
     if not shouted and not token.suffix.strip(".") and core not in table.acronyms.said:
-        shouted = _is_shouted(cursor.token(1), table)
+        shouted = _is_shouted(cursor.token(1), table) or _is_among_shouted(cursor, 1, table)
     return Verbalization(capitals_pieces(core, token.core_start, table, shouted), token.core_end)
 
 
@@ -100,13 +100,15 @@ def _is_shouted(token: Token, table: LanguageTable) -> bool:
         return False
     acronyms = table.acronyms
     known = core.lower() in acronyms.words and core not in acronyms.spelled
-    # "AID BILL": four letters and more, and no acronym that is known.
-    word = (
-        len(core) > _LONGEST_SPELLED and core not in acronyms.read | acronyms.spelled | acronyms.said.keys()
-    )
-    return (
-        len(core) > _LONGEST_ACRONYM or (known and len(core) > 1) or (word and is_pronounceable(core, table))
-    )
+    return len(core) > _LONGEST_ACRONYM or (known and len(core) > 1)
+
+
+def _is_among_shouted(cursor: TokenCursor, step: int, table: LanguageTable) -> bool:
+    """True if capitals stand beside the token, and beside these a word in capitals: "AID BILL PASSES"."""
+    near = cursor.token(1) if step > 0 else cursor.previous()
+    if not (near.core.isupper() and near.core.isalpha() and len(near.core) > 1) or near.suffix:
+        return False
+    return _is_shouted(cursor.token(2) if step > 0 else cursor.previous(2), table)
 
 
 def initial(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:

@@ -307,7 +307,8 @@ def _grouped(
     for number, (start, stop) in enumerate(groups):
         part, at = token.core[start:stop], token.core_start + start
         if number:
-            pieces.append(Piece(between, at - 1, at))
+            # "ISO-8859-1" goes on after its letters without a pause.
+            pieces.append(Piece(" " if token.core[0].isalpha() else between, at - 1, at))
         if part.isdecimal():
             short = len(part) <= _LONGEST_NUMBER and (part[0] != "0" or len(part) == 1)
             said = table.number_words.cardinal(int(part)) if short else say_digits(part, table)

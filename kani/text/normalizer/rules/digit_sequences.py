@@ -253,10 +253,8 @@ def number_with_ending(cursor: TokenCursor, table: LanguageTable) -> Verbalizati
 def number_prefix(core: str, table: LanguageTable) -> str:
     """The prefix of a token's digits that is spoken as a part of the number, or ""."""
     for written in table.numbers.prefixes:
-        behind = core[len(written) : len(written) + 1]
-        if core.startswith(written) and (
-            behind.isnumeric() or behind in _BEFORE or behind in table.currencies
-        ):
+        after = core[len(written) : len(written) + 1]
+        if core.startswith(written) and (after.isnumeric() or after in _BEFORE or after in table.currencies):
             return written
     return ""
 

@@ -16,7 +16,7 @@ _POWER = re.compile(
     rf"|(?P<ten>[x×·*]10)?(?P<raised>[⁻⁺]?[⁰¹²³⁴-⁹]{{1,4}}))"
 )
 _STEPS = frozenset(("<", ">", "→", "->", "=>", "›", "»", "⟩", "▸", "▶"))
-RAISED = re.compile(r"(?:\^|\*\*)\{?(?P<exponent>[-−]?\d{1,4}(?!\d)|[A-Za-z](?![A-Za-z]))\}?")
+RAISED = re.compile(r"(?<=[\w)}])(?:\^|\*\*)\{?(?P<exponent>[-−]?\d{1,4}(?!\d)|[A-Za-z](?![A-Za-z]))\}?")
 """A power after its base, as programs and TeX write it: "^2", "**10", "^{n}"."""
 
 TEX = re.compile(r"\\[A-Za-z]+|\}\{|[{}]")
@@ -27,6 +27,7 @@ sqrt √ pm ± times × cdot × div ÷ leq ≤ le ≤ geq ≥ ge ≥ neq ≠ ne 
 alpha α beta β gamma γ delta δ epsilon ε theta θ lambda λ mu μ pi π rho ρ sigma σ tau τ phi φ omega ω
 """.split()
 _TEX_SIGNS = dict(zip(_TEX_WORDS[::2], _TEX_WORDS[1::2], strict=True))
+_TYPESETTING = frozenset("frac dfrac tfrac left right mathrm mathbf text operatorname quad big Big".split())
 _SQUARE, _CUBE = "2", "3"
 _RAISED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺", "0123456789-+")
 
@@ -104,9 +105,13 @@ def say_tex(command: str, table: LanguageTable) -> str:
     if command == "}{":
         over = table.fractions.over.format(numerator="", denominator="")
         return f" {over.strip()} "
-    sign = _TEX_SIGNS.get(command.removeprefix("\\"), "")
-    said = table.greek.get(sign) or table.signs.get(sign) or ""
-    return f" {said} " if said else " "
+    name = command.removeprefix("\\")
+    if command in "{}" or name in _TYPESETTING:
+        return " "
+    sign = _TEX_SIGNS.get(name, "")
+    said = table.greek.get(sign) or table.signs.get(sign)
+    # Any other backslash is of a program: "\\n".
+    return f" {said} " if said else name
 
 
 def sign_between(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
@@ -149,7 +154,9 @@ def number_sign(cursor: TokenCursor, table: LanguageTable) -> Verbalization | No
 def path_step(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ ">" or "→" between words, as in a menu's path: a phrase break. Beside figures it compares."""
     token = cursor.token()
-    if token.core not in _STEPS or any(
+    if token.core not in _STEPS or token.end - token.start > len(token.core) or cursor.previous().suffix:
+        return None
+    if any(
         len(part := one.core.strip("$")) < 2 or any(map(str.isdigit, part)) or part in table.greek
         for one in (cursor.previous(), cursor.token(1))
     ):

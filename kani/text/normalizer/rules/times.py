@@ -126,10 +126,10 @@ def duration(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     hours, minutes, seconds = match["hours"], match["minutes"], match["seconds"]
     if not hours and not (minutes and seconds):
         # "20m" and "30s" by themselves are metres and seconds.
-        before, behind = cursor.previous(), cursor.token(1)
+        before, after = cursor.previous(), cursor.token(1)
         part_of = not before.suffix and _HOURS.fullmatch(before.core) is not None
-        part_of = part_of or before.core in _HOUR_MARKS or _SECONDS.fullmatch(behind.core) is not None
-        if not minutes or not (part_of or behind.core.lower() in table.times.minutes_before):
+        part_of = part_of or before.core in _HOUR_MARKS or _SECONDS.fullmatch(after.core) is not None
+        if not minutes or not (part_of or after.core.lower() in table.times.minutes_before):
             return None
     elif hours and not minutes and not seconds:
         return None
@@ -184,7 +184,7 @@ def prime(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     number, mark = match["number"], match["mark"]
     numeral = parse_numeral(number, table)
     inches = mark in _INCHES
-    if numeral is None or (mark == '"' and _is_quoted(cursor)):
+    if numeral is None or (mark in "\"'’" and _is_quoted(cursor, mark)):
         return None
     feet = table.language == "en" or _IN_INCHES.fullmatch(cursor.token(1).core + cursor.token(1).suffix[:1])
     end = token.core_end + (len(match.group()) > len(token.core))
@@ -206,13 +206,13 @@ def prime(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     )
 
 
-def _is_quoted(cursor: TokenCursor) -> bool:
+def _is_quoted(cursor: TokenCursor, mark: str) -> bool:
     """True if a quotation mark before is still open, so that one after figures closes it."""
     before = [cursor.previous(back) for back in range(_LONGEST_QUOTATION, 0, -1)]
     left_open = 0
     for token in before:
-        left_open = max(0, left_open + token.prefix.count('"') - token.suffix.count('"'))
-    return left_open + cursor.token().prefix.count('"') > 0
+        left_open = max(0, left_open + token.prefix.count(mark) - token.suffix.count(mark))
+    return left_open + cursor.token().prefix.count(mark) > 0
 
 
 def elapsed(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:

@@ -29,7 +29,7 @@ _LONGEST_ORDINAL = 5
 _PARTS_OF = re.compile(r"(\d{1,3})分の(\d{1,3})")
 _TYRE = re.compile(r" ?Z?R\d\d")
 _GENERATION = re.compile(r"[0789][05]后")
-"""Who was born from 1970 on: "95后"."""
+"""People born from 1970 on: "95后"."""
 _HIGHEST_SCORE = 200
 _GROUP = 4
 _MIN_ONE_BY_ONE = 3
