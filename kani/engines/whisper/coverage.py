@@ -111,7 +111,7 @@ def told(
     """
     for at, timed in enumerate(words):
         end_s = timed.end_s if at + 1 < len(words) else max(timed.end_s, speech_s)
-        if voiced(timed.start_s, end_s) <= _longest_s(timed.word.text):
+        if voiced(timed.start_s, end_s) <= longest_s(timed.word.text):
             continue
         if at + 1 == len(words) or ends_sentence(timed.word.text):
             # The word itself is said, and what is left out follows it.
@@ -141,7 +141,7 @@ def begins_late(words: Sequence[TimedWord], samples: Samples, voiced: Voiced) ->
     if len(words) < 2 or ends_sentence(words[0].word.text):
         return None
     first = words[0]
-    if voiced(first.start_s, first.end_s) <= _longest_s(first.word.text):
+    if voiced(first.start_s, first.end_s) <= longest_s(first.word.text):
         return None
     earliest_s = first.end_s - _usual_s(first.word.text)
     return _quietest_s(samples, max(_SHORT_S, earliest_s), first.end_s - _SHORT_S)
@@ -197,6 +197,15 @@ def _width(text: str) -> int:
     return sum(2 if unicodedata.east_asian_width(letter) == "W" else 1 for letter in text)
 
 
-def _longest_s(text: str) -> float:
-    digits = sum(character.isdigit() for character in text)
-    return max(_MAX_WORD_S, _LETTER_S * _width(text)) + _DIGIT_S * max(0, digits - 2)
+def longest_s(text: str) -> float:
+    """Return the seconds that a word takes at most."""
+    return max(_MAX_WORD_S, _LETTER_S * _width(text)) + _DIGIT_S * max(0, _digits(text) - 2)
+
+
+def least_s(text: str) -> float:
+    """Return the seconds that a word takes at least: one with digits has pauses in it."""
+    return max(_width(text) / _LETTERS_PER_SECOND, _DIGIT_S * _digits(text))
+
+
+def _digits(text: str) -> int:
+    return sum(character.isdigit() for character in text)

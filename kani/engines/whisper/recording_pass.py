@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from kani.engines.whisper.coverage import begins_late, is_loop, is_spoken, told
+from kani.engines.whisper.coverage import is_loop, is_spoken, least_s, longest_s
 from kani.engines.whisper.model import BEAMS, CERTAIN, LANGUAGE_WEIGHT, PENALTIES, UNSPACED, Whisper
 from kani.engines.whisper.plausibility import MAX_TOKENS
 from kani.engines.whisper.said import said
@@ -30,6 +30,10 @@ logger = logging.getLogger(__name__)
 # As in faster-whisper: samples at a temperature, and the limits of an answer that is speech.
 _SAMPLES = 5
 _MAX_COMPRESSION, _MIN_MEAN_LOG_PROBABILITY = 2.4, -1.0
+# Speech with silence that the encoder is given at least: with less the model echoes short words.
+_WINDOW_S = 15.0
+# Tokens of an answer that are times, in a second of it.
+_TIMES_PER_SECOND = 1
 # A stretch longer than this is transcribed in two halves if its answer is cut off.
 _DIVISIBLE_S = 6.0
 
@@ -45,6 +49,7 @@ class _Answer:
     log_probability: float  # mean of the tokens'
     loop: bool  # whether it repeats itself without end
     cut_off: bool  # whether it has as many tokens as are possible
+    end_s: float | None  # that it gives for its last words; None if it gives none
 
     @property
     def has_speech(self) -> bool:
@@ -70,7 +75,13 @@ def transcribe_chunk(whisper: Whisper, audio: ChunkInput, stopped: Callable[[], 
         parts = [replace(known, chunk=half) for half in chunk.halves()]
         results = [result for part in parts for result in transcribe_chunk(whisper, part, stopped)]
         return [replace(result, language_probability=answer.likelihood) for result in results]
-    opening, words, rest = _told(answer.words, audio)
+    words, told_s = _told(answer, chunk)
+    rest = chunk.rest(told_s) if words else None
+    if rest is None:
+        words = answer.words
+    else:
+        end_s = min(words[-1].end_s, rest.start_s - chunk.start_s)
+        words = (*words[:-1], replace(words[-1], end_s=end_s))
     result = ChunkResult(
         chunk,
         words,
@@ -80,37 +91,29 @@ def transcribe_chunk(whisper: Whisper, audio: ChunkInput, stopped: Callable[[], 
         answer.log_probability,
         answer.has_speech,
     )
-    results = [result]
-    if opening is not None:
-        results = [*transcribe_chunk(whisper, replace(known, chunk=opening), stopped), *results]
-    if rest is not None:
-        results += transcribe_chunk(whisper, replace(known, chunk=rest), stopped)
-    return results
+    if rest is None:
+        return [result]
+    return [result, *transcribe_chunk(whisper, replace(known, chunk=rest), stopped)]
 
 
-def _told(
-    words: tuple[TimedWord, ...], audio: ChunkInput
-) -> tuple[Chunk | None, tuple[TimedWord, ...], Chunk | None]:
-    """Return the words that are said where they stand, and the speech before and after that is left out."""
-    chunk, opening = audio.chunk, None
-    if not audio.translate:
-        begin_s = begins_late(words, chunk.samples, chunk.voiced_s)
-        if begin_s is not None:
-            opening = chunk.before(begin_s)
-            words = (replace(words[0], start_s=begin_s), *words[1:])
-        kept, untold_s = told(words, chunk.samples, chunk.duration_s, chunk.voiced_s)
-        if untold_s is not None:
-            return opening, tuple(kept), chunk.after(untold_s)
-    rest = chunk.rest(words[-1].start_s) if words else None
-    if rest is not None:
-        end_s = min(words[-1].end_s, rest.start_s - chunk.start_s)
-        words = (*words[:-1], replace(words[-1], end_s=end_s))
-    return opening, words, rest
+def _told(answer: _Answer, chunk: Chunk) -> tuple[tuple[TimedWord, ...], float]:
+    """Return the words up to the first that is stretched over speech, and until when they tell the speech.
+
+    Whisper leaves out what repeats the words before: the alignment then stretches a word over it.
+    """
+    for at, timed in enumerate(answer.words):
+        if chunk.voiced_s(timed.start_s, timed.end_s) > longest_s(timed.word.text):
+            return answer.words[: at + 1], timed.start_s + least_s(timed.word.text)
+    if not answer.words:
+        return (), chunk.duration_s
+    last = answer.words[-1]
+    end_s = last.end_s if answer.end_s is None else min(last.end_s, answer.end_s)
+    return answer.words, max(end_s, last.start_s + least_s(last.word.text))
 
 
 def _best_answer(whisper: Whisper, audio: ChunkInput, stopped: Callable[[], bool]) -> _Answer | None:
     """Return the best answer that is speech, else the likeliest; None if all are loops."""
-    encoded = whisper.encode(audio.chunk.samples)
+    encoded = whisper.encode(audio.chunk.samples, _WINDOW_S)
     tried: list[_Answer] = []
     for language, likelihood in _languages(whisper, encoded, audio):
         if stopped():
@@ -160,7 +163,8 @@ def _attempt(
 ) -> _Answer:
     seconds = audio.chunk.duration_s
     written = "en" if audio.translate else language
-    max_tokens = whisper.limits.max_tokens(written, seconds)
+    text_tokens = whisper.limits.max_tokens(written, seconds)
+    max_tokens = min(text_tokens + math.ceil(_TIMES_PER_SECOND * seconds), MAX_TOKENS)
     prompt = whisper.prompt(audio.prompt, language, translate=audio.translate)
     how: dict[str, Any] = {"beam_size": BEAMS, "repetition_penalty": penalty}
     if audio.temperature:
@@ -186,4 +190,6 @@ def _attempt(
     loop = endless or is_loop(text) or repeats
     cut_off = found.count >= MAX_TOKENS
     temperature = audio.temperature
-    return _Answer(language, likelihood, timed, temperature, found.log_probability, loop, cut_off)
+    return _Answer(
+        language, likelihood, timed, temperature, found.log_probability, loop, cut_off, found.end_s
+    )

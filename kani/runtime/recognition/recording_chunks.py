@@ -30,6 +30,8 @@ _SILENT, _SPEECH = 0.2, 0.5
 _PAUSE_S = 0.15
 # Least speech after the last word that is transcribed by itself: less than that is breath, or a word's end.
 _MIN_REST_S = 0.8
+# More speech than the alignment may leave to a word by mistake.
+_LONG_REST_S = 2.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -88,25 +90,27 @@ class Chunk:
         at = _quietest(self.voices, quarter, len(self.voices) - quarter)
         return self._part(0, at), self._part(at, len(self.voices))
 
-    def rest(self, word_start_s: float) -> Chunk | None:
-        """Return the speech after the pause that follows the last word, by its start; None without any.
+    def rest(self, told_s: float) -> Chunk | None:
+        """Return the speech after the first pause from a time in seconds of the stretch on; None without any.
 
-        Whisper leaves out a sentence that repeats the one before it word for word, and all that follows. Its
-        alignment then stretches the last word over what is left out, so that its end says nothing.
+        Whisper leaves out a sentence that repeats the one before it word for word, and all that follows. Much
+        speech before any pause begins where a voice is least likely.
         """
-        pause = self._pause_behind(int(word_start_s / CHUNK_S))
+        first = max(int((told_s - _MARGIN_S) / CHUNK_S), 1)
+        pause = self._pause_from(first)
+        if self.voiced_s(told_s, pause * CHUNK_S) >= _LONG_REST_S:
+            pause = _quietest(self.voices, first, first + 2 * math.ceil(_MARGIN_S / CHUNK_S))
         speech = [at for at in range(pause, len(self.voices)) if self.voices[at] >= _SPEECH]
         if len(speech) * CHUNK_S < _MIN_REST_S:
             return None
         return self._part(max(pause, speech[0] - math.ceil(_MARGIN_S / CHUNK_S)), len(self.voices))
 
-    def _pause_behind(self, first: int) -> int:
-        """Return the frame where the first pause after the next voice is certain; or the end."""
-        spoken, silence = False, 0
+    def _pause_from(self, first: int) -> int:
+        """Return the frame from ``first`` on where a pause is certain; or the end."""
+        silence = 0
         for at in range(first, len(self.voices)):
             silence = silence + 1 if self.voices[at] < _SILENT else 0
-            spoken = spoken or not silence
-            if spoken and silence * CHUNK_S >= _PAUSE_S:
+            if silence * CHUNK_S >= _PAUSE_S:
                 return at
         return len(self.voices)
 
