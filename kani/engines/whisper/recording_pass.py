@@ -66,14 +66,39 @@ def transcribe_chunk(whisper: Whisper, audio: ChunkInput, stopped: Callable[[], 
 
     stopped: asked before each step of some tenths of a second; once it is True the result does not count.
     """
+    parts = _parts(whisper, audio, stopped)
+    return [result for part in parts for result in _transcribe(whisper, part, stopped)]
+
+
+def _parts(whisper: Whisper, audio: ChunkInput, stopped: Callable[[], bool]) -> list[ChunkInput]:
+    """Return the stretch, cut in the pauses where another language certainly begins."""
+    utterances = audio.chunk.utterances() if audio.detected else []
+    if len(utterances) < 2:
+        return [audio]
+    parts: list[ChunkInput] = []
+    expected = audio.language
+    for chunk in utterances:
+        if stopped():
+            return []
+        encoded = whisper.encode(chunk.samples)
+        language, likelihood = whisper.likely_languages(encoded, audio.candidates, expected)[0]
+        if parts and (language == expected or likelihood < CERTAIN):
+            parts[-1] = replace(parts[-1], chunk=parts[-1].chunk.joined(chunk))
+        else:
+            parts.append(replace(audio, chunk=chunk, language=expected if not parts else language))
+            expected = language
+    return parts
+
+
+def _transcribe(whisper: Whisper, audio: ChunkInput, stopped: Callable[[], bool]) -> list[ChunkResult]:
     chunk = audio.chunk
     answer = _best_answer(whisper, audio, stopped)
     if answer is None:
         return []
-    known = replace(audio, language=answer.language)
+    known = replace(audio, language=answer.language, detected=False)
     if answer.cut_off and chunk.duration_s > _DIVISIBLE_S:
         parts = [replace(known, chunk=half) for half in chunk.halves()]
-        results = [result for part in parts for result in transcribe_chunk(whisper, part, stopped)]
+        results = [result for part in parts for result in _transcribe(whisper, part, stopped)]
         return [replace(result, language_probability=answer.likelihood) for result in results]
     words, told_s = _told(answer, chunk)
     rest = chunk.rest(told_s) if words else None
@@ -93,7 +118,7 @@ def transcribe_chunk(whisper: Whisper, audio: ChunkInput, stopped: Callable[[], 
     )
     if rest is None:
         return [result]
-    return [result, *transcribe_chunk(whisper, replace(known, chunk=rest), stopped)]
+    return [result, *_transcribe(whisper, replace(known, chunk=rest), stopped)]
 
 
 def _told(answer: _Answer, chunk: Chunk) -> tuple[tuple[TimedWord, ...], float]:
@@ -140,13 +165,10 @@ def _languages(
     whisper: Whisper, encoded: ctranslate2.StorageView, audio: ChunkInput
 ) -> Iterator[tuple[str, float]]:
     """Yield the languages to try with their probabilities, the likeliest first."""
-    if audio.language is not None:
+    if audio.language is not None and not audio.detected:
         yield audio.language, 1.0
-        if not audio.detected:
-            return
-    for language, likelihood in whisper.likely_languages(encoded, audio.candidates):
-        if language != audio.language:
-            yield language, likelihood
+    else:
+        yield from whisper.likely_languages(encoded, audio.candidates, audio.language)
 
 
 def _is_translated(language: str, text: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -30,6 +31,8 @@ _SILENT, _SPEECH = 0.2, 0.5
 _PAUSE_S = 0.15
 # Least speech after the last word that is transcribed by itself: less than that is breath, or a word's end.
 _MIN_REST_S = 0.8
+# Pause that an utterance ends with, and the least speech whose language can be told.
+_UTTERANCE_PAUSE_S, _UTTERANCE_S = 0.5, 1.0
 # More speech than the alignment may leave to a word by mistake.
 _LONG_REST_S = 2.0
 
@@ -89,6 +92,30 @@ class Chunk:
         quarter = len(self.voices) // 4
         at = _quietest(self.voices, quarter, len(self.voices) - quarter)
         return self._part(0, at), self._part(at, len(self.voices))
+
+    def utterances(self) -> list[Chunk]:
+        """Return what is said between long pauses; little speech belongs to what comes before."""
+        cuts, silence = [0], 0
+        for at, voice in enumerate((*self.voices, 1.0)):
+            if voice >= _SILENT and silence * CHUNK_S >= _UTTERANCE_PAUSE_S:
+                cuts.append(at - silence // 2)
+            silence = silence + 1 if voice < _SILENT else 0
+        cuts.append(len(self.voices))
+        begin, parts = 0, []
+        for cut, following in pairwise(cuts[1:]):
+            both = (
+                self.voiced_s(begin * CHUNK_S, cut * CHUNK_S),
+                self.voiced_s(cut * CHUNK_S, following * CHUNK_S),
+            )
+            if min(both) >= _UTTERANCE_S:
+                parts.append(self._part(begin, cut))
+                begin = cut
+        return [*parts, self._part(begin, len(self.voices))]
+
+    def joined(self, following: Chunk) -> Chunk:
+        """Return this part of a stretch with the one that follows it."""
+        samples = np.concatenate([self.samples, following.samples])
+        return Chunk(self.start, samples, self.voices + following.voices)
 
     def rest(self, told_s: float) -> Chunk | None:
         """Return the speech after the first pause from a time in seconds of the stretch on; None without any.
