@@ -12,6 +12,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from kani.core.audio.encoding import AudioFormat
 from kani.core.errors import UnsupportedLanguage
 from kani.core.expected_words import MAX_TEXT, MAX_WORD, MAX_WORDS
+from kani.core.recognition_service import spoken_language
 from kani.protocols.openai.realtime.answers.model_fields import (
     ModelFields,
     refuse_model_fields,

@@ -41,8 +41,10 @@ MAX_PROMPT = 16 * 1024
 
 _TRUE, _FALSE = ("true", "1", "yes", "on"), ("false", "0", "no", "off")
 
-SpokenLanguage = Callable[[str], str]
-"""Returns the recogniser's language for a code, a tag or a name. Raises UnsupportedLanguage."""
+SpokenLanguage = Callable[[str], str | None]
+"""Returns the recogniser's language for a code, a tag or a name, None to detect it. Raises
+UnsupportedLanguage.
+"""
 
 
 @dataclass(frozen=True, slots=True)
