@@ -10,7 +10,7 @@ import numpy as np
 
 from kani.core.turns.speech_gate import SpeechGate
 from kani.core.types import Samples
-from kani.runtime.voice_detector import CHUNK_S, CHUNK_SAMPLES, SAMPLE_RATE, VoiceStream
+from kani.runtime.voice_detector import CHUNK_S, CHUNK_SAMPLES, SAMPLE_RATE, RecordingVoices
 
 MAX_CHUNK_S = 14.0
 """Longest stretch. The model takes 30 s, but with five beams that costs 200 MB of memory for each core."""
@@ -33,6 +33,8 @@ _PAUSE_S = 0.15
 _MIN_REST_S = 0.8
 # Pause that an utterance ends with, and the least speech whose language can be told.
 _UTTERANCE_PAUSE_S, _UTTERANCE_S = 0.5, 1.0
+# Recording that is searched for speech a second time.
+_SHORT_S = 2.0
 # More speech than the alignment may leave to a word by mistake.
 _LONG_REST_S = 2.0
 
@@ -150,7 +152,7 @@ class Chunk:
 class ChunkCutter:
     """Cuts the audio of one recording; keeps no more of it than one stretch and what was fed last."""
 
-    def __init__(self, voices: VoiceStream) -> None:
+    def __init__(self, voices: RecordingVoices) -> None:
         """voices: the voice detector."""
         self._detector = voices
         self._gate = SpeechGate()
@@ -174,12 +176,19 @@ class ChunkCutter:
                 self._open = False
             elif len(self._voices) * CHUNK_SAMPLES >= MAX_CHUNK_S * SAMPLE_RATE:
                 chunks.append(self._cut(self._best_cut()))
-        if not self._open:
+        if not self._open and len(self._audio) > _SHORT_S * SAMPLE_RATE:
             self._drop(len(self._voices) - _KEPT_FRAMES)
         return chunks
 
     def finish(self) -> list[Chunk]:
         """Return the last stretch, if any."""
+        if not self._start and not self._gate.speech_end_s:
+            self._voices.clear()
+            self._gate = SpeechGate()
+            for voice in self._detector.feed_after_silence(self._audio):
+                self._voices.append(voice)
+                self._gate.feed(voice)
+            self._open = True
         if not (self._open and self._has_speech):
             return []
         # The last samples fill no whole frame, and belong to the stretch all the same.
