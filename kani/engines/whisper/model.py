@@ -53,8 +53,12 @@ _FRAME_S = 0.02
 # Feature of silence, and the range of features below the loudest sound's.
 _SILENCE_FEATURE, _FEATURE_RANGE = -1.5, 2.0
 _MAX_S = 30.0
-# Silence that is appended to the speech, and the least length of both together.
-_PADDING_S, _MIN_S = 4.0, 6.0
+# Silence that is appended to the speech.
+_PADDING_S = 4.0
+MIN_S = 6.0
+"""Least length of speech and silence together, for words that may still change."""
+WINDOW_S = 15.0
+"""Least length for words that are decided: with less the model echoes short words and leaves out others."""
 
 # Corrections of the model's times, which are too early by this on average (docs/listening.md).
 _START_CORRECTION_S, _END_CORRECTION_S = 0.043, 0.026
@@ -233,10 +237,10 @@ class Whisper:
         )[0]
         return list(result.sequences_ids[0])
 
-    def encode(self, samples: Samples, least_s: float = _MIN_S) -> ctranslate2.StorageView:
+    def encode(self, samples: Samples, least_s: float = MIN_S) -> ctranslate2.StorageView:
         """Return the encoder's output for ``samples`` (16 kHz, at most ``_MAX_S``), with silence added.
 
-        least_s: length of both together.
+        least_s: least length of both together.
         """
         speech = self._features(samples, padding=_WINDOW)
         length_s = max(least_s, min(len(samples) / SAMPLE_RATE + _PADDING_S, _MAX_S))

@@ -14,7 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from kani.engines.whisper.coverage import is_loop, is_spoken, least_s, longest_s
-from kani.engines.whisper.model import BEAMS, CERTAIN, LANGUAGE_WEIGHT, PENALTIES, UNSPACED, Whisper
+from kani.engines.whisper.model import BEAMS, CERTAIN, LANGUAGE_WEIGHT, PENALTIES, UNSPACED, WINDOW_S, Whisper
 from kani.engines.whisper.plausibility import MAX_TOKENS
 from kani.engines.whisper.said import said
 from kani.runtime.recognition.passes import ChunkInput, ChunkResult, TimedWord
@@ -30,12 +30,8 @@ logger = logging.getLogger(__name__)
 # As in faster-whisper: samples at a temperature, and the limits of an answer that is speech.
 _SAMPLES = 5
 _MAX_COMPRESSION, _MIN_MEAN_LOG_PROBABILITY = 2.4, -1.0
-# Speech with silence that the encoder is given at least: with less the model echoes short words.
-_WINDOW_S = 15.0
 # Tokens of an answer that are times, in a second of it.
 _TIMES_PER_SECOND = 1
-# A stretch longer than this is transcribed in two halves if its answer is cut off.
-_DIVISIBLE_S = 6.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +44,6 @@ class _Answer:
     temperature: float
     log_probability: float  # mean of the tokens'
     loop: bool  # whether it repeats itself without end
-    cut_off: bool  # whether it has as many tokens as are possible
     end_s: float | None  # that it gives for its last words; None if it gives none
 
     @property
@@ -96,10 +91,6 @@ def _transcribe(whisper: Whisper, audio: ChunkInput, stopped: Callable[[], bool]
     if answer is None:
         return []
     known = replace(audio, language=answer.language, detected=False)
-    if answer.cut_off and chunk.duration_s > _DIVISIBLE_S:
-        parts = [replace(known, chunk=half) for half in chunk.halves()]
-        results = [result for part in parts for result in _transcribe(whisper, part, stopped)]
-        return [replace(result, language_probability=answer.likelihood) for result in results]
     words, told_s = _told(answer, chunk)
     rest = chunk.rest(told_s) if words else None
     if rest is None:
@@ -138,7 +129,7 @@ def _told(answer: _Answer, chunk: Chunk) -> tuple[tuple[TimedWord, ...], float]:
 
 def _best_answer(whisper: Whisper, audio: ChunkInput, stopped: Callable[[], bool]) -> _Answer | None:
     """Return the best answer that is speech, else the likeliest; None if all are loops."""
-    encoded = whisper.encode(audio.chunk.samples, _WINDOW_S)
+    encoded = whisper.encode(audio.chunk.samples, WINDOW_S)
     tried: list[_Answer] = []
     for language, likelihood in _languages(whisper, encoded, audio):
         if stopped():
@@ -210,8 +201,5 @@ def _attempt(
     endless = found.count >= max_tokens and max_tokens < MAX_TOKENS
     repeats = compression_ratio(text) > _MAX_COMPRESSION and not is_spoken(timed, audio.chunk.voiced_s)
     loop = endless or is_loop(text) or repeats
-    cut_off = found.count >= MAX_TOKENS
-    temperature = audio.temperature
-    return _Answer(
-        language, likelihood, timed, temperature, found.log_probability, loop, cut_off, found.end_s
-    )
+
+    return _Answer(language, likelihood, timed, audio.temperature, found.log_probability, loop, found.end_s)

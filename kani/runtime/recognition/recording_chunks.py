@@ -33,6 +33,8 @@ _PAUSE_S = 0.15
 _MIN_REST_S = 0.8
 # Pause that an utterance ends with, and the least speech whose language can be told.
 _UTTERANCE_PAUSE_S, _UTTERANCE_S = 0.5, 1.0
+# Beginning of a recording in which speech is detected late.
+_LATE_ONSET_S = 1.0
 # Recording that is searched for speech a second time.
 _SHORT_S = 2.0
 # More speech than the alignment may leave to a word by mistake.
@@ -80,20 +82,6 @@ class Chunk:
         """Return the seconds of voice between two times in seconds of the stretch."""
         first, last = int(start_s / CHUNK_S), math.ceil(end_s / CHUNK_S)
         return CHUNK_S * sum(voice >= _SPEECH for voice in self.voices[first:last])
-
-    def before(self, at_s: float) -> Chunk:
-        """Return the stretch up to a time in its seconds."""
-        return self._part(0, max(int(at_s / CHUNK_S), 1))
-
-    def after(self, at_s: float) -> Chunk:
-        """Return the stretch from a time in its seconds on."""
-        return self._part(min(int(at_s / CHUNK_S), len(self.voices) - 1), len(self.voices))
-
-    def halves(self) -> tuple[Chunk, Chunk]:
-        """Cut the stretch where a voice is least likely, in its middle half."""
-        quarter = len(self.voices) // 4
-        at = _quietest(self.voices, quarter, len(self.voices) - quarter)
-        return self._part(0, at), self._part(at, len(self.voices))
 
     def utterances(self) -> list[Chunk]:
         """Return what is said between long pauses; little speech belongs to what comes before."""
@@ -204,7 +192,8 @@ class ChunkCutter:
     def _begin_at_onset(self) -> None:
         if self._gate.speaking:
             self._open = True
-            self._drop(self._frames_until(self._gate.onset_s - _MARGIN_S))
+            margin_s = _MARGIN_S if self._gate.onset_s > _LATE_ONSET_S else _LATE_ONSET_S
+            self._drop(self._frames_until(self._gate.onset_s - margin_s))
 
     def _frames_until(self, at_s: float) -> int:
         """Return the kept frames before a time in seconds of the recording."""
