@@ -38,7 +38,7 @@ _LATE_ONSET_S = 1.0
 # Recording that is searched for speech a second time.
 _SHORT_S = 2.0
 # More speech than the alignment may leave to a word by mistake.
-_LONG_REST_S = 2.0
+_LONG_REST_S = 1.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
