@@ -66,7 +66,7 @@ def transcribe_chunk(whisper: Whisper, audio: ChunkInput, stopped: Callable[[], 
 
 
 def _parts(whisper: Whisper, audio: ChunkInput, stopped: Callable[[], bool]) -> list[ChunkInput]:
-    """Return the stretch, cut in the pauses where another language certainly begins."""
+    """Return the stretch, cut in the pauses where another language begins."""
     utterances = audio.chunk.utterances() if audio.detected else []
     if len(utterances) < 2:
         return [audio]
@@ -76,8 +76,8 @@ def _parts(whisper: Whisper, audio: ChunkInput, stopped: Callable[[], bool]) -> 
         if stopped():
             return []
         encoded = whisper.encode(chunk.samples)
-        language, likelihood = whisper.likely_languages(encoded, audio.candidates, expected)[0]
-        if parts and (language == expected or likelihood < CERTAIN):
+        language, _ = whisper.likely_languages(encoded, audio.candidates, expected)[0]
+        if parts and language == expected:
             parts[-1] = replace(parts[-1], chunk=parts[-1].chunk.joined(chunk))
         else:
             parts.append(replace(audio, chunk=chunk, language=expected if not parts else language))

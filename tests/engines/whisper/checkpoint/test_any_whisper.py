@@ -75,11 +75,11 @@ async def test_answer_is_that_of_the_plain_model(checkpoint: Checkpoint, kind: K
     plain = ctranslate2.models.Whisper(str(folder), device="cpu", compute_type="int8", intra_threads=1)
     assert plain.n_mels == MELS[kind]
     encoded = whisper.encode(noise)
-    prompt = whisper.prompt("Zandrell, Tolliwen.", "en", translate=False)
+    prompt = [*whisper.prompt("Zandrell, Tolliwen.", "en", translate=False), whisper._no_timestamps]
     found = whisper.generate(encoded, "en", (), 12, 1, whisper.tokens_before("Zandrell, Tolliwen."))
     never = whisper._never("en", latin=True)
     (answer,) = plain.generate(
-        encoded, [[*prompt, whisper._no_timestamps]], beam_size=1, max_length=12 + len(prompt), suppress_tokens=never
+        encoded, [prompt], beam_size=1, max_length=12 + len(prompt), suppress_tokens=never
     )
     assert found and found == [token for token in answer.sequences_ids[0] if token < END[kind]]
 
