@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import io
+import wave
+
 import numpy as np
 import pytest
 
 from benchmarks.recognition.hard_recordings import Speaker, joined
 from benchmarks.recognition.repeats import hear
+from kani.core.audio.recording_file import RecordingFile
 from kani.core.transcriber import TranscriptionOptions
 from kani.engines.kokoro.engine import KokoroEngine
 from kani.engines.whisper import plausibility, recording_pass
 from kani.engines.whisper.engine import WhisperRecognizer
+from kani.protocols.wyoming.audio_input import mono
+from kani.protocols.wyoming.events import AudioFormat
 from kani.runtime.recognition.recording_chunks import ChunkCutter
 from kani.runtime.voice_detector import VoiceDetector
 from tests.engines.whisper.conftest import RATE, silence
@@ -126,3 +132,20 @@ async def test_beginning_of_a_recording_belongs_to_its_first_word(
     options = TranscriptionOptions(language="en")
     heard = [one async for one in recognizer.transcribe(pieces(spoken[: RATE // 2], silence(1)), options)]
     assert words_of(text_of(heard), "en")[:1] == ["you"]
+
+
+@pytest.mark.parametrize("other", [-1.0, -0.8, 0.0, 0.5, 1.0])
+async def test_channels_that_cancel_each_other_are_not_mixed(other: float) -> None:
+    """As of a balanced line that was recorded in stereo."""
+    sound = np.sin(np.arange(RATE, dtype=np.float32) / 20) * 0.5
+    pcm = (np.stack([sound, sound * other], axis=1) * 32767).astype("<i2").tobytes()
+    file = io.BytesIO()
+    with wave.open(file, "wb") as written:
+        written.setparams((2, 2, RATE, 0, "NONE", ""))
+        written.writeframes(pcm)
+    file.seek(0)
+    expected = sound if other < 0 else sound * (1 + other) / 2
+    with RecordingFile(file, RATE, 10) as recording:
+        read = recording.read()
+    for heard in (read, mono(pcm, AudioFormat(RATE, 2, 2))):
+        assert heard is not None and np.allclose(heard, expected, atol=1e-3)

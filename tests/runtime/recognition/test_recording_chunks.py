@@ -94,7 +94,7 @@ def test_rest_begins_in_the_pause_after_what_is_told() -> None:
         assert rest is not None and 2.6 < (rest.start - 100) / SAMPLE_RATE < 2.8
         assert rest.start + len(rest.samples) == chunk.start + len(chunk.samples)
     # The speech up to the end is the word's.
-    assert chunk.rest(4.5) is None
+    assert chunk.rest(5.2) is None
     breath = Chunk(0, chunk.samples, voices[: 3 * second] + (0.9,) * 10 + (0.0,) * (3 * second - 10))
     assert breath.rest(1.5) is None
 
