@@ -40,6 +40,8 @@ _INSTANT_SHARE = 0.2
 _AFTER_SPEECH_S = 0.05
 # Words at the end that lack so many seconds of the time that they need are no speech.
 _LACKING_S = 0.3
+# A letter of a word that is spelled, but the last.
+_SPELLED = re.compile(r"(?<![^\W_])[^\W\d_](?=[-.][^\W_](?![^\W_]))")
 # A part of a word, or some words, that come so often in a row are a loop of the decoder.
 _LOOP = re.compile(r"(\S.{0,11}?)\1{7,}", re.DOTALL)
 
@@ -199,13 +201,14 @@ def _width(text: str) -> int:
 
 def longest_s(text: str) -> float:
     """Return the seconds that a word takes at most."""
-    return max(_MAX_WORD_S, _LETTER_S * _width(text)) + _DIGIT_S * max(0, _digits(text) - 2)
+    return max(_MAX_WORD_S, _LETTER_S * _width(text)) + _DIGIT_S * max(0, _named(text) - 2)
 
 
 def least_s(text: str) -> float:
-    """Return the seconds that a word takes at least: one with digits has pauses in it."""
-    return max(_width(text) / _LETTERS_PER_SECOND, _DIGIT_S * _digits(text))
+    """Return the seconds that a word takes at least: one with digits, or spelled, has pauses in it."""
+    return max(_width(text) / _LETTERS_PER_SECOND, _DIGIT_S * _named(text))
 
 
-def _digits(text: str) -> int:
-    return sum(character.isdigit() for character in text)
+def _named(text: str) -> int:
+    """Return the number of characters that are said by their names: digits, and letters as in "A-B-C"."""
+    return sum(map(str.isdigit, text)) + len(_SPELLED.findall(text))

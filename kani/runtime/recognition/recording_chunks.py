@@ -34,7 +34,7 @@ _MIN_REST_S = 0.8
 # Pause that an utterance ends with, and the least speech whose language can be told.
 _UTTERANCE_PAUSE_S, _UTTERANCE_S = 0.5, 1.0
 # Beginning of a recording in which speech is detected late.
-_LATE_ONSET_S = 1.0
+_LATE_ONSET_S = 1.5
 # Recording that is searched for speech a second time.
 _SHORT_S = 2.0
 # More speech than the alignment may leave to a word by mistake.
