@@ -28,9 +28,7 @@ def weekday(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     if name is None or token.suffix not in _MARKS:
         return None
     stopped = token.suffix.startswith(".")
-    if not (
-        _is_dated(cursor, name, table) or _is_one_of_two(cursor, table) or _is_after(cursor, name, table)
-    ):
+    if not (_is_dated(cursor, name, table) or _is_one_of_two(cursor, table) or _is_after(cursor, name, table)):
         return None
     end = token.core_end + (stopped and (token.suffix != "." or not _ends_sentence(cursor)))
     return Verbalization((Piece(name, token.core_start, end),), end)
@@ -76,9 +74,7 @@ def _is_dated(cursor: TokenCursor, name: str, table: LanguageTable) -> bool:
             return True
         half = re.sub(r"[\d.]", "", following.core.lower())
         sure = cursor.token().suffix.startswith(".") or name[0].isupper()
-        return half in table.times.halves or (
-            sure and following.core.isdecimal() and int(following.core) < 32
-        )
+        return half in table.times.halves or (sure and following.core.isdecimal() and int(following.core) < 32)
     return following.core.lower() in dates.months and cursor.token(2).core[:1].isdecimal()
 
 
