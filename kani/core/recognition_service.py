@@ -6,6 +6,7 @@ The first session starts the recogniser; ``prepare`` starts one that has to be a
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 from functools import partial
 
 from kani.core import request_ids, tracing
@@ -21,8 +22,11 @@ from kani.core.transcriber import Transcriber, TranscriptionOptions
 from kani.core.turns.pause_judge import TurnModel
 from kani.text import languages
 
-_ALIASES = {"nb": "no"}
-"""Recognisers' names of languages, where they differ from the engines'."""
+_ALIASES = {"nb": "no", "jw": "jv"}
+"""Other names of languages, where a recogniser does not know the one that is given."""
+
+_ANY = frozenset(("auto", "und"))
+"""Names of no language: it is detected."""
 
 DISABLED = "speech recognition is disabled; set KANI_RECOGNIZER=auto"
 
@@ -163,25 +167,9 @@ class RecognitionService:
         return tracing.current().child(name, attributes)
 
     def spoken(self, language: str | None) -> str | None:
-        """Return the primary subtag of a BCP 47 tag. Raises UnsupportedLanguage and EngineUnavailable."""
-        spoken = languages.primary(language) if language else None
+        """Return what ``spoken_language`` does. Raises UnsupportedLanguage and EngineUnavailable."""
         known = self._available().info.languages
-        if spoken is not None and spoken not in known:
-            raise UnsupportedLanguage(spoken, ", ".join(sorted(known)))
-        return spoken
-
-    def language_of(self, name: str) -> str:
-        """Return the primary subtag of a code, a BCP 47 tag or a language's name; raises as ``spoken``.
-
-        Only the engines' languages are known by their names; the recogniser has more.
-        """
-        code = languages.primary(name.strip().replace("_", "-"))
-        if code in self._available().info.languages:
-            return code
-        tag = languages.resolve(name)
-        spoken = self.spoken(_ALIASES.get(languages.primary(tag), tag))
-        assert spoken is not None
-        return spoken
+        return spoken_language(language, known) if language else None
 
     def finish(self) -> None:
         """End the recognitions with the audio that was fed, as it has no end of its own."""
@@ -233,3 +221,25 @@ class RecognitionService:
         except MemoryError as error:
             reason = f"too little memory is free to load the recogniser {self.recognizer.info.name}"
             raise EngineUnavailable(reason, passing=True) from error
+
+
+def spoken_language(name: str, known: Collection[str]) -> str | None:
+    """Return the primary subtag of a code, a BCP 47 tag or a language's name; None for one to be detected.
+
+    known: primary subtags of the recogniser's languages. Only the engines' languages are known by their
+    names. Raises UnsupportedLanguage.
+    """
+    code = languages.primary(name.strip().replace("_", "-"))
+    if code in _ANY:
+        return None
+    for one in (code, _ALIASES.get(code)):
+        if one in known:
+            return one
+    try:
+        code = languages.primary(languages.resolve(name))
+    except UnsupportedLanguage:
+        raise UnsupportedLanguage(name, ", ".join(sorted(known))) from None
+    code = code if code in known else _ALIASES.get(code, code)
+    if code not in known:
+        raise UnsupportedLanguage(code, ", ".join(sorted(known)))
+    return code

@@ -420,12 +420,13 @@ class SpeechService:
             self._admitting(), protocol=protocol, client=client, options=options, diarize=diarize
         )
 
-    def spoken_language(self, language: str) -> str:
+    def spoken_language(self, language: str) -> str | None:
         """Return the recogniser's primary subtag of a code, a BCP 47 tag or a language's name.
 
-        Raises UnsupportedLanguage, and EngineUnavailable where recognition is disabled.
+        None for "auto" and "und". Raises UnsupportedLanguage, and EngineUnavailable where recognition is
+        disabled.
         """
-        return self._recognition.language_of(language)
+        return self._recognition.spoken(language)
 
     def report_turn(self, protocol: str, stage: str, seconds: float) -> None:
         """Report a stretch of a conversation's turn: see ``Observer.turn_stage``."""

@@ -193,9 +193,7 @@ class AsyncRecognizer:
         most = None if isinstance(speakers, bool) else speakers
         if most is not None and not 1 <= most <= MAX_SPEAKERS:
             raise InvalidRequest("speakers", f"must be True, False or a number from 1 to {MAX_SPEAKERS}")
-        options = TranscriptionOptions(
-            language=self._recognition.language_of(language) if language else None, prompt=prompt
-        )
+        options = TranscriptionOptions(language=self._recognition.spoken(language), prompt=prompt)
         session = self._recognition.open_transcription(
             self._admission, protocol=LIBRARY, client="", options=options, diarize=speakers is not False
         )

@@ -26,6 +26,11 @@ CHUNK_SAMPLES = 512
 
 CHUNK_S = CHUNK_SAMPLES / SAMPLE_RATE
 
+# Of a recording: peak below which it is quiet, the peak that it is brought to, and the greatest gain.
+_QUIET, _LOUD, _MAX_GAIN = 0.05, 0.3, 1000.0
+# Half a second; with more or less the detector misses more.
+_SILENCE_SAMPLES = 8_000
+
 _CONTEXT = 64
 _STATE = (1, 1, 128)
 
@@ -47,6 +52,10 @@ class VoiceDetector:
     def stream(self) -> VoiceStream:
         """Return the detector of a new stream."""
         return VoiceStream(self._session)
+
+    def recording(self) -> RecordingVoices:
+        """Return the detector of a new recording."""
+        return RecordingVoices(self._session)
 
     def probabilities(self, samples: Samples) -> npt.NDArray[np.float32]:
         """Return the probability of speech in each whole chunk of a recording (16 kHz)."""
@@ -75,6 +84,32 @@ class VoiceStream:
         feed = {"input": np.ascontiguousarray(windows), "h": self._hidden, "c": self._cell}
         voices, self._hidden, self._cell = self._session.run(None, feed)
         return [float(voice) for voice in np.ravel(voices)]
+
+
+class RecordingVoices:
+    """Detector of one recording, which amplifies a quiet one."""
+
+    def __init__(self, session: onnxruntime.InferenceSession) -> None:
+        self._voices, self._after_silence = VoiceStream(session), VoiceStream(session)
+        self._peak = 0.0
+
+    def feed(self, samples: Samples) -> list[float]:
+        """See ``VoiceStream.feed``."""
+        return self._voices.feed(self._amplified(samples))
+
+    def feed_after_silence(self, samples: Samples) -> list[float]:
+        """Return what ``feed`` does for a whole recording, as if silence came before it.
+
+        Without any the detector misses some letters and digits that a recording begins with.
+        """
+        self._after_silence.feed(np.zeros(_SILENCE_SAMPLES, np.float32))
+        return self._after_silence.feed(self._amplified(samples))
+
+    def _amplified(self, samples: Samples) -> Samples:
+        self._peak = max(self._peak, float(np.abs(samples).max(initial=0.0)))
+        if not 0 < self._peak < _QUIET:
+            return samples
+        return samples * np.float32(min(_LOUD / self._peak, _MAX_GAIN))
 
 
 def _model_file() -> str:

@@ -24,6 +24,7 @@ from kani.core.audio.ogg_pages import (
     read_page,
     write_page,
 )
+from kani.core.audio.pcm import mixed
 from kani.core.audio.resampling import Resampler
 from kani.core.errors import InvalidRequest
 from kani.core.types import Samples
@@ -254,7 +255,7 @@ class _LogicalStream:
         self.has_begun = True
         packets = [self._decode(packet) for packet in self._packets(page)]
         frames = [frame for packet in packets if packet is not None for frame in packet]
-        decoded = np.concatenate([np.zeros((0, self._channels), np.float32), *frames]).mean(axis=1)
+        decoded = mixed(np.concatenate([np.zeros((0, self._channels), np.float32), *frames]).T)
         end = len(decoded)
         if page.granule != NO_PACKET_ENDS:
             if page.flags & LAST:

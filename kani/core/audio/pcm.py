@@ -27,6 +27,8 @@ REFERENCE_RATE = 24_000
 _MIN_RATE, _MAX_RATE = 4_000, 192_000
 _MAX_CHANNELS = 8
 # Opus in its shortest packets (2.5 ms) has 400; a file with many more holds no sound.
+# Energy of a mean below which its channels cancel each other.
+_CANCELLED = 0.1
 _MAX_PACKETS_PER_SECOND = 850
 _CODECS = frozenset(
     "aac alac flac mp3 mp3float opus libopus vorbis libvorbis "
@@ -197,20 +199,29 @@ def _check(stream: AudioStream) -> int:
 
 
 def mono(frame: av.AudioFrame) -> Samples:
-    """Average a frame's channels."""
+    """Mix a frame's channels."""
     array: npt.NDArray[np.generic] = frame.to_ndarray()
-    channels = frame.layout.nb_channels
-    planes = array if frame.format.is_planar else array.reshape(-1, channels).T
+    planes = array if frame.format.is_planar else array.reshape(-1, frame.layout.nb_channels).T
+    scaled = planes.astype(np.float64)
+    if planes.dtype == np.uint8:
+        scaled = (scaled - 128.0) / 128.0
+    elif np.issubdtype(planes.dtype, np.signedinteger):
+        scaled = scaled / float(2 ** (8 * planes.dtype.itemsize - 1))
+    return mixed(scaled)
+
+
+def mixed(channels: npt.NDArray[np.floating]) -> Samples:
+    """Return the mean of channels [channels, samples]; where they cancel each other, the first loud one."""
     # A damaged file of floats holds NaN, which the caller refuses.
     with np.errstate(invalid="ignore", over="ignore"):
-        mixed = planes.mean(axis=0, dtype=np.float64)
-    if planes.dtype == np.uint8:
-        mixed = (mixed - 128.0) / 128.0
-    elif np.issubdtype(planes.dtype, np.signedinteger):
-        mixed = mixed / float(2 ** (8 * planes.dtype.itemsize - 1))
-    with np.errstate(invalid="ignore", over="ignore"):
-        mono: Samples = mixed.astype(np.float32)
-    return mono
+        mean: Samples = channels.mean(axis=0, dtype=np.float64).astype(np.float32)
+        if len(channels) == 1:
+            return mean
+        energies = np.square(channels, dtype=np.float64).sum(axis=1)
+        # A single loud channel among silent ones leaves a mean of one over their number.
+        if np.square(mean, dtype=np.float64).sum() < _CANCELLED * energies.max() / len(channels) ** 2:
+            mean = channels[int(np.argmax(energies >= energies.max() / 2))].astype(np.float32)
+    return mean
 
 
 def _refused(reason: str, details: Reason = _UNREADABLE) -> InvalidRequest:

@@ -116,7 +116,7 @@ class MoonshineRecognizer:
         recording = RecordingTranscription(
             model.transcribe_chunk,
             model.text_of,
-            self._detector.stream(),
+            self._detector.recording(),
             self._scheduler,
             _STRETCHES,
             TranscriptionOptions(language=self._language),

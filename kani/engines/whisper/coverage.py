@@ -40,6 +40,8 @@ _INSTANT_SHARE = 0.2
 _AFTER_SPEECH_S = 0.05
 # Words at the end that lack so many seconds of the time that they need are no speech.
 _LACKING_S = 0.3
+# A letter of a word that is spelled, but the last.
+_SPELLED = re.compile(r"(?<![^\W_])[^\W\d_](?=[-.][^\W_](?![^\W_]))")
 # A part of a word, or some words, that come so often in a row are a loop of the decoder.
 _LOOP = re.compile(r"(\S.{0,11}?)\1{7,}", re.DOTALL)
 
@@ -111,7 +113,7 @@ def told(
     """
     for at, timed in enumerate(words):
         end_s = timed.end_s if at + 1 < len(words) else max(timed.end_s, speech_s)
-        if voiced(timed.start_s, end_s) <= _longest_s(timed.word.text):
+        if voiced(timed.start_s, end_s) <= longest_s(timed.word.text):
             continue
         if at + 1 == len(words) or ends_sentence(timed.word.text):
             # The word itself is said, and what is left out follows it.
@@ -141,7 +143,7 @@ def begins_late(words: Sequence[TimedWord], samples: Samples, voiced: Voiced) ->
     if len(words) < 2 or ends_sentence(words[0].word.text):
         return None
     first = words[0]
-    if voiced(first.start_s, first.end_s) <= _longest_s(first.word.text):
+    if voiced(first.start_s, first.end_s) <= longest_s(first.word.text):
         return None
     earliest_s = first.end_s - _usual_s(first.word.text)
     return _quietest_s(samples, max(_SHORT_S, earliest_s), first.end_s - _SHORT_S)
@@ -197,6 +199,16 @@ def _width(text: str) -> int:
     return sum(2 if unicodedata.east_asian_width(letter) == "W" else 1 for letter in text)
 
 
-def _longest_s(text: str) -> float:
-    digits = sum(character.isdigit() for character in text)
-    return max(_MAX_WORD_S, _LETTER_S * _width(text)) + _DIGIT_S * max(0, digits - 2)
+def longest_s(text: str) -> float:
+    """Return the seconds that a word takes at most."""
+    return max(_MAX_WORD_S, _LETTER_S * _width(text)) + _DIGIT_S * max(0, _named(text) - 2)
+
+
+def least_s(text: str) -> float:
+    """Return the seconds that a word takes at least: one with digits, or spelled, has pauses in it."""
+    return max(_width(text) / _LETTERS_PER_SECOND, _DIGIT_S * _named(text))
+
+
+def _named(text: str) -> int:
+    """Return the number of characters that are said by their names: digits, and letters as in "A-B-C"."""
+    return sum(map(str.isdigit, text)) + len(_SPELLED.findall(text))

@@ -136,7 +136,7 @@ class WhisperRecognizer:
         recording = RecordingTranscription(
             partial(transcribe_chunk, self._whisper),
             self._whisper.text_of,
-            self._detector.stream(),
+            self._detector.recording(),
             self._scheduler,
             self._workers + 1,
             options,

@@ -16,7 +16,16 @@ from kani.engines.whisper.coverage import (
     is_spoken,
     told,
 )
-from kani.engines.whisper.model import BEAMS, CERTAIN, LANGUAGE_WEIGHT, PENALTIES, UNSPACED, Whisper
+from kani.engines.whisper.model import (
+    BEAMS,
+    CERTAIN,
+    LANGUAGE_WEIGHT,
+    MIN_S,
+    PENALTIES,
+    UNSPACED,
+    WINDOW_S,
+    Whisper,
+)
 from kani.engines.whisper.plausibility import MAX_TOKENS, is_repetitive
 from kani.engines.whisper.said import said
 from kani.runtime.recognition.passes import PassInput, PassResult
@@ -49,7 +58,7 @@ def transcribe(whisper: Whisper, audio: PassInput) -> PassResult:
 
     Where the language is not given, a decisive pass tries several before it finds no speech.
     """
-    encoded = whisper.encode(audio.samples)
+    encoded = whisper.encode(audio.samples, WINDOW_S if audio.decisive else MIN_S)
     if audio.language is not None:
         return _answer(whisper, encoded, audio, audio.language, 1.0).result
     languages = _languages_of(whisper, encoded, audio)
@@ -111,7 +120,7 @@ def _with_opening(
     if begin_s is None:
         return found
     opening = replace(audio, samples=audio.samples[: int(begin_s * SAMPLE_RATE)], speech_s=begin_s)
-    encoded = whisper.encode(opening.samples)
+    encoded = whisper.encode(opening.samples, WINDOW_S)
     first = _attempt(whisper, encoded, opening, language, likelihood, beams=1).result
     if first.untold_s is not None:
         return replace(found, result=first)

@@ -53,8 +53,12 @@ _FRAME_S = 0.02
 # Feature of silence, and the range of features below the loudest sound's.
 _SILENCE_FEATURE, _FEATURE_RANGE = -1.5, 2.0
 _MAX_S = 30.0
-# Silence that is appended to the speech, and the least length of both together.
-_PADDING_S, _MIN_S = 4.0, 6.0
+# Silence that is appended to the speech.
+_PADDING_S = 4.0
+MIN_S = 6.0
+"""Least length of speech and silence together, for words that may still change."""
+WINDOW_S = 15.0
+"""Least length for words that are decided: with less the model echoes short words and leaves out others."""
 
 # Corrections of the model's times, which are too early by this on average (docs/listening.md).
 _START_CORRECTION_S, _END_CORRECTION_S = 0.043, 0.026
@@ -87,9 +91,10 @@ _EXPECTED_ODDS = 20.0
 class Beams:
     """The best answer of a beam search or of sampling."""
 
-    tokens: list[int]
+    tokens: list[int]  # of the text
     count: int  # of its tokens, those that are no text included
     log_probability: float  # mean of the tokens'
+    end_s: float | None  # that it gives for the end of its last words; None if it gives none
 
 
 class Whisper:
@@ -150,10 +155,13 @@ class Whisper:
         return words_from_tokens(tokens, self.text_of, spaced=spaced)
 
     def prompt(self, before: str, language: str, *, translate: bool) -> list[int]:
-        """Return the tokens that an answer follows; before: text that may precede the speech."""
+        """Return the tokens that an answer with times follows; before: text that may precede the speech.
+
+        Asked for the times of its sentences, the model tells those after the first one too.
+        """
         begun = self._begun(language, translate=translate)
         read = [] if translate else self._opening(language)
-        return [*self._previous, *read, *self.tokens_before(before), self._begin, *begun, self._no_timestamps]
+        return [*self._previous, *read, *self.tokens_before(before), self._begin, *begun]
 
     def _opening(self, language: str) -> Sequence[int]:
         """Return the tokens of a text that an answer is written like, for those languages that need it."""
@@ -210,7 +218,9 @@ class Whisper:
         if (plain := self._without_opening(prompt, written)) != prompt and self._echoes(tokens, written):
             return self.answer(encoded, plain, written, max_tokens, latin=latin, wanted=wanted, **how)
         count = len(result.sequences_ids[chosen])
-        return Beams(tokens, count, result.scores[chosen] * count / (count + 1))
+        last = result.sequences_ids[chosen][-1] if count else self._end
+        end_s = (last - self._no_timestamps - 1) * _FRAME_S if last > self._no_timestamps else None
+        return Beams(tokens, count, result.scores[chosen] * count / (count + 1), end_s)
 
     def _never(self, language: str, *, latin: bool) -> list[int]:
         """Return the tokens that are not generated; -1 stands for those that the model never needs."""
@@ -227,10 +237,13 @@ class Whisper:
         )[0]
         return list(result.sequences_ids[0])
 
-    def encode(self, samples: Samples) -> ctranslate2.StorageView:
-        """Return the encoder's output for ``samples`` (16 kHz, at most ``_MAX_S``), with silence added."""
+    def encode(self, samples: Samples, least_s: float = MIN_S) -> ctranslate2.StorageView:
+        """Return the encoder's output for ``samples`` (16 kHz, at most ``_MAX_S``), with silence added.
+
+        least_s: least length of both together.
+        """
         speech = self._features(samples, padding=_WINDOW)
-        length_s = max(_MIN_S, min(len(samples) / SAMPLE_RATE + _PADDING_S, _MAX_S))
+        length_s = max(least_s, min(len(samples) / SAMPLE_RATE + _PADDING_S, _MAX_S))
         # The padding is filled in as features: computing it from samples would take most of the time.
         silence = max(_SILENCE_FEATURE, speech.max() - _FEATURE_RANGE)
         features = np.full((len(speech), int(length_s * SAMPLE_RATE) // _HOP), silence, np.float32)

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from kani.engines.whisper.coverage import begins_late, is_loop, is_spoken, told
-from kani.engines.whisper.model import BEAMS, CERTAIN, LANGUAGE_WEIGHT, PENALTIES, UNSPACED, Whisper
+from kani.engines.whisper.coverage import is_loop, is_spoken, least_s, longest_s
+from kani.engines.whisper.model import BEAMS, CERTAIN, LANGUAGE_WEIGHT, PENALTIES, UNSPACED, WINDOW_S, Whisper
 from kani.engines.whisper.plausibility import MAX_TOKENS
 from kani.engines.whisper.said import said
 from kani.runtime.recognition.passes import ChunkInput, ChunkResult, TimedWord
@@ -30,8 +30,8 @@ logger = logging.getLogger(__name__)
 # As in faster-whisper: samples at a temperature, and the limits of an answer that is speech.
 _SAMPLES = 5
 _MAX_COMPRESSION, _MIN_MEAN_LOG_PROBABILITY = 2.4, -1.0
-# A stretch longer than this is transcribed in two halves if its answer is cut off.
-_DIVISIBLE_S = 6.0
+# Tokens of an answer that are times, in a second of it.
+_TIMES_PER_SECOND = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class _Answer:
     temperature: float
     log_probability: float  # mean of the tokens'
     loop: bool  # whether it repeats itself without end
-    cut_off: bool  # whether it has as many tokens as are possible
+    end_s: float | None  # that it gives for its last words; None if it gives none
 
     @property
     def has_speech(self) -> bool:
@@ -61,16 +61,43 @@ def transcribe_chunk(whisper: Whisper, audio: ChunkInput, stopped: Callable[[], 
 
     stopped: asked before each step of some tenths of a second; once it is True the result does not count.
     """
+    parts = _parts(whisper, audio, stopped)
+    return [result for part in parts for result in _transcribe(whisper, part, stopped)]
+
+
+def _parts(whisper: Whisper, audio: ChunkInput, stopped: Callable[[], bool]) -> list[ChunkInput]:
+    """Return the stretch, cut in the pauses where another language begins."""
+    utterances = audio.chunk.utterances() if audio.detected else []
+    if len(utterances) < 2:
+        return [audio]
+    parts: list[ChunkInput] = []
+    expected = audio.language
+    for chunk in utterances:
+        if stopped():
+            return []
+        encoded = whisper.encode(chunk.samples)
+        language, _ = whisper.likely_languages(encoded, audio.candidates, expected)[0]
+        if parts and language == expected:
+            parts[-1] = replace(parts[-1], chunk=parts[-1].chunk.joined(chunk))
+        else:
+            parts.append(replace(audio, chunk=chunk, language=expected if not parts else language))
+            expected = language
+    return parts
+
+
+def _transcribe(whisper: Whisper, audio: ChunkInput, stopped: Callable[[], bool]) -> list[ChunkResult]:
     chunk = audio.chunk
     answer = _best_answer(whisper, audio, stopped)
     if answer is None:
         return []
-    known = replace(audio, language=answer.language)
-    if answer.cut_off and chunk.duration_s > _DIVISIBLE_S:
-        parts = [replace(known, chunk=half) for half in chunk.halves()]
-        results = [result for part in parts for result in transcribe_chunk(whisper, part, stopped)]
-        return [replace(result, language_probability=answer.likelihood) for result in results]
-    opening, words, rest = _told(answer.words, audio)
+    known = replace(audio, language=answer.language, detected=False)
+    words, told_s = _told(answer, chunk)
+    rest = chunk.rest(told_s) if words else None
+    if rest is None:
+        words = answer.words
+    else:
+        end_s = min(words[-1].end_s, rest.start_s - chunk.start_s)
+        words = (*words[:-1], replace(words[-1], end_s=end_s))
     result = ChunkResult(
         chunk,
         words,
@@ -80,37 +107,29 @@ def transcribe_chunk(whisper: Whisper, audio: ChunkInput, stopped: Callable[[], 
         answer.log_probability,
         answer.has_speech,
     )
-    results = [result]
-    if opening is not None:
-        results = [*transcribe_chunk(whisper, replace(known, chunk=opening), stopped), *results]
-    if rest is not None:
-        results += transcribe_chunk(whisper, replace(known, chunk=rest), stopped)
-    return results
+    if rest is None:
+        return [result]
+    return [result, *_transcribe(whisper, replace(known, chunk=rest), stopped)]
 
 
-def _told(
-    words: tuple[TimedWord, ...], audio: ChunkInput
-) -> tuple[Chunk | None, tuple[TimedWord, ...], Chunk | None]:
-    """Return the words that are said where they stand, and the speech before and after that is left out."""
-    chunk, opening = audio.chunk, None
-    if not audio.translate:
-        begin_s = begins_late(words, chunk.samples, chunk.voiced_s)
-        if begin_s is not None:
-            opening = chunk.before(begin_s)
-            words = (replace(words[0], start_s=begin_s), *words[1:])
-        kept, untold_s = told(words, chunk.samples, chunk.duration_s, chunk.voiced_s)
-        if untold_s is not None:
-            return opening, tuple(kept), chunk.after(untold_s)
-    rest = chunk.rest(words[-1].start_s) if words else None
-    if rest is not None:
-        end_s = min(words[-1].end_s, rest.start_s - chunk.start_s)
-        words = (*words[:-1], replace(words[-1], end_s=end_s))
-    return opening, words, rest
+def _told(answer: _Answer, chunk: Chunk) -> tuple[tuple[TimedWord, ...], float]:
+    """Return the words up to the first that is stretched over speech, and until when they tell the speech.
+
+    Whisper leaves out what repeats the words before: the alignment then stretches a word over it.
+    """
+    for at, timed in enumerate(answer.words):
+        if chunk.voiced_s(timed.start_s, timed.end_s) > longest_s(timed.word.text):
+            return answer.words[: at + 1], timed.start_s + least_s(timed.word.text)
+    if not answer.words:
+        return (), chunk.duration_s
+    last = answer.words[-1]
+    end_s = last.end_s if answer.end_s is None else min(last.end_s, answer.end_s)
+    return answer.words, max(end_s, last.start_s + least_s(last.word.text))
 
 
 def _best_answer(whisper: Whisper, audio: ChunkInput, stopped: Callable[[], bool]) -> _Answer | None:
     """Return the best answer that is speech, else the likeliest; None if all are loops."""
-    encoded = whisper.encode(audio.chunk.samples)
+    encoded = whisper.encode(audio.chunk.samples, WINDOW_S)
     tried: list[_Answer] = []
     for language, likelihood in _languages(whisper, encoded, audio):
         if stopped():
@@ -137,13 +156,10 @@ def _languages(
     whisper: Whisper, encoded: ctranslate2.StorageView, audio: ChunkInput
 ) -> Iterator[tuple[str, float]]:
     """Yield the languages to try with their probabilities, the likeliest first."""
-    if audio.language is not None:
+    if audio.language is not None and not audio.detected:
         yield audio.language, 1.0
-        if not audio.detected:
-            return
-    for language, likelihood in whisper.likely_languages(encoded, audio.candidates):
-        if language != audio.language:
-            yield language, likelihood
+    else:
+        yield from whisper.likely_languages(encoded, audio.candidates, audio.language)
 
 
 def _is_translated(language: str, text: str) -> bool:
@@ -160,7 +176,8 @@ def _attempt(
 ) -> _Answer:
     seconds = audio.chunk.duration_s
     written = "en" if audio.translate else language
-    max_tokens = whisper.limits.max_tokens(written, seconds)
+    text_tokens = whisper.limits.max_tokens(written, seconds)
+    max_tokens = min(text_tokens + math.ceil(_TIMES_PER_SECOND * seconds), MAX_TOKENS)
     prompt = whisper.prompt(audio.prompt, language, translate=audio.translate)
     how: dict[str, Any] = {"beam_size": BEAMS, "repetition_penalty": penalty}
     if audio.temperature:
@@ -184,6 +201,5 @@ def _attempt(
     endless = found.count >= max_tokens and max_tokens < MAX_TOKENS
     repeats = compression_ratio(text) > _MAX_COMPRESSION and not is_spoken(timed, audio.chunk.voiced_s)
     loop = endless or is_loop(text) or repeats
-    cut_off = found.count >= MAX_TOKENS
-    temperature = audio.temperature
-    return _Answer(language, likelihood, timed, temperature, found.log_probability, loop, cut_off)
+
+    return _Answer(language, likelihood, timed, audio.temperature, found.log_probability, loop, found.end_s)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from kani.core.audio.pcm import mixed
 from kani.core.audio.resampling import Resampler
 from kani.core.types import Samples
 from kani.protocols.shared.errors import BadMessage
@@ -60,8 +61,7 @@ def mono(pcm: bytes, form: AudioFormat) -> Samples:
     frame = form.width * form.channels
     if len(pcm) % frame:
         raise BadMessage(f"audio-chunk: the payload has to be whole frames of {frame} bytes")
-    samples = _samples(pcm, form.width).reshape(-1, form.channels)
-    return samples[:, 0] if form.channels == 1 else samples.mean(axis=1, dtype=np.float32)
+    return mixed(_samples(pcm, form.width).reshape(-1, form.channels).T)
 
 
 def _samples(pcm: bytes, width: int) -> Samples:

@@ -55,7 +55,7 @@ class ChunkInput:
 
     chunk: Chunk
     language: str | None  # primary subtag; None to detect it
-    detected: bool  # whether that is the language of stretches before, and may be another one here
+    detected: bool  # whether it is detected: ``language`` is that of stretches before, and only expected
     candidates: frozenset[str]  # of the detection; empty for every language
     translate: bool  # into English
     prompt: str  # text that may precede it

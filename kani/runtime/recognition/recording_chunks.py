@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
 from kani.core.turns.speech_gate import SpeechGate
 from kani.core.types import Samples
-from kani.runtime.voice_detector import CHUNK_S, CHUNK_SAMPLES, SAMPLE_RATE, VoiceStream
+from kani.runtime.voice_detector import CHUNK_S, CHUNK_SAMPLES, SAMPLE_RATE, RecordingVoices
 
 MAX_CHUNK_S = 14.0
 """Longest stretch. The model takes 30 s, but with five beams that costs 200 MB of memory for each core."""
@@ -30,6 +31,14 @@ _SILENT, _SPEECH = 0.2, 0.5
 _PAUSE_S = 0.15
 # Least speech after the last word that is transcribed by itself: less than that is breath, or a word's end.
 _MIN_REST_S = 0.8
+# Pause that an utterance ends with, and the least speech whose language can be told.
+_UTTERANCE_PAUSE_S, _UTTERANCE_S = 0.5, 1.0
+# Beginning of a recording in which speech is detected late.
+_LATE_ONSET_S = 1.5
+# Recording that is searched for speech a second time.
+_SHORT_S = 2.0
+# More speech than the alignment may leave to a word by mistake.
+_LONG_REST_S = 1.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,39 +83,51 @@ class Chunk:
         first, last = int(start_s / CHUNK_S), math.ceil(end_s / CHUNK_S)
         return CHUNK_S * sum(voice >= _SPEECH for voice in self.voices[first:last])
 
-    def before(self, at_s: float) -> Chunk:
-        """Return the stretch up to a time in its seconds."""
-        return self._part(0, max(int(at_s / CHUNK_S), 1))
+    def utterances(self) -> list[Chunk]:
+        """Return what is said between long pauses; little speech belongs to what comes before."""
+        cuts, silence = [0], 0
+        for at, voice in enumerate((*self.voices, 1.0)):
+            if voice >= _SILENT and silence * CHUNK_S >= _UTTERANCE_PAUSE_S:
+                cuts.append(at - silence // 2)
+            silence = silence + 1 if voice < _SILENT else 0
+        cuts.append(len(self.voices))
+        begin, parts = 0, []
+        for cut, following in pairwise(cuts[1:]):
+            both = (
+                self.voiced_s(begin * CHUNK_S, cut * CHUNK_S),
+                self.voiced_s(cut * CHUNK_S, following * CHUNK_S),
+            )
+            if min(both) >= _UTTERANCE_S:
+                parts.append(self._part(begin, cut))
+                begin = cut
+        return [*parts, self._part(begin, len(self.voices))]
 
-    def after(self, at_s: float) -> Chunk:
-        """Return the stretch from a time in its seconds on."""
-        return self._part(min(int(at_s / CHUNK_S), len(self.voices) - 1), len(self.voices))
+    def joined(self, following: Chunk) -> Chunk:
+        """Return this part of a stretch with the one that follows it."""
+        samples = np.concatenate([self.samples, following.samples])
+        return Chunk(self.start, samples, self.voices + following.voices)
 
-    def halves(self) -> tuple[Chunk, Chunk]:
-        """Cut the stretch where a voice is least likely, in its middle half."""
-        quarter = len(self.voices) // 4
-        at = _quietest(self.voices, quarter, len(self.voices) - quarter)
-        return self._part(0, at), self._part(at, len(self.voices))
+    def rest(self, told_s: float) -> Chunk | None:
+        """Return the speech after the first pause from a time in seconds of the stretch on; None without any.
 
-    def rest(self, word_start_s: float) -> Chunk | None:
-        """Return the speech after the pause that follows the last word, by its start; None without any.
-
-        Whisper leaves out a sentence that repeats the one before it word for word, and all that follows. Its
-        alignment then stretches the last word over what is left out, so that its end says nothing.
+        Whisper leaves out a sentence that repeats the one before it word for word, and all that follows. Much
+        speech before any pause begins where a voice is least likely.
         """
-        pause = self._pause_behind(int(word_start_s / CHUNK_S))
+        first = max(int((told_s - _MARGIN_S) / CHUNK_S), 1)
+        pause = self._pause_from(first)
+        if self.voiced_s(told_s, pause * CHUNK_S) >= _LONG_REST_S:
+            pause = _quietest(self.voices, first, first + 2 * math.ceil(_MARGIN_S / CHUNK_S))
         speech = [at for at in range(pause, len(self.voices)) if self.voices[at] >= _SPEECH]
         if len(speech) * CHUNK_S < _MIN_REST_S:
             return None
         return self._part(max(pause, speech[0] - math.ceil(_MARGIN_S / CHUNK_S)), len(self.voices))
 
-    def _pause_behind(self, first: int) -> int:
-        """Return the frame where the first pause after the next voice is certain; or the end."""
-        spoken, silence = False, 0
+    def _pause_from(self, first: int) -> int:
+        """Return the frame from ``first`` on where a pause is certain; or the end."""
+        silence = 0
         for at in range(first, len(self.voices)):
             silence = silence + 1 if self.voices[at] < _SILENT else 0
-            spoken = spoken or not silence
-            if spoken and silence * CHUNK_S >= _PAUSE_S:
+            if silence * CHUNK_S >= _PAUSE_S:
                 return at
         return len(self.voices)
 
@@ -119,7 +140,7 @@ class Chunk:
 class ChunkCutter:
     """Cuts the audio of one recording; keeps no more of it than one stretch and what was fed last."""
 
-    def __init__(self, voices: VoiceStream) -> None:
+    def __init__(self, voices: RecordingVoices) -> None:
         """voices: the voice detector."""
         self._detector = voices
         self._gate = SpeechGate()
@@ -143,12 +164,19 @@ class ChunkCutter:
                 self._open = False
             elif len(self._voices) * CHUNK_SAMPLES >= MAX_CHUNK_S * SAMPLE_RATE:
                 chunks.append(self._cut(self._best_cut()))
-        if not self._open:
+        if not self._open and len(self._audio) > _SHORT_S * SAMPLE_RATE:
             self._drop(len(self._voices) - _KEPT_FRAMES)
         return chunks
 
     def finish(self) -> list[Chunk]:
         """Return the last stretch, if any."""
+        if not self._start and not self._gate.speech_end_s:
+            self._voices.clear()
+            self._gate = SpeechGate()
+            for voice in self._detector.feed_after_silence(self._audio):
+                self._voices.append(voice)
+                self._gate.feed(voice)
+            self._open = True
         if not (self._open and self._has_speech):
             return []
         # The last samples fill no whole frame, and belong to the stretch all the same.
@@ -164,7 +192,8 @@ class ChunkCutter:
     def _begin_at_onset(self) -> None:
         if self._gate.speaking:
             self._open = True
-            self._drop(self._frames_until(self._gate.onset_s - _MARGIN_S))
+            margin_s = _MARGIN_S if self._gate.onset_s > _LATE_ONSET_S else _LATE_ONSET_S
+            self._drop(self._frames_until(self._gate.onset_s - margin_s))
 
     def _frames_until(self, at_s: float) -> int:
         """Return the kept frames before a time in seconds of the recording."""

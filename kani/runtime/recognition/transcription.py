@@ -16,7 +16,7 @@ from kani.runtime.recognition.passes import ChunkInput, ChunkResult, PassResult,
 from kani.runtime.recognition.recording_chunks import Chunk, ChunkCutter
 from kani.runtime.recognition.scheduler import BackgroundPass, PassScheduler
 from kani.runtime.transcript import columns, compression_ratio, ends_segment
-from kani.runtime.voice_detector import VoiceStream
+from kani.runtime.voice_detector import RecordingVoices
 
 # Probability from which on the language of a stretch is that of the whole recording.
 _CERTAIN = 0.5
@@ -38,7 +38,7 @@ class RecordingTranscription:
         self,
         transcribe: ChunkPass,
         text_of: Callable[[Sequence[int]], str],
-        voices: VoiceStream,
+        voices: RecordingVoices,
         scheduler: PassScheduler[PassResult],
         width: int,
         options: TranscriptionOptions,

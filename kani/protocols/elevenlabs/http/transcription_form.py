@@ -56,7 +56,7 @@ class TranscriptionForm:
     unused: tuple[str, ...]  # given fields without effect on this server
 
 
-def parse_form(upload: AudioUpload, spoken_language: Callable[[str], str]) -> TranscriptionForm:
+def parse_form(upload: AudioUpload, spoken_language: Callable[[str], str | None]) -> TranscriptionForm:
     """Parse the fields of ``upload``.
 
     spoken_language: returns the recogniser's language for a code, a tag or a name. Raises Unprocessable for

@@ -12,6 +12,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from kani.core.audio.encoding import AudioFormat
 from kani.core.errors import UnsupportedLanguage
 from kani.core.expected_words import MAX_TEXT, MAX_WORD, MAX_WORDS
+from kani.core.recognition_service import spoken_language
 from kani.protocols.openai.realtime.answers.model_fields import (
     ModelFields,
     refuse_model_fields,
@@ -30,7 +31,6 @@ from kani.protocols.openai.realtime.session_config import (
     Transcription,
     TurnDetection,
 )
-from kani.text.languages import primary, resolve
 
 MIN_SPEED, MAX_SPEED = 0.25, 1.5
 MAX_LANGUAGES = 20
@@ -242,21 +242,19 @@ def _read_transcription(
     model = given.model or (before.model if before is not None else DEFAULT_TRANSCRIPTION_MODEL)
     named = [given.language] if given.language else given.languages or []
     param = f"{param}.{'language' if given.language else 'languages'}"
-    spoken = [_read_language(name, known, param) for name in named]
+    spoken = [code for name in named if (code := _read_language(name, known, param))]
     # If several languages may be spoken, the recogniser detects the one that is.
     language = spoken[0] if len(spoken) == 1 else None
     keywords = tuple(stripped for word in given.keywords or () if (stripped := word.strip()))
     return Transcription(model, language, given.prompt or "", keywords)
 
 
-def _read_language(name: str, known: Collection[str], param: str) -> str:
+def _read_language(name: str, known: Collection[str], param: str) -> str | None:
     try:
-        language = primary(resolve(name))
-    except UnsupportedLanguage:
-        language = ""
-    if language not in known:
-        raise EventError(f"{param}: {name!r} cannot be recognised", "unsupported_language", param)
-    return language
+        return spoken_language(name, known)
+    except UnsupportedLanguage as error:
+        reason = f"{param}: {name!r} cannot be recognised"
+        raise EventError(reason, "unsupported_language", param) from error
 
 
 def _read_turn_detection(given: _TurnDetection, before: TurnDetection | None) -> TurnDetection:

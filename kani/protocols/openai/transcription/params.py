@@ -41,8 +41,10 @@ MAX_PROMPT = 16 * 1024
 
 _TRUE, _FALSE = ("true", "1", "yes", "on"), ("false", "0", "no", "off")
 
-SpokenLanguage = Callable[[str], str]
-"""Returns the recogniser's language for a code, a tag or a name. Raises UnsupportedLanguage."""
+SpokenLanguage = Callable[[str], str | None]
+"""Returns the recogniser's language for a code, a tag or a name, None to detect it. Raises
+UnsupportedLanguage.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +109,8 @@ def _options(
     keywords = _list(upload, "keywords", MAX_WORDS)
     if reason := fault(keywords):
         raise _invalid("keywords", reason)
-    candidates = {
-        _language("languages", name, spoken_language) for name in _list(upload, "languages", MAX_LANGUAGES)
-    }
+    named = _list(upload, "languages", MAX_LANGUAGES)
+    candidates = {code for name in named if (code := _language("languages", name, spoken_language))}
     return TranscriptionOptions(
         language=_language("language", language, spoken_language) if language else None,
         candidates=frozenset(candidates),
@@ -150,7 +151,7 @@ def _list(upload: AudioUpload, name: str, most: int) -> tuple[str, ...]:
     return given
 
 
-def _language(field: str, name: str, spoken_language: SpokenLanguage) -> str:
+def _language(field: str, name: str, spoken_language: SpokenLanguage) -> str | None:
     try:
         return spoken_language(name)
     except UnsupportedLanguage as error:
