@@ -63,6 +63,16 @@ def test_each_ipa_has_a_stress_if_it_has_a_vowel(language: str) -> None:
                 assert "ˈ" in symbols or not set(symbols) & set("AIOQWYaiuæɑɒɔəɛɜɪʊʌ"), word
 
 
+def test_british_sentence_begins_with_a_stressed_verb() -> None:
+    """Kokoro says "What's she angry" without it; American voices need none."""
+    british, american = (phonemizer_for(EspeakClient.shared(), language) for language in ("en-GB", "en"))
+    assert british is not None and american is not None
+    clauses = ["Was she angry", "Are all here", "Were you there", "was she", "Wars are"]
+    begins = [symbols.split()[0] for symbols in british(clauses)]
+    assert begins == ["wˌɒz", "ˌɑːɹ", "wˌɜː", "wɒz", "wˈɔːz"]
+    assert [symbols.split()[0] for symbols in american(clauses[:3])] == ["wʌz", "ɑɹ", "wɜɹ"]
+
+
 ENGLISH = NormalizerOptions("en", accepts_ipa=True, homographs=True)
 CLOSE, USE, RECORD, READ = "kloʊz", "juːz", "ɹɪˈkɔːɹd", "ɹɛd"
 
