@@ -39,6 +39,8 @@ ABBREVIATIONS = frozenset(
     insb jg lfd med mtl nrn pfd phil pkt rer sog std stellv tgl tsd urspr zzgl
     hr hrn fr frl z.b d.h u.a bzw usw ggf nr str inkl zzt vgl geb kap mrd mio
     sig sigg dott proff avv ecc geom spett egr pag pagg artt figg cfr
+    pol ind ntra ntro fdo fra fco att gtos asst assoc ct rm bldg ste plat wt nr th civ asc sez cass paz spett
+    tratt bl apto ap inc proc plataf cond kl gl wg rn rdnr rz whg grdst pck
     exmo exma sto nac srs srtas srta séc mgr chap tél
     डॉ डा प्रो श्री मि पं स्व कु सु इं सं क्र पृ उदा नं रु रू ई.पू कि.मी से.मी मि.मी कि.ग्रा मि.ग्रा मि.ली मी ली ग्रा
     """.split()

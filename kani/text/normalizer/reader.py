@@ -10,10 +10,11 @@ from kani.text.markup import CODE_BLOCK
 from kani.text.normalizer.cleaning import clean
 from kani.text.normalizer.minus_words import minus_word
 from kani.text.normalizer.options import VERBATIM, NormalizerOptions
+from kani.text.normalizer.parts import verbalize_parts
 from kani.text.normalizer.placed_lexicon import with_replacements
 from kani.text.normalizer.rules import (
+    abbreviations,
     acronyms,
-    alphanumerics,
     codes,
     dates,
     digit_sequences,
@@ -26,13 +27,8 @@ from kani.text.normalizer.rules import (
     weekdays,
 )
 from kani.text.normalizer.rules.numerals import (
-    NUMBER,
-    VULGAR_FRACTIONS,
-    parse_numeral,
     say_digits,
-    say_numeral,
 )
-from kani.text.normalizer.rules.units import sign_name
 from kani.text.normalizer.spoken import Piece, SpokenText, SpokenTextBuilder, Verbalization
 from kani.text.normalizer.tables.loaded import table_for
 from kani.text.normalizer.tables.table import LanguageTable
@@ -45,10 +41,6 @@ from kani.text.pronunciations.homographs import homograph
 _VOWEL_MARKS = "\u064b-\u065f\u0670\u0900-\u0903\u093a-\u094f\u0951-\u0957\u0962\u0963"
 _PLAIN = re.compile(rf"(?:[^\W\d_]|[{_VOWEL_MARKS}])+(?:['’-][^\W\d_]+)*")
 _RUN = re.compile(r"([!?¡¿,;؟،؛])[!?¡¿,;؟،؛]*|\.{2,}|-{2,}|[*_`~|^\\]+|.", re.DOTALL)
-_LETTERS = r"[^\W\d_⁰¹²³⁴-⁹½¼¾⅐-⅞]+"
-_PARTS = re.compile(
-    rf"{math.RAISED.pattern}|{math.TEX.pattern}|{NUMBER}|{_LETTERS}(?:['’]{_LETTERS})*|.", re.DOTALL
-)
 _DRAWN = frozenset("*_`~|^\\{}")
 """Characters that set type, and are not spoken."""
 _MAX_PRECEDING = 80
@@ -176,11 +168,16 @@ def _append_marks(token: Token, start: int, end: int, builder: SpokenTextBuilder
 _Rule = Callable[[TokenCursor, LanguageTable], Verbalization | None]
 
 _WITH_DIGITS: tuple[_Rule, ...] = (
-    acronyms.expand_abbreviation,
+    abbreviations.expand_abbreviation,
     codes.code,
+    codes.iban,
     digit_sequences.phone,
     codes.verse,
     codes.period,
+    codes.numbered,
+    codes.height,
+    codes.adjective,
+    times.elapsed,
     times.prime,
     times.duration,
     times.every,
@@ -198,7 +195,7 @@ _WITH_DIGITS: tuple[_Rule, ...] = (
     codes.labelled,
     codes.hyphened,
     codes.formula,
-    alphanumerics.number_with_ending,
+    digit_sequences.number_with_ending,
     fractions.fraction,
     math.dimensions,
     math.power,
@@ -210,8 +207,8 @@ _WITH_DIGITS: tuple[_Rule, ...] = (
 )
 _WITHOUT_DIGITS: tuple[_Rule, ...] = (
     weekdays.weekday,
-    acronyms.expand_abbreviation,
-    acronyms.abbreviated_ending,
+    abbreviations.expand_abbreviation,
+    abbreviations.abbreviated_ending,
     ordinals.with_stop,
     quantities.currency_before,
     quantities.unit_before,
@@ -261,7 +258,7 @@ def _verbalize(
     if continues_number and core[0].isdecimal():
         return _continue_number(token, table)
     has_digits = any(map(str.isnumeric, core))
-    if has_digits and (prefix := alphanumerics.number_prefix(core, table)):
+    if has_digits and (prefix := digit_sequences.number_prefix(core, table)):
         with cursor.without_prefix(len(prefix)) as rest:
             number = _verbalize(cursor, rest, table, continues_number)
         if number is None:
@@ -269,7 +266,7 @@ def _verbalize(
         if cursor.previous().core[:1].isdecimal():
             # "between 10 and 20": the word before both governs this one too.
             number = _inflected(number, cursor, table, 2)
-        return alphanumerics.join_prefix(number, prefix, token, table)
+        return digit_sequences.join_prefix(number, prefix, token, table)
     if core.isupper() and core.lower() in table.dates.months and (month := _month(cursor, table)) is not None:
         return month
     for rule in _WITH_DIGITS if has_digits else _WITHOUT_DIGITS:
@@ -280,7 +277,7 @@ def _verbalize(
         return _month(cursor, table)
     if not has_digits and _PLAIN.fullmatch(core) and not any(map(str.isupper, core[1:])):
         return None
-    return _verbalize_parts(token, table)
+    return verbalize_parts(token, table)
 
 
 def _inflected(
@@ -304,7 +301,7 @@ def _continue_number(token: Token, table: LanguageTable) -> Verbalization:
     """Verbalize digits of a number that began before the text, one by one."""
     end = next((at for at, character in enumerate(token.core) if not character.isdecimal()), len(token.core))
     if end < len(token.core):
-        return _verbalize_parts(token, table)
+        return verbalize_parts(token, table)
     return Verbalization(
         (Piece(say_digits(token.core, table), token.core_start, token.core_end),), token.core_end
     )
@@ -331,87 +328,3 @@ def _month(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
 def _ends_sentence(cursor: TokenCursor) -> bool:
     following = cursor.token(1)
     return following.core == "" or following.core[0].isupper()
-
-
-def _verbalize_parts(token: Token, table: LanguageTable) -> Verbalization:
-    """Verbalize a token of several kinds of characters, each kind by itself."""
-    pieces: list[Piece] = []
-    found = list(_PARTS.finditer(token.core))
-    kind_before = ""
-    for at, match in enumerate(found):
-        part = match.group()
-        start, end = token.core_start + match.start(), token.core_start + match.end()
-        following = found[at + 1].group()[0] if at + 1 < len(found) else ""
-        raised = math.RAISED.fullmatch(part) if at else None
-        if raised is not None or math.TEX.fullmatch(part):
-            kind = "formula"
-            said = math.say_raised(raised, table) if raised else math.say_tex(part, table)
-            verbalization: tuple[Piece, ...] = (Piece(said, start, end),)
-        elif part[0].isdecimal():
-            kind = "digits"
-            numeral = parse_numeral(part, table)
-            text = say_numeral(numeral, table) if numeral is not None else _dotted(part, table)
-            verbalization = (Piece(text, start, end),)
-        elif part[0].isalpha():
-            kind = "letters"
-            verbalization = _letters(part, start, token.core, table)
-        elif part in VULGAR_FRACTIONS:
-            kind, verbalization = "digits", (Piece(fractions.say_vulgar(part, table), start, end),)
-        else:
-            kind = "sign"
-            verbalization = (
-                Piece(_sign(part, found[at - 1].group()[-1] if at else "", following, table), start, end),
-            )
-        apart = kind != kind_before and {kind, kind_before} == {"digits", "letters"}
-        if pieces and apart:
-            pieces.append(Piece(" ", start, start + 1))
-        pieces += verbalization
-        kind_before = kind
-    if pieces:
-        last = pieces.pop()
-        pieces.append(Piece(last.text.rstrip(" "), last.start, last.end))
-    return Verbalization(tuple(piece for piece in pieces if piece.text), token.core_end)
-
-
-def _dotted(written: str, table: LanguageTable) -> str:
-    """Digit groups that are not one number, each by itself."""
-    verbalization = []
-    for part in re.split(r"(\D)", written):
-        if not part.isdecimal():
-            verbalization.append(table.web.signs.get(part, ","))
-        else:
-            long = len(part) > 15 or (part[0] == "0" and len(part) > 1)
-            verbalization.append(say_digits(part, table) if long else table.number_words.cardinal(int(part)))
-    return " ".join(verbalization)
-
-
-def _letters(part: str, start: int, core: str, table: LanguageTable) -> tuple[Piece, ...]:
-    """Verbalize a run of letters inside a token."""
-    compound = part != core
-    if "&" in core and len(part) <= 3 and part.isupper() and table.letters:
-        return acronyms.spelled_pieces(part, start, table)
-    if len(part) > 1 and part.isupper() and part.isalpha():
-        return acronyms.capitals_pieces(part, start, table)
-    if len(part) == 1 and compound and part.isupper() and part.lower() in table.letters:
-        return acronyms.spelled_pieces(part, start, table)
-    if part in table.greek:
-        return (Piece(table.greek[part], start, start + 1),)
-    return acronyms.camel_case_pieces(part, start, table) or (Piece(part, start, start + len(part)),)
-
-
-def _sign(sign: str, before: str, following: str, table: LanguageTable) -> str:
-    """The spoken form of a sign inside a token."""
-    if before.isnumeric() and following.isnumeric() and sign in table.signs_between_figures:
-        return f" {table.signs_between_figures[sign]} "
-    if sign == "$" and following.isalpha() and not before.isnumeric():
-        # A variable of a program: "$HOME".
-        return ""
-    if sign in table.signs:
-        return f" {table.signs[sign]} "
-    if sign in "-–‐‑" and (before.isnumeric() or following.isnumeric()):
-        return " "
-    if sign in "+-−±~" and following.isnumeric():
-        return f" {sign_name(sign, table)} "
-    if sign in "/_":
-        return " "
-    return "" if sign in "*`~|^\\" else sign

@@ -19,6 +19,7 @@ _OPENERS = "\"'«»‹›“„‘‚([{¿¡*_`"
 _JOINED = re.compile(
     r"(?P<elided>[^\W\d_]{1,8})['’](?=[^\W_a-zß-öø-ÿ])|(?P<number>[^\W\d_]{1,3}\.?[°º])(?=\d)"
 )
+_ELIDED = re.compile(r"(?P<elided>[^\W\d_]{1,8})['’](?P<rest>[a-zß-öø-ÿ]{2,8})$")
 _HALF = re.compile(r"(?:[AaPp]\.?[Mm]\.?)(?=[-–]\d{1,2}(?:[:.]\d\d)?)")
 # "500 mg/12 h": a dose, and how often.
 _DOSE = re.compile(r"(?P<what>[^\W\d_]{2,}\.?|[gl])(?=/\d{1,2}(?:hs?)?$)")
@@ -84,6 +85,17 @@ def split_joined(
         match = _JOINED.match(token.core) if token.entry is None else None
         if match and ((match["elided"] or "").lower() in elided or match["number"] in abbreviations):
             middle = token.core_start + match.end()
+            found.append(token_at(token.text, token.start, middle))
+            token = token_at(token.text, middle, token.end)
+        elif (
+            token.entry is None
+            and token.suffix.startswith(".")
+            and (short := _ELIDED.match(token.core))
+            and short["elided"].lower() in elided
+            and f"{short['rest']}." in abbreviations
+        ):
+            # "dell'art. 5"
+            middle = token.core_start + short.start("rest")
             found.append(token_at(token.text, token.start, middle))
             token = token_at(token.text, middle, token.end)
         elif token.entry is None and (dose := _DOSE.match(token.core)):

@@ -43,7 +43,7 @@ def without_sound() -> bytes:
 
 def refusal(answer: httpx.Response) -> tuple[int, str | None, str | None]:
     error = answer.json()["error"]
-    assert error["type"] == "invalid_givenerror" and error["message"]
+    assert error["type"] == "invalid_request_error" and error["message"]
     assert answer.headers["x-should-retry"] == "false"
     return answer.status_code, error["param"], error["code"]
 
@@ -166,7 +166,7 @@ def as_json(body: Any) -> dict[str, Any]:
         *PLAIN,
     ],
 )
-def test_wrong_givenis_named(client: httpx.Client, given: dict[str, Any], param: str, code: str) -> None:
+def test_wrong_request_is_named(client: httpx.Client, given: dict[str, Any], param: str, code: str) -> None:
     assert refusal(client.post(**{"url": PATH} | given)) == (400, param, code)
 
 
@@ -225,7 +225,7 @@ def test_full_disk_is_named(client: httpx.Client, monkeypatch: pytest.MonkeyPatc
 
 def test_wrong_method_has_the_error_object(client: httpx.Client) -> None:
     answer = client.get(PATH)
-    assert (answer.status_code, answer.json()["error"]["type"]) == (405, "invalid_givenerror")
+    assert (answer.status_code, answer.json()["error"]["type"]) == (405, "invalid_request_error")
 
 
 @pytest.mark.parametrize(

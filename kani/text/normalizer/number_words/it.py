@@ -19,7 +19,8 @@ class ItalianNumbers(NumberWords):
         if number == 1 and gender:
             return _ONE[gender]
         spoken = num2words_cached(self.language, number, "cardinal").replace(",", "")
-        spoken = _HUNDREDS_BEHIND_MILLIONS.sub(" ", spoken)
+        # num2words contracts "centodiciotto" too far.
+        spoken = _HUNDREDS_BEHIND_MILLIONS.sub(" ", spoken).replace("dicotto", "diciotto")
         return f"{spoken[:-1]}é" if number > 3 and spoken.endswith("tre") else spoken
 
     def ordinal(self, number: int, form: str = "") -> str:

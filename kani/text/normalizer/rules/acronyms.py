@@ -1,4 +1,4 @@
-"""Acronyms, abbreviations, initials, Roman numerals and camel case."""
+"""Acronyms, initials, Roman numerals and camel case."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 
 from kani.text.common_words import languages_by_word
 from kani.text.normalizer.spoken import Piece, Verbalization
-from kani.text.normalizer.tables.table import Abbreviation, LanguageTable
+from kani.text.normalizer.tables.table import LanguageTable
 from kani.text.normalizer.tokens import Token, TokenCursor
 
 _ROMAN = re.compile(r"M{0,3}(?:CM|CD|D?C{0,3})(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})")
@@ -19,10 +19,6 @@ _ABBREVIATED = frozenset(("IV", "XX"))
 """Numerals that are as often letters."""
 _LONGEST_ACRONYM, _LONGEST_SPELLED = 5, 3
 _LONGEST_NAME = 6
-_LONGEST_BEFORE_INITIAL = 3
-_PLURALS = ("s", "people", "men", "women", "children")
-_LONGEST_STREET = 5
-_FEW = 20
 
 
 def lowercase_pieces(text: str, start: int) -> tuple[Piece, ...]:
@@ -124,7 +120,12 @@ def initial(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     name = table.letters.get(core.lower())
     if name is None or not core.isupper():
         return None
-    if _is_initial(cursor, table):
+    before = cursor.previous().core.lower()
+    of_a_law = before in table.roman.cardinal or before == "art"
+    if _is_initial(cursor, table) or (
+        of_a_law and token.suffix == "." and cursor.token(1).core[:1].isdecimal()
+    ):
+        # "art. L. 121-1"
         return Verbalization((Piece(name, token.core_start, token.core_end),), token.core_end + 1)
     beside = cursor.previous(), cursor.token(1)
     if core.lower() in table.acronyms.words and any(
@@ -144,7 +145,7 @@ def _is_initial(cursor: TokenCursor, table: LanguageTable) -> bool:
         cursor.token().suffix == "."
         and following.core[:1].isupper()
         and following.start == following.core_start
-        and following.core.lower() not in _common_words(table.language)
+        and following.core.lower() not in common_words(table.language)
         and following.core.lower() not in table.acronyms.words - {following.core.lower()[:1]}
     )
 
@@ -157,6 +158,9 @@ def unspeakable(cursor: TokenCursor, table: LanguageTable) -> Verbalization | No
         return None
     if not table.letters or len(set(core)) == 1 or not (table.acronyms.vowels | {"y"}).isdisjoint(core):
         return None
+    if (unit := table.units.get(core)) is not None:
+        # "a few km": a unit without its number.
+        return Verbalization((Piece(unit.forms["other"], token.core_start, token.core_end),), token.core_end)
     return Verbalization(spelled_pieces(core, token.core_start, table), token.core_end)
 
 
@@ -233,7 +237,7 @@ def roman(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
 def _is_spelled(cursor: TokenCursor, table: LanguageTable) -> bool:
     """True for the letters of "the IV drip" and "an XX chromosome"."""
     token, before = cursor.token(), cursor.previous().core
-    named = before[:1].isupper() and before.lower() not in _common_words(table.language)
+    named = before[:1].isupper() and before.lower() not in common_words(table.language)
     return token.core in _ABBREVIATED and before != "" and not named and cursor.token(1).core.islower()
 
 
@@ -312,144 +316,7 @@ def camel_case_pieces(text: str, start: int, table: LanguageTable) -> tuple[Piec
     return tuple(pieces)
 
 
-def expand_abbreviation(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
-    """A line of [abbreviations], if its condition holds."""
-    token = cursor.token()
-    for candidate in _keys(token, table):
-        for abbreviation in table.abbreviations.get(candidate, ()):
-            end = _end_of(cursor, abbreviation.parts)
-            if end is None:
-                continue
-            spoken, ends_sentence = _said_as(cursor, candidate, abbreviation, end, table)
-            if spoken is None:
-                continue
-            if token.core[:1].isupper() and not candidate[:1].isupper():
-                spoken = spoken[:1].upper() + spoken[1:]
-            end -= ends_sentence
-            return Verbalization((Piece(spoken, token.core_start, end),), end)
-    return None
-
-
-def _said_as(
-    cursor: TokenCursor, candidate: str, abbreviation: Abbreviation, end: int, table: LanguageTable
-) -> tuple[str | None, bool]:
-    """The form whose condition holds, None without one; and whether its full stop ends the sentence too."""
-    said, count = abbreviation.said, len(abbreviation.parts)
-    stop, closed = abbreviation.parts[-1].endswith("."), cursor.token(count - 1).end > end
-    also_word = count == 1 and candidate.rstrip(".").lower() in table.also_words
-    spoken = said.get("other")
-    if "few" in said and (before := cursor.previous().core).isdecimal() and int(before) <= _FEW:
-        spoken = said["few"]
-    if closed or not ("name" in said or "number" in said or stop):
-        return spoken, False
-    following = cursor.token(count)
-    first = following.core[:1]
-    if also_word and not (first.isdigit() or first.islower()):
-        return None, False
-    if not first:
-        return spoken, stop
-    if _is_number(following, candidate) and not _answers(cursor, candidate, table):
-        return said.get("number", spoken), False
-    if not first.isupper():
-        return spoken, False
-    if "address" in said and _is_address(cursor, count):
-        return said["address"], False
-    initial = len(abbreviation.parts) == 1 and len(candidate) == 2 and candidate[0].isupper()
-    titled = not initial or not table.first_names or following.core in table.first_names
-    if "name" in said and titled and not _is_after_name(cursor, spoken):
-        return said["name"], False
-    # A title has a capital itself: a name follows, not a sentence.
-    titled = candidate[0].isupper() and following.core.lower() not in _common_words(table.language)
-    return spoken, stop and not titled
-
-
-def _is_number(token: Token, candidate: str) -> bool:
-    """True for figures, and Roman numerals; a letter is one only after more than "p." or "No."."""
-    if token.core[:1].isdigit():
-        return True
-    value = roman_value(token.core)
-    return value is not None and (len(token.core) > 1 or len(candidate) > _LONGEST_BEFORE_INITIAL)
-
-
-def _is_address(cursor: TokenCursor, ahead: int) -> bool:
-    """True if a street's name and a number follow: "R. Augusta, 45"."""
-    for further in range(ahead, ahead + _LONGEST_STREET):
-        token = cursor.token(further)
-        if token.core[:1].isdecimal():
-            return further > ahead
-        if not (token.core[:1].isupper() or 0 < len(token.core) <= 3) or token.suffix not in ("", ",", "."):
-            return False
-        if token.suffix == "," and not cursor.token(further + 1).core[:1].isdecimal():
-            return False
-    return False
-
-
-def _answers(cursor: TokenCursor, candidate: str, table: LanguageTable) -> bool:
-    """True if "no." before a figure is the word: what the figure counts shows a new sentence."""
-    if candidate.lower() != "no.":
-        return False
-    counted = cursor.token(2).core if cursor.is_adjacent(2) else ""
-    return counted.islower() and counted.endswith(_PLURALS) and counted not in table.acronyms.words
-
-
 @functools.cache
-def _common_words(language: str) -> frozenset[str]:
+def common_words(language: str) -> frozenset[str]:
     """The commonest words of a language, which begin sentences and are no names."""
     return frozenset(word for word, languages in languages_by_word().items() if language in languages)
-
-
-def abbreviated_ending(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
-    """ "Hauptstr.": a word that ends in an abbreviation."""
-    token = cursor.token()
-    if not table.abbreviated_endings or not token.suffix.startswith("."):
-        return None
-    for ending, spoken in table.abbreviated_endings.items():
-        whole = f"{token.core}."
-        begin = whole.removesuffix(ending)
-        if begin != whole and begin.isalpha() and len(begin) > 2:
-            stop = not (token.suffix == "." and (cursor.token(1).core == ""))
-            end = token.core_end + stop
-            at = token.core_start + len(begin)
-            return Verbalization((Piece(begin, token.core_start, at), Piece(spoken, at, end)), end)
-    return None
-
-
-def _is_after_name(cursor: TokenCursor, otherwise: str | None) -> bool:
-    """True if the token before is a name, so that "Elm St." is no saint; only with an alternative."""
-    if otherwise is None:
-        return False
-    previous, earlier = cursor.previous(), cursor.previous(2)
-    inside = earlier.core != "" and not earlier.suffix.strip("\"'”’)»").endswith((".", "!", "?", "…"))
-    named = previous.core[:1].isupper() or previous.core[:1].isdecimal()
-    return inside and named and previous.suffix == ""
-
-
-def _keys(token: Token, table: LanguageTable) -> tuple[str, ...]:
-    """Keys that a token may have in the table: with its full stop, without, in lower case."""
-    stop = f"{token.core}." if token.suffix.startswith(".") else ""
-    keys = [key for key in (stop, token.core) if key]
-    if len(token.core) == 1 and token.core.isupper():
-        # An initial is not written in small letters.
-        return tuple(keys)
-    if token.core.isupper():
-        # "SR. GARCÍA"
-        keys += [key.capitalize() for key in keys]
-    return tuple(dict.fromkeys([*keys, *(key[0].lower() + key[1:] for key in keys)]))
-
-
-def _end_of(cursor: TokenCursor, parts: tuple[str, ...]) -> int | None:
-    """End of the abbreviation; None where its words are not there."""
-    end = 0
-    for ahead, part in enumerate(parts):
-        token = cursor.token(ahead)
-        if token.entry is not None or (ahead and token.start != token.core_start):
-            return None
-        end = token.core_start + len(part)
-        written = token.text[token.core_start : min(end, token.end)]
-        small = written[:1].lower() + written[1:]
-        if written != part and (ahead or part not in (small, written.capitalize() * written.isupper())):
-            return None
-        whole = token.core_end + part.endswith(".")
-        if end != whole or (ahead < len(parts) - 1 and end != token.end):
-            return None
-    return end

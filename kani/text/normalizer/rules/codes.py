@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import re
 
-from kani.text.normalizer.rules.acronyms import capitals_pieces, spelled_pieces
+from kani.text.normalizer.rules.acronyms import (
+    capitals_pieces,
+    letter_name,
+    roman_value,
+    spelled_pieces,
+)
+from kani.text.normalizer.rules.fractions import follows_number_sign
 from kani.text.normalizer.rules.numerals import say_digits
 from kani.text.normalizer.spoken import Piece, Verbalization
 from kani.text.normalizer.tables.table import LanguageTable
@@ -15,14 +21,26 @@ _DIGITS = re.compile(r"\d{3,15}(?:[-‐‑ ]\d{2,15})*")
 _GROUP = re.compile(r"\d{2,15}")
 _STATE = re.compile(r"[A-Z]{2}")
 _HYPHENED = re.compile(r"(#)?((?:[A-Z]+\d*|\d+[A-Z]?)(?:[-‐‑](?:[A-Z]+\d*|\d+[A-Z]?)){1,7})")
+_PAIR = re.compile(r"\d{1,6}[-‐‑]\d{1,6}")
+_GRADE = re.compile(r"\d{1,2}W[-‐‑]\d{2}")
+_COUNTDOWN = re.compile(r"([JDHT])([-−+])(\d{1,3})")
+_IBAN = re.compile(r"[A-Z]{2}\d{2}")
+_IBAN_GROUP = re.compile(r"[A-Z\d]{1,4}")
+_FALLING = re.compile(r"(\d{3,4})[-‐‑](\d{1,2})")
 _TYPES = re.compile(r"\d{3}[-‐‑]\d00")
 _GAMES = re.compile(r"[0-7][-‐‑–][0-7](?!\d)")
 _SET = re.compile(r"(\d{1,2})[-‐‑–](\d{1,2})\((\d{1,2})\)")
 _VERSE = re.compile(r"(?P<chapter>\d{1,3}):(?P<verse>\d{1,3})(?:[-–](?P<last>\d{1,3}))?")
+_HEX = re.compile(r"0x[0-9A-Fa-f]{1,16}")
+_PARAGRAPH = re.compile(r"(\d{1,4})((?:\((?:[a-z]|[ivx]{1,4})\)){1,3})")
+_ADJECTIVE = re.compile(r"(?P<number>\d{1,4})(?:(?P<run>K)|-(?P<unit>[a-zA-Z]{1,3}))")
+_BEFORE_RUNS = frozenset("a the first my her his our this local".split())
+_HEIGHT = re.compile(r"([0-2])m(\d\d)")
 _PERIOD = re.compile(r"([HQT])([1-4])['’](\d\d)")
 _FORMULA = re.compile(r"(?:[A-Z][a-z]?(?:\d{1,2}|[₀-₉]{1,3})?){2,8}|(?:[A-Z][a-z]?){1,4}[₀-₉]{1,3}")
 _PARTS = re.compile(r"[A-Z][a-z]?|[\d₀-₉]+")
 _LOWERED = str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789")
+_GROUP_LENGTH, _FEWEST_GROUPS = 4, 5
 _FARTHEST = 4
 _ZIP = 5
 _LONGEST_NUMBER = 3
@@ -30,6 +48,31 @@ _ELEMENTS = frozenset(
     """H He Li Be B C N O F Ne Na Mg Al Si P S Cl Ar K Ca Ti Cr Mn Fe Co Ni Cu Zn As Br Ag Sn I Ba Au Hg Pb
     U""".split()
 )
+
+
+def iban(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """The number of an account in groups of four, one character at a time."""
+    token = cursor.token()
+    if not (table.letters and _IBAN.fullmatch(token.core) and cursor.is_adjacent(1)):
+        return None
+    count = 1
+    while cursor.is_adjacent(count) and _IBAN_GROUP.fullmatch(cursor.token(count).core):
+        count += 1
+        if len(cursor.token(count - 1).core) < _GROUP_LENGTH:
+            break
+    if count < _FEWEST_GROUPS or not all(cursor.token(ahead).core.isdecimal() for ahead in (1, 2)):
+        return None
+    pieces = []
+    for ahead in range(count):
+        group = cursor.token(ahead)
+        said = [
+            table.number_words.cardinal(int(one)) if one.isdecimal() else letter_name(one, table)
+            for one in group.core
+        ]
+        pieces.append(
+            Piece(" ".join(said) + ("" if ahead == count - 1 else ", "), group.core_start, group.core_end)
+        )
+    return Verbalization(tuple(pieces), cursor.token(count - 1).core_end)
 
 
 def labelled(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
@@ -118,13 +161,80 @@ def verse(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     return Verbalization((Piece(first, at, dash), Piece(last, dash, token.core_end)), token.core_end)
 
 
+def numbered(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """ "0x8007", digit by digit, and "4(b)(ii)": the paragraph of a law."""
+    token = cursor.token()
+    at, words = token.core_start, table.number_words
+    if _HEX.fullmatch(token.core):
+        said = [
+            words.cardinal(int(one)) if one.isdecimal() else letter_name(one, table) for one in token.core
+        ]
+        return Verbalization((Piece(" ".join(said), at, token.core_end),), token.core_end)
+    written = token.core + ")" * token.suffix.startswith(")")
+    match = _PARAGRAPH.fullmatch(written)
+    if match is None or not table.letters:
+        return None
+    pieces = [Piece(words.cardinal(int(match[1])), at, at + match.end(1))]
+    for part in re.finditer(r"\((\w+)\)", written):
+        value = roman_value(part[1].upper()) if len(part[1]) > 1 or part[1] == "i" else None
+        spoken = words.cardinal(value) if value else " ".join(letter_name(one, table) for one in part[1])
+        pieces.append(Piece(f" {spoken}", at + part.start(), at + part.end()))
+    return Verbalization(tuple(pieces), at + len(written))
+
+
+def adjective(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """English "32-yd" and "5K" before what they describe: the unit has no plural, and K is a letter."""
+    token = cursor.token()
+    match = _ADJECTIVE.fullmatch(token.core) if table.language == "en" else None
+    if match is None:
+        return None
+    at, words = token.core_start, table.number_words
+    if match["run"]:
+        if cursor.previous().core.lower() not in _BEFORE_RUNS:
+            return None
+        return Verbalization(
+            (Piece(f"{words.cardinal(int(match['number']))} K", at, token.core_end),), token.core_end
+        )
+    unit = table.units.get(match["unit"])
+    if unit is None:
+        return None
+    said = unit.forms.get("one", unit.forms["other"])
+    middle = at + match.start("unit")
+    pieces = (
+        Piece(words.cardinal(int(match["number"])), at, middle),
+        Piece(f" {said}", middle, token.core_end),
+    )
+    return Verbalization(pieces, token.core_end)
+
+
+def height(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """ "1m75": metres, and the centimetres without their name."""
+    token = cursor.token()
+    match = _HEIGHT.fullmatch(token.core)
+    unit = table.units.get("m") if match else None
+    if match is None or unit is None:
+        return None
+    at, middle = token.core_start, token.core_start + match.start(2)
+    words = table.number_words
+    metres = f"{words.cardinal(int(match[1]), unit.gender or 'm')} {table.form(unit.forms, int(match[1]))}"
+    pieces = Piece(metres, at, middle), Piece(f" {words.cardinal(int(match[2]))}", middle, token.core_end)
+    return Verbalization(pieces, token.core_end)
+
+
 def period(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "H1'24", "Q3 '24": the part of a year, and the year's last figures."""
     token = cursor.token()
     match = _PERIOD.fullmatch(token.core)
+    at, words = token.core_start, table.number_words
+    if (countdown := _COUNTDOWN.fullmatch(token.core)) is not None:
+        # "J-6"
+        sign = table.numbers.plus if countdown[2] == "+" else table.numbers.minus
+        said = f" {sign} {words.cardinal(int(countdown[3]))}"
+        return Verbalization(
+            (*spelled_pieces(countdown[1], at, table), Piece(said, at + 1, token.core_end)), token.core_end
+        )
     if match is None:
         return None
-    at, words = token.core_start, table.number_words
     return Verbalization(
         (
             *spelled_pieces(match[1], at, table),
@@ -149,6 +259,14 @@ def hyphened(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         return None
     groups = [part.span() for part in re.finditer(r"[A-Z\d]+", token.core)]
     figures = [token.core[start:end] for start, end in groups]
+    falling = (pair := _FALLING.fullmatch(token.core)) and int(pair[1]) > int(pair[2])
+    if (
+        falling
+        or _GRADE.fullmatch(token.core)
+        or (_PAIR.fullmatch(token.core) and follows_number_sign(cursor, table))
+    ):
+        # "L. 121-1" and "n.º 2024-081" are no ranges.
+        return _grouped(cursor, table, groups, token.core_end)
     lettered = (
         any(part.isalpha() for part in figures) and any(map(str.isdigit, token.core)) and len(groups) > 2
     )

@@ -12,6 +12,7 @@ from kani.text.normalizer.rules.units import (
     gender_of,
     gender_of_counted,
     gender_of_forms,
+    is_electric,
     is_letter,
     resolve_unit,
     say_amount,
@@ -95,9 +96,16 @@ class CountedNumerals:
         measure, magnitude = resolve_unit(symbol, table, attached=False)
         if is_letter(symbol, cursor, ahead, table):
             measure = None
+        if measure is None and (
+            (symbol == "x" and cursor.token(ahead + 1).core.islower())
+            or (symbol in table.units and is_electric(cursor))
+            or (symbol == "in" and token.suffix.startswith("."))
+        ):
+            # "3 x täglich"; "240 V or 13 A"
+            measure = table.units.get(symbol)
         if not counted:
             measure = None
-        if counted and measure is None and cursor.previous().core in table.units:
+        if counted and measure is None and cursor.previous().core in table.units.keys() - {"x"}:
             # "5 ft 6 in"
             measure = table.units.get(token.core)
         if measure is not None or magnitude is not None:

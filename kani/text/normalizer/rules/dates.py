@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from kani.text.normalizer.rules.acronyms import common_words
 from kani.text.normalizer.rules.numerals import DASHES
 from kani.text.normalizer.rules.ordinals import form
 from kani.text.normalizer.spoken import Piece, Verbalization
@@ -21,9 +22,15 @@ _DECADE = re.compile(r"(\d{2,4})(\D{1,2})")
 _DECADE_WORD = re.compile(rf"(?P<years>\d\d\d0)(?P<mark>['’]?s)[{DASHES}](?P<word>[^\W\d_]{{3,}})")
 _NAMED_YEARS = re.compile(rf"(?P<before>[^\W\d_]+)[{DASHES}](?P<years>\d{{2,4}}[^\W\d_]{{0,2}})")
 _NUMBER = re.compile(r"\d+")
+_ORDINAL_YEARS = re.compile(r"(?P<number>\d{1,2})(?P<mark>st|nd|rd|th)")
+_UNDER = re.compile(r"U(\d{1,2})(s?)")
+_AGES = frozenset(("under", "over", "sub"))
+_AGE = re.compile(r"(\d{1,2})s")
 _YEAR = re.compile(r"1[1-9]\d\d|20\d\d")
 _CALENDAR_DATE = re.compile(r"\d{1,4}([/.-])\d{1,2}\1\d{1,4}")
 _ERA = re.compile(r"(\d{1,4})(\D{0,6})")
+_PARTITIVE = frozenset("of de des du del della dei delle der von do da dos das".split())
+_COMMON_FRACTIONS = frozenset(("1/2", "1/3", "2/3", "1/4", "3/4", "1/5", "1/10"))
 _APOSTROPHES = "'’‘"
 
 
@@ -45,7 +52,13 @@ def date(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         spoken = _date(*_in_order(found[1], found[3], table), found[4], cursor, table, calendar)
     elif found := _MONTH_YEAR.fullmatch(core):
         month = int(found[1])
-        if 1 <= month <= 12 and 1100 <= int(found[2]) < 2100:
+        law = (
+            cursor.previous().core[:1].isupper()
+            and cursor.previous(2).core != ""
+            and not cursor.previous().suffix
+        )
+        law = law and cursor.previous().core.lower() not in table.dates.after
+        if 1 <= month <= 12 and not law and 1100 <= int(found[2]) < 2100:
             name, year = table.dates.names[month - 1], table.number_words.year(int(found[2]))
             spoken = table.dates.month_year.format(month=name, year=year)
     elif (found := _DAY_MONTH.fullmatch(core)) and _is_day_and_month(found[2], cursor, table):
@@ -61,8 +74,17 @@ def date(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
 
 def _is_day_and_month(mark: str, cursor: TokenCursor, table: LanguageTable) -> bool:
     """True if just two numbers are a date: the token before shows it, or the stop of "3.10."."""
-    known = cursor.previous().core.lower() in table.dates.after
+    previous = cursor.previous().core.lower()
+    known = previous in table.dates.after
     if mark == "/":
+        if known and previous not in table.dates.days and cursor.token().core in _COMMON_FRACTIONS:
+            # "the 2/3 majority", "le 1/4 des crédits"
+            following, after = cursor.token(1).core, cursor.token(2).core
+            noun = (
+                following.islower() and len(following) > 3 and following not in common_words(table.language)
+            )
+            counted = noun or (following in _PARTITIVE and not after[:1].isdecimal())
+            return not (cursor.is_adjacent(1) and counted)
         return known
     if mark != "." or not table.ordinals_with_stop:
         return False
@@ -201,6 +223,11 @@ def decade(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         # "anni '80": the apostrophe stands for the century and is not spoken.
         spoken = table.number_words.cardinal(int(token.core))
         return Verbalization((Piece(spoken, token.core_start - 1, token.core_end),), token.core_end)
+    if table.language == "en" and (under := _UNDER.fullmatch(token.core)) is not None:
+        # "U16s"
+        words = table.number_words
+        said = words.decade(int(under[1])) if under[2] else words.cardinal(int(under[1]))
+        return Verbalization((Piece(f"under {said}", token.core_start, token.core_end),), token.core_end)
     if (named := _NAMED_YEARS.fullmatch(token.core)) is not None:
         return _named_years(token, named, table)
     if (joined := _DECADE_WORD.fullmatch(token.core)) and joined["mark"][-1:] == table.numbers.decade_mark:
@@ -240,6 +267,19 @@ def decade(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
 def _named_years(token: Token, named: re.Match[str], table: LanguageTable) -> Verbalization | None:
     """ "mid-1980s", "pre-1990": years after a word that belongs to them."""
     before, years = named["before"], named["years"]
+    ordinal = _ORDINAL_YEARS.fullmatch(years)
+    ages = _AGE.fullmatch(years) if before.lower() in _AGES and table.numbers.decade_mark == "s" else None
+    if ages is not None or (ordinal is not None and ordinal["mark"] in table.ordinals):
+        # "under-18s", "mid-19th"
+        words = table.number_words
+        if ages is not None:
+            spoken = words.decade(int(ages[1]))
+        else:
+            assert ordinal is not None
+            spoken = words.ordinal(int(ordinal["number"]), table.ordinals[ordinal["mark"]])
+        begin = token.core_start + named.start("years")
+        pieces = Piece(before, token.core_start, begin - 1), Piece(f" {spoken}", begin - 1, token.core_end)
+        return Verbalization(pieces, token.core_end)
     decade = _DECADE.fullmatch(years)
     if decade is not None:
         number = int(decade[1])

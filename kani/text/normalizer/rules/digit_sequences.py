@@ -1,4 +1,4 @@
-"""Sequences of digits that are no amounts: telephone numbers, versions, network addresses."""
+"""Digits that are no amounts: telephone numbers, versions, network addresses, parts of words ("80er")."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from kani.text.normalizer.rules.numerals import NUMBER, parse_numeral, say_digit
 from kani.text.normalizer.rules.units import gender_of_forms, say_counted, sign_name
 from kani.text.normalizer.spoken import Piece, Verbalization
 from kani.text.normalizer.tables.table import LanguageTable
-from kani.text.normalizer.tokens import TokenCursor
+from kani.text.normalizer.tokens import Token, TokenCursor
 
 _FAR = re.compile(r"\+\d{1,4}(?:-\d+|\.\d{2,})*|\+\d{7,15}")
 _GROUP = re.compile(r"\d{2,}(?:[-./]\d{2,})*")
@@ -21,6 +21,10 @@ _HYPHENED = re.compile(r"\d{1,15}(?:[-‐‑]\d{1,15}){2,15}")
 _ZONE = re.compile(r"(?P<name>GMT|UTC)(?P<sign>[+\-−–])(?P<hours>\d{1,2})(?::?(?P<minutes>\d{2}))?")
 _ANGLE = re.compile(rf"(\d{{1,3}})[°º](\d{{1,2}})(?:['’′](?:({NUMBER})″?)?)?")
 _MOST_GROUPS = 8
+_FEWEST_DRAWN = 3
+_ENDING = re.compile(r"(\d{1,4})(-?)([^\W\d_]\S*)")
+
+_BEFORE = tuple("+-−±~≈%٪")
 
 
 def angle(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
@@ -160,18 +164,25 @@ def hyphened(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     if not _HYPHENED.fullmatch(token.core):
         return None
     pieces = []
+    groups = _DIGITS.findall(token.core)
+    # "7-12-23-31": numbers that were drawn.
+    drawn = len(groups) > _FEWEST_DRAWN and all(len(group) < 3 for group in groups)
     for found in _DIGITS.finditer(token.core):
         start, end = token.core_start + found.start(), token.core_start + found.end()
-        pieces.append(
-            Piece(say_digits(found.group(), table) + ("" if end == token.core_end else ", "), start, end)
-        )
+        said = table.number_words.cardinal(int(found.group())) if drawn else say_digits(found.group(), table)
+        pieces.append(Piece(said + ("" if end == token.core_end else ", "), start, end))
     return Verbalization(tuple(pieces), token.core_end)
 
 
 def _is_section(cursor: TokenCursor, table: LanguageTable) -> bool:
-    """True after "Art.": "18.3" is its third paragraph, no decimal number."""
+    """True after "Art." and after capitals: "18.3" is its third paragraph, or a version, and no decimal."""
     if table.numbers.decimal == ".":
         return False
+    previous, earlier = cursor.previous(), cursor.previous(2)
+    inside = earlier.core != "" and not earlier.suffix.endswith(".")
+    if previous.core.isupper() and len(previous.core) > 1 and not previous.suffix and inside:
+        # "HDMI 2.1"
+        return previous.core not in table.currencies
     before = cursor.previous().core
     short = table.abbreviations.get(f"{before}.") or table.abbreviations.get(f"{before.lower()}.", ())
     numbered = any(said in table.roman.cardinal for one in short for said in one.said.values())
@@ -205,3 +216,53 @@ def dotted(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         pieces.append(Piece(spoken, at, at + len(part)))
         at += len(part)
     return Verbalization(tuple(pieces), token.core_end)
+
+
+def number_with_ending(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """A number that is the first part of a word ([numbers] endings)."""
+    token = cursor.token()
+    match = _ENDING.fullmatch(token.core) if table.numbers.endings else None
+    if match is None or (len(match[1]) > 1 and match[1][0] == "0"):
+        return None
+    rest = match[3]
+    found = rest.startswith(table.numbers.endings)
+    # "3-Zimmer-Wohnung": where nouns have capitals, any of them may follow.
+    compound = table.agreement.capitals and match[2] != "" and rest[0].isupper() and rest[1:2].islower()
+    measured = (
+        table.agreement.capitals and match[2] != "" and "-" in rest and rest.partition("-")[0] in table.units
+    )
+    if not (found or compound or measured):
+        return None
+    number = int(match[1])
+    year = 1100 <= number < 2100 and not match[2]
+    spoken = table.number_words.year(number) if year else table.number_words.cardinal(number, "m")
+    at = token.core_start + match.start(3)
+    spoken = f"{spoken}-" if compound and not found else spoken
+    head, _, tail = rest.partition("-")
+    if measured:
+        # "10-km-Sprint"
+        forms, middle = table.units[head].forms, at + len(head)
+        name = Piece(forms.get("one", forms["other"]), at, middle)
+        first = Piece(f"{spoken} ", token.core_start, at)
+        return Verbalization((first, name, Piece(f"-{tail}", middle, token.core_end)), token.core_end)
+    return Verbalization(
+        (Piece(spoken, token.core_start, at), Piece(rest, at, token.core_end)), token.core_end
+    )
+
+
+def number_prefix(core: str, table: LanguageTable) -> str:
+    """The prefix of a token's digits that is spoken as a part of the number, or ""."""
+    for written in table.numbers.prefixes:
+        behind = core[len(written) : len(written) + 1]
+        if core.startswith(written) and (
+            behind.isnumeric() or behind in _BEFORE or behind in table.currencies
+        ):
+            return written
+    return ""
+
+
+def join_prefix(spoken: Verbalization, written: str, token: Token, table: LanguageTable) -> Verbalization:
+    """Join a number's verbalization with its prefix."""
+    first, *others = spoken.pieces
+    joined = Piece(table.number_words.with_prefix(written, first.text), token.core_start, first.end)
+    return Verbalization((joined, *others), spoken.end)

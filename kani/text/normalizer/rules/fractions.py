@@ -9,6 +9,7 @@ from kani.text.normalizer.rules.numerals import (
     VULGAR_FRACTIONS,
     Numeral,
     parse_numeral,
+    say_digits,
     say_numeral,
 )
 from kani.text.normalizer.rules.units import PhraseBuilder, gender_of, resolve_unit, sign_name, unit_end
@@ -19,6 +20,10 @@ from kani.text.normalizer.tokens import TokenCursor
 _FRACTION = re.compile(r"(?P<sign>[-+−±~≈])?(?P<numerator>\d{1,6})[/⁄](?P<denominator>\d{1,6})")
 
 _COMPOUND = re.compile(r"(?P<numerator>\d{1,3})/(?P<denominator>\d{1,3})-(?P<word>[^\W\d_]{2,})")
+_TYRE = re.compile(r"Z?R\d{2}")
+_PRESSURES = frozenset(("TA", "PA", "BP", "RR"))
+_LEAST_PAIR = 50
+_GAMES = re.compile(r"[0-7]/[0-7]")
 _LEAST_RATING = 5
 """From so many tenths on a figure is a rating, if it counts nothing."""
 
@@ -38,6 +43,9 @@ def fraction(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     if match["sign"]:
         phrase.add(sign_name(match["sign"], table), token.core_start, at)
     part = int(match["numerator"]), int(match["denominator"])
+    if (numbered := _numbered(cursor, match["numerator"], match["denominator"], table)) is not None:
+        phrase.add(numbered, at, token.core_end)
+        return phrase.build(token.core_end)
     if (paired := _paired(cursor, match["numerator"], match["denominator"], table)) is not None:
         phrase.add(paired, at, token.core_end)
         return phrase.build(token.core_end)
@@ -50,10 +58,21 @@ def fraction(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
             token.core_end,
         )
         return phrase.build(token.core_end)
+    if token.suffix.startswith(('"', "″")) and not token.prefix and "in" in table.units:
+        # 3/8"
+        inch = table.units["in"].forms
+        said = table.fractions.of_unit.format(
+            part=say_fraction(*part, table), unit=inch.get("one", inch["other"])
+        )
+        phrase.add(said, at, token.core_end + 1)
+        return phrase.build(token.core_end + 1)
     if (measured := of_unit(cursor, part, table)) is not None:
         phrase.add(measured[0], at, measured[1])
         return phrase.build(measured[1])
     gender = gender_of_following(cursor, table) if part == (1, 2) else ""
+    if part == (1, 2) and cursor.previous(3).core in table.times.after:
+        # "a las 8 y 1/2"
+        gender = gender or table.times.gender
     phrase.add(say_mixed(None, part, table, gender), at, token.core_end)
     return phrase.build(token.core_end)
 
@@ -70,6 +89,34 @@ def _compound(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None
     return Verbalization(pieces, token.core_end)
 
 
+def _numbered(cursor: TokenCursor, first: str, last: str, table: LanguageTable) -> str | None:
+    """ "n.º 2024/0137": the number of an invoice or a law, with the word for its slash."""
+    if not follows_number_sign(cursor, table) and not (len(last) > 1 and last[0] == "0"):
+        return None
+    before, after = (
+        say_digits(part, table)
+        if len(part) > 1 and part[0] == "0"
+        else table.number_words.cardinal(int(part))
+        for part in (first, last)
+    )
+    return f"{before} {table.web.signs.get('/', '')} {after}"
+
+
+def follows_number_sign(cursor: TokenCursor, table: LanguageTable) -> bool:
+    """True after an abbreviation of "number"."""
+    previous = cursor.previous()
+    written = previous.text[previous.core_start : previous.end]
+    short = table.abbreviations.get(written) or table.abbreviations.get(written.lower(), ())
+    return any(table.numbers.number_sign in said for one in short for said in one.said.values())
+
+
+def _is_set(cursor: TokenCursor) -> bool:
+    """True for the sets of a match with a slash, "6/4 4/6 7/6": at least one of them is no fraction."""
+    near = [one.core for one in (cursor.previous(), cursor.token(), cursor.token(1))]
+    found = [core for core in near if _GAMES.fullmatch(core)]
+    return len(found) > 1 and near[1] in found and any(core[0] > core[2] for core in found)
+
+
 def _paired(cursor: TokenCursor, first: str, last: str, table: LanguageTable) -> str | None:
     """Two figures that are no fraction: a rating ("8/10", "4/5 stars"), "50/50", a season ("2024/25")."""
     words, one, other = table.number_words, int(first), int(last)
@@ -80,7 +127,22 @@ def _paired(cursor: TokenCursor, first: str, last: str, table: LanguageTable) ->
     counted = cursor.is_adjacent(1) and following.core.islower() and following.core not in rated
     if one <= other <= 100 and (rated & near or (last == "10" and one >= _LEAST_RATING and not counted)):
         return table.fractions.out_of.format(numerator=words.cardinal(one), denominator=words.cardinal(other))
-    if one == other > 10:
+    previous = cursor.previous()
+    tyre = _TYRE.fullmatch(following.core) is not None
+    pressure = previous.core in _PRESSURES or (
+        len(previous.core) == 1 and previous.core.isupper() and cursor.previous(2).core.isdecimal()
+    )
+    if tyre or pressure:
+        return f"{words.cardinal(one)} {words.cardinal(other)}"
+    if (
+        one >= _LEAST_PAIR
+        and other >= _LEAST_PAIR
+        and cursor.is_adjacent(1)
+        and resolve_unit(following.core, table, attached=False)[0]
+    ):
+        # "50/60 Hz"
+        return f"{words.cardinal(one)} {words.cardinal(other)}"
+    if one == other > 10 or (_GAMES.fullmatch(f"{first}/{last}") and _is_set(cursor)):
         return f"{words.cardinal(one)} {words.cardinal(other)}"
     if len(first) == 4 and len(last) == 2 and (one + 1) % 100 == other and 1900 <= one < 2100:
         return f"{words.year(one)} {words.cardinal(other)}"

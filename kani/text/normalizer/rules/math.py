@@ -70,7 +70,7 @@ def power(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     token = cursor.token()
     match = _POWER.fullmatch(token.core)
     numeral = parse_numeral(match["number"], table) if match else None
-    if match is None or numeral is None:
+    if match is None or numeral is None or (match["e"] and match["e"][0] == "+" and "e" in table.ordinals):
         return None
     raised = match["plain"] or match["e"] or match["raised"].translate(_RAISED)
     exponent = table.number_words.cardinal(int(raised.lstrip("+-−")))
@@ -122,6 +122,16 @@ def sign_between(cursor: TokenCursor, table: LanguageTable) -> Verbalization | N
         return None
     if not cursor.token(1).core[:1].isnumeric():
         return None
+    if sign == ":":
+        # " : " with spaces is punctuation.
+        return None
+    dashes = [
+        one.text[one.start : one.end] in DASHES and one.end > one.start
+        for one in (cursor.previous(2), cursor.token(2))
+    ]
+    if sign in DASHES and any(dashes):
+        # "3 - 11 - 21": one number after the other.
+        return Verbalization((Piece(", ", token.start, token.end),), token.end)
     spoken = table.signs_between_figures[sign]
     if sign in DASHES and (half or ":" in first or cursor.token(2).core != "="):
         spoken = table.numbers.to

@@ -17,6 +17,7 @@ _JOINED = re.compile(r"(\d{1,6})([^\W\d_]{1,3}|[ºª])-([^\W\d_]+(?:-[^\W\d_]+)*
 _LONGEST_ORDINAL = 16
 _SHORT = "short"
 """The form of an ordinal before a masculine noun, where the language has one."""
+_MOST_PLACES = 35
 _LAST_LOOSE = 12
 """The last number that "°" makes an ordinal of without an article before it."""
 _STOPPED = re.compile(r"(\d{1,3})(?:\.(/|[-–])(\d{1,3}))?")
@@ -59,6 +60,9 @@ def marked(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
 
 def _is_degrees(cursor: TokenCursor, mark: str, number: int, table: LanguageTable) -> bool:
     """True if "°" means degrees, as in "90°"; many write it for "º" too ("el 3° piso")."""
+    if mark in ("°", "º") and mark in table.units and number > _MOST_PLACES:
+        counted = cursor.is_adjacent(1) and table.agreement.gender(cursor.token(1).core, plural=False)
+        return mark == "°" or not counted
     if mark != "°" or mark not in table.units or not table.roman.articles:
         return False
     if cursor.previous().core.lower() in table.roman.articles:
@@ -101,7 +105,8 @@ def with_stop(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None
     if following is not None and goes_on:
         small = following.core[0].islower() or following.core.lower() in table.dates.months
         listed = cursor.previous().suffix in (",", ";")
-        goes_on = small or known or listed or (numerals is not None and numerals[2] is not None)
+        ordered = following.core in table.numbers.ordered
+        goes_on = small or known or listed or ordered or (numerals is not None and numerals[2] is not None)
     if not (known or goes_on) or (numerals is None and not known):
         return None
     gender = gender_of_counted(cursor, table, 1, plural=False) if goes_on else "m"

@@ -6,7 +6,7 @@ import re
 
 from kani.text.normalizer.rules.acronyms import roman_value
 from kani.text.normalizer.rules.counted_nouns import CountedNumerals, parse_leading_point
-from kani.text.normalizer.rules.fractions import gender_of_following, of_unit, say_mixed
+from kani.text.normalizer.rules.fractions import gender_of_following, of_unit, say_mixed, say_vulgar
 from kani.text.normalizer.rules.numerals import DASHES, NUMBER, VULGAR_FRACTIONS, parse_numeral
 from kani.text.normalizer.rules.units import PhraseBuilder, is_letter, resolve_unit, sign_name, unit_end
 from kani.text.normalizer.spoken import Piece, Verbalization
@@ -73,6 +73,12 @@ def quantity(
             phrase.add(measured[0], at, measured[1])
             return phrase.build(measured[1])
         gender = gender_of_following(cursor, table)
+        if first is None and match["vulgar"] == "½" and cursor.previous().core == table.signs.get("&"):
+            # "le 9 e ½": "e mezza"
+            hours = cursor.previous(3).core.lower() in {"le", "las", "alle", "às"}
+            half = table.fractions.halves.get("f" if hours else gender or "m", "")
+            phrase.add(half or say_vulgar("½", table), at, token.core_end)
+            return phrase.build(end)
         phrase.add(say_mixed(first, VULGAR_FRACTIONS[match["vulgar"]], table, gender), at, token.core_end)
         return phrase.build(end)
     numerals = CountedNumerals(cursor, table, token, match, first, second)

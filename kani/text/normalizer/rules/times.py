@@ -15,12 +15,15 @@ _TIME = re.compile(r"(\d{1,2})([:.hH])(\d{2})(?::(\d{2}))?([^\W\d_]\S{0,4})?")
 _DOTTED_TIME = re.compile(r"\d{1,2}\.\d{2}")
 _HOUR = re.compile(r"(\d{1,2})([^\W\d_][^\W\d]{0,3}(?:\.[^\W\d]{1,2})?)?")
 _DURATION = re.compile(
-    r"(?:(?P<hours>\d{1,3})(?:h|hrs?|H))?(?:(?P<minutes>\d{1,3})(?:m|min|mn|mins))?"
+    r"(?:(?P<hours>\d{1,3})(?:h|hrs?|H))?(?:(?P<minutes>\d{1,3})(?:m|min|mn|mins|['’′]))?"
     r"(?:(?P<seconds>\d{1,2})(?:s|sec|seg))?"
 )
 _HOURS, _SECONDS = re.compile(r"\d{1,3}(?:h|hrs?|H)"), re.compile(r"\d{1,2}(?:s|sec|seg)")
 _HOUR_MARKS = frozenset(("h", "hs", "hrs", "hr", "H", "Std", "horas", "hours", "heures", "ore", "Stunden"))
 _EVERY = re.compile(r"(?P<what>c?)/(?P<number>\d{1,2})(?P<h>hs?|H)?")
+_ELAPSED = re.compile(r"(\d{2}):([0-5]\d)")
+_PACE = re.compile(r"(\d{1,2})['’′]([0-5]\d)(?:[\"”″](?:/(?P<per>\w{1,3}))?)?")
+_AGAIN = re.compile(r"(\d{1,2})/(\d{1,2})(hs?)?")
 _FEET, _INCHES = "'’′", '"”″'
 _PRIMES = re.compile(rf"(?P<number>\d{{1,4}}(?:[.,]\d{{1,2}})?)(?P<mark>[{_FEET}{_INCHES}])")
 _IN_INCHES = re.compile(rf"\d{{1,2}}(?:[{_INCHES}]|['’]{{2}})")
@@ -35,7 +38,14 @@ def time(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     if spoken is not None:
         return spoken
     parts = _RANGE.fullmatch(token.core)
-    if parts is None or not (":" in token.core or parts[1][-1].isalpha() or parts[3][-1].isalpha()):
+    if (
+        parts is not None
+        and _DOTTED_TIME.fullmatch(parts[1])
+        and (table.numbers.decimal == "," or _hour_of_half(parts[3], table))
+    ):
+        # "18.30-20", "4.30–7pm"
+        parts = _RANGE.fullmatch(token.core.replace(".", ":"))
+    if parts is None or not (":" in parts[0] or parts[1][-1].isalpha() or parts[3][-1].isalpha()):
         return None
     first = _hour_of_mark(parts[1], table) or _clock(parts[1], table, hour_alone=True)
     first = first or _hour_of_half(parts[1], table)
@@ -75,6 +85,14 @@ def _time(cursor: TokenCursor, table: LanguageTable, written: str, start: int) -
         spoken, sharp = _say_hour(int(hour[1]), table), True
     else:
         return None
+    if (
+        clock is not None
+        and half is None
+        and cursor.is_adjacent(1)
+        and cursor.token(1).core in ("min", "Min", "mn")
+    ):
+        # "3:21 min"
+        return _minutes_and_seconds(written, start, cursor, table)
     end = token.core_end
     if half is None:
         behind = _half_behind(cursor, table)
@@ -101,7 +119,8 @@ def _time(cursor: TokenCursor, table: LanguageTable, written: str, start: int) -
 def duration(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "1h30m", the "20m" of "1h 20m" and of "20m 30s", "5m left": hours, minutes and seconds."""
     token = cursor.token()
-    match = _DURATION.fullmatch(token.core)
+    closed = token.suffix.startswith(("'", "’", "′"))
+    match = _DURATION.fullmatch(f"{token.core}'" if closed and "h" in token.core else token.core)
     if match is None or not any(match.groups()):
         return None
     hours, minutes, seconds = match["hours"], match["minutes"], match["seconds"]
@@ -117,18 +136,25 @@ def duration(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     pieces: list[Piece] = []
     for group, symbol in (("hours", "h"), ("minutes", "min"), ("seconds", "s")):
         unit = table.units.get(symbol)
-        if match[group] and unit is not None:
+        if match[group] and unit is not None and int(match[group]):
             gender = unit.gender or gender_of_forms(unit.forms, table)
-            spoken = say_counted(Numeral(match[group], ""), unit.forms, gender, table)
+            spoken = say_counted(Numeral(str(int(match[group])), ""), unit.forms, gender, table)
             start = token.core_start + match.start(group)
             end = token.core_start + match.end(group) + 1 if group != "seconds" else token.core_end
             pieces.append(Piece(f" {spoken}" if pieces else spoken, start, min(end, token.core_end)))
-    return Verbalization(tuple(pieces), token.core_end) if pieces else None
+    return Verbalization(tuple(pieces), token.core_end + (closed and "h" in token.core)) if pieces else None
 
 
 def every(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """The "/8 h" of a dose ("500 mg/8 h"), and "c/8h": how often."""
     token = cursor.token()
+    if (again := _AGAIN.fullmatch(token.core)) and again[1] == again[2] and table.times.again:
+        end = token.core_end if again[3] else unit_end(cursor, 1)
+        if again[3] or _is_hour(cursor, 1):
+            number = table.number_words.cardinal(int(again[1]), table.times.gender)
+            return Verbalization(
+                (Piece(table.times.again.format(number=number), token.core_start, end),), end
+            )
     match = _EVERY.fullmatch(token.core)
     if match is None or not table.times.every or (match["what"] and not (match["h"] or _is_hour(cursor, 1))):
         return None
@@ -189,6 +215,40 @@ def _is_quoted(cursor: TokenCursor) -> bool:
     return left_open + cursor.token().prefix.count('"') > 0
 
 
+def elapsed(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """ "41:37", more minutes than a day has hours, and the pace of 5'20": minutes and seconds."""
+    token = cursor.token()
+    at, end = token.core_start, token.core_end
+    if (match := _ELAPSED.fullmatch(token.core)) is not None and 24 < int(match[1]) < 60:
+        words = table.number_words
+        first = Piece(words.cardinal(int(match[1])), at, at + match.end(1))
+        return Verbalization((first, Piece(f" {words.cardinal(int(match[2]))}", at + match.end(1), end)), end)
+    match = _PACE.fullmatch(token.core) if table.language != "en" else None
+    if match is None:
+        return None
+    pieces: list[Piece] = []
+    for group, symbol in ((1, "min"), (2, "s")):
+        unit = table.units[symbol]
+        gender = unit.gender or gender_of_forms(unit.forms, table)
+        said = say_counted(Numeral(str(int(match[group])), ""), unit.forms, gender, table)
+        pieces.append(Piece(f" {said}" if pieces else said, at + match.start(group), at + match.end(group)))
+    if match["per"] and (under := table.units.get(match["per"])) is not None:
+        one = under.forms.get("one", under.forms["other"])
+        pieces.append(Piece(f" {table.per} {one}", at + match.start("per"), end))
+    return Verbalization(tuple(pieces), end + token.suffix.startswith(('"', "”", "″")))
+
+
+def _minutes_and_seconds(
+    written: str, start: int, cursor: TokenCursor, table: LanguageTable
+) -> Verbalization:
+    minutes, seconds = re.split(r"\D", written, maxsplit=2)[:2]
+    unit = table.units["min"]
+    gender = unit.gender or gender_of_forms(unit.forms, table)
+    said = say_counted(Numeral(str(int(minutes)), ""), unit.forms, gender, table)
+    end = unit_end(cursor, 1)
+    return Verbalization((Piece(f"{said} {table.number_words.cardinal(int(seconds))}", start, end),), end)
+
+
 def _clock(written: str, table: LanguageTable, hour_alone: bool) -> tuple[str, str | None, bool] | None:
     """The spoken form of a time, its half of the day, and whether it is a full hour."""
     times = table.times
@@ -237,7 +297,14 @@ def _is_dotted_time(cursor: TokenCursor, table: LanguageTable) -> bool:
     if table.numbers.decimal == ".":
         return False
     marks, after = table.times.marks, table.times.after
-    return cursor.previous().core in after or (cursor.is_adjacent(1) and cursor.token(1).core in marks)
+    before = cursor.previous().core
+    listed = cursor.previous(2).core[:1].isdecimal() and cursor.previous(3).core in after
+    return (
+        before in after
+        or before in marks
+        or listed
+        or (cursor.is_adjacent(1) and cursor.token(1).core in marks)
+    )
 
 
 def _hour_of_half(written: str, table: LanguageTable) -> tuple[str, str | None, bool] | None:

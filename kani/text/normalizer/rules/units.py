@@ -8,6 +8,7 @@ from kani.text.normalizer.tables.file import Forms
 from kani.text.normalizer.tables.table import Currency, LanguageTable, Unit
 from kani.text.normalizer.tokens import TokenCursor
 
+_NEAR = 4
 _NAMING = frozenset("ABJN")
 """Capitals that stand for a unit more rarely than for a letter."""
 
@@ -41,7 +42,8 @@ def sign_name(sign: str, table: LanguageTable) -> str:
         return numbers.plus
     if sign in ("±", "+/-"):
         return numbers.plus_minus
-    return numbers.about if sign in "~≈" else table.signs.get(sign, sign)
+    # "in <24 hrs": nothing is before it that "is less".
+    return numbers.about if sign in "~≈" else table.signs.get(sign, sign).removeprefix("is ")
 
 
 def resolve_unit(symbol: str, table: LanguageTable, attached: bool) -> tuple[Measure | None, Forms | None]:
@@ -75,17 +77,37 @@ def is_letter(symbol: str, cursor: TokenCursor, ahead: int, table: LanguageTable
     A unit that is also a name's letter (A, B, J, N) has to follow a word as "of" or another unit; any other
     is one, unless it stands apart before a name or a number. ahead: 0 where the number touches it.
     """
+    previous = cursor.previous()
+    if len(symbol) == 1 and "a" <= symbol <= "d" and not ahead and previous.core:
+        # "fig. 3b", "Kl. 7b"
+        short = table.abbreviations.get(f"{previous.core}.") or table.abbreviations.get(
+            f"{previous.core.lower()}.", ()
+        )
+        numbered = any(
+            "number" in one.said or said in table.roman.cardinal
+            for one in short
+            for said in one.said.values()
+        )
+        return numbered or previous.core.lower() in table.numbers.labels
     if len(symbol) != 1 or not ("A" <= symbol <= "Z") or symbol in table.numbers.magnitudes:
         return False
-    previous = cursor.previous()
     if previous.core.lower() in table.numbers.labels:
         return True
-    if previous.core.lower() in table.numbers.measured_after or previous.core[-1:] in ("V", "W"):
+    if ahead and cursor.token(ahead).suffix == "." and cursor.token(ahead + 1).core[:1].isupper():
+        # "1600 N. Oak Blvd."
+        return True
+    if previous.core.lower() in table.numbers.measured_after or is_electric(cursor):
         return False
     if symbol in _NAMING:
         return True
     following = cursor.token(ahead + 1).core[:1] if ahead and cursor.is_adjacent(ahead + 1) else ""
     return following.isdecimal() or following.isupper()
+
+
+def is_electric(cursor: TokenCursor) -> bool:
+    """True after volts, watts or hertz, a few words before."""
+    near = [cursor.previous(back).core for back in range(1, _NEAR + 1)]
+    return any(core.endswith(("V", "Hz")) or (core[:1].isdecimal() and core.endswith("W")) for core in near)
 
 
 def unit_end(cursor: TokenCursor, ahead: int) -> int:
@@ -115,8 +137,9 @@ def split_per(symbol: str, table: LanguageTable, money: bool) -> tuple[str, str]
         return symbol, ""
     if under not in table.units:
         # "USD 20/mes": what is paid for may be any word.
-        paid = (money or of in table.currencies) and len(under) > 2 and under.isalpha() and under.islower()
-        return (of, f" {table.per} {under}") if paid else (symbol, "")
+        paid = (money or of in table.currencies) and len(under) > 1 and under.isalpha()
+        said = under if under.islower() else " ".join(table.letters.get(one.lower(), one) for one in under)
+        return (of, f" {table.per} {said}") if paid else (symbol, "")
     forms = table.units[under].forms
     return of, f" {table.per} {forms.get('one', forms['other'])}"
 

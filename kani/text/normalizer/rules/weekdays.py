@@ -13,7 +13,7 @@ _JOINED = re.compile(rf"(?P<first>[^\W\d_]+)\.?(?P<mark>[{DASHES}/])(?P<last>[^\
 _DATE = re.compile(r"\d{1,2}([./-])\d{1,2}(?:\1\d{2,4})?")
 _DAY = re.compile(r"\d{1,2}(?:\.?[^\W\d_]{2}|[ºª])?")
 _TIME = re.compile(r"\d{1,2}(?:[:.h]\d{2}|h)\S{0,4}", re.IGNORECASE)
-_MARKS = ("", ".", ",", ".,")
+_MARKS = ("", ".", ",", ".,", ".:", ".;", ".)")
 _LONGEST_JOINER = 7
 
 
@@ -28,8 +28,12 @@ def weekday(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     if name is None or token.suffix not in _MARKS:
         return None
     stopped = token.suffix.startswith(".")
+    listed = len(token.suffix) > 1 and stopped and name[0].isupper()
     if not (
-        _is_dated(cursor, name, table) or _is_one_of_two(cursor, table) or _is_after(cursor, name, table)
+        listed
+        or _is_dated(cursor, name, table)
+        or _is_one_of_two(cursor, table)
+        or _is_after(cursor, name, table)
     ):
         return None
     end = token.core_end + (stopped and (token.suffix != "." or not _ends_sentence(cursor)))
@@ -100,7 +104,7 @@ def _is_one_of_two(cursor: TokenCursor, table: LanguageTable) -> bool:
 
 
 def _is_joiner(token: Token) -> bool:
-    core = token.text[token.start : token.end]
+    core = token.text[token.start : token.end].rstrip(".")
     return core in (*DASHES, "/", "&") or (core.isalpha() and core.islower() and len(core) <= _LONGEST_JOINER)
 
 

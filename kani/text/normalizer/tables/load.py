@@ -22,7 +22,7 @@ from kani.text.normalizer.tables.table import (
     Web,
 )
 
-ABBREVIATION_CONDITIONS = frozenset({"address", "few", "name", "number", "other"})
+ABBREVIATION_CONDITIONS = frozenset({"address", "few", "name", "number", "one", "other"})
 """Conditions of an abbreviation: before a street's name and number, after a small number, and so on."""
 
 
@@ -99,6 +99,7 @@ def _numbers(section: TableSection) -> Numbers:
         money_magnitudes={symbol: of_money.forms(symbol) for symbol in of_money.key_names()},
         magnitude_words=frozenset(section.words("magnitude_words")),
         year_after=frozenset(section.words("year_after")),
+        ordered=frozenset(section.words("ordered")),
         labels=frozenset(section.words("labels")),
         codes_after=frozenset(section.words("codes_after")),
         code_joiners=frozenset(section.words("code_joiners")),
@@ -250,6 +251,7 @@ def _dates(section: TableSection) -> Dates:
         joiners=frozenset(section.words("joiners")),
         after=of_days.union(section.words("after")),
         short_weekdays=short_weekdays,
+        days=of_days,
         names=names,
         months=months,
         other_months=frozenset(section.words("other_months")),
@@ -273,6 +275,7 @@ def _times(section: TableSection) -> Times:
         gender=section.text("gender", ""),
         minutes_gender=section.text("minutes_gender", ""),
         every=section.template("every", "time", default=""),
+        again=section.template("again", "number", default=""),
         prime=section.template("prime", "number", "ordinal", default=""),
         minutes_before=frozenset(section.words("minutes_before")),
         hours=section.forms("hours") if "hours" in section.key_names() else None,

@@ -36,6 +36,7 @@ class Numbers:
     money_magnitudes: Mapping[str, Forms]
     magnitude_words: frozenset[str]
     year_after: frozenset[str]
+    ordered: frozenset[str]
     labels: frozenset[str]
     codes_after: frozenset[str]
     code_joiners: frozenset[str]
@@ -106,6 +107,7 @@ class Dates:
     joiners: frozenset[str]
     after: Set[str]
     short_weekdays: Mapping[str, str]
+    days: Set[str]
     names: tuple[str, ...]
     months: Mapping[str, int]
     other_months: frozenset[str]
@@ -119,6 +121,7 @@ class Times:
     gender: str
     minutes_gender: str
     every: str
+    again: str
     prime: str
     minutes_before: frozenset[str]
     hours: Forms | None

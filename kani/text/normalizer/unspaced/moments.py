@@ -10,10 +10,14 @@ from kani.text.normalizer.unspaced.numbers import counted
 from kani.text.normalizer.unspaced.scan import Scan, UnspacedReading
 
 _DATE = re.compile(r"(\d{4})([-/.])(\d{1,2})\2(\d{1,2})(?!\d|[-/.]\d)")
+_YEAR_MONTH = re.compile(r"(20\d\d)\.(0[1-9]|1[0-2])(?![\d.])")
 _WEEKDAY = re.compile(r"(\d{1,2})/(\d{1,2})(?=[(（](.)(?:曜|曜日)?[)）])")
 _AFTER_WEEKDAY = re.compile(r"(?:周|星期|礼拜|週)[一二三四五六日天]\s?\Z")
 _MONTH_DAY = re.compile(r"(\d{1,2})/(\d{1,2})(?![\d/])")
-_UNTIL = re.compile(r"(\d{1,2})/(\d{1,2})(?=まで|から|より|以降|以前|締|開催|開始|発売)")
+_UNTIL = re.compile(
+    r"(\d{1,2})/(\d{1,2})(?=まで|から|より|以降|以前|締|開催|開始|発売"
+    r"|に(?:公開|発売|開催|開始|締|行|会|出|到|届|実施|予定|更新|配信))"
+)
 _DAY_OF_WEEK = re.compile(r"[(（](.)[)）]")
 _TIME = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2}))?(?![\d:])(?: ?([AaPp])\.?[Mm](?![A-Za-z])\.?)?")
 _RATIO = re.compile(r"(\d{1,6}(?:\.\d+)?)(?=:\d)")
@@ -23,6 +27,12 @@ _COMPARED = re.compile(r"(?:比分|比例|比率|比为|比是|スコア|倍率|
 def date(scan: Scan, at: int) -> UnspacedReading | None:
     """A date of year, month and day, or of month and day before a weekday."""
     table, moments = scan.table, scan.table.moments
+    if (found := _YEAR_MONTH.match(scan.text, at)) and 1 <= int(found[2]) <= 12:
+        spoken = table.words.digits(found[1]) + moments.year
+        if isinstance(table.words, JapaneseNumbers):
+            spoken = counted(int(found[1]), moments.year, table) + " "
+        said = spoken + counted(int(found[2]), moments.month, table)
+        return UnspacedReading((Piece(said, at, found.end()),), found.end())
     if found := _DATE.match(scan.text, at):
         year, month, day = int(found[1]), int(found[3]), int(found[4])
     elif (found := _month_and_day(scan, at)) is not None:

@@ -25,6 +25,9 @@ _SCORED = re.compile(
     r"(?:比分|击败|打败|战胜|战平|领先|落后|大胜|险胜|惜败|スコア|勝ち|勝利|引き分け|逆転)[是为はでを]?\s?\Z"
 )
 _PLATE = re.compile(r"[京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼][A-Z]·?\Z")
+_LONGEST_ORDINAL = 5
+_PARTS_OF = re.compile(r"(\d{1,3})分の(\d{1,3})")
+_TYRE = re.compile(r" ?Z?R\d\d")
 _GENERATION = re.compile(r"[0789][05]后")
 """Who was born from 1970 on: "95后"."""
 _HIGHEST_SCORE = 200
@@ -68,6 +71,19 @@ def number(scan: Scan, at: int) -> UnspacedReading | None:
     if second is None and sign == "" and (powered := _powered(scan, last, word)) is not None:
         return powered
     unit = scan.table.units.get(word)
+    if (
+        word in scan.table.numbers.magnitudes
+        and not sign
+        and not isinstance(scan.table.words, JapaneseNumbers)
+    ):
+        # "8.6万km"
+        symbol, begin = scan.word_behind(place + len(word))
+        if (measure := scan.table.units.get(symbol)) is not None and not measure.before:
+            amount = _say_pair(scan, first, second, word, None) + word
+            end = begin + len(symbol)
+            return UnspacedReading(
+                (Piece(amount, start, begin), Piece(measure.counter.said, begin, end)), end
+            )
     if second is not None and not word and _is_score(scan, first, second):
         return _say_score(scan, first, second)
     said = _say_pair(scan, first, second, word, unit)
@@ -106,10 +122,25 @@ def money(scan: Scan, at: int) -> UnspacedReading | None:
 
 
 def fraction(scan: Scan, at: int) -> UnspacedReading | None:
-    """ "3/4", "2 1/2 kg": the denominator comes first."""
+    """ "3/4", "2 1/2 kg": the denominator comes first; Japanese "3分の1"."""
+    if (parts := _PARTS_OF.match(scan.text, at)) and isinstance(scan.table.words, JapaneseNumbers):
+        said = say_fraction(int(_ascii(parts[2])), int(_ascii(parts[1])), scan.table)
+        return UnspacedReading((Piece(said, at, parts.end()),), parts.end())
     found = _FRACTION.match(scan.text, at)
     if found is None or not int(found["denominator"]) or scan.text[at - 1 : at] == "/":
         return None
+    if _TYRE.match(scan.text, found.end()):
+        sizes = scan.table.words.digits(found["numerator"]) + scan.table.words.digits(found["denominator"])
+        return UnspacedReading((Piece(sizes, at, found.end()),), found.end())
+    if scan.text.startswith("mmHg", found.end()):
+        # Blood pressure: both figures, and their unit.
+        words, middle = scan.table.words, found.end("numerator")
+        upper, lower = (words.cardinal(int(found[part])) for part in ("numerator", "denominator"))
+        unit = scan.table.units.get("mmHg")
+        end = found.end() + 4
+        name = unit.counter.said if unit is not None else "mmHg"
+        pieces = Piece(f"{upper}、", at, middle), Piece(f"{lower}{name}", middle, end)
+        return UnspacedReading(pieces, end)
     part = say_fraction(int(found["numerator"]), int(found["denominator"]), scan.table)
     if found["whole"]:
         part = f"{scan.table.words.cardinal(int(found['whole']))}{scan.table.numbers.mixed}{part}"
@@ -200,6 +231,8 @@ def _is_score(scan: Scan, first: Figures, second: Figures) -> bool:
         or "~" in scan.text[first.end : second.start]
     ):
         return False
+    if scan.before(first.start).endswith(("图", "表", "式", "図")):
+        return False
     falls = int(second.digits) < int(first.digits) < _HIGHEST_SCORE
     return falls or _SCORED.search(scan.before(first.start)) is not None
 
@@ -263,6 +296,9 @@ def _say_japanese(scan: Scan, figures: Figures, counter: Counter | None, word: s
     value = int(figures.digits)
     if word == table.moments.day and value == 1 and scan.before(figures.start).endswith(table.moments.month):
         return "ツイタチ"
+    if counter is not None and word == "組" and scan.before(figures.start).endswith(("年", "第")):
+        # A class at school, or the first group.
+        return words.cardinal(value) + counter.said
     if counter is not None:
         return words.counted(value, figures.decimals, counter)
     return words.decimal(value, figures.decimals) if figures.decimals else words.cardinal(value)
@@ -282,6 +318,7 @@ def _say_chinese(
         return words.digits(figures.digits)
     before = scan.before(figures.start)
     ordinal = before.endswith((table.numbers.ordinal_after, table.moments.month))
+    ordinal = ordinal or (word in table.temperatures and before.endswith("-"))
     return words.cardinal(value, "" if ordinal or not _is_counted(word, table) else "counted")
 
 
@@ -293,6 +330,9 @@ def _is_one_by_one(scan: Scan, figures: Figures, word: str) -> bool:
     """True for the number of a room, of a flight and the like."""
     numbers = scan.table.numbers
     if _GENERATION.match(scan.text, figures.start):
+        return True
+    if len(figures.digits) > _LONGEST_ORDINAL and scan.before(figures.start).endswith(numbers.ordinal_after):
+        # "第2024025期"
         return True
     if (
         figures.decimals

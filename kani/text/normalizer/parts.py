@@ -1,0 +1,107 @@
+"""Tokens of several kinds of characters, which no rule knows: each kind is read by itself."""
+
+from __future__ import annotations
+
+import re
+
+from kani.text.normalizer.rules import acronyms, fractions, math
+from kani.text.normalizer.rules.numerals import (
+    NUMBER,
+    VULGAR_FRACTIONS,
+    parse_numeral,
+    say_digits,
+    say_numeral,
+)
+from kani.text.normalizer.rules.units import sign_name
+from kani.text.normalizer.spoken import Piece, Verbalization
+from kani.text.normalizer.tables.table import LanguageTable
+from kani.text.normalizer.tokens import Token
+
+_LETTERS = r"[^\W\d_⁰¹²³⁴-⁹½¼¾⅐-⅞]+"
+_PARTS = re.compile(
+    rf"{math.RAISED.pattern}|{math.TEX.pattern}|{NUMBER}|{_LETTERS}(?:['’]{_LETTERS})*|.", re.DOTALL
+)
+
+
+def verbalize_parts(token: Token, table: LanguageTable) -> Verbalization:
+    """Verbalize a token of several kinds of characters, each kind by itself."""
+    pieces: list[Piece] = []
+    found = list(_PARTS.finditer(token.core))
+    kind_before = ""
+    for at, match in enumerate(found):
+        part = match.group()
+        start, end = token.core_start + match.start(), token.core_start + match.end()
+        following = found[at + 1].group()[0] if at + 1 < len(found) else ""
+        raised = math.RAISED.fullmatch(part) if at else None
+        if raised is not None or math.TEX.fullmatch(part):
+            kind = "formula"
+            said = math.say_raised(raised, table) if raised else math.say_tex(part, table)
+            verbalization: tuple[Piece, ...] = (Piece(said, start, end),)
+        elif part[0].isdecimal():
+            kind = "digits"
+            numeral = parse_numeral(part, table)
+            text = say_numeral(numeral, table) if numeral is not None else _dotted(part, table)
+            verbalization = (Piece(text, start, end),)
+        elif part[0].isalpha():
+            kind = "letters"
+            verbalization = _letters(part, start, token.core, table)
+        elif part in VULGAR_FRACTIONS:
+            kind, verbalization = "digits", (Piece(fractions.say_vulgar(part, table), start, end),)
+        else:
+            kind = "sign"
+            verbalization = (
+                Piece(_sign(part, found[at - 1].group()[-1] if at else "", following, table), start, end),
+            )
+        apart = kind != kind_before and {kind, kind_before} == {"digits", "letters"}
+        if pieces and apart:
+            pieces.append(Piece(" ", start, start + 1))
+        pieces += verbalization
+        kind_before = kind
+    if pieces:
+        last = pieces.pop()
+        pieces.append(Piece(last.text.rstrip(" "), last.start, last.end))
+    return Verbalization(tuple(piece for piece in pieces if piece.text), token.core_end)
+
+
+def _dotted(written: str, table: LanguageTable) -> str:
+    """Digit groups that are not one number, each by itself."""
+    verbalization = []
+    for part in re.split(r"(\D)", written):
+        if not part.isdecimal():
+            verbalization.append(table.web.signs.get(part, ","))
+        else:
+            long = len(part) > 15 or (part[0] == "0" and len(part) > 1)
+            verbalization.append(say_digits(part, table) if long else table.number_words.cardinal(int(part)))
+    return " ".join(verbalization)
+
+
+def _letters(part: str, start: int, core: str, table: LanguageTable) -> tuple[Piece, ...]:
+    """Verbalize a run of letters inside a token."""
+    compound = part != core
+    if "&" in core and len(part) <= 3 and part.isupper() and table.letters:
+        return acronyms.spelled_pieces(part, start, table)
+    if len(part) > 1 and part.isupper() and part.isalpha():
+        return acronyms.capitals_pieces(part, start, table)
+    if len(part) == 1 and compound and part.isupper() and part.lower() in table.letters:
+        return acronyms.spelled_pieces(part, start, table)
+    if part in table.greek:
+        return (Piece(table.greek[part], start, start + 1),)
+    return acronyms.camel_case_pieces(part, start, table) or (Piece(part, start, start + len(part)),)
+
+
+def _sign(sign: str, before: str, following: str, table: LanguageTable) -> str:
+    """The spoken form of a sign inside a token."""
+    if before.isnumeric() and following.isnumeric() and sign in table.signs_between_figures:
+        return f" {table.signs_between_figures[sign]} "
+    if sign == "$" and following.isalpha() and not before.isnumeric():
+        # A variable of a program: "$HOME".
+        return ""
+    if sign in table.signs:
+        return f" {table.signs[sign]} "
+    if sign in "-–‐‑" and (before.isnumeric() or following.isnumeric()):
+        return " "
+    if sign in "+-−±~" and following.isnumeric():
+        return f" {sign_name(sign, table)} "
+    if sign in "/_":
+        return " "
+    return "" if sign in "*`~|^\\" else sign
