@@ -92,6 +92,8 @@ def _with_pattern(table: dict[str, str]) -> tuple[dict[str, str], re.Pattern[str
 # last word of a clause, and joins "I am" to one word.
 _PRONOUN = re.compile(r"(?<!\S)I(?=(?:[dlmv]|dəv)?(?!\S))")
 _I_AM = re.compile(r"(?<!\S)I(?:ə|(ˈ)æ)m(?!\S)")
+# misaki stresses the first word of a sentence. Without that, British "Was she" is heard as "What's she".
+_BRITISH_BE = re.compile(r"^(w?)(?=(?:ɑːɹ?|ɒz|ɜːɹ?)(?!\S))")
 
 # espeak-ng's letter for ड़ has a full stop, which Kokoro would take for the end of a sentence.
 _HINDI = {**_TIED, "r.h": "ɽʰ", "r.": "ɽ"}
@@ -170,8 +172,14 @@ class Phonemizer:
             return []
         found = self.espeak.phonemize_all(clauses, self.voice, TIE)
         symbols = [to_symbols(ipa, self.voice, self.trained) for ipa in found]
-        misaki = self.voice.startswith("en") and self.trained is None
-        return [*map(_with_pronoun, symbols)] if misaki else symbols
+        if not self.voice.startswith("en") or self.trained is not None:
+            return symbols
+        if self.voice == "en-gb-x-rp":
+            symbols = [
+                _BRITISH_BE.sub(r"\1ˌ", each) if clause[:1].isupper() else each
+                for clause, each in zip(clauses, symbols, strict=True)
+            ]
+        return [*map(_with_pronoun, symbols)]
 
     def phonemize_words(self, words: Collection[str]) -> dict[str, str]:
         """Symbols of each word by itself, by word; espeak-ng is asked once, for those not cached.

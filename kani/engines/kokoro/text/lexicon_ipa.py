@@ -83,9 +83,12 @@ def adapt_to_language(ipa: str, voice: str) -> str:
     (``kani.text.ipa.TIE``). Empty if the language has no similar sounds.
     """
     own = _OWN.get(voice, {})
-    return "".join(
-        _known(sound, own) for sound in _joined(split_sounds(ipa), _PAIRS.get(voice[:2], _AFFRICATES))
-    )
+    said = _joined(split_sounds(ipa), _PAIRS.get(voice[:2], _AFFRICATES))
+    vowels = [at for at, sound in enumerate(said) if is_nucleus(sound)]
+    if len(vowels) == 1 and STRESS_MARKS.isdisjoint(said):
+        # Dictionaries leave the mark of such a word out, and Kokoro swallows words without stress.
+        said.insert(vowels[0], "ˈ")
+    return "".join(_known(sound, own) for sound in said)
 
 
 # Affricates that are one symbol, tied or not.
