@@ -13,6 +13,7 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
+from kani.core.audio.level import leveled
 from kani.core.timing.characters import spread
 from kani.core.types import Samples, Span, SpeechChunk
 from kani.engines.kokoro.network.onnx_model import FRAME_SAMPLES, SAMPLE_RATE
@@ -144,7 +145,7 @@ class Timeline:
         if last:
             surplus = known + len(self._unclassified) - (end + self._trailing_silence)
             output = output[: max(len(output) - max(surplus, 0), 0)]
-        output = np.clip(output, -1.0, 1.0)
+        output = output.copy()
         fade = min(_FADE, len(output) // 2)
         ramp = np.linspace(0.0, 1.0, fade, endpoint=False, dtype=np.float32)
         if begins:
@@ -250,18 +251,22 @@ class Timeline:
 
 
 def speech_chunk(
-    audio: TimedAudio, start_s: float, utterance_start_s: float = 0.0, first_character: int = 0
+    audio: TimedAudio,
+    start_s: float,
+    gain: float,
+    utterance_start_s: float = 0.0,
+    first_character: int = 0,
 ) -> SpeechChunk:
     """Convert a piece of an utterance to a chunk of its segment.
 
-    first_character: words before it get no span.
+    gain: of the voice (``Voices.gain``); first_character: words before it get no span.
     """
     words = (word.shifted(utterance_start_s) for word in audio.words if word.word.start >= first_character)
     spans = (
         Span(timed.word.start, timed.word.end, timed.start_s, timed.end_s, timed.character_starts)
         for timed in words
     )
-    return SpeechChunk(audio.samples, SAMPLE_RATE, start_s, tuple(spans))
+    return SpeechChunk(leveled(audio.samples, gain), SAMPLE_RATE, start_s, tuple(spans))
 
 
 def speech_level(samples: Samples) -> float:
