@@ -13,7 +13,7 @@ import numpy as np
 from kani.core.audio.level import LEVEL_LUFS, decibels
 from kani.core.types import Emphasis, Samples, Segment
 from kani.engines.kokoro.cloning.voice_embedding import LANGUAGES, mix_from_embedding, mix_language
-from kani.engines.kokoro.lead_in import cut_lead_in, lead_in
+from kani.engines.kokoro.lead_in import cut_lead_in, lead_in, with_rising_voice
 from kani.engines.kokoro.network.norm_statistics import StatisticsTable
 from kani.engines.kokoro.network.onnx_model import (
     SAMPLE_RATE,
@@ -163,6 +163,7 @@ class NetworkSynthesizer(PreparingSynthesizer):
         prosody = apply_pitch(
             prosody, add_mix_prosody(segment.prosody, voice), self._statistics.log_f0(voice)
         )
+        prosody = with_rising_voice(prosody, symbols, segment.language)
         prosody = emphasize(prosody, emphases)
         features = self.model.decode_features(prosody, style, stop)
         self.speed.note(len(symbols), time.perf_counter() - begun)

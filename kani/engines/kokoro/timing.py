@@ -38,7 +38,9 @@ _HOP = 120
 _LEAD = 5 * FRAME_SAMPLES
 # The model's pauses are below -90 dB; audio 45 dB below the loud parts of speech is a breath or a decay.
 _SILENCE = 10**-4.5
-_SILENT_ENERGY = -5.0
+SILENT_ENERGY = -5.0
+"""Predicted energy up to which nothing sounds."""
+
 _NOTHING = np.zeros(0, np.float32)
 # Symbols that are not phonemes: modifiers of the next phoneme, and of the one before.
 _BEFORE = frozenset("ˈˌ")
@@ -292,7 +294,7 @@ def voiced_frame_range(prosody: PredictedProsody) -> tuple[int, int]:
     The predicted energy, two values a frame, is about -9.5 in silence. In 148 sentences of all voices no
     sound was more than 0.2 frames outside of where it is above -5.
     """
-    sounding = np.flatnonzero(prosody.energy.ravel() > _SILENT_ENERGY)
+    sounding = np.flatnonzero(prosody.energy.ravel() > SILENT_ENERGY)
     frames = int(prosody.frames.sum())
     if not len(sounding):
         return 0, frames

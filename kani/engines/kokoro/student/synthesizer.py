@@ -10,6 +10,7 @@ import numpy as np
 
 from kani.core.errors import UnknownVoice
 from kani.core.types import Emphasis, Samples, Segment
+from kani.engines.kokoro.lead_in import with_rising_voice
 from kani.engines.kokoro.network.onnx_model import Array, Stop
 from kani.engines.kokoro.network.parts import PredictedProsody
 from kani.engines.kokoro.pieces import PreparedUtterance
@@ -97,6 +98,7 @@ class StudentSynthesizer(PreparingSynthesizer):
             symbols += _GOES_ON.get(language, "")
         prosody = model.predict(symbols, segment.speed, stop)
         prosody = apply_pitch(prosody, segment.prosody, model.facts.log_f0)
+        prosody = with_rising_voice(prosody, symbols, segment.language)
         prosody = emphasize(prosody, emphases)
         return PreparedByStudent(model, prosody, segment.ahead_s >= _AHEAD_S)
 
