@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
 
+from kani.core.audio.level import LEVEL_LUFS, decibels, leveled
 from kani.core.engine import EngineInfo
-from kani.core.errors import UnknownVoice
+from kani.core.errors import EngineUnavailable, UnknownVoice
 from kani.core.types import Prosody, Segment, SpeechChunk, Voice
 from kani.engines.espeak.client import DEFAULT_RATE, EspeakClient, EspeakVoice, Pcm16, PhonemeEvent, WordEvent
 from kani.engines.espeak.words import WordChunker
@@ -51,6 +55,11 @@ _TAGS = {
     "yue-latn-jyutping": "yue-Latn-jyutping",  # a voice's name: its language is plain "yue"
 }
 
+LEVELS = Path(__file__).parent / "levels.json"
+"""Loudness of each voice in LUFS, measured by ``benchmarks/voices/espeak_levels.py``."""
+
+_USUAL_LUFS = -20.9
+
 # Default voice of a language with several voices, where it is not named as the language.
 _DEFAULTS = {"en": "en-us", "pt": "pt-br", "zh": "cmn", "tlh": "piqd"}
 
@@ -74,12 +83,13 @@ class EspeakEngine:
         self._pool = ThreadPoolExecutor(1, thread_name_prefix=ENGINE)
         self._client = await asyncio.get_running_loop().run_in_executor(self._pool, EspeakClient.shared)
         self._default_names = default_voice_names(self._client.voices)
+        self._levels = read_levels()
         self._info = EngineInfo(
             name=ENGINE,
             version=self._client.version,
             sample_rate=self._client.sample_rate,
             voices=tuple(
-                Voice(VOICE_PREFIX + voice.name, voice.language_name, _tag(voice), ENGINE)
+                Voice(VOICE_PREFIX + voice.name, voice.language_name, tag(voice), ENGINE)
                 for voice in self._client.voices
             ),
             default_voices={language: VOICE_PREFIX + name for language, name in self._default_names.items()},
@@ -125,7 +135,7 @@ class EspeakEngine:
         if not self._client.has_voice(name):
             raise UnknownVoice(segment.voice)
         language = primary(segment.language)
-        own = next(primary(_tag(voice)) for voice in self._client.voices if voice.name == name)
+        own = next(primary(tag(voice)) for voice in self._client.voices if voice.name == name)
         return name if own == language else self._default_names.get(language, name)
 
     def _speak(
@@ -137,10 +147,14 @@ class EspeakEngine:
     ) -> None:
         """Speak in the pool's thread, up to a little more than ``max_seconds``."""
         chunker = WordChunker(segment.text, self._client.sample_rate)
+        gain = decibels(LEVEL_LUFS - self._levels.get(voice, _USUAL_LUFS))
+
+        def send(chunk: SpeechChunk) -> None:
+            emit(replace(chunk, samples=leveled(chunk.samples, gain)))
 
         def on_audio(pcm: Pcm16, words: Sequence[WordEvent], phonemes: Sequence[PhonemeEvent]) -> None:
             if (chunk := chunker.feed(pcm, words, phonemes)) is not None:
-                emit(chunk)
+                send(chunk)
 
         pitch, pitch_range = pitch_parameters(segment.prosody)
         self._client.synthesize(
@@ -153,7 +167,7 @@ class EspeakEngine:
             should_stop=lambda: stop.is_set() or chunker.speech_s > segment.max_seconds,
         )
         if not stop.is_set() and (rest := chunker.finish()) is not None:
-            emit(rest)
+            send(rest)
 
 
 def pitch_parameters(prosody: Prosody) -> tuple[int, int]:
@@ -163,15 +177,27 @@ def pitch_parameters(prosody: Prosody) -> tuple[int, int]:
     return min(max(round(_NEUTRAL + semitones / _SEMITONES_PER_STEP), 0), _MAX), pitch_range
 
 
+def read_levels() -> dict[str, float]:
+    """Read the loudness of the voices in LUFS, by name. Raises EngineUnavailable."""
+    try:
+        return {voice: float(lufs) for voice, lufs in json.loads(LEVELS.read_text(encoding="utf-8")).items()}
+    except (OSError, ValueError) as error:
+        raise EngineUnavailable(
+            "espeak-ng's levels are missing or broken: restore kani/engines/espeak/levels.json from the "
+            "repository"
+        ) from error
+
+
 def default_voice_names(voices: Sequence[EspeakVoice]) -> dict[str, str]:
     """Return the default voice's name of each language: by table, named as the language, or the first."""
     names: dict[str, str] = {}
     for voice in voices:
-        language = primary(_tag(voice))
+        language = primary(tag(voice))
         if language not in names or voice.name == language:
             names[language] = voice.name
     return names | {language: name for language, name in _DEFAULTS.items() if language in names}
 
 
-def _tag(voice: EspeakVoice) -> str:
+def tag(voice: EspeakVoice) -> str:
+    """Return a voice's language (BCP 47)."""
     return canonical(_TAGS.get(voice.name) or _TAGS.get(voice.language, voice.language))

@@ -277,6 +277,13 @@ class KokoroEngine:
             return checkpoint.synthesizer
         return self._students if segment.light and self._students is not None else self._synthesizer
 
+    def _gain(self, segment: Segment) -> float:
+        """Return the factor that gives the segment's voice the level of all voices. Raises as ``prepare``."""
+        checkpoint = self._checkpoints.speaking(segment)
+        if checkpoint is not None:
+            return checkpoint.synthesizer.gain(segment)
+        return self._voices.gain(self._synthesizer_of(segment).voice_of(segment))
+
     async def stop(self) -> None:
         """See ``Engine.stop``."""
         self._scheduler.idle.release_waiters()
@@ -308,7 +315,8 @@ class KokoroEngine:
         """See ``StreamingInputEngine.stream``. Raises as ``synthesize``."""
         synthesizer = self._synthesizer_of(segment)
         sentence = IncrementalSentence(synthesizer, self._reader_of(segment), segment)
-        stop, timing, deadline = Stop(), PieceTiming(), SegmentDeadline(segment.ahead_s)
+        timing = PieceTiming(self._gain(segment))
+        stop, deadline = Stop(), SegmentDeadline(segment.ahead_s)
         while not (text.boundary is not None and sentence.spoken_length >= len(text.text)):
             # A snapshot, since the text grows during every await below.
             spoken, boundary, spoken_before = text.spoken, text.boundary, sentence.spoken_length
@@ -386,7 +394,7 @@ class KokoroEngine:
     def _chunks(self, segment: Segment, stop: Stop) -> Iterator[SpeechChunk]:
         """Synthesise a segment in the pool's threads, one chunk a step. Raises Stopped."""
         utterances = self._utterances(segment)
-        end_s = 0.0
+        gain, end_s = self._gain(segment), 0.0
         named = 0
         for index, utterance in enumerate(utterances):
             begin_s = end_s
@@ -398,7 +406,7 @@ class KokoroEngine:
             )
             for audio in audios:
                 # A word split between two utterances has its span in the first.
-                chunk = speech_chunk(audio, end_s, begin_s, first_character=named)
+                chunk = speech_chunk(audio, end_s, gain, begin_s, first_character=named)
                 end_s = chunk.end_s
                 yield chunk
             named = utterance.words[-1].end

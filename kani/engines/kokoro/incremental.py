@@ -46,7 +46,9 @@ _WORD = re.compile(rf"[{_UNSPACED}]{{1,2}}[{CLOSING}]*|[^\s{_UNSPACED}]+")
 class PieceTiming:
     """Positions the chunks of a sentence's pieces, and tracks how much audio the listener has left."""
 
-    def __init__(self) -> None:
+    def __init__(self, gain: float) -> None:
+        """gain: of the voice."""
+        self._gain = gain
         self._playback = Playback()
         self._end_s = 0.0
         self._begun = 0.0
@@ -65,7 +67,7 @@ class PieceTiming:
         """Convert audio of the current piece to the sentence's next chunk."""
         if self._latency_s is None:
             self._latency_s = time.monotonic() - self._begun
-        chunk = speech_chunk(audio, self._end_s)
+        chunk = speech_chunk(audio, self._end_s, self._gain)
         self._end_s = chunk.end_s
         self._playback.add(chunk.duration_s)
         return chunk

@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from kani.core.types import Emphasis, Samples, Segment
+from kani.engines.kokoro.lead_in import with_beginning
 from kani.engines.kokoro.network.onnx_model import FRAME_SAMPLES, SAMPLE_RATE, Stop
 from kani.engines.kokoro.network.parts import PredictedProsody
 from kani.engines.kokoro.pitch_control import emphasized_symbols
@@ -127,6 +128,7 @@ class Pieces:
         complete: no words follow. Times count from the first sample of the first piece. Raises UnknownVoice,
         Stopped and ModelFailed.
         """
+        utterance = with_beginning(utterance, self._segment.language)
         self._min_symbols = max(self._min_symbols, len(utterance.symbols))
         steps = [(len(utterance.words), until)]
         if self._in_steps and first == 0:

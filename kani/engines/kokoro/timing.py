@@ -13,6 +13,7 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
+from kani.core.audio.level import leveled
 from kani.core.timing.characters import spread
 from kani.core.types import Samples, Span, SpeechChunk
 from kani.engines.kokoro.network.onnx_model import FRAME_SAMPLES, SAMPLE_RATE
@@ -37,7 +38,9 @@ _HOP = 120
 _LEAD = 5 * FRAME_SAMPLES
 # The model's pauses are below -90 dB; audio 45 dB below the loud parts of speech is a breath or a decay.
 _SILENCE = 10**-4.5
-_SILENT_ENERGY = -5.0
+SILENT_ENERGY = -5.0
+"""Predicted energy up to which nothing sounds."""
+
 _NOTHING = np.zeros(0, np.float32)
 # Symbols that are not phonemes: modifiers of the next phoneme, and of the one before.
 _BEFORE = frozenset("ˈˌ")
@@ -144,7 +147,7 @@ class Timeline:
         if last:
             surplus = known + len(self._unclassified) - (end + self._trailing_silence)
             output = output[: max(len(output) - max(surplus, 0), 0)]
-        output = np.clip(output, -1.0, 1.0)
+        output = output.copy()
         fade = min(_FADE, len(output) // 2)
         ramp = np.linspace(0.0, 1.0, fade, endpoint=False, dtype=np.float32)
         if begins:
@@ -250,18 +253,22 @@ class Timeline:
 
 
 def speech_chunk(
-    audio: TimedAudio, start_s: float, utterance_start_s: float = 0.0, first_character: int = 0
+    audio: TimedAudio,
+    start_s: float,
+    gain: float,
+    utterance_start_s: float = 0.0,
+    first_character: int = 0,
 ) -> SpeechChunk:
     """Convert a piece of an utterance to a chunk of its segment.
 
-    first_character: words before it get no span.
+    gain: of the voice (``Voices.gain``); first_character: words before it get no span.
     """
     words = (word.shifted(utterance_start_s) for word in audio.words if word.word.start >= first_character)
     spans = (
         Span(timed.word.start, timed.word.end, timed.start_s, timed.end_s, timed.character_starts)
         for timed in words
     )
-    return SpeechChunk(audio.samples, SAMPLE_RATE, start_s, tuple(spans))
+    return SpeechChunk(leveled(audio.samples, gain), SAMPLE_RATE, start_s, tuple(spans))
 
 
 def speech_level(samples: Samples) -> float:
@@ -287,7 +294,7 @@ def voiced_frame_range(prosody: PredictedProsody) -> tuple[int, int]:
     The predicted energy, two values a frame, is about -9.5 in silence. In 148 sentences of all voices no
     sound was more than 0.2 frames outside of where it is above -5.
     """
-    sounding = np.flatnonzero(prosody.energy.ravel() > _SILENT_ENERGY)
+    sounding = np.flatnonzero(prosody.energy.ravel() > SILENT_ENERGY)
     frames = int(prosody.frames.sum())
     if not len(sounding):
         return 0, frames

@@ -2,7 +2,8 @@
 
 ``data/voices.json`` lists the voices, ``data/voices.npy`` holds the tables. Both are built from the model
 authors' distribution (Apache-2.0) by ``benchmarks/kokoro_data/voices.py``. ``data/pitches.json`` says how
-each voice sounds, measured by ``benchmarks/kokoro_data/pitches.py``.
+each voice sounds, measured by ``benchmarks/kokoro_data/pitches.py``, and ``data/levels.json`` how loud it is,
+measured by ``benchmarks/kokoro_data/levels.py``.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from kani.core.audio.level import LEVEL_LUFS, decibels
 from kani.core.errors import EngineUnavailable, UnknownVoice
 from kani.core.types import Voice
 from kani.engines.kokoro.text.accented_ipa import ACCENTED_SYMBOLS
@@ -24,6 +26,7 @@ ENGINE = "kokoro"
 INDEX_FILE = "voices.json"
 STYLES_FILE = "voices.npy"
 PITCHES_FILE = "pitches.json"
+LEVELS_FILE = "levels.json"
 SOUND = ("pitch_hz", "pitch_range", "pace", "brightness_db")
 """A voice's numbers in it."""
 
@@ -89,12 +92,14 @@ class Voices(StyleTables):
             facts = json.loads((folder / INDEX_FILE).read_text(encoding="utf-8"))
             index, mixed = facts["voices"], int(facts["mixed"])
             pitches = json.loads((folder / PITCHES_FILE).read_text(encoding="utf-8"))
+            levels = json.loads((folder / LEVELS_FILE).read_text(encoding="utf-8"))
+            self._gains_db = {voice: LEVEL_LUFS - float(lufs) for voice, lufs in levels.items()}
             self.mixed_sha256 = str(facts["mixed_sha256"])
             styles = np.load(folder / STYLES_FILE, mmap_mode="r")
         except (OSError, ValueError, KeyError) as error:
             raise EngineUnavailable(
                 "Kokoro's voice files are missing or broken: restore them from the repository "
-                "(kani/engines/kokoro/data/voices.npy, voices.json and pitches.json)"
+                "(kani/engines/kokoro/data/voices.npy, voices.json, pitches.json and levels.json)"
             ) from error
         if styles.shape != (len(index), *STYLES_SHAPE):
             raise EngineUnavailable(
@@ -116,3 +121,8 @@ class Voices(StyleTables):
         )
         self.mixed = self.all[:mixed]
         """The voices that mixes are made of: the first rows."""
+
+    def gain(self, voice: VoiceOrMix) -> float:
+        """Return the factor that gives a voice or mix the level of all voices, ``LEVEL_LUFS``."""
+        parts = ((voice, 1.0),) if isinstance(voice, str) else voice.timbre
+        return decibels(sum(share * self._gains_db.get(part, 0.0) for part, share in parts))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from kani.core.voices import sample_sentences
 from kani.engines.espeak.client import EspeakClient
-from kani.engines.kokoro.lead_in import LEAD_INS
+from kani.engines.kokoro.lead_in import BEGINNINGS, LEAD_INS
 from kani.engines.kokoro.text.espeak_ipa import Phonemizer, espeak_voice
 from kani.engines.kokoro.text.marks import MARK_SYMBOLS
 from kani.engines.kokoro.text.phonemes import split_utterances
@@ -49,8 +49,8 @@ class CheckpointReader:
         written = self._written(language, self._reader(language, frozenset(VOCABULARY)))
         if not written:
             raise Unreadable(f"there is no text to try {english_name(language)} with")
-        lead_in = LEAD_INS.get(primary(language), "")
-        needed = dict.fromkeys("".join((*written, *sorted(MARK_SYMBOLS), lead_in)))
+        beginnings = LEAD_INS.get(primary(language), ""), *BEGINNINGS.get(primary(language), {}).values()
+        needed = dict.fromkeys("".join((*written, *sorted(MARK_SYMBOLS), *beginnings)))
         if missing := [symbol for symbol in needed if symbol not in self._trained]:
             raise Unreadable(f"config.json: vocab lacks {' '.join(missing)}, which {language} needs")
 

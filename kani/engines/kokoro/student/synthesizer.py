@@ -10,6 +10,7 @@ import numpy as np
 
 from kani.core.errors import UnknownVoice
 from kani.core.types import Emphasis, Samples, Segment
+from kani.engines.kokoro.lead_in import with_rising_voice
 from kani.engines.kokoro.network.onnx_model import Array, Stop
 from kani.engines.kokoro.network.parts import PredictedProsody
 from kani.engines.kokoro.pieces import PreparedUtterance
@@ -71,6 +72,15 @@ class StudentSynthesizer(PreparingSynthesizer):
                 model = self._models[voice] = StudentModel(self._threads, self._files[voice])
             return model
 
+    def voice_of(self, segment: Segment) -> str:
+        """Return the segment's voice; one that does not speak the language is replaced, as in
+        ``VoiceCatalogue.resolve``. Raises UnknownVoice.
+        """
+        voice, language = segment.voice, primary(segment.language)
+        if voice not in self._files:
+            raise UnknownVoice(voice)
+        return voice if self._files[voice].facts.language == language else self._defaults[language]
+
     def prepare(
         self,
         symbols: str,
@@ -82,19 +92,13 @@ class StudentSynthesizer(PreparingSynthesizer):
         like: PreparedUtterance | None = None,
         emphases: Sequence[Emphasis] = (),
     ) -> PreparedUtterance:
-        """See ``Preparing.prepare``. A voice that does not speak the language is replaced, as in
-        ``VoiceCatalogue.resolve``.
-        """
-        language, voice = primary(segment.language), segment.voice
-        if voice not in self._files:
-            raise UnknownVoice(voice)
-        if self._files[voice].facts.language != language:
-            voice = self._defaults[language]
-        model = self._model(voice)
+        """See ``Preparing.prepare``."""
+        language, model = primary(segment.language), self._model(self.voice_of(segment))
         if not complete:
             symbols += _GOES_ON.get(language, "")
         prosody = model.predict(symbols, segment.speed, stop)
         prosody = apply_pitch(prosody, segment.prosody, model.facts.log_f0)
+        prosody = with_rising_voice(prosody, symbols, segment.language)
         prosody = emphasize(prosody, emphases)
         return PreparedByStudent(model, prosody, segment.ahead_s >= _AHEAD_S)
 

@@ -1,0 +1,107 @@
+"""All voices have one level, with peaks that are limited; first consonants are heard as written."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from benchmarks.kokoro_data.sentences import SENTENCES
+from benchmarks.loudness import loudness
+from kani.core.audio.level import LEVEL_LUFS, leveled
+from kani.core.types import Segment
+from kani.engines.espeak.engine import EspeakEngine
+from kani.engines.kokoro.engine import KokoroEngine
+from kani.engines.kokoro.lead_in import with_beginning, with_rising_voice
+from kani.engines.kokoro.network.parts import PredictedProsody
+from kani.engines.kokoro.text.phonemes import Utterance, Word
+from kani.engines.kokoro.voice_mix import voice_or_mix
+from kani.engines.kokoro.voices import Voices
+from tests.judges.judge import hear, words_of
+
+LOUD, QUIET = "if_sara", "am_michael"
+PEAK_DB = -1.0
+
+
+def test_peaks_are_bent_sample_by_sample() -> None:
+    """Pieces give the samples of the whole, quiet ones are multiplied only, and none is at the limit."""
+    samples = np.linspace(-3, 3, 1001, dtype=np.float32)
+    whole = leveled(samples, 1.5)
+    assert np.array_equal(np.concatenate([leveled(part, 1.5) for part in np.split(samples, [1, 400])]), whole)
+    assert np.all(np.diff(whole) >= 0) and np.abs(whole).max() < 10 ** (PEAK_DB / 20)
+    quiet = np.abs(samples) < 0.39
+    assert np.array_equal(whole[quiet], samples[quiet] * np.float32(1.5))
+
+
+def test_mix_has_gain_between_its_voices() -> None:
+    voices = Voices()
+    loud, quiet = voices.gain(LOUD), voices.gain(QUIET)
+    assert loud < 0.6 and quiet > 1.3
+    mix = voices.gain(voice_or_mix(f"{LOUD}(3)+{QUIET}(1)"))
+    assert mix == pytest.approx(loud**0.75 * quiet**0.25)
+    assert all(voices.gain(voice.id) != 1 for voice in voices.all if voice.language == "pt-BR")
+
+
+@pytest.mark.parametrize(
+    ("voice", "language", "light"),
+    [(LOUD, "it", False), (QUIET, "en", False), ("ef_dora", "es", False), ("ef_dora", "es", True)],
+)
+async def test_kokoro_has_the_level_of_all_voices(
+    engine: KokoroEngine, voice: str, language: str, light: bool
+) -> None:
+    segments = [Segment(text, voice, language, light=light) for text in SENTENCES[language][:3]]
+    samples = [chunk.samples for segment in segments async for chunk in engine.synthesize(segment)]
+    heard = loudness(np.concatenate(samples), 24_000)
+    assert heard.lufs == pytest.approx(LEVEL_LUFS, abs=1.5) and heard.true_peak_db < PEAK_DB
+
+
+@pytest.mark.parametrize("language", ["es", "fr"])
+async def test_espeak_has_the_level_of_all_voices(language: str) -> None:
+    engine = EspeakEngine()
+    await engine.start()
+    segment = Segment(" ".join(SENTENCES[language][:3]), f"espeak:{language}", language)
+    samples = [chunk.samples async for chunk in engine.synthesize(segment)]
+    await engine.stop()
+    heard = loudness(np.concatenate(samples), engine.info.sample_rate)
+    assert heard.lufs == pytest.approx(LEVEL_LUFS, abs=1.5) and heard.true_peak_db < PEAK_DB
+
+
+def test_first_consonant_is_longer_and_words_keep_their_symbols() -> None:
+    plain = Utterance("“bˌaxo la.", (Word(0, 4, 1, 6, (1, 3, 4, 5)), Word(5, 7, 7, 9)))
+    spoken = with_beginning(plain, "es-MX")
+    assert spoken.symbols == "“mbˌaxo la."
+    assert spoken.words == (Word(0, 4, 1, 7, (1, 4, 5, 6)), Word(5, 7, 8, 10))
+    assert with_beginning(plain, "en") is plain
+    assert with_beginning(Utterance("pˈan.", ()), "es").symbols == "pˈan."
+    assert with_beginning(Utterance("mˈeza.", ()), "pt-BR").symbols == "mmˈeza."
+
+
+def test_voice_rises_before_trilled_r() -> None:
+    """Before the first sound it has its pitch, and energy that grows; nothing else changes."""
+    quiet = np.full(12, -9.0), np.zeros(12)
+    energy, pitch = np.append(quiet[0], [6, 7, 8, 8]), np.append(quiet[1], [0, 150, 160, 170])
+    curves = [curve[np.newaxis].astype(np.float32) for curve in (pitch, energy)]
+    flat = PredictedProsody(np.zeros((1, 1, 16), np.float32), *curves, np.array([6, 1, 1]), 5.0)
+    risen = with_rising_voice(flat, "rˈoxo.", "es")
+    assert np.array_equal(risen.energy[0, :4], energy[:4]) and np.array_equal(
+        risen.energy[0, 12:], energy[12:]
+    )
+    assert np.all(np.diff(risen.energy[0, 3:13]) > 0) and np.all(risen.pitch[0, 4:13] == 150)
+    assert with_rising_voice(flat, "pˈan.", "es") is with_rising_voice(flat, "rˈoxo.", "it") is flat
+
+
+@pytest.mark.parametrize(
+    ("text", "voice", "language", "light"),
+    [
+        ("Rojo es el color de su coche.", "ef_dora", "es", False),
+        ("Guarda los libros en el armario.", "em_alex", "es", False),
+        ("Bajo la mesa duerme el gato.", "ef_dora", "es", True),
+        ("Ganamos el partido por dos goles.", "ef_dora", "es", True),
+        ("Menina, venha jantar agora.", "pm_alex", "pt", False),
+    ],
+)
+async def test_first_word_is_heard(
+    engine: KokoroEngine, text: str, voice: str, language: str, light: bool
+) -> None:
+    segment = Segment(text, voice, language, light=light)
+    samples = np.concatenate([chunk.samples async for chunk in engine.synthesize(segment)])
+    assert words_of(hear(samples, 24_000, language), language)[0] == words_of(text, language)[0]
