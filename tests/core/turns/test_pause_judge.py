@@ -112,6 +112,14 @@ async def test_turn_that_is_less_sure_ends_later(probability: float, text: str, 
     assert likely_s(steps) == pytest.approx((first + 1) * STEP_S)
 
 
+@pytest.mark.parametrize("text", ["Yes.", "Stop"])
+async def test_reply_of_a_word_ends_a_turn_however_it_sounds(text: str) -> None:
+    complete = [step.complete for step in await judged(Model(0.0), text)]
+    first = complete.index(True)
+    assert complete == [None] * 4 + [False] * (first - 4) + [True] * (12 - first)
+    assert 0 <= (first + 1) * STEP_S - TUNING.reply_s < 2 * STEP_S
+
+
 @pytest.mark.parametrize(
     ("probability", "text"),
     [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kani.core.turns.words import ends_sentence, goes_on, plain
+from kani.core.turns.words import ends_sentence, goes_on, is_reply, plain
 
 
 @pytest.mark.parametrize(
@@ -16,6 +16,13 @@ from kani.core.turns.words import ends_sentence, goes_on, plain
         ("en", "It costs three..."),
         ("en", "First of all,"),
         ("en", "My number is 555 0123"),
+        ("en", "My number is 415."),
+        ("en", "602. 835"),
+        ("en", "The code is 4, 8. 2-1"),
+        ("en", "My name is S. I."),
+        ("es", "Mi apellido es LOP."),
+        ("es", "Mi correo es ana.ruiz."),
+        ("es", "Mi correo es ana.ruiz @gmail."),
         ("en", "It is 3 point"),
         ("es", "Quiero reservar una mesa para."),
         ("es", "Creo que el."),
@@ -41,6 +48,9 @@ def test_sentence_goes_on(language: str, text: str) -> None:
         ("en", "Turn it on."),
         ("en", "It is 25."),
         ("en", "My number is 555 012 3456."),
+        ("en", "My email is ana@acme.org."),
+        ("en", "My name is Tom."),
+        ("en", "My number is 555-012-3456."),
         ("es", "Creo que sí."),
         ("es", "Es para mí."),
         ("es", "¿Dónde está?"),
@@ -52,6 +62,28 @@ def test_sentence_goes_on(language: str, text: str) -> None:
 )
 def test_sentence_may_end(language: str, text: str) -> None:
     assert not goes_on(text.split(), language)
+
+
+@pytest.mark.parametrize(
+    ("language", "replies", "others"),
+    [
+        (
+            "en",
+            "Yes|No, thanks.|Yes, of course!|Stop|Not now.|Tomorrow",
+            "Well.|So|I want.|Turn it|415|B|um|the|no and",
+        ),
+        (
+            "es",
+            "Sí|Para.|Vale|No, gracias.|El martes.",
+            "Bueno|A ver|Eh|Quiero|Necesito.|dos 1|Sí, pero|Para…",
+        ),
+        ("zz", "", "bla"),
+        ("ja", "", "はい。"),
+    ],
+)
+def test_reply_is_a_word_or_two_that_nothing_follows(language: str, replies: str, others: str) -> None:
+    texts = [text for text in (replies + "|" + others).split("|") if text]
+    assert [text for text in texts if is_reply(text.split(), language)] == [*filter(None, replies.split("|"))]
 
 
 def test_marks_of_ends() -> None:
