@@ -50,9 +50,11 @@ class Step:
     complete: bool | None = field(default=None, compare=False)
     """True if the speaker has said all, in a session that judges turns; None in speech, and if unknown."""
 
-    def has_voice(self, threshold: float) -> bool:
-        """Return True if there is a voice of a probability from ``threshold`` on."""
-        return max(self.voices) >= threshold if self.voices else max(self.pause_probabilities) == 0
+    def voiced_s(self, threshold: float) -> float:
+        """Return the seconds with a voice of a probability from ``threshold`` on."""
+        if not self.voices:
+            return STEP_S if max(self.pause_probabilities) == 0 else 0.0
+        return VOICE_CHUNK_S * sum(voice >= threshold for voice in self.voices)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from kani.core.turns.interruption import Verdict, VoiceOverAnswer
 from kani.core.turns.pause_judge import HEARD_S, TUNING, PauseJudge
 from kani.core.turns.recent_audio import RecentAudio
 from kani.core.turns.speech_gate import SpeechGate, pause_probabilities
-from kani.core.turns.words import ends_sentence, goes_on, plain
+from kani.core.turns.words import ends_sentence, goes_on, is_reply, plain
 from kani.core.types import Samples
 
 
@@ -94,6 +94,13 @@ def test_probabilities_rise_with_the_silence_and_fall_with_the_length() -> None:
         ("en", "It costs three...", True),
         ("en", "First of all,", True),
         ("en", "My number is 555 0123", True),
+        ("en", "My number is 415.", True),
+        ("en", "602. 835", True),
+        ("en", "The code is 4, 8. 2-1", True),
+        ("en", "My name is S. I.", True),
+        ("es", "Mi apellido es LOP.", True),
+        ("es", "Mi correo es ana.ruiz.", True),
+        ("es", "Mi correo es ana.ruiz @gmail.", True),
         ("en", "It is 3 point", True),
         ("es", "Quiero reservar una mesa para.", True),
         ("es", "Creo que el.", True),
@@ -110,6 +117,9 @@ def test_probabilities_rise_with_the_silence_and_fall_with_the_length() -> None:
         ("en", "Turn it on.", False),
         ("en", "It is 25.", False),
         ("en", "My number is 555 012 3456.", False),
+        ("en", "My email is ana@acme.org.", False),
+        ("en", "My name is Tom.", False),
+        ("en", "My number is 555-012-3456.", False),
         ("es", "Creo que sí.", False),
         ("es", "Es para mí.", False),
         ("es", "¿Dónde está?", False),
@@ -121,6 +131,28 @@ def test_probabilities_rise_with_the_silence_and_fall_with_the_length() -> None:
 )
 def test_words_tell_whether_a_sentence_goes_on(language: str, text: str, more_comes: bool) -> None:
     assert goes_on(text.split(), language) is more_comes
+
+
+@pytest.mark.parametrize(
+    ("language", "replies", "others"),
+    [
+        (
+            "en",
+            "Yes|No, thanks.|Yes, of course!|Stop|Not now.|Tomorrow",
+            "Well.|So|I want.|Turn it|415|B|um|the|no and",
+        ),
+        (
+            "es",
+            "Sí|Para.|Vale|No, gracias.|El martes.",
+            "Bueno|A ver|Eh|Quiero|Necesito.|dos 1|Sí, pero|Para…",
+        ),
+        ("zz", "", "bla"),
+        ("ja", "", "はい。"),
+    ],
+)
+def test_reply_is_a_word_or_two_that_nothing_follows(language: str, replies: str, others: str) -> None:
+    texts = [text for text in (replies + "|" + others).split("|") if text]
+    assert [text for text in texts if is_reply(text.split(), language)] == [*filter(None, replies.split("|"))]
 
 
 def test_marks_of_ends() -> None:
@@ -229,6 +261,14 @@ async def test_turn_that_is_less_sure_ends_later(probability: float, text: str, 
     # Silence is counted in chunks of 32 ms, a step may end within one.
     assert 0 <= (first + 1) * STEP_S - after_s < 2 * STEP_S
     assert likely_s(steps) == pytest.approx((first + 1) * STEP_S)
+
+
+@pytest.mark.parametrize("text", ["Yes.", "Stop"])
+async def test_reply_of_a_word_ends_a_turn_however_it_sounds(text: str) -> None:
+    complete = [step.complete for step in await judged(Model(0.0), text)]
+    first = complete.index(True)
+    assert complete == [None] * 4 + [False] * (first - 4) + [True] * (12 - first)
+    assert 0 <= (first + 1) * STEP_S - TUNING.reply_s < 2 * STEP_S
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import enum
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from kani.core.recognizer import STEP_S, VOICE_CHUNK_S, RecognizedWord, Step
+from kani.core.recognizer import STEP_S, RecognizedWord, Step
 from kani.core.turns.backchannels import is_backchannel
 from kani.core.types import Samples
 
@@ -70,7 +70,7 @@ class VoiceOverAnswer:
     def judge(self, step: Step, heard: Callable[[], Samples]) -> Verdict:
         """Return what is known after a step; heard: returns the last ``HEARD_S`` of audio until its end."""
         now_s = (step.index + 1) * STEP_S
-        voiced_s = self._voice_of(step)
+        voiced_s = step.voiced_s(self._tuning.voice)
         if voiced_s and self._is_echo(heard()):
             self._echo_until_s = now_s
             self.words.clear()
@@ -89,9 +89,3 @@ class VoiceOverAnswer:
         if not self.words or self.voiced_s < self._tuning.word_s:
             return self.voiced_s >= self._tuning.voice_s
         return not is_backchannel([word.text for word in self.words], self.words[-1].language)
-
-    def _voice_of(self, step: Step) -> float:
-        """Return the seconds of voice in a step."""
-        if not step.voices:
-            return STEP_S if max(step.pause_probabilities) == 0 else 0.0
-        return VOICE_CHUNK_S * sum(voice >= self._tuning.voice for voice in step.voices)

@@ -17,7 +17,7 @@ from kani.core.errors import EngineUnavailable
 from kani.core.recognizer import STEP_S, RecognizedWord, Step
 from kani.core.turns.recent_audio import RecentAudio
 from kani.core.turns.speech_gate import Pauses, SpeechGate, after_silence
-from kani.core.turns.words import ends_sentence, goes_on
+from kani.core.turns.words import ends_sentence, goes_on, is_reply
 from kani.core.types import Samples
 
 log = logging.getLogger(__name__)
@@ -45,6 +45,8 @@ class Tuning:
     longest_wait_s: float = 0.25  # for the model, until the pause counts as unknown
     complete: tuple[tuple[float, float], ...] = ((0.0, 0.985), (0.55, 0.97), (1.0, 0.9))
     # silence, and the least probability of a complete turn from it on
+    reply_s: float = 0.5  # silence that ends a short reply, however it sounds
+    before_reply_s: float = 2.0  # least silence before it: what follows a shorter one goes on with a turn
     no_mark: float = 0.07  # that a last word without the mark of an end takes off the probability
     unmarked_words: int = 20  # a recogniser that wrote so many words without a mark writes none
     complete_after_s: Pauses = (0.20, 0.25, 0.30, 0.60)  # silence with which a pause is likely
@@ -56,7 +58,7 @@ TUNING = Tuning()
 HEARD_S = 8.0
 """Seconds of audio that the model hears."""
 
-_RECENT_WORDS = 8
+_RECENT_WORDS = 16
 
 
 PROBABLE = 0.5
@@ -86,6 +88,7 @@ class PauseJudge:
         self._start_s: float | None = None  # of the first step, where the gate's time begins
         self._audio = RecentAudio(sample_rate, HEARD_S, at)
         self._words: deque[RecognizedWord] = deque(maxlen=_RECENT_WORDS)
+        self._begun_s = 0.0  # start of the speech since a silence of ``before_reply_s``, in the gate's time
         self._unmarked = 0  # words since the stream's start without a mark; -1 once there was one
         self._loading: asyncio.Task[None] = asyncio.ensure_future(model.prepare())
         self._asked: asyncio.Task[float] | None = None  # in this pause
@@ -106,7 +109,10 @@ class PauseJudge:
         if self._start_s is None:
             self._start_s = step.index * STEP_S
         for voice in step.voices:
+            ended_s = self._gate.speech_end_s
             self._gate.feed(voice)
+            if not ended_s or self._gate.onset_s - ended_s >= self._tuning.before_reply_s:
+                self._begun_s = self._gate.onset_s
         end = (step.index + 1) * round(STEP_S * self._rate)
         self._audio.forget(end)
         if self._gate.speaking or not self._gate.speech_end_s or not step.voices:
@@ -118,7 +124,7 @@ class PauseJudge:
         if not step.settled:
             return step
         completeness = await self._completeness()
-        complete = None if completeness is None else self._is_complete(completeness)
+        complete = None if completeness is None else self._is_complete(completeness) or self._is_reply
         return replace(
             step,
             complete=complete,
@@ -130,9 +136,22 @@ class PauseJudge:
         silence_s = self._gate.silence_s
         return any(silence_s >= after_s and completeness >= least for after_s, least in self._tuning.complete)
 
+    @property
+    def _is_reply(self) -> bool:
+        """True in the pause after a short reply."""
+        words = self._said
+        silent = self._gate.silence_s >= self._tuning.reply_s
+        return silent and bool(words) and is_reply([word.text for word in words], words[-1].language)
+
+    @property
+    def _said(self) -> list[RecognizedWord]:
+        """The last words that no silence of ``before_reply_s`` follows."""
+        begun_s = (self._start_s or 0.0) + self._begun_s
+        return [word for word in self._words if word.end_s > begun_s]
+
     async def _completeness(self) -> float | None:
         """Return how likely the turn is complete; None if neither the words nor the model can tell."""
-        words = [word.text for word in self._words]
+        words = [word.text for word in self._said]
         onset_s = (self._start_s or 0.0) + self._gate.onset_s
         if not words or self._words[-1].end_s <= onset_s:
             return None  # a sound without words

@@ -56,6 +56,47 @@ pt vírgula
 de komma
 """
 
+_OPENERS = """
+en well so then look listen actually anyway want need like
+es bueno pues entonces ahora mira mire oye oiga ver quiero quería querría quisiera necesito puedes puede hola
+fr alors donc bon ben enfin regarde écoute voudrais veux besoin
+it allora dunque beh guarda senti vorrei voglio
+pt então bem olha olhe escuta quero queria preciso
+de also nun na naja schau hör möchte will brauche
+hi तो देखो सुनो मुझे
+zh 那 那么 我想 我要
+ja じゃあ では ねえ あのね
+"""
+
+_DICTATED = """
+en number phone telephone code pin account card passport reference booking order zip extension id call dial
+en name surname spelled spelt spell email e-mail mail
+es número teléfono móvil celular código pin clave cuenta tarjeta pasaporte dni referencia reserva pedido
+es postal llama marca apunta anota llamo nombre apellido escribe deletreo correo email mail
+fr numéro téléphone portable code compte carte passeport référence appelle nom prénom écrit email mail
+it numero telefono cellulare codice pin conto carta passaporto cap chiamo nome cognome scrive email mail
+pt número telefone celular telemóvel código pin conta cartão passaporte cep cpf chamo nome sobrenome apelido
+pt escreve email e-mail mail
+de nummer telefonnummer handynummer code pin konto karte postleitzahl heiße name nachname buchstabiert email
+de e-mail mail
+"""
+
+_COMMANDS = """
+es para entre
+fr entre
+pt para entre
+"""
+
+_YES_AND_NO = """
+en yes yeah yep no nope
+es sí si no
+fr oui non
+it sì si no
+pt sim não
+de ja nein
+hi हाँ हां नहीं
+"""
+
 
 def _tables(text: str) -> dict[str, frozenset[str]]:
     words: dict[str, set[str]] = {}
@@ -71,6 +112,21 @@ NEVER = _tables(_NEVER)
 
 QUESTIONS = _tables(_QUESTIONS)
 """Words that end questions, but no other sentence."""
+
+OPENERS = _tables(_OPENERS)
+"""Last words of a short utterance that more is said after, though they may end sentences."""
+
+DICTATED = _tables(_DICTATED)
+"""Words that a number, a spelled name or an address follows, said in parts."""
+
+MAIL = frozenset(("email", "e-mail", "mail", "correo"))
+"""Those that a mail's address follows."""
+
+COMMANDS = _tables(_COMMANDS)
+"""Words of ``NEVER`` that are commands by themselves."""
+
+YES_AND_NO = _tables(_YES_AND_NO)
+"""Words that answer a question, also before others."""
 
 DECIMAL = _tables(_DECIMAL)
 """Words between a number and its decimal places."""

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Sequence
 
-from kani.core.turns.unfinished_words import DECIMAL, NEVER, QUESTIONS
+from kani.core.turns.unfinished_words import (
+    COMMANDS,
+    DECIMAL,
+    DICTATED,
+    MAIL,
+    NEVER,
+    OPENERS,
+    QUESTIONS,
+    YES_AND_NO,
+)
 
 _CLOSING = "\"'”’»)]"
 _QUESTION_MARKS = frozenset("?？؟")
@@ -42,7 +52,26 @@ def goes_on(words: Sequence[str], language: str) -> bool:
         return bool((never - questions) if asked else never)
     if last in never or (last in questions and not asked):
         return True
-    return _number_goes_on(words, language)
+    return _dictation_goes_on(words, language) or _number_goes_on(words, language)
+
+
+def is_reply(words: Sequence[str], language: str) -> bool:
+    """Return True if an utterance answers a question, or commands something, in a word or two.
+
+    language: primary subtag, of those that are written with spaces. A number or a letter may be a part of a
+    longer number or name.
+    """
+    bare = [*map(plain, words)]
+    known = OPENERS.get(language)
+    if known is None or language in _UNSPACED or not bare or words[-1].endswith(_UNFINISHED):
+        return False
+    if len(bare) == 1 and bare[0] in COMMANDS.get(language, frozenset()):
+        return True
+    if len(bare) > 1 and bare[0] in YES_AND_NO[language]:
+        del bare[0]
+    parts = any(len(word) < 2 or any(map(str.isdigit, word)) for word in bare)
+    few = len(bare) == 1 or (len(bare) == 2 and ends_sentence(words[-1]))
+    return few and not parts and bare[-1] not in known and not goes_on(bare, language)
 
 
 def plain(word: str) -> str:
@@ -60,6 +89,23 @@ def _is_letter(character: str) -> bool:
     return unicodedata.category(character)[0] in "LMN"
 
 
+def _dictation_goes_on(words: Sequence[str], language: str) -> bool:
+    """Return True in an address, and after letters or a number of few digits, that a word has announced."""
+    known = DICTATED.get(language, frozenset())
+    bare = [*map(plain, words)]
+    at = next((at for at in reversed(range(len(bare))) if bare[at] in known), None)
+    if at is None or not (dictated := words[at + 1 :]):
+        return False
+    if bare[at] in MAIL:
+        domain = "".join(dictated).partition("@")[2]
+        return "." not in domain.rstrip(_CLOSING + ".")
+    letters = [character for character in dictated[-1] if character.isalpha()]
+    digits = sum(map(str.isdigit, "".join(dictated)))
+    if any(map(str.isdigit, dictated[-1])):
+        return digits < _LONG_NUMBER
+    return letters != [] and (len(letters) == 1 or sum(map(str.isupper, letters)) > 1)
+
+
 def _number_goes_on(words: Sequence[str], language: str) -> bool:
     """Return True after a decimal mark, and within numbers that are read in groups, as a telephone's."""
     if len(words) < 2:
@@ -69,8 +115,8 @@ def _number_goes_on(words: Sequence[str], language: str) -> bool:
         return before.isdigit()
     digits = 0
     for count, word in enumerate(reversed(words)):
-        bare = plain(word).replace("-", "")
+        bare = re.sub(r"(?<=\d)[-.,](?=\d)", "", plain(word))
         if not bare.isdigit():
             return count >= 2 and digits < _LONG_NUMBER
         digits += len(bare)
-    return False
+    return digits < _LONG_NUMBER

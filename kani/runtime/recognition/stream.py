@@ -1,6 +1,8 @@
 """Recognition of one stream: which audio is kept, when a pass over it is due, which words are decided.
 
-No model and no event loop: audio and the results of passes go in, recognition events come out.
+No model and no event loop: audio and the results of passes go in, recognition events come out. Where a voice
+is, and so each ``Step``, is known as soon as live audio comes. The audio of an utterance that follows a pause
+waits until a pass has decided the words before that pause.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from kani.core.recognizer import STEP_S, Mark, RecognitionEvent, RecognizedWord, Step
-from kani.core.turns.speech_gate import SpeechGate, pause_probabilities
+from kani.core.turns.speech_gate import Pauses, SpeechGate, pause_probabilities
 from kani.core.types import Samples
 from kani.runtime.recognition.audio_window import ArrivalPace, AudioWindow
 from kani.runtime.recognition.hypothesis import Hypothesis
@@ -51,9 +53,14 @@ class Tuning:
     max_speedup: float = 1.5  # pace of live speech at most, relative to real time
     max_lead_s: float = 0.9  # audio ahead of that pace from which on it is a recording, not live speech
     max_marks: int = 64  # waiting marks with which the first is due without more audio
+    longest_wait_s: tuple[float, float] = (20.0, 2.0)
+    # live audio, and a recording's, that waits for the words before it; live audio comes late at times
 
 
 TUNING = Tuning()
+
+_UNKNOWN = 0.59
+"""Most probability of a long pause while words before it are not decided, see ``Recognizer.recognize``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +97,10 @@ class RecognitionStream:
         self._language = language  # settled, or given
         self._expected: str | None = None  # of the utterances before
         self._pace = ArrivalPace(TUNING.max_speedup, TUNING.max_lead_s, clock)
-        self._gate = SpeechGate()
+        self._arrived = SpeechGate()
+        self._arrived_samples = 0
+        self._waiting: deque[tuple[Samples, list[float]]] = deque()  # each piece with its voices
+        self._gate = SpeechGate()  # of the audio that is not waiting, as all below
         self._window = AudioWindow()
         self._hypothesis = Hypothesis()
         self._marks: deque[tuple[float, Mark]] = deque()
@@ -108,13 +118,13 @@ class RecognitionStream:
 
     @property
     def now_s(self) -> float:
-        """Seconds of audio so far."""
+        """Seconds of audio so far, without what waits."""
         return self._window.end_s
 
     @property
     def finished(self) -> bool:
         """True if the audio has ended and all its words and marks are in ``events``."""
-        return self.audio_ended and not self._undecided and not self._marks and not self.pass_running
+        return self.audio_ended and self._settled and not self._marks and not self.pass_running
 
     @property
     def is_backlog(self) -> bool:
@@ -140,6 +150,18 @@ class RecognitionStream:
     @property
     def full(self) -> bool:
         """True if a pass has to end before more audio is accepted."""
+        waits_s = (self._arrived_samples - self._window.end) / SAMPLE_RATE
+        crowded = waits_s >= TUNING.longest_wait_s[self.is_backlog] or len(self._marks) >= TUNING.max_marks
+        return self._blocked and crowded
+
+    @property
+    def _settled(self) -> bool:
+        """True if all words of the audio so far are decided."""
+        return not self._waiting and not self._undecided
+
+    @property
+    def _blocked(self) -> bool:
+        """True if a pass has to end before more audio is added to that of the next one."""
         if not self.pass_running and not self.pass_due:
             return False
         paused = self._undecided and self._gate.silence_s >= TUNING.forget_silence_s - STEP_S
@@ -149,27 +171,42 @@ class RecognitionStream:
     def feed(self, samples: Samples) -> None:
         """Accept more audio: 16 kHz, at most ``STEP_SAMPLES`` samples."""
         self._pace.add(len(samples) / SAMPLE_RATE)
-        self._window.append(samples)
-        for voice in self._voices.feed(samples):
-            all_decided = not self._undecided
-            self._gate.feed(voice)
-            self._voices_since_step.append(voice)
-            if all_decided and self._gate.speaking:
-                self._onset_s = self._gate.onset_s
-        self._forget_silence()
-        while (self._steps + 1) * STEP_SAMPLES <= self._window.end:
-            # Undecided words may go on with the sentence, and are lost on clients that end their turn.
-            ended = self._hypothesis.sentence_ended and not self._undecided
-            pauses = pause_probabilities(self._gate, sentence_ended=ended)
-            voices = tuple(self._voices_since_step)
-            self.events.append(Step(self._steps, pauses, voices, settled=not self._undecided))
+        self._arrived_samples += len(samples)
+        voices = self._voices.feed(samples)
+        for voice in voices:
+            self._arrived.feed(voice)
+        self._voices_since_step += voices
+        self._waiting.append((samples, voices))
+        self._take_waiting()
+        while (self._steps + 1) * STEP_SAMPLES <= self._arrived_samples:
+            voiced = tuple(self._voices_since_step)
+            self.events.append(Step(self._steps, self._pauses(), voiced, settled=self._settled))
             self._voices_since_step.clear()
             self._steps += 1
         self._return_marks()
 
+    def _pauses(self) -> Pauses:
+        # Undecided words may go on with the sentence, and are lost on clients that end their turn.
+        ended = self._settled and self._hypothesis.sentence_ended
+        half, one, two, three = pause_probabilities(self._arrived, sentence_ended=ended)
+        most = 1.0 if self._settled else _UNKNOWN
+        return half, one, min(two, most), min(three, most)
+
+    def _take_waiting(self) -> None:
+        """Add audio that has come to that of the next pass, as far as the words before it are decided."""
+        while self._waiting and not self._blocked:
+            samples, voices = self._waiting.popleft()
+            self._window.append(samples)
+            for voice in voices:
+                all_decided = not self._undecided
+                self._gate.feed(voice)
+                if all_decided and self._gate.speaking:
+                    self._onset_s = self._gate.onset_s
+            self._forget_silence()
+
     def add_mark(self, mark: Mark) -> None:
         """Place a mark at the end of the audio so far."""
-        self._marks.append((self.now_s, mark))
+        self._marks.append((self._arrived_samples / SAMPLE_RATE, mark))
         self._return_marks()
 
     def end(self) -> None:
@@ -200,9 +237,13 @@ class RecognitionStream:
 
     def finish_pass(self, result: PassResult) -> None:
         """Take the result of the pass that is running."""
-        done = self._pass
+        done, self._pass = self._pass, None
         assert done is not None
-        self._pass = None
+        self._take_result(result, done)
+        self._take_waiting()
+        self._return_marks()
+
+    def _take_result(self, result: PassResult, done: _Pass) -> None:
         until_s = done.end_s if done.decides_all else done.decides_until_s
         words = self._believed(result, done, until_s)
         if words is None:
@@ -218,7 +259,6 @@ class RecognitionStream:
         if self._window.duration_s >= TUNING.long_s:
             self._shorten_window()
         self._forget_silence()
-        self._return_marks()
 
     def _believed(self, result: PassResult, done: _Pass, until_s: float) -> tuple[TimedWord, ...] | None:
         """Return the words of a pass, in seconds of the stream; None to hear what is not decided by itself.
@@ -274,7 +314,6 @@ class RecognitionStream:
         self._decided_s = max(self._decided_s, from_s)
         self._window.drop_before(from_s)
         self._hypothesis.forget_decided()
-        self._return_marks()
 
     def _decide_words(self, words: tuple[TimedWord, ...], language: str, done: _Pass, until_s: float) -> None:
         """Emit the words that are decided, and keep the others for the next pass."""
@@ -313,7 +352,7 @@ class RecognitionStream:
         settled = self._language is not None or bool(self._hypothesis.prefix)
         least_s = TUNING.decide_silence_s if settled else TUNING.guess_silence_s
         silent = not self._gate.speaking and self._gate.silence_s >= least_s
-        return self.audio_ended or silent
+        return (self.audio_ended and not self._waiting) or silent
 
     @property
     def _due_mark_s(self) -> float | None:
@@ -332,7 +371,7 @@ class RecognitionStream:
 
     def _return_marks(self) -> None:
         """Emit the marks before which all words are decided."""
-        while self._marks and (not self._undecided or self._decided_s >= self._marks[0][0]):
+        while self._marks and (self._settled or self._decided_s >= self._marks[0][0]):
             self.events.append(self._marks.popleft()[1])
 
     def _shorten_window(self) -> None:

@@ -12,6 +12,7 @@ from kani.cli.serve import banner
 from kani.core.diarization.diarizer import Diarizer
 from kani.core.recognizer import Recognizer
 from kani.core.service import SpeechService
+from kani.core.turns.pause_judge import TurnModel
 from kani.core.voices.catalogue import VoiceStore
 from kani.server.app import serve
 from kani.server.lifecycle import RunningServer
@@ -53,6 +54,7 @@ async def serving(
     recognizer: Recognizer | None = None,
     engine: ToneEngine | None = None,
     diarizer: Diarizer | None = None,
+    turn_model: TurnModel | None = None,
     **environment: str,
 ) -> AsyncIterator[InProcessServer]:
     """Serve while the body runs, settings by their variables: ``serving(tmp_path, KANI_MAX_TEXT="50")``."""
@@ -71,6 +73,7 @@ async def serving(
             observer=metrics,
             recognizer=recognizer,
             diarizer=diarizer,
+            turn_model=turn_model,
             chat_model=build_chat_model(settings),
         )
 

@@ -30,6 +30,9 @@ PROTOCOL = "openai-realtime"
 MAX_TRACKS = 8
 """Tracks that wait for their transcripts; beyond them no further audio or commit is read until one ends."""
 
+SAID_S = 0.3
+"""Seconds of voice in which something was said, though no word is recognised; a cough has less."""
+
 MAX_FAILURES = 3
 """Failures of the recogniser in a row after which the connection closes."""
 
@@ -213,8 +216,9 @@ class InputAudio:
                 if event.pause_probabilities[2] >= LIKELY:
                     await self._complete_pending()
                 detection = self._config.turn_detection
-                if detection is not None and event.has_voice(detection.threshold):
+                if detection is not None and (voiced_s := event.voiced_s(detection.threshold)):
                     self._voice_at = time.perf_counter()
+                    track.transcript.voiced_s += voiced_s
                 for turn in detector.feed(event, detection) if detection is not None else ():
                     await self._handle_turn(turn, track, event)
                 if track.voice.held:
@@ -324,7 +328,8 @@ class InputAudio:
             self._events.settled(transcript, known=self._config.answers)
         if transcript.to_be_answered:
             self._service.report_turn(PROTOCOL, "heard", time.perf_counter() - transcript.stopped_at)
-            self._turns.transcribed(transcript.language, said=bool(transcript.text))
+            said = bool(transcript.text) or transcript.voiced_s >= SAID_S
+            self._turns.transcribed(transcript.language, said=said)
 
     async def _fail(self, track: Track, error: SpeechError) -> None:
         """Send that the items under way failed. Raises InputFailed if that goes on."""

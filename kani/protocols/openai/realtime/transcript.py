@@ -26,6 +26,8 @@ class Transcript:
     start_s: float = 0.0
     end_s: float = math.inf
     duration_s: float = 0.0
+    voiced_s: float = 0.0
+    """Seconds of voice, while its turn goes on."""
     started: bool = False
     """True once the client knows that its turn has started."""
     committed: bool = False

@@ -69,7 +69,7 @@ class Turns(Protocol):
     def transcribed(self, language: str, *, said: bool) -> None:
         """All words of a turn that is to be answered are known; language: primary subtag, or empty.
 
-        said: whether there are any.
+        said: whether anything was said, in words or not.
         """
 
 
@@ -89,16 +89,20 @@ class TurnDetector:
         self._last_stop_s = start_s
         self._loud = 0
         self._sentence_ended = False
+        self._worded = False  # the speech before the pause has words
+        self._settled = False  # and all of them are known
         self._complete: bool | None = None  # as the pause so far is judged
 
     def add_word(self, text: str) -> None:
         """Take a word of the turn; a semantic detection ends turns earlier after a complete sentence."""
+        self._worded = True
         self._sentence_ended = text.rstrip(_CLOSING)[-1:] in _SENTENCE_ENDINGS
 
     def feed(self, step: Step, detection: TurnDetection) -> list[TurnStarted | TurnStopped]:
         """Take the next step of the audio; returns the turns that started or stopped in it."""
         if step.complete is not None:
             self._complete = step.complete
+        self._settled = step.settled
         events = [self._feed_chunk(voice, VOICE_CHUNK_S, detection) for voice in step.voices]
         if not step.voices:
             speaking = max(step.pause_probabilities) == 0
@@ -117,7 +121,7 @@ class TurnDetector:
             self.speaking = voice >= OFF_FACTOR * detection.threshold
         elif self._loud >= onset_chunks:
             self.speaking = True
-            self._sentence_ended = False
+            self._sentence_ended = self._worded = False
             self._complete = None
             onset_s = begun_s - (onset_chunks - 1) * duration_s
         if self.speaking:
@@ -131,7 +135,9 @@ class TurnDetector:
         return None
 
     def _silence_ends_turn(self, detection: TurnDetection) -> bool:
-        needed_s = detection.silence_s(self._complete, sentence_ended=self._sentence_ended)
+        # Nothing more is known of speech in which no word is recognised: it is not waited for.
+        ended = self._sentence_ended or (self._settled and not self._worded)
+        needed_s = detection.silence_s(self._complete, sentence_ended=ended)
         return self.now_s - self._speech_end_s >= needed_s
 
     def probably_ended(self, step: Step, words: Sequence[str], language: str) -> bool:

@@ -92,13 +92,14 @@ class TurnAnswers:
             self._responses.drop_early()
 
     def transcribed(self, language: str, *, said: bool) -> None:
-        """All words of a turn that is to be answered are known, and their language; said: if there are any.
+        """All words of a turn that is to be answered are known, and their language.
 
-        A turn without words, as a cough is, has stopped the answer to the one before it all the same.
+        said: whether anything was said, in words or not. A cough has stopped the answer to the turn before it
+        all the same.
         """
-        if said:
+        if language:
             self._responses.expect(language)
-            self._due = True
+        self._due = said or self._due
         self._answer_if_due()
 
     def _answer_if_due(self) -> None:
