@@ -23,8 +23,11 @@ _PARTS = re.compile(
 )
 
 
-def verbalize_parts(token: Token, table: LanguageTable) -> Verbalization:
-    """Verbalize a token of several kinds of characters, each kind by itself."""
+def verbalize_parts(token: Token, table: LanguageTable, *, after_figure: bool = False) -> Verbalization:
+    """Verbalize a token of several kinds of characters, each kind by itself.
+
+    after_figure: a number or a currency stands before it, which it may count ("2 veces/semana").
+    """
     pieces: list[Piece] = []
     found = list(_PARTS.finditer(token.core))
     kind_before = ""
@@ -47,6 +50,14 @@ def verbalize_parts(token: Token, table: LanguageTable) -> Verbalization:
             verbalization = _letters(part, start, token.core, table)
         elif part in VULGAR_FRACTIONS:
             kind, verbalization = "digits", (Piece(fractions.say_vulgar(part, table), start, end),)
+        elif (
+            part == "/"
+            and after_figure
+            and 0 < at < len(found) - 1
+            and _counts(found[at - 1], found[at + 1], table)
+        ):
+            # "2 veces/semana"
+            kind, verbalization = "sign", (Piece(f" {table.per} ", start, end),)
         else:
             kind = "sign"
             verbalization = (
@@ -61,6 +72,20 @@ def verbalize_parts(token: Token, table: LanguageTable) -> Verbalization:
         last = pieces.pop()
         pieces.append(Piece(last.text.rstrip(" "), last.start, last.end))
     return Verbalization(tuple(piece for piece in pieces if piece.text), token.core_end)
+
+
+def _counts(counted: re.Match[str], period: re.Match[str], table: LanguageTable) -> bool:
+    """True if the word after a slash is a time that the word before it is counted in: no "day/night"."""
+    words = counted.group().lower(), period.group()
+    unit = table.units.get(words[1])
+    return bool(
+        table.per
+        and words[0].isalpha()
+        and words[0] not in table.units
+        and unit is not None
+        and unit.attached
+        and unit.forms.get("one") == words[1]
+    )
 
 
 def _dotted(written: str, table: LanguageTable) -> str:

@@ -277,7 +277,9 @@ def _verbalize(
         return _month(cursor, table)
     if not has_digits and _PLAIN.fullmatch(core) and not any(map(str.isupper, core[1:])):
         return None
-    return verbalize_parts(token, table)
+    before = cursor.previous().core
+    after_figure = before[-1:].isdecimal() or before in table.currencies
+    return verbalize_parts(token, table, after_figure=after_figure)
 
 
 def _inflected(

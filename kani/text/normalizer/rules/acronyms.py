@@ -143,13 +143,23 @@ def initial(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
 def _is_initial(cursor: TokenCursor, table: LanguageTable) -> bool:
     """True if a letter and its full stop stand before a name: what follows begins no sentence."""
     following = cursor.token(1)
+    suffix = cursor.token().suffix
+    if suffix in (".,", ".;") or (suffix == "." and following.core.islower() and _is_initials(cursor)):
+        # "J. C. S. para", "Zona L.;": nothing ends.
+        return True
     return (
-        cursor.token().suffix == "."
+        suffix == "."
         and following.core[:1].isupper()
         and following.start == following.core_start
         and following.core.lower() not in common_words(table.language)
         and following.core.lower() not in table.acronyms.words - {following.core.lower()[:1]}
     )
+
+
+def _is_initials(cursor: TokenCursor) -> bool:
+    """True if another initial stands before the token."""
+    before = cursor.previous()
+    return len(before.core) == 1 and before.core.isupper() and before.suffix == "."
 
 
 def unspeakable(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:

@@ -94,7 +94,10 @@ class CountedNumerals:
             token = cursor.token(ahead)
         symbol = self.take_per(token.core, money=True) if counted else token.core
         measure, magnitude = resolve_unit(symbol, table, attached=False)
-        if is_letter(symbol, cursor, ahead, table):
+        if is_letter(symbol, cursor, ahead, table) or (
+            symbol == "x" and cursor.token(ahead + 1).core[:1].isdecimal()
+        ):
+            # "12A" is a seat, "48 x 36" a size.
             measure = None
         if measure is None and (
             (symbol == "x" and cursor.token(ahead + 1).core.islower())
@@ -105,7 +108,12 @@ class CountedNumerals:
             measure = table.units.get(symbol)
         if not counted:
             measure = None
-        if counted and measure is None and cursor.previous().core in table.units.keys() - {"x"}:
+        if (
+            counted
+            and measure is None
+            and symbol != "x"
+            and cursor.previous().core in table.units.keys() - {"x"}
+        ):
             # "5 ft 6 in"
             measure = table.units.get(token.core)
         if measure is not None or magnitude is not None:

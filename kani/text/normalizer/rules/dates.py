@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from kani.text.normalizer.rules.acronyms import common_words
+from kani.text.normalizer.rules.fractions import follows_number_sign
 from kani.text.normalizer.rules.numerals import DASHES
 from kani.text.normalizer.rules.ordinals import form
 from kani.text.normalizer.spoken import Piece, Verbalization
@@ -13,7 +14,8 @@ from kani.text.normalizer.tokens import Token, TokenCursor
 
 _ISO = re.compile(r"(\d{4})(?:([-/])(\d{1,2})\2(\d{1,2})|\.(\d{2})\.(\d{2}))")
 _NUMERALS = re.compile(r"(\d{1,2})([/.-])(\d{1,2})\2(\d{4}|\d{2})")
-_DAY_MONTH = re.compile(r"(\d{1,2})([/.-])(\d{1,2})")
+_DAY_MONTH = re.compile(r"(\d{1,2})[ºª]?([/.-])(\d{1,2})")
+_PADDED = re.compile(r"0[1-9]/\d\d|\d\d/0[1-9]")
 _DAYS = re.compile(r"(?:[0-3]?\d[/-]){1,4}[0-3]?\d")
 _MONTH_YEAR = re.compile(r"(\d{1,2})/(\d{4})")
 _DAY = re.compile(r"(\d{1,2})(\.?[^\W\d_]{1,2}|[ºª]|\.[ºª])?")
@@ -85,7 +87,10 @@ def _is_day_and_month(mark: str, cursor: TokenCursor, table: LanguageTable) -> b
             )
             counted = noun or (following in _PARTITIVE and not after[:1].isdecimal())
             return not (cursor.is_adjacent(1) and counted)
-        return known
+        # "14/03" is no fraction; in "Page 02/10" a count.
+        token, before = cursor.token(), cursor.previous()
+        counted = follows_number_sign(cursor, table) or (before.core[:1].isupper() and not before.suffix)
+        return known or "º" in token.core or (_PADDED.fullmatch(token.core) is not None and not counted)
     if mark != "." or not table.ordinals_with_stop:
         return False
     close = cursor.token().suffix

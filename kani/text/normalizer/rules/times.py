@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 
 from kani.text.normalizer.rules.numerals import DASHES, Numeral, parse_numeral
 from kani.text.normalizer.rules.units import gender_of_forms, say_counted, unit_end
@@ -29,6 +30,7 @@ _PRIMES = re.compile(rf"(?P<number>\d{{1,4}}(?:[.,]\d{{1,2}})?)(?P<mark>[{_FEET}
 _IN_INCHES = re.compile(rf"\d{{1,2}}(?:[{_INCHES}]|['’]{{2}})")
 _LONGEST_QUOTATION = 40
 _RANGE = re.compile(rf"(.+?)([{DASHES}])(.+)")
+_MOST_LISTED = 8
 
 
 def time(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
@@ -290,6 +292,16 @@ def _part(number: int, forms: Forms | None, table: LanguageTable) -> str:
     return say_counted(Numeral(str(number), ""), forms, gender, table)
 
 
+def _is_listed(cursor: TokenCursor, after: Collection[str]) -> bool:
+    """True for the last hour of "alle 8, 10 e 18.30": figures and short words lead back to a time's word."""
+    back = 1
+    while back < _MOST_LISTED and (core := cursor.previous(back).core) and core not in after:
+        if not (core[0].isdecimal() or (core.islower() and len(core) <= len("und"))):
+            return False
+        back += 1
+    return back > 1 and cursor.previous(back).core in after
+
+
 def _is_dotted_time(cursor: TokenCursor, table: LanguageTable) -> bool:
     """True if the tokens around "7.30" make it a time; a full stop may be the decimal mark."""
     if _half_behind(cursor, table) is not None:
@@ -298,7 +310,7 @@ def _is_dotted_time(cursor: TokenCursor, table: LanguageTable) -> bool:
         return False
     marks, after = table.times.marks, table.times.after
     before = cursor.previous().core
-    listed = cursor.previous(2).core[:1].isdecimal() and cursor.previous(3).core in after
+    listed = _is_listed(cursor, after)
     return (
         before in after
         or before in marks
