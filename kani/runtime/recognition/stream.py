@@ -212,6 +212,7 @@ class RecognitionStream:
     def end(self) -> None:
         """Accept no more audio."""
         self.audio_ended = True
+        self._take_waiting()
         self._return_marks()
 
     def begin_pass(self) -> PassInput:
