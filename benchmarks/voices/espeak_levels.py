@@ -8,6 +8,7 @@ numbers; one that reads none of them has no entry. Takes a minute.
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Iterator
 
 import numpy as np
@@ -66,6 +67,9 @@ def measure(client: EspeakClient, voice: str, language: str) -> float | None:
 
 def main() -> None:
     """Measure all voices and write the file."""
+    argparse.ArgumentParser(
+        prog="python -m benchmarks.voices.espeak_levels", description=__doc__
+    ).parse_args()
     client = EspeakClient.shared()
     levels = {voice.name: measure(client, voice.name, primary(tag(voice))) for voice in client.voices}
     lines = ",\n".join(

@@ -46,6 +46,7 @@ NOT_RUN = {
     "kokoro.student": "Kokoro beside its student, three judges and servers: many minutes",
     "kokoro.student.taught": "a folder of the training of a student: hours",
     "kokoro_data.calibrate": "it writes into kani/engines/kokoro/data; minutes",
+    "kokoro_data.levels": "it writes into kani/engines/kokoro/data; minutes",
     "kokoro_data.pitches": "it writes into kani/engines/kokoro/data; minutes",
     "kokoro_data.probe": "it writes into kani/engines/kokoro/data",
     "kokoro_data.statistics": "it writes into kani/engines/kokoro/data; a quarter of an hour",
@@ -77,6 +78,7 @@ NOT_RUN = {
     "server.ray_serve": "the package ray",
     "text.short_replies": "nine servers, one after the other, each with Wyoming's port: minutes",
     "timing.alignment": "Kokoro by the ONNX decoder, and Whisper: above what the tests may take",
+    "voices.espeak_levels": "it writes into kani/engines/espeak; minutes",
     "voices.nearest_voice": "the packages of tests/judges/requirements-judges.txt, and hours",
 }
 """What each of these needs: they are only asked for their help."""

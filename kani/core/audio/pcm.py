@@ -26,9 +26,9 @@ REFERENCE_RATE = 24_000
 
 _MIN_RATE, _MAX_RATE = 4_000, 192_000
 _MAX_CHANNELS = 8
-# Opus in its shortest packets (2.5 ms) has 400; a file with many more holds no sound.
 # Energy of a mean below which its channels cancel each other.
 _CANCELLED = 0.1
+# Opus in its shortest packets (2.5 ms) has 400; a file with many more holds no sound.
 _MAX_PACKETS_PER_SECOND = 850
 _CODECS = frozenset(
     "aac alac flac mp3 mp3float opus libopus vorbis libvorbis "
@@ -202,7 +202,9 @@ def mono(frame: av.AudioFrame) -> Samples:
     """Mix a frame's channels."""
     array: npt.NDArray[np.generic] = frame.to_ndarray()
     planes = array if frame.format.is_planar else array.reshape(-1, frame.layout.nb_channels).T
-    scaled = planes.astype(np.float64)
+    # A damaged file of floats holds NaN, which the caller refuses.
+    with np.errstate(invalid="ignore"):
+        scaled = planes.astype(np.float64)
     if planes.dtype == np.uint8:
         scaled = (scaled - 128.0) / 128.0
     elif np.issubdtype(planes.dtype, np.signedinteger):
@@ -212,7 +214,6 @@ def mono(frame: av.AudioFrame) -> Samples:
 
 def mixed(channels: npt.NDArray[np.floating]) -> Samples:
     """Return the mean of channels [channels, samples]; where they cancel each other, the first loud one."""
-    # A damaged file of floats holds NaN, which the caller refuses.
     with np.errstate(invalid="ignore", over="ignore"):
         mean: Samples = channels.mean(axis=0, dtype=np.float64).astype(np.float32)
         if len(channels) == 1:
