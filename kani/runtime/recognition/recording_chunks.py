@@ -31,7 +31,7 @@ _SILENT, _SPEECH = 0.2, 0.5
 _PAUSE_S = 0.15
 # Least speech after the last word that is transcribed by itself: less than that is breath, or a word's end.
 _MIN_REST_S = 0.8
-# Pause that an utterance ends with, and the least speech whose language can be told.
+# Pause that ends an utterance. With less speech than the second, a language cannot be detected.
 _UTTERANCE_PAUSE_S, _UTTERANCE_S = 0.5, 1.0
 # Beginning of a recording in which speech is detected late.
 _LATE_ONSET_S = 1.5

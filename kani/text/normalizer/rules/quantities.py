@@ -75,7 +75,7 @@ def quantity(
         gender = gender_of_following(cursor, table)
         if first is None and match["vulgar"] == "½" and cursor.previous().core == table.signs.get("&"):
             # "le 9 e ½": "e mezza"
-            hours = cursor.previous(3).core.lower() in {"le", "las", "alle", "às"}
+            hours = cursor.previous(3).core.lower() in table.times.after
             half = table.fractions.halves.get("f" if hours else gender or "m", "")
             phrase.add(half or say_vulgar("½", table), at, token.core_end)
             return phrase.build(end)
