@@ -113,8 +113,11 @@ def prompts(checkpoint: Checkpoint, layout: TokenLayout) -> list[Prompt]:
 def new_runner(model: LanguageModel, codec: NanoCodec) -> NewRunner:
     """Creates runners of the tiny model and codec: ``new_runner(slots, kind=Runner, network=model)``."""
 
-    def make(slots: int, kind: type[Runner] = Runner, network: LanguageModel = model) -> Runner:
-        return kind(network, codec, slots=slots, max_prompt_tokens=LONGEST_PROMPT, max_frames=LONGEST_FRAMES)
+    def make(
+        slots: int, kind: type[Runner] = Runner, network: LanguageModel = model, whole: bool = False
+    ) -> Runner:
+        most = {"max_prompt_tokens": LONGEST_PROMPT, "max_frames": LONGEST_FRAMES}
+        return kind(network, codec, slots=slots, whole_frames=whole, **most)
 
     return make
 

@@ -107,7 +107,7 @@ def test_any_schedule_gives_codes_of_solo_run(
     prompts: list[Prompt],
     data: st.DataObject,
 ) -> None:
-    runner = new_runner(4)
+    runner = new_runner(4, whole=data.draw(st.booleans()))
     running: list[Scheduled] = []
     paused: list[Scheduled] = []
     all_: list[Scheduled] = []
@@ -197,10 +197,11 @@ def test_pause_changes_no_bit(new_runner: NewRunner, prompts: list[Prompt]) -> N
     assert speak(paused, 5) == speak(unpaused, 5)
 
 
+@pytest.mark.parametrize("whole", [False, True])
 def test_decoded_audio_matches_sampled_codes(
-    new_runner: NewRunner, codec: NanoCodec, prompts: list[Prompt]
+    new_runner: NewRunner, codec: NanoCodec, prompts: list[Prompt], whole: bool
 ) -> None:
-    runner = new_runner(3)
+    runner = new_runner(3, whole=whole)
     for slot, prompt in enumerate(prompts[4:7]):
         admit(runner, slot, prompt, SAMPLED)
     said, heard = [], []
@@ -210,7 +211,10 @@ def test_decoded_audio_matches_sampled_codes(
         slot, count = (2, 3) if frame < 3 else (0, 2)
         codes = np.minimum(runner.sample(count), 4031)
         said.append(codes[slot])
-        heard.append(runner.decode_audio([1, slot], codes[[1, slot], None])[1])
+        if whole:
+            heard.append(runner.audio(count)[slot])
+        else:
+            heard.append(runner.decode_audio([1, slot], codes[[1, slot], None])[1])
         runner.advance(count)
     expected = codec.decode(torch.from_numpy(np.array(said))[None], torch.tensor([0]), codec.new_state(1))[0]
     assert np.abs(np.concatenate(heard) - expected.numpy()).max() <= 1e-5
