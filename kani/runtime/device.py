@@ -28,7 +28,9 @@ def find_device(name: str) -> torch.device:
 
 def sent(tensor: Tensor, device: torch.device) -> Tensor:
     """Copy a tensor of the CPU to a device; nothing waits for a GPU. On the CPU it is the tensor itself."""
-    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor
+    if device.type == "cuda":
+        tensor = tensor.pin_memory()
+    return tensor.to(device, non_blocking=True)
 
 
 def host_copy(tensor: Tensor) -> Tensor:

@@ -226,6 +226,26 @@ def test_warm_up_leaves_no_state(new_runner: NewRunner, prompts: list[Prompt]) -
     assert run_alone(warm, prompts[1], SAMPLED, 5) == run_alone(new_runner(2), prompts[1], SAMPLED, 5)
 
 
+def test_step_waits_for_no_value(checkpoint: Checkpoint, layout: TokenLayout, codec_file: Path) -> None:
+    # Tensors of this device have no values: reading one fails, as on a GPU it waits.
+    meta = torch.device("meta")
+    network = load(checkpoint, layout, torch.bfloat16, meta)
+    codec = NanoCodec.load(codec_file, device=meta, precision=torch.bfloat16)
+    runner = Runner(network, codec, slots=4, max_prompt_tokens=48, max_frames=60, whole_frames=True)
+    with torch.inference_mode():
+        prefill = runner.start_prefill([[1, 2, 3], [1, 2, 3, 4]])
+        runner.prefill_chunk(prefill, 48)
+        for row in range(2):
+            runner.admit(row, prefill, row, SAMPLED)
+        runner._make_frame(4, 64)
+        runner._decode_frame(4)
+        saved = runner.save(0)
+        runner.release(0, 2)
+        runner.restore(1, saved)
+    with pytest.raises(TypeError, match="meta"):
+        runner.sample(1)
+
+
 def test_slot_bytes_match_allocated_tensors(new_runner: NewRunner) -> None:
     def allocated(runner: Runner) -> int:
         tensors = [runner._language.cache, runner._language.context, runner._audio.rows]
