@@ -301,12 +301,6 @@ async def test_unserved_calls_of_elevenlabs_are_named_in_its_shape(
     assert wrong_method.json() == {"error": {"message": "Method Not Allowed"}}
 
 
-async def test_models_of_elevenlabs_are_listed_for_its_clients(running: InProcessServer) -> None:
-    answer = await request(running, "GET", "/v1/models", **{"xi-api-key": "any"})
-    models = [model["model_id"] for model in answer.json()]
-    assert {"eleven_v3", "eleven_v4_turbo", "eleven_multilingual_v2"} <= {*models}
-
-
 async def test_message_over_the_limit_of_its_protocol_closes_with_1009(tmp_path: Path) -> None:
     async with serving(tmp_path, KANI_MAX_MESSAGE_BYTES="2000") as server:
         async with connect(server.url) as other, connect(server.url) as socket:
