@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import ast
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +14,8 @@ from benchmarks.playback_client import first_audible_s, leading_silence, parse, 
 from benchmarks.recognition import clips
 from benchmarks.recognition import sentences as hearing_sentences
 from benchmarks.report import median, ms, percentile, table
-
-ROOT = Path(__file__).resolve().parent.parent
+from tests.running.sources import ROOT
+from tests.support.programs import python, ran
 
 
 def test_a_percentile_is_a_value_that_was_measured():
@@ -68,7 +66,7 @@ def test_sentences_begin_as_their_group_says(group):
 def test_held_out_sentences_stand_nowhere_else():
     held_out = [text for _, text in sentences.mixed(sentences.HELD_OUT)]
     assert len(held_out) == len(set(held_out)) == 40
-    tracked = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True)
+    tracked = ran("git", "ls-files", "-z")
     kinds = (".py", ".md", ".toml", ".txt", ".html", ".js", ".json", ".yml")
     files = [ROOT / name for name in tracked.stdout.split("\0") if name.endswith(kinds)]
     assert len(files) > 500
@@ -110,8 +108,8 @@ def test_the_recogniser_is_tuned_on_none_of_the_sentences_that_are_held_out(lang
 @pytest.mark.server
 def test_a_benchmark_without_its_packages_says_how_to_install_them():
     code = "import runpy, sys; sys.modules['psutil'] = None; runpy.run_module('benchmarks.text.normalizer')"
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+    done = python("-c", code, code=1)
+    assert (done.stdout, done.stderr.count("\n")) == ("", 1)
     assert "the benchmarks need psutil: pip install psutil" in done.stderr
 
 

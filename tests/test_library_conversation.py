@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from pathlib import Path
@@ -19,11 +17,11 @@ from kani.core.types import Samples
 from kani.library.conversation import ConversationEvent
 from kani.runtime.turn_model.model import SmartTurn
 from tests.clients.openai_realtime import loud, quiet
-from tests.conftest import ROOT
 from tests.judges.judge import hear, word_error_rate
 from tests.support.chat.endpoint import Answer, ChatEndpoint, chat_endpoint, say
 from tests.support.loudness import PausingRecognizer
 from tests.support.patience import WITHIN_S
+from tests.support.programs import python
 
 RATE = 24_000
 SENTENCE = quiet(0.4), loud(0.4)
@@ -315,9 +313,7 @@ async def test_example_hears_and_is_heard(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "question.wav", samples, RATE, subtype="PCM_16")
     async with chat_endpoint(lambda _: say(answer)) as endpoint:
         files = [str(tmp_path / name) for name in ("question.wav", "answer.wav")]
-        command = [sys.executable, str(ROOT / "examples/talk.py"), endpoint.url, "--files", *files]
-        ended = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, check=False)
-    assert ended.returncode == 0, ended.stderr
+        ended = await asyncio.to_thread(python, "examples/talk.py", endpoint.url, "--files", *files)
     assert word_error_rate(question, endpoint.said[-1][-1][1], "en") <= 0.15
     assert answer in ended.stdout
     spoken, rate = soundfile.read(tmp_path / "answer.wav", dtype="float32")

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +15,7 @@ import yaml
 from tests.conftest import ServerProcess
 from tests.snippets import REAL, ROOT, Snippet, check, run_shell, snippets
 from tests.support.patience import WITHIN_S
+from tests.support.programs import python
 
 SHELL = [snippet for snippet in snippets("bash") if snippet.reason is None]
 WITH_SERVER = [snippet for snippet in SHELL if any(real in snippet.code for real in REAL)]
@@ -123,14 +122,6 @@ def test_python_of_the_pages_runs(snippet_server: ServerProcess, folder: Path) -
         page: "\n".join([*(one.code for one in PYTHON if one.page == page), ENDS.get(page, "")])
         for page in sorted({one.page for one in PYTHON})
     }
-    done = subprocess.run(
-        [sys.executable, "-c", RUNNER],
-        input=json.dumps(pages).replace("8001", str(snippet_server.port)),
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'examples'}"},
-        capture_output=True,
-        text=True,
-        timeout=WITHIN_S,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'examples'}"}
+    given = json.dumps(pages).replace("8001", str(snippet_server.port))
+    python("-c", RUNNER, given=given, cwd=folder, env=environment)

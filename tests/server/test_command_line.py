@@ -26,6 +26,7 @@ from kani.cli import serve as start_websocket_server
 from kani.engines.whisper.engine import WhisperRecognizer
 from kani.server import logs, settings
 from kani.server.speech_service import build_recognizer
+from tests.running.sources import ROOT
 from tests.support.patience import WITHIN_S
 from tests.support.servers.asgi import closing
 from tests.support.servers.serving import serving
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
 
 Run = Callable[..., tuple[int, str, str]]
 LISTED = "start without it, and list the voices with: python websocket_client.py --voices"
-ROOT = Path(__file__).parents[2]
 OWN_VARIABLES = ("KANI_", "TTS_", "ELEVEN_", "LIVEKIT_", "LOG_", "PORT")
 LONG = {"type": "tts_stream_request", "data": {"text": "Buenos días. " * 700}}
 

@@ -14,11 +14,11 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from kani.cli.serve import parser
 from kani.server import settings
+from tests.running.sources import ROOT
 
 if TYPE_CHECKING:
     from tests.conftest import ServerProcess
 
-ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 PAGE = (DOCS / "operations.md").read_text(encoding="utf-8")
 RULES = (DOCS / "alerts.yml").read_text(encoding="utf-8")

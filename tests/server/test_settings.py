@@ -15,10 +15,10 @@ from kani.server import settings
 from kani.server.lifecycle import warn_about
 from kani.server.settings import SettingsError, document, load
 from kani.server.speech_service import build_chat_model
+from tests.running.sources import ROOT
 from tests.support.patience import WITHIN_S
 from tests.support.servers.app_server import AppServer, app_server
 
-ROOT = Path(__file__).parents[2]
 NO_FILE = Path("no such file")
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 import wave
 from pathlib import Path
 
@@ -12,9 +10,10 @@ import numpy as np
 import pytest
 
 from tests.clients.relay.wire import RATE, Client, ReceivedUtterance, connect_client
-from tests.conftest import ROOT, ServerProcess
+from tests.conftest import ServerProcess
 from tests.judges.judge import hear, wrong_words
 from tests.protocols.relay.conftest import write
+from tests.support.programs import python
 
 SPANISH = [
     "Buenos días, hoy vamos a preparar una tortilla de patatas con mucha cebolla.",
@@ -51,13 +50,7 @@ async def test_speech_is_intelligible(server: ServerProcess, language: str, sent
 
 
 def client_says(*arguments: str | Path, code: int = 0) -> str:
-    ended = subprocess.run(
-        [sys.executable, str(ROOT / "examples/relay_client.py"), *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert ended.returncode == code, ended.stderr
+    ended = python("examples/relay_client.py", *arguments, code=code)
     assert "Traceback" not in ended.stderr
     return ended.stdout + ended.stderr
 

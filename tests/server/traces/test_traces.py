@@ -7,7 +7,6 @@ import gzip
 import json
 import logging
 import os
-import subprocess
 import sys
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -30,6 +29,7 @@ from kani.core.tracing import UNRECORDED, current
 from tests.protocols.wyoming.exchange import chunk, read_until, steps
 from tests.support.loudness import RATE, LoudnessRecognizer
 from tests.support.patience import WITHIN_S
+from tests.support.programs import python
 from tests.support.servers import speaking
 from tests.support.servers.serving import InProcessServer, serving
 
@@ -130,7 +130,6 @@ def collecting() -> Iterator[TraceCollector]:
             thread.join()
 
 
-ROOT = Path(__file__).parents[3]
 TEXT = "zanahorias moradas"
 KEY = "zq7-good-key"
 PARENT = "00f067aa0ba902b7"
@@ -449,6 +448,4 @@ async def main():
 asyncio.run(main())
 print([name for name in sys.modules if name.startswith(("opentelemetry", "kani.server.traces.otlp"))])
 """
-    command = [sys.executable, "-c", code, str(tmp_path)]
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
-    assert (done.stdout.strip(), done.returncode) == ("[]", 0), done.stderr
+    assert python("-c", code, tmp_path, env=environment).stdout.strip() == "[]"
