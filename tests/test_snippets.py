@@ -12,7 +12,7 @@ import httpx
 import pytest
 import yaml
 
-from tests.conftest import ServerProcess
+from tests.conftest import ServerProcess, server_process
 from tests.snippets import REAL, ROOT, Snippet, check, run_shell, snippets
 from tests.support.patience import WITHIN_S
 from tests.support.programs import python
@@ -85,10 +85,8 @@ def test_command_is_accepted(snippet: Snippet, tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def snippet_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     """A server of these tests' own, as they store voices."""
-    running = ServerProcess(tmp_path_factory.mktemp("server"), "--engine", "espeak")
-    running.wait_until_ready()
-    yield running
-    running.stop()
+    with server_process(tmp_path_factory.mktemp("server"), "--engine", "espeak") as running:
+        yield running
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import httpx
 import numpy as np
@@ -18,9 +18,7 @@ from tests.clients.elevenlabs.wire import assert_tiles, connect_multi
 from tests.clients.kyutai.wire import KEY, pack
 from tests.clients.openai_realtime import RATE, audio_of, realtime, text_item
 from tests.support.patience import WITHIN_S
-
-if TYPE_CHECKING:
-    from tests.support.servers.app_server import AppServer
+from tests.support.servers.app_server import AppServer
 
 FAULTY = "<speak>uno\n<p>dos</s></speak>"
 FAULT = "SSML, line 2, column 7: </s> comes before </p>, which has to come first"

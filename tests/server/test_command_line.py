@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import httpx
 import pytest
@@ -26,13 +25,11 @@ from kani.cli import serve as start_websocket_server
 from kani.engines.whisper.engine import WhisperRecognizer
 from kani.server import logs, settings
 from kani.server.speech_service import build_recognizer
+from tests.conftest import ServerProcess, StartServer
 from tests.running.sources import ROOT
 from tests.support.patience import WITHIN_S
 from tests.support.servers.asgi import closing
 from tests.support.servers.serving import serving
-
-if TYPE_CHECKING:
-    from tests.conftest import ServerProcess, StartServer
 
 Run = Callable[..., tuple[int, str, str]]
 LISTED = "start without it, and list the voices with: python websocket_client.py --voices"

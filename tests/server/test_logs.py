@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import httpx
 import pytest
@@ -20,11 +20,9 @@ from websockets.sync.client import connect
 
 from kani.core import request_ids
 from kani.server import logs
+from tests.conftest import ServerProcess, StartServer, server_process
 from tests.support.patience import WITHIN_S
 from tests.support.servers import speaking
-
-if TYPE_CHECKING:
-    from tests.conftest import ServerProcess, StartServer
 
 GOOD_KEY = "zq7-good-key-of-the-administrator"
 BAD_KEY = "zq7-bad-key-of-somebody-else"
@@ -165,13 +163,9 @@ def test_texts_are_written_where_they_are_asked_for(start_server: StartServer) -
 @pytest.fixture(scope="module")
 def verbose_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     """A server that logs each step, as JSON."""
-    from tests.conftest import ServerProcess
-
     folder = tmp_path_factory.mktemp("verbose")
-    running = ServerProcess(folder, "--engine", "espeak", "--log-json", "--log-level", "DEBUG")
-    running.wait_until_ready()
-    yield running
-    running.stop()
+    with server_process(folder, "--engine", "espeak", "--log-json", "--log-level", "DEBUG") as running:
+        yield running
 
 
 @pytest.mark.server

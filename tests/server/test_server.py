@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 from socket import gethostname
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import httpx
 import pytest
@@ -21,13 +21,11 @@ import websocket_config
 from kani.core.engine import LightVoices
 from kani.server.network.uvicorn_websocket import MAX_FRAGMENTS
 from kani.server.page import PATHS
+from tests.conftest import ServerProcess, StartServer
 from tests.support.patience import WITHIN_S
 from tests.support.servers.asgi import closing, errors_in
 from tests.support.servers.serving import InProcessServer, serving
 from tests.support.tone import ToneEngine
-
-if TYPE_CHECKING:
-    from tests.conftest import ServerProcess, StartServer
 
 PING = '{"type": "ping"}'
 KYUTAI = "/api/tts_streaming?format=PcmMessagePack"

@@ -10,10 +10,11 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import httpx
 import pytest
+from starlette.types import Receive, Scope, Send
 from websockets.asyncio.client import connect
 
 from kani.server.network.tcp_connections import PROGRESS_BYTES, Awaited, ReadTimeouts, TcpTable
@@ -23,10 +24,6 @@ from tests.support.patience import WITHIN_S
 from tests.support.servers import asgi
 from tests.support.servers.app_server import KEY
 from tests.support.servers.serving import serving
-
-if TYPE_CHECKING:
-    from starlette.types import Receive, Scope, Send
-
 
 GET = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\n"

@@ -7,7 +7,6 @@ import ssl
 import wave
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import httpx
 import pytest
@@ -15,13 +14,11 @@ from websockets.sync.client import connect
 
 from kani.server.network.listeners import server_context
 from kani.server.settings import SettingsError
+from tests.conftest import ServerProcess, server_process
 from tests.support import permissions
 from tests.support.programs import Ended, python
 
 trustme = pytest.importorskip("trustme", reason="trustme, which makes certificates, is not installed")
-
-if TYPE_CHECKING:
-    from tests.conftest import ServerProcess
 
 PASSWORD = "some password"
 
@@ -57,13 +54,10 @@ def others(tmp_path_factory: pytest.TempPathFactory) -> Files:
 @pytest.fixture(scope="module")
 def secure(tmp_path_factory: pytest.TempPathFactory, files: Files) -> Iterator[ServerProcess]:
     """A server with a certificate, on its compat ports too."""
-    from tests.conftest import ServerProcess
-
     arguments = ("--engine", "espeak", "--compat", "--tls-cert", str(files.cert), "--tls-key", str(files.key))
-    running = ServerProcess(tmp_path_factory.mktemp("secure"), *arguments, KANI_METRICS_ENABLED="true")
-    running.wait_until_ready()
-    yield running
-    running.stop()
+    folder = tmp_path_factory.mktemp("secure")
+    with server_process(folder, *arguments, KANI_METRICS_ENABLED="true") as running:
+        yield running
 
 
 def run(files: Files, *arguments: str, code: int = 0) -> Ended:
