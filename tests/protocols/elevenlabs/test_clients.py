@@ -20,7 +20,6 @@ from elevenlabs.types import DialogueInput
 from livekit.agents import APIStatusError
 from livekit.plugins import elevenlabs as livekit
 
-from benchmarks.sentences import WITH_EARLY_PHRASE
 from kani.core.audio.pcm import decode_recording
 from kani.core.types import Samples
 from tests.clients.elevenlabs.libraries import (
@@ -33,7 +32,6 @@ from tests.clients.elevenlabs.libraries import (
 from tests.clients.elevenlabs.wire import Character, connect_client
 from tests.conftest import ServerProcess
 from tests.support.examples import run_example
-from tests.support.understood import assert_understood
 
 GEORGE = "JBFqnCBsd6RMkjVDRZzb"
 
@@ -231,8 +229,6 @@ async def test_example_writes_speech_times_and_voices(espeak_server: ServerProce
 TEXT = "Hola, esto es una prueba bastante larga. ¿Qué tal te encuentras hoy, amigo mío? Yo, muy bien."
 FIGURES = "Hola, amigo: son 3.456 casas en 1.234.567 calles, o 21 por ciento. Adiós, amigo mío, hasta otra."
 SHORT = "Adiós, amigos míos."
-ENGLISH = " ".join(WITH_EARLY_PHRASE["en"][:4])
-
 pytestmark = pytest.mark.filterwarnings(
     # The official library asks in a way that websockets does not like any more.
     "ignore:ConnectionClosed.(code|reason) is deprecated:DeprecationWarning"
@@ -326,17 +322,6 @@ async def test_livekit_with_model_of_dialogues_receives_word_times(
         espeak_server.http_url, "espeak:es", [FIGURES], model="eleven_v3", encoding=encoding
     )
     assert_at_its_time(spoken.words, words_of(truth), 0.002)
-
-
-@pytest.mark.heard
-async def test_livekit_with_model_of_dialogues_receives_speech_without_tags(server: ServerProcess) -> None:
-    tagged = f"[whispers] {ENGLISH}"
-    options = {"model": "eleven_v3", "encoding": "mp3_22050_32"}  # the plugin's default
-    (spoken,) = await speak_with_livekit(server.http_url, "af_heart", [tagged], **options)
-    assert_understood(spoken.samples, 22_050, ENGLISH, "en")
-    assert [word.text for word in spoken.words] == tagged.split(" ")
-    starts = [word.start_s for word in spoken.words]
-    assert starts == sorted(starts) and starts[-1] < len(spoken.samples) / 22_050
 
 
 async def test_realtime_example_writes_speech(espeak_server: ServerProcess, tmp_path: Path) -> None:
