@@ -211,7 +211,7 @@ SMOKE = (
     *("protocols/elevenlabs/test_voices_spoken.py", "protocols/kani/test_websocket.py"),
     *("protocols/kyutai/test_speech_in.py", "protocols/kyutai/test_speech_out.py"),
     *("protocols/openai/test_realtime_speech.py", "protocols/relay/test_heard.py"),
-    *("protocols/test_ssml_heard.py", "protocols/voxcpm/test_speaking.py", "protocols/wyoming/test_heard.py"),
+    *("protocols/test_ssml.py", "protocols/voxcpm/test_speaking.py", "protocols/wyoming/test_heard.py"),
     *("server/lifecycle/test_lifecycle.py", "server/network/test_tls.py", "server/test_server.py"),
     *("test_library.py", "test_package.py", "test_privacy.py"),
 )
