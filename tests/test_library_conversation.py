@@ -20,7 +20,7 @@ from tests.clients.openai_realtime import loud, quiet
 from tests.judges.judge import hear, word_error_rate
 from tests.support.chat.endpoint import Answer, ChatEndpoint, chat_endpoint, say
 from tests.support.loudness import PausingRecognizer
-from tests.support.patience import WITHIN_S
+from tests.support.patience import WITHIN_S, happens
 from tests.support.programs import python
 
 RATE = 24_000
@@ -86,12 +86,6 @@ def probably_complete(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(SmartTurn, "completeness", completeness)
 
 
-async def happens(what: Callable[[], object]) -> None:
-    async with asyncio.timeout(WITHIN_S):
-        while not what():
-            await asyncio.sleep(0.005)
-
-
 @pytest.mark.usefixtures("probably_complete")
 async def test_answer_is_begun_in_a_pause_and_given_out_after_the_turn() -> None:
     async def audio(events: list[ConversationEvent]) -> AsyncIterator[Samples]:
@@ -150,8 +144,7 @@ async def test_speech_interrupts_and_the_rest_was_not_heard() -> None:
 
     async def audio(events: list[ConversationEvent]) -> AsyncIterator[Samples]:
         yield np.concatenate([quiet(0.4), loud(0.4), quiet(1.0)])
-        while not any(isinstance(event, Answered) for event in events):
-            await asyncio.sleep(0.01)
+        await happens(lambda: any(isinstance(event, Answered) for event in events))
         yield np.concatenate([loud(0.4), quiet(1.0)])
 
     async with chat_endpoint(lambda _: next(answers)) as endpoint:
@@ -208,8 +201,7 @@ async def test_word_interrupts_but_no_listener(last: str) -> None:
 
     async def audio(events: list[ConversationEvent]) -> AsyncIterator[Samples]:
         yield np.concatenate([quiet(0.4), loud(0.4), quiet(1.0)])
-        while not any(isinstance(event, Answered) for event in events):
-            await asyncio.sleep(0.01)
+        await happens(lambda: any(isinstance(event, Answered) for event in events))
         yield np.concatenate([loud(0.24), quiet(1.0)])
 
     async with chat_endpoint(lambda _: next(answers)) as endpoint:
@@ -229,8 +221,7 @@ async def test_failure_is_an_event_and_the_conversation_goes_on() -> None:
     async def audio(events: list[ConversationEvent]) -> AsyncIterator[Samples]:
         turn = np.concatenate([quiet(0.4), loud(0.4), quiet(1.0)])
         yield turn
-        while not any(isinstance(event, NoAnswer) for event in events):
-            await asyncio.sleep(0.01)
+        await happens(lambda: any(isinstance(event, NoAnswer) for event in events))
         yield turn
 
     async with chat_endpoint(lambda _: next(answers)) as endpoint:
@@ -241,8 +232,7 @@ async def test_failure_is_an_event_and_the_conversation_goes_on() -> None:
 async def test_turn_ends_though_the_recognition_lags() -> None:
     async def audio(events: list[ConversationEvent]) -> AsyncIterator[Samples]:
         yield np.concatenate([quiet(0.4), loud(0.4), quiet(3.0)])
-        while not any(isinstance(event, Answered) for event in events):
-            await asyncio.sleep(0.01)
+        await happens(lambda: any(isinstance(event, Answered) for event in events))
 
     async with chat_endpoint(lambda _: say("Yes.")) as endpoint:
         async with asyncio.timeout(WITHIN_S):

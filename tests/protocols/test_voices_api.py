@@ -25,6 +25,7 @@ from kani.engines.espeak.reference_voice import EspeakReferenceVoice
 from kani.protocols.voices_api import routes
 from kani.protocols.voices_api.preview import PreviewCache
 from tests.conftest import StartServer
+from tests.support.patience import happens
 from tests.support.servers.app_server import KEY, AppServer, StartApp, app_server
 from tests.support.sessions import build
 from tests.support.tone import ToneEngine
@@ -405,8 +406,7 @@ async def test_preview_is_made_to_its_end_though_its_caller_is_gone() -> None:
 
     gone = asyncio.create_task(cache.get(("a",), make))
     staying = asyncio.create_task(cache.get(("a",), make))
-    while not made:
-        await asyncio.sleep(0)
+    await happens(lambda: made)
     gone.cancel()
     await asyncio.wait([gone])
     go.set()

@@ -6,7 +6,6 @@ import asyncio
 import json
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -23,7 +22,7 @@ from tests.conftest import StartServer
 from tests.core.voices.local_bucket import App, answer, local_bucket
 from tests.core.voices.stored import files_below, recording
 from tests.support.espeak_audio import audio
-from tests.support.patience import WITHIN_S
+from tests.support.patience import WITHIN_S, until
 from tests.support.servers.serving import InProcessServer, serving
 
 VOICES = "/v1/audio/voices"
@@ -80,13 +79,6 @@ async def test_full_disk_refuses_voices_and_disturbs_no_speech(tmp_path: Path) -
 
 
 SENTENCE = "Esta es mi voz, y estoy de acuerdo en que este servidor la guarde para que la use."
-
-
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + WITHIN_S
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 @pytest.mark.parametrize("place", ["folder", "bucket"])

@@ -25,7 +25,7 @@ from tests.clients.openai.test_python import PYTHON, call
 from tests.clients.openai_realtime import loud, quiet
 from tests.support.chat.endpoint import Answer, ChatEndpoint, chat_endpoint, say
 from tests.support.loudness import PausingRecognizer
-from tests.support.patience import WITHIN_S
+from tests.support.patience import WITHIN_S, happens
 from tests.support.servers.serving import InProcessServer, serving
 
 with warnings.catch_warnings():
@@ -215,8 +215,7 @@ async def test_pipecat(tmp_path: Path) -> None:
         await worker.queue_frames([LLMRunFrame()])
         async with asyncio.timeout(WITHIN_S):
             await listener.done.wait()
-            while len(endpoint.requests) < 4:
-                await asyncio.sleep(0.05)
+            await happens(lambda: len(endpoint.requests) >= 4)
         await worker.cancel()
         with suppress(asyncio.CancelledError):
             await running

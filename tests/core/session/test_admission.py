@@ -16,6 +16,7 @@ from kani.core.scheduling.deadline_queue import DeadlineQueue, SharedLimit
 from kani.core.scheduling.slots import MARGIN_S
 from kani.core.session.admission import Admission, RateLimit, SlotQueue
 from tests.support.event_loop import settle, virtual_time
+from tests.support.patience import happens
 
 
 def admission(**limits: int) -> Admission:
@@ -331,8 +332,7 @@ async def test_place_granted_to_cancelled_wait_is_passed_on(others: int) -> None
     holder.ended.set()
     # The holder's task gives the place back when it runs next; ours runs right after it, before the waiter.
     await asyncio.sleep(0)
-    while not holder.task.done():
-        await asyncio.sleep(0)
+    await happens(lambda: holder.task.done())
     waiting.task.cancel()
     await asyncio.wait([waiting.task])
     await settle()

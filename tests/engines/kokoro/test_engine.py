@@ -32,7 +32,7 @@ from kani.server.settings import SettingsError, load
 from tests.conftest import ServerProcess, StartServer
 from tests.judges.judge import hear, word_error_rate
 from tests.support.kokoro import chunks_of, computing, joined, silence_around
-from tests.support.patience import WITHIN_S
+from tests.support.patience import WITHIN_S, happens
 from tests.support.programs import python
 
 NOWHERE = Path("no-such-folder")
@@ -246,8 +246,7 @@ async def test_cancel_frees_engine_within_quarter_of_segment(each: KokoroEngine)
 
     begun = time.process_time()
     task = asyncio.create_task(chunks_of(each, segment))
-    while time.process_time() - begun < whole_s * 0.3:
-        await asyncio.sleep(0.01)
+    await happens(lambda: time.process_time() - begun >= whole_s * 0.3)
     begun = time.process_time()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):

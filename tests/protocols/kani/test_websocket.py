@@ -23,6 +23,7 @@ from tests.conftest import ServerProcess
 from tests.core.timing.test_spans import assert_tiles
 from tests.protocols.conftest import Serve
 from tests.protocols.health import wait_for_idle
+from tests.support.patience import happens
 from tests.support.servers.app_server import AppServer, StartApp
 
 HOLA = "¡Hola! ¿Cómo estás hoy?"
@@ -138,8 +139,7 @@ async def test_waiting_requests_are_limited(serve: Serve) -> None:
     server.engine.allow = 0
     async with connect(server.url, max_size=None) as socket:
         await socket.send(request("Un momento."))
-        while not server.engine.under_way:
-            await asyncio.sleep(0.001)
+        await happens(lambda: server.engine.under_way)
         for _ in range(20):
             await socket.send(request("Un momento."))
         await socket.send('{"type":"ping"}')
@@ -279,10 +279,8 @@ async def test_vanished_clients_free_slots_and_files(espeak_server: ServerProces
         data = await ask(stays, request("Yo me quedo."))
         assert data["status"] == "success"
     await wait_for_idle(server)
-    async with asyncio.timeout(300):
-        # The sockets of the requests to /health close a moment after their answers.
-        while process.num_fds() > handles:
-            await asyncio.sleep(0.02)
+    # The sockets of the requests to /health close a moment after their answers.
+    await happens(lambda: process.num_fds() <= handles)
 
 
 async def test_concurrent_streams_equal_solo_runs(espeak_app: AppServer) -> None:

@@ -21,7 +21,7 @@ from tests.clients.voxcpm.wire import Answer, Client, Frame, Message, opened
 from tests.conftest import ServerProcess, StartServer
 from tests.protocols.conftest import Serve
 from tests.protocols.health import wait_for_idle, wait_for_metrics
-from tests.support.patience import WITHIN_S
+from tests.support.patience import happens
 from tests.support.servers.app_server import AppServer, StartApp
 from tests.support.servers.unread import never_reading, settled_speech_s
 
@@ -152,8 +152,7 @@ async def test_full_queue_is_reported(serve: Serve) -> None:
     server.engine.allow = 0
     async with opened(server.url) as client:
         await client.request("first", HELLO)
-        while not server.engine.under_way:
-            await asyncio.sleep(0.001)
+        await happens(lambda: server.engine.under_way)
         for name in ("second", "third", "fourth"):
             await client.request(name, HELLO)
         while (message := await client.receive())["type"] == "progress":
@@ -161,8 +160,7 @@ async def test_full_queue_is_reported(serve: Serve) -> None:
         assert (message["request_id"], message["error"]["code"]) == ("fourth", "QUEUE_FULL")
         assert "at most 2" in message["error"]["message"]
         await client.send("cancel", request_id="first")
-        while len(server.engine.segments) < 2:
-            await asyncio.sleep(0.001)
+        await happens(lambda: len(server.engine.segments) >= 2)
         await server.engine.permit(None)
         answers = await client.answers("first", "second", "third")
     assert answers.pop("first").last["result"] == {"cancelled": True}
@@ -347,9 +345,7 @@ async def test_unsent_whole_answers_are_freed(start_server: StartServer) -> None
     memory = psutil.Process(server.process.pid)
 
     async def held(enough: Callable[[int], bool]) -> None:
-        async with asyncio.timeout(WITHIN_S):
-            while not enough(memory.memory_info().rss):
-                await asyncio.sleep(0.05)
+        await happens(lambda: enough(memory.memory_info().rss))
 
     before = memory.memory_info().rss
     for _ in range(2):

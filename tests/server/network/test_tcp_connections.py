@@ -20,7 +20,7 @@ from websockets.asyncio.client import connect
 from kani.server.network.tcp_connections import PROGRESS_BYTES, Awaited, ReadTimeouts, TcpTable
 from kani.server.network.upload_budget import FREE_BYTES, UploadBudget, UploadBudgetFull
 from kani.server.network.uvicorn_websocket import WebSocketProtocol
-from tests.support.patience import WITHIN_S
+from tests.support.patience import WITHIN_S, happens
 from tests.support.servers import asgi
 from tests.support.servers.app_server import KEY
 from tests.support.servers.serving import serving
@@ -71,10 +71,8 @@ class Served:
     async def empty(self) -> None:
         """Return when a connection was there, and none is any more."""
         async with asyncio.timeout(GUARD_S):
-            while not len(self.table):
-                await asyncio.sleep(0.01)
-            while len(self.table):
-                await asyncio.sleep(0.01)
+            await happens(lambda: len(self.table))
+            await happens(lambda: not len(self.table))
 
     async def client(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         return await asyncio.open_connection("127.0.0.1", self.port)
@@ -239,15 +237,11 @@ async def test_a_message_in_pieces_counts_as_a_whole_does() -> None:
             piece = b"mask" + bytes(FREE_BYTES)
             head = (FREE_BYTES).to_bytes(8)
             client.transport.write(b"\x02\xff" + head + piece + b"\x00\xff" + head + piece)
-            async with asyncio.timeout(GUARD_S):
-                while server.intake.used != FREE_BYTES:
-                    await asyncio.sleep(0.01)
+            await happens(lambda: server.intake.used == FREE_BYTES)
             client.transport.write(b"\x80\xff" + head + piece)
             assert await client.recv() == str(3 * FREE_BYTES) and server.intake.used == 0
             client.transport.write(b"\x02\xff" + head + piece + b"\x00\xff" + head + piece)
-            async with asyncio.timeout(GUARD_S):
-                while not server.intake.used:
-                    await asyncio.sleep(0.01)
+            await happens(lambda: server.intake.used)
             client.transport.abort()
             await server.empty()
         assert server.intake.used == 0
