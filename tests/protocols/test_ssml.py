@@ -16,8 +16,7 @@ from websockets.exceptions import ConnectionClosed
 
 from benchmarks.text.ssml_heard import SILENCE_S, compare
 from kani.core.types import Samples
-from tests.clients.elevenlabs.libraries import split_tokens
-from tests.clients.elevenlabs.wire import assert_tiles, connect_multi
+from tests.clients.elevenlabs.wire import assert_tiles, connect_multi, split_tokens
 from tests.clients.kyutai.wire import KEY, pack
 from tests.clients.openai_realtime import RATE, audio_of, realtime, text_item
 from tests.conftest import ServerProcess

@@ -22,14 +22,9 @@ from livekit.plugins import elevenlabs as livekit
 
 from kani.core.audio.pcm import decode_recording
 from kani.core.types import Samples
-from tests.clients.elevenlabs.libraries import (
-    Word,
-    speak_with_livekit,
-    speak_with_pipecat,
-    speak_with_sdk,
-    split_tokens,
-)
-from tests.clients.elevenlabs.wire import Character, connect_client
+from tests.clients.elevenlabs.libraries import speak_with_livekit, speak_with_pipecat, speak_with_sdk
+from tests.clients.elevenlabs.wire import Character, connect_client, split_tokens
+from tests.clients.pipelines import Word
 from tests.conftest import ServerProcess
 from tests.support.examples import run_example
 
