@@ -44,3 +44,11 @@ def python(
 ) -> Ended:
     """Run this Python with some arguments; see ``ran``."""
     return ran(sys.executable, *arguments, code=code, given=given, cwd=cwd, env=env)
+
+
+def example(name: str, *arguments: str | Path, code: int = 0) -> str:
+    """Run a program of ``examples``, which tells failures without a traceback; returns what it printed."""
+    ended = python(f"examples/{name}", *arguments, code=code)
+    printed = ended.stdout + ended.stderr
+    assert "Traceback" not in printed, printed
+    return printed

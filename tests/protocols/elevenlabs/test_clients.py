@@ -26,7 +26,7 @@ from tests.clients.elevenlabs.libraries import speak_with_livekit, speak_with_pi
 from tests.clients.elevenlabs.wire import Character, connect_client, split_tokens
 from tests.clients.pipelines import Word
 from tests.conftest import ServerProcess
-from tests.support.examples import run_example
+from tests.support.programs import example
 
 GEORGE = "JBFqnCBsd6RMkjVDRZzb"
 
@@ -205,20 +205,20 @@ async def test_livekit_lists_voices_and_raises_errors(
     assert refused.value.status_code == 404
 
 
-async def run_client(server: ServerProcess, *arguments: str | Path) -> str:
-    return await run_example("elevenlabs_client.py", "--server", server.http_url, *arguments)
+def run_client(server: ServerProcess, *arguments: str | Path, code: int = 0) -> str:
+    return example("elevenlabs_client.py", "--server", server.http_url, *arguments, code=code)
 
 
-async def test_example_writes_speech_times_and_voices(espeak_server: ServerProcess, tmp_path: Path) -> None:
+def test_example_writes_speech_times_and_voices(espeak_server: ServerProcess, tmp_path: Path) -> None:
     file = tmp_path / "speech.audio.mp3"
-    printed = await run_client(espeak_server, TIMED, "-o", file)
+    printed = run_client(espeak_server, TIMED, "-o", file)
     assert f"{file.stat().st_size} bytes" in printed
     plain = seconds(file.read_bytes(), "mp3_44100_128")
-    printed = await run_client(espeak_server, TIMED, "-o", file, "--times")
+    printed = run_client(espeak_server, TIMED, "-o", file, "--times")
     assert "".join(line[12:] for line in printed.splitlines()) == TIMED
     assert seconds(file.read_bytes(), "mp3_44100_128") == plain > 2
-    assert "espeak:es-419" in await run_client(espeak_server, "--voices", "spanish")
-    assert "voice_not_found" in await run_client(espeak_server, TIMED, "-o", file, "--voice", "nobody")
+    assert "espeak:es-419" in run_client(espeak_server, "--voices", "spanish")
+    assert "voice_not_found" in run_client(espeak_server, TIMED, "-o", file, "--voice", "nobody", code=1)
 
 
 TEXT = "Hola, esto es una prueba bastante larga. ¿Qué tal te encuentras hoy, amigo mío? Yo, muy bien."
@@ -322,7 +322,7 @@ async def test_livekit_with_model_of_dialogues_receives_word_times(
 async def test_realtime_example_writes_speech(espeak_server: ServerProcess, tmp_path: Path) -> None:
     output = tmp_path / "speech.wav"
     options = ("--server", espeak_server.http_url, "--voice", "espeak:es", "-o", output)
-    assert "first audio after" in await run_example("elevenlabs_realtime.py", TEXT, *options)
+    assert "first audio after" in example("elevenlabs_realtime.py", TEXT, *options)
     _, samples = await characters(espeak_server, TEXT, 24_000)
     with wave.open(str(output)) as file:
         assert file.getframerate() == 24_000 and file.getnframes() == len(samples)

@@ -11,10 +11,11 @@ import pytest
 
 from tests.clients.relay.wire import RATE, connect_client
 from tests.conftest import ServerProcess
+from tests.judges.judge import hear, word_error_rate
 from tests.protocols.relay.conftest import write
-from tests.support.programs import python
-from tests.support.understood import assert_understood
+from tests.support.programs import example
 
+CLIENT = "relay_client.py"
 SPANISH = "El tren de las ocho sale siempre con retraso, pero llega a tiempo a la ciudad."
 
 
@@ -24,19 +25,14 @@ async def test_incremental_text_is_understood(server: ServerProcess) -> None:
         await write(client, *re.findall(r"(?:\S+\s*){1,4}", SPANISH))
         answer = await client.receive_utterance()
     answer.check(SPANISH)
-    assert_understood(answer.samples, RATE, SPANISH, "es")
-
-
-def client_says(*arguments: str | Path, code: int = 0) -> str:
-    ended = python("examples/relay_client.py", *arguments, code=code)
-    assert "Traceback" not in ended.stderr
-    return ended.stdout + ended.stderr
+    heard = hear(answer.samples, RATE, "es")
+    assert word_error_rate(SPANISH, heard, "es") <= 0.05, heard
 
 
 @pytest.mark.parametrize("mode", [[], ["--as-written"]], ids=["whole", "written"])
 def test_example_client_writes_speech(espeak_server: ServerProcess, tmp_path: Path, mode: list[str]) -> None:
     path, text = tmp_path / "hello.wav", "مَرْحَبًا بالعالم"
-    printed = client_says(text, "-o", path, "--server", espeak_server.url, *mode).splitlines()
+    printed = example(CLIENT, text, "-o", path, "--server", espeak_server.url, *mode).splitlines()
     letters = [re.fullmatch(r" *(\d+) ms {2}(.)", line) for line in printed[:-1]]
     assert "".join(match[2] for match in letters if match) == text
     times = [int(match[1]) for match in letters if match]
@@ -49,7 +45,7 @@ def test_example_client_writes_speech(espeak_server: ServerProcess, tmp_path: Pa
 
 
 def test_example_client_reports_errors_in_one_line(espeak_server: ServerProcess) -> None:
-    printed = client_says("Hola", "--server", "ws://localhost:9", code=1)
+    printed = example(CLIENT, "Hola", "--server", "ws://localhost:9", code=1)
     assert printed.startswith("ws://localhost:9: ") and "start_websocket_server.py" in printed
-    printed = client_says("", "--server", espeak_server.url, code=1)
+    printed = example(CLIENT, "", "--server", espeak_server.url, code=1)
     assert printed == f"{espeak_server.url}: No text provided\n"
