@@ -245,8 +245,7 @@ async def test_every_session_is_reported_once_without_its_text(
     engine, ledger = ToneEngine(), Ledger()
     caplog.set_level(logging.INFO, "speech")
     monkeypatch.setattr(logging.getLogger("speech.account"), "disabled", False)
-    async with serving(engine, tmp_path, max_text=20) as service:
-        service._observer = ledger
+    async with serving(engine, tmp_path, ledger, max_text=20) as service:
 
         async def run(name: str, text: str, error: type[Exception] | None, cancel: bool = False) -> None:
             with request_ids.bind(name):

@@ -70,9 +70,8 @@ class Served:
 
     async def empty(self) -> None:
         """Return when a connection was there, and none is any more."""
-        async with asyncio.timeout(GUARD_S):
-            await happens(lambda: len(self.table))
-            await happens(lambda: not len(self.table))
+        await happens(lambda: len(self.table))
+        await happens(lambda: not len(self.table))
 
     async def client(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         return await asyncio.open_connection("127.0.0.1", self.port)
