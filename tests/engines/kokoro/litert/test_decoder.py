@@ -16,7 +16,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from benchmarks.kokoro.measures import log_spectral_distance
 from kani.core.types import Segment
 from kani.engines.kokoro.litert.decoder import load_litert_decoder
 from kani.engines.kokoro.litert.packing.curves import pack_curves
@@ -44,6 +43,7 @@ from kani.runtime import build_cache, weights
 from kani.runtime.build_cache import BuildFailed
 from kani.runtime.weights import KOKORO
 from tests.support.kokoro import CHANNELS, agreement_db, one_utterance
+from tests.support.sound_measures import log_spectral_distance
 
 ROOT = Path(__file__).parents[4]
 PLAIN = {

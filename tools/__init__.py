@@ -1,0 +1,1 @@
+"""Programs that make networks and their data: ``python -m tools.NAME``. The server needs none of them."""
