@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tokenizers
-from benchmarks.recognition.sentences import ARTICLE_1
 
 from benchmarks.recognition.hard_recordings import Speaker, joined
 from benchmarks.recognition.repeats import WAYS, hear, letters
+from benchmarks.sentences import ARTICLE_1
 from kani.core.types import Samples, Segment
 from kani.engines.espeak.engine import EspeakEngine
 from kani.engines.kokoro.engine import KokoroEngine
