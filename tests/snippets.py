@@ -141,7 +141,7 @@ def check(call: Call) -> None:
             assert all(f'"{option}"' in source for option in options if option.startswith("--"))
         case ("python", ["-m", "pytest", *options], _):
             assert all((ROOT / option).exists() for option in options if "/" in option)
-        case ("python", ["-m", module, *_], _) if module.startswith("benchmarks."):
+        case ("python", ["-m", module, *_], _) if module.startswith(("benchmarks.", "tools.")):
             file = ROOT / module.replace(".", "/")
             assert file.with_suffix(".py").exists() or (file / "__main__.py").exists()
         case ("pip" | "uv", options, _):

@@ -133,8 +133,10 @@ def served(installed: Installed) -> Iterator[str]:
 
 
 @pytest.mark.heard
-def test_built_files_have_the_package_readme(installed: Installed) -> None:
+def test_built_files_have_the_package_readme_and_hold_the_product_alone(installed: Installed) -> None:
     with zipfile.ZipFile(installed.wheel) as wheel, tarfile.open(installed.sdist) as sdist:
+        holds = {name.partition("/")[0] for name in wheel.namelist() if ".dist-info/" not in name}
+        assert holds == {"kani", "websocket_client.py", "websocket_config.py"}
         (metadata,) = (wheel.read(name) for name in wheel.namelist() if name.endswith(".dist-info/METADATA"))
         folder = sdist.getnames()[0].partition("/")[0]
         information = sdist.extractfile(f"{folder}/PKG-INFO")

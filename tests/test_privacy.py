@@ -51,7 +51,9 @@ def test_each_importer_of_a_library_that_reports_turns_that_off(path: Path) -> N
 
 
 @pytest.mark.server
-@pytest.mark.parametrize("package", ["kani", "kani.engines.whisper", "benchmarks", "websocket_server"])
+@pytest.mark.parametrize(
+    "package", ["kani", "kani.engines.whisper", "benchmarks", "tools", "websocket_server"]
+)
 def test_import_turns_telemetry_off_and_keeps_set_variables(package: str) -> None:
     code = f"import os, {package}; print(*(os.environ[name] for name in {sorted(no_telemetry.VARIABLES)}))"
     bare = {name: value for name, value in os.environ.items() if name not in no_telemetry.VARIABLES}

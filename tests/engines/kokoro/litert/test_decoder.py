@@ -16,7 +16,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from benchmarks.kokoro.measures import log_spectral_distance
 from kani.core.types import Segment
 from kani.engines.kokoro.litert.decoder import load_litert_decoder
 from kani.engines.kokoro.litert.packing.curves import pack_curves
@@ -46,6 +45,7 @@ from kani.runtime.weights import KOKORO
 from tests.running.sources import ROOT
 from tests.support.kokoro import CHANNELS, agreement_db, one_utterance
 from tests.support.programs import python
+from tests.support.sound_measures import log_spectral_distance
 
 PLAIN = {
     *("__init__", "accented_ipa", "build_cache", "onnx_model", "parts_cache"),
