@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kani.core.errors import EngineUnavailable
-from kani.runtime.extras import INSTALLED
+from kani.runtime.extras import FETCH, INSTALLED
 
 OLDEST = (3, 11)
 """Oldest Python that this server's code runs on."""
@@ -96,8 +96,7 @@ class PackageEnvironment:
             failed = type(error).__name__
         if failed:
             raise EngineUnavailable(
-                f"the environment of {self.engine} in {folder} cannot be made ({failed}, see above): make "
-                f"one yourself, {self._cure('')}",
+                f"the environment of {self.engine} cannot be made in {folder} ({failed}): {self._cure('')}",
                 passing=True,
             )
 
@@ -157,6 +156,6 @@ class PackageEnvironment:
         packages = self.packages if INSTALLED else f"-r {self.requirements}"
         now = f" (now it is {python})" if python else ""
         return (
-            f"let --fetch make its environment, or python3 -m venv {name} && {name}/bin/pip install "
-            f"{packages}, and {self.variable}={name}/bin/python{now}"
+            f"{FETCH} makes its environment; or do it yourself: python3 -m venv {name} && "
+            f"{name}/bin/pip install {packages}, and {self.variable}={name}/bin/python{now}"
         )
