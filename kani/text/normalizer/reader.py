@@ -15,17 +15,14 @@ from kani.text.normalizer.placed_lexicon import with_replacements
 from kani.text.normalizer.rules import (
     abbreviations,
     acronyms,
-    codes,
-    dates,
-    digit_sequences,
     fractions,
     math,
     ordinals,
     quantities,
-    times,
     urls,
-    weekdays,
 )
+from kani.text.normalizer.rules.moments import dates, decades, durations, times, weekdays
+from kani.text.normalizer.rules.named import codes, digit_sequences
 from kani.text.normalizer.rules.numerals import (
     say_digits,
 )
@@ -177,10 +174,10 @@ _WITH_DIGITS: tuple[_Rule, ...] = (
     codes.numbered,
     codes.height,
     codes.adjective,
-    times.elapsed,
-    times.prime,
-    times.duration,
-    times.every,
+    durations.elapsed,
+    durations.prime,
+    durations.duration,
+    durations.every,
     digit_sequences.zone,
     digit_sequences.angle,
     dates.year_of_date,
@@ -189,7 +186,7 @@ _WITH_DIGITS: tuple[_Rule, ...] = (
     times.time,
     ordinals.with_stop,
     ordinals.marked,
-    dates.decade,
+    decades.decade,
     digit_sequences.dotted,
     digit_sequences.hyphened,
     codes.labelled,
