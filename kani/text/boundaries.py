@@ -66,6 +66,7 @@ _OPENERS = "\"'«“‘([{¿¡"
 _TOKEN_TAIL = re.compile(r"\S*\Z")
 _WORD = re.compile(r"[^\W\d_]+")
 _SPACE = re.compile(r"\s*")
+_DAYS = re.compile(r"\d{1,2}\.?[-–/]\d{1,2}")
 _UNSPACED = re.escape(UNSPACED_MARKS + UNSPACED_CLAUSE_MARKS)
 _STOP = re.compile(rf"[\s—{_UNSPACED}]")
 _UNSPACED_RUN = re.compile(rf"[{_UNSPACED}{re.escape(CLOSERS)}]*")
@@ -191,17 +192,18 @@ def is_abbreviated(stem: str, following: str) -> bool:
     """True if the full stop that ends ``stem`` belongs to an abbreviation or an ordinal, not to a sentence.
 
     It does in known abbreviations, German streets ("Hauptstr."), initials ("J.", "e.e.u.u."), doubled letters
-    ("EE. UU."), numbers of one or two digits, which may be ordinals or list items ("3. Mai", "1. Abrir"), and
-    short words before a digit ("No. 5", "mar. 3").
+    ("EE. UU."), numbers of one or two digits, which may be ordinals or list items ("3. Mai", "12.-14. Mai",
+    "1. Abrir"), and short words before a digit or a dash ("No. 5", "3 abr. – 5 may.").
     """
     word = stem.rstrip(".").lstrip(_OPENERS).casefold()
     if word in ABBREVIATIONS or word.endswith("str") or (len(word) == 1 and word.isalpha()):
         return True
     if word.isdigit():
         return len(word) <= 2
-    if word.isalpha() and (
-        (len(word) == 2 and word[0] == word[1]) or (len(word) <= 4 and following.isdigit())
-    ):
+    goes_on = following.isdigit() or following in DASHES
+    if word.isalpha() and ((len(word) == 2 and word[0] == word[1]) or (len(word) <= 4 and goes_on)):
+        return True
+    if _DAYS.fullmatch(word) or word.rpartition("-")[2] in ABBREVIATIONS:
         return True
     parts = word.split(".")
     return len(parts) > 1 and all(len(part) <= 2 and part.isalpha() for part in parts)

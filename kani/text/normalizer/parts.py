@@ -60,9 +60,9 @@ def verbalize_parts(token: Token, table: LanguageTable, *, after_figure: bool = 
             kind, verbalization = "sign", (Piece(f" {table.per} ", start, end),)
         else:
             kind = "sign"
-            verbalization = (
-                Piece(_sign(part, found[at - 1].group()[-1] if at else "", following, table), start, end),
-            )
+            named = part == "-" and sum(map(str.isalpha, token.core)) > 1 and following.isdecimal()
+            said = " " if named else _sign(part, found[at - 1].group()[-1] if at else "", following, table)
+            verbalization = (Piece(said, start, end),)
         apart = kind != kind_before and {kind, kind_before} == {"digits", "letters"}
         if pieces and apart:
             pieces.append(Piece(" ", start, start + 1))

@@ -22,7 +22,7 @@ from kani.text.normalizer.rules import (
     urls,
 )
 from kani.text.normalizer.rules.moments import dates, decades, durations, times, weekdays
-from kani.text.normalizer.rules.named import codes, digit_sequences
+from kani.text.normalizer.rules.named import codes, digit_sequences, identifiers, places, ranges, verses
 from kani.text.normalizer.rules.numerals import (
     say_digits,
 )
@@ -166,20 +166,25 @@ _Rule = Callable[[TokenCursor, LanguageTable], Verbalization | None]
 
 _WITH_DIGITS: tuple[_Rule, ...] = (
     abbreviations.expand_abbreviation,
+    abbreviations.compound,
+    times.four_figures,
     codes.code,
-    codes.iban,
+    identifiers.iban,
     digit_sequences.phone,
-    codes.verse,
+    verses.verse,
+    verses.number_of_book,
+    ranges.letters,
+    places.angle,
     codes.period,
     codes.numbered,
     codes.height,
+    codes.labelled,
     codes.adjective,
     durations.elapsed,
     durations.prime,
     durations.duration,
     durations.every,
     digit_sequences.zone,
-    digit_sequences.angle,
     dates.year_of_date,
     dates.date,
     dates.era,
@@ -189,30 +194,38 @@ _WITH_DIGITS: tuple[_Rule, ...] = (
     decades.decade,
     digit_sequences.dotted,
     digit_sequences.hyphened,
-    codes.labelled,
     codes.hyphened,
     codes.formula,
+    identifiers.mixed,
     digit_sequences.number_with_ending,
     fractions.fraction,
+    dates.loose,
     math.dimensions,
     math.power,
     quantities.measured_range,
     quantities.quantity,
+    urls.keys,
     urls.tag,
     urls.address,
     urls.snake,
 )
 _WITHOUT_DIGITS: tuple[_Rule, ...] = (
     weekdays.weekday,
+    verses.book,
+    places.direction,
     abbreviations.expand_abbreviation,
     abbreviations.abbreviated_ending,
+    abbreviations.compound,
     ordinals.with_stop,
     quantities.currency_before,
     quantities.unit_before,
+    urls.keys,
     urls.tag,
+    codes.lettered_code,
     acronyms.dotted,
     urls.address,
     urls.snake,
+    ranges.letters,
     quantities.roman_range,
     acronyms.roman,
     acronyms.initial,
@@ -326,4 +339,4 @@ def _month(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
 
 def _ends_sentence(cursor: TokenCursor) -> bool:
     following = cursor.token(1)
-    return following.core == "" or following.core[0].isupper()
+    return following.end == following.start or following.core[:1].isupper()

@@ -113,11 +113,12 @@ class CountedNumerals:
             and measure is None
             and symbol != "x"
             and cursor.previous().core in table.units.keys() - {"x"}
+            and cursor.previous(2).core[:1].isdecimal()
         ):
             # "5 ft 6 in"
             measure = table.units.get(token.core)
         if measure is not None or magnitude is not None:
-            self.end = token.core_end if measure is None else unit_end(cursor, ahead)
+            self.end = token.core_end if measure is None else unit_end(cursor, ahead, table)
             self._measure_at = (token.core_start, token.core_end)
             if measure is None and token.suffix == "." and self._goes_on(ahead + 1):
                 self.end += 1

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from kani.text.normalizer.rules.abbreviations import follows_number_sign
+from kani.text.normalizer.rules.moments.dates import is_loose
 from kani.text.normalizer.rules.numerals import (
     NUMBER,
     VULGAR_FRACTIONS,
@@ -69,6 +71,8 @@ def fraction(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     if (measured := of_unit(cursor, part, table)) is not None:
         phrase.add(measured[0], at, measured[1])
         return phrase.build(measured[1])
+    if not match["sign"] and is_loose(token.core, table):
+        return None
     gender = gender_of_following(cursor, table) if part == (1, 2) else ""
     if part == (1, 2) and cursor.previous(3).core in table.times.after:
         # "a las 8 y 1/2"
@@ -102,14 +106,6 @@ def _numbered(cursor: TokenCursor, first: str, last: str, table: LanguageTable) 
     return f"{before} {table.web.signs.get('/', '')} {after}"
 
 
-def follows_number_sign(cursor: TokenCursor, table: LanguageTable) -> bool:
-    """True after an abbreviation of "number"."""
-    previous = cursor.previous()
-    written = previous.text[previous.core_start : previous.end]
-    short = table.abbreviations.get(written) or table.abbreviations.get(written.lower(), ())
-    return any(table.numbers.number_sign in said for one in short for said in one.said.values())
-
-
 def _is_set(cursor: TokenCursor) -> bool:
     """True for the sets of a match with a slash, "6/4 4/6 7/6": at least one of them is no fraction."""
     near = [one.core for one in (cursor.previous(), cursor.token(), cursor.token(1))]
@@ -127,7 +123,9 @@ def _paired(cursor: TokenCursor, first: str, last: str, table: LanguageTable) ->
     counted = cursor.is_adjacent(1) and following.core.islower() and following.core not in rated
     if one <= other <= 100 and (rated & near or (last == "10" and one >= _LEAST_RATING and not counted)):
         return table.fractions.out_of.format(numerator=words.cardinal(one), denominator=words.cardinal(other))
-    previous = cursor.previous()
+    if one <= other and previous.core.lower() in table.fractions.steps and previous.suffix in ("", "."):
+        # "Step 3/7"
+        return table.fractions.step.format(numerator=words.cardinal(one), denominator=words.cardinal(other))
     tyre = _TYRE.fullmatch(following.core) is not None
     pressure = previous.core in _PRESSURES or (
         len(previous.core) == 1 and previous.core.isupper() and cursor.previous(2).core.isdecimal()
@@ -171,7 +169,7 @@ def of_unit(cursor: TokenCursor, part: tuple[int, int], table: LanguageTable) ->
     measure, _ = resolve_unit(unit.core, table, attached=False)
     if measure is None:
         return None
-    forms, end = measure.forms, unit_end(cursor, 1)
+    forms, end = measure.forms, unit_end(cursor, 1, table)
     if _part_name(*part, table) is None:
         # Two figures ("16/9 in") are no part of one unit: each counts units.
         counts = table.form_includes_number(forms, part[1])

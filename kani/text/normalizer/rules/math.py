@@ -123,6 +123,8 @@ def sign_between(cursor: TokenCursor, table: LanguageTable) -> Verbalization | N
     first, close = cursor.previous().core, cursor.previous().suffix
     half = sign in DASHES and _is_half(cursor, table)
     measured = (sign in "x×" or sign in DASHES) and first in table.units
+    if sign in DASHES and _is_between_dates(cursor, table):
+        return Verbalization((Piece(f" {table.numbers.to} ", token.start, token.end),), token.end)
     if not (first[-1:].isnumeric() or measured or half) or (close and not (half and close == ".")):
         return None
     if not cursor.token(1).core[:1].isnumeric():
@@ -162,6 +164,22 @@ def path_step(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None
     ):
         return None
     return Verbalization((Piece("—", token.core_start, token.core_end),), token.core_end)
+
+
+def _is_between_dates(cursor: TokenCursor, table: LanguageTable) -> bool:
+    """True if days or months stand on both sides: "Mon – Fri", "1 Apr – 30 Sep", "3. – 5. Mai"."""
+    before, after = cursor.previous(), cursor.token(1)
+    dates = table.dates
+    if before.suffix not in ("", ".") or after.prefix:
+        return False
+    sides = before.core.lower(), after.core.lower()
+    if all(side in dates.days for side in sides):
+        return before.core != after.core
+    if not all(side in dates.months or (side.isdecimal() and len(side) <= len("31")) for side in sides):
+        return False
+    first = sides[0] in dates.months or cursor.previous(2).core.lower() in dates.months
+    last = sides[1] in dates.months or cursor.token(2).core.lower() in dates.months
+    return last and (first or sides[0].isdecimal())
 
 
 def _is_half(cursor: TokenCursor, table: LanguageTable) -> bool:

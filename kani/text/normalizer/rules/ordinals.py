@@ -54,7 +54,7 @@ def marked(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         return None
     spoken = table.number_words.ordinal(number, _SHORT if _is_shortened(cursor, form, table) else form)
     # "1er. piso"
-    end = unit_end(cursor, ahead) if match[2].isalpha() else cursor.token(ahead).core_end
+    end = unit_end(cursor, ahead, table) if match[2].isalpha() else cursor.token(ahead).core_end
     return Verbalization((Piece(spoken, token.core_start, end),), end)
 
 

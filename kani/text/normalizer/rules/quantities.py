@@ -24,6 +24,7 @@ _MEASURED = re.compile(
 )
 _ROMANS = re.compile(rf"(?P<first>[IVX]+)(?P<dash>[{DASHES}])(?P<last>[IVX]+)")
 _AMOUNT = re.compile(rf"{NUMBER}(?:[{DASHES}]{NUMBER})?[^\d\s]{{0,12}}")
+_OPERATORS = frozenset("+ - − = < > ≤ ≥ ±".split())
 _SHARES = "%‰٪؉"
 """Signs that some languages write before the number."""
 
@@ -83,7 +84,7 @@ def quantity(
         return phrase.build(end)
     numerals = CountedNumerals(cursor, table, token, match, first, second)
     suffix = numerals.take_per(suffix, money is not None)
-    if suffix and money is None and is_letter(suffix, cursor, 0, table):
+    if suffix and money is None and (is_letter(suffix, cursor, 0, table) or _is_variable(suffix, cursor)):
         return None
     if suffix:
         measure, magnitude = resolve_unit(suffix, table, attached=True)
@@ -95,12 +96,12 @@ def quantity(
         if measure is None and money is None:
             measure = numerals.currency_behind(1)
         if suffix[-1].isalpha():
-            numerals.end = max(numerals.end, unit_end(cursor, 0))
+            numerals.end = max(numerals.end, unit_end(cursor, 0, table))
     elif shares is not None:
         measure, magnitude = shares, None
     elif numerals.per:
         measure, magnitude = None, None
-        numerals.end = unit_end(cursor, 0)
+        numerals.end = unit_end(cursor, 0, table)
     else:
         measure, magnitude = numerals.find_measure(counted=money is None)
     if money is not None:
@@ -110,6 +111,12 @@ def quantity(
     if isinstance(measure, Currency):
         return numerals.money(phrase, measure, magnitude, whole=False)
     return numerals.counted(phrase, measure, magnitude)
+
+
+def _is_variable(suffix: str, cursor: TokenCursor) -> bool:
+    """True for the "2x" of a formula."""
+    near = cursor.previous().core, cursor.token(1).core
+    return suffix == "x" and not cursor.token().suffix and any(one and one in _OPERATORS for one in near)
 
 
 def unit_before(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:

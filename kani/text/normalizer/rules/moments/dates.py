@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 
+from kani.text.normalizer.rules.abbreviations import follows_number_sign
 from kani.text.normalizer.rules.acronyms import common_words
-from kani.text.normalizer.rules.fractions import follows_number_sign
+from kani.text.normalizer.rules.numerals import DASHES
 from kani.text.normalizer.rules.ordinals import form
 from kani.text.normalizer.spoken import Piece, Verbalization
 from kani.text.normalizer.tables.table import LanguageTable, OtherCalendar
@@ -15,13 +16,17 @@ _ISO = re.compile(r"(\d{4})(?:([-/])(\d{1,2})\2(\d{1,2})|\.(\d{2})\.(\d{2}))")
 _NUMERALS = re.compile(r"(\d{1,2})([/.-])(\d{1,2})\2(\d{4}|\d{2})")
 _DAY_MONTH = re.compile(r"(\d{1,2})[ºª]?([/.-])(\d{1,2})")
 _PADDED = re.compile(r"0[1-9]/\d\d|\d\d/0[1-9]")
-_DAYS = re.compile(r"(?:[0-3]?\d[/-]){1,4}[0-3]?\d")
+_DAYS = re.compile(r"(?:[0-3]?\d[/–-]){1,4}[0-3]?\d")
 _MONTH_YEAR = re.compile(r"(\d{1,2})/(\d{4})")
 _DAY = re.compile(r"(\d{1,2})(\.?[^\W\d_]{1,2}|[ºª]|\.[ºª])?")
 _NUMBER = re.compile(r"\d+")
 _YEAR = re.compile(r"1[1-9]\d\d|20\d\d")
 _CALENDAR_DATE = re.compile(r"\d{1,4}([/.-])\d{1,2}\1\d{1,4}")
 _ERA = re.compile(r"(\d{1,4})(\D{0,6})")
+_FORMATS = frozenset(("16/9", "21/9", "24/7", "13/8"))
+"""Screens and the like."""
+_MONTHS, _LONGEST_MONTH, _LARGEST_NUMERATOR = 12, 31, 9
+_USUAL_PARTS = frozenset((16,))
 _PARTITIVE = frozenset("of de des du del della dei delle der von do da dos das".split())
 _COMMON_FRACTIONS = frozenset(("1/2", "1/3", "2/3", "1/4", "3/4", "1/5", "1/10"))
 
@@ -85,6 +90,28 @@ def _is_day_and_month(mark: str, cursor: TokenCursor, table: LanguageTable) -> b
         return False
     close = cursor.token().suffix
     return known or (close.startswith(".") and (close != "." or cursor.token(1).core[:1].islower()))
+
+
+def loose(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """ "30/5", "11/18": a date without any sign of one, as the figures are no usual fraction."""
+    token = cursor.token()
+    if not is_loose(token.core, table):
+        return None
+    first, last = token.core.split("/")
+    spoken = _date(*_in_order(first, last, table), "", cursor, table, None)
+    return (
+        Verbalization((Piece(spoken, token.core_start, token.core_end),), token.core_end) if spoken else None
+    )
+
+
+def is_loose(written: str, table: LanguageTable) -> bool:
+    """True for figures that are a day and a month rather than a fraction."""
+    if (found := _DAY_MONTH.fullmatch(written)) is None or found[2] != "/" or written in _FORMATS:
+        return False
+    first, last = int(found[1]), int(found[3])
+    if table.dates.order == "mdy" and first <= _MONTHS < last <= _LONGEST_MONTH:
+        return last not in _USUAL_PARTS and first > 1
+    return last <= _MONTHS and last < first <= _LONGEST_MONTH and first > _LARGEST_NUMERATOR
 
 
 def _ends_sentence(cursor: TokenCursor) -> bool:
@@ -154,6 +181,14 @@ def _day(
         return None
     piece = Piece(_say_day(day, cursor, table), token.core_start, token.core_end)
     previous = cursor.previous()
+    dash = cursor.token(1)
+    apart = dash.end > dash.start and dash.text[dash.start : dash.end] in DASHES
+    if apart and cursor.token(2).core.isdecimal():
+        # "12 – 14 June"
+        dated = dates.day.startswith("ordinal") and cursor.token(3).core.lower() in dates.months
+        said = dates.before_month.format(day=piece.text).removesuffix(" of")
+        end = token.core_end + (token.suffix == ".")
+        return Verbalization((Piece(said, piece.start, piece.end),), end) if dated else None
     if dates.order == "mdy" and previous.core.lower() in dates.months and previous.suffix in ("", "."):
         return None if mark else Verbalization((piece,), token.core_end)
     if not dates.before_month or token.suffix not in ("", ".") or not _follows(cursor, 1):
@@ -192,13 +227,22 @@ def _days(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     ahead = 2 if joined else 1
     if not cursor.is_adjacent(ahead) or cursor.token(ahead).core.lower() not in table.dates.months:
         return None
-    if (len(found) == 2 and "-" in token.core) or not all(1 <= int(day.group()) <= 31 for day in found):
+    ranged = len(found) == 2 and "/" not in token.core
+    if (ranged and (table.ordinals_with_stop or not table.dates.day.startswith("ordinal"))) or not all(
+        1 <= int(day.group()) <= 31 for day in found
+    ):
         return None
     pieces = []
     for day in found:
         start, end = token.core_start + day.start(), token.core_start + day.end()
         spoken = _say_day(int(day.group()), cursor, table)
-        pieces.append(Piece(spoken if end == token.core_end else f"{spoken}, ", start, end))
+        if ranged:
+            # "3-5 May": "the third to the fifth of May"
+            whole = table.dates.before_month.format(day=spoken)
+            spoken = whole if end == token.core_end else f"{whole.removesuffix(' of')} {table.numbers.to}"
+            pieces.append(Piece(spoken if end == token.core_end else f"{spoken} ", start, end))
+        else:
+            pieces.append(Piece(spoken if end == token.core_end else f"{spoken}, ", start, end))
     return Verbalization(tuple(pieces), token.core_end)
 
 

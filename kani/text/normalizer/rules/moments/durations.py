@@ -59,7 +59,7 @@ def every(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """The "/8 h" of a dose ("500 mg/8 h"), and "c/8h": how often."""
     token = cursor.token()
     if (again := _AGAIN.fullmatch(token.core)) and again[1] == again[2] and table.times.again:
-        end = token.core_end if again[3] else unit_end(cursor, 1)
+        end = token.core_end if again[3] else unit_end(cursor, 1, table)
         if again[3] or _is_hour(cursor, 1):
             number = table.number_words.cardinal(int(again[1]), table.times.gender)
             return Verbalization(
@@ -72,7 +72,7 @@ def every(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     if not match["h"]:
         if not _is_hour(cursor, 1):
             return None
-        end = unit_end(cursor, 1)
+        end = unit_end(cursor, 1, table)
     unit = table.units["h"]
     gender = unit.gender or gender_of_forms(unit.forms, table)
     time_said = say_counted(Numeral(match["number"], ""), unit.forms, gender, table)

@@ -17,6 +17,8 @@ _DOTTED_TIME = re.compile(r"\d{1,2}\.\d{2}")
 _HOUR = re.compile(r"(\d{1,2})([^\W\d_][^\W\d]{0,3}(?:\.[^\W\d]{1,2})?)?")
 _RANGE = re.compile(rf"(.+?)([{DASHES}])(.+)")
 _MOST_LISTED = 8
+_FOUR_FIGURES = re.compile(r"([01]\d|2[0-3])([0-5]\d)")
+_TEN = 10
 
 
 def time(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
@@ -53,6 +55,33 @@ def time(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         ),
         last.end,
     )
+
+
+def four_figures(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """ "1730 hrs", "at 0600 hours", "arr. 1915": a time of a timetable or of a watch."""
+    token, before, mark = cursor.token(), cursor.previous(), cursor.token(1)
+    match = _FOUR_FIGURES.fullmatch(token.core)
+    if match is None or token.prefix:
+        return None
+    hour, minutes = int(match[1]), int(match[2])
+    marked = cursor.is_adjacent(1) and (mark.core in table.times.marks or mark.core == "hours")
+    marked = marked and cursor.token(2).core != "of"
+    at = before.core.lower() in table.dates.after | table.numbers.measured_after
+    listed = any("time" in one.said for one in table.abbreviations.get(f"{before.core.lower()}.", ()))
+    if not (listed and before.suffix) and not (marked and (match[1][0] == "0" or minutes or at)):
+        return None
+    hour_said = _say_hour(hour, table)
+    if hour < _TEN and table.times.few_minutes != table.times.plain:
+        hour_said = f"{table.number_words.cardinal(0)} {hour_said}" if hour else hour_said
+    if not minutes:
+        template = table.times.hour_mark if marked else table.times.late_on_the_hour
+        said = template.format(hour=hour_said)
+    else:
+        template = table.times.few_minutes if minutes < _TEN else table.times.plain
+        said = template.format(hour=hour_said, minutes=_part(minutes, table.times.minute, table))
+        said += " hours" if marked and table.language == "en" else ""
+    end = unit_end(cursor, 1, table) if marked else token.core_end
+    return Verbalization((Piece(said, token.core_start, end),), end)
 
 
 def _time(cursor: TokenCursor, table: LanguageTable, written: str, start: int) -> Verbalization | None:
@@ -111,7 +140,7 @@ def _minutes_and_seconds(
     unit = table.units["min"]
     gender = unit.gender or gender_of_forms(unit.forms, table)
     said = say_counted(Numeral(str(int(minutes)), ""), unit.forms, gender, table)
-    end = unit_end(cursor, 1)
+    end = unit_end(cursor, 1, table)
     return Verbalization((Piece(f"{said} {table.number_words.cardinal(int(seconds))}", start, end),), end)
 
 
