@@ -41,7 +41,9 @@ ABBREVIATIONS = frozenset(
     sig sigg dott proff avv ecc geom spett egr pag pagg artt figg cfr
     pol ind ntra ntro fdo fra fco att gtos asst assoc ct rm bldg ste plat wt nr th civ asc sez cass paz spett
     tratt bl apto ap inc proc plataf cond kl gl wg rn rdnr rz whg grdst pck
-    exmo exma sto nac srs srtas srta séc mgr chap tél
+    hno hna ilmo ilma lcdo lcda mtro mtra cra kra cll loc vto cód cod pe jd rod tam eng celular cj pça trav
+    gta rda edif rte plat bldg stn conf attn acct qty prof.ssa spett cde réf voit étg pck kto ziff ltd scad
+    fatt tab exmo exma sto nac srs srtas srta séc mgr chap tél
     डॉ डा प्रो श्री मि पं स्व कु सु इं सं क्र पृ उदा नं रु रू ई.पू कि.मी से.मी मि.मी कि.ग्रा मि.ग्रा मि.ली मी ली ग्रा
     """.split()
 )

@@ -31,6 +31,7 @@ def verbalize_parts(token: Token, table: LanguageTable, *, after_figure: bool = 
     pieces: list[Piece] = []
     found = list(_PARTS.finditer(token.core))
     kind_before = ""
+    lettered = sum(map(str.isalpha, token.core)) > 1
     for at, match in enumerate(found):
         part = match.group()
         start, end = token.core_start + match.start(), token.core_start + match.end()
@@ -60,7 +61,7 @@ def verbalize_parts(token: Token, table: LanguageTable, *, after_figure: bool = 
             kind, verbalization = "sign", (Piece(f" {table.per} ", start, end),)
         else:
             kind = "sign"
-            named = part == "-" and sum(map(str.isalpha, token.core)) > 1 and following.isdecimal()
+            named = part == "-" and lettered and following.isdecimal()
             said = " " if named else _sign(part, found[at - 1].group()[-1] if at else "", following, table)
             verbalization = (Piece(said, start, end),)
         apart = kind != kind_before and {kind, kind_before} == {"digits", "letters"}

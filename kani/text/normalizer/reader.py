@@ -241,7 +241,8 @@ def _verbalize(
     core = token.core
     if table is None or token.entry is not None:
         return None
-    if token.end - token.start == 1 and (sign := math.sign_between(cursor, table)) is not None:
+    alone = token.end - token.start == 1
+    if alone and (sign := durations.during(cursor, table) or math.sign_between(cursor, table)) is not None:
         return sign
     if (step := math.path_step(cursor, table) or math.number_sign(cursor, table)) is not None:
         return step

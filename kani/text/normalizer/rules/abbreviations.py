@@ -10,7 +10,7 @@ from kani.text.normalizer.tables.table import Abbreviation, LanguageTable
 from kani.text.normalizer.tokens import Token, TokenCursor
 
 _TIME = re.compile(r"[0-2]?\d(?:[:.h][0-5]\d|[0-5]\d$|h)")
-_ORDINAL = re.compile(r"\d{1,3}(?:\.|[.]?[ºª°]|(?:st|nd|rd|th|e|er|ère|ème))")
+_ORDINAL = re.compile(r"\d{1,3}(?:\.|[.]?[ºª°]|(?:st|nd|rd|th|e|er|ère|ème))|[IVX]{1,6}(?:e|º|°)?")
 _FEW = 20
 _MOST_FIGURES = 4
 _LONGEST_BEFORE_INITIAL = 3
@@ -54,9 +54,10 @@ def _said_as(
     if "one" in said and (before == "1" or _is_ordinal(cursor)):
         return said["one"], False
     if "counted" in said:
-        counted = before[:1].isdecimal() and not cursor.previous().suffix
-        stop = stop and _may_end(cursor.token(count), table)
-        return (said["counted"], stop) if counted else (None, False)
+        if before[:1].isdecimal() and not cursor.previous().suffix:
+            return said["counted"], stop and _may_end(cursor.token(count), table)
+        if len(said) == len({"counted", "one"} & said.keys()):
+            return None, False
     if "time" in said and _TIME.match(cursor.token(count).core):
         return said["time"], False
     if closed or not ("name" in said or "number" in said or stop):
@@ -102,7 +103,7 @@ def _may_end(following: Token, table: LanguageTable) -> bool:
 
 def _is_number(token: Token, candidate: str) -> bool:
     """True for figures, and Roman numerals; a letter is one only after more than "p." or "No."."""
-    if token.core[:1].isdigit():
+    if token.core[:1].isdigit() or (token.core[:1] in "-−+" and token.core[1:2].isdigit()):
         return True
     value = roman_value(token.core)
     return value is not None and (len(token.core) > 1 or len(candidate) > _LONGEST_BEFORE_INITIAL)

@@ -291,7 +291,8 @@ class CountedNumerals:
 
     def _say_figures(self, phrase: PhraseBuilder, gender: str, year: bool) -> None:
         table = self._table
-        first = self._say(self._first, gender, year)
+        alone = self._second is not None and self._first.digits == "1" and not table.agreement.capitals
+        first = self._say(self._first, "" if alone and gender == "m" else gender, year)
         phrase.add(first, self._start, self._dash)
         if self._second is not None:
             phrase.add(table.numbers.to, self._dash, self._other)

@@ -25,6 +25,8 @@ _COMPOUND = re.compile(r"(?P<numerator>\d{1,3})/(?P<denominator>\d{1,3})-(?P<wor
 _TYRE = re.compile(r"Z?R\d{2}")
 _PRESSURES = frozenset(("TA", "PA", "BP", "RR"))
 _LEAST_PAIR = 50
+_LEAST_SIZE, _LARGEST_SIZE = 30, 60
+"""Of clothes, which come in pairs ("42/44")."""
 _GAMES = re.compile(r"[0-7]/[0-7]")
 _LEAST_RATING = 5
 """From so many tenths on a figure is a rating, if it counts nothing."""
@@ -140,7 +142,11 @@ def _paired(cursor: TokenCursor, first: str, last: str, table: LanguageTable) ->
     ):
         # "50/60 Hz"
         return f"{words.cardinal(one)} {words.cardinal(other)}"
-    if one == other > 10 or (_GAMES.fullmatch(f"{first}/{last}") and _is_set(cursor)):
+    if (
+        _LEAST_SIZE <= one == other - 2 <= _LARGEST_SIZE
+        or one == other > 10
+        or (_GAMES.fullmatch(f"{first}/{last}") and _is_set(cursor))
+    ):
         return f"{words.cardinal(one)} {words.cardinal(other)}"
     if len(first) == 4 and len(last) == 2 and (one + 1) % 100 == other and 1900 <= one < 2100:
         return f"{words.year(one)} {words.cardinal(other)}"

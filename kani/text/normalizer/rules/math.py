@@ -123,6 +123,8 @@ def sign_between(cursor: TokenCursor, table: LanguageTable) -> Verbalization | N
     first, close = cursor.previous().core, cursor.previous().suffix
     half = sign in DASHES and _is_half(cursor, table)
     measured = (sign in "x×" or sign in DASHES) and first in table.units
+    if sign in "x×" and first[-1:].isdecimal() and close in ("'", "″", '"', "′", "’"):
+        close = ""
     if sign in DASHES and _is_between_dates(cursor, table):
         return Verbalization((Piece(f" {table.numbers.to} ", token.start, token.end),), token.end)
     if not (first[-1:].isnumeric() or measured or half) or (close and not (half and close == ".")):
@@ -140,6 +142,8 @@ def sign_between(cursor: TokenCursor, table: LanguageTable) -> Verbalization | N
         # "3 - 11 - 21": one number after the other.
         return Verbalization((Piece(", ", token.start, token.end),), token.end)
     spoken = table.signs_between_figures[sign]
+    if table.language == "pt" and sign == "x" and _is_score(cursor):
+        spoken = table.numbers.to
     if sign in DASHES and (half or ":" in first or cursor.token(2).core != "="):
         spoken = table.numbers.to
     return Verbalization((Piece(f" {spoken} ", token.start, token.end),), token.end)
@@ -164,6 +168,13 @@ def path_step(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None
     ):
         return None
     return Verbalization((Piece("—", token.core_start, token.core_end),), token.core_end)
+
+
+def _is_score(cursor: TokenCursor) -> bool:
+    """True between the goals of two teams: "Flamengo 3 x 2 Palmeiras"."""
+    teams = cursor.previous(2).core, cursor.token(2).core
+    goals = cursor.previous().core, cursor.token(1).core
+    return all(team[:1].isupper() for team in teams) and all(len(one) <= len("10") for one in goals)
 
 
 def _is_between_dates(cursor: TokenCursor, table: LanguageTable) -> bool:

@@ -165,7 +165,9 @@ def say_counted(numeral: Numeral, forms: Forms, gender: str, table: LanguageTabl
 def gender_of_counted(cursor: TokenCursor, table: LanguageTable, ahead: int, plural: bool) -> str:
     """The gender of the noun ``ahead``; where nouns have capitals, an adjective may stand before it."""
     agreement = table.agreement
-    noun = _in_full(cursor.token(ahead), table)
+    noun = in_full(cursor.token(ahead), table)
+    if noun[:1].isupper() and not agreement.capitals:
+        return ""
     chance = agreement.not_noun_beginnings
     if (chance and noun.startswith(chance)) or (agreement.capitals and _is_numbered(cursor, table)):
         return ""
@@ -179,7 +181,7 @@ def gender_of_counted(cursor: TokenCursor, table: LanguageTable, ahead: int, plu
     return agreement.gender(noun, plural)
 
 
-def _in_full(token: Token, table: LanguageTable) -> str:
+def in_full(token: Token, table: LanguageTable) -> str:
     """A noun, or what an abbreviation of one stands for ("1 c. à s.", "3. Std.")."""
     if token.suffix.startswith("."):
         for key in (f"{token.core}.", f"{token.core.lower()}."):

@@ -88,6 +88,10 @@ def _is_day_and_month(mark: str, cursor: TokenCursor, table: LanguageTable) -> b
         return known or "º" in token.core or (_PADDED.fullmatch(token.core) is not None and not counted)
     if mark != "." or not table.ordinals_with_stop:
         return False
+    following = cursor.token(1).core
+    if cursor.is_adjacent(1) and (following in table.times.marks or following in table.units):
+        # "ab 7.30 Uhr"
+        return False
     close = cursor.token().suffix
     return known or (close.startswith(".") and (close != "." or cursor.token(1).core[:1].islower()))
 
@@ -178,6 +182,9 @@ def _day(
     """A day before or after its month's name."""
     dates = table.dates
     if not 1 <= day <= 31 or (mark and mark not in table.ordinals):
+        return None
+    if token.prefix[-1:] in ("'", "’"):
+        # "Sept. '23"
         return None
     piece = Piece(_say_day(day, cursor, table), token.core_start, token.core_end)
     previous = cursor.previous()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from kani.text.normalizer.rules.numerals import Numeral, parse_numeral
+from kani.text.normalizer.rules.numerals import DASHES, Numeral, parse_numeral
 from kani.text.normalizer.rules.units import gender_of_forms, say_counted, unit_end
 from kani.text.normalizer.spoken import Piece, Verbalization
 from kani.text.normalizer.tables.table import LanguageTable
@@ -21,9 +21,16 @@ _ELAPSED = re.compile(r"(\d{2}):([0-5]\d)")
 _PACE = re.compile(r"(\d{1,2})['’′]([0-5]\d)(?:[\"”″](?:/(?P<per>\w{1,3}))?)?")
 _AGAIN = re.compile(r"(\d{1,2})/(\d{1,2})(hs?)?")
 _FEET, _INCHES = "'’′", '"”″'
-_PRIMES = re.compile(rf"(?P<number>\d{{1,4}}(?:[.,]\d{{1,2}})?)(?P<mark>[{_FEET}{_INCHES}])")
+_PRIMES = re.compile(
+    rf"(?:(?P<low>\d{{1,3}})[{DASHES}])?(?P<number>\d{{1,4}}(?:[.,]\d{{1,2}})?)(?P<mark>[{_FEET}{_INCHES}])"
+)
 _IN_INCHES = re.compile(rf"\d{{1,2}}(?:[{_INCHES}]|['’]{{2}})")
 _LONGEST_QUOTATION = 40
+_OFTEN = re.compile(r"(?P<number>\d{1,2})/(?P<per>[^\W\d_]{1,6})")
+_DAYS = frozenset(
+    """days weeks months hours día días semanas meses horas jours semaines mois heures giorni settimane mesi
+    ore dias Tage Wochen Monate Stunden tage wochen monate stunden""".split()
+)
 
 
 def duration(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
@@ -62,9 +69,9 @@ def every(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         end = token.core_end if again[3] else unit_end(cursor, 1, table)
         if again[3] or _is_hour(cursor, 1):
             number = table.number_words.cardinal(int(again[1]), table.times.gender)
-            return Verbalization(
-                (Piece(table.times.again.format(number=number), token.core_start, end),), end
-            )
+            said = table.times.again.format(number=number)
+            said = said.removeprefix(f"{cursor.previous().core} ")
+            return Verbalization((Piece(said, token.core_start, end),), end)
     match = _EVERY.fullmatch(token.core)
     if match is None or not table.times.every or (match["what"] and not (match["h"] or _is_hour(cursor, 1))):
         return None
@@ -79,6 +86,33 @@ def every(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     apart = "" if token.text[token.core_start - 1 : token.core_start].isspace() else " "
     spoken = apart + table.times.every.format(time=time_said)
     return Verbalization((Piece(spoken, token.core_start, end),), end)
+
+
+def during(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """The "x" of a dose: "x 7 days" is how long, "x 3/day" how often."""
+    token = cursor.token()
+    if token.core not in ("x", "×") or not cursor.is_adjacent(1) or cursor.previous().core[-1:].isdecimal():
+        return None
+    number = cursor.token(1)
+    often = _OFTEN.fullmatch(number.core)
+    times_said = table.units.get("x")
+    if often is not None and often["per"] in table.units and times_said is not None:
+        under = table.units[often["per"]].forms
+        gender = gender_of_forms(times_said.forms, table)
+        said = say_counted(Numeral(often["number"], ""), times_said.forms, gender, table)
+        spoken = f"{said} {table.per} {under.get('one', under['other'])}"
+        return Verbalization((Piece(spoken, token.core_start, number.core_end),), number.core_end)
+    if not number.core.isdecimal() or number.suffix or not table.times.during:
+        return None
+    unit = cursor.token(2).core
+    known = table.units.get(unit) or table.units.get(unit.removesuffix("s"))
+    days = [
+        table.units[symbol].forms for symbol in ("h", "min", "d", "day", "j", "gg") if symbol in table.units
+    ]
+    if unit.lower() not in _DAYS and (known is None or known.forms not in days):
+        return None
+    spoken = table.times.during.partition(" {")[0]
+    return Verbalization((Piece(spoken, token.core_start, token.core_end),), token.core_end)
 
 
 def _is_hour(cursor: TokenCursor, ahead: int) -> bool:
@@ -111,9 +145,10 @@ def prime(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     else:
         unit = table.units["in" if inches else "ft"] if "in" in table.units else table.units["min"]
     gender = unit.gender or gender_of_forms(unit.forms, table)
-    return Verbalization(
-        (Piece(say_counted(numeral, unit.forms, gender, table), token.core_start, end),), end
-    )
+    spoken = say_counted(numeral, unit.forms, gender, table)
+    if match["low"]:
+        spoken = f"{table.number_words.cardinal(int(match['low']))} {table.numbers.to} {spoken}"
+    return Verbalization((Piece(spoken, token.core_start, end),), end)
 
 
 def _is_quoted(cursor: TokenCursor, mark: str) -> bool:

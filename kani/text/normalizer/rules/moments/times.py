@@ -123,11 +123,11 @@ def _time(cursor: TokenCursor, table: LanguageTable, written: str, start: int) -
     pieces = [Piece(spoken, start, token.core_end)]
     if half is not None:
         return Verbalization((Piece(f"{spoken} {half}", start, end),), end)
-    if clock is not None and cursor.is_adjacent(1) and cursor.token(1).core in table.times.marks:
+    if (clock is not None or known) and cursor.is_adjacent(1) and cursor.token(1).core in table.times.marks:
         mark = cursor.token(1)
         end = mark.core_end + (mark.suffix.startswith(".") and len(mark.suffix) > 1)
         if sharp and table.times.hour_mark:
-            hour_said = _say_hour(int(written.partition(":")[0]), table)
+            hour_said = _say_hour(int(re.split(r"\D", written, maxsplit=1)[0]), table)
             spoken = table.times.hour_mark.format(hour=hour_said)
         pieces = [Piece(spoken, start, end)]
     return Verbalization(tuple(pieces), end)
@@ -265,7 +265,8 @@ def _past_stop(cursor: TokenCursor, ahead: int) -> int:
     if not token.suffix.startswith("."):
         return token.core_end
     if len(token.suffix) == 1:
-        following = cursor.token(ahead + 1)
-        if following.core == "" or following.core[0].isupper():
+        following = cursor.token(ahead + 1).core
+        zone = following.isupper() and 1 < len(following) <= len("AEST")
+        if following == "" or (following[0].isupper() and not zone):
             return token.core_end
     return token.core_end + 1

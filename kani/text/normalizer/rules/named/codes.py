@@ -25,6 +25,7 @@ _HYPHENED = re.compile(r"(#)?((?:[A-Z]+\d*|\d+[A-Z]?)(?:[-‐‑](?:[A-Z]+\d*|\d
 _PAIR = re.compile(r"\d{1,6}[-‐‑]\d{1,6}")
 _GRADE = re.compile(r"\d{1,2}W[-‐‑]\d{2}")
 _COUNTDOWN = re.compile(r"([JDHT])([-−+])(\d{1,3})")
+_PADDED = re.compile(r"\d{2,6}[-‐‑]0\d{2,5}")
 _FALLING = re.compile(r"(\d{3,4})[-‐‑](\d{1,2})")
 _TYPES = re.compile(r"\d{3}[-‐‑]\d00")
 _GAMES = re.compile(r"[0-7][-‐‑–][0-7](?!\d)")
@@ -34,7 +35,8 @@ _PARAGRAPH = re.compile(r"(\d{1,4})((?:\((?:[a-z]|[ivx]{1,4})\)){1,3})")
 _ADJECTIVE = re.compile(r"(?P<number>\d{1,4})(?:(?P<run>K)|-(?P<unit>[a-zA-Z]{1,3}))")
 _BEFORE_RUNS = frozenset("a the first my her his our this local".split())
 _HEIGHT = re.compile(r"([0-2])m(\d\d)")
-_PERIOD = re.compile(r"([HQT])([1-4])['’](\d\d)")
+_PERIOD = re.compile(r"([HQT])([1-4])['’/](\d\d)")
+_QUARTER = re.compile(r"([1-4])([TS])(\d\d)")
 _FORMULA = re.compile(r"(?:[A-Z][a-z]?(?:\d{1,2}|[₀-₉]{1,3})?){2,8}|(?:[A-Z][a-z]?){1,4}[₀-₉]{1,3}")
 _PARTS = re.compile(r"[A-Z][a-z]?|[\d₀-₉]+")
 _LOWERED = str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789")
@@ -206,6 +208,13 @@ def period(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         return Verbalization(
             (*spelled_pieces(countdown[1], at, table), Piece(said, at + 1, token.core_end)), token.core_end
         )
+    if (quarter := _QUARTER.fullmatch(token.core)) is not None:
+        # "3T24"
+        name = next(
+            (one.said["other"] for one in table.abbreviations.get(f"{quarter[1]}{quarter[2]}", ())), ""
+        )
+        year = f" {words.cardinal(int(quarter[3]))}"
+        return Verbalization((Piece(name + year, at, token.core_end),), token.core_end) if name else None
     if match is None:
         return None
     return Verbalization(
@@ -232,9 +241,11 @@ def hyphened(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         return None
     groups = [part.span() for part in re.finditer(r"[A-Z\d]+", token.core)]
     figures = [token.core[start:end] for start, end in groups]
+    padded = _PADDED.fullmatch(token.core) is not None
     falling = (pair := _FALLING.fullmatch(token.core)) and int(pair[1]) > int(pair[2])
     if (
         falling
+        or padded
         or _GRADE.fullmatch(token.core)
         or (_PAIR.fullmatch(token.core) and follows_number_sign(cursor, table))
     ):

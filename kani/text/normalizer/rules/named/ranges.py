@@ -11,7 +11,7 @@ from kani.text.normalizer.tables.table import LanguageTable
 from kani.text.normalizer.tokens import TokenCursor
 
 _RANGE = re.compile(rf"(?P<first>[^\W_]{{1,8}})(?P<dash>[{DASHES}])(?P<last>[^\W_]{{1,8}})")
-_PART = re.compile(r"(?P<before>[A-Z]{0,3})(?P<number>\d{0,4})(?P<after>[a-gA-G]?)")
+_PART = re.compile(r"(?P<before>[A-Z]{0,3})(?P<number>\d{0,4})(?P<after>[a-gA-DFG]?)")
 _SIZES = (
     "XXS",
     "XS",
@@ -33,8 +33,8 @@ _SIZES = (
 )
 _HYPHENS = "-‐‑"
 _NEXT = 1
-_MEASURES = frozenset("dg")
-"""Small letters that stand for a unit as often."""
+_MEASURES = frozenset("deg")
+"""Small letters that stand for a unit, or for an exponent, as often."""
 
 
 def letters(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
@@ -81,7 +81,7 @@ def _is_range(cursor: TokenCursor, match: re.Match[str], table: LanguageTable) -
         same = one["before"] == other["before"] or (not other["before"] and not hyphen)
         return same and not one["after"] and not other["after"]
     # "5-7g" are grams.
-    return (one["after"] + other["after"]).islower() and (other["after"] or "b") not in _MEASURES
+    return (one["after"] + other["after"]).islower() and not {one["after"], other["after"]} & _MEASURES
 
 
 def _singular(labels: frozenset[str]) -> frozenset[str]:
