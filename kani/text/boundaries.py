@@ -197,7 +197,7 @@ def is_abbreviated(stem: str, following: str) -> bool:
     ("EE. UU."), numbers of one or two digits, which may be ordinals or list items ("3. Mai", "12.-14. Mai",
     "1. Abrir"), and short words before a digit or a dash ("No. 5", "3 abr. – 5 may.").
     """
-    word = stem.rstrip(".").lstrip(_OPENERS).casefold()
+    word = re.split("['’]", stem.rstrip(".").lstrip(_OPENERS).casefold())[-1]
     if word in ABBREVIATIONS or word.endswith("str") or (len(word) == 1 and word.isalpha()):
         return True
     if word.isdigit():

@@ -55,7 +55,8 @@ def _said_as(
         return said["one"], False
     if "counted" in said:
         if before[:1].isdecimal() and not cursor.previous().suffix:
-            return said["counted"], stop and _may_end(cursor.token(count), table)
+            few = "few" in said and before.isdecimal() and int(before) <= _FEW
+            return said["few" if few else "counted"], stop and _may_end(cursor.token(count), table)
         if len(said) == len({"counted", "one"} & said.keys()):
             return None, False
     if "time" in said and _TIME.match(cursor.token(count).core):
@@ -82,7 +83,8 @@ def _said_as(
         return spoken, False
     initial = len(abbreviation.parts) == 1 and len(candidate) == 2 and candidate[0].isupper()
     titled = not initial or not table.first_names or following.core in table.first_names
-    if "name" in said and titled and not _is_after_name(cursor, spoken):
+    saintly = following.core.endswith(("s", "'s", "’s")) and said.get("name") == "saint"
+    if "name" in said and titled and (saintly or not _is_after_name(cursor, spoken)):
         return said["name"], False
     # A title has a capital itself: a name follows, not a sentence.
     titled = candidate[0].isupper() and following.core.lower() not in common_words(table.language)
@@ -98,7 +100,8 @@ def _is_ordinal(cursor: TokenCursor) -> bool:
 def _may_end(following: Token, table: LanguageTable) -> bool:
     """True if a sentence may begin with a token."""
     first = following.core[:1]
-    return not first or (first.isupper() and following.core.lower() in common_words(table.language))
+    common = not table.agreement.capitals or following.core.lower() in common_words(table.language)
+    return not first or (first.isupper() and common)
 
 
 def _is_number(token: Token, candidate: str) -> bool:

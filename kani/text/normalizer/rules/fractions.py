@@ -52,8 +52,20 @@ def fraction(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         return phrase.build(token.core_end)
     if (paired := _paired(cursor, match["numerator"], match["denominator"], table)) is not None:
         phrase.add(paired, at, token.core_end)
-        return phrase.build(token.core_end)
-    if part[0] > 1 and len(match["denominator"]) == 4 and 1900 <= part[1] < 2100:
+        measure = (
+            resolve_unit(cursor.token(1).core, table, attached=False)[0] if cursor.is_adjacent(1) else None
+        )
+        if measure is None:
+            return phrase.build(token.core_end)
+        # "50/60 Hz", "120/80 mmHg"
+        end = unit_end(cursor, 1, table)
+        phrase.add(measure.forms["other"], cursor.token(1).core_start, end)
+        return phrase.build(end)
+    if (
+        (part[0] > 1 or cursor.previous().core[:1].isupper())
+        and len(match["denominator"]) == 4
+        and 1900 <= part[1] < 2100
+    ):
         # "Ley 39/2015"
         slash = table.web.signs.get("/", table.fractions.over.format(numerator="", denominator="").strip())
         phrase.add(

@@ -15,6 +15,7 @@ _GROUPED_ORDINAL = re.compile(r"(\d{1,3}(?:\d{3}){1,3})(\.?\D{1,4})")
 _NEXT_GROUP = re.compile(r"\d{3}(?!\d)")
 _FIRST_GROUP = re.compile(r"[1-9]\d{0,2}")
 _JOINED = re.compile(r"(\d{1,6})([^\W\d_]{1,3}|[ºª])-([^\W\d_]+(?:-[^\W\d_]+)*)")
+_ADDED = re.compile(r"(\d{1,3})([^\W\d_]{1,3}|[º°])\+(\d{1,2})")
 _LONGEST_ORDINAL = 16
 _SHORT = "short"
 """The form of an ordinal before a masculine noun, where the language has one."""
@@ -50,6 +51,11 @@ def marked(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         at = token.core_start + compound.start(3)
         pieces = Piece(spoken, token.core_start, at - 1), Piece(f" {compound[3]}", at - 1, token.core_end)
         return Verbalization(pieces, token.core_end)
+    if (more := _ADDED.fullmatch(token.core)) is not None and more[2] in table.ordinals:
+        # "90e+4", of a match
+        spoken = table.number_words.ordinal(int(more[1]), table.ordinals[more[2]])
+        spoken = f"{spoken} {table.numbers.plus} {table.number_words.cardinal(int(more[3]))}"
+        return Verbalization((Piece(spoken, token.core_start, token.core_end),), token.core_end)
     match = (_ORDINAL if ahead == 0 else _GROUPED_ORDINAL).fullmatch(written)
     if match is None:
         return None

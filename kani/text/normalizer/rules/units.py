@@ -63,7 +63,7 @@ def resolve_unit(symbol: str, table: LanguageTable, attached: bool) -> tuple[Mea
         rest = symbol.removeprefix(magnitude).lstrip()
         if rest != symbol and rest in table.currencies:
             return table.currencies[rest], forms
-    over, slash, under = symbol.partition("/")
+    over, slash, under = symbol.replace("./", "/").partition("/")
     if slash and over in table.units and under in table.units and table.per:
         first, second = table.units[over], table.units[under]
         one = second.forms.get("one", second.forms["other"])
@@ -185,7 +185,7 @@ def in_full(token: Token, table: LanguageTable) -> str:
     """A noun, or what an abbreviation of one stands for ("1 c. à s.", "3. Std.")."""
     if token.suffix.startswith("."):
         for key in (f"{token.core}.", f"{token.core.lower()}."):
-            for short in table.abbreviations.get(key, ()):
+            for short in sorted(table.abbreviations.get(key, ()), key=lambda one: len(one.parts)):
                 said = short.said.get("one") or short.said.get("counted") or short.said.get("other", "")
                 return said.split(" ")[0]
         if (unit := table.units.get(token.core)) is not None:

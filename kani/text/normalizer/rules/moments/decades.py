@@ -15,6 +15,7 @@ _DECADE_WORD = re.compile(rf"(?P<years>\d\d\d0)(?P<mark>['’]?s)[{DASHES}](?P<w
 _NAMED_YEARS = re.compile(rf"(?P<before>[^\W\d_]+)[{DASHES}](?P<years>\d{{2,4}}[^\W\d_]{{0,2}})")
 _ORDINAL_YEARS = re.compile(r"(?P<number>\d{1,2})(?P<mark>st|nd|rd|th)")
 _UNDER = re.compile(r"U(\d{1,2})(s?)")
+_YOUNGEST = 5
 _AGES = frozenset(("under", "over", "sub"))
 _AGE = re.compile(r"(\d{1,2})s")
 _APOSTROPHES = "'’‘"
@@ -30,7 +31,11 @@ def decade(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         # "anni '80": the apostrophe stands for the century and is not spoken.
         spoken = table.number_words.cardinal(int(token.core))
         return Verbalization((Piece(spoken, token.core_start - 1, token.core_end),), token.core_end)
-    if table.language == "en" and (under := _UNDER.fullmatch(token.core)) is not None:
+    if (
+        table.language == "en"
+        and (under := _UNDER.fullmatch(token.core)) is not None
+        and int(under[1]) > _YOUNGEST
+    ):
         # "U16s"
         words = table.number_words
         said = words.decade(int(under[1])) if under[2] else words.cardinal(int(under[1]))

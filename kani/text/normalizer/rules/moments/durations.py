@@ -19,6 +19,7 @@ _HOUR_MARKS = frozenset(("h", "hs", "hrs", "hr", "H", "Std", "horas", "hours", "
 _EVERY = re.compile(r"(?P<what>c?)/(?P<number>\d{1,2})(?P<h>hs?|H)?")
 _ELAPSED = re.compile(r"(\d{2}):([0-5]\d)")
 _PACE = re.compile(r"(\d{1,2})['’′]([0-5]\d)(?:[\"”″](?:/(?P<per>\w{1,3}))?)?")
+_HUNDREDTHS = re.compile(r"(\d{1,2})s(\d{2})")
 _AGAIN = re.compile(r"(\d{1,2})/(\d{1,2})(hs?)?")
 _FEET, _INCHES = "'’′", '"”″'
 _PRIMES = re.compile(
@@ -168,6 +169,14 @@ def elapsed(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         words = table.number_words
         first = Piece(words.cardinal(int(match[1])), at, at + match.end(1))
         return Verbalization((first, Piece(f" {words.cardinal(int(match[2]))}", at + match.end(1), end)), end)
+    if (match := _HUNDREDTHS.fullmatch(token.core)) is not None:
+        # "38s21"
+        second = table.units["s"].forms
+        said = say_counted(Numeral(match[1], ""), second, gender_of_forms(second, table), table)
+        middle = at + match.end(1) + 1
+        rest = " ".join(table.number_words.cardinal(int(one)) for one in match[2])
+        rest = rest if match[2][0] == "0" else table.number_words.cardinal(int(match[2]))
+        return Verbalization((Piece(said, at, middle), Piece(f" {rest}", middle, end)), end)
     match = _PACE.fullmatch(token.core) if table.language != "en" else None
     if match is None:
         return None

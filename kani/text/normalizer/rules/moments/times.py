@@ -19,6 +19,7 @@ _RANGE = re.compile(rf"(.+?)([{DASHES}])(.+)")
 _MOST_LISTED = 8
 _FOUR_FIGURES = re.compile(r"([01]\d|2[0-3])([0-5]\d)")
 _TEN = 10
+_TRAINS = frozenset("to train service bus flight ferry departure".split())
 
 
 def time(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
@@ -32,6 +33,11 @@ def time(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         parts is not None
         and _DOTTED_TIME.fullmatch(parts[1])
         and (table.numbers.decimal == "," or _hour_of_half(parts[3], table))
+    ) or (
+        parts is not None
+        and parts[1].isdecimal()
+        and _DOTTED_TIME.fullmatch(parts[3])
+        and cursor.previous().core.lower() in table.dates.days
     ):
         # "18.30-20", "4.30–7pm"
         parts = _RANGE.fullmatch(token.core.replace(".", ":"))
@@ -68,7 +74,13 @@ def four_figures(cursor: TokenCursor, table: LanguageTable) -> Verbalization | N
     marked = marked and cursor.token(2).core != "of"
     at = before.core.lower() in table.dates.after | table.numbers.measured_after
     listed = any("time" in one.said for one in table.abbreviations.get(f"{before.core.lower()}.", ()))
-    if not (listed and before.suffix) and not (marked and (match[1][0] == "0" or minutes or at)):
+    ahead = cursor.token(1).core.lower()
+    train = before.core.lower() == "the" and (ahead in _TRAINS or (match[1][0] == "0" and ahead == "from"))
+    if (
+        not (listed and before.suffix)
+        and not train
+        and not (marked and (match[1][0] == "0" or minutes or at))
+    ):
         return None
     hour_said = _say_hour(hour, table)
     if hour < _TEN and table.times.few_minutes != table.times.plain:

@@ -25,8 +25,10 @@ _HYPHENED = re.compile(r"(#)?((?:[A-Z]+\d*|\d+[A-Z]?)(?:[-‐‑](?:[A-Z]+\d*|\d
 _PAIR = re.compile(r"\d{1,6}[-‐‑]\d{1,6}")
 _GRADE = re.compile(r"\d{1,2}W[-‐‑]\d{2}")
 _COUNTDOWN = re.compile(r"([JDHT])([-−+])(\d{1,3})")
+_GRADED = re.compile(r"([1-9]|10|[A-F])[-−]")
 _PADDED = re.compile(r"\d{2,6}[-‐‑]0\d{2,5}")
 _FALLING = re.compile(r"(\d{3,4})[-‐‑](\d{1,2})")
+_CHECKED = re.compile(r"(\d{1,3}(?:[.]\d{3}){1,3})[-‐‑](\d)")
 _TYPES = re.compile(r"\d{3}[-‐‑]\d00")
 _GAMES = re.compile(r"[0-7][-‐‑–][0-7](?!\d)")
 _SET = re.compile(r"(\d{1,2})[-‐‑–](\d{1,2})\((\d{1,2})\)")
@@ -136,6 +138,21 @@ def _is_zip(cursor: TokenCursor) -> bool:
     )
 
 
+def graded(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """ "8-" and "B-": a mark, and a little less."""
+    token = cursor.token()
+    match = _GRADED.fullmatch(token.core)
+    if match is None or not table.letters or cursor.token(1).core[:1].isdecimal():
+        return None
+    at = token.core_end - 1
+    mark = (
+        (Piece(table.number_words.cardinal(int(match[1])), token.core_start, at),)
+        if match[1].isdecimal()
+        else spelled_pieces(match[1], token.core_start, table)
+    )
+    return Verbalization((*mark, Piece(f" {table.numbers.minus}", at, token.core_end)), token.core_end)
+
+
 def numbered(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "0x8007", digit by digit, and "4(b)(ii)": the paragraph of a law."""
     token = cursor.token()
@@ -236,6 +253,15 @@ def hyphened(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     if _is_set(cursor):
         first, last = (part.span() for part in re.finditer(r"\d+", token.core))
         return _grouped(cursor, table, [first, last], token.core_end, between=" ")
+    if (checked := _CHECKED.fullmatch(token.core)) is not None and table.numbers.group == ".":
+        # "18.903-5": an account and its check digit
+        words, at, end = table.number_words, token.core_start, token.core_start + checked.end(1)
+        number = words.cardinal(int(checked[1].replace(".", "")))
+        pieces = (
+            Piece(f"{number}, ", at, end),
+            Piece(words.cardinal(int(checked[2])), end + 1, token.core_end),
+        )
+        return Verbalization(pieces, token.core_end)
     match = _HYPHENED.fullmatch(token.core)
     if match is None:
         return None

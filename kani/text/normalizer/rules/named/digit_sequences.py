@@ -161,6 +161,8 @@ def _is_section(cursor: TokenCursor, table: LanguageTable) -> bool:
         # "HDMI 2.1"
         return previous.core not in table.currencies
     before = cursor.previous().core
+    if before.lower() in table.numbers.labels and not previous.suffix:
+        return True
     short = table.abbreviations.get(f"{before}.") or table.abbreviations.get(f"{before.lower()}.", ())
     numbered = any(said in table.roman.cardinal for one in short for said in one.said.values())
     return numbered or before.lower() in table.roman.cardinal or before == "§"

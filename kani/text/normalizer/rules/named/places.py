@@ -64,7 +64,7 @@ def direction(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None
     if name is None or not token.core.isupper():
         return None
     after = table.compass.after
-    known = _is_after_degrees(cursor, 1)
+    known = _is_after_degrees(cursor, 1) or _is_to_another(cursor, table)
     for back in range(1, _MOST_BETWEEN + 1):
         # "viento del NO", "Wind aus W bis NW"
         before = cursor.previous(back)
@@ -76,6 +76,12 @@ def direction(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None
     if not known:
         return None
     return Verbalization((Piece(name, token.core_start, token.core_end),), token.core_end)
+
+
+def _is_to_another(cursor: TokenCursor, table: LanguageTable) -> bool:
+    """True for the "W" of "W bis NW"."""
+    joiner, other = cursor.token(1).core, cursor.token(2).core if cursor.is_adjacent(2) else ""
+    return joiner == table.numbers.to and len(other) > 1 and other in table.compass.names
 
 
 def _is_after_degrees(cursor: TokenCursor, back: int) -> bool:

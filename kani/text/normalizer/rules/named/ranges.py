@@ -48,9 +48,14 @@ def letters(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         token.core_start + match.start("dash"),
         token.core_start + match.start("last"),
     )
+    to = f" {table.numbers.to} "
+    numbers = re.sub(r"\D", " ", token.core).split()
+    if match["dash"] in _HYPHENS and match["first"][0].isalpha() and len(numbers) == len(("4", "5")):
+        # The joint "L4-L5" lies between both.
+        to = " " if int(numbers[1]) - int(numbers[0]) == _NEXT else to
     pieces = (
         *_say(match["first"], at, table),
-        Piece(f" {table.numbers.to} ", dash, rest),
+        Piece(to, dash, rest),
         *_say(match["last"], rest, table),
     )
     return Verbalization(pieces, token.core_end)
