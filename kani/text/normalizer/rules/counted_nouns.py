@@ -12,6 +12,7 @@ from kani.text.normalizer.rules.units import (
     gender_of,
     gender_of_counted,
     gender_of_forms,
+    in_context,
     is_electric,
     is_letter,
     resolve_unit,
@@ -94,6 +95,7 @@ class CountedNumerals:
             token = cursor.token(ahead)
         symbol = self.take_per(token.core, money=True) if counted else token.core
         measure, magnitude = resolve_unit(symbol, table, attached=False)
+        measure = in_context(symbol, measure, cursor, table)
         if is_letter(symbol, cursor, ahead, table) or (
             symbol == "x" and cursor.token(ahead + 1).core[:1].isdecimal()
         ):

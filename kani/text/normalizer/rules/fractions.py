@@ -207,6 +207,9 @@ def say_vulgar(character: str, table: LanguageTable) -> str:
 
 def say_mixed(whole: Numeral | None, part: tuple[int, int], table: LanguageTable, gender: str = "") -> str:
     """A number with a fraction, or just the fraction; gender: of the noun after it."""
+    few = whole is not None and len(whole.digits) == 1 and not whole.decimals
+    if part == (1, 2) and whole is not None and few and int(whole.digits) in table.fractions.mixed_halves:
+        return table.fractions.mixed_halves[int(whole.digits)]
     if part == (1, 2) and whole is not None and table.fractions.mixed_half:
         return table.fractions.mixed_half.format(whole=say_numeral(whole, table, "m"))
     spoken = say_fraction(*part, table)
@@ -218,6 +221,30 @@ def say_mixed(whole: Numeral | None, part: tuple[int, int], table: LanguageTable
         if whole is None
         else table.fractions.mixed.format(whole=say_numeral(whole, table, gender), part=spoken)
     )
+
+
+def half_after_noun(
+    cursor: TokenCursor, whole: Numeral, gender: str, table: LanguageTable
+) -> tuple[str, str, int] | None:
+    """The number of "1½ tasse", the noun with its half ("tasse et demie"), and the noun's end.
+
+    None where the language says the half before its noun, or the noun is not known.
+    """
+    after = table.fractions.half_after_noun
+    if not after or not cursor.is_adjacent(1) or whole.decimals or whole.is_long:
+        return None
+    token, one = cursor.token(1), whole.digits == "1"
+    measure, _ = resolve_unit(token.core, table, attached=False)
+    if measure is not None:
+        noun, end = table.form(measure.forms, int(whole.digits)), unit_end(cursor, 1, table)
+        gender = measure.gender or gender_of(noun, table)
+    elif gender and token.core.islower() and token.core.isalpha():
+        noun, end = token.core, token.core_end
+        noun = noun.removesuffix("s") if one and len(noun) > len("mois") else noun
+    else:
+        return None
+    half = after.get(gender) or after["m"]
+    return table.number_words.cardinal(int(whole.digits), gender), f"{noun} {half}", end
 
 
 def gender_of_following(cursor: TokenCursor, table: LanguageTable, ahead: int = 1) -> str:

@@ -6,7 +6,13 @@ import re
 
 from kani.text.normalizer.rules.acronyms import roman_value
 from kani.text.normalizer.rules.counted_nouns import CountedNumerals, parse_leading_point
-from kani.text.normalizer.rules.fractions import gender_of_following, of_unit, say_mixed, say_vulgar
+from kani.text.normalizer.rules.fractions import (
+    gender_of_following,
+    half_after_noun,
+    of_unit,
+    say_mixed,
+    say_vulgar,
+)
 from kani.text.normalizer.rules.numerals import DASHES, NUMBER, VULGAR_FRACTIONS, parse_numeral
 from kani.text.normalizer.rules.units import PhraseBuilder, is_letter, resolve_unit, sign_name, unit_end
 from kani.text.normalizer.spoken import Piece, Verbalization
@@ -80,6 +86,14 @@ def quantity(
             half = table.fractions.halves.get("f" if hours else gender or "m", "")
             phrase.add(half or say_vulgar("½", table), at, token.core_end)
             return phrase.build(end)
+        if (
+            first is not None
+            and match["vulgar"] == "½"
+            and (noun := half_after_noun(cursor, first, gender, table))
+        ):
+            phrase.add(noun[0], at, token.core_end)
+            phrase.add(noun[1], cursor.token(1).core_start, noun[2])
+            return phrase.build(noun[2])
         phrase.add(say_mixed(first, VULGAR_FRACTIONS[match["vulgar"]], table, gender), at, token.core_end)
         return phrase.build(end)
     numerals = CountedNumerals(cursor, table, token, match, first, second)

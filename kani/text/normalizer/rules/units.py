@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kani.text.normalizer.number_words.gender import has_letters_only
 from kani.text.normalizer.rules.acronyms import common_words
 from kani.text.normalizer.rules.numerals import Numeral, say_numeral
 from kani.text.normalizer.spoken import Piece, Verbalization
@@ -111,6 +112,16 @@ def is_electric(cursor: TokenCursor) -> bool:
     return any(core.endswith(("V", "Hz")) or (core[:1].isdecimal() and core.endswith("W")) for core in near)
 
 
+def in_context(
+    symbol: str, measure: Measure | None, cursor: TokenCursor, table: LanguageTable
+) -> Measure | None:
+    """What a symbol means beside a word that gives it another sense ("pulso 72 ppm"), else ``measure``."""
+    if (other := table.unit_contexts.get(symbol)) is None:
+        return measure
+    near = [cursor.previous(back).core.lower() for back in range(1, _NEAR + 1)]
+    return Unit(other.forms, "", attached=False) if other.after & set(near) else measure
+
+
 def unit_end(cursor: TokenCursor, ahead: int, table: LanguageTable) -> int:
     """End of a unit ``ahead``: after its full stop where the sentence continues ("2 tsp. salt")."""
     token = cursor.token(ahead)
@@ -145,8 +156,9 @@ def split_per(symbol: str, table: LanguageTable, money: bool) -> tuple[str, str]
         return symbol, ""
     if under not in table.units:
         # "USD 20/mes": what is paid for may be any word.
-        paid = (money or of in table.currencies) and len(under) > 1 and under.isalpha()
-        said = under if under.islower() else " ".join(table.letters.get(one.lower(), one) for one in under)
+        paid = (money or of in table.currencies) and len(under) > 1 and has_letters_only(under)
+        spelled = any(map(str.isupper, under))
+        said = " ".join(table.letters.get(one.lower(), one) for one in under) if spelled else under
         return (of, f" {table.per} {said}") if paid else (symbol, "")
     forms = table.units[under].forms
     return of, f" {table.per} {forms.get('one', forms['other'])}"

@@ -19,6 +19,7 @@ from kani.text.normalizer.tables.table import (
     Numbers,
     Roman,
     Unit,
+    UnitContext,
     Web,
 )
 
@@ -32,6 +33,7 @@ def parse_table(language: str, file: TableSection) -> LanguageTable:
     words = number_words(language, numbers.text("words", ""))
     units = file.section("units")
     per = units.text("per", "")
+    contexts = units.section("contexts")
     signs = file.section("signs")
     between_figures = signs.section("between_figures")
     markup = file.section("markup")
@@ -57,6 +59,7 @@ def parse_table(language: str, file: TableSection) -> LanguageTable:
         unsure_of_ordinal=frozenset(unsure),
         fractions=_fractions(file.section("fractions")),
         units={symbol: _unit(units, symbol) for symbol in units.key_names()},
+        unit_contexts={symbol: _context(contexts.section(symbol)) for symbol in contexts.key_names()},
         per=per,
         currencies=_currencies(file.section("currencies")),
         dates=parse_dates(file.section("dates")),
@@ -175,6 +178,9 @@ def _fractions(section: TableSection) -> Fractions:
     rated = frozenset(section.words("rated"))
     mixed_half = section.template("mixed_half", "whole", default="")
     of_unit = section.template("of_unit", "part", "unit", default="{part} {unit}")
+    whole_halves = section.section("mixed_halves")
+    mixed_halves = {int(whole): whole_halves.text(whole) for whole in whole_halves.key_names()}
+    half_after_noun = _all(section.section("half_after_noun"))
     step = section.template("step", "numerator", "denominator", default=over)
     steps = frozenset(section.words("steps"))
     halves = _all(before_noun)
@@ -183,7 +189,20 @@ def _fractions(section: TableSection) -> Fractions:
         if not key.isdigit():
             raise section.error(key, "is not known here")
         names[int(key)] = section.forms(key)
-    return Fractions(names, mixed, halves, over, out_of, rated, mixed_half, of_unit, step, steps)
+    return Fractions(
+        names,
+        mixed,
+        halves,
+        over,
+        out_of,
+        rated,
+        mixed_half,
+        mixed_halves,
+        half_after_noun,
+        of_unit,
+        step,
+        steps,
+    )
 
 
 def _unit(section: TableSection, symbol: str) -> Unit:
@@ -194,6 +213,12 @@ def _unit(section: TableSection, symbol: str) -> Unit:
         gender = str(value.pop("gender", ""))
         attached = value.pop("attached", False) is True
     return Unit(section.parse_forms(symbol, value), gender, attached)
+
+
+def _context(section: TableSection) -> UnitContext:
+    context = UnitContext(section.forms("forms"), frozenset(section.words("after")))
+    section.check_all_read()
+    return context
 
 
 def _currencies(section: TableSection) -> dict[str, Currency]:

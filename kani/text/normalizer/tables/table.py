@@ -62,6 +62,8 @@ class Fractions:
     out_of: str
     rated: frozenset[str]
     mixed_half: str
+    mixed_halves: Mapping[int, str]
+    half_after_noun: Mapping[str, str]
     of_unit: str
     step: str
     steps: frozenset[str]
@@ -74,6 +76,14 @@ class Unit:
     forms: Forms
     gender: str
     attached: bool
+
+
+@dataclass(frozen=True, slots=True)
+class UnitContext:
+    """A line of [units.contexts]: other forms of a unit, and words before its number that ask for them."""
+
+    forms: Forms
+    after: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,6 +234,7 @@ class LanguageTable:
     unsure_of_ordinal: frozenset[str]
     fractions: Fractions
     units: Mapping[str, Unit]
+    unit_contexts: Mapping[str, UnitContext]
     per: str
     currencies: Mapping[str, Currency]
     dates: Dates

@@ -26,7 +26,8 @@ _PAIR = re.compile(r"\d{1,6}[-‐‑]\d{1,6}")
 _GRADE = re.compile(r"\d{1,2}W[-‐‑]\d{2}")
 _COUNTDOWN = re.compile(r"([JDHT])([-−+])(\d{1,3})")
 _GRADED = re.compile(r"([1-9]|10|[A-F])[-−]")
-_PADDED = re.compile(r"\d{2,6}[-‐‑]0\d{2,5}")
+_PADDED = re.compile(r"\d{2,6}[-‐‑]0\d{2,5}|0\d{2,5}[-‐‑]\d{3,8}")
+_SEASON = re.compile(r"((?:19|20)\d\d)[-‐‑–](\d\d)")
 _FALLING = re.compile(r"(\d{3,4})[-‐‑](\d{1,2})")
 _CHECKED = re.compile(r"(\d{1,3}(?:[.]\d{3}){1,3})[-‐‑](\d)")
 _TYPES = re.compile(r"\d{3}[-‐‑]\d00")
@@ -267,6 +268,13 @@ def hyphened(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         return None
     groups = [part.span() for part in re.finditer(r"[A-Z\d]+", token.core)]
     figures = [token.core[start:end] for start, end in groups]
+    if (years := _SEASON.fullmatch(token.core)) and (int(years[1]) + 1) % 100 == int(years[2]):
+        # "2024-25"
+        words, at, dash = table.number_words, token.core_start, token.core_start + years.end(1)
+        first, last = words.year(int(years[1])), words.cardinal(int(years[2]))
+        return Verbalization(
+            (Piece(f"{first} ", at, dash), Piece(last, dash, token.core_end)), token.core_end
+        )
     padded = _PADDED.fullmatch(token.core) is not None
     falling = (pair := _FALLING.fullmatch(token.core)) and int(pair[1]) > int(pair[2])
     if (
