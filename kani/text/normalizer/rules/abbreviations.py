@@ -52,7 +52,7 @@ def _said_as(
     if "few" in said and before.isdecimal() and int(before) <= _FEW:
         spoken = said["few"]
     if "one" in said and (before == "1" or _is_ordinal(cursor)):
-        return said["one"], False
+        return said["one"], stop and _may_end(cursor.token(count), table)
     if "counted" in said:
         if before[:1].isdecimal() and not cursor.previous().suffix:
             few = "few" in said and before.isdecimal() and int(before) <= _FEW

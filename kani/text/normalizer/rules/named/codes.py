@@ -268,13 +268,14 @@ def hyphened(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         return None
     groups = [part.span() for part in re.finditer(r"[A-Z\d]+", token.core)]
     figures = [token.core[start:end] for start, end in groups]
-    if (years := _SEASON.fullmatch(token.core)) and (int(years[1]) + 1) % 100 == int(years[2]):
-        # "2024-25"
+    years = _SEASON.fullmatch(token.core)
+    if years is not None and int(years[1]) % 100 < int(years[2]) and not follows_number_sign(cursor, table):
+        # "1914-18", and the season "2024-25"
         words, at, dash = table.number_words, token.core_start, token.core_start + years.end(1)
+        to = "" if (int(years[1]) + 1) % 100 == int(years[2]) else f"{table.numbers.to} "
         first, last = words.year(int(years[1])), words.cardinal(int(years[2]))
-        return Verbalization(
-            (Piece(f"{first} ", at, dash), Piece(last, dash, token.core_end)), token.core_end
-        )
+        pieces = Piece(f"{first} ", at, dash), Piece(f"{to}{last}", dash, token.core_end)
+        return Verbalization(pieces, token.core_end)
     padded = _PADDED.fullmatch(token.core) is not None
     falling = (pair := _FALLING.fullmatch(token.core)) and int(pair[1]) > int(pair[2])
     if (
