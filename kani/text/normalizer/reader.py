@@ -22,7 +22,15 @@ from kani.text.normalizer.rules import (
     urls,
 )
 from kani.text.normalizer.rules.moments import dates, decades, durations, times, weekdays
-from kani.text.normalizer.rules.named import codes, digit_sequences, identifiers, places, ranges, verses
+from kani.text.normalizer.rules.named import (
+    codes,
+    digit_sequences,
+    identifiers,
+    marks,
+    places,
+    ranges,
+    verses,
+)
 from kani.text.normalizer.rules.numerals import (
     say_digits,
 )
@@ -175,12 +183,12 @@ _WITH_DIGITS: tuple[_Rule, ...] = (
     verses.number_of_book,
     ranges.letters,
     places.angle,
-    codes.period,
+    marks.period,
     codes.numbered,
-    codes.graded,
-    codes.height,
+    marks.graded,
+    marks.height,
     codes.labelled,
-    codes.adjective,
+    marks.adjective,
     durations.elapsed,
     durations.prime,
     durations.duration,
@@ -195,6 +203,8 @@ _WITH_DIGITS: tuple[_Rule, ...] = (
     decades.decade,
     digit_sequences.dotted,
     digit_sequences.hyphened,
+    marks.years,
+    marks.account,
     codes.hyphened,
     codes.formula,
     identifiers.mixed,
@@ -229,7 +239,7 @@ _WITHOUT_DIGITS: tuple[_Rule, ...] = (
     ranges.letters,
     quantities.roman_range,
     acronyms.roman,
-    codes.graded,
+    marks.graded,
     acronyms.initial,
     acronyms.acronym,
     acronyms.unspeakable,

@@ -52,11 +52,13 @@ def _said_as(
     if "few" in said and before.isdecimal() and int(before) <= _FEW:
         spoken = said["few"]
     if "one" in said and (before == "1" or _is_ordinal(cursor)):
-        return said["one"], stop and _may_end(cursor.token(count), table)
+        return said["one"], stop and not closed and _may_end(cursor.token(count), table)
     if "counted" in said:
         if before[:1].isdecimal() and not cursor.previous().suffix:
             few = "few" in said and before.isdecimal() and int(before) <= _FEW
-            return said["few" if few else "counted"], stop and _may_end(cursor.token(count), table)
+            return said["few" if few else "counted"], stop and not closed and _may_end(
+                cursor.token(count), table
+            )
         if len(said) == len({"counted", "one"} & said.keys()):
             return None, False
     if "time" in said and _TIME.match(cursor.token(count).core):

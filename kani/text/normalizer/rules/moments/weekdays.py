@@ -63,13 +63,14 @@ def _joined(match: re.Match[str], token: Token, table: LanguageTable) -> Verbali
             return None
         first, last = (dates.names[number - 1] for number in numbers)
     between = table.signs.get("&", "") if match["mark"] == "/" else table.numbers.to
-    if match["third"] and (match["mark"] != "/" or (third := days.get(match["third"])) is None):
+    third = days.get(match["third"] or "")
+    if match["third"] and (match["mark"] != "/" or third is None):
         return None
     at = token.core_start
     dash, rest = at + match.start("mark"), at + match.end("mark")
     stop = token.suffix.startswith(".") and len(token.suffix) > 1
     end = token.core_end + stop
-    if match["third"]:
+    if third is not None:
         # "Mo./Mi./Fr."
         again = at + match.start("third")
         pieces = (

@@ -24,22 +24,13 @@ _STATE = re.compile(r"[A-Z]{2}")
 _HYPHENED = re.compile(r"(#)?((?:[A-Z]+\d*|\d+[A-Z]?)(?:[-‐‑](?:[A-Z]+\d*|\d+[A-Z]?)){1,7})")
 _PAIR = re.compile(r"\d{1,6}[-‐‑]\d{1,6}")
 _GRADE = re.compile(r"\d{1,2}W[-‐‑]\d{2}")
-_COUNTDOWN = re.compile(r"([JDHT])([-−+])(\d{1,3})")
-_GRADED = re.compile(r"([1-9]|10|[A-F])[-−]")
 _PADDED = re.compile(r"\d{2,6}[-‐‑]0\d{2,5}|0\d{2,5}[-‐‑]\d{3,8}")
-_SEASON = re.compile(r"((?:19|20)\d\d)[-‐‑–](\d\d)")
 _FALLING = re.compile(r"(\d{3,4})[-‐‑](\d{1,2})")
-_CHECKED = re.compile(r"(\d{1,3}(?:[.]\d{3}){1,3})[-‐‑](\d)")
 _TYPES = re.compile(r"\d{3}[-‐‑]\d00")
 _GAMES = re.compile(r"[0-7][-‐‑–][0-7](?!\d)")
 _SET = re.compile(r"(\d{1,2})[-‐‑–](\d{1,2})\((\d{1,2})\)")
 _HEX = re.compile(r"0x[0-9A-Fa-f]{1,16}")
 _PARAGRAPH = re.compile(r"(\d{1,4})((?:\((?:[a-z]|[ivx]{1,4})\)){1,3})")
-_ADJECTIVE = re.compile(r"(?P<number>\d{1,4})(?:(?P<run>K)|-(?P<unit>[a-zA-Z]{1,3}))")
-_BEFORE_RUNS = frozenset("a the first my her his our this local".split())
-_HEIGHT = re.compile(r"([0-2])m(\d\d)")
-_PERIOD = re.compile(r"([HQT])([1-4])['’/](\d\d)")
-_QUARTER = re.compile(r"([1-4])([TS])(\d\d)")
 _FORMULA = re.compile(r"(?:[A-Z][a-z]?(?:\d{1,2}|[₀-₉]{1,3})?){2,8}|(?:[A-Z][a-z]?){1,4}[₀-₉]{1,3}")
 _PARTS = re.compile(r"[A-Z][a-z]?|[\d₀-₉]+")
 _LOWERED = str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789")
@@ -139,21 +130,6 @@ def _is_zip(cursor: TokenCursor) -> bool:
     )
 
 
-def graded(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
-    """ "8-" and "B-": a mark, and a little less."""
-    token = cursor.token()
-    match = _GRADED.fullmatch(token.core)
-    if match is None or not table.letters or cursor.token(1).core[:1].isdecimal():
-        return None
-    at = token.core_end - 1
-    mark = (
-        (Piece(table.number_words.cardinal(int(match[1])), token.core_start, at),)
-        if match[1].isdecimal()
-        else spelled_pieces(match[1], token.core_start, table)
-    )
-    return Verbalization((*mark, Piece(f" {table.numbers.minus}", at, token.core_end)), token.core_end)
-
-
 def numbered(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "0x8007", digit by digit, and "4(b)(ii)": the paragraph of a law."""
     token = cursor.token()
@@ -175,76 +151,6 @@ def numbered(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     return Verbalization(tuple(pieces), at + len(written))
 
 
-def adjective(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
-    """English "32-yd" and "5K" before what they describe: the unit has no plural, and K is a letter."""
-    token = cursor.token()
-    match = _ADJECTIVE.fullmatch(token.core) if table.language == "en" else None
-    if match is None:
-        return None
-    at, words = token.core_start, table.number_words
-    if match["run"]:
-        if cursor.previous().core.lower() not in _BEFORE_RUNS:
-            return None
-        return Verbalization(
-            (Piece(f"{words.cardinal(int(match['number']))} K", at, token.core_end),), token.core_end
-        )
-    unit = table.units.get(match["unit"])
-    if unit is None:
-        return None
-    said = unit.forms.get("one", unit.forms["other"])
-    middle = at + match.start("unit")
-    pieces = (
-        Piece(words.cardinal(int(match["number"])), at, middle),
-        Piece(f" {said}", middle, token.core_end),
-    )
-    return Verbalization(pieces, token.core_end)
-
-
-def height(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
-    """ "1m75": metres, and the centimetres without their name."""
-    token = cursor.token()
-    match = _HEIGHT.fullmatch(token.core)
-    unit = table.units.get("m") if match else None
-    if match is None or unit is None:
-        return None
-    at, middle = token.core_start, token.core_start + match.start(2)
-    words = table.number_words
-    metres = f"{words.cardinal(int(match[1]), unit.gender or 'm')} {table.form(unit.forms, int(match[1]))}"
-    pieces = Piece(metres, at, middle), Piece(f" {words.cardinal(int(match[2]))}", middle, token.core_end)
-    return Verbalization(pieces, token.core_end)
-
-
-def period(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
-    """ "H1'24", "Q3 '24": the part of a year, and the year's last figures."""
-    token = cursor.token()
-    match = _PERIOD.fullmatch(token.core)
-    at, words = token.core_start, table.number_words
-    if (countdown := _COUNTDOWN.fullmatch(token.core)) is not None:
-        # "J-6"
-        sign = table.numbers.plus if countdown[2] == "+" else table.numbers.minus
-        said = f" {sign} {words.cardinal(int(countdown[3]))}"
-        return Verbalization(
-            (*spelled_pieces(countdown[1], at, table), Piece(said, at + 1, token.core_end)), token.core_end
-        )
-    if (quarter := _QUARTER.fullmatch(token.core)) is not None:
-        # "3T24"
-        name = next(
-            (one.said["other"] for one in table.abbreviations.get(f"{quarter[1]}{quarter[2]}", ())), ""
-        )
-        year = f" {words.cardinal(int(quarter[3]))}"
-        return Verbalization((Piece(name + year, at, token.core_end),), token.core_end) if name else None
-    if match is None:
-        return None
-    return Verbalization(
-        (
-            *spelled_pieces(match[1], at, table),
-            Piece(f" {words.cardinal(int(match[2]))}", at + 1, at + 2),
-            Piece(f" {words.cardinal(int(match[3]))}", at + 2, token.core_end),
-        ),
-        token.core_end,
-    )
-
-
 def hyphened(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "#2025-0098-X", "1-800-FLOWERS", "Boeing 737-800": the groups of a name, without its hyphens."""
     token = cursor.token()
@@ -254,28 +160,11 @@ def hyphened(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     if _is_set(cursor):
         first, last = (part.span() for part in re.finditer(r"\d+", token.core))
         return _grouped(cursor, table, [first, last], token.core_end, between=" ")
-    if (checked := _CHECKED.fullmatch(token.core)) is not None and table.numbers.group == ".":
-        # "18.903-5": an account and its check digit
-        words, at, end = table.number_words, token.core_start, token.core_start + checked.end(1)
-        number = words.cardinal(int(checked[1].replace(".", "")))
-        pieces = (
-            Piece(f"{number}, ", at, end),
-            Piece(words.cardinal(int(checked[2])), end + 1, token.core_end),
-        )
-        return Verbalization(pieces, token.core_end)
     match = _HYPHENED.fullmatch(token.core)
     if match is None:
         return None
     groups = [part.span() for part in re.finditer(r"[A-Z\d]+", token.core)]
     figures = [token.core[start:end] for start, end in groups]
-    years = _SEASON.fullmatch(token.core)
-    if years is not None and int(years[1]) % 100 < int(years[2]) and not follows_number_sign(cursor, table):
-        # "1914-18", and the season "2024-25"
-        words, at, dash = table.number_words, token.core_start, token.core_start + years.end(1)
-        to = "" if (int(years[1]) + 1) % 100 == int(years[2]) else f"{table.numbers.to} "
-        first, last = words.year(int(years[1])), words.cardinal(int(years[2]))
-        pieces = Piece(f"{first} ", at, dash), Piece(f"{to}{last}", dash, token.core_end)
-        return Verbalization(pieces, token.core_end)
     padded = _PADDED.fullmatch(token.core) is not None
     falling = (pair := _FALLING.fullmatch(token.core)) and int(pair[1]) > int(pair[2])
     if (
