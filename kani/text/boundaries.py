@@ -42,8 +42,8 @@ ABBREVIATIONS = frozenset(
     pol ind ntra ntro fdo fra fco att gtos asst assoc ct rm bldg ste plat wt nr th civ asc sez cass paz spett
     tratt bl apto ap inc proc plataf cond kl gl wg rn rdnr rz whg grdst pck
     hno hna ilmo ilma lcdo lcda mtro mtra cra kra cll loc vto cód cod pe jd rod tam eng celular cj pça trav
-    gta rda edif rte plat bldg stn conf attn acct qty prof.ssa spett cde réf voit étg pck kto ziff ltd scad
-    fatt tab exmo exma sto nac srs srtas srta séc mgr chap tél
+    amb pvt esq det supt gta rda edif rte stn conf attn acct qty prof.ssa spett cde réf voit étg pck kto ziff
+    scad fatt tab avail util bal exmo exma sto nac srs srtas srta séc mgr chap tél
     डॉ डा प्रो श्री मि पं स्व कु सु इं सं क्र पृ उदा नं रु रू ई.पू कि.मी से.मी मि.मी कि.ग्रा मि.ग्रा मि.ली मी ली ग्रा
     """.split()
 )
@@ -68,6 +68,7 @@ _OPENERS = "\"'«“‘([{¿¡"
 _TOKEN_TAIL = re.compile(r"\S*\Z")
 _WORD = re.compile(r"[^\W\d_]+")
 _SPACE = re.compile(r"\s*")
+_SIGNS = DASHES + "@=+&×"
 _DAYS = re.compile(r"\d{1,2}\.?[-–/]\d{1,2}")
 _UNSPACED = re.escape(UNSPACED_MARKS + UNSPACED_CLAUSE_MARKS)
 _STOP = re.compile(rf"[\s—{_UNSPACED}]")
@@ -202,7 +203,7 @@ def is_abbreviated(stem: str, following: str) -> bool:
         return True
     if word.isdigit():
         return len(word) <= 2
-    goes_on = following.isdigit() or following in DASHES
+    goes_on = following.isdigit() or following in _SIGNS
     if word.isalpha() and ((len(word) == 2 and word[0] == word[1]) or (len(word) <= 4 and goes_on)):
         return True
     if _DAYS.fullmatch(word) or word.rpartition("-")[2] in ABBREVIATIONS:

@@ -48,6 +48,9 @@ _PLAIN = re.compile(rf"(?:[^\W\d_]|[{_VOWEL_MARKS}])+(?:['’-][^\W\d_]+)*")
 _RUN = re.compile(r"([!?¡¿,;؟،؛])[!?¡¿,;؟،؛]*|\.{2,}|-{2,}|[*_`~|^\\]+|.", re.DOTALL)
 _DRAWN = frozenset("*_`~|^\\{}")
 """Characters that set type, and are not spoken."""
+_EMOTICONS = frozenset(
+    "<3 </3 :D :-D =D xD XD :P :-P :p ;P :o :O :S :s :3 ^^ ^_^ -_- u.u o.O O.o T_T :* :'( :'D".split()
+)
 _MAX_PRECEDING = 80
 """Characters of the preceding text that rules can see."""
 
@@ -256,6 +259,8 @@ def _verbalize(
     alone = token.end - token.start == 1
     if alone and (sign := durations.during(cursor, table) or math.sign_between(cursor, table)) is not None:
         return sign
+    if token.text[token.start : token.end] in _EMOTICONS and not (core == "<3" and _compares(cursor, table)):
+        return Verbalization((), token.end)
     if (step := math.path_step(cursor, table) or math.number_sign(cursor, table)) is not None:
         return step
     if len(core) > 1 and core in table.signs:
@@ -303,6 +308,12 @@ def _verbalize(
     before = cursor.previous().core
     after_figure = before[-1:].isdecimal() or before in table.currencies
     return verbalize_parts(token, table, after_figure=after_figure)
+
+
+def _compares(cursor: TokenCursor, table: LanguageTable) -> bool:
+    """True if "<3" compares: after a variable or a number, or before a unit."""
+    before, after = cursor.previous(), cursor.token(1).core
+    return len(before.core) == 1 or before.core[-1:].isdecimal() or after in table.units
 
 
 def _inflected(

@@ -51,6 +51,8 @@ def _said_as(
     before = cursor.previous().core
     if "few" in said and before.isdecimal() and int(before) <= _FEW:
         spoken = said["few"]
+    if "ordinal" in said and _is_ordinal(cursor):
+        return said["ordinal"], stop and not closed and _may_end(cursor.token(count), table)
     if "one" in said and (before == "1" or _is_ordinal(cursor)):
         return said["one"], stop and not closed and _may_end(cursor.token(count), table)
     if "counted" in said:
@@ -59,7 +61,7 @@ def _said_as(
             return said["few" if few else "counted"], stop and not closed and _may_end(
                 cursor.token(count), table
             )
-        if len(said) == len({"counted", "one"} & said.keys()):
+        if len(said) == len({"counted", "one", "ordinal"} & said.keys()):
             return None, False
     if "time" in said and _TIME.match(cursor.token(count).core):
         return said["time"], False
@@ -73,7 +75,7 @@ def _said_as(
         and following.core.lower() not in common_words(table.language)
     )
     numbered = _is_number(following, candidate) and following.core != "I"
-    if also_word and not (numbered or first.islower() or titles):
+    if also_word and not (numbered or first.islower() or titles or _is_ordinal(cursor)):
         return None, False
     if not first:
         return spoken, stop
@@ -103,7 +105,8 @@ def _may_end(following: Token, table: LanguageTable) -> bool:
     """True if a sentence may begin with a token."""
     first = following.core[:1]
     common = not table.agreement.capitals or following.core.lower() in common_words(table.language)
-    return not first or (first.isupper() and common)
+    letters = following.core.isupper() and 1 < len(following.core) <= _LONGEST_BEFORE_INITIAL
+    return not first or (first.isupper() and common and not letters)
 
 
 def _is_number(token: Token, candidate: str) -> bool:

@@ -140,6 +140,18 @@ class CountedNumerals:
             self._gender = gender_of_counted(cursor, table, ahead, plural)
         return None, None
 
+    def unit_behind(self, ahead: int) -> Unit | None:
+        """The unit after a magnitude: the "mi" of "62K mi"."""
+        if not self._cursor.is_adjacent(ahead):
+            return None
+        symbol = self._cursor.token(ahead).core
+        unit = self._table.units.get(symbol)
+        if unit is None or unit.attached or len(symbol) < len("mi"):
+            return None
+        self.end = unit_end(self._cursor, ahead, self._table)
+        self._measure_at = (self._cursor.token(ahead).core_start, self._cursor.token(ahead).core_end)
+        return unit
+
     def currency_behind(self, ahead: int) -> Currency | None:
         """The currency after millions at ``ahead`` ("3,5 mln €"), if there is one."""
         if not self._cursor.is_adjacent(ahead):

@@ -22,6 +22,7 @@ from kani.text.normalizer.tokens import TokenCursor
 _FRACTION = re.compile(r"(?P<sign>[-+−±~≈])?(?P<numerator>\d{1,6})[/⁄](?P<denominator>\d{1,6})")
 
 _COMPOUND = re.compile(r"(?P<numerator>\d{1,3})/(?P<denominator>\d{1,3})-(?P<word>[^\W\d_]{2,})")
+_MIXED = re.compile(r"(\d{1,3})-([1-9]\d?)/(2|3|4|5|8|16|32)")
 _TYRE = re.compile(r"Z?R\d{2}")
 _PRESSURES = frozenset(("TA", "PA", "BP", "RR"))
 _LEAST_PAIR = 50
@@ -38,6 +39,15 @@ def fraction(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "3/4", with its sign."""
     token = cursor.token()
     match = _FRACTION.fullmatch(token.core)
+    if (mixed := _MIXED.fullmatch(token.core)) is not None and int(mixed[2]) < int(mixed[3]):
+        # 1-1/4"
+        phrase = PhraseBuilder()
+        whole, part = Numeral(mixed[1], ""), (int(mixed[2]), int(mixed[3]))
+        phrase.add(say_mixed(whole, part, table), token.core_start, token.core_end)
+        inch = token.suffix.startswith(('"', "″", "”")) and "in" in table.units and not token.prefix
+        if inch:
+            phrase.add(table.units["in"].forms["other"], token.core_end, token.core_end + 1)
+        return phrase.build(token.core_end + inch)
     if match is None:
         return _rating(cursor, table) or _compound(cursor, table)
     if int(match["denominator"]) == 0:
@@ -77,9 +87,7 @@ def fraction(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     if token.suffix.startswith(('"', "″")) and not token.prefix and "in" in table.units:
         # 3/8"
         inch = table.units["in"].forms
-        said = table.fractions.of_unit.format(
-            part=say_fraction(*part, table), unit=inch.get("one", inch["other"])
-        )
+        said = _of(say_fraction(*part, table), inch.get("one", inch["other"]), table)
         phrase.add(said, at, token.core_end + 1)
         return phrase.build(token.core_end + 1)
     if (measured := of_unit(cursor, part, table)) is not None:
@@ -197,7 +205,16 @@ def of_unit(cursor: TokenCursor, part: tuple[int, int], table: LanguageTable) ->
     half = table.fractions.halves.get(measure.gender or gender_of(name, table) or "m")
     if part == (1, 2) and half is not None:
         return f"{half} {name}", end
-    return table.fractions.of_unit.format(part=say_fraction(*part, table), unit=name), end
+    return _of(say_fraction(*part, table), name, table), end
+
+
+def _of(part: str, unit: str, table: LanguageTable) -> str:
+    """A part of a unit: "a quarter of an ounce", "trois quarts d'heure"."""
+    said = table.fractions.of_unit.format(part=part, unit=unit)
+    vowel = unit[:1] in "aeiouhé" and not unit.startswith(("hect", "hertz"))
+    if table.language == "en" and (unit[:1] in "aeiou" or unit == "hour"):
+        return said.replace(f" a {unit}", f" an {unit}")
+    return said.replace(f" de {unit}", f" d'{unit}") if table.language == "fr" and vowel else said
 
 
 def say_vulgar(character: str, table: LanguageTable) -> str:

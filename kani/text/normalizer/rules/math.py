@@ -42,6 +42,13 @@ def dimensions(cursor: TokenCursor, table: LanguageTable) -> Verbalization | Non
     measure, at = None, (0, 0)
     if match["suffix"]:
         measure, _ = resolve_unit(match["suffix"], table, attached=True)
+        if table.language == "en" and match["suffix"] == "s":
+            # "2x4s"
+            first, last = (part.strip() for part in re.split("[x×*]", match["figures"])[:2])
+            said = [table.number_words.cardinal(int(one)) for one in (first, last) if one.isdecimal()]
+            return Verbalization(
+                (Piece(f" {table.numbers.by} ".join(said) + "s", token.core_start, end),), end
+            )
         if measure is None:
             return None
         at = (token.core_start + match.start("suffix"), end)

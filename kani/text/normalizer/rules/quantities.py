@@ -26,7 +26,7 @@ _QUANTITY = re.compile(
     rf"(?P<suffix>[^\d\s]{{0,12}})"
 )
 _MEASURED = re.compile(
-    rf"(?P<first>[^\w\s]?{NUMBER}[^{DASHES}\d\s]{{1,12}})(?P<dash>[{DASHES}])(?P<last>[^\w\s]?{NUMBER}\S{{0,12}})"
+    rf"(?P<first>[^\w\s]?{NUMBER}[^{DASHES}\d\s]{{1,12}})(?P<dash>[{DASHES}/])(?P<last>[^\w\s]?{NUMBER}\S{{0,12}})"
 )
 _ROMANS = re.compile(rf"(?P<first>[IVX]+)(?P<dash>[{DASHES}])(?P<last>[IVX]+)")
 _AMOUNT = re.compile(rf"{NUMBER}(?:[{DASHES}]{NUMBER})?[^\d\s]{{0,12}}")
@@ -70,6 +70,14 @@ def quantity(
         name = table.numbers.number_sign if before in "#№" else table.signs[before]
         phrase.add(name, at, at + len(before))
     if first is None or match["vulgar"]:
+        unit = resolve_unit(suffix, table, attached=True)[0] if suffix and not money else None
+        if unit is not None and first is not None:
+            # "5½%"
+            at = token.core_start + match.start("suffix")
+            number = say_mixed(first, VULGAR_FRACTIONS[match["vulgar"]], table, unit.gender)
+            phrase.add(number, token.core_start + match.start("number"), at)
+            phrase.add(table.form(unit.forms, first.value + 1), at, token.core_end)
+            return phrase.build(token.core_end)
         if suffix or money:
             return None
         at = token.core_start + (match.start("number") if first else match.start("vulgar"))
@@ -108,7 +116,7 @@ def quantity(
             return None
         measure = numerals.scale(suffix, measure, 1)
         if measure is None and money is None:
-            measure = numerals.currency_behind(1)
+            measure = numerals.currency_behind(1) or numerals.unit_behind(1)
         if suffix[-1].isalpha():
             numerals.end = max(numerals.end, unit_end(cursor, 0, table))
     elif shares is not None:
@@ -181,7 +189,8 @@ def measured_range(cursor: TokenCursor, table: LanguageTable) -> Verbalization |
         last = quantity(cursor, table)
     if last is None:
         return None
-    to = Piece(f" {table.numbers.to} ", dash, dash + 1)
+    # "5V/2A" are two things.
+    to = Piece(", " if token.text[dash] == "/" else f" {table.numbers.to} ", dash, dash + 1)
     return Verbalization((*first.pieces, to, *last.pieces), last.end)
 
 

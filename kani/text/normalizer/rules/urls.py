@@ -85,6 +85,16 @@ def keys(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "Ctrl+C", "Alt-F4": keys of a keyboard that are pressed together."""
     token = cursor.token()
     found = list(_KEY.finditer(token.core))
+    if (
+        token.core in table.web.keys
+        and token.core[:1].isupper()
+        and cursor.is_adjacent(1)
+        and cursor.token(1).core == "+"
+    ):
+        # "Ctrl + S"
+        return Verbalization(
+            (Piece(table.web.keys[token.core], token.core_start, token.core_end),), token.core_end
+        )
     known = found and found[0].group() in table.web.keys
     if not known or len(found) < 2 or set(_KEY.sub("", token.core)) - set("+-"):
         return None

@@ -23,7 +23,9 @@ from kani.text.normalizer.tables.table import (
     Web,
 )
 
-ABBREVIATION_CONDITIONS = frozenset({"address", "counted", "few", "name", "number", "one", "other", "time"})
+ABBREVIATION_CONDITIONS = frozenset(
+    {"address", "counted", "few", "name", "number", "one", "ordinal", "other", "time"}
+)
 """Conditions of an abbreviation: before a street's name and number, after a number, and so on."""
 
 

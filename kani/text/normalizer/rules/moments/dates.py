@@ -232,7 +232,15 @@ def _days(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     found = list(_NUMBER.finditer(token.core))
     joined = cursor.is_adjacent(1) and cursor.token(1).core.lower() in table.dates.joiners
     ahead = 2 if joined else 1
-    if not cursor.is_adjacent(ahead) or cursor.token(ahead).core.lower() not in table.dates.months:
+    before = cursor.previous()
+    first = (
+        table.dates.order == "mdy"
+        and before.core.lower() in table.dates.months
+        and before.suffix in ("", ".")
+    )
+    if not first and (
+        not cursor.is_adjacent(ahead) or cursor.token(ahead).core.lower() not in table.dates.months
+    ):
         return None
     ranged = len(found) == 2 and "/" not in token.core
     if (ranged and (table.ordinals_with_stop or not table.dates.day.startswith("ordinal"))) or not all(
@@ -245,7 +253,7 @@ def _days(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         spoken = _say_day(int(day.group()), cursor, table)
         if ranged:
             # "3-5 May": "the third to the fifth of May"
-            whole = table.dates.before_month.format(day=spoken)
+            whole = spoken if first else table.dates.before_month.format(day=spoken)
             spoken = whole if end == token.core_end else f"{whole.removesuffix(' of')} {table.numbers.to}"
             pieces.append(Piece(spoken if end == token.core_end else f"{spoken} ", start, end))
         else:

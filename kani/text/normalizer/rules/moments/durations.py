@@ -17,13 +17,14 @@ _DURATION = re.compile(
 _HOURS, _SECONDS = re.compile(r"\d{1,3}(?:h|hrs?|H)"), re.compile(r"\d{1,2}(?:s|sec|seg)")
 _HOUR_MARKS = frozenset(("h", "hs", "hrs", "hr", "H", "Std", "horas", "hours", "heures", "ore", "Stunden"))
 _EVERY = re.compile(r"(?P<what>c?)/(?P<number>\d{1,2})(?P<h>hs?|H)?")
+_OFTEN_EACH = re.compile(r"[qQ](\d{1,2})(?:[-–](\d{1,2}))?[hH]")
 _ELAPSED = re.compile(r"(\d{2}):([0-5]\d)")
 _PACE = re.compile(r"(\d{1,2})['’′]([0-5]\d)(?:[\"”″](?:/(?P<per>\w{1,3}))?)?")
 _HUNDREDTHS = re.compile(r"(\d{1,2})s(\d{2})")
 _AGAIN = re.compile(r"(\d{1,2})/(\d{1,2})(hs?)?")
 _FEET, _INCHES = "'’′", '"”″'
 _PRIMES = re.compile(
-    rf"(?:(?P<low>\d{{1,3}})[{DASHES}])?(?P<number>\d{{1,4}}(?:[.,]\d{{1,2}})?)(?P<mark>[{_FEET}{_INCHES}])"
+    rf"(?:(?P<low>\d{{1,3}})[{DASHES}])?(?P<number>\d{{1,4}}(?:[.,]\d{{1,3}})?)(?P<mark>[{_FEET}{_INCHES}])"
 )
 _IN_INCHES = re.compile(rf"\d{{1,2}}(?:[{_INCHES}]|['’]{{2}})")
 _LONGEST_QUOTATION = 40
@@ -73,6 +74,12 @@ def every(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
             said = table.times.again.format(number=number)
             said = said.removeprefix(f"{cursor.previous().core} ")
             return Verbalization((Piece(said, token.core_start, end),), end)
+    if table.language == "en" and (often := _OFTEN_EACH.fullmatch(token.core)) is not None:
+        # "q4-6h"
+        hours = table.number_words.cardinal(int(often[1]))
+        more = f" {table.numbers.to} {table.number_words.cardinal(int(often[2]))}" if often[2] else ""
+        said = table.times.every.format(time=f"{hours}{more} hours")
+        return Verbalization((Piece(said, token.core_start, token.core_end),), token.core_end)
     match = _EVERY.fullmatch(token.core)
     if match is None or not table.times.every or (match["what"] and not (match["h"] or _is_hour(cursor, 1))):
         return None

@@ -46,6 +46,11 @@ def time(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     first = _hour_of_mark(parts[1], table) or _clock(parts[1], table, hour_alone=True)
     first = first or _hour_of_half(parts[1], table)
     last = _time(cursor, table, parts[3], token.core_start + parts.start(3))
+    if last is None and ":" in parts[1] and parts[3].isdecimal() and first is not None:
+        # "1:30-3"
+        alone = _clock(parts[3], table, hour_alone=True)
+        at = token.core_start + parts.start(3)
+        last = Verbalization((Piece(alone[0], at, token.core_end),), token.core_end) if alone else None
     if last is None and (marked := _hour_of_mark(parts[3], table)) is not None:
         last = Verbalization(
             (Piece(marked[0], token.core_start + parts.start(3), token.core_end),), token.core_end
@@ -165,7 +170,7 @@ def _clock(written: str, table: LanguageTable, hour_alone: bool) -> tuple[str, s
     if match is None:
         return None
     hour, minutes = int(match[1]), int(match[3])
-    half = _half(match[5] or "", table)
+    half = _half(match[5] or "", table) or (_half(f"{match[5]}m", table) if match[5] in ("a", "p") else None)
     marked = (match[5] or "") in times.marks
     if hour > 24 or minutes > 59 or (match[5] and half is None and not marked):
         return None
@@ -227,7 +232,7 @@ def _is_dotted_time(cursor: TokenCursor, table: LanguageTable) -> bool:
 def _hour_of_half(written: str, table: LanguageTable) -> tuple[str, str | None, bool] | None:
     """As ``_clock``, of "5pm"."""
     hour = _HOUR.fullmatch(written)
-    half = _half(hour[2] or "", table) if hour else None
+    half = _half(hour[2] or "", table) or _half(f"{hour[2]}m", table) if hour else None
     if hour is None or half is None or int(hour[1]) > 24:
         return None
     return _say_hour(int(hour[1]), table), half, True

@@ -11,7 +11,7 @@ from kani.text.normalizer.rules.acronyms import (
     roman_value,
     spelled_pieces,
 )
-from kani.text.normalizer.rules.numerals import say_digits
+from kani.text.normalizer.rules.numerals import LOWERED, say_digits
 from kani.text.normalizer.spoken import Piece, Verbalization
 from kani.text.normalizer.tables.table import LanguageTable
 from kani.text.normalizer.tokens import Token, TokenCursor
@@ -30,10 +30,9 @@ _TYPES = re.compile(r"\d{3}[-‐‑]\d00")
 _GAMES = re.compile(r"[0-7][-‐‑–][0-7](?!\d)")
 _SET = re.compile(r"(\d{1,2})[-‐‑–](\d{1,2})\((\d{1,2})\)")
 _HEX = re.compile(r"0x[0-9A-Fa-f]{1,16}")
-_PARAGRAPH = re.compile(r"(\d{1,4})((?:\((?:[a-z]|[ivx]{1,4})\)){1,3})")
+_PARAGRAPH = re.compile(r"(\d{1,4})((?:\((?:[a-z]|[ivx]{1,4}|\d{1,2})\)){1,3})")
 _FORMULA = re.compile(r"(?:[A-Z][a-z]?(?:\d{1,2}|[₀-₉]{1,3})?){2,8}|(?:[A-Z][a-z]?){1,4}[₀-₉]{1,3}")
 _PARTS = re.compile(r"[A-Z][a-z]?|[\d₀-₉]+")
-_LOWERED = str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789")
 _FARTHEST = 4
 _ZIP, _LONG_ZIP = 5, re.compile(r"\d{5}-\d{4}")
 _LONGEST_NUMBER = 3
@@ -147,6 +146,7 @@ def numbered(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     for part in re.finditer(r"\((\w+)\)", written):
         value = roman_value(part[1].upper()) if len(part[1]) > 1 or part[1] == "i" else None
         spoken = words.cardinal(value) if value else " ".join(letter_name(one, table) for one in part[1])
+        spoken = words.cardinal(int(part[1])) if part[1].isdecimal() else spoken
         pieces.append(Piece(f" {spoken}", at + part.start(), at + part.end()))
     return Verbalization(tuple(pieces), at + len(written))
 
@@ -249,6 +249,6 @@ def _formula_pieces(text: str, start: int, table: LanguageTable) -> tuple[Piece,
         if part.group()[0].isalpha():
             pieces += spelled_pieces(part.group(), at, table)
         else:
-            figures = part.group().translate(_LOWERED)
+            figures = part.group().translate(LOWERED)
             pieces.append(Piece(table.number_words.cardinal(int(figures)), at, at + len(part.group())))
     return tuple(pieces)
