@@ -43,7 +43,8 @@ ABBREVIATIONS = frozenset(
     tratt bl apto ap inc proc plataf cond kl gl wg rn rdnr rz whg grdst pck
     hno hna ilmo ilma lcdo lcda mtro mtra cra kra cll loc vto cód cod pe jd rod tam eng celular cj pça trav
     amb pvt esq det supt gta rda edif rte stn conf attn acct qty prof.ssa spett cde réf voit étg pck kto ziff
-    scad fatt tab avail util bal exmo exma sto nac srs srtas srta séc mgr chap tél
+    halbj pbro min sek tg stk pers bât cl incl scad fatt tab avail util bal exmo exma sto nac srs srtas srta
+    séc mgr chap tél
     डॉ डा प्रो श्री मि पं स्व कु सु इं सं क्र पृ उदा नं रु रू ई.पू कि.मी से.मी मि.मी कि.ग्रा मि.ग्रा मि.ली मी ली ग्रा
     """.split()
 )
@@ -206,7 +207,8 @@ def is_abbreviated(stem: str, following: str) -> bool:
     goes_on = following.isdigit() or following in _SIGNS
     if word.isalpha() and ((len(word) == 2 and word[0] == word[1]) or (len(word) <= 4 and goes_on)):
         return True
-    if _DAYS.fullmatch(word) or word.rpartition("-")[2] in ABBREVIATIONS:
+    last = word.rpartition("-")[2]
+    if _DAYS.fullmatch(word) or last in ABBREVIATIONS or (last.isalpha() and len(last) <= 3 and goes_on):
         return True
     parts = word.split(".")
     return len(parts) > 1 and all(len(part) <= 2 and part.isalpha() for part in parts)

@@ -140,6 +140,8 @@ def _sign(sign: str, before: str, following: str, table: LanguageTable) -> str:
     """The spoken form of a sign inside a token."""
     if before.isnumeric() and following.isnumeric() and sign in table.signs_between_figures:
         return f" {table.signs_between_figures[sign]} "
+    if sign == "·" and before.isalnum() and following.isalnum() and sign in table.signs_between_figures:
+        return f" {table.signs_between_figures[sign]} "
     if sign == "→" and before.isalpha() and following.isalpha():
         # "SFO→JFK"
         return f" {table.numbers.to} "

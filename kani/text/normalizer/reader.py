@@ -48,9 +48,6 @@ _PLAIN = re.compile(rf"(?:[^\W\d_]|[{_VOWEL_MARKS}])+(?:['’-][^\W\d_]+)*")
 _RUN = re.compile(r"([!?¡¿,;؟،؛])[!?¡¿,;؟،؛]*|\.{2,}|-{2,}|[*_`~|^\\]+|.", re.DOTALL)
 _DRAWN = frozenset("*_`~|^\\{}")
 """Characters that set type, and are not spoken."""
-_EMOTICONS = frozenset(
-    "<3 </3 :D :-D =D xD XD :P :-P :p ;P :o :O :S :s :3 ^^ ^_^ -_- u.u o.O O.o T_T :* :'( :'D".split()
-)
 _MAX_PRECEDING = 80
 """Characters of the preceding text that rules can see."""
 
@@ -190,9 +187,11 @@ _WITH_DIGITS: tuple[_Rule, ...] = (
     codes.numbered,
     marks.graded,
     marks.height,
+    marks.factor,
     codes.labelled,
     marks.adjective,
     durations.elapsed,
+    durations.added,
     durations.prime,
     durations.duration,
     durations.every,
@@ -259,8 +258,8 @@ def _verbalize(
     alone = token.end - token.start == 1
     if alone and (sign := durations.during(cursor, table) or math.sign_between(cursor, table)) is not None:
         return sign
-    if token.text[token.start : token.end] in _EMOTICONS and not (core == "<3" and _compares(cursor, table)):
-        return Verbalization((), token.end)
+    if (silent := marks.emoticon(cursor, table)) is not None:
+        return silent
     if (step := math.path_step(cursor, table) or math.number_sign(cursor, table)) is not None:
         return step
     if len(core) > 1 and core in table.signs:
@@ -278,7 +277,7 @@ def _verbalize(
         if core in table.dates.short_weekdays and (named := weekdays.weekday(cursor, table)) is not None:
             return named
         if core in table.dates.months:
-            return _month(cursor, table)
+            return dates.month(cursor, table)
         if core not in table.abbreviations:
             if acronyms.may_be_small_roman(cursor, table):
                 return acronyms.roman(cursor, table)
@@ -295,25 +294,23 @@ def _verbalize(
             # "between 10 and 20": the word before both governs this one too.
             number = _inflected(number, cursor, table, 2)
         return digit_sequences.join_prefix(number, prefix, token, table)
-    if core.isupper() and core.lower() in table.dates.months and (month := _month(cursor, table)) is not None:
+    if (
+        core.isupper()
+        and core.lower() in table.dates.months
+        and (month := dates.month(cursor, table)) is not None
+    ):
         return month
     for rule in _WITH_DIGITS if has_digits else _WITHOUT_DIGITS:
         verbalization = rule(cursor, table)
         if verbalization is not None:
             return _inflected(verbalization, cursor, table) if has_digits else verbalization
     if core.lower() in table.dates.months:
-        return _month(cursor, table)
+        return dates.month(cursor, table)
     if not has_digits and _PLAIN.fullmatch(core) and not any(map(str.isupper, core[1:])):
         return None
     before = cursor.previous().core
     after_figure = before[-1:].isdecimal() or before in table.currencies
     return verbalize_parts(token, table, after_figure=after_figure)
-
-
-def _compares(cursor: TokenCursor, table: LanguageTable) -> bool:
-    """True if "<3" compares: after a variable or a number, or before a unit."""
-    before, after = cursor.previous(), cursor.token(1).core
-    return len(before.core) == 1 or before.core[-1:].isdecimal() or after in table.units
 
 
 def _inflected(
@@ -341,26 +338,3 @@ def _continue_number(token: Token, table: LanguageTable) -> Verbalization:
     return Verbalization(
         (Piece(say_digits(token.core, table), token.core_start, token.core_end),), token.core_end
     )
-
-
-def _month(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
-    """A month's abbreviated name beside a day or a year, in full."""
-    token = cursor.token()
-    number = table.dates.months[token.core.lower()]
-    name = table.dates.names[number - 1]
-    if token.core.lower() == name.lower():
-        return None
-    beside = cursor.previous().core[:1].isdigit() or (
-        cursor.previous().core.lower() in table.dates.joiners and cursor.previous(2).core[:1].isdigit()
-    )
-    if not beside:
-        beside = token.suffix in ("", ".") and cursor.token(1).core[:1].isdigit()
-    if not beside:
-        return None
-    stop = token.suffix.startswith(".") and (len(token.suffix) > 1 or not _ends_sentence(cursor))
-    return Verbalization((Piece(name, token.core_start, token.core_end),), token.core_end + stop)
-
-
-def _ends_sentence(cursor: TokenCursor) -> bool:
-    following = cursor.token(1)
-    return following.end == following.start or following.core[:1].isupper()

@@ -239,4 +239,5 @@ def follows_number_sign(cursor: TokenCursor, table: LanguageTable) -> bool:
     previous = cursor.previous()
     written = previous.text[previous.core_start : previous.end]
     short = table.abbreviations.get(written) or table.abbreviations.get(written.lower(), ())
-    return any(table.numbers.number_sign in said for one in short for said in one.said.values())
+    single = (one for one in short if len(one.parts) == 1)
+    return any(table.numbers.number_sign in said for one in single for said in one.said.values())

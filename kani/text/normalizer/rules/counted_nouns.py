@@ -285,7 +285,7 @@ class CountedNumerals:
                 amount = f"{first} {table.numbers.to} {amount}"
             if large:
                 name = self._magnitude_word or table.form(magnitude or {}, numeral.value)
-                amount = name if self._is_said_by(magnitude) else f"{amount} {name}"
+                amount = name if self._is_said_by(magnitude) else before_thousand(amount, name)
                 amount = f"{amount} {self._of_many(money.forms, magnitude)}"
             else:
                 amount = f"{amount} {table.form(money.forms, numeral.value)}"
@@ -316,6 +316,12 @@ class CountedNumerals:
         if year and not gender and is_year(numeral, self._cursor.previous(), self._table):
             return self._table.number_words.year(int(numeral.digits))
         return say_numeral(numeral, self._table, gender)
+
+
+def before_thousand(amount: str, name: str) -> str:
+    """A number and its magnitude: French "trois cent mille" loses an "s"."""
+    plural = name == "mille" and amount.endswith(("cents", "vingts"))
+    return f"{amount.removesuffix('s') if plural else amount} {name}"
 
 
 def is_year(numeral: Numeral, previous: Token, table: LanguageTable) -> bool:

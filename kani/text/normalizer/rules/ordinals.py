@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from kani.text.normalizer.rules.acronyms import roman_value
+from kani.text.normalizer.rules.acronyms import roman_value, spelled_pieces
 from kani.text.normalizer.rules.units import gender_of_counted, in_full, unit_end
 from kani.text.normalizer.spoken import Piece, Verbalization
 from kani.text.normalizer.tables.table import LanguageTable
@@ -15,6 +15,7 @@ _GROUPED_ORDINAL = re.compile(r"(\d{1,3}(?:\d{3}){1,3})(\.?\D{1,4})")
 _NEXT_GROUP = re.compile(r"\d{3}(?!\d)")
 _FIRST_GROUP = re.compile(r"[1-9]\d{0,2}")
 _JOINED = re.compile(r"(\d{1,6})([^\W\d_]{1,3}|[ºª])-([^\W\d_]+(?:-[^\W\d_]+)*)")
+_CLASS = re.compile(r"(\d{1,2})(\.?[ªº°])-?([A-H])")
 _ADDED = re.compile(r"(\d{1,3})([^\W\d_]{1,3}|[º°])\+(\d{1,2})")
 _LONGEST_ORDINAL = 16
 _SHORT = "short"
@@ -50,6 +51,12 @@ def marked(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         spoken = table.number_words.ordinal(int(compound[1]), table.ordinals[compound[2]])
         at = token.core_start + compound.start(3)
         pieces = Piece(spoken, token.core_start, at - 1), Piece(f" {compound[3]}", at - 1, token.core_end)
+        return Verbalization(pieces, token.core_end)
+    if (group := _CLASS.fullmatch(token.core)) is not None and group[2] in table.ordinals and table.letters:
+        # "3ªB", a class at school
+        at = token.core_start + group.start(3)
+        spoken = table.number_words.ordinal(int(group[1]), table.ordinals[group[2]])
+        pieces = (Piece(f"{spoken} ", token.core_start, at), *spelled_pieces(group[3], at, table))
         return Verbalization(pieces, token.core_end)
     if (more := _ADDED.fullmatch(token.core)) is not None and more[2] in table.ordinals:
         # "90e+4", of a match

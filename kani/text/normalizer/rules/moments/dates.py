@@ -19,6 +19,7 @@ _PADDED = re.compile(r"0[1-9]/\d\d|\d\d/0[1-9]")
 _DAYS = re.compile(r"(?:[0-3]?\d[/–-]){1,4}[0-3]?\d")
 _MONTH_YEAR = re.compile(r"(\d{1,2})/(\d{4})")
 _DAY = re.compile(r"(\d{1,2})(\.?[^\W\d_]{1,2}|[ºª]|\.[ºª])?")
+_EXPIRY = re.compile(r"(0[1-9])/(2\d|3\d)")
 _NUMBER = re.compile(r"\d+")
 _YEAR = re.compile(r"1[1-9]\d\d|20\d\d")
 _CALENDAR_DATE = re.compile(r"\d{1,4}([/.-])\d{1,2}\1\d{1,4}")
@@ -58,6 +59,10 @@ def date(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         if 1 <= month <= 12 and not law and 1100 <= int(found[2]) < 2100:
             name, year = table.dates.names[month - 1], table.number_words.year(int(found[2]))
             spoken = table.dates.month_year.format(month=name, year=year)
+    elif table.dates.order == "dmy" and (found := _EXPIRY.fullmatch(core)) and not _is_dated(cursor, table):
+        # "caduca 05/26"
+        name, year = table.dates.names[int(found[1]) - 1], table.number_words.year(2000 + int(found[2]))
+        spoken = table.dates.month_year.format(month=name, year=year)
     elif (found := _DAY_MONTH.fullmatch(core)) and _is_day_and_month(found[2], cursor, table):
         spoken = _date(*_in_order(found[1], found[3], table), "", cursor, table, None)
         stopped = found[2] == "." and token.suffix.startswith(".")
@@ -67,6 +72,10 @@ def date(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     if spoken is None:
         return None
     return Verbalization((Piece(spoken, token.core_start, end),), end)
+
+
+def _is_dated(cursor: TokenCursor, table: LanguageTable) -> bool:
+    return cursor.previous().core.lower() in table.dates.after or follows_number_sign(cursor, table)
 
 
 def _is_day_and_month(mark: str, cursor: TokenCursor, table: LanguageTable) -> bool:
@@ -301,3 +310,26 @@ def era(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     return Verbalization(
         (Piece(f"{table.number_words.year(int(match[1]))} {calendar.said}", token.core_start, end),), end
     )
+
+
+def month(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """A month's abbreviated name beside a day or a year, in full."""
+    token = cursor.token()
+    number = table.dates.months[token.core.lower()]
+    name = table.dates.names[number - 1]
+    if token.core.lower() == name.lower():
+        return None
+    beside = cursor.previous().core[:1].isdigit() or (
+        cursor.previous().core.lower() in table.dates.joiners and cursor.previous(2).core[:1].isdigit()
+    )
+    if not beside:
+        beside = token.suffix in ("", ".") and cursor.token(1).core[:1].isdigit()
+    if not beside:
+        return None
+    stop = token.suffix.startswith(".") and (len(token.suffix) > 1 or not _ends_phrase(cursor))
+    return Verbalization((Piece(name, token.core_start, token.core_end),), token.core_end + stop)
+
+
+def _ends_phrase(cursor: TokenCursor) -> bool:
+    following = cursor.token(1)
+    return following.end == following.start or following.core[:1].isupper()

@@ -28,6 +28,8 @@ _PRIMES = re.compile(
 )
 _IN_INCHES = re.compile(rf"\d{{1,2}}(?:[{_INCHES}]|['’]{{2}})")
 _LONGEST_QUOTATION = 40
+_SOME_DAYS = re.compile(r"\d{1,3}(?:d|j|gg|h|sem)")
+_ADDED = re.compile(r"(\d{1,3})(['’′.])?\+(\d{1,2})(['’′])?")
 _OFTEN = re.compile(r"(?P<number>\d{1,2})/(?P<per>[^\W\d_]{1,6})")
 _DAYS = frozenset(
     """days weeks months hours día días semanas meses horas jours semaines mois heures giorni settimane mesi
@@ -110,6 +112,10 @@ def during(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         said = say_counted(Numeral(often["number"], ""), times_said.forms, gender, table)
         spoken = f"{said} {table.per} {under.get('one', under['other'])}"
         return Verbalization((Piece(spoken, token.core_start, number.core_end),), number.core_end)
+    if _SOME_DAYS.fullmatch(number.core) and table.times.during:
+        # "x 5d"
+        spoken = table.times.during.partition(" {")[0]
+        return Verbalization((Piece(spoken, token.core_start, token.core_end),), token.core_end)
     if not number.core.isdecimal() or number.suffix or not table.times.during:
         return None
     unit = cursor.token(2).core
@@ -125,6 +131,20 @@ def during(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
 
 def _is_hour(cursor: TokenCursor, ahead: int) -> bool:
     return cursor.is_adjacent(ahead) and cursor.token(ahead).core in _HOUR_MARKS
+
+
+def added(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """ "90'+4'", "90+3'", "90.+3": a minute of a match, and those added to it."""
+    token = cursor.token()
+    match = _ADDED.fullmatch(token.core + token.suffix[:1]) or _ADDED.fullmatch(token.core)
+    if match is None or not any(match.group(2, 4)) or (match[2] == "." and not table.ordinals_with_stop):
+        return None
+    words = table.number_words
+    first = words.ordinal(int(match[1])) if match[2] == "." else words.cardinal(int(match[1]))
+    at = token.core_start + match.end(1)
+    end = token.core_start + match.end()
+    last = f" {table.numbers.plus} {words.cardinal(int(match[3]))}"
+    return Verbalization((Piece(first, token.core_start, at), Piece(last, at, end)), end)
 
 
 def prime(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
@@ -185,7 +205,7 @@ def elapsed(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         rest = rest if match[2][0] == "0" else table.number_words.cardinal(int(match[2]))
         return Verbalization((Piece(said, at, middle), Piece(f" {rest}", middle, end)), end)
     match = _PACE.fullmatch(token.core) if table.language != "en" else None
-    if match is None:
+    if match is None or (cursor.is_adjacent(1) and cursor.token(1).core in table.times.marks):
         return None
     pieces: list[Piece] = []
     for group, symbol in ((1, "min"), (2, "s")):

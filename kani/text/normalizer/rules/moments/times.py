@@ -10,15 +10,18 @@ from kani.text.normalizer.rules.units import gender_of_forms, say_counted, unit_
 from kani.text.normalizer.spoken import Piece, Verbalization
 from kani.text.normalizer.tables.file import Forms
 from kani.text.normalizer.tables.table import LanguageTable
-from kani.text.normalizer.tokens import TokenCursor
+from kani.text.normalizer.tokens import TokenCursor, token_at
 
 _TIME = re.compile(r"(\d{1,2})([:.hH])(\d{2})(?::(\d{2}))?([^\W\d_]\S{0,4})?")
 _DOTTED_TIME = re.compile(r"\d{1,2}\.\d{2}")
+_COMMA_TIME, _PRIME_TIME = re.compile(r"\d{1,2},[0-5]\d"), re.compile(r"\d{1,2}['’][0-5]\d")
 _HOUR = re.compile(r"(\d{1,2})([^\W\d_][^\W\d]{0,3}(?:\.[^\W\d]{1,2})?)?")
 _RANGE = re.compile(rf"(.+?)([{DASHES}])(.+)")
 _MOST_LISTED = 8
 _FOUR_FIGURES = re.compile(r"([01]\d|2[0-3])([0-5]\d)")
 _TEN = 10
+_HOURS_RANGE = re.compile(rf"(\d{{1,2}})[{DASHES}](\d{{1,2}})")
+_EARLIEST, _LAST_HOUR = 7, 24
 _TRAINS = frozenset("to train service bus flight ferry departure".split())
 
 
@@ -28,6 +31,8 @@ def time(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     spoken = _time(cursor, table, token.core, token.core_start)
     if spoken is not None:
         return spoken
+    if "/" in token.core and (both := _two_ranges(cursor, table)) is not None:
+        return both
     parts = _RANGE.fullmatch(token.core)
     if (
         parts is not None
@@ -41,6 +46,12 @@ def time(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     ):
         # "18.30-20", "4.30–7pm"
         parts = _RANGE.fullmatch(token.core.replace(".", ":"))
+    if table.language == "de" and (hours := _german_hours(cursor)):
+        first, last = (table.number_words.cardinal(hour) for hour in hours)
+        said = f"{first} {table.numbers.to} {last} Uhr"
+        return Verbalization(
+            (Piece(said, token.core_start, cursor.token(1).core_end),), cursor.token(1).core_end
+        )
     if parts is None or not (":" in parts[0] or parts[1][-1].isalpha() or parts[3][-1].isalpha()):
         return None
     first = _hour_of_mark(parts[1], table) or _clock(parts[1], table, hour_alone=True)
@@ -101,10 +112,42 @@ def four_figures(cursor: TokenCursor, table: LanguageTable) -> Verbalization | N
     return Verbalization((Piece(said, token.core_start, end),), end)
 
 
+def _two_ranges(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """ "9h-12h/14h-18h30"."""
+    token = cursor.token()
+    first, _, _ = token.core.partition("/")
+    middle = token.core_start + len(first)
+    if not all(_RANGE.fullmatch(part) for part in token.core.split("/")):
+        return None
+    said = time(TokenCursor([token_at(token.text, token.core_start, middle)], (), complete=True), table)
+    with cursor.without_prefix(len(first) + 1):
+        last = time(cursor, table)
+    if said is None or last is None:
+        return None
+    return Verbalization((*said.pieces, Piece(", ", middle, middle + 1), *last.pieces), last.end)
+
+
+def _german_hours(cursor: TokenCursor) -> tuple[int, int] | None:
+    """The hours of "14–17 h", which are no duration."""
+    match = _HOURS_RANGE.fullmatch(cursor.token().core)
+    if match is None or not cursor.is_adjacent(1) or cursor.token(1).core != "h":
+        return None
+    first, last = int(match[1]), int(match[2])
+    return (first, last) if _EARLIEST <= first < last <= _LAST_HOUR else None
+
+
 def _time(cursor: TokenCursor, table: LanguageTable, written: str, start: int) -> Verbalization | None:
     """One time, the last one of the token; ``written`` begins at ``start``."""
     token = cursor.token()
     clock = _clock(written, table, hour_alone=False)
+    if clock is None and _COMMA_TIME.fullmatch(written) and cursor.previous().core in table.times.after:
+        # "ore 9,30"
+        written = written.replace(",", ":")
+        clock = _clock(written, table, hour_alone=False)
+    if clock is None and _PRIME_TIME.fullmatch(written) and cursor.token(1).core in table.times.marks:
+        # "10'30 h"
+        written = re.sub("['’]", ":", written)
+        clock = _clock(written, table, hour_alone=False)
     if clock is None and _DOTTED_TIME.fullmatch(written) and _is_dotted_time(cursor, table):
         written = written.replace(".", ":")
         clock = _clock(written, table, hour_alone=False)

@@ -28,7 +28,7 @@ def weekday(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     if not table.dates.short_weekdays:
         return None
     if (joined := _JOINED.fullmatch(token.core)) is not None:
-        return _joined(joined, token, table)
+        return _joined(joined, cursor, table)
     name = _name(token, table)
     if name is None or token.suffix not in _MARKS:
         return None
@@ -52,9 +52,9 @@ def _name(token: Token, table: LanguageTable) -> str | None:
     return names.get(core) or names.get(core[:1].lower() + core[1:])
 
 
-def _joined(match: re.Match[str], token: Token, table: LanguageTable) -> Verbalization | None:
+def _joined(match: re.Match[str], cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "lun-ven", "Sa/So", and two months: "ene-mar"."""
-    days, dates = table.dates.short_weekdays, table.dates
+    token, days, dates = cursor.token(), table.dates.short_weekdays, table.dates
     written = match["first"], match["last"]
     first, last = (days.get(one) or days.get(one.lower()) for one in written)
     if first is None or last is None:
@@ -68,7 +68,7 @@ def _joined(match: re.Match[str], token: Token, table: LanguageTable) -> Verbali
         return None
     at = token.core_start
     dash, rest = at + match.start("mark"), at + match.end("mark")
-    stop = token.suffix.startswith(".") and len(token.suffix) > 1
+    stop = token.suffix.startswith(".") and (len(token.suffix) > 1 or not _ends_sentence(cursor))
     end = token.core_end + stop
     if third is not None:
         # "Mo./Mi./Fr."
@@ -147,14 +147,15 @@ def _is_after(cursor: TokenCursor, name: str, table: LanguageTable) -> bool:
 
 
 def _is_closed(cursor: TokenCursor, table: LanguageTable) -> bool:
-    """True beside a word for closed or open: "So geschl.", "fermé dim."."""
-    token, before, after = cursor.token(), cursor.previous(), cursor.token(1)
+    """True beside a word for closed or open: "So geschl.", "fermé le dim."."""
+    token, before = cursor.token(), cursor.previous()
     words = table.dates.beside_weekdays
-    stopped = token.suffix.startswith(".") or token.core[0].isupper()
-    return stopped and (
-        (before.core.lower() in words and not before.suffix)
-        or (token.suffix in ("", ".") and after.core.lower() in words)
-    )
+    if not (token.suffix.startswith(".") or token.core[0].isupper()) or before.suffix:
+        return False
+    article = before.core.islower() and len(before.core) <= len("the")
+    if before.core.lower() in words or (article and cursor.previous(2).core.lower() in words):
+        return True
+    return token.suffix in ("", ".") and cursor.token(1).core.lower() in words
 
 
 def _ends_sentence(cursor: TokenCursor) -> bool:

@@ -14,11 +14,17 @@ _ADJECTIVE = re.compile(r"(?P<number>\d{1,4})(?:(?P<run>K)|-(?P<unit>[a-zA-Z]{1,
 _BEFORE_RUNS = frozenset("a the first my her his our this local".split())
 _CHECKED = re.compile(r"(\d{1,3}(?:[.]\d{3}){1,3})[-‐‑](\d)")
 _SEASON = re.compile(r"((?:19|20)\d\d)[-‐‑–](\d\d)")
+_FACTOR = re.compile(r"[x×](\d|1\d|20)")
 _HEIGHT = re.compile(r"([0-2])m(\d\d)")
 _PERIOD = re.compile(r"([HQT])([1-4])['’/](\d\d)")
+_TERM, _YEAR = re.compile(r"T([1-4])"), re.compile(r"20\d\d")
 _QUARTER = re.compile(r"([1-4])([TS])(\d\d)")
 _COUNTDOWN = re.compile(r"([JDHT])([-−+])(\d{1,3})")
 _GRADED = re.compile(r"([1-9]|10|[A-F])[-−]")
+
+_EMOTICONS = frozenset(
+    "<3 </3 :D :-D =D xD XD :P :-P :p ;P :o :O :S :s :3 ^^ ^_^ -_- u.u o.O O.o T_T :* :'( :'D".split()
+)
 
 
 def adjective(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
@@ -44,6 +50,17 @@ def adjective(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None
         Piece(f" {said}", middle, token.core_end),
     )
     return Verbalization(pieces, token.core_end)
+
+
+def factor(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """ "x2": so many times."""
+    token = cursor.token()
+    match = _FACTOR.fullmatch(token.core)
+    name = table.signs.get("×")
+    if match is None or name is None:
+        return None
+    said = f"{name} {table.number_words.cardinal(int(match[1]))}"
+    return Verbalization((Piece(said, token.core_start, token.core_end),), token.core_end)
 
 
 def height(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
@@ -72,6 +89,14 @@ def period(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         return Verbalization(
             (*spelled_pieces(countdown[1], at, table), Piece(said, at + 1, token.core_end)), token.core_end
         )
+    if (
+        (term := _TERM.fullmatch(token.core))
+        and cursor.is_adjacent(1)
+        and _YEAR.fullmatch(cursor.token(1).core)
+    ):
+        # French "T3 2024"
+        name = next((one.said["other"] for one in table.abbreviations.get(f"{term[1]}T", ())), "")
+        return Verbalization((Piece(name, at, token.core_end),), token.core_end) if name else None
     if (quarter := _QUARTER.fullmatch(token.core)) is not None:
         # "3T24"
         name = next(
@@ -129,3 +154,18 @@ def account(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     number = words.cardinal(int(match[1].replace(".", "")))
     pieces = Piece(f"{number}, ", at, end), Piece(words.cardinal(int(match[2])), end + 1, token.core_end)
     return Verbalization(pieces, token.core_end)
+
+
+def emoticon(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """A face of characters, and "<3" where it compares nothing: they are not spoken."""
+    token = cursor.token()
+    written = token.text[token.start : token.end]
+    if written not in _EMOTICONS or (written == "<3" and _compares(cursor, table)):
+        return None
+    return Verbalization((), token.end)
+
+
+def _compares(cursor: TokenCursor, table: LanguageTable) -> bool:
+    """True if "<3" compares: after a variable or a number, or before a unit."""
+    before, after = cursor.previous(), cursor.token(1).core
+    return len(before.core) == 1 or before.core[-1:].isdecimal() or after in table.units

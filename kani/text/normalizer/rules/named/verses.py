@@ -53,7 +53,12 @@ def verse(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     match = _VERSE.fullmatch(token.core)
     if match is None or not match["mark"] or before.suffix not in ("", "."):
         return None
-    if _book(before, table) is None:
+    cursor.at -= 1
+    try:
+        cited = _book(before, table) is not None and _is_verse(cursor, 1, table)
+    finally:
+        cursor.at += 1
+    if not cited:
         named = before.core[:1].isupper() and match["mark"] == ":"
         if not named or not (match["last"] or (table.language == "en" and len(match["verse"]) != len("00"))):
             return None
@@ -80,6 +85,10 @@ def _is_verse(cursor: TokenCursor, ahead: int, table: LanguageTable) -> bool:
     token = cursor.token(ahead)
     match = _VERSE.fullmatch(token.core)
     if match is None or token.prefix:
+        return False
+    measured = cursor.token(ahead + 1).core if cursor.is_adjacent(ahead + 1) else ""
+    if measured in table.units or measured.partition("/")[0] in table.units:
+        # "Hb 13,2 g/dL"
         return False
     if match["mark"] or cursor.token(ahead - 1).core in table.books.alone:
         return match["mark"] != "." or table.numbers.decimal == ","
