@@ -8,7 +8,7 @@ from collections.abc import Callable
 from kani.text.lexicon import LexiconEntry
 from kani.text.markup import CODE_BLOCK
 from kani.text.normalizer.cleaning import clean
-from kani.text.normalizer.minus_words import minus_word
+from kani.text.normalizer.floor import append_plain
 from kani.text.normalizer.options import VERBATIM, NormalizerOptions
 from kani.text.normalizer.parts import verbalize_parts
 from kani.text.normalizer.placed_lexicon import with_replacements
@@ -84,7 +84,6 @@ def normalize(
         else []
     )
     cursor = TokenCursor(tokens, earlier, complete)
-    minus = minus_word(options.language) if table is None else ""
     builder = SpokenTextBuilder(text, offset)
     continues_number = preceding[-1:].isdecimal() and written[:1].isdecimal()
     homographs = options.homographs and options.language.startswith("en")
@@ -105,7 +104,7 @@ def normalize(
             _append_marks(token, token.core_end, token.end, builder)
             done = token.end
         elif verbalization is None:
-            _append_verbatim(token, token.start, table, builder, minus)
+            _append_verbatim(token, table, builder, options.language)
             done = token.end
         else:
             begin = verbalization.pieces[0].start if verbalization.pieces else token.core_start
@@ -140,19 +139,14 @@ def _append_entry(
 
 
 def _append_verbatim(
-    token: Token, start: int, table: LanguageTable | None, builder: SpokenTextBuilder, minus: str = ""
+    token: Token, table: LanguageTable | None, builder: SpokenTextBuilder, language: str
 ) -> None:
-    """Copy a token as it is written; minus: the word for it, in a language without a table."""
+    """Copy a token as it is written; its signs have words in a language without a table."""
     if table is None:
-        if token.core == CODE_BLOCK:
-            return
-        if minus and token.core[:1] in ("-", "−") and token.core[1:2].isdecimal():
-            _append_marks(token, start, token.core_start, builder)
-            builder.append(f"{minus} ", token.core_start, token.core_start + 1)
-            start = token.core_start + 1
-        builder.copy(start, token.end)
+        if token.core != CODE_BLOCK:
+            append_plain(token, token.start, builder, language)
         return
-    _append_marks(token, start, token.core_start, builder)
+    _append_marks(token, token.start, token.core_start, builder)
     builder.copy(token.core_start, token.core_end)
     _append_marks(token, token.core_end, token.end, builder)
 
