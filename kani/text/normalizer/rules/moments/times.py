@@ -62,9 +62,11 @@ def time(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         alone = _clock(parts[3], table, hour_alone=True)
         at = token.core_start + parts.start(3)
         last = Verbalization((Piece(alone[0], at, token.core_end),), token.core_end) if alone else None
-    if last is None and (marked := _hour_of_mark(parts[3], table)) is not None:
+    marked = _hour_of_mark(parts[3], table) or _hour_of_half(parts[3], table)
+    if last is None and marked is not None:
+        said = f"{marked[0]} {marked[1] or ''}".rstrip()
         last = Verbalization(
-            (Piece(marked[0], token.core_start + parts.start(3), token.core_end),), token.core_end
+            (Piece(said, token.core_start + parts.start(3), token.core_end),), token.core_end
         )
     if first is None or last is None:
         return None

@@ -160,12 +160,17 @@ def emoticon(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """A face of characters, and "<3" where it compares nothing: they are not spoken."""
     token = cursor.token()
     written = token.text[token.start : token.end]
-    if written not in _EMOTICONS or (written == "<3" and _compares(cursor, table)):
+    whole = written in _EMOTICONS
+    if not (whole or token.core in _EMOTICONS) or (token.core == "<3" and _compares(cursor, table)):
         return None
-    return Verbalization((), token.end)
+    return Verbalization((), token.end if whole else token.core_end)
 
 
 def _compares(cursor: TokenCursor, table: LanguageTable) -> bool:
     """True if "<3" compares: after a variable or a number, or before a unit."""
     before, after = cursor.previous(), cursor.token(1).core
-    return len(before.core) == 1 or before.core[-1:].isdecimal() or after in table.units
+    return (
+        len(before.core) == 1
+        or before.core[-1:].isdecimal()
+        or (cursor.is_adjacent(1) and after in table.units)
+    )
