@@ -6,8 +6,8 @@ import functools
 import re
 
 from kani.text.normalizer.rules.acronyms import capitals_pieces
-from kani.text.normalizer.rules.numerals import NUMBER, parse_numeral, say_digits
-from kani.text.normalizer.rules.units import gender_of_forms, say_counted, sign_name
+from kani.text.normalizer.rules.numerals import say_digits
+from kani.text.normalizer.rules.units import sign_name
 from kani.text.normalizer.spoken import Piece, Verbalization
 from kani.text.normalizer.tables.table import LanguageTable
 from kani.text.normalizer.tokens import Token, TokenCursor
@@ -19,34 +19,11 @@ _DIGITS = re.compile(r"\d+")
 _DOTTED = re.compile(r"(v)?(\d{1,5}(?:\.\d{1,5}){1,7})", re.IGNORECASE)
 _HYPHENED = re.compile(r"\d{1,15}(?:[-‐‑]\d{1,15}){2,15}")
 _ZONE = re.compile(r"(?P<name>GMT|UTC)(?P<sign>[+\-−–])(?P<hours>\d{1,2})(?::?(?P<minutes>\d{2}))?")
-_ANGLE = re.compile(rf"(\d{{1,3}})[°º](\d{{1,2}})(?:['’′](?:({NUMBER})″?)?)?")
 _MOST_GROUPS = 8
 _FEWEST_DRAWN = 3
 _ENDING = re.compile(r"(\d{1,4})(-?)([^\W\d_]\S*)")
 
 _BEFORE = tuple("+-−±~≈%٪")
-
-
-def angle(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
-    """ "45°30'15"": degrees, minutes and seconds."""
-    token = cursor.token()
-    match = _ANGLE.fullmatch(token.core)
-    units = [table.units.get(symbol) for symbol in ("°", "min", "s")]
-    if match is None:
-        return None
-    pieces: list[Piece] = []
-    for group, unit in enumerate(units, 1):
-        numeral = parse_numeral(match[group], table) if match[group] else None
-        if unit is None or numeral is None:
-            break
-        spoken = say_counted(numeral, unit.forms, gender_of_forms(unit.forms, table), table)
-        start, end = token.core_start + match.start(group), token.core_start + match.end(group)
-        pieces.append(Piece(f" {spoken}" if pieces else spoken, start, end))
-    return (
-        Verbalization(tuple(pieces), token.core_end + token.suffix.startswith(("'", "’", '"', "”")))
-        if pieces
-        else None
-    )
 
 
 def zone(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
@@ -184,6 +161,8 @@ def _is_section(cursor: TokenCursor, table: LanguageTable) -> bool:
         # "HDMI 2.1"
         return previous.core not in table.currencies
     before = cursor.previous().core
+    if before.lower() in table.numbers.labels and not previous.suffix:
+        return True
     short = table.abbreviations.get(f"{before}.") or table.abbreviations.get(f"{before.lower()}.", ())
     numbered = any(said in table.roman.cardinal for one in short for said in one.said.values())
     return numbered or before.lower() in table.roman.cardinal or before == "§"

@@ -5,32 +5,24 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 
-from kani.text.normalizer.rules.numerals import DASHES, Numeral, parse_numeral
+from kani.text.normalizer.rules.numerals import DASHES, Numeral
 from kani.text.normalizer.rules.units import gender_of_forms, say_counted, unit_end
 from kani.text.normalizer.spoken import Piece, Verbalization
 from kani.text.normalizer.tables.file import Forms
 from kani.text.normalizer.tables.table import LanguageTable
-from kani.text.normalizer.tokens import TokenCursor
+from kani.text.normalizer.tokens import TokenCursor, token_at
 
 _TIME = re.compile(r"(\d{1,2})([:.hH])(\d{2})(?::(\d{2}))?([^\W\d_]\S{0,4})?")
 _DOTTED_TIME = re.compile(r"\d{1,2}\.\d{2}")
+_COMMA_TIME, _PRIME_TIME = re.compile(r"\d{1,2},[0-5]\d"), re.compile(r"\d{1,2}['’][0-5]\d")
 _HOUR = re.compile(r"(\d{1,2})([^\W\d_][^\W\d]{0,3}(?:\.[^\W\d]{1,2})?)?")
-_DURATION = re.compile(
-    r"(?:(?P<hours>\d{1,3})(?:h|hrs?|H))?(?:(?P<minutes>\d{1,3})(?:m|min|mn|mins|['’′]))?"
-    r"(?:(?P<seconds>\d{1,2})(?:s|sec|seg))?"
-)
-_HOURS, _SECONDS = re.compile(r"\d{1,3}(?:h|hrs?|H)"), re.compile(r"\d{1,2}(?:s|sec|seg)")
-_HOUR_MARKS = frozenset(("h", "hs", "hrs", "hr", "H", "Std", "horas", "hours", "heures", "ore", "Stunden"))
-_EVERY = re.compile(r"(?P<what>c?)/(?P<number>\d{1,2})(?P<h>hs?|H)?")
-_ELAPSED = re.compile(r"(\d{2}):([0-5]\d)")
-_PACE = re.compile(r"(\d{1,2})['’′]([0-5]\d)(?:[\"”″](?:/(?P<per>\w{1,3}))?)?")
-_AGAIN = re.compile(r"(\d{1,2})/(\d{1,2})(hs?)?")
-_FEET, _INCHES = "'’′", '"”″'
-_PRIMES = re.compile(rf"(?P<number>\d{{1,4}}(?:[.,]\d{{1,2}})?)(?P<mark>[{_FEET}{_INCHES}])")
-_IN_INCHES = re.compile(rf"\d{{1,2}}(?:[{_INCHES}]|['’]{{2}})")
-_LONGEST_QUOTATION = 40
 _RANGE = re.compile(rf"(.+?)([{DASHES}])(.+)")
 _MOST_LISTED = 8
+_FOUR_FIGURES = re.compile(r"([01]\d|2[0-3])([0-5]\d)")
+_TEN = 10
+_HOURS_RANGE = re.compile(rf"(\d{{1,2}})[{DASHES}](\d{{1,2}})")
+_EARLIEST, _LAST_HOUR = 7, 24
+_TRAINS = frozenset("to train service bus flight ferry departure".split())
 
 
 def time(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
@@ -39,22 +31,42 @@ def time(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     spoken = _time(cursor, table, token.core, token.core_start)
     if spoken is not None:
         return spoken
+    if "/" in token.core and (both := _two_ranges(cursor, table)) is not None:
+        return both
     parts = _RANGE.fullmatch(token.core)
     if (
         parts is not None
         and _DOTTED_TIME.fullmatch(parts[1])
         and (table.numbers.decimal == "," or _hour_of_half(parts[3], table))
+    ) or (
+        parts is not None
+        and parts[1].isdecimal()
+        and _DOTTED_TIME.fullmatch(parts[3])
+        and cursor.previous().core.lower() in table.dates.days
     ):
         # "18.30-20", "4.30–7pm"
         parts = _RANGE.fullmatch(token.core.replace(".", ":"))
+    if table.language == "de" and (hours := _german_hours(cursor)):
+        first, last = (table.number_words.cardinal(hour) for hour in hours)
+        said = f"{first} {table.numbers.to} {last} Uhr"
+        return Verbalization(
+            (Piece(said, token.core_start, cursor.token(1).core_end),), cursor.token(1).core_end
+        )
     if parts is None or not (":" in parts[0] or parts[1][-1].isalpha() or parts[3][-1].isalpha()):
         return None
     first = _hour_of_mark(parts[1], table) or _clock(parts[1], table, hour_alone=True)
     first = first or _hour_of_half(parts[1], table)
     last = _time(cursor, table, parts[3], token.core_start + parts.start(3))
-    if last is None and (marked := _hour_of_mark(parts[3], table)) is not None:
+    if last is None and ":" in parts[1] and parts[3].isdecimal() and first is not None:
+        # "1:30-3"
+        alone = _clock(parts[3], table, hour_alone=True)
+        at = token.core_start + parts.start(3)
+        last = Verbalization((Piece(alone[0], at, token.core_end),), token.core_end) if alone else None
+    marked = _hour_of_mark(parts[3], table) or _hour_of_half(parts[3], table)
+    if last is None and marked is not None:
+        said = f"{marked[0]} {marked[1] or ''}".rstrip()
         last = Verbalization(
-            (Piece(marked[0], token.core_start + parts.start(3), token.core_end),), token.core_end
+            (Piece(said, token.core_start + parts.start(3), token.core_end),), token.core_end
         )
     if first is None or last is None:
         return None
@@ -69,10 +81,75 @@ def time(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     )
 
 
+def four_figures(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """ "1730 hrs", "at 0600 hours", "arr. 1915": a time of a timetable or of a watch."""
+    token, before, mark = cursor.token(), cursor.previous(), cursor.token(1)
+    match = _FOUR_FIGURES.fullmatch(token.core)
+    if match is None or token.prefix:
+        return None
+    hour, minutes = int(match[1]), int(match[2])
+    marked = cursor.is_adjacent(1) and (mark.core in table.times.marks or mark.core == "hours")
+    marked = marked and cursor.token(2).core != "of"
+    at = before.core.lower() in table.dates.after | table.numbers.measured_after
+    listed = any("time" in one.said for one in table.abbreviations.get(f"{before.core.lower()}.", ()))
+    ahead = cursor.token(1).core.lower()
+    train = before.core.lower() == "the" and (ahead in _TRAINS or (match[1][0] == "0" and ahead == "from"))
+    if (
+        not (listed and before.suffix)
+        and not train
+        and not (marked and (match[1][0] == "0" or minutes or at))
+    ):
+        return None
+    hour_said = _say_hour(hour, table)
+    if hour < _TEN and table.times.few_minutes != table.times.plain:
+        hour_said = f"{table.number_words.cardinal(0)} {hour_said}" if hour else hour_said
+    if not minutes:
+        template = table.times.hour_mark if marked else table.times.late_on_the_hour
+        said = template.format(hour=hour_said)
+    else:
+        template = table.times.few_minutes if minutes < _TEN else table.times.plain
+        said = template.format(hour=hour_said, minutes=_part(minutes, table.times.minute, table))
+        said += " hours" if marked and table.language == "en" else ""
+    end = unit_end(cursor, 1, table) if marked else token.core_end
+    return Verbalization((Piece(said, token.core_start, end),), end)
+
+
+def _two_ranges(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """ "9h-12h/14h-18h30"."""
+    token = cursor.token()
+    first, _, _ = token.core.partition("/")
+    middle = token.core_start + len(first)
+    if not all(_RANGE.fullmatch(part) for part in token.core.split("/")):
+        return None
+    said = time(TokenCursor([token_at(token.text, token.core_start, middle)], (), complete=True), table)
+    with cursor.without_prefix(len(first) + 1):
+        last = time(cursor, table)
+    if said is None or last is None:
+        return None
+    return Verbalization((*said.pieces, Piece(", ", middle, middle + 1), *last.pieces), last.end)
+
+
+def _german_hours(cursor: TokenCursor) -> tuple[int, int] | None:
+    """The hours of "14–17 h", which are no duration."""
+    match = _HOURS_RANGE.fullmatch(cursor.token().core)
+    if match is None or not cursor.is_adjacent(1) or cursor.token(1).core != "h":
+        return None
+    first, last = int(match[1]), int(match[2])
+    return (first, last) if _EARLIEST <= first < last <= _LAST_HOUR else None
+
+
 def _time(cursor: TokenCursor, table: LanguageTable, written: str, start: int) -> Verbalization | None:
     """One time, the last one of the token; ``written`` begins at ``start``."""
     token = cursor.token()
     clock = _clock(written, table, hour_alone=False)
+    if clock is None and _COMMA_TIME.fullmatch(written) and cursor.previous().core in table.times.after:
+        # "ore 9,30"
+        written = written.replace(",", ":")
+        clock = _clock(written, table, hour_alone=False)
+    if clock is None and _PRIME_TIME.fullmatch(written) and cursor.token(1).core in table.times.marks:
+        # "10'30 h"
+        written = re.sub("['’]", ":", written)
+        clock = _clock(written, table, hour_alone=False)
     if clock is None and _DOTTED_TIME.fullmatch(written) and _is_dotted_time(cursor, table):
         written = written.replace(".", ":")
         clock = _clock(written, table, hour_alone=False)
@@ -108,136 +185,14 @@ def _time(cursor: TokenCursor, table: LanguageTable, written: str, start: int) -
     pieces = [Piece(spoken, start, token.core_end)]
     if half is not None:
         return Verbalization((Piece(f"{spoken} {half}", start, end),), end)
-    if clock is not None and cursor.is_adjacent(1) and cursor.token(1).core in table.times.marks:
+    if (clock is not None or known) and cursor.is_adjacent(1) and cursor.token(1).core in table.times.marks:
         mark = cursor.token(1)
         end = mark.core_end + (mark.suffix.startswith(".") and len(mark.suffix) > 1)
         if sharp and table.times.hour_mark:
-            hour_said = _say_hour(int(written.partition(":")[0]), table)
+            hour_said = _say_hour(int(re.split(r"\D", written, maxsplit=1)[0]), table)
             spoken = table.times.hour_mark.format(hour=hour_said)
         pieces = [Piece(spoken, start, end)]
     return Verbalization(tuple(pieces), end)
-
-
-def duration(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
-    """ "1h30m", the "20m" of "1h 20m" and of "20m 30s", "5m left": hours, minutes and seconds."""
-    token = cursor.token()
-    closed = token.suffix.startswith(("'", "’", "′"))
-    match = _DURATION.fullmatch(f"{token.core}'" if closed and "h" in token.core else token.core)
-    if match is None or not any(match.groups()):
-        return None
-    hours, minutes, seconds = match["hours"], match["minutes"], match["seconds"]
-    if not hours and not (minutes and seconds):
-        # "20m" and "30s" by themselves are metres and seconds.
-        before, after = cursor.previous(), cursor.token(1)
-        part_of = not before.suffix and _HOURS.fullmatch(before.core) is not None
-        part_of = part_of or before.core in _HOUR_MARKS or _SECONDS.fullmatch(after.core) is not None
-        if not minutes or not (part_of or after.core.lower() in table.times.minutes_before):
-            return None
-    elif hours and not minutes and not seconds:
-        return None
-    pieces: list[Piece] = []
-    for group, symbol in (("hours", "h"), ("minutes", "min"), ("seconds", "s")):
-        unit = table.units.get(symbol)
-        if match[group] and unit is not None and int(match[group]):
-            gender = unit.gender or gender_of_forms(unit.forms, table)
-            spoken = say_counted(Numeral(str(int(match[group])), ""), unit.forms, gender, table)
-            start = token.core_start + match.start(group)
-            end = token.core_start + match.end(group) + 1 if group != "seconds" else token.core_end
-            pieces.append(Piece(f" {spoken}" if pieces else spoken, start, min(end, token.core_end)))
-    return Verbalization(tuple(pieces), token.core_end + (closed and "h" in token.core)) if pieces else None
-
-
-def every(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
-    """The "/8 h" of a dose ("500 mg/8 h"), and "c/8h": how often."""
-    token = cursor.token()
-    if (again := _AGAIN.fullmatch(token.core)) and again[1] == again[2] and table.times.again:
-        end = token.core_end if again[3] else unit_end(cursor, 1)
-        if again[3] or _is_hour(cursor, 1):
-            number = table.number_words.cardinal(int(again[1]), table.times.gender)
-            return Verbalization(
-                (Piece(table.times.again.format(number=number), token.core_start, end),), end
-            )
-    match = _EVERY.fullmatch(token.core)
-    if match is None or not table.times.every or (match["what"] and not (match["h"] or _is_hour(cursor, 1))):
-        return None
-    end = token.core_end
-    if not match["h"]:
-        if not _is_hour(cursor, 1):
-            return None
-        end = unit_end(cursor, 1)
-    unit = table.units["h"]
-    gender = unit.gender or gender_of_forms(unit.forms, table)
-    time_said = say_counted(Numeral(match["number"], ""), unit.forms, gender, table)
-    apart = "" if token.text[token.core_start - 1 : token.core_start].isspace() else " "
-    spoken = apart + table.times.every.format(time=time_said)
-    return Verbalization((Piece(spoken, token.core_start, end),), end)
-
-
-def _is_hour(cursor: TokenCursor, ahead: int) -> bool:
-    return cursor.is_adjacent(ahead) and cursor.token(ahead).core in _HOUR_MARKS
-
-
-def prime(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
-    """ "6' 2″" and "12″": feet and inches; "90'": a minute, but in English."""
-    token = cursor.token()
-    match = _PRIMES.fullmatch(token.core + token.suffix[:1])
-    if match is None or token.prefix.strip("("):
-        return None
-    number, mark = match["number"], match["mark"]
-    numeral = parse_numeral(number, table)
-    inches = mark in _INCHES
-    if numeral is None or (mark in "\"'’" and _is_quoted(cursor, mark)):
-        return None
-    feet = table.language == "en" or _IN_INCHES.fullmatch(cursor.token(1).core + cursor.token(1).suffix[:1])
-    end = token.core_end + (len(match.group()) > len(token.core))
-    if mark in _FEET and not feet:
-        template = table.times.prime if cursor.previous().core.lower() in table.dates.after else ""
-        unit = table.units["min"]
-        if template and numeral.integer is not None:
-            words = table.number_words
-            gender = gender_of_forms(unit.forms, table)
-            spoken = template.format(
-                number=words.cardinal(numeral.integer), ordinal=words.ordinal(numeral.integer, gender)
-            )
-            return Verbalization((Piece(spoken, token.core_start, end),), end)
-    else:
-        unit = table.units["in" if inches else "ft"] if "in" in table.units else table.units["min"]
-    gender = unit.gender or gender_of_forms(unit.forms, table)
-    return Verbalization(
-        (Piece(say_counted(numeral, unit.forms, gender, table), token.core_start, end),), end
-    )
-
-
-def _is_quoted(cursor: TokenCursor, mark: str) -> bool:
-    """True if a quotation mark before is still open, so that one after figures closes it."""
-    before = [cursor.previous(back) for back in range(_LONGEST_QUOTATION, 0, -1)]
-    left_open = 0
-    for token in before:
-        left_open = max(0, left_open + token.prefix.count(mark) - token.suffix.count(mark))
-    return left_open + cursor.token().prefix.count(mark) > 0
-
-
-def elapsed(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
-    """ "41:37", more minutes than a day has hours, and the pace of 5'20": minutes and seconds."""
-    token = cursor.token()
-    at, end = token.core_start, token.core_end
-    if (match := _ELAPSED.fullmatch(token.core)) is not None and 24 < int(match[1]) < 60:
-        words = table.number_words
-        first = Piece(words.cardinal(int(match[1])), at, at + match.end(1))
-        return Verbalization((first, Piece(f" {words.cardinal(int(match[2]))}", at + match.end(1), end)), end)
-    match = _PACE.fullmatch(token.core) if table.language != "en" else None
-    if match is None:
-        return None
-    pieces: list[Piece] = []
-    for group, symbol in ((1, "min"), (2, "s")):
-        unit = table.units[symbol]
-        gender = unit.gender or gender_of_forms(unit.forms, table)
-        said = say_counted(Numeral(str(int(match[group])), ""), unit.forms, gender, table)
-        pieces.append(Piece(f" {said}" if pieces else said, at + match.start(group), at + match.end(group)))
-    if match["per"] and (under := table.units.get(match["per"])) is not None:
-        one = under.forms.get("one", under.forms["other"])
-        pieces.append(Piece(f" {table.per} {one}", at + match.start("per"), end))
-    return Verbalization(tuple(pieces), end + token.suffix.startswith(('"', "”", "″")))
 
 
 def _minutes_and_seconds(
@@ -247,7 +202,7 @@ def _minutes_and_seconds(
     unit = table.units["min"]
     gender = unit.gender or gender_of_forms(unit.forms, table)
     said = say_counted(Numeral(str(int(minutes)), ""), unit.forms, gender, table)
-    end = unit_end(cursor, 1)
+    end = unit_end(cursor, 1, table)
     return Verbalization((Piece(f"{said} {table.number_words.cardinal(int(seconds))}", start, end),), end)
 
 
@@ -260,7 +215,7 @@ def _clock(written: str, table: LanguageTable, hour_alone: bool) -> tuple[str, s
     if match is None:
         return None
     hour, minutes = int(match[1]), int(match[3])
-    half = _half(match[5] or "", table)
+    half = _half(match[5] or "", table) or (_half(f"{match[5]}m", table) if match[5] in ("a", "p") else None)
     marked = (match[5] or "") in times.marks
     if hour > 24 or minutes > 59 or (match[5] and half is None and not marked):
         return None
@@ -322,7 +277,7 @@ def _is_dotted_time(cursor: TokenCursor, table: LanguageTable) -> bool:
 def _hour_of_half(written: str, table: LanguageTable) -> tuple[str, str | None, bool] | None:
     """As ``_clock``, of "5pm"."""
     hour = _HOUR.fullmatch(written)
-    half = _half(hour[2] or "", table) if hour else None
+    half = _half(hour[2] or "", table) or _half(f"{hour[2]}m", table) if hour else None
     if hour is None or half is None or int(hour[1]) > 24:
         return None
     return _say_hour(int(hour[1]), table), half, True
@@ -372,7 +327,8 @@ def _past_stop(cursor: TokenCursor, ahead: int) -> int:
     if not token.suffix.startswith("."):
         return token.core_end
     if len(token.suffix) == 1:
-        following = cursor.token(ahead + 1)
-        if following.core == "" or following.core[0].isupper():
+        following = cursor.token(ahead + 1).core
+        zone = following.isupper() and 1 < len(following) <= len("AEST")
+        if following == "" or (following[0].isupper() and not zone):
             return token.core_end
     return token.core_end + 1

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
+from kani.text.normalizer.rules.abbreviations import follows_number_sign
 from kani.text.normalizer.rules.acronyms import common_words
-from kani.text.normalizer.rules.fractions import follows_number_sign
 from kani.text.normalizer.rules.numerals import DASHES
 from kani.text.normalizer.rules.ordinals import form
 from kani.text.normalizer.spoken import Piece, Verbalization
@@ -16,24 +16,20 @@ _ISO = re.compile(r"(\d{4})(?:([-/])(\d{1,2})\2(\d{1,2})|\.(\d{2})\.(\d{2}))")
 _NUMERALS = re.compile(r"(\d{1,2})([/.-])(\d{1,2})\2(\d{4}|\d{2})")
 _DAY_MONTH = re.compile(r"(\d{1,2})[ºª]?([/.-])(\d{1,2})")
 _PADDED = re.compile(r"0[1-9]/\d\d|\d\d/0[1-9]")
-_DAYS = re.compile(r"(?:[0-3]?\d[/-]){1,4}[0-3]?\d")
+_DAYS = re.compile(r"(?:[0-3]?\d[/–-]){1,4}[0-3]?\d")
 _MONTH_YEAR = re.compile(r"(\d{1,2})/(\d{4})")
 _DAY = re.compile(r"(\d{1,2})(\.?[^\W\d_]{1,2}|[ºª]|\.[ºª])?")
-_SHORT_YEAR = re.compile(r"[1-9]\d")
-_DECADE = re.compile(r"(\d{2,4})(\D{1,2})")
-_DECADE_WORD = re.compile(rf"(?P<years>\d\d\d0)(?P<mark>['’]?s)[{DASHES}](?P<word>[^\W\d_]{{3,}})")
-_NAMED_YEARS = re.compile(rf"(?P<before>[^\W\d_]+)[{DASHES}](?P<years>\d{{2,4}}[^\W\d_]{{0,2}})")
+_EXPIRY = re.compile(r"(0[1-9])/(2\d|3\d)")
 _NUMBER = re.compile(r"\d+")
-_ORDINAL_YEARS = re.compile(r"(?P<number>\d{1,2})(?P<mark>st|nd|rd|th)")
-_UNDER = re.compile(r"U(\d{1,2})(s?)")
-_AGES = frozenset(("under", "over", "sub"))
-_AGE = re.compile(r"(\d{1,2})s")
 _YEAR = re.compile(r"1[1-9]\d\d|20\d\d")
 _CALENDAR_DATE = re.compile(r"\d{1,4}([/.-])\d{1,2}\1\d{1,4}")
 _ERA = re.compile(r"(\d{1,4})(\D{0,6})")
+_FORMATS = frozenset(("16/9", "21/9", "24/7", "13/8"))
+"""Screens and the like."""
+_MONTHS, _LONGEST_MONTH, _LARGEST_NUMERATOR = 12, 31, 9
+_USUAL_PARTS = frozenset((16,))
 _PARTITIVE = frozenset("of de des du del della dei delle der von do da dos das".split())
 _COMMON_FRACTIONS = frozenset(("1/2", "1/3", "2/3", "1/4", "3/4", "1/5", "1/10"))
-_APOSTROPHES = "'’‘"
 
 
 def date(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
@@ -63,6 +59,10 @@ def date(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         if 1 <= month <= 12 and not law and 1100 <= int(found[2]) < 2100:
             name, year = table.dates.names[month - 1], table.number_words.year(int(found[2]))
             spoken = table.dates.month_year.format(month=name, year=year)
+    elif table.dates.order == "dmy" and (found := _EXPIRY.fullmatch(core)) and not _is_dated(cursor, table):
+        # "caduca 05/26"
+        name, year = table.dates.names[int(found[1]) - 1], table.number_words.year(2000 + int(found[2]))
+        spoken = table.dates.month_year.format(month=name, year=year)
     elif (found := _DAY_MONTH.fullmatch(core)) and _is_day_and_month(found[2], cursor, table):
         spoken = _date(*_in_order(found[1], found[3], table), "", cursor, table, None)
         stopped = found[2] == "." and token.suffix.startswith(".")
@@ -72,6 +72,10 @@ def date(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     if spoken is None:
         return None
     return Verbalization((Piece(spoken, token.core_start, end),), end)
+
+
+def _is_dated(cursor: TokenCursor, table: LanguageTable) -> bool:
+    return cursor.previous().core.lower() in table.dates.after or follows_number_sign(cursor, table)
 
 
 def _is_day_and_month(mark: str, cursor: TokenCursor, table: LanguageTable) -> bool:
@@ -93,8 +97,34 @@ def _is_day_and_month(mark: str, cursor: TokenCursor, table: LanguageTable) -> b
         return known or "º" in token.core or (_PADDED.fullmatch(token.core) is not None and not counted)
     if mark != "." or not table.ordinals_with_stop:
         return False
+    following = cursor.token(1).core
+    if cursor.is_adjacent(1) and (following in table.times.marks or following in table.units):
+        # "ab 7.30 Uhr"
+        return False
     close = cursor.token().suffix
     return known or (close.startswith(".") and (close != "." or cursor.token(1).core[:1].islower()))
+
+
+def loose(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """ "30/5", "11/18": a date without any sign of one, as the figures are no usual fraction."""
+    token = cursor.token()
+    if not is_loose(token.core, table):
+        return None
+    first, last = token.core.split("/")
+    spoken = _date(*_in_order(first, last, table), "", cursor, table, None)
+    return (
+        Verbalization((Piece(spoken, token.core_start, token.core_end),), token.core_end) if spoken else None
+    )
+
+
+def is_loose(written: str, table: LanguageTable) -> bool:
+    """True for figures that are a day and a month rather than a fraction."""
+    if (found := _DAY_MONTH.fullmatch(written)) is None or found[2] != "/" or written in _FORMATS:
+        return False
+    first, last = int(found[1]), int(found[3])
+    if table.dates.order == "mdy" and first <= _MONTHS < last <= _LONGEST_MONTH:
+        return last not in _USUAL_PARTS and first > 1
+    return last <= _MONTHS and last < first <= _LONGEST_MONTH and first > _LARGEST_NUMERATOR
 
 
 def _ends_sentence(cursor: TokenCursor) -> bool:
@@ -162,8 +192,19 @@ def _day(
     dates = table.dates
     if not 1 <= day <= 31 or (mark and mark not in table.ordinals):
         return None
+    if token.prefix[-1:] in ("'", "’"):
+        # "Sept. '23"
+        return None
     piece = Piece(_say_day(day, cursor, table), token.core_start, token.core_end)
     previous = cursor.previous()
+    dash = cursor.token(1)
+    apart = dash.end > dash.start and dash.text[dash.start : dash.end] in DASHES
+    if apart and cursor.token(2).core.isdecimal():
+        # "12 – 14 June"
+        dated = dates.day.startswith("ordinal") and cursor.token(3).core.lower() in dates.months
+        said = dates.before_month.format(day=piece.text).removesuffix(" of")
+        end = token.core_end + (token.suffix == ".")
+        return Verbalization((Piece(said, piece.start, piece.end),), end) if dated else None
     if dates.order == "mdy" and previous.core.lower() in dates.months and previous.suffix in ("", "."):
         return None if mark else Verbalization((piece,), token.core_end)
     if not dates.before_month or token.suffix not in ("", ".") or not _follows(cursor, 1):
@@ -200,15 +241,32 @@ def _days(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     found = list(_NUMBER.finditer(token.core))
     joined = cursor.is_adjacent(1) and cursor.token(1).core.lower() in table.dates.joiners
     ahead = 2 if joined else 1
-    if not cursor.is_adjacent(ahead) or cursor.token(ahead).core.lower() not in table.dates.months:
+    before = cursor.previous()
+    first = (
+        table.dates.order == "mdy"
+        and before.core.lower() in table.dates.months
+        and before.suffix in ("", ".")
+    )
+    if not first and (
+        not cursor.is_adjacent(ahead) or cursor.token(ahead).core.lower() not in table.dates.months
+    ):
         return None
-    if (len(found) == 2 and "-" in token.core) or not all(1 <= int(day.group()) <= 31 for day in found):
+    ranged = len(found) == 2 and "/" not in token.core
+    if (ranged and (table.ordinals_with_stop or not table.dates.day.startswith("ordinal"))) or not all(
+        1 <= int(day.group()) <= 31 for day in found
+    ):
         return None
     pieces = []
     for day in found:
         start, end = token.core_start + day.start(), token.core_start + day.end()
         spoken = _say_day(int(day.group()), cursor, table)
-        pieces.append(Piece(spoken if end == token.core_end else f"{spoken}, ", start, end))
+        if ranged:
+            # "3-5 May": "the third to the fifth of May"
+            whole = spoken if first else table.dates.before_month.format(day=spoken)
+            spoken = whole if end == token.core_end else f"{whole.removesuffix(' of')} {table.numbers.to}"
+            pieces.append(Piece(spoken if end == token.core_end else f"{spoken} ", start, end))
+        else:
+            pieces.append(Piece(spoken if end == token.core_end else f"{spoken}, ", start, end))
     return Verbalization(tuple(pieces), token.core_end)
 
 
@@ -216,90 +274,6 @@ def _follows(cursor: TokenCursor, ahead: int) -> bool:
     """True if the token ``ahead`` has no marks before it and no lexicon entry."""
     token = cursor.token(ahead)
     return token.core != "" and token.start == token.core_start and token.entry is None
-
-
-def decade(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
-    """ "1990s", "'90s", "the 90s", "1960s-1980s"."""
-    token = cursor.token()
-    pieces: list[Piece] = []
-    at = token.core_start
-    marked = token.prefix != "" and token.prefix[-1] in _APOSTROPHES
-    if marked and _SHORT_YEAR.fullmatch(token.core) and not token.suffix.startswith(tuple(_APOSTROPHES)):
-        # "anni '80": the apostrophe stands for the century and is not spoken.
-        spoken = table.number_words.cardinal(int(token.core))
-        return Verbalization((Piece(spoken, token.core_start - 1, token.core_end),), token.core_end)
-    if table.language == "en" and (under := _UNDER.fullmatch(token.core)) is not None:
-        # "U16s"
-        words = table.number_words
-        said = words.decade(int(under[1])) if under[2] else words.cardinal(int(under[1]))
-        return Verbalization((Piece(f"under {said}", token.core_start, token.core_end),), token.core_end)
-    if (named := _NAMED_YEARS.fullmatch(token.core)) is not None:
-        return _named_years(token, named, table)
-    if (joined := _DECADE_WORD.fullmatch(token.core)) and joined["mark"][-1:] == table.numbers.decade_mark:
-        # "1980s-era"
-        end = token.core_start + joined.start("word")
-        return Verbalization(
-            (
-                Piece(table.number_words.decade(int(joined["years"])), token.core_start, end - 1),
-                Piece(f" {joined['word']}", end - 1, token.core_end),
-            ),
-            token.core_end,
-        )
-    at -= marked
-    marked = marked or cursor.previous().core.lower() in table.numbers.year_after
-    for part in re.split(rf"([{DASHES}/])", token.core):
-        match = _DECADE.fullmatch(part.replace("'s", "s").replace("’s", "s"))
-        if part == "/":
-            spoken = " "
-        elif part and part in DASHES:
-            spoken = f" {table.numbers.to} "
-        elif (
-            match is None
-            or int(match[1]) % 10
-            or match[2] != table.numbers.decade_mark
-            or (len(match[1]) == 2 and not (marked or pieces))
-            or (len(match[1]) == 3 and not marked)
-        ):
-            return None
-        else:
-            spoken = table.number_words.decade(int(match[1]))
-        end = max(at, token.core_start) + len(part)
-        pieces.append(Piece(spoken, at, end))
-        at = end
-    return Verbalization(tuple(pieces), token.core_end)
-
-
-def _named_years(token: Token, named: re.Match[str], table: LanguageTable) -> Verbalization | None:
-    """ "mid-1980s", "pre-1990": years after a word that belongs to them."""
-    before, years = named["before"], named["years"]
-    ordinal = _ORDINAL_YEARS.fullmatch(years)
-    ages = _AGE.fullmatch(years) if before.lower() in _AGES and table.numbers.decade_mark == "s" else None
-    if ages is not None or (ordinal is not None and ordinal["mark"] in table.ordinals):
-        # "under-18s", "mid-19th"
-        words = table.number_words
-        if ages is not None:
-            spoken = words.decade(int(ages[1]))
-        else:
-            assert ordinal is not None
-            spoken = words.ordinal(int(ordinal["number"]), table.ordinals[ordinal["mark"]])
-        begin = token.core_start + named.start("years")
-        pieces = Piece(before, token.core_start, begin - 1), Piece(f" {spoken}", begin - 1, token.core_end)
-        return Verbalization(pieces, token.core_end)
-    decade = _DECADE.fullmatch(years)
-    if decade is not None:
-        number = int(decade[1])
-        known = len(decade[1]) == 4 or before.lower() in table.numbers.year_after
-        if number % 10 or decade[2] != table.numbers.decade_mark or not known:
-            return None
-        spoken = table.number_words.decade(number)
-    elif before.islower() and len(years) == 4 and years.isdecimal() and 1100 <= int(years) < 2100:
-        spoken = table.number_words.year(int(years))
-    else:
-        return None
-    start, at = token.core_start, token.core_start + named.start("years")
-    return Verbalization(
-        (Piece(before, start, at - 1), Piece(f" {spoken}", at - 1, token.core_end)), token.core_end
-    )
 
 
 def _split_calendar(cursor: TokenCursor, table: LanguageTable) -> tuple[str, OtherCalendar | None, int]:
@@ -336,3 +310,26 @@ def era(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     return Verbalization(
         (Piece(f"{table.number_words.year(int(match[1]))} {calendar.said}", token.core_start, end),), end
     )
+
+
+def month(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """A month's abbreviated name beside a day or a year, in full."""
+    token = cursor.token()
+    number = table.dates.months[token.core.lower()]
+    name = table.dates.names[number - 1]
+    if token.core.lower() == name.lower():
+        return None
+    beside = cursor.previous().core[:1].isdigit() or (
+        cursor.previous().core.lower() in table.dates.joiners and cursor.previous(2).core[:1].isdigit()
+    )
+    if not beside:
+        beside = token.suffix in ("", ".") and cursor.token(1).core[:1].isdigit()
+    if not beside:
+        return None
+    stop = token.suffix.startswith(".") and (len(token.suffix) > 1 or not _ends_phrase(cursor))
+    return Verbalization((Piece(name, token.core_start, token.core_end),), token.core_end + stop)
+
+
+def _ends_phrase(cursor: TokenCursor) -> bool:
+    following = cursor.token(1)
+    return following.end == following.start or following.core[:1].isupper()

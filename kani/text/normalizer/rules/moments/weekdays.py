@@ -9,11 +9,16 @@ from kani.text.normalizer.spoken import Piece, Verbalization
 from kani.text.normalizer.tables.table import LanguageTable
 from kani.text.normalizer.tokens import Token, TokenCursor
 
-_JOINED = re.compile(rf"(?P<first>[^\W\d_]+)\.?(?P<mark>[{DASHES}/])(?P<last>[^\W\d_]+)")
+_JOINED = re.compile(
+    rf"(?P<first>[^\W\d_]+)\.?(?P<mark>[{DASHES}/])(?P<last>[^\W\d_]+)(?:\.?/(?P<third>[^\W\d_]+))?"
+)
 _DATE = re.compile(r"\d{1,2}([./-])\d{1,2}(?:\1\d{2,4})?")
 _DAY = re.compile(r"\d{1,2}(?:\.?[^\W\d_]{2}|[ºª])?")
-_TIME = re.compile(r"\d{1,2}(?:[:.h]\d{2}|h)\S{0,4}", re.IGNORECASE)
-_MARKS = ("", ".", ",", ".,", ".:", ".;", ".)")
+_TIME = re.compile(
+    rf"\d{{1,2}}(?:[:.h]\d{{2}}|h)\S{{0,4}}|\d{{1,2}}(?:[:.h]\d{{2}}|h)?\S{{0,3}}[{DASHES}]\d{{1,2}}\S{{0,5}}",
+    re.IGNORECASE,
+)
+_MARKS = ("", ".", ",", ";", ".,", ".:", ".;", ".)")
 _LONGEST_JOINER = 7
 
 
@@ -23,7 +28,7 @@ def weekday(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     if not table.dates.short_weekdays:
         return None
     if (joined := _JOINED.fullmatch(token.core)) is not None:
-        return _joined(joined, token, table)
+        return _joined(joined, cursor, table)
     name = _name(token, table)
     if name is None or token.suffix not in _MARKS:
         return None
@@ -34,6 +39,7 @@ def weekday(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         or _is_dated(cursor, name, table)
         or _is_one_of_two(cursor, table)
         or _is_after(cursor, name, table)
+        or _is_closed(cursor, table)
     ):
         return None
     end = token.core_end + (stopped and (token.suffix != "." or not _ends_sentence(cursor)))
@@ -46,9 +52,9 @@ def _name(token: Token, table: LanguageTable) -> str | None:
     return names.get(core) or names.get(core[:1].lower() + core[1:])
 
 
-def _joined(match: re.Match[str], token: Token, table: LanguageTable) -> Verbalization | None:
+def _joined(match: re.Match[str], cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "lun-ven", "Sa/So", and two months: "ene-mar"."""
-    days, dates = table.dates.short_weekdays, table.dates
+    token, days, dates = cursor.token(), table.dates.short_weekdays, table.dates
     written = match["first"], match["last"]
     first, last = (days.get(one) or days.get(one.lower()) for one in written)
     if first is None or last is None:
@@ -57,10 +63,22 @@ def _joined(match: re.Match[str], token: Token, table: LanguageTable) -> Verbali
             return None
         first, last = (dates.names[number - 1] for number in numbers)
     between = table.signs.get("&", "") if match["mark"] == "/" else table.numbers.to
+    third = days.get(match["third"] or "")
+    if match["third"] and (match["mark"] != "/" or third is None):
+        return None
     at = token.core_start
     dash, rest = at + match.start("mark"), at + match.end("mark")
-    stop = token.suffix.startswith(".") and len(token.suffix) > 1
+    stop = token.suffix.startswith(".") and (len(token.suffix) > 1 or not _ends_sentence(cursor))
     end = token.core_end + stop
+    if third is not None:
+        # "Mo./Mi./Fr."
+        again = at + match.start("third")
+        pieces = (
+            Piece(f"{first}, ", at, rest),
+            Piece(f"{last} {between} ", rest, again),
+            Piece(third, again, end),
+        )
+        return Verbalization(pieces, end)
     return Verbalization(
         (Piece(first, at, dash), Piece(f" {between} ", dash, rest), Piece(last, rest, end)), end
     )
@@ -105,13 +123,15 @@ def _is_one_of_two(cursor: TokenCursor, table: LanguageTable) -> bool:
 
 def _is_joiner(token: Token) -> bool:
     core = token.text[token.start : token.end].rstrip(".")
-    return core in (*DASHES, "/", "&") or (core.isalpha() and core.islower() and len(core) <= _LONGEST_JOINER)
+    return core in (*DASHES, "—", "/", "&") or (
+        core.isalpha() and core.islower() and len(core) <= _LONGEST_JOINER
+    )
 
 
 def _is_sure(first: Token, last: Token, joiner: Token, table: LanguageTable) -> bool:
     """True if two names with a word between them are weekdays; in small letters both may be other words."""
     marked = all(one.suffix.startswith(".") or one.core[0].isupper() for one in (first, last))
-    return marked or not joiner.core or joiner.core == table.numbers.to
+    return marked or not joiner.core.isalpha() or joiner.core == table.numbers.to
 
 
 def _is_after(cursor: TokenCursor, name: str, table: LanguageTable) -> bool:
@@ -124,6 +144,18 @@ def _is_after(cursor: TokenCursor, name: str, table: LanguageTable) -> bool:
         and cursor.previous().core.lower() in table.dates.after
         and not cursor.token(1).core[:1].isupper()
     )
+
+
+def _is_closed(cursor: TokenCursor, table: LanguageTable) -> bool:
+    """True beside a word for closed or open: "So geschl.", "fermé le dim."."""
+    token, before = cursor.token(), cursor.previous()
+    words = table.dates.beside_weekdays
+    if not (token.suffix.startswith(".") or token.core[0].isupper()) or before.suffix:
+        return False
+    article = before.core.islower() and len(before.core) <= len("the")
+    if before.core.lower() in words or (article and cursor.previous(2).core.lower() in words):
+        return True
+    return token.suffix in ("", ".") and cursor.token(1).core.lower() in words
 
 
 def _ends_sentence(cursor: TokenCursor) -> bool:

@@ -4,75 +4,42 @@ from __future__ import annotations
 
 import re
 
+from kani.text.normalizer.rules.abbreviations import follows_number_sign
 from kani.text.normalizer.rules.acronyms import (
     capitals_pieces,
     letter_name,
     roman_value,
     spelled_pieces,
 )
-from kani.text.normalizer.rules.fractions import follows_number_sign
-from kani.text.normalizer.rules.numerals import say_digits
+from kani.text.normalizer.rules.numerals import LOWERED, say_digits
 from kani.text.normalizer.spoken import Piece, Verbalization
 from kani.text.normalizer.tables.table import LanguageTable
-from kani.text.normalizer.tokens import TokenCursor
+from kani.text.normalizer.tokens import Token, TokenCursor
 
 _LABELLED = re.compile(r"(\d{1,4})[-‐‑]?([A-Z])")
 _DIGITS = re.compile(r"\d{3,15}(?:[-‐‑ ]\d{2,15})*")
-_GROUP = re.compile(r"\d{2,15}")
+_PLATE = re.compile(r"[A-ZÄÖÜ]{1,3}(?:-[A-Z]{1,2})?")
+_GROUP = re.compile(r"\d{2,15}(?:[-‐‑/]\d{1,15})*")
 _STATE = re.compile(r"[A-Z]{2}")
 _HYPHENED = re.compile(r"(#)?((?:[A-Z]+\d*|\d+[A-Z]?)(?:[-‐‑](?:[A-Z]+\d*|\d+[A-Z]?)){1,7})")
 _PAIR = re.compile(r"\d{1,6}[-‐‑]\d{1,6}")
 _GRADE = re.compile(r"\d{1,2}W[-‐‑]\d{2}")
-_COUNTDOWN = re.compile(r"([JDHT])([-−+])(\d{1,3})")
-_IBAN = re.compile(r"[A-Z]{2}\d{2}")
-_IBAN_GROUP = re.compile(r"[A-Z\d]{1,4}")
+_PADDED = re.compile(r"\d{2,6}[-‐‑]0\d{2,5}|0\d{2,5}[-‐‑]\d{3,8}")
 _FALLING = re.compile(r"(\d{3,4})[-‐‑](\d{1,2})")
 _TYPES = re.compile(r"\d{3}[-‐‑]\d00")
 _GAMES = re.compile(r"[0-7][-‐‑–][0-7](?!\d)")
 _SET = re.compile(r"(\d{1,2})[-‐‑–](\d{1,2})\((\d{1,2})\)")
-_VERSE = re.compile(r"(?P<chapter>\d{1,3}):(?P<verse>\d{1,3})(?:[-–](?P<last>\d{1,3}))?")
 _HEX = re.compile(r"0x[0-9A-Fa-f]{1,16}")
-_PARAGRAPH = re.compile(r"(\d{1,4})((?:\((?:[a-z]|[ivx]{1,4})\)){1,3})")
-_ADJECTIVE = re.compile(r"(?P<number>\d{1,4})(?:(?P<run>K)|-(?P<unit>[a-zA-Z]{1,3}))")
-_BEFORE_RUNS = frozenset("a the first my her his our this local".split())
-_HEIGHT = re.compile(r"([0-2])m(\d\d)")
-_PERIOD = re.compile(r"([HQT])([1-4])['’](\d\d)")
+_PARAGRAPH = re.compile(r"(\d{1,4})((?:\((?:[a-z]|[ivx]{1,4}|\d{1,2})\)){1,3})")
 _FORMULA = re.compile(r"(?:[A-Z][a-z]?(?:\d{1,2}|[₀-₉]{1,3})?){2,8}|(?:[A-Z][a-z]?){1,4}[₀-₉]{1,3}")
 _PARTS = re.compile(r"[A-Z][a-z]?|[\d₀-₉]+")
-_LOWERED = str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789")
-_GROUP_LENGTH, _FEWEST_GROUPS = 4, 5
 _FARTHEST = 4
-_ZIP = 5
+_ZIP, _LONG_ZIP = 5, re.compile(r"\d{5}-\d{4}")
 _LONGEST_NUMBER = 3
 _ELEMENTS = frozenset(
     """H He Li Be B C N O F Ne Na Mg Al Si P S Cl Ar K Ca Ti Cr Mn Fe Co Ni Cu Zn As Br Ag Sn I Ba Au Hg Pb
     U""".split()
 )
-
-
-def iban(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
-    """The number of an account in groups of four, one character at a time."""
-    token = cursor.token()
-    if not (table.letters and _IBAN.fullmatch(token.core) and cursor.is_adjacent(1)):
-        return None
-    count = 1
-    while cursor.is_adjacent(count) and _IBAN_GROUP.fullmatch(cursor.token(count).core):
-        count += 1
-        if len(cursor.token(count - 1).core) < _GROUP_LENGTH:
-            break
-    if count < _FEWEST_GROUPS or not all(cursor.token(ahead).core.isdecimal() for ahead in (1, 2)):
-        return None
-    pieces = []
-    for ahead in range(count):
-        group = cursor.token(ahead)
-        said = [
-            table.number_words.cardinal(int(one)) if one.isdecimal() else letter_name(one, table)
-            for one in group.core
-        ]
-        pieces.append(
-            Piece(" ".join(said) + ("" if ahead == count - 1 else ", "), group.core_start, group.core_end)
-        )
-    return Verbalization(tuple(pieces), cursor.token(count - 1).core_end)
 
 
 def labelled(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
@@ -96,20 +63,43 @@ def code(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         return None
     if not (_is_code(cursor, table) or _is_zip(cursor)):
         return None
-    pieces = [
-        Piece(
-            say_digits(found.group(), table), token.core_start + found.start(), token.core_start + found.end()
-        )
-        for found in re.finditer(r"\d+", token.core)
-    ]
+    pieces = _groups(token, table)
     end, ahead = token.core_end, 1
     while cursor.is_adjacent(ahead) and _GROUP.fullmatch(cursor.token(ahead).core):
         group = cursor.token(ahead)
-        pieces.append(Piece(say_digits(group.core, table), group.core_start, group.core_end))
+        pieces += _groups(group, table)
         end, ahead = group.core_end, ahead + 1
     # A phrase break after each group.
     parts = [Piece(f"{one.text}, ", one.start, one.end) for one in pieces[:-1]]
     return Verbalization((*parts, pieces[-1]), end)
+
+
+def _groups(token: Token, table: LanguageTable) -> list[Piece]:
+    """A token's figures, one by one."""
+    at = token.core_start
+    return [
+        Piece(say_digits(found.group(), table), at + found.start(), at + found.end())
+        for found in re.finditer(r"\d+", token.core)
+    ]
+
+
+def lettered_code(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """The letters of a number plate ("Kennzeichen M-AB 1234"), one by one."""
+    token = cursor.token()
+    if not _PLATE.fullmatch(token.core) or not _is_code(cursor, table):
+        return None
+    if not any(map(str.isdigit, cursor.token(1).core)):
+        return None
+    pieces = [
+        Piece(
+            f" {letter_name(one, table)}" if at else letter_name(one, table),
+            token.core_start + at,
+            token.core_start + at + 1,
+        )
+        for at, one in enumerate(token.core)
+        if one.isalpha()
+    ]
+    return Verbalization(tuple(pieces), token.core_end)
 
 
 def _is_code(cursor: TokenCursor, table: LanguageTable) -> bool:
@@ -132,33 +122,11 @@ def _is_code(cursor: TokenCursor, table: LanguageTable) -> bool:
 def _is_zip(cursor: TokenCursor) -> bool:
     token, state = cursor.token(), cursor.previous()
     return (
-        len(token.core) == _ZIP
+        (len(token.core) == _ZIP or _LONG_ZIP.fullmatch(token.core) is not None)
         and _STATE.fullmatch(state.core) is not None
         and not state.suffix
         and cursor.previous(2).suffix == ","
     )
-
-
-def verse(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
-    """ "3:16-18" and English "1:1" after a name: chapter and verses."""
-    token, book = cursor.token(), cursor.previous()
-    match = _VERSE.fullmatch(token.core)
-    if match is None or not book.core[:1].isupper() or book.suffix not in ("", "."):
-        return None
-    if not match["last"] and (table.language != "en" or len(match["verse"]) == 2):
-        return None
-    words = table.number_words
-    if match["last"] and int(match["last"]) <= int(match["verse"]):
-        return None
-    first, at = (
-        f"{words.cardinal(int(match['chapter']))} {words.cardinal(int(match['verse']))}",
-        token.core_start,
-    )
-    if not match["last"]:
-        return Verbalization((Piece(first, at, token.core_end),), token.core_end)
-    dash = at + match.end("verse")
-    last = f" {table.numbers.to} {words.cardinal(int(match['last']))}"
-    return Verbalization((Piece(first, at, dash), Piece(last, dash, token.core_end)), token.core_end)
 
 
 def numbered(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
@@ -178,71 +146,9 @@ def numbered(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     for part in re.finditer(r"\((\w+)\)", written):
         value = roman_value(part[1].upper()) if len(part[1]) > 1 or part[1] == "i" else None
         spoken = words.cardinal(value) if value else " ".join(letter_name(one, table) for one in part[1])
+        spoken = words.cardinal(int(part[1])) if part[1].isdecimal() else spoken
         pieces.append(Piece(f" {spoken}", at + part.start(), at + part.end()))
     return Verbalization(tuple(pieces), at + len(written))
-
-
-def adjective(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
-    """English "32-yd" and "5K" before what they describe: the unit has no plural, and K is a letter."""
-    token = cursor.token()
-    match = _ADJECTIVE.fullmatch(token.core) if table.language == "en" else None
-    if match is None:
-        return None
-    at, words = token.core_start, table.number_words
-    if match["run"]:
-        if cursor.previous().core.lower() not in _BEFORE_RUNS:
-            return None
-        return Verbalization(
-            (Piece(f"{words.cardinal(int(match['number']))} K", at, token.core_end),), token.core_end
-        )
-    unit = table.units.get(match["unit"])
-    if unit is None:
-        return None
-    said = unit.forms.get("one", unit.forms["other"])
-    middle = at + match.start("unit")
-    pieces = (
-        Piece(words.cardinal(int(match["number"])), at, middle),
-        Piece(f" {said}", middle, token.core_end),
-    )
-    return Verbalization(pieces, token.core_end)
-
-
-def height(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
-    """ "1m75": metres, and the centimetres without their name."""
-    token = cursor.token()
-    match = _HEIGHT.fullmatch(token.core)
-    unit = table.units.get("m") if match else None
-    if match is None or unit is None:
-        return None
-    at, middle = token.core_start, token.core_start + match.start(2)
-    words = table.number_words
-    metres = f"{words.cardinal(int(match[1]), unit.gender or 'm')} {table.form(unit.forms, int(match[1]))}"
-    pieces = Piece(metres, at, middle), Piece(f" {words.cardinal(int(match[2]))}", middle, token.core_end)
-    return Verbalization(pieces, token.core_end)
-
-
-def period(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
-    """ "H1'24", "Q3 '24": the part of a year, and the year's last figures."""
-    token = cursor.token()
-    match = _PERIOD.fullmatch(token.core)
-    at, words = token.core_start, table.number_words
-    if (countdown := _COUNTDOWN.fullmatch(token.core)) is not None:
-        # "J-6"
-        sign = table.numbers.plus if countdown[2] == "+" else table.numbers.minus
-        said = f" {sign} {words.cardinal(int(countdown[3]))}"
-        return Verbalization(
-            (*spelled_pieces(countdown[1], at, table), Piece(said, at + 1, token.core_end)), token.core_end
-        )
-    if match is None:
-        return None
-    return Verbalization(
-        (
-            *spelled_pieces(match[1], at, table),
-            Piece(f" {words.cardinal(int(match[2]))}", at + 1, at + 2),
-            Piece(f" {words.cardinal(int(match[3]))}", at + 2, token.core_end),
-        ),
-        token.core_end,
-    )
 
 
 def hyphened(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
@@ -259,9 +165,11 @@ def hyphened(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         return None
     groups = [part.span() for part in re.finditer(r"[A-Z\d]+", token.core)]
     figures = [token.core[start:end] for start, end in groups]
+    padded = _PADDED.fullmatch(token.core) is not None
     falling = (pair := _FALLING.fullmatch(token.core)) and int(pair[1]) > int(pair[2])
     if (
         falling
+        or padded
         or _GRADE.fullmatch(token.core)
         or (_PAIR.fullmatch(token.core) and follows_number_sign(cursor, table))
     ):
@@ -341,6 +249,6 @@ def _formula_pieces(text: str, start: int, table: LanguageTable) -> tuple[Piece,
         if part.group()[0].isalpha():
             pieces += spelled_pieces(part.group(), at, table)
         else:
-            figures = part.group().translate(_LOWERED)
+            figures = part.group().translate(LOWERED)
             pieces.append(Piece(table.number_words.cardinal(int(figures)), at, at + len(part.group())))
     return tuple(pieces)
