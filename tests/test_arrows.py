@@ -24,10 +24,10 @@ LINES = {
     "kani/ray": 800,
     "kani/runtime": 3_500,
     "kani/server": 7_000,
-    "kani/text": 13_200,
+    "kani/text": 14_600,
     "tests": 80_900,
     "benchmarks": 9_000,
-    "tools": 2_900,
+    "tools": 4_300,
 }
 """Most lines of Python in each room. Who takes lines away lowers it; it is raised only in a commit that says
 what a user gets for it."""
@@ -57,7 +57,7 @@ ALLOWED = {
     "websocket_server.py": {"kani.server.app", "kani.server.speech_service"},
     "start_websocket_server.py": set(),
     "test_websocket.py": set(),
-    "tools": {"tools", "kani"},
+    "tools": {"tools", "kani", "benchmarks"},
     "kani/__init__.py": {"kani.no_telemetry", "kani.library", "kani.core"},
     "kani/no_telemetry.py": set(),
     "kani/__main__.py": {"kani.cli.main"},
