@@ -24,10 +24,10 @@ LINES = {
     "kani/ray": 800,
     "kani/runtime": 3_500,
     "kani/server": 7_000,
-    "kani/text": 13_200,
+    "kani/text": 14_600,
     "tests": 80_900,
     "benchmarks": 9_000,
-    "tools": 2_900,
+    "tools": 4_300,
 }
 """Most lines of Python in each room. Who takes lines away lowers it; it is raised only in a commit that says
 what a user gets for it."""
@@ -57,7 +57,7 @@ ALLOWED = {
     "websocket_server.py": {"kani.server.app", "kani.server.speech_service"},
     "start_websocket_server.py": set(),
     "test_websocket.py": set(),
-    "tools": {"tools", "kani"},
+    "tools": {"tools", "kani", "benchmarks"},
     "kani/__init__.py": {"kani.no_telemetry", "kani.library", "kani.core"},
     "kani/no_telemetry.py": set(),
     "kani/__main__.py": {"kani.cli.main"},
@@ -104,13 +104,17 @@ ALLOWED = {
         *("kani.engines.remote", "kani.engines.pool_metrics", *PLUGIN, *BELOW_ENGINES),
     },
     "kani/engines/worker": {
-        *("kani.engines.worker", "kani.engines.remote", "kani.engines.registry", *BELOW_ENGINES),
+        *("kani.engines.worker", "kani.engines.remote", "kani.engines.registry", "kani.engines.packages"),
+        *BELOW_ENGINES,
     },
+    "kani/engines/packages": {"kani.engines.packages", *PLUGIN, *BELOW_ENGINES},
     **{
         f"kani/engines/{name}": {f"kani.engines.{name}", *PLUGIN, *BELOW_ENGINES}
-        for name in (
-            *("chat", "elevenlabs", "espeak", "kani", "kyutai", "moonshine", "pocket", "voxcpm", "whisper"),
-        )
+        for name in ("chat", "elevenlabs", "espeak", "kani", "moonshine", "whisper")
+    },
+    **{
+        f"kani/engines/{name}": {f"kani.engines.{name}", "kani.engines.packages", *PLUGIN, *BELOW_ENGINES}
+        for name in ("kyutai", "pocket", "voxcpm")
     },
     "kani/engines/kokoro": {
         *("kani.engines.kokoro", "kani.engines.espeak.client", *PLUGIN, *BELOW_ENGINES),
