@@ -44,10 +44,10 @@ def fraction(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         phrase = PhraseBuilder()
         whole, part = Numeral(mixed[1], ""), (int(mixed[2]), int(mixed[3]))
         phrase.add(say_mixed(whole, part, table), token.core_start, token.core_end)
-        inch = token.suffix.startswith(('"', "″", "”")) and "in" in table.units and not token.prefix
-        if inch:
+        inches = token.suffix.startswith(('"', "″", "”")) and "in" in table.units and not token.prefix
+        if inches:
             phrase.add(table.units["in"].forms["other"], token.core_end, token.core_end + 1)
-        return phrase.build(token.core_end + inch)
+        return phrase.build(token.core_end + inches)
     if match is None:
         return _rating(cursor, table) or _compound(cursor, table)
     if int(match["denominator"]) == 0:
