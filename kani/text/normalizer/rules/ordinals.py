@@ -80,6 +80,9 @@ def marked(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
 
 def _is_degrees(cursor: TokenCursor, mark: str, number: int, table: LanguageTable) -> bool:
     """True if "°" means degrees, as in "90°"; many write it for "º" too ("el 3° piso")."""
+    if cursor.is_adjacent(1) and cursor.token(1).core.lower() in table.roman.ordinal_before:
+        # "100° anniversario"
+        return False
     if mark in ("°", "º") and mark in table.units and _is_warm(cursor):
         return True
     if mark in ("°", "º") and mark in table.units and number > _MOST_PLACES:

@@ -15,6 +15,7 @@ from kani.text.normalizer.tokens import TokenCursor, token_at
 _TIME = re.compile(r"(\d{1,2})([:.hH])(\d{2})(?::(\d{2}))?([^\W\d_]\S{0,4})?")
 _DOTTED_TIME = re.compile(r"\d{1,2}\.\d{2}")
 _COMMA_TIME, _PRIME_TIME = re.compile(r"\d{1,2},[0-5]\d"), re.compile(r"\d{1,2}['’][0-5]\d")
+_HALF_TIME = re.compile(r"\d{1,2}\.\d{2}[ap]\.?m", re.IGNORECASE)
 _HOUR = re.compile(r"(\d{1,2})([^\W\d_][^\W\d]{0,3}(?:\.[^\W\d]{1,2})?)?")
 _RANGE = re.compile(rf"(.+?)([{DASHES}])(.+)")
 _MOST_LISTED = 8
@@ -37,7 +38,7 @@ def time(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     if (
         parts is not None
         and _DOTTED_TIME.fullmatch(parts[1])
-        and (table.numbers.decimal == "," or _hour_of_half(parts[3], table))
+        and (table.numbers.decimal == "," or _hour_of_half(parts[3], table) or _HALF_TIME.fullmatch(parts[3]))
     ) or (
         parts is not None
         and parts[1].isdecimal()
@@ -265,6 +266,9 @@ def _is_dotted_time(cursor: TokenCursor, table: LanguageTable) -> bool:
     if table.numbers.decimal == ".":
         return False
     marks, after = table.times.marks, table.times.after
+    if cursor.is_adjacent(1) and cursor.token(1).core == table.numbers.to:
+        # "von 9.30 bis 11.45 Uhr"
+        return _DOTTED_TIME.fullmatch(cursor.token(2).core) is not None and cursor.token(3).core in marks
     before = cursor.previous().core
     listed = _is_listed(cursor, after)
     return (
