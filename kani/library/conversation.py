@@ -26,7 +26,7 @@ from kani.core.recognizer import NO_WORDS, STEP_S, Mark, RecognizedWord, Step
 from kani.core.service import SpeechService
 from kani.core.session.recognition import RecognitionSession
 from kani.core.session.voice_resolver import LanguageMemory
-from kani.core.turns.interruption import TUNING, Verdict, VoiceOverAnswer
+from kani.core.turns.interruption import SAID_S, TUNING, Verdict, VoiceOverAnswer
 from kani.core.turns.pause_judge import has_probably_ended
 from kani.core.turns.recent_audio import RecentAudio
 from kani.core.types import Samples, SpeechChunk, SpeechRequest
@@ -147,6 +147,7 @@ class AsyncConversation:
             protocol=LIBRARY, sample_rate=sample_rate, language=self._language, prompt=self._prompt
         )
         session.judges_turns = True
+        session.hear_turns_again()
         async with session:
             talk = _Talk(
                 self._service, self._service.chat_model, session, self.history, self._request, sample_rate
@@ -235,7 +236,7 @@ class _Talk:
                         await self._end_turn()
                     case Step() if max(event.pause_probabilities) == 0:
                         self._speaking = True
-                        self._voiced_s += STEP_S
+                        self._voiced_s += event.voiced_s(TUNING.voice)
                         await self._take_back()
                     case Step() if self._speaking and event.pause_probabilities[1] >= LIKELY:
                         self._speaking = False
@@ -274,6 +275,8 @@ class _Talk:
         """Return True while a voice over the answer is not known to interrupt it."""
         end = (step.index + 1) * round(STEP_S * self._rate)
         answer, begins = self._answer, max(step.pause_probabilities) == 0 and not self._speaking
+        if begins and not self._held and not self._voiced_s:
+            self._session.begin_turn(step.index * STEP_S)
         if begins and not self._held and answer is not None:
             is_echo = partial(answer.is_echo, sample_rate=self._rate)
             self._held = answer.is_heard or is_echo(self._audio.before(end))
@@ -291,20 +294,24 @@ class _Talk:
         self._held, self._speaking = False, True
         self._voiced_s += voice.voiced_s
         self._words += voice.words
+        if voice.echo_until_s:
+            self._session.begin_turn(voice.echo_until_s)
         await self._interrupt()
 
     async def _end_turn(self) -> None:
         voiced_s, self._voiced_s = self._voiced_s, 0.0
         if self._words:
             await self.stop("turn_detected")
-            text, self._spoken = self._said()
+            hearing = self._session.end_turn()
+            heard = None if hearing is None else await hearing.in_time()
+            text, self._spoken = self._said() if heard is None else (heard.text, heard.language)
             self._words = []
             self._memory.hear(self._spoken)
             self._add("user", text)
             self._answer = None
             self._due = True
             await self.events.put(Heard(text, self._spoken))
-        elif voiced_s >= TUNING.voice_s:  # less may be a cough
+        elif voiced_s >= SAID_S:
             await self.events.put(NoAnswer(NO_WORDS))
         if self._due:
             self._due = False
@@ -329,8 +336,9 @@ class _Talk:
         """Begin the answer to the words so far in a pause, if they have probably ended the turn."""
         if not (self._model.asked_early and self._done and self._words):
             return
-        text, language = self._said()
-        if has_probably_ended(step, [word.text for word in self._words], language):
+        hearing = self._session.turn_so_far
+        text, language = self._said() if hearing is None else hearing.so_far(*self._said())
+        if has_probably_ended(step, text.split(), language):
             self._memory.hear(language)
             self._early.begin(self._asked(language, _speech("user", text)))
 

@@ -130,3 +130,8 @@ YES_AND_NO = _tables(_YES_AND_NO)
 
 DECIMAL = _tables(_DECIMAL)
 """Words between a number and its decimal places."""
+
+DICTATION = {
+    "es": "El correo es luis arroba correo punto com. Se deletrea be, a, ese, efe. Son 6 1 2 4.",
+}
+"""Texts with dictated things, for languages in which Whisper writes them badly by itself."""
