@@ -25,7 +25,7 @@ from kani.core.types import Samples
 LONGEST_TURN_S = 30.0
 """Longest turn that is recognised once more: it is the most that is kept of a session's audio."""
 
-LONGEST_WAIT_S, DICTATED_WAIT_S = 0.5, 2.0
+LONGEST_WAIT_S, DICTATED_WAIT_S = 0.5, 1.0
 """Most that a turn's transcript waits for it, after the turn has ended: of any, and of a dictated one."""
 
 _PAUSE_S = 0.25

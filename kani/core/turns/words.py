@@ -26,6 +26,8 @@ _UNSPACED = frozenset(("zh", "ja"))
 _LONG_NUMBER = 9
 # Letters, or three digits and more, one by one: "J-O", "7-7-2".
 _ONE_BY_ONE = re.compile(r"[A-ZÑ]([-.][A-ZÑ])+|\d([-.]\d){2,}")
+# Words that a spelled name follows at once: "That's DI."
+_IS = frozenset("is it's that's es est c'est è é ist".split())
 # Digits of a turn that dictates a number.
 _SOME_DIGITS = 2
 
@@ -55,6 +57,9 @@ def goes_on(words: Sequence[str], language: str) -> bool:
         )
         return bool((never - questions) if asked else never)
     if last in never or (last in questions and not asked):
+        return True
+    spelled = len(last) > 1 and last.isalpha() and text.isupper()
+    if spelled and len(words) > 1 and plain(words[-2]) in _IS:
         return True
     if _ONE_BY_ONE.fullmatch(text.rstrip(".")) and sum(map(str.isdigit, text)) < _LONG_NUMBER:
         return True

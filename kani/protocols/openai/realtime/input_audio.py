@@ -16,9 +16,8 @@ from kani.core.recognizer import Mark, RecognitionEvent, RecognizedWord, Step
 from kani.core.service import SpeechService
 from kani.core.turns.interruption import LIKELY, SAID_S, Verdict
 from kani.core.types import Samples
-from kani.protocols.openai.realtime.client_events import unsupported
 from kani.protocols.openai.realtime.held_voice import HeldVoice
-from kani.protocols.openai.realtime.input_events import InputEvents, input_error
+from kani.protocols.openai.realtime.input_events import InputEvents, input_error, unanswerable
 from kani.protocols.openai.realtime.server_events import EventSender, new_id
 from kani.protocols.openai.realtime.session_config import SessionConfig
 from kani.protocols.openai.realtime.track import Track, TrackState
@@ -134,11 +133,7 @@ class InputAudio:
         if self._track is not None:
             self._track.end(TrackState.DROPPED)
             self._track = None
-        unknown = [
-            track
-            for track in self._tracks
-            if track.state is TrackState.COMMITTED and not track.transcript.committed
-        ]
+        unknown = [track for track in self._tracks if track.commit_is_untold]
         if unknown:
             # Clients that commit and clear at once take a clear without a commit for the end of their audio.
             unknown[-1].clears += 1
@@ -245,8 +240,7 @@ class InputAudio:
         await self._add_word(word, transcript, track)
 
     async def _add_word(self, word: RecognizedWord, transcript: Transcript, track: Track) -> None:
-        delta = transcript.add(word)
-        transcript.words_end_s = track.start_s + word.end_s
+        delta = transcript.add(word, track.start_s)
         if self._config.transcription is not None:
             await self._events.grown(transcript, delta, track.start_s + word.start_s)
 
@@ -298,10 +292,7 @@ class InputAudio:
             transcript.stopped_at = time.perf_counter()
             self._service.report_turn(PROTOCOL, "decided", transcript.stopped_at - self._voice_at)
         else:
-            param = "session.audio.input.turn_detection.create_response"
-            await self._sender.error(
-                unsupported("speech cannot be answered, set create_response to false", param)
-            )
+            await self._sender.error(unanswerable())
 
     async def _finish(self, track: Track, detector: TurnDetector) -> None:
         """Complete what is left at the end of a track."""
@@ -325,8 +316,7 @@ class InputAudio:
             await self._complete(self._pending.popleft())
 
     async def _complete(self, transcript: Transcript) -> None:
-        if self._config.transcription is not None or self._config.answers:
-            await transcript.hear_again()
+        await transcript.hear_again()
         if self._config.transcription is not None:
             await self._events.completed(transcript)
         else:
@@ -354,7 +344,5 @@ class InputAudio:
     async def aclose(self) -> None:
         """Free the recognition sessions of all tracks that ``run`` has not freed."""
         for track in self._tracks:
-            if track.session is not None:
-                async with track.session:
-                    pass
+            await track.aclose()
         self._tracks.clear()

@@ -94,3 +94,14 @@ class Track:
         """Have a mark return once all words of a turn that ends here are decided, also without more audio."""
         if self.session is not None and self.session.backlog_samples < MARK_BACKLOG_S * self.sample_rate:
             await self.session.mark(transcript.number)
+
+    @property
+    def commit_is_untold(self) -> bool:
+        """True if the client has committed, and does not know the item yet."""
+        return self.state is TrackState.COMMITTED and not self.transcript.committed
+
+    async def aclose(self) -> None:
+        """Free the recognition session."""
+        if self.session is not None:
+            async with self.session:
+                pass

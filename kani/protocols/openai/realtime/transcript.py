@@ -46,9 +46,10 @@ class Transcript:
         """True if it is of a turn with detected speech that has ended."""
         return self.end_s < math.inf
 
-    def add(self, word: RecognizedWord) -> str:
-        """Append a word; returns the text that was added to the transcript."""
+    def add(self, word: RecognizedWord, offset_s: float) -> str:
+        """Append a word; returns the text that was added. offset_s: of its times, in the session's audio."""
         self.language = word.language
+        self.words_end_s = offset_s + word.end_s
         space = " " if self.text and word.language not in UNSPACED else ""
         delta = space + word.text
         self.text += delta
