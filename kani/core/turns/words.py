@@ -58,7 +58,7 @@ def goes_on(words: Sequence[str], language: str) -> bool:
         return bool((never - questions) if asked else never)
     if last in never or (last in questions and not asked):
         return True
-    spelled = len(last) > 1 and last.isalpha() and text.isupper()
+    spelled = len(last) > 1 and last.isalpha() and text.isupper() and last != "ok"
     if spelled and len(words) > 1 and plain(words[-2]) in _IS:
         return True
     if _ONE_BY_ONE.fullmatch(text.rstrip(".")) and sum(map(str.isdigit, text)) < _LONG_NUMBER:
