@@ -103,6 +103,19 @@ async def test_it_begins_where_the_end_is_suspected_and_is_dropped_where_speech_
     await again.aclose()
 
 
+async def test_between_turns_nothing_is_heard() -> None:
+    again = hearing(transcriber := Transcriber())
+    again.end(0.0)
+    hear(again, *IN_PARTS, (SILENCE, 0.8))
+    again.begin(3.5)
+    hear(again, *IN_PARTS, (SILENCE, 0.8))
+    work = again.end(7.2)
+    assert work is not None
+    await work.in_time()
+    assert [round(seconds, 1) for seconds, _ in transcriber.asked] == [3.4]
+    await again.aclose()
+
+
 @pytest.mark.parametrize(
     "transcriber", [Transcriber(fails=True), Transcriber(text=""), Transcriber(lasts=True)]
 )

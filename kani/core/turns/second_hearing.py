@@ -7,6 +7,7 @@ come out in pieces. A turn without pauses is heard as a whole anyway.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import aclosing
@@ -97,7 +98,7 @@ class SecondHearing:
         self._gate = SpeechGate()
         self._pauses: deque[float] = deque(maxlen=_PAUSES)  # where speech ended before each
         self._words: deque[RecognizedWord] = deque(maxlen=_PAUSES)
-        self._start_s = 0.0
+        self._start_s = 0.0  # infinite between turns: voices there may be echoes
         self._hearing: Hearing | None = None  # in this pause
         self._running = set[asyncio.Task[HeardTurn | None]]()
 
@@ -133,7 +134,7 @@ class SecondHearing:
     def end(self, end_s: float) -> Hearing | None:
         """End the turn; returns the work on it, None where it has no pause or is too long."""
         hearing, self._hearing = self._hearing or self._begin(end_s), None
-        self._start_s = end_s
+        self._start_s = math.inf
         return hearing
 
     @property
@@ -154,9 +155,10 @@ class SecondHearing:
             self._hearing = None
 
     def _begin(self, end_s: float) -> Hearing | None:
-        paused = any(self._start_s < ended_s < end_s for ended_s in self._pauses)
+        if not any(self._start_s < ended_s < end_s for ended_s in self._pauses):
+            return None
         first = self._place(max(self._start_s - _MARGIN_S, 0.0))
-        if not paused or first < self._audio.start:
+        if first < self._audio.start:
             return None
         samples = self._audio.between(first, self._place(end_s))
         words = [word for word in self._words if word.end_s > self._start_s]
