@@ -25,7 +25,7 @@ from kani.core.session.admission import Admission
 from kani.core.session.recognition import MAX_BACKLOG_PIECES, MAX_BACKLOG_S, RecognitionSession
 from kani.core.transcriber import TranscriptionOptions
 from kani.core.types import Samples
-from kani.engines.whisper.model import LANGUAGES
+from kani.engines.whisper.likely_languages import LANGUAGES
 from tests.support.event_loop import settle
 from tests.support.listener import Listener
 from tests.support.loudness import RATE, STEP, LoudnessRecognizer, PausingRecognizer
