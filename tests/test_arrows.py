@@ -89,9 +89,7 @@ ALLOWED = {
     },
     **{
         f"kani/engines/{name}": {f"kani.engines.{name}", *PLUGIN, *BELOW_ENGINES}
-        for name in (
-            *("chat", "elevenlabs", "espeak", "kani", "kyutai", "moonshine", "pocket", "voxcpm", "whisper"),
-        )
+        for name in (*("chat", "elevenlabs", "espeak", "kani", "kyutai", "pocket", "voxcpm", "whisper"),)
     },
     "kani/engines/kokoro": {
         *("kani.engines.kokoro", "kani.engines.espeak.client", *PLUGIN, *BELOW_ENGINES),

@@ -55,7 +55,7 @@ def test_requirements_are_versions_of_the_packages_ranges(file: str) -> None:
         assert (found.extras, str(found.marker)) == (wanted[name].extras, str(wanted[name].marker))
 
 
-@pytest.mark.parametrize("extra", ["pocket", "kyutai", "moonshine"])
+@pytest.mark.parametrize("extra", ["pocket", "kyutai"])
 def test_other_models_on_torch_need_less_than_the_kani_model(extra: str) -> None:
     assert set(EXTRAS[extra]) < set(EXTRAS["kani"])
 

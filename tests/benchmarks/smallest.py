@@ -95,7 +95,6 @@ WITHOUT_KOKORO: dict[str, Part] = {
     "protocols.elevenlabs_upstream": main_with(ROUNDS=1, PAUSE_S=0.0),
     "protocols.openai_speech": part("espeak", WARM=1, ROUNDS={"espeak": 1}, FORMATS={"espeak": ("pcm",)}),
     "protocols.voxcpm": part("crowd", CONNECTIONS=2, EACH=2),
-    "moonshine": main_with("--rounds", "1", "--windows", "2", "--sizes", "smallest"),
     "server.engine_process": part("messages"),
     "server.load": function("streams", 2, 1),
     "server.own_share": main_with(ROUNDS=1, CLIENTS=2, SECONDS=1),
@@ -127,7 +126,7 @@ WITH_KOKORO: dict[str, Part] = {
 }
 """Programs that need Kokoro, Whisper or both."""
 
-MODULES = {"emotions recorded": "voices.emotions", "moonshine": "moonshine.__main__"}
+MODULES = {"emotions recorded": "voices.emotions"}
 """Modules of parts that are not called as their program is."""
 
 

@@ -303,5 +303,5 @@ def test_start_imports_nothing_of_the_engines_that_are_not_chosen(cache: Path, n
     libraries, modules = (set(line.split()) for line in done.stdout.splitlines())
     packages = {name.split(".")[2] for name in modules}
     assert "espeak" in packages and ("kokoro" in packages) is (name == "auto")
-    assert not packages & {"kani", "kyutai", "moonshine", "pocket", "voxcpm", "remote", "worker"}
+    assert not packages & {"kani", "kyutai", "pocket", "voxcpm", "remote", "worker"}
     assert not libraries & {"torch", "transformers", "safetensors", "voxcpm", "pocket_tts"}

