@@ -271,7 +271,7 @@ def test_model_libraries_are_imported_only_when_needed() -> None:
         "from kani.server.speech_service import build_engines, build_recognizer\n"
         "chosen = load({'engine': 'espeak'}, {})\n"
         "build_engines(chosen, CollectorRegistry()); build_recognizer('auto', chosen)\n"
-        "libraries = {'onnxruntime', 'torch', 'ctranslate2', 'faster_whisper', 'tokenizers'}\n"
+        "libraries = {'onnxruntime', 'torch', 'ctranslate2', 'tokenizers'}\n"
         "assert not {*libraries, 'kani.engines.kokoro.engine'} & set(sys.modules)\n"
         "processes = ('kani.engines.remote', 'kani.engines.worker')\n"
         "assert not [name for name in sys.modules if name.startswith(processes)]"

@@ -281,11 +281,11 @@ async def test_long_keys_and_the_public_token_are_not_warned_of(
 
 
 async def test_banner_says_what_recognition_lacks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "faster_whisper", None)
+    monkeypatch.setitem(sys.modules, "tokenizers", None)
     recognizer = WhisperRecognizer(models_dir=None, cache_dir=tmp_path)
     async with serving(tmp_path, recognizer) as server:
         (line,) = [line for line in server.banner.splitlines() if line.startswith("  hears ")]
-    assert line == "  hears    nothing: faster-whisper not installed; pip install -r requirements.txt"
+    assert line == "  hears    nothing: tokenizers not installed; pip install -r requirements.txt"
 
 
 def test_banner_names_the_recogniser(espeak_server: ServerProcess) -> None:
