@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from kani.engines.kyutai.speech.engine import KyutaiEngine
 from safetensors.numpy import save_file
 
 from kani.core.engine import Engine
@@ -18,7 +19,6 @@ from kani.engines.kyutai.settings import KyutaiSettings
 from kani.engines.kyutai.speech import checkpoint as kyutai_checkpoint
 from kani.engines.kyutai.speech import environment as kyutai_environment
 from kani.engines.kyutai.speech import published as kyutai_published
-from kani.engines.kyutai.speech.engine import KyutaiEngine
 from kani.engines.packages.engine import PackageEngine
 from kani.engines.plugin import Resources
 from kani.engines.voxcpm import checkpoint as voxcpm_checkpoint
