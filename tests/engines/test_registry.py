@@ -56,7 +56,7 @@ def kinds(found: Engines) -> list[str]:
         ("kani", "KaniEngine"),
         ("pocket", "PackageEngine"),
         ("voxcpm", "PackageEngine"),
-        ("kyutai", "KyutaiEngine"),
+        ("kyutai", "PackageEngine"),
         ("elevenlabs", "ElevenLabsEngine"),
     ],
 )

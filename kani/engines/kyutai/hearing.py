@@ -41,30 +41,29 @@ class KyutaiHearing:
     """One checkpoint on one device. See ``HearingAdapter``."""
 
     streams: int
+    cure = ""
 
     def load(self, settings: Mapping[str, Any], resources: Resources) -> RecognizerInfo:
         """See ``HearingAdapter.load``; settings: what ``files.find_hearing`` returns."""
+        self.cure = loading.cure(settings["folder"], "KANI_RECOGNIZER_MODEL")
         device, precision = loading.prepare(resources)
         import torch
         from moshi.models import LMGen
 
         self.streams = settings["slots"] or (64 if device.startswith("cuda") else 4)
-        with loading.checkpoint(Path(settings["folder"]), device, "KANI_RECOGNIZER_MODEL") as info:
-            self._codec: Any = info.get_mimi(device=device)
-            network = info.get_moshi(device=device, dtype=precision)
-            self._tokenizer: Any = info.get_text_tokenizer()
-            loading.check_finite(network, self._codec)
-            if (self._codec.sample_rate, self._codec.frame_size) != (SAMPLE_RATE, FRAME_SAMPLES):
-                raise ValueError(f"its frames are not of {FRAME_SAMPLES} samples at {SAMPLE_RATE} Hz")
-            # The likeliest token always, as its published settings are.
-            self._model: Any = LMGen(
-                network,
-                use_sampling=False,
-                on_text_logits_hook=self._keep_logits,
-                support_out_of_sync=True,
-            )
-            self._device = torch.device(device)
-            self._padding = int(network.text_padding_token_id)
+        info = loading.checkpoint(Path(settings["folder"]))
+        self._codec: Any = info.get_mimi(device=device)
+        network = info.get_moshi(device=device, dtype=precision)
+        self._tokenizer: Any = info.get_text_tokenizer()
+        loading.check_finite(network, self._codec)
+        if (self._codec.sample_rate, self._codec.frame_size) != (SAMPLE_RATE, FRAME_SAMPLES):
+            raise ValueError(f"its frames are not of {FRAME_SAMPLES} samples at {SAMPLE_RATE} Hz")
+        # Always the likeliest token, as its published settings have it.
+        self._model: Any = LMGen(
+            network, use_sampling=False, on_text_logits_hook=self._keep_logits, support_out_of_sync=True
+        )
+        self._device = torch.device(device)
+        self._padding = int(network.text_padding_token_id)
         self._delays = Delays.of_seconds(settings["before_s"], settings["text_s"])
         self._free = list(range(self.streams))
         self._waiting: dict[int, tuple[Samples, bool, asyncio.Future[Heard]]] = {}

