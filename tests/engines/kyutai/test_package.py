@@ -345,10 +345,12 @@ def test_damaged_weights_are_named_with_the_cure(judged: Judged, tmp_path: Path)
         spoil(weights)
         save_file(weights, tmp_path / name / "model.safetensors")
     code = (
-        "import sys; from pathlib import Path; from kani.core.errors import EngineUnavailable\n"
-        "from kani.engines.kyutai.speech import KyutaiSpeech; from kani.engines.plugin import Resources\n"
+        "import asyncio, sys; from pathlib import Path; from kani.core.errors import EngineUnavailable\n"
+        "from kani.engines.packages.hosting import Adapted; from kani.engines.plugin import Resources\n"
         "for folder in sys.argv[1:]:\n"
-        "    try: KyutaiSpeech().load({'folder': folder}, Resources(Path(folder), device='cpu'))\n"
+        "    given = {'folder': folder}, Resources(Path(folder), device='cpu')\n"
+        "    adapted = Adapted('kani.engines.kyutai.speech:KyutaiSpeech', *given)\n"
+        "    try: asyncio.run(adapted.load())\n"
         "    except EngineUnavailable as error: print(error)"
     )
     folders = [str(tmp_path / name) for name in DAMAGES]
