@@ -56,7 +56,6 @@ NOT_RUN = {
     "kokoro_decoder.dequantize": "a file of 330 MB",
     "kokoro_decoder.rival": "the package kokoro-onnx",
     "recognition.diarization": "Kokoro for a hundred sentences: many minutes",
-    "recognition.kyutai_steps": "a model of a billion random parameters: gigabytes and minutes",
     "recognition.languages": "two engines and Whisper in its process: above what the tests may take",
     "recognition.noise": "files of three wheels, and Whisper for hundreds of recordings: many minutes",
     "recognition.people": "recordings of people, which are not in this repository",
