@@ -68,9 +68,11 @@ def _voices(
     elif embeddings:
         files = (f"{published.VOICE_FOLDER}/*{suffix}",)
         folder = _fetched(published.VOICES, files, resources, "KANI_KYUTAI_VOICES")
-    found = dict[str, str]()
-    for path in sorted(folder.resolve().rglob("*")) if folder is not None else ():
-        name = path.relative_to(folder.resolve()).as_posix()
+    if folder is None:
+        return {}
+    found, top = dict[str, str](), folder.resolve()
+    for path in sorted(top.rglob("*")):
+        name = path.relative_to(top).as_posix()
         ours = name.endswith(suffix) if embeddings else path.suffix in _RECORDINGS
         if ours and path.is_file() and len(found) < MAX_VOICES:
             found[name.removesuffix(suffix) if embeddings else name] = str(path)

@@ -9,6 +9,7 @@ import asyncio
 import heapq
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -46,6 +47,9 @@ class KyutaiHearing:
     def load(self, settings: Mapping[str, Any], resources: Resources) -> RecognizerInfo:
         """See ``HearingAdapter.load``; settings: what ``files.find_hearing`` returns."""
         self.cure = loading.cure(settings["folder"], "KANI_RECOGNIZER_MODEL")
+        if resources.precision == "int8":
+            # A setting of the Kani model, too; the package has it only of checkpoints that are made so.
+            resources = replace(resources, precision="auto")
         device, precision = loading.prepare(resources)
         import torch
         from moshi.models import LMGen

@@ -10,6 +10,7 @@ import copy
 import math
 from collections.abc import AsyncGenerator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -100,8 +101,9 @@ class KyutaiSpeech:
             model = self._free.pop()
             generation = Generation(model, manner)
             try:
-                async for each in self._spoken(generation, utterance):
-                    yield each
+                async with aclosing(self._spoken(generation, utterance)) as spoken:
+                    async for each in spoken:
+                        yield each
                 if generation.codes:
                     self._made.keep(segment.session, generation.codes)
             finally:

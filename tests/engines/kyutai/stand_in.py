@@ -23,7 +23,7 @@ VOICE = "unmute-prod-website/default_voice.wav"
 
 
 class Speech(SharedTone):
-    """Says each word with two frames of noise, as soon as it is written; the seed is the noise's."""
+    """Says each word with two frames of noise, "forever" with more and more; the seed is the noise's."""
 
     def load(self, settings: Mapping[str, Any], resources: Resources) -> EngineInfo:
         voice = Voice(f"kyutai:{VOICE}", VOICE, "en", "kyutai")
@@ -49,8 +49,9 @@ class Speech(SharedTone):
                 text, complete = written.text, written.boundary is not None
             for word in script.take(text, complete=complete):
                 yield Span(word.start, word.end, 0.08 * frames, 0.08 * (frames + FRAMES_A_WORD))
-                for _ in range(FRAMES_A_WORD):
-                    frames += 1
+                made = 0
+                while made < FRAMES_A_WORD or word.written == "forever":
+                    made, frames = made + 1, frames + 1
                     await asyncio.sleep(0)
                     yield random.uniform(-0.5, 0.5, FRAME).astype(np.float32)
             if complete:

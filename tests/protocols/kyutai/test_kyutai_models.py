@@ -83,13 +83,13 @@ async def test_words_are_spoken_with_their_times_while_they_are_written(app: App
 
 async def test_speech_is_cancelled_and_comes_back_after_its_process_was_killed(app: AppServer) -> None:
     for _ in range(4):
-        async with opened(app, voice=VOICE, language="en") as websocket:
-            await websocket.send(text_message("word " * 300))
+        async with opened(app, max_queue=None, voice=VOICE, language="en") as websocket:
+            await websocket.send(text_message("One forever and ever. "))
             heard = Heard()
             while not heard.frames:
                 await heard.take(websocket)
-    async with opened(app, voice=VOICE, language="en") as websocket:
-        await websocket.send(text_message("word " * 300))
+    async with opened(app, max_queue=None, voice=VOICE, language="en") as websocket:
+        await websocket.send(text_message("One forever and ever. "))
         heard = Heard()
         while not heard.frames:
             await heard.take(websocket)
@@ -105,8 +105,13 @@ def spoken(words: int) -> Samples:
     return np.tile(word, words).astype(np.float32)
 
 
+def listening(app: AppServer) -> connect:
+    # A client whose queue is full waits ten seconds with its close.
+    return connect(f"{app.url}/api/asr-streaming", additional_headers=KEY, max_size=None, max_queue=None)
+
+
 async def listen(app: AppServer, samples: Samples, *, kill: bool = False) -> list[dict[str, Any]]:
-    async with connect(f"{app.url}/api/asr-streaming", additional_headers=KEY, max_size=None) as websocket:
+    async with listening(app) as websocket:
         assert unpack(await websocket.recv()) == {"type": "Ready"}
         for frame in frames_of(samples):
             await websocket.send(audio_message(frame))
@@ -139,7 +144,7 @@ async def test_words_are_heard_and_the_recogniser_comes_back_after_its_process_w
     assert [step["step_idx"] for step in steps] == list(range(len(steps)))
     assert all(len(step["prs"]) == 4 and all(0 <= p <= 1 for p in step["prs"]) for step in steps)
     for _ in range(3):
-        async with connect(f"{app.url}/api/asr-streaming", additional_headers=KEY) as websocket:
+        async with listening(app) as websocket:
             await websocket.send(audio_message(np.ones(FRAME, np.float32)))
     beside = await asyncio.gather(*(listen(app, spoken(count)) for count in (1, 2, 3)))
     assert [sum(each["type"] == "Word" for each in one) for one in beside] == [1, 2, 3]
