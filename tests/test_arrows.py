@@ -112,7 +112,7 @@ ALLOWED = {
     "kani/engines/packages": {"kani.engines.packages", *PLUGIN, *BELOW_ENGINES},
     **{
         f"kani/engines/{name}": {f"kani.engines.{name}", *PLUGIN, *BELOW_ENGINES}
-        for name in ("chat", "elevenlabs", "espeak", "kani", "moonshine", "whisper")
+        for name in ("chat", "elevenlabs", "espeak", "kani", "whisper")
     },
     **{
         f"kani/engines/{name}": {f"kani.engines.{name}", "kani.engines.packages", *PLUGIN, *BELOW_ENGINES}

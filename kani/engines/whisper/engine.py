@@ -37,7 +37,7 @@ from kani.runtime.recognition.transcription import RecordingTranscription
 from kani.runtime.voice_detector import SAMPLE_RATE, VoiceDetector
 
 # Without importing them, which takes a second.
-_PACKAGES = {"ctranslate2": "ctranslate2", "faster_whisper": "faster-whisper", "onnxruntime": "onnxruntime"}
+_PACKAGES = ("ctranslate2", "tokenizers", "onnxruntime")
 
 # Most passes at once, however many cores there are.
 _MAX_WORKERS = 16
@@ -78,10 +78,10 @@ class WhisperRecognizer:
             cache_dir=cache_dir / "whisper",
             may_fetch=may_fetch,
         )
-        missing = [name for package, name in _PACKAGES.items() if find_spec(package) is None]
+        missing = [name for name in _PACKAGES if find_spec(name) is None]
         self._unavailable_reason = ""
         if missing:
-            install = install_command("", "requirements.txt", *_PACKAGES.values())
+            install = install_command("", "requirements.txt", *_PACKAGES)
             self._unavailable_reason = f"{', '.join(missing)} not installed; {install}"
         elif model is None and not may_fetch:
             self._unavailable_reason = weights.missing(
@@ -218,7 +218,7 @@ class WhisperRecognizer:
                 f"({error.strerror})"
             )
         if isinstance(error, ModuleNotFoundError):
-            packages = install_command("", "requirements.txt", *_PACKAGES.values())
+            packages = install_command("", "requirements.txt", *_PACKAGES)
             return f"Whisper needs {error.name}: {packages}"
         # For the log only: it names files of this machine.
         log.error("Whisper cannot be loaded: %s", error)

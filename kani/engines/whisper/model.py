@@ -23,6 +23,7 @@ from kani.engines.whisper.checkpoint.layout import CONTEXT
 from kani.engines.whisper.likely_languages import LANGUAGES, LATER_LANGUAGES, NAMES, LikelyLanguages
 from kani.engines.whisper.plausibility import TokenLimits, echoes
 from kani.engines.whisper.scripts import TokenScripts, is_latinised
+from kani.runtime.mel_features import HOP_SAMPLES, MelFeatures
 from kani.runtime.recognition.local_agreement import HypothesisWord, words_from_tokens
 from kani.runtime.recognition.passes import TimedWord
 from kani.runtime.voice_detector import SAMPLE_RATE
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     import ctranslate2
 
 # Samples between two feature frames, and of the window of each.
-_HOP, _WINDOW = 160, 400
+_WINDOW = 400
 # Resolution of the alignment.
 _FRAME_S = 0.02
 # Feature of silence, and the range of features below the loudest sound's.
@@ -83,7 +84,6 @@ class Whisper:
         """
         import ctranslate2
         import tokenizers
-        from faster_whisper.feature_extractor import FeatureExtractor
 
         # Loaded from temporary files: CTranslate2 would keep files in memory, 145 MB.
         with tempfile.TemporaryDirectory() as folder:
@@ -99,7 +99,7 @@ class Whisper:
                 folder, device="cpu", compute_type="int8", inter_threads=threads, intra_threads=cores
             )
         self._view = ctranslate2.StorageView.from_array
-        self._features = FeatureExtractor(feature_size=self._model.n_mels)
+        self._features = MelFeatures(self._model.n_mels)
         self.limits = TokenLimits(self._tokenizer)
         self._begin = self._token("<|startoftranscript|>")
         self._end = self._token("<|endoftext|>")
@@ -221,7 +221,7 @@ class Whisper:
         length_s = max(least_s, min(len(samples) / SAMPLE_RATE + _PADDING_S, _MAX_S))
         # The padding is filled in as features: computing it from samples would take most of the time.
         silence = max(_SILENCE_FEATURE, speech.max() - _FEATURE_RANGE)
-        features = np.full((len(speech), int(length_s * SAMPLE_RATE) // _HOP), silence, np.float32)
+        features = np.full((len(speech), int(length_s * SAMPLE_RATE) // HOP_SAMPLES), silence, np.float32)
         features[:, : speech.shape[1]] = speech[:, : features.shape[1]]
         return self._model.encode(self._view(np.ascontiguousarray(features[None], np.float32)))
 
@@ -317,7 +317,7 @@ class Whisper:
         begin = [self._begin, *self._begun(language, translate=translate)]
         if not translate and (opening := self._opening(language)):
             begin = [self._previous[0], *opening, *begin]
-        frames = math.ceil(seconds * SAMPLE_RATE / _HOP)
+        frames = math.ceil(seconds * SAMPLE_RATE / HOP_SAMPLES)
         aligned = self._model.align(encoded, begin, [tokens], frames)[0]
         # First frame of each token: the first step of the alignment path on it.
         starts = dict[int, int]()

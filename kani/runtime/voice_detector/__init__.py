@@ -1,12 +1,11 @@
 """Voice activity detection.
 
-The detector is Silero VAD (MIT), as faster-whisper ships it. Its state is carried from chunk to chunk, so
-that a stream gives the same as one recording.
+The detector is Silero VAD v6 (MIT), beside this file with its licence and origin. Its state is carried from
+chunk to chunk, so that a stream gives the same as one recording.
 """
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,10 +14,11 @@ import numpy.typing as npt
 
 from kani.core.errors import EngineUnavailable
 from kani.core.types import Samples
-from kani.runtime.extras import install_command
 
 if TYPE_CHECKING:
     import onnxruntime
+
+MODEL_FILE, ORIGIN_FILE = "silero_vad_v6.onnx", "voice_detector.json"
 
 SAMPLE_RATE = 16_000
 CHUNK_SAMPLES = 512
@@ -45,8 +45,11 @@ class VoiceDetector:
         options = onnxruntime.SessionOptions()
         options.inter_op_num_threads = options.intra_op_num_threads = 1
         options.enable_cpu_mem_arena = False
+        file = Path(__file__).with_name(MODEL_FILE)
+        if not file.exists():
+            raise EngineUnavailable(f"restore kani/runtime/voice_detector/{MODEL_FILE}, which is missing")
         self._session = onnxruntime.InferenceSession(
-            _model_file(), sess_options=options, providers=["CPUExecutionProvider"]
+            str(file), sess_options=options, providers=["CPUExecutionProvider"]
         )
 
     def stream(self) -> VoiceStream:
@@ -110,14 +113,3 @@ class RecordingVoices:
         if not 0 < self._peak < _QUIET:
             return samples
         return samples * np.float32(min(_LOUD / self._peak, _MAX_GAIN))
-
-
-def _model_file() -> str:
-    """Return the path of faster-whisper's copy of the model, without importing the package."""
-    package = importlib.util.find_spec("faster_whisper")
-    if package is not None and package.submodule_search_locations:
-        path = Path(package.submodule_search_locations[0], "assets", "silero_vad_v6.onnx")
-        if path.exists():
-            return str(path)
-    install = install_command("", "requirements.txt", "faster-whisper")
-    raise EngineUnavailable(f"Silero VAD is missing: {install}")

@@ -1,14 +1,16 @@
-"""Kyutai's engine beside the makers' package: tiny random checkpoints of the true architectures.
+"""Kyutai's models beside the makers' package: tiny random checkpoints of the true architectures.
 
-A worker in the judges' environment speaks; the samples are those of the package's own calls.
+Workers in the judges' environment speak and hear; samples and words are those of the package's own calls.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import shutil
 import subprocess
+import wave
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
@@ -18,28 +20,40 @@ from typing import Any, cast
 
 import numpy as np
 import pytest
+import pytest_asyncio
+from prometheus_client import CollectorRegistry
 from safetensors.numpy import load_file, save_file
 
-from kani.core.errors import EngineFailed, InvalidRequest, UnknownVoice
+from kani.core.audio.pcm import wav
+from kani.core.errors import InvalidRequest, UnknownVoice
+from kani.core.recognizer import STEP_S, RecognizedWord, Step
+from kani.core.transcriber import TranscriptionOptions
 from kani.core.types import Boundary, Embedding, OptionValue, Recording, Samples, Sampling, Segment, Span
-from kani.engines.kyutai.speech.engine import KyutaiEngine
-from kani.engines.kyutai.speech.script import AUDIBLE, STEP_S
+from kani.engines.kyutai import plugin
+from kani.engines.kyutai.settings import KyutaiSettings
+from kani.engines.packages.engine import PackageEngine
+from kani.engines.packages.recognizer import PackageRecognizer
+from kani.engines.packages.speaking import AUDIBLE
+from kani.engines.plugin import Resources
+from kani.engines.registry import Registry
+from kani.engines.restarts import Restarts
 from kani.runtime.silence_trim import KEPT_SILENCE_S, SilenceTrimmer
 from kani.text.incremental_text import IncrementalText
 from kani.text.normalizer import VERBATIM
 from kani.text.segmenter import OpenTextSegment
 from tests.clients.kyutai.speaking import Heard, opened, say
-from tests.clients.kyutai.wire import text_message
+from tests.clients.kyutai.wire import FRAME, text_message
 from tests.judges import judged as support
 from tests.judges.judged import JUDGE_PYTHON, ONE_THREAD, judge, needs, noise
 
 pytestmark = pytest.mark.server
 
 RATE, ANA, BEA = 24_000, "ana.wav", "fr/bea.wav"
+LOUDER = np.random.default_rng(5).normal(0, 0.3, 60 * FRAME).astype(np.float32)
 PLAIN = "Well, it is the quick brown fox, and one, two, three more"
 SECOND = "No? It is so"
 TEXT = "Well, it’s the quick (brown) fox: one, two. Three"
-EMBEDDED, RECORDED = "embedding", "prefix"
+EMBEDDED, RECORDED, HEARING = "embedding", "prefix", "hearing"
 
 # Calls by name: what differs from the first.
 ASKED: dict[str, dict[str, Any]] = {
@@ -53,6 +67,8 @@ ASKED: dict[str, dict[str, Any]] = {
     "word": {"text": "No?"},
     "recording": {"model": RECORDED, "voice": "recording.wav"},
     "continued": {"model": RECORDED, "voice": "recording.wav", "text": [PLAIN, SECOND]},
+    "heard": {"model": HEARING},
+    "heard louder": {"model": HEARING, "recording": "louder.wav"},
 }
 
 
@@ -62,6 +78,15 @@ class Judged:
 
     folder: Path
     recording: Recording
+
+    def words(self, name: str) -> list[str]:
+        """Words that the package hears, but for the last, which ends with the silence."""
+        return cast(list[str], json.loads((self.folder / f"{name}.json").read_text("utf-8")))[:-1]
+
+    def heard(self, name: str) -> Samples:
+        """The recording of a job that hears."""
+        with wave.open(str(self.folder / ASKED[name].get("recording", "recording.wav"))) as file:
+            return np.frombuffer(file.readframes(file.getnframes()), "<i2").astype(np.float32) / 2**15
 
     def said(self, name: str) -> tuple[Samples, list[float]]:
         """Samples without the silence around them, and the seconds that the words begin at."""
@@ -77,8 +102,10 @@ class Judged:
 def judged(tmp_path_factory: pytest.TempPathFactory) -> Judged:
     needs("moshi")
     folder = tmp_path_factory.mktemp("judged")
-    recording = noise(folder / "recording.wav", 12 * 1920, RATE)
-    jobs = {name: ASKED["plain"] | asked for name, asked in ASKED.items()}
+    recording = noise(folder / "recording.wav", 12 * FRAME, RATE)
+    louder = LOUDER * np.repeat(np.random.default_rng(6).uniform(0, 1, 60), FRAME).astype(np.float32)
+    (folder / "louder.wav").write_bytes(wav(louder, RATE))
+    jobs = {name: ASKED["plain"] | {"recording": "recording.wav"} | asked for name, asked in ASKED.items()}
     for job in jobs.values():
         if job["model"] == EMBEDDED:
             job["voice"] = f"voices/{job['voice']}.random@1.safetensors"
@@ -86,14 +113,14 @@ def judged(tmp_path_factory: pytest.TempPathFactory) -> Judged:
     return Judged(folder, recording)
 
 
-class Running(support.Running[KyutaiEngine]):
+class Running(support.Running[PackageEngine]):
     def speak(self, text: str = PLAIN, **asked: Any) -> tuple[Samples, list[Span]]:
         """Speak one segment by the engine itself."""
         return cast(tuple[Samples, list[Span]], self.run(spoken(self.engine, text, **asked)))
 
 
 async def spoken(
-    engine: KyutaiEngine,
+    engine: PackageEngine,
     text: str,
     *,
     voice: str = f"kyutai:{ANA}",
@@ -133,7 +160,9 @@ def assert_same(samples: Samples, expected: Samples) -> None:
     assert np.abs(samples - expected).max() <= 1e-3
 
 
-@pytest.mark.parametrize("name", [name for name, asked in ASKED.items() if asked.get("model") != RECORDED])
+@pytest.mark.parametrize(
+    "name", [name for name, asked in ASKED.items() if "model" not in asked or name == "plain"]
+)
 def test_segment_is_spoken_as_by_the_package(judged: Judged, running: dict[str, Running], name: str) -> None:
     """Samples and the times of the words."""
     asked = ASKED["plain"] | ASKED[name]
@@ -156,7 +185,9 @@ def test_segment_is_spoken_as_by_the_package(judged: Judged, running: dict[str, 
 
 def test_parameters_change_what_is_spoken(judged: Judged) -> None:
     """The comparisons above would otherwise prove nothing."""
-    assert len({judged.said(name)[0].tobytes() for name in ASKED}) == len(ASKED)
+    spoken = [name for name, asked in ASKED.items() if asked.get("model") != HEARING]
+    assert len({judged.said(name)[0].tobytes() for name in spoken}) == len(spoken)
+    assert judged.words("heard") != judged.words("heard louder") and len(judged.words("heard louder")) > 1
 
 
 def test_recording_is_continued_as_by_the_package(judged: Judged, running: dict[str, Running]) -> None:
@@ -314,16 +345,18 @@ def test_damaged_weights_are_named_with_the_cure(judged: Judged, tmp_path: Path)
         spoil(weights)
         save_file(weights, tmp_path / name / "model.safetensors")
     code = (
-        "import sys; from pathlib import Path; from kani.core.errors import EngineUnavailable\n"
-        "from kani.engines.kyutai.speech.loading import load\n"
+        "import asyncio, sys; from pathlib import Path; from kani.core.errors import EngineUnavailable\n"
+        "from kani.engines.packages.hosting import Adapted; from kani.engines.plugin import Resources\n"
         "for folder in sys.argv[1:]:\n"
-        "    try: load(Path(folder), 'cpu', 'float32')\n"
+        "    given = {'folder': folder}, Resources(Path(folder), device='cpu')\n"
+        "    adapted = Adapted('kani.engines.kyutai.speech:KyutaiSpeech', *given)\n"
+        "    try: asyncio.run(adapted.load())\n"
         "    except EngineUnavailable as error: print(error)"
     )
     folders = [str(tmp_path / name) for name in DAMAGES]
     done = subprocess.run(
         [JUDGE_PYTHON, "-c", code, *folders],
-        cwd=Path(__file__).parents[4],
+        cwd=Path(__file__).parents[3],
         env=os.environ | ONE_THREAD,
         capture_output=True,
         text=True,
@@ -339,12 +372,68 @@ def test_published_voices_have_their_names(running: dict[str, Running]) -> None:
     assert [(voice.id, voice.language) for voice in info.voices] == [
         (f"kyutai:{ANA}", "en"),
         (f"kyutai:{BEA}", "fr"),
-        ("kyutai:odd.wav", "en"),
     ]
     assert "kyutai:recording.wav" in {voice.id for voice in running[RECORDED].engine.info.voices}
-    with pytest.raises(EngineFailed, match=r"the voice odd\.wav\S+ has another size than the others"):
-        running[EMBEDDED].speak(voice="kyutai:odd.wav")
     with pytest.raises(UnknownVoice):
         running[EMBEDDED].speak(voice="kyutai:cleo.wav")
     assert info.default_voices == {"en": f"kyutai:{ANA}", "fr": f"kyutai:{BEA}"}
     assert info.cloning == "none"
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def recognizer(
+    judged: Judged, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[PackageRecognizer]:
+    folder, registry = tmp_path_factory.mktemp(HEARING), CollectorRegistry()
+    host = Registry(lambda model: model(), Resources(folder), registry, Restarts(registry))
+    settings = KyutaiSettings(model=str(judged.folder / HEARING), slots=3, python=JUDGE_PYTHON)
+    built = plugin.build(settings, Resources(folder, device="cpu", host=host))
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in ONE_THREAD.items():
+            patch.setenv(name, value)
+        await built.start()
+    yield built
+    await built.stop()
+
+
+async def pieces(samples: Samples, size: int) -> AsyncIterator[Samples]:
+    for at in range(0, len(samples), size):
+        yield samples[at : at + size]
+
+
+async def recognised(recognizer: PackageRecognizer, samples: Samples, size: int) -> list[RecognizedWord]:
+    events = [event async for event in recognizer.recognize(pieces(samples, size), None)]
+    assert [event.index for event in events if isinstance(event, Step)] == list(range(len(samples) // FRAME))
+    words = [event for event in events if isinstance(event, RecognizedWord)]
+    starts = [word.start_s for word in words]
+    assert starts == sorted(starts) and all(word.start_s <= word.end_s for word in words)
+    return words
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_streams_beside_each_other_have_the_words_of_the_package(
+    judged: Judged, recognizer: PackageRecognizer
+) -> None:
+    """However the audio is cut; more streams than there are places; some are closed early."""
+
+    async def cancelled() -> None:
+        audio = pieces(judged.heard("heard louder"), FRAME)
+        async with aclosing(recognizer.recognize(audio, None)) as events:
+            await anext(events)
+
+    cuts = {"heard": (300, 7 * FRAME + 5), "heard louder": (FRAME, 10**6)}
+    streams = [(name, size) for name, sizes in cuts.items() for size in sizes]
+    listening = [recognised(recognizer, judged.heard(name), size) for name, size in streams]
+    *_, one, two, three = await asyncio.gather(cancelled(), cancelled(), cancelled(), *listening[:3])
+    for (name, _), words in zip(streams, (one, two, three, await listening[3]), strict=True):
+        expected = judged.words(name)
+        assert [word.text for word in words][: len(expected)] == expected
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_recording_has_the_words_of_the_package(judged: Judged, recognizer: PackageRecognizer) -> None:
+    options, audio = TranscriptionOptions(language="fr"), pieces(judged.heard("heard louder"), 20_000)
+    segments = [one async for one in recognizer.transcribe(audio, options)]
+    assert all(one.language == "fr" and one.words for one in segments)
+    expected = judged.words("heard louder")
+    assert "".join(one.text for one in segments).split()[: len(expected)] == expected
