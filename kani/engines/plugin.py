@@ -31,14 +31,18 @@ _OWN_ENGINES = tuple(
     for name in ("kani", "kokoro", "espeak", "pocket", "voxcpm", "kyutai", "elevenlabs")
 )
 _OWN_RECOGNIZERS = tuple(
-    EntryPoint(name, f"kani.engines.{name}.plugin:RECOGNIZER", RECOGNIZERS)
-    for name in ("whisper", "kyutai", "moonshine")
+    EntryPoint(name, f"kani.engines.{name}.plugin:RECOGNIZER", RECOGNIZERS) for name in ("whisper", "kyutai")
 )
 # Listed here and not in pyproject.toml: a checkout, which is not installed, has no entry points.
 
 ENGINE_NAMES = ("auto", *(entry.name for entry in _OWN_ENGINES), "remote")
 RECOGNIZER_NAMES = ("auto", *(entry.name for entry in _OWN_RECOGNIZERS), "remote", "none")
 """Names that no other package can take."""
+
+RETIRED = {
+    "moonshine": "Moonshine's port has left this server: --recognizer transcribe runs Moonshine and others"
+}
+"""What takes the place of engines that are gone, by their names."""
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
@@ -55,13 +59,21 @@ class Host(Protocol):
     def engine(self, name: str) -> Engine:
         """Build another engine, with its settings. Raises EngineUnavailable."""
 
-    def worker(
-        self, name: str, python: str, module: str, settings: Mapping[str, Any], resources: Resources
-    ) -> CloningEngine:
-        """Return an engine that runs in a process of another Python, which has no models of settings.
+    def speech_worker(self, worker: PackageWorker, resources: Resources) -> CloningEngine:
+        """Return an engine that a maker's package is in a process of another Python."""
 
-        python: the interpreter; module: its ``build(settings, resources)`` returns the engine there.
-        """
+    def hearing_worker(self, worker: PackageWorker, resources: Resources) -> Recognizer:
+        """Return a recogniser that a maker's package is in a process of another Python."""
+
+
+@dataclass(frozen=True, slots=True)
+class PackageWorker:
+    """A process of a maker's package; see ``kani.engines.packages``."""
+
+    name: str  # of the plugin
+    python: str  # interpreter of the package's environment
+    adapter: str  # its class, "module:Class"
+    settings: Mapping[str, Any]  # the adapter's, of the types of JSON
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +86,7 @@ class Resources:
     threads: int | None = None  # of one segment, KANI_THREADS; None: the engine's own measure
     device: str = "auto"  # auto, cpu, cuda or cuda:N, KANI_DEVICE
     precision: str = "auto"  # auto, float32, bfloat16 or int8, KANI_PRECISION
+    language: str | None = None  # primary subtag of the server's language, KANI_LANGUAGE
     host: Host | None = None  # None in a process of the engine's own
 
 
@@ -112,6 +125,8 @@ class RecognizerPlugin(Generic[S]):
     build: Callable[[S, Resources], Recognizer]
     """As for an engine."""
     prepare: Callable[[S, Resources], None] | None = None
+    """As for an engine."""
+    own_process: bool = True
     """As for an engine."""
     describes_itself: bool = False
     """True if its ``info`` is complete before it starts: with ``--engine-process`` it is then built in the
@@ -193,6 +208,11 @@ def _checked(plugin: Any, name: str, description: type[P]) -> P:
             raise PluginError(f"its setting {field} is not made by kani.engines.plugin_settings.setting")
     plugin.settings()  # each setting needs a valid default
     return plugin
+
+
+def retirement(name: str) -> str | None:
+    """Return the sentence about an engine that is gone if ``name`` is its, or one of its settings'."""
+    return next((said for gone, said in RETIRED.items() if gone in name.lower()), None)
 
 
 def engine_names() -> tuple[str, ...]:

@@ -17,8 +17,9 @@ from kani.core.late_engine.trial import MAX_LENGTH, TRIAL_SENTENCES, TrialFailed
 from kani.core.service import SpeechService
 from kani.core.types import Samples, Segment, SpeechChunk, SpeechRequest
 from tests.support.listener import Listener
+from tests.support.patience import happens
 from tests.support.recorded import RATE, RecordedEngine, noise
-from tests.support.sessions import SPANISH, build, speak
+from tests.support.sessions import SPANISH, speak, started
 from tests.support.tone import ToneEngine
 
 
@@ -48,19 +49,14 @@ async def serving(
     engine: ToneEngine, newcomer: Newcomer, listener: Listener, tmp_path: Path, voice: str | None = None
 ) -> AsyncIterator[SpeechService]:
     late_engine = LateEngine("new", newcomer, listener, "es")
-    service = build(tmp_path, engine, default_voice=voice, late_engine=late_engine)
-    await service.start()
-    try:
+    async with started(tmp_path, engine, default_voice=voice, late_engine=late_engine) as service:
         yield service
-    finally:
-        await service.stop()
-        assert newcomer.stopped and not listener.running
+    assert newcomer.stopped and not listener.running
 
 
 async def settled(service: SpeechService) -> str:
     assert service.late_engine is not None
-    while service.late_engine.state in ("loading", "trying"):
-        await asyncio.sleep(0.001)
+    await happens(lambda: service.late_engine.state not in ("loading", "trying"))
     return service.late_engine.state
 
 

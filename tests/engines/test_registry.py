@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,8 +18,8 @@ from kani.engines.kani.settings import KaniSettings
 from kani.engines.kokoro.engine import KokoroEngine
 from kani.engines.kokoro.settings import KokoroSettings
 from kani.engines.kyutai.settings import KyutaiSettings
+from kani.engines.packages.engine import PackageEngine
 from kani.engines.plugin import ENGINE_NAMES, RECOGNIZER_NAMES, Resources, found_engines, found_recognizers
-from kani.engines.pocket.engine import PocketEngine
 from kani.engines.pocket.published import PUBLISHED
 from kani.engines.pocket.settings import PocketSettings
 from kani.engines.registry import Engines
@@ -30,8 +28,7 @@ from kani.runtime import weights
 from kani.server.settings import Settings, load
 from kani.server.speech_service import build_engines, build_recognizer
 from tests.engines.cuda_driver import cuda_driver
-
-ROOT = Path(__file__).parents[2]
+from tests.support.programs import python
 
 
 def settings(folder: Path, **given: Any) -> Settings:
@@ -54,9 +51,9 @@ def kinds(found: Engines) -> list[str]:
         ("kokoro", "KokoroEngine"),
         ("espeak", "EspeakEngine"),
         ("kani", "KaniEngine"),
-        ("pocket", "PocketEngine"),
-        ("voxcpm", "VoxCPMEngine"),
-        ("kyutai", "KyutaiEngine"),
+        ("pocket", "PackageEngine"),
+        ("voxcpm", "PackageEngine"),
+        ("kyutai", "PackageEngine"),
         ("elevenlabs", "ElevenLabsEngine"),
     ],
 )
@@ -94,8 +91,8 @@ def test_settings_reach_kokoro(tmp_path: Path) -> None:
         ),
         (
             "pocket",
-            {"languages": "NL,de", "model": "m", "precision": "int8", "slots": 3},
-            PocketSettings(languages="NL,de", model="m", precision="int8", slots=3),
+            {"python": "p", "languages": "NL,de", "model": "m", "precision": "int8", "slots": 3},
+            PocketSettings(python="p", languages="NL,de", model="m", precision="int8", slots=3),
         ),
         (
             "voxcpm",
@@ -130,7 +127,7 @@ def test_pocket_joins_late_for_what_kokoro_lacks(
 ) -> None:
     """Only with ``auto``, without CUDA, for the languages with weights here; nothing is fetched."""
     monkeypatch.setattr("kani.engines.kani.plugin.cuda_device_count", lambda: 0)
-    given = {} if fetched else {"pocket_model": str(tmp_path / "own")}
+    given = {} if fetched else {"pocket_model": str(tmp_path / "own"), "pocket_python": "python"}
 
     def put(tag: str) -> None:
         published = PUBLISHED[tag]
@@ -143,9 +140,14 @@ def test_pocket_joins_late_for_what_kokoro_lacks(
     put("en")
     assert engines(tmp_path, "auto", **given).late is None
     put("nl")
+    if fetched:
+        assert engines(tmp_path, "auto").late is None, "the package is not here"
+        made = tmp_path / "pocket" / "environment" / "bin" / "python"
+        made.parent.mkdir(parents=True)
+        made.touch()
     found = engines(tmp_path, "auto", **given)
     assert found.late is not None and found.late[0] == "pocket"
-    assert isinstance(found.late[1], PocketEngine)
+    assert isinstance(found.late[1], PackageEngine)
     assert found.late[1]._settings.languages == ("nl",) and not found.late[1]._resources.may_fetch
     assert kinds(found) == ["KokoroEngine", "EspeakEngine"]
     assert engines(tmp_path, "auto", pocket_languages="en", **given).late is None
@@ -249,14 +251,8 @@ def test_every_engine_and_recogniser_of_this_package_describes_itself() -> None:
 
 def test_cuda_devices_are_counted_without_torch(tmp_path: Path) -> None:
     code = "import sys; from kani.engines.kani.cuda_driver import cuda_device_count as count\n"
-    counted = subprocess.run(
-        [sys.executable, "-c", f"{code}print(count(), 'torch' in sys.modules)"],
-        env={**os.environ, "LD_LIBRARY_PATH": str(cuda_driver(tmp_path, devices=2))},
-        cwd=ROOT,
-        check=True,
-        capture_output=True,
-        text=True,
-    )
+    environment = {**os.environ, "LD_LIBRARY_PATH": str(cuda_driver(tmp_path, devices=2))}
+    counted = python("-c", f"{code}print(count(), 'torch' in sys.modules)", env=environment)
     assert counted.stdout == "2 False\n"
 
 
@@ -271,12 +267,12 @@ def test_model_libraries_are_imported_only_when_needed() -> None:
         "from kani.server.speech_service import build_engines, build_recognizer\n"
         "chosen = load({'engine': 'espeak'}, {})\n"
         "build_engines(chosen, CollectorRegistry()); build_recognizer('auto', chosen)\n"
-        "libraries = {'onnxruntime', 'torch', 'ctranslate2', 'faster_whisper', 'tokenizers'}\n"
+        "libraries = {'onnxruntime', 'torch', 'ctranslate2', 'tokenizers'}\n"
         "assert not {*libraries, 'kani.engines.kokoro.engine'} & set(sys.modules)\n"
         "processes = ('kani.engines.remote', 'kani.engines.worker')\n"
         "assert not [name for name in sys.modules if name.startswith(processes)]"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+    python("-c", code)
 
 
 @pytest.mark.server
@@ -299,9 +295,8 @@ def test_start_imports_nothing_of_the_engines_that_are_not_chosen(cache: Path, n
         "print(*sorted({name.partition('.')[0] for name in sys.modules}))\n"
         "print(*sorted(name for name in {*sys.modules} - described if name.startswith('kani.engines.')))"
     )
-    done = subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, capture_output=True, text=True)
-    libraries, modules = (set(line.split()) for line in done.stdout.splitlines())
+    libraries, modules = (set(line.split()) for line in python("-c", code).stdout.splitlines())
     packages = {name.split(".")[2] for name in modules}
     assert "espeak" in packages and ("kokoro" in packages) is (name == "auto")
-    assert not packages & {"kani", "kyutai", "moonshine", "pocket", "voxcpm", "remote", "worker"}
+    assert not packages & {"kani", "kyutai", "pocket", "voxcpm", "remote", "worker"}
     assert not libraries & {"torch", "transformers", "safetensors", "voxcpm", "pocket_tts"}

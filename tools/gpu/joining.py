@@ -11,6 +11,7 @@ import urllib.request
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -35,7 +36,6 @@ _SEEDS = tuple(range(1, 25))
 """Attempts of the trial: random speech has the length of the sentence by chance."""
 
 _TOGETHER = 8
-_LOOK_AGAIN_S = 0.1
 
 
 class _Understands:
@@ -113,7 +113,10 @@ async def _speak(engine: Engine, number: int) -> float:
 def _serve(case: Case, folder: Path) -> None:
     """Start the server as a user does. Random speech fails its trial, and the others go on speaking."""
     given = ["--no-fetch", "--slots", "8", "--model", str(folder), "--codec", str(case.work / "codec.nemo")]
-    own = {"KANI_LOG_FILE": str(case.work / "log"), "KANI_CACHE_DIR": str(case.work / "cache")}
+    own: dict[str, Any] = {
+        "KANI_LOG_FILE": str(case.work / "log"),
+        "KANI_CACHE_DIR": str(case.work / "cache"),
+    }
     if case.small:
         # A driver that counts one device: the engine joins, and is told to take the processor.
         own["LD_LIBRARY_PATH"] = str(cuda_driver(Path(tempfile.mkdtemp(dir=case.work))))
@@ -124,7 +127,7 @@ def _serve(case: Case, folder: Path) -> None:
         while case.left_s > 10 and states[-1:] not in (["speaking"], ["failed"]):
             state = json.loads(_asked(server, "/health")).get("joining", {}).get("state", "none")
             states += [state] if state not in states else []
-            time.sleep(_LOOK_AGAIN_S)
+            time.sleep(0.1)
         why = _reason(case.work / "log")
         case.write(
             "server loads and tries it",

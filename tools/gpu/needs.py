@@ -13,7 +13,7 @@ NEEDS = {
     "streams": MODEL,
     "cloning": MODEL,
     "student": ["onnx", "onnxruntime", "tqdm", *TEXT],
-    "recognition": ["transformers", "ctranslate2", "faster_whisper"],
+    "recognition": [*MODEL, "ctranslate2"],
     "joining": [*MODEL, *TEXT, "pydantic", "soxr", "av", "psutil", "pytest"],
 }
 """Modules by part."""

@@ -9,11 +9,11 @@ from typing import Any
 import ctranslate2
 import numpy as np
 import torch
-from faster_whisper.feature_extractor import FeatureExtractor
 
 from benchmarks.kani.probes import best_s
 from kani.core.errors import EngineUnavailable
 from kani.runtime import weights
+from kani.runtime.mel_features import MelFeatures
 from tools.gpu.results import Case
 
 _SECONDS = (4, 30)
@@ -54,7 +54,7 @@ def recognise(case: Case) -> None:
 def _pass(model: ctranslate2.models.Whisper, seconds: int) -> dict[str, Any]:
     """Milliseconds of the encoder and of ``_TOKENS`` tokens, the best of some rounds."""
     noise = np.random.default_rng(0).normal(0, 0.05, 16_000 * seconds).astype(np.float32)
-    features = ctranslate2.StorageView.from_array(FeatureExtractor(model.n_mels)(noise)[None])
+    features = ctranslate2.StorageView.from_array(MelFeatures(model.n_mels)(noise)[None])
     encoded = model.encode(features, to_cpu=False)
     prompt = [[_BEGIN, _SPANISH, _TRANSCRIBE, _NO_TIMES]]
 

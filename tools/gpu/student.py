@@ -12,11 +12,11 @@ import numpy as np
 import onnx
 
 from kani.engines.kokoro.student.files import DECODER, ENGLISH, PROSODY
-from kani.engines.kokoro.student_training.batches import Batch
-from kani.engines.kokoro.student_training.graph_weights import read_weights
-from kani.engines.kokoro.student_training.targets import Target, read_shard, save_shard
-from kani.engines.kokoro.student_training.training import CHECKPOINT, Interrupted, Training, TrainingPlan
 from tools.gpu.results import Case
+from tools.student.batches import Batch
+from tools.student.graph_weights import read_weights
+from tools.student.targets import Target, read_shard, save_shard
+from tools.student.training import CHECKPOINT, Interrupted, Training, TrainingPlan
 
 STEPS, SECONDS = 20_000, 16.0
 """Those of a voice, as the trainer has them."""

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from kani.engines.plugin import EnginePlugin, Resources
+from kani.engines.packages.package import Package, later
+from kani.engines.plugin import EnginePlugin
 from kani.engines.voxcpm.settings import VoxCPMSettings
+from kani.runtime.packages.environment import PackageEnvironment
 
-if TYPE_CHECKING:
-    from kani.engines.voxcpm.engine import VoxCPMEngine
+PACKAGE = Package(
+    "voxcpm",
+    PackageEnvironment(
+        engine="VoxCPM",
+        package="voxcpm",
+        modules=("msgspec", "numpy", "torch", "voxcpm"),
+        requirements="requirements-voxcpm.txt",
+        packages="voxcpm==2.0.3 msgspec",
+        variable="KANI_VOXCPM_PYTHON",
+        size="mostly torch: some 5 GB on Linux, where PyPI's brings CUDA",
+        licence="Apache-2.0",
+    ),
+    "kani.engines.voxcpm.adapter:VoxCPM",
+    later("kani.engines.voxcpm.checkpoint:find"),
+    on_cuda=("nanovllm_voxcpm", "kani.engines.voxcpm.nano_vllm:NanoVLLM"),
+)
 
 
-def build(settings: VoxCPMSettings, resources: Resources) -> VoxCPMEngine:
-    """Build the engine; its start starts the process of its package."""
-    from kani.engines.voxcpm.engine import VoxCPMEngine
-
-    return VoxCPMEngine(settings, resources)
-
-
-ENGINE = EnginePlugin("voxcpm", VoxCPMSettings, build, own_process=False)
+ENGINE = EnginePlugin("voxcpm", VoxCPMSettings, PACKAGE.engine, PACKAGE.prepare, own_process=False)

@@ -12,9 +12,8 @@ import pytest
 import tokenizers
 
 from benchmarks.recognition.hard_recordings import Speaker, joined
-from benchmarks.recognition.languages import letters
-from benchmarks.recognition.repeats import WAYS, hear
-from benchmarks.recognition.sentences import ARTICLE_1
+from benchmarks.recognition.repeats import WAYS, hear, letters
+from benchmarks.sentences import ARTICLE_1
 from kani.core.types import Samples, Segment
 from kani.engines.espeak.engine import EspeakEngine
 from kani.engines.kokoro.engine import KokoroEngine
@@ -28,7 +27,7 @@ from kani.engines.whisper.coverage import (
     without_echo,
 )
 from kani.engines.whisper.engine import WhisperRecognizer
-from kani.engines.whisper.model import LANGUAGES
+from kani.engines.whisper.likely_languages import LANGUAGES
 from kani.engines.whisper.plausibility import MAX_TOKENS, TokenLimits, echoes, is_repetitive
 from kani.engines.whisper.scripts import TokenScripts, is_latinised, scripts_of
 from kani.runtime import weights

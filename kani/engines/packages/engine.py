@@ -1,0 +1,57 @@
+"""A maker's package as an engine of the server: its files, and the process that speaks."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from typing import TYPE_CHECKING, cast
+
+from kani.core.engine import CloningEngine, EngineInfo, StreamingInputEngine
+from kani.core.types import Embedding, Recording, Segment, SpeechChunk
+from kani.engines.packages.adapter import RECORDING_RATE
+from kani.engines.packages.package import Packaged
+
+if TYPE_CHECKING:
+    from kani.text.incremental_text import IncrementalText
+
+
+class PackageEngine(Packaged):
+    """Speaks by a worker in the environment of a package. See ``kani.core.engine``."""
+
+    @property
+    def info(self) -> EngineInfo:
+        """See ``Engine.info``; RuntimeError before ``start`` has returned."""
+        return self._started.info
+
+    @property
+    def _started(self) -> CloningEngine:
+        if self._worker is None:
+            raise RuntimeError("the engine has not started")
+        return cast(CloningEngine, self._worker)
+
+    async def start(self) -> None:
+        """See ``Engine.start``."""
+        await self._start_worker(lambda host, found: host.speech_worker(found, self._resources))
+
+    def synthesize(self, segment: Segment) -> AsyncGenerator[SpeechChunk, None]:
+        """See ``Engine.synthesize``."""
+        return self._started.synthesize(segment)
+
+    def stream(self, segment: Segment, written: IncrementalText) -> AsyncGenerator[SpeechChunk, None]:
+        """See ``StreamingInputEngine.stream``."""
+        return cast(StreamingInputEngine, self._started).stream(segment, written)
+
+    async def embed(self, recording: Recording) -> Embedding:
+        """See ``CloningEngine.embed``; the worker's environment resamples nothing."""
+        # PyAV and soxr, of the server's environment.
+        from kani.runtime.recording_embedder import speech_of
+
+        rate = self._found.settings.get(RECORDING_RATE, self.info.sample_rate)
+        samples = await asyncio.to_thread(speech_of, recording, self._package.recording_s, rate)
+        return await self._started.embed(Recording(samples, rate))
+
+    def refine(
+        self, recording: Recording, embedding: Embedding, language: str
+    ) -> AsyncGenerator[Embedding, None]:
+        """See ``CloningEngine.refine``: nothing is better than what the package made."""
+        return self._started.refine(recording, embedding, language)

@@ -1,0 +1,133 @@
+"""What the server knows of a maker's package, and how its worker is started."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import logging
+import sys
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel
+
+from kani.engines.plugin import Host, PackageWorker, Resources
+from kani.runtime.packages.environment import PackageEnvironment
+
+if TYPE_CHECKING:
+    from kani.core.engine import Engine
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """A maker's package as an engine or a recogniser."""
+
+    name: str
+    """Name of its plugin."""
+    environment: PackageEnvironment
+    adapter: str
+    """Its class, ``kani.engines.voxcpm.adapter:VoxCPM``."""
+    find: Callable[[Any, Resources], Mapping[str, Any]]
+    """Find or fetch its files, and check them; return the adapter's settings, of the types of JSON.
+
+    It gets the plugin's settings. Blocks. Raises EngineUnavailable, naming the file and the cure.
+    """
+    recording_s: float = 60.0
+    """Seconds of a recording that ``embed`` gets at most."""
+    on_cuda: tuple[str, str] | None = None
+    """A module, and the adapter that is used where it is installed, unless KANI_DEVICE excludes CUDA."""
+
+    def engine(self, settings: BaseModel, resources: Resources) -> Engine:
+        """Build the engine; its start starts the process of the package."""
+        engine: Engine = later("kani.engines.packages.engine:PackageEngine")(self, settings, resources)
+        return engine
+
+    def python(self, settings: BaseModel, resources: Resources) -> str:
+        """Return the python that is set, else that of the environment that was made, else this one."""
+        made = self.environment.python_in(resources.cache_dir)
+        return getattr(settings, "python", None) or (str(made) if made.is_file() else sys.executable)
+
+    def prepare(self, settings: BaseModel, resources: Resources) -> None:
+        """Make the environment unless one is set, and fetch the files: for ``--fetch``. Blocks.
+
+        Raises EngineUnavailable.
+        """
+        if getattr(settings, "python", None) is None:
+            self.environment.make(resources.cache_dir, log.info)
+        self.worker(settings, resources)
+
+    def worker(self, settings: BaseModel, resources: Resources) -> PackageWorker:
+        """Check the environment and the files; return what the worker is started with. Blocks.
+
+        Raises EngineUnavailable.
+        """
+        python, adapter, environment = self.python(settings, resources), self.adapter, self.environment
+        if self.on_cuda is not None and resources.device not in ("cpu", "mps"):
+            module, faster = self.on_cuda
+            other = replace(environment, modules=("msgspec", "numpy", module))
+            if not other.missing(python):
+                adapter, environment = faster, other
+        environment.check(python)
+        return PackageWorker(self.name, python, adapter, self.find(settings, resources))
+
+    async def found(self, settings: BaseModel, resources: Resources) -> PackageWorker:
+        """Return what ``worker`` does, found in a thread."""
+        pool = ThreadPoolExecutor(1, thread_name_prefix=self.name)
+        try:
+            return await asyncio.get_running_loop().run_in_executor(pool, self.worker, settings, resources)
+        finally:
+            # If cancelled, a download may still run: the event loop does not wait for it.
+            pool.shutdown(wait=False)
+
+
+def later(path: str) -> Callable[..., Any]:
+    """Return a function that calls another, ``module:function``, whose module is imported only then.
+
+    Descriptions of engines are imported at each start, and import nothing large.
+    """
+    module, _, name = path.partition(":")
+    return lambda *arguments: getattr(importlib.import_module(module), name)(*arguments)
+
+
+class Packaged:
+    """Base of what a package is in the server: the worker, and when it is there."""
+
+    def __init__(self, package: Package, settings: BaseModel, resources: Resources) -> None:
+        """resources: ``host`` starts the worker."""
+        self._package = package
+        self._settings = settings
+        self._resources = resources
+        self._worker: Any = None
+        self._idle_s: float | None = None
+
+    async def _start_worker(self, build: Callable[[Host, PackageWorker], Any]) -> None:
+        """Check the environment, find or fetch the files, and start what ``build`` returns.
+
+        Raises EngineUnavailable, with what is missing and how to install it.
+        """
+        self._found = await self._package.found(self._settings, self._resources)
+        assert self._resources.host is not None  # it is always built in the server's process
+        self._worker = build(self._resources.host, self._found)
+        await self._worker.start()
+        if self._idle_s is not None:
+            self._worker.unload_after(self._idle_s)
+
+    async def stop(self) -> None:
+        """End the worker."""
+        if self._worker is not None:
+            await self._worker.stop()
+
+    @property
+    def loaded(self) -> bool:
+        """See ``Unloadable.loaded``."""
+        return self._worker is not None and bool(self._worker.loaded)
+
+    def unload_after(self, idle_s: float) -> None:
+        """See ``Unloadable.unload_after``; also before the start."""
+        self._idle_s = idle_s
+        if self._worker is not None:
+            self._worker.unload_after(idle_s)
