@@ -21,8 +21,9 @@ from kani.engines.whisper.checkpoint import live_delay
 from kani.engines.whisper.checkpoint.contents import read_contents
 from kani.engines.whisper.checkpoint.finding import find_checkpoint, local_folder
 from kani.engines.whisper.checkpoint.settings import MODEL
+from kani.engines.whisper.likely_languages import LANGUAGES
 from kani.engines.whisper.live_pass import transcribe
-from kani.engines.whisper.model import LANGUAGES, Whisper
+from kani.engines.whisper.model import Whisper
 from kani.engines.whisper.recording_pass import transcribe_chunk
 from kani.runtime import weights
 from kani.runtime.errors import CheckpointError
@@ -48,10 +49,16 @@ class WhisperRecognizer:
     """Whisper in int8: words while someone speaks, and recordings. See ``docs/listening.md``."""
 
     def __init__(
-        self, *, models_dir: Path | None, cache_dir: Path, may_fetch: bool = False, model: str | None = None
+        self,
+        *,
+        models_dir: Path | None,
+        cache_dir: Path,
+        may_fetch: bool = False,
+        model: str | None = None,
+        language: str | None = None,
     ) -> None:
         """models_dir, cache_dir, may_fetch: as ``weights.load`` takes them; model: as ``find_checkpoint``
-        takes it, None for the embedded base.
+        takes it, None for the embedded base; language: primary subtag that speech without one is likely in.
 
         The languages of another model than the base are known once it has started. Raises EngineUnavailable
         for a model that cannot be one.
@@ -64,6 +71,7 @@ class WhisperRecognizer:
             weights.load, models_dir=models_dir, cache_dir=cache_dir, may_fetch=may_fetch
         )
         self._model = model
+        self._language = language
         self._find = partial(
             find_checkpoint,
             models_dir=models_dir,
@@ -195,7 +203,7 @@ class WhisperRecognizer:
 
     def _load(self, files: Mapping[str, bytes | Path], workers: int, cores: int = 1) -> None:
         try:
-            self._whisper = Whisper(files, workers, cores)
+            self._whisper = Whisper(files, workers, cores, self._language)
             self._detector = VoiceDetector()
         except (OSError, ImportError, RuntimeError, ValueError) as error:
             raise EngineUnavailable(self._reason(error), passing=_is_full(error)) from error
