@@ -16,16 +16,8 @@ from kani.engines.whisper.coverage import (
     is_spoken,
     told,
 )
-from kani.engines.whisper.model import (
-    BEAMS,
-    CERTAIN,
-    LANGUAGE_WEIGHT,
-    MIN_S,
-    PENALTIES,
-    UNSPACED,
-    WINDOW_S,
-    Whisper,
-)
+from kani.engines.whisper.likely_languages import CERTAIN, LANGUAGE_WEIGHT, UNSPACED
+from kani.engines.whisper.model import BEAMS, MIN_S, PENALTIES, WINDOW_S, Whisper
 from kani.engines.whisper.plausibility import MAX_TOKENS, is_repetitive
 from kani.engines.whisper.said import said
 from kani.runtime.recognition.passes import PassInput, PassResult

@@ -31,7 +31,6 @@ ATTRIBUTIONS: Mapping[str, tuple[str, str]] = {
     "elevenlabs": ("ElevenLabs", "https://elevenlabs.io"),
     "whisper": ("OpenAI", "https://github.com/openai/whisper"),
     "kyutai": ("Kyutai", "https://kyutai.org/next/stt"),
-    "moonshine": ("Moonshine AI", "https://github.com/moonshine-ai/moonshine"),
 }
 """Makers of the engines' voices and models, and their sites."""
 
