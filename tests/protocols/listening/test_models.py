@@ -18,7 +18,7 @@ from kani import AsyncSpeech
 from kani.core.audio.pcm import wav
 from kani.core.types import Samples
 from kani.engines.espeak.client import EspeakClient
-from kani.engines.whisper.checkpoint import live_delay
+from kani.runtime.recognition import live_delay
 from kani.server.settings import load
 from kani.server.speech_service import build_recognizer
 from tests.clients.openai_realtime import RATE, quiet
