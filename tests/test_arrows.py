@@ -85,13 +85,17 @@ ALLOWED = {
         *("kani.engines.remote", "kani.engines.pool_metrics", *PLUGIN, *BELOW_ENGINES),
     },
     "kani/engines/worker": {
-        *("kani.engines.worker", "kani.engines.remote", "kani.engines.registry", *BELOW_ENGINES),
+        *("kani.engines.worker", "kani.engines.remote", "kani.engines.registry", "kani.engines.packages"),
+        *BELOW_ENGINES,
     },
+    "kani/engines/packages": {"kani.engines.packages", *PLUGIN, *BELOW_ENGINES},
     **{
         f"kani/engines/{name}": {f"kani.engines.{name}", *PLUGIN, *BELOW_ENGINES}
-        for name in (
-            *("chat", "elevenlabs", "espeak", "kani", "kyutai", "moonshine", "pocket", "voxcpm", "whisper"),
-        )
+        for name in ("chat", "elevenlabs", "espeak", "kani", "moonshine", "whisper")
+    },
+    **{
+        f"kani/engines/{name}": {f"kani.engines.{name}", "kani.engines.packages", *PLUGIN, *BELOW_ENGINES}
+        for name in ("kyutai", "pocket", "voxcpm")
     },
     "kani/engines/kokoro": {
         *("kani.engines.kokoro", "kani.engines.espeak.client", *PLUGIN, *BELOW_ENGINES),

@@ -55,13 +55,21 @@ class Host(Protocol):
     def engine(self, name: str) -> Engine:
         """Build another engine, with its settings. Raises EngineUnavailable."""
 
-    def worker(
-        self, name: str, python: str, module: str, settings: Mapping[str, Any], resources: Resources
-    ) -> CloningEngine:
-        """Return an engine that runs in a process of another Python, which has no models of settings.
+    def speech_worker(self, worker: PackageWorker, resources: Resources) -> CloningEngine:
+        """Return an engine that a maker's package is in a process of another Python."""
 
-        python: the interpreter; module: its ``build(settings, resources)`` returns the engine there.
-        """
+    def hearing_worker(self, worker: PackageWorker, resources: Resources) -> Recognizer:
+        """Return a recogniser that a maker's package is in a process of another Python."""
+
+
+@dataclass(frozen=True, slots=True)
+class PackageWorker:
+    """A process of a maker's package; see ``kani.engines.packages``."""
+
+    name: str  # of the plugin
+    python: str  # interpreter of the package's environment
+    adapter: str  # its class, "module:Class"
+    settings: Mapping[str, Any]  # the adapter's, of the types of JSON
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +120,8 @@ class RecognizerPlugin(Generic[S]):
     build: Callable[[S, Resources], Recognizer]
     """As for an engine."""
     prepare: Callable[[S, Resources], None] | None = None
+    """As for an engine."""
+    own_process: bool = True
     """As for an engine."""
     describes_itself: bool = False
     """True if its ``info`` is complete before it starts: with ``--engine-process`` it is then built in the

@@ -15,6 +15,7 @@ from kani.engines.plugin import (
     RECOGNIZER_NAMES,
     EnginePlugin,
     Found,
+    PackageWorker,
     RecognizerPlugin,
     Resources,
     found_engines,
@@ -91,25 +92,35 @@ class Registry:
         """Build a recogniser."""
         plugin = _here(name, found_recognizers())
         settings, resources = self._given(plugin)
-        if self.restarts is None or plugin.describes_itself:
+        restarts = self.restarts if plugin.own_process else None
+        if restarts is None or plugin.describes_itself:
             recognizer = _called(name, lambda: plugin.build(settings, resources))
-            if self.restarts is None:
+            if restarts is None:
                 return recognizer
             info = recognizer.info
         else:
             info = None
-        from kani.engines.remote.processes import recognizer_in_process
+        from kani.engines.remote.processes import launch_of, recognizer_in_process
 
-        return recognizer_in_process(name, info, _plain(name, settings), resources, self.restarts.of(name))
+        launch = launch_of("recognizer", name, _plain(name, settings), resources)
+        return recognizer_in_process(launch, info, restarts.of(name))
 
-    def worker(
-        self, name: str, python: str, module: str, settings: Mapping[str, Any], resources: Resources
-    ) -> CloningEngine:
-        """See ``Host.worker``."""
-        from kani.engines.remote.processes import engine_in_process
+    def speech_worker(self, worker: PackageWorker, resources: Resources) -> CloningEngine:
+        """See ``Host.speech_worker``."""
+        from kani.engines.remote.processes import engine_in_process, launch_of
 
-        count = self.restarts.of(name) if self.restarts is not None else lambda: None
-        return engine_in_process(name, dict(settings), resources, count, python=python, module=module)
+        launch = launch_of("engine", worker.name, worker.settings, resources, worker.adapter)
+        return engine_in_process(launch, self._count(worker.name), python=worker.python)
+
+    def hearing_worker(self, worker: PackageWorker, resources: Resources) -> Recognizer:
+        """See ``Host.hearing_worker``."""
+        from kani.engines.remote.processes import launch_of, recognizer_in_process
+
+        launch = launch_of("recognizer", worker.name, worker.settings, resources, worker.adapter)
+        return recognizer_in_process(launch, None, self._count(worker.name), python=worker.python)
+
+    def _count(self, name: str) -> Callable[[], None]:
+        return self.restarts.of(name) if self.restarts is not None else lambda: None
 
     def prepare(self, plugin: EnginePlugin[Any] | RecognizerPlugin[Any] | None) -> bool:
         """Fetch and prepare the files of a plugin; return False if only its start does. Blocks."""
@@ -136,10 +147,10 @@ class Registry:
     def _engine(self, plugin: EnginePlugin[Any], settings: BaseModel, resources: Resources) -> Engine:
         if self.restarts is None or not plugin.own_process:
             return _called(plugin.name, lambda: plugin.build(settings, resources))
-        from kani.engines.remote.processes import engine_in_process
+        from kani.engines.remote.processes import engine_in_process, launch_of
 
-        values = _plain(plugin.name, settings)
-        return engine_in_process(plugin.name, values, resources, self.restarts.of(plugin.name))
+        launch = launch_of("engine", plugin.name, _plain(plugin.name, settings), resources)
+        return engine_in_process(launch, self.restarts.of(plugin.name))
 
 
 def launched_engine(name: str, settings: Mapping[str, Any], resources: Resources) -> Engine:

@@ -19,6 +19,8 @@ class SilenceTrimmer:
         self._kept = round(KEPT_SILENCE_S * sample_rate)
         self._has_sound = False
         self._waiting = np.zeros(0, np.float32)
+        self.dropped = 0
+        """Samples left out before the first sound; it grows until then."""
 
     def feed(self, samples: Samples) -> Samples:
         """Accept the next samples; returns what can be played now, up to the last sound so far.
@@ -29,11 +31,15 @@ class SilenceTrimmer:
         held = np.concatenate([self._waiting, samples])
         if not len(audible):
             # Before the first sound no more than the kept silence can ever be needed.
-            self._waiting = held if self._has_sound else held[-self._kept :]
+            if not self._has_sound:
+                self.dropped += max(len(held) - self._kept, 0)
+                held = held[-self._kept :]
+            self._waiting = held
             return np.zeros(0, np.float32)
         first = len(self._waiting) + int(audible[0])
         end = len(self._waiting) + int(audible[-1]) + 1
         start = 0 if self._has_sound else max(first - self._kept, 0)
+        self.dropped += start
         self._has_sound = True
         self._waiting = held[end:]
         return held[start:end]

@@ -19,13 +19,13 @@ from kani.engines.kyutai.speech import checkpoint as kyutai_checkpoint
 from kani.engines.kyutai.speech import environment as kyutai_environment
 from kani.engines.kyutai.speech import published as kyutai_published
 from kani.engines.kyutai.speech.engine import KyutaiEngine
+from kani.engines.packages.engine import PackageEngine
 from kani.engines.plugin import Resources
 from kani.engines.voxcpm import checkpoint as voxcpm_checkpoint
-from kani.engines.voxcpm import environment as voxcpm_environment
 from kani.engines.voxcpm import parameters
 from kani.engines.voxcpm import published as voxcpm_published
-from kani.engines.voxcpm.engine import VoxCPMEngine
 from kani.engines.voxcpm.parameters import Parameters
+from kani.engines.voxcpm.plugin import PACKAGE as VOXCPM
 from kani.engines.voxcpm.settings import VoxCPMSettings
 from kani.protocols.voxcpm.params import RANGES
 from kani.runtime.hub import Hub as HubFiles
@@ -79,7 +79,7 @@ def checked(family: str, folder: Path) -> object:
 def engine_of(family: str, folder: Path, python: str | None = None) -> Engine:
     if family == "kyutai":
         return KyutaiEngine(KyutaiSettings(speech_model=str(folder), python=python), Resources(folder))
-    return VoxCPMEngine(VoxCPMSettings(model=str(folder), python=python), Resources(folder))
+    return PackageEngine(VOXCPM, VoxCPMSettings(model=str(folder), python=python), Resources(folder))
 
 
 def test_whole_checkpoint_is_taken(tmp_path: Path) -> None:
@@ -88,7 +88,7 @@ def test_whole_checkpoint_is_taken(tmp_path: Path) -> None:
     assert checked("kyutai", folder) == found
     (tmp_path / "other").mkdir()
     folder = written(tmp_path / "other", "voxcpm")
-    assert checked("voxcpm", folder) == voxcpm_checkpoint.Checkpoint(folder, "voxcpm2", 16_000)
+    assert checked("voxcpm", folder) == 16_000
 
 
 DAMAGES: dict[str, list[tuple[Damage, str]]] = {
@@ -139,7 +139,7 @@ def test_damaged_checkpoint_is_named(tmp_path: Path, family: str, damage: Damage
     ("family", "packages", "own", "requirements"),
     [
         ("kyutai", "(sentencepiece and )?sphn and moshi", "moshi", kyutai_environment.REQUIREMENTS),
-        ("voxcpm", "voxcpm", "voxcpm", voxcpm_environment.REQUIREMENTS),
+        ("voxcpm", "voxcpm", "voxcpm", VOXCPM.environment.requirements),
     ],
 )
 async def test_missing_package_is_named_with_its_installation(
@@ -171,7 +171,7 @@ async def test_python_that_cannot_run_is_named(tmp_path: Path, family: str, pyth
             "kani.engines.worker.received_text, kani.engines.kyutai.speech.package_engine",
             ("babel", "num2words"),
         ),
-        ("kani.engines.voxcpm.package_engine", ()),
+        ("kani.engines.voxcpm.adapter", ()),
     ],
 )
 def test_worker_needs_few_packages(modules: str, packages: tuple[str, ...]) -> None:
@@ -238,24 +238,24 @@ def test_voxcpms_checkpoint_is_fetched_once_and_only_if_it_may_be(
     monkeypatch.setattr(voxcpm_published, "DEFAULT_MODEL", model)
     hub.files = dict.fromkeys((*voxcpm_published.DEFAULT_FILES, "tokenization_voxcpm2.py"), b"{}")
     with pytest.raises(EngineUnavailable, match="is not here, and is not fetched unasked or with --no-fetch"):
-        voxcpm_checkpoint.find(None, tmp_path, may_fetch=False)
+        voxcpm_checkpoint.find(VoxCPMSettings(), Resources(tmp_path))
     assert not hub.asked
     with caplog.at_level("INFO"), pytest.raises(EngineUnavailable, match=r"config\.json is not JSON"):
         # Its content is the hub's of the test.
-        voxcpm_checkpoint.find(None, tmp_path, may_fetch=True)
+        voxcpm_checkpoint.find(VoxCPMSettings(), Resources(tmp_path, may_fetch=True))
     assert "licence: an-open-licence" in caplog.text
     fetched = {path.rpartition("/")[2] for path in hub.asked if "/resolve/" in path}
     assert fetched == set(voxcpm_published.DEFAULT_FILES)
     use_hub(monkeypatch, "http://127.0.0.1:9")
     assert HubFiles(tmp_path, False, print).find_files(model, voxcpm_published.DEFAULT_FILES).name == "a" * 40
     with pytest.raises(EngineUnavailable, match=r"cannot be fetched from the model hub .*network"):
-        voxcpm_checkpoint.find(None, tmp_path / "new", may_fetch=True)
+        voxcpm_checkpoint.find(VoxCPMSettings(), Resources(tmp_path / "new", may_fetch=True))
 
 
 def test_revision_that_does_not_exist_is_named(tmp_path: Path, hub: Hub) -> None:
     name = f"{hub.repository}@{'c' * 40}"
     with pytest.raises(EngineUnavailable, match=f"no revision {name}"):
-        voxcpm_checkpoint.find(name, tmp_path, may_fetch=True)
+        voxcpm_checkpoint.find(VoxCPMSettings(model=name), Resources(tmp_path, may_fetch=True))
 
 
 def test_options_have_the_ranges_of_the_protocol() -> None:

@@ -31,7 +31,7 @@ from kani.core.types import Boundary, Embedding, Pronunciation, Recording, Sampl
 from kani.engines.plugin import Resources
 from kani.text import foreign
 
-PROTOCOL_VERSION = 10
+PROTOCOL_VERSION = 11
 
 AUDIO_AHEAD_S = 2.0
 """Seconds of audio that a server may send ahead of what a recogniser has pulled."""
@@ -63,8 +63,8 @@ class Launch(_Message, tag=1):
     settings: dict[str, Any]
     """Values that the plugin's model validates again."""
     resources: Resources
-    module: str = ""
-    """See ``Host.worker``; empty: the plugin builds it."""
+    adapter: str = ""
+    """See ``PackageWorker``; empty: the plugin builds it."""
 
 
 class Speak(_Message, tag=2):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -34,48 +34,38 @@ class RemoteWorkers:
 
 
 def engine_in_process(
-    name: str,
-    settings: dict[str, Any],
-    resources: Resources,
-    count: Callable[[], None],
-    *,
-    python: str = sys.executable,
-    module: str = "",
+    launch: Launch, count: Callable[[], None], *, python: str = sys.executable
 ) -> RemoteEngine:
     """Return an engine in a process of its own, which ``start`` starts.
 
-    count: called each time that it is started again; python, module: as for ``Host.worker``.
+    count: called each time that it is started again; python: its interpreter.
     """
-    engine = RemoteEngine(name)
-    launch = _launch(name, "engine", settings, resources, module)
+    engine = RemoteEngine(launch.name)
     child = ChildWorker(launch, engine.changed, count, python=python)
-    engine.use(UnloadingLink(name, Link(child)))
+    engine.use(UnloadingLink(launch.name, Link(child)))
     return engine
 
 
 def recognizer_in_process(
-    name: str,
-    info: RecognizerInfo | None,
-    settings: dict[str, Any],
-    resources: Resources,
-    count: Callable[[], None],
+    launch: Launch, info: RecognizerInfo | None, count: Callable[[], None], *, python: str = sys.executable
 ) -> Recognizer:
     """Return a recogniser in a process of its own; info: its description, if it is known already."""
-    recognizer = RemoteRecognizer(info or replace(UNKNOWN, name=name))
-    launch = _launch(name, "recognizer", settings, resources)
-    recognizer.use(UnloadingLink(name, Link(ChildWorker(launch, recognizer.changed, count))))
+    recognizer = RemoteRecognizer(info or replace(UNKNOWN, name=launch.name))
+    child = ChildWorker(launch, recognizer.changed, count, python=python)
+    recognizer.use(UnloadingLink(launch.name, Link(child)))
     return recognizer
 
 
-def _launch(
-    name: str,
+def launch_of(
     kind: Literal["engine", "recognizer"],
-    settings: dict[str, Any],
+    name: str,
+    settings: Mapping[str, Any],
     resources: Resources,
-    module: str = "",
+    adapter: str = "",
 ) -> Launch:
+    """Return the first message to a process; adapter: see ``PackageWorker``."""
     log_level = logging.getLogger().getEffectiveLevel()
-    return Launch(name, log_level, kind, settings, replace(resources, host=None), module)
+    return Launch(name, log_level, kind, dict(settings), replace(resources, host=None), adapter)
 
 
 def engine_at(workers: RemoteWorkers, metrics: WorkerMetrics) -> Engine:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from kani.core.errors import EngineUnavailable
+from kani.engines.packages.package import RECORDING_RATE, resolved
+from kani.engines.plugin import Resources
 from kani.engines.voxcpm import published
+from kani.engines.voxcpm.settings import VoxCPMSettings
 from kani.runtime.model_names import local_path
 from kani.runtime.packages.checkpoint import check_file, fetched, read_config
 
@@ -16,32 +19,28 @@ _CONFIGS = ("lm_config", "encoder_config", "dit_config")
 _CURE = "remove it and fetch it again by --fetch --engine voxcpm, or name another folder (KANI_VOXCPM_MODEL)"
 
 
-@dataclass(frozen=True, slots=True)
-class Checkpoint:
-    """A checkpoint that is complete."""
-
-    folder: Path
-    architecture: str  # voxcpm or voxcpm2
-    encode_rate: int  # hertz of the recordings that it encodes
-
-
-def find(model: str | None, cache: Path, *, may_fetch: bool) -> Checkpoint:
-    """Return the checkpoint that the settings name, fetched if it may be. cache: folder of fetched files.
+def find(settings: VoxCPMSettings, resources: Resources) -> dict[str, Any]:
+    """Return the adapter's settings: the checkpoint that the settings name, fetched if it may be.
 
     Raises EngineUnavailable, naming the file and the cure.
     """
-    name = model or published.DEFAULT_MODEL
+    name = settings.model or published.DEFAULT_MODEL
     folder = local_path(name)
     if not folder.is_dir():
         files = published.DEFAULT_FILES if name == published.DEFAULT_MODEL else published.FILES
+        cache, may_fetch = resources.cache_dir, resources.may_fetch
         folder = fetched(
             name, files, cache, engine="VoxCPM", setting="KANI_VOXCPM_MODEL", may_fetch=may_fetch
         )
-    return check(folder)
+    rate = check(folder)
+    return {"folder": resolved(folder), RECORDING_RATE: rate, "denoiser": settings.denoiser}
 
 
-def check(folder: Path) -> Checkpoint:
-    """Check that a folder holds a whole checkpoint. Raises EngineUnavailable."""
+def check(folder: Path) -> int:
+    """Check that a folder holds a whole checkpoint; return the hertz of the recordings that it encodes.
+
+    Raises EngineUnavailable.
+    """
     config = read_config(folder / "config.json", _CURE)
     architecture = str(config.get("architecture", "voxcpm")).lower()
     missing = [name for name in _CONFIGS if not isinstance(config.get(name), dict)]
@@ -57,7 +56,7 @@ def check(folder: Path) -> Checkpoint:
     rate = codec.get("sample_rate", published.ENCODE_RATE) if isinstance(codec, dict) else None
     if type(rate) is not int or not 8_000 <= rate <= 96_000:
         raise EngineUnavailable(f"{folder / 'config.json'} has no valid sample_rate of its codec: {_CURE}")
-    return Checkpoint(folder, architecture, rate)
+    return rate
 
 
 def _one_of(folder: Path, names: tuple[str, ...]) -> Path:

@@ -19,6 +19,8 @@ import threading
 from kani.core.engine import Engine
 from kani.core.errors import EngineUnavailable
 from kani.core.recognizer import Recognizer
+from kani.engines.packages.hearing import HeardPackage
+from kani.engines.packages.speaking import SpokenPackage
 from kani.engines.registry import launched_engine, launched_recognizer
 from kani.engines.remote.channel import HEARTBEAT_S, Channel, ProtocolError
 from kani.engines.remote.handshake import welcome
@@ -68,9 +70,11 @@ async def _serve(connected: socket.socket) -> None:
 
 
 def _engine(launch: Launch) -> Engine:
-    if not launch.module:
+    if not launch.adapter:
         return launched_engine(launch.name, launch.settings, launch.resources)
-    engine: Engine = importlib.import_module(launch.module).build(launch.settings, launch.resources)
+    if ":" in launch.adapter:
+        return SpokenPackage(launch.adapter, launch.settings, launch.resources)
+    engine: Engine = importlib.import_module(launch.adapter).build(launch.settings, launch.resources)
     return engine
 
 
@@ -82,7 +86,8 @@ async def _run(launch: Launch, channel: Channel) -> None:
     try:
         served: Engine | Recognizer
         if launch.kind == "recognizer":
-            served = recognizer = launched_recognizer(launch.name, launch.settings, launch.resources)
+            build = HeardPackage if launch.adapter else launched_recognizer
+            served = recognizer = build(launch.adapter or launch.name, launch.settings, launch.resources)
         else:
             served = engine = _engine(launch)
         await served.start()

@@ -19,7 +19,7 @@ import pytest
 from kani.core.audio.pcm import pcm16, wav
 from kani.core.errors import InvalidRequest
 from kani.core.types import Embedding, OptionValue, Recording, Samples, Sampling, Segment
-from kani.engines.voxcpm.engine import VoxCPMEngine
+from kani.engines.packages.engine import PackageEngine
 from tests.clients.voxcpm.wire import opened
 from tests.core.audio.test_pcm import encoded
 from tests.judges import judged as support
@@ -95,7 +95,7 @@ def _sent(samples: Samples) -> Samples:
     return np.frombuffer(pcm16(samples), "<i2").astype(np.float32) / 32_768
 
 
-class Running(support.Running[VoxCPMEngine]):
+class Running(support.Running[PackageEngine]):
     def speak(
         self,
         text: str,

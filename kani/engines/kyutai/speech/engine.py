@@ -13,7 +13,7 @@ from kani.core.types import Embedding, Recording, Segment, SpeechChunk
 from kani.engines.kyutai.settings import KyutaiSettings
 from kani.engines.kyutai.speech import checkpoint, environment
 from kani.engines.kyutai.speech.package_engine import RECORDING_S
-from kani.engines.plugin import Resources
+from kani.engines.plugin import PackageWorker, Resources
 
 if TYPE_CHECKING:
     from kani.text.incremental_text import IncrementalText
@@ -55,7 +55,8 @@ class KyutaiEngine:
             # If cancelled, a download may still run: the event loop does not wait for it.
             pool.shutdown(wait=False)
         assert self._resources.host is not None  # it is always built in the server's process
-        self._worker = self._resources.host.worker(ENGINE, python, PACKAGE_ENGINE, settings, self._resources)
+        worker = PackageWorker(ENGINE, python, PACKAGE_ENGINE, settings)
+        self._worker = self._resources.host.speech_worker(worker, self._resources)
         await self._worker.start()
 
     def _find(self, python: str) -> dict[str, Any]:

@@ -1,0 +1,161 @@
+"""The contract of adapters: classes that speak or hear by a maker's package, in the worker's process.
+
+An adapter's module imports no third package at its top but numpy; its package in ``load``. Its class takes no
+arguments. The worker calls each method in a thread of its own, one of ``EngineInfo.max_concurrency`` for
+speech, of ``streams`` for recognition; methods that are coroutines or asynchronous generators run in the
+event loop instead, for packages that share a model among streams.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections import OrderedDict
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from kani.core.engine import EngineInfo
+from kani.core.recognizer import RecognizerInfo
+from kani.core.transcriber import TranscriptionOptions
+from kani.core.types import Samples, Segment, Span
+from kani.engines.plugin import Resources
+
+if TYPE_CHECKING:
+    # The text core's libraries are not in every worker's environment.
+    from kani.text.incremental_text import IncrementalText
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+@dataclass(frozen=True, slots=True)
+class Utterance:
+    """A segment to be spoken."""
+
+    segment: Segment
+    written: IncrementalText | None = None
+    """The text that grows, of an engine with ``accepts_partial_text``; None: ``segment.text`` is all."""
+    stopped: threading.Event = field(default_factory=threading.Event)
+    """Set once nobody wants the speech any more: it ends at the model's next step."""
+
+    @property
+    def seed(self) -> int:
+        """The request's seed, or one by chance."""
+        seed = self.segment.sampling.seed
+        return secrets.randbits(63) if seed is None else seed
+
+
+class SpeechAdapter(Protocol):
+    """Speaks by a maker's package."""
+
+    def load(self, settings: Mapping[str, Any], resources: Resources) -> EngineInfo:
+        """Load the model; settings: what the package's ``find`` returned.
+
+        Raises EngineUnavailable with the reason and the cure; an ImportError is told as one.
+        """
+
+    def speak(
+        self, utterance: Utterance
+    ) -> Generator[Samples | Span, None, None] | AsyncGenerator[Samples | Span, None]:
+        """Yield audio as it is made, with the model's own silence, which the worker trims.
+
+        Where the package knows words' times (``EngineInfo.times_words``), it yields a span for each, in
+        order, once it is known; its seconds count from the first sample, its characters in the text. The
+        worker ends an utterance that is longer than ``segment.max_seconds``. Raises InvalidRequest.
+        """
+
+    def embed(self, samples: Samples) -> Samples:
+        """Return the embedding of a recording: float32 [n], at most ``MAX_EMBEDDING_VALUES``.
+
+        samples: at the rate that ``find`` names, else the engine's. Called only where
+        ``EngineInfo.cloning`` is "embedding". Raises NoSpeech.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A recognised word with its punctuation, without spaces; times in seconds since the audio began."""
+
+    text: str
+    start_s: float
+    end_s: float
+    probability: float = 1.0
+    language: str = ""
+    """Primary subtag; empty if unknown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """A part of a recording: its text, and its words where the package gives their times."""
+
+    text: str
+    start_s: float
+    end_s: float
+    words: tuple[Word, ...] = ()
+    language: str = ""
+    """Primary subtag of what is spoken, where the package tells."""
+    probability: float = 1.0
+    """Of the text, where the package tells."""
+
+
+class LiveSession(Protocol):
+    """One stream of live speech. Its methods may be coroutines."""
+
+    pauses: tuple[float, float, float, float] | None
+    """Probabilities of the pauses of ``PAUSE_LENGTHS_S`` after the last audio; None if it tells none."""
+    pending: bool
+    """True within a word, before its end is known."""
+
+    def feed(self, samples: Samples) -> Iterable[Word]:
+        """Accept ``STEP_S`` of audio at ``RecognizerInfo.sample_rate``; return the words it decides.
+
+        Words are in order, and never taken back; each comes within ``RecognizerInfo.live_delay_s``.
+        """
+
+    def finish(self) -> Iterable[Word]:
+        """Return the last words: no more audio comes."""
+
+    def close(self) -> None:
+        """Free the stream's place, whatever it has been fed. Not called while another method runs."""
+
+
+class HearingAdapter(Protocol):
+    """Hears by a maker's package. One of ``hear`` and ``listen`` is enough; ``info`` tells which."""
+
+    streams: int
+    """Calls of ``hear``, and open live sessions, at once; valid once it is loaded. Others wait."""
+
+    def load(self, settings: Mapping[str, Any], resources: Resources) -> RecognizerInfo:
+        """Load the model, as ``SpeechAdapter.load`` does."""
+
+    def hear(
+        self, samples: Samples, options: TranscriptionOptions, stopped: threading.Event
+    ) -> Iterable[Heard]:
+        """Return what is said in a recording, or in a stretch of one, at ``RecognizerInfo.sample_rate``.
+
+        Raises InvalidRequest for an option that the package lacks.
+        """
+
+    def listen(self, language: str | None) -> LiveSession:
+        """Begin a live session."""
+
+
+class Recent(OrderedDict[K, V]):
+    """A dictionary of the values that were used last."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self._most = most
+
+    def keep(self, key: K, value: V) -> V:
+        """Hold a value as the newest one, and forget the oldest beyond the limit."""
+        self[key] = value
+        self.move_to_end(key)
+        while len(self) > self._most:
+            self.popitem(last=False)
+        return value
+
+    def made(self, key: K, make: Callable[[], V]) -> V:
+        """Return the value of a key, made if it is not held."""
+        return self.keep(key, self[key] if key in self else make())

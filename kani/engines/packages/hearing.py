@@ -1,0 +1,182 @@
+"""The worker's end of recognition: an adapter as a recogniser."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import threading
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
+from contextlib import aclosing, asynccontextmanager
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from kani.core.errors import Busy, EngineFailed, EngineUnavailable
+from kani.core.recognizer import STEP_S, Mark, RecognitionEvent, RecognizedWord, RecognizerInfo, Step
+from kani.core.transcriber import TranscribedSegment, TranscribedWord, TranscriptionOptions
+from kani.core.types import Samples
+from kani.engines.packages.adapter import Heard, LiveSession, Word
+from kani.engines.packages.hosting import Adapted
+from kani.engines.plugin import Resources
+
+UNKNOWN_PAUSES = (-1.0, -1.0, -1.0, -1.0)
+"""Probabilities of pauses in a ``Step`` of a package that tells none."""
+
+WAIT_S = 10.0
+"""Seconds that a stream or a recording waits for a place."""
+
+LONGEST_S = 120.0
+"""Seconds of audio that ``hear`` gets at once, at most: the server sends stretches of 30 s."""
+
+
+class HeardPackage:
+    """A maker's package as a recogniser, in the worker's process.
+
+    Its ``Step``s have neither voices nor marks, which the server knows; ``settled`` is False within a word.
+    ``transcribe`` hears one stretch, or, of a package with only live sessions, yields words one by one.
+    """
+
+    def __init__(self, path: str, settings: Mapping[str, Any], resources: Resources) -> None:
+        """As for ``Adapted``."""
+        self._adapted = Adapted(path, settings, resources)
+        self._info: RecognizerInfo | None = None
+
+    @property
+    def info(self) -> RecognizerInfo:
+        """See ``Recognizer.info``; RuntimeError before ``start`` has returned."""
+        if self._info is None:
+            raise RuntimeError("the recogniser has not been started")
+        return self._info
+
+    async def start(self) -> None:
+        """Load the model. Raises EngineUnavailable."""
+        self._info = await self._adapted.load()
+        streams = int(self._adapted.adapter.streams)
+        self._places = asyncio.Semaphore(streams)
+        self._adapted.share(streams)
+
+    async def stop(self) -> None:
+        """See ``Recognizer.stop``."""
+        await self._adapted.stop()
+
+    async def recognize(
+        self, audio: AsyncIterator[Samples | Mark], language: str | None
+    ) -> AsyncGenerator[RecognitionEvent, None]:
+        """See ``Recognizer.recognize``. Raises Busy where no place becomes free."""
+        if self.info.recordings_only:
+            raise EngineUnavailable(self.info.recordings_only)
+        index = 0
+        async with self._session(language) as session, aclosing(self._frames(audio)) as frames:
+            async for frame in frames:
+                for word in await self._adapted.call(session.feed, frame):
+                    yield RecognizedWord(word.text, word.start_s, word.end_s, word.language)
+                yield Step(index, session.pauses or UNKNOWN_PAUSES, settled=not session.pending)
+                index += 1
+            for word in await self._adapted.call(session.finish):
+                yield RecognizedWord(word.text, word.start_s, word.end_s, word.language)
+
+    async def transcribe(
+        self, audio: AsyncIterator[Samples], options: TranscriptionOptions
+    ) -> AsyncGenerator[TranscribedSegment, None]:
+        """Hear a stretch of a recording. Raises Busy where no place becomes free."""
+        if not hasattr(self._adapted.adapter, "hear"):
+            async with self._session(options.language) as session, aclosing(self._frames(audio)) as frames:
+                async for frame in frames:
+                    for word in await self._adapted.call(session.feed, frame):
+                        yield _segment(_one(word))
+                for word in await self._adapted.call(session.finish):
+                    yield _segment(_one(word))
+            return
+        samples = await self._all(audio)
+        stopped = threading.Event()
+        async with self._place():
+            hear = partial(_heard, self._adapted.adapter.hear, samples, options, stopped)
+            for heard in await self._adapted.call(hear, stopped=stopped):
+                yield _segment(heard)
+
+    @asynccontextmanager
+    async def _place(self) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout(WAIT_S):
+                await self._places.acquire()
+        except TimeoutError:
+            raise Busy(f"the recogniser {self.info.name} hears as many streams as it can") from None
+        try:
+            yield
+        finally:
+            self._places.release()
+
+    @asynccontextmanager
+    async def _session(self, language: str | None) -> AsyncIterator[LiveSession]:
+        async with self._place():
+            session = await self._adapted.call(self._adapted.adapter.listen, language)
+            try:
+                yield session
+            finally:
+                await self._adapted.call(session.close)
+
+    async def _frames(self, audio: AsyncIterator[Samples | Mark]) -> AsyncGenerator[Samples, None]:
+        """Yield whole steps of the audio; what is left at its end is filled up with silence."""
+        size = round(STEP_S * self.info.sample_rate)
+        rest = np.zeros(0, np.float32)
+        async for piece in audio:
+            if isinstance(piece, Mark):
+                continue
+            rest = np.concatenate([rest, piece])
+            while len(rest) >= size:
+                yield rest[:size]
+                rest = rest[size:]
+        if len(rest):
+            yield np.concatenate([rest, np.zeros(size - len(rest), np.float32)])
+
+    async def _all(self, audio: AsyncIterator[Samples]) -> Samples:
+        pieces, count = [], 0
+        async for piece in audio:
+            pieces.append(piece)
+            count += len(piece)
+            if count > LONGEST_S * self.info.sample_rate:
+                raise EngineFailed(f"a stretch of a recording is longer than {LONGEST_S:g} s")
+        return np.concatenate([np.zeros(0, np.float32), *pieces])
+
+
+def _heard(
+    hear: Any, samples: Samples, options: TranscriptionOptions, stopped: threading.Event
+) -> list[Heard]:
+    """Return all that is heard: a generator's steps too belong into the thread."""
+    found: list[Heard] = []
+    parts: Iterable[Heard] = hear(samples, options, stopped)
+    for part in parts:
+        if stopped.is_set():
+            break
+        found.append(part)
+    return found
+
+
+def _one(word: Word) -> Heard:
+    return Heard(f" {word.text}", word.start_s, word.end_s, (word,), word.language, word.probability)
+
+
+def _segment(heard: Heard) -> TranscribedSegment:
+    words = tuple(
+        TranscribedWord(word.text, word.start_s, word.end_s, _logarithm(word.probability))
+        for word in heard.words
+    )
+    return TranscribedSegment(
+        text=heard.text,
+        start_s=heard.start_s,
+        end_s=heard.end_s,
+        words=words,
+        tokens=(),
+        seek_s=heard.start_s,
+        temperature=0.0,
+        log_probability=_logarithm(heard.probability),
+        compression_ratio=1.0,
+        no_speech_probability=0.0,
+        language=heard.language,
+        language_probability=1.0,
+    )
+
+
+def _logarithm(probability: float) -> float:
+    return math.log(max(probability, 1e-10))

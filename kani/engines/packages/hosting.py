@@ -1,0 +1,73 @@
+"""The worker's side of a maker's package: its adapter, loaded and called in threads of their own."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import inspect
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from kani.core.errors import EngineUnavailable
+from kani.engines.plugin import Resources
+from kani.runtime.cancelling import wait_until_done
+
+T = TypeVar("T")
+
+
+class Adapted:
+    """An adapter and its threads."""
+
+    def __init__(self, path: str, settings: Mapping[str, Any], resources: Resources) -> None:
+        """path: ``module:Class`` of the adapter."""
+        module, _, name = path.partition(":")
+        self.adapter: Any = getattr(importlib.import_module(module), name)()
+        self._settings = settings
+        self._resources = resources
+        # What is loaded in a thread may belong to it: compiled graphs do.
+        self._threads = ThreadPoolExecutor(1, thread_name_prefix=name)
+        self._name = name
+
+    async def load(self) -> Any:
+        """Load the model; return its description. Raises EngineUnavailable."""
+        return await self.call(self._load)
+
+    def _load(self) -> Any:
+        try:
+            return self.adapter.load(self._settings, self._resources)
+        except ImportError as error:
+            raise EngineUnavailable(
+                f"{self._name} cannot import its package ({error}): make its environment again by --fetch, "
+                "or install the package's requirements there"
+            ) from error
+
+    def share(self, threads: int) -> None:
+        """Let so many calls run at once, where the package allows it."""
+        if threads > 1:
+            self._threads.shutdown(wait=False)
+            self._threads = ThreadPoolExecutor(threads, thread_name_prefix=self._name)
+
+    async def call(
+        self, method: Callable[..., T], *arguments: Any, stopped: threading.Event | None = None
+    ) -> T:
+        """Call a method in a thread, a coroutine in the event loop.
+
+        stopped: set where this is cancelled, which then returns once the call has ended.
+        """
+        if inspect.iscoroutinefunction(method):
+            result: T = await method(*arguments)
+            return result
+        work = asyncio.get_running_loop().run_in_executor(self._threads, method, *arguments)
+        try:
+            return await asyncio.shield(work)
+        except asyncio.CancelledError:
+            if stopped is not None:
+                stopped.set()
+            await wait_until_done(work)
+            raise
+
+    async def stop(self) -> None:
+        """End the threads."""
+        await asyncio.to_thread(self._threads.shutdown)

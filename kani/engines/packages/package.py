@@ -1,0 +1,77 @@
+"""What the server knows of a maker's package, and how its worker is started."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from kani.engines.plugin import PackageWorker, Resources
+from kani.runtime.packages.environment import PackageEnvironment
+
+log = logging.getLogger(__name__)
+
+RECORDING_RATE = "recording_rate"
+"""Setting that ``find`` may return: hertz of the recordings that ``embed`` gets."""
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """A maker's package as an engine or a recogniser."""
+
+    name: str
+    """Name of its plugin."""
+    environment: PackageEnvironment
+    adapter: str
+    """Its class, ``kani.engines.voxcpm.adapter:VoxCPM``."""
+    find: Callable[[Any, Resources], Mapping[str, Any]]
+    """Find or fetch its files, and check them; return the adapter's settings, of the types of JSON.
+
+    It gets the plugin's settings. Blocks. Raises EngineUnavailable, naming the file and the cure.
+    """
+    recording_s: float = 60.0
+    """Seconds of a recording that ``embed`` gets at most."""
+
+    def python(self, settings: BaseModel, resources: Resources) -> str:
+        """Return the python that is set, else that of the environment that was made, else this one."""
+        made = self.environment.python_in(resources.cache_dir)
+        return getattr(settings, "python", None) or (str(made) if made.is_file() else sys.executable)
+
+    def prepare(self, settings: BaseModel, resources: Resources) -> None:
+        """Make the environment unless one is set, and fetch the files: for ``--fetch``. Blocks.
+
+        Raises EngineUnavailable.
+        """
+        if getattr(settings, "python", None) is None:
+            self.environment.make(resources.cache_dir, log.info)
+        self.worker(settings, resources)
+
+    def worker(self, settings: BaseModel, resources: Resources) -> PackageWorker:
+        """Check the environment and the files; return what the worker is started with. Blocks.
+
+        Raises EngineUnavailable.
+        """
+        python = self.python(settings, resources)
+        self.environment.check(python)
+        return PackageWorker(self.name, python, self.adapter, self.find(settings, resources))
+
+    async def found(self, settings: BaseModel, resources: Resources) -> PackageWorker:
+        """Return what ``worker`` does, found in a thread."""
+        pool = ThreadPoolExecutor(1, thread_name_prefix=self.name)
+        try:
+            return await asyncio.get_running_loop().run_in_executor(pool, self.worker, settings, resources)
+        finally:
+            # If cancelled, a download may still run: the event loop does not wait for it.
+            pool.shutdown(wait=False)
+
+
+def resolved(folder: Path | None) -> str | None:
+    """Return a folder's full path for the adapter's settings."""
+    return None if folder is None else str(folder.resolve())

@@ -1,0 +1,283 @@
+"""VoxCPM's package, voxcpm, in its own words. Runs only in its environment.
+
+One utterance is spoken at a time: the package keeps one cache of keys and values in the model, and its
+codec's state in the codec's modules.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import tempfile
+import threading
+from collections.abc import Generator, Mapping
+from math import ceil
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from kani.core.engine import EngineInfo
+from kani.core.errors import EngineUnavailable, InvalidRequest
+from kani.core.types import Embedding, Samples, Segment, Span, Voice
+from kani.engines.packages.adapter import Recent, Utterance
+from kani.engines.plugin import Resources
+from kani.engines.voxcpm import published
+from kani.engines.voxcpm.parameters import Parameters
+
+ENGINE = "voxcpm"
+MAX_VOICES = 64
+"""Sessions that keep their first segment, at most 24 s of latents each."""
+
+MIN_PATCHES = 16
+"""Patches of audio that must fit after text and recording."""
+
+
+class Prompt(NamedTuple):
+    """A voice to speak with: latents [patches, patch size, latent size], and their text if it is known."""
+
+    latents: Any  # torch.Tensor on the CPU
+    text: str = ""
+
+
+class VoxCPM:
+    """One checkpoint, on one device. See ``SpeechAdapter``."""
+
+    def load(self, settings: Mapping[str, Any], resources: Resources) -> EngineInfo:
+        """See ``SpeechAdapter.load``. settings: ``folder``, ``recording_rate``, ``denoiser`` (or None)."""
+        # Before the package is imported: no progress bar for each utterance, and no access to a hub.
+        os.environ |= {"TQDM_DISABLE": "1", "HF_HUB_OFFLINE": "1"}
+        import torch
+        from safetensors import SafetensorError
+        from voxcpm import VoxCPM as Package
+
+        folder, device, denoiser = Path(settings["folder"]), resources.device, settings["denoiser"]
+        try:
+            self._package: Any = Package(
+                str(folder),
+                zipenhancer_model_path=denoiser,
+                enable_denoiser=denoiser is not None,
+                # Useful only on CUDA, and the package warms up for it.
+                optimize=device.startswith(("auto", "cuda")) and torch.cuda.is_available(),
+                device=device,
+            )
+        except (
+            *(OSError, RuntimeError, ValueError, KeyError, TypeError),
+            *(SafetensorError, pickle.UnpicklingError),
+        ) as error:
+            raise EngineUnavailable(
+                f"the VoxCPM engine cannot load {folder} on {device}: {' '.join(str(error).split())[:400]}"
+            ) from error
+        self._model: Any = self._package.tts_model
+        check_weights(folder, self._model)
+        self._stopped = threading.Event()
+        # The one module that the package calls once for each patch, compiled or not.
+        self._model.feat_decoder.register_forward_pre_hook(self._check_stop)
+        self._made: Recent[str, Prompt] = Recent(MAX_VOICES)
+        self._denoises = self._package.denoiser is not None
+        self._rate = int(settings["recording_rate"])
+        return description(folder, self._model, denoises=self._denoises)
+
+    @property
+    def _latent_shape(self) -> tuple[int, int]:
+        return int(self._model.patch_size), int(self._model.audio_vae.latent_dim)
+
+    @property
+    def _patch_s(self) -> float:
+        return float(self._model.patch_size * self._model.chunk_size / self._model.audio_vae.sample_rate)
+
+    def embed(self, samples: Samples) -> Samples:
+        """See ``SpeechAdapter.embed``: latents, also of the denoised recording if there is a denoiser."""
+        parts = [self._encode(samples)]
+        if self._denoises:
+            parts.append(self._encode(self._denoised(samples)))
+        values: Samples = np.concatenate([part.float().numpy().ravel() for part in parts])
+        return values
+
+    def _encode(self, samples: Samples) -> Any:
+        """Return the latents of a recording, [patches, patch size, latent size].
+
+        It is padded at its beginning, as the package does it for a recording that speech continues.
+        """
+        import torch
+
+        length = self._model.patch_size * self._model.chunk_size
+        padded = np.concatenate((np.zeros(-len(samples) % length, np.float32), samples))
+        with torch.inference_mode():
+            audio = torch.from_numpy(padded)[None].to(self._model.device)
+            latents = self._model.audio_vae.encode(audio, self._rate).cpu()
+        patch_size, latent_size = self._latent_shape
+        return latents.view(latent_size, -1, patch_size).permute(1, 2, 0)
+
+    def _denoised(self, samples: Samples) -> Samples:
+        """Denoise a recording. Runs through files: the denoiser takes no samples."""
+        import soundfile
+        import soxr
+
+        with tempfile.TemporaryDirectory() as folder:
+            source, target = Path(folder, "recording.wav"), Path(folder, "denoised.wav")
+            soundfile.write(source, samples, self._rate)
+            self._package.denoiser.enhance(str(source), output_path=str(target))
+            found, rate = soundfile.read(target, dtype="float32", always_2d=True)
+        mono: Samples = soxr.resample(found.mean(1), rate, self._rate).astype(np.float32)
+        return mono
+
+    def speak(self, utterance: Utterance) -> Generator[Samples | Span, None, None]:
+        """See ``SpeechAdapter.speak``: patches of 80 or 160 ms, or all at once for ``retry_badcase``.
+
+        Raises InvalidRequest for options out of range, and for a prompt that is too long for the model.
+        """
+        import torch
+
+        segment, parameters = utterance.segment, Parameters.of(utterance.segment.options)
+        prompt = self._prompt(segment, parameters)
+        arguments = self._arguments(segment, parameters, prompt)
+        latents: list[Any] = []
+        self._stopped = utterance.stopped
+        torch.manual_seed(utterance.seed)
+        if parameters.retry_badcase is not None:
+            wav, _, made = self._model.generate_with_prompt_cache(**arguments)
+            latents.append(made)
+            yield samples_of(wav)
+        else:
+            for wav, _, made in self._model.generate_with_prompt_cache_streaming(**arguments):
+                latents.append(made[-1].squeeze(0).cpu())
+                yield samples_of(wav)
+        if prompt is None and segment.session and latents:
+            # The next segments of the session speak in the voice that the model chose for this one. After its
+            # text follows a space, which no language without it minds.
+            self._made.keep(segment.session, Prompt(torch.cat(latents), f"{segment.text.strip()} "))
+
+    def _prompt(self, segment: Segment, parameters: Parameters) -> Prompt | None:
+        if segment.embedding is not None:
+            return self._cloned(segment.embedding, parameters)
+        if parameters.prompt_text:
+            raise InvalidRequest("prompt_text", "is the transcript of a recording: there is none")
+        return self._made.get(segment.session)
+
+    def _cloned(self, embedding: Embedding, parameters: Parameters) -> Prompt:
+        import torch
+
+        values, parts = np.asarray(embedding.values, np.float32), 1 + self._denoises
+        if len(values) % (parts * np.prod(self._latent_shape)):
+            raise InvalidRequest("reference", "the embedding is not one of this model")
+        each = values.reshape(parts, -1, *self._latent_shape)
+        latents = each[1 if parameters.denoise and self._denoises else 0].copy()
+        return Prompt(torch.from_numpy(latents), parameters.prompt_text)
+
+    def _arguments(self, segment: Segment, parameters: Parameters, prompt: Prompt | None) -> dict[str, Any]:
+        """Return the arguments of the package's call. Raises InvalidRequest."""
+        # As the package does it.
+        text = " ".join(segment.text.split())
+        # One patch more than fits: by that the core knows that speech was cut.
+        most = ceil(segment.max_seconds / self._patch_s - 1e-6) + 1
+        return {
+            "target_text": text,
+            "prompt_cache": self._cache(prompt),
+            "max_len": min(most, self._room(text, prompt)),
+            "inference_timesteps": parameters.inference_timesteps,
+            "cfg_value": parameters.cfg_value,
+            "retry_badcase": bool(parameters.retry_badcase),
+            # The package makes as many attempts, and fails where there is none.
+            "retry_badcase_max_times": max(1, parameters.retry_badcase_max_times),
+            "retry_badcase_ratio_threshold": parameters.retry_badcase_ratio_threshold,
+        }
+
+    def _cache(self, prompt: Prompt | None) -> dict[str, Any] | None:
+        if prompt is None:
+            return None
+        if prompt.text:
+            return {"prompt_text": prompt.text, "audio_feat": prompt.latents, "mode": "continuation"}
+        if not is_second(self._model):
+            raise InvalidRequest(
+                "prompt_text", "this VoxCPM model needs the words that are spoken in the recording"
+            )
+        return {"ref_audio_feat": prompt.latents, "mode": "reference"}
+
+    def _room(self, text: str, prompt: Prompt | None) -> int:
+        """Patches that fit into the model's memory after text and prompt. Raises InvalidRequest."""
+        written = text if prompt is None else prompt.text + text
+        patches = 0 if prompt is None else len(prompt.latents)
+        # The tokens around the text and the reference are three at most.
+        room = int(self._model.config.max_length) - len(self._model.text_tokenizer(written)) - patches - 3
+        if room < MIN_PATCHES:
+            longest_s = int((patches + room - MIN_PATCHES) * self._patch_s)
+            if patches and longest_s > 0:
+                limit = f"at most {longest_s} s with this text"
+                raise InvalidRequest("reference", f"too long for this VoxCPM model ({limit})")
+            field = "text" if prompt is None or not prompt.text else "prompt_text"
+            raise InvalidRequest(field, "too long for this VoxCPM model: shorten it")
+        return room
+
+    def _check_stop(self, *_: object) -> None:
+        if self._stopped.is_set():
+            raise RuntimeError("the utterance was stopped")
+
+
+def is_second(model: Any) -> bool:
+    """Return True for a model of VoxCPM2."""
+    return type(model).__name__ == "VoxCPM2Model"
+
+
+def samples_of(wav: Any) -> Samples:
+    """Return the samples of a tensor [1, samples]."""
+    samples: Samples = wav.squeeze(0).float().cpu().numpy()
+    return samples
+
+
+def description(folder: Path, model: Any, *, denoises: bool) -> EngineInfo:
+    """Describe a checkpoint."""
+    second = is_second(model)
+    languages = published.LANGUAGES["voxcpm2" if second else "voxcpm"]
+    version = f"{'VoxCPM2' if second else 'VoxCPM'} {folder.name[:12]}"
+    used = {"seed", "prompt_text", "cfg_value", "inference_timesteps", "retry_badcase"}
+    used |= {"retry_badcase_max_times", "retry_badcase_ratio_threshold"}
+    return EngineInfo(
+        name=ENGINE,
+        version=version,
+        sample_rate=int(model.sample_rate),
+        voices=tuple(Voice(f"{ENGINE}:{tag}", f"VoxCPM ({tag})", tag, ENGINE) for tag in languages),
+        default_voices={tag: f"{ENGINE}:{tag}" for tag in languages},
+        max_concurrency=1,
+        speed_range=(1.0, 1.0),
+        supported_fields=frozenset(used | ({"denoise"} if denoises else set())),
+        streams_inside_segment=True,
+        times_words=False,
+        cloning="embedding",
+        embedding_model=f"{version}{', denoised' if denoises else ''}, 1",
+        keeps_voices=True,
+    )
+
+
+def check_weights(folder: Path, model: Any) -> None:
+    """Check that every weight was in the files, as the package leaves missing ones random, and is finite.
+
+    Raises EngineUnavailable.
+    """
+    import torch
+
+    names = set(_names_in(folder, ("model.safetensors", "pytorch_model.bin")))
+    names |= {f"audio_vae.{name}" for name in _names_in(folder, ("audiovae.safetensors", "audiovae.pth"))}
+    for name, weight in model.named_parameters():
+        stored = name.replace("._orig_mod.", ".")
+        if stored not in names:
+            raise EngineUnavailable(
+                f"{folder} is of another architecture, or incomplete: its files have no {stored}"
+            )
+        if not torch.isfinite(weight).all():
+            raise EngineUnavailable(
+                f"{folder} is damaged: {stored} has NaN or infinite values; remove it and fetch it again"
+            )
+
+
+def _names_in(folder: Path, kinds: tuple[str, str]) -> list[str]:
+    """Names of the weights in the file that the package takes: the first of the kinds that is there."""
+    import torch
+    from safetensors import safe_open
+
+    path = next(folder / name for name in kinds if (folder / name).is_file())
+    if path.suffix == ".safetensors":
+        with safe_open(path, framework="pt", device="cpu") as file:
+            return list(file.keys())
+    content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    return list(content.get("state_dict", content))

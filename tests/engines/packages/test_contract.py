@@ -1,0 +1,258 @@
+"""The contract of makers' packages, by adapters without one: speech, recognition, a worker's loss."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import psutil
+import pytest
+from prometheus_client import CollectorRegistry
+from pydantic import BaseModel
+
+from kani.core.errors import Busy, EngineFailed, EngineLost, EngineUnavailable, InvalidRequest, NoSpeech
+from kani.core.recognizer import Mark, RecognitionEvent, RecognizedWord, RecognizerInfo, Step
+from kani.core.transcriber import TranscriptionOptions
+from kani.core.types import Recording, Samples, Sampling, Segment, SpeechChunk
+from kani.engines.packages.engine import PackageEngine
+from kani.engines.packages.hearing import HeardPackage
+from kani.engines.packages.package import Package
+from kani.engines.packages.recognizer import PackageRecognizer
+from kani.engines.plugin import Resources
+from kani.engines.registry import Registry
+from kani.engines.restarts import Restarts
+from kani.runtime.packages.environment import PackageEnvironment
+from tests.conftest import LOOK_AGAIN_S
+from tests.engines.packages.stand_in import DELAY_S, HEARING_RATE, RATE, STEP, WORD_S, tone
+
+pytestmark = pytest.mark.server
+
+HERE = PackageEnvironment(
+    engine="Stand-in", package="stand-in", modules=("numpy", "msgspec"), requirements="requirements-none.txt",
+    packages="numpy msgspec", variable="KANI_STAND_IN_PYTHON", size="no size", licence="none",
+)  # fmt: skip
+
+
+class Chosen(BaseModel):
+    """Settings of the stand-ins: those of the adapter."""
+
+    python: str | None = sys.executable
+    given: dict[str, Any] = {}
+
+
+def package(adapter: str) -> Package:
+    path = f"tests.engines.packages.stand_in:{adapter}"
+    return Package("stand_in", HERE, path, lambda chosen, resources: chosen.given)
+
+
+def resources(folder: Path) -> Resources:
+    registry = CollectorRegistry()
+    host = Registry(lambda model: model(), Resources(folder), registry, Restarts(registry))
+    return Resources(folder, host=host)
+
+
+@asynccontextmanager
+async def speaking(folder: Path, adapter: str = "Tone", **given: Any) -> AsyncIterator[PackageEngine]:
+    engine = PackageEngine(package(adapter), Chosen(given=given), resources(folder))
+    await engine.start()
+    try:
+        yield engine
+    finally:
+        await engine.stop()
+
+
+@asynccontextmanager
+async def hearing(folder: Path, adapter: str, **given: Any) -> AsyncIterator[PackageRecognizer]:
+    known = RecognizerInfo("stand_in", "", HEARING_RATE, frozenset({"en"}))
+    recognizer = PackageRecognizer(package(adapter), Chosen(given=given), resources(folder), known)
+    await recognizer.start()
+    try:
+        yield recognizer
+    finally:
+        await recognizer.stop()
+
+
+def workers() -> list[psutil.Process]:
+    return [one for one in psutil.Process().children() if "kani.engines.worker.child" in one.cmdline()]
+
+
+def segment(text: str, **changed: Any) -> Segment:
+    return Segment(text, "stand_in:a", "en", sampling=Sampling(seed=440), **changed)
+
+
+async def said(engine: PackageEngine, spoken: Segment) -> list[SpeechChunk]:
+    return [chunk async for chunk in engine.synthesize(spoken)]
+
+
+@pytest.mark.parametrize("adapter", ["Tone", "SharedTone"])
+async def test_speech_is_trimmed_and_its_words_keep_their_places(tmp_path: Path, adapter: str) -> None:
+    async with speaking(tmp_path, adapter) as engine:
+        text = "one two  three"
+        chunks = await said(engine, segment(text))
+        samples = np.concatenate([chunk.samples for chunk in chunks])
+        assert len(samples) / RATE == pytest.approx(3 * WORD_S + 0.1, abs=0.01)
+        spans = [span for chunk in chunks for span in chunk.spans]
+        assert [text[span.start : span.end] for span in spans] == ["one", "two", "three"]
+        for number, span in enumerate(spans):
+            assert span.start_s == pytest.approx(0.05 + number * WORD_S, abs=0.01)
+        for text, kind, reason in (
+            ("wrong", InvalidRequest, "does not say"),
+            ("broken", EngineFailed, "failed"),
+            ("silence", EngineFailed, "there was no voice"),
+        ):
+            with pytest.raises(kind, match=reason):
+                await said(engine, segment(text))
+        assert len(await said(engine, segment("still"))) > 0
+
+
+@pytest.mark.parametrize(("adapter", "slots"), [("Tone", 1), ("Tone", 3), ("SharedTone", 3)])
+async def test_cancelled_speech_frees_its_slot(tmp_path: Path, adapter: str, slots: int) -> None:
+    async with speaking(tmp_path, adapter, slots=slots) as engine:
+
+        async def begun() -> None:
+            chunks = engine.synthesize(segment("forever", max_seconds=1e6))
+            async with aclosing(chunks):
+                await anext(chunks)
+                await anext(chunks)
+
+        await asyncio.gather(*(begun() for _ in range(2 * slots)))
+        assert len(await said(engine, segment("one"))) > 0
+        long = await said(engine, segment("forever", max_seconds=1.0))
+        assert 1.0 < long[-1].end_s < 1.0 + 2 * WORD_S + 0.1
+
+
+async def test_recording_is_embedded_and_imitated(tmp_path: Path) -> None:
+    async with speaking(tmp_path) as engine:
+        embedding = await engine.embed(Recording(tone(1.0, 880), RATE))
+        assert (embedding.engine, embedding.model, *embedding.values) == ("stand_in", "tones", 880)
+        cloned = await said(engine, segment("one", embedding=embedding))
+        plain = await said(engine, segment("one"))
+        assert not np.array_equal(cloned[0].samples, plain[0].samples)
+        with pytest.raises(NoSpeech):
+            await engine.embed(Recording(np.zeros(RATE, np.float32), RATE))
+
+
+async def test_killed_worker_comes_back(tmp_path: Path) -> None:
+    async with speaking(tmp_path) as engine:
+        chunks = engine.synthesize(segment("forever", max_seconds=1e6))
+        await anext(chunks)
+        (worker,) = workers()
+        worker.kill()
+        with pytest.raises(EngineFailed, match="lost"):
+            async for _ in chunks:
+                pass
+        assert len(await said(engine, segment("one"))) > 0
+        assert workers() != [worker]
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        ({"missing": True}, "cannot import its package"),
+        ({"damage": "cut"}, "^cut$"),
+    ],
+)
+async def test_adapter_that_cannot_load_says_why(tmp_path: Path, given: dict[str, Any], reason: str) -> None:
+    with pytest.raises(EngineUnavailable, match=reason):
+        async with speaking(tmp_path, **given):
+            pass
+    assert not workers()
+
+
+async def pieces(seconds: float, *marks: float) -> AsyncIterator[Samples | Mark]:
+    """Noise in pieces that are no steps, with marks at some of their ends, in seconds."""
+    made = np.random.default_rng(1).normal(0, 0.1, round(seconds * HEARING_RATE)).astype(np.float32)
+    for start in range(0, len(made), 1_000):
+        if start / HEARING_RATE in marks:
+            yield Mark(marks.index(start / HEARING_RATE))
+        yield made[start : start + 1_000]
+
+
+async def heard(recognizer: PackageRecognizer, seconds: float, *marks: float) -> list[RecognitionEvent]:
+    return [event async for event in recognizer.recognize(pieces(seconds, *marks), "en")]
+
+
+@pytest.mark.parametrize("pauses", [None, (0.9, 0.8, 0.7, 0.6)])
+async def test_session_hears_words_steps_and_marks(tmp_path: Path, pauses: Any) -> None:
+    async with hearing(tmp_path, "Ear", pauses=pauses) as recognizer:
+        events = await heard(recognizer, 1.0, 0.5)
+        words = [event for event in events if isinstance(event, RecognizedWord)]
+        assert [word.text for word in words] == ["w1.", "w2.", "w3."]
+        assert {word.language for word in words} == {"en"} and max(word.end_s for word in words) <= 1.0
+        steps = [event for event in events if isinstance(event, Step)]
+        assert [step.index for step in steps] == list(range(HEARING_RATE // STEP))
+        assert sum(len(step.voices) for step in steps) == pytest.approx(1.0 / 0.032, abs=2)
+        # Within a word no pause is told for sure.
+        assert all(max(step.pause_probabilities) <= 0.5 for step in steps if step.index % 5 != 4)
+        after = events[events.index(Mark(0)) :]
+        decided = next(event for event in reversed(events[: -len(after)]) if isinstance(event, Step))
+        assert (decided.index + 1) * 0.08 - DELAY_S >= 0.5 - 0.08
+        # More streams than places wait for one.
+        assert all(await asyncio.gather(*(heard(recognizer, 0.5) for _ in range(5))))
+
+
+async def test_session_transcribes_recordings(tmp_path: Path) -> None:
+    async with hearing(tmp_path, "Ear") as recognizer:
+        audio = cast(AsyncIterator[Samples], pieces(3.0))
+        segments = [one async for one in recognizer.transcribe(audio, TranscriptionOptions())]
+        assert "".join(one.text for one in segments).split() == [f"w{number}." for number in range(1, 9)]
+        assert all(one.language == "en" and one.words for one in segments)
+        with pytest.raises(InvalidRequest, match="does not translate"):
+            async for _ in recognizer.transcribe(audio, TranscriptionOptions(translate=True)):
+                pass
+
+
+async def test_stretch_of_a_recording_is_heard(tmp_path: Path) -> None:
+    """Cancelled it frees its place; a worker that is killed comes back."""
+    async with hearing(tmp_path, "Reader") as recognizer:
+        samples = np.zeros(3 * HEARING_RATE, np.float32)
+
+        async def read() -> str:
+            (segment,) = await recognizer.hear(samples, TranscriptionOptions())
+            assert (segment.end_s, segment.words) == (3.0, ())
+            return segment.text
+
+        async def begun(name: str) -> asyncio.Task[Any]:
+            prompt = TranscriptionOptions(prompt=str(tmp_path / name))
+            task = asyncio.create_task(recognizer.hear(samples, prompt))
+            while not (tmp_path / name).exists():
+                await asyncio.sleep(LOOK_AGAIN_S)
+            return task
+
+        assert recognizer.info.recordings_only and await read() == " 3 s"
+        slow = await begun("cancelled")
+        waiting = asyncio.create_task(read())
+        slow.cancel()
+        assert await waiting == " 3 s"
+        slow = await begun("killed")
+        workers()[0].kill()
+        with pytest.raises(EngineLost):
+            await slow
+        assert await read() == " 3 s"
+
+
+async def test_recording_waits_for_a_place_for_some_seconds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kani.engines.packages.hearing.WAIT_S", 0.01)
+    adapted = HeardPackage("tests.engines.packages.stand_in:Reader", {}, Resources(tmp_path))
+    await adapted.start()
+
+    async def read(prompt: str) -> None:
+        audio = cast(AsyncIterator[Samples], pieces(1.0))
+        async for _ in adapted.transcribe(audio, TranscriptionOptions(prompt=prompt)):
+            pass
+
+    slow = asyncio.create_task(read(str(tmp_path / "begun")))
+    while not (tmp_path / "begun").exists():
+        await asyncio.sleep(LOOK_AGAIN_S)
+    with pytest.raises(Busy, match="as many streams as it can"):
+        await read("")
+    slow.cancel()
+    await asyncio.wait([slow])
+    await adapted.stop()
