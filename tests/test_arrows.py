@@ -95,7 +95,7 @@ ALLOWED = {
     },
     **{
         f"kani/engines/{name}": {f"kani.engines.{name}", "kani.engines.packages", *PLUGIN, *BELOW_ENGINES}
-        for name in ("kyutai", "pocket", "voxcpm")
+        for name in ("kyutai", "pocket", "transcribe", "voxcpm")
     },
     "kani/engines/kokoro": {
         *("kani.engines.kokoro", "kani.engines.espeak.client", *PLUGIN, *BELOW_ENGINES),

@@ -32,7 +32,7 @@ _OWN_ENGINES = tuple(
 )
 _OWN_RECOGNIZERS = tuple(
     EntryPoint(name, f"kani.engines.{name}.plugin:RECOGNIZER", RECOGNIZERS)
-    for name in ("whisper", "kyutai", "moonshine")
+    for name in ("whisper", "transcribe", "kyutai", "moonshine")
 )
 # Listed here and not in pyproject.toml: a checkout, which is not installed, has no entry points.
 

@@ -57,9 +57,9 @@ class PackageRecognizer:
 
     async def start(self) -> None:
         """Check the environment, find or fetch the files, and start the worker. Raises EngineUnavailable."""
-        found = await self._package.found(self._settings, self._resources)
+        self._found = await self._package.found(self._settings, self._resources)
         assert self._resources.host is not None  # it is always built in the server's process
-        self._worker = self._resources.host.hearing_worker(found, self._resources)
+        self._worker = self._resources.host.hearing_worker(self._found, self._resources)
         await self._worker.start()
         self._info = self._worker.info
         self._detector = await asyncio.to_thread(VoiceDetector)

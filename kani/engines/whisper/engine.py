@@ -170,12 +170,12 @@ class WhisperRecognizer:
             del self._whisper
             self._load(contents.files, self._workers, cores)
             pass_s = live_delay.measure_pass(partial(usual_pass, self._whisper))
-        delay_s, too_slow = live_delay.live_speech("whisper", short_name(model), pass_s, MODEL)
+        delay_s = live_delay.delay_s(pass_s)
         self._info = replace(
             self._info,
             languages=frozenset(self._whisper.languages),
             live_delay_s=delay_s,
-            recordings_only=too_slow,
+            recordings_only=live_delay.too_slow("whisper", short_name(model), delay_s, MODEL),
         )
 
     def _load(self, files: Mapping[str, bytes | Path], workers: int, cores: int = 1) -> None:

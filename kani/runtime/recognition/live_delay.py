@@ -62,19 +62,17 @@ def cores_needed(pass_s: float) -> int:
     return 1 if pass_s <= longest_s else math.ceil(2 * pass_s / longest_s)
 
 
-def live_speech(recognizer: str, model: str, pass_s: float, setting: str) -> tuple[float, str]:
-    """Return the delay of live words, and why there are none where it is too long; the log tells either.
+def too_slow(recognizer: str, model: str, late_s: float, setting: str) -> str:
+    """Return why live words that come so late are none, empty if they are; the log tells either.
 
     setting: name of that which chooses the model.
     """
-    late_s = delay_s(pass_s)
     if late_s <= LONGEST_S:
-        said = f"a pass of {model} takes {pass_s:.2f} s"
-        log.info("%s: %s: live words come about %.1f s after they are said", recognizer, said, late_s)
-        return late_s, ""
-    too_slow = (
+        log.info("%s: live words of %s come about %.1f s after they are said", recognizer, model, late_s)
+        return ""
+    reason = (
         f"{model} is too slow on this machine for live speech (words would come {late_s:.1f} s late, "
         f"{LONGEST_S:g} s at most): send recordings, or set {setting} to a smaller one"
     )
-    log.warning("%s: a pass takes %.2f s; %s", recognizer, pass_s, too_slow)
-    return late_s, too_slow
+    log.warning("%s: %s", recognizer, reason)
+    return reason

@@ -1,0 +1,220 @@
+"""GGUF files by transcribe.cpp, of the judges' environment: the embedded Whisper base, and random streams."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+from prometheus_client import CollectorRegistry
+
+from kani.core.errors import EngineLost, EngineUnavailable, InvalidRequest
+from kani.core.recognizer import RecognizedWord
+from kani.core.transcriber import TranscribedSegment, TranscriptionOptions
+from kani.core.types import Samples
+from kani.engines.plugin import Resources
+from kani.engines.registry import Registry
+from kani.engines.transcribe import gguf_file
+from kani.engines.transcribe.adapter import Transcribe
+from kani.engines.transcribe.plugin import PACKAGE, build
+from kani.engines.transcribe.recognizer import TranscribeRecognizer
+from kani.engines.transcribe.settings import TranscribeSettings
+from kani.engines.transcribe.words import cut, is_speech, text_of, timed, told
+from tests.engines.transcribe.gguf_models import random_stream, whisper_base
+from tests.judges.judged import JUDGE_PYTHON, needs
+
+RATE = 16_000
+
+
+def heard(text: str, start_s: float = 0.0, end_s: float = 4.0) -> TranscribedSegment:
+    return TranscribedSegment(text, start_s, end_s, (), (), 0.0, 0.0, 0.0, 1.0, 0.0, "en", 1.0)
+
+
+@pytest.mark.parametrize(
+    ("known", "now", "count"),
+    [
+        ("", "the old bakery", 0),
+        ("The old", "the old bakery opens", 2),
+        ("the old bakery", "The Old Bakery. Opens early", 3),
+        ("the old bakery", "the bold bakery opens", 3),
+        ("the old bakery", "the bakery opens the door", 2),
+        ("very very", "very very very good", 2),
+        ("the old bakery", "", 0),
+    ],
+)
+def test_decided_words_are_left_out(known: str, now: str, count: int) -> None:
+    assert told(cut(known, "en"), cut(now, "en")) == count
+
+
+@pytest.mark.parametrize(
+    ("text", "language", "words"),
+    [
+        (" Bonjour ! Vous « allez » bien ?", "fr", ["Bonjour!", "Vous", "«", "allez»", "bien?"]),
+        ("今日は、いい。", "ja", ["今", "日", "は、", "い", "い。"]),
+    ],
+)
+def test_words_keep_their_text(text: str, language: str, words: list[str]) -> None:
+    found = cut(text, language)
+    assert [word.text for word in found] == words
+    assert text_of([token for word in found for token in word.tokens]).strip() == text.strip()
+
+
+def test_words_without_times_share_the_voice_of_their_sentence() -> None:
+    voiced_s = [0.5, 1.0, 1.5, 3.0, 3.5]
+    words = timed([heard("aa bb.", 0.0, 2.0), heard("cccc", 2.0, 4.0)], "en", voiced_s, 0.25)
+    assert [(word.start_s, word.end_s) for word in words] == [(0.5, 0.5), (0.5, 1.5), (3.0, 3.5)]
+    assert {word.probability for word in words} == {0.25}
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds", "speech"),
+    [("so it is", 0.5, True), ("word " * 40, 3.0, False), ("la" * 30, 60.0, False), ("", 1.0, True)],
+)
+def test_answers_that_nobody_says_are_dropped(text: str, seconds: float, *, speech: bool) -> None:
+    assert is_speech([heard(text)], seconds) is speech
+
+
+def test_languages_have_the_models_names_and_some_have_to_be_told() -> None:
+    adapter: Any = Transcribe()
+    adapter._codes = adapter._told = {"es": "es-ES", "en": "en-US"}
+    adapter._can = SimpleNamespace(supports_language_detect=False)
+    assert adapter.code_of("es") == "es-ES"
+    with pytest.raises(InvalidRequest, match="name one of en, es"):
+        adapter.code_of(None)
+    adapter._can.supports_language_detect, adapter._told = True, {}
+    # A model that detects them is told none.
+    assert adapter.code_of(None) is adapter.code_of("es") is None
+
+
+@pytest.mark.parametrize(
+    ("model", "reason"),
+    [(None, "needs KANI_TRANSCRIBE_MODEL"), ("nothing.gguf", "neither a file nor a model's name")],
+)
+def test_model_has_to_be_named(tmp_path: Path, model: str | None, reason: str) -> None:
+    with pytest.raises(EngineUnavailable, match=reason):
+        build(TranscribeSettings(model=model), Resources(tmp_path))
+
+
+@pytest.mark.parametrize("names", [(), ("a-Q8_0.gguf", "b-q8_0.gguf")])
+def test_repository_has_one_file_in_q8_0(
+    tmp_path: Path, names: Sequence[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in (*names, "a-F16.gguf"):
+        (tmp_path / name).touch()
+    monkeypatch.setattr(gguf_file, "fetched", lambda *_, **__: tmp_path)
+    with pytest.raises(EngineUnavailable, match=f"has {len(names)} files in Q8_0"):
+        gguf_file.find(TranscribeSettings(model="owner/name"), Resources(tmp_path))
+
+
+@pytest.fixture(scope="session")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    needs("transcribe_cpp")
+    return whisper_base(tmp_path_factory.mktemp("gguf") / "whisper-base.gguf")
+
+
+@pytest.fixture(scope="session")
+def streaming(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    needs("transcribe_cpp")
+    return random_stream(tmp_path_factory.mktemp("gguf") / "moonshine.gguf")
+
+
+@asynccontextmanager
+async def started(folder: Path, model: Path, **chosen: str) -> AsyncIterator[TranscribeRecognizer]:
+    settings = TranscribeSettings(model=str(model), python=JUDGE_PYTHON, **chosen)
+    host = Registry(lambda kind: kind(), Resources(folder), CollectorRegistry())
+    recognizer = build(settings, Resources(folder, threads=1, host=host))
+    await recognizer.start()
+    try:
+        yield recognizer
+    finally:
+        await recognizer.stop()
+
+
+async def pieces(samples: Samples) -> AsyncIterator[Samples]:
+    for at in range(0, len(samples), 1_000):
+        yield samples[at : at + 1_000]
+
+
+async def read(
+    recognizer: TranscribeRecognizer, samples: Samples, **options: Any
+) -> list[TranscribedSegment]:
+    return [one async for one in recognizer.transcribe(pieces(samples), TranscriptionOptions(**options))]
+
+
+async def live(
+    recognizer: TranscribeRecognizer, samples: Samples, language: str | None
+) -> list[RecognizedWord]:
+    events = recognizer.recognize(pieces(samples), language)
+    return [event async for event in events if isinstance(event, RecognizedWord)]
+
+
+@pytest.mark.server
+async def test_environment_with_another_version_is_refused() -> None:
+    needs("transcribe_cpp")
+    PACKAGE.environment.check(JUDGE_PYTHON)
+    later = PACKAGE.environment.packages.replace("native==0.4.1", "native==0.5.0")
+    with pytest.raises(
+        EngineUnavailable, match=r"runs with .* only, and this is transcribe-cpp-native==0.4.1"
+    ):
+        replace(PACKAGE.environment, packages=later).check(JUDGE_PYTHON)
+    with pytest.raises(EngineUnavailable, match="needs transcribe_cpp"):
+        PACKAGE.environment.check(sys.executable)
+
+
+@pytest.fixture(params=[0.0, 0.3, 0.9])
+def cut_off(tmp_path: Path, streaming: Path, request: pytest.FixtureRequest) -> Path:
+    whole, path = streaming.read_bytes(), tmp_path / "cut.gguf"
+    path.write_bytes(whole[: int(len(whole) * request.param)])
+    return path
+
+
+@pytest.mark.server
+async def test_cut_file_is_refused(tmp_path: Path, cut_off: Path) -> None:
+    with pytest.raises(EngineUnavailable, match=r"cut\.gguf cannot be loaded"):
+        async with started(tmp_path, cut_off):
+            pass
+
+
+@pytest.mark.server
+async def test_model_that_streams_is_fed_once(tmp_path: Path, streaming: Path) -> None:
+    """Random words, but the same each time; and a stream ends where the model's limit is near."""
+    noise = np.random.default_rng(1).normal(0, 0.1, 5 * RATE).astype(np.float32)
+    async with started(tmp_path, streaming) as recognizer:
+        assert not recognizer.info.recordings_only and recognizer.info.languages == {"en"}
+        words = await live(recognizer, noise, None)
+        assert words and {word.language for word in words} == {"en"}
+        assert [word.start_s for word in words] == sorted(word.start_s for word in words)
+        assert words[-1].end_s <= 5.0 and await live(recognizer, noise, "en") == words
+        assert len(await live(recognizer, np.tile(noise, 18), "en")) > len(words)
+        with pytest.raises(InvalidRequest, match="does not translate"):
+            await recognizer.hear(noise, TranscriptionOptions(translate=True))
+    with pytest.raises(EngineUnavailable, match="knows en, and not es"):
+        async with started(tmp_path, streaming, language="es"):
+            pass
+
+
+@pytest.mark.server
+async def test_lost_process_comes_back(tmp_path: Path, base: Path) -> None:
+    noise = np.random.default_rng(1).normal(0, 0.1, 8 * RATE).astype(np.float32)
+    async with started(tmp_path, base) as recognizer:
+        assert recognizer.info.live_delay_s is not None and len(recognizer.info.languages) > 90
+        hearing = asyncio.create_task(recognizer.hear(noise, TranscriptionOptions(language="en")))
+        await asyncio.sleep(0)
+        (worker,) = (
+            one for one in psutil.Process().children() if "kani.engines.worker.child" in one.cmdline()
+        )
+        worker.kill()
+        with pytest.raises(EngineLost):
+            await hearing
+        # Silence has no words, though Whisper says "you" to it.
+        assert not await read(recognizer, np.zeros(5 * RATE, np.float32), language="en")
+        (heard_,) = await recognizer.hear(np.zeros(5 * RATE, np.float32), TranscriptionOptions(language="en"))
+        assert heard_.text
