@@ -1,7 +1,7 @@
 """Memory over 1,000 utterances, and slots after 200 cancels, of engines with tiny random models.
 
-Parts: pocket, voxcpm (this one needs KANI_JUDGE_PYTHON: the python of an environment with the package; its
-worker's memory is listed beside the server's). Everything goes through the socket of VoxCPM's protocol:
+Parts: pocket, voxcpm. KANI_JUDGE_PYTHON is the python of an environment with their packages; the memory of
+their workers is listed beside the server's. Everything goes through the socket of VoxCPM's protocol:
 streamed and whole answers in turn, each a session of its own, every tenth by a recording. A third of the
 cancelled requests has not been heard yet, of a third the connection is closed, and four at a time compete for
 the engine. Tiny models find what an utterance leaves over, not how large the published models are.
@@ -16,7 +16,8 @@ import os
 import subprocess
 import sys
 import tempfile
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
@@ -127,46 +128,35 @@ def _run(server: Server, **asked: Any) -> None:
 
 def pocket() -> None:
     """Measure Pocket TTS."""
-    from tests.engines.pocket.random_pocket import random_reference, tiny_configs, write
-
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = write(Path(scratch), random_reference(tiny_configs()))
-        print("Pocket TTS, a tiny random model:\n")
-        with Server(
-            *("--engine", "pocket", "--pocket-languages", "de", "--pocket-model", str(folder)),
-            *("--language", "de"),
-            KANI_RECOGNIZER="none",
-        ) as server:
+    with _judged("pocket", "pocket_judge.py", "") as (folder, python):
+        arguments = ("--pocket-languages", "de", "--pocket-model", folder, "--pocket-python", python)
+        with Server("--engine", "pocket", *arguments, "--language", "de", KANI_RECOGNIZER="none") as server:
             _run(server, language="de")
 
 
 def voxcpm() -> None:
     """Measure VoxCPM2."""
-    judge = os.environ.get(JUDGE_VARIABLE, "")
-    if not judge:
-        print(f"VoxCPM: not measured ({JUDGE_VARIABLE} names no environment)\n")
-        return
-    judges = ROOT / "tests" / "judges"
+    with _judged("voxcpm", "voxcpm_judge.py", "voxcpm2") as (folder, python):
+        arguments = ("--voxcpm-model", folder, "--voxcpm-python", python, "--device", "cpu")
+        with Server("--engine", "voxcpm", *arguments, "--language", "en", KANI_RECOGNIZER="none") as server:
+            _run(server, language="en", inference_timesteps=1, retry_badcase_ratio_threshold=1.0)
+
+
+@contextmanager
+def _judged(name: str, script: str, model: str) -> Iterator[tuple[str, str]]:
+    """Make a tiny random checkpoint by its makers' package; its folder, and the python of the package."""
+    python, judges = os.environ.get(JUDGE_VARIABLE, ""), ROOT / "tests" / "judges"
+    if not python:
+        raise SystemExit(f"{JUDGE_VARIABLE} names no environment")
     # torchaudio needs a CUDA build of torch.
-    surroundings = {"PYTHONPATH": str(judges / "voxcpm_stand_ins"), "TQDM_DISABLE": "1"}
+    os.environ |= {"PYTHONPATH": str(judges / "voxcpm_stand_ins"), "TQDM_DISABLE": "1"}
     with tempfile.TemporaryDirectory() as scratch:
         jobs = Path(scratch) / "jobs.json"
         jobs.write_text("{}", "utf-8")
-        subprocess.run(
-            [judge, "-P", str(judges / "voxcpm_judge.py"), scratch, str(jobs)],
-            env=os.environ | surroundings,
-            stdout=sys.stderr,
-            check=True,
-        )
-        print("VoxCPM2, a tiny random model:\n")
-        with Server(
-            *("--engine", "voxcpm", "--voxcpm-python", judge, "--language", "en"),
-            KANI_VOXCPM_MODEL=str(Path(scratch) / "voxcpm2"),
-            KANI_DEVICE="cpu",
-            KANI_RECOGNIZER="none",
-            **surroundings,
-        ) as server:
-            _run(server, language="en", inference_timesteps=1, retry_badcase_ratio_threshold=1.0)
+        command = [python, "-P", str(judges / script), scratch, str(jobs)]
+        subprocess.run(command, stdout=sys.stderr, check=True)
+        print(f"{name}, a tiny random model:\n")
+        yield str(Path(scratch) / model), python
 
 
 if __name__ == "__main__":

@@ -23,7 +23,6 @@ HELPERS = {
     "kokoro.mos",
     "kokoro.picture",
     "kokoro_decoder.picture",
-    "pocket.package",
     "text.language_detection_peers",
     "text.normalizer_peers",
     "timing.alignment_picture",
@@ -56,7 +55,6 @@ NOT_RUN = {
     "kokoro_decoder": "both decoders, one after the other: many minutes",
     "kokoro_decoder.dequantize": "a file of 330 MB",
     "kokoro_decoder.rival": "the package kokoro-onnx",
-    "pocket": "the weights of Pocket TTS, and its package",
     "recognition.diarization": "Kokoro for a hundred sentences: many minutes",
     "recognition.kyutai_steps": "a model of a billion random parameters: gigabytes and minutes",
     "recognition.languages": "two engines and Whisper in its process: above what the tests may take",
@@ -83,7 +81,7 @@ NOT_RUN = {
 }
 """What each of these needs: they are only asked for their help."""
 
-JUDGES = {"matplotlib", "nemo", "pocket_tts", "resemblyzer", "speechmos"}
+JUDGES = {"matplotlib", "nemo", "resemblyzer", "speechmos"}
 """Packages of the judges' environment; most of the helper scripts run in it."""
 
 BROWSER = {"server.page_words"}

@@ -88,7 +88,7 @@ def test_whole_checkpoint_is_taken(tmp_path: Path) -> None:
     assert checked("kyutai", folder) == found
     (tmp_path / "other").mkdir()
     folder = written(tmp_path / "other", "voxcpm")
-    assert checked("voxcpm", folder) == 16_000
+    assert checked("voxcpm", folder) == {"architecture": "voxcpm2", "recording_rate": 16_000}
 
 
 DAMAGES: dict[str, list[tuple[Damage, str]]] = {

@@ -20,8 +20,8 @@ from kani.engines.kani.settings import KaniSettings
 from kani.engines.kokoro.engine import KokoroEngine
 from kani.engines.kokoro.settings import KokoroSettings
 from kani.engines.kyutai.settings import KyutaiSettings
+from kani.engines.packages.engine import PackageEngine
 from kani.engines.plugin import ENGINE_NAMES, RECOGNIZER_NAMES, Resources, found_engines, found_recognizers
-from kani.engines.pocket.engine import PocketEngine
 from kani.engines.pocket.published import PUBLISHED
 from kani.engines.pocket.settings import PocketSettings
 from kani.engines.registry import Engines
@@ -54,8 +54,8 @@ def kinds(found: Engines) -> list[str]:
         ("kokoro", "KokoroEngine"),
         ("espeak", "EspeakEngine"),
         ("kani", "KaniEngine"),
-        ("pocket", "PocketEngine"),
-        ("voxcpm", "VoxCPMEngine"),
+        ("pocket", "PackageEngine"),
+        ("voxcpm", "PackageEngine"),
         ("kyutai", "KyutaiEngine"),
         ("elevenlabs", "ElevenLabsEngine"),
     ],
@@ -94,8 +94,8 @@ def test_settings_reach_kokoro(tmp_path: Path) -> None:
         ),
         (
             "pocket",
-            {"languages": "NL,de", "model": "m", "precision": "int8", "slots": 3},
-            PocketSettings(languages="NL,de", model="m", precision="int8", slots=3),
+            {"python": "p", "languages": "NL,de", "model": "m", "precision": "int8", "slots": 3},
+            PocketSettings(python="p", languages="NL,de", model="m", precision="int8", slots=3),
         ),
         (
             "voxcpm",
@@ -130,7 +130,7 @@ def test_pocket_joins_late_for_what_kokoro_lacks(
 ) -> None:
     """Only with ``auto``, without CUDA, for the languages with weights here; nothing is fetched."""
     monkeypatch.setattr("kani.engines.kani.plugin.cuda_device_count", lambda: 0)
-    given = {} if fetched else {"pocket_model": str(tmp_path / "own")}
+    given = {} if fetched else {"pocket_model": str(tmp_path / "own"), "pocket_python": "python"}
 
     def put(tag: str) -> None:
         published = PUBLISHED[tag]
@@ -143,9 +143,14 @@ def test_pocket_joins_late_for_what_kokoro_lacks(
     put("en")
     assert engines(tmp_path, "auto", **given).late is None
     put("nl")
+    if fetched:
+        assert engines(tmp_path, "auto").late is None, "the package is not here"
+        made = tmp_path / "pocket" / "environment" / "bin" / "python"
+        made.parent.mkdir(parents=True)
+        made.touch()
     found = engines(tmp_path, "auto", **given)
     assert found.late is not None and found.late[0] == "pocket"
-    assert isinstance(found.late[1], PocketEngine)
+    assert isinstance(found.late[1], PackageEngine)
     assert found.late[1]._settings.languages == ("nl",) and not found.late[1]._resources.may_fetch
     assert kinds(found) == ["KokoroEngine", "EspeakEngine"]
     assert engines(tmp_path, "auto", pocket_languages="en", **given).late is None

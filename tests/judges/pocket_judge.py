@@ -1,29 +1,47 @@
-"""Speaks with the makers' package pocket-tts; runs in the judges' environment.
+"""Makes tiny random checkpoints of Pocket TTS, and speaks with its makers' package.
 
-``pocket_judge.py FOLDER``: FOLDER holds ``languages/german/`` as the makers publish it, and ``job.json``:
-``config`` (what differs from the published configuration), ``temperature``, and ``spoken``, a list of objects
-with ``text``, ``seed`` and ``frames`` (the longest speech). NUMBER.npz of each gets ``latents``, as the
-codec decodes them, and ``samples``. ``texts`` are texts by the name of a configuration; ``texts.json`` gets
-them as that configuration prepares them, each with the frames after the end of speech.
+Runs in the judges' environment: ``pocket_judge.py FOLDER JOBS``. JOBS is a JSON object of calls by name, each
+with ``text``, ``seed``, and what may differ: ``language``, ``temperature``, ``int8``, ``recording`` (a file
+that is imitated). The checkpoints are FOLDER/languages/{german,dutch}, with their own ``config.yaml``; the
+samples of each call are FOLDER/NAME.npy.
 """
 
 import json
 import logging
 import sys
-import tempfile
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pocket_tts
 import torch
 import yaml
 from pocket_tts import TTSModel
-from pocket_tts.models.text_chunking import prepare_text_prompt
-from pocket_tts.utils.config import load_config
+from pocket_tts.models.model_state import export_model_state
+from pocket_tts.utils.config import CONFIGS_DIR, Config
+from safetensors.torch import save_file
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
-CONFIGS = Path(pocket_tts.__file__).parent / "config"
+TOKENS = 4000
+LETTERS = "▁.!?,;:…abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZäöüßéèñ"
+SMALL = {
+    "flow_lm": {
+        "flow": {"depth": 2, "dim": 48},
+        "transformer": {"d_model": 128, "num_heads": 2, "num_layers": 2, "hidden_scale": 2},
+        "lookup_table": {"dim": 128},
+    },
+    "mimi": {
+        "outer_dim": 128,
+        "seanet": {"dimension": 128, "n_filters": 4},
+        "transformer": {
+            "d_model": 128,
+            "num_heads": 2,
+            "dim_feedforward": 192,
+            "input_dimension": 128,
+            "output_dimensions": [128],
+        },
+        "quantizer": {"output_dimension": 128},
+    },
+}
 
 
 def merged(config: dict[str, Any], changed: dict[str, Any]) -> dict[str, Any]:
@@ -34,72 +52,56 @@ def merged(config: dict[str, Any], changed: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def load(folder: Path, job: dict[str, Any]) -> TTSModel:
-    """Load the folder's weights and tokenizer."""
-    own = folder / "languages" / "german"
-    config = merged(yaml.safe_load((CONFIGS / "german.yaml").read_text("utf-8")), job["config"])
-    del config["weights_path_without_voice_cloning"]
-    config["weights_path"] = str(own / "model.safetensors")
+def make(folder: Path, language: str) -> Path:
+    """Write a checkpoint whose speech is noise, and ends after some frames; returns its configuration."""
+    own = folder / "languages" / language
+    (own / "embeddings").mkdir(parents=True)
+    pieces = [("<unk>", 0.0)] + [(letter, -5.0) for letter in LETTERS]
+    pieces += [(f"<{number}>", -20.0) for number in range(TOKENS - len(pieces))]
+    tokenizer = Tokenizer(models.Unigram(pieces, unk_id=0, byte_fallback=False))
+    tokenizer.pre_tokenizer, tokenizer.decoder = pre_tokenizers.Metaspace(), decoders.Metaspace()
+    tokenizer.save(str(own / "tokenizer.json"))
+    config = merged(yaml.safe_load((CONFIGS_DIR / f"{language}.yaml").read_text("utf-8")), SMALL)
+    del config["weights_path"], config["weights_path_without_voice_cloning"]
     config["flow_lm"]["lookup_table"]["tokenizer_path"] = str(own / "tokenizer.json")
-    with tempfile.TemporaryDirectory() as scratch:
-        path = Path(scratch) / "german.yaml"
-        path.write_text(yaml.safe_dump(config), "utf-8")
-        return TTSModel.load_model(config=path, temp=job["temperature"])
-
-
-def speak(model: TTSModel, voice: Path, text: str, seed: int, frames: int) -> dict[str, np.ndarray]:
-    """Speak a text by the package's own call; returns what was decoded, and what came of it."""
-    decode, generate = model.mimi.decode_from_latent, model._autoregressive_generation
-    latents = []
-
-    def recorded(found: torch.Tensor, state: Any) -> torch.Tensor:
-        latents.append(found[0].numpy())
-        return decode(found, state)
-
-    def seeded(*arguments: Any) -> None:
-        # After the text, for which the package draws the noise of a frame that it never uses.
-        torch.manual_seed(seed)
-        generate(*arguments)
-
-    model.mimi.decode_from_latent, model._autoregressive_generation = recorded, seeded
-    model._estimate_max_gen_len = lambda tokens: frames
-    try:
-        state = model.get_state_for_audio_prompt(voice)
-        samples = [piece.numpy() for piece in model.generate_audio_stream(state, text)]
-    finally:
-        model.mimi.decode_from_latent, model._autoregressive_generation = decode, generate
-    return {"latents": np.concatenate(latents), "samples": np.concatenate(samples)}
-
-
-def prepare(configuration: str, texts: list[str]) -> list[tuple[str, int]]:
-    """Prepare texts as the package does it before it speaks them."""
-    config = load_config(str(CONFIGS / f"{configuration}.yaml"))
-    prepare_one = partial(
-        prepare_text_prompt,
-        pad_with_spaces_for_short_inputs=config.pad_with_spaces_for_short_inputs,
-        remove_semicolons=config.remove_semicolons,
-        append_terminal_punctuation=config.append_terminal_punctuation,
-        capitalize_first_letter=config.capitalize_first_letter,
-        replace_characters=config.replace_characters,
+    torch.manual_seed(7)
+    parsed = Config(**config)
+    model = TTSModel._from_pydantic_config_with_weights(parsed, 0.3, 1, None, -4.0)
+    for name, weight in model.named_parameters():
+        if weight.dim() > 1:
+            weight.data.normal_(0, weight[0].numel() ** -0.5)
+        elif "scale" in name:
+            weight.data.uniform_(0.1, 0.4)
+    model.flow_lm.out_eos.weight.data.mul_(3.0)
+    model.flow_lm.out_eos.bias.data.fill_(-7.0)
+    save_file(
+        {key: value.contiguous().clone() for key, value in model.state_dict().items()},
+        own / "model.safetensors",
     )
-    found = [prepare_one(text) for text in texts]
-    # As ``generate_audio_stream`` does it; the frame at which speech is found to have ended is the first.
-    return [(text, guess + 2 - 1) for text, guess in found]
+    config["weights_path"] = str(own / "model.safetensors")
+    (own / "config.yaml").write_text(yaml.safe_dump(config), "utf-8")
+    state = model.get_state_for_audio_prompt(torch.randn(1, 9_600) * 0.1)
+    voice = {"german": "juergen", "dutch": "daan"}[language]
+    export_model_state(state, own / "embeddings" / f"{voice}.safetensors")
+    return own / "config.yaml"
 
 
-def main(folder: Path) -> None:
-    """Prepare and speak everything of the job."""
+def speak(config: Path, job: dict[str, Any]) -> np.ndarray:
+    """Speak a text by the package's own calls."""
+    model = TTSModel.load_model(config=config, temp=job.get("temperature"), quantize=job.get("int8", False))
+    voice = Path(job["recording"]) if "recording" in job else next((config.parent / "embeddings").iterdir())
+    state = model.get_state_for_audio_prompt(voice)
+    torch.manual_seed(job["seed"])
+    return model.generate_audio(state, job["text"]).numpy()
+
+
+def main(folder: Path, jobs: Path) -> None:
+    """Make both checkpoints, and speak all jobs."""
     logging.disable(logging.CRITICAL)
-    job = json.loads((folder / "job.json").read_text("utf-8"))
-    prepared = {name: prepare(name, texts) for name, texts in job["texts"].items()}
-    (folder / "texts.json").write_text(json.dumps(prepared), "utf-8")
-    if not job["spoken"]:
-        return
-    model = load(folder, job)
-    voice = folder / "languages" / "german" / "embeddings" / "juergen.safetensors"
-    for number, spoken in enumerate(job["spoken"]):
-        np.savez(folder / f"{number}.npz", **speak(model, voice, **spoken))
+    configs = {language: make(folder, language) for language in ("german", "dutch")}
+    for name, job in json.loads(jobs.read_text("utf-8")).items():
+        np.save(folder / f"{name}.npy", speak(configs[job.pop("language", "german")], job))
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     # The text core's libraries are not in every worker's environment.
     from kani.text.incremental_text import IncrementalText
 
+RECORDING_RATE = "recording_rate"
+"""Setting of a speech adapter that ``find`` may return: hertz of the recordings that ``embed`` gets."""
+
 K = TypeVar("K")
 V = TypeVar("V")
 
@@ -49,10 +52,13 @@ class Utterance:
 class SpeechAdapter(Protocol):
     """Speaks by a maker's package."""
 
+    cure: str
+    """What to do about a model that the package cannot load: "remove it and fetch it again …"."""
+
     def load(self, settings: Mapping[str, Any], resources: Resources) -> EngineInfo:
         """Load the model; settings: what the package's ``find`` returned.
 
-        Raises EngineUnavailable with the reason and the cure; an ImportError is told as one.
+        Raises EngineUnavailable with the reason and the cure; any other error is told as one.
         """
 
     def speak(
@@ -123,6 +129,8 @@ class LiveSession(Protocol):
 class HearingAdapter(Protocol):
     """Hears by a maker's package. One of ``hear`` and ``listen`` is enough; ``info`` tells which."""
 
+    cure: str
+    """As for speech."""
     streams: int
     """Calls of ``hear``, and open live sessions, at once; valid once it is loaded. Others wait."""
 

@@ -10,7 +10,8 @@ from pydantic import BaseModel
 
 from kani.core.engine import CloningEngine, EngineInfo, StreamingInputEngine
 from kani.core.types import Embedding, Recording, Segment, SpeechChunk
-from kani.engines.packages.package import RECORDING_RATE, Package
+from kani.engines.packages.adapter import RECORDING_RATE
+from kani.engines.packages.package import Package
 from kani.engines.plugin import Resources
 
 if TYPE_CHECKING:

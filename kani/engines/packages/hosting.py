@@ -32,15 +32,19 @@ class Adapted:
 
     async def load(self) -> Any:
         """Load the model; return its description. Raises EngineUnavailable."""
-        return await self.call(self._load)
-
-    def _load(self) -> Any:
         try:
-            return self.adapter.load(self._settings, self._resources)
+            return await self.call(self.adapter.load, self._settings, self._resources)
+        except (EngineUnavailable, MemoryError):
+            raise
         except ImportError as error:
             raise EngineUnavailable(
                 f"{self._name} cannot import its package ({error}): make its environment again by --fetch, "
                 "or install the package's requirements there"
+            ) from error
+        except Exception as error:  # packages raise errors of any type for files that they cannot read
+            reason = " ".join(str(error).split())[:400] or type(error).__name__
+            raise EngineUnavailable(
+                f"{self._name} cannot load its model: {reason}: {self.adapter.cure}"
             ) from error
 
     def share(self, threads: int) -> None:

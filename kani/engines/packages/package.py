@@ -7,8 +7,7 @@ import logging
 import sys
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pydantic import BaseModel
@@ -17,9 +16,6 @@ from kani.engines.plugin import PackageWorker, Resources
 from kani.runtime.packages.environment import PackageEnvironment
 
 log = logging.getLogger(__name__)
-
-RECORDING_RATE = "recording_rate"
-"""Setting that ``find`` may return: hertz of the recordings that ``embed`` gets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +34,8 @@ class Package:
     """
     recording_s: float = 60.0
     """Seconds of a recording that ``embed`` gets at most."""
+    on_cuda: tuple[str, str] | None = None
+    """A module, and the adapter that is used where it is installed, unless KANI_DEVICE excludes CUDA."""
 
     def python(self, settings: BaseModel, resources: Resources) -> str:
         """Return the python that is set, else that of the environment that was made, else this one."""
@@ -58,9 +56,14 @@ class Package:
 
         Raises EngineUnavailable.
         """
-        python = self.python(settings, resources)
-        self.environment.check(python)
-        return PackageWorker(self.name, python, self.adapter, self.find(settings, resources))
+        python, adapter, environment = self.python(settings, resources), self.adapter, self.environment
+        if self.on_cuda is not None and resources.device not in ("cpu", "mps"):
+            module, faster = self.on_cuda
+            other = replace(environment, modules=("msgspec", "numpy", module))
+            if not other.missing(python):
+                adapter, environment = faster, other
+        environment.check(python)
+        return PackageWorker(self.name, python, adapter, self.find(settings, resources))
 
     async def found(self, settings: BaseModel, resources: Resources) -> PackageWorker:
         """Return what ``worker`` does, found in a thread."""
@@ -70,8 +73,3 @@ class Package:
         finally:
             # If cancelled, a download may still run: the event loop does not wait for it.
             pool.shutdown(wait=False)
-
-
-def resolved(folder: Path | None) -> str | None:
-    """Return a folder's full path for the adapter's settings."""
-    return None if folder is None else str(folder.resolve())

@@ -3,34 +3,52 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from importlib.util import find_spec
 
+from kani.engines.packages.engine import PackageEngine
+from kani.engines.packages.package import Package
 from kani.engines.plugin import EnginePlugin, Resources
+from kani.engines.pocket import checkpoint
 from kani.engines.pocket.published import languages_here
 from kani.engines.pocket.settings import PocketSettings
 from kani.runtime.model_names import local_path
-
-if TYPE_CHECKING:
-    from kani.engines.pocket.engine import PocketEngine
+from kani.runtime.packages.environment import PackageEnvironment
 
 _BEYOND_KOKORO = ("de", "nl")
 
+PACKAGE = Package(
+    "pocket",
+    PackageEnvironment(
+        engine="Pocket",
+        package="pocket-tts",
+        modules=("msgspec", "numpy", "torch", "pocket_tts"),
+        requirements="requirements-pocket.txt",
+        packages="pocket-tts==4.0.1 msgspec",
+        variable="KANI_POCKET_PYTHON",
+        size="some 5 GB with PyPI's torch on Linux",
+        licence="MIT",
+    ),
+    "kani.engines.pocket.adapter:Pocket",
+    checkpoint.find,
+    # As much as 128 frames of 80 ms hold with the pause that the package adds.
+    recording_s=10.16,
+)
 
-def build(settings: PocketSettings, resources: Resources) -> PocketEngine:
-    """Build the engine; torch is imported by its start."""
-    from kani.engines.pocket.engine import PocketEngine
 
-    return PocketEngine(settings, resources)
+def build(settings: PocketSettings, resources: Resources) -> PackageEngine:
+    """Build the engine; its start starts the process of its package."""
+    return PackageEngine(PACKAGE, settings, resources)
 
 
 def joins(settings: PocketSettings, resources: Resources) -> tuple[PocketSettings, Resources] | None:
-    """Speak the languages that Kokoro was not trained on and that files are here for; fetch none."""
+    """Speak the languages that Kokoro was not trained on, with the package and files that are here."""
     folder = local_path(settings.model) if settings.model else resources.cache_dir
     wanted = [tag for tag in settings.languages if tag in _BEYOND_KOKORO]
     here = languages_here(folder, wanted, fetched=settings.model is None)
-    if not here:
+    made = settings.python or PACKAGE.environment.python_in(resources.cache_dir).is_file()
+    if not here or not (made or find_spec("pocket_tts")):
         return None
     return settings.model_copy(update={"languages": here}), replace(resources, may_fetch=False)
 
 
-ENGINE = EnginePlugin("pocket", PocketSettings, build, joins=joins)
+ENGINE = EnginePlugin("pocket", PocketSettings, build, PACKAGE.prepare, joins=joins, own_process=False)

@@ -16,7 +16,6 @@ OPEN_REPOSITORY = "kyutai/pocket-tts-without-voice-cloning"
 """The same weights without cloning, the tokenizers, and the voices."""
 
 _VOICES_REVISION = "a7056f505a4a8ca72d8b5fb1440071d6f1a35739"
-_QUOTES = dict.fromkeys('"“”„«»()[]', "") | dict.fromkeys("’‘", "'") | {"–": ","}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +27,6 @@ class Published:
     cloning_revision: str  # of the weights in ``CLONING_REPOSITORY``
     open_revision: str  # of the weights in ``OPEN_REPOSITORY``
     tokenizer_revision: str
-    replaced: dict[str, str]  # characters that the model was not trained with, and their replacements
 
     @property
     def weights(self) -> str:
@@ -58,14 +56,13 @@ class Published:
         return f"{OPEN_REPOSITORY}@{_VOICES_REVISION}"
 
 
-def _european(folder: str, voice: str, **replaced: str) -> Published:
+def _european(folder: str, voice: str) -> Published:
     return Published(
         folder=folder,
         voices=(voice,),
         cloning_revision="3e82814a68665eec246ff649b14c71331f955c06",
         open_revision="1e08e6a23401048648a9fdcfde2f89348215c2a7",
         tokenizer_revision="4e1e0a3e611c51c0b4ed8174fc10f32a54644303",
-        replaced=_QUOTES | replaced,
     )
 
 
@@ -81,7 +78,6 @@ PUBLISHED = {
         cloning_revision="db04f0e653473e5c7333c69686ac92b7460b0c1d",
         open_revision="a7056f505a4a8ca72d8b5fb1440071d6f1a35739",
         tokenizer_revision="00eac05ed3d16bdc3f6b5d598874019c34a89214",
-        replaced=dict.fromkeys("’‘", "'"),
     ),
     "fr": Published(
         folder="french",
@@ -89,10 +85,9 @@ PUBLISHED = {
         cloning_revision="3e82814a68665eec246ff649b14c71331f955c06",
         open_revision="1e08e6a23401048648a9fdcfde2f89348215c2a7",
         tokenizer_revision="8843db76457a91db32077edf8dfcd1c0e3e755fd",
-        replaced=_QUOTES | {":": ",", ";": ","},
     ),
-    "de": _european("german", "juergen", **{"—": ",", ";": ","}),
-    "es": _european("spanish", "lola", **{"¡": "", "¿": ""}),
+    "de": _european("german", "juergen"),
+    "es": _european("spanish", "lola"),
     "it": _european("italian", "giovanni"),
     "pt": _european("portuguese", "rafael"),
     "nl": _european("dutch", "daan"),

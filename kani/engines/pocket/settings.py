@@ -22,11 +22,19 @@ def _languages(value: Any) -> Any:
 class PocketSettings(PluginSettings):
     """Settings of the Pocket TTS engine, frozen."""
 
+    python: str | None = setting(
+        None,
+        "KANI_POCKET_PYTHON",
+        group=POCKET,
+        after="slots",
+        min_length=1,
+        about="Python of the environment with the package of `--engine pocket`. Not set: the one that "
+        "`--fetch` makes, if it is there, else the server's own.",
+    )
     languages: Annotated[tuple[str, ...], BeforeValidator(_languages)] = setting(
         tuple(PUBLISHED),
         "KANI_POCKET_LANGUAGES",
         group=POCKET,
-        after="slots",
         accepts=choices(PUBLISHED),
         about="Languages of `--engine pocket`; each has a model of its own (some 440 MB, in memory too). "
         "With `auto` those of them that Kokoro lacks, if their files are here.",
@@ -44,7 +52,7 @@ class PocketSettings(PluginSettings):
         "KANI_POCKET_PRECISION",
         group=POCKET,
         option=False,
-        about="Precision of its language model. `auto` is int8 on a CPU that can; float32 is exact.",
+        about="Precision of its language model. `auto` is int8 where torch has it; float32 is exact.",
     )
     slots: int = setting(
         8,
@@ -54,5 +62,5 @@ class PocketSettings(PluginSettings):
         unit="streams",
         ge=1,
         le=256,
-        about="Streams that it speaks at once.",
+        about="Without effect since the makers' package speaks: one stream at once.",
     )

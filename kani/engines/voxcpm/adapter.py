@@ -7,7 +7,6 @@ codec's state in the codec's modules.
 from __future__ import annotations
 
 import os
-import pickle
 import tempfile
 import threading
 from collections.abc import Generator, Mapping
@@ -19,15 +18,11 @@ import numpy as np
 
 from kani.core.engine import EngineInfo
 from kani.core.errors import EngineUnavailable, InvalidRequest
-from kani.core.types import Embedding, Samples, Segment, Span, Voice
-from kani.engines.packages.adapter import Recent, Utterance
+from kani.core.types import Embedding, Samples, Segment, Span
+from kani.engines.packages.adapter import RECORDING_RATE, Recent, Utterance
 from kani.engines.plugin import Resources
 from kani.engines.voxcpm import published
 from kani.engines.voxcpm.parameters import Parameters
-
-ENGINE = "voxcpm"
-MAX_VOICES = 64
-"""Sessions that keep their first segment, at most 24 s of latents each."""
 
 MIN_PATCHES = 16
 """Patches of audio that must fit after text and recording."""
@@ -43,40 +38,38 @@ class Prompt(NamedTuple):
 class VoxCPM:
     """One checkpoint, on one device. See ``SpeechAdapter``."""
 
+    cure = published.CURE
+
     def load(self, settings: Mapping[str, Any], resources: Resources) -> EngineInfo:
-        """See ``SpeechAdapter.load``. settings: ``folder``, ``recording_rate``, ``denoiser`` (or None)."""
+        """See ``SpeechAdapter.load``. settings: what ``kani.engines.voxcpm.checkpoint.find`` returns."""
         # Before the package is imported: no progress bar for each utterance, and no access to a hub.
         os.environ |= {"TQDM_DISABLE": "1", "HF_HUB_OFFLINE": "1"}
         import torch
-        from safetensors import SafetensorError
         from voxcpm import VoxCPM as Package
 
         folder, device, denoiser = Path(settings["folder"]), resources.device, settings["denoiser"]
-        try:
-            self._package: Any = Package(
-                str(folder),
-                zipenhancer_model_path=denoiser,
-                enable_denoiser=denoiser is not None,
-                # Useful only on CUDA, and the package warms up for it.
-                optimize=device.startswith(("auto", "cuda")) and torch.cuda.is_available(),
-                device=device,
-            )
-        except (
-            *(OSError, RuntimeError, ValueError, KeyError, TypeError),
-            *(SafetensorError, pickle.UnpicklingError),
-        ) as error:
-            raise EngineUnavailable(
-                f"the VoxCPM engine cannot load {folder} on {device}: {' '.join(str(error).split())[:400]}"
-            ) from error
+        self._package: Any = Package(
+            str(folder),
+            zipenhancer_model_path=denoiser,
+            enable_denoiser=denoiser is not None,
+            # Useful only on CUDA, and the package warms up for it.
+            optimize=device.startswith(("auto", "cuda")) and torch.cuda.is_available(),
+            device=device,
+        )
         self._model: Any = self._package.tts_model
         check_weights(folder, self._model)
         self._stopped = threading.Event()
         # The one module that the package calls once for each patch, compiled or not.
         self._model.feat_decoder.register_forward_pre_hook(self._check_stop)
-        self._made: Recent[str, Prompt] = Recent(MAX_VOICES)
+        self._made: Recent[str, Prompt] = Recent(published.MAX_VOICES)
         self._denoises = self._package.denoiser is not None
-        self._rate = int(settings["recording_rate"])
-        return description(folder, self._model, denoises=self._denoises)
+        self._rate = int(settings[RECORDING_RATE])
+        self._second = settings["architecture"] == "voxcpm2"
+        used = {"seed", "prompt_text", "cfg_value", "inference_timesteps", "retry_badcase"}
+        used |= {"retry_badcase_max_times", "retry_badcase_ratio_threshold"}
+        used |= {"denoise"} if self._denoises else set()
+        rate = int(self._model.sample_rate)
+        return published.describe(folder, settings["architecture"], rate, used=used)
 
     @property
     def _latent_shape(self) -> tuple[int, int]:
@@ -188,10 +181,8 @@ class VoxCPM:
             return None
         if prompt.text:
             return {"prompt_text": prompt.text, "audio_feat": prompt.latents, "mode": "continuation"}
-        if not is_second(self._model):
-            raise InvalidRequest(
-                "prompt_text", "this VoxCPM model needs the words that are spoken in the recording"
-            )
+        if not self._second:
+            raise InvalidRequest("prompt_text", published.NEEDS_WORDS)
         return {"ref_audio_feat": prompt.latents, "mode": "reference"}
 
     def _room(self, text: str, prompt: Prompt | None) -> int:
@@ -214,39 +205,10 @@ class VoxCPM:
             raise RuntimeError("the utterance was stopped")
 
 
-def is_second(model: Any) -> bool:
-    """Return True for a model of VoxCPM2."""
-    return type(model).__name__ == "VoxCPM2Model"
-
-
 def samples_of(wav: Any) -> Samples:
     """Return the samples of a tensor [1, samples]."""
     samples: Samples = wav.squeeze(0).float().cpu().numpy()
     return samples
-
-
-def description(folder: Path, model: Any, *, denoises: bool) -> EngineInfo:
-    """Describe a checkpoint."""
-    second = is_second(model)
-    languages = published.LANGUAGES["voxcpm2" if second else "voxcpm"]
-    version = f"{'VoxCPM2' if second else 'VoxCPM'} {folder.name[:12]}"
-    used = {"seed", "prompt_text", "cfg_value", "inference_timesteps", "retry_badcase"}
-    used |= {"retry_badcase_max_times", "retry_badcase_ratio_threshold"}
-    return EngineInfo(
-        name=ENGINE,
-        version=version,
-        sample_rate=int(model.sample_rate),
-        voices=tuple(Voice(f"{ENGINE}:{tag}", f"VoxCPM ({tag})", tag, ENGINE) for tag in languages),
-        default_voices={tag: f"{ENGINE}:{tag}" for tag in languages},
-        max_concurrency=1,
-        speed_range=(1.0, 1.0),
-        supported_fields=frozenset(used | ({"denoise"} if denoises else set())),
-        streams_inside_segment=True,
-        times_words=False,
-        cloning="embedding",
-        embedding_model=f"{version}{', denoised' if denoises else ''}, 1",
-        keeps_voices=True,
-    )
 
 
 def check_weights(folder: Path, model: Any) -> None:

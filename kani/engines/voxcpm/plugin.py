@@ -23,6 +23,7 @@ PACKAGE = Package(
     ),
     "kani.engines.voxcpm.adapter:VoxCPM",
     checkpoint.find,
+    on_cuda=("nanovllm_voxcpm", "kani.engines.voxcpm.nano_vllm:NanoVLLM"),
 )
 
 

@@ -16,9 +16,8 @@ class VoxCPMSettings(PluginSettings):
         group=VOXCPM,
         after="pocket_slots",
         min_length=1,
-        about="Python of the environment with the package of `--engine voxcpm` "
-        "(`python3 -m venv voxcpm && voxcpm/bin/pip install -r requirements-voxcpm.txt`: "
-        "`voxcpm/bin/python`). Not set: the server's own.",
+        about="Python of the environment with the package of `--engine voxcpm`. Not set: the one that "
+        "`--fetch` makes, if it is there, else the server's own.",
     )
     model: str | None = setting(
         None,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kani.core.errors import EngineUnavailable
-from kani.runtime.extras import INSTALLED
+from kani.runtime.extras import FETCH, INSTALLED
 
 OLDEST = (3, 11)
 """Oldest Python that this server's code runs on."""
@@ -96,15 +96,41 @@ class PackageEnvironment:
             failed = type(error).__name__
         if failed:
             raise EngineUnavailable(
-                f"the environment of {self.engine} in {folder} cannot be made ({failed}, see above): make "
-                f"one yourself, {self._cure('')}",
+                f"the environment of {self.engine} cannot be made in {folder} ({failed}): {self._cure('')}",
                 passing=True,
             )
+
+    def missing(self, python: str) -> list[str]:
+        """Return the modules that ``python`` lacks, and imports none. Raises EngineUnavailable."""
+        return self._found(python)[1]
 
     def check(self, python: str) -> None:
         """Check that ``python`` can run the worker; imports none of the packages.
 
         Raises EngineUnavailable with the command that installs what is missing.
+        """
+        (major, minor), missing, versions = self._found(python)
+        if (major, minor) < OLDEST:
+            raise EngineUnavailable(
+                f"{python} is Python {major}.{minor}: the {self.engine} engine needs 3.11 or later "
+                f"({self.variable})"
+            )
+        if missing:
+            raise EngineUnavailable(
+                f"the {self.engine} engine needs {' and '.join(missing)}: {self._cure(python)}"
+            )
+        wanted = self.packages.split()
+        if other := [one for one in versions if one not in wanted]:
+            right = [one for one in wanted if one.partition("==")[0] in self.exact]
+            raise EngineUnavailable(
+                f"the {self.engine} engine runs with {' and '.join(right)} only, and this is "
+                f"{' and '.join(other)}: {self._cure(python)}"
+            )
+
+    def _found(self, python: str) -> tuple[tuple[int, int], list[str], list[str]]:
+        """Return its version, the modules that it lacks, and the versions of ``exact``.
+
+        Raises EngineUnavailable.
         """
         try:
             found = subprocess.run(  # noqa: S603 - an interpreter that the operator has named
@@ -117,28 +143,12 @@ class PackageEnvironment:
             )
             first, versions = found.stdout.splitlines()
             major, minor, *missing = first.split()
-            version = int(major), int(minor)
+            return (int(major), int(minor)), missing, versions.split()
         except (OSError, subprocess.SubprocessError, ValueError) as error:
             raise EngineUnavailable(
                 f"{python} cannot be run as a Python of version 3.11 or later ({type(error).__name__}): "
                 f"{self.variable} has to name the python of an environment with the package {self.package}"
             ) from error
-        if version < OLDEST:
-            raise EngineUnavailable(
-                f"{python} is Python {major}.{minor}: the {self.engine} engine needs 3.11 or later "
-                f"({self.variable})"
-            )
-        if missing:
-            raise EngineUnavailable(
-                f"the {self.engine} engine needs {' and '.join(missing)}: {self._cure(python)}"
-            )
-        wanted = self.packages.split()
-        if other := [one for one in versions.split() if one not in wanted]:
-            right = [one for one in wanted if one.partition("==")[0] in self.exact]
-            raise EngineUnavailable(
-                f"the {self.engine} engine runs with {' and '.join(right)} only, and this is "
-                f"{' and '.join(other)}: {self._cure(python)}"
-            )
 
     def _cure(self, python: str) -> str:
         """Return the commands that install the package, in an environment of its own."""
@@ -146,6 +156,6 @@ class PackageEnvironment:
         packages = self.packages if INSTALLED else f"-r {self.requirements}"
         now = f" (now it is {python})" if python else ""
         return (
-            f"let --fetch make its environment, or python3 -m venv {name} && {name}/bin/pip install "
-            f"{packages}, and {self.variable}={name}/bin/python{now}"
+            f"{FETCH} makes its environment; or do it yourself: python3 -m venv {name} && "
+            f"{name}/bin/pip install {packages}, and {self.variable}={name}/bin/python{now}"
         )

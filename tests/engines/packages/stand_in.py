@@ -31,7 +31,11 @@ def tone(seconds: float, pitch: float = 440.0) -> Samples:
 class Tone:
     """Speaks a tone of ``WORD_S`` for each word; its pitch is the seed, or the recording's."""
 
+    cure = "cure it"
+
     def load(self, settings: Mapping[str, Any], resources: Resources) -> EngineInfo:
+        if settings.get("fault"):
+            raise KeyError("a.weight")
         if settings.get("missing"):
             import a_package_that_is_missing  # type: ignore[import-not-found]  # noqa: F401
         if "damage" in settings:
@@ -108,6 +112,8 @@ OPEN: set[Session] = set()
 class Ear:
     """Hears live."""
 
+    cure = "cure it"
+
     def load(self, settings: Mapping[str, Any], resources: Resources) -> RecognizerInfo:
         self.streams, self._pauses = settings.get("streams", 2), settings.get("pauses")
         return RecognizerInfo(
@@ -123,7 +129,7 @@ class Ear:
 class Reader:
     """Hears recordings: their seconds. A prompt is a file that it makes; then it waits to be stopped."""
 
-    streams = 1
+    cure, streams = "cure it", 1
 
     def load(self, settings: Mapping[str, Any], resources: Resources) -> RecognizerInfo:
         languages = frozenset({"en"})

@@ -155,6 +155,7 @@ async def test_killed_worker_comes_back(tmp_path: Path) -> None:
     [
         ({"missing": True}, "cannot import its package"),
         ({"damage": "cut"}, "^cut$"),
+        ({"fault": True}, "cannot load its model: 'a.weight': cure it"),
     ],
 )
 async def test_adapter_that_cannot_load_says_why(tmp_path: Path, given: dict[str, Any], reason: str) -> None:

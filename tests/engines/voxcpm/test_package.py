@@ -7,23 +7,22 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator
-from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
-import psutil
 import pytest
 
-from kani.core.audio.pcm import pcm16, wav
+from kani.core.audio.pcm import wav
 from kani.core.errors import InvalidRequest
 from kani.core.types import Embedding, OptionValue, Recording, Samples, Sampling, Segment
 from kani.engines.packages.engine import PackageEngine
 from tests.clients.voxcpm.wire import opened
-from tests.core.audio.test_pcm import encoded
+from tests.engines.packages.life import interrupted, pcm_of, spoken, workers
 from tests.judges import judged as support
-from tests.judges.judged import JUDGE_PYTHON, JUDGES, ONE_THREAD, judge, needs, noise
+from tests.judges.judged import JUDGE_PYTHON, JUDGES, ONE_THREAD, Running, judge, needs, noise
+from tests.support.patience import WITHIN_S
 
 pytestmark = pytest.mark.server
 
@@ -90,52 +89,36 @@ def judged(tmp_path_factory: pytest.TempPathFactory) -> Judged:
 ENVIRONMENT = ONE_THREAD | {"PYTHONPATH": str(JUDGES / "voxcpm_stand_ins"), "TQDM_DISABLE": "1"}
 
 
-def _sent(samples: Samples) -> Samples:
-    """The samples as the protocol's frames have them."""
-    return np.frombuffer(pcm16(samples), "<i2").astype(np.float32) / 32_768
+Engines = dict[str, Running[PackageEngine]]
 
 
-class Running(support.Running[PackageEngine]):
-    def speak(
-        self,
-        text: str,
-        *,
-        voice: str = "voxcpm:en",
-        session: str = "",
-        embedding: Embedding | None = None,
-        **options: OptionValue,
-    ) -> Samples:
-        """Speak one segment by the engine itself; the sessions all have the same request id."""
-        segment = Segment(
-            text,
-            voice,
-            voice.removeprefix("voxcpm:"),
-            sampling=Sampling(seed=5),
-            embedding=embedding,
-            options=options,
-            request_id="connection",
-            session=session,
-        )
-
-        async def spoken() -> Samples:
-            async with aclosing(self.engine.synthesize(segment)) as chunks:
-                return np.concatenate([chunk.samples async for chunk in chunks])
-
-        return cast(Samples, self.run(spoken()))
+def speak(
+    one: Running[PackageEngine],
+    text: str,
+    *,
+    voice: str = "voxcpm:en",
+    session: str = "",
+    embedding: Embedding | None = None,
+    **options: OptionValue,
+) -> Samples:
+    """Speak one segment by the engine itself; the sessions all have the same request id."""
+    made: dict[str, Any] = {"sampling": Sampling(seed=5), "embedding": embedding, "options": options}
+    language = voice.removeprefix("voxcpm:")
+    return spoken(one, Segment(text, voice, language, request_id="connection", session=session, **made))
 
 
 @pytest.fixture(scope="module")
-def running(judged: Judged, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Running]]:
+def running(judged: Judged, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engines]:
     shared = {"KANI_ENGINE": "voxcpm", "KANI_VOXCPM_PYTHON": JUDGE_PYTHON}
     settings = {name: shared | {"KANI_VOXCPM_MODEL": str(judged.folder / name)} for name in (OLD, NEW)}
     with support.running(tmp_path_factory, settings, ENVIRONMENT) as found:
-        yield {name: Running(one.app, one.engine) for name, one in found.items()}
+        yield found
 
 
 @pytest.mark.parametrize("name", ASKED)
 @pytest.mark.parametrize("architecture", [OLD, NEW])
 async def test_request_is_spoken_as_by_the_package(
-    judged: Judged, running: dict[str, Running], architecture: str, name: str
+    judged: Judged, running: Engines, architecture: str, name: str
 ) -> None:
     """Through the protocol's socket, with each of its parameters."""
     params = {"streaming": True} | ASKED[name]
@@ -146,7 +129,7 @@ async def test_request_is_spoken_as_by_the_package(
     expected = judged.said(f"{architecture}-{name}")
     assert (result["sample_rate"], result["unused"]) == (RATE[architecture], [])
     # As one truth value: a difference of so many bytes takes minutes to be written.
-    assert np.array_equal(answer.samples, _sent(expected)) and len(expected) > 1000
+    assert np.array_equal(answer.samples, pcm_of(expected)) and len(expected) > 1000
     assert answer.spans[-1][1] == len(HELLO)
 
 
@@ -159,36 +142,36 @@ def test_parameters_change_what_is_spoken(judged: Judged) -> None:
     assert len(set(said.values())) == 3
 
 
-def test_next_sentence_keeps_the_voice_of_the_first(judged: Judged, running: dict[str, Running]) -> None:
+def test_next_sentence_keeps_the_voice_of_the_first(judged: Judged, running: Engines) -> None:
     """A passage in another language does so too; another session of the same connection does not."""
     for architecture in (OLD, NEW):
-        spoken = running[architecture]
-        assert spoken.engine.info.keeps_voices
-        spoken.speak(HELLO, session="one")
+        one = running[architecture]
+        assert one.engine.info.keeps_voices
+        speak(one, HELLO, session="one")
         expected = judged.said(f"{architecture}-continued")
-        assert np.array_equal(spoken.speak(SECOND, voice="voxcpm:es", session="one"), expected)
-        alone = spoken.speak(SECOND, session="two")
+        assert np.array_equal(speak(one, SECOND, voice="voxcpm:es", session="one"), expected)
+        alone = speak(one, SECOND, session="two")
         assert not np.array_equal(alone, expected)
-        assert np.array_equal(alone, spoken.speak(SECOND))
+        assert np.array_equal(alone, speak(one, SECOND))
 
 
-def test_recording_is_imitated_as_by_the_package(judged: Judged, running: dict[str, Running]) -> None:
+def test_recording_is_imitated_as_by_the_package(judged: Judged, running: Engines) -> None:
     """With its words both models continue it; without them VoxCPM2 takes it as a reference."""
     for architecture in (OLD, NEW):
-        spoken = running[architecture]
-        embedding = spoken.run(spoken.engine.embed(judged.recording))
-        said = spoken.speak(HELLO, embedding=embedding, prompt_text=WORDS)
+        one = running[architecture]
+        embedding = one.run(one.engine.embed(judged.recording))
+        said = speak(one, HELLO, embedding=embedding, prompt_text=WORDS)
         assert np.array_equal(said, judged.said(f"{architecture}-cloned"))
         if architecture == NEW:
-            said = spoken.speak(HELLO, embedding=embedding)
+            said = speak(one, HELLO, embedding=embedding)
             assert np.array_equal(said, judged.said("voxcpm2-reference"))
             assert not np.array_equal(said, judged.said("voxcpm2-plain"))
         else:
             with pytest.raises(InvalidRequest, match=r"prompt_text: .*words that are spoken"):
-                spoken.speak(HELLO, embedding=embedding)
+                speak(one, HELLO, embedding=embedding)
 
 
-async def test_recording_of_a_client_is_imitated(judged: Judged, running: dict[str, Running]) -> None:
+async def test_recording_of_a_client_is_imitated(judged: Judged, running: Engines) -> None:
     file = base64.b64encode((judged.folder / "recording.wav").read_bytes()).decode()
     given = {"prompt_wav_url": f"data:audio/wav;base64,{file}", "seed": 5, "language": "en"}
     async with opened(running[NEW].app.url) as client:
@@ -207,52 +190,31 @@ async def test_recording_of_a_client_is_imitated(judged: Judged, running: dict[s
     assert denoised["unused"] == ["denoise"]
 
 
-@pytest.mark.parametrize(
-    ("seconds", "level", "reason"),
-    [
-        (2.0, 0.0, "there is no speech in the recording: record some sentences"),
-        (0.1, 0.1, "too short (at least 0.5 s)"),
-        (600.0, 0.1, "too long (at most 60 s)"),
-    ],
-)
-async def test_useless_recording_fails_for_its_request_alone(
-    running: dict[str, Running], seconds: float, level: float, reason: str
-) -> None:
-    recording = encoded("flac", "flac", np.full(round(seconds * 16_000), level, np.float32), 16_000)
-    url = "data:audio/flac;base64," + base64.b64encode(recording).decode()
-    async with opened(running[NEW].app.url) as client:
-        refused = (await client.speak(HELLO, prompt_wav_url=url, language="en")).last["error"]
-        assert reason in refused["details"]["errors"]["prompt_wav_url"]
-        assert (await client.speak(HELLO, language="en")).last["type"] == "complete"
-
-
-def test_of_a_recording_at_most_its_first_minute_is_used(running: dict[str, Running]) -> None:
+def test_of_a_recording_at_most_its_first_minute_is_used(running: Engines) -> None:
     """All is used of less than a patch; more than a model holds is refused, with the length that it holds."""
     minute = np.random.default_rng(4).normal(0, 0.1, 60 * 8_000).astype(np.float32)
     for architecture in (OLD, NEW):
-        spoken = running[architecture]
+        one = running[architecture]
 
-        def embedded(samples: Samples, spoken: Running = spoken) -> Embedding:
-            return cast(Embedding, spoken.run(spoken.engine.embed(Recording(samples, 8_000))))
+        def embedded(samples: Samples, one: Running[PackageEngine] = one) -> Embedding:
+            return cast(Embedding, one.run(one.engine.embed(Recording(samples, 8_000))))
 
         long = embedded(np.tile(minute, 10))
         assert np.array_equal(long.values, embedded(minute).values)
         short = embedded(minute[:800])
         assert len(short.values) < len(long.values) / 300
-        assert len(spoken.speak(HELLO, embedding=short, prompt_text=WORDS)) > 1000
+        assert len(speak(one, HELLO, embedding=short, prompt_text=WORDS)) > 1000
         if architecture == NEW:
-            assert len(spoken.speak(HELLO, embedding=long)) > 1000
+            assert len(speak(one, HELLO, embedding=long)) > 1000
         else:
             with pytest.raises(
                 InvalidRequest, match=r"reference: too long .* \(at most 3\d s with this text\)"
             ):
-                spoken.speak(HELLO, embedding=long, prompt_text=WORDS)
+                speak(one, HELLO, embedding=long, prompt_text=WORDS)
 
 
 @pytest.mark.parametrize("mode", ["streaming", "non_streaming"])
-async def test_cancel_ends_between_two_patches(
-    judged: Judged, running: dict[str, Running], mode: str
-) -> None:
+async def test_cancel_ends_between_two_patches(judged: Judged, running: Engines, mode: str) -> None:
     """The slot is free at once: the next request does not wait for what was cancelled."""
     limit = {"inference_timesteps": 50, "retry_badcase_ratio_threshold": 20.0}
     async with opened(running[OLD].app.url) as client:
@@ -268,24 +230,28 @@ async def test_cancel_ends_between_two_patches(
                 message = await client.receive()
             assert message["result"] == {"cancelled": True}
         answer = await client.speak(HELLO, language="en", seed=5)
-    assert np.array_equal(answer.samples, _sent(judged.said(f"{OLD}-plain")))
+    assert np.array_equal(answer.samples, pcm_of(judged.said(f"{OLD}-plain")))
 
 
-def test_memory_of_the_worker_stays_flat(running: dict[str, Running]) -> None:
-    spoken = running[NEW]
-    process = psutil.Process()
-    workers = [
-        child for child in process.children() if "kani.engines.worker.child" in " ".join(child.cmdline())
-    ]
+@pytest.mark.parametrize("killed", [False, True])
+def test_it_is_interrupted_and_comes_back(
+    judged: Judged, running: Engines, monkeypatch: pytest.MonkeyPatch, killed: bool
+) -> None:
+    monkeypatch.setattr("kani.engines.remote.link.MAX_WAIT_S", WITHIN_S)
+    long = Segment(LONG, "voxcpm:en", "en", sampling=Sampling(seed=1))
+    interrupted(running[OLD], long, killed=killed)
+    assert np.array_equal(speak(running[OLD], HELLO), judged.said(f"{OLD}-plain"))
 
+
+def test_memory_of_the_worker_stays_flat(running: Engines) -> None:
     def used() -> int:
-        return sum(worker.memory_info().rss for worker in workers)
+        return sum(worker.memory_info().rss for worker in workers())
 
-    def speak(times: int) -> None:
+    def repeat(times: int) -> None:
         for _ in range(times):
-            spoken.speak("Yes.", inference_timesteps=1, retry_badcase_ratio_threshold=1.0)
+            speak(running[NEW], "Yes.", inference_timesteps=1, retry_badcase_ratio_threshold=1.0)
 
-    speak(10)
+    repeat(10)
     before = used()
-    speak(40)
+    repeat(40)
     assert used() - before < 8 << 20

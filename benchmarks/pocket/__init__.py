@@ -1,1 +1,0 @@
-"""Benchmarks of Pocket TTS beside its makers' package."""

@@ -1,0 +1,91 @@
+"""Environments of makers' packages: made on request, told before, and checked."""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+import sys
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from kani.core.errors import EngineUnavailable
+from kani.runtime.packages.environment import PackageEnvironment
+
+NAME = "stand_in_package"
+
+
+def wheel(folder: Path, version: str) -> Path:
+    """Write a wheel of a package with one module."""
+    path = folder / f"{NAME}-{version}-py3-none-any.whl"
+    info = f"{NAME}-{version}.dist-info"
+    files = {
+        f"{NAME}.py": "",
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {NAME}\nVersion: {version}\n",
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    record = "".join(f"{name},,\n" for name in files) + f"{info}/RECORD,,\n"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in (files | {f"{info}/RECORD": record}).items():
+            archive.writestr(name, content)
+    return path
+
+
+def environment(packages: Path | str) -> PackageEnvironment:
+    return PackageEnvironment(
+        engine="Stand-in", package="stand-in", modules=(NAME,), requirements="requirements-stand-in.txt",
+        packages=str(packages), variable="KANI_STAND_IN_PYTHON", size="2 kB", licence="MIT",
+    )  # fmt: skip
+
+
+@pytest.mark.server
+def test_environment_is_made_once_and_completed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PATH", "")
+    told: list[str] = []
+    made = environment(wheel(tmp_path, "1.0"))
+    made.make(tmp_path, told.append)
+    assert len(told) == 1 and "(2 kB, licence: MIT)" in told[0] and str(tmp_path / "environment") in told[0]
+    python = str(made.python_in(tmp_path))
+    made.check(python)
+    made.make(tmp_path, told.append)
+    assert len(told) == 1
+    pinned = replace(made, packages=f"{NAME}==1.1", exact=(NAME,))
+    with pytest.raises(EngineUnavailable, match=rf"runs with {NAME}==1.1 only, and this is {NAME}==1.0: "):
+        pinned.check(python)
+    assert replace(made, modules=(NAME, "none_of_it")).missing(python) == ["none_of_it"]
+    environment(wheel(tmp_path, "1.1")).make(tmp_path, told.append)
+    assert len(told) == 2
+    pinned.check(python)
+    with pytest.raises(
+        EngineUnavailable, match=r"cannot be made .*it ended with 1.*KANI_STAND_IN_PYTHON"
+    ) as why:
+        environment("a-package-that-is-not-there").make(tmp_path, told.append)
+    assert why.value.passing and "\n" not in str(why.value)
+
+
+def test_uv_makes_it_where_it_is_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    uv, asked = tmp_path / "uv", tmp_path / "asked.txt"
+    uv.write_text(
+        f"#!{sys.executable}\nimport sys\nopen({str(asked)!r}, 'a').write(' '.join(sys.argv[1:]) + '\\n')\n"
+    )
+    uv.chmod(uv.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    made = environment("one==1 two")
+    (tmp_path / "environment").mkdir()
+    made.make(tmp_path, lambda line: None)
+    venv, install = asked.read_text().splitlines()
+    assert venv.startswith("venv --allow-existing --python ") and venv.endswith(str(tmp_path / "environment"))
+    assert install == f"pip install --python {made.python_in(tmp_path)} one==1 two"
+
+
+def test_python_that_hangs_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def hang(*_: object, **__: object) -> None:
+        raise subprocess.TimeoutExpired("python", 60)
+
+    monkeypatch.setattr(subprocess, "run", hang)
+    with pytest.raises(EngineUnavailable, match=r"cannot be run as a Python.*TimeoutExpired"):
+        environment("").check("python")
