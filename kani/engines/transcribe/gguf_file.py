@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from math import ceil
-from pathlib import Path
 from typing import Any
 
 from kani.core.errors import EngineUnavailable
@@ -38,20 +37,18 @@ def find(settings: TranscribeSettings, resources: Resources) -> dict[str, Any]:
 
     Raises EngineUnavailable with the cure.
     """
-    name = check_name(settings.model)
+    name, cache = check_name(settings.model), resources.cache_dir
     path = local_path(name)
     if not path.is_file():
-        path = _on_hub(name, resources)
+        may_fetch = resources.may_fetch
+        folder = fetched(name, (_PATTERN,), cache, engine="transcribe", setting=MODEL, may_fetch=may_fetch)
+        found = [*folder.glob(_PATTERN)]
+        if len(found) != 1:
+            raise EngineUnavailable(
+                f"{name} has {len(found)} files in Q8_0, and not one: name a file ({MODEL})"
+            )
+        path = found[0]
+        check_file(path, _CURE)
     cpus = os.cpu_count() or 1
     cores = min(resources.threads or ceil(path.stat().st_size / _CORE_BYTES), cpus)
     return {"file": str(path.resolve()), "cores": cores, "copies": min(cpus // cores, _MAX_COPIES)}
-
-
-def _on_hub(name: str, resources: Resources) -> Path:
-    cache, may_fetch = resources.cache_dir, resources.may_fetch
-    folder = fetched(name, (_PATTERN,), cache, engine="transcribe", setting=MODEL, may_fetch=may_fetch)
-    found = [*folder.glob(_PATTERN)]
-    if len(found) != 1:
-        raise EngineUnavailable(f"{name} has {len(found)} files in Q8_0, not one: name a GGUF file ({MODEL})")
-    check_file(found[0], _CURE)
-    return found[0]

@@ -22,7 +22,7 @@ PACKAGE = Package(
         requirements="requirements-transcribe.txt",
         packages="transcribe-cpp==0.4.1 transcribe-cpp-native==0.4.1 numpy msgspec",
         variable=PYTHON,
-        size="150 MB",
+        size="170 MB",
         licence="MIT",
         # Another native part, or another patch, may have another binary interface.
         exact=("transcribe-cpp", "transcribe-cpp-native"),

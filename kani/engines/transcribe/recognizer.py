@@ -1,4 +1,4 @@
-"""The recogniser of GGUF files: recordings by stretches, live speech by passes or the model's own streams."""
+"""The recogniser of GGUF files: recordings by stretches, and live speech by passes."""
 
 from __future__ import annotations
 
@@ -54,9 +54,7 @@ class TranscribeRecognizer(PackageRecognizer):
         await super().start()
         self._scheduler: PassScheduler[PassResult] = PassScheduler(self._found.settings["copies"])
         info = self._info
-        # The adapter has no live sessions of it.
-        self._by_passes, late_s = bool(info.recordings_only), info.live_delay_s or 0.0
-        too_slow = live_delay.too_slow(info.name, info.version, late_s, MODEL) if self._by_passes else ""
+        too_slow = live_delay.too_slow(info.name, info.version, info.live_delay_s or 0.0, MODEL)
         self._info = replace(info, recordings_only=too_slow)
         if self._named is not None and self._named not in info.languages:
             known = ", ".join(sorted(info.languages))
@@ -79,7 +77,7 @@ class TranscribeRecognizer(PackageRecognizer):
     async def recognize_prompted(
         self, audio: AsyncIterator[Samples | Mark], language: str | None, prompt: str
     ) -> AsyncGenerator[RecognitionEvent, None]:
-        """See ``PromptedRecognizer``; a prompt has an effect on a model that takes one, and does not stream.
+        """See ``PromptedRecognizer``; a prompt has an effect on a model that takes one.
 
         Raises EngineUnavailable where passes are too slow, and InvalidRequest without a language where the
         model needs one.
@@ -87,14 +85,10 @@ class TranscribeRecognizer(PackageRecognizer):
         if self._info.recordings_only:
             raise EngineUnavailable(self._info.recordings_only)
         passes = _Passes(self.hear, prompt)
-        if self._by_passes:
-            stream = RecognitionStream(self._detector.stream(), self._spoken(language))
-            queued = self._scheduler.add_stream(lambda: partial(passes.over_window, stream.begin_pass()))
-            events = recognize_live(stream, queued, audio)
-        else:
-            events = super().recognize(audio, self._spoken(language))
+        stream = RecognitionStream(self._detector.stream(), self._spoken(language))
+        queued = self._scheduler.add_stream(lambda: partial(passes.over_window, stream.begin_pass()))
         try:
-            async with aclosing(events):
+            async with aclosing(recognize_live(stream, queued, audio)) as events:
                 async for event in events:
                     yield event
         finally:

@@ -86,12 +86,12 @@ def test_languages_have_the_models_names_and_some_have_to_be_told() -> None:
     adapter: Any = Transcribe()
     adapter._codes = adapter._told = {"es": "es-ES", "en": "en-US"}
     adapter._can = SimpleNamespace(supports_language_detect=False)
-    assert adapter.code_of("es") == "es-ES"
+    assert adapter._code("es") == "es-ES"
     with pytest.raises(InvalidRequest, match="name one of en, es"):
-        adapter.code_of(None)
+        adapter._code(None)
     adapter._can.supports_language_detect, adapter._told = True, {}
     # A model that detects them is told none.
-    assert adapter.code_of(None) is adapter.code_of("es") is None
+    assert adapter._code(None) is adapter._code("es") is None
 
 
 @pytest.mark.parametrize(
@@ -184,16 +184,15 @@ async def test_cut_file_is_refused(tmp_path: Path, cut_off: Path) -> None:
 
 
 @pytest.mark.server
-async def test_model_that_streams_is_fed_once(tmp_path: Path, streaming: Path) -> None:
-    """Random words, but the same each time; and a stream ends where the model's limit is near."""
-    noise = np.random.default_rng(1).normal(0, 0.1, 5 * RATE).astype(np.float32)
+async def test_model_of_another_family_hears_by_passes(tmp_path: Path, streaming: Path) -> None:
+    """One that has streams of its own, is of one language, and does not translate."""
+    noise = np.random.default_rng(1).normal(0, 0.1, 3 * RATE).astype(np.float32)
     async with started(tmp_path, streaming) as recognizer:
-        assert not recognizer.info.recordings_only and recognizer.info.languages == {"en"}
-        words = await live(recognizer, noise, None)
-        assert words and {word.language for word in words} == {"en"}
-        assert [word.start_s for word in words] == sorted(word.start_s for word in words)
-        assert words[-1].end_s <= 5.0 and await live(recognizer, noise, "en") == words
-        assert len(await live(recognizer, np.tile(noise, 18), "en")) > len(words)
+        assert recognizer.info.languages == {"en"} and not recognizer.info.recordings_only
+        # Random words, but the same each time.
+        first, again = [await recognizer.hear(noise, TranscriptionOptions()) for _ in range(2)]
+        assert first == again and first[0].text.split() and first[0].language == "en"
+        assert not await live(recognizer, noise, None)
         with pytest.raises(InvalidRequest, match="does not translate"):
             await recognizer.hear(noise, TranscriptionOptions(translate=True))
     with pytest.raises(EngineUnavailable, match="knows en, and not es"):
