@@ -58,12 +58,12 @@ class Transcribe:
         # Of several places the first one stands for the language: es-ES before es-US.
         self._codes = {_subtag(code): code for code in reversed(self._can.languages) if code != "auto"}
         self._told = self._codes  # unless it detects languages whatever a client names
-        language = next(iter(self._codes.values()), None)
+        # In a language that it hardly knows, a model may hear endless words in the noise that measures it.
+        language = self._codes.get("en") or next(iter(self._codes.values()), None)
         try:
-            self._run(np.zeros(RATE // 10, np.float32), {"language": language}, Event())
+            pass_s = self._pass_s(language)
         except transcribe_cpp.UnsupportedRequest:
-            self._told, language = {}, None
-        pass_s = live_delay.measure_pass(lambda noise: self._run(noise, {"language": language}, Event()))
+            self._told, pass_s = {}, self._pass_s(None)
         return RecognizerInfo(
             "transcribe",
             str(model.variant or model.arch),
@@ -71,6 +71,9 @@ class Transcribe:
             frozenset(self._codes),
             live_delay_s=live_delay.delay_s(pass_s),
         )
+
+    def _pass_s(self, language: str | None) -> float:
+        return live_delay.measure_pass(lambda noise: self._run(noise, {"language": language}, Event()))
 
     def hear(self, samples: Samples, options: TranscriptionOptions, stopped: Event) -> list[Heard]:
         """See ``HearingAdapter.hear``; a temperature has no effect. Nothing for an answer without end."""
@@ -87,13 +90,13 @@ class Transcribe:
         language = (options.language if self._told else "") or _subtag(result.language) or only
         known = [token.p for token in result.tokens if token.p > 0]
         probability = float(np.exp(np.log(known).mean())) if known else 1.0
-        if result.timestamp_kind != "segment":
-            words, length_s = tuple(_words(result)), len(samples) / RATE
-            return [Heard(result.text, 0.0, length_s, words, language, probability)]
-        return [
+        sentences = result.segments if result.timestamp_kind == "segment" else ()
+        parts = [
             Heard(one.text, one.t0_ms / 1000, one.t1_ms / 1000, (), language, probability)
-            for one in result.segments
+            for one in sentences
         ]
+        whole = Heard(result.text, 0.0, len(samples) / RATE, (*_words(result),), language, probability)
+        return parts or [whole]
 
     def _code(self, language: str | None) -> str | None:
         """Return the model's name of a language, None to detect it. Raises InvalidRequest."""

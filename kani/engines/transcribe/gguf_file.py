@@ -51,4 +51,4 @@ def find(settings: TranscribeSettings, resources: Resources) -> dict[str, Any]:
         check_file(path, _CURE)
     cpus = os.cpu_count() or 1
     cores = min(resources.threads or ceil(path.stat().st_size / _CORE_BYTES), cpus)
-    return {"file": str(path.resolve()), "cores": cores, "copies": min(cpus // cores, _MAX_COPIES)}
+    return {"file": str(path.absolute()), "cores": cores, "copies": min(cpus // cores, _MAX_COPIES)}

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,14 +23,16 @@ from kani.core.transcriber import TranscribedSegment, TranscriptionOptions
 from kani.core.types import Samples
 from kani.engines.plugin import Resources
 from kani.engines.registry import Registry
-from kani.engines.transcribe import gguf_file
 from kani.engines.transcribe.adapter import Transcribe
+from kani.engines.transcribe.gguf_file import find
 from kani.engines.transcribe.plugin import PACKAGE, build
 from kani.engines.transcribe.recognizer import TranscribeRecognizer
 from kani.engines.transcribe.settings import TranscribeSettings
 from kani.engines.transcribe.words import cut, is_speech, text_of, timed, told
 from tests.engines.transcribe.gguf_models import random_stream, whisper_base
 from tests.judges.judged import JUDGE_PYTHON, needs
+from tests.runtime.test_hub import Hub
+from tests.runtime.test_hub import hub as hub
 
 RATE = 16_000
 
@@ -103,15 +106,23 @@ def test_model_has_to_be_named(tmp_path: Path, model: str | None, reason: str) -
         build(TranscribeSettings(model=model), Resources(tmp_path))
 
 
-@pytest.mark.parametrize("names", [(), ("a-Q8_0.gguf", "b-q8_0.gguf")])
+@pytest.mark.parametrize("names", [("a-Q8_0.gguf",), (), ("a-Q8_0.gguf", "b-q8_0.gguf")])
 def test_repository_has_one_file_in_q8_0(
-    tmp_path: Path, names: Sequence[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, names: Sequence[str], hub: Hub, caplog: pytest.LogCaptureFixture
 ) -> None:
-    for name in (*names, "a-F16.gguf"):
-        (tmp_path / name).touch()
-    monkeypatch.setattr(gguf_file, "fetched", lambda *_, **__: tmp_path)
-    with pytest.raises(EngineUnavailable, match=f"has {len(names)} files in Q8_0"):
-        gguf_file.find(TranscribeSettings(model="owner/name"), Resources(tmp_path))
+    hub.files = dict.fromkeys((*names, "a-F16.gguf"), b"weights")
+    chosen, resources = TranscribeSettings(model="owner/name"), Resources(tmp_path, may_fetch=True)
+    if len(names) != 1:
+        with pytest.raises(EngineUnavailable, match=f"has {len(names)} files in Q8_0"):
+            find(chosen, resources)
+        return
+    with caplog.at_level("INFO"):
+        assert Path(find(chosen, resources)["file"]).name == names[0]
+    assert "(1 MB, licence: an-open-licence" in caplog.text
+    assert not any("F16" in path for path in hub.asked)
+    # A larger one has more cores, and fewer copies.
+    many = replace(resources, threads=10_000)
+    assert find(chosen, many) == find(chosen, resources) | {"cores": os.cpu_count(), "copies": 1}
 
 
 @pytest.fixture(scope="session")
@@ -205,15 +216,22 @@ async def test_lost_process_comes_back(tmp_path: Path, base: Path) -> None:
     noise = np.random.default_rng(1).normal(0, 0.1, 8 * RATE).astype(np.float32)
     async with started(tmp_path, base) as recognizer:
         assert recognizer.info.live_delay_s is not None and len(recognizer.info.languages) > 90
-        hearing = asyncio.create_task(recognizer.hear(noise, TranscriptionOptions(language="en")))
+        english = TranscriptionOptions(language="en")
+        cancelled = asyncio.create_task(recognizer.hear(np.tile(noise, 12), english))
+        hearing = asyncio.create_task(recognizer.hear(noise, english))
+        await asyncio.sleep(0)
+        cancelled.cancel()
+        assert (await hearing)[0].start_s == 0.0
+        hearing = asyncio.create_task(recognizer.hear(noise, english))
         await asyncio.sleep(0)
         (worker,) = (
             one for one in psutil.Process().children() if "kani.engines.worker.child" in one.cmdline()
         )
         worker.kill()
-        with pytest.raises(EngineLost):
-            await hearing
+        # What had not begun is heard by the next process.
+        with suppress(EngineLost):
+            assert (await hearing)[0].end_s > 0
         # Silence has no words, though Whisper says "you" to it.
         assert not await read(recognizer, np.zeros(5 * RATE, np.float32), language="en")
-        (heard_,) = await recognizer.hear(np.zeros(5 * RATE, np.float32), TranscriptionOptions(language="en"))
+        (heard_,) = await recognizer.hear(np.zeros(5 * RATE, np.float32), english)
         assert heard_.text
