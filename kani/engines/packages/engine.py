@@ -6,28 +6,17 @@ import asyncio
 from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING, cast
 
-from pydantic import BaseModel
-
 from kani.core.engine import CloningEngine, EngineInfo, StreamingInputEngine
 from kani.core.types import Embedding, Recording, Segment, SpeechChunk
 from kani.engines.packages.adapter import RECORDING_RATE
-from kani.engines.packages.package import Package
-from kani.engines.plugin import Resources
+from kani.engines.packages.package import Packaged
 
 if TYPE_CHECKING:
     from kani.text.incremental_text import IncrementalText
 
 
-class PackageEngine:
+class PackageEngine(Packaged):
     """Speaks by a worker in the environment of a package. See ``kani.core.engine``."""
-
-    def __init__(self, package: Package, settings: BaseModel, resources: Resources) -> None:
-        """resources: ``host`` starts the worker."""
-        self._package = package
-        self._settings = settings
-        self._resources = resources
-        self._worker: CloningEngine | None = None
-        self._recording_rate: int | None = None
 
     @property
     def info(self) -> EngineInfo:
@@ -38,23 +27,11 @@ class PackageEngine:
     def _started(self) -> CloningEngine:
         if self._worker is None:
             raise RuntimeError("the engine has not started")
-        return self._worker
+        return cast(CloningEngine, self._worker)
 
     async def start(self) -> None:
-        """Check the environment, find or fetch the files, and start the worker.
-
-        Raises EngineUnavailable, with what is missing and how to install it.
-        """
-        found = await self._package.found(self._settings, self._resources)
-        self._recording_rate = found.settings.get(RECORDING_RATE)
-        assert self._resources.host is not None  # it is always built in the server's process
-        self._worker = self._resources.host.speech_worker(found, self._resources)
-        await self._worker.start()
-
-    async def stop(self) -> None:
-        """See ``Engine.stop``."""
-        if self._worker is not None:
-            await self._worker.stop()
+        """See ``Engine.start``."""
+        await self._start_worker(lambda host, found: host.speech_worker(found, self._resources))
 
     def synthesize(self, segment: Segment) -> AsyncGenerator[SpeechChunk, None]:
         """See ``Engine.synthesize``."""
@@ -69,7 +46,7 @@ class PackageEngine:
         # PyAV and soxr, of the server's environment.
         from kani.runtime.recording_embedder import speech_of
 
-        rate = self._recording_rate or self.info.sample_rate
+        rate = self._found.settings.get(RECORDING_RATE, self.info.sample_rate)
         samples = await asyncio.to_thread(speech_of, recording, self._package.recording_s, rate)
         return await self._started.embed(Recording(samples, rate))
 

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import logging
 import sys
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
-from kani.engines.plugin import PackageWorker, Resources
+from kani.engines.plugin import Host, PackageWorker, Resources
 from kani.runtime.packages.environment import PackageEnvironment
+
+if TYPE_CHECKING:
+    from kani.core.engine import Engine
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +40,11 @@ class Package:
     """Seconds of a recording that ``embed`` gets at most."""
     on_cuda: tuple[str, str] | None = None
     """A module, and the adapter that is used where it is installed, unless KANI_DEVICE excludes CUDA."""
+
+    def engine(self, settings: BaseModel, resources: Resources) -> Engine:
+        """Build the engine; its start starts the process of the package."""
+        engine: Engine = later("kani.engines.packages.engine:PackageEngine")(self, settings, resources)
+        return engine
 
     def python(self, settings: BaseModel, resources: Resources) -> str:
         """Return the python that is set, else that of the environment that was made, else this one."""
@@ -73,3 +82,52 @@ class Package:
         finally:
             # If cancelled, a download may still run: the event loop does not wait for it.
             pool.shutdown(wait=False)
+
+
+def later(path: str) -> Callable[..., Any]:
+    """Return a function that calls another, ``module:function``, whose module is imported only then.
+
+    Descriptions of engines are imported at each start, and import nothing large.
+    """
+    module, _, name = path.partition(":")
+    return lambda *arguments: getattr(importlib.import_module(module), name)(*arguments)
+
+
+class Packaged:
+    """Base of what a package is in the server: the worker, and when it is there."""
+
+    def __init__(self, package: Package, settings: BaseModel, resources: Resources) -> None:
+        """resources: ``host`` starts the worker."""
+        self._package = package
+        self._settings = settings
+        self._resources = resources
+        self._worker: Any = None
+        self._idle_s: float | None = None
+
+    async def _start_worker(self, build: Callable[[Host, PackageWorker], Any]) -> None:
+        """Check the environment, find or fetch the files, and start what ``build`` returns.
+
+        Raises EngineUnavailable, with what is missing and how to install it.
+        """
+        self._found = await self._package.found(self._settings, self._resources)
+        assert self._resources.host is not None  # it is always built in the server's process
+        self._worker = build(self._resources.host, self._found)
+        await self._worker.start()
+        if self._idle_s is not None:
+            self._worker.unload_after(self._idle_s)
+
+    async def stop(self) -> None:
+        """End the worker."""
+        if self._worker is not None:
+            await self._worker.stop()
+
+    @property
+    def loaded(self) -> bool:
+        """See ``Unloadable.loaded``."""
+        return self._worker is not None and bool(self._worker.loaded)
+
+    def unload_after(self, idle_s: float) -> None:
+        """See ``Unloadable.unload_after``; also before the start."""
+        self._idle_s = idle_s
+        if self._worker is not None:
+            self._worker.unload_after(idle_s)

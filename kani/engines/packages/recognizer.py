@@ -25,7 +25,7 @@ from kani.core.recognizer import (
 from kani.core.transcriber import TranscribedSegment, Transcriber, TranscriptionOptions
 from kani.core.types import Samples
 from kani.engines.packages.live import SessionEvents
-from kani.engines.packages.package import Package
+from kani.engines.packages.package import Package, Packaged
 from kani.engines.packages.segments import SegmentBuilder
 from kani.engines.plugin import Resources
 from kani.runtime.voice_detector import SAMPLE_RATE as VOICE_RATE
@@ -33,7 +33,7 @@ from kani.runtime.voice_detector import VoiceDetector
 from kani.text import language_detection
 
 
-class PackageRecognizer:
+class PackageRecognizer(Packaged):
     """Hears by a worker in the environment of a package; see ``kani.core.recognizer``.
 
     ``recognize`` and ``transcribe`` are by live sessions of the adapter. One that hears stretches of
@@ -44,11 +44,8 @@ class PackageRecognizer:
         self, package: Package, settings: BaseModel, resources: Resources, info: RecognizerInfo
     ) -> None:
         """info: as far as it is known before the start."""
-        self._package = package
-        self._settings = settings
-        self._resources = resources
+        super().__init__(package, settings, resources)
         self._info = info
-        self._worker: Recognizer | None = None
 
     @property
     def info(self) -> RecognizerInfo:
@@ -56,27 +53,18 @@ class PackageRecognizer:
         return self._info
 
     async def start(self) -> None:
-        """Check the environment, find or fetch the files, and start the worker. Raises EngineUnavailable."""
-        self._found = await self._package.found(self._settings, self._resources)
-        assert self._resources.host is not None  # it is always built in the server's process
-        self._worker = self._resources.host.hearing_worker(self._found, self._resources)
-        await self._worker.start()
-        self._info = self._worker.info
+        """See ``Recognizer.start``."""
+        await self._start_worker(lambda host, found: host.hearing_worker(found, self._resources))
+        self._info = self._started.info
         self._detector = await asyncio.to_thread(VoiceDetector)
         if len(self._info.languages) > 1:
             await asyncio.to_thread(language_detection.load_detector)
-
-    async def stop(self) -> None:
-        """See ``Recognizer.stop``."""
-        worker, self._worker = self._worker, None
-        if worker is not None:
-            await worker.stop()
 
     @property
     def _started(self) -> Recognizer:
         if self._worker is None:
             raise EngineFailed("the recogniser is not running")
-        return self._worker
+        return cast(Recognizer, self._worker)
 
     @property
     def only_language(self) -> str | None:

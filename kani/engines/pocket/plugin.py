@@ -5,10 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from importlib.util import find_spec
 
-from kani.engines.packages.engine import PackageEngine
-from kani.engines.packages.package import Package
+from kani.engines.packages.package import Package, later
 from kani.engines.plugin import EnginePlugin, Resources
-from kani.engines.pocket import checkpoint
 from kani.engines.pocket.published import languages_here
 from kani.engines.pocket.settings import PocketSettings
 from kani.runtime.model_names import local_path
@@ -25,19 +23,14 @@ PACKAGE = Package(
         requirements="requirements-pocket.txt",
         packages="pocket-tts==4.0.1 msgspec",
         variable="KANI_POCKET_PYTHON",
-        size="some 5 GB with PyPI's torch on Linux",
+        size="mostly torch: some 5 GB on Linux, where PyPI's brings CUDA",
         licence="MIT",
     ),
     "kani.engines.pocket.adapter:Pocket",
-    checkpoint.find,
+    later("kani.engines.pocket.checkpoint:find"),
     # As much as 128 frames of 80 ms hold with the pause that the package adds.
     recording_s=10.16,
 )
-
-
-def build(settings: PocketSettings, resources: Resources) -> PackageEngine:
-    """Build the engine; its start starts the process of its package."""
-    return PackageEngine(PACKAGE, settings, resources)
 
 
 def joins(settings: PocketSettings, resources: Resources) -> tuple[PocketSettings, Resources] | None:
@@ -51,4 +44,6 @@ def joins(settings: PocketSettings, resources: Resources) -> tuple[PocketSetting
     return settings.model_copy(update={"languages": here}), replace(resources, may_fetch=False)
 
 
-ENGINE = EnginePlugin("pocket", PocketSettings, build, PACKAGE.prepare, joins=joins, own_process=False)
+ENGINE = EnginePlugin(
+    "pocket", PocketSettings, PACKAGE.engine, PACKAGE.prepare, joins=joins, own_process=False
+)

@@ -9,13 +9,12 @@ import logging
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kani.core.errors import EngineUnavailable, InvalidRequest
+from kani.core.errors import InvalidRequest
 from kani.core.recognizer import RecognizerInfo
 from kani.core.transcriber import TranscriptionOptions
 from kani.core.types import Samples
@@ -37,6 +36,8 @@ _LOOK_AGAIN_S = 0.05
 class Transcribe:
     """One file. See ``HearingAdapter``."""
 
+    cure = "name another GGUF file, or fetch it again (KANI_TRANSCRIBE_MODEL)"
+
     def load(self, settings: Mapping[str, Any], resources: Resources) -> RecognizerInfo:
         """See ``HearingAdapter.load``. settings: ``file``, ``cores`` of a call, ``copies`` of the model.
 
@@ -49,11 +50,8 @@ class Transcribe:
         transcribe_cpp.set_log_callback(_log)
         self._package: Any = transcribe_cpp
         self.streams, self._file, self._cores = settings["copies"], settings["file"], settings["cores"]
-        try:
-            model = transcribe_cpp.Model(self._file, backend="cpu")
-            self._idle = [model.session(n_threads=self._cores)]
-        except transcribe_cpp.TranscribeError as error:
-            raise EngineUnavailable(f"{Path(self._file).name} cannot be loaded: {error}") from error
+        model = transcribe_cpp.Model(self._file, backend="cpu")
+        self._idle = [model.session(n_threads=self._cores)]
         self._can, self._prompted = model.capabilities, model.supports("context_prompt")
         # Of several places the first one stands for the language: es-ES before es-US.
         self._codes = {_subtag(code): code for code in reversed(self._can.languages) if code != "auto"}

@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from kani.engines.packages.package import Package
-from kani.engines.plugin import RecognizerPlugin, Resources
-from kani.engines.transcribe.gguf_file import check_name, find
+from kani.engines.packages.package import Package, later
+from kani.engines.plugin import RecognizerPlugin
 from kani.engines.transcribe.settings import PYTHON, TranscribeSettings
 from kani.runtime.packages.environment import PackageEnvironment
-
-if TYPE_CHECKING:
-    from kani.engines.transcribe.recognizer import TranscribeRecognizer
 
 PACKAGE = Package(
     "transcribe",
@@ -28,17 +22,14 @@ PACKAGE = Package(
         exact=("transcribe-cpp", "transcribe-cpp-native"),
     ),
     "kani.engines.transcribe.adapter:Transcribe",
-    find,
+    later("kani.engines.transcribe.gguf_file:find"),
 )
 
-
-def build(settings: TranscribeSettings, resources: Resources) -> TranscribeRecognizer:
-    """Build the recogniser; its start starts the package's process. Raises EngineUnavailable."""
-    from kani.engines.transcribe.recognizer import TranscribeRecognizer
-
-    return TranscribeRecognizer(PACKAGE, settings, resources, check_name(settings.model))
-
-
 RECOGNIZER = RecognizerPlugin(
-    "transcribe", TranscribeSettings, build, PACKAGE.prepare, own_process=False, describes_itself=True
+    "transcribe",
+    TranscribeSettings,
+    later("kani.engines.transcribe.recognizer:TranscribeRecognizer"),
+    PACKAGE.prepare,
+    own_process=False,
+    describes_itself=True,
 )

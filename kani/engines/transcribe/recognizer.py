@@ -16,9 +16,10 @@ from kani.core.errors import EngineUnavailable
 from kani.core.recognizer import Mark, RecognitionEvent, RecognizerInfo
 from kani.core.transcriber import TranscribedSegment, TranscriptionOptions
 from kani.core.types import Samples
-from kani.engines.packages.package import Package
 from kani.engines.packages.recognizer import PackageRecognizer
 from kani.engines.plugin import Resources
+from kani.engines.transcribe.gguf_file import check_name
+from kani.engines.transcribe.plugin import PACKAGE
 from kani.engines.transcribe.settings import LANGUAGE, MODEL, TranscribeSettings
 from kani.engines.transcribe.words import cut, is_speech, text_of, timed, told
 from kani.runtime.model_names import short_name
@@ -41,12 +42,11 @@ _MARGIN_S, _MOMENTS = 0.3, 100
 class TranscribeRecognizer(PackageRecognizer):
     """A model in a GGUF file. See ``docs/engines.md``."""
 
-    def __init__(
-        self, package: Package, settings: TranscribeSettings, resources: Resources, model: str
-    ) -> None:
-        """model: its name."""
-        info = RecognizerInfo("transcribe", short_name(model), SAMPLE_RATE, frozenset())
-        super().__init__(package, settings, resources, info)
+    def __init__(self, settings: TranscribeSettings, resources: Resources) -> None:
+        """Raises EngineUnavailable for a model that cannot be one."""
+        name = short_name(check_name(settings.model))
+        info = RecognizerInfo("transcribe", name, SAMPLE_RATE, frozenset())
+        super().__init__(PACKAGE, settings, resources, info)
         self._named = settings.language
 
     async def start(self) -> None:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from kani.engines.packages.engine import PackageEngine
-from kani.engines.packages.package import Package
-from kani.engines.plugin import EnginePlugin, Resources
-from kani.engines.voxcpm import checkpoint
+from kani.engines.packages.package import Package, later
+from kani.engines.plugin import EnginePlugin
 from kani.engines.voxcpm.settings import VoxCPMSettings
 from kani.runtime.packages.environment import PackageEnvironment
 
@@ -18,18 +16,13 @@ PACKAGE = Package(
         requirements="requirements-voxcpm.txt",
         packages="voxcpm==2.0.3 msgspec",
         variable="KANI_VOXCPM_PYTHON",
-        size="some 6 GB with PyPI's torch on Linux",
+        size="mostly torch: some 5 GB on Linux, where PyPI's brings CUDA",
         licence="Apache-2.0",
     ),
     "kani.engines.voxcpm.adapter:VoxCPM",
-    checkpoint.find,
+    later("kani.engines.voxcpm.checkpoint:find"),
     on_cuda=("nanovllm_voxcpm", "kani.engines.voxcpm.nano_vllm:NanoVLLM"),
 )
 
 
-def build(settings: VoxCPMSettings, resources: Resources) -> PackageEngine:
-    """Build the engine; its start starts the process of its package."""
-    return PackageEngine(PACKAGE, settings, resources)
-
-
-ENGINE = EnginePlugin("voxcpm", VoxCPMSettings, build, PACKAGE.prepare, own_process=False)
+ENGINE = EnginePlugin("voxcpm", VoxCPMSettings, PACKAGE.engine, PACKAGE.prepare, own_process=False)

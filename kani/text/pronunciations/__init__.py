@@ -13,9 +13,11 @@ FOLDER = Path(__file__).parent
 
 
 def pronunciations(language: str) -> LexiconTable | None:
-    """Return the entries for a language (BCP 47), None where it has no file."""
-    language = primary(language)
-    return entries(language) if language in _languages() else None
+    """Return the entries for a language (BCP 47): its region's file, else its own, else None."""
+    for name in (language, primary(language)):
+        if name in _languages():
+            return entries(name)
+    return None
 
 
 @functools.cache

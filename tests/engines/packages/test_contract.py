@@ -15,6 +15,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 from pydantic import BaseModel
 
+from kani.core.engine import Unloadable
 from kani.core.errors import Busy, EngineFailed, EngineLost, EngineUnavailable, InvalidRequest, NoSpeech
 from kani.core.recognizer import Mark, RecognitionEvent, RecognizedWord, RecognizerInfo, Step
 from kani.core.transcriber import TranscriptionOptions
@@ -163,6 +164,15 @@ async def test_adapter_that_cannot_load_says_why(tmp_path: Path, given: dict[str
         async with speaking(tmp_path, **given):
             pass
     assert not workers()
+
+
+async def test_worker_that_is_idle_ends_and_comes_back(tmp_path: Path) -> None:
+    async with speaking(tmp_path) as engine:
+        assert isinstance(engine, Unloadable) and engine.loaded
+        engine.unload_after(0.01)
+        while engine.loaded or workers():
+            await asyncio.sleep(LOOK_AGAIN_S)
+        assert len(await said(engine, segment("one"))) > 0
 
 
 async def pieces(seconds: float, *marks: float) -> AsyncIterator[Samples | Mark]:

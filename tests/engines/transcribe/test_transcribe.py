@@ -25,7 +25,7 @@ from kani.engines.plugin import Resources
 from kani.engines.registry import Registry
 from kani.engines.transcribe.adapter import Transcribe
 from kani.engines.transcribe.gguf_file import find
-from kani.engines.transcribe.plugin import PACKAGE, build
+from kani.engines.transcribe.plugin import PACKAGE
 from kani.engines.transcribe.recognizer import TranscribeRecognizer
 from kani.engines.transcribe.settings import TranscribeSettings
 from kani.engines.transcribe.words import cut, is_speech, text_of, timed, told
@@ -103,7 +103,7 @@ def test_languages_have_the_models_names_and_some_have_to_be_told() -> None:
 )
 def test_model_has_to_be_named(tmp_path: Path, model: str | None, reason: str) -> None:
     with pytest.raises(EngineUnavailable, match=reason):
-        build(TranscribeSettings(model=model), Resources(tmp_path))
+        TranscribeRecognizer(TranscribeSettings(model=model), Resources(tmp_path))
 
 
 @pytest.mark.parametrize("names", [("a-Q8_0.gguf",), (), ("a-Q8_0.gguf", "b-q8_0.gguf")])
@@ -141,7 +141,7 @@ def streaming(tmp_path_factory: pytest.TempPathFactory) -> Path:
 async def started(folder: Path, model: Path, **chosen: str) -> AsyncIterator[TranscribeRecognizer]:
     settings = TranscribeSettings(model=str(model), python=JUDGE_PYTHON, **chosen)
     host = Registry(lambda kind: kind(), Resources(folder), CollectorRegistry())
-    recognizer = build(settings, Resources(folder, threads=1, host=host))
+    recognizer = TranscribeRecognizer(settings, Resources(folder, threads=1, host=host))
     await recognizer.start()
     try:
         yield recognizer
@@ -189,7 +189,7 @@ def cut_off(tmp_path: Path, streaming: Path, request: pytest.FixtureRequest) -> 
 
 @pytest.mark.server
 async def test_cut_file_is_refused(tmp_path: Path, cut_off: Path) -> None:
-    with pytest.raises(EngineUnavailable, match=r"cut\.gguf cannot be loaded"):
+    with pytest.raises(EngineUnavailable, match=r"cut\.gguf.*: name another GGUF file"):
         async with started(tmp_path, cut_off):
             pass
 

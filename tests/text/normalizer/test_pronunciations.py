@@ -107,7 +107,9 @@ def test_neighbours_show_the_verb(text: str, said: str | None) -> None:
         ("es-MX", "Un tour en YouTube", "Un tur en yútub"), ("es", "La app de Kate", "La ap de quéit"),
         ("en-GB", "Rehab resistance", "reehab rezistance"), ("de", "Das Training", "Das träning"),
         ("fr", "Jean et un jean", "jan et un djine"), ("it", "le chips", "le cìps"),
-        ("pt-BR", "O chat", "O tchéti"),
+        ("pt-BR", "O chat e o PIX", "O tchéti e o píkis"), ("pt-PT", "Um ticket", "Um tíquete"),
+        ("pt-PT", "O chat", "O chat"), ("de", "BAföG-Antrag", "bahfög-Antrag"),
+        ("it", "Le file e i file", "Le file e i fàil"),
     ],
 )  # fmt: skip
 def test_words_are_read_by_their_file(language: str, text: str, said: str) -> None:

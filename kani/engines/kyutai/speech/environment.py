@@ -14,6 +14,6 @@ ENVIRONMENT = PackageEnvironment(
     requirements=REQUIREMENTS,
     packages="moshi==0.2.13 msgspec num2words babel",
     variable="KANI_KYUTAI_PYTHON",
-    size="some 5 GB with PyPI's torch on Linux",
+    size="mostly torch: some 5 GB on Linux, where PyPI's brings CUDA",
     licence="MIT",
 )
