@@ -68,7 +68,7 @@ def too_slow(recognizer: str, model: str, late_s: float, setting: str) -> str:
     setting: name of that which chooses the model.
     """
     if late_s <= LONGEST_S:
-        log.info("%s: live words of %s come about %.1f s after they are said", recognizer, model, late_s)
+        log.info("%s: %s: live words come about %.1f s after they are said", recognizer, model, late_s)
         return ""
     reason = (
         f"{model} is too slow on this machine for live speech (words would come {late_s:.1f} s late, "
