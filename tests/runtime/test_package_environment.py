@@ -11,8 +11,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel
 
 from kani.core.errors import EngineUnavailable
+from kani.engines.packages.package import Package
+from kani.engines.plugin import Resources
 from kani.runtime.packages.environment import PackageEnvironment
 
 NAME = "stand_in_package"
@@ -34,6 +37,10 @@ def wheel(folder: Path, version: str) -> Path:
     return path
 
 
+class Chosen(BaseModel):
+    python: str | None = None
+
+
 def environment(packages: Path | str) -> PackageEnvironment:
     return PackageEnvironment(
         engine="Stand-in", package="stand-in", modules=(NAME,), requirements="requirements-stand-in.txt",
@@ -53,6 +60,12 @@ def test_environment_is_made_once_and_completed(tmp_path: Path, monkeypatch: pyt
     made.check(python)
     made.make(tmp_path, told.append)
     assert len(told) == 1
+    package = Package("stand_in", made, "module:Class", lambda chosen, resources: {"found": chosen.python})
+    for chosen, used in ((Chosen(), python), (Chosen(python=python), python)):
+        package.prepare(chosen, Resources(tmp_path))
+        found = package.worker(chosen, Resources(tmp_path))
+        assert (found.python, found.settings) == (used, {"found": chosen.python})
+    assert package.python(Chosen(), Resources(tmp_path / "other")) == sys.executable
     pinned = replace(made, packages=f"{NAME}==1.1", exact=(NAME,))
     with pytest.raises(EngineUnavailable, match=rf"runs with {NAME}==1.1 only, and this is {NAME}==1.0: "):
         pinned.check(python)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import math
 import threading
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -69,11 +69,11 @@ class HeardPackage:
         index = 0
         async with self._session(language) as session, aclosing(self._frames(audio)) as frames:
             async for frame in frames:
-                for word in await self._adapted.call(session.feed, frame):
+                for word in await self._words(session.feed, frame):
                     yield RecognizedWord(word.text, word.start_s, word.end_s, word.language)
                 yield Step(index, session.pauses or UNKNOWN_PAUSES, settled=not session.pending)
                 index += 1
-            for word in await self._adapted.call(session.finish):
+            for word in await self._words(session.finish):
                 yield RecognizedWord(word.text, word.start_s, word.end_s, word.language)
 
     async def transcribe(
@@ -83,16 +83,17 @@ class HeardPackage:
         if not hasattr(self._adapted.adapter, "hear"):
             async with self._session(options.language) as session, aclosing(self._frames(audio)) as frames:
                 async for frame in frames:
-                    for word in await self._adapted.call(session.feed, frame):
+                    for word in await self._words(session.feed, frame):
                         yield _segment(_one(word))
-                for word in await self._adapted.call(session.finish):
+                for word in await self._words(session.finish):
                     yield _segment(_one(word))
             return
         samples = await self._all(audio)
         stopped = threading.Event()
         async with self._place():
-            hear = partial(_heard, self._adapted.adapter.hear, samples, options, stopped)
-            for heard in await self._adapted.call(hear, stopped=stopped):
+            hear = self._adapted.adapter.hear
+            found = await self._adapted.call(lambda: list(hear(samples, options, stopped)), stopped=stopped)
+            for heard in found:
                 yield _segment(heard)
 
     @asynccontextmanager
@@ -116,6 +117,12 @@ class HeardPackage:
             finally:
                 await self._adapted.call(session.close)
 
+    async def _words(self, method: Callable[..., Any], *arguments: Samples) -> list[Word]:
+        """Return the words of a session's call; a generator's steps belong into the thread, too."""
+        if inspect.iscoroutinefunction(method):
+            return list(await method(*arguments))
+        return await self._adapted.call(lambda: list(method(*arguments)))
+
     async def _frames(self, audio: AsyncIterator[Samples | Mark]) -> AsyncGenerator[Samples, None]:
         """Yield whole steps of the audio; what is left at its end is filled up with silence."""
         size = round(STEP_S * self.info.sample_rate)
@@ -138,19 +145,6 @@ class HeardPackage:
             if count > LONGEST_S * self.info.sample_rate:
                 raise EngineFailed(f"a stretch of a recording is longer than {LONGEST_S:g} s")
         return np.concatenate([np.zeros(0, np.float32), *pieces])
-
-
-def _heard(
-    hear: Any, samples: Samples, options: TranscriptionOptions, stopped: threading.Event
-) -> list[Heard]:
-    """Return all that is heard: a generator's steps too belong into the thread."""
-    found: list[Heard] = []
-    parts: Iterable[Heard] = hear(samples, options, stopped)
-    for part in parts:
-        if stopped.is_set():
-            break
-        found.append(part)
-    return found
 
 
 def _one(word: Word) -> Heard:

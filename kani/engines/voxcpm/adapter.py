@@ -218,21 +218,19 @@ def check_weights(folder: Path, model: Any) -> None:
     """
     import torch
 
-    names = set(_names_in(folder, ("model.safetensors", "pytorch_model.bin")))
-    names |= {f"audio_vae.{name}" for name in _names_in(folder, ("audiovae.safetensors", "audiovae.pth"))}
+    names = {*_names_in(folder, "model.safetensors", "pytorch_model.bin")}
+    names |= {f"audio_vae.{name}" for name in _names_in(folder, "audiovae.safetensors", "audiovae.pth")}
     for name, weight in model.named_parameters():
-        stored = name.replace("._orig_mod.", ".")
+        stored, fault = name.replace("._orig_mod.", "."), ""
         if stored not in names:
-            raise EngineUnavailable(
-                f"{folder} is of another architecture, or incomplete: its files have no {stored}"
-            )
-        if not torch.isfinite(weight).all():
-            raise EngineUnavailable(
-                f"{folder} is damaged: {stored} has NaN or infinite values; remove it and fetch it again"
-            )
+            fault = f"of another architecture, or incomplete: its files have no {stored}"
+        elif not torch.isfinite(weight).all():
+            fault = f"damaged: {stored} has NaN or infinite values"
+        if fault:
+            raise EngineUnavailable(f"{folder} is {fault}; {published.CURE}")
 
 
-def _names_in(folder: Path, kinds: tuple[str, str]) -> list[str]:
+def _names_in(folder: Path, *kinds: str) -> list[str]:
     """Names of the weights in the file that the package takes: the first of the kinds that is there."""
     import torch
     from safetensors import safe_open

@@ -6,6 +6,7 @@ A worker in the judges' environment speaks; the samples are equal to those of th
 from __future__ import annotations
 
 import base64
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,11 +14,17 @@ from typing import Any, cast
 
 import numpy as np
 import pytest
+from prometheus_client import CollectorRegistry
+from safetensors.numpy import load_file, save_file
 
 from kani.core.audio.pcm import wav
-from kani.core.errors import InvalidRequest
+from kani.core.errors import EngineUnavailable, InvalidRequest
 from kani.core.types import Embedding, OptionValue, Recording, Samples, Sampling, Segment
 from kani.engines.packages.engine import PackageEngine
+from kani.engines.plugin import Resources
+from kani.engines.registry import Registry
+from kani.engines.voxcpm.plugin import PACKAGE
+from kani.engines.voxcpm.settings import VoxCPMSettings
 from tests.clients.voxcpm.wire import opened
 from tests.engines.packages.life import interrupted, pcm_of, spoken, workers
 from tests.judges import judged as support
@@ -255,3 +262,31 @@ def test_memory_of_the_worker_stays_flat(running: Engines) -> None:
     before = used()
     repeat(40)
     assert used() - before < 8 << 20
+
+
+NORM = "base_lm.norm.weight"
+
+
+@pytest.mark.parametrize(
+    ("tensors", "reason"),
+    [
+        ({NORM: None}, f"of another architecture, or incomplete: its files have no {NORM}"),
+        ({NORM: np.full(64, np.nan, np.float32)}, f"damaged: {NORM} has NaN or infinite values"),
+        ({NORM: np.ones(3, np.float32)}, "cannot load its model: .*size mismatch"),
+    ],
+)
+async def test_wrong_weights_are_named_with_a_cure(
+    judged: Judged, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tensors: dict[str, Any], reason: str
+) -> None:
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    shutil.copytree(judged.folder / NEW, tmp_path / NEW)
+    weights = tmp_path / NEW / "model.safetensors"
+    changed = load_file(weights) | tensors
+    save_file({name: value for name, value in changed.items() if value is not None}, weights)
+    host = Registry(lambda model: model(), Resources(tmp_path), CollectorRegistry())
+    settings = VoxCPMSettings(model=str(tmp_path / NEW), python=JUDGE_PYTHON)
+    engine = PackageEngine(PACKAGE, settings, Resources(tmp_path, device="cpu", host=host))
+    with pytest.raises(EngineUnavailable, match=f"{reason}.*KANI_VOXCPM_MODEL"):
+        await engine.start()
+    await engine.stop()
