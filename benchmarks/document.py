@@ -8,6 +8,7 @@ the page; without ``--write`` the page is printed.
 from __future__ import annotations
 
 import argparse
+import ast
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,6 +28,9 @@ LENGTHS = ("about 4 s", "about 7 s", "about 15 s")
 PRESENT = ("decoder litert of", "decoder student of")
 """Beginnings of notes that say what is so by default."""
 
+HELPERS = {"kani.nemo", "kokoro.student.mos", "text.language_detection_peers", "text.normalizer_peers"}
+"""Scripts that a program starts, most of them in the judges' environment; they have no command line."""
+
 LATE_AT_MOST = 0.01
 """Share of late pieces up to which streams count as playing without gaps."""
 
@@ -39,7 +43,7 @@ pip install -r requirements-dev-all.txt
 python -m benchmarks.server.own_share        # what the server adds to the engine: 3 min
 ```
 
-Each answer below was printed by a program, which the second table names. The programs start their own
+Each answer below was printed by a program, which the second table names. These start their own
 server on a free port, compare in turn within one run, and say how much of the processor other programs
 had meanwhile."""
 
@@ -53,12 +57,14 @@ times as long as the last one for a window of speech with AVX2, and {vnni} of it
 run of both ([results](../benchmarks/results)). None of these rows was measured again since: expect longer
 times with AVX2, and about the same with VNNI."""
 
+MACHINES = "Two cores, 24 GiB, Linux."
+PROGRAMS = "`python -m benchmarks.NAME --help` tells more of each."
+
 END = """## Where the figures come from
 
 `BENCHMARK_RESULT=FILE python -m benchmarks.PROGRAM` also writes a run, with its machine, versions, date
-and load, to a file. [benchmarks/results](../benchmarks/results) holds such files, and `python -m
-benchmarks.document --write` makes this page from them. A test compares the two. Notes on single subjects
-are in [measurements](measurements/README.md)."""
+and load, to a file. [benchmarks/results](../benchmarks/results) holds such files. Notes on
+single subjects are in [measurements](measurements/README.md)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,9 +286,22 @@ def _sources() -> str:
             if name not in told:
                 told.add(name)
                 notes = [note for note in one["notes"] if not note.startswith(PRESENT)]
-                facts = (one["machine"], one["date"], one["others"], "; ".join(notes))
-                lines.append((str(at), f"`{one['command']}`", *facts))
+                command = one["command"].removeprefix("python -m benchmarks.")
+                machine, date = one["machine"].partition(",")[0], one["date"][: len("2026-11-20")]
+                lines.append((str(at), f"`{command}`", machine, date, one["others"], "; ".join(notes)))
     return markdown(("question", "program", "machine", "date", "other programs", "notes"), lines)
+
+
+def programs(room: Path = RESULTS.parent) -> dict[str, str]:
+    """Return what each program of a folder that has a command line measures, by its module's name there."""
+    found = {}
+    for file in sorted(room.rglob("*.py")):
+        name = ".".join(file.relative_to(room).with_suffix("").parts).removesuffix(".__main__")
+        module = ast.parse(file.read_text(encoding="utf-8"))
+        runs = any(isinstance(node, ast.If) and "__main__" in ast.unparse(node.test) for node in module.body)
+        if runs and name not in HELPERS:
+            found[name] = " ".join((ast.get_docstring(module) or "").partition("\n\n")[0].split())
+    return found
 
 
 def _former() -> str:
@@ -328,7 +347,9 @@ def document() -> str:
         '<a id="prosody-in-steps"></a>',
         "![Time to the first sound by the length of the sentence](benchmarks_first_sound.svg)",
         "![Share of late pieces by the number of streams, for both processors](benchmarks_streams.svg)",
-        *("## Programs and machines", _sources(), END),
+        *("## Machines", MACHINES, _sources(), "## Programs", PROGRAMS),
+        "\n".join(f"- `{name}`: {about}" for name, about in programs().items()),
+        END,
     ]
     return "\n\n".join(parts) + "\n"
 

@@ -57,11 +57,6 @@ class ReceivedSpeech:
         """Time of the first audible sound, where each piece is played as soon as possible."""
         return first_audible_s(self.samples, SAMPLE_RATE, self.arrivals, self.durations)
 
-    @property
-    def stalls_s(self) -> list[float]:
-        """See ``stalls``."""
-        return stalls(self.arrivals, self.durations)
-
 
 def connected(url: str) -> connect:
     """Connect without a limit of message size, compression or pings."""

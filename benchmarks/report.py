@@ -30,8 +30,6 @@ RESULT_VARIABLE = "BENCHMARK_RESULT"
 _notes: list[str] = []
 _tables: list[dict[str, object]] = []
 
-_INSTRUCTIONS = {"avx512_vnni": "AVX-512 with VNNI", "avx_vnni": "AVX2 with VNNI", "avx2": "AVX2"}
-
 LIBRARIES = ("onnxruntime", "numpy", "websockets", "uvicorn")
 
 

@@ -32,7 +32,7 @@ def importers() -> dict[str, set[Path]]:
     """Files of the product and of the tests that import each module."""
     found: dict[str, set[Path]] = defaultdict(set)
     for path in files().values():
-        if path.relative_to(ROOT).parts[0] != "benchmarks":
+        if path.relative_to(ROOT).parts[0] not in ("benchmarks", "tools"):
             for name in modules_imported(path):
                 found[name].add(path)
     return found

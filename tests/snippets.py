@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
 import sys
 from collections.abc import Mapping
 from itertools import pairwise
@@ -16,7 +15,7 @@ from typing import NamedTuple
 
 from kani.cli import main, serve
 from kani.server import settings
-from tests.support.patience import WITHIN_S
+from tests.support.programs import ran
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = (
@@ -108,26 +107,17 @@ def run_shell(code: str, folder: Path, server: str = "ws://localhost:1") -> list
     (folder / "requirements.txt").write_bytes((ROOT / "requirements.txt").read_bytes())
     record.write_text("", encoding="utf-8")
     outside = {name: value for name, value in os.environ.items() if not name.startswith(("KANI_", "ELEVEN_"))}
-    done = subprocess.run(
-        ["bash", "-e", "-o", "pipefail", "-c", code.replace("localhost:8001", server.partition("//")[2])],
-        cwd=folder,
-        env=outside
-        | {
-            "PATH": f"{programs}:{os.environ['PATH']}",
-            "HOME": str(folder),
-            "REAL_PYTHON": sys.executable,
-            "REPOSITORY": str(ROOT),
-            "PYTHONPATH": str(ROOT),
-            "SERVER": server,
-            "RECORD": str(record),
-        },
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=WITHIN_S,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    own = {
+        "PATH": f"{programs}:{os.environ['PATH']}",
+        "HOME": str(folder),
+        "REAL_PYTHON": sys.executable,
+        "REPOSITORY": str(ROOT),
+        "PYTHONPATH": str(ROOT),
+        "SERVER": server,
+        "RECORD": str(record),
+    }
+    script = code.replace("localhost:8001", server.partition("//")[2])
+    done = ran("bash", "-e", "-o", "pipefail", "-c", script, cwd=folder, env=outside | own)
     assert "Traceback" not in done.stderr
     calls = []
     for line in record.read_text(encoding="utf-8").split(CALL)[:-1]:
@@ -151,7 +141,7 @@ def check(call: Call) -> None:
             assert all(f'"{option}"' in source for option in options if option.startswith("--"))
         case ("python", ["-m", "pytest", *options], _):
             assert all((ROOT / option).exists() for option in options if "/" in option)
-        case ("python", ["-m", module, *_], _) if module.startswith("benchmarks."):
+        case ("python", ["-m", module, *_], _) if module.startswith(("benchmarks.", "tools.")):
             file = ROOT / module.replace(".", "/")
             assert file.with_suffix(".py").exists() or (file / "__main__.py").exists()
         case ("pip" | "uv", options, _):

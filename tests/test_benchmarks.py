@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import ast
 import signal
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,10 +11,9 @@ import pytest
 from benchmarks import report, sentences
 from benchmarks.playback_client import first_audible_s, leading_silence, parse, playback_starts, stalls
 from benchmarks.recognition import clips
-from benchmarks.recognition import sentences as hearing_sentences
 from benchmarks.report import median, ms, percentile, table
-
-ROOT = Path(__file__).resolve().parent.parent
+from tests.running.sources import ROOT
+from tests.support.programs import python, ran
 
 
 def test_a_percentile_is_a_value_that_was_measured():
@@ -68,29 +64,21 @@ def test_sentences_begin_as_their_group_says(group):
 def test_held_out_sentences_stand_nowhere_else():
     held_out = [text for _, text in sentences.mixed(sentences.HELD_OUT)]
     assert len(held_out) == len(set(held_out)) == 40
-    tracked = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True)
+    tracked = ran("git", "ls-files", "-z")
     kinds = (".py", ".md", ".toml", ".txt", ".html", ".js", ".json", ".yml")
     files = [ROOT / name for name in tracked.stdout.split("\0") if name.endswith(kinds)]
     assert len(files) > 500
     for file in files:
-        if file != Path(sentences.__file__):
+        if file.name != "held_out.txt":
             content = file.read_text(encoding="utf-8")
             assert not [text for text in held_out if text in content], file
 
 
 def test_held_out_sentences_are_imported_by_judging_programs_alone():
-    judging = {
-        "kokoro/duration",
-        "kokoro/student/__main__",
-        "kani/quality",
-        "recognition/clips",
-        "voices/nearest_voice_speech",
-        "kokoro/words",
-        "languages/fed",
-    }
-    files = [*ROOT.glob("*.py"), *(ROOT / "benchmarks").rglob("*.py"), *(ROOT / "engines").rglob("*.py")]
+    judging = {"kokoro/student/__main__", "kokoro/words", "recognition/clips"}
+    files = [file for room in ("benchmarks", "kani", "tools") for file in (ROOT / room).rglob("*.py")]
     importing = {
-        file.relative_to(ROOT / "benchmarks").with_suffix("").as_posix()
+        file.relative_to(ROOT).with_suffix("").as_posix().removeprefix("benchmarks/")
         for file in files
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
         if isinstance(node, ast.ImportFrom) and any(name.name == "HELD_OUT" for name in node.names)
@@ -102,7 +90,7 @@ def test_held_out_sentences_are_imported_by_judging_programs_alone():
 def test_the_recogniser_is_tuned_on_none_of_the_sentences_that_are_held_out(language):
     tuned_on = set(clips.sentences(language))
     judged_on = {text for _, text in sentences.mixed(sentences.HELD_OUT)}
-    judged_on |= {*hearing_sentences.EVERYDAY[language], hearing_sentences.ARTICLE_1[language]}
+    judged_on |= {*sentences.EVERYDAY[language], sentences.ARTICLE_1[language]}
     assert len(tuned_on) >= 30
     assert not tuned_on & judged_on
 
@@ -110,8 +98,8 @@ def test_the_recogniser_is_tuned_on_none_of_the_sentences_that_are_held_out(lang
 @pytest.mark.server
 def test_a_benchmark_without_its_packages_says_how_to_install_them():
     code = "import runpy, sys; sys.modules['psutil'] = None; runpy.run_module('benchmarks.text.normalizer')"
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+    done = python("-c", code, code=1)
+    assert (done.stdout, done.stderr.count("\n")) == ("", 1)
     assert "the benchmarks need psutil: pip install psutil" in done.stderr
 
 

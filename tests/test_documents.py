@@ -68,10 +68,11 @@ def test_nobody_is_told_to_install_this_package_from_an_index():
 
 def test_every_program_that_is_named_exists():
     text = "\n".join(document.read_text(encoding="utf-8") for document in DOCUMENTS)
-    named = set(re.findall(r"-m benchmarks\.([a-z][\w.]*)", text))
+    named = set(re.findall(r"-m ((?:benchmarks|tools)\.[a-z][\w.]*)", text))
+    named |= {f"benchmarks.{name}" for name in re.findall(r"^\| \d+ \| `([\w.]+)", BENCHMARKS, re.M)}
     assert len(named) > 20
     for name in named:
-        path = ROOT / "benchmarks" / name.rstrip(".").replace(".", "/")
+        path = ROOT / name.rstrip(".").replace(".", "/")
         program = path / "__main__.py" if path.is_dir() else path.with_suffix(".py")
         source = program.read_text(encoding="utf-8")
         assert 'if __name__ == "__main__":' in source, name
@@ -138,7 +139,7 @@ def test_a_metric_stands_in_the_listed_modules_and_in_no_other() -> None:
     assert found and {str(path.relative_to(ROOT)) for path in found} <= listed
 
 
-PATH = re.compile(r"`((?:kani|tests|benchmarks|docs|examples|deploy)/[\w./-]+)`")
+PATH = re.compile(r"`((?:kani|tests|benchmarks|tools|docs|examples|deploy)/[\w./-]+)`")
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))

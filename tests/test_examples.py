@@ -13,6 +13,7 @@ import pytest
 from tests.conftest import ROOT, ServerProcess
 from tests.judges.judge import hear, word_error_rate
 from tests.support.patience import WITHIN_S
+from tests.support.programs import python
 
 EXAMPLES = ROOT / "examples"
 WRONG_AT_MOST = 0.04  # of the words; of a sentence of a dozen: none
@@ -21,13 +22,7 @@ SPANISH = "Buenos días, hoy vamos a preparar una tortilla de patatas con mucha 
 
 def run(example: str, *arguments: str | Path, code: int = 0) -> str:
     """Output of an example."""
-    ended = subprocess.run(
-        [sys.executable, str(EXAMPLES / example), *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=WITHIN_S,
-    )
-    assert ended.returncode == code, ended.stderr
+    ended = python(EXAMPLES / example, *map(str, arguments), code=code)
     assert "Traceback" not in ended.stderr
     return ended.stdout + ended.stderr
 
@@ -146,8 +141,7 @@ def test_without_a_sound_device_the_cure_is_named(example: str, tmp_path: Path) 
     text = {"kyutai_speak.py": ["Hola."], "talk.py": ["http://127.0.0.1:9/v1"]}.get(example, [])
     code = f"import runpy, sys; sys.path.insert(0, {str(tmp_path)!r}); sys.argv[1:] = {text!r}; "
     code += f"runpy.run_path({str(EXAMPLES / example)!r}, run_name='__main__')"
-    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=WITHIN_S)
-    assert ended.returncode == 1
+    ended = python("-c", code, code=1)
     assert "PortAudio library not found" in ended.stderr and "pip install sounddevice" in ended.stderr
     assert "Traceback" not in ended.stderr
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-import subprocess
-import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -19,6 +17,7 @@ from kani.core.types import Span
 from kani.library.results import Audio, Word
 from tests.conftest import ROOT
 from tests.support.patience import WITHIN_S
+from tests.support.programs import python
 
 ESPEAK = {"engine": "espeak"}
 PAGE = ROOT / "docs" / "library.md"
@@ -47,7 +46,7 @@ def test_import_loads_nothing_and_the_library_no_server() -> None:
         "loaded += [name for name in sys.modules if name.startswith('kani.protocols')]\n"
         "assert not loaded, loaded\n"
     )
-    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=WITHIN_S)
+    python("-c", code)
 
 
 def test_words_have_their_times(speech: kani.Speech) -> None:
@@ -164,15 +163,6 @@ def test_examples_of_the_page_run(example: str, tmp_path: Path) -> None:
 
     with Speech() as speech:
         speech.say("The birds are singing in the garden this morning.").save(tmp_path / "recording.wav")
-    done = subprocess.run(
-        [sys.executable, "-c", example],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=WITHIN_S,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    done = python("-c", example, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)})
     if "transcribe" in example or "listen" in example:
         assert "singing" in done.stdout and "garden" in done.stdout

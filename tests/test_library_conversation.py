@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from pathlib import Path
@@ -19,11 +17,11 @@ from kani.core.types import Samples
 from kani.library.conversation import ConversationEvent
 from kani.runtime.turn_model.model import SmartTurn
 from tests.clients.openai_realtime import loud, quiet
-from tests.conftest import ROOT
 from tests.judges.judge import hear, word_error_rate
 from tests.support.chat.endpoint import Answer, ChatEndpoint, chat_endpoint, say
 from tests.support.loudness import PausingRecognizer
-from tests.support.patience import WITHIN_S
+from tests.support.patience import WITHIN_S, happens
+from tests.support.programs import python
 
 RATE = 24_000
 SENTENCE = quiet(0.4), loud(0.4)
@@ -88,12 +86,6 @@ def probably_complete(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(SmartTurn, "completeness", completeness)
 
 
-async def happens(what: Callable[[], object]) -> None:
-    async with asyncio.timeout(WITHIN_S):
-        while not what():
-            await asyncio.sleep(0.005)
-
-
 @pytest.mark.usefixtures("probably_complete")
 async def test_answer_is_begun_in_a_pause_and_given_out_after_the_turn() -> None:
     async def audio(events: list[ConversationEvent]) -> AsyncIterator[Samples]:
@@ -152,8 +144,7 @@ async def test_speech_interrupts_and_the_rest_was_not_heard() -> None:
 
     async def audio(events: list[ConversationEvent]) -> AsyncIterator[Samples]:
         yield np.concatenate([quiet(0.4), loud(0.4), quiet(1.0)])
-        while not any(isinstance(event, Answered) for event in events):
-            await asyncio.sleep(0.01)
+        await happens(lambda: any(isinstance(event, Answered) for event in events))
         yield np.concatenate([loud(0.4), quiet(1.0)])
 
     async with chat_endpoint(lambda _: next(answers)) as endpoint:
@@ -210,8 +201,7 @@ async def test_word_interrupts_but_no_listener(last: str) -> None:
 
     async def audio(events: list[ConversationEvent]) -> AsyncIterator[Samples]:
         yield np.concatenate([quiet(0.4), loud(0.4), quiet(1.0)])
-        while not any(isinstance(event, Answered) for event in events):
-            await asyncio.sleep(0.01)
+        await happens(lambda: any(isinstance(event, Answered) for event in events))
         yield np.concatenate([loud(0.24), quiet(1.0)])
 
     async with chat_endpoint(lambda _: next(answers)) as endpoint:
@@ -231,8 +221,7 @@ async def test_failure_is_an_event_and_the_conversation_goes_on() -> None:
     async def audio(events: list[ConversationEvent]) -> AsyncIterator[Samples]:
         turn = np.concatenate([quiet(0.4), loud(0.4), quiet(1.0)])
         yield turn
-        while not any(isinstance(event, NoAnswer) for event in events):
-            await asyncio.sleep(0.01)
+        await happens(lambda: any(isinstance(event, NoAnswer) for event in events))
         yield turn
 
     async with chat_endpoint(lambda _: next(answers)) as endpoint:
@@ -243,8 +232,7 @@ async def test_failure_is_an_event_and_the_conversation_goes_on() -> None:
 async def test_turn_ends_though_the_recognition_lags() -> None:
     async def audio(events: list[ConversationEvent]) -> AsyncIterator[Samples]:
         yield np.concatenate([quiet(0.4), loud(0.4), quiet(3.0)])
-        while not any(isinstance(event, Answered) for event in events):
-            await asyncio.sleep(0.01)
+        await happens(lambda: any(isinstance(event, Answered) for event in events))
 
     async with chat_endpoint(lambda _: say("Yes.")) as endpoint:
         async with asyncio.timeout(WITHIN_S):
@@ -315,9 +303,7 @@ async def test_example_hears_and_is_heard(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "question.wav", samples, RATE, subtype="PCM_16")
     async with chat_endpoint(lambda _: say(answer)) as endpoint:
         files = [str(tmp_path / name) for name in ("question.wav", "answer.wav")]
-        command = [sys.executable, str(ROOT / "examples/talk.py"), endpoint.url, "--files", *files]
-        ended = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, check=False)
-    assert ended.returncode == 0, ended.stderr
+        ended = await asyncio.to_thread(python, "examples/talk.py", endpoint.url, "--files", *files)
     assert word_error_rate(question, endpoint.said[-1][-1][1], "en") <= 0.15
     assert answer in ended.stdout
     spoken, rate = soundfile.read(tmp_path / "answer.wav", dtype="float32")

@@ -25,6 +25,7 @@ from packaging.requirements import Requirement
 from tests.conftest import ROOT
 from tests.deploy.environment import requirements
 from tests.support.patience import WITHIN_S
+from tests.support.programs import ran
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 EXTRAS = PROJECT["optional-dependencies"]
@@ -103,17 +104,7 @@ class Installed:
         subprocess.run([*pip, "--disable-pip-version-check", "--no-compile", str(self.wheel)], check=True)
 
     def run(self, *command: str) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            [str(self.bin / command[0]), *command[1:]],
-            cwd=self.folder,
-            env=self._environment,
-            capture_output=True,
-            text=True,
-            timeout=WITHIN_S,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        return done
+        return ran(self.bin / command[0], *command[1:], cwd=self.folder, env=self._environment)
 
     def serve(self, *arguments: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
@@ -144,8 +135,10 @@ def served(installed: Installed) -> Iterator[str]:
 
 
 @pytest.mark.heard
-def test_built_files_have_the_package_readme(installed: Installed) -> None:
+def test_built_files_have_the_package_readme_and_hold_the_product_alone(installed: Installed) -> None:
     with zipfile.ZipFile(installed.wheel) as wheel, tarfile.open(installed.sdist) as sdist:
+        holds = {name.partition("/")[0] for name in wheel.namelist() if ".dist-info/" not in name}
+        assert holds == {"kani", "websocket_client.py", "websocket_config.py"}
         (metadata,) = (wheel.read(name) for name in wheel.namelist() if name.endswith(".dist-info/METADATA"))
         folder = sdist.getnames()[0].partition("/")[0]
         information = sdist.extractfile(f"{folder}/PKG-INFO")
@@ -195,8 +188,8 @@ def test_cures_of_an_installation_name_packages_that_exist(installed: Installed)
         assert named <= wanted and ("--force-reinstall" in cure) == (named == wanted and not extra), extra
     missing = "import sys; sys.modules['uvicorn'] = None; sys.argv = ['kani-tts', 'serve']; "
     missing += "from kani.cli.main import main; main()"
-    done = subprocess.run([installed.bin / "python", "-c", missing], capture_output=True, text=True)
-    assert done.returncode == 2 and "uvicorn is missing: run pip install " in done.stderr
+    done = ran(installed.bin / "python", "-c", missing, code=2)
+    assert "uvicorn is missing: run pip install " in done.stderr
 
 
 @pytest.mark.heard

@@ -7,14 +7,13 @@ import os
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from kani.cli.prerequisites import OLDEST_PYTHON
+from tests.running.sources import ROOT
 from tests.support.patience import WITHIN_S
 
-ROOT = Path(__file__).parents[1]
 SERVER, PROGRAMS = "start_websocket_server.py", ("websocket_client.py", "test_websocket.py")
 PACKAGES = (
     *("pydantic", "dotenv", "platformdirs", "msgspec", "starlette", "uvicorn", "websockets"),

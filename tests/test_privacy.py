@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import ast
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,8 +11,9 @@ import pytest
 
 from benchmarks.server.outgoing import STRACE, TracedServer, exercise
 from kani import no_telemetry
+from tests.running.sources import ROOT
+from tests.support.programs import python
 
-ROOT = Path(__file__).resolve().parent.parent
 REPORTING = frozenset({"onnxruntime", "huggingface_hub", "transformers", "faster_whisper", "torch"})
 """Libraries that report, or import one that does (torch reports nothing by itself)."""
 
@@ -52,15 +51,15 @@ def test_each_importer_of_a_library_that_reports_turns_that_off(path: Path) -> N
 
 
 @pytest.mark.server
-@pytest.mark.parametrize("package", ["kani", "kani.engines.whisper", "benchmarks", "websocket_server"])
+@pytest.mark.parametrize(
+    "package", ["kani", "kani.engines.whisper", "benchmarks", "tools", "websocket_server"]
+)
 def test_import_turns_telemetry_off_and_keeps_set_variables(package: str) -> None:
     code = f"import os, {package}; print(*(os.environ[name] for name in {sorted(no_telemetry.VARIABLES)}))"
     bare = {name: value for name, value in os.environ.items() if name not in no_telemetry.VARIABLES}
 
     def values(**more: str) -> list[str]:
-        run = [sys.executable, "-c", code]
-        done = subprocess.run(run, cwd=ROOT, env=bare | more, check=True, capture_output=True, text=True)
-        return done.stdout.split()
+        return python("-c", code, env=bare | more).stdout.split()
 
     assert values() == ["1"] * len(no_telemetry.VARIABLES)
     assert "0" in values(DO_NOT_TRACK="0")
@@ -74,7 +73,7 @@ def test_huggingface_hub_reads_the_variables() -> None:
         "assert c.HF_HUB_DISABLE_UPDATE_CHECK"
     )
     bare = {name: value for name, value in os.environ.items() if name not in no_telemetry.VARIABLES}
-    subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=bare, check=True)
+    python("-c", code, env=bare)
 
 
 @pytest.mark.server

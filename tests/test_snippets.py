@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,9 +12,10 @@ import httpx
 import pytest
 import yaml
 
-from tests.conftest import ServerProcess
+from tests.conftest import ServerProcess, server_process
 from tests.snippets import REAL, ROOT, Snippet, check, run_shell, snippets
 from tests.support.patience import WITHIN_S
+from tests.support.programs import python
 
 SHELL = [snippet for snippet in snippets("bash") if snippet.reason is None]
 WITH_SERVER = [snippet for snippet in SHELL if any(real in snippet.code for real in REAL)]
@@ -86,10 +85,8 @@ def test_command_is_accepted(snippet: Snippet, tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def snippet_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     """A server of these tests' own, as they store voices."""
-    running = ServerProcess(tmp_path_factory.mktemp("server"), "--engine", "espeak")
-    running.wait_until_ready()
-    yield running
-    running.stop()
+    with server_process(tmp_path_factory.mktemp("server"), "--engine", "espeak") as running:
+        yield running
 
 
 @pytest.fixture
@@ -123,14 +120,6 @@ def test_python_of_the_pages_runs(snippet_server: ServerProcess, folder: Path) -
         page: "\n".join([*(one.code for one in PYTHON if one.page == page), ENDS.get(page, "")])
         for page in sorted({one.page for one in PYTHON})
     }
-    done = subprocess.run(
-        [sys.executable, "-c", RUNNER],
-        input=json.dumps(pages).replace("8001", str(snippet_server.port)),
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'examples'}"},
-        capture_output=True,
-        text=True,
-        timeout=WITHIN_S,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'examples'}"}
+    given = json.dumps(pages).replace("8001", str(snippet_server.port))
+    python("-c", RUNNER, given=given, cwd=folder, env=environment)

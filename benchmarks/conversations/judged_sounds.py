@@ -1,9 +1,9 @@
-"""Sounds over an answer, and whether they are taken for an interruption, on any machine.
+"""Sounds over an answer, and whether they are taken for an interruption.
 
 No server and no clock: the recogniser hears each sound over an answer, and each step of it is judged as in a
 conversation (``kani.core.turns.interruption``). So counts and times of audio do not depend on the load. The
 time to the rest is until a voice is heard, and the time to the decision until it is known to interrupt; what
-the machine computes comes on top. ``over_answers`` measures a whole server.
+the machine computes comes on top.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from benchmarks.conversations.interjections import LISTENER, NOISES, WORDS, Sound, noises, spoken
-from benchmarks.conversations.over_answers import BEFORE_S, ECHO, ECHO_DB, ECHO_S, TEXTS
 from benchmarks.conversations.talker import ROOM, ROOM_S
 from benchmarks.recognition.clips import JUDGING_VOICES
 from benchmarks.recognition.clips import SAMPLE_RATE as RATE
@@ -30,7 +29,18 @@ from kani.core.turns.speech_gate import SpeechGate
 from kani.core.types import Samples
 from kani.engines.whisper.engine import WhisperRecognizer
 
-AFTER_S = 2.0
+TEXTS = {
+    "es": "Primero vamos al mercado y compramos fruta, y luego volvemos a casa por el parque. Allí hay un "
+    "lago con patos, y los niños dan de comer a los peces. Por la tarde leemos un libro junto a la ventana.",
+    "en": "First we go to the market and buy some fruit, and then we walk home through the park. There is a "
+    "lake with ducks, and the children feed the fish. In the afternoon we read a book by the window.",
+}
+"""Answers."""
+
+BEFORE_S, AFTER_S = 0.8, 2.0
+"""Seconds of an answer before a sound, and of silence after it."""
+
+ECHO, ECHO_S, ECHO_DB = "echo", 2.0, -12.0
 IN_A_ROOM = "echo in a room"
 KINDS = {**dict.fromkeys(NOISES, 20), ECHO: 10, IN_A_ROOM: 10, "listener": 30, "words": 50}
 """Kinds of sounds, and how many of each."""

@@ -1,4 +1,4 @@
-"""Conversations of nearly an hour: the server's memory, and what it still holds once they have ended.
+"""Conversations of nearly an hour: the server's memory, and what it holds after them.
 
 Kokoro's voices say the scripts again and again, in Spanish and English in turns, over one connection for each
 language that stays open; the microphone of the other hears its room. Everything is at the pace of speech. The
@@ -23,16 +23,22 @@ import httpx
 import numpy as np
 from prometheus_client.parser import text_string_to_metric_families
 
-from benchmarks.conversations.scripts import SCRIPTS
 from benchmarks.conversations.talker import DELTA, Talker, talker
 from benchmarks.recognition.clips import JUDGING_VOICES
 from benchmarks.recognition.clips import SAMPLE_RATE as CLIP_RATE
 from benchmarks.recognition.realtime_socket import RATE
 from benchmarks.recognition.turn_cases import speaker
 from benchmarks.report import median, mib, percentile, report_section, table
+from benchmarks.sentences import texts
 from benchmarks.server_process import HOST, Server
 from kani.core.types import Samples
 from tests.support.chat.endpoint import Answer, chat_endpoint, say
+
+SCRIPTS: Mapping[str, Sequence[Sequence[str]]] = {
+    language: [[part.strip() for part in turn.split("|")] for turn in turns]
+    for language, turns in texts("scripts").items()
+}
+"""Conversations of twenty turns by language: the user's words, and the answer."""
 
 INTERRUPTED_EVERY = 5
 INTERRUPTED_AFTER_S = 1.5

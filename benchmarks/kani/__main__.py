@@ -1,4 +1,4 @@
-"""The Kani model at its published size with random weights: speed, exactness, and the machine's limits."""
+"""The Kani model at full size with random weights: speed, exactness, the machine's limits."""
 
 from __future__ import annotations
 

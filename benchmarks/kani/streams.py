@@ -54,7 +54,11 @@ class Listening:
         self.arrivals_s.append(now)
         self.durations_s.append(len(event) / self._kani.sample_rate)
         self._submitted.wait()
-        self._kani.scheduler.acknowledge(self.stream, len(event))
+        self._take(len(event))
+
+    def _take(self, samples: int) -> None:
+        """Acknowledge audio that has just come."""
+        self._kani.scheduler.acknowledge(self.stream, samples)
 
     def wait_first(self) -> Listening:
         """Wait for the first audio. Raises RuntimeError if there is none."""

@@ -1,38 +1,63 @@
-"""Cost of a frame: just the generator, by window length, ONNX int8 and fast in turn."""
+"""Cost of a frame: the generator by itself, by window length, both decoders in turn."""
 
 from __future__ import annotations
 
 import time
-from functools import cache
 
 from benchmarks import single_engine
-from benchmarks.kokoro_decoder.windows import LITERT, ONNX, decoder_variant
+from benchmarks.kokoro_decoder.servers import LITERT, ONNX
 from benchmarks.report import median, percentile, table
 from benchmarks.sentences import ABOUT_7_S
+from kani.engines.kokoro.litert.decoder import load_litert_decoder
+from kani.engines.kokoro.litert.packing.store import load_packed
+from kani.engines.kokoro.network import parts_cache
 from kani.engines.kokoro.network.decoder import Generator, Window
 from kani.engines.kokoro.network.onnx_model import Stop
+from kani.engines.kokoro.network.parts import LoadPart, SplitModel
 from kani.engines.kokoro.voices import DEFAULT_VOICES
+from kani.runtime import weights
+from kani.server import settings
+from tools.kokoro_data.calibrate import GeneratorInputs
 
-LENGTHS = (10, 16, 24, 64, 256)
+LENGTHS = (10, 16, 24, 64)
 """Frames of a window that are heard."""
 
 _FRAMES_EACH, _FEWEST = 480, 5
-"""Number of windows made for one measurement: at least this many, and until enough frames were decoded."""
+"""Frames that are decoded for one measurement, and its least number of windows."""
 
-Costs = dict[str, list[float]]
-"""Milliseconds a frame, each time, by the generator."""
+
+def cut(window: Window, frames: int, context: int) -> Window:
+    """Return the first ``frames`` frames of a window that have the context before them."""
+    count = frames + 2 * context
+    features, spectra = window.features[:, :, : 2 * count], window.spectra[:, :, : 120 * count + 1]
+    return Window(features, spectra, window.scale, window.shift, context, context)
+
+
+def generators(parts: LoadPart, model: bytes, cores: int) -> dict[str, Generator]:
+    """Load both; raises DecoderUnavailable where LiteRT does not run."""
+    packed = load_packed(weights.KOKORO.sha256, lambda: model, settings.load({}).cache_dir)
+    return {
+        ONNX: SplitModel.on_onnxruntime(parts, cores).decoder.generator,
+        LITERT: load_litert_decoder(packed, cores).generator,
+    }
 
 
 def generator() -> None:
-    """Print the table."""
+    """Print the tables."""
+    chosen = settings.load({})
+    model = weights.load(weights.KOKORO, models_dir=chosen.models_dir, cache_dir=chosen.cache_dir)
+    parts = parts_cache.load(model, chosen.cache_dir)
+    spoken = GeneratorInputs(parts).of(DEFAULT_VOICES["es"], max(ABOUT_7_S["es"], key=len))
     head = (
         *("frames heard", "times each", f"{ONNX}, ms a frame", f"{LITERT}, ms a frame"),
         *(f"{ONNX} ÷ {LITERT}, median", "p10–p90"),
     )
     for cores in sorted({1, single_engine.THREADS}):
-        rows = []
-        for length, found in costs(cores).items():
-            ratios = [onnx / fast for onnx, fast in zip(found[ONNX], found[LITERT], strict=True)]
+        own, rows = generators(parts, model, cores), []
+        for length in LENGTHS:
+            windows = {name: cut(spoken, length, one.context) for name, one in own.items()}
+            found = _in_turn(own, windows, length)
+            ratios = [onnx / litert for onnx, litert in zip(found[ONNX], found[LITERT], strict=True)]
             rows.append(
                 [
                     *(str(length), str(len(ratios))),
@@ -41,35 +66,15 @@ def generator() -> None:
                     f"{percentile(ratios, 10):.2f}–{percentile(ratios, 90):.2f}",
                 ]
             )
-        threads = "one thread" if cores == 1 else f"{cores} threads on one window"
-        print(f"A window by the generator alone, with the context that each wants, {threads}:\n")
+        print(f"A window by the generator alone, {cores} of the cores:\n")
         print(table(head, rows) + "\n", flush=True)
 
 
-@cache
-def costs(cores: int) -> dict[int, Costs]:
-    """Cost of frames by window length; measured once for the table and the picture."""
-    ways = {name: decoder_variant(name, cores) for name in (ONNX, LITERT)}
-    model = ways[ONNX].model
-    voice = next(voice for voice in model.voices.all if voice.id == DEFAULT_VOICES["es"])
-    # The longest: it has to have a context on both sides of the longest window.
-    foreseen = max(
-        (model.foresee(text, voice) for text in ABOUT_7_S["es"]), key=lambda one: one.features.frames
-    )
-    windows = {}
-    for name, own in ways.items():
-        begin = own.parts.decoder.generator.context
-        assert foreseen.features.frames >= max(LENGTHS) + 2 * begin
-        windows[name] = own.windows(foreseen, [(begin, begin + length) for length in LENGTHS])
-    generators = {name: own.parts.decoder.generator for name, own in ways.items()}
-    return {
-        length: _in_turn(generators, {name: own[at] for name, own in windows.items()}, length)
-        for at, length in enumerate(LENGTHS)
-    }
-
-
-def _in_turn(generators: dict[str, Generator], windows: dict[str, Window], length: int) -> Costs:
-    found: Costs = {name: [] for name in generators}
+def _in_turn(
+    generators: dict[str, Generator], windows: dict[str, Window], length: int
+) -> dict[str, list[float]]:
+    """Return milliseconds a frame, each time, by the generator."""
+    found: dict[str, list[float]] = {name: [] for name in generators}
     for name, one in generators.items():
         one.generate(windows[name], Stop())
     for _ in range(max(_FRAMES_EACH // length, _FEWEST)):

@@ -1,37 +1,75 @@
-"""Whole sentences through the socket, by both decoders, and by PyPI's kokoro-onnx on the same model file.
+"""Whole sentences by both decoders of running servers, and by kokoro-onnx.
 
 Run by the python of an environment that has kokoro-onnx, for two servers that run:
-``python -m benchmarks.kokoro_decoder.rival ONNX_URL FAST_URL``. kokoro-onnx is as in
-``benchmarks.kokoro.rivals``; the servers are asked for the whole answer, as ``create`` is.
+``python -m benchmarks.kokoro_decoder.rival ONNX_URL LITERT_URL``. Each sentence is said by every system in
+turn, in an order that rotates; the servers are asked for the whole answer, as ``create`` is. kokoro-onnx gets
+a session with the same number of threads and is otherwise unchanged.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import onnxruntime
 from websockets.asyncio.client import ClientConnection
 
-from benchmarks.kokoro import rivals
-from benchmarks.kokoro.sockets import sample_sentences
-from benchmarks.kokoro_decoder.sockets import GROUPS
-from benchmarks.kokoro_decoder.windows import LITERT, ONNX
+from benchmarks import single_engine
+from benchmarks.kokoro_decoder.servers import LITERT, ONNX
 from benchmarks.playback_client import connected, request_speech
 from benchmarks.report import median, ms, percentile, table
-from benchmarks.sentences import ABOUT_4_S
+from benchmarks.sentences import ABOUT_4_S, ABOUT_7_S, Sentences, mixed
+from kani.engines.kokoro import voices as kokoro_voices
 from kani.engines.kokoro.voices import DEFAULT_VOICES
+from kani.runtime import weights
+from kani.server import settings
 
-_LANGUAGES = {**rivals.RIVAL_LANGUAGES, "fr": "fr-fr"}
+RIVAL = "kokoro-onnx"
+GROUPS: dict[str, Sentences] = {"about 4 s": ABOUT_4_S, "about 7 s": ABOUT_7_S}
+EACH = 4
+"""Sentences of a group and language."""
+
+_LANGUAGES = {"es": "es", "en": "en-us", "fr": "fr-fr"}
 
 Times = tuple[float, float]
 """Seconds to the end, and of audio."""
 
 Speaker = Callable[[str, str], Awaitable[Times]]
+
+
+def some(group: Sentences) -> list[tuple[str, str]]:
+    """Return the sentences of a group that are measured."""
+    return mixed({language: texts[:EACH] for language, texts in group.items()})
+
+
+def rival(folder: Path) -> Any:
+    """A ``kokoro_onnx.Kokoro`` with our model file, our voices and our number of threads."""
+    from kokoro_onnx import Kokoro
+
+    chosen = settings.load({})
+    model = folder / "model.onnx"
+    model.write_bytes(weights.load(weights.KOKORO, models_dir=chosen.models_dir, cache_dir=chosen.cache_dir))
+    data = Path(kokoro_voices.__file__).parent / "data"
+    index = json.loads((data / kokoro_voices.INDEX_FILE).read_text(encoding="utf-8"))["voices"]
+    styles = np.load(data / kokoro_voices.STYLES_FILE, mmap_mode="r")
+    tables = {
+        entry["name"]: styles[row].astype(np.float32)[:, np.newaxis]
+        for row, entry in enumerate(index)
+        if entry["name"] in DEFAULT_VOICES.values()
+    }
+    with (folder / "voices.npz").open("wb") as file:
+        np.savez(file, **tables)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = single_engine.THREADS
+    session = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+    return Kokoro.from_session(session, str(folder / "voices.npz"))
 
 
 def _theirs(kokoro: Any) -> Speaker:
@@ -53,17 +91,17 @@ def _ours(socket: ClientConnection) -> Speaker:
     return speak
 
 
-async def measure(onnx_url: str, fast_url: str, folder: Path) -> dict[str, dict[str, list[Times]]]:
-    """Times by group and system: every sentence with every system, in an order that rotates."""
-    async with connected(onnx_url) as onnx, connected(fast_url) as fast:
-        speakers = {rivals.RIVAL: _theirs(rivals.rival(folder)), ONNX: _ours(onnx), LITERT: _ours(fast)}
-        for language, text in sample_sentences(ABOUT_4_S)[:3]:
+async def measure(onnx_url: str, litert_url: str, folder: Path) -> dict[str, dict[str, list[Times]]]:
+    """Times by group and system."""
+    async with connected(onnx_url) as onnx, connected(litert_url) as litert:
+        speakers = {RIVAL: _theirs(rival(folder)), ONNX: _ours(onnx), LITERT: _ours(litert)}
+        for language, text in some(ABOUT_4_S)[:3]:
             for speaker in speakers.values():
                 await speaker(language, text)
         found: dict[str, dict[str, list[Times]]] = {}
         for group, sentences in GROUPS.items():
             found[group] = {name: [] for name in speakers}
-            for number, (language, text) in enumerate(sample_sentences(sentences)):
+            for number, (language, text) in enumerate(some(sentences)):
                 for name in list(speakers)[:: 1 if number % 2 else -1]:
                     found[group][name].append(await speakers[name](language, text))
     return found
@@ -73,19 +111,18 @@ def main() -> None:
     """Print the table."""
     options = argparse.ArgumentParser(prog="python -m benchmarks.kokoro_decoder.rival", description=__doc__)
     options.add_argument("onnx_url", metavar="ONNX_URL")
-    options.add_argument("fast_url", metavar="FAST_URL")
+    options.add_argument("litert_url", metavar="LITERT_URL")
     given = options.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        found = asyncio.run(measure(given.onnx_url, given.fast_url, Path(folder)))
+        found = asyncio.run(measure(given.onnx_url, given.litert_url, Path(folder)))
     head = (
         *("sentences es, en, fr", "who", "whole sentence, median", "real-time factor"),
-        *(f"{rivals.RIVAL} ÷ it, median", "p10–p90"),
+        *(f"{RIVAL} ÷ it, median", "p10–p90"),
     )
     rows = []
     for group, by_speaker in found.items():
-        theirs = by_speaker[rivals.RIVAL]
         for name, times in by_speaker.items():
-            ratios = [other / own for (own, _), (other, _) in zip(times, theirs, strict=True)]
+            ratios = [other / own for (own, _), (other, _) in zip(times, by_speaker[RIVAL], strict=True)]
             rows.append(
                 [
                     *(f"{group} ({len(times)})", name, ms(median([done for done, _ in times]))),
@@ -93,7 +130,7 @@ def main() -> None:
                     f"{percentile(ratios, 10):.2f}–{percentile(ratios, 90):.2f}",
                 ]
             )
-    print(f"Whole sentences, the servers (through the socket) and {rivals.RIVAL} in turn:\n")
+    print(f"Whole sentences, the servers (through the socket) and {RIVAL} in turn:\n")
     print(table(head, rows) + "\n", flush=True)
 
 

@@ -10,12 +10,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
 
 import psutil
 
-from benchmarks.kokoro_decoder.sockets import decoder_server, wait_until_loaded
-from benchmarks.kokoro_decoder.windows import LITERT, ONNX
+from benchmarks.kokoro_decoder.servers import LITERT, ONNX, decoder_server, wait_until_loaded
 from benchmarks.report import median, ms, table
 from benchmarks.sentences import ABOUT_7_S
 from benchmarks.server.load import Playback, play
@@ -52,6 +50,7 @@ def streams() -> None:
         *("decoder", "begun", "streams", "first audio, median", "last"),
         *("late pieces", "latest by", "processor seconds for a second of audio"),
     )
+    found = rounds()
     rows = [
         [
             *(
@@ -67,7 +66,7 @@ def streams() -> None:
             ),
             f"{one.cost:.3f}",
         ]
-        for one in rounds()
+        for one in found
     ]
     print(f"Streams of {_SENTENCES_EACH} sentences of about 7 s, played as they come:\n")
     print(table(head, rows) + "\n")
@@ -75,15 +74,14 @@ def streams() -> None:
         (decoder, begun): max((one.streams for one in own if not one.played.lateness), default=0)
         for decoder in (ONNX, LITERT)
         for begun in _BEGIN_WITHIN_S
-        if (own := [one for one in rounds() if (one.decoder, one.begun) == (decoder, begun)])
+        if (own := [one for one in found if (one.decoder, one.begun) == (decoder, begun)])
     }
     summary = [[decoder, begun, str(count)] for (decoder, begun), count in most.items()]
     print(table(("decoder", "begun", "most streams without a late piece"), summary) + "\n", flush=True)
 
 
-@cache
 def rounds() -> list[Round]:
-    """Increasing numbers of streams with each decoder; measured once for the table and the picture."""
+    """Increasing numbers of streams with each decoder."""
     found: list[Round] = []
     for decoder in (ONNX, LITERT):
         with decoder_server(decoder) as server:

@@ -44,13 +44,6 @@ def connect_speech(url: str, **query: str) -> connect:
     )
 
 
-def connect_recognition(url: str, **query: str) -> connect:
-    """Return a connection for recognition."""
-    return connect(
-        f"{url}api/asr-streaming?{urlencode(query)}", additional_headers=KEY, max_size=None, compression=None
-    )
-
-
 async def speak(url: str, text: str, *, word_s: float | None = WORD_S, **query: str) -> SpeechResult:
     """Have ``text`` spoken, sent a word each ``word_s`` seconds, or whole if that is None."""
     async with connect_speech(url, **query) as websocket:

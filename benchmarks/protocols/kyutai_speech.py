@@ -1,30 +1,20 @@
-"""Measures speech through Kyutai's protocol: its latency, and its quality when fed word by word.
+"""Speech through Kyutai's protocol: first audio, and quality when fed word by word.
 
-Parts: ready (from connecting to Ready), first (first audio after a clause, an Eos, the third word),
-written (fed word by word against fed whole), times (words' times against the engine's), leave (from the
-client's close to the engine's free slot).
+Parts: first (first audio after a clause, an Eos, the third word), written (fed word by word, and whole).
 """
 
 from __future__ import annotations
 
 import asyncio
-import time
-from contextlib import AsyncExitStack
 
-import httpx
-import msgspec
-
-from benchmarks.kokoro.measures import long_pauses
-from benchmarks.kokoro.sockets import server, started_engine
-from benchmarks.kokoro.sockets import speak as speak_alone
-from benchmarks.protocols.kyutai_client import KEY, SAMPLE_RATE, SpeechResult, connect_speech, speak
+from benchmarks.protocols.kyutai_client import SAMPLE_RATE, SpeechResult, speak
 from benchmarks.report import measure, median, ms, percentile, table
-from benchmarks.sentences import ABOUT_4_S, WITH_EARLY_PHRASE, WITHOUT_INNER_MARK, mixed, one_minute_text
+from benchmarks.sentences import WITH_EARLY_PHRASE, WITHOUT_INNER_MARK, mixed
+from benchmarks.server_process import Server
 from kani.engines.kokoro.voices import DEFAULT_VOICES
 from tests.judges.judge import hear, wrong_words
+from tests.support.sound_measures import long_pauses
 
-ROUNDS, TOGETHER = 40, 16
-LEAVINGS = 20
 THIRD = 2
 
 SHORT = {
@@ -32,32 +22,6 @@ SHORT = {
     "en": ("Of course.", "It is five o'clock.", "Very well, thank you.", "I don't know yet.", "Good night."),
 }
 """Answers too short to be spoken before their Eos."""
-
-
-async def _opened(url: str) -> list[float]:
-    waited = []
-
-    async def open_one(stack: AsyncExitStack) -> None:
-        begun = time.perf_counter()
-        websocket = await stack.enter_async_context(connect_speech(url))
-        assert msgspec.msgpack.decode(await websocket.recv()) == {"type": "Ready"}
-        waited.append(time.perf_counter() - begun)
-
-    for _ in range(ROUNDS):
-        async with AsyncExitStack() as stack:
-            await asyncio.gather(*(open_one(stack) for _ in range(TOGETHER)))
-    return waited
-
-
-def ready() -> None:
-    """Measure the time from connecting to Ready, of concurrent sessions."""
-    with server() as running:
-        waited = asyncio.run(_opened(running.url))
-    row = [str(len(waited)), ms(median(waited)), ms(percentile(waited, 99)), ms(max(waited)), "≤ 100 ms"]
-    print(
-        f"From connecting to Ready, {TOGETHER} sessions opening at once, on the same cores as the server:\n"
-    )
-    print(table(("sessions", "median", "p99", "most", "goal (p99)"), [row]) + "\n", flush=True)
 
 
 def _after(spoken: SpeechResult, word: int) -> float:
@@ -86,7 +50,7 @@ async def _first(url: str) -> dict[str, list[float]]:
 
 def first() -> None:
     """Measure the first audio of words sent one each 100 ms."""
-    with server() as running:
+    with Server("--engine", "kokoro") as running:
         asyncio.run(speak(running.url, "Hola, ya estoy aquí.", voice="ef_dora"))
         waited = asyncio.run(_first(running.url))
     rows = []
@@ -111,7 +75,7 @@ async def _both(url: str) -> list[tuple[str, str, SpeechResult, SpeechResult]]:
 
 def written() -> None:
     """Compare text fed word by word with text fed whole: words recognized, length, pauses, stalls."""
-    with server() as running:
+    with Server("--engine", "kokoro") as running:
         found = asyncio.run(_both(running.url))
     wrong = {"fed word by word": [0, 0], "fed whole": [0, 0]}
     for language, text, *takes in found:
@@ -150,61 +114,7 @@ def written() -> None:
     print(table(("", "measured", "goal"), rows) + "\n", flush=True)
 
 
-async def _apart(url: str) -> list[float]:
-    """Return differences of times; a text fed whole is synthesized in the same steps each time."""
-    apart = []
-    body = {"seed": 1, "temperature": 0.6, "top_k": 50, "return_timestamps": True}
-    async with started_engine() as engine, httpx.AsyncClient(headers=KEY, timeout=60) as client:
-        for language, text in mixed(ABOUT_4_S)[:15]:
-            alone = await speak_alone(engine, language, text)
-            asked = {**body, "text": [text], "voice": DEFAULT_VOICES[language]}
-            answer = await client.post(url.replace("ws:", "http:") + "api/tts", json=asked)
-            exact = {word.start: word for word in alone.words}
-            at = 0
-            for told in answer.raise_for_status().json()["transcript"]:
-                at = text.index(told["text"], at)
-                # The first word includes the silence before it: words tile the audio.
-                if at and (word := exact.get(at)) is not None:
-                    apart += [abs(told["start_s"] - word.start_s), abs(told["stop_s"] - word.end_s)]
-                at += len(told["text"])
-    return apart
-
-
-def times() -> None:
-    """Compare words' times with the engine's own."""
-    with server() as running:
-        apart = asyncio.run(_apart(running.url))
-    row = [str(len(apart)), ms(median(apart)), ms(percentile(apart, 95)), ms(max(apart)), "≤ 10 ms"]
-    print("Starts and ends of words beside what the engine says of the same sentence:\n")
-    print(table(("times", "median", "p95", "most", "goal"), [row]) + "\n", flush=True)
-
-
-async def _left(url: str) -> list[float]:
-    waited = []
-    health = url.replace("ws:", "http:") + "health"
-    async with httpx.AsyncClient() as client:
-        for number in range(LEAVINGS):
-            async with connect_speech(url, voice="ef_dora") as websocket:
-                await websocket.recv()
-                await websocket.send(one_minute_text(number))
-                await websocket.recv()
-            left = time.perf_counter()
-            while (await client.get(health)).json()["counters"]["speaking"]:
-                pass
-            waited.append(time.perf_counter() - left)
-    return waited
-
-
-def leave() -> None:
-    """Measure the time from a client's close to the engine's free slot."""
-    with server() as running:
-        waited = asyncio.run(_left(running.url))
-    row = [str(len(waited)), ms(median(waited)), ms(max(waited)), "one step"]
-    print("From the close of a client during speech to the engine's free slot:\n")
-    print(table(("clients", "median", "most", "goal"), [row]) + "\n", flush=True)
-
-
-PARTS = {"ready": ready, "first": first, "written": written, "times": times, "leave": leave}
+PARTS = {"first": first, "written": written}
 
 
 if __name__ == "__main__":

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import soxr
 
-from benchmarks.recognition.sentences import EVERYDAY
 from benchmarks.sentences import (
     ABOUT_4_S,
     ABOUT_7_S,
+    EVERYDAY,
     HELD_OUT,
     WITH_EARLY_PHRASE,
     WITHOUT_EARLY_PHRASE,

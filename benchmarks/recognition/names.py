@@ -1,4 +1,4 @@
-"""Rare and invented names with and without the prompt that tells them: how many are heard right.
+"""Rare and invented names, with and without a prompt that tells them.
 
 Sixty sentences of Kokoro's, a name each; the prompt has all twenty of its language. Nothing was chosen by the
 names that judge.

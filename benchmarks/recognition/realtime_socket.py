@@ -1,4 +1,4 @@
-"""Recognition through OpenAI's Realtime socket, at the pace of speech: deltas, and the ends of turns.
+"""Recognition through OpenAI's Realtime socket: words, delays, ends of turns.
 
 ``benchmarks.recognition.kyutai_socket`` measures the same words through Kyutai's. Ends of turns are those of
 ``server_vad`` at its defaults, in noise; a turn that ends in a pause shorter than its silence is a cut.

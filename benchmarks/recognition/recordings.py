@@ -1,4 +1,4 @@
-"""Transcription of recordings beside faster-whisper's own ``transcribe``: wrong words, speed and memory.
+"""Transcription of recordings beside faster-whisper's: wrong words, speed, memory.
 
 The same weights in int8, the same number of threads, the same recordings, in turn. Kokoro's speech in three
 languages and seven voices, with pauses of 0.4 to 2 s; one recording for each language.

@@ -1,4 +1,4 @@
-"""Repeated and lost words in joined, repeated and accented speech, and recordings without a language.
+"""Repeated and lost words in joined, repeated and accented speech.
 
 The first table counts recordings of ``hard_recordings`` with letters too many ("repeated"),
 too few ("lost"), or others ("misheard"), as files and live, with the language given and detected. The second
@@ -14,6 +14,8 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import re
+import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
@@ -21,7 +23,6 @@ from difflib import SequenceMatcher
 from pathlib import Path
 
 from benchmarks.recognition.hard_recordings import Recording, hard, plain, speaker
-from benchmarks.recognition.languages import letters
 from benchmarks.recognition.streams import recognized_words, started_recognizer
 from benchmarks.report import report_section, table
 from kani.core.transcriber import TranscriptionOptions
@@ -59,6 +60,11 @@ class Heard:
         if abs(len(got) - len(said)) >= run:
             return "repeated" if len(got) > len(said) else "lost"
         return "misheard" if edit_distance(said, got) > MISHEARD * len(said) else ""
+
+
+def letters(text: str) -> str:
+    """Normalise ``text`` for comparison: lower-case letters, vowel marks and digits, without spaces."""
+    return re.sub(r"[^\w\u0300-\u036f\u0900-\u0963]|_", "", unicodedata.normalize("NFC", text).lower())
 
 
 def spelled(text: str, language: str) -> str:

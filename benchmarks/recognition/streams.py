@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import subprocess
-import sys
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -29,20 +27,6 @@ WORDS = 340
 
 NOISE_DB = 10.0
 SINGLE_STREAM_CLIPS = 4
-
-NO_SPEECH_S = 43
-"""Length of each sound without speech in seconds: five minutes in all."""
-
-# Time and memory of a start, beyond importing the libraries, in a process of its own.
-_START = """
-import asyncio, time, psutil, numpy, onnxruntime
-from kani.server import settings
-from kani.server.speech_service import build_recognizer
-process, recognizer = psutil.Process(), build_recognizer("whisper", settings.Settings())
-before, begun = process.memory_info().rss, time.perf_counter()
-asyncio.run(recognizer.start())
-print(time.perf_counter() - begun, process.memory_info().rss - before)
-"""
 
 
 @asynccontextmanager
@@ -142,49 +126,17 @@ async def streams(parts: Sequence[str], said: list[Clip]) -> None:
     print(table(("wrong, by language", *LANGUAGES), languages) + "\n", flush=True)
 
 
-async def recordings(parts: Sequence[str], said: list[Clip]) -> None:
-    """Print the results for recordings sent at once, and for sounds without speech."""
-    async with started_recognizer() as recognizer:
-        if "backlog" in parts:
-            audio = np.concatenate([clip.samples for clip in said if clip.language == LANGUAGES[0]])
-            begun = time.perf_counter()
-            count = len(await recognized_words(recognizer, audio))
-            wall_s, duration_s = time.perf_counter() - begun, len(audio) / SAMPLE_RATE
-            print(
-                f"A recording of {duration_s:.0f} s, sent at once: {count} words in {wall_s:.1f} s, "
-                f"{duration_s / wall_s:.0f} times as fast as it was spoken.\n",
-                flush=True,
-            )
-        if "nothing" in parts:
-            rows = []
-            for name, samples in sounds_without_speech(NO_SPEECH_S).items():
-                begun_s = time.process_time()
-                words = await recognized_words(recognizer, samples)
-                share = (time.process_time() - begun_s) / NO_SPEECH_S
-                rows.append([name, f"{NO_SPEECH_S} s", str(len(words)), f"{share:.4f}"])
-            print(
-                table(("sound without speech", "length", "words recognised", "core share"), rows) + "\n",
-                flush=True,
-            )
-
-
 def main() -> None:
     """Run the command line."""
-    every = ("one", "detected", "six", "noise", "ten", "backlog", "nothing", "start")
+    every = ("one", "detected", "six", "noise", "ten")
     parser = argparse.ArgumentParser(prog="python -m benchmarks.recognition.streams", description=__doc__)
     parser.add_argument("parts", nargs="*", default=every, metavar="PART", help=f"of {', '.join(every)}")
     parts = parser.parse_args().parts
     if not set(parts) <= set(every):
         parser.error(f"a part is one of {', '.join(every)}")
-    said = asyncio.run(clips(WORDS)) if set(parts) - {"nothing", "start"} else []
+    said = asyncio.run(clips(WORDS))
     with report_section("Recognition while someone speaks", "ctranslate2", "faster-whisper"):
-        if set(parts) & {"one", "detected", "six", "noise", "ten"}:
-            asyncio.run(streams(parts, said))
-        asyncio.run(recordings(parts, said))
-        if "start" in parts:
-            ran = subprocess.run([sys.executable, "-c", _START], check=True, capture_output=True, text=True)
-            took_s, size = map(float, ran.stdout.split())
-            print(f"A start takes {took_s:.1f} s and {size / 2**20:.0f} MiB.\n")
+        asyncio.run(streams(parts, said))
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from benchmarks.recognition.clips import (
     judging_sentences,
     sentences,
 )
-from benchmarks.recognition.sentences import SPOKEN_TO_AN_ASSISTANT
+from benchmarks.sentences import SPOKEN_TO_AN_ASSISTANT
 from kani.core.types import Samples, Segment
 from kani.engines.kokoro.engine import KokoroEngine
 from kani.engines.kokoro.settings import KokoroSettings

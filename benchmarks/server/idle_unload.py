@@ -1,4 +1,4 @@
-"""Memory of Kokoro and of the recogniser never loaded, loaded and unloaded, and the time to be back.
+"""Memory of engines never loaded, loaded and unloaded, and the time to be back.
 
 Each runs in a process of its own, as KANI_IDLE_UNLOAD_SECONDS has it. The memory is that of this program,
 in the server's place, and of that process. A server unloads Kokoro where another engine is preferred.

@@ -1,4 +1,4 @@
-"""From the first command to the first sound, the size of an installation, and its memory before any speech.
+"""From the first command to the first sound, and the size of an installation.
 
     python -m benchmarks.server.installation [default] [kani]
 

@@ -1,4 +1,4 @@
-"""Load: many streams at once, idle connections, and the cost of a start.
+"""Many streams at once, and idle connections.
 
 streams: 100 clients stream about a minute of text each from espeak-ng, and play it in real time. A
 client requests pieces of 0.4 s, takes one when the piece before it begins to play, and has no more
@@ -10,9 +10,6 @@ many: the same with 200 clients, one round.
 
 idle: 2,000 connections that were opened, sent a ping, and are left idle until the server has
 pinged each of them; what the server's resident memory grew by.
-
-start: from spawning the process to the first 200 of /health, five times, files in the system's
-cache; resident memory when ready, and after speaking 20 sentences.
 """
 
 from __future__ import annotations
@@ -32,10 +29,9 @@ import httpx
 from prometheus_client.parser import text_string_to_metric_families
 from websockets.asyncio.client import connect
 
-from benchmarks import single_engine
-from benchmarks.playback_client import SAMPLE_RATE, connected, parse, request_speech
+from benchmarks.playback_client import SAMPLE_RATE, connected, parse
 from benchmarks.report import measure, median, mib, ms, percentile, table
-from benchmarks.sentences import WITH_EARLY_PHRASE, WITHOUT_EARLY_PHRASE, mixed, one_minute_text
+from benchmarks.sentences import one_minute_text
 from benchmarks.server_process import HOST, Server
 
 STREAMS = 100
@@ -48,8 +44,6 @@ OPENING = 100
 """Connections that are opened concurrently."""
 # The server pings every 20 s.
 LEFT_ALONE_S = 25.0
-STARTS = 5
-SENTENCES_PER_START = 20
 FILES_BESIDES = 256
 PING = '{"type":"ping","data":{}}'
 
@@ -210,40 +204,10 @@ def idle() -> None:
     print(table(head, [row]) + "\n", flush=True)
 
 
-async def speak_sentences(server: Server) -> int:
-    """Speak ``SPOKEN`` sentences in turn; return the peak of the server's memory."""
-    async with sample_memory(server, 0.05) as memory, connected(server.url) as websocket:
-        for language, text in mixed(WITH_EARLY_PHRASE, WITHOUT_EARLY_PHRASE)[:SENTENCES_PER_START]:
-            await request_speech(websocket, language, text)
-    return max(memory)
-
-
-def start() -> None:
-    """Measure a start with every engine that --engine auto starts."""
-    with Server():
-        pass
-    starts, ready, spoken, most = [], [], [], []
-    for _ in range(STARTS):
-        with Server(KANI_THREADS=str(single_engine.THREADS)) as server:
-            starts.append(server.start_s)
-            ready.append(server.memory_bytes())
-            most.append(asyncio.run(speak_sentences(server)))
-            spoken.append(server.memory_bytes())
-    head = (
-        *("start to ready, median", "all", "memory when ready, median"),
-        *(f"after {SENTENCES_PER_START} sentences, median", "most seen meanwhile"),
-    )
-    times = ", ".join(f"{seconds:.2f}" for seconds in starts)
-    row = [f"{median(starts):.2f} s", times, mib(median(ready)), mib(median(spoken)), mib(max(most))]
-    print(f"Start of the server as it comes (--engine auto), {STARTS} times:\n")
-    print(table(head, [row]) + "\n", flush=True)
-
-
 PARTS: dict[str, Callable[[], None]] = {
     "streams": streams,
     "many": partial(streams, MANY, 1),
     "idle": idle,
-    "start": start,
 }
 
 

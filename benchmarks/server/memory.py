@@ -14,8 +14,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from http.client import HTTPConnection
 from pathlib import Path
 
-from benchmarks.kokoro_decoder.sockets import wait_until_loaded
-from benchmarks.kokoro_decoder.windows import LITERT
+from benchmarks.kokoro_decoder.servers import LITERT, wait_until_loaded
 from benchmarks.playback_client import connected, request_speech
 from benchmarks.protocols import kyutai_client
 from benchmarks.report import measure, mib, table

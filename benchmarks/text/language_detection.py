@@ -4,7 +4,6 @@ detectors: 400 phrases of one to five words in eight languages, by this server a
 a process of its own; among all languages that engines speak here, and among only the eight. A detector that
 is not installed is named and skipped (tests/judges/requirements-judges.txt has all).
 clients: this server with the client's languages, right and wrong ones.
-tuning: the same on the phrases that thresholds were tuned on, and languages that are mistaken for these.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from pathlib import Path
 
 from benchmarks.report import measure, mib, ms, table
 from benchmarks.text.language_detection_peers import DETECTORS
-from benchmarks.text.phrases import EVALUATION, TUNING, Phrases, read_phrases
+from benchmarks.text.phrases import EVALUATION, Phrases, read_phrases
 from kani.engines.espeak.client import EspeakClient
 from kani.text.language_detection import common_word_shares, detect
 from kani.text.languages import primary
@@ -123,30 +122,11 @@ def clients() -> None:
     print(table(("what the client says", "right"), rows) + "\n", flush=True)
 
 
-def tuning() -> None:
-    """Print the same for the tuning phrases."""
-    phrases, known = read_phrases(TUNING), spoken()
-    ours = [each for each in phrases if each[0] in EIGHT]
-    others = [each for each in phrases if each[0] not in EIGHT]
-    right = sum(detect(text, known) == language for language, text in ours)
-    told = [(language, detect(text, known)) for language, text in others]
-    five = [detect(text, EIGHT[:5]) for language, text in phrases if language not in EIGHT[:5]]
-    others_right = sum(language == found for language, found in told)
-    mistaken = sum(found in EIGHT for _, found in told)
-    rows = [
-        ("the eight languages, right", share(right, len(ours))),
-        ("15 others, right", share(others_right, len(others))),
-        ("15 others, taken for one of the eight", share(mistaken, len(others))),
-        ("a language not spoken, taken for one of five", share(len(five) - five.count(None), len(five))),
-    ]
-    print(table(("tuning phrases", ""), rows) + "\n", flush=True)
-
-
 if __name__ == "__main__":
     measure(
         "text.language_detection",
         __doc__,
         "The language of short texts",
-        {"detectors": detectors, "clients": clients, "tuning": tuning},
+        {"detectors": detectors, "clients": clients},
         "py3langid",
     )

@@ -1,4 +1,4 @@
-"""Memory and chapter marks of an audiobook of any length, made by ``kani-tts say`` in one or more runs.
+"""Memory and chapter marks of a long audiobook, by ``kani-tts say`` in several runs.
 
 A run ends after ``--seconds``, by SIGKILL; the same command with the same folder goes on. The last run checks
 the file: its chapters as FFmpeg reads them, against the silence before each in the decoded sound, and the

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tools.texts import by_language
+
 Phrases = list[tuple[str, str]]
 """A language (primary subtag), and a phrase in it."""
 
@@ -15,11 +17,5 @@ REPLIES_TUNING = FOLDER / "short_replies_tuning.txt"
 
 
 def read_phrases(file: Path) -> Phrases:
-    """The phrases of a file: a language in brackets, then its phrases, one a line; ``#`` begins a comment."""
-    phrases, language = [], ""
-    for line in file.read_text(encoding="utf-8").splitlines():
-        if line.startswith("["):
-            language = line.strip("[]")
-        elif line and not line.startswith("#"):
-            phrases.append((language, line))
-    return phrases
+    """Return the phrases of a file, in its order."""
+    return [(language, text) for language, texts in by_language(file).items() for text in texts]

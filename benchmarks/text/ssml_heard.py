@@ -1,4 +1,4 @@
-"""Word errors of whisper-base in the documented SSML of W3C, Azure, Google and Amazon, spoken by a server.
+"""Words wrong in the documented SSML of W3C, Azure, Google and Amazon, by whisper-base.
 
 English is spoken by the student, or by the voice of ``--voice``. Both texts are normalised before they are
 compared, letters that are spelled out may be written as one word, and Chinese is compared by its sounds: an
@@ -20,8 +20,8 @@ import soundfile
 
 from benchmarks.report import report_section, table
 from benchmarks.server_process import HOST, Server
-from benchmarks.text.normalizer_heard import in_words
 from kani.engines.kokoro.text.unspaced.chinese_readings import ChineseReadings
+from kani.text.normalizer import NormalizerOptions, normalize
 from tests.judges.judge import edit_distance, hear
 from tests.text.ssml.examples import SOURCES, Example
 
@@ -52,7 +52,8 @@ def _chinese() -> ChineseReadings:
 
 def said_words(text: str, language: str) -> list[str]:
     """Return the words that are compared; in Chinese the syllables, as many characters sound the same."""
-    written = in_words(RUSSIAN.get(text, text) if language == "ru" else text, language).lower()
+    text = RUSSIAN.get(text, text) if language == "ru" else text
+    written = normalize(text, 0, NormalizerOptions(language=language)).text.lower()
     # "Guión" and "guion" are both correct.
     words = re.findall(r"\w+", written.replace("ó", "o"))
     return _chinese().read("".join(words))[1] if language == "zh" else words

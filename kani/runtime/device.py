@@ -1,8 +1,9 @@
-"""Finds the device of a model."""
+"""Finds the device of a model, and copies tensors to and from it without waiting for it."""
 
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
 from kani.runtime.errors import DeviceError
 
@@ -23,3 +24,21 @@ def find_device(name: str) -> torch.device:
             "or install a build of torch with CUDA"
         )
     return device
+
+
+def sent(tensor: Tensor, device: torch.device) -> Tensor:
+    """Copy a tensor of the CPU to a device; nothing waits for a GPU. On the CPU it is the tensor itself."""
+    if device.type == "cuda":
+        tensor = tensor.pin_memory()
+    return tensor.to(device, non_blocking=True)
+
+
+def host_copy(tensor: Tensor) -> Tensor:
+    """Copy a tensor to the CPU; nothing waits for a GPU.
+
+    A GPU's copy is complete for work that is queued on the same stream later (``copy_`` back to the GPU), and
+    for the CPU once that stream was synchronised.
+    """
+    if tensor.device.type != "cuda":
+        return tensor.clone()
+    return torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True).copy_(tensor, non_blocking=True)

@@ -41,7 +41,10 @@ ABBREVIATIONS = frozenset(
     sig sigg dott proff avv ecc geom spett egr pag pagg artt figg cfr
     pol ind ntra ntro fdo fra fco att gtos asst assoc ct rm bldg ste plat wt nr th civ asc sez cass paz spett
     tratt bl apto ap inc proc plataf cond kl gl wg rn rdnr rz whg grdst pck
-    exmo exma sto nac srs srtas srta séc mgr chap tél
+    hno hna ilmo ilma lcdo lcda mtro mtra cra kra cll loc vto cód cod pe jd rod tam eng celular cj pça trav
+    amb pvt esq det supt gta rda edif rte stn conf attn acct qty prof.ssa spett cde réf voit étg pck kto ziff
+    halbj pbro min sek tg stk pers bât cl incl scad fatt tab avail util bal exmo exma sto nac srs srtas srta
+    séc mgr chap tél
     डॉ डा प्रो श्री मि पं स्व कु सु इं सं क्र पृ उदा नं रु रू ई.पू कि.मी से.मी मि.मी कि.ग्रा मि.ग्रा मि.ली मी ली ग्रा
     """.split()
 )
@@ -66,6 +69,8 @@ _OPENERS = "\"'«“‘([{¿¡"
 _TOKEN_TAIL = re.compile(r"\S*\Z")
 _WORD = re.compile(r"[^\W\d_]+")
 _SPACE = re.compile(r"\s*")
+_SIGNS = DASHES + "@=+&×"
+_DAYS = re.compile(r"\d{1,2}\.?[-–/]\d{1,2}")
 _UNSPACED = re.escape(UNSPACED_MARKS + UNSPACED_CLAUSE_MARKS)
 _STOP = re.compile(rf"[\s—{_UNSPACED}]")
 _UNSPACED_RUN = re.compile(rf"[{_UNSPACED}{re.escape(CLOSERS)}]*")
@@ -191,17 +196,19 @@ def is_abbreviated(stem: str, following: str) -> bool:
     """True if the full stop that ends ``stem`` belongs to an abbreviation or an ordinal, not to a sentence.
 
     It does in known abbreviations, German streets ("Hauptstr."), initials ("J.", "e.e.u.u."), doubled letters
-    ("EE. UU."), numbers of one or two digits, which may be ordinals or list items ("3. Mai", "1. Abrir"), and
-    short words before a digit ("No. 5", "mar. 3").
+    ("EE. UU."), numbers of one or two digits, which may be ordinals or list items ("3. Mai", "12.-14. Mai",
+    "1. Abrir"), and short words before a digit or a dash ("No. 5", "3 abr. – 5 may.").
     """
-    word = stem.rstrip(".").lstrip(_OPENERS).casefold()
+    word = re.split("['’]", stem.rstrip(".").lstrip(_OPENERS).casefold())[-1]
     if word in ABBREVIATIONS or word.endswith("str") or (len(word) == 1 and word.isalpha()):
         return True
     if word.isdigit():
         return len(word) <= 2
-    if word.isalpha() and (
-        (len(word) == 2 and word[0] == word[1]) or (len(word) <= 4 and following.isdigit())
-    ):
+    goes_on = following.isdigit() or following in _SIGNS
+    if word.isalpha() and ((len(word) == 2 and word[0] == word[1]) or (len(word) <= 4 and goes_on)):
+        return True
+    last = word.rpartition("-")[2]
+    if _DAYS.fullmatch(word) or last in ABBREVIATIONS or (last.isalpha() and len(last) <= 3 and goes_on):
         return True
     parts = word.split(".")
     return len(parts) > 1 and all(len(part) <= 2 and part.isalpha() for part in parts)

@@ -23,9 +23,7 @@ from typing import Any
 from unittest import mock
 
 from benchmarks import sentences
-from benchmarks.protocols import wyoming
 from benchmarks.recognition import clips
-from benchmarks.recognition import sentences as hearing_sentences
 from benchmarks.server_process import Server
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -73,15 +71,8 @@ def function(name: str, *arguments: Any, **constants: Any) -> Part:
 def normalizer(module: ModuleType) -> None:
     """Compare a few pairs of two languages, one of them without spaces."""
     pairs = module.pairs
-    cut(module, LANGUAGES=("en", "zh"), LENGTHS=(100,), REPEATS=1, pairs=lambda language: pairs(language)[:9])
+    cut(module, LANGUAGES=("en", "zh"), pairs=lambda language: pairs(language)[:9])
     main_with()(module)
-
-
-def recorded_emotions(module: ModuleType) -> None:
-    """Write recordings of two emotions, of one sentence in each language."""
-    with tempfile.TemporaryDirectory() as folder:
-        main_with("--record", folder, EMOTIONS=("neutral", "sad"))(module)
-        print(sorted(path.name for path in Path(folder).iterdir() if path.stat().st_size > 10_000))
 
 
 def short_book(module: ModuleType) -> None:
@@ -92,50 +83,35 @@ def short_book(module: ModuleType) -> None:
 
 WITHOUT_KOKORO: dict[str, Part] = {
     "document": main_with(),
-    "protocols.elevenlabs_upstream": main_with(ROUNDS=1, PAUSE_S=0.0),
-    "protocols.openai_speech": part("espeak", WARM=1, ROUNDS={"espeak": 1}, FORMATS={"espeak": ("pcm",)}),
-    "protocols.voxcpm": part("crowd", CONNECTIONS=2, EACH=2),
     "moonshine": main_with("--rounds", "1", "--windows", "2", "--sizes", "smallest"),
-    "server.engine_process": part("messages"),
     "server.load": function("streams", 2, 1),
     "server.own_share": main_with(ROUNDS=1, CLIENTS=2, SECONDS=1),
-    "server.page_words": main_with("--engine", "espeak", "--rounds", "1", TEXTS={"plain": ("Hello world.",)}),
     "text.language_detection": function("clients"),
     "text.long_book": short_book,
     "text.normalizer": normalizer,
-    "voices.emotions": part("espeak"),
 }
 """Programs that run by espeak-ng, or without any engine."""
 
 WITH_KOKORO: dict[str, Part] = {
-    "kokoro.duration": main_with(SHARES=(0.9,)),
     "kokoro.words": main_with(),
-    "languages.costs": function("size"),
-    "languages.fed": main_with("es", "--count", "1"),
     "languages.heard": main_with("zh", "--count", "1"),
-    "protocols.elevenlabs": part("formats", WARM=1, TIMED=1),
-    "protocols.kyutai_speech": part("ready", ROUNDS=2, TOGETHER=2),
-    "protocols.wyoming": part("first", ROUNDS=1),
-    "recognition.kyutai_socket": main_with("one", WORDS=8, SINGLE_STREAM_CLIPS=1),
+    "protocols.kyutai_speech": part("first", SHORT={"en": ("Of course.",)}),
     "recognition.names": main_with("--count", "1", "--way", "file"),
     "recognition.realtime_socket": main_with("words"),
     "recognition.repeats": main_with("--count", "1", "--utterances", "1", "--runs", "1"),
     "recognition.streams": main_with("one", WORDS=8),
     "text.ssml_heard": main_with("--count", "1"),
-    "voices.recording_judge": function("empty", PAIRS=1),
-    "emotions recorded": recorded_emotions,
 }
 """Programs that need Kokoro, Whisper or both."""
 
-MODULES = {"emotions recorded": "voices.emotions", "moonshine": "moonshine.__main__"}
+MODULES = {"moonshine": "moonshine.__main__"}
 """Modules of parts that are not called as their program is."""
 
 
 def few_sentences() -> None:
     """Leave ``SENTENCES`` of each language in the benchmarks' groups, and one in a recogniser's clip."""
     cut(clips, SENTENCES_A_CLIP=1)
-    groups = [*vars(sentences).values(), hearing_sentences.EVERYDAY]
-    for group in groups:
+    for group in vars(sentences).values():
         if isinstance(group, dict):
             for language, texts in group.items():
                 if isinstance(texts, tuple):
@@ -146,18 +122,15 @@ def few_sentences() -> None:
 def shared_servers(*, default: bool) -> Iterator[None]:
     """Give programs that ask for a server alike the same one, which ends with the context.
 
-    default: give all of them one with Kokoro, espeak-ng, the recogniser and Wyoming's port.
+    default: give all of them one with Kokoro, espeak-ng and the recogniser.
     """
     enter, leave = Server.__enter__, Server.__exit__
-    # Another run of this may be under way.
-    cut(wyoming, PORT=Server().port)
     running: dict[tuple[object, ...], Server] = {}
 
     def share(asked: Server) -> Server:
         key = () if default else (asked._arguments, *sorted(asked._environment.items()))
         if key not in running:
-            own = Server("--wyoming", KANI_WYOMING_PORT=str(wyoming.PORT)) if default else asked
-            running[key] = enter(own)
+            running[key] = enter(Server() if default else asked)
         vars(asked).update(vars(running[key]))
         return asked
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-import subprocess
-import sys
 import wave
 from pathlib import Path
 from typing import Any
@@ -19,7 +17,8 @@ from kani.cli import check as diagnostics
 from kani.cli.voices import VoicesClient
 from kani.core.audio.pcm import wav
 from tests.cli.conftest import Run
-from tests.conftest import ROOT, ServerProcess
+from tests.conftest import ServerProcess
+from tests.support.programs import python
 from tests.support.servers.app_server import app_server
 from websocket_client import KaniTTSClient
 
@@ -70,10 +69,9 @@ async def test_a_server_that_lies_fails() -> None:
 
     async with serve(lie, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
-        command = [sys.executable, ROOT / "test_websocket.py", "--server", f"ws://127.0.0.1:{port}"]
-        done = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True)
+        command = ("test_websocket.py", "--server", f"ws://127.0.0.1:{port}")
+        done = await asyncio.to_thread(python, *command, code=1)
     report = {line[6:32].strip(): line for line in done.stdout.splitlines()}
-    assert done.returncode == 1, done.stderr
     assert report["ping"].startswith("ok")
     assert report["spanish 1 friendly"].startswith("FAIL")
     assert "metadata says 4.000 s, the audio is 2.000 s long" in report["spanish 1 friendly"]

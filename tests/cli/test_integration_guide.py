@@ -11,8 +11,6 @@ import json
 import os
 import re
 import shutil
-import subprocess
-import sys
 import wave
 from pathlib import Path
 from typing import Any
@@ -23,6 +21,7 @@ from websockets.sync.client import connect
 
 from tests.conftest import ROOT
 from tests.support.patience import WITHIN_S
+from tests.support.programs import python
 
 GUIDE = ROOT / "INTEGRATION_GUIDE.md"
 SNIPPETS = re.findall(r"^```python\n(.*?)^```", GUIDE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
@@ -179,19 +178,9 @@ def assistant(server: Any, recording: bytes, tmp_path: Path) -> Path:
 
 def run(snippet: str, folder: Path, port: int) -> str:
     """Run a snippet in the assistant's folder; what it printed."""
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-W", "ignore::ResourceWarning", "-c", RUNNER],
-        input=snippet.replace("8001", str(port)),
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(folder), "PYTHONIOENCODING": "utf-8"},
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        timeout=WITHIN_S,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    environment = {**os.environ, "PYTHONPATH": str(folder), "PYTHONIOENCODING": "utf-8"}
+    options = ("-W", "error", "-W", "ignore::ResourceWarning", "-c", RUNNER)
+    return python(*options, given=snippet.replace("8001", str(port)), cwd=folder, env=environment).stdout
 
 
 def samples_of(path: Path) -> tuple[Any, int]:
@@ -214,15 +203,8 @@ def test_the_guide_has_its_snippets() -> None:
 
 
 def test_the_copied_client_as_a_program(assistant: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "websocket_client.py", "Hola", "-o", "hola.wav"],
-        cwd=assistant,
-        capture_output=True,
-        text=True,
-        timeout=WITHIN_S,
-        check=False,
-    )
-    assert done.returncode == 1 and done.stdout == ""
+    done = python("websocket_client.py", "Hola", "-o", "hola.wav", cwd=assistant, code=1)
+    assert done.stdout == ""
     assert len(done.stderr.splitlines()) == 1 and "needs the folder kani/" in done.stderr
 
 
@@ -244,14 +226,7 @@ def test_the_assistant_example(server: Any, tmp_path: Path) -> None:
     from tests.judges.judge import hear, word_error_rate
 
     example = ROOT / "examples" / "assistant.py"
-    done = subprocess.run(
-        [sys.executable, example, "--host", server.host, "--port", str(server.port), "--folder", tmp_path],
-        capture_output=True,
-        text=True,
-        timeout=WITHIN_S,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    done = python(example, "--host", server.host, "--port", str(server.port), "--folder", tmp_path)
     greeting, rate = samples_of(tmp_path / "greeting.wav")
     heard = hear(greeting, rate, "es")
     assert word_error_rate("¡Hola! Soy tu asistente. ¿En qué te puedo ayudar?", heard, "es") <= 0.15, heard

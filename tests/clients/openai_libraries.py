@@ -21,6 +21,7 @@ from livekit.plugins import openai as livekit_openai
 
 from kani.core.audio.pcm import pcm16
 from kani.core.types import Samples
+from tests.clients.pipelines import Watch
 from tests.support.patience import WITHIN_S
 
 with warnings.catch_warnings():
@@ -37,7 +38,6 @@ with warnings.catch_warnings():
     )
     from pipecat.pipeline.pipeline import Pipeline
     from pipecat.pipeline.worker import PipelineParams, PipelineWorker
-    from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
     from pipecat.services.openai.stt import OpenAIRealtimeSTTService
     from pipecat.workers.runner import WorkerRunner
 
@@ -139,47 +139,35 @@ async def transcribe_with_livekit(http_url: str, samples: Samples, count: int, s
     return heard
 
 
-class _Collector(FrameProcessor):
-    """Collects what a pipeline yields; ``done`` is set at the ``count``-th transcript."""
-
-    def __init__(self, heard: Recognized, count: int) -> None:
-        super().__init__()
-        self._heard = heard
-        self._count = count
-        self.done = asyncio.Event()
-
-    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
-        await super().process_frame(frame, direction)
-        match frame:
-            case TranscriptionFrame():
-                self._heard.transcripts.append(frame.text)
-                if len(self._heard.transcripts) == self._count:
-                    self.done.set()
-            case InterimTranscriptionFrame():
-                self._heard.interim.append(frame.text)
-            case ErrorFrame():
-                self._heard.errors.append(str(frame.error))
-                self.done.set()
-        await self.push_frame(frame, direction)
-
-
 async def transcribe_with_pipecat(url: str, samples: Samples, detection: Any, count: int) -> Recognized:
     """Transcribe by pipecat's service; without turn detection its pipeline tells that the speaker stopped."""
     heard = Recognized()
     service = OpenAIRealtimeSTTService(
         api_key="key", base_url=f"{url}/v1/realtime", turn_detection=detection, sample_rate=16_000
     )
-    collector = _Collector(heard, count)
-    worker = PipelineWorker(
-        Pipeline([service, collector]), params=PipelineParams(audio_in_sample_rate=16_000)
-    )
+    done = asyncio.Event()
+
+    def see(frame: Frame) -> None:
+        match frame:
+            case TranscriptionFrame():
+                heard.transcripts.append(frame.text)
+                if len(heard.transcripts) == count:
+                    done.set()
+            case InterimTranscriptionFrame():
+                heard.interim.append(frame.text)
+            case ErrorFrame():
+                heard.errors.append(str(frame.error))
+                done.set()
+
+    params = PipelineParams(audio_in_sample_rate=16_000)
+    worker = PipelineWorker(Pipeline([service, Watch(see)]), params=params)
     running = asyncio.create_task(WorkerRunner(handle_sigint=False).run(worker))
     frames: list[Frame] = [InputAudioRawFrame(piece, 16_000, 1) for piece in pieces(samples, 16_000)]
     if detection is False:
         frames = [VADUserStartedSpeakingFrame(), *frames, VADUserStoppedSpeakingFrame()]
     await worker.queue_frames(frames)
     async with asyncio.timeout(WITHIN_S):
-        await collector.done.wait()
+        await done.wait()
     await worker.cancel()
     with suppress(asyncio.CancelledError):
         await running

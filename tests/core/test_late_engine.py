@@ -17,6 +17,7 @@ from kani.core.late_engine.trial import MAX_LENGTH, TRIAL_SENTENCES, TrialFailed
 from kani.core.service import SpeechService
 from kani.core.types import Samples, Segment, SpeechChunk, SpeechRequest
 from tests.support.listener import Listener
+from tests.support.patience import happens
 from tests.support.recorded import RATE, RecordedEngine, noise
 from tests.support.sessions import SPANISH, build, speak
 from tests.support.tone import ToneEngine
@@ -59,8 +60,7 @@ async def serving(
 
 async def settled(service: SpeechService) -> str:
     assert service.late_engine is not None
-    while service.late_engine.state in ("loading", "trying"):
-        await asyncio.sleep(0.001)
+    await happens(lambda: service.late_engine.state not in ("loading", "trying"))
     return service.late_engine.state
 
 

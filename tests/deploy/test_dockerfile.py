@@ -29,6 +29,7 @@ from packaging.requirements import Requirement
 from tests.conftest import ADDRESS, ROOT
 from tests.deploy.environment import linked_environment, requirements
 from tests.support.patience import WITHIN_S
+from tests.support.programs import ran
 
 pytestmark = pytest.mark.server
 
@@ -93,10 +94,8 @@ def ignored(name: str) -> bool:
 
 def copy_context(source: str, target: Path) -> None:
     """Copy a file of the build context, or all of it, as a COPY instruction does."""
-    listed = subprocess.run(
-        ["git", "ls-files", "--", source], cwd=ROOT, check=True, capture_output=True, text=True
-    )
-    names = [name for name in listed.stdout.splitlines() if not ignored(name)]
+    listed = ran("git", "ls-files", "--", source).stdout.splitlines()
+    names = [name for name in listed if not ignored(name)]
     assert names, f"{source} is not in the build context"
     for name in names:
         to = target / name if source == "." else target / Path(name).name
@@ -262,8 +261,7 @@ def test_files_of_the_cpu_image_suffice_to_speak(builder: Builder) -> None:
 def test_cpu_image_refuses_in_one_line(builder: Builder, arguments: list[str], named: str) -> None:
     app = builder.build("cpu") / "app"
     command = entry_point(builder, "cpu", *arguments, "--port", "0", "--log-level", "ERROR")
-    environment = builder.environment("cpu")
-    done = subprocess.run(command, cwd=app, env=environment, capture_output=True, text=True, timeout=WITHIN_S)
-    assert (done.returncode, done.stdout) == (2, "")
+    done = ran(*command, code=2, cwd=app, env=builder.environment("cpu"))
+    assert done.stdout == ""
     (line,) = done.stderr.splitlines()
     assert line.startswith("start_websocket_server.py: ") and named in line

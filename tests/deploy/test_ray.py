@@ -32,6 +32,7 @@ from websockets.exceptions import WebSocketException
 
 from tests.conftest import ROOT, ServerProcess
 from tests.support.patience import WITHIN_S
+from tests.support.programs import ran
 
 pytestmark = pytest.mark.server
 
@@ -147,8 +148,7 @@ def _two_ports() -> int:
 
 def test_plan_without_recogniser_replicas_has_none() -> None:
     program = "from kani.ray.application import Plan, bind; print(bind(Plan('espeak'), 'key'))"
-    done = subprocess.run([PYTHON, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    ran(PYTHON, "-c", program)
 
 
 @pytest.fixture(scope="module")

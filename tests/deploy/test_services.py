@@ -6,7 +6,6 @@ import json
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ import yaml
 from kani.server import settings
 from tests.conftest import ROOT
 from tests.snippets import snippets
+from tests.support.programs import python, ran
 
 DEPLOY = ROOT / "deploy"
 COMPOSE = sorted(DEPLOY.glob("compose*.yml"))
@@ -29,9 +29,7 @@ def services(path: Path) -> dict[str, Any]:
 
 
 def test_compose_files_fit_the_schema() -> None:
-    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec"]
-    done = subprocess.run([*command, *map(str, COMPOSE)], capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout
+    python("-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec", *COMPOSE)
 
 
 @pytest.mark.parametrize("path", COMPOSE, ids=lambda path: path.stem)
@@ -121,10 +119,8 @@ def installed(tmp_path: Path) -> Path:
         (root / folder).mkdir(parents=True)
     programs = 'pip() { :; }; systemctl() { echo "$@"; }\n'
     scratch = re.sub(r"(?<=[ =])/(?=opt|etc)", f"{root}/", code).replace(".venv/bin/pip", "pip")
-    done = subprocess.run(
-        ["bash", "-e", "-c", programs + scratch], cwd=tmp_path / "clone", capture_output=True, text=True
-    )
-    assert (done.returncode, done.stdout, done.stderr) == (0, "enable --now kani-tts\n", "")
+    done = ran("bash", "-e", "-c", programs + scratch, cwd=tmp_path / "clone")
+    assert (done.stdout, done.stderr) == ("enable --now kani-tts\n", "")
     assert (root / "etc/kani-tts.env").stat().st_mode & 0o777 == 0o600
     assert re.fullmatch(r"KANI_API_KEYS=\w{32}\n", (root / "etc/kani-tts.env").read_text(encoding="utf-8"))
     unit = root / "etc/systemd/system" / UNIT.name

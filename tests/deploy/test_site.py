@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,7 +11,7 @@ import pytest
 import kani
 from deploy.package_readme import package_readme
 from tests.conftest import ROOT
-from tests.support.patience import WITHIN_S
+from tests.support.programs import python
 
 pytestmark = pytest.mark.server
 
@@ -26,16 +24,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The site, built without a warning: a dead link or anchor is one."""
     folder = tmp_path_factory.mktemp("site")
     config = str(ROOT / "deploy" / "site" / "mkdocs.yml")
-    built = subprocess.run(
-        [sys.executable, "-m", "mkdocs", "build", "--strict", "-q", "-f", config, "-d", str(folder)],
-        cwd=folder,
-        env=os.environ | {"NO_MKDOCS_2_WARNING": "1"},
-        capture_output=True,
-        text=True,
-        timeout=WITHIN_S,
-        check=False,
-    )
-    assert built.returncode == 0, built.stdout + built.stderr
+    command = ("-m", "mkdocs", "build", "--strict", "-q", "-f", config, "-d", folder)
+    python(*command, cwd=folder, env=os.environ | {"NO_MKDOCS_2_WARNING": "1"})
     return folder
 
 

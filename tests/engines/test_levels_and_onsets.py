@@ -5,8 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmarks.kokoro_data.sentences import SENTENCES
-from benchmarks.loudness import loudness
 from kani.core.audio.level import LEVEL_LUFS, leveled
 from kani.core.types import Segment
 from kani.engines.espeak.engine import EspeakEngine
@@ -17,6 +15,8 @@ from kani.engines.kokoro.text.phonemes import Utterance, Word
 from kani.engines.kokoro.voice_mix import voice_or_mix
 from kani.engines.kokoro.voices import Voices
 from tests.judges.judge import hear, words_of
+from tools.kokoro_data.sentences import SENTENCES
+from tools.loudness import loudness
 
 LOUD, QUIET = "if_sara", "am_michael"
 PEAK_DB = -1.0

@@ -16,7 +16,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from importlib.metadata import EntryPoint
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import httpx
 import numpy as np
@@ -34,12 +33,9 @@ from kani.engines.plugin import ENGINE_NAMES, ENGINES, EnginePlugin, Found, Reso
 from kani.engines.plugin_settings import PluginSettings, plain, setting
 from kani.engines.remote.messages import Failed, Launch, Transcribe, decode_to_worker, encode
 from kani.engines.worker.exchanges import RecognitionExchange, outcome
-from tests.conftest import ROOT
+from tests.conftest import ROOT, StartServer
 from tests.support.patience import WITHIN_S
 from websocket_client import KaniTTSClient
-
-if TYPE_CHECKING:
-    from tests.conftest import StartServer
 
 PACKAGE = Path(__file__).parent / "plugin_package"
 BROKEN = (

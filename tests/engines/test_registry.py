@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -30,8 +28,7 @@ from kani.runtime import weights
 from kani.server.settings import Settings, load
 from kani.server.speech_service import build_engines, build_recognizer
 from tests.engines.cuda_driver import cuda_driver
-
-ROOT = Path(__file__).parents[2]
+from tests.support.programs import python
 
 
 def settings(folder: Path, **given: Any) -> Settings:
@@ -255,14 +252,8 @@ def test_every_engine_and_recogniser_of_this_package_describes_itself() -> None:
 
 def test_cuda_devices_are_counted_without_torch(tmp_path: Path) -> None:
     code = "import sys; from kani.engines.kani.cuda_driver import cuda_device_count as count\n"
-    counted = subprocess.run(
-        [sys.executable, "-c", f"{code}print(count(), 'torch' in sys.modules)"],
-        env={**os.environ, "LD_LIBRARY_PATH": str(cuda_driver(tmp_path, devices=2))},
-        cwd=ROOT,
-        check=True,
-        capture_output=True,
-        text=True,
-    )
+    environment = {**os.environ, "LD_LIBRARY_PATH": str(cuda_driver(tmp_path, devices=2))}
+    counted = python("-c", f"{code}print(count(), 'torch' in sys.modules)", env=environment)
     assert counted.stdout == "2 False\n"
 
 
@@ -282,7 +273,7 @@ def test_model_libraries_are_imported_only_when_needed() -> None:
         "processes = ('kani.engines.remote', 'kani.engines.worker')\n"
         "assert not [name for name in sys.modules if name.startswith(processes)]"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+    python("-c", code)
 
 
 @pytest.mark.server
@@ -305,8 +296,7 @@ def test_start_imports_nothing_of_the_engines_that_are_not_chosen(cache: Path, n
         "print(*sorted({name.partition('.')[0] for name in sys.modules}))\n"
         "print(*sorted(name for name in {*sys.modules} - described if name.startswith('kani.engines.')))"
     )
-    done = subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, capture_output=True, text=True)
-    libraries, modules = (set(line.split()) for line in done.stdout.splitlines())
+    libraries, modules = (set(line.split()) for line in python("-c", code).stdout.splitlines())
     packages = {name.split(".")[2] for name in modules}
     assert "espeak" in packages and ("kokoro" in packages) is (name == "auto")
     assert not packages & {"kani", "kyutai", "moonshine", "pocket", "voxcpm", "remote", "worker"}

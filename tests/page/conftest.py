@@ -12,7 +12,7 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from tests.conftest import ServerProcess, StartServer
+from tests.conftest import ServerProcess, StartServer, server_process
 from tests.page.firefox import launch as firefox
 from tests.page.visitor import BROWSERS, PATIENCE_MS, Visitor, find_browser
 from tests.support.patience import WITHIN_S
@@ -163,14 +163,10 @@ def spoken_once(browsers: Chromium | firefox.Firefox, espeak_server: ServerProce
 @pytest.fixture(scope="module")
 def keyed_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     """A server that every address reaches, by espeak-ng, which asks for one of ``KEYS``."""
-    running = ServerProcess(
-        tmp_path_factory.mktemp("keyed_server"),
-        *("--engine", "espeak", "--host", "0.0.0.0"),
-        KANI_API_KEYS=",".join(KEYS),
-    )
-    running.wait_until_ready()
-    yield running
-    running.stop()
+    options = ("--engine", "espeak", "--host", "0.0.0.0")
+    folder = tmp_path_factory.mktemp("keyed_server")
+    with server_process(folder, *options, KANI_API_KEYS=",".join(KEYS)) as running:
+        yield running
 
 
 @pytest.fixture

@@ -32,7 +32,7 @@ from kani.server.settings import load
 from tests.clients.openai_realtime import text_item
 from tests.protocols.conftest import Serve
 from tests.protocols.health import counters, wait_for_idle
-from tests.support.patience import WITHIN_S
+from tests.support.patience import WITHIN_S, happens
 from tests.support.servers import held_socket
 from tests.support.servers.held_socket import HeldSocket
 from tests.support.sessions import serving
@@ -235,12 +235,10 @@ async def test_disconnected_client_leaves_no_session(
             taken = 5000 if "unfinished" in door else 0
             while taken < 5000:
                 taken += len(await client.recv())
-            while not sessions:
-                await asyncio.sleep(0.01)
+            await happens(lambda: sessions)
             if way == "cut off":
                 client.transport.abort()
-        while sessions:
-            await asyncio.sleep(0.01)
+        await happens(lambda: not sessions)
     await wait_for_idle(server)
     assert not server.engine.under_way
     assert (await counters(server))["cancellations"] >= 1
@@ -279,14 +277,11 @@ async def test_disconnected_call_leaves_no_session(
     async with httpx.AsyncClient(base_url=server.http_url, headers=HEADERS) as client:
         asking = asyncio.create_task(ask(client))
         async with asyncio.timeout(WITHIN_S):
-            while not server.engine.under_way or server.engine.steps < steps:
-                await asyncio.sleep(0.001)
+            await happens(lambda: server.engine.under_way and server.engine.steps >= steps)
             if steps and path in STREAMED:
                 await begun.wait()
         asking.cancel()
         await asyncio.wait([asking])
-    async with asyncio.timeout(WITHIN_S):
-        while sessions:
-            await asyncio.sleep(0.01)
+    await happens(lambda: not sessions)
     await wait_for_idle(server)
     assert not server.engine.under_way and server.engine.steps == steps

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import av
 import httpx
@@ -24,13 +24,11 @@ from kani.core.voices.recording_advice import advice
 from kani.engines.espeak.reference_voice import EspeakReferenceVoice
 from kani.protocols.voices_api import routes
 from kani.protocols.voices_api.preview import PreviewCache
-from tests.support.servers.app_server import KEY, app_server
+from tests.conftest import StartServer
+from tests.support.patience import happens
+from tests.support.servers.app_server import KEY, AppServer, StartApp, app_server
 from tests.support.sessions import build
 from tests.support.tone import ToneEngine
-
-if TYPE_CHECKING:
-    from tests.conftest import StartServer
-    from tests.support.servers.app_server import AppServer, StartApp
 
 PATH = "/v1/audio/voices"
 CONSENT = "This is my own voice and it may be used here."
@@ -408,8 +406,7 @@ async def test_preview_is_made_to_its_end_though_its_caller_is_gone() -> None:
 
     gone = asyncio.create_task(cache.get(("a",), make))
     staying = asyncio.create_task(cache.get(("a",), make))
-    while not made:
-        await asyncio.sleep(0)
+    await happens(lambda: made)
     gone.cancel()
     await asyncio.wait([gone])
     go.set()

@@ -16,24 +16,27 @@ class Source:
     """A parsed file, without its tree, which would be walked by every garbage collection of the run.
 
     imports: full names, wherever in the file an import stands; defines: names of its top level; classes: what
-    each class defines; statements: how many the top level has, the docstring included.
+    each class defines; statements: how many the top level has, the docstring included; lines: of the file.
     """
 
     imports: frozenset[str]
     defines: frozenset[str]
     classes: dict[str, frozenset[str]]
     statements: int
+    lines: int
 
 
 @cache
 def source(path: Path) -> Source:
     """Parse a file; relative imports are a fault."""
-    tree = ast.parse(path.read_bytes())
+    content = path.read_bytes()
+    tree = ast.parse(content)
     return Source(
         frozenset(_imports(tree, path)),
         frozenset(_defined(tree.body)),
         {node.name: frozenset(_defined(node.body)) for node in tree.body if isinstance(node, ast.ClassDef)},
         len(tree.body),
+        len(content.splitlines()),
     )
 
 

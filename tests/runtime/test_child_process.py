@@ -12,8 +12,7 @@ from pathlib import Path
 import pytest
 
 from kani.runtime.child_process import run_process, start_process
-
-ROOT = Path(__file__).parents[2]
+from tests.running.sources import ROOT
 
 FORBIDDEN = {
     *("create_subprocess_exec", "create_subprocess_shell", "subprocess_exec", "subprocess_shell"),

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from kani.runtime import extras
+from tests.support.programs import python
 
 METADATA = """\
 Metadata-Version: 2.4
@@ -49,10 +48,5 @@ def test_installation_names_missing_packages_and_replaces_broken_ones(
     (folder / "kani" / "runtime").mkdir(parents=True)
     shutil.copy(extras.__file__, folder / "kani" / "runtime")
     code = f"from kani.runtime.extras import install_command as i; print(i({given}))"
-    done = subprocess.run(
-        [sys.executable, "-P", "-c", f"import sys; sys.path.insert(0, {str(folder)!r}); {code}"],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    done = python("-P", "-c", f"import sys; sys.path.insert(0, {str(folder)!r}); {code}")
     assert done.stdout.strip() == command

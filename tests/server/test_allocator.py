@@ -12,6 +12,7 @@ import psutil
 import pytest
 
 from kani.server.allocator import periodic_trim, trim_heap
+from tests.support.patience import happens
 
 BLOCK_BYTES = 64 * 1024
 BLOCKS = 1600
@@ -56,8 +57,7 @@ async def test_heap_is_trimmed_repeatedly() -> None:
     async with periodic_trim(0.01):
         fragment()
         before = resident()
-        while before - resident() < BLOCKS * BLOCK_BYTES // 2:
-            await asyncio.sleep(0.01)
+        await happens(lambda: before - resident() >= BLOCKS * BLOCK_BYTES // 2)
     assert not [task for task in asyncio.all_tasks() if task.get_name() == "allocator"]
 
 
@@ -67,5 +67,4 @@ async def test_heap_is_trimmed_once_it_has_grown() -> None:
         await asyncio.sleep(0.1)
         fragment()
         before = resident()
-        while before - resident() < BLOCKS * BLOCK_BYTES // 2:
-            await asyncio.sleep(0.01)
+        await happens(lambda: before - resident() >= BLOCKS * BLOCK_BYTES // 2)

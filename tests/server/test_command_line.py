@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import httpx
 import pytest
@@ -26,16 +25,14 @@ from kani.cli import serve as start_websocket_server
 from kani.engines.whisper.engine import WhisperRecognizer
 from kani.server import logs, settings
 from kani.server.speech_service import build_recognizer
+from tests.conftest import ServerProcess, StartServer
+from tests.running.sources import ROOT
 from tests.support.patience import WITHIN_S
 from tests.support.servers.asgi import closing
 from tests.support.servers.serving import serving
 
-if TYPE_CHECKING:
-    from tests.conftest import ServerProcess, StartServer
-
 Run = Callable[..., tuple[int, str, str]]
 LISTED = "start without it, and list the voices with: python websocket_client.py --voices"
-ROOT = Path(__file__).parents[2]
 OWN_VARIABLES = ("KANI_", "TTS_", "ELEVEN_", "LIVEKIT_", "LOG_", "PORT")
 LONG = {"type": "tts_stream_request", "data": {"text": "Buenos días. " * 700}}
 
@@ -81,20 +78,14 @@ EVERYWHERE = "0.0.0.0 can be reached from other machines"
 NO_FILE = "cannot be read: No such file or directory"
 WRONG = [
     ("--port x", {}, 2, "--port='x': has to be a whole number from 0 to 65535"),
-    ("--port 99999", {}, 2, "--port='99999': has to be a whole number from 0 to 65535"),
     ("--port", {}, 2, "argument --port: expected one argument; --help lists the options"),
     ("--prot 1", {}, 2, "unrecognized arguments: --prot 1; did you mean --port?; --help lists the options"),
     ("hello", {}, 2, "unrecognized arguments: hello; --help lists the options"),
     ("--engine festival", {}, 2, "--engine='festival': has to be one of auto, kani, kokoro, espeak, "),
-    ("--precision int4", {}, 2, "--precision='int4': has to be one of auto, float32, bfloat16, int8"),
-    ("--kokoro-decoder quick", {}, 2, "--kokoro-decoder='quick': has to be one of "),
-    ("--recognizer deaf", {}, 2, "--recognizer='deaf': has to be one of "),
     ("--pocket-languages xx", {}, 2, "--pocket-languages='xx': has to be a list of "),
     ("--language klingonish", {}, 2, "--language='klingonish': has to be a known language"),
     ("--slots 0", {}, 2, "--slots='0': has to be a whole number from 1 to 1024"),
-    ("--log-level LOUD", {}, 2, "--log-level='LOUD': has to be one of DEBUG, INFO, WARNING"),
     ("", {"KANI_MAX_TEXT": "many"}, 2, "KANI_MAX_TEXT='many': has to be a whole number from 1 to 10000000"),
-    ("", {"KANI_COMPAT": "perhaps"}, 2, "KANI_COMPAT='perhaps': has to be true or false"),
     ("--fetch --no-fetch", {}, 2, "--no-fetch forbids what --fetch asks for: leave out one of them"),
     ("--fetch", {"KANI_NO_FETCH": "1"}, 2, "KANI_NO_FETCH forbids what --fetch asks for"),
     ("--worker nowhere", {}, 2, "--worker: 'nowhere' is no address of a worker"),

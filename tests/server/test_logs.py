@@ -11,20 +11,20 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import httpx
 import pytest
+from websockets.asyncio.client import connect as connect_async
 from websockets.exceptions import WebSocketException
 from websockets.sync.client import connect
 
 from kani.core import request_ids
 from kani.server import logs
+from tests.clients.kyutai.wire import KEY
+from tests.conftest import ServerProcess, StartServer, server_process
+from tests.protocols.languages import speakers
 from tests.support.patience import WITHIN_S
-from tests.support.servers import speaking
-
-if TYPE_CHECKING:
-    from tests.conftest import ServerProcess, StartServer
 
 GOOD_KEY = "zq7-good-key-of-the-administrator"
 BAD_KEY = "zq7-bad-key-of-somebody-else"
@@ -34,7 +34,7 @@ TEXTS = {
     "rest": "Bibliotecas abiertas todo el domingo.",
     "kyutai": "Murciélagos dormidos bajo el puente.",
     "voxcpm": "Golondrinas tardías sobre los tejados.",
-    "elevenlabs": "Ruiseñores madrugadores entre las higueras.",
+    "elevenlabs_websocket": "Ruiseñores madrugadores entre las higueras.",
     "relay": "Salamandras brillantes junto al manantial.",
     "wrong": "Caracoles perdidos entre las lechugas.",
 }
@@ -118,19 +118,21 @@ def broken_handshakes(server: ServerProcess, key: str) -> None:
                 raw.recv(4096)
 
 
+def place(server: ServerProcess) -> speakers.Place:
+    return speakers.Place(server.url, server.http_url, wyoming_port=0)
+
+
 async def speak_in_every_way(server: ServerProcess) -> list[str]:
     """Have each text spoken by its protocol, one be refused, and one be heard; the words that were heard."""
-    await speaking.kani(server.url, TEXTS["kani"], {})
-    await speaking.kani(server.url, TEXTS["wrong"], {}, config={"temperature": "hot"})
-    await speaking.kyutai(server.url, TEXTS["kyutai"], {})
-    await speaking.voxcpm(server.url, TEXTS["voxcpm"], {})
-    await speaking.relay(server.url, TEXTS["relay"], {})
-    await speaking.elevenlabs(server.url, TEXTS["elevenlabs"], {}, "ef_dora")
+    for name in ("kani", "kyutai", "voxcpm", "relay", "elevenlabs_websocket"):
+        await getattr(speakers, name)(place(server), [TEXTS[name]])
+    async with connect_async(server.url) as websocket:
+        await speakers.request(websocket, TEXTS["wrong"], temperature="hot")
     async with httpx.AsyncClient(base_url=server.http_url) as client:
         spoken = await client.post("/tts", json={"text": TEXTS["rest"]})
         await client.post("/tts", json={"text": TEXTS["wrong"], "voice_id": "nobody"})
         await client.post("/v1/text-to-speech/nobody", json={"text": TEXTS["wrong"]})
-        heard = await client.post("/api/asr-streaming", headers=speaking.PUBLIC, content=spoken.content)
+        heard = await client.post("/api/asr-streaming", headers=KEY, content=spoken.content)
     return [word["text"] for word in heard.json() if word["type"] == "Word"]
 
 
@@ -156,7 +158,7 @@ def test_no_text_is_written_unasked(start_server: StartServer) -> None:
 
 def test_texts_are_written_where_they_are_asked_for(start_server: StartServer) -> None:
     server = start_server("--engine", "espeak", "--log-json", KANI_LOG_TEXT="true")
-    asyncio.run(speaking.kani(server.url, TEXTS["kani"], {}))
+    asyncio.run(speakers.kani(place(server), [TEXTS["kani"]]))
     told = [line for line in lines(server) if "Zanahorias moradas" in line["message"]]
     assert len(told) == 1 and told[0]["logger"] == "speech.text"
     assert told[0]["request"] == ended(server, 1)[0]["request"]
@@ -165,13 +167,9 @@ def test_texts_are_written_where_they_are_asked_for(start_server: StartServer) -
 @pytest.fixture(scope="module")
 def verbose_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     """A server that logs each step, as JSON."""
-    from tests.conftest import ServerProcess
-
     folder = tmp_path_factory.mktemp("verbose")
-    running = ServerProcess(folder, "--engine", "espeak", "--log-json", "--log-level", "DEBUG")
-    running.wait_until_ready()
-    yield running
-    running.stop()
+    with server_process(folder, "--engine", "espeak", "--log-json", "--log-level", "DEBUG") as running:
+        yield running
 
 
 @pytest.mark.server

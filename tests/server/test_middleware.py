@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import httpx
 import pytest
@@ -25,9 +25,6 @@ from kani.server.connections import Connections, ConnectionsMiddleware, Phase
 from kani.server.middleware import HttpMetricsMiddleware, RequestIdMiddleware, UnhandledErrorMiddleware
 from kani.server.network.upload_budget import UploadBudget
 from tests.support.servers.asgi import closing, exchange, served
-
-if TYPE_CHECKING:
-    from starlette.types import Receive, Scope, Send
 
 
 class Door:

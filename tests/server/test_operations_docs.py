@@ -6,7 +6,6 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import httpx
 import pytest
@@ -14,11 +13,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from kani.cli.serve import parser
 from kani.server import settings
+from tests.conftest import ServerProcess
+from tests.running.sources import ROOT
 
-if TYPE_CHECKING:
-    from tests.conftest import ServerProcess
-
-ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 PAGE = (DOCS / "operations.md").read_text(encoding="utf-8")
 RULES = (DOCS / "alerts.yml").read_text(encoding="utf-8")

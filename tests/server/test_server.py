@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 from socket import gethostname
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import httpx
 import pytest
@@ -21,13 +21,11 @@ import websocket_config
 from kani.core.engine import LightVoices
 from kani.server.network.uvicorn_websocket import MAX_FRAGMENTS
 from kani.server.page import PATHS
+from tests.conftest import ServerProcess, StartServer
 from tests.support.patience import WITHIN_S
 from tests.support.servers.asgi import closing, errors_in
 from tests.support.servers.serving import InProcessServer, serving
 from tests.support.tone import ToneEngine
-
-if TYPE_CHECKING:
-    from tests.conftest import ServerProcess, StartServer
 
 PING = '{"type": "ping"}'
 KYUTAI = "/api/tts_streaming?format=PcmMessagePack"
@@ -299,12 +297,6 @@ async def test_unserved_calls_of_elevenlabs_are_named_in_its_shape(
     assert ours.status_code == 404 and ours.json()["error"]["param"] == "voice"
     wrong_method = await request(running, "POST", "/v1/audio/voices/nobody")
     assert wrong_method.json() == {"error": {"message": "Method Not Allowed"}}
-
-
-async def test_models_of_elevenlabs_are_listed_for_its_clients(running: InProcessServer) -> None:
-    answer = await request(running, "GET", "/v1/models", **{"xi-api-key": "any"})
-    models = [model["model_id"] for model in answer.json()]
-    assert {"eleven_v3", "eleven_v4_turbo", "eleven_multilingual_v2"} <= {*models}
 
 
 async def test_message_over_the_limit_of_its_protocol_closes_with_1009(tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ import asyncio
 import json
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -23,7 +22,7 @@ from tests.conftest import StartServer
 from tests.core.voices.local_bucket import App, answer, local_bucket
 from tests.core.voices.stored import files_below, recording
 from tests.support.espeak_audio import audio
-from tests.support.patience import WITHIN_S
+from tests.support.patience import WITHIN_S, until
 from tests.support.servers.serving import InProcessServer, serving
 
 VOICES = "/v1/audio/voices"
@@ -82,13 +81,6 @@ async def test_full_disk_refuses_voices_and_disturbs_no_speech(tmp_path: Path) -
 SENTENCE = "Esta es mi voz, y estoy de acuerdo en que este servidor la guarde para que la use."
 
 
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + WITHIN_S
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
 @pytest.mark.parametrize("place", ["folder", "bucket"])
 def test_servers_see_each_others_voices(
     start_server: StartServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
@@ -124,16 +116,6 @@ def test_servers_see_each_others_voices(
         assert other.delete(f"{VOICES}/ana").status_code == 204
         until(lambda: one.get(f"{VOICES}/ana").status_code == 404)
         assert one.post("/v1/audio/speech", json=spoken).status_code in (400, 404)
-        results: list[int] = []
-        threads = [
-            threading.Thread(target=lambda client=client: results.append(store(client, "eva")))
-            for client in (one, other)
-        ]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(WITHIN_S)
-        assert sorted(results) == [201, 409]
 
 
 async def speak(server: InProcessServer, voice: str) -> dict[str, Any]:

@@ -14,8 +14,6 @@ from typing import Any
 import numpy as np
 
 import kani.engines.kokoro
-from benchmarks.kokoro.measures import pitch
-from benchmarks.kokoro_data.sentences import SENTENCES
 from kani.core.types import Boundary, Samples, Segment, Span, SpeechChunk
 from kani.engines.espeak.client import EspeakClient
 from kani.engines.kokoro.engine import KokoroEngine
@@ -28,6 +26,8 @@ from kani.runtime import weights
 from kani.text.incremental_text import IncrementalText
 from kani.text.normalizer import VERBATIM, NormalizerOptions
 from kani.text.segmenter import OpenTextSegment
+from tests.support.sound_measures import pitch
+from tools.kokoro_data.sentences import SENTENCES
 
 DATA = Path(kani.engines.kokoro.__file__).parent / "data"
 CHANNELS = 9216

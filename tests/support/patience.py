@@ -1,9 +1,14 @@
-"""Defaults of the clients that tests open: timeouts of minutes, and certificates that are read once.
+"""How long tests wait: for what must happen, and defaults of the clients that they open.
 
-Clients' own limits are for users who would ask again; a test that reaches one says nothing about the server.
+The clients read certificates once. Their own limits are for users who would ask again: a test that reaches
+one says nothing about the server.
 """
 
 from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
 
 import httpx
 import websockets.asyncio.client
@@ -11,6 +16,21 @@ import websockets.sync.client
 
 WITHIN_S = 300.0
 """A guard against what never comes; no test passes or fails by how long something took."""
+
+
+async def happens(what: Callable[[], object]) -> None:
+    """Wait until it is true, for what no event tells."""
+    async with asyncio.timeout(WITHIN_S):
+        while not what():
+            await asyncio.sleep(0.005)
+
+
+def until(condition: Callable[[], object]) -> None:
+    """The same where no event loop runs, as for what another process does."""
+    deadline = time.monotonic() + WITHIN_S
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def have_clients_wait() -> None:

@@ -18,7 +18,6 @@ from hypothesis import strategies as st
 from kani.core.audio.prosody_filter import PAUSES_S
 from kani.core.errors import EngineFailed, SpeechCancelled
 from kani.core.observer import Observer
-from kani.core.request import Limits
 from kani.core.session.output import TAIL_S
 from kani.core.session.session import SpeechSession
 from kani.core.types import Boundary, SpeechRequest
@@ -28,7 +27,7 @@ from kani.text.segmenter import OpenTextSegment
 from tests.core.timing.test_spans import assert_tiles
 from tests.support.event_loop import settle
 from tests.support.patience import WITHIN_S
-from tests.support.sessions import SPANISH, audio, build, collect, serving, speak
+from tests.support.sessions import SPANISH, audio, collect, serving, speak
 from tests.support.tone import HELD, LETTER_S, RATE, WORD, ToneEngine
 
 FRAGMENTS = "hola |qué tal|. |, |\n\n|3,5 € |¿Sí? |…|🎉|\u200f|Dr. |y |e\u0301 |\u0301|una casa grande |"
@@ -404,23 +403,15 @@ class Watch(Observer):
         self.reported.append(("cancelled", 0.0))
 
 
-@asynccontextmanager
-async def watched(
-    engine: ToneEngine, tmp_path: Path, watch: Watch, ahead_s: float
-) -> AsyncIterator[SpeechSession]:
-    """A session of a service that ``watch`` observes."""
-    service = build(tmp_path, engine, limits=Limits(ahead_s=ahead_s), observer=watch)
-    await service.start()
-    async with service.open(SPANISH, protocol="test") as session:
-        yield session
-    await service.stop()
-
-
 async def test_waiting_does_not_count_as_synthesis(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     watch, waited_s = Watch(), 0.0
     clock = SimpleNamespace(perf_counter=lambda: time.perf_counter() + waited_s)
     monkeypatch.setattr("kani.core.scheduling.slots.time", clock)
-    async with watched(ToneEngine(writes=True, rests=True), tmp_path, watch, 4.0) as session:
+    engine = ToneEngine(writes=True, rests=True)
+    async with (
+        serving(engine, tmp_path, watch, ahead_s=4.0) as service,
+        service.open(SPANISH, protocol="test") as session,
+    ):
         await feed(session, "abcdefghij " * 3)
         waited_s += 2 * WITHIN_S
         await feed(session, "abcdefghij " * 5)
@@ -435,8 +426,9 @@ async def test_waiting_does_not_count_as_synthesis(tmp_path: Path, monkeypatch: 
 
 async def test_abandoned_session_is_reported_once(tmp_path: Path) -> None:
     watch = Watch()
-    async with watched(ToneEngine(writes=True), tmp_path, watch, 30.0) as session:
-        await feed(session, "uno dos tres cuatro")
+    async with serving(ToneEngine(writes=True), tmp_path, watch) as service:
+        async with service.open(SPANISH, protocol="test") as session:
+            await feed(session, "uno dos tres cuatro")
     assert [name for name, _ in watch.reported] == ["first audio", "cancelled"]
 
 

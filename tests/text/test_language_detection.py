@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from collections import Counter
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -18,6 +16,7 @@ from kani.engines.espeak.client import EspeakClient
 from kani.text.common_words import languages_by_word
 from kani.text.language_detection import detect, load_detector
 from kani.text.languages import primary
+from tests.support.programs import python
 
 EVERY = sorted({primary(voice.language) for voice in EspeakClient.shared().voices} | {"zh"})
 KOKORO = ["es", "en", "fr", "it", "pt"]
@@ -170,7 +169,7 @@ def test_detector_is_loaded_lazily() -> None:
         "assert detect('안녕하세요', ['ko']) == 'ko'\n"
         "assert 'py3langid' not in sys.modules and 'numpy' not in sys.modules"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])
+    python("-c", code)
     assert load_detector() is load_detector()
 
 
@@ -181,12 +180,6 @@ def test_unpacking_without_disk_space_is_reported() -> None:
         "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (10**6, 10**6))\n"
         "import kani.cli.serve; sys.exit(kani.cli.serve.main(sys.argv[1:]))"
     )
-    ended = subprocess.run(
-        [sys.executable, "-c", start, "--engine", "espeak", "--port", "0"],
-        cwd=Path(__file__).parents[2],
-        capture_output=True,
-        text=True,
-    )
-    assert ended.returncode == 1
+    ended = python("-c", start, "--engine", "espeak", "--port", "0", code=1)
     assert "language detection cannot unpack its model" in ended.stderr
     assert "TMPDIR" in ended.stderr and "Traceback" not in ended.stderr

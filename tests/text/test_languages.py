@@ -1,4 +1,4 @@
-"""Languages by tag and by name."""
+"""Languages by tag and by name, and the file of their names."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from kani.core.errors import UnsupportedLanguage
 from kani.engines.espeak.client import EspeakClient
-from kani.text.languages import canonical, primary, resolve
+from kani.text.languages import NAMES_FILE, canonical, primary, resolve
+from tests.text.language_names import text_of_cldr
 
 
 @pytest.mark.parametrize(
@@ -72,3 +73,14 @@ def test_tags_have_the_case_of_bcp47() -> None:
     assert canonical("vi-vn-x-central") == "vi-VN-x-central"
     assert canonical("ES-419") == "es-419"
     assert primary("es-MX") == "es"
+
+
+def test_file_has_the_names_of_the_installed_cldr_data() -> None:
+    written = NAMES_FILE.read_text(encoding="utf-8")
+    assert written == text_of_cldr(), "run python -m tests.text.language_names"
+    assert sum(len(line.split("|")) for line in written.splitlines()) > 15_000
+
+
+def test_name_is_found_whatever_its_capitals_and_punctuation() -> None:
+    assert resolve("Español  Latinoamericano") == "es-419"
+    assert resolve("CHINESE (traditional)") == "zh-Hant"

@@ -10,7 +10,6 @@ first: first audio through the socket, sentences of 4, 7 and 15 s.
 start: time and memory of starts.
 streams: streams that are played in real time, at once.
 
---page writes an HTML file with the sentences by both, blind: a person chooses, and sees the count at the end.
 DNSMOS needs another environment (tests/judges/requirements-judges.txt); KANI_JUDGE_PYTHON names its python.
 """
 
@@ -27,10 +26,8 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks import single_engine
-from benchmarks.kokoro.measures import long_pauses
-from benchmarks.kokoro.quality import NO_JUDGE, mos_scores
-from benchmarks.kokoro.student.judging import embeddings, likeness, word_errors
-from benchmarks.kokoro.student.page import write_page
+from benchmarks.kokoro.student.judging import NO_JUDGE, embeddings, likeness, mos_scores, word_errors
+from benchmarks.kokoro.student.written import HEARD_AFTER, Take, take
 from benchmarks.playback_client import connected, request_speech
 from benchmarks.report import median, mib, ms, percentile, report_section, table
 from benchmarks.sentences import ABOUT_4_S, ABOUT_7_S, ABOUT_15_S, HELD_OUT, WITHOUT_INNER_MARK
@@ -45,11 +42,13 @@ from kani.engines.kokoro.voices import Voices
 from kani.engines.plugin import Resources
 from kani.server import settings
 from tests.judges.judge import hear, wrong_words
+from tests.support.sound_measures import long_pauses
 
 GROUPS = (HELD_OUT, ABOUT_4_S, ABOUT_7_S, ABOUT_15_S, WITHOUT_INNER_MARK)
 LENGTHS = {"about 4 s": ABOUT_4_S, "about 7 s": ABOUT_7_S, "about 15 s": ABOUT_15_S}
 KOKORO, STUDENT = "Kokoro", "student"
 LIGHT = {KOKORO: False, STUDENT: True}
+WRITTEN, WHOLE = "fed a word at a time", "fed whole"
 NAMES = {"en": "english"}
 """Languages of the students that ship, as clients name them."""
 
@@ -162,8 +161,6 @@ def cost(student: StudentFacts) -> None:
 
 def written(student: StudentFacts) -> None:
     """Print how text that is fed word by word differs from text that is fed at once."""
-    from benchmarks.kokoro.incremental import WHOLE, WRITTEN, Take, take
-
     language = student.language
     texts = [*WITHOUT_INNER_MARK[language], *ABOUT_7_S[language]]
 
@@ -197,7 +194,10 @@ def written(student: StudentFacts) -> None:
     print(f"{len(texts)} sentences, a word every 100 ms:\n")
     print(table(head, rows))
     stalled = sum(one[WRITTEN].stalled_s > 0 for one in found)
-    print(f"\nFirst audio after the fifth word: {ms(median(firsts))}; {stalled} takes stalled.\n", flush=True)
+    print(
+        f"\nFirst audio after word {HEARD_AFTER}: {ms(median(firsts))}; {stalled} takes stalled.\n",
+        flush=True,
+    )
 
 
 def first(student: StudentFacts) -> None:
@@ -294,15 +294,10 @@ def main() -> None:
     students = {files.facts.voice: files.facts for files in find_students(own_students(), Voices().all)}
     options.add_argument("--voice", choices=students, default="af_heart")
     options.add_argument("part", nargs="*", help=f"which of {', '.join(PARTS)}; all, if none is named")
-    options.add_argument("--page", type=Path, metavar="FILE.html", help="only write the blind comparison")
     chosen = options.parse_args()
     if unknown := set(chosen.part) - set(PARTS):
         options.error(f"there is no part {', '.join(sorted(unknown))}")
     student = students[chosen.voice]
-    if chosen.page:
-        pairs = [(one[KOKORO], one[STUDENT]) for one in spoken(student)]
-        write_page(chosen.page, sentences(student.language), pairs, (KOKORO, STUDENT))
-        return
     with report_section(f"Kokoro's student {chosen.voice}", "faster-whisper"):
         for part in chosen.part or PARTS:
             PARTS[part](student)

@@ -1,7 +1,7 @@
 """A student in training beside its teacher: how good it is, from step to step.
 
-WORK is the folder of ``python -m kani.engines.kokoro.student_training``. The teacher, and the students that
-were kept on the way, speak the held-out sentences. whisper-base counts their wrong words, DNSMOS rates them,
+WORK is the folder of ``python -m tools.student``. The teacher, and the students that were kept on the way,
+speak the held-out sentences. whisper-base counts their wrong words, DNSMOS rates them,
 and the speaker encoder tells how like the teacher they are. --pictures writes words.svg and distances.svg.
 
 DNSMOS needs another environment (tests/judges/requirements-judges.txt); KANI_JUDGE_PYTHON names its python.
@@ -18,16 +18,15 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.chart import line_chart
-from benchmarks.kokoro.quality import NO_JUDGE, mos_scores
-from benchmarks.kokoro.student.judging import embeddings, likeness, word_errors
+from benchmarks.kokoro.student.judging import NO_JUDGE, embeddings, likeness, mos_scores, word_errors
 from benchmarks.report import report_section, table
 from kani.core.types import Samples
 from kani.engines.kokoro.network.onnx_model import SAMPLE_RATE
 from kani.engines.kokoro.student.files import StudentFiles
-from kani.engines.kokoro.student_training.__main__ import HELD_OUT_FOLDER, KEPT_FOLDER, TEXTS_FILE, VOICE_FILE
-from kani.engines.kokoro.student_training.export import speak
-from kani.engines.kokoro.student_training.targets import Target, read_shard
-from kani.engines.kokoro.student_training.training import CURVE
+from tools.student.__main__ import HELD_OUT_FOLDER, KEPT_FOLDER, TEXTS_FILE, VOICE_FILE
+from tools.student.export import speak
+from tools.student.targets import Target, read_shard
+from tools.student.training import CURVE
 
 TEACHER = "teacher"
 MEASURED = ("duration", "pitch", "energy", "sound")

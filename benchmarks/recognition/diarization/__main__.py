@@ -1,4 +1,4 @@
-"""The diarization error rate of conversations of Kokoro, espeak-ng and human readers, and the time it takes.
+"""Error rate of telling speakers apart, and the time it takes.
 
     python -m benchmarks.recognition.diarization --human reader_1.wav reader_2.wav --hours 1
 

@@ -13,7 +13,7 @@ import numpy as np
 import soxr
 
 from benchmarks.recognition.hard_recordings import Speaker, speaker
-from benchmarks.recognition.sentences import EVERYDAY
+from benchmarks.sentences import EVERYDAY
 from kani.core.diarization.turns import SpeakerTurn
 from kani.core.types import Samples, Segment
 from kani.core.voices.recording_quality import true_runs

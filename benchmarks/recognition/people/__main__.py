@@ -1,4 +1,4 @@
-"""Words wrong when people speak: live, as recordings, and by faster-whisper with the same weights.
+"""Words wrong when people speak: live, in recordings, and by faster-whisper.
 
     python -m benchmarks.recognition.people --people FOLDER TEXTS ...
 

@@ -1,7 +1,7 @@
 """Advice on a recording that is to become a voice, for the person who made it.
 
 Only a recording without speech is refused. The limits were chosen on speech with faults added to it, so that
-good recordings pass (``benchmarks/voices/recording_judge.py``).
+good recordings pass (``tests/core/voices/recording_faults.py``).
 """
 
 from __future__ import annotations

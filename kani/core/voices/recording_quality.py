@@ -1,6 +1,6 @@
 """Recording quality: noise in the pauses, mains hum, reverberation, bandwidth.
 
-Measured on synthetic speech with faults added to it (``benchmarks/voices/recording_judge.py``).
+Measured on synthetic speech with faults added to it (``tests/core/voices/recording_faults.py``).
 """
 
 from __future__ import annotations

@@ -56,7 +56,7 @@ _TAGS = {
 }
 
 LEVELS = Path(__file__).parent / "levels.json"
-"""Loudness of each voice in LUFS, measured by ``benchmarks/voices/espeak_levels.py``."""
+"""Loudness of each voice in LUFS, measured by ``tools/espeak_levels.py``."""
 
 _USUAL_LUFS = -20.9
 

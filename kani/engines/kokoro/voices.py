@@ -1,9 +1,9 @@
 """Kokoro's 54 voices and their style tables.
 
 ``data/voices.json`` lists the voices, ``data/voices.npy`` holds the tables. Both are built from the model
-authors' distribution (Apache-2.0) by ``benchmarks/kokoro_data/voices.py``. ``data/pitches.json`` says how
-each voice sounds, measured by ``benchmarks/kokoro_data/pitches.py``, and ``data/levels.json`` how loud it is,
-measured by ``benchmarks/kokoro_data/levels.py``.
+authors' distribution (Apache-2.0) by ``tools/published/kokoro_voices.py``. ``data/pitches.json`` says how
+each voice sounds, measured by ``tools/kokoro_data/pitches.py``, and ``data/levels.json`` how loud it is,
+measured by ``tools/kokoro_data/levels.py``.
 """
 
 from __future__ import annotations

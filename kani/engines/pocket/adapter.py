@@ -7,7 +7,6 @@ generator.
 from __future__ import annotations
 
 import hashlib
-import logging
 import tempfile
 from collections.abc import Generator, Mapping
 from pathlib import Path
@@ -25,8 +24,6 @@ ENGINE = "pocket"
 KEPT_VOICES = 32
 CURE = "remove it and fetch it again by --fetch --engine pocket, or name another folder (KANI_POCKET_MODEL)"
 _LAYERS = "flow_lm.transformer.layers."
-
-log = logging.getLogger(__name__)
 
 
 class Language(NamedTuple):
@@ -86,9 +83,10 @@ class Pocket:
         try:
             for samples in stream:
                 yield samples.numpy()
-        except ValueError:
-            # Nothing of the text is left once it is prepared: there is no voice.
-            log.debug("the package does not speak %r", segment.text, exc_info=True)
+        except ValueError as error:
+            # Where nothing of the text is left once it is prepared, there is no voice.
+            if "cannot be empty" not in str(error):
+                raise
         finally:
             # Its threads have ended once it has: the next segment's noise is not theirs.
             utterance.stopped.set()

@@ -3,7 +3,7 @@
 Resemblyzer's VoiceEncoder (Corentin Jemine, Apache-2.0; generalised end-to-end loss, Wan et al. 2018):
 three LSTM layers read 1.6 s of a mel spectrogram, and their state at its end becomes an embedding of length
 1 without negative numbers. Two recordings of one speaker have a cosine of 0.8 to 0.95, of two speakers some
-0.5 to 0.75. ``speaker_encoder.npz`` holds the weights, made by ``kani.runtime.speaker_encoder.build``.
+0.5 to 0.75. ``speaker_encoder.npz`` holds the weights, made by ``tools.published.speaker_encoder``.
 
 Two steps differ from Resemblyzer's. It cuts out long silences by WebRTC's voice detector; here a frame
 counts as voice if it is at most ``_VOICE_RANGE_DB`` quieter than the loud ones, and the smoothing is the

@@ -6,6 +6,7 @@ import re
 
 from kani.text.normalizer.rules import acronyms, fractions, math
 from kani.text.normalizer.rules.numerals import (
+    LOWERED,
     NUMBER,
     VULGAR_FRACTIONS,
     parse_numeral,
@@ -17,7 +18,7 @@ from kani.text.normalizer.spoken import Piece, Verbalization
 from kani.text.normalizer.tables.table import LanguageTable
 from kani.text.normalizer.tokens import Token
 
-_LETTERS = r"[^\W\d_⁰¹²³⁴-⁹½¼¾⅐-⅞]+"
+_LETTERS = r"[^\W\d_₀-₉⁰¹²³⁴-⁹½¼¾⅐-⅞]+"
 _PARTS = re.compile(
     rf"{math.RAISED.pattern}|{math.TEX.pattern}|{NUMBER}|{_LETTERS}(?:['’]{_LETTERS})*|.", re.DOTALL
 )
@@ -31,8 +32,12 @@ def verbalize_parts(token: Token, table: LanguageTable, *, after_figure: bool = 
     pieces: list[Piece] = []
     found = list(_PARTS.finditer(token.core))
     kind_before = ""
+    marked = -1
+    lettered = sum(map(str.isalpha, token.core)) > 1
     for at, match in enumerate(found):
         part = match.group()
+        if at == marked:
+            continue
         start, end = token.core_start + match.start(), token.core_start + match.end()
         following = found[at + 1].group()[0] if at + 1 < len(found) else ""
         raised = math.RAISED.match(token.core, match.start()) if at else None
@@ -40,11 +45,19 @@ def verbalize_parts(token: Token, table: LanguageTable, *, after_figure: bool = 
             kind = "formula"
             said = math.say_raised(raised, table) if raised else math.say_tex(part, table)
             verbalization: tuple[Piece, ...] = (Piece(said, start, end),)
+        elif part[0].isdecimal() and (mark := _mark(found, at, table)) is not None:
+            # "1st/last"
+            kind, end = "letters", token.core_start + found[at + 1].end()
+            said = table.number_words.ordinal(int(part), table.ordinals[mark])
+            verbalization, marked = (Piece(said, start, end),), at + 1
         elif part[0].isdecimal():
             kind = "digits"
             numeral = parse_numeral(part, table)
             text = say_numeral(numeral, table) if numeral is not None else _dotted(part, table)
             verbalization = (Piece(text, start, end),)
+        elif part in "₀₁₂₃₄₅₆₇₈₉":
+            kind = "digits"
+            verbalization = (Piece(table.number_words.cardinal(int(part.translate(LOWERED))), start, end),)
         elif part[0].isalpha():
             kind = "letters"
             verbalization = _letters(part, start, token.core, table)
@@ -60,9 +73,9 @@ def verbalize_parts(token: Token, table: LanguageTable, *, after_figure: bool = 
             kind, verbalization = "sign", (Piece(f" {table.per} ", start, end),)
         else:
             kind = "sign"
-            verbalization = (
-                Piece(_sign(part, found[at - 1].group()[-1] if at else "", following, table), start, end),
-            )
+            named = part == "-" and lettered and following.isdecimal()
+            said = " " if named else _sign(part, found[at - 1].group()[-1] if at else "", following, table)
+            verbalization = (Piece(said, start, end),)
         apart = kind != kind_before and {kind, kind_before} == {"digits", "letters"}
         if pieces and apart:
             pieces.append(Piece(" ", start, start + 1))
@@ -72,6 +85,15 @@ def verbalize_parts(token: Token, table: LanguageTable, *, after_figure: bool = 
         last = pieces.pop()
         pieces.append(Piece(last.text.rstrip(" "), last.start, last.end))
     return Verbalization(tuple(piece for piece in pieces if piece.text), token.core_end)
+
+
+def _mark(found: list[re.Match[str]], at: int, table: LanguageTable) -> str | None:
+    """The mark of an ordinal after a number inside a token."""
+    mark = found[at + 1].group() if at + 1 < len(found) else ""
+    number = found[at].group()
+    return (
+        mark if mark in table.ordinals and mark.isalpha() and len(mark) > 1 and number.isdecimal() else None
+    )
 
 
 def _counts(counted: re.Match[str], period: re.Match[str], table: LanguageTable) -> bool:
@@ -118,6 +140,11 @@ def _sign(sign: str, before: str, following: str, table: LanguageTable) -> str:
     """The spoken form of a sign inside a token."""
     if before.isnumeric() and following.isnumeric() and sign in table.signs_between_figures:
         return f" {table.signs_between_figures[sign]} "
+    if sign == "·" and before.isalnum() and following.isalnum() and sign in table.signs_between_figures:
+        return f" {table.signs_between_figures[sign]} "
+    if sign == "→" and before.isalpha() and following.isalpha():
+        # "SFO→JFK"
+        return f" {table.numbers.to} "
     if sign == "$" and following.isalpha() and not before.isnumeric():
         # A variable of a program: "$HOME".
         return ""

@@ -8,23 +8,28 @@ from collections.abc import Callable
 from kani.text.lexicon import LexiconEntry
 from kani.text.markup import CODE_BLOCK
 from kani.text.normalizer.cleaning import clean
-from kani.text.normalizer.minus_words import minus_word
+from kani.text.normalizer.floor import append_plain
 from kani.text.normalizer.options import VERBATIM, NormalizerOptions
 from kani.text.normalizer.parts import verbalize_parts
 from kani.text.normalizer.placed_lexicon import with_replacements
 from kani.text.normalizer.rules import (
     abbreviations,
     acronyms,
-    codes,
-    dates,
-    digit_sequences,
     fractions,
     math,
     ordinals,
     quantities,
-    times,
     urls,
-    weekdays,
+)
+from kani.text.normalizer.rules.moments import dates, decades, durations, times, weekdays
+from kani.text.normalizer.rules.named import (
+    codes,
+    digit_sequences,
+    identifiers,
+    marks,
+    places,
+    ranges,
+    verses,
 )
 from kani.text.normalizer.rules.numerals import (
     say_digits,
@@ -79,7 +84,6 @@ def normalize(
         else []
     )
     cursor = TokenCursor(tokens, earlier, complete)
-    minus = minus_word(options.language) if table is None else ""
     builder = SpokenTextBuilder(text, offset)
     continues_number = preceding[-1:].isdecimal() and written[:1].isdecimal()
     homographs = options.homographs and options.language.startswith("en")
@@ -100,7 +104,7 @@ def normalize(
             _append_marks(token, token.core_end, token.end, builder)
             done = token.end
         elif verbalization is None:
-            _append_verbatim(token, token.start, table, builder, minus)
+            _append_verbatim(token, table, builder, options.language)
             done = token.end
         else:
             begin = verbalization.pieces[0].start if verbalization.pieces else token.core_start
@@ -135,19 +139,14 @@ def _append_entry(
 
 
 def _append_verbatim(
-    token: Token, start: int, table: LanguageTable | None, builder: SpokenTextBuilder, minus: str = ""
+    token: Token, table: LanguageTable | None, builder: SpokenTextBuilder, language: str
 ) -> None:
-    """Copy a token as it is written; minus: the word for it, in a language without a table."""
+    """Copy a token as it is written; its signs have words in a language without a table."""
     if table is None:
-        if token.core == CODE_BLOCK:
-            return
-        if minus and token.core[:1] in ("-", "−") and token.core[1:2].isdecimal():
-            _append_marks(token, start, token.core_start, builder)
-            builder.append(f"{minus} ", token.core_start, token.core_start + 1)
-            start = token.core_start + 1
-        builder.copy(start, token.end)
+        if token.core != CODE_BLOCK:
+            append_plain(token, token.start, builder, language)
         return
-    _append_marks(token, start, token.core_start, builder)
+    _append_marks(token, token.start, token.core_start, builder)
     builder.copy(token.core_start, token.core_end)
     _append_marks(token, token.core_end, token.end, builder)
 
@@ -169,55 +168,74 @@ _Rule = Callable[[TokenCursor, LanguageTable], Verbalization | None]
 
 _WITH_DIGITS: tuple[_Rule, ...] = (
     abbreviations.expand_abbreviation,
+    abbreviations.compound,
+    times.four_figures,
     codes.code,
-    codes.iban,
+    identifiers.iban,
     digit_sequences.phone,
-    codes.verse,
-    codes.period,
+    verses.verse,
+    verses.number_of_book,
+    ranges.letters,
+    places.angle,
+    marks.period,
     codes.numbered,
-    codes.height,
-    codes.adjective,
-    times.elapsed,
-    times.prime,
-    times.duration,
-    times.every,
+    marks.graded,
+    marks.height,
+    marks.factor,
+    codes.labelled,
+    marks.adjective,
+    durations.elapsed,
+    durations.added,
+    durations.prime,
+    durations.duration,
+    durations.every,
     digit_sequences.zone,
-    digit_sequences.angle,
     dates.year_of_date,
     dates.date,
     dates.era,
     times.time,
     ordinals.with_stop,
     ordinals.marked,
-    dates.decade,
+    decades.decade,
     digit_sequences.dotted,
     digit_sequences.hyphened,
-    codes.labelled,
+    marks.years,
+    marks.account,
     codes.hyphened,
     codes.formula,
+    identifiers.mixed,
     digit_sequences.number_with_ending,
     fractions.fraction,
+    dates.loose,
     math.dimensions,
     math.power,
     quantities.measured_range,
     quantities.quantity,
+    urls.keys,
     urls.tag,
     urls.address,
     urls.snake,
 )
 _WITHOUT_DIGITS: tuple[_Rule, ...] = (
     weekdays.weekday,
+    verses.book,
+    places.direction,
     abbreviations.expand_abbreviation,
     abbreviations.abbreviated_ending,
+    abbreviations.compound,
     ordinals.with_stop,
     quantities.currency_before,
     quantities.unit_before,
+    urls.keys,
     urls.tag,
+    codes.lettered_code,
     acronyms.dotted,
     urls.address,
     urls.snake,
+    ranges.letters,
     quantities.roman_range,
     acronyms.roman,
+    marks.graded,
     acronyms.initial,
     acronyms.acronym,
     acronyms.unspeakable,
@@ -231,8 +249,11 @@ def _verbalize(
     core = token.core
     if table is None or token.entry is not None:
         return None
-    if token.end - token.start == 1 and (sign := math.sign_between(cursor, table)) is not None:
+    alone = token.end - token.start == 1
+    if alone and (sign := durations.during(cursor, table) or math.sign_between(cursor, table)) is not None:
         return sign
+    if (silent := marks.emoticon(cursor, table)) is not None:
+        return silent
     if (step := math.path_step(cursor, table) or math.number_sign(cursor, table)) is not None:
         return step
     if len(core) > 1 and core in table.signs:
@@ -250,7 +271,7 @@ def _verbalize(
         if core in table.dates.short_weekdays and (named := weekdays.weekday(cursor, table)) is not None:
             return named
         if core in table.dates.months:
-            return _month(cursor, table)
+            return dates.month(cursor, table)
         if core not in table.abbreviations:
             if acronyms.may_be_small_roman(cursor, table):
                 return acronyms.roman(cursor, table)
@@ -267,14 +288,18 @@ def _verbalize(
             # "between 10 and 20": the word before both governs this one too.
             number = _inflected(number, cursor, table, 2)
         return digit_sequences.join_prefix(number, prefix, token, table)
-    if core.isupper() and core.lower() in table.dates.months and (month := _month(cursor, table)) is not None:
+    if (
+        core.isupper()
+        and core.lower() in table.dates.months
+        and (month := dates.month(cursor, table)) is not None
+    ):
         return month
     for rule in _WITH_DIGITS if has_digits else _WITHOUT_DIGITS:
         verbalization = rule(cursor, table)
         if verbalization is not None:
             return _inflected(verbalization, cursor, table) if has_digits else verbalization
     if core.lower() in table.dates.months:
-        return _month(cursor, table)
+        return dates.month(cursor, table)
     if not has_digits and _PLAIN.fullmatch(core) and not any(map(str.isupper, core[1:])):
         return None
     before = cursor.previous().core
@@ -307,26 +332,3 @@ def _continue_number(token: Token, table: LanguageTable) -> Verbalization:
     return Verbalization(
         (Piece(say_digits(token.core, table), token.core_start, token.core_end),), token.core_end
     )
-
-
-def _month(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
-    """A month's abbreviated name beside a day or a year, in full."""
-    token = cursor.token()
-    number = table.dates.months[token.core.lower()]
-    name = table.dates.names[number - 1]
-    if token.core.lower() == name.lower():
-        return None
-    beside = cursor.previous().core[:1].isdigit() or (
-        cursor.previous().core.lower() in table.dates.joiners and cursor.previous(2).core[:1].isdigit()
-    )
-    if not beside:
-        beside = token.suffix in ("", ".") and cursor.token(1).core[:1].isdigit()
-    if not beside:
-        return None
-    stop = token.suffix.startswith(".") and (len(token.suffix) > 1 or not _ends_sentence(cursor))
-    return Verbalization((Piece(name, token.core_start, token.core_end),), token.core_end + stop)
-
-
-def _ends_sentence(cursor: TokenCursor) -> bool:
-    following = cursor.token(1)
-    return following.core == "" or following.core[0].isupper()

@@ -178,3 +178,9 @@ async def connect_client(
 async def connect_multi(url: str, voice: str = "espeak:es", **query: object) -> AsyncIterator[Client]:
     async with connect_client(url, "multi-stream-input", voice, **query) as client:
         yield client
+
+
+def split_tokens(text: str) -> list[str]:
+    """Return the words of a text as a language model yields them, each but the first with its space."""
+    first, *more = text.split(" ")
+    return [first, *(f" {word}" for word in more)]

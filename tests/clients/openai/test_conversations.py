@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import subprocess
 import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
@@ -23,11 +21,11 @@ from livekit.plugins import openai as livekit_openai
 
 from kani.core.audio.pcm import pcm16
 from tests.clients.openai.test_node import caller, project  # noqa: F401 - a fixture
-from tests.clients.openai.test_python import PYTHON, SCRIPT
+from tests.clients.openai.test_python import PYTHON, call
 from tests.clients.openai_realtime import loud, quiet
 from tests.support.chat.endpoint import Answer, ChatEndpoint, chat_endpoint, say
 from tests.support.loudness import PausingRecognizer
-from tests.support.patience import WITHIN_S
+from tests.support.patience import WITHIN_S, happens
 from tests.support.servers.serving import InProcessServer, serving
 
 with warnings.catch_warnings():
@@ -91,16 +89,8 @@ def check(endpoint: ChatEndpoint) -> None:
 async def test_openai_agents(tmp_path: Path) -> None:
     (tmp_path / "turn.pcm").write_bytes(TURN)
     async with conversing(tmp_path) as (server, endpoint):
-        done = await asyncio.to_thread(
-            subprocess.run,
-            [PYTHON, str(SCRIPT), json.dumps([["agents_converse", {"input": str(tmp_path / "turn.pcm")}]])],
-            env=os.environ | {"BASE_URL": f"{server.http_url}/v1"},
-            capture_output=True,
-            text=True,
-            timeout=WITHIN_S,
-        )
-        assert done.returncode == 0, done.stderr
-        (answer,) = json.loads(done.stdout.splitlines()[-1])
+        converse = ("agents_converse", {"input": tmp_path / "turn.pcm"})
+        (answer,) = await asyncio.to_thread(call, server.http_url, converse)
     assert answer["errors"] == [] and "tool_end" in answer["seen"], answer
     check(endpoint)
 
@@ -225,8 +215,7 @@ async def test_pipecat(tmp_path: Path) -> None:
         await worker.queue_frames([LLMRunFrame()])
         async with asyncio.timeout(WITHIN_S):
             await listener.done.wait()
-            while len(endpoint.requests) < 4:
-                await asyncio.sleep(0.05)
+            await happens(lambda: len(endpoint.requests) >= 4)
         await worker.cancel()
         with suppress(asyncio.CancelledError):
             await running

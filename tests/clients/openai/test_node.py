@@ -19,7 +19,7 @@ import soundfile
 from kani.core.audio.pcm import pcm16
 from kani.core.types import Samples
 from tests.clients.openai.conftest import FIRST, RATE, SECOND, assert_understood
-from tests.conftest import ServerProcess
+from tests.conftest import ServerProcess, server_process
 from tests.server.network.test_tls import Files
 from tests.support.patience import WITHIN_S
 
@@ -62,10 +62,8 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Files:
 @pytest.fixture(scope="module")
 def secure(tmp_path_factory: pytest.TempPathFactory, certificate: Files) -> Iterator[ServerProcess]:
     options = ("--engine", "espeak", "--tls-cert", str(certificate.cert), "--tls-key", str(certificate.key))
-    running = ServerProcess(tmp_path_factory.mktemp("secure"), *options)
-    running.wait_until_ready()
-    yield running
-    running.stop()
+    with server_process(tmp_path_factory.mktemp("secure"), *options) as running:
+        yield running
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ from kani.core.audio.pcm import pcm16
 from kani.core.types import Samples
 from tests.clients.openai.conftest import FIRST, RATE, SECOND, assert_understood
 from tests.conftest import ServerProcess
-from tests.support.patience import WITHIN_S
+from tests.support.programs import ran
 
 PYTHON = os.environ.get("KANI_CLIENTS_PYTHON", "")
 SCRIPT = Path(__file__).parent / "python" / "client.py"
@@ -33,16 +32,10 @@ pytestmark = [
 ]
 
 
-def call(server: ServerProcess, *calls: tuple[str, dict[str, Any]]) -> list[dict[str, Any]]:
+def call(http_url: str, *calls: tuple[str, dict[str, Any]]) -> list[dict[str, Any]]:
     """Run calls of the script, in one process: the libraries take seconds to be imported."""
-    done = subprocess.run(
-        [PYTHON, str(SCRIPT), json.dumps(calls, default=str)],
-        env=os.environ | {"BASE_URL": f"{server.http_url}/v1"},
-        capture_output=True,
-        text=True,
-        timeout=WITHIN_S,
-    )
-    assert done.returncode == 0, done.stderr
+    environment = os.environ | {"BASE_URL": f"{http_url}/v1"}
+    done = ran(PYTHON, SCRIPT, json.dumps(calls, default=str), env=environment)
     answers: list[dict[str, Any]] = json.loads(done.stdout.splitlines()[-1])
     return answers
 
@@ -53,7 +46,7 @@ def test_litellm_speaks_and_transcribes(server: ServerProcess, recording: Path, 
     transcribe = {"input": recording, "model": "openai/whisper-1"}
     speak = {"model": "openai/tts-1", "input": FIRST, "voice": "nova", "response_format": "flac"}
     *heard, spoken, refused = call(
-        server,
+        server.http_url,
         *(("litellm_transcribe", transcribe | {"response_format": kind}) for kind in FORMATS),
         ("litellm_speak", speak | {"output": speech}),
         ("litellm_chat", {}),
@@ -67,7 +60,7 @@ def test_litellm_speaks_and_transcribes(server: ServerProcess, recording: Path, 
 
 @pytest.mark.skipif(not shutil.which("ffmpeg"), reason="no ffmpeg, by which LangChain's parser encodes")
 def test_langchain_parses_a_recording(server: ServerProcess, recording: Path) -> None:
-    (parsed,) = call(server, ("langchain_parse", {"input": recording}))
+    (parsed,) = call(server.http_url, ("langchain_parse", {"input": recording}))
     assert_understood(" ".join(parsed["texts"]), FIRST)
 
 
@@ -79,7 +72,8 @@ def test_voice_pipeline_hears_all_turns(
     audio = tmp_path / "speech.pcm"
     audio.write_bytes(pcm16(np.concatenate([pause, sentences[0], pause, sentences[1]])))
     streamed, whole = call(
-        server, *(("agents_voice", {"input": audio, "streamed": streamed}) for streamed in (True, False))
+        server.http_url,
+        *(("agents_voice", {"input": audio, "streamed": streamed}) for streamed in (True, False)),
     )
     assert len(streamed["heard"]) == 2
     for answer in (streamed, whole):

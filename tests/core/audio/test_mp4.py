@@ -20,8 +20,9 @@ from kani.core.audio.pcm import decode_recording
 from kani.core.audio.recording_file import RecordingFile
 from kani.core.errors import Busy, InvalidRequest
 from tests.core.audio.test_pcm import encoded, tone
+from tests.running.sources import ROOT
+from tests.support.programs import python
 
-ROOT = Path(__file__).resolve().parents[3]
 RATE = 48_000
 AAC_SAMPLES = 1024
 
@@ -254,9 +255,7 @@ for kind, make in makers.items():
 @pytest.mark.server
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs Linux's /proc")
 def test_streams_start_no_thread() -> None:
-    run = subprocess.run([sys.executable, "-c", COUNT], cwd=ROOT, capture_output=True, text=True)
-    assert run.returncode == 0, run.stderr
-    assert run.stdout.split() == ["mp3", "0", "opus", "0", "prosody", "0", "recognition", "0"]
+    assert python("-c", COUNT).stdout.split() == ["mp3", "0", "opus", "0", "prosody", "0", "recognition", "0"]
 
 
 def test_missing_limit_is_logged(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:

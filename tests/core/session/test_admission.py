@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 from hypothesis import given, settings
@@ -16,6 +18,7 @@ from kani.core.scheduling.deadline_queue import DeadlineQueue, SharedLimit
 from kani.core.scheduling.slots import MARGIN_S
 from kani.core.session.admission import Admission, RateLimit, SlotQueue
 from tests.support.event_loop import settle, virtual_time
+from tests.support.holders import Holder, Place, holders
 
 
 def admission(**limits: int) -> Admission:
@@ -266,57 +269,29 @@ def test_rate_of_zero_is_no_limit() -> None:
     assert all(rate.allow("a") for _ in range(10_000))
 
 
-class Stream:
-    """Waits for a place, appends itself to ``log`` when it has it, and keeps it until ``ended`` is set."""
-
-    def __init__(self, queue: DeadlineQueue, due: float, log: list[Stream]) -> None:
-        self.due = due
-        self.has_place = False
-        self.ended = asyncio.Event()
-        self._queue, self._log = queue, log
-        self.task = asyncio.create_task(self._run())
-
-    async def _run(self) -> None:
-        await self._queue.acquire(self.due)
-        self.has_place = True
-        self._log.append(self)
+def place_in(queue: DeadlineQueue) -> Place:
+    @asynccontextmanager
+    async def place(due: float) -> AsyncIterator[None]:
+        await queue.acquire(due)
         try:
-            await self.ended.wait()
+            yield
         finally:
-            self.has_place = False
-            self._queue.release()
+            queue.release()
 
-    async def leave(self) -> None:
-        assert self.has_place
-        self.ended.set()
-        await self.task
-        await settle()
-
-    async def cancel(self) -> None:
-        self.task.cancel()
-        await asyncio.wait([self.task])
-        await settle()
-
-
-async def streams(queue: DeadlineQueue, dues: list[float], log: list[Stream]) -> list[Stream]:
-    made = []
-    for due in dues:
-        made.append(Stream(queue, due, log))
-        await settle()
-    return made
+    return place
 
 
 async def test_equal_deadlines_are_served_in_order() -> None:
-    log: list[Stream] = []
-    made = await streams(DeadlineQueue(lambda: 1), [1.0] * 6, log)
+    log: list[Holder] = []
+    made = await holders(place_in(DeadlineQueue(lambda: 1)), [1.0] * 6, log)
     for stream in made:
         await stream.leave()
     assert log == made
 
 
 async def test_cancelled_wait_is_skipped() -> None:
-    log: list[Stream] = []
-    holder, first, second = await streams(DeadlineQueue(lambda: 1), [0.0, 1.0, 2.0], log)
+    log: list[Holder] = []
+    holder, first, second = await holders(place_in(DeadlineQueue(lambda: 1)), [0.0, 1.0, 2.0], log)
     await first.cancel()
     await holder.leave()
     assert log == [holder, second]
@@ -325,9 +300,9 @@ async def test_cancelled_wait_is_skipped() -> None:
 
 @pytest.mark.parametrize("others", [0, 1])
 async def test_place_granted_to_cancelled_wait_is_passed_on(others: int) -> None:
-    log: list[Stream] = []
+    log: list[Holder] = []
     queue = DeadlineQueue(lambda: 1)
-    holder, waiting, *rest = await streams(queue, [0.0, *[1.0] * (1 + others)], log)
+    holder, waiting, *rest = await holders(place_in(queue), [0.0, *[1.0] * (1 + others)], log)
     holder.ended.set()
     # The holder's task gives the place back when it runs next; ours runs right after it, before the waiter.
     await asyncio.sleep(0)
@@ -339,17 +314,17 @@ async def test_place_granted_to_cancelled_wait_is_passed_on(others: int) -> None
     assert log == [holder, *rest]
     for stream in rest:
         await stream.leave()
-    (last,) = await streams(queue, [0.0], log)
+    (last,) = await holders(place_in(queue), [0.0], log)
     assert last.has_place
     await last.leave()
 
 
 async def test_queues_share_places_and_the_earliest_of_all_goes_first() -> None:
-    shared, log = SharedLimit(3), list[Stream]()
+    shared, log = SharedLimit(3), list[Holder]()
     one, other = (DeadlineQueue(lambda: 2, shared) for _ in range(2))
-    first, second, own = await streams(one, [0.0, 0.0, 1.0], log)
-    third, late = await streams(other, [0.0, 4.0], log)
-    early = (await streams(one, [3.0], log))[0]
+    first, second, own = await holders(place_in(one), [0.0, 0.0, 1.0], log)
+    third, late = await holders(place_in(other), [0.0, 4.0], log)
+    early = (await holders(place_in(one), [3.0], log))[0]
     assert log == [first, second, third] and not other.has_free_place
     # The place goes to the other queue's wait only when no earlier one may have it.
     for leaves, enters in ((third, late), (first, own), (own, early)):
@@ -373,13 +348,13 @@ ACTIONS = st.lists(
 @given(st.integers(1, 3), ACTIONS)
 def test_places_are_neither_lost_nor_doubled(at_once: int, actions: list[tuple[str, int]]) -> None:
     async def check() -> None:
-        queue, log = DeadlineQueue(lambda: at_once), list[Stream]()
-        alive: list[Stream] = []
+        queue, log = DeadlineQueue(lambda: at_once), list[Holder]()
+        alive: list[Holder] = []
         for action, number in actions:
             computing = [stream for stream in alive if stream.has_place]
             waiting = [stream for stream in alive if not stream.has_place]
             if action == "ask":
-                alive += await streams(queue, [float(number)], log)
+                alive += await holders(place_in(queue), [float(number)], log)
             elif action == "leave" and computing:
                 await computing[number % len(computing)].leave()
             elif action != "leave" and alive:

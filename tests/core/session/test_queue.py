@@ -29,6 +29,7 @@ from kani.core.session.playout_buffer import WaitTimeout
 from kani.core.session.session import SpeechSession
 from kani.core.types import Recording
 from tests.support.event_loop import settle, virtual_time
+from tests.support.patience import happens
 from tests.support.sessions import SPANISH, collect, fed, serving
 from tests.support.tone import ToneEngine
 
@@ -47,15 +48,11 @@ async def positions(session: SpeechSession, seen: list[int]) -> None:
 
 
 async def until(told: list[int], value: int) -> None:
-    async with asyncio.timeout(IN_TIME_S):
-        while told[-1:] != [value]:
-            await asyncio.sleep(0.001)
+    await happens(lambda: told[-1:] == [value])
 
 
 async def engine_has_begun(engine: ToneEngine) -> None:
-    async with asyncio.timeout(IN_TIME_S):
-        while not engine.segments:
-            await asyncio.sleep(0.001)
+    await happens(lambda: engine.segments)
 
 
 async def test_session_reports_queue_positions(engine: ToneEngine, service: SpeechService) -> None:
@@ -248,8 +245,7 @@ async def test_every_session_is_reported_once_without_its_text(
     engine, ledger = ToneEngine(), Ledger()
     caplog.set_level(logging.INFO, "speech")
     monkeypatch.setattr(logging.getLogger("speech.account"), "disabled", False)
-    async with serving(engine, tmp_path, max_text=20) as service:
-        service._observer = ledger
+    async with serving(engine, tmp_path, ledger, max_text=20) as service:
 
         async def run(name: str, text: str, error: type[Exception] | None, cancel: bool = False) -> None:
             with request_ids.bind(name):

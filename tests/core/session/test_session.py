@@ -27,6 +27,7 @@ from kani.core.session.output import EMPTY_TEXT_SILENCE_S
 from kani.core.session.worker import UNDERRUN_PAUSE_S
 from kani.core.types import Sampling, SpeechChunk, SpeechRequest
 from tests.core.timing.test_spans import assert_tiles
+from tests.support.patience import happens
 from tests.support.sessions import SPANISH, audio, collect, fed, serving, spans_of, speak
 from tests.support.tone import LETTER_S, RATE, ToneEngine
 
@@ -191,8 +192,7 @@ async def test_abandoned_sessions_free_slot_and_queue(engine: ToneEngine, servic
     async with fed(service, "uno dos tres cuatro."):
         await engine.permit(1)
         async with fed(service, "otra cosa."):
-            while not service.state().waiting:
-                await asyncio.sleep(0)
+            await happens(lambda: service.state().waiting)
         assert service.state().waiting == 0 and service.state().slots_in_use == 1
     assert service.state().slots_in_use == 0
 

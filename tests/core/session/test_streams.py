@@ -16,6 +16,7 @@ from kani.core.service import SpeechService
 from kani.core.session.session import SpeechSession
 from kani.core.types import Recording, SpeechRequest
 from tests.support.event_loop import settle
+from tests.support.patience import happens
 from tests.support.sessions import SPANISH, collect, fed, serving, speak
 from tests.support.tone import ToneEngine
 
@@ -94,8 +95,7 @@ async def test_session_that_waits_for_text_lends_its_slot_and_goes_on_at_once(tm
             writing.feed("Lambda sigma.")
             writing.finish()
             reading = [asyncio.create_task(collect(session)) for session in (writing, other)]
-            while engine.under_way < 2:
-                await asyncio.sleep(0)
+            await happens(lambda: engine.under_way >= 2)
             assert (service.state().slots_in_use, service.state().waiting) == (2, 0)
             await engine.permit(None)
             await asyncio.gather(*reading)
@@ -172,8 +172,7 @@ async def test_limit_that_was_chosen_bounds_both_networks_together(tmp_path: Pat
         for request in (english, english, SPANISH, SPANISH):
             session = await sessions.enter_async_context(fed(service, FIRST, request))
             reading.append(asyncio.create_task(collect(session)))
-            while service.state().slots_in_use + service.state().waiting < len(reading):
-                await asyncio.sleep(0)
+            await happens(lambda: service.state().slots_in_use + service.state().waiting >= len(reading))
         assert (service.state().slots_in_use, service.state().waiting) == (3, 1)
         await engine.permit(None)
         await asyncio.gather(*reading)

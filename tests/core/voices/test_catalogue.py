@@ -138,13 +138,6 @@ def test_unknown_voice_is_refused(catalogue: VoiceCatalogue, store: VoiceStore, 
         VoiceCatalogue(tones(FINE), store, voice)
 
 
-def test_deleted_voice_is_unknown_immediately(catalogue: VoiceCatalogue, store: VoiceStore) -> None:
-    assert catalogue.resolve("custom:ana", "es").stored
-    store.delete("ana")
-    with pytest.raises(UnknownVoice):
-        catalogue.resolve("custom:ana", "es")
-
-
 def test_voice_reports_its_language(catalogue: VoiceCatalogue) -> None:
     assert catalogue.language_of("emma") == "en-GB"
     assert catalogue.language_of("custom:ana") == "es-MX"

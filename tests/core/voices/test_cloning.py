@@ -462,16 +462,6 @@ async def test_cloning_engine_is_preferred_for_references(tmp_path: Path) -> Non
             )
 
 
-async def test_stored_default_voice_is_cloned_in_its_language(tmp_path: Path) -> None:
-    VoiceStore(tmp_path).add("ana", recording_of(hum()), **CONSENT, language="es")
-    plain, echo = ToneEngine(), ToneEngine(clones=True)
-    async with two(plain, echo, tmp_path, voice="custom:ana") as service:
-        await speak(service, "uno", SPANISH)
-        await speak(service, "one", SpeechRequest(language="en"))
-    assert [segment.embedding is not None for segment in echo.segments] == [True]
-    assert [segment.language for segment in plain.segments] == ["en"]
-
-
 @pytest.mark.parametrize("language", ["es", None])
 @pytest.mark.parametrize("voice", ["tone_es", "custom:ana", None])
 async def test_embeddings_replace_requested_voice(

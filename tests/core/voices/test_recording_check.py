@@ -10,7 +10,6 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from benchmarks.voices import recording_judge_faults as faults
 from kani.core.engine import Engine
 from kani.core.errors import InvalidRequest
 from kani.core.types import Recording, Samples, Segment
@@ -21,6 +20,7 @@ from kani.engines.espeak.engine import EspeakEngine
 from kani.engines.kokoro.engine import KokoroEngine
 from kani.runtime.speaker_encoder.encoder import SpeakerEncoder
 from kani.runtime.voice_detector import VoiceDetector
+from tests.core.voices import recording_faults as faults
 
 pytestmark = pytest.mark.heard
 

@@ -19,12 +19,12 @@ from kani.core.voices.store import VoiceStore
 from kani.core.voices.store_disk import AtomicFolder
 from kani.core.voices.store_files import hashed_name
 from tests.core.voices.stored import CHANGES, add, content, with_a_voice
+from tests.running.sources import ROOT
 from tests.support.patience import WITHIN_S
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="the steps are POSIX's")
 
 STEPS = ("mkdir", "open", "write", "fsync", "close", "replace", "unlink", "rmdir")
-ROOT = Path(__file__).parents[3]
 
 
 class Killed(BaseException):

@@ -29,7 +29,7 @@ from kani.engines.chat.endpoint import MAX_UNREADABLE, ChatEndpoint, ChatSetting
 from kani.engines.chat.reasoning import ReasoningFilter
 from tests.support.chat.endpoint import Answer, Script, chat_endpoint, say
 from tests.support.chat.endpoint import ChatEndpoint as Served
-from tests.support.patience import WITHIN_S
+from tests.support.patience import WITHIN_S, happens
 
 KEY = "sk-geheim-1234"
 REQUEST = ChatRequest((ChatMessage("user", "Hello."),))
@@ -305,8 +305,7 @@ async def test_second_cancellation_closes_the_stream_too() -> None:
         answer = say("one two", holds={1: asyncio.Event()})
         async with serving(lambda _, answer=answer: answer, "tiny") as (model, served):
             reading = asyncio.create_task(answers(model))
-            while not served.requests:
-                await asyncio.sleep(0)
+            await happens(lambda: served.requests)
             reading.cancel()
             for _ in range(turns):
                 await asyncio.sleep(0)

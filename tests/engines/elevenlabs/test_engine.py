@@ -47,7 +47,7 @@ from tests.support.elevenlabs_service import (
     Frame,
     tone,
 )
-from tests.support.patience import WITHIN_S
+from tests.support.patience import WITHIN_S, happens
 from tests.support.sessions import build
 
 
@@ -212,8 +212,7 @@ async def test_waiting_stream_sends_keep_alives(
     async with started(service) as engine:
         listening = asyncio.create_task(said_while_written(engine, typing))
         await service.opened.wait()
-        while len(service.exchanges[0].received) < 5:
-            await asyncio.sleep(0.01)
+        await happens(lambda: len(service.exchanges[0].received) >= 5)
         typing.add(" three.", Boundary.SENTENCE)
         chunks = await listening
     assert service.exchanges[0].text == "One two three."

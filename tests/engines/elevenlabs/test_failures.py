@@ -49,7 +49,7 @@ from tests.support.elevenlabs_service import (
     running,
     tone,
 )
-from tests.support.patience import WITHIN_S
+from tests.support.patience import WITHIN_S, happens
 from tests.support.tone import ToneEngine
 
 TONES = "bla blub bla"
@@ -204,8 +204,7 @@ async def test_retry_sends_incremental_text_from_its_start(service: ElevenLabsSe
     typing = Typing("One two")
     async with started(service) as engine, asyncio.timeout(WITHIN_S):
         listening = asyncio.create_task(said_while_written(engine, typing))
-        while len(service.exchanges) < 2:
-            await asyncio.sleep(0)
+        await happens(lambda: len(service.exchanges) >= 2)
         typing.add(" three.", Boundary.SENTENCE)
         audio = audio_of(await listening)
     assert service.exchanges[1].text == "One two three."
@@ -286,8 +285,7 @@ async def test_silent_host_times_out_and_is_left_at_once() -> None:
         known = len(lines)
         async with asyncio.timeout(WITHIN_S):
             listening = asyncio.create_task(said(patient))
-            while len(lines) == known:
-                await asyncio.sleep(0)
+            await happens(lambda: len(lines) != known)
             listening.cancel()
             await asyncio.wait([listening])
             await asyncio.gather(*(line.wait_closed() for line in lines))

@@ -13,7 +13,6 @@ import soxr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.kokoro.measures import pitch
 from kani.core.errors import UnknownVoice, UnsupportedLanguage
 from kani.core.timing.characters import spread
 from kani.core.timing.word_times import add_word_times
@@ -25,6 +24,7 @@ from kani.engines.espeak.word_groups import WordGroup, WordGrouper
 from kani.engines.espeak.words import KEPT_SILENCE_S, SILENCE_LEVEL, WordChunker
 from kani.engines.kokoro.engine import KokoroEngine
 from kani.engines.kokoro.network.onnx_model import SAMPLE_RATE
+from tests.support.sound_measures import pitch
 
 RATE = 22050
 

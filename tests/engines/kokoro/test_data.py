@@ -13,8 +13,6 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from benchmarks.kokoro_data import voices as build_voices
-from benchmarks.kokoro_data.calibrate import CALIBRATION_SENTENCES
 from kani.core.errors import EngineUnavailable, UnknownVoice
 from kani.engines.kokoro.cloning import surrogate
 from kani.engines.kokoro.cloning.surrogate import Surrogate
@@ -26,6 +24,8 @@ from kani.engines.kokoro.network.probe import PROBE_FILE
 from kani.engines.kokoro.voices import DEFAULT_VOICES, INDEX_FILE, STYLES_FILE, STYLES_SHAPE, Voices
 from kani.runtime.speaker_encoder import encoder as speaker_encoder
 from tests.support.kokoro import CHANNELS, DATA, data_file
+from tools.kokoro_data.calibrate import CALIBRATION_SENTENCES
+from tools.published import kokoro_voices as build_voices
 
 IDS = [voice.id for voice in Voices().all]
 INDEX = json.loads((DATA / INDEX_FILE).read_text(encoding="utf-8"))

@@ -8,7 +8,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from benchmarks.kokoro.measures import pitch
 from kani.core.audio.prosody_filter import split_prosody
 from kani.core.emotions import EMOTIONS
 from kani.core.types import NEUTRAL, Emphasis, Prosody, Samples, Segment
@@ -23,6 +22,7 @@ from kani.engines.kokoro.text.phonemes import Utterance
 from kani.engines.kokoro.text.vocabulary import VOCABULARY
 from tests.judges.judge import hear, word_error_rate
 from tests.support.kokoro import chunks_of, joined, semitones
+from tests.support.sound_measures import pitch
 
 TEXT = "Mis primos viven en una casa de madera junto al faro."
 EMPTY = np.zeros((1, 512, 0), np.float32)

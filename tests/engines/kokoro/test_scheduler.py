@@ -15,59 +15,16 @@ from kani.engines.kokoro.scheduler import (
     DeadlineScheduler,
     IdleMonitor,
     SegmentDeadline,
+    Stream,
 )
-from kani.engines.kokoro.scheduler import Stream as StreamOfSteps
+from tests.support.event_loop import settle
+from tests.support.holders import Holder, holders
 from tests.support.patience import WITHIN_S
 
 
-class Stream:
-    """Waits for a slot, appends itself to ``log`` when it has it, and keeps it until ``ended`` is set."""
-
-    def __init__(self, scheduler: DeadlineScheduler, due: float, log: list[Stream]) -> None:
-        self.due = due
-        self.has_slot = False
-        self.began, self.ended = asyncio.Event(), asyncio.Event()
-        self._scheduler, self._log = scheduler, log
-        self.task = asyncio.create_task(self._run())
-
-    async def _run(self) -> None:
-        async with self._scheduler.slot(self.due):
-            self.has_slot = True
-            self.began.set()
-            self._log.append(self)
-            try:
-                await self.ended.wait()
-            finally:
-                self.has_slot = False
-
-    async def leave(self) -> None:
-        assert self.has_slot
-        self.ended.set()
-        await self.task
-        await settle()
-
-    async def cancel(self) -> None:
-        self.task.cancel()
-        await asyncio.wait([self.task])
-        await settle()
-
-
-async def settle() -> None:
-    for _ in range(5):
-        await asyncio.sleep(0)
-
-
-async def streams(scheduler: DeadlineScheduler, dues: list[float], log: list[Stream]) -> list[Stream]:
-    made = []
-    for due in dues:
-        made.append(Stream(scheduler, due, log))
-        await settle()
-    return made
-
-
 async def test_earliest_deadline_goes_next() -> None:
-    log: list[Stream] = []
-    made = await streams(DeadlineScheduler(2), [9.0, 8.0, 7.0, float("-inf"), 5.0, 6.0], log)
+    log: list[Holder] = []
+    made = await holders(DeadlineScheduler(2).slot, [9.0, 8.0, 7.0, float("-inf"), 5.0, 6.0], log)
     assert log == made[:2]
     await made[1].leave()
     await made[0].leave()
@@ -82,20 +39,20 @@ async def test_failed_or_cancelled_step_releases_slot() -> None:
     with pytest.raises(ValueError, match="broken"):
         async with scheduler.slot(0.0):
             raise ValueError("broken")
-    log: list[Stream] = []
-    (holder,) = await streams(scheduler, [0.0], log)
+    log: list[Holder] = []
+    (holder,) = await holders(scheduler.slot, [0.0], log)
     await holder.cancel()
-    (last,) = await streams(scheduler, [0.0], log)
-    assert last.has_slot
+    (last,) = await holders(scheduler.slot, [0.0], log)
+    assert last.has_place
     await last.leave()
 
 
 async def test_stream_keeps_its_place_before_steps_that_are_due_later() -> None:
     scheduler = DeadlineScheduler(1)
-    log: list[Stream] = []
+    log: list[Holder] = []
     with scheduler.stream() as speech:
         async with speech.slot(1.0):
-            later, soon = await streams(scheduler, [9.0, 4.0], log)
+            later, soon = await holders(scheduler.slot, [9.0, 4.0], log)
         await settle()
         assert not log
         async with speech.slot(3.0):
@@ -113,18 +70,18 @@ async def test_stream_keeps_its_place_before_steps_that_are_due_later() -> None:
     assert not scheduler.steps
 
 
-async def step_of(speech: StreamOfSteps, due: float) -> None:
+async def step_of(speech: Stream, due: float) -> None:
     async with speech.slot(due):
         pass
 
 
 async def test_stream_that_asks_for_no_step_loses_its_place() -> None:
     scheduler = DeadlineScheduler(1)
-    log: list[Stream] = []
+    log: list[Holder] = []
     with scheduler.stream() as speech:
         await step_of(speech, 0.0)
-        (other,) = await streams(scheduler, [1.0], log)
-        assert not other.has_slot
+        (other,) = await holders(scheduler.slot, [1.0], log)
+        assert not other.has_place
         await other.began.wait()
         await other.leave()
         assert not scheduler.steps
@@ -135,8 +92,8 @@ async def test_stream_that_asks_for_no_step_loses_its_place() -> None:
 
 async def test_step_cancelled_while_it_waits_leaves_stream_without_place() -> None:
     scheduler = DeadlineScheduler(1)
-    log: list[Stream] = []
-    (holder,) = await streams(scheduler, [0.0], log)
+    log: list[Holder] = []
+    (holder,) = await holders(scheduler.slot, [0.0], log)
     with scheduler.stream() as speech:
         waiting = asyncio.create_task(step_of(speech, 0.0))
         await settle()
@@ -177,9 +134,8 @@ def test_segment_is_due_when_its_listener_runs_out_of_audio() -> None:
 async def test_idle_wait_ends_behind_last_slot() -> None:
     scheduler = DeadlineScheduler(1)
     scheduler.idle.wait(1.0, WITHIN_S)
-    log: list[Stream] = []
-    streams = [Stream(scheduler, float(number), log) for number in range(2)]
-    await settle()
+    log: list[Holder] = []
+    streams = await holders(scheduler.slot, [0.0, 1.0], log)
     waiting = threading.Thread(target=scheduler.idle.wait, args=(0.0, WITHIN_S))
     waiting.start()
     for stream in streams:

@@ -31,6 +31,7 @@ from kani.engines.kokoro.windows import (
     windows,
 )
 from tests.support.kokoro import agreement_db, chunks_of, computing, joined
+from tests.support.patience import happens
 
 LONG = Segment(
     "El río baja tranquilo entre los álamos, y en la orilla unos niños juegan con piedras planas "
@@ -295,8 +296,7 @@ async def test_cancel_while_waiting_for_slot_frees_no_other(engine: KokoroEngine
         for _ in range(engine._concurrency):
             await turns.enter_async_context(engine._scheduler.slot(0.0))
         task = asyncio.create_task(chunks_of(engine, LONG))
-        while not engine._scheduler._queue.waiting:
-            await asyncio.sleep(0)
+        await happens(lambda: engine._scheduler._queue.waiting)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task

@@ -34,7 +34,7 @@ from kani.engines.restarts import Restarts
 from tests.conftest import LOOK_AGAIN_S, StartServer
 from tests.engines.remote import starting_engine
 from tests.engines.remote.test_remote import content
-from tests.support.patience import WITHIN_S
+from tests.support.patience import WITHIN_S, happens
 
 pytestmark = pytest.mark.server
 
@@ -122,8 +122,7 @@ async def test_killed_worker_loses_only_what_was_heard_of(tmp_path: Path) -> Non
 
         async with asyncio.timeout(WITHIN_S):
             # Some have ended, one has given a first second of five and is granted one or two more, most wait.
-            while not under_way() or not any(task.done() for task in tasks):
-                await asyncio.sleep(0)
+            await happens(lambda: under_way() and any(task.done() for task in tasks))
             doomed = under_way()
             worker.send_signal(signal.SIGKILL)
             await asyncio.wait(tasks)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import stat
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -36,7 +36,7 @@ from kani.engines.worker.service import Worker
 from tests.support.event_loop import settle, virtual_time
 from tests.support.loudness import RATE as HEARD_RATE
 from tests.support.loudness import LoudnessRecognizer
-from tests.support.patience import WITHIN_S
+from tests.support.patience import WITHIN_S, happens
 from tests.support.sessions import SPANISH, build, collect
 from tests.support.tone import LETTER_S, ToneEngine
 
@@ -49,12 +49,6 @@ AHEAD_WORDS = AHEAD_S / WORD_S + 1
 
 def segment(text: str) -> Segment:
     return Segment(text, "tone_es", "es")
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(WITHIN_S):
-        while not condition():
-            await asyncio.sleep(0)
 
 
 @asynccontextmanager
@@ -72,7 +66,7 @@ async def working(worker: Worker, folder: Path, tcp: bool = False) -> AsyncItera
     await listening.wait()
     try:
         yield found[0]
-        await until(lambda: worker.exchanges == 0)
+        await happens(lambda: worker.exchanges == 0)
     finally:
         stop.set()
         await task
@@ -211,7 +205,7 @@ async def test_cancelled_segment_frees_its_slot_before_it_returns(tmp_path: Path
     async with remote(engine, tmp_path) as (behind, _):
         chunks = behind.synthesize(segment(LONG))
         await anext(chunks)
-        await until(lambda: engine.under_way == 1)
+        await happens(lambda: engine.under_way == 1)
         await chunks.aclose()
         assert (engine.under_way, engine.steps) == (0, 1)
 
@@ -258,11 +252,11 @@ async def test_silent_server_loses_its_slots_after_the_lease(tmp_path: Path) -> 
         with virtual_time():
             channel = await raw(address)
             channel.send(Speak(1, segment(LONG), 100.0))
-            await until(lambda: engine.under_way == 1)
+            await happens(lambda: engine.under_way == 1)
             started = asyncio.get_running_loop().time()
             reading = asyncio.create_task(anext(behind.synthesize(segment("uno"))))
             await channel.lost.wait()
-            await until(lambda: len(engine.segments) == 2)
+            await happens(lambda: len(engine.segments) == 2)
             assert LEASE_S <= asyncio.get_running_loop().time() - started <= LEASE_S + 3
             await engine.permit(None)
             assert (await reading).spans
@@ -309,7 +303,7 @@ async def test_bad_server_is_refused_and_disturbs_no_other(
             frame = msgspec.msgpack.encode(sent)
             channel.send_packed(frame[:-9] if isinstance(sent, Speak) else frame)
         await asyncio.wait_for(channel.lost.wait(), WITHIN_S)
-        await until(lambda: reason in caplog.text)
+        await happens(lambda: reason in caplog.text)
         await engine.permit(None)
         assert len([*spoken, *[chunk async for chunk in chunks]]) == 3
 

@@ -1,15 +1,19 @@
-"""An engine that is unloaded while nothing needs it, and loaded once for all requests that come back."""
+"""Engines and recognisers that nobody uses are unloaded, and come back: the link's part, and real memory."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 
+import httpx
+import psutil
 import pytest
 
+from kani import AsyncRecognizer, AsyncSpeech
 from kani.core.errors import EngineFailed, EngineUnavailable
 from kani.engines.remote.address import Address
 from kani.engines.remote.connection import Connection
@@ -18,8 +22,10 @@ from kani.engines.remote.engine import RemoteEngine
 from kani.engines.remote.link import Link
 from kani.engines.remote.unloading import UnloadingLink
 from kani.engines.worker.service import Worker
+from tests.conftest import LOOK_AGAIN_S, StartServer
 from tests.engines.remote.test_remote import KEY, segment, working
 from tests.support.event_loop import settle, virtual_time
+from tests.support.patience import WITHIN_S
 from tests.support.tone import ToneEngine
 
 IDLE_S = 300.0
@@ -158,3 +164,62 @@ async def test_engine_that_cannot_come_back_fails_the_request_and_is_tried_again
         door.broken = False
         door.begun -= 1
         assert await speak(engine) > 0
+
+
+MOST_KEPT_MIB = 40.0
+LEAST_OF_THE_MODEL_MIB = 100.0
+
+
+def test_idle_recogniser_gives_its_memory_back_and_hears_again(start_server: StartServer) -> None:
+    server = start_server("--engine", "espeak", KANI_IDLE_UNLOAD_SECONDS="1")
+    front = psutil.Process(server.process.pid)
+
+    def memory_mib() -> float:
+        """Resident memory of the server and of all its processes."""
+        processes = (front, *front.children(recursive=True))
+        return float(sum(each.memory_info().rss for each in processes)) / 2**20
+
+    with httpx.Client(base_url=server.http_url, timeout=WITHIN_S) as client:
+
+        def loaded() -> bool:
+            value = client.get("/health").json()["recognizer"]["loaded"]
+            assert isinstance(value, bool)
+            return value
+
+        speech = {"input": "The train leaves at nine.", "voice": "alloy", "response_format": "wav"}
+        spoken = client.post("/v1/audio/speech", json=speech).content
+
+        def transcribe() -> None:
+            form = {"model": "whisper-1", "language": "en"}
+            answer = client.post("/v1/audio/transcriptions", files={"file": ("a.wav", spoken)}, data=form)
+            assert answer.status_code == 200 and answer.json()["text"]
+
+        never_loaded_mib = memory_mib()
+        assert not loaded()
+        transcribe()
+        with_model_mib = memory_mib()
+        end = time.monotonic() + WITHIN_S
+        while loaded() or memory_mib() > never_loaded_mib + MOST_KEPT_MIB:
+            assert time.monotonic() < end, (memory_mib(), never_loaded_mib, server.log)
+            time.sleep(LOOK_AGAIN_S)
+        assert 'kani_engine_loaded{engine="whisper"} 0.0' in client.get("/metrics").text
+        transcribe()
+        assert with_model_mib - never_loaded_mib > LEAST_OF_THE_MODEL_MIB
+        # The preferred engine stays.
+        (engine,) = client.get("/health").json()["engines"]
+        assert engine["loaded"]
+
+
+@pytest.mark.heard
+async def test_librarys_idle_recogniser_ends_its_process_and_hears_again() -> None:
+    async with AsyncSpeech("espeak") as speech:
+        said = await speech.say("The train leaves at nine.")
+    here = psutil.Process()
+    before = len(here.children())
+    async with AsyncRecognizer(idle_unload_seconds=1) as recognizer:
+        for _ in range(2):
+            assert (await recognizer.transcribe((said.samples, said.sample_rate), language="en")).text
+            assert len(here.children()) > before
+            async with asyncio.timeout(WITHIN_S):
+                while len(here.children()) > before:
+                    await asyncio.sleep(LOOK_AGAIN_S)

@@ -12,9 +12,8 @@ import pytest
 import tokenizers
 
 from benchmarks.recognition.hard_recordings import Speaker, joined
-from benchmarks.recognition.languages import letters
-from benchmarks.recognition.repeats import WAYS, hear
-from benchmarks.recognition.sentences import ARTICLE_1
+from benchmarks.recognition.repeats import WAYS, hear, letters
+from benchmarks.sentences import ARTICLE_1
 from kani.core.types import Samples, Segment
 from kani.engines.espeak.engine import EspeakEngine
 from kani.engines.kokoro.engine import KokoroEngine

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from benchmarks.recognition.hard_recordings import Speaker, joined
-from benchmarks.recognition.languages import letters
-from benchmarks.recognition.repeats import hear
+from benchmarks.recognition.repeats import hear, letters
 from kani.core.recognizer import STEP_S, RecognizedWord
 from kani.core.types import Samples
 from kani.engines.kokoro.engine import KokoroEngine

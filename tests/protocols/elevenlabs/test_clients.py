@@ -20,20 +20,13 @@ from elevenlabs.types import DialogueInput
 from livekit.agents import APIStatusError
 from livekit.plugins import elevenlabs as livekit
 
-from benchmarks.sentences import WITH_EARLY_PHRASE
 from kani.core.audio.pcm import decode_recording
 from kani.core.types import Samples
-from tests.clients.elevenlabs.libraries import (
-    Word,
-    speak_with_livekit,
-    speak_with_pipecat,
-    speak_with_sdk,
-    split_tokens,
-)
-from tests.clients.elevenlabs.wire import Character, connect_client
+from tests.clients.elevenlabs.libraries import speak_with_livekit, speak_with_pipecat, speak_with_sdk
+from tests.clients.elevenlabs.wire import Character, connect_client, split_tokens
+from tests.clients.pipelines import Word
 from tests.conftest import ServerProcess
-from tests.support.examples import run_example
-from tests.support.understood import assert_understood
+from tests.support.programs import example
 
 GEORGE = "JBFqnCBsd6RMkjVDRZzb"
 
@@ -212,27 +205,25 @@ async def test_livekit_lists_voices_and_raises_errors(
     assert refused.value.status_code == 404
 
 
-async def run_client(server: ServerProcess, *arguments: str | Path) -> str:
-    return await run_example("elevenlabs_client.py", "--server", server.http_url, *arguments)
+def run_client(server: ServerProcess, *arguments: str | Path, code: int = 0) -> str:
+    return example("elevenlabs_client.py", "--server", server.http_url, *arguments, code=code)
 
 
-async def test_example_writes_speech_times_and_voices(espeak_server: ServerProcess, tmp_path: Path) -> None:
+def test_example_writes_speech_times_and_voices(espeak_server: ServerProcess, tmp_path: Path) -> None:
     file = tmp_path / "speech.audio.mp3"
-    printed = await run_client(espeak_server, TIMED, "-o", file)
+    printed = run_client(espeak_server, TIMED, "-o", file)
     assert f"{file.stat().st_size} bytes" in printed
     plain = seconds(file.read_bytes(), "mp3_44100_128")
-    printed = await run_client(espeak_server, TIMED, "-o", file, "--times")
+    printed = run_client(espeak_server, TIMED, "-o", file, "--times")
     assert "".join(line[12:] for line in printed.splitlines()) == TIMED
     assert seconds(file.read_bytes(), "mp3_44100_128") == plain > 2
-    assert "espeak:es-419" in await run_client(espeak_server, "--voices", "spanish")
-    assert "voice_not_found" in await run_client(espeak_server, TIMED, "-o", file, "--voice", "nobody")
+    assert "espeak:es-419" in run_client(espeak_server, "--voices", "spanish")
+    assert "voice_not_found" in run_client(espeak_server, TIMED, "-o", file, "--voice", "nobody", code=1)
 
 
 TEXT = "Hola, esto es una prueba bastante larga. ¿Qué tal te encuentras hoy, amigo mío? Yo, muy bien."
 FIGURES = "Hola, amigo: son 3.456 casas en 1.234.567 calles, o 21 por ciento. Adiós, amigo mío, hasta otra."
 SHORT = "Adiós, amigos míos."
-ENGLISH = " ".join(WITH_EARLY_PHRASE["en"][:4])
-
 pytestmark = pytest.mark.filterwarnings(
     # The official library asks in a way that websockets does not like any more.
     "ignore:ConnectionClosed.(code|reason) is deprecated:DeprecationWarning"
@@ -328,21 +319,10 @@ async def test_livekit_with_model_of_dialogues_receives_word_times(
     assert_at_its_time(spoken.words, words_of(truth), 0.002)
 
 
-@pytest.mark.heard
-async def test_livekit_with_model_of_dialogues_receives_speech_without_tags(server: ServerProcess) -> None:
-    tagged = f"[whispers] {ENGLISH}"
-    options = {"model": "eleven_v3", "encoding": "mp3_22050_32"}  # the plugin's default
-    (spoken,) = await speak_with_livekit(server.http_url, "af_heart", [tagged], **options)
-    assert_understood(spoken.samples, 22_050, ENGLISH, "en")
-    assert [word.text for word in spoken.words] == tagged.split(" ")
-    starts = [word.start_s for word in spoken.words]
-    assert starts == sorted(starts) and starts[-1] < len(spoken.samples) / 22_050
-
-
 async def test_realtime_example_writes_speech(espeak_server: ServerProcess, tmp_path: Path) -> None:
     output = tmp_path / "speech.wav"
     options = ("--server", espeak_server.http_url, "--voice", "espeak:es", "-o", output)
-    assert "first audio after" in await run_example("elevenlabs_realtime.py", TEXT, *options)
+    assert "first audio after" in example("elevenlabs_realtime.py", TEXT, *options)
     _, samples = await characters(espeak_server, TEXT, 24_000)
     with wave.open(str(output)) as file:
         assert file.getframerate() == 24_000 and file.getnframes() == len(samples)

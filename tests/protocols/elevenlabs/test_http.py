@@ -23,7 +23,7 @@ from kani.protocols.elevenlabs import ElevenLabsSettings
 from kani.protocols.elevenlabs.formats import FORMATS
 from kani.protocols.elevenlabs.http.convert import speech_routes, whole_answer_budget
 from tests.protocols.elevenlabs.conftest import ToneApp, tone_app
-from tests.support.patience import WITHIN_S
+from tests.support.patience import WITHIN_S, happens
 from tests.support.sessions import audio, collect, fed, spans_of
 from tests.support.tone import RATE
 
@@ -258,8 +258,7 @@ async def test_client_sees_incomplete_stream(
 async def test_busy_service_answers_429(calls: ToneApp) -> None:
     calls.tone.allow = 0
     first = asyncio.create_task(post(calls))
-    while not calls.tone.under_way:
-        await asyncio.sleep(0)
+    await happens(lambda: calls.tone.under_way)
     second = await post(calls)
     await calls.tone.permit(None)
     assert (await first).status_code == 200

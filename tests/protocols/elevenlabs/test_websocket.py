@@ -25,6 +25,7 @@ from tests.clients.elevenlabs.wire import (
     connect_multi,
 )
 from tests.protocols.elevenlabs.conftest import tone_app
+from tests.support.patience import happens
 from tests.support.servers import held_socket
 from tests.support.servers.app_server import AppServer, StartApp
 from tests.support.servers.held_socket import HeldSocket
@@ -353,8 +354,7 @@ async def test_new_context_is_synthesized_before_closed_one(tmp_path: Path) -> N
         await engine.permit(2)
         ended = {"context_id": "old", "flush": True}
         await socket.send(ended, {"context_id": "old", "close_context": True}, *context("new", NEW))
-        while engine.under_way < 2:
-            await asyncio.sleep(0)
+        await happens(lambda: engine.under_way >= 2)
         for _ in range(4):
             await engine.permit(1)
         assert {"uno", "dos", "tres"} <= set(engine.words[2:6])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -27,7 +26,7 @@ from kani.protocols.elevenlabs.websocket.timed_audio import TimedAudioFramer
 from kani.protocols.elevenlabs.websocket.timed_encoder import AlignmentClock, AudioClock, TimedEncoder
 from tests.clients.elevenlabs.wire import Character, ReceivedSpeech, assert_tiles
 from tests.support.event_loop import settle
-from tests.support.patience import WITHIN_S
+from tests.support.patience import happens
 from tests.support.sessions import audio, collect, fed, serving, spans_of
 from tests.support.tone import RATE, ToneEngine
 
@@ -236,9 +235,7 @@ def flush_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def segments(engine: ToneEngine, count: int) -> list[str]:
     """Texts of the engine's segments, once there are so many and the loop has nothing left to do."""
-    async with asyncio.timeout(WITHIN_S):
-        while len(engine.segments) < count:
-            await asyncio.sleep(0)
+    await happens(lambda: len(engine.segments) >= count)
     await settle()
     return [segment.text.strip() for segment in engine.segments]
 

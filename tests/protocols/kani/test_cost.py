@@ -23,6 +23,7 @@ from kani.server.metrics import Metrics
 from kani.server.settings import load
 from kani.server.speech_service import build_service
 from tests.support.event_loop import settle
+from tests.support.patience import happens
 from tests.support.servers.held_socket import connected
 from tests.support.sessions import serving
 from tests.support.tone import ToneEngine
@@ -107,8 +108,7 @@ async def test_a_chunk_goes_through_few_functions(tmp_path: Path) -> None:
             {"type": "websocket.receive", "text": json.dumps({"type": "tts_stream_request", "data": data})}
         )
         await engine.permit(FIRST)
-        while not sent:
-            await asyncio.sleep(0)
+        await happens(lambda: sent)
         await settle()
         before = len(sent)
         sys.setprofile(note)

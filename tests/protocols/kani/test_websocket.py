@@ -23,6 +23,7 @@ from tests.conftest import ServerProcess
 from tests.core.timing.test_spans import assert_tiles
 from tests.protocols.conftest import Serve
 from tests.protocols.health import wait_for_idle
+from tests.support.patience import happens
 from tests.support.servers.app_server import AppServer, StartApp
 
 HOLA = "¡Hola! ¿Cómo estás hoy?"
@@ -138,8 +139,7 @@ async def test_waiting_requests_are_limited(serve: Serve) -> None:
     server.engine.allow = 0
     async with connect(server.url, max_size=None) as socket:
         await socket.send(request("Un momento."))
-        while not server.engine.under_way:
-            await asyncio.sleep(0.001)
+        await happens(lambda: server.engine.under_way)
         for _ in range(20):
             await socket.send(request("Un momento."))
         await socket.send('{"type":"ping"}')
@@ -179,7 +179,6 @@ async def test_cancel_ends_current_request_alone(serve: Serve) -> None:
         (request("x" * 10_001), "text: too long (at most 10000 characters)"),
         (request(config={"language": "klingonese"}), "language: unsupported language 'klingonese'"),
         (request(config={"emotion": "bored"}), "emotion: unknown emotion 'bored' (known: neutral, happy"),
-        (request(config={"emotion": "happy;sad"}), "emotion: 'happy;sad' is no"),
         (request(config={"emotion": "happy:0.5," * 30}), "emotion: too long (at most 200 characters)"),
         (request(config={"emotion": "sad", "emotion_strength": 1.1}), "emotion_strength: must be between"),
         (request(config={"duration": 60}), "duration: this text can be said in "),
@@ -187,7 +186,6 @@ async def test_cancel_ends_current_request_alone(serve: Serve) -> None:
         (request(config={"duration": 2, "speed": 1.5}), "duration: cannot be given together with a speed"),
         (request(config={"lexicon": ["Kani"]}), "lexicon: expected `object | null`"),
         (request(config={"lexicon": {"Kani": 5}}), "lexicon: entry 1 ('Kani') is no text"),
-        (request(config={"lexicon": {"Kani": ""}}), "lexicon: entry 1 ('Kani')"),
         (request(config={"normalize": "no"}), "normalize: expected `bool | null`"),
         (request(config={"voice_id": "nobody"}), "voice_id: unknown voice 'nobody'"),
         (request(config={"voice_id": "../../etc/passwd"}), "voice_id: unknown voice '../../etc/passwd'"),
@@ -198,7 +196,6 @@ async def test_cancel_ends_current_request_alone(serve: Serve) -> None:
         (request(config={"repetition_penalty": 0.9}), "repetition_penalty: must be between 1 and 2"),
         (request(config={"max_tokens": 0}), "max_tokens: must be between 1 and"),
         (request(config={"seed": -1}), "seed: must be between 0 and"),
-        (request(config={"seed": 10**30}), "seed: must be between 0 and"),
         (request(config={"seed": 10**400}), "seed: must be between 0 and"),
         (request(config={"language": "x" * 1_000_000}), "language: too long (at most 200 characters)"),
         (request(config={str(n): n for n in range(200_000)}), "too many values (at most 100000)"),
@@ -282,10 +279,8 @@ async def test_vanished_clients_free_slots_and_files(espeak_server: ServerProces
         data = await ask(stays, request("Yo me quedo."))
         assert data["status"] == "success"
     await wait_for_idle(server)
-    async with asyncio.timeout(300):
-        # The sockets of the requests to /health close a moment after their answers.
-        while process.num_fds() > handles:
-            await asyncio.sleep(0.02)
+    # The sockets of the requests to /health close a moment after their answers.
+    await happens(lambda: process.num_fds() <= handles)
 
 
 async def test_concurrent_streams_equal_solo_runs(espeak_app: AppServer) -> None:

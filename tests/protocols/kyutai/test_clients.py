@@ -12,7 +12,6 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from benchmarks.kokoro.measures import pitch
 from examples import kyutai_stt_client, kyutai_tts_client
 from kani.core.audio.pcm import wav
 from kani.core.types import Samples
@@ -31,6 +30,7 @@ from tests.clients.kyutai.wire import RATE
 from tests.conftest import ServerProcess
 from tests.judges.judge import word_error_rate
 from tests.support import understood
+from tests.support.sound_measures import pitch
 
 ENGLISH = "Good morning, the train to the mountains leaves from the other platform today."
 FRENCH = "Nous avons passé toute la matinée dans le jardin avec les enfants."

@@ -19,7 +19,7 @@ import soxr
 from benchmarks.languages.heard import units
 from kani.core.types import Samples
 from kani.engines.kokoro.voices import ACCENTED_VOICES
-from tests.conftest import ServerProcess
+from tests.conftest import server_process
 from tests.judges.judge import hear
 from tests.protocols.languages.speakers import (
     ALL,
@@ -47,12 +47,10 @@ SIGNAL_TO_ROUNDING_DB = 40
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     """A server that speaks all the languages by Kokoro, and Wyoming too."""
     options = ("--wyoming", "--recognizer", "none")
-    accented = ",".join(ACCENTED_VOICES)
-    running = ServerProcess(tmp_path_factory.mktemp("server"), *options, KANI_ACCENTED_LANGUAGES=accented)
-    running.wait_until_ready()
-    running.wait_until_settled()
-    yield Place(running.url, running.http_url, running.wyoming_port)
-    running.stop()
+    accented = {"KANI_ACCENTED_LANGUAGES": ",".join(ACCENTED_VOICES)}
+    with server_process(tmp_path_factory.mktemp("server"), *options, **accented) as running:
+        running.wait_until_settled()
+        yield Place(running.url, running.http_url, running.wyoming_port)
 
 
 @pytest.fixture(scope="module")

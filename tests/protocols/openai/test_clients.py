@@ -37,18 +37,15 @@ from tests.clients.openai_libraries import (
     transcribe_with_pipecat,
     transcribe_with_sdk,
 )
+from tests.clients.pipelines import ReceivedSpeech, speak
 from tests.conftest import ServerProcess
 from tests.judges.judge import hear, word_error_rate
 
 with warnings.catch_warnings():
     # It imports audioop, which a later Python has no more.
     warnings.simplefilter("ignore", DeprecationWarning)
-    from pipecat.frames.frames import ErrorFrame, Frame, TTSAudioRawFrame, TTSSpeakFrame, TTSStoppedFrame
-    from pipecat.pipeline.pipeline import Pipeline
-    from pipecat.pipeline.worker import PipelineParams, PipelineWorker
-    from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
+    from pipecat.frames.frames import TTSSpeakFrame
     from pipecat.services.openai.tts import OpenAITTSService
-    from pipecat.workers.runner import WorkerRunner
 
 FIRST = "The train to the north leaves from platform seven."
 SECOND = "My sister works in a large hospital."
@@ -119,56 +116,14 @@ async def test_livekit_reports_an_error(espeak_server: ServerProcess) -> None:
         await livekit_speech(espeak_server, TEXT, voice="nobody")
 
 
-class _Listener(FrameProcessor):
-    """Records the pipeline's output."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.audio = bytearray()
-        self.errors: list[str] = []
-        self.said = asyncio.Event()
-
-    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
-        await super().process_frame(frame, direction)
-        match frame:
-            case TTSAudioRawFrame():
-                assert (frame.sample_rate, frame.num_channels) == (RATE, 1)
-                self.audio += frame.audio
-            case TTSStoppedFrame():
-                self.said.set()
-            case ErrorFrame():
-                self.errors.append(frame.error)
-                self.said.set()
-        await self.push_frame(frame, direction)
-
-
-async def pipecat_speech(server: ServerProcess, voice: str, text: str) -> _Listener:
-    listener, started = _Listener(), asyncio.Event()
+async def pipecat_speech(server: ServerProcess, voice: str, text: str) -> ReceivedSpeech:
+    spoken: list[ReceivedSpeech] = []
     settings = OpenAITTSService.Settings(voice=voice, instructions="Be friendly.", speed=1.2)
-    client = DefaultAsyncHttpxClient()
-    how = {"api_key": "any", "settings": settings, "http_client": client}
-    service = OpenAITTSService(base_url=f"{server.http_url}/v1", **how)
-    worker = PipelineWorker(
-        Pipeline([service, listener]),
-        params=PipelineParams(audio_out_sample_rate=RATE),
-        cancel_on_idle_timeout=False,
-    )
-
-    @worker.event_handler("on_pipeline_started")
-    async def on_started(*_: Any) -> None:
-        started.set()
-
-    async def talk() -> None:
-        await started.wait()
-        await worker.queue_frames([TTSSpeakFrame(text)])
-        await listener.said.wait()
-        await worker.stop_when_done()
-
-    runner = WorkerRunner(handle_sigint=False)
-    await runner.add_workers(worker)
-    async with asyncio.timeout(300), client:
-        await asyncio.gather(runner.run(), talk())
-    return listener
+    async with DefaultAsyncHttpxClient() as client:
+        how = {"api_key": "any", "settings": settings, "http_client": client}
+        service = OpenAITTSService(base_url=f"{server.http_url}/v1", **how)
+        await speak(service, RATE, [[TTSSpeakFrame(text)]], spoken)
+    return spoken[0]
 
 
 async def test_pipecat_speaks(espeak_server: ServerProcess, sdk: OpenAI) -> None:

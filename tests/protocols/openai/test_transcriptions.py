@@ -18,9 +18,8 @@ import pytest
 from kani.core.audio.pcm import pcm16, wav
 from kani.core.transcriber import TranscribedSegment, TranscriptionOptions
 from kani.core.types import Samples
-from tests.support.chat.talking import happens
 from tests.support.loudness import LoudnessRecognizer
-from tests.support.patience import WITHIN_S
+from tests.support.patience import WITHIN_S, happens
 from tests.support.servers.app_server import AppServer, StartApp
 
 RATE = 16_000

@@ -3,69 +3,36 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 import wave
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tests.clients.relay.wire import RATE, Client, ReceivedUtterance, connect_client
-from tests.conftest import ROOT, ServerProcess
-from tests.judges.judge import hear, wrong_words
+from tests.clients.relay.wire import RATE, connect_client
+from tests.conftest import ServerProcess
+from tests.judges.judge import hear, word_error_rate
 from tests.protocols.relay.conftest import write
+from tests.support.programs import example
 
-SPANISH = [
-    "Buenos días, hoy vamos a preparar una tortilla de patatas con mucha cebolla.",
-    "El tren de las ocho sale siempre con retraso, pero llega a tiempo a la ciudad.",
-    "Mi hermana vive en una casa pequeña cerca del mar y trabaja en un hospital.",
-    "¿Quieres venir mañana al cine con nosotros? La película empieza a las nueve.",
-]
-ENGLISH = [
-    "Good morning, today we are going to bake some bread with flour, water and a little salt.",
-    "The train to the city is always late, but nobody seems to worry about it any more.",
-    "My sister lives in a small house near the sea, and she works in a hospital.",
-    "Would you like to come to the cinema with us tomorrow? The film starts at nine.",
-]
-
-
-async def written(client: Client, text: str) -> ReceivedUtterance:
-    await write(client, *re.findall(r"(?:\S+\s*){1,4}", text))
-    return await client.receive_utterance()
+CLIENT = "relay_client.py"
+SPANISH = "El tren de las ocho sale siempre con retraso, pero llega a tiempo a la ciudad."
 
 
 @pytest.mark.heard
-@pytest.mark.parametrize(("language", "sentences"), [("es", SPANISH), ("en", ENGLISH)])
-async def test_speech_is_intelligible(server: ServerProcess, language: str, sentences: list[str]) -> None:
-    """At most 4 % wrong words, in complete and in incremental texts."""
-    wrong = words = 0
+async def test_incremental_text_is_understood(server: ServerProcess) -> None:
     async with connect_client(server.url) as client:
-        for index in range(0, len(sentences), 2):
-            text = " ".join(sentences[index : index + 2])
-            answer = await (client.speak(text) if index % 4 else written(client, text))
-            answer.check(text)
-            missed, said = wrong_words(text, hear(answer.samples, RATE, language), language)
-            wrong, words = wrong + missed, words + said
-    assert wrong / words <= 0.04, f"{wrong} of {words} words"
-
-
-def client_says(*arguments: str | Path, code: int = 0) -> str:
-    ended = subprocess.run(
-        [sys.executable, str(ROOT / "examples/relay_client.py"), *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert ended.returncode == code, ended.stderr
-    assert "Traceback" not in ended.stderr
-    return ended.stdout + ended.stderr
+        await write(client, *re.findall(r"(?:\S+\s*){1,4}", SPANISH))
+        answer = await client.receive_utterance()
+    answer.check(SPANISH)
+    heard = hear(answer.samples, RATE, "es")
+    assert word_error_rate(SPANISH, heard, "es") <= 0.05, heard
 
 
 @pytest.mark.parametrize("mode", [[], ["--as-written"]], ids=["whole", "written"])
 def test_example_client_writes_speech(espeak_server: ServerProcess, tmp_path: Path, mode: list[str]) -> None:
     path, text = tmp_path / "hello.wav", "مَرْحَبًا بالعالم"
-    printed = client_says(text, "-o", path, "--server", espeak_server.url, *mode).splitlines()
+    printed = example(CLIENT, text, "-o", path, "--server", espeak_server.url, *mode).splitlines()
     letters = [re.fullmatch(r" *(\d+) ms {2}(.)", line) for line in printed[:-1]]
     assert "".join(match[2] for match in letters if match) == text
     times = [int(match[1]) for match in letters if match]
@@ -78,7 +45,7 @@ def test_example_client_writes_speech(espeak_server: ServerProcess, tmp_path: Pa
 
 
 def test_example_client_reports_errors_in_one_line(espeak_server: ServerProcess) -> None:
-    printed = client_says("Hola", "--server", "ws://localhost:9", code=1)
+    printed = example(CLIENT, "Hola", "--server", "ws://localhost:9", code=1)
     assert printed.startswith("ws://localhost:9: ") and "start_websocket_server.py" in printed
-    printed = client_says("", "--server", espeak_server.url, code=1)
+    printed = example(CLIENT, "", "--server", espeak_server.url, code=1)
     assert printed == f"{espeak_server.url}: No text provided\n"

@@ -29,7 +29,7 @@ from tests.clients.relay.wire import RATE, Client, connect_client
 from tests.conftest import ServerProcess
 from tests.protocols.conftest import Serve
 from tests.protocols.relay.conftest import write
-from tests.support.patience import WITHIN_S
+from tests.support.patience import WITHIN_S, happens
 from tests.support.servers.app_server import AppServer, StartApp
 from tests.support.sessions import serving
 from tests.support.tone import ToneEngine
@@ -247,8 +247,7 @@ async def test_idle_time_counts_from_last_text(tmp_path: Path, monkeypatch: pyte
         await asyncio.sleep(0.02)
         heard.utterance._flush_timer = IdleFlush(60.0)
         speaking = asyncio.create_task(heard.utterance.synthesize())
-        while engine.words != ["hola"]:
-            await asyncio.sleep(0)
+        await happens(lambda: engine.words == ["hola"])
         heard.utterance.finish()
         await speaking
     assert heard.messages[-1]["type"] == "complete"

@@ -21,7 +21,7 @@ from tests.clients.voxcpm.wire import Answer, Client, Frame, Message, opened
 from tests.conftest import ServerProcess, StartServer
 from tests.protocols.conftest import Serve
 from tests.protocols.health import wait_for_idle, wait_for_metrics
-from tests.support.patience import WITHIN_S
+from tests.support.patience import happens
 from tests.support.servers.app_server import AppServer, StartApp
 from tests.support.servers.unread import never_reading, settled_speech_s
 
@@ -53,18 +53,7 @@ NO_VOICE = "VOICE_NOT_FOUND"
         (request(), "one", INVALID, "text: is required"),
         (request(text="é" * 5001), "one", "TEXT_TOO_LONG", "text: too long (max 5000 characters)"),
         (request(text=HELLO, voice_id="nobody"), "one", NO_VOICE, "Voice 'nobody' not found"),
-        (request(text=HELLO, voice="custom:nobody"), "one", NO_VOICE, "Voice 'custom:nobody' not found"),
-        (request(text=HELLO, voice_id="../etc/passwd"), "one", NO_VOICE, "Voice '../etc/passwd' not found"),
         (request(text=HELLO, language="gibberish"), "one", INVALID, "language: unsupported language 'gib"),
-        (request(text=HELLO, emotion="bored"), "one", INVALID, "emotion: unknown emotion 'bored'"),
-        (request(text=HELLO, emotion="happy;sad"), "one", INVALID, "emotion: 'happy;sad' is no"),
-        (request(text=HELLO, emotion_strength=2), "one", INVALID, "emotion_strength: must be between 0"),
-        (request(text=HELLO, duration=0), "one", INVALID, "duration: must be between"),
-        (request(text=HELLO, duration=1, speed=1.5), "one", INVALID, "duration: cannot be given together"),
-        (request(text=HELLO, lexicon={"a": ""}), "one", INVALID, "lexicon: entry 1 ('a')"),
-        (request(text=HELLO, speed=9), "one", INVALID, "speed: must be between 0.25 and 4"),
-        (request(text=HELLO, seed=-1), "one", INVALID, "seed: must be between 0 and"),
-        (request(text=HELLO, seed=10**400), "one", INVALID, "seed: must be between 0 and"),
     ],
 )  # fmt: skip
 async def test_invalid_message_leaves_connection_open(
@@ -163,8 +152,7 @@ async def test_full_queue_is_reported(serve: Serve) -> None:
     server.engine.allow = 0
     async with opened(server.url) as client:
         await client.request("first", HELLO)
-        while not server.engine.under_way:
-            await asyncio.sleep(0.001)
+        await happens(lambda: server.engine.under_way)
         for name in ("second", "third", "fourth"):
             await client.request(name, HELLO)
         while (message := await client.receive())["type"] == "progress":
@@ -172,8 +160,7 @@ async def test_full_queue_is_reported(serve: Serve) -> None:
         assert (message["request_id"], message["error"]["code"]) == ("fourth", "QUEUE_FULL")
         assert "at most 2" in message["error"]["message"]
         await client.send("cancel", request_id="first")
-        while len(server.engine.segments) < 2:
-            await asyncio.sleep(0.001)
+        await happens(lambda: len(server.engine.segments) >= 2)
         await server.engine.permit(None)
         answers = await client.answers("first", "second", "third")
     assert answers.pop("first").last["result"] == {"cancelled": True}
@@ -358,9 +345,7 @@ async def test_unsent_whole_answers_are_freed(start_server: StartServer) -> None
     memory = psutil.Process(server.process.pid)
 
     async def held(enough: Callable[[int], bool]) -> None:
-        async with asyncio.timeout(WITHIN_S):
-            while not enough(memory.memory_info().rss):
-                await asyncio.sleep(0.05)
+        await happens(lambda: enough(memory.memory_info().rss))
 
     before = memory.memory_info().rss
     for _ in range(2):

@@ -25,6 +25,7 @@ from kani.text.language_detection import detect
 from tests.clients.voxcpm.wire import opened
 from tests.conftest import ServerProcess
 from tests.protocols.test_voices_api import form, recording
+from tests.support.patience import happens
 from tests.support.servers.app_server import AppServer, StartApp
 from tests.support.sessions import serving
 from tests.support.tone import ToneEngine, tones
@@ -264,8 +265,7 @@ async def test_sample_is_refused_when_queue_is_full(tmp_path: Path) -> None:
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
             first = asyncio.create_task(client.get("/api/voices/tone_es/audio"))
-            while not engine.under_way:
-                await asyncio.sleep(0)
+            await happens(lambda: engine.under_way)
             second = await client.get("/api/voices/tone_en/audio")
             await engine.permit(None)
             assert (await first).status_code == 200

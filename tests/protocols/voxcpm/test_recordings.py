@@ -21,7 +21,7 @@ from tests.protocols.conftest import Serve
 from tests.protocols.raw_site import Site, answer, opened, redirect
 from tests.protocols.test_voices_api import recording
 from tests.support import permissions
-from tests.support.patience import WITHIN_S
+from tests.support.patience import WITHIN_S, happens
 from tests.support.servers.app_server import AppServer, StartApp
 
 TEXT = "Hola."
@@ -149,8 +149,7 @@ async def test_shutdown_ends_fetch(serve: Serve, site: Site) -> None:
     server = await serve(KANI_RECORDING_HOSTS=hosts, KANI_SHUTDOWN_SECONDS="0.2")
     async with connected(server.url) as client:
         await client.request("one", TEXT, prompt_wav_url=site.url("/hangs"))
-        while not site.visits:
-            await asyncio.sleep(0.01)
+        await happens(lambda: site.visits)
         server.stop.set()
         error = (await client.answer("one")).last["error"]
         assert (error["code"], error["message"]) == ("GENERATION_FAILED", "the server is stopping")

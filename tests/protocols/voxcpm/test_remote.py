@@ -22,7 +22,7 @@ from kani.protocols.voxcpm.public_addresses import is_own_address, is_public_add
 from kani.protocols.voxcpm.remote_recordings import MAX_FETCHES, RemoteRecordings
 from tests.protocols.raw_site import Site, answer, opened, redirect
 from tests.support.event_loop import virtual_time
-from tests.support.patience import WITHIN_S
+from tests.support.patience import WITHIN_S, happens
 
 BODY = b"RIFF and what follows" * 100
 NOT_PUBLIC = "prompt_wav_url: names no host with a public address"
@@ -349,8 +349,7 @@ async def test_concurrent_fetches_are_limited(site: Site) -> None:
     site.answers["/b.wav"] = later
     async with asyncio.TaskGroup() as group:
         fetches = [group.create_task(recordings.fetch(site.url("/b.wav"))) for _ in range(MAX_FETCHES)]
-        while site.visits < MAX_FETCHES:
-            await asyncio.sleep(0)
+        await happens(lambda: site.visits >= MAX_FETCHES)
         with pytest.raises(Busy, match="try again later"):
             await recordings.fetch(site.url("/a.wav"))
         go.set()

@@ -24,7 +24,7 @@ from tests.protocols.conftest import Serve
 from tests.protocols.wyoming.exchange import answer_to, ask, chunk, client, read_all, read_until, send, steps
 from tests.protocols.wyoming.home_assistant import HOST, load_info
 from tests.server.test_settings import NO_FILE
-from tests.support.patience import WITHIN_S
+from tests.support.patience import WITHIN_S, happens
 from tests.support.servers.unread import small_socket
 
 NETWORK = {"KANI_HOST": "0.0.0.0", "KANI_NO_AUTH": "true", "KANI_WYOMING_ZEROCONF": "false"}
@@ -71,8 +71,7 @@ async def test_descriptions_count_for_no_limit(serve: Serve) -> None:
     server.engine.allow = 0
     async with client(port) as speaking:
         await speaking.write_event(SAY)
-        while not server.engine.under_way:
-            await asyncio.sleep(0.001)
+        await happens(lambda: server.engine.under_way)
         for _ in range(5):
             await load_info(port)
         refused = await ask(port, SAY, last="error")
@@ -245,9 +244,7 @@ async def test_room_for_unfinished_events_is_shared(serve: Serve, monkeypatch: p
     port = (await serve()).streams["Wyoming"]
     _, writer = await asyncio.open_connection(HOST, port)
     writer.write(b'{"type": "future", "payload_length": 500000}\n' + bytes(300_000))
-    async with asyncio.timeout(WITHIN_S):
-        while budget.used <= 1000:
-            await asyncio.sleep(0.01)
+    await happens(lambda: budget.used > 1000)
     async with client(port) as other:
         assert (await load_info(port)).tts
         await other.write_event(chunk(steps(True)[0] * 100))

@@ -37,6 +37,7 @@ from tests.protocols.wyoming.exchange import (
 )
 from tests.protocols.wyoming.home_assistant import HOST, get_tts_audio
 from tests.support.event_loop import Idleness
+from tests.support.patience import happens
 from tests.support.servers.serving import serving
 
 SPEECH = ["audio-start", "audio-chunk", "audio-stop"]
@@ -214,10 +215,8 @@ async def test_pipelined_requests_end_with_their_client(serve: Serve) -> None:
     server.engine.allow = 0
     async with client(server.streams["Wyoming"]) as connected:
         await send(connected, say("uno"), say("dos"))
-        while not server.engine.under_way:
-            await asyncio.sleep(0.001)
-    while server.engine.under_way:
-        await asyncio.sleep(0.001)
+        await happens(lambda: server.engine.under_way)
+    await happens(lambda: not server.engine.under_way)
     assert server.engine.words == []
 
 
@@ -404,8 +403,7 @@ async def test_wrong_events_disturb_no_other_client(serve: Serve, caplog: pytest
         spoken += 1
         sizes.append(process.memory_info().rss / 2**20)
     await attacks
-    while server.engine.under_way:
-        await asyncio.sleep(0.001)
+    await happens(lambda: not server.engine.under_way)
     gc.collect()
     half = len(sizes) // 2
     print(f"{INPUTS} inputs, {spoken} texts meanwhile; MiB: {sizes[0]:.0f} {sizes[half]:.0f} {sizes[-1]:.0f}")

@@ -24,6 +24,7 @@ from tests.conftest import StartServer
 from tests.protocols.conftest import Serve
 from tests.protocols.wyoming import home_assistant
 from tests.protocols.wyoming.exchange import steps
+from tests.support.patience import happens
 from tests.support.tone import RATE, ToneEngine, tones
 
 T = TypeVar("T")
@@ -92,8 +93,7 @@ async def test_interruption_stops_the_engine(serve: Serve) -> None:
     await anext(stream)
     await anext(stream)
     await stream.aclose()
-    while server.engine.under_way:
-        await asyncio.sleep(0.001)
+    await happens(lambda: not server.engine.under_way)
     assert server.engine.words == ["uno", "dos"]
 
 

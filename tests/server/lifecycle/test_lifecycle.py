@@ -16,9 +16,9 @@ import pytest
 
 from kani.core.audio.pcm import wav
 from kani.server.health import StartTime
+from tests.running.sources import ROOT
 from tests.support.patience import WITHIN_S
-
-ROOT = Path(__file__).parents[3]
+from tests.support.programs import python
 
 pytestmark = pytest.mark.server
 PROGRAM = """
@@ -160,14 +160,7 @@ def loaded(folder: Path, **given: object) -> set[str]:
     """Names of the packages in memory when a server with some settings is ready."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("KANI_")}
     environment |= {"KANI_DATA_DIR": str(folder), "KANI_LOG_FILE": str(folder / "server.log")}
-    done = subprocess.run(
-        [sys.executable, "-c", START, json.dumps({"port": 0, **given})],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        timeout=WITHIN_S,
-        check=True,
-    )
+    done = python("-c", START, json.dumps({"port": 0, **given}), env=environment)
     return {name.partition(".")[0] for name in json.loads(done.stdout)}
 
 

@@ -8,12 +8,11 @@ import socket
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import httpx
 import numpy as np
 import pytest
-from starlette.types import Message
+from starlette.types import Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 from uvicorn.protocols.utils import ClientDisconnected
 
@@ -27,9 +26,6 @@ from tests.support.loudness import LoudnessRecognizer
 from tests.support.patience import WITHIN_S
 from tests.support.servers.asgi import HANDSHAKE, accepted, disconnected, errors_in, served
 from tests.support.servers.serving import InProcessServer, serving
-
-if TYPE_CHECKING:
-    from starlette.types import Receive, Scope, Send
 
 SECOND = np.full(16_000, 0.5, np.float32)
 

@@ -11,16 +11,14 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import psutil
 import pytest
 
 from kani.server.watchdog import process
 from kani.server.watchdog.systemd import beat_of_systemd
+from tests.running.sources import ROOT
 from tests.support.patience import WITHIN_S
-
-ROOT = Path(__file__).parents[3]
 
 SERVER = """
 import asyncio, ctypes, sys, uvicorn

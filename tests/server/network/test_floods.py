@@ -11,17 +11,14 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from kani.server.network.upload_budget import LIMIT_BYTES
+from tests.conftest import ServerProcess, StartServer
 from tests.support.servers.asgi import HANDSHAKE
-
-if TYPE_CHECKING:
-    from tests.conftest import ServerProcess, StartServer
 
 pytestmark = [
     pytest.mark.heard,

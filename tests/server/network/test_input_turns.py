@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from starlette.types import Message, Receive, Scope, Send
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosedError
 
@@ -17,10 +18,6 @@ from kani.server.network.uvicorn_http import MAX_REST
 from kani.server.network.uvicorn_websocket import MAX_CONTROL_FRAMES
 from tests.support.event_loop import Idleness, settle
 from tests.support.servers.asgi import HANDSHAKE, accepted, closing, disconnected, errors_in, served
-
-if TYPE_CHECKING:
-    from starlette.types import Message, Receive, Scope, Send
-
 
 ITEMS = 5000
 LEAST_TURNS = ITEMS // ITEMS_PER_TURN - 2

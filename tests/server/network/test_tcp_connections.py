@@ -10,23 +10,20 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import httpx
 import pytest
+from starlette.types import Receive, Scope, Send
 from websockets.asyncio.client import connect
 
 from kani.server.network.tcp_connections import PROGRESS_BYTES, Awaited, ReadTimeouts, TcpTable
 from kani.server.network.upload_budget import FREE_BYTES, UploadBudget, UploadBudgetFull
 from kani.server.network.uvicorn_websocket import WebSocketProtocol
-from tests.support.patience import WITHIN_S
+from tests.support.patience import WITHIN_S, happens
 from tests.support.servers import asgi
 from tests.support.servers.app_server import KEY
 from tests.support.servers.serving import serving
-
-if TYPE_CHECKING:
-    from starlette.types import Receive, Scope, Send
-
 
 GET = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\n"
@@ -73,11 +70,8 @@ class Served:
 
     async def empty(self) -> None:
         """Return when a connection was there, and none is any more."""
-        async with asyncio.timeout(GUARD_S):
-            while not len(self.table):
-                await asyncio.sleep(0.01)
-            while len(self.table):
-                await asyncio.sleep(0.01)
+        await happens(lambda: len(self.table))
+        await happens(lambda: not len(self.table))
 
     async def client(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         return await asyncio.open_connection("127.0.0.1", self.port)
@@ -242,15 +236,11 @@ async def test_a_message_in_pieces_counts_as_a_whole_does() -> None:
             piece = b"mask" + bytes(FREE_BYTES)
             head = (FREE_BYTES).to_bytes(8)
             client.transport.write(b"\x02\xff" + head + piece + b"\x00\xff" + head + piece)
-            async with asyncio.timeout(GUARD_S):
-                while server.intake.used != FREE_BYTES:
-                    await asyncio.sleep(0.01)
+            await happens(lambda: server.intake.used == FREE_BYTES)
             client.transport.write(b"\x80\xff" + head + piece)
             assert await client.recv() == str(3 * FREE_BYTES) and server.intake.used == 0
             client.transport.write(b"\x02\xff" + head + piece + b"\x00\xff" + head + piece)
-            async with asyncio.timeout(GUARD_S):
-                while not server.intake.used:
-                    await asyncio.sleep(0.01)
+            await happens(lambda: server.intake.used)
             client.transport.abort()
             await server.empty()
         assert server.intake.used == 0

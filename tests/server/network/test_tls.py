@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import os
 import ssl
-import subprocess
-import sys
 import wave
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import httpx
 import pytest
@@ -17,15 +14,12 @@ from websockets.sync.client import connect
 
 from kani.server.network.listeners import server_context
 from kani.server.settings import SettingsError
+from tests.conftest import ServerProcess, server_process
 from tests.support import permissions
-from tests.support.patience import WITHIN_S
+from tests.support.programs import Ended, python
 
 trustme = pytest.importorskip("trustme", reason="trustme, which makes certificates, is not installed")
 
-if TYPE_CHECKING:
-    from tests.conftest import ServerProcess
-
-ROOT = Path(__file__).parents[3]
 PASSWORD = "some password"
 
 
@@ -60,24 +54,16 @@ def others(tmp_path_factory: pytest.TempPathFactory) -> Files:
 @pytest.fixture(scope="module")
 def secure(tmp_path_factory: pytest.TempPathFactory, files: Files) -> Iterator[ServerProcess]:
     """A server with a certificate, on its compat ports too."""
-    from tests.conftest import ServerProcess
-
     arguments = ("--engine", "espeak", "--compat", "--tls-cert", str(files.cert), "--tls-key", str(files.key))
-    running = ServerProcess(tmp_path_factory.mktemp("secure"), *arguments, KANI_METRICS_ENABLED="true")
-    running.wait_until_ready()
-    yield running
-    running.stop()
+    folder = tmp_path_factory.mktemp("secure")
+    with server_process(folder, *arguments, KANI_METRICS_ENABLED="true") as running:
+        yield running
 
 
-def run(program: str, files: Files, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run one of the programs, which trusts the authority, to its end."""
-    return subprocess.run(
-        [sys.executable, str(ROOT / program), *arguments],
-        env=os.environ | {"SSL_CERT_FILE": str(files.authority)},
-        capture_output=True,
-        text=True,
-        timeout=WITHIN_S,
-    )
+def run(files: Files, *arguments: str, code: int = 0) -> Ended:
+    """Run the client, which trusts the authority, to its end."""
+    environment = os.environ | {"SSL_CERT_FILE": str(files.authority)}
+    return python("websocket_client.py", *arguments, code=code, env=environment)
 
 
 @pytest.mark.server
@@ -85,16 +71,14 @@ def test_the_client_speaks_over_wss(secure: ServerProcess, files: Files, tmp_pat
     address = f"wss://{secure.host}:{secure.port}"
     assert address in secure.banner and "ws://" not in secure.banner.replace("wss://", "")
     wav = tmp_path / "hola.wav"
-    done = run("websocket_client.py", files, "Hola, ¿qué tal?", "-o", str(wav), "--server", address)
-    assert done.returncode == 0, done.stdout + done.stderr
+    run(files, "Hola, ¿qué tal?", "-o", str(wav), "--server", address)
     with wave.open(str(wav)) as heard:
         assert heard.getnframes() / heard.getframerate() > 0.5
 
 
 @pytest.mark.server
 def test_the_client_lists_voices_over_https(secure: ServerProcess, files: Files) -> None:
-    done = run("websocket_client.py", files, "--voices", "--server", f"wss://{secure.host}:{secure.port}")
-    assert done.returncode == 0 and "espeak:es-419" in done.stdout, done.stderr
+    assert "espeak:es-419" in run(files, "--voices", "--server", f"wss://{secure.host}:{secure.port}").stdout
 
 
 @pytest.mark.server
@@ -112,14 +96,11 @@ def test_every_port_speaks_tls_and_nothing_else(secure: ServerProcess, files: Fi
 def test_client_without_trust_reports_the_certificate(
     secure: ServerProcess, files: Files, others: Files
 ) -> None:
-    done = run(
-        "websocket_client.py", others, "Hola", "-o", "x.wav", "--server", f"wss://{secure.host}:{secure.port}"
-    )
-    assert done.returncode == 1 and "its certificate is not trusted here" in done.stderr
-    assert "SSL_CERT_FILE" in done.stderr
     plain = f"ws://{secure.host}:{secure.port}"
-    done = run("websocket_client.py", files, "Hola", "-o", "x.wav", "--server", plain)
-    assert done.returncode == 1 and "begins with wss://" in done.stderr
+    asked = ("Hola", "-o", "x.wav", "--server")
+    told = run(others, *asked, plain.replace("ws:", "wss:"), code=1).stderr
+    assert "its certificate is not trusted here" in told and "SSL_CERT_FILE" in told
+    assert "begins with wss://" in run(files, *asked, plain, code=1).stderr
     with connect(f"wss://{secure.host}:{secure.port}/", ssl=files.trusting) as websocket:
         websocket.send('{"type": "ping", "data": {}}')
         assert "pong" in str(websocket.recv())

@@ -7,7 +7,6 @@ import gzip
 import json
 import logging
 import os
-import subprocess
 import sys
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -27,10 +26,11 @@ from wyoming.event import Event
 
 from kani.core.audio.pcm import wav
 from kani.core.tracing import UNRECORDED, current
+from tests.protocols.languages import speakers
 from tests.protocols.wyoming.exchange import chunk, read_until, steps
 from tests.support.loudness import RATE, LoudnessRecognizer
-from tests.support.patience import WITHIN_S
-from tests.support.servers import speaking
+from tests.support.patience import WITHIN_S, happens
+from tests.support.programs import python
 from tests.support.servers.serving import InProcessServer, serving
 
 
@@ -130,7 +130,6 @@ def collecting() -> Iterator[TraceCollector]:
             thread.join()
 
 
-ROOT = Path(__file__).parents[3]
 TEXT = "zanahorias moradas"
 KEY = "zq7-good-key"
 PARENT = "00f067aa0ba902b7"
@@ -180,12 +179,6 @@ async def openai_transcription(server: InProcessServer) -> None:
     assert answer.json()["text"]
 
 
-async def wyoming_speech(server: InProcessServer) -> None:
-    async with AsyncTcpClient("127.0.0.1", server.streams["Wyoming"]) as client:
-        await client.write_event(Event("synthesize", {"text": TEXT}))
-        await read_until(client, "audio-stop")
-
-
 async def wyoming_recognition(server: InProcessServer) -> None:
     async with AsyncTcpClient("127.0.0.1", server.streams["Wyoming"]) as client:
         for event in (Event("transcribe"), chunk(steps(True)[0]), Event("audio-stop")):
@@ -193,17 +186,21 @@ async def wyoming_recognition(server: InProcessServer) -> None:
         await read_until(client, "transcript-stop")
 
 
-async def kani(server: InProcessServer, number: int = 0, text: str = TEXT) -> dict[str, Any]:
-    return await speaking.kani(server.url, text, traced(number))
-
-
-def spoken_by(
-    protocol: Callable[[str, str, dict[str, str]], Awaitable[None]],
-) -> Callable[[InProcessServer], Awaitable[None]]:
-    return lambda server: protocol(server.url, TEXT, traced())
-
-
 Use = Callable[[InProcessServer], Awaitable[Any]]
+
+
+async def kani(server: InProcessServer, number: int = 0, text: str = TEXT) -> dict[str, object]:
+    async with connect(server.url, additional_headers=traced(number)) as websocket:
+        return await speakers.request(websocket, text)
+
+
+def spoken_by(protocol: speakers.Speak) -> Use:
+    def use(server: InProcessServer) -> Awaitable[speakers.Speech]:
+        place = speakers.Place(server.url, server.http_url, server.streams["Wyoming"], headers=traced())
+        return protocol(place, [TEXT])
+
+    return use
+
 
 WAYS: dict[str, tuple[Use, str, str, str]] = {
     "openai speech": (openai_speech, "POST /v1/audio/speech", "speech", "openai"),
@@ -214,15 +211,15 @@ WAYS: dict[str, tuple[Use, str, str, str]] = {
         "openai",
     ),
     "kani": (kani, "WebSocket /", "speech", "kani"),
-    "kyutai": (spoken_by(speaking.kyutai), "WebSocket /api/tts_streaming", "speech", "kyutai"),
-    "voxcpm": (spoken_by(speaking.voxcpm), "WebSocket /tts", "speech", "voxcpm"),
+    "kyutai": (spoken_by(speakers.kyutai), "WebSocket /api/tts_streaming", "speech", "kyutai"),
+    "voxcpm": (spoken_by(speakers.voxcpm), "WebSocket /tts", "speech", "voxcpm"),
     "elevenlabs": (
-        spoken_by(speaking.elevenlabs),
+        spoken_by(speakers.elevenlabs_websocket),
         "WebSocket /v1/text-to-speech/{voice_id}/stream-input",
         "speech",
         "elevenlabs",
     ),
-    "wyoming speech": (wyoming_speech, "Wyoming", "speech", "wyoming"),
+    "wyoming speech": (spoken_by(speakers.wyoming), "Wyoming", "speech", "wyoming"),
     "wyoming recognition": (wyoming_recognition, "Wyoming", "recognition", "wyoming-asr"),
 }
 
@@ -279,7 +276,7 @@ async def test_failed_engine_fails_its_spans(collector: TraceCollector, tmp_path
     async with traced_server(tmp_path) as server:
         answer = await post(server, "/v1/audio/speech", json={"input": "kaputt", "voice": "tone_es"})
         refused = await kani(server, text="uno kaputt")
-    assert answer.status_code >= 500 and refused["data"]["status"] == "error"
+    assert answer.status_code >= 500 and refused["status"] == "error"
     root = only(collector.named("POST /v1/audio/speech"))
     assert root.failed and root.attributes["error.type"] == str(answer.status_code)
     assert [span.failed for span in collector.named("engine")] == [True, True]
@@ -296,8 +293,7 @@ async def test_spans_of_two_clients_do_not_mix(collector: TraceCollector, tmp_pa
             opened = 'kani_sessions{protocol="kani"} 2.0'
             while opened not in (await client.get(f"{server.http_url}/metrics")).text:
                 await asyncio.sleep(0)
-        while not server.engine.under_way:
-            await asyncio.sleep(0)
+        await happens(lambda: server.engine.under_way)
         assert server.engine.under_way == 1
         await server.engine.permit(None)
         await asyncio.gather(*clients)
@@ -320,10 +316,8 @@ async def test_cancelled_request_is_no_failure(collector: TraceCollector, tmp_pa
         server.engine.allow = 0
         async with connect(server.url, additional_headers=traced()) as connection:
             await connection.send(json.dumps({"type": "tts_request", "data": {"text": TEXT}}))
-            while not server.engine.under_way:
-                await asyncio.sleep(0)
-        while server.engine.under_way:
-            await asyncio.sleep(0)
+            await happens(lambda: server.engine.under_way)
+        await happens(lambda: not server.engine.under_way)
     request, engine = only(collector.named("speech")), only(collector.named("engine"))
     assert request.attributes["speech.outcome"] == "cancelled" and engine.events == ["cancelled"]
     assert not any(span.failed for span in collector.spans)
@@ -333,7 +327,7 @@ async def test_cancelled_request_is_no_failure(collector: TraceCollector, tmp_pa
 async def test_refused_session_is_an_event(collector: TraceCollector, tmp_path: Path) -> None:
     async with traced_server(tmp_path, KANI_RATE_LIMIT_ENABLED="true", KANI_RATE_PER_MINUTE="1") as server:
         await kani(server)
-        assert (await kani(server, 1))["data"]["status"] == "error"
+        assert (await kani(server, 1))["status"] == "error"
     assert only(collector.named("WebSocket /", trace_id(1))).events[0] == "refused"
     assert not collector.named("speech", trace_id(1))
 
@@ -350,7 +344,7 @@ async def test_variables_of_the_sdk_are_read(
     monkeypatch.setenv("OTEL_TRACES_SAMPLER", "parentbased_always_off")
     with caplog.at_level(logging.INFO):
         async with traced_server(tmp_path) as server:
-            await wyoming_speech(server)
+            await spoken_by(speakers.wyoming)(server)
             await kani(server)
     assert collector.resource["service.name"] == "voices"
     assert [headers["x-api-key"] for headers in collector.headers] == [KEY] * len(collector.headers)
@@ -379,7 +373,7 @@ async def test_silent_collector_delays_no_request_and_no_stop(
     monkeypatch.setenv("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "4")
     async with traced_server(tmp_path) as server:
         for _ in range(8):
-            assert (await kani(server))["data"]["status"] == "success"
+            assert (await kani(server))["status"] == "success"
         assert await asyncio.to_thread(collector.asked.wait, WITHIN_S)
     (line,) = lines(caplog)
     assert line.endswith("did not take the last spans within 2 s")
@@ -427,7 +421,7 @@ async def test_server_without_traces_says_why_once(
     if missing is not None:
         monkeypatch.setitem(sys.modules, missing, None)
     async with traced_server(tmp_path) as server:
-        assert (await kani(server))["data"]["status"] == "success"
+        assert (await kani(server))["status"] == "success"
     assert not collector.spans and current() is UNRECORDED
     found = lines(caplog)
     assert len(found) == (warning is not None) and (warning or "") in "".join(found)
@@ -449,6 +443,4 @@ async def main():
 asyncio.run(main())
 print([name for name in sys.modules if name.startswith(("opentelemetry", "kani.server.traces.otlp"))])
 """
-    command = [sys.executable, "-c", code, str(tmp_path)]
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
-    assert (done.stdout.strip(), done.returncode) == ("[]", 0), done.stderr
+    assert python("-c", code, tmp_path, env=environment).stdout.strip() == "[]"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,7 +12,6 @@ from kani.core.recognizer import Recognizer
 from tests.clients.openai_realtime import Client, Event, loud, quiet, text_item, types
 from tests.support.chat.endpoint import Answer, ChatEndpoint, Script, chat_endpoint
 from tests.support.loudness import PausingRecognizer
-from tests.support.patience import WITHIN_S
 from tests.support.servers.serving import InProcessServer, serving
 
 TURN = quiet(0.4), loud(0.4), quiet(0.8)
@@ -103,9 +101,3 @@ def transcript_of(events: Sequence[Event]) -> str:
 def names_of(events: Sequence[Event]) -> list[str]:
     """Types of events, without the pieces of speech."""
     return [name for name in types(events) if name not in DELTAS]
-
-
-async def happens(what: Callable[[], object]) -> None:
-    async with asyncio.timeout(WITHIN_S):
-        while not what():
-            await asyncio.sleep(0.005)

@@ -24,6 +24,7 @@ from kani.engines.kani.model.model_config import SPEAKER_PROJECTION, ModelConfig
 from kani.engines.kani.model.rope import RotaryEmbedding
 from kani.engines.kani.model.state import NO_POSITION, LanguageState
 from kani.engines.kani.model.tokens import TokenLayout
+from kani.runtime.device import sent
 from kani.runtime.linear import Dense, Int8, Linear
 
 SPEAKER_POSITION = 1
@@ -135,7 +136,7 @@ class LanguageModel:
             raise ValueError(
                 f"a speaker embedding has {self.config.speaker_size} numbers, not {len(speaker)}"
             )
-        return functional.linear(torch.tensor(speaker, device=self.device), self._speaker)
+        return functional.linear(sent(torch.tensor(speaker), self.device), self._speaker)
 
     def decode(self, tokens: Tensor, state: LanguageState, span: int) -> Tensor:
         """Read one token of each sequence in slots 0 to n − 1.
@@ -198,7 +199,7 @@ class LanguageModel:
         count, length = tokens.shape
         end = start + length
         valid = [min(max(whole - start, 0), length) for whole in lengths]
-        last = torch.tensor([max(n - 1, 0) for n in valid], device=self.device)
+        ends = sent(torch.tensor(valid), self.device)
         rows = self._positions[:count]
         hidden = self._input_rows(tokens, start, speakers)
         self._set_speech_start(state, lengths, speakers)
@@ -209,9 +210,7 @@ class LanguageModel:
         if speakers:
             masked_from = state.self_masked_from[:count, None, None]
             visible = (visible & ((self._positions[:end] < place) | (place < masked_from)))[:, None]
-        kept = (
-            torch.tensor(valid, device=self.device)[:, None] + self._positions[: self.config.kernel_size - 1]
-        )
+        kept = ends[:, None] + self._positions[: self.config.kernel_size - 1]
         for layer in self._layers:
             mixer = layer.mixer
             if isinstance(mixer, Attention):
@@ -238,8 +237,8 @@ class LanguageModel:
                 context.copy_(gated[rows[:, None], kept])
                 hidden = hidden + mixer.out(mixed * after)
             hidden = hidden + self._feed_forward(layer, hidden)
-        state.position[:count] = torch.tensor([min(end, whole) for whole in lengths], device=self.device)
-        return hidden[rows, last]
+        state.position[:count] = sent(torch.tensor([min(end, whole) for whole in lengths]), self.device)
+        return hidden[rows, (ends - 1).clamp_min(0)]
 
     def head(self, hidden: Tensor, codebook: int) -> Tensor:
         """Logits [n, codes], float32, of ``codebook``; for codebook 0 end_of_speech comes last."""
@@ -256,14 +255,14 @@ class LanguageModel:
     def _set_speech_start(self, state: LanguageState, lengths: Sequence[int], speakers: SpeakerRows) -> None:
         """Store the position at which the speech of each prompt begins."""
         count = len(lengths)
-        state.speech_start[:count] = torch.tensor(lengths, device=self.device)
+        state.speech_start[:count] = sent(torch.tensor(lengths), self.device)
         # With a speaker the mask of the makers' ``generate`` is one token short: generated tokens, these two
         # included, attend to all before them and not to themselves (PyPI kani-tts-2 0.0.5 on transformers
         # 4.56.0). Their checkpoints sound right only with it.
         masked_from = [
             n - RESPONSE_TOKENS if row in speakers else NO_POSITION for row, n in enumerate(lengths)
         ]
-        state.self_masked_from[:count] = torch.tensor(masked_from, device=self.device)
+        state.self_masked_from[:count] = sent(torch.tensor(masked_from), self.device)
 
     @property
     def _epsilon(self) -> float:

@@ -103,6 +103,9 @@ def load(
     language = _language(checkpoint, layout, language_precision, torch_device, capacity, cache)
     speech.compile()
     on_gpu = torch_device.type == "cuda"
+    if on_gpu and codec_precision == torch.float32:
+        # A convolution would round its inputs to 10 bits.
+        torch.backends.cudnn.allow_tf32 = False
     runner = Runner(
         language,
         speech,

@@ -5,6 +5,7 @@ Detected are speech much longer than its text, the same frames over and over, an
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from enum import Enum
 
@@ -36,19 +37,23 @@ class OutputGuard:
         """predicted_s: rough duration of the text; frame_s: seconds of a frame."""
         self._max_frames = round((_TOO_LONG * predicted_s + _GRACE_S) / frame_s)
         self._loop_frames = round(_LOOP_S / frame_s)
-        self._frames: list[tuple[int, ...]] = []
+        self._frames = 0
+        self._last: deque[tuple[int, ...]] = deque(maxlen=_LONGEST_PERIOD)
+        # By period: how many frames in turn were equal to the one a period before.
+        self._repeated = [0] * (_LONGEST_PERIOD + 1)
         self._silent_s = 0.0
         self.audible = False
         """Anything but silence was decoded."""
 
     def check_frame(self, codes: Sequence[int]) -> Anomaly | None:
         """Check one more sampled frame."""
-        self._frames.append(tuple(codes))
-        if len(self._frames) > self._max_frames:
+        frame = tuple(codes)
+        looped = self._repeats(frame)
+        self._last.appendleft(frame)
+        self._frames += 1
+        if self._frames > self._max_frames:
             return Anomaly.RUNAWAY
-        if self._repeats():
-            return Anomaly.LOOP
-        return None
+        return Anomaly.LOOP if looped else None
 
     def check_audio(self, samples: npt.NDArray[np.float32], sample_rate: int) -> Anomaly | None:
         """Check one more piece of decoded audio."""
@@ -64,12 +69,14 @@ class OutputGuard:
         """Check the complete output."""
         return None if self.audible else Anomaly.SILENCE
 
-    def _repeats(self) -> bool:
-        frames = self._frames
-        for period in range(1, _LONGEST_PERIOD + 1):
-            length = max(period * _LEAST_REPEATS, self._loop_frames)
-            if len(frames) < length + period:
-                continue
-            if all(frames[-n] == frames[-n - period] for n in range(1, length + 1)):
-                return True
-        return False
+    def _repeats(self, frame: tuple[int, ...]) -> bool:
+        if frame not in self._last:
+            # The common case, of every frame of every sequence.
+            self._repeated = [0] * (_LONGEST_PERIOD + 1)
+            return False
+        for period, before in enumerate(self._last, start=1):
+            self._repeated[period] = self._repeated[period] + 1 if frame == before else 0
+        return any(
+            repeated >= max(period * _LEAST_REPEATS, self._loop_frames)
+            for period, repeated in enumerate(self._repeated)
+        )

@@ -2,16 +2,16 @@
 
 Running sequences are in slots 0 to n − 1. A frame is made in two halves: ``sample`` draws its four codes,
 reading three of them back in; ``advance`` reads the fourth and computes the logits of the next frame's first
-code. So the codec can decode a frame before the language model reads on. The scheduler decides which sequence
-runs when.
+code. So a CPU can decode a frame before the language model reads on, a few frames at once. A GPU makes whole
+frames: ``sample`` replays two CUDA graphs, of both halves and of the frame's audio for all sequences, and
+waits once, for codes and samples together. The scheduler decides which sequence runs when.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -19,9 +19,11 @@ import torch
 from torch import Tensor
 
 from kani.engines.kani.model.codec.nanocodec import NanoCodec
+from kani.engines.kani.model.graphs import Graphs
 from kani.engines.kani.model.lfm2 import SPEAKER_POSITION, LanguageModel
 from kani.engines.kani.model.sampler import SamplerState, Sampling, SavedDraws
 from kani.engines.kani.model.state import LanguageState, SavedSequence
+from kani.runtime.device import host_copy, sent
 from kani.runtime.errors import OutOfMemory
 
 Codes = npt.NDArray[np.int64]
@@ -31,10 +33,6 @@ _ROW_COUNTS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 _SPANS = (256, 512, 1024)
 _RESERVE = 0.9
 _MEMORY = Path("/proc/meminfo")
-
-# torch has no types for these two.
-_new_stream = cast("Callable[[], torch.cuda.Stream]", torch.cuda.Stream)
-_new_event = cast("Callable[[], torch.cuda.Event]", torch.cuda.Event)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +59,8 @@ class Prefill:
             rows[row].insert(SPEAKER_POSITION, 0)
         self.lengths = [len(row) for row in rows]
         longest = max(self.lengths)
-        self.tokens = torch.zeros((len(rows), longest), dtype=torch.long, device=model.device)
-        for number, tokens in enumerate(rows):
-            self.tokens[number, : len(tokens)] = torch.tensor(tokens, device=model.device)
+        padded = torch.tensor([tokens + [0] * (longest - len(tokens)) for tokens in rows])
+        self.tokens = sent(padded, model.device)
         self.state = model.new_state(len(rows), longest)
         self.hidden = torch.zeros((len(prompts), model.config.hidden), device=model.device)
         self.tokens_read = 0
@@ -78,11 +75,19 @@ class Runner:
     """Slots on a device. Not thread-safe: one thread calls it."""
 
     def __init__(
-        self, model: LanguageModel, codec: NanoCodec, *, slots: int, max_prompt_tokens: int, max_frames: int
+        self,
+        model: LanguageModel,
+        codec: NanoCodec,
+        *,
+        slots: int,
+        max_prompt_tokens: int,
+        max_frames: int,
+        whole_frames: bool | None = None,
     ) -> None:
         """Allocate the slots. Raises OutOfMemory where they do not fit.
 
-        max_prompt_tokens, max_frames: maximum of one sequence.
+        max_prompt_tokens, max_frames: maximum of one sequence; whole_frames: see the attribute, None stands
+        for what suits the device.
         """
         self.layout = model.layout
         self.slots = slots
@@ -101,12 +106,14 @@ class Runner:
         self._logits = torch.zeros((slots, model.layout.codebook_size + 1), device=device)
         self._codes = torch.zeros((slots, model.layout.codebooks), dtype=torch.long, device=device)
         self._active = torch.zeros(slots, dtype=torch.long, device=device)
-        self._tokens_read = [0] * slots
-        self._graphs: dict[tuple[int, int, bool], torch.cuda.CUDAGraph] = {}
+        self._slots = torch.arange(slots, device=device)
+        self._tokens_read = np.zeros(slots, np.int64)
         self._on_gpu = device.type == "cuda"
-        # The codec's CUDA stream: it decodes in parallel with the language model.
-        self._codec_stream = _new_stream() if self._on_gpu else None
-        self._pool = torch.cuda.graph_pool_handle() if self._on_gpu else None
+        self.whole_frames = self._on_gpu if whole_frames is None else whole_frames
+        """``sample`` makes both halves of a frame and its ``audio``; ``advance`` then has nothing to do."""
+        self._samples = torch.zeros((slots, codec.config.samples_per_frame), device=device)
+        self._heard = np.zeros((0, codec.config.samples_per_frame), np.float32)
+        self._graphs = Graphs()
 
     @staticmethod
     def capacity(max_prompt_tokens: int, max_frames: int, codebooks: int) -> int:
@@ -182,7 +189,7 @@ class Runner:
         self._tokens_read[slot] = length
         self._logits[slot] = self._model.head(prefill.hidden[row, None], 0)[0]
         self._sampler.reset(slot, sampling)
-        self._codec.reset(self._audio, torch.tensor([slot], device=self._model.device))
+        self._codec.reset(self._audio, self._slots[slot, None])
         self._active[slot] = 1
 
     @torch.inference_mode()
@@ -190,7 +197,7 @@ class Runner:
         """Free ``slot`` of ``count`` that run; the last of them moves there."""
         last = count - 1
         if slot != last:
-            self._language.copy_from(slot, self._language, last, self._tokens_read[last])
+            self._language.copy_from(slot, self._language, last, int(self._tokens_read[last]))
             self._sampler.move(last, slot)
             self._logits[slot] = self._logits[last]
             self._codes[slot] = self._codes[last]
@@ -204,14 +211,15 @@ class Runner:
 
     @torch.inference_mode()
     def save(self, slot: int) -> SavedSlot:
-        """Copy a sequence to the host, for ``restore``; a frame of it has begun."""
-        language, draws = self._language.save(slot, self._tokens_read[slot]), self._sampler.save(slot)
-        # There may be many, and a GPU's memory was shared out among the slots.
+        """Copy a sequence to the host, for ``restore``; a frame of it has begun.
+
+        Not to the GPU: there may be many, and its memory was shared out among the slots.
+        """
         return SavedSlot(
-            replace(language, cache=language.cache.cpu(), context=language.context.cpu()),
-            SavedDraws(tuple(numbers.cpu() for numbers in draws.tensors)),
-            self._logits[slot].clone().cpu(),
-            self._audio.rows[slot].clone().cpu(),
+            self._language.save(slot, int(self._tokens_read[slot])),
+            self._sampler.save(slot),
+            host_copy(self._logits[slot]),
+            host_copy(self._audio.rows[slot]),
         )
 
     @torch.inference_mode()
@@ -219,8 +227,8 @@ class Runner:
         """Put a paused sequence into ``slot``: it runs again from the next frame on."""
         self._language.restore(slot, saved.language)
         self._sampler.restore(slot, saved.draws)
-        self._logits[slot] = saved.logits
-        self._audio.rows[slot] = saved.codec
+        self._logits[slot].copy_(saved.logits, non_blocking=True)
+        self._audio.rows[slot].copy_(saved.codec, non_blocking=True)
         self._tokens_read[slot] = saved.language.tokens
         self._active[slot] = 1
 
@@ -230,35 +238,45 @@ class Runner:
 
         A first code of ``codebook_size`` is end_of_speech: the sequence has no such frame.
         """
-        self._run(self._sample, count, whole=True)
-        for slot in range(count):
-            self._tokens_read[slot] += self.layout.codebooks - 1
-        codes: Codes = self._codes[:count].cpu().numpy()
-        return codes
+        codebooks = self.layout.codebooks
+        span = min(int(self._tokens_read[:count].max()) + codebooks, self._model.capacity)
+        if not self.whole_frames:
+            self._sample(count, span)
+            self._tokens_read[:count] += codebooks - 1
+            return host_copy(self._codes[:count]).numpy()
+        rows = next(rows for rows in self._row_counts() if rows >= count)
+        self._graphs.run(self._make_frame, rows, next(step for step in self._spans() if step >= span))
+        self._graphs.run(self._decode_frame, rows)
+        self._tokens_read[:count] += codebooks
+        made, heard = host_copy(self._codes[:count]), host_copy(self._samples[:count])
+        if self._on_gpu:
+            # The one place of a step where the CPU waits.
+            torch.cuda.current_stream().synchronize()
+        self._heard = heard.numpy()
+        return made.numpy()
+
+    def audio(self, count: int) -> Samples:
+        """The audio [count, samples] of the frames that ``sample`` has just made, where they are whole."""
+        return self._heard[:count]
 
     @torch.inference_mode()
     def advance(self, count: int) -> None:
         """Read each frame's last code, and compute the logits of the next frame's first code."""
-        self._run(self._advance, count, whole=False)
-        for slot in range(count):
-            self._tokens_read[slot] += 1
+        if self.whole_frames:
+            return
+        span = int(self._tokens_read[:count].max()) + 1
+        self._advance(count, min(span, self._model.capacity))
+        self._tokens_read[:count] += 1
 
     @torch.inference_mode()
     def decode_audio(self, slots: Sequence[int], codes: Codes) -> Samples:
-        """Decode the audio [sequences, samples] of the next frames, int64 [sequences, frames, codebooks]."""
-        if self._codec_stream is None:
-            return self._decode(slots, codes)
-        # In parallel with the language model, which is reading the frames' last codes meanwhile.
-        self._codec_stream.wait_event(self._sampled)
-        with torch.cuda.stream(self._codec_stream):
-            return self._decode(slots, codes)
+        """Decode the audio [sequences, samples] of the next frames, int64 [sequences, frames, codebooks].
 
-    def _decode(self, slots: Sequence[int], codes: Codes) -> Samples:
-        device = self._model.device
-        rows = torch.tensor(slots, device=device)
-        samples: Samples = (
-            self._codec.decode(torch.from_numpy(codes).to(device), rows, self._audio).cpu().numpy()
-        )
+        Where frames are not whole.
+        """
+        rows = sent(torch.tensor(slots), self._model.device)
+        frames = sent(torch.from_numpy(codes), self._model.device)
+        samples: Samples = self._codec.decode(frames, rows, self._audio).cpu().numpy()
         return samples
 
     @property
@@ -266,28 +284,25 @@ class Runner:
         """Frames of a sequence that ``decode_audio`` handles best at a time."""
         return self._codec.frames_per_call
 
-    @property
-    def overlaps(self) -> bool:
-        """``advance`` is best called before ``decode_audio``, to run in parallel with it."""
-        return self._on_gpu
-
     @torch.inference_mode()
     def warm_up(self, report: Callable[[str], None]) -> None:
-        """Run everything once; on a GPU, capture its graphs. ``report`` receives lines of progress."""
-        if self._on_gpu:
-            # While no sequence runs: every capture would advance it, past its slot's end.
-            for rows in self._row_counts():
-                report(f"capturing CUDA graphs for {rows} sequences")
-                for span in self._spans():
-                    self._capture(rows, span)
-        prefill = self.start_prefill([[0] * min(64, self.max_prompt_tokens)])
-        self.prefill_chunk(prefill, self.max_prompt_tokens)
-        self.admit(0, prefill, 0, Sampling())
-        codes = self.sample(1)
-        self.advance(1)
-        codes = np.minimum(codes, self.layout.codebook_size - 1)
-        self.decode_audio([0], codes[:, None])
-        self.release(0, 1)
+        """Run everything once; on a GPU, capture its graphs. ``report`` receives lines of progress.
+
+        Raises OutOfMemory where the graphs do not fit beside the slots.
+        """
+        try:
+            if self._on_gpu:
+                self._capture_all(report)
+            prefill = self.start_prefill([[0] * min(64, self.max_prompt_tokens)])
+            self.prefill_chunk(prefill, self.max_prompt_tokens)
+            self.admit(0, prefill, 0, Sampling())
+            codes = self.sample(1)
+            self.advance(1)
+            codes = np.minimum(codes, self.layout.codebook_size - 1)
+            self.decode_audio([0], codes[:, None])
+            self.release(0, 1)
+        except torch.OutOfMemoryError as error:
+            raise OutOfMemory(f"{self.slots} slots leave too little memory to run: fewer --slots") from error
 
     def _row_counts(self) -> list[int]:
         return [rows for rows in _ROW_COUNTS if rows < self.slots] + [self.slots]
@@ -295,30 +310,23 @@ class Runner:
     def _spans(self) -> list[int]:
         return [span for span in _SPANS if span < self._model.capacity] + [self._model.capacity]
 
-    def _run(self, compute: Callable[[int, int], None], count: int, *, whole: bool) -> None:
-        span = max(self._tokens_read[:count]) + self.layout.codebooks
-        if not self._on_gpu:
-            compute(count, min(span, self._model.capacity))
-            return
-        rows = next(rows for rows in self._row_counts() if rows >= count)
-        span = next(step for step in self._spans() if step >= min(span, self._model.capacity))
-        self._graphs[rows, span, whole].replay()
-        if whole:
-            self._sampled = _new_event()
-            self._sampled.record()
+    def _capture_all(self, report: Callable[[str], None]) -> None:
+        """Capture the graphs, while no sequence runs: every capture would advance it, past its slot's end."""
+        # The largest first: the others' memory is a part of its.
+        for rows in reversed(self._row_counts()):
+            report(f"capturing CUDA graphs for {rows} sequences")
+            self._graphs.capture(self._decode_frame, rows)
+            for span in reversed(self._spans()):
+                self._graphs.capture(self._make_frame, rows, span)
 
-    def _capture(self, rows: int, span: int) -> None:
-        """Capture graphs of both halves for ``rows`` rows; what they write on the way is in free slots."""
-        for compute, whole in ((self._sample, True), (self._advance, False)):
-            stream = _new_stream()
-            stream.wait_stream(torch.cuda.current_stream())
-            with torch.cuda.stream(stream):
-                compute(rows, span)
-            torch.cuda.current_stream().wait_stream(stream)
-            graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(graph, pool=self._pool):
-                compute(rows, span)
-            self._graphs[rows, span, whole] = graph
+    def _make_frame(self, rows: int, span: int) -> None:
+        self._sample(rows, span)
+        self._advance(rows, span)
+
+    def _decode_frame(self, rows: int) -> None:
+        # An ended sequence has no frame, and a free slot none that is heard.
+        codes = self._codes[:rows, None].clamp_max(self.layout.codebook_size - 1)
+        self._samples[:rows] = self._codec.decode(codes, self._slots[:rows], self._audio)
 
     def _sample(self, rows: int, span: int) -> None:
         codes, live = self._codes[:rows], self._active[:rows]

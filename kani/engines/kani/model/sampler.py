@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from kani.engines.kani.model.tokens import TokenLayout
+from kani.runtime.device import host_copy, sent
 
 MAX_CANDIDATES = 256
 """Most likely codes that a draw chooses from: a larger top_k, or none, is limited to this."""
@@ -40,7 +41,7 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True)
 class SavedDraws:
-    """One sequence's rows of a SamplerState."""
+    """One sequence's rows of a SamplerState, on the CPU (see ``host_copy``)."""
 
     tensors: tuple[Tensor, ...]
 
@@ -93,18 +94,17 @@ class SamplerState:
         else:
             # Drawn on the CPU, so that a seed gives the same numbers on every device.
             generator = torch.Generator().manual_seed(sampling.seed)
-            self.uniforms[slot] = torch.rand(self.uniforms.shape[1:], generator=generator).to(
-                self.uniforms.device
-            )
+            numbers = torch.rand(self.uniforms.shape[1:], generator=generator)
+            self.uniforms[slot] = sent(numbers, self.uniforms.device)
 
     def save(self, slot: int) -> SavedDraws:
         """Copy what ``slot`` holds."""
-        return SavedDraws(tuple(tensor[slot].clone() for tensor in self._tensors))
+        return SavedDraws(tuple(host_copy(tensor[slot]) for tensor in self._tensors))
 
     def restore(self, slot: int, saved: SavedDraws) -> None:
         """Put a sequence into ``slot``, replacing what was there."""
         for tensor, kept in zip(self._tensors, saved.tensors, strict=True):
-            tensor[slot] = kept
+            tensor[slot].copy_(kept, non_blocking=True)
 
     def move(self, source: int, target: int) -> None:
         """Move the sequence of slot ``source`` to ``target``."""

@@ -150,12 +150,15 @@ class Scheduler:
         self._prefill()
         if not self._running:
             return
-        self._check_stop(self._sample())
-        if self._runner.overlaps:
-            self._runner.advance(len(self._running))
-        self._decode_audio()
+        codes = self._runner.sample(len(self._running))
+        self.frames += 1
+        self._check_stop(codes)
+        if self._runner.whole_frames:
+            self._take_audio()
+        else:
+            self._decode_audio()
         self._finish()
-        if self._running and not self._runner.overlaps:
+        if self._running:
             self._runner.advance(len(self._running))
 
     def _reap_cancelled(self) -> None:
@@ -241,16 +244,24 @@ class Scheduler:
             sequence.state = SequenceState.PREFILLING
         return _PrefillBatch(sequences) if sequences else None
 
-    def _sample(self) -> Codes:
-        codes = self._runner.sample(len(self._running))
-        self.frames += 1
-        return codes
-
     def _check_stop(self, codes: Codes) -> None:
         """Add a frame to each running sequence; it may end the sequence's attempt."""
         for sequence, frame in zip(self._running, codes.tolist(), strict=True):
             longest = sequence.utterance.max_frames
             sequence.attempt.add_frame(frame, longest, end_of_speech=self._runner.layout.codebook_size)
+
+    def _take_audio(self) -> None:
+        """Keep the frames' audio, which came with their codes, and emit the chunks that are due."""
+        audio = self._runner.audio(len(self._running))
+        for sequence, samples in zip(self._running, audio, strict=True):
+            attempt = sequence.attempt
+            if len(attempt.decoded) < len(attempt.pending):
+                attempt.decoded.append(samples.copy())
+            if attempt.ready_to_decode and not sequence.cancelled:
+                piece = np.concatenate(attempt.decoded)
+                attempt.decoded_frames += len(attempt.pending)
+                attempt.pending, attempt.decoded = [], []
+                self._emit_checked(sequence, piece)
 
     def _decode_audio(self) -> None:
         """Decode the frames that are due and, since they cost little more then, full calls of the others."""
@@ -269,14 +280,7 @@ class Scheduler:
             slots = [slot for slot, count in left.items() if min(count, most) == size]
             attempts = [self._running[slot].attempt for slot in slots]
             codes = np.array([attempt.pending[:size] for attempt in attempts], np.int64)
-            try:
-                samples = self._runner.decode_audio(slots, codes)
-            except torch.OutOfMemoryError:
-                log.exception("the audio of %d sequences could not be decoded", len(slots))
-                for slot, attempt in zip(slots, attempts, strict=True):
-                    attempt.ending = End(Ending.FAILED, "out of memory")
-                    del left[slot]
-                continue
+            samples = self._runner.decode_audio(slots, codes)
             for slot, attempt, piece in zip(slots, attempts, samples, strict=True):
                 pieces[slot].append(piece)
                 attempt.decoded_frames += size
@@ -286,9 +290,7 @@ class Scheduler:
                     del left[slot]
         for slot, parts in pieces.items():
             if parts:
-                sequence = self._running[slot]
-                for piece in sequence.attempt.add_audio(np.concatenate(parts), self._sample_rate):
-                    self._emit_audio(sequence, piece)
+                self._emit_checked(self._running[slot], np.concatenate(parts))
 
     def _finish(self) -> None:
         """Release sequences that have ended; retry those with an anomaly before anything was emitted."""
@@ -313,11 +315,13 @@ class Scheduler:
         self._running[slot] = self._running[-1]
         self._running.pop()
 
-    def _emit_audio(self, sequence: SpeechSequence, piece: Samples) -> None:
-        sequence.sent = True
-        with self._changed:
-            sequence.unconsumed_samples += len(piece)
-        self._emit(sequence, piece)
+    def _emit_checked(self, sequence: SpeechSequence, decoded: Samples) -> None:
+        """Check decoded audio, and emit what may be emitted now."""
+        for piece in sequence.attempt.add_audio(decoded, self._sample_rate):
+            sequence.sent = True
+            with self._changed:
+                sequence.unconsumed_samples += len(piece)
+            self._emit(sequence, piece)
 
     def _emit_end(self, sequence: SpeechSequence, end: End) -> None:
         sequence.state = SequenceState.ENDED

@@ -89,7 +89,8 @@ class Attempt:
     sampling: Sampling
     guard: OutputGuard
     decoded_frames: int = 0
-    pending: list[list[int]] = field(default_factory=list)  # frames sampled and not yet decoded
+    pending: list[list[int]] = field(default_factory=list)  # frames sampled and not yet decoded or checked
+    decoded: list[Samples] = field(default_factory=list)  # audio of these, where it comes with the frames
     withheld: list[Samples] = field(default_factory=list)  # audio held back while only silence was decoded
     ending: End | None = None
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from kani.engines.kani.model.model_config import ModelConfig
+from kani.runtime.device import host_copy
 
 NO_POSITION = 2**31
 """A position beyond every sequence."""
@@ -19,13 +20,13 @@ NO_POSITION = 2**31
 
 @dataclass(frozen=True, slots=True)
 class SavedSequence:
-    """One sequence's state outside a LanguageState."""
+    """One sequence's state outside a LanguageState, on the CPU (see ``host_copy``)."""
 
     cache: Tensor  # Keys and values [layers, 2, heads, tokens, head size].
     context: Tensor  # convolution context [layers, kernel − 1, hidden]
     tokens: int  # number of tokens read
-    speech_start: int  # as in ``LanguageState``
-    self_masked_from: int  # as in ``LanguageState``
+    speech_start: Tensor  # as in ``LanguageState``, a single number
+    self_masked_from: Tensor  # as in ``LanguageState``, a single number
 
 
 class LanguageState:
@@ -76,20 +77,20 @@ class LanguageState:
     def save(self, slot: int, tokens: int) -> SavedSequence:
         """Copy the state of the sequence in ``slot``, which has read ``tokens`` tokens."""
         return SavedSequence(
-            self.cache[:, :, slot, :, :tokens].clone(),
-            self.context[:, slot].clone(),
+            host_copy(self.cache[:, :, slot, :, :tokens]),
+            host_copy(self.context[:, slot]),
             tokens,
-            int(self.speech_start[slot]),
-            int(self.self_masked_from[slot]),
+            host_copy(self.speech_start[slot]),
+            host_copy(self.self_masked_from[slot]),
         )
 
     def restore(self, slot: int, saved: SavedSequence) -> None:
         """Put a sequence into ``slot``, replacing what was there."""
-        self.cache[:, :, slot, :, : saved.tokens] = saved.cache
-        self.context[:, slot] = saved.context
+        self.cache[:, :, slot, :, : saved.tokens].copy_(saved.cache, non_blocking=True)
+        self.context[:, slot].copy_(saved.context, non_blocking=True)
         self.position[slot] = saved.tokens
-        self.speech_start[slot] = saved.speech_start
-        self.self_masked_from[slot] = saved.self_masked_from
+        self.speech_start[slot].copy_(saved.speech_start, non_blocking=True)
+        self.self_masked_from[slot].copy_(saved.self_masked_from, non_blocking=True)
 
     def copy_from(self, slot: int, state: LanguageState, source: int, tokens: int) -> None:
         """Put into ``slot`` the sequence in ``source`` of a state, which has read ``tokens`` tokens."""

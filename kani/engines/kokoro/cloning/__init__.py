@@ -31,7 +31,7 @@ to the recording, by the cosine of speaker embeddings.
     better Embedding               its similarity is measured, no longer predicted
 
 The speed of placing comes from the surrogate: at a given F0 the speaker embedding of a mix is nearly linear
-in its weights, so tables fitted in advance (``benchmarks/kokoro_data/surrogate.py``, ``data/surrogate.npz``)
+in its weights, so tables fitted in advance (``tools/kokoro_data/surrogate.py``, ``data/surrogate.npz``)
 replace synthesis. Their error is what refinement removes.
 
 ``nearest_voice.NearestVoice`` is the engine's entry point. Each of its operations is an iterator of short

@@ -2,7 +2,7 @@
 
 At a given pitch the embedding of a mix is nearly linear in its weights: e = Σ wᵢ (Tᵢ + p Sᵢ) + p² q, with p
 in octaves above 160 Hz. T (a table for each language), S and q were fitted on synthesised mixes
-(``benchmarks/kokoro_data/surrogate.py``). The data also holds the measured embedding and F0 of each single
+(``tools/kokoro_data/surrogate.py``). The data also holds the measured embedding and F0 of each single
 voice in its own language.
 """
 

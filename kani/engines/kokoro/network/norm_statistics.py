@@ -1,7 +1,7 @@
 """Predicts the statistics of the generator's norms, so that a window can be decoded by itself.
 
 Over a whole sentence each norm computes a mean and a variance for each of its channels. They depend mostly on
-the voice, so those of each shipped voice are recorded in advance (``benchmarks/kokoro_data/statistics.py``).
+the voice, so those of each shipped voice are recorded in advance (``tools/kokoro_data/statistics.py``).
 Two fifths of a sentence's deviation from them is predicted by a ridge regression on what is known before
 decoding: pitch, energy, pauses and the decoder's features.
 """

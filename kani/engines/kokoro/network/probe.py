@@ -1,6 +1,6 @@
 """Test window of speech with its float32 samples: ``data/probe.npz``.
 
-``benchmarks/kokoro_data/probe.py`` makes it.
+``tools/kokoro_data/probe.py`` makes it.
 """
 
 from __future__ import annotations

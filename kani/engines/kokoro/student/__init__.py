@@ -8,5 +8,5 @@ predicted at once, and two or three windows are decoded.
                                         │
                                         └─ pitch control, as Kokoro's (``pitch_control``)
 
-``benchmarks/kokoro_data/student.py`` makes the files in ``data/``.
+``tools/published/english_student.py`` makes the files in ``data/``.
 """

@@ -1,7 +1,7 @@
 """The files of the students: those that ship, and those of a folder that a setting names.
 
 A student is a folder with ``student.json``, which names its voice and the checksums of its two graphs. They
-are JSON and ONNX: reading them runs no code. ``python -m kani.engines.kokoro.student_training`` writes one.
+are JSON and ONNX: reading them runs no code. ``python -m tools.student`` writes one.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ from kani.text.normalizer.number_words.words import NumberWords, num2words_cache
 _ONE_OF_MORE = re.compile(r"\bein(?=(?:tausend|hundert))")
 _ONE_THOUSAND = re.compile(r"eins(?=tausend)")
 _DATIVE = frozenset("von mit bei zu nach unter seit aus gegenüber neben hinter zwischen an auf vor".split())
+_GENITIVE = frozenset("binnen innerhalb außerhalb während wegen trotz statt".split())
 _ACCUSATIVE = frozenset("für gegen durch ohne um".split())
 
 
@@ -46,6 +47,8 @@ class GermanNumbers(NumberWords):
     def inflected_after(self, previous: str, spoken: str) -> str:
         """Articles and endings after a preposition: "von Ludwig dem Vierzehnten"."""
         article, _, rest = spoken.partition(" ")
+        if spoken in ("ein", "eine"):
+            return spoken + _ending_of_one(previous, feminine=spoken == "eine")
         if article in ("der", "die") and rest.endswith("te"):
             if previous in _DATIVE:
                 return f"{'dem' if article == 'der' else 'der'} {rest}n"
@@ -58,3 +61,12 @@ class GermanNumbers(NumberWords):
         if not 2 < number <= 1000:
             return None
         return f"{self.ordinal(number, '')[:-1]}el".capitalize()
+
+
+def _ending_of_one(previous: str, feminine: bool) -> str:
+    """What "ein" and "eine" end in after a preposition: "in einer", "vor einem", "binnen eines"."""
+    if previous in _DATIVE or previous in ("in", "ab"):
+        return "r" if feminine else "em"
+    if previous in _GENITIVE:
+        return "r" if feminine else "es"
+    return ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from unicodedata import category
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ class Agreement:
 
     def _gender(self, noun: str, plural: bool) -> str:
         word = noun.lower()
-        if not word.isalpha() or (self.capitals and noun[:1].islower()) or word in self.not_nouns:
+        if not has_letters_only(word) or (self.capitals and noun[:1].islower()) or word in self.not_nouns:
             return ""
         if plural and self.plural_endings and not word.endswith(self.plural_endings):
             return ""
@@ -48,3 +49,10 @@ class Agreement:
                 if (ending == "*" or word.endswith(ending)) and len(ending.strip("*")) + 1 > best:
                     best, found = len(ending.strip("*")) + 1, gender
         return found
+
+
+def has_letters_only(word: str) -> bool:
+    """True for letters and the vowel signs of scripts that write them as marks."""
+    return word.isalpha() or (
+        word[:1].isalpha() and all(one.isalpha() or category(one) in ("Mn", "Mc") for one in word)
+    )

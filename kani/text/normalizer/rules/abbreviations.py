@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
+
 from kani.text.normalizer.rules.acronyms import common_words, roman_value
 from kani.text.normalizer.spoken import Piece, Verbalization
 from kani.text.normalizer.tables.table import Abbreviation, LanguageTable
 from kani.text.normalizer.tokens import Token, TokenCursor
 
+_TIME = re.compile(r"[0-2]?\d(?:[:.h][0-5]\d|[0-5]\d$|h)")
+_ORDINAL = re.compile(r"\d{1,3}(?:\.|[.]?[ºª°]|(?:st|nd|rd|th|e|er|ère|ème))|[IVX]{1,6}(?:e|º|°)?")
 _FEW = 20
+_MOST_FIGURES = 4
 _LONGEST_BEFORE_INITIAL = 3
 _LONGEST_STREET = 5
 _PLURALS = ("s", "people", "men", "women", "children")
@@ -27,6 +32,10 @@ def expand_abbreviation(cursor: TokenCursor, table: LanguageTable) -> Verbalizat
             if token.core[:1].isupper() and not candidate[:1].isupper():
                 spoken = spoken[:1].upper() + spoken[1:]
             end -= ends_sentence
+            following = cursor.token(len(abbreviation.parts))
+            if end == token.core_end and token.suffix == "." and following.core[:1].islower():
+                # "2 lg. eggs", a line without its stop
+                end += not ends_sentence
             return Verbalization((Piece(spoken, token.core_start, end),), end)
     return None
 
@@ -42,8 +51,20 @@ def _said_as(
     before = cursor.previous().core
     if "few" in said and before.isdecimal() and int(before) <= _FEW:
         spoken = said["few"]
-    if "one" in said and before == "1":
-        return said["one"], False
+    if "ordinal" in said and _is_ordinal(cursor):
+        return said["ordinal"], stop and not closed and _may_end(cursor.token(count), table)
+    if "one" in said and (before == "1" or _is_ordinal(cursor)):
+        return said["one"], stop and not closed and _may_end(cursor.token(count), table)
+    if "counted" in said:
+        if before[:1].isdecimal() and not cursor.previous().suffix:
+            few = "few" in said and before.isdecimal() and int(before) <= _FEW
+            return said["few" if few else "counted"], stop and not closed and _may_end(
+                cursor.token(count), table
+            )
+        if len(said) == len({"counted", "one", "ordinal"} & said.keys()):
+            return None, False
+    if "time" in said and _TIME.match(cursor.token(count).core):
+        return said["time"], False
     if closed or not ("name" in said or "number" in said or stop):
         return spoken, False
     following = cursor.token(count)
@@ -54,7 +75,7 @@ def _said_as(
         and following.core.lower() not in common_words(table.language)
     )
     numbered = _is_number(following, candidate) and following.core != "I"
-    if also_word and not (numbered or first.islower() or titles):
+    if also_word and not (numbered or first.islower() or titles or _is_ordinal(cursor)):
         return None, False
     if not first:
         return spoken, stop
@@ -66,16 +87,31 @@ def _said_as(
         return spoken, False
     initial = len(abbreviation.parts) == 1 and len(candidate) == 2 and candidate[0].isupper()
     titled = not initial or not table.first_names or following.core in table.first_names
-    if "name" in said and titled and not _is_after_name(cursor, spoken):
+    saintly = following.core.endswith(("s", "'s", "’s")) and said.get("name") == "saint"
+    if "name" in said and titled and (saintly or not _is_after_name(cursor, spoken)):
         return said["name"], False
     # A title has a capital itself: a name follows, not a sentence.
     titled = candidate[0].isupper() and following.core.lower() not in common_words(table.language)
     return spoken, stop and not titled
 
 
+def _is_ordinal(cursor: TokenCursor) -> bool:
+    """True after an ordinal: "in der 3. Std.", "la 87e min."."""
+    previous = cursor.previous()
+    return _ORDINAL.fullmatch(previous.core + previous.suffix) is not None
+
+
+def _may_end(following: Token, table: LanguageTable) -> bool:
+    """True if a sentence may begin with a token."""
+    first = following.core[:1]
+    common = not table.agreement.capitals or following.core.lower() in common_words(table.language)
+    letters = following.core.isupper() and 1 < len(following.core) <= _LONGEST_BEFORE_INITIAL
+    return not first or (first.isupper() and common and not letters)
+
+
 def _is_number(token: Token, candidate: str) -> bool:
     """True for figures, and Roman numerals; a letter is one only after more than "p." or "No."."""
-    if token.core[:1].isdigit():
+    if token.core[:1].isdigit() or (token.core[:1] in "-−+" and token.core[1:2].isdigit()):
         return True
     value = roman_value(token.core)
     return value is not None and (len(token.core) > 1 or len(candidate) > _LONGEST_BEFORE_INITIAL)
@@ -107,6 +143,40 @@ def _answers(cursor: TokenCursor, candidate: str, table: LanguageTable) -> bool:
     return counted.islower() and counted.endswith(_PLURALS) and counted not in table.acronyms.words
 
 
+def compound(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """ "St-Pierre", "Best.-Nr.", "3-Zi.-Whg.": a word whose parts are abbreviated, or its first one."""
+    token = cursor.token()
+    if not table.abbreviated_beginnings or "-" not in token.core:
+        return None
+    whole = token.core + "." * token.suffix.startswith(".")
+    pieces: list[Piece] = []
+    at, expanded = token.core_start, False
+    for part in whole.split("-"):
+        said = _in_compound(part, table, first=not pieces)
+        last = at + len(part) - token.core_start == len(whole)
+        expanded = expanded or (said != part and not part.isdecimal())
+        pieces.append(Piece(said if last else f"{said}-", at, at + len(part) + (not last)))
+        at += len(part) + 1
+    return Verbalization(tuple(pieces), token.core_start + len(whole)) if expanded else None
+
+
+def _in_compound(part: str, table: LanguageTable, first: bool) -> str:
+    """A part of a compound in full, or as it is."""
+    if first and part in table.abbreviated_beginnings:
+        return table.abbreviated_beginnings[part]
+    if part.isdecimal() and first:
+        return table.number_words.cardinal(int(part), "m") if len(part) <= _MOST_FIGURES else part
+    if part.endswith("."):
+        for ending, said in table.abbreviated_endings.items():
+            if part.endswith(ending) and len(part) > len(ending):
+                return part.removesuffix(ending) + said
+        short = next(iter(table.abbreviations.get(part, ())), None)
+        if short is not None and len(short.parts) == 1:
+            return short.said.get("name") or short.said.get("other") or short.said.get("number") or part
+        return table.abbreviated_beginnings.get(part, part)
+    return part
+
+
 def abbreviated_ending(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "Hauptstr.": a word that ends in an abbreviation."""
     token = cursor.token()
@@ -129,7 +199,7 @@ def _is_after_name(cursor: TokenCursor, otherwise: str | None) -> bool:
         return False
     previous, earlier = cursor.previous(), cursor.previous(2)
     inside = earlier.core != "" and not earlier.suffix.strip("\"'”’)»").endswith((".", "!", "?", "…"))
-    named = previous.core[:1].isupper() or previous.core[:1].isdecimal()
+    named = previous.core[:1].isupper() or (previous.core[:1].isdecimal() and not previous.core.isdecimal())
     return inside and named and previous.suffix == ""
 
 
@@ -162,3 +232,12 @@ def _end_of(cursor: TokenCursor, parts: tuple[str, ...]) -> int | None:
         if end != whole or (ahead < len(parts) - 1 and end != token.end):
             return None
     return end
+
+
+def follows_number_sign(cursor: TokenCursor, table: LanguageTable) -> bool:
+    """True after an abbreviation of "number"."""
+    previous = cursor.previous()
+    written = previous.text[previous.core_start : previous.end]
+    short = table.abbreviations.get(written) or table.abbreviations.get(written.lower(), ())
+    single = (one for one in short if len(one.parts) == 1)
+    return any(table.numbers.number_sign in said for one in single for said in one.said.values())

@@ -199,6 +199,10 @@ def roman(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     small = token.core.islower() and may_be_small_roman(cursor, table)
     if small and name.islower():
         name = name.capitalize()
+    if token.core.endswith(("'s", "’s")) and name in rules.names and (king := roman_value(token.core[:-2])):
+        # "Louis XVI's"
+        said = rules.named.format(ordinal=_place(king, rules.names[name], table))
+        return Verbalization((Piece(f"{said}'s", token.core_start, token.core_end),), token.core_end)
     value = roman_value(token.core.upper() if small or before in rules.small_after else token.core)
     if value is None or (len(token.core) == 1 and token.core.upper() not in "IVX"):
         return _marked_roman(token, table)

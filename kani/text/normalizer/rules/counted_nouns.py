@@ -12,6 +12,7 @@ from kani.text.normalizer.rules.units import (
     gender_of,
     gender_of_counted,
     gender_of_forms,
+    in_context,
     is_electric,
     is_letter,
     resolve_unit,
@@ -94,6 +95,7 @@ class CountedNumerals:
             token = cursor.token(ahead)
         symbol = self.take_per(token.core, money=True) if counted else token.core
         measure, magnitude = resolve_unit(symbol, table, attached=False)
+        measure = in_context(symbol, measure, cursor, table)
         if is_letter(symbol, cursor, ahead, table) or (
             symbol == "x" and cursor.token(ahead + 1).core[:1].isdecimal()
         ):
@@ -113,11 +115,12 @@ class CountedNumerals:
             and measure is None
             and symbol != "x"
             and cursor.previous().core in table.units.keys() - {"x"}
+            and cursor.previous(2).core[:1].isdecimal()
         ):
             # "5 ft 6 in"
             measure = table.units.get(token.core)
         if measure is not None or magnitude is not None:
-            self.end = token.core_end if measure is None else unit_end(cursor, ahead)
+            self.end = token.core_end if measure is None else unit_end(cursor, ahead, table)
             self._measure_at = (token.core_start, token.core_end)
             if measure is None and token.suffix == "." and self._goes_on(ahead + 1):
                 self.end += 1
@@ -136,6 +139,18 @@ class CountedNumerals:
             plural = self._second is not None or self._first.value != 1
             self._gender = gender_of_counted(cursor, table, ahead, plural)
         return None, None
+
+    def unit_behind(self, ahead: int) -> Unit | None:
+        """The unit after a magnitude: the "mi" of "62K mi"."""
+        if not self._cursor.is_adjacent(ahead):
+            return None
+        symbol = self._cursor.token(ahead).core
+        unit = self._table.units.get(symbol)
+        if unit is None or unit.attached or len(symbol) < len("mi"):
+            return None
+        self.end = unit_end(self._cursor, ahead, self._table)
+        self._measure_at = (self._cursor.token(ahead).core_start, self._cursor.token(ahead).core_end)
+        return unit
 
     def currency_behind(self, ahead: int) -> Currency | None:
         """The currency after millions at ``ahead`` ("3,5 mln €"), if there is one."""
@@ -270,7 +285,7 @@ class CountedNumerals:
                 amount = f"{first} {table.numbers.to} {amount}"
             if large:
                 name = self._magnitude_word or table.form(magnitude or {}, numeral.value)
-                amount = name if self._is_said_by(magnitude) else f"{amount} {name}"
+                amount = name if self._is_said_by(magnitude) else before_thousand(amount, name)
                 amount = f"{amount} {self._of_many(money.forms, magnitude)}"
             else:
                 amount = f"{amount} {table.form(money.forms, numeral.value)}"
@@ -290,7 +305,8 @@ class CountedNumerals:
 
     def _say_figures(self, phrase: PhraseBuilder, gender: str, year: bool) -> None:
         table = self._table
-        first = self._say(self._first, gender, year)
+        alone = self._second is not None and self._first.digits == "1" and not table.agreement.capitals
+        first = self._say(self._first, "" if alone and gender == "m" else gender, year)
         phrase.add(first, self._start, self._dash)
         if self._second is not None:
             phrase.add(table.numbers.to, self._dash, self._other)
@@ -300,6 +316,12 @@ class CountedNumerals:
         if year and not gender and is_year(numeral, self._cursor.previous(), self._table):
             return self._table.number_words.year(int(numeral.digits))
         return say_numeral(numeral, self._table, gender)
+
+
+def before_thousand(amount: str, name: str) -> str:
+    """A number and its magnitude: French "trois cent mille" loses an "s"."""
+    plural = name == "mille" and amount.endswith(("cents", "vingts"))
+    return f"{amount.removesuffix('s') if plural else amount} {name}"
 
 
 def is_year(numeral: Numeral, previous: Token, table: LanguageTable) -> bool:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from kani.text.normalizer.rules.abbreviations import follows_number_sign
+from kani.text.normalizer.rules.moments.dates import is_loose
 from kani.text.normalizer.rules.numerals import (
     NUMBER,
     VULGAR_FRACTIONS,
@@ -20,9 +22,12 @@ from kani.text.normalizer.tokens import TokenCursor
 _FRACTION = re.compile(r"(?P<sign>[-+−±~≈])?(?P<numerator>\d{1,6})[/⁄](?P<denominator>\d{1,6})")
 
 _COMPOUND = re.compile(r"(?P<numerator>\d{1,3})/(?P<denominator>\d{1,3})-(?P<word>[^\W\d_]{2,})")
+_MIXED = re.compile(r"(\d{1,3})-([1-9]\d?)/(2|3|4|5|8|16|32)")
 _TYRE = re.compile(r"Z?R\d{2}")
 _PRESSURES = frozenset(("TA", "PA", "BP", "RR"))
 _LEAST_PAIR = 50
+_LEAST_SIZE, _LARGEST_SIZE = 30, 60
+"""Of clothes, which come in pairs ("42/44")."""
 _GAMES = re.compile(r"[0-7]/[0-7]")
 _LEAST_RATING = 5
 """From so many tenths on a figure is a rating, if it counts nothing."""
@@ -34,6 +39,15 @@ def fraction(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "3/4", with its sign."""
     token = cursor.token()
     match = _FRACTION.fullmatch(token.core)
+    if (mixed := _MIXED.fullmatch(token.core)) is not None and int(mixed[2]) < int(mixed[3]):
+        # 1-1/4"
+        phrase = PhraseBuilder()
+        whole, part = Numeral(mixed[1], ""), (int(mixed[2]), int(mixed[3]))
+        phrase.add(say_mixed(whole, part, table), token.core_start, token.core_end)
+        inch = token.suffix.startswith(('"', "″", "”")) and "in" in table.units and not token.prefix
+        if inch:
+            phrase.add(table.units["in"].forms["other"], token.core_end, token.core_end + 1)
+        return phrase.build(token.core_end + inch)
     if match is None:
         return _rating(cursor, table) or _compound(cursor, table)
     if int(match["denominator"]) == 0:
@@ -48,8 +62,20 @@ def fraction(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         return phrase.build(token.core_end)
     if (paired := _paired(cursor, match["numerator"], match["denominator"], table)) is not None:
         phrase.add(paired, at, token.core_end)
-        return phrase.build(token.core_end)
-    if part[0] > 1 and len(match["denominator"]) == 4 and 1900 <= part[1] < 2100:
+        measure = (
+            resolve_unit(cursor.token(1).core, table, attached=False)[0] if cursor.is_adjacent(1) else None
+        )
+        if measure is None:
+            return phrase.build(token.core_end)
+        # "50/60 Hz", "120/80 mmHg"
+        end = unit_end(cursor, 1, table)
+        phrase.add(measure.forms["other"], cursor.token(1).core_start, end)
+        return phrase.build(end)
+    if (
+        (part[0] > 1 or cursor.previous().core[:1].isupper())
+        and len(match["denominator"]) == 4
+        and 1900 <= part[1] < 2100
+    ):
         # "Ley 39/2015"
         slash = table.web.signs.get("/", table.fractions.over.format(numerator="", denominator="").strip())
         phrase.add(
@@ -61,14 +87,14 @@ def fraction(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     if token.suffix.startswith(('"', "″")) and not token.prefix and "in" in table.units:
         # 3/8"
         inch = table.units["in"].forms
-        said = table.fractions.of_unit.format(
-            part=say_fraction(*part, table), unit=inch.get("one", inch["other"])
-        )
+        said = _of(say_fraction(*part, table), inch.get("one", inch["other"]), table)
         phrase.add(said, at, token.core_end + 1)
         return phrase.build(token.core_end + 1)
     if (measured := of_unit(cursor, part, table)) is not None:
         phrase.add(measured[0], at, measured[1])
         return phrase.build(measured[1])
+    if not match["sign"] and is_loose(token.core, table):
+        return None
     gender = gender_of_following(cursor, table) if part == (1, 2) else ""
     if part == (1, 2) and cursor.previous(3).core in table.times.after:
         # "a las 8 y 1/2"
@@ -102,14 +128,6 @@ def _numbered(cursor: TokenCursor, first: str, last: str, table: LanguageTable) 
     return f"{before} {table.web.signs.get('/', '')} {after}"
 
 
-def follows_number_sign(cursor: TokenCursor, table: LanguageTable) -> bool:
-    """True after an abbreviation of "number"."""
-    previous = cursor.previous()
-    written = previous.text[previous.core_start : previous.end]
-    short = table.abbreviations.get(written) or table.abbreviations.get(written.lower(), ())
-    return any(table.numbers.number_sign in said for one in short for said in one.said.values())
-
-
 def _is_set(cursor: TokenCursor) -> bool:
     """True for the sets of a match with a slash, "6/4 4/6 7/6": at least one of them is no fraction."""
     near = [one.core for one in (cursor.previous(), cursor.token(), cursor.token(1))]
@@ -127,7 +145,9 @@ def _paired(cursor: TokenCursor, first: str, last: str, table: LanguageTable) ->
     counted = cursor.is_adjacent(1) and following.core.islower() and following.core not in rated
     if one <= other <= 100 and (rated & near or (last == "10" and one >= _LEAST_RATING and not counted)):
         return table.fractions.out_of.format(numerator=words.cardinal(one), denominator=words.cardinal(other))
-    previous = cursor.previous()
+    if one <= other and previous.core.lower() in table.fractions.steps and previous.suffix in ("", "."):
+        # "Step 3/7"
+        return table.fractions.step.format(numerator=words.cardinal(one), denominator=words.cardinal(other))
     tyre = _TYRE.fullmatch(following.core) is not None
     pressure = previous.core in _PRESSURES or (
         len(previous.core) == 1 and previous.core.isupper() and cursor.previous(2).core.isdecimal()
@@ -142,7 +162,11 @@ def _paired(cursor: TokenCursor, first: str, last: str, table: LanguageTable) ->
     ):
         # "50/60 Hz"
         return f"{words.cardinal(one)} {words.cardinal(other)}"
-    if one == other > 10 or (_GAMES.fullmatch(f"{first}/{last}") and _is_set(cursor)):
+    if (
+        _LEAST_SIZE <= one == other - 2 <= _LARGEST_SIZE
+        or one == other > 10
+        or (_GAMES.fullmatch(f"{first}/{last}") and _is_set(cursor))
+    ):
         return f"{words.cardinal(one)} {words.cardinal(other)}"
     if len(first) == 4 and len(last) == 2 and (one + 1) % 100 == other and 1900 <= one < 2100:
         return f"{words.year(one)} {words.cardinal(other)}"
@@ -171,7 +195,7 @@ def of_unit(cursor: TokenCursor, part: tuple[int, int], table: LanguageTable) ->
     measure, _ = resolve_unit(unit.core, table, attached=False)
     if measure is None:
         return None
-    forms, end = measure.forms, unit_end(cursor, 1)
+    forms, end = measure.forms, unit_end(cursor, 1, table)
     if _part_name(*part, table) is None:
         # Two figures ("16/9 in") are no part of one unit: each counts units.
         counts = table.form_includes_number(forms, part[1])
@@ -181,7 +205,16 @@ def of_unit(cursor: TokenCursor, part: tuple[int, int], table: LanguageTable) ->
     half = table.fractions.halves.get(measure.gender or gender_of(name, table) or "m")
     if part == (1, 2) and half is not None:
         return f"{half} {name}", end
-    return table.fractions.of_unit.format(part=say_fraction(*part, table), unit=name), end
+    return _of(say_fraction(*part, table), name, table), end
+
+
+def _of(part: str, unit: str, table: LanguageTable) -> str:
+    """A part of a unit: "a quarter of an ounce", "trois quarts d'heure"."""
+    said = table.fractions.of_unit.format(part=part, unit=unit)
+    vowel = unit[:1] in "aeiouhé" and not unit.startswith(("hect", "hertz"))
+    if table.language == "en" and (unit[:1] in "aeiou" or unit == "hour"):
+        return said.replace(f" a {unit}", f" an {unit}")
+    return said.replace(f" de {unit}", f" d'{unit}") if table.language == "fr" and vowel else said
 
 
 def say_vulgar(character: str, table: LanguageTable) -> str:
@@ -191,6 +224,9 @@ def say_vulgar(character: str, table: LanguageTable) -> str:
 
 def say_mixed(whole: Numeral | None, part: tuple[int, int], table: LanguageTable, gender: str = "") -> str:
     """A number with a fraction, or just the fraction; gender: of the noun after it."""
+    few = whole is not None and len(whole.digits) == 1 and not whole.decimals
+    if part == (1, 2) and whole is not None and few and int(whole.digits) in table.fractions.mixed_halves:
+        return table.fractions.mixed_halves[int(whole.digits)]
     if part == (1, 2) and whole is not None and table.fractions.mixed_half:
         return table.fractions.mixed_half.format(whole=say_numeral(whole, table, "m"))
     spoken = say_fraction(*part, table)
@@ -202,6 +238,30 @@ def say_mixed(whole: Numeral | None, part: tuple[int, int], table: LanguageTable
         if whole is None
         else table.fractions.mixed.format(whole=say_numeral(whole, table, gender), part=spoken)
     )
+
+
+def half_after_noun(
+    cursor: TokenCursor, whole: Numeral, gender: str, table: LanguageTable
+) -> tuple[str, str, int] | None:
+    """The number of "1½ tasse", the noun with its half ("tasse et demie"), and the noun's end.
+
+    None where the language says the half before its noun, or the noun is not known.
+    """
+    after = table.fractions.half_after_noun
+    if not after or not cursor.is_adjacent(1) or whole.decimals or whole.is_long:
+        return None
+    token, one = cursor.token(1), whole.digits == "1"
+    measure, _ = resolve_unit(token.core, table, attached=False)
+    if measure is not None:
+        noun, end = table.form(measure.forms, int(whole.digits)), unit_end(cursor, 1, table)
+        gender = measure.gender or gender_of(noun, table)
+    elif gender and token.core.islower() and token.core.isalpha():
+        noun, end = token.core, token.core_end
+        noun = noun.removesuffix("s") if one and len(noun) > len("mois") else noun
+    else:
+        return None
+    half = after.get(gender) or after["m"]
+    return table.number_words.cardinal(int(whole.digits), gender), f"{noun} {half}", end
 
 
 def gender_of_following(cursor: TokenCursor, table: LanguageTable, ahead: int = 1) -> str:

@@ -42,6 +42,13 @@ def dimensions(cursor: TokenCursor, table: LanguageTable) -> Verbalization | Non
     measure, at = None, (0, 0)
     if match["suffix"]:
         measure, _ = resolve_unit(match["suffix"], table, attached=True)
+        if table.language == "en" and match["suffix"] == "s":
+            # "2x4s"
+            first, last = (part.strip() for part in re.split("[x×*]", match["figures"])[:2])
+            said = [table.number_words.cardinal(int(one)) for one in (first, last) if one.isdecimal()]
+            return Verbalization(
+                (Piece(f" {table.numbers.by} ".join(said) + "s", token.core_start, end),), end
+            )
         if measure is None:
             return None
         at = (token.core_start + match.start("suffix"), end)
@@ -123,6 +130,10 @@ def sign_between(cursor: TokenCursor, table: LanguageTable) -> Verbalization | N
     first, close = cursor.previous().core, cursor.previous().suffix
     half = sign in DASHES and _is_half(cursor, table)
     measured = (sign in "x×" or sign in DASHES) and first in table.units
+    if sign in "x×" and first[-1:].isdecimal() and close in ("'", "″", '"', "′", "’"):
+        close = ""
+    if sign in DASHES and _is_between_dates(cursor, table):
+        return Verbalization((Piece(f" {table.numbers.to} ", token.start, token.end),), token.end)
     if not (first[-1:].isnumeric() or measured or half) or (close and not (half and close == ".")):
         return None
     if not cursor.token(1).core[:1].isnumeric():
@@ -138,6 +149,8 @@ def sign_between(cursor: TokenCursor, table: LanguageTable) -> Verbalization | N
         # "3 - 11 - 21": one number after the other.
         return Verbalization((Piece(", ", token.start, token.end),), token.end)
     spoken = table.signs_between_figures[sign]
+    if table.language == "pt" and sign == "x" and _is_score(cursor):
+        spoken = table.numbers.to
     if sign in DASHES and (half or ":" in first or cursor.token(2).core != "="):
         spoken = table.numbers.to
     return Verbalization((Piece(f" {spoken} ", token.start, token.end),), token.end)
@@ -162,6 +175,29 @@ def path_step(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None
     ):
         return None
     return Verbalization((Piece("—", token.core_start, token.core_end),), token.core_end)
+
+
+def _is_score(cursor: TokenCursor) -> bool:
+    """True between the goals of two teams: "Flamengo 3 x 2 Palmeiras"."""
+    teams = cursor.previous(2).core, cursor.token(2).core
+    goals = cursor.previous().core, cursor.token(1).core
+    return all(team[:1].isupper() for team in teams) and all(len(one) <= len("10") for one in goals)
+
+
+def _is_between_dates(cursor: TokenCursor, table: LanguageTable) -> bool:
+    """True if days or months stand on both sides: "Mon – Fri", "1 Apr – 30 Sep", "3. – 5. Mai"."""
+    before, after = cursor.previous(), cursor.token(1)
+    dates = table.dates
+    if before.suffix not in ("", ".") or after.prefix:
+        return False
+    sides = before.core.lower(), after.core.lower()
+    if all(side in dates.days for side in sides):
+        return before.core != after.core
+    if not all(side in dates.months or (side.isdecimal() and len(side) <= len("31")) for side in sides):
+        return False
+    first = sides[0] in dates.months or cursor.previous(2).core.lower() in dates.months
+    last = sides[1] in dates.months or cursor.token(2).core.lower() in dates.months
+    return last and (first or sides[0].isdecimal())
 
 
 def _is_half(cursor: TokenCursor, table: LanguageTable) -> bool:

@@ -17,6 +17,9 @@ VULGAR_FRACTIONS = {
 }  # fmt: skip
 """Characters that are a fraction, each with its numerator and denominator."""
 
+LOWERED = str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789")
+"""Lowered figures, and the ordinary ones."""
+
 DASHES = "-–‒‐‑"
 
 _MARK = re.compile(r"[.,'’٬٫\u00b7]")

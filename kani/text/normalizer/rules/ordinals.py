@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import re
 
-from kani.text.normalizer.rules.acronyms import roman_value
-from kani.text.normalizer.rules.units import gender_of_counted, unit_end
+from kani.text.normalizer.rules.acronyms import roman_value, spelled_pieces
+from kani.text.normalizer.rules.units import gender_of_counted, in_full, unit_end
 from kani.text.normalizer.spoken import Piece, Verbalization
 from kani.text.normalizer.tables.table import LanguageTable
 from kani.text.normalizer.tokens import Token, TokenCursor
 
 _ORDINAL = re.compile(r"(\d{1,6}|\d{1,3}(?:[.,]\d{3}){1,3})(\.?\D{1,4})")
 _GROUPED_ORDINAL = re.compile(r"(\d{1,3}(?:\d{3}){1,3})(\.?\D{1,4})")
+_NEXT_GROUP = re.compile(r"\d{3}(?!\d)")
 _FIRST_GROUP = re.compile(r"[1-9]\d{0,2}")
 _JOINED = re.compile(r"(\d{1,6})([^\W\d_]{1,3}|[ºª])-([^\W\d_]+(?:-[^\W\d_]+)*)")
+_CLASS = re.compile(r"(\d{1,2})(\.?[ªº°])-?([A-H])")
+_ADDED = re.compile(r"(\d{1,3})([^\W\d_]{1,3}|[º°])\+(\d{1,2})")
 _LONGEST_ORDINAL = 16
 _SHORT = "short"
 """The form of an ordinal before a masculine noun, where the language has one."""
 _MOST_PLACES = 35
+_NEAR = 6
+_LIMITS = frozenset("max min máx mín máxima mínima massima minima temperatura t".split())
 _LAST_LOOSE = 12
 """The last number that "°" makes an ordinal of without an article before it."""
 _STOPPED = re.compile(r"(\d{1,3})(?:\.(/|[-–])(\d{1,3}))?")
@@ -35,6 +40,10 @@ def marked(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         while len(written) < _LONGEST_ORDINAL and cursor.is_adjacent(ahead + 1):
             ahead += 1
             written += cursor.token(ahead).core
+            if not _NEXT_GROUP.match(cursor.token(ahead).core):
+                # "350 5th Ave."
+                written, ahead = token.core, 0
+                break
             if not cursor.token(ahead).core.isdecimal():
                 break
     if (compound := _JOINED.fullmatch(token.core)) is not None and compound[2] in table.ordinals:
@@ -43,6 +52,17 @@ def marked(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         at = token.core_start + compound.start(3)
         pieces = Piece(spoken, token.core_start, at - 1), Piece(f" {compound[3]}", at - 1, token.core_end)
         return Verbalization(pieces, token.core_end)
+    if (group := _CLASS.fullmatch(token.core)) is not None and group[2] in table.ordinals and table.letters:
+        # "3ªB", a class at school
+        at = token.core_start + group.start(3)
+        spoken = table.number_words.ordinal(int(group[1]), table.ordinals[group[2]])
+        pieces = (Piece(f"{spoken} ", token.core_start, at), *spelled_pieces(group[3], at, table))
+        return Verbalization(pieces, token.core_end)
+    if (more := _ADDED.fullmatch(token.core)) is not None and more[2] in table.ordinals:
+        # "90e+4", of a match
+        spoken = table.number_words.ordinal(int(more[1]), table.ordinals[more[2]])
+        spoken = f"{spoken} {table.numbers.plus} {table.number_words.cardinal(int(more[3]))}"
+        return Verbalization((Piece(spoken, token.core_start, token.core_end),), token.core_end)
     match = (_ORDINAL if ahead == 0 else _GROUPED_ORDINAL).fullmatch(written)
     if match is None:
         return None
@@ -54,12 +74,14 @@ def marked(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         return None
     spoken = table.number_words.ordinal(number, _SHORT if _is_shortened(cursor, form, table) else form)
     # "1er. piso"
-    end = unit_end(cursor, ahead) if match[2].isalpha() else cursor.token(ahead).core_end
+    end = unit_end(cursor, ahead, table) if match[2].isalpha() else cursor.token(ahead).core_end
     return Verbalization((Piece(spoken, token.core_start, end),), end)
 
 
 def _is_degrees(cursor: TokenCursor, mark: str, number: int, table: LanguageTable) -> bool:
     """True if "°" means degrees, as in "90°"; many write it for "º" too ("el 3° piso")."""
+    if mark in ("°", "º") and mark in table.units and _is_warm(cursor):
+        return True
     if mark in ("°", "º") and mark in table.units and number > _MOST_PLACES:
         counted = cursor.is_adjacent(1) and table.agreement.gender(cursor.token(1).core, plural=False)
         return mark == "°" or not counted
@@ -69,6 +91,15 @@ def _is_degrees(cursor: TokenCursor, mark: str, number: int, table: LanguageTabl
         return False
     noun = cursor.is_adjacent(1) and table.agreement.gender(cursor.token(1).core, plural=False)
     return number > _LAST_LOOSE or not noun
+
+
+def _is_warm(cursor: TokenCursor) -> bool:
+    """True among temperatures: after "max" or "°C" a few words before, or before minutes of degrees."""
+    near = [cursor.previous(back).core for back in range(1, _NEAR + 1)]
+    limits = near[0].lower().rstrip(".") in _LIMITS
+    following = cursor.token(1)
+    minutes = following.core.isdecimal() and following.suffix[:1] in ("'", "’", "′")
+    return limits or minutes or any(one.endswith(("°C", "ºC", "°F")) or one in ("°C", "ºC") for one in near)
 
 
 def _is_shortened(cursor: TokenCursor, form: str, table: LanguageTable) -> bool:
@@ -105,7 +136,7 @@ def with_stop(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None
     if following is not None and goes_on:
         small = following.core[0].islower() or following.core.lower() in table.dates.months
         listed = cursor.previous().suffix in (",", ";")
-        ordered = following.core in table.numbers.ordered
+        ordered = in_full(following, table) in table.numbers.ordered
         goes_on = small or known or listed or ordered or (numerals is not None and numerals[2] is not None)
     if not (known or goes_on) or (numerals is None and not known):
         return None

@@ -6,7 +6,13 @@ import re
 
 from kani.text.normalizer.rules.acronyms import roman_value
 from kani.text.normalizer.rules.counted_nouns import CountedNumerals, parse_leading_point
-from kani.text.normalizer.rules.fractions import gender_of_following, of_unit, say_mixed, say_vulgar
+from kani.text.normalizer.rules.fractions import (
+    gender_of_following,
+    half_after_noun,
+    of_unit,
+    say_mixed,
+    say_vulgar,
+)
 from kani.text.normalizer.rules.numerals import DASHES, NUMBER, VULGAR_FRACTIONS, parse_numeral
 from kani.text.normalizer.rules.units import PhraseBuilder, is_letter, resolve_unit, sign_name, unit_end
 from kani.text.normalizer.spoken import Piece, Verbalization
@@ -20,10 +26,11 @@ _QUANTITY = re.compile(
     rf"(?P<suffix>[^\d\s]{{0,12}})"
 )
 _MEASURED = re.compile(
-    rf"(?P<first>[^\w\s]?{NUMBER}[^{DASHES}\d\s]{{1,12}})(?P<dash>[{DASHES}])(?P<last>[^\w\s]?{NUMBER}\S{{0,12}})"
+    rf"(?P<first>[^\w\s]?{NUMBER}[^{DASHES}\d\s]{{1,12}})(?P<dash>[{DASHES}/])(?P<last>[^\w\s]?{NUMBER}\S{{0,12}})"
 )
 _ROMANS = re.compile(rf"(?P<first>[IVX]+)(?P<dash>[{DASHES}])(?P<last>[IVX]+)")
 _AMOUNT = re.compile(rf"{NUMBER}(?:[{DASHES}]{NUMBER})?[^\d\s]{{0,12}}")
+_OPERATORS = frozenset("+ - − = < > ≤ ≥ ±".split())
 _SHARES = "%‰٪؉"
 """Signs that some languages write before the number."""
 
@@ -63,6 +70,14 @@ def quantity(
         name = table.numbers.number_sign if before in "#№" else table.signs[before]
         phrase.add(name, at, at + len(before))
     if first is None or match["vulgar"]:
+        unit = resolve_unit(suffix, table, attached=True)[0] if suffix and not money else None
+        if unit is not None and first is not None:
+            # "5½%"
+            at = token.core_start + match.start("suffix")
+            number = say_mixed(first, VULGAR_FRACTIONS[match["vulgar"]], table, unit.gender)
+            phrase.add(number, token.core_start + match.start("number"), at)
+            phrase.add(table.form(unit.forms, first.value + 1), at, token.core_end)
+            return phrase.build(token.core_end)
         if suffix or money:
             return None
         at = token.core_start + (match.start("number") if first else match.start("vulgar"))
@@ -79,11 +94,19 @@ def quantity(
             half = table.fractions.halves.get("f" if hours else gender or "m", "")
             phrase.add(half or say_vulgar("½", table), at, token.core_end)
             return phrase.build(end)
+        if (
+            first is not None
+            and match["vulgar"] == "½"
+            and (noun := half_after_noun(cursor, first, gender, table))
+        ):
+            phrase.add(noun[0], at, token.core_end)
+            phrase.add(noun[1], cursor.token(1).core_start, noun[2])
+            return phrase.build(noun[2])
         phrase.add(say_mixed(first, VULGAR_FRACTIONS[match["vulgar"]], table, gender), at, token.core_end)
         return phrase.build(end)
     numerals = CountedNumerals(cursor, table, token, match, first, second)
     suffix = numerals.take_per(suffix, money is not None)
-    if suffix and money is None and is_letter(suffix, cursor, 0, table):
+    if suffix and money is None and (is_letter(suffix, cursor, 0, table) or _is_variable(suffix, cursor)):
         return None
     if suffix:
         measure, magnitude = resolve_unit(suffix, table, attached=True)
@@ -93,14 +116,14 @@ def quantity(
             return None
         measure = numerals.scale(suffix, measure, 1)
         if measure is None and money is None:
-            measure = numerals.currency_behind(1)
+            measure = numerals.currency_behind(1) or numerals.unit_behind(1)
         if suffix[-1].isalpha():
-            numerals.end = max(numerals.end, unit_end(cursor, 0))
+            numerals.end = max(numerals.end, unit_end(cursor, 0, table))
     elif shares is not None:
         measure, magnitude = shares, None
     elif numerals.per:
         measure, magnitude = None, None
-        numerals.end = unit_end(cursor, 0)
+        numerals.end = unit_end(cursor, 0, table)
     else:
         measure, magnitude = numerals.find_measure(counted=money is None)
     if money is not None:
@@ -110,6 +133,12 @@ def quantity(
     if isinstance(measure, Currency):
         return numerals.money(phrase, measure, magnitude, whole=False)
     return numerals.counted(phrase, measure, magnitude)
+
+
+def _is_variable(suffix: str, cursor: TokenCursor) -> bool:
+    """True for the "2x" of a formula."""
+    near = cursor.previous().core, cursor.token(1).core
+    return suffix == "x" and not cursor.token().suffix and any(one and one in _OPERATORS for one in near)
 
 
 def unit_before(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
@@ -160,7 +189,8 @@ def measured_range(cursor: TokenCursor, table: LanguageTable) -> Verbalization |
         last = quantity(cursor, table)
     if last is None:
         return None
-    to = Piece(f" {table.numbers.to} ", dash, dash + 1)
+    # "5V/2A" are two things.
+    to = Piece(", " if token.text[dash] == "/" else f" {table.numbers.to} ", dash, dash + 1)
     return Verbalization((*first.pieces, to, *last.pieces), last.end)
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from kani.text.normalizer.number_words.gender import has_letters_only
+from kani.text.normalizer.rules.acronyms import common_words
 from kani.text.normalizer.rules.numerals import Numeral, say_numeral
 from kani.text.normalizer.spoken import Piece, Verbalization
 from kani.text.normalizer.tables.file import Forms
 from kani.text.normalizer.tables.table import Currency, LanguageTable, Unit
-from kani.text.normalizer.tokens import TokenCursor
+from kani.text.normalizer.tokens import Token, TokenCursor
 
 _NEAR = 4
 _NAMING = frozenset("ABJN")
@@ -62,7 +64,7 @@ def resolve_unit(symbol: str, table: LanguageTable, attached: bool) -> tuple[Mea
         rest = symbol.removeprefix(magnitude).lstrip()
         if rest != symbol and rest in table.currencies:
             return table.currencies[rest], forms
-    over, slash, under = symbol.partition("/")
+    over, slash, under = symbol.replace("./", "/").partition("/")
     if slash and over in table.units and under in table.units and table.per:
         first, second = table.units[over], table.units[under]
         one = second.forms.get("one", second.forms["other"])
@@ -110,7 +112,17 @@ def is_electric(cursor: TokenCursor) -> bool:
     return any(core.endswith(("V", "Hz")) or (core[:1].isdecimal() and core.endswith("W")) for core in near)
 
 
-def unit_end(cursor: TokenCursor, ahead: int) -> int:
+def in_context(
+    symbol: str, measure: Measure | None, cursor: TokenCursor, table: LanguageTable
+) -> Measure | None:
+    """What a symbol means beside a word that gives it another sense ("pulso 72 ppm"), else ``measure``."""
+    if (other := table.unit_contexts.get(symbol)) is None:
+        return measure
+    near = [cursor.previous(back).core.lower() for back in range(1, _NEAR + 1)]
+    return Unit(other.forms, "", attached=False) if other.after & set(near) else measure
+
+
+def unit_end(cursor: TokenCursor, ahead: int, table: LanguageTable) -> int:
     """End of a unit ``ahead``: after its full stop where the sentence continues ("2 tsp. salt")."""
     token = cursor.token(ahead)
     if not token.suffix.startswith(".") or token.suffix.startswith(".."):
@@ -118,9 +130,16 @@ def unit_end(cursor: TokenCursor, ahead: int) -> int:
     if len(token.suffix) > 1:
         goes_on = token.suffix[1] in ",;:)"
     else:
-        first = cursor.token(ahead + 1).core[:1]
+        following = cursor.token(ahead + 1)
+        first = following.core[:1]
         # In Devanagari a sentence ends with a mark of its own.
-        goes_on = first.islower() or first == "/" or "\u0900" <= first <= "\u097f"
+        goes_on = first.islower() or first in tuple("/@=+<>&") or "\u0900" <= first <= "\u097f"
+        if first.isdecimal():
+            # "1 lb. 4 oz."
+            goes_on = cursor.token(ahead + 2).core in table.units
+        elif table.agreement.capitals and first.isupper():
+            # "1 Pck. Vanillezucker"
+            goes_on = following.core.lower() not in common_words(table.language) | table.agreement.not_nouns
     return token.core_end + goes_on
 
 
@@ -137,8 +156,9 @@ def split_per(symbol: str, table: LanguageTable, money: bool) -> tuple[str, str]
         return symbol, ""
     if under not in table.units:
         # "USD 20/mes": what is paid for may be any word.
-        paid = (money or of in table.currencies) and len(under) > 1 and under.isalpha()
-        said = under if under.islower() else " ".join(table.letters.get(one.lower(), one) for one in under)
+        paid = (money or of in table.currencies) and len(under) > 1 and has_letters_only(under)
+        spelled = any(map(str.isupper, under))
+        said = " ".join(table.letters.get(one.lower(), one) for one in under) if spelled else under
         return (of, f" {table.per} {said}") if paid else (symbol, "")
     forms = table.units[under].forms
     return of, f" {table.per} {forms.get('one', forms['other'])}"
@@ -157,7 +177,9 @@ def say_counted(numeral: Numeral, forms: Forms, gender: str, table: LanguageTabl
 def gender_of_counted(cursor: TokenCursor, table: LanguageTable, ahead: int, plural: bool) -> str:
     """The gender of the noun ``ahead``; where nouns have capitals, an adjective may stand before it."""
     agreement = table.agreement
-    noun = cursor.token(ahead).core
+    noun = in_full(cursor.token(ahead), table)
+    if noun[:1].isupper() and not agreement.capitals:
+        return ""
     chance = agreement.not_noun_beginnings
     if (chance and noun.startswith(chance)) or (agreement.capitals and _is_numbered(cursor, table)):
         return ""
@@ -169,6 +191,18 @@ def gender_of_counted(cursor: TokenCursor, table: LanguageTable, ahead: int, plu
     ):
         noun = cursor.token(ahead + 1).core
     return agreement.gender(noun, plural)
+
+
+def in_full(token: Token, table: LanguageTable) -> str:
+    """A noun, or what an abbreviation of one stands for ("1 c. à s.", "3. Std.")."""
+    if token.suffix.startswith("."):
+        for key in (f"{token.core}.", f"{token.core.lower()}."):
+            for short in sorted(table.abbreviations.get(key, ()), key=lambda one: len(one.parts)):
+                said = short.said.get("one") or short.said.get("counted") or short.said.get("other", "")
+                return said.split(" ")[0]
+        if (unit := table.units.get(token.core)) is not None:
+            return unit.forms.get("one", unit.forms["other"]).split(" ")[0]
+    return token.core
 
 
 def _is_numbered(cursor: TokenCursor, table: LanguageTable) -> bool:

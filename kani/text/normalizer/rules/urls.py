@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from kani.text.normalizer.rules.acronyms import camel_case_pieces, capitals_pieces, spelled_pieces
+from kani.text.normalizer.rules.named.identifiers import is_mixed, say_mixed
 from kani.text.normalizer.rules.numerals import say_digits
 from kani.text.normalizer.spoken import Piece, Verbalization
 from kani.text.normalizer.tables.table import LanguageTable
@@ -20,6 +21,8 @@ _FILE = re.compile(r"[\w()-]+(?:\.[\w()-]+)*\.[^\W_]{1,5}")
 _PATH = re.compile(r"(?:~|\.{1,2}|[A-Za-z]:)?(?:[\\/][\w.-]+){2,}[\\/]?")
 _TAG = re.compile(r"([#@])(\w*[^\W\d]\w*(?:[.-]\w+)*)")
 _SNAKE = re.compile(r"[^\W_]+(?:_+[^\W_]+)+|_+[^\W_]+|[^\W_]+_+")
+_KEY = re.compile(r"[^\W_]+")
+_CODE = re.compile(r"(?=.*\d)[A-Z\d]+(?:[-‐‑][A-Z\d]+)*")
 _PARTS = re.compile(r"[^\W\d_]+|\d+|.", re.DOTALL)
 _LONGEST_SPELLED_OUT = 80
 
@@ -78,12 +81,47 @@ TOP_LEVEL_DOMAINS = frozenset(
 """Top-level domains that make a name a host without a scheme or a path."""
 
 
+def keys(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """ "Ctrl+C", "Alt-F4": keys of a keyboard that are pressed together."""
+    token = cursor.token()
+    found = list(_KEY.finditer(token.core))
+    if (
+        token.core in table.web.keys
+        and token.core[:1].isupper()
+        and cursor.is_adjacent(1)
+        and cursor.token(1).core == "+"
+    ):
+        # "Ctrl + S"
+        return Verbalization(
+            (Piece(table.web.keys[token.core], token.core_start, token.core_end),), token.core_end
+        )
+    known = found and found[0].group() in table.web.keys
+    if not known or len(found) < 2 or set(_KEY.sub("", token.core)) - set("+-"):
+        return None
+    pieces: list[Piece] = []
+    for key in found:
+        at = token.core_start + key.start()
+        if pieces:
+            pieces.append(Piece(" ", at - 1, at))
+        if key.group() in table.web.keys:
+            pieces.append(Piece(table.web.keys[key.group()], at, at + len(key.group())))
+        elif len(key.group()) == 1 and key.group().isalpha():
+            pieces += spelled_pieces(key.group(), at, table)
+        else:
+            pieces += say_signs(key.group(), at, table)
+    return Verbalization(tuple(pieces), token.core_end)
+
+
 def tag(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "#SaveTheWhales", "@maria"."""
     token = cursor.token()
     match = _TAG.fullmatch(token.core)
     if match is None:
         return None
+    if match[1] == "#" and (code := _CODE.fullmatch(match[2])) and is_mixed(code.group()):
+        # "#88K4T2"
+        sign = Piece(f"{table.numbers.number_sign} ", token.core_start, token.core_start + 1)
+        return Verbalization((sign, *say_mixed(match[2], token.core_start + 1, table)), token.core_end)
     name = table.web.hashtag if match[1] == "#" else table.web.mention
     first = Piece(f"{name} ", token.core_start, token.core_start + 1) if name else None
     pieces = say_signs(match[2], token.core_start + 1, table, joined=True)

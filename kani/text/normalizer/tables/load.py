@@ -7,23 +7,26 @@ from collections.abc import Mapping
 from kani.text.normalizer.number_words.gender import Agreement
 from kani.text.normalizer.number_words.languages import number_words
 from kani.text.normalizer.tables.file import TableSection
+from kani.text.normalizer.tables.load_moments import parse_dates, parse_times
 from kani.text.normalizer.tables.table import (
     Abbreviation,
     Acronyms,
+    Books,
+    Compass,
     Currency,
-    Dates,
     Fractions,
     LanguageTable,
     Numbers,
-    OtherCalendar,
     Roman,
-    Times,
     Unit,
+    UnitContext,
     Web,
 )
 
-ABBREVIATION_CONDITIONS = frozenset({"address", "few", "name", "number", "one", "other"})
-"""Conditions of an abbreviation: before a street's name and number, after a small number, and so on."""
+ABBREVIATION_CONDITIONS = frozenset(
+    {"address", "counted", "few", "name", "number", "one", "ordinal", "other", "time"}
+)
+"""Conditions of an abbreviation: before a street's name and number, after a number, and so on."""
 
 
 def parse_table(language: str, file: TableSection) -> LanguageTable:
@@ -32,6 +35,7 @@ def parse_table(language: str, file: TableSection) -> LanguageTable:
     words = number_words(language, numbers.text("words", ""))
     units = file.section("units")
     per = units.text("per", "")
+    contexts = units.section("contexts")
     signs = file.section("signs")
     between_figures = signs.section("between_figures")
     markup = file.section("markup")
@@ -42,7 +46,8 @@ def parse_table(language: str, file: TableSection) -> LanguageTable:
     if "other" not in stopped and stopped:
         raise with_stop.error("other", "is missing")
     abbreviations = file.section("abbreviations")
-    abbreviated_endings = abbreviations.section("endings")
+    endings, beginnings = abbreviations.section("endings"), abbreviations.section("beginnings")
+    titles = frozenset(abbreviations.words("titles"))
     also_words = frozenset(abbreviations.words("also_words"))
     first_names = frozenset(abbreviations.words("first_names"))
     letters, greek = file.section("letters"), file.section("greek")
@@ -51,26 +56,30 @@ def parse_table(language: str, file: TableSection) -> LanguageTable:
         number_words=words,
         numbers=_numbers(numbers),
         agreement=_agreement(file.section("agreement")),
-        ordinals={mark: ordinals.text(mark) for mark in ordinals.key_names()},
+        ordinals=_all(ordinals),
         ordinals_with_stop=stopped | unsure,
         unsure_of_ordinal=frozenset(unsure),
         fractions=_fractions(file.section("fractions")),
         units={symbol: _unit(units, symbol) for symbol in units.key_names()},
+        unit_contexts={symbol: _context(contexts.section(symbol)) for symbol in contexts.key_names()},
         per=per,
         currencies=_currencies(file.section("currencies")),
-        dates=_dates(file.section("dates")),
-        times=_times(file.section("times")),
-        letters={letter: letters.text(letter) for letter in letters.key_names()},
+        dates=parse_dates(file.section("dates")),
+        times=parse_times(file.section("times")),
+        letters=_all(letters),
         acronyms=_acronyms(file.section("acronyms")),
         roman=_roman(file.section("roman")),
         web=_web(file.section("web")),
-        signs={sign: signs.text(sign) for sign in signs.key_names()},
-        signs_between_figures={sign: between_figures.text(sign) for sign in between_figures.key_names()},
-        greek={letter: greek.text(letter) for letter in greek.key_names()},
-        abbreviations=_abbreviations(abbreviations),
+        signs=_all(signs),
+        signs_between_figures=_all(between_figures),
+        greek=_all(greek),
+        abbreviations=_abbreviations(abbreviations, titles),
         also_words=also_words,
         first_names=first_names,
-        abbreviated_endings={end: abbreviated_endings.text(end) for end in abbreviated_endings.key_names()},
+        abbreviated_endings=_all(endings),
+        abbreviated_beginnings=_all(beginnings),
+        books=_books(file.section("books")),
+        compass=_compass(file.section("compass")),
         code_block=markup.text("code_block", ""),
     )
     for section in (markup, file):
@@ -171,13 +180,31 @@ def _fractions(section: TableSection) -> Fractions:
     rated = frozenset(section.words("rated"))
     mixed_half = section.template("mixed_half", "whole", default="")
     of_unit = section.template("of_unit", "part", "unit", default="{part} {unit}")
-    halves = {gender: before_noun.text(gender) for gender in before_noun.key_names()}
+    whole_halves = section.section("mixed_halves")
+    mixed_halves = {int(whole): whole_halves.text(whole) for whole in whole_halves.key_names()}
+    half_after_noun = _all(section.section("half_after_noun"))
+    step = section.template("step", "numerator", "denominator", default=over)
+    steps = frozenset(section.words("steps"))
+    halves = _all(before_noun)
     names = {}
     for key in section.key_names():
         if not key.isdigit():
             raise section.error(key, "is not known here")
         names[int(key)] = section.forms(key)
-    return Fractions(names, mixed, halves, over, out_of, rated, mixed_half, of_unit)
+    return Fractions(
+        names,
+        mixed,
+        halves,
+        over,
+        out_of,
+        rated,
+        mixed_half,
+        mixed_halves,
+        half_after_noun,
+        of_unit,
+        step,
+        steps,
+    )
 
 
 def _unit(section: TableSection, symbol: str) -> Unit:
@@ -188,6 +215,12 @@ def _unit(section: TableSection, symbol: str) -> Unit:
         gender = str(value.pop("gender", ""))
         attached = value.pop("attached", False) is True
     return Unit(section.parse_forms(symbol, value), gender, attached)
+
+
+def _context(section: TableSection) -> UnitContext:
+    context = UnitContext(section.forms("forms"), frozenset(section.words("after")))
+    section.check_all_read()
+    return context
 
 
 def _currencies(section: TableSection) -> dict[str, Currency]:
@@ -209,100 +242,13 @@ def _currencies(section: TableSection) -> dict[str, Currency]:
     return found
 
 
-def _months(section: TableSection) -> tuple[str, ...]:
-    names = section.texts("months")
-    if len(names) != 12:
-        raise section.error("months", "has to be a list of 12 names")
-    return names
-
-
-def _calendars(section: TableSection) -> dict[str, OtherCalendar]:
-    found = {}
-    for mark in section.key_names():
-        one = section.section(mark)
-        found[mark] = OtherCalendar(_months(one) if "months" in one.key_names() else (), one.text("said"))
-        one.check_all_read()
-    return found
-
-
-def _dates(section: TableSection) -> Dates:
-    names = _months(section)
-    months = {name.lower(): number for number, name in enumerate(names, 1)}
-    short = section.texts("short_months")
-    for number, names_of_one in enumerate(short, 1):
-        months.update((name.lower(), number) for name in names_of_one.split())
-    weekdays = section.texts("weekdays")
-    short_weekdays = {
-        written: name
-        for name, written_so in zip(weekdays, section.texts("short_weekdays"), strict=False)
-        for written in written_so.split()
-    }
-    if len(weekdays) not in (0, 7) or (weekdays and len({*short_weekdays.values()}) < 7):
-        raise section.error("weekdays", "and 'short_weekdays' have to be lists of 7")
-    of_days = {word.lower() for word in (*weekdays, *short_weekdays)}
-    dates = Dates(
-        order=section.text("order"),
-        date=section.template("date", "day", "month", "year"),
-        day_month=section.template("day_month", "day", "month"),
-        month_year=section.template("month_year", "month", "year"),
-        day=section.text("day"),
-        first_day=section.text("first_day", ""),
-        before_month=section.template("day_before_month", "day", default=""),
-        joiners=frozenset(section.words("joiners")),
-        after=of_days.union(section.words("after")),
-        short_weekdays=short_weekdays,
-        days=of_days,
-        names=names,
-        months=months,
-        other_months=frozenset(section.words("other_months")),
-        calendars=_calendars(section.section("calendars")),
-    )
-    if dates.order not in ("dmy", "mdy"):
-        raise section.error("order", 'has to be "dmy" or "mdy"')
-    section.check_all_read()
-    return dates
-
-
-def _times(section: TableSection) -> Times:
-    halves = section.section("halves")
-    said = section.section("minutes_said")
-    minutes_said = {}
-    for minutes in said.key_names():
-        if not minutes.isdecimal():
-            raise said.error(minutes, "is no number of minutes")
-        minutes_said[int(minutes)] = said.text(minutes)
-    times = Times(
-        gender=section.text("gender", ""),
-        minutes_gender=section.text("minutes_gender", ""),
-        every=section.template("every", "time", default=""),
-        again=section.template("again", "number", default=""),
-        prime=section.template("prime", "number", "ordinal", default=""),
-        minutes_before=frozenset(section.words("minutes_before")),
-        hours=section.forms("hours") if "hours" in section.key_names() else None,
-        plain=section.template("plain", "hour", "minutes"),
-        few_minutes=section.template("few_minutes", "hour", "minutes"),
-        on_the_hour=section.template("on_the_hour", "hour"),
-        late_on_the_hour=section.template("late_on_the_hour", "hour"),
-        seconds=section.template("seconds", "time", "seconds"),
-        marks=frozenset(section.words("marks")),
-        hour_mark=section.template("hour_mark", "hour", default=""),
-        halves={half: halves.text(half) for half in halves.key_names()},
-        after=frozenset(section.words("after")),
-        minute=section.forms("minute") if "minute" in section.key_names() else None,
-        second=section.forms("second") if "second" in section.key_names() else None,
-        minutes_said=minutes_said,
-    )
-    section.check_all_read()
-    return times
-
-
 def _acronyms(section: TableSection) -> Acronyms:
     said = section.section("said")
     acronyms = Acronyms(
         read=frozenset(section.words("read")),
         spelled=frozenset(section.words("spelled")),
         words=frozenset(section.words("words")),
-        said={written: said.text(written) for written in said.key_names()},
+        said=_all(said),
         vowels=frozenset(section.text("vowels")),
         onset=section.number("longest_onset", 2),
         coda=section.number("longest_coda", 1),
@@ -326,7 +272,7 @@ def _roman(section: TableSection) -> Roman:
         last_ordinal=section.number("last_ordinal", 99),
         names=by_form,
         named=section.template("name", "ordinal", default="{ordinal}"),
-        articles={article: articles.text(article) for article in articles.key_names()},
+        articles=_all(articles),
     )
     section.check_all_read()
     return roman
@@ -335,9 +281,10 @@ def _roman(section: TableSection) -> Roman:
 def _web(section: TableSection) -> Web:
     signs, words = section.section("signs"), section.section("words")
     web = Web(
-        signs={sign: signs.text(sign) for sign in signs.key_names()},
-        words={word: words.text(word) for word in words.key_names()},
+        signs=_all(signs),
+        words=_all(words),
         spelled=frozenset(section.words("spelled")),
+        keys=_all(section.section("keys")),
         hashtag=section.text("hashtag"),
         mention=section.text("mention"),
         version=section.text("version"),
@@ -346,11 +293,28 @@ def _web(section: TableSection) -> Web:
     return web
 
 
-def _abbreviations(section: TableSection) -> dict[str, tuple[Abbreviation, ...]]:
-    """By the first word; an abbreviation of more words comes first."""
+def _all(section: TableSection) -> dict[str, str]:
+    """All lines of a section whose lines are texts."""
+    return {key: section.text(key) for key in section.key_names()}
+
+
+def _books(section: TableSection) -> Books:
+    alone, ordinal = frozenset(section.words("alone")), section.text("ordinal", "")
+    return Books(_all(section), alone, ordinal)
+
+
+def _compass(section: TableSection) -> Compass:
+    after = frozenset(section.words("after"))
+    return Compass(_all(section), after)
+
+
+def _abbreviations(section: TableSection, titles: frozenset[str]) -> dict[str, tuple[Abbreviation, ...]]:
+    """By the first word; an abbreviation of more words comes first. titles: those that a name follows."""
     found: dict[str, list[Abbreviation]] = {}
     for key in section.key_names():
         said = section.conditions(key, ABBREVIATION_CONDITIONS)
+        if key in titles and "other" in said:
+            said = {"name": said["other"], **said}
         parts = tuple(key.split())
         for written in {parts, ("".join(parts),)}:
             found.setdefault(written[0], []).append(Abbreviation(written, said))

@@ -62,7 +62,11 @@ class Fractions:
     out_of: str
     rated: frozenset[str]
     mixed_half: str
+    mixed_halves: Mapping[int, str]
+    half_after_noun: Mapping[str, str]
     of_unit: str
+    step: str
+    steps: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +76,14 @@ class Unit:
     forms: Forms
     gender: str
     attached: bool
+
+
+@dataclass(frozen=True, slots=True)
+class UnitContext:
+    """A line of [units.contexts]: other forms of a unit, and words before its number that ask for them."""
+
+    forms: Forms
+    after: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +120,7 @@ class Dates:
     after: Set[str]
     short_weekdays: Mapping[str, str]
     days: Set[str]
+    beside_weekdays: frozenset[str]
     names: tuple[str, ...]
     months: Mapping[str, int]
     other_months: frozenset[str]
@@ -122,6 +135,7 @@ class Times:
     minutes_gender: str
     every: str
     again: str
+    during: str
     prime: str
     minutes_before: frozenset[str]
     hours: Forms | None
@@ -176,9 +190,27 @@ class Web:
     signs: Mapping[str, str]
     words: Mapping[str, str]
     spelled: frozenset[str]
+    keys: Mapping[str, str]
     hashtag: str
     mention: str
     version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """[books]: names of the Bible's books by their abbreviations."""
+
+    names: Mapping[str, str]
+    alone: frozenset[str]
+    ordinal: str
+
+
+@dataclass(frozen=True, slots=True)
+class Compass:
+    """[compass]: directions by their letters, and words after which they are no other letters."""
+
+    names: Mapping[str, str]
+    after: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +234,7 @@ class LanguageTable:
     unsure_of_ordinal: frozenset[str]
     fractions: Fractions
     units: Mapping[str, Unit]
+    unit_contexts: Mapping[str, UnitContext]
     per: str
     currencies: Mapping[str, Currency]
     dates: Dates
@@ -217,6 +250,9 @@ class LanguageTable:
     also_words: frozenset[str]
     first_names: frozenset[str]
     abbreviated_endings: Mapping[str, str]
+    abbreviated_beginnings: Mapping[str, str]
+    books: Books
+    compass: Compass
     code_block: str
 
     def form(self, forms: Forms, number: Decimal | int) -> str:

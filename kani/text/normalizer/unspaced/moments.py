@@ -18,6 +18,7 @@ _UNTIL = re.compile(
     r"(\d{1,2})/(\d{1,2})(?=まで|から|より|以降|以前|締|開催|開始|発売"
     r"|に(?:公開|発売|開催|開始|締|行|会|出|到|届|実施|予定|更新|配信))"
 )
+_VERSE = re.compile(r"(\d{1,3}):(\d{1,3})(?:-(\d{1,3}))?(?![\d:])")
 _DAY_OF_WEEK = re.compile(r"[(（](.)[)）]")
 _TIME = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2}))?(?![\d:])(?: ?([AaPp])\.?[Mm](?![A-Za-z])\.?)?")
 _RATIO = re.compile(r"(\d{1,6}(?:\.\d+)?)(?=:\d)")
@@ -49,6 +50,23 @@ def date(scan: Scan, at: int) -> UnspacedReading | None:
         parts.insert(0, spoken)
     joined = " " if isinstance(table.words, JapaneseNumbers) else ""
     return UnspacedReading((Piece(joined.join(parts), at, found.end()),), found.end())
+
+
+def verse(scan: Scan, at: int) -> UnspacedReading | None:
+    """ "马太福音5:3-12": chapter and verses after a book of the Bible."""
+    table = scan.table
+    after = table.numbers.verse_after
+    if after is None or not after.search(scan.before(at)):
+        return None
+    found = _VERSE.match(scan.text, at)
+    if found is None:
+        return None
+    words = table.words
+    said = words.cardinal(int(found[2]))
+    if found[3]:
+        said = f"{said}{table.numbers.to}{words.cardinal(int(found[3]))}"
+    said = table.numbers.verse.format(chapter=words.cardinal(int(found[1])), verse=said)
+    return UnspacedReading((Piece(said, at, found.end()),), found.end())
 
 
 def _month_and_day(scan: Scan, at: int) -> re.Match[str] | None:

@@ -1,14 +1,13 @@
-"""Numbers with what stands after them: counters, units, money, magnitudes, ranges, fractions."""
+"""Numbers with what stands after them: counters, units, magnitudes, ranges, scores."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from kani.text.normalizer.number_words.ja import Counter, JapaneseNumbers
 from kani.text.normalizer.number_words.words import MAX_DIGITS
 from kani.text.normalizer.number_words.zh import ChineseNumbers
-from kani.text.normalizer.rules.numerals import VULGAR_FRACTIONS
 from kani.text.normalizer.spoken import Piece
 from kani.text.normalizer.unspaced.scan import Scan, UnspacedReading
 from kani.text.normalizer.unspaced.table import UnspacedTable, UnspacedUnit
@@ -16,7 +15,6 @@ from kani.text.normalizer.unspaced.table import UnspacedTable, UnspacedUnit
 FIGURES = r"(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?"
 _FIGURES = re.compile(FIGURES)
 _DASH = re.compile(r" ?[-~] ?")
-_FRACTION = re.compile(r"(?:(?P<whole>\d{1,4}) )?(?P<numerator>\d{1,6})[/⁄](?P<denominator>\d{1,6})(?![\d/])")
 _YEARS = re.compile(r"1[1-9]\d\d|20\d\d")
 _POWER = re.compile(r"\^-?\d{1,4}|⁻?[⁰¹²³⁴-⁹]{1,4}")
 _RAISED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
@@ -26,8 +24,6 @@ _SCORED = re.compile(
 )
 _PLATE = re.compile(r"[京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼][A-Z]·?\Z")
 _LONGEST_ORDINAL = 5
-_PARTS_OF = re.compile(r"(\d{1,3})分の(\d{1,3})")
-_TYRE = re.compile(r" ?Z?R\d\d")
 _GENERATION = re.compile(r"[0789][05]后")
 """People born from 1970 on: "95后"."""
 _HIGHEST_SCORE = 200
@@ -65,7 +61,7 @@ def number(scan: Scan, at: int) -> UnspacedReading | None:
     first = parse_figures(scan, at)
     if first is None:
         return None
-    second = _second_figures(scan, first)
+    second = second_figures(scan, first)
     last = second or first
     word, place = scan.word_behind(last.end)
     if second is None and sign == "" and (powered := _powered(scan, last, word)) is not None:
@@ -91,78 +87,7 @@ def number(scan: Scan, at: int) -> UnspacedReading | None:
         below = sign == "-" and word in scan.table.temperatures
         said = (scan.table.numbers.below_zero if below else sign_name(sign, scan.table)) + said
     end = place + len(word) if _takes(word, scan.table) else last.end
-    return _read(said, start, last.end, end, unit, scan)
-
-
-def money(scan: Scan, at: int) -> UnspacedReading | None:
-    """ "¥1,250.50", "$3.5万", "USD 20": the currency is said after its amount."""
-    table = scan.table
-    longest = next((length for length in (3, 2, 1) if scan.text[at : at + length] in table.currencies), 0)
-    if not longest:
-        return None
-    code = scan.text[at : at + longest]
-    place = at + longest
-    place += scan.text[place : place + 1] == " "
-    first = parse_figures(scan, place)
-    if first is None:
-        return None
-    second = _second_figures(scan, first)
-    last = second or first
-    word, behind = scan.word_behind(last.end)
-    magnitude = word if word in table.numbers.magnitudes else ""
-    currency = table.currencies[code]
-    end = behind + len(magnitude) if magnitude else last.end
-    begin = f"{_say_money(scan, first, None)}{table.numbers.to}" if second is not None else ""
-    if isinstance(table.words, JapaneseNumbers):
-        said = _say_money(scan, last, currency)
-    else:
-        said = _say_money(scan, last, None) + magnitude + currency.said
-    said = begin + said
-    return UnspacedReading((Piece(said, at, end),), end)
-
-
-def fraction(scan: Scan, at: int) -> UnspacedReading | None:
-    """ "3/4", "2 1/2 kg": the denominator comes first; Japanese "3分の1"."""
-    if (parts := _PARTS_OF.match(scan.text, at)) and isinstance(scan.table.words, JapaneseNumbers):
-        said = say_fraction(int(_ascii(parts[2])), int(_ascii(parts[1])), scan.table)
-        return UnspacedReading((Piece(said, at, parts.end()),), parts.end())
-    found = _FRACTION.match(scan.text, at)
-    if found is None or not int(found["denominator"]) or scan.text[at - 1 : at] == "/":
-        return None
-    if _TYRE.match(scan.text, found.end()):
-        sizes = scan.table.words.digits(found["numerator"]) + scan.table.words.digits(found["denominator"])
-        return UnspacedReading((Piece(sizes, at, found.end()),), found.end())
-    if scan.text.startswith("mmHg", found.end()):
-        # Blood pressure: both figures, and their unit.
-        words, middle = scan.table.words, found.end("numerator")
-        upper, lower = (words.cardinal(int(found[part])) for part in ("numerator", "denominator"))
-        unit = scan.table.units.get("mmHg")
-        end = found.end() + 4
-        name = unit.counter.said if unit is not None else "mmHg"
-        pieces = Piece(f"{upper}、", at, middle), Piece(f"{lower}{name}", middle, end)
-        return UnspacedReading(pieces, end)
-    part = say_fraction(int(found["numerator"]), int(found["denominator"]), scan.table)
-    if found["whole"]:
-        part = f"{scan.table.words.cardinal(int(found['whole']))}{scan.table.numbers.mixed}{part}"
-    return _read_with_unit(part, at, found.end(), scan)
-
-
-def vulgar_fraction(scan: Scan, at: int) -> UnspacedReading | None:
-    """ "½", "½ kg"; after a number it is joined with it."""
-    if (part := VULGAR_FRACTIONS.get(scan.text[at])) is None:
-        return None
-    said = say_fraction(*part, scan.table)
-    if scan.last_number == at:
-        said = scan.table.numbers.mixed + said
-    return _read_with_unit(said, at, at + 1, scan)
-
-
-def say_fraction(numerator: int, denominator: int, table: UnspacedTable) -> str:
-    """A fraction in words."""
-    words = table.words
-    return table.numbers.fraction.format(
-        numerator=words.cardinal(numerator), denominator=words.cardinal(denominator)
-    )
+    return read(said, start, last.end, end, unit, scan)
 
 
 def sign_name(sign: str, table: UnspacedTable) -> str:
@@ -178,7 +103,7 @@ def parse_figures(scan: Scan, at: int) -> Figures | None:
     if found is None:
         return None
     whole, _, decimals = found.group().partition(".")
-    figures = Figures(_ascii(whole.replace(",", "")), _ascii(decimals), at, found.end())
+    figures = Figures(ascii_digits(whole.replace(",", "")), ascii_digits(decimals), at, found.end())
     if isinstance(scan.table.words, JapaneseNumbers) and not figures.long:
         return _with_magnitudes(scan, figures)
     return figures
@@ -216,7 +141,7 @@ def _with_magnitudes(scan: Scan, figures: Figures) -> Figures:
         scan.require_run(end)
         more = _FIGURES.match(scan.text, end)
         if power >= _GROUP and more is not None and more.group().isdecimal():
-            total, current, end = total + current, int(_ascii(more.group())[:MAX_DIGITS]), more.end()
+            total, current, end = total + current, int(ascii_digits(more.group())[:MAX_DIGITS]), more.end()
     value = total + current
     return Figures(str(value) if name else figures.digits, figures.decimals, figures.start, end)
 
@@ -249,7 +174,7 @@ def _say_score(scan: Scan, first: Figures, second: Figures) -> UnspacedReading:
     )
 
 
-def _second_figures(scan: Scan, first: Figures) -> Figures | None:
+def second_figures(scan: Scan, first: Figures) -> Figures | None:
     """The end of a range that begins with ``first``, unless it is a difference or a sum."""
     dash = _DASH.match(scan.text, first.end)
     if dash is None:
@@ -274,8 +199,8 @@ def _say_pair(
         if second is not None:
             whole = counter.whole if counter is not None and counter.whole is not None else {}
             begin = -1 if first.decimals or first.long else int(first.digits)
-            said = (whole.get(begin) or _say_japanese(scan, first, None, "")) + table.numbers.to
-        said += _say_japanese(scan, last, counter, word)
+            said = (whole.get(begin) or say_japanese(scan, first, None, "")) + table.numbers.to
+        said += say_japanese(scan, last, counter, word)
     else:
         if second is not None:
             said = f"{_say_chinese(scan, words, first, word, second)}{table.numbers.to}"
@@ -284,7 +209,8 @@ def _say_pair(
     return (unit.before if unit is not None else "") + said
 
 
-def _say_japanese(scan: Scan, figures: Figures, counter: Counter | None, word: str) -> str:
+def say_japanese(scan: Scan, figures: Figures, counter: Counter | None, word: str) -> str:
+    """A number with its counter; word: what is written after it."""
     table, words = scan.table, scan.table.words
     assert isinstance(words, JapaneseNumbers)
     name = counter.said if counter is not None else ""
@@ -343,7 +269,9 @@ def _is_one_by_one(scan: Scan, figures: Figures, word: str) -> bool:
     if word in numbers.one_by_one_before or (not word and len(set(figures.digits)) == 1):
         # "666" is praise.
         return True
-    if _PLATE.search(scan.before(figures.start)):
+    before = scan.before(figures.start)
+    if _PLATE.search(before) or (before[-1:].isascii() and before[-1:].isalpha()):
+        # "京A·12345", "G1234", "RTX4090"
         return True
     after = numbers.one_by_one_after
     return after is not None and after.search(scan.before(figures.start)) is not None
@@ -354,7 +282,7 @@ def _takes(word: str, table: UnspacedTable) -> bool:
     return word in table.units or (isinstance(table.words, JapaneseNumbers) and word in table.counters)
 
 
-def _read(
+def read(
     said: str, start: int, middle: int, end: int, unit: UnspacedUnit | None, scan: Scan
 ) -> UnspacedReading:
     """One piece for the number and one for its unit where they come in the written order."""
@@ -363,16 +291,6 @@ def _read(
         pieces = (Piece(said.removesuffix(name), start, middle), Piece(name, middle, end))
         return UnspacedReading(tuple(piece for piece in pieces if piece.text), end)
     return UnspacedReading((Piece(said, start, end),), end)
-
-
-def _read_with_unit(said: str, start: int, middle: int, scan: Scan) -> UnspacedReading:
-    """A fraction with the unit after it, if there is one."""
-    word, place = scan.word_behind(middle)
-    unit = scan.table.units.get(word)
-    if unit is None:
-        return UnspacedReading((Piece(said, start, middle),), middle)
-    said = unit.before + said + unit.counter.said
-    return _read(said, start, middle, place + len(word), unit, scan)
 
 
 def _powered(scan: Scan, figures: Figures, word: str) -> UnspacedReading | None:
@@ -391,18 +309,6 @@ def _powered(scan: Scan, figures: Figures, word: str) -> UnspacedReading | None:
     )
 
 
-def _say_money(scan: Scan, figures: Figures, currency: Counter | None) -> str:
-    """An amount, its decimals without the zeros at their end."""
-    table = scan.table
-    plain = replace(figures, decimals=figures.decimals.rstrip("0"))
-    if isinstance(table.words, JapaneseNumbers):
-        return _say_japanese(scan, plain, currency, "")
-    if figures.long:
-        return say_one_by_one(figures.digits, table)
-    if plain.decimals:
-        return table.words.decimal(int(figures.digits), plain.decimals)
-    return table.words.cardinal(int(figures.digits), "counted")
-
-
-def _ascii(digits: str) -> str:
+def ascii_digits(digits: str) -> str:
+    """Digits of any script as ASCII."""
     return digits if digits.isascii() else "".join(str(int(digit)) for digit in digits)

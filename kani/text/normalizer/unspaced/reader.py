@@ -11,7 +11,7 @@ from kani.text.normalizer.cleaning import CleanText
 from kani.text.normalizer.options import NormalizerOptions
 from kani.text.normalizer.spoken import Piece, SpokenText, SpokenTextBuilder
 from kani.text.normalizer.tokens import MoreTextNeeded
-from kani.text.normalizer.unspaced import moments, numbers, ruby, sequences, signs
+from kani.text.normalizer.unspaced import amounts, moments, numbers, ruby, sequences, signs
 from kani.text.normalizer.unspaced.scan import Scan, UnspacedReading, is_katakana, is_wide
 from kani.text.normalizer.unspaced.table import UnspacedTable
 
@@ -21,24 +21,28 @@ _WITH_LETTER: tuple[_Rule, ...] = (
     sequences.address,
     sequences.dotted,
     sequences.number_sign,
-    numbers.money,
+    sequences.mixed,
+    amounts.money,
     sequences.latin_word,
 )
 _WITH_DIGIT: tuple[_Rule, ...] = (
     sequences.address,
     sequences.phone,
+    moments.verse,
     moments.date,
+    sequences.mixed,
     sequences.dotted,
     sequences.hyphened,
     moments.time,
-    numbers.fraction,
+    amounts.fraction,
     moments.ratio,
     numbers.number,
 )
 _WITH_SIGN: tuple[_Rule, ...] = (
+    sequences.mixed,
     sequences.number_sign,
-    numbers.money,
-    numbers.vulgar_fraction,
+    amounts.money,
+    amounts.vulgar_fraction,
     signs.sign,
 )
 _SIGNED: tuple[_Rule, ...] = (sequences.phone, numbers.number)

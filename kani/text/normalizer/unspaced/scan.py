@@ -6,6 +6,7 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
+from kani.text.normalizer.number_words.ja import JapaneseNumbers
 from kani.text.normalizer.spoken import Piece
 from kani.text.normalizer.tokens import MoreTextNeeded
 from kani.text.normalizer.unspaced.table import UnspacedTable
@@ -15,6 +16,8 @@ _FOLDED = _FULL_WIDTH | {
     ord(written): ord(plain) for written, plain in zip("−–—‐‑‒〜～∼￥﹣﹪✕", "------~~~¥-%×", strict=True)
 }
 """Marks of any width as the rules know them; each stays one character."""
+
+_FOLDED_IN_CHINESE = {code: plain for code, plain in _FOLDED.items() if chr(code) != "，"}
 
 _RUN = re.compile(r"[\x21-\x7e¥€£₩₹₽₿°℃℉‰±×÷≈≤≥²³µμ⁰-⁹½¼¾⅐-⅞Ωº·]+")
 _LATIN = re.compile(r"[0-9A-Za-zÀ-ÖØ-öø-ɏµμ]")
@@ -36,7 +39,9 @@ class Scan:
 
     def __init__(self, text: str, table: UnspacedTable, preceding: str, complete: bool) -> None:
         """preceding: the end of the text before."""
-        self.text = text.translate(_FOLDED)
+        # In Chinese "，" between figures is a comma, and joins no groups.
+        folded = _FOLDED if isinstance(table.words, JapaneseNumbers) else _FOLDED_IN_CHINESE
+        self.text = text.translate(folded)
         self.table = table
         self.complete = complete
         self.last_number = -1

@@ -36,6 +36,11 @@ _PARTS = re.compile(r"[A-Za-z]+|\d+|.", re.DOTALL)
 _WORD = re.compile(r"[^\W\d_\u2e80-\uffff]+(?:['’.-](?=[^\W\d_\u2e80-\uffff])[^\W\d_\u2e80-\uffff]+)*")
 _NUMBER_SIGN = re.compile(r"(?:[Nn][Oo]\. ?|№ ?|#)(?=\d)")
 _LONGEST_SPELLED_OUT = 80
+_MIXED = re.compile(
+    r"(?P<sign>#)?(?P<code>0x[0-9A-Fa-f]{1,16}|(?=[A-Z\d]*[A-Z])(?=[A-Z\d]*\d)[A-Z\d]{5,20})(?![A-Za-z\d])"
+)
+_CHANGE = re.compile(r"(?<=\d)(?=[A-Z])|(?<=[A-Z])(?=\d)")
+_FEWEST_CHANGES = 3
 
 
 def phone(scan: Scan, at: int) -> UnspacedReading | None:
@@ -152,6 +157,27 @@ def number_sign(scan: Scan, at: int) -> UnspacedReading | None:
     if found is None or (at and scan.text[at - 1].isascii() and scan.text[at - 1].isalnum()):
         return None
     return UnspacedReading((Piece(scan.table.numbers.number_sign, at, found.end()),), found.end())
+
+
+def mixed(scan: Scan, at: int) -> UnspacedReading | None:
+    """ "#88K4T2", "0x80070057": letters and figures in turn, one by one."""
+    found = _MIXED.match(scan.text, at)
+    before = scan.text[at - 1 : at] if at else ""
+    if found is None or (before.isascii() and before.isalnum()):
+        return None
+    code = found["code"]
+    if code[:2] != "0x" and len(_CHANGE.findall(code)) < (1 if found["sign"] else _FEWEST_CHANGES):
+        return None
+    words = scan.table.words
+    pieces = tuple(
+        Piece(
+            words.digits(one) if one.isdecimal() else one,
+            found.start("code") + place,
+            found.start("code") + place + 1,
+        )
+        for place, one in enumerate(code)
+    )
+    return UnspacedReading(pieces, found.end())
 
 
 def latin_word(scan: Scan, at: int) -> UnspacedReading | None:

@@ -9,6 +9,7 @@ from kani.text.normalizer.unspaced.scan import Scan, UnspacedReading
 
 _SUM = re.compile(r"[\d.%]+ ?[+*×x÷/-] ?[\d.]+ ?[=≈]")
 _DRAWN = "*_`~|^\\#"
+_LETTERED = re.compile(r"(?<![A-Za-z])([A-Z]{1,2})\d{1,4}\Z")
 _BETWEEN_LETTERS = re.compile(r"(?<=[0-9A-Za-z])[-_/](?=[0-9A-Za-z])")
 
 
@@ -34,6 +35,10 @@ def sign(scan: Scan, at: int) -> UnspacedReading | None:
     if mark == "/" and "/" in table.between_words and scan.ends_quantity(at):
         return UnspacedReading((Piece(table.between_words["/"], at, at + 1),), at + 1, number=False)
     if mark == "~" and _joins_places(scan, at):
+        return UnspacedReading((Piece(table.numbers.to, at, at + 1),), at + 1, number=False)
+    lettered = _LETTERED.search(scan.before(at)) if mark == "-" else None
+    if lettered is not None and re.compile(rf"{lettered[1]}\d").match(text, at + 1):
+        # "C12-C16"
         return UnspacedReading((Piece(table.numbers.to, at, at + 1),), at + 1, number=False)
     if mark in "-_/" and _BETWEEN_LETTERS.match(text, at):
         return UnspacedReading((Piece(" ", at, at + 1),), at + 1, number=False)

@@ -43,6 +43,8 @@ class UnspacedNumbers:
     one_by_one_before: tuple[str, ...]
     one_by_one_after: re.Pattern[str] | None
     ordinal_after: str
+    verse: str
+    verse_after: re.Pattern[str] | None
     magnitudes: Mapping[str, int]
 
 
@@ -218,6 +220,8 @@ def _numbers(section: TableSection) -> UnspacedNumbers:
             section.words("one_by_one_after"), r"(?:%s)[号码是為为はがの：:\s]{0,3}\Z"
         ),
         ordinal_after=section.text("ordinal_after"),
+        verse=section.template("verse", "chapter", "verse"),
+        verse_after=_alternatives(section.words("verse_after"), r"(?:%s)\s?\Z"),
         magnitudes=powers,
     )
     section.check_all_read()

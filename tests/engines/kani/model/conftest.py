@@ -74,14 +74,16 @@ def model(checkpoint: Checkpoint, layout: TokenLayout) -> LanguageModel:
     return load(checkpoint, layout, torch.float32)
 
 
-def load(checkpoint: Checkpoint, layout: TokenLayout, precision: torch.dtype) -> LanguageModel:
+def load(
+    checkpoint: Checkpoint, layout: TokenLayout, precision: torch.dtype, device: torch.device = CPU
+) -> LanguageModel:
     with ExitStack() as stack:
         return LanguageModel(
             checkpoint.config,
             checkpoint.weights(stack),
             layout,
             precision=precision,
-            device=CPU,
+            device=device,
             capacity=Runner.capacity(LONGEST_PROMPT, LONGEST_FRAMES, layout.codebooks),
         )
 
@@ -93,11 +95,16 @@ def judge(checkpoint_folder: Path, layout: TokenLayout) -> Judge:
 
 
 @pytest.fixture(scope="session")
-def codec(tmp_path_factory: pytest.TempPathFactory) -> NanoCodec:
-    """A tiny codec in float32, 12 samples a frame."""
+def codec_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("codec") / "tiny.nemo"
     tiny_codec.write(path)
-    return NanoCodec.load(path, device=CPU, precision=torch.float32)
+    return path
+
+
+@pytest.fixture(scope="session")
+def codec(codec_file: Path) -> NanoCodec:
+    """A tiny codec in float32, 12 samples a frame."""
+    return NanoCodec.load(codec_file, device=CPU, precision=torch.float32)
 
 
 @pytest.fixture(scope="session")
@@ -113,8 +120,11 @@ def prompts(checkpoint: Checkpoint, layout: TokenLayout) -> list[Prompt]:
 def new_runner(model: LanguageModel, codec: NanoCodec) -> NewRunner:
     """Creates runners of the tiny model and codec: ``new_runner(slots, kind=Runner, network=model)``."""
 
-    def make(slots: int, kind: type[Runner] = Runner, network: LanguageModel = model) -> Runner:
-        return kind(network, codec, slots=slots, max_prompt_tokens=LONGEST_PROMPT, max_frames=LONGEST_FRAMES)
+    def make(
+        slots: int, kind: type[Runner] = Runner, network: LanguageModel = model, whole: bool = False
+    ) -> Runner:
+        most = {"max_prompt_tokens": LONGEST_PROMPT, "max_frames": LONGEST_FRAMES}
+        return kind(network, codec, slots=slots, whole_frames=whole, **most)
 
     return make
 

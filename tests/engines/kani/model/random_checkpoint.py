@@ -66,7 +66,7 @@ def random_checkpoint(
     model.save_pretrained(folder)
     path = folder / "config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | settings), "utf-8")
-    _tokenizer().save_pretrained(folder)
+    kani_tokenizer().save_pretrained(folder)
     return folder
 
 
@@ -99,7 +99,7 @@ def random_kani_tts_2(
     return folder
 
 
-def _tokenizer() -> PreTrainedTokenizerFast:
+def kani_tokenizer() -> PreTrainedTokenizerFast:
     """A token per byte, with start_of_text in front, as LFM2's tokenizer has it."""
     letters = sorted(pre_tokenizers.ByteLevel.alphabet())
     names = ["<|pad|>", "<|startoftext|>", "<|im_end|>", *letters]

@@ -107,7 +107,7 @@ def test_any_schedule_gives_codes_of_solo_run(
     prompts: list[Prompt],
     data: st.DataObject,
 ) -> None:
-    runner = new_runner(4)
+    runner = new_runner(4, whole=data.draw(st.booleans()))
     running: list[Scheduled] = []
     paused: list[Scheduled] = []
     all_: list[Scheduled] = []
@@ -197,10 +197,11 @@ def test_pause_changes_no_bit(new_runner: NewRunner, prompts: list[Prompt]) -> N
     assert speak(paused, 5) == speak(unpaused, 5)
 
 
+@pytest.mark.parametrize("whole", [False, True])
 def test_decoded_audio_matches_sampled_codes(
-    new_runner: NewRunner, codec: NanoCodec, prompts: list[Prompt]
+    new_runner: NewRunner, codec: NanoCodec, prompts: list[Prompt], whole: bool
 ) -> None:
-    runner = new_runner(3)
+    runner = new_runner(3, whole=whole)
     for slot, prompt in enumerate(prompts[4:7]):
         admit(runner, slot, prompt, SAMPLED)
     said, heard = [], []
@@ -210,7 +211,10 @@ def test_decoded_audio_matches_sampled_codes(
         slot, count = (2, 3) if frame < 3 else (0, 2)
         codes = np.minimum(runner.sample(count), 4031)
         said.append(codes[slot])
-        heard.append(runner.decode_audio([1, slot], codes[[1, slot], None])[1])
+        if whole:
+            heard.append(runner.audio(count)[slot])
+        else:
+            heard.append(runner.decode_audio([1, slot], codes[[1, slot], None])[1])
         runner.advance(count)
     expected = codec.decode(torch.from_numpy(np.array(said))[None], torch.tensor([0]), codec.new_state(1))[0]
     assert np.abs(np.concatenate(heard) - expected.numpy()).max() <= 1e-5
@@ -220,6 +224,26 @@ def test_warm_up_leaves_no_state(new_runner: NewRunner, prompts: list[Prompt]) -
     warm = new_runner(2)
     warm.warm_up(lambda line: None)
     assert run_alone(warm, prompts[1], SAMPLED, 5) == run_alone(new_runner(2), prompts[1], SAMPLED, 5)
+
+
+def test_step_waits_for_no_value(checkpoint: Checkpoint, layout: TokenLayout, codec_file: Path) -> None:
+    # Tensors of this device have no values: reading one fails, as on a GPU it waits.
+    meta = torch.device("meta")
+    network = load(checkpoint, layout, torch.bfloat16, meta)
+    codec = NanoCodec.load(codec_file, device=meta, precision=torch.bfloat16)
+    runner = Runner(network, codec, slots=4, max_prompt_tokens=48, max_frames=60, whole_frames=True)
+    with torch.inference_mode():
+        prefill = runner.start_prefill([[1, 2, 3], [1, 2, 3, 4]])
+        runner.prefill_chunk(prefill, 48)
+        for row in range(2):
+            runner.admit(row, prefill, row, SAMPLED)
+        runner._make_frame(4, 64)
+        runner._decode_frame(4)
+        saved = runner.save(0)
+        runner.release(0, 2)
+        runner.restore(1, saved)
+    with pytest.raises(TypeError, match="meta"):
+        runner.sample(1)
 
 
 def test_slot_bytes_match_allocated_tensors(new_runner: NewRunner) -> None:

@@ -168,8 +168,10 @@ class Bench:
         self._new, self._codec, self._judge, self.prompts = new, codec, judge, prompts
         self._known: dict[tuple[Prompt, Sampling], Frames] = {}
 
-    def runner(self, slots: int = 1, kind: type[Runner] = Directed, **attributes: Any) -> Any:
-        made = self._new(slots, kind)
+    def runner(
+        self, slots: int = 1, kind: type[Runner] = Directed, *, whole: bool = False, **attributes: Any
+    ) -> Any:
+        made = self._new(slots, kind, whole=whole)
         for name, value in attributes.items():
             setattr(made, name, value)
         return made
@@ -226,8 +228,10 @@ def scheduling(
             scheduler.stop()
 
 
-def test_batched_sequences_match_transformers(bench: Bench) -> None:
-    with scheduling(bench.runner(3), max_prefill_prompts=2, prefill_tokens_per_step=7) as scheduler:
+@pytest.mark.parametrize("whole", [False, True])
+def test_batched_sequences_match_transformers(bench: Bench, whole: bool) -> None:
+    runner = bench.runner(3, whole=whole)
+    with scheduling(runner, max_prefill_prompts=2, prefill_tokens_per_step=7) as scheduler:
         for hearer in [Collector(scheduler).say(each, GREEDY, 5 + n) for n, each in enumerate(bench.prompts)]:
             bench.check(hearer)
 
@@ -235,7 +239,7 @@ def test_batched_sequences_match_transformers(bench: Bench) -> None:
 @settings(max_examples=12, deadline=None)  # an example runs whole schedules
 @given(data=st.data())
 def test_any_schedule_ends_every_sequence_once(bench: Bench, data: st.DataObject) -> None:
-    runner = bench.runner(data.draw(st.integers(1, 3)))
+    runner = bench.runner(data.draw(st.integers(1, 3)), whole=data.draw(st.booleans()))
     asked: list[tuple[Collector, bool]] = []
     with scheduling(
         runner,
@@ -358,8 +362,9 @@ def test_lagging_listener_yields_slot(bench: Bench) -> None:
         bench.check(slow)
 
 
-def test_chunks_grow_from_one_frame_to_maximum(bench: Bench) -> None:
-    with scheduling(bench.runner(kind=Endless)) as scheduler:
+@pytest.mark.parametrize("whole", [False, True])
+def test_chunks_grow_from_one_frame_to_maximum(bench: Bench, whole: bool) -> None:
+    with scheduling(bench.runner(kind=Endless, whole=whole)) as scheduler:
         hearer = Collector(scheduler).say(bench.prompts[0], GREEDY, LONGEST_FRAMES)
         assert hearer.end().ending is Ending.MAX_LENGTH
     sizes = [len(piece) // FRAME for piece in hearer.pieces]

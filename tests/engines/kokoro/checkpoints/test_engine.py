@@ -21,7 +21,6 @@ from onnx import ModelProto, helper, numpy_helper
 from prometheus_client import CollectorRegistry
 from websockets.asyncio.client import connect
 
-from benchmarks.kokoro.measures import log_spectral_distance
 from kani.core.errors import EngineUnavailable
 from kani.core.types import Samples, Segment
 from kani.engines.kokoro.checkpoints.build import PARTS, build
@@ -48,6 +47,7 @@ from tests.judges.judge import edit_distance, hear, words_of
 from tests.runtime.test_hub import NO_HUB, Hub, use_hub
 from tests.runtime.test_hub import hub as hub
 from tests.support.kokoro import Writer, agreement_db, chunks_of, joined, one_utterance, symbols_and_style
+from tests.support.sound_measures import log_spectral_distance
 
 # Loads and runs the published model.
 pytestmark = pytest.mark.heard

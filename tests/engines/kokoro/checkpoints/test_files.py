@@ -270,13 +270,12 @@ def test_students_only_leave_no_network() -> None:
         KokoroSettings(models="de=a", student="only")
 
 
-def with_pickle(pickled: bytes, value: object = None) -> bytes:
-    """A saved file with another pickle."""
+def with_entry(replaced: bytes, name: str = "data.pkl") -> bytes:
+    """A saved file with another entry of that ``name``, its pickle unless one is given."""
     content = io.BytesIO()
-    with zipfile.ZipFile(io.BytesIO(saved(torch.ones(3) if value is None else value))) as source:
-        with zipfile.ZipFile(content, "w") as target:
-            for entry in source.infolist():
-                target.writestr(entry, pickled if entry.filename.endswith("data.pkl") else source.read(entry))
+    with zipfile.ZipFile(io.BytesIO(saved(torch.ones(3)))) as source, zipfile.ZipFile(content, "w") as target:
+        for entry in source.infolist():
+            target.writestr(entry, replaced if entry.filename.endswith(name) else source.read(entry))
     return content.getvalue()
 
 
@@ -358,7 +357,7 @@ HOSTILE = {
 def test_hostile_pickle_is_refused(name: str) -> None:
     pickled, reason = HOSTILE[name]
     with pytest.raises(NoTensors, match=reason):
-        read_tensors(with_pickle(pickled))
+        read_tensors(with_entry(pickled))
 
 
 def test_nothing_is_run(tmp_path: Path) -> None:
@@ -377,7 +376,7 @@ def test_nothing_is_run(tmp_path: Path) -> None:
 @given(st.binary(max_size=60))
 def test_any_pickle_is_read_or_refused(pickled: bytes) -> None:
     with suppress(NoTensors):
-        read_tensors(with_pickle(b"\x80\x02" + pickled))
+        read_tensors(with_entry(b"\x80\x02" + pickled))
 
 
 @pytest.mark.parametrize(
@@ -394,12 +393,8 @@ def test_file_that_is_no_tensor_is_refused(content: bytes, reason: str) -> None:
 
 
 def test_bytes_in_another_order_are_refused() -> None:
-    content = io.BytesIO()
-    with zipfile.ZipFile(io.BytesIO(saved(torch.ones(3)))) as source, zipfile.ZipFile(content, "w") as target:
-        for entry in source.infolist():
-            target.writestr(entry, b"big" if entry.filename.endswith("byteorder") else source.read(entry))
     with pytest.raises(NoTensors, match="little-endian"):
-        read_tensors(content.getvalue())
+        read_tensors(with_entry(b"big", "byteorder"))
 
 
 def modules(**changed: Any) -> dict[str, Any]:

@@ -15,7 +15,6 @@ import soxr
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.kokoro_data.surrogate import Corpus, fit_tables
 from kani.core.errors import InvalidRequest, NoSpeech, UnsupportedLanguage
 from kani.core.types import Embedding, Recording, Samples, Segment, Similarity
 from kani.engines.kokoro.cloning.nearest_voice import NearestVoice
@@ -39,6 +38,7 @@ from kani.engines.kokoro.voices import DEFAULT_VOICES, TIMBRE_SIZE, Voices
 from kani.runtime.speaker_encoder.encoder import SAMPLE_RATE, SpeakerEncoder
 from tests.judges.judge import hear, word_error_rate
 from tests.support.kokoro import Writer, chunks_of, joined
+from tools.kokoro_data.surrogate import Corpus, fit_tables
 
 VOICES = Voices()
 IDS = [voice.id for voice in VOICES.mixed]

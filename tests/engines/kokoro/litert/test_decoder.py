@@ -16,7 +16,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from benchmarks.kokoro.measures import log_spectral_distance
 from kani.core.types import Segment
 from kani.engines.kokoro.litert.decoder import load_litert_decoder
 from kani.engines.kokoro.litert.packing.curves import pack_curves
@@ -43,9 +42,11 @@ from kani.engines.kokoro.voices import Voices
 from kani.runtime import build_cache, weights
 from kani.runtime.build_cache import BuildFailed
 from kani.runtime.weights import KOKORO
+from tests.running.sources import ROOT
 from tests.support.kokoro import CHANNELS, agreement_db, one_utterance
+from tests.support.programs import python
+from tests.support.sound_measures import log_spectral_distance
 
-ROOT = Path(__file__).parents[4]
 PLAIN = {
     *("__init__", "accented_ipa", "build_cache", "onnx_model", "parts_cache"),
     *("vocabulary", "voice_mix", "voices"),
@@ -135,8 +136,7 @@ def test_all_modules_of_packing_are_in_the_key() -> None:
         "own = [module for name, module in sys.modules.items() if name.startswith('kani.engines.kokoro.')]\n"
         "print(*(module.__file__ for module in own), sep='\\n')\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
-    imported = {Path(line) for line in done.stdout.splitlines()}
+    imported = {Path(line) for line in python("-c", code).stdout.splitlines()}
     counted = {path for path in imported if path.stem not in PLAIN}
     module = ROOT.joinpath(*GENERATOR.module.split(".")).with_suffix(".py")
     assert counted == {module, *(path for path in GENERATOR.sources if path.suffix == ".py")}
@@ -160,9 +160,8 @@ def test_only_the_line_is_left_out_and_only_once() -> None:
 
 @pytest.mark.server
 def test_command_that_speaks_writes_its_own_line_only(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "kani", "say", "Hola.", "-o", str(tmp_path / "a.wav")]
-    done = subprocess.run(command, cwd=ROOT, stderr=subprocess.PIPE, check=True)
-    assert done.stderr.count(b"\n") == 1 and b"of speech by" in done.stderr
+    told = python("-m", "kani", "say", "Hola.", "-o", tmp_path / "a.wav").stderr
+    assert told.count("\n") == 1 and "of speech by" in told
 
 
 TEXT, VOICE, LANGUAGE = "El barco azul salió del puerto muy temprano, sin hacer ruido.", "em_alex", "es"

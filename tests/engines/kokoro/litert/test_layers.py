@@ -12,7 +12,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import ModelProto, numpy_helper
 
-from benchmarks.kokoro_data.calibrate import CALIBRATION_SENTENCES, GeneratorInputs
 from kani.engines.kokoro.litert.calibration.float_generator import FloatGenerator
 from kani.engines.kokoro.litert.calibration.scales import (
     InputRecorder,
@@ -40,6 +39,7 @@ from kani.engines.kokoro.network.onnx_model import Array, ModelFailed, Network, 
 from kani.engines.kokoro.network.parts import LoadPart
 from kani.engines.kokoro.network.probe import load_probe
 from tests.support.kokoro import CHANNELS, agreement_db
+from tools.kokoro_data.calibrate import CALIBRATION_SENTENCES, GeneratorInputs
 
 RANDOM = np.random.default_rng(5)
 

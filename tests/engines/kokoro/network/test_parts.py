@@ -14,9 +14,6 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from benchmarks.kokoro.measures import log_spectral_distance
-from benchmarks.kokoro_data.sentences import SENTENCES
-from benchmarks.kokoro_decoder.published_graph import WholeModel
 from kani.core.types import Samples
 from kani.engines.kokoro.engine import KokoroEngine
 from kani.engines.kokoro.network.float_graph import dequantize
@@ -30,7 +27,10 @@ from kani.engines.kokoro.network.recorder_surgery import RecorderSurgery
 from kani.engines.kokoro.synthesizer import WindowedSynthesizer
 from kani.engines.kokoro.text.phonemes import Utterance
 from kani.engines.kokoro.voices import Voices
+from tests.engines.kokoro.network.published_graph import WholeModel
 from tests.support.kokoro import DATA, agreement_db, one_utterance, symbols_and_style
+from tests.support.sound_measures import log_spectral_distance
+from tools.kokoro_data.sentences import SENTENCES
 
 EDGE = 10
 """Samples at the start that the export's inverse STFT scales differently from the parts."""

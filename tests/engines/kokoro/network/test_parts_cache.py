@@ -19,10 +19,10 @@ from kani.core.errors import EngineUnavailable
 from kani.engines.kokoro.network import parts_cache
 from kani.engines.kokoro.network.graph_surgery import PARTS
 from kani.runtime.build_cache import BuildCache
+from tests.running.sources import ROOT
 
 # Each build is a process.
 pytestmark = pytest.mark.server
-ROOT = Path(__file__).parents[4]
 SPLITTING = "splitting the network into parts"
 BROKEN = "is broken and is built again"
 

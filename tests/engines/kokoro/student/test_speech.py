@@ -13,7 +13,6 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from benchmarks.kokoro.measures import long_pauses
 from kani.core.audio.prosody_filter import split_prosody
 from kani.core.emotions import EMOTIONS
 from kani.core.engine import LightVoices
@@ -44,6 +43,7 @@ from tests.support.kokoro import (
     semitones,
     silence_around,
 )
+from tests.support.sound_measures import long_pauses
 
 
 @dataclass(frozen=True, slots=True)

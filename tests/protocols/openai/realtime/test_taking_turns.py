@@ -14,9 +14,9 @@ from kani.core.recognizer import Mark, RecognitionEvent, RecognizedWord
 from kani.core.types import Samples
 from tests.clients.openai_realtime import RATE, TRANSCRIPTION, Client, audio_of, loud, quiet, types
 from tests.support.chat.endpoint import Answer, ChatEndpoint, say
-from tests.support.chat.talking import DELTAS, HEARD, SYSTEM, StartTalk, ask, done, happens, write
+from tests.support.chat.talking import DELTAS, HEARD, SYSTEM, StartTalk, ask, done, write
 from tests.support.loudness import PausingRecognizer
-from tests.support.patience import WITHIN_S
+from tests.support.patience import WITHIN_S, happens
 from tests.support.servers.serving import InProcessServer
 
 EARLY = {"KANI_LLM_EARLY": "true"}

@@ -16,8 +16,7 @@ import numpy as np
 import pytest
 import soxr
 
-from benchmarks.conversations.many_turns import SPOKEN, Turn, answered, gauges, say_to
-from benchmarks.conversations.scripts import SCRIPTS
+from benchmarks.conversations.many_turns import SCRIPTS, SPOKEN, Turn, answered, gauges, say_to
 from benchmarks.conversations.talker import DELTA, STARTED, Talker, talker
 from benchmarks.recognition.clips import JUDGING_VOICES
 from benchmarks.recognition.clips import SAMPLE_RATE as CLIP_RATE

@@ -33,7 +33,7 @@ Scales = Mapping[str, Scale]
 
 
 def load_scales() -> Scales:
-    """Load the calibrated scales that ship (``benchmarks/kokoro_data/calibrate.py``).
+    """Load the calibrated scales that ship (``tools/kokoro_data/calibrate.py``).
 
     Raises OSError, ValueError or KeyError where the file is missing or broken.
     """

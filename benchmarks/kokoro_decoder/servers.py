@@ -1,0 +1,43 @@
+"""Servers with one of Kokoro's decoders each: LiteRT's, and the published graph's on ONNX Runtime."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from benchmarks import single_engine
+from benchmarks.server_process import Server, ServerFailed
+
+ONNX, LITERT = "onnx", "litert"
+
+_LOADED_WITHIN_S = 120.0
+_ASK_AGAIN_S = 0.05
+
+
+def decoder_server(decoder: str) -> Server:
+    """A server with Kokoro and this decoder, or the one that it begins with until ``decoder`` is loaded."""
+    return Server(
+        *("--engine", "kokoro", "--kokoro-decoder", decoder), KANI_THREADS=str(single_engine.THREADS)
+    )
+
+
+def wait_until_loaded(server: Server, decoder: str) -> float:
+    """Wait until /health names ``decoder``; returns the seconds. Raises ServerFailed if it never does."""
+    begun = time.perf_counter()
+    while (speaks := server.decoder()) != decoder:
+        if time.perf_counter() > begun + _LOADED_WITHIN_S:
+            raise ServerFailed(f"the server still uses {speaks!r}, not {decoder!r}")
+        # From outside nothing tells when it is there.
+        time.sleep(_ASK_AGAIN_S)
+    return time.perf_counter() - begun
+
+
+@contextmanager
+def both() -> Iterator[dict[str, Server]]:
+    """A server with each decoder, loaded."""
+    with decoder_server(ONNX) as onnx, decoder_server(LITERT) as litert:
+        servers = {ONNX: onnx, LITERT: litert}
+        for decoder, server in servers.items():
+            wait_until_loaded(server, decoder)
+        yield servers

@@ -1,1 +1,0 @@
-"""Benchmarks of emotions, voice cloning and the recording check."""

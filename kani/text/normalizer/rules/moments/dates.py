@@ -1,0 +1,335 @@
+"""Dates in digits and beside a month's name, decades, years of other calendars."""
+
+from __future__ import annotations
+
+import re
+
+from kani.text.normalizer.rules.abbreviations import follows_number_sign
+from kani.text.normalizer.rules.acronyms import common_words
+from kani.text.normalizer.rules.numerals import DASHES
+from kani.text.normalizer.rules.ordinals import form
+from kani.text.normalizer.spoken import Piece, Verbalization
+from kani.text.normalizer.tables.table import LanguageTable, OtherCalendar
+from kani.text.normalizer.tokens import Token, TokenCursor
+
+_ISO = re.compile(r"(\d{4})(?:([-/])(\d{1,2})\2(\d{1,2})|\.(\d{2})\.(\d{2}))")
+_NUMERALS = re.compile(r"(\d{1,2})([/.-])(\d{1,2})\2(\d{4}|\d{2})")
+_DAY_MONTH = re.compile(r"(\d{1,2})[ºª]?([/.-])(\d{1,2})")
+_PADDED = re.compile(r"0[1-9]/\d\d|\d\d/0[1-9]")
+_DAYS = re.compile(r"(?:[0-3]?\d[/–-]){1,4}[0-3]?\d")
+_MONTH_YEAR = re.compile(r"(\d{1,2})/(\d{4})")
+_DAY = re.compile(r"(\d{1,2})(\.?[^\W\d_]{1,2}|[ºª]|\.[ºª])?")
+_EXPIRY = re.compile(r"(0[1-9])/(2\d|3\d)")
+_NUMBER = re.compile(r"\d+")
+_YEAR = re.compile(r"1[1-9]\d\d|20\d\d")
+_CALENDAR_DATE = re.compile(r"\d{1,4}([/.-])\d{1,2}\1\d{1,4}")
+_ERA = re.compile(r"(\d{1,4})(\D{0,6})")
+_FORMATS = frozenset(("16/9", "21/9", "24/7", "13/8"))
+"""Screens and the like."""
+_MONTHS, _LONGEST_MONTH, _LARGEST_NUMERATOR = 12, 31, 9
+_USUAL_PARTS = frozenset((16,))
+_PARTITIVE = frozenset("of de des du del della dei delle der von do da dos das".split())
+_COMMON_FRACTIONS = frozenset(("1/2", "1/3", "2/3", "1/4", "3/4", "1/5", "1/10"))
+
+
+def date(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """A date in digits, or the day beside a month's name."""
+    token = cursor.token()
+    core, calendar, end = _split_calendar(cursor, table)
+    spoken = None
+    if found := _ISO.fullmatch(core):
+        day, month = int(found[4] or found[6]), int(found[3] or found[5])
+        spoken = _date(day, month, found[1], cursor, table, calendar)
+    elif table.ordinals_with_stop and (spaced := _spaced_date(cursor, table)) is not None:
+        return spaced
+    elif _DAYS.fullmatch(core) and (days := _days(cursor, table)) is not None:
+        return days
+    elif (found := _NUMERALS.fullmatch(core)) and not (
+        _is_version(found) and cursor.previous().core.lower() not in table.dates.after
+    ):
+        spoken = _date(*_in_order(found[1], found[3], table), found[4], cursor, table, calendar)
+    elif found := _MONTH_YEAR.fullmatch(core):
+        month = int(found[1])
+        law = (
+            cursor.previous().core[:1].isupper()
+            and cursor.previous(2).core != ""
+            and not cursor.previous().suffix
+        )
+        law = law and cursor.previous().core.lower() not in table.dates.after
+        if 1 <= month <= 12 and not law and 1100 <= int(found[2]) < 2100:
+            name, year = table.dates.names[month - 1], table.number_words.year(int(found[2]))
+            spoken = table.dates.month_year.format(month=name, year=year)
+    elif table.dates.order == "dmy" and (found := _EXPIRY.fullmatch(core)) and not _is_dated(cursor, table):
+        # "caduca 05/26"
+        name, year = table.dates.names[int(found[1]) - 1], table.number_words.year(2000 + int(found[2]))
+        spoken = table.dates.month_year.format(month=name, year=year)
+    elif (found := _DAY_MONTH.fullmatch(core)) and _is_day_and_month(found[2], cursor, table):
+        spoken = _date(*_in_order(found[1], found[3], table), "", cursor, table, None)
+        stopped = found[2] == "." and token.suffix.startswith(".")
+        end += stopped and (token.suffix != "." or not _ends_sentence(cursor))
+    elif found := _DAY.fullmatch(core):
+        return _day(cursor, table, token, int(found[1]), found[2] or "")
+    if spoken is None:
+        return None
+    return Verbalization((Piece(spoken, token.core_start, end),), end)
+
+
+def _is_dated(cursor: TokenCursor, table: LanguageTable) -> bool:
+    return cursor.previous().core.lower() in table.dates.after or follows_number_sign(cursor, table)
+
+
+def _is_day_and_month(mark: str, cursor: TokenCursor, table: LanguageTable) -> bool:
+    """True if just two numbers are a date: the token before shows it, or the stop of "3.10."."""
+    previous = cursor.previous().core.lower()
+    known = previous in table.dates.after
+    if mark == "/":
+        if known and previous not in table.dates.days and cursor.token().core in _COMMON_FRACTIONS:
+            # "the 2/3 majority", "le 1/4 des crédits"
+            following, after = cursor.token(1).core, cursor.token(2).core
+            noun = (
+                following.islower() and len(following) > 3 and following not in common_words(table.language)
+            )
+            counted = noun or (following in _PARTITIVE and not after[:1].isdecimal())
+            return not (cursor.is_adjacent(1) and counted)
+        # "14/03" is no fraction; in "Page 02/10" a count.
+        token, before = cursor.token(), cursor.previous()
+        counted = follows_number_sign(cursor, table) or (before.core[:1].isupper() and not before.suffix)
+        return known or "º" in token.core or (_PADDED.fullmatch(token.core) is not None and not counted)
+    if mark != "." or not table.ordinals_with_stop:
+        return False
+    following = cursor.token(1).core
+    if cursor.is_adjacent(1) and (following in table.times.marks or following in table.units):
+        # "ab 7.30 Uhr"
+        return False
+    close = cursor.token().suffix
+    return known or (close.startswith(".") and (close != "." or cursor.token(1).core[:1].islower()))
+
+
+def loose(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """ "30/5", "11/18": a date without any sign of one, as the figures are no usual fraction."""
+    token = cursor.token()
+    if not is_loose(token.core, table):
+        return None
+    first, last = token.core.split("/")
+    spoken = _date(*_in_order(first, last, table), "", cursor, table, None)
+    return (
+        Verbalization((Piece(spoken, token.core_start, token.core_end),), token.core_end) if spoken else None
+    )
+
+
+def is_loose(written: str, table: LanguageTable) -> bool:
+    """True for figures that are a day and a month rather than a fraction."""
+    if (found := _DAY_MONTH.fullmatch(written)) is None or found[2] != "/" or written in _FORMATS:
+        return False
+    first, last = int(found[1]), int(found[3])
+    if table.dates.order == "mdy" and first <= _MONTHS < last <= _LONGEST_MONTH:
+        return last not in _USUAL_PARTS and first > 1
+    return last <= _MONTHS and last < first <= _LONGEST_MONTH and first > _LARGEST_NUMERATOR
+
+
+def _ends_sentence(cursor: TokenCursor) -> bool:
+    following = cursor.token(1)
+    return following.core == "" or following.core[0].isupper()
+
+
+def _spaced_date(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """ "3. 10. 2024"."""
+    token = cursor.token()
+    if not (token.core.isdecimal() and len(token.core) < 3 and token.suffix == "."):
+        return None
+    month = cursor.token(1)
+    if not (month.core.isdecimal() and len(month.core) < 3 and month.suffix == "." and _follows(cursor, 1)):
+        return None
+    year = cursor.token(2)
+    with_year = len(year.core) == 4 and year.core.isdecimal() and _follows(cursor, 2)
+    spoken = _date(int(token.core), int(month.core), year.core if with_year else "", cursor, table, None)
+    end = year.core_end if with_year else month.core_end + (year.core[:1].islower())
+    return Verbalization((Piece(spoken, token.core_start, end),), end) if spoken is not None else None
+
+
+def _is_version(numerals: re.Match[str]) -> bool:
+    """True if it is as likely a version: "3.10.12" is no date, "03.10.12" and "3.10.2012" are."""
+    return numerals[2] == "." and len(numerals[4]) == 2 and len(numerals[1]) + len(numerals[3]) < 4
+
+
+def _in_order(first: str, second: str, table: LanguageTable) -> tuple[int, int]:
+    """Day and month."""
+    day, month = int(first), int(second)
+    if (table.dates.order == "mdy" and day <= 12) or month > 12:
+        day, month = month, day
+    return day, month
+
+
+def _date(
+    day: int, month: int, year: str, cursor: TokenCursor, table: LanguageTable, calendar: OtherCalendar | None
+) -> str | None:
+    if not (1 <= day <= 31 and 1 <= month <= 12):
+        return None
+    dates = table.dates
+    names = calendar.names if calendar is not None and calendar.names else dates.names
+    name = names[month - 1]
+    day_words = _say_day(day, cursor, table)
+    if not year:
+        return dates.day_month.format(day=day_words, month=name)
+    full = int(year) + (0 if len(year) == 4 else 2000 if int(year) < 70 else 1900)
+    spoken = dates.date.format(day=day_words, month=name, year=table.number_words.year(full))
+    return f"{spoken} {calendar.said}" if calendar is not None else spoken
+
+
+def _say_day(day: int, cursor: TokenCursor, table: LanguageTable) -> str:
+    if day == 1 and table.dates.first_day:
+        return table.dates.first_day
+    kind, _, asked = table.dates.day.partition(" ")
+    if kind == "ordinal" and table.ordinals_with_stop:
+        asked = form(cursor, table, "m")
+    return table.number_words.ordinal(day, asked) if kind == "ordinal" else table.number_words.cardinal(day)
+
+
+def _day(
+    cursor: TokenCursor, table: LanguageTable, token: Token, day: int, mark: str
+) -> Verbalization | None:
+    """A day before or after its month's name."""
+    dates = table.dates
+    if not 1 <= day <= 31 or (mark and mark not in table.ordinals):
+        return None
+    if token.prefix[-1:] in ("'", "’"):
+        # "Sept. '23"
+        return None
+    piece = Piece(_say_day(day, cursor, table), token.core_start, token.core_end)
+    previous = cursor.previous()
+    dash = cursor.token(1)
+    apart = dash.end > dash.start and dash.text[dash.start : dash.end] in DASHES
+    if apart and cursor.token(2).core.isdecimal():
+        # "12 – 14 June"
+        dated = dates.day.startswith("ordinal") and cursor.token(3).core.lower() in dates.months
+        said = dates.before_month.format(day=piece.text).removesuffix(" of")
+        end = token.core_end + (token.suffix == ".")
+        return Verbalization((Piece(said, piece.start, piece.end),), end) if dated else None
+    if dates.order == "mdy" and previous.core.lower() in dates.months and previous.suffix in ("", "."):
+        return None if mark else Verbalization((piece,), token.core_end)
+    if not dates.before_month or token.suffix not in ("", ".") or not _follows(cursor, 1):
+        return None
+    joined = cursor.token(1).core.lower() in dates.joiners
+    month = cursor.token(2 if joined else 1)
+    name = month.core.lower()
+    if (name not in dates.months and name not in dates.other_months) or (joined and not _follows(cursor, 2)):
+        return None
+    text = piece.text if joined else dates.before_month.format(day=piece.text)
+    if previous.core.lower() == text.split(" ")[0]:
+        text = text.partition(" ")[2]
+    return Verbalization((Piece(text, piece.start, piece.end),), token.core_end + (token.suffix == "."))
+
+
+def year_of_date(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """The year of "3 abr. 2024", with the word that the language has before it."""
+    token, month = cursor.token(), cursor.previous()
+    between = table.dates.date.partition("{month}")[2].lstrip()
+    if not between[:1].isalpha() or not _YEAR.fullmatch(token.core) or token.prefix:
+        return None
+    if month.core.lower() not in table.dates.months or month.suffix not in ("", "."):
+        return None
+    day = cursor.previous(3 if cursor.previous(2).core.lower() in table.dates.joiners else 2)
+    if not _DAY.fullmatch(day.core):
+        return None
+    said = between.format(year=table.number_words.year(int(token.core)))
+    return Verbalization((Piece(said, token.core_start, token.core_end),), token.core_end)
+
+
+def _days(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """ "17/18" and "17-18-19" before a month's name; "17-18" by itself is a range."""
+    token = cursor.token()
+    found = list(_NUMBER.finditer(token.core))
+    joined = cursor.is_adjacent(1) and cursor.token(1).core.lower() in table.dates.joiners
+    ahead = 2 if joined else 1
+    before = cursor.previous()
+    first = (
+        table.dates.order == "mdy"
+        and before.core.lower() in table.dates.months
+        and before.suffix in ("", ".")
+    )
+    if not first and (
+        not cursor.is_adjacent(ahead) or cursor.token(ahead).core.lower() not in table.dates.months
+    ):
+        return None
+    ranged = len(found) == 2 and "/" not in token.core
+    if (ranged and (table.ordinals_with_stop or not table.dates.day.startswith("ordinal"))) or not all(
+        1 <= int(day.group()) <= 31 for day in found
+    ):
+        return None
+    pieces = []
+    for day in found:
+        start, end = token.core_start + day.start(), token.core_start + day.end()
+        spoken = _say_day(int(day.group()), cursor, table)
+        if ranged:
+            # "3-5 May": "the third to the fifth of May"
+            whole = spoken if first else table.dates.before_month.format(day=spoken)
+            spoken = whole if end == token.core_end else f"{whole.removesuffix(' of')} {table.numbers.to}"
+            pieces.append(Piece(spoken if end == token.core_end else f"{spoken} ", start, end))
+        else:
+            pieces.append(Piece(spoken if end == token.core_end else f"{spoken}, ", start, end))
+    return Verbalization(tuple(pieces), token.core_end)
+
+
+def _follows(cursor: TokenCursor, ahead: int) -> bool:
+    """True if the token ``ahead`` has no marks before it and no lexicon entry."""
+    token = cursor.token(ahead)
+    return token.core != "" and token.start == token.core_start and token.entry is None
+
+
+def _split_calendar(cursor: TokenCursor, table: LanguageTable) -> tuple[str, OtherCalendar | None, int]:
+    """A date's digits, the calendar of the mark after them, and the end of that."""
+    token = cursor.token()
+    for mark, calendar in table.dates.calendars.items():
+        core = token.core.removesuffix(mark)
+        if core == token.core and cursor.is_adjacent(1) and cursor.token(1).core == mark:
+            end = cursor.token(1).core_end
+        elif core != token.core:
+            end = token.core_end
+        else:
+            continue
+        if _CALENDAR_DATE.fullmatch(core):
+            return core, calendar, end
+    return token.core, None, token.core_end
+
+
+def era(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """ "1445 هـ": a year, and its calendar."""
+    token = cursor.token()
+    match = _ERA.fullmatch(token.core) if table.dates.calendars else None
+    if match is None:
+        return None
+    mark, end = match[2], token.core_end
+    as_year = mark != "" and 1900 <= int(match[1]) < 2100
+    if not mark and cursor.is_adjacent(1):
+        mark, end = cursor.token(1).core, cursor.token(1).core_end
+    calendar = table.dates.calendars.get(mark)
+    if calendar is None:
+        return None
+    if mark in table.units and not as_year and cursor.previous().core.lower() not in table.numbers.year_after:
+        return None
+    return Verbalization(
+        (Piece(f"{table.number_words.year(int(match[1]))} {calendar.said}", token.core_start, end),), end
+    )
+
+
+def month(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """A month's abbreviated name beside a day or a year, in full."""
+    token = cursor.token()
+    number = table.dates.months[token.core.lower()]
+    name = table.dates.names[number - 1]
+    if token.core.lower() == name.lower():
+        return None
+    beside = cursor.previous().core[:1].isdigit() or (
+        cursor.previous().core.lower() in table.dates.joiners and cursor.previous(2).core[:1].isdigit()
+    )
+    if not beside:
+        beside = token.suffix in ("", ".") and cursor.token(1).core[:1].isdigit()
+    if not beside:
+        return None
+    stop = token.suffix.startswith(".") and (len(token.suffix) > 1 or not _ends_phrase(cursor))
+    return Verbalization((Piece(name, token.core_start, token.core_end),), token.core_end + stop)
+
+
+def _ends_phrase(cursor: TokenCursor) -> bool:
+    following = cursor.token(1)
+    return following.end == following.start or following.core[:1].isupper()

@@ -1,0 +1,219 @@
+"""Durations and how often: "1h30m", "90'", doses ("500 mg/8 h"), the pace of a run."""
+
+from __future__ import annotations
+
+import re
+
+from kani.text.normalizer.rules.numerals import DASHES, Numeral, parse_numeral
+from kani.text.normalizer.rules.units import gender_of_forms, say_counted, unit_end
+from kani.text.normalizer.spoken import Piece, Verbalization
+from kani.text.normalizer.tables.table import LanguageTable
+from kani.text.normalizer.tokens import TokenCursor
+
+_DURATION = re.compile(
+    r"(?:(?P<hours>\d{1,3})(?:h|hrs?|H))?(?:(?P<minutes>\d{1,3})(?:m|min|mn|mins|['’′]))?"
+    r"(?:(?P<seconds>\d{1,2})(?:s|sec|seg))?"
+)
+_HOURS, _SECONDS = re.compile(r"\d{1,3}(?:h|hrs?|H)"), re.compile(r"\d{1,2}(?:s|sec|seg)")
+_HOUR_MARKS = frozenset(("h", "hs", "hrs", "hr", "H", "Std", "horas", "hours", "heures", "ore", "Stunden"))
+_EVERY = re.compile(r"(?P<what>c?)/(?P<number>\d{1,2})(?P<h>hs?|H)?")
+_OFTEN_EACH = re.compile(r"[qQ](\d{1,2})(?:[-–](\d{1,2}))?[hH]")
+_ELAPSED = re.compile(r"(\d{2}):([0-5]\d)")
+_PACE = re.compile(r"(\d{1,2})['’′]([0-5]\d)(?:[\"”″](?:/(?P<per>\w{1,3}))?)?")
+_HUNDREDTHS = re.compile(r"(\d{1,2})s(\d{2})")
+_AGAIN = re.compile(r"(\d{1,2})/(\d{1,2})(hs?)?")
+_FEET, _INCHES = "'’′", '"”″'
+_PRIMES = re.compile(
+    rf"(?:(?P<low>\d{{1,3}})[{DASHES}])?(?P<number>\d{{1,4}}(?:[.,]\d{{1,3}})?)(?P<mark>[{_FEET}{_INCHES}])"
+)
+_IN_INCHES = re.compile(rf"\d{{1,2}}(?:[{_INCHES}]|['’]{{2}})")
+_LONGEST_QUOTATION = 40
+_SOME_DAYS = re.compile(r"\d{1,3}(?:d|j|gg|h|sem)")
+_ADDED = re.compile(r"(\d{1,3})(['’′.])?\+(\d{1,2})(['’′])?")
+_OFTEN = re.compile(r"(?P<number>\d{1,2})/(?P<per>[^\W\d_]{1,6})")
+_DAYS = frozenset(
+    """days weeks months hours día días semanas meses horas jours semaines mois heures giorni settimane mesi
+    ore dias Tage Wochen Monate Stunden tage wochen monate stunden""".split()
+)
+
+
+def duration(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """ "1h30m", the "20m" of "1h 20m" and of "20m 30s", "5m left": hours, minutes and seconds."""
+    token = cursor.token()
+    closed = token.suffix.startswith(("'", "’", "′"))
+    match = _DURATION.fullmatch(f"{token.core}'" if closed and "h" in token.core else token.core)
+    if match is None or not any(match.groups()):
+        return None
+    hours, minutes, seconds = match["hours"], match["minutes"], match["seconds"]
+    if not hours and not (minutes and seconds):
+        # "20m" and "30s" by themselves are metres and seconds.
+        before, after = cursor.previous(), cursor.token(1)
+        part_of = not before.suffix and _HOURS.fullmatch(before.core) is not None
+        part_of = part_of or before.core in _HOUR_MARKS or _SECONDS.fullmatch(after.core) is not None
+        if not minutes or not (part_of or after.core.lower() in table.times.minutes_before):
+            return None
+    elif hours and not minutes and not seconds:
+        return None
+    pieces: list[Piece] = []
+    for group, symbol in (("hours", "h"), ("minutes", "min"), ("seconds", "s")):
+        unit = table.units.get(symbol)
+        if match[group] and unit is not None and int(match[group]):
+            gender = unit.gender or gender_of_forms(unit.forms, table)
+            spoken = say_counted(Numeral(str(int(match[group])), ""), unit.forms, gender, table)
+            start = token.core_start + match.start(group)
+            end = token.core_start + match.end(group) + 1 if group != "seconds" else token.core_end
+            pieces.append(Piece(f" {spoken}" if pieces else spoken, start, min(end, token.core_end)))
+    return Verbalization(tuple(pieces), token.core_end + (closed and "h" in token.core)) if pieces else None
+
+
+def every(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """The "/8 h" of a dose ("500 mg/8 h"), and "c/8h": how often."""
+    token = cursor.token()
+    if (again := _AGAIN.fullmatch(token.core)) and again[1] == again[2] and table.times.again:
+        end = token.core_end if again[3] else unit_end(cursor, 1, table)
+        if again[3] or _is_hour(cursor, 1):
+            number = table.number_words.cardinal(int(again[1]), table.times.gender)
+            said = table.times.again.format(number=number)
+            said = said.removeprefix(f"{cursor.previous().core} ")
+            return Verbalization((Piece(said, token.core_start, end),), end)
+    if table.language == "en" and (often := _OFTEN_EACH.fullmatch(token.core)) is not None:
+        # "q4-6h"
+        hours = table.number_words.cardinal(int(often[1]))
+        more = f" {table.numbers.to} {table.number_words.cardinal(int(often[2]))}" if often[2] else ""
+        said = table.times.every.format(time=f"{hours}{more} hours")
+        return Verbalization((Piece(said, token.core_start, token.core_end),), token.core_end)
+    match = _EVERY.fullmatch(token.core)
+    if match is None or not table.times.every or (match["what"] and not (match["h"] or _is_hour(cursor, 1))):
+        return None
+    end = token.core_end
+    if not match["h"]:
+        if not _is_hour(cursor, 1):
+            return None
+        end = unit_end(cursor, 1, table)
+    unit = table.units["h"]
+    gender = unit.gender or gender_of_forms(unit.forms, table)
+    time_said = say_counted(Numeral(match["number"], ""), unit.forms, gender, table)
+    apart = "" if token.text[token.core_start - 1 : token.core_start].isspace() else " "
+    spoken = apart + table.times.every.format(time=time_said)
+    return Verbalization((Piece(spoken, token.core_start, end),), end)
+
+
+def during(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """The "x" of a dose: "x 7 days" is how long, "x 3/day" how often."""
+    token = cursor.token()
+    if token.core not in ("x", "×") or not cursor.is_adjacent(1) or cursor.previous().core[-1:].isdecimal():
+        return None
+    number = cursor.token(1)
+    often = _OFTEN.fullmatch(number.core)
+    times_said = table.units.get("x")
+    if often is not None and often["per"] in table.units and times_said is not None:
+        under = table.units[often["per"]].forms
+        gender = gender_of_forms(times_said.forms, table)
+        said = say_counted(Numeral(often["number"], ""), times_said.forms, gender, table)
+        spoken = f"{said} {table.per} {under.get('one', under['other'])}"
+        return Verbalization((Piece(spoken, token.core_start, number.core_end),), number.core_end)
+    if _SOME_DAYS.fullmatch(number.core) and table.times.during:
+        # "x 5d"
+        spoken = table.times.during.partition(" {")[0]
+        return Verbalization((Piece(spoken, token.core_start, token.core_end),), token.core_end)
+    if not number.core.isdecimal() or number.suffix or not table.times.during:
+        return None
+    unit = cursor.token(2).core
+    known = table.units.get(unit) or table.units.get(unit.removesuffix("s"))
+    days = [
+        table.units[symbol].forms for symbol in ("h", "min", "d", "day", "j", "gg") if symbol in table.units
+    ]
+    if unit.lower() not in _DAYS and (known is None or known.forms not in days):
+        return None
+    spoken = table.times.during.partition(" {")[0]
+    return Verbalization((Piece(spoken, token.core_start, token.core_end),), token.core_end)
+
+
+def _is_hour(cursor: TokenCursor, ahead: int) -> bool:
+    return cursor.is_adjacent(ahead) and cursor.token(ahead).core in _HOUR_MARKS
+
+
+def added(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """ "90'+4'", "90+3'", "90.+3": a minute of a match, and those added to it."""
+    token = cursor.token()
+    match = _ADDED.fullmatch(token.core + token.suffix[:1]) or _ADDED.fullmatch(token.core)
+    if match is None or not any(match.group(2, 4)) or (match[2] == "." and not table.ordinals_with_stop):
+        return None
+    words = table.number_words
+    first = words.ordinal(int(match[1])) if match[2] == "." else words.cardinal(int(match[1]))
+    at = token.core_start + match.end(1)
+    end = token.core_start + match.end()
+    last = f" {table.numbers.plus} {words.cardinal(int(match[3]))}"
+    return Verbalization((Piece(first, token.core_start, at), Piece(last, at, end)), end)
+
+
+def prime(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """ "6' 2″" and "12″": feet and inches; "90'": a minute, but in English."""
+    token = cursor.token()
+    match = _PRIMES.fullmatch(token.core + token.suffix[:1])
+    if match is None or token.prefix.strip("("):
+        return None
+    number, mark = match["number"], match["mark"]
+    numeral = parse_numeral(number, table)
+    inches = mark in _INCHES
+    if numeral is None or (mark in "\"'’" and _is_quoted(cursor, mark)):
+        return None
+    feet = table.language == "en" or _IN_INCHES.fullmatch(cursor.token(1).core + cursor.token(1).suffix[:1])
+    end = token.core_end + (len(match.group()) > len(token.core))
+    if mark in _FEET and not feet:
+        template = table.times.prime if cursor.previous().core.lower() in table.dates.after else ""
+        unit = table.units["min"]
+        if template and numeral.integer is not None:
+            words = table.number_words
+            gender = gender_of_forms(unit.forms, table)
+            spoken = template.format(
+                number=words.cardinal(numeral.integer), ordinal=words.ordinal(numeral.integer, gender)
+            )
+            return Verbalization((Piece(spoken, token.core_start, end),), end)
+    else:
+        unit = table.units["in" if inches else "ft"] if "in" in table.units else table.units["min"]
+    gender = unit.gender or gender_of_forms(unit.forms, table)
+    spoken = say_counted(numeral, unit.forms, gender, table)
+    if match["low"]:
+        spoken = f"{table.number_words.cardinal(int(match['low']))} {table.numbers.to} {spoken}"
+    return Verbalization((Piece(spoken, token.core_start, end),), end)
+
+
+def _is_quoted(cursor: TokenCursor, mark: str) -> bool:
+    """True if a quotation mark before is still open, so that one after figures closes it."""
+    before = [cursor.previous(back) for back in range(_LONGEST_QUOTATION, 0, -1)]
+    left_open = 0
+    for token in before:
+        left_open = max(0, left_open + token.prefix.count(mark) - token.suffix.count(mark))
+    return left_open + cursor.token().prefix.count(mark) > 0
+
+
+def elapsed(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """ "41:37", more minutes than a day has hours, and the pace of 5'20": minutes and seconds."""
+    token = cursor.token()
+    at, end = token.core_start, token.core_end
+    if (match := _ELAPSED.fullmatch(token.core)) is not None and 24 < int(match[1]) < 60:
+        words = table.number_words
+        first = Piece(words.cardinal(int(match[1])), at, at + match.end(1))
+        return Verbalization((first, Piece(f" {words.cardinal(int(match[2]))}", at + match.end(1), end)), end)
+    if (match := _HUNDREDTHS.fullmatch(token.core)) is not None:
+        # "38s21"
+        second = table.units["s"].forms
+        said = say_counted(Numeral(match[1], ""), second, gender_of_forms(second, table), table)
+        middle = at + match.end(1) + 1
+        rest = " ".join(table.number_words.cardinal(int(one)) for one in match[2])
+        rest = rest if match[2][0] == "0" else table.number_words.cardinal(int(match[2]))
+        return Verbalization((Piece(said, at, middle), Piece(f" {rest}", middle, end)), end)
+    match = _PACE.fullmatch(token.core) if table.language != "en" else None
+    if match is None or (cursor.is_adjacent(1) and cursor.token(1).core in table.times.marks):
+        return None
+    pieces: list[Piece] = []
+    for group, symbol in ((1, "min"), (2, "s")):
+        unit = table.units[symbol]
+        gender = unit.gender or gender_of_forms(unit.forms, table)
+        said = say_counted(Numeral(str(int(match[group])), ""), unit.forms, gender, table)
+        pieces.append(Piece(f" {said}" if pieces else said, at + match.start(group), at + match.end(group)))
+    if match["per"] and (under := table.units.get(match["per"])) is not None:
+        one = under.forms.get("one", under.forms["other"])
+        pieces.append(Piece(f" {table.per} {one}", at + match.start("per"), end))
+    return Verbalization(tuple(pieces), end + token.suffix.startswith(('"', "”", "″")))

@@ -1,0 +1,334 @@
+"""Times of day and ranges of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+
+from kani.text.normalizer.rules.numerals import DASHES, Numeral
+from kani.text.normalizer.rules.units import gender_of_forms, say_counted, unit_end
+from kani.text.normalizer.spoken import Piece, Verbalization
+from kani.text.normalizer.tables.file import Forms
+from kani.text.normalizer.tables.table import LanguageTable
+from kani.text.normalizer.tokens import TokenCursor, token_at
+
+_TIME = re.compile(r"(\d{1,2})([:.hH])(\d{2})(?::(\d{2}))?([^\W\d_]\S{0,4})?")
+_DOTTED_TIME = re.compile(r"\d{1,2}\.\d{2}")
+_COMMA_TIME, _PRIME_TIME = re.compile(r"\d{1,2},[0-5]\d"), re.compile(r"\d{1,2}['’][0-5]\d")
+_HOUR = re.compile(r"(\d{1,2})([^\W\d_][^\W\d]{0,3}(?:\.[^\W\d]{1,2})?)?")
+_RANGE = re.compile(rf"(.+?)([{DASHES}])(.+)")
+_MOST_LISTED = 8
+_FOUR_FIGURES = re.compile(r"([01]\d|2[0-3])([0-5]\d)")
+_TEN = 10
+_HOURS_RANGE = re.compile(rf"(\d{{1,2}})[{DASHES}](\d{{1,2}})")
+_EARLIEST, _LAST_HOUR = 7, 24
+_TRAINS = frozenset("to train service bus flight ferry departure".split())
+
+
+def time(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """ "19:30", with its "h" or "p. m.", and a range of times."""
+    token = cursor.token()
+    spoken = _time(cursor, table, token.core, token.core_start)
+    if spoken is not None:
+        return spoken
+    if "/" in token.core and (both := _two_ranges(cursor, table)) is not None:
+        return both
+    parts = _RANGE.fullmatch(token.core)
+    if (
+        parts is not None
+        and _DOTTED_TIME.fullmatch(parts[1])
+        and (table.numbers.decimal == "," or _hour_of_half(parts[3], table))
+    ) or (
+        parts is not None
+        and parts[1].isdecimal()
+        and _DOTTED_TIME.fullmatch(parts[3])
+        and cursor.previous().core.lower() in table.dates.days
+    ):
+        # "18.30-20", "4.30–7pm"
+        parts = _RANGE.fullmatch(token.core.replace(".", ":"))
+    if table.language == "de" and (hours := _german_hours(cursor)):
+        first, last = (table.number_words.cardinal(hour) for hour in hours)
+        said = f"{first} {table.numbers.to} {last} Uhr"
+        return Verbalization(
+            (Piece(said, token.core_start, cursor.token(1).core_end),), cursor.token(1).core_end
+        )
+    if parts is None or not (":" in parts[0] or parts[1][-1].isalpha() or parts[3][-1].isalpha()):
+        return None
+    first = _hour_of_mark(parts[1], table) or _clock(parts[1], table, hour_alone=True)
+    first = first or _hour_of_half(parts[1], table)
+    last = _time(cursor, table, parts[3], token.core_start + parts.start(3))
+    if last is None and ":" in parts[1] and parts[3].isdecimal() and first is not None:
+        # "1:30-3"
+        alone = _clock(parts[3], table, hour_alone=True)
+        at = token.core_start + parts.start(3)
+        last = Verbalization((Piece(alone[0], at, token.core_end),), token.core_end) if alone else None
+    marked = _hour_of_mark(parts[3], table) or _hour_of_half(parts[3], table)
+    if last is None and marked is not None:
+        said = f"{marked[0]} {marked[1] or ''}".rstrip()
+        last = Verbalization(
+            (Piece(said, token.core_start + parts.start(3), token.core_end),), token.core_end
+        )
+    if first is None or last is None:
+        return None
+    base = token.core_start
+    return Verbalization(
+        (
+            Piece(f"{first[0]} {first[1] or ''}".rstrip() + " ", base, base + parts.end(1)),
+            Piece(f"{table.numbers.to} ", base + parts.start(2), base + parts.end(2)),
+            *last.pieces,
+        ),
+        last.end,
+    )
+
+
+def four_figures(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """ "1730 hrs", "at 0600 hours", "arr. 1915": a time of a timetable or of a watch."""
+    token, before, mark = cursor.token(), cursor.previous(), cursor.token(1)
+    match = _FOUR_FIGURES.fullmatch(token.core)
+    if match is None or token.prefix:
+        return None
+    hour, minutes = int(match[1]), int(match[2])
+    marked = cursor.is_adjacent(1) and (mark.core in table.times.marks or mark.core == "hours")
+    marked = marked and cursor.token(2).core != "of"
+    at = before.core.lower() in table.dates.after | table.numbers.measured_after
+    listed = any("time" in one.said for one in table.abbreviations.get(f"{before.core.lower()}.", ()))
+    ahead = cursor.token(1).core.lower()
+    train = before.core.lower() == "the" and (ahead in _TRAINS or (match[1][0] == "0" and ahead == "from"))
+    if (
+        not (listed and before.suffix)
+        and not train
+        and not (marked and (match[1][0] == "0" or minutes or at))
+    ):
+        return None
+    hour_said = _say_hour(hour, table)
+    if hour < _TEN and table.times.few_minutes != table.times.plain:
+        hour_said = f"{table.number_words.cardinal(0)} {hour_said}" if hour else hour_said
+    if not minutes:
+        template = table.times.hour_mark if marked else table.times.late_on_the_hour
+        said = template.format(hour=hour_said)
+    else:
+        template = table.times.few_minutes if minutes < _TEN else table.times.plain
+        said = template.format(hour=hour_said, minutes=_part(minutes, table.times.minute, table))
+        said += " hours" if marked and table.language == "en" else ""
+    end = unit_end(cursor, 1, table) if marked else token.core_end
+    return Verbalization((Piece(said, token.core_start, end),), end)
+
+
+def _two_ranges(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """ "9h-12h/14h-18h30"."""
+    token = cursor.token()
+    first, _, _ = token.core.partition("/")
+    middle = token.core_start + len(first)
+    if not all(_RANGE.fullmatch(part) for part in token.core.split("/")):
+        return None
+    said = time(TokenCursor([token_at(token.text, token.core_start, middle)], (), complete=True), table)
+    with cursor.without_prefix(len(first) + 1):
+        last = time(cursor, table)
+    if said is None or last is None:
+        return None
+    return Verbalization((*said.pieces, Piece(", ", middle, middle + 1), *last.pieces), last.end)
+
+
+def _german_hours(cursor: TokenCursor) -> tuple[int, int] | None:
+    """The hours of "14–17 h", which are no duration."""
+    match = _HOURS_RANGE.fullmatch(cursor.token().core)
+    if match is None or not cursor.is_adjacent(1) or cursor.token(1).core != "h":
+        return None
+    first, last = int(match[1]), int(match[2])
+    return (first, last) if _EARLIEST <= first < last <= _LAST_HOUR else None
+
+
+def _time(cursor: TokenCursor, table: LanguageTable, written: str, start: int) -> Verbalization | None:
+    """One time, the last one of the token; ``written`` begins at ``start``."""
+    token = cursor.token()
+    clock = _clock(written, table, hour_alone=False)
+    if clock is None and _COMMA_TIME.fullmatch(written) and cursor.previous().core in table.times.after:
+        # "ore 9,30"
+        written = written.replace(",", ":")
+        clock = _clock(written, table, hour_alone=False)
+    if clock is None and _PRIME_TIME.fullmatch(written) and cursor.token(1).core in table.times.marks:
+        # "10'30 h"
+        written = re.sub("['’]", ":", written)
+        clock = _clock(written, table, hour_alone=False)
+    if clock is None and _DOTTED_TIME.fullmatch(written) and _is_dotted_time(cursor, table):
+        written = written.replace(".", ":")
+        clock = _clock(written, table, hour_alone=False)
+    known = cursor.previous().core in table.times.after
+    hour = _HOUR.fullmatch(written) if clock is None else None
+    if clock is not None:
+        spoken, half, sharp = clock
+    elif hour is not None and int(hour[1]) <= 24:
+        half = _half(hour[2] or "", table)
+        if hour[2] and (half is None or (hour[2] in table.units and not known)):
+            return None
+        spoken, sharp = _say_hour(int(hour[1]), table), True
+    else:
+        return None
+    if (
+        clock is not None
+        and half is None
+        and cursor.is_adjacent(1)
+        and cursor.token(1).core in ("min", "Min", "mn")
+    ):
+        # "3:21 min"
+        return _minutes_and_seconds(written, start, cursor, table)
+    end = token.core_end
+    if half is None:
+        behind = _half_behind(cursor, table)
+        # "7 م" may be seven metres too.
+        if behind is not None and (clock or known or cursor.token(1).core not in table.units):
+            half, end = behind
+            if clock is not None and sharp:
+                spoken = _say_hour(int(re.split(r"\D", written, maxsplit=1)[0]), table)
+    if half is None and clock is None and not known:
+        return None
+    pieces = [Piece(spoken, start, token.core_end)]
+    if half is not None:
+        return Verbalization((Piece(f"{spoken} {half}", start, end),), end)
+    if (clock is not None or known) and cursor.is_adjacent(1) and cursor.token(1).core in table.times.marks:
+        mark = cursor.token(1)
+        end = mark.core_end + (mark.suffix.startswith(".") and len(mark.suffix) > 1)
+        if sharp and table.times.hour_mark:
+            hour_said = _say_hour(int(re.split(r"\D", written, maxsplit=1)[0]), table)
+            spoken = table.times.hour_mark.format(hour=hour_said)
+        pieces = [Piece(spoken, start, end)]
+    return Verbalization(tuple(pieces), end)
+
+
+def _minutes_and_seconds(
+    written: str, start: int, cursor: TokenCursor, table: LanguageTable
+) -> Verbalization:
+    minutes, seconds = re.split(r"\D", written, maxsplit=2)[:2]
+    unit = table.units["min"]
+    gender = unit.gender or gender_of_forms(unit.forms, table)
+    said = say_counted(Numeral(str(int(minutes)), ""), unit.forms, gender, table)
+    end = unit_end(cursor, 1, table)
+    return Verbalization((Piece(f"{said} {table.number_words.cardinal(int(seconds))}", start, end),), end)
+
+
+def _clock(written: str, table: LanguageTable, hour_alone: bool) -> tuple[str, str | None, bool] | None:
+    """The spoken form of a time, its half of the day, and whether it is a full hour."""
+    times = table.times
+    if hour_alone and written.isdecimal() and len(written) <= 2 and int(written) <= 24:
+        return _say_hour(int(written), table), None, True
+    match = _TIME.fullmatch(written)
+    if match is None:
+        return None
+    hour, minutes = int(match[1]), int(match[3])
+    half = _half(match[5] or "", table) or (_half(f"{match[5]}m", table) if match[5] in ("a", "p") else None)
+    marked = (match[5] or "") in times.marks
+    if hour > 24 or minutes > 59 or (match[5] and half is None and not marked):
+        return None
+    if match[2] == "." and not (half or marked):
+        return None
+    hour_words = _say_hour(hour, table)
+    if minutes == 0:
+        plain = times.on_the_hour if 1 <= hour <= 12 else times.late_on_the_hour
+        spoken = (
+            hour_words
+            if half
+            else (times.hour_mark if marked and times.hour_mark else plain).format(hour=hour_words)
+        )
+    else:
+        template = times.few_minutes if minutes < 10 else times.plain
+        part = times.minutes_said.get(minutes) or _part(minutes, times.minute, table)
+        spoken = template.format(hour=hour_words, minutes=part)
+    if match[4] and int(match[4]):
+        spoken = times.seconds.format(time=spoken, seconds=_part(int(match[4]), times.second, table))
+    return spoken, half, minutes == 0
+
+
+def _part(number: int, forms: Forms | None, table: LanguageTable) -> str:
+    """Minutes or seconds, with their name where the language has it."""
+    gender = table.times.minutes_gender
+    if forms is None:
+        return table.number_words.cardinal(number, gender)
+    gender = gender or gender_of_forms(forms, table)
+    return say_counted(Numeral(str(number), ""), forms, gender, table)
+
+
+def _is_listed(cursor: TokenCursor, after: Collection[str]) -> bool:
+    """True for the last hour of "alle 8, 10 e 18.30": figures and short words lead back to a time's word."""
+    back = 1
+    while back < _MOST_LISTED and (core := cursor.previous(back).core) and core not in after:
+        if not (core[0].isdecimal() or (core.islower() and len(core) <= len("und"))):
+            return False
+        back += 1
+    return back > 1 and cursor.previous(back).core in after
+
+
+def _is_dotted_time(cursor: TokenCursor, table: LanguageTable) -> bool:
+    """True if the tokens around "7.30" make it a time; a full stop may be the decimal mark."""
+    if _half_behind(cursor, table) is not None:
+        return True
+    if table.numbers.decimal == ".":
+        return False
+    marks, after = table.times.marks, table.times.after
+    before = cursor.previous().core
+    listed = _is_listed(cursor, after)
+    return (
+        before in after
+        or before in marks
+        or listed
+        or (cursor.is_adjacent(1) and cursor.token(1).core in marks)
+    )
+
+
+def _hour_of_half(written: str, table: LanguageTable) -> tuple[str, str | None, bool] | None:
+    """As ``_clock``, of "5pm"."""
+    hour = _HOUR.fullmatch(written)
+    half = _half(hour[2] or "", table) or _half(f"{hour[2]}m", table) if hour else None
+    if hour is None or half is None or int(hour[1]) > 24:
+        return None
+    return _say_hour(int(hour[1]), table), half, True
+
+
+def _hour_of_mark(written: str, table: LanguageTable) -> tuple[str, str | None, bool] | None:
+    """As ``_clock``, of "9h"."""
+    hour = _HOUR.fullmatch(written)
+    if hour is None or (hour[2] or "") not in table.times.marks or int(hour[1]) > 24:
+        return None
+    unit = table.units.get(hour[2])
+    name = table.form(unit.forms, int(hour[1])) if unit is not None else ""
+    return f"{table.number_words.cardinal(int(hour[1]), table.times.gender)} {name}".rstrip(), None, True
+
+
+def _say_hour(hour: int, table: LanguageTable) -> str:
+    """An hour's number, with the word for hours where the language always has it."""
+    times = table.times
+    number = table.number_words.cardinal(hour, times.gender)
+    if times.hours is None:
+        return number
+    return f"{number} {table.form(times.hours, hour)}"
+
+
+def _half(written: str, table: LanguageTable) -> str | None:
+    """The spoken form of "am" or "p.m"."""
+    return table.times.halves.get(written.replace(".", "").lower()) if written else None
+
+
+def _half_behind(cursor: TokenCursor, table: LanguageTable) -> tuple[str, int] | None:
+    """The spoken form of "am", "p.m." or "p. m." after a time, and its end."""
+    if not table.times.halves or not cursor.is_adjacent(1):
+        return None
+    first = cursor.token(1)
+    if (half := _half(first.core, table)) is not None:
+        return half, _past_stop(cursor, 1)
+    if len(first.core) == 1 and first.suffix == "." and f"{first.core.lower()}m" in table.times.halves:
+        second = cursor.token(2)
+        if second.core.lower() == "m" and second.start == second.core_start:
+            return table.times.halves[f"{first.core.lower()}m"], _past_stop(cursor, 2)
+    return None
+
+
+def _past_stop(cursor: TokenCursor, ahead: int) -> int:
+    """End of an abbreviation: after its full stop, unless that ends the sentence too."""
+    token = cursor.token(ahead)
+    if not token.suffix.startswith("."):
+        return token.core_end
+    if len(token.suffix) == 1:
+        following = cursor.token(ahead + 1).core
+        zone = following.isupper() and 1 < len(following) <= len("AEST")
+        if following == "" or (following[0].isupper() and not zone):
+            return token.core_end
+    return token.core_end + 1

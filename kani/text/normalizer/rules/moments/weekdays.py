@@ -1,0 +1,163 @@
+"""Short names of weekdays, where their neighbours show that they are no other word ("Vie 7/11")."""
+
+from __future__ import annotations
+
+import re
+
+from kani.text.normalizer.rules.numerals import DASHES
+from kani.text.normalizer.spoken import Piece, Verbalization
+from kani.text.normalizer.tables.table import LanguageTable
+from kani.text.normalizer.tokens import Token, TokenCursor
+
+_JOINED = re.compile(
+    rf"(?P<first>[^\W\d_]+)\.?(?P<mark>[{DASHES}/])(?P<last>[^\W\d_]+)(?:\.?/(?P<third>[^\W\d_]+))?"
+)
+_DATE = re.compile(r"\d{1,2}([./-])\d{1,2}(?:\1\d{2,4})?")
+_DAY = re.compile(r"\d{1,2}(?:\.?[^\W\d_]{2}|[ºª])?")
+_TIME = re.compile(
+    rf"\d{{1,2}}(?:[:.h]\d{{2}}|h)\S{{0,4}}|\d{{1,2}}(?:[:.h]\d{{2}}|h)?\S{{0,3}}[{DASHES}]\d{{1,2}}\S{{0,5}}",
+    re.IGNORECASE,
+)
+_MARKS = ("", ".", ",", ";", ".,", ".:", ".;", ".)")
+_LONGEST_JOINER = 7
+
+
+def weekday(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """A weekday in full, before a date or a time, or with another weekday ("lun-ven", "Mon to Fri")."""
+    token = cursor.token()
+    if not table.dates.short_weekdays:
+        return None
+    if (joined := _JOINED.fullmatch(token.core)) is not None:
+        return _joined(joined, cursor, table)
+    name = _name(token, table)
+    if name is None or token.suffix not in _MARKS:
+        return None
+    stopped = token.suffix.startswith(".")
+    listed = len(token.suffix) > 1 and stopped and name[0].isupper()
+    if not (
+        listed
+        or _is_dated(cursor, name, table)
+        or _is_one_of_two(cursor, table)
+        or _is_after(cursor, name, table)
+        or _is_closed(cursor, table)
+    ):
+        return None
+    end = token.core_end + (stopped and (token.suffix != "." or not _ends_sentence(cursor)))
+    return Verbalization((Piece(name, token.core_start, end),), end)
+
+
+def _name(token: Token, table: LanguageTable) -> str | None:
+    """The weekday that a token may be; those that begin with a small letter are written either way."""
+    names, core = table.dates.short_weekdays, token.core
+    return names.get(core) or names.get(core[:1].lower() + core[1:])
+
+
+def _joined(match: re.Match[str], cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """ "lun-ven", "Sa/So", and two months: "ene-mar"."""
+    token, days, dates = cursor.token(), table.dates.short_weekdays, table.dates
+    written = match["first"], match["last"]
+    first, last = (days.get(one) or days.get(one.lower()) for one in written)
+    if first is None or last is None:
+        numbers = [dates.months.get(one.lower(), 0) for one in written]
+        if 0 in numbers:
+            return None
+        first, last = (dates.names[number - 1] for number in numbers)
+    between = table.signs.get("&", "") if match["mark"] == "/" else table.numbers.to
+    third = days.get(match["third"] or "")
+    if match["third"] and (match["mark"] != "/" or third is None):
+        return None
+    at = token.core_start
+    dash, rest = at + match.start("mark"), at + match.end("mark")
+    stop = token.suffix.startswith(".") and (len(token.suffix) > 1 or not _ends_sentence(cursor))
+    end = token.core_end + stop
+    if third is not None:
+        # "Mo./Mi./Fr."
+        again = at + match.start("third")
+        pieces = (
+            Piece(f"{first}, ", at, rest),
+            Piece(f"{last} {between} ", rest, again),
+            Piece(third, again, end),
+        )
+        return Verbalization(pieces, end)
+    return Verbalization(
+        (Piece(first, at, dash), Piece(f" {between} ", dash, rest), Piece(last, rest, end)), end
+    )
+
+
+def _is_dated(cursor: TokenCursor, name: str, table: LanguageTable) -> bool:
+    """True before a date or a time. Just a day is enough with the name's stop or its capital."""
+    following = cursor.token(1)
+    if following.start != following.core_start or not following.core:
+        return False
+    if _DATE.fullmatch(following.core) or _TIME.fullmatch(following.core):
+        return True
+    dates = table.dates
+    if _DAY.fullmatch(following.core):
+        ahead = 3 if cursor.token(2).core.lower() in dates.joiners else 2
+        if cursor.token(ahead).core.lower() in dates.months and following.suffix in ("", "."):
+            return True
+        if cursor.token(2).core in table.times.marks or cursor.token(2).core.lower() in table.times.halves:
+            return True
+        half = re.sub(r"[\d.]", "", following.core.lower())
+        sure = cursor.token().suffix.startswith(".") or name[0].isupper()
+        return half in table.times.halves or (
+            sure and following.core.isdecimal() and int(following.core) < 32
+        )
+    return following.core.lower() in dates.months and cursor.token(2).core[:1].isdecimal()
+
+
+def _is_one_of_two(cursor: TokenCursor, table: LanguageTable) -> bool:
+    """True beside another weekday: "lun. a vie.", "Mon thru Fri", "Sa. und So."."""
+    if cursor.token().suffix in ("", "."):
+        joiner, other = cursor.token(1), cursor.token(2)
+        if _is_joiner(joiner) and _name(other, table) and _is_sure(cursor.token(), other, joiner, table):
+            return True
+    joiner, other = cursor.previous(), cursor.previous(2)
+    return bool(
+        _is_joiner(joiner)
+        and _name(other, table)
+        and other.suffix in ("", ".")
+        and _is_sure(cursor.token(), other, joiner, table)
+    )
+
+
+def _is_joiner(token: Token) -> bool:
+    core = token.text[token.start : token.end].rstrip(".")
+    return core in (*DASHES, "—", "/", "&") or (
+        core.isalpha() and core.islower() and len(core) <= _LONGEST_JOINER
+    )
+
+
+def _is_sure(first: Token, last: Token, joiner: Token, table: LanguageTable) -> bool:
+    """True if two names with a word between them are weekdays; in small letters both may be other words."""
+    marked = all(one.suffix.startswith(".") or one.core[0].isupper() for one in (first, last))
+    return marked or not joiner.core.isalpha() or joiner.core == table.numbers.to
+
+
+def _is_after(cursor: TokenCursor, name: str, table: LanguageTable) -> bool:
+    """True after a word that dates follow, where weekdays have a capital: "bis Fr.", "on Sun."."""
+    token = cursor.token()
+    return (
+        name[0].isupper()
+        and token.core[0].isupper()
+        and token.suffix.startswith(".")
+        and cursor.previous().core.lower() in table.dates.after
+        and not cursor.token(1).core[:1].isupper()
+    )
+
+
+def _is_closed(cursor: TokenCursor, table: LanguageTable) -> bool:
+    """True beside a word for closed or open: "So geschl.", "fermé le dim."."""
+    token, before = cursor.token(), cursor.previous()
+    words = table.dates.beside_weekdays
+    if not (token.suffix.startswith(".") or token.core[0].isupper()) or before.suffix:
+        return False
+    article = before.core.islower() and len(before.core) <= len("the")
+    if before.core.lower() in words or (article and cursor.previous(2).core.lower() in words):
+        return True
+    return token.suffix in ("", ".") and cursor.token(1).core.lower() in words
+
+
+def _ends_sentence(cursor: TokenCursor) -> bool:
+    following = cursor.token(1)
+    return following.core == "" or following.core[0].isupper()

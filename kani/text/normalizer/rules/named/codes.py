@@ -1,0 +1,254 @@
+"""Figures and letters that name a thing: seats, codes that are said digit by digit, formulas, verses."""
+
+from __future__ import annotations
+
+import re
+
+from kani.text.normalizer.rules.abbreviations import follows_number_sign
+from kani.text.normalizer.rules.acronyms import (
+    capitals_pieces,
+    letter_name,
+    roman_value,
+    spelled_pieces,
+)
+from kani.text.normalizer.rules.numerals import LOWERED, say_digits
+from kani.text.normalizer.spoken import Piece, Verbalization
+from kani.text.normalizer.tables.table import LanguageTable
+from kani.text.normalizer.tokens import Token, TokenCursor
+
+_LABELLED = re.compile(r"(\d{1,4})[-‐‑]?([A-Z])")
+_DIGITS = re.compile(r"\d{3,15}(?:[-‐‑ ]\d{2,15})*")
+_PLATE = re.compile(r"[A-ZÄÖÜ]{1,3}(?:-[A-Z]{1,2})?")
+_GROUP = re.compile(r"\d{2,15}(?:[-‐‑/]\d{1,15})*")
+_STATE = re.compile(r"[A-Z]{2}")
+_HYPHENED = re.compile(r"(#)?((?:[A-Z]+\d*|\d+[A-Z]?)(?:[-‐‑](?:[A-Z]+\d*|\d+[A-Z]?)){1,7})")
+_PAIR = re.compile(r"\d{1,6}[-‐‑]\d{1,6}")
+_GRADE = re.compile(r"\d{1,2}W[-‐‑]\d{2}")
+_PADDED = re.compile(r"\d{2,6}[-‐‑]0\d{2,5}|0\d{2,5}[-‐‑]\d{3,8}")
+_FALLING = re.compile(r"(\d{3,4})[-‐‑](\d{1,2})")
+_TYPES = re.compile(r"\d{3}[-‐‑]\d00")
+_GAMES = re.compile(r"[0-7][-‐‑–][0-7](?!\d)")
+_SET = re.compile(r"(\d{1,2})[-‐‑–](\d{1,2})\((\d{1,2})\)")
+_HEX = re.compile(r"0x[0-9A-Fa-f]{1,16}")
+_PARAGRAPH = re.compile(r"(\d{1,4})((?:\((?:[a-z]|[ivx]{1,4}|\d{1,2})\)){1,3})")
+_FORMULA = re.compile(r"(?:[A-Z][a-z]?(?:\d{1,2}|[₀-₉]{1,3})?){2,8}|(?:[A-Z][a-z]?){1,4}[₀-₉]{1,3}")
+_PARTS = re.compile(r"[A-Z][a-z]?|[\d₀-₉]+")
+_FARTHEST = 4
+_ZIP, _LONG_ZIP = 5, re.compile(r"\d{5}-\d{4}")
+_LONGEST_NUMBER = 3
+_ELEMENTS = frozenset(
+    """H He Li Be B C N O F Ne Na Mg Al Si P S Cl Ar K Ca Ti Cr Mn Fe Co Ni Cu Zn As Br Ag Sn I Ba Au Hg Pb
+    U""".split()
+)
+
+
+def labelled(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """ "12A" after a word for a thing that is numbered: a seat, no amperes."""
+    token = cursor.token()
+    match = _LABELLED.fullmatch(token.core)
+    if match is None or cursor.previous().core.lower() not in table.numbers.labels:
+        return None
+    number = table.number_words.cardinal(int(match[1]))
+    at = token.core_start + match.start(2)
+    letter = spelled_pieces(match[2], at, table)
+    return Verbalization(
+        (Piece(number, token.core_start, at - 1), Piece(" ", at - 1, at), *letter), token.core_end
+    )
+
+
+def code(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """Digits after a word for a code ("PIN", "OTP"), or of a postal code after a state ("MO 63101")."""
+    token = cursor.token()
+    if not _DIGITS.fullmatch(token.core) or token.prefix.strip("([\"'“«"):
+        return None
+    if not (_is_code(cursor, table) or _is_zip(cursor)):
+        return None
+    pieces = _groups(token, table)
+    end, ahead = token.core_end, 1
+    while cursor.is_adjacent(ahead) and _GROUP.fullmatch(cursor.token(ahead).core):
+        group = cursor.token(ahead)
+        pieces += _groups(group, table)
+        end, ahead = group.core_end, ahead + 1
+    # A phrase break after each group.
+    parts = [Piece(f"{one.text}, ", one.start, one.end) for one in pieces[:-1]]
+    return Verbalization((*parts, pieces[-1]), end)
+
+
+def _groups(token: Token, table: LanguageTable) -> list[Piece]:
+    """A token's figures, one by one."""
+    at = token.core_start
+    return [
+        Piece(say_digits(found.group(), table), at + found.start(), at + found.end())
+        for found in re.finditer(r"\d+", token.core)
+    ]
+
+
+def lettered_code(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """The letters of a number plate ("Kennzeichen M-AB 1234"), one by one."""
+    token = cursor.token()
+    if not _PLATE.fullmatch(token.core) or not _is_code(cursor, table):
+        return None
+    if not any(map(str.isdigit, cursor.token(1).core)):
+        return None
+    pieces = [
+        Piece(
+            f" {letter_name(one, table)}" if at else letter_name(one, table),
+            token.core_start + at,
+            token.core_start + at + 1,
+        )
+        for at, one in enumerate(token.core)
+        if one.isalpha()
+    ]
+    return Verbalization(tuple(pieces), token.core_end)
+
+
+def _is_code(cursor: TokenCursor, table: LanguageTable) -> bool:
+    """True after "code", "code is", "code:" or "code de vérification :"."""
+    colon = False
+    for back in range(1, _FARTHEST + 1):
+        previous = cursor.previous(back)
+        word = previous.core.lower()
+        written = previous.text[previous.start : previous.end]
+        if word in table.numbers.codes_after:
+            return True
+        colon = colon or written.endswith(":")
+        if not written or written.endswith((".", "!", "?", ";", ",")) or any(map(str.isdigit, word)):
+            return False
+        if not (colon or word in table.numbers.code_joiners):
+            return False
+    return False
+
+
+def _is_zip(cursor: TokenCursor) -> bool:
+    token, state = cursor.token(), cursor.previous()
+    return (
+        (len(token.core) == _ZIP or _LONG_ZIP.fullmatch(token.core) is not None)
+        and _STATE.fullmatch(state.core) is not None
+        and not state.suffix
+        and cursor.previous(2).suffix == ","
+    )
+
+
+def numbered(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """ "0x8007", digit by digit, and "4(b)(ii)": the paragraph of a law."""
+    token = cursor.token()
+    at, words = token.core_start, table.number_words
+    if _HEX.fullmatch(token.core):
+        said = [
+            words.cardinal(int(one)) if one.isdecimal() else letter_name(one, table) for one in token.core
+        ]
+        return Verbalization((Piece(" ".join(said), at, token.core_end),), token.core_end)
+    written = token.core + ")" * token.suffix.startswith(")")
+    match = _PARAGRAPH.fullmatch(written)
+    if match is None or not table.letters:
+        return None
+    pieces = [Piece(words.cardinal(int(match[1])), at, at + match.end(1))]
+    for part in re.finditer(r"\((\w+)\)", written):
+        value = roman_value(part[1].upper()) if len(part[1]) > 1 or part[1] == "i" else None
+        spoken = words.cardinal(value) if value else " ".join(letter_name(one, table) for one in part[1])
+        spoken = words.cardinal(int(part[1])) if part[1].isdecimal() else spoken
+        pieces.append(Piece(f" {spoken}", at + part.start(), at + part.end()))
+    return Verbalization(tuple(pieces), at + len(written))
+
+
+def hyphened(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """ "#2025-0098-X", "1-800-FLOWERS", "Boeing 737-800": the groups of a name, without its hyphens."""
+    token = cursor.token()
+    if (score := _SET.fullmatch(token.core + ")" * token.suffix.startswith(")"))) is not None:
+        groups = [score.span(group) for group in (1, 2, 3)]
+        return _grouped(cursor, table, groups, token.core_end + token.suffix.startswith(")"))
+    if _is_set(cursor):
+        first, last = (part.span() for part in re.finditer(r"\d+", token.core))
+        return _grouped(cursor, table, [first, last], token.core_end, between=" ")
+    match = _HYPHENED.fullmatch(token.core)
+    if match is None:
+        return None
+    groups = [part.span() for part in re.finditer(r"[A-Z\d]+", token.core)]
+    figures = [token.core[start:end] for start, end in groups]
+    padded = _PADDED.fullmatch(token.core) is not None
+    falling = (pair := _FALLING.fullmatch(token.core)) and int(pair[1]) > int(pair[2])
+    if (
+        falling
+        or padded
+        or _GRADE.fullmatch(token.core)
+        or (_PAIR.fullmatch(token.core) and follows_number_sign(cursor, table))
+    ):
+        # "L. 121-1" and "n.º 2024-081" are no ranges.
+        return _grouped(cursor, table, groups, token.core_end)
+    lettered = (
+        any(part.isalpha() for part in figures) and any(map(str.isdigit, token.core)) and len(groups) > 2
+    )
+    named = match[1] is not None and len(groups) > 1
+    previous = cursor.previous()
+    typed = (
+        _TYPES.fullmatch(token.core) is not None
+        and previous.core[:1].isupper()
+        and not previous.suffix
+        and previous.core.lower() not in table.dates.after
+    )
+    if not (lettered or named or typed):
+        return None
+    return _grouped(cursor, table, groups, token.core_end)
+
+
+def _is_set(cursor: TokenCursor) -> bool:
+    """True for the sets of a match, one after the other: "6-4, 3-6". A range does not fall."""
+    token, before = cursor.token(), cursor.previous()
+    found = [one.core for one in (token, before) if one is token or one.suffix == ","]
+    if token.suffix == "," and _GAMES.fullmatch(token.core):
+        found.append(cursor.token(1).core)
+    games = [(int(core[0]), int(core[2])) for core in found if _GAMES.match(core)]
+    return bool(_GAMES.fullmatch(token.core)) and len(games) > 1 and any(one > other for one, other in games)
+
+
+def _grouped(
+    cursor: TokenCursor,
+    table: LanguageTable,
+    groups: list[tuple[int, int]],
+    end: int,
+    between: str = ", ",
+) -> Verbalization:
+    token = cursor.token()
+    pieces: list[Piece] = []
+    if token.core[0] == "#":
+        pieces.append(Piece(f"{table.numbers.number_sign} ", token.core_start, token.core_start + 1))
+    for number, (start, stop) in enumerate(groups):
+        part, at = token.core[start:stop], token.core_start + start
+        if number:
+            # "ISO-8859-1" goes on after its letters without a pause.
+            pieces.append(Piece(" " if token.core[0].isalpha() else between, at - 1, at))
+        if part.isdecimal():
+            short = len(part) <= _LONGEST_NUMBER and (part[0] != "0" or len(part) == 1)
+            said = table.number_words.cardinal(int(part)) if short else say_digits(part, table)
+            pieces.append(Piece(said, at, at + len(part)))
+        elif part.isalpha():
+            pieces += capitals_pieces(part, at, table) if len(part) > 1 else spelled_pieces(part, at, table)
+        else:
+            pieces += _formula_pieces(part, at, table)
+    return Verbalization(tuple(pieces), end)
+
+
+def formula(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """ "CO₂", "SO4": the letters of a chemical formula and its figures."""
+    token = cursor.token()
+    if not table.letters or not _FORMULA.fullmatch(token.core):
+        return None
+    elements = [part for part in _PARTS.findall(token.core) if part[0].isalpha()]
+    if not set(elements) <= _ELEMENTS:
+        return None
+    return Verbalization(_formula_pieces(token.core, token.core_start, table), token.core_end)
+
+
+def _formula_pieces(text: str, start: int, table: LanguageTable) -> tuple[Piece, ...]:
+    """Letters by their names and figures as numbers, one after the other."""
+    pieces: list[Piece] = []
+    for part in _PARTS.finditer(text):
+        at = start + part.start()
+        if pieces:
+            pieces.append(Piece(" ", at, at + 1))
+        if part.group()[0].isalpha():
+            pieces += spelled_pieces(part.group(), at, table)
+        else:
+            figures = part.group().translate(LOWERED)
+            pieces.append(Piece(table.number_words.cardinal(int(figures)), at, at + len(part.group())))
+    return tuple(pieces)

@@ -1,0 +1,245 @@
+"""Digits that are no amounts: telephone numbers, versions, network addresses, parts of words ("80er")."""
+
+from __future__ import annotations
+
+import functools
+import re
+
+from kani.text.normalizer.rules.acronyms import capitals_pieces
+from kani.text.normalizer.rules.numerals import say_digits
+from kani.text.normalizer.rules.units import sign_name
+from kani.text.normalizer.spoken import Piece, Verbalization
+from kani.text.normalizer.tables.table import LanguageTable
+from kani.text.normalizer.tokens import Token, TokenCursor
+
+_FAR = re.compile(r"\+\d{1,4}(?:-\d+|\.\d{2,})*|\+\d{7,15}")
+_GROUP = re.compile(r"\d{2,}(?:[-./]\d{2,})*")
+_AREA = re.compile(r"\d+(?:[-./]\d{2,})*")
+_DIGITS = re.compile(r"\d+")
+_DOTTED = re.compile(r"(v)?(\d{1,5}(?:\.\d{1,5}){1,7})", re.IGNORECASE)
+_HYPHENED = re.compile(r"\d{1,15}(?:[-‐‑]\d{1,15}){2,15}")
+_ZONE = re.compile(r"(?P<name>GMT|UTC)(?P<sign>[+\-−–])(?P<hours>\d{1,2})(?::?(?P<minutes>\d{2}))?")
+_MOST_GROUPS = 8
+_FEWEST_DRAWN = 3
+_ENDING = re.compile(r"(\d{1,4})(-?)([^\W\d_]\S*)")
+
+_BEFORE = tuple("+-−±~≈%٪")
+
+
+def zone(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """ "GMT-3", "UTC+05:30": the offset of a time zone."""
+    token = cursor.token()
+    match = _ZONE.fullmatch(token.core)
+    if match is None:
+        return None
+    spoken = f" {sign_name(match['sign'], table)} {table.number_words.cardinal(int(match['hours']))}"
+    if match["minutes"] and int(match["minutes"]):
+        spoken += f" {table.number_words.cardinal(int(match['minutes']))}"
+    at = token.core_start + match.start("sign")
+    name = capitals_pieces(match["name"], token.core_start, table)
+    return Verbalization((*name, Piece(spoken, at, token.core_end)), token.core_end)
+
+
+def phone(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """A telephone number: international, or of a pattern in the table."""
+    token = cursor.token()
+    if token.core[0] == "+":
+        return _far_phone(cursor, table)
+    for pattern in _patterns(table).get(len(token.core), ()):
+        count = _fits(cursor, pattern)
+        if count:
+            return _digits(cursor, table, count)
+    return None
+
+
+@functools.cache
+def _patterns(table: LanguageTable) -> dict[int, list[tuple[re.Pattern[str], ...]]]:
+    """[numbers] phones: a pattern for each word, by the first word's length."""
+    found: dict[int, list[tuple[re.Pattern[str], ...]]] = {}
+    for phone in table.numbers.phones:
+        parts = phone.split()
+        looks = tuple(re.compile(re.escape(part).replace("d", r"\d")) for part in parts)
+        found.setdefault(len(parts[0].strip("()")), []).append(looks)
+    return found
+
+
+def _fits(cursor: TokenCursor, pattern: tuple[re.Pattern[str], ...]) -> int:
+    """The number of tokens that fit the pattern: all of it, or 0."""
+    for ahead, part in enumerate(pattern):
+        token = cursor.token(ahead)
+        first = token.prefix if ahead == 0 else ""
+        last = ahead == len(pattern) - 1
+        whole = token.core if last else token.text[token.start + len(first) : token.end]
+        bracketed = token.text[token.core_start - 1 : token.end if not last else token.core_end]
+        if token.entry is not None or not (part.fullmatch(whole) or (first and part.fullmatch(bracketed))):
+            return 0
+        if ahead and token.start != token.core_start:
+            return 0
+    return len(pattern)
+
+
+def _far_phone(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """An international number, which begins with "+" and a country code."""
+    token = cursor.token()
+    if not _FAR.fullmatch(token.core):
+        return None
+    count, digits = 1, sum(map(str.isdigit, token.core))
+    while count < _MOST_GROUPS and digits < 15:
+        before = cursor.token(count - 1)
+        if before.suffix not in ("", ")"):
+            break
+        following = cursor.token(count)
+        group = _AREA if count == 1 else _GROUP
+        if not group.fullmatch(following.core) or following.prefix not in ("", "(") or following.entry:
+            break
+        digits += sum(map(str.isdigit, following.core))
+        count += 1
+    if not 7 <= digits <= 15:
+        return None
+    return _digits(cursor, table, count)
+
+
+def _digits(cursor: TokenCursor, table: LanguageTable, count: int) -> Verbalization:
+    """``count`` tokens digit by digit, a phrase break after each group; the country code as a number."""
+    groups: list[tuple[str, int, int]] = []
+    for ahead in range(count):
+        token = cursor.token(ahead)
+        groups += [
+            (found.group(), token.core_start + found.start(), token.core_start + found.end())
+            for found in _DIGITS.finditer(token.core)
+        ]
+    pieces = []
+    first = cursor.token()
+    far = first.core[0] == "+"
+    if far:
+        pieces.append(Piece(f"{table.numbers.plus} ", first.core_start, first.core_start + 1))
+    for number, (digits, start, end) in enumerate(groups):
+        country = far and number == 0 and len(digits) <= 3 and digits[0] != "0"
+        spoken = table.number_words.cardinal(int(digits)) if country else _group(digits, table)
+        if number == 0 and not far:
+            # An opening bracket is part of the number.
+            start = first.core_start - first.prefix.endswith("(")
+        pieces.append(Piece(spoken if number == len(groups) - 1 else f"{spoken}, ", start, end))
+    return Verbalization(tuple(pieces), cursor.token(count - 1).core_end)
+
+
+def _group(digits: str, table: LanguageTable) -> str:
+    """A group of a telephone number, as many digits at a time as the language speaks together."""
+    size = table.numbers.phone_digits
+    if size < 2 or len(digits) % size:
+        return say_digits(digits, table)
+    parts = [digits[at : at + size] for at in range(0, len(digits), size)]
+    return ", ".join(
+        say_digits(part, table) if part[0] == "0" else table.number_words.cardinal(int(part))
+        for part in parts
+    )
+
+
+def hyphened(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """ "978-84-376-0494-7": the digits of a number that is a name."""
+    token = cursor.token()
+    if not _HYPHENED.fullmatch(token.core):
+        return None
+    pieces = []
+    groups = _DIGITS.findall(token.core)
+    # "7-12-23-31": numbers that were drawn.
+    drawn = len(groups) > _FEWEST_DRAWN and all(len(group) < 3 for group in groups)
+    for found in _DIGITS.finditer(token.core):
+        start, end = token.core_start + found.start(), token.core_start + found.end()
+        said = table.number_words.cardinal(int(found.group())) if drawn else say_digits(found.group(), table)
+        pieces.append(Piece(said + ("" if end == token.core_end else ", "), start, end))
+    return Verbalization(tuple(pieces), token.core_end)
+
+
+def _is_section(cursor: TokenCursor, table: LanguageTable) -> bool:
+    """True after "Art." and after capitals: "18.3" is its third paragraph, or a version, and no decimal."""
+    if table.numbers.decimal == ".":
+        return False
+    previous, earlier = cursor.previous(), cursor.previous(2)
+    inside = earlier.core != "" and not earlier.suffix.endswith(".")
+    if previous.core.isupper() and len(previous.core) > 1 and not previous.suffix and inside:
+        # "HDMI 2.1"
+        return previous.core not in table.currencies
+    before = cursor.previous().core
+    if before.lower() in table.numbers.labels and not previous.suffix:
+        return True
+    short = table.abbreviations.get(f"{before}.") or table.abbreviations.get(f"{before.lower()}.", ())
+    numbered = any(said in table.roman.cardinal for one in short for said in one.said.values())
+    return numbered or before.lower() in table.roman.cardinal or before == "§"
+
+
+def dotted(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """ "v2.0.1", "192.168.1.1": each number by itself; None if it may be one number."""
+    token = cursor.token()
+    match = _DOTTED.fullmatch(token.core)
+    if match is None:
+        return None
+    parts = match[2].split(".")
+    address = len(parts) == 4 and all(
+        len(part) <= 3 and int(part) <= 255 and str(int(part)) == part for part in parts
+    )
+    groups = all(len(part) == 3 for part in parts[1:]) and parts[0] != "0"
+    if not match[1] and not address and (groups or (len(parts) == 2 and not _is_section(cursor, table))):
+        return None
+    point = table.web.signs.get(".", table.numbers.point)
+    pieces = []
+    at = token.core_start
+    if match[1]:
+        pieces.append(Piece(f"{table.web.version} ", at, at + 1))
+        at += 1
+    for number, part in enumerate(parts):
+        if number:
+            pieces.append(Piece(f" {point} ", at, at + 1))
+            at += 1
+        spoken = say_digits(part, table) if part[0] == "0" else table.number_words.cardinal(int(part))
+        pieces.append(Piece(spoken, at, at + len(part)))
+        at += len(part)
+    return Verbalization(tuple(pieces), token.core_end)
+
+
+def number_with_ending(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """A number that is the first part of a word ([numbers] endings)."""
+    token = cursor.token()
+    match = _ENDING.fullmatch(token.core) if table.numbers.endings else None
+    if match is None or (len(match[1]) > 1 and match[1][0] == "0"):
+        return None
+    rest = match[3]
+    found = rest.startswith(table.numbers.endings)
+    # "3-Zimmer-Wohnung": where nouns have capitals, any of them may follow.
+    compound = table.agreement.capitals and match[2] != "" and rest[0].isupper() and rest[1:2].islower()
+    measured = (
+        table.agreement.capitals and match[2] != "" and "-" in rest and rest.partition("-")[0] in table.units
+    )
+    if not (found or compound or measured):
+        return None
+    number = int(match[1])
+    year = 1100 <= number < 2100 and not match[2]
+    spoken = table.number_words.year(number) if year else table.number_words.cardinal(number, "m")
+    at = token.core_start + match.start(3)
+    spoken = f"{spoken}-" if compound and not found else spoken
+    head, _, tail = rest.partition("-")
+    if measured:
+        # "10-km-Sprint"
+        forms, middle = table.units[head].forms, at + len(head)
+        name = Piece(forms.get("one", forms["other"]), at, middle)
+        first = Piece(f"{spoken} ", token.core_start, at)
+        return Verbalization((first, name, Piece(f"-{tail}", middle, token.core_end)), token.core_end)
+    return Verbalization(
+        (Piece(spoken, token.core_start, at), Piece(rest, at, token.core_end)), token.core_end
+    )
+
+
+def number_prefix(core: str, table: LanguageTable) -> str:
+    """The prefix of a token's digits that is spoken as a part of the number, or ""."""
+    for written in table.numbers.prefixes:
+        after = core[len(written) : len(written) + 1]
+        if core.startswith(written) and (after.isnumeric() or after in _BEFORE or after in table.currencies):
+            return written
+    return ""
+
+
+def join_prefix(spoken: Verbalization, written: str, token: Token, table: LanguageTable) -> Verbalization:
+    """Join a number's verbalization with its prefix."""
+    first, *others = spoken.pieces
+    joined = Piece(table.number_words.with_prefix(written, first.text), token.core_start, first.end)
+    return Verbalization((joined, *others), spoken.end)

@@ -1,0 +1,176 @@
+"""Marks and measures with letters: "B-", "1m75", "5K", "32-yd", the quarter "Q3/24", years."""
+
+from __future__ import annotations
+
+import re
+
+from kani.text.normalizer.rules.abbreviations import follows_number_sign
+from kani.text.normalizer.rules.acronyms import spelled_pieces
+from kani.text.normalizer.spoken import Piece, Verbalization
+from kani.text.normalizer.tables.table import LanguageTable
+from kani.text.normalizer.tokens import TokenCursor
+
+_ADJECTIVE = re.compile(r"(?P<number>\d{1,4})(?:(?P<run>K)|-(?P<unit>[a-zA-Z]{1,3}))")
+_BEFORE_RUNS = frozenset("a the first my her his our this local".split())
+_CHECKED = re.compile(r"(\d{1,3}(?:[.]\d{3}){1,3})[-‐‑](\d)")
+_SEASON = re.compile(r"((?:19|20)\d\d)[-‐‑–](\d\d)")
+_FACTOR = re.compile(r"[x×](\d|1\d|20)")
+_HEIGHT = re.compile(r"([0-2])m(\d\d)")
+_PERIOD = re.compile(r"([HQT])([1-4])['’/](\d\d)")
+_TERM, _YEAR = re.compile(r"T([1-4])"), re.compile(r"20\d\d")
+_QUARTER = re.compile(r"([1-4])([TS])(\d\d)")
+_COUNTDOWN = re.compile(r"([JDHT])([-−+])(\d{1,3})")
+_GRADED = re.compile(r"([1-9]|10|[A-F])[-−]")
+
+_EMOTICONS = frozenset(
+    "<3 </3 :D :-D =D xD XD :P :-P :p ;P :o :O :S :s :3 ^^ ^_^ -_- u.u o.O O.o T_T :* :'( :'D".split()
+)
+
+
+def adjective(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """English "32-yd" and "5K" before what they describe: the unit has no plural, and K is a letter."""
+    token = cursor.token()
+    match = _ADJECTIVE.fullmatch(token.core) if table.language == "en" else None
+    if match is None:
+        return None
+    at, words = token.core_start, table.number_words
+    if match["run"]:
+        if cursor.previous().core.lower() not in _BEFORE_RUNS:
+            return None
+        return Verbalization(
+            (Piece(f"{words.cardinal(int(match['number']))} K", at, token.core_end),), token.core_end
+        )
+    unit = table.units.get(match["unit"])
+    if unit is None:
+        return None
+    said = unit.forms.get("one", unit.forms["other"])
+    middle = at + match.start("unit")
+    pieces = (
+        Piece(words.cardinal(int(match["number"])), at, middle),
+        Piece(f" {said}", middle, token.core_end),
+    )
+    return Verbalization(pieces, token.core_end)
+
+
+def factor(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """ "x2": so many times."""
+    token = cursor.token()
+    match = _FACTOR.fullmatch(token.core)
+    name = table.signs.get("×")
+    if match is None or name is None:
+        return None
+    said = f"{name} {table.number_words.cardinal(int(match[1]))}"
+    return Verbalization((Piece(said, token.core_start, token.core_end),), token.core_end)
+
+
+def height(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """ "1m75": metres, and the centimetres without their name."""
+    token = cursor.token()
+    match = _HEIGHT.fullmatch(token.core)
+    unit = table.units.get("m") if match else None
+    if match is None or unit is None:
+        return None
+    at, middle = token.core_start, token.core_start + match.start(2)
+    words = table.number_words
+    metres = f"{words.cardinal(int(match[1]), unit.gender or 'm')} {table.form(unit.forms, int(match[1]))}"
+    pieces = Piece(metres, at, middle), Piece(f" {words.cardinal(int(match[2]))}", middle, token.core_end)
+    return Verbalization(pieces, token.core_end)
+
+
+def period(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """ "H1'24", "Q3 '24": the part of a year, and the year's last figures."""
+    token = cursor.token()
+    match = _PERIOD.fullmatch(token.core)
+    at, words = token.core_start, table.number_words
+    if (countdown := _COUNTDOWN.fullmatch(token.core)) is not None:
+        # "J-6"
+        sign = table.numbers.plus if countdown[2] == "+" else table.numbers.minus
+        said = f" {sign} {words.cardinal(int(countdown[3]))}"
+        return Verbalization(
+            (*spelled_pieces(countdown[1], at, table), Piece(said, at + 1, token.core_end)), token.core_end
+        )
+    if (
+        (term := _TERM.fullmatch(token.core))
+        and cursor.is_adjacent(1)
+        and _YEAR.fullmatch(cursor.token(1).core)
+    ):
+        # French "T3 2024"
+        name = next((one.said["other"] for one in table.abbreviations.get(f"{term[1]}T", ())), "")
+        return Verbalization((Piece(name, at, token.core_end),), token.core_end) if name else None
+    if (quarter := _QUARTER.fullmatch(token.core)) is not None:
+        # "3T24"
+        name = next(
+            (one.said["other"] for one in table.abbreviations.get(f"{quarter[1]}{quarter[2]}", ())), ""
+        )
+        year = f" {words.cardinal(int(quarter[3]))}"
+        return Verbalization((Piece(name + year, at, token.core_end),), token.core_end) if name else None
+    if match is None:
+        return None
+    return Verbalization(
+        (
+            *spelled_pieces(match[1], at, table),
+            Piece(f" {words.cardinal(int(match[2]))}", at + 1, at + 2),
+            Piece(f" {words.cardinal(int(match[3]))}", at + 2, token.core_end),
+        ),
+        token.core_end,
+    )
+
+
+def graded(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """ "8-" and "B-": a mark, and a little less."""
+    token = cursor.token()
+    match = _GRADED.fullmatch(token.core)
+    if match is None or not table.letters or cursor.token(1).core[:1].isdecimal():
+        return None
+    at = token.core_end - 1
+    mark = (
+        (Piece(table.number_words.cardinal(int(match[1])), token.core_start, at),)
+        if match[1].isdecimal()
+        else spelled_pieces(match[1], token.core_start, table)
+    )
+    return Verbalization((*mark, Piece(f" {table.numbers.minus}", at, token.core_end)), token.core_end)
+
+
+def years(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """ "1914-18", and the season "2024-25"."""
+    token = cursor.token()
+    match = _SEASON.fullmatch(token.core)
+    if match is None or int(match[1]) % 100 >= int(match[2]) or follows_number_sign(cursor, table):
+        return None
+    words, at, dash = table.number_words, token.core_start, token.core_start + match.end(1)
+    to = "" if (int(match[1]) + 1) % 100 == int(match[2]) else f"{table.numbers.to} "
+    first, last = words.year(int(match[1])), words.cardinal(int(match[2]))
+    pieces = Piece(f"{first} ", at, dash), Piece(f"{to}{last}", dash, token.core_end)
+    return Verbalization(pieces, token.core_end)
+
+
+def account(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """ "18.903-5": a number and its check digit, which are no range."""
+    token = cursor.token()
+    match = _CHECKED.fullmatch(token.core) if table.numbers.group == "." else None
+    if match is None:
+        return None
+    words, at, end = table.number_words, token.core_start, token.core_start + match.end(1)
+    number = words.cardinal(int(match[1].replace(".", "")))
+    pieces = Piece(f"{number}, ", at, end), Piece(words.cardinal(int(match[2])), end + 1, token.core_end)
+    return Verbalization(pieces, token.core_end)
+
+
+def emoticon(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """A face of characters, and "<3" where it compares nothing: they are not spoken."""
+    token = cursor.token()
+    written = token.text[token.start : token.end]
+    whole = written in _EMOTICONS
+    if not (whole or token.core in _EMOTICONS) or (token.core == "<3" and _compares(cursor, table)):
+        return None
+    return Verbalization((), token.end if whole else token.core_end)
+
+
+def _compares(cursor: TokenCursor, table: LanguageTable) -> bool:
+    """True if "<3" compares: after a variable or a number, or before a unit."""
+    before, after = cursor.previous(), cursor.token(1).core
+    return (
+        len(before.core) == 1
+        or before.core[-1:].isdecimal()
+        or (cursor.is_adjacent(1) and after in table.units)
+    )

@@ -1,0 +1,93 @@
+"""Places on a map, and directions: "40°25'13" N", "viento NO"."""
+
+from __future__ import annotations
+
+import re
+
+from kani.text.normalizer.rules.numerals import NUMBER, parse_numeral
+from kani.text.normalizer.rules.units import gender_of_forms, say_counted
+from kani.text.normalizer.spoken import Piece, Verbalization
+from kani.text.normalizer.tables.table import LanguageTable
+from kani.text.normalizer.tokens import TokenCursor
+
+_MINUTES, _SECONDS = "'’′", '"”″'
+_ANGLE = re.compile(
+    rf"(\d{{1,3}})[°º](\d{{1,2}})(?:[{_MINUTES}](?:({NUMBER})(?:[{_SECONDS}]|[{_MINUTES}]{{2}})?)?)?([A-Z]{{1,2}})?"
+)
+_DEGREES = re.compile(rf"{NUMBER}[°º]")
+_PART = re.compile(rf"({NUMBER})[{_MINUTES}{_SECONDS}]")
+_MOST_BETWEEN = 3
+
+
+def angle(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """ "45°30'15"": degrees, minutes and seconds, and the direction that touches them."""
+    token = cursor.token()
+    if (part := _part(cursor, table)) is not None:
+        return part
+    match = _ANGLE.fullmatch(token.core)
+    units = [table.units.get(symbol) for symbol in ("°", "min", "s")]
+    if match is None or (match[4] and match[4] not in table.compass.names):
+        return None
+    pieces: list[Piece] = []
+    for group, unit in enumerate(units, 1):
+        numeral = parse_numeral(match[group], table) if match[group] else None
+        if unit is None or numeral is None:
+            break
+        spoken = say_counted(numeral, unit.forms, gender_of_forms(unit.forms, table), table)
+        start, end = token.core_start + match.start(group), token.core_start + match.end(group)
+        pieces.append(Piece(f" {spoken}" if pieces else spoken, start, end))
+    if pieces and match[4]:
+        pieces.append(
+            Piece(f" {table.compass.names[match[4]]}", token.core_start + match.start(4), token.core_end)
+        )
+    end = token.core_end + token.suffix.startswith(("'", "’", '"', "”"))
+    return Verbalization(tuple(pieces), end) if pieces else None
+
+
+def _part(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """The "25'" and "13"" of "40° 25' 13"": minutes and seconds of degrees, no feet and inches."""
+    token = cursor.token()
+    match = _PART.fullmatch(token.core + token.suffix[:1])
+    numeral = parse_numeral(match[1], table) if match else None
+    if match is None or numeral is None or not _is_after_degrees(cursor, 1):
+        return None
+    unit = table.units["min" if match.group()[-1] in _MINUTES else "s"]
+    spoken = say_counted(numeral, unit.forms, gender_of_forms(unit.forms, table), table)
+    end = token.core_start + match.end()
+    return Verbalization((Piece(spoken, token.core_start, end),), end)
+
+
+def direction(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """The "N" of "40° 25' N" and the "NO" of "viento NO"."""
+    token = cursor.token()
+    name = table.compass.names.get(token.core)
+    if name is None or not token.core.isupper():
+        return None
+    after = table.compass.after
+    known = _is_after_degrees(cursor, 1) or _is_to_another(cursor, table)
+    for back in range(1, _MOST_BETWEEN + 1):
+        # "viento del NO", "Wind aus W bis NW"
+        before = cursor.previous(back)
+        if known or before.core.lower() in after:
+            known = True
+            break
+        if before.suffix or not (before.core in table.compass.names or before.core.islower()):
+            break
+    if not known:
+        return None
+    return Verbalization((Piece(name, token.core_start, token.core_end),), token.core_end)
+
+
+def _is_to_another(cursor: TokenCursor, table: LanguageTable) -> bool:
+    """True for the "W" of "W bis NW"."""
+    joiner, other = cursor.token(1).core, cursor.token(2).core if cursor.is_adjacent(2) else ""
+    return joiner == table.numbers.to and len(other) > 1 and other in table.compass.names
+
+
+def _is_after_degrees(cursor: TokenCursor, back: int) -> bool:
+    """True if degrees stand before, or minutes of degrees."""
+    previous = cursor.previous(back)
+    if _DEGREES.fullmatch(previous.core) and not previous.suffix:
+        return True
+    found = _PART.fullmatch(previous.core + previous.suffix[:1])
+    return found is not None and back < _MOST_BETWEEN and _is_after_degrees(cursor, back + 1)

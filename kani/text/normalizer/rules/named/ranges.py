@@ -1,0 +1,108 @@
+"""Ranges of what has letters: rows A–C, questions 5b–9, gates A12–A16, sizes S–XL."""
+
+from __future__ import annotations
+
+import re
+
+from kani.text.normalizer.rules.acronyms import spelled_pieces
+from kani.text.normalizer.rules.numerals import DASHES
+from kani.text.normalizer.spoken import Piece, Verbalization
+from kani.text.normalizer.tables.table import LanguageTable
+from kani.text.normalizer.tokens import TokenCursor
+
+_RANGE = re.compile(rf"(?P<first>[^\W_]{{1,8}})(?P<dash>[{DASHES}])(?P<last>[^\W_]{{1,8}})")
+_PART = re.compile(r"(?P<before>[A-Z]{0,3})(?P<number>\d{0,4})(?P<after>[a-gA-DFG]?)")
+_SIZES = (
+    "XXS",
+    "XS",
+    "PP",
+    "P",
+    "S",
+    "M",
+    "L",
+    "G",
+    "GG",
+    "XL",
+    "XG",
+    "XXL",
+    "XXG",
+    "2XL",
+    "3XL",
+    "4XL",
+    "XXXL",
+)
+_HYPHENS = "-‐‑"
+_NEXT = 1
+_MEASURES = frozenset("deg")
+"""Small letters that stand for a unit, or for an exponent, as often."""
+
+
+def letters(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """Two places in an order, of which at least one has a letter: the first "to" the last."""
+    token = cursor.token()
+    match = _RANGE.fullmatch(token.core)
+    if match is None or not table.letters or not _is_range(cursor, match, table):
+        return None
+    at, dash, rest = (
+        token.core_start,
+        token.core_start + match.start("dash"),
+        token.core_start + match.start("last"),
+    )
+    to = f" {table.numbers.to} "
+    numbers = re.sub(r"\D", " ", token.core).split()
+    if match["dash"] in _HYPHENS and match["first"][0].isalpha() and len(numbers) == len(("4", "5")):
+        # The joint "L4-L5" lies between both.
+        to = " " if int(numbers[1]) - int(numbers[0]) == _NEXT else to
+    pieces = (
+        *_say(match["first"], at, table),
+        Piece(to, dash, rest),
+        *_say(match["last"], rest, table),
+    )
+    return Verbalization(pieces, token.core_end)
+
+
+def _is_range(cursor: TokenCursor, match: re.Match[str], table: LanguageTable) -> bool:
+    """True if the last follows the first. A hyphen joins other things too ("A-B", "B12-16")."""
+    first, last, hyphen = match["first"], match["last"], match["dash"] in _HYPHENS
+    if first in _SIZES and last in _SIZES and len(first + last) > len("SM"):
+        return _SIZES.index(first) < _SIZES.index(last)
+    one, other = _PART.fullmatch(first), _PART.fullmatch(last)
+    if one is None or other is None or (first + last).isdecimal():
+        return False
+    if not one["number"] and not other["number"]:
+        small = first.islower()
+        far = ord(last[0]) - ord(first[0])
+        single = len(first) == len(last) == 1 and small == last.islower() and far > 0
+        labelled = cursor.previous().core.lower().rstrip("s") in _singular(table.numbers.labels)
+        return single and (not hyphen or labelled or (far > _NEXT and not small))
+    if not one["number"]:
+        return False
+    if not other["number"]:
+        # "3a–c"
+        return bool(one["after"]) and len(last) == 1 and one["after"] < last and not one["before"]
+    if int(one["number"]) >= int(other["number"]):
+        return one["number"] == other["number"] and one["after"] < other["after"] and not one["before"]
+    if one["before"] or other["before"]:
+        same = one["before"] == other["before"] or (not other["before"] and not hyphen)
+        return same and not one["after"] and not other["after"]
+    # "5-7g" are grams.
+    return (one["after"] + other["after"]).islower() and not {one["after"], other["after"]} & _MEASURES
+
+
+def _singular(labels: frozenset[str]) -> frozenset[str]:
+    return frozenset(label.rstrip("s") for label in labels)
+
+
+def _say(part: str, start: int, table: LanguageTable) -> tuple[Piece, ...]:
+    """A number and the letters beside it."""
+    pieces: list[Piece] = []
+    for found in re.finditer(r"\d+|\D+", part):
+        at = start + found.start()
+        if pieces:
+            pieces.append(Piece(" ", at, at + 1))
+        if found.group().isdecimal():
+            said = table.number_words.cardinal(int(found.group()))
+            pieces.append(Piece(said, at, at + len(found.group())))
+        else:
+            pieces += spelled_pieces(found.group(), at, table)
+    return tuple(pieces)

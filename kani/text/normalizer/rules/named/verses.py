@@ -1,0 +1,95 @@
+"""Chapters and verses: "John 3:16-18", "Mt 5, 1-12", "1 Kor 13,4"."""
+
+from __future__ import annotations
+
+import re
+
+from kani.text.normalizer.rules.numerals import DASHES
+from kani.text.normalizer.spoken import Piece, Verbalization
+from kani.text.normalizer.tables.table import LanguageTable
+from kani.text.normalizer.tokens import Token, TokenCursor
+
+_VERSE = re.compile(
+    rf"(?P<chapter>\d{{1,3}})(?:(?P<mark>[:,.])(?P<verse>\d{{1,3}})[a-z]?(?:[{DASHES}](?P<last>\d{{1,3}})[a-z]?)?)?"
+)
+_VERSES = re.compile(rf"\d{{1,3}}[a-z]?(?:[{DASHES}]\d{{1,3}}[a-z]?)?")
+_NUMBERS_OF_BOOKS = ("1", "2", "3")
+
+
+def book(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """The name of a book of the Bible before a chapter and a verse."""
+    token = cursor.token()
+    name = _book(token, table)
+    if name is None or not _is_verse(cursor, 1, table):
+        return None
+    return Verbalization(
+        (Piece(name, token.core_start, token.core_end),), token.core_end + token.suffix.startswith(".")
+    )
+
+
+def number_of_book(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """The "1" of "1 Cor 13:4": the first of the letters to Corinth."""
+    token = cursor.token()
+    if token.core not in _NUMBERS_OF_BOOKS or token.suffix not in ("", "."):
+        return None
+    if not table.books.names or _book(cursor.token(1), table) is None:
+        return None
+    cursor.at += 1
+    try:
+        cited = _is_verse(cursor, 1, table)
+    finally:
+        cursor.at -= 1
+    if not cited:
+        return None
+    spoken = table.number_words.ordinal(int(token.core), table.books.ordinal)
+    return Verbalization(
+        (Piece(spoken, token.core_start, token.core_end),), token.core_end + len(token.suffix)
+    )
+
+
+def verse(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """ "3:16-18" and English "1:1" after a name, "3,16" after a book of the Bible: chapter and verses."""
+    token, before = cursor.token(), cursor.previous()
+    match = _VERSE.fullmatch(token.core)
+    if match is None or not match["mark"] or before.suffix not in ("", "."):
+        return None
+    cursor.at -= 1
+    try:
+        cited = _book(before, table) is not None and _is_verse(cursor, 1, table)
+    finally:
+        cursor.at += 1
+    if not cited:
+        named = before.core[:1].isupper() and match["mark"] == ":"
+        if not named or not (match["last"] or (table.language == "en" and len(match["verse"]) != len("00"))):
+            return None
+    words = table.number_words
+    if match["last"] and int(match["last"]) <= int(match["verse"]):
+        return None
+    at = token.core_start
+    first = f"{words.cardinal(int(match['chapter']))} {words.cardinal(int(match['verse']))}"
+    if not match["last"]:
+        return Verbalization((Piece(first, at, token.core_end),), token.core_end)
+    dash = at + match.end("verse")
+    last = f" {table.numbers.to} {words.cardinal(int(match['last']))}"
+    return Verbalization((Piece(first, at, dash), Piece(last, dash, token.core_end)), token.core_end)
+
+
+def _book(token: Token, table: LanguageTable) -> str | None:
+    if token.suffix not in ("", ".") or token.prefix.strip("("):
+        return None
+    return table.books.names.get(token.core)
+
+
+def _is_verse(cursor: TokenCursor, ahead: int, table: LanguageTable) -> bool:
+    """True if a chapter and a verse follow; a chapter alone is enough after some books."""
+    token = cursor.token(ahead)
+    match = _VERSE.fullmatch(token.core)
+    if match is None or token.prefix:
+        return False
+    measured = cursor.token(ahead + 1).core if cursor.is_adjacent(ahead + 1) else ""
+    if measured in table.units or measured.partition("/")[0] in table.units:
+        # "Hb 13,2 g/dL"
+        return False
+    if match["mark"] or cursor.token(ahead - 1).core in table.books.alone:
+        return match["mark"] != "." or table.numbers.decimal == ","
+    return token.suffix == "," and _VERSES.fullmatch(cursor.token(ahead + 1).core) is not None

@@ -1,0 +1,119 @@
+"""Money and fractions."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+from kani.text.normalizer.number_words.ja import Counter, JapaneseNumbers
+from kani.text.normalizer.rules.numerals import VULGAR_FRACTIONS
+from kani.text.normalizer.spoken import Piece
+from kani.text.normalizer.unspaced.numbers import (
+    Figures,
+    ascii_digits,
+    parse_figures,
+    read,
+    say_japanese,
+    say_one_by_one,
+    second_figures,
+)
+from kani.text.normalizer.unspaced.scan import Scan, UnspacedReading
+from kani.text.normalizer.unspaced.table import UnspacedTable
+
+_FRACTION = re.compile(r"(?:(?P<whole>\d{1,4}) )?(?P<numerator>\d{1,6})[/⁄](?P<denominator>\d{1,6})(?![\d/])")
+_PARTS_OF = re.compile(r"(\d{1,3})分の(\d{1,3})")
+_TYRE = re.compile(r" ?Z?R\d\d")
+
+
+def money(scan: Scan, at: int) -> UnspacedReading | None:
+    """ "¥1,250.50", "$3.5万", "USD 20": the currency is said after its amount."""
+    table = scan.table
+    longest = next((length for length in (3, 2, 1) if scan.text[at : at + length] in table.currencies), 0)
+    if not longest:
+        return None
+    code = scan.text[at : at + longest]
+    place = at + longest
+    place += scan.text[place : place + 1] == " "
+    first = parse_figures(scan, place)
+    if first is None:
+        return None
+    second = second_figures(scan, first)
+    last = second or first
+    word, behind = scan.word_behind(last.end)
+    magnitude = word if word in table.numbers.magnitudes else ""
+    currency = table.currencies[code]
+    end = behind + len(magnitude) if magnitude else last.end
+    begin = f"{_say_money(scan, first, None)}{table.numbers.to}" if second is not None else ""
+    if isinstance(table.words, JapaneseNumbers):
+        said = _say_money(scan, last, currency)
+    else:
+        said = _say_money(scan, last, None) + magnitude + currency.said
+    said = begin + said
+    return UnspacedReading((Piece(said, at, end),), end)
+
+
+def fraction(scan: Scan, at: int) -> UnspacedReading | None:
+    """ "3/4", "2 1/2 kg": the denominator comes first; Japanese "3分の1"."""
+    if (parts := _PARTS_OF.match(scan.text, at)) and isinstance(scan.table.words, JapaneseNumbers):
+        said = say_fraction(int(ascii_digits(parts[2])), int(ascii_digits(parts[1])), scan.table)
+        return UnspacedReading((Piece(said, at, parts.end()),), parts.end())
+    found = _FRACTION.match(scan.text, at)
+    if found is None or not int(found["denominator"]) or scan.text[at - 1 : at] == "/":
+        return None
+    if _TYRE.match(scan.text, found.end()):
+        sizes = scan.table.words.digits(found["numerator"]) + scan.table.words.digits(found["denominator"])
+        return UnspacedReading((Piece(sizes, at, found.end()),), found.end())
+    if scan.text.startswith("mmHg", found.end()):
+        # Blood pressure: both figures, and their unit.
+        words, middle = scan.table.words, found.end("numerator")
+        upper, lower = (words.cardinal(int(found[part])) for part in ("numerator", "denominator"))
+        unit = scan.table.units.get("mmHg")
+        end = found.end() + 4
+        name = unit.counter.said if unit is not None else "mmHg"
+        pieces = Piece(f"{upper}、", at, middle), Piece(f"{lower}{name}", middle, end)
+        return UnspacedReading(pieces, end)
+    part = say_fraction(int(found["numerator"]), int(found["denominator"]), scan.table)
+    if found["whole"]:
+        part = f"{scan.table.words.cardinal(int(found['whole']))}{scan.table.numbers.mixed}{part}"
+    return _read_with_unit(part, at, found.end(), scan)
+
+
+def vulgar_fraction(scan: Scan, at: int) -> UnspacedReading | None:
+    """ "½", "½ kg"; after a number it is joined with it."""
+    if (part := VULGAR_FRACTIONS.get(scan.text[at])) is None:
+        return None
+    said = say_fraction(*part, scan.table)
+    if scan.last_number == at:
+        said = scan.table.numbers.mixed + said
+    return _read_with_unit(said, at, at + 1, scan)
+
+
+def say_fraction(numerator: int, denominator: int, table: UnspacedTable) -> str:
+    """A fraction in words."""
+    words = table.words
+    return table.numbers.fraction.format(
+        numerator=words.cardinal(numerator), denominator=words.cardinal(denominator)
+    )
+
+
+def _read_with_unit(said: str, start: int, middle: int, scan: Scan) -> UnspacedReading:
+    """A fraction with the unit after it, if there is one."""
+    word, place = scan.word_behind(middle)
+    unit = scan.table.units.get(word)
+    if unit is None:
+        return UnspacedReading((Piece(said, start, middle),), middle)
+    said = unit.before + said + unit.counter.said
+    return read(said, start, middle, place + len(word), unit, scan)
+
+
+def _say_money(scan: Scan, figures: Figures, currency: Counter | None) -> str:
+    """An amount, its decimals without the zeros at their end."""
+    table = scan.table
+    plain = replace(figures, decimals=figures.decimals.rstrip("0"))
+    if isinstance(table.words, JapaneseNumbers):
+        return say_japanese(scan, plain, currency, "")
+    if figures.long:
+        return say_one_by_one(figures.digits, table)
+    if plain.decimals:
+        return table.words.decimal(int(figures.digits), plain.decimals)
+    return table.words.cardinal(int(figures.digits), "counted")

@@ -1,0 +1,75 @@
+"""Whisper by CTranslate2 on the device, beside the CPU's int8."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import ctranslate2
+import numpy as np
+from faster_whisper.feature_extractor import FeatureExtractor
+
+from kani.core.errors import EngineUnavailable
+from kani.runtime import weights
+from tools.gpu.results import Case
+
+_SECONDS = (4, 30)
+_ROUNDS = 5
+_TOKENS = 24
+_BEGIN, _SPANISH, _TRANSCRIBE, _NO_TIMES = 50258, 50262, 50359, 50363
+"""Tokens of the multilingual checkpoints' prompt."""
+
+
+def recognise(case: Case) -> None:
+    """Part recognition: a pass over a few seconds, and over 30."""
+    folder = case.options.get("whisper")
+    if folder is None:
+        folder = str(case.work / "whisper")
+        Path(folder).mkdir(exist_ok=True)
+        try:
+            for file in weights.WHISPER_BASE:
+                content = weights.load(file, models_dir=None, cache_dir=case.work / "cache")
+                Path(folder, file.name.rpartition("/")[2]).write_bytes(content)
+        except EngineUnavailable as error:
+            case.write("left out", missing=["--whisper FOLDER", str(error)])
+            return
+    kinds = (
+        [("cpu", "int8")] if case.small else [("cuda", "float16"), ("cuda", "int8_float16"), ("cpu", "int8")]
+    )
+    for device, precision in kinds:
+        try:
+            model = ctranslate2.models.Whisper(folder, device=device, compute_type=precision)
+            for seconds in _SECONDS[: 1 if case.small else 2]:
+                case.write(
+                    "a pass", device=device, precision=precision, audio_s=seconds, **_pass(model, seconds)
+                )
+        except (RuntimeError, ValueError) as error:
+            # A missing library of CUDA's, say: CTranslate2 4 is built for CUDA 12.
+            case.write("failed", ok=False, device=device, precision=precision, error=str(error))
+
+
+def _pass(model: ctranslate2.models.Whisper, seconds: int) -> dict[str, float]:
+    """Milliseconds of the encoder and of ``_TOKENS`` tokens, the medians of some rounds."""
+    noise = np.random.default_rng(0).normal(0, 0.05, 16_000 * seconds).astype(np.float32)
+    features = ctranslate2.StorageView.from_array(FeatureExtractor(model.n_mels)(noise)[None])
+    encoded = model.encode(features, to_cpu=False)
+    prompt = [[_BEGIN, _SPANISH, _TRANSCRIBE, _NO_TIMES]]
+
+    def median_ms(work: Callable[[], object]) -> float:
+        times = []
+        for _ in range(_ROUNDS):
+            begun = time.perf_counter()
+            work()
+            times.append(1000 * (time.perf_counter() - begun))
+        return statistics.median(times)
+
+    return {
+        "encoder_ms": median_ms(lambda: model.encode(features, to_cpu=True)),
+        "tokens_ms": median_ms(
+            lambda: model.generate(
+                encoded, prompt, max_length=4 + _TOKENS, suppress_tokens=[50257], beam_size=1
+            )
+        ),
+    }

@@ -1,0 +1,55 @@
+"""Results of the parts: each is a line of JSON, in the file at once."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+Value = str | int | float | bool | list[Any] | dict[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """What a part runs on, and where it writes."""
+
+    part: str
+    small: bool  # tiny sizes
+    device: torch.device
+    work: Path  # folder of the models, shared by all parts
+    file: Path  # of the results
+    until: float  # ``time.time()`` at which the part is stopped
+    options: dict[str, str] = field(default_factory=dict)  # folders that the user named
+
+    @property
+    def left_s(self) -> float:
+        """Seconds until the part is stopped."""
+        return self.until - time.time()
+
+    def write(self, check: str, *, ok: bool | None = None, **values: Value) -> None:
+        """Write a result. ok: whether it is as it has to be; None for a figure without a goal."""
+        line = {"part": self.part, "check": check, **({} if ok is None else {"ok": ok}), **values}
+        append(self.file, line)
+
+    def settle(self) -> None:
+        """Wait until the device has finished its work."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize()
+
+
+def append(file: Path, line: dict[str, Value]) -> None:
+    """Add a line to the results, and print it."""
+    text = json.dumps({key: _rounded(value) for key, value in line.items()}, ensure_ascii=False)
+    with file.open("a", encoding="utf-8") as out:
+        out.write(text + "\n")
+    print(text, flush=True)
+
+
+def _rounded(value: Value) -> Value:
+    if isinstance(value, dict):
+        return {key: _rounded(each) for key, each in value.items()}
+    return float(f"{value:.4g}") if isinstance(value, float) else value

@@ -1,0 +1,124 @@
+"""The training of a student voice: seconds of a step, and how long a voice takes."""
+
+from __future__ import annotations
+
+import shutil
+import statistics
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import onnx
+
+from kani.engines.kokoro.student.files import DECODER, ENGLISH, PROSODY
+from tools.gpu.results import Case
+from tools.student.batches import Batch
+from tools.student.graph_weights import read_weights
+from tools.student.targets import Target, read_shard, save_shard
+from tools.student.training import (
+    CHECKPOINT,
+    Interrupted,
+    Training,
+    TrainingPlan,
+)
+
+STEPS, SECONDS = 20_000, 16.0
+"""Those of a voice, as the trainer has them."""
+
+_GONE_ON_STEPS = 300
+_SYMBOLS, _SYMBOL_FRAMES, _ROWS = 60, 4, 178
+
+
+class _Timed(Training):
+    """A training that counts its steps' seconds, and ends after some of them."""
+
+    most = 10**9
+    until = float("inf")
+
+    def _train(self, spoken: Batch, planned: Batch) -> dict[str, float]:
+        begun = time.perf_counter()
+        losses = super()._train(spoken, planned)  # it waits for the losses
+        self.seconds.setdefault("discriminators" in losses, []).append(time.perf_counter() - begun)
+        if sum(map(len, self.seconds.values())) >= self.most or time.time() > self.until:
+            self.stop()
+        return losses
+
+    @property
+    def seconds(self) -> dict[bool, list[float]]:
+        """Seconds of each step, without and with discriminators."""
+        found: dict[bool, list[float]] = self.__dict__.setdefault("_seconds", {})
+        return found
+
+
+def train(case: Case) -> None:
+    """Part student: steps on invented speech, and 300 of a voice whose work folder was named."""
+    plan = TrainingPlan(3, 2.0) if case.small else TrainingPlan(30, SECONDS)
+    folder = case.work / "student"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    shard = _invented(folder / "00000.npz", 6 if case.small else 24)
+    training = _opened(case, plan, folder)
+    training.run([shard], [shard], lambda: None)
+    step_s = {}
+    for judged, seconds in sorted(training.seconds.items()):
+        # The first of each kind begins a library.
+        step_s[judged] = statistics.median(seconds[1:] or seconds)
+        case.write("step", discriminators=judged, seconds=step_s[judged], speech_s=plan.seconds)
+    # Discriminators take part in the last third.
+    hours = STEPS * (2 * step_s[False] + step_s[True]) / 3 / 3600
+    case.write("a voice of 20,000 steps, from there", hours=hours)
+    own = case.options.get("student")
+    if own is None or not (Path(own) / CHECKPOINT).is_file():
+        case.write("left out", missing=["--student FOLDER with a checkpoint"])
+    else:
+        _go_on(case, Path(own))
+
+
+def _opened(case: Case, plan: TrainingPlan, folder: Path) -> _Timed:
+    weights = read_weights(*(onnx.load(ENGLISH / name) for name in (PROSODY, DECODER)))
+    return _Timed(weights, plan, folder, case.device)
+
+
+def _go_on(case: Case, own: Path) -> None:
+    """Go on with a training for some steps, in a copy: shards are read, the checkpoint is not changed."""
+    folder = case.work / "student-goes-on"
+    folder.mkdir(exist_ok=True)
+    shutil.copy(own / CHECKPOINT, folder)
+    training = _opened(case, TrainingPlan(STEPS, SECONDS), folder)
+    training.most, training.until = _GONE_ON_STEPS, case.until - 15
+    begun_at = training.step
+    held_out = sorted((own / "held-out").glob("*.npz"))
+    before = training.validate(held_out)
+    begun = time.perf_counter()
+    with suppress(Interrupted):
+        training.run(sorted((own / "shards").glob("*.npz")), held_out, lambda: None)
+    case.write(
+        "a voice goes on",
+        begun_at=begun_at,
+        steps=training.step - begun_at,
+        seconds=time.perf_counter() - begun,
+        before=dict[str, object](before),
+        after=dict[str, object](training.validate(held_out)),
+    )
+
+
+def _invented(file: Path, sentences: int) -> Path:
+    """A shard of noise, as long as sentences are."""
+    chance = np.random.default_rng(0)
+    targets = []
+    for _ in range(sentences):
+        frames = chance.integers(1, 2 * _SYMBOL_FRAMES, _SYMBOLS)
+        halves = 2 * int(frames.sum())
+        targets.append(
+            Target(
+                chance.integers(0, _ROWS, _SYMBOLS),
+                frames,
+                chance.uniform(80, 300, halves).astype(np.float32),
+                chance.uniform(0, 1, halves).astype(np.float32),
+                chance.uniform(-0.3, 0.3, 300 * halves).astype(np.float32),
+            )
+        )
+    save_shard(file, targets)
+    assert len(list(read_shard(file))) == sentences
+    return file
