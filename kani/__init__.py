@@ -30,8 +30,17 @@ if TYPE_CHECKING:
     from kani.core.types import Span, SpeechChunk, Voice
     from kani.library.asynchronous import AsyncRecognizer, AsyncSpeech
     from kani.library.blocking import Conversation, Recognizer, Speech
-    from kani.library.conversation import Answered, AsyncConversation, Heard, Interrupted, NoAnswer
-    from kani.library.results import Audio, Transcript, Turn, Word
+    from kani.library.conversation import AsyncConversation
+    from kani.library.results import (
+        Answered,
+        Audio,
+        Heard,
+        Interrupted,
+        NoAnswer,
+        Transcript,
+        Turn,
+        Word,
+    )
 
 __all__ = [
     "Answered",
@@ -70,8 +79,10 @@ _HOMES = {
     "kani.core.types": ("Span", "SpeechChunk", "Voice"),
     "kani.library.asynchronous": ("AsyncRecognizer", "AsyncSpeech"),
     "kani.library.blocking": ("Conversation", "Recognizer", "Speech"),
-    "kani.library.conversation": ("Answered", "AsyncConversation", "Heard", "Interrupted", "NoAnswer"),
-    "kani.library.results": ("Audio", "Transcript", "Turn", "Word"),
+    "kani.library.conversation": ("AsyncConversation",),
+    "kani.library.results": (
+        *("Answered", "Audio", "Heard", "Interrupted", "NoAnswer", "Transcript", "Turn", "Word"),
+    ),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 

@@ -14,7 +14,7 @@ import soundfile
 from kani import Answered, AsyncConversation, AsyncSpeech, Heard, Interrupted, NoAnswer
 from kani.core.errors import EngineFailed
 from kani.core.types import Samples
-from kani.library.conversation import ConversationEvent
+from kani.library.results import ConversationEvent
 from kani.runtime.turn_model.model import SmartTurn
 from tests.clients.openai_realtime import loud, quiet
 from tests.judges.judge import hear, word_error_rate

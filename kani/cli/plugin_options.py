@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 from contextlib import suppress
+from functools import partial
+from typing import NoReturn
 
 from kani.server import settings
 
@@ -30,7 +32,15 @@ def add(options: argparse.ArgumentParser, groups: Groups) -> Groups:
             else:
                 accepted = "Accepts " + settings.accepted_values(name) + _default(field.default)
                 groups[heading].add_argument(option, metavar="VALUE", help=_literal(f"{about} {accepted}"))
+    for option, sentence in settings.retired_options().items():
+        options.add_argument(
+            option, type=partial(_refuse, sentence), default=argparse.SUPPRESS, help=argparse.SUPPRESS
+        )
     return groups
+
+
+def _refuse(sentence: str, _: str) -> NoReturn:
+    raise argparse.ArgumentTypeError(sentence)
 
 
 def _default(value: object) -> str:

@@ -23,6 +23,8 @@ class TranscriptionOptions:
     """Text that may precede the recording, for its names and its spelling."""
     temperature: float = 0.0
     """Sampling temperature, 0 to 1; 0 takes the likeliest text, the same in each run."""
+    waited_for: bool = False
+    """True if someone who has just spoken waits for it: it comes before other recordings."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,13 +32,18 @@ _OWN_ENGINES = tuple(
 )
 _OWN_RECOGNIZERS = tuple(
     EntryPoint(name, f"kani.engines.{name}.plugin:RECOGNIZER", RECOGNIZERS)
-    for name in ("whisper", "transcribe", "kyutai", "moonshine")
+    for name in ("whisper", "transcribe", "kyutai")
 )
 # Listed here and not in pyproject.toml: a checkout, which is not installed, has no entry points.
 
 ENGINE_NAMES = ("auto", *(entry.name for entry in _OWN_ENGINES), "remote")
 RECOGNIZER_NAMES = ("auto", *(entry.name for entry in _OWN_RECOGNIZERS), "remote", "none")
 """Names that no other package can take."""
+
+RETIRED = {
+    "moonshine": "Moonshine's port has left this server: --recognizer transcribe runs Moonshine and others"
+}
+"""What takes the place of engines that are gone, by their names."""
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
@@ -82,6 +87,7 @@ class Resources:
     threads: int | None = None  # of one segment, KANI_THREADS; None: the engine's own measure
     device: str = "auto"  # auto, cpu, cuda or cuda:N, KANI_DEVICE
     precision: str = "auto"  # auto, float32, bfloat16 or int8, KANI_PRECISION
+    language: str | None = None  # primary subtag of the server's language, KANI_LANGUAGE
     host: Host | None = None  # None in a process of the engine's own
 
 
@@ -203,6 +209,11 @@ def _checked(plugin: Any, name: str, description: type[P]) -> P:
             raise PluginError(f"its setting {field} is not made by kani.engines.plugin_settings.setting")
     plugin.settings()  # each setting needs a valid default
     return plugin
+
+
+def retirement(name: str) -> str | None:
+    """Return the sentence about an engine that is gone if ``name`` is its, or one of its settings'."""
+    return next((said for gone, said in RETIRED.items() if gone in name.lower()), None)
 
 
 def engine_names() -> tuple[str, ...]:

@@ -12,8 +12,8 @@ from typing import Any, Generic, Self, TypeVar
 from kani.core.recognizer import RecognizedWord
 from kani.core.types import Samples, SpeechChunk, Voice
 from kani.library.asynchronous import AsyncRecognizer, AsyncSpeech, Sound, in_thread
-from kani.library.conversation import AsyncConversation, ConversationEvent
-from kani.library.results import Audio, Transcript
+from kani.library.conversation import AsyncConversation
+from kani.library.results import Audio, ConversationEvent, Transcript
 
 T = TypeVar("T")
 Inner = TypeVar("Inner", bound=AbstractAsyncContextManager[Any])

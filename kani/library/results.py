@@ -141,3 +141,49 @@ def turns_of(segments: Iterable[TranscribedSegment]) -> tuple[Turn, ...]:
             text = "".join(part.text for part in parts).strip()
             turns.append(Turn(speaker_name(speaker), text, parts[0].start_s, parts[-1].end_s))
     return tuple(turns)
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """A turn of the user has ended; ``language``: primary subtag, empty if unknown."""
+
+    text: str
+    language: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Answered:
+    """Further audio of the answer, to be played, and the text that begins to be spoken in it."""
+
+    samples: Samples
+    sample_rate: int
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True, slots=True)
+class Interrupted:
+    """The user has spoken into the answer: stop playing. ``text``: what was heard of it until then."""
+
+    text: str
+
+    def __str__(self) -> str:
+        return "…"
+
+
+@dataclass(frozen=True, slots=True)
+class NoAnswer:
+    """The answer failed, or no word was understood; the conversation goes on."""
+
+    reason: str
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+ConversationEvent = Heard | Answered | Interrupted | NoAnswer

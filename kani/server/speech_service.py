@@ -34,6 +34,7 @@ from kani.server.metrics import Metrics
 from kani.server.network.host_names import is_private
 from kani.server.settings import Settings, SettingsError
 from kani.server.voices.place import is_there, voice_place, write_error
+from kani.text.languages import primary
 from kani.text.lexicon_file import LexiconFile
 
 if TYPE_CHECKING:
@@ -246,6 +247,7 @@ def _registry(
         threads=settings.threads,
         device=settings.device,
         precision=settings.precision,
+        language=None if settings.language is None else primary(settings.language),
     )
     return Registry(settings.of_plugin, resources, metrics, restarts)
 

@@ -83,7 +83,6 @@ def short_book(module: ModuleType) -> None:
 
 WITHOUT_KOKORO: dict[str, Part] = {
     "document": main_with(),
-    "moonshine": main_with("--rounds", "1", "--windows", "2", "--sizes", "smallest"),
     "server.load": function("streams", 2, 1),
     "server.own_share": main_with(ROUNDS=1, CLIENTS=2, SECONDS=1),
     "text.language_detection": function("clients"),
@@ -103,9 +102,6 @@ WITH_KOKORO: dict[str, Part] = {
     "text.ssml_heard": main_with("--count", "1"),
 }
 """Programs that need Kokoro, Whisper or both."""
-
-MODULES = {"moonshine": "moonshine.__main__"}
-"""Modules of parts that are not called as their program is."""
 
 
 def few_sentences() -> None:
@@ -148,7 +144,7 @@ def outcome(name: str) -> dict[str, Any]:
     begun = time.perf_counter()
     try:
         with contextlib.redirect_stdout(printed):
-            module = importlib.import_module(f"benchmarks.{MODULES.get(name, name)}")
+            module = importlib.import_module(f"benchmarks.{name}")
             (WITHOUT_KOKORO | WITH_KOKORO)[name](module)
     except (Exception, SystemExit) as error:
         if isinstance(error, SystemExit) and error.code == 128 + signal.SIGTERM:

@@ -19,7 +19,7 @@ from kani.core.types import Samples, Segment, SpeechChunk, SpeechRequest
 from tests.support.listener import Listener
 from tests.support.patience import happens
 from tests.support.recorded import RATE, RecordedEngine, noise
-from tests.support.sessions import SPANISH, build, speak
+from tests.support.sessions import SPANISH, speak, started
 from tests.support.tone import ToneEngine
 
 
@@ -49,13 +49,9 @@ async def serving(
     engine: ToneEngine, newcomer: Newcomer, listener: Listener, tmp_path: Path, voice: str | None = None
 ) -> AsyncIterator[SpeechService]:
     late_engine = LateEngine("new", newcomer, listener, "es")
-    service = build(tmp_path, engine, default_voice=voice, late_engine=late_engine)
-    await service.start()
-    try:
+    async with started(tmp_path, engine, default_voice=voice, late_engine=late_engine) as service:
         yield service
-    finally:
-        await service.stop()
-        assert newcomer.stopped and not listener.running
+    assert newcomer.stopped and not listener.running
 
 
 async def settled(service: SpeechService) -> str:

@@ -25,11 +25,11 @@ from kani.core.session.admission import Admission
 from kani.core.session.recognition import MAX_BACKLOG_PIECES, MAX_BACKLOG_S, RecognitionSession
 from kani.core.transcriber import TranscriptionOptions
 from kani.core.types import Samples
-from kani.engines.whisper.model import LANGUAGES
+from kani.engines.whisper.likely_languages import LANGUAGES
 from tests.support.event_loop import settle
 from tests.support.listener import Listener
 from tests.support.loudness import RATE, STEP, LoudnessRecognizer, PausingRecognizer
-from tests.support.sessions import build
+from tests.support.sessions import started
 from tests.support.tone import ToneEngine
 
 LOUD = 0.5
@@ -88,21 +88,19 @@ async def hearing(
     **limits: int,
 ) -> AsyncIterator[tuple[SpeechService, HeldRecognizer]]:
     recognizer = recognizer or HeldRecognizer()
-    service = build(
+    async with started(
         tmp_path,
         ToneEngine(),
         limits=Limits(**limits),
         observer=observer or Observer(),
         recognizer=recognizer,
-    )
-    await service.start()
-    before = asyncio.all_tasks()
-    yield service, recognizer
-    await settle()
-    assert service.state().sessions == 0
-    assert recognizer.under_way == 0
-    assert asyncio.all_tasks() == before
-    await service.stop()
+    ) as service:
+        before = asyncio.all_tasks()
+        yield service, recognizer
+        await settle()
+        assert service.state().sessions == 0
+        assert recognizer.under_way == 0
+        assert asyncio.all_tasks() == before
     assert not recognizer.running
 
 
@@ -309,24 +307,22 @@ class SureModel:
 
 async def test_session_judges_turns_only_when_it_is_asked_to(tmp_path: Path) -> None:
     model = SureModel()
-    service = build(tmp_path, ToneEngine(), recognizer=PausingRecognizer(), turn_model=model)
-    await service.start()
-    # Five words, of which the last ends a sentence; and more of the next, which has no end.
-    sound, pause = np.full(5 * STEP, LOUD, np.float32), np.zeros(9 * STEP, np.float32)
-    samples = np.concatenate([pause, sound, pause, sound[: 2 * STEP], pause])
-    judged = []
-    for judges in (False, True):
-        async with listen(service, RATE, "en") as session:
-            session.judges_turns = judges
-            await session.feed(samples)
-            session.finish()
-            judged.append([event.complete for event in await heard(session) if isinstance(event, Step)])
-    assert judged[0] == [None] * len(judged[1])
-    first, second = judged[1][14:23], judged[1][25:]
-    assert set(first) == {None, True} and first[-1] is True
-    assert set(second) == {None, False} and second[-1] is False
-    assert 1 <= model.asked <= 2  # once in a pause, unless the words tell before
-    await service.stop()
+    async with started(tmp_path, ToneEngine(), recognizer=PausingRecognizer(), turn_model=model) as service:
+        # Five words, of which the last ends a sentence; and more of the next, which has no end.
+        sound, pause = np.full(5 * STEP, LOUD, np.float32), np.zeros(9 * STEP, np.float32)
+        samples = np.concatenate([pause, sound, pause, sound[: 2 * STEP], pause])
+        judged = []
+        for judges in (False, True):
+            async with listen(service, RATE, "en") as session:
+                session.judges_turns = judges
+                await session.feed(samples)
+                session.finish()
+                judged.append([event.complete for event in await heard(session) if isinstance(event, Step)])
+        assert judged[0] == [None] * len(judged[1])
+        first, second = judged[1][14:23], judged[1][25:]
+        assert set(first) == {None, True} and first[-1] is True
+        assert set(second) == {None, False} and second[-1] is False
+        assert 1 <= model.asked <= 2  # once in a pause, unless the words tell before
 
 
 async def test_recognition_is_refused_by_reason(tmp_path: Path) -> None:

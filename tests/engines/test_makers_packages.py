@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,12 @@ from safetensors.numpy import save_file
 
 from kani.core.engine import Engine
 from kani.core.errors import EngineUnavailable, InvalidRequest
+from kani.engines.kyutai import files as kyutai_files
+from kani.engines.kyutai import published as kyutai_published
+from kani.engines.kyutai.plugin import ENVIRONMENT as KYUTAI
+from kani.engines.kyutai.plugin import build as kyutai_recognizer
+from kani.engines.kyutai.plugin import build_engine as kyutai_engine
 from kani.engines.kyutai.settings import KyutaiSettings
-from kani.engines.kyutai.speech import checkpoint as kyutai_checkpoint
-from kani.engines.kyutai.speech import environment as kyutai_environment
-from kani.engines.kyutai.speech import published as kyutai_published
-from kani.engines.kyutai.speech.engine import KyutaiEngine
 from kani.engines.packages.engine import PackageEngine
 from kani.engines.plugin import Resources
 from kani.engines.voxcpm import checkpoint as voxcpm_checkpoint
@@ -53,7 +55,11 @@ CONFIGS: dict[str, dict[str, Any]] = {
         "audio_vae_config": {"sample_rate": 16_000},
     },
 }
+CONFIGS["kyutai-ears"] = CONFIGS["kyutai"] | {
+    "stt_config": {"audio_silence_prefix_seconds": 0.0, "audio_delay_seconds": 0.5}
+}
 FILES = {
+    "kyutai-ears": ("dsm_tts.safetensors", "mimi.safetensors", "tokenizer.model"),
     "kyutai": ("dsm_tts.safetensors", "mimi.safetensors", "tokenizer.model"),
     "voxcpm": ("model.safetensors", "audiovae.pth", "tokenizer.json"),
 }
@@ -73,19 +79,43 @@ def written(tmp_path: Path, family: str) -> Path:
 
 
 def checked(family: str, folder: Path) -> object:
-    return (kyutai_checkpoint if family == "kyutai" else voxcpm_checkpoint).check(folder)
+    if family == "voxcpm":
+        return voxcpm_checkpoint.check(folder)
+    if family == "kyutai-ears":
+        return kyutai_files.find_hearing(KyutaiSettings(model=str(folder)), Resources(folder))
+    settings = KyutaiSettings(speech_model=str(folder), voices=str(folder))
+    return kyutai_files.find_speech(settings, Resources(folder))
 
 
 def engine_of(family: str, folder: Path, python: str | None = None) -> Engine:
     if family == "kyutai":
-        return KyutaiEngine(KyutaiSettings(speech_model=str(folder), python=python), Resources(folder))
+        settings = KyutaiSettings(speech_model=str(folder), voices=str(folder), python=python)
+        return kyutai_engine(settings, Resources(folder))
     return PackageEngine(VOXCPM, VoxCPMSettings(model=str(folder), python=python), Resources(folder))
 
 
 def test_whole_checkpoint_is_taken(tmp_path: Path) -> None:
     folder = written(tmp_path, "kyutai")
-    found = kyutai_checkpoint.Checkpoint(folder, True, ".1e68beda@240.safetensors")
-    assert checked("kyutai", folder) == found
+    voice = folder / "fr" / "ana.wav.1e68beda@240.safetensors"
+    voice.parent.mkdir()
+    voice.touch()
+    assert checked("kyutai", folder) == {
+        "folder": str(folder),
+        "version": "checkpoint.1e68beda@240",
+        "voices": {"fr/ana.wav": str(voice)},
+        "slots": None,
+        "cfg": 2.0,
+    }
+    (tmp_path / "ears").mkdir()
+    folder = written(tmp_path / "ears", "kyutai-ears")
+    assert checked("kyutai-ears", folder) == {
+        "folder": str(folder),
+        "version": "checkpoint",
+        "languages": ["en", "fr"],
+        "before_s": 0.0,
+        "text_s": 0.5,
+        "slots": None,
+    }
     (tmp_path / "other").mkdir()
     folder = written(tmp_path / "other", "voxcpm")
     assert checked("voxcpm", folder) == {"architecture": "voxcpm2", "recording_rate": 16_000}
@@ -107,6 +137,15 @@ DAMAGES: dict[str, list[tuple[Damage, str]]] = {
         (edited(CONFIG, mimi_name="../mimi.safetensors"), r"no file '\.\./mimi\.safetensors'"),
         (removed("mimi.safetensors"), r"no file 'mimi\.safetensors'"),
         (cut("dsm_tts.safetensors"), r"dsm_tts\.safetensors is not a whole safetensors file"),
+    ],
+    "kyutai-ears": [
+        (edited(CONFIG, stt_config=...), r"no stt_config with audio_silence_prefix_seconds from 0 to 10"),
+        (
+            edited(CONFIG, stt_config={"audio_silence_prefix_seconds": 0, "audio_delay_seconds": -1}),
+            r"no stt_config with audio_delay_seconds from 0 to 10",
+        ),
+        (removed("tokenizer.model"), r"no file 'tokenizer\.model'"),
+        (tampered("dsm_tts.safetensors"), r"dsm_tts\.safetensors fails its SHA-256"),
     ],
     "voxcpm": [
         (changed(CONFIG, '{"model_type": "llama"}'), r"config\.json is of another architecture .*lm_"),
@@ -131,6 +170,8 @@ def test_damaged_checkpoint_is_named(tmp_path: Path, family: str, damage: Damage
     folder = written(tmp_path, family)
     damage(folder)
     cure = f"--fetch --engine {family}.*KANI_{family.upper()}_MODEL"
+    if family == "kyutai-ears":
+        cure = "--fetch --recognizer kyutai.*KANI_RECOGNIZER_MODEL"
     with pytest.raises(EngineUnavailable, match=f"{reason}.*{cure}"):
         checked(family, folder)
 
@@ -138,7 +179,7 @@ def test_damaged_checkpoint_is_named(tmp_path: Path, family: str, damage: Damage
 @pytest.mark.parametrize(
     ("family", "packages", "own", "requirements"),
     [
-        ("kyutai", "(sentencepiece and )?sphn and moshi", "moshi", kyutai_environment.REQUIREMENTS),
+        ("kyutai", "(sentencepiece and )?sphn and moshi", "moshi", KYUTAI.requirements),
         ("voxcpm", "voxcpm", "voxcpm", VOXCPM.environment.requirements),
     ],
 )
@@ -155,7 +196,7 @@ async def test_missing_package_is_named_with_its_installation(
 
 
 @pytest.mark.parametrize("python", ["/nowhere/python", "/bin/true", str(Path(__file__))])
-@pytest.mark.parametrize("family", CONFIGS)
+@pytest.mark.parametrize("family", ["kyutai", "voxcpm"])
 async def test_python_that_cannot_run_is_named(tmp_path: Path, family: str, python: str) -> None:
     stopped = engine_of(family, written(tmp_path, family), python)
     cure = f"KANI_{family.upper()}_PYTHON"
@@ -168,7 +209,7 @@ async def test_python_that_cannot_run_is_named(tmp_path: Path, family: str, pyth
     ("modules", "packages"),
     [
         (
-            "kani.engines.worker.received_text, kani.engines.kyutai.speech.package_engine",
+            "kani.engines.worker.received_text, kani.engines.kyutai.speech, kani.engines.kyutai.hearing",
             ("babel", "num2words"),
         ),
         ("kani.engines.voxcpm.adapter", ()),
@@ -195,9 +236,13 @@ def test_voices_are_fetched_for_embeddings_only_if_they_may_be(
     tmp_path: Path, hub: Hub, caplog: pytest.LogCaptureFixture
 ) -> None:
     folder = written(tmp_path, "kyutai")
-    found = kyutai_checkpoint.check(folder)
+
+    def voices(named: Path | None = None, *, may_fetch: bool = True) -> list[str]:
+        chosen = KyutaiSettings(speech_model=str(folder), voices=None if named is None else str(named))
+        return list(kyutai_files.find_speech(chosen, Resources(tmp_path, may_fetch=may_fetch))["voices"])
+
     with pytest.raises(EngineUnavailable, match=r"with --no-fetch.*KANI_KYUTAI_VOICES"):
-        kyutai_checkpoint.find_voices(None, found, tmp_path, may_fetch=False)
+        voices(may_fetch=False)
     hub.repository = kyutai_published.VOICES
     own, other = (
         "unmute-prod-website/a.wav.1e68beda@240.safetensors",
@@ -205,29 +250,47 @@ def test_voices_are_fetched_for_embeddings_only_if_they_may_be(
     )
     hub.files = dict.fromkeys((own, other, "vctk/b.wav.1e68beda@240.safetensors"), b"{}")
     with caplog.at_level("INFO"):
-        voices = kyutai_checkpoint.find_voices(None, found, tmp_path, may_fetch=True)
+        assert voices() == ["unmute-prod-website/a.wav"]
     assert "licence: an-open-licence" in caplog.text
-    assert voices is not None
-    assert [path.name for path in voices.rglob("*.safetensors")] == ["a.wav.1e68beda@240.safetensors"]
     with pytest.raises(EngineUnavailable, match=r"KANI_KYUTAI_VOICES: there is no folder"):
-        kyutai_checkpoint.find_voices(str(tmp_path / "none"), found, tmp_path, may_fetch=True)
+        voices(tmp_path / "none")
+    with pytest.raises(EngineUnavailable, match=r"there is no voice of this model in .*KANI_KYUTAI_VOICES"):
+        voices(folder)
     edited("config.json", conditioners={})(folder)
-    assert (
-        kyutai_checkpoint.find_voices(None, kyutai_checkpoint.check(folder), tmp_path, may_fetch=True) is None
-    )
+    (folder / "me.wav").touch()
+    assert (voices(), voices(folder)) == ([], ["me.wav"])
 
 
-def test_kyutais_checkpoint_is_fetched_only_if_it_may_be(tmp_path: Path, hub: Hub) -> None:
-    with pytest.raises(EngineUnavailable, match=r"tts-1\.6b-en_fr is not here, and is not fetched unasked"):
-        kyutai_checkpoint.find(None, tmp_path, may_fetch=False)
-    assert not hub.asked
-    hub.repository = kyutai_published.DEFAULT_MODEL
-    hub.files = dict.fromkeys(("config.json", "a.safetensors", "t.model", "README.md"), b"{}")
+@pytest.mark.parametrize(
+    ("find", "model"),
+    [
+        (kyutai_files.find_speech, kyutai_published.SPEECH_MODEL),
+        (kyutai_files.find_hearing, kyutai_published.HEARING_MODEL),
+    ],
+)
+def test_kyutais_checkpoints_are_fetched_only_if_they_may_be(
+    tmp_path: Path, hub: Hub, find: Callable[[KyutaiSettings, Resources], object], model: str
+) -> None:
+    hub.repository, hub.files = model, dict.fromkeys(("config.json", "t.model", "README.md"), b"{")
+    with pytest.raises(EngineUnavailable, match=f"{model} is not here, and is not fetched unasked"):
+        find(KyutaiSettings(), Resources(tmp_path))
     with pytest.raises(EngineUnavailable, match=r"config\.json is not JSON"):
         # Its content is the hub's of the test.
-        kyutai_checkpoint.find(None, tmp_path, may_fetch=True)
+        find(KyutaiSettings(), Resources(tmp_path, may_fetch=True))
     fetched = {path.rpartition("/")[2] for path in hub.asked if "/resolve/" in path}
-    assert fetched == {"config.json", "a.safetensors", "t.model"}
+    assert fetched == {"config.json", "t.model"}
+
+
+def test_recogniser_of_kyutai_is_named_before_it_starts(tmp_path: Path) -> None:
+    recognizer = kyutai_recognizer(KyutaiSettings(model="kyutai/stt-2.6b-en@main"), Resources(tmp_path))
+    assert (recognizer.info.version, recognizer.info.languages) == ("stt-2.6b-en", {"en"})
+    with pytest.raises(EngineUnavailable, match="neither a folder nor a model's name on a hub"):
+        kyutai_recognizer(KyutaiSettings(model="x"), Resources(tmp_path))
+    with pytest.raises(EngineUnavailable, match="in transformers' format: name the checkpoint without -trfs"):
+        kyutai_files.find_hearing(KyutaiSettings(model="kyutai/stt-1b-en_fr-trfs"), Resources(tmp_path))
+    own = tmp_path / "models" / "stt-1b-en_fr"
+    own.mkdir(parents=True)
+    assert kyutai_files.hearing_folder(KyutaiSettings(), Resources(tmp_path, own.parent)) == own
 
 
 def test_voxcpms_checkpoint_is_fetched_once_and_only_if_it_may_be(

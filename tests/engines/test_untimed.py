@@ -17,7 +17,7 @@ from kani.engines.espeak.reference_voice import EspeakReferenceVoice
 from kani.engines.kokoro.engine import KokoroEngine
 from kani.engines.kokoro.settings import KokoroSettings
 from kani.engines.plugin import Resources
-from tests.support.sessions import build
+from tests.support.sessions import collect, fed, started
 
 # Loads Kokoro.
 pytestmark = pytest.mark.heard
@@ -53,18 +53,16 @@ async def service(
 ) -> AsyncIterator[tuple[SpeechService, UntimedKokoro, Estimates]]:
     engine = UntimedKokoro(KokoroSettings(decoder="onnx"), Resources(cache))
     estimates = Estimates()
-    service = build(tmp_path, engine, observer=estimates, reference_voice=EspeakReferenceVoice())
-    await service.start()
-    yield service, engine, estimates
-    await service.stop()
+    async with started(
+        tmp_path, engine, observer=estimates, reference_voice=EspeakReferenceVoice()
+    ) as service:
+        yield service, engine, estimates
 
 
 async def spoken(service: SpeechService, **request: object) -> tuple[list[SpeechChunk], bool]:
     chosen = SpeechRequest(language="es", **request)  # type: ignore[arg-type]
-    async with service.open(chosen, protocol="test") as session:
-        session.feed(TEXT)
-        session.finish()
-        return [chunk async for chunk in session], session.truncated
+    async with fed(service, TEXT, chosen) as session:
+        return await collect(session), session.truncated
 
 
 @pytest.mark.parametrize("speed", [0.8, 1.6])

@@ -1,7 +1,8 @@
-"""Makes tiny random checkpoints of Kyutai's text-to-speech, and speaks with its makers' package, moshi.
+"""Makes tiny random checkpoints of Kyutai's models, and speaks and hears with its makers' package, moshi.
 
 Runs in the judges' environment: ``kyutai_judge.py FOLDER JOBS``. JOBS is a JSON object of calls by name, each
-with ``model`` (embedding or prefix), ``voice`` (a file in FOLDER), ``text``, ``seed``, ``cfg`` and
+with ``model`` (embedding, prefix or hearing; the last has a ``recording`` in FOLDER only, and its JSON of
+words is FOLDER/NAME.json), ``voice`` (a file in FOLDER), ``text``, ``seed``, ``cfg`` and
 ``temperature``; of a list of two texts the second continues the first one's voice. The checkpoints are
 FOLDER/embedding and FOLDER/prefix, voices of the first are FOLDER/voices/NAME.wav.random@1.safetensors, and
 FOLDER/NAME.npz of each call has its ``samples``, the ``steps`` that its words begin at, and the number of
@@ -16,15 +17,17 @@ from pathlib import Path
 
 import numpy as np
 import sentencepiece
+import sphn
 import torch
 from safetensors.torch import save_file
 
 # Read when the package is imported: it would compile small functions, which takes minutes.
 os.environ["NO_TORCH_COMPILE"] = "1"
 
-from moshi.models import loaders, tts
+from moshi.models import LMGen, loaders, tts
 
 CODES, CODEBOOKS = 64, 4
+STT = {"audio_silence_prefix_seconds": 0.16, "audio_delay_seconds": 0.5}
 SENTENCES = (
     "the quick brown fox jumps over the lazy dog",
     "one two three four five six seven",
@@ -102,6 +105,10 @@ def configuration(kind: str, texts: int) -> dict:
         "model_type": "tts",
         "model_id": {"sig": "random", "epoch": 1},
     }
+    if kind == "hearing":
+        depths = {"dep_q": 0, "delays": [0] * (CODEBOOKS + 1), "depformer_weights_per_step_schedule": None}
+        heads = {"extra_heads_num_heads": 4, "extra_heads_dim": 6, "text_card_out": None}
+        return shared | depths | heads | {"stt_config": STT, "model_type": "stt"}
     if kind == "prefix":
         fuser = {"sum": [], "prepend": [], "cross": []}
         return shared | {"conditioners": {}, "fuser": fuser, "tts_config": {"audio_delay": 1.28}}
@@ -166,22 +173,27 @@ def make(folder: Path, kind: str) -> None:
     save_file(
         {name: weight.contiguous().clone() for name, weight in state.items()}, folder / "mimi.safetensors"
     )
-    names = {"model_id", "model_type", "tts_config", *(name for name in config if name.endswith("_name"))}
+    names = {"model_id", "model_type", "tts_config", "stt_config"}
+    names |= {name for name in config if name.endswith("_name")}
     kwargs = {name: value for name, value in config.items() if name not in names}
     model = loaders.get_moshi_lm(None, kwargs, dtype=torch.float32)
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.dim() > 1:
-                parameter.normal_(0, parameter.shape[-1] ** -0.5)
+                # A model that hears has to hear a difference.
+                parameter.normal_(0, (2.0 if kind == "hearing" else 1.0) * parameter.shape[-1] ** -0.5)
+        if kind == "hearing":
+            # Words of a few tokens: those that begin and end one are often the likeliest.
+            model.text_linear.weight[[0, 3]] *= 6.0
     save_file(
         {name: weight.contiguous().clone() for name, weight in model.state_dict().items()},
         folder / "model.safetensors",
     )
 
 
-def load(folder: Path) -> tts.TTSModel:
-    """Load a checkpoint by the package."""
-    info = loaders.CheckpointInfo.from_hf_repo(
+def checkpoint(folder: Path) -> loaders.CheckpointInfo:
+    """Describe a checkpoint for the package."""
+    return loaders.CheckpointInfo.from_hf_repo(
         "",
         moshi_weights=folder / "model.safetensors",
         mimi_weights=folder / "mimi.safetensors",
@@ -189,6 +201,11 @@ def load(folder: Path) -> tts.TTSModel:
         config_path=folder / "config.json",
         mimi_config_path=folder / "mimi.json",
     )
+
+
+def load(folder: Path) -> tts.TTSModel:
+    """Load a checkpoint by the package."""
+    info = checkpoint(folder)
     return tts.TTSModel.from_checkpoint_info(info, n_q=CODEBOOKS, dtype=torch.float32)
 
 
@@ -224,19 +241,47 @@ def spoken(model: tts.TTSModel, text: str, job: dict) -> torch.Tensor:
     return torch.cat([torch.full_like(codes[:1], model.machine.token_ids.zero), codes])
 
 
+def hear(folder: Path, recording: Path) -> list[str]:
+    """Hear a recording as the package's ``run_inference`` does; return its words."""
+    info = checkpoint(folder)
+    mimi, tokenizer = info.get_mimi(), info.get_text_tokenizer()
+    model = LMGen(info.get_moshi(dtype=torch.float32), temp=0.0, temp_text=0.0)
+    samples, _ = sphn.read(recording, sample_rate=24_000)
+    before, after = (int(seconds * 24_000) for seconds in (0.16, 0.5 + 1.0))
+    audio = torch.nn.functional.pad(torch.from_numpy(samples)[None, :1], (before, after))
+    tokens: list[int] = []
+    with torch.no_grad(), mimi.streaming(1), model.streaming(1):
+        for frame in audio.split(1920, dim=2):
+            if frame.shape[-1] < 1920:
+                break
+            codes = mimi.encode(frame)
+            if not tokens:
+                model.step(codes)
+            tokens.append(int(model.step(codes)[0, 0]))
+    runs: list[list[int]] = [[]]
+    # What is written before the delay has passed belongs to no audio.
+    for token in tokens[2 + 6 - 2 :]:
+        runs.append([]) if token in (0, 3) else runs[-1].append(token)
+    return " ".join(tokenizer.decode(run) for run in runs).split()
+
+
 def main(folder: Path, jobs: Path) -> None:
-    """Make both checkpoints and the voices, and speak all jobs."""
+    """Make all checkpoints and the voices, and do all jobs."""
     models = {}
-    for kind in ("embedding", "prefix"):
+    for kind in ("embedding", "prefix", "hearing"):
         make(folder / kind, kind)
-        models[kind] = load(folder / kind)
+        if kind != "hearing":
+            models[kind] = load(folder / kind)
     (folder / "voices" / "fr").mkdir(parents=True)
     for name in ("ana", "fr/bea"):
         embedding = {"speaker_wavs": torch.randn(1, 8, 6)}
         save_file(embedding, folder / "voices" / f"{name}.wav.random@1.safetensors")
-    save_file({"speaker_wavs": torch.randn(1, 8, 7)}, folder / "voices" / "odd.wav.random@1.safetensors")
     for name, job in json.loads(jobs.read_text("utf-8")).items():
-        np.savez(folder / f"{name}.npz", **speak(models[job["model"]], folder, job))
+        if job["model"] == "hearing":
+            words = hear(folder / "hearing", folder / job["recording"])
+            (folder / f"{name}.json").write_text(json.dumps(words), "utf-8")
+        else:
+            np.savez(folder / f"{name}.npz", **speak(models[job["model"]], folder, job))
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ import pytest
 from kani.core.errors import InvalidRequest, NoSpeech, Reason
 from kani.core.voices.recording_advice import SENTENCES
 from kani.engines.kokoro.voices import Voices
-from kani.engines.whisper.model import LANGUAGES
+from kani.engines.whisper.likely_languages import LANGUAGES
 from kani.protocols.kyutai import messages
 from kani.protocols.openai.errors import ApiError
 from kani.protocols.openai.speech.tags import split_turns

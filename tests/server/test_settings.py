@@ -94,7 +94,7 @@ ENGINES = "one of auto, kani, kokoro, espeak, pocket, voxcpm, kyutai, elevenlabs
         ("KANI_PING_INTERVAL", "0", "a number above 0, at most 3600"),
         ("KANI_IDLE_SECONDS", "0.5", "a number from 1 to 86400"),
         ("KANI_ENGINE", "festival", ENGINES),
-        ("KANI_RECOGNIZER", "ears", "one of auto, whisper, transcribe, kyutai, moonshine, remote, none"),
+        ("KANI_RECOGNIZER", "ears", "one of auto, whisper, transcribe, kyutai, remote, none"),
         ("KANI_VOICE_BUCKET", "s3://voices/../other", FOLDER),
         ("KANI_VOICE_BUCKET", "s3://voices/./kani/", FOLDER),
         ("KANI_NO_AUTH", "maybe", "true or false"),
@@ -150,6 +150,11 @@ def test_misspelt_variables_are_noticed() -> None:
     assert settings.unknown_variable_warnings(
         {"KANI_PROT": "1", "KANI_PORT": "2", "KANI_API_KEY": "the client's", "PATH": "x"}, NO_FILE
     ) == ["KANI_PROT is no setting of this server; did you mean KANI_PORT?"]
+
+
+def test_settings_of_an_engine_that_is_gone_name_its_successor() -> None:
+    (warning,) = settings.unknown_variable_warnings({"KANI_MOONSHINE_MODEL": "tiny"}, NO_FILE)
+    assert "--recognizer transcribe" in warning
 
 
 def test_model_of_voxcpm_is_answered_with_the_engine_setting() -> None:

@@ -29,18 +29,28 @@ def build(folder: Path, *engines: Engine, limits: Limits | None = None, **settin
 
 
 @asynccontextmanager
+async def started(folder: Path, *engines: Engine, **settings: Any) -> AsyncIterator[SpeechService]:
+    """A service as ``build`` makes it, which runs while the body does."""
+    service = build(folder, *engines, **settings)
+    await service.start()
+    try:
+        yield service
+    finally:
+        await service.stop()
+
+
+@asynccontextmanager
 async def serving(
     engine: ToneEngine, folder: Path, observer: Observer | None = None, **limits: float
 ) -> AsyncIterator[SpeechService]:
     """A service over one engine; when it ends, nothing is left of any session."""
-    service = build(folder, engine, limits=Limits(**limits), observer=observer or Observer())  # type: ignore[arg-type]
-    await service.start()
-    before = asyncio.all_tasks() - {asyncio.current_task()}
-    yield service
-    assert (service.state().sessions, service.state().slots_in_use, service.state().waiting) == (0, 0, 0)
-    assert engine.under_way == 0
-    assert asyncio.all_tasks() - {asyncio.current_task()} == before
-    await service.stop()
+    observed: dict[str, Any] = {"limits": Limits(**limits), "observer": observer or Observer()}  # type: ignore[arg-type]
+    async with started(folder, engine, **observed) as service:
+        before = asyncio.all_tasks() - {asyncio.current_task()}
+        yield service
+        assert (service.state().sessions, service.state().slots_in_use, service.state().waiting) == (0, 0, 0)
+        assert engine.under_way == 0
+        assert asyncio.all_tasks() - {asyncio.current_task()} == before
 
 
 @asynccontextmanager

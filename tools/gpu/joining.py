@@ -11,6 +11,7 @@ import urllib.request
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -113,7 +114,10 @@ async def _speak(engine: Engine, number: int) -> float:
 def _serve(case: Case, folder: Path) -> None:
     """Start the server as a user does. Random speech fails its trial, and the others go on speaking."""
     given = ["--no-fetch", "--slots", "8", "--model", str(folder), "--codec", str(case.work / "codec.nemo")]
-    own = {"KANI_LOG_FILE": str(case.work / "log"), "KANI_CACHE_DIR": str(case.work / "cache")}
+    own: dict[str, Any] = {
+        "KANI_LOG_FILE": str(case.work / "log"),
+        "KANI_CACHE_DIR": str(case.work / "cache"),
+    }
     if case.small:
         # A driver that counts one device: the engine joins, and is told to take the processor.
         own["LD_LIBRARY_PATH"] = str(cuda_driver(Path(tempfile.mkdtemp(dir=case.work))))

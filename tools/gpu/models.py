@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import yaml
+import yaml  # type: ignore[import-untyped]
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -86,7 +86,7 @@ def write_model(
         if key == "model.embed_tokens.weight":
             drawn[end] *= ending
         weights[key] = drawn.bfloat16()
-        digest.update(weights[key].view(torch.int16).numpy())
+        digest.update(weights[key].view(torch.int16).numpy().tobytes())
     folder.mkdir(parents=True, exist_ok=True)
     save_file(weights, folder / "model.safetensors", {"format": "pt"})
     (folder / "config.json").write_text(json.dumps(settings), "utf-8")
@@ -106,7 +106,7 @@ def _write_codec(file: Path, sizes: Mapping[str, object], digest: hashlib._Hash)
         elif key.endswith("alpha"):
             drawn = 1 + drawn / 2
         state[key] = drawn
-        digest.update(drawn.numpy())
+        digest.update(drawn.numpy().tobytes())
     content = io.BytesIO()
     torch.save(state, content)
     members = {

@@ -14,7 +14,7 @@ NEEDS = {
     "streams": MODEL,
     "cloning": MODEL,
     "student": ("onnx", "onnxruntime", "tqdm", *TEXT),
-    "recognition": ("ctranslate2", "faster_whisper", "tokenizers"),
+    "recognition": ("ctranslate2", "tokenizers"),
     "joining": (*MODEL, "pydantic", "soxr", "av", *TEXT),
 }
 """Modules by part. The server itself, the last step of ``joining``, needs all of requirements.txt."""

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import ctranslate2
 import numpy as np
-from faster_whisper.feature_extractor import FeatureExtractor
 
 from kani.core.errors import EngineUnavailable
 from kani.runtime import weights
+from kani.runtime.mel_features import MelFeatures
 from tools.gpu.results import Case
 
 _SECONDS = (4, 30)
@@ -53,7 +53,7 @@ def recognise(case: Case) -> None:
 def _pass(model: ctranslate2.models.Whisper, seconds: int) -> dict[str, float]:
     """Milliseconds of the encoder and of ``_TOKENS`` tokens, the medians of some rounds."""
     noise = np.random.default_rng(0).normal(0, 0.05, 16_000 * seconds).astype(np.float32)
-    features = ctranslate2.StorageView.from_array(FeatureExtractor(model.n_mels)(noise)[None])
+    features = ctranslate2.StorageView.from_array(MelFeatures(model.n_mels)(noise)[None])
     encoded = model.encode(features, to_cpu=False)
     prompt = [[_BEGIN, _SPANISH, _TRANSCRIBE, _NO_TIMES]]
 

@@ -17,6 +17,7 @@ from kani.engines.kani.model.loader import KaniModel, load
 from kani.engines.kani.model.sampler import Sampling
 from tests.judges.lfm2_judge import Judge
 from tools.gpu import models, sequences
+from tools.gpu.results import Value
 from tools.gpu.sequences import GREEDY, Asked
 
 FILE = Path(__file__).with_name("references.npz")
@@ -46,7 +47,7 @@ def opened(work: Path, name: str, device: str, precision: str, slots: int) -> Ka
     return kani
 
 
-def record(work: Path, file: Path, *, small: bool) -> dict[str, object]:
+def record(work: Path, file: Path, *, small: bool) -> dict[str, Value]:
     """Write the references of the models of these sizes; returns who said what. Takes minutes if not small.
 
     transformers gives the logits and judges the greedy codes; NeMo decodes them if its environment is named.

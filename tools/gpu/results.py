@@ -30,7 +30,7 @@ class Case:
         """Seconds until the part is stopped."""
         return self.until - time.time()
 
-    def write(self, check: str, *, ok: bool | None = None, **values: Value) -> None:
+    def write(self, check: str, *, ok: Value = None, **values: Value) -> None:
         """Write a result. ok: whether it is as it has to be; None for a figure without a goal."""
         line = {"part": self.part, "check": check, **({} if ok is None else {"ok": ok}), **values}
         append(self.file, line)

@@ -22,7 +22,9 @@ from kani.core.recognizer import (
     Recognizer,
     Step,
 )
+from kani.core.transcriber import Transcriber
 from kani.core.turns.pause_judge import PauseJudge, TurnModel
+from kani.core.turns.second_hearing import Hearing, SecondHearing
 from kani.core.types import Samples
 
 MAX_BACKLOG_S = 60.0
@@ -63,6 +65,7 @@ class RecognitionSession:
         """
         self.judges_turns = False
         """True if steps tell whether the speaker has said all; costs some calls of the turn model a pause."""
+        self._again: SecondHearing | None = None
         self._turn_model = turn_model
         self._judge: PauseJudge | None = None
         self._pulled = 0  # samples that the recogniser has read
@@ -99,6 +102,34 @@ class RecognitionSession:
     def finished(self) -> bool:
         """True if further samples are dropped."""
         return self._finished
+
+    def hear_turns_again(self) -> None:
+        """Recognise each turn once more as a whole, where the recogniser can; call it before any audio.
+
+        ``begin_turn`` and ``end_turn`` tell where turns are, in seconds of the audio: from its start, if not.
+        """
+        if isinstance(self._recognizer, Transcriber):
+            rate = self._recognizer.info.sample_rate
+            self._again = SecondHearing(self._recognizer, rate, self._language, self._prompt)
+
+    def begin_turn(self, start_s: float) -> None:
+        """Note where a turn begins."""
+        if self._again is not None:
+            self._again.begin(start_s)
+
+    def end_turn(self, end_s: float | None = None) -> Hearing | None:
+        """End a turn, where the audio so far does if no place is given.
+
+        Returns None for a turn without a pause.
+        """
+        if self._again is None:
+            return None
+        return self._again.end(self._recognized_s if end_s is None else end_s)
+
+    @property
+    def turn_so_far(self) -> Hearing | None:
+        """The work on a turn that has probably ended, see ``end_turn``."""
+        return None if self._again is None else self._again.so_far
 
     async def feed(self, samples: Samples) -> None:
         """Append ``samples``; returns once the backlog is below its limits. Dropped after ``finish``."""
@@ -147,6 +178,8 @@ class RecognitionSession:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.cancel()
+        if self._again is not None:
+            await self._again.aclose()
         self._span.set({"speech.audio_s": round(self._recognized_s, 3)})
         self._span.end(error)
         self._closed()
@@ -172,10 +205,14 @@ class RecognitionSession:
                         self._recognized(STEP_S, self._lag_s)
                         if self._judge is not None:
                             event = await self._judge.judge(event)
+                        if self._again is not None:
+                            self._again.feed(event, 1.0 if self._judge is None else self._judge.guess)
                     elif isinstance(event, RecognizedWord):
                         event = self._without_lead(event)
                         if self._judge is not None:
                             self._judge.add_word(event)
+                        if self._again is not None:
+                            self._again.add_word(event)
                         if not heard:
                             heard = True
                             engine.event("first word")
@@ -226,6 +263,8 @@ class RecognitionSession:
             self._waiting_samples -= len(piece)
             if len(samples := resampler.feed(piece)):
                 await self._show_judge(samples)
+                if self._again is not None:
+                    self._again.add_audio(samples)
                 yield samples
 
     async def _show_judge(self, samples: Samples) -> None:

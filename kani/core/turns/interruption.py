@@ -17,6 +17,9 @@ from kani.core.types import Samples
 LIKELY = 0.6
 """Probability of a 2 s pause from which on all words before it are known (``Recognizer.recognize``)."""
 
+SAID_S = 0.3
+"""Seconds of voice in which something was said, though no word is recognised; a cough has less."""
+
 
 @dataclass(frozen=True, slots=True)
 class Tuning:
@@ -51,7 +54,8 @@ class VoiceOverAnswer:
         """is_echo: returns whether audio is the answer's own, come back."""
         self._is_echo = is_echo
         self._tuning = tuning
-        self._echo_until_s = 0.0
+        self.echo_until_s = 0.0
+        """End of the answer's echo so far."""
         self._silence_s = 0.0
         self.words: list[RecognizedWord] = []
         """Words so far that are not of an echo."""
@@ -60,7 +64,7 @@ class VoiceOverAnswer:
 
     def is_of_echo(self, word: RecognizedWord) -> bool:
         """Return True if a word was heard in the answer's echo."""
-        return (word.start_s + word.end_s) / 2 <= self._echo_until_s
+        return (word.start_s + word.end_s) / 2 <= self.echo_until_s
 
     def add_word(self, word: RecognizedWord) -> None:
         """Take a word of the stretch; those of an echo do not count."""
@@ -72,7 +76,7 @@ class VoiceOverAnswer:
         now_s = (step.index + 1) * STEP_S
         voiced_s = step.voiced_s(self._tuning.voice)
         if voiced_s and self._is_echo(heard()):
-            self._echo_until_s = now_s
+            self.echo_until_s = now_s
             self.words.clear()
             voiced_s = 0.0
         self.voiced_s += voiced_s

@@ -132,6 +132,13 @@ class PauseJudge:
             pause_probabilities=self._pauses(step.pause_probabilities, complete),
         )
 
+    @property
+    def guess(self) -> float | None:
+        """Probability by the sound that the pause so far ends the turn; None if it is not known yet."""
+        asked = self._asked
+        heard = asked is not None and asked.done() and not asked.cancelled() and asked.exception() is None
+        return asked.result() if asked is not None and heard else None
+
     def _is_complete(self, completeness: float) -> bool:
         silence_s = self._gate.silence_s
         return any(silence_s >= after_s and completeness >= least for after_s, least in self._tuning.complete)

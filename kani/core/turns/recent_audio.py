@@ -16,7 +16,8 @@ class RecentAudio:
         """sample_rate: hertz of the samples; at: place of the first in the stream."""
         self._kept = round(kept_s * sample_rate)
         self._pieces: deque[Samples] = deque()
-        self._start = at  # place of the first kept sample
+        self.start = at
+        """Place of the first kept sample."""
 
     def add(self, samples: Samples) -> None:
         """Append samples."""
@@ -24,12 +25,20 @@ class RecentAudio:
 
     def forget(self, end: int) -> None:
         """Forget the pieces that ``before(end)`` has nothing of; ``end`` never decreases."""
-        while self._pieces and self._start + len(self._pieces[0]) <= end - self._kept:
-            self._start += len(self._pieces.popleft())
+        self.forget_before(end - self._kept)
+
+    def forget_before(self, place: int) -> None:
+        """Forget the pieces that end before a place."""
+        while self._pieces and self.start + len(self._pieces[0]) <= place:
+            self.start += len(self._pieces.popleft())
 
     def before(self, end: int) -> Samples:
         """Return the last ``kept_s`` seconds before the place ``end``."""
-        first, found, at = end - self._kept, [np.zeros(0, np.float32)], self._start
+        return self.between(end - self._kept, end)
+
+    def between(self, first: int, end: int) -> Samples:
+        """Return the samples from the place ``first`` to the place ``end``, as far as they are kept."""
+        found, at = [np.zeros(0, np.float32)], self.start
         for piece in self._pieces:
             found.append(piece[max(first - at, 0) : max(end - at, 0)])
             at += len(piece)

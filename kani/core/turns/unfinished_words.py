@@ -72,7 +72,7 @@ _DICTATED = """
 en number phone telephone code pin account card passport reference booking order zip extension id call dial
 en name surname spelled spelt spell email e-mail mail
 es número teléfono móvil celular código pin clave cuenta tarjeta pasaporte dni referencia reserva pedido
-es postal llama marca apunta anota llamo nombre apellido escribe deletreo correo email mail
+es postal llama marca apunta anota llamo nombre apellido escribe deletreo deletrea correo email mail
 fr numéro téléphone portable code compte carte passeport référence appelle nom prénom écrit email mail
 it numero telefono cellulare codice pin conto carta passaporto cap chiamo nome cognome scrive email mail
 pt número telefone celular telemóvel código pin conta cartão passaporte cep cpf chamo nome sobrenome apelido
@@ -130,3 +130,8 @@ YES_AND_NO = _tables(_YES_AND_NO)
 
 DECIMAL = _tables(_DECIMAL)
 """Words between a number and its decimal places."""
+
+DICTATION = {
+    "es": "El correo es luis arroba correo punto com. Se deletrea be, a, ese, efe. Son 6 1 2 4.",
+}
+"""Texts with dictated things, for languages in which Whisper writes them badly by itself."""

@@ -24,6 +24,12 @@ _UNFINISHED = ("...", "…", ",", "-", "–", "—", ":", ";", "、", "，")
 _UNSPACED = frozenset(("zh", "ja"))
 # Digits of a telephone number: numbers in a row that have fewer go on.
 _LONG_NUMBER = 9
+# Letters, or three digits and more, one by one: "J-O", "7-7-2".
+_ONE_BY_ONE = re.compile(r"[A-ZÑ]([-.][A-ZÑ])+|\d([-.]\d){2,}")
+# Words that a spelled name follows at once: "That's DI."
+_IS = frozenset("is it's that's es est c'est è é ist".split())
+# Digits of a turn that dictates a number.
+_SOME_DIGITS = 2
 
 
 def ends_sentence(text: str) -> bool:
@@ -52,6 +58,11 @@ def goes_on(words: Sequence[str], language: str) -> bool:
         return bool((never - questions) if asked else never)
     if last in never or (last in questions and not asked):
         return True
+    spelled = len(last) > 1 and last.isalpha() and text.isupper() and last != "ok"
+    if spelled and len(words) > 1 and plain(words[-2]) in _IS:
+        return True
+    if _ONE_BY_ONE.fullmatch(text.rstrip(".")) and sum(map(str.isdigit, text)) < _LONG_NUMBER:
+        return True
     return _dictation_goes_on(words, language) or _number_goes_on(words, language)
 
 
@@ -72,6 +83,13 @@ def is_reply(words: Sequence[str], language: str) -> bool:
     parts = any(len(word) < 2 or any(map(str.isdigit, word)) for word in bare)
     few = len(bare) == 1 or (len(bare) == 2 and ends_sentence(words[-1]))
     return few and not parts and bare[-1] not in known and not goes_on(bare, language)
+
+
+def dictates(words: Sequence[str], language: str) -> bool:
+    """Return True if a turn's ``words`` dictate a number, a name or an address; language: primary subtag."""
+    known = DICTATED.get(language, frozenset())
+    digits = sum(character.isdigit() for word in words for character in word)
+    return digits >= _SOME_DIGITS or any(plain(word) in known for word in words)
 
 
 def plain(word: str) -> str:

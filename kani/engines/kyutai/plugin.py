@@ -2,29 +2,52 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from kani.core.recognizer import RecognizerInfo
+from kani.engines.kyutai import files, published
 from kani.engines.kyutai.settings import KyutaiSettings
+from kani.engines.packages.engine import PackageEngine
+from kani.engines.packages.package import Package
+from kani.engines.packages.recognizer import PackageRecognizer
 from kani.engines.plugin import EnginePlugin, RecognizerPlugin, Resources
+from kani.runtime.model_names import short_name
+from kani.runtime.packages.environment import PackageEnvironment
 
-if TYPE_CHECKING:
-    from kani.engines.kyutai.engine import KyutaiRecognizer
-    from kani.engines.kyutai.speech.engine import KyutaiEngine
+ENVIRONMENT = PackageEnvironment(
+    engine="Kyutai",
+    package="moshi",
+    # The last two are imported by the text that grows (``kani.engines.worker.received_text``).
+    modules=("msgspec", "numpy", "torch", "sentencepiece", "sphn", "moshi", "num2words", "babel"),
+    requirements="requirements-kyutai.txt",
+    packages="moshi==0.2.13 msgspec num2words babel",
+    variable="KANI_KYUTAI_PYTHON",
+    size="some 5 GB with PyPI's torch on Linux",
+    licence="MIT",
+)
+SPEECH = Package(
+    "kyutai",
+    ENVIRONMENT,
+    "kani.engines.kyutai.speech:KyutaiSpeech",
+    files.find_speech,
+    recording_s=published.RECORDING_S,
+)
+HEARING = Package("kyutai", ENVIRONMENT, "kani.engines.kyutai.hearing:KyutaiHearing", files.find_hearing)
+SAMPLE_RATE = 24_000
 
 
-def build(settings: KyutaiSettings, resources: Resources) -> KyutaiRecognizer:
-    """Build the recogniser; torch is imported by its start. Raises EngineUnavailable."""
-    from kani.engines.kyutai.engine import KyutaiRecognizer
+def build(settings: KyutaiSettings, resources: Resources) -> PackageRecognizer:
+    """Build the recogniser; its start starts the process of its package. Raises EngineUnavailable."""
+    files.hearing_folder(settings, resources)
+    version = short_name(settings.model or published.HEARING_MODEL)
+    info = RecognizerInfo("kyutai", version, SAMPLE_RATE, files.hearing_languages(settings))
+    return PackageRecognizer(HEARING, settings, resources, info)
 
-    return KyutaiRecognizer(settings, resources)
 
-
-def build_engine(settings: KyutaiSettings, resources: Resources) -> KyutaiEngine:
+def build_engine(settings: KyutaiSettings, resources: Resources) -> PackageEngine:
     """Build the engine; its start starts the process of its package."""
-    from kani.engines.kyutai.speech.engine import KyutaiEngine
-
-    return KyutaiEngine(settings, resources)
+    return PackageEngine(SPEECH, settings, resources)
 
 
-RECOGNIZER = RecognizerPlugin("kyutai", KyutaiSettings, build, describes_itself=True)
-ENGINE = EnginePlugin("kyutai", KyutaiSettings, build_engine, own_process=False)
+RECOGNIZER = RecognizerPlugin(
+    "kyutai", KyutaiSettings, build, HEARING.prepare, own_process=False, describes_itself=True
+)
+ENGINE = EnginePlugin("kyutai", KyutaiSettings, build_engine, SPEECH.prepare, own_process=False)

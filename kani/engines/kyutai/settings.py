@@ -21,8 +21,8 @@ class KyutaiSettings(PluginSettings):
         min_length=1,
         about="Checkpoint of the recogniser `kyutai`: a folder with config.json, the tokenizer and "
         "safetensors, or the name of one on a model hub (`OWNER/NAME`, `OWNER/NAME@REVISION`); without a "
-        "revision the one that was fetched first is kept. Not set: `kyutai/stt-1b-en_fr-trfs`. "
-        "KANI_DEVICE and KANI_PRECISION apply to it, too.",
+        "revision the one that was fetched first is kept. Not set: `kyutai/stt-1b-en_fr`. "
+        "KANI_DEVICE and KANI_PRECISION (float32, bfloat16) apply to it, too.",
     )
     slots: int | None = setting(
         None,
@@ -41,9 +41,9 @@ class KyutaiSettings(PluginSettings):
         group=TEXT_TO_SPEECH,
         after="voxcpm_denoiser",
         min_length=1,
-        about="Python of the environment with the package of `--engine kyutai` "
+        about="Python of the environment with the package of `--engine kyutai` and `--recognizer kyutai` "
         "(`python3 -m venv moshi && moshi/bin/pip install -r requirements-kyutai.txt`: `moshi/bin/python`). "
-        "Not set: the server's own.",
+        "Not set: the environment that `--fetch` has made, else the server's own.",
     )
     speech_model: str | None = setting(
         None,
@@ -81,6 +81,6 @@ class KyutaiSettings(PluginSettings):
         unit="segments",
         ge=1,
         le=64,
-        about="Segments that it speaks at once; as many texts again may wait for their next words. Not set: "
-        "1, on CUDA 8. Their memory is taken at its start.",
+        about="Segments that it speaks at once, in turns; as many texts again may wait for their next words. "
+        "Not set: 1, on CUDA 4.",
     )

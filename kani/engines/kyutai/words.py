@@ -1,32 +1,50 @@
-"""Joins text tokens to words with times.
+"""Joins the recogniser's text tokens to words with times.
 
 The model writes one token for each frame: END_OF_PADDING where a word begins, the word's pieces, and padding
-until the next. The word's time is that of the audio ``Delays.text`` frames before its token.
+until the next. A word's time is that of the audio ``text`` frames before its token, as in moshi-server.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from kani.engines.kyutai.delays import Delays
-from kani.engines.kyutai.step import Token
+from kani.core.recognizer import STEP_S
+from kani.engines.packages.adapter import Word
 
 END_OF_PADDING = 0
 MAX_WORD_TOKENS = 64
 """Tokens after which a word ends without padding: a model that writes on and on must not fill the memory."""
 
+_REST_S = 1.0
+
 
 @dataclass(frozen=True, slots=True)
-class TimedWord:
-    """A word with its punctuation, without spaces; times in seconds since the audio began."""
+class Delays:
+    """Numbers of frames of ``STEP_S``."""
 
-    text: str
-    start_s: float
-    end_s: float
-    tokens: tuple[int, ...]
-    log_probability: float
-    """Log probability of its least likely token."""
+    before: int
+    """Frames of silence before the audio."""
+    text: int
+    """Frames between a word and its text."""
+    after: int
+    """Frames of silence after the audio that decide its last words."""
+
+    @classmethod
+    def of_seconds(cls, before_s: float, text_s: float) -> Delays:
+        """Round the seconds of a checkpoint's settings as Kyutai's own servers do: 0.5 s are 6 frames.
+
+        After the audio follows a second more than the delay, as in the package's ``run_inference``.
+        """
+        return cls(
+            math.ceil(before_s / STEP_S), math.floor(text_s / STEP_S), math.ceil((text_s + _REST_S) / STEP_S)
+        )
+
+    @property
+    def text_s(self) -> float:
+        """Seconds of the audio after a word's beginning that are heard when its first token comes."""
+        return max(self.text - 1, 0) * STEP_S
 
 
 class WordAssembler:
@@ -34,10 +52,11 @@ class WordAssembler:
 
     def __init__(self, delays: Delays, padding: int, decode: Callable[[Sequence[int]], str]) -> None:
         """padding: the token between words; decode: returns the text of tokens."""
-        self._delays = delays
         self._ending = (END_OF_PADDING, padding)
         self._decode = decode
-        self._tokens: list[Token] = []
+        self._now_s = (2 - delays.before - delays.text) * STEP_S
+        self._tokens: list[int] = []
+        self._probability = 1.0
         self._begun_s: float | None = None
         self._last_end_s = 0.0
 
@@ -46,48 +65,38 @@ class WordAssembler:
         """True within a word, before its end is known."""
         return bool(self._tokens)
 
-    @property
-    def pending_since_s(self) -> float:
-        """Start of the word that is pending."""
-        assert self._begun_s is not None
-        return self._begun_s
-
-    def take(self, token: Token) -> list[TimedWord]:
-        """Accept the next token; returns the words that it ends."""
-        now_s = self._delays.time_s(token.position)
+    def take(self, token: int, probability: float) -> list[Word]:
+        """Accept the token of the next frame; returns the words that it ends."""
+        now_s, self._now_s = self._now_s, self._now_s + STEP_S
         if now_s < 0:
             # Text that the model writes before any audio can have reached it is no speech.
             return []
-        if token.number not in self._ending:
+        if token not in self._ending:
             if not self._tokens and self._begun_s is None:
                 self._begun_s = now_s
             self._tokens.append(token)
-            return self.finish(now_s) if len(self._tokens) >= MAX_WORD_TOKENS else []
-        words = self.finish(now_s)
-        if token.number == END_OF_PADDING:
+            self._probability = min(self._probability, probability)
+            return self._end(now_s) if len(self._tokens) >= MAX_WORD_TOKENS else []
+        words = self._end(now_s)
+        if token == END_OF_PADDING:
             self._begun_s = now_s
         return words
 
-    def finish(self, now_s: float) -> list[TimedWord]:
+    def finish(self) -> list[Word]:
+        """End the last word: no more tokens come."""
+        return self._end(self._now_s)
+
+    def _end(self, now_s: float) -> list[Word]:
         """End the word at ``now_s``; several if its text has spaces, none if there is no text."""
-        tokens, begun_s = self._tokens, self._begun_s
+        tokens, begun_s, probability = self._tokens, self._begun_s, self._probability
         if not tokens or begun_s is None:
             return []
-        self._tokens, self._begun_s = [], None
-        numbers = tuple(token.number for token in tokens)
-        parts = self._decode(numbers).split()
+        self._tokens, self._begun_s, self._probability = [], None, 1.0
+        parts = self._decode(tokens).split()
         start_s = max(begun_s, self._last_end_s)
         length_s = max(now_s - start_s, 0.0) / max(len(parts), 1)
-        probability = min(token.log_probability for token in tokens)
         words = [
-            TimedWord(
-                part,
-                start_s + at * length_s,
-                start_s + (at + 1) * length_s,
-                # The tokens stay together: with the last part.
-                numbers if at + 1 == len(parts) else (),
-                probability,
-            )
+            Word(part, start_s + at * length_s, start_s + (at + 1) * length_s, probability)
             for at, part in enumerate(parts)
         ]
         if words:

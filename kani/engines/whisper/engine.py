@@ -20,8 +20,9 @@ from kani.core.types import Samples
 from kani.engines.whisper.checkpoint.contents import read_contents
 from kani.engines.whisper.checkpoint.finding import find_checkpoint, local_folder
 from kani.engines.whisper.checkpoint.settings import MODEL
+from kani.engines.whisper.likely_languages import LANGUAGES
 from kani.engines.whisper.live_pass import transcribe, usual_pass
-from kani.engines.whisper.model import LANGUAGES, Whisper
+from kani.engines.whisper.model import Whisper
 from kani.engines.whisper.recording_pass import transcribe_chunk
 from kani.runtime import weights
 from kani.runtime.errors import CheckpointError
@@ -36,7 +37,7 @@ from kani.runtime.recognition.transcription import RecordingTranscription
 from kani.runtime.voice_detector import SAMPLE_RATE, VoiceDetector
 
 # Without importing them, which takes a second.
-_PACKAGES = {"ctranslate2": "ctranslate2", "faster_whisper": "faster-whisper", "onnxruntime": "onnxruntime"}
+_PACKAGES = ("ctranslate2", "tokenizers", "onnxruntime")
 
 # Most passes at once, however many cores there are.
 _MAX_WORKERS = 16
@@ -48,10 +49,16 @@ class WhisperRecognizer:
     """Whisper in int8: words while someone speaks, and recordings. See ``docs/listening.md``."""
 
     def __init__(
-        self, *, models_dir: Path | None, cache_dir: Path, may_fetch: bool = False, model: str | None = None
+        self,
+        *,
+        models_dir: Path | None,
+        cache_dir: Path,
+        may_fetch: bool = False,
+        model: str | None = None,
+        language: str | None = None,
     ) -> None:
         """models_dir, cache_dir, may_fetch: as ``weights.load`` takes them; model: as ``find_checkpoint``
-        takes it, None for the embedded base.
+        takes it, None for the embedded base; language: primary subtag that speech without one is likely in.
 
         The languages of another model than the base are known once it has started. Raises EngineUnavailable
         for a model that cannot be one.
@@ -64,16 +71,17 @@ class WhisperRecognizer:
             weights.load, models_dir=models_dir, cache_dir=cache_dir, may_fetch=may_fetch
         )
         self._model = model
+        self._language = language
         self._find = partial(
             find_checkpoint,
             models_dir=models_dir,
             cache_dir=cache_dir / "whisper",
             may_fetch=may_fetch,
         )
-        missing = [name for package, name in _PACKAGES.items() if find_spec(package) is None]
+        missing = [name for name in _PACKAGES if find_spec(name) is None]
         self._unavailable_reason = ""
         if missing:
-            install = install_command("", "requirements.txt", *_PACKAGES.values())
+            install = install_command("", "requirements.txt", *_PACKAGES)
             self._unavailable_reason = f"{', '.join(missing)} not installed; {install}"
         elif model is None and not may_fetch:
             self._unavailable_reason = weights.missing(
@@ -180,7 +188,7 @@ class WhisperRecognizer:
 
     def _load(self, files: Mapping[str, bytes | Path], workers: int, cores: int = 1) -> None:
         try:
-            self._whisper = Whisper(files, workers, cores)
+            self._whisper = Whisper(files, workers, cores, self._language)
             self._detector = VoiceDetector()
         except (OSError, ImportError, RuntimeError, ValueError) as error:
             raise EngineUnavailable(self._reason(error), passing=_is_full(error)) from error
@@ -195,7 +203,7 @@ class WhisperRecognizer:
                 f"({error.strerror})"
             )
         if isinstance(error, ModuleNotFoundError):
-            packages = install_command("", "requirements.txt", *_PACKAGES.values())
+            packages = install_command("", "requirements.txt", *_PACKAGES)
             return f"Whisper needs {error.name}: {packages}"
         # For the log only: it names files of this machine.
         log.error("Whisper cannot be loaded: %s", error)

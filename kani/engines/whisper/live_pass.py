@@ -10,16 +10,8 @@ from typing import TYPE_CHECKING
 
 from kani.core.types import Samples
 from kani.engines.whisper.coverage import before_cut, begins_late, end_of, is_spoken, told
-from kani.engines.whisper.model import (
-    BEAMS,
-    CERTAIN,
-    LANGUAGE_WEIGHT,
-    MIN_S,
-    PENALTIES,
-    UNSPACED,
-    WINDOW_S,
-    Whisper,
-)
+from kani.engines.whisper.likely_languages import CERTAIN, LANGUAGE_WEIGHT, UNSPACED
+from kani.engines.whisper.model import BEAMS, MIN_S, PENALTIES, WINDOW_S, Whisper
 from kani.engines.whisper.plausibility import MAX_TOKENS
 from kani.engines.whisper.said import said
 from kani.runtime.recognition.local_agreement import HypothesisWord

@@ -6,7 +6,6 @@ silence after the speech, or the answer repeats itself without end.
 
 from __future__ import annotations
 
-import json
 import math
 import tempfile
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -19,10 +18,12 @@ import numpy as np
 
 from kani.core.expected_words import MAX_TEXT
 from kani.core.types import Samples
-from kani.engines.whisper.checkpoint.contents import TOKENIZER, VOCABULARIES, vocabulary_of
+from kani.engines.whisper.checkpoint.contents import FIRST_TOKEN, TOKENIZER, renamed
 from kani.engines.whisper.checkpoint.layout import CONTEXT
+from kani.engines.whisper.likely_languages import LANGUAGES, LATER_LANGUAGES, NAMES, LikelyLanguages
 from kani.engines.whisper.plausibility import TokenLimits, echoes
 from kani.engines.whisper.scripts import TokenScripts, is_latinised
+from kani.runtime.mel_features import HOP_SAMPLES, MelFeatures
 from kani.runtime.recognition.local_agreement import HypothesisWord, words_from_tokens
 from kani.runtime.recognition.passes import TimedWord
 from kani.runtime.voice_detector import SAMPLE_RATE
@@ -30,24 +31,8 @@ from kani.runtime.voice_detector import SAMPLE_RATE
 if TYPE_CHECKING:
     import ctranslate2
 
-LANGUAGES = tuple(
-    "en zh de es ru ko fr ja pt tr pl ca nl ar sv it id hi fi vi he uk el ms cs ro da hu ta no th ur hr bg "
-    "lt la mi ml cy sk te fa lv bn sr az sl kn et mk br eu is hy ne mn bs kk sq sw gl mr pa si km sn yo so "
-    "af oc ka be tg sd gu am yi lo uz fo ht ps tk nn mt sa lb my bo tl mg as tt haw ln ha ba jv su".split()
-)
-"""Languages that Whisper was trained on, in the order of its tokens, as primary subtags."""
-
-# Large-v3 and its descendants know one more.
-_LATER_LANGUAGES = ("yue",)
-# Whisper's own names of languages, where they differ from the primary subtags.
-_NAMES = {"jv": "jw"}
-UNSPACED = frozenset("zh ja th lo my yue".split())
-"""Languages without spaces: each run of whole characters that the tokenizer decodes is a word."""
-
-# Number of the vocabulary's first token, see _renamed.
-_FIRST_TOKEN = 0
 # Samples between two feature frames, and of the window of each.
-_HOP, _WINDOW = 160, 400
+_WINDOW = 400
 # Resolution of the alignment.
 _FRAME_S = 0.02
 # Feature of silence, and the range of features below the loudest sound's.
@@ -69,22 +54,10 @@ _MAX_PROMPT_TOKENS = 220
 # Text that answers are written like, as if it had been said before: without it Hindi comes in Urdu's letters.
 _OPENINGS = {"hi": "नमस्ते, आप कैसे हैं? मैं ठीक हूँ।"}
 
-# Languages that are tried where the likeliest is not certain, or its answer is no speech; each at least so
-# likely.
-_TRIED, _LEAST_LIKELY = 3, 0.005
-LANGUAGE_WEIGHT = 0.3
-"""Weight of a language's log probability, beside that of the answer in it."""
 BEAMS = 5
 """Width of a beam search, as in faster-whisper."""
 PENALTIES = (1.1, 1.3)
 """Of repetition, for an answer that is no speech: words that come again are less and less likely."""
-CERTAIN = 0.9
-"""Probability from which on a language is certain."""
-# Languages that are detected as another one, which sounds the same in everyday speech. Hindi has three times
-# as many speakers as Urdu; who speaks Urdu names it.
-_SAME_SPEECH = {"ur": "hi"}
-# A language that is expected is so many times as likely as the sounds are.
-_EXPECTED_ODDS = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,16 +73,17 @@ class Beams:
 class Whisper:
     """The model. May be used by as many threads at once as it was loaded for."""
 
-    def __init__(self, files: Mapping[str, bytes | Path], threads: int, cores: int = 1) -> None:
+    def __init__(
+        self, files: Mapping[str, bytes | Path], threads: int, cores: int = 1, language: str | None = None
+    ) -> None:
         """Load the model. files: of a checkpoint, by their names: contents, or the path of model.bin; cores:
-        of a pass.
+        of a pass; language: primary subtag of the server's language.
 
         Raises OSError if the temporary folder has no room for them, RuntimeError or ImportError for missing
         or unsuitable libraries.
         """
         import ctranslate2
         import tokenizers
-        from faster_whisper.feature_extractor import FeatureExtractor
 
         # Loaded from temporary files: CTranslate2 would keep files in memory, 145 MB.
         with tempfile.TemporaryDirectory() as folder:
@@ -120,26 +94,27 @@ class Whisper:
                 elif isinstance(content, Path):
                     Path(folder, name).symlink_to(content.resolve())
                 else:
-                    Path(folder, name).write_bytes(_renamed(name, content))
+                    Path(folder, name).write_bytes(renamed(name, content))
             self._model = ctranslate2.models.Whisper(
                 folder, device="cpu", compute_type="int8", inter_threads=threads, intra_threads=cores
             )
         self._view = ctranslate2.StorageView.from_array
-        self._features = FeatureExtractor(feature_size=self._model.n_mels)
+        self._features = MelFeatures(self._model.n_mels)
         self.limits = TokenLimits(self._tokenizer)
         self._begin = self._token("<|startoftranscript|>")
         self._end = self._token("<|endoftext|>")
         self._scripts = TokenScripts(self._tokenizer, self._end)
         self._openings = {code: self.tokens_before(text) for code, text in _OPENINGS.items()}
-        # Puts the first token ahead of the prompt, see _renamed.
-        self._previous = (self._token("<|startofprev|>"), _FIRST_TOKEN)
+        # Puts the first token ahead of the prompt, see renamed.
+        self._previous = (self._token("<|startofprev|>"), FIRST_TOKEN)
         self._no_timestamps = self._token("<|notimestamps|>")
         self._tasks = {False: self._token("<|transcribe|>"), True: self._token("<|translate|>")}
-        known = (*LANGUAGES, *_LATER_LANGUAGES) if self._model.is_multilingual else ()
-        numbers = {code: self._tokenizer.token_to_id(f"<|{_NAMES.get(code, code)}|>") for code in known}
+        known = (*LANGUAGES, *LATER_LANGUAGES) if self._model.is_multilingual else ()
+        numbers = {code: self._tokenizer.token_to_id(f"<|{NAMES.get(code, code)}|>") for code in known}
         self._languages = {code: number for code, number in numbers.items() if number is not None}
         self.languages = tuple(self._languages) or ("en",)
         """Primary subtags of the languages that it knows."""
+        self._likely = LikelyLanguages(self.languages, language)
 
     @property
     def only_language(self) -> str | None:
@@ -246,7 +221,7 @@ class Whisper:
         length_s = max(least_s, min(len(samples) / SAMPLE_RATE + _PADDING_S, _MAX_S))
         # The padding is filled in as features: computing it from samples would take most of the time.
         silence = max(_SILENCE_FEATURE, speech.max() - _FEATURE_RANGE)
-        features = np.full((len(speech), int(length_s * SAMPLE_RATE) // _HOP), silence, np.float32)
+        features = np.full((len(speech), int(length_s * SAMPLE_RATE) // HOP_SAMPLES), silence, np.float32)
         features[:, : speech.shape[1]] = speech[:, : features.shape[1]]
         return self._model.encode(self._view(np.ascontiguousarray(features[None], np.float32)))
 
@@ -258,19 +233,9 @@ class Whisper:
         candidates: those that there are, if not all; expected: the one of the speech before, if any.
         """
         result = self._generate_tokens(encoded, (), 1, beam_size=1, return_logits_vocab=True)
-        among = [language for language in self.languages if language in candidates] or self.languages
-        scores = np.ravel(np.array(result.logits[0]))[[self._languages[language] for language in among]]
-        odds = np.exp(scores - scores.max())
-        for other, same in _SAME_SPEECH.items():
-            if not candidates and {other, same} <= set(among):
-                odds[among.index(same)] += odds[among.index(other)]
-                odds[among.index(other)] = 0.0
-        if expected is not None and expected in among:
-            odds[among.index(expected)] *= _EXPECTED_ODDS
-        probabilities = odds / odds.sum()
-        likely = np.argsort(-probabilities, kind="stable")[:_TRIED]
-        found = [(among[at], float(probabilities[at])) for at in likely]
-        return [one for one in found if one[1] >= _LEAST_LIKELY or one is found[0]]
+        scores = np.ravel(np.array(result.logits[0]))
+        known = {code: float(scores[token]) for code, token in self._languages.items()}
+        return self._likely.of(known, candidates, expected)
 
     def generate(
         self,
@@ -352,7 +317,7 @@ class Whisper:
         begin = [self._begin, *self._begun(language, translate=translate)]
         if not translate and (opening := self._opening(language)):
             begin = [self._previous[0], *opening, *begin]
-        frames = math.ceil(seconds * SAMPLE_RATE / _HOP)
+        frames = math.ceil(seconds * SAMPLE_RATE / HOP_SAMPLES)
         aligned = self._model.align(encoded, begin, [tokens], frames)[0]
         # First frame of each token: the first step of the alignment path on it.
         starts = dict[int, int]()
@@ -372,18 +337,3 @@ class Whisper:
         token = self._tokenizer.token_to_id(text)
         assert token is not None, text
         return int(token)
-
-
-def _renamed(name: str, content: bytes) -> bytes:
-    """Return a file's content; a vocabulary's with the names of its first and its start token exchanged.
-
-    CTranslate2 feeds the given beginning of an answer to the model token by token, 5 ms each; except for the
-    tokens after the start token, up to one with a lower number, which it feeds at once. With the first token
-    of all in that role, the whole beginning is fed at once.
-    """
-    if name not in VOCABULARIES:
-        return content
-    names = vocabulary_of(name, content)
-    begin = names.index("<|startoftranscript|>")
-    names[_FIRST_TOKEN], names[begin] = names[begin], names[_FIRST_TOKEN]
-    return (json.dumps(names) if name.endswith(".json") else "\n".join(names)).encode()

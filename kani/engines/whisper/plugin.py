@@ -21,6 +21,7 @@ def build(settings: WhisperSettings, resources: Resources) -> WhisperRecognizer:
         cache_dir=resources.cache_dir.parent,
         may_fetch=resources.may_fetch,
         model=settings.model,
+        language=resources.language,
     )
 
 

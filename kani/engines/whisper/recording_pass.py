@@ -14,7 +14,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from kani.engines.whisper.coverage import is_spoken, least_s, longest_s
-from kani.engines.whisper.model import BEAMS, CERTAIN, LANGUAGE_WEIGHT, PENALTIES, UNSPACED, WINDOW_S, Whisper
+from kani.engines.whisper.likely_languages import CERTAIN, LANGUAGE_WEIGHT, UNSPACED
+from kani.engines.whisper.model import BEAMS, PENALTIES, WINDOW_S, Whisper
 from kani.engines.whisper.plausibility import MAX_TOKENS
 from kani.engines.whisper.said import said
 from kani.runtime.recognition.passes import ChunkInput, ChunkResult, TimedWord

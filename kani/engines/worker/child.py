@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import importlib
 import importlib.util
 import logging
 import os
@@ -72,10 +71,7 @@ async def _serve(connected: socket.socket) -> None:
 def _engine(launch: Launch) -> Engine:
     if not launch.adapter:
         return launched_engine(launch.name, launch.settings, launch.resources)
-    if ":" in launch.adapter:
-        return SpokenPackage(launch.adapter, launch.settings, launch.resources)
-    engine: Engine = importlib.import_module(launch.adapter).build(launch.settings, launch.resources)
-    return engine
+    return SpokenPackage(launch.adapter, launch.settings, launch.resources)
 
 
 async def _run(launch: Launch, channel: Channel) -> None:

@@ -32,7 +32,6 @@ ATTRIBUTIONS: Mapping[str, tuple[str, str]] = {
     "whisper": ("OpenAI", "https://github.com/openai/whisper"),
     "transcribe": ("transcribe.cpp", "https://github.com/handy-computer/transcribe.cpp"),
     "kyutai": ("Kyutai", "https://kyutai.org/next/stt"),
-    "moonshine": ("Moonshine AI", "https://github.com/moonshine-ai/moonshine"),
 }
 """Makers of the engines' voices and models, and their sites."""
 

@@ -91,6 +91,7 @@ class Recognition:
             prompt=request.prompt,
         )
         self._session.judges_turns = self._end is not None
+        self._session.hear_turns_again()
 
     @property
     def complete(self) -> bool:
@@ -131,6 +132,9 @@ class Recognition:
                 elif isinstance(event, Step) and self._end is not None and self._end.is_reached(event):
                     # Audio that waits for a slow recogniser came after the command.
                     session.cancel()
+            hearing = session.end_turn() if text else None
+            if hearing is not None and (heard := await hearing.in_time()) is not None:
+                text = heard.text
             await send_transcript(send, text, self._language)
 
 

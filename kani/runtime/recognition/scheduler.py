@@ -117,10 +117,10 @@ class PassScheduler(Generic[T]):
         self._live.add(stream)
         return stream
 
-    def run_in_background(self, work: Callable[[], R]) -> BackgroundPass[R]:
-        """Queue ``work`` after all live streams; first come, first served."""
+    def run_in_background(self, work: Callable[[], R], *, waited_for: bool = False) -> BackgroundPass[R]:
+        """Queue ``work`` after all live streams; what is ``waited_for`` first, then in order."""
         one: BackgroundPass[R] = BackgroundPass(self, work, self._clock())
-        self._background.append(one)
+        self._background.insert(0 if waited_for else len(self._background), one)
         self._start_waiting()
         return one
 
@@ -171,5 +171,5 @@ class PassScheduler(Generic[T]):
 
     @property
     def _background_is_late(self) -> bool:
-        waited_s = self._clock() - self._background[0].waits_since_s
+        waited_s = self._clock() - min(one.waits_since_s for one in self._background)
         return waited_s >= LONGEST_WAIT_S and not any(stream.urgent for stream in self._waiting)

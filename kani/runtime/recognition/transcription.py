@@ -97,7 +97,8 @@ class RecordingTranscription:
             options.prompt,
             options.temperature,
         )
-        return self._scheduler.run_in_background(partial(self._transcribe, work, self._stopped.is_set))
+        transcribe = partial(self._transcribe, work, self._stopped.is_set)
+        return self._scheduler.run_in_background(transcribe, waited_for=options.waited_for)
 
     async def _next(self) -> list[TranscribedSegment]:
         """Return the segments of the pass that began first."""

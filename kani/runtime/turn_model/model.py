@@ -19,6 +19,7 @@ import soxr
 
 from kani.core.errors import EngineUnavailable
 from kani.core.types import Samples
+from kani.runtime.mel_features import MelFeatures
 
 MODEL_FILE = "smart-turn-v3.2-cpu.onnx"
 ORIGIN_FILE = "turn_model.json"
@@ -31,6 +32,8 @@ WINDOW_S = 8.0
 # Added to the variance that audio is divided by, as by Whisper's feature extractor.
 _LEAST_VARIANCE = 1e-7
 
+_MEL = MelFeatures(80)
+
 
 class SmartTurn:
     """The network, which is loaded at its first use. One thread computes, a call at a time."""
@@ -38,7 +41,6 @@ class SmartTurn:
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="smart-turn")
         self._network: Any = None
-        self._extractor: Any = None
 
     async def prepare(self) -> None:
         """Load the network, unless it is loaded. Raises EngineUnavailable."""
@@ -59,7 +61,7 @@ class SmartTurn:
         recent = samples[-round(WINDOW_S * sample_rate) :]
         if sample_rate != SAMPLE_RATE:
             recent = soxr.resample(recent, sample_rate, SAMPLE_RATE)
-        window = features(recent, self._extractor)
+        window = features(recent)
         found = self._network.run(None, {"input_features": window[None]})
         return float(found[0].flat[0])
 
@@ -67,7 +69,6 @@ class SmartTurn:
         if self._network is not None:
             return
         import onnxruntime
-        from faster_whisper.feature_extractor import FeatureExtractor
 
         options = onnxruntime.SessionOptions()
         options.inter_op_num_threads = options.intra_op_num_threads = 1
@@ -82,18 +83,14 @@ class SmartTurn:
             raise EngineUnavailable(
                 f"the turn model is missing or broken: restore kani/runtime/turn_model/{MODEL_FILE}"
             ) from error
-        self._extractor = FeatureExtractor(chunk_length=round(WINDOW_S))
         self._network = network
 
 
-def features(samples: Samples, extractor: Any) -> npt.NDArray[np.float32]:
-    """Return the log-mel spectrogram [80, 800] of the last ``WINDOW_S`` (16 kHz).
-
-    extractor: faster-whisper's ``FeatureExtractor``, which Whisper is fed by as well.
-    """
+def features(samples: Samples) -> npt.NDArray[np.float32]:
+    """Return the log-mel spectrogram [80, 800] of the last ``WINDOW_S`` (16 kHz)."""
     length = round(WINDOW_S * SAMPLE_RATE)
     window = np.zeros(length, np.float32)
     recent = samples[-length:]
     window[length - len(recent) :] = recent
     window = (window - window.mean()) / np.sqrt(window.var() + _LEAST_VARIANCE)
-    return np.asarray(extractor(window, padding=0), np.float32)
+    return _MEL(window, padding=0)

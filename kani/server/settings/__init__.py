@@ -8,6 +8,7 @@ from kani.server.settings.loader import (
     accepted_values,
     foreign_model_warnings,
     load,
+    retired_options,
     unknown_variable_warnings,
 )
 from kani.server.settings.table import KANI, SPEECH, Settings, field_metadata
@@ -25,6 +26,7 @@ __all__ = [
     "plugin_fields",
     "plugin_protocols",
     "plugin_warnings",
+    "retired_options",
     "unknown_variable_warnings",
     "variables",
 ]

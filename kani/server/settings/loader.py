@@ -21,7 +21,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from kani.engines.plugin import engine_names, recognizer_names
+from kani.engines.plugin import RETIRED, engine_names, recognizer_names, retirement
 from kani.engines.plugin_settings import setting_name
 from kani.server.settings.installed import fields, plugin_models, unusable, variables
 from kani.server.settings.table import Settings, field_metadata
@@ -119,6 +119,8 @@ def unknown_variable_warnings(
 
 
 def _unknown(name: str, known: Iterable[str]) -> str:
+    if (gone := retirement(name)) is not None:
+        return f"{name} is no setting of this server: {gone}"
     close = difflib.get_close_matches(name, known, 1)
     hint = f"; did you mean {close[0]}?" if close else ""
     return f"{name} is no setting of this server{hint}"
@@ -135,6 +137,11 @@ def foreign_model_warnings(
         f"TTS_MODEL_NAME={model} is not read: this server speaks VoxCPM's protocol by any engine; "
         "KANI_ENGINE=voxcpm with KANI_VOXCPM_MODEL runs VoxCPM's model"
     ]
+
+
+def retired_options() -> dict[str, str]:
+    """Return options that are gone, each with a sentence about what takes its place."""
+    return {f"--{name}-model": sentence for name, sentence in RETIRED.items()}
 
 
 _TEXTS = {

@@ -11,7 +11,14 @@ from urllib.parse import urlsplit
 from pydantic import BeforeValidator, SecretStr
 
 from kani.core.errors import UnsupportedLanguage
-from kani.engines.plugin import Found, engine_names, found_engines, found_recognizers, recognizer_names
+from kani.engines.plugin import (
+    Found,
+    engine_names,
+    found_engines,
+    found_recognizers,
+    recognizer_names,
+    retirement,
+)
 from kani.engines.plugin_settings import LOWER, listed, lower
 from kani.text.languages import resolve
 
@@ -113,7 +120,8 @@ def _recognizer(value: Any) -> Any:
 def _plugged(value: Any, names: tuple[str, ...], found: Found[Any]) -> Any:
     name = lower(value)
     if name not in names:
-        raise ValueError(found.broken.get(name, f"has to be {one_of(names)}"))
+        gone = retirement(name) if isinstance(name, str) else None
+        raise ValueError(found.broken.get(name, gone or f"has to be {one_of(names)}"))
     return name
 
 

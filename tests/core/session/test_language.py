@@ -18,7 +18,7 @@ from kani.core.voices import sample_sentences
 from kani.engines.espeak.client import EspeakClient
 from kani.text.language_detection import detect
 from kani.text.languages import primary
-from tests.support.sessions import build, collect, fed
+from tests.support.sessions import collect, fed, started
 from tests.support.tone import ToneEngine
 
 EVERY = frozenset(primary(voice.language) for voice in EspeakClient.shared().voices) | {"zh"}
@@ -39,10 +39,8 @@ async def serving(
     for tag in languages:
         defaults.setdefault(primary(tag), f"tone_{tag}")
     engine.info = replace(engine.info, default_voices=defaults)
-    service = build(folder, engine, default_language=server, default_voice=voice)
-    await service.start()
-    yield service
-    await service.stop()
+    async with started(folder, engine, default_language=server, default_voice=voice) as service:
+        yield service
 
 
 async def spoken(

@@ -22,17 +22,15 @@ from kani.engines.espeak.engine import EspeakEngine
 from kani.text.foreign_passages import ForeignPassage
 from tests.core.timing.test_spans import assert_tiles
 from tests.support.event_loop import settle
-from tests.support.sessions import SPANISH, audio, build, collect, fed, serving, silent, spans_of, speak
+from tests.support.sessions import SPANISH, audio, collect, fed, serving, silent, spans_of, speak, started
 from tests.support.tone import LETTER_S, RATE, ToneEngine, tones
 
 
 @asynccontextmanager
 async def two_engines(folder: Path) -> AsyncIterator[SpeechService]:
     """Tones for Spanish and English; espeak-ng, with another sample rate, for the rest."""
-    service = build(folder, ToneEngine(), EspeakEngine())
-    await service.start()
-    yield service
-    await service.stop()
+    async with started(folder, ToneEngine(), EspeakEngine()) as service:
+        yield service
 
 
 async def test_foreign_passage_is_spoken_by_engine_of_its_language(tmp_path: Path) -> None:
@@ -71,10 +69,8 @@ async def test_spoken_forms_join_to_engine_text(engine: ToneEngine, service: Spe
 @pytest.mark.parametrize("announced", [True, False])
 async def test_code_is_announced_or_skipped(tmp_path: Path, announced: bool) -> None:
     engine = ToneEngine()
-    service = build(tmp_path, engine, announce_code=announced)
-    await service.start()
-    await speak(service, "Mira:\n```\nx = 1\n```\nFin.")
-    await service.stop()
+    async with started(tmp_path, engine, announce_code=announced) as service:
+        await speak(service, "Mira:\n```\nx = 1\n```\nFin.")
     code = ["Bloque", "de", "código"] if announced else []
     assert [word.lower() for word in engine.words] == ["mira", *(word.lower() for word in code), "fin"]
 
@@ -174,12 +170,10 @@ async def test_emphasis_is_named_where_another_engine_speaks(tmp_path: Path) -> 
     other = ToneEngine(languages=("en",)).info
     engines = tones(replace(info, emphasizes=True), replace(other, name="other"))
     text = '<speak>casa <voice name="tone_en">home <emphasis>table</emphasis></voice></speak>'
-    service = build(tmp_path, *engines)  # type: ignore[arg-type]
-    await service.start()
-    async with fed(service, text) as session:
-        await collect(session)
-        assert session.unused_ssml == ["ssml.emphasis"]
-    await service.stop()
+    async with started(tmp_path, *engines) as service:  # type: ignore[arg-type]
+        async with fed(service, text) as session:
+            await collect(session)
+            assert session.unused_ssml == ["ssml.emphasis"]
     assert [segment.text for segment in engines[1].segments] == ["home table"]
     assert engines[1].segments[0].emphases == ()
 

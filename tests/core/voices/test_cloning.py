@@ -23,7 +23,7 @@ from kani.core.voices.catalogue import VoiceStore
 from kani.core.voices.cloning import MAX_WAITING_RECORDINGS, VoiceCloner
 from kani.core.voices.embedding_cache import MAX_PENDING, EmbeddingCache
 from tests.support.patience import WITHIN_S
-from tests.support.sessions import SPANISH, build, collect, fed, serving, speak
+from tests.support.sessions import SPANISH, collect, fed, serving, speak, started
 from tests.support.tone import ToneEngine
 
 RATE = 16_000
@@ -111,10 +111,8 @@ async def two(
     voices = tuple(replace(one, id=f"echo:{one.id}", engine="echo") for one in second.info.voices)
     defaults = {language: f"echo:{id}" for language, id in second.info.default_voices.items()}
     second.info = replace(second.info, name="echo", voices=voices, default_voices=defaults)
-    service = build(tmp_path, first, second, default_voice=voice, default_language=language)
-    await service.start()
-    yield service
-    await service.stop()
+    async with started(tmp_path, first, second, default_voice=voice, default_language=language) as service:
+        yield service
 
 
 async def refined(cloning: VoiceCloner, store: VoiceStore, name: str) -> dict[str, Similarity]:
@@ -366,12 +364,12 @@ async def test_passage_voice_does_not_affect_neighbours(tmp_path: Path) -> None:
         voices=(*engine.info.voices, russian),
         default_voices={**engine.info.default_voices, "ru": "tone_ru"},
     )
-    service = build(tmp_path, engine, default_voice="custom:olga")
-    await service.start()
-    await speak(service, "One two three. Привет, как дела сегодня? Four five.", SpeechRequest(language="en"))
-    told = [(segment.language, segment.embedding is not None) for segment in engine.segments]
-    assert set(told) == {("en", False), ("ru", True)}
-    await service.stop()
+    async with started(tmp_path, engine, default_voice="custom:olga") as service:
+        await speak(
+            service, "One two three. Привет, как дела сегодня? Four five.", SpeechRequest(language="en")
+        )
+        told = [(segment.language, segment.embedding is not None) for segment in engine.segments]
+        assert set(told) == {("en", False), ("ru", True)}
 
 
 async def test_default_voice_without_a_language_replaces_none_and_says_so(

@@ -17,7 +17,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from kani.core.late_engine.loading import LateEngine
-from kani.core.types import Segment, SpeechChunk, SpeechRequest
+from kani.core.types import Segment, SpeechChunk
 from kani.engines.kani.engine import KaniEngine
 from kani.engines.kani.settings import KaniSettings
 from kani.engines.kokoro.engine import KokoroEngine
@@ -28,7 +28,7 @@ from tests.conftest import LOOK_AGAIN_S, ServerProcess, StartServer
 from tests.engines.cuda_driver import cuda_driver
 from tests.engines.kani.conftest import resources
 from tests.support import patience
-from tests.support.sessions import build
+from tests.support.sessions import speak, started
 from tests.support.tone import ToneEngine
 from websocket_client import KaniTTSClient
 
@@ -39,19 +39,10 @@ async def joined(engine: KaniEngine | KokoroVoice, tmp_path: Path) -> tuple[str,
     """Result of a late engine beside a tone engine: its state, the engines, and later speech."""
     tone = ToneEngine()
     joining = LateEngine("kani", engine, WhisperRecognizer(models_dir=None, cache_dir=tmp_path), "es")
-    service = build(tmp_path, tone, late_engine=joining)
-    await service.start()
-    try:
-        async with asyncio.timeout(patience.WITHIN_S):
-            while joining.state in ("loading", "trying"):
-                await asyncio.sleep(LOOK_AGAIN_S)
-        async with service.open(SpeechRequest(language="es"), protocol="test") as session:
-            session.feed("Hola")
-            session.finish()
-            assert [chunk async for chunk in session]
+    async with started(tmp_path, tone, late_engine=joining) as service:
+        await patience.happens(lambda: joining.state not in ("loading", "trying"))
+        assert await speak(service, "Hola")
         return joining.state, [info.name for info in service.engines], tone.words
-    finally:
-        await service.stop()
 
 
 class KokoroVoice:

@@ -1,33 +1,29 @@
-"""An engine for a worker's process: espeak-ng that is told when it may go on with its start."""
+"""A package's adapter that is told when it may go on with its start."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from pathlib import Path
+from collections.abc import Mapping
+from typing import Any
 
-from kani.engines.espeak.engine import EspeakEngine
+from kani.core.engine import EngineInfo
+from kani.core.types import Voice
 from kani.engines.plugin import Resources
 
 STARTING, GO = "the engine starts", "go"
 LOOK_AGAIN_S = 0.05
 
 
-class StartingEngine(EspeakEngine):
-    """Logs ``STARTING``, and starts once there is a file ``GO`` in its folder."""
+class StartingEngine:
+    """Logs ``STARTING``, and is loaded once there is a file ``GO`` in its folder."""
 
-    def __init__(self, folder: Path) -> None:
-        super().__init__()
-        self._go = folder / GO
+    cure = ""
 
-    async def start(self) -> None:
-        """See ``Engine.start``."""
+    async def load(self, settings: Mapping[str, Any], resources: Resources) -> EngineInfo:
+        """See ``SpeechAdapter.load``."""
         logging.getLogger(__name__).warning(STARTING)
-        while not self._go.exists():
+        while not (resources.cache_dir / GO).exists():
             await asyncio.sleep(LOOK_AGAIN_S)
-        await super().start()
-
-
-def build(settings: dict[str, object], resources: Resources) -> StartingEngine:
-    """See ``kani.engines.remote.messages.Launch``."""
-    return StartingEngine(resources.cache_dir)
+        voice = Voice("espeak:en", "en", "en", "espeak")
+        return EngineInfo("espeak", "1", 22_050, (voice,), {"en": voice.id})

@@ -237,7 +237,8 @@ async def starting(
 
     told, logger = Told(), logging.getLogger(starting_engine.__name__)
     logger.addHandler(told)
-    launch = Launch("espeak", 20, "engine", {}, Resources(folder), starting_engine.__name__)
+    path = f"{starting_engine.__name__}:StartingEngine"
+    launch = Launch("espeak", 20, "engine", {}, Resources(folder), path)
     connector = ChildWorker(launch, lambda ready: None, lambda: None)
     connecting = asyncio.create_task(connector.connect())
     try:

@@ -26,7 +26,7 @@ from kani.engines.whisper.coverage import (
     without_echo,
 )
 from kani.engines.whisper.engine import WhisperRecognizer
-from kani.engines.whisper.model import LANGUAGES
+from kani.engines.whisper.likely_languages import LANGUAGES
 from kani.engines.whisper.plausibility import MAX_TOKENS, TokenLimits, echoes
 from kani.engines.whisper.scripts import TokenScripts, is_latinised, scripts_of
 from kani.runtime import weights

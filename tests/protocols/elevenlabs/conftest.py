@@ -19,7 +19,7 @@ from kani.protocols.elevenlabs.http.convert import speech_routes, whole_answer_b
 from kani.protocols.elevenlabs.http.text_to_dialogue import dialogue_routes
 from kani.protocols.elevenlabs.websocket.routes import routes
 from tests.support.servers.app_server import KEY, AppServer, app_server
-from tests.support.sessions import build
+from tests.support.sessions import started
 from tests.support.tone import ToneEngine
 
 
@@ -67,13 +67,11 @@ async def tone_app(
 ) -> AsyncIterator[ToneApp]:
     """Serve; when it ends, nothing of any session is left. longest: text; limits: the service's own."""
     engine = engine or ToneEngine()
-    service = build(folder, engine, limits=Limits(**limits))  # type: ignore[arg-type]
-    await service.start()
-    settings, budget = ElevenLabsSettings(max_text=longest), whole_answer_budget()
-    http = (*speech_routes(service, settings, budget), *dialogue_routes(service, settings, budget))
-    app = Starlette(routes=[*http, *routes(service, settings)])
-    transport = httpx.ASGITransport(app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
-        yield ToneApp(engine, service, app, client)
-    assert (service.state().sessions, service.state().waiting, engine.under_way) == (0, 0, 0)
-    await service.stop()
+    async with started(folder, engine, limits=Limits(**limits)) as service:  # type: ignore[arg-type]
+        settings, budget = ElevenLabsSettings(max_text=longest), whole_answer_budget()
+        http = (*speech_routes(service, settings, budget), *dialogue_routes(service, settings, budget))
+        app = Starlette(routes=[*http, *routes(service, settings)])
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+            yield ToneApp(engine, service, app, client)
+        assert (service.state().sessions, service.state().waiting, engine.under_way) == (0, 0, 0)

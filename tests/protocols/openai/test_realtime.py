@@ -31,7 +31,7 @@ from tests.support.chat.talking import TURN_EVENTS
 from tests.support.loudness import PausingRecognizer
 from tests.support.patience import WITHIN_S
 from tests.support.servers.app_server import KEY, AppServer, StartApp
-from tests.support.sessions import build
+from tests.support.sessions import started
 from tests.support.tone import ToneEngine
 
 VAD = {"type": "server_vad"}
@@ -490,11 +490,9 @@ async def test_answer_ends_quietly_once_the_server_has_closed(tmp_path: Path) ->
     scope = {"type": "websocket", "path": "/v1/realtime", "headers": [], "client": ("127.0.0.1", 1)}
     websocket = WebSocket(scope, receive, send)
     websocket.client_state = websocket.application_state = WebSocketState.CONNECTED
-    service = build(tmp_path, engine, recognizer=Broken())
-    await service.start()
-    limits, config = ConnectionLimits(60, 60), initial_config("realtime", None)
-    connection = RealtimeConnection(websocket, service, config, limits, beta=False)
-    await asyncio.wait_for(connection.run(), WITHIN_S)
-    await service.stop()
+    async with started(tmp_path, engine, recognizer=Broken()) as service:
+        limits, config = ConnectionLimits(60, 60), initial_config("realtime", None)
+        connection = RealtimeConnection(websocket, service, config, limits, beta=False)
+        await asyncio.wait_for(connection.run(), WITHIN_S)
     assert closed.is_set()
     assert engine.steps

@@ -26,7 +26,7 @@ from kani.protocols.openai.speech.instructions import Style, parse_instructions
 from kani.protocols.openai.speech.tags import Turn, split_turns
 from kani.protocols.openai.voice_names import OPENAI_VOICES, resolve_voice
 from tests.support.servers.serving import InProcessServer, serving
-from tests.support.sessions import build
+from tests.support.sessions import started
 from tests.support.tone import ToneEngine
 
 PATH, DIALOGUE = "/v1/audio/speech", "/dev/dialogue"
@@ -261,15 +261,13 @@ async def test_names_are_voices_of_the_texts_language(tmp_path: Path) -> None:
     )
     defaults = {"es": "es_a", "en": "en_a", "fr": "es_a"}
     tone.info = replace(tone.info, voices=voices, default_voices=defaults)
-    service = build(tmp_path, tone)
-    await service.start()
-    chosen = {name: resolve_voice(service, name) for name in (*OPENAI_VOICES, "Echo", "es_b")}
-    assert len(OPENAI_VOICES) == 13
-    assert chosen["alloy"].voices == {} and chosen["alloy"].voice is None
-    assert chosen["echo"].voices == chosen["Echo"].voices == {"es": "es_b", "en": "en_b"}
-    assert chosen["nova"].voices == {"es": "es_a", "en": "en_a"}
-    assert chosen["es_b"].voice == "es_b"
-    await service.stop()
+    async with started(tmp_path, tone) as service:
+        chosen = {name: resolve_voice(service, name) for name in (*OPENAI_VOICES, "Echo", "es_b")}
+        assert len(OPENAI_VOICES) == 13
+        assert chosen["alloy"].voices == {} and chosen["alloy"].voice is None
+        assert chosen["echo"].voices == chosen["Echo"].voices == {"es": "es_b", "en": "en_b"}
+        assert chosen["nova"].voices == {"es": "es_a", "en": "en_a"}
+        assert chosen["es_b"].voice == "es_b"
 
 
 async def post(server: InProcessServer, **fields: Any) -> httpx.Response:

@@ -195,14 +195,14 @@ class Streams:
 
         return self.scheduler.add_stream(begin)
 
-    def record(self, name: str) -> asyncio.Future[str]:
+    def record(self, name: str, *, waited_for: bool = False) -> asyncio.Future[str]:
         """The result of a pass over a recording."""
 
         def work() -> str:
             self.begun.append(name)
             return self._end(name)
 
-        return self.scheduler.run_in_background(work).result
+        return self.scheduler.run_in_background(work, waited_for=waited_for).result
 
     def _end(self, name: str) -> str:
         assert self.may_end.wait(WITHIN_S)
@@ -275,9 +275,10 @@ async def test_failed_pass_fails_its_own_stream_only(streams: Streams) -> None:
 async def test_recordings_wait_for_streams(streams: Streams) -> None:
     busy, a = streams.add("busy"), streams.add("a")
     requested = [busy.request_pass(), streams.record("first"), streams.record("second"), a.request_pass()]
+    requested.append(streams.record("turn", waited_for=True))
     streams.may_end.set()
     await asyncio.gather(*requested)
-    assert streams.begun == ["busy", "a", "first", "second"]
+    assert streams.begun == ["busy", "a", "turn", "first", "second"]
 
 
 async def test_open_stream_keeps_one_worker_free() -> None:

@@ -76,7 +76,7 @@ asyncio.run(serve(chosen, announce, build=build))
 """
 DETECTOR = "py3langid"
 NEEDED_LATER = {
-    *("torch", "transformers", "ctranslate2", "faster_whisper", "tokenizers", "huggingface_hub"),
+    *("torch", "transformers", "ctranslate2", "tokenizers", "huggingface_hub"),
     *("ai_edge_litert", "onnx", "httpx", "jwt", "cryptography", "zeroconf", "soundfile", "PIL"),
     *("haqumei", "pypinyin", "rjieba", "filelock", "tqdm", "obstore", "scipy"),
 }

@@ -14,6 +14,8 @@ from kani.runtime.weights import matches_its_name
 
 MODEL, CONFIG, TOKENIZER = "model.bin", "config.json", "tokenizer.json"
 VOCABULARIES = ("vocabulary.json", "vocabulary.txt")
+FIRST_TOKEN = 0
+"""Number of the vocabulary's first token, see ``renamed``."""
 
 _MAX_BYTES = 32 << 20
 _CONVERT = "ct2-transformers-converter --model OWNER/NAME --output_dir FOLDER --copy_files tokenizer.json"
@@ -151,3 +153,18 @@ def _listed(config: Mapping[str, Any], key: str) -> list[Any]:
     if not isinstance(values, list):
         raise CheckpointError(f"{CONFIG}: {key} is not a list")
     return values
+
+
+def renamed(name: str, content: bytes) -> bytes:
+    """Return a file's content; a vocabulary's with the names of its first and its start token exchanged.
+
+    CTranslate2 feeds the given beginning of an answer to the model token by token, 5 ms each; except for the
+    tokens after the start token, up to one with a lower number, which it feeds at once. With the first token
+    of all in that role, the whole beginning is fed at once.
+    """
+    if name not in VOCABULARIES:
+        return content
+    names = vocabulary_of(name, content)
+    begin = names.index("<|startoftranscript|>")
+    names[FIRST_TOKEN], names[begin] = names[begin], names[FIRST_TOKEN]
+    return (json.dumps(names) if name.endswith(".json") else "\n".join(names)).encode()

@@ -28,6 +28,11 @@ class HeldVoice:
         self.held = False
         """True while a voice is judged."""
 
+    @property
+    def echo_until_s(self) -> float:
+        """End of the last voice's echo of an answer."""
+        return 0.0 if self._voice is None else self._voice.echo_until_s
+
     def add_audio(self, samples: Samples) -> None:
         """Take the track's audio."""
         self._audio.add(samples)

@@ -14,11 +14,10 @@ from contextlib import aclosing
 from kani.core.errors import Busy, EngineFailed, EngineUnavailable, SpeechError
 from kani.core.recognizer import Mark, RecognitionEvent, RecognizedWord, Step
 from kani.core.service import SpeechService
-from kani.core.turns.interruption import LIKELY, Verdict
+from kani.core.turns.interruption import LIKELY, SAID_S, Verdict
 from kani.core.types import Samples
-from kani.protocols.openai.realtime.client_events import unsupported
 from kani.protocols.openai.realtime.held_voice import HeldVoice
-from kani.protocols.openai.realtime.input_events import InputEvents, input_error
+from kani.protocols.openai.realtime.input_events import InputEvents, input_error, unanswerable
 from kani.protocols.openai.realtime.server_events import EventSender, new_id
 from kani.protocols.openai.realtime.session_config import SessionConfig
 from kani.protocols.openai.realtime.track import Track, TrackState
@@ -29,9 +28,6 @@ PROTOCOL = "openai-realtime"
 
 MAX_TRACKS = 8
 """Tracks that wait for their transcripts; beyond them no further audio or commit is read until one ends."""
-
-SAID_S = 0.3
-"""Seconds of voice in which something was said, though no word is recognised; a cough has less."""
 
 MAX_FAILURES = 3
 """Failures of the recogniser in a row after which the connection closes."""
@@ -102,6 +98,8 @@ class InputAudio:
             self._unavailable = isinstance(error, EngineUnavailable)
             raise input_error(error) from error
         session.judges_turns = config.judges_turns
+        if not transcript.text:  # else an earlier track has a part of the turn
+            session.hear_turns_again()
         voice = HeldVoice(self._turns, self._events, rate)
         self._track = Track(session, rate, start_s, hears, transcript, voice)
         self._add(self._track)
@@ -135,11 +133,7 @@ class InputAudio:
         if self._track is not None:
             self._track.end(TrackState.DROPPED)
             self._track = None
-        unknown = [
-            track
-            for track in self._tracks
-            if track.state is TrackState.COMMITTED and not track.transcript.committed
-        ]
+        unknown = [track for track in self._tracks if track.commit_is_untold]
         if unknown:
             # Clients that commit and clear at once take a clear without a commit for the end of their audio.
             unknown[-1].clears += 1
@@ -200,7 +194,9 @@ class InputAudio:
                     if track.state is TrackState.DROPPED:
                         break
                     await self._handle(event, track, detector)
-        if track.state is not TrackState.DROPPED:
+                if track.state is not TrackState.DROPPED:
+                    await self._finish(track, detector)
+        elif track.state is not TrackState.DROPPED:
             await self._finish(track, detector)
         while self._pending:
             self._events.settled(self._pending.popleft(), known=False)
@@ -224,7 +220,7 @@ class InputAudio:
                 if track.voice.held:
                     await self._judge_voice(event, track, detector)
                 else:
-                    detector.tell(self._turns, event, track.transcript.text, track.transcript.language)
+                    detector.tell(self._turns, event, *track.text_so_far)
                 detector.held = track.voice.held
                 track.voice.forget(event)
 
@@ -244,14 +240,14 @@ class InputAudio:
         await self._add_word(word, transcript, track)
 
     async def _add_word(self, word: RecognizedWord, transcript: Transcript, track: Track) -> None:
-        delta = transcript.add(word)
+        delta = transcript.add(word, track.start_s)
         if self._config.transcription is not None:
             await self._events.grown(transcript, delta, track.start_s + word.start_s)
 
     async def _start_turn(self, track: Track) -> None:
         """Tell of the turn that goes on, with the words of it that were held."""
         if not track.transcript.started:  # before a new configuration
-            track.transcript.started = True
+            track.begin_turn()
             await self._events.started(track.transcript)
         self._turns.started()
         for word in await track.voice.release():
@@ -276,6 +272,7 @@ class InputAudio:
                     await self._start_turn(track)
             case TurnStopped():
                 track.turn_stopped = True
+                track.end_turn(turn.end_s)
                 await self._stop_turn(transcript, turn.end_s)
                 track.transcript = Transcript(new_id("item"))
                 self._pending.append(transcript)
@@ -295,10 +292,7 @@ class InputAudio:
             transcript.stopped_at = time.perf_counter()
             self._service.report_turn(PROTOCOL, "decided", transcript.stopped_at - self._voice_at)
         else:
-            param = "session.audio.input.turn_detection.create_response"
-            await self._sender.error(
-                unsupported("speech cannot be answered, set create_response to false", param)
-            )
+            await self._sender.error(unanswerable())
 
     async def _finish(self, track: Track, detector: TurnDetector) -> None:
         """Complete what is left at the end of a track."""
@@ -314,6 +308,7 @@ class InputAudio:
             else:
                 transcript.duration_s = 0.0
                 await self._events.committed(transcript)
+        track.end_turn()
         await self._complete(transcript)
 
     async def _complete_pending(self) -> None:
@@ -321,6 +316,7 @@ class InputAudio:
             await self._complete(self._pending.popleft())
 
     async def _complete(self, transcript: Transcript) -> None:
+        await transcript.hear_again()
         if self._config.transcription is not None:
             await self._events.completed(transcript)
         else:
@@ -348,7 +344,5 @@ class InputAudio:
     async def aclose(self) -> None:
         """Free the recognition sessions of all tracks that ``run`` has not freed."""
         for track in self._tracks:
-            if track.session is not None:
-                async with track.session:
-                    pass
+            await track.aclose()
         self._tracks.clear()

@@ -9,7 +9,7 @@ from kani.core.conversation.items import Message, Part
 from kani.core.errors import SpeechError
 from kani.core.recognizer import NO_WORDS
 from kani.protocols.openai.errors import api_error
-from kani.protocols.openai.realtime.client_events import EventError
+from kani.protocols.openai.realtime.client_events import EventError, unsupported
 from kani.protocols.openai.realtime.conversation import Conversation, item_json
 from kani.protocols.openai.realtime.server_events import EventSender
 from kani.protocols.openai.realtime.transcript import Transcript
@@ -120,6 +120,12 @@ def input_error(error: SpeechError) -> EventError:
     known = api_error(error)
     kind = "server_error" if known.status >= 500 else "invalid_request_error"
     return EventError(str(error), known.code or "server_error", None, kind=kind)
+
+
+def unanswerable() -> EventError:
+    """Return the error of a session that wants answers where no language model is set up."""
+    param = "session.audio.input.turn_detection.create_response"
+    return unsupported("speech cannot be answered, set create_response to false", param)
 
 
 def _spoken(transcript: str | None) -> Part:

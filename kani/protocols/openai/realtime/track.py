@@ -61,6 +61,24 @@ class Track:
                 self.replay = None
         await self.session.feed(samples)
 
+    @property
+    def text_so_far(self) -> tuple[str, str]:
+        """Text and language of a turn that may have ended; no text while it is heard once more."""
+        live = self.transcript.text, self.transcript.language
+        hearing = None if self.session is None else self.session.turn_so_far
+        return live if hearing is None else hearing.so_far(*live)
+
+    def begin_turn(self) -> None:
+        """Note that the transcript's turn has started."""
+        self.transcript.started = True
+        if self.session is not None:
+            self.session.begin_turn(max(self.transcript.start_s - self.start_s, self.voice.echo_until_s))
+
+    def end_turn(self, end_s: float | None = None) -> None:
+        """Have the transcript's turn recognised as a whole; it ends here, or at a place in the audio."""
+        if self.session is not None and self.transcript.again is None:
+            self.transcript.again = self.session.end_turn(None if end_s is None else end_s - self.start_s)
+
     def end(self, state: TrackState) -> None:
         """Take no more audio."""
         self.state = state
@@ -76,3 +94,14 @@ class Track:
         """Have a mark return once all words of a turn that ends here are decided, also without more audio."""
         if self.session is not None and self.session.backlog_samples < MARK_BACKLOG_S * self.sample_rate:
             await self.session.mark(transcript.number)
+
+    @property
+    def commit_is_untold(self) -> bool:
+        """True if the client has committed, and does not know the item yet."""
+        return self.state is TrackState.COMMITTED and not self.transcript.committed
+
+    async def aclose(self) -> None:
+        """Free the recognition session."""
+        if self.session is not None:
+            async with self.session:
+                pass

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from itertools import count
 
 from kani.core.recognizer import RecognizedWord
+from kani.core.turns.second_hearing import Hearing
 
 UNSPACED = frozenset("zh yue ja th lo my km bo".split())
 """Languages that are written without spaces between words."""
@@ -25,6 +26,8 @@ class Transcript:
     language: str = ""
     start_s: float = 0.0
     end_s: float = math.inf
+    words_end_s: float = 0.0
+    """End of its last word."""
     duration_s: float = 0.0
     voiced_s: float = 0.0
     """Seconds of voice, while its turn goes on."""
@@ -33,6 +36,8 @@ class Transcript:
     committed: bool = False
     """True once the client knows the item."""
     to_be_answered: bool = False
+    again: Hearing | None = None
+    """The work on its turn as a whole, once it has ended."""
     stopped_at: float = 0.0
     """Time at which its turn was found to have ended, on the clock of ``time.perf_counter``."""
 
@@ -41,10 +46,18 @@ class Transcript:
         """True if it is of a turn with detected speech that has ended."""
         return self.end_s < math.inf
 
-    def add(self, word: RecognizedWord) -> str:
-        """Append a word; returns the text that was added to the transcript."""
+    def add(self, word: RecognizedWord, offset_s: float) -> str:
+        """Append a word; returns the text that was added. offset_s: of its times, in the session's audio."""
         self.language = word.language
+        self.words_end_s = offset_s + word.end_s
         space = " " if self.text and word.language not in UNSPACED else ""
         delta = space + word.text
         self.text += delta
         return delta
+
+    async def hear_again(self) -> None:
+        """Take the text of the turn as a whole, if it is there in time; no delta says so."""
+        heard = None if self.again is None else await self.again.in_time()
+        # A word across the end is not in it.
+        if heard is not None and self.text and self.words_end_s <= self.end_s:
+            self.text, self.language = heard.text, heard.language

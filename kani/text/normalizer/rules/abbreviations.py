@@ -149,6 +149,8 @@ def compound(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     if not table.abbreviated_beginnings or "-" not in token.core:
         return None
     whole = token.core + "." * token.suffix.startswith(".")
+    if any(len(part.rstrip(".")) < 2 and not part.isdecimal() for part in whole.split("-")):
+        return None
     pieces: list[Piece] = []
     at, expanded = token.core_start, False
     for part in whole.split("-"):

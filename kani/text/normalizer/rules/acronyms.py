@@ -14,6 +14,7 @@ _ROMAN = re.compile(r"M{0,3}(?:CM|CD|D?C{0,3})(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3
 _ROMAN_VALUES = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100, "D": 500, "M": 1000}
 _HUMPS = re.compile(r"[A-ZÀ-ÖØ-Þ]+(?=[A-ZÀ-ÖØ-Þ][a-zß-öø-ÿ])|[A-ZÀ-ÖØ-Þ]?[a-zß-öø-ÿ]+|[A-ZÀ-ÖØ-Þ]+|[^\W\d_]")
 _DOTTED = re.compile(r"[^\W\d_](?:\.[^\W\d_])+")
+_SECTION = re.compile(r"\d{1,4}-\d{1,3}(?:-\d{1,3})?")
 _SMALL_ROMAN = frozenset("ivx")
 _ABBREVIATED = frozenset(("IV", "XX"))
 """Numerals that are as often letters."""
@@ -124,6 +125,8 @@ def initial(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         return None
     before = cursor.previous().core.lower()
     of_a_law = before in table.roman.cardinal or before == "art"
+    following = cursor.token(1).core if token.suffix == "." else ""
+    of_a_law = of_a_law or (core in "LRD" and _SECTION.fullmatch(following) is not None)
     if _is_initial(cursor, table) or (
         of_a_law and token.suffix == "." and cursor.token(1).core[:1].isdecimal()
     ):

@@ -23,8 +23,10 @@ _FRACTION = re.compile(r"(?P<sign>[-+−±~≈])?(?P<numerator>\d{1,6})[/⁄](?P
 
 _COMPOUND = re.compile(r"(?P<numerator>\d{1,3})/(?P<denominator>\d{1,3})-(?P<word>[^\W\d_]{2,})")
 _MIXED = re.compile(r"(\d{1,3})-([1-9]\d?)/(2|3|4|5|8|16|32)")
+_LAW = re.compile(r"(\d{1,3}(?:[.,]\d{3})+)/(\d{4}|\d{2})")
 _TYRE = re.compile(r"Z?R\d{2}")
 _PRESSURES = frozenset(("TA", "PA", "BP", "RR"))
+_LAWS = frozenset("L Legge legge Ley ley Lei lei Loi loi Decreto decreto D.Lgs D.L RD".split())
 _LEAST_PAIR = 50
 _LEAST_SIZE, _LARGEST_SIZE = 30, 60
 """Of clothes, which come in pairs ("42/44")."""
@@ -44,12 +46,12 @@ def fraction(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         phrase = PhraseBuilder()
         whole, part = Numeral(mixed[1], ""), (int(mixed[2]), int(mixed[3]))
         phrase.add(say_mixed(whole, part, table), token.core_start, token.core_end)
-        inch = token.suffix.startswith(('"', "″", "”")) and "in" in table.units and not token.prefix
-        if inch:
+        inches = token.suffix.startswith(('"', "″", "”")) and "in" in table.units and not token.prefix
+        if inches:
             phrase.add(table.units["in"].forms["other"], token.core_end, token.core_end + 1)
-        return phrase.build(token.core_end + inch)
+        return phrase.build(token.core_end + inches)
     if match is None:
-        return _rating(cursor, table) or _compound(cursor, table)
+        return _rating(cursor, table) or _compound(cursor, table) or _law(cursor, table)
     if int(match["denominator"]) == 0:
         return None
     phrase = PhraseBuilder()
@@ -115,9 +117,27 @@ def _compound(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None
     return Verbalization(pieces, token.core_end)
 
 
+def _law(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """ "Lei nº 8.078/90": a number in groups, and its year."""
+    token = cursor.token()
+    match = _LAW.fullmatch(token.core) if follows_number_sign(cursor, table) else None
+    numeral = parse_numeral(match[1], table) if match else None
+    if match is None or numeral is None or numeral.decimals:
+        return None
+    words, middle = table.number_words, token.core_start + match.end(1)
+    year = words.year(int(match[2])) if len(match[2]) == len("1990") else words.cardinal(int(match[2]))
+    slash = table.web.signs.get("/", "")
+    pieces = (
+        Piece(say_numeral(numeral, table), token.core_start, middle),
+        Piece(f" {slash} {year}", middle, token.core_end),
+    )
+    return Verbalization(pieces, token.core_end)
+
+
 def _numbered(cursor: TokenCursor, first: str, last: str, table: LanguageTable) -> str | None:
     """ "n.º 2024/0137": the number of an invoice or a law, with the word for its slash."""
-    if not follows_number_sign(cursor, table) and not (len(last) > 1 and last[0] == "0"):
+    law = cursor.previous().core in _LAWS
+    if not follows_number_sign(cursor, table) and not law and not (len(last) > 1 and last[0] == "0"):
         return None
     before, after = (
         say_digits(part, table)

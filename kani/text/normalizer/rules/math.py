@@ -16,7 +16,10 @@ _POWER = re.compile(
     rf"|(?P<ten>[x×·*]10)?(?P<raised>[⁻⁺]?[⁰¹²³⁴-⁹]{{1,4}}))"
 )
 _STEPS = frozenset(("<", ">", "→", "->", "=>", "›", "»", "⟩", "▸", "▶"))
-RAISED = re.compile(r"(?<=[\w)}])(?:\^|\*\*)\{?(?P<exponent>[-−]?\d{1,4}(?!\d)|[A-Za-z](?![A-Za-z]))\}?")
+RAISED = re.compile(
+    r"(?<=[\w)}])(?:\^|\*\*)\{?(?P<exponent>[-−]?\d{1,4}(?!\d)|[A-Za-z](?![A-Za-z]))\}?"
+    r"|(?<=[\d)])(?P<small>[⁻⁺]?[⁰¹²³⁴-⁹]{1,4})"
+)
 """A power after its base, as programs and TeX write it: "^2", "**10", "^{n}"."""
 
 TEX = re.compile(r"\\[A-Za-z]+|\}\{|[{}]")
@@ -93,7 +96,7 @@ def power(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
 
 def say_raised(found: re.Match[str], table: LanguageTable) -> str:
     """The exponent after its base: "squared", "to the power of n"."""
-    exponent = found["exponent"]
+    exponent = found["exponent"] or found["small"].translate(_RAISED).lstrip("+")
     named = {_SQUARE: table.signs.get("²"), _CUBE: table.signs.get("³")}.get(exponent)
     if named:
         return f" {named} "

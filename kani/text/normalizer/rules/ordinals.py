@@ -56,8 +56,8 @@ def marked(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         # "3ªB", a class at school
         at = token.core_start + group.start(3)
         spoken = table.number_words.ordinal(int(group[1]), table.ordinals[group[2]])
-        pieces = (Piece(f"{spoken} ", token.core_start, at), *spelled_pieces(group[3], at, table))
-        return Verbalization(pieces, token.core_end)
+        letter = spelled_pieces(group[3], at, table)
+        return Verbalization((Piece(f"{spoken} ", token.core_start, at), *letter), token.core_end)
     if (more := _ADDED.fullmatch(token.core)) is not None and more[2] in table.ordinals:
         # "90e+4", of a match
         spoken = table.number_words.ordinal(int(more[1]), table.ordinals[more[2]])
@@ -80,6 +80,9 @@ def marked(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
 
 def _is_degrees(cursor: TokenCursor, mark: str, number: int, table: LanguageTable) -> bool:
     """True if "°" means degrees, as in "90°"; many write it for "º" too ("el 3° piso")."""
+    if cursor.is_adjacent(1) and cursor.token(1).core.lower() in table.roman.ordinal_before:
+        # "100° anniversario"
+        return False
     if mark in ("°", "º") and mark in table.units and _is_warm(cursor):
         return True
     if mark in ("°", "º") and mark in table.units and number > _MOST_PLACES:

@@ -197,6 +197,8 @@ def measured_range(cursor: TokenCursor, table: LanguageTable) -> Verbalization |
 def roman_range(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """Two Roman numerals after a word that has them: "siglos XV-XVI"."""
     token = cursor.token()
+    if (centuries := _centuries(cursor, table)) is not None:
+        return centuries
     match = _ROMANS.fullmatch(token.core)
     if match is None or cursor.previous().core.lower() not in table.roman.cardinal:
         return None
@@ -212,3 +214,28 @@ def roman_range(cursor: TokenCursor, table: LanguageTable) -> Verbalization | No
         ),
         end,
     )
+
+
+def _centuries(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """ "IIe–IVe": ordinals of two Roman numerals."""
+    token = cursor.token()
+    parts = re.split(f"[{DASHES}]", token.core)
+    found = [
+        (part.removesuffix(mark), mark) for part in parts for mark in table.roman.marks if part.endswith(mark)
+    ]
+    if len(parts) != len(found) or len(found) != len(("first", "last")):
+        return None
+    values = [roman_value(numeral) for numeral, _ in found]
+    if None in values:
+        return None
+    first, last = (
+        table.number_words.ordinal(value or 0, table.ordinals.get(mark, ""))
+        for value, (_, mark) in zip(values, found, strict=True)
+    )
+    dash = token.core_start + len(parts[0])
+    pieces = (
+        Piece(first, token.core_start, dash),
+        Piece(f" {table.numbers.to} ", dash, dash + 1),
+        Piece(last, dash + 1, token.core_end),
+    )
+    return Verbalization(pieces, token.core_end)

@@ -157,7 +157,7 @@ def split_per(symbol: str, table: LanguageTable, money: bool) -> tuple[str, str]
     if under not in table.units:
         # "USD 20/mes": what is paid for may be any word.
         paid = (money or of in table.currencies) and len(under) > 1 and has_letters_only(under)
-        spelled = any(map(str.isupper, under))
+        spelled = under.isupper()
         said = " ".join(table.letters.get(one.lower(), one) for one in under) if spelled else under
         return (of, f" {table.per} {said}") if paid else (symbol, "")
     forms = table.units[under].forms

@@ -22,6 +22,7 @@ _PATH = re.compile(r"(?:~|\.{1,2}|[A-Za-z]:)?(?:[\\/][\w.-]+){2,}[\\/]?")
 _TAG = re.compile(r"([#@])(\w*[^\W\d]\w*(?:[.-]\w+)*)")
 _SNAKE = re.compile(r"[^\W_]+(?:_+[^\W_]+)+|_+[^\W_]+|[^\W_]+_+")
 _KEY = re.compile(r"[^\W_]+")
+_PRESSED = re.compile(r"[A-Z\d]|F\d{1,2}")
 _CODE = re.compile(r"(?=.*\d)[A-Z\d]+(?:[-‐‑][A-Z\d]+)*")
 _PARTS = re.compile(r"[^\W\d_]+|\d+|.", re.DOTALL)
 _LONGEST_SPELLED_OUT = 80
@@ -97,6 +98,11 @@ def keys(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         )
     known = found and found[0].group() in table.web.keys
     if not known or len(found) < 2 or set(_KEY.sub("", token.core)) - set("+-"):
+        return None
+    if "-" in token.core and not all(
+        key.group() in table.web.keys or _PRESSED.fullmatch(key.group()) for key in found
+    ):
+        # "Alt-Tasten"
         return None
     pieces: list[Piece] = []
     for key in found:

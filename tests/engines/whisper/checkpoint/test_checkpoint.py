@@ -27,7 +27,8 @@ from kani.engines.whisper.checkpoint.contents import read_contents
 from kani.engines.whisper.checkpoint.finding import find_checkpoint
 from kani.engines.whisper.checkpoint.layout import Layout
 from kani.engines.whisper.engine import WhisperRecognizer
-from kani.engines.whisper.model import LANGUAGES, Whisper
+from kani.engines.whisper.likely_languages import LANGUAGES
+from kani.engines.whisper.model import Whisper
 from kani.runtime.errors import CheckpointError
 from kani.runtime.recognition import live_delay
 from kani.runtime.recognition.local_agreement import HypothesisWord

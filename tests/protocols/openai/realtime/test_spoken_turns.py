@@ -122,3 +122,28 @@ async def test_reply_of_a_word_is_answered_whether_it_is_understood_or_not(
     (completed,) = client.of(COMPLETED)
     asked = endpoint.said[-1][-1][1]
     assert asked == (completed["transcript"] or "...")
+
+
+@pytest.mark.parametrize(
+    ("language", "parts", "digits"),
+    [
+        ("en", ("The code is four eight,", "two one,", "nine seven."), "482197"),
+        ("es", ("Mi teléfono es el seis tres nueve,", "uno uno ocho,", "siete dos cuatro."), "639118724"),
+    ],
+)
+async def test_number_in_groups_is_one_transcript(
+    tmp_path: Path,
+    kokoro: KokoroEngine,
+    recognizer: WhisperRecognizer,
+    language: str,
+    parts: Sequence[str],
+    digits: str,
+) -> None:
+    groups = [await spoken(kokoro, language, part) for part in parts]
+    said = [piece for group in groups for piece in (quiet(0.5), group)]
+    async with talking(tmp_path, recognizer, language, ["vale."]) as (client, endpoint):
+        async with microphone(client, *said):
+            await client.until("response.done")
+    (completed,) = client.of(COMPLETED)
+    assert "".join(filter(str.isdigit, completed["transcript"])) == digits
+    assert endpoint.said[-1][-1][1] == completed["transcript"]

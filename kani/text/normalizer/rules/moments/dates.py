@@ -102,7 +102,9 @@ def _is_day_and_month(mark: str, cursor: TokenCursor, table: LanguageTable) -> b
         # "ab 7.30 Uhr"
         return False
     close = cursor.token().suffix
-    return known or (close.startswith(".") and (close != "." or cursor.token(1).core[:1].islower()))
+    # "bis 30.6.", at a sentence's end too
+    inside = close != "." or cursor.previous().core.islower() or cursor.token(1).core[:1].islower()
+    return known or (close.startswith(".") and inside)
 
 
 def loose(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:

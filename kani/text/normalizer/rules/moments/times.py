@@ -15,6 +15,7 @@ from kani.text.normalizer.tokens import TokenCursor, token_at
 _TIME = re.compile(r"(\d{1,2})([:.hH])(\d{2})(?::(\d{2}))?([^\W\d_]\S{0,4})?")
 _DOTTED_TIME = re.compile(r"\d{1,2}\.\d{2}")
 _COMMA_TIME, _PRIME_TIME = re.compile(r"\d{1,2},[0-5]\d"), re.compile(r"\d{1,2}['’][0-5]\d")
+_HALF_TIME = re.compile(r"\d{1,2}\.\d{2}[ap]\.?m", re.IGNORECASE)
 _HOUR = re.compile(r"(\d{1,2})([^\W\d_][^\W\d]{0,3}(?:\.[^\W\d]{1,2})?)?")
 _RANGE = re.compile(rf"(.+?)([{DASHES}])(.+)")
 _MOST_LISTED = 8
@@ -37,7 +38,7 @@ def time(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     if (
         parts is not None
         and _DOTTED_TIME.fullmatch(parts[1])
-        and (table.numbers.decimal == "," or _hour_of_half(parts[3], table))
+        and (table.numbers.decimal == "," or _hour_of_half(parts[3], table) or _HALF_TIME.fullmatch(parts[3]))
     ) or (
         parts is not None
         and parts[1].isdecimal()
@@ -46,12 +47,8 @@ def time(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     ):
         # "18.30-20", "4.30–7pm"
         parts = _RANGE.fullmatch(token.core.replace(".", ":"))
-    if table.language == "de" and (hours := _german_hours(cursor)):
-        first, last = (table.number_words.cardinal(hour) for hour in hours)
-        said = f"{first} {table.numbers.to} {last} Uhr"
-        return Verbalization(
-            (Piece(said, token.core_start, cursor.token(1).core_end),), cursor.token(1).core_end
-        )
+    if table.language == "de" and (hours := _german_hours(cursor, table)) is not None:
+        return hours
     if parts is None or not (":" in parts[0] or parts[1][-1].isalpha() or parts[3][-1].isalpha()):
         return None
     first = _hour_of_mark(parts[1], table) or _clock(parts[1], table, hour_alone=True)
@@ -129,13 +126,18 @@ def _two_ranges(cursor: TokenCursor, table: LanguageTable) -> Verbalization | No
     return Verbalization((*said.pieces, Piece(", ", middle, middle + 1), *last.pieces), last.end)
 
 
-def _german_hours(cursor: TokenCursor) -> tuple[int, int] | None:
+def _german_hours(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """The hours of "14–17 h", which are no duration."""
     match = _HOURS_RANGE.fullmatch(cursor.token().core)
     if match is None or not cursor.is_adjacent(1) or cursor.token(1).core != "h":
         return None
-    first, last = int(match[1]), int(match[2])
-    return (first, last) if _EARLIEST <= first < last <= _LAST_HOUR else None
+    if not _EARLIEST <= int(match[1]) < int(match[2]) <= _LAST_HOUR:
+        return None
+    first, last = (table.number_words.cardinal(int(hour)) for hour in match.groups())
+    end = cursor.token(1).core_end
+    return Verbalization(
+        (Piece(f"{first} {table.numbers.to} {last} Uhr", cursor.token().core_start, end),), end
+    )
 
 
 def _time(cursor: TokenCursor, table: LanguageTable, written: str, start: int) -> Verbalization | None:
@@ -264,6 +266,9 @@ def _is_dotted_time(cursor: TokenCursor, table: LanguageTable) -> bool:
     if table.numbers.decimal == ".":
         return False
     marks, after = table.times.marks, table.times.after
+    if cursor.is_adjacent(1) and cursor.token(1).core == table.numbers.to:
+        # "von 9.30 bis 11.45 Uhr"
+        return _DOTTED_TIME.fullmatch(cursor.token(2).core) is not None and cursor.token(3).core in marks
     before = cursor.previous().core
     listed = _is_listed(cursor, after)
     return (

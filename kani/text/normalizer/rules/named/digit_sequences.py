@@ -17,9 +17,14 @@ _GROUP = re.compile(r"\d{2,}(?:[-./]\d{2,})*")
 _AREA = re.compile(r"\d+(?:[-./]\d{2,})*")
 _DIGITS = re.compile(r"\d+")
 _DOTTED = re.compile(r"(v)?(\d{1,5}(?:\.\d{1,5}){1,7})", re.IGNORECASE)
-_HYPHENED = re.compile(r"\d{1,15}(?:[-‐‑]\d{1,15}){2,15}")
+_HYPHENED = re.compile(r"\d{1,15}(?:[-‐‑]\d{1,15}){2,15}|0\d{1,14}(?:[-‐‑.]\d{1,15}){3,15}")
 _ZONE = re.compile(r"(?P<name>GMT|UTC)(?P<sign>[+\-−–])(?P<hours>\d{1,2})(?::?(?P<minutes>\d{2}))?")
 _MOST_GROUPS = 8
+_VERSIONED = frozenset(
+    """iOS iPadOS macOS Android Python Java PHP Node Windows Ubuntu Debian Linux Chrome Firefox Build Version
+    Kernel Bluetooth Office Excel Django Rails Swift Kotlin Docker Kubernetes PyTorch""".split()
+)
+"""Names before a version, in languages where its point is no decimal mark."""
 _FEWEST_DRAWN = 3
 _ENDING = re.compile(r"(\d{1,4})(-?)([^\W\d_]\S*)")
 
@@ -161,7 +166,8 @@ def _is_section(cursor: TokenCursor, table: LanguageTable) -> bool:
         # "HDMI 2.1"
         return previous.core not in table.currencies
     before = cursor.previous().core
-    if before.lower() in table.numbers.labels and not previous.suffix:
+    versioned = before in _VERSIONED or before.lower() in table.numbers.labels
+    if versioned and not previous.suffix:
         return True
     short = table.abbreviations.get(f"{before}.") or table.abbreviations.get(f"{before.lower()}.", ())
     numbered = any(said in table.roman.cardinal for one in short for said in one.said.values())

@@ -14,6 +14,7 @@ _IBAN_GROUP = re.compile(r"[A-Z\d]{1,4}")
 _MIXED = re.compile(r"[A-Z\d]{5,20}")
 _DEVICE = re.compile(r"[\dA-Fa-f]{2}(?:([:-])[\dA-Fa-f]{2})(?:\1[\dA-Fa-f]{2}){4}")
 _CHANGE = re.compile(r"(?<=\d)(?=[A-Z])|(?<=[A-Z])(?=\d)")
+_WORD = re.compile(r"[A-Z]{3}")
 _GROUP_LENGTH, _FEWEST_GROUPS = 4, 5
 _SHORT, _FEWEST_CHANGES, _CHANGES_OF_SHORT = 6, 2, 3
 
@@ -56,6 +57,9 @@ def is_mixed(written: str) -> bool:
     if not _MIXED.fullmatch(written):
         return False
     changes = len(_CHANGE.findall(written))
+    if _WORD.search(written) and 2 * sum(map(str.isdecimal, written)) < len(written):
+        # "FLOAT8PASSBYVAL" has words
+        return False
     return changes >= (_FEWEST_CHANGES if len(written) > _SHORT else _CHANGES_OF_SHORT)
 
 

@@ -14,7 +14,8 @@ _ADJECTIVE = re.compile(r"(?P<number>\d{1,4})(?:(?P<run>K)|-(?P<unit>[a-zA-Z]{1,
 _BEFORE_RUNS = frozenset("a the first my her his our this local".split())
 _CHECKED = re.compile(r"(\d{1,3}(?:[.]\d{3}){1,3})[-‐‑](\d)")
 _SEASON = re.compile(r"((?:19|20)\d\d)[-‐‑–](\d\d)")
-_FACTOR = re.compile(r"[x×](\d|1\d|20)")
+_COORDINATE = re.compile(r"[xyz]\d|[yz]$")
+_FACTOR = re.compile(r"[x×](\d|10|12|15|20)")
 _HEIGHT = re.compile(r"([0-2])m(\d\d)")
 _PERIOD = re.compile(r"([HQT])([1-4])['’/](\d\d)")
 _TERM, _YEAR = re.compile(r"T([1-4])"), re.compile(r"20\d\d")
@@ -57,7 +58,7 @@ def factor(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     token = cursor.token()
     match = _FACTOR.fullmatch(token.core)
     name = table.signs.get("×")
-    if match is None or name is None:
+    if match is None or name is None or _COORDINATE.match(cursor.token(1).core):
         return None
     said = f"{name} {table.number_words.cardinal(int(match[1]))}"
     return Verbalization((Piece(said, token.core_start, token.core_end),), token.core_end)

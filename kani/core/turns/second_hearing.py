@@ -1,0 +1,189 @@
+"""Recognises a turn once more as a whole, while its end is waited for.
+
+Live words are decided pause by pause and are never revised: numbers in groups, spelled names and addresses
+come out in pieces. A turn without pauses is heard as a whole anyway.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from dataclasses import dataclass
+
+from kani.core.errors import SpeechError
+from kani.core.recognizer import RecognizedWord, Step
+from kani.core.transcriber import Transcriber, TranscriptionOptions
+from kani.core.turns.pause_judge import PROBABLE
+from kani.core.turns.recent_audio import RecentAudio
+from kani.core.turns.speech_gate import SpeechGate
+from kani.core.turns.unfinished_words import DICTATION
+from kani.core.turns.words import dictates
+from kani.core.types import Samples
+
+LONGEST_TURN_S = 30.0
+"""Longest turn that is recognised once more: it is the most that is kept of a session's audio."""
+
+LONGEST_WAIT_S, DICTATED_WAIT_S = 0.5, 1.0
+"""Most that a turn's transcript waits for it, after the turn has ended: of any, and of a dictated one."""
+
+_PAUSE_S = 0.25
+"""Silence at which live words are decided, and after which the end of a turn is suspected."""
+
+_SURE_S = 0.6
+"""Silence that is taken for the end of a turn, whatever its sound is."""
+
+_MARGIN_S = 0.3
+"""Audio before a turn that is heard with it."""
+
+_IDLE_S = 5.0
+"""Silence after which nothing but the margin is kept: an idle session needs no memory."""
+
+_PAUSES = 64
+"""Pauses of a turn that are remembered."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeardTurn:
+    """A turn that was recognised as a whole; ``language``: primary subtag."""
+
+    text: str
+    language: str
+
+
+class Hearing:
+    """The work on a turn."""
+
+    def __init__(self, task: asyncio.Task[HeardTurn | None], longest_wait_s: float) -> None:
+        """longest_wait_s: from the end of the turn on."""
+        self._task = task
+        self._longest_wait_s = longest_wait_s
+
+    def so_far(self, text: str, language: str) -> tuple[str, str]:
+        """Return the turn's text and language if they are known; no text while the work goes on.
+
+        text, language: of the live words, for a turn in which nothing is understood.
+        """
+        if not self._task.done():
+            return "", language
+        heard = None if self._task.cancelled() else self._task.result()
+        return (text, language) if heard is None else (heard.text, heard.language)
+
+    async def in_time(self) -> HeardTurn | None:
+        """Return the turn; None if nothing is understood, or that takes too long."""
+        await asyncio.wait({self._task}, timeout=self._longest_wait_s)
+        if not self._task.done():
+            self._task.cancel()
+        return None if not self._task.done() or self._task.cancelled() else self._task.result()
+
+    def cancel(self) -> None:
+        """End the work."""
+        self._task.cancel()
+
+
+class SecondHearing:
+    """The turns of one session: feed what the recogniser reads and yields. Times are in seconds of it."""
+
+    def __init__(self, transcriber: Transcriber, sample_rate: int, language: str | None, prompt: str) -> None:
+        """sample_rate: hertz of the audio; language: of the session, if it is given; prompt: see
+        ``PromptedRecognizer``.
+        """
+        self._transcriber = transcriber
+        self._rate = sample_rate
+        self._language = language
+        self._prompt = prompt
+        self._audio = RecentAudio(sample_rate, LONGEST_TURN_S)
+        self._gate = SpeechGate()
+        self._pauses: deque[float] = deque(maxlen=_PAUSES)  # where speech ended before each
+        self._words: deque[RecognizedWord] = deque(maxlen=_PAUSES)
+        self._start_s = 0.0  # infinite between turns: voices there may be echoes
+        self._hearing: Hearing | None = None  # in this pause
+        self._running = set[asyncio.Task[HeardTurn | None]]()
+
+    def add_audio(self, samples: Samples) -> None:
+        """Take what the recogniser reads."""
+        self._audio.add(samples)
+
+    def add_word(self, word: RecognizedWord) -> None:
+        """Take a word that the recogniser has decided."""
+        self._words.append(word)
+
+    def feed(self, step: Step, guess: float | None) -> None:
+        """Take a step of the audio; guess: probability that its pause ends the turn, None if unknown."""
+        for voice in step.voices:
+            spoke, ended_s = self._gate.speaking, self._gate.speech_end_s
+            self._gate.feed(voice)
+            if self._gate.speaking and not spoke:
+                self._stop()
+                if ended_s and self._gate.onset_s - ended_s >= _PAUSE_S:
+                    self._pauses.append(ended_s)
+        silence_s = self._gate.silence_s
+        kept_s = _MARGIN_S + (LONGEST_TURN_S if silence_s < _IDLE_S else 0.0)
+        self._audio.forget_before(self._place(self._gate.now_s - kept_s))
+        suspected = silence_s >= _PAUSE_S and guess is not None and guess >= PROBABLE
+        if self._hearing is None and step.voices and (suspected or silence_s >= _SURE_S):
+            self._hearing = self._begin(self._gate.now_s)
+
+    def begin(self, start_s: float) -> None:
+        """Note that a turn begins, and forget what came before it."""
+        self._stop()
+        self._start_s = start_s
+
+    def end(self, end_s: float) -> Hearing | None:
+        """End the turn; returns the work on it, None where it has no pause or is too long."""
+        hearing, self._hearing = self._hearing or self._begin(end_s), None
+        self._start_s = math.inf
+        return hearing
+
+    @property
+    def so_far(self) -> Hearing | None:
+        """The work on the turn up to this pause, if it has begun."""
+        return self._hearing
+
+    async def aclose(self) -> None:
+        """End all work."""
+        for task in self._running:
+            task.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
+
+    def _stop(self) -> None:
+        """Stop the work on a turn that goes on."""
+        if self._hearing is not None:
+            self._hearing.cancel()
+            self._hearing = None
+
+    def _begin(self, end_s: float) -> Hearing | None:
+        if not any(self._start_s < ended_s < end_s for ended_s in self._pauses):
+            return None
+        first = self._place(max(self._start_s - _MARGIN_S, 0.0))
+        if first < self._audio.start:
+            return None
+        samples = self._audio.between(first, self._place(end_s))
+        words = [word for word in self._words if word.end_s > self._start_s]
+        languages = frozenset(word.language for word in words if word.language)
+        language = next(iter(languages)) if self._language is None and len(languages) == 1 else self._language
+        dictated = dictates([word.text for word in words], language or "")
+        prompt = f"{DICTATION.get(language or '', '') if dictated else ''} {self._prompt}".strip()
+        options = TranscriptionOptions(language, languages, prompt=prompt, waited_for=True)
+        task = asyncio.create_task(self._hear(samples, options))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        return Hearing(task, DICTATED_WAIT_S if dictated else LONGEST_WAIT_S)
+
+    async def _hear(self, samples: Samples, options: TranscriptionOptions) -> HeardTurn | None:
+        try:
+            async with aclosing(self._transcriber.transcribe(_only(samples), options)) as transcribed:
+                segments = [segment async for segment in transcribed]
+        except SpeechError:
+            return None  # the live words are there
+        text = "".join(segment.text for segment in segments).strip()
+        return HeardTurn(text, segments[-1].language) if text else None
+
+    def _place(self, at_s: float) -> int:
+        return round(at_s * self._rate)
+
+
+async def _only(samples: Samples) -> AsyncIterator[Samples]:
+    yield samples

@@ -1,0 +1,273 @@
+"""Kyutai's text-to-speech by its makers' package, moshi. Runs only in its environment.
+
+Each segment is a call of the package's own ``generate``; the calls take turns after each step of 80 ms.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import math
+from collections.abc import AsyncGenerator, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
+from dataclasses import replace
+from itertools import chain
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from kani.core.engine import EngineInfo
+from kani.core.errors import EngineFailed, EngineUnavailable, InvalidRequest, UnknownVoice
+from kani.core.recognizer import STEP_S
+from kani.core.types import Embedding, Samples, Segment, Span, Voice
+from kani.engines.kyutai import loading, published
+from kani.engines.kyutai.generation import Generation, Manner, Missing
+from kani.engines.kyutai.published import RECORDING_S
+from kani.engines.kyutai.script import Script
+from kani.engines.packages.adapter import Recent, Utterance
+from kani.engines.plugin import Resources
+from kani.runtime.cancelling import wait_until_done
+
+ENGINE = "kyutai"
+TEMPERATURE = 0.6
+"""The package's own, of text and audio."""
+
+MAX_CODEBOOKS = 32
+
+MAX_SESSIONS = 64
+"""Sessions that keep the voice of their first segment, and recordings that are kept: 10 s of codes each."""
+
+T = TypeVar("T")
+
+
+class KyutaiSpeech:
+    """One checkpoint on one device. See ``SpeechAdapter``."""
+
+    cure = ""
+
+    def load(self, settings: Mapping[str, Any], resources: Resources) -> EngineInfo:
+        """See ``SpeechAdapter.load``; settings: what ``files.find_speech`` returns."""
+        self.cure = loading.cure(settings["folder"], "KANI_KYUTAI_MODEL")
+        device, precision = loading.prepare(resources)
+        from moshi.models.tts import TTSModel
+
+        info = loading.checkpoint(Path(settings["folder"]))
+        self._codebooks = min(MAX_CODEBOOKS, int(info.lm_config["dep_q"]))
+        model = TTSModel.from_checkpoint_info(info, n_q=self._codebooks, device=device, dtype=precision)
+        loading.check_finite(model.lm, model.mimi)
+        self._model: Any = model
+        self._guidances = frozenset(float(each) for each in model.valid_cfg_conditionings)
+        self._guidance = float(settings["cfg"])
+        if self._guidances and self._guidance not in self._guidances:
+            raise EngineUnavailable(f"KANI_KYUTAI_CFG: {self._unknown_guidance(self._guidance)}")
+        self._voices: dict[str, str] = settings["voices"]
+        slots = settings["slots"] or (4 if device.startswith("cuda") else 1)
+        # As many again are for texts that are being written: they keep theirs while they wait.
+        self._free = [self._copy() for _ in range(2 * slots)]
+        self._growing = slots
+        self._encoder: Any = self._copy().mimi
+        self._made: Recent[str, Any] = Recent(MAX_SESSIONS)
+        self._recorded: Recent[str, Any] = Recent(MAX_SESSIONS)
+        # One thread: steps follow each other.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix=ENGINE)
+        self._version: str = settings["version"]
+        return self._described(slots)
+
+    def _copy(self) -> Any:
+        """Return a model with the same weights, for a call beside others: its modules hold a call's state."""
+        model = self._model
+        weights = chain.from_iterable(
+            each for net in (model.lm, model.mimi) for each in (net.parameters(), net.buffers())
+        )
+        shared = {id(weight): weight for weight in weights}
+        lm, mimi = (copy.deepcopy(each, dict(shared)) for each in (model.lm, model.mimi))
+        return replace(model, lm=lm, mimi=mimi)
+
+    async def speak(self, utterance: Utterance) -> AsyncGenerator[Samples | Span, None]:
+        """See ``SpeechAdapter.speak``: frames of 80 ms, and a span for each word once the next one begins.
+
+        A word of a text that grows is spoken once those that the model reads ahead are there. Where as many
+        such texts as there are slots are being spoken, another one is spoken once it is complete.
+        """
+        segment, written = utterance.segment, utterance.written
+        grows = written is not None and self._growing > 0
+        self._growing -= grows
+        try:
+            while written is not None and not grows and written.boundary is None:
+                await written.wait_for_more(len(written.text))
+            manner = await self._run(self._manner, utterance)
+            model = self._free.pop()
+            generation = Generation(model, manner)
+            try:
+                async with aclosing(self._spoken(generation, utterance)) as spoken:
+                    async for each in spoken:
+                        yield each
+                if generation.codes:
+                    self._made.keep(segment.session, generation.codes)
+            finally:
+                try:
+                    await self._run(generation.close)
+                finally:
+                    self._free.append(model)
+        finally:
+            self._growing += grows
+
+    async def _spoken(
+        self, generation: Generation, utterance: Utterance
+    ) -> AsyncGenerator[Samples | Span, None]:
+        script, written, told = Script(), utterance.written, 0
+        made: Samples | Missing = Missing.YET
+        while made is not Missing.MORE:
+            text, complete = utterance.segment.text, True
+            if written is not None:
+                text, complete = written.text, written.boundary is not None
+            new = script.take(text, complete=complete)
+            generation.feed([word.written for word in new], complete=complete)
+            made = await self._run(generation.step)
+            starts = [max(frame * STEP_S, 0.0) for frame in generation.word_frames()]
+            if made is Missing.MORE:
+                starts.append(math.inf)
+            for start_s, end_s in zip(starts[told:], starts[told + 1 :], strict=False):
+                yield Span(script.words[told].start, script.words[told].end, start_s, end_s)
+                told += 1
+            if made is Missing.TEXT:
+                assert written is not None
+                await written.wait_for_more(len(text))
+            elif not isinstance(made, Missing):
+                yield made
+
+    async def embed(self, samples: Samples) -> Samples:
+        """See ``SpeechAdapter.embed``: the codes of a recording."""
+        codes: Samples = (await self._run(self._encode, samples)).numpy().astype(np.float32).ravel()
+        return codes
+
+    async def _run(self, work: Callable[..., T], *arguments: Any) -> T:
+        """Call something in the model's thread; cancelled, it returns once that has ended."""
+        running = asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
+        try:
+            return await asyncio.shield(running)
+        except asyncio.CancelledError:
+            await wait_until_done(running)
+            raise
+
+    def _encode(self, samples: Samples) -> Any:
+        """Return the codes of a recording, [codebooks, frames]; see ``TTSModel.get_prefix``."""
+        import torch
+
+        with torch.no_grad():
+            audio = torch.from_numpy(np.ascontiguousarray(samples)).to(self._model.lm.device)
+            return self._encoder.encode(audio[None, None])[0, :, :-2].cpu()
+
+    def _manner(self, utterance: Utterance) -> Manner:
+        """Return how a segment is spoken. Raises InvalidRequest, UnknownVoice and EngineFailed."""
+        import torch
+
+        segment, model = utterance.segment, self._model
+        guidance = self._asked_guidance(segment)
+        temperature = segment.sampling.temperature
+        manner = Manner(
+            utterance.seed,
+            TEMPERATURE if temperature is None else temperature,
+            # A model without the condition takes two passes.
+            1.0 if self._guidances else self._guidance,
+        )
+        name, codes = segment.voice.removeprefix(f"{ENGINE}:"), None
+        if model.multi_speaker:
+            if name not in self._voices:
+                raise UnknownVoice(segment.voice)
+            return replace(manner, attributes=self._attributes(name, guidance))
+        if segment.embedding is not None:
+            codes = self._given(segment.embedding)
+        elif name in self._voices:
+            codes = self._recorded.made(name, lambda: self._read(name))
+        elif name not in published.DEFAULT_VOICES:
+            raise UnknownVoice(segment.voice)
+        elif kept := self._made.get(segment.session):
+            # The next segments of a session continue the voice that the model chose for the first one.
+            codes = torch.stack(kept, 1)
+        elif segment.session:
+            return replace(manner, kept_frames=round(RECORDING_S / STEP_S))
+        return replace(manner, prefix=None if codes is None else codes.to(model.lm.device))
+
+    def _attributes(self, name: str, guidance: float | None) -> Any:
+        from safetensors import SafetensorError
+
+        try:
+            return self._model.make_condition_attributes([Path(self._voices[name])], cfg_coef=guidance)
+        except (OSError, ValueError, KeyError, AssertionError, RuntimeError, SafetensorError) as error:
+            # Its sentence would show a path.
+            raise EngineFailed(f"the voice {name} cannot be read ({type(error).__name__})") from error
+
+    def _read(self, name: str) -> Any:
+        import sphn
+
+        rate = int(self._model.mimi.sample_rate)
+        try:
+            samples, _ = sphn.read(self._voices[name], sample_rate=rate)
+        except (OSError, ValueError, RuntimeError) as error:
+            raise EngineFailed(f"the voice {name} cannot be read ({type(error).__name__})") from error
+        return self._encode(samples.mean(0)[: round(RECORDING_S * rate)])
+
+    def _given(self, embedding: Embedding) -> Any:
+        import torch
+
+        values = np.asarray(embedding.values)
+        # Clients may send embeddings, and the package would fail on a code that the model lacks.
+        known = ((values >= 0) & (values < self._model.lm.card)).all()
+        if len(values) > round(RECORDING_S / STEP_S) * self._codebooks or len(values) % self._codebooks:
+            known = False
+        if not known:
+            raise InvalidRequest("reference", "the embedding is not one of this model")
+        return torch.from_numpy(values.astype(np.int64)).view(self._codebooks, -1)
+
+    def _asked_guidance(self, segment: Segment) -> float | None:
+        """Return the request's guidance, or the server's, of a model that has it as a condition."""
+        asked = segment.options.get("cfg_alpha")
+        if not self._guidances:
+            return None
+        if asked is None:
+            return self._guidance
+        if not isinstance(asked, int | float):
+            raise InvalidRequest("cfg_alpha", "has to be a number")
+        if float(asked) not in self._guidances:
+            raise InvalidRequest("cfg_alpha", self._unknown_guidance(float(asked)))
+        return float(asked)
+
+    def _unknown_guidance(self, value: float) -> str:
+        known = ", ".join(f"{each:g}" for each in sorted(self._guidances))
+        return f"{value:g} is none of this model's ({known})"
+
+    def _described(self, slots: int) -> EngineInfo:
+        embeddings = self._model.multi_speaker
+        voices = [Voice(f"{ENGINE}:{name}", name, _language(name), ENGINE) for name in self._voices]
+        if embeddings:
+            defaults = {tag: self._default(tag) for tag in published.DEFAULT_VOICES}
+        else:
+            # The published checkpoint of this kind speaks English, in the voice that it chooses.
+            defaults = {"en": "en"}
+            voices.insert(0, Voice(f"{ENGINE}:en", "Kyutai (en)", "en", ENGINE))
+        return EngineInfo(
+            name=ENGINE,
+            version=self._version,
+            sample_rate=int(self._model.mimi.sample_rate),
+            voices=tuple(voices),
+            default_voices={tag: f"{ENGINE}:{name}" for tag, name in defaults.items()},
+            max_concurrency=slots,
+            speed_range=(1.0, 1.0),
+            supported_fields=frozenset({"seed", "temperature", *(("cfg_alpha",) if self._guidances else ())}),
+            streams_inside_segment=True,
+            accepts_partial_text=True,
+            cloning="none" if embeddings else "embedding",
+            embedding_model="" if embeddings else f"{self._version}, 1",
+            keeps_voices=not embeddings,
+        )
+
+    def _default(self, tag: str) -> str:
+        wanted = [*published.DEFAULT_VOICES[tag], *(name for name in self._voices if _language(name) == tag)]
+        return next(name for name in (*wanted, *self._voices) if name in self._voices)
+
+
+def _language(name: str) -> str:
+    return "fr" if any(part in f"/{name}" for part in published.FRENCH) else "en"

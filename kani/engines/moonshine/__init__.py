@@ -1,1 +1,0 @@
-"""Moonshine's streaming speech recognisers, on the processor."""

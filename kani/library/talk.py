@@ -1,0 +1,317 @@
+"""Turns of a conversation in, answers out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterable, Coroutine
+from contextlib import aclosing, suppress
+from dataclasses import dataclass
+from functools import partial
+from itertools import count
+from typing import Any
+
+import numpy as np
+
+from kani.core.chat_model import ChatModel, ChatRequest, ToolCall
+from kani.core.conversation.answer import Answer
+from kani.core.conversation.early import EarlyAnswer, Made
+from kani.core.conversation.echo import HEARD_S
+from kani.core.conversation.history import History
+from kani.core.conversation.items import Message, Part
+from kani.core.conversation.prompt import chat_messages
+from kani.core.errors import SpeechError
+from kani.core.recognizer import NO_WORDS, STEP_S, Mark, RecognizedWord, Step
+from kani.core.service import SpeechService
+from kani.core.session.recognition import RecognitionSession
+from kani.core.session.voice_resolver import LanguageMemory
+from kani.core.turns.interruption import SAID_S, TUNING, Verdict, VoiceOverAnswer
+from kani.core.turns.pause_judge import has_probably_ended
+from kani.core.turns.recent_audio import RecentAudio
+from kani.core.types import Samples, SpeechChunk, SpeechRequest
+from kani.library.asynchronous import LIBRARY
+from kani.library.results import Answered, ConversationEvent, Heard, Interrupted, NoAnswer
+
+RATE = 24_000
+"""Hertz of the answers."""
+
+LIKELY = 0.6
+"""Probability of a pause of 1 s from which on the user's turn has ended."""
+
+MAX_BACKLOG_S = 1.0
+"""Seconds of audio that is not recognised yet, up to which the end of a turn is waited for."""
+
+MAX_WAITING = 64
+"""Pieces of answers that wait for their reader, each of 0.25 s at most."""
+
+
+_numbers = count()  # of the items of all histories
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """Everything that an answer depends on."""
+
+    request: ChatRequest
+    language: str  # of the user's speech
+
+
+class Talk:
+    """One call of ``talk``: turns in, answers out; an ``AnswerOutput``."""
+
+    def __init__(
+        self,
+        service: SpeechService,
+        model: ChatModel,
+        session: RecognitionSession,
+        history: History,
+        request: SpeechRequest,
+        sample_rate: int,
+    ) -> None:
+        """sample_rate: hertz of the user's audio."""
+        self.events: asyncio.Queue[ConversationEvent] = asyncio.Queue(MAX_WAITING)
+        self.instructions = ""
+        self.max_backlog = 0
+        self._service = service
+        self._model = model
+        self._session = session
+        self._history = history
+        self._request = request
+        self._memory = LanguageMemory()
+        self._words: list[RecognizedWord] = []
+        self._speaking = False
+        self._voiced_s = 0.0  # of the turn so far
+        self._due = False  # the user has said something that is not answered
+        self._spoken = ""  # the language of it
+        self._rate = sample_rate
+        self._audio = RecentAudio(sample_rate, HEARD_S)
+        self._voice: VoiceOverAnswer | None = None  # the last one
+        self._held = False  # it is not known yet whether that interrupts
+        self._answer: Answer | None = None
+        self._told: Answer | None = None  # the last one that is in the history
+        self._answering: asyncio.Task[None] | None = None
+        self._tasks = set[asyncio.Task[None]]()  # that open and close answers that are begun early
+        self._early = EarlyAnswer(
+            self._make_early, self._start, partial(service.report_early_answer, LIBRARY)
+        )
+
+    async def listen(self) -> None:
+        """Recognise turns to the end of the audio, and answer each."""
+        marks = 0
+        async with aclosing(self._session.events()) as events:
+            async for event in events:
+                match event:
+                    case RecognizedWord():
+                        await self._hear(event)
+                    case Step() if await self._holds(event):
+                        pass
+                    case Mark() if event.number == marks and not self._speaking:
+                        await self._end_turn()
+                    case Step() if max(event.pause_probabilities) == 0:
+                        self._speaking = True
+                        self._voiced_s += event.voiced_s(TUNING.voice)
+                        await self._take_back()
+                    case Step() if self._speaking and event.pause_probabilities[1] >= LIKELY:
+                        self._speaking = False
+                        marks += 1
+                        # A mark would wait for audio that only this loop has recognised.
+                        if self._session.backlog_samples < self.max_backlog:
+                            await self._session.mark(marks)
+                    case Step() if not self._speaking and event.pause_probabilities[2] >= LIKELY:
+                        await self._end_turn()  # without a mark: all words before such a pause are known
+                    case Step() if self._speaking and event.pause_probabilities[0] >= LIKELY:
+                        self._begin_early(event)
+        if self._held and self._voice is not None and self._voice.interrupts:
+            await self._release(self._voice)
+        await self._end_turn()
+        if self._answering is not None:
+            await self._answering
+
+    async def feed(self, audio: AsyncIterable[Samples]) -> None:
+        """Have ``audio`` recognised to its end."""
+        try:
+            async for piece in audio:
+                samples = np.asarray(piece, np.float32)
+                self._audio.add(samples)
+                await self._session.feed(samples)
+        finally:
+            self._session.finish()
+
+    async def _hear(self, word: RecognizedWord) -> None:
+        if self._voice is not None and self._held:
+            self._voice.add_word(word)
+        elif self._voice is None or not self._voice.is_of_echo(word):
+            self._words.append(word)
+            await self._interrupt()
+
+    async def _holds(self, step: Step) -> bool:
+        """Return True while a voice over the answer is not known to interrupt it."""
+        end = (step.index + 1) * round(STEP_S * self._rate)
+        answer, begins = self._answer, max(step.pause_probabilities) == 0 and not self._speaking
+        if begins and not self._held and not self._voiced_s:
+            self._session.begin_turn(step.index * STEP_S)
+        if begins and not self._held and answer is not None:
+            is_echo = partial(answer.is_echo, sample_rate=self._rate)
+            self._held = answer.is_heard or is_echo(self._audio.before(end))
+            self._voice = VoiceOverAnswer(is_echo) if self._held else self._voice
+        if self._held and self._voice is not None:
+            verdict = self._voice.judge(step, partial(self._audio.before, end))
+            self._held = verdict is Verdict.OPEN
+            if verdict is Verdict.INTERRUPTS:
+                await self._release(self._voice)
+        self._audio.forget(end)
+        return self._held
+
+    async def _release(self, voice: VoiceOverAnswer) -> None:
+        """Take a voice over the answer for a turn."""
+        self._held, self._speaking = False, True
+        self._voiced_s += voice.voiced_s
+        self._words += voice.words
+        if voice.echo_until_s:
+            self._session.begin_turn(voice.echo_until_s)
+        await self._interrupt()
+
+    async def _end_turn(self) -> None:
+        voiced_s, self._voiced_s = self._voiced_s, 0.0
+        if self._words:
+            await self.stop("turn_detected")
+            hearing = self._session.end_turn()
+            heard = None if hearing is None else await hearing.in_time()
+            text, self._spoken = self._said() if heard is None else (heard.text, heard.language)
+            self._words = []
+            self._memory.hear(self._spoken)
+            self._add("user", text)
+            self._answer = None
+            self._due = True
+            await self.events.put(Heard(text, self._spoken))
+        elif voiced_s >= SAID_S:
+            await self.events.put(NoAnswer(NO_WORDS))
+        if self._due:
+            self._due = False
+            self._answering = asyncio.create_task(self._speak(self._asked(self._spoken)))
+
+    async def _take_back(self) -> None:
+        """Drop an answer without any audio given out: the user goes on, and the words join the turn."""
+        self._early.drop()
+        if self._done or (self._answer is not None and self._answer.given_out):
+            return
+        self._due = True
+        await self.stop("turn_detected")
+        self._answer = None
+
+    def _said(self) -> tuple[str, str]:
+        """Return the words of the turn so far, and their language."""
+        language = self._words[-1].language
+        joint = "" if language in ("zh", "yue", "ja", "th", "lo", "my", "km", "bo") else " "
+        return joint.join(word.text for word in self._words), language
+
+    def _begin_early(self, step: Step) -> None:
+        """Begin the answer to the words so far in a pause, if they have probably ended the turn."""
+        if not (self._model.asked_early and self._done and self._words):
+            return
+        hearing = self._session.turn_so_far
+        text, language = self._said() if hearing is None else hearing.so_far(*self._said())
+        if has_probably_ended(step, text.split(), language):
+            self._memory.hear(language)
+            self._early.begin(self._asked(language, _speech("user", text)))
+
+    def _asked(self, language: str, *items: Message) -> _Asked:
+        """Return the question for the answer to the history and further items."""
+        messages = chat_messages(self.instructions, [*self._history.items, *items])
+        return _Asked(ChatRequest(messages), language)
+
+    async def _make_early(self, asked: _Asked) -> Made | None:
+        try:
+            return self._make(asked)
+        except SpeechError:
+            return None
+
+    def _make(self, asked: _Asked) -> Made:
+        session = self._service.open(
+            self._request, protocol=LIBRARY, fallback_language="en", memory=self._memory
+        )
+        return Made(Answer(self._model.answer(asked.request), session, RATE), session)
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _add(self, role: Any, text: str) -> Message:
+        message = _speech(role, text)
+        self._history.append(message)
+        return message
+
+    async def _speak(self, asked: _Asked) -> None:
+        try:
+            made = self._early.take(asked) or self._make(asked)
+        except SpeechError as error:  # the session could not be opened: too many, or no such voice
+            await self.events.put(NoAnswer(str(error)))
+            return
+        assert made.session is not None
+        async with made.session:
+            self._answer = made.answer
+            ending = await made.answer.run(self)
+        if ending.error is not None:
+            await self.events.put(NoAnswer(str(ending.error)))
+
+    async def _interrupt(self) -> None:
+        """Stop the answer, if there is one that is still made or played."""
+        answer = self._answer
+        if answer is None or (self._done and answer.playback.remaining_s <= 0):
+            return
+        answer.spoken.heard_s = answer.heard_s
+        self._answer = None
+        await self.stop("turn_detected", answer)
+        for _ in range(self.events.qsize()):
+            if not isinstance(waiting := self.events.get_nowait(), Answered):
+                self.events.put_nowait(waiting)
+        await self.events.put(Interrupted(answer.spoken.heard))
+
+    @property
+    def _done(self) -> bool:
+        return self._answering is None or self._answering.done()
+
+    async def stop(self, reason: str, answer: Answer | None = None) -> None:
+        """Stop the answer that is being made, and return once nothing of it is left."""
+        answer = answer or self._answer
+        answering, self._answering = self._answering, None
+        if answering is not None:
+            if answer is not None:
+                answer.cancel(reason)
+            answering.cancel()  # it may wait for a reader that comes no more
+            with suppress(asyncio.CancelledError):
+                await answering
+
+    async def aclose(self) -> None:
+        """Stop everything, and return once nothing of it is left."""
+        await self.stop("stopped")
+        self._early.drop()
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    async def waiting(self, seconds: float) -> None:
+        """Nothing: the caller sees that nothing comes."""
+
+    async def began(self) -> None:
+        """Nothing: what is never heard is not in the history."""
+
+    async def wrote(self, text: str) -> None:
+        """Never called: answers are spoken."""
+
+    async def fed(self, text: str) -> None:
+        """Nothing: the text is given out when it is spoken."""
+
+    async def spoke(self, chunk: SpeechChunk, text: str) -> None:
+        """Give out further audio; with the first the answer is in the history."""
+        if self._answer is not None and self._told is not self._answer:
+            self._told = self._answer
+            self._add("assistant", "").spoken = self._answer.spoken
+        await self.events.put(Answered(chunk.samples, chunk.sample_rate, text))
+
+    async def called(self, call: ToolCall) -> None:
+        """Never called: no tools are declared."""
+
+
+def _speech(role: Any, text: str) -> Message:
+    """Return a message of speech."""
+    return Message(f"{role}-{next(_numbers)}", role, (Part("speech", text, is_speech=True),))

@@ -1,0 +1,159 @@
+"""``kani.core.turns.second_hearing``: turns with pauses are recognised once more at their end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+
+from kani.core.errors import EngineFailed
+from kani.core.recognizer import RecognizedWord, Step
+from kani.core.transcriber import TranscribedSegment, TranscriptionOptions
+from kani.core.turns.second_hearing import DICTATED_WAIT_S, LONGEST_WAIT_S, HeardTurn, SecondHearing
+from kani.core.turns.unfinished_words import DICTATION
+from kani.core.types import Samples
+
+RATE = 16_000
+SPEECH, SILENCE = 0.9, 0.1
+CHUNK_S = 0.032
+
+
+@dataclass
+class Transcriber:
+    """Returns a text; keeps what it was asked."""
+
+    text: str = " the whole"
+    fails: bool = False
+    lasts: bool = False
+    asked: list[tuple[float, TranscriptionOptions]] = field(default_factory=list)
+
+    async def transcribe(
+        self, audio: AsyncIterator[Samples], options: TranscriptionOptions
+    ) -> AsyncGenerator[TranscribedSegment, None]:
+        seconds = sum([len(piece) / RATE async for piece in audio])
+        self.asked.append((seconds, options))
+        if self.lasts:
+            await asyncio.Event().wait()
+        if self.fails:
+            raise EngineFailed("broken")
+        if self.text:
+            yield TranscribedSegment(self.text, 0, 1, (), (), 0, 0, 0, 1, 0, "es", 1)
+
+
+def hearing(transcriber: Transcriber, prompt: str = "") -> SecondHearing:
+    return SecondHearing(transcriber, RATE, None, prompt)
+
+
+def hear(again: SecondHearing, *parts: tuple[float, float], guess: float | None = 0.9) -> None:
+    """Feed stretches of a probability of voice, each with its seconds."""
+    for voice, seconds in parts:
+        chunks = round(seconds / CHUNK_S)
+        again.add_audio(np.zeros(round(chunks * CHUNK_S * RATE), np.float32))
+        for _ in range(chunks):
+            again.feed(Step(0, (0.0, 0.0, 0.0, 0.0), (voice,)), guess)
+
+
+IN_PARTS = (SPEECH, 1.0), (SILENCE, 0.8), (SPEECH, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "heard"),
+    [
+        (IN_PARTS, (SILENCE, 0.4), True),
+        (((SPEECH, 2.0),), (SILENCE, 0.4), False),  # without a pause the live words are of the whole
+        (((SPEECH, 1.0), (SILENCE, 0.1), (SPEECH, 1.0)), (SILENCE, 0.4), False),
+        ((*IN_PARTS, (SPEECH, 30.0)), (SILENCE, 0.4), False),  # too long
+        ((*IN_PARTS, (SILENCE, 6.0), (SPEECH, 1.0)), (SILENCE, 0.4), False),  # its beginning is forgotten
+        (IN_PARTS, (SPEECH, 0.2), True),  # it is ended within speech
+    ],
+)
+async def test_turn_with_a_pause_is_heard_once_more(
+    before: tuple[tuple[float, float], ...], after: tuple[float, float], heard: bool
+) -> None:
+    again = hearing(transcriber := Transcriber())
+    hear(again, *before, after)
+    work = again.end(sum(seconds for _, seconds in (*before, after)))
+    assert (work is not None) is heard
+    if work is not None:
+        assert await work.in_time() == HeardTurn("the whole", "es")
+        assert transcriber.asked[-1][1].waited_for
+    await again.aclose()
+
+
+async def test_it_begins_where_the_end_is_suspected_and_is_dropped_where_speech_goes_on() -> None:
+    again = hearing(transcriber := Transcriber(lasts=True))
+    hear(again, *IN_PARTS, (SILENCE, 0.2))
+    assert again.so_far is None
+    hear(again, (SILENCE, 0.2), guess=0.3)
+    assert again.so_far is None
+    hear(again, (SILENCE, 0.1))
+    first = again.so_far
+    assert first is not None
+    assert first.so_far("live", "es") == ("", "es")
+    hear(
+        again, (SPEECH, 0.5), (SILENCE, 0.7), guess=0.3
+    )  # so long a silence is an end, whatever it sounds like
+    assert again.so_far not in (None, first)
+    await asyncio.sleep(0)
+    assert first.so_far("live", "es") == ("live", "es")
+    assert [round(seconds, 1) for seconds, _ in transcriber.asked] == [4.4]
+    await again.aclose()
+
+
+async def test_between_turns_nothing_is_heard() -> None:
+    again = hearing(transcriber := Transcriber())
+    again.end(0.0)
+    hear(again, *IN_PARTS, (SILENCE, 0.8))
+    again.begin(3.5)
+    hear(again, *IN_PARTS, (SILENCE, 0.8))
+    work = again.end(7.2)
+    assert work is not None
+    await work.in_time()
+    assert [round(seconds, 1) for seconds, _ in transcriber.asked] == [3.4]
+    await again.aclose()
+
+
+@pytest.mark.parametrize(
+    "transcriber", [Transcriber(fails=True), Transcriber(text=""), Transcriber(lasts=True)]
+)
+async def test_live_words_stay_where_nothing_is_heard_in_time(
+    transcriber: Transcriber, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kani.core.turns.second_hearing.LONGEST_WAIT_S", 0.01)
+    again = hearing(transcriber)
+    hear(again, *IN_PARTS, (SILENCE, 0.4))
+    work = again.end(3.2)
+    assert work is not None
+    assert await work.in_time() is None
+    await again.aclose()
+
+
+@pytest.mark.parametrize(
+    ("words", "prompt", "longest_s"),
+    [
+        ((("Mi", "es"), ("apellido", "es")), DICTATION["es"] + " Ana", DICTATED_WAIT_S),
+        ((("My", "en"), ("name", "en")), "Ana", DICTATED_WAIT_S),
+        ((("612", "es"),), DICTATION["es"] + " Ana", DICTATED_WAIT_S),
+        ((("Hola", "es"), ("two", "en")), "Ana", LONGEST_WAIT_S),
+    ],
+)
+async def test_what_is_dictated_is_prompted_and_waited_for(
+    words: tuple[tuple[str, str], ...], prompt: str, longest_s: float
+) -> None:
+    again = hearing(transcriber := Transcriber(), "Ana")
+    again.begin(0.5)
+    again.add_word(RecognizedWord("before", 0.1, 0.3, "fr"))
+    for text, language in words:
+        again.add_word(RecognizedWord(text, 0.6, 0.9, language))
+    hear(again, *IN_PARTS, (SILENCE, 0.4))
+    work = again.end(3.2)
+    assert work is not None
+    await work.in_time()
+    _, options = transcriber.asked[0]
+    languages = frozenset(language for _, language in words)
+    assert (options.prompt, options.candidates, work._longest_wait_s) == (prompt, languages, longest_s)
+    assert options.language == (next(iter(languages)) if len(languages) == 1 else None)
+    await again.aclose()

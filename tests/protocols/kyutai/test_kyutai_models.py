@@ -1,0 +1,170 @@
+"""Kyutai's models by Kyutai's protocol, with stand-ins for their package."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import httpx
+import numpy as np
+import psutil
+import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed
+
+from kani.core.audio.pcm import wav
+from kani.core.types import Samples
+from kani.engines.kyutai import plugin
+from tests.clients.kyutai.speaking import Heard, opened, rest_of, say
+from tests.clients.kyutai.wire import (
+    EOS,
+    FRAME,
+    KEY,
+    RATE,
+    audio_message,
+    frames_of,
+    pack,
+    text_message,
+    unpack,
+)
+from tests.engines.kyutai.stand_in import FRAMES_A_WORD, VOICE
+from tests.support.patience import WITHIN_S
+from tests.support.servers.app_server import AppServer, app_server
+
+pytestmark = pytest.mark.server
+TEXT = "One two, it's three."
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
+    environment = replace(plugin.ENVIRONMENT, modules=("numpy", "msgspec"))
+    with pytest.MonkeyPatch.context() as patch:
+        for name, adapter in (("SPEECH", "Speech"), ("HEARING", "Hearing")):
+            path = f"tests.engines.kyutai.stand_in:{adapter}"
+            one = replace(
+                getattr(plugin, name),
+                environment=environment,
+                adapter=path,
+                find=lambda settings, resources: {},
+            )
+            patch.setattr(plugin, name, one)
+        chosen = {"KANI_ENGINE": "kyutai", "KANI_RECOGNIZER": "kyutai", "KANI_KYUTAI_PYTHON": sys.executable}
+        with app_server(tmp_path_factory.mktemp("app"), **chosen) as running:
+            yield running
+
+
+def kill_workers() -> None:
+    for one in psutil.Process().children():
+        if "kani.engines.worker.child" in one.cmdline():
+            one.kill()
+
+
+async def test_words_are_spoken_with_their_times_while_they_are_written(app: AppServer) -> None:
+    whole = await say(app, TEXT, voice=VOICE, seed="5", language="en")
+    assert whole.said == TEXT.split() and len(whole.samples) == 4 * FRAMES_A_WORD * FRAME
+    starts = [start_s for word, start_s, _ in whole.words if word]
+    assert starts == pytest.approx([0.16 * number for number in range(4)], abs=0.01)
+    async with opened(app, voice=VOICE, seed="5", language="en") as websocket:
+        heard = Heard()
+        for word in TEXT.split():
+            await websocket.send(text_message(f" {word}"))
+            # The word before is spoken before the next one is written.
+            while word != TEXT.split()[0] and not heard.frames:
+                await heard.take(websocket)
+        await websocket.send(EOS)
+        await rest_of(websocket, heard)
+    assert heard.said == TEXT.split()
+    other = await say(app, TEXT, voice=VOICE, seed="6", language="en")
+    assert not np.array_equal(other.samples, whole.samples)
+
+
+async def test_speech_is_cancelled_and_comes_back_after_its_process_was_killed(app: AppServer) -> None:
+    for _ in range(4):
+        async with opened(app, max_queue=None, voice=VOICE, language="en") as websocket:
+            await websocket.send(text_message("One forever and ever. "))
+            heard = Heard()
+            while not heard.frames:
+                await heard.take(websocket)
+    async with opened(app, max_queue=None, voice=VOICE, language="en") as websocket:
+        await websocket.send(text_message("One forever and ever. "))
+        heard = Heard()
+        while not heard.frames:
+            await heard.take(websocket)
+        kill_workers()
+        await rest_of(websocket, heard)
+        assert [message["type"] for message in heard.others][-1:] == ["Error"]
+    assert (await say(app, TEXT, voice=VOICE, language="en")).said == TEXT.split()
+
+
+def spoken(words: int) -> Samples:
+    """So many loud words between silences."""
+    word = np.concatenate([np.zeros(4 * FRAME), np.random.default_rng(2).normal(0, 0.3, 3 * FRAME)])
+    return np.tile(word, words).astype(np.float32)
+
+
+def listening(app: AppServer) -> connect:
+    # A client whose queue is full waits ten seconds with its close.
+    return connect(f"{app.url}/api/asr-streaming", additional_headers=KEY, max_size=None, max_queue=None)
+
+
+async def listen(app: AppServer, samples: Samples, *, kill: bool = False) -> list[dict[str, Any]]:
+    async with listening(app) as websocket:
+        assert unpack(await websocket.recv()) == {"type": "Ready"}
+        for frame in frames_of(samples):
+            await websocket.send(audio_message(frame))
+        if kill:
+            while unpack(await asyncio.wait_for(websocket.recv(), WITHIN_S))["type"] != "Word":
+                pass
+            kill_workers()
+            with pytest.raises(ConnectionClosed, match="was lost, and is started again"):
+                while True:
+                    await asyncio.wait_for(websocket.recv(), WITHIN_S)
+            return []
+        await websocket.send(pack({"type": "Marker", "id": 9}))
+        # As every client of moshi-server does: a marker comes back once audio after it has been heard.
+        for _ in range(20):
+            await websocket.send(audio_message(np.zeros(FRAME, np.float32)))
+        found = list[dict[str, Any]]()
+        while not found or found[-1]["type"] != "Marker":
+            found.append(unpack(await asyncio.wait_for(websocket.recv(), WITHIN_S)))
+        return found
+
+
+async def test_words_are_heard_and_the_recogniser_comes_back_after_its_process_was_killed(
+    app: AppServer,
+) -> None:
+    """More streams than it has places; some leave early."""
+    alone = await listen(app, spoken(3))
+    words = [message["start_time"] for message in alone if message["type"] == "Word"]
+    assert words == pytest.approx([0.08 * (6 + 7 * at) for at in range(3)]) and alone[-1]["id"] == 9
+    steps = [message for message in alone if message["type"] == "Step"]
+    assert [step["step_idx"] for step in steps] == list(range(len(steps)))
+    assert all(len(step["prs"]) == 4 and all(0 <= p <= 1 for p in step["prs"]) for step in steps)
+    for _ in range(3):
+        async with listening(app) as websocket:
+            await websocket.send(audio_message(np.ones(FRAME, np.float32)))
+    beside = await asyncio.gather(*(listen(app, spoken(count)) for count in (1, 2, 3)))
+    assert [sum(each["type"] == "Word" for each in one) for one in beside] == [1, 2, 3]
+    await listen(app, spoken(3), kill=True)
+    assert [each for each in await listen(app, spoken(3)) if each["type"] == "Word"] == [
+        each for each in alone if each["type"] == "Word"
+    ]
+
+
+async def test_recordings_health_and_languages_name_the_recogniser(app: AppServer) -> None:
+    async with httpx.AsyncClient(base_url=app.http_url, timeout=WITHIN_S) as client:
+
+        async def posted(**fields: str) -> httpx.Response:
+            file = {"file": ("a.wav", wav(spoken(3), RATE))}
+            form = {"model": "whisper-1", "response_format": "verbose_json"} | fields
+            return await client.post("/v1/audio/transcriptions", files=file, data=form)
+
+        answer = (await posted(language="fr")).json()
+        assert (answer["language"], answer["text"].split()) == ("french", ["loud"] * 3)
+        health = (await client.get("/health")).json()["recognizer"]
+        assert (health["name"], health["version"], health["live"]) == ("kyutai", "stand-in", True)
+        refused = await posted(language="de")
+        assert refused.status_code == 400 and "known: en, fr" in refused.text
