@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import heapq
 import random
 import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from kani.engines.kani.model.loader import KaniModel
 from kani.engines.kani.model.runner import Samples
@@ -101,6 +103,51 @@ class Listening:
         return False
 
 
+class _Clock(threading.Thread):
+    """Calls listeners when they have played a piece, for ever."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self._due: list[tuple[float, int, PlayingListening, int]] = []
+        self._changed = threading.Condition()
+        self._number = 0
+        self.start()
+
+    def at(self, when: float, listening: PlayingListening, samples: int) -> None:
+        """Call it at a time of ``time.perf_counter``."""
+        with self._changed:
+            self._number += 1
+            heapq.heappush(self._due, (when, self._number, listening, samples))
+            self._changed.notify()
+
+    def run(self) -> None:
+        """See ``Thread.run``."""
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: bool(self._due))
+                left_s = self._due[0][0] - time.perf_counter()
+                if left_s > 0:
+                    self._changed.wait(left_s)
+                    continue
+                _, _, listening, samples = heapq.heappop(self._due)
+            listening.played(samples)
+
+
+class PlayingListening(Listening):
+    """A listener that acknowledges audio once it has played it, from its first piece on."""
+
+    clock: ClassVar[_Clock | None] = None
+
+    def _take(self, samples: int) -> None:
+        if PlayingListening.clock is None:
+            PlayingListening.clock = _Clock()
+        PlayingListening.clock.at(self.asked + self.arrivals_s[0] + self.audio_s, self, samples)
+
+    def played(self, samples: int) -> None:
+        """Acknowledge samples."""
+        self._kani.scheduler.acknowledge(self.stream, samples)
+
+
 def prompt(layout: TokenLayout, seed: int) -> list[int]:
     """A prompt of PROMPT_TOKENS tokens around random text."""
     chance = random.Random(seed)
@@ -135,10 +182,10 @@ class Together:
         return self.audio_s / self.wall_s
 
 
-def together(kani: KaniModel, count: int, frames: int) -> Together:
+def together(kani: KaniModel, count: int, frames: int, kind: type[Listening] = Listening) -> Together:
     """Run ``count`` sequences of ``frames`` frames at once."""
     begun = time.perf_counter()
-    streams = [Listening(kani, seed, frames) for seed in range(count)]
+    streams = [kind(kani, seed, frames) for seed in range(count)]
     audio_s = sum(stream.wait().audio_s for stream in streams)
     wall_s = time.perf_counter() - begun
     first_s = [stream.arrivals_s[0] for stream in streams]

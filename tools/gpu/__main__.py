@@ -47,7 +47,7 @@ PARTS = {
     "recognition": Part("Whisper by CTranslate2", "recognition:recognise", 40),
     "joining": Part("an engine that joins --engine auto, and the server itself", "joining:join", 100),
 }
-_RECORDING_S = 1500.0
+_SECONDS, _RECORDING_S = 570.0, 1500.0
 
 
 def _arguments() -> argparse.Namespace:
@@ -61,7 +61,6 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--parts", nargs="+", choices=PARTS, default=list(PARTS), metavar="PART", help=", ".join(PARTS)
     )
-    parser.add_argument("--seconds", type=float, default=570.0, help="for all parts together")
     parser.add_argument("--student", help="work folder of a student's training, to go on with for 300 steps")
     parser.add_argument("--whisper", help="folder of a Whisper checkpoint for CTranslate2")
     parser.add_argument("--part", choices=[*PARTS, "record"], help=argparse.SUPPRESS)
@@ -82,8 +81,8 @@ def _run_part(given: argparse.Namespace) -> None:
 
             file = given.work / "references.npz" if given.cpu_small else references.FILE
             case.write("recorded", **references.record(given.work, file, small=given.cpu_small))
-        elif missing := needs.missing(given.part):
-            case.write("left out", missing=list[object](missing))
+        elif missing := needs.missing(needs.NEEDS[given.part]):
+            case.write("left out", missing=missing)
         else:
             module, _, name = PARTS[given.part].run.partition(":")
             getattr(importlib.import_module(f"tools.gpu.{module}"), name)(case)
@@ -124,9 +123,9 @@ def _start_part(given: argparse.Namespace, part: str, work: Path, seconds: float
 
 
 def _machine(given: argparse.Namespace) -> None:
-    found: dict[str, str | None] = {"python": platform.python_version(), "torch": torch.__version__}
+    found = {"python": platform.python_version(), "torch": torch.__version__}
     if torch.cuda.is_available():
-        found |= {"gpu": torch.cuda.get_device_name(), "cuda": torch.version.cuda}
+        found |= {"gpu": torch.cuda.get_device_name(), "cuda": str(torch.version.cuda)}
     append(given.out, {"part": "all", "check": "machine", **found})
 
 
@@ -159,7 +158,7 @@ def main() -> int:
         work.mkdir(parents=True, exist_ok=True)
         if given.record or given.cpu_small:
             _start_part(given, "record", work, _RECORDING_S)
-        end = time.monotonic() + (_RECORDING_S if given.cpu_small else given.seconds)
+        end = time.monotonic() + (_RECORDING_S if given.cpu_small else _SECONDS)
         for name in () if given.record else given.parts:
             left_s = end - time.monotonic()
             if left_s < 10:

@@ -91,7 +91,7 @@ def _codes(case: Case, kani: KaniModel, asked: Sequence[Asked], expected: np.nda
     """Codes of each sequence alone. Rounding may turn a draw: then all that follows differs."""
     said = [sequences.alone(kani.runner, each, FRAMES)[0] for each in asked]
     same = [_same(codes, wanted) for codes, wanted in zip(said, expected, strict=True)]
-    case.write("codes of the CPU", ok=min(same) == FRAMES, frames=list[object](same), of=FRAMES)
+    case.write("codes of the CPU", ok=min(same) == FRAMES, frames=same, of=FRAMES)
     return said
 
 

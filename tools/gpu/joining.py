@@ -36,7 +36,6 @@ _SEEDS = tuple(range(1, 25))
 """Attempts of the trial: random speech has the length of the sentence by chance."""
 
 _TOGETHER = 8
-_LOOK_AGAIN_S = 0.1
 
 
 class _Understands:
@@ -67,7 +66,7 @@ def join(case: Case) -> None:
     models.write_model(folder, sizes, hashlib.sha256(), ending=_ENDING)
     trial.SEEDS = _SEEDS  # type: ignore[assignment]
     asyncio.run(_join(case, folder))
-    if missing := needs.not_here(needs.SERVER):
+    if missing := needs.missing(needs.SERVER):
         case.write("left out", missing=["for the server", *missing])
     else:
         _serve(case, folder)
@@ -126,8 +125,9 @@ def _serve(case: Case, folder: Path) -> None:
         case.write("server is ready", seconds=server.start_s)
         begun, states = time.monotonic(), list[str]()
         while case.left_s > 10 and states[-1:] not in (["speaking"], ["failed"]):
-            states += [state] if (state := _state(server)) not in states else []
-            time.sleep(_LOOK_AGAIN_S)
+            state = json.loads(_asked(server, "/health")).get("joining", {}).get("state", "none")
+            states += [state] if state not in states else []
+            time.sleep(0.1)
         why = _reason(case.work / "log")
         case.write(
             "server loads and tries it",
@@ -139,12 +139,6 @@ def _serve(case: Case, folder: Path) -> None:
         body = {"model": "tts-1", "input": "Sigo hablando.", "voice": "ef_dora"}
         spoken = len(_asked(server, "/v1/audio/speech", json.dumps(body).encode()))
         case.write("server goes on speaking", ok=spoken > 0, bytes=spoken)
-
-
-def _state(server: Server) -> str:
-    """State of the engine that joins."""
-    facts = json.loads(_asked(server, "/health"))
-    return str(facts.get("joining", {}).get("state", "none"))
 
 
 def _asked(server: Server, path: str, body: bytes | None = None) -> bytes:

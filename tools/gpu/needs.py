@@ -2,40 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib.util import find_spec
 
-MODEL = ("transformers", "tokenizers", "safetensors", "huggingface_hub", "httpx2", "numpy", "yaml")
-"""Of requirements-kani.txt."""
-
-TEXT = ("babel", "msgspec", "espeakng_loader")
+MODEL = "transformers tokenizers safetensors huggingface_hub httpx2 numpy yaml".split()
+TEXT = "babel msgspec espeakng_loader".split()
 
 NEEDS = {
     "exact": MODEL,
     "streams": MODEL,
     "cloning": MODEL,
-    "student": ("onnx", "onnxruntime", "tqdm", *TEXT),
-    "recognition": ("ctranslate2", "tokenizers"),
-    "joining": (*MODEL, "pydantic", "soxr", "av", *TEXT),
+    "student": ["onnx", "onnxruntime", "tqdm", *TEXT],
+    "recognition": [*MODEL, "ctranslate2"],
+    "joining": [*MODEL, *TEXT, "pydantic", "soxr", "av", "psutil", "pytest"],
 }
-"""Modules by part. The server itself, the last step of ``joining``, needs all of requirements.txt."""
+"""Modules by part."""
 
-SERVER = (
-    "psutil",
-    "pytest",
-    "starlette",
-    "uvicorn",
-    "websockets",
-    "pydantic_settings",
-    "ai_edge_litert",
-    "num2words",
-)
+SERVER = "starlette uvicorn websockets ai_edge_litert num2words".split()
+"""Some of the server's own, the last step of ``joining``: it needs all of requirements.txt."""
 
 
-def missing(part: str) -> list[str]:
-    """Names of modules that a part needs and that are not installed."""
-    return not_here(NEEDS[part])
-
-
-def not_here(modules: tuple[str, ...]) -> list[str]:
+def missing(modules: Sequence[str]) -> list[str]:
     """Names of those modules that are not installed."""
     return [name for name in modules if find_spec(name) is None]

@@ -5,25 +5,24 @@ from __future__ import annotations
 import os
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from benchmarks.kani import exactness
-from benchmarks.kani.reference import logits
 from benchmarks.report import JUDGE_VARIABLE
 from kani.engines.kani.model.loader import KaniModel, load
 from kani.engines.kani.model.sampler import Sampling
 from tests.judges.lfm2_judge import Judge
 from tools.gpu import models, sequences
-from tools.gpu.results import Value
 from tools.gpu.sequences import GREEDY, Asked
 
 FILE = Path(__file__).with_name("references.npz")
 """Those of the published sizes."""
 
-WORDS, FRAMES, TOP, AUDIBLE_FRAMES = 54, 24, 64, 12
+WORDS, FRAMES, TOP, AUDIBLE_FRAMES = 54, 16, 64, 12
 FIRST = (Asked(WORDS), Asked(8), Asked(200), Asked(WORDS, Sampling(seed=1)), Asked(8, Sampling(seed=2)))
 SECOND = (Asked(WORDS), *(Asked(WORDS, GREEDY, models.speaker(number)) for number in range(2)))
 """Sequences of a Kani checkpoint, and of KaniTTS-2's."""
@@ -47,7 +46,7 @@ def opened(work: Path, name: str, device: str, precision: str, slots: int) -> Ka
     return kani
 
 
-def record(work: Path, file: Path, *, small: bool) -> dict[str, Value]:
+def record(work: Path, file: Path, *, small: bool) -> dict[str, Any]:
     """Write the references of the models of these sizes; returns who said what. Takes minutes if not small.
 
     transformers gives the logits and judges the greedy codes; NeMo decodes them if its environment is named.
@@ -62,16 +61,15 @@ def record(work: Path, file: Path, *, small: bool) -> dict[str, Value]:
         judge.agrees(sequences.prompt(kani.layout, asked.words), codes.tolist(), 1.1)
         for asked, codes in zip(FIRST[:3], said[:3], strict=True)
     )
-    del judge
     prompt = sequences.prompt(kani.layout, WORDS)
     tokens = exactness.speech(kani.layout, FRAMES)
-    rated = exactness.legal(logits(work / "kani", [*prompt, *tokens]), len(prompt), kani.layout)
+    rated = exactness.legal(judge.logits([*prompt, *tokens]), len(prompt), kani.layout)
     best = [each.topk(TOP) for each in rated]
     recorded["best"] = np.array([each.values.numpy() for each in best], np.float32)
     recorded["best_codes"] = np.array([each.indices.numpy() for each in best], np.int16)
     audio, decoder = _decoded(kani, work, said[0][:AUDIBLE_FRAMES])
     recorded["samples"] = audio
-    del kani
+    del kani, judge
     second = opened(work, "kani-2", "cpu", "float32", 1)
     recorded["second_codes"] = np.array(
         [sequences.alone(second.runner, asked, FRAMES)[0] for asked in SECOND], np.int16
@@ -105,10 +103,7 @@ def compare_logits(kani: KaniModel, recorded: References) -> tuple[float, float]
     """Largest difference of a recorded logit, and share of positions with the same likeliest code."""
     prompt = sequences.prompt(kani.layout, WORDS)
     found = exactness.rated(kani.model, prompt, exactness.speech(kani.layout, FRAMES))
-    best, codes = (
-        torch.from_numpy(recorded["best"]),
-        torch.from_numpy(recorded["best_codes"].astype(np.int64)),
-    )
-    pairs = list(zip(found, best, codes, strict=True))
+    best, codes = (torch.from_numpy(recorded[name]) for name in ("best", "best_codes"))
+    pairs = list(zip(found, best, codes.long(), strict=True))
     worst = max(float((row[codes] - best).abs().max()) for row, best, codes in pairs)
     return worst, sum(int(row.argmax() == codes[0]) for row, _, codes in pairs) / len(pairs)

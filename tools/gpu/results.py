@@ -10,8 +10,6 @@ from typing import Any
 
 import torch
 
-Value = str | int | float | bool | list[Any] | dict[str, Any] | None
-
 
 @dataclass(frozen=True, slots=True)
 class Case:
@@ -30,18 +28,13 @@ class Case:
         """Seconds until the part is stopped."""
         return self.until - time.time()
 
-    def write(self, check: str, *, ok: Value = None, **values: Value) -> None:
+    def write(self, check: str, *, ok: bool | None = None, **values: Any) -> None:
         """Write a result. ok: whether it is as it has to be; None for a figure without a goal."""
         line = {"part": self.part, "check": check, **({} if ok is None else {"ok": ok}), **values}
         append(self.file, line)
 
-    def settle(self) -> None:
-        """Wait until the device has finished its work."""
-        if self.device.type == "cuda":
-            torch.cuda.synchronize()
 
-
-def append(file: Path, line: dict[str, Value]) -> None:
+def append(file: Path, line: dict[str, Any]) -> None:
     """Add a line to the results, and print it."""
     text = json.dumps({key: _rounded(value) for key, value in line.items()}, ensure_ascii=False)
     with file.open("a", encoding="utf-8") as out:
@@ -49,7 +42,7 @@ def append(file: Path, line: dict[str, Value]) -> None:
     print(text, flush=True)
 
 
-def _rounded(value: Value) -> Value:
+def _rounded(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _rounded(each) for key, each in value.items()}
     return float(f"{value:.4g}") if isinstance(value, float) else value

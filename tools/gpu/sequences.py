@@ -61,8 +61,8 @@ def heard(runner: Runner, codes: Codes) -> Samples:
     runner.admit(0, prefill, 0, GREEDY)
     pieces = [runner.decode_audio([0], frame[None, None]) for frame in codes]
     runner.release(0, 1)
-    audio: Samples = np.concatenate(pieces, axis=1)[0]
-    return audio
+    samples: Samples = np.concatenate(pieces, axis=1)[0]
+    return samples
 
 
 @dataclass

@@ -16,12 +16,7 @@ from tools.gpu.results import Case
 from tools.student.batches import Batch
 from tools.student.graph_weights import read_weights
 from tools.student.targets import Target, read_shard, save_shard
-from tools.student.training import (
-    CHECKPOINT,
-    Interrupted,
-    Training,
-    TrainingPlan,
-)
+from tools.student.training import CHECKPOINT, Interrupted, Training, TrainingPlan
 
 STEPS, SECONDS = 20_000, 16.0
 """Those of a voice, as the trainer has them."""
@@ -35,20 +30,15 @@ class _Timed(Training):
 
     most = 10**9
     until = float("inf")
+    seconds: dict[bool, list[float]]  # of each step, without and with discriminators
 
     def _train(self, spoken: Batch, planned: Batch) -> dict[str, float]:
         begun = time.perf_counter()
         losses = super()._train(spoken, planned)  # it waits for the losses
-        self.seconds.setdefault("discriminators" in losses, []).append(time.perf_counter() - begun)
+        self.seconds["discriminators" in losses].append(time.perf_counter() - begun)
         if sum(map(len, self.seconds.values())) >= self.most or time.time() > self.until:
             self.stop()
         return losses
-
-    @property
-    def seconds(self) -> dict[bool, list[float]]:
-        """Seconds of each step, without and with discriminators."""
-        found: dict[bool, list[float]] = self.__dict__.setdefault("_seconds", {})
-        return found
 
 
 def train(case: Case) -> None:
@@ -77,7 +67,9 @@ def train(case: Case) -> None:
 
 def _opened(case: Case, plan: TrainingPlan, folder: Path) -> _Timed:
     weights = read_weights(*(onnx.load(ENGLISH / name) for name in (PROSODY, DECODER)))
-    return _Timed(weights, plan, folder, case.device)
+    training = _Timed(weights, plan, folder, case.device)
+    training.seconds = {False: [], True: []}
+    return training
 
 
 def _go_on(case: Case, own: Path) -> None:
@@ -98,8 +90,8 @@ def _go_on(case: Case, own: Path) -> None:
         begun_at=begun_at,
         steps=training.step - begun_at,
         seconds=time.perf_counter() - begun,
-        before=dict[str, object](before),
-        after=dict[str, object](training.validate(held_out)),
+        before=before,
+        after=training.validate(held_out),
     )
 
 
