@@ -31,7 +31,8 @@ _OWN_ENGINES = tuple(
     for name in ("kani", "kokoro", "espeak", "pocket", "voxcpm", "kyutai", "elevenlabs")
 )
 _OWN_RECOGNIZERS = tuple(
-    EntryPoint(name, f"kani.engines.{name}.plugin:RECOGNIZER", RECOGNIZERS) for name in ("whisper", "kyutai")
+    EntryPoint(name, f"kani.engines.{name}.plugin:RECOGNIZER", RECOGNIZERS)
+    for name in ("whisper", "transcribe", "kyutai")
 )
 # Listed here and not in pyproject.toml: a checkout, which is not installed, has no entry points.
 

@@ -126,7 +126,9 @@ class KyutaiHearing:
             frames = {row: (samples, begins) for row, (samples, begins, _) in batch.items()}
             try:
                 found = await loop.run_in_executor(self._thread, self._step, frames)
-            except RuntimeError as error:
+            except (
+                Exception
+            ) as error:  # models and drivers raise errors of any type: the streams must learn it
                 for _, _, heard in batch.values():
                     if not heard.done():
                         heard.set_exception(error)
@@ -136,7 +138,7 @@ class KyutaiHearing:
                     heard.set_result(found[row])
 
     def _step(self, frames: Mapping[int, tuple[Samples, bool]]) -> dict[int, Heard]:
-        """Hear a frame of some rows. Raises RuntimeError."""
+        """Hear a frame of some rows. Raises what the package raises."""
         import torch
 
         audio = np.zeros((self.streams, 1, FRAME_SAMPLES), np.float32)

@@ -27,6 +27,7 @@ _LAW = re.compile(r"(\d{1,3}(?:[.,]\d{3})+)/(\d{4}|\d{2})")
 _TYRE = re.compile(r"Z?R\d{2}")
 _PRESSURES = frozenset(("TA", "PA", "BP", "RR"))
 _LAWS = frozenset("L Legge legge Ley ley Lei lei Loi loi Decreto decreto D.Lgs D.L RD".split())
+_DOZEN = 12
 _LEAST_PAIR = 50
 _LEAST_SIZE, _LARGEST_SIZE = 30, 60
 """Of clothes, which come in pairs ("42/44")."""
@@ -184,7 +185,7 @@ def _paired(cursor: TokenCursor, first: str, last: str, table: LanguageTable) ->
         return f"{words.cardinal(one)} {words.cardinal(other)}"
     if (
         _LEAST_SIZE <= one == other - 2 <= _LARGEST_SIZE
-        or one == other > 10
+        or one == other > _DOZEN
         or (_GAMES.fullmatch(f"{first}/{last}") and _is_set(cursor))
     ):
         return f"{words.cardinal(one)} {words.cardinal(other)}"

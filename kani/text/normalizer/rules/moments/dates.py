@@ -124,6 +124,9 @@ def is_loose(written: str, table: LanguageTable) -> bool:
     if (found := _DAY_MONTH.fullmatch(written)) is None or found[2] != "/" or written in _FORMATS:
         return False
     first, last = int(found[1]), int(found[3])
+    if _LARGEST_NUMERATOR < first == last <= _MONTHS:
+        # "12/12"
+        return True
     if table.dates.order == "mdy" and first <= _MONTHS < last <= _LONGEST_MONTH:
         return last not in _USUAL_PARTS and first > 1
     return last <= _MONTHS and last < first <= _LONGEST_MONTH and first > _LARGEST_NUMERATOR

@@ -59,7 +59,9 @@ def labelled(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
 def code(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """Digits after a word for a code ("PIN", "OTP"), or of a postal code after a state ("MO 63101")."""
     token = cursor.token()
-    if not _DIGITS.fullmatch(token.core) or token.prefix.strip("([\"'“«"):
+    pair = len(token.core) == 2 and token.core.isdecimal() and not token.suffix
+    pair = pair and _is_code(cursor, table) and _GROUP.fullmatch(cursor.token(1).core) is not None
+    if not (pair or _DIGITS.fullmatch(token.core)) or token.prefix.strip("([\"'“«"):
         return None
     if not (_is_code(cursor, table) or _is_zip(cursor)):
         return None
