@@ -40,9 +40,7 @@ ENGINE_NAMES = ("auto", *(entry.name for entry in _OWN_ENGINES), "remote")
 RECOGNIZER_NAMES = ("auto", *(entry.name for entry in _OWN_RECOGNIZERS), "remote", "none")
 """Names that no other package can take."""
 
-RETIRED = {
-    "moonshine": "Moonshine's port has left this server: --recognizer transcribe runs Moonshine and others"
-}
+RETIRED = {"moonshine": "Moonshine is no longer built in: --recognizer transcribe runs its models and others"}
 """What takes the place of engines that are gone, by their names."""
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
