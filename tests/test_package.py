@@ -56,7 +56,7 @@ def test_requirements_are_versions_of_the_packages_ranges(file: str) -> None:
         assert (found.extras, str(found.marker)) == (wanted[name].extras, str(wanted[name].marker))
 
 
-@pytest.mark.parametrize("extra", ["kyutai", "pocket", "voxcpm"])
+@pytest.mark.parametrize("extra", ["pocket", "voxcpm"])
 def test_extra_is_its_environments_package(extra: str) -> None:
     (package,) = ranges([extra]).values()
     listed = requirements(ROOT / f"requirements-{extra}.txt")

@@ -70,7 +70,10 @@ def test_environment_is_made_once_and_completed(tmp_path: Path, monkeypatch: pyt
     with pytest.raises(EngineUnavailable, match=rf"runs with {NAME}==1.1 only, and this is {NAME}==1.0: "):
         pinned.check(python)
     assert replace(made, modules=(NAME, "none_of_it")).missing(python) == ["none_of_it"]
-    environment(wheel(tmp_path, "1.1")).make(tmp_path, told.append)
+    newer = environment(wheel(tmp_path, "1.1"))
+    with pytest.raises(EngineUnavailable, match=r"is not complete, or of another version: .*--fetch"):
+        replace(package, environment=newer).worker(Chosen(), Resources(tmp_path))
+    newer.make(tmp_path, told.append)
     assert len(told) == 2
     pinned.check(python)
     with pytest.raises(
@@ -78,6 +81,9 @@ def test_environment_is_made_once_and_completed(tmp_path: Path, monkeypatch: pyt
     ) as why:
         environment("a-package-that-is-not-there").make(tmp_path, told.append)
     assert why.value.passing and "\n" not in str(why.value)
+    # What was interrupted is not the version before any more.
+    with pytest.raises(EngineUnavailable, match="is not complete"):
+        newer.made_in(tmp_path)
 
 
 def test_uv_makes_it_where_it_is_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -75,6 +75,7 @@ def _voices(
         name = path.relative_to(top).as_posix()
         ours = name.endswith(suffix) if embeddings else path.suffix in _RECORDINGS
         if ours and path.is_file() and len(found) < MAX_VOICES:
+            check_file(path, _cure("engine", "KANI_KYUTAI_VOICES"))
             found[name.removesuffix(suffix) if embeddings else name] = str(path)
     if embeddings and not found:
         raise EngineUnavailable(

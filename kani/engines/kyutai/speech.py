@@ -36,7 +36,7 @@ TEMPERATURE = 0.6
 
 MAX_CODEBOOKS = 32
 
-MAX_SESSIONS = 64
+MAX_SESSIONS = 256
 """Sessions that keep the voice of their first segment, and recordings that are kept: 10 s of codes each."""
 
 T = TypeVar("T")
@@ -184,7 +184,7 @@ class KyutaiSpeech:
             codes = self._recorded.made(name, lambda: self._read(name))
         elif name not in published.DEFAULT_VOICES:
             raise UnknownVoice(segment.voice)
-        elif kept := self._made.get(segment.session):
+        elif kept := self._made.use(segment.session):
             # The next segments of a session continue the voice that the model chose for the first one.
             codes = torch.stack(kept, 1)
         elif segment.session:

@@ -2,8 +2,8 @@
 
 An adapter's module imports no third package at its top but numpy; its package in ``load``. Its class takes no
 arguments. The worker calls each method in a thread of its own, one of ``EngineInfo.max_concurrency`` for
-speech, of ``streams`` for recognition; methods that are coroutines or asynchronous generators run in the
-event loop instead, for packages that share a model among streams.
+speech, of ``streams`` for recognition; methods that are coroutines or asynchronous generators, which ``hear``
+cannot be, run in the event loop instead, for packages that share a model among streams.
 """
 
 from __future__ import annotations
@@ -163,6 +163,10 @@ class Recent(OrderedDict[K, V]):
         while len(self) > self._most:
             self.popitem(last=False)
         return value
+
+    def use(self, key: K) -> V | None:
+        """Return the value of a key, from now on the newest one; None if it is not held."""
+        return self.keep(key, self[key]) if key in self else None
 
     def made(self, key: K, make: Callable[[], V]) -> V:
         """Return the value of a key, made if it is not held."""

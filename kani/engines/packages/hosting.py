@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from kani.core.errors import EngineUnavailable
 from kani.engines.plugin import Resources
 from kani.runtime.cancelling import wait_until_done
+from kani.runtime.errors import DeviceError
 
 T = TypeVar("T")
 
@@ -36,12 +37,19 @@ class Adapted:
             return await self.call(self.adapter.load, self._settings, self._resources)
         except (EngineUnavailable, MemoryError):
             raise
+        except DeviceError as error:
+            raise EngineUnavailable(f"{self._name} cannot start: {error} (KANI_DEVICE)") from error
         except ImportError as error:
             raise EngineUnavailable(
                 f"{self._name} cannot import its package ({error}): make its environment again by --fetch, "
                 "or install the package's requirements there"
             ) from error
         except Exception as error:  # packages raise errors of any type for files that they cannot read
+            # Torch's, which is imported in no other process.
+            if type(error).__name__ == "OutOfMemoryError":
+                raise EngineUnavailable(
+                    f"{self._name} cannot load its model: the device has too little free memory", passing=True
+                ) from error
             reason = " ".join(str(error).split())[:400] or type(error).__name__
             raise EngineUnavailable(
                 f"{self._name} cannot load its model: {reason}: {self.adapter.cure}"

@@ -47,9 +47,12 @@ class Package:
         return engine
 
     def python(self, settings: BaseModel, resources: Resources) -> str:
-        """Return the python that is set, else that of the environment that was made, else this one."""
-        made = self.environment.python_in(resources.cache_dir)
-        return getattr(settings, "python", None) or (str(made) if made.is_file() else sys.executable)
+        """Return the python that is set, else that of the environment that was made, else this one.
+
+        Raises EngineUnavailable for an environment that is not complete.
+        """
+        named: str | None = getattr(settings, "python", None)
+        return named or str(self.environment.made_in(resources.cache_dir) or sys.executable)
 
     def prepare(self, settings: BaseModel, resources: Resources) -> None:
         """Make the environment unless one is set, and fetch the files: for ``--fetch``. Blocks.

@@ -54,9 +54,18 @@ class PackageRecognizer(Packaged):
 
     async def start(self) -> None:
         """See ``Recognizer.start``."""
-        await self._start_worker(lambda host, found: host.hearing_worker(found, self._resources))
-        self._info = self._started.info
         self._detector = await asyncio.to_thread(VoiceDetector)
+        await self._start_worker(lambda host, found: host.hearing_worker(found, self._resources))
+        try:
+            await self._prepare()
+        except BaseException:
+            # Cancelled or failed, a start leaves no process.
+            await self.stop()
+            raise
+
+    async def _prepare(self) -> None:
+        """Take over the worker's description, and load what it asks for; the worker has started."""
+        self._info = self._started.info
         if len(self._info.languages) > 1:
             await asyncio.to_thread(language_detection.load_detector)
 

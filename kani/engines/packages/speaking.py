@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 AUDIBLE = 0.004
 """A peak below this (−48 dB of full scale) is silence."""
 
+SILENCE_S = 5.0
+"""Seconds that an utterance may be longer with its silence than without."""
+
 
 class SpokenPackage:
     """A maker's package as an engine, in the worker's process. See ``kani.core.engine``."""
@@ -61,17 +64,17 @@ class SpokenPackage:
     async def _speak(self, utterance: Utterance) -> AsyncGenerator[SpeechChunk, None]:
         segment, rate = utterance.segment, self.info.sample_rate
         self._check(segment.embedding)
-        speech = TrimmedSpeech(rate)
+        speech, raw = TrimmedSpeech(rate), 0
         async with aclosing(self._made(utterance)) as made:
             async for each in made:
                 if isinstance(each, Span):
                     speech.add(each)
                     continue
-                start_s = speech.end_s
+                start_s, raw = speech.end_s, raw + len(each)
                 samples, spans = speech.feed(each)
                 if len(samples):
                     yield SpeechChunk(samples, rate, start_s, spans)
-                if speech.end_s > segment.max_seconds:
+                if max(speech.end_s, raw / rate - SILENCE_S) > segment.max_seconds:
                     break
         if not speech.made:
             raise EngineFailed(f"the {self.info.name} model could not speak this text: there was no voice")

@@ -22,6 +22,9 @@ from kani.engines.plugin import Resources
 
 ENGINE = "pocket"
 KEPT_VOICES = 32
+MAX_FRAMES = 128
+"""Frames of 80 ms in an embedding: those of the longest recording (``Package.recording_s``)."""
+
 CURE = "remove it and fetch it again by --fetch --engine pocket, or name another folder (KANI_POCKET_MODEL)"
 _LAYERS = "flow_lm.transformer.layers."
 
@@ -114,8 +117,9 @@ class Pocket:
             raise InvalidRequest("reference", f"this Pocket model of {language.tag} does not clone voices")
         values = np.ascontiguousarray(embedding.values, np.float32)
         size = language.model.config.mimi.quantizer.dimension
-        if len(values) % size:
-            raise InvalidRequest("reference", f"an embedding has finite numbers, a multiple of {size}")
+        if len(values) % size or len(values) > MAX_FRAMES * size:
+            allowed = f"finite numbers, a multiple of {size} and at most {MAX_FRAMES * size}"
+            raise InvalidRequest("reference", f"an embedding has {allowed}")
         key = language.tag, hashlib.sha256(values.tobytes()).digest()
         return self._states.made(key, lambda: _imitated(language.model, values.reshape(-1, size)))
 

@@ -34,12 +34,17 @@ PACKAGE = Package(
 
 
 def joins(settings: PocketSettings, resources: Resources) -> tuple[PocketSettings, Resources] | None:
-    """Speak the languages that Kokoro was not trained on, with the package and files that are here."""
+    """Speak the languages that Kokoro was not trained on, with the package and files that are here.
+
+    Raises EngineUnavailable for an environment that is not complete.
+    """
     folder = local_path(settings.model) if settings.model else resources.cache_dir
     wanted = [tag for tag in settings.languages if tag in _BEYOND_KOKORO]
     here = languages_here(folder, wanted, fetched=settings.model is None)
-    made = settings.python or PACKAGE.environment.python_in(resources.cache_dir).is_file()
-    if not here or not (made or find_spec("pocket_tts")):
+    if not here:
+        return None
+    made = settings.python or PACKAGE.environment.made_in(resources.cache_dir)
+    if not made and not find_spec("pocket_tts"):
         return None
     return settings.model_copy(update={"languages": here}), replace(resources, may_fetch=False)
 

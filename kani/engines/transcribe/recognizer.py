@@ -49,21 +49,21 @@ class TranscribeRecognizer(PackageRecognizer):
         super().__init__(PACKAGE, settings, resources, info)
         self._named = settings.language
 
-    async def start(self) -> None:
-        """See ``PackageRecognizer.start``; the delay of live words was measured."""
-        await super().start()
+    async def _prepare(self) -> None:
+        """See ``PackageRecognizer``; the delay of live words was measured."""
         self._scheduler: PassScheduler[PassResult] = PassScheduler(self._found.settings["copies"])
+        await super()._prepare()
         info = self._info
         too_slow = live_delay.too_slow(info.name, info.version, info.live_delay_s or 0.0, MODEL)
         self._info = replace(info, recordings_only=too_slow)
         if self._named is not None and self._named not in info.languages:
             known = ", ".join(sorted(info.languages))
-            await self.stop()
             raise EngineUnavailable(f"{LANGUAGE}: {info.version} knows {known}, and not {self._named}")
 
     async def stop(self) -> None:
         """See ``Recognizer.stop``."""
-        await self._scheduler.stop()
+        if hasattr(self, "_scheduler"):  # it is made once the worker has started
+            await self._scheduler.stop()
         await super().stop()
 
     async def recognize(

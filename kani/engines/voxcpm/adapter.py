@@ -47,6 +47,8 @@ class VoxCPM:
         import torch
         from voxcpm import VoxCPM as Package
 
+        if resources.threads is not None:
+            torch.set_num_threads(resources.threads)
         folder, device, denoiser = Path(settings["folder"]), resources.device, settings["denoiser"]
         self._package: Any = Package(
             str(folder),
@@ -146,7 +148,7 @@ class VoxCPM:
             return self._cloned(segment.embedding, parameters)
         if parameters.prompt_text:
             raise InvalidRequest("prompt_text", "is the transcript of a recording: there is none")
-        return self._made.get(segment.session)
+        return self._made.use(segment.session)
 
     def _cloned(self, embedding: Embedding, parameters: Parameters) -> Prompt:
         import torch

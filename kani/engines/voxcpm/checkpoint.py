@@ -15,6 +15,7 @@ from kani.runtime.packages.checkpoint import check_file, fetched, read_config
 
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 _CODEC_WEIGHTS = ("audiovae.safetensors", "audiovae.pth")
+_TOKENIZERS = ("tokenizer.json", "tokenizer.model")
 _CONFIGS = ("lm_config", "encoder_config", "dit_config")
 
 
@@ -47,9 +48,8 @@ def check(folder: Path) -> dict[str, Any]:
             f"{folder / 'config.json'} is of another architecture than VoxCPM's "
             f"({f'{missing[0]} is missing' if missing else architecture}): {published.CURE}"
         )
-    for kinds in (_WEIGHTS, _CODEC_WEIGHTS):
+    for kinds in (_WEIGHTS, _CODEC_WEIGHTS, _TOKENIZERS):
         check_file(_one_of(folder, kinds), published.CURE)
-    _one_of(folder, ("tokenizer.json", "tokenizer.model"))
     codec = config.get("audio_vae_config") or {}
     rate = codec.get("sample_rate", published.ENCODE_RATE) if isinstance(codec, dict) else None
     if type(rate) is not int or not 8_000 <= rate <= 96_000:

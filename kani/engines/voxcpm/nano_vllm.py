@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import importlib
 import io
+import logging
+import os
 import wave
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing, asynccontextmanager
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -24,6 +29,11 @@ STREAMS = 64
 
 LEAST_PATCH_S = 0.08
 
+_LOGGED_S = 0.1
+"""Seconds for the last line of the log to reach the server."""
+
+log = logging.getLogger(__name__)
+
 
 class NanoVLLM:
     """One checkpoint on one CUDA device. See ``SpeechAdapter``."""
@@ -32,11 +42,11 @@ class NanoVLLM:
 
     async def load(self, settings: Mapping[str, Any], resources: Resources) -> EngineInfo:
         """See ``SpeechAdapter.load``."""
-        from nanovllm_voxcpm import VoxCPM as Package
-
+        # In a thread: it imports torch, and the worker gives signs of life meanwhile.
+        package = await asyncio.to_thread(importlib.import_module, "nanovllm_voxcpm")
         folder, (_, _, number) = Path(settings["folder"]), resources.device.partition(":")
         self._rate = int(settings[RECORDING_RATE])
-        self._pool: Any = Package.from_pretrained(
+        self._pool: Any = package.VoxCPM.from_pretrained(
             str(folder), max_num_seqs=STREAMS, devices=[int(number or 0)]
         )
         await self._pool.wait_for_ready()
@@ -64,7 +74,8 @@ class NanoVLLM:
             written.setsampwidth(2)
             written.setframerate(rate)
             written.writeframes((samples.clip(-1, 1) * 32_767).astype("<i2").tobytes())
-        latents: bytes = await self._pool.encode_latents(file.getvalue(), "wav")
+        async with _ends_with_its_process():
+            latents: bytes = await self._pool.encode_latents(file.getvalue(), "wav")
         return latents
 
     async def speak(self, utterance: Utterance) -> AsyncGenerator[Samples | Span, None]:
@@ -73,15 +84,17 @@ class NanoVLLM:
         prompt = await self._prompt(utterance, parameters.prompt_text)
         made: list[Samples] = []
         try:
-            async for samples in self._pool.generate(
+            patches = self._pool.generate(
                 target_text=" ".join(segment.text.split()),
                 max_generate_length=ceil(segment.max_seconds / LEAST_PATCH_S) + 1,
                 cfg_value=parameters.cfg_value,
                 seed=utterance.seed,
                 **prompt,
-            ):
-                made.append(samples)
-                yield samples
+            )
+            async with _ends_with_its_process(), aclosing(patches):
+                async for samples in patches:
+                    made.append(samples)
+                    yield samples
         except RuntimeError as error:
             if "max_model_len" in str(error):
                 raise InvalidRequest("text", "too long for this VoxCPM model: shorten it") from None
@@ -96,9 +109,9 @@ class NanoVLLM:
         if (embedding := segment.embedding) is None:
             if text:
                 raise InvalidRequest("prompt_text", "is the transcript of a recording: there is none")
-            if segment.session not in self._made:
+            if (kept := self._made.use(segment.session)) is None:
                 return {}
-            samples, text = self._made[segment.session]
+            samples, text = kept
             latents = await self._encoded(samples, self._output_rate)
         else:
             values = np.ascontiguousarray(embedding.values, np.float32)
@@ -110,3 +123,17 @@ class NanoVLLM:
         if not self._second:
             raise InvalidRequest("prompt_text", published.NEEDS_WORDS)
         return {"ref_audio_latents": latents}
+
+
+@asynccontextmanager
+async def _ends_with_its_process() -> AsyncIterator[None]:
+    """End the worker once the package's process has died: the server starts another, the package does not."""
+    try:
+        yield
+    except RuntimeError as error:
+        # By its name: older releases of the package have no such class.
+        if type(error).__name__ != "WorkerDiedError":
+            raise
+        log.error("the process of nano-vllm was lost: %s", error)
+        await asyncio.sleep(_LOGGED_S)
+        os._exit(1)

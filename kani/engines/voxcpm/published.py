@@ -14,8 +14,8 @@ ENGINE = "voxcpm"
 CURE = "remove it and fetch it again by --fetch --engine voxcpm, or name another folder (KANI_VOXCPM_MODEL)"
 NEEDS_WORDS = "this VoxCPM model needs the words that are spoken in the recording"
 
-MAX_VOICES = 64
-"""Sessions that keep their first segment, at most 24 s each."""
+MAX_VOICES = 256
+"""Sessions that keep their first segment, at most 24 s each: far more than speak at once."""
 
 DEFAULT_MODEL = "openbmb/VoxCPM2@32279effe8c19989596f05d353d1447f51d9e915"
 """The pinned checkpoint: 2 billion parameters, 30 languages, 48 kHz; 5 GB."""

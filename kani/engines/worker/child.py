@@ -9,6 +9,7 @@ import asyncio
 import gc
 import importlib.util
 import logging
+import multiprocessing
 import os
 import signal
 import socket
@@ -39,8 +40,15 @@ def main(socket_number: int) -> None:
     uvloop = importlib.import_module("uvloop") if importlib.util.find_spec("uvloop") else None
     with asyncio.Runner(loop_factory=uvloop.new_event_loop if uvloop else None) as runner:
         runner.run(_serve(socket.socket(fileno=socket_number)))
-    # A thread of a library that still runs must not hold up the end.
-    os._exit(0)
+    _exit(0)
+
+
+def _exit(code: int) -> None:
+    """End at once, with the processes of the package: no thread of a library that still runs holds it up."""
+    for process in multiprocessing.active_children():
+        # They have inherited that SIGTERM is ignored, and ``os._exit`` leaves them running.
+        process.kill()
+    os._exit(code)
 
 
 async def _serve(connected: socket.socket) -> None:
@@ -61,7 +69,7 @@ async def _serve(connected: socket.socket) -> None:
     await asyncio.wait((starting, lost), return_when=asyncio.FIRST_COMPLETED)
     if channel.lost.is_set():
         # Whatever the engine does, in whichever thread: without its server this process has no purpose.
-        watchdog = threading.Timer(STOP_TIMEOUT_S, os._exit, (1,))
+        watchdog = threading.Timer(STOP_TIMEOUT_S, _exit, (1,))
         watchdog.daemon = True
         watchdog.start()
         starting.cancel()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import multiprocessing
 import threading
+import time
 from collections.abc import AsyncGenerator, Generator, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from kani.core.transcriber import TranscriptionOptions
 from kani.core.types import Samples, Span, Voice
 from kani.engines.packages.adapter import Heard, Utterance, Word
 from kani.engines.plugin import Resources
+from kani.runtime.errors import DeviceError
 
 RATE, HEARING_RATE, STEP = 8_000, 16_000, 1_280
 WORD_S, SILENCE_S = 0.1, 0.2
@@ -40,6 +43,12 @@ class Tone:
             import a_package_that_is_missing  # type: ignore[import-not-found]  # noqa: F401
         if "damage" in settings:
             raise EngineUnavailable(settings["damage"])
+        if "device" in settings:
+            raise DeviceError(settings["device"])
+        if settings.get("large"):
+            raise type("OutOfMemoryError", (RuntimeError,), {})("tried to allocate 9 GiB")
+        if settings.get("forks"):
+            multiprocessing.get_context("spawn").Process(target=time.sleep, args=(1e6,), daemon=True).start()
         self._settings = settings
         return EngineInfo(
             "stand_in", "1", RATE, (Voice("stand_in:a", "A", "en", "stand_in"),), {"en": "stand_in:a"},
@@ -64,6 +73,8 @@ class Tone:
             yield tone(WORD_S, pitch)
             yield Span(at, at + len(word), start_s, start_s + WORD_S)
             at, start_s = at + len(word), start_s + WORD_S
+            while word == "hush" and not utterance.stopped.is_set():
+                yield np.zeros(RATE, np.float32)
         yield np.zeros(round(SILENCE_S * RATE), np.float32)
 
     def embed(self, samples: Samples) -> Samples:

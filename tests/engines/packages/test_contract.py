@@ -20,16 +20,20 @@ from kani.core.errors import Busy, EngineFailed, EngineLost, EngineUnavailable, 
 from kani.core.recognizer import Mark, RecognitionEvent, RecognizedWord, RecognizerInfo, Step
 from kani.core.transcriber import TranscriptionOptions
 from kani.core.types import Recording, Samples, Sampling, Segment, SpeechChunk
+from kani.engines.packages.adapter import Recent
 from kani.engines.packages.engine import PackageEngine
 from kani.engines.packages.hearing import HeardPackage
 from kani.engines.packages.package import Package
 from kani.engines.packages.recognizer import PackageRecognizer
 from kani.engines.plugin import Resources
 from kani.engines.registry import Registry
+from kani.engines.remote.connectors import ChildWorker
+from kani.engines.remote.messages import Launch
 from kani.engines.restarts import Restarts
 from kani.runtime.packages.environment import PackageEnvironment
 from tests.conftest import LOOK_AGAIN_S
 from tests.engines.packages.stand_in import DELAY_S, HEARING_RATE, RATE, STEP, WORD_S, tone
+from tests.support.patience import WITHIN_S
 
 pytestmark = pytest.mark.server
 
@@ -125,6 +129,8 @@ async def test_cancelled_speech_frees_its_slot(tmp_path: Path, adapter: str, slo
         assert len(await said(engine, segment("one"))) > 0
         long = await said(engine, segment("forever", max_seconds=1.0))
         assert 1.0 < long[-1].end_s < 1.0 + 2 * WORD_S + 0.1
+        silent = await said(engine, segment("hush", max_seconds=1.0))
+        assert silent[-1].end_s == pytest.approx(WORD_S + 0.1, abs=0.01)
 
 
 async def test_recording_is_embedded_and_imitated(tmp_path: Path) -> None:
@@ -157,6 +163,8 @@ async def test_killed_worker_comes_back(tmp_path: Path) -> None:
         ({"missing": True}, "cannot import its package"),
         ({"damage": "cut"}, "^cut$"),
         ({"fault": True}, "cannot load its model: 'a.weight': cure it"),
+        ({"device": "no CUDA here"}, r"cannot start: no CUDA here \(KANI_DEVICE\)$"),
+        ({"large": True}, "the device has too little free memory$"),
     ],
 )
 async def test_adapter_that_cannot_load_says_why(tmp_path: Path, given: dict[str, Any], reason: str) -> None:
@@ -164,6 +172,45 @@ async def test_adapter_that_cannot_load_says_why(tmp_path: Path, given: dict[str
         async with speaking(tmp_path, **given):
             pass
     assert not workers()
+
+
+async def test_processes_of_a_package_end_with_its_worker(tmp_path: Path) -> None:
+    """Also where the server was killed: it ends its workers' groups, and then cannot."""
+    path = "tests.engines.packages.stand_in:Tone"
+    launch = Launch("stand_in", 20, "engine", {"forks": True}, Resources(tmp_path), path)
+    connector = ChildWorker(launch, lambda ready: None, lambda: None)
+    connection = await connector.connect()
+    (worker,) = workers()
+    (forked,) = (one for one in worker.children() if "resource_tracker" not in " ".join(one.cmdline()))
+    connection.channel.abort("as if the server was killed")
+    try:
+        async with asyncio.timeout(WITHIN_S):
+            while forked.is_running():
+                await asyncio.sleep(LOOK_AGAIN_S)
+    finally:
+        await connector.disconnect(connection)
+
+
+async def test_recogniser_that_cannot_prepare_leaves_no_worker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing() -> None:
+        raise OSError("no file")
+
+    monkeypatch.setattr("kani.text.language_detection.load_detector", missing)
+    with pytest.raises(OSError, match="no file"):
+        async with hearing(tmp_path, "Ear", languages=["en", "fr"]):
+            pass
+    assert not workers()
+
+
+def test_recent_values_are_those_used_last() -> None:
+    recent: Recent[str, int] = Recent(2)
+    recent.keep("a", 1)
+    recent.keep("b", 2)
+    assert (recent.use("a"), recent.use("c")) == (1, None)
+    recent.keep("c", 3)
+    assert list(recent) == ["a", "c"]
 
 
 async def test_worker_that_is_idle_ends_and_comes_back(tmp_path: Path) -> None:

@@ -127,6 +127,7 @@ def test_bad_recordings_and_embeddings_are_refused(running: Engines) -> None:
     for bad in (
         {"model": "another"}, {"engine": "kani"}, {"values": good.values[1:]},
         {"values": np.full(64, np.nan, np.float32)}, {"values": np.zeros(0, np.float32)},
+        {"values": np.tile(good.values, 2)},
     ):  # fmt: skip
         with pytest.raises(InvalidRequest, match=r"^reference: "):
             spoken(one, segment(embedding=replace(good, **bad)))

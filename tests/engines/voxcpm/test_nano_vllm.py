@@ -98,6 +98,15 @@ async def test_it_is_interrupted_and_comes_back(
         assert len(await said(engine, segment())) > 0
 
 
+async def test_worker_whose_package_lost_its_process_is_started_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(tmp_path, monkeypatch) as engine:
+        with pytest.raises(EngineFailed, match="lost"):
+            await said(engine, segment("die"))
+        assert len(await said(engine, segment())) > 0
+
+
 async def test_it_is_used_where_it_is_installed_and_cuda_may_be(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -26,6 +26,10 @@ class VoxCPM:
         return Pool()
 
 
+class WorkerDiedError(RuntimeError):
+    """The package's process has died."""
+
+
 class Pool:
     """The package's ``AsyncVoxCPM2ServerPool``."""
 
@@ -62,3 +66,5 @@ class Pool:
         for _ in range(min(len(target_text.split()), max_generate_length)):
             await asyncio.sleep(0.01)
             yield (0.3 * np.sin(2 * np.pi * pitch * times)).astype(np.float32)
+            if target_text == "die":
+                raise WorkerDiedError("worker process died unexpectedly (exitcode=-9)")
