@@ -9,11 +9,14 @@ import sys
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
+from kani.core.errors import EngineUnavailable
 from kani.engines.plugin import Host, PackageWorker, Resources
+from kani.runtime.extras import FETCH
 from kani.runtime.packages.environment import PackageEnvironment
 
 if TYPE_CHECKING:
@@ -46,13 +49,28 @@ class Package:
         engine: Engine = later("kani.engines.packages.engine:PackageEngine")(self, settings, resources)
         return engine
 
+    def made_python(self, cache: Path) -> str | None:
+        """Return the python of the environment that was made in a folder, None if there is none.
+
+        Raises EngineUnavailable for one that is not complete, or has the packages of another version.
+        """
+        python, engine = self.environment.python_in(cache), self.environment.engine
+        if not python.is_file():
+            return None
+        if not self.environment.is_complete(cache):
+            raise EngineUnavailable(
+                f"the environment of {engine} in {python.parents[1]} is not complete, or of another version: "
+                f"{FETCH} with the same options completes it"
+            )
+        return str(python)
+
     def python(self, settings: BaseModel, resources: Resources) -> str:
         """Return the python that is set, else that of the environment that was made, else this one.
 
         Raises EngineUnavailable for an environment that is not complete.
         """
         named: str | None = getattr(settings, "python", None)
-        return named or str(self.environment.made_in(resources.cache_dir) or sys.executable)
+        return named or self.made_python(resources.cache_dir) or sys.executable
 
     def prepare(self, settings: BaseModel, resources: Resources) -> None:
         """Make the environment unless one is set, and fetch the files: for ``--fetch``. Blocks.

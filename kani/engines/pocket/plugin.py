@@ -43,7 +43,7 @@ def joins(settings: PocketSettings, resources: Resources) -> tuple[PocketSetting
     here = languages_here(folder, wanted, fetched=settings.model is None)
     if not here:
         return None
-    made = settings.python or PACKAGE.environment.made_in(resources.cache_dir)
+    made = settings.python or PACKAGE.made_python(resources.cache_dir)
     if not made and not find_spec("pocket_tts"):
         return None
     return settings.model_copy(update={"languages": here}), replace(resources, may_fetch=False)

@@ -19,7 +19,6 @@ OLDEST = (3, 11)
 _TIMEOUT_S, _INSTALL_TIMEOUT_S = 60.0, 3600.0
 _PROBE = """
 import sys, importlib.metadata as m, importlib.util as u
-
 def version(name):
     try:
         return m.version(name)
@@ -60,24 +59,14 @@ class PackageEnvironment:
         windows = sys.platform == "win32"
         return cache / "environment" / ("Scripts/python.exe" if windows else "bin/python")
 
-    def made_in(self, cache: Path) -> Path | None:
-        """Return the python of the environment that ``make`` has made, None if there is none.
-
-        Raises EngineUnavailable for one that is not complete, or has other packages than this version's.
-        """
-        python = self.python_in(cache)
-        if not python.is_file():
-            return None
-        if not self._is_complete(python):
-            raise EngineUnavailable(
-                f"the environment of {self.engine} in {python.parents[1]} is not complete, or of another "
-                f"version: {self._cure('')}"
-            )
-        return python
-
-    def _is_complete(self, python: Path) -> bool:
-        listed = _listed(python)
-        return python.is_file() and listed.is_file() and listed.read_text("utf-8") == self.packages
+    def is_complete(self, cache: Path) -> bool:
+        """Return True if ``make`` has made it to the end, with these packages."""
+        listed = self.python_in(cache).parents[1] / "installed.txt"
+        return (
+            self.python_in(cache).is_file()
+            and listed.is_file()
+            and listed.read_text("utf-8") == self.packages
+        )
 
     def make(self, cache: Path, report: Callable[[str], None]) -> None:
         """Make the environment, or complete it; by uv where that is installed.
@@ -86,10 +75,10 @@ class PackageEnvironment:
         Raises EngineUnavailable.
         """
         python, uv = self.python_in(cache), shutil.which("uv")
-        folder = python.parents[1]
-        if self._is_complete(python):
+        folder, listed = python.parents[1], python.parents[1] / "installed.txt"
+        if self.is_complete(cache):
             return
-        _listed(python).unlink(missing_ok=True)
+        listed.unlink(missing_ok=True)
         report(f"installing {self.packages} into {folder} ({self.size}, licence: {self.licence})")
         create = [uv, "venv", "--allow-existing", "--python", sys.executable, str(folder)]
         install = [uv, "pip", "install", "--python", str(python), *self.packages.split()]
@@ -98,7 +87,7 @@ class PackageEnvironment:
             install = [str(python), "-m", "pip", "install", *self.packages.split()]
         for command in (create, install):
             self._run(command, folder)
-        _listed(python).write_text(self.packages, "utf-8")
+        listed.write_text(self.packages, "utf-8")
 
     def _run(self, command: Sequence[str | None], folder: Path) -> None:
         try:
@@ -179,8 +168,3 @@ class PackageEnvironment:
             f"python3 -m venv {name} && {name}/bin/pip install {packages}, "
             f"and {self.variable}={name}/bin/python{now}"
         )
-
-
-def _listed(python: Path) -> Path:
-    """Return the file that lists an environment's packages once all are installed."""
-    return python.parents[1] / "installed.txt"
