@@ -55,6 +55,10 @@ def _said_as(
         return said["ordinal"], stop and not closed and _may_end(cursor.token(count), table)
     if "one" in said and (before == "1" or _is_ordinal(cursor)):
         return said["one"], stop and not closed and _may_end(cursor.token(count), table)
+    if "paid" in said and not cursor.previous().suffix and _is_money(cursor, table):
+        return said["paid"], stop and not closed and _may_end(cursor.token(count), table)
+    if len(said) == 1 and "paid" in said:
+        return None, False
     if "counted" in said:
         if before[:1].isdecimal() and not cursor.previous().suffix:
             few = "few" in said and before.isdecimal() and int(before) <= _FEW
@@ -93,6 +97,15 @@ def _said_as(
     # A title has a capital itself: a name follows, not a sentence.
     titled = candidate[0].isupper() and following.core.lower() not in common_words(table.language)
     return spoken, stop and not titled
+
+
+def _is_money(cursor: TokenCursor, table: LanguageTable) -> bool:
+    """True after an amount of money: "£68 pp", "68 € pp"."""
+    before = cursor.previous().core
+    amount = cursor.previous(2).core[-1:].isdecimal()
+    return (before[-1:].isdecimal() and before[:1] in table.currencies) or (
+        any(before.endswith(sign) for sign in "€£$") or (before in table.currencies and amount)
+    )
 
 
 def _is_ordinal(cursor: TokenCursor) -> bool:

@@ -32,6 +32,7 @@ _LEAST_PAIR = 50
 _LEAST_SIZE, _LARGEST_SIZE = 30, 60
 """Of clothes, which come in pairs ("42/44")."""
 _GAMES = re.compile(r"[0-7]/[0-7]")
+_RATED_FOR = frozenset("for für pour per overall".split())
 _LEAST_RATING = 5
 """From so many tenths on a figure is a rating, if it counts nothing."""
 
@@ -165,6 +166,9 @@ def _paired(cursor: TokenCursor, first: str, last: str, table: LanguageTable) ->
     near = {following.core.lower(), previous.core.lower() if previous.suffix in ("", ":") else ""}
     counted = cursor.is_adjacent(1) and following.core.islower() and following.core not in rated
     if one <= other <= 100 and (rated & near or (last == "10" and one >= _LEAST_RATING and not counted)):
+        return table.fractions.out_of.format(numerator=words.cardinal(one), denominator=words.cardinal(other))
+    if 1 < one <= other and last in ("5", "10") and following.core in _RATED_FOR:
+        # "3/5 for service"
         return table.fractions.out_of.format(numerator=words.cardinal(one), denominator=words.cardinal(other))
     if one <= other and previous.core.lower() in table.fractions.steps and previous.suffix in ("", "."):
         # "Step 3/7"

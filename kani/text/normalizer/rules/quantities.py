@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from kani.text.normalizer.rules.acronyms import roman_value
+from kani.text.normalizer.rules.before_nouns import describes
 from kani.text.normalizer.rules.counted_nouns import CountedNumerals, parse_leading_point
 from kani.text.normalizer.rules.fractions import (
     gender_of_following,
@@ -102,6 +103,15 @@ def quantity(
             phrase.add(noun[0], at, token.core_end)
             phrase.add(noun[1], cursor.token(1).core_start, noun[2])
             return phrase.build(noun[2])
+        behind = cursor.token(1)
+        unit = resolve_unit(behind.core, table, behind.suffix.startswith("."))[0] if first else None
+        if first is not None and unit is not None and cursor.is_adjacent(1) and unit.gender == "":
+            # "9½ in."
+            end = unit_end(cursor, 1, table)
+            phrase.add(say_mixed(first, VULGAR_FRACTIONS[match["vulgar"]], table, gender), at, token.core_end)
+            alone = describes(cursor, end, unit.forms.get("one", ""), table)
+            phrase.add(table.form(unit.forms, 1 if alone else first.value + 1), behind.core_start, end)
+            return phrase.build(end)
         phrase.add(say_mixed(first, VULGAR_FRACTIONS[match["vulgar"]], table, gender), at, token.core_end)
         return phrase.build(end)
     numerals = CountedNumerals(cursor, table, token, match, first, second)
@@ -139,6 +149,19 @@ def _is_variable(suffix: str, cursor: TokenCursor) -> bool:
     """True for the "2x" of a formula."""
     near = cursor.previous().core, cursor.token(1).core
     return suffix == "x" and not cursor.token().suffix and any(one and one in _OPERATORS for one in near)
+
+
+def per_unit(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """ "2 visits/yr": what is counted, and how often or for what."""
+    token = cursor.token()
+    over, slash, under = token.core.partition("/")
+    unit = table.units.get(under)
+    known = over in table.units or (len(over) >= len("men") and over.isalpha())
+    if not slash or unit is None or not known or not table.per or not cursor.previous().core[-1:].isdecimal():
+        return None
+    said = f" {table.per} {unit.forms.get('one', unit.forms['other'])}"
+    middle, end = token.core_start + len(over), unit_end(cursor, 0, table)
+    return Verbalization((Piece(over, token.core_start, middle), Piece(said, middle, end)), end)
 
 
 def unit_before(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:

@@ -95,7 +95,9 @@ def is_letter(symbol: str, cursor: TokenCursor, ahead: int, table: LanguageTable
         return False
     if previous.core.lower() in table.numbers.labels:
         return True
-    if ahead and cursor.token(ahead).suffix == "." and cursor.token(ahead + 1).core[:1].isupper():
+    ahead_core = cursor.token(ahead + 1).core
+    named = ahead_core[:1].isupper() and ahead_core.lower() not in common_words(table.language)
+    if ahead and cursor.token(ahead).suffix == "." and named:
         # "1600 N. Oak Blvd."
         return True
     if previous.core.lower() in table.numbers.measured_after or is_electric(cursor):

@@ -131,6 +131,7 @@ class Dates:
 class Times:
     """[times]: templates of hours and minutes."""
 
+    dotted_after: frozenset[str]
     gender: str
     minutes_gender: str
     every: str

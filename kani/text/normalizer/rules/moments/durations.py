@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from kani.text.normalizer.rules.before_nouns import describes
 from kani.text.normalizer.rules.numerals import DASHES, Numeral, parse_numeral
 from kani.text.normalizer.rules.units import gender_of_forms, say_counted, unit_end
 from kani.text.normalizer.spoken import Piece, Verbalization
@@ -173,7 +174,11 @@ def prime(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     else:
         unit = table.units["in" if inches else "ft"] if "in" in table.units else table.units["min"]
     gender = unit.gender or gender_of_forms(unit.forms, table)
-    spoken = say_counted(numeral, unit.forms, gender, table)
+    forms = unit.forms
+    if "one" in forms and describes(cursor, end, "", table):
+        # "a 10″ sponge"
+        forms = {"other": forms["one"]}
+    spoken = say_counted(numeral, forms, gender, table)
     if match["low"]:
         spoken = f"{table.number_words.cardinal(int(match['low']))} {table.numbers.to} {spoken}"
     return Verbalization((Piece(spoken, token.core_start, end),), end)

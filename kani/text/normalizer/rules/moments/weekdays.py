@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from kani.text.normalizer.rules.acronyms import common_words
 from kani.text.normalizer.rules.numerals import DASHES
 from kani.text.normalizer.spoken import Piece, Verbalization
 from kani.text.normalizer.tables.table import LanguageTable
@@ -42,7 +43,7 @@ def weekday(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         or _is_closed(cursor, table)
     ):
         return None
-    end = token.core_end + (stopped and (token.suffix != "." or not _ends_sentence(cursor)))
+    end = token.core_end + (stopped and (token.suffix != "." or not _ends_sentence(cursor, table)))
     return Verbalization((Piece(name, token.core_start, end),), end)
 
 
@@ -68,7 +69,7 @@ def _joined(match: re.Match[str], cursor: TokenCursor, table: LanguageTable) -> 
         return None
     at = token.core_start
     dash, rest = at + match.start("mark"), at + match.end("mark")
-    stop = token.suffix.startswith(".") and (len(token.suffix) > 1 or not _ends_sentence(cursor))
+    stop = token.suffix.startswith(".") and (len(token.suffix) > 1 or not _ends_sentence(cursor, table))
     end = token.core_end + stop
     if third is not None:
         # "Mo./Mi./Fr."
@@ -92,6 +93,10 @@ def _is_dated(cursor: TokenCursor, name: str, table: LanguageTable) -> bool:
     if _DATE.fullmatch(following.core) or _TIME.fullmatch(following.core):
         return True
     dates = table.dates
+    stopped = cursor.token().suffix.startswith(".") or name[0].isupper()
+    if stopped and following.core in table.times.after and cursor.token(2).core[:1].isdecimal():
+        # "Do. um 17 h", "dom. a las 20"
+        return True
     if _DAY.fullmatch(following.core):
         ahead = 3 if cursor.token(2).core.lower() in dates.joiners else 2
         if cursor.token(ahead).core.lower() in dates.months and following.suffix in ("", "."):
@@ -135,15 +140,17 @@ def _is_sure(first: Token, last: Token, joiner: Token, table: LanguageTable) -> 
 
 
 def _is_after(cursor: TokenCursor, name: str, table: LanguageTable) -> bool:
-    """True after a word that dates follow, where weekdays have a capital: "bis Fr.", "on Sun."."""
-    token = cursor.token()
-    return (
-        name[0].isupper()
-        and token.core[0].isupper()
-        and token.suffix.startswith(".")
-        and cursor.previous().core.lower() in table.dates.after
-        and not cursor.token(1).core[:1].isupper()
-    )
+    """True after a word that dates follow, where weekdays have a capital: "bis Fr.", "jeden 2. Mi."."""
+    token, before, dates = cursor.token(), cursor.previous(), table.dates
+    if not (name[0].isupper() and token.core[0].isupper() and token.suffix.startswith(".")):
+        return False
+    # "bei Fr. Dr. Roth" is a woman.
+    titled = cursor.token(1).core[:1].isupper() and f"{token.core}." in table.abbreviations
+    titled = titled and "name" in table.abbreviations[f"{token.core}."][0].said
+    numbered = before.core.isdecimal() and before.suffix == "."
+    word = before.core.lower()
+    after = word in dates.after or word in table.times.after or word in dates.beside_weekdays
+    return not titled and (numbered or (after and not before.suffix))
 
 
 def _is_closed(cursor: TokenCursor, table: LanguageTable) -> bool:
@@ -158,6 +165,7 @@ def _is_closed(cursor: TokenCursor, table: LanguageTable) -> bool:
     return token.suffix in ("", ".") and cursor.token(1).core.lower() in words
 
 
-def _ends_sentence(cursor: TokenCursor) -> bool:
+def _ends_sentence(cursor: TokenCursor, table: LanguageTable) -> bool:
     following = cursor.token(1)
-    return following.core == "" or following.core[0].isupper()
+    noun = table.agreement.capitals and following.core.lower() not in common_words(table.language)
+    return following.core == "" or (following.core[0].isupper() and not noun)
