@@ -23,11 +23,11 @@ _FOUR_FIGURES = re.compile(r"([01]\d|2[0-3])([0-5]\d)")
 _TEN = 10
 _HOURS_RANGE = re.compile(rf"(\d{{1,2}})[{DASHES}](\d{{1,2}})")
 _EARLIEST, _LAST_HOUR = 7, 24
-_FIVE, _LAST_MINUTE = 5, 59
+_FIVE, _LAST_MINUTE, _FIRST_FULL = 5, 59, 3
 _NO_TIME_BEFORE = frozenset("a per each on-base percent points stars miles times x speed".split())
 _NO_TIME_AFTER = frozenset(
-    """traded trading priced valued quoted rated closed opened stood set stands remained steady fixed average gpa
-    index rate odds trades costs cost increase increased rose fell up down score scored ph""".split()
+    """traded trading priced valued quoted rated closed opened stood set stands remained steady fixed average
+    gpa index rate odds trades costs cost increase increased rose fell up down score scored ph""".split()
 )
 _TRAINS = frozenset("to train service bus flight ferry departure".split())
 
@@ -286,7 +286,7 @@ def _is_dotted_time(cursor: TokenCursor, table: LanguageTable) -> bool:
 
 
 def _is_english_time(cursor: TokenCursor, table: LanguageTable) -> bool:
-    """True for the "6.30" of "at 6.30 sharp", "at 5.20 & 8.45": full fives of minutes, nothing is measured."""
+    """True for the "6.30" of "at 6.30 sharp", "at 5.20 & 8.45": fives of minutes, nothing is measured."""
     token, before, ahead = cursor.token(), cursor.previous(), cursor.token(1)
     hour, _, minutes = token.core.partition(".")
     if len(hour) > 1 and hour[0] == "0" and before.core.lower() == "the":
@@ -297,7 +297,13 @@ def _is_english_time(cursor: TokenCursor, table: LanguageTable) -> bool:
         or ahead.core.lower() in table.numbers.magnitude_words
         or ahead.core.lower() in _NO_TIME_BEFORE
     )
-    if measured or not 0 < int(hour) <= _LAST_HOUR or int(minutes) % _FIVE or int(minutes) > _LAST_MINUTE:
+    least = 1 if int(minutes) else _FIRST_FULL
+    if (
+        measured
+        or not least <= int(hour) <= _LAST_HOUR
+        or int(minutes) % _FIVE
+        or int(minutes) > _LAST_MINUTE
+    ):
         return False
     rated = cursor.previous(2).core.lower()
     if before.core.lower() in table.times.dotted_after:
