@@ -13,8 +13,9 @@ _OF_INGREDIENTS = frozenset(
 )
 """Measures before the plural of a thing they are an amount of ("500 g carrots", "£5 adults")."""
 _HELD = frozenset(
-    "bottles bags packs tins cans jars cartons tubs sacks dumbbells bills notes coins vouchers".split()
+    "bottle bag pack tin can jar carton tub sack dumbbell bill note coin voucher tank drum".split()
 )
+_OF_SIZES = ("meter", "inch", "foot", "yard", "byte", "watt", "volt", "amp", "pixel")
 
 
 def describes(cursor: TokenCursor, end: int, name: str, table: LanguageTable) -> bool:
@@ -35,5 +36,8 @@ def describes(cursor: TokenCursor, end: int, name: str, table: LanguageTable) ->
     if not before.suffix and before.core.lower() in agreement.measures_after:
         return True
     if name in _OF_INGREDIENTS:
-        return word in _HELD
+        return word.removesuffix("s") in _HELD
+    if name.endswith(_OF_SIZES) and (not before.core or before.suffix in (",", ";", ":")):
+        # "Bike, 54 cm frame"
+        return True
     return word.endswith("s") and len(word) >= _SHORTEST_PLURAL and not word.endswith(_NO_PLURALS)

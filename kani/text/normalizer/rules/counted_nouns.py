@@ -103,7 +103,7 @@ class CountedNumerals:
             # "12A" is a seat, "48 x 36" a size.
             measure = None
         if measure is None and (
-            (symbol == "x" and cursor.token(ahead + 1).core.islower())
+            (symbol == "x" and (cursor.token(ahead + 1).core.islower() or token.suffix[:1] in (",", ")")))
             or (symbol in table.units and is_electric(cursor))
             or (symbol == "in" and token.suffix.startswith("."))
         ):
@@ -127,6 +127,9 @@ class CountedNumerals:
                 self.end += 1
             if measure is None and counted and (money := self.currency_behind(ahead + 1)) is not None:
                 return money, magnitude
+            if measure is None and counted and (unit := self.unit_behind(ahead + 1)) is not None:
+                # "2,5 Mio. Lj"
+                return unit, magnitude
             return self.scale(token.core, measure, ahead + 1), magnitude
         if token.core.lower() in table.numbers.magnitude_words:
             self._magnitude_word = token.core

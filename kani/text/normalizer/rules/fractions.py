@@ -28,6 +28,7 @@ _TYRE = re.compile(r"Z?R\d{2}")
 _PRESSURES = frozenset(("TA", "PA", "BP", "RR"))
 _LAWS = frozenset("L Legge legge Ley ley Lei lei Loi loi Decreto decreto D.Lgs D.L RD".split())
 _DOZEN = 12
+_BEFORE_MONTHS = frozenset("TÜV HU EZ MHD Erstzulassung MOT exp Exp expires".split())
 _LEAST_PAIR = 50
 _LEAST_SIZE, _LARGEST_SIZE = 30, 60
 """Of clothes, which come in pairs ("42/44")."""
@@ -177,7 +178,8 @@ def _paired(cursor: TokenCursor, first: str, last: str, table: LanguageTable) ->
     pressure = previous.core in _PRESSURES or (
         len(previous.core) == 1 and previous.core.isupper() and cursor.previous(2).core.isdecimal()
     )
-    if tyre or pressure:
+    monthly = one <= _DOZEN < other and len(last) == 2 and previous.core in _BEFORE_MONTHS
+    if tyre or pressure or monthly:
         return f"{words.cardinal(one)} {words.cardinal(other)}"
     if (
         one >= _LEAST_PAIR

@@ -141,7 +141,7 @@ def unit_end(cursor: TokenCursor, ahead: int, table: LanguageTable) -> int:
             goes_on = cursor.token(ahead + 2).core in table.units
         elif table.agreement.capitals and first.isupper():
             # "1 Pck. Vanillezucker"
-            goes_on = following.core.lower() not in common_words(table.language) | table.agreement.not_nouns
+            goes_on = following.core.lower() not in table.agreement.not_nouns
     return token.core_end + goes_on
 
 

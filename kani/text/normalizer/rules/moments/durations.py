@@ -19,6 +19,7 @@ _HOURS, _SECONDS = re.compile(r"\d{1,3}(?:h|hrs?|H)"), re.compile(r"\d{1,2}(?:s|
 _HOUR_MARKS = frozenset(("h", "hs", "hrs", "hr", "H", "Std", "horas", "hours", "heures", "ore", "Stunden"))
 _EVERY = re.compile(r"(?P<what>c?)/(?P<number>\d{1,2})(?P<h>hs?|H)?")
 _OFTEN_EACH = re.compile(r"[qQ](\d{1,2})(?:[-–](\d{1,2}))?[hH]")
+_MINUTES_PER = re.compile(r"(\d{1,2}):([0-5]\d)/(?P<per>km|mi|k)")
 _ELAPSED = re.compile(r"(\d{2}):([0-5]\d)")
 _PACE = re.compile(r"(\d{1,2})['’′]([0-5]\d)(?:[\"”″](?:/(?P<per>\w{1,3}))?)?")
 _HUNDREDTHS = re.compile(r"(\d{1,2})s(\d{2})")
@@ -28,6 +29,7 @@ _PRIMES = re.compile(
     rf"(?:(?P<low>\d{{1,3}})[{DASHES}])?(?P<number>\d{{1,4}}(?:[.,]\d{{1,3}})?)(?P<mark>[{_FEET}{_INCHES}])"
 )
 _IN_INCHES = re.compile(rf"\d{{1,2}}(?:[{_INCHES}]|['’]{{2}})")
+_FEET_AND_INCHES = re.compile(rf"(\d{{1,2}})[{_FEET}](\d{{1,2}})(?:[{_INCHES}]|['’]{{2}})")
 _LONGEST_QUOTATION = 40
 _SOME_DAYS = re.compile(r"\d{1,3}(?:d|j|gg|h|sem)")
 _ADDED = re.compile(r"(\d{1,3})(['’′.])?\+(\d{1,2})(['’′])?")
@@ -152,6 +154,10 @@ def prime(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "6' 2″" and "12″": feet and inches; "90'": a minute, but in English."""
     token = cursor.token()
     match = _PRIMES.fullmatch(token.core + token.suffix[:1])
+    if (tall := _FEET_AND_INCHES.fullmatch(token.core + token.suffix[:1])) and table.language == "en":
+        feet, inches = (table.number_words.cardinal(int(one)) for one in tall.groups())
+        end = token.core_start + tall.end()
+        return Verbalization((Piece(f"{feet} foot {inches}", token.core_start, end),), end)
     if match is None or token.prefix.strip("("):
         return None
     number, mark = match["number"], match["mark"]
@@ -201,6 +207,12 @@ def elapsed(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         words = table.number_words
         first = Piece(words.cardinal(int(match[1])), at, at + match.end(1))
         return Verbalization((first, Piece(f" {words.cardinal(int(match[2]))}", at + match.end(1), end)), end)
+    if (match := _MINUTES_PER.fullmatch(token.core)) is not None and match["per"] in table.units:
+        # "5:12/km"
+        words, under = table.number_words, table.units[match["per"]].forms
+        first = Piece(words.cardinal(int(match[1])), at, at + match.end(1))
+        said = f" {words.cardinal(int(match[2]))} {table.per} {under.get('one', under['other'])}"
+        return Verbalization((first, Piece(said, at + match.end(1), end)), end)
     if (match := _HUNDREDTHS.fullmatch(token.core)) is not None:
         # "38s21"
         second = table.units["s"].forms

@@ -162,6 +162,9 @@ def _time(cursor: TokenCursor, table: LanguageTable, written: str, start: int) -
         written = written.replace(".", ":")
         clock = _clock(written, table, hour_alone=False)
     known = cursor.previous().core in table.times.after
+    if table.language == "de" and cursor.token(1).core == "h" and cursor.is_adjacent(1):
+        # "Fr. 19 h"
+        known = known or cursor.previous().core in table.dates.short_weekdays
     hour = _HOUR.fullmatch(written) if clock is None else None
     if clock is not None:
         spoken, half, sharp = clock
@@ -306,6 +309,8 @@ def _is_english_time(cursor: TokenCursor, table: LanguageTable) -> bool:
     ):
         return False
     rated = cursor.previous(2).core.lower()
+    if before.core in table.dates.short_weekdays or before.core.lower() in table.dates.days:
+        return True
     if before.core.lower() in table.times.dotted_after:
         return rated not in _NO_TIME_AFTER
     return before.core.lower() in ("&", "and", "or", "to") and (

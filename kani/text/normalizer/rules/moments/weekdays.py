@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 
-from kani.text.normalizer.rules.acronyms import common_words
 from kani.text.normalizer.rules.numerals import DASHES
 from kani.text.normalizer.spoken import Piece, Verbalization
 from kani.text.normalizer.tables.table import LanguageTable
@@ -19,7 +18,7 @@ _TIME = re.compile(
     rf"\d{{1,2}}(?:[:.h]\d{{2}}|h)\S{{0,4}}|\d{{1,2}}(?:[:.h]\d{{2}}|h)?\S{{0,3}}[{DASHES}]\d{{1,2}}\S{{0,5}}",
     re.IGNORECASE,
 )
-_MARKS = ("", ".", ",", ";", ".,", ".:", ".;", ".)")
+_MARKS = ("", ".", ",", ";", ".,", ".:", ".;", ".)", ".!", ".?")
 _LONGEST_JOINER = 7
 
 
@@ -167,5 +166,5 @@ def _is_closed(cursor: TokenCursor, table: LanguageTable) -> bool:
 
 def _ends_sentence(cursor: TokenCursor, table: LanguageTable) -> bool:
     following = cursor.token(1)
-    noun = table.agreement.capitals and following.core.lower() not in common_words(table.language)
+    noun = table.agreement.capitals and following.core.lower() not in table.agreement.not_nouns
     return following.core == "" or (following.core[0].isupper() and not noun)

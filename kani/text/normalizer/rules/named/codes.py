@@ -116,6 +116,9 @@ def _is_code(cursor: TokenCursor, table: LanguageTable) -> bool:
         colon = colon or written.endswith(":")
         if not written or written.endswith((".", "!", "?", ";", ",")) or any(map(str.isdigit, word)):
             return False
+        if back == 1 and _STATE.fullmatch(previous.core):
+            # "grid ref. NN 123 456"
+            continue
         if not (colon or word in table.numbers.code_joiners):
             return False
     return False

@@ -6,6 +6,7 @@ import re
 
 from kani.text.normalizer.rules.abbreviations import follows_number_sign
 from kani.text.normalizer.rules.acronyms import spelled_pieces
+from kani.text.normalizer.rules.units import unit_end
 from kani.text.normalizer.spoken import Piece, Verbalization
 from kani.text.normalizer.tables.table import LanguageTable
 from kani.text.normalizer.tokens import TokenCursor
@@ -48,10 +49,11 @@ def adjective(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None
     said = unit.forms.get("one", unit.forms["other"])
     middle, end = at + match.start("unit"), at + match.end("unit")
     pieces = (Piece(words.cardinal(int(match["number"])), at, middle), Piece(f" {said}", middle, end))
-    if match["more"]:
-        # "7-yr-old"
-        pieces += (Piece(match["more"], end, token.core_end),)
-    return Verbalization(pieces, token.core_end)
+    if not match["more"]:
+        # "a 10-in. scope"
+        return Verbalization(pieces, unit_end(cursor, 0, table))
+    # "7-yr-old"
+    return Verbalization((*pieces, Piece(match["more"], end, token.core_end)), token.core_end)
 
 
 def factor(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
