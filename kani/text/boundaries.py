@@ -60,6 +60,8 @@ ABBREVIATIONS = frozenset(
     weibl werkt westl wfl wirtsch wiss wofl wohnfl wöchentl zahlb zahlr zus zuz zuzügl öffentl örtl östl
     übers überw stck bhf
     डॉ डा प्रो श्री मि पं स्व कु सु इं सं क्र पृ उदा नं रु रू ई.पू कि.मी से.मी मि.मी कि.ग्रा मि.ग्रा मि.ली मी ली ग्रा
+    सोम मंगल बुध गुरु शुक्र शनि रवि जन फर फ़र अप्रै जुला अग सितं अक्टू नवं दिसं अधि अधिक न्यू न्यून अध्या खं अ भा दि ता मो
+    फो सौ एड उ.प्र म.प्र प्रा तह जि अनु धा लग घं
     """.split()
 )
 """Words with a full stop that doesn't end a sentence: es, en, fr, de, it, pt and hi."""

@@ -12,6 +12,7 @@ from kani.text.normalizer.tokens import Token, TokenCursor
 _TIME = re.compile(r"[0-2]?\d(?:[:.h][0-5]\d|[0-5]\d$|h)")
 _ORDINAL = re.compile(r"\d{1,3}(?:\.|[.]?[ºª°]|(?:st|nd|rd|th|e|er|ère|ème))|[IVX]{1,6}(?:e|º|°)?")
 _DAY = re.compile(r"\d{1,2}(?:\.\d{1,2})?")
+_AGED = frozenset(("J", "Jahre", "Jahren"))
 _FEW = 20
 _MOST_FIGURES = 4
 _LONGEST_BEFORE_INITIAL = 3
@@ -70,6 +71,8 @@ def _said_as(
             return None, False
     if "time" in said and _TIME.match(cursor.token(count).core):
         return said["time"], False
+    if "aged" in said and cursor.token(count).core.isdecimal() and cursor.token(count + 1).core in _AGED:
+        return said["aged"], False
     if "date" in said and _is_date(cursor.token(count)):
         return said["date"], False
     if closed or not ("name" in said or "number" in said or stop):

@@ -47,7 +47,8 @@ def quantity(
     match = _QUANTITY.fullmatch(token.core)
     if match is None or not (match["number"] or match["vulgar"]):
         return None
-    before, suffix = match["before"], match["suffix"]
+    # Indian "₹840/-"
+    before, suffix = match["before"], match["suffix"].removesuffix("/-")
     first = parse_leading_point(match["number"], table) if match["number"] else None
     second = parse_numeral(match["second"], table) if match["second"] else None
     if (match["number"] and first is None) or (match["second"] and second is None):

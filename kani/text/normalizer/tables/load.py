@@ -24,7 +24,7 @@ from kani.text.normalizer.tables.table import (
 )
 
 ABBREVIATION_CONDITIONS = frozenset(
-    {"address", "counted", "date", "few", "name", "number", "one", "ordinal", "other", "paid", "time"}
+    {"address", "aged", "counted", "date", "few", "name", "number", "one", "ordinal", "other", "paid", "time"}
 )
 """Conditions of an abbreviation: before a street's name and number, after a number, and so on."""
 

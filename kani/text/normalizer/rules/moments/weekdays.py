@@ -9,8 +9,9 @@ from kani.text.normalizer.spoken import Piece, Verbalization
 from kani.text.normalizer.tables.table import LanguageTable
 from kani.text.normalizer.tokens import Token, TokenCursor
 
+_NAME = r"(?:[^\W\d_]|[\u0900-\u0963])+"
 _JOINED = re.compile(
-    rf"(?P<first>[^\W\d_]+)\.?(?P<mark>[{DASHES}/])(?P<last>[^\W\d_]+)(?:\.?/(?P<third>[^\W\d_]+))?"
+    rf"(?P<first>{_NAME})\.?(?P<mark>[{DASHES}/])(?P<last>{_NAME})(?:\.?/(?P<third>{_NAME}))?"
 )
 _DATE = re.compile(r"\d{1,2}([./-])\d{1,2}(?:\1\d{2,4})?")
 _DAY = re.compile(r"\d{1,2}(?:\.?[^\W\d_]{2}|[ºª])?")
