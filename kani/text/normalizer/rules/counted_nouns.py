@@ -128,7 +128,6 @@ class CountedNumerals:
             if measure is None and counted and (money := self.currency_behind(ahead + 1)) is not None:
                 return money, magnitude
             if measure is None and counted and (unit := self.unit_behind(ahead + 1)) is not None:
-                # "2,5 Mio. Lj"
                 return unit, magnitude
             return self.scale(token.core, measure, ahead + 1), magnitude
         if token.core.lower() in table.numbers.magnitude_words:

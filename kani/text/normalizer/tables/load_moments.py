@@ -73,6 +73,8 @@ def parse_times(section: TableSection) -> Times:
         minutes_said[int(minutes)] = said.text(minutes)
     times = Times(
         dotted_after=frozenset(section.words("dotted_after")),
+        undotted_after=frozenset(section.words("undotted_after")),
+        undotted_before=frozenset(section.words("undotted_before")),
         gender=section.text("gender", ""),
         minutes_gender=section.text("minutes_gender", ""),
         every=section.template("every", "time", default=""),

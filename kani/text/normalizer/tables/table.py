@@ -132,6 +132,8 @@ class Times:
     """[times]: templates of hours and minutes."""
 
     dotted_after: frozenset[str]
+    undotted_after: frozenset[str]
+    undotted_before: frozenset[str]
     gender: str
     minutes_gender: str
     every: str

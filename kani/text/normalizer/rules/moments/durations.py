@@ -155,9 +155,9 @@ def prime(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     token = cursor.token()
     match = _PRIMES.fullmatch(token.core + token.suffix[:1])
     if (tall := _FEET_AND_INCHES.fullmatch(token.core + token.suffix[:1])) and table.language == "en":
-        feet, inches = (table.number_words.cardinal(int(one)) for one in tall.groups())
+        said = " foot ".join(table.number_words.cardinal(int(one)) for one in tall.groups())
         end = token.core_start + tall.end()
-        return Verbalization((Piece(f"{feet} foot {inches}", token.core_start, end),), end)
+        return Verbalization((Piece(said, token.core_start, end),), end)
     if match is None or token.prefix.strip("("):
         return None
     number, mark = match["number"], match["mark"]
@@ -209,9 +209,9 @@ def elapsed(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         return Verbalization((first, Piece(f" {words.cardinal(int(match[2]))}", at + match.end(1), end)), end)
     if (match := _MINUTES_PER.fullmatch(token.core)) is not None and match["per"] in table.units:
         # "5:12/km"
-        words, under = table.number_words, table.units[match["per"]].forms
+        words, distance = table.number_words, table.units[match["per"]].forms
         first = Piece(words.cardinal(int(match[1])), at, at + match.end(1))
-        said = f" {words.cardinal(int(match[2]))} {table.per} {under.get('one', under['other'])}"
+        said = f" {words.cardinal(int(match[2]))} {table.per} {distance.get('one', distance['other'])}"
         return Verbalization((first, Piece(said, at + match.end(1), end)), end)
     if (match := _HUNDREDTHS.fullmatch(token.core)) is not None:
         # "38s21"
