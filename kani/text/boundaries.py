@@ -45,7 +45,8 @@ ABBREVIATIONS = frozenset(
     amb pvt esq det supt gta rda edif rte stn conf attn acct qty prof.ssa spett cde réf voit étg pck kto ziff
     halbj pbro min sek tg stk pers bât cl incl scad fatt tab avail util bal exmo exma sto nac srs srtas srta
     séc mgr chap tél
-    pr nd acc arr atty betw cath cllr dep diam elev encl engr esp expy freq furn unfurn fwy hosp hwy ibid
+    pr nd rtn sgl dbl perf perfs
+    acc arr atty betw cath cllr dep diam elev encl engr esp expy freq furn unfurn fwy hosp hwy ibid
     illus illustr intl inv jct msgr natl ofc pkwy publ repr rept retd revd rnd rnds usu thur weds mtg
     appts mgmt chq abf abschn abw abzügl adr akad amtl angeb ank ankf anschl aufg ausf ausg ausschl
     autom außerd bayer bearb beif beil beschl bes bgm bgmstr bibl biol brit chem christl desgl dipl doz

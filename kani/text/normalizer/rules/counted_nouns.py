@@ -145,10 +145,11 @@ class CountedNumerals:
         return None, None
 
     def unit_behind(self, ahead: int) -> Unit | None:
-        """The unit after a magnitude: the "mi" of "62K mi"."""
-        if not self._cursor.is_adjacent(ahead):
+        """The unit after a magnitude: the "mi" of "62K mi", the "Lj" of "2,5 Mio. Lj"."""
+        token = self._cursor.token(ahead)
+        if self._cursor.token(ahead - 1).suffix not in ("", ".") or token.start != token.core_start:
             return None
-        symbol = self._cursor.token(ahead).core
+        symbol = token.core
         unit = self._table.units.get(symbol)
         if unit is None or unit.attached or len(symbol) < len("mi"):
             return None

@@ -11,6 +11,7 @@ from kani.text.normalizer.tables.table import Currency, LanguageTable, Unit
 from kani.text.normalizer.tokens import Token, TokenCursor
 
 _NEAR = 4
+_ELECTRIC = frozenset("plug plugs fuse fuses socket sockets breaker circuit outlet charger".split())
 _NAMING = frozenset("ABJN")
 """Capitals that stand for a unit more rarely than for a letter."""
 
@@ -100,7 +101,12 @@ def is_letter(symbol: str, cursor: TokenCursor, ahead: int, table: LanguageTable
     if ahead and cursor.token(ahead).suffix == "." and named:
         # "1600 N. Oak Blvd."
         return True
-    if previous.core.lower() in table.numbers.measured_after or is_electric(cursor):
+    behind = cursor.token(ahead + 1).core if cursor.is_adjacent(ahead + 1) else ""
+    if (
+        previous.core.lower() in table.numbers.measured_after
+        or is_electric(cursor)
+        or (symbol == "A" and behind in _ELECTRIC)
+    ):
         return False
     if symbol in _NAMING:
         return True

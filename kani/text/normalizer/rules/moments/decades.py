@@ -9,6 +9,7 @@ from kani.text.normalizer.spoken import Piece, Verbalization
 from kani.text.normalizer.tables.table import LanguageTable
 from kani.text.normalizer.tokens import Token, TokenCursor
 
+_ANY_SHORT_YEAR = re.compile(r"\d[1-9]|[1-9]0")
 _SHORT_YEAR = re.compile(r"[1-9]\d")
 _DECADE = re.compile(r"(\d{2,4})(\D{1,2})")
 _DECADE_WORD = re.compile(rf"(?P<years>\d\d\d0)(?P<mark>['’]?s)[{DASHES}](?P<word>[^\W\d_]{{3,}})")
@@ -28,9 +29,12 @@ def decade(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     pieces: list[Piece] = []
     at = token.core_start
     marked = token.prefix != "" and token.prefix[-1] in _APOSTROPHES
-    if marked and _SHORT_YEAR.fullmatch(token.core) and not token.suffix.startswith(tuple(_APOSTROPHES)):
+    years = _ANY_SHORT_YEAR if table.language == "en" else _SHORT_YEAR
+    if marked and years.fullmatch(token.core) and not token.suffix.startswith(tuple(_APOSTROPHES)):
         # "anni '80": the apostrophe stands for the century and is not spoken.
         spoken = table.number_words.cardinal(int(token.core))
+        if token.core[0] == "0":
+            spoken = f"oh {spoken}"
         return Verbalization((Piece(spoken, token.core_start - 1, token.core_end),), token.core_end)
     if (
         table.language == "en"

@@ -19,7 +19,7 @@ _TIME = re.compile(
     rf"\d{{1,2}}(?:[:.h]\d{{2}}|h)\S{{0,4}}|\d{{1,2}}(?:[:.h]\d{{2}}|h)?\S{{0,3}}[{DASHES}]\d{{1,2}}\S{{0,5}}",
     re.IGNORECASE,
 )
-_MARKS = ("", ".", ",", ";", ".,", ".:", ".;", ".)", ".!", ".?")
+_MARKS = ("", ".", ",", ";", ".,", ".:", ".;", ".)", ".!", ".?", ":")
 _LONGEST_JOINER = 7
 
 
@@ -34,7 +34,13 @@ def weekday(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     if name is None or token.suffix not in _MARKS:
         return None
     stopped = token.suffix.startswith(".")
-    listed = len(token.suffix) > 1 and stopped and name[0].isupper()
+    before = cursor.previous()
+    first = not before.core or before.suffix != ""
+    listed = name[0].isupper() and (
+        (len(token.suffix) > 1 and stopped)
+        or (token.suffix == ":" and first)
+        or (token.core[0].isupper() and _TIME.fullmatch(before.core) is not None and not before.suffix)
+    )
     if not (
         listed
         or _is_dated(cursor, name, table)
@@ -105,9 +111,8 @@ def _is_dated(cursor: TokenCursor, name: str, table: LanguageTable) -> bool:
             return True
         half = re.sub(r"[\d.]", "", following.core.lower())
         sure = cursor.token().suffix.startswith(".") or name[0].isupper()
-        return half in table.times.halves or (
-            sure and following.core.isdecimal() and int(following.core) < 32
-        )
+        dated = following.core.isdecimal() or half in table.ordinals
+        return half in table.times.halves or (sure and dated and int(re.sub(r"\D", "", following.core)) < 32)
     return following.core.lower() in dates.months and cursor.token(2).core[:1].isdecimal()
 
 
@@ -157,12 +162,14 @@ def _is_closed(cursor: TokenCursor, table: LanguageTable) -> bool:
     """True beside a word for closed or open: "So geschl.", "fermé le dim."."""
     token, before = cursor.token(), cursor.previous()
     words = table.dates.beside_weekdays
-    if not (token.suffix.startswith(".") or token.core[0].isupper()) or before.suffix:
+    if not (token.suffix.startswith(".") or token.core[0].isupper()):
+        return False
+    if token.suffix in ("", ".") and cursor.token(1).core.lower() in words:
+        return True
+    if before.suffix:
         return False
     article = before.core.islower() and len(before.core) <= len("the")
-    if before.core.lower() in words or (article and cursor.previous(2).core.lower() in words):
-        return True
-    return token.suffix in ("", ".") and cursor.token(1).core.lower() in words
+    return before.core.lower() in words or (article and cursor.previous(2).core.lower() in words)
 
 
 def _ends_sentence(cursor: TokenCursor, table: LanguageTable) -> bool:
