@@ -30,6 +30,8 @@ _LAWS = frozenset("L Legge legge Ley ley Lei lei Loi loi Decreto decreto D.Lgs D
 _DOZEN = 12
 _BEFORE_MONTHS = frozenset("TÜV HU EZ MHD Erstzulassung MOT exp Exp expires".split())
 _LEAST_PAIR = 50
+_EVEN = frozenset((20, 50))
+"""Of "20/20" and "50/50"."""
 _LEAST_SIZE, _LARGEST_SIZE = 30, 60
 """Of clothes, which come in pairs ("42/44")."""
 _GAMES = re.compile(r"[0-7]/[0-7]")
@@ -189,9 +191,12 @@ def _paired(cursor: TokenCursor, first: str, last: str, table: LanguageTable) ->
     ):
         # "50/60 Hz"
         return f"{words.cardinal(one)} {words.cardinal(other)}"
+    if _LEAST_RATING <= one == other and one not in _EVEN:
+        # "All 12/12 tests"
+        return table.fractions.out_of.format(numerator=words.cardinal(one), denominator=words.cardinal(other))
     if (
         _LEAST_SIZE <= one == other - 2 <= _LARGEST_SIZE
-        or one == other > _DOZEN
+        or (one == other and one in _EVEN)
         or (_GAMES.fullmatch(f"{first}/{last}") and _is_set(cursor))
     ):
         return f"{words.cardinal(one)} {words.cardinal(other)}"

@@ -258,6 +258,11 @@ class LanguageTable:
     compass: Compass
     code_block: str
 
+    def is_money(self, word: str) -> bool:
+        """True for a currency's sign or name."""
+        named = any(word in money.forms.values() for money in self.currencies.values())
+        return named or word in self.currencies
+
     def form(self, forms: Forms, number: Decimal | int) -> str:
         """The form of ``forms`` for ``number``."""
         category = plural_category(self.language, number)

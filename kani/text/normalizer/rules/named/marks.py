@@ -25,6 +25,8 @@ _COUNTDOWN = re.compile(r"([JDHT])([-−+])(\d{1,3})")
 _NOTE = re.compile(r"(?P<name>[A-H]|do|ré|re|mi|fa|sol|la|si)(?P<sign>[♭♯])", re.IGNORECASE)
 _GRADED = re.compile(r"([1-9]|10|[A-F])[-−]")
 
+_ARTICLES = frozenset("a the el la un una le les der die das il o os".split())
+
 _EMOTICONS = frozenset(
     "<3 </3 :D :-D =D xD XD :P :-P :p ;P :o :O :S :s :3 ^^ ^_^ -_- u.u o.O O.o T_T :* :'( :'D".split()
 )
@@ -184,6 +186,9 @@ def emoticon(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     whole = written in _EMOTICONS
     if not (whole or token.core in _EMOTICONS) or (token.core == "<3" and _compares(cursor, table)):
         return None
+    if token.core == "XD" and (cursor.token(1).core[:1].islower() or not cursor.previous().core.islower()):
+        # "Adobe XD is"
+        return None
     return Verbalization((), token.end if whole else token.core_end)
 
 
@@ -193,5 +198,6 @@ def _compares(cursor: TokenCursor, table: LanguageTable) -> bool:
     return (
         len(before.core) == 1
         or before.core[-1:].isdecimal()
+        or before.core.lower() in _ARTICLES
         or (cursor.is_adjacent(1) and after in table.units)
     )
