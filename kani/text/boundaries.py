@@ -45,6 +45,10 @@ ABBREVIATIONS = frozenset(
     amb pvt esq det supt gta rda edif rte stn conf attn acct qty prof.ssa spett cde réf voit étg pck kto ziff
     halbj pbro min sek tg stk pers bât cl incl scad fatt tab avail util bal exmo exma sto nac srs srtas srta
     séc mgr chap tél
+    bibl inst fac hosp clín farm colec fund gob rvdo rvda rdo vda alte almte brig mons pdte abg abog cte prov
+    hôp biblio clin resp dest ist osp uff pal hosp emb atend rens adj
+    largh lungh profond entr secc sécs capp tavv vols
+    mun mpal distr blvd avd edit introd sdad asoc prod mús coord colab
     डॉ डा प्रो श्री मि पं स्व कु सु इं सं क्र पृ उदा नं रु रू ई.पू कि.मी से.मी मि.मी कि.ग्रा मि.ग्रा मि.ली मी ली ग्रा
     """.split()
 )

@@ -90,7 +90,9 @@ def fraction(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     if token.suffix.startswith(('"', "″")) and not token.prefix and "in" in table.units:
         # 3/8"
         inch = table.units["in"].forms
-        said = _of(say_fraction(*part, table), inch.get("one", inch["other"]), table)
+        name = inch.get("one", inch["other"])
+        half = table.fractions.halves.get(gender_of(name, table) or "m") if part == (1, 2) else None
+        said = f"{half} {name}" if half else _of(say_fraction(*part, table), name, table)
         phrase.add(said, at, token.core_end + 1)
         return phrase.build(token.core_end + 1)
     if (measured := of_unit(cursor, part, table)) is not None:

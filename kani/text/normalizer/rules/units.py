@@ -14,6 +14,9 @@ _NEAR = 4
 _NAMING = frozenset("ABJN")
 """Capitals that stand for a unit more rarely than for a letter."""
 
+_OF_ANY_GENDER = frozenset("só gran grande mejor mayor melhor maior solo sola".split())
+"""Adjectives before nouns in languages with genders."""
+
 Measure = Unit | Currency
 """A thing that a number counts."""
 
@@ -133,7 +136,8 @@ def unit_end(cursor: TokenCursor, ahead: int, table: LanguageTable) -> int:
         following = cursor.token(ahead + 1)
         first = following.core[:1]
         # In Devanagari a sentence ends with a mark of its own.
-        goes_on = first.islower() or first in tuple("/@=+<>&") or "\u0900" <= first <= "\u097f"
+        bracket = following.text[following.start : following.start + 1] == "("
+        goes_on = bracket or first.islower() or first in tuple("/@=+<>&") or "\u0900" <= first <= "\u097f"
         if first.isdecimal():
             # "1 lb. 4 oz."
             goes_on = cursor.token(ahead + 2).core in table.units
@@ -152,8 +156,13 @@ def split_per(symbol: str, table: LanguageTable, money: bool) -> tuple[str, str]
     of, slash, under = symbol.partition("/")
     known = of in table.currencies or of in table.numbers.magnitudes
     known = known or (not of and (money or len(under) > 1))
-    if not slash or symbol in table.units or not known or not table.per:
+    if not slash or not known or not table.per:
         return symbol, ""
+    if symbol in table.units:
+        # "€/kg" with a reading of its own: "euros le kilo"
+        money = table.currencies.get(of)
+        whole, name = table.units[symbol].forms["other"], money.forms["other"] if money else symbol
+        return (of, whole.removeprefix(name)) if whole.startswith(name) else (symbol, "")
     if under not in table.units:
         # "USD 20/mes": what is paid for may be any word.
         paid = (money or of in table.currencies) and len(under) > 1 and has_letters_only(under)
@@ -178,6 +187,12 @@ def gender_of_counted(cursor: TokenCursor, table: LanguageTable, ahead: int, plu
     """The gender of the noun ``ahead``; where nouns have capitals, an adjective may stand before it."""
     agreement = table.agreement
     noun = in_full(cursor.token(ahead), table)
+    if noun in _OF_ANY_GENDER and cursor.is_adjacent(ahead + 1):
+        # "1 só vez"
+        noun = cursor.token(ahead + 1).core
+    if noun.isupper() and not agreement.capitals and agreement.knows(noun):
+        # "1 DVD"
+        return agreement.gender(noun, False)
     if noun[:1].isupper() and not agreement.capitals:
         return ""
     chance = agreement.not_noun_beginnings

@@ -18,7 +18,9 @@ _TIME = re.compile(
     rf"\d{{1,2}}(?:[:.h]\d{{2}}|h)\S{{0,4}}|\d{{1,2}}(?:[:.h]\d{{2}}|h)?\S{{0,3}}[{DASHES}]\d{{1,2}}\S{{0,5}}",
     re.IGNORECASE,
 )
-_MARKS = ("", ".", ",", ";", ".,", ".:", ".;", ".)")
+_ORDINAL = re.compile(r"[1-5]\.?(?:[ºª°]|er?|re|[oa])")
+_MARKS = ("", ".", ",", ";", ".,", ".:", ".;", ".)", "..")
+_HOURS = 24
 _LONGEST_JOINER = 7
 
 
@@ -29,13 +31,15 @@ def weekday(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         return None
     if (joined := _JOINED.fullmatch(token.core)) is not None:
         return _joined(joined, cursor, table)
-    name = _name(token, table)
+    name = _month_of_two(cursor, table) or _name(token, table)
     if name is None or token.suffix not in _MARKS:
         return None
     stopped = token.suffix.startswith(".")
     listed = len(token.suffix) > 1 and stopped and name[0].isupper()
+    month = name in table.dates.names
     if not (
         listed
+        or month
         or _is_dated(cursor, name, table)
         or _is_one_of_two(cursor, table)
         or _is_after(cursor, name, table)
@@ -50,6 +54,16 @@ def _name(token: Token, table: LanguageTable) -> str | None:
     """The weekday that a token may be; those that begin with a small letter are written either way."""
     names, core = table.dates.short_weekdays, token.core
     return names.get(core) or names.get(core[:1].lower() + core[1:])
+
+
+def _month_of_two(cursor: TokenCursor, table: LanguageTable) -> str | None:
+    """A short month in full, with its stop and beside another one: "de feb. a mar."."""
+    months, core = table.dates.months, cursor.token().core.lower()
+    if core not in months or core == table.dates.names[months[core] - 1] or "." not in cursor.token().suffix:
+        return None
+    sides = (cursor.token(1), cursor.token(2)), (cursor.previous(), cursor.previous(2))
+    beside = any(_is_joiner(joiner) and other.core.lower() in months for joiner, other in sides)
+    return table.dates.names[months[core] - 1] if beside else None
 
 
 def _joined(match: re.Match[str], cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
@@ -92,6 +106,10 @@ def _is_dated(cursor: TokenCursor, name: str, table: LanguageTable) -> bool:
     if _DATE.fullmatch(following.core) or _TIME.fullmatch(following.core):
         return True
     dates = table.dates
+    if cursor.token().suffix == "." and _is_joiner(following):
+        # "jeu. à 17h30", "sáb. a las 10"
+        hour = cursor.token(3 if cursor.token(2).core in table.times.after else 2).core
+        return bool(_TIME.fullmatch(hour)) or (hour.isdecimal() and int(hour) <= _HOURS)
     if _DAY.fullmatch(following.core):
         ahead = 3 if cursor.token(2).core.lower() in dates.joiners else 2
         if cursor.token(ahead).core.lower() in dates.months and following.suffix in ("", "."):
@@ -147,15 +165,19 @@ def _is_after(cursor: TokenCursor, name: str, table: LanguageTable) -> bool:
 
 
 def _is_closed(cursor: TokenCursor, table: LanguageTable) -> bool:
-    """True beside a word for closed or open: "So geschl.", "fermé le dim."."""
+    """True beside a word for closed or open, or after an ordinal: "fermé le dim.", "1er sam. du mois"."""
     token, before = cursor.token(), cursor.previous()
     words = table.dates.beside_weekdays
-    if not (token.suffix.startswith(".") or token.core[0].isupper()) or before.suffix:
+    if not (token.suffix.startswith(".") or token.core[0].isupper()):
+        return False
+    ahead = 2 if _is_joiner(cursor.token(1)) and cursor.token(1).core.lower() not in words else 1
+    if token.suffix in ("", ".") and cursor.token(ahead).core.lower() in words:
+        return True
+    if before.suffix:
         return False
     article = before.core.islower() and len(before.core) <= len("the")
-    if before.core.lower() in words or (article and cursor.previous(2).core.lower() in words):
-        return True
-    return token.suffix in ("", ".") and cursor.token(1).core.lower() in words
+    ordinal = _ORDINAL.fullmatch(before.core) is not None and cursor.token(1).core[:1].islower()
+    return ordinal or before.core.lower() in words or (article and cursor.previous(2).core.lower() in words)
 
 
 def _ends_sentence(cursor: TokenCursor) -> bool:
