@@ -47,7 +47,7 @@ ABBREVIATIONS = frozenset(
     séc mgr chap tél
     bibl inst fac hosp clín farm colec fund gob rvdo rvda rdo vda alte almte brig mons pdte abg abog cte prov
     hôp biblio clin resp dest ist osp uff pal hosp emb atend rens adj
-    largh lungh profond entr secc sécs capp tavv vols
+    colh colhs xíc col largh lungh profond entr secc sécs capp tavv vols
     mun mpal distr blvd avd edit introd sdad asoc prod mús coord colab
     डॉ डा प्रो श्री मि पं स्व कु सु इं सं क्र पृ उदा नं रु रू ई.पू कि.मी से.मी मि.मी कि.ग्रा मि.ग्रा मि.ली मी ली ग्रा
     """.split()

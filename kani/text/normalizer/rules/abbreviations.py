@@ -78,7 +78,8 @@ def _said_as(
     if "one" in said and (before == "1" or _is_ordinal(cursor)):
         return said["one"], stop and not closed and _may_end(cursor.token(count), table)
     if "counted" in said:
-        if before[:1].isdecimal() and before[-1] not in _MONEY and not cursor.previous().suffix:
+        time = not before.isdecimal() and _TIME.fullmatch(before)
+        if before[:1].isdecimal() and not time and before[-1] not in _MONEY and not cursor.previous().suffix:
             few = "few" in said and before.isdecimal() and int(before) <= _FEW
             return said["few" if few else "counted"], stop and not closed and _may_end(
                 cursor.token(count), table
@@ -136,7 +137,7 @@ def _is_number(token: Token, candidate: str) -> bool:
     """True for figures, and Roman numerals; a letter is one only after more than "p." or "No."."""
     if token.core[:1].isdigit() or (token.core[:1] in "-−+" and token.core[1:2].isdigit()):
         return True
-    value = roman_value(token.core)
+    value = roman_value(re.split("[-–]", token.core)[0])
     return value is not None and (len(token.core) > 1 or len(candidate) > _LONGEST_BEFORE_INITIAL)
 
 

@@ -136,8 +136,7 @@ def unit_end(cursor: TokenCursor, ahead: int, table: LanguageTable) -> int:
         following = cursor.token(ahead + 1)
         first = following.core[:1]
         # In Devanagari a sentence ends with a mark of its own.
-        bracket = following.text[following.start : following.start + 1] == "("
-        goes_on = bracket or first.islower() or first in tuple("/@=+<>&") or "\u0900" <= first <= "\u097f"
+        goes_on = first.islower() or first in tuple("/@=+<>&") or "\u0900" <= first <= "\u097f"
         if first.isdecimal():
             # "1 lb. 4 oz."
             goes_on = cursor.token(ahead + 2).core in table.units

@@ -126,6 +126,11 @@ def _is_dated(cursor: TokenCursor, name: str, table: LanguageTable) -> bool:
 
 def _is_one_of_two(cursor: TokenCursor, table: LanguageTable) -> bool:
     """True beside another weekday: "lun. a vie.", "Mon thru Fri", "Sa. und So."."""
+    if cursor.token().suffix == ".," and (
+        cursor.token(1).suffix.startswith(".") and _name(cursor.token(1), table)
+    ):
+        # "seg., qua. e sex."
+        return True
     if cursor.token().suffix in ("", "."):
         joiner, other = cursor.token(1), cursor.token(2)
         if _is_joiner(joiner) and _name(other, table) and _is_sure(cursor.token(), other, joiner, table):
