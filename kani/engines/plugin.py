@@ -31,7 +31,8 @@ _OWN_ENGINES = tuple(
     for name in ("kani", "kokoro", "espeak", "pocket", "voxcpm", "kyutai", "elevenlabs")
 )
 _OWN_RECOGNIZERS = tuple(
-    EntryPoint(name, f"kani.engines.{name}.plugin:RECOGNIZER", RECOGNIZERS) for name in ("whisper", "kyutai")
+    EntryPoint(name, f"kani.engines.{name}.plugin:RECOGNIZER", RECOGNIZERS)
+    for name in ("whisper", "transcribe", "kyutai")
 )
 # Listed here and not in pyproject.toml: a checkout, which is not installed, has no entry points.
 
@@ -39,9 +40,7 @@ ENGINE_NAMES = ("auto", *(entry.name for entry in _OWN_ENGINES), "remote")
 RECOGNIZER_NAMES = ("auto", *(entry.name for entry in _OWN_RECOGNIZERS), "remote", "none")
 """Names that no other package can take."""
 
-RETIRED = {
-    "moonshine": "Moonshine's port has left this server: --recognizer transcribe runs Moonshine and others"
-}
+RETIRED = {"moonshine": "Moonshine is no longer built in: --recognizer transcribe runs its models and others"}
 """What takes the place of engines that are gone, by their names."""
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")

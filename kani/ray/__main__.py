@@ -110,7 +110,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if chosen.engine in ("auto", "remote", "elevenlabs"):
         return _complain(f"--engine: a replica serves one engine: {ENGINES}", USAGE)
     if given.recognizer_replicas and chosen.recognizer in ("none", "remote"):
-        return _complain("--recognizer-replicas: set KANI_RECOGNIZER=whisper or kyutai", USAGE)
+        return _complain("--recognizer-replicas: set KANI_RECOGNIZER=whisper, transcribe or kyutai", USAGE)
     if not (chosen.no_auth or chosen.api_keys or is_loopback(chosen.host)):
         return _complain(
             f"{chosen.host} can be reached from other machines, and no key is set: set KANI_API_KEYS, or "

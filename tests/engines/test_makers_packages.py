@@ -18,8 +18,8 @@ from kani.core.errors import EngineUnavailable, InvalidRequest
 from kani.engines.kyutai import files as kyutai_files
 from kani.engines.kyutai import published as kyutai_published
 from kani.engines.kyutai.plugin import ENVIRONMENT as KYUTAI
+from kani.engines.kyutai.plugin import SPEECH
 from kani.engines.kyutai.plugin import build as kyutai_recognizer
-from kani.engines.kyutai.plugin import build_engine as kyutai_engine
 from kani.engines.kyutai.settings import KyutaiSettings
 from kani.engines.packages.engine import PackageEngine
 from kani.engines.plugin import Resources
@@ -90,7 +90,7 @@ def checked(family: str, folder: Path) -> object:
 def engine_of(family: str, folder: Path, python: str | None = None) -> Engine:
     if family == "kyutai":
         settings = KyutaiSettings(speech_model=str(folder), voices=str(folder), python=python)
-        return kyutai_engine(settings, Resources(folder))
+        return SPEECH.engine(settings, Resources(folder))
     return PackageEngine(VOXCPM, VoxCPMSettings(model=str(folder), python=python), Resources(folder))
 
 

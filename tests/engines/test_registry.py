@@ -239,7 +239,8 @@ def test_recogniser_info_is_known_before_the_start(tmp_path: Path, name: str) ->
 def test_every_other_recogniser_is_built_too(tmp_path: Path) -> None:
     # The one of workers is known once one of them is reached.
     for name in {*RECOGNIZER_NAMES} - {"remote"}:
-        assert (build_recognizer(name, settings(tmp_path)) is None) is (name == "none")
+        chosen = settings(tmp_path, transcribe_model="owner/name")
+        assert (build_recognizer(name, chosen) is None) is (name == "none")
 
 
 def test_every_engine_and_recogniser_of_this_package_describes_itself() -> None:

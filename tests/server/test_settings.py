@@ -94,7 +94,7 @@ ENGINES = "one of auto, kani, kokoro, espeak, pocket, voxcpm, kyutai, elevenlabs
         ("KANI_PING_INTERVAL", "0", "a number above 0, at most 3600"),
         ("KANI_IDLE_SECONDS", "0.5", "a number from 1 to 86400"),
         ("KANI_ENGINE", "festival", ENGINES),
-        ("KANI_RECOGNIZER", "ears", "one of auto, whisper, kyutai, remote, none"),
+        ("KANI_RECOGNIZER", "ears", "one of auto, whisper, transcribe, kyutai, remote, none"),
         ("KANI_VOICE_BUCKET", "s3://voices/../other", FOLDER),
         ("KANI_VOICE_BUCKET", "s3://voices/./kani/", FOLDER),
         ("KANI_NO_AUTH", "maybe", "true or false"),

@@ -143,9 +143,13 @@ class Answer:
             return False
         return not self._done or self.playback.remaining_s > NEARLY_ENDED_S
 
-    def prepare(self) -> None:
-        """Ask the model, and have its first clause synthesized; nothing is given out before ``run``."""
+    def prepare(self) -> asyncio.Task[None]:
+        """Ask the model, and have its first clause synthesized; nothing is given out before ``run``.
+
+        Returns the task that reads the model's answer.
+        """
         self._reading = asyncio.create_task(self._read())
+        return self._reading
 
     @property
     def failed(self) -> bool:

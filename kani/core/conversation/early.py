@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -69,8 +70,14 @@ class EarlyAnswer(Generic[Asked]):
             self._close_soon(made)
             return
         self._made = made
-        made.answer.prepare()
+        reading = made.answer.prepare()
         self._report("started")
+        await asyncio.wait([reading])
+        if self._made is made and made.answer.failed:
+            # ``_asked`` stays: the same is not asked again before the turn ends.
+            self._made = None
+            self._report("dropped")
+            self._close_soon(made)
 
     def take(self, asked: Asked) -> Made | None:
         """Return the answer if it is one to ``asked``; drops any other."""

@@ -43,8 +43,8 @@ class Delays:
 
     @property
     def text_s(self) -> float:
-        """Seconds of the audio after a word's beginning that are heard when its first token comes."""
-        return max(self.text - 1, 0) * STEP_S
+        """Seconds of audio from a word to its text."""
+        return self.text * STEP_S
 
 
 class WordAssembler:

@@ -42,8 +42,6 @@ _AFTER_SPEECH_S = 0.05
 _LACKING_S = 0.3
 # A letter of a word that is spelled, but the last.
 _SPELLED = re.compile(r"(?<![^\W_])[^\W\d_](?=[-.][^\W_](?![^\W_]))")
-# A part of a word, or some words, that come so often in a row are a loop of the decoder.
-_LOOP = re.compile(r"(\S.{0,11}?)\1{7,}", re.DOTALL)
 
 Voiced = Callable[[float, float], float]
 """Returns the seconds of voice between two times of the audio."""
@@ -167,12 +165,6 @@ def is_spoken(words: Sequence[TimedWord], voiced: Voiced) -> bool:
     instants = sum(map(_is_instant, words))
     seconds = voiced(words[0].start_s, words[-1].end_s)
     return letters <= _LETTERS_PER_SECOND * seconds and instants <= _INSTANT_SHARE * len(words)
-
-
-def is_loop(text: str) -> bool:
-    """Return whether ``text`` has letters that come again and again, as no speech has."""
-    found = _LOOP.search(text.casefold())
-    return found is not None and any(character.isalpha() for character in found[1])
 
 
 def _quietest_s(samples: Samples, earliest_s: float, latest_s: float) -> float:

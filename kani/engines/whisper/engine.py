@@ -17,18 +17,18 @@ from kani.core.errors import EngineFailed, EngineUnavailable
 from kani.core.recognizer import Mark, RecognitionEvent, RecognizerInfo
 from kani.core.transcriber import TranscribedSegment, TranscriptionOptions
 from kani.core.types import Samples
-from kani.engines.whisper.checkpoint import live_delay
 from kani.engines.whisper.checkpoint.contents import read_contents
 from kani.engines.whisper.checkpoint.finding import find_checkpoint, local_folder
 from kani.engines.whisper.checkpoint.settings import MODEL
 from kani.engines.whisper.likely_languages import LANGUAGES
-from kani.engines.whisper.live_pass import transcribe
+from kani.engines.whisper.live_pass import transcribe, usual_pass
 from kani.engines.whisper.model import Whisper
 from kani.engines.whisper.recording_pass import transcribe_chunk
 from kani.runtime import weights
 from kani.runtime.errors import CheckpointError
 from kani.runtime.extras import install_command
 from kani.runtime.model_names import short_name
+from kani.runtime.recognition import live_delay
 from kani.runtime.recognition.live import recognize_live
 from kani.runtime.recognition.passes import PassResult
 from kani.runtime.recognition.scheduler import PassScheduler
@@ -170,35 +170,20 @@ class WhisperRecognizer:
             raise EngineUnavailable(f"{MODEL}: {error}") from error
         all_cores = self._workers
         self._load(contents.files, all_cores)
-        pass_s = live_delay.measure_pass(self._whisper)
+        pass_s = live_delay.measure_pass(partial(usual_pass, self._whisper))
         cores = live_delay.cores_needed(pass_s)
         if 1 < cores <= all_cores:
             self._workers = all_cores // cores
             # Never two of them in memory.
             del self._whisper
             self._load(contents.files, self._workers, cores)
-            pass_s = live_delay.measure_pass(self._whisper)
+            pass_s = live_delay.measure_pass(partial(usual_pass, self._whisper))
         delay_s = live_delay.delay_s(pass_s)
-        name = short_name(model)
-        too_slow = ""
-        if delay_s > live_delay.LONGEST_S:
-            too_slow = (
-                f"{name} is too slow on this machine for live speech (words would come {delay_s:.1f} s late, "
-                f"{live_delay.LONGEST_S:g} s at most): send recordings, or set {MODEL} to a smaller one"
-            )
-            log.warning("whisper: a pass takes %.2f s; %s", pass_s, too_slow)
-        else:
-            log.info(
-                "whisper: a pass of %s takes %.2f s: live words come about %.1f s after they are said",
-                name,
-                pass_s,
-                delay_s,
-            )
         self._info = replace(
             self._info,
             languages=frozenset(self._whisper.languages),
             live_delay_s=delay_s,
-            recordings_only=too_slow,
+            recordings_only=live_delay.too_slow("whisper", short_name(model), delay_s, MODEL),
         )
 
     def _load(self, files: Mapping[str, bytes | Path], workers: int, cores: int = 1) -> None:

@@ -8,19 +8,15 @@ from dataclasses import dataclass, replace
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
-from kani.engines.whisper.coverage import (
-    before_cut,
-    begins_late,
-    end_of,
-    is_loop,
-    is_spoken,
-    told,
-)
+from kani.core.types import Samples
+from kani.engines.whisper.coverage import before_cut, begins_late, end_of, is_spoken, told
 from kani.engines.whisper.likely_languages import CERTAIN, LANGUAGE_WEIGHT, UNSPACED
 from kani.engines.whisper.model import BEAMS, MIN_S, PENALTIES, WINDOW_S, Whisper
-from kani.engines.whisper.plausibility import MAX_TOKENS, is_repetitive
+from kani.engines.whisper.plausibility import MAX_TOKENS
 from kani.engines.whisper.said import said
+from kani.runtime.recognition.local_agreement import HypothesisWord
 from kani.runtime.recognition.passes import PassInput, PassResult
+from kani.runtime.transcript import is_loop, is_repetitive
 from kani.runtime.voice_detector import SAMPLE_RATE
 
 if TYPE_CHECKING:
@@ -34,6 +30,8 @@ _OPENING_S = 1.8
 _MIN_LOG_PROBABILITY, _MIN_AT_PAUSE, _OF_FEW_TOKENS = -0.9, -1.0, -1.5
 # Log probability that an answer needs more than one in another language, if it does not end by itself.
 _UNFINISHED = 0.5
+# Tokens that a usual pass adds to those that are decided.
+_NEW_TOKENS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +60,13 @@ def transcribe(whisper: Whisper, audio: PassInput) -> PassResult:
         score = found.log_probability + LANGUAGE_WEIGHT * math.log(likelihood)
         answers.append((found.result.has_speech, score - (not found.complete) * _UNFINISHED, found.result))
     return max(answers, key=itemgetter(0, 1))[2]
+
+
+def usual_pass(whisper: Whisper, samples: Samples) -> None:
+    """Do the work of a pass of speech that goes on; what it answers to these samples does not matter."""
+    encoded = whisper.encode(samples)
+    word = HypothesisWord("", tuple(whisper.answer_of_length(encoded, _NEW_TOKENS)))
+    whisper.align(encoded, whisper.languages[0], (), [word], len(samples) / SAMPLE_RATE)
 
 
 def _languages_of(

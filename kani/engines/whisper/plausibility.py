@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING
 
 from babel import Locale
 
-from kani.runtime.transcript import compression_ratio
-
 if TYPE_CHECKING:
     import tokenizers
 
@@ -26,9 +24,6 @@ _CHARACTERS_PER_SECOND = 30
 _EXTRA_TOKENS = 12
 # For a language that CLDR names no country in.
 _DEFAULT_TOKENS_PER_CHARACTER = 1.0
-# A sentence is at most 1.5 times as long as its compressed form; three times over it is 2.4 to 4.3 times as
-# long (measured on 18 languages).
-_MAX_COMPRESSION = 2.0
 # Letters and marks of any script.
 _WORD = re.compile(r"[^\s\d.,!?;:।…]+")
 
@@ -58,11 +53,6 @@ class TokenLimits:
         if not names:
             return _DEFAULT_TOKENS_PER_CHARACTER
         return len(self._tokenizer.encode(names, add_special_tokens=False).ids) / len(names)
-
-
-def is_repetitive(text: str) -> bool:
-    """Return whether ``text`` repeats itself more than speech does, as an answer in a decoding loop."""
-    return compression_ratio(text) > _MAX_COMPRESSION
 
 
 def echoes(text: str, before: str) -> bool:

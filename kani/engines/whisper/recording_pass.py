@@ -13,14 +13,14 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from kani.engines.whisper.coverage import is_loop, is_spoken, least_s, longest_s
+from kani.engines.whisper.coverage import is_spoken, least_s, longest_s
 from kani.engines.whisper.likely_languages import CERTAIN, LANGUAGE_WEIGHT, UNSPACED
 from kani.engines.whisper.model import BEAMS, PENALTIES, WINDOW_S, Whisper
 from kani.engines.whisper.plausibility import MAX_TOKENS
 from kani.engines.whisper.said import said
 from kani.runtime.recognition.passes import ChunkInput, ChunkResult, TimedWord
 from kani.runtime.recognition.recording_chunks import Chunk
-from kani.runtime.transcript import compression_ratio
+from kani.runtime.transcript import compression_ratio, is_loop
 from kani.text.language_detection import detect
 
 if TYPE_CHECKING:

@@ -30,6 +30,7 @@ ATTRIBUTIONS: Mapping[str, tuple[str, str]] = {
     "espeak-ng": ("eSpeak NG", "https://github.com/espeak-ng/espeak-ng"),
     "elevenlabs": ("ElevenLabs", "https://elevenlabs.io"),
     "whisper": ("OpenAI", "https://github.com/openai/whisper"),
+    "transcribe": ("transcribe.cpp", "https://github.com/handy-computer/transcribe.cpp"),
     "kyutai": ("Kyutai", "https://kyutai.org/next/stt"),
 }
 """Makers of the engines' voices and models, and their sites."""

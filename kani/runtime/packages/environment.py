@@ -156,6 +156,7 @@ class PackageEnvironment:
         packages = self.packages if INSTALLED else f"-r {self.requirements}"
         now = f" (now it is {python})" if python else ""
         return (
-            f"{FETCH} makes its environment; or do it yourself: python3 -m venv {name} && "
-            f"{name}/bin/pip install {packages}, and {self.variable}={name}/bin/python{now}"
+            f"{FETCH} with the same options makes its environment; or do it yourself: "
+            f"python3 -m venv {name} && {name}/bin/pip install {packages}, "
+            f"and {self.variable}={name}/bin/python{now}"
         )

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from kani.runtime.transcript import ends_sentence
 
-# Punctuation that belongs to the word after it.
-_OPENING_PUNCTUATION = frozenset('¿ ¡ « “ " ( [ „ -'.split())
+OPENING_PUNCTUATION = frozenset('¿ ¡ « “ " ( [ „ -'.split())
+"""That belongs to the word after it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ def words_from_tokens(
             continue
         alone = not any(character.isalnum() for character in text)
         joined = runs and (
-            (alone and text.strip() not in _OPENING_PUNCTUATION) or (spaced and not text.startswith(" "))
+            (alone and text.strip() not in OPENING_PUNCTUATION) or (spaced and not text.startswith(" "))
         )
         if joined:
             runs[-1][1].extend(pending)

@@ -325,11 +325,6 @@ def test_embedding_of_a_client_is_checked(judged: Judged, running: dict[str, Run
 
 DAMAGES: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "missing": (lambda weights: weights.pop("text_linear.weight"), "text_linear.weight"),
-    "other": (lambda weights: weights.update(extra=np.zeros(2, np.float32)), "extra"),
-    "shape": (
-        lambda weights: weights.update({"text_linear.weight": np.zeros((2, 2), np.float32)}),
-        "size mis",
-    ),
     "infinite": (
         lambda weights: weights["text_linear.weight"].fill(np.inf),
         "text_linear.weight has NaN or inf",

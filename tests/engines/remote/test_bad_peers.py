@@ -42,7 +42,8 @@ from kani.engines.remote.messages import (
 from kani.engines.remote.tags import TAG_BYTES, Tags
 from kani.engines.worker import server
 from kani.engines.worker.service import Worker
-from tests.engines.remote.test_remote import KEY, engine_of, rogue, segment, started, until, working
+from tests.engines.remote.test_remote import KEY, engine_of, rogue, segment, started, working
+from tests.support.patience import happens
 from tests.support.tone import RATE, ToneEngine
 
 PLACES = 16
@@ -175,7 +176,7 @@ async def test_change_on_the_way_ends_the_connection(
                 return [chunk async for chunk in chunks]
 
         outcomes = await asyncio.gather(speak(), speak(), return_exceptions=True)
-        await until(lambda: CHANGED in caplog.text)
+        await happens(lambda: CHANGED in caplog.text)
         await engine_there.stop()
     failures = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
     assert all(isinstance(failure, EngineFailed) for failure in failures)
@@ -234,7 +235,7 @@ async def test_wrong_value_ends_the_connection(
         speech = engine.synthesize(segment("uno"))
         # One chunk is taken at most, so that nothing more is granted.
         taken = asyncio.create_task(anext(speech))
-        await until(lambda: reason in caplog.text)
+        await happens(lambda: reason in caplog.text)
         with pytest.raises(EngineFailed, match="the tone engine was lost"):
             await taken
             async for _ in speech:
@@ -286,7 +287,7 @@ async def test_answers_that_nothing_asked_for_are_not_kept(
     ):
         connection = (await engine._workers.connections())[0]
         async with connection.exchange(lambda number: Waiting(number, 0, None)):
-            await until(lambda: "more than 64 MiB that nothing has asked for" in caplog.text)
+            await happens(lambda: "more than 64 MiB that nothing has asked for" in caplog.text)
 
 
 async def test_text_of_an_error_has_no_line_breaks(tmp_path: Path) -> None:

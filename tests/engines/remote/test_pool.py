@@ -25,7 +25,8 @@ from kani.engines.remote.messages import Speak
 from kani.engines.remote.processes import RemoteWorkers, engine_at
 from kani.engines.worker.server import serve_worker
 from kani.engines.worker.service import Worker
-from tests.engines.remote.test_remote import KEY, LONG, content, engine_of, segment, started, until
+from tests.engines.remote.test_remote import KEY, LONG, content, engine_of, segment, started
+from tests.support.patience import happens
 from tests.support.tone import ToneEngine
 
 
@@ -64,7 +65,7 @@ async def sites(folder: Path, count: int, **info: Any) -> AsyncIterator[list[Sit
         await site.start()
     try:
         yield made
-        await until(lambda: not any(site.worker.exchanges for site in made))
+        await happens(lambda: not any(site.worker.exchanges for site in made))
     finally:
         for site in made:
             await site.end()
@@ -77,7 +78,7 @@ async def pooled(
     """Workers of engines with ``info``, and the engine of them all, which has reached them."""
     async with sites(folder, count, **info) as workers:
         async with started(engine_of(*(site.address for site in workers), registry=registry)) as engine:
-            await until(lambda: engine.info.max_concurrency == count)
+            await happens(lambda: engine.info.max_concurrency == count)
             yield workers, engine
 
 
@@ -104,7 +105,7 @@ async def test_segments_go_to_the_least_loaded_worker_and_slots_add_up(tmp_path:
 async def test_light_segments_are_spoken_and_their_slots_add_up(tmp_path: Path) -> None:
     light = LightVoices({"tone_es": "es"}, 3, always=False)
     async with pooled(tmp_path, light=light) as (workers, engine):
-        await until(lambda: engine.info.light == replace(light, slots=6))
+        await happens(lambda: engine.info.light == replace(light, slots=6))
         assert [chunk async for chunk in engine.synthesize(replace(segment("uno"), light=True))]
         assert [each.light for site in workers for each in site.engine.segments] == [True]
         english = replace(segment("one"), language="en", light=True)
@@ -128,7 +129,7 @@ async def test_full_worker_refuses_and_the_segment_is_spoken_by_another(tmp_path
 async def test_stopped_engine_leaves_no_task(tmp_path: Path) -> None:
     async with sites(tmp_path, 2) as workers:
         async with started(engine_of(*(site.address for site in workers))) as engine:
-            await until(lambda: engine.info.max_concurrency == 2)
+            await happens(lambda: engine.info.max_concurrency == 2)
             assert await whole(engine, "uno") == await whole(ToneEngine(), "uno")
         # The workers' own tasks are of this process too.
         left = asyncio.all_tasks() - {asyncio.current_task()}
@@ -144,7 +145,7 @@ async def test_segment_waits_where_all_workers_are_full(tmp_path: Path) -> None:
             chunks = await stack.enter_async_context(aclosing(engine.synthesize(segment("uno dos tres"))))
             await anext(chunks)
         waiting = asyncio.create_task(whole(engine, "uno dos"))
-        await until(lambda: sum(site.worker.exchanges for site in workers) == 3)
+        await happens(lambda: sum(site.worker.exchanges for site in workers) == 3)
         for site in workers:
             await site.engine.permit(None)
         assert len(await waiting) == 2
@@ -164,7 +165,7 @@ async def test_session_stays_with_its_worker_where_the_engine_keeps_voices(tmp_p
         second.engine.allow = second.engine.steps
         async with started(engine_of(second.address)) as other:
             taking = asyncio.create_task(whole(other, "dos"))
-            await until(lambda: second.worker.exchanges == 1)
+            await happens(lambda: second.worker.exchanges == 1)
             await whole(engine, "uno", session="b")
             await second.engine.permit(None)
             await taking
@@ -195,7 +196,7 @@ async def test_draining_worker_finishes_its_segments_and_gets_no_others(tmp_path
             spoken = [await anext(chunks)]
             old, new = (first, second) if first.worker.exchanges else (second, first)
             draining = asyncio.create_task(old.worker.drain(100.0))
-            await until(lambda: engine.info.max_concurrency == 1)
+            await happens(lambda: engine.info.max_concurrency == 1)
             await new.engine.permit(None)
             for _ in range(3):
                 assert len(await whole(engine, "uno dos")) == 2
@@ -212,13 +213,13 @@ async def test_dead_worker_is_skipped_and_used_again_when_it_is_back(tmp_path: P
         first.engine.allow = 0
         # Nothing of it was heard, so the other worker begins it again.
         reading = [asyncio.create_task(whole(engine, "uno dos")) for _ in workers]
-        await until(lambda: bool(first.engine.segments))
+        await happens(lambda: bool(first.engine.segments))
         await first.end()
         assert [len(chunks) for chunks in await asyncio.gather(*reading)] == [2, 2]
         assert engine.info.max_concurrency == 1
         workers[0] = again = Site(ToneEngine(), first.address.path or tmp_path)
         await again.start()
-        await until(lambda: engine.info.max_concurrency == 2)
+        await happens(lambda: engine.info.max_concurrency == 2)
         for _ in range(2):
             await whole(engine, "uno")
         assert again.engine.segments
@@ -230,7 +231,7 @@ async def test_worker_that_is_away_at_the_start_joins_later(tmp_path: Path) -> N
         async with started(engine_of(late.address, workers[0].address)) as engine:
             assert engine.info.max_concurrency == 1
             await late.start()
-            await until(lambda: engine.info.max_concurrency == 2)
+            await happens(lambda: engine.info.max_concurrency == 2)
         await late.end()
     with pytest.raises(EngineUnavailable, match=r"worker at unix:\S+late\.sock cannot be reached"):
         await engine_of(late.address).start()
@@ -244,7 +245,7 @@ async def test_worker_with_another_engine_is_not_used(
         async with started(engine_of(workers[0].address)) as engine:
             assert isinstance(engine._link, pool.Pool)
             engine._link.update([str(site.address) for site in workers])
-            await until(lambda: "has another engine than the others, and is not used" in caplog.text)
+            await happens(lambda: "has another engine than the others, and is not used" in caplog.text)
             for _ in range(3):
                 await whole(engine, "uno")
             assert engine.info.max_concurrency == 1 and not workers[1].engine.segments
@@ -271,12 +272,12 @@ async def test_refusal_of_all_workers_is_reported_until_one_is_usable(
             known[:] = addresses
             assert isinstance(engine._link, pool.Pool)
             members = engine._link._members
-            await until(lambda: len(members) == 2 and all(each.link.usable for each in members.values()))
+            await happens(lambda: len(members) == 2 and all(each.link.usable for each in members.values()))
             assert not any(reported)
             known[:] = addresses[1:]
-            await until(lambda: reported[-1])
+            await happens(lambda: reported[-1])
             known[:] = addresses
-            await until(lambda: not reported[-1])
+            await happens(lambda: not reported[-1])
 
 
 async def test_end_of_discovery_by_an_unexpected_error_is_logged(
@@ -290,7 +291,7 @@ async def test_end_of_discovery_by_an_unexpected_error_is_logged(
         engine = engine_at(workers_of, WorkerMetrics(CollectorRegistry()))
         assert isinstance(engine, RemoteEngine)
         async with started(engine):
-            await until(lambda: "asked for no more: no such table" in caplog.text)
+            await happens(lambda: "asked for no more: no such table" in caplog.text)
             assert await whole(engine, "uno")
 
 
@@ -330,12 +331,12 @@ async def test_asked_for_addresses_come_and_go_and_no_segment_is_lost(
         async with started(engine), aclosing(engine.synthesize(segment("uno dos tres"))) as chunks:
             spoken = [await anext(chunks)]
             known[:] = [str(workers[1].address)]
-            await until(lambda: registry.get_sample_value("kani_worker_slots", {"replica": "w1"}) == 1)
-            await until(lambda: registry.get_sample_value("kani_worker_slots", {"replica": "w0"}) is None)
+            await happens(lambda: registry.get_sample_value("kani_worker_slots", {"replica": "w1"}) == 1)
+            await happens(lambda: registry.get_sample_value("kani_worker_slots", {"replica": "w0"}) is None)
             assert len(await whole(engine, "uno dos")) == 2
             assert len(workers[0].engine.segments) == len(workers[1].engine.segments) == 1
             await workers[0].engine.permit(None)
             spoken += [chunk async for chunk in chunks]
             assert len(spoken) == 3
             # The connection to the worker that is gone ends with its last segment.
-            await until(lambda: not workers[0].worker._servers)
+            await happens(lambda: not workers[0].worker._servers)

@@ -28,8 +28,9 @@ from kani.engines.remote.address import Address
 from kani.engines.remote.processes import RemoteWorkers, recognizer_at
 from kani.engines.remote.recognizer import _RepeatableAudio
 from kani.engines.worker.service import Worker
-from tests.engines.remote.test_remote import KEY, started, until, working
+from tests.engines.remote.test_remote import KEY, started, working
 from tests.support.loudness import RATE, STEP, LoudnessRecognizer
+from tests.support.patience import happens
 from tests.support.tone import ToneEngine
 
 
@@ -120,7 +121,7 @@ async def pooled(
 
 async def both_usable(registry: CollectorRegistry) -> None:
     usable = "kani_recognizer_worker_usable"
-    await until(lambda: all(registry.get_sample_value(usable, {"replica": f"w{n}"}) for n in range(2)))
+    await happens(lambda: all(registry.get_sample_value(usable, {"replica": f"w{n}"}) for n in range(2)))
 
 
 async def test_each_recognition_goes_to_the_worker_with_the_fewest_and_stays_there(tmp_path: Path) -> None:
@@ -154,7 +155,7 @@ async def test_recognition_without_events_is_begun_again_by_another_worker(
         async with aclosing(recognizer.recognize(microphone.audio(), "es")) as events:
             first = asyncio.ensure_future(anext(events))
             if killed:
-                await until(lambda: any(worker.exchanges for worker in sites.workers))
+                await happens(lambda: any(worker.exchanges for worker in sites.workers))
                 sites.kill_busy()
             else:
                 # Its announcement crosses the opening.
@@ -247,7 +248,7 @@ async def test_worker_that_speaks_or_has_another_recogniser_is_not_used(
         async with started(pool_of(first)) as recognizer:
             assert recognizer.info.name == "loudness"
         async with started(pool_of(first, second)):
-            await until(lambda: "has another recogniser than the others" in caplog.text)
+            await happens(lambda: "has another recogniser than the others" in caplog.text)
 
 
 async def test_workers_on_slower_machines_serve_as_well(tmp_path: Path) -> None:
@@ -284,7 +285,7 @@ async def test_recording_whose_worker_is_lost_is_begun_again_until_its_first_seg
         session = service.open_transcription(admission, protocol="p", client="", options=options)
         async with session, aclosing(session.segments(file, 600)) as segments:
             first = asyncio.ensure_future(anext(segments))
-            await until(lambda: any(one.holding for one in sites.recognizers))
+            await happens(lambda: any(one.holding for one in sites.recognizers))
             sites.kill_busy()
             for one in sites.recognizers:
                 one.go_on.set()

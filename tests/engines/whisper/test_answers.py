@@ -21,18 +21,18 @@ from kani.engines.whisper.coverage import (
     before_cut,
     begins_late,
     end_of,
-    is_loop,
     is_spoken,
     told,
     without_echo,
 )
 from kani.engines.whisper.engine import WhisperRecognizer
 from kani.engines.whisper.likely_languages import LANGUAGES
-from kani.engines.whisper.plausibility import MAX_TOKENS, TokenLimits, echoes, is_repetitive
+from kani.engines.whisper.plausibility import MAX_TOKENS, TokenLimits, echoes
 from kani.engines.whisper.scripts import TokenScripts, is_latinised, scripts_of
 from kani.runtime import weights
 from kani.runtime.recognition.local_agreement import HypothesisWord
 from kani.runtime.recognition.passes import TimedWord
+from kani.runtime.transcript import is_loop, is_repetitive
 from kani.runtime.voice_detector import SAMPLE_RATE
 from tests.engines.whisper.test_recordings import transcribed
 from tests.judges.judge import edit_distance

@@ -27,13 +27,13 @@ from kani.engines.worker.service import Worker
 from tests.clients import unmute_page
 from tests.clients.kyutai.wire import KEY as KYUTAI
 from tests.clients.openai_realtime import BETA, RATE, Client, loud, quiet, realtime
-from tests.engines.remote.test_remote import KEY, until, working
+from tests.engines.remote.test_remote import KEY, working
 from tests.protocols.listening import doors
 from tests.protocols.listening.conftest import Furnish
 from tests.protocols.listening.doors import DIARIZING, LIVE, RECORDINGS, VAD, Door, House, Refused, Speakers
 from tests.protocols.wyoming.exchange import ask
 from tests.support.loudness import LoudnessRecognizer, PausingRecognizer
-from tests.support.patience import WITHIN_S
+from tests.support.patience import WITHIN_S, happens
 
 SPEECH = np.concatenate([quiet(0.96), loud(1.2), quiet(2.0)])
 WORDS = " ".join(f"w{number}{'.' if number % 5 == 4 else ''}" for number in range(15))
@@ -207,7 +207,7 @@ async def test_idle_recogniser_is_unloaded_and_hears_again(worker: str, furnish:
     recognizer.unload_after(0.01)
     house = await furnish(recognizer)
     for _ in range(2):
-        await until(lambda: not recognizer.loaded)
+        await happens(lambda: not recognizer.loaded)
         assert await door(house, SPEECH, ()) == understood(door)
 
 

@@ -1,4 +1,4 @@
-"""A Whisper of one's choice, by each protocol that listens."""
+"""A Whisper of one's choice, and a GGUF file, by each protocol that listens."""
 
 from __future__ import annotations
 
@@ -14,12 +14,14 @@ import pytest_asyncio
 
 from kani import AsyncSpeech
 from kani.core.types import Samples
-from kani.engines.whisper.checkpoint import live_delay
+from kani.runtime.recognition import live_delay
 from kani.server.settings import load
 from kani.server.speech_service import build_recognizer
 from tests.clients.openai_realtime import RATE, quiet
+from tests.engines.transcribe.gguf_models import whisper_base
 from tests.engines.whisper.checkpoint.random_checkpoint import base_as_folder
 from tests.judges.judge import word_error_rate
+from tests.judges.judged import JUDGE_PYTHON, needs
 from tests.protocols.listening.doors import (
     LIVE,
     RECORDINGS,
@@ -74,3 +76,24 @@ async def test_whisper_of_a_folder_is_understood(whisper: House, person: Samples
     async with httpx.AsyncClient(base_url=whisper.server.http_url, timeout=WITHIN_S) as client:
         health = (await client.get("/health")).json()["recognizer"]
     assert health["version"] == "whisper-of-mine int8" and health["live_delay"] > 0
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def transcribe(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[House]:
+    needs("transcribe_cpp")
+    folder = tmp_path_factory.mktemp("transcribe")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(live_delay, "LONGEST_S", math.inf)
+        model = str(whisper_base(folder / "base-of-mine.gguf"))
+        given = {"KANI_TRANSCRIBE_MODEL": model, "KANI_TRANSCRIBE_PYTHON": JUDGE_PYTHON}
+        async with chosen(folder, "transcribe", **given) as house:
+            yield house
+
+
+@pytest.mark.heard
+@pytest.mark.parametrize("door", [*RECORDINGS, *LIVE], ids=lambda door: door.__name__)
+async def test_gguf_file_is_understood(transcribe: House, person: Samples, door: Door) -> None:
+    assert word_error_rate(TEXT, await door(transcribe, person, ()), "en") <= 0.15
+    async with httpx.AsyncClient(base_url=transcribe.server.http_url, timeout=WITHIN_S) as client:
+        health = (await client.get("/health")).json()["recognizer"]
+    assert health["version"] == "whisper-base" and health["live"] and health["live_delay"] > 0

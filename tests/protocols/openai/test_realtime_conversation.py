@@ -26,12 +26,12 @@ from tests.support.chat.talking import (
     StartTalk,
     ask,
     done,
-    happens,
     names_of,
     transcript_of,
     write,
 )
 from tests.support.loudness import PausingRecognizer
+from tests.support.patience import happens
 from tests.support.servers.serving import serving
 
 WEATHER = {

@@ -23,7 +23,6 @@ from kani.core.errors import EngineUnavailable
 from kani.core.recognizer import RecognizedWord, Step
 from kani.core.transcriber import TranscriptionOptions
 from kani.core.types import Samples
-from kani.engines.whisper.checkpoint import live_delay
 from kani.engines.whisper.checkpoint.contents import read_contents
 from kani.engines.whisper.checkpoint.finding import find_checkpoint
 from kani.engines.whisper.checkpoint.layout import Layout
@@ -31,6 +30,7 @@ from kani.engines.whisper.engine import WhisperRecognizer
 from kani.engines.whisper.likely_languages import LANGUAGES
 from kani.engines.whisper.model import Whisper
 from kani.runtime.errors import CheckpointError
+from kani.runtime.recognition import live_delay
 from kani.runtime.recognition.local_agreement import HypothesisWord
 from kani.server.settings import load
 from kani.server.speech_service import build_recognizer

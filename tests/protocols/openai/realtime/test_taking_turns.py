@@ -113,9 +113,11 @@ async def test_answer_to_anything_else_is_not_used(talk: StartTalk, change: str)
 
 
 async def test_failure_of_an_early_request_is_no_failure_of_the_answer(talk: StartTalk) -> None:
-    client, _, endpoint = await talk(Answer(status=429, error={}), say("vale."), **EARLY)
+    client, server, endpoint = await talk(Answer(status=429, error={}), say("vale."), **EARLY)
     await client.append(*SENTENCE, PAUSE)
     await happens(lambda: endpoint.requests)
+    while not (await early_answers(server))["dropped"]:
+        await asyncio.sleep(0.005)
     await client.append(REST)
     assert (await done(client))["status"] == "completed"
     assert not client.of("error") and endpoint.said == [[SYSTEM, USER]] * 2

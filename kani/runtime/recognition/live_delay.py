@@ -2,37 +2,39 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import time
+from collections.abc import Callable
 
 import numpy as np
 
-from kani.engines.whisper.model import Whisper
-from kani.runtime.recognition.local_agreement import HypothesisWord
+from kani.core.types import Samples
 from kani.runtime.recognition.stream import TUNING
 from kani.runtime.voice_detector import SAMPLE_RATE
 
 LONGEST_S = 2.0
 """Delay from which on words are not live: an answer to them would come too late for a conversation."""
 
-# A pass of a stream that goes on: its audio, and the tokens after those that are decided.
-_AUDIO_S, _TOKENS = 5.0, 8
+# Audio of a pass of a stream that goes on.
+_AUDIO_S = 5.0
 _RUNS = 3
 
+log = logging.getLogger(__name__)
 
-def measure_pass(whisper: Whisper) -> float:
+
+def measure_pass(hear: Callable[[Samples], object]) -> float:
     """Return the seconds of a pass: the least of some, or of one that is far too slow. Blocks.
 
-    Of a pass on one core it is the processor's time: what else runs during the start does not count.
+    hear: does the work of a pass over 16 kHz audio. Of a pass on one core it is the processor's time: what
+    else runs during the start does not count.
     """
     noise = np.random.default_rng(0).normal(0.0, 0.1, round(_AUDIO_S * SAMPLE_RATE)).astype(np.float32)
     least_s = math.inf
     # The first run prepares memory and kernels, and tells no more than what is far too slow.
     for run in range(1 + _RUNS):
         began, used = time.perf_counter(), time.process_time()
-        encoded = whisper.encode(noise)
-        tokens = whisper.answer_of_length(encoded, _TOKENS)
-        whisper.align(encoded, whisper.languages[0], (), [HypothesisWord("", tuple(tokens))], _AUDIO_S)
+        hear(noise)
         pass_s = min(time.perf_counter() - began, time.process_time() - used)
         if run or pass_s > 2 * LONGEST_S:
             least_s = min(least_s, pass_s)
@@ -58,3 +60,19 @@ def cores_needed(pass_s: float) -> int:
     """
     longest_s = (LONGEST_S - TUNING.end_margin_s) / 1.5
     return 1 if pass_s <= longest_s else math.ceil(2 * pass_s / longest_s)
+
+
+def too_slow(recognizer: str, model: str, late_s: float, setting: str) -> str:
+    """Return why live words that come so late are none, empty if they are; the log tells either.
+
+    setting: name of that which chooses the model.
+    """
+    if late_s <= LONGEST_S:
+        log.info("%s: %s: live words come about %.1f s after they are said", recognizer, model, late_s)
+        return ""
+    reason = (
+        f"{model} is too slow on this machine for live speech (words would come {late_s:.1f} s late, "
+        f"{LONGEST_S:g} s at most): send recordings, or set {setting} to a smaller one"
+    )
+    log.warning("%s: %s", recognizer, reason)
+    return reason

@@ -1,0 +1,1 @@
+"""transcribe.cpp as a recogniser: models of many makers in GGUF files, on the processor."""

@@ -1,0 +1,155 @@
+"""transcribe.cpp's package, in its own words: GGUF files of many makers' models, on the processor.
+
+Runs only in its environment. A copy of a model computes one call at a time; all share the weights.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from threading import Event, Thread
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kani.core.errors import InvalidRequest
+from kani.core.recognizer import RecognizerInfo
+from kani.core.transcriber import TranscriptionOptions
+from kani.core.types import Samples
+from kani.engines.packages.adapter import Heard, Word
+from kani.engines.plugin import Resources
+from kani.runtime.recognition import live_delay
+
+if TYPE_CHECKING:
+    from transcribe_cpp import Result, Session
+
+log = logging.getLogger(__name__)
+
+RATE = 16_000
+_ERROR = 3  # level of the native library's log
+_OLD_CODES = {"jw": "jv", "iw": "he"}
+_LOOK_AGAIN_S = 0.05
+
+
+class Transcribe:
+    """One file. See ``HearingAdapter``."""
+
+    cure = "name another GGUF file, or fetch it again (KANI_TRANSCRIBE_MODEL)"
+
+    def load(self, settings: Mapping[str, Any], resources: Resources) -> RecognizerInfo:
+        """See ``HearingAdapter.load``. settings: ``file``, ``cores`` of a call, ``copies`` of the model.
+
+        Live words come by the server's passes, also of models that have streams: ``live_delay_s`` is theirs.
+        """
+        # The other backends are for devices that were never tried; loading Vulkan's takes longest.
+        os.environ.setdefault("TRANSCRIBE_BACKENDS", "cpu")
+        import transcribe_cpp
+
+        transcribe_cpp.set_log_callback(_log)
+        self._package: Any = transcribe_cpp
+        self.streams, self._file, self._cores = settings["copies"], settings["file"], settings["cores"]
+        model = transcribe_cpp.Model(self._file, backend="cpu")
+        self._idle = [model.session(n_threads=self._cores)]
+        self._can, self._prompted = model.capabilities, model.supports("context_prompt")
+        # Of several places the first one stands for the language: es-ES before es-US.
+        self._codes = {_subtag(code): code for code in reversed(self._can.languages) if code != "auto"}
+        self._told = self._codes  # unless it detects languages whatever a client names
+        # In a language that it hardly knows, a model may hear endless words in the noise that measures it.
+        language = self._codes.get("en") or next(iter(self._codes.values()), None)
+        try:
+            pass_s = self._pass_s(language)
+        except transcribe_cpp.UnsupportedRequest:
+            self._told, pass_s = {}, self._pass_s(None)
+        return RecognizerInfo(
+            "transcribe",
+            str(model.variant or model.arch),
+            RATE,
+            frozenset(self._codes),
+            live_delay_s=live_delay.delay_s(pass_s),
+        )
+
+    def _pass_s(self, language: str | None) -> float:
+        return live_delay.measure_pass(lambda noise: self._run(noise, {"language": language}, Event()))
+
+    def hear(self, samples: Samples, options: TranscriptionOptions, stopped: Event) -> list[Heard]:
+        """See ``HearingAdapter.hear``; a temperature has no effect. Nothing for an answer without end."""
+        how: dict[str, Any] = {"language": self._code(options.language)}
+        if options.translate:
+            if "en" not in self._can.translate_target_languages:
+                raise InvalidRequest("task", "this model does not translate into English")
+            how |= {"task": "translate", "target_language": "en"}
+        if options.prompt and self._prompted:
+            how["prompt"] = options.prompt
+        if (result := self._run(samples, how, stopped)) is None:
+            return []
+        only = next(iter(self._codes)) if len(self._codes) == 1 else ""
+        language = (options.language if self._told else "") or _subtag(result.language) or only
+        known = [token.p for token in result.tokens if token.p > 0]
+        probability = float(np.exp(np.log(known).mean())) if known else 1.0
+        sentences = result.segments if result.timestamp_kind == "segment" else ()
+        parts = [
+            Heard(one.text, one.t0_ms / 1000, one.t1_ms / 1000, (), language, probability)
+            for one in sentences
+        ]
+        whole = Heard(result.text, 0.0, len(samples) / RATE, (*_words(result),), language, probability)
+        return parts or [whole]
+
+    def _code(self, language: str | None) -> str | None:
+        """Return the model's name of a language, None to detect it. Raises InvalidRequest."""
+        if language is None and not self._can.supports_language_detect and len(self._codes) > 1:
+            known = ", ".join(sorted(self._codes))
+            raise InvalidRequest("language", f"this model does not detect it: name one of {known}")
+        return self._told.get(language or "")
+
+    @contextmanager
+    def _session(self) -> Iterator[Session]:
+        """Hold a copy that nobody else computes with."""
+        if self._idle:
+            session = self._idle.pop()
+        else:
+            session = self._package.Model(self._file, backend="cpu").session(n_threads=self._cores)
+        try:
+            yield session
+        finally:
+            self._idle.append(session)
+
+    def _run(self, samples: Samples, how: Mapping[str, Any], stopped: Event) -> Result | None:
+        with self._session() as session:
+            ended = Event()
+
+            def watch() -> None:
+                while not ended.wait(_LOOK_AGAIN_S):
+                    if stopped.is_set():
+                        session.cancel()
+
+            watching = Thread(target=watch)
+            watching.start()
+            try:
+                return session.run(samples, **how)
+            except (self._package.OutputRepetition, self._package.Aborted, self._package.InputTooShort):
+                return None
+            except self._package.OutputTruncated as error:
+                return error.partial_result
+            finally:
+                ended.set()
+                watching.join()
+
+
+def _words(result: Result) -> Iterator[Word]:
+    """Yield the words that the model times."""
+    for one in result.words:
+        tokens = result.tokens[one.first_token : one.first_token + one.n_tokens]
+        least = min((token.p for token in tokens if token.p > 0), default=1.0)
+        yield Word(one.text.strip(), one.t0_ms / 1000, one.t1_ms / 1000, least)
+
+
+def _subtag(code: str) -> str:
+    found = code.partition("-")[0].lower()
+    return _OLD_CODES.get(found, found)
+
+
+def _log(level: int, message: str) -> None:
+    if line := message.strip():
+        log.log(logging.WARNING if level == _ERROR else logging.DEBUG, "transcribe.cpp: %s", line)

@@ -1,0 +1,237 @@
+"""GGUF files by transcribe.cpp, of the judges' environment: the embedded Whisper base, and random streams."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+from prometheus_client import CollectorRegistry
+
+from kani.core.errors import EngineLost, EngineUnavailable, InvalidRequest
+from kani.core.recognizer import RecognizedWord
+from kani.core.transcriber import TranscribedSegment, TranscriptionOptions
+from kani.core.types import Samples
+from kani.engines.plugin import Resources
+from kani.engines.registry import Registry
+from kani.engines.transcribe.adapter import Transcribe
+from kani.engines.transcribe.gguf_file import find
+from kani.engines.transcribe.plugin import PACKAGE
+from kani.engines.transcribe.recognizer import TranscribeRecognizer
+from kani.engines.transcribe.settings import TranscribeSettings
+from kani.engines.transcribe.words import cut, is_speech, text_of, timed, told
+from tests.engines.transcribe.gguf_models import random_stream, whisper_base
+from tests.judges.judged import JUDGE_PYTHON, needs
+from tests.runtime.test_hub import Hub
+from tests.runtime.test_hub import hub as hub
+
+RATE = 16_000
+
+
+def heard(text: str, start_s: float = 0.0, end_s: float = 4.0) -> TranscribedSegment:
+    return TranscribedSegment(text, start_s, end_s, (), (), 0.0, 0.0, 0.0, 1.0, 0.0, "en", 1.0)
+
+
+@pytest.mark.parametrize(
+    ("known", "now", "count"),
+    [
+        ("", "the old bakery", 0),
+        ("The old", "the old bakery opens", 2),
+        ("the old bakery", "The Old Bakery. Opens early", 3),
+        ("the old bakery", "the bold bakery opens", 3),
+        ("the old bakery", "the bakery opens the door", 2),
+        ("very very", "very very very good", 2),
+        ("the old bakery", "", 0),
+    ],
+)
+def test_decided_words_are_left_out(known: str, now: str, count: int) -> None:
+    assert told(cut(known, "en"), cut(now, "en")) == count
+
+
+@pytest.mark.parametrize(
+    ("text", "language", "words"),
+    [
+        (" Bonjour ! Vous « allez » bien ?", "fr", ["Bonjour!", "Vous", "«", "allez»", "bien?"]),
+        ("今日は、いい。", "ja", ["今", "日", "は、", "い", "い。"]),
+    ],
+)
+def test_words_keep_their_text(text: str, language: str, words: list[str]) -> None:
+    found = cut(text, language)
+    assert [word.text for word in found] == words
+    assert text_of([token for word in found for token in word.tokens]).strip() == text.strip()
+
+
+def test_words_without_times_share_the_voice_of_their_sentence() -> None:
+    voiced_s = [0.5, 1.0, 1.5, 3.0, 3.5]
+    words = timed([heard("aa bb.", 0.0, 2.0), heard("cccc", 2.0, 4.0)], "en", voiced_s, 0.25)
+    assert [(word.start_s, word.end_s) for word in words] == [(0.5, 0.5), (0.5, 1.5), (3.0, 3.5)]
+    assert {word.probability for word in words} == {0.25}
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds", "speech"),
+    [("so it is", 0.5, True), ("word " * 40, 3.0, False), ("la" * 30, 60.0, False), ("", 1.0, True)],
+)
+def test_answers_that_nobody_says_are_dropped(text: str, seconds: float, *, speech: bool) -> None:
+    assert is_speech([heard(text)], seconds) is speech
+
+
+def test_languages_have_the_models_names_and_some_have_to_be_told() -> None:
+    adapter: Any = Transcribe()
+    adapter._codes = adapter._told = {"es": "es-ES", "en": "en-US"}
+    adapter._can = SimpleNamespace(supports_language_detect=False)
+    assert adapter._code("es") == "es-ES"
+    with pytest.raises(InvalidRequest, match="name one of en, es"):
+        adapter._code(None)
+    adapter._can.supports_language_detect, adapter._told = True, {}
+    # A model that detects them is told none.
+    assert adapter._code(None) is adapter._code("es") is None
+
+
+@pytest.mark.parametrize(
+    ("model", "reason"),
+    [(None, "needs KANI_TRANSCRIBE_MODEL"), ("nothing.gguf", "neither a file nor a model's name")],
+)
+def test_model_has_to_be_named(tmp_path: Path, model: str | None, reason: str) -> None:
+    with pytest.raises(EngineUnavailable, match=reason):
+        TranscribeRecognizer(TranscribeSettings(model=model), Resources(tmp_path))
+
+
+@pytest.mark.parametrize("names", [("a-Q8_0.gguf",), (), ("a-Q8_0.gguf", "b-q8_0.gguf")])
+def test_repository_has_one_file_in_q8_0(
+    tmp_path: Path, names: Sequence[str], hub: Hub, caplog: pytest.LogCaptureFixture
+) -> None:
+    hub.files = dict.fromkeys((*names, "a-F16.gguf"), b"weights")
+    chosen, resources = TranscribeSettings(model="owner/name"), Resources(tmp_path, may_fetch=True)
+    if len(names) != 1:
+        with pytest.raises(EngineUnavailable, match=f"has {len(names)} files in Q8_0"):
+            find(chosen, resources)
+        return
+    with caplog.at_level("INFO"):
+        assert Path(find(chosen, resources)["file"]).name == names[0]
+    assert "(1 MB, licence: an-open-licence" in caplog.text
+    assert not any("F16" in path for path in hub.asked)
+    # A larger one has more cores, and fewer copies.
+    many = replace(resources, threads=10_000)
+    assert find(chosen, many) == find(chosen, resources) | {"cores": os.cpu_count(), "copies": 1}
+
+
+@pytest.fixture(scope="session")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    needs("transcribe_cpp")
+    return whisper_base(tmp_path_factory.mktemp("gguf") / "whisper-base.gguf")
+
+
+@pytest.fixture(scope="session")
+def streaming(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    needs("transcribe_cpp")
+    return random_stream(tmp_path_factory.mktemp("gguf") / "moonshine.gguf")
+
+
+@asynccontextmanager
+async def started(folder: Path, model: Path, **chosen: str) -> AsyncIterator[TranscribeRecognizer]:
+    settings = TranscribeSettings(model=str(model), python=JUDGE_PYTHON, **chosen)
+    host = Registry(lambda kind: kind(), Resources(folder), CollectorRegistry())
+    recognizer = TranscribeRecognizer(settings, Resources(folder, threads=1, host=host))
+    await recognizer.start()
+    try:
+        yield recognizer
+    finally:
+        await recognizer.stop()
+
+
+async def pieces(samples: Samples) -> AsyncIterator[Samples]:
+    for at in range(0, len(samples), 1_000):
+        yield samples[at : at + 1_000]
+
+
+async def read(
+    recognizer: TranscribeRecognizer, samples: Samples, **options: Any
+) -> list[TranscribedSegment]:
+    return [one async for one in recognizer.transcribe(pieces(samples), TranscriptionOptions(**options))]
+
+
+async def live(
+    recognizer: TranscribeRecognizer, samples: Samples, language: str | None
+) -> list[RecognizedWord]:
+    events = recognizer.recognize(pieces(samples), language)
+    return [event async for event in events if isinstance(event, RecognizedWord)]
+
+
+@pytest.mark.server
+async def test_environment_with_another_version_is_refused() -> None:
+    needs("transcribe_cpp")
+    PACKAGE.environment.check(JUDGE_PYTHON)
+    later = PACKAGE.environment.packages.replace("native==0.4.1", "native==0.5.0")
+    with pytest.raises(
+        EngineUnavailable, match=r"runs with .* only, and this is transcribe-cpp-native==0.4.1"
+    ):
+        replace(PACKAGE.environment, packages=later).check(JUDGE_PYTHON)
+    with pytest.raises(EngineUnavailable, match="needs transcribe_cpp"):
+        PACKAGE.environment.check(sys.executable)
+
+
+@pytest.fixture(params=[0.0, 0.3, 0.9])
+def cut_off(tmp_path: Path, streaming: Path, request: pytest.FixtureRequest) -> Path:
+    whole, path = streaming.read_bytes(), tmp_path / "cut.gguf"
+    path.write_bytes(whole[: int(len(whole) * request.param)])
+    return path
+
+
+@pytest.mark.server
+async def test_cut_file_is_refused(tmp_path: Path, cut_off: Path) -> None:
+    with pytest.raises(EngineUnavailable, match=r"cut\.gguf.*: name another GGUF file"):
+        async with started(tmp_path, cut_off):
+            pass
+
+
+@pytest.mark.server
+async def test_model_of_another_family_hears_by_passes(tmp_path: Path, streaming: Path) -> None:
+    """One that has streams of its own, is of one language, and does not translate."""
+    noise = np.random.default_rng(1).normal(0, 0.1, 3 * RATE).astype(np.float32)
+    async with started(tmp_path, streaming) as recognizer:
+        assert recognizer.info.languages == {"en"} and not recognizer.info.recordings_only
+        # Random words, but the same each time.
+        first, again = [await recognizer.hear(noise, TranscriptionOptions()) for _ in range(2)]
+        assert first == again and first[0].text.split() and first[0].language == "en"
+        assert not await live(recognizer, noise, None)
+        with pytest.raises(InvalidRequest, match="does not translate"):
+            await recognizer.hear(noise, TranscriptionOptions(translate=True))
+    with pytest.raises(EngineUnavailable, match="knows en, and not es"):
+        async with started(tmp_path, streaming, language="es"):
+            pass
+
+
+@pytest.mark.server
+async def test_lost_process_comes_back(tmp_path: Path, base: Path) -> None:
+    noise = np.random.default_rng(1).normal(0, 0.1, 8 * RATE).astype(np.float32)
+    async with started(tmp_path, base) as recognizer:
+        assert recognizer.info.live_delay_s is not None and len(recognizer.info.languages) > 90
+        english = TranscriptionOptions(language="en")
+        cancelled = asyncio.create_task(recognizer.hear(np.tile(noise, 12), english))
+        hearing = asyncio.create_task(recognizer.hear(noise, english))
+        await asyncio.sleep(0)
+        cancelled.cancel()
+        assert (await hearing)[0].start_s == 0.0
+        hearing = asyncio.create_task(recognizer.hear(noise, english))
+        await asyncio.sleep(0)
+        (worker,) = (
+            one for one in psutil.Process().children() if "kani.engines.worker.child" in one.cmdline()
+        )
+        worker.kill()
+        # What had not begun is heard by the next process.
+        with suppress(EngineLost):
+            assert (await hearing)[0].end_s > 0
+        # Silence has no words, though Whisper says "you" to it.
+        assert not await read(recognizer, np.zeros(5 * RATE, np.float32), language="en")
+        (heard_,) = await recognizer.hear(np.zeros(5 * RATE, np.float32), english)
+        assert heard_.text
