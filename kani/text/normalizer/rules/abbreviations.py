@@ -48,7 +48,8 @@ def expand_abbreviation(cursor: TokenCursor, table: LanguageTable) -> Verbalizat
 def _before_slash(token: Token, table: LanguageTable) -> Verbalization | None:
     """ "c/Goya", "s/muebles", "p/2": a letter with its slash and what touches it."""
     rest, at = token.core[2:], token.core_start + 2
-    short = next(iter(table.abbreviations.get(token.core[:2], ())), None)
+    found = table.abbreviations.get(token.core[:2], ())
+    short = next((one for one in found if len(one.parts) == 1), None)
     if short is None or token.core[1:2] != "/" or token.core in table.abbreviations:
         return None
     condition = "number" if rest[:1].isdecimal() else "name" if rest[:1].isupper() else "other"

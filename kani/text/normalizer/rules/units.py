@@ -212,7 +212,7 @@ def in_full(token: Token, table: LanguageTable) -> str:
     if token.suffix.startswith("."):
         for key in (f"{token.core}.", f"{token.core.lower()}."):
             for short in sorted(table.abbreviations.get(key, ()), key=lambda one: len(one.parts)):
-                said = short.said.get("one") or short.said.get("counted") or short.said.get("other", "")
+                said = short.said.get("counted") or short.said.get("one") or short.said.get("other", "")
                 return said.split(" ")[0]
         if (unit := table.units.get(token.core)) is not None:
             return unit.forms.get("one", unit.forms["other"]).split(" ")[0]

@@ -29,6 +29,8 @@ def weekday(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     token = cursor.token()
     if not table.dates.short_weekdays:
         return None
+    if (letter := _letter(cursor, table)) is not None:
+        return letter
     if (joined := _JOINED.fullmatch(token.core)) is not None:
         return _joined(joined, cursor, table)
     name = _month_of_two(cursor, table) or _name(token, table)
@@ -54,6 +56,28 @@ def _name(token: Token, table: LanguageTable) -> str | None:
     """The weekday that a token may be; those that begin with a small letter are written either way."""
     names, core = table.dates.short_weekdays, token.core
     return names.get(core) or names.get(core[:1].lower() + core[1:])
+
+
+def _letter(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """A weekday's letter in a list in their order: "L, X y V de 7 a 9", "mañanas M y J"."""
+    token, letters, joiner = cursor.token(), table.dates.weekday_letters, table.signs.get("&", "")
+    if not token.core or token.core not in letters or len(token.core) > 1:
+        return None
+    run, back, ahead = token.core, 1, 1
+    while cursor.previous(back).core in (joiner, *letters) and len(run) <= len(letters):
+        run, back = cursor.previous(back).core.removeprefix(joiner) + run, back + 1
+    last = token
+    while last.suffix in ("", ",") and (last := cursor.token(ahead)).core in (joiner, *letters):
+        run, ahead = run + last.core.removeprefix(joiner), ahead + 1
+        if len(run) > len(letters):
+            return None
+    places = [letters.index(one) for one in run]
+    near = {one.core.lower() for one in (cursor.previous(back), cursor.token(ahead), cursor.token(ahead + 1))}
+    sure = len(run) > 2 or (len(run) > 1 and near & {*table.times.after, *table.dates.after})
+    if not sure or places != sorted(set(places)) or near & table.numbers.labels:
+        return None
+    name = tuple(dict.fromkeys(table.dates.short_weekdays.values()))[letters.index(token.core)]
+    return Verbalization((Piece(name, token.core_start, token.core_end),), token.core_end)
 
 
 def _month_of_two(cursor: TokenCursor, table: LanguageTable) -> str | None:
