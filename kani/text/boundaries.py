@@ -49,7 +49,24 @@ ABBREVIATIONS = frozenset(
     hôp biblio clin resp dest ist osp uff pal hosp emb atend rens adj
     colh colhs xíc col largh lungh profond entr secc sécs capp tavv vols
     mun mpal distr blvd avd edit introd sdad asoc prod mús coord colab
+    pr nd rtn sgl dbl perf perfs
+    acc arr atty betw cath cllr dep diam elev encl engr esp expy freq furn unfurn fwy hosp hwy ibid
+    illus illustr intl inv jct msgr natl ofc pkwy publ repr rept retd revd rnd rnds usu thur weds mtg
+    appts mgmt chq abf abschn abw abzügl adr akad amtl angeb ank ankf anschl aufg ausf ausg ausschl
+    autom außerd bayer bearb beif beil beschl bes bgm bgmstr bibl biol brit chem christl desgl dipl doz
+    durchschn eigtl eingetr einl einw elektr entf enth ermäß europ evang feiertgs finanz fortl franz
+    frdl freundl frfr frhr frz gegr geogr gepr gesetzl getr gleichz grds grdsl griech halbtgs haltest
+    herg hins hist hpts hst inh innerh insp intern internat ital jahrg jew jurist jährl kath kaufm kompl
+    konst krs königl körperl künstl landw ldkr lkr ltg mdl mind mitgl monatl männl möbl mündl nachm
+    natürl nördl offiz ordentl pckg persönl pfr pkg polit prakt psych rde rechn rechng rechtl regelm
+    relig restl richtg russ röm schriftl schwed schweiz spezif staatl statist stdl stud stv städt ständ
+    stündl sämtl südl tabl tbl techn teiln teilw telef theol theor tägl türk unbefr unbek ungef unmöbl
+    unverb verantw vereinb vertr verw vollst vorauss voraussichtl vorl vorm vorz wahrsch wahrscheinl wdh
+    weibl werkt westl wfl wirtsch wiss wofl wohnfl wöchentl zahlb zahlr zus zuz zuzügl öffentl örtl östl
+    übers überw stck bhf
     डॉ डा प्रो श्री मि पं स्व कु सु इं सं क्र पृ उदा नं रु रू ई.पू कि.मी से.मी मि.मी कि.ग्रा मि.ग्रा मि.ली मी ली ग्रा
+    सोम मंगल बुध गुरु शुक्र शनि रवि जन फर फ़र अप्रै जुला अग सितं अक्टू नवं दिसं अधि अधिक न्यू न्यून अध्या खं अ भा दि ता मो
+    फो सौ एड उ.प्र म.प्र प्रा तह जि अनु धा लग घं
     """.split()
 )
 """Words with a full stop that doesn't end a sentence: es, en, fr, de, it, pt and hi."""

@@ -11,6 +11,8 @@ from kani.text.normalizer.tokens import Token, TokenCursor
 
 _TIME = re.compile(r"[0-2]?\d(?:[:.h][0-5]\d|[0-5]\d$|h)")
 _ORDINAL = re.compile(r"\d{1,3}(?:\.|[.]?[ºª°]|(?:st|nd|rd|th|e|er|ère|ème))|[IVX]{1,6}(?:e|º|°)?")
+_DAY = re.compile(r"\d{1,2}(?:\.\d{1,2})?")
+_AGED = frozenset(("J", "Jahre", "Jahren"))
 _FEW = 20
 _MOST_FIGURES = 4
 _LONGEST_BEFORE_INITIAL = 3
@@ -78,6 +80,10 @@ def _said_as(
         return said["ordinal"], stop and not closed and _may_end(cursor.token(count), table)
     if "one" in said and (before == "1" or _is_ordinal(cursor)):
         return said["one"], stop and not closed and _may_end(cursor.token(count), table)
+    if "paid" in said and not cursor.previous().suffix and _is_money(cursor, table):
+        return said["paid"], stop and not closed and _may_end(cursor.token(count), table)
+    if len(said) == 1 and "paid" in said:
+        return None, False
     if "counted" in said:
         time = not before.isdecimal() and _TIME.fullmatch(before)
         if before[:1].isdecimal() and not time and before[-1] not in _MONEY and not cursor.previous().suffix:
@@ -89,6 +95,10 @@ def _said_as(
             return None, False
     if "time" in said and _TIME.match(cursor.token(count).core):
         return said["time"], False
+    if "aged" in said and cursor.token(count).core.isdecimal() and cursor.token(count + 1).core in _AGED:
+        return said["aged"], False
+    if "date" in said and _is_date(cursor.token(count)):
+        return said["date"], False
     if closed or not ("name" in said or "number" in said or stop):
         return spoken, False
     following = cursor.token(count)
@@ -113,11 +123,26 @@ def _said_as(
     initial = len(abbreviation.parts) == 1 and len(candidate) == 2 and candidate[0].isupper()
     titled = not initial or not table.first_names or following.core in table.first_names
     saintly = following.core.endswith(("s", "'s", "’s")) and said.get("name") == "saint"
-    if "name" in said and titled and (saintly or not _is_after_name(cursor, spoken)):
+    same = said.get("name") == spoken
+    if "name" in said and titled and (saintly or same or not _is_after_name(cursor, spoken)):
         return said["name"], False
     # A title has a capital itself: a name follows, not a sentence.
     titled = candidate[0].isupper() and following.core.lower() not in common_words(table.language)
     return spoken, stop and not titled
+
+
+def _is_date(token: Token) -> bool:
+    """True for "3." and "3.11."."""
+    return _DAY.fullmatch(token.core) is not None and token.suffix.startswith(".")
+
+
+def _is_money(cursor: TokenCursor, table: LanguageTable) -> bool:
+    """True after an amount of money: "£68 pp", "68 € pp"."""
+    before = cursor.previous().core
+    amount = cursor.previous(2).core[-1:].isdecimal()
+    return (before[-1:].isdecimal() and before[:1] in table.currencies) or (
+        any(before.endswith(sign) for sign in "€£$") or (before in table.currencies and amount)
+    )
 
 
 def _is_ordinal(cursor: TokenCursor) -> bool:
@@ -129,7 +154,8 @@ def _is_ordinal(cursor: TokenCursor) -> bool:
 def _may_end(following: Token, table: LanguageTable) -> bool:
     """True if a sentence may begin with a token."""
     first = following.core[:1]
-    common = not table.agreement.capitals or following.core.lower() in common_words(table.language)
+    # Before a noun the measure goes on: "1 Pr. Zucker".
+    common = not table.agreement.capitals or following.core.lower() in table.agreement.not_nouns
     letters = following.core.isupper() and 1 < len(following.core) <= _LONGEST_BEFORE_INITIAL
     return not first or (first.isupper() and common and not letters)
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 
+from kani.text.normalizer.rules.before_nouns import describes
 from kani.text.normalizer.rules.numerals import DASHES, NUMBER, parse_numeral, say_numeral
-from kani.text.normalizer.rules.units import PhraseBuilder, gender_of, resolve_unit
+from kani.text.normalizer.rules.units import PhraseBuilder, gender_of, resolve_unit, unit_end
 from kani.text.normalizer.spoken import Piece, Verbalization
 from kani.text.normalizer.tables.table import LanguageTable
 from kani.text.normalizer.tokens import TokenCursor
@@ -57,11 +58,14 @@ def dimensions(cursor: TokenCursor, table: LanguageTable) -> Verbalization | Non
         at = (token.core_start + match.start("suffix"), end)
     elif cursor.is_adjacent(1):
         following = cursor.token(1)
-        measure, _ = resolve_unit(following.core, table, attached=False)
+        # "2x2 in. photo"
+        measure, _ = resolve_unit(following.core, table, attached=following.suffix.startswith("."))
         if measure is not None:
-            end = following.core_end
+            end = unit_end(cursor, 1, table)
             at = (following.core_start, end)
-    name = table.form(measure.forms, 2) if measure is not None else ""
+    name = ""
+    if measure is not None:
+        name = table.form(measure.forms, 1 if describes(cursor, end, "", table) else 2)
     phrase = PhraseBuilder()
     place = token.core_start
     for part in re.split(r"([x×*])", match["figures"]):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from kani.text.normalizer.rules.acronyms import roman_value
+from kani.text.normalizer.rules.before_nouns import describes
 from kani.text.normalizer.rules.counted_nouns import CountedNumerals, parse_leading_point
 from kani.text.normalizer.rules.fractions import (
     gender_of_following,
@@ -26,7 +27,7 @@ _QUANTITY = re.compile(
     rf"(?P<suffix>[^\d\s]{{0,12}})"
 )
 _MEASURED = re.compile(
-    rf"(?P<first>[^\w\s]?{NUMBER}[^{DASHES}\d\s]{{1,12}})(?P<dash>[{DASHES}/])(?P<last>[^\w\s]?{NUMBER}\S{{0,12}})"
+    rf"(?P<first>[^\w\s]?{NUMBER}[^{DASHES}\d\s]{{1,12}}|[€£$₹]{NUMBER}(?=/))(?P<dash>[{DASHES}/])(?P<last>[^\w\s]?{NUMBER}\S{{0,12}})"
 )
 _ROMANS = re.compile(rf"(?P<first>[IVX]+)(?P<dash>[{DASHES}])(?P<last>[IVX]+)")
 _AMOUNT = re.compile(rf"{NUMBER}(?:[{DASHES}]{NUMBER})?[^\d\s]{{0,12}}")
@@ -47,7 +48,8 @@ def quantity(
     match = _QUANTITY.fullmatch(token.core)
     if match is None or not (match["number"] or match["vulgar"]):
         return None
-    before, suffix = match["before"], match["suffix"]
+    # Indian "₹840/-"
+    before, suffix = match["before"], match["suffix"].removesuffix("/-")
     first = parse_leading_point(match["number"], table) if match["number"] else None
     second = parse_numeral(match["second"], table) if match["second"] else None
     if (match["number"] and first is None) or (match["second"] and second is None):
@@ -112,6 +114,15 @@ def quantity(
             phrase.add(noun[0], at, token.core_end)
             phrase.add(noun[1], cursor.token(1).core_start, noun[2])
             return phrase.build(noun[2])
+        behind = cursor.token(1)
+        unit = resolve_unit(behind.core, table, behind.suffix.startswith("."))[0] if first else None
+        if first is not None and unit is not None and cursor.is_adjacent(1) and unit.gender == "":
+            # "9½ in."
+            end = unit_end(cursor, 1, table)
+            phrase.add(say_mixed(first, VULGAR_FRACTIONS[match["vulgar"]], table, gender), at, token.core_end)
+            alone = describes(cursor, end, unit.forms.get("one", ""), table)
+            phrase.add(table.form(unit.forms, 1 if alone else first.value + 1), behind.core_start, end)
+            return phrase.build(end)
         phrase.add(say_mixed(first, VULGAR_FRACTIONS[match["vulgar"]], table, gender), at, token.core_end)
         return phrase.build(end)
     numerals = CountedNumerals(cursor, table, token, match, first, second)
@@ -149,6 +160,19 @@ def _is_variable(suffix: str, cursor: TokenCursor) -> bool:
     """True for the "2x" of a formula."""
     near = cursor.previous().core, cursor.token(1).core
     return suffix == "x" and not cursor.token().suffix and any(one and one in _OPERATORS for one in near)
+
+
+def per_unit(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """ "2 visits/yr": what is counted, and how often or for what."""
+    token = cursor.token()
+    over, slash, under = token.core.partition("/")
+    unit = table.units.get(under)
+    known = over in table.units or (len(over) >= len("men") and over.isalpha())
+    if not slash or unit is None or not known or not table.per or not cursor.previous().core[-1:].isdecimal():
+        return None
+    said = f" {table.per} {unit.forms.get('one', unit.forms['other'])}"
+    middle, end = token.core_start + len(over), unit_end(cursor, 0, table)
+    return Verbalization((Piece(over, token.core_start, middle), Piece(said, middle, end)), end)
 
 
 def unit_before(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:

@@ -73,6 +73,7 @@ def parse_times(section: TableSection) -> Times:
             raise said.error(minutes, "is no number of minutes")
         minutes_said[int(minutes)] = said.text(minutes)
     times = Times(
+        dotted_after=frozenset(section.words("dotted_after")),
         gender=section.text("gender", ""),
         minutes_gender=section.text("minutes_gender", ""),
         every=section.template("every", "time", default=""),

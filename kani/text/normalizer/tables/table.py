@@ -132,6 +132,7 @@ class Dates:
 class Times:
     """[times]: templates of hours and minutes."""
 
+    dotted_after: frozenset[str]
     gender: str
     minutes_gender: str
     every: str
@@ -255,6 +256,11 @@ class LanguageTable:
     books: Books
     compass: Compass
     code_block: str
+
+    def is_money(self, word: str) -> bool:
+        """True for a currency's sign or name."""
+        named = any(word in money.forms.values() for money in self.currencies.values())
+        return named or word in self.currencies
 
     def form(self, forms: Forms, number: Decimal | int) -> str:
         """The form of ``forms`` for ``number``."""

@@ -23,6 +23,12 @@ _FOUR_FIGURES = re.compile(r"([01]\d|2[0-3])([0-5]\d)")
 _TEN = 10
 _HOURS_RANGE = re.compile(rf"(\d{{1,2}})[{DASHES}](\d{{1,2}})")
 _EARLIEST, _LAST_HOUR = 7, 24
+_FIVE, _LAST_MINUTE, _FIRST_FULL = 5, 59, 3
+_NO_TIME_BEFORE = frozenset("a per each on-base percent points stars miles times x speed".split())
+_NO_TIME_AFTER = frozenset(
+    """traded trading priced valued quoted rated closed opened stood set stands remained steady fixed average
+    gpa index rate odds trades costs cost increase increased rose fell up down score scored ph""".split()
+)
 _TRAINS = frozenset("to train service bus flight ferry departure".split())
 
 
@@ -156,6 +162,9 @@ def _time(cursor: TokenCursor, table: LanguageTable, written: str, start: int) -
         written = written.replace(".", ":")
         clock = _clock(written, table, hour_alone=False)
     known = cursor.previous().core in table.times.after
+    if table.language == "de" and cursor.token(1).core == "h" and cursor.is_adjacent(1):
+        # "Fr. 19 h"
+        known = known or cursor.previous().core in table.dates.short_weekdays
     hour = _HOUR.fullmatch(written) if clock is None else None
     if clock is not None:
         spoken, half, sharp = clock
@@ -264,7 +273,7 @@ def _is_dotted_time(cursor: TokenCursor, table: LanguageTable) -> bool:
     if _half_behind(cursor, table) is not None:
         return True
     if table.numbers.decimal == ".":
-        return False
+        return _is_english_time(cursor, table)
     marks, after = table.times.marks, table.times.after
     if cursor.is_adjacent(1) and cursor.token(1).core == table.numbers.to:
         # "von 9.30 bis 11.45 Uhr"
@@ -276,6 +285,37 @@ def _is_dotted_time(cursor: TokenCursor, table: LanguageTable) -> bool:
         or before in marks
         or listed
         or (cursor.is_adjacent(1) and cursor.token(1).core in marks)
+    )
+
+
+def _is_english_time(cursor: TokenCursor, table: LanguageTable) -> bool:
+    """True for the "6.30" of "at 6.30 sharp", "at 5.20 & 8.45": fives of minutes, nothing is measured."""
+    token, before, ahead = cursor.token(), cursor.previous(), cursor.token(1)
+    hour, _, minutes = token.core.partition(".")
+    if len(hour) > 1 and hour[0] == "0" and before.core.lower() == "the":
+        # "the 09.47 to Leeds"
+        return int(minutes) <= _LAST_MINUTE
+    measured = cursor.is_adjacent(1) and (
+        ahead.core in table.units
+        or ahead.core.lower() in table.numbers.magnitude_words
+        or ahead.core.lower() in _NO_TIME_BEFORE
+    )
+    least = 1 if int(minutes) else _FIRST_FULL
+    if (
+        measured
+        or not least <= int(hour) <= _LAST_HOUR
+        or int(minutes) % _FIVE
+        or int(minutes) > _LAST_MINUTE
+    ):
+        return False
+    rated = cursor.previous(2).core.lower()
+    if before.core in table.dates.short_weekdays or before.core.lower() in table.dates.days:
+        return True
+    if before.core.lower() in table.times.dotted_after:
+        return rated not in _NO_TIME_AFTER
+    return before.core.lower() in ("&", "and", "or", "to") and (
+        _DOTTED_TIME.fullmatch(rated) is not None
+        and cursor.previous(3).core.lower() in table.times.dotted_after
     )
 
 

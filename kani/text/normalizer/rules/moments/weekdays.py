@@ -9,8 +9,9 @@ from kani.text.normalizer.spoken import Piece, Verbalization
 from kani.text.normalizer.tables.table import LanguageTable
 from kani.text.normalizer.tokens import Token, TokenCursor
 
+_NAME = r"(?:[^\W\d_]|[\u0900-\u0963])+"
 _JOINED = re.compile(
-    rf"(?P<first>[^\W\d_]+)\.?(?P<mark>[{DASHES}/])(?P<last>[^\W\d_]+)(?:\.?/(?P<third>[^\W\d_]+))?"
+    rf"(?P<first>{_NAME})\.?(?P<mark>[{DASHES}/])(?P<last>{_NAME})(?:\.?/(?P<third>{_NAME}))?"
 )
 _DATE = re.compile(r"\d{1,2}([./-])\d{1,2}(?:\1\d{2,4})?")
 _DAY = re.compile(r"\d{1,2}(?:\.?[^\W\d_]{2}|[ºª])?")
@@ -19,7 +20,7 @@ _TIME = re.compile(
     re.IGNORECASE,
 )
 _ORDINAL = re.compile(r"[1-5]\.?(?:[ºª°]|er?|re|[oa])")
-_MARKS = ("", ".", ",", ";", ".,", ".:", ".;", ".)", "..")
+_MARKS = ("", ".", ",", ";", ".,", ".:", ".;", ".)", ".!", ".?", ":", "..")
 _HOURS = 24
 _LONGEST_JOINER = 7
 
@@ -37,7 +38,13 @@ def weekday(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     if name is None or token.suffix not in _MARKS:
         return None
     stopped = token.suffix.startswith(".")
-    listed = len(token.suffix) > 1 and stopped and name[0].isupper()
+    before = cursor.previous()
+    first = not before.core or before.suffix != ""
+    listed = name[0].isupper() and (
+        (len(token.suffix) > 1 and stopped)
+        or (token.suffix == ":" and first)
+        or (token.core[0].isupper() and _TIME.fullmatch(before.core) is not None and not before.suffix)
+    )
     month = name in table.dates.names
     if not (
         listed
@@ -48,7 +55,7 @@ def weekday(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         or _is_closed(cursor, table)
     ):
         return None
-    end = token.core_end + (stopped and (token.suffix != "." or not _ends_sentence(cursor)))
+    end = token.core_end + (stopped and (token.suffix != "." or not _ends_sentence(cursor, table)))
     return Verbalization((Piece(name, token.core_start, end),), end)
 
 
@@ -106,7 +113,7 @@ def _joined(match: re.Match[str], cursor: TokenCursor, table: LanguageTable) -> 
         return None
     at = token.core_start
     dash, rest = at + match.start("mark"), at + match.end("mark")
-    stop = token.suffix.startswith(".") and (len(token.suffix) > 1 or not _ends_sentence(cursor))
+    stop = token.suffix.startswith(".") and (len(token.suffix) > 1 or not _ends_sentence(cursor, table))
     end = token.core_end + stop
     if third is not None:
         # "Mo./Mi./Fr."
@@ -130,6 +137,10 @@ def _is_dated(cursor: TokenCursor, name: str, table: LanguageTable) -> bool:
     if _DATE.fullmatch(following.core) or _TIME.fullmatch(following.core):
         return True
     dates = table.dates
+    stopped = cursor.token().suffix.startswith(".") or name[0].isupper()
+    if stopped and following.core in table.times.after and cursor.token(2).core[:1].isdecimal():
+        # "Do. um 17 h", "dom. a las 20"
+        return True
     if cursor.token().suffix == "." and _is_joiner(following):
         # "jeu. à 17h30", "sáb. a las 10"
         hour = cursor.token(3 if cursor.token(2).core in table.times.after else 2).core
@@ -142,9 +153,8 @@ def _is_dated(cursor: TokenCursor, name: str, table: LanguageTable) -> bool:
             return True
         half = re.sub(r"[\d.]", "", following.core.lower())
         sure = cursor.token().suffix.startswith(".") or name[0].isupper()
-        return half in table.times.halves or (
-            sure and following.core.isdecimal() and int(following.core) < 32
-        )
+        dated = following.core.isdecimal() or half in table.ordinals
+        return half in table.times.halves or (sure and dated and int(re.sub(r"\D", "", following.core)) < 32)
     return following.core.lower() in dates.months and cursor.token(2).core[:1].isdecimal()
 
 
@@ -182,15 +192,17 @@ def _is_sure(first: Token, last: Token, joiner: Token, table: LanguageTable) -> 
 
 
 def _is_after(cursor: TokenCursor, name: str, table: LanguageTable) -> bool:
-    """True after a word that dates follow, where weekdays have a capital: "bis Fr.", "on Sun."."""
-    token = cursor.token()
-    return (
-        name[0].isupper()
-        and token.core[0].isupper()
-        and token.suffix.startswith(".")
-        and cursor.previous().core.lower() in table.dates.after
-        and not cursor.token(1).core[:1].isupper()
-    )
+    """True after a word that dates follow, where weekdays have a capital: "bis Fr.", "jeden 2. Mi."."""
+    token, before, dates = cursor.token(), cursor.previous(), table.dates
+    if not (name[0].isupper() and token.core[0].isupper() and token.suffix.startswith(".")):
+        return False
+    # "bei Fr. Dr. Roth" is a woman.
+    titled = cursor.token(1).core[:1].isupper() and f"{token.core}." in table.abbreviations
+    titled = titled and "name" in table.abbreviations[f"{token.core}."][0].said
+    numbered = before.core.isdecimal() and before.suffix == "."
+    word = before.core.lower()
+    after = word in dates.after or word in table.times.after or word in dates.beside_weekdays
+    return not titled and (numbered or (after and not before.suffix))
 
 
 def _is_closed(cursor: TokenCursor, table: LanguageTable) -> bool:
@@ -209,6 +221,7 @@ def _is_closed(cursor: TokenCursor, table: LanguageTable) -> bool:
     return ordinal or before.core.lower() in words or (article and cursor.previous(2).core.lower() in words)
 
 
-def _ends_sentence(cursor: TokenCursor) -> bool:
+def _ends_sentence(cursor: TokenCursor, table: LanguageTable) -> bool:
     following = cursor.token(1)
-    return following.core == "" or following.core[0].isupper()
+    noun = table.agreement.capitals and following.core.lower() not in table.agreement.not_nouns
+    return following.core == "" or (following.core[0].isupper() and not noun)
