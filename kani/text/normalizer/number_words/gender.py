@@ -27,6 +27,10 @@ class Agreement:
     beginnings: Mapping[str, tuple[str, tuple[str, ...]]]
     measures_after: frozenset[str] = frozenset()
 
+    def knows(self, noun: str) -> bool:
+        """True for a word that has its gender by itself, not by its ending."""
+        return any(noun.lower() in words for _, words in self.genders.values())
+
     def gender(self, noun: str, plural: bool) -> str:
         """ "m", "f", "n", a form of [agreement.beginnings], or "" for a word that is no noun or has no known
         gender."""

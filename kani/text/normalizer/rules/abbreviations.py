@@ -17,12 +17,17 @@ _FEW = 20
 _MOST_FIGURES = 4
 _LONGEST_BEFORE_INITIAL = 3
 _LONGEST_STREET = 5
+_INSIDE = tuple(":;,–—/")
+_MONEY = tuple("€$£")
+_LEAST_AFTER_SLASH = 3
 _PLURALS = ("s", "people", "men", "women", "children")
 
 
 def expand_abbreviation(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """A line of [abbreviations], if its condition holds."""
     token = cursor.token()
+    if (before_slash := _before_slash(token, table)) is not None:
+        return before_slash
     for candidate in _keys(token, table):
         for abbreviation in table.abbreviations.get(candidate, ()):
             end = _end_of(cursor, abbreviation.parts)
@@ -40,6 +45,24 @@ def expand_abbreviation(cursor: TokenCursor, table: LanguageTable) -> Verbalizat
                 end += not ends_sentence
             return Verbalization((Piece(spoken, token.core_start, end),), end)
     return None
+
+
+def _before_slash(token: Token, table: LanguageTable) -> Verbalization | None:
+    """ "c/Goya", "s/muebles", "p/2": a letter with its slash and what touches it."""
+    rest, at = token.core[2:], token.core_start + 2
+    found = table.abbreviations.get(token.core[:2], ())
+    short = next((one for one in found if len(one.parts) == 1), None)
+    if short is None or token.core[1:2] != "/" or token.core in table.abbreviations:
+        return None
+    condition = "number" if rest[:1].isdecimal() else "name" if rest[:1].isupper() else "other"
+    spoken = short.said.get(condition) or short.said.get("other")
+    if spoken is None or not (rest.isdecimal() or (rest.isalpha() and len(rest) >= _LEAST_AFTER_SLASH)):
+        return None
+    if rest.isdecimal() and ("number" in short.said or len(rest) > _MOST_FIGURES):
+        return None
+    said = table.number_words.cardinal(int(rest)) if rest.isdecimal() else rest
+    pieces = Piece(f"{spoken} ", token.core_start, at), Piece(said, at, token.core_end)
+    return Verbalization(pieces, token.core_end)
 
 
 def _said_as(
@@ -62,7 +85,8 @@ def _said_as(
     if len(said) == 1 and "paid" in said:
         return None, False
     if "counted" in said:
-        if before[:1].isdecimal() and not cursor.previous().suffix:
+        time = not before.isdecimal() and _TIME.fullmatch(before)
+        if before[:1].isdecimal() and not time and before[-1] not in _MONEY and not cursor.previous().suffix:
             few = "few" in said and before.isdecimal() and int(before) <= _FEW
             return said["few" if few else "counted"], stop and not closed and _may_end(
                 cursor.token(count), table
@@ -88,7 +112,8 @@ def _said_as(
     if also_word and not (numbered or first.islower() or titles or _is_ordinal(cursor)):
         return None, False
     if not first:
-        return spoken, stop
+        # "dest. : M. Leroy"
+        return spoken, stop and following.text[following.start : following.start + 1] not in _INSIDE
     if _is_number(following, candidate) and not _answers(cursor, candidate, table):
         return said.get("number", spoken), False
     if "address" in said and _is_address(cursor, count):
@@ -139,7 +164,7 @@ def _is_number(token: Token, candidate: str) -> bool:
     """True for figures, and Roman numerals; a letter is one only after more than "p." or "No."."""
     if token.core[:1].isdigit() or (token.core[:1] in "-−+" and token.core[1:2].isdigit()):
         return True
-    value = roman_value(token.core)
+    value = roman_value(re.split("[-–]", token.core)[0])
     return value is not None and (len(token.core) > 1 or len(candidate) > _LONGEST_BEFORE_INITIAL)
 
 
@@ -235,7 +260,7 @@ def _keys(token: Token, table: LanguageTable) -> tuple[str, ...]:
     """Keys that a token may have in the table: with its full stop, without, in lower case."""
     stop = f"{token.core}." if token.suffix.startswith(".") else ""
     keys = [key for key in (stop, token.core) if key]
-    if len(token.core) == 1 and token.core.isupper():
+    if len(token.core.rstrip("/")) == 1 and token.core.isupper():
         # An initial is not written in small letters.
         return tuple(keys)
     if token.core.isupper() and stop:

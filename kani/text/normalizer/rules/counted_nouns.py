@@ -90,6 +90,11 @@ class CountedNumerals:
             return None, None
         token = cursor.token(ahead)
         if self._second is None and not self._first.decimals and self._takes_fraction(token, ahead):
+            if token.suffix.startswith(('"', "″")) and not token.prefix and "in" in table.units and counted:
+                # 1 1/2"
+                self._measure_at = self.end, self.end + 1
+                self.end += 1
+                return table.units["in"], None
             ahead += 1
             if not cursor.is_adjacent(ahead):
                 return None, None

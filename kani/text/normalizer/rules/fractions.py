@@ -94,7 +94,9 @@ def fraction(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     if token.suffix.startswith(('"', "″")) and not token.prefix and "in" in table.units:
         # 3/8"
         inch = table.units["in"].forms
-        said = _of(say_fraction(*part, table), inch.get("one", inch["other"]), table)
+        name = inch.get("one", inch["other"])
+        half = table.fractions.halves.get(gender_of(name, table) or "m") if part == (1, 2) else None
+        said = f"{half} {name}" if half else _of(say_fraction(*part, table), name, table)
         phrase.add(said, at, token.core_end + 1)
         return phrase.build(token.core_end + 1)
     if (measured := of_unit(cursor, part, table)) is not None:
@@ -103,11 +105,18 @@ def fraction(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     if not match["sign"] and is_loose(token.core, table):
         return None
     gender = gender_of_following(cursor, table) if part == (1, 2) else ""
+    if part == (1, 2) and not gender and table.fractions.halves and _follows_and(cursor, table):
+        # "1 ora e 1/2"
+        gender = table.agreement.gender(cursor.previous(2).core, plural=False)
     if part == (1, 2) and cursor.previous(3).core in table.times.after:
         # "a las 8 y 1/2"
         gender = gender or table.times.gender
     phrase.add(say_mixed(None, part, table, gender), at, token.core_end)
     return phrase.build(token.core_end)
+
+
+def _follows_and(cursor: TokenCursor, table: LanguageTable) -> bool:
+    return cursor.previous().core == table.signs.get("&") and not cursor.previous().suffix
 
 
 def _compound(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:

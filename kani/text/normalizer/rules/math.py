@@ -128,6 +128,10 @@ def say_tex(command: str, table: LanguageTable) -> str:
     return f" {said} " if said else name
 
 
+_SIGNED = ("%", "°C", "°F", "°")
+"""What is counted from below zero, too."""
+
+
 def sign_between(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """A sign that stands by itself between two numbers: "5 - 3 = 2", "9:00 – 17:00", "3 x 4"."""
     token = cursor.token()
@@ -141,6 +145,11 @@ def sign_between(cursor: TokenCursor, table: LanguageTable) -> Verbalization | N
         close = ""
     if sign in DASHES and _is_between_dates(cursor, table):
         return Verbalization((Piece(f" {table.numbers.to} ", token.start, token.end),), token.end)
+    number = cursor.token(1).core
+    loose = sign in DASHES and number[:1].isnumeric() and not (first[-1:].isnumeric() or measured or half)
+    if loose and (number.endswith(_SIGNED) or (cursor.is_adjacent(2) and cursor.token(2).core in _SIGNED)):
+        # "remise - 10 %", "mínima - 5 °C"
+        return Verbalization((Piece(table.numbers.minus, token.start, token.end),), token.end)
     if not (first[-1:].isnumeric() or measured or half) or (close and not (half and close == ".")):
         return None
     if not cursor.token(1).core[:1].isnumeric():

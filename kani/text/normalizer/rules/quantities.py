@@ -14,7 +14,7 @@ from kani.text.normalizer.rules.fractions import (
     say_mixed,
     say_vulgar,
 )
-from kani.text.normalizer.rules.numerals import DASHES, NUMBER, VULGAR_FRACTIONS, parse_numeral
+from kani.text.normalizer.rules.numerals import DASHES, NUMBER, VULGAR_FRACTIONS, Numeral, parse_numeral
 from kani.text.normalizer.rules.units import PhraseBuilder, is_letter, resolve_unit, sign_name, unit_end
 from kani.text.normalizer.spoken import Piece, Verbalization
 from kani.text.normalizer.tables.table import Currency, LanguageTable, Unit
@@ -31,6 +31,7 @@ _MEASURED = re.compile(
 )
 _ROMANS = re.compile(rf"(?P<first>[IVX]+)(?P<dash>[{DASHES}])(?P<last>[IVX]+)")
 _AMOUNT = re.compile(rf"{NUMBER}(?:[{DASHES}]{NUMBER})?[^\d\s]{{0,12}}")
+_GROUPED = re.compile(r"([1-9]\d{0,2}),(\d{3})")
 _OPERATORS = frozenset("+ - − = < > ≤ ≥ ±".split())
 _SHARES = "%‰٪؉"
 """Signs that some languages write before the number."""
@@ -56,6 +57,15 @@ def quantity(
     if money is not None and (before or match["sign"]):
         return None
     money = table.currencies.get(before) if before else money
+    if (
+        first is not None
+        and money is not None
+        and before != "€"
+        and table.numbers.decimal == ","
+        and (grouped := _GROUPED.fullmatch(match["number"])) is not None
+    ):
+        # "S/ 1,800": no amount has three decimals, and in Latin America many write groups so.
+        first = Numeral(grouped[1] + grouped[2], "", grouped=True)
     shares = table.units.get(before) if before and before in _SHARES and not suffix else None
     if match["again"] and match["again"] != before:
         return None

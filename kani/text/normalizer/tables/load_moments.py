@@ -51,6 +51,7 @@ def parse_dates(section: TableSection) -> Dates:
         short_weekdays=short_weekdays,
         days=of_days,
         beside_weekdays=frozenset(section.words("beside_weekdays")),
+        weekday_letters=section.text("weekday_letters", ""),
         names=names,
         months=months,
         other_months=frozenset(section.words("other_months")),

@@ -121,6 +121,7 @@ class Dates:
     short_weekdays: Mapping[str, str]
     days: Set[str]
     beside_weekdays: frozenset[str]
+    weekday_letters: str
     names: tuple[str, ...]
     months: Mapping[str, int]
     other_months: frozenset[str]

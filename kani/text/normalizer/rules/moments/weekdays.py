@@ -19,7 +19,9 @@ _TIME = re.compile(
     rf"\d{{1,2}}(?:[:.h]\d{{2}}|h)\S{{0,4}}|\d{{1,2}}(?:[:.h]\d{{2}}|h)?\S{{0,3}}[{DASHES}]\d{{1,2}}\S{{0,5}}",
     re.IGNORECASE,
 )
-_MARKS = ("", ".", ",", ";", ".,", ".:", ".;", ".)", ".!", ".?", ":")
+_ORDINAL = re.compile(r"[1-5]\.?(?:[ºª°]|er?|re|[oa])")
+_MARKS = ("", ".", ",", ";", ".,", ".:", ".;", ".)", ".!", ".?", ":", "..")
+_HOURS = 24
 _LONGEST_JOINER = 7
 
 
@@ -28,9 +30,11 @@ def weekday(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     token = cursor.token()
     if not table.dates.short_weekdays:
         return None
+    if (letter := _letter(cursor, table)) is not None:
+        return letter
     if (joined := _JOINED.fullmatch(token.core)) is not None:
         return _joined(joined, cursor, table)
-    name = _name(token, table)
+    name = _month_of_two(cursor, table) or _name(token, table)
     if name is None or token.suffix not in _MARKS:
         return None
     stopped = token.suffix.startswith(".")
@@ -41,8 +45,10 @@ def weekday(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         or (token.suffix == ":" and first)
         or (token.core[0].isupper() and _TIME.fullmatch(before.core) is not None and not before.suffix)
     )
+    month = name in table.dates.names
     if not (
         listed
+        or month
         or _is_dated(cursor, name, table)
         or _is_one_of_two(cursor, table)
         or _is_after(cursor, name, table)
@@ -57,6 +63,38 @@ def _name(token: Token, table: LanguageTable) -> str | None:
     """The weekday that a token may be; those that begin with a small letter are written either way."""
     names, core = table.dates.short_weekdays, token.core
     return names.get(core) or names.get(core[:1].lower() + core[1:])
+
+
+def _letter(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """A weekday's letter in a list in their order: "L, X y V de 7 a 9", "mañanas M y J"."""
+    token, letters, joiner = cursor.token(), table.dates.weekday_letters, table.signs.get("&", "")
+    if not token.core or token.core not in letters or len(token.core) > 1:
+        return None
+    run, back, ahead = token.core, 1, 1
+    while cursor.previous(back).core in (joiner, *letters) and len(run) <= len(letters):
+        run, back = cursor.previous(back).core.removeprefix(joiner) + run, back + 1
+    last = token
+    while last.suffix in ("", ",") and (last := cursor.token(ahead)).core in (joiner, *letters):
+        run, ahead = run + last.core.removeprefix(joiner), ahead + 1
+        if len(run) > len(letters):
+            return None
+    places = [letters.index(one) for one in run]
+    near = {one.core.lower() for one in (cursor.previous(back), cursor.token(ahead), cursor.token(ahead + 1))}
+    sure = len(run) > 2 or (len(run) > 1 and near & {*table.times.after, *table.dates.after})
+    if not sure or places != sorted(set(places)) or near & table.numbers.labels:
+        return None
+    name = tuple(dict.fromkeys(table.dates.short_weekdays.values()))[letters.index(token.core)]
+    return Verbalization((Piece(name, token.core_start, token.core_end),), token.core_end)
+
+
+def _month_of_two(cursor: TokenCursor, table: LanguageTable) -> str | None:
+    """A short month in full, with its stop and beside another one: "de feb. a mar."."""
+    months, core = table.dates.months, cursor.token().core.lower()
+    if core not in months or core == table.dates.names[months[core] - 1] or "." not in cursor.token().suffix:
+        return None
+    sides = (cursor.token(1), cursor.token(2)), (cursor.previous(), cursor.previous(2))
+    beside = any(_is_joiner(joiner) and other.core.lower() in months for joiner, other in sides)
+    return table.dates.names[months[core] - 1] if beside else None
 
 
 def _joined(match: re.Match[str], cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
@@ -103,6 +141,10 @@ def _is_dated(cursor: TokenCursor, name: str, table: LanguageTable) -> bool:
     if stopped and following.core in table.times.after and cursor.token(2).core[:1].isdecimal():
         # "Do. um 17 h", "dom. a las 20"
         return True
+    if cursor.token().suffix == "." and _is_joiner(following):
+        # "jeu. à 17h30", "sáb. a las 10"
+        hour = cursor.token(3 if cursor.token(2).core in table.times.after else 2).core
+        return bool(_TIME.fullmatch(hour)) or (hour.isdecimal() and int(hour) <= _HOURS)
     if _DAY.fullmatch(following.core):
         ahead = 3 if cursor.token(2).core.lower() in dates.joiners else 2
         if cursor.token(ahead).core.lower() in dates.months and following.suffix in ("", "."):
@@ -118,6 +160,11 @@ def _is_dated(cursor: TokenCursor, name: str, table: LanguageTable) -> bool:
 
 def _is_one_of_two(cursor: TokenCursor, table: LanguageTable) -> bool:
     """True beside another weekday: "lun. a vie.", "Mon thru Fri", "Sa. und So."."""
+    if cursor.token().suffix == ".," and (
+        cursor.token(1).suffix.startswith(".") and _name(cursor.token(1), table)
+    ):
+        # "seg., qua. e sex."
+        return True
     if cursor.token().suffix in ("", "."):
         joiner, other = cursor.token(1), cursor.token(2)
         if _is_joiner(joiner) and _name(other, table) and _is_sure(cursor.token(), other, joiner, table):
@@ -159,17 +206,19 @@ def _is_after(cursor: TokenCursor, name: str, table: LanguageTable) -> bool:
 
 
 def _is_closed(cursor: TokenCursor, table: LanguageTable) -> bool:
-    """True beside a word for closed or open: "So geschl.", "fermé le dim."."""
+    """True beside a word for closed or open, or after an ordinal: "fermé le dim.", "1er sam. du mois"."""
     token, before = cursor.token(), cursor.previous()
     words = table.dates.beside_weekdays
     if not (token.suffix.startswith(".") or token.core[0].isupper()):
         return False
-    if token.suffix in ("", ".") and cursor.token(1).core.lower() in words:
+    ahead = 2 if _is_joiner(cursor.token(1)) and cursor.token(1).core.lower() not in words else 1
+    if token.suffix in ("", ".") and cursor.token(ahead).core.lower() in words:
         return True
     if before.suffix:
         return False
     article = before.core.islower() and len(before.core) <= len("the")
-    return before.core.lower() in words or (article and cursor.previous(2).core.lower() in words)
+    ordinal = _ORDINAL.fullmatch(before.core) is not None and cursor.token(1).core[:1].islower()
+    return ordinal or before.core.lower() in words or (article and cursor.previous(2).core.lower() in words)
 
 
 def _ends_sentence(cursor: TokenCursor, table: LanguageTable) -> bool:
