@@ -167,8 +167,8 @@ def split_per(symbol: str, table: LanguageTable, money: bool) -> tuple[str, str]
         return symbol, ""
     if symbol in table.units:
         # "€/kg" with a reading of its own: "euros le kilo"
-        paid_in = table.currencies.get(of)
-        whole, name = table.units[symbol].forms["other"], paid_in.forms["other"] if paid_in else symbol
+        money = table.currencies.get(of)
+        whole, name = table.units[symbol].forms["other"], money.forms["other"] if money else symbol
         return (of, whole.removeprefix(name)) if whole.startswith(name) else (symbol, "")
     if under not in table.units:
         # "USD 20/mes": what is paid for may be any word.
@@ -193,7 +193,7 @@ def say_counted(numeral: Numeral, forms: Forms, gender: str, table: LanguageTabl
 def gender_of_counted(cursor: TokenCursor, table: LanguageTable, ahead: int, plural: bool) -> str:
     """The gender of the noun ``ahead``; where nouns have capitals, an adjective may stand before it."""
     agreement = table.agreement
-    noun = in_full(cursor.token(ahead), table)
+    noun = in_full(cursor.token(ahead), table, plural)
     if noun in _OF_ANY_GENDER and cursor.is_adjacent(ahead + 1):
         # "1 só vez"
         noun = cursor.token(ahead + 1).core
@@ -215,14 +215,13 @@ def gender_of_counted(cursor: TokenCursor, table: LanguageTable, ahead: int, plu
     return agreement.gender(noun, plural)
 
 
-def in_full(token: Token, table: LanguageTable) -> str:
+def in_full(token: Token, table: LanguageTable, plural: bool = False) -> str:
     """A noun, or what an abbreviation of one stands for ("1 c. à s.", "3. Std.")."""
+    first, second = ("counted", "one") if plural else ("one", "counted")
     if token.suffix.startswith("."):
         for key in (f"{token.core}.", f"{token.core.lower()}."):
             for short in sorted(table.abbreviations.get(key, ()), key=lambda one: len(one.parts)):
-                one = short.said.get("one", "")
-                said = one if table.agreement.capitals else ""
-                said = said or short.said.get("counted") or one or short.said.get("other", "")
+                said = short.said.get(first) or short.said.get(second) or short.said.get("other", "")
                 return said.split(" ")[0]
         if (unit := table.units.get(token.core)) is not None:
             return unit.forms.get("one", unit.forms["other"]).split(" ")[0]

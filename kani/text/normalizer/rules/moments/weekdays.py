@@ -20,7 +20,7 @@ _TIME = re.compile(
     re.IGNORECASE,
 )
 _ORDINAL = re.compile(r"[1-5]\.?(?:[ºª°]|er?|re|[oa])")
-_MARKS = ("", ".", ",", ";", ".,", ".:", ".;", ".)", "..", ".!", ".?", ":")
+_MARKS = ("", ".", ",", ";", ".,", ".:", ".;", ".)", ".!", ".?", ":", "..")
 _HOURS = 24
 _LONGEST_JOINER = 7
 
