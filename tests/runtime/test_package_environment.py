@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from kani.core.errors import EngineUnavailable
 from kani.engines.packages.package import Package
 from kani.engines.plugin import Resources
-from kani.runtime.packages.environment import PackageEnvironment
+from kani.runtime.packages.environment import LISTED, PackageEnvironment
 
 NAME = "stand_in_package"
 
@@ -82,7 +82,7 @@ def test_environment_is_made_once_and_completed(tmp_path: Path, monkeypatch: pyt
         environment("a-package-that-is-not-there").make(tmp_path, told.append)
     assert why.value.passing and "\n" not in str(why.value)
     # What was interrupted is not the version before any more.
-    assert not newer.is_complete(tmp_path)
+    assert not (tmp_path / "environment" / LISTED).exists()
 
 
 def test_uv_makes_it_where_it_is_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

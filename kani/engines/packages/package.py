@@ -17,7 +17,7 @@ from pydantic import BaseModel
 from kani.core.errors import EngineUnavailable
 from kani.engines.plugin import Host, PackageWorker, Resources
 from kani.runtime.extras import FETCH
-from kani.runtime.packages.environment import PackageEnvironment
+from kani.runtime.packages.environment import LISTED, PackageEnvironment
 
 if TYPE_CHECKING:
     from kani.core.engine import Engine
@@ -57,7 +57,8 @@ class Package:
         python, engine = self.environment.python_in(cache), self.environment.engine
         if not python.is_file():
             return None
-        if not self.environment.is_complete(cache):
+        listed = python.parents[1] / LISTED
+        if not listed.is_file() or listed.read_text("utf-8") != self.environment.packages:
             raise EngineUnavailable(
                 f"the environment of {engine} in {python.parents[1]} is not complete, or of another version: "
                 f"{FETCH} with the same options completes it"

@@ -16,6 +16,7 @@ from kani.runtime.extras import FETCH, INSTALLED
 OLDEST = (3, 11)
 """Oldest Python that this server's code runs on."""
 
+LISTED = "installed.txt"  # in an environment: its packages, written once all are there
 _TIMEOUT_S, _INSTALL_TIMEOUT_S = 60.0, 3600.0
 _PROBE = """
 import sys, importlib.metadata as m, importlib.util as u
@@ -59,15 +60,6 @@ class PackageEnvironment:
         windows = sys.platform == "win32"
         return cache / "environment" / ("Scripts/python.exe" if windows else "bin/python")
 
-    def is_complete(self, cache: Path) -> bool:
-        """Return True if ``make`` has made it to the end, with these packages."""
-        listed = self.python_in(cache).parents[1] / "installed.txt"
-        return (
-            self.python_in(cache).is_file()
-            and listed.is_file()
-            and listed.read_text("utf-8") == self.packages
-        )
-
     def make(self, cache: Path, report: Callable[[str], None]) -> None:
         """Make the environment, or complete it; by uv where that is installed.
 
@@ -75,8 +67,8 @@ class PackageEnvironment:
         Raises EngineUnavailable.
         """
         python, uv = self.python_in(cache), shutil.which("uv")
-        folder, listed = python.parents[1], python.parents[1] / "installed.txt"
-        if self.is_complete(cache):
+        folder, listed = python.parents[1], python.parents[1] / LISTED
+        if python.is_file() and listed.is_file() and listed.read_text("utf-8") == self.packages:
             return
         listed.unlink(missing_ok=True)
         report(f"installing {self.packages} into {folder} ({self.size}, licence: {self.licence})")
