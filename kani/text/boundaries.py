@@ -11,6 +11,7 @@ import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
+from pathlib import Path
 
 from kani.text.markup import MASK, PARAGRAPH_END
 
@@ -24,30 +25,7 @@ CLOSERS = "\"'»”’)]}」』）】》〉" + MASK
 RIGHT_CLOSERS = "»”)]}」』）】》〉"
 DASHES = "—–-"
 
-ABBREVIATIONS = frozenset(
-    """
-    sr sra srta sres dr dra dres d dña prof profa lic ing arq gral tte exc ud uds vd vds av avda c pza
-    pág págs párr núm nº vol ed ej p.ej aprox tel etc a.c d.c bs
-    admón apdo art arts atte ayto bco cap cnel ctra cía dcha depto dpto esq excma excmo fig hab izq izqda
-    máx mín mons núms pl ref seg sras ss sta tfno tlf univ vols
-    mr mrs ms st jr sen rep gov gen col lt sgt capt hon rev messrs dept est inc ltd co corp vs e.g i.e cf
-    al approx ca adm appt apt assn ave avg blvd bros ch cpl eds eg eq excl ext figs ft govt ie incl ln
-    maj mon mt nos pg pres rd sec sq temp thurs tues viz jan feb apr jun jul aug sep sept oct nov dec tue
-    wed thu fri a.m p.m u.s u.k
-    mm mme mlle mlles p pp env bd j.-c
-    allg anm abzgl betr bspw bzgl chr dgl ebd ehem einschl entspr evtl exkl fa gebr gez ggü hbf hl hrsg
-    insb jg lfd med mtl nrn pfd phil pkt rer sog std stellv tgl tsd urspr zzgl
-    hr hrn fr frl z.b d.h u.a bzw usw ggf nr str inkl zzt vgl geb kap mrd mio
-    sig sigg dott proff avv ecc geom spett egr pag pagg artt figg cfr
-    pol ind ntra ntro fdo fra fco att gtos asst assoc ct rm bldg ste plat wt nr th civ asc sez cass paz spett
-    tratt bl apto ap inc proc plataf cond kl gl wg rn rdnr rz whg grdst pck
-    hno hna ilmo ilma lcdo lcda mtro mtra cra kra cll loc vto cód cod pe jd rod tam eng celular cj pça trav
-    amb pvt esq det supt gta rda edif rte stn conf attn acct qty prof.ssa spett cde réf voit étg pck kto ziff
-    halbj pbro min sek tg stk pers bât cl incl scad fatt tab avail util bal exmo exma sto nac srs srtas srta
-    séc mgr chap tél
-    डॉ डा प्रो श्री मि पं स्व कु सु इं सं क्र पृ उदा नं रु रू ई.पू कि.मी से.मी मि.मी कि.ग्रा मि.ग्रा मि.ली मी ली ग्रा
-    """.split()
-)
+ABBREVIATIONS = frozenset(Path(__file__).with_name("abbreviations.txt").read_text(encoding="utf-8").split())
 """Words with a full stop that doesn't end a sentence: es, en, fr, de, it, pt and hi."""
 
 CONJUNCTIONS = frozenset(

@@ -226,6 +226,8 @@ _WITHOUT_DIGITS: tuple[_Rule, ...] = (
     ordinals.with_stop,
     quantities.currency_before,
     quantities.unit_before,
+    quantities.per_unit,
+    marks.note,
     urls.keys,
     urls.tag,
     codes.lettered_code,

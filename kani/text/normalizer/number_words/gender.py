@@ -15,7 +15,8 @@ class Agreement:
     for "m", "f" and "n" the endings and the words; words come first, then the longest ending. not_nouns:
     words that a number does not count; not_noun_beginnings: beginnings of others that stand after a number by
     chance. capitals: whether nouns are written with a capital. beginnings: for a form of numbers its gender
-    and the beginnings of the nouns that need it ("uno studente", "un'ora").
+    and the beginnings of the nouns that need it ("uno studente", "un'ora"). measures_after: words after which
+    a measure describes the noun that follows it ("a 60 L tank"), where it has no plural then.
     """
 
     plural_endings: tuple[str, ...]
@@ -24,6 +25,11 @@ class Agreement:
     capitals: bool
     not_noun_beginnings: tuple[str, ...]
     beginnings: Mapping[str, tuple[str, tuple[str, ...]]]
+    measures_after: frozenset[str] = frozenset()
+
+    def knows(self, noun: str) -> bool:
+        """True for a word that has its gender by itself, not by its ending."""
+        return any(noun.lower() in words for _, words in self.genders.values())
 
     def gender(self, noun: str, plural: bool) -> str:
         """ "m", "f", "n", a form of [agreement.beginnings], or "" for a word that is no noun or has no known

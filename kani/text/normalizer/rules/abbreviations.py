@@ -11,16 +11,23 @@ from kani.text.normalizer.tokens import Token, TokenCursor
 
 _TIME = re.compile(r"[0-2]?\d(?:[:.h][0-5]\d|[0-5]\d$|h)")
 _ORDINAL = re.compile(r"\d{1,3}(?:\.|[.]?[ºª°]|(?:st|nd|rd|th|e|er|ère|ème))|[IVX]{1,6}(?:e|º|°)?")
+_DAY = re.compile(r"\d{1,2}(?:\.\d{1,2})?")
+_AGED = frozenset(("J", "Jahre", "Jahren"))
 _FEW = 20
 _MOST_FIGURES = 4
 _LONGEST_BEFORE_INITIAL = 3
 _LONGEST_STREET = 5
+_INSIDE = tuple(":;,–—/")
+_MONEY = tuple("€$£")
+_LEAST_AFTER_SLASH = 3
 _PLURALS = ("s", "people", "men", "women", "children")
 
 
 def expand_abbreviation(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """A line of [abbreviations], if its condition holds."""
     token = cursor.token()
+    if (before_slash := _before_slash(token, table)) is not None:
+        return before_slash
     for candidate in _keys(token, table):
         for abbreviation in table.abbreviations.get(candidate, ()):
             end = _end_of(cursor, abbreviation.parts)
@@ -40,6 +47,24 @@ def expand_abbreviation(cursor: TokenCursor, table: LanguageTable) -> Verbalizat
     return None
 
 
+def _before_slash(token: Token, table: LanguageTable) -> Verbalization | None:
+    """ "c/Goya", "s/muebles", "p/2": a letter with its slash and what touches it."""
+    rest, at = token.core[2:], token.core_start + 2
+    found = table.abbreviations.get(token.core[:2], ())
+    short = next((one for one in found if len(one.parts) == 1), None)
+    if short is None or token.core[1:2] != "/" or token.core in table.abbreviations:
+        return None
+    condition = "number" if rest[:1].isdecimal() else "name" if rest[:1].isupper() else "other"
+    spoken = short.said.get(condition) or short.said.get("other")
+    if spoken is None or not (rest.isdecimal() or (rest.isalpha() and len(rest) >= _LEAST_AFTER_SLASH)):
+        return None
+    if rest.isdecimal() and ("number" in short.said or len(rest) > _MOST_FIGURES):
+        return None
+    said = table.number_words.cardinal(int(rest)) if rest.isdecimal() else rest
+    pieces = Piece(f"{spoken} ", token.core_start, at), Piece(said, at, token.core_end)
+    return Verbalization(pieces, token.core_end)
+
+
 def _said_as(
     cursor: TokenCursor, candidate: str, abbreviation: Abbreviation, end: int, table: LanguageTable
 ) -> tuple[str | None, bool]:
@@ -55,8 +80,13 @@ def _said_as(
         return said["ordinal"], stop and not closed and _may_end(cursor.token(count), table)
     if "one" in said and (before == "1" or _is_ordinal(cursor)):
         return said["one"], stop and not closed and _may_end(cursor.token(count), table)
+    if "paid" in said and not cursor.previous().suffix and _is_money(cursor, table):
+        return said["paid"], stop and not closed and _may_end(cursor.token(count), table)
+    if len(said) == 1 and "paid" in said:
+        return None, False
     if "counted" in said:
-        if before[:1].isdecimal() and not cursor.previous().suffix:
+        time = not before.isdecimal() and _TIME.fullmatch(before)
+        if before[:1].isdecimal() and not time and before[-1] not in _MONEY and not cursor.previous().suffix:
             few = "few" in said and before.isdecimal() and int(before) <= _FEW
             return said["few" if few else "counted"], stop and not closed and _may_end(
                 cursor.token(count), table
@@ -65,6 +95,10 @@ def _said_as(
             return None, False
     if "time" in said and _TIME.match(cursor.token(count).core):
         return said["time"], False
+    if "aged" in said and cursor.token(count).core.isdecimal() and cursor.token(count + 1).core in _AGED:
+        return said["aged"], False
+    if "date" in said and _is_date(cursor.token(count)):
+        return said["date"], False
     if closed or not ("name" in said or "number" in said or stop):
         return spoken, False
     following = cursor.token(count)
@@ -78,7 +112,8 @@ def _said_as(
     if also_word and not (numbered or first.islower() or titles or _is_ordinal(cursor)):
         return None, False
     if not first:
-        return spoken, stop
+        # "dest. : M. Leroy"
+        return spoken, stop and following.text[following.start : following.start + 1] not in _INSIDE
     if _is_number(following, candidate) and not _answers(cursor, candidate, table):
         return said.get("number", spoken), False
     if "address" in said and _is_address(cursor, count):
@@ -88,11 +123,26 @@ def _said_as(
     initial = len(abbreviation.parts) == 1 and len(candidate) == 2 and candidate[0].isupper()
     titled = not initial or not table.first_names or following.core in table.first_names
     saintly = following.core.endswith(("s", "'s", "’s")) and said.get("name") == "saint"
-    if "name" in said and titled and (saintly or not _is_after_name(cursor, spoken)):
+    same = said.get("name") == spoken
+    if "name" in said and titled and (saintly or same or not _is_after_name(cursor, spoken)):
         return said["name"], False
     # A title has a capital itself: a name follows, not a sentence.
     titled = candidate[0].isupper() and following.core.lower() not in common_words(table.language)
     return spoken, stop and not titled
+
+
+def _is_date(token: Token) -> bool:
+    """True for "3." and "3.11."."""
+    return _DAY.fullmatch(token.core) is not None and token.suffix.startswith(".")
+
+
+def _is_money(cursor: TokenCursor, table: LanguageTable) -> bool:
+    """True after an amount of money: "£68 pp", "68 € pp"."""
+    before = cursor.previous().core
+    amount = cursor.previous(2).core[-1:].isdecimal()
+    return (before[-1:].isdecimal() and before[:1] in table.currencies) or (
+        any(before.endswith(sign) for sign in "€£$") or (before in table.currencies and amount)
+    )
 
 
 def _is_ordinal(cursor: TokenCursor) -> bool:
@@ -104,7 +154,8 @@ def _is_ordinal(cursor: TokenCursor) -> bool:
 def _may_end(following: Token, table: LanguageTable) -> bool:
     """True if a sentence may begin with a token."""
     first = following.core[:1]
-    common = not table.agreement.capitals or following.core.lower() in common_words(table.language)
+    # Before a noun the measure goes on: "1 Pr. Zucker".
+    common = not table.agreement.capitals or following.core.lower() in table.agreement.not_nouns
     letters = following.core.isupper() and 1 < len(following.core) <= _LONGEST_BEFORE_INITIAL
     return not first or (first.isupper() and common and not letters)
 
@@ -113,7 +164,7 @@ def _is_number(token: Token, candidate: str) -> bool:
     """True for figures, and Roman numerals; a letter is one only after more than "p." or "No."."""
     if token.core[:1].isdigit() or (token.core[:1] in "-−+" and token.core[1:2].isdigit()):
         return True
-    value = roman_value(token.core)
+    value = roman_value(re.split("[-–]", token.core)[0])
     return value is not None and (len(token.core) > 1 or len(candidate) > _LONGEST_BEFORE_INITIAL)
 
 
@@ -209,7 +260,7 @@ def _keys(token: Token, table: LanguageTable) -> tuple[str, ...]:
     """Keys that a token may have in the table: with its full stop, without, in lower case."""
     stop = f"{token.core}." if token.suffix.startswith(".") else ""
     keys = [key for key in (stop, token.core) if key]
-    if len(token.core) == 1 and token.core.isupper():
+    if len(token.core.rstrip("/")) == 1 and token.core.isupper():
         # An initial is not written in small letters.
         return tuple(keys)
     if token.core.isupper() and stop:

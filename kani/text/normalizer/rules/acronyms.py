@@ -165,6 +165,10 @@ def _is_initials(cursor: TokenCursor) -> bool:
     return len(before.core) == 1 and before.core.isupper() and before.suffix == "."
 
 
+_BEFORE_ONE = frozenset("el un al del cada por le au du par il o ao do um per each".split())
+"""Words before one thing."""
+
+
 def unspeakable(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """A short word in small letters without a vowel ("idk", "tbh"): its letters."""
     token = cursor.token()
@@ -174,8 +178,10 @@ def unspeakable(cursor: TokenCursor, table: LanguageTable) -> Verbalization | No
     if not table.letters or len(set(core)) == 1 or not (table.acronyms.vowels | {"y"}).isdisjoint(core):
         return None
     if (unit := table.units.get(core)) is not None:
-        # "a few km": a unit without its number.
-        return Verbalization((Piece(unit.forms["other"], token.core_start, token.core_end),), token.core_end)
+        # "a few km": a unit without its number; "el kg", "par kg": one of them.
+        single = cursor.previous().core.lower() in _BEFORE_ONE
+        said = unit.forms.get("one", unit.forms["other"]) if single else unit.forms["other"]
+        return Verbalization((Piece(said, token.core_start, token.core_end),), token.core_end)
     return Verbalization(spelled_pieces(core, token.core_start, table), token.core_end)
 
 

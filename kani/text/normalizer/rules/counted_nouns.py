@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from kani.text.normalizer.rules.before_nouns import describes
 from kani.text.normalizer.rules.fractions import gender_of_following, say_mixed
 from kani.text.normalizer.rules.numerals import VULGAR_FRACTIONS, Numeral, parse_numeral, say_numeral
 from kani.text.normalizer.rules.units import (
@@ -89,6 +90,11 @@ class CountedNumerals:
             return None, None
         token = cursor.token(ahead)
         if self._second is None and not self._first.decimals and self._takes_fraction(token, ahead):
+            if token.suffix.startswith(('"', "″")) and not token.prefix and "in" in table.units and counted:
+                # 1 1/2"
+                self._measure_at = self.end, self.end + 1
+                self.end += 1
+                return table.units["in"], None
             ahead += 1
             if not cursor.is_adjacent(ahead):
                 return None, None
@@ -102,7 +108,7 @@ class CountedNumerals:
             # "12A" is a seat, "48 x 36" a size.
             measure = None
         if measure is None and (
-            (symbol == "x" and cursor.token(ahead + 1).core.islower())
+            (symbol == "x" and (cursor.token(ahead + 1).core.islower() or token.suffix[:1] in (",", ")")))
             or (symbol in table.units and is_electric(cursor))
             or (symbol == "in" and token.suffix.startswith("."))
         ):
@@ -126,6 +132,8 @@ class CountedNumerals:
                 self.end += 1
             if measure is None and counted and (money := self.currency_behind(ahead + 1)) is not None:
                 return money, magnitude
+            if measure is None and counted and (unit := self.unit_behind(ahead + 1)) is not None:
+                return unit, magnitude
             return self.scale(token.core, measure, ahead + 1), magnitude
         if token.core.lower() in table.numbers.magnitude_words:
             self._magnitude_word = token.core
@@ -141,10 +149,11 @@ class CountedNumerals:
         return None, None
 
     def unit_behind(self, ahead: int) -> Unit | None:
-        """The unit after a magnitude: the "mi" of "62K mi"."""
-        if not self._cursor.is_adjacent(ahead):
+        """The unit after a magnitude: the "mi" of "62K mi", the "Lj" of "2,5 Mio. Lj"."""
+        token = self._cursor.token(ahead)
+        if self._cursor.token(ahead - 1).suffix not in ("", ".") or token.start != token.core_start:
             return None
-        symbol = self._cursor.token(ahead).core
+        symbol = token.core
         unit = self._table.units.get(symbol)
         if unit is None or unit.attached or len(symbol) < len("mi"):
             return None
@@ -234,7 +243,9 @@ class CountedNumerals:
         """The numbers and the name of what they count."""
         table = self._table
         if self.mixed_with is not None:
-            unit = table.form(measure.forms, self._first.value + 1) if measure is not None else ""
+            one = measure.forms.get("one", "") if measure is not None else ""
+            value = 1 if describes(self._cursor, self.end, one, table) else self._first.value + 1
+            unit = table.form(measure.forms, value) if measure is not None else ""
             gender = self._gender if measure is None else measure.gender or gender_of(unit, table)
             phrase.add(say_mixed(self._first, self.mixed_with, table, gender), self._start, self._end)
             if unit:
@@ -248,7 +259,10 @@ class CountedNumerals:
             gender = table.numbers.magnitude_gender if len(magnitude) > 1 else "m"
         if measure is not None:
             many = magnitude is not None or self._magnitude_word != ""
-            unit = self._of_many(measure.forms, magnitude) if many else table.form(measure.forms, last.value)
+            value = (
+                1 if describes(self._cursor, self.end, measure.forms.get("one", ""), table) else last.value
+            )
+            unit = self._of_many(measure.forms, magnitude) if many else table.form(measure.forms, value)
             gender = gender or measure.gender or gender_of_forms(measure.forms, table)
             name = f"{name or self._magnitude_word} {unit}".strip()
         if not self._is_said_by(magnitude or (measure.forms if measure is not None else None)):
@@ -275,7 +289,8 @@ class CountedNumerals:
         """An amount; whole: the sign stands before it, so that it is one piece."""
         table = self._table
         numeral = self._second or self._first
-        large = bool(magnitude or self._magnitude_word)
+        large, forms = bool(magnitude or self._magnitude_word), money.forms
+        described = "one" in forms and describes(self._cursor, self.end, "dollar", table)
         gender = money.gender or gender_of_forms(money.forms, table)
         large_gender = table.numbers.magnitude_gender if large else gender
         if large or (self._second is not None and not self._first.decimals and not numeral.decimals):
@@ -286,9 +301,11 @@ class CountedNumerals:
             if large:
                 name = self._magnitude_word or table.form(magnitude or {}, numeral.value)
                 amount = name if self._is_said_by(magnitude) else before_thousand(amount, name)
-                amount = f"{amount} {self._of_many(money.forms, magnitude)}"
+                amount = f"{amount} {forms['one'] if described else self._of_many(forms, magnitude)}"
             else:
-                amount = f"{amount} {table.form(money.forms, numeral.value)}"
+                amount = f"{amount} {table.form(forms, 1 if described else numeral.value)}"
+        elif described and not numeral.decimals and self._second is None:
+            amount = f"{say_numeral(numeral, table, gender)} {forms['one']}"
         else:
             amount = say_amount(numeral, money, gender, table)
             if self._second is not None:

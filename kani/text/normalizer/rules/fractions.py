@@ -28,10 +28,14 @@ _TYRE = re.compile(r"Z?R\d{2}")
 _PRESSURES = frozenset(("TA", "PA", "BP", "RR"))
 _LAWS = frozenset("L Legge legge Ley ley Lei lei Loi loi Decreto decreto D.Lgs D.L RD".split())
 _DOZEN = 12
+_BEFORE_MONTHS = frozenset("TÜV HU EZ MHD Erstzulassung MOT exp Exp expires".split())
 _LEAST_PAIR = 50
+_EVEN = frozenset((20, 50))
+"""Of "20/20" and "50/50"."""
 _LEAST_SIZE, _LARGEST_SIZE = 30, 60
 """Of clothes, which come in pairs ("42/44")."""
 _GAMES = re.compile(r"[0-7]/[0-7]")
+_RATED_FOR = frozenset("for für pour per overall".split())
 _LEAST_RATING = 5
 """From so many tenths on a figure is a rating, if it counts nothing."""
 
@@ -90,7 +94,9 @@ def fraction(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     if token.suffix.startswith(('"', "″")) and not token.prefix and "in" in table.units:
         # 3/8"
         inch = table.units["in"].forms
-        said = _of(say_fraction(*part, table), inch.get("one", inch["other"]), table)
+        name = inch.get("one", inch["other"])
+        half = table.fractions.halves.get(gender_of(name, table) or "m") if part == (1, 2) else None
+        said = f"{half} {name}" if half else _of(say_fraction(*part, table), name, table)
         phrase.add(said, at, token.core_end + 1)
         return phrase.build(token.core_end + 1)
     if (measured := of_unit(cursor, part, table)) is not None:
@@ -99,11 +105,18 @@ def fraction(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     if not match["sign"] and is_loose(token.core, table):
         return None
     gender = gender_of_following(cursor, table) if part == (1, 2) else ""
+    if part == (1, 2) and not gender and table.fractions.halves and _follows_and(cursor, table):
+        # "1 ora e 1/2"
+        gender = table.agreement.gender(cursor.previous(2).core, plural=False)
     if part == (1, 2) and cursor.previous(3).core in table.times.after:
         # "a las 8 y 1/2"
         gender = gender or table.times.gender
     phrase.add(say_mixed(None, part, table, gender), at, token.core_end)
     return phrase.build(token.core_end)
+
+
+def _follows_and(cursor: TokenCursor, table: LanguageTable) -> bool:
+    return cursor.previous().core == table.signs.get("&") and not cursor.previous().suffix
 
 
 def _compound(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
@@ -166,6 +179,9 @@ def _paired(cursor: TokenCursor, first: str, last: str, table: LanguageTable) ->
     counted = cursor.is_adjacent(1) and following.core.islower() and following.core not in rated
     if one <= other <= 100 and (rated & near or (last == "10" and one >= _LEAST_RATING and not counted)):
         return table.fractions.out_of.format(numerator=words.cardinal(one), denominator=words.cardinal(other))
+    if 1 < one <= other and last in ("5", "10") and following.core in _RATED_FOR:
+        # "3/5 for service"
+        return table.fractions.out_of.format(numerator=words.cardinal(one), denominator=words.cardinal(other))
     if one <= other and previous.core.lower() in table.fractions.steps and previous.suffix in ("", "."):
         # "Step 3/7"
         return table.fractions.step.format(numerator=words.cardinal(one), denominator=words.cardinal(other))
@@ -173,7 +189,8 @@ def _paired(cursor: TokenCursor, first: str, last: str, table: LanguageTable) ->
     pressure = previous.core in _PRESSURES or (
         len(previous.core) == 1 and previous.core.isupper() and cursor.previous(2).core.isdecimal()
     )
-    if tyre or pressure:
+    monthly = one <= _DOZEN < other and len(last) == 2 and previous.core in _BEFORE_MONTHS
+    if tyre or pressure or monthly:
         return f"{words.cardinal(one)} {words.cardinal(other)}"
     if (
         one >= _LEAST_PAIR
@@ -183,9 +200,12 @@ def _paired(cursor: TokenCursor, first: str, last: str, table: LanguageTable) ->
     ):
         # "50/60 Hz"
         return f"{words.cardinal(one)} {words.cardinal(other)}"
+    if _LEAST_RATING <= one == other and one not in _EVEN:
+        # "All 12/12 tests"
+        return table.fractions.out_of.format(numerator=words.cardinal(one), denominator=words.cardinal(other))
     if (
         _LEAST_SIZE <= one == other - 2 <= _LARGEST_SIZE
-        or one == other > _DOZEN
+        or (one == other and one in _EVEN)
         or (_GAMES.fullmatch(f"{first}/{last}") and _is_set(cursor))
     ):
         return f"{words.cardinal(one)} {words.cardinal(other)}"

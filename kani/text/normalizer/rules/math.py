@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 
+from kani.text.normalizer.rules.before_nouns import describes
 from kani.text.normalizer.rules.numerals import DASHES, NUMBER, parse_numeral, say_numeral
-from kani.text.normalizer.rules.units import PhraseBuilder, gender_of, resolve_unit
+from kani.text.normalizer.rules.units import PhraseBuilder, gender_of, resolve_unit, unit_end
 from kani.text.normalizer.spoken import Piece, Verbalization
 from kani.text.normalizer.tables.table import LanguageTable
 from kani.text.normalizer.tokens import TokenCursor
@@ -57,11 +58,14 @@ def dimensions(cursor: TokenCursor, table: LanguageTable) -> Verbalization | Non
         at = (token.core_start + match.start("suffix"), end)
     elif cursor.is_adjacent(1):
         following = cursor.token(1)
-        measure, _ = resolve_unit(following.core, table, attached=False)
+        # "2x2 in. photo"
+        measure, _ = resolve_unit(following.core, table, attached=following.suffix.startswith("."))
         if measure is not None:
-            end = following.core_end
+            end = unit_end(cursor, 1, table)
             at = (following.core_start, end)
-    name = table.form(measure.forms, 2) if measure is not None else ""
+    name = ""
+    if measure is not None:
+        name = table.form(measure.forms, 1 if describes(cursor, end, "", table) else 2)
     phrase = PhraseBuilder()
     place = token.core_start
     for part in re.split(r"([x×*])", match["figures"]):
@@ -124,6 +128,10 @@ def say_tex(command: str, table: LanguageTable) -> str:
     return f" {said} " if said else name
 
 
+_SIGNED = ("%", "°C", "°F", "°")
+"""What is counted from below zero, too."""
+
+
 def sign_between(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """A sign that stands by itself between two numbers: "5 - 3 = 2", "9:00 – 17:00", "3 x 4"."""
     token = cursor.token()
@@ -137,6 +145,11 @@ def sign_between(cursor: TokenCursor, table: LanguageTable) -> Verbalization | N
         close = ""
     if sign in DASHES and _is_between_dates(cursor, table):
         return Verbalization((Piece(f" {table.numbers.to} ", token.start, token.end),), token.end)
+    number = cursor.token(1).core
+    loose = sign in DASHES and number[:1].isnumeric() and not (first[-1:].isnumeric() or measured or half)
+    if loose and (number.endswith(_SIGNED) or (cursor.is_adjacent(2) and cursor.token(2).core in _SIGNED)):
+        # "remise - 10 %", "mínima - 5 °C"
+        return Verbalization((Piece(table.numbers.minus, token.start, token.end),), token.end)
     if not (first[-1:].isnumeric() or measured or half) or (close and not (half and close == ".")):
         return None
     if not cursor.token(1).core[:1].isnumeric():

@@ -65,6 +65,9 @@ def parse_numeral(written: str, table: LanguageTable) -> Numeral | None:
     in_groups = len(parts[0]) <= 3 and all(len(part) == 3 for part in parts[1 : len(grouping) + 1])
     in_groups = in_groups or (marks[0] == group and _in_south_asian_groups(parts[: len(grouping) + 1]))
     in_groups = in_groups and len(set(grouping)) == 1 and parts[0] != "0"
+    if marks[0] in _APOSTROPHES and marks[-1] == group and all(len(part) == 3 for part in parts[1:]):
+        # "1'200.000", of Colombia
+        return Numeral("".join(parts), "", grouped=True)
     if len(set(marks)) > 1:
         # Two kinds of marks: the last one is the decimal mark if it occurs once.
         if not in_groups or marks[-1] in _APOSTROPHES:

@@ -134,7 +134,11 @@ def with_stop(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None
         following is not None
         and following.core != ""
         and following.start == following.core_start
-        and (following.core[0].islower() or following.core.lower() not in table.agreement.not_nouns)
+        and (
+            following.core[0].islower()
+            or following.core.lower() not in table.agreement.not_nouns
+            or (following.suffix.startswith(".") and following.core in table.dates.short_weekdays)
+        )
     )
     if following is not None and goes_on:
         small = following.core[0].islower() or following.core.lower() in table.dates.months
@@ -174,7 +178,9 @@ def _before(cursor: TokenCursor, table: LanguageTable) -> str:
     back = 1
     for _ in range(_MOST_JOINED):
         previous = cursor.previous(back)
-        before = previous.core.lower() if not previous.suffix else ""
+        # "v. 3.11."
+        short = previous.suffix == "." and f"{previous.core}." in table.abbreviations
+        before = previous.core.lower() if short or not previous.suffix else ""
         if before == _OTHERWISE or before not in table.ordinals_with_stop:
             return ""
         if table.ordinals_with_stop[before]["other"] != _AS_BEFORE:

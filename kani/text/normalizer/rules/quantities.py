@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from kani.text.normalizer.rules.acronyms import roman_value
+from kani.text.normalizer.rules.before_nouns import describes
 from kani.text.normalizer.rules.counted_nouns import CountedNumerals, parse_leading_point
 from kani.text.normalizer.rules.fractions import (
     gender_of_following,
@@ -13,7 +14,7 @@ from kani.text.normalizer.rules.fractions import (
     say_mixed,
     say_vulgar,
 )
-from kani.text.normalizer.rules.numerals import DASHES, NUMBER, VULGAR_FRACTIONS, parse_numeral
+from kani.text.normalizer.rules.numerals import DASHES, NUMBER, VULGAR_FRACTIONS, Numeral, parse_numeral
 from kani.text.normalizer.rules.units import PhraseBuilder, is_letter, resolve_unit, sign_name, unit_end
 from kani.text.normalizer.spoken import Piece, Verbalization
 from kani.text.normalizer.tables.table import Currency, LanguageTable, Unit
@@ -26,10 +27,11 @@ _QUANTITY = re.compile(
     rf"(?P<suffix>[^\d\s]{{0,12}})"
 )
 _MEASURED = re.compile(
-    rf"(?P<first>[^\w\s]?{NUMBER}[^{DASHES}\d\s]{{1,12}})(?P<dash>[{DASHES}/])(?P<last>[^\w\s]?{NUMBER}\S{{0,12}})"
+    rf"(?P<first>[^\w\s]?{NUMBER}[^{DASHES}\d\s]{{1,12}}|[€£$₹]{NUMBER}(?=/))(?P<dash>[{DASHES}/])(?P<last>[^\w\s]?{NUMBER}\S{{0,12}})"
 )
 _ROMANS = re.compile(rf"(?P<first>[IVX]+)(?P<dash>[{DASHES}])(?P<last>[IVX]+)")
 _AMOUNT = re.compile(rf"{NUMBER}(?:[{DASHES}]{NUMBER})?[^\d\s]{{0,12}}")
+_GROUPED = re.compile(r"([1-9]\d{0,2}),(\d{3})")
 _OPERATORS = frozenset("+ - − = < > ≤ ≥ ±".split())
 _SHARES = "%‰٪؉"
 """Signs that some languages write before the number."""
@@ -46,7 +48,8 @@ def quantity(
     match = _QUANTITY.fullmatch(token.core)
     if match is None or not (match["number"] or match["vulgar"]):
         return None
-    before, suffix = match["before"], match["suffix"]
+    # Indian "₹840/-"
+    before, suffix = match["before"], match["suffix"].removesuffix("/-")
     first = parse_leading_point(match["number"], table) if match["number"] else None
     second = parse_numeral(match["second"], table) if match["second"] else None
     if (match["number"] and first is None) or (match["second"] and second is None):
@@ -54,6 +57,15 @@ def quantity(
     if money is not None and (before or match["sign"]):
         return None
     money = table.currencies.get(before) if before else money
+    if (
+        first is not None
+        and money is not None
+        and before != "€"
+        and table.numbers.decimal == ","
+        and (grouped := _GROUPED.fullmatch(match["number"])) is not None
+    ):
+        # "S/ 1,800": no amount has three decimals, and in Latin America many write groups so.
+        first = Numeral(grouped[1] + grouped[2], "", grouped=True)
     shares = table.units.get(before) if before and before in _SHARES and not suffix else None
     if match["again"] and match["again"] != before:
         return None
@@ -102,6 +114,15 @@ def quantity(
             phrase.add(noun[0], at, token.core_end)
             phrase.add(noun[1], cursor.token(1).core_start, noun[2])
             return phrase.build(noun[2])
+        behind = cursor.token(1)
+        unit = resolve_unit(behind.core, table, behind.suffix.startswith("."))[0] if first else None
+        if first is not None and unit is not None and cursor.is_adjacent(1) and unit.gender == "":
+            # "9½ in."
+            end = unit_end(cursor, 1, table)
+            phrase.add(say_mixed(first, VULGAR_FRACTIONS[match["vulgar"]], table, gender), at, token.core_end)
+            alone = describes(cursor, end, unit.forms.get("one", ""), table)
+            phrase.add(table.form(unit.forms, 1 if alone else first.value + 1), behind.core_start, end)
+            return phrase.build(end)
         phrase.add(say_mixed(first, VULGAR_FRACTIONS[match["vulgar"]], table, gender), at, token.core_end)
         return phrase.build(end)
     numerals = CountedNumerals(cursor, table, token, match, first, second)
@@ -139,6 +160,19 @@ def _is_variable(suffix: str, cursor: TokenCursor) -> bool:
     """True for the "2x" of a formula."""
     near = cursor.previous().core, cursor.token(1).core
     return suffix == "x" and not cursor.token().suffix and any(one and one in _OPERATORS for one in near)
+
+
+def per_unit(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """ "2 visits/yr": what is counted, and how often or for what."""
+    token = cursor.token()
+    over, slash, under = token.core.partition("/")
+    unit = table.units.get(under)
+    known = over in table.units or (len(over) >= len("men") and over.isalpha())
+    if not slash or unit is None or not known or not table.per or not cursor.previous().core[-1:].isdecimal():
+        return None
+    said = f" {table.per} {unit.forms.get('one', unit.forms['other'])}"
+    middle, end = token.core_start + len(over), unit_end(cursor, 0, table)
+    return Verbalization((Piece(over, token.core_start, middle), Piece(said, middle, end)), end)
 
 
 def unit_before(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:

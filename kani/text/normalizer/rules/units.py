@@ -11,8 +11,12 @@ from kani.text.normalizer.tables.table import Currency, LanguageTable, Unit
 from kani.text.normalizer.tokens import Token, TokenCursor
 
 _NEAR = 4
+_ELECTRIC = frozenset("plug plugs fuse fuses socket sockets breaker circuit outlet charger".split())
 _NAMING = frozenset("ABJN")
 """Capitals that stand for a unit more rarely than for a letter."""
+
+_OF_ANY_GENDER = frozenset("só gran grande mejor mayor melhor maior solo sola".split())
+"""Adjectives before nouns in languages with genders."""
 
 Measure = Unit | Currency
 """A thing that a number counts."""
@@ -95,10 +99,17 @@ def is_letter(symbol: str, cursor: TokenCursor, ahead: int, table: LanguageTable
         return False
     if previous.core.lower() in table.numbers.labels:
         return True
-    if ahead and cursor.token(ahead).suffix == "." and cursor.token(ahead + 1).core[:1].isupper():
+    ahead_core = cursor.token(ahead + 1).core
+    named = ahead_core[:1].isupper() and ahead_core.lower() not in common_words(table.language)
+    if ahead and cursor.token(ahead).suffix == "." and named:
         # "1600 N. Oak Blvd."
         return True
-    if previous.core.lower() in table.numbers.measured_after or is_electric(cursor):
+    behind = cursor.token(ahead + 1).core if cursor.is_adjacent(ahead + 1) else ""
+    if (
+        previous.core.lower() in table.numbers.measured_after
+        or is_electric(cursor)
+        or (symbol == "A" and behind in _ELECTRIC)
+    ):
         return False
     if symbol in _NAMING:
         return True
@@ -139,7 +150,7 @@ def unit_end(cursor: TokenCursor, ahead: int, table: LanguageTable) -> int:
             goes_on = cursor.token(ahead + 2).core in table.units
         elif table.agreement.capitals and first.isupper():
             # "1 Pck. Vanillezucker"
-            goes_on = following.core.lower() not in common_words(table.language) | table.agreement.not_nouns
+            goes_on = following.core.lower() not in table.agreement.not_nouns
     return token.core_end + goes_on
 
 
@@ -152,8 +163,13 @@ def split_per(symbol: str, table: LanguageTable, money: bool) -> tuple[str, str]
     of, slash, under = symbol.partition("/")
     known = of in table.currencies or of in table.numbers.magnitudes
     known = known or (not of and (money or len(under) > 1))
-    if not slash or symbol in table.units or not known or not table.per:
+    if not slash or not known or not table.per:
         return symbol, ""
+    if symbol in table.units:
+        # "€/kg" with a reading of its own: "euros le kilo"
+        money = table.currencies.get(of)
+        whole, name = table.units[symbol].forms["other"], money.forms["other"] if money else symbol
+        return (of, whole.removeprefix(name)) if whole.startswith(name) else (symbol, "")
     if under not in table.units:
         # "USD 20/mes": what is paid for may be any word.
         paid = (money or of in table.currencies) and len(under) > 1 and has_letters_only(under)
@@ -177,7 +193,13 @@ def say_counted(numeral: Numeral, forms: Forms, gender: str, table: LanguageTabl
 def gender_of_counted(cursor: TokenCursor, table: LanguageTable, ahead: int, plural: bool) -> str:
     """The gender of the noun ``ahead``; where nouns have capitals, an adjective may stand before it."""
     agreement = table.agreement
-    noun = in_full(cursor.token(ahead), table)
+    noun = in_full(cursor.token(ahead), table, plural)
+    if noun in _OF_ANY_GENDER and cursor.is_adjacent(ahead + 1):
+        # "1 só vez"
+        noun = cursor.token(ahead + 1).core
+    if noun.isupper() and not agreement.capitals and agreement.knows(noun):
+        # "1 DVD"
+        return agreement.gender(noun, False)
     if noun[:1].isupper() and not agreement.capitals:
         return ""
     chance = agreement.not_noun_beginnings
@@ -193,12 +215,13 @@ def gender_of_counted(cursor: TokenCursor, table: LanguageTable, ahead: int, plu
     return agreement.gender(noun, plural)
 
 
-def in_full(token: Token, table: LanguageTable) -> str:
+def in_full(token: Token, table: LanguageTable, plural: bool = False) -> str:
     """A noun, or what an abbreviation of one stands for ("1 c. à s.", "3. Std.")."""
+    first, second = ("counted", "one") if plural else ("one", "counted")
     if token.suffix.startswith("."):
         for key in (f"{token.core}.", f"{token.core.lower()}."):
             for short in sorted(table.abbreviations.get(key, ()), key=lambda one: len(one.parts)):
-                said = short.said.get("one") or short.said.get("counted") or short.said.get("other", "")
+                said = short.said.get(first) or short.said.get(second) or short.said.get("other", "")
                 return said.split(" ")[0]
         if (unit := table.units.get(token.core)) is not None:
             return unit.forms.get("one", unit.forms["other"]).split(" ")[0]

@@ -24,7 +24,7 @@ from kani.text.normalizer.tables.table import (
 )
 
 ABBREVIATION_CONDITIONS = frozenset(
-    {"address", "counted", "few", "name", "number", "one", "ordinal", "other", "time"}
+    {"address", "aged", "counted", "date", "few", "name", "number", "one", "ordinal", "other", "paid", "time"}
 )
 """Conditions of an abbreviation: before a street's name and number, after a number, and so on."""
 
@@ -154,6 +154,7 @@ def _agreement(section: TableSection) -> Agreement:
         capitals=section.flag("capitals"),
         not_noun_beginnings=section.words("not_noun_beginnings"),
         beginnings=_beginnings(section.section("beginnings")),
+        measures_after=frozenset(section.words("measures_after")),
     )
     section.check_all_read()
     return agreement

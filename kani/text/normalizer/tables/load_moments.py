@@ -51,6 +51,7 @@ def parse_dates(section: TableSection) -> Dates:
         short_weekdays=short_weekdays,
         days=of_days,
         beside_weekdays=frozenset(section.words("beside_weekdays")),
+        weekday_letters=section.text("weekday_letters", ""),
         names=names,
         months=months,
         other_months=frozenset(section.words("other_months")),
@@ -72,6 +73,9 @@ def parse_times(section: TableSection) -> Times:
             raise said.error(minutes, "is no number of minutes")
         minutes_said[int(minutes)] = said.text(minutes)
     times = Times(
+        dotted_after=frozenset(section.words("dotted_after")),
+        undotted_after=frozenset(section.words("undotted_after")),
+        undotted_before=frozenset(section.words("undotted_before")),
         gender=section.text("gender", ""),
         minutes_gender=section.text("minutes_gender", ""),
         every=section.template("every", "time", default=""),

@@ -121,6 +121,7 @@ class Dates:
     short_weekdays: Mapping[str, str]
     days: Set[str]
     beside_weekdays: frozenset[str]
+    weekday_letters: str
     names: tuple[str, ...]
     months: Mapping[str, int]
     other_months: frozenset[str]
@@ -131,6 +132,9 @@ class Dates:
 class Times:
     """[times]: templates of hours and minutes."""
 
+    dotted_after: frozenset[str]
+    undotted_after: frozenset[str]
+    undotted_before: frozenset[str]
     gender: str
     minutes_gender: str
     every: str
@@ -254,6 +258,11 @@ class LanguageTable:
     books: Books
     compass: Compass
     code_block: str
+
+    def is_money(self, word: str) -> bool:
+        """True for a currency's sign or name."""
+        named = any(word in money.forms.values() for money in self.currencies.values())
+        return named or word in self.currencies
 
     def form(self, forms: Forms, number: Decimal | int) -> str:
         """The form of ``forms`` for ``number``."""

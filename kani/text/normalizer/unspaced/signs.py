@@ -32,7 +32,18 @@ def sign(scan: Scan, at: int) -> UnspacedReading | None:
         return UnspacedReading((Piece(table.numbers.to, at, at + 1),), at + 1)
     if behind_number and mark in "=" and mark in table.between_words:
         return UnspacedReading((Piece(table.between_figures[mark], at, at + 1),), at + 1)
-    if mark == "/" and "/" in table.between_words and scan.ends_quantity(at):
+    if mark == "/" and "/" in table.between_words and (scan.ends_quantity(at) or behind_number):
+        unit = max((one for one in table.units if text.startswith(one, at + 1)), key=len, default="")
+        if unit and not text[at + 1 + len(unit) : at + 2 + len(unit)].isalnum():
+            # "3.6万/㎡"
+            end = at + 1 + len(unit)
+            return UnspacedReading(
+                (Piece(f"{table.between_words['/']}{table.units[unit].counter.said}", at, end),),
+                end,
+                number=False,
+            )
+    per = mark == "/" and "/" in table.between_words and _is_han(text[at + 1 : at + 2])
+    if per and (scan.ends_quantity(at) or behind_number):
         return UnspacedReading((Piece(table.between_words["/"], at, at + 1),), at + 1, number=False)
     if mark == "~" and _joins_places(scan, at):
         return UnspacedReading((Piece(table.numbers.to, at, at + 1),), at + 1, number=False)

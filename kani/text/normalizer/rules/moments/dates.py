@@ -26,7 +26,7 @@ _CALENDAR_DATE = re.compile(r"\d{1,4}([/.-])\d{1,2}\1\d{1,4}")
 _ERA = re.compile(r"(\d{1,4})(\D{0,6})")
 _FORMATS = frozenset(("16/9", "21/9", "24/7", "13/8"))
 """Screens and the like."""
-_MONTHS, _LONGEST_MONTH, _LARGEST_NUMERATOR = 12, 31, 9
+_MONTHS, _LONGEST_MONTH = 12, 31
 _USUAL_PARTS = frozenset((16,))
 _PARTITIVE = frozenset("of de des du del della dei delle der von do da dos das".split())
 _COMMON_FRACTIONS = frozenset(("1/2", "1/3", "2/3", "1/4", "3/4", "1/5", "1/10"))
@@ -124,12 +124,9 @@ def is_loose(written: str, table: LanguageTable) -> bool:
     if (found := _DAY_MONTH.fullmatch(written)) is None or found[2] != "/" or written in _FORMATS:
         return False
     first, last = int(found[1]), int(found[3])
-    if _LARGEST_NUMERATOR < first == last <= _MONTHS:
-        # "12/12"
-        return True
     if table.dates.order == "mdy" and first <= _MONTHS < last <= _LONGEST_MONTH:
         return last not in _USUAL_PARTS and first > 1
-    return last <= _MONTHS and last < first <= _LONGEST_MONTH and first > _LARGEST_NUMERATOR
+    return last <= _MONTHS < first <= _LONGEST_MONTH
 
 
 def _ends_sentence(cursor: TokenCursor) -> bool:

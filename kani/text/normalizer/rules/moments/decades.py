@@ -9,14 +9,16 @@ from kani.text.normalizer.spoken import Piece, Verbalization
 from kani.text.normalizer.tables.table import LanguageTable
 from kani.text.normalizer.tokens import Token, TokenCursor
 
+_ANY_SHORT_YEAR = re.compile(r"\d[1-9]|[1-9]0")
 _SHORT_YEAR = re.compile(r"[1-9]\d")
 _DECADE = re.compile(r"(\d{2,4})(\D{1,2})")
 _DECADE_WORD = re.compile(rf"(?P<years>\d\d\d0)(?P<mark>['’]?s)[{DASHES}](?P<word>[^\W\d_]{{3,}})")
-_NAMED_YEARS = re.compile(rf"(?P<before>[^\W\d_]+)[{DASHES}](?P<years>\d{{2,4}}[^\W\d_]{{0,2}})")
+_NAMED_YEARS = re.compile(rf"(?P<before>[^\W\d_]+)[{DASHES}](?P<years>\d{{1,4}}[^\W\d_]{{0,2}})")
 _ORDINAL_YEARS = re.compile(r"(?P<number>\d{1,2})(?P<mark>st|nd|rd|th)")
 _UNDER = re.compile(r"U(\d{1,2})(s?)")
 _YOUNGEST = 5
 _AGES = frozenset(("under", "over", "sub"))
+_OF_LIVES = frozenset("my your his her our their".split())
 _AGE = re.compile(r"(\d{1,2})s")
 _APOSTROPHES = "'’‘"
 
@@ -27,9 +29,12 @@ def decade(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     pieces: list[Piece] = []
     at = token.core_start
     marked = token.prefix != "" and token.prefix[-1] in _APOSTROPHES
-    if marked and _SHORT_YEAR.fullmatch(token.core) and not token.suffix.startswith(tuple(_APOSTROPHES)):
+    years = _ANY_SHORT_YEAR if table.language == "en" else _SHORT_YEAR
+    if marked and years.fullmatch(token.core) and not token.suffix.startswith(tuple(_APOSTROPHES)):
         # "anni '80": the apostrophe stands for the century and is not spoken.
         spoken = table.number_words.cardinal(int(token.core))
+        if token.core[0] == "0":
+            spoken = f"oh {spoken}"
         return Verbalization((Piece(spoken, token.core_start - 1, token.core_end),), token.core_end)
     if (
         table.language == "en"
@@ -53,7 +58,12 @@ def decade(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
             token.core_end,
         )
     at -= marked
-    marked = marked or cursor.previous().core.lower() in table.numbers.year_after
+    before = cursor.previous().core.lower()
+    if table.language == "en" and before in _AGES and (ages := _AGE.fullmatch(token.core)) is not None:
+        # "the under 18s"
+        said = table.number_words.decade(int(ages[1]))
+        return Verbalization((Piece(said, token.core_start, token.core_end),), token.core_end)
+    marked = marked or before in table.numbers.year_after or before in _OF_LIVES
     for part in re.split(rf"([{DASHES}/])", token.core):
         match = _DECADE.fullmatch(part.replace("'s", "s").replace("’s", "s"))
         if part == "/":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from kani.text.normalizer.rules.before_nouns import describes
 from kani.text.normalizer.rules.numerals import DASHES, Numeral, parse_numeral
 from kani.text.normalizer.rules.units import gender_of_forms, say_counted, unit_end
 from kani.text.normalizer.spoken import Piece, Verbalization
@@ -18,6 +19,7 @@ _HOURS, _SECONDS = re.compile(r"\d{1,3}(?:h|hrs?|H)"), re.compile(r"\d{1,2}(?:s|
 _HOUR_MARKS = frozenset(("h", "hs", "hrs", "hr", "H", "Std", "horas", "hours", "heures", "ore", "Stunden"))
 _EVERY = re.compile(r"(?P<what>c?)/(?P<number>\d{1,2})(?P<h>hs?|H)?")
 _OFTEN_EACH = re.compile(r"[qQ](\d{1,2})(?:[-–](\d{1,2}))?[hH]")
+_MINUTES_PER = re.compile(r"(\d{1,2}):([0-5]\d)/(?P<per>km|mi|k)")
 _ELAPSED = re.compile(r"(\d{2}):([0-5]\d)")
 _PACE = re.compile(r"(\d{1,2})['’′]([0-5]\d)(?:[\"”″](?:/(?P<per>\w{1,3}))?)?")
 _HUNDREDTHS = re.compile(r"(\d{1,2})s(\d{2})")
@@ -27,6 +29,7 @@ _PRIMES = re.compile(
     rf"(?:(?P<low>\d{{1,3}})[{DASHES}])?(?P<number>\d{{1,4}}(?:[.,]\d{{1,3}})?)(?P<mark>[{_FEET}{_INCHES}])"
 )
 _IN_INCHES = re.compile(rf"\d{{1,2}}(?:[{_INCHES}]|['’]{{2}})")
+_FEET_AND_INCHES = re.compile(rf"(\d{{1,2}})[{_FEET}](\d{{1,2}})(?:[{_INCHES}]|['’]{{2}})")
 _LONGEST_QUOTATION = 40
 _SOME_DAYS = re.compile(r"\d{1,3}(?:d|j|gg|h|sem)")
 _ADDED = re.compile(r"(\d{1,3})(['’′.])?\+(\d{1,2})(['’′])?")
@@ -151,6 +154,10 @@ def prime(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "6' 2″" and "12″": feet and inches; "90'": a minute, but in English."""
     token = cursor.token()
     match = _PRIMES.fullmatch(token.core + token.suffix[:1])
+    if (tall := _FEET_AND_INCHES.fullmatch(token.core + token.suffix[:1])) and table.language == "en":
+        said = " foot ".join(table.number_words.cardinal(int(one)) for one in tall.groups())
+        end = token.core_start + tall.end()
+        return Verbalization((Piece(said, token.core_start, end),), end)
     if match is None or token.prefix.strip("("):
         return None
     number, mark = match["number"], match["mark"]
@@ -173,7 +180,11 @@ def prime(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     else:
         unit = table.units["in" if inches else "ft"] if "in" in table.units else table.units["min"]
     gender = unit.gender or gender_of_forms(unit.forms, table)
-    spoken = say_counted(numeral, unit.forms, gender, table)
+    forms = unit.forms
+    if "one" in forms and describes(cursor, end, "", table):
+        # "a 10″ sponge"
+        forms = {"other": forms["one"]}
+    spoken = say_counted(numeral, forms, gender, table)
     if match["low"]:
         spoken = f"{table.number_words.cardinal(int(match['low']))} {table.numbers.to} {spoken}"
     return Verbalization((Piece(spoken, token.core_start, end),), end)
@@ -196,6 +207,12 @@ def elapsed(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         words = table.number_words
         first = Piece(words.cardinal(int(match[1])), at, at + match.end(1))
         return Verbalization((first, Piece(f" {words.cardinal(int(match[2]))}", at + match.end(1), end)), end)
+    if (match := _MINUTES_PER.fullmatch(token.core)) is not None and match["per"] in table.units:
+        # "5:12/km"
+        words, distance = table.number_words, table.units[match["per"]].forms
+        first = Piece(words.cardinal(int(match[1])), at, at + match.end(1))
+        said = f" {words.cardinal(int(match[2]))} {table.per} {distance.get('one', distance['other'])}"
+        return Verbalization((first, Piece(said, at + match.end(1), end)), end)
     if (match := _HUNDREDTHS.fullmatch(token.core)) is not None:
         # "38s21"
         second = table.units["s"].forms

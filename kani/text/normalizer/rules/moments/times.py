@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
 
+from kani.text.normalizer.rules.moments.dotted_times import (
+    DOTTED_TIME,
+    half_behind,
+    half_of_day,
+    is_dotted_time,
+)
 from kani.text.normalizer.rules.numerals import DASHES, Numeral
 from kani.text.normalizer.rules.units import gender_of_forms, say_counted, unit_end
 from kani.text.normalizer.spoken import Piece, Verbalization
@@ -13,12 +18,10 @@ from kani.text.normalizer.tables.table import LanguageTable
 from kani.text.normalizer.tokens import TokenCursor, token_at
 
 _TIME = re.compile(r"(\d{1,2})([:.hH])(\d{2})(?::(\d{2}))?([^\W\d_]\S{0,4})?")
-_DOTTED_TIME = re.compile(r"\d{1,2}\.\d{2}")
 _COMMA_TIME, _PRIME_TIME = re.compile(r"\d{1,2},[0-5]\d"), re.compile(r"\d{1,2}['’][0-5]\d")
 _HALF_TIME = re.compile(r"\d{1,2}\.\d{2}[ap]\.?m", re.IGNORECASE)
 _HOUR = re.compile(r"(\d{1,2})([^\W\d_][^\W\d]{0,3}(?:\.[^\W\d]{1,2})?)?")
 _RANGE = re.compile(rf"(.+?)([{DASHES}])(.+)")
-_MOST_LISTED = 8
 _FOUR_FIGURES = re.compile(r"([01]\d|2[0-3])([0-5]\d)")
 _TEN = 10
 _HOURS_RANGE = re.compile(rf"(\d{{1,2}})[{DASHES}](\d{{1,2}})")
@@ -37,12 +40,16 @@ def time(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     parts = _RANGE.fullmatch(token.core)
     if (
         parts is not None
-        and _DOTTED_TIME.fullmatch(parts[1])
-        and (table.numbers.decimal == "," or _hour_of_half(parts[3], table) or _HALF_TIME.fullmatch(parts[3]))
+        and DOTTED_TIME.fullmatch(parts[1])
+        and (
+            table.numbers.decimal == ","
+            or _hour_ofhalf_of_day(parts[3], table)
+            or _HALF_TIME.fullmatch(parts[3])
+        )
     ) or (
         parts is not None
         and parts[1].isdecimal()
-        and _DOTTED_TIME.fullmatch(parts[3])
+        and DOTTED_TIME.fullmatch(parts[3])
         and cursor.previous().core.lower() in table.dates.days
     ):
         # "18.30-20", "4.30–7pm"
@@ -52,14 +59,14 @@ def time(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     if parts is None or not (":" in parts[0] or parts[1][-1].isalpha() or parts[3][-1].isalpha()):
         return None
     first = _hour_of_mark(parts[1], table) or _clock(parts[1], table, hour_alone=True)
-    first = first or _hour_of_half(parts[1], table)
+    first = first or _hour_ofhalf_of_day(parts[1], table)
     last = _time(cursor, table, parts[3], token.core_start + parts.start(3))
     if last is None and ":" in parts[1] and parts[3].isdecimal() and first is not None:
         # "1:30-3"
         alone = _clock(parts[3], table, hour_alone=True)
         at = token.core_start + parts.start(3)
         last = Verbalization((Piece(alone[0], at, token.core_end),), token.core_end) if alone else None
-    marked = _hour_of_mark(parts[3], table) or _hour_of_half(parts[3], table)
+    marked = _hour_of_mark(parts[3], table) or _hour_ofhalf_of_day(parts[3], table)
     if last is None and marked is not None:
         said = f"{marked[0]} {marked[1] or ''}".rstrip()
         last = Verbalization(
@@ -152,15 +159,18 @@ def _time(cursor: TokenCursor, table: LanguageTable, written: str, start: int) -
         # "10'30 h"
         written = re.sub("['’]", ":", written)
         clock = _clock(written, table, hour_alone=False)
-    if clock is None and _DOTTED_TIME.fullmatch(written) and _is_dotted_time(cursor, table):
+    if clock is None and DOTTED_TIME.fullmatch(written) and is_dotted_time(cursor, table):
         written = written.replace(".", ":")
         clock = _clock(written, table, hour_alone=False)
     known = cursor.previous().core in table.times.after
+    if table.language == "de" and cursor.token(1).core == "h" and cursor.is_adjacent(1):
+        # "Fr. 19 h"
+        known = known or cursor.previous().core in table.dates.short_weekdays
     hour = _HOUR.fullmatch(written) if clock is None else None
     if clock is not None:
         spoken, half, sharp = clock
     elif hour is not None and int(hour[1]) <= 24:
-        half = _half(hour[2] or "", table)
+        half = half_of_day(hour[2] or "", table)
         if hour[2] and (half is None or (hour[2] in table.units and not known)):
             return None
         spoken, sharp = _say_hour(int(hour[1]), table), True
@@ -176,7 +186,7 @@ def _time(cursor: TokenCursor, table: LanguageTable, written: str, start: int) -
         return _minutes_and_seconds(written, start, cursor, table)
     end = token.core_end
     if half is None:
-        behind = _half_behind(cursor, table)
+        behind = half_behind(cursor, table)
         # "7 م" may be seven metres too.
         if behind is not None and (clock or known or cursor.token(1).core not in table.units):
             half, end = behind
@@ -217,7 +227,9 @@ def _clock(written: str, table: LanguageTable, hour_alone: bool) -> tuple[str, s
     if match is None:
         return None
     hour, minutes = int(match[1]), int(match[3])
-    half = _half(match[5] or "", table) or (_half(f"{match[5]}m", table) if match[5] in ("a", "p") else None)
+    half = half_of_day(match[5] or "", table) or (
+        half_of_day(f"{match[5]}m", table) if match[5] in ("a", "p") else None
+    )
     marked = (match[5] or "") in times.marks
     if hour > 24 or minutes > 59 or (match[5] and half is None and not marked):
         return None
@@ -249,40 +261,10 @@ def _part(number: int, forms: Forms | None, table: LanguageTable) -> str:
     return say_counted(Numeral(str(number), ""), forms, gender, table)
 
 
-def _is_listed(cursor: TokenCursor, after: Collection[str]) -> bool:
-    """True for the last hour of "alle 8, 10 e 18.30": figures and short words lead back to a time's word."""
-    back = 1
-    while back < _MOST_LISTED and (core := cursor.previous(back).core) and core not in after:
-        if not (core[0].isdecimal() or (core.islower() and len(core) <= len("und"))):
-            return False
-        back += 1
-    return back > 1 and cursor.previous(back).core in after
-
-
-def _is_dotted_time(cursor: TokenCursor, table: LanguageTable) -> bool:
-    """True if the tokens around "7.30" make it a time; a full stop may be the decimal mark."""
-    if _half_behind(cursor, table) is not None:
-        return True
-    if table.numbers.decimal == ".":
-        return False
-    marks, after = table.times.marks, table.times.after
-    if cursor.is_adjacent(1) and cursor.token(1).core == table.numbers.to:
-        # "von 9.30 bis 11.45 Uhr"
-        return _DOTTED_TIME.fullmatch(cursor.token(2).core) is not None and cursor.token(3).core in marks
-    before = cursor.previous().core
-    listed = _is_listed(cursor, after)
-    return (
-        before in after
-        or before in marks
-        or listed
-        or (cursor.is_adjacent(1) and cursor.token(1).core in marks)
-    )
-
-
-def _hour_of_half(written: str, table: LanguageTable) -> tuple[str, str | None, bool] | None:
+def _hour_ofhalf_of_day(written: str, table: LanguageTable) -> tuple[str, str | None, bool] | None:
     """As ``_clock``, of "5pm"."""
     hour = _HOUR.fullmatch(written)
-    half = _half(hour[2] or "", table) or _half(f"{hour[2]}m", table) if hour else None
+    half = half_of_day(hour[2] or "", table) or half_of_day(f"{hour[2]}m", table) if hour else None
     if hour is None or half is None or int(hour[1]) > 24:
         return None
     return _say_hour(int(hour[1]), table), half, True
@@ -305,35 +287,3 @@ def _say_hour(hour: int, table: LanguageTable) -> str:
     if times.hours is None:
         return number
     return f"{number} {table.form(times.hours, hour)}"
-
-
-def _half(written: str, table: LanguageTable) -> str | None:
-    """The spoken form of "am" or "p.m"."""
-    return table.times.halves.get(written.replace(".", "").lower()) if written else None
-
-
-def _half_behind(cursor: TokenCursor, table: LanguageTable) -> tuple[str, int] | None:
-    """The spoken form of "am", "p.m." or "p. m." after a time, and its end."""
-    if not table.times.halves or not cursor.is_adjacent(1):
-        return None
-    first = cursor.token(1)
-    if (half := _half(first.core, table)) is not None:
-        return half, _past_stop(cursor, 1)
-    if len(first.core) == 1 and first.suffix == "." and f"{first.core.lower()}m" in table.times.halves:
-        second = cursor.token(2)
-        if second.core.lower() == "m" and second.start == second.core_start:
-            return table.times.halves[f"{first.core.lower()}m"], _past_stop(cursor, 2)
-    return None
-
-
-def _past_stop(cursor: TokenCursor, ahead: int) -> int:
-    """End of an abbreviation: after its full stop, unless that ends the sentence too."""
-    token = cursor.token(ahead)
-    if not token.suffix.startswith("."):
-        return token.core_end
-    if len(token.suffix) == 1:
-        following = cursor.token(ahead + 1).core
-        zone = following.isupper() and 1 < len(following) <= len("AEST")
-        if following == "" or (following[0].isupper() and not zone):
-            return token.core_end
-    return token.core_end + 1

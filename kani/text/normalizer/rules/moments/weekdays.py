@@ -9,8 +9,9 @@ from kani.text.normalizer.spoken import Piece, Verbalization
 from kani.text.normalizer.tables.table import LanguageTable
 from kani.text.normalizer.tokens import Token, TokenCursor
 
+_NAME = r"(?:[^\W\d_]|[\u0900-\u0963])+"
 _JOINED = re.compile(
-    rf"(?P<first>[^\W\d_]+)\.?(?P<mark>[{DASHES}/])(?P<last>[^\W\d_]+)(?:\.?/(?P<third>[^\W\d_]+))?"
+    rf"(?P<first>{_NAME})\.?(?P<mark>[{DASHES}/])(?P<last>{_NAME})(?:\.?/(?P<third>{_NAME}))?"
 )
 _DATE = re.compile(r"\d{1,2}([./-])\d{1,2}(?:\1\d{2,4})?")
 _DAY = re.compile(r"\d{1,2}(?:\.?[^\W\d_]{2}|[ºª])?")
@@ -18,7 +19,9 @@ _TIME = re.compile(
     rf"\d{{1,2}}(?:[:.h]\d{{2}}|h)\S{{0,4}}|\d{{1,2}}(?:[:.h]\d{{2}}|h)?\S{{0,3}}[{DASHES}]\d{{1,2}}\S{{0,5}}",
     re.IGNORECASE,
 )
-_MARKS = ("", ".", ",", ";", ".,", ".:", ".;", ".)")
+_ORDINAL = re.compile(r"[1-5]\.?(?:[ºª°]|er?|re|[oa])")
+_MARKS = ("", ".", ",", ";", ".,", ".:", ".;", ".)", ".!", ".?", ":", "..")
+_HOURS = 24
 _LONGEST_JOINER = 7
 
 
@@ -27,22 +30,32 @@ def weekday(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     token = cursor.token()
     if not table.dates.short_weekdays:
         return None
+    if (letter := _letter(cursor, table)) is not None:
+        return letter
     if (joined := _JOINED.fullmatch(token.core)) is not None:
         return _joined(joined, cursor, table)
-    name = _name(token, table)
+    name = _month_of_two(cursor, table) or _name(token, table)
     if name is None or token.suffix not in _MARKS:
         return None
     stopped = token.suffix.startswith(".")
-    listed = len(token.suffix) > 1 and stopped and name[0].isupper()
+    before = cursor.previous()
+    first = not before.core or before.suffix != ""
+    listed = name[0].isupper() and (
+        (len(token.suffix) > 1 and stopped)
+        or (token.suffix == ":" and first)
+        or (token.core[0].isupper() and _TIME.fullmatch(before.core) is not None and not before.suffix)
+    )
+    month = name in table.dates.names
     if not (
         listed
+        or month
         or _is_dated(cursor, name, table)
         or _is_one_of_two(cursor, table)
         or _is_after(cursor, name, table)
         or _is_closed(cursor, table)
     ):
         return None
-    end = token.core_end + (stopped and (token.suffix != "." or not _ends_sentence(cursor)))
+    end = token.core_end + (stopped and (token.suffix != "." or not _ends_sentence(cursor, table)))
     return Verbalization((Piece(name, token.core_start, end),), end)
 
 
@@ -50,6 +63,38 @@ def _name(token: Token, table: LanguageTable) -> str | None:
     """The weekday that a token may be; those that begin with a small letter are written either way."""
     names, core = table.dates.short_weekdays, token.core
     return names.get(core) or names.get(core[:1].lower() + core[1:])
+
+
+def _letter(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """A weekday's letter in a list in their order: "L, X y V de 7 a 9", "mañanas M y J"."""
+    token, letters, joiner = cursor.token(), table.dates.weekday_letters, table.signs.get("&", "")
+    if not token.core or token.core not in letters or len(token.core) > 1:
+        return None
+    run, back, ahead = token.core, 1, 1
+    while cursor.previous(back).core in (joiner, *letters) and len(run) <= len(letters):
+        run, back = cursor.previous(back).core.removeprefix(joiner) + run, back + 1
+    last = token
+    while last.suffix in ("", ",") and (last := cursor.token(ahead)).core in (joiner, *letters):
+        run, ahead = run + last.core.removeprefix(joiner), ahead + 1
+        if len(run) > len(letters):
+            return None
+    places = [letters.index(one) for one in run]
+    near = {one.core.lower() for one in (cursor.previous(back), cursor.token(ahead), cursor.token(ahead + 1))}
+    sure = len(run) > 2 or (len(run) > 1 and near & {*table.times.after, *table.dates.after})
+    if not sure or places != sorted(set(places)) or near & table.numbers.labels:
+        return None
+    name = tuple(dict.fromkeys(table.dates.short_weekdays.values()))[letters.index(token.core)]
+    return Verbalization((Piece(name, token.core_start, token.core_end),), token.core_end)
+
+
+def _month_of_two(cursor: TokenCursor, table: LanguageTable) -> str | None:
+    """A short month in full, with its stop and beside another one: "de feb. a mar."."""
+    months, core = table.dates.months, cursor.token().core.lower()
+    if core not in months or core == table.dates.names[months[core] - 1] or "." not in cursor.token().suffix:
+        return None
+    sides = (cursor.token(1), cursor.token(2)), (cursor.previous(), cursor.previous(2))
+    beside = any(_is_joiner(joiner) and other.core.lower() in months for joiner, other in sides)
+    return table.dates.names[months[core] - 1] if beside else None
 
 
 def _joined(match: re.Match[str], cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
@@ -68,7 +113,7 @@ def _joined(match: re.Match[str], cursor: TokenCursor, table: LanguageTable) -> 
         return None
     at = token.core_start
     dash, rest = at + match.start("mark"), at + match.end("mark")
-    stop = token.suffix.startswith(".") and (len(token.suffix) > 1 or not _ends_sentence(cursor))
+    stop = token.suffix.startswith(".") and (len(token.suffix) > 1 or not _ends_sentence(cursor, table))
     end = token.core_end + stop
     if third is not None:
         # "Mo./Mi./Fr."
@@ -92,6 +137,14 @@ def _is_dated(cursor: TokenCursor, name: str, table: LanguageTable) -> bool:
     if _DATE.fullmatch(following.core) or _TIME.fullmatch(following.core):
         return True
     dates = table.dates
+    stopped = cursor.token().suffix.startswith(".") or name[0].isupper()
+    if stopped and following.core in table.times.after and cursor.token(2).core[:1].isdecimal():
+        # "Do. um 17 h", "dom. a las 20"
+        return True
+    if cursor.token().suffix == "." and _is_joiner(following):
+        # "jeu. à 17h30", "sáb. a las 10"
+        hour = cursor.token(3 if cursor.token(2).core in table.times.after else 2).core
+        return bool(_TIME.fullmatch(hour)) or (hour.isdecimal() and int(hour) <= _HOURS)
     if _DAY.fullmatch(following.core):
         ahead = 3 if cursor.token(2).core.lower() in dates.joiners else 2
         if cursor.token(ahead).core.lower() in dates.months and following.suffix in ("", "."):
@@ -100,14 +153,18 @@ def _is_dated(cursor: TokenCursor, name: str, table: LanguageTable) -> bool:
             return True
         half = re.sub(r"[\d.]", "", following.core.lower())
         sure = cursor.token().suffix.startswith(".") or name[0].isupper()
-        return half in table.times.halves or (
-            sure and following.core.isdecimal() and int(following.core) < 32
-        )
+        dated = following.core.isdecimal() or half in table.ordinals
+        return half in table.times.halves or (sure and dated and int(re.sub(r"\D", "", following.core)) < 32)
     return following.core.lower() in dates.months and cursor.token(2).core[:1].isdecimal()
 
 
 def _is_one_of_two(cursor: TokenCursor, table: LanguageTable) -> bool:
     """True beside another weekday: "lun. a vie.", "Mon thru Fri", "Sa. und So."."""
+    if cursor.token().suffix == ".," and (
+        cursor.token(1).suffix.startswith(".") and _name(cursor.token(1), table)
+    ):
+        # "seg., qua. e sex."
+        return True
     if cursor.token().suffix in ("", "."):
         joiner, other = cursor.token(1), cursor.token(2)
         if _is_joiner(joiner) and _name(other, table) and _is_sure(cursor.token(), other, joiner, table):
@@ -135,29 +192,36 @@ def _is_sure(first: Token, last: Token, joiner: Token, table: LanguageTable) -> 
 
 
 def _is_after(cursor: TokenCursor, name: str, table: LanguageTable) -> bool:
-    """True after a word that dates follow, where weekdays have a capital: "bis Fr.", "on Sun."."""
-    token = cursor.token()
-    return (
-        name[0].isupper()
-        and token.core[0].isupper()
-        and token.suffix.startswith(".")
-        and cursor.previous().core.lower() in table.dates.after
-        and not cursor.token(1).core[:1].isupper()
-    )
+    """True after a word that dates follow, where weekdays have a capital: "bis Fr.", "jeden 2. Mi."."""
+    token, before, dates = cursor.token(), cursor.previous(), table.dates
+    if not (name[0].isupper() and token.core[0].isupper() and token.suffix.startswith(".")):
+        return False
+    # "bei Fr. Dr. Roth" is a woman.
+    titled = cursor.token(1).core[:1].isupper() and f"{token.core}." in table.abbreviations
+    titled = titled and "name" in table.abbreviations[f"{token.core}."][0].said
+    numbered = before.core.isdecimal() and before.suffix == "."
+    word = before.core.lower()
+    after = word in dates.after or word in table.times.after or word in dates.beside_weekdays
+    return not titled and (numbered or (after and not before.suffix))
 
 
 def _is_closed(cursor: TokenCursor, table: LanguageTable) -> bool:
-    """True beside a word for closed or open: "So geschl.", "fermé le dim."."""
+    """True beside a word for closed or open, or after an ordinal: "fermé le dim.", "1er sam. du mois"."""
     token, before = cursor.token(), cursor.previous()
     words = table.dates.beside_weekdays
-    if not (token.suffix.startswith(".") or token.core[0].isupper()) or before.suffix:
+    if not (token.suffix.startswith(".") or token.core[0].isupper()):
+        return False
+    ahead = 2 if _is_joiner(cursor.token(1)) and cursor.token(1).core.lower() not in words else 1
+    if token.suffix in ("", ".") and cursor.token(ahead).core.lower() in words:
+        return True
+    if before.suffix:
         return False
     article = before.core.islower() and len(before.core) <= len("the")
-    if before.core.lower() in words or (article and cursor.previous(2).core.lower() in words):
-        return True
-    return token.suffix in ("", ".") and cursor.token(1).core.lower() in words
+    ordinal = _ORDINAL.fullmatch(before.core) is not None and cursor.token(1).core[:1].islower()
+    return ordinal or before.core.lower() in words or (article and cursor.previous(2).core.lower() in words)
 
 
-def _ends_sentence(cursor: TokenCursor) -> bool:
+def _ends_sentence(cursor: TokenCursor, table: LanguageTable) -> bool:
     following = cursor.token(1)
-    return following.core == "" or following.core[0].isupper()
+    noun = table.agreement.capitals and following.core.lower() not in table.agreement.not_nouns
+    return following.core == "" or (following.core[0].isupper() and not noun)

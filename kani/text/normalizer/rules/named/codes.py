@@ -63,7 +63,7 @@ def code(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     pair = pair and _is_code(cursor, table) and _GROUP.fullmatch(cursor.token(1).core) is not None
     if not (pair or _DIGITS.fullmatch(token.core)) or token.prefix.strip("([\"'“«"):
         return None
-    if not (_is_code(cursor, table) or _is_zip(cursor)):
+    if not (_is_code(cursor, table) or _is_zip(cursor)) or _is_amount(cursor, table):
         return None
     pieces = _groups(token, table)
     end, ahead = token.core_end, 1
@@ -74,6 +74,11 @@ def code(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     # A phrase break after each group.
     parts = [Piece(f"{one.text}, ", one.start, one.end) for one in pieces[:-1]]
     return Verbalization((*parts, pieces[-1]), end)
+
+
+def _is_amount(cursor: TokenCursor, table: LanguageTable) -> bool:
+    """True before a currency's sign or name: "matrícula de 500 euros"."""
+    return cursor.is_adjacent(1) and table.is_money(cursor.token(1).core)
 
 
 def _groups(token: Token, table: LanguageTable) -> list[Piece]:
@@ -116,6 +121,9 @@ def _is_code(cursor: TokenCursor, table: LanguageTable) -> bool:
         colon = colon or written.endswith(":")
         if not written or written.endswith((".", "!", "?", ";", ",")) or any(map(str.isdigit, word)):
             return False
+        if back == 1 and _STATE.fullmatch(previous.core):
+            # "grid ref. NN 123 456"
+            continue
         if not (colon or word in table.numbers.code_joiners):
             return False
     return False

@@ -6,11 +6,12 @@ import re
 
 from kani.text.normalizer.rules.abbreviations import follows_number_sign
 from kani.text.normalizer.rules.acronyms import spelled_pieces
+from kani.text.normalizer.rules.units import unit_end
 from kani.text.normalizer.spoken import Piece, Verbalization
 from kani.text.normalizer.tables.table import LanguageTable
 from kani.text.normalizer.tokens import TokenCursor
 
-_ADJECTIVE = re.compile(r"(?P<number>\d{1,4})(?:(?P<run>K)|-(?P<unit>[a-zA-Z]{1,3}))")
+_ADJECTIVE = re.compile(r"(?P<number>\d{1,4})(?:(?P<run>K)|-(?P<unit>[a-zA-Z]{1,4})(?P<more>(?:-[a-z]+)*))")
 _BEFORE_RUNS = frozenset("a the first my her his our this local".split())
 _CHECKED = re.compile(r"(\d{1,3}(?:[.]\d{3}){1,3})[-‐‑](\d)")
 _SEASON = re.compile(r"((?:19|20)\d\d)[-‐‑–](\d\d)")
@@ -21,7 +22,10 @@ _PERIOD = re.compile(r"([HQT])([1-4])['’/](\d\d)")
 _TERM, _YEAR = re.compile(r"T([1-4])"), re.compile(r"20\d\d")
 _QUARTER = re.compile(r"([1-4])([TS])(\d\d)")
 _COUNTDOWN = re.compile(r"([JDHT])([-−+])(\d{1,3})")
+_NOTE = re.compile(r"(?P<name>[A-H]|do|ré|re|mi|fa|sol|la|si)(?P<sign>[♭♯])", re.IGNORECASE)
 _GRADED = re.compile(r"([1-9]|10|[A-F])[-−]")
+
+_ARTICLES = frozenset("a the el la un una le les der die das il o os".split())
 
 _EMOTICONS = frozenset(
     "<3 </3 :D :-D =D xD XD :P :-P :p ;P :o :O :S :s :3 ^^ ^_^ -_- u.u o.O O.o T_T :* :'( :'D".split()
@@ -45,12 +49,13 @@ def adjective(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None
     if unit is None:
         return None
     said = unit.forms.get("one", unit.forms["other"])
-    middle = at + match.start("unit")
-    pieces = (
-        Piece(words.cardinal(int(match["number"])), at, middle),
-        Piece(f" {said}", middle, token.core_end),
-    )
-    return Verbalization(pieces, token.core_end)
+    middle, end = at + match.start("unit"), at + match.end("unit")
+    pieces = (Piece(words.cardinal(int(match["number"])), at, middle), Piece(f" {said}", middle, end))
+    if not match["more"]:
+        # "a 10-in. scope"
+        return Verbalization(pieces, unit_end(cursor, 0, table))
+    # "7-yr-old"
+    return Verbalization((*pieces, Piece(match["more"], end, token.core_end)), token.core_end)
 
 
 def factor(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
@@ -117,6 +122,23 @@ def period(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     )
 
 
+def note(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """ "B♭", "fa♯", "F♯m": a note, a half tone lower or higher."""
+    token = cursor.token()
+    match = _NOTE.match(token.text, token.core_start, token.end)
+    sign = table.signs.get(match["sign"]) if match else None
+    if match is None or sign is None:
+        return None
+    middle = match.start("sign")
+    letter = len(match["name"]) == 1 and table.letters
+    name = (
+        spelled_pieces(match["name"], token.core_start, table)
+        if letter
+        else (Piece(match["name"], token.core_start, middle),)
+    )
+    return Verbalization((*name, Piece(f" {sign}", middle, middle + 1)), middle + 1)
+
+
 def graded(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "8-" and "B-": a mark, and a little less."""
     token = cursor.token()
@@ -164,6 +186,9 @@ def emoticon(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     whole = written in _EMOTICONS
     if not (whole or token.core in _EMOTICONS) or (token.core == "<3" and _compares(cursor, table)):
         return None
+    if token.core == "XD" and (cursor.token(1).core[:1].islower() or not cursor.previous().core.islower()):
+        # "Adobe XD is"
+        return None
     return Verbalization((), token.end if whole else token.core_end)
 
 
@@ -173,5 +198,6 @@ def _compares(cursor: TokenCursor, table: LanguageTable) -> bool:
     return (
         len(before.core) == 1
         or before.core[-1:].isdecimal()
+        or before.core.lower() in _ARTICLES
         or (cursor.is_adjacent(1) and after in table.units)
     )

@@ -87,8 +87,8 @@ def _is_verse(cursor: TokenCursor, ahead: int, table: LanguageTable) -> bool:
     if match is None or token.prefix:
         return False
     measured = cursor.token(ahead + 1).core if cursor.is_adjacent(ahead + 1) else ""
-    if measured in table.units or measured.partition("/")[0] in table.units:
-        # "Hb 13,2 g/dL"
+    if measured in table.units or measured.partition("/")[0] in table.units or table.is_money(measured):
+        # "Hb 13,2 g/dL", "Mk 2,50 Euro"
         return False
     if match["mark"] or cursor.token(ahead - 1).core in table.books.alone:
         return match["mark"] != "." or table.numbers.decimal == ","
