@@ -6,7 +6,7 @@ import re
 
 from kani.text.normalizer.rules.before_nouns import describes
 from kani.text.normalizer.rules.fractions import gender_of_following, say_mixed
-from kani.text.normalizer.rules.numerals import VULGAR_FRACTIONS, Numeral, parse_numeral, say_numeral
+from kani.text.normalizer.rules.numerals import VULGAR_FRACTIONS, Numeral, parse_leading_point, say_numeral
 from kani.text.normalizer.rules.units import (
     Measure,
     PhraseBuilder,
@@ -346,10 +346,3 @@ def is_year(numeral: Numeral, previous: Token, table: LanguageTable) -> bool:
     if len(numeral.digits) != 4 or numeral.decimals or numeral.grouped:
         return False
     return 1100 <= int(numeral.digits) < 2100 or previous.core.lower() in table.numbers.year_after
-
-
-def parse_leading_point(written: str, table: LanguageTable) -> Numeral | None:
-    """The number of digits that may begin with a point (".5"); None for no number."""
-    if written[0] == ".":
-        return Numeral("0", written[1:])
-    return parse_numeral(written, table)

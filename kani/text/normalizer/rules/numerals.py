@@ -116,3 +116,10 @@ def _say_decimals(decimals: str, table: LanguageTable) -> str:
 
 def _western(digits: str) -> str:
     return digits if digits.isascii() else "".join(str(int(digit)) for digit in digits)
+
+
+def parse_leading_point(written: str, table: LanguageTable) -> Numeral | None:
+    """The number of digits that may begin with a point (".5"); None for no number."""
+    if written[0] == ".":
+        return Numeral("0", written[1:])
+    return parse_numeral(written, table)

@@ -6,7 +6,7 @@ import re
 
 from kani.text.normalizer.rules.acronyms import roman_value
 from kani.text.normalizer.rules.before_nouns import describes
-from kani.text.normalizer.rules.counted_nouns import CountedNumerals, parse_leading_point
+from kani.text.normalizer.rules.counted_nouns import CountedNumerals
 from kani.text.normalizer.rules.fractions import (
     gender_of_following,
     half_after_noun,
@@ -14,7 +14,14 @@ from kani.text.normalizer.rules.fractions import (
     say_mixed,
     say_vulgar,
 )
-from kani.text.normalizer.rules.numerals import DASHES, NUMBER, VULGAR_FRACTIONS, Numeral, parse_numeral
+from kani.text.normalizer.rules.numerals import (
+    DASHES,
+    NUMBER,
+    VULGAR_FRACTIONS,
+    Numeral,
+    parse_leading_point,
+    parse_numeral,
+)
 from kani.text.normalizer.rules.units import PhraseBuilder, is_letter, resolve_unit, sign_name, unit_end
 from kani.text.normalizer.spoken import Piece, Verbalization
 from kani.text.normalizer.tables.table import Currency, LanguageTable, Unit

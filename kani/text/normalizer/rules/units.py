@@ -167,8 +167,8 @@ def split_per(symbol: str, table: LanguageTable, money: bool) -> tuple[str, str]
         return symbol, ""
     if symbol in table.units:
         # "€/kg" with a reading of its own: "euros le kilo"
-        money = table.currencies.get(of)
-        whole, name = table.units[symbol].forms["other"], money.forms["other"] if money else symbol
+        paid_in = table.currencies.get(of)
+        whole, name = table.units[symbol].forms["other"], paid_in.forms["other"] if paid_in else symbol
         return (of, whole.removeprefix(name)) if whole.startswith(name) else (symbol, "")
     if under not in table.units:
         # "USD 20/mes": what is paid for may be any word.
