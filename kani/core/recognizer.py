@@ -83,6 +83,8 @@ class RecognizerInfo:
     """Reason why it recognises no live speech, and the remedy; empty if it does, and before it is known."""
     live_delay_s: float | None = None
     """Seconds from the end of a word until it is decided, measured at the start; None if it was not."""
+    hears_again: bool = False
+    """True if it transcribes by passes that wait for all live ones: each turn is heard once more."""
 
 
 class Recognizer(Protocol):

@@ -26,7 +26,7 @@ class Transcriber:
     """Returns a text; keeps what it was asked."""
 
     text: str = " the whole"
-    fails: bool = False
+    fails: Exception | None = None
     lasts: bool = False
     asked: list[tuple[float, TranscriptionOptions]] = field(default_factory=list)
 
@@ -38,7 +38,7 @@ class Transcriber:
         if self.lasts:
             await asyncio.Event().wait()
         if self.fails:
-            raise EngineFailed("broken")
+            raise self.fails
         if self.text:
             yield TranscribedSegment(self.text, 0, 1, (), (), 0, 0, 0, 1, 0, "es", 1)
 
@@ -103,6 +103,40 @@ async def test_it_begins_where_the_end_is_suspected_and_is_dropped_where_speech_
     await again.aclose()
 
 
+@pytest.mark.parametrize(
+    ("voice", "worded"),
+    [(0.4, False), (0.15, True)],  # the client's threshold may be as low
+)
+async def test_a_quiet_voice_after_a_pause_is_of_the_turn(voice: float, worded: bool) -> None:
+    again = hearing(transcriber := Transcriber())
+    hear(again, *IN_PARTS, (SILENCE, 0.7))
+    before = again.so_far
+    assert before is not None
+    hear(again, (voice, 1.0))
+    assert (again.so_far is None) is not worded
+    if worded:
+        again.add_word(RecognizedWord("quiet", 3.8, 4.2, "es"))
+    hear(again, (SILENCE, 0.2))
+    work = again.end(4.7)
+    assert work not in (None, before)
+    assert work is not None and await work.in_time() == HeardTurn("the whole", "es")
+    assert round(transcriber.asked[-1][0], 1) == 4.7
+    await again.aclose()
+
+
+async def test_the_wait_counts_from_the_end_of_the_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kani.core.turns.second_hearing.LONGEST_WAIT_S", 3600.0)
+    again = hearing(Transcriber(lasts=True))
+    hear(again, *IN_PARTS, (SILENCE, 0.4))
+    work = again.end(3.2)
+    assert work is not None
+    loop = asyncio.get_running_loop()
+    clock = loop.time
+    monkeypatch.setattr(loop, "time", lambda: clock() + 3600.0)
+    assert await work.in_time() is None
+    await again.aclose()
+
+
 async def test_between_turns_nothing_is_heard() -> None:
     again = hearing(transcriber := Transcriber())
     again.end(0.0)
@@ -117,7 +151,13 @@ async def test_between_turns_nothing_is_heard() -> None:
 
 
 @pytest.mark.parametrize(
-    "transcriber", [Transcriber(fails=True), Transcriber(text=""), Transcriber(lasts=True)]
+    "transcriber",
+    [
+        Transcriber(fails=EngineFailed("broken")),
+        Transcriber(fails=RuntimeError("a mistake")),
+        Transcriber(text=""),
+        Transcriber(lasts=True),
+    ],
 )
 async def test_live_words_stay_where_nothing_is_heard_in_time(
     transcriber: Transcriber, monkeypatch: pytest.MonkeyPatch

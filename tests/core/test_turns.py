@@ -328,6 +328,15 @@ def test_long_speech_is_forgotten_but_for_its_last_seconds() -> None:
     assert audio.before(1000).tolist() == list(range(800 + 10, 1000))
 
 
+def test_single_samples_are_joined() -> None:
+    audio = RecentAudio(sample_rate=100, kept_s=20.0)
+    for number in range(1000):
+        audio.add(np.full(1, number, np.float32))
+    assert len(audio._pieces) == 1000 / 8  # pieces of 80 ms
+    assert audio.between(13, 31).tolist() == list(range(13, 31))
+    assert audio.between(-5, 3).tolist() == [0, 1, 2] and not len(audio.between(2000, 2005))
+
+
 VOICE, NOISE, SILENCE = (0.9, 0.8, 0.7), (0.3, 0.6, 0.2), (0.1, 0.0)
 OPEN, INTERRUPTS, NOTHING = Verdict.OPEN, Verdict.INTERRUPTS, Verdict.NOTHING
 NO_PAUSE = (0.0, 0.0, 0.0, 0.0)

@@ -65,6 +65,7 @@ class RecognitionSession:
         """
         self.judges_turns = False
         """True if steps tell whether the speaker has said all; costs some calls of the turn model a pause."""
+        self._hears_again = False
         self._again: SecondHearing | None = None
         self._turn_model = turn_model
         self._judge: PauseJudge | None = None
@@ -104,13 +105,11 @@ class RecognitionSession:
         return self._finished
 
     def hear_turns_again(self) -> None:
-        """Recognise each turn once more as a whole, where the recogniser can; call it before any audio.
+        """Recognise each turn once more as a whole, where the recogniser can; call it before ``events``.
 
         ``begin_turn`` and ``end_turn`` tell where turns are, in seconds of the audio: from its start, if not.
         """
-        if isinstance(self._recognizer, Transcriber):
-            rate = self._recognizer.info.sample_rate
-            self._again = SecondHearing(self._recognizer, rate, self._language, self._prompt)
+        self._hears_again = True
 
     def begin_turn(self, start_s: float) -> None:
         """Note where a turn begins."""
@@ -192,7 +191,10 @@ class RecognitionSession:
         with self._span.child("wait"):
             if not await self._wait_for_start():
                 return
-        engine = self._span.child("engine", {"speech.engine": self._recognizer.info.name})
+        info = self._recognizer.info  # a remote recogniser's is known only now
+        if self._hears_again and info.hears_again and isinstance(self._recognizer, Transcriber):
+            self._again = SecondHearing(self._recognizer, info.sample_rate, self._language, self._prompt)
+        engine = self._span.child("engine", {"speech.engine": info.name})
         recognizing = self._recognizing()
         heard = False
         with engine:

@@ -8,6 +8,9 @@ import numpy as np
 
 from kani.core.types import Samples
 
+_PIECE_S = 0.08
+"""Shorter pieces are joined: a client may send single samples."""
+
 
 class RecentAudio:
     """Audio of a stream; ``forget`` keeps its last ``kept_s`` seconds."""
@@ -15,12 +18,15 @@ class RecentAudio:
     def __init__(self, sample_rate: int, kept_s: float, at: int = 0) -> None:
         """sample_rate: hertz of the samples; at: place of the first in the stream."""
         self._kept = round(kept_s * sample_rate)
+        self._piece = round(_PIECE_S * sample_rate)
         self._pieces: deque[Samples] = deque()
         self.start = at
         """Place of the first kept sample."""
 
     def add(self, samples: Samples) -> None:
         """Append samples."""
+        if self._pieces and len(self._pieces[-1]) < self._piece:
+            samples = np.concatenate([self._pieces.pop(), samples])
         self._pieces.append(samples)
 
     def forget(self, end: int) -> None:
@@ -40,6 +46,7 @@ class RecentAudio:
         """Return the samples from the place ``first`` to the place ``end``, as far as they are kept."""
         found, at = [np.zeros(0, np.float32)], self.start
         for piece in self._pieces:
-            found.append(piece[max(first - at, 0) : max(end - at, 0)])
+            if at < end and at + len(piece) > first:
+                found.append(piece[max(first - at, 0) : end - at])
             at += len(piece)
         return np.concatenate(found)

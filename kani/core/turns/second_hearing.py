@@ -7,6 +7,7 @@ come out in pieces. A turn without pauses is heard as a whole anyway.
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 from collections import deque
 from collections.abc import AsyncIterator
@@ -32,6 +33,9 @@ LONGEST_WAIT_S, DICTATED_WAIT_S = 0.5, 1.0
 _PAUSE_S = 0.25
 """Silence at which live words are decided, and after which the end of a turn is suspected."""
 
+_QUIET = 0.3
+"""Probability of a voice at which a turn goes on: it may be too quiet to begin one."""
+
 _SURE_S = 0.6
 """Silence that is taken for the end of a turn, whatever its sound is."""
 
@@ -43,6 +47,8 @@ _IDLE_S = 5.0
 
 _PAUSES = 64
 """Pauses of a turn that are remembered."""
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +62,16 @@ class HeardTurn:
 class Hearing:
     """The work on a turn."""
 
-    def __init__(self, task: asyncio.Task[HeardTurn | None], longest_wait_s: float) -> None:
-        """longest_wait_s: from the end of the turn on."""
+    def __init__(self, task: asyncio.Task[HeardTurn | None], end_s: float, longest_wait_s: float) -> None:
+        """end_s: of the audio that is heard; longest_wait_s: from the end of the turn on."""
+        self.end_s = end_s
         self._task = task
         self._longest_wait_s = longest_wait_s
+        self._deadline = math.inf
+
+    def end_turn(self) -> None:
+        """Wait no longer than ``longest_wait_s`` from now on."""
+        self._deadline = asyncio.get_running_loop().time() + self._longest_wait_s
 
     def so_far(self, text: str, language: str) -> tuple[str, str]:
         """Return the turn's text and language if they are known; no text while the work goes on.
@@ -72,8 +84,9 @@ class Hearing:
         return (text, language) if heard is None else (heard.text, heard.language)
 
     async def in_time(self) -> HeardTurn | None:
-        """Return the turn; None if nothing is understood, or that takes too long."""
-        await asyncio.wait({self._task}, timeout=self._longest_wait_s)
+        """Return the turn, which has ended; None if nothing is understood, or that takes too long."""
+        left_s = self._deadline - asyncio.get_running_loop().time()
+        await asyncio.wait({self._task}, timeout=max(left_s, 0.0))
         if not self._task.done():
             self._task.cancel()
         return None if not self._task.done() or self._task.cancelled() else self._task.result()
@@ -95,7 +108,7 @@ class SecondHearing:
         self._language = language
         self._prompt = prompt
         self._audio = RecentAudio(sample_rate, LONGEST_TURN_S)
-        self._gate = SpeechGate()
+        self._gate = SpeechGate(_QUIET)
         self._pauses: deque[float] = deque(maxlen=_PAUSES)  # where speech ended before each
         self._words: deque[RecognizedWord] = deque(maxlen=_PAUSES)
         self._start_s = 0.0  # infinite between turns: voices there may be echoes
@@ -133,8 +146,13 @@ class SecondHearing:
 
     def end(self, end_s: float) -> Hearing | None:
         """End the turn; returns the work on it, None where it has no pause or is too long."""
+        begun = self._hearing
+        if begun is not None and any(word.end_s > begun.end_s for word in self._words):
+            self._stop()  # a voice that the gate does not find went on
         hearing, self._hearing = self._hearing or self._begin(end_s), None
         self._start_s = math.inf
+        if hearing is not None:
+            hearing.end_turn()
         return hearing
 
     @property
@@ -170,7 +188,7 @@ class SecondHearing:
         task = asyncio.create_task(self._hear(samples, options))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
-        return Hearing(task, DICTATED_WAIT_S if dictated else LONGEST_WAIT_S)
+        return Hearing(task, end_s, DICTATED_WAIT_S if dictated else LONGEST_WAIT_S)
 
     async def _hear(self, samples: Samples, options: TranscriptionOptions) -> HeardTurn | None:
         try:
@@ -178,6 +196,9 @@ class SecondHearing:
                 segments = [segment async for segment in transcribed]
         except SpeechError:
             return None  # the live words are there
+        except Exception:
+            log.exception("a turn cannot be recognised once more")
+            return None
         text = "".join(segment.text for segment in segments).strip()
         return HeardTurn(text, segments[-1].language) if text else None
 

@@ -24,7 +24,9 @@ _LIKELY = 0.6
 class SpeechGate:
     """Detects speech and silence by the voice probabilities. Times are in seconds of the stream."""
 
-    def __init__(self) -> None:
+    def __init__(self, on: float = _ON) -> None:
+        """on: probability at which speech begins."""
+        self._on = on
         self.now_s = 0.0
         self.speaking = False
         self.onset_s = 0.0
@@ -39,7 +41,7 @@ class SpeechGate:
         begun_s = self._chunks * VOICE_CHUNK_S
         self._chunks += 1
         self.now_s = self._chunks * VOICE_CHUNK_S
-        self._loud = self._loud + 1 if voice >= _ON else 0
+        self._loud = self._loud + 1 if voice >= self._on else 0
         if self.speaking:
             self.speaking = voice >= _OFF
         elif self._loud >= _ONSET_CHUNKS:

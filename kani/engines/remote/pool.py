@@ -267,7 +267,8 @@ def _identity(served: Served) -> Served:
     if isinstance(served, RecognizerInfo):
         # The sentence has a measured time.
         recordings_only = "yes" if served.recordings_only else ""
-        return replace(served, version="", live_delay_s=None, recordings_only=recordings_only)
+        heard = replace(served, version="", live_delay_s=None, recordings_only=recordings_only)
+        return replace(heard, hears_again=False)  # older workers do not tell
     light = replace(served.light, slots=0, always=False) if served.light is not None else None
     same = replace(served, version="", max_concurrency=1, light=light)
     return replace(same, decoder="", slow_decoder_reason="")

@@ -55,7 +55,7 @@ class TranscribeRecognizer(PackageRecognizer):
         await super()._prepare()
         info = self._info
         too_slow = live_delay.too_slow(info.name, info.version, info.live_delay_s or 0.0, MODEL)
-        self._info = replace(info, recordings_only=too_slow)
+        self._info = replace(info, recordings_only=too_slow, hears_again=True)
         if self._named is not None and self._named not in info.languages:
             known = ", ".join(sorted(info.languages))
             raise EngineUnavailable(f"{LANGUAGE}: {info.version} knows {known}, and not {self._named}")

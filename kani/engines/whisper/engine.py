@@ -92,7 +92,7 @@ class WhisperRecognizer:
         name = "base" if model is None else short_name(model)
         languages = frozenset(LANGUAGES if model is None else ())
         self._info = RecognizerInfo(
-            "whisper", f"{name} int8", SAMPLE_RATE, languages, self._unavailable_reason
+            "whisper", f"{name} int8", SAMPLE_RATE, languages, self._unavailable_reason, hears_again=True
         )
 
     @property

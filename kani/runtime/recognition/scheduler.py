@@ -64,10 +64,11 @@ class ScheduledStream(Generic[T]):
 class BackgroundPass(Generic[T]):
     """One pass over a part of a recording, which waits for live streams."""
 
-    def __init__(self, scheduler: PassScheduler[Any], work: Callable[[], T], waits_since_s: float) -> None:
+    def __init__(self, scheduler: PassScheduler[Any], work: Callable[[], T], *, waited_for: bool) -> None:
         self._scheduler = scheduler
         self._work = work
-        self.waits_since_s = waits_since_s
+        self.waited_for = waited_for
+        self.waits_since_s = scheduler._clock()
         """Time of the scheduler's clock."""
         self.result: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         """Result of ``work``; raises what it raises."""
@@ -118,9 +119,10 @@ class PassScheduler(Generic[T]):
         return stream
 
     def run_in_background(self, work: Callable[[], R], *, waited_for: bool = False) -> BackgroundPass[R]:
-        """Queue ``work`` after all live streams; what is ``waited_for`` first, then in order."""
-        one: BackgroundPass[R] = BackgroundPass(self, work, self._clock())
-        self._background.insert(0 if waited_for else len(self._background), one)
+        """Queue ``work`` after all live streams: in order, but what is ``waited_for`` before the rest."""
+        one: BackgroundPass[R] = BackgroundPass(self, work, waited_for=waited_for)
+        ahead = [other for other in self._background if other.waited_for or not waited_for]
+        self._background.insert(len(ahead), one)
         self._start_waiting()
         return one
 
@@ -157,7 +159,7 @@ class PassScheduler(Generic[T]):
             self._free -= 1
             if self._background_may_start and (not self._waiting or self._background_is_late):
                 self._background_running += 1
-                self._background.pop(0)._start(self._pool)
+                self._pop_background()._start(self._pool)
                 continue
             stream = min(self._waiting, key=lambda stream: (not stream.urgent, stream._last_served))
             self._waiting.remove(stream)
@@ -171,5 +173,15 @@ class PassScheduler(Generic[T]):
 
     @property
     def _background_is_late(self) -> bool:
-        waited_s = self._clock() - min(one.waits_since_s for one in self._background)
-        return waited_s >= LONGEST_WAIT_S and not any(stream.urgent for stream in self._waiting)
+        late = any(self._is_late(one) for one in self._background)
+        return late and not any(stream.urgent for stream in self._waiting)
+
+    def _is_late(self, one: BackgroundPass[Any]) -> bool:
+        return self._clock() - one.waits_since_s >= LONGEST_WAIT_S
+
+    def _pop_background(self) -> BackgroundPass[Any]:
+        """Remove the next one: what has waited longest if that is late, or recordings would never be next."""
+        oldest = min(self._background, key=lambda one: one.waits_since_s)
+        one = oldest if self._is_late(oldest) else self._background[0]
+        self._background.remove(one)
+        return one

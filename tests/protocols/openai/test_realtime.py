@@ -351,6 +351,27 @@ async def test_expected_words_reach_the_recogniser_in_both_generations(start_app
     assert recognizer.prompts[-1] == "Tolliwen"
 
 
+async def test_turns_are_heard_again_whole_or_not_at_all(hears: Hears) -> None:
+    """Each loud second of a recording is "bum"; the second turn has words from before a configuration."""
+    recognizer = PausingRecognizer()
+    recognizer.info = replace(recognizer.info, hears_again=True)
+    in_parts = loud(1.6), quiet(0.32), loud(1.6), quiet(0.8)
+    client = await hears(recognizer)
+    await client.detect(VAD)
+    await client.append(*in_parts)
+    assert "bum" in (await client.transcripts(1))[0]
+    await client.append(loud(0.24))
+    await client.until("input_audio_buffer.speech_started")
+    await client.detect(VAD, language="es")
+    await client.append(*in_parts)
+    assert len((await client.transcripts(1))[0].split()) == 3 + 40
+    await client.append(*in_parts)
+    assert "bum" in (await client.transcripts(1))[0]
+    await client.detect(VAD, language="en")
+    await client.append(*in_parts)
+    assert "bum" in (await client.transcripts(1))[0]
+
+
 @BOTH
 async def test_turn_that_began_before_the_configuration_is_recognized_in_its_language(
     listener: Client, detection: dict[str, Any] | None

@@ -275,10 +275,10 @@ async def test_failed_pass_fails_its_own_stream_only(streams: Streams) -> None:
 async def test_recordings_wait_for_streams(streams: Streams) -> None:
     busy, a = streams.add("busy"), streams.add("a")
     requested = [busy.request_pass(), streams.record("first"), streams.record("second"), a.request_pass()]
-    requested.append(streams.record("turn", waited_for=True))
+    requested += [streams.record(name, waited_for=True) for name in ("turn", "later turn")]
     streams.may_end.set()
     await asyncio.gather(*requested)
-    assert streams.begun == ["busy", "a", "turn", "first", "second"]
+    assert streams.begun == ["busy", "a", "turn", "later turn", "first", "second"]
 
 
 async def test_open_stream_keeps_one_worker_free() -> None:
@@ -306,9 +306,10 @@ async def test_recording_that_waits_long_is_served_all_the_same() -> None:
     requested = [busy.request_pass(), streams.record("first"), a.request_pass(), urgent.request_pass()]
     urgent.urgent = True
     now = 11.0
+    requested.append(streams.record("turn", waited_for=True))
     streams.may_end.set()
     await asyncio.gather(*requested)
-    assert streams.begun == ["busy", "urgent", "first", "a"]
+    assert streams.begun == ["busy", "urgent", "first", "a", "turn"]
     await streams.scheduler.stop()
 
 

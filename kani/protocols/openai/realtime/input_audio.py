@@ -98,8 +98,7 @@ class InputAudio:
             self._unavailable = isinstance(error, EngineUnavailable)
             raise input_error(error) from error
         session.judges_turns = config.judges_turns
-        if not transcript.text:  # else an earlier track has a part of the turn
-            session.hear_turns_again()
+        session.hear_turns_again()
         voice = HeldVoice(self._turns, self._events, rate)
         self._track = Track(session, rate, start_s, hears, transcript, voice)
         self._add(self._track)
@@ -316,7 +315,8 @@ class InputAudio:
             await self._complete(self._pending.popleft())
 
     async def _complete(self, transcript: Transcript) -> None:
-        await transcript.hear_again()
+        if self._config.transcription is not None or self._config.answers:
+            await transcript.hear_again()
         if self._config.transcription is not None:
             await self._events.completed(transcript)
         else:

@@ -66,7 +66,12 @@ class Track:
         """Text and language of a turn that may have ended; no text while it is heard once more."""
         live = self.transcript.text, self.transcript.language
         hearing = None if self.session is None else self.session.turn_so_far
-        return live if hearing is None else hearing.so_far(*live)
+        return live if hearing is None or self._has_earlier_words else hearing.so_far(*live)
+
+    @property
+    def _has_earlier_words(self) -> bool:
+        """True if the track before has words of the turn: this one's session would hear a part of it."""
+        return self.transcript.words_start_s < self.start_s
 
     def begin_turn(self) -> None:
         """Note that the transcript's turn has started."""
@@ -76,8 +81,13 @@ class Track:
 
     def end_turn(self, end_s: float | None = None) -> None:
         """Have the transcript's turn recognised as a whole; it ends here, or at a place in the audio."""
-        if self.session is not None and self.transcript.again is None:
-            self.transcript.again = self.session.end_turn(None if end_s is None else end_s - self.start_s)
+        if self.session is None or self.transcript.again is not None:
+            return
+        hearing = self.session.end_turn(None if end_s is None else end_s - self.start_s)
+        if hearing is not None and self._has_earlier_words:
+            hearing.cancel()
+        else:
+            self.transcript.again = hearing
 
     def end(self, state: TrackState) -> None:
         """Take no more audio."""

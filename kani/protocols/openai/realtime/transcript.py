@@ -26,6 +26,8 @@ class Transcript:
     language: str = ""
     start_s: float = 0.0
     end_s: float = math.inf
+    words_start_s: float = math.inf
+    """Start of its first word."""
     words_end_s: float = 0.0
     """End of its last word."""
     duration_s: float = 0.0
@@ -49,6 +51,7 @@ class Transcript:
     def add(self, word: RecognizedWord, offset_s: float) -> str:
         """Append a word; returns the text that was added. offset_s: of its times, in the session's audio."""
         self.language = word.language
+        self.words_start_s = min(self.words_start_s, offset_s + word.start_s)
         self.words_end_s = offset_s + word.end_s
         space = " " if self.text and word.language not in UNSPACED else ""
         delta = space + word.text
