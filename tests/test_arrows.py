@@ -15,19 +15,19 @@ FILES = list(files().values())
 MOST_MODULES = 15
 
 LINES = {
-    "kani/books": 1_600,
-    "kani/cli": 2_300,
-    "kani/core": 14_430,
-    "kani/engines": 32_400,
+    "kani/books": 1_550,
+    "kani/cli": 2_250,
+    "kani/core": 14_450,
+    "kani/engines": 29_350,
     "kani/library": 1_100,
-    "kani/protocols": 22_100,
+    "kani/protocols": 21_700,
     "kani/ray": 800,
-    "kani/runtime": 3_610,
-    "kani/server": 7_000,
-    "kani/text": 14_900,
-    "tests": 80_900,
-    "benchmarks": 9_000,
-    "tools": 4_300,
+    "kani/runtime": 3_650,
+    "kani/server": 6_850,
+    "kani/text": 14_600,
+    "tests": 78_850,
+    "benchmarks": 8_900,
+    "tools": 4_050,
 }
 """Most lines of Python in each room. Who takes lines away lowers it; it is raised only in a commit that says
 what a user gets for it."""
