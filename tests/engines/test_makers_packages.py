@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from kani.core.engine import Engine
 from kani.core.errors import EngineUnavailable, InvalidRequest
@@ -33,49 +30,13 @@ from kani.protocols.voxcpm.params import RANGES
 from kani.runtime.hub import Hub as HubFiles
 from kani.text.languages import resolve
 from tests.engines.checkpoints import Damage, changed, cut, edited, removed, tampered
+from tests.engines.packages.small_checkpoints import CONFIG, written
 from tests.runtime.test_hub import Hub, use_hub
 from tests.runtime.test_hub import hub as hub
 
 ROOT = Path(__file__).parents[2]
-CONFIG = "config.json"
-CONFIGS: dict[str, dict[str, Any]] = {
-    "kyutai": {
-        "moshi_name": "dsm_tts.safetensors",
-        "mimi_name": "mimi.safetensors",
-        "tokenizer_name": "tokenizer.model",
-        "conditioners": {"speaker_wavs": {}},
-        "tts_config": {"audio_delay": 1.28},
-        "model_id": {"sig": "1e68beda", "epoch": 240},
-    },
-    "voxcpm": {
-        "architecture": "voxcpm2",
-        "lm_config": {},
-        "encoder_config": {},
-        "dit_config": {},
-        "audio_vae_config": {"sample_rate": 16_000},
-    },
-}
-CONFIGS["kyutai-ears"] = CONFIGS["kyutai"] | {
-    "stt_config": {"audio_silence_prefix_seconds": 0.0, "audio_delay_seconds": 0.5}
-}
-FILES = {
-    "kyutai-ears": ("dsm_tts.safetensors", "mimi.safetensors", "tokenizer.model"),
-    "kyutai": ("dsm_tts.safetensors", "mimi.safetensors", "tokenizer.model"),
-    "voxcpm": ("model.safetensors", "audiovae.pth", "tokenizer.json"),
-}
-
-
-def written(tmp_path: Path, family: str) -> Path:
-    """Write the files of a checkpoint; its weights are one tensor."""
-    folder = tmp_path / "checkpoint"
-    folder.mkdir()
-    (folder / CONFIG).write_text(json.dumps(CONFIGS[family]), "utf-8")
-    for name in FILES[family]:
-        if name.endswith(".safetensors"):
-            save_file({"a": np.zeros(100, np.float32)}, folder / name)
-        else:
-            (folder / name).write_bytes(b"content")
-    return folder
+EMPTY = save({})
+"""A whole file of safetensors."""
 
 
 def checked(family: str, folder: Path) -> object:
@@ -98,7 +59,7 @@ def test_whole_checkpoint_is_taken(tmp_path: Path) -> None:
     folder = written(tmp_path, "kyutai")
     voice = folder / "fr" / "ana.wav.1e68beda@240.safetensors"
     voice.parent.mkdir()
-    voice.touch()
+    voice.write_bytes(EMPTY)
     assert checked("kyutai", folder) == {
         "folder": str(folder),
         "version": "checkpoint.1e68beda@240",
@@ -248,7 +209,7 @@ def test_voices_are_fetched_for_embeddings_only_if_they_may_be(
         "unmute-prod-website/a.wav.1e68beda@240.safetensors",
         "unmute-prod-website/a.wav.other@1.safetensors",
     )
-    hub.files = dict.fromkeys((own, other, "vctk/b.wav.1e68beda@240.safetensors"), b"{}")
+    hub.files = dict.fromkeys((own, other, "vctk/b.wav.1e68beda@240.safetensors"), EMPTY)
     with caplog.at_level("INFO"):
         assert voices() == ["unmute-prod-website/a.wav"]
     assert "licence: an-open-licence" in caplog.text

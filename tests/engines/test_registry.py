@@ -20,11 +20,13 @@ from kani.engines.kokoro.settings import KokoroSettings
 from kani.engines.kyutai.settings import KyutaiSettings
 from kani.engines.packages.engine import PackageEngine
 from kani.engines.plugin import ENGINE_NAMES, RECOGNIZER_NAMES, Resources, found_engines, found_recognizers
+from kani.engines.pocket.plugin import PACKAGE as POCKET
 from kani.engines.pocket.published import PUBLISHED
 from kani.engines.pocket.settings import PocketSettings
 from kani.engines.registry import Engines
 from kani.engines.voxcpm.settings import VoxCPMSettings
 from kani.runtime import weights
+from kani.runtime.packages.environment import LISTED
 from kani.server.settings import Settings, load
 from kani.server.speech_service import build_engines, build_recognizer
 from tests.engines.cuda_driver import cuda_driver
@@ -145,6 +147,7 @@ def test_pocket_joins_late_for_what_kokoro_lacks(
         made = tmp_path / "pocket" / "environment" / "bin" / "python"
         made.parent.mkdir(parents=True)
         made.touch()
+        made.parents[1].joinpath(LISTED).write_text(POCKET.environment.packages, "utf-8")
     found = engines(tmp_path, "auto", **given)
     assert found.late is not None and found.late[0] == "pocket"
     assert isinstance(found.late[1], PackageEngine)

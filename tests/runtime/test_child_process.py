@@ -23,8 +23,9 @@ FORBIDDEN = {
 
 BLOCKING = {f"subprocess.{name}" for name in ("Popen", "run", "call", "check_call", "check_output")}
 
-FORKS_BY_DESIGN = {"kani/engines/espeak/worker.py"}
-"""A program of its own, without threads and without OpenBLAS, which forks for its texts."""
+FORKS_BY_DESIGN = {"kani/engines/espeak/worker.py", "kani/engines/worker/child.py"}
+"""A program of its own, without threads and without OpenBLAS, which forks for its texts; and the worker,
+which ends what a maker's package has started by multiprocessing."""
 
 
 def faults(tree: ast.AST) -> Iterator[str]:

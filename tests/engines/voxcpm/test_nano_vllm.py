@@ -20,7 +20,7 @@ from kani.engines.registry import Registry
 from kani.engines.voxcpm.plugin import PACKAGE
 from kani.engines.voxcpm.settings import VoxCPMSettings
 from tests.engines.packages.life import workers
-from tests.engines.test_makers_packages import written
+from tests.engines.packages.small_checkpoints import written
 
 pytestmark = pytest.mark.server
 
