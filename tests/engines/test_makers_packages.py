@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from safetensors.numpy import save
 
@@ -35,8 +36,8 @@ from tests.runtime.test_hub import Hub, use_hub
 from tests.runtime.test_hub import hub as hub
 
 ROOT = Path(__file__).parents[2]
-EMPTY = save({})
-"""A whole file of safetensors."""
+SMALLEST = save({"a": np.zeros(1, np.float32)})
+"""A whole file of safetensors, of one number."""
 
 
 def checked(family: str, folder: Path) -> object:
@@ -59,7 +60,7 @@ def test_whole_checkpoint_is_taken(tmp_path: Path) -> None:
     folder = written(tmp_path, "kyutai")
     voice = folder / "fr" / "ana.wav.1e68beda@240.safetensors"
     voice.parent.mkdir()
-    voice.write_bytes(EMPTY)
+    voice.write_bytes(SMALLEST)
     assert checked("kyutai", folder) == {
         "folder": str(folder),
         "version": "checkpoint.1e68beda@240",
@@ -209,7 +210,7 @@ def test_voices_are_fetched_for_embeddings_only_if_they_may_be(
         "unmute-prod-website/a.wav.1e68beda@240.safetensors",
         "unmute-prod-website/a.wav.other@1.safetensors",
     )
-    hub.files = dict.fromkeys((own, other, "vctk/b.wav.1e68beda@240.safetensors"), EMPTY)
+    hub.files = dict.fromkeys((own, other, "vctk/b.wav.1e68beda@240.safetensors"), SMALLEST)
     with caplog.at_level("INFO"):
         assert voices() == ["unmute-prod-website/a.wav"]
     assert "licence: an-open-licence" in caplog.text
