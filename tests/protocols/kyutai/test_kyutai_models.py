@@ -51,6 +51,7 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
                 find=lambda settings, resources: {},
             )
             patch.setattr(plugin, name, one)
+        patch.setattr(plugin, "ENGINE", replace(plugin.ENGINE, build=plugin.SPEECH.engine))
         chosen = {"KANI_ENGINE": "kyutai", "KANI_RECOGNIZER": "kyutai", "KANI_KYUTAI_PYTHON": sys.executable}
         with app_server(tmp_path_factory.mktemp("app"), **chosen) as running:
             yield running
