@@ -128,7 +128,7 @@ async def test_every_language_is_intelligible(
     [
         ("zh", "zf_xiaoxiao", "你好，明天我想去北京看我的朋友。", ""),
         ("ja", "jf_alpha", "おはようございます、明日はみんなで海に行きます。", ""),
-        # Whisper base writes Hindi in Urdu's letters.
+        # Whisper base hears it as Urdu, which sounds the same; told that it is Hindi it may translate it.
         (
             "hi",
             "hf_alpha",
@@ -141,7 +141,7 @@ async def test_other_scripts_are_intelligible_and_timed_by_character(
     engine: KokoroEngine, language: str, voice: str, text: str, expected: str
 ) -> None:
     samples, spans = await say(engine, text, voice, language)
-    heard = "".join(filter(str.isalnum, hear(samples, 24_000, language)))
+    heard = "".join(filter(str.isalnum, hear(samples, 24_000, "ur" if expected else language)))
     said = "".join(filter(str.isalnum, expected or text))
     assert SequenceMatcher(None, said, heard, autojunk=False).ratio() >= 0.85, heard
     # Every character that is spoken has a time of its own.
