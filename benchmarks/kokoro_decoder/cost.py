@@ -66,7 +66,7 @@ def generator() -> None:
                     f"{percentile(ratios, 10):.2f}–{percentile(ratios, 90):.2f}",
                 ]
             )
-        print(f"A window by the generator alone, {cores} of the cores:\n")
+        print(f"A window by only the generator, {cores} of the cores:\n")
         print(table(head, rows) + "\n", flush=True)
 
 

@@ -1,4 +1,4 @@
-"""What the server adds to first audio: espeak-ng through the socket, less espeak-ng by itself.
+"""Time that the server adds to first audio: espeak-ng through the socket, less espeak-ng by itself.
 
 One client: each sentence is said by the engine itself and then asked of the server, in turn. Then 32
 clients at once, as people would use it: each asks for a sentence, takes the audio as it comes, lets

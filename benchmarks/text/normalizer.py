@@ -129,7 +129,7 @@ def by_source(rows: Mapping[str, Mapping[Pair, bool]]) -> str:
 
 def compare(kokoro_fastapi: str | None, grammars: str) -> None:
     """Print the tables of one sitting."""
-    systems = [local("this server", ours), local("num2words and Babel alone", libraries)]
+    systems = [local("this server", ours), local("only num2words and Babel", libraries)]
     own = systems[0]
     if python := os.environ.get(JUDGE_VARIABLE, ""):
         systems.append(peer("nemo-text-processing", python, "nemo", grammars, LANGUAGES))

@@ -27,7 +27,7 @@ class Missing(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Manner:
-    """How a text is spoken."""
+    """Options of one text's speech."""
 
     seed: int
     temperature: float

@@ -31,7 +31,7 @@ Pauses = tuple[float, float, float, float]
 
 
 class Heard(NamedTuple):
-    """What a frame brings to its stream."""
+    """Result of one frame for its stream."""
 
     token: int
     probability: float

@@ -53,7 +53,7 @@ class SpeechAdapter(Protocol):
     """Speaks by a maker's package."""
 
     cure: str
-    """What to do about a model that the package cannot load: "remove it and fetch it again …"."""
+    """Cure for a model that the package cannot load: "remove it and fetch it again …"."""
 
     def load(self, settings: Mapping[str, Any], resources: Resources) -> EngineInfo:
         """Load the model; settings: what the package's ``find`` returned.

@@ -27,7 +27,7 @@ class Adapted:
         self.adapter: Any = getattr(importlib.import_module(module), name)()
         self._settings = settings
         self._resources = resources
-        # What is loaded in a thread may belong to it: compiled graphs do.
+        # A model may belong to the thread that loads it: compiled graphs do.
         self._threads = ThreadPoolExecutor(1, thread_name_prefix=name)
         self._name = name
 

@@ -1,4 +1,4 @@
-"""What the server knows of a maker's package, and how its worker is started."""
+"""A maker's package as the server knows it, and the start of its worker."""
 
 from __future__ import annotations
 
