@@ -65,6 +65,10 @@ class ArrivalPace:
         """True if the audio arrives faster than it can have been spoken."""
         return self._lead_s > self._max_lead_s
 
+    def pause(self) -> None:
+        """Leave the time since the last audio out: none was accepted, more may have arrived."""
+        self._updated_s = self._clock()
+
     def add(self, duration_s: float) -> None:
         """Count audio of ``duration_s`` seconds that has just arrived."""
         before_s, self._updated_s = self._updated_s, self._clock()

@@ -2,7 +2,8 @@
 
 No model and no event loop: audio and the results of passes go in, recognition events come out. Where a voice
 is, and so each ``Step``, is known as soon as live audio comes. The audio of an utterance that follows a pause
-waits until a pass has decided the words before that pause.
+waits until a pass has decided the words before that pause. Audio that arrives faster than speech is accepted
+only as its words are decided: so the words before a pause are known within the pause, as in live speech.
 """
 
 from __future__ import annotations
@@ -53,8 +54,7 @@ class Tuning:
     max_speedup: float = 1.5  # pace of live speech at most, relative to real time
     max_lead_s: float = 0.9  # audio ahead of that pace from which on it is a recording, not live speech
     max_marks: int = 64  # waiting marks with which the first is due without more audio
-    longest_wait_s: tuple[float, float] = (20.0, 2.0)
-    # live audio, and a recording's, that waits for the words before it; live audio comes late at times
+    longest_wait_s: float = 20.0  # live audio that waits for the words before it; it comes late at times
 
 
 TUNING = Tuning()
@@ -151,8 +151,8 @@ class RecognitionStream:
     def full(self) -> bool:
         """True if a pass has to end before more audio is accepted."""
         waits_s = (self._arrived_samples - self._window.end) / SAMPLE_RATE
-        crowded = waits_s >= TUNING.longest_wait_s[self.is_backlog] or len(self._marks) >= TUNING.max_marks
-        return self._blocked and crowded
+        crowded = waits_s >= TUNING.longest_wait_s or len(self._marks) >= TUNING.max_marks
+        return self._blocked and (crowded or self.is_backlog)
 
     @property
     def _settled(self) -> bool:
@@ -238,6 +238,8 @@ class RecognitionStream:
 
     def finish_pass(self, result: PassResult) -> None:
         """Take the result of the pass that is running."""
+        if self.full:
+            self._pace.pause()
         done, self._pass = self._pass, None
         assert done is not None
         self._take_result(result, done)

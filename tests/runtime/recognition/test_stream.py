@@ -238,6 +238,28 @@ def test_recording_needs_few_passes() -> None:
     assert len(driver.passes) <= 8
 
 
+def test_words_before_a_pause_are_decided_within_it_however_fast_the_audio_comes() -> (
+    None
+):
+    driver = Driver(fast=True)
+    audio = np.concatenate([words(1, 30), silence(0.8), words(31, 8), silence(1.5)])
+    for at in range(0, len(audio), STEP_SAMPLES):
+        while driver.stream.full:
+            done = driver.stream.begin_pass()
+            driver.now_s += 2.0
+            driver.stream.finish_pass(transcribe(done))
+        driver.stream.feed(audio[at : at + STEP_SAMPLES])
+    driver.make_passes()
+    assert driver.texts == names(1, 38)
+    settled, after = list[bool](), 0
+    for event in driver.events:
+        if isinstance(event, RecognizedWord):
+            after += 1
+        elif after == 30 and isinstance(event, Step) and event.settled:
+            settled.append(event.pause_probabilities[1] >= 0.6)
+    assert True in settled
+
+
 def test_live_speech_behind_a_recording_is_soon_recognised_as_live() -> None:
     driver = Driver(fast=True)
     driver.feed(words(1, 20))
