@@ -17,15 +17,15 @@ MOST_MODULES = 15
 LINES = {
     "kani/books": 1_550,
     "kani/cli": 2_250,
-    "kani/core": 14_450,
+    "kani/core": 14_770,
     "kani/engines": 29_350,
-    "kani/library": 1_100,
-    "kani/protocols": 21_700,
+    "kani/library": 1_085,
+    "kani/protocols": 21_440,
     "kani/ray": 800,
     "kani/runtime": 3_650,
     "kani/server": 6_850,
     "kani/text": 14_600,
-    "tests": 78_850,
+    "tests": 78_960,
     "benchmarks": 8_900,
     "tools": 4_050,
 }
@@ -139,7 +139,7 @@ ALLOWED = {
         *(TEXT | AUDIO | CONTRACT),
     },
     "kani/core/conversation": {
-        *("kani.core.conversation", "kani.core.session", *AUDIO, *CONTRACT),
+        *("kani.core.conversation", "kani.core.session", "kani.core.turns", *AUDIO, *CONTRACT),
     },
     "kani/core/scheduling": {"kani.core.scheduling"},
     "kani/core/late_engine/trial.py": {*TEXT, *AUDIO, *CONTRACT},

@@ -25,10 +25,10 @@ from benchmarks.recognition.streams import NOISE_DB, SINGLE_STREAM_CLIPS, WORDS,
 from benchmarks.report import report_section, table
 from benchmarks.server_process import Server
 from kani.core.audio.pcm import pcm16
+from kani.core.conversation.turns import TurnMachine, TurnStopped
 from kani.core.recognizer import STEP_S, VOICE_CHUNK_S, RecognizedWord, Step
 from kani.core.types import Samples
 from kani.protocols.openai.realtime.session_config import TurnDetection
-from kani.protocols.openai.realtime.turn_detector import TurnDetector, TurnStopped
 from kani.runtime.voice_detector import VoiceDetector
 
 RATE = 24_000
@@ -120,13 +120,13 @@ async def transcribe_all(url: str, said: Sequence[tuple[Clip, Samples]], at_a_ti
 def detected(clip: Clip, samples: Samples) -> Heard:
     """Find the ends of turns by the voice detector, in steps as the server gets them."""
     voices = VoiceDetector().stream().feed(samples)
-    detector, detection = TurnDetector(0.0), TurnDetection()
+    machine, rule = TurnMachine(CLIP_RATE), TurnDetection().rule
     heard, done = Heard(Transcript(clip)), 0
     for index in range(int(len(samples) / CLIP_RATE / STEP_S)):
         until = int((index + 1) * STEP_S / VOICE_CHUNK_S + 1e-9)
         step = Step(index, (0.0, 0.0, 0.0, 0.0), tuple(voices[done:until]))
         done = until
-        for event in detector.feed(step, detection):
+        for event in machine.feed(step, rule):
             if isinstance(event, TurnStopped):
                 heard.stops.append(((index + 1) * STEP_S, event.end_s))
     return heard

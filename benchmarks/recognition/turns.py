@@ -20,13 +20,13 @@ from benchmarks.recognition.clips import SAMPLE_RATE
 from benchmarks.recognition.streams import seconds, started_recognizer
 from benchmarks.recognition.turn_cases import AFTER_S, Case, cases
 from benchmarks.report import report_section, table
+from kani.core.conversation.turns import TurnMachine, TurnStopped
 from kani.core.recognizer import STEP_S, RecognitionEvent, RecognizedWord, Step
 from kani.core.turns.pause_judge import TUNING, PauseJudge
 from kani.core.types import Samples
 from kani.engines.whisper.engine import WhisperRecognizer
 from kani.engines.whisper.live_pass import transcribe
 from kani.protocols.openai.realtime.session_config import TurnDetection
-from kani.protocols.openai.realtime.turn_detector import TurnDetector, TurnStopped
 from kani.protocols.wyoming.recognition import EndOfSpeech
 from kani.runtime.recognition.passes import PassResult
 from kani.runtime.recognition.stream import STEP_SAMPLES, RecognitionStream
@@ -149,12 +149,12 @@ async def judged(trace: Trace, model: RememberedModel) -> Trace:
 
 def realtime_stops(trace: Trace, detection: TurnDetection) -> list[float]:
     """Return when turns end for a client of Realtime."""
-    detector, stops = TurnDetector(0.0), list[float]()
+    machine, stops = TurnMachine(SAMPLE_RATE), list[float]()
     for at_s, event in trace.events:
         if isinstance(event, RecognizedWord):
-            detector.add_word(event.text)
+            machine.add_word(event)
         elif isinstance(event, Step):
-            ends = [turn for turn in detector.feed(event, detection) if isinstance(turn, TurnStopped)]
+            ends = [turn for turn in machine.feed(event, detection.rule) if isinstance(turn, TurnStopped)]
             stops += [at_s] * len(ends)
     return stops
 
@@ -165,12 +165,12 @@ def answered_over(trace: Trace, detection: TurnDetection, answered_s: float) -> 
     answered_s: time from the end of a turn to the answer's first sound. Until then it is dropped unheard, and
     the words join the turn.
     """
-    detector, sounds_s = TurnDetector(0.0), NO_STOP
+    machine, sounds_s = TurnMachine(SAMPLE_RATE), NO_STOP
     for at_s, event in trace.events:
         if isinstance(event, RecognizedWord):
-            detector.add_word(event.text)
+            machine.add_word(event)
         elif isinstance(event, Step):
-            for turn in detector.feed(event, detection):
+            for turn in machine.feed(event, detection.rule):
                 if isinstance(turn, TurnStopped):
                     sounds_s = at_s + answered_s
                 elif at_s > sounds_s:
@@ -187,7 +187,13 @@ def kyutai_stops(trace: Trace) -> list[float]:
 
 def wyoming_stops(trace: Trace) -> list[float]:
     """Return when the server would end a command, and whatever came after it."""
-    return _stops(trace, EndOfSpeech(None).is_reached)
+    end, stops = EndOfSpeech(None, SAMPLE_RATE), list[float]()
+    for at_s, event in trace.events:
+        if isinstance(event, RecognizedWord):
+            end.add_word(event)
+        elif isinstance(event, Step) and end.is_reached(event):
+            stops.append(at_s)
+    return stops
 
 
 def _stops(trace: Trace, ended: Callable[[Step], bool]) -> list[float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable, Coroutine
+from collections.abc import AsyncIterable, Coroutine, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -15,18 +15,23 @@ import numpy as np
 from kani.core.chat_model import ChatModel, ChatRequest, ToolCall
 from kani.core.conversation.answer import Answer
 from kani.core.conversation.early import EarlyAnswer, Made
-from kani.core.conversation.echo import HEARD_S
 from kani.core.conversation.history import History
 from kani.core.conversation.items import Message, Part
 from kani.core.conversation.prompt import chat_messages
+from kani.core.conversation.turns import (
+    TurnChange,
+    TurnMachine,
+    TurnRule,
+    TurnStarted,
+    TurnState,
+    TurnStopped,
+)
 from kani.core.errors import SpeechError
-from kani.core.recognizer import NO_WORDS, STEP_S, Mark, RecognizedWord, Step
+from kani.core.recognizer import NO_WORDS, Mark, RecognizedWord, Step
 from kani.core.service import SpeechService
 from kani.core.session.recognition import RecognitionSession
 from kani.core.session.voice_resolver import LanguageMemory
-from kani.core.turns.interruption import SAID_S, TUNING, Verdict, VoiceOverAnswer
-from kani.core.turns.pause_judge import has_probably_ended
-from kani.core.turns.recent_audio import RecentAudio
+from kani.core.turns.interruption import LIKELY, SAID_S
 from kani.core.types import Samples, SpeechChunk, SpeechRequest
 from kani.library.asynchronous import LIBRARY
 from kani.library.results import Answered, ConversationEvent, Heard, Interrupted, NoAnswer
@@ -34,8 +39,8 @@ from kani.library.results import Answered, ConversationEvent, Heard, Interrupted
 RATE = 24_000
 """Hertz of the answers."""
 
-LIKELY = 0.6
-"""Probability of a pause of 1 s from which on the user's turn has ended."""
+RULE = TurnRule()
+"""Rules by which the user's turns begin and end."""
 
 MAX_BACKLOG_S = 1.0
 """Seconds of audio that is not recognised yet, up to which the end of a turn is waited for."""
@@ -78,14 +83,11 @@ class Talk:
         self._request = request
         self._memory = LanguageMemory()
         self._words: list[RecognizedWord] = []
-        self._speaking = False
+        self._turns = TurnMachine(sample_rate, self)
+        self._marks = 0
         self._voiced_s = 0.0  # of the turn so far
         self._due = False  # the user has said something that is not answered
         self._spoken = ""  # the language of it
-        self._rate = sample_rate
-        self._audio = RecentAudio(sample_rate, HEARD_S)
-        self._voice: VoiceOverAnswer | None = None  # the last one
-        self._held = False  # it is not known yet whether that interrupts
         self._answer: Answer | None = None
         self._told: Answer | None = None  # the last one that is in the history
         self._answering: asyncio.Task[None] | None = None
@@ -96,32 +98,18 @@ class Talk:
 
     async def listen(self) -> None:
         """Recognise turns to the end of the audio, and answer each."""
-        marks = 0
         async with aclosing(self._session.events()) as events:
             async for event in events:
                 match event:
-                    case RecognizedWord():
-                        await self._hear(event)
-                    case Step() if await self._holds(event):
-                        pass
-                    case Mark() if event.number == marks and not self._speaking:
+                    case RecognizedWord() if not self._turns.add_word(event):
+                        self._words.append(event)
+                        await self._interrupt()
+                    case Step():
+                        await self._take_step(event)
+                    case Mark() if event.number == self._marks and not self._turns.in_turn:
                         await self._end_turn()
-                    case Step() if max(event.pause_probabilities) == 0:
-                        self._speaking = True
-                        self._voiced_s += event.voiced_s(TUNING.voice)
-                        await self._take_back()
-                    case Step() if self._speaking and event.pause_probabilities[1] >= LIKELY:
-                        self._speaking = False
-                        marks += 1
-                        # A mark would wait for audio that only this loop has recognised.
-                        if self._session.backlog_samples < self.max_backlog:
-                            await self._session.mark(marks)
-                    case Step() if not self._speaking and event.pause_probabilities[2] >= LIKELY:
-                        await self._end_turn()  # without a mark: all words before such a pause are known
-                    case Step() if self._speaking and event.pause_probabilities[0] >= LIKELY:
-                        self._begin_early(event)
-        if self._held and self._voice is not None and self._voice.interrupts:
-            await self._release(self._voice)
+        if self._turns.may_interrupt:
+            await self._take(self._turns.accept())
         await self._end_turn()
         if self._answering is not None:
             await self._answering
@@ -131,44 +119,46 @@ class Talk:
         try:
             async for piece in audio:
                 samples = np.asarray(piece, np.float32)
-                self._audio.add(samples)
+                self._turns.add_audio(samples)
                 await self._session.feed(samples)
         finally:
             self._session.finish()
 
-    async def _hear(self, word: RecognizedWord) -> None:
-        if self._voice is not None and self._held:
-            self._voice.add_word(word)
-        elif self._voice is None or not self._voice.is_of_echo(word):
-            self._words.append(word)
-            await self._interrupt()
+    async def _take_step(self, step: Step) -> None:
+        await self._take(self._turns.feed(step, RULE))
+        match self._turns.state:
+            case TurnState.SPEAKING:
+                self._voiced_s += step.voiced_s(RULE.threshold)
+                await self._take_back()
+            case TurnState.PAUSED:
+                self._begin_early(step)
+            case TurnState.SILENT if step.pause_probabilities[2] >= LIKELY:
+                await self._end_turn()  # without a mark: all words before such a pause are known
 
-    async def _holds(self, step: Step) -> bool:
-        """Return True while a voice over the answer is not known to interrupt it."""
-        end = (step.index + 1) * round(STEP_S * self._rate)
-        answer, begins = self._answer, max(step.pause_probabilities) == 0 and not self._speaking
-        if begins and not self._held and not self._voiced_s:
-            self._session.begin_turn(step.index * STEP_S)
-        if begins and not self._held and answer is not None:
-            is_echo = partial(answer.is_echo, sample_rate=self._rate)
-            self._held = answer.is_heard or is_echo(self._audio.before(end))
-            self._voice = VoiceOverAnswer(is_echo) if self._held else self._voice
-        if self._held and self._voice is not None:
-            verdict = self._voice.judge(step, partial(self._audio.before, end))
-            self._held = verdict is Verdict.OPEN
-            if verdict is Verdict.INTERRUPTS:
-                await self._release(self._voice)
-        self._audio.forget(end)
-        return self._held
+    async def _take(self, changes: Sequence[TurnChange]) -> None:
+        for change in changes:
+            match change:
+                case TurnStarted():
+                    if not self._voiced_s:
+                        self._session.begin_turn(max(change.start_s, self._turns.echo_until_s))
+                    self._voiced_s += change.voiced_s
+                    self._words += change.words
+                    if change.voiced_s:
+                        await self._interrupt()
+                case TurnStopped():
+                    self._marks += 1
+                    # A mark would wait for audio that only this loop has recognised.
+                    if self._session.backlog_samples < self.max_backlog:
+                        await self._session.mark(self._marks)
 
-    async def _release(self, voice: VoiceOverAnswer) -> None:
-        """Take a voice over the answer for a turn."""
-        self._held, self._speaking = False, True
-        self._voiced_s += voice.voiced_s
-        self._words += voice.words
-        if voice.echo_until_s:
-            self._session.begin_turn(voice.echo_until_s)
-        await self._interrupt()
+    def holds_voice(self, heard: Samples, sample_rate: int) -> bool:
+        """Return True if a voice that begins is over the answer, or its echo; see ``Answers``."""
+        answer = self._answer
+        return answer is not None and (answer.is_heard or answer.is_echo(heard, sample_rate))
+
+    def is_echo(self, heard: Samples, sample_rate: int) -> bool:
+        """Return True if what the input has just heard is the answer; see ``Answers``."""
+        return self._answer is not None and self._answer.is_echo(heard, sample_rate)
 
     async def _end_turn(self) -> None:
         voiced_s, self._voiced_s = self._voiced_s, 0.0
@@ -210,7 +200,7 @@ class Talk:
             return
         hearing = self._session.turn_so_far
         text, language = self._said() if hearing is None else hearing.so_far(*self._said())
-        if has_probably_ended(step, text.split(), language):
+        if self._turns.has_probably_ended(step, text.split(), language):
             self._memory.hear(language)
             self._early.begin(self._asked(language, _speech("user", text)))
 

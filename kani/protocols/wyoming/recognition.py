@@ -6,7 +6,8 @@ import time
 from contextlib import aclosing
 from typing import Final
 
-from kani.core.recognizer import PAUSE_LENGTHS_S, RecognizedWord, Step
+from kani.core.conversation.turns import Patience, TurnMachine, TurnRule, TurnStopped
+from kani.core.recognizer import RecognizedWord, Step
 from kani.core.service import SpeechService
 from kani.core.session.recognition import RecognitionSession
 from kani.protocols.shared.errors import BadMessage
@@ -21,11 +22,12 @@ PROTOCOL = "wyoming-asr"
 MAX_AUDIO_S = 1800.0
 """Longest audio of one transcript (seconds)."""
 
-PAUSES_S: Final = {"aggressive": 0.5, "default": 1.0, "relaxed": 2.0}
-"""Length of the pause that ends a command (seconds), by ``vad_sensitivity``; within a sentence it is the
-next longer of ``PAUSE_LENGTHS_S``."""
-
-PAUSE_PROBABILITY = 0.6
+RULES: Final = {
+    "aggressive": TurnRule(Patience(0.2, 0.75, 0.3, 0.3), waits_for_words=True),
+    "default": TurnRule(Patience(0.25, 1.5, 0.5, 0.5), waits_for_words=True),
+    "relaxed": TurnRule(Patience(0.3, 2.0, 0.7, 1.0), waits_for_words=True),
+}
+"""Rules by which a command ends, by ``vad_sensitivity``."""
 
 MAX_AHEAD_S = 2.0
 """Seconds that live audio may be ahead of real time, such as the audio before a wake word.
@@ -38,13 +40,12 @@ class EndOfSpeech:
     sensitivity: of the client; an unknown one is the default.
     """
 
-    def __init__(self, sensitivity: str | None) -> None:
-        length = PAUSES_S.get(sensitivity or "default", PAUSES_S["default"])
-        self._index = PAUSE_LENGTHS_S.index(length)
+    def __init__(self, sensitivity: str | None, sample_rate: int) -> None:
+        """sample_rate: hertz of the audio."""
+        self._rule = RULES.get(sensitivity or "default", RULES["default"])
+        self._turns = TurnMachine(sample_rate)
         self._started_at: float | None = None
         self._recorded = False
-        self._spoken = False
-        self._settles = False  # whether the recogniser tells when the words so far are decided
 
     def audio_arrived(self, seconds: float) -> None:
         """Tell how much audio has come so far."""
@@ -54,14 +55,14 @@ class EndOfSpeech:
         if seconds > now - self._started_at + MAX_AHEAD_S:
             self._recorded = True
 
+    def add_word(self, word: RecognizedWord) -> None:
+        """Take a word of the command."""
+        self._turns.add_word(word)
+
     def is_reached(self, step: Step) -> bool:
         """Return True if the command has ended with this step."""
-        pause = step.pause_probabilities[self._index + (step.complete is False)]
-        self._spoken = self._spoken or pause < 1 - PAUSE_PROBABILITY
-        self._settles = self._settles or step.settled
-        if self._settles and not step.settled:
-            return False  # the last words may say that more comes
-        return self._spoken and not self._recorded and pause >= PAUSE_PROBABILITY
+        stopped = any(isinstance(change, TurnStopped) for change in self._turns.feed(step, self._rule))
+        return stopped and not self._recorded
 
 
 class Recognition:
@@ -82,7 +83,8 @@ class Recognition:
         """Raises Busy, UnsupportedLanguage and EngineUnavailable."""
         self._language = request.language if request.language not in ("", "auto") else None
         self._audio = AudioInput(first.rate)
-        self._end = EndOfSpeech(request.vad_sensitivity) if end_of_speech or request.vad_sensitivity else None
+        ends = end_of_speech or bool(request.vad_sensitivity)
+        self._end = EndOfSpeech(request.vad_sensitivity, first.rate) if ends else None
         self._session: RecognitionSession = service.open_recognition(
             protocol=PROTOCOL,
             client=client,
@@ -126,6 +128,8 @@ class Recognition:
             await send(events.transcript_start(self._language))
             async for event in recognized:
                 if isinstance(event, RecognizedWord):
+                    if self._end is not None:
+                        self._end.add_word(event)
                     piece = space_between(text, event.text) + event.text
                     text += piece
                     await send(events.transcript_chunk(piece))

@@ -21,11 +21,10 @@ from websockets.exceptions import InvalidStatus
 from kani.core.audio.encoding import AudioFormat, create_encoder
 from kani.core.audio.pcm import pcm16
 from kani.core.errors import EngineUnavailable
-from kani.core.recognizer import Mark, RecognitionEvent, RecognizedWord, Recognizer, Step
+from kani.core.recognizer import Mark, RecognitionEvent, RecognizedWord, Recognizer
 from kani.core.types import Samples
 from kani.protocols.openai.realtime.connection import ConnectionLimits, RealtimeConnection
 from kani.protocols.openai.realtime.session_config import TurnDetection, initial_config
-from kani.protocols.openai.realtime.turn_detector import TurnDetector, TurnStarted, TurnStopped
 from tests.clients.openai_realtime import BETA, TRANSCRIPTION, Client, loud, quiet, realtime, text_item, types
 from tests.support.chat.talking import TURN_EVENTS
 from tests.support.loudness import PausingRecognizer
@@ -141,28 +140,6 @@ async def test_turns_follow_the_settings(listener: Client, detection: dict[str, 
     assert deltas(listener) == "".join(e["transcript"] for e in listener.of(f"{TRANSCRIPTION}.completed"))
 
 
-NO_PAUSE = (0.0, 0.0, 0.0, 0.0)
-SPEECH = Step(0, NO_PAUSE, (0.9, 0.9))
-SILENCE = Step(1, (0.2, 0.1, 0.1, 0.1), (0.0, 0.0), settled=True)
-
-
-@pytest.mark.parametrize(
-    ("voices", "padding_ms", "chunks"),
-    [
-        # A single loud chunk is a click; 0.35 is below the threshold, and above 0.6 of it.
-        ((0.9, 0.1, 0.9, 0.9, 0.35, 0.35, 0.1, 0.1, 0.1, 0.1), 0, (2, 9)),
-        # The padding does not reach into the turn before.
-        ((0.9, 0.9, 0.0, 0.0, 0.0, 0.9, 0.9), 300, (0, 5, 5)),
-    ],
-    ids=["soft ends of words", "padding"],
-)
-def test_turn_has_whole_words(voices: tuple[float, ...], padding_ms: int, chunks: tuple[int, ...]) -> None:
-    detection = TurnDetection(silence_duration_ms=96, prefix_padding_ms=padding_ms)
-    kinds = (TurnStarted, TurnStopped, TurnStarted)
-    expected = [kind(pytest.approx(10 + 0.032 * at)) for kind, at in zip(kinds, chunks, strict=False)]
-    assert TurnDetector(10.0).feed(Step(0, NO_PAUSE, voices), detection) == expected
-
-
 @pytest.mark.parametrize(
     ("complete", "eagerness", "silence_s"),
     [
@@ -177,45 +154,8 @@ def test_turn_has_whole_words(voices: tuple[float, ...], padding_ms: int, chunks
 def test_semantic_turn_ends_by_what_is_said(
     complete: bool | None, eagerness: Literal["low", "high", "auto"], silence_s: float
 ) -> None:
-    detector = TurnDetector(0.0)
-    detection = TurnDetection("semantic_vad", eagerness=eagerness)
-    detector.feed(Step(0, NO_PAUSE, (0.9,) * 10), detection)
-    quiet_steps = 0
-    while not detector.feed(Step(1, NO_PAUSE, (0.0,), complete=complete), detection):
-        quiet_steps += 1
-    assert quiet_steps * 0.032 == pytest.approx(silence_s, abs=0.033)
-
-
-def paused(silent_steps: int) -> TurnDetector:
-    detector = TurnDetector(0.0)
-    for step in (SPEECH, *([SILENCE] * silent_steps)):
-        detector.feed(step, TurnDetection())
-    return detector
-
-
-@pytest.mark.parametrize(
-    ("silent_steps", "last", "text", "probable"),
-    [
-        (3, SILENCE, "Turn it on.", False),  # 0.19 s
-        (4, SILENCE, "Turn it on.", True),
-        (4, SPEECH, "Turn it on.", False),  # its words are not all decided
-        (4, SILENCE, "Turn it on", False),
-        (4, SILENCE, "Turn it on and.", False),
-        (4, SILENCE, "", False),
-        (4, replace(SILENCE, complete=False, completeness=0.49), "Turn it on.", False),
-        (4, replace(SILENCE, complete=False, completeness=0.5), "Turn it on.", True),
-        (8, SILENCE, "Turn it on.", False),  # the turn has ended
-    ],
-)
-def test_pause_probably_ends_a_turn(silent_steps: int, last: Step, text: str, probable: bool) -> None:
-    assert paused(silent_steps).probably_ended(last, text.split(), "en") is probable
-
-
-def test_speech_goes_on() -> None:
-    detector = paused(4)
-    assert not detector.speaking
-    detector.feed(SPEECH, TurnDetection())
-    assert detector.speaking and not detector.probably_ended(SPEECH, ["on."], "en")
+    patience = TurnDetection("semantic_vad", eagerness=eagerness).rule.patience
+    assert patience.silence_s(complete, sentence_ended=False) == silence_s
 
 
 async def test_client_commits_without_turn_detection(listener: Client) -> None:

@@ -238,9 +238,7 @@ def test_recording_needs_few_passes() -> None:
     assert len(driver.passes) <= 8
 
 
-def test_words_before_a_pause_are_decided_within_it_however_fast_the_audio_comes() -> (
-    None
-):
+def test_words_before_a_pause_are_decided_within_it_however_fast_the_audio_comes() -> None:
     driver = Driver(fast=True)
     audio = np.concatenate([words(1, 30), silence(0.8), words(31, 8), silence(1.5)])
     for at in range(0, len(audio), STEP_SAMPLES):

@@ -9,20 +9,28 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
+from collections.abc import Sequence
 from contextlib import aclosing
 
+from kani.core.conversation.turns import (
+    TurnChange,
+    TurnMachine,
+    TurnStarted,
+    TurnState,
+    TurnStopped,
+    VoiceChange,
+)
 from kani.core.errors import Busy, EngineFailed, EngineUnavailable, SpeechError
 from kani.core.recognizer import Mark, RecognitionEvent, RecognizedWord, Step
 from kani.core.service import SpeechService
-from kani.core.turns.interruption import LIKELY, SAID_S, Verdict
+from kani.core.turns.interruption import LIKELY, SAID_S
 from kani.core.types import Samples
-from kani.protocols.openai.realtime.held_voice import HeldVoice
+from kani.protocols.openai.realtime.answers.turns import TurnAnswers
 from kani.protocols.openai.realtime.input_events import InputEvents, input_error, unanswerable
 from kani.protocols.openai.realtime.server_events import EventSender, new_id
 from kani.protocols.openai.realtime.session_config import SessionConfig
 from kani.protocols.openai.realtime.track import Track, TrackState
 from kani.protocols.openai.realtime.transcript import Transcript
-from kani.protocols.openai.realtime.turn_detector import TurnDetector, Turns, TurnStarted, TurnStopped
 
 PROTOCOL = "openai-realtime"
 
@@ -50,7 +58,7 @@ class InputAudio:
         events: InputEvents,
         config: SessionConfig,
         client: str,
-        turns: Turns,
+        turns: TurnAnswers,
     ) -> None:
         """config: at first; client: address for the rate limit; turns: learns of turns."""
         self._service = service
@@ -99,8 +107,8 @@ class InputAudio:
             raise input_error(error) from error
         session.judges_turns = config.judges_turns
         session.hear_turns_again()
-        voice = HeldVoice(self._turns, self._events, rate)
-        self._track = Track(session, rate, start_s, hears, transcript, voice)
+        machine = TurnMachine(rate, self._turns, start_s, resumed=transcript.started)
+        self._track = Track(session, rate, start_s, hears, transcript, machine)
         self._add(self._track)
         return self._track
 
@@ -120,8 +128,8 @@ class InputAudio:
             await self._wait_for_tracks()
             rate = self._config.input_format.sample_rate
             item = Transcript(new_id("item"))
-            voice = HeldVoice(self._turns, self._events, rate)
-            track = Track(None, rate, self._position_s, (None, ""), item, voice, TrackState.COMMITTED)
+            machine = TurnMachine(rate, self._turns, self._position_s)
+            track = Track(None, rate, self._position_s, (None, ""), item, machine, TrackState.COMMITTED)
             self._add(track)
         if self._config.turn_detection is None:
             await self._events.committed(track.transcript)
@@ -178,7 +186,7 @@ class InputAudio:
             finally:
                 self._tracks.popleft()
                 self._changed.set()
-            await track.voice.aclose()
+            await self._take(track.turns.dismiss(), track)
             self._turns.fell_silent()
             for _ in range(track.clears):
                 await self._events.cleared()
@@ -186,53 +194,52 @@ class InputAudio:
                 return
 
     async def _transcribe(self, track: Track) -> None:
-        detector = TurnDetector(track.start_s)
         if track.session is not None:
             async with track.session as session, aclosing(session.events()) as events:
                 async for event in events:
                     if track.state is TrackState.DROPPED:
                         break
-                    await self._handle(event, track, detector)
-                if track.state is not TrackState.DROPPED:
-                    await self._finish(track, detector)
-        elif track.state is not TrackState.DROPPED:
-            await self._finish(track, detector)
+                    await self._handle(event, track)
+        if track.state is not TrackState.DROPPED:
+            await self._finish(track)
         while self._pending:
             self._events.settled(self._pending.popleft(), known=False)
 
-    async def _handle(self, event: RecognitionEvent, track: Track, detector: TurnDetector) -> None:
+    async def _handle(self, event: RecognitionEvent, track: Track) -> None:
         match event:
             case RecognizedWord():
-                await self._handle_word(event, track, detector)
+                await self._handle_word(event, track)
             case Mark():
                 while self._pending and self._pending[0].number <= event.number:
                     await self._complete(self._pending.popleft())
             case Step():
-                if event.pause_probabilities[2] >= LIKELY:
-                    await self._complete_pending()
-                detection = self._config.turn_detection
-                if detection is not None and (voiced_s := event.voiced_s(detection.threshold)):
-                    self._voice_at = time.perf_counter()
-                    track.transcript.voiced_s += voiced_s
-                for turn in detector.feed(event, detection) if detection is not None else ():
-                    await self._handle_turn(turn, track, event)
-                if track.voice.held:
-                    await self._judge_voice(event, track, detector)
-                else:
-                    detector.tell(self._turns, event, *track.text_so_far)
-                detector.held = track.voice.held
-                track.voice.forget(event)
+                await self._handle_step(event, track)
 
-    async def _handle_word(self, word: RecognizedWord, track: Track, detector: TurnDetector) -> None:
-        detector.add_word(word.text)
+    async def _handle_step(self, step: Step, track: Track) -> None:
+        if step.pause_probabilities[2] >= LIKELY:
+            await self._complete_pending()
+        detection = self._config.turn_detection
+        if detection is not None and (voiced_s := step.voiced_s(detection.threshold)):
+            self._voice_at = time.perf_counter()
+            track.transcript.voiced_s += voiced_s
+        await self._take(track.turns.feed(step, None if detection is None else detection.rule), track)
+        if track.turns.state is TurnState.SPEAKING:
+            self._turns.went_on()
+        elif track.turns.state is TurnState.PAUSED:
+            text, language = track.text_so_far
+            if track.turns.has_probably_ended(step, text.split(), language):
+                self._turns.paused(text, language)
+
+    async def _handle_word(self, word: RecognizedWord, track: Track) -> None:
+        kept_back = track.turns.add_word(word)
         # Words come in order: those of a turn are complete once one of a later turn has come.
         while self._pending and track.start_s + word.start_s >= self._pending[0].end_s:
             await self._complete(self._pending.popleft())
         if self._pending:
             transcript = self._pending[0]
-        elif track.voice.takes(word):
+        elif kept_back:
             return
-        elif detector.in_turn or self._config.turn_detection is None:
+        elif track.turns.in_turn or self._config.turn_detection is None:
             transcript = track.transcript
         else:
             return
@@ -243,39 +250,38 @@ class InputAudio:
         if self._config.transcription is not None:
             await self._events.grown(transcript, delta, track.start_s + word.start_s)
 
-    async def _start_turn(self, track: Track) -> None:
-        """Tell of the turn that goes on, with the words of it that were held."""
-        if not track.transcript.started:  # before a new configuration
-            track.begin_turn()
-            await self._events.started(track.transcript)
-        self._turns.started()
-        for word in await track.voice.release():
-            await self._add_word(word, track.transcript, track)
+    async def _take(self, changes: Sequence[TurnChange], track: Track) -> None:
+        for change in changes:
+            match change:
+                case TurnStarted():
+                    await self._start_turn(change, track)
+                case TurnStopped():
+                    track.turn_stopped = True
+                    track.end_turn(change.end_s)
+                    transcript = track.transcript
+                    await self._stop_turn(transcript, change.end_s)
+                    track.transcript = Transcript(new_id("item"))
+                    self._pending.append(transcript)
+                    await track.mark_turn(transcript)
+                case VoiceChange.HEARD:
+                    await self._events.voice_over_answer("heard")
+                case VoiceChange.NOTHING | VoiceChange.ECHO:
+                    if change is VoiceChange.NOTHING:
+                        await self._events.voice_over_answer("ignored")
+                    track.transcript = Transcript(new_id("item"))
 
-    async def _judge_voice(self, step: Step, track: Track, detector: TurnDetector) -> None:
-        """Begin the turn of a voice over an answer if it interrupts, and forget one that was nothing."""
-        match await track.voice.judge(step):
-            case Verdict.INTERRUPTS:
-                await self._start_turn(track)
-            case Verdict.NOTHING:
-                detector.forget()
-                track.transcript = Transcript(new_id("item"))
-
-    async def _handle_turn(self, turn: TurnStarted | TurnStopped, track: Track, step: Step) -> None:
+    async def _start_turn(self, turn: TurnStarted, track: Track) -> None:
+        """Tell of the turn that goes on, with the words of it that were kept back."""
         transcript = track.transcript
-        match turn:
-            case TurnStarted():
-                if not transcript.started:
-                    transcript.start_s = turn.start_s
-                if transcript.started or not track.voice.holds(step):
-                    await self._start_turn(track)
-            case TurnStopped():
-                track.turn_stopped = True
-                track.end_turn(turn.end_s)
-                await self._stop_turn(transcript, turn.end_s)
-                track.transcript = Transcript(new_id("item"))
-                self._pending.append(transcript)
-                await track.mark_turn(transcript)
+        if not transcript.started:  # before a new configuration
+            transcript.start_s = turn.start_s
+            track.begin_turn()
+            await self._events.started(transcript)
+        self._turns.started()
+        if turn.told:
+            await self._events.voice_over_answer("interrupts")
+        for word in turn.words:
+            await self._add_word(word, transcript, track)
 
     async def _stop_turn(self, transcript: Transcript, end_s: float) -> None:
         transcript.end_s = end_s
@@ -293,22 +299,20 @@ class InputAudio:
         else:
             await self._sender.error(unanswerable())
 
-    async def _finish(self, track: Track, detector: TurnDetector) -> None:
+    async def _finish(self, track: Track) -> None:
         """Complete what is left at the end of a track."""
         await self._complete_pending()
         if track.state is not TrackState.COMMITTED:
             return
-        transcript = track.transcript
-        if not transcript.committed:
-            if detector.in_turn:
-                if track.voice.held:
-                    await self._start_turn(track)
-                await self._stop_turn(transcript, detector.stop().end_s)
+        if not track.transcript.committed:
+            if track.turns.in_turn:
+                await self._take(track.turns.accept(), track)
+                await self._stop_turn(track.transcript, track.turns.stop().end_s)
             else:
-                transcript.duration_s = 0.0
-                await self._events.committed(transcript)
+                track.transcript.duration_s = 0.0
+                await self._events.committed(track.transcript)
         track.end_turn()
-        await self._complete(transcript)
+        await self._complete(track.transcript)
 
     async def _complete_pending(self) -> None:
         while self._pending:

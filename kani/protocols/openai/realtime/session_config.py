@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from kani.core.audio.encoding import AudioFormat
 from kani.core.chat_model import Tool
+from kani.core.conversation.turns import PATIENCE, Patience, TurnRule
 from kani.core.expected_words import as_prompt
 from kani.protocols.openai.realtime.answers.tools import choice_json, tools_json
 
@@ -27,20 +28,10 @@ DEFAULT_VOICE = "alloy"
 DEFAULT_TRANSCRIPTION_MODEL = "whisper-1"
 
 
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """Silence that ends a turn of ``semantic_vad``, in seconds."""
-
-    complete_s: float  # where sound and words say that the speaker has said all
-    unfinished_s: float  # where they say the opposite
-    sentence_s: float  # where that is unknown, after a word that ends a sentence
-    other_s: float  # and after any other
-
-
-PATIENCE: dict[Eagerness, Patience] = {
+_PATIENCE: dict[Eagerness, Patience] = {
     "low": Patience(1.2, 3.0, 1.2, 8.0),
-    "medium": Patience(0.2, 1.5, 0.7, 4.0),
-    "auto": Patience(0.2, 1.5, 0.7, 4.0),
+    "medium": PATIENCE,
+    "auto": PATIENCE,
     "high": Patience(0.2, 1.0, 0.4, 2.0),
 }
 
@@ -58,17 +49,15 @@ class TurnDetection:
     interrupt_response: bool = True
     idle_timeout_ms: float | None = None  # silence after an answer from which on the next one comes
 
-    def silence_s(self, complete: bool | None, *, sentence_ended: bool) -> float:
-        """Return the silence that ends a turn, in seconds.
-
-        complete: see ``Step.complete``; sentence_ended: whether the last word has the mark of an end.
-        """
-        if self.kind == "server_vad":
-            return self.silence_duration_ms / 1000
-        patience = PATIENCE[self.eagerness]
-        if complete is None:
-            return patience.sentence_s if sentence_ended else patience.other_s
-        return patience.complete_s if complete else patience.unfinished_s
+    @property
+    def rule(self) -> TurnRule:
+        """Rules by which turns begin and end."""
+        if self.kind == "semantic_vad":
+            patience = _PATIENCE[self.eagerness]
+        else:
+            silence_s = self.silence_duration_ms / 1000
+            patience = Patience(silence_s, silence_s, silence_s, silence_s)
+        return TurnRule(patience, self.threshold, self.prefix_padding_ms / 1000)
 
     def as_json(self) -> dict[str, Any]:
         """Return the object of the wire."""

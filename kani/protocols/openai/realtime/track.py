@@ -5,9 +5,9 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass, field
 
+from kani.core.conversation.turns import TurnMachine
 from kani.core.session.recognition import RecognitionSession
 from kani.core.types import Samples
-from kani.protocols.openai.realtime.held_voice import HeldVoice
 from kani.protocols.openai.realtime.transcript import Transcript
 
 REPLAY_S = 10.0
@@ -43,7 +43,7 @@ class Track:
     start_s: float  # in the audio of the connection
     hears: tuple[str | None, str]  # language, and what may precede the speech
     transcript: Transcript
-    voice: HeldVoice
+    turns: TurnMachine
     state: TrackState = TrackState.OPEN
     turn_stopped: bool = False  # so that its audio is of several items
     clears: int = 0  # of the client, which it learns about after the track's commit
@@ -54,7 +54,7 @@ class Track:
         """Recognise audio; waits while too much is not recognised yet."""
         assert self.session is not None
         self._fed += len(samples)
-        self.voice.add_audio(samples)
+        self.turns.add_audio(samples)
         if self.replay is not None:
             self.replay.append(samples)
             if self._fed > REPLAY_S * self.sample_rate:
@@ -77,7 +77,7 @@ class Track:
         """Note that the transcript's turn has started."""
         self.transcript.started = True
         if self.session is not None:
-            self.session.begin_turn(max(self.transcript.start_s - self.start_s, self.voice.echo_until_s))
+            self.session.begin_turn(max(self.transcript.start_s - self.start_s, self.turns.echo_until_s))
 
     def end_turn(self, end_s: float | None = None) -> None:
         """Have the transcript's turn recognised as a whole; it ends here, or at a place in the audio."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import enum
 from collections.abc import Callable
 
 from kani.core.conversation.early import Start
@@ -13,6 +14,25 @@ from kani.protocols.openai.realtime.client_events import EventError
 from kani.protocols.openai.realtime.conversation import Conversation, item_json
 from kani.protocols.openai.realtime.server_events import EventSender, new_id
 from kani.protocols.openai.realtime.session_config import SessionConfig
+
+
+class AnswerState(enum.Enum):
+    """States of the answer to what the user has said last."""
+
+    NONE = enum.auto()
+    """Nothing is to be answered, or its answer is spoken."""
+
+    DUE = enum.auto()
+    """Something is to be answered once the user is silent."""
+
+    WAITING = enum.auto()
+    """Its answer begins once the conversation has no other. What the user says meanwhile joins the turn."""
+
+    CREATING = enum.auto()
+    """Its answer begins."""
+
+    STALE = enum.auto()
+    """An answer begins that lacks what the user has said meanwhile: it will be cancelled."""
 
 
 class TurnAnswers:
@@ -32,10 +52,8 @@ class TurnAnswers:
         self._sender = sender
         self._config = config
         self._start = start
-        self._waits = False
-        self._due = False  # the user has said something that is not answered
+        self._state = AnswerState.NONE
         self._speaking = False
-        self._turns = 0
         self._position_ms = 0
         self._idle: asyncio.TimerHandle | None = None
 
@@ -44,9 +62,8 @@ class TurnAnswers:
         self._speaking = True
         self.stop_idling()
         self._responses.drop_early()
-        if self._interrupts:
-            self._turns += 1
-            self._due = self._responses.interrupt() or self._due
+        if self._interrupts and (self._responses.interrupt() or self._state is AnswerState.CREATING):
+            self._said_more()
 
     def holds_voice(self, heard: Samples, sample_rate: int) -> bool:
         """Return True if a voice that begins is over an answer, or its echo, and does not interrupt as such.
@@ -58,7 +75,7 @@ class TurnAnswers:
         return self._responses.is_heard or self._responses.is_echo(heard, sample_rate)
 
     def is_echo(self, heard: Samples, sample_rate: int) -> bool:
-        """Return True if what the input has just heard is an answer; see ``holds_voice``."""
+        """Return True if what the input has just heard is an answer; see ``Answers``."""
         return self._responses.is_echo(heard, sample_rate)
 
     @property
@@ -88,7 +105,7 @@ class TurnAnswers:
         """No turn goes on any more: the audio of the last one was dropped, or is recognised to its end."""
         self._speaking = False
         self._answer_if_due()
-        if not self._waits:
+        if self._state is not AnswerState.WAITING:
             self._responses.drop_early()
 
     def transcribed(self, language: str, *, said: bool) -> None:
@@ -99,17 +116,26 @@ class TurnAnswers:
         """
         if language:
             self._responses.expect(language)
-        self._due = said or self._due
+        if said:
+            self._said_more()
         self._answer_if_due()
+
+    def _said_more(self) -> None:
+        """Note that the user has said something that no answer knows."""
+        match self._state:
+            case AnswerState.NONE:
+                self._state = AnswerState.DUE
+            case AnswerState.CREATING:
+                self._state = AnswerState.STALE
 
     def _answer_if_due(self) -> None:
         # The words that the user says meanwhile join the turn.
-        if self._due and not (self._speaking and self._interrupts):
+        if self._state is AnswerState.DUE and not (self._speaking and self._interrupts):
             self._answer_soon()
 
     def _answer_soon(self) -> None:
-        if not self._waits:
-            self._waits = True
+        if self._state in (AnswerState.NONE, AnswerState.DUE):
+            self._state = AnswerState.WAITING
             self._start(self._answer())
 
     async def _answer(self) -> None:
@@ -123,23 +149,26 @@ class TurnAnswers:
 
     async def _create(self) -> Response | None:
         """Begin a response once the conversation has none; None if the user goes on. Raises EventError."""
-        while True:
+        while self._state is AnswerState.WAITING:
             await self._responses.wait_until_free()
-            self._waits, turns = False, self._turns
-            self._due = self._speaking and self._interrupts
-            if self._due:
+            if self._speaking and self._interrupts:
+                self._state = AnswerState.DUE
                 return None
+            self._state = AnswerState.CREATING
             try:
                 response = await self._responses.create({}, self._config())
             except EventError as error:
+                self._state = AnswerState.WAITING if error.code == ACTIVE else AnswerState.NONE
                 if error.code != ACTIVE:
                     raise
-                self._waits = True
                 continue
-            if turns != self._turns:
-                response.answer.cancel("turn_detected")  # the user has gone on meanwhile
-                self._due = True
+            stale = self._state is AnswerState.STALE
+            self._state = AnswerState.DUE if stale else AnswerState.NONE
+            if stale:
+                response.answer.cancel("turn_detected")
+                self._answer_if_due()
             return response
+        return None
 
     async def speak(self, response: Response) -> None:
         """Send a response; where the user is silent after it, the next one comes by itself."""
