@@ -164,22 +164,27 @@ def test_turn_has_whole_words(voices: tuple[float, ...], padding_ms: int, chunks
 
 
 @pytest.mark.parametrize(
-    ("complete", "eagerness", "silence_s"),
+    ("complete", "eagerness", "word", "silence_s"),
     [
-        (True, "auto", 0.2),
-        (True, "low", 1.2),
-        (False, "auto", 1.5),
-        (False, "high", 1.0),
-        (False, "low", 3.0),
-        (None, "auto", 4.0),
+        (True, "auto", "Yes", 0.2),
+        (True, "low", "Yes", 1.2),
+        (False, "auto", "Yes.", 1.5),
+        (False, "high", "Yes.", 1.0),
+        (False, "low", "Yes.", 3.0),
+        (None, "auto", "Well", 4.0),
+        (None, "auto", "Well…", 4.0),
+        (None, "auto", "Well...", 4.0),
+        (None, "auto", "Well.", 0.7),
+        (None, "auto", "ٹھیک۔", 0.7),
     ],
 )
 def test_semantic_turn_ends_by_what_is_said(
-    complete: bool | None, eagerness: Literal["low", "high", "auto"], silence_s: float
+    complete: bool | None, eagerness: Literal["low", "high", "auto"], word: str, silence_s: float
 ) -> None:
     detector = TurnDetector(0.0)
     detection = TurnDetection("semantic_vad", eagerness=eagerness)
     detector.feed(Step(0, NO_PAUSE, (0.9,) * 10), detection)
+    detector.add_word(word)
     quiet_steps = 0
     while not detector.feed(Step(1, NO_PAUSE, (0.0,), complete=complete), detection):
         quiet_steps += 1
@@ -324,7 +329,7 @@ async def test_audio_before_the_configuration_is_recognized_in_its_language(hear
     await client.append(quiet(0.16), loud(0.08))
     await client.detect(None, language="ja")
     # Japanese is written without spaces.
-    assert await commit(client, loud(0.24), quiet(0.16)) == "w0w1w2w3"
+    assert await commit(client, loud(0.24), quiet(0.16)) == "ワ0ワ1ワ2ワ3"
     await client.append(loud(0.08))
     await client.detect(None, languages=["es", "en"])
     assert await commit(client, loud(0.08)) == "w0 w1"
@@ -379,7 +384,7 @@ async def test_turn_that_began_before_the_configuration_is_recognized_in_its_lan
     await listener.append(quiet(0.16), loud(0.08))
     await listener.until("input_audio_buffer.speech_started")
     await listener.detect(detection, language="ja")
-    assert await commit(listener, loud(0.24), quiet(0.16)) == "w0w1w2w3"
+    assert await commit(listener, loud(0.24), quiet(0.16)) == "ワ0ワ1ワ2ワ3"
     (started,) = listener.of("input_audio_buffer.speech_started")
     assert listener.of("input_audio_buffer.committed")[0]["item_id"] == started["item_id"]
 

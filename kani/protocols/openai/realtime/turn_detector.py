@@ -10,6 +10,7 @@ from kani.core.recognizer import STEP_S, VOICE_CHUNK_S, Step
 from kani.core.turns.pause_judge import has_probably_ended
 from kani.core.types import Samples
 from kani.protocols.openai.realtime.session_config import TurnDetection
+from kani.text.writing import ends_turn
 
 ONSET_CHUNKS = 2
 """Loud chunks in a row that begin speech; a click is one chunk."""
@@ -20,9 +21,6 @@ OFF_FACTOR = 0.6
 
 PROBABLE_AFTER_S = 0.2
 """Silence after which a turn with a complete sentence has probably ended."""
-
-_SENTENCE_ENDINGS = frozenset(".!?…。！？؟।")
-_CLOSING = "\"'”’»)]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +94,7 @@ class TurnDetector:
     def add_word(self, text: str) -> None:
         """Take a word of the turn; a semantic detection ends turns earlier after a complete sentence."""
         self._worded = True
-        self._sentence_ended = text.rstrip(_CLOSING)[-1:] in _SENTENCE_ENDINGS
+        self._sentence_ended = ends_turn(text)
 
     def feed(self, step: Step, detection: TurnDetection) -> list[TurnStarted | TurnStopped]:
         """Take the next step of the audio; returns the turns that started or stopped in it."""
