@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 
 from kani.books.book import Book, Chapter
+from kani.text.boundaries import BreakKind, phrase_breaks
 
 MAX_PIECE = 2_000
 """Characters of a piece: some two minutes. A stop loses one piece at most."""
-
-_SENTENCE_END = re.compile(r"[.!?…。！？][\"'”’»)\]]*\s*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +84,9 @@ def _parts(paragraph: str) -> Iterator[str]:
     rest = paragraph.strip()
     while len(rest) > MAX_PIECE:
         window = rest[:MAX_PIECE]
-        ends = [match.end() for match in _SENTENCE_END.finditer(window)]
-        cut = ends[-1] if ends and ends[-1] < MAX_PIECE else max(window.rfind(" "), 0)
+        breaks = phrase_breaks(window, 0, complete=False)
+        ends = [one.at for one in breaks if one.kind >= BreakKind.SENTENCE]
+        cut = ends[-1] if ends else max(window.rfind(" "), 0)
         cut = cut if cut > MAX_PIECE // 4 else MAX_PIECE
         yield rest[:cut].strip()
         rest = rest[cut:].strip()

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import Enum
 
 import numpy as np
 import numpy.typing as npt
+
+from kani.text.types import Boundary as Boundary
+from kani.text.types import Emphasis as Emphasis
+from kani.text.types import Pronunciation as Pronunciation
 
 Samples = npt.NDArray[np.float32]
 """Mono audio, float32 in [-1, 1]."""
@@ -89,34 +92,6 @@ class TimedMark:
 
 
 @dataclass(frozen=True, slots=True)
-class Pronunciation:
-    """Pronunciation of the characters ``[start, end)`` of a text.
-
-    It is IPA with stress marks, or, only in Chinese, pinyin: syllables with their tones, a space between
-    two ("chong2 qing4").
-    """
-
-    start: int
-    end: int
-    ipa: str
-    alphabet: str = "ipa"  # or "pinyin"
-
-
-@dataclass(frozen=True, slots=True)
-class Emphasis:
-    """Prosody of the characters ``[start, end)`` of a text, relative to the words around them."""
-
-    start: int
-    end: int
-    rate: float
-    """Factor of the speed."""
-    pitch: float
-    """Semitones added."""
-    loudness: float
-    """Decibels added."""
-
-
-@dataclass(frozen=True, slots=True)
 class Prosody:
     """Speaking style, relative to the voice's own."""
 
@@ -158,15 +133,6 @@ class SpeechChunk:
     def end_s(self) -> float:
         """Time at which the last sample ends, in seconds."""
         return self.start_s + self.duration_s
-
-
-class Boundary(Enum):
-    """End of a segment, which determines the pause after it."""
-
-    PARAGRAPH = "paragraph"
-    SENTENCE = "sentence"
-    CLAUSE = "clause"
-    WORD = "word"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What recognisers ask of a transcript: where sentences and segments end, and whether it repeats itself."""
+"""Properties of a transcript that recognisers ask for: where segments end, and whether it repeats itself."""
 
 from __future__ import annotations
 
@@ -6,25 +6,17 @@ import re
 import unicodedata
 import zlib
 
-SENTENCE_ENDINGS = frozenset(".!?…。！？؟।")
-"""Punctuation that ends a sentence."""
+from kani.text.writing import ends_clause, ends_sentence
 
-_CLOSING = "\"'”’»)]"
 # Pause that ends a segment whatever its words are, in seconds.
 _PAUSE_S = 1.0
 # Width in columns of two lines of a subtitle, from which on a clause ends a segment, and the widest of all.
 _LONG, _LONGEST = 84, 168
-_CLAUSE_ENDINGS = frozenset(",;:،、，；：—–")
 # A sentence is at most 1.5 times as long as its compressed form; three times over it is 2.4 to 4.3 times as
 # long (measured on 18 languages).
 _MAX_COMPRESSION = 2.0
 # A part of a word, or some words, that come so often in a row are a loop of the decoder.
 _LOOP = re.compile(r"(\S.{0,11}?)\1{7,}", re.DOTALL)
-
-
-def ends_sentence(text: str) -> bool:
-    """Return whether ``text`` ends with punctuation that ends a sentence."""
-    return text.rstrip(_CLOSING)[-1:] in SENTENCE_ENDINGS
 
 
 def ends_segment(text: str, pause_s: float, width: int) -> bool:
@@ -34,7 +26,7 @@ def ends_segment(text: str, pause_s: float, width: int) -> bool:
     """
     if ends_sentence(text) or pause_s >= _PAUSE_S or width >= _LONGEST:
         return True
-    return width >= _LONG and text[-1:] in _CLAUSE_ENDINGS
+    return width >= _LONG and ends_clause(text)
 
 
 def columns(text: str) -> int:

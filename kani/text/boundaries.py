@@ -14,16 +14,17 @@ from enum import IntEnum
 from pathlib import Path
 
 from kani.text.markup import MASK, PARAGRAPH_END
-
-SENTENCE_MARKS = ".!?…‽"
-# Arabic and Urdu, Devanagari, CJK (also half width), Ethiopic, Armenian, Khmer, Burmese, Tibetan.
-UNSPACED_MARKS = "。！？｡．।॥۔؟።፧։។៕။།"
-CLAUSE_MARKS = ",;:،؛"
-UNSPACED_CLAUSE_MARKS = "、，；：､"
-CLOSERS = "\"'»”’)]}」』）】》〉" + MASK
-# Closers that never open: after a space, too, they belong to the text before them.
-RIGHT_CLOSERS = "»”)]}」』）】》〉"
-DASHES = "—–-"
+from kani.text.writing import (
+    CLAUSE_MARKS,
+    CLOSERS,
+    CLOSERS_AFTER_WORDS,
+    DASHES,
+    OPENERS,
+    RIGHT_CLOSERS,
+    SENTENCE_MARKS,
+    UNSPACED_CLAUSE_MARKS,
+    UNSPACED_SENTENCE_MARKS,
+)
 
 ABBREVIATIONS = frozenset(Path(__file__).with_name("abbreviations.txt").read_text(encoding="utf-8").split())
 """Words with a full stop that doesn't end a sentence: es, en, fr, de, it, pt and hi."""
@@ -42,16 +43,15 @@ CONJUNCTIONS = frozenset(
 
 MAX_CONJUNCTION = max(map(len, CONJUNCTIONS))
 
-_CLOSERS_AND_SPACE = CLOSERS + " \t\u00a0\u202f"
-_OPENERS = "\"'«“‘([{¿¡"
+_CLOSERS_AND_SPACE = CLOSERS_AFTER_WORDS + MASK + " \t\u00a0\u202f"
 _TOKEN_TAIL = re.compile(r"\S*\Z")
 _WORD = re.compile(r"[^\W\d_]+")
 _SPACE = re.compile(r"\s*")
 _SIGNS = DASHES + "@=+&×"
 _DAYS = re.compile(r"\d{1,2}\.?[-–/]\d{1,2}")
-_UNSPACED = re.escape(UNSPACED_MARKS + UNSPACED_CLAUSE_MARKS)
+_UNSPACED = re.escape(UNSPACED_SENTENCE_MARKS + UNSPACED_CLAUSE_MARKS)
 _STOP = re.compile(rf"[\s—{_UNSPACED}]")
-_UNSPACED_RUN = re.compile(rf"[{_UNSPACED}{re.escape(CLOSERS)}]*")
+_UNSPACED_RUN = re.compile(rf"[{_UNSPACED}{re.escape(CLOSERS + MASK)}]*")
 
 
 class BreakKind(IntEnum):
@@ -108,10 +108,10 @@ def _kind_unspaced(text: str, start: int, at: int, end: int) -> BreakKind | None
     """
     mark = text[at]
     before = text[at - 1] if at > start else ""
-    if mark in UNSPACED_MARKS or mark in UNSPACED_CLAUSE_MARKS:
+    if mark in UNSPACED_SENTENCE_MARKS or mark in UNSPACED_CLAUSE_MARKS:
         if before.isdigit() and text[end].isdigit():
             return None
-        return BreakKind.SENTENCE if mark in UNSPACED_MARKS else BreakKind.CLAUSE
+        return BreakKind.SENTENCE if mark in UNSPACED_SENTENCE_MARKS else BreakKind.CLAUSE
     token = _token_before(text, start, at)
     if "://" in token or "@" in token or not before.isalpha():
         return None
@@ -139,7 +139,7 @@ def _kind_at_space(text: str, start: int, at: int, end: int, complete: bool) -> 
     last = stem[-1:]
     if newlines and not following.islower() and not (last == "." and is_abbreviated(stem, following)):
         return BreakKind.SENTENCE
-    if last and last in UNSPACED_MARKS:
+    if last and last in UNSPACED_SENTENCE_MARKS:
         return BreakKind.SENTENCE
     if last and last in SENTENCE_MARKS:
         return _kind_after_sentence_mark(stem, following)
@@ -177,7 +177,7 @@ def is_abbreviated(stem: str, following: str) -> bool:
     ("EE. UU."), numbers of one or two digits, which may be ordinals or list items ("3. Mai", "12.-14. Mai",
     "1. Abrir"), and short words before a digit or a dash ("No. 5", "3 abr. – 5 may.").
     """
-    word = re.split("['’]", stem.rstrip(".").lstrip(_OPENERS).casefold())[-1]
+    word = re.split("['’]", stem.rstrip(".").lstrip(OPENERS).casefold())[-1]
     if word in ABBREVIATIONS or word.endswith("str") or (len(word) == 1 and word.isalpha()):
         return True
     if word.isdigit():

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from kani.text import language_detection
 from kani.text.languages import primary
+from kani.text.writing import OPENERS
 
 MIN_LETTERS = 2
 """Letters of a passage: a single one ("π", "α") is a sign in the text's own language."""
@@ -25,7 +26,6 @@ MAX_MARKS = 80
 MAX_DETECTION_TEXT = 80
 """Characters at the beginning of a passage that its language is detected by."""
 
-_OPENERS = "\"'«“‘‹([{¿¡"
 _FOREIGN_TO_LATIN = re.compile(r"[\u0370-\u1dff\u1f00-\u1fff\u2c00-\ud7ff\uf900-\U000effff]")
 
 
@@ -124,7 +124,7 @@ class ScriptSplitter:
             letter -= 1
         if letter and self._foreign(text[letter - 1]):
             end = letter - 1
-        while end and text[end - 1] in _OPENERS:
+        while end and text[end - 1] in OPENERS:
             end -= 1
         return LanguageRun(text[:end], None), text[end:]
 
@@ -137,7 +137,7 @@ class ScriptSplitter:
                     begin = at
                 letters, marks = letters + 1, 0
                 if letters == MIN_LETTERS:
-                    while begin and text[begin - 1] in _OPENERS:
+                    while begin and text[begin - 1] in OPENERS:
                         begin -= 1
                     return begin
             elif _is_mark(character) and marks + 1 < MAX_MARKS:
@@ -164,7 +164,7 @@ class ScriptSplitter:
                 return end, True
             elif character.isspace():
                 open_ended = False
-            elif open_ended and character not in _OPENERS:
+            elif open_ended and character not in OPENERS:
                 end = at + 1
         return end, False
 

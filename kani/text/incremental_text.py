@@ -7,9 +7,9 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import replace
 
-from kani.core.types import Boundary, Emphasis
 from kani.text.normalizer import NormalizerOptions, SpokenText, normalize
 from kani.text.segmenter import OpenTextSegment, TextSegment
+from kani.text.types import Boundary, Emphasis
 
 
 class IncrementalText:

@@ -2,7 +2,7 @@
 
 A script that few languages write decides by itself. Text in Latin letters is scored by three factors: a
 detector's probability (py3langid, by groups of letters), the share of its words that are among a language's
-commonest (``kani.text.common_words``), and how often a language occurs at all. A further factor favours the
+commonest (common_words.txt), and how often a language occurs at all. A further factor favours the
 languages that a client says it speaks; it does not overrule a text that is clearly in another.
 """
 
@@ -14,10 +14,10 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kani.core.errors import EngineUnavailable
-from kani.text import common_words
+from kani.text.errors import EngineUnavailable
 from kani.text.languages import WIDESPREAD, primary
 
 if TYPE_CHECKING:
@@ -47,6 +47,15 @@ down count as the last."""
 _FREQUENT = frozenset("de en es fr it pt".split())
 _RARE_FACTOR = 0.1
 """Factor for a language that is not in ``_FREQUENT``."""
+
+_COMMON_WORDS = Path(__file__).with_name("common_words.txt")
+"""Lines of words, each after its language, of those in Latin letters.
+
+Articles, pronouns, prepositions, conjunctions, question words; forms of to be, to have and the like; numerals
+to ten, days, times of day; greetings, courtesies, short answers; everyday verbs, things and adverbs. A word
+that several languages share is listed in each of them, and so does not decide between them. Words of one
+letter are too ambiguous to be listed.
+"""
 
 _WORD = re.compile(r"[^\W\d_]{2,}")
 """A word; single letters are what is left of "j'ai" and "don't"."""
@@ -193,7 +202,7 @@ def _most_probable(
 
 def _scores(text: str, among: frozenset[str], preferred: Sequence[str]) -> dict[str, float]:
     """Scores of the languages, relative to each other."""
-    shares, with_list = common_word_shares(text), common_words.listed_languages()
+    shares, with_list = common_word_shares(text), listed_languages()
     scores = {}
     for language, probability in _probabilities(text, among).items():
         share = shares.get(language, 0.0) if language in with_list else _UNLISTED_SHARE
@@ -209,9 +218,26 @@ def _scores(text: str, among: frozenset[str], preferred: Sequence[str]) -> dict[
 def common_word_shares(text: str) -> Mapping[str, float]:
     """The share of a text's words that is among the commonest, by language."""
     words = _WORD.findall(text.lower())
-    by_word = common_words.languages_by_word()
+    by_word = languages_by_word()
     counts = Counter(language for word in words for language in by_word.get(word, ()))
     return {language: count / len(words) for language, count in counts.items()}
+
+
+@functools.cache
+def languages_by_word() -> dict[str, frozenset[str]]:
+    """Languages (primary subtags) by each word, in lower case, that is among their commonest."""
+    having: dict[str, set[str]] = {}
+    for line in _COMMON_WORDS.read_text(encoding="utf-8").splitlines():
+        language, _, words = line.partition(" ")
+        for word in words.split():
+            having.setdefault(word, set()).add(language)
+    return {word: frozenset(languages) for word, languages in having.items()}
+
+
+@functools.cache
+def listed_languages() -> frozenset[str]:
+    """The languages (primary subtags) with known commonest words."""
+    return frozenset().union(*languages_by_word().values())
 
 
 @functools.cache
@@ -223,7 +249,7 @@ def load_detector() -> LanguageIdentifier:
     """
     from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
-    common_words.listed_languages()
+    listed_languages()
     try:
         return LanguageIdentifier.from_model_file(MODEL_FILE)
     except OSError as error:

@@ -11,7 +11,7 @@ from pathlib import Path
 from babel import Locale
 from babel.core import get_global
 
-from kani.core.errors import UnsupportedLanguage
+from kani.text.errors import UnsupportedLanguage
 
 KNOWN = frozenset(
     """

@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 
-from kani.core.errors import InvalidRequest, Reason
-from kani.text import ipa
+from kani.text.errors import InvalidRequest, Reason
 from kani.text.languages import primary
 from kani.text.markup import MASK, PARAGRAPH_END
-from kani.text.phonetic_spelling import canonicalize_pinyin, is_kana, looks_like_pinyin, to_katakana
+from kani.text.phonetics import canonicalize, canonicalize_pinyin, is_kana, looks_like_pinyin, to_katakana
+from kani.text.writing import KATAKANA, UNSPACED, is_unspaced
 
 MAX_WORD = 100
 """Characters of an entry's word."""
@@ -31,19 +31,16 @@ MAX_UNITS = 24
 """Words, spaces and marks of an entry's word: it bounds the time of a look-up."""
 
 _MAX_ECHO = 40
-# Scripts without spaces: of Han and hiragana every character is a word, of katakana every run.
-_UNSPACED = "\u3005-\u3007\u3041-\u309f\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
-_KATAKANA = "\u30a1-\u30ff\u31f0-\u31ff\uff66-\uff9f"
-_LETTERS = re.compile(rf"[^\W_{_UNSPACED}{_KATAKANA}]+")
-_IN_UNSPACED = re.compile(f"[{_UNSPACED}]")
-_IN_KATAKANA = re.compile(f"[{_KATAKANA}]")
+# In scripts without spaces every character is a word, of katakana every run.
+_LETTERS = re.compile(rf"[^\W_{UNSPACED}]+")
+_IN_KATAKANA = re.compile(f"[{KATAKANA}]")
 
 
 @dataclass(frozen=True, slots=True)
 class LexiconEntry:
     """A pronunciation: another spelling, symbols, or both.
 
-    The symbols are IPA (``kani.text.ipa.canonicalize``) or pinyin (``kani.text.phonetic_spelling``).
+    The symbols are IPA (``canonicalize`` of ``kani.text.phonetics``) or pinyin (``canonicalize_pinyin``).
     With both, the symbols are used where an engine can; at least one of them is there.
     """
 
@@ -219,12 +216,12 @@ def parse_entry(pronunciation: str) -> LexiconEntry:
         return LexiconEntry(to_katakana(symbols))
     if looks_like_pinyin(symbols):
         return LexiconEntry(spelling or None, pinyin=_canonical(canonicalize_pinyin, symbols, "pinyin"))
-    return LexiconEntry(spelling or None, _canonical(ipa.canonicalize, symbols, "IPA"))
+    return LexiconEntry(spelling or None, _canonical(canonicalize, symbols, "IPA"))
 
 
-def _canonical(canonicalize: Callable[[str], str], symbols: str, alphabet: str) -> str:
+def _canonical(canonical: Callable[[str], str], symbols: str, alphabet: str) -> str:
     try:
-        return canonicalize(symbols)
+        return canonical(symbols)
     except ValueError as error:
         raise ValueError(f"has {alphabet} that {error}") from None
 
@@ -297,6 +294,8 @@ def _is_end(text: str, end: int) -> bool:
 
 def _continues_word(text: str, end: int, last: str) -> bool:
     """True if the word that ends in the character ``last`` continues at ``end``."""
+    if end < len(text) and is_unspaced(last) and unicodedata.category(text[end])[0] == "M":
+        return True
     kind = _word_kind(last)
     while kind and end < len(text) and _is_invisible(text[end]):
         end += 1
@@ -315,10 +314,10 @@ def _word_kind(character: str) -> str:
     """ "letter" or "katakana" for a character that makes words with its neighbours of that kind, else ""."""
     if character.isascii():
         return "letter" if character.isalnum() else ""
-    if _IN_UNSPACED.match(character):
-        return ""
     if _IN_KATAKANA.match(character):
         return "katakana"
+    if is_unspaced(character):
+        return ""
     return "letter" if character.isalnum() or unicodedata.category(character)[0] == "M" else ""
 
 

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from kani.core.errors import UnsupportedLanguage
+from kani.text.errors import UnsupportedLanguage
 from kani.text.languages import resolve
 from kani.text.lexicon import Lexicon, LexiconTable, parse_entry, validate_word
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 
-from kani.core.types import Boundary, Emphasis
 from kani.text.foreign_passages import LanguageRun, ScriptSplitter
 from kani.text.languages import primary
 from kani.text.markup import MASK, Break, MarkupMasker
-from kani.text.segment_weight import UNSPACED_LANGUAGES
 from kani.text.segmenter import Growth, OpenTextSegment, Segmenter, SegmentPolicy, TextSegment
 from kani.text.ssml import NO_EMPHASIS, PLAIN_STYLE, Style
+from kani.text.types import Boundary, Emphasis
+from kani.text.writing import HAN_AND_KANA_LANGUAGES, ends_clause, ends_sentence
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +21,6 @@ class Pause:
     at: int
     seconds: float
 
-
-_CLAUSE_ENDS = frozenset(",;:.!?…—–،؛،、。，；：！？)")
 
 Part = TextSegment | Growth | Pause
 """A segment, what the open segment grows by, or a pause."""
@@ -50,7 +48,7 @@ class SegmentPipeline:
         """
         self._masker = MarkupMasker(announce_code=announce_code)
         self._splitter = ScriptSplitter(language, spoken_languages)
-        self._segmenter = Segmenter(policy, unspaced=primary(language) in UNSPACED_LANGUAGES)
+        self._segmenter = Segmenter(policy, unspaced=primary(language) in HAN_AND_KANA_LANGUAGES)
         self._passage_language: str | None = None
         self._style = PLAIN_STYLE
         self._emphasizes = emphasizes
@@ -153,4 +151,5 @@ class SegmentPipeline:
 
 
 def _ends_clause(text: str) -> bool:
-    return text.replace(MASK, "").rstrip()[-1:] in _CLAUSE_ENDS
+    written = text.replace(MASK, "").rstrip()
+    return written.endswith(")") or ends_sentence(written) or ends_clause(written)

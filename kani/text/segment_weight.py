@@ -1,4 +1,4 @@
-"""Lengths of text for segments, and places to cut inside scripts without spaces."""
+"""Lengths of text for segments, and places to cut between Han characters and kana."""
 
 from __future__ import annotations
 
@@ -6,24 +6,20 @@ import functools
 import re
 import unicodedata
 
-from kani.text.boundaries import UNSPACED_CLAUSE_MARKS, UNSPACED_MARKS, is_grapheme_start
+from kani.text.boundaries import is_grapheme_start
 from kani.text.markup import CODE_BLOCK, MASK
-
-UNSPACED_LANGUAGES = frozenset(("zh", "ja", "yue"))
-"""Primary subtags of languages that are written without spaces, and may be cut between two characters."""
+from kani.text.writing import HAN_AND_KANA, KATAKANA, UNSPACED_CLAUSE_MARKS, UNSPACED_SENTENCE_MARKS
 
 CHARACTERS_PER_WORD = 2
 """Characters of a word in Chinese and Japanese, about."""
 
 _MASKS = {MASK: 0, CODE_BLOCK: 15}
 _WORD = re.compile(r"\S+")
-_UNSPACED = "\u3005-\u3007\u3041-\u3096\u30a1-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
-_UNSPACED_CHARACTER = re.compile(f"[{_UNSPACED}]")
-_KATAKANA = "\u30a1-\u30ff"
+_HAN_OR_KANA = re.compile(f"[{HAN_AND_KANA}]")
 # A run of katakana is a word.
-_CERTAIN = re.compile(f"(?<=[{_UNSPACED}])(?=[{_UNSPACED}])(?!(?<=[{_KATAKANA}])[{_KATAKANA}])")
+_CERTAIN = re.compile(f"(?<=[{HAN_AND_KANA}])(?=[{HAN_AND_KANA}])(?!(?<=[{KATAKANA}])[{KATAKANA}])")
 _FARTHEST_BACK = 20
-_STOP = re.compile(rf"[\s—{re.escape(UNSPACED_MARKS + UNSPACED_CLAUSE_MARKS)}]")
+_STOP = re.compile(rf"[\s—{re.escape(UNSPACED_SENTENCE_MARKS + UNSPACED_CLAUSE_MARKS)}]")
 
 
 def weight(text: str) -> int:
@@ -57,7 +53,7 @@ def word_count(text: str) -> int:
     """The number of words: between spaces, and by their characters where none are written."""
     words = 0
     for word in text.split():
-        characters = len(_UNSPACED_CHARACTER.findall(word))
+        characters = len(_HAN_OR_KANA.findall(word))
         if characters:
             words += max(1, characters // CHARACTERS_PER_WORD)
         else:
@@ -66,7 +62,7 @@ def word_count(text: str) -> int:
 
 
 def unspaced_end(text: str, start: int, max_weight: int) -> int:
-    """The last place after ``start`` between two characters of a script without spaces.
+    """The last place after ``start`` between two Han characters or kana.
 
     Further text never moves it back. ``start`` if there is none; the text up to it weighs ``max_weight`` at
     most.

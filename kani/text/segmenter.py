@@ -11,16 +11,12 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
-from kani.core.types import Boundary, Emphasis
-from kani.text.boundaries import (
-    CLOSERS,
-    SENTENCE_MARKS,
-    UNSPACED_MARKS,
-    BreakKind,
-    phrase_breaks,
-)
+from kani.text.boundaries import BreakKind, phrase_breaks
+from kani.text.markup import MASK
 from kani.text.segment_weight import forced_cut, unspaced_end, weight, weight_up_to, word_count
 from kani.text.ssml import PLAIN_STYLE, Style
+from kani.text.types import Boundary, Emphasis
+from kani.text.writing import CLOSERS_AFTER_WORDS, SENTENCE_MARKS, UNSPACED_SENTENCE_MARKS
 
 LOOKAHEAD_WEIGHT = 16
 """Weight of the text after the longest possible segment that settles every break inside it: more than the
@@ -142,7 +138,7 @@ class Segmenter:
     """Text in pieces goes in, segments come out; together they are the text again."""
 
     def __init__(self, policy: SegmentPolicy, *, unspaced: bool = False) -> None:
-        """unspaced: whether the text's language has no spaces, so that a segment may grow by characters."""
+        """unspaced: whether the text is of Han characters and kana, so that a segment may grow by each."""
         self._policy = policy
         self._unspaced = unspaced
         self._text = ""
@@ -168,8 +164,8 @@ class Segmenter:
 
         more_to_come: a segment that ends inside a sentence ends like a clause.
         """
-        last = self._text.rstrip(CLOSERS + " \t\n\u00a0\u202f")[-1:]
-        ends = last in SENTENCE_MARKS + UNSPACED_MARKS
+        last = self._text.rstrip(CLOSERS_AFTER_WORDS + MASK + " \t\n\u00a0\u202f")[-1:]
+        ends = last in SENTENCE_MARKS + UNSPACED_SENTENCE_MARKS
         self._end = BreakKind.SENTENCE if ends or not more_to_come else BreakKind.CLAUSE
         return self._segments(complete=True)
 

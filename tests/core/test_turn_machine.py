@@ -64,7 +64,9 @@ def test_turn_has_whole_words(voices: tuple[float, ...], padding_s: float, chunk
         (True, ["on"], True, 0.2),
         (False, ["on."], True, 1.5),
         (None, ["on."], False, 0.7),
+        (None, ["ٹھیک۔"], False, 0.7),
         (None, ["on…"], False, 4.0),
+        (None, ["on..."], False, 4.0),
         (None, ["on"], False, 4.0),
         (None, [], True, 0.7),  # a voice without words is not waited for
         (None, [], False, 4.0),

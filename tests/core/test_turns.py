@@ -14,7 +14,7 @@ from kani.core.turns.interruption import Verdict, VoiceOverAnswer
 from kani.core.turns.pause_judge import HEARD_S, TUNING, PauseJudge
 from kani.core.turns.recent_audio import RecentAudio
 from kani.core.turns.speech_gate import SpeechGate, pause_probabilities
-from kani.core.turns.words import ends_sentence, goes_on, is_reply, plain
+from kani.core.turns.words import goes_on, is_reply, plain
 from kani.core.types import Samples
 
 
@@ -158,11 +158,6 @@ def test_words_tell_whether_a_sentence_goes_on(language: str, text: str, more_co
 def test_reply_is_a_word_or_two_that_nothing_follows(language: str, replies: str, others: str) -> None:
     texts = [text for text in (replies + "|" + others).split("|") if text]
     assert [text for text in texts if is_reply(text.split(), language)] == [*filter(None, replies.split("|"))]
-
-
-def test_marks_of_ends() -> None:
-    assert ends_sentence("Sí.") and ends_sentence("“What?”") and ends_sentence("好。")
-    assert not ends_sentence("well...") and not ends_sentence("well…") and not ends_sentence("well,")
 
 
 def test_words_are_compared_without_marks() -> None:

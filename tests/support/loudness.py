@@ -110,7 +110,7 @@ class PausingRecognizer(LoudnessRecognizer):
                 if level > self._breaks_above:
                     raise EngineFailed("the recogniser failed")
                 if level > LOUD:
-                    text = f"w{words}" + ("." if words % 5 == 4 else "")
+                    text = f"{'ワ' if language == 'ja' else 'w'}{words}" + ("." if words % 5 == 4 else "")
                     if words < len(self._first):
                         text = self._first[words]
                     # Decided once more audio has come, as by every recogniser.

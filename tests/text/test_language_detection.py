@@ -13,8 +13,7 @@ from benchmarks import sentences
 from benchmarks.text.phrases import EVALUATION, TUNING, read_phrases
 from kani.core.session.voice_resolver import EARLY_DETECTION, LANGUAGE_DETECTION_CHARACTERS
 from kani.engines.espeak.client import EspeakClient
-from kani.text.common_words import languages_by_word
-from kani.text.language_detection import detect, load_detector
+from kani.text.language_detection import detect, languages_by_word, load_detector
 from kani.text.languages import primary
 from tests.support.programs import python
 

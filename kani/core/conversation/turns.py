@@ -16,8 +16,8 @@ from kani.core.recognizer import STEP_S, VOICE_CHUNK_S, RecognizedWord, Step
 from kani.core.turns.interruption import Verdict, VoiceOverAnswer
 from kani.core.turns.pause_judge import has_probably_ended
 from kani.core.turns.recent_audio import RecentAudio
-from kani.core.turns.words import ends_sentence
 from kani.core.types import Samples
+from kani.text.writing import ends_turn
 
 ONSET_CHUNKS = 2
 """Loud chunks in a row that begin speech; a click is one chunk."""
@@ -206,7 +206,7 @@ class TurnMachine:
     def add_word(self, word: RecognizedWord) -> bool:
         """Take a word; returns True if it is kept back: it is of a voice that is judged, or of an echo."""
         self._worded = True
-        self._sentence_ended = ends_sentence(word.text)
+        self._sentence_ended = ends_turn(word.text)
         over_answer = self._over_answer
         if over_answer is None:
             return False

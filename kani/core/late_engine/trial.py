@@ -16,6 +16,7 @@ from kani.core.recognizer import Mark, RecognizedWord, Recognizer
 from kani.core.types import Samples, Sampling, Segment
 from kani.text.languages import primary
 from kani.text.segment_weight import weight
+from kani.text.writing import UNSPACED_LANGUAGES
 
 TRIAL_SENTENCES = {
     "es": "Buenos días, mañana vamos todos juntos a la playa.",
@@ -48,8 +49,6 @@ SEEDS = (1, 2)
 
 TRIAL_TIMEOUT_S = 120.0
 """Seconds after which an attempt is given up, as the engine hangs."""
-
-_UNSPACED = frozenset({"zh", "ja"})
 
 
 class TrialFailed(EngineFailed):
@@ -119,7 +118,7 @@ def recognized_share(sentence: str, recognized: str, language: str) -> float:
 
     In languages without spaces every character counts as a word. Spaces of the recognised text are ignored.
     """
-    if language in _UNSPACED:
+    if language in UNSPACED_LANGUAGES:
         words = re.findall(r"\w", sentence)
     else:
         words = re.findall(r"\w{3,}", sentence.casefold())

@@ -7,6 +7,7 @@ import re
 from kani.core.subtitles.files import Cue
 from kani.core.subtitles.words import MAX_WORD, Word
 from kani.text.boundaries import is_abbreviated
+from kani.text.writing import ends_clause, ends_sentence, without_closers
 
 MAX_LINE = MAX_WORD
 """Characters of a line."""
@@ -19,9 +20,7 @@ MIN_CUE_S = 1.0
 LONG_PAUSE_S = 1.0
 """A pause of this length ends a cue."""
 
-_SENTENCE_END = ".!?…。！？؟"
-_CLAUSE_END = ",;:—،、，；："
-_CLOSING = "\"'”’»)]*_"
+_EMPHASIS = "*_"
 _BLANK_LINE = re.compile(r"\s*\n\s*\n")  # ends a paragraph, and a heading
 
 
@@ -55,8 +54,8 @@ class CueBuilder:
         return done + ([self._held] if self._held is not None else [])
 
     def _ends_sentence(self, word: Word) -> bool:
-        stem = word.text.rstrip(_CLOSING)
-        if not stem.endswith(tuple(_SENTENCE_END)):
+        stem = without_closers(word.text.rstrip(_EMPHASIS)).rstrip(_EMPHASIS)
+        if not ends_sentence(stem):
             return False
         following = self._text[word.end :].lstrip()[:1]
         return not (stem.endswith(".") and following and is_abbreviated(stem, following))
@@ -110,8 +109,4 @@ def _joined(text: str, words: list[Word]) -> list[str]:
 def _division(words: list[Word]) -> int:
     """Return the number of words that a cue which is too long keeps."""
     after_clause = (at for at in range(len(words) - 1, len(words) // 2, -1))
-    return next((at for at in after_clause if _ends_with(words[at - 1], _CLAUSE_END)), len(words))
-
-
-def _ends_with(word: Word, characters: str) -> bool:
-    return word.text.rstrip(_CLOSING).endswith(tuple(characters))
+    return next((at for at in after_clause if ends_clause(words[at - 1].text.rstrip(_EMPHASIS))), len(words))

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from kani.core.types import Span
+from kani.text.writing import HAN_AND_KANA
 
-_IDEOGRAMS = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 MAX_WORD = 42
 """Characters of a word; what is longer is divided, so that it fits a line of a subtitle."""
 
-# Scripts that put no space between words are timed character by character.
-_TOKEN = re.compile(rf"[{_IDEOGRAMS}][^\w\s]{{0,{MAX_WORD - 1}}}|[^\s{_IDEOGRAMS}]{{1,{MAX_WORD}}}")
+# Chinese and Japanese are timed character by character.
+_TOKEN = re.compile(rf"[{HAN_AND_KANA}][^\w\s]{{0,{MAX_WORD - 1}}}|[^\s{HAN_AND_KANA}]{{1,{MAX_WORD}}}")
 _CORE = re.compile(r"\w(?:.*\w)?", re.DOTALL)
 
 

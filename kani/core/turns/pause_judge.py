@@ -17,8 +17,9 @@ from kani.core.errors import EngineUnavailable
 from kani.core.recognizer import STEP_S, RecognizedWord, Step
 from kani.core.turns.recent_audio import RecentAudio
 from kani.core.turns.speech_gate import Pauses, SpeechGate, after_silence
-from kani.core.turns.words import ends_sentence, goes_on, is_reply
+from kani.core.turns.words import goes_on, is_reply
 from kani.core.types import Samples
+from kani.text.writing import ends_turn
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +74,7 @@ def has_probably_ended(step: Step, words: Sequence[str], language: str) -> bool:
     if not (step.settled and words):
         return False
     likely = step.completeness is None or step.completeness >= PROBABLE
-    return likely and ends_sentence(words[-1]) and not goes_on(words, language)
+    return likely and ends_turn(words[-1]) and not goes_on(words, language)
 
 
 class PauseJudge:
@@ -102,7 +103,7 @@ class PauseJudge:
         """Take a word that the recogniser has decided."""
         self._words.append(word)
         if self._unmarked >= 0:
-            self._unmarked = -1 if ends_sentence(word.text) else self._unmarked + 1
+            self._unmarked = -1 if ends_turn(word.text) else self._unmarked + 1
 
     async def judge(self, step: Step) -> Step:
         """Return the step with what is known of the pause, which takes as long as the model does."""
@@ -165,7 +166,7 @@ class PauseJudge:
         if goes_on(words, self._words[-1].language):
             return 0.0
         heard = await self._heard()
-        if heard is None or ends_sentence(words[-1]) or self._unmarked > self._tuning.unmarked_words:
+        if heard is None or ends_turn(words[-1]) or self._unmarked > self._tuning.unmarked_words:
             return heard
         return max(0.0, heard - self._tuning.no_mark)
 

@@ -16,12 +16,8 @@ from kani.core.turns.unfinished_words import (
     QUESTIONS,
     YES_AND_NO,
 )
+from kani.text.writing import QUESTION_MARKS, UNSPACED_LANGUAGES, ends_turn, is_left_open, without_closers
 
-_CLOSING = "\"'”’»)]"
-_QUESTION_MARKS = frozenset("?？؟")
-_ENDINGS = frozenset(".!?。！？؟।")
-_UNFINISHED = ("...", "…", ",", "-", "–", "—", ":", ";", "、", "，")
-_UNSPACED = frozenset(("zh", "ja"))
 # Digits of a telephone number: numbers in a row that have fewer go on.
 _LONG_NUMBER = 9
 # Letters, or three digits and more, one by one: "J-O", "7-7-2".
@@ -32,12 +28,6 @@ _IS = frozenset("is it's that's es est c'est è é ist".split())
 _SOME_DIGITS = 2
 
 
-def ends_sentence(text: str) -> bool:
-    """Return True if a word ends a sentence by its mark; an ellipsis is the mark of one that goes on."""
-    bare = text.rstrip(_CLOSING)
-    return bare[-1:] in _ENDINGS and not bare.endswith(_UNFINISHED)
-
-
 def goes_on(words: Sequence[str], language: str) -> bool:
     """Return True if a sentence does not end with the last of ``words``, whatever its mark.
 
@@ -45,13 +35,13 @@ def goes_on(words: Sequence[str], language: str) -> bool:
     """
     if not words:
         return False
-    text = words[-1].rstrip(_CLOSING)
-    if text.endswith(_UNFINISHED):
+    text = without_closers(words[-1])
+    if is_left_open(text):
         return True
     last = plain(text)
-    asked = text[-1:] in _QUESTION_MARKS
+    asked = text.endswith(tuple(QUESTION_MARKS))
     never, questions = NEVER.get(language, frozenset()), QUESTIONS.get(language, frozenset())
-    if language in _UNSPACED:
+    if language in UNSPACED_LANGUAGES:
         never, questions = (
             frozenset(ending for ending in endings if last.endswith(ending)) for endings in (never, questions)
         )
@@ -74,14 +64,14 @@ def is_reply(words: Sequence[str], language: str) -> bool:
     """
     bare = [*map(plain, words)]
     known = OPENERS.get(language)
-    if known is None or language in _UNSPACED or not bare or words[-1].endswith(_UNFINISHED):
+    if known is None or language in UNSPACED_LANGUAGES or not bare or is_left_open(words[-1]):
         return False
     if len(bare) == 1 and bare[0] in COMMANDS.get(language, frozenset()):
         return True
     if len(bare) > 1 and bare[0] in YES_AND_NO[language]:
         del bare[0]
     parts = any(len(word) < 2 or any(map(str.isdigit, word)) for word in bare)
-    few = len(bare) == 1 or (len(bare) == 2 and ends_sentence(words[-1]))
+    few = len(bare) == 1 or (len(bare) == 2 and ends_turn(words[-1]))
     return few and not parts and bare[-1] not in known and not goes_on(bare, language)
 
 
@@ -116,7 +106,7 @@ def _dictation_goes_on(words: Sequence[str], language: str) -> bool:
         return False
     if bare[at] in MAIL:
         domain = "".join(dictated).partition("@")[2]
-        return "." not in domain.rstrip(_CLOSING + ".")
+        return "." not in without_closers(domain).rstrip(".")
     letters = [character for character in dictated[-1] if character.isalpha()]
     digits = sum(map(str.isdigit, "".join(dictated)))
     if any(map(str.isdigit, dictated[-1])):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import unicodedata
 from collections.abc import Iterator
 
@@ -10,6 +11,9 @@ import numpy as np
 
 from kani.core.types import Span
 from kani.engines.elevenlabs.messages import CharacterAlignment
+from kani.text.writing import HAN_AND_KANA
+
+_HAN_OR_KANA = re.compile(f"[{HAN_AND_KANA}]")
 
 MIN_MATCHING_CHARACTERS = 3
 """Characters that have to match the text sent before the characters ahead of them count as left out."""
@@ -21,7 +25,7 @@ class CharacterTimes:
     Spaces are ignored, as ElevenLabs adds some at the ends of what it speaks in one piece. Characters
     without times, or spoken in other words, share the time between their neighbours evenly. The audio after
     the last character belongs to its word. A word is what stands between spaces, with its punctuation, or a
-    single wide character. Times are in seconds of the audio as received.
+    single Han character or kana. Times are in seconds of the audio as received.
     """
 
     def __init__(self) -> None:
@@ -107,7 +111,7 @@ class CharacterTimes:
     def _begins_word(self, at: int) -> bool:
         """Return whether the character at index ``at`` begins a new word."""
         spaced = self._positions[at] > self._positions[at - 1] + 1
-        return spaced or _is_wide(self._letters[at]) or _is_wide(self._letters[at - 1])
+        return spaced or any(map(_is_word, self._letters[at - 1 : at + 1]))
 
     def _word(self, first: int, end: int) -> Span:
         starts = tuple(self._starts[first:end])
@@ -116,9 +120,11 @@ class CharacterTimes:
         )
 
 
-def _is_wide(letter: str) -> bool:
-    """Return whether a character is wide, which is a word by itself: its script writes no spaces."""
-    return unicodedata.east_asian_width(letter) == "W"
+def _is_word(letter: str) -> bool:
+    """Return whether a character is a word by itself: Han characters, kana, and the marks between them."""
+    if letter.isalpha():
+        return _HAN_OR_KANA.match(letter) is not None
+    return unicodedata.east_asian_width(letter) in "WF"
 
 
 def _letters(alignment: CharacterAlignment, base_s: float) -> Iterator[tuple[str, float, float]]:

@@ -7,16 +7,13 @@ words of a group share its phonemes in proportion to their letters.
 
 from __future__ import annotations
 
-import unicodedata
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 from kani.engines.espeak.client import PhonemeEvent, WordEvent
-from kani.text.words import letter_count, word_spans
-
-_UNSPACED_SCRIPTS = ("CJK", "HIRAGANA", "KATAKANA", "THAI", "LAO", "KHMER", "MYANMAR")
+from kani.text.writing import is_unspaced, letter_count, word_spans
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +105,7 @@ class WordGrouper:
 
     def _word_start(self, at: int) -> int:
         """Start of the written word at ``at``; ``at`` itself in a script without spaces."""
-        if at < len(self._text) and unicodedata.name(self._text[at], "").startswith(_UNSPACED_SCRIPTS):
+        if is_unspaced(self._text[at : at + 1]):
             return at
         while at > 0 and not self._text[at - 1].isspace():
             at -= 1

@@ -19,8 +19,9 @@ from kani.engines.kokoro.synthesizer import PreparingSynthesizer
 from kani.engines.kokoro.text.phonemes import Utterance, split_utterances
 from kani.engines.kokoro.text.reader import TextReader
 from kani.engines.kokoro.timing import SILENCE_BETWEEN_UTTERANCES_S, TimedAudio, speech_chunk
-from kani.engines.kokoro.windows import CLOSING, LOOKAHEAD_WORDS, MARKS, count_speakable
+from kani.engines.kokoro.windows import LOOKAHEAD_WORDS, MARKS, count_speakable
 from kani.text.incremental_text import IncrementalText
+from kani.text.writing import HAN_AND_KANA
 
 _CONTEXT_WORDS = 10
 """Words of left context for the prosody where the sentence is too long to predict as a whole."""
@@ -38,9 +39,8 @@ _MORE_WORDS = 5
 _SAFETY_S = 0.05
 """Audio that the listener should still have when the next piece begins to play."""
 
-# Counted without a dictionary: in a script without spaces a word has two characters or more.
-_UNSPACED = "々〇〆\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
-_WORD = re.compile(rf"[{_UNSPACED}]{{1,2}}[{CLOSING}]*|[^\s{_UNSPACED}]+")
+# Counted without a dictionary: of Han characters and kana a word has two or more.
+_WORD = re.compile(rf"[{HAN_AND_KANA}]{{1,2}}[{re.escape(''.join(MARKS))}]*|[^\s{HAN_AND_KANA}]+")
 
 
 class PieceTiming:

@@ -8,6 +8,7 @@ from itertools import pairwise
 
 from kani.core.types import Segment
 from kani.engines.kokoro.text.phonemes import Utterance
+from kani.text.writing import CLAUSE_MARKS, SENTENCE_MARKS, UNSPACED_CLAUSE_MARKS, UNSPACED_SENTENCE_MARKS
 
 FIRST_WINDOW_FRAMES = 10
 """Frames of the first window: 0.25 s."""
@@ -16,8 +17,7 @@ LOOKAHEAD_WORDS = 3
 """Words with prosody that is predicted, but not spoken while more follow; with two, pitch jumps at the joints
 double."""
 
-CLOSING = ".,;:!?…。，、！？；："
-MARKS = frozenset(CLOSING)
+MARKS = frozenset(SENTENCE_MARKS + UNSPACED_SENTENCE_MARKS + CLAUSE_MARKS + UNSPACED_CLAUSE_MARKS)
 """Marks that a voice pauses after, whatever follows: words before them need no lookahead."""
 
 # Each window is decoded while the one before it plays, on a machine with a real-time factor of up to 0.25

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from kani.core.recognizer import STEP_S, Mark, RecognitionEvent, RecognizedWord, Step
 from kani.core.turns.speech_gate import SpeechGate, pause_probabilities
-from kani.runtime.transcript import ends_sentence
+from kani.text.writing import ends_turn
 
 MOST_WHILE_UNDECIDED = 0.5
 """Highest probability of a pause while words before it may still come; clients act from 0.6 on."""
@@ -49,7 +49,7 @@ class SessionEvents:
         while self._marks and self._marks[0][0] <= word.start_s:
             self.events.append(self._marks.popleft()[1])
         self.events.append(word)
-        self._sentence_ended = ends_sentence(word.text)
+        self._sentence_ended = ends_turn(word.text)
 
     def add_step(self, step: Step) -> None:
         """Accept the worker's next step; its pauses are negative where the package tells none."""

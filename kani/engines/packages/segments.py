@@ -8,6 +8,7 @@ from kani.core.recognizer import VOICE_CHUNK_S
 from kani.core.transcriber import TranscribedSegment, TranscribedWord
 from kani.runtime.transcript import columns, compression_ratio, ends_segment
 from kani.text import language_detection
+from kani.text.writing import is_unspaced, space_between
 
 
 class SegmentBuilder:
@@ -42,7 +43,11 @@ class SegmentBuilder:
         words, self._words, self._width = self._words, [], 0
         if not words:
             return None
-        text = "".join(f" {word.text}" for word in words)
+        text = ""
+        for word in words:
+            text += space_between(text, word.text) + word.text
+        # The texts of segments are joined as they are.
+        text = text if is_unspaced(text[:1]) else f" {text}"
         language, probability = self._detect(text)
         return TranscribedSegment(
             text=text,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,10 +12,12 @@ from kani.core.transcriber import TranscribedSegment
 from kani.runtime.recognition.local_agreement import OPENING_PUNCTUATION, HypothesisWord
 from kani.runtime.recognition.passes import TimedWord
 from kani.runtime.transcript import is_loop, is_repetitive
-from kani.text.segment_weight import UNSPACED_LANGUAGES
+from kani.text.writing import UNSPACED, UNSPACED_LANGUAGES
 
 # Fast speech has 20 to 25; the other ones are for short stretches.
 _LETTERS_PER_SECOND, _EXTRA_LETTERS = 30, 12
+_WORD = re.compile(r"(\s*)(\S+)")
+_UNSPACED_WORD = re.compile(rf"(\s*)([{UNSPACED}]|[^\s{UNSPACED}]+)")
 
 
 def is_speech(heard: Sequence[TranscribedSegment], seconds: float) -> bool:
@@ -25,14 +28,14 @@ def is_speech(heard: Sequence[TranscribedSegment], seconds: float) -> bool:
 
 
 def cut(text: str, language: str) -> list[HypothesisWord]:
-    """Divide a text into words, or characters where its language is written without spaces.
+    """Divide a text into words; in a language without spaces, into characters and other scripts' words.
 
-    Punctuation by itself goes with the word before it. The tokens of a word are its letters, with the space
-    before them: the runtime tells no tokens of most models.
+    Punctuation by itself, and a combining mark, goes with the word before it. The tokens of a word are its
+    letters, with the space before them: the runtime tells no tokens of most models.
     """
     spaced, words = language not in UNSPACED_LANGUAGES, list[HypothesisWord]()
-    for piece in text.split() if spaced else "".join(text.split()):
-        whole, tokens = piece, tuple(map(ord, f" {piece}" if spaced else piece))
+    for space, piece in (_WORD if spaced else _UNSPACED_WORD).findall(text):
+        whole, tokens = piece, tuple(map(ord, f" {piece}" if spaced or space else piece))
         if words and not any(map(str.isalnum, piece)) and piece not in OPENING_PUNCTUATION:
             before = words.pop()
             whole, tokens = before.text + piece, before.tokens + tokens

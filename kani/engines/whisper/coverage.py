@@ -17,8 +17,8 @@ import numpy as np
 
 from kani.core.types import Samples
 from kani.runtime.recognition.passes import TimedWord
-from kani.runtime.transcript import ends_sentence
 from kani.runtime.voice_detector import SAMPLE_RATE
+from kani.text.writing import ends_sentence
 
 # Two steps of the alignment: a word that is not longer has no time of its own.
 _INSTANT_S = 0.021

@@ -17,8 +17,6 @@ LATER_LANGUAGES = ("yue",)
 """Further ones of large-v3 and its descendants."""
 NAMES = {"jv": "jw"}
 """Whisper's own names of languages, where they differ from the primary subtags."""
-UNSPACED = frozenset("zh ja th lo my yue".split())
-"""Languages without spaces: each run of whole characters that the tokenizer decodes is a word."""
 
 # Languages that are tried where the likeliest is not certain, or its answer is no speech; each at least so
 # likely.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from kani.core.types import Samples
 from kani.engines.whisper.coverage import before_cut, begins_late, end_of, is_spoken, told
-from kani.engines.whisper.likely_languages import CERTAIN, LANGUAGE_WEIGHT, UNSPACED
+from kani.engines.whisper.likely_languages import CERTAIN, LANGUAGE_WEIGHT
 from kani.engines.whisper.model import BEAMS, MIN_S, PENALTIES, WINDOW_S, Whisper
 from kani.engines.whisper.plausibility import MAX_TOKENS
 from kani.engines.whisper.said import said
@@ -18,6 +18,7 @@ from kani.runtime.recognition.local_agreement import HypothesisWord
 from kani.runtime.recognition.passes import PassInput, PassResult
 from kani.runtime.transcript import is_loop, is_repetitive
 from kani.runtime.voice_detector import SAMPLE_RATE
+from kani.text.writing import UNSPACED_LANGUAGES
 
 if TYPE_CHECKING:
     import ctranslate2
@@ -140,7 +141,7 @@ def _attempt(
     tokens = whisper.generate(
         encoded, language, audio.prefix, max_tokens, beams, audio.before, penalty=penalty
     )
-    spaced = language not in UNSPACED
+    spaced = language not in UNSPACED_LANGUAGES
     words = whisper.words_of(tokens, spaced=spaced)
     if not words:
         return _Found(PassResult((), language, likelihood, has_speech=True), 0.0)

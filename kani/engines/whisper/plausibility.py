@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 from babel import Locale
 
+from kani.text.writing import CLAUSE_MARKS, SENTENCE_MARKS, UNSPACED_CLAUSE_MARKS, UNSPACED_SENTENCE_MARKS
+
 if TYPE_CHECKING:
     import tokenizers
 
@@ -25,7 +27,8 @@ _EXTRA_TOKENS = 12
 # For a language that CLDR names no country in.
 _DEFAULT_TOKENS_PER_CHARACTER = 1.0
 # Letters and marks of any script.
-_WORD = re.compile(r"[^\s\d.,!?;:।…]+")
+_MARKS = re.escape(SENTENCE_MARKS + UNSPACED_SENTENCE_MARKS + CLAUSE_MARKS + UNSPACED_CLAUSE_MARKS)
+_WORD = re.compile(rf"[^\s\d{_MARKS}]+")
 
 
 class TokenLimits:

@@ -14,7 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from kani.engines.whisper.coverage import is_spoken, least_s, longest_s
-from kani.engines.whisper.likely_languages import CERTAIN, LANGUAGE_WEIGHT, UNSPACED
+from kani.engines.whisper.likely_languages import CERTAIN, LANGUAGE_WEIGHT
 from kani.engines.whisper.model import BEAMS, PENALTIES, WINDOW_S, Whisper
 from kani.engines.whisper.plausibility import MAX_TOKENS
 from kani.engines.whisper.said import said
@@ -22,6 +22,7 @@ from kani.runtime.recognition.passes import ChunkInput, ChunkResult, TimedWord
 from kani.runtime.recognition.recording_chunks import Chunk
 from kani.runtime.transcript import compression_ratio, is_loop
 from kani.text.language_detection import detect
+from kani.text.writing import UNSPACED_LANGUAGES
 
 if TYPE_CHECKING:
     import ctranslate2
@@ -190,7 +191,7 @@ def _attempt(
         how.setdefault("num_hypotheses", BEAMS)
         wanted = partial(_is_translated, language)
     found = whisper.answer(encoded, prompt, written, max_tokens, wanted=wanted, **how)
-    spaced = audio.translate or language not in UNSPACED
+    spaced = audio.translate or language not in UNSPACED_LANGUAGES
     words = whisper.words_of(found.tokens, spaced=spaced)
     timed: tuple[TimedWord, ...] = ()
     if words:

@@ -14,8 +14,8 @@ from kani.protocols.shared.errors import BadMessage
 from kani.protocols.wyoming import events
 from kani.protocols.wyoming.audio_input import AudioInput
 from kani.protocols.wyoming.events import AudioFormat, Transcribe
-from kani.protocols.wyoming.scripts import space_between
 from kani.protocols.wyoming.speaking import Send
+from kani.text.writing import space_between
 
 PROTOCOL = "wyoming-asr"
 

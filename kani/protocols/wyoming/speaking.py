@@ -15,8 +15,8 @@ from kani.protocols.shared.idle_flush import IdleFlush
 from kani.protocols.wyoming import events
 from kani.protocols.wyoming.events import VoiceChoice
 from kani.protocols.wyoming.framing import Event
-from kani.protocols.wyoming.scripts import may_go_on
 from kani.text.languages import resolve
+from kani.text.writing import is_unspaced
 
 PROTOCOL = "wyoming"
 
@@ -120,6 +120,11 @@ class Speech:
         finally:
             self._ended = True
             self._idle_flush.cancel()
+
+
+def may_go_on(text: str) -> bool:
+    """Return True if the next letters may belong to the last word of ``text``."""
+    return text[-1:].isalnum() and not is_unspaced(text[-1:])
 
 
 def _pieces(chunk: SpeechChunk) -> Iterator[Samples]:

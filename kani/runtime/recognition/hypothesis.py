@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from kani.runtime.recognition.local_agreement import HypothesisWord, agreed_count
 from kani.runtime.recognition.passes import TimedWord
-from kani.runtime.transcript import ends_sentence
+from kani.text.writing import ends_turn
 
 
 class Hypothesis:
@@ -22,7 +22,7 @@ class Hypothesis:
         self.end_s = 0.0
         """End of the last decided word, in seconds of the stream."""
         self.sentence_ended = True
-        """True if the last decided word ends a sentence; true before the first word."""
+        """True if a turn may end with the last decided word, by its mark; true before the first word."""
 
     @property
     def prefix(self) -> tuple[int, ...]:
@@ -39,7 +39,7 @@ class Hypothesis:
         self._ends_s.append(end_s)
         self.end_s = end_s
         self.language = language
-        self.sentence_ended = ends_sentence(word.text)
+        self.sentence_ended = ends_turn(word.text)
 
     def take_undecided(self) -> tuple[TimedWord, ...]:
         """Return the undecided words, and forget them."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from kani.runtime.transcript import ends_sentence
+from kani.text.writing import ends_sentence, is_unspaced
 
 OPENING_PUNCTUATION = frozenset('¿ ¡ « “ " ( [ „ -'.split())
 """That belongs to the word after it."""
@@ -52,7 +52,7 @@ def words_from_tokens(
     """Join ``tokens`` to words.
 
     decode: returns their text, with the space that it may begin with; spaced: whether spaces divide words, or
-    each run of whole characters is one.
+    each run of whole characters is one: a word of Latin letters is whole in any text.
 
     Punctuation that stands by itself (« ? » and the like) is attached to the word before it.
     """
@@ -66,7 +66,8 @@ def words_from_tokens(
             continue
         alone = not any(character.isalnum() for character in text)
         joined = runs and (
-            (alone and text.strip() not in OPENING_PUNCTUATION) or (spaced and not text.startswith(" "))
+            (alone and text.strip() not in OPENING_PUNCTUATION)
+            or (not text.startswith(" ") and (spaced or _goes_on(runs[-1][0], text)))
         )
         if joined:
             runs[-1][1].extend(pending)
@@ -75,3 +76,9 @@ def words_from_tokens(
             runs.append((text.strip(), list(pending)))
         pending = []
     return [HypothesisWord(text, tuple(own)) for text, own in runs]
+
+
+def _goes_on(word: str, text: str) -> bool:
+    """Return True if ``text`` goes on with a word of a script with spaces, or with a number."""
+    sides = word[-1:], text[:1]
+    return all(side.isalnum() and not is_unspaced(side) for side in sides)

@@ -11,6 +11,7 @@ from kani.text.markup import links, tags
 from kani.text.markup.links import BracketKind
 from kani.text.markup.masked_text import PARAGRAPH_END, MaskedText
 from kani.text.markup.source import MAX_LOOKAHEAD, PendingText
+from kani.text.writing import CLAUSE_MARKS, CLOSERS, SENTENCE_MARKS
 
 MAX_EMPHASIS_RUN = 16
 """Marks of emphasis that are read together."""
@@ -24,7 +25,7 @@ _AUTOLINK = re.compile(r"<(?=(?:https?|ftp)://|mailto:|[\w.+-]{1,64}@)", re.IGNO
 _AUTOLINK_BEGUN = re.compile(r"<[\w.+-]{0,64}:?/?")
 _COMMENT_BEGUN = re.compile(r"<(?:!-?)?")
 _ADDRESS_END = frozenset("\n<>`|")
-_BEHIND_ADDRESS_MARKS = frozenset(".,;:!?)\"'»”’")
+_BEHIND_ADDRESS_MARKS = frozenset(SENTENCE_MARKS + CLAUSE_MARKS + CLOSERS)
 
 
 @dataclass(frozen=True, slots=True)

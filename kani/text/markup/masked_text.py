@@ -6,6 +6,8 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
+from kani.text.writing import CLOSERS
+
 MASK = "\ue000"
 """Replaces a character that is not spoken, inside a word or after one."""
 
@@ -27,8 +29,6 @@ _ADDRESS_END = re.compile(r"[\s<>\"\u2e80-\U0010ffff]")
 _SIGNS = frozenset("%‰&@#*/\\§¶†‡·•")
 """Characters that Unicode calls other punctuation (Po) but that end no clause."""
 
-_QUOTES = frozenset("\"'")
-_CLOSING = frozenset(("Pe", "Pf", "Co"))
 _TAIL = 6
 """Characters before a piece of text that may belong to the beginning of an address in it."""
 
@@ -148,9 +148,7 @@ class MaskedText:
         self._output.append(shown)
         self._last_shown = shown[-1]
         for character in reversed(shown):
-            if not (
-                character.isspace() or character in _QUOTES or unicodedata.category(character) in _CLOSING
-            ):
+            if not (character.isspace() or character in CLOSERS or unicodedata.category(character) == "Co"):
                 self.last_spoken = character
                 break
 

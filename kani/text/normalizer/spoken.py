@@ -5,8 +5,8 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 
-from kani.core.types import Pronunciation
 from kani.text.normalizer.cleaning import CleanText
+from kani.text.types import Pronunciation
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,15 +7,23 @@ from collections.abc import Container, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from kani.text.boundaries import CLOSERS, RIGHT_CLOSERS, UNSPACED_CLAUSE_MARKS, UNSPACED_MARKS
 from kani.text.lexicon import Lexicon, LexiconEntry
-from kani.text.markup import CODE_BLOCK
+from kani.text.markup import CODE_BLOCK, MASK
+from kani.text.writing import (
+    CLAUSE_MARKS,
+    CLOSERS,
+    CLOSERS_AFTER_WORDS,
+    OPENERS,
+    SENTENCE_MARKS,
+    UNSPACED_CLAUSE_MARKS,
+    UNSPACED_SENTENCE_MARKS,
+)
 
-_UNSPACED = UNSPACED_MARKS + UNSPACED_CLAUSE_MARKS
-_MARKS = rf"[{_UNSPACED}][{_UNSPACED}{re.escape(CLOSERS)}]*"
+_UNSPACED = UNSPACED_SENTENCE_MARKS + UNSPACED_CLAUSE_MARKS
+_MARKS = rf"[{_UNSPACED}][{_UNSPACED}{re.escape(CLOSERS + MASK)}]*"
 # After the marks of scripts without spaces another token begins, as another segment may.
 _WORD = re.compile(rf"—+|{CODE_BLOCK}|[^\s—{CODE_BLOCK}{_UNSPACED}]+(?:{_MARKS})?|{_MARKS}")
-_OPENERS = "\"'«»‹›“„‘‚([{¿¡*_`"
+_OPENERS = OPENERS + "»›*_`"
 _JOINED = re.compile(
     r"(?P<elided>[^\W\d_]{1,8})['’](?=[^\W_a-zß-öø-ÿ])|(?P<number>[^\W\d_]{1,3}\.?[°º])(?=\d)"
 )
@@ -23,7 +31,7 @@ _ELIDED = re.compile(r"(?P<elided>[^\W\d_]{1,8})['’](?P<rest>[a-zß-öø-ÿ]{2
 _HALF = re.compile(r"(?:[AaPp]\.?[Mm]\.?)(?=[-–]\d{1,2}(?:[:.]\d\d)?)")
 # "500 mg/12 h": a dose, and how often.
 _DOSE = re.compile(r"(?P<what>[^\W\d_]{2,}\.?|[gl])(?=/\d{1,2}(?:hs?)?$)")
-_CLOSERS = ".,;:!?…)]}\"'«»‹›“”’‘*_`،؛" + _UNSPACED + RIGHT_CLOSERS
+_CLOSERS = SENTENCE_MARKS + CLAUSE_MARKS + CLOSERS_AFTER_WORDS + "*_`" + _UNSPACED
 
 
 class MoreTextNeeded(Exception):

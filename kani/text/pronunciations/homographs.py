@@ -5,6 +5,7 @@ from __future__ import annotations
 from kani.text.lexicon import Lexicon, LexiconEntry
 from kani.text.normalizer.tokens import Token, TokenCursor
 from kani.text.pronunciations import entries
+from kani.text.writing import CLAUSE_MARKS, RIGHT_CLOSERS, SENTENCE_MARKS, ends_sentence
 
 _OBJECTS = frozenset(
     """the a an my your his her its our their this that these those it me him them us all both any some each
@@ -17,7 +18,7 @@ _ASKS = frozenset("please let's lets don't never always".split())
 _LETS = frozenset("let make help".split())
 _LET = frozenset("me him her us them it".split())
 _JOINS = frozenset("and then or now just simply also".split())
-_CLAUSE_ENDS = (".", "!", "?", ":", ";", ",", "—", "…", ")", '"', "”")
+_CLAUSE_ENDS = tuple(SENTENCE_MARKS + CLAUSE_MARKS + "—" + RIGHT_CLOSERS + '"')
 _HELPERS = frozenset(
     """do does did don't doesn't didn't can can't could couldn't will won't would wouldn't shall should
     shouldn't may might must""".split()
@@ -83,7 +84,7 @@ def _is_ago(cursor: TokenCursor) -> bool:
         token = cursor.token(ahead)
         if token.core.lower() in _AGO:
             return True
-        if not token.core or token.suffix.endswith((".", "!", "?")):
+        if not token.core or ends_sentence(token.suffix):
             return False
     return False
 

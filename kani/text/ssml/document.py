@@ -6,10 +6,10 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from kani.text import ipa
 from kani.text.languages import canonical
 from kani.text.markup.masked_text import PARAGRAPH_END, PRIVATE_USE, MaskedText
 from kani.text.markup.tags import BreakBudget
+from kani.text.phonetics import canonicalize
 from kani.text.ssml import values
 from kani.text.ssml.scanner import Token, failure, scan
 from kani.text.ssml.types import (
@@ -339,7 +339,7 @@ class _Reader:
             self._note(f"phoneme.{alphabet[:40]}")
             return None
         try:
-            return Replacement(0, content, ipa=ipa.canonicalize(given))
+            return Replacement(0, content, ipa=canonicalize(given))
         except ValueError as error:
             raise self._failure(token, f'<phoneme> has a "ph" that {error}') from None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from kani.core.errors import InvalidRequest
+from kani.text.errors import InvalidRequest
 from kani.text.ssml.document import parse
 from kani.text.ssml.types import SsmlDocument
 

@@ -11,8 +11,8 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from kani.core.errors import InvalidRequest, Reason
 from kani.text import foreign
+from kani.text.errors import InvalidRequest, Reason
 
 MAX_ATTRIBUTES = 20
 """Attributes of one tag."""

@@ -62,6 +62,8 @@ def test_decided_words_are_left_out(known: str, now: str, count: int) -> None:
     [
         (" Bonjour ! Vous « allez » bien ?", "fr", ["Bonjour!", "Vous", "«", "allez»", "bien?"]),
         ("今日は、いい。", "ja", ["今", "日", "は、", "い", "い。"]),
+        ("これは machine learning です", "ja", [*"これは", "machine", "learning", *"です"]),
+        ("ស្តី", "km", ["ស្", "តី"]),
     ],
 )
 def test_words_keep_their_text(text: str, language: str, words: list[str]) -> None:

@@ -264,7 +264,7 @@ async def test_audio_before_the_configuration_is_recognized_in_its_language(hear
     await client.append(quiet(0.16), loud(0.08))
     await client.detect(None, language="ja")
     # Japanese is written without spaces.
-    assert await commit(client, loud(0.24), quiet(0.16)) == "w0w1w2w3"
+    assert await commit(client, loud(0.24), quiet(0.16)) == "ワ0ワ1ワ2ワ3"
     await client.append(loud(0.08))
     await client.detect(None, languages=["es", "en"])
     assert await commit(client, loud(0.08)) == "w0 w1"
@@ -319,7 +319,7 @@ async def test_turn_that_began_before_the_configuration_is_recognized_in_its_lan
     await listener.append(quiet(0.16), loud(0.08))
     await listener.until("input_audio_buffer.speech_started")
     await listener.detect(detection, language="ja")
-    assert await commit(listener, loud(0.24), quiet(0.16)) == "w0w1w2w3"
+    assert await commit(listener, loud(0.24), quiet(0.16)) == "ワ0ワ1ワ2ワ3"
     (started,) = listener.of("input_audio_buffer.speech_started")
     assert listener.of("input_audio_buffer.committed")[0]["item_id"] == started["item_id"]
 

@@ -19,7 +19,7 @@ from wyoming.event import Event
 from kani.core.recognizer import STEP_S
 from kani.protocols.wyoming.framing import MAX_LINE_BYTES, MAX_PAYLOAD_BYTES
 from kani.protocols.wyoming.framing import Event as PackedEvent
-from kani.protocols.wyoming.scripts import may_go_on, space_between
+from kani.protocols.wyoming.speaking import may_go_on
 from tests.fuzzing.mutator import Mutator
 from tests.protocols.conftest import Serve
 from tests.protocols.wyoming.exchange import (
@@ -302,23 +302,6 @@ async def test_recording_is_heard_to_its_end(serve: Serve) -> None:
     pcm = b"".join(steps(True, *[False] * 40, True))
     heard = await ask(server.streams["Wyoming"], chunk(pcm), STOP, last="transcript")
     assert heard[-1].data["text"] == "bum bum"
-
-
-@pytest.mark.parametrize(
-    ("words", "text"),
-    [
-        (["Hola,", "mundo."], "Hola, mundo."),
-        (["今天", "天气", "很好。", "你好"], "今天天气很好。你好"),
-        (["สวัสดี", "ครับ"], "สวัสดีครับ"),
-        (["これは", "iPhone", "です"], "これは iPhone です"),
-        (["안녕", "하세요"], "안녕 하세요"),
-    ],
-)
-def test_words_are_joined_as_they_are_written(words: list[str], text: str) -> None:
-    joined = ""
-    for word in words:
-        joined += space_between(joined, word) + word
-    assert joined == text
 
 
 @pytest.mark.parametrize(

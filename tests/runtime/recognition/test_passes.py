@@ -17,7 +17,6 @@ from kani.runtime.recognition.passes import TimedWord
 from kani.runtime.recognition.recording_chunks import MAX_CHUNK_S, Chunk, ChunkCutter
 from kani.runtime.recognition.scheduler import PassScheduler, ScheduledStream
 from kani.runtime.recognition.transcription import split_segments
-from kani.runtime.transcript import ends_sentence
 from kani.runtime.voice_detector import CHUNK_SAMPLES, SAMPLE_RATE
 from tests.support.patience import WITHIN_S
 
@@ -45,17 +44,6 @@ def words(text: str) -> list[HypothesisWord]:
 def test_agreement_ends_at_the_first_different_word(before: str, now: str, count: int) -> None:
     """Case and punctuation are ignored; the last word of a sentence waits for another to follow."""
     assert agreed_count(words(before), words(now)) == count
-
-
-@pytest.mark.parametrize(
-    ("texts", "ends"),
-    [
-        (["end.", "end!", "end?", "end…", 'end."', "end?»", "终。"], True),
-        (["", "end", "end,", "end;", "3.5", '"'], False),
-    ],
-)
-def test_sentence_ending_may_stand_inside_a_quotation(texts: list[str], ends: bool) -> None:
-    assert {text: ends_sentence(text) for text in texts} == dict.fromkeys(texts, ends)
 
 
 FRAME_S = CHUNK_SAMPLES / SAMPLE_RATE

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from kani.text.lexicon import Lexicon
 from kani.text.normalizer import NormalizerOptions, normalize
 from kani.text.normalizer.tables.loaded import TABLES_FOLDER
-from kani.text.segment_weight import UNSPACED_LANGUAGES, unspaced_end
+from kani.text.segment_weight import unspaced_end
+from kani.text.writing import HAN_AND_KANA_LANGUAGES
 
 LANGUAGES = sorted(path.stem for path in TABLES_FOLDER.rglob("*.toml"))
 
@@ -135,7 +136,7 @@ def test_further_text_never_changes_what_was_spoken(text: tuple[str, NormalizerO
     """The spoken form of a text's beginning, up to where a word ends, is the beginning of the whole's."""
     written, options = text
     ends = [at for at in range(1, len(written)) if written[at] == " " and written[at - 1] != " "]
-    if options.language in UNSPACED_LANGUAGES:
+    if options.language in HAN_AND_KANA_LANGUAGES:
         ends += [at for at in range(1, len(written)) if unspaced_end(written[: at + 1], at - 1, 1000) == at]
     whole = normalize(written, 3, options)
     for end in ends:

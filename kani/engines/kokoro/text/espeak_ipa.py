@@ -13,7 +13,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Collection, Hashable, Sequence
 from dataclasses import dataclass
 
-import kani.text.ipa
+import kani.text.phonetics
 from kani.engines.espeak.client import EspeakClient
 from kani.engines.kokoro.text.accented_ipa import ACCENTED_SYMBOLS
 from kani.engines.kokoro.text.lexicon_ipa import NEAREST, adapt_to_language, placeholder_word
@@ -189,8 +189,8 @@ class Phonemizer:
         return _WORDS.get((self.voice, self.trained), words, self)
 
     def symbols_of_ipa(self, ipa: str) -> str:
-        """Symbols of checked IPA (``kani.text.ipa``); empty if the language has no similar sounds."""
-        adapted = adapt_to_language(ipa, self.voice).replace(kani.text.ipa.TIE, TIE)
+        """Symbols of checked IPA (``kani.text.phonetics``); empty if the language has no similar sounds."""
+        adapted = adapt_to_language(ipa, self.voice).replace(kani.text.phonetics.TIE, TIE)
         return to_symbols(adapted, self.voice, self.trained)
 
     def placeholder(self, ipa: str) -> str:

@@ -8,9 +8,7 @@ from itertools import count
 
 from kani.core.recognizer import RecognizedWord
 from kani.core.turns.second_hearing import Hearing
-
-UNSPACED = frozenset("zh yue ja th lo my km bo".split())
-"""Languages that are written without spaces between words."""
+from kani.text.writing import space_between
 
 _numbers = count()
 
@@ -53,8 +51,7 @@ class Transcript:
         self.language = word.language
         self.words_start_s = min(self.words_start_s, offset_s + word.start_s)
         self.words_end_s = offset_s + word.end_s
-        space = " " if self.text and word.language not in UNSPACED else ""
-        delta = space + word.text
+        delta = space_between(self.text, word.text) + word.text
         self.text += delta
         return delta
 

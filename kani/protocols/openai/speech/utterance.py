@@ -27,12 +27,11 @@ from kani.protocols.shared.client_languages import accept_languages
 from kani.protocols.shared.cloning_report import NEAREST_VOICE_NOTE
 from kani.protocols.shared.connection import client_address
 from kani.text.ssml import begins_document, without_tags
+from kani.text.writing import ends_sentence
 
 PROTOCOL = "openai"
 USUAL_TEXT = 10_000
 """Characters of a text that the server's time limit is meant for; a longer one gets more in proportion."""
-
-_SENTENCE_ENDS = tuple(".!?…。！？\n")
 
 
 async def open_utterance(
@@ -185,7 +184,8 @@ class Utterance:
 
     def _pause_s(self, before: Turn, turn: Turn) -> float:
         """Seconds between two turns: as after a sentence, none where only the rate changes inside of one."""
-        inside = before.voice == turn.voice and not before.text.rstrip(" ").endswith(_SENTENCE_ENDS)
+        written = before.text.rstrip(" ")
+        inside = before.voice == turn.voice and not (ends_sentence(written) or written.endswith("\n"))
         return 0.0 if inside else PAUSES_S[Boundary.SENTENCE] / (self._speech.speed or 1.0)
 
     async def __aenter__(self) -> Self:

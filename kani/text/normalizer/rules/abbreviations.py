@@ -8,6 +8,7 @@ from kani.text.normalizer.rules.acronyms import common_words, roman_value
 from kani.text.normalizer.spoken import Piece, Verbalization
 from kani.text.normalizer.tables.table import Abbreviation, LanguageTable
 from kani.text.normalizer.tokens import Token, TokenCursor
+from kani.text.writing import ends_sentence
 
 _TIME = re.compile(r"[0-2]?\d(?:[:.h][0-5]\d|[0-5]\d$|h)")
 _ORDINAL = re.compile(r"\d{1,3}(?:\.|[.]?[ºª°]|(?:st|nd|rd|th|e|er|ère|ème))|[IVX]{1,6}(?:e|º|°)?")
@@ -251,7 +252,7 @@ def _is_after_name(cursor: TokenCursor, otherwise: str | None) -> bool:
     if otherwise is None:
         return False
     previous, earlier = cursor.previous(), cursor.previous(2)
-    inside = earlier.core != "" and not earlier.suffix.strip("\"'”’)»").endswith((".", "!", "?", "…"))
+    inside = earlier.core != "" and not ends_sentence(earlier.suffix)
     named = previous.core[:1].isupper() or (previous.core[:1].isdecimal() and not previous.core.isdecimal())
     return inside and named and previous.suffix == ""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import re
 
-from kani.text.common_words import languages_by_word
+from kani.text.language_detection import languages_by_word
 from kani.text.normalizer.spoken import Piece, Verbalization
 from kani.text.normalizer.tables.table import LanguageTable
 from kani.text.normalizer.tokens import Token, TokenCursor

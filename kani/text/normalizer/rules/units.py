@@ -9,6 +9,7 @@ from kani.text.normalizer.spoken import Piece, Verbalization
 from kani.text.normalizer.tables.file import Forms
 from kani.text.normalizer.tables.table import Currency, LanguageTable, Unit
 from kani.text.normalizer.tokens import Token, TokenCursor
+from kani.text.writing import ends_sentence
 
 _NEAR = 4
 _ELECTRIC = frozenset("plug plugs fuse fuses socket sockets breaker circuit outlet charger".split())
@@ -235,7 +236,7 @@ def _is_numbered(cursor: TokenCursor, table: LanguageTable) -> bool:
         return True
     if noun.suffix or not noun.core[:1].isupper():
         return False
-    inside = earlier.core != "" and not earlier.suffix.endswith((".", "!", "?", "…"))
+    inside = earlier.core != "" and not ends_sentence(earlier.suffix)
     return inside or noun.core.lower() in table.roman.cardinal
 
 

@@ -6,9 +6,10 @@ import re
 
 from kani.text.normalizer.spoken import Piece
 from kani.text.normalizer.unspaced.scan import Scan, UnspacedReading
-from kani.text.phonetic_spelling import to_katakana
+from kani.text.phonetics import to_katakana
+from kani.text.writing import HAN
 
-_HAN = "\u3005-\u3007\u3400-\u9fff\uf900-\ufaffヶ"
+_HAN = HAN + "ヶ"
 _RUBY = re.compile(
     rf"(?:[|｜](?P<marked>[^\s|｜《》]{{1,30}})|(?P<base>[{_HAN}]{{1,30}}))"
     r"(?:《(?P<ruby>[\u3041-\u3096\u30a1-\u30fcー・]{1,40})》|[(（](?P<aside>[\u3041-\u3096ー]{1,40})[)）])"

@@ -6,7 +6,9 @@ import re
 
 from kani.text.normalizer.spoken import Piece
 from kani.text.normalizer.unspaced.scan import Scan, UnspacedReading
+from kani.text.writing import HAN
 
+_HAN = re.compile(f"[{HAN}]")
 _SUM = re.compile(r"[\d.%]+ ?[+*×x÷/-] ?[\d.]+ ?[=≈]")
 _DRAWN = "*_`~|^\\#"
 _LETTERED = re.compile(r"(?<![A-Za-z])([A-Z]{1,2})\d{1,4}\Z")
@@ -42,7 +44,7 @@ def sign(scan: Scan, at: int) -> UnspacedReading | None:
                 end,
                 number=False,
             )
-    per = mark == "/" and "/" in table.between_words and _is_han(text[at + 1 : at + 2])
+    per = mark == "/" and "/" in table.between_words and _HAN.match(text, at + 1) is not None
     if per and (scan.ends_quantity(at) or behind_number):
         return UnspacedReading((Piece(table.between_words["/"], at, at + 1),), at + 1, number=False)
     if mark == "~" and _joins_places(scan, at):
@@ -63,11 +65,7 @@ def sign(scan: Scan, at: int) -> UnspacedReading | None:
 def _joins_places(scan: Scan, at: int) -> bool:
     """True for "東京〜大阪"; "好的~" is a long vowel, which is only drawn."""
     before, behind = scan.before(at)[-1:], scan.text[at + 1 : at + 2]
-    return scan.table.ruby and _is_han(before) and _is_han(behind)
-
-
-def _is_han(character: str) -> bool:
-    return "\u4e00" <= character <= "\u9fff"
+    return scan.table.ruby and all(map(_HAN.match, (before, behind)))
 
 
 def begins_sum(scan: Scan, at: int) -> bool:

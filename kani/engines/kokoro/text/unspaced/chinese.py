@@ -17,11 +17,11 @@ from kani.engines.kokoro.text.lexicon_ipa import symbols_in_vocabulary
 from kani.engines.kokoro.text.reader import ReadWord
 from kani.engines.kokoro.text.unspaced.dictionary import Dictionary
 from kani.engines.kokoro.text.unspaced.pinyin import symbols_of_syllable
+from kani.text.writing import HAN
 
 PACKAGES = ("pypinyin", "rjieba")
 
-_HAN = "〇\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
-_RUN = re.compile(rf"(?P<han>[{_HAN}0-9０-９]+)|(?P<latin>[^\W\d_{_HAN}]+(?:['’][^\W\d_{_HAN}]+)*)")
+_RUN = re.compile(rf"(?P<han>[{HAN}0-9０-９]+)|(?P<latin>[^\W\d_{HAN}]+(?:['’][^\W\d_{HAN}]+)*)")
 # The normalizer writes numbers in words; digits that are left over are said one by one.
 _DIGITS = str.maketrans("0123456789０１２３４５６７８９", "零一二三四五六七八九" * 2)
 _LONGEST_SPELT = 5

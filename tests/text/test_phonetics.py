@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kani.text.ipa import MAX_LENGTH, STRESS_MARKS, canonicalize, is_nucleus, split_sounds
+from kani.text.phonetics import MAX_LENGTH, STRESS_MARKS, canonicalize, is_nucleus, split_sounds
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,43 @@
+"""The plain data that pass between text, the core and engines: frozen, and fit to be pickled."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Boundary(Enum):
+    """End of a segment, which determines the pause after it."""
+
+    PARAGRAPH = "paragraph"
+    SENTENCE = "sentence"
+    CLAUSE = "clause"
+    WORD = "word"
+
+
+@dataclass(frozen=True, slots=True)
+class Pronunciation:
+    """Pronunciation of the characters ``[start, end)`` of a text.
+
+    It is IPA with stress marks, or, only in Chinese, pinyin: syllables with their tones, a space between
+    two ("chong2 qing4").
+    """
+
+    start: int
+    end: int
+    ipa: str
+    alphabet: str = "ipa"  # or "pinyin"
+
+
+@dataclass(frozen=True, slots=True)
+class Emphasis:
+    """Prosody of the characters ``[start, end)`` of a text, relative to the words around them."""
+
+    start: int
+    end: int
+    rate: float
+    """Factor of the speed."""
+    pitch: float
+    """Semitones added."""
+    loudness: float
+    """Decibels added."""
