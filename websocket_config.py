@@ -77,7 +77,7 @@ ERROR_MESSAGES: Final[dict[str, str]] = {
     "MODEL_NOT_INITIALIZED": "TTS models not initialized",
 }
 
-# Server defaults; kani/server/settings/table.py holds their meaning and range.
+# Server defaults; kani/composition/settings/table.py holds their meaning and range.
 
 VERSION: Final = "0.1.0"
 APP_NAME: Final = "kani-tts"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
+from kani.composition.settings import fields, plugin_protocols, variables
+from kani.composition.settings.installed import fields_of
+from kani.composition.settings.protocols import ProtocolSettings
 from kani.engines.elevenlabs.settings import UpstreamSettings
-from kani.server.settings import fields, plugin_protocols, variables
-from kani.server.settings.installed import fields_of
-from kani.server.settings.protocols import ProtocolSettings
 
 APART = "engine_key"
 """Setting that every actor gets, but as an argument of its own."""

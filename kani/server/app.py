@@ -9,13 +9,18 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from typing import Any, ClassVar
 
+from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect
 from starlette.routing import WebSocketRoute
 
+from kani.composition.host_names import is_loopback
+from kani.composition.settings import Settings, plugin_protocols
+from kani.composition.speech_service import build_service
 from kani.core.errors import EngineUnavailable
+from kani.core.observer import Observer
 from kani.core.service import SpeechService
 from kani.engines.elevenlabs.settings import UpstreamSettings
 from kani.protocols import (
@@ -59,7 +64,6 @@ from kani.server.middleware import (
     ResourcePolicyMiddleware,
     UnhandledErrorMiddleware,
 )
-from kani.server.network.host_names import is_loopback
 from kani.server.network.listeners import (
     METRICS_PORT,
     Listeners,
@@ -74,8 +78,6 @@ from kani.server.network.streams import StreamService, networks
 from kani.server.network.tcp_connections import TcpTable
 from kani.server.network.upload_budget import KEYLESS_BYTES, UploadBudget
 from kani.server.network.uvicorn_websocket import WebSocketProtocol
-from kani.server.settings import Settings, plugin_protocols
-from kani.server.speech_service import build_service
 from kani.server.traces.collector import send_traces
 from kani.server.traces.middleware import TracingMiddleware
 from kani.server.traces.tracer import Tracer
@@ -83,6 +85,9 @@ from kani.server.watchdog import watch_event_loop
 from websocket_config import VERSION
 
 log = logging.getLogger("server")
+
+BuildService = Callable[[Settings, Observer, CollectorRegistry], SpeechService]
+"""Makes a speech service that is not started, as ``build_service`` does."""
 
 
 def protocols_for(settings: Settings) -> tuple[Protocol, ...]:
@@ -262,7 +267,7 @@ async def serve(
     announce: Callable[[RunningServer], None],
     *,
     stop: asyncio.Event | None = None,
-    build: Callable[[Settings, Metrics], SpeechService] = build_service,
+    build: BuildService = build_service,
 ) -> None:
     """Serve until SIGTERM or Ctrl+C, let speech under way finish, and return.
 
@@ -281,7 +286,7 @@ async def _serve(
     settings: Settings,
     announce: Callable[[RunningServer], None],
     stop: asyncio.Event | None,
-    build: Callable[[Settings, Metrics], SpeechService],
+    build: BuildService,
     tracer: Tracer | None,
 ) -> SpeechService:
     """Serve until the server is stopped; return its service, which has stopped. See ``serve``."""
@@ -294,7 +299,7 @@ async def _serve(
         files = raise_file_limit(files_needed(settings.max_connections))
         warn_about(settings, files)
         metrics = Metrics(VERSION)
-        service = build(settings, metrics)
+        service = build(settings, metrics, metrics.registry)
         connections = Connections(settings.max_connections, metrics.set_connections, settings.ping_timeout)
         budget = UploadBudget()
         port = listeners.compat.get(METRICS_PORT)

@@ -21,19 +21,19 @@ from urllib.parse import urlsplit
 import uvicorn
 from starlette.types import ASGIApp
 
+from kani.composition.host_names import is_loopback
+from kani.composition.settings import Settings
 from kani.core.errors import InvalidRequest, StoreUnavailable, UnknownVoice
 from kani.core.service import SpeechService
 from kani.protocols.shared.protocol import StreamPort
 from kani.server.connections import Connections, Phase
 from kani.server.network.acceptor import Acceptor
-from kani.server.network.host_names import is_loopback
 from kani.server.network.listeners import RESERVED_FILES, Listeners
 from kani.server.network.small_reads import READ_BYTES, SmallReads
 from kani.server.network.streams import StreamProtocol, StreamService
 from kani.server.network.tcp_connections import TcpConnection, TcpTable
 from kani.server.network.uvicorn_http import HttpProtocol
 from kani.server.network.uvicorn_websocket import WebSocketProtocol
-from kani.server.settings import Settings
 from websocket_config import PUBLIC_TOKEN
 
 LAG_INTERVAL_S = 0.1

@@ -22,13 +22,13 @@ import pytest
 from starlette.applications import Starlette
 from websockets.asyncio.client import connect
 
+from kani.composition.settings import load
 from kani.core.service import SpeechService
 from kani.core.session.session import SpeechSession
 from kani.server.app import create_app
 from kani.server.connections import Connections, Phase
 from kani.server.metrics import Metrics
 from kani.server.network.upload_budget import UploadBudget
-from kani.server.settings import load
 from tests.clients.openai_realtime import text_item
 from tests.protocols.conftest import Serve
 from tests.protocols.health import counters, wait_for_idle

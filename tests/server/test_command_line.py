@@ -22,9 +22,10 @@ from websockets.sync.client import connect
 
 import websocket_config
 from kani.cli import serve as start_websocket_server
+from kani.composition import settings
+from kani.composition.speech_service import build_recognizer
 from kani.engines.whisper.engine import WhisperRecognizer
-from kani.server import logs, settings
-from kani.server.speech_service import build_recognizer
+from kani.server import logs
 from tests.conftest import ServerProcess, StartServer
 from tests.running.sources import ROOT
 from tests.support.patience import WITHIN_S

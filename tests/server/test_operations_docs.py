@@ -12,7 +12,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from kani.cli.serve import parser
-from kani.server import settings
+from kani.composition import settings
 from tests.conftest import ServerProcess
 from tests.running.sources import ROOT
 

@@ -9,12 +9,12 @@ import httpx
 import pytest
 
 import websocket_config
+from kani.composition import settings
+from kani.composition.settings import SettingsError, document, load
+from kani.composition.speech_service import build_chat_model
 from kani.engines.elevenlabs.settings import UpstreamSettings
 from kani.engines.plugin import ENGINE_NAMES, RECOGNIZER_NAMES
-from kani.server import settings
 from kani.server.lifecycle import warn_about
-from kani.server.settings import SettingsError, document, load
-from kani.server.speech_service import build_chat_model
 from tests.running.sources import ROOT
 from tests.support.patience import WITHIN_S
 from tests.support.servers.app_server import AppServer, app_server

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+from kani.composition.host_names import is_loopback
+from kani.composition.settings import Settings, SettingsError, variables
 from kani.protocols.shared.protocol import Addresses, CompatPort, StreamPort
-from kani.server.network.host_names import is_loopback
-from kani.server.settings import Settings, SettingsError, variables
 
 BACKLOG = 2048
 LOCALHOST = ("127.0.0.1", "::1")

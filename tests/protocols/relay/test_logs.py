@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from kani.composition.settings import load
 from kani.protocols.elevenlabs.relay import alignment_files
 from kani.protocols.elevenlabs.relay.alignment_files import RelayLogs, SentUtterance
-from kani.server.settings import load
 from tests.clients.relay.wire import connect_client
 from tests.conftest import ServerProcess
 from tests.support.servers.app_server import AppServer, StartApp

@@ -13,13 +13,13 @@ from wyoming.event import Event
 from zeroconf import ServiceStateChange, Zeroconf
 from zeroconf.asyncio import AsyncServiceBrowser, AsyncServiceInfo, AsyncZeroconf
 
+from kani.composition.settings import SettingsError, load
 from kani.protocols.wyoming import connection
 from kani.protocols.wyoming.discovery import SERVICE, reachable_addresses
 from kani.protocols.wyoming.framing import Event as PackedEvent
 from kani.server.network import tcp_connections
 from kani.server.network.tcp_connections import ReadTimeouts
 from kani.server.network.upload_budget import KEYLESS_BYTES, UploadBudget
-from kani.server.settings import SettingsError, load
 from tests.protocols.conftest import Serve
 from tests.protocols.wyoming.exchange import answer_to, ask, chunk, client, read_all, read_until, send, steps
 from tests.protocols.wyoming.home_assistant import HOST, load_info

@@ -12,8 +12,8 @@ import httpx
 import pytest
 from websockets.sync.client import connect
 
+from kani.composition.settings import SettingsError
 from kani.server.network.listeners import server_context
-from kani.server.settings import SettingsError
 from tests.conftest import ServerProcess, server_process
 from tests.support import permissions
 from tests.support.programs import Ended, python

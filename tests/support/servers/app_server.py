@@ -14,14 +14,14 @@ from pathlib import Path
 
 import uvicorn
 
+from kani.composition.settings import Settings, load
+from kani.composition.speech_service import build_service
 from kani.core.service import SpeechService
 from kani.server.app import create_app
 from kani.server.connections import Connections, Phase
 from kani.server.health import StartTime
 from kani.server.metrics import Metrics
 from kani.server.network.upload_budget import UploadBudget
-from kani.server.settings import Settings, load
-from kani.server.speech_service import build_service
 from tests.support.patience import WITHIN_S
 
 KEY = "geheim-1"
@@ -70,7 +70,7 @@ def app_server(folder: Path, **environment: str) -> Iterator[AppServer]:
     outside = {"KANI_ENGINE": "espeak", "KANI_RECOGNIZER": "none", "KANI_DATA_DIR": str(folder / "data")}
     settings = load({}, outside | {"KANI_LOGS_DIR": str(folder / "logs")} | environment, folder / "none")
     metrics = Metrics("test")
-    service = build_service(settings, metrics)
+    service = build_service(settings, metrics, metrics.registry)
     connections = Connections(settings.max_connections, metrics.set_connections, settings.ping_timeout)
     start = StartTime(settings.cache_dir, settings.engine)
     app = create_app(settings, service, metrics, connections, UploadBudget(), start=start)

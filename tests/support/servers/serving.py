@@ -8,18 +8,20 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from prometheus_client import CollectorRegistry
+
 from kani.cli.serve import banner
+from kani.composition.settings import Settings, load
+from kani.composition.speech_service import build_chat_model, limits_of
+from kani.composition.voices.place import voice_place
 from kani.core.diarization.diarizer import Diarizer
+from kani.core.observer import Observer
 from kani.core.recognizer import Recognizer
 from kani.core.service import SpeechService
 from kani.core.turns.pause_judge import TurnModel
 from kani.core.voices.catalogue import VoiceStore
 from kani.server.app import serve
 from kani.server.lifecycle import RunningServer
-from kani.server.metrics import Metrics
-from kani.server.settings import Settings, load
-from kani.server.speech_service import build_chat_model, limits_of
-from kani.server.voices.place import voice_place
 from tests.support.tone import ToneEngine
 
 PORTS = ("PORT", "REST_PORT", "KYUTAI_PORT", "KYUTAI_VOICE_PORT", "RELAY_PORT", "VOXCPM_PORT")
@@ -63,14 +65,14 @@ async def serving(
     settings = load({}, own | environment, folder / "no file")
     server, ready = InProcessServer(engine or ToneEngine()), asyncio.Event()
 
-    def build(settings: Settings, metrics: Metrics) -> SpeechService:
+    def build(settings: Settings, observer: Observer, _: CollectorRegistry) -> SpeechService:
         return SpeechService(
             [server.engine],
             VoiceStore(voice_place(settings.voice_bucket, settings.data_dir)),
             limits_of(settings),
             default_language=settings.language,
             default_voice=settings.voice,
-            observer=metrics,
+            observer=observer,
             recognizer=recognizer,
             diarizer=diarizer,
             turn_model=turn_model,

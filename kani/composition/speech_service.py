@@ -1,4 +1,4 @@
-"""Composition of the speech service: from the settings to engines, recogniser and core; no protocol."""
+"""Composition of the speech service: from the settings to engines, recogniser and core."""
 
 from __future__ import annotations
 
@@ -10,11 +10,15 @@ from urllib.parse import urlsplit
 
 from prometheus_client import CollectorRegistry
 
+from kani.composition.host_names import is_private
+from kani.composition.settings import Settings, SettingsError
+from kani.composition.voices.place import is_there, voice_place, write_error
 from kani.core.chat_model import ChatModel
 from kani.core.diarization.diarizer import Diarizer
 from kani.core.engine import Unloadable
 from kani.core.errors import InvalidRequest
 from kani.core.late_engine.loading import LateEngine
+from kani.core.observer import Observer
 from kani.core.recognizer import Recognizer
 from kani.core.request import Limits
 from kani.core.service import SpeechService
@@ -30,10 +34,6 @@ from kani.engines.whisper.checkpoint.settings import WhisperSettings
 from kani.runtime.speaker_encoder.encoder import SpeakerEncoder
 from kani.runtime.turn_model.model import SmartTurn
 from kani.runtime.voice_detector import VoiceDetector
-from kani.server.metrics import Metrics
-from kani.server.network.host_names import is_private
-from kani.server.settings import Settings, SettingsError
-from kani.server.voices.place import is_there, voice_place, write_error
 from kani.text.languages import primary
 from kani.text.lexicon_file import LexiconFile
 
@@ -49,30 +49,30 @@ TRIAL_LANGUAGE = "es"
 
 def build_service(
     settings: Settings,
-    metrics: Metrics,
+    observer: Observer,
+    registry: CollectorRegistry,
     *,
     discover: Discover | None = None,
     discover_recognizers: Discover | None = None,
 ) -> SpeechService:
     """Return the speech service of the settings, not started.
 
-    discover: as for ``build_engines``; discover_recognizers: as for ``build_recognizer``. Raises
-    EngineUnavailable, and InvalidRequest for a voice or a default language that no engine is known to have.
+    observer: is told what the service does; registry: holds the engines' metrics; discover: as for
+    ``build_engines``; discover_recognizers: as for ``build_recognizer``. Raises EngineUnavailable, and
+    InvalidRequest for a voice or a default language that no engine is known to have.
     """
     _check_voices(settings)
     _check_folders(settings)
-    restarts = _restarts(settings, metrics.registry)
-    workers = WorkerMetrics(metrics.registry) if "remote" in (settings.engine, settings.recognizer) else None
-    engines = build_engines(
-        settings, metrics.registry, restarts=restarts, discover=discover, worker_metrics=workers
-    )
+    restarts = _restarts(settings, registry)
+    workers = WorkerMetrics(registry) if "remote" in (settings.engine, settings.recognizer) else None
+    engines = build_engines(settings, registry, restarts=restarts, discover=discover, worker_metrics=workers)
     return SpeechService(
         engines.required,
         VoiceStore(voice_place(settings.voice_bucket, settings.data_dir), _check_recording),
         limits_of(settings),
         default_language=settings.language,
         default_voice=settings.voice,
-        observer=metrics,
+        observer=observer,
         late_engine=_late_engine(settings, engines, restarts),
         recognizer=build_recognizer(
             settings.recognizer,

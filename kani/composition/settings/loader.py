@@ -1,4 +1,4 @@
-"""Reads the settings of ``kani.server.settings.table``.
+"""Reads the settings of ``kani.composition.settings.table``.
 
 A value comes from the command line, else from the environment, else from the file ``.env`` in the
 working folder, else from ``websocket_config``. Where several variables mean the same setting, the first of
@@ -21,11 +21,11 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
+from kani.composition.settings.installed import fields, plugin_models, unusable, variables
+from kani.composition.settings.table import Settings, field_metadata
+from kani.composition.settings.types import LANGUAGES, one_of
 from kani.engines.plugin import RETIRED, engine_names, recognizer_names, retirement
 from kani.engines.plugin_settings import setting_name
-from kani.server.settings.installed import fields, plugin_models, unusable, variables
-from kani.server.settings.table import Settings, field_metadata
-from kani.server.settings.types import LANGUAGES, one_of
 
 ENV_FILE = Path(".env")
 """In the folder where the server is started."""

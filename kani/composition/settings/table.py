@@ -15,9 +15,8 @@ from pydantic import BaseModel, PrivateAttr, SecretStr
 from pydantic.fields import FieldInfo
 
 import websocket_config as config
-from kani.engines.plugin_settings import setting, setting_name
-from kani.server.settings.protocols import ProtocolSettings
-from kani.server.settings.types import (
+from kani.composition.settings.protocols import ProtocolSettings
+from kani.composition.settings.types import (
     Bucket,
     CodeBlocks,
     CommaList,
@@ -29,6 +28,7 @@ from kani.server.settings.types import (
     Recognizer,
     WorkerAddresses,
 )
+from kani.engines.plugin_settings import setting, setting_name
 
 SPEECH = "Speech"
 KANI = "The Kani model"

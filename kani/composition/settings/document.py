@@ -1,4 +1,4 @@
-"""Generates docs/settings.md: ``python -m kani.server.settings.document > docs/settings.md``."""
+"""Generates docs/settings.md: ``python -m kani.composition.settings.document > docs/settings.md``."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic.fields import FieldInfo
 
-from kani.server.settings import accepted_values, field_metadata, fields
+from kani.composition.settings import accepted_values, field_metadata, fields
 
 INTRODUCTION = """# Settings
 
@@ -16,7 +16,7 @@ environment, which wins over the file. Where a row names several variables, the 
 counts, wherever it is set: the others are the names of the same setting in the original servers. An invalid
 setting ends the start with one line that names it and the values it accepts.
 
-This page is made by `python -m kani.server.settings.document > docs/settings.md`."""
+This page is made by `python -m kani.composition.settings.document > docs/settings.md`."""
 
 FOREIGN_VARIABLES = """## Variables of other servers that are not read
 

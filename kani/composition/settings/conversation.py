@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from kani.composition.settings.network import NetworkSettings
+from kani.composition.settings.types import BaseAddress, HeaderKey
 from kani.engines.plugin_settings import setting
-from kani.server.settings.network import NetworkSettings
-from kani.server.settings.types import BaseAddress, HeaderKey
 
 CONVERSATION = "Conversations"
 

@@ -8,8 +8,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 import websocket_config as config
+from kani.composition.settings.types import CommaList, Keys, Origins
 from kani.engines.plugin_settings import setting
-from kani.server.settings.types import CommaList, Keys, Origins
 
 ADDRESS = "Address"
 ACCESS = "Access"

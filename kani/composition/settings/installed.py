@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from kani.composition.settings.table import Settings, field_metadata
 from kani.engines.plugin import PROTOCOLS, Found, find, found_engines, found_recognizers
 from kani.engines.plugin_settings import setting_name
-from kani.server.settings.table import Settings, field_metadata
 
 if TYPE_CHECKING:
     from kani.protocols.shared.plugin import ProtocolPlugin

@@ -7,9 +7,9 @@ from pathlib import Path
 from pydantic import SecretStr
 
 import websocket_config as config
+from kani.composition.settings.conversation import ConversationSettings
+from kani.composition.settings.types import Networks, Pairs, Times
 from kani.engines.plugin_settings import setting
-from kani.server.settings.conversation import ConversationSettings
-from kani.server.settings.types import Networks, Pairs, Times
 
 ELEVENLABS = "ElevenLabs' protocol"
 OPENAI = "OpenAI's audio API"
