@@ -21,7 +21,7 @@ LINES = {
     "kani/core": 14_670,
     "kani/engines": 29_350,
     "kani/library": 1_085,
-    "kani/protocols": 21_440,
+    "kani/protocols": 21_740,
     "kani/ray": 800,
     "kani/runtime": 3_650,
     "kani/server": 4_850,
@@ -89,13 +89,17 @@ ALLOWED = {
         *("kani.engines.plugin", "kani.engines.plugin_settings", "kani.protocols.shared.plugin"),
     },
     "kani/server/app.py": {
-        *("kani.server", "kani.composition", "kani.protocols", "kani.engines", "kani.core"),
-        "websocket_config",
+        *("kani.server", "kani.composition", "kani.core", "kani.protocols.shared", "websocket_config"),
     },
-    "kani/protocols": {"kani.protocols", "kani.core", "kani.text"},
+    # A setting is defined alike for engines and protocols.
+    "kani/protocols": {"kani.protocols", "kani.core", "kani.text", "kani.engines.plugin_settings"},
+    "kani/protocols/voxcpm": {
+        *("kani.protocols", "kani.core", "kani.text"),
+        *("kani.runtime.bounded_http", "kani.engines.plugin_settings"),
+    },
     "kani/protocols/books_api": {
         *("kani.protocols", "kani.core", "kani.books.as_json", "kani.books.reading"),
-        "kani.runtime.child_process",
+        *("kani.runtime.child_process", "kani.engines.plugin_settings"),
     },
     "kani/engines": {*PLUGIN, "kani.core", "kani.text"},
     "kani/engines/registry.py": {

@@ -402,7 +402,7 @@ def banner(running: RunningServer, log_file: Path | None = None) -> str:
         lines.append(f"  answers  {service.chat_model.description}")
     lines += [
         f"  voices   {len(service.catalogue.list_reachable())}",
-        *(f"  saves    the relay's texts in {folder.absolute()}" for folder in running.saves),
+        *(f"  saves    {each}" for each in running.saves),
         *([f"  log      {log_file.absolute()}"] if log_file is not None and log_file.is_file() else []),
         f'  try      {SPEAK} "Hola" -o hola.wav{elsewhere}{key}',
         *(["           KEY is one of KANI_API_KEYS"] if running.needs_key else []),

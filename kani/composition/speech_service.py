@@ -20,7 +20,7 @@ from kani.core.errors import InvalidRequest
 from kani.core.late_engine.loading import LateEngine
 from kani.core.observer import Observer
 from kani.core.recognizer import Recognizer
-from kani.core.request import Limits
+from kani.core.request import MAX_TEXT, Limits
 from kani.core.service import SpeechService
 from kani.core.types import Recording
 from kani.core.voices.catalogue import VoiceStore
@@ -86,7 +86,6 @@ def build_service(
         diarizer=build_diarizer(),
         reference_voice=EspeakReferenceVoice(),
         lexicon=LexiconFile(settings.lexicon) if settings.lexicon is not None else None,
-        announce_code=settings.code_blocks == "announce",
         chat_model=build_chat_model(settings),
         idle_unload_s=settings.idle_unload_seconds,
         detects_language=not _speaks_one_language(settings),
@@ -118,10 +117,7 @@ def build_chat_model(settings: Settings) -> ChatModel | None:
             settings.llm_url,
             settings.llm_model,
             key.get_secret_value() if key is not None else "",
-            settings.llm_first_seconds,
-            settings.llm_stall_seconds,
-            settings.llm_max_answer,
-            _asked_early(settings.llm_url, settings),
+            early=_asked_early(settings.llm_url, settings),
         )
     )
 
@@ -135,18 +131,19 @@ def _asked_early(url: str, settings: Settings) -> bool:
 
 def _check_voices(settings: Settings) -> None:
     """Raise InvalidRequest for what the settings name and no engine has, before one is loaded."""
-    if settings.voice is None and not settings.elevenlabs_voices and settings.language is None:
+    named = list(settings.named_voices())
+    if settings.voice is None and not named and settings.language is None:
         return  # without a process of espeak-ng's, where each engine has one of its own
     known = _registry(settings, CollectorRegistry()).known_voices(settings.engine)
     if known is None:
         return
     if settings.voice is not None:
         known.check_voice(settings.voice)
-    for voice in settings.elevenlabs_voices.values():
+    for setting, voice in named:
         try:
             known.check_voice(voice)
         except InvalidRequest as error:
-            raise InvalidRequest("elevenlabs_voices", error.reason) from error
+            raise InvalidRequest(setting, error.reason) from error
     if settings.language is not None:
         known.check_language(settings.language)
 
@@ -196,11 +193,10 @@ def _check_recording(recording: Recording) -> tuple[str, ...]:
 def limits_of(settings: Settings) -> Limits:
     """Return the limits of the speech service."""
     return Limits(
-        max_text=settings.max_text,
+        max_text=settings.max_text or MAX_TEXT,
         max_sessions=settings.max_connections,
         max_waiting=settings.max_waiting,
-        ahead_s=settings.ahead_seconds,
-        rate_per_minute=settings.rate_per_minute if settings.rate_limit_enabled else 0,
+        rate_per_minute=settings.rate_per_minute,
         request_timeout_s=settings.request_timeout,
         max_concurrent=settings.max_concurrent,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from kani.composition.settings.installed import (
     fields,
+    own_protocols,
     plugin_fields,
     plugin_protocols,
     plugin_warnings,
@@ -29,6 +30,7 @@ __all__ = [
     "fields",
     "foreign_model_warnings",
     "load",
+    "own_protocols",
     "plugin_fields",
     "plugin_protocols",
     "plugin_warnings",

@@ -26,6 +26,8 @@ FOREIGN_VARIABLES = """## Variables of other servers that are not read
 model | `KANI_ENGINE`, `KANI_VOXCPM_MODEL`, `KANI_THREADS`, `KANI_MODELS_DIR`, `KANI_CACHE_DIR` |
 | `TTS_CHUNK_SIZE`, `TTS_SAMPLE_RATE`, `TTS_DEFAULT_*`, `TTS_DEBUG_AUDIO` | VoxCPM's requests | frames of at \
 most 4,096 bytes, at the engine's own rate; the answer names parameters that the engine does not support |
+| `TTS_PING_INTERVAL`, `TTS_PING_TIMEOUT` | VoxCPM's pings | one each 20 s, which waits 300 s for its \
+answer |
 | `TTS_WS_URL` | the relay's agent, a client | `/agent` is its endpoint |
 
 `TTS_HOST` opens the ports above; on an address like 0.0.0.0 it requires `KANI_API_KEYS` as `KANI_HOST` \

@@ -24,7 +24,7 @@ from kani.server.app import serve
 from kani.server.lifecycle import RunningServer
 from tests.support.tone import ToneEngine
 
-PORTS = ("PORT", "REST_PORT", "KYUTAI_PORT", "KYUTAI_VOICE_PORT", "RELAY_PORT", "VOXCPM_PORT")
+PORTS = ("PORT", "REST_PORT", "KYUTAI_PORT", "RELAY_PORT", "VOXCPM_PORT")
 
 
 @dataclass
@@ -60,8 +60,8 @@ async def serving(
     **environment: str,
 ) -> AsyncIterator[InProcessServer]:
     """Serve while the body runs, settings by their variables: ``serving(tmp_path, KANI_MAX_TEXT="50")``."""
-    own = {f"KANI_{name}": "0" for name in (*PORTS, "VOXCPM_PAGE_PORT", "METRICS_PORT", "WYOMING_PORT")}
-    own |= {"KANI_DATA_DIR": str(folder / "data"), "KANI_LOGS_DIR": str(folder / "logs")}
+    own = {f"KANI_{name}": "0" for name in (*PORTS, "WYOMING_PORT")}
+    own["KANI_DATA_DIR"] = str(folder / "data")
     settings = load({}, own | environment, folder / "no file")
     server, ready = InProcessServer(engine or ToneEngine()), asyncio.Event()
 
