@@ -77,27 +77,11 @@ ERROR_MESSAGES: Final[dict[str, str]] = {
     "MODEL_NOT_INITIALIZED": "TTS models not initialized",
 }
 
-# Server defaults; kani/server/settings/table.py holds their meaning and range.
+# Server defaults; kani/composition/settings/table.py holds their meaning and range.
 
 VERSION: Final = "0.1.0"
 APP_NAME: Final = "kani-tts"
-REST_PORT: Final = 8000
-KYUTAI_PORT: Final = 8080
-KYUTAI_VOICE_PORT: Final = 8092
-RELAY_PORT: Final = 8081
-VOXCPM_PORT: Final = 9300
 METRICS_PORT: Final = 9090
-WYOMING_PORT: Final = 10300
-PRIVATE_NETWORKS: Final = (
-    "127.0.0.0/8",
-    "10.0.0.0/8",
-    "172.16.0.0/12",
-    "192.168.0.0/16",
-    "169.254.0.0/16",
-    "::1/128",
-    "fc00::/7",
-    "fe80::/10",
-)
 PUBLIC_TOKEN: Final = "public_token"  # noqa: S105 - Kyutai's clients all send it: it is no secret
 DEFAULT_ENGINE: Final = "auto"
 DEFAULT_DEVICE: Final = "auto"
@@ -105,17 +89,9 @@ DEFAULT_PRECISION: Final = "auto"
 DEFAULT_RECOGNIZER: Final = "auto"
 MAX_CONNECTIONS: Final = 4096
 MAX_WAITING: Final = 1000
-MAX_TEXT: Final = 10_000
-VOXCPM_MAX_TEXT: Final = 5000
-ELEVENLABS_MAX_TEXT: Final = 40_000
-OPENAI_MAX_TEXT: Final = 100_000
-MAX_MESSAGE_BYTES: Final = 16 * 1024 * 1024
 RATE_PER_MINUTE: Final = 0
 REQUEST_TIMEOUT: Final = 600.0
-AHEAD_SECONDS: Final = 30.0
 SHUTDOWN_SECONDS: Final = 8.0
-IDLE_SECONDS: Final = 3600.0
-SERVER_PING_TIMEOUT: Final = 300.0
 LOG_LEVEL: Final = "INFO"
 LOG_FORMAT: Final = "text"
 LOG_FILE: Final = "websocket_server.log"

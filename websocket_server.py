@@ -1,6 +1,6 @@
 """The server for programs that run it in their own event loop; the code is in ``kani/server/app.py``."""
 
+from kani.composition.speech_service import build_service
 from kani.server.app import protocols_for, serve
-from kani.server.speech_service import build_service
 
 __all__ = ["build_service", "protocols_for", "serve"]

@@ -14,14 +14,14 @@ import numpy as np
 from prometheus_client import CollectorRegistry
 
 from benchmarks import report
+from kani.composition import settings
+from kani.composition.speech_service import build_engines
 from kani.core.engine import BackgroundLoadingEngine, Engine
 from kani.core.observer import Observer
 from kani.core.request import Limits
 from kani.core.service import SpeechService
 from kani.core.types import Samples, Segment
 from kani.core.voices.catalogue import VoiceStore
-from kani.server import settings
-from kani.server.speech_service import build_engines
 
 THREADS = os.cpu_count() or 1
 """Threads of an engine in all benchmarks: one a core."""

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from kani.cli import main, serve
-from kani.server import settings
+from kani.composition import settings
 from tests.support.programs import ran
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 import benchmarks.document
+from kani.composition.settings import fields, variables
 from kani.runtime import weights
-from kani.server.settings import fields, variables
 from tests import package_drawing
 from tests.running.sources import ROOT, files, source
 

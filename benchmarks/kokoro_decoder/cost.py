@@ -8,6 +8,7 @@ from benchmarks import single_engine
 from benchmarks.kokoro_decoder.servers import LITERT, ONNX
 from benchmarks.report import median, percentile, table
 from benchmarks.sentences import ABOUT_7_S
+from kani.composition import settings
 from kani.engines.kokoro.litert.decoder import load_litert_decoder
 from kani.engines.kokoro.litert.packing.store import load_packed
 from kani.engines.kokoro.network import parts_cache
@@ -16,7 +17,6 @@ from kani.engines.kokoro.network.onnx_model import Stop
 from kani.engines.kokoro.network.parts import LoadPart, SplitModel
 from kani.engines.kokoro.voices import DEFAULT_VOICES
 from kani.runtime import weights
-from kani.server import settings
 from tools.kokoro_data.calibrate import GeneratorInputs
 
 LENGTHS = (10, 16, 24, 64)

@@ -26,10 +26,10 @@ from benchmarks.kokoro_decoder.servers import LITERT, ONNX
 from benchmarks.playback_client import connected, request_speech
 from benchmarks.report import median, ms, percentile, table
 from benchmarks.sentences import ABOUT_4_S, ABOUT_7_S, Sentences, mixed
+from kani.composition import settings
 from kani.engines.kokoro import voices as kokoro_voices
 from kani.engines.kokoro.voices import DEFAULT_VOICES
 from kani.runtime import weights
-from kani.server import settings
 
 RIVAL = "kokoro-onnx"
 GROUPS: dict[str, Sentences] = {"about 4 s": ABOUT_4_S, "about 7 s": ABOUT_7_S}

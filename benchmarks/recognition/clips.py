@@ -20,11 +20,11 @@ from benchmarks.sentences import (
     WITHOUT_EARLY_PHRASE,
     WITHOUT_INNER_MARK,
 )
+from kani.composition import settings
 from kani.core.types import Samples, Segment
 from kani.engines.kokoro.engine import KokoroEngine
 from kani.engines.kokoro.settings import KokoroSettings
 from kani.engines.plugin import Resources
-from kani.server import settings
 
 SAMPLE_RATE = 16_000
 

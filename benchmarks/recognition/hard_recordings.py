@@ -16,13 +16,13 @@ import numpy as np
 import soxr
 
 from benchmarks.recognition.utterances import COUNTS, TUNING, UTTERANCES, Utterance
+from kani.composition import settings
 from kani.core.types import Samples, Segment
 from kani.engines.kokoro.engine import KokoroEngine
 from kani.engines.kokoro.settings import KokoroSettings
 from kani.engines.kokoro.voices import Voices
 from kani.engines.plugin import Resources
 from kani.runtime.voice_detector import SAMPLE_RATE
-from kani.server import settings
 
 LANGUAGES = tuple(UTTERANCES)
 GAPS_S = (0.03, 0.06, 0.2, 0.3, 0.5, 1.0)

@@ -17,10 +17,10 @@ import numpy as np
 from benchmarks.recognition.clips import LANGUAGES, SAMPLE_RATE, Clip, clips, with_noise
 from benchmarks.recognition.measures import Transcript, at_once, transcribe_concurrently, word_error_rate
 from benchmarks.report import median, percentile, report_section, table
+from kani.composition import settings
 from kani.core.recognizer import RecognizedWord
 from kani.core.types import Samples
 from kani.engines.whisper.engine import WhisperRecognizer
-from kani.server import settings
 
 WORDS = 340
 """Words of the clips in each language."""

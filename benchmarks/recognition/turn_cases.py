@@ -20,11 +20,11 @@ from benchmarks.recognition.clips import (
     sentences,
 )
 from benchmarks.sentences import SPOKEN_TO_AN_ASSISTANT
+from kani.composition import settings
 from kani.core.types import Samples, Segment
 from kani.engines.kokoro.engine import KokoroEngine
 from kani.engines.kokoro.settings import KokoroSettings
 from kani.engines.plugin import Resources
-from kani.server import settings
 
 LANGUAGES = ("es", "en")
 TEXTS_OF_A_HALF = 25

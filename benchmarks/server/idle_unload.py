@@ -19,13 +19,13 @@ from prometheus_client import CollectorRegistry
 from benchmarks import single_engine
 from benchmarks.report import measure, median, mib, table
 from benchmarks.sentences import ABOUT_4_S
+from kani.composition import settings
+from kani.composition.speech_service import build_engines, build_recognizer
 from kani.core.engine import BackgroundLoadingEngine, Engine, Unloadable
 from kani.core.transcriber import Transcriber, TranscriptionOptions
 from kani.core.types import Samples
 from kani.engines.restarts import Restarts
 from kani.runtime.voice_detector import SAMPLE_RATE
-from kani.server import settings
-from kani.server.speech_service import build_engines, build_recognizer
 
 IDLE_S = 1.0
 ROUNDS = 1

@@ -76,7 +76,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 def http_reference() -> str:
     """Return the page of all HTTP calls."""
-    from kani.server import settings
+    from kani.composition import settings
     from kani.server.app import access_rules, protocols_for
     from kani.server.calls import call_group
     from kani.server.openapi import build_document

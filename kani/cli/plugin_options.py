@@ -7,7 +7,7 @@ from contextlib import suppress
 from functools import partial
 from typing import NoReturn
 
-from kani.server import settings
+from kani.composition import settings
 
 Groups = dict[str, argparse._ArgumentGroup]
 

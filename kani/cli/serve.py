@@ -20,9 +20,10 @@ with prerequisites.reported(__name__, SERVER, prerequisites.REQUIREMENTS):
     from kani.cli import broken_pipe, interrupt, plugin_options
     from kani.cli.parser import Parser
     from kani.cli.prerequisites import CANNOT_START, INTERRUPTED, USAGE
+    from kani.composition import settings
+    from kani.composition.host_names import is_loopback
     from kani.core.errors import EngineUnavailable, InvalidRequest, SpeechError, UnknownVoice
-    from kani.server import logs, settings
-    from kani.server.network.host_names import is_loopback
+    from kani.server import logs
     from websocket_config import VERSION, WEBSOCKET_HOST, WEBSOCKET_PORT
 
 if TYPE_CHECKING:
@@ -252,10 +253,10 @@ def _serve_servers(chosen: settings.Settings, address: str, *, recognizer: bool)
     """Serve the engine, or the recogniser, at an address to other servers."""
     import uvicorn
 
+    from kani.composition.speech_service import engine_key
     from kani.engines.remote.address import Address
     from kani.engines.worker.server import start_and_serve
     from kani.server.lifecycle import stop_on_signal
-    from kani.server.speech_service import engine_key
     from kani.server.watchdog import watch_event_loop
 
     def announce(address: Address) -> None:
@@ -284,8 +285,8 @@ def _serve_servers(chosen: settings.Settings, address: str, *, recognizer: bool)
 def _engine_worker(chosen: settings.Settings) -> tuple[Engine, Callable[[], Worker]]:
     from prometheus_client import CollectorRegistry
 
+    from kani.composition.speech_service import build_engines
     from kani.engines.worker.service import Worker
-    from kani.server.speech_service import build_engines
 
     engines = build_engines(chosen, CollectorRegistry()).required
     if len(engines) != 1 or chosen.engine == "remote":
@@ -294,8 +295,8 @@ def _engine_worker(chosen: settings.Settings) -> tuple[Engine, Callable[[], Work
 
 
 def _recognizer_worker(chosen: settings.Settings) -> tuple[Recognizer, Callable[[], Worker]]:
+    from kani.composition.speech_service import build_recognizer
     from kani.engines.worker.service import Worker
-    from kani.server.speech_service import build_recognizer
 
     recognizer = None
     if chosen.recognizer != "remote":
@@ -309,13 +310,13 @@ def _fetch(chosen: settings.Settings) -> int:
     # An engine that has started has downloaded and verified its files.
     from prometheus_client import CollectorRegistry
 
-    from kani.core.engine import BackgroundLoadingEngine
-    from kani.server.speech_service import (
+    from kani.composition.speech_service import (
         build_engines,
         build_recognizer,
         prepare_engine,
         prepare_recognizer,
     )
+    from kani.core.engine import BackgroundLoadingEngine
 
     async def start_each() -> None:
         wanted: list[Engine | Recognizer | None] = []
@@ -401,7 +402,7 @@ def banner(running: RunningServer, log_file: Path | None = None) -> str:
         lines.append(f"  answers  {service.chat_model.description}")
     lines += [
         f"  voices   {len(service.catalogue.list_reachable())}",
-        *(f"  saves    the relay's texts in {folder.absolute()}" for folder in running.saves),
+        *(f"  saves    {each}" for each in running.saves),
         *([f"  log      {log_file.absolute()}"] if log_file is not None and log_file.is_file() else []),
         f'  try      {SPEAK} "Hola" -o hola.wav{elsewhere}{key}',
         *(["           KEY is one of KANI_API_KEYS"] if running.needs_key else []),

@@ -15,12 +15,15 @@ TOKENS_PER_SECOND = 50
 
 DEFAULT_MAX_TOKENS = 1200
 
+MAX_TEXT = 10_000
+"""Characters of one session, unless another limit is set."""
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
     """Limits of a service."""
 
-    max_text: int = 10_000
+    max_text: int = MAX_TEXT
     """Characters of one session."""
     max_sessions: int = 4096
     """Open sessions."""

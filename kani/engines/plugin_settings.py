@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretBytes, SecretStr
@@ -15,6 +15,11 @@ class PluginSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    @classmethod
+    def implied(cls, environment: Mapping[str, str]) -> dict[str, object]:
+        """Return values of settings that are not given, by their names, as other variables imply them."""
+        return {}
+
 
 def setting(
     default: Any,
@@ -25,6 +30,7 @@ def setting(
     accepts: str = "",
     option: bool = True,
     after: str = "",
+    names_voices: bool = False,
     **limits: Any,
 ) -> Any:
     """Define a field that is read from the first of the environment ``variables`` that is set.
@@ -34,11 +40,12 @@ def setting(
     as "seconds"; about: its description, in sentences; accepts: its values, where the type and the limits do
     not tell, such as "a list of de and nl, separated by commas"; option: False for none on the command line,
     which has one for each setting of a plugin; after: name of the setting that it follows in
-    docs/settings.md, if that is not the one before it; limits: as for ``pydantic.Field``, such as ``ge=0``.
+    docs/settings.md, if that is not the one before it; names_voices: True for a mapping to ids of this
+    server's voices, which are checked at the start; limits: as for ``pydantic.Field``, such as ``ge=0``.
     """
     source = {"default_factory": default} if callable(default) else {"default": default}
     extra: dict[str, Any] = {"variables": list(variables), "group": group, "unit": unit}
-    extra |= {"accepts": accepts, "option": option, "after": after}
+    extra |= {"accepts": accepts, "option": option, "after": after, "names_voices": names_voices}
     return Field(description=about, json_schema_extra=extra, **source, **limits)
 
 
@@ -62,6 +69,11 @@ def lower(value: Any) -> Any:
 
 
 LOWER = BeforeValidator(lower)
+
+
+def is_true(value: str) -> bool:
+    """Return True for what a variable of the environment says for true."""
+    return value.lower() in ("true", "1", "yes", "on", "t", "y")
 
 
 def choices(names: Iterable[str]) -> str:

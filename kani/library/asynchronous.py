@@ -12,7 +12,10 @@ from types import TracebackType
 from typing import Any, Self, TypeVar, cast
 
 import numpy as np
+from prometheus_client import CollectorRegistry
 
+from kani.composition.settings import Settings, load
+from kani.composition.speech_service import build_diarizer, build_own_recognizer, build_service, limits_of
 from kani.core.audio.decoding import RECORDING_POOL, run_in_pool
 from kani.core.audio.pcm import decode_recording, wav
 from kani.core.diarization.diarizer import MAX_SPEAKERS
@@ -27,9 +30,6 @@ from kani.core.session.session import SpeechSession
 from kani.core.transcriber import TranscriptionOptions
 from kani.core.types import Recording, Samples, SpeechChunk, SpeechRequest, Voice
 from kani.library.results import Audio, Transcript, Word, turns_of
-from kani.server.metrics import Metrics
-from kani.server.settings import Settings, load
-from kani.server.speech_service import build_diarizer, build_own_recognizer, build_service, limits_of
 
 T = TypeVar("T")
 
@@ -60,7 +60,7 @@ class AsyncSpeech:
 
     def __init__(self, engine: str = "auto", **settings: Any) -> None:
         chosen = settings_of(engine=engine, **({"recognizer": "none"} | settings))
-        self._service = build_service(chosen, Metrics(""))
+        self._service = build_service(chosen, Observer(), CollectorRegistry())
 
     async def __aenter__(self) -> Self:
         await self._service.start()

@@ -7,14 +7,16 @@ from collections.abc import AsyncGenerator, AsyncIterable
 from types import TracebackType
 from typing import Any, Self
 
+from prometheus_client import CollectorRegistry
+
+from kani.composition.speech_service import build_service
 from kani.core.conversation.history import History
 from kani.core.expected_words import MAX_TEXT
+from kani.core.observer import Observer
 from kani.core.types import Samples, SpeechRequest
 from kani.library.asynchronous import LIBRARY, settings_of
 from kani.library.results import ConversationEvent
 from kani.library.talk import MAX_BACKLOG_S, Talk
-from kani.server.metrics import Metrics
-from kani.server.speech_service import build_service
 
 
 class AsyncConversation:
@@ -38,7 +40,7 @@ class AsyncConversation:
         **settings: Any,
     ) -> None:
         chosen = settings_of(llm_url=llm_url, engine=engine, recognizer=recognizer, **settings)
-        self._service = build_service(chosen, Metrics(""))
+        self._service = build_service(chosen, Observer(), CollectorRegistry())
         self._instructions = chosen.llm_instructions
         self._request = SpeechRequest(voice=voice, languages=(language,) if language else ())
         self._language = language

@@ -19,9 +19,9 @@ if "--local" in sys.argv or os.environ.get("RAY_ADDRESS", "").startswith("127.")
 import ray
 from ray import serve
 
+from kani.composition import settings
+from kani.composition.host_names import is_loopback
 from kani.ray import application
-from kani.server import settings
-from kani.server.network.host_names import is_loopback
 
 CANNOT_START, USAGE = 1, 2
 

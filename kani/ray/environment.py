@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
+from kani.composition.settings import fields, plugin_protocols, variables
+from kani.composition.settings.conversation import ConversationSettings
+from kani.composition.settings.installed import fields_of
 from kani.engines.elevenlabs.settings import UpstreamSettings
-from kani.server.settings import fields, plugin_protocols, variables
-from kani.server.settings.installed import fields_of
-from kani.server.settings.protocols import ProtocolSettings
 
 APART = "engine_key"
 """Setting that every actor gets, but as an argument of its own."""
@@ -28,7 +28,7 @@ def of_replicas(environment: Mapping[str, str]) -> dict[str, str]:
 
     So no key of a client or of an outside service leaves the fronts.
     """
-    apart = {*ProtocolSettings.model_fields, *fields_of(UpstreamSettings)}
+    apart = {*ConversationSettings.model_fields, *fields_of(UpstreamSettings)}
     for plugin in plugin_protocols():
         apart |= fields_of(plugin.settings).keys()
     return _chosen(environment, fields().keys() - apart, REPLICA_PREFIXES)

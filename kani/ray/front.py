@@ -16,12 +16,13 @@ from ray.exceptions import RayError
 from ray.serve.exceptions import RayServeException
 from ray.serve.handle import DeploymentHandle
 
+from kani.composition import settings
+from kani.composition.speech_service import build_service
 from kani.core.errors import EngineUnavailable
-from kani.server import logs, settings
+from kani.server import logs
 from kani.server.app import serve as serve_clients
 from kani.server.lifecycle import RunningServer
 from kani.server.network.listeners import CannotListen
-from kani.server.speech_service import build_service
 
 log = logging.getLogger(__name__)
 

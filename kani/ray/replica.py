@@ -11,6 +11,8 @@ import ray
 from prometheus_client import CollectorRegistry
 from ray import serve
 
+from kani.composition import settings
+from kani.composition.speech_service import build_engines, build_recognizer
 from kani.core.engine import Engine
 from kani.core.errors import EngineUnavailable
 from kani.core.recognizer import Recognizer
@@ -18,8 +20,7 @@ from kani.engines.remote.address import Address
 from kani.engines.worker.server import serve_worker
 from kani.engines.worker.service import Worker
 from kani.ray.scaling import SLOTS, UTTERANCES
-from kani.server import logs, settings
-from kani.server.speech_service import build_engines, build_recognizer
+from kani.server import logs
 
 
 class Replica:

@@ -25,6 +25,7 @@ from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from kani.composition.host_names import host_name, is_ip_address, is_loopback
 from kani.protocols.shared.protocol import (
     ANONYMOUS,
     PathClass,
@@ -33,7 +34,6 @@ from kani.protocols.shared.protocol import (
     offered_keys,
     plain_refusal,
 )
-from kani.server.network.host_names import host_name, is_ip_address, is_loopback
 from kani.server.network.upload_budget import UNAUTHENTICATED
 from websocket_config import PUBLIC_TOKEN
 

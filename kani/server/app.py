@@ -9,28 +9,28 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from typing import Any, ClassVar
 
+from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect
 from starlette.routing import WebSocketRoute
 
+from kani.composition.host_names import is_loopback
+from kani.composition.settings import Settings, own_protocols, plugin_protocols
+from kani.composition.speech_service import build_service
 from kani.core.errors import EngineUnavailable
+from kani.core.observer import Observer
 from kani.core.service import SpeechService
-from kani.engines.elevenlabs.settings import UpstreamSettings
-from kani.protocols import (
-    books_api,
-    elevenlabs,
-    kani,
-    kyutai,
-    livekit_tokens,
-    openai,
-    voices_api,
-    voxcpm,
-    wyoming,
+from kani.protocols.shared.plugin import ProtocolPlugin, ServerSettings
+from kani.protocols.shared.protocol import (
+    MAX_MESSAGE_BYTES,
+    UNREAD_S,
+    Context,
+    PathClass,
+    Protocol,
+    StreamPort,
 )
-from kani.protocols.shared.plugin import ProtocolPlugin
-from kani.protocols.shared.protocol import Context, PathClass, Protocol, StreamPort
 from kani.server import health, openapi, page
 from kani.server.access import MAX_UNAUTHENTICATED, AccessMiddleware, AccessRules
 from kani.server.allocator import periodic_trim
@@ -59,7 +59,6 @@ from kani.server.middleware import (
     ResourcePolicyMiddleware,
     UnhandledErrorMiddleware,
 )
-from kani.server.network.host_names import is_loopback
 from kani.server.network.listeners import (
     METRICS_PORT,
     Listeners,
@@ -74,8 +73,6 @@ from kani.server.network.streams import StreamService, networks
 from kani.server.network.tcp_connections import TcpTable
 from kani.server.network.upload_budget import KEYLESS_BYTES, UploadBudget
 from kani.server.network.uvicorn_websocket import WebSocketProtocol
-from kani.server.settings import Settings, plugin_protocols
-from kani.server.speech_service import build_service
 from kani.server.traces.collector import send_traces
 from kani.server.traces.middleware import TracingMiddleware
 from kani.server.traces.tracer import Tracer
@@ -84,64 +81,25 @@ from websocket_config import VERSION
 
 log = logging.getLogger("server")
 
+BuildService = Callable[[Settings, Observer, CollectorRegistry], SpeechService]
+"""Makes a speech service that is not started, as ``build_service`` does."""
+
 
 def protocols_for(settings: Settings) -> tuple[Protocol, ...]:
     """Return every protocol; where prefixes of paths overlap, the more special one comes first.
 
     Raises EngineUnavailable for one of another package that cannot be built.
     """
-    hosts = frozenset(host.lower() for host in settings.recording_hosts)
-    secret = settings.livekit_api_secret
-    return (
-        kani.protocol(settings.max_text),
-        voices_api.protocol(open_lists=settings.openai_open_lists),
-        books_api.protocol(),
-        page.protocol(),
-        kyutai.protocol(kyutai.KyutaiSettings(settings.idle_seconds, VERSION, settings.max_message_bytes)),
-        voxcpm.protocol(voxcpm.VoxCPMSettings(settings.voxcpm_max_text, settings.voice_dir, hosts)),
-        openai.protocol(
-            openai.OpenAISettings(
-                max_text=settings.openai_max_text,
-                voice_tags=settings.openai_voice_tags,
-                open_lists=settings.openai_open_lists,
-                realtime_session_s=settings.realtime_session_seconds,
-                realtime_idle_s=settings.realtime_idle_seconds,
-                max_audio_bytes=settings.transcription_max_bytes,
-                max_audio_s=settings.transcription_max_seconds,
-                instructions=settings.llm_instructions,
-            )
-        ),
-        elevenlabs.protocol(
-            elevenlabs.ElevenLabsSettings(
-                max_text=settings.elevenlabs_max_text,
-                timing=settings.elevenlabs_times,
-                voices=settings.elevenlabs_voices,
-                max_audio_bytes=settings.transcription_max_bytes,
-                max_audio_s=settings.transcription_max_seconds,
-            ),
-            _relay_settings(settings),
-        ),
-        livekit_tokens.protocol(
-            livekit_tokens.LiveKitSettings(
-                settings.livekit_url, settings.livekit_api_key, secret.get_secret_value() if secret else None
-            )
-        ),
-        wyoming.protocol(
-            wyoming.WyomingSettings(
-                version=VERSION,
-                max_text=settings.max_text,
-                write_timeout_s=settings.ping_timeout,
-                end_of_speech=settings.wyoming_end_of_speech,
-                zeroconf=settings.wyoming_zeroconf,
-            )
-        ),
-        *(_of_other_package(plugin, settings) for plugin in plugin_protocols()),
-    )
+    server = ServerSettings(VERSION, settings.max_text, settings.value)
+    return (page.protocol(), *(_built(plugin, settings, server) for plugin in plugin_protocols()))
 
 
-def _of_other_package(plugin: ProtocolPlugin[Any], settings: Settings) -> Protocol:
+def _built(plugin: ProtocolPlugin[Any], settings: Settings, server: ServerSettings) -> Protocol:
+    own = settings.of_plugin(plugin.settings)
+    if plugin.name in own_protocols():
+        return plugin.build(own, server)
     try:
-        return plugin.build(settings.of_plugin(plugin.settings))
+        return plugin.build(own, server)
     except Exception as error:  # whatever the code of another package raises
         reason = f"{type(error).__name__}: {error}"
         raise EngineUnavailable(f"the protocol {plugin.name} cannot be used: {reason}") from error
@@ -167,15 +125,6 @@ def access_rules(settings: Settings, protocols: Sequence[Protocol]) -> AccessRul
         temporary_keys={
             path: check for protocol in protocols for path, check in protocol.temporary_keys.items()
         },
-    )
-
-
-def _relay_settings(settings: Settings) -> elevenlabs.RelaySettings:
-    return elevenlabs.RelaySettings(
-        settings.of_plugin(UpstreamSettings).voice_id,
-        settings.log_alignment,
-        settings.log_outputs,
-        settings.logs_dir,
     )
 
 
@@ -243,7 +192,7 @@ def create_app(
                 ConnectionsMiddleware,
                 connections=connections,
                 exempt_paths=ALWAYS_SERVED,
-                max_body=settings.max_message_bytes,
+                max_body=MAX_MESSAGE_BYTES,
                 longer_bodies={
                     path: size for protocol in protocols for path, size in protocol.max_body.items()
                 },
@@ -262,7 +211,7 @@ async def serve(
     announce: Callable[[RunningServer], None],
     *,
     stop: asyncio.Event | None = None,
-    build: Callable[[Settings, Metrics], SpeechService] = build_service,
+    build: BuildService = build_service,
 ) -> None:
     """Serve until SIGTERM or Ctrl+C, let speech under way finish, and return.
 
@@ -281,7 +230,7 @@ async def _serve(
     settings: Settings,
     announce: Callable[[RunningServer], None],
     stop: asyncio.Event | None,
-    build: Callable[[Settings, Metrics], SpeechService],
+    build: BuildService,
     tracer: Tracer | None,
 ) -> SpeechService:
     """Serve until the server is stopped; return its service, which has stopped. See ``serve``."""
@@ -292,10 +241,10 @@ async def _serve(
     streams = [stream for protocol in protocols for stream in protocol.streams]
     with open_listeners(settings, ports, streams) as listeners:
         files = raise_file_limit(files_needed(settings.max_connections))
-        warn_about(settings, files)
+        warn_about(settings, streams, files)
         metrics = Metrics(VERSION)
-        service = build(settings, metrics)
-        connections = Connections(settings.max_connections, metrics.set_connections, settings.ping_timeout)
+        service = build(settings, metrics, metrics.registry)
+        connections = Connections(settings.max_connections, metrics.set_connections, UNREAD_S)
         budget = UploadBudget()
         port = listeners.compat.get(METRICS_PORT)
         app = create_app(
@@ -307,8 +256,7 @@ async def _serve(
             port,
             protocols=protocols,
             tracer=tracer,
-            ports={door.setting: number for door, number in listeners.compat.items()}
-            | {"port": listeners.port},
+            ports={door.name: number for door, number in listeners.compat.items()} | {"port": listeners.port},
             start=start,
         )
         websockets = _websocket_class(protocols, listeners, budget)
@@ -339,7 +287,7 @@ async def _serve(
                     service,
                     allowed,
                     needs_key(settings),
-                    tuple(_relay_settings(settings).folders.values()),
+                    tuple(each for protocol in protocols for each in protocol.saves),
                 )
                 await run_service(running, settings, connections, stop, start.kept_before(announce))
     return service

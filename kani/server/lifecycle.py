@@ -14,29 +14,29 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterat
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from types import FrameType
 from urllib.parse import urlsplit
 
 import uvicorn
 from starlette.types import ASGIApp
 
+from kani.composition.host_names import is_loopback
+from kani.composition.settings import Settings
 from kani.core.errors import InvalidRequest, StoreUnavailable, UnknownVoice
 from kani.core.service import SpeechService
-from kani.protocols.shared.protocol import StreamPort
+from kani.protocols.shared.protocol import MAX_MESSAGE_BYTES, UNREAD_S, StreamPort
 from kani.server.connections import Connections, Phase
 from kani.server.network.acceptor import Acceptor
-from kani.server.network.host_names import is_loopback
 from kani.server.network.listeners import RESERVED_FILES, Listeners
 from kani.server.network.small_reads import READ_BYTES, SmallReads
 from kani.server.network.streams import StreamProtocol, StreamService
 from kani.server.network.tcp_connections import TcpConnection, TcpTable
 from kani.server.network.uvicorn_http import HttpProtocol
 from kani.server.network.uvicorn_websocket import WebSocketProtocol
-from kani.server.settings import Settings
 from websocket_config import PUBLIC_TOKEN
 
 LAG_INTERVAL_S = 0.1
+PING_INTERVAL_S = 20.0
 CLOSE_SECONDS = 4.0
 STOP_SECONDS = 8.0
 """Time limits of shutdown: for the close handshakes of WebSockets, and for the engines to stop."""
@@ -59,8 +59,8 @@ class RunningServer:
     """Networks of clients that are served without a key."""
     needs_key: bool = False
     """True if clients of its WebSockets need a key, those of this machine included."""
-    saves: tuple[Path, ...] = ()
-    """Folders that the texts of the relay's clients are saved in."""
+    saves: tuple[str, ...] = ()
+    """Which texts of clients are saved, and where."""
 
 
 def needs_key(settings: Settings) -> bool:
@@ -68,15 +68,14 @@ def needs_key(settings: Settings) -> bool:
     return not (settings.no_auth or is_loopback(settings.host))
 
 
-def warn_about(settings: Settings, files: int) -> None:
+def warn_about(settings: Settings, streams: Iterable[StreamPort], files: int) -> None:
     """Log settings that cannot be met or are easily misunderstood; ``files``: the limit on open files."""
-    if settings.compat and not settings.wyoming and not is_loopback(settings.host):
-        log.warning(
-            "Wyoming's port stays closed: it knows no keys, so on %s it opens only with --wyoming",
-            settings.host,
-        )
-    if settings.voice_dir is not None and not settings.voice_dir.is_dir():
-        log.warning("there is no voice folder %s (KANI_VOICE_DIR)", settings.voice_dir)
+    for stream in streams:
+        if settings.compat and not settings.value(stream.option) and not is_loopback(settings.host):
+            log.warning(
+                "%s's port stays closed: it knows no keys, so on %s it opens only with --%s",
+                *(stream.name, settings.host, stream.option.replace("_", "-")),
+            )
     if settings.llm_url is not None and not is_loopback(urlsplit(settings.llm_url).hostname or ""):
         log.warning(
             "what is said in conversations, and what is answered, goes as text to another machine: %s "
@@ -113,7 +112,7 @@ async def run_service(
             exit_at_once()
         if settings.language is not None:
             service.catalogue.resolve(None, settings.language)
-        _check_voices(settings.elevenlabs_voices.values(), service)
+        _check_voices(settings.named_voices(), service)
         connections.phase = Phase.READY
         log.info("ready on %s port %d: %s", settings.host, server.listeners.port, _names(service))
         announce(server)
@@ -143,16 +142,16 @@ def exit_at_once() -> None:
     os._exit(0)
 
 
-def _check_voices(voices: Iterable[str], service: SpeechService) -> None:
-    """Raise InvalidRequest for an unknown voice in ``KANI_ELEVENLABS_VOICES``."""
-    for voice in voices:
+def _check_voices(named: Iterable[tuple[str, str]], service: SpeechService) -> None:
+    """Raise InvalidRequest for an unknown voice; named: names of settings, and voices in them."""
+    for setting, voice in named:
         try:
             service.catalogue.language_of(voice)
         except StoreUnavailable:
             # It may be there again when it is asked for.
             continue
         except UnknownVoice as error:
-            raise InvalidRequest("elevenlabs_voices", error.reason) from error
+            raise InvalidRequest(setting, error.reason) from error
 
 
 def _names(service: SpeechService) -> str:
@@ -192,9 +191,9 @@ async def accept_connections(
         # h11 bounds the head of a request (64 KiB), httptools does not.
         http=HttpProtocol,
         ws=protocol,
-        ws_max_size=settings.max_message_bytes,
-        ws_ping_interval=settings.ping_interval,
-        ws_ping_timeout=settings.ping_timeout,
+        ws_max_size=MAX_MESSAGE_BYTES,
+        ws_ping_interval=PING_INTERVAL_S,
+        ws_ping_timeout=UNREAD_S,
         ws_per_message_deflate=False,
         lifespan="off",
         log_config=None,

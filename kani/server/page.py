@@ -19,10 +19,10 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 from starlette.staticfiles import NotModifiedResponse, StaticFiles
 
+from kani.composition.host_names import host_name
 from kani.core.voices import sample_sentences
 from kani.protocols.shared.protocol import PathClass, Protocol
 from kani.server.access import is_proxied
-from kani.server.network.host_names import host_name
 from kani.server.network.listeners import METRICS_PORT
 
 FOLDER = Path(__file__).parents[1] / "web"

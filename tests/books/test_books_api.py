@@ -14,7 +14,7 @@ import pytest
 from starlette.applications import Starlette
 
 from kani.books import as_json
-from kani.protocols import books_api
+from kani.protocols.books_api import protocol as books_api
 from kani.runtime.child_process import run_process
 from tests.books.epubs import NAV, epub
 from tests.support.patience import WITHIN_S

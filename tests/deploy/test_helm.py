@@ -17,7 +17,8 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from kani.server import health, settings
+from kani.composition import settings
+from kani.server import health
 from kani.server.lifecycle import CLOSE_SECONDS, STOP_SECONDS
 from kani.server.metrics import Metrics
 from websocket_config import VERSION

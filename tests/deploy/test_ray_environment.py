@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from kani.composition.settings import fields, variables
 from kani.ray import environment
-from kani.server.settings import fields, variables
 
 SECRETS = (
     *("KANI_API_KEYS", "ELEVEN_API_KEY", "LIVEKIT_API_KEY", "LIVEKIT_API_SECRET"),

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from kani.server import settings
+from kani.composition import settings
 from tests.conftest import ROOT
 from tests.snippets import snippets
 from tests.support.programs import python, ran

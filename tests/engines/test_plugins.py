@@ -91,7 +91,7 @@ def test_help_lists_the_engine_and_its_settings(installed: Path, tmp_path: Path)
 
 
 def test_document_of_the_settings_has_its_rows(installed: Path, tmp_path: Path) -> None:
-    document = python(installed, tmp_path, "-m", "kani.server.settings.document").stdout
+    document = python(installed, tmp_path, "-m", "kani.composition.settings.document").stdout
     assert "## Acme's tones\n" in document
     accepted = "a number from 50 to 5000 (hertz)"
     assert f"| `acme_pitch` | `KANI_ACME_PITCH` | `440.0` | {accepted} | Frequency of" in document
@@ -281,7 +281,7 @@ def test_protocol_of_another_package_is_served(installed: Path, start_server: St
 
 def test_setting_that_is_taken_is_refused_with_its_plugin_only(installed: Path, tmp_path: Path) -> None:
     code = (
-        "import sys; from kani.server import settings; print(*settings.plugin_warnings(), sep='\\n'); "
+        "import sys; from kani.composition import settings; print(*settings.plugin_warnings(), sep='\\n'); "
         "settings.load({'engine': 'acme'}); settings.load({'engine': 'acme_twice'})"
     )
     done = python(installed, tmp_path, "-c", code)

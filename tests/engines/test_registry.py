@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
+from kani.composition.settings import Settings, load
+from kani.composition.speech_service import build_engines, build_recognizer
 from kani.core.errors import EngineUnavailable
 from kani.engines.elevenlabs.engine import ElevenLabsEngine
 from kani.engines.elevenlabs.settings import UpstreamSettings
@@ -27,8 +29,6 @@ from kani.engines.registry import Engines
 from kani.engines.voxcpm.settings import VoxCPMSettings
 from kani.runtime import weights
 from kani.runtime.packages.environment import LISTED
-from kani.server.settings import Settings, load
-from kani.server.speech_service import build_engines, build_recognizer
 from tests.engines.cuda_driver import cuda_driver
 from tests.support.programs import python
 
@@ -267,8 +267,8 @@ def test_model_libraries_are_imported_only_when_needed() -> None:
     """
     code = (
         "import sys; from prometheus_client import CollectorRegistry\n"
-        "from kani.server.settings import load\n"
-        "from kani.server.speech_service import build_engines, build_recognizer\n"
+        "from kani.composition.settings import load\n"
+        "from kani.composition.speech_service import build_engines, build_recognizer\n"
         "chosen = load({'engine': 'espeak'}, {})\n"
         "build_engines(chosen, CollectorRegistry()); build_recognizer('auto', chosen)\n"
         "libraries = {'onnxruntime', 'torch', 'ctranslate2', 'tokenizers'}\n"
@@ -287,8 +287,8 @@ def test_start_imports_nothing_of_the_engines_that_are_not_chosen(cache: Path, n
         "found_engines(); found_recognizers(); described = {*sys.modules}\n"
         "assert not {'numpy', 'prometheus_client'} & described\n"
         "from prometheus_client import CollectorRegistry\n"
-        "from kani.server.settings import load; from kani.core.engine import BackgroundLoadingEngine\n"
-        "from kani.server.speech_service import build_engines, build_recognizer\n"
+        "from kani.composition.settings import load; from kani.core.engine import BackgroundLoadingEngine\n"
+        "from kani.composition.speech_service import build_engines, build_recognizer\n"
         f"chosen = load({{'engine': {name!r}, 'cache_dir': {str(cache)!r}}}, {{}})\n"
         "async def start():\n"
         "    for engine in build_engines(chosen, CollectorRegistry()).required:\n"

@@ -16,6 +16,7 @@ from safetensors.torch import save
 
 import websocket_client
 from kani.cli import voices
+from kani.composition import settings
 from kani.core.audio.ogg_opus import OggOpusDecoder, OggOpusEncoder
 from kani.core.audio.ogg_pages import _checksum
 from kani.core.audio.pcm import decode_recording
@@ -29,7 +30,6 @@ from kani.engines.kani.model.codec.nemo_archive import CONFIG_NAME, WEIGHTS_NAME
 from kani.engines.kani.model.model_config import ModelConfig
 from kani.runtime.checkpoint import open_weights, read_json
 from kani.runtime.errors import CheckpointError
-from kani.server import settings
 from kani.text.languages import resolve
 from kani.text.lexicon_file import LexiconParser
 from kani.text.markup.masker import MarkupMasker

@@ -18,7 +18,6 @@ from starlette.requests import Request
 from kani.core.errors import InvalidRequest, SpeechError
 from kani.core.types import Embedding
 from kani.core.voices.mix import parse_mix
-from kani.protocols import livekit_tokens
 from kani.protocols.elevenlabs.errors import FieldTooLarge, Unprocessable
 from kani.protocols.elevenlabs.http import body as elevenlabs_body
 from kani.protocols.elevenlabs.http.dialogue_body import parse_dialogue
@@ -32,6 +31,7 @@ from kani.protocols.kani import messages as kani
 from kani.protocols.kyutai import http_out, voice_payload
 from kani.protocols.kyutai import messages as kyutai
 from kani.protocols.kyutai import query as kyutai_query
+from kani.protocols.livekit_tokens import protocol as livekit_tokens
 from kani.protocols.openai.errors import ApiError
 from kani.protocols.openai.realtime.answers.fields import read_response
 from kani.protocols.openai.realtime.audio_payload import decode_audio

@@ -59,7 +59,7 @@ def test_the_page_comes_back_by_itself_after_a_restart(visit: Visit, start_serve
 
 
 def test_audio_before_a_lost_connection_is_played_and_kept(visit: Visit, start_server: StartServer) -> None:
-    server = start_server("--engine", "espeak", KANI_AHEAD_SECONDS="1", KANI_RECOGNIZER="none")
+    server = start_server("--engine", "espeak", KANI_RECOGNIZER="none")
     visitor = visit(server)
     visitor.network_may_fail = True
     with visitor.page.expect_event("websocket"):
@@ -167,7 +167,7 @@ def test_a_full_server_is_busy_in_plain_words(visit: Visit, start_server: StartS
 
 @pytest.mark.heard
 def test_too_much_for_one_minute_is_said_in_plain_words(visit: Visit, start_server: StartServer) -> None:
-    server = start_server("--engine", "espeak", KANI_RATE_LIMIT_ENABLED="true", KANI_RATE_PER_MINUTE="1")
+    server = start_server("--engine", "espeak", KANI_RATE_PER_MINUTE="1")
     visitor = visit(server, locale="es-MX")
     visitor.speak(TEXT, "en")
     visitor.wait_for_end()
@@ -180,7 +180,7 @@ def test_too_much_for_one_minute_is_said_in_plain_words(visit: Visit, start_serv
 @pytest.mark.heard
 def test_the_place_in_the_queue_is_shown(visit: Visit, start_server: StartServer) -> None:
     # Kokoro's segments take long enough to be waited for; the student, which would speak English, has none.
-    limits = {"KANI_MAX_CONCURRENT": "1", "KANI_AHEAD_SECONDS": "3600", "KANI_VOXCPM_MAX_TEXT": "100000"}
+    limits = {"KANI_MAX_CONCURRENT": "1", "KANI_MAX_TEXT": "100000"}
     server = start_server("--engine", "kokoro", **limits)
     first, second = visit(server), visit(server)
     first.page.fill("#text", "".join(f"El zorro número {n} salta sobre el perro. " for n in range(1000)))

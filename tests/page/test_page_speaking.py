@@ -425,7 +425,7 @@ def test_refusal_is_shown_in_the_pages_language_and_leaves_no_empty_result(visit
 def test_a_text_that_is_too_long_for_one_request_is_one_utterance(
     visit: Visit, start_server: StartServer
 ) -> None:
-    visitor = visit(start_server("--engine", "espeak", KANI_VOXCPM_MAX_TEXT="20"))
+    visitor = visit(start_server("--engine", "espeak", KANI_MAX_TEXT="20"))
     text = "One small step. 😀 One giant leap, and more."
     visitor.speak(text, "en")
     visitor.wait_for_end()

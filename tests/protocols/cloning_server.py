@@ -18,8 +18,11 @@ from kani.core.audio.pcm import wav
 from kani.core.errors import InvalidRequest
 from kani.core.service import SpeechService
 from kani.core.types import Embedding, Recording, Samples, Segment, SpeechChunk
-from kani.protocols import kani, kyutai, voxcpm
+from kani.protocols.kani import protocol as kani
+from kani.protocols.kyutai import protocol as kyutai
 from kani.protocols.shared.protocol import Context, Protocol
+from kani.protocols.voxcpm import protocol as voxcpm
+from kani.protocols.voxcpm.settings import VoxCPMSettings
 from tests.support.sessions import build
 from tests.support.tone import ToneEngine
 
@@ -92,13 +95,12 @@ async def cloning_server(folder: Path, *more: Protocol) -> AsyncIterator[Cloning
     service = build(folder / "data", plain, echo)
     voices = folder / "voices"
     voices.mkdir()
-    settings = kyutai.KyutaiSettings(idle_s=60.0, version="0", max_body=16 * 2**20)
     routes = [
         route
         for protocol in (
             kani.protocol(max_text=10_000),
-            kyutai.protocol(settings),
-            voxcpm.protocol(voxcpm.VoxCPMSettings(5000, voices, frozenset())),
+            kyutai.protocol(version="0"),
+            voxcpm.protocol(VoxCPMSettings(5000, voices, frozenset())),
             *more,
         )
         for route in protocol.routes(Context(service, CollectorRegistry()))

@@ -22,13 +22,14 @@ import pytest
 from starlette.applications import Starlette
 from websockets.asyncio.client import connect
 
+from kani.composition.settings import load
 from kani.core.service import SpeechService
 from kani.core.session.session import SpeechSession
+from kani.protocols.shared.protocol import UNREAD_S
 from kani.server.app import create_app
 from kani.server.connections import Connections, Phase
 from kani.server.metrics import Metrics
 from kani.server.network.upload_budget import UploadBudget
-from kani.server.settings import load
 from tests.clients.openai_realtime import text_item
 from tests.protocols.conftest import Serve
 from tests.protocols.health import counters, wait_for_idle
@@ -68,9 +69,9 @@ def context(text: str, name: str = "old") -> dict[str, Any]:
 @asynccontextmanager
 async def connected(service: SpeechService, folder: Path, *addresses: str) -> AsyncIterator[list[HeldSocket]]:
     """Connect to the whole application, over a service of the test's; at the end all connections are."""
-    environment = {"KANI_DATA_DIR": str(folder / "data"), "KANI_LOGS_DIR": str(folder)}
+    environment = {"KANI_DATA_DIR": str(folder / "data")}
     settings, metrics = load({}, environment, folder / "none"), Metrics("test")
-    connections = Connections(settings.max_connections, metrics.set_connections, settings.ping_timeout)
+    connections = Connections(settings.max_connections, metrics.set_connections, UNREAD_S)
     connections.phase = Phase.READY
     app: Starlette = create_app(settings, service, metrics, connections, UploadBudget())
     async with AsyncExitStack() as stack:

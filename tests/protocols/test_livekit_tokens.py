@@ -13,8 +13,8 @@ import jwt
 import pytest
 from starlette.applications import Starlette
 
-from kani.protocols import livekit_tokens
-from kani.protocols.livekit_tokens import LiveKitSettings
+from kani.protocols.livekit_tokens import protocol as livekit_tokens
+from kani.protocols.livekit_tokens.protocol import LiveKitSettings
 from tests.conftest import StartServer
 from tests.protocols.conftest import Serve
 from tests.support.servers.app_server import AppServer, StartApp, app_server

@@ -22,8 +22,8 @@ from kani.core.types import Samples
 from kani.core.voices.consents import ConsentStore
 from kani.core.voices.recording_advice import advice
 from kani.engines.espeak.reference_voice import EspeakReferenceVoice
-from kani.protocols.voices_api import routes
 from kani.protocols.voices_api.preview import PreviewCache
+from kani.protocols.voices_api.protocol import routes
 from tests.conftest import StartServer
 from tests.support.patience import happens
 from tests.support.servers.app_server import KEY, AppServer, StartApp, app_server

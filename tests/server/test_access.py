@@ -10,6 +10,7 @@ import pytest
 from starlette.datastructures import Headers
 from starlette.types import Message, Receive, Scope, Send
 
+from kani.composition.host_names import host_name, is_loopback, is_private
 from kani.protocols.shared.protocol import PathClass
 from kani.server.access import (
     REQUIREMENTS,
@@ -19,7 +20,6 @@ from kani.server.access import (
     Requirement,
 )
 from kani.server.middleware import ResourcePolicyMiddleware
-from kani.server.network.host_names import host_name, is_loopback, is_private
 from tests.support.servers.asgi import exchange
 
 PATHS = {

@@ -22,9 +22,10 @@ from websockets.sync.client import connect
 
 import websocket_config
 from kani.cli import serve as start_websocket_server
+from kani.composition import settings
+from kani.composition.speech_service import build_recognizer
 from kani.engines.whisper.engine import WhisperRecognizer
-from kani.server import logs, settings
-from kani.server.speech_service import build_recognizer
+from kani.server import logs
 from tests.conftest import ServerProcess, StartServer
 from tests.running.sources import ROOT
 from tests.support.patience import WITHIN_S
@@ -181,11 +182,11 @@ def test_named_place_that_is_not_there_ends_the_start(
     ("variable", "setting"),
     [
         ("KANI_PORT", "--port"),
-        *((name, name) for name in ("KANI_KYUTAI_PORT", "KANI_KYUTAI_VOICE_PORT", "KANI_VOXCPM_PAGE_PORT")),
+        *((name, name) for name in ("KANI_KYUTAI_PORT", "KANI_RELAY_PORT", "KANI_VOXCPM_PORT")),
     ],
 )
 def test_taken_port_ends_the_start_with_the_remedy(run: Run, variable: str, setting: str) -> None:
-    ports = ("REST", "KYUTAI", "KYUTAI_VOICE", "RELAY", "VOXCPM", "VOXCPM_PAGE")
+    ports = ("REST", "KYUTAI", "RELAY", "VOXCPM")
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         free = {f"KANI_{name}_PORT": "0" for name in ports}
@@ -211,7 +212,7 @@ def test_server_that_cannot_start_prints_one_line(run: Run, tmp_path: Path) -> N
 async def test_compat_ports_stay_closed_by_default(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-        async with serving(tmp_path, KANI_KYUTAI_PORT=port, KANI_KYUTAI_VOICE_PORT=port) as server:
+        async with serving(tmp_path, KANI_KYUTAI_PORT=port) as server:
             assert server.compat == {} and "also" not in server.banner
 
 
@@ -350,7 +351,7 @@ async def test_new_requests_are_refused_while_speech_is_finished(tmp_path: Path)
 @contextmanager
 def read_slowly(start_server: StartServer, shutdown_s: str) -> Iterator[ServerProcess]:
     """A server that is in the middle of a long answer."""
-    server = start_server("--engine", "espeak", KANI_SHUTDOWN_SECONDS=shutdown_s, KANI_AHEAD_SECONDS="1")
+    server = start_server("--engine", "espeak", KANI_SHUTDOWN_SECONDS=shutdown_s)
     with connect(server.url, max_queue=1, close_timeout=0.1) as socket_:
         socket_.send(json.dumps(LONG))
         socket_.recv(timeout=300)

@@ -16,6 +16,8 @@ from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from starlette.routing import Route
 
+from kani.composition.settings import load
+from kani.composition.speech_service import limits_of
 from kani.core.audio.pcm import wav
 from kani.protocols.elevenlabs.http import body as elevenlabs_body
 from kani.protocols.elevenlabs.http.transcription_form import parse_form
@@ -26,8 +28,6 @@ from kani.server.app import create_app
 from kani.server.connections import Connections
 from kani.server.metrics import Metrics
 from kani.server.network.upload_budget import UploadBudget
-from kani.server.settings import load
-from kani.server.speech_service import limits_of
 from tests.support.loudness import LoudnessRecognizer
 from tests.support.servers.serving import serving
 from tests.support.sessions import build

@@ -299,8 +299,11 @@ async def test_unserved_calls_of_elevenlabs_are_named_in_its_shape(
     assert wrong_method.json() == {"error": {"message": "Method Not Allowed"}}
 
 
-async def test_message_over_the_limit_of_its_protocol_closes_with_1009(tmp_path: Path) -> None:
-    async with serving(tmp_path, KANI_MAX_MESSAGE_BYTES="2000") as server:
+async def test_message_over_the_limit_of_its_protocol_closes_with_1009(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kani.server.lifecycle.MAX_MESSAGE_BYTES", 2000)
+    async with serving(tmp_path) as server:
         async with connect(server.url) as other, connect(server.url) as socket:
             await socket.send("x" * 2001)
             assert (await closing(socket))[0] == 1009
@@ -348,9 +351,10 @@ async def test_message_of_many_fragments_is_received(running: InProcessServer) -
         assert json.loads(await socket.recv())["type"] == "pong"
 
 
-async def test_body_over_the_limit_is_refused(tmp_path: Path) -> None:
+async def test_body_over_the_limit_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kani.server.app.MAX_MESSAGE_BYTES", 2000)
     async with (
-        serving(tmp_path, KANI_MAX_MESSAGE_BYTES="2000") as server,
+        serving(tmp_path) as server,
         httpx.AsyncClient(base_url=server.http_url) as client,
     ):
 
@@ -364,8 +368,10 @@ async def test_body_over_the_limit_is_refused(tmp_path: Path) -> None:
             assert answer.json() == {"error": {"message": "the body is too large (at most 2000 bytes)"}}
 
 
-async def test_client_that_answers_no_ping_is_closed(tmp_path: Path) -> None:
-    async with serving(tmp_path, KANI_PING_INTERVAL="0.2", KANI_PING_TIMEOUT="0.2") as server:
+async def test_client_that_answers_no_ping_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("PING_INTERVAL_S", "UNREAD_S"):
+        monkeypatch.setattr(f"kani.server.lifecycle.{name}", 0.2)
+    async with serving(tmp_path) as server:
         received = await raw(server, b"GET / HTTP/1.1\r\nHost: localhost\r\n" + HANDSHAKE + b"\r\n")
     assert b"101 Switching Protocols" in received
     assert received.endswith(b"\x03\xf3keepalive ping timeout")
@@ -441,7 +447,7 @@ async def test_unhandled_error_is_an_internal_error(
     def fail(self: object, voice: str) -> None:
         raise LookupError("secret")
 
-    monkeypatch.setattr("kani.protocols.voices_api._describe_one", fail)
+    monkeypatch.setattr("kani.protocols.voices_api.protocol._describe_one", fail)
     answer = await request(running, "GET", "/v1/audio/voices/ef_dora")
     assert (answer.status_code, answer.json()) == (500, {"error": {"message": "internal error"}})
     assert answer.headers["x-request-id"]

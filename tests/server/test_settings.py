@@ -9,12 +9,12 @@ import httpx
 import pytest
 
 import websocket_config
+from kani.composition import settings
+from kani.composition.settings import SettingsError, document, load
+from kani.composition.speech_service import build_chat_model
 from kani.engines.elevenlabs.settings import UpstreamSettings
 from kani.engines.plugin import ENGINE_NAMES, RECOGNIZER_NAMES
-from kani.server import settings
 from kani.server.lifecycle import warn_about
-from kani.server.settings import SettingsError, document, load
-from kani.server.speech_service import build_chat_model
 from tests.running.sources import ROOT
 from tests.support.patience import WITHIN_S
 from tests.support.servers.app_server import AppServer, app_server
@@ -26,11 +26,11 @@ def test_defaults_are_those_of_websocket_config() -> None:
     chosen = load({}, {}, NO_FILE)
     assert (chosen.host, chosen.port) == (websocket_config.WEBSOCKET_HOST, websocket_config.WEBSOCKET_PORT)
     assert (chosen.engine, chosen.language, chosen.voice) == ("auto", None, None)
-    assert (chosen.max_connections, chosen.max_waiting, chosen.max_text) == (4096, 1000, 10_000)
-    assert (chosen.max_message_bytes, chosen.shutdown_seconds, chosen.rate_per_minute) == (16 * 1024**2, 8, 0)
+    assert (chosen.max_connections, chosen.max_waiting, chosen.max_text) == (4096, 1000, None)
+    assert (chosen.shutdown_seconds, chosen.rate_per_minute, chosen.metrics_port) == (8, 0, None)
     assert chosen.api_keys == () and not chosen.no_auth
-    assert (chosen.compat, chosen.kyutai_port, chosen.kyutai_voice_port) == (False, 8080, 8092)
-    assert (chosen.recognizer, chosen.idle_seconds) == ("auto", 3600)
+    assert (chosen.compat, chosen.value("kyutai_port")) == (False, 8080)
+    assert chosen.recognizer == "auto"
 
 
 def test_command_line_wins_over_environment_over_file(tmp_path: Path) -> None:
@@ -55,12 +55,24 @@ def test_our_name_wins_over_an_alias_wherever_it_stands(tmp_path: Path) -> None:
         ("TTS_LOG_FORMAT", "JSON", "log_format", "json"),
         ("TTS_MAX_CONNECTIONS", "100", "max_connections", 100),
         ("TTS_MAX_QUEUE_SIZE", "50", "max_waiting", 50),
-        ("TTS_PING_INTERVAL", "30", "ping_interval", 30.0),
-        ("TTS_PING_TIMEOUT", "60", "ping_timeout", 60.0),
+        ("TTS_MAX_TEXT_LENGTH", "300", "max_text", 300),
+        ("TTS_METRICS_ENABLED", "true", "metrics_port", 9090),
+        ("TTS_METRICS_ENABLED", "false", "metrics_port", None),
+        ("TTS_METRICS_PORT", "9091", "metrics_port", None),
+        ("TTS_RATE_LIMIT_PER_MINUTE", "60", "rate_per_minute", 60),
     ],
 )
 def test_the_original_servers_names_are_read(variable: str, value: str, name: str, expected: object) -> None:
     assert getattr(load({}, {variable: value}, NO_FILE), name) == expected
+
+
+def test_switches_of_the_voxcpm_server_are_read() -> None:
+    ports = {"TTS_METRICS_ENABLED": "true", "TTS_METRICS_PORT": "9091"}
+    assert load({}, ports, NO_FILE).metrics_port == 9091
+    assert load({}, ports | {"KANI_METRICS_PORT": "9092"}, NO_FILE).metrics_port == 9092
+    rate = {"TTS_RATE_LIMIT_ENABLED": "false", "TTS_RATE_LIMIT_PER_MINUTE": "60"}
+    assert load({}, rate, NO_FILE).rate_per_minute == 0
+    assert load({}, rate | {"KANI_RATE_PER_MINUTE": "5"}, NO_FILE).rate_per_minute == 5
 
 
 @pytest.mark.parametrize("variable", ["TTS_PORT", "PORT", "TTS_WS_PORT"])
@@ -91,8 +103,7 @@ ENGINES = "one of auto, kani, kokoro, espeak, pocket, voxcpm, kyutai, elevenlabs
     [
         ("KANI_PORT", "99999", PORT),
         ("TTS_MAX_QUEUE_SIZE", "-1", "a whole number from 0 to 1000000"),
-        ("KANI_PING_INTERVAL", "0", "a number above 0, at most 3600"),
-        ("KANI_IDLE_SECONDS", "0.5", "a number from 1 to 86400"),
+        ("KANI_IDLE_UNLOAD_SECONDS", "0.5", "a number from 1 to 86400"),
         ("KANI_ENGINE", "festival", ENGINES),
         ("KANI_RECOGNIZER", "ears", "one of auto, whisper, transcribe, kyutai, remote, none"),
         ("KANI_VOICE_BUCKET", "s3://voices/../other", FOLDER),
@@ -220,7 +231,7 @@ def test_language_model_on_another_machine_is_named(
     url: str, named: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     given = load({}, {"KANI_LLM_URL": url, "KANI_LLM_API_KEY": "sk-geheim"}, NO_FILE)
-    warn_about(given, 2**20)
+    warn_about(given, (), 2**20)
     assert (f"another machine: {url} (KANI_LLM_URL)" in caplog.text) is named
     assert "sk-geheim" not in caplog.text
 
@@ -253,15 +264,12 @@ def spoken_form(server: AppServer, text: str) -> str:
     return "".join(answer.json()["normalized_alignment"]["characters"])
 
 
-def test_lexicon_and_code_blocks_follow_their_settings(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_lexicon_follows_its_setting(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """A changed lexicon is reloaded; an invalid line is logged, and the others count."""
     file = tmp_path / "words.txt"
     file.write_text("[es]\nSQL = sícuel\nkein Eintrag\nWi-Fi = güifi\n", encoding="utf-8")
-    with app_server(tmp_path, KANI_LEXICON=str(file), KANI_CODE_BLOCKS="skip") as server:
+    with app_server(tmp_path, KANI_LEXICON=str(file)) as server:
         assert spoken_form(server, "Usa SQL por Wi-Fi.") == "Usa sícuel por güifi."
-        assert spoken_form(server, "Mira:\n```\nx = 1\n```\nFin.").split() == ["Mira:", "Fin."]
         assert "words.txt, line 3" in caplog.text
         file.write_text("[es]\nSQL = ese cu ele\n", encoding="utf-8")
         until = time.monotonic() + WITHIN_S

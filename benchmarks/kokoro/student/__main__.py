@@ -33,6 +33,7 @@ from benchmarks.report import median, mib, ms, percentile, report_section, table
 from benchmarks.sentences import ABOUT_4_S, ABOUT_7_S, ABOUT_15_S, HELD_OUT, WITHOUT_INNER_MARK
 from benchmarks.server.load import Playback, play
 from benchmarks.server_process import Server
+from kani.composition import settings
 from kani.core.types import Samples, Segment
 from kani.engines.kokoro.engine import KokoroEngine
 from kani.engines.kokoro.network.onnx_model import SAMPLE_RATE
@@ -40,7 +41,6 @@ from kani.engines.kokoro.settings import KokoroSettings
 from kani.engines.kokoro.student.files import StudentFacts, find_students
 from kani.engines.kokoro.voices import Voices
 from kani.engines.plugin import Resources
-from kani.server import settings
 from tests.judges.judge import hear, wrong_words
 from tests.support.sound_measures import long_pauses
 

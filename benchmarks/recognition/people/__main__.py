@@ -28,13 +28,13 @@ from benchmarks.recognition.people.virtual_time import heard_live
 from benchmarks.recognition.recordings import ours, theirs
 from benchmarks.recognition.streams import seconds, started_recognizer
 from benchmarks.report import report_section, table
+from kani.composition import settings
 from kani.core.recognizer import RecognizedWord
 from kani.core.types import Samples
 from kani.engines.whisper.live_pass import transcribe
 from kani.engines.whisper.model import Whisper
 from kani.runtime import weights
 from kani.runtime.voice_detector import SAMPLE_RATE, VoiceDetector
-from kani.server import settings
 from tests.judges.judge import whisper, words_of, wrong_words
 
 LANGUAGE = "en"

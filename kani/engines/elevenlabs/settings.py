@@ -27,7 +27,7 @@ class UpstreamSettings(PluginSettings):
         "KANI_ELEVENLABS_API_KEY",
         "ELEVEN_API_KEY",
         group=UPSTREAM,
-        after="openai_open_lists",
+        after="llm_early",
         option=False,
         about="Key of an ElevenLabs account, for KANI_ENGINE=elevenlabs. Never printed or logged; without "
         "that engine it sends nothing anywhere.",

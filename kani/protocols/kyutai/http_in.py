@@ -23,13 +23,14 @@ from kani.protocols.kyutai.query import read_language, read_prompt
 from kani.protocols.kyutai.speech_in import PROTOCOL
 from kani.protocols.shared.connection import client_address
 from kani.protocols.shared.disconnect import cancel_on_disconnect
+from kani.protocols.shared.protocol import MAX_MESSAGE_BYTES
 
 MAX_RECORDING_S = 600.0
 """Longest recording that is recognized."""
 
 
-def recording_routes(service: SpeechService, max_body: int, metrics: KyutaiMetrics) -> list[BaseRoute]:
-    """Return ``POST /api/asr-streaming`` and ``POST /api/voice``; max_body: bytes of a recording."""
+def recording_routes(service: SpeechService, metrics: KyutaiMetrics) -> list[BaseRoute]:
+    """Return ``POST /api/asr-streaming`` and ``POST /api/voice``."""
 
     async def recognize(request: Request) -> Response:
         language, prompt = read_language(request.query_params), read_prompt(request.query_params)
@@ -51,7 +52,7 @@ def recording_routes(service: SpeechService, max_body: int, metrics: KyutaiMetri
             RECORDING_POOL,
             decode_recording,
             body,
-            max_body,
+            MAX_MESSAGE_BYTES,
             voice_payload.MAX_RECORDING_S,
             truncate=True,
             sample_rate=REFERENCE_RATE,

@@ -25,7 +25,7 @@ from kani.protocols.kyutai.messages import SAMPLE_RATE
 from kani.protocols.kyutai.output import Frames
 from kani.protocols.kyutai.query import CFG_ALPHA_RANGE, MAX_SEQ_LEN_RANGE, build_request
 from kani.protocols.kyutai.speech_out import PROTOCOL
-from kani.protocols.kyutai.text_input import TextFeeder
+from kani.protocols.kyutai.words import TextFeeder
 from kani.protocols.shared.client_languages import accept_languages
 from kani.protocols.shared.connection import client_address
 from kani.protocols.shared.disconnect import cancel_on_disconnect

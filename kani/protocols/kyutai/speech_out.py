@@ -20,7 +20,7 @@ from kani.protocols.kyutai.messages import Eos, SpeechMessage, Text, Voice, read
 from kani.protocols.kyutai.metrics import KyutaiMetrics
 from kani.protocols.kyutai.output import Frames, OutputEncoder
 from kani.protocols.kyutai.query import read_speech_query
-from kani.protocols.kyutai.text_input import TextFeeder
+from kani.protocols.kyutai.words import TextFeeder
 from kani.protocols.shared.client_languages import accept_languages
 from kani.protocols.shared.connection import client_address, close
 from kani.protocols.shared.errors import BadMessage
@@ -31,14 +31,15 @@ log = logging.getLogger(__name__)
 
 PROTOCOL = "kyutai"
 
+IDLE_S = 3600.0
+"""Longest wait of an open session for its client's text."""
+
 IDLE_FLUSH_S = 0.9
 """Seconds to wait for the next word before the words so far are spoken to their end."""
 
 
-async def serve_speech(
-    websocket: WebSocket, service: SpeechService, metrics: KyutaiMetrics, idle_s: float
-) -> None:
-    """Serve one client of ``/api/tts_streaming``; its text ends after ``idle_s`` seconds without a word."""
+async def serve_speech(websocket: WebSocket, service: SpeechService, metrics: KyutaiMetrics) -> None:
+    """Serve one client of ``/api/tts_streaming``."""
     try:
         query = read_speech_query(websocket.query_params, service)
     except BadMessage as error:
@@ -54,7 +55,7 @@ async def serve_speech(
         return
     metrics.speech_opened()
     feeder = TextFeeder(session, service.limits.max_text)
-    connection = _SpeechConnection(websocket, session, feeder, output, query.max_frames, metrics, idle_s)
+    connection = _SpeechConnection(websocket, session, feeder, output, query.max_frames, metrics)
     try:
         async with session:
             await connection.run()
@@ -83,7 +84,6 @@ class _SpeechConnection:
         output: OutputEncoder,
         max_frames: int | None,
         metrics: KyutaiMetrics,
-        idle_s: float,
     ) -> None:
         self._websocket = websocket
         self._session = session
@@ -91,7 +91,6 @@ class _SpeechConnection:
         self._output = output
         self._max_frames = max_frames
         self._metrics = metrics
-        self._idle_s = idle_s
         # The field that named the voice, for errors about it.
         self._voice_field = "voice"
         # True once the session takes no more text.
@@ -123,13 +122,13 @@ class _SpeechConnection:
 
     async def _read_messages(self, idle_flush: IdleFlush) -> None:
         now = asyncio.get_running_loop().time
-        deadline = now() + self._idle_s
+        deadline = now() + IDLE_S
         while True:
             try:
                 async with asyncio.timeout_at(None if self._finished else deadline):
                     received = await self._websocket.receive()
             except TimeoutError:
-                self._end(Closing(reason=f"no text came for {self._idle_s:g} s"))
+                self._end(Closing(reason=f"no text came for {IDLE_S:g} s"))
                 continue
             if received["type"] == "websocket.disconnect":
                 return
@@ -138,7 +137,7 @@ class _SpeechConnection:
                 # Only words put off the deadlines, not empty text.
                 if self._handle(read_speech_message(raw if raw is not None else received["bytes"])):
                     idle_flush.restart(self._flush)
-                    deadline = now() + IDLE_FLUSH_S + self._idle_s
+                    deadline = now() + IDLE_FLUSH_S + IDLE_S
             except (BadMessage, InvalidRequest) as error:
                 self._end(closing_for(error))
 

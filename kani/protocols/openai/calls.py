@@ -54,6 +54,7 @@ from kani.protocols.shared.calls.schemas import (
     text,
     whole,
 )
+from kani.protocols.shared.recordings.upload import MAX_BYTES, MAX_RECORDING_S
 
 _SPEECH_ERRORS = (400, 429, 500, 503, 504)
 _RECORDING_ERRORS = (400, 413, 429, 500, 503, 504)
@@ -77,7 +78,7 @@ def call_group(settings: OpenAISettings) -> CallGroup:
         "OpenAI's audio API: speech, transcriptions, Realtime. Realtime's WebSocket is on /v1/realtime.",
         "OpenAIError",
         error_schema(),
-        (*_speech(settings), *_lists(), *_transcriptions(settings), *_realtime(), *unmute_calls()),
+        (*_speech(settings), *_lists(), *_transcriptions(), *_realtime(), *unmute_calls()),
     )
 
 
@@ -93,7 +94,7 @@ def _speech_fields(settings: OpenAISettings) -> dict[str, Schema]:
         "instructions": text("Emotion, pace and pitch in words."),
         "language": text("Tag or name of the text's language; detected by default."),
         "lang_code": text("The same by a name of Kokoro-FastAPI's."),
-        "allow_voice_tags": flag("Whether marks in the text change the voice.", default=settings.voice_tags),
+        "allow_voice_tags": flag("Whether marks in the text change the voice.", default=False),
         "voice_aliases": mapping('Names for voices in this request, each a voice or {"voice", "rate"}.'),
         "ssml": flag("Whether the text is SSML; by default it is where it begins with <speak>."),
         "volume_multiplier": number("Factor of the amplitude.", VOLUME, default=1.0),
@@ -291,8 +292,8 @@ def _lists() -> tuple[Call, ...]:
     )
 
 
-def _transcriptions(settings: OpenAISettings) -> tuple[Call, ...]:
-    size = f"The recording: at most {settings.max_audio_bytes >> 20} MiB and {settings.max_audio_s:g} s."
+def _transcriptions() -> tuple[Call, ...]:
+    size = f"The recording: at most {MAX_BYTES >> 20} MiB and {MAX_RECORDING_S:g} s."
     common: dict[str, Schema] = {
         "file": file(size),
         "model": text("Any name, for example whisper-1."),

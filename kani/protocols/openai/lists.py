@@ -11,7 +11,6 @@ from starlette.types import Scope
 
 from kani.core.service import SpeechService
 from kani.protocols.openai.errors import ApiError, endpoint, json_response
-from kani.protocols.openai.settings import OpenAISettings
 from kani.protocols.openai.voice_names import OPENAI_VOICES
 from kani.protocols.shared.protocol import PathClass
 
@@ -32,10 +31,8 @@ _CREATED = 1_700_000_000
 _OWNER = "kani-tts-server"
 
 
-def list_paths(settings: OpenAISettings) -> dict[str, PathClass]:
-    """Return the paths that are served without a key, if the settings want that."""
-    if not settings.open_lists:
-        return {}
+def list_paths() -> dict[str, PathClass]:
+    """Return the paths that are served without a key, as Open WebUI asks for them."""
     models = (*SPEECH_MODELS, *TRANSCRIPTION_MODELS, *REALTIME_MODELS)
     paths = (MODELS_PATH, AUDIO_MODELS_PATH, *(f"{MODELS_PATH}/{name}" for name in models))
     return dict.fromkeys(paths, PathClass.LIST)

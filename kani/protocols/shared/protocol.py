@@ -46,6 +46,13 @@ KEY_PROTOCOLS = ("Bearer.", "openai-insecure-api-key.")
 
 KEY_PARAMETERS = ("auth_id", "token", "authorization", "single_use_token")
 
+MAX_MESSAGE_BYTES = 16 << 20
+"""Bytes of a WebSocket message or an HTTP body, where the protocol has no limit of its own."""
+
+UNREAD_S = 300.0
+"""Longest time that a client may read nothing of what is sent to it. Long on purpose: a client that reads as
+it plays answers a ping only after the audio that was sent before."""
+
 ANONYMOUS = "anonymous"
 """Entry of the scope of a request on a LIST path that needed a key and brought none."""
 
@@ -72,6 +79,12 @@ class CompatPort(NamedTuple):
     scheme: str  # "ws" or "http"
     protocol: str  # name shown in the start banner
     root_path: str = ""  # path that a WebSocket on `/` stands for on this port, if not Kani's
+    after: int = 0  # added to the number that is set; a free one where that is 0 or too large
+
+    @property
+    def name(self) -> str:
+        """Name that tells it from the others."""
+        return f"{self.setting}+{self.after}" if self.after else self.setting
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +107,7 @@ class Context:
     service: SpeechService
     registry: CollectorRegistry  # for the protocol's own metrics
     ports: Mapping[str, int] = field(default_factory=dict)
-    """Ports that are open, by the names of their settings: ``port``, and those of ``CompatPort``."""
+    """Ports that are open: ``port``, and those of each ``CompatPort`` by its name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,11 +179,14 @@ class Protocol:
     """JSON bodies by path prefix; the first prefix that fits counts, ``plain_refusal`` where none does."""
 
     max_message: Mapping[str, int] = field(default_factory=dict)
-    """Bytes of a message by WebSocket path; KANI_MAX_MESSAGE_BYTES bounds all other paths."""
+    """Bytes of a message by WebSocket path; ``MAX_MESSAGE_BYTES`` bounds all other paths."""
 
     max_body: Mapping[str, int] = field(default_factory=dict)
-    """Bytes of an HTTP body by path, instead of KANI_MAX_MESSAGE_BYTES, for routes that keep a body on disk
+    """Bytes of an HTTP body by path, instead of ``MAX_MESSAGE_BYTES``, for routes that keep a body on disk
     while it comes: it does not count towards the memory of all unfinished bodies."""
+
+    saves: Sequence[str] = ()
+    """Which texts of clients it writes to files, and where, for the start banner."""
 
     health_fields: Callable[[], Mapping[str, Any]] = dict  # added to the answer of GET /health
     calls: Callable[[], CallGroup | None] = lambda: None

@@ -11,7 +11,7 @@ from kani.core.errors import SpeechError
 from kani.core.service import SpeechService
 from kani.core.session.voice_resolver import LanguageMemory
 from kani.protocols.shared.errors import BadMessage
-from kani.protocols.shared.protocol import ByteStream
+from kani.protocols.shared.protocol import UNREAD_S, ByteStream
 from kani.protocols.shared.tasks import run_until_first
 from kani.protocols.wyoming import events
 from kani.protocols.wyoming.errors import code_of, text_of
@@ -156,7 +156,7 @@ class Connection:
 
     async def _write(self, packed: bytes) -> None:
         self._stream.writer.write(packed)
-        async with asyncio.timeout(self._settings.write_timeout_s):
+        async with asyncio.timeout(UNREAD_S):
             await self._stream.writer.drain()
 
     async def _refuse(self, error: BadMessage | SpeechError) -> None:

@@ -21,14 +21,11 @@ MAX_LABEL_BYTES = 63
 
 
 @asynccontextmanager
-async def advertised(addresses: Addresses, *, enabled: bool) -> AsyncIterator[None]:
-    """Announce the first port of ``addresses`` while the body runs, unless it is not ``enabled``.
+async def advertised(addresses: Addresses) -> AsyncIterator[None]:
+    """Announce the first port of ``addresses`` while the body runs.
 
     A network on which this fails is logged; the server works without it.
     """
-    if not enabled:
-        yield
-        return
     announcing = asyncio.create_task(_announce(addresses), name="zeroconf")
     try:
         yield

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+from kani.composition.host_names import is_loopback
+from kani.composition.settings import Settings, SettingsError, variables
 from kani.protocols.shared.protocol import Addresses, CompatPort, StreamPort
-from kani.server.network.host_names import is_loopback
-from kani.server.settings import Settings, SettingsError, variables
 
 BACKLOG = 2048
 LOCALHOST = ("127.0.0.1", "::1")
@@ -82,14 +82,14 @@ def open_listeners(
     Raises CannotListen.
     """
     wanted = [*compat_ports] if settings.compat else []
-    if settings.metrics_enabled:
+    if settings.metrics_port is not None:
         wanted.append(METRICS_PORT)
     with ExitStack() as undo:
         sockets = [undo.enter_context(sock) for sock in listen(settings.host, settings.port)]
         port = _port(sockets)
         compat = {}
         for each in wanted:
-            opened = listen(settings.host, settings.value(each.setting), variables(each.setting)[0])
+            opened = listen(settings.host, _number(settings, each), variables(each.setting)[0])
             compat[each] = _port(opened)
             sockets += [undo.enter_context(sock) for sock in opened]
         streams = {}
@@ -99,6 +99,11 @@ def open_listeners(
                 streams[stream] = [undo.enter_context(sock) for sock in opened]
         undo.pop_all()
     return Listeners(sockets, port, compat, streams)
+
+
+def _number(settings: Settings, port: CompatPort) -> int:
+    number: int = settings.value(port.setting)
+    return number + port.after if 0 < number <= 65535 - port.after else 0
 
 
 def _is_wanted(settings: Settings, stream: StreamPort) -> bool:

@@ -13,9 +13,9 @@ import pytest
 from moto.server import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import WSGIRequestHandler, make_server
 
+from kani.composition.voices.object_store import ENDPOINTS, S3ObjectStore
 from kani.core.voices.storage.bucket import BucketBackend
 from kani.core.voices.store import VoiceStore
-from kani.server.voices.object_store import ENDPOINTS, S3ObjectStore
 
 ACCESS_KEY, SECRET = "AKIAEXAMPLE", "a-secret-that-no-log-may-hold"
 

@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from kani.composition.voices.place import voice_place
 from kani.core.errors import InvalidRequest, NameTaken, StoreUnavailable, UnknownVoice
 from kani.core.types import MAX_EMBEDDING_VALUES, Embedding, Similarity
 from kani.core.voices.storage.shared_index import STALE_S
 from kani.core.voices.store import VoiceStore
-from kani.server.voices.place import voice_place
 from tests.core.voices.local_bucket import ACCESS_KEY, SECRET, App, Bucket, answer, local_bucket
 from tests.core.voices.stored import (
     CHANGES,
@@ -371,7 +371,7 @@ def test_bucket_that_cannot_be_read_ends_the_start(
 
 
 def test_missing_package_ends_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(sys.modules, "kani.server.voices.object_store")
+    monkeypatch.delitem(sys.modules, "kani.composition.voices.object_store")
     monkeypatch.setitem(sys.modules, "obstore", None)
     with pytest.raises(
         StoreUnavailable, match="obstore is missing: pip install -r deploy/requirements-bucket"

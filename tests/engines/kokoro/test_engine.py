@@ -16,6 +16,7 @@ import httpx
 import numpy as np
 import pytest
 
+from kani.composition.settings import SettingsError, load
 from kani.core.errors import EngineUnavailable, UnknownVoice, UnsupportedLanguage
 from kani.core.types import Boundary, Samples, Segment, Span
 from kani.engines.kokoro import decoder_choice
@@ -28,7 +29,6 @@ from kani.engines.kokoro.speed_check import real_time_streams
 from kani.engines.kokoro.text import phonemes
 from kani.engines.kokoro.voices import DEFAULT_VOICES
 from kani.engines.plugin import Resources
-from kani.server.settings import SettingsError, load
 from tests.conftest import ServerProcess, StartServer
 from tests.judges.judge import hear, word_error_rate
 from tests.support.kokoro import chunks_of, computing, joined, silence_around

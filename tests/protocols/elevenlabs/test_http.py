@@ -19,9 +19,9 @@ from starlette.applications import Starlette
 
 from kani.core.audio.encoding import FileEncoder
 from kani.core.types import SpeechRequest
-from kani.protocols.elevenlabs import ElevenLabsSettings
 from kani.protocols.elevenlabs.formats import FORMATS
 from kani.protocols.elevenlabs.http.convert import speech_routes, whole_answer_budget
+from kani.protocols.elevenlabs.settings import ElevenLabsSettings
 from tests.protocols.elevenlabs.conftest import ToneApp, tone_app
 from tests.support.patience import WITHIN_S, happens
 from tests.support.sessions import audio, collect, fed, spans_of

@@ -14,7 +14,9 @@ import pytest
 import pytest_asyncio
 
 from kani.core.types import Samples
-from kani.protocols import elevenlabs
+from kani.protocols.elevenlabs.protocol import protocol
+from kani.protocols.elevenlabs.relay.settings import RelaySettings
+from kani.protocols.elevenlabs.settings import ElevenLabsSettings
 from tests.clients.elevenlabs import wire
 from tests.clients.relay import wire as relay
 from tests.protocols.cloning_server import CloningServer, cloning_server, hum, loudness
@@ -28,9 +30,9 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 @asynccontextmanager
 async def serving(folder: Path, relay_voice: str) -> AsyncIterator[CloningServer]:
     """ElevenLabs' protocol and its relay, which speaks with ``relay_voice``; two voices are kept."""
-    chosen = elevenlabs.ElevenLabsSettings(voices={"theirClone": "custom:loud"})
-    relayed = elevenlabs.RelaySettings(relay_voice, False, False, folder)
-    async with cloning_server(folder, elevenlabs.protocol(chosen, relayed)) as server:
+    chosen = ElevenLabsSettings(voices={"theirClone": "custom:loud"})
+    relayed = RelaySettings(relay_voice, None)
+    async with cloning_server(folder, protocol(chosen, relayed)) as server:
         for name, level in (("soft", SOFT), ("loud", LOUD)):
             await server.keep(name, level)
         yield server

@@ -20,6 +20,7 @@ from starlette.routing import WebSocketRoute
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from kani.composition.settings import load
 from kani.core.audio.pcm import wav
 from kani.protocols.shared.calls.call import FORM, JSON
 from kani.protocols.wyoming import events
@@ -36,7 +37,6 @@ from kani.server.app import create_app
 from kani.server.connections import Connections
 from kani.server.metrics import Metrics
 from kani.server.network.upload_budget import UploadBudget
-from kani.server.settings import load
 from tests.protocols.foreign.conftest import House, OpenHouse
 from tests.protocols.foreign.doors import DOORS, UNMUTE, Case, Door
 from tests.protocols.foreign.values import (

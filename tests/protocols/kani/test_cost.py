@@ -12,16 +12,17 @@ from typing import Any
 
 import httpx
 import pytest
+from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
 from starlette.types import Message
 
 import kani
+from kani.composition.settings import load
+from kani.composition.speech_service import build_service
+from kani.core.observer import Observer
 from kani.protocols.kani.http import http_routes
 from kani.protocols.kani.websocket import websocket_routes
 from kani.protocols.shared.memory_budget import MemoryBudget
-from kani.server.metrics import Metrics
-from kani.server.settings import load
-from kani.server.speech_service import build_service
 from tests.support.event_loop import settle
 from tests.support.patience import happens
 from tests.support.servers.held_socket import connected
@@ -37,7 +38,7 @@ SHORT, LONG = "Hola.", "Hola a todos. " * 10
 @pytest.fixture
 async def app(tmp_path: Path) -> AsyncIterator[Starlette]:
     chosen = load({"engine": "espeak", "data_dir": tmp_path}, {}, tmp_path / "none")
-    service = build_service(chosen, Metrics("0"))
+    service = build_service(chosen, Observer(), CollectorRegistry())
     await service.start()
     budget = MemoryBudget(BYTES, alternative="ask for a stream")
     yield Starlette(routes=[*websocket_routes(service, budget), *http_routes(service, budget)])

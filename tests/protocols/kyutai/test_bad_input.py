@@ -462,8 +462,9 @@ async def test_invalid_body_is_refused(
 
 
 @pytest.mark.alone
-async def test_configured_limits_end_text_and_connection(start_app: StartApp) -> None:
-    server = start_app(KANI_MAX_TEXT="50", KANI_IDLE_SECONDS="1")
+async def test_limits_end_text_and_connection(start_app: StartApp, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kani.protocols.kyutai.speech_out.IDLE_S", 1.0)
+    server = start_app(KANI_MAX_TEXT="50")
     answer = await say(server, *[text_message("wonderful")] * 6)
     words = [told["text"] for told in answer.told if told["type"] == "Text"]
     assert words == [*["wonderful"] * 5, ""]
@@ -508,7 +509,7 @@ async def test_silent_recognition_client_is_disconnected(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hasty = functools.partial(serve_recognition, idle_timeout_s=0.5)
-    monkeypatch.setattr("kani.protocols.kyutai.serve_recognition", hasty)
+    monkeypatch.setattr("kani.protocols.kyutai.protocol.serve_recognition", hasty)
     server = await serve(LoudnessRecognizer())
     async with connect(f"{server.url}{LISTEN}", additional_headers=KEY, ping_interval=0.1) as socket:
         answer = await rest_of(socket)

@@ -25,12 +25,12 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 from websockets.protocol import State
 
+from kani.composition.settings import load
 from kani.core.types import Samples
 from kani.protocols.kyutai.messages import pack_floats
 from kani.server.allocator import trim_heap
 from kani.server.app import serve
 from kani.server.lifecycle import RunningServer
-from kani.server.settings import load
 
 KEY = {"kyutai-api-key": "public_token"}
 FORMATS = ["PcmMessagePack", "OggOpusMessagePack", "Pcm", "OggOpus"]

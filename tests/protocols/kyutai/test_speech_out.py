@@ -158,7 +158,7 @@ async def test_message_ends_word(espeak_app: AppServer) -> None:
 
 @pytest.mark.heard
 async def test_slow_reader_gets_everything(start_server: StartServer) -> None:
-    server = start_server("--engine", "espeak", KANI_AHEAD_SECONDS="1", KANI_RECOGNIZER="none")
+    server = start_server("--engine", "espeak", KANI_RECOGNIZER="none")
     words = " ".join([SENTENCE] * 150)
     heard = Heard()
     async with opened(server) as websocket, httpx.AsyncClient(base_url=server.http_url) as client:

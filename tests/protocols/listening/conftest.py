@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from kani.composition import speech_service
 from kani.core.diarization.diarizer import Diarizer
 from kani.core.recognizer import Recognizer
 from kani.library import asynchronous
-from kani.server import speech_service
 from tests.protocols.listening.doors import House, opened
 
 Furnish = Callable[..., Awaitable[House]]

@@ -13,10 +13,10 @@ import pytest
 import pytest_asyncio
 
 from kani import AsyncSpeech
+from kani.composition.settings import load
+from kani.composition.speech_service import build_recognizer
 from kani.core.types import Samples
 from kani.runtime.recognition import live_delay
-from kani.server.settings import load
-from kani.server.speech_service import build_recognizer
 from tests.clients.openai_realtime import RATE, quiet
 from tests.engines.transcribe.gguf_models import whisper_base
 from tests.engines.whisper.checkpoint.random_checkpoint import base_as_folder

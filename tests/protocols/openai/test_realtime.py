@@ -382,7 +382,7 @@ async def test_failure_of_the_recognizer_fails_the_item_alone(hears: Hears) -> N
 
 
 async def test_busy_server_says_so_and_closes(hears: Hears) -> None:
-    limits = {"KANI_MAX_CONNECTIONS": "2", "KANI_RATE_PER_MINUTE": "1", "KANI_RATE_LIMIT_ENABLED": "true"}
+    limits = {"KANI_MAX_CONNECTIONS": "2", "KANI_RATE_PER_MINUTE": "1"}
     client = await hears(PausingRecognizer(), **limits)
     await client.detect(None)
     assert await commit(client, loud(0.16)) == "w0 w1"
@@ -401,9 +401,10 @@ async def test_disabled_recognizer_is_reported_once(hears: Hears) -> None:
     assert len(client.of("error")) == 1
 
 
-@pytest.mark.parametrize("variable", ["KANI_REALTIME_SESSION_SECONDS", "KANI_REALTIME_IDLE_SECONDS"])
-async def test_session_ends_after_its_time(hears: Hears, variable: str) -> None:
-    client = await hears(**{variable: "0.2"})
+@pytest.mark.parametrize("limit", ["SESSION_S", "IDLE_S"])
+async def test_session_ends_after_its_time(hears: Hears, limit: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(f"kani.protocols.openai.realtime.{limit}", 0.2)
+    client = await hears()
     assert await client.close_code() == 1000
     assert client.seen[-1]["error"]["code"] == "session_expired"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ import numpy as np
 import pytest
 
 from kani.core.audio.pcm import pcm16
+from kani.engines.chat import endpoint as chat
+from kani.engines.chat.endpoint import ChatSettings
 from kani.protocols.openai.realtime.server_events import EventSender
 from tests.clients.openai_realtime import BETA, loud, quiet, realtime, text_item, types
 from tests.support.chat.endpoint import Answer, chat_endpoint, say
@@ -63,10 +66,13 @@ async def test_a_turn_is_answered_in_the_order_of_events(talk: StartTalk) -> Non
         assert f'kani_turn_seconds_count{{protocol="openai-realtime",stage="{stage}"}} 1.0' in metrics
 
 
-async def test_answer_begins_sooner_in_the_language_of_the_turn(talk: StartTalk) -> None:
+async def test_answer_begins_sooner_in_the_language_of_the_turn(
+    talk: StartTalk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chat, "ChatSettings", partial(ChatSettings, stall_s=3600.0))
     # Fewer than the 24 characters that tell the language where none is expected.
     answer = say("Yes, of course. It is so.", holds={4: asyncio.Event()})
-    client, _, _ = await talk(answer, KANI_LLM_STALL_SECONDS="3600")
+    client, _, _ = await talk(answer)
     await client.append(*TURN)
     await client.until(DELTAS[0])
 
@@ -163,9 +169,11 @@ FAILURES = [
 
 
 @pytest.mark.parametrize(("answer", "code"), FAILURES, ids=[code for _, code in FAILURES])
-async def test_failure_of_the_model_is_an_event(talk: StartTalk, answer: Answer, code: str) -> None:
-    settings = {"KANI_LLM_STALL_SECONDS": "0.2", "KANI_LLM_API_KEY": "sk-1"}
-    client, _, _ = await talk(answer, say("vale."), **settings)
+async def test_failure_of_the_model_is_an_event(
+    talk: StartTalk, answer: Answer, code: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chat, "ChatSettings", partial(ChatSettings, stall_s=0.2))
+    client, _, _ = await talk(answer, say("vale."), KANI_LLM_API_KEY="sk-1")
     response = await ask(client, "Hola.")
     assert (response["status"], response["status_details"]["error"]["code"]) == ("failed", code)
     assert client.of("error")[0]["error"]["code"] == code

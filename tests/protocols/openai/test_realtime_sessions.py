@@ -14,7 +14,7 @@ import httpx
 import pytest
 from websockets.exceptions import ConnectionClosedError
 
-from kani.protocols.openai.realtime.audio_payload import MAX_AUDIO_BYTES, MAX_MESSAGE_BYTES
+from kani.protocols.openai.realtime.audio_payload import MAX_AUDIO_BYTES
 from kani.protocols.openai.realtime.client_secrets import EphemeralKeys
 from kani.protocols.openai.realtime.session_config import FORMATS, SessionConfig, Transcription
 from tests.clients.openai_realtime import BETA, Client, loud, quiet, realtime, text_item
@@ -28,8 +28,7 @@ MAX_TEXT = 200
 
 @pytest.fixture(scope="module")
 def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
-    limits = {"KANI_MAX_TEXT": str(MAX_TEXT), "KANI_MAX_MESSAGE_BYTES": str(MAX_MESSAGE_BYTES)}
-    with app_server(tmp_path_factory.mktemp("realtime"), **limits) as running:
+    with app_server(tmp_path_factory.mktemp("realtime"), KANI_MAX_TEXT=str(MAX_TEXT)) as running:
         running.service.recognizer = PausingRecognizer()
         yield running
 

@@ -300,9 +300,9 @@ async def test_failure_in_the_middle_breaks_the_connection(tmp_path: Path, strea
 
 async def test_rate_limit_counts_a_request_once(tmp_path: Path) -> None:
     text = "uno [voice:tone_es] dos [voice:tone_en] three"
-    async with serving(tmp_path, KANI_RATE_PER_MINUTE="1", KANI_OPENAI_VOICE_TAGS="true") as server:
-        assert (await post(server, input=text)).status_code == 200
-        refused = await post(server, input=text)
+    async with serving(tmp_path, KANI_RATE_PER_MINUTE="1") as server:
+        assert (await post(server, input=text, allow_voice_tags=True)).status_code == 200
+        refused = await post(server, input=text, allow_voice_tags=True)
     assert [segment.voice for segment in server.engine.segments] == ["tone_en", "tone_es", "tone_en"]
     assert refused.status_code == 429 and refused.headers["retry-after"] == "1"
     assert refused.json()["error"]["code"] == "rate_limit_exceeded"

@@ -187,14 +187,16 @@ def test_file_of_30_mb_is_too_large(client: httpx.Client, path: str, *, chunked:
     assert "at most 25 MB" in answer.json()["error"]["message"]
 
 
-def test_json_file_over_the_limit_is_too_large(start_app: StartApp) -> None:
-    server = start_app(KANI_TRANSCRIPTION_MAX_BYTES="20000")
+def test_json_file_over_the_limit_is_too_large(start_app: StartApp, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kani.protocols.shared.recordings.upload.MAX_BYTES", 20_000)
+    server = start_app()
     answer = httpx.post(f"{server.http_url}{PATH}", json={"model": "m", "input_audio": AUDIO})
     assert refusal(answer) == (413, "file", "file_too_large")
 
 
-def test_recording_over_the_limit_is_too_long(start_app: StartApp) -> None:
-    server = start_app(KANI_TRANSCRIPTION_MAX_SECONDS="2")
+def test_recording_over_the_limit_is_too_long(start_app: StartApp, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kani.protocols.openai.transcription.routes.MAX_RECORDING_S", 2.0)
+    server = start_app()
     server.service.recognizer = LoudnessRecognizer()
     with httpx.Client(base_url=server.http_url) as client:
         answer = client.post(**form(wav(np.zeros(3 * RATE, np.float32), RATE)))

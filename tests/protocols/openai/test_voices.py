@@ -166,10 +166,3 @@ def test_names_need_no_key_and_stored_voices_do(start_app: StartApp) -> None:
         assert get(server, path, authorization="Bearer wrong").status_code == 401
         assert httpx.post(server.http_url + path).status_code == 401
     assert get(server, f"{VOICES}/custom:ana").status_code == 401
-
-
-def test_setting_closes_the_lists(start_app: StartApp) -> None:
-    server = start_app(KANI_HOST="0.0.0.0", KANI_API_KEYS=KEY, KANI_OPENAI_OPEN_LISTS="false")
-    for path in (VOICES, SPEECH_VOICES, MODELS, AUDIO_MODELS):
-        assert get(server, path).status_code == 401
-        assert get(server, path, authorization=f"Bearer {KEY}").status_code == 200

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from kani.composition.settings import load
 from kani.protocols.elevenlabs.relay import alignment_files
 from kani.protocols.elevenlabs.relay.alignment_files import RelayLogs, SentUtterance
-from kani.server.settings import load
 from tests.clients.relay.wire import connect_client
 from tests.conftest import ServerProcess
 from tests.support.servers.app_server import AppServer, StartApp
@@ -49,7 +49,7 @@ def test_alignment_file_matches_original() -> None:
 
 
 def test_files_are_named_by_time_and_newest(tmp_path: Path) -> None:
-    logs = RelayLogs(tmp_path / "logs", alignment=True, outputs=True)
+    logs = RelayLogs(tmp_path / "logs")
     for text in ("../../uno\0", "dos\n"):
         logs.write(said(text))
     alignments, outputs = tmp_path / "logs/alignment", tmp_path / "logs/outputs"
@@ -66,17 +66,8 @@ def test_files_are_named_by_time_and_newest(tmp_path: Path) -> None:
     assert len(names(outputs)) == 3
 
 
-@pytest.mark.parametrize("kind", ["alignment", "outputs"])
-def test_kinds_are_written_independently(tmp_path: Path, kind: str) -> None:
-    logs = RelayLogs(tmp_path, alignment=kind == "alignment", outputs=kind == "outputs")
-    assert logs.enabled
-    logs.write(said())
-    assert names(tmp_path) == [kind]
-    assert not RelayLogs(tmp_path, alignment=False, outputs=False).enabled
-
-
 def test_names_are_unique_and_ordered(tmp_path: Path) -> None:
-    logs = RelayLogs(tmp_path, alignment=False, outputs=True)
+    logs = RelayLogs(tmp_path)
     for number in range(50):
         logs.write(said(f"{number}"))
     kept = [(tmp_path / "outputs" / name).read_text() for name in names(tmp_path / "outputs")[1:]]
@@ -85,7 +76,7 @@ def test_names_are_unique_and_ordered(tmp_path: Path) -> None:
 
 def test_oldest_files_are_deleted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(alignment_files, "MAX_FILES", 3)
-    logs = RelayLogs(tmp_path, alignment=True, outputs=False)
+    logs = RelayLogs(tmp_path)
     folder = tmp_path / "alignment"
     folder.mkdir()
     (folder / "alignment_20200101_000000_000000.json").write_text("old")
@@ -101,7 +92,7 @@ def test_too_long_file_is_not_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(alignment_files, "MAX_FILE_BYTES", 500)
-    logs = RelayLogs(tmp_path, alignment=True, outputs=True)
+    logs = RelayLogs(tmp_path)
     with caplog.at_level(logging.WARNING):
         logs.write(said("a" * 400))
     assert names(tmp_path) == ["outputs"]
@@ -109,7 +100,7 @@ def test_too_long_file_is_not_written(
 
 
 def test_unpaired_surrogate_is_escaped(tmp_path: Path) -> None:
-    RelayLogs(tmp_path, alignment=True, outputs=True).write(said("a\ud83d"))
+    RelayLogs(tmp_path).write(said("a\ud83d"))
     content = json.loads((tmp_path / "alignment/alignment.txt").read_text(encoding="utf-8"))
     assert content["text"] == "a\ud83d" and content["characters"][1]["char"] == "\ud83d"
     assert (tmp_path / "outputs/output.txt").read_text(encoding="utf-8") == "a\\ud83d"
@@ -118,12 +109,13 @@ def test_unpaired_surrogate_is_escaped(tmp_path: Path) -> None:
 def test_disk_error_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "logs").write_text("a file where the folder should be")
     with caplog.at_level(logging.WARNING):
-        RelayLogs(tmp_path / "logs", alignment=True, outputs=True).write(said())
+        RelayLogs(tmp_path / "logs").write(said())
     assert "writing the relay's log files failed" in caplog.text
 
 
-async def test_server_writes_complete_utterances(start_app: StartApp) -> None:
-    server = start_app(LOG_ALIGNMENT="true", LOG_OUTPUTS="true")
+async def test_server_writes_complete_utterances(start_app: StartApp, tmp_path: Path) -> None:
+    logs = tmp_path / "logs"
+    server = start_app(KANI_RELAY_LOGS=str(logs))
     text = "مَرْحَبًا بالعالم 👋"
     async with connect_client(server.url) as client:
         await client.send("start_tts", text="Esto no se acaba nunca. " * 200)
@@ -132,7 +124,6 @@ async def test_server_writes_complete_utterances(start_app: StartApp) -> None:
         assert await client.receive_after_chunks() == {"type": "stopped"}
         answer = await client.speak(text)
         answer.check(text)
-    logs = server.folder / "logs"
     (name,) = (name for name in names(logs / "alignment") if name != "alignment.txt")
     content = json.loads((logs / "alignment" / name).read_text(encoding="utf-8"))
     written = datetime.strptime(content["timestamp"], "%Y%m%d_%H%M%S_%f")
@@ -159,7 +150,7 @@ ORIGINAL_ENV = {
 @pytest.mark.server
 async def test_env_file_of_the_original_relay_saves_alignments_where_it_did(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("".join(f"{name}={value}\n" for name, value in ORIGINAL_ENV.items()))
-    server = ServerProcess(tmp_path, "--compat", "--engine", "espeak", KANI_LOGS_DIR="")
+    server = ServerProcess(tmp_path, "--compat", "--engine", "espeak")
     try:
         server.wait_until_ready()
         assert f"  saves    the relay's texts in {tmp_path}/logs/alignment\n" in server.banner
@@ -168,7 +159,7 @@ async def test_env_file_of_the_original_relay_saves_alignments_where_it_did(tmp_
         server.stop()
     finally:
         server.leave()
-    assert names(tmp_path / "logs") == ["alignment"]
+    assert names(tmp_path / "logs") == ["alignment", "outputs"]
     (path,) = (tmp_path / "logs/alignment").glob("alignment_*.json")
     assert json.loads(path.read_text(encoding="utf-8"))["text"] == "مرحبا بالعالم"
 
@@ -176,9 +167,22 @@ async def test_env_file_of_the_original_relay_saves_alignments_where_it_did(tmp_
 @pytest.mark.parametrize("missing", [*ORIGINAL_ENV, None])
 def test_only_all_variables_of_the_original_relay_save_alignments(missing: str | None) -> None:
     given = {name: value for name, value in ORIGINAL_ENV.items() if name != missing}
-    assert load({}, given, Path("no file")).log_alignment is (missing is None)
-    assert load({}, given, Path("no file")).log_outputs is False
-    assert load({}, given | {"LOG_ALIGNMENT": "false"}, Path("no file")).log_alignment is False
+    expected = Path("logs") if missing is None else None
+    assert load({}, given, Path("no file")).value("relay_logs") == expected
+    assert load({}, given | {"LOG_ALIGNMENT": "false"}, Path("no file")).value("relay_logs") is None
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"LOG_ALIGNMENT": "true"}, Path("logs")),
+        ({"LOG_OUTPUTS": "true", "LOG_ALIGNMENT": "false"}, Path("logs")),
+        ({"LOG_OUTPUTS": "false"}, None),
+        ({"LOG_OUTPUTS": "true", "KANI_RELAY_LOGS": "elsewhere"}, Path("elsewhere")),
+    ],
+)
+def test_switches_of_the_original_relay_name_its_folder(given: dict[str, str], expected: Path | None) -> None:
+    assert load({}, given, Path("no file")).value("relay_logs") == expected
 
 
 def test_nothing_is_written_by_default(espeak_app: AppServer) -> None:

@@ -20,7 +20,6 @@ from examples.relay_client import Alignment, Chunk, StreamHandler
 from kani.core.session.voice_resolver import LanguageMemory
 from kani.protocols.elevenlabs.relay import messages
 from kani.protocols.elevenlabs.relay import utterance as relay_utterance
-from kani.protocols.elevenlabs.relay.alignment_files import RelayLogs
 from kani.protocols.elevenlabs.relay.settings import RelaySettings, RelayState
 from kani.protocols.elevenlabs.relay.utterance import RelayContext, Utterance
 from kani.protocols.elevenlabs.settings import ElevenLabsSettings
@@ -197,9 +196,8 @@ class Received:
 @asynccontextmanager
 async def received(folder: Path, engine: ToneEngine | None = None) -> AsyncIterator[Received]:
     async with serving(engine or ToneEngine(), folder) as service:
-        settings = RelaySettings("tone_es", log_alignment=False, log_outputs=False, logs_dir=folder)
-        logs = RelayLogs(folder, alignment=False, outputs=False)
-        yield Received(RelayContext(service, ElevenLabsSettings(), settings, RelayState(), logs))
+        settings = RelaySettings("tone_es", None)
+        yield Received(RelayContext(service, ElevenLabsSettings(), settings, RelayState(), None))
 
 
 async def test_chunks_have_exact_times(tmp_path: Path) -> None:
@@ -332,7 +330,7 @@ async def test_queue_is_limited_to_16_texts(stream: Client) -> None:
 
 
 async def test_rate_limit_is_one_error(start_app: StartApp) -> None:
-    server = start_app(KANI_RATE_LIMIT_ENABLED="true", KANI_RATE_PER_MINUTE="2")
+    server = start_app(KANI_RATE_PER_MINUTE="2")
     async with connect_client(server.url) as client:
         for _ in range(2):
             (await client.speak(HELLO)).check(HELLO)

@@ -107,8 +107,11 @@ async def test_conversation_as_the_load_test_has_it(call: StartCall) -> None:
     assert np.abs(np.concatenate(caller.samples)).max() > 0.1
 
 
-async def test_client_that_says_nothing_is_not_waited_for_without_end(call: StartCall) -> None:
-    _, port, _, _ = await call(say("Hi."), KANI_REALTIME_IDLE_SECONDS="0.1")
+async def test_client_that_says_nothing_is_not_waited_for_without_end(
+    call: StartCall, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kani.protocols.openai.realtime.IDLE_S", 0.1)
+    _, port, _, _ = await call(say("Hi."))
     url = f"ws://localhost:{port}/v1/realtime"
     async with asyncio.timeout(WITHIN_S), connect(url, subprotocols=["realtime"]) as silent:  # type: ignore[list-item]
         types = [json.loads(message)["type"] async for message in silent]

@@ -179,7 +179,7 @@ async def test_recordings_in_memory_are_limited(start_server: StartServer) -> No
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     recording = "data:audio/ogg;base64," + base64.b64encode(target.getvalue()).decode()
-    server = start_server("--engine", "espeak", KANI_AHEAD_SECONDS="1")
+    server = start_server("--engine", "espeak")
     async with opened(server.url) as client:
         memory = psutil.Process(server.process.pid)
         before = 0

@@ -210,7 +210,7 @@ async def test_client_timeout_is_applied(serve: Serve) -> None:
 
 @pytest.mark.heard
 async def test_slow_reader_blocks_no_other(start_server: StartServer) -> None:
-    server = start_server("--engine", "espeak", TTS_MAX_CONCURRENT="1", KANI_AHEAD_SECONDS="1")
+    server = start_server("--engine", "espeak", TTS_MAX_CONCURRENT="1")
     async with (
         opened(server.url, max_queue=1) as slow,
         opened(server.url) as other,

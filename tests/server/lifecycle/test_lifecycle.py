@@ -36,7 +36,7 @@ asyncio.run(serve())
 # It ends once it is ready: what is imported then is what the start has waited for.
 START = """
 import asyncio, json, sys
-from kani.server import settings
+from kani.composition import settings
 from kani.server.app import serve
 
 async def main():
@@ -54,9 +54,9 @@ asyncio.run(main())
 # Its recogniser loads without end, in a thread.
 LOADING = """
 import asyncio, threading
-from kani.server import settings
+from kani.composition import settings
 from kani.server.app import serve
-from kani.server.speech_service import build_service
+from kani.composition.speech_service import build_service
 
 def build(*arguments):
     service = build_service(*arguments)

@@ -83,13 +83,13 @@ async def test_metrics_port_serves_metrics_alone(tmp_path: Path) -> None:
 @pytest.mark.parametrize("path", ["/", "/metrics"])
 async def test_metrics_port_has_access_control(tmp_path: Path, path: str) -> None:
     """`/` is not the public page there."""
-    keyed = {"KANI_HOST": "0.0.0.0", "KANI_API_KEYS": "geheim", "KANI_METRICS_ENABLED": "true"}
+    keyed = {"KANI_HOST": "0.0.0.0", "KANI_API_KEYS": "geheim", "KANI_METRICS_PORT": "0"}
     async with httpx.AsyncClient() as client:
         async with serving(tmp_path, **keyed) as server:
             url = f"http://127.0.0.1:{server.compat['metrics']}{path}"
             assert await status(client, url) == 401
             assert await status(client, url, authorization="Bearer geheim") == 200
-        async with serving(tmp_path, KANI_METRICS_ENABLED="true") as server:
+        async with serving(tmp_path, KANI_METRICS_PORT="0") as server:
             url = f"http://127.0.0.1:{server.compat['metrics']}{path}"
             assert await status(client, url, host="evil.example") == 403
 
@@ -107,7 +107,7 @@ def pair_of_ports() -> int:
 async def test_voxcpms_page_is_on_the_port_behind_its_own(tmp_path: Path) -> None:
     """TTS_PORT moves both, as on the original server."""
     port = pair_of_ports()
-    own = {"KANI_COMPAT": "true", "KANI_VOXCPM_PORT": "", "KANI_VOXCPM_PAGE_PORT": "", "TTS_PORT": str(port)}
+    own = {"KANI_COMPAT": "true", "KANI_VOXCPM_PORT": "", "TTS_PORT": str(port)}
     async with serving(tmp_path, **own) as server:
         assert (server.compat["VoxCPM"], server.compat["VoxCPM's page"]) == (port, port + 1)
 

@@ -12,8 +12,8 @@ import httpx
 import pytest
 from websockets.sync.client import connect
 
+from kani.composition.settings import SettingsError
 from kani.server.network.listeners import server_context
-from kani.server.settings import SettingsError
 from tests.conftest import ServerProcess, server_process
 from tests.support import permissions
 from tests.support.programs import Ended, python
@@ -56,7 +56,7 @@ def secure(tmp_path_factory: pytest.TempPathFactory, files: Files) -> Iterator[S
     """A server with a certificate, on its compat ports too."""
     arguments = ("--engine", "espeak", "--compat", "--tls-cert", str(files.cert), "--tls-key", str(files.key))
     folder = tmp_path_factory.mktemp("secure")
-    with server_process(folder, *arguments, KANI_METRICS_ENABLED="true") as running:
+    with server_process(folder, *arguments, KANI_METRICS_PORT="0") as running:
         yield running
 
 

@@ -325,7 +325,7 @@ async def test_cancelled_request_is_no_failure(collector: TraceCollector, tmp_pa
 
 
 async def test_refused_session_is_an_event(collector: TraceCollector, tmp_path: Path) -> None:
-    async with traced_server(tmp_path, KANI_RATE_LIMIT_ENABLED="true", KANI_RATE_PER_MINUTE="1") as server:
+    async with traced_server(tmp_path, KANI_RATE_PER_MINUTE="1") as server:
         await kani(server)
         assert (await kani(server, 1))["status"] == "error"
     assert only(collector.named("WebSocket /", trace_id(1))).events[0] == "refused"

@@ -14,14 +14,16 @@ from pathlib import Path
 
 import uvicorn
 
+from kani.composition.settings import Settings, load
+from kani.composition.speech_service import build_service
 from kani.core.service import SpeechService
+from kani.protocols.openai.realtime.audio_payload import MAX_MESSAGE_BYTES as REALTIME_BYTES
+from kani.protocols.shared.protocol import UNREAD_S
 from kani.server.app import create_app
 from kani.server.connections import Connections, Phase
 from kani.server.health import StartTime
 from kani.server.metrics import Metrics
 from kani.server.network.upload_budget import UploadBudget
-from kani.server.settings import Settings, load
-from kani.server.speech_service import build_service
 from tests.support.patience import WITHIN_S
 
 KEY = "geheim-1"
@@ -68,10 +70,10 @@ def app_server(folder: Path, **environment: str) -> Iterator[AppServer]:
     When it ends no session is left, and no traceback was logged.
     """
     outside = {"KANI_ENGINE": "espeak", "KANI_RECOGNIZER": "none", "KANI_DATA_DIR": str(folder / "data")}
-    settings = load({}, outside | {"KANI_LOGS_DIR": str(folder / "logs")} | environment, folder / "none")
+    settings = load({}, outside | environment, folder / "none")
     metrics = Metrics("test")
-    service = build_service(settings, metrics)
-    connections = Connections(settings.max_connections, metrics.set_connections, settings.ping_timeout)
+    service = build_service(settings, metrics, metrics.registry)
+    connections = Connections(settings.max_connections, metrics.set_connections, UNREAD_S)
     start = StartTime(settings.cache_dir, settings.engine)
     app = create_app(settings, service, metrics, connections, UploadBudget(), start=start)
     connections.phase = Phase.READY
@@ -96,7 +98,7 @@ def _running(
     config = uvicorn.Config(
         app,  # type: ignore[arg-type]
         ws="websockets-sansio",
-        ws_max_size=settings.max_message_bytes,
+        ws_max_size=REALTIME_BYTES,
         ws_per_message_deflate=False,
         lifespan="off",
         log_config=None,

@@ -15,10 +15,10 @@ from starlette.types import ASGIApp, Message, Receive, Send
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
+from kani.composition.settings import load
 from kani.server.lifecycle import accept_connections
 from kani.server.network.tcp_connections import TcpTable
 from kani.server.network.uvicorn_websocket import WebSocketProtocol
-from kani.server.settings import load
 from tests.support.patience import WITHIN_S
 
 HANDSHAKE = (

@@ -8,21 +8,23 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from prometheus_client import CollectorRegistry
+
 from kani.cli.serve import banner
+from kani.composition.settings import Settings, load
+from kani.composition.speech_service import build_chat_model, limits_of
+from kani.composition.voices.place import voice_place
 from kani.core.diarization.diarizer import Diarizer
+from kani.core.observer import Observer
 from kani.core.recognizer import Recognizer
 from kani.core.service import SpeechService
 from kani.core.turns.pause_judge import TurnModel
 from kani.core.voices.catalogue import VoiceStore
 from kani.server.app import serve
 from kani.server.lifecycle import RunningServer
-from kani.server.metrics import Metrics
-from kani.server.settings import Settings, load
-from kani.server.speech_service import build_chat_model, limits_of
-from kani.server.voices.place import voice_place
 from tests.support.tone import ToneEngine
 
-PORTS = ("PORT", "REST_PORT", "KYUTAI_PORT", "KYUTAI_VOICE_PORT", "RELAY_PORT", "VOXCPM_PORT")
+PORTS = ("PORT", "REST_PORT", "KYUTAI_PORT", "RELAY_PORT", "VOXCPM_PORT")
 
 
 @dataclass
@@ -58,19 +60,19 @@ async def serving(
     **environment: str,
 ) -> AsyncIterator[InProcessServer]:
     """Serve while the body runs, settings by their variables: ``serving(tmp_path, KANI_MAX_TEXT="50")``."""
-    own = {f"KANI_{name}": "0" for name in (*PORTS, "VOXCPM_PAGE_PORT", "METRICS_PORT", "WYOMING_PORT")}
-    own |= {"KANI_DATA_DIR": str(folder / "data"), "KANI_LOGS_DIR": str(folder / "logs")}
+    own = {f"KANI_{name}": "0" for name in (*PORTS, "WYOMING_PORT")}
+    own["KANI_DATA_DIR"] = str(folder / "data")
     settings = load({}, own | environment, folder / "no file")
     server, ready = InProcessServer(engine or ToneEngine()), asyncio.Event()
 
-    def build(settings: Settings, metrics: Metrics) -> SpeechService:
+    def build(settings: Settings, observer: Observer, _: CollectorRegistry) -> SpeechService:
         return SpeechService(
             [server.engine],
             VoiceStore(voice_place(settings.voice_bucket, settings.data_dir)),
             limits_of(settings),
             default_language=settings.language,
             default_voice=settings.voice,
-            observer=metrics,
+            observer=observer,
             recognizer=recognizer,
             diarizer=diarizer,
             turn_model=turn_model,

@@ -40,6 +40,7 @@ from kani.protocols.shared.calls.schemas import (
     text,
     whole,
 )
+from kani.protocols.shared.recordings.upload import MAX_BYTES, MAX_RECORDING_S
 
 _STORED = path_parameter("voice_id", "Id of a voice that a client stored.", "custom:eva")
 _SAMPLE = path_parameter("sample_id", "Id of the voice's recording.", "0a1b2c3d4e5f60718293")
@@ -62,7 +63,7 @@ def call_group(settings: ElevenLabsSettings) -> CallGroup:
         "/v1/text-to-speech/{voice_id} and /v1/text-to-dialogue: /stream-input and /multi-stream-input.",
         "ElevenLabsError",
         error_schema(),
-        (*speech_calls(settings), *_lists(), *_voices(), _transcription(settings)),
+        (*speech_calls(settings), *_lists(), *_voices(), _transcription()),
     )
 
 
@@ -189,8 +190,8 @@ def _voices() -> list[Call]:
     ]
 
 
-def _transcription(settings: ElevenLabsSettings) -> Call:
-    size = f"The recording: at most {settings.max_audio_bytes >> 20} MiB and {settings.max_audio_s:g} s."
+def _transcription() -> Call:
+    size = f"The recording: at most {MAX_BYTES >> 20} MiB and {MAX_RECORDING_S:g} s."
     additional = f"JSON: a list of objects, each with a format: {', '.join(ADDITIONAL_FORMATS)}."
     form = fields(
         "Further fields of ElevenLabs' API are accepted without an effect, and named in x-unused.",

@@ -18,12 +18,11 @@ from kani.core.transcriber import TranscribedWord
 from kani.protocols.elevenlabs.errors import FieldTooLarge
 from kani.protocols.elevenlabs.http.responses import TASK_NAME, endpoint, json_response
 from kani.protocols.elevenlabs.http.transcription_form import TranscriptionForm, parse_form
-from kani.protocols.elevenlabs.settings import ElevenLabsSettings
 from kani.protocols.shared.calls.unused import unused_header
 from kani.protocols.shared.connection import client_address
 from kani.protocols.shared.disconnect import cancel_on_disconnect
 from kani.protocols.shared.recordings.transcript import Transcript
-from kani.protocols.shared.recordings.upload import AudioUploads, FileTooLarge
+from kani.protocols.shared.recordings.upload import MAX_RECORDING_S, AudioUploads, FileTooLarge
 
 PROTOCOL = "elevenlabs"
 PATH = "/v1/speech-to-text"
@@ -32,14 +31,14 @@ _FILES = {"srt": ("srt", "application/x-subrip"), "txt": ("txt", "text/plain")}
 """Extension and content type of each additional format."""
 
 
-def longest_body(settings: ElevenLabsSettings) -> dict[str, int]:
+def longest_body() -> dict[str, int]:
     """Return the bytes of the longest body, by its path."""
-    return {PATH: AudioUploads(settings.max_audio_bytes).max_body}
+    return {PATH: AudioUploads().max_body}
 
 
-def speech_to_text_routes(service: SpeechService, settings: ElevenLabsSettings) -> list[BaseRoute]:
+def speech_to_text_routes(service: SpeechService) -> list[BaseRoute]:
     """Return the call. Errors are ``{"detail": …}`` with 400, 413, 422, 429, 500 or 503."""
-    uploads = AudioUploads(settings.max_audio_bytes)
+    uploads = AudioUploads()
 
     async def convert(request: Request) -> Response:
         async with AsyncExitStack() as stack:
@@ -57,7 +56,7 @@ def speech_to_text_routes(service: SpeechService, settings: ElevenLabsSettings) 
                 )
             )
             segments = await stack.enter_async_context(
-                aclosing(session.segments(form.file, settings.max_audio_s, pcm=form.pcm))
+                aclosing(session.segments(form.file, MAX_RECORDING_S, pcm=form.pcm))
             )
             collected = Transcript.collect(session, segments, form.options.language, form.speakers)
             transcript = await cancel_on_disconnect(request, collected, name=TASK_NAME)

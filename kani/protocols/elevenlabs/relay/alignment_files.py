@@ -93,31 +93,24 @@ def _write_private(path: Path, content: bytes) -> None:
 
 
 class RelayLogs:
-    """Writes log files of utterances. alignment, outputs: the enabled kinds of files."""
+    """Writes two log files of each utterance."""
 
-    def __init__(self, folder: Path, *, alignment: bool, outputs: bool) -> None:
-        self._alignments = _Folder(folder / "alignment", "alignment", ".json") if alignment else None
-        self._outputs = _Folder(folder / "outputs", "output", ".txt") if outputs else None
+    def __init__(self, folder: Path) -> None:
+        self._alignments = _Folder(folder / "alignment", "alignment", ".json")
+        self._outputs = _Folder(folder / "outputs", "output", ".txt")
         self._lock = threading.Lock()
         self._last = datetime.fromtimestamp(0).astimezone()
 
-    @property
-    def enabled(self) -> bool:
-        """True if any kind of file is written."""
-        return self._alignments is not None or self._outputs is not None
-
     def write(self, sent: SentUtterance) -> None:
-        """Write the enabled files of an utterance. Blocks: call it in a thread.
+        """Write the files of an utterance. Blocks: call it in a thread.
 
         A disk error is logged as a warning, because speech does not depend on these files.
         """
         with self._lock:
             timestamp = self._timestamp()
             try:
-                if self._alignments is not None:
-                    self._alignments.write(timestamp, alignment_json(sent, timestamp))
-                if self._outputs is not None:
-                    self._outputs.write(timestamp, sent.text)
+                self._alignments.write(timestamp, alignment_json(sent, timestamp))
+                self._outputs.write(timestamp, sent.text)
             except OSError as error:
                 log.warning("writing the relay's log files failed: %s", error)
 

@@ -44,9 +44,7 @@ def routes(
     service: SpeechService, settings: ElevenLabsSettings, relay_settings: RelaySettings, state: RelayState
 ) -> list[BaseRoute]:
     """Return the relay's routes; ``state`` counts their connections."""
-    logs = RelayLogs(
-        relay_settings.logs_dir, alignment=relay_settings.log_alignment, outputs=relay_settings.log_outputs
-    )
+    logs = RelayLogs(relay_settings.logs) if relay_settings.logs is not None else None
     context = RelayContext(service, settings, relay_settings, state, logs)
     broadcast = Broadcast(state)
 

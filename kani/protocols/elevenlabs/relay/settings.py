@@ -11,15 +11,12 @@ class RelaySettings:
     """Settings of the relay."""
 
     voice: str | None  # None, or the id of no voice here: the default voice of the text's language
-    log_alignment: bool  # whether the times of characters are written to ``logs_dir``
-    log_outputs: bool  # whether the texts are written to ``logs_dir``
-    logs_dir: Path
+    logs: Path | None  # folder in which each utterance is stored, None for none
 
     @property
-    def folders(self) -> dict[str, Path]:
-        """Folders of the files that are written, by their kind."""
-        kinds = {"alignment": self.log_alignment, "outputs": self.log_outputs}
-        return {kind: self.logs_dir / kind for kind, written in kinds.items() if written}
+    def folders(self) -> list[Path]:
+        """Folders of the files that are written."""
+        return [] if self.logs is None else [self.logs / kind for kind in ("alignment", "outputs")]
 
 
 @dataclass(slots=True)

@@ -49,7 +49,7 @@ class RelayContext:
     settings: ElevenLabsSettings
     relay_settings: RelaySettings
     state: RelayState
-    logs: RelayLogs
+    logs: RelayLogs | None  # None: nothing is stored
 
     def resolve_voice(self) -> str | None:
         """Find the configured voice; None is the default of the text's language.
@@ -165,11 +165,11 @@ class Utterance:
             pcm = pcm16(chunk.samples)
             characters = self._clock.align(chunk.spans)
             starts, durations = characters.milliseconds()
-            if logs.enabled:
+            if logs is not None:
                 sent.add(characters.text, starts, durations)
             await self._send(messages.chunk(index, pcm, characters.text, starts, durations))
             index += 1
             total_ms += messages.duration_ms(pcm)
-        if logs.enabled:
+        if logs is not None:
             await asyncio.to_thread(logs.write, sent)
         await self._send(messages.complete(self._clock.text, total_ms), last=True)

@@ -28,6 +28,12 @@ from kani.protocols.shared.protocol import Context, offered_keys
 __all__ = ["MAX_MESSAGE_BYTES", "PATH", "EphemeralKeys", "realtime_routes"]
 
 PATH = "/v1/realtime"
+SESSION_S = 3600.0
+"""Longest life of a connection."""
+
+IDLE_S = 900.0
+"""Longest time without an event of its client: LiveKit keeps a connection for ten minutes between streams."""
+
 SUBPROTOCOL = "realtime"
 BETA_SUBPROTOCOL = "openai-beta.realtime-v1"
 
@@ -35,7 +41,7 @@ BETA_SUBPROTOCOL = "openai-beta.realtime-v1"
 def realtime_routes(context: Context, settings: OpenAISettings, keys: EphemeralKeys) -> list[BaseRoute]:
     """Return the routes of the Realtime WebSocket, of its ephemeral keys, and of Unmute's clients."""
     service, unmute_port = context.service, context.ports.get(PORT_SETTING)
-    limits = ConnectionLimits(settings.realtime_session_s, settings.realtime_idle_s)
+    limits = ConnectionLimits(SESSION_S, IDLE_S)
     instructions = settings.instructions if service.chat_model is not None else None
 
     async def serve(websocket: WebSocket) -> None:
@@ -56,7 +62,7 @@ def realtime_routes(context: Context, settings: OpenAISettings, keys: EphemeralK
 
     return [
         WebSocketRoute(PATH, serve),
-        *secret_routes(service, keys, settings.realtime_session_s, instructions),
+        *secret_routes(service, keys, SESSION_S, instructions),
         *list_routes(service, unmute_port),
     ]
 

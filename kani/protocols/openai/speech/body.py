@@ -68,7 +68,7 @@ class SpeechBody:
     style: Style
     language: str | None  # BCP 47 tag; None is detected from the text
     sse: bool  # whether the audio is sent as server-sent events
-    voice_tags: bool | None  # whether marks in the text are read; None if the client says nothing
+    voice_tags: bool  # whether marks in the text are read
     aliases: Mapping[str, VoiceAlias]
     volume: float  # factor of the amplitude
     streamed: bool | None  # whether the audio is sent while it is made; None if the client says nothing
@@ -139,7 +139,7 @@ def parse_body(given: Mapping[str, Any], max_text: int, *, own_fields: Collectio
         parse_instructions(field(given, "instructions", str)),
         _language(given),
         stream_format == "sse",
-        field(given, "allow_voice_tags", bool),
+        bool(field(given, "allow_voice_tags", bool)),
         _aliases(given),
         1.0 if volume is None else float(volume),
         field(given, "stream", bool),

@@ -47,9 +47,7 @@ def caption_routes(service: SpeechService, settings: OpenAISettings) -> list[Bas
             raise ApiError(400, f"format: must be one of {', '.join(MEDIA_TYPES)}", "format", "invalid_value")
         body = parse_body(given | {"response_format": "pcm"}, settings.max_text, own_fields=("format",))
         async with AsyncExitStack() as stack:
-            utterance = await stack.enter_async_context(
-                await open_utterance(service, settings, request, body)
-            )
+            utterance = await stack.enter_async_context(await open_utterance(service, request, body))
             if kind == "json":
                 memory = stack.enter_context(budget.reservation())
                 whole = _captions_json(utterance, memory)
@@ -70,9 +68,7 @@ def caption_routes(service: SpeechService, settings: OpenAISettings) -> list[Bas
         timed = timed is None or timed
         body = parse_body(given, settings.max_text, own_fields=("return_timestamps",))
         async with AsyncExitStack() as stack:
-            utterance = await stack.enter_async_context(
-                await open_utterance(service, settings, request, body)
-            )
+            utterance = await stack.enter_async_context(await open_utterance(service, request, body))
             if body.streamed is False:
                 memory = stack.enter_context(budget.reservation())
                 whole = _captioned_whole(utterance, body.audio_format, timed, memory)

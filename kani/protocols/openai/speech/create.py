@@ -49,9 +49,7 @@ def create_endpoint(
     async def create(request: Request) -> Response:
         body = parse(read_object(await request.body()), settings.max_text)
         async with AsyncExitStack() as stack:
-            utterance = await stack.enter_async_context(
-                await open_utterance(service, settings, request, body)
-            )
+            utterance = await stack.enter_async_context(await open_utterance(service, request, body))
             if body.whole:
                 memory = stack.enter_context(budget.reservation())
                 encoding = _encode_whole(utterance, body.audio_format, memory)

@@ -18,7 +18,6 @@ from kani.core.service import SpeechService
 from kani.core.session.session import SpeechSession
 from kani.core.session.voice_resolver import LanguageMemory
 from kani.core.types import Boundary, SpeechChunk, SpeechRequest, TimedMark
-from kani.protocols.openai.settings import OpenAISettings
 from kani.protocols.openai.speech.body import SpeechBody, within_speed
 from kani.protocols.openai.speech.tags import Turn, split_turns
 from kani.protocols.openai.voice_names import VoiceChoice, resolve_voice
@@ -34,12 +33,9 @@ USUAL_TEXT = 10_000
 """Characters of a text that the server's time limit is meant for; a longer one gets more in proportion."""
 
 
-async def open_utterance(
-    service: SpeechService, settings: OpenAISettings, request: Request, body: SpeechBody
-) -> Utterance:
+async def open_utterance(service: SpeechService, request: Request, body: SpeechBody) -> Utterance:
     """Open the first session of a request, with all voices of the request resolved. Raises SpeechError."""
-    marks = settings.voice_tags if body.voice_tags is None else body.voice_tags
-    turns = list(body.turns) or split_turns(body.text, marks=marks and not is_document(body))
+    turns = list(body.turns) or split_turns(body.text, marks=body.voice_tags and not is_document(body))
     speakers = {name: await _speaker(service, name, body) for name in {turn.voice for turn in turns}}
     speech = SpeechRequest(
         language=body.language,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, aclosing
-from typing import IO, Any
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -16,7 +16,6 @@ from kani.core.service import SpeechService
 from kani.core.session.transcription import TranscriptionSession
 from kani.core.transcriber import TranscribedSegment
 from kani.protocols.openai.errors import ApiError, api_error, endpoint, json_response
-from kani.protocols.openai.settings import OpenAISettings
 from kani.protocols.openai.transcription.answers import (
     MEDIA_TYPES,
     delta_event,
@@ -31,7 +30,7 @@ from kani.protocols.shared.calls.unused import unused_header
 from kani.protocols.shared.connection import client_address
 from kani.protocols.shared.disconnect import cancel_on_disconnect
 from kani.protocols.shared.recordings.transcript import Transcript
-from kani.protocols.shared.recordings.upload import AudioUploads, FileTooLarge
+from kani.protocols.shared.recordings.upload import MAX_RECORDING_S, AudioUploads, FileTooLarge
 from kani.protocols.shared.streamed_answer import ByteStream, StreamedAnswer, prepend
 
 PROTOCOL = "openai"
@@ -43,14 +42,14 @@ TRANSLATIONS_PATH = "/v1/audio/translations"
 Segments = AsyncGenerator[TranscribedSegment, None]
 
 
-def longest_bodies(settings: OpenAISettings) -> Mapping[str, int]:
+def longest_bodies() -> Mapping[str, int]:
     """Return the bytes of the longest body of each path."""
-    return dict.fromkeys((TRANSCRIPTIONS_PATH, TRANSLATIONS_PATH), _uploads(settings).max_body)
+    return dict.fromkeys((TRANSCRIPTIONS_PATH, TRANSLATIONS_PATH), _uploads().max_body)
 
 
-def transcription_routes(service: SpeechService, settings: OpenAISettings) -> list[BaseRoute]:
+def transcription_routes(service: SpeechService) -> list[BaseRoute]:
     """Return the routes."""
-    uploads = _uploads(settings)
+    uploads = _uploads()
 
     async def answer(request: Request, *, translate: bool) -> Response:
         async with AsyncExitStack() as stack:
@@ -70,7 +69,7 @@ def transcription_routes(service: SpeechService, settings: OpenAISettings) -> li
             )
             await cancel_on_disconnect(request, params.known_speakers.introduce(session), name=TASK_NAME)
             segments = await stack.enter_async_context(
-                aclosing(_segments(session, upload.file, settings, params))
+                aclosing(session.segments(upload.file, MAX_RECORDING_S, clip=params.clip))
             )
             if params.stream:
                 events = await stack.enter_async_context(aclosing(_events(session, segments, params)))
@@ -98,14 +97,8 @@ def transcription_routes(service: SpeechService, settings: OpenAISettings) -> li
     ]
 
 
-def _uploads(settings: OpenAISettings) -> AudioUploads:
-    return AudioUploads(settings.max_audio_bytes, FIELD_BYTES, FORM_BYTES)
-
-
-def _segments(
-    session: TranscriptionSession, file: IO[bytes], settings: OpenAISettings, params: TranscriptionParams
-) -> Segments:
-    return session.segments(file, settings.max_audio_s, clip=params.clip)
+def _uploads() -> AudioUploads:
+    return AudioUploads(FIELD_BYTES, FORM_BYTES)
 
 
 def _whole(transcript: Transcript, params: TranscriptionParams) -> Response:

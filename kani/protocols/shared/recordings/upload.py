@@ -22,6 +22,10 @@ from kani.text import foreign
 
 log = logging.getLogger(__name__)
 
+MAX_BYTES = 25 << 20
+MAX_RECORDING_S = 14_400.0
+"""Limits of one audio file."""
+
 MAX_DISK_BYTES = 1 << 30
 """Bytes of all files of one protocol that are being received or transcribed."""
 
@@ -43,8 +47,8 @@ _JsonValue = str | bool | int | float | list[str] | None
 class FileTooLarge(InvalidRequest):
     """An audio file with more bytes than the limit."""
 
-    def __init__(self, limit: int) -> None:
-        super().__init__("file", f"too large (at most {limit / 2**20:.4g} MB; KANI_TRANSCRIPTION_MAX_BYTES)")
+    def __init__(self) -> None:
+        super().__init__("file", f"too large (at most {MAX_BYTES >> 20} MB)")
 
 
 class _InputAudio(msgspec.Struct):
@@ -69,22 +73,19 @@ class AudioUpload:
 
 
 class AudioUploads:
-    """Receives the uploads of one protocol, each up to ``max_bytes``, all together ``MAX_DISK_BYTES``."""
+    """Receives the uploads of one protocol, each up to ``MAX_BYTES``, all together ``MAX_DISK_BYTES``."""
 
-    def __init__(
-        self, max_bytes: int, field_bytes: int = MAX_FIELD_BYTES, form_bytes: int = FORM_BYTES
-    ) -> None:
+    def __init__(self, field_bytes: int = MAX_FIELD_BYTES, form_bytes: int = FORM_BYTES) -> None:
         """field_bytes: of the longest field of a form; form_bytes: of all that is not the file."""
-        self._max_bytes = max_bytes
         self._field_bytes = field_bytes
         self._form_bytes = form_bytes
-        self._disk_left = max(MAX_DISK_BYTES, max_bytes)
+        self._disk_left = MAX_DISK_BYTES
         self._decoding = asyncio.Lock()
 
     @property
     def max_body(self) -> int:
         """Bytes of the longest body of a request, which is JSON with the file in base64."""
-        return self._max_bytes * 4 // 3 + self._form_bytes
+        return MAX_BYTES * 4 // 3 + self._form_bytes
 
     @asynccontextmanager
     async def receive(self, request: Request) -> AsyncIterator[AudioUpload]:
@@ -105,7 +106,7 @@ class AudioUploads:
 
     @contextmanager
     def _share(self) -> Iterator[_Disk]:
-        disk = _Disk(self, self._max_bytes)
+        disk = _Disk(self)
         try:
             yield disk
         finally:
@@ -121,7 +122,7 @@ class AudioUploads:
     async def _form(self, request: Request, disk: _Disk) -> AsyncIterator[AudioUpload]:
         parser = MultiPartParser(
             request.headers,
-            _complete(disk.bounded(request, self._max_bytes + self._form_bytes)),
+            _complete(disk.bounded(request, MAX_BYTES + self._form_bytes)),
             max_files=MAX_FILES,
             max_fields=MAX_FIELDS,
             max_part_size=self._field_bytes,
@@ -147,8 +148,8 @@ class AudioUploads:
                 fields[name] = (*fields.get(name, ()), value)
             elif name == "file":
                 file = value.file
-                if (value.size or 0) > self._max_bytes:
-                    raise FileTooLarge(self._max_bytes)
+                if (value.size or 0) > MAX_BYTES:
+                    raise FileTooLarge
         if file is None and "file" in fields:
             raise InvalidRequest("file", "must be a file: a part of the form with a file name")
         return AudioUpload(file, fields)
@@ -161,8 +162,8 @@ class AudioUploads:
                 fields = await self._read_json(disk.bounded(request, self.max_body), disk, raw, file)
             except OSError as error:
                 raise _disk_error(error) from error
-            if file.seek(0, 2) > self._max_bytes:
-                raise FileTooLarge(self._max_bytes)
+            if file.seek(0, 2) > MAX_BYTES:
+                raise FileTooLarge
             file.seek(0)
             yield AudioUpload(file, fields)
 
@@ -184,16 +185,15 @@ class AudioUploads:
 class _Disk:
     """The bytes of the disk that one request holds: ``size`` so far."""
 
-    def __init__(self, uploads: AudioUploads, max_bytes: int) -> None:
+    def __init__(self, uploads: AudioUploads) -> None:
         self._uploads = uploads
-        self._max_bytes = max_bytes
         self.size = 0
 
     async def bounded(self, request: Request, limit: int) -> AsyncGenerator[bytes, None]:
         """Yield the body of a request. Raises FileTooLarge beyond ``limit`` bytes, and Busy."""
         async for piece in request.stream():
             if self.size + len(piece) > limit:
-                raise FileTooLarge(self._max_bytes)
+                raise FileTooLarge
             self._uploads.take(len(piece))
             self.size += len(piece)
             yield piece

@@ -21,6 +21,8 @@ from onnx import ModelProto, helper, numpy_helper
 from prometheus_client import CollectorRegistry
 from websockets.asyncio.client import connect
 
+from kani.composition.settings import load
+from kani.composition.speech_service import build_engines
 from kani.core.errors import EngineUnavailable
 from kani.core.types import Samples, Segment
 from kani.engines.kokoro.checkpoints.build import PARTS, build
@@ -38,8 +40,6 @@ from kani.engines.kokoro.network.parts import NormAffine, SplitModel
 from kani.engines.kokoro.settings import KokoroSettings
 from kani.engines.plugin import Resources
 from kani.runtime.build_cache import BuildFailed
-from kani.server.settings import load
-from kani.server.speech_service import build_engines
 from tests.clients.kani.wire import RATE, ask, request, samples
 from tests.conftest import StartServer
 from tests.engines.kokoro.checkpoints.conftest import MakeFolder

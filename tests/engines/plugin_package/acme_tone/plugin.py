@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, SecretStr
 
 from kani.engines.plugin import EnginePlugin, RecognizerPlugin, Resources
 from kani.engines.plugin_settings import PluginSettings, setting
-from kani.protocols.shared.plugin import ProtocolPlugin
+from kani.protocols.shared.plugin import ProtocolPlugin, ServerSettings
 
 if TYPE_CHECKING:
     from kani.core.engine import Engine
@@ -91,7 +91,7 @@ TWICE = EnginePlugin(
 )
 
 
-def build_protocol(settings: LineSettings) -> Protocol:
+def build_protocol(settings: LineSettings, server: ServerSettings) -> Protocol:
     """Import the protocol, and build it."""
     from acme_tone.line import protocol
 

@@ -19,6 +19,8 @@ import pytest
 import tokenizers
 from faster_whisper.tokenizer import Tokenizer
 
+from kani.composition.settings import load
+from kani.composition.speech_service import build_recognizer
 from kani.core.errors import EngineUnavailable
 from kani.core.recognizer import RecognizedWord, Step
 from kani.core.transcriber import TranscriptionOptions
@@ -32,8 +34,6 @@ from kani.engines.whisper.model import Whisper
 from kani.runtime.errors import CheckpointError
 from kani.runtime.recognition import live_delay
 from kani.runtime.recognition.local_agreement import HypothesisWord
-from kani.server.settings import load
-from kani.server.speech_service import build_recognizer
 from tests.engines.whisper.checkpoint.random_checkpoint import (
     KINDS,
     MELS,

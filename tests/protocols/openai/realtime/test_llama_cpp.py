@@ -6,12 +6,15 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from kani.engines.chat import endpoint as chat
+from kani.engines.chat.endpoint import ChatSettings
 from tests.clients.openai_realtime import Client, realtime, types
 from tests.conftest import ROOT
 from tests.support.chat.llama_server import ANSWER, CONTEXT, COUNT, COUNTED, KEY, MODEL
@@ -92,8 +95,11 @@ async def test_written_answer_comes_in_its_tokens_up_to_the_limit(tmp_path: Path
     assert response["usage"]["output_tokens"] == 6
 
 
-async def test_cancelled_answer_is_written_no_further(tmp_path: Path) -> None:
-    async with talking(tmp_path, KANI_LLM_MAX_ANSWER="1000000") as (client, address):
+async def test_cancelled_answer_is_written_no_further(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chat, "ChatSettings", partial(ChatSettings, max_characters=1_000_000))
+    async with talking(tmp_path) as (client, address):
         await client.configure("realtime", output_modalities=["text"])
         await write(client, COUNT)
         await client.until(WRITTEN)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from kani.composition.settings.network import NetworkSettings
+from kani.composition.settings.types import BaseAddress, HeaderKey
 from kani.engines.plugin_settings import setting
-from kani.server.settings.network import NetworkSettings
-from kani.server.settings.types import BaseAddress, HeaderKey
 
 CONVERSATION = "Conversations"
 
@@ -54,31 +54,4 @@ class ConversationSettings(NetworkSettings):
         about="Whether an answer is begun in a pause after a whole sentence, before it is sure that the user "
         "has said all: it comes sooner, and is dropped unheard if the user goes on, which costs a request. "
         "Not set: where the endpoint is on this machine or in a private network, and needs no key.",
-    )
-    llm_first_seconds: float = setting(
-        120.0,
-        "KANI_LLM_FIRST_SECONDS",
-        group=CONVERSATION,
-        unit="seconds",
-        gt=0,
-        le=3600,
-        about="Longest wait for the first word of an answer. A model that has to be loaded takes its time.",
-    )
-    llm_stall_seconds: float = setting(
-        20.0,
-        "KANI_LLM_STALL_SECONDS",
-        group=CONVERSATION,
-        unit="seconds",
-        gt=0,
-        le=3600,
-        about="Longest wait for the next word.",
-    )
-    llm_max_answer: int = setting(
-        8000,
-        "KANI_LLM_MAX_ANSWER",
-        group=CONVERSATION,
-        unit="characters",
-        ge=1,
-        le=1_000_000,
-        about="Longest answer. A longer one is ended there.",
     )

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
-from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
@@ -45,25 +43,6 @@ def _origins(value: Any) -> Any:
         if origin != "null" and not (parts.scheme and parts.netloc and not parts.path.strip("/")):
             raise ValueError(f"{origin!r} is no origin (https://host, https://host:port or null)")
     return tuple(origin.rstrip("/").lower() for origin in origins)
-
-
-def _networks(value: Any) -> Any:
-    networks = listed(value)
-    for network in networks:
-        try:
-            ipaddress.ip_network(network)
-        except ValueError:
-            raise ValueError(f"{network!r} is no network (192.168.1.0/24) and no IP address") from None
-    return networks
-
-
-def _paired(value: Any) -> Any:
-    if not isinstance(value, str):
-        return value
-    pairs = [part.partition("=") for part in listed(value)]
-    if not all(name.strip() and named.strip() for name, _, named in pairs):
-        raise ValueError("has to be a list of NAME=VALUE, separated by commas")
-    return {name.strip(): named.strip() for name, _, named in pairs}
 
 
 def _base_address(value: Any) -> Any:
@@ -128,8 +107,6 @@ def _plugged(value: Any, names: tuple[str, ...], found: Found[Any]) -> Any:
 CommaList = Annotated[tuple[str, ...], BeforeValidator(listed)]
 Keys = Annotated[tuple[SecretStr, ...], BeforeValidator(listed)]
 HeaderKey = Annotated[SecretStr, BeforeValidator(_header_key)]
-Networks = Annotated[tuple[str, ...], BeforeValidator(_networks)]
-Pairs = Annotated[Mapping[str, str], BeforeValidator(_paired)]
 Bucket = Annotated[str, BeforeValidator(_bucket)]
 WorkerAddresses = Annotated[tuple[str, ...], BeforeValidator(_worker_addresses)]
 BaseAddress = Annotated[str, BeforeValidator(_base_address)]
@@ -138,7 +115,5 @@ Language = Annotated[str, BeforeValidator(_language)]
 Level = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(_upper)]
 Engine = Annotated[str, BeforeValidator(_engine)]
 Recognizer = Annotated[str, BeforeValidator(_recognizer)]
-CodeBlocks = Annotated[Literal["announce", "skip"], LOWER]
 Precision = Annotated[Literal["auto", "float32", "bfloat16", "int8"], LOWER]
-Times = Annotated[Literal["auto", "absolute", "relative"], LOWER]
 LogFormat = Annotated[Literal["text", "json"], LOWER]

@@ -1,4 +1,4 @@
-"""Composition of the speech service: from the settings to engines, recogniser and core; no protocol."""
+"""Composition of the speech service: from the settings to engines, recogniser and core."""
 
 from __future__ import annotations
 
@@ -10,13 +10,17 @@ from urllib.parse import urlsplit
 
 from prometheus_client import CollectorRegistry
 
+from kani.composition.host_names import is_private
+from kani.composition.settings import Settings, SettingsError
+from kani.composition.voices.place import is_there, voice_place, write_error
 from kani.core.chat_model import ChatModel
 from kani.core.diarization.diarizer import Diarizer
 from kani.core.engine import Unloadable
 from kani.core.errors import InvalidRequest
 from kani.core.late_engine.loading import LateEngine
+from kani.core.observer import Observer
 from kani.core.recognizer import Recognizer
-from kani.core.request import Limits
+from kani.core.request import MAX_TEXT, Limits
 from kani.core.service import SpeechService
 from kani.core.types import Recording
 from kani.core.voices.catalogue import VoiceStore
@@ -30,10 +34,6 @@ from kani.engines.whisper.checkpoint.settings import WhisperSettings
 from kani.runtime.speaker_encoder.encoder import SpeakerEncoder
 from kani.runtime.turn_model.model import SmartTurn
 from kani.runtime.voice_detector import VoiceDetector
-from kani.server.metrics import Metrics
-from kani.server.network.host_names import is_private
-from kani.server.settings import Settings, SettingsError
-from kani.server.voices.place import is_there, voice_place, write_error
 from kani.text.languages import primary
 from kani.text.lexicon_file import LexiconFile
 
@@ -49,30 +49,30 @@ TRIAL_LANGUAGE = "es"
 
 def build_service(
     settings: Settings,
-    metrics: Metrics,
+    observer: Observer,
+    registry: CollectorRegistry,
     *,
     discover: Discover | None = None,
     discover_recognizers: Discover | None = None,
 ) -> SpeechService:
     """Return the speech service of the settings, not started.
 
-    discover: as for ``build_engines``; discover_recognizers: as for ``build_recognizer``. Raises
-    EngineUnavailable, and InvalidRequest for a voice or a default language that no engine is known to have.
+    observer: is told what the service does; registry: holds the engines' metrics; discover: as for
+    ``build_engines``; discover_recognizers: as for ``build_recognizer``. Raises EngineUnavailable, and
+    InvalidRequest for a voice or a default language that no engine is known to have.
     """
     _check_voices(settings)
     _check_folders(settings)
-    restarts = _restarts(settings, metrics.registry)
-    workers = WorkerMetrics(metrics.registry) if "remote" in (settings.engine, settings.recognizer) else None
-    engines = build_engines(
-        settings, metrics.registry, restarts=restarts, discover=discover, worker_metrics=workers
-    )
+    restarts = _restarts(settings, registry)
+    workers = WorkerMetrics(registry) if "remote" in (settings.engine, settings.recognizer) else None
+    engines = build_engines(settings, registry, restarts=restarts, discover=discover, worker_metrics=workers)
     return SpeechService(
         engines.required,
         VoiceStore(voice_place(settings.voice_bucket, settings.data_dir), _check_recording),
         limits_of(settings),
         default_language=settings.language,
         default_voice=settings.voice,
-        observer=metrics,
+        observer=observer,
         late_engine=_late_engine(settings, engines, restarts),
         recognizer=build_recognizer(
             settings.recognizer,
@@ -86,7 +86,6 @@ def build_service(
         diarizer=build_diarizer(),
         reference_voice=EspeakReferenceVoice(),
         lexicon=LexiconFile(settings.lexicon) if settings.lexicon is not None else None,
-        announce_code=settings.code_blocks == "announce",
         chat_model=build_chat_model(settings),
         idle_unload_s=settings.idle_unload_seconds,
         detects_language=not _speaks_one_language(settings),
@@ -118,10 +117,7 @@ def build_chat_model(settings: Settings) -> ChatModel | None:
             settings.llm_url,
             settings.llm_model,
             key.get_secret_value() if key is not None else "",
-            settings.llm_first_seconds,
-            settings.llm_stall_seconds,
-            settings.llm_max_answer,
-            _asked_early(settings.llm_url, settings),
+            early=_asked_early(settings.llm_url, settings),
         )
     )
 
@@ -135,18 +131,19 @@ def _asked_early(url: str, settings: Settings) -> bool:
 
 def _check_voices(settings: Settings) -> None:
     """Raise InvalidRequest for what the settings name and no engine has, before one is loaded."""
-    if settings.voice is None and not settings.elevenlabs_voices and settings.language is None:
+    named = list(settings.named_voices())
+    if settings.voice is None and not named and settings.language is None:
         return  # without a process of espeak-ng's, where each engine has one of its own
     known = _registry(settings, CollectorRegistry()).known_voices(settings.engine)
     if known is None:
         return
     if settings.voice is not None:
         known.check_voice(settings.voice)
-    for voice in settings.elevenlabs_voices.values():
+    for setting, voice in named:
         try:
             known.check_voice(voice)
         except InvalidRequest as error:
-            raise InvalidRequest("elevenlabs_voices", error.reason) from error
+            raise InvalidRequest(setting, error.reason) from error
     if settings.language is not None:
         known.check_language(settings.language)
 
@@ -196,11 +193,10 @@ def _check_recording(recording: Recording) -> tuple[str, ...]:
 def limits_of(settings: Settings) -> Limits:
     """Return the limits of the speech service."""
     return Limits(
-        max_text=settings.max_text,
+        max_text=settings.max_text or MAX_TEXT,
         max_sessions=settings.max_connections,
         max_waiting=settings.max_waiting,
-        ahead_s=settings.ahead_seconds,
-        rate_per_minute=settings.rate_per_minute if settings.rate_limit_enabled else 0,
+        rate_per_minute=settings.rate_per_minute,
         request_timeout_s=settings.request_timeout,
         max_concurrent=settings.max_concurrent,
     )

@@ -1,18 +1,30 @@
-"""All settings of this installation: those of the table, and those of engines and recognisers."""
+"""All settings of this installation: those of the table, and those of the plugins.
+
+Plugins are engines, recognisers and protocols, of this package and of others.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import cache
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from kani.composition.settings.table import Settings, field_metadata
 from kani.engines.plugin import PROTOCOLS, Found, find, found_engines, found_recognizers
 from kani.engines.plugin_settings import setting_name
-from kani.server.settings.table import Settings, field_metadata
+
+_OWN_PROTOCOLS = tuple(
+    EntryPoint(name, f"kani.protocols.{name}.plugin:PROTOCOL", PROTOCOLS)
+    for name in (
+        *("kani", "voices_api", "books_api", "kyutai", "voxcpm", "openai", "elevenlabs", "livekit_tokens"),
+        "wyoming",
+    )
+)
+"""The protocols of this package. Where prefixes of their paths overlap, the more special one comes first."""
 
 if TYPE_CHECKING:
     from kani.protocols.shared.plugin import ProtocolPlugin
@@ -22,9 +34,9 @@ FIRST_LIMIT = "max_connections"
 
 
 @cache
-def _plugins() -> tuple[Mapping[str, type[BaseModel]], Mapping[tuple[str, str], str]]:
+def _plugins() -> tuple[Mapping[type[BaseModel], str], Mapping[tuple[str, str], str]]:
     """Return what ``plugin_models`` and ``unusable`` return."""
-    models: dict[str, type[BaseModel]] = {}
+    models: dict[type[BaseModel], str] = {}
     names = set(Settings.model_fields)
     taken = {variable for field in Settings.model_fields.values() for variable in _variables(field)}
     clashing: dict[tuple[str, str], str] = {}
@@ -32,15 +44,14 @@ def _plugins() -> tuple[Mapping[str, type[BaseModel]], Mapping[tuple[str, str], 
     found += [("recognizer", name, plugin.settings) for name, plugin in found_recognizers().plugins.items()]
     found += [("protocol", name, plugin.settings) for name, plugin in _found_protocols().plugins.items()]
     for kind, name, model in found:
-        if models.get(name) is model:
+        if model in models:
             continue  # a package's engine and its recogniser may share their settings
         own = fields_of(model)
         used = {variable for field in own.values() for variable in _variables(field)}
-        if name in models or own.keys() & names or used & taken:
-            twice = min([*own.keys() & names, *used & taken], default=name)
-            clashing[kind, name] = f"the {kind} {name} cannot be used: {twice} is taken already"
+        if twice := [*own.keys() & names, *used & taken]:
+            clashing[kind, name] = f"the {kind} {name} cannot be used: {min(twice)} is taken already"
             continue
-        models[name] = model
+        models[model] = name
         names |= own.keys()
         taken |= used
     return models, clashing
@@ -51,8 +62,8 @@ def fields_of(model: type[BaseModel]) -> dict[str, FieldInfo]:
     return {setting_name(info): info for info in model.model_fields.values()}
 
 
-def plugin_models() -> Mapping[str, type[BaseModel]]:
-    """Return the models of the plugins' settings, by the plugins' names."""
+def plugin_models() -> Mapping[type[BaseModel], str]:
+    """Return the models of the plugins' settings, each with its plugin's name."""
     return _plugins()[0]
 
 
@@ -66,7 +77,7 @@ def unusable() -> Mapping[tuple[str, str], str]:
 
 def plugin_fields() -> dict[str, FieldInfo]:
     """Return the plugins' settings by name."""
-    return {name: field for model in plugin_models().values() for name, field in fields_of(model).items()}
+    return {name: field for model in plugin_models() for name, field in fields_of(model).items()}
 
 
 @cache
@@ -74,7 +85,7 @@ def fields() -> Mapping[str, FieldInfo]:
     """Return all settings by name, in the order of docs/settings.md."""
     every = {**Settings.model_fields, **plugin_fields()}
     order = [*Settings.model_fields]
-    for model in plugin_models().values():
+    for model in plugin_models():
         before = ""
         for name, field in fields_of(model).items():
             before = field_metadata(field)["after"] or before
@@ -96,16 +107,23 @@ def plugin_warnings() -> list[str]:
 
 @cache
 def _found_protocols() -> Found[ProtocolPlugin[Any]]:
-    # Without such a package nothing of the protocols is imported: the library needs none.
-    if not (entries := entry_points(group=PROTOCOLS)):
-        return Found({}, {})
+    # Only where settings are read: a program that imports the library may use none.
     from kani.protocols.shared.plugin import ProtocolPlugin
 
-    return find(entries, "protocol", ProtocolPlugin, ())
+    names = [entry.name for entry in _OWN_PROTOCOLS]
+    ours = find(_OWN_PROTOCOLS, "protocol", ProtocolPlugin, ())
+    others = find(entry_points(group=PROTOCOLS), "protocol", ProtocolPlugin, names)
+    in_order = {name: ours.plugins[name] for name in names if name in ours.plugins}
+    return Found({**in_order, **others.plugins}, {**ours.broken, **others.broken})
+
+
+def own_protocols() -> frozenset[str]:
+    """Return the names of this package's protocols."""
+    return frozenset(entry.name for entry in _OWN_PROTOCOLS)
 
 
 def plugin_protocols() -> list[ProtocolPlugin[Any]]:
-    """List the protocols of other packages."""
+    """List the protocols: this package's own in the order in which paths are matched, then the others."""
     found = _found_protocols().plugins.items()
     return [plugin for name, plugin in found if ("protocol", name) not in unusable()]
 

@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
-
-from pydantic import BaseModel, ConfigDict
 
 import websocket_config as config
-from kani.engines.plugin_settings import setting
-from kani.server.settings.types import CommaList, Keys, Origins
+from kani.composition.settings.types import CommaList, Keys, Origins
+from kani.engines.plugin_settings import PluginSettings, is_true, setting
 
 ADDRESS = "Address"
 ACCESS = "Access"
 
 
-def _behind_voxcpm(given: dict[str, Any]) -> int:
-    port: int = given.get("voxcpm_port", 0)
-    return port + 1 if 0 < port < 65535 else 0
-
-
-class NetworkSettings(BaseModel):
+class NetworkSettings(PluginSettings):
     """Network settings, frozen; an unknown name is an error."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     host: str = setting(
         config.WEBSOCKET_HOST,
@@ -49,77 +40,14 @@ class NetworkSettings(BaseModel):
         about="Listen also on the ports that clients of other servers look for, which follow. Each serves "
         "all that KANI_PORT serves.",
     )
-    rest_port: int = setting(
-        config.REST_PORT,
-        "KANI_REST_PORT",
-        group=ADDRESS,
-        ge=0,
-        le=65535,
-        about="Port for clients of Kani's original HTTP server and for its page, opened with KANI_COMPAT; 0 "
-        "takes a free one. A page that is opened from a file has the origin `null`, which "
-        "KANI_ALLOWED_ORIGINS has to list.",
-    )
-    kyutai_port: int = setting(
-        config.KYUTAI_PORT,
-        "KANI_KYUTAI_PORT",
-        "PORT",
-        group=ADDRESS,
-        ge=0,
-        le=65535,
-        about="Port for clients of Kyutai's server and for the relay's app, which asks for its token there, "
-        "opened with KANI_COMPAT; 0 takes a free one.",
-    )
-    kyutai_voice_port: int = setting(
-        config.KYUTAI_VOICE_PORT,
-        "KANI_KYUTAI_VOICE_PORT",
-        group=ADDRESS,
-        ge=0,
-        le=65535,
-        about="Port for clients of Kyutai's voice cloning, opened with KANI_COMPAT; 0 takes a free one.",
-    )
-    relay_port: int = setting(
-        config.RELAY_PORT,
-        "KANI_RELAY_PORT",
-        "TTS_WS_PORT",
-        group=ADDRESS,
-        ge=0,
-        le=65535,
-        about="Port for clients of the relay, opened with KANI_COMPAT; 0 takes a free one.",
-    )
-    voxcpm_port: int = setting(
-        config.VOXCPM_PORT,
-        "KANI_VOXCPM_PORT",
-        "TTS_PORT",
-        group=ADDRESS,
-        ge=0,
-        le=65535,
-        about="Port for clients of the VoxCPM server, opened with KANI_COMPAT; 0 takes a free one. A "
-        "WebSocket on `/` speaks VoxCPM's protocol there.",
-    )
-    voxcpm_page_port: int = setting(
-        _behind_voxcpm,
-        "KANI_VOXCPM_PAGE_PORT",
-        group=ADDRESS,
-        ge=0,
-        le=65535,
-        about="Port where users of the VoxCPM server look for its page, opened with KANI_COMPAT; 0 takes a "
-        "free one. Not set: the one after KANI_VOXCPM_PORT.",
-    )
-    metrics_enabled: bool = setting(
-        False,
-        "KANI_METRICS_ENABLED",
-        "TTS_METRICS_ENABLED",
-        group=ADDRESS,
-        about="Open a port for nothing but metrics, besides `/metrics` on all the others.",
-    )
-    metrics_port: int = setting(
-        config.METRICS_PORT,
+    metrics_port: int | None = setting(
+        None,
         "KANI_METRICS_PORT",
-        "TTS_METRICS_PORT",
         group=ADDRESS,
         ge=0,
         le=65535,
-        about="That port; 0 takes a free one.",
+        about="Port for nothing but metrics, besides `/metrics` on all the others; 0 takes a free one. Not "
+        f"set: none, but with TTS_METRICS_ENABLED the one of TTS_METRICS_PORT, or {config.METRICS_PORT}.",
     )
     tls_cert: Path | None = setting(
         None,
@@ -173,3 +101,10 @@ class NetworkSettings(BaseModel):
         f"`{config.PUBLIC_TOKEN}`. Where keys are set, a request to a loopback server under such a name "
         "needs one.",
     )
+
+    @classmethod
+    def implied(cls, environment: Mapping[str, str]) -> dict[str, object]:
+        """Open the port for metrics as the VoxCPM server's variables do."""
+        if not is_true(environment.get("TTS_METRICS_ENABLED", "")):
+            return {}
+        return {"metrics_port": environment.get("TTS_METRICS_PORT") or config.METRICS_PORT}

@@ -1,12 +1,12 @@
 """Table of the settings: name, unit, range, environment variables and default of each.
 
-``network`` holds those of ports and access, ``protocols`` those of single protocols; engines and recognisers
-have their own (``kani.engines.plugin``).
+``network`` holds those of ports and access, ``conversation`` those of the chat endpoint; engines, recognisers
+and protocols have their own (``kani.engines.plugin``, ``kani.protocols.shared.plugin``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,12 +15,9 @@ from pydantic import BaseModel, PrivateAttr, SecretStr
 from pydantic.fields import FieldInfo
 
 import websocket_config as config
-from kani.engines.plugin_settings import setting, setting_name
-from kani.server.settings.protocols import ProtocolSettings
-from kani.server.settings.types import (
+from kani.composition.settings.conversation import ConversationSettings
+from kani.composition.settings.types import (
     Bucket,
-    CodeBlocks,
-    CommaList,
     Engine,
     Language,
     Level,
@@ -29,6 +26,7 @@ from kani.server.settings.types import (
     Recognizer,
     WorkerAddresses,
 )
+from kani.engines.plugin_settings import is_true, setting, setting_name
 
 SPEECH = "Speech"
 KANI = "The Kani model"
@@ -39,7 +37,7 @@ LOG = "Log"
 Plugged = TypeVar("Plugged", bound=BaseModel)
 
 
-class Settings(ProtocolSettings):
+class Settings(ConversationSettings):
     """Settings of one server, frozen; ``settings.load`` builds them."""
 
     _plugins: Mapping[type[BaseModel], BaseModel] = PrivateAttr(default_factory=dict)
@@ -105,12 +103,6 @@ class Settings(ProtocolSettings):
         about="Lexicon of pronunciations (docs/lexicon.md): a file, or a folder of files; reloaded when it "
         "changes. Not set: none.",
     )
-    code_blocks: CodeBlocks = setting(
-        "announce",
-        "KANI_CODE_BLOCKS",
-        group=SPEECH,
-        about="Spoken form of a block of code: `announce` speaks an announcement, `skip` nothing.",
-    )
     recognizer: Recognizer = setting(
         config.DEFAULT_RECOGNIZER,
         "KANI_RECOGNIZER",
@@ -173,52 +165,26 @@ class Settings(ProtocolSettings):
         "wait in the queue. Not set, or more: the engine's own number of slots. Kokoro's is the number of "
         "streams that this machine synthesizes in real time, measured after the start.",
     )
-    max_text: int = setting(
-        config.MAX_TEXT,
+    max_text: int | None = setting(
+        None,
         "KANI_MAX_TEXT",
-        group=LIMITS,
-        unit="characters",
-        ge=1,
-        le=10_000_000,
-        about="Longest text of one request.",
-    )
-    voxcpm_max_text: int = setting(
-        config.VOXCPM_MAX_TEXT,
-        "KANI_VOXCPM_MAX_TEXT",
         "TTS_MAX_TEXT_LENGTH",
         group=LIMITS,
         unit="characters",
         ge=1,
         le=10_000_000,
-        about="The same for VoxCPM's protocol; KANI_ELEVENLABS_MAX_TEXT is ElevenLabs'.",
-    )
-    max_message_bytes: int = setting(
-        config.MAX_MESSAGE_BYTES,
-        "KANI_MAX_MESSAGE_BYTES",
-        group=LIMITS,
-        unit="bytes",
-        ge=1024,
-        le=1 << 30,
-        about="Longest message, and longest HTTP body; a longer message closes its connection with 1009. "
-        "Messages on Kyutai's WebSocket paths may have 64 MiB, those on VoxCPM's 1 MiB, as on their own "
-        "servers.",
+        about="Longest text of one request, in every protocol. Not set: 5,000 in VoxCPM's, 40,000 in "
+        "ElevenLabs', 100,000 in OpenAI's audio API, 10,000 in the others.",
     )
     rate_per_minute: int = setting(
         config.RATE_PER_MINUTE,
         "KANI_RATE_PER_MINUTE",
-        "TTS_RATE_LIMIT_PER_MINUTE",
         group=LIMITS,
         unit="sessions a minute",
         ge=0,
         le=1_000_000,
-        about="Sessions that one client address may open a minute; 0 is no limit.",
-    )
-    rate_limit_enabled: bool = setting(
-        True,
-        "KANI_RATE_LIMIT_ENABLED",
-        "TTS_RATE_LIMIT_ENABLED",
-        group=LIMITS,
-        about="Apply that limit.",
+        about="Sessions that one client address may open a minute; 0 is no limit. Not set: "
+        "TTS_RATE_LIMIT_PER_MINUTE, unless TTS_RATE_LIMIT_ENABLED is false.",
     )
     request_timeout: float = setting(
         config.REQUEST_TIMEOUT,
@@ -231,25 +197,6 @@ class Settings(ProtocolSettings):
         about="Longest wait of a client in all, in the queue and for its engine, once its text is complete; "
         "0 is "
         "no limit. Time while it plays audio that it has received does not count.",
-    )
-    ahead_seconds: float = setting(
-        config.AHEAD_SECONDS,
-        "KANI_AHEAD_SECONDS",
-        group=LIMITS,
-        unit="seconds of audio",
-        ge=1,
-        le=3600,
-        about="Audio that an engine may produce ahead of its client's reading.",
-    )
-    idle_seconds: float = setting(
-        config.IDLE_SECONDS,
-        "KANI_IDLE_SECONDS",
-        group=LIMITS,
-        unit="seconds",
-        ge=1,
-        le=86400,
-        about="Longest time that a session of Kyutai's protocol may wait for text. The other protocols have "
-        "limits of their own.",
     )
     idle_unload_seconds: float | None = setting(
         None,
@@ -270,47 +217,7 @@ class Settings(ProtocolSettings):
         le=3600,
         about="Time for speech under way to finish once the server is stopping.",
     )
-    ping_interval: float = setting(
-        config.WEBSOCKET_PING_INTERVAL,
-        "KANI_PING_INTERVAL",
-        "TTS_PING_INTERVAL",
-        group=LIMITS,
-        unit="seconds",
-        gt=0,
-        le=3600,
-        about="Interval of the pings to a WebSocket client.",
-    )
-    ping_timeout: float = setting(
-        config.SERVER_PING_TIMEOUT,
-        "KANI_PING_TIMEOUT",
-        "TTS_PING_TIMEOUT",
-        group=LIMITS,
-        unit="seconds",
-        gt=0,
-        le=86400,
-        about="Longest wait for the pong. Long on purpose: a client that reads as it plays answers only "
-        "after "
-        "the audio that was sent before the ping. It is also the write timeout of HTTP responses.",
-    )
 
-    voice_dir: Path | None = setting(
-        None,
-        "KANI_VOICE_DIR",
-        "TTS_VOICE_DIR",
-        group=FILES,
-        about="Folder of recordings, as the VoxCPM server has it (`CATEGORY/NAME.mp3`, with its transcript "
-        "in "
-        "`CATEGORY/NAME.txt`): `/api/voices` lists them, and clients name them with `voice_id` or "
-        "`prompt_wav_path`. Not set: none.",
-    )
-    recording_hosts: CommaList = setting(
-        (),
-        "KANI_RECORDING_HOSTS",
-        group=FILES,
-        about="Hosts of private networks, `name` or `name:port`, separated by commas, from which recordings "
-        "may "
-        "be fetched (VoxCPM's `prompt_wav_url`). Public addresses are always allowed.",
-    )
     models_dir: Path | None = setting(
         None,
         "KANI_MODELS_DIR",
@@ -378,6 +285,13 @@ class Settings(ProtocolSettings):
         "in `kani-tts/log` of the user's state folder (XDG_STATE_HOME counts).",
     )
 
+    @classmethod
+    def implied(cls, environment: Mapping[str, str]) -> dict[str, object]:
+        """Limit the rate, and open the port for metrics, as the VoxCPM server's variables do."""
+        rate = environment.get("TTS_RATE_LIMIT_PER_MINUTE")
+        limited = rate and is_true(environment.get("TTS_RATE_LIMIT_ENABLED", "true"))
+        return super().implied(environment) | ({"rate_per_minute": rate} if limited else {})
+
     def with_plugins(self, plugins: Mapping[type[BaseModel], BaseModel]) -> Settings:
         """Return these settings with those of plugins."""
         complete = self.model_copy()
@@ -388,6 +302,13 @@ class Settings(ProtocolSettings):
         """Return the settings that a plugin's model describes: their defaults where none were loaded."""
         found = self._plugins.get(model)
         return found if isinstance(found, model) else model()
+
+    def named_voices(self) -> Iterator[tuple[str, str]]:
+        """Yield the voices that plugins' settings name, each with its setting's name."""
+        for chosen in self._plugins.values():
+            for field, info in type(chosen).model_fields.items():
+                if field_metadata(info).get("names_voices"):
+                    yield from ((setting_name(info), voice) for voice in getattr(chosen, field).values())
 
     def value(self, name: str) -> Any:
         """Return a setting, of a plugin too, by its name in docs/settings.md."""

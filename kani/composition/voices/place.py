@@ -42,7 +42,7 @@ def voice_place(bucket: str | None, data_dir: Path) -> Path | VoiceBackend:
     if bucket is None:
         return data_dir
     try:
-        from kani.server.voices.object_store import S3ObjectStore
+        from kani.composition.voices.object_store import S3ObjectStore
     except ModuleNotFoundError as error:
         raise StoreUnavailable(
             f"KANI_VOICE_BUCKET is set, but the package {error.name} is missing: "

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
-from kani.server.settings.installed import fields, plugin_fields, plugin_protocols, plugin_warnings, variables
-from kani.server.settings.loader import (
+from kani.composition.settings.installed import (
+    fields,
+    own_protocols,
+    plugin_fields,
+    plugin_protocols,
+    plugin_warnings,
+    variables,
+)
+from kani.composition.settings.loader import (
     SettingsError,
     accepted_values,
     foreign_model_warnings,
@@ -11,7 +18,7 @@ from kani.server.settings.loader import (
     retired_options,
     unknown_variable_warnings,
 )
-from kani.server.settings.table import KANI, SPEECH, Settings, field_metadata
+from kani.composition.settings.table import KANI, SPEECH, Settings, field_metadata
 
 __all__ = [
     "KANI",
@@ -23,6 +30,7 @@ __all__ = [
     "fields",
     "foreign_model_warnings",
     "load",
+    "own_protocols",
     "plugin_fields",
     "plugin_protocols",
     "plugin_warnings",

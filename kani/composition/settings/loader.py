@@ -1,4 +1,4 @@
-"""Reads the settings of ``kani.server.settings.table``.
+"""Reads the settings of ``kani.composition.settings.table``.
 
 A value comes from the command line, else from the environment, else from the file ``.env`` in the
 working folder, else from ``websocket_config``. Where several variables mean the same setting, the first of
@@ -21,17 +21,14 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
+from kani.composition.settings.installed import fields, plugin_models, unusable, variables
+from kani.composition.settings.table import Settings, field_metadata
+from kani.composition.settings.types import LANGUAGES, one_of
 from kani.engines.plugin import RETIRED, engine_names, recognizer_names, retirement
-from kani.engines.plugin_settings import setting_name
-from kani.server.settings.installed import fields, plugin_models, unusable, variables
-from kani.server.settings.table import Settings, field_metadata
-from kani.server.settings.types import LANGUAGES, one_of
+from kani.engines.plugin_settings import PluginSettings, setting_name
 
 ENV_FILE = Path(".env")
 """In the folder where the server is started."""
-
-ORIGINAL_RELAY = ("ELEVEN_API_KEY", "ELEVEN_VOICE_ID", "LIVEKIT_API_KEY", "LIVEKIT_API_SECRET")
-"""Variables that the original relay requires. It saves alignment files; so does a server with all of them."""
 
 CLIENT_VARIABLES = ("KANI_API_KEY",)
 
@@ -62,11 +59,12 @@ def load(
         for variable in variables(name):
             if name not in values and written.get(variable):
                 values[name], called[name] = written[variable], variable
-    if all(written.get(variable) for variable in ORIGINAL_RELAY):
-        values.setdefault("log_alignment", True)
+    for name, value in _implied(written).items():
+        values.setdefault(name, value)
+        called.setdefault(name, name)
     plugins: dict[type[BaseModel], BaseModel] = {}
     complaints: list[str] = []
-    for plugin, model in plugin_models().items():
+    for model, plugin in plugin_models().items():
         names = {field: setting_name(info) for field, info in model.model_fields.items()}
         own = {field: values.pop(name) for field, name in names.items() if name in values}
         try:
@@ -83,6 +81,17 @@ def load(
     if complaints:
         raise SettingsError("\n".join(complaints))
     return chosen.with_plugins(plugins)
+
+
+def _implied(written: Mapping[str, str | None]) -> dict[str, object]:
+    """Return the values of settings that variables other than their own imply."""
+    environment = {variable: value for variable, value in written.items() if value}
+    models: tuple[type[BaseModel], ...] = (Settings, *plugin_models())
+    implied: dict[str, object] = {}
+    for model in models:
+        if issubclass(model, PluginSettings):
+            implied |= model.implied(environment)
+    return implied
 
 
 def _complaints(

@@ -1,4 +1,4 @@
-"""Generates docs/settings.md: ``python -m kani.server.settings.document > docs/settings.md``."""
+"""Generates docs/settings.md: ``python -m kani.composition.settings.document > docs/settings.md``."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic.fields import FieldInfo
 
-from kani.server.settings import accepted_values, field_metadata, fields
+from kani.composition.settings import accepted_values, field_metadata, fields
 
 INTRODUCTION = """# Settings
 
@@ -16,7 +16,7 @@ environment, which wins over the file. Where a row names several variables, the 
 counts, wherever it is set: the others are the names of the same setting in the original servers. An invalid
 setting ends the start with one line that names it and the values it accepts.
 
-This page is made by `python -m kani.server.settings.document > docs/settings.md`."""
+This page is made by `python -m kani.composition.settings.document > docs/settings.md`."""
 
 FOREIGN_VARIABLES = """## Variables of other servers that are not read
 
@@ -26,6 +26,8 @@ FOREIGN_VARIABLES = """## Variables of other servers that are not read
 model | `KANI_ENGINE`, `KANI_VOXCPM_MODEL`, `KANI_THREADS`, `KANI_MODELS_DIR`, `KANI_CACHE_DIR` |
 | `TTS_CHUNK_SIZE`, `TTS_SAMPLE_RATE`, `TTS_DEFAULT_*`, `TTS_DEBUG_AUDIO` | VoxCPM's requests | frames of at \
 most 4,096 bytes, at the engine's own rate; the answer names parameters that the engine does not support |
+| `TTS_PING_INTERVAL`, `TTS_PING_TIMEOUT` | VoxCPM's pings | one each 20 s, which waits 300 s for its \
+answer |
 | `TTS_WS_URL` | the relay's agent, a client | `/agent` is its endpoint |
 
 `TTS_HOST` opens the ports above; on an address like 0.0.0.0 it requires `KANI_API_KEYS` as `KANI_HOST` \

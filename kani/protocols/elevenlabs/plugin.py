@@ -1,0 +1,104 @@
+"""Description of ElevenLabs' protocol and the relay's for the server."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import BeforeValidator
+
+from kani.engines.plugin_settings import LOWER, PluginSettings, is_true, listed, setting
+from kani.protocols.shared.plugin import ProtocolPlugin, ServerSettings, compat_port
+
+if TYPE_CHECKING:
+    from kani.protocols.shared.protocol import Protocol
+
+ELEVENLABS = "ElevenLabs' protocol"
+RELAY = "The relay"
+MAX_TEXT = 40_000
+
+ORIGINAL_RELAY = ("ELEVEN_API_KEY", "ELEVEN_VOICE_ID", "LIVEKIT_API_KEY", "LIVEKIT_API_SECRET")
+"""Variables that the original relay requires. It stores what it speaks; so does a server with all of them."""
+
+ORIGINAL_LOGS = ("LOG_ALIGNMENT", "LOG_OUTPUTS")
+"""The original relay's switches of the two kinds of its files."""
+
+LOGS_FOLDER = Path("logs")
+"""Where the original relay has these files: in the folder where it is started."""
+
+
+def _paired(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    pairs = [part.partition("=") for part in listed(value)]
+    if not all(name.strip() and named.strip() for name, _, named in pairs):
+        raise ValueError("has to be a list of NAME=VALUE, separated by commas")
+    return {name.strip(): named.strip() for name, _, named in pairs}
+
+
+class Settings(PluginSettings):
+    """Settings of ElevenLabs' protocol and the relay's, frozen."""
+
+    relay_port: int = compat_port(
+        8081,
+        "KANI_RELAY_PORT",
+        "TTS_WS_PORT",
+        after="kyutai_port",
+        about="Port for clients of the relay, opened with KANI_COMPAT; 0 takes a free one.",
+    )
+    voices: Annotated[Mapping[str, str], BeforeValidator(_paired)] = setting(
+        {},
+        "KANI_ELEVENLABS_VOICES",
+        group=ELEVENLABS,
+        after="llm_early",
+        option=False,
+        names_voices=True,
+        about="Voices by the ids that ElevenLabs' clients name, `ID=VOICE`, separated by commas "
+        "(`21m00Tcm4TlvDq8ikWAM=af_heart`). Voices of this server have their own ids there too; the ids of "
+        "ElevenLabs' well-known voices are known.",
+    )
+    times: Annotated[Literal["auto", "absolute", "relative"], LOWER] = setting(
+        "auto",
+        "KANI_ELEVENLABS_TIMES",
+        group=ELEVENLABS,
+        option=False,
+        about="What the times of characters count from on the WebSockets: `absolute` from the start of the "
+        "stream, `relative` from where the message's own audio starts, which then waits until its characters "
+        "are known (up to a word longer); `auto` is absolute for clients that ask for `sync_alignment`, else "
+        "from the end of the characters before, as clients add them up.",
+    )
+    relay_logs: Path | None = setting(
+        None,
+        "KANI_RELAY_LOGS",
+        group=RELAY,
+        after="elevenlabs_fallback",
+        option=False,
+        accepts="a folder",
+        about="Folder in which the relay stores each utterance: the times of its characters in `alignment`, "
+        "its text in `outputs`. Not set: none, but `logs` in the folder where the server is started if "
+        "LOG_ALIGNMENT or LOG_OUTPUTS is true, or if ELEVEN_API_KEY, ELEVEN_VOICE_ID, LIVEKIT_API_KEY and "
+        "LIVEKIT_API_SECRET are all set, as the original relay requires, and LOG_ALIGNMENT is not false.",
+    )
+
+    @classmethod
+    def implied(cls, environment: Mapping[str, str]) -> dict[str, object]:
+        """Store the relay's utterances where the original relay would."""
+        switches = [environment[name] for name in ORIGINAL_LOGS if environment.get(name)]
+        original = all(environment.get(name) for name in ORIGINAL_RELAY)
+        stores = any(map(is_true, switches)) or (original and not environment.get("LOG_ALIGNMENT"))
+        return {"relay_logs": LOGS_FOLDER} if stores else {}
+
+
+def _build(settings: Settings, server: ServerSettings) -> Protocol:
+    from kani.protocols.elevenlabs.protocol import protocol
+    from kani.protocols.elevenlabs.relay.settings import RelaySettings
+    from kani.protocols.elevenlabs.settings import ElevenLabsSettings
+
+    return protocol(
+        ElevenLabsSettings(server.max_text or MAX_TEXT, settings.voices, settings.times),
+        RelaySettings(server.setting("elevenlabs_voice_id"), settings.relay_logs),
+    )
+
+
+PROTOCOL = ProtocolPlugin("elevenlabs", Settings, _build)

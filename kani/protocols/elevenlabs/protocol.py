@@ -1,0 +1,56 @@
+"""ElevenLabs' protocol and the relay's as the server mounts them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.routing import BaseRoute
+
+from kani.protocols.elevenlabs.errors import error_body
+from kani.protocols.elevenlabs.http.calls import call_group
+from kani.protocols.elevenlabs.http.convert import speech_routes, whole_answer_budget
+from kani.protocols.elevenlabs.http.lists import list_routes
+from kani.protocols.elevenlabs.http.speech_to_text import longest_body, speech_to_text_routes
+from kani.protocols.elevenlabs.http.text_to_dialogue import dialogue_routes
+from kani.protocols.elevenlabs.http.voices import voice_routes
+from kani.protocols.elevenlabs.relay import connection
+from kani.protocols.elevenlabs.relay.settings import RelaySettings, RelayState
+from kani.protocols.elevenlabs.settings import ElevenLabsSettings
+from kani.protocols.elevenlabs.websocket import routes as websocket_paths
+from kani.protocols.shared.protocol import CompatPort, Context, Protocol, Refusal
+
+PREFIXES = ("/v1/", "/v2/")
+"""Prefixes of the protocol's HTTP paths, those that are not served included."""
+
+
+def protocol(settings: ElevenLabsSettings, relay_settings: RelaySettings) -> Protocol:
+    """Return the protocol together with the relay's, and the relay's port."""
+    state = RelayState()
+
+    def routes(context: Context) -> list[BaseRoute]:
+        service = context.service
+        budget = whole_answer_budget()
+        return [
+            *speech_routes(service, settings, budget),
+            *dialogue_routes(service, settings, budget),
+            *list_routes(service, settings),
+            *voice_routes(service, settings),
+            *speech_to_text_routes(service),
+            *websocket_paths.routes(service, settings),
+            *connection.routes(service, settings, relay_settings, state),
+        ]
+
+    return Protocol(
+        routes,
+        ports=(CompatPort("relay_port", "ws", "relay"),),
+        key_in_first_message=(websocket_paths.PREFIX, websocket_paths.DIALOGUE_PREFIX),
+        refusals=dict.fromkeys(PREFIXES, _refusal_body),
+        max_body=longest_body(),
+        saves=[f"the relay's texts in {folder.absolute()}" for folder in relay_settings.folders],
+        health_fields=state.health_fields,
+        calls=lambda: call_group(settings),
+    )
+
+
+def _refusal_body(refusal: Refusal) -> dict[str, Any]:
+    return error_body(refusal.status, refusal.reason, refusal.call)

@@ -1,0 +1,27 @@
+"""Kani's protocol as the server mounts it."""
+
+from __future__ import annotations
+
+from starlette.routing import BaseRoute
+
+from kani.protocols.kani.calls import call_group
+from kani.protocols.kani.http import http_routes
+from kani.protocols.kani.websocket import websocket_routes
+from kani.protocols.shared.memory_budget import MemoryBudget
+from kani.protocols.shared.protocol import CompatPort, Context, Protocol
+from kani.protocols.shared.whole_answer import MAX_WHOLE_ANSWER_BYTES
+
+
+def protocol(max_text: int) -> Protocol:
+    """Return the protocol, with the port of the original REST server; max_text: characters of a text."""
+    return Protocol(
+        _routes,
+        ports=(CompatPort("rest_port", "http", "Kani REST"),),
+        calls=lambda: call_group(max_text),
+    )
+
+
+def _routes(context: Context) -> list[BaseRoute]:
+    whole_answers = MemoryBudget(MAX_WHOLE_ANSWER_BYTES, alternative="use tts_stream_request or /stream-tts")
+    service = context.service
+    return [*websocket_routes(service, whole_answers), *http_routes(service, whole_answers)]

@@ -1,0 +1,58 @@
+"""Description of the calls for LiveKit's tokens for the server."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydantic import SecretStr
+
+from kani.engines.plugin_settings import PluginSettings, setting
+from kani.protocols.shared.plugin import ProtocolPlugin, ServerSettings
+
+if TYPE_CHECKING:
+    from kani.protocols.shared.protocol import Protocol
+
+LIVEKIT = "LiveKit"
+
+
+class Settings(PluginSettings):
+    """Address and credentials of a LiveKit server, frozen."""
+
+    url: str | None = setting(
+        None,
+        "KANI_LIVEKIT_URL",
+        "LIVEKIT_URL",
+        group=LIVEKIT,
+        after="relay_logs",
+        option=False,
+        pattern=r"^(wss?|https?)://[^\s/]+/?$",
+        about="LiveKit server for the clients of `/token` (`wss://rooms.example`).",
+    )
+    api_key: str | None = setting(
+        None,
+        "KANI_LIVEKIT_API_KEY",
+        "LIVEKIT_API_KEY",
+        group=LIVEKIT,
+        option=False,
+        min_length=1,
+        about="Name of the key that its tokens are signed with.",
+    )
+    api_secret: SecretStr | None = setting(
+        None,
+        "KANI_LIVEKIT_API_SECRET",
+        "LIVEKIT_API_SECRET",
+        group=LIVEKIT,
+        option=False,
+        about="That key's secret, 32 characters or more (a shorter one works, with a warning). Never "
+        "printed or logged.",
+    )
+
+
+def _build(settings: Settings, server: ServerSettings) -> Protocol:
+    from kani.protocols.livekit_tokens.protocol import LiveKitSettings, protocol
+
+    secret = settings.api_secret.get_secret_value() if settings.api_secret else None
+    return protocol(LiveKitSettings(settings.url, settings.api_key, secret))
+
+
+PROTOCOL = ProtocolPlugin("livekit_tokens", Settings, _build)

@@ -1,0 +1,73 @@
+"""OpenAI's audio API as the server mounts it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.routing import BaseRoute
+
+from kani.protocols.openai import realtime
+from kani.protocols.openai.calls import call_group
+from kani.protocols.openai.errors import error_body
+from kani.protocols.openai.lists import list_paths, list_routes
+from kani.protocols.openai.realtime import EphemeralKeys, realtime_routes
+from kani.protocols.openai.realtime.unmute.lists import HEALTH_PATH
+from kani.protocols.openai.settings import OpenAISettings
+from kani.protocols.openai.speech import speech_routes
+from kani.protocols.openai.transcription import longest_bodies, transcription_routes
+from kani.protocols.shared.protocol import Context, PathClass, Protocol, Refusal
+
+PREFIXES = ("/v1/audio/", "/v1/realtime", "/v1/models/", "/dev/")
+"""Prefixes of the protocol's paths, those that are not served included."""
+
+_NO_LANGUAGE_MODEL = "this server has no language model, it speaks and transcribes"
+_NOT_SERVED = {
+    "/v1/chat/": _NO_LANGUAGE_MODEL,
+    "/v1/completions": _NO_LANGUAGE_MODEL,
+    "/v1/responses": _NO_LANGUAGE_MODEL,
+    "/v1/conversations": _NO_LANGUAGE_MODEL,
+    "/v1/assistants": _NO_LANGUAGE_MODEL,
+    "/v1/threads": _NO_LANGUAGE_MODEL,
+    "/v1/embeddings": _NO_LANGUAGE_MODEL,
+    "/v1/moderations": _NO_LANGUAGE_MODEL,
+    "/v1/images/": _NO_LANGUAGE_MODEL,
+    "/v1/models/": "models are not fetched or removed by calls: any name may be given in the others",
+    "/v1/files": "this server keeps no files of OpenAI's API",
+    "/v1/batches": "this server has no batches",
+    "/v1/realtime/calls": "Realtime is served by WebSocket, on /v1/realtime, not by WebRTC or SIP",
+    "/dev/": "of Kokoro-FastAPI's own calls this server has /dev/captioned_speech, dialogue and ssml",
+}
+"""Reasons by prefixes of paths that a client of OpenAI's API may call, and this server does not have."""
+
+
+def protocol(settings: OpenAISettings) -> Protocol:
+    """Return the protocol."""
+    keys = EphemeralKeys()
+
+    def routes(context: Context) -> list[BaseRoute]:
+        service = context.service
+        return [
+            *speech_routes(service, settings),
+            *list_routes(service),
+            *transcription_routes(service),
+            *realtime_routes(context, settings, keys),
+        ]
+
+    return Protocol(
+        routes,
+        paths={**list_paths(), HEALTH_PATH: PathClass.PUBLIC},
+        refusals=dict.fromkeys((*PREFIXES, *_NOT_SERVED), _refusal_body),
+        max_message={realtime.PATH: realtime.MAX_MESSAGE_BYTES},
+        temporary_keys={realtime.PATH: keys.is_valid},
+        max_body=longest_bodies(),
+        calls=lambda: call_group(settings),
+    )
+
+
+def _refusal_body(refusal: Refusal) -> dict[str, Any]:
+    if not refusal.call or refusal.status not in (404, 405):
+        return error_body(refusal.status, refusal.reason)
+    path = refusal.call.partition(" ")[2]
+    reasons = (reason for prefix, reason in _NOT_SERVED.items() if path.startswith(prefix))
+    reason = f": {found}" if (found := next(reasons, "")) else ""
+    return error_body(refusal.status, f"{refusal.call} is not served here{reason}")

@@ -1,0 +1,268 @@
+"""/v1/audio/voices: lists and previews all voices; stores, plays, renames and deletes clients' voices.
+
+OpenAI's clients use the same paths: ``openai_voices`` answers what only they ask for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import Any
+from urllib.parse import quote
+
+import msgspec
+from starlette.datastructures import FormData, UploadFile
+from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from kani.core.audio.pcm import MAX_RECORDING_BYTES, MEDIA_TYPES, extension_of
+from kani.core.errors import StoreUnavailable, UnknownVoice
+from kani.core.service import SpeechService
+from kani.core.types import Voice
+from kani.core.voices.cloning import CloningStatus
+from kani.core.voices.consents import ConsentStore
+from kani.core.voices.recording_advice import reason_of
+from kani.core.voices.store import CUSTOM_PREFIX, StoredVoice
+from kani.protocols.shared.protocol import PathClass, Protocol, is_anonymous, plain_refusal
+from kani.protocols.voices_api.calls import call_group
+from kani.protocols.voices_api.forms import (
+    MAX_FIELD_BYTES,
+    VoiceRequestError,
+    bounded,
+    endpoint,
+    read_form,
+    text_fields,
+    too_large,
+)
+from kani.protocols.voices_api.openai_voices import consent_routes, is_openai_form, store_voice
+from kani.protocols.voices_api.openai_voices import describe_voice as openai_voice
+from kani.protocols.voices_api.preview import PreviewCache, preview
+from kani.text import foreign
+
+PATH = "/v1/audio/voices"
+SPEECH_PATH = "/v1/audio/speech/voices"
+"""Path of the same list for clients of Speaches."""
+
+PREVIEW_PATH = PATH + "/{voice}/preview"
+
+ORIGIN = "voices"
+RECORDING_FIELDS = ("audio", "consent_recording")
+_SOUND = ("pitch_hz", "pitch_range", "pace", "brightness_db")
+
+
+class _Renamed(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of a PATCH."""
+
+    name: str
+
+
+def protocol() -> Protocol:
+    """Return the protocol; its refusals keep their own shape below the prefix of ElevenLabs' paths."""
+    return Protocol(
+        lambda context: routes(context.service, context.service.store.consents),
+        paths=dict.fromkeys((PATH, SPEECH_PATH, PREVIEW_PATH), PathClass.LIST),
+        refusals={PATH: plain_refusal},
+        calls=lambda: call_group(PATH, SPEECH_PATH),
+    )
+
+
+def routes(service: SpeechService, consents: ConsentStore) -> list[BaseRoute]:
+    """Return the routes.
+
+    Errors are ``{"error": {"message": …, "type": …, "param": …, "code": …}}`` with 400, 404, 409 (the name is
+    taken), 413, 503 (too many voices are being added, a newer version of the server has changed the voices,
+    their bucket is away, or the recording check is unavailable) or 507 (they could not be read or written).
+    """
+    previews = PreviewCache()
+
+    async def listed(request: Request) -> Response:
+        public_only = is_anonymous(request.scope)
+        voices = await asyncio.to_thread(_describe_all, service, public_only=public_only)
+        if request.query_params.get("legacy") == "true":
+            return JSONResponse({"voices": [voice["id"] for voice in voices]})
+        return JSONResponse({"object": "list", "voices": voices})
+
+    async def shown(request: Request) -> Response:
+        return JSONResponse(await asyncio.to_thread(_describe_one, service, request.path_params["voice"]))
+
+    async def sample(request: Request) -> Response:
+        voice = await asyncio.to_thread(service.store.get, request.path_params["voice"])
+        recording = await asyncio.to_thread(service.store.recording, voice)
+        extension = extension_of(recording)
+        headers = {
+            "cache-control": "no-store",
+            "content-disposition": f"inline; filename*=UTF-8''{quote(voice.name)}.{extension}",
+            "x-content-type-options": "nosniff",
+        }
+        return Response(recording, media_type=MEDIA_TYPES[extension], headers=headers)
+
+    async def previewed(request: Request) -> Response:
+        return await preview(request, service, previews)
+
+    async def stored(request: Request) -> Response:
+        form = await read_form(request, "name, audio (a file) and consent")
+        try:
+            if is_openai_form(form):
+                return JSONResponse(openai_voice(await store_voice(service, consents, form)))
+            voice = await _store(service, form)
+        finally:
+            await form.close()
+        return JSONResponse(await asyncio.to_thread(_describe_stored, service, voice), 201)
+
+    async def renamed(request: Request) -> Response:
+        new = await _new_name(request)
+        voice = await service.cloning.rename(request.path_params["voice"], new)
+        return JSONResponse(await asyncio.to_thread(_describe_stored, service, voice))
+
+    async def deleted(request: Request) -> Response:
+        voice = request.path_params["voice"]
+        await service.cloning.delete(voice)
+        if "application/json" not in request.headers.get("accept", ""):
+            return Response(status_code=204)
+        # OpenAI's SDKs, which accept nothing but JSON, read an object.
+        return JSONResponse({"id": voice, "deleted": True, "object": "audio.voice.deleted"})
+
+    calls = [
+        ("GET", "", listed),
+        ("POST", "", stored),
+        ("GET", "/{voice}", shown),
+        ("PATCH", "/{voice}", renamed),
+        ("DELETE", "/{voice}", deleted),
+        ("GET", "/{voice}/sample", sample),
+        ("GET", "/{voice}/preview", previewed),
+    ]
+    return [
+        *(
+            # Each first visit of the page reads the list: some 15 KB, a tenth of that when packed.
+            Route(
+                f"{PATH}{path}",
+                endpoint(answer),
+                methods=[method],
+                middleware=[Middleware(GZipMiddleware)] if answer is listed else None,
+            )
+            for method, path, answer in calls
+        ),
+        Route(SPEECH_PATH, endpoint(listed), methods=["GET"]),
+        *consent_routes(consents),
+    ]
+
+
+def describe_voice(voice: Voice) -> dict[str, Any]:
+    """Return a voice as JSON; ``kept``: whether a client has stored it."""
+    return {
+        "id": voice.id,
+        "name": voice.name,
+        "language": voice.language,
+        "gender": voice.gender,
+        "engine": voice.engine,
+        "kept": voice.id.startswith(CUSTOM_PREFIX),
+        **({name: getattr(voice, name) for name in _SOUND} if voice.pitch_hz else {}),
+    }
+
+
+def describe_stored_voice(voice: Voice, stored: StoredVoice, engines: list[CloningStatus]) -> dict[str, Any]:
+    """Return a stored voice as JSON, with its description and each engine's similarity to it."""
+    return describe_voice(voice) | {
+        "description": stored.description,
+        "duration_s": stored.duration_s,
+        "origin": stored.origin,
+        "consent_at": stored.consent_at,
+        "consent_recording": stored.has_consent_recording,
+        "renamed_at": stored.renamed_at,
+        "advice": list(stored.advice),
+        "advice_reasons": [_reason(sentence) for sentence in stored.advice],
+        "engines": [
+            {
+                "engine": status.engine,
+                "cloning": status.cloning,
+                "state": status.state,
+                "similarity": {
+                    language: {
+                        "before": round(similarity.before, 3),
+                        "now": round(similarity.now, 3),
+                        "measured": similarity.measured,
+                    }
+                    for language, similarity in status.similarity.items()
+                },
+            }
+            for status in engines
+        ],
+    }
+
+
+def _reason(sentence: str) -> dict[str, Any] | None:
+    reason = reason_of(sentence)
+    return None if reason is None else reason.as_json()
+
+
+async def _store(service: SpeechService, form: FormData) -> StoredVoice:
+    files = {field: form.get(field) for field in RECORDING_FIELDS}
+    for field, file in files.items():
+        if isinstance(file, UploadFile) and (file.size or 0) > MAX_RECORDING_BYTES:
+            raise too_large(field)
+    audio, spoken = files.values()
+    if not isinstance(audio, UploadFile):
+        raise VoiceRequestError(400, "audio: a file is needed", "audio")
+    if isinstance(spoken, str):
+        raise VoiceRequestError(400, "consent_recording: must be a file", "consent_recording")
+    fields = text_fields(form)
+    for field in ("name", "consent") if spoken is None else ("name",):
+        if not fields.get(field, "").strip():
+            raise VoiceRequestError(400, f"{field}: is needed", field)
+    return await service.cloning.add(
+        fields["name"].strip(),
+        await audio.read(),
+        origin=ORIGIN,
+        consent=fields.get("consent", ""),
+        consent_recording=None if spoken is None else await spoken.read(),
+        language=fields.get("language") or None,
+        description=fields.get("description", ""),
+    )
+
+
+async def _new_name(request: Request) -> str:
+    too_long = VoiceRequestError(413, f"the body is too long (at most {MAX_FIELD_BYTES // 1024} KiB)")
+    body = b"".join([piece async for piece in bounded(request, MAX_FIELD_BYTES, too_long)])
+    try:
+        return foreign.decode_json(body, _Renamed).name.strip()
+    except foreign.Unreadable as error:
+        raise VoiceRequestError(400, 'name: the body must be JSON: {"name": the new one}', "name") from error
+
+
+def _describe_all(service: SpeechService, *, public_only: bool) -> list[dict[str, Any]]:
+    """Return all voices as JSON, without the stored ones while their place is away. Reads files.
+
+    public_only: without those that clients stored.
+    """
+    described = [
+        describe_voice(voice)
+        | ({"light": engine.light.when} if engine.light and voice.id in engine.light.languages else {})
+        for engine in service.engines
+        for voice in engine.voices
+    ]
+    if public_only:
+        return described
+    for stored in service.store.list_reachable():
+        # A voice may be deleted or renamed, or their place be lost, while the others are read.
+        with suppress(UnknownVoice, StoreUnavailable):
+            described.append(_describe_stored(service, stored))
+    return described
+
+
+def _describe_one(service: SpeechService, name: str) -> dict[str, Any]:
+    """Return a voice as JSON, by its id or the name of a stored voice. Reads files. Raises UnknownVoice."""
+    try:
+        found = service.catalogue.find(name)
+    except UnknownVoice:
+        found = None
+    if isinstance(found, Voice):
+        return describe_voice(found)
+    return _describe_stored(service, found or service.store.get(name))
+
+
+def _describe_stored(service: SpeechService, stored: StoredVoice) -> dict[str, Any]:
+    """Return a stored voice as JSON. Reads files. Raises UnknownVoice."""
+    return describe_stored_voice(service.catalogue.entry(stored), stored, service.cloning.statuses(stored))

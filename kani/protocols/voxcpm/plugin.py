@@ -1,0 +1,61 @@
+"""Description of VoxCPM's protocol for the server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import BeforeValidator
+
+from kani.engines.plugin_settings import PluginSettings, listed, setting
+from kani.protocols.shared.plugin import ProtocolPlugin, ServerSettings, compat_port
+
+if TYPE_CHECKING:
+    from kani.protocols.shared.protocol import Protocol
+
+FILES = "Files"
+MAX_TEXT = 5000
+
+
+class Settings(PluginSettings):
+    """Settings of VoxCPM's protocol, frozen."""
+
+    port: int = compat_port(
+        9300,
+        "KANI_VOXCPM_PORT",
+        "TTS_PORT",
+        after="kyutai_port",
+        about="Port for clients of the VoxCPM server, opened with KANI_COMPAT; 0 takes a free one. A "
+        "WebSocket on `/` speaks VoxCPM's protocol there. The port after it is for bookmarks of the VoxCPM "
+        "server's page.",
+    )
+    voice_dir: Path | None = setting(
+        None,
+        "KANI_VOICE_DIR",
+        "TTS_VOICE_DIR",
+        group=FILES,
+        after="cache_dir",
+        option=False,
+        about="Folder of recordings, as the VoxCPM server has it (`CATEGORY/NAME.mp3`, with its transcript "
+        "in `CATEGORY/NAME.txt`): `/api/voices` lists them, and clients name them with `voice_id` or "
+        "`prompt_wav_path`. Not set: none.",
+    )
+    recording_hosts: Annotated[tuple[str, ...], BeforeValidator(listed)] = setting(
+        (),
+        "KANI_RECORDING_HOSTS",
+        group=FILES,
+        option=False,
+        about="Hosts, `name` or `name:port`, separated by commas, from which recordings may be fetched "
+        "(VoxCPM's `prompt_wav_url`). Not set: none.",
+    )
+
+
+def _build(settings: Settings, server: ServerSettings) -> Protocol:
+    from kani.protocols.voxcpm.protocol import protocol
+    from kani.protocols.voxcpm.settings import VoxCPMSettings
+
+    hosts = frozenset(host.lower() for host in settings.recording_hosts)
+    return protocol(VoxCPMSettings(server.max_text or MAX_TEXT, settings.voice_dir, hosts))
+
+
+PROTOCOL = ProtocolPlugin("voxcpm", Settings, _build)
