@@ -90,19 +90,13 @@ def parse_tag(source: PendingText, at: int, before: str) -> Tag | None:
             return Tag(found.end(), name.lower(), bool(closing), attributes)
     elif found := _DECLARATION.match(text, at, window):
         return Tag(found.end())
-    elif _may_begin(_TAG_BEGUN, source, at) or _may_begin(_DECLARATION_BEGUN, source, at):
+    elif source.may_begin(_TAG_BEGUN, at) or source.may_begin(_DECLARATION_BEGUN, at):
         return Tag(at)
     if before.isalnum():
         return None
     if found := _PLACEHOLDER.match(text, at):
         return Tag(found.end(), placeholder=True)
-    return Tag(at) if _may_begin(_PLACEHOLDER_BEGUN, source, at) else None
-
-
-def _may_begin(begun: re.Pattern[str], source: PendingText, at: int) -> bool:
-    """True if all that is there from ``at`` on may be the beginning of a match."""
-    end = len(source.text)
-    return source.may_continue(at, end) and begun.fullmatch(source.text, at) is not None
+    return Tag(at) if source.may_begin(_PLACEHOLDER_BEGUN, at) else None
 
 
 def parse_reference(source: PendingText, at: int) -> tuple[int, str] | None:
@@ -112,7 +106,7 @@ def parse_reference(source: PendingText, at: int) -> tuple[int, str] | None:
         known = name.startswith("#") or name in html5
         character = html.unescape(found.group())
         return (found.end(), "" if PRIVATE_USE.search(character) else character) if known else None
-    return (at, "") if _may_begin(_REFERENCE_BEGUN, source, at) else None
+    return (at, "") if source.may_begin(_REFERENCE_BEGUN, at) else None
 
 
 class BreakBudget:

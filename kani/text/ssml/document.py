@@ -12,15 +12,7 @@ from kani.text.markup.tags import BreakBudget
 from kani.text.phonetics import canonicalize
 from kani.text.ssml import values
 from kani.text.ssml.scanner import Token, failure, scan
-from kani.text.ssml.types import (
-    PLAIN_STYLE,
-    Mark,
-    Part,
-    PhraseEnd,
-    Replacement,
-    SsmlDocument,
-    Style,
-)
+from kani.text.ssml.types import PLAIN_STYLE, Mark, Part, PhraseEnd, Replacement, SsmlDocument, Style
 
 MAX_DEPTH = 32
 """Elements inside each other."""
