@@ -277,7 +277,7 @@ class InlineReader:
         if (
             tag.name == "break"
             and not tag.closing
-            and (pause := self._breaks.take(tag.attributes)) is not None
+            and (pause := self._breaks.take(tags.break_seconds(tag.attributes))) is not None
         ):
             plain.pause(pause)
         return tag.end

@@ -116,9 +116,8 @@ class BreakBudget:
         self._count = 0
         self._seconds = 0.0
 
-    def take(self, attributes: str) -> Break | None:
-        """The pause of a ``<break>`` with these attributes; None for no pause, or beyond the limits."""
-        seconds = break_seconds(attributes)
+    def take(self, seconds: float) -> Break | None:
+        """The pause of a ``<break>`` of so many seconds; None for none, or beyond the limits."""
         if not seconds or self._count >= MAX_BREAKS or self._seconds + seconds > MAX_TOTAL_BREAKS_S:
             return None
         self._count += 1
@@ -138,7 +137,7 @@ def pause_seconds(given: Mapping[str, str], strengths_s: Mapping[str, float] = S
     A time overrides a strength; without either it is a medium one. An invalid time is 0.
     """
     if "time" not in given:
-        return strengths_s.get(given.get("strength", "medium").lower(), 0.0)
+        return strengths_s.get(given.get("strength", "medium").strip().lower(), 0.0)
     found = _TIME.fullmatch(given["time"].strip())
     if found is None:
         return 0.0
