@@ -22,6 +22,8 @@ MAX_READ_BYTES = 128 << 20
 MAX_EXPANSION = 200
 """Largest expansion of a file of more than 1 MiB: its size ÷ that in the archive. Text has 3 to 10."""
 
+ENCRYPTED = "is encrypted: only books without copy protection (DRM) can be read"
+
 _END = struct.Struct("<4s4H2LH")
 _END_MARK, _ZIP64_MARK, _ZIP64_BYTES = b"PK\5\6", b"PK\6\7", 20
 
@@ -60,7 +62,7 @@ class Archive:
         if info is None:
             raise UnreadableBook(f"lacks its file {name[:80]!r}: get it again")
         if info.flag_bits & 1:
-            raise UnreadableBook("is encrypted: only books without copy protection (DRM) can be read")
+            raise UnreadableBook(ENCRYPTED)
         if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             raise UnreadableBook(f"packs {name[:80]!r} by a method that EPUB does not have: convert it")
         allowed = min(limit, self._left, max(1 << 20, info.compress_size * MAX_EXPANSION))

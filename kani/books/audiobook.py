@@ -68,13 +68,7 @@ def check_output(output: Path) -> None:
 
 
 def make_audiobook(
-    book: Book,
-    output: Path,
-    manner: Manner,
-    say: Say,
-    *,
-    subtitles: str | None = None,
-    report: TextIO,
+    book: Book, output: Path, manner: Manner, say: Say, *, subtitles: str | None = None, report: TextIO
 ) -> Made:
     """Speak a book into ``output``; run again after a stop, it goes on where it was.
 

@@ -14,7 +14,7 @@ from urllib.parse import unquote
 from xml.etree.ElementTree import Element
 
 from kani.books import xml_tree
-from kani.books.archive import Archive, join
+from kani.books.archive import ENCRYPTED, Archive, join
 from kani.books.book import Block, Book, Chapter, Cover, UnreadableBook, line
 from kani.books.cover import MAX_BYTES, read_cover
 from kani.books.markup import read_html
@@ -77,7 +77,7 @@ def _refuse_protection(archive: Archive) -> None:
         return
     methods = {each.get("Algorithm", "") for each in _xml(archive, _ENCRYPTION).iter("EncryptionMethod")}
     if methods - _FONT_OBFUSCATION:
-        raise UnreadableBook("is encrypted: only books without copy protection (DRM) can be read")
+        raise UnreadableBook(ENCRYPTED)
 
 
 def _xml(archive: Archive, name: str) -> Element:

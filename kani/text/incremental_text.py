@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import replace
 
 from kani.text.normalizer import NormalizerOptions, SpokenText, normalize
-from kani.text.segmenter import OpenTextSegment, TextSegment
+from kani.text.segmenter import TextSegment
 from kani.text.types import Boundary, Emphasis
 
 
@@ -20,7 +20,7 @@ class IncrementalText:
 
     def __init__(
         self,
-        segment: TextSegment | OpenTextSegment,
+        segment: TextSegment,
         yield_slot: Callable[[], AbstractAsyncContextManager[None]],
         options: NormalizerOptions,
         preceding: str = "",

@@ -89,7 +89,7 @@ class LexiconTable:
         return known
 
     def match(self, text: str, at: int, first: str) -> tuple[int, LexiconEntry] | None:
-        """See ``Lexicon.match``; ``first`` is the folded unit at ``at``, where a word may begin."""
+        """The longest entry at ``at``, where the folded unit ``first`` is, and its end; None without one."""
         found = None
         most = self._most_units.get(first, 0)
         name = key = ""
@@ -102,7 +102,7 @@ class LexiconTable:
         return found
 
     def may_continue(self, text: str, at: int, first: str) -> bool:
-        """See ``Lexicon.may_continue``; ``first`` is the folded unit at ``at``, where a word may begin."""
+        """True if an entry at ``at``, where the folded unit ``first`` is, may continue after the text."""
         units = list(islice(_units(text, at), self._most_units.get(first, 0)))
         return (
             bool(units)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from kani.text.foreign_passages import LanguageRun, ScriptSplitter
 from kani.text.languages import primary
 from kani.text.markup import MASK, Break, MarkupMasker
-from kani.text.segmenter import Growth, OpenTextSegment, Segmenter, SegmentPolicy, TextSegment
+from kani.text.segmenter import Growth, Segmenter, SegmentPolicy, TextSegment
 from kani.text.ssml import NO_EMPHASIS, PLAIN_STYLE, Style
 from kani.text.types import Boundary, Emphasis
 from kani.text.writing import HAN_AND_KANA_LANGUAGES, ends_clause, ends_sentence
@@ -105,7 +105,7 @@ class SegmentPipeline:
         parts += self._segment(self._splitter.flush())
         return parts + self._in_passage(self._segmenter.flush(more_to_come=more_to_come))
 
-    def open(self) -> TextSegment | OpenTextSegment | None:
+    def open(self) -> TextSegment | None:
         """Begin a segment before its end is known; None with too few words, or in a foreign passage."""
         return self._segmenter.open() if self._passage_language is None else None
 

@@ -13,7 +13,7 @@ from kani.text.incremental_text import IncrementalText
 from kani.text.markup import MASK, Break, MarkupMasker
 from kani.text.normalizer import NormalizerOptions, speakable
 from kani.text.segment_pipeline import Part, Pause, SegmentPipeline
-from kani.text.segmenter import Growth, OpenTextSegment, SegmentPolicy, TextSegment
+from kani.text.segmenter import Growth, SegmentPolicy, TextSegment
 from kani.text.ssml import Mark, PhraseEnd, Replacement, SsmlDocument, SsmlGate, Style
 
 _PARTS_AHEAD = 4
@@ -191,9 +191,7 @@ class SegmentQueue:
         """Give segments from now on only once their end is known."""
         self._open_segments = False
 
-    async def next(
-        self, waits: Callable[[], None] = lambda: None
-    ) -> TextSegment | OpenTextSegment | Pause | None:
+    async def next(self, waits: Callable[[], None] = lambda: None) -> TextSegment | Pause | None:
         """Wait for the next part: a complete one, else an open segment; None after the last.
 
         waits: called before each wait for more text.
@@ -217,7 +215,7 @@ class SegmentQueue:
 
     def begin_segment(
         self,
-        segment: TextSegment | OpenTextSegment,
+        segment: TextSegment,
         yield_slot: Callable[[], AbstractAsyncContextManager[None]],
         options: NormalizerOptions,
     ) -> IncrementalText:
@@ -265,7 +263,7 @@ class SegmentQueue:
                 case PhraseEnd():
                     self._pending.append(_Flush(more_to_come=True))
 
-    def _open(self) -> TextSegment | OpenTextSegment | None:
+    def _open(self) -> TextSegment | None:
         return self._pipeline.open() if self._pipeline is not None else None
 
     def _process(self, parts: int = _PARTS_AHEAD) -> None:

@@ -90,12 +90,13 @@ MIN_CUT_WEIGHT = 12
 
 @dataclass(frozen=True, slots=True)
 class TextSegment:
-    """Characters ``[start, end)`` of the text fed so far, white space and all."""
+    """A part of the text that was fed, from its character ``start`` on, white space and all."""
 
     start: int
-    end: int
     text: str
-    boundary: Boundary
+    boundary: Boundary | None = None
+    """The end of the segment; None while it is open: then ``text``, which ends at the end of a word or at a
+    break, certainly belongs to it, and ``Growth`` follows."""
     language: str | None = None
     """Language of the foreign passage that it belongs to; None is the text's own."""
     style: Style = PLAIN_STYLE
@@ -103,20 +104,10 @@ class TextSegment:
     emphases: tuple[Emphasis, ...] = ()
     """Emphasized parts of the text, which may reach beyond it."""
 
-
-@dataclass(frozen=True, slots=True)
-class OpenTextSegment:
-    """The beginning of a segment, its end not known yet; ``Growth`` follows.
-
-    ``text`` certainly belongs to it: it ends at the end of a word or at a break.
-    """
-
-    start: int
-    text: str
-    boundary: None = None
-    language: None = None
-    style: Style = PLAIN_STYLE
-    emphases: tuple[Emphasis, ...] = ()
+    @property
+    def end(self) -> int:
+        """The place in the text after it."""
+        return self.start + len(self.text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +160,7 @@ class Segmenter:
         self._end = BreakKind.SENTENCE if ends or not more_to_come else BreakKind.CLAUSE
         return self._segments(complete=True)
 
-    def open(self) -> TextSegment | OpenTextSegment | None:
+    def open(self) -> TextSegment | None:
         """Begin the next segment with the words that are certain so far.
 
         None if they are too few, or while another segment is open. A segment that ends with them is complete.
@@ -184,7 +175,7 @@ class Segmenter:
         if kind is not None:
             return self._pass(end, kind)
         self._given = end
-        return OpenTextSegment(start, text)
+        return TextSegment(start, text)
 
     def _grow(self, given: int, complete: bool) -> Growth | None:
         """Growth of the open segment after its first ``given`` characters; None if none is certain."""
@@ -264,7 +255,7 @@ class Segmenter:
         self._first = False
         self._offset += end
         self._text = self._text[end:]
-        return TextSegment(start, self._offset, text, _BOUNDARIES.get(kind, Boundary.WORD))
+        return TextSegment(start, text, _BOUNDARIES.get(kind, Boundary.WORD))
 
     def _segments(self, complete: bool) -> list[TextSegment | Growth]:
         found: list[TextSegment | Growth] = []

@@ -61,6 +61,9 @@ end with what opens elsewhere."""
 OPENERS = "\"'«‹“„‘‚([{¿¡"
 """Marks that open a quotation, a bracket or a sentence, of scripts with spaces."""
 
+RAISED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺", "0123456789-+")
+"""Raised figures and their signs, and the ordinary ones."""
+
 _SENTENCE_ENDS = tuple(SENTENCE_MARKS + UNSPACED_SENTENCE_MARKS)
 _CLAUSE_ENDS = tuple(CLAUSE_MARKS + UNSPACED_CLAUSE_MARKS + "—–")
 _LEFT_OPEN = ("...", "…", "-", *_CLAUSE_ENDS)

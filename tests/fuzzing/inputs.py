@@ -32,7 +32,7 @@ from kani.runtime.checkpoint import open_weights, read_json
 from kani.runtime.errors import CheckpointError
 from kani.text.languages import resolve
 from kani.text.lexicon_file import LexiconParser
-from kani.text.markup.masker import MarkupMasker
+from kani.text.markup import MarkupMasker
 from kani.text.normalizer import NormalizerOptions, normalize
 from kani.text.segment_queue import SegmentQueue
 from kani.text.segmenter import EARLY_PHRASE, Segmenter

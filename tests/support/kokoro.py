@@ -25,7 +25,7 @@ from kani.engines.kokoro.voices import Voices
 from kani.runtime import weights
 from kani.text.incremental_text import IncrementalText
 from kani.text.normalizer import VERBATIM, NormalizerOptions
-from kani.text.segmenter import OpenTextSegment
+from kani.text.segmenter import TextSegment
 from tests.support.sound_measures import pitch
 from tools.kokoro_data.sentences import SENTENCES
 
@@ -94,7 +94,7 @@ class Writer:
         self._written = 0
         self.waited = 0
         self.waits = asyncio.Event()
-        self.text = IncrementalText(OpenTextSegment(0, ""), self._wait, options)
+        self.text = IncrementalText(TextSegment(0, ""), self._wait, options)
         self._add(words if first is None else first)
 
     def _add(self, words: int) -> None:

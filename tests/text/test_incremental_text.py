@@ -23,7 +23,7 @@ from kani.core.session.session import SpeechSession
 from kani.core.types import Boundary, SpeechRequest
 from kani.text.incremental_text import IncrementalText
 from kani.text.normalizer import VERBATIM, NormalizerOptions, normalize
-from kani.text.segmenter import OpenTextSegment
+from kani.text.segmenter import TextSegment
 from tests.core.timing.test_spans import assert_tiles
 from tests.support.event_loop import settle
 from tests.support.patience import WITHIN_S
@@ -449,7 +449,7 @@ class Rests:
 
 async def test_wait_for_more_returns_at_once_if_text_is_there() -> None:
     rests = Rests()
-    written = IncrementalText(OpenTextSegment(3, "uno dos"), rests.rest, VERBATIM)
+    written = IncrementalText(TextSegment(3, "uno dos"), rests.rest, VERBATIM)
     await written.wait_for_more(4)
     assert rests.count == 0
     await written.wait_for_more(7, timeout_s=0.001)

@@ -219,16 +219,14 @@ class Opener:
             assert self.start is not None
             self.text += part.text
             if part.boundary is not None:
-                self.found.append(
-                    TextSegment(self.start, self.start + len(self.text), self.text, part.boundary)
-                )
+                self.found.append(TextSegment(self.start, self.text, part.boundary))
                 self.start = None
         begun = self._segmenter.open()
         assert begun is None or self.start is None
-        if isinstance(begun, TextSegment):
-            self.found.append(begun)
-        elif begun is not None:
+        if begun is not None and begun.boundary is None:
             self.start, self.text = begun.start, begun.text
+        elif begun is not None:
+            self.found.append(begun)
 
 
 def opened(

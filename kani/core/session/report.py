@@ -15,7 +15,7 @@ from kani.core.observer import Observer
 from kani.core.voices.catalogue import ResolvedVoice
 from kani.text.foreign_passages import ForeignPassage
 from kani.text.incremental_text import IncrementalText
-from kani.text.segmenter import OpenTextSegment, TextSegment
+from kani.text.segmenter import TextSegment
 
 log = logging.getLogger("speech.account")
 """The logger that docs/operations.md documents; monitoring may filter by its name."""
@@ -75,7 +75,7 @@ class SessionReport:
         self._characters += len(text)
         request_ids.TEXT_LOG.info("%r", text)
 
-    def foreign_passage(self, segment: TextSegment | OpenTextSegment, voice: ResolvedVoice) -> None:
+    def foreign_passage(self, segment: TextSegment, voice: ResolvedVoice) -> None:
         """Record a segment that another voice speaks; neighbours of the same voice are one passage."""
         end, engine = segment.start + len(segment.text), voice.engine.info.name
         passage = ForeignPassage(segment.start, end, voice.language, voice.voice, engine)

@@ -25,7 +25,7 @@ from kani.text.incremental_text import IncrementalText
 from kani.text.normalizer import speakable
 from kani.text.segment_pipeline import Pause
 from kani.text.segment_queue import SegmentQueue
-from kani.text.segmenter import EARLY_PHRASE, WHOLE_SENTENCES, OpenTextSegment, TextSegment
+from kani.text.segmenter import EARLY_PHRASE, WHOLE_SENTENCES, TextSegment
 from kani.text.ssml import NO_EMPHASIS, Style
 
 MAX_STYLES_AHEAD = 100
@@ -232,7 +232,7 @@ class SessionWorker:
         if (missing_s := duration_s - self.output.duration_s) > 0:
             self.output.add_silence(missing_s)
 
-    async def _next_part(self) -> TextSegment | OpenTextSegment | Pause | None:
+    async def _next_part(self) -> TextSegment | Pause | None:
         """Return the next segment or pause, once the buffer is writable; None at the end."""
         if self._buffer.above_high_water:
             self._access.release()
@@ -248,7 +248,7 @@ class SessionWorker:
         self.output.add_pause(pause.at, pause.seconds)
         self._pause_s = None
 
-    async def _synthesize_segment(self, segment: TextSegment | OpenTextSegment) -> None:
+    async def _synthesize_segment(self, segment: TextSegment) -> None:
         synthesis = self.synthesis
         await self._resolve_style(segment.style)
         voice, text, slot = self._begin_segment(segment)
@@ -278,7 +278,7 @@ class SessionWorker:
             # After unspeakable text the pause that was begun before it goes on.
             self._pause_s = max(synthesis.pause_s(text.boundary, synthesis.speed) - self._paused_s, 0.0)
 
-    async def _natural_take(self, segment: TextSegment | OpenTextSegment, max_s: float) -> NaturalTake | None:
+    async def _natural_take(self, segment: TextSegment, max_s: float) -> NaturalTake | None:
         """Synthesize a segment at its natural speed; None if it is silent."""
         await self._resolve_style(segment.style)
         voice, text, slot = self._begin_segment(segment)
@@ -345,9 +345,7 @@ class SessionWorker:
             last = self._segments.finished and not await self._segments.has_speech_left()
         self.output.end_segment(self._segments.length if last else None)
 
-    def _begin_segment(
-        self, segment: TextSegment | OpenTextSegment
-    ) -> tuple[ResolvedVoice, IncrementalText, Slot]:
+    def _begin_segment(self, segment: TextSegment) -> tuple[ResolvedVoice, IncrementalText, Slot]:
         voice = self._voice_for(segment)
         slot = self._access.slot(voice)
         options = self.synthesis.normalization(voice)
@@ -357,7 +355,7 @@ class SessionWorker:
             span.set({"speech.spoken_characters": len(text.text)})
         return voice, text, slot
 
-    def _voice_for(self, segment: TextSegment | OpenTextSegment) -> ResolvedVoice:
+    def _voice_for(self, segment: TextSegment) -> ResolvedVoice:
         """Return the session's voice, its successor, or one for a language that neither speaks."""
         assert self.voice is not None
         styled = self.styles.voice(segment.style)
@@ -365,7 +363,7 @@ class SessionWorker:
             voice = styled
         elif segment.language is None:
             voice = self._context.voices.next_voice(self.synthesis.request, self.voice)
-            if isinstance(segment, OpenTextSegment) and not voice.engine.info.accepts_partial_text:
+            if segment.boundary is None and not voice.engine.info.accepts_partial_text:
                 # The successor needs complete segments: it speaks from the next one on.
                 self._segments.require_complete_segments()
                 return self.voice

@@ -10,7 +10,7 @@ from kani.core.types import Boundary
 from kani.engines.remote.messages import Written
 from kani.text.incremental_text import IncrementalText
 from kani.text.normalizer import VERBATIM, SpokenText
-from kani.text.segmenter import OpenTextSegment
+from kani.text.segmenter import TextSegment
 
 
 class ReceivedText(IncrementalText):
@@ -23,7 +23,7 @@ class ReceivedText(IncrementalText):
         ask: Callable[[int, float | None], None],
     ) -> None:
         """ask: asks the server for more text than a number of characters, with a time limit in seconds."""
-        super().__init__(OpenTextSegment(0, written.text), yield_slot, VERBATIM)
+        super().__init__(TextSegment(0, written.text), yield_slot, VERBATIM)
         self._ask = ask
         self._resumed = asyncio.Event()
         self._received = _spoken(written)

@@ -4,8 +4,8 @@ However the text was cut on its way here, the same comes out: text is held back 
 change its meaning, usually a few characters and never more than ``MAX_HELD_BACK``.
 """
 
+from kani.text.markup.lines import MarkupMasker
 from kani.text.markup.masked_text import CODE_BLOCK, MASK, PARAGRAPH_END, Break
-from kani.text.markup.masker import MarkupMasker
 from kani.text.markup.source import MAX_HELD_BACK
 
 __all__ = ["CODE_BLOCK", "MASK", "MAX_HELD_BACK", "PARAGRAPH_END", "Break", "MarkupMasker"]

@@ -190,8 +190,7 @@ class InlineReader:
             self.mask(at, found.end(1))
             self.copy(found.end(1), found.end(2))
             return self.mask(found.end(2), found.end())
-        begun = _FORMULA_BEGUN.fullmatch(source.text, at)
-        if begun and source.may_continue(at, len(source.text), MAX_LOOKAHEAD):
+        if source.may_begin(_FORMULA_BEGUN, at, MAX_LOOKAHEAD):
             return at
         return self.copy(at, at + 1)
 
@@ -243,9 +242,8 @@ class InlineReader:
         if _AUTOLINK.match(text, at):
             self._autolink = True
             return self.mask(at, at + 1)
-        for begun in (_COMMENT_BEGUN, _AUTOLINK_BEGUN):
-            if source.may_continue(at, len(text)) and begun.fullmatch(text, at):
-                return at
+        if source.may_begin(_COMMENT_BEGUN, at) or source.may_begin(_AUTOLINK_BEGUN, at):
+            return at
         tag = tags.parse_tag(source, at, plain.previous)
         if tag is None:
             return self.copy(at, at + 1)
@@ -279,7 +277,7 @@ class InlineReader:
         if (
             tag.name == "break"
             and not tag.closing
-            and (pause := self._breaks.take(tag.attributes)) is not None
+            and (pause := self._breaks.take(tags.break_seconds(tag.attributes))) is not None
         ):
             plain.pause(pause)
         return tag.end

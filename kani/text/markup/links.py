@@ -49,7 +49,7 @@ def classify_at_line_start(source: PendingText, at: int) -> tuple[BracketKind, i
         return BracketKind.MARK, found.end()
     if found := _DEFINITION.match(text, at, at + MAX_HELD_BACK):
         return BracketKind.DEFINITION, found.end()
-    if source.may_continue(at, len(text)) and _BEFORE_TEXT_BEGUN.fullmatch(text, at):
+    if source.may_begin(_BEFORE_TEXT_BEGUN, at):
         return BracketKind.UNDECIDED, at
     return BracketKind.TEXT, at
 
@@ -61,8 +61,7 @@ def classify_opening(source: PendingText, at: int) -> tuple[BracketKind, int]:
         return BracketKind.MARK, found.end()
     if _LINK.match(text, at, at + MAX_LOOKAHEAD):
         return BracketKind.LINK, at + 1
-    begun = source.may_continue(at, len(text), MAX_LOOKAHEAD)
-    if begun and (_LINK_BEGUN.fullmatch(text, at) or _FOOTNOTE_BEGUN.fullmatch(text, at)):
+    if any(source.may_begin(begun, at, MAX_LOOKAHEAD) for begun in (_LINK_BEGUN, _FOOTNOTE_BEGUN)):
         return BracketKind.UNDECIDED, at
     return BracketKind.TEXT, at
 
@@ -75,6 +74,6 @@ def classify_closing(source: PendingText, at: int) -> tuple[BracketKind, int]:
     window = at + MAX_HELD_BACK
     if _END_BEGUN.fullmatch(text, at, window) and (found := _LONG_TARGET.match(text, at)):
         return BracketKind.LONG_LINK, found.end()
-    if source.may_continue(at, len(text)) and _END_BEGUN.fullmatch(text, at):
+    if source.may_begin(_END_BEGUN, at):
         return BracketKind.UNDECIDED, at
     return BracketKind.TEXT, at

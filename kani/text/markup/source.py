@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 MAX_HELD_BACK = 300
 """Characters that are held back at most: a tag or the end of a link that is longer is text."""
 
@@ -19,6 +21,10 @@ class PendingText:
     def may_continue(self, at: int, end: int, longest: int = MAX_HELD_BACK) -> bool:
         """True if ``[at, end)`` may continue with text that is still to come."""
         return end >= len(self.text) and not self.complete and end - at < longest
+
+    def may_begin(self, begun: re.Pattern[str], at: int, longest: int = MAX_HELD_BACK) -> bool:
+        """True if all that is there from ``at`` on may be the beginning of a match."""
+        return self.may_continue(at, len(self.text), longest) and begun.fullmatch(self.text, at) is not None
 
     def lookahead_end(self, at: int) -> int:
         """End of a search from ``at`` on that leaves one character of ``MAX_HELD_BACK`` for what follows the

@@ -90,19 +90,13 @@ def parse_tag(source: PendingText, at: int, before: str) -> Tag | None:
             return Tag(found.end(), name.lower(), bool(closing), attributes)
     elif found := _DECLARATION.match(text, at, window):
         return Tag(found.end())
-    elif _may_begin(_TAG_BEGUN, source, at) or _may_begin(_DECLARATION_BEGUN, source, at):
+    elif source.may_begin(_TAG_BEGUN, at) or source.may_begin(_DECLARATION_BEGUN, at):
         return Tag(at)
     if before.isalnum():
         return None
     if found := _PLACEHOLDER.match(text, at):
         return Tag(found.end(), placeholder=True)
-    return Tag(at) if _may_begin(_PLACEHOLDER_BEGUN, source, at) else None
-
-
-def _may_begin(begun: re.Pattern[str], source: PendingText, at: int) -> bool:
-    """True if all that is there from ``at`` on may be the beginning of a match."""
-    end = len(source.text)
-    return source.may_continue(at, end) and begun.fullmatch(source.text, at) is not None
+    return Tag(at) if source.may_begin(_PLACEHOLDER_BEGUN, at) else None
 
 
 def parse_reference(source: PendingText, at: int) -> tuple[int, str] | None:
@@ -112,7 +106,7 @@ def parse_reference(source: PendingText, at: int) -> tuple[int, str] | None:
         known = name.startswith("#") or name in html5
         character = html.unescape(found.group())
         return (found.end(), "" if PRIVATE_USE.search(character) else character) if known else None
-    return (at, "") if _may_begin(_REFERENCE_BEGUN, source, at) else None
+    return (at, "") if source.may_begin(_REFERENCE_BEGUN, at) else None
 
 
 class BreakBudget:
@@ -122,9 +116,8 @@ class BreakBudget:
         self._count = 0
         self._seconds = 0.0
 
-    def take(self, attributes: str) -> Break | None:
-        """The pause of a ``<break>`` with these attributes; None for no pause, or beyond the limits."""
-        seconds = break_seconds(attributes)
+    def take(self, seconds: float) -> Break | None:
+        """The pause of a ``<break>`` of so many seconds; None for none, or beyond the limits."""
         if not seconds or self._count >= MAX_BREAKS or self._seconds + seconds > MAX_TOTAL_BREAKS_S:
             return None
         self._count += 1
@@ -144,7 +137,7 @@ def pause_seconds(given: Mapping[str, str], strengths_s: Mapping[str, float] = S
     A time overrides a strength; without either it is a medium one. An invalid time is 0.
     """
     if "time" not in given:
-        return strengths_s.get(given.get("strength", "medium").lower(), 0.0)
+        return strengths_s.get(given.get("strength", "medium").strip().lower(), 0.0)
     found = _TIME.fullmatch(given["time"].strip())
     if found is None:
         return 0.0

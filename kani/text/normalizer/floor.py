@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import re
 
+from kani.text import writing
 from kani.text.normalizer.spoken import SpokenTextBuilder
 from kani.text.normalizer.tokens import Token
 
@@ -88,7 +89,6 @@ lt | kvadratu | laipsniu
 lv | kvadrātā | pakāpē
 """
 _RAISED = re.compile(r"(?<=[\w)])(?:(?P<raised>⁻?[⁰¹²³⁴-⁹]{1,4})|\^\{?(?P<plain>[-−]?\d{1,4})\}?)(?!\w)")
-_RAISED_FIGURES = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
 _SQUARE = "2"
 
 
@@ -107,7 +107,7 @@ def append_plain(token: Token, start: int, builder: SpokenTextBuilder, language:
         start = token.core_start + 1
     if power:
         for found in _RAISED.finditer(token.text, start, token.end):
-            exponent = (found["raised"] or found["plain"]).translate(_RAISED_FIGURES)
+            exponent = (found["raised"] or found["plain"]).translate(writing.RAISED)
             if _is_note(token.text, found):
                 continue
             builder.copy(start, found.start())

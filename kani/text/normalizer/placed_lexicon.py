@@ -28,7 +28,7 @@ class PlacedLexicon(Lexicon):
         self.max_words = max(words.max_words, 1)
 
     def match(self, text: str, at: int) -> tuple[int, LexiconEntry] | None:
-        """See ``Lexicon.match``."""
+        """The replacement at ``at``, else the longest entry of the words that begins there, and its end."""
         if at < len(self._text.starts) and (
             placed := self._entries.get(self._offset + self._text.starts[at])
         ):
@@ -37,7 +37,7 @@ class PlacedLexicon(Lexicon):
         return self._words.match(text, at)
 
     def may_continue(self, text: str, at: int) -> bool:
-        """See ``Lexicon.may_continue``."""
+        """True if an entry of the words that begins at ``at`` may continue after the text's end."""
         return self._words.may_continue(text, at)
 
 

@@ -90,34 +90,29 @@ def split_joined(
     """
     found: list[Token] = []
     for token in tokens:
-        match = _JOINED.match(token.core) if token.entry is None else None
-        if match and ((match["elided"] or "").lower() in elided or match["number"] in abbreviations):
-            middle = token.core_start + match.end()
+        for length in _joints(token, elided, abbreviations):
+            middle = token.core_start + length
             found.append(token_at(token.text, token.start, middle))
             token = token_at(token.text, middle, token.end)
-        elif (
-            token.entry is None
-            and token.suffix.startswith(".")
-            and (short := _ELIDED.match(token.core))
-            and short["elided"].lower() in elided
-            and f"{short['rest']}." in abbreviations
-        ):
-            # "dell'art. 5"
-            middle = token.core_start + short.start("rest")
-            found.append(token_at(token.text, token.start, middle))
-            token = token_at(token.text, middle, token.end)
-        elif token.entry is None and (dose := _DOSE.match(token.core)):
-            middle = token.core_start + dose.end()
-            found.append(token_at(token.text, token.start, middle))
-            token = token_at(token.text, middle, token.end)
-        elif half := _HALF.match(token.core):
-            # "9:00 AM-5:00 PM"
-            middle = token.core_start + half.end()
-            found.append(token_at(token.text, token.start, middle))
-            found.append(token_at(token.text, middle, middle + 1))
-            token = token_at(token.text, middle + 1, token.end)
         found.append(token)
     return found
+
+
+def _joints(token: Token, elided: frozenset[str], abbreviations: Container[str]) -> Sequence[int]:
+    """Lengths of the parts of a token's core that are verbalized apart, but for the last."""
+    core = token.core
+    if token.entry is None:
+        match = _JOINED.match(core)
+        if match and ((match["elided"] or "").lower() in elided or match["number"] in abbreviations):
+            return [match.end()]
+        short = _ELIDED.match(core) if token.suffix.startswith(".") else None
+        if short and short["elided"].lower() in elided and f"{short['rest']}." in abbreviations:
+            # "dell'art. 5"
+            return [short.start("rest")]
+        if dose := _DOSE.match(core):
+            return [dose.end()]
+    # "9:00 AM-5:00 PM"
+    return [half.end(), 1] if (half := _HALF.match(core)) else []
 
 
 def tokenize(text: str, lexicon: Lexicon | None, complete: bool) -> list[Token]:

@@ -3,14 +3,7 @@
 from kani.text.ssml.document import parse
 from kani.text.ssml.gate import SsmlGate, begins_document
 from kani.text.ssml.scanner import without_tags
-from kani.text.ssml.types import (
-    PLAIN_STYLE,
-    Mark,
-    PhraseEnd,
-    Replacement,
-    SsmlDocument,
-    Style,
-)
+from kani.text.ssml.types import PLAIN_STYLE, Mark, PhraseEnd, Replacement, SsmlDocument, Style
 from kani.text.ssml.values import NO_EMPHASIS
 
 __all__ = [

@@ -8,19 +8,11 @@ from dataclasses import dataclass, replace
 
 from kani.text.languages import canonical
 from kani.text.markup.masked_text import PARAGRAPH_END, PRIVATE_USE, MaskedText
-from kani.text.markup.tags import BreakBudget
+from kani.text.markup.tags import BreakBudget, pause_seconds
 from kani.text.phonetics import canonicalize
 from kani.text.ssml import values
 from kani.text.ssml.scanner import Token, failure, scan
-from kani.text.ssml.types import (
-    PLAIN_STYLE,
-    Mark,
-    Part,
-    PhraseEnd,
-    Replacement,
-    SsmlDocument,
-    Style,
-)
+from kani.text.ssml.types import PLAIN_STYLE, Mark, Part, PhraseEnd, Replacement, SsmlDocument, Style
 
 MAX_DEPTH = 32
 """Elements inside each other."""
@@ -217,7 +209,8 @@ class _Reader:
 
     def _pause(self, token: Token) -> None:
         wanted = token.attributes.get("time", "")
-        requested = self._breaks.take(" ".join(f'{key}="{value}"' for key, value in token.attributes.items()))
+        given = {name.lower(): value for name, value in token.attributes.items()}
+        requested = self._breaks.take(pause_seconds(given))
         if requested is not None:
             self._reach(token.end)
             self._plain.pause(requested)

@@ -19,7 +19,7 @@ from kani.engines.elevenlabs.metrics import UpstreamMetrics
 from kani.engines.elevenlabs.settings import UpstreamSettings
 from kani.text.incremental_text import IncrementalText
 from kani.text.normalizer import VERBATIM
-from kani.text.segmenter import OpenTextSegment
+from kani.text.segmenter import TextSegment
 from tests.support.elevenlabs_service import KEY, LETTER_S, VOICE, ElevenLabsService, running
 from tests.support.patience import WITHIN_S
 
@@ -42,7 +42,7 @@ class Typing:
 
     def __init__(self, text: str) -> None:
         self.waits = asyncio.Event()
-        self.text = IncrementalText(OpenTextSegment(0, text), self._lend_slot, VERBATIM)
+        self.text = IncrementalText(TextSegment(0, text), self._lend_slot, VERBATIM)
 
     def add(self, text: str, boundary: Boundary | None = None) -> None:
         self.waits.clear()

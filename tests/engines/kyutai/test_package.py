@@ -40,7 +40,7 @@ from kani.engines.restarts import Restarts
 from kani.runtime.silence_trim import KEPT_SILENCE_S, SilenceTrimmer
 from kani.text.incremental_text import IncrementalText
 from kani.text.normalizer import VERBATIM
-from kani.text.segmenter import OpenTextSegment
+from kani.text.segmenter import TextSegment
 from tests.clients.kyutai.speaking import Heard, opened, say
 from tests.clients.kyutai.wire import FRAME, text_message
 from tests.judges import judged as support
@@ -265,7 +265,7 @@ def test_text_that_is_still_written_is_spoken_as_a_whole_one(running: dict[str, 
                 text.extend(f" {word}")
             yield
 
-        text = IncrementalText(OpenTextSegment(0, next(words)), grow, VERBATIM)
+        text = IncrementalText(TextSegment(0, next(words)), grow, VERBATIM)
         segment = Segment(text.text, f"kyutai:{ANA}", "en", sampling=Sampling(seed=5))
         made, early = [], False
         async with aclosing(engine.stream(segment, text)) as chunks:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from unicodedata import category
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Agreement:
     """[agreement]: nouns by their endings, and the exceptions.
 
@@ -25,7 +25,7 @@ class Agreement:
     capitals: bool
     not_noun_beginnings: tuple[str, ...]
     beginnings: Mapping[str, tuple[str, tuple[str, ...]]]
-    measures_after: frozenset[str] = frozenset()
+    measures_after: frozenset[str]
 
     def knows(self, noun: str) -> bool:
         """True for a word that has its gender by itself, not by its ending."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from kani.text import writing
 from kani.text.normalizer.rules.before_nouns import describes
 from kani.text.normalizer.rules.numerals import DASHES, NUMBER, parse_numeral, say_numeral
 from kani.text.normalizer.rules.units import PhraseBuilder, gender_of, resolve_unit, unit_end
@@ -33,7 +34,6 @@ alpha α beta β gamma γ delta δ epsilon ε theta θ lambda λ mu μ pi π rho
 _TEX_SIGNS = dict(zip(_TEX_WORDS[::2], _TEX_WORDS[1::2], strict=True))
 _TYPESETTING = frozenset("frac dfrac tfrac left right mathrm mathbf text operatorname quad big Big".split())
 _SQUARE, _CUBE = "2", "3"
-_RAISED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺", "0123456789-+")
 
 
 def dimensions(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
@@ -87,7 +87,7 @@ def power(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     numeral = parse_numeral(match["number"], table) if match else None
     if match is None or numeral is None or (match["e"] and match["e"][0] == "+" and "e" in table.ordinals):
         return None
-    raised = match["plain"] or match["e"] or match["raised"].translate(_RAISED)
+    raised = match["plain"] or match["e"] or match["raised"].translate(writing.RAISED)
     exponent = table.number_words.cardinal(int(raised.lstrip("+-−")))
     if raised[0] in "-−":
         exponent = f"{table.numbers.minus} {exponent}"
@@ -100,7 +100,7 @@ def power(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
 
 def say_raised(found: re.Match[str], table: LanguageTable) -> str:
     """The exponent after its base: "squared", "to the power of n"."""
-    exponent = found["exponent"] or found["small"].translate(_RAISED).lstrip("+")
+    exponent = found["exponent"] or found["small"].translate(writing.RAISED).lstrip("+")
     named = {_SQUARE: table.signs.get("²"), _CUBE: table.signs.get("³")}.get(exponent)
     if named:
         return f" {named} "

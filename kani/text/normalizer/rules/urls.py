@@ -25,7 +25,8 @@ _KEY = re.compile(r"[^\W_]+")
 _PRESSED = re.compile(r"[A-Z\d]|F\d{1,2}")
 _CODE = re.compile(r"(?=.*\d)[A-Z\d]+(?:[-‐‑][A-Z\d]+)*")
 _PARTS = re.compile(r"[^\W\d_]+|\d+|.", re.DOTALL)
-_LONGEST_SPELLED_OUT = 80
+LONGEST_SPELLED_OUT = 80
+"""Characters of an address that are read; of a longer one only its host is."""
 
 
 def address(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
@@ -57,7 +58,7 @@ def address(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         or (match["host"].lower() == "localhost" and match["rest"])
     ):
         begin = match.start("www") if match["www"] else match.start("host")
-        last = len(core) if len(core) <= _LONGEST_SPELLED_OUT else match.end("host")
+        last = len(core) if len(core) <= LONGEST_SPELLED_OUT else match.end("host")
         written = core[begin:last].rstrip("/")
         if not written or (match["rest"] and not (known or match["rest"][0] in "/:")):
             return None

@@ -5,8 +5,11 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Mapping
+from dataclasses import MISSING, fields
 from pathlib import Path
-from typing import cast
+from typing import Annotated, Any, TypeVar, cast, get_args, get_origin, get_type_hints
+
+T = TypeVar("T")
 
 
 class TableError(ValueError):
@@ -30,6 +33,39 @@ class TableSection:
         self._source = source
         self._name = name
         self._values = dict(values)
+
+    def fill(self, kind: type[T], **made: Any) -> T:
+        """The dataclass ``kind``: each field from the key of its name, but for what is ``made`` already.
+
+        The field's type says what has to be there: a text, or with the names of an annotation a template; a
+        number; words; a section of texts, or of forms. What has a default may be missing, and so may words
+        and sections. Raises TableError, for keys without a field too.
+        """
+        forms = get_type_hints(kind, include_extras=True)
+        for field in fields(kind):  # type: ignore[arg-type]
+            if field.name not in made:
+                default = None if field.default is MISSING else field.default
+                made[field.name] = self._value(field.name, forms[field.name], default)
+        self.check_all_read()
+        return kind(**made)
+
+    def _value(self, key: str, form: Any, default: Any) -> Any:
+        if get_origin(form) is Annotated:
+            return self.template(key, *get_args(form)[1:], default=default)
+        if form is str:
+            return self.text(key, default)
+        if form is int:
+            return self.number(key, default)
+        if form is bool:
+            return self.flag(key)
+        if form == Mapping[str, str]:
+            return self.section(key).all_texts()
+        if form == Mapping[str, Forms]:
+            section = self.section(key)
+            return {name: section.forms(name) for name in section.key_names()}
+        if form == Forms | None:
+            return self.forms(key) if key in self._values else None
+        return get_origin(form)(self.words(key))
 
     def key_names(self) -> tuple[str, ...]:
         """The keys that were not read yet."""
@@ -72,6 +108,10 @@ class TableSection:
     def words(self, key: str) -> tuple[str, ...]:
         """The words of a text, none where the key is missing."""
         return tuple(self.text(key, "").split())
+
+    def all_texts(self, *names: str) -> dict[str, str]:
+        """The lines that were not read yet, all of them texts; with ``names``, templates."""
+        return {key: self.template(key, *names) if names else self.text(key) for key in self.key_names()}
 
     def texts(self, key: str) -> tuple[str, ...]:
         """A list of texts, empty where the key is missing."""

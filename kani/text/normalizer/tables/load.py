@@ -7,17 +7,19 @@ from collections.abc import Mapping
 from kani.text.normalizer.number_words.gender import Agreement
 from kani.text.normalizer.number_words.languages import number_words
 from kani.text.normalizer.tables.file import TableSection
-from kani.text.normalizer.tables.load_moments import parse_dates, parse_times
 from kani.text.normalizer.tables.table import (
     Abbreviation,
     Acronyms,
     Books,
     Compass,
     Currency,
+    Dates,
     Fractions,
     LanguageTable,
     Numbers,
+    OtherCalendar,
     Roman,
+    Times,
     Unit,
     UnitContext,
     Web,
@@ -56,7 +58,7 @@ def parse_table(language: str, file: TableSection) -> LanguageTable:
         number_words=words,
         numbers=_numbers(numbers),
         agreement=_agreement(file.section("agreement")),
-        ordinals=_all(ordinals),
+        ordinals=ordinals.all_texts(),
         ordinals_with_stop=stopped | unsure,
         unsure_of_ordinal=frozenset(unsure),
         fractions=_fractions(file.section("fractions")),
@@ -64,20 +66,20 @@ def parse_table(language: str, file: TableSection) -> LanguageTable:
         unit_contexts={symbol: _context(contexts.section(symbol)) for symbol in contexts.key_names()},
         per=per,
         currencies=_currencies(file.section("currencies")),
-        dates=parse_dates(file.section("dates")),
-        times=parse_times(file.section("times")),
-        letters=_all(letters),
+        dates=_dates(file.section("dates")),
+        times=_times(file.section("times")),
+        letters=letters.all_texts(),
         acronyms=_acronyms(file.section("acronyms")),
         roman=_roman(file.section("roman")),
-        web=_web(file.section("web")),
-        signs=_all(signs),
-        signs_between_figures=_all(between_figures),
-        greek=_all(greek),
+        web=file.section("web").fill(Web),
+        signs=signs.all_texts(),
+        signs_between_figures=between_figures.all_texts(),
+        greek=greek.all_texts(),
         abbreviations=_abbreviations(abbreviations, titles),
         also_words=also_words,
         first_names=first_names,
-        abbreviated_endings=_all(endings),
-        abbreviated_beginnings=_all(beginnings),
+        abbreviated_endings=endings.all_texts(),
+        abbreviated_beginnings=beginnings.all_texts(),
         books=_books(file.section("books")),
         compass=_compass(file.section("compass")),
         code_block=markup.text("code_block", ""),
@@ -88,43 +90,14 @@ def parse_table(language: str, file: TableSection) -> LanguageTable:
 
 
 def _numbers(section: TableSection) -> Numbers:
-    magnitudes, of_money = section.section("magnitudes"), section.section("money_magnitudes")
-    numbers = Numbers(
-        group=section.text("group"),
-        decimal=section.text("decimal"),
-        point=section.text("point"),
-        decimals_as_number=section.number("decimals_as_number", 0),
-        minus=section.text("minus"),
-        plus=section.text("plus"),
-        plus_minus=section.text("plus_minus"),
-        about=section.text("about"),
-        to=section.text("to"),
-        by=section.text("by"),
-        power=section.text("power"),
-        equals=section.text("equals"),
-        of_many=section.text("of_many", ""),
-        long_groups=section.number("long_groups", 3),
-        magnitudes={symbol: magnitudes.forms(symbol) for symbol in magnitudes.key_names()},
-        money_magnitudes={symbol: of_money.forms(symbol) for symbol in of_money.key_names()},
-        magnitude_words=frozenset(section.words("magnitude_words")),
-        year_after=frozenset(section.words("year_after")),
-        ordered=frozenset(section.words("ordered")),
-        labels=frozenset(section.words("labels")),
-        codes_after=frozenset(section.words("codes_after")),
-        code_joiners=frozenset(section.words("code_joiners")),
-        measured_after=frozenset(section.words("measured_after")),
-        number_sign=section.text("number_sign"),
-        decade_mark=section.text("decade_mark", ""),
+    numbers = section.fill(
+        Numbers,
         phones=section.texts("phones"),
-        phone_digits=section.number("phone_digits", 1),
-        magnitude_gender=section.text("magnitude_gender", "m"),
-        counted_alone=frozenset(section.words("counted_alone")),
         endings=_longest_first(section.words("endings")),
         prefixes=_longest_first(section.words("prefixes")),
     )
     if len(numbers.group) > 1 or len(numbers.decimal) != 1 or numbers.group == numbers.decimal:
         raise section.error("decimal", "and 'group' have to be two different characters")
-    section.check_all_read()
     return numbers
 
 
@@ -144,20 +117,15 @@ def _ordinals_with_stop(section: TableSection) -> dict[str, Mapping[str, str]]:
 
 
 def _agreement(section: TableSection) -> Agreement:
-    agreement = Agreement(
-        plural_endings=section.words("plural_endings"),
+    genders = {"m": "masculine", "f": "feminine", "n": "neuter"}
+    return section.fill(
+        Agreement,
         genders={
             gender: (section.words(f"{name}_endings"), frozenset(section.words(name)))
-            for gender, name in (("m", "masculine"), ("f", "feminine"), ("n", "neuter"))
+            for gender, name in genders.items()
         },
-        not_nouns=frozenset(section.words("not_nouns")),
-        capitals=section.flag("capitals"),
-        not_noun_beginnings=section.words("not_noun_beginnings"),
         beginnings=_beginnings(section.section("beginnings")),
-        measures_after=frozenset(section.words("measures_after")),
     )
-    section.check_all_read()
-    return agreement
 
 
 def _beginnings(section: TableSection) -> dict[str, tuple[str, tuple[str, ...]]]:
@@ -172,40 +140,18 @@ def _beginnings(section: TableSection) -> dict[str, tuple[str, tuple[str, ...]]]
 
 
 def _fractions(section: TableSection) -> Fractions:
-    mixed, over, before_noun = (
-        section.template("mixed", "whole", "part"),
-        section.template("over", "numerator", "denominator"),
-        section.section("half_before_noun"),
-    )
-    out_of = section.template("out_of", "numerator", "denominator", default=over)
-    rated = frozenset(section.words("rated"))
-    mixed_half = section.template("mixed_half", "whole", default="")
-    of_unit = section.template("of_unit", "part", "unit", default="{part} {unit}")
+    parts = "numerator", "denominator"
+    over = section.template("over", *parts)
     whole_halves = section.section("mixed_halves")
-    mixed_halves = {int(whole): whole_halves.text(whole) for whole in whole_halves.key_names()}
-    half_after_noun = _all(section.section("half_after_noun"))
-    step = section.template("step", "numerator", "denominator", default=over)
-    steps = frozenset(section.words("steps"))
-    halves = _all(before_noun)
-    names = {}
-    for key in section.key_names():
-        if not key.isdigit():
-            raise section.error(key, "is not known here")
-        names[int(key)] = section.forms(key)
-    return Fractions(
-        names,
-        mixed,
-        halves,
-        over,
-        out_of,
-        rated,
-        mixed_half,
-        mixed_halves,
-        half_after_noun,
-        of_unit,
-        step,
-        steps,
-    )
+    given = {
+        "over": over,
+        "out_of": section.template("out_of", *parts, default=over),
+        "step": section.template("step", *parts, default=over),
+        "mixed_halves": {int(whole): said for whole, said in whole_halves.all_texts().items()},
+        "halves": section.section("half_before_noun").all_texts(),
+        "names": {int(key): section.forms(key) for key in section.key_names() if key.isdigit()},
+    }
+    return section.fill(Fractions, **given)
 
 
 def _unit(section: TableSection, symbol: str) -> Unit:
@@ -219,94 +165,50 @@ def _unit(section: TableSection, symbol: str) -> Unit:
 
 
 def _context(section: TableSection) -> UnitContext:
-    context = UnitContext(section.forms("forms"), frozenset(section.words("after")))
-    section.check_all_read()
-    return context
+    return section.fill(UnitContext, forms=section.forms("forms"))
 
 
 def _currencies(section: TableSection) -> dict[str, Currency]:
     found = {}
-    joined = section.template("with_cents", "whole", "cents")
+    parts = "whole", "cents"
+    joined = section.template("with_cents", *parts)
     for code in section.key_names():
         one = section.section(code)
         signs = (*one.words("signs"), code)
-        cents = one.forms("cents") if "cents" in one.key_names() else None
-        currency = Currency(
-            forms=one.forms("forms"),
-            gender=one.text("gender", ""),
-            cents=cents,
-            cents_gender=one.text("cents_gender", ""),
-            joined=one.template("with_cents", "whole", "cents", default=joined),
-        )
-        one.check_all_read()
+        said = one.template("with_cents", *parts, default=joined)
+        currency = one.fill(Currency, forms=one.forms("forms"), joined=said)
         found.update(dict.fromkeys(signs, currency))
     return found
 
 
 def _acronyms(section: TableSection) -> Acronyms:
-    said = section.section("said")
-    acronyms = Acronyms(
-        read=frozenset(section.words("read")),
-        spelled=frozenset(section.words("spelled")),
-        words=frozenset(section.words("words")),
-        said=_all(said),
+    return section.fill(
+        Acronyms,
         vowels=frozenset(section.text("vowels")),
         onset=section.number("longest_onset", 2),
         coda=section.number("longest_coda", 1),
-        plural=section.text("plural", ""),
-        elided=frozenset(section.words("elided")),
     )
-    section.check_all_read()
-    return acronyms
 
 
 def _roman(section: TableSection) -> Roman:
     names = section.section("names")
-    by_form = {name: form for form in names.key_names() for name in names.words(form)}
-    articles = section.section("articles")
-    roman = Roman(
+    return section.fill(
+        Roman,
         cardinal=frozenset(section.words("cardinal_after")),
         ordinal=frozenset(section.words("ordinal_after")),
-        small_after=frozenset(section.words("small_after")),
-        ordinal_before=frozenset(section.words("ordinal_before")),
-        marks=section.words("marks"),
-        last_ordinal=section.number("last_ordinal", 99),
-        names=by_form,
+        names={name: form for form in names.key_names() for name in names.words(form)},
         named=section.template("name", "ordinal", default="{ordinal}"),
-        articles=_all(articles),
     )
-    section.check_all_read()
-    return roman
-
-
-def _web(section: TableSection) -> Web:
-    signs, words = section.section("signs"), section.section("words")
-    web = Web(
-        signs=_all(signs),
-        words=_all(words),
-        spelled=frozenset(section.words("spelled")),
-        keys=_all(section.section("keys")),
-        hashtag=section.text("hashtag"),
-        mention=section.text("mention"),
-        version=section.text("version"),
-    )
-    section.check_all_read()
-    return web
-
-
-def _all(section: TableSection) -> dict[str, str]:
-    """All lines of a section whose lines are texts."""
-    return {key: section.text(key) for key in section.key_names()}
 
 
 def _books(section: TableSection) -> Books:
     alone, ordinal = frozenset(section.words("alone")), section.text("ordinal", "")
-    return Books(_all(section), alone, ordinal)
+    return Books(section.all_texts(), alone, ordinal)
 
 
 def _compass(section: TableSection) -> Compass:
     after = frozenset(section.words("after"))
-    return Compass(_all(section), after)
+    return Compass(section.all_texts(), after)
 
 
 def _abbreviations(section: TableSection, titles: frozenset[str]) -> dict[str, tuple[Abbreviation, ...]]:
@@ -320,3 +222,58 @@ def _abbreviations(section: TableSection, titles: frozenset[str]) -> dict[str, t
         for written in {parts, ("".join(parts),)}:
             found.setdefault(written[0], []).append(Abbreviation(written, said))
     return {first: tuple(sorted(of, key=lambda one: -len(one.parts))) for first, of in found.items()}
+
+
+def _months(section: TableSection) -> tuple[str, ...]:
+    names = section.texts("months")
+    if len(names) != 12:
+        raise section.error("months", "has to be a list of 12 names")
+    return names
+
+
+def _calendars(section: TableSection) -> dict[str, OtherCalendar]:
+    found = {}
+    for mark in section.key_names():
+        one = section.section(mark)
+        found[mark] = one.fill(OtherCalendar, names=_months(one) if "months" in one.key_names() else ())
+    return found
+
+
+def _dates(section: TableSection) -> Dates:
+    names = _months(section)
+    months = {name.lower(): number for number, name in enumerate(names, 1)}
+    short = section.texts("short_months")
+    for number, names_of_one in enumerate(short, 1):
+        months.update((name.lower(), number) for name in names_of_one.split())
+    weekdays = section.texts("weekdays")
+    short_weekdays = {
+        written: name
+        for name, written_so in zip(weekdays, section.texts("short_weekdays"), strict=False)
+        for written in written_so.split()
+    }
+    if len(weekdays) not in (0, 7) or (weekdays and len({*short_weekdays.values()}) < 7):
+        raise section.error("weekdays", "and 'short_weekdays' have to be lists of 7")
+    of_days = {word.lower() for word in (*weekdays, *short_weekdays)}
+    dates = section.fill(
+        Dates,
+        before_month=section.template("day_before_month", "day", default=""),
+        after=of_days.union(section.words("after")),
+        short_weekdays=short_weekdays,
+        days=of_days,
+        names=names,
+        months=months,
+        calendars=_calendars(section.section("calendars")),
+    )
+    if dates.order not in ("dmy", "mdy"):
+        raise section.error("order", 'has to be "dmy" or "mdy"')
+    return dates
+
+
+def _times(section: TableSection) -> Times:
+    said = section.section("minutes_said")
+    minutes_said = {}
+    for minutes in said.key_names():
+        if not minutes.isdecimal():
+            raise said.error(minutes, "is no number of minutes")
+        minutes_said[int(minutes)] = said.text(minutes)
+    return section.fill(Times, minutes_said=minutes_said)

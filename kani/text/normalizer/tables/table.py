@@ -1,4 +1,4 @@
-"""A language's table, ready to be looked up."""
+"""A language's table, ready to be looked up. Fields are filled from the keys of their names."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import functools
 from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Annotated
 
 from babel import Locale
 
@@ -14,14 +15,14 @@ from kani.text.normalizer.number_words.words import NumberWords
 from kani.text.normalizer.tables.file import Forms
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Numbers:
     """[numbers]: how digits are written and joined."""
 
     group: str
     decimal: str
     point: str
-    decimals_as_number: int
+    decimals_as_number: int = 0
     minus: str
     plus: str
     plus_minus: str
@@ -30,8 +31,8 @@ class Numbers:
     by: str
     power: str
     equals: str
-    of_many: str
-    long_groups: int
+    of_many: str = ""
+    long_groups: int = 3
     magnitudes: Mapping[str, Forms]
     money_magnitudes: Mapping[str, Forms]
     magnitude_words: frozenset[str]
@@ -42,29 +43,29 @@ class Numbers:
     code_joiners: frozenset[str]
     measured_after: frozenset[str]
     number_sign: str
-    decade_mark: str
+    decade_mark: str = ""
     phones: tuple[str, ...]
-    phone_digits: int
-    magnitude_gender: str
+    phone_digits: int = 1
+    magnitude_gender: str = "m"
     counted_alone: frozenset[str]
     endings: tuple[str, ...]
     prefixes: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Fractions:
     """[fractions]: names of the parts, by denominator."""
 
     names: Mapping[int, Forms]
-    mixed: str
+    mixed: Annotated[str, "whole", "part"]
     halves: Mapping[str, str]
     over: str
     out_of: str
     rated: frozenset[str]
-    mixed_half: str
+    mixed_half: Annotated[str, "whole"] = ""
     mixed_halves: Mapping[int, str]
     half_after_noun: Mapping[str, str]
-    of_unit: str
+    of_unit: Annotated[str, "part", "unit"] = "{part} {unit}"
     step: str
     steps: frozenset[str]
 
@@ -78,7 +79,7 @@ class Unit:
     attached: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class UnitContext:
     """A line of [units.contexts]: other forms of a unit, and words before its number that ask for them."""
 
@@ -86,18 +87,18 @@ class UnitContext:
     after: frozenset[str]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Currency:
     """A section of [currencies]: its forms, its hundredth's, and how both are joined."""
 
     forms: Forms
-    gender: str
-    cents: Forms | None
-    cents_gender: str
+    gender: str = ""
+    cents: Forms | None = None
+    cents_gender: str = ""
     joined: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OtherCalendar:
     """A section of [dates.calendars]: its months, and what is spoken after a date in it."""
 
@@ -105,51 +106,51 @@ class OtherCalendar:
     said: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Dates:
     """[dates]: the order of digits and their templates."""
 
     order: str
-    date: str
-    day_month: str
-    month_year: str
+    date: Annotated[str, "day", "month", "year"]
+    day_month: Annotated[str, "day", "month"]
+    month_year: Annotated[str, "month", "year"]
     day: str
-    first_day: str
+    first_day: str = ""
     before_month: str
     joiners: frozenset[str]
     after: Set[str]
     short_weekdays: Mapping[str, str]
     days: Set[str]
     beside_weekdays: frozenset[str]
-    weekday_letters: str
+    weekday_letters: str = ""
     names: tuple[str, ...]
     months: Mapping[str, int]
     other_months: frozenset[str]
     calendars: Mapping[str, OtherCalendar]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Times:
     """[times]: templates of hours and minutes."""
 
     dotted_after: frozenset[str]
     undotted_after: frozenset[str]
     undotted_before: frozenset[str]
-    gender: str
-    minutes_gender: str
-    every: str
-    again: str
-    during: str
-    prime: str
+    gender: str = ""
+    minutes_gender: str = ""
+    every: Annotated[str, "time"] = ""
+    again: Annotated[str, "number"] = ""
+    during: Annotated[str, "time"] = ""
+    prime: Annotated[str, "number", "ordinal"] = ""
     minutes_before: frozenset[str]
     hours: Forms | None
-    plain: str
-    few_minutes: str
-    on_the_hour: str
-    late_on_the_hour: str
-    seconds: str
+    plain: Annotated[str, "hour", "minutes"]
+    few_minutes: Annotated[str, "hour", "minutes"]
+    on_the_hour: Annotated[str, "hour"]
+    late_on_the_hour: Annotated[str, "hour"]
+    seconds: Annotated[str, "time", "seconds"]
     marks: frozenset[str]
-    hour_mark: str
+    hour_mark: Annotated[str, "hour"] = ""
     halves: Mapping[str, str]
     after: frozenset[str]
     minute: Forms | None
@@ -157,7 +158,7 @@ class Times:
     minutes_said: Mapping[int, str]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Acronyms:
     """[acronyms]: those that are words or letters, and the shape of a word of the language."""
 
@@ -168,11 +169,11 @@ class Acronyms:
     vowels: frozenset[str]
     onset: int
     coda: int
-    plural: str
+    plural: str = ""
     elided: frozenset[str]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Roman:
     """[roman]: where capital letters are numbers, and what kind of numbers."""
 
@@ -181,13 +182,13 @@ class Roman:
     small_after: frozenset[str]
     ordinal_before: frozenset[str]
     marks: tuple[str, ...]
-    last_ordinal: int
+    last_ordinal: int = 99
     names: Mapping[str, str]
     named: str
     articles: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Web:
     """[web]: names of signs in addresses and names of files."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from kani.text import writing
 from kani.text.normalizer.number_words.ja import Counter, JapaneseNumbers
 from kani.text.normalizer.number_words.words import MAX_DIGITS
 from kani.text.normalizer.number_words.zh import ChineseNumbers
@@ -17,7 +18,6 @@ _FIGURES = re.compile(FIGURES)
 _DASH = re.compile(r" ?[-~] ?")
 _YEARS = re.compile(r"1[1-9]\d\d|20\d\d")
 _POWER = re.compile(r"\^-?\d{1,4}|⁻?[⁰¹²³⁴-⁹]{1,4}")
-_RAISED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
 _SUM = "+*×÷="
 _SCORED = re.compile(
     r"(?:比分|击败|打败|战胜|战平|领先|落后|大胜|险胜|惜败|スコア|勝ち|勝利|引き分け|逆転)[是为はでを]?\s?\Z"
@@ -298,7 +298,7 @@ def _powered(scan: Scan, figures: Figures, word: str) -> UnspacedReading | None:
     found = _POWER.match(scan.text, figures.end)
     if found is None or word in scan.table.units:
         return None
-    raised = found.group().lstrip("^").translate(_RAISED)
+    raised = found.group().lstrip("^").translate(writing.RAISED)
     table = scan.table
     exponent = ("" if raised[0] != "-" else table.numbers.minus) + table.words.cardinal(
         int(raised.lstrip("-"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from kani.text.normalizer.number_words.zh import ChineseNumbers
-from kani.text.normalizer.rules.urls import TOP_LEVEL_DOMAINS
+from kani.text.normalizer.rules.urls import LONGEST_SPELLED_OUT, TOP_LEVEL_DOMAINS
 from kani.text.normalizer.spoken import Piece
 from kani.text.normalizer.unspaced.numbers import say_one_by_one
 from kani.text.normalizer.unspaced.scan import Scan, UnspacedReading
@@ -35,7 +35,6 @@ _FILES = frozenset(
 _PARTS = re.compile(r"[A-Za-z]+|\d+|.", re.DOTALL)
 _WORD = re.compile(r"[^\W\d_\u2e80-\uffff]+(?:['’.-](?=[^\W\d_\u2e80-\uffff])[^\W\d_\u2e80-\uffff]+)*")
 _NUMBER_SIGN = re.compile(r"(?:[Nn][Oo]\. ?|№ ?|#)(?=\d)")
-_LONGEST_SPELLED_OUT = 80
 _MIXED = re.compile(
     r"(?P<sign>#)?(?P<code>0x[0-9A-Fa-f]{1,16}|(?=[A-Z\d]*[A-Z])(?=[A-Z\d]*\d)[A-Z\d]{5,20})(?![A-Za-z\d])"
 )
@@ -126,7 +125,7 @@ def address(scan: Scan, at: int) -> UnspacedReading | None:
         known = url["scheme"] or url["host"].lower().startswith("www.") or url["path"][:1] == "/"
         if known or url["host"].rpartition(".")[2].lower() in TOP_LEVEL_DOMAINS:
             end = at + len(url.group().rstrip(".,;:!?)'\""))
-            shown = end if end - url.start("shown") <= _LONGEST_SPELLED_OUT else url.end("host")
+            shown = end if end - url.start("shown") <= LONGEST_SPELLED_OUT else url.end("host")
             if text[shown - 1] == "/":
                 shown -= 1
             return UnspacedReading(_say_signs(scan, url.start("shown"), shown), end)

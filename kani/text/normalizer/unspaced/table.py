@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 from kani.text.normalizer.number_words.ja import Counter, JapaneseNumbers
 from kani.text.normalizer.number_words.zh import ChineseNumbers
@@ -24,7 +25,7 @@ NUMBER_WORDS: dict[str, type[ChineseNumbers | JapaneseNumbers]] = {
 _CHANGES = frozenset(" k s u g z h p".split(" "))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class UnspacedNumbers:
     """[numbers]: words between and around figures."""
 
@@ -38,17 +39,17 @@ class UnspacedNumbers:
     ratio: str
     power: str
     number_sign: str
-    fraction: str
+    fraction: Annotated[str, "numerator", "denominator"]
     mixed: str
     one_by_one_before: tuple[str, ...]
     one_by_one_after: re.Pattern[str] | None
     ordinal_after: str
-    verse: str
+    verse: Annotated[str, "chapter", "verse"]
     verse_after: re.Pattern[str] | None
     magnitudes: Mapping[str, int]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Moments:
     """[moments]: the counters that dates and times are read with."""
 
@@ -64,7 +65,7 @@ class Moments:
     weekday_names: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Phones:
     """[phones]: patterns, the words before any other number that is one, and what joins its groups."""
 
@@ -141,9 +142,9 @@ def parse_unspaced_table(language: str, file: TableSection) -> UnspacedTable:
     version = web.text("version")
     between_figures, between_words = signs.section("between_figures"), signs.section("between_words")
     counters, counted = _counters(file.section("counters"))
-    numbers, moments = _numbers(file.section("numbers")), _moments(file.section("moments"))
+    numbers, moments = _numbers(file.section("numbers")), file.section("moments").fill(Moments)
     unit_names, currencies = _units(units), _currencies(file.section("currencies"))
-    readings = _texts(file.section("readings"))
+    readings = file.section("readings").all_texts()
     ruby = markup.flag("ruby")
     behind = frozenset(
         (*counters, *counted, *unit_names, *numbers.magnitudes, *numbers.one_by_one_before, *currencies)
@@ -159,10 +160,10 @@ def parse_unspaced_table(language: str, file: TableSection) -> UnspacedTable:
         units=unit_names,
         temperatures=temperatures,
         currencies=currencies,
-        between_figures=_texts(between_figures),
-        between_words=_texts(between_words),
-        signs=_texts(signs),
-        web=_texts(web),
+        between_figures=between_figures.all_texts(),
+        between_words=between_words.all_texts(),
+        signs=signs.all_texts(),
+        web=web.all_texts(),
         version=version,
         readings=readings,
         ruby=ruby,
@@ -188,10 +189,6 @@ def _beginnings(words: Iterable[str]) -> frozenset[str]:
     return frozenset(word[:length] for word in words for length in range(1, len(word)))
 
 
-def _texts(section: TableSection, *names: str) -> dict[str, str]:
-    return {key: section.template(key, *names) for key in section.key_names()}
-
-
 def _alternatives(words: tuple[str, ...], pattern: str) -> re.Pattern[str] | None:
     """``pattern`` with the words instead of ``%s``; None without words."""
     return re.compile(pattern % "|".join(map(re.escape, words))) if words else None
@@ -199,57 +196,21 @@ def _alternatives(words: tuple[str, ...], pattern: str) -> re.Pattern[str] | Non
 
 def _numbers(section: TableSection) -> UnspacedNumbers:
     magnitudes = section.section("magnitudes")
-    powers = {}
-    for name in magnitudes.key_names():
-        powers[name] = magnitudes.number(name, 0)
-    numbers = UnspacedNumbers(
-        point=section.text("point"),
-        minus=section.text("minus"),
-        below_zero=section.text("below_zero"),
-        plus=section.text("plus"),
-        plus_minus=section.text("plus_minus"),
-        about=section.text("about"),
-        to=section.text("to"),
-        ratio=section.text("ratio"),
-        power=section.text("power"),
-        number_sign=section.text("number_sign"),
-        fraction=section.template("fraction", "numerator", "denominator"),
-        mixed=section.text("mixed"),
-        one_by_one_before=section.words("one_by_one_before"),
-        one_by_one_after=_alternatives(
-            section.words("one_by_one_after"), r"(?:%s)[号码是為为はがの：:\s]{0,3}\Z"
-        ),
-        ordinal_after=section.text("ordinal_after"),
-        verse=section.template("verse", "chapter", "verse"),
+    after = section.words("one_by_one_after")
+    return section.fill(
+        UnspacedNumbers,
+        one_by_one_after=_alternatives(after, r"(?:%s)[号码是為为はがの：:\s]{0,3}\Z"),
         verse_after=_alternatives(section.words("verse_after"), r"(?:%s)\s?\Z"),
-        magnitudes=powers,
+        magnitudes={name: magnitudes.number(name, 0) for name in magnitudes.key_names()},
     )
-    section.check_all_read()
-    return numbers
-
-
-def _moments(section: TableSection) -> Moments:
-    moments = Moments(
-        **{key: section.text(key) for key in ("year", "month", "day", "hour", "minute", "second")},
-        zero_minutes=section.text("zero_minutes"),
-        weekdays=section.text("weekdays"),
-        weekday_names=section.words("weekday_names"),
-        halves=_texts(section.section("halves")),
-    )
-    section.check_all_read()
-    return moments
 
 
 def _phones(section: TableSection) -> Phones:
-    written = section.texts("patterns")
-    phones = Phones(
-        patterns=tuple(re.compile(re.escape(one).replace("d", r"\d")) for one in written),
+    return section.fill(
+        Phones,
+        patterns=tuple(re.compile(re.escape(one).replace("d", r"\d")) for one in section.texts("patterns")),
         after=_alternatives(section.words("after"), r"(?:%s)[是為为はに：:\s]{0,2}\Z"),
-        joined=section.text("joined"),
-        said=_texts(section.section("said")),
     )
-    section.check_all_read()
-    return phones
 
 
 def _units(section: TableSection) -> dict[str, UnspacedUnit]:
