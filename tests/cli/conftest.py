@@ -1,7 +1,5 @@
 """The programs in this process, by their command lines."""
 
-from __future__ import annotations
-
 import io
 import sys
 from collections.abc import Callable, Sequence
@@ -12,6 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from kani.cli import client
+from tests.conftest import ServerProcess
 
 
 @dataclass(frozen=True)
@@ -53,3 +52,9 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
         return Ended(code, said.out, said.err)
 
     return program
+
+
+@pytest.fixture
+def ask(run: Run, espeak_server: ServerProcess) -> Run:
+    """The same at the server that speaks by espeak-ng."""
+    return lambda *arguments, **given: run(*arguments, "--server", espeak_server.url, **given)

@@ -153,11 +153,15 @@ class Visitor:
         else:
             self.page.click("#speak")
 
+    def say(self, text: str, language: str = "") -> None:
+        """Speak a text to its end."""
+        self.speak(text, language)
+        self.wait_for_end()
+
     def unfold(self, selector: str) -> None:
         """Open the menus and folded parts that hold an element."""
         self.page.eval_on_selector(
-            selector,
-            "e => { for (; e; e = e.parentElement) if (e.localName === 'details') e.open = true; }",
+            selector, "e => { for (; e; e = e.parentElement) if (e.localName === 'details') e.open = true; }"
         )
 
     def choose(self, selector: str, value: str) -> None:

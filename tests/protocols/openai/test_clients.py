@@ -4,8 +4,6 @@ They are unmodified but for their address. User interfaces that are no libraries
 their sources make them.
 """
 
-from __future__ import annotations
-
 import asyncio
 import io
 import warnings
@@ -19,12 +17,7 @@ import pytest
 from livekit.agents import APIError
 from livekit.agents.utils import http_context
 from livekit.plugins import openai as livekit
-from openai import (
-    BadRequestError,
-    DefaultAsyncHttpxClient,
-    NotFoundError,
-    OpenAI,
-)
+from openai import BadRequestError, DefaultAsyncHttpxClient, NotFoundError, OpenAI
 
 from kani.core.types import Samples
 from tests.clients.openai_libraries import (

@@ -1,7 +1,5 @@
 """Recordings by URL: what is fetched from listed hosts, and that no other host is asked."""
 
-from __future__ import annotations
-
 import asyncio
 import base64
 import ssl
