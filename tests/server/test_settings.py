@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import httpx
@@ -16,7 +15,7 @@ from kani.server.lifecycle import warn_about
 from kani.server.settings import SettingsError, document, load
 from kani.server.speech_service import build_chat_model
 from tests.running.sources import ROOT
-from tests.support.patience import WITHIN_S
+from tests.support.patience import until
 from tests.support.servers.app_server import AppServer, app_server
 
 NO_FILE = Path("no such file")
@@ -264,6 +263,4 @@ def test_lexicon_and_code_blocks_follow_their_settings(
         assert spoken_form(server, "Mira:\n```\nx = 1\n```\nFin.").split() == ["Mira:", "Fin."]
         assert "words.txt, line 3" in caplog.text
         file.write_text("[es]\nSQL = ese cu ele\n", encoding="utf-8")
-        until = time.monotonic() + WITHIN_S
-        while (now := spoken_form(server, "Usa SQL.")) != "Usa ese cu ele.":
-            assert time.monotonic() < until, now
+        until(lambda: spoken_form(server, "Usa SQL.") == "Usa ese cu ele.")
