@@ -1,4 +1,4 @@
-"""Forced alignment of an engine without word times, within the service: Kokoro, its times hidden."""
+"""Forced alignment of an engine without word times, within the service: espeak-ng, its times hidden."""
 
 from __future__ import annotations
 
@@ -13,25 +13,22 @@ from kani.core.engine import EngineInfo
 from kani.core.observer import Observer
 from kani.core.service import SpeechService
 from kani.core.types import Segment, Span, SpeechChunk, SpeechRequest
+from kani.engines.espeak.engine import EspeakEngine
 from kani.engines.espeak.reference_voice import EspeakReferenceVoice
-from kani.engines.kokoro.engine import KokoroEngine
-from kani.engines.kokoro.settings import KokoroSettings
-from kani.engines.plugin import Resources
-from tests.support.sessions import collect, fed, started
+from tests.support.patience import WITHIN_S
+from tests.support.sessions import collect, fed, spans_of, started
 
-# Loads Kokoro.
-pytestmark = pytest.mark.heard
 TEXT = "La abuela, que estaba sentada junto al fuego, contaba un cuento muy antiguo. Nadie la interrumpía."
 
 
-class UntimedKokoro(KokoroEngine):
-    """Kokoro without its spans; ``hidden`` holds them."""
+class Untimed(EspeakEngine):
+    """An engine without spans, of few speeds; ``hidden`` holds the spans."""
 
     hidden: list[Span]
 
     @property
     def info(self) -> EngineInfo:
-        return replace(super().info, times_words=False, accepts_partial_text=False)
+        return replace(super().info, times_words=False, speed_range=(0.9, 1.2))
 
     async def synthesize(self, segment: Segment) -> AsyncGenerator[SpeechChunk, None]:
         self.hidden = []
@@ -40,64 +37,54 @@ class UntimedKokoro(KokoroEngine):
             yield replace(chunk, spans=())
 
 
-class Estimates(Observer):
-    count = 0
-
+class NoEstimates(Observer):
     def timing_estimated(self, protocol: str, engine: str) -> None:
-        self.count += 1
+        pytest.fail("the times are estimates")
+
+
+Served = tuple[SpeechService, Untimed]
 
 
 @pytest.fixture
-async def service(
-    cache: Path, tmp_path: Path
-) -> AsyncIterator[tuple[SpeechService, UntimedKokoro, Estimates]]:
-    engine = UntimedKokoro(KokoroSettings(decoder="onnx"), Resources(cache))
-    estimates = Estimates()
-    async with started(
-        tmp_path, engine, observer=estimates, reference_voice=EspeakReferenceVoice()
-    ) as service:
-        yield service, engine, estimates
+async def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Served]:
+    monkeypatch.setattr("kani.core.timing.word_times.ALIGNMENT_TIMEOUT_S", WITHIN_S)
+    engine, voice = Untimed(), EspeakReferenceVoice()
+    async with started(tmp_path, engine, observer=NoEstimates(), reference_voice=voice) as service:
+        yield service, engine
 
 
-async def spoken(service: SpeechService, **request: object) -> tuple[list[SpeechChunk], bool]:
+async def spoken(service: SpeechService, **request: object) -> tuple[list[Span], bool]:
     chosen = SpeechRequest(language="es", **request)  # type: ignore[arg-type]
     async with fed(service, TEXT, chosen) as session:
-        return await collect(session), session.truncated
+        return spans_of(await collect(session)), session.truncated
 
 
 @pytest.mark.parametrize("speed", [0.8, 1.6])
-async def test_alignment_finds_the_words(
-    service: tuple[SpeechService, UntimedKokoro, Estimates], speed: float
-) -> None:
-    """Each word of the second sentence begins at the engine's own time; nothing is estimated."""
-    core, engine, estimates = service
-    chunks, _ = await spoken(core, speed=speed)
-    spans = [span for chunk in chunks for span in chunk.spans]
+async def test_alignment_finds_the_words(served: Served, speed: float) -> None:
+    """Each word of the second sentence begins at the engine's own time."""
+    service, engine = served
+    spans, _ = await spoken(service, speed=speed)
     assert "".join(TEXT[span.start : span.end] for span in spans) == TEXT
     second = TEXT.index("Nadie")
     found = [span for span in spans if span.start >= second and TEXT[span.start].isalpha()]
     assert [TEXT[span.start : span.end] for span in found] == ["Nadie", "la", "interrumpía"]
     since = np.array([span.start_s - found[0].start_s for span in found])
-    factor = speed / min(max(speed, engine.info.speed_range[0]), engine.info.speed_range[1])
+    factor = speed / np.clip(speed, *engine.info.speed_range)
     truth = np.array([(span.start_s - engine.hidden[-3].start_s) / factor for span in engine.hidden[-3:]])
     assert since == pytest.approx(truth, abs=0.09)
-    assert estimates.count == 0 and all(len(span.character_starts) == span.end - span.start for span in found)
+    assert all(len(span.character_starts) == span.end - span.start for span in found)
 
 
-async def test_words_of_truncated_speech_keep_their_times(
-    service: tuple[SpeechService, UntimedKokoro, Estimates],
-) -> None:
-    core, _, estimates = service
-    whole, _ = await spoken(core)
-    cut, truncated = await spoken(core, max_tokens=100)
-    assert truncated and estimates.count == 0
+async def test_words_of_truncated_speech_keep_their_times(served: Served) -> None:
+    whole, _ = await spoken(served[0])
+    cut, truncated = await spoken(served[0], max_tokens=100)
+    assert truncated
     first = TEXT.index(".") + 1
-    timed = [
-        [span for chunk in chunks for span in chunk.spans if span.character_starts and span.start < first]
-        for chunks in (whole, cut)
-    ]
-    said = [span for span in timed[0] if span.end_s < 1.7]
+    timed, short = (
+        [each for each in spans if each.character_starts and each.start < first] for spans in (whole, cut)
+    )
+    said = [span for span in timed if span.end_s < 1.7]
     assert len(said) >= 4
-    for full, short in zip(said, timed[1], strict=False):
-        assert (full.start, full.end) == (short.start, short.end)
-        assert full.start_s == pytest.approx(short.start_s, abs=0.08)
+    for full, own in zip(said, short, strict=False):
+        assert (full.start, full.end) == (own.start, own.end)
+        assert full.start_s == pytest.approx(own.start_s, abs=0.08)

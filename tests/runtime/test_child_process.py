@@ -13,6 +13,7 @@ import pytest
 
 from kani.runtime.child_process import run_process, start_process
 from tests.running.sources import ROOT
+from tests.support.patience import happens
 
 FORBIDDEN = {
     *("create_subprocess_exec", "create_subprocess_shell", "subprocess_exec", "subprocess_shell"),
@@ -77,14 +78,8 @@ async def test_exit_code_and_errors_come_back() -> None:
 SAYS_ITS_NUMBER = "import os, sys, time; open(sys.argv[1], 'w').write(str(os.getpid())); time.sleep(600)"
 
 
-async def number_in(path: Path) -> int:
-    """The process' number, once it has written it."""
-    while not (found := number_now(path)):
-        await asyncio.sleep(0.01)
-    return found
-
-
-def number_now(path: Path) -> int:
+def number_in(path: Path) -> int:
+    """The process' number; 0 until it has written it."""
     return int((path.read_text() if path.exists() else "") or 0)
 
 
@@ -99,7 +94,8 @@ async def test_process_is_killed_where_it_takes_too_long_or_is_no_longer_awaited
 ) -> None:
     written = tmp_path / "number"
     running = asyncio.create_task(run_process([*python(SAYS_ITS_NUMBER), str(written)], limit_s))
-    number = await number_in(written)
+    await happens(lambda: number_in(written))
+    number = number_in(written)
     if error is asyncio.CancelledError:
         running.cancel()
     with pytest.raises(error):
@@ -114,5 +110,5 @@ async def test_start_that_is_cancelled_leaves_no_process(tmp_path: Path) -> None
     starting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await starting
-    if number := number_now(written):
+    if number := number_in(written):
         assert_ended(number)

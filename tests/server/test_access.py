@@ -20,6 +20,7 @@ from kani.server.access import (
     Requirement,
 )
 from kani.server.middleware import ResourcePolicyMiddleware
+from tests.support.event_loop import virtual_time
 from tests.support.servers.asgi import exchange
 
 PATHS = {
@@ -433,7 +434,7 @@ async def test_unauthenticated_websocket_cannot_stay_by_reading_nothing() -> Non
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["query_string"]:
             assert scope["key_check"]("first-key")
-            await asyncio.sleep(0.2)
+            await asyncio.sleep(60.0)
         else:
             await send({"type": "websocket.close"})
         ended.append(scope["query_string"])
@@ -448,11 +449,12 @@ async def test_unauthenticated_websocket_cannot_stay_by_reading_nothing() -> Non
         return {"type": "websocket.connect"}
 
     ended: list[bytes | str] = []
-    middleware = AccessMiddleware(application, NETWORK, max_unauthenticated=1, unauthenticated_s=0.05)
+    middleware = AccessMiddleware(application, NETWORK, max_unauthenticated=1, unauthenticated_s=5.0)
     scope = {"type": "websocket", "path": "/later/x", "query_string": b"", "headers": []}
-    await middleware(scope, receive, blocked_send)
-    assert not ended
-    await middleware({**scope, "query_string": b"x"}, receive, blocked_send)
+    with virtual_time():
+        await middleware(scope, receive, blocked_send)
+        assert not ended
+        await middleware({**scope, "query_string": b"x"}, receive, blocked_send)
     assert ended == [b"x"]
 
 

@@ -11,6 +11,7 @@ import threading
 import psutil
 import pytest
 
+from kani.server import allocator
 from kani.server.allocator import periodic_trim, trim_heap
 from tests.support.patience import happens
 
@@ -53,18 +54,28 @@ def test_memory_freed_in_a_thread_is_returned() -> None:
     assert before - resident() > BLOCKS * BLOCK_BYTES // 2
 
 
+async def trimmed() -> None:
+    """Return once the memory of ``fragment`` is the system's again."""
+    before = resident()
+    fragment()
+    await happens(lambda: resident() - before < BLOCKS * BLOCK_BYTES // 2)
+
+
 async def test_heap_is_trimmed_repeatedly() -> None:
     async with periodic_trim(0.01):
-        fragment()
-        before = resident()
-        await happens(lambda: before - resident() >= BLOCKS * BLOCK_BYTES // 2)
+        await trimmed()
     assert not [task for task in asyncio.all_tasks() if task.get_name() == "allocator"]
 
 
-async def test_heap_is_trimmed_once_it_has_grown() -> None:
+async def test_heap_is_trimmed_once_it_has_grown(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked, look = asyncio.Event(), allocator.resident_bytes
+
+    def noted() -> int:
+        looked.set()
+        return look()
+
+    monkeypatch.setattr(allocator, "resident_bytes", noted)
     async with periodic_trim(interval_s=3600, look_every_s=0.01):
-        # Let the trim at the start pass: its thread is done, and the next one an hour away.
-        await asyncio.sleep(0.1)
-        fragment()
-        before = resident()
-        await happens(lambda: before - resident() >= BLOCKS * BLOCK_BYTES // 2)
+        # The trim at the start is done then, and the next one an hour away.
+        await looked.wait()
+        await trimmed()

@@ -9,7 +9,6 @@ import shlex
 import signal
 import socket
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,7 +27,7 @@ from kani.engines.whisper.engine import WhisperRecognizer
 from kani.server import logs
 from tests.conftest import ServerProcess, StartServer
 from tests.running.sources import ROOT
-from tests.support.patience import WITHIN_S
+from tests.support.patience import until
 from tests.support.servers.asgi import closing
 from tests.support.servers.serving import serving
 
@@ -368,9 +367,7 @@ def test_the_limit_of_shutdown_ends_a_slow_reader(start_server: StartServer) -> 
 def test_a_second_ctrl_c_ends_at_once(start_server: StartServer) -> None:
     with read_slowly(start_server, "600") as server, httpx.Client(base_url=server.http_url) as client:
         server.send_signal(signal.SIGINT)
-        deadline = time.monotonic() + WITHIN_S
-        while client.get("/health").json()["status"] != "draining":
-            assert time.monotonic() < deadline
+        until(lambda: client.get("/health").json()["status"] == "draining")
         server.send_signal(signal.SIGINT)
         assert server.wait() == 130
 

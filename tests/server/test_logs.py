@@ -7,7 +7,6 @@ import json
 import logging
 import re
 import socket
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -24,7 +23,7 @@ from kani.server import logs
 from tests.clients.kyutai.wire import KEY
 from tests.conftest import ServerProcess, StartServer, server_process
 from tests.protocols.languages import speakers
-from tests.support.patience import WITHIN_S
+from tests.support.patience import until
 
 GOOD_KEY = "zq7-good-key-of-the-administrator"
 BAD_KEY = "zq7-bad-key-of-somebody-else"
@@ -47,12 +46,12 @@ def lines(server: ServerProcess) -> list[dict[str, Any]]:
 
 def ended(server: ServerProcess, count: int, before: int = 0) -> list[dict[str, Any]]:
     """The lines of so many sessions that have ended, after the first ``before`` lines."""
-    deadline = time.monotonic() + WITHIN_S
-    while time.monotonic() < deadline:
-        if len(found := [line for line in lines(server)[before:] if "outcome" in line]) == count:
-            return found
-        time.sleep(0.01)
-    pytest.fail(f"{count} sessions have not ended:\n{server.log}")
+
+    def found() -> list[dict[str, Any]]:
+        return [line for line in lines(server)[before:] if "outcome" in line]
+
+    until(lambda: len(found()) == count)
+    return found()
 
 
 def written(server: ServerProcess) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import httpx
@@ -16,7 +15,7 @@ from kani.engines.elevenlabs.settings import UpstreamSettings
 from kani.engines.plugin import ENGINE_NAMES, RECOGNIZER_NAMES
 from kani.server.lifecycle import warn_about
 from tests.running.sources import ROOT
-from tests.support.patience import WITHIN_S
+from tests.support.patience import until
 from tests.support.servers.app_server import AppServer, app_server
 
 NO_FILE = Path("no such file")
@@ -272,6 +271,4 @@ def test_lexicon_follows_its_setting(tmp_path: Path, caplog: pytest.LogCaptureFi
         assert spoken_form(server, "Usa SQL por Wi-Fi.") == "Usa sícuel por güifi."
         assert "words.txt, line 3" in caplog.text
         file.write_text("[es]\nSQL = ese cu ele\n", encoding="utf-8")
-        until = time.monotonic() + WITHIN_S
-        while (now := spoken_form(server, "Usa SQL.")) != "Usa ese cu ele.":
-            assert time.monotonic() < until, now
+        until(lambda: spoken_form(server, "Usa SQL.") == "Usa ese cu ele.")

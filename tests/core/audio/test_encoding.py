@@ -238,11 +238,6 @@ def test_pcm_is_unchanged() -> None:
     assert whole(FORMATS["wav_24000"], samples)[44:] == pcm16(samples)
 
 
-def test_loud_samples_are_clipped() -> None:
-    loud = np.array([2.0, -2.0], np.float32)
-    assert streamed(FORMATS["pcm_24000"], loud) == struct.pack("<2h", 32767, -32768)
-
-
 @pytest.mark.parametrize("codec", ["mp3", "opus", "aac"])
 def test_compressed_formats_need_bit_rate(codec: Codec) -> None:
     with pytest.raises(ValueError, match="bit rate"):

@@ -220,10 +220,6 @@ def test_pieces_do_not_change_samples(cuts: list[int]) -> None:
     assert np.array_equal(np.concatenate(pieces), decode(data))
 
 
-def test_single_bytes_do_not_change_samples() -> None:
-    assert np.array_equal(decode(stream(), piece=1), decode(stream()))
-
-
 def test_chained_streams_are_joined() -> None:
     other = encoded("ogg", "libopus", melody(0.7, 48_000), 48_000, "stereo")
     chained = decode(stream() + b"OggS, but not really" + other + stream())

@@ -73,12 +73,6 @@ def test_pcm16_rounds_and_clips() -> None:
     assert struct.unpack("<9h", pcm16(samples)) == (0, 32767, -32768, 32767, -32768, 16384, 1, 1, 2)
 
 
-@given(st.lists(st.integers(-32768, 32767)))
-def test_pcm16_preserves_16_bit_samples(values: list[int]) -> None:
-    samples = np.array(values, np.float32) / np.float32(32768)
-    assert pcm16(samples) == np.array(values, "<i2").tobytes()
-
-
 def test_wav_file_is_readable() -> None:
     samples = tone(0.5, 22050)
     file = wav(samples, 22050)

@@ -117,17 +117,6 @@ def test_strength_out_of_range_is_refused(strength: float) -> None:
     assert caught.value.field == "emotion_strength"
 
 
-@given(
-    st.lists(st.tuples(st.sampled_from(sorted(EMOTIONS)), st.floats(0.001, 1000)), min_size=1, max_size=8),
-    st.floats(0, 1),
-)
-def test_blend_stays_between_its_parts(parts: list[tuple[str, float]], strength: float) -> None:
-    blend = prosody_of(",".join(f"{name}:{weight:.3f}" for name, weight in parts), strength)
-    ends: list[Prosody] = [NEUTRAL, *(EMOTIONS[name] for name, _ in parts)]
-    for value, *corners in zip(astuple(blend), *(astuple(end) for end in ends), strict=True):
-        assert min(corners) - 1e-9 <= value <= max(corners) + 1e-9
-
-
 RATE = 24_000
 EXCITED, SAD = EMOTIONS["excited"], EMOTIONS["sad"]
 

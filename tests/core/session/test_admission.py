@@ -11,20 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kani.core.errors import Busy
-from kani.core.observer import Observer
-from kani.core.request import Limits
 from kani.core.scheduling.deadline_queue import DeadlineQueue, SharedLimit
 from kani.core.scheduling.slots import MARGIN_S
-from kani.core.session.admission import Admission, RateLimit, SlotQueue
+from kani.core.session.admission import RateLimit, SlotQueue
 from tests.support.event_loop import settle, virtual_time
 from tests.support.holders import Holder, Place, holders
-
-
-def admission(**limits: int) -> Admission:
-    made = Admission(Limits(**limits), Observer())
-    made.add_engine("tone", lambda: 1)
-    return made
 
 
 async def hold_slot(slots: SlotQueue, name: str, order: list[str], release: asyncio.Event) -> None:
@@ -214,39 +205,6 @@ async def test_cancelled_suspension_loses_no_slot(moment: str) -> None:
         assert slots.in_use == 1 and not slots.has_free_slot
 
 
-async def test_admission_limits_open_sessions() -> None:
-    limited = admission(max_sessions=2)
-    limited.admit("kani", "")
-    limited.admit("kani", "")
-    with pytest.raises(Busy, match="at most 2"):
-        limited.admit("kani", "")
-    limited.release("kani")
-    limited.admit("kani", "")
-    assert limited.sessions == 2
-
-
-async def test_admission_limits_waiting_segments() -> None:
-    limited = admission(max_waiting=1)
-    release = asyncio.Event()
-    order: list[str] = []
-    tasks = [asyncio.create_task(hold_slot(limited.slots("tone"), name, order, release)) for name in "ab"]
-    await settle()
-    with pytest.raises(Busy, match="waiting"):
-        limited.check_queue("kani", "tone")
-    release.set()
-    await asyncio.gather(*tasks)
-    limited.check_queue("kani", "tone")
-
-
-async def test_queue_of_zero_admits_to_free_slot_only() -> None:
-    limited = admission(max_waiting=0)
-    limited.check_queue("kani", "tone")
-    async with limited.slots("tone").slot():
-        with pytest.raises(Busy):
-            limited.check_queue("kani", "tone")
-    limited.check_queue("kani", "tone")
-
-
 def test_rate_limit_allows_burst_of_one_minute() -> None:
     now = 0.0
     rate = RateLimit(60, clock=lambda: now)
@@ -264,11 +222,6 @@ def test_rate_limit_forgets_least_recent_clients() -> None:
     assert rate.allow("0") and not rate.allow("999")
 
 
-def test_rate_of_zero_is_no_limit() -> None:
-    rate = RateLimit(0)
-    assert all(rate.allow("a") for _ in range(10_000))
-
-
 def place_in(queue: DeadlineQueue) -> Place:
     @asynccontextmanager
     async def place(due: float) -> AsyncIterator[None]:
@@ -279,44 +232,6 @@ def place_in(queue: DeadlineQueue) -> Place:
             queue.release()
 
     return place
-
-
-async def test_equal_deadlines_are_served_in_order() -> None:
-    log: list[Holder] = []
-    made = await holders(place_in(DeadlineQueue(lambda: 1)), [1.0] * 6, log)
-    for stream in made:
-        await stream.leave()
-    assert log == made
-
-
-async def test_cancelled_wait_is_skipped() -> None:
-    log: list[Holder] = []
-    holder, first, second = await holders(place_in(DeadlineQueue(lambda: 1)), [0.0, 1.0, 2.0], log)
-    await first.cancel()
-    await holder.leave()
-    assert log == [holder, second]
-    await second.leave()
-
-
-@pytest.mark.parametrize("others", [0, 1])
-async def test_place_granted_to_cancelled_wait_is_passed_on(others: int) -> None:
-    log: list[Holder] = []
-    queue = DeadlineQueue(lambda: 1)
-    holder, waiting, *rest = await holders(place_in(queue), [0.0, *[1.0] * (1 + others)], log)
-    holder.ended.set()
-    # The holder's task gives the place back when it runs next; ours runs right after it, before the waiter.
-    await asyncio.sleep(0)
-    while not holder.task.done():
-        await asyncio.sleep(0)
-    waiting.task.cancel()
-    await asyncio.wait([waiting.task])
-    await settle()
-    assert log == [holder, *rest]
-    for stream in rest:
-        await stream.leave()
-    (last,) = await holders(place_in(queue), [0.0], log)
-    assert last.has_place
-    await last.leave()
 
 
 async def test_queues_share_places_and_the_earliest_of_all_goes_first() -> None:

@@ -263,43 +263,43 @@ async def chunks_now(session: SpeechSession, found: list[SpeechChunk]) -> asynci
     return reader
 
 
-async def test_underrun_sends_part_of_pause(service: SpeechService) -> None:
+def said_s(text: str) -> float:
+    return sum(map(str.isalpha, text)) * LETTER_S
+
+
+@pytest.mark.parametrize(
+    ("writes", "text", "rest", "pause"),
+    [
+        (False, "Uno dos tres cuatro cinco seis siete ocho nueve. A", "diós.", Boundary.SENTENCE),
+        (True, "uno dos ", "tres", Boundary.CLAUSE),
+    ],
+    ids=["sentence", "flush"],
+)
+async def test_underrun_sends_part_of_pause(
+    tmp_path: Path, writes: bool, text: str, rest: str, pause: Boundary
+) -> None:
     found: list[SpeechChunk] = []
-    async with service.open(SPANISH, protocol="test") as session:
-        session.feed("Uno dos tres cuatro cinco seis siete ocho nueve. A")
+    async with (
+        serving(ToneEngine(writes=writes), tmp_path) as service,
+        service.open(SPANISH, protocol="test") as session,
+    ):
+        session.feed(text)
+        if pause is Boundary.CLAUSE:
+            session.flush()
         reader = await chunks_now(session, found)
-        said_s = sum(map(len, "Uno dos tres cuatro cinco seis siete ocho nueve".split())) * LETTER_S
-        assert sum(len(chunk.samples) for chunk in found) == round((said_s + UNDERRUN_PAUSE_S) * RATE)
-        session.feed("diós.")
+        before_s = said_s(text.rpartition(". ")[0] or text)
+        assert sum(len(chunk.samples) for chunk in found) == round((before_s + UNDERRUN_PAUSE_S) * RATE)
+        session.feed(rest)
         session.finish()
         await reader
-    pause_s = PAUSES_S[Boundary.SENTENCE]
-    assert len(audio(found)) == round((said_s + pause_s + 5 * LETTER_S) * RATE)
+    assert len(audio(found)) == round((said_s(text + rest) + PAUSES_S[pause]) * RATE)
     assert [one.end_s for one in found[:-1]] == pytest.approx([two.start_s for two in found[1:]])
 
 
-async def test_underrun_behind_flush_sends_part_of_pause(tmp_path: Path) -> None:
-    found: list[SpeechChunk] = []
-    async with (
-        serving(ToneEngine(writes=True), tmp_path) as service,
-        service.open(SPANISH, protocol="test") as session,
-    ):
-        session.feed("uno dos ")
-        session.flush()
-        reader = await chunks_now(session, found)
-        assert len(audio(found)) == round((UNO + DOS + UNDERRUN_PAUSE_S) * RATE)
-        session.feed("tres")
-        session.finish()
-        await reader
-    pause_s = PAUSES_S[Boundary.CLAUSE]
-    assert len(audio(found)) == round((UNO + DOS + pause_s + 4 * LETTER_S) * RATE)
-
-
 async def test_complete_text_has_no_underrun_silence(service: SpeechService) -> None:
-    chunks = await speak(service, "Uno dos tres cuatro cinco seis siete ocho nueve. Adiós a todos.")
-    words = "Uno dos tres cuatro cinco seis siete ocho nueve Adiós a todos".split()
-    expected_s = sum(map(len, words)) * LETTER_S + PAUSES_S[Boundary.SENTENCE]
-    assert len(audio(chunks)) == round(expected_s * RATE)
+    text = "Uno dos tres cuatro cinco seis siete ocho nueve. Adiós a todos."
+    expected_s = said_s(text) + PAUSES_S[Boundary.SENTENCE]
+    assert len(audio(await speak(service, text))) == round(expected_s * RATE)
 
 
 LONG = {

@@ -120,20 +120,6 @@ def test_session_lowered_later_ranks_higher() -> None:
     assert not interrupted.superseded and awaited.superseded
 
 
-async def test_wait_ends_when_higher_priority_leaves() -> None:
-    among = SessionPriorities(Clock())
-    old, new = among.add(), among.add()
-    old.lower()
-    new.text_received()
-    with new.working():
-        waiting = asyncio.create_task(old.wait_for_turn())
-        for _ in range(10):
-            await asyncio.sleep(0)
-        assert not waiting.done()
-        new.leave()
-        await waiting
-
-
 async def test_timeout_does_not_count_while_suspended() -> None:
     exhausted = asyncio.Event()
     with virtual_time():
@@ -194,12 +180,3 @@ async def test_discarded_buffer_drops_earlier_and_later_chunks() -> None:
     buffer.put(second())
     with pytest.raises(SpeechCancelled):
         await buffer.get()
-
-
-async def test_put_wakes_waiting_reader() -> None:
-    buffer = PlayoutBuffer(4.0)
-    reader = asyncio.create_task(buffer.get())
-    await asyncio.sleep(0)
-    chunk = second(0.5)
-    buffer.put(chunk)
-    assert await asyncio.wait_for(reader, 300) is chunk

@@ -92,7 +92,7 @@ async def test_session_without_wait_reports_no_position(service: SpeechService, 
 async def test_full_queue_raises_from_positions_and_chunks(tmp_path: Path) -> None:
     engine = ToneEngine(allow=0)
     async with serving(engine, tmp_path, max_waiting=0) as service:
-        async with fed(service, "uno"):
+        async with fed(service, "uno") as first:
             await settle()
             async with fed(service, "dos") as second:
                 async with asyncio.timeout(IN_TIME_S):
@@ -100,6 +100,8 @@ async def test_full_queue_raises_from_positions_and_chunks(tmp_path: Path) -> No
                         await positions(second, [])
                 with pytest.raises(Busy):
                     await collect(second)
+            await engine.permit(None)
+            assert await collect(first)
 
 
 async def test_timeout_counts_queue_and_synthesis_together(tmp_path: Path) -> None:

@@ -415,16 +415,6 @@ async def test_damaged_voice_can_be_deleted_with_its_recording(tmp_path: Path) -
     assert largest(tmp_path) < 1000
 
 
-async def test_stop_cancels_refinement(tmp_path: Path) -> None:
-    engine = EndlessEngine()
-    async with serving(engine, tmp_path) as service:
-        await service.cloning.add("ana", recording_of(hum()), **CONSENT)
-        await engine.begun.wait()
-        # Before the look at what tasks are left.
-        await service.cloning.stop()
-    assert engine.stopped == 1
-
-
 async def test_renamed_voice_keeps_embedding(engine: ToneEngine, service: SpeechService) -> None:
     cloning = service.cloning
     await cloning.add("ana", recording_of(hum()), **CONSENT)

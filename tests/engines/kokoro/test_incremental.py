@@ -70,26 +70,6 @@ async def test_growing_text_is_intelligible_and_joints_do_not_click(engine: Koko
     assert jumps[near].max() <= 1.5 * jumps[~near].max()
 
 
-@pytest.mark.parametrize(
-    ("text", "voice", "language"),
-    [
-        (
-            "Nobody could explain why the old lighthouse had been painted bright green last summer.",
-            "af_heart",
-            "en",
-        ),
-        ("Le vieux pont de pierre traverse le fleuve depuis plus de trois siècles déjà.", "ff_siwis", "fr"),
-    ],
-)
-async def test_growing_text_is_intelligible_in_other_languages(
-    engine: KokoroEngine, text: str, voice: str, language: str
-) -> None:
-    chunks, _ = await spoken(engine, text, 2, Segment("", voice, language))
-    samples, _ = joined(chunks)
-    heard = hear(samples, 24_000, language)
-    assert word_error_rate(text, heard, language) <= 0.1, heard
-
-
 async def test_audio_begins_before_quarter_of_text(engine: KokoroEngine) -> None:
     writer = Writer(TWENTY, 1)
     speech = engine.stream(SEGMENT, writer.text)

@@ -6,6 +6,7 @@ import asyncio
 import math
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -119,16 +120,16 @@ def test_playback_adds_up_pieces() -> None:
     assert playback.ends_at == 103.25
 
 
-def test_segment_is_due_when_its_listener_runs_out_of_audio() -> None:
+def test_segment_is_due_when_its_listener_runs_out_of_audio(monkeypatch: pytest.MonkeyPatch) -> None:
     now = time.monotonic()
+    monkeypatch.setattr("kani.engines.kokoro.scheduler.time", SimpleNamespace(monotonic=lambda: now))
+    monkeypatch.setattr("kani.engines.kokoro.scheduler.Playback", lambda: Playback(lambda: now))
     first, next_one, whole = SegmentDeadline(), SegmentDeadline(3.0), SegmentDeadline(math.inf)
-    assert now + FIRST_SOUND_S <= first.due == pytest.approx(now + FIRST_SOUND_S, abs=0.2)
-    assert whole.due == pytest.approx(now + FIRST_SOUND_S, abs=0.2)
+    assert first.due == whole.due == now + FIRST_SOUND_S
     first.add(0.25)
-    assert first.due == pytest.approx(now + 0.25, abs=0.2)
-    assert next_one.due == pytest.approx(now + 3.0, abs=0.2)
+    assert (first.due, next_one.due) == (now + 0.25, now + 3.0)
     next_one.add(1.0)
-    assert next_one.due == pytest.approx(now + 4.0, abs=0.2)
+    assert next_one.due == now + 4.0
 
 
 async def test_idle_wait_ends_behind_last_slot() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from collections.abc import AsyncIterator, Callable
 from functools import partial
 
@@ -18,7 +17,7 @@ from kani.runtime.recognition.recording_chunks import MAX_CHUNK_S, Chunk, ChunkC
 from kani.runtime.recognition.scheduler import PassScheduler, ScheduledStream
 from kani.runtime.recognition.transcription import split_segments
 from kani.runtime.voice_detector import CHUNK_SAMPLES, SAMPLE_RATE
-from tests.support.patience import WITHIN_S
+from tests.support.patience import WITHIN_S, happens
 
 
 def words(text: str) -> list[HypothesisWord]:
@@ -274,14 +273,14 @@ async def test_open_stream_keeps_one_worker_free() -> None:
     live = streams.add("live")
     requested = [streams.record(name) for name in ("first", "second")]
     requested.append(live.request_pass())
-    assert await asyncio.to_thread(_until, lambda: sorted(streams.begun) == ["first", "live"])
+    await happens(lambda: sorted(streams.begun) == ["first", "live"])
     streams.may_end.set()
     await asyncio.gather(*requested)
     live.close()
     streams.may_end.clear()
     streams.begun.clear()
     requested = [streams.record(name) for name in ("third", "fourth")]
-    assert await asyncio.to_thread(_until, lambda: sorted(streams.begun) == ["fourth", "third"])
+    await happens(lambda: sorted(streams.begun) == ["fourth", "third"])
     streams.may_end.set()
     await asyncio.gather(*requested)
     await streams.scheduler.stop()
@@ -309,12 +308,3 @@ async def test_cancelled_recording_leaves_the_queue(streams: Streams) -> None:
     streams.may_end.set()
     await asyncio.gather(busy, after)
     assert streams.begun == ["busy", "after"] and waiting.result.cancelled()
-
-
-def _until(reached: Callable[[], bool]) -> bool:
-    deadline = time.monotonic() + WITHIN_S
-    while not reached():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.01)
-    return True

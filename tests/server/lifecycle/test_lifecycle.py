@@ -149,11 +149,8 @@ def test_next_start_knows_how_long_the_last_one_took(tmp_path: Path) -> None:
         assert StartTime(folder, "espeak").left_s() is None
     StartTime(folder, "espeak").keep()
     assert json.loads(known.read_text()) == {"espeak": 0.0}
-
-
-def test_start_is_not_hurt_by_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    StartTime(tmp_path / "file", "espeak").keep()
+    # In a folder that cannot be written nothing is kept.
+    StartTime(known, "espeak").keep()
 
 
 def loaded(folder: Path, **given: object) -> set[str]:

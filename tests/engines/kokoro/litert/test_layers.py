@@ -29,7 +29,7 @@ from kani.engines.kokoro.litert.model import Model
 from kani.engines.kokoro.litert.packing.generator import Scale, load_scales
 from kani.engines.kokoro.litert.packing.graph import LEVEL, Graph
 from kani.engines.kokoro.litert.packing.graph_layers import read_layers
-from kani.engines.kokoro.litert.packing.layers import Convolution, Layers, ResidualBlock, residual_blocks
+from kani.engines.kokoro.litert.packing.layers import Convolution, Layers
 from kani.engines.kokoro.network.decoder import DecoderUnavailable
 from kani.engines.kokoro.network.decoder_checks import check_source
 from kani.engines.kokoro.network.float_graph import dequantize
@@ -38,7 +38,7 @@ from kani.engines.kokoro.network.onnx_decoder import OnnxGenerator
 from kani.engines.kokoro.network.onnx_model import Array, ModelFailed, Network, Stop
 from kani.engines.kokoro.network.parts import LoadPart
 from kani.engines.kokoro.network.probe import load_probe
-from tests.support.kokoro import CHANNELS, agreement_db
+from tests.support.kokoro import agreement_db
 from tools.kokoro_data.calibrate import CALIBRATION_SENTENCES, GeneratorInputs
 
 RANDOM = np.random.default_rng(5)
@@ -132,50 +132,6 @@ def generator(part: LoadPart) -> bytes:
 @pytest.fixture(scope="module")
 def layers(generator: bytes) -> Layers:
     return read_layers(generator)
-
-
-def test_layers_have_shapes_of_original_network(layers: Layers) -> None:
-    first, second = layers.stages
-    assert [stage.upsampling.weight.shape for stage in layers.stages] == [(512, 256, 20), (256, 128, 12)]
-    assert [(stage.upsampling.stride, stage.upsampling.padding) for stage in layers.stages] == [
-        (10, 5),
-        (6, 3),
-    ]
-    assert [stage.source.weight.shape for stage in layers.stages] == [(256, 22, 12), (128, 22, 1)]
-    assert [(stage.source.stride, stage.source.padding) for stage in layers.stages] == [(6, 3), (1, 0)]
-    assert [stage.reflected for stage in layers.stages] == [0, 1]
-    assert (first.slope, second.slope, layers.slope) == (0.1, 0.1, 0.01)
-    assert (layers.last.weight.shape, layers.last.padding) == ((22, 128, 7), 3)
-    assert (layers.basis.shape, layers.hop, layers.margin) == ((22, 20), 5, 10)
-    built = {block.name: shape_of(block) for block in residual_blocks(layers)}
-    assert built == {
-        "noise_res.0": (256, 7),
-        "resblocks.0": (256, 3),
-        "resblocks.1": (256, 7),
-        "resblocks.2": (256, 11),
-        "noise_res.1": (128, 11),
-        "resblocks.3": (128, 3),
-        "resblocks.4": (128, 7),
-        "resblocks.5": (128, 11),
-    }
-
-
-def shape_of(block: ResidualBlock) -> tuple[int, int]:
-    for place, (first, second) in enumerate(block.pairs):
-        assert first.convolution.name == f"{block.name}.convs1.{place}"
-        assert second.convolution.name == f"{block.name}.convs2.{place}"
-        assert (first.convolution.dilation, second.convolution.dilation) == (1 + 2 * place, 1)
-    steps = [step for pair in block.pairs for step in pair]
-    ((outputs, inputs, taps),) = {step.convolution.weight.shape for step in steps}
-    assert outputs == inputs and {len(step.snake.alpha) for step in steps} == {inputs}
-    return inputs, taps
-
-
-def test_norm_channels_are_used_once(layers: Layers) -> None:
-    snakes = [step.snake for block in residual_blocks(layers) for pair in block.pairs for step in pair]
-    channels = np.concatenate([np.arange(snake.norm, snake.norm + len(snake.alpha)) for snake in snakes])
-    assert len(snakes) == 48
-    assert sorted(channels.tolist()) == list(range(layers.norms)) == list(range(CHANNELS))
 
 
 def test_plain_computation_equals_float32_graph(generator: bytes, layers: Layers) -> None:

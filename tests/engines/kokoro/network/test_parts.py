@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from copy import copy
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -29,7 +28,6 @@ from kani.engines.kokoro.text.phonemes import Utterance
 from kani.engines.kokoro.voices import Voices
 from tests.engines.kokoro.network.published_graph import WholeModel
 from tests.support.kokoro import DATA, agreement_db, one_utterance, symbols_and_style
-from tests.support.sound_measures import log_spectral_distance
 from tools.kokoro_data.sentences import SENTENCES
 
 EDGE = 10
@@ -115,26 +113,6 @@ def test_context_is_necessary_and_sufficient(
 
 
 @pytest.mark.heard
-def test_int8_window_is_deterministic_across_threads(cut: Cut) -> None:
-    model = SplitModel.on_onnxruntime(cut.int8.__getitem__, 2)
-    symbols, style = symbols_and_style("Sí, claro que vamos.", "ef_dora", "es")
-
-    features = model.decode_features(model.predict_prosody(symbols, style, 1.0, Stop()), style, Stop())
-    norms = NormAffine.from_statistics(
-        features, StatisticsRecorder(cut.int8["recorder"], 2).record(features, Stop())[1]
-    )
-
-    def say(_: int) -> Samples:
-        again = model.decode_features(model.predict_prosody(symbols, style, 1.0, Stop()), style, Stop())
-        return model.decode_window(again, norms, 30, 42, Stop())
-
-    with ThreadPoolExecutor(3) as pool:
-        first, *others = pool.map(say, range(4))
-    assert len(first) == 12 * FRAME_SAMPLES and np.abs(first).max() > 0.01
-    assert all(np.array_equal(first, other) for other in others)
-
-
-@pytest.mark.heard
 @pytest.mark.parametrize("text", ["Sí, claro que vamos.", "¿Dónde está la parada del tranvía?"])
 def test_parts_equal_published_graph(published: bytes, cut: Cut, text: str) -> None:
     symbols, style = symbols_and_style(text, "ef_dora", "es")
@@ -145,22 +123,6 @@ def test_parts_equal_published_graph(published: bytes, cut: Cut, text: str) -> N
     features = model.decode_features(prosody, style, Stop())
     samples, _ = StatisticsRecorder(cut.int8["recorder"], 2).record(features, Stop())
     assert agreement_db(expected.samples[EDGE:], samples[EDGE:]) >= 100
-
-
-@pytest.mark.heard
-def test_float32_is_close_to_int8(published: bytes, cut: Cut) -> None:
-    symbols, style = symbols_and_style("Nobody knows why it was painted green.", "af_heart", "en")
-    int8 = SplitModel.on_onnxruntime(cut.int8.__getitem__, 2)
-    prosody = int8.predict_prosody(symbols, style, 1.0, Stop())
-    features = int8.decode_features(prosody, style, Stop())
-    rounded, _ = StatisticsRecorder(cut.int8["recorder"], 2).record(features, Stop())
-    surgery = RecorderSurgery(dequantize(published))
-    model = SplitModel.on_onnxruntime(lambda name: bytes(getattr(surgery, name)()), 2)
-    features = model.decode_features(prosody, style, Stop())
-    real, _ = StatisticsRecorder(surgery.recorder(), 2).record(features, Stop())
-    assert log_spectral_distance(rounded, real) <= 2
-    own = model.predict_prosody(symbols, style, 1.0, Stop())
-    assert own.frames.sum() == pytest.approx(prosody.frames.sum(), rel=0.05)
 
 
 @pytest.mark.heard
