@@ -155,6 +155,15 @@ def scripted(*steps: Step, always: bool = False) -> Script:
     return run
 
 
+@contextlib.asynccontextmanager
+async def talking(
+    script: Script, statuses: tuple[int | None, ...] = (), **options: Any
+) -> AsyncGenerator[tuple[KaniTTSClient, list[Request]], None]:
+    """A client of such a peer, and the handshakes' requests."""
+    async with peer(script, statuses) as (url, handshakes), KaniTTSClient(url=url, **options) as client:
+        yield client, handshakes
+
+
 @pytest.fixture
 async def tone_server(tmp_path: Path) -> AsyncGenerator[InProcessServer, None]:
     async with serving(tmp_path) as running:
@@ -536,7 +545,7 @@ NOT_JSON: list[Any] = [{"speed": object()}, {"speed": float("nan")}, {1, 2}, 5, 
 
 @pytest.mark.parametrize("config", NOT_JSON, ids=["object", "nan", "set", "number", "bytes"])
 async def test_config_that_is_not_json(config: Any, caplog: pytest.LogCaptureFixture) -> None:
-    async with peer(willing) as (url, handshakes), KaniTTSClient(url=url) as client:
+    async with talking(willing) as (client, handshakes):
         with pytest.raises(RequestFailed, match="JSON"):
             await client.send_tts_request(HELLO, config)
         assert await client.stream_tts_request(HELLO, config) is False
@@ -598,34 +607,29 @@ async def test_api_key_is_a_bearer_token() -> None:
 
 @pytest.mark.parametrize("status", [401, 403])
 async def test_wrong_key_is_not_tried_again(status: int) -> None:
-    async with peer(never, (status,)) as (url, _):
-        with pytest.raises(AuthenticationFailed, match=rf"{status}.*not you"):
-            async with KaniTTSClient(url=url, api_key="wrong"):
-                pass
+    with pytest.raises(AuthenticationFailed, match=rf"{status}.*not you"):
+        async with talking(never, (status,), api_key="wrong"):
+            pass
 
 
 async def test_messages_of_any_size() -> None:
     pcm = PCM * 1000
-    async with peer(scripted(take, answer(pcm))) as (url, _), KaniTTSClient(url=url) as client:
+    async with talking(scripted(take, answer(pcm))) as (client, _):
         assert pcm_of(await client.send_tts_request(HELLO)) == pcm
 
 
-async def test_dropped_before_an_answer_is_asked_again() -> None:
-    async with peer(scripted(take, drop)) as (url, handshakes), KaniTTSClient(url=url) as client:
+async def test_dropped_before_an_answer_is_asked_again_once() -> None:
+    async with talking(scripted(take, drop)) as (client, handshakes):
         assert pcm_of(await client.send_tts_request(HELLO)) == PCM
         assert len(handshakes) == 2
-
-
-async def test_repeated_once_only() -> None:
-    async with peer(scripted(take, drop, always=True)) as (url, handshakes):
-        async with KaniTTSClient(url=url) as client:
-            with pytest.raises(NotConnected, match="lost"):
-                await client.send_tts_request(HELLO)
+    async with talking(scripted(take, drop, always=True)) as (client, handshakes):
+        with pytest.raises(NotConnected, match="lost"):
+            await client.send_tts_request(HELLO)
         assert len(handshakes) == 2
 
 
 async def test_dropped_after_audio_is_not_repeated() -> None:
-    async with peer(scripted(take, chunk(), 1011)) as (url, handshakes), KaniTTSClient(url=url) as client:
+    async with talking(scripted(take, chunk(), 1011)) as (client, handshakes):
         parts = []
         with pytest.raises(NotConnected):
             async for part in client.stream(HELLO):
@@ -640,10 +644,8 @@ async def test_reconnecting_is_tried_a_number_of_times(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, tries: int, alive: bool
 ) -> None:
     monkeypatch.setattr(websocket_client, "_FIRST_DELAY_S", 0.001)
-    async with (
-        peer(scripted(1000), (None, 503, 503, 503)) as (url, handshakes),
-        KaniTTSClient(url=url, reconnect_tries=tries) as client,
-    ):
+    refusing = talking(scripted(1000), (None, 503, 503, 503), reconnect_tries=tries)
+    async with refusing as (client, handshakes):
         assert client.websocket is not None
         await client.websocket.wait_closed()
         assert await client.ping() is alive
@@ -662,10 +664,7 @@ async def test_backoff_grows_with_every_try(monkeypatch: pytest.MonkeyPatch) -> 
     async def note(seconds: float) -> None:
         pauses.append(seconds)
 
-    async with (
-        peer(scripted(1000), (None, *[503] * 9)) as (url, _),
-        KaniTTSClient(url=url, reconnect_tries=9) as client,
-    ):
+    async with talking(scripted(1000), (None, *[503] * 9), reconnect_tries=9) as (client, _):
         assert client.websocket is not None
         await client.websocket.wait_closed()
         with monkeypatch.context() as patch, pytest.raises(NotConnected):
@@ -724,10 +723,9 @@ async def test_an_assistant_without_a_server_gives_up_in_time(
 
 @pytest.mark.parametrize("code", [1007, 1008, 1009])
 async def test_refused_message_is_not_repeated(code: int) -> None:
-    async with peer(scripted(take, code, always=True)) as (url, handshakes):
-        async with KaniTTSClient(url=url) as client:
-            with pytest.raises(RequestFailed, match=REASON):
-                await client.send_tts_request(HELLO)
+    async with talking(scripted(take, code, always=True)) as (client, handshakes):
+        with pytest.raises(RequestFailed, match=REASON):
+            await client.send_tts_request(HELLO)
         assert len(handshakes) == 1
 
 
@@ -744,17 +742,14 @@ async def test_refused_message_is_not_repeated(code: int) -> None:
     ],
 )
 async def test_garbage_is_named_and_survived(garbage: str | bytes) -> None:
-    async with peer(scripted(take, garbage)) as (url, _), KaniTTSClient(url=url) as client:
+    async with talking(scripted(take, garbage)) as (client, _):
         with pytest.raises(UnexpectedAnswer):
             await client.send_tts_request(HELLO)
         assert pcm_of(await client.send_tts_request(HELLO)) == PCM
 
 
 async def test_silent_server_times_out() -> None:
-    async with (
-        peer(scripted(never)) as (url, handshakes),
-        KaniTTSClient(url=url, chunk_timeout=0.05) as client,
-    ):
+    async with talking(scripted(never), chunk_timeout=0.05) as (client, handshakes):
         with pytest.raises(AnswerTimeout, match=r"0\.05 s"):
             async for _ in client.stream(HELLO):
                 pass
@@ -765,8 +760,7 @@ async def test_silent_server_times_out() -> None:
 
 async def test_peer_that_does_not_stop_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(websocket_client, "_CANCEL_TIMEOUT_S", 0.05)
-    script = scripted(take, chunk(), never)
-    async with peer(script) as (url, handshakes), KaniTTSClient(url=url) as client:
+    async with talking(scripted(take, chunk(), never)) as (client, handshakes):
         async for _ in client.stream(HELLO):
             break
         assert pcm_of(await client.send_tts_request(HELLO)) == PCM
@@ -776,7 +770,7 @@ async def test_peer_that_does_not_stop_is_left(monkeypatch: pytest.MonkeyPatch) 
 async def test_cancelled_while_cancelling() -> None:
     asked, told_to_stop = asyncio.Event(), asyncio.Event()
     script = scripted(take, lambda _: asked.set(), take, lambda _: told_to_stop.set(), never)
-    async with peer(script) as (url, handshakes), KaniTTSClient(url=url) as client:
+    async with talking(script) as (client, handshakes):
         request = asyncio.create_task(client.send_tts_request(HELLO))
         for moment in (asked, told_to_stop):
             await moment.wait()
@@ -802,7 +796,7 @@ async def test_leaving_the_loop_sends_cancel() -> None:
                 case "tts_request":
                     await connection.send(answer())
 
-    async with peer(speak) as (url, handshakes), KaniTTSClient(url=url) as client:
+    async with talking(speak) as (client, handshakes):
         async with contextlib.aclosing(client.stream(HELLO)) as parts:
             async for _ in parts:
                 break
@@ -812,7 +806,7 @@ async def test_leaving_the_loop_sends_cancel() -> None:
 
 
 async def test_asking_inside_the_loop_is_refused() -> None:
-    async with peer(willing) as (url, _), KaniTTSClient(url=url) as client:
+    async with talking(willing) as (client, _):
         async for _ in client.stream(HELLO):
             client.chunk_timeout = 0.05
             with pytest.raises(StreamLeftOpen, match=r"was not read for 0\.05 s"):
@@ -824,7 +818,7 @@ async def test_asking_inside_the_loop_is_refused() -> None:
 async def test_unread_stream_blocks_other_requests_for_a_limited_time() -> None:
     asked, released = asyncio.Event(), asyncio.Event()
     script = scripted(take, lambda _: asked.set(), lambda _: released.wait(), chunk(), COMPLETE)
-    async with peer(script) as (url, _), KaniTTSClient(url=url) as client:
+    async with talking(script) as (client, _):
         stream = client.stream(HELLO)
         reading = asyncio.create_task(anext(stream))
         await asked.wait()
@@ -845,7 +839,7 @@ async def test_unread_stream_blocks_other_requests_for_a_limited_time() -> None:
 
 async def test_waiting_for_a_stream_that_is_read_has_no_limit() -> None:
     script = scripted(take, *[chunk()] * 24, COMPLETE)
-    async with peer(script) as (url, _), KaniTTSClient(url=url, chunk_timeout=1.0) as client:
+    async with talking(script, chunk_timeout=1.0) as (client, _):
         reading = asyncio.Event()
 
         async def read(pcm: bytes, metadata: dict[str, Any]) -> None:
@@ -863,7 +857,7 @@ async def test_waiting_for_a_stream_that_is_read_has_no_limit() -> None:
 async def test_disconnecting_ends_the_request_for_good() -> None:
     asked = asyncio.Event()
     script = scripted(take, lambda _: asked.set(), never)
-    async with peer(script) as (url, handshakes), KaniTTSClient(url=url) as client:
+    async with talking(script) as (client, handshakes):
         request = asyncio.create_task(client.send_tts_request(HELLO))
         await asked.wait()
         await client.disconnect()
@@ -882,7 +876,7 @@ async def test_connections_are_not_opened_twice() -> None:
 
 async def test_the_text_is_never_logged(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG, logger="websocket_client")
-    async with peer(willing) as (url, _), KaniTTSClient(url=url) as client:
+    async with talking(willing) as (client, _):
         await client.send_tts_request("palabra secreta", {**DEFAULT_CONFIG, "language": "secreta"})
     assert "connected" in caplog.text and "secreta" not in caplog.text
 

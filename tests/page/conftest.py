@@ -153,8 +153,7 @@ def spoken_once(browsers: Chromium | firefox.Firefox, espeak_server: ServerProce
     with browsers.within(HANGS_AFTER_S) as browser:
         visitor = Visitor(browser.new_page(locale="en-US"), f"{espeak_server.http_url}/")
         visitor.arrive()
-        visitor.speak(TEXT, "en")
-        visitor.wait_for_end()
+        visitor.say(TEXT, "en")
     yield visitor
     assert visitor.complaints == []
     visitor.page.close()
@@ -179,11 +178,18 @@ def visit(browser: Browser, espeak_server: ServerProcess, start_server: StartSer
     visitors = []
     with ExitStack() as contexts:
 
-        def come(server: ServerProcess = espeak_server, *, ready: bool = True, **options: Any) -> Visitor:
+        def come(
+            server: ServerProcess = espeak_server,
+            *,
+            ready: bool = True,
+            network_may_fail: bool = False,
+            **options: Any,
+        ) -> Visitor:
             url = options.pop("url", f"{server.http_url}/")
             context = browser.new_context(**{"locale": "en-US", **options})
             contexts.callback(lambda: context.close() if browser.is_connected() else None)
             visitor = Visitor(context.new_page(), url)
+            visitor.network_may_fail = network_may_fail
             visitors.append(visitor)
             if ready:
                 visitor.arrive()

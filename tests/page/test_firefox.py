@@ -31,8 +31,7 @@ def test_page_speaks_where_nothing_can_be_stored(visitor: Visitor) -> None:
     page = visitor.page
     refused = page.evaluate("() => { try { return localStorage.length; } catch ({ name }) { return name; } }")
     assert refused == "SecurityError"
-    visitor.speak(TEXT, "en")
-    visitor.wait_for_end()
+    visitor.say(TEXT, "en")
     visitor.assert_lit(re.findall(r"\w+", TEXT))
     assert visitor.text("#problem") == ""
     with wave.open(BytesIO(visitor.download())) as saved:

@@ -39,8 +39,7 @@ IMPORTED = """
 @in_both
 def test_the_page_comes_back_by_itself_after_a_restart(visit: Visit, start_server: StartServer) -> None:
     server = start_server("--engine", "espeak", KANI_RECOGNIZER="none")
-    visitor = visit(server)
-    visitor.network_may_fail = True
+    visitor = visit(server, network_may_fail=True)
     server.stop()
     assert visitor.line("offline") == "Offline, trying again"
     assert "The text is kept" in visitor.text("#problem")
@@ -60,8 +59,7 @@ def test_the_page_comes_back_by_itself_after_a_restart(visit: Visit, start_serve
 
 def test_audio_before_a_lost_connection_is_played_and_kept(visit: Visit, start_server: StartServer) -> None:
     server = start_server("--engine", "espeak", KANI_AHEAD_SECONDS="1", KANI_RECOGNIZER="none")
-    visitor = visit(server)
-    visitor.network_may_fail = True
+    visitor = visit(server, network_may_fail=True)
     with visitor.page.expect_event("websocket"):
         # A new line, on which a request has just begun.
         visitor.page.reload()
@@ -87,8 +85,7 @@ def test_audio_before_a_lost_connection_is_played_and_kept(visit: Visit, start_s
 
 def test_what_the_server_fails_to_send_leaves_the_rest_usable(visit: Visit) -> None:
     """A list of voices that fails leaves languages and speech; a missing module fails only its request."""
-    visitor = visit(ready=False)
-    visitor.network_may_fail = True
+    visitor = visit(ready=False, network_may_fail=True)
     page = visitor.page
     page.route(
         "**/v1/audio/voices", lambda route: route.fulfill(status=503, json={"error": {"message": "later"}})
@@ -100,8 +97,7 @@ def test_what_the_server_fails_to_send_leaves_the_rest_usable(visit: Visit) -> N
     expect(page.locator("#problem")).to_contain_text("The server cannot be reached.")
     expect(page.locator("#stop")).to_be_hidden()
     expect(page.locator("#stage")).to_be_hidden()
-    visitor.speak(TEXT, "en")
-    visitor.wait_for_end()
+    visitor.say(TEXT, "en")
     assert visitor.text("#problem") == ""
 
 
@@ -121,8 +117,7 @@ def test_a_starting_server_shows_its_page_and_how_long_it_has_been_starting(
 ) -> None:
     with app_server(tmp_path) as server:
         server.connections.phase = Phase.STARTING
-        visitor = visit(url=f"{server.http_url}/", ready=False)
-        visitor.network_may_fail = True
+        visitor = visit(url=f"{server.http_url}/", ready=False, network_may_fail=True)
         page = visitor.page
         page.add_init_script(STATES)
         page.goto(visitor.url)
@@ -145,8 +140,7 @@ def test_a_starting_server_shows_the_time_that_is_left(visit: Visit, tmp_path: P
     (tmp_path / "start-seconds.json").write_text('{"espeak": 600}')
     with app_server(tmp_path, KANI_CACHE_DIR=str(tmp_path)) as server:
         server.connections.phase = Phase.STARTING
-        visitor = visit(url=f"{server.http_url}/", ready=False)
-        visitor.network_may_fail = True
+        visitor = visit(url=f"{server.http_url}/", ready=False, network_may_fail=True)
         visitor.page.goto(visitor.url)
         expect(visitor.page.locator("#line-time")).to_have_text(re.compile(r"^5\d\d s left$"))
         visitor.page.context.close()
@@ -155,8 +149,7 @@ def test_a_starting_server_shows_the_time_that_is_left(visit: Visit, tmp_path: P
 def test_a_full_server_is_busy_in_plain_words(visit: Visit, start_server: StartServer) -> None:
     server = start_server("--engine", "espeak", KANI_MAX_CONNECTIONS="1", KANI_RECOGNIZER="none")
     first = visit(server)
-    second = visit(server, ready=False)
-    second.network_may_fail = True
+    second = visit(server, ready=False, network_may_fail=True)
     second.page.goto(second.url)
     assert second.line("busy") == "Busy, trying again"
     assert second.text("#problem") == "The server is busy. The page tries again by itself."
@@ -169,8 +162,7 @@ def test_a_full_server_is_busy_in_plain_words(visit: Visit, start_server: StartS
 def test_too_much_for_one_minute_is_said_in_plain_words(visit: Visit, start_server: StartServer) -> None:
     server = start_server("--engine", "espeak", KANI_RATE_LIMIT_ENABLED="true", KANI_RATE_PER_MINUTE="1")
     visitor = visit(server, locale="es-MX")
-    visitor.speak(TEXT, "en")
-    visitor.wait_for_end()
+    visitor.say(TEXT, "en")
     visitor.speak(TEXT, "en")
     visitor.wait_for("#problem:not(:empty)")
     assert visitor.text("#problem") == "Demasiadas peticiones en un minuto. Inténtalo un poco más tarde."
@@ -202,8 +194,7 @@ def asked(visit: Visit, keyed_server: ServerProcess) -> Callable[..., Visitor]:
     """Open the page of a server that wants a key, by a name of it, and wait for the question."""
 
     def ask(name: str = "127.0.0.1") -> Visitor:
-        visitor = visit(ready=False, url=f"http://{name}:{keyed_server.port}/")
-        visitor.network_may_fail = True
+        visitor = visit(ready=False, url=f"http://{name}:{keyed_server.port}/", network_may_fail=True)
         visitor.page.goto(visitor.url)
         visitor.wait_for("#key-dialog[open]")
         return visitor
@@ -223,8 +214,7 @@ def test_the_key_is_asked_for_and_kept_in_this_tab_alone(asked: Callable[..., Vi
     page.keyboard.type("open-sesame")
     page.keyboard.press("Enter")
     visitor.wait_for("#line[data-state=open]")
-    visitor.speak(TEXT, "en")
-    visitor.wait_for_end()
+    visitor.say(TEXT, "en")
     visitor.assert_lit(re.findall(r"\w+", TEXT))
     assert "open-sesame" not in page.evaluate("JSON.stringify(localStorage) + document.cookie + location")
     page.reload()
@@ -245,8 +235,7 @@ def test_not_now_leaves_the_page_until_something_is_asked_for(asked: Callable[..
 def test_a_name_that_is_not_the_servers_is_refused_in_plain_words(
     visit: Visit, espeak_server: ServerProcess
 ) -> None:
-    visitor = visit(ready=False, url=f"http://stranger.test:{espeak_server.port}/")
-    visitor.network_may_fail = True
+    visitor = visit(ready=False, url=f"http://stranger.test:{espeak_server.port}/", network_may_fail=True)
     visitor.page.goto(visitor.url)
     assert visitor.line("refused") == "Refused"
     refusal = "The server does not answer to this name. Its operator can add it with KANI_ALLOWED_HOSTS."
@@ -256,8 +245,7 @@ def test_a_name_that_is_not_the_servers_is_refused_in_plain_words(
 @in_both
 def test_page_opens_without_the_server_after_one_visit(visit: Visit, start_server: StartServer) -> None:
     server = start_server("--engine", "espeak", KANI_RECOGNIZER="none")
-    visitor = visit(server)
-    visitor.network_may_fail = True
+    visitor = visit(server, network_may_fail=True)
     visitor.page.evaluate("() => navigator.serviceWorker.ready.then(() => true)")
     server.stop()
     visitor.page.goto(visitor.url)
@@ -287,8 +275,7 @@ def test_over_plain_http_from_another_machine_the_page_is_heard(asked: Callable[
     visitor.page.keyboard.press("Enter")
     visitor.wait_for("#line[data-state=open]")
     assert visitor.page.evaluate("isSecureContext") is False
-    visitor.speak(TEXT, "en")
-    visitor.wait_for_end()
+    visitor.say(TEXT, "en")
     assert "Speaking" in visitor.statuses()
     visitor.assert_lit(re.findall(r"\w+", TEXT))
     assert visitor.text("#problem") == ""

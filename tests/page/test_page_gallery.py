@@ -120,8 +120,7 @@ def test_words_light_up_in_view_and_the_page_begins_with_few_controls(
 def test_result_and_its_code_stay_in_view(visitor: Visitor) -> None:
     page = visitor.page
     page.set_viewport_size({"width": 1200, "height": 800})
-    visitor.speak("A sentence whose request is longer than the box that shows it, if it is not cut.", "en")
-    visitor.wait_for_end()
+    visitor.say("A sentence whose request is longer than the box that shows it, if it is not cut.", "en")
     expect(page.locator("#pause")).to_be_in_viewport(ratio=1)
     expect(page.locator("#code")).to_be_hidden()
     page.click("#rest summary")
@@ -359,8 +358,7 @@ LATE_ANSWER = """
 
 
 def test_text_is_shown_as_it_is_spoken(visitor: Visitor) -> None:
-    visitor.speak("It costs $5.", "en")
-    visitor.wait_for_end()
+    visitor.say("It costs $5.", "en")
     visitor.unfold("#spoken")
     expect(visitor.page.locator("#spoken-text")).to_have_text("It costs five dollars.")
     assert visitor.page.evaluate(LATE_ANSWER) == "new"
@@ -370,8 +368,7 @@ def test_text_is_shown_as_it_is_spoken(visitor: Visitor) -> None:
 def test_result_is_heard_at_another_tempo(visitor: Visitor) -> None:
     """At twice the tempo the sound is half as long, and the light and the position follow it."""
     page = visitor.page
-    visitor.speak(TEXT, "en")
-    visitor.wait_for_end()
+    visitor.say(TEXT, "en")
     length = length_of(visitor)
     page.evaluate(
         """() => {

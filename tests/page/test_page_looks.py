@@ -119,8 +119,7 @@ def test_arabic_runs_from_right_to_left(visitor: Visitor) -> None:
     visitor.speak(ARABIC)
     for selector in ("#text", "#words"):
         assert page.eval_on_selector(selector, "e => getComputedStyle(e).direction") == "rtl"
-    visitor.speak(ARABIC, "ar")
-    visitor.wait_for_end()
+    visitor.say(ARABIC, "ar")
     for selector in ("#text", "#words", "#history .excerpt"):
         assert page.eval_on_selector(selector, "element => getComputedStyle(element).direction") == "rtl"
     lefts = page.eval_on_selector_all(
@@ -249,8 +248,7 @@ def test_nothing_has_to_be_scrolled_sideways_on_a_small_phone(visit: Visit) -> N
 
 def test_reduced_motion_stops_animations(visit: Visit) -> None:
     visitor = visit(reduced_motion="reduce")
-    visitor.speak("Hi.", "en")
-    visitor.wait_for_end()
+    visitor.say("Hi.", "en")
     durations = visitor.page.eval_on_selector_all(
         "button, #words span", "all => all.map((element) => getComputedStyle(element).transitionDuration)"
     )
@@ -270,8 +268,7 @@ def test_screen_reader_gets_important_changes_only(visitor: Visitor) -> None:
             return notes;
         }"""
     )
-    visitor.speak("One small step, one giant leap.", "en")
-    visitor.wait_for_end()
+    visitor.say("One small step, one giant leap.", "en")
     said = notes.json_value()
     assert said[0] == "Generating…"
     assert said[1] == "Speaking"

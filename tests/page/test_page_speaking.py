@@ -75,8 +75,7 @@ def test_the_samples_that_came_and_the_times_of_the_words_are_saved(spoken: Visi
 
 
 def test_an_emoji_before_a_word_does_not_shift_the_light(visitor: Visitor) -> None:
-    visitor.speak("😀 Hello 𝒳 🎉 big world", "en")
-    visitor.wait_for_end()
+    visitor.say("😀 Hello 𝒳 🎉 big world", "en")
     # Only of the words it is known that they are sounded; a busy browser may leave one out.
     lit = [word for word in visitor.lit() if word.isascii()]
     assert lit and set(lit) <= {"Hello", "big", "world"}
@@ -190,8 +189,7 @@ def test_stop_is_silence_at_once_and_what_came_is_kept(visitor: Visitor) -> None
 def test_a_stopped_request_leaves_the_place_to_the_next(visitor: Visitor) -> None:
     visitor.speak(LONG, "en")
     visitor.wait_for_sound()
-    visitor.speak(TEXT, "en")
-    visitor.wait_for_end()
+    visitor.say(TEXT, "en")
     visitor.assert_lit(words(TEXT))
     assert visitor.text("#words") == TEXT
 
@@ -203,8 +201,7 @@ def test_the_history_lasts_and_is_heard_used_saved_and_deleted(visitor: Visitor)
     visitor.unfold("#strength")
     visitor.feel("happy")
     page.fill("#strength", "0.4")
-    visitor.speak(TEXT, "en")
-    visitor.wait_for_end()
+    visitor.say(TEXT, "en")
     pcm = visitor.pcm()
     visitor.feel("sad")
     page.fill("#text", "Something else.")
@@ -246,8 +243,7 @@ def test_the_history_keeps_the_newest_fifty(visit: Visit) -> None:
 def test_what_is_deleted_from_the_history_is_brought_back(visitor: Visitor) -> None:
     page = visitor.page
     for text in (TEXT, "Another one."):
-        visitor.speak(text, "en")
-        visitor.wait_for_end()
+        visitor.say(text, "en")
     for button in ("#history-clear", "#history li button >> nth=3"):
         expect(page.locator("#history li")).to_have_count(2)
         page.click(button)
@@ -276,16 +272,14 @@ def test_a_click_on_an_emotion_or_a_voice_speaks_and_the_history_keeps_the_last_
 def test_a_text_that_tells_no_language_is_spoken_in_the_browsers(visit: Visit) -> None:
     visitor = visit(locale="fr-FR")
     for text, language in (("OK 3", "Français"), ("Hello, world!", "Anglais")):
-        visitor.speak(text)
-        visitor.wait_for_end()
+        visitor.say(text)
         assert visitor.requests[-1]["languages"] == ["fr-FR"]
         assert f"({language}, espeak)" in visitor.text("#told")
 
 
 def test_only_changed_parameters_are_sent(visitor: Visitor) -> None:
     page = visitor.page
-    visitor.speak("Hi.")
-    visitor.wait_for_end()
+    visitor.say("Hi.")
     assert visitor.requests[-1] == {"text": "Hi.", "mode": "streaming", "languages": ["en-US"]}
     chosen = "(id) => document.querySelector(id).selectedOptions[0].text"
     assert page.evaluate(chosen, "#language") == "Detect (English)"
@@ -301,8 +295,7 @@ def test_only_changed_parameters_are_sent(visitor: Visitor) -> None:
     page.select_option("#parameter-normalize", "no")
     # Only the Kani model has one.
     assert not page.is_visible("#parameter-seed")
-    visitor.speak("Hi.")
-    visitor.wait_for_end()
+    visitor.say("Hi.")
     assert visitor.requests[-1] == {
         "text": "Hi.",
         "mode": "streaming",
@@ -318,8 +311,7 @@ def test_only_changed_parameters_are_sent(visitor: Visitor) -> None:
     assert page.is_hidden("#parameter-share")
     page.select_option("#parameter-blend", "sad")
     page.fill("#parameter-share", "0.3")
-    visitor.speak("Hi.")
-    visitor.wait_for_end()
+    visitor.say("Hi.")
     assert visitor.requests[-1]["emotion"] == "excited:0.70,sad:0.30"
 
 
@@ -344,8 +336,7 @@ def test_the_page_of_voxcpm_s_port_has_its_parameters(visit: Visit, compat_serve
         "parameter-denoise": ["false"],
         "parameter-retry_badcase": ["true"],
     }
-    visitor.speak("Hi.")
-    visitor.wait_for_end()
+    visitor.say("Hi.")
     assert visitor.requests[-1] == {"text": "Hi.", "mode": "streaming", "languages": ["en-US"]}
     assert visitor.text("#voxcpm .note") == ""
     page.select_option("#parameter-mode", "non_streaming")
@@ -354,8 +345,7 @@ def test_the_page_of_voxcpm_s_port_has_its_parameters(visit: Visit, compat_serve
         page.fill(f"#parameter-{name}", value)
     page.select_option("#parameter-denoise", "true")
     page.select_option("#parameter-retry_badcase", "false")
-    visitor.speak("Hello.")
-    visitor.wait_for_end()
+    visitor.say("Hello.")
     assert visitor.requests[-1] == {
         "text": "Hello.",
         "mode": "non_streaming",
@@ -378,8 +368,7 @@ def test_speed_of_a_link_is_sent_as_it_is_and_its_slider_multiplies(visitor: Vis
     # Between two steps of the slider.
     page.evaluate("window.location.hash = 't=Hi.&l=en&p=1.2'")
     expect(page.locator("#speed-value")).to_have_text("1.20×")
-    visitor.speak("Hi.")
-    visitor.wait_for_end()
+    visitor.say("Hi.")
     assert visitor.requests[-1]["speed"] == 1.2
     shown = []
     visitor.unfold("#speed")
@@ -402,8 +391,7 @@ def test_only_an_emotion_has_a_strength(visitor: Visitor) -> None:
         page.fill("#strength", strength)
         visitor.feel(emotion)
         assert page.is_visible("#strength") == (emotion == "calm")
-        visitor.speak("Hi.")
-        visitor.wait_for_end()
+        visitor.say("Hi.")
         assert visitor.requests[-1] == plain | more
 
 
@@ -416,8 +404,7 @@ def test_refusal_is_shown_in_the_pages_language_and_leaves_no_empty_result(visit
     expect(visitor.page.locator("#problem")).to_have_text(refusal)
     expect(visitor.page.locator("#stage")).to_be_hidden()
     visitor.page.fill("#parameter-duration", "")
-    visitor.speak(TEXT, "en")
-    visitor.wait_for_end()
+    visitor.say(TEXT, "en")
     assert visitor.text("#problem") == ""
     visitor.assert_lit(words(TEXT))
 
@@ -427,8 +414,7 @@ def test_a_text_that_is_too_long_for_one_request_is_one_utterance(
 ) -> None:
     visitor = visit(start_server("--engine", "espeak", KANI_VOXCPM_MAX_TEXT="20"))
     text = "One small step. 😀 One giant leap, and more."
-    visitor.speak(text, "en")
-    visitor.wait_for_end()
+    visitor.say(text, "en")
     assert [request["text"] for request in visitor.requests] == [
         "One small step. ",
         "😀 One giant leap, ",

@@ -89,8 +89,7 @@ def test_a_file_becomes_a_voice_that_is_chosen_and_spoken_with(
     adding.wait_for("#kept-state:not(:empty)")
     assert adding.text("#kept-state") == "ana is saved and selected."
     assert adding.value("#voice") == "custom:ana"
-    adding.speak("Hi there.")
-    adding.wait_for_end()
+    adding.say("Hi there.")
     assert adding.requests[-1]["voice"] == "custom:ana"
     assert adding.text("#problem") == ""
     assert "this voice engine cannot imitate recordings" in adding.text("#told")
@@ -390,8 +389,9 @@ def test_voice_list_is_accessible(
 ) -> None:
     store(voiceless, "m" * 64, recording)
     store(voiceless, "ana", recording)
-    visitor = visit(locale="es-ES", color_scheme=scheme, viewport={"width": 360, "height": 640})
-    visitor.network_may_fail = True
+    visitor = visit(
+        locale="es-ES", color_scheme=scheme, viewport={"width": 360, "height": 640}, network_may_fail=True
+    )
     button(visitor, "Renombrar: ana").click()
     visitor.page.get_by_label("Nuevo nombre de ana").fill("m" * 64)
     visitor.page.keyboard.press("Enter")
@@ -404,8 +404,7 @@ def test_voices_are_looked_after_with_the_servers_key(
     visit: Visit, keyed_server: ServerProcess, recording: Path
 ) -> None:
     """A key that may not be the name of a sub-protocol."""
-    visitor = visit(url=f"http://localhost:{keyed_server.port}/", ready=False)
-    visitor.network_may_fail = True
+    visitor = visit(url=f"http://localhost:{keyed_server.port}/", ready=False, network_may_fail=True)
     page = visitor.page
     page.goto(visitor.url)
     page.fill("#key", KEYS[1])
@@ -447,8 +446,7 @@ def test_a_voice_that_comes_near_says_how_near_and_comes_nearer(
         assert visitor.text("#kept-state") == "ana is ready."
         assert re.search(r"Match: Spanish \d\d%\.$", visitor.text(".nearness"))
         button(visitor, "Use: ana").click()
-        visitor.speak("Hola, esta voz se parece a la mía.", "es")
-        visitor.wait_for_end()
+        visitor.say("Hola, esta voz se parece a la mía.", "es")
         assert re.search(r"A similar voice, not the same: \d\d% match\.", visitor.text("#told"))
     finally:
         delete_all(server)

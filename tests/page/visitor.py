@@ -153,6 +153,11 @@ class Visitor:
         else:
             self.page.click("#speak")
 
+    def say(self, text: str, language: str = "") -> None:
+        """Speak a text to its end."""
+        self.speak(text, language)
+        self.wait_for_end()
+
     def unfold(self, selector: str) -> None:
         """Open the menus and folded parts that hold an element."""
         self.page.eval_on_selector(

@@ -244,17 +244,24 @@ async def test_disconnected_client_leaves_no_session(
     assert (await counters(server))["cancellations"] >= 1
 
 
+DIALOGUE = {"inputs": [{"text": LONG, "voice_id": "tone_es"}] * 2}
 STREAMED = {
     "/stream-tts": {"text": LONG, "chunk_size": 1},
     "/api/tts_streaming": {"text": LONG, "voice": ""},
     f"{ELEVENLABS}/stream": {"text": LONG},
     f"{ELEVENLABS}/stream/with-timestamps": {"text": LONG},
+    "/v1/text-to-dialogue/stream": DIALOGUE,
+    "/v1/text-to-dialogue/stream/with-timestamps": DIALOGUE,
     "/v1/audio/speech": {"input": LONG, "voice": "tone_es"},
+    "/dev/captioned_speech": {"input": LONG, "voice": "tone_es"},
 }
 WHOLE = {
     "/tts": {"text": LONG},
     ELEVENLABS: {"text": LONG},
     f"{ELEVENLABS}/with-timestamps": {"text": LONG},
+    "/v1/text-to-dialogue": DIALOGUE,
+    # A cue has more words than are made here.
+    "/v1/audio/captions": {"input": LONG, "voice": "tone_es"},
     "/api/voices/tone_es/audio": None,
 }
 

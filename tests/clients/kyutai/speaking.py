@@ -1,8 +1,9 @@
-"""A client of Kyutai's speech socket that keeps all that it is sent."""
+"""A client of Kyutai's two sockets that keeps all that it is sent."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +13,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from kani.core.types import Samples
-from tests.clients.kyutai.wire import EOS, KEY, text_message, unpack
+from tests.clients.kyutai.wire import EOS, KEY, audio_message, frames_of, pack, text_message, unpack
 from tests.support.patience import WITHIN_S
 from tests.support.servers.app_server import AppServer
 
@@ -89,3 +90,34 @@ async def say(server: AppServer, words: str, **query: str) -> Heard:
         await websocket.send(text_message(words))
         await websocket.send(EOS)
         return await hear_all(websocket)
+
+
+Told = dict[str, Any]
+
+
+def listening(server: AppServer, **query: str) -> connect:
+    """Connect to the socket that hears."""
+    url = httpx.URL(f"{server.url}/api/asr-streaming", params=query)
+    # Any number of messages may wait to be read: a full queue would delay the end of the connection.
+    return connect(str(url), additional_headers=KEY, max_size=None, max_queue=None)
+
+
+async def hear_until(websocket: ClientConnection, kind: str, count: int = 1) -> list[Told]:
+    """Read up to the ``count``-th message of that type; return what came."""
+    told: list[Told] = []
+    while count:
+        told.append(unpack(await asyncio.wait_for(websocket.recv(), WITHIN_S)))
+        count -= told[-1]["type"] == kind
+    return told
+
+
+async def let_hear(websocket: ClientConnection, samples: Samples, marker: int | None = 7) -> None:
+    """Send samples in frames, and a marker after them."""
+    for frame in frames_of(samples):
+        await websocket.send(audio_message(frame))
+    if marker is not None:
+        await websocket.send(pack({"type": "Marker", "id": marker}))
+
+
+def words_of(messages: Iterable[Told]) -> str:
+    return " ".join(message["text"] for message in messages if message["type"] == "Word")

@@ -136,8 +136,7 @@ def test_arabic_has_its_gutter_at_the_right(visit: Visit, recording: Path, local
 def test_files_of_a_transcript_are_offered_like_those_of_a_result(visitor: Visitor, recording: Path) -> None:
     page = transcribe(visitor, recording, events(ENGLISH))
     page.click("#tab-speak")
-    visitor.speak("Hi.", "en")
-    visitor.wait_for_end()
+    visitor.say("Hi.", "en")
     look = "e => ['color', 'borderTopColor', 'borderTopWidth'].map((name) => getComputedStyle(e)[name])"
     offered = page.locator("#files > summary").evaluate(look)
     assert page.locator("#listen-files > summary").evaluate(look) == offered

@@ -104,8 +104,7 @@ def test_marks_stay_with_their_words(modules: Page, text: str, runs: str) -> Non
     ids=["no encoder", "an encoder that fails"],
 )
 def test_video_is_recorded_where_it_cannot_be_encoded(visitor: Visitor, hindrance: str) -> None:
-    visitor.speak(TEXT, "en")
-    visitor.wait_for_end()
+    visitor.say(TEXT, "en")
     visitor.page.evaluate(hindrance)
     frames, samples, _ = decoded(visitor.download("#square"))
     # A busy machine draws few pictures in the time of the sound.

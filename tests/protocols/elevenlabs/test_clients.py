@@ -6,6 +6,7 @@ import base64
 import io
 import wave
 from collections.abc import AsyncIterator, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -251,14 +252,13 @@ def assert_at_its_time(spoken: list[Word], truth: list[Word], within_s: float) -
 
 
 async def test_sdk_receives_all_audio(espeak_server: ServerProcess) -> None:
+    speak = partial(speak_with_sdk, espeak_server.http_url, "espeak:es", split_tokens(TEXT))
     _, samples = await characters(espeak_server, TEXT, 24_000)
-    heard = await speak_with_sdk(espeak_server.http_url, "espeak:es", split_tokens(TEXT), "pcm_24000")
+    heard = await speak("pcm_24000")
     assert np.array_equal(heard.samples, samples)
-    slow = await speak_with_sdk(
-        espeak_server.http_url, "espeak:es", split_tokens(TEXT), "pcm_24000", speed=0.8
-    )
+    slow = await speak("pcm_24000", speed=0.8)
     assert len(slow.samples) > 1.15 * len(samples)
-    coded = await speak_with_sdk(espeak_server.http_url, "espeak:es", split_tokens(TEXT), "mp3_44100_128")
+    coded = await speak("mp3_44100_128")
     duration_s = decode_recording(bytes(coded.audio)).duration_s
     assert duration_s == pytest.approx(len(samples) / 24_000, abs=0.06)
 
@@ -270,21 +270,14 @@ async def test_sdk_raises_error_frame(espeak_server: ServerProcess) -> None:
     assert "A voice with voice_id nobody does not exist." in str(caught.value.body)
 
 
-async def test_livekit_receives_audio_and_word_times(espeak_server: ServerProcess) -> None:
+@pytest.mark.parametrize("options", [{}, {"chunk_length_schedule": [50, 100]}], ids=["", "schedule"])
+async def test_livekit_receives_audio_and_word_times(espeak_server: ServerProcess, options: Any) -> None:
     truth, samples = await characters(espeak_server, SHORT, 22_050)
-    long, short, again = await speak_with_livekit(espeak_server.http_url, "espeak:es", [TEXT, SHORT, SHORT])
+    texts = [TEXT, SHORT, SHORT]
+    long, short, again = await speak_with_livekit(espeak_server.http_url, "espeak:es", texts, **options)
     assert_at_its_time(short.words, words_of(truth), 0.001)
     assert again == short and np.array_equal(short.samples, samples)
     assert [word.text for word in long.words] == TEXT.split(" ")
-
-
-async def test_livekit_with_schedule_receives_audio_and_word_times(espeak_server: ServerProcess) -> None:
-    truth, samples = await characters(espeak_server, TEXT, 22_050)
-    (spoken,) = await speak_with_livekit(
-        espeak_server.http_url, "espeak:es", [TEXT], chunk_length_schedule=[50, 100]
-    )
-    assert_at_its_time(spoken.words, words_of(truth), 0.001)
-    assert np.array_equal(spoken.samples, samples)
 
 
 async def test_pipecat_receives_audio_and_word_times(espeak_server: ServerProcess) -> None:

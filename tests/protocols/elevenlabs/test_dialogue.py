@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import io
 import json
@@ -29,7 +28,6 @@ from kani.protocols.elevenlabs.http.dialogue_body import MAX_INPUTS, MAX_VOICES
 from kani.protocols.elevenlabs.http.text_to_dialogue import PATH
 from kani.protocols.elevenlabs.voice_ids import MAX_ID_LENGTH
 from tests.protocols.elevenlabs.conftest import ToneApp, tone_app
-from tests.support.patience import WITHIN_S
 from tests.support.servers.app_server import KEY, AppServer
 from tests.support.tone import RATE
 
@@ -201,26 +199,6 @@ async def test_wrong_form_is_422(
 async def test_rate_limit_counts_a_dialogue_once(calls: ToneApp) -> None:
     statuses = [(await post(calls)).status_code for _ in range(6)]
     assert statuses == [200] * 5 + [429]
-
-
-async def test_lines_are_streamed_as_made_and_stopped_when_the_client_leaves(calls: ToneApp) -> None:
-    calls.tone.allow = 0
-    left, arrived = asyncio.Event(), asyncio.Event()
-
-    async def send(message: Any) -> None:
-        if message.get("body"):
-            arrived.set()
-
-    body = {"inputs": inputs_of([("uno dos tres cuatro", "tone_es")] * 3)}
-    path, query = f"{PATH}/stream", "output_format=pcm_8000"
-    speaking = asyncio.create_task(calls.stream(path, query, body, send, left))
-    await calls.tone.permit(5)
-    async with asyncio.timeout(WITHIN_S):
-        await arrived.wait()
-        assert len(calls.tone.segments) == 2 and calls.tone.under_way == 1
-        left.set()
-        await speaking
-    assert calls.tone.words == ["uno", "dos", "tres", "cuatro", "uno"]
 
 
 def test_tags_become_spaces_and_have_names() -> None:

@@ -122,18 +122,6 @@ async def test_speed_changes_length_and_times(calls: ToneApp) -> None:
     assert lengths[0.7] > 1.3 * lengths[1.0] > 1.3 * 1.15 * lengths[1.2]
 
 
-async def test_premade_voice_speaks_language_of_text(calls: ToneApp) -> None:
-    rachel = "/v1/text-to-speech/21m00Tcm4TlvDq8ikWAM"
-    for asked, language in (
-        ({"text": "The weather is rather nice today, and we are all going home."}, "en"),
-        ({"text": "El tiempo es bastante bueno hoy y nos vamos todos a casa."}, "es"),
-        ({"text": "No.", "language_code": "en"}, "en"),
-    ):
-        assert (await calls.client.post(rachel, json=asked)).status_code == 200
-        assert calls.tone.segments[-1].language == language
-        assert calls.tone.segments[-1].voice == f"tone_{language}"
-
-
 def assert_times(alignment: dict[str, Any], text: str, words: list[tuple[str, float]], end_s: float) -> None:
     characters = alignment["characters"]
     starts, ends = (alignment[f"character_{edge}_times_seconds"] for edge in ("start", "end"))

@@ -15,13 +15,13 @@ import msgspec
 import numpy as np
 import psutil
 import pytest
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from kani.core.types import Samples
 from kani.protocols.kyutai.messages import pack_floats
 from kani.protocols.kyutai.speech_in import serve_recognition
-from tests.clients.kyutai.speaking import Heard, rest_of
+from tests.clients.kyutai.speaking import Heard, hear_until, rest_of
 from tests.clients.kyutai.wire import EOS, KEY, pack, text_message
 from tests.conftest import ServerProcess
 from tests.protocols.conftest import Serve
@@ -82,14 +82,6 @@ async def assert_speaks(server: AppServer) -> None:
 async def assert_serves(server: AppServer) -> None:
     await wait_for_idle(server)
     await assert_speaks(server)
-
-
-async def read_marker(socket: ClientConnection) -> list[dict[str, Any]]:
-    told = []
-    async with asyncio.timeout(WITHIN_S):
-        while (message := msgspec.msgpack.decode(await socket.recv()))["type"] != "Marker":
-            told.append(message)
-    return told
 
 
 @pytest.fixture(scope="session")
@@ -286,7 +278,7 @@ async def test_recognition_ignores_text_frames(espeak_app: AppServer) -> None:
     async with door(espeak_app, LISTEN) as socket:
         for message in ("Hello?", "", audio(np.zeros(0, np.float32)), marker(2**63 - 1)):
             await socket.send(message)
-        assert [told["type"] for told in await read_marker(socket)] == ["Ready"]
+        assert [told["type"] for told in await hear_until(socket, "Marker")] == ["Ready", "Marker"]
 
 
 async def test_audio_is_taken_as_24_khz(espeak_app: AppServer) -> None:
@@ -296,15 +288,9 @@ async def test_audio_is_taken_as_24_khz(espeak_app: AppServer) -> None:
         await socket.send(audio(samples))
         await socket.send(audio(np.zeros(24_000, np.float32)))
         await socket.send(marker(1))
-        told = await read_marker(socket)
+        told = await hear_until(socket, "Marker")
     assert len([step for step in told if step["type"] == "Step"]) == len(samples) // 1920 + 12
     await assert_serves(espeak_app)
-
-
-async def read_steps(socket: ClientConnection, count: int) -> None:
-    async with asyncio.timeout(WITHIN_S):
-        while count:
-            count -= msgspec.msgpack.decode(await socket.recv())["type"] == "Step"
 
 
 @pytest.mark.alone
@@ -319,7 +305,7 @@ async def test_largest_message_blocks_no_other_client(espeak_server: ServerProce
     for _ in range(6):
         async with door(espeak_server, LISTEN) as socket:
             sending = asyncio.create_task(socket.send(message))
-            hearing = asyncio.create_task(read_steps(socket, 100))
+            hearing = asyncio.create_task(hear_until(socket, "Step", 100))
             while not hearing.done():
                 began = time.perf_counter()
                 await assert_speaks(espeak_server)

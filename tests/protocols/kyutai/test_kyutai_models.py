@@ -6,30 +6,27 @@ import asyncio
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
 
 import httpx
 import numpy as np
 import psutil
 import pytest
-from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 from kani.core.audio.pcm import wav
 from kani.core.types import Samples
 from kani.engines.kyutai import plugin
-from tests.clients.kyutai.speaking import Heard, opened, rest_of, say
-from tests.clients.kyutai.wire import (
-    EOS,
-    FRAME,
-    KEY,
-    RATE,
-    audio_message,
-    frames_of,
-    pack,
-    text_message,
-    unpack,
+from tests.clients.kyutai.speaking import (
+    Heard,
+    Told,
+    hear_until,
+    let_hear,
+    listening,
+    opened,
+    rest_of,
+    say,
 )
+from tests.clients.kyutai.wire import EOS, FRAME, RATE, audio_message, text_message, unpack
 from tests.engines.kyutai.stand_in import FRAMES_A_WORD, VOICE
 from tests.support.patience import WITHIN_S
 from tests.support.servers.app_server import AppServer, app_server
@@ -83,20 +80,16 @@ async def test_words_are_spoken_with_their_times_while_they_are_written(app: App
 
 
 async def test_speech_is_cancelled_and_comes_back_after_its_process_was_killed(app: AppServer) -> None:
-    for _ in range(4):
+    for kill in (False, False, False, False, True):
         async with opened(app, max_queue=None, voice=VOICE, language="en") as websocket:
             await websocket.send(text_message("One forever and ever. "))
             heard = Heard()
             while not heard.frames:
                 await heard.take(websocket)
-    async with opened(app, max_queue=None, voice=VOICE, language="en") as websocket:
-        await websocket.send(text_message("One forever and ever. "))
-        heard = Heard()
-        while not heard.frames:
-            await heard.take(websocket)
-        kill_workers()
-        await rest_of(websocket, heard)
-        assert [message["type"] for message in heard.others][-1:] == ["Error"]
+            if kill:
+                kill_workers()
+                await rest_of(websocket, heard)
+                assert heard.others[-1]["type"] == "Error"
     assert (await say(app, TEXT, voice=VOICE, language="en")).said == TEXT.split()
 
 
@@ -106,32 +99,19 @@ def spoken(words: int) -> Samples:
     return np.tile(word, words).astype(np.float32)
 
 
-def listening(app: AppServer) -> connect:
-    # A client whose queue is full waits ten seconds with its close.
-    return connect(f"{app.url}/api/asr-streaming", additional_headers=KEY, max_size=None, max_queue=None)
-
-
-async def listen(app: AppServer, samples: Samples, *, kill: bool = False) -> list[dict[str, Any]]:
+async def listen(app: AppServer, samples: Samples, *, kill: bool = False) -> list[Told]:
     async with listening(app) as websocket:
         assert unpack(await websocket.recv()) == {"type": "Ready"}
-        for frame in frames_of(samples):
-            await websocket.send(audio_message(frame))
+        await let_hear(websocket, samples, None if kill else 9)
         if kill:
-            while unpack(await asyncio.wait_for(websocket.recv(), WITHIN_S))["type"] != "Word":
-                pass
+            await hear_until(websocket, "Word")
             kill_workers()
             with pytest.raises(ConnectionClosed, match="was lost, and is started again"):
-                while True:
-                    await asyncio.wait_for(websocket.recv(), WITHIN_S)
+                await hear_until(websocket, "Marker")
             return []
-        await websocket.send(pack({"type": "Marker", "id": 9}))
         # As every client of moshi-server does: a marker comes back once audio after it has been heard.
-        for _ in range(20):
-            await websocket.send(audio_message(np.zeros(FRAME, np.float32)))
-        found = list[dict[str, Any]]()
-        while not found or found[-1]["type"] != "Marker":
-            found.append(unpack(await asyncio.wait_for(websocket.recv(), WITHIN_S)))
-        return found
+        await let_hear(websocket, np.zeros(20 * FRAME, np.float32), None)
+        return await hear_until(websocket, "Marker")
 
 
 async def test_words_are_heard_and_the_recogniser_comes_back_after_its_process_was_killed(

@@ -183,7 +183,7 @@ def test_frames_and_words_are_messages() -> None:
 
 
 def test_text_splits_into_words_and_breaks() -> None:
-    text = 'Uno  dos<break time="0.5s"/>tres <break time="99s" /> <break time="0.01s"/>\n<break time="1s">'
+    text = 'Uno  dos<break time="0.5s"/>tres <break time="99s" /> <break time="0.01s"/><break time="0.15s"/>\n<break time="1s">'
     assert split_text(text) == [
         "Uno",
         "dos",
@@ -191,6 +191,7 @@ def test_text_splits_into_words_and_breaks() -> None:
         "tres",
         Break(10.0, '<break time="10.00s">'),
         Break(0.08, '<break time="0.01s">'),
+        Break(0.08, '<break time="0.15s">'),
         Break(0.96, '<break time="1.00s">'),
     ]
     assert split_text(' \n <break time="1.2.3s"/>') == []

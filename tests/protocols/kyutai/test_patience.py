@@ -13,11 +13,11 @@ from websockets.exceptions import ConnectionClosedError
 
 from kani.core.audio.pcm import wav
 from kani.core.types import Samples
-from tests.clients.kyutai.speaking import Heard, hear_all, opened, rest_of
-from tests.clients.kyutai.wire import KEY, RATE, audio_message, frames_of, pack, text_message, unpack
+from tests.clients.kyutai.speaking import Heard, hear_all, hear_until, let_hear, opened, rest_of, words_of
+from tests.clients.kyutai.wire import KEY, RATE, audio_message, pack, text_message, unpack
 from tests.conftest import ServerProcess, StartServer
 from tests.protocols.conftest import Serve
-from tests.protocols.kyutai.test_speech_in import heard_by, speech, until, words
+from tests.protocols.kyutai.test_speech_in import heard_by, speech
 from tests.support.servers.app_server import AppServer
 
 __all__ = ["speech"]
@@ -80,13 +80,12 @@ async def test_breaks_are_limited_to_ten_minutes(espeak_app: AppServer) -> None:
 async def test_init_discards_backlog(server: ServerProcess, speech: Samples) -> None:
     async with heard_by(server) as websocket:
         for _ in range(8):
-            for frame in frames_of(speech):
-                await websocket.send(audio_message(frame))
+            await let_hear(websocket, speech, None)
         await websocket.send(pack({"type": "Init"}))
-        before = await until(websocket, "Ready")
+        before = await hear_until(websocket, "Ready")
         await websocket.send(audio_message(speech[:1920]))
-        assert (await until(websocket, "Step"))[-1]["step_idx"] == 0
-        assert len(words(before).split()) < 8 * 12
+        assert (await hear_until(websocket, "Step"))[-1]["step_idx"] == 0
+        assert len(words_of(before).split()) < 8 * 12
 
 
 @pytest.mark.heard

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 
 import httpx
 import numpy as np
@@ -15,7 +14,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from kani.core.audio.ogg_opus import OggOpusEncoder
 from kani.core.audio.pcm import wav
 from kani.core.types import Samples
-from tests.clients.kyutai.speaking import say
+from tests.clients.kyutai.speaking import Told, hear_until, let_hear, listening, say, words_of
 from tests.clients.kyutai.wire import FRAME, KEY, RATE, audio_message, frames_of, pack, unpack
 from tests.conftest import ServerProcess, StartServer
 from tests.judges.judge import word_error_rate
@@ -34,34 +33,16 @@ def speech(server: AppServer) -> Samples:
 
 @asynccontextmanager
 async def heard_by(server: AppServer, **query: str) -> AsyncIterator[ClientConnection]:
-    url = httpx.URL(f"{server.url}/api/asr-streaming", params=query)
-    async with connect(str(url), additional_headers=KEY, max_size=None) as websocket:
+    async with listening(server, **query) as websocket:
         assert unpack(await websocket.recv()) == {"type": "Ready"}
         yield websocket
-
-
-async def until(websocket: ClientConnection, kind: str) -> list[dict[str, Any]]:
-    messages: list[dict[str, Any]] = []
-    while not messages or messages[-1]["type"] != kind:
-        messages.append(unpack(await asyncio.wait_for(websocket.recv(), 300)))
-    return messages
-
-
-def words(messages: Sequence[dict[str, Any]]) -> str:
-    return " ".join(message["text"] for message in messages if message["type"] == "Word")
-
-
-async def send(websocket: ClientConnection, samples: Samples, marker: int = 7) -> None:
-    for frame in frames_of(samples):
-        await websocket.send(audio_message(frame))
-    await websocket.send(pack({"type": "Marker", "id": marker}))
 
 
 @pytest.mark.heard
 async def test_each_frame_gets_step_and_words_get_times(server: ServerProcess, speech: Samples) -> None:
     async with heard_by(server) as websocket:
-        await send(websocket, speech)
-        messages = await until(websocket, "Marker")
+        await let_hear(websocket, speech)
+        messages = await hear_until(websocket, "Marker")
     assert messages[-1]["id"] == 7
     steps = [message for message in messages if message["type"] == "Step"]
     assert [step["step_idx"] for step in steps] == list(range(len(frames_of(speech))))
@@ -69,7 +50,7 @@ async def test_each_frame_gets_step_and_words_get_times(server: ServerProcess, s
     assert all(list(step["prs"]) == sorted(step["prs"], reverse=True) for step in steps)
     # All was sent at once, so there was a backlog, and after the last frame none.
     assert max(step["buffered_pcm"] for step in steps) > 0 and steps[-1]["buffered_pcm"] == 0
-    assert word_error_rate(SAID, words(messages), "en") == 0.0
+    assert word_error_rate(SAID, words_of(messages), "en") == 0.0
     spoken = [message for message in messages if message["type"] in ("Word", "EndWord")]
     assert [message["type"] for message in spoken] == ["Word", "EndWord"] * (len(spoken) // 2)
     starts = [message["start_time"] for message in spoken[::2]]
@@ -90,12 +71,12 @@ async def test_last_word_precedes_pause(server: ServerProcess, speech: Samples) 
                 await asyncio.sleep(began + number * 0.08 - asyncio.get_running_loop().time())
 
         speaking = asyncio.create_task(speak())
-        messages: list[dict[str, Any]] = []
-        while not words(messages) or messages[-1]["type"] != "Step" or messages[-1]["prs"][2] < 0.6:
+        messages: list[Told] = []
+        while not words_of(messages) or messages[-1]["type"] != "Step" or messages[-1]["prs"][2] < 0.6:
             messages.append(unpack(await asyncio.wait_for(websocket.recv(), 300)))
         speaking.cancel()
         await asyncio.wait([speaking])
-    assert word_error_rate(SAID, words(messages), "en") == 0.0
+    assert word_error_rate(SAID, words_of(messages), "en") == 0.0
     # A voice that has begun is no pause.
     begun = next(
         number for number, one in enumerate(messages) if one["type"] == "Step" and one["prs"][2] == 0
@@ -113,8 +94,8 @@ async def test_chunks_of_any_length_are_recognized(
             piece = speech[at : at + (size or len(speech))]
             await websocket.send(pack({"type": "Audio", "pcm": piece.tolist()}))
         await websocket.send(pack({"type": "Marker", "id": 1}))
-        messages = await until(websocket, "Marker")
-    assert word_error_rate(SAID, words(messages), "en") == 0.0
+        messages = await hear_until(websocket, "Marker")
+    assert word_error_rate(SAID, words_of(messages), "en") == 0.0
     assert sum(message["type"] == "Step" for message in messages) == len(speech) // FRAME
 
 
@@ -128,21 +109,21 @@ async def test_ogg_opus_is_recognized_and_init_restarts(server: ServerProcess, s
                 data = list(page) if turn else page
                 await websocket.send(pack({"type": "OggOpus", "data": data}))
             await websocket.send(pack({"type": "Marker", "id": turn}))
-            messages = await until(websocket, "Marker")
-            assert word_error_rate(SAID, words(messages), "en") == 0.0
+            messages = await hear_until(websocket, "Marker")
+            assert word_error_rate(SAID, words_of(messages), "en") == 0.0
             assert next(one for one in messages if one["type"] == "Step")["step_idx"] == 0
             await websocket.send(pack({"type": "Init"}))
-            assert (await until(websocket, "Ready"))[-1] == {"type": "Ready"}
+            assert (await hear_until(websocket, "Ready"))[-1] == {"type": "Ready"}
 
 
 @pytest.mark.heard
 async def test_marker_returns_behind_long_silence(server: ServerProcess, speech: Samples) -> None:
     async with heard_by(server) as websocket:
-        await send(websocket, speech)
+        await let_hear(websocket, speech)
         for _ in range(35):
             await websocket.send(pack({"type": "Audio", "pcm": [0.0] * RATE}))
-        messages = await until(websocket, "Marker")
-        assert word_error_rate(SAID, words(messages), "en") == 0.0
+        messages = await hear_until(websocket, "Marker")
+        assert word_error_rate(SAID, words_of(messages), "en") == 0.0
 
 
 @pytest.mark.heard
@@ -152,13 +133,13 @@ async def test_shutdown_finalizes_words(start_server: StartServer, speech: Sampl
         frames = frames_of(speech[: -round(1.9 * RATE)])
         for frame in frames:
             await websocket.send(audio_message(frame))
-        messages: list[dict[str, Any]] = []
+        messages: list[Told] = []
         while sum(message["type"] == "Step" for message in messages) < len(frames):
-            messages += await until(websocket, "Step")
+            messages += await hear_until(websocket, "Step")
         server.send_signal(15)
         messages += [unpack(message) async for message in websocket]
         assert (websocket.close_code, websocket.close_reason) == (1001, "the server is stopping")
-    assert word_error_rate(SAID, words(messages), "en") == 0.0
+    assert word_error_rate(SAID, words_of(messages), "en") == 0.0
     assert server.wait() == 0
 
 
@@ -180,7 +161,7 @@ async def test_recording_is_recognized_whole(server: ServerProcess, speech: Samp
             assert answer.status_code == 200
             told = answer.json()
             assert [one["type"] for one in told] == ["Word", "EndWord"] * (len(told) // 2)
-            assert word_error_rate(SAID, words(told), "en") == 0.0
+            assert word_error_rate(SAID, words_of(told), "en") == 0.0
         silence = wav(np.zeros(RATE, np.float32), RATE)
         answer = await client.post(f"{server.http_url}/api/asr-streaming?language=es", content=silence)
         assert answer.json() == []

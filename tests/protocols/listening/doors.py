@@ -16,7 +16,6 @@ from typing import Any
 
 import httpx
 import numpy as np
-from websockets.asyncio.client import connect
 from wyoming.event import Event
 
 from kani import AsyncConversation, AsyncRecognizer, EngineUnavailable, Heard, NoAnswer
@@ -26,7 +25,8 @@ from kani.core.diarization.diarizer import Diarizer
 from kani.core.recognizer import Recognizer
 from kani.core.types import Samples
 from tests.clients import unmute_page
-from tests.clients.kyutai.wire import FRAME, KEY, audio_message, frames_of, pack, unpack
+from tests.clients.kyutai.speaking import hear_until, let_hear, listening, words_of
+from tests.clients.kyutai.wire import FRAME, KEY, unpack
 from tests.clients.openai_realtime import BETA, RATE, TRANSCRIPTION, Client, realtime
 from tests.protocols.wyoming.exchange import STOP, chunk, client
 from tests.support.chat.endpoint import say
@@ -95,7 +95,7 @@ async def kyutai_recording(house: House, samples: Samples, words: Sequence[str])
     async with httpx.AsyncClient(base_url=house.server.http_url, timeout=WITHIN_S, headers=KEY) as http:
         answer = await http.post("/api/asr-streaming", params=query, content=wav(samples, RATE))
     assert answer.status_code == 200, answer.text
-    return " ".join(each["text"] for each in answer.json() if each["type"] == "Word")
+    return words_of(answer.json())
 
 
 async def library_recording(house: House, samples: Samples, words: Sequence[str]) -> str:
@@ -155,28 +155,16 @@ async def realtime_conversation(house: House, samples: Samples, words: Sequence[
         return await _completed(talking, samples)
 
 
-async def kyutai_messages(house: House, samples: Samples, words: Sequence[str]) -> list[dict[str, Any]]:
-    """Everything that Kyutai's socket sends up to the marker at the end of ``samples``."""
-    url = httpx.URL(f"{house.server.url}/api/asr-streaming", params={"prompt": ", ".join(words)})
-    # Any number of messages may wait to be read: a full queue would delay the end of the connection.
-    async with connect(str(url), additional_headers=KEY, max_queue=None) as websocket:
-        messages = [unpack(await websocket.recv())]
-        if messages[0]["type"] == "Error":
-            raise Refused(messages[0]["message"])
-        for frame in frames_of(samples):
-            await websocket.send(audio_message(frame))
-        await websocket.send(pack({"type": "Marker", "id": MARKER}))
-        for _ in range(25):
-            await websocket.send(audio_message(np.zeros(FRAME, np.float32)))
-        while messages[-1]["type"] != "Marker":
-            messages.append(unpack(await asyncio.wait_for(websocket.recv(), WITHIN_S)))
-    assert messages[0] == {"type": "Ready"} and messages[-1]["id"] == MARKER
-    return messages
-
-
 async def kyutai_socket(house: House, samples: Samples, words: Sequence[str]) -> str:
-    messages = await kyutai_messages(house, samples, words)
-    return " ".join(message["text"] for message in messages if message["type"] == "Word")
+    async with listening(house.server, prompt=", ".join(words)) as websocket:  # type: ignore[arg-type]
+        ready = unpack(await websocket.recv())
+        if ready["type"] == "Error":
+            raise Refused(ready["message"])
+        await let_hear(websocket, samples, MARKER)
+        await let_hear(websocket, np.zeros(25 * FRAME, np.float32), None)
+        messages = await hear_until(websocket, "Marker")
+    assert ready == {"type": "Ready"} and messages[-1]["id"] == MARKER
+    return words_of(messages)
 
 
 async def wyoming(house: House, samples: Samples, words: Sequence[str]) -> str:

@@ -24,11 +24,11 @@ from kani.protocols.elevenlabs.relay.alignment_files import RelayLogs
 from kani.protocols.elevenlabs.relay.settings import RelaySettings, RelayState
 from kani.protocols.elevenlabs.relay.utterance import RelayContext, Utterance
 from kani.protocols.elevenlabs.settings import ElevenLabsSettings
-from kani.protocols.shared.idle_flush import IdleFlush
 from tests.clients.relay.wire import RATE, Client, connect_client
 from tests.conftest import ServerProcess
 from tests.protocols.conftest import Serve
 from tests.protocols.relay.conftest import write
+from tests.support.event_loop import virtual_time
 from tests.support.patience import WITHIN_S, happens
 from tests.support.servers.app_server import AppServer, StartApp
 from tests.support.sessions import serving
@@ -229,28 +229,20 @@ async def test_engine_failure_keeps_audio_before_it(tmp_path: Path) -> None:
     assert sum(len(heard.samples(index)) for index in range(len(heard.messages) - 1)) > 0.3 * RATE
 
 
-async def test_idle_utterance_is_finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(relay_utterance, "FLUSH_AFTER_S", 0.05)
-    monkeypatch.setattr(relay_utterance, "FINISH_AFTER_S", 0.2)
-    async with received(tmp_path) as heard, asyncio.timeout(WITHIN_S):
-        heard.utterance.feed("hola")
-        await heard.utterance.synthesize()
-        assert heard.utterance.closed
-    assert heard.messages[-1]["type"] == "complete" and heard.messages[-1]["text"] == "hola"
-
-
-async def test_idle_time_counts_from_last_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(relay_utterance, "FLUSH_AFTER_S", 0.01)
-    engine = ToneEngine()
-    async with received(tmp_path, engine) as heard, asyncio.timeout(WITHIN_S):
-        heard.utterance.feed("hola")
-        await asyncio.sleep(0.02)
-        heard.utterance._flush_timer = IdleFlush(60.0)
-        speaking = asyncio.create_task(heard.utterance.synthesize())
-        await happens(lambda: engine.words == ["hola"])
-        heard.utterance.finish()
-        await speaking
-    assert heard.messages[-1]["type"] == "complete"
+async def test_idle_text_is_spoken_and_then_ended(tmp_path: Path) -> None:
+    """The time counts from the last text, also where that came before the session."""
+    engine, loop = ToneEngine(), asyncio.get_running_loop()
+    async with received(tmp_path, engine) as heard:
+        with virtual_time():
+            heard.utterance.feed("hola")
+            await asyncio.sleep(relay_utterance.FLUSH_AFTER_S)
+            began_s = loop.time()
+            speaking = asyncio.create_task(heard.utterance.synthesize())
+            await happens(lambda: engine.words)
+            assert loop.time() - began_s < relay_utterance.FLUSH_AFTER_S and not heard.utterance.closed
+            await speaking
+    assert heard.utterance.closed and heard.messages[-1]["type"] == "complete"
+    assert heard.messages[-1]["text"] == "hola"
 
 
 def test_messages_match_original_bytes() -> None:

@@ -57,22 +57,20 @@ NO_VOICE = "VOICE_NOT_FOUND"
     ],
 )  # fmt: skip
 async def test_invalid_message_leaves_connection_open(
-    espeak_app: AppServer, raw: str | bytes, request_id: str | None, code: str, says: str
+    talk: Client, raw: str | bytes, request_id: str | None, code: str, says: str
 ) -> None:
-    async with opened(espeak_app.url) as client:
-        await client.socket.send(raw)
-        told = await error(client)
-        assert (told["request_id"], told["error"]["code"]) == (request_id, code)
-        assert says in told["error"]["message"]
-        assert isinstance(told["error"]["details"], dict)
-        assert (await client.speak(HELLO, "one")).last["type"] == "complete"
+    await talk.socket.send(raw)
+    told = await error(talk)
+    assert (told["request_id"], told["error"]["code"]) == (request_id, code)
+    assert says in told["error"]["message"]
+    assert isinstance(told["error"]["details"], dict)
+    assert (await talk.speak(HELLO, "one")).last["type"] == "complete"
 
 
-async def test_error_without_request_has_last_id(espeak_app: AppServer) -> None:
-    async with opened(espeak_app.url) as client:
-        await client.speak(HELLO, "mine")
-        await client.socket.send(b"x")
-        assert (await error(client))["request_id"] == "mine"
+async def test_error_without_request_has_last_id(talk: Client) -> None:
+    await talk.speak(HELLO, "mine")
+    await talk.socket.send(b"x")
+    assert (await error(talk))["request_id"] == "mine"
 
 
 async def test_duplicate_id_does_not_disturb_request(serve: Serve) -> None:
@@ -228,14 +226,13 @@ async def test_cancel_is_answered_once_at_any_time(serve: Serve, mode: str) -> N
             await client.alive()
 
 
-async def test_cancel_ends_named_request_alone(espeak_app: AppServer) -> None:
-    async with opened(espeak_app.url) as client:
-        alone = await client.speak(HELLO, "b")
-        for name in "abc":
-            await client.request(name, HELLO if name == "b" else LONG)
-        await cancel(client, "a", "c")
-        answers = await client.answers("a", "b", "c")
-        await client.alive()
+async def test_cancel_ends_named_request_alone(talk: Client) -> None:
+    alone = await talk.speak(HELLO, "b")
+    for name in "abc":
+        await talk.request(name, HELLO if name == "b" else LONG)
+    await cancel(talk, "a", "c")
+    answers = await talk.answers("a", "b", "c")
+    await talk.alive()
     assert_cancelled(answers["a"])
     assert_cancelled(answers["c"])
     assert answers["b"].pcm == alone.pcm
@@ -263,16 +260,15 @@ async def test_unknown_id_is_not_found(espeak_app: AppServer) -> None:
         await other.answer("theirs")
 
 
-async def test_ended_ids_are_remembered_up_to_limit(espeak_app: AppServer) -> None:
-    async with opened(espeak_app.url) as client:
-        for number in range(257):
-            await client.request(f"r{number}", "")
-            await client.answer(f"r{number}")
-        await cancel(client, "r1")
-        await client.alive()
-        await cancel(client, "r0")
-        message = await client.receive()
-        assert isinstance(message, dict) and message["error"]["code"] == "REQUEST_NOT_FOUND"
+async def test_ended_ids_are_remembered_up_to_limit(talk: Client) -> None:
+    for number in range(257):
+        await talk.request(f"r{number}", "")
+        await talk.answer(f"r{number}")
+    await cancel(talk, "r1")
+    await talk.alive()
+    await cancel(talk, "r0")
+    message = await talk.receive()
+    assert isinstance(message, dict) and message["error"]["code"] == "REQUEST_NOT_FOUND"
 
 
 async def test_queued_requests_can_be_cancelled(serve: Serve) -> None:

@@ -22,7 +22,7 @@ from kani.protocols.voxcpm.settings import VoxCPMSettings
 from kani.protocols.voxcpm.voice_folder import VoiceFolder
 from kani.protocols.voxcpm.voice_list import FALLBACK_SENTENCE, SAMPLE_SENTENCES, list_voices, sample_sentence
 from kani.text.language_detection import detect
-from tests.clients.voxcpm.wire import opened
+from tests.clients.voxcpm.wire import Client, opened
 from tests.conftest import ServerProcess
 from tests.protocols.test_voices_api import form, recording
 from tests.support.patience import happens
@@ -88,20 +88,19 @@ def test_config_has_address_and_limits(client: httpx.Client, espeak_app: AppServ
     }
 
 
-async def test_config_limits_match_websocket(client: httpx.Client, espeak_app: AppServer) -> None:
+async def test_config_limits_match_websocket(client: httpx.Client, talk: Client) -> None:
     told = (await asyncio.to_thread(client.get, "/api/config")).json()
-    async with opened(espeak_app.url) as socket:
-        limits = told["constraints"]
-        longest = limits.pop("max_text_length")
-        for name, (low, high) in ((name.removesuffix("_range"), ends) for name, ends in limits.items()):
-            for value in (low, high):
-                answer = await socket.speak("Hola.", **told["default_params"] | {name: value})
-                assert answer.last["type"] == "complete"
-            for value in (low - 1, high + 1):
-                answer = await socket.speak("Hola.", **{name: value})
-                assert name in answer.last["error"]["details"]["errors"]
-        too_long = await socket.speak("a" * (longest + 1))
-        assert too_long.last["error"]["code"] == "TEXT_TOO_LONG"
+    limits = told["constraints"]
+    longest = limits.pop("max_text_length")
+    for name, (low, high) in ((name.removesuffix("_range"), ends) for name, ends in limits.items()):
+        for value in (low, high):
+            answer = await talk.speak("Hola.", **told["default_params"] | {name: value})
+            assert answer.last["type"] == "complete"
+        for value in (low - 1, high + 1):
+            answer = await talk.speak("Hola.", **{name: value})
+            assert name in answer.last["error"]["details"]["errors"]
+    too_long = await talk.speak("a" * (longest + 1))
+    assert too_long.last["error"]["code"] == "TEXT_TOO_LONG"
 
 
 async def test_each_port_returns_own_address(compat_server: ServerProcess) -> None:

@@ -8,7 +8,7 @@ import httpx
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from tests.clients.voxcpm.wire import NON_STREAMING, STREAMING_CHUNK, Answer, Frame, opened
+from tests.clients.voxcpm.wire import NON_STREAMING, STREAMING_CHUNK, Answer, Client, Frame, opened
 from tests.conftest import StartServer
 from tests.protocols.conftest import Serve
 from tests.protocols.health import wait_for_metrics
@@ -43,9 +43,8 @@ def assert_tiled(answer: Answer, text: str) -> None:
     assert spans[-1][3] == pytest.approx(answer.last["result"]["duration"], abs=0.02)
 
 
-async def test_stream_has_order_of_original(espeak_app: AppServer) -> None:
-    async with opened(espeak_app.url) as client:
-        answer = await client.speak(HELLO)
+async def test_stream_has_order_of_original(talk: Client) -> None:
+    answer = await talk.speak(HELLO)
     frames = answer.frames
     expected = ["queued", "processing", "generating"]
     for number in range(1, len(frames) + 1):
@@ -72,9 +71,8 @@ async def test_stream_has_order_of_original(espeak_app: AppServer) -> None:
     assert_tiled(answer, HELLO)
 
 
-async def test_whole_answer_has_order_of_original(espeak_app: AppServer) -> None:
-    async with opened(espeak_app.url) as client:
-        answer = await client.speak(HELLO, mode="non_streaming")
+async def test_whole_answer_has_order_of_original(talk: Client) -> None:
+    answer = await talk.speak(HELLO, mode="non_streaming")
     assert order(answer) == ["queued", "processing", "generating", "encoding", "frame", "complete"]
     assert shares(answer)[2:] == [
         ("generating", 0.5, "Generating audio..."),
@@ -89,28 +87,25 @@ async def test_whole_answer_has_order_of_original(espeak_app: AppServer) -> None
     assert_tiled(answer, HELLO)
 
 
-async def test_long_whole_answer_does_not_block_others(espeak_app: AppServer) -> None:
-    async with opened(espeak_app.url) as client:
-        await client.request("long", LONG, mode="non_streaming")
-        await client.request("short", HELLO)
-        answers = await client.answers("long", "short")
+async def test_long_whole_answer_does_not_block_others(talk: Client) -> None:
+    await talk.request("long", LONG, mode="non_streaming")
+    await talk.request("short", HELLO)
+    answers = await talk.answers("long", "short")
     assert len(answers["long"].samples) > 120 * 22_050 and len(answers["long"].frames) == 1
     assert_tiled(answers["long"], LONG)
 
 
-async def test_progress_stops_at_four_fifths(espeak_app: AppServer) -> None:
-    async with opened(espeak_app.url) as client:
-        told = shares(await client.speak(LONG[:800]))
+async def test_progress_stops_at_four_fifths(talk: Client) -> None:
+    told = shares(await talk.speak(LONG[:800]))
     assert told[-1][1] == 0.8
     assert [share for _, share, _ in told] == sorted(share for _, share, _ in told)
 
 
-async def test_result_has_voice_and_unused_parameters(espeak_app: AppServer) -> None:
+async def test_result_has_voice_and_unused_parameters(talk: Client) -> None:
     given = {"cfg_value": 2.5, "inference_timesteps": 10, "normalize": True, "denoise": None, "seed": 7}
     ours = {"voice_id": "espeak:es", "language": "spanish", "speed": 1.5, "foo": 1}
-    async with opened(espeak_app.url) as client:
-        result = (await client.speak(HELLO, **given, **ours)).last["result"]
-        plain = (await client.speak(HELLO, speed=1.0)).last["result"]
+    result = (await talk.speak(HELLO, **given, **ours)).last["result"]
+    plain = (await talk.speak(HELLO, speed=1.0)).last["result"]
     assert (result["engine"], result["voice"], result["language"]) == ("espeak", "espeak:es", "es")
     assert (result["cloning"], result["truncated"]) == ("none", False)
     assert result["unused"] == ["cfg_value", "inference_timesteps", "seed", "foo"]
@@ -118,36 +113,32 @@ async def test_result_has_voice_and_unused_parameters(espeak_app: AppServer) -> 
     assert plain["unused"] == plain["passages"] == []
 
 
-async def test_concurrent_requests_are_independent(espeak_app: AppServer) -> None:
+async def test_concurrent_requests_are_independent(talk: Client) -> None:
     texts = {f"r{number}": f"Número {number}. {HELLO}" for number in range(10)}
     modes = {name: ("streaming", "non_streaming")[at % 2] for at, name in enumerate(texts)}
-    async with opened(espeak_app.url) as client:
-        alone = {name: await client.speak(text, name, mode=modes[name]) for name, text in texts.items()}
-        for name, text in texts.items():
-            await client.request(name, text, mode=modes[name])
-        together = await client.answers(*texts)
+    alone = {name: await talk.speak(text, name, mode=modes[name]) for name, text in texts.items()}
+    for name, text in texts.items():
+        await talk.request(name, text, mode=modes[name])
+    together = await talk.answers(*texts)
     for name, answer in together.items():
         assert answer.pcm == alone[name].pcm and answer.spans == alone[name].spans
         assert answer.last["result"] == alone[name].last["result"]
 
 
-async def test_id_can_be_reused(espeak_app: AppServer) -> None:
-    async with opened(espeak_app.url) as client:
-        first = await client.speak(HELLO, "again")
-        assert (await client.speak("", "again")).last["type"] == "error"
-        assert (await client.speak(HELLO, "again")).pcm == first.pcm
-        await client.alive()
+async def test_id_can_be_reused(talk: Client) -> None:
+    first = await talk.speak(HELLO, "again")
+    assert (await talk.speak("", "again")).last["type"] == "error"
+    assert (await talk.speak(HELLO, "again")).pcm == first.pcm
+    await talk.alive()
 
 
 @pytest.mark.parametrize("text", ["  🙂 Hola, 你好.\n", "Hola \ud83d amigo \udc00."])
-async def test_spans_count_code_points(espeak_app: AppServer, text: str) -> None:
-    async with opened(espeak_app.url) as client:
-        assert_tiled(await client.speak(text), text)
+async def test_spans_count_code_points(talk: Client, text: str) -> None:
+    assert_tiled(await talk.speak(text), text)
 
 
-async def test_text_without_words_is_short_silence(espeak_app: AppServer) -> None:
-    async with opened(espeak_app.url) as client:
-        answer = await client.speak("…")
+async def test_text_without_words_is_short_silence(talk: Client) -> None:
+    answer = await talk.speak("…")
     assert answer.last["result"]["duration"] == pytest.approx(0.2, abs=0.01)
     assert not answer.samples.any()
 

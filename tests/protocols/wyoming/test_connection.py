@@ -19,7 +19,7 @@ from wyoming.event import Event
 from kani.core.recognizer import STEP_S
 from kani.protocols.wyoming.framing import MAX_LINE_BYTES, MAX_PAYLOAD_BYTES
 from kani.protocols.wyoming.framing import Event as PackedEvent
-from kani.protocols.wyoming.speaking import may_go_on
+from kani.protocols.wyoming.speaking import IDLE_FLUSH_S, may_go_on
 from tests.fuzzing.mutator import Mutator
 from tests.protocols.conftest import Serve
 from tests.protocols.wyoming.exchange import (
@@ -36,7 +36,7 @@ from tests.protocols.wyoming.exchange import (
     types,
 )
 from tests.protocols.wyoming.home_assistant import HOST, get_tts_audio
-from tests.support.event_loop import Idleness
+from tests.support.event_loop import Idleness, virtual_time
 from tests.support.patience import happens
 from tests.support.servers.serving import serving
 
@@ -201,7 +201,8 @@ async def test_written_text_is_spoken_when_its_writer_pauses(serve: Serve) -> No
     server = await serve()
     async with client(server.streams["Wyoming"]) as connected:
         await send(connected, START, piece("Uno dos"))
-        await asyncio.sleep(1.2)
+        with virtual_time():
+            await asyncio.sleep(2 * IDLE_FLUSH_S)
         assert server.engine.words == []
         await connected.write_event(piece("cientos tres "))
         await read_until(connected, "audio-chunk")
