@@ -183,16 +183,16 @@ def test_frames_and_words_are_messages() -> None:
 
 
 def test_text_splits_into_words_and_breaks() -> None:
-    text = 'Uno  dos<break time="0.5s"/>tres <break time="99s" /> <break time="0.01s"/><break time="0.15s"/>\n<break time="1s">'
-    assert split_text(text) == [
+    text = 'Uno  dos<break time="0.5s"/>tres <break time="99s" /> <break time="0.01s"/>\n<break time="1s">'
+    assert split_text(f'{text}<break time="0.15s"/>') == [
         "Uno",
         "dos",
         Break(0.48, '<break time="0.50s">'),
         "tres",
         Break(10.0, '<break time="10.00s">'),
         Break(0.08, '<break time="0.01s">'),
-        Break(0.08, '<break time="0.15s">'),
         Break(0.96, '<break time="1.00s">'),
+        Break(0.08, '<break time="0.15s">'),
     ]
     assert split_text(' \n <break time="1.2.3s"/>') == []
 

@@ -12,7 +12,6 @@ import json
 import wave
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import NamedTuple
-from urllib.parse import urlencode
 
 import httpx
 import numpy as np
@@ -22,7 +21,9 @@ from wyoming.client import AsyncTcpClient
 from wyoming.tts import Synthesize, SynthesizeVoice
 
 from kani.core.types import Samples
-from tests.clients.kyutai.wire import KEY, pack, unpack
+from tests.clients.elevenlabs.wire import connect_client, connect_multi
+from tests.clients.kyutai.speaking import hear_all
+from tests.clients.kyutai.wire import EOS, KEY, text_message
 from tests.clients.openai_realtime import audio_of, text_item
 from tests.clients.openai_realtime import realtime as realtime_session
 from tests.clients.relay import wire as relay_wire
@@ -30,7 +31,7 @@ from tests.clients.voxcpm import wire as voxcpm_wire
 from tests.support.patience import WITHIN_S
 
 RATE = 24_000
-ELEVENLABS = "/v1/text-to-speech/21m00Tcm4TlvDq8ikWAM"
+RACHEL = "21m00Tcm4TlvDq8ikWAM"
 NONE: Mapping[str, str] = {}
 
 
@@ -89,33 +90,28 @@ async def realtime(to: Place, texts: Sequence[str]) -> Speech:
 
 async def elevenlabs(to: Place, texts: Sequence[str]) -> Speech:
     for text in texts:
-        url = f"{to.http_url}{ELEVENLABS}?output_format=pcm_24000"
+        url = f"{to.http_url}/v1/text-to-speech/{RACHEL}?output_format=pcm_24000"
         audio = await post(url, {"text": text, **to.named("language_code")}, to.headers)
     return of_pcm(audio)
 
 
 async def elevenlabs_websocket(to: Place, texts: Sequence[str]) -> Speech:
     query = {"output_format": "pcm_24000", **to.named("language_code")}
-    url = f"{to.url}{ELEVENLABS}/stream-input?{urlencode(query)}"
     for text in texts:
-        async with connect(url, additional_headers=to.headers, max_size=None) as socket:
-            for piece in (" ", f"{text} ", ""):
-                await socket.send(json.dumps({"text": piece}))
-            answers = [json.loads(message) async for message in socket]
-    return of_pcm(b"".join(base64.b64decode(answer.get("audio") or "") for answer in answers))
+        async with connect_client(to.url, voice=RACHEL, headers=to.headers, **query) as client:
+            heard = await client.speak(f"{text} ")
+    return Speech(heard.samples)
 
 
 async def elevenlabs_contexts(to: Place, texts: Sequence[str]) -> Speech:
-    url = f"{to.url}{ELEVENLABS}/multi-stream-input?output_format=pcm_24000"
-    async with connect(url, additional_headers=to.headers, max_size=None) as socket:
+    async with connect_multi(to.url, RACHEL, headers=to.headers, output_format="pcm_24000") as client:
         for number, text in enumerate(texts):
             context = {"context_id": f"{number}"}
-            await socket.send(json.dumps({"text": f"{text} ", "flush": True, **context}))
-            await socket.send(json.dumps({"close_context": True, **context}))
-            audio = b""
-            while not (answer := json.loads(await socket.recv())).get("isFinal"):
-                audio += base64.b64decode(answer["audio"])
-    return of_pcm(audio)
+            await client.send(
+                {"text": f"{text} ", "flush": True, **context}, {"close_context": True, **context}
+            )
+            (heard,) = await client.receive_until_final(f"{number}")
+    return Speech(heard.samples)
 
 
 async def kyutai(to: Place, texts: Sequence[str]) -> Speech:
@@ -123,11 +119,10 @@ async def kyutai(to: Place, texts: Sequence[str]) -> Speech:
     for text in texts:
         async with connect(url, additional_headers={**KEY, **to.headers}, max_size=None) as socket:
             for word in text.split():
-                await socket.send(pack({"type": "Text", "text": word}))
-            await socket.send(pack({"type": "Eos"}))
-            messages = [unpack(message) async for message in socket]
-    pcm = [np.asarray(message["pcm"], np.float32) for message in messages if message["type"] == "Audio"]
-    return Speech(np.concatenate(pcm))
+                await socket.send(text_message(word))
+            await socket.send(EOS)
+            heard = await hear_all(socket)
+    return Speech(heard.samples)
 
 
 async def kyutai_http(to: Place, texts: Sequence[str]) -> Speech:
