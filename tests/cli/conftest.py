@@ -12,6 +12,7 @@ from types import SimpleNamespace
 import pytest
 
 from kani.cli import client
+from tests.conftest import ServerProcess
 
 
 @dataclass(frozen=True)
@@ -53,3 +54,9 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
         return Ended(code, said.out, said.err)
 
     return program
+
+
+@pytest.fixture
+def ask(run: Run, espeak_server: ServerProcess) -> Run:
+    """The same at the server that speaks by espeak-ng."""
+    return lambda *arguments, **given: run(*arguments, "--server", espeak_server.url, **given)

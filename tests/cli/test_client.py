@@ -62,15 +62,15 @@ def test_wav_file_gets_its_length_at_the_end(tmp_path: Path) -> None:
     ],
 )
 def test_text_is_spoken_in_its_own_language(
-    run: Run, espeak_server: ServerProcess, tmp_path: Path, text: str, options: str, by: str
+    ask: Run, tmp_path: Path, text: str, options: str, by: str
 ) -> None:
-    done = run(text, "-o", tmp_path / "speech.wav", "--server", espeak_server.url, *options.split())
+    done = ask(text, "-o", tmp_path / "speech.wav", *options.split())
     assert done.code == 0 and done.err.rstrip().endswith(f"by espeak, voice {by}")
 
 
 @pytest.mark.parametrize("options", [[], ["--stream"]])
-def test_writes_a_file(run: Run, espeak_server: ServerProcess, tmp_path: Path, options: list[str]) -> None:
-    done = run(HELLO, "-o", tmp_path / "hola.wav", "--server", espeak_server.url, *options)
+def test_writes_a_file(ask: Run, tmp_path: Path, options: list[str]) -> None:
+    done = ask(HELLO, "-o", tmp_path / "hola.wav", *options)
     assert (done.code, done.out) == (0, ""), done.err
     assert seconds(tmp_path / "hola.wav") > 0.5
     assert "s of speech in" in done.err and "\r" not in done.err
@@ -88,11 +88,9 @@ def test_reads_standard_input_and_writes_standard_output(
     assert len(done.stdout) > 44 + 22050
 
 
-def test_speed_and_length_are_those_that_are_asked_for(
-    run: Run, espeak_server: ServerProcess, tmp_path: Path
-) -> None:
+def test_speed_and_length_are_those_that_are_asked_for(ask: Run, tmp_path: Path) -> None:
     def length(*options: str) -> float:
-        done = run(HELLO, "-o", tmp_path / "felt.wav", *options, "--server", espeak_server.url)
+        done = ask(HELLO, "-o", tmp_path / "felt.wav", *options)
         assert done.code == 0, done.err
         return seconds(tmp_path / "felt.wav")
 
@@ -113,20 +111,18 @@ def test_speed_and_length_are_those_that_are_asked_for(
         ("--emotion sad --strength 2", "emotion_strength: must be between 0 and 1"),
     ],
 )
-def test_refusal_is_one_line_and_writes_no_file(
-    run: Run, espeak_server: ServerProcess, tmp_path: Path, options: str, reason: str
-) -> None:
-    done = run(HELLO, "-o", tmp_path / "x.wav", *options.split(), "--server", espeak_server.url)
+def test_refusal_is_one_line_and_writes_no_file(ask: Run, tmp_path: Path, options: str, reason: str) -> None:
+    done = ask(HELLO, "-o", tmp_path / "x.wav", *options.split())
     assert done.failure.startswith(f"error: {reason}")
     assert not list(tmp_path.iterdir())
 
 
 def test_nearest_voice_is_reported_with_its_similarity(
-    run: Run, server: ServerProcess, espeak_server: ServerProcess, tmp_path: Path
+    run: Run, ask: Run, server: ServerProcess, tmp_path: Path
 ) -> None:
     reference, copy = tmp_path / "me.wav", tmp_path / "copy.wav"
-    assert run(LONG[:200], "-o", reference, "--server", espeak_server.url).code == 0
-    done = run(HELLO, "-o", copy, "--reference", reference, "--server", espeak_server.url)
+    assert ask(LONG[:200], "-o", reference).code == 0
+    done = ask(HELLO, "-o", copy, "--reference", reference)
     assert done.code == 0 and "not cloned" in done.err
     done = run(HELLO, "-o", copy, "--reference", reference, "--server", server.url)
     told = r"^nearest voice 0\.\d\d → 0\.\d\d( expected)?: near, not the same$"
@@ -154,13 +150,11 @@ def players(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Players:
 
 
 @pytest.mark.parametrize("options", [["--play"], ["--play", "--stream"], []])
-def test_first_available_player_plays(
-    run: Run, espeak_server: ServerProcess, tmp_path: Path, players: Players, options: list[str]
-) -> None:
+def test_first_available_player_plays(ask: Run, tmp_path: Path, players: Players, options: list[str]) -> None:
     heard = tmp_path / "heard.wav"
     # A player takes as long as the sound.
     players("aplay", f"/bin/cat > {heard}; exec /bin/sleep 1")
-    done = run(HELLO, *options, "--server", espeak_server.url)
+    done = ask(HELLO, *options)
     assert done.code == 0, done.err
     assert heard.read_bytes()[:4] == b"RIFF" and len(heard.read_bytes()) > 44 + 22050
 
@@ -183,37 +177,37 @@ FFPLAY = "Failed to open file 'pipe:' or configure filtergraph"
     ],
 )
 def test_a_player_that_plays_nothing_has_failed(
-    run: Run, espeak_server: ServerProcess, players: Players, name: str, script: str, reason: str
+    ask: Run, players: Players, name: str, script: str, reason: str
 ) -> None:
     players(name, script)
-    failure = run(HELLO, "--play", "--server", espeak_server.url).failure
+    failure = ask(HELLO, "--play").failure
     assert failure.startswith(f"error: {name} could not play the sound {reason}")
     assert "write a file with -o" in failure
 
 
 def test_what_plays_is_named_where_nothing_does(
-    run: Run, espeak_server: ServerProcess, players: Players, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ask: Run, players: Players, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    assert "pip install sounddevice" in run(HELLO, "--play", "--server", espeak_server.url).failure
+    assert "pip install sounddevice" in ask(HELLO, "--play").failure
     (tmp_path / "sounddevice.py").write_text('raise OSError("PortAudio library not found")\n')
     monkeypatch.delitem(sys.modules, "sounddevice")
     monkeypatch.syspath_prepend(tmp_path)
-    failure = run(HELLO, "--server", espeak_server.url).failure
+    failure = ask(HELLO).failure
     assert "libportaudio2" in failure and "pip install" not in failure
 
 
 @pytest.mark.skipif(shutil.which("ffplay") is None, reason="there is no ffplay")
 @pytest.mark.skipif(Path("/proc/asound/cards").exists(), reason="it would play on the sound card")
-def test_ffplay_without_a_sound_card(run: Run, espeak_server: ServerProcess, tmp_path: Path) -> None:
+def test_ffplay_without_a_sound_card(ask: Run, tmp_path: Path) -> None:
     programs = only(tmp_path, "ffplay")
     nowhere = {"PULSE_SERVER": f"unix:{tmp_path}/none", "XDG_RUNTIME_DIR": str(tmp_path)}
-    failure = run(HELLO, "--play", "--server", espeak_server.url, PATH=programs, **nowhere).failure
+    failure = ask(HELLO, "--play", PATH=programs, **nowhere).failure
     assert "ffplay could not play the sound (" in failure and "ALSA lib" not in failure
 
 
 @pytest.mark.skipif(bool(missing := launch.missing_sound()), reason=f"there is no {missing}")
 @pytest.mark.parametrize("name", ["paplay", "ffplay"])
-def test_a_real_player_plays(run: Run, espeak_server: ServerProcess, tmp_path: Path, name: str) -> None:
+def test_a_real_player_plays(ask: Run, tmp_path: Path, name: str) -> None:
     if shutil.which(name) is None:
         pytest.skip(f"there is no {name}")
     silence = tmp_path / "silence.wav"
@@ -221,7 +215,7 @@ def test_a_real_player_plays(run: Run, espeak_server: ServerProcess, tmp_path: P
     programs = only(tmp_path, name)
     with launch.sound_card(tmp_path, silence) as environment:
         own = {name: value for name, value in environment.items() if os.environ.get(name) != value}
-        done = run(HELLO, "--play", "--stream", "--server", espeak_server.url, PATH=programs, **own)
+        done = ask(HELLO, "--play", "--stream", PATH=programs, **own)
     assert (done.code, done.err.count("\n")) == (0, 1), done.err
 
 
@@ -273,8 +267,8 @@ def test_no_server(closed_port: int, tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_file_that_cannot_be_written(run: Run, espeak_server: ServerProcess, tmp_path: Path) -> None:
-    assert "cannot write the speech" in run(HELLO, "-o", tmp_path, "--server", espeak_server.url).failure
+def test_file_that_cannot_be_written(ask: Run, tmp_path: Path) -> None:
+    assert "cannot write the speech" in ask(HELLO, "-o", tmp_path).failure
 
 
 @pytest.mark.parametrize(

@@ -67,20 +67,20 @@ def test_a_voice_is_added_listed_spoken_with_and_deleted(
 
 
 def test_refusal_is_one_line_with_the_field(
-    run: Run, espeak_server: ServerProcess, voices: VoicesClient, recording: Path, tmp_path: Path
+    ask: Run, voices: VoicesClient, recording: Path, tmp_path: Path
 ) -> None:
     voices.add("ana", recording.read_bytes(), CONSENT)
     no_audio = tmp_path / "no.wav"
     no_audio.write_text("words")
-    add = ("--consent", CONSENT, "--server", espeak_server.url, "--add-voice")
+    add = ("--consent", CONSENT, "--add-voice")
     for arguments, reason in (
         ((*add, "ana", "--reference", recording), "name: there is a voice 'ana' already"),
         ((*add, "../x", "--reference", recording), "name: "),
         ((*add, "eva", "--reference", no_audio), "audio: "),
         ((*add, "eva", "--reference", recording, "--language", "klingonish"), "language: "),
-        (("--delete-voice", "eva", "--server", espeak_server.url), "voice: unknown voice"),
+        (("--delete-voice", "eva"), "voice: unknown voice"),
     ):
-        done = run(*arguments)
+        done = ask(*arguments)
         assert done.failure.startswith(f"error: {reason}") and done.out == ""
     with pytest.raises(VoiceRefused) as refusal:
         voices.delete("eva/../ana")

@@ -197,25 +197,9 @@ def test_concurrent_requests_cannot_share_name(client: httpx.Client) -> None:
     assert names in (["ana"], ["ana", "old"])
 
 
-@pytest.mark.parametrize("prefix", ["", "custom:"])
-def test_voice_is_deleted_by_name_or_id(client: httpx.Client, prefix: str) -> None:
-    assert client.post(PATH, **form(name="ñandú")).status_code == 201
-    assert client.delete(f"{PATH}/{prefix}ñandú").status_code == 204
-    answer = client.delete(f"{PATH}/{prefix}ñandú")
-    assert answer.status_code == 404
-    assert answer.json()["error"]["param"] == "voice" and "unknown voice" in answer.json()["error"]["message"]
-
-
 def test_consent_may_be_recording(client: httpx.Client) -> None:
     answer = client.post(PATH, **form(spoken=recording(2.0), consent=""))
     assert answer.status_code == 201 and answer.json()["consent_recording"] is True
-
-
-def test_duplicate_name_is_conflict(client: httpx.Client) -> None:
-    assert client.post(PATH, **form()).status_code == 201
-    answer = client.post(PATH, **form())
-    assert answer.status_code == 409 and answer.json()["error"]["param"] == "name"
-    assert sum(voice["id"] == "custom:ana" for voice in client.get(PATH).json()["voices"]) == 1
 
 
 def multipart(body: bytes | Iterable[bytes], boundary: str = "; boundary=b") -> dict[str, Any]:

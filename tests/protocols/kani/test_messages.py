@@ -85,19 +85,6 @@ def test_request_without_config_is_read() -> None:
         assert (speak.reference, speak.frame_samples) == (None, 44_100)
 
 
-@pytest.mark.parametrize(
-    ("kind", "stream", "chunks", "whole"),
-    [
-        ("tts_request", False, False, True),
-        ("tts_request", True, True, True),
-        ("tts_stream_request", False, True, False),
-    ],
-)
-def test_answer_mode_follows_request(kind: str, stream: bool, chunks: bool, whole: bool) -> None:
-    speak = speech_request(kind=kind, text="Hola", stream=stream)
-    assert (speak.wants_chunks, speak.wants_whole) == (chunks, whole)
-
-
 def test_ping_and_cancel_are_read() -> None:
     assert read_message('{"type":"ping","data":{}}') == Ping()
     assert read_message(b'{"type":"ping"}') == Ping()
@@ -189,15 +176,6 @@ def test_reference_audio_is_base64() -> None:
         assert messages.error_message(caught.value) == "reference_audio: is not base64"
     with pytest.raises(InvalidRequest, match="at most 10 MiB"):
         messages.reference_bytes("A" * 14_000_000)
-
-
-def test_errors_use_field_names_of_protocol() -> None:
-    assert (
-        messages.error_message(InvalidRequest("voice", "unknown voice 'x'")) == "voice_id: unknown voice 'x'"
-    )
-    assert messages.error_message(InvalidRequest("speed", "must be between 0.25 and 4")) == (
-        "speed: must be between 0.25 and 4"
-    )
 
 
 def test_request_of_lexicon_document_is_read() -> None:

@@ -28,8 +28,8 @@ from kani.protocols.kyutai.messages import (
     read_recognition_message,
     read_speech_message,
 )
-from kani.protocols.kyutai.output import Frames, OutputEncoder
-from kani.protocols.kyutai.query import AudioFormat, resolve_voice
+from kani.protocols.kyutai.output import Frames
+from kani.protocols.kyutai.query import resolve_voice
 from kani.protocols.kyutai.words import Break, TimedWord, WordAligner, split_text
 from kani.protocols.shared.errors import BadMessage
 from tests.support.sessions import build
@@ -148,9 +148,6 @@ def test_samples_beyond_full_scale_are_clipped() -> None:
     assert messages.audio_samples(audio).tolist() == [1.0, -1.0, 0.5]
 
 
-TONE = np.sin(np.arange(24_000) / 20).astype(np.float32)
-
-
 @pytest.mark.parametrize("rate", [24_000, 22_050, 16_000])
 def test_frames_are_exact_and_lose_nothing(rate: int) -> None:
     samples = (1.2 * np.sin(np.arange(rate + 17) / 30)).astype(np.float32)
@@ -168,18 +165,6 @@ def test_frames_are_exact_and_lose_nothing(rate: int) -> None:
     assert np.abs(whole).max() <= np.float32(0.99)
     if rate == 24_000:
         assert np.array_equal(whole[:expected], np.clip(samples, -0.99, 0.99))
-
-
-def test_frames_and_words_are_messages() -> None:
-    output = OutputEncoder(AudioFormat.PCM_MESSAGE_PACK)
-    sent = [*output.start_messages(), output.word(TimedWord("tono", 0.0, 1.0))]
-    sent += [output.frame(TONE[at : at + 1920]) for at in range(0, 23_040, 1920)]
-    sent += [*output.end_messages(), output.error("why")]
-    decoded = [msgspec.msgpack.decode(message) for message in sent if message]
-    assert [message["type"] for message in decoded] == ["Ready", "Text", *["Audio"] * 12, "Text", "Error"]
-    assert decoded[-2] == {"type": "Text", "text": "", "start_s": 0.0, "stop_s": 0.0}
-    pcm = np.concatenate([message["pcm"] for message in decoded if message["type"] == "Audio"])
-    assert np.array_equal(pcm.astype(np.float32), TONE[:23_040])
 
 
 def test_text_splits_into_words_and_breaks() -> None:

@@ -9,8 +9,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import httpx
 import pytest
-from websockets.asyncio.client import connect
-from websockets.exceptions import ConnectionClosed
 
 from kani.protocols.elevenlabs.relay.broadcast import (
     HIGH_WATER_BYTES,
@@ -23,6 +21,8 @@ from tests.clients.relay.wire import Client, connect_client
 from tests.protocols.relay.conftest import write
 from tests.support.patience import WITHIN_S
 from tests.support.servers.app_server import AppServer
+from tests.support.servers.asgi import closing
+from tests.support.servers.unread import never_reading
 
 ANSWER = ["Hola. ", "Esto lo escribe un ", "modelo, palabra por ", "palabra."]
 WHOLE = "".join(ANSWER)
@@ -155,34 +155,22 @@ async def test_broadcast_waits_for_fastest_subscriber() -> None:
 @pytest.mark.heard
 async def test_slow_client_is_closed(espeak_app: AppServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("kani.protocols.elevenlabs.relay.connection.CLOSE_TIMEOUT_S", WITHIN_S)
-    small = socket.socket()
-    small.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    small.setblocking(False)
-    await asyncio.get_running_loop().sock_connect(small, ("127.0.0.1", espeak_app.port))
-    options = {"max_queue": 1, "max_size": None, "ping_interval": None}
-    slow = await connect(f"{espeak_app.url}/client", sock=small, **options)
-    try:
-        async with (
-            connect_client(espeak_app.url, "/client") as quick,
-            connect_client(espeak_app.url, "/agent") as agent,
-        ):
-            for _ in range(2):
-                await write(agent, LONG)
-            for _ in range(2):
-                (await quick.receive_utterance()).check(LONG)
-            async with asyncio.timeout(WITHIN_S):
-                while (await facts(espeak_app))["flutter_clients"] != 1:
-                    await quick.send("ping")
-                    assert await quick.receive() == {"type": "pong"}
-            # A large buffer, so that the close frame is read before the server stops waiting.
-            small.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 << 20)
-            with pytest.raises(ConnectionClosed):
-                while True:
-                    await slow.recv()
-            assert slow.close_code == 1013
-            assert slow.close_reason == "too slow: more than 8 MiB waited to be read"
-            await write(agent, *ANSWER)
-            (await quick.receive_utterance()).check(WHOLE)
-    finally:
-        slow.transport.abort()
-        await slow.wait_closed()
+    async with (
+        never_reading(espeak_app, "/client", max_size=None) as slow,
+        connect_client(espeak_app.url, "/client") as quick,
+        connect_client(espeak_app.url, "/agent") as agent,
+    ):
+        for _ in range(2):
+            await write(agent, LONG)
+        for _ in range(2):
+            (await quick.receive_utterance()).check(LONG)
+        async with asyncio.timeout(WITHIN_S):
+            while (await facts(espeak_app))["flutter_clients"] != 1:
+                await quick.send("ping")
+                assert await quick.receive() == {"type": "pong"}
+        # A large buffer, so that the close frame is read before the server stops waiting.
+        small = slow.transport.get_extra_info("socket")
+        small.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 << 20)
+        assert await closing(slow) == (1013, "too slow: more than 8 MiB waited to be read")
+        await write(agent, *ANSWER)
+        (await quick.receive_utterance()).check(WHOLE)

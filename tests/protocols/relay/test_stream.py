@@ -44,13 +44,6 @@ def error(reason: str) -> dict[str, str]:
     return {"type": "error", "message": reason}
 
 
-async def test_texts_are_spoken_on_one_socket(stream: Client) -> None:
-    for text in (HELLO, "Y otra vez.", HELLO):
-        answer = await stream.speak(text)
-        answer.check(text)
-        assert len(answer.samples) > 8_000 and abs(answer.samples).max() > 0.1
-
-
 async def test_app_logic_collects_alignment(stream: Client) -> None:
     handler = StreamHandler()
     for text in (HELLO, ARABIC):
