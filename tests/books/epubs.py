@@ -1,7 +1,5 @@
 """Makes EPUB files, good ones and hostile ones."""
 
-from __future__ import annotations
-
 import struct
 import zipfile
 import zlib

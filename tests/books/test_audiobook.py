@@ -1,7 +1,5 @@
 """Books as one file: chapters, tags, cover, voices and subtitles in it, resumed after a failure."""
 
-from __future__ import annotations
-
 import io
 import json
 import re

@@ -1,7 +1,5 @@
 """POST /v1/books: chapters of a file; a hostile one is refused, and nothing stays on the disk."""
 
-from __future__ import annotations
-
 import asyncio
 import sys
 import tempfile

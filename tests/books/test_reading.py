@@ -1,7 +1,5 @@
 """Books in EPUB, plain text, Markdown and HTML: their pieces, and what faults and hostile files cost."""
 
-from __future__ import annotations
-
 import shutil
 import struct
 import zipfile

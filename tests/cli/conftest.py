@@ -1,7 +1,5 @@
 """The programs in this process, by their command lines."""
 
-from __future__ import annotations
-
 import io
 import sys
 from collections.abc import Callable, Sequence

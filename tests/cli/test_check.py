@@ -1,7 +1,5 @@
 """test_websocket.py, the diagnostics program, against the real server and against ones that misbehave."""
 
-from __future__ import annotations
-
 import asyncio
 import base64
 import json

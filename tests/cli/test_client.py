@@ -1,7 +1,5 @@
 """`python websocket_client.py`: a text is spoken to a file or aloud; in this process, or as users run it."""
 
-from __future__ import annotations
-
 import os
 import re
 import shutil

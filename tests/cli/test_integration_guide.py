@@ -4,8 +4,6 @@ They run in processes of their own, in a folder that holds nothing but the two f
 (their port changed, as the guide says), with `await` at top level as in `python -m asyncio`.
 """
 
-from __future__ import annotations
-
 import base64
 import json
 import os

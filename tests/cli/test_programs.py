@@ -1,7 +1,5 @@
 """What the programs share: an output that nobody reads, Ctrl+C, and wrong options of speech commands."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 import signal

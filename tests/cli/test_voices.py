@@ -1,7 +1,5 @@
 """The voices of a server, looked after with `python websocket_client.py` and from Python."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 from collections.abc import Iterator

@@ -3,8 +3,6 @@
 The server speaks with espeak-ng, which is fast; the tests of the guide hear the default engine.
 """
 
-from __future__ import annotations
-
 import asyncio
 import base64
 import contextlib

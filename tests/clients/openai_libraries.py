@@ -1,7 +1,5 @@
 """Libraries that speak OpenAI's Realtime protocol, unmodified but for their address."""
 
-from __future__ import annotations
-
 import asyncio
 import base64
 import json

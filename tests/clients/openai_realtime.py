@@ -1,7 +1,5 @@
 """The Realtime wire of OpenAI's API, as a client without a library sees it."""
 
-from __future__ import annotations
-
 import asyncio
 import base64
 import json

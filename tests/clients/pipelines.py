@@ -1,7 +1,5 @@
 """pipecat's pipelines, with one service of a server in them."""
 
-from __future__ import annotations
-
 import asyncio
 import warnings
 from collections.abc import Callable, Iterable, Sequence

@@ -1,7 +1,5 @@
 """LiveKit's agents with this server's speech and recognition: examples/livekit_agent.py, without a room."""
 
-from __future__ import annotations
-
 import asyncio
 import importlib
 import json

@@ -1,7 +1,5 @@
 """What Unmute's load test does, by one command and without a GPU: a recogniser hears, a voice is heard."""
 
-from __future__ import annotations
-
 import asyncio
 from typing import Any
 

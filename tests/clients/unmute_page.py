@@ -3,8 +3,6 @@
 Like the load test it refuses any event that it does not know, and takes the times of each answer.
 """
 
-from __future__ import annotations
-
 import asyncio
 import base64
 import json

@@ -1,7 +1,5 @@
 """Cases of the parsers of recordings, texts, files and other servers' messages."""
 
-from __future__ import annotations
-
 import io
 import json
 import struct

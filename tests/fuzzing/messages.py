@@ -1,7 +1,5 @@
 """Cases of the parsers of every protocol's messages."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 from collections.abc import Callable, Coroutine
@@ -134,7 +132,7 @@ def _read_kani(message: str) -> None:
         _asked(read)
 
 
-def _asked(speak: kani.Speak) -> None:
+def _asked(speak: kani.SpeakRequest) -> None:
     _ = speak.frame_samples
     speak.to_request(None)
     if speak.reference is not None:

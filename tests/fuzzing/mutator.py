@@ -1,7 +1,5 @@
 """Wrong inputs out of right ones, the same for the same seed on every machine; and parsers to be fuzzed."""
 
-from __future__ import annotations
-
 import copy
 import json
 import random

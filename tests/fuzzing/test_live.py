@@ -1,7 +1,5 @@
 """Wrong messages to a live server, which serves another client undisturbed."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 from collections.abc import Callable

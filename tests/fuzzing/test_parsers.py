@@ -3,8 +3,6 @@
 ``FUZZ_INPUTS``: inputs for each parser (200, in CI 2,000); ``FUZZ_SEED``: selects them (0).
 """
 
-from __future__ import annotations
-
 import asyncio
 import gc
 import os

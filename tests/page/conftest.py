@@ -1,7 +1,5 @@
 """The system's Chromium and Firefox, and people who open the page with them."""
 
-from __future__ import annotations
-
 import wave
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager

@@ -1,7 +1,5 @@
 """Modules of the page, run by Node."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 

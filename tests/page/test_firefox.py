@@ -1,7 +1,5 @@
 """The page in a Firefox with settings that no driver changes, and the guard of all tests in Firefox."""
 
-from __future__ import annotations
-
 import re
 import wave
 from io import BytesIO

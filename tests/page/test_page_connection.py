@@ -1,7 +1,5 @@
 """The page and a server that is away, restarts, is busy, refuses or wants a key."""
 
-from __future__ import annotations
-
 import re
 import signal
 from collections.abc import Callable

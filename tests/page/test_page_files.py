@@ -1,7 +1,5 @@
 """The page's files as they are served, and what may stand in them."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The page's gallery of voices, its player, its files and links, its languages and colours."""
 
-from __future__ import annotations
-
 import re
 from typing import Any
 

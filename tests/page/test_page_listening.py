@@ -1,7 +1,5 @@
 """The page's second tab and its dictation: Kokoro's speech in the browser's microphone is understood."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The page's appearance and accessibility: languages, directions, colours, sizes, screen readers."""
 
-from __future__ import annotations
-
 import re
 
 import pytest

@@ -1,7 +1,5 @@
 """Modules of the page that need no browser, run by Node."""
 
-from __future__ import annotations
-
 import json
 import re
 import subprocess

@@ -1,7 +1,5 @@
 """Parts of the page beside speech: a book's chapters, no conversations, and the page of HTTP calls."""
 
-from __future__ import annotations
-
 import re
 import subprocess
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The jitter buffer, rendered offline by the browser: exact samples, late pieces, other rates, silence."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The relay's example page in a browser: letters light up in order while they are heard."""
 
-from __future__ import annotations
-
 import functools
 import http.server
 import itertools

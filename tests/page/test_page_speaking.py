@@ -1,7 +1,5 @@
 """The page speaks: what is heard is lit, drawn, counted, stopped, saved and kept."""
 
-from __future__ import annotations
-
 import io
 import json
 import re

@@ -1,7 +1,5 @@
 """Voices of the page: added by a file or the microphone, chosen, heard, renamed and deleted."""
 
-from __future__ import annotations
-
 import io
 import json
 import re

@@ -1,7 +1,5 @@
 """The protocols that take recordings, on a real port, over engines, one of them cloning."""
 
-from __future__ import annotations
-
 import asyncio
 import socket
 from collections.abc import AsyncGenerator, AsyncIterator

@@ -1,7 +1,5 @@
 """Counters of a server's ``/health``."""
 
-from __future__ import annotations
-
 import asyncio
 
 import httpx

@@ -1,7 +1,5 @@
 """An HTTP host with raw answers, byte for byte, which counts its connections."""
 
-from __future__ import annotations
-
 import asyncio
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable

@@ -1,7 +1,5 @@
 """Transcripts that name their speakers: shapes, labels, events and refusals."""
 
-from __future__ import annotations
-
 import base64
 import re
 from dataclasses import replace

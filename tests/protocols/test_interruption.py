@@ -4,8 +4,6 @@ A session holds encoders, texts and half a minute of audio. One that is part of 
 them until the collector runs, which on a quiet server may be never.
 """
 
-from __future__ import annotations
-
 import asyncio
 import gc
 import json

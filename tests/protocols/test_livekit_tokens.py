@@ -1,7 +1,5 @@
 """LiveKit's tokens: as the relay's app asks for them, and as LiveKit's client libraries do."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import time

@@ -1,7 +1,5 @@
 """SSML by each protocol, and as a listener of a default server hears it."""
 
-from __future__ import annotations
-
 import asyncio
 import io
 import json

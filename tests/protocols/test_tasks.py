@@ -1,7 +1,5 @@
 """Tasks that live and end together."""
 
-from __future__ import annotations
-
 import asyncio
 
 import pytest

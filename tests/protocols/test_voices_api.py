@@ -1,7 +1,5 @@
 """The voices of a server, listed, kept, deleted and heard in previews over HTTP."""
 
-from __future__ import annotations
-
 import asyncio
 import io
 from collections.abc import Iterable, Iterator

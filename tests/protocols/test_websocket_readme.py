@@ -1,7 +1,5 @@
 """The examples of WEBSOCKET_README.md, sent to a real server as they are written."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import re

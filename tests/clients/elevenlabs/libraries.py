@@ -1,7 +1,5 @@
 """Three libraries for ElevenLabs' protocol, unmodified but for their address."""
 
-from __future__ import annotations
-
 import asyncio
 import warnings
 from collections.abc import Iterable, Iterator

@@ -1,7 +1,5 @@
 """A client of ElevenLabs' WebSockets that checks every message."""
 
-from __future__ import annotations
-
 import base64
 import json
 from collections.abc import AsyncIterator, Iterable

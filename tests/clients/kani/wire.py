@@ -1,7 +1,5 @@
 """Kani's protocol as a client reads it: strictly."""
 
-from __future__ import annotations
-
 import asyncio
 import base64
 import io

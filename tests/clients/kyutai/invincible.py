@@ -1,7 +1,5 @@
 """InvincibleVoice: speech out by one POST, speech in by a WebSocket."""
 
-from __future__ import annotations
-
 import struct
 from typing import Any
 

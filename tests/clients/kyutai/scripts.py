@@ -1,7 +1,5 @@
 """The three scripts of delayed-streams-modeling."""
 
-from __future__ import annotations
-
 import asyncio
 import time
 from dataclasses import dataclass

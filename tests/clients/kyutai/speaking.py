@@ -1,7 +1,5 @@
 """A client of Kyutai's two sockets that keeps all that it is sent."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass, field

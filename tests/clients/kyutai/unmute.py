@@ -1,7 +1,5 @@
 """Unmute's backend: what it asks of a server that speaks and of one that listens."""
 
-from __future__ import annotations
-
 import asyncio
 import io
 from collections.abc import AsyncIterator

@@ -1,7 +1,5 @@
 """Parts that all of Kyutai's clients share."""
 
-from __future__ import annotations
-
 import asyncio
 import struct
 from collections.abc import AsyncIterator, Coroutine

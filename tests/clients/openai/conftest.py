@@ -1,7 +1,5 @@
 """Two sentences of a natural voice, and whether a client has understood them."""
 
-from __future__ import annotations
-
 import asyncio
 from pathlib import Path
 

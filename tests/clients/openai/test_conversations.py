@@ -3,8 +3,6 @@
 openai-agents for Python runs in an environment of its own (``test_python``), that for Node by npm.
 """
 
-from __future__ import annotations
-
 import asyncio
 import json
 import warnings

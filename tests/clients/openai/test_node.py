@@ -3,8 +3,6 @@
 OpenAI's package over TLS: its Realtime classes connect by wss only.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import shutil

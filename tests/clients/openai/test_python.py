@@ -4,8 +4,6 @@ litellm, openai-agents and LangChain are run by the Python that KANI_CLIENTS_PYT
 ``pip install --no-deps -r tests/clients/openai/python/requirements.txt`` in an environment of its own.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import shutil

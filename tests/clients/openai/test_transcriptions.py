@@ -1,7 +1,5 @@
 """Real clients of OpenAI's and ElevenLabs' transcription calls, over Whisper and speech of Kokoro."""
 
-from __future__ import annotations
-
 import asyncio
 import base64
 import io

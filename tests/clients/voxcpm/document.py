@@ -1,7 +1,5 @@
 """The document's two clients, as it writes them, and what their users have to supply."""
 
-from __future__ import annotations
-
 import asyncio
 import importlib.util
 import json

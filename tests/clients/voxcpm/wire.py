@@ -1,7 +1,5 @@
 """VoxCPM's protocol as a client reads it: strictly."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import struct

@@ -5,8 +5,6 @@ relays the BiDi socket, and answers the commands of ``UNKNOWN`` itself, as done.
 motion, so a test in Firefox sees the defaults. Downloads get the id that playwright knows them by.
 """
 
-from __future__ import annotations
-
 import asyncio
 import json
 import re

@@ -4,8 +4,6 @@ Firefox plays nothing without a sound card, and its own fake microphone whistles
 recording, as Chromium's does.
 """
 
-from __future__ import annotations
-
 import faulthandler
 import os
 import shutil

@@ -1,7 +1,5 @@
 """The transcript of a recording: a row for each sentence, its time beside it, and the row that is played."""
 
-from __future__ import annotations
-
 import json
 import re
 from pathlib import Path

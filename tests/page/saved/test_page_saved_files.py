@@ -1,7 +1,5 @@
 """Files that the page writes, run by Node: WAV, subtitles and word times in its languages, and MP4."""
 
-from __future__ import annotations
-
 import base64
 import io
 import itertools

@@ -1,7 +1,5 @@
 """The video of a result: the words that are lit over the waveform, with the sound."""
 
-from __future__ import annotations
-
 import io
 import json
 import wave

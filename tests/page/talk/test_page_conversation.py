@@ -1,7 +1,5 @@
 """The page's third tab: a question in the browser's microphone is answered by a scripted language model."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Errors of ElevenLabs' calls and WebSockets: the shape, frames and close codes of the service's own."""
 
-from __future__ import annotations
-
 import json
 import logging
 import time

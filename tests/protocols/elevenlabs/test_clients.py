@@ -1,7 +1,5 @@
 """ElevenLabs' own SDK, and the plugins of LiveKit and Pipecat, unmodified: what they receive."""
 
-from __future__ import annotations
-
 import base64
 import io
 import wave

@@ -1,7 +1,5 @@
 """ElevenLabs' text to dialogue by HTTP, over the tone engine, and its WebSockets, by espeak-ng."""
 
-from __future__ import annotations
-
 import base64
 import io
 import json

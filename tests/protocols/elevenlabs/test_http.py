@@ -1,7 +1,5 @@
 """Text to speech over ElevenLabs' HTTP calls, over the tone engine."""
 
-from __future__ import annotations
-
 import asyncio
 import base64
 import io

@@ -1,7 +1,5 @@
 """Voice ids, descriptions, searches, settings and joined recordings of ElevenLabs' clients."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 

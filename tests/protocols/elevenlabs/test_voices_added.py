@@ -1,7 +1,5 @@
 """Voices that clients add, rename and delete by ElevenLabs' calls; what is refused stores none."""
 
-from __future__ import annotations
-
 import asyncio
 import hashlib
 import json

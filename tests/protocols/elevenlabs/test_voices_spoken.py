@@ -1,7 +1,5 @@
 """Speech of stored voices by every call of ElevenLabs' protocol and by the relay."""
 
-from __future__ import annotations
-
 import base64
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable

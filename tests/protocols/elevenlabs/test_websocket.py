@@ -1,7 +1,5 @@
 """ElevenLabs' WebSockets: messages as recorded from the service, and contexts beside each other."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import time

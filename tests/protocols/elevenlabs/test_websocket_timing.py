@@ -1,7 +1,5 @@
 """Character times of ElevenLabs' WebSockets, against the tone engine's exact ones."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

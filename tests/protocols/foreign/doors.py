@@ -1,7 +1,5 @@
 """Every WebSocket of the server: its messages with bad values, and when a client has its answer."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field

@@ -4,8 +4,6 @@ No connection ends without an answer, and no error is logged. The HTTP calls and
 OpenAPI document, which tests of its own compare with the routes and the parsers.
 """
 
-from __future__ import annotations
-
 import asyncio
 import json
 from collections.abc import Iterable, Iterator, Mapping

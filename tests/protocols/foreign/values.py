@@ -3,8 +3,6 @@
 A message is described by a JSON schema: that of a msgspec struct, or of the OpenAPI document.
 """
 
-from __future__ import annotations
-
 import ast
 import copy
 import inspect

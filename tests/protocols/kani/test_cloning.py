@@ -1,7 +1,5 @@
 """Cloning in the Kani protocol: speech that sounds like recordings, and its report in the answers."""
 
-from __future__ import annotations
-
 import asyncio
 import base64
 import json

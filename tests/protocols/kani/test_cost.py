@@ -1,7 +1,5 @@
 """What an answer may cost: memory, if it is sent whole, and function calls for a chunk of a stream."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import sys

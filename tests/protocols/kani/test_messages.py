@@ -1,7 +1,5 @@
 """The wire format of the Kani protocol, without a socket."""
 
-from __future__ import annotations
-
 import json
 import re
 from pathlib import Path

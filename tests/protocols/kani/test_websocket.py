@@ -1,7 +1,5 @@
 """The Kani protocol over real sockets, spoken by real engines."""
 
-from __future__ import annotations
-
 import asyncio
 import base64
 import io

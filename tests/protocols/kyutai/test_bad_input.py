@@ -1,7 +1,5 @@
 """Invalid input in Kyutai's protocol: an error sentence that names the field, and a close code."""
 
-from __future__ import annotations
-
 import asyncio
 import functools
 import io

@@ -3,8 +3,6 @@
 What they receive is judged by whisper-base, and what the server hears by the text that was spoken to it.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from itertools import pairwise
@@ -56,9 +54,7 @@ def assert_understood(
     assert word_error_rate(text, " ".join(words), language) <= wrong_at_most, words
 
 
-def assert_timed(
-    words: list[TimedWord] | list[kyutai_stt_client.Heard], start_s: float, end_s: float
-) -> None:
+def assert_timed(words: list[TimedWord] | list[kyutai_stt_client.Word], start_s: float, end_s: float) -> None:
     """Assert that words are in order, each has an end, and all are where they were said."""
     for word in words:
         assert word.stop_s is not None and word.start_s <= word.stop_s, words

@@ -1,7 +1,5 @@
 """Voices of recordings in Kyutai's protocol: made by ``/api/voice``, packed as numbers, spoken with."""
 
-from __future__ import annotations
-
 import hashlib
 import logging
 import struct

@@ -1,7 +1,5 @@
 """A hundred concurrent clients of Kyutai's protocol; a third disconnect."""
 
-from __future__ import annotations
-
 import asyncio
 import faulthandler
 import gc
@@ -96,7 +94,10 @@ class Server:
         else:
             url, ways = "/api/asr-streaming", "?language=english"
         async with connect(
-            f"ws://127.0.0.1:{self.port}{url}{ways}", additional_headers=KEY, max_size=None, open_timeout=60
+            f"ws://127.0.0.1:{self.port}{url}{ways}",
+            additional_headers=KEY,
+            max_size=None,
+            ping_interval=None,
         ) as socket:
             if client.kind == "speak":
                 return await self._spoken(socket, client)

@@ -1,7 +1,5 @@
 """Kyutai's models by Kyutai's protocol, with stand-ins for their package."""
 
-from __future__ import annotations
-
 import asyncio
 import sys
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """What Kyutai's protocol is made of, without a socket: its wire format, frames, words, names of voices."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from itertools import pairwise

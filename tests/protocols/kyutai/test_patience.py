@@ -1,7 +1,5 @@
 """Limits of time and length: idle clients, shutdown, oversized text, breaks."""
 
-from __future__ import annotations
-
 import asyncio
 import signal
 import time

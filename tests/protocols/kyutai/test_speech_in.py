@@ -1,7 +1,5 @@
 """Being heard through Kyutai's WebSocket: steps, words, markers, Ogg Opus, Init; and recordings by POST."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

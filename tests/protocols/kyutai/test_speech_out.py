@@ -1,7 +1,5 @@
 """Speech by Kyutai's socket, and its HTTP endpoints: whole texts, voices from recordings, server info."""
 
-from __future__ import annotations
-
 import asyncio
 import base64
 import io

@@ -4,8 +4,6 @@ It returns the last one's audio. Protocols without a field for the language leav
 a connection is a text, or a request, make one for each.
 """
 
-from __future__ import annotations
-
 import base64
 import io
 import json

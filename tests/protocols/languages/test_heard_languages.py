@@ -7,8 +7,6 @@ in pieces may begin before the sentence is complete, and intone it otherwise: if
 heard by themselves. ``benchmarks/languages/heard.py`` measures on more sentences.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from difflib import SequenceMatcher
 

@@ -4,8 +4,6 @@
 the order that languages count in, and ``benchmarks.text.short_replies`` 400 replies in eight languages.
 """
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path

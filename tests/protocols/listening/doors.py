@@ -4,8 +4,6 @@
 Audio is mono at ``RATE`` hertz, and has silence after the speech.
 """
 
-from __future__ import annotations
-
 import asyncio
 import io
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence

@@ -1,11 +1,9 @@
 """What the ears can do, by each protocol that listens, over recognisers that hear loud sounds or are slow."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import httpx
 import numpy as np
@@ -107,7 +105,7 @@ async def test_speech_without_words_is_told_honestly(furnish: Furnish, door: Doo
 class TwoVoices:
     """Networks of a diarizer: loud sounds are voices, deep ones of one speaker and high ones of another."""
 
-    def stream(self) -> TwoVoices:
+    def stream(self) -> Self:
         self._rest = np.zeros(0, np.float32)
         return self
 

@@ -1,7 +1,5 @@
 """A Whisper of one's choice, and a GGUF file, by each protocol that listens."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

@@ -1,7 +1,5 @@
 """Captions: word times, subtitles by their rules, and Kokoro-FastAPI's captioned speech."""
 
-from __future__ import annotations
-
 import base64
 import json
 from collections.abc import Sequence

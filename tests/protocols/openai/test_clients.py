@@ -4,8 +4,6 @@ They are unmodified but for their address. User interfaces that are no libraries
 their sources make them.
 """
 
-from __future__ import annotations
-
 import asyncio
 import io
 import warnings

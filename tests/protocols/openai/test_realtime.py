@@ -1,7 +1,5 @@
 """WS /v1/realtime: turns, transcripts and commits of audio in; ends of connections."""
 
-from __future__ import annotations
-
 import asyncio
 import base64
 import json

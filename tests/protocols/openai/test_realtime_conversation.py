@@ -1,7 +1,5 @@
 """WS /v1/realtime with a language model: turns answered, tools, interruptions, failures."""
 
-from __future__ import annotations
-
 import asyncio
 import base64
 from contextlib import suppress

@@ -1,7 +1,5 @@
 """WS /v1/realtime: fields of the session, invalid events, each with its error, and ephemeral keys."""
 
-from __future__ import annotations
-
 import base64
 import json
 from collections.abc import Iterator

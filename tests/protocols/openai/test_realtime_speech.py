@@ -1,7 +1,5 @@
 """WS /v1/realtime: given text read aloud, the conversation around it, and cancellation."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -3,8 +3,6 @@
 Among the fields are those of Kokoro-FastAPI and Speaches, for clients that were written for those servers.
 """
 
-from __future__ import annotations
-
 import base64
 import io
 import json

@@ -1,7 +1,5 @@
 """Invalid speech requests, in OpenAI's error object."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import httpx

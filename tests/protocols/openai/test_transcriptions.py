@@ -1,7 +1,5 @@
 """Transcriptions by HTTP: formats, events, forms and JSON, over a recogniser that hears loud seconds."""
 
-from __future__ import annotations
-
 import asyncio
 import base64
 import io

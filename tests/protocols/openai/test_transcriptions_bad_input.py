@@ -1,7 +1,5 @@
 """Invalid recordings and fields: OpenAI's error object, or ElevenLabs' detail, that names the field."""
 
-from __future__ import annotations
-
 import base64
 import io
 import json

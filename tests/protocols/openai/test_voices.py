@@ -1,7 +1,5 @@
 """Lists of models and voices, custom voices and consents, as OpenAI's clients have them."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 

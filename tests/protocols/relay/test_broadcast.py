@@ -1,7 +1,5 @@
 """Utterances of agents on /agent, broadcast to all on /client."""
 
-from __future__ import annotations
-
 import asyncio
 import socket
 from collections.abc import AsyncIterator

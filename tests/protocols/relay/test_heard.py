@@ -1,7 +1,5 @@
 """Intelligibility of the relay's speech, and the example client."""
 
-from __future__ import annotations
-
 import re
 import wave
 from pathlib import Path

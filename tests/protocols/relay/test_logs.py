@@ -1,7 +1,5 @@
 """The relay's log files: format, names and limits."""
 
-from __future__ import annotations
-
 import json
 import logging
 import re

@@ -1,7 +1,5 @@
 """The relay's /stream_tts: content, times and order of utterances, exact messages, and bad input."""
 
-from __future__ import annotations
-
 import asyncio
 import base64
 import json

@@ -1,7 +1,5 @@
 """Unmute's dialect of /v1/realtime, on the port that its page and its load test use."""
 
-from __future__ import annotations
-
 import asyncio
 import base64
 import json

@@ -1,7 +1,5 @@
 """Requests of VoxCPM's protocol that do not end in speech: refused, cancelled, or left by their client."""
 
-from __future__ import annotations
-
 import asyncio
 import base64
 import io

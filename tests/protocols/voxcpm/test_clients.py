@@ -1,7 +1,5 @@
 """VoxCPM's own clients against the server as it comes: what they hear is judged."""
 
-from __future__ import annotations
-
 import wave
 from itertools import pairwise
 from pathlib import Path

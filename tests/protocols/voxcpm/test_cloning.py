@@ -1,7 +1,5 @@
 """Cloning in VoxCPM's protocol: speech that sounds like recordings, and its report in the results."""
 
-from __future__ import annotations
-
 import base64
 from collections.abc import AsyncIterator
 from pathlib import Path

@@ -1,7 +1,5 @@
 """HTTP endpoints of VoxCPM's page: config, list of voices, samples."""
 
-from __future__ import annotations
-
 import asyncio
 import io
 import wave

@@ -1,7 +1,5 @@
 """The JSON messages, parameters and binary frames of VoxCPM's protocol, without a socket."""
 
-from __future__ import annotations
-
 import json
 import time
 from itertools import pairwise

@@ -1,7 +1,5 @@
 """Recordings that a request names, through VoxCPM's own socket, and the folder of recorded voices."""
 
-from __future__ import annotations
-
 import asyncio
 import base64
 import os

@@ -1,7 +1,5 @@
 """Recordings by URL: what is fetched, and that nothing is which only this machine reaches."""
 
-from __future__ import annotations
-
 import asyncio
 import base64
 import ipaddress

@@ -1,7 +1,5 @@
 """Speech through VoxCPM's WebSocket: what comes, in what order, and for which request."""
 
-from __future__ import annotations
-
 from itertools import pairwise
 
 import httpx

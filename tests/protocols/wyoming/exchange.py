@@ -1,7 +1,5 @@
 """Exchanges with a server of Wyoming, by the reference implementation's own client."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress

@@ -3,8 +3,6 @@
 Version 2026.11.0 unless a name says otherwise: the same events in the same order, read until the same one.
 """
 
-from __future__ import annotations
-
 import asyncio
 import io
 import wave

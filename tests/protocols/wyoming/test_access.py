@@ -1,7 +1,5 @@
 """Who is served on Wyoming's port: its networks and announcement, limits, idle clients, and the end."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import logging

@@ -1,7 +1,5 @@
 """Events on one connection: their answers, their order, the errors that end it; wrong ones in masses."""
 
-from __future__ import annotations
-
 import asyncio
 import gc
 import json

@@ -1,7 +1,5 @@
 """Speech by Wyoming, recognised through Wyoming, by a default server."""
 
-from __future__ import annotations
-
 import asyncio
 import io
 import wave

@@ -1,7 +1,5 @@
 """Home Assistant's own loops against the server, those of its older versions included, and what they read."""
 
-from __future__ import annotations
-
 import asyncio
 import io
 import threading

@@ -3,8 +3,6 @@
 ``python client.py '[[CALL, OPTIONS], …]'``, in an environment that has them (requirements.txt).
 """
 
-from __future__ import annotations
-
 import asyncio
 import json
 import os

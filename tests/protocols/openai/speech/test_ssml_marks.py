@@ -1,7 +1,5 @@
 """SSML as Kokoro-FastAPI turns it into marks, and the call that shows it."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import httpx
