@@ -297,10 +297,7 @@ async def test_busy_or_stopped_server_is_retryable_error(
 
     server = start_server("--engine", "espeak", KANI_RATE_PER_MINUTE="1")
     ears = agent.KyutaiSTT(server.url)
-    async with (
-        failing(ears, silence(0.1), devices) as one,
-        failing(ears, silence(0.1), devices) as other,
-    ):
+    async with failing(ears, silence(0.1), devices) as one, failing(ears, silence(0.1), devices) as other:
         both = [asyncio.create_task(anext(stream)) for stream in (one, other)]
         (busy,), (served,) = await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
         with pytest.raises(APIConnectionError, match="no free channels") as refused:

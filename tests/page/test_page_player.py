@@ -128,12 +128,7 @@ def test_at_its_own_rate_the_samples_are_untouched(modules: Page) -> None:
 def test_a_late_piece_is_waited_for_without_a_click_and_nothing_is_lost(modules: Page) -> None:
     samples = tone(0.6)
     cut = 5000
-    messages = [
-        (0.0, stream()),
-        (0.0, piece(samples[:cut])),
-        (0.512, piece(samples[cut:])),
-        (0.512, END),
-    ]
+    messages = [(0.0, stream()), (0.0, piece(samples[:cut])), (0.512, piece(samples[cut:])), (0.512, END)]
     heard = render(modules, messages, seconds=1.5)
     assert heard.kinds == ["playing", "sound", "dry", "playing", "ended"]
     dry, again = (note for note in heard.told[2:4])

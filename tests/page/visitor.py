@@ -161,8 +161,7 @@ class Visitor:
     def unfold(self, selector: str) -> None:
         """Open the menus and folded parts that hold an element."""
         self.page.eval_on_selector(
-            selector,
-            "e => { for (; e; e = e.parentElement) if (e.localName === 'details') e.open = true; }",
+            selector, "e => { for (; e; e = e.parentElement) if (e.localName === 'details') e.open = true; }"
         )
 
     def choose(self, selector: str, value: str) -> None:

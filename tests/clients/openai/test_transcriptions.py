@@ -192,10 +192,7 @@ def dialogue(server: ServerProcess) -> Samples:
 
 def said_by_speaker(client: OpenAI, dialogue: Samples, **known: Any) -> dict[str, str]:
     answer: Any = client.audio.transcriptions.create(
-        model="gpt-4o-transcribe-diarize",
-        file=file(dialogue),
-        response_format="diarized_json",
-        **known,
+        model="gpt-4o-transcribe-diarize", file=file(dialogue), response_format="diarized_json", **known
     )
     assert isinstance(answer, TranscriptionDiarized)
     said = defaultdict[str, str](str)

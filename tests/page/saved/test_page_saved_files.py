@@ -73,7 +73,7 @@ def test_subtitles_begin_a_turn_with_its_speaker() -> None:
         words,
     )
     assert [cue.split("\n", 2)[2] for cue in srt.strip().split("\n\n")] == [
-        *("A: Ready? I am.", "Ana: Yes.", "A: Go!"),
+        *("A: Ready? I am.", "Ana: Yes.", "A: Go!")
     ]
     assert [word["speaker"] for word in json.loads(written)["words"]] == [*"AAA", "Ana", "A"]
 

@@ -22,15 +22,7 @@ from kani.protocols.openai.realtime.answers import tools
 from kani.protocols.openai.realtime.unmute.session import Session
 from kani.protocols.voxcpm import messages as voxcpm_messages
 from kani.protocols.voxcpm import params as voxcpm_params
-from tests.protocols.foreign.values import (
-    BROKEN,
-    PACKED,
-    Schema,
-    messages,
-    names_in,
-    object_of,
-    schema_of,
-)
+from tests.protocols.foreign.values import BROKEN, PACKED, Schema, messages, names_in, object_of, schema_of
 
 Frame = str | bytes
 Answers = list[Any]
@@ -147,10 +139,7 @@ def _with(schema: Schema, **properties: Schema) -> Schema:
     return {**schema, "type": "object", "properties": {**schema.get("properties", {}), **properties}}
 
 
-_TOOLS = {
-    "tools": _array(schema_of(tools._Tool)),
-    "tool_choice": schema_of(tools._Choice),
-}
+_TOOLS = {"tools": _array(schema_of(tools._Tool)), "tool_choice": schema_of(tools._Choice)}
 _TEXT = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "a"}]}
 _CALL = {"type": "function_call", "call_id": "1", "name": "a"}
 _OUTPUT = {"type": "function_call_output", "call_id": "1", "output": "a"}

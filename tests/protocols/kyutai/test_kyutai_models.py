@@ -14,16 +14,7 @@ from websockets.exceptions import ConnectionClosed
 from kani.core.audio.pcm import wav
 from kani.core.types import Samples
 from kani.engines.kyutai import plugin
-from tests.clients.kyutai.speaking import (
-    Heard,
-    Told,
-    hear_until,
-    let_hear,
-    listening,
-    opened,
-    rest_of,
-    say,
-)
+from tests.clients.kyutai.speaking import Heard, Told, hear_until, let_hear, listening, opened, rest_of, say
 from tests.clients.kyutai.wire import EOS, FRAME, RATE, audio_message, text_message, unpack
 from tests.engines.kyutai.stand_in import FRAMES_A_WORD, VOICE
 from tests.support.patience import WITHIN_S

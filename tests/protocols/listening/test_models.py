@@ -20,13 +20,7 @@ from tests.engines.transcribe.gguf_models import whisper_base
 from tests.engines.whisper.checkpoint.random_checkpoint import base_as_folder
 from tests.judges.judge import word_error_rate
 from tests.judges.judged import JUDGE_PYTHON, needs
-from tests.protocols.listening.doors import (
-    LIVE,
-    RECORDINGS,
-    Door,
-    House,
-    opened,
-)
+from tests.protocols.listening.doors import LIVE, RECORDINGS, Door, House, opened
 from tests.support.patience import WITHIN_S
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

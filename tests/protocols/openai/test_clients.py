@@ -17,12 +17,7 @@ import pytest
 from livekit.agents import APIError
 from livekit.agents.utils import http_context
 from livekit.plugins import openai as livekit
-from openai import (
-    BadRequestError,
-    DefaultAsyncHttpxClient,
-    NotFoundError,
-    OpenAI,
-)
+from openai import BadRequestError, DefaultAsyncHttpxClient, NotFoundError, OpenAI
 
 from kani.core.types import Samples
 from tests.clients.openai_libraries import (
