@@ -6,10 +6,16 @@ from typing import Protocol
 import httpx
 import pytest
 
+from kani.core.engine import EngineInfo
 from kani.core.recognizer import Recognizer
+from kani.core.service import SpeechService
+from kani.core.types import Voice
+from kani.engines.kokoro.voices import DEFAULT_VOICES, Voices
 from tests.support.loudness import LoudnessRecognizer
 from tests.support.servers.app_server import AppServer, StartApp, app_server, app_starter
 from tests.support.servers.serving import InProcessServer, serving
+from tests.support.sessions import started
+from tests.support.tone import RATE, tones
 
 
 class Serve(Protocol):
@@ -47,3 +53,15 @@ def start_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartApp]:
     """Start an application of one's own: ``start_app(KANI_MAX_TEXT="50")``."""
     with app_starter(lambda: tmp_path_factory.mktemp("app")) as start:
         yield start
+
+
+@pytest.fixture
+async def voices_service(tmp_path: Path) -> AsyncIterator[SpeechService]:
+    """A service with Kokoro's voices and one of espeak-ng's, which are tones."""
+    arabic = Voice("espeak:ar", "Arabic", "ar", "espeak")
+    infos = [
+        EngineInfo("kokoro", "1", RATE, Voices().all, DEFAULT_VOICES),
+        EngineInfo("espeak", "1", RATE, (arabic,), {"ar": arabic.id}),
+    ]
+    async with started(tmp_path, *tones(*infos)) as service:
+        yield service

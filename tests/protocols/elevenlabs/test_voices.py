@@ -1,6 +1,5 @@
 """Voice ids, descriptions, searches, settings and joined recordings of ElevenLabs' clients."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -16,23 +15,18 @@ from kani.protocols.elevenlabs.settings import ElevenLabsSettings
 from kani.protocols.elevenlabs.voice_ids import PREMADE_VOICES, resolve_voice
 from kani.protocols.elevenlabs.voice_settings import DEFAULT_SETTINGS, SETTING_RANGES, parse_voice_settings
 from tests.protocols.test_voices_api import recording
-from tests.support.servers.app_server import app_server
 
 RACHEL, ADAM, RIVER = "21m00Tcm4TlvDq8ikWAM", "pNInz6obpgDQGcFmaJgB", "SAz9YHcvj6GT2YYXdXww"
 NO_SETTINGS = ElevenLabsSettings()
 
 
-@pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SpeechService]:
-    """Kokoro and espeak-ng with their default settings, and a stored voice."""
-    engines = {"KANI_ENGINE": "auto", "KANI_KOKORO_DECODER": "onnx"}
-    with app_server(tmp_path_factory.mktemp("voices"), **engines) as running:
-        store = running.service.store
-        store.add("ana-maria", recording(), "It is mine.", origin="test", language="es")
-        yield running.service
+@pytest.fixture
+def service(voices_service: SpeechService) -> SpeechService:
+    """It has a stored voice, too."""
+    voices_service.store.add("ana-maria", recording(), "It is mine.", origin="test", language="es")
+    return voices_service
 
 
-@pytest.mark.server
 @pytest.mark.parametrize(
     ("name", "language", "found"),
     [
@@ -57,7 +51,6 @@ def test_id_is_a_voice_of_this_server(
     assert resolve_voice(service, name, NO_SETTINGS, language) == found
 
 
-@pytest.mark.server
 @pytest.mark.parametrize("region", ["en-GB", "en-US"])
 @pytest.mark.parametrize("voice_id", [RACHEL, ADAM])
 def test_premade_voice_has_requested_region(service: SpeechService, voice_id: str, region: str) -> None:
@@ -66,7 +59,6 @@ def test_premade_voice_has_requested_region(service: SpeechService, voice_id: st
     assert (voice.language, voice.gender) == (region, PREMADE_VOICES[voice_id].gender)
 
 
-@pytest.mark.server
 def test_operator_maps_ids_to_voices(service: SpeechService) -> None:
     chosen = ElevenLabsSettings(voices={"theirOwnClone1234567": "em_santa", ADAM: "em_alex", "wrong": "x"})
     assert resolve_voice(service, "theirOwnClone1234567", chosen) == "em_santa"
@@ -75,13 +67,11 @@ def test_operator_maps_ids_to_voices(service: SpeechService) -> None:
         resolve_voice(service, "wrong", chosen)
 
 
-@pytest.mark.server
 def test_premade_voice_needs_a_language_that_is_spoken(service: SpeechService) -> None:
     with pytest.raises(UnsupportedLanguage):
         resolve_voice(service, RACHEL, NO_SETTINGS, "yo")
 
 
-@pytest.mark.server
 def test_premade_voice_is_described_without_preview(service: SpeechService) -> None:
     told = describe_voice_id(service, RACHEL, NO_SETTINGS, "http://localhost")
     assert (told["voice_id"], told["name"], told["labels"]["gender"]) == (RACHEL, "Rachel", "female")
@@ -89,7 +79,6 @@ def test_premade_voice_is_described_without_preview(service: SpeechService) -> N
     assert describe_voice_id(service, "default", NO_SETTINGS, "http://localhost")["name"] == "Default"
 
 
-@pytest.mark.server
 def test_voice_is_described_by_requested_id(service: SpeechService) -> None:
     chosen = ElevenLabsSettings(voices={"theirs": "em_alex"})
     told = describe_voice_id(service, "theirs", chosen, "http://localhost")

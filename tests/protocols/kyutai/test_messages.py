@@ -1,9 +1,6 @@
 """What Kyutai's protocol is made of, without a socket: its wire format, frames, words, names of voices."""
 
-from collections.abc import AsyncIterator
-from dataclasses import replace
 from itertools import pairwise
-from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -13,7 +10,6 @@ from hypothesis import strategies as st
 
 from kani.core.service import SpeechService
 from kani.core.types import Span, SpeechChunk
-from kani.engines.kokoro.voices import DEFAULT_VOICES, Voices
 from kani.protocols.kyutai import messages
 from kani.protocols.kyutai.messages import (
     Audio,
@@ -30,8 +26,6 @@ from kani.protocols.kyutai.output import Frames
 from kani.protocols.kyutai.query import resolve_voice
 from kani.protocols.kyutai.words import Break, TimedWord, WordAligner, split_text
 from kani.protocols.shared.errors import BadMessage
-from tests.support.sessions import build
-from tests.support.tone import ToneEngine
 
 TYPE = "a4 74797065 "
 READY = "81" + TYPE + "a5 5265616479"
@@ -258,16 +252,6 @@ def test_words_return_once_and_in_order(texts: list[str], data: st.DataObject) -
     assert all(one.start_s <= other.start_s for one, other in pairwise(told))
 
 
-@pytest.fixture
-async def service(tmp_path: Path) -> AsyncIterator[SpeechService]:
-    engine = ToneEngine()
-    engine.info = replace(engine.info, name="kokoro", voices=Voices().all, default_voices=DEFAULT_VOICES)
-    built = build(tmp_path, engine)
-    await built.start()
-    yield built
-    await built.stop()
-
-
 @pytest.mark.parametrize(
     ("name", "language", "gender"),
     [
@@ -282,19 +266,19 @@ async def service(tmp_path: Path) -> AsyncIterator[SpeechService]:
     ],
 )
 async def test_kyutai_voice_maps_to_language_and_sex(
-    service: SpeechService, name: str, language: str, gender: str | None
+    voices_service: SpeechService, name: str, language: str, gender: str | None
 ) -> None:
-    found = resolve_voice(name, service)
-    voice = next(voice for voice in service.catalogue.list() if voice.id == found)
+    found = resolve_voice(name, voices_service)
+    voice = next(voice for voice in voices_service.catalogue.list() if voice.id == found)
     assert voice.language.partition("-")[0] == language
     assert voice.engine == "kokoro"
     assert gender in (None, voice.gender)
 
 
-async def test_missing_sex_falls_back_to_language(service: SpeechService) -> None:
-    assert resolve_voice("unmute-prod-website/degaulle-2.wav", service) == "ff_siwis"
+async def test_missing_sex_falls_back_to_language(voices_service: SpeechService) -> None:
+    assert resolve_voice("unmute-prod-website/degaulle-2.wav", voices_service) == "ff_siwis"
 
 
 @pytest.mark.parametrize("name", [None, "", "nobody", "custom:x", "custom:../x", "default_voice.wav", "+2.5"])
-async def test_unknown_name_is_default_voice(service: SpeechService, name: str | None) -> None:
-    assert resolve_voice(name, service) is None
+async def test_unknown_name_is_default_voice(voices_service: SpeechService, name: str | None) -> None:
+    assert resolve_voice(name, voices_service) is None
