@@ -13,7 +13,7 @@ from kani.core.session.playout_buffer import PlayoutBuffer, WaitTimeout
 from kani.core.session.priority import LEAD_S, TEXT_PENDING_S, SessionPriorities
 from kani.core.session.session import SpeechSession
 from kani.core.types import SpeechChunk
-from tests.support.event_loop import virtual_time
+from tests.support.event_loop import settle, virtual_time
 from tests.support.sessions import SPANISH, collect, serving
 from tests.support.tone import ToneEngine
 
@@ -118,6 +118,21 @@ def test_session_lowered_later_ranks_higher() -> None:
     assert interrupted.superseded and ended.superseded and not awaited.superseded
     interrupted.restore()
     assert not interrupted.superseded and awaited.superseded
+
+
+@pytest.mark.parametrize("end", ["leave", "restore"])
+async def test_wait_ends_when_the_other_leaves_or_the_rank_rises(end: str) -> None:
+    among = SessionPriorities(Clock())
+    old, new = among.add(), among.add()
+    old.lower()
+    new.text_received()
+    with new.working():
+        waiting = asyncio.create_task(old.wait_for_turn())
+        await settle()
+        assert not waiting.done()
+        new.leave() if end == "leave" else old.restore()
+        await settle()
+        assert waiting.done()
 
 
 async def test_timeout_does_not_count_while_suspended() -> None:

@@ -117,6 +117,13 @@ def test_sound_of_each_voice_is_known() -> None:
     assert women > 1.4 * men
 
 
+@pytest.mark.parametrize("symbols", [1, 100, 510])
+def test_style_is_256_finite_numbers(symbols: int) -> None:
+    style = Voices().style("ef_dora", symbols)
+    assert (style.shape, style.dtype) == ((1, 256), np.float32)
+    assert np.isfinite(style).all() and np.abs(style).max() > 0.01
+
+
 def _distribution(path: Path, names: list[str]) -> Path:
     with tarfile.open(path, "w:gz") as archive:
         for number, name in enumerate(names):

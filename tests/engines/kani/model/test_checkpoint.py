@@ -22,7 +22,7 @@ from kani.engines.kani.model.model_config import ModelConfig
 from kani.engines.kani.model.speaker_encoder import SAMPLE_RATE, EmbeddingCancelled, Samples, SpeakerEmbedder
 from kani.runtime.errors import CheckpointError
 from tests.engines.kani.model.conftest import rewrite
-from tests.engines.kani.model.random_checkpoint import FULL, TINY, random_checkpoint, random_embedder
+from tests.engines.kani.model.random_checkpoint import FULL, random_embedder
 from tests.judges import makers
 
 PUBLISHED = FULL | {"model_type": "lfm2"}
@@ -45,12 +45,6 @@ def read_whole(folder: Path) -> None:
     checkpoint.layout(codebooks=4, codebook_size=4032)
     checkpoint.check_shapes()
     checkpoint.text_tokens("Hola")
-
-
-def test_published_config_has_published_sizes() -> None:
-    config = ModelConfig.parse(PUBLISHED)
-    assert config.feed_forward == 4608 and config.head_size == 64
-    assert [n for n, attention in enumerate(config.attention) if attention] == [2, 5, 8, 10, 12, 14]
 
 
 @pytest.mark.parametrize(
@@ -237,14 +231,6 @@ def test_misfit_tensor_is_named(folder: Path) -> None:
         Checkpoint(folder).check_shapes()
     rewrite(folder, **{key: original, "model.layers.5.conv.conv.bias": torch.zeros(3)})
     with pytest.raises(CheckpointError, match=r"model\.layers\.5\.conv\.conv\.bias \[3\] is not part"):
-        Checkpoint(folder).check_shapes()
-
-
-def test_untied_head_is_required(tmp_path: Path, folder: Path) -> None:
-    random_checkpoint(tmp_path / "untied", TINY | {"tie_word_embeddings": False})
-    Checkpoint(tmp_path / "untied").check_shapes()
-    change(folder / "config.json", tie_word_embeddings=False)
-    with pytest.raises(CheckpointError, match=r"lm_head\.weight is missing"):
         Checkpoint(folder).check_shapes()
 
 

@@ -39,19 +39,6 @@ def test_prompt_ends_with_start_of_speech() -> None:
     assert layout.prompt([START_OF_TEXT, 50, 60]) == [103, 1, 50, 60, END_OF_TEXT, 104, 105, 101]
 
 
-@given(st.integers(3, 10**6), st.integers(1, 16), st.integers(1, 5000))
-def test_token_ranges_do_not_overlap(text: int, codebooks: int, size: int) -> None:
-    layout = TokenLayout.of_vocabulary(text + 10 + codebooks * size, codebooks=codebooks, codebook_size=size)
-    assert layout.text_vocabulary == text
-    human = layout.start_of_human, layout.end_of_human
-    special = [layout.start_of_speech, layout.end_of_speech, *human, layout.start_of_ai]
-    assert len(set(special)) == 5
-    assert all(text < token < layout.audio_start for token in special)
-    ends = [layout.audio_start, *(layout.codebook_range(codebook)[1] for codebook in range(codebooks))]
-    assert [layout.codebook_range(codebook)[0] for codebook in range(codebooks)] == ends[:-1]
-    assert ends[-1] == layout.size
-
-
 @pytest.mark.parametrize("size", [-1, 0, 4 * 4032, 4 * 4032 + 12])
 def test_small_vocabulary_is_refused(size: int) -> None:
     with pytest.raises(CheckpointError, match=rf"vocab_size is {size}: too small for 4 codebooks of 4032"):
@@ -187,35 +174,10 @@ def test_draws_do_not_depend_on_neighbours(
     assert say(batch, place, len(others) + 1) == say(state(1), 0, 1)
 
 
-def test_move_keeps_sampling_state() -> None:
-    logits = random(10, 3, CODES, level=1.0)
-    stays, moves = state(3), state(3)
-    for sampler in (stays, moves):
-        for slot in range(3):
-            sampler.reset(slot, Sampling(0.9 + slot, 0.9, 40 + slot, 1.5, seed=slot))
-    for frame in range(6):
-        if frame == 3:
-            moves.move(2, 0)
-        first, slot = (2, 0) if frame >= 3 else (0, 2)
-        here, there = stays.draw(logits[frame], 1), moves.draw(logits[frame, [first, 1, 2]], 1)
-        assert int(there[slot]) == int(here[2])
-        stays.frame += 1
-        moves.frame += 1
-
-
 def test_capacity_does_not_change_seeded_draws() -> None:
     short, long = (state(1, frames, Sampling(seed=2**63 - 1)) for frames in (8, 999))
     assert torch.equal(short.uniforms[0], long.uniforms[0, :8])
     assert short.uniforms.min() >= 0 and short.uniforms.max() < 1
-
-
-@settings(deadline=None)
-@given(samplings, st.integers(0, 999))
-def test_zero_temperature_takes_argmax(sampling: Sampling, key: int) -> None:
-    logits = random(3, CODES, key=key)
-    greedy = Sampling(0.0, sampling.top_p, sampling.top_k, 1.0, sampling.seed)
-    sampler = state(3, sampling=greedy)
-    assert torch.equal(sampler.draw(logits, 1), logits.argmax(-1))
 
 
 @settings(deadline=None)
@@ -286,22 +248,6 @@ def test_loops_of_up_to_ten_frames_are_detected(period: int) -> None:
     for number in range(until - 1):
         assert watch.check_frame([number % period]) is None
     assert watch.check_frame([(until - 1) % period]) is Anomaly.LOOP
-
-
-@settings(deadline=None)
-@given(st.lists(st.integers(0, 3), min_size=1, max_size=200))
-def test_loop_is_detected_at_first_possible_frame(codes: list[int]) -> None:
-    watch = OutputGuard(1000.0, FRAME_S)
-
-    def repeats(said: list[int]) -> bool:
-        for period in range(1, 11):
-            length = max(4 * period, 30)
-            if len(said) >= length + period and said[-length:] == said[-length - period : -period]:
-                return True
-        return False
-
-    for number, code in enumerate(codes, 1):
-        assert (watch.check_frame([code]) is Anomaly.LOOP) == repeats(codes[:number])
 
 
 def test_three_seconds_without_sound_are_silence() -> None:

@@ -6,19 +6,15 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from torch import Tensor
-from transformers import Lfm2Config, Lfm2ForCausalLM
 
 from kani.engines.kani.model.checkpoint import Checkpoint
 from kani.engines.kani.model.lfm2 import LanguageModel
-from kani.engines.kani.model.model_config import ModelConfig
 from kani.engines.kani.model.state import LanguageState
 from kani.engines.kani.model.tokens import TokenLayout
 from kani.runtime.linear import Int8
-from tests.engines.kani.model.conftest import CPU, load
-from tests.engines.kani.model.random_checkpoint import FULL, TINY, random_checkpoint
+from tests.engines.kani.model.conftest import load
+from tests.engines.kani.model.random_checkpoint import TINY, random_checkpoint
 from tests.judges.lfm2_judge import Judge
 
 NEAR = 2e-4
@@ -85,62 +81,6 @@ def test_logits_match_transformers_for_other_shapes(tmp_path: Path, shape: str) 
     assert compare(model, judge, layout, tokens, 12) < NEAR
 
 
-def test_logits_match_transformers_up_to_capacity(
-    model: LanguageModel, layout: TokenLayout, judge: Judge
-) -> None:
-    assert compare(model, judge, layout, random_tokens(layout, model.capacity), model.capacity - 2) < NEAR
-
-
-@settings(max_examples=20, deadline=None)  # an example runs two models
-@given(lengths=st.lists(st.integers(1, 12), min_size=2, max_size=5), piece=st.integers(1, 12))
-@torch.inference_mode()
-def test_prompts_of_different_lengths_share_prefill(
-    model: LanguageModel, layout: TokenLayout, lengths: list[int], piece: int
-) -> None:
-    tokens = random_tokens(layout, len(lengths), max(lengths), key=sum(lengths))
-    together = model.new_state(len(lengths))
-    for start in range(0, max(lengths), piece):
-        hidden = model.prefill(tokens[:, start : start + piece], lengths, together, start)
-        for row, length in enumerate(lengths):
-            if start < length <= start + piece:
-                alone = model.new_state(1)
-                expected = read(model, tokens[row, :length], alone)
-                torch.testing.assert_close(hidden[row], expected[0], rtol=1e-4, atol=1e-4)
-    for row, length in enumerate(lengths):
-        alone = model.new_state(1)
-        read(model, tokens[row, :length], alone)
-        saved, expected = together.save(row, length), alone.save(0, length)
-        torch.testing.assert_close(saved.cache, expected.cache, rtol=1e-4, atol=1e-4)
-        torch.testing.assert_close(saved.context, expected.context, rtol=1e-4, atol=1e-4)
-    assert together.position.tolist() == lengths
-
-
-@torch.inference_mode()
-def test_sequences_of_different_lengths_step_together(
-    model: LanguageModel, layout: TokenLayout, judge: Judge
-) -> None:
-    lengths = [3, 40, 11]
-    tokens = [random_tokens(layout, length + 8, key=length) for length in lengths]
-    state = model.new_state(4)
-    state.cache.fill_(9.0)  # what other streams left there
-    state.context.fill_(9.0)
-    for slot, length in enumerate(lengths):
-        alone = model.new_state(1)
-        read(model, tokens[slot][:length], alone)
-        state.restore(slot, alone.save(0, length))
-    for step in range(8):
-        now = torch.stack([mine[length + step] for mine, length in zip(tokens, lengths, strict=True)])
-        hidden = model.decode(now, state, max(lengths) + step + 1)
-        state.position[: len(lengths)] += 1
-    for slot, length in enumerate(lengths):
-        expected = judge.logits(tokens[slot].tolist())[-1]
-        for codebook in range(4):
-            logits = model.head(hidden[slot, None], codebook)[0]
-            assert (logits - legal(layout, expected, codebook)).abs().max() < NEAR
-        assert int(state.position[slot]) == length + 8
-    assert (state.cache[:, :, 3] == 9.0).all() and (state.context[:, 3] == 9.0).all()
-
-
 @pytest.mark.parametrize(("precision", "least"), [(torch.bfloat16, 0.999), (torch.int8, 0.99)], ids=str)
 @torch.inference_mode()
 def test_other_precisions_stay_close(
@@ -154,34 +94,3 @@ def test_other_precisions_stay_close(
     expected = legal(layout, judge.logits(tokens.tolist())[-1], 0)
     cosine = torch.cosine_similarity(model.head(hidden, 0)[0], expected, dim=0)
     assert least < cosine < 1
-
-
-@pytest.mark.heard
-def test_other_precisions_stay_close_at_full_size() -> None:
-    settings_ = FULL | {"max_position_embeddings": 4096}
-    config = ModelConfig.parse(settings_)
-    layout = TokenLayout.of_vocabulary(config.vocabulary, codebooks=4, codebook_size=4032)
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        network = Lfm2ForCausalLM(Lfm2Config(**settings_)).eval()
-    weights = network.state_dict()
-    spoken = [layout.codebook_range(n % 4)[0] + random_tokens(layout, 2, key=n) % 4032 for n in range(24)]
-    text = random_tokens(layout, 2, 12) % layout.text_vocabulary
-    tokens = torch.cat(
-        (torch.tensor([layout.prompt(row) for row in text.tolist()]), torch.stack(spoken, 1)), 1
-    )
-    count, length = tokens.shape
-    with torch.inference_mode():
-        judged = network(tokens, logits_to_keep=1).logits[:, 0]
-    least = {torch.float32: 0.999999, torch.bfloat16: 0.999, torch.int8: 0.99}
-    for precision in least:
-        if precision == torch.int8 and not Int8.supported():
-            continue
-        model = LanguageModel(
-            config, weights.__getitem__, layout, precision=precision, device=CPU, capacity=length
-        )
-        with torch.inference_mode():
-            hidden = model.prefill(tokens, [length] * count, model.new_state(count), 0)
-            expected = legal(layout, judged, 0)
-            cosine = torch.cosine_similarity(model.head(hidden, 0).flatten(), expected.flatten(), dim=0)
-        assert cosine > least[precision], (precision, cosine)

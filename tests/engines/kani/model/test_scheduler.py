@@ -300,16 +300,6 @@ def test_cancelled_slot_is_reused_at_next_frame(bench: Bench) -> None:
         assert len(first.pieces) == 3
 
 
-def test_no_audio_follows_cancel(bench: Bench) -> None:
-    runner = bench.runner()
-    with scheduling(runner, start=False) as scheduler:
-        hearer = Collector(scheduler).say(bench.prompts[7], GREEDY, 20)
-        runner.script = {4: [hearer.cancel]}
-        scheduler.start()
-        assert hearer.end().ending is Ending.CANCELLED
-        assert len(hearer.pieces) == 3
-
-
 @pytest.mark.parametrize(
     ("place", "slots", "pieces"),
     [

@@ -31,6 +31,7 @@ from kani.engines.kani.model.codec.nemo_archive import (
 )
 from kani.runtime.errors import CheckpointError
 from tests.engines.kani.model.codec import tiny_codec
+from tests.engines.kani.model.conftest import CPU
 
 SETTINGS = tiny_codec.config(tiny_codec.TINY)
 WEIGHTS = tiny_codec.weights(SETTINGS, key=1)
@@ -215,7 +216,6 @@ def test_misfit_weights_name_key_and_shape(wrong: torch.Tensor | None, message: 
 
 
 JUDGE_PYTHON = os.environ.get("KANI_JUDGE_PYTHON", "")
-CPU = torch.device("cpu")
 FRAMES = 30
 JUDGED = {"tiny": (tiny_codec.TINY, (2, 90), (1, 3, 25, 90)), "full": (tiny_codec.FULL, (1, 30), (3, 30))}
 """Sizes that NeMo judges; streams and frames, more than the decoder's history; and frames in a call."""
@@ -223,21 +223,14 @@ JUDGED = {"tiny": (tiny_codec.TINY, (2, 90), (1, 3, 25, 90)), "full": (tiny_code
 FAILS = shutil.which("false") or "false"
 
 
-@pytest.fixture(scope="module")
-def archive_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("codec") / "tiny.nemo"
-    tiny_codec.write(path)
-    return path
-
-
 PRECISIONS = torch.float32, torch.bfloat16
 
 
 @pytest.fixture(scope="module", params=product(PRECISIONS, (False, True)), ids=str)
-def codec(archive_file: Path, request: pytest.FixtureRequest) -> NanoCodec:
+def codec(codec_file: Path, request: pytest.FixtureRequest) -> NanoCodec:
     """The tiny codec in each precision, by torch's kernels and by its own."""
     precision, compiled = request.param
-    codec = NanoCodec.load(archive_file, device=CPU, precision=precision)
+    codec = NanoCodec.load(codec_file, device=CPU, precision=precision)
     if compiled and not codec.compile():
         pytest.skip("no C++ compiler")
     return codec
@@ -322,20 +315,9 @@ def test_decode_accepts_views(codec: NanoCodec) -> None:
     assert torch.equal(state.rows, other.rows)
 
 
-def test_samples_depend_on_history(codec: NanoCodec) -> None:
-    codes = random_codes(1, 4)
-    state, slots = codec.new_state(1), torch.tensor([0])
-    first = codec.decode(codes[:, 3:], slots, state)
-    codec.decode(codes[:, :3], slots, state)
-    later = codec.decode(codes[:, 3:], slots, state)
-    codec.reset(state, slots)
-    assert (later - first).abs().max() > 1e-2
-    assert torch.equal(codec.decode(codes[:, 3:], slots, state), first)
-
-
 @pytest.mark.parametrize("precision", PRECISIONS, ids=str)
-def test_compiled_kernels_continue_sequence(archive_file: Path, precision: torch.dtype) -> None:
-    codec = NanoCodec.load(archive_file, device=CPU, precision=precision)
+def test_compiled_kernels_continue_sequence(codec_file: Path, precision: torch.dtype) -> None:
+    codec = NanoCodec.load(codec_file, device=CPU, precision=precision)
     codes = random_codes(1, 20)[0]
     whole = fed(codec, codes, [20], 0, codec.new_state(1))
     state = codec.new_state(1)
@@ -346,12 +328,12 @@ def test_compiled_kernels_continue_sequence(archive_file: Path, precision: torch
     assert (torch.cat((begun, gone_on)) - whole).abs().max() <= tolerance(codec)
 
 
-def test_branches_are_split_between_two_threads(archive_file: Path) -> None:
+def test_branches_are_split_between_two_threads(codec_file: Path) -> None:
     codes = random_codes(2, 9)
     heard = []
     for threads in (1, 2):
         torch.set_num_threads(threads)
-        codec = NanoCodec.load(archive_file, device=CPU, precision=torch.float32)
+        codec = NanoCodec.load(codec_file, device=CPU, precision=torch.float32)
         if not codec.compile():
             pytest.skip("no C++ compiler")
         heard.append(codec.decode(codes, torch.tensor([1, 0]), codec.new_state(2)))
@@ -360,8 +342,8 @@ def test_branches_are_split_between_two_threads(archive_file: Path) -> None:
     assert (heard[0] - heard[1]).abs().max() <= 1e-5
 
 
-def test_missing_compiler_changes_nothing(archive_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    codec = NanoCodec.load(archive_file, device=CPU, precision=torch.float32)
+def test_missing_compiler_changes_nothing(codec_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    codec = NanoCodec.load(codec_file, device=CPU, precision=torch.float32)
     codes = random_codes(1, 3)[0]
     before = fed(codec, codes, [3], 0, codec.new_state(1))
     monkeypatch.setenv("PATH", "")
@@ -379,9 +361,9 @@ def test_out_of_range_codes_and_slots_are_refused(codec: NanoCodec) -> None:
             codec.decode(torch.full((1, 1, 4), code), torch.tensor([slot]), state)
 
 
-def test_bfloat16_stays_close_to_float32(archive_file: Path) -> None:
+def test_bfloat16_stays_close_to_float32(codec_file: Path) -> None:
     codes, slots = random_codes(2, FRAMES), torch.tensor([0, 1])
-    codecs = (NanoCodec.load(archive_file, device=CPU, precision=precision) for precision in PRECISIONS)
+    codecs = (NanoCodec.load(codec_file, device=CPU, precision=precision) for precision in PRECISIONS)
     exact, fast = (codec.decode(codes, slots, codec.new_state(2)) for codec in codecs)
     noise = (fast - exact).square().mean()
     assert 0 < noise < exact.square().mean() * 1e-3

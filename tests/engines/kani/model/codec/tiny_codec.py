@@ -1,12 +1,11 @@
 """Random NanoCodec archives, tiny or of the published size, that NeMo itself can restore.
 
-``python tiny_codec.py FILE.nemo [--full] [--key 0]``. The same key gives the same weights; they
-are scaled so that random codes decode to something of a voice's level, neither cut nor silent.
+The same key gives the same weights; they are scaled so that random codes decode to something of a voice's
+level, neither cut nor silent.
 """
 
 from __future__ import annotations
 
-import argparse
 import io
 import math
 import tarfile
@@ -121,12 +120,3 @@ def pack(path: Path, members: Mapping[str, bytes], mode: str = "w:", *, prefix: 
             member = tarfile.TarInfo(prefix + name)
             member.size = len(content)
             archive.addfile(member, io.BytesIO(content))
-
-
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("file", type=Path)
-    parser.add_argument("--full", action="store_true")
-    parser.add_argument("--key", type=int, default=0)
-    given = parser.parse_args()
-    write(given.file, FULL if given.full else TINY, key=given.key)
