@@ -243,6 +243,7 @@ def _registry(
         threads=settings.threads,
         device=settings.device,
         precision=settings.precision,
+        max_concurrent=settings.max_concurrent,
         language=None if settings.language is None else primary(settings.language),
     )
     return Registry(settings.of_plugin, resources, metrics, restarts)

@@ -75,7 +75,6 @@ class SpeechService:
         diarizer: Diarizer | None = None,
         reference_voice: ReferenceVoice | None = None,
         lexicon: LexiconFile | None = None,
-        announce_code: bool = True,
         chat_model: ChatModel | None = None,
         idle_unload_s: float | None = None,
         detects_language: bool = True,
@@ -92,7 +91,6 @@ class SpeechService:
         diarizer: tells the speakers of recordings apart; None: nothing does.
         reference_voice: finds the words in the audio of engines that do not time them.
         lexicon: the server's own pronunciations.
-        announce_code: whether blocks of code in a text are announced; otherwise they are skipped in silence.
         chat_model: answers in conversations; None: nothing does.
         idle_unload_s: seconds without a request after which the recogniser, and each engine but the first,
             is unloaded where it can be; None: never.
@@ -108,7 +106,6 @@ class SpeechService:
         self.late_engine = late_engine
         self._reference_voice = reference_voice
         self._lexicon = lexicon
-        self._announce_code = announce_code
         self._engines_to_start = tuple(engines)
         self._engines: tuple[Engine, ...] = ()
         self._limits = limits
@@ -370,7 +367,6 @@ class SpeechService:
             prepare=prepare,
             reference_voice=self._reference_voice,
             lexicon=self._lexicon,
-            announce_code=self._announce_code,
         )
         session = self._sessions[number] = SpeechSession(request, protocol, context, voice)
         return session

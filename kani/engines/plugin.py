@@ -85,6 +85,7 @@ class Resources:
     threads: int | None = None  # of one segment, KANI_THREADS; None: the engine's own measure
     device: str = "auto"  # auto, cpu, cuda or cuda:N, KANI_DEVICE
     precision: str = "auto"  # auto, float32, bfloat16 or int8, KANI_PRECISION
+    max_concurrent: int | None = None  # segments at once, KANI_MAX_CONCURRENT; None: the engine's own number
     language: str | None = None  # primary subtag of the server's language, KANI_LANGUAGE
     host: Host | None = None  # None in a process of the engine's own
 

@@ -39,14 +39,13 @@ class SegmentPipeline:
         language: str,
         spoken_languages: Collection[str],
         *,
-        announce_code: bool = True,
         emphasizes: bool = False,
     ) -> None:
         """language: the text's own (BCP 47). spoken_languages: primary subtags of foreign passages.
 
         emphasizes: whether emphasized words stay in their segment; otherwise they are one of their own.
         """
-        self._masker = MarkupMasker(announce_code=announce_code)
+        self._masker = MarkupMasker()
         self._splitter = ScriptSplitter(language, spoken_languages)
         self._segmenter = Segmenter(policy, unspaced=primary(language) in HAN_AND_KANA_LANGUAGES)
         self._passage_language: str | None = None

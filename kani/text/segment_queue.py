@@ -59,9 +59,8 @@ class SegmentQueue:
     it is complete; ``feed`` and ``finish`` raise InvalidRequest where it is not valid.
     """
 
-    def __init__(self, *, announce_code: bool = True, ssml: bool | None = None) -> None:
-        """announce_code: whether a code block is announced, rather than passed over; ssml: as ``SsmlGate``
-        has it."""
+    def __init__(self, *, ssml: bool | None = None) -> None:
+        """ssml: as ``SsmlGate`` has it."""
         self.length = 0
         """Characters that were fed."""
         self.finished = False
@@ -76,7 +75,6 @@ class SegmentQueue:
         """The different styles with a voice or a language in them."""
         self._gate = SsmlGate(ssml)
         self._replacements: dict[int, Replacement] = {}
-        self._announce_code = announce_code
         self._draining = False
         self._open_segments = False
         self._pipeline: SegmentPipeline | None = None
@@ -181,9 +179,7 @@ class SegmentQueue:
         open_segments: whether a segment may be given before its end is known. emphasizes: see
         ``SegmentPipeline``.
         """
-        self._pipeline = SegmentPipeline(
-            policy, language, spoken_languages, announce_code=self._announce_code, emphasizes=emphasizes
-        )
+        self._pipeline = SegmentPipeline(policy, language, spoken_languages, emphasizes=emphasizes)
         self._open_segments = open_segments
         self._process()
 

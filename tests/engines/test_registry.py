@@ -88,13 +88,13 @@ def test_settings_reach_kokoro(tmp_path: Path) -> None:
     [
         (
             "kani",
-            {"model": "m", "codec": "c", "embedder": "e", "slots": 3},
-            KaniSettings(model="m", codec="c", embedder="e", slots=3),
+            {"model": "m", "codec": "c", "embedder": "e"},
+            KaniSettings(model="m", codec="c", embedder="e"),
         ),
         (
             "pocket",
-            {"python": "p", "languages": "NL,de", "model": "m", "precision": "int8", "slots": 3},
-            PocketSettings(python="p", languages="NL,de", model="m", precision="int8", slots=3),
+            {"python": "p", "languages": "NL,de", "model": "m", "precision": "int8"},
+            PocketSettings(python="p", languages="NL,de", model="m", precision="int8"),
         ),
         (
             "voxcpm",
@@ -113,11 +113,13 @@ def test_settings_reach_their_engine(
 ) -> None:
     prefix = "" if name == "kani" else f"{name}_"
     given = {f"{prefix}{field}": value for field, value in given.items()}
-    chosen = {"device": "cuda:1", "threads": 2, "precision": "int8", "recognizer_model": "r"} | given
+    chosen = {"device": "cuda:1", "threads": 2, "precision": "int8", "max_concurrent": 3} | given
+    chosen |= {"recognizer_model": "r"}
     (engine,) = engines(tmp_path, name, **chosen).required
     assert engine._settings == expected
-    resources = Resources(tmp_path / name, may_fetch=True, threads=2, device="cuda:1", precision="int8")
-    assert replace(engine._resources, host=None) == resources
+    assert replace(engine._resources, host=None) == Resources(
+        tmp_path / name, may_fetch=True, threads=2, device="cuda:1", precision="int8", max_concurrent=3
+    )
     (defaults,) = engines(tmp_path, name, no_fetch=True).required
     assert defaults._settings == type(expected)()
     assert replace(defaults._resources, host=None) == Resources(tmp_path / name)

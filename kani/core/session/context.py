@@ -41,5 +41,3 @@ class SessionContext:
     """Finds the words in the audio of engines that do not time them; without it one span covers a segment."""
     lexicon: LexiconFile | None = None
     """The server's own pronunciations."""
-    announce_code: bool = True
-    """True if blocks of code are announced; otherwise they are skipped in silence."""

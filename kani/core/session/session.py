@@ -40,7 +40,7 @@ class SpeechSession:
         limits = context.limits
         self._context = context
         self._report = SessionReport(protocol, context.observer)
-        self._segments = SegmentQueue(announce_code=context.announce_code, ssml=request.ssml)
+        self._segments = SegmentQueue(ssml=request.ssml)
         self._marks = MarkTimer(self._segments.marks)
         self._buffer = PlayoutBuffer(limits.ahead_s)
         self._timeout = WaitTimeout(limits.request_timeout_s, self._time_out)

@@ -173,7 +173,7 @@ class KaniEngine:
                 settings.embedder or DEFAULT_EMBEDDER,
                 device=resources.device,
                 precision=resources.precision,
-                slots=settings.slots,
+                slots=resources.max_concurrent,
                 threads=resources.threads,
                 cache=resources.cache_dir,
                 may_fetch=resources.may_fetch,

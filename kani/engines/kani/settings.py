@@ -1,4 +1,4 @@
-"""Settings of the Kani model; its device, precision and threads are the server's (``Resources``)."""
+"""Settings of the Kani model; its device, precision, threads and slots are the server's (``Resources``)."""
 
 from __future__ import annotations
 
@@ -35,14 +35,4 @@ class KaniSettings(PluginSettings):
         min_length=1,
         about="Model of KaniTTS-2's speaker embeddings: a folder, or a name on a model hub "
         "(1.3 GB, fetched once). Not set: `nineninesix/speaker-emb-tbr`.",
-    )
-    slots: int | None = setting(
-        None,
-        "KANI_SLOTS",
-        group=KANI,
-        after="precision",
-        unit="streams",
-        ge=1,
-        le=1024,
-        about="Streams that run at once. Not set: 8, on CUDA 256. Their memory is taken at the start.",
     )

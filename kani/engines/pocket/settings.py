@@ -26,7 +26,7 @@ class PocketSettings(PluginSettings):
         None,
         "KANI_POCKET_PYTHON",
         group=POCKET,
-        after="slots",
+        after="precision",
         min_length=1,
         about="Python of the environment with the package of `--engine pocket`. Not set: the one that "
         "`--fetch` makes, if it is there, else the server's own.",
@@ -53,14 +53,4 @@ class PocketSettings(PluginSettings):
         group=POCKET,
         option=False,
         about="Precision of its language model. `auto` is int8 where torch has it; float32 is exact.",
-    )
-    slots: int = setting(
-        8,
-        "KANI_POCKET_SLOTS",
-        group=POCKET,
-        option=False,
-        unit="streams",
-        ge=1,
-        le=256,
-        about="Without effect since the makers' package speaks: one stream at once.",
     )

@@ -14,7 +14,7 @@ class VoxCPMSettings(PluginSettings):
         None,
         "KANI_VOXCPM_PYTHON",
         group=VOXCPM,
-        after="pocket_slots",
+        after="pocket_precision",
         min_length=1,
         about="Python of the environment with the package of `--engine voxcpm`. Not set: the one that "
         "`--fetch` makes, if it is there, else the server's own.",

@@ -26,7 +26,7 @@ from kani.protocols.shared.protocol import Protocol, plain_refusal
 from kani.protocols.shared.streamed_answer import BLOCK_BYTES, StreamedAnswer
 from kani.runtime.child_process import python_command, run_process
 
-log = logging.getLogger(__name__)
+log = logging.getLogger(__package__)
 
 PATH = "/v1/books"
 MAX_BYTES = 64 << 20

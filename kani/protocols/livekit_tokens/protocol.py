@@ -27,7 +27,7 @@ from kani.protocols.shared.json_input import parse_object
 from kani.protocols.shared.protocol import Protocol
 from kani.text import foreign
 
-log = logging.getLogger(__name__)
+log = logging.getLogger(__package__)
 
 PATH = "/token"
 TOKEN_SECONDS = 7200

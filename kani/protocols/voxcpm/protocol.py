@@ -19,7 +19,7 @@ from kani.protocols.voxcpm.request import SharedState
 from kani.protocols.voxcpm.settings import VoxCPMSettings
 from kani.protocols.voxcpm.voice_folder import VoiceFolder
 
-log = logging.getLogger(__name__)
+log = logging.getLogger(__package__)
 
 PATH = "/tts"
 PORTS = (

@@ -66,13 +66,9 @@ async def test_spoken_forms_join_to_engine_text(engine: ToneEngine, service: Spe
     assert (by_written["21"], by_written["casas"]) == ("veintiuna", "casas")
 
 
-@pytest.mark.parametrize("announced", [True, False])
-async def test_code_is_announced_or_skipped(tmp_path: Path, announced: bool) -> None:
-    engine = ToneEngine()
-    async with started(tmp_path, engine, announce_code=announced) as service:
-        await speak(service, "Mira:\n```\nx = 1\n```\nFin.")
-    code = ["Bloque", "de", "código"] if announced else []
-    assert [word.lower() for word in engine.words] == ["mira", *(word.lower() for word in code), "fin"]
+async def test_code_is_announced(engine: ToneEngine, service: SpeechService) -> None:
+    await speak(service, "Mira:\n```\nx = 1\n```\nFin.")
+    assert [word.lower() for word in engine.words] == ["mira", "bloque", "de", "código", "fin"]
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,13 +27,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def settings(folder: Path) -> KaniSettings:
-    """Two slots."""
-    return KaniSettings(model=str(folder / "tiny"), codec=str(folder / "codec.nemo"), slots=2)
+    """The settings of a small model."""
+    return KaniSettings(model=str(folder / "tiny"), codec=str(folder / "codec.nemo"))
 
 
-def resources(cache: Path, device: str = "cpu", precision: str = "float32") -> Resources:
+def resources(cache: Path, device: str = "cpu", precision: str = "float32", slots: int = 2) -> Resources:
     """Resources of an engine without the hub."""
-    return Resources(cache, threads=1, device=device, precision=precision)
+    return Resources(cache, threads=1, device=device, precision=precision, max_concurrent=slots)
 
 
 @pytest.fixture
@@ -42,7 +43,7 @@ def uncompiled_codec(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @asynccontextmanager
-async def started(settings: KaniSettings, cache: Path, *device: str) -> AsyncIterator[KaniEngine]:
+async def started(settings: KaniSettings, cache: Path, *device: Any) -> AsyncIterator[KaniEngine]:
     """An engine that is stopped in the end."""
     engine = KaniEngine(settings, resources(cache, *device))
     await engine.start()

@@ -173,20 +173,20 @@ async def test_long_text_is_split_into_prompts(engine: KaniEngine) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "device", "complaint"),
+    ("change", "given", "complaint"),
     [
-        ({"model": "/nowhere/at/all"}, "cpu", "neither a local path nor"),
-        ({"codec": __file__}, "cpu", "tar"),
-        ({"slots": 10**9}, "cpu", "--slots"),
-        ({}, "abacus", "not a device"),
-        ({}, "cuda:99", "CUDA|device"),
+        ({"model": "/nowhere/at/all"}, {}, "neither a local path nor"),
+        ({"codec": __file__}, {}, "tar"),
+        ({}, {"slots": 10**9}, "KANI_MAX_CONCURRENT"),
+        ({}, {"device": "abacus"}, "not a device"),
+        ({}, {"device": "cuda:99"}, "CUDA|device"),
     ],
 )
 async def test_failed_start_reports_reason(
-    settings: KaniSettings, tmp_path: Path, change: dict[str, Any], device: str, complaint: str
+    settings: KaniSettings, tmp_path: Path, change: dict[str, Any], given: dict[str, Any], complaint: str
 ) -> None:
     with pytest.raises(EngineUnavailable, match=complaint):
-        await KaniEngine(settings.model_copy(update=change), resources(tmp_path, device)).start()
+        await KaniEngine(settings.model_copy(update=change), resources(tmp_path, **given)).start()
 
 
 async def test_model_without_speech_fails_segment(engine: KaniEngine) -> None:
@@ -216,7 +216,7 @@ async def test_checkpoint_speakers_are_voices(settings: KaniSettings, tmp_path: 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 async def test_model_speaks_on_gpu(settings: KaniSettings, tmp_path: Path) -> None:
-    async with started(settings.model_copy(update={"slots": 8}), tmp_path, "cuda", "bfloat16") as engine:
+    async with started(settings, tmp_path, "cuda", "bfloat16", 8) as engine:
         segment = segment_of(engine, TEXTS[0], max_seconds=2.0)
         assert all(map(len, await asyncio.gather(*(said(engine, segment) for _ in range(12)))))
 
@@ -232,7 +232,6 @@ def cloning(tmp_path_factory: pytest.TempPathFactory) -> KaniSettings:
         model=str(random_kani_tts_2(folder / "tiny", language_settings=TAGS)),
         codec=str(folder / "codec.nemo"),
         embedder=str(random_embedder(folder / "embedder")),
-        slots=2,
     )
 
 

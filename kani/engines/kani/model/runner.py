@@ -155,7 +155,7 @@ class Runner:
             fitting = int(free * _RESERVE) // self.slot_bytes
             raise OutOfMemory(
                 f"{slots} slots need {required / 2**30:.1f} GiB of {free / 2**30:.1f} GiB that are free: "
-                + (f"at most --slots {fitting}" if fitting else "not even one fits")
+                + (f"at most KANI_MAX_CONCURRENT={fitting}" if fitting else "not even one fits")
             )
 
     @torch.inference_mode()
