@@ -64,7 +64,7 @@ ALLOWED = {
     "kani/__init__.py": {"kani.no_telemetry", "kani.library", "kani.core"},
     "kani/no_telemetry.py": set(),
     "kani/__main__.py": {"kani.cli.main"},
-    "kani/library": {"kani.library", "kani.composition", "kani.core"},
+    "kani/library": {"kani.library", "kani.composition", "kani.core", "kani.text.writing"},
     "kani/books": {"kani.books", "kani.core", "kani.text.boundaries"},
     "kani/cli": {"kani.cli", "websocket_client", "websocket_config"},
     "kani/cli/prerequisites.py": {"kani.runtime.extras"},

@@ -64,6 +64,13 @@ def test_marks_that_have_a_span_of_their_own_belong_to_their_word() -> None:
     assert audio.words == (Word("¿Qué?", 0.3, 0.6),)
 
 
+@pytest.mark.parametrize("parts", ["今日|です。", "བོད་|སྐད།", "ខ្ញុំ|ខ្មែរ។"])
+def test_span_of_a_script_without_spaces_is_a_word(parts: str) -> None:
+    text, middle = parts.replace("|", ""), parts.index("|")
+    audio = Audio(np.zeros(9), 9, text, (Span(0, middle, 0, 0), Span(middle, len(text), 0, 0)), "a")
+    assert [word.text for word in audio.words] == parts.split("|")
+
+
 def test_words_of_a_text_without_spaces(speech: kani.Speech) -> None:
     audio = speech.say("今日は良い天気です。", language="ja")
     assert "".join(word.text for word in audio.words).removesuffix("。") == "今日は良い天気です"

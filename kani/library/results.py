@@ -14,6 +14,7 @@ from kani.core.audio.pcm import wav
 from kani.core.subtitles.files import speaker_name
 from kani.core.transcriber import TranscribedSegment
 from kani.core.types import Samples, Span
+from kani.text.writing import is_unspaced
 
 _CODECS: dict[str, tuple[Codec, int | None]] = {
     ".wav": ("wav", None),
@@ -27,10 +28,6 @@ _CODECS: dict[str, tuple[Codec, int | None]] = {
 
 
 _PARTS = re.compile(r"\s+|\S+")
-# Thai, Lao, Khmer, Burmese, kana and Chinese characters, which are written without spaces.
-_UNSPACED = re.compile(
-    r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u30ff\u3400-\u9fff\U00020000-\U0003ffff]"
-)
 
 
 def codec_of(path: Path) -> tuple[Codec, int | None]:
@@ -80,7 +77,7 @@ class Audio:
                     joined = False
                     continue
                 spoken = any(map(str.isalnum, part))
-                if not joined or _UNSPACED.match(part):
+                if not joined or any(map(is_unspaced, part)):
                     found.append(Word(part, span.start_s, span.end_s if spoken else span.start_s))
                     joined = True
                     continue
