@@ -179,7 +179,8 @@ def per_unit(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         return None
     said = f" {table.per} {unit.forms.get('one', unit.forms['other'])}"
     middle, end = token.core_start + len(over), unit_end(cursor, 0, table)
-    return Verbalization((Piece(over, token.core_start, middle), Piece(said, middle, end)), end)
+    counted = table.units[over].forms["other"] if over in table.units else over
+    return Verbalization((Piece(counted, token.core_start, middle), Piece(said, middle, end)), end)
 
 
 def unit_before(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:

@@ -21,6 +21,7 @@ _UNTIL = re.compile(
 _VERSE = re.compile(r"(\d{1,3}):(\d{1,3})(?:-(\d{1,3}))?(?![\d:])")
 _DAY_OF_WEEK = re.compile(r"[(（](.)[)）]")
 _TIME = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2}))?(?![\d:])(?: ?([AaPp])\.?[Mm](?![A-Za-z])\.?)?")
+_PACE = re.compile(r"(\d{1,2}):([0-5]\d)(?: ?min)?(?=/(?:km|mi|公里|千米))")
 _RATIO = re.compile(r"(\d{1,6}(?:\.\d+)?)(?=:\d)")
 _COMPARED = re.compile(r"(?:比分|比例|比率|比为|比是|スコア|倍率|比)[是為为は]?\s?\Z")
 
@@ -101,11 +102,14 @@ def weekday(scan: Scan, at: int) -> UnspacedReading | None:
 
 
 def time(scan: Scan, at: int) -> UnspacedReading | None:
-    """ "19:30", "9:05", "8:00", "7:30 PM"."""
+    """ "19:30", "9:05", "8:00", "7:30 PM", and the minutes and seconds of "5:39/km"."""
+    table, moments = scan.table, scan.table.moments
+    if (pace := _PACE.match(scan.text, at)) is not None:
+        said = counted(int(pace[1]), moments.minute, table) + counted(int(pace[2]), moments.second, table)
+        return UnspacedReading((Piece(said, at, pace.end()),), pace.end())
     found = _TIME.match(scan.text, at)
     if found is None or int(found[1]) > 24 or int(found[2]) > 59 or _COMPARED.search(scan.before(at)):
         return None
-    table, moments = scan.table, scan.table.moments
     hour, minutes, seconds = int(found[1]), int(found[2]), int(found[3] or 0)
     parts = [counted(hour, moments.hour, table)]
     if minutes or seconds:

@@ -209,7 +209,8 @@ def _day(
         return Verbalization((Piece(said, piece.start, piece.end),), end) if dated else None
     if dates.order == "mdy" and previous.core.lower() in dates.months and previous.suffix in ("", "."):
         return None if mark else Verbalization((piece,), token.core_end)
-    if not dates.before_month or token.suffix not in ("", ".") or not _follows(cursor, 1):
+    stops = ("", ".") if table.ordinals_with_stop else ("",)
+    if not dates.before_month or token.suffix not in stops or not _follows(cursor, 1):
         return None
     joined = cursor.token(1).core.lower() in dates.joiners
     month = cursor.token(2 if joined else 1)
@@ -321,8 +322,12 @@ def month(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     name = table.dates.names[number - 1]
     if token.core.lower() == name.lower():
         return None
-    beside = cursor.previous().core[:1].isdigit() or (
-        cursor.previous().core.lower() in table.dates.joiners and cursor.previous(2).core[:1].isdigit()
+    # "NE 5 a 6, mar de fondo": after a mark another phrase begins.
+    before = cursor.previous()
+    joined = before.suffix == "" or (before.suffix == "." and bool(table.ordinals_with_stop))
+    beside = joined and (
+        before.core[:1].isdigit()
+        or (before.core.lower() in table.dates.joiners and cursor.previous(2).core[:1].isdigit())
     )
     if not beside:
         beside = token.suffix in ("", ".") and cursor.token(1).core[:1].isdigit()
