@@ -64,6 +64,11 @@ class CountedNumerals:
         suffix, self.per = split_per(suffix, self._table, money)
         return suffix
 
+    def resolve(self, symbol: str, attached: bool) -> tuple[Measure | None, Forms | None]:
+        """The unit and the magnitude of a symbol, in the sense that the words before give it."""
+        other = in_context(symbol, self._cursor, self._table)
+        return (other, None) if other else resolve_unit(symbol, self._table, attached)
+
     def code_behind(self, money: Currency) -> Currency:
         """The currency of the amount: a code after it is more precise than "$" ("$50 CAD")."""
         ahead = 1
@@ -100,8 +105,7 @@ class CountedNumerals:
                 return None, None
             token = cursor.token(ahead)
         symbol = self.take_per(token.core, money=True) if counted else token.core
-        measure, magnitude = resolve_unit(symbol, table, attached=False)
-        measure = in_context(symbol, measure, cursor, table)
+        measure, magnitude = self.resolve(symbol, attached=False)
         if is_letter(symbol, cursor, ahead, table) or (
             symbol == "x" and cursor.token(ahead + 1).core[:1].isdecimal()
         ):

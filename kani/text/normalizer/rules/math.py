@@ -147,12 +147,8 @@ def sign_between(cursor: TokenCursor, table: LanguageTable) -> Verbalization | N
         return None
     first, close = cursor.previous().core, cursor.previous().suffix
     if sign == "→":
-        said = f" {table.signs_between_figures[sign]} "
-        return (
-            Verbalization((Piece(said, token.start, token.end),), token.end)
-            if _is_change(cursor, table)
-            else None
-        )
+        said = (Piece(f" {table.signs_between_figures[sign]} ", token.start, token.end),)
+        return Verbalization(said, token.end) if _is_change(cursor, table) else None
     half = sign in DASHES and _is_half(cursor, table)
     measured = (sign in "x×" or sign in DASHES) and first in table.units
     if sign in "x×" and first[-1:].isdecimal() and close in ("'", "″", '"', "′", "’"):

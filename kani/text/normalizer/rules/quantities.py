@@ -137,7 +137,8 @@ def quantity(
     if suffix and money is None and (is_letter(suffix, cursor, 0, table) or _is_variable(suffix, cursor)):
         return None
     if suffix:
-        measure, magnitude = resolve_unit(suffix, table, attached=True)
+        resolved = numerals.resolve(suffix, True) if money is None else resolve_unit(suffix, table, True)
+        measure, magnitude = resolved
         if money is not None and magnitude is None:
             measure, magnitude = None, table.numbers.money_magnitudes.get(suffix)
         if measure is None and magnitude is None:

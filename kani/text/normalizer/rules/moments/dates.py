@@ -56,6 +56,8 @@ def date(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
             and not cursor.previous().suffix
         )
         law = law and cursor.previous().core.lower() not in table.dates.after
+        stopped = cursor.previous().suffix == "." and f"{cursor.previous().core}." in table.abbreviations
+        law = law or stopped or follows_number_sign(cursor, table)
         if 1 <= month <= 12 and not law and 1100 <= int(found[2]) < 2100:
             name, year = table.dates.names[month - 1], table.number_words.year(int(found[2]))
             spoken = table.dates.month_year.format(month=name, year=year)

@@ -22,6 +22,8 @@ _OFTEN_EACH = re.compile(r"[qQ](\d{1,2})(?:[-–](\d{1,2}))?[hH]")
 _MINUTES = re.compile(r"(\d{1,2}):([0-5]\d)")
 _PER = re.compile(r"(?P<minutes>min\.?)?/(?P<per>km|mi|k)")
 _ELAPSED = re.compile(r"(\d{2}):([0-5]\d)")
+_DISTANCE, _IN = re.compile(r"\d*[Kk]m?"), frozenset(("en", "in", "em"))
+"""What is run, and the word before how long it took: "5K in 18:38"."""
 _PACE = re.compile(r"(\d{1,2})['’′]([0-5]\d)(?:[\"”″]?/(?P<per>\w{1,3})|[\"”″])?")
 _HUNDREDTHS = re.compile(r"(\d{1,2})s(\d{2})")
 _AGAIN = re.compile(r"(\d{1,2})/(\d{1,2})(hs?)?")
@@ -204,13 +206,14 @@ def elapsed(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "41:37", more minutes than a day has hours, and the pace of 5'20": minutes and seconds."""
     token = cursor.token()
     at, end = token.core_start, token.core_end
-    if (match := _ELAPSED.fullmatch(token.core)) is not None and 24 < int(match[1]) < 60:
+    if (match := _ELAPSED.fullmatch(token.core)) is not None and (
+        24 < int(match[1]) < 60
+        or (_DISTANCE.fullmatch(cursor.previous(2).core) and cursor.previous().core in _IN)
+    ):
         words = table.number_words
         first = Piece(words.cardinal(int(match[1])), at, at + match.end(1))
         return Verbalization((first, Piece(f" {words.cardinal(int(match[2]))}", at + match.end(1), end)), end)
-    if (match := _MINUTES.match(token.core)) is not None and (
-        pace := _pace(cursor, match, table)
-    ) is not None:
+    if (pace := _pace(cursor, table)) is not None:
         return pace
     if (match := _HUNDREDTHS.fullmatch(token.core)) is not None:
         # "38s21"
@@ -237,13 +240,14 @@ def elapsed(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     return Verbalization(tuple(pieces), end + token.suffix.startswith(('"', "”", "″")))
 
 
-def _pace(cursor: TokenCursor, minutes: re.Match[str], table: LanguageTable) -> Verbalization | None:
+def _pace(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "5:12/km", "5:12 min/km": minutes and seconds, and what they are run in."""
     token, behind = cursor.token(), 0
-    match = _PER.fullmatch(token.core, minutes.end())
-    if match is None and minutes.end() == len(token.core) and cursor.is_adjacent(1):
+    minutes = _MINUTES.match(token.core)
+    match = _PER.fullmatch(token.core, minutes.end()) if minutes else None
+    if minutes and minutes.end() == len(token.core) and cursor.is_adjacent(1):
         behind, match = 1, _PER.fullmatch(cursor.token(1).core)
-    if match is None or (unit := table.units.get(match["per"])) is None:
+    if minutes is None or match is None or (unit := table.units.get(match["per"])) is None:
         return None
     words, at, end = table.number_words, token.core_start, cursor.token(behind).core_end
     counted = f" {table.units['min'].forms['other']}" if match["minutes"] else ""
