@@ -89,23 +89,21 @@ def _said_as(
         return said["section"], False
     if "article" in said and before in _ARTICLES and cursor.token(count).core[:1].isupper():
         return said["article"], False
+    chosen = None
     if "ordinal" in said and _is_ordinal(cursor):
-        return said["ordinal"], stop and not closed and _may_end(cursor.token(count), table)
-    if "one" in said and (before == "1" or _is_ordinal(cursor)):
-        return said["one"], stop and not closed and _may_end(cursor.token(count), table)
-    if "paid" in said and not cursor.previous().suffix and _is_money(cursor, table):
-        return said["paid"], stop and not closed and _may_end(cursor.token(count), table)
-    if len(said) == 1 and "paid" in said:
-        return None, False
-    if "counted" in said:
+        chosen = "ordinal"
+    elif "one" in said and (before == "1" or _is_ordinal(cursor)):
+        chosen = "one"
+    elif "paid" in said and not cursor.previous().suffix and _is_money(cursor, table):
+        chosen = "paid"
+    elif "counted" in said and before[:1].isdecimal() and not cursor.previous().suffix:
         time = not before.isdecimal() and _TIME.fullmatch(before)
-        if before[:1].isdecimal() and not time and before[-1] not in _MONEY and not cursor.previous().suffix:
-            few = "few" in said and before.isdecimal() and int(before) <= _FEW and not dated
-            return said["few" if few else "counted"], stop and not closed and _may_end(
-                cursor.token(count), table
-            )
-        if not said.keys() - {"counted", "one", "ordinal"}:
-            return None, False
+        if not time and before[-1] not in _MONEY:
+            chosen = "few" if spoken and spoken == said.get("few") else "counted"
+    if chosen is not None:
+        return said[chosen], stop and not closed and _may_end(cursor.token(count), table)
+    if said.keys() == {"paid"} or ("counted" in said and not said.keys() - {"counted", "one", "ordinal"}):
+        return None, False
     if "time" in said and _TIME.match(cursor.token(count).core):
         return said["time"], False
     if "aged" in said and cursor.token(count).core.isdecimal() and cursor.token(count + 1).core in _AGED:

@@ -20,8 +20,7 @@ _HOUR_MARKS = frozenset(("h", "hs", "hrs", "hr", "H", "Std", "horas", "hours", "
 _EVERY = re.compile(r"(?P<what>c?)/(?P<number>\d{1,2})(?P<h>hs?|H)?")
 _OFTEN_EACH = re.compile(r"[qQ](\d{1,2})(?:[-–](\d{1,2}))?[hH]")
 _MINUTES = re.compile(r"(\d{1,2}):([0-5]\d)")
-_PER = re.compile(r"(?P<minutes>min\.?)?/(?P<per>km|mi|k)")
-_ELAPSED = re.compile(r"(\d{2}):([0-5]\d)")
+_PACED = re.compile(rf"{_MINUTES.pattern}(?P<unit>min\.?)?/(?P<per>km|mi|k)")
 _DISTANCE, _IN = re.compile(r"\d*[Kk]m?"), frozenset(("en", "in", "em"))
 """What is run, and the word before how long it took: "5K in 18:38"."""
 _PACE = re.compile(r"(\d{1,2})['’′]([0-5]\d)(?:[\"”″]?/(?P<per>\w{1,3})|[\"”″])?")
@@ -206,7 +205,7 @@ def elapsed(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "41:37", more minutes than a day has hours, and the pace of 5'20": minutes and seconds."""
     token = cursor.token()
     at, end = token.core_start, token.core_end
-    if (match := _ELAPSED.fullmatch(token.core)) is not None and (
+    if (match := _MINUTES.fullmatch(token.core)) is not None and (
         24 < int(match[1]) < 60
         or (_DISTANCE.fullmatch(cursor.previous(2).core) and cursor.previous().core in _IN)
     ):
@@ -242,16 +241,14 @@ def elapsed(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
 
 def _pace(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "5:12/km", "5:12 min/km": minutes and seconds, and what they are run in."""
-    token, behind = cursor.token(), 0
-    minutes = _MINUTES.match(token.core)
-    match = _PER.fullmatch(token.core, minutes.end()) if minutes else None
-    if minutes and minutes.end() == len(token.core) and cursor.is_adjacent(1):
-        behind, match = 1, _PER.fullmatch(cursor.token(1).core)
-    if minutes is None or match is None or (unit := table.units.get(match["per"])) is None:
+    token = cursor.token()
+    behind = int(_MINUTES.fullmatch(token.core) is not None and cursor.is_adjacent(1))
+    match = _PACED.fullmatch(token.core + cursor.token(1).core if behind else token.core)
+    if match is None or (unit := table.units.get(match["per"])) is None:
         return None
     words, at, end = table.number_words, token.core_start, cursor.token(behind).core_end
-    counted = f" {table.units['min'].forms['other']}" if match["minutes"] else ""
+    counted = f" {table.units['min'].forms['other']}" if match["unit"] else ""
     one = unit.forms.get("one", unit.forms["other"])
-    first = Piece(words.cardinal(int(minutes[1])), at, at + minutes.end(1))
-    said = f" {words.cardinal(int(minutes[2]))}{counted} {table.per} {one}"
-    return Verbalization((first, Piece(said, at + minutes.end(1), end)), end)
+    first = Piece(words.cardinal(int(match[1])), at, at + match.end(1))
+    said = f" {words.cardinal(int(match[2]))}{counted} {table.per} {one}"
+    return Verbalization((first, Piece(said, at + match.end(1), end)), end)
