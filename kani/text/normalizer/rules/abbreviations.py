@@ -26,6 +26,7 @@ _SECTIONS = frozenset(("§", "Abs", "Absatz", "Art", "Artikel"))
 _LENGTH = re.compile(r"\d[\d.,]*(?:mm|cm|dm|m)")
 _OF_STREETS = frozenset("do da dos das del della dei delle".split())
 _IN_STREETS = frozenset("na à da pela in nella".split())
+_QUOTED = frozenset(("''", "‘’", '""', "“”", "„“", "«»"))
 _PLURALS = ("s", "people", "men", "women", "children")
 
 
@@ -34,7 +35,13 @@ def expand_abbreviation(cursor: TokenCursor, table: LanguageTable) -> Verbalizat
     token = cursor.token()
     if (before_slash := _before_slash(token, table)) is not None:
         return before_slash
+    quoted = token.suffix != "" and token.prefix[-1:] + token.suffix[0] in _QUOTED
+    before = cursor.previous()
+    named = token.core[:1].isupper() and before.core != "" and not before.suffix and not token.prefix
     for candidate in _keys(token, table):
+        if candidate.isalpha() and candidate.islower() and (quoted or named):
+            # The word "bc" itself, and the town of Ur.
+            continue
         for abbreviation in table.abbreviations.get(candidate, ()):
             end = _end_of(cursor, abbreviation.parts)
             if end is None:
