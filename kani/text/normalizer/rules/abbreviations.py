@@ -94,7 +94,7 @@ def _said_as(
         return said["measured"], False
     if "section" in said and before.isdecimal() and cursor.previous(2).core in _SECTIONS:
         return said["section"], False
-    if "article" in said and before in _ARTICLES and cursor.token(count).core[:1].isupper():
+    if "article" in said and before in _ARTICLES and re.match(r"[A-ZÀ-Þ][a-zß-ÿ]", cursor.token(count).core):
         return said["article"], False
     chosen = None
     if "ordinal" in said and _is_ordinal(cursor):

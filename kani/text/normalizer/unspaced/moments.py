@@ -20,7 +20,6 @@ _EVENT = re.compile(
 )
 _SINCE = re.compile(r"\d/(\d{1,2})[-~至到]\Z")
 _LAST_PART = 10
-"""The largest denominator that stands in texts as often as days of a month do."""
 _SCRIPTURE = re.compile(r"读经|经文|经课|经句|金句|圣经")
 _MONTH_DAY = re.compile(r"(\d{1,2})/(\d{1,2})(?![\d/])")
 _UNTIL = re.compile(
@@ -93,7 +92,7 @@ def _month_and_day(scan: Scan, at: int) -> re.Match[str] | None:
     if found is not None:
         days = int(found[2]), int(since[1]) if since else 0, int((found.lastindex or 0) > 3 and found[4])
         if max(days) > _LAST_PART or int(found[1]) > int(found[2]):
-            # "6/30前", "6/1-6/30", but "1/3前"
+            # "6/30前", "6/1-6/30"; "1/3前" is as often a fraction.
             return found
     return _MONTH_DAY.match(scan.text, at) if _AFTER_WEEKDAY.search(scan.before(at)) else None
 

@@ -51,8 +51,8 @@ def sign(scan: Scan, at: int) -> UnspacedReading | None:
     if mark == "~" and _joins_places(scan, at):
         return UnspacedReading((Piece(table.numbers.to, at, at + 1),), at + 1, number=False)
     lettered = _LETTERED.search(scan.before(at)) if mark == "-" else None
-    scaled = re.compile(r"[kKwW]").search(scan.before(at)[-1:]) if mark == "-" and figure_follows else None
-    ranged = scaled and re.compile(rf"[\d.]+{scaled.group()}(?![A-Za-z])").match(text, at + 1)
+    scale = scan.before(at)[-1:] if mark == "-" else ""
+    ranged = scale in tuple("kKwW") and re.compile(rf"[\d.]+{scale}(?![A-Za-z])").match(text, at + 1)
     if ranged or (lettered is not None and re.compile(rf"{lettered[1]}\d").match(text, at + 1)):
         # "C12-C16", "8k-12k"
         return UnspacedReading((Piece(table.numbers.to, at, at + 1),), at + 1, number=False)

@@ -11,7 +11,7 @@ from kani.text.normalizer.tokens import TokenCursor
 DOTTED_TIME = re.compile(r"\d{1,2}\.\d{2}")
 _LAST_HOUR = 24
 _MOST_LISTED = 8
-_FIVE, _LAST_MINUTE, _FIRST_FULL, _FIRST_LESSON = 5, 59, 3, 7
+_FIVE, _LAST_MINUTE, _FIRST_FULL = 5, 59, 3
 
 
 def half_of_day(written: str, table: LanguageTable) -> str | None:
@@ -99,7 +99,12 @@ def is_english_time(cursor: TokenCursor, table: LanguageTable, written: str) -> 
         or int(minutes) > _LAST_MINUTE
     ):
         return False
-    if written != token.core and before.suffix in (",", ":") and int(hour) >= _FIRST_LESSON:
+    if (
+        written != token.core
+        and before.suffix == ","
+        and before.core[:1].isdecimal()
+        and int(hour) > _FIRST_FULL
+    ):
         return True
     rated = cursor.previous(2).core.lower()
     if before.core in table.dates.short_weekdays or before.core.lower() in table.dates.days:

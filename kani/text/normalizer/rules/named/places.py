@@ -90,8 +90,8 @@ def _has_force(cursor: TokenCursor, table: LanguageTable) -> bool:
     compass = table.compass
     ahead = 2 if cursor.is_adjacent(1) and cursor.token(1).core.lower() in compass.near else 1
     near = {cursor.previous(back).core.lower() for back in range(1, _FORECAST + 1)}
-    forecast = len(cursor.token().core) > 1 and near & (compass.near | compass.after)
-    if not (ahead > 1 or forecast) or not cursor.is_adjacent(ahead):
+    long, forecast = len(cursor.token().core) > 1, near & (compass.near | compass.after)
+    if not (cursor.is_adjacent(ahead) and (forecast or (long and ahead > 1)) and (long or ahead > 1)):
         return False
     behind = cursor.token(ahead + 1).core if cursor.is_adjacent(ahead + 1) else ""
     goes_on = behind in ("", table.numbers.to, "o", "ou", "oder", "or") or behind in table.units
