@@ -27,6 +27,7 @@ from kani.text.normalizer.tables.table import Currency, LanguageTable, Unit
 from kani.text.normalizer.tokens import Token, TokenCursor
 
 _CODE = re.compile(r"[A-Z]{3}")
+_NOUN_AT, _FARTHEST = 4, 12
 _GROUP = re.compile(r"\d{3}(?:[.,]\d+)?")
 
 
@@ -257,7 +258,7 @@ class CountedNumerals:
             return phrase.build(self.end)
         last = self._second or self._first
         name = ""
-        gender = self._gender
+        gender = self._gender or _as_before(self._cursor, table)
         if magnitude is not None:
             name = table.form(magnitude, last.value)
             gender = table.numbers.magnitude_gender if len(magnitude) > 1 else "m"
@@ -339,6 +340,18 @@ class CountedNumerals:
         if year and not gender and is_year(numeral, self._cursor.previous(), self._table):
             return self._table.number_words.year(int(numeral.digits))
         return say_numeral(numeral, self._table, gender)
+
+
+def _as_before(cursor: TokenCursor, table: LanguageTable) -> str:
+    """ "f" if the same word had a feminine noun before: "PT com 51 cadeiras, MDB com 42;"."""
+    word = cursor.previous().core
+    if word not in ("com", "con") or not cursor.token().suffix:
+        return ""
+    for back in range(_NOUN_AT, _FARTHEST):
+        if cursor.previous(back).core == word and cursor.previous(back - 1).core.isdecimal():
+            gender = table.agreement.gender(cursor.previous(back - 2).core, plural=True)
+            return "f" if gender == "f" else ""
+    return ""
 
 
 def before_thousand(amount: str, name: str) -> str:

@@ -99,12 +99,8 @@ def is_english_time(cursor: TokenCursor, table: LanguageTable, written: str) -> 
         or int(minutes) > _LAST_MINUTE
     ):
         return False
-    if (
-        written != token.core
-        and before.suffix == ","
-        and before.core[:1].isdecimal()
-        and int(hour) > _FIRST_FULL
-    ):
+    dated = before.core[:1].isdecimal() or before.core.lower() in table.dates.months
+    if written != token.core and before.suffix == "," and dated and int(hour) > _FIRST_FULL:
         return True
     rated = cursor.previous(2).core.lower()
     if before.core in table.dates.short_weekdays or before.core.lower() in table.dates.days:

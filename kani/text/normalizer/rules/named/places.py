@@ -95,7 +95,7 @@ def _has_force(cursor: TokenCursor, table: LanguageTable) -> bool:
         return False
     behind = cursor.token(ahead + 1).core if cursor.is_adjacent(ahead + 1) else ""
     goes_on = behind in ("", table.numbers.to, "o", "ou", "oder", "or") or behind in table.units
-    return _FORCE.fullmatch(cursor.token(ahead).core) is not None and (ahead > 1 or goes_on)
+    return _FORCE.fullmatch(cursor.token(ahead).core) is not None and (goes_on or (long and ahead > 1))
 
 
 def _is_after_degrees(cursor: TokenCursor, back: int) -> bool:
