@@ -12,15 +12,7 @@ from kani.text.normalizer.floor import append_plain
 from kani.text.normalizer.options import VERBATIM, NormalizerOptions
 from kani.text.normalizer.parts import verbalize_parts
 from kani.text.normalizer.placed_lexicon import with_replacements
-from kani.text.normalizer.rules import (
-    abbreviations,
-    acronyms,
-    fractions,
-    math,
-    ordinals,
-    quantities,
-    urls,
-)
+from kani.text.normalizer.rules import abbreviations, acronyms, fractions, math, ordinals, quantities, urls
 from kani.text.normalizer.rules.moments import dates, decades, durations, times, weekdays
 from kani.text.normalizer.rules.named import (
     codes,
@@ -32,9 +24,7 @@ from kani.text.normalizer.rules.named import (
     ranges,
     verses,
 )
-from kani.text.normalizer.rules.numerals import (
-    say_digits,
-)
+from kani.text.normalizer.rules.numerals import say_digits
 from kani.text.normalizer.spoken import Piece, SpokenText, SpokenTextBuilder, Verbalization
 from kani.text.normalizer.tables.loaded import table_for
 from kani.text.normalizer.tables.table import LanguageTable

@@ -18,7 +18,7 @@ _POWER = re.compile(
     rf"(?P<number>{NUMBER})(?:(?:(?P<times>[x×·*])10\^?|\^)(?P<plain>[-−]?\d{{1,4}})|[eE](?P<e>[-+−]?\d{{1,3}})"
     rf"|(?P<ten>[x×·*]10)?(?P<raised>[⁻⁺]?[⁰¹²³⁴-⁹]{{1,4}}))"
 )
-_FIGURE = re.compile(r"(?:v|[^\w\s]{1,2}|[A-Z]{1,2}\$)?\d[\d.,:%‰€£$°]*[a-zµ]{0,3}")
+_FIGURE = re.compile(r"(?:v|[^\w\s]{1,2}|[A-Z]{1,2}\$)?\d[\d.,:%‰€£$°]*(?:[a-zµ]{0,3}|[KM])")
 _STEPS = frozenset(("<", ">", "→", "->", "=>", "›", "»", "⟩", "▸", "▶"))
 RAISED = re.compile(
     r"(?<=[\w)}])(?:\^|\*\*)\{?(?P<exponent>[-−]?\d{1,4}(?!\d)|[A-Za-z](?![A-Za-z]))\}?"

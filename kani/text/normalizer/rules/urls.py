@@ -21,7 +21,9 @@ _FILE = re.compile(r"[\w()-]+(?:\.[\w()-]+)*\.[^\W_]{1,5}")
 _PATH = re.compile(r"(?:~|\.{1,2}|[A-Za-z]:)?(?:[\\/][\w.-]+){2,}[\\/]?")
 _TAG = re.compile(r"([#@])(\w*[^\W\d]\w*(?:[.-]\w+)*)")
 _SNAKE = re.compile(r"[^\W_]+(?:_+[^\W_]+)+|_+[^\W_]+|[^\W_]+_+")
-_NETWORK_NAME = re.compile(r"(?:[A-Z](?=[^_]*[a-z])[^\W_]*(?:_[^\W_]+)*|[A-Z]{3,})_(?=\D*\d)[^\W_]+")
+_NETWORK_NAME = re.compile(
+    r"(?:[A-Z](?=[^_]*[a-z])[^\W_]*(?:_[^\W_]+)*|[A-Z]{3,})_(?=\D*\d)[^\W_]+|[^\W_]+_[25]G[^\W_]*"
+)
 _KEY = re.compile(r"[^\W_]+")
 _PRESSED = re.compile(r"[A-Z\d]|F\d{1,2}")
 _CODE = re.compile(r"(?=.*\d)[A-Z\d]+(?:[-‐‑][A-Z\d]+)*")

@@ -156,7 +156,7 @@ def _joined_by(scan: Scan, first: Figures, second: Figures, word: str) -> str:
     if wide or first.decimals or second.decimals or first.long or second.long:
         return ""
     before, table = scan.before(first.start), scan.table
-    falls = int(second.digits) < int(first.digits) < _HIGHEST_SCORE
+    falls = int(second.digits) <= int(first.digits) < _HIGHEST_SCORE
     if before.endswith(("图", "表", "式", "図")) or (falls and before.endswith(table.numbers.ordinal_after)):
         return table.phones.joined or table.web["-"]
     return table.numbers.ratio if not word and (falls or _SCORED.search(before)) else ""

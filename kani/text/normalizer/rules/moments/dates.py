@@ -110,15 +110,25 @@ def _is_day_and_month(mark: str, cursor: TokenCursor, table: LanguageTable) -> b
 
 
 def loose(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
-    """ "30/5", "11/18": a date without any sign of one, as the figures are no usual fraction."""
+    """ "30/5", "1/6-30/6", German "1.6.–30.6.": dates, as the figures are no usual fraction."""
     token = cursor.token()
-    if not is_loose(token.core, table):
+    said: list[str | None] = []
+    days = re.split(f"[{DASHES}]", token.core)
+    stopped = bool(table.ordinals_with_stop) and len(days) > 1 and days[0].endswith(".")
+    if len(days) > len(("1/6", "30/6")) or not (stopped or any(is_loose(day, table) for day in days)):
         return None
-    first, last = token.core.split("/")
-    spoken = _date(*_in_order(first, last, table), "", cursor, table, None)
-    return (
-        Verbalization((Piece(spoken, token.core_start, token.core_end),), token.core_end) if spoken else None
-    )
+    for day in days:
+        part = _DAY_MONTH.fullmatch(day.removesuffix(".")) or _NUMERALS.fullmatch(day)
+        year = part[4] if part and part.re is _NUMERALS else ""
+        if stopped and day is days[0] and _DAY.fullmatch(day[:-1]):
+            # "3.–5.5."
+            said.append(_say_day(int(day[:-1]), cursor, table))
+            continue
+        said.append(_date(*_in_order(part[1], part[3], table), year, cursor, table, None) if part else None)
+    stop = stopped and token.suffix.startswith(".") and (token.suffix != "." or not _ends_sentence(cursor))
+    end = token.core_end + stop
+    spoken = f" {table.numbers.to} ".join(filter(None, said))
+    return Verbalization((Piece(spoken, token.core_start, end),), end) if all(said) else None
 
 
 def is_loose(written: str, table: LanguageTable) -> bool:
