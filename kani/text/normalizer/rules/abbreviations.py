@@ -87,7 +87,7 @@ def _said_as(
     also_word = count == 1 and candidate.rstrip(".").lower() in table.also_words
     spoken = said.get("other")
     before = cursor.previous().core
-    dated = cursor.previous(2).core in _ARTICLES
+    dated = cursor.previous(2).core.lower() in _ARTICLES
     if "few" in said and before.isdecimal() and int(before) <= _FEW and not dated:
         spoken = said["few"]
     if "measured" in said and _is_length(cursor, count):

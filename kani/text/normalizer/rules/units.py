@@ -12,7 +12,8 @@ from kani.text.normalizer.tokens import Token, TokenCursor
 from kani.text.writing import ends_sentence
 
 _NEAR, _CONTEXT = 4, 8
-_STITCHES, _IN = frozenset("pmM"), frozenset("en in em pour sur auf x = =".split())
+_STITCHES, _AND = frozenset("pmM"), frozenset("y e et und + x".split())
+_IN = frozenset("en in em pour sur auf =".split())
 _ELECTRIC = frozenset("plug plugs fuse fuses socket sockets breaker circuit outlet charger".split())
 _NAMING = frozenset("ABJN")
 """Capitals that stand for a unit more rarely than for a letter."""
@@ -126,10 +127,7 @@ def is_electric(cursor: TokenCursor) -> bool:
 
 
 def in_context(symbol: str, cursor: TokenCursor, table: LanguageTable) -> Unit | None:
-    """What a symbol means after a word that gives it another sense ("pulso 72 ppm"), or in a gauge.
-
-    A gauge is "22 p. en 10 cm": stitches, as nothing else is counted so.
-    """
+    """What a symbol means after a word that changes it ("pulso 72 ppm"); stitches in "22 p. en 10 cm"."""
     if (other := table.unit_contexts.get(symbol)) is None:
         return None
     near: set[str] = set()
@@ -138,7 +136,9 @@ def in_context(symbol: str, cursor: TokenCursor, table: LanguageTable) -> Unit |
         if previous.suffix.endswith((";", "!", "?")):
             break
         near.add(previous.core.lower())
-    gauge = symbol in _STITCHES and cursor.token(2).core in _IN and cursor.token(4).core == "cm"
+    # "20 M. und 28 R. = 10 cm", too
+    at = 5 if symbol in _STITCHES and cursor.token(3).core.isdecimal() and cursor.token(2).core in _AND else 2
+    gauge = symbol in _STITCHES and cursor.token(at).core in _IN and cursor.token(at + 2).core == "cm"
     return Unit(other.forms, "", attached=False) if gauge or other.after & near else None
 
 

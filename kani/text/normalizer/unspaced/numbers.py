@@ -148,10 +148,7 @@ def _with_magnitudes(scan: Scan, figures: Figures) -> Figures:
 
 
 def _joined_by(scan: Scan, first: Figures, second: Figures, word: str) -> str:
-    """What is said for the hyphen of "图2-1" and of the score "3-1", else "".
-
-    A range does not fall; a score that rises is only one after a word for it.
-    """
+    """What is said for the hyphen of "图2-1" and of a score ("3-1": no range falls), else ""."""
     wide = "~" in scan.text[first.end : second.start]
     if wide or first.decimals or second.decimals or first.long or second.long:
         return ""

@@ -13,7 +13,7 @@ _MOVE = re.compile(r"[A-Z]?[a-h]?[1-8]?x?[a-h][1-8][+#]?")
 _SQUARE, _ELEMENT = re.compile(r"[a-h][1-8][+#]?"), re.compile(r"[A-Z][a-h][1-8]")
 _RANKING = re.compile(r"(\d{1,2})([/.])(\d)")
 _SET = re.compile(r"[0-7][-/][0-7]")
-_NEAR, _AHEAD = 5, 2
+_NEAR, _AHEAD = 5, 3
 
 
 def move(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
