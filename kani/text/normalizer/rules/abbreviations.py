@@ -36,11 +36,9 @@ def expand_abbreviation(cursor: TokenCursor, table: LanguageTable) -> Verbalizat
     if (before_slash := _before_slash(token, table)) is not None:
         return before_slash
     quoted = token.suffix != "" and token.prefix[-1:] + token.suffix[0] in _QUOTED
-    before = cursor.previous()
-    named = token.core[:1].isupper() and before.core != "" and not before.suffix and not token.prefix
     for candidate in _keys(token, table):
-        if candidate.isalpha() and candidate.islower() and (quoted or named):
-            # The word "bc" itself, and the town of Ur.
+        if candidate.isalpha() and candidate.islower() and quoted:
+            # 'bc' is the word itself.
             continue
         for abbreviation in table.abbreviations.get(candidate, ()):
             end = _end_of(cursor, abbreviation.parts)

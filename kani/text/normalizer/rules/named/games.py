@@ -19,7 +19,7 @@ _NEAR, _AHEAD = 5, 3
 def move(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """A move of chess near a word of the game, or near another one that is no ion ("Na2", "Be2")."""
     token, names = cursor.token(), table.chess.names
-    if not _MOVE.fullmatch(token.core) or _SQUARE.fullmatch(token.core):
+    if not names or not _MOVE.fullmatch(token.core) or _SQUARE.fullmatch(token.core):
         return None
     near = [cursor.previous(back).core for back in range(1, _NEAR + 1)]
     near += [cursor.token(ahead).core for ahead in range(1, _AHEAD + 1)]
