@@ -138,6 +138,9 @@ def _letters(part: str, start: int, core: str, table: LanguageTable) -> tuple[Pi
 
 def _sign(sign: str, before: str, following: str, table: LanguageTable) -> str:
     """The spoken form of a sign inside a token."""
+    if sign == "→" and before in "%‰€£$°":
+        # "15%→12%"
+        before = "0"
     if before.isnumeric() and following.isnumeric() and sign in table.signs_between_figures:
         return f" {table.signs_between_figures[sign]} "
     if sign == "·" and before.isalnum() and following.isalnum() and sign in table.signs_between_figures:

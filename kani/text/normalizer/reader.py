@@ -12,28 +12,19 @@ from kani.text.normalizer.floor import append_plain
 from kani.text.normalizer.options import VERBATIM, NormalizerOptions
 from kani.text.normalizer.parts import verbalize_parts
 from kani.text.normalizer.placed_lexicon import with_replacements
-from kani.text.normalizer.rules import (
-    abbreviations,
-    acronyms,
-    fractions,
-    math,
-    ordinals,
-    quantities,
-    urls,
-)
+from kani.text.normalizer.rules import abbreviations, acronyms, fractions, math, ordinals, quantities, urls
 from kani.text.normalizer.rules.moments import dates, decades, durations, times, weekdays
 from kani.text.normalizer.rules.named import (
     codes,
     digit_sequences,
+    games,
     identifiers,
     marks,
     places,
     ranges,
     verses,
 )
-from kani.text.normalizer.rules.numerals import (
-    say_digits,
-)
+from kani.text.normalizer.rules.numerals import say_digits
 from kani.text.normalizer.spoken import Piece, SpokenText, SpokenTextBuilder, Verbalization
 from kani.text.normalizer.tables.loaded import table_for
 from kani.text.normalizer.tables.table import LanguageTable
@@ -172,6 +163,8 @@ _WITH_DIGITS: tuple[_Rule, ...] = (
     times.four_figures,
     codes.code,
     identifiers.iban,
+    games.move,
+    games.ranking,
     digit_sequences.phone,
     verses.verse,
     verses.number_of_book,

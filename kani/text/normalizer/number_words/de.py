@@ -9,6 +9,7 @@ from kani.text.normalizer.number_words.words import NumberWords, num2words_cache
 _ONE_OF_MORE = re.compile(r"\bein(?=(?:tausend|hundert))")
 _ONE_THOUSAND = re.compile(r"eins(?=tausend)")
 _DATIVE = frozenset("von mit bei zu nach unter seit aus gegenüber neben hinter zwischen an auf vor".split())
+_BEFORE_TIMES = frozenset("in von v vor nach seit mit zu binnen".split())
 _GENITIVE = frozenset("binnen innerhalb außerhalb während wegen trotz statt".split())
 _ACCUSATIVE = frozenset("für gegen durch ohne um".split())
 
@@ -45,7 +46,9 @@ class GermanNumbers(NumberWords):
         return f"{self.year(number)}er"
 
     def inflected_after(self, previous: str, spoken: str) -> str:
-        """Articles and endings after a preposition: "von Ludwig dem Vierzehnten"."""
+        """Articles and endings after a preposition: "von Ludwig dem Vierzehnten", "in drei Tagen"."""
+        if previous in _BEFORE_TIMES and spoken.strip() in ("Tage", "Monate", "Jahre"):
+            return f"{spoken}n"
         article, _, rest = spoken.partition(" ")
         if spoken in ("ein", "eine"):
             return spoken + _ending_of_one(previous, feminine=spoken == "eine")

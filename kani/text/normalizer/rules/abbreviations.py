@@ -21,6 +21,12 @@ _LONGEST_STREET = 5
 _INSIDE = tuple(":;,–—/")
 _MONEY = tuple("€$£")
 _LEAST_AFTER_SLASH = 3
+_ARTICLES = frozenset("le du au el del al il dal der dem des o do ao the".split())
+_SECTIONS = frozenset(("§", "Abs", "Absatz", "Art", "Artikel"))
+_LENGTH = re.compile(r"\d[\d.,]*(?:mm|cm|dm|m)")
+_OF_STREETS = frozenset("do da dos das del della dei delle".split())
+_IN_STREETS = frozenset("na à da pela in nella".split())
+_QUOTED = frozenset(("''", "‘’", '""', "“”", "„“", "«»"))
 _PLURALS = ("s", "people", "men", "women", "children")
 
 
@@ -29,7 +35,11 @@ def expand_abbreviation(cursor: TokenCursor, table: LanguageTable) -> Verbalizat
     token = cursor.token()
     if (before_slash := _before_slash(token, table)) is not None:
         return before_slash
+    quoted = token.suffix != "" and token.prefix[-1:] + token.suffix[0] in _QUOTED
     for candidate in _keys(token, table):
+        if candidate.isalpha() and candidate.islower() and quoted:
+            # 'bc' is the word itself.
+            continue
         for abbreviation in table.abbreviations.get(candidate, ()):
             end = _end_of(cursor, abbreviation.parts)
             if end is None:
@@ -75,25 +85,30 @@ def _said_as(
     also_word = count == 1 and candidate.rstrip(".").lower() in table.also_words
     spoken = said.get("other")
     before = cursor.previous().core
-    if "few" in said and before.isdecimal() and int(before) <= _FEW:
+    dated = cursor.previous(2).core.lower() in _ARTICLES
+    if "few" in said and before.isdecimal() and int(before) <= _FEW and not dated:
         spoken = said["few"]
+    if "measured" in said and _is_length(cursor, count):
+        return said["measured"], False
+    if "section" in said and before.isdecimal() and cursor.previous(2).core in _SECTIONS:
+        return said["section"], False
+    if "article" in said and before in _ARTICLES and re.match(r"[A-ZÀ-Þ][a-zß-ÿ]", cursor.token(count).core):
+        return said["article"], False
+    chosen = None
     if "ordinal" in said and _is_ordinal(cursor):
-        return said["ordinal"], stop and not closed and _may_end(cursor.token(count), table)
-    if "one" in said and (before == "1" or _is_ordinal(cursor)):
-        return said["one"], stop and not closed and _may_end(cursor.token(count), table)
-    if "paid" in said and not cursor.previous().suffix and _is_money(cursor, table):
-        return said["paid"], stop and not closed and _may_end(cursor.token(count), table)
-    if len(said) == 1 and "paid" in said:
-        return None, False
-    if "counted" in said:
+        chosen = "ordinal"
+    elif "one" in said and (before == "1" or _is_ordinal(cursor)):
+        chosen = "one"
+    elif "paid" in said and not cursor.previous().suffix and _is_money(cursor, table):
+        chosen = "paid"
+    elif "counted" in said and before[:1].isdecimal() and not cursor.previous().suffix:
         time = not before.isdecimal() and _TIME.fullmatch(before)
-        if before[:1].isdecimal() and not time and before[-1] not in _MONEY and not cursor.previous().suffix:
-            few = "few" in said and before.isdecimal() and int(before) <= _FEW
-            return said["few" if few else "counted"], stop and not closed and _may_end(
-                cursor.token(count), table
-            )
-        if len(said) == len({"counted", "one", "ordinal"} & said.keys()):
-            return None, False
+        if not time and before[-1] not in _MONEY:
+            chosen = "few" if spoken and spoken == said.get("few") else "counted"
+    if chosen is not None:
+        return said[chosen], stop and not closed and _may_end(cursor.token(count), table)
+    if said.keys() == {"paid"} or ("counted" in said and not said.keys() - {"counted", "one", "ordinal"}):
+        return None, False
     if "time" in said and _TIME.match(cursor.token(count).core):
         return said["time"], False
     if "aged" in said and cursor.token(count).core.isdecimal() and cursor.token(count + 1).core in _AGED:
@@ -117,7 +132,7 @@ def _said_as(
         return spoken, stop and following.text[following.start : following.start + 1] not in _INSIDE
     if _is_number(following, candidate) and not _answers(cursor, candidate, table):
         return said.get("number", spoken), False
-    if "address" in said and _is_address(cursor, count):
+    if "address" in said and (_is_address(cursor, count) or _is_street(cursor, count)):
         return said["address"], False
     if not first.isupper():
         return spoken, False
@@ -167,6 +182,19 @@ def _is_number(token: Token, candidate: str) -> bool:
         return True
     value = roman_value(re.split("[-–]", token.core)[0])
     return value is not None and (len(token.core) > 1 or len(candidate) > _LONGEST_BEFORE_INITIAL)
+
+
+def _is_length(cursor: TokenCursor, ahead: int) -> bool:
+    """True if a length follows: the "H." of "H. 82 cm" is a height."""
+    unit = cursor.token(ahead + 1).core if cursor.is_adjacent(ahead + 1) else ""
+    return any(map(_LENGTH.fullmatch, (cursor.token(ahead).core, cursor.token(ahead).core + unit)))
+
+
+def _is_street(cursor: TokenCursor, ahead: int) -> bool:
+    """True for "na R. do Ouro" and ", R. do Ouro", but after a surname ("Costa, R. da Silva")."""
+    before, of = cursor.previous(), cursor.token(ahead).core
+    inside = before.core in _IN_STREETS or (before.suffix == "," and not before.core[:1].isupper())
+    return inside and of in _OF_STREETS and cursor.token(ahead + 1).core[:1].isupper()
 
 
 def _is_address(cursor: TokenCursor, ahead: int) -> bool:

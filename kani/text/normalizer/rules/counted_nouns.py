@@ -27,6 +27,7 @@ from kani.text.normalizer.tables.table import Currency, LanguageTable, Unit
 from kani.text.normalizer.tokens import Token, TokenCursor
 
 _CODE = re.compile(r"[A-Z]{3}")
+_NOUN_AT, _FARTHEST = 4, 12
 _GROUP = re.compile(r"\d{3}(?:[.,]\d+)?")
 
 
@@ -64,6 +65,11 @@ class CountedNumerals:
         suffix, self.per = split_per(suffix, self._table, money)
         return suffix
 
+    def resolve(self, symbol: str, attached: bool) -> tuple[Measure | None, Forms | None]:
+        """The unit and the magnitude of a symbol, in the sense that the words before give it."""
+        other = in_context(symbol, self._cursor, self._table)
+        return (other, None) if other else resolve_unit(symbol, self._table, attached)
+
     def code_behind(self, money: Currency) -> Currency:
         """The currency of the amount: a code after it is more precise than "$" ("$50 CAD")."""
         ahead = 1
@@ -100,8 +106,7 @@ class CountedNumerals:
                 return None, None
             token = cursor.token(ahead)
         symbol = self.take_per(token.core, money=True) if counted else token.core
-        measure, magnitude = resolve_unit(symbol, table, attached=False)
-        measure = in_context(symbol, measure, cursor, table)
+        measure, magnitude = self.resolve(symbol, attached=False)
         if is_letter(symbol, cursor, ahead, table) or (
             symbol == "x" and cursor.token(ahead + 1).core[:1].isdecimal()
         ):
@@ -253,7 +258,7 @@ class CountedNumerals:
             return phrase.build(self.end)
         last = self._second or self._first
         name = ""
-        gender = self._gender
+        gender = self._gender or _as_before(self._cursor, table)
         if magnitude is not None:
             name = table.form(magnitude, last.value)
             gender = table.numbers.magnitude_gender if len(magnitude) > 1 else "m"
@@ -326,13 +331,27 @@ class CountedNumerals:
         first = self._say(self._first, "" if alone and gender == "m" else gender, year)
         phrase.add(first, self._start, self._dash)
         if self._second is not None:
-            phrase.add(table.numbers.to, self._dash, self._other)
+            if table.language != "hi" or self._first != self._second:
+                # Hindi "1-1 गोली" is one each.
+                phrase.add(table.numbers.to, self._dash, self._other)
             phrase.add(self._say(self._second, gender, year), self._other, self._end)
 
     def _say(self, numeral: Numeral, gender: str, year: bool) -> str:
         if year and not gender and is_year(numeral, self._cursor.previous(), self._table):
             return self._table.number_words.year(int(numeral.digits))
         return say_numeral(numeral, self._table, gender)
+
+
+def _as_before(cursor: TokenCursor, table: LanguageTable) -> str:
+    """ "f" if the same word had a feminine noun before: "PT com 51 cadeiras, MDB com 42;"."""
+    word = cursor.previous().core
+    if word not in ("com", "con") or not cursor.token().suffix:
+        return ""
+    for back in range(_NOUN_AT, _FARTHEST):
+        if cursor.previous(back).core == word and cursor.previous(back - 1).core.isdecimal():
+            gender = table.agreement.gender(cursor.previous(back - 2).core, plural=True)
+            return "f" if gender == "f" else ""
+    return ""
 
 
 def before_thousand(amount: str, name: str) -> str:

@@ -107,10 +107,17 @@ def fraction(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     gender = gender_of_following(cursor, table) if part == (1, 2) else ""
     if part == (1, 2) and not gender and table.fractions.halves and _follows_and(cursor, table):
         # "1 ora e 1/2"
-        gender = table.agreement.gender(cursor.previous(2).core, plural=False)
+        noun = re.split("['’]", cursor.previous(2).core)[-1]
+        gender = table.agreement.gender(noun, plural=False)
     if part == (1, 2) and cursor.previous(3).core in table.times.after:
         # "a las 8 y 1/2"
         gender = gender or table.times.gender
+    after = table.fractions.half_after_noun
+    if part == (1, 2) and after and _follows_and(cursor, table):
+        # "une heure et 1/2": its "and" is said already
+        half = after.get(gender[:1]) or after["m"]
+        phrase.add(half.partition(" ")[2], at, token.core_end)
+        return phrase.build(token.core_end)
     phrase.add(say_mixed(None, part, table, gender), at, token.core_end)
     return phrase.build(token.core_end)
 
@@ -301,7 +308,7 @@ def half_after_noun(
         noun = noun.removesuffix("s") if one and len(noun) > len("mois") else noun
     else:
         return None
-    half = after.get(gender) or after["m"]
+    half = after.get(gender[:1]) or after["m"]
     return table.number_words.cardinal(int(whole.digits), gender), f"{noun} {half}", end
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from kani.text import writing
+from kani.text.normalizer.rules.acronyms import letter_name
 from kani.text.normalizer.rules.before_nouns import describes
 from kani.text.normalizer.rules.numerals import DASHES, NUMBER, parse_numeral, say_numeral
 from kani.text.normalizer.rules.units import PhraseBuilder, gender_of, resolve_unit, unit_end
@@ -17,6 +18,7 @@ _POWER = re.compile(
     rf"(?P<number>{NUMBER})(?:(?:(?P<times>[x×·*])10\^?|\^)(?P<plain>[-−]?\d{{1,4}})|[eE](?P<e>[-+−]?\d{{1,3}})"
     rf"|(?P<ten>[x×·*]10)?(?P<raised>[⁻⁺]?[⁰¹²³⁴-⁹]{{1,4}}))"
 )
+_FIGURE = re.compile(r"(?:v|[^\w\s]{1,2}|[A-Z]{1,2}\$)?\d[\d.,:%‰€£$°]*(?:[a-zµ]{0,3}|[KM])")
 _STEPS = frozenset(("<", ">", "→", "->", "=>", "›", "»", "⟩", "▸", "▶"))
 RAISED = re.compile(
     r"(?<=[\w)}])(?:\^|\*\*)\{?(?P<exponent>[-−]?\d{1,4}(?!\d)|[A-Za-z](?![A-Za-z]))\}?"
@@ -43,7 +45,7 @@ def dimensions(cursor: TokenCursor, table: LanguageTable) -> Verbalization | Non
     if match is None:
         return None
     end = token.core_end
-    measure, at = None, (0, 0)
+    measure, at, letter = None, (0, 0), False
     if match["suffix"]:
         measure, _ = resolve_unit(match["suffix"], table, attached=True)
         if table.language == "en" and match["suffix"] == "s":
@@ -53,9 +55,10 @@ def dimensions(cursor: TokenCursor, table: LanguageTable) -> Verbalization | Non
             return Verbalization(
                 (Piece(f" {table.numbers.by} ".join(said) + "s", token.core_start, end),), end
             )
-        if measure is None:
-            return None
         at = (token.core_start + match.start("suffix"), end)
+        letter = len(match["suffix"]) == 1 and (measure is None or match["suffix"] in "cCp")
+        if measure is None and not letter:
+            return None
     elif cursor.is_adjacent(1):
         following = cursor.token(1)
         # "2x2 in. photo"
@@ -64,15 +67,19 @@ def dimensions(cursor: TokenCursor, table: LanguageTable) -> Verbalization | Non
             end = unit_end(cursor, 1, table)
             at = (following.core_start, end)
     name = ""
-    if measure is not None:
+    if measure is not None and not letter:
         name = table.form(measure.forms, 1 if describes(cursor, end, "", table) else 2)
+    gender = gender_of(name, table)
+    if letter:
+        # The width of a tyre, the lines of a screen: "700x25C", "1920x1080p".
+        name = letter_name(match["suffix"], table)
     phrase = PhraseBuilder()
     place = token.core_start
     for part in re.split(r"([x×*])", match["figures"]):
         numeral = None if part in "x×*" else parse_numeral(part, table)
         if numeral is None and part not in "x×*":
             return None
-        spoken = table.numbers.by if numeral is None else say_numeral(numeral, table, gender_of(name, table))
+        spoken = table.numbers.by if numeral is None else say_numeral(numeral, table, gender)
         phrase.add(spoken, place, place + len(part))
         place += len(part)
     if name:
@@ -139,6 +146,9 @@ def sign_between(cursor: TokenCursor, table: LanguageTable) -> Verbalization | N
     if sign not in table.signs_between_figures or len(sign) > 1:
         return None
     first, close = cursor.previous().core, cursor.previous().suffix
+    if sign == "→":
+        said = (Piece(f" {table.signs_between_figures[sign]} ", token.start, token.end),)
+        return Verbalization(said, token.end) if _is_change(cursor, table) else None
     half = sign in DASHES and _is_half(cursor, table)
     measured = (sign in "x×" or sign in DASHES) and first in table.units
     if sign in "x×" and first[-1:].isdecimal() and close in ("'", "″", '"', "′", "’"):
@@ -214,6 +224,18 @@ def _is_between_dates(cursor: TokenCursor, table: LanguageTable) -> bool:
     first = sides[0] in dates.months or cursor.previous(2).core.lower() in dates.months
     last = sides[1] in dates.months or cursor.token(2).core.lower() in dates.months
     return last and (first or sides[0].isdecimal())
+
+
+def _is_change(cursor: TokenCursor, table: LanguageTable) -> bool:
+    """True for the arrow of "40 → 35" and "15 % → 12 %": figures on both sides, no formula."""
+    before, after = cursor.previous(), cursor.token(1)
+    if before.suffix:
+        return False
+    if before.core in table.units or before.core in table.currencies:
+        before = cursor.previous(2)
+    if after.core in table.currencies:
+        after = cursor.token(2)
+    return all(_FIGURE.fullmatch(one.core) for one in (before, after))
 
 
 def _is_half(cursor: TokenCursor, table: LanguageTable) -> bool:

@@ -176,6 +176,9 @@ def form(cursor: TokenCursor, table: LanguageTable, gender: str) -> str:
 def _before(cursor: TokenCursor, table: LanguageTable) -> str:
     """The word that sets the form of the ordinal, or ""."""
     back = 1
+    if cursor.previous().core.lower() in table.dates.days and cursor.previous().suffix in ("", ",", ".,"):
+        # "am Di., 14.10."
+        back = 2
     for _ in range(_MOST_JOINED):
         previous = cursor.previous(back)
         # "v. 3.11."

@@ -137,7 +137,8 @@ def quantity(
     if suffix and money is None and (is_letter(suffix, cursor, 0, table) or _is_variable(suffix, cursor)):
         return None
     if suffix:
-        measure, magnitude = resolve_unit(suffix, table, attached=True)
+        resolved = numerals.resolve(suffix, True) if money is None else resolve_unit(suffix, table, True)
+        measure, magnitude = resolved
         if money is not None and magnitude is None:
             measure, magnitude = None, table.numbers.money_magnitudes.get(suffix)
         if measure is None and magnitude is None:
@@ -179,7 +180,8 @@ def per_unit(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         return None
     said = f" {table.per} {unit.forms.get('one', unit.forms['other'])}"
     middle, end = token.core_start + len(over), unit_end(cursor, 0, table)
-    return Verbalization((Piece(over, token.core_start, middle), Piece(said, middle, end)), end)
+    counted = table.units[over].forms["other"] if over in table.units else over
+    return Verbalization((Piece(counted, token.core_start, middle), Piece(said, middle, end)), end)
 
 
 def unit_before(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:

@@ -11,7 +11,9 @@ from kani.text.normalizer.tables.table import Currency, LanguageTable, Unit
 from kani.text.normalizer.tokens import Token, TokenCursor
 from kani.text.writing import ends_sentence
 
-_NEAR = 4
+_NEAR, _CONTEXT = 4, 8
+_STITCHES, _AND = frozenset("pmM"), frozenset("y e et und + x".split())
+_IN = frozenset("en in em pour sur auf =".split())
 _ELECTRIC = frozenset("plug plugs fuse fuses socket sockets breaker circuit outlet charger".split())
 _NAMING = frozenset("ABJN")
 """Capitals that stand for a unit more rarely than for a letter."""
@@ -124,14 +126,20 @@ def is_electric(cursor: TokenCursor) -> bool:
     return any(core.endswith(("V", "Hz")) or (core[:1].isdecimal() and core.endswith("W")) for core in near)
 
 
-def in_context(
-    symbol: str, measure: Measure | None, cursor: TokenCursor, table: LanguageTable
-) -> Measure | None:
-    """What a symbol means beside a word that gives it another sense ("pulso 72 ppm"), else ``measure``."""
+def in_context(symbol: str, cursor: TokenCursor, table: LanguageTable) -> Unit | None:
+    """What a symbol means after a word that changes it ("pulso 72 ppm"); stitches in "22 p. en 10 cm"."""
     if (other := table.unit_contexts.get(symbol)) is None:
-        return measure
-    near = [cursor.previous(back).core.lower() for back in range(1, _NEAR + 1)]
-    return Unit(other.forms, "", attached=False) if other.after & set(near) else measure
+        return None
+    near: set[str] = set()
+    for back in range(1, _CONTEXT + 1):
+        previous = cursor.previous(back)
+        if previous.suffix.endswith((";", "!", "?")):
+            break
+        near.add(previous.core.lower())
+    # "20 M. und 28 R. = 10 cm", too
+    at = 5 if symbol in _STITCHES and cursor.token(3).core.isdecimal() and cursor.token(2).core in _AND else 2
+    gauge = symbol in _STITCHES and cursor.token(at).core in _IN and cursor.token(at + 2).core == "cm"
+    return Unit(other.forms, "", attached=False) if gauge or other.after & near else None
 
 
 def unit_end(cursor: TokenCursor, ahead: int, table: LanguageTable) -> int:

@@ -21,6 +21,9 @@ _FILE = re.compile(r"[\w()-]+(?:\.[\w()-]+)*\.[^\W_]{1,5}")
 _PATH = re.compile(r"(?:~|\.{1,2}|[A-Za-z]:)?(?:[\\/][\w.-]+){2,}[\\/]?")
 _TAG = re.compile(r"([#@])(\w*[^\W\d]\w*(?:[.-]\w+)*)")
 _SNAKE = re.compile(r"[^\W_]+(?:_+[^\W_]+)+|_+[^\W_]+|[^\W_]+_+")
+_NETWORK_NAME = re.compile(
+    r"(?:[A-Z](?=[^_]*[a-z])[^\W_]*(?:_[^\W_]+)*|[A-Z]{3,})_(?=\D*\d)[^\W_]+|[^\W_]+_[25]G[^\W_]*"
+)
 _KEY = re.compile(r"[^\W_]+")
 _PRESSED = re.compile(r"[A-Z\d]|F\d{1,2}")
 _CODE = re.compile(r"(?=.*\d)[A-Z\d]+(?:[-‐‑][A-Z\d]+)*")
@@ -112,10 +115,9 @@ def keys(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
             pieces.append(Piece(" ", at - 1, at))
         if key.group() in table.web.keys:
             pieces.append(Piece(table.web.keys[key.group()], at, at + len(key.group())))
-        elif len(key.group()) == 1 and key.group().isalpha():
-            pieces += spelled_pieces(key.group(), at, table)
         else:
-            pieces += say_signs(key.group(), at, table)
+            pressed = key.group() if len(key.group()) > 1 else key.group().upper()
+            pieces += say_signs(pressed, at, table)
     return Verbalization(tuple(pieces), token.core_end)
 
 
@@ -136,11 +138,12 @@ def tag(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
 
 
 def snake(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
-    """ "user_name": its words, without the underscore."""
+    """ "user_name": its words, without the underscore; "Casa_5G" has to be typed, so that it is said."""
     token = cursor.token()
     if not _SNAKE.fullmatch(token.core):
         return None
-    return Verbalization(say_signs(token.core, token.core_start, table, joined=True), token.core_end)
+    joined = not _NETWORK_NAME.fullmatch(token.core)
+    return Verbalization(say_signs(token.core, token.core_start, table, joined), token.core_end)
 
 
 def say_signs(text: str, start: int, table: LanguageTable, joined: bool = False) -> tuple[Piece, ...]:
@@ -173,6 +176,8 @@ def _word(part: str, at: int, table: LanguageTable) -> tuple[Piece, ...]:
     if lower in table.web.words:
         return (Piece(table.web.words[lower], at, at + len(part)),)
     if lower in table.web.spelled:
+        return spelled_pieces(part, at, table)
+    if part.isupper() and len(part) == 1 and table.letters:
         return spelled_pieces(part, at, table)
     if part.isupper() and len(part) > 1:
         return capitals_pieces(part, at, table)

@@ -11,11 +11,11 @@ from kani.text.normalizer.tables.table import (
     Abbreviation,
     Acronyms,
     Books,
-    Compass,
     Currency,
     Dates,
     Fractions,
     LanguageTable,
+    Letters,
     Numbers,
     OtherCalendar,
     Roman,
@@ -26,7 +26,8 @@ from kani.text.normalizer.tables.table import (
 )
 
 ABBREVIATION_CONDITIONS = frozenset(
-    {"address", "aged", "counted", "date", "few", "name", "number", "one", "ordinal", "other", "paid", "time"}
+    """address aged article counted date few measured name number one ordinal other paid section
+    time""".split()
 )
 """Conditions of an abbreviation: before a street's name and number, after a number, and so on."""
 
@@ -81,7 +82,8 @@ def parse_table(language: str, file: TableSection) -> LanguageTable:
         abbreviated_endings=endings.all_texts(),
         abbreviated_beginnings=beginnings.all_texts(),
         books=_books(file.section("books")),
-        compass=_compass(file.section("compass")),
+        compass=_letters(file.section("compass")),
+        chess=_letters(file.section("chess")),
         code_block=markup.text("code_block", ""),
     )
     for section in (markup, file):
@@ -206,9 +208,9 @@ def _books(section: TableSection) -> Books:
     return Books(section.all_texts(), alone, ordinal)
 
 
-def _compass(section: TableSection) -> Compass:
-    after = frozenset(section.words("after"))
-    return Compass(section.all_texts(), after)
+def _letters(section: TableSection) -> Letters:
+    after, near = frozenset(section.words("after")), frozenset(section.words("near"))
+    return Letters(section.all_texts(), after, near)
 
 
 def _abbreviations(section: TableSection, titles: frozenset[str]) -> dict[str, tuple[Abbreviation, ...]]:

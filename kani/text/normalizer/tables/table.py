@@ -211,11 +211,12 @@ class Books:
 
 
 @dataclass(frozen=True, slots=True)
-class Compass:
-    """[compass]: directions by their letters, and words after which they are no other letters."""
+class Letters:
+    """[compass] and [chess]: what letters stand for, right after some words or a few words near others."""
 
     names: Mapping[str, str]
     after: frozenset[str]
+    near: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,7 +258,8 @@ class LanguageTable:
     abbreviated_endings: Mapping[str, str]
     abbreviated_beginnings: Mapping[str, str]
     books: Books
-    compass: Compass
+    compass: Letters
+    chess: Letters
     code_block: str
 
     def is_money(self, word: str) -> bool:

@@ -11,8 +11,16 @@ from kani.text.normalizer.unspaced.scan import Scan, UnspacedReading
 
 _DATE = re.compile(r"(\d{4})([-/.])(\d{1,2})\2(\d{1,2})(?!\d|[-/.]\d)")
 _YEAR_MONTH = re.compile(r"(20\d\d)\.(0[1-9]|1[0-2])(?![\d.])")
-_WEEKDAY = re.compile(r"(\d{1,2})/(\d{1,2})(?=[(（](.)(?:曜|曜日)?[)）])")
-_AFTER_WEEKDAY = re.compile(r"(?:周|星期|礼拜|週)[一二三四五六日天]\s?\Z")
+_WEEKDAY = re.compile(r"(\d{1,2})/(\d{1,2})(?=[(（](?:周|星期)?(.)(?:曜|曜日)?[)）])")
+_AFTER_WEEKDAY = re.compile(
+    r"(?:(?:周|星期|礼拜|週)[一二三四五六日天]|截止日?期?|截至|请于|定于|締切|締め切り|期限|開催日|日時)[:：\s]?\Z"
+)
+_EVENT = re.compile(
+    r"(\d{1,2})/(\d{1,2})(?=(?:之|以)?[前后](?!面)|止|起|截止|[-~至到](\d{1,2})/(\d{1,2})(?![\d/]))"
+)
+_SINCE = re.compile(r"\d/(\d{1,2})[-~至到]\Z")
+_LAST_PART = 10
+_SCRIPTURE = re.compile(r"读经|经文|经课|经句|金句|圣经")
 _MONTH_DAY = re.compile(r"(\d{1,2})/(\d{1,2})(?![\d/])")
 _UNTIL = re.compile(
     r"(\d{1,2})/(\d{1,2})(?=まで|から|より|以降|以前|締|開催|開始|発売"
@@ -21,6 +29,7 @@ _UNTIL = re.compile(
 _VERSE = re.compile(r"(\d{1,3}):(\d{1,3})(?:-(\d{1,3}))?(?![\d:])")
 _DAY_OF_WEEK = re.compile(r"[(（](.)[)）]")
 _TIME = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2}))?(?![\d:])(?: ?([AaPp])\.?[Mm](?![A-Za-z])\.?)?")
+_PACE = re.compile(r"(\d{1,2}):([0-5]\d)(?: ?min)?(?=/(?:km|mi|公里|千米))")
 _RATIO = re.compile(r"(\d{1,6}(?:\.\d+)?)(?=:\d)")
 _COMPARED = re.compile(r"(?:比分|比例|比率|比为|比是|スコア|倍率|比)[是為为は]?\s?\Z")
 
@@ -56,7 +65,10 @@ def verse(scan: Scan, at: int) -> UnspacedReading | None:
     """ "马太福音5:3-12": chapter and verses after a book of the Bible."""
     table = scan.table
     after = table.numbers.verse_after
-    if after is None or not after.search(scan.before(at)):
+    before = scan.before(at)
+    short = table.numbers.verse_short
+    cited = short is not None and short.search(before) and _SCRIPTURE.search(before)
+    if after is None or not (cited or after.search(before)):
         return None
     found = _VERSE.match(scan.text, at)
     if found is None:
@@ -75,6 +87,13 @@ def _month_and_day(scan: Scan, at: int) -> re.Match[str] | None:
         return found
     if found := _UNTIL.match(scan.text, at):
         return found
+    since = _SINCE.search(scan.before(at))
+    found = _EVENT.match(scan.text, at) or (_MONTH_DAY.match(scan.text, at) if since else None)
+    if found is not None:
+        days = int(found[2]), int(since[1]) if since else 0, int((found.lastindex or 0) > 3 and found[4])
+        if max(days) > _LAST_PART or int(found[1]) > int(found[2]):
+            # "6/30前", "6/1-6/30"; "1/3前" is as often a fraction.
+            return found
     return _MONTH_DAY.match(scan.text, at) if _AFTER_WEEKDAY.search(scan.before(at)) else None
 
 
@@ -101,11 +120,14 @@ def weekday(scan: Scan, at: int) -> UnspacedReading | None:
 
 
 def time(scan: Scan, at: int) -> UnspacedReading | None:
-    """ "19:30", "9:05", "8:00", "7:30 PM"."""
+    """ "19:30", "9:05", "8:00", "7:30 PM", and the minutes and seconds of "5:39/km"."""
+    table, moments = scan.table, scan.table.moments
+    if (pace := _PACE.match(scan.text, at)) is not None:
+        said = counted(int(pace[1]), moments.minute, table) + counted(int(pace[2]), moments.second, table)
+        return UnspacedReading((Piece(said, at, pace.end()),), pace.end())
     found = _TIME.match(scan.text, at)
     if found is None or int(found[1]) > 24 or int(found[2]) > 59 or _COMPARED.search(scan.before(at)):
         return None
-    table, moments = scan.table, scan.table.moments
     hour, minutes, seconds = int(found[1]), int(found[2]), int(found[3] or 0)
     parts = [counted(hour, moments.hour, table)]
     if minutes or seconds:

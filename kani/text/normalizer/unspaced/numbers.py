@@ -24,6 +24,7 @@ _SCORED = re.compile(
 )
 _PLATE = re.compile(r"[京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼][A-Z]·?\Z")
 _LONGEST_ORDINAL = 5
+_LAUGHTER = re.compile(r"23{3,}")
 _GENERATION = re.compile(r"[0789][05]后")
 """People born from 1970 on: "95后"."""
 _HIGHEST_SCORE = 200
@@ -80,8 +81,8 @@ def number(scan: Scan, at: int) -> UnspacedReading | None:
             return UnspacedReading(
                 (Piece(amount, start, begin), Piece(measure.counter.said, begin, end)), end
             )
-    if second is not None and not word and _is_score(scan, first, second):
-        return _say_score(scan, first, second)
+    if second is not None and (joined := _joined_by(scan, first, second, word)):
+        return _say_score(scan, first, second, joined)
     said = _say_pair(scan, first, second, word, unit)
     if sign:
         below = sign == "-" and word in scan.table.temperatures
@@ -146,28 +147,24 @@ def _with_magnitudes(scan: Scan, figures: Figures) -> Figures:
     return Figures(str(value) if name else figures.digits, figures.decimals, figures.start, end)
 
 
-def _is_score(scan: Scan, first: Figures, second: Figures) -> bool:
-    """True for "3-1": a range does not fall. One that rises is a score only after a word for it."""
-    if (
-        first.decimals
-        or second.decimals
-        or first.long
-        or second.long
-        or "~" in scan.text[first.end : second.start]
-    ):
-        return False
-    if scan.before(first.start).endswith(("图", "表", "式", "図")):
-        return False
-    falls = int(second.digits) < int(first.digits) < _HIGHEST_SCORE
-    return falls or _SCORED.search(scan.before(first.start)) is not None
+def _joined_by(scan: Scan, first: Figures, second: Figures, word: str) -> str:
+    """What is said for the hyphen of "图2-1" and of a score ("3-1": no range falls), else ""."""
+    wide = "~" in scan.text[first.end : second.start]
+    if wide or first.decimals or second.decimals or first.long or second.long:
+        return ""
+    before, table = scan.before(first.start), scan.table
+    falls = int(second.digits) <= int(first.digits) < _HIGHEST_SCORE
+    if before.endswith(("图", "表", "式", "図")) or (falls and before.endswith(table.numbers.ordinal_after)):
+        return table.phones.joined or table.web["-"]
+    return table.numbers.ratio if not word and (falls or _SCORED.search(before)) else ""
 
 
-def _say_score(scan: Scan, first: Figures, second: Figures) -> UnspacedReading:
+def _say_score(scan: Scan, first: Figures, second: Figures, joined: str) -> UnspacedReading:
     words = scan.table.words
     return UnspacedReading(
         (
             Piece(words.cardinal(int(first.digits)), first.start, first.end),
-            Piece(scan.table.numbers.ratio, first.end, second.start),
+            Piece(joined, first.end, second.start),
             Piece(words.cardinal(int(second.digits)), second.start, second.end),
         ),
         second.end,
@@ -266,10 +263,11 @@ def _is_one_by_one(scan: Scan, figures: Figures, word: str) -> bool:
         or figures.end - figures.start > len(figures.digits)
     ):
         return False
-    if word in numbers.one_by_one_before or (not word and len(set(figures.digits)) == 1):
-        # "666" is praise.
-        return True
     before = scan.before(figures.start)
+    laughs = _LAUGHTER.fullmatch(figures.digits) and (before[-1:] in "哈笑" or not before[-1:].isalnum())
+    if word in numbers.one_by_one_before or (not word and (laughs or len(set(figures.digits)) == 1)):
+        # "666" is praise, "2333" laughs.
+        return True
     if _PLATE.search(before) or (before[-1:].isascii() and before[-1:].isalpha()):
         # "京A·12345", "G1234", "RTX4090"
         return True

@@ -21,6 +21,7 @@ _WITH_LETTER: tuple[_Rule, ...] = (
     sequences.address,
     sequences.dotted,
     sequences.number_sign,
+    sequences.call_number,
     sequences.mixed,
     amounts.money,
     sequences.latin_word,

@@ -38,6 +38,7 @@ _NUMBER_SIGN = re.compile(r"(?:[Nn][Oo]\. ?|№ ?|#)(?=\d)")
 _MIXED = re.compile(
     r"(?P<sign>#)?(?P<code>0x[0-9A-Fa-f]{1,16}|(?=[A-Z\d]*[A-Z])(?=[A-Z\d]*\d)[A-Z\d]{5,20})(?![A-Za-z\d])"
 )
+_CALL_NUMBER = re.compile(r"[A-Z]{1,2}\d{1,3}(?:\.\d{1,4})?/\d{1,5}(?![\d/])")
 _CHANGE = re.compile(r"(?<=\d)(?=[A-Z])|(?<=[A-Z])(?=\d)")
 _FEWEST_CHANGES = 3
 
@@ -156,6 +157,18 @@ def number_sign(scan: Scan, at: int) -> UnspacedReading | None:
     if found is None or (at and scan.text[at - 1].isascii() and scan.text[at - 1].isalnum()):
         return None
     return UnspacedReading((Piece(scan.table.numbers.number_sign, at, found.end()),), found.end())
+
+
+def call_number(scan: Scan, at: int) -> UnspacedReading | None:
+    """ "馆藏号I247.5/318": letters, and figures one by one."""
+    found = _CALL_NUMBER.match(scan.text, at)
+    if found is None or scan.before(at).rstrip(":： ")[-1:] != "号":
+        return None
+    pieces = []
+    for place, sign in enumerate(found.group(), at):
+        said = scan.table.words.digits(sign) if sign.isdecimal() else scan.table.web.get(sign, sign)
+        pieces.append(Piece(said, place, place + 1))
+    return UnspacedReading(tuple(pieces), found.end())
 
 
 def mixed(scan: Scan, at: int) -> UnspacedReading | None:

@@ -12,6 +12,7 @@ _HAN = re.compile(f"[{HAN}]")
 _SUM = re.compile(r"[\d.%]+ ?[+*×x÷/-] ?[\d.]+ ?[=≈]")
 _DRAWN = "*_`~|^\\#"
 _LETTERED = re.compile(r"(?<![A-Za-z])([A-Z]{1,2})\d{1,4}\Z")
+_NETWORK_NAME = re.compile(r"(?<![A-Za-z_])[A-Z][A-Za-z]{2,}\Z")
 _BETWEEN_LETTERS = re.compile(r"(?<=[0-9A-Za-z])[-_/](?=[0-9A-Za-z])")
 
 
@@ -50,9 +51,14 @@ def sign(scan: Scan, at: int) -> UnspacedReading | None:
     if mark == "~" and _joins_places(scan, at):
         return UnspacedReading((Piece(table.numbers.to, at, at + 1),), at + 1, number=False)
     lettered = _LETTERED.search(scan.before(at)) if mark == "-" else None
-    if lettered is not None and re.compile(rf"{lettered[1]}\d").match(text, at + 1):
-        # "C12-C16"
+    scale = scan.before(at)[-1:] if mark == "-" else ""
+    ranged = scale in tuple("kKwW") and re.compile(rf"[\d.]+{scale}(?![A-Za-z])").match(text, at + 1)
+    if ranged or (lettered is not None and re.compile(rf"{lettered[1]}\d").match(text, at + 1)):
+        # "C12-C16", "8k-12k"
         return UnspacedReading((Piece(table.numbers.to, at, at + 1),), at + 1, number=False)
+    if mark == "_" and _NETWORK_NAME.search(scan.before(at)) and text[place : place + 1].isdecimal():
+        # "Casa_5G" has to be typed.
+        return UnspacedReading((Piece(table.web[mark], at, at + 1),), at + 1, number=False)
     if mark in "-_/" and _BETWEEN_LETTERS.match(text, at):
         return UnspacedReading((Piece(" ", at, at + 1),), at + 1, number=False)
     if mark in table.signs:

@@ -56,6 +56,8 @@ def date(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
             and not cursor.previous().suffix
         )
         law = law and cursor.previous().core.lower() not in table.dates.after
+        stopped = cursor.previous().suffix == "." and f"{cursor.previous().core}." in table.abbreviations
+        law = law or stopped or follows_number_sign(cursor, table)
         if 1 <= month <= 12 and not law and 1100 <= int(found[2]) < 2100:
             name, year = table.dates.names[month - 1], table.number_words.year(int(found[2]))
             spoken = table.dates.month_year.format(month=name, year=year)
@@ -108,15 +110,25 @@ def _is_day_and_month(mark: str, cursor: TokenCursor, table: LanguageTable) -> b
 
 
 def loose(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
-    """ "30/5", "11/18": a date without any sign of one, as the figures are no usual fraction."""
+    """ "30/5", "1/6-30/6", German "1.6.–30.6.": dates, as the figures are no usual fraction."""
     token = cursor.token()
-    if not is_loose(token.core, table):
+    said: list[str | None] = []
+    days = re.split(f"[{DASHES}]", token.core)
+    stopped = bool(table.ordinals_with_stop) and len(days) > 1 and days[0].endswith(".")
+    if len(days) > len(("1/6", "30/6")) or not (stopped or any(is_loose(day, table) for day in days)):
         return None
-    first, last = token.core.split("/")
-    spoken = _date(*_in_order(first, last, table), "", cursor, table, None)
-    return (
-        Verbalization((Piece(spoken, token.core_start, token.core_end),), token.core_end) if spoken else None
-    )
+    for day in days:
+        part = _DAY_MONTH.fullmatch(day.removesuffix(".")) or _NUMERALS.fullmatch(day)
+        year = part[4] if part and part.re is _NUMERALS else ""
+        if stopped and day is days[0] and _DAY.fullmatch(day[:-1]):
+            # "3.–5.5."
+            said.append(_say_day(int(day[:-1]), cursor, table))
+            continue
+        said.append(_date(*_in_order(part[1], part[3], table), year, cursor, table, None) if part else None)
+    stop = stopped and token.suffix.startswith(".") and (token.suffix != "." or not _ends_sentence(cursor))
+    end = token.core_end + stop
+    spoken = f" {table.numbers.to} ".join(filter(None, said))
+    return Verbalization((Piece(spoken, token.core_start, end),), end) if all(said) else None
 
 
 def is_loose(written: str, table: LanguageTable) -> bool:
@@ -209,7 +221,8 @@ def _day(
         return Verbalization((Piece(said, piece.start, piece.end),), end) if dated else None
     if dates.order == "mdy" and previous.core.lower() in dates.months and previous.suffix in ("", "."):
         return None if mark else Verbalization((piece,), token.core_end)
-    if not dates.before_month or token.suffix not in ("", ".") or not _follows(cursor, 1):
+    stops = ("", ".") if table.ordinals_with_stop else ("",)
+    if not dates.before_month or token.suffix not in stops or not _follows(cursor, 1):
         return None
     joined = cursor.token(1).core.lower() in dates.joiners
     month = cursor.token(2 if joined else 1)
@@ -321,8 +334,12 @@ def month(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     name = table.dates.names[number - 1]
     if token.core.lower() == name.lower():
         return None
-    beside = cursor.previous().core[:1].isdigit() or (
-        cursor.previous().core.lower() in table.dates.joiners and cursor.previous(2).core[:1].isdigit()
+    # "NE 5 a 6, mar de fondo": after a mark another phrase begins.
+    before = cursor.previous()
+    joined = before.suffix == "" or (before.suffix == "." and bool(table.ordinals_with_stop))
+    beside = joined and (
+        before.core[:1].isdigit()
+        or (before.core.lower() in table.dates.joiners and cursor.previous(2).core[:1].isdigit())
     )
     if not beside:
         beside = token.suffix in ("", ".") and cursor.token(1).core[:1].isdigit()

@@ -61,7 +61,7 @@ def is_dotted_time(cursor: TokenCursor, table: LanguageTable) -> bool:
     if half_behind(cursor, table) is not None:
         return True
     if table.numbers.decimal == ".":
-        return _is_english_time(cursor, table)
+        return is_english_time(cursor, table, cursor.token().core)
     marks, after = table.times.marks, table.times.after
     if cursor.is_adjacent(1) and cursor.token(1).core == table.numbers.to:
         # "von 9.30 bis 11.45 Uhr"
@@ -76,10 +76,13 @@ def is_dotted_time(cursor: TokenCursor, table: LanguageTable) -> bool:
     )
 
 
-def _is_english_time(cursor: TokenCursor, table: LanguageTable) -> bool:
-    """True for the "6.30" of "at 6.30 sharp", "at 5.20 & 8.45": fives of minutes, nothing is measured."""
+def is_english_time(cursor: TokenCursor, table: LanguageTable, written: str) -> bool:
+    """True for the "6.30" of "at 6.30 sharp", "at 5.20 & 8.45": fives of minutes, nothing is measured.
+
+    written: the token, or the first time of its range ("Room 2, 8.50–9.45").
+    """
     token, before, ahead = cursor.token(), cursor.previous(), cursor.token(1)
-    hour, _, minutes = token.core.partition(".")
+    hour, _, minutes = written.partition(".")
     if len(hour) > 1 and hour[0] == "0" and before.core.lower() == "the":
         # "the 09.47 to Leeds"
         return int(minutes) <= _LAST_MINUTE
@@ -96,6 +99,9 @@ def _is_english_time(cursor: TokenCursor, table: LanguageTable) -> bool:
         or int(minutes) > _LAST_MINUTE
     ):
         return False
+    dated = before.core[:1].isdecimal() or before.core.lower() in table.dates.months
+    if written != token.core and before.suffix == "," and dated and int(hour) > _FIRST_FULL:
+        return True
     rated = cursor.previous(2).core.lower()
     if before.core in table.dates.short_weekdays or before.core.lower() in table.dates.days:
         return True

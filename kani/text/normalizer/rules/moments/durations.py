@@ -19,9 +19,11 @@ _HOURS, _SECONDS = re.compile(r"\d{1,3}(?:h|hrs?|H)"), re.compile(r"\d{1,2}(?:s|
 _HOUR_MARKS = frozenset(("h", "hs", "hrs", "hr", "H", "Std", "horas", "hours", "heures", "ore", "Stunden"))
 _EVERY = re.compile(r"(?P<what>c?)/(?P<number>\d{1,2})(?P<h>hs?|H)?")
 _OFTEN_EACH = re.compile(r"[qQ](\d{1,2})(?:[-–](\d{1,2}))?[hH]")
-_MINUTES_PER = re.compile(r"(\d{1,2}):([0-5]\d)/(?P<per>km|mi|k)")
-_ELAPSED = re.compile(r"(\d{2}):([0-5]\d)")
-_PACE = re.compile(r"(\d{1,2})['’′]([0-5]\d)(?:[\"”″](?:/(?P<per>\w{1,3}))?)?")
+_MINUTES = re.compile(r"(\d{1,2}):([0-5]\d)")
+_PACED = re.compile(rf"{_MINUTES.pattern}(?P<unit>min\.?)?/(?P<per>km|mi|k)")
+_DISTANCE, _IN = re.compile(r"\d*[Kk]m?"), frozenset(("en", "in", "em"))
+"""What is run, and the word before how long it took: "5K in 18:38"."""
+_PACE = re.compile(r"(\d{1,2})['’′]([0-5]\d)(?:[\"”″]?/(?P<per>\w{1,3})|[\"”″])?")
 _HUNDREDTHS = re.compile(r"(\d{1,2})s(\d{2})")
 _AGAIN = re.compile(r"(\d{1,2})/(\d{1,2})(hs?)?")
 _FEET, _INCHES = "'’′", '"”″'
@@ -203,16 +205,15 @@ def elapsed(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "41:37", more minutes than a day has hours, and the pace of 5'20": minutes and seconds."""
     token = cursor.token()
     at, end = token.core_start, token.core_end
-    if (match := _ELAPSED.fullmatch(token.core)) is not None and 24 < int(match[1]) < 60:
+    if (match := _MINUTES.fullmatch(token.core)) is not None and (
+        24 < int(match[1]) < 60
+        or (_DISTANCE.fullmatch(cursor.previous(2).core) and cursor.previous().core in _IN)
+    ):
         words = table.number_words
         first = Piece(words.cardinal(int(match[1])), at, at + match.end(1))
         return Verbalization((first, Piece(f" {words.cardinal(int(match[2]))}", at + match.end(1), end)), end)
-    if (match := _MINUTES_PER.fullmatch(token.core)) is not None and match["per"] in table.units:
-        # "5:12/km"
-        words, distance = table.number_words, table.units[match["per"]].forms
-        first = Piece(words.cardinal(int(match[1])), at, at + match.end(1))
-        said = f" {words.cardinal(int(match[2]))} {table.per} {distance.get('one', distance['other'])}"
-        return Verbalization((first, Piece(said, at + match.end(1), end)), end)
+    if (pace := _pace(cursor, table)) is not None:
+        return pace
     if (match := _HUNDREDTHS.fullmatch(token.core)) is not None:
         # "38s21"
         second = table.units["s"].forms
@@ -221,8 +222,10 @@ def elapsed(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         rest = " ".join(table.number_words.cardinal(int(one)) for one in match[2])
         rest = rest if match[2][0] == "0" else table.number_words.cardinal(int(match[2]))
         return Verbalization((Piece(said, at, middle), Piece(f" {rest}", middle, end)), end)
-    match = _PACE.fullmatch(token.core) if table.language != "en" else None
-    if match is None or (cursor.is_adjacent(1) and cursor.token(1).core in table.times.marks):
+    match = _PACE.fullmatch(token.core)
+    # English "5'39" by itself is a height.
+    feet = match is not None and table.language == "en" and not match["per"]
+    if match is None or feet or (cursor.is_adjacent(1) and cursor.token(1).core in table.times.marks):
         return None
     pieces: list[Piece] = []
     for group, symbol in ((1, "min"), (2, "s")):
@@ -234,3 +237,18 @@ def elapsed(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         one = under.forms.get("one", under.forms["other"])
         pieces.append(Piece(f" {table.per} {one}", at + match.start("per"), end))
     return Verbalization(tuple(pieces), end + token.suffix.startswith(('"', "”", "″")))
+
+
+def _pace(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """ "5:12/km", "5:12 min/km": minutes and seconds, and what they are run in."""
+    token = cursor.token()
+    behind = int(_MINUTES.fullmatch(token.core) is not None and cursor.is_adjacent(1))
+    match = _PACED.fullmatch(token.core + cursor.token(1).core if behind else token.core)
+    if match is None or (unit := table.units.get(match["per"])) is None:
+        return None
+    words, at, end = table.number_words, token.core_start, cursor.token(behind).core_end
+    counted = f" {table.units['min'].forms['other']}" if match["unit"] else ""
+    one = unit.forms.get("one", unit.forms["other"])
+    first = Piece(words.cardinal(int(match[1])), at, at + match.end(1))
+    said = f" {words.cardinal(int(match[2]))}{counted} {table.per} {one}"
+    return Verbalization((first, Piece(said, at + match.end(1), end)), end)

@@ -9,6 +9,7 @@ from kani.text.normalizer.rules.moments.dotted_times import (
     half_behind,
     half_of_day,
     is_dotted_time,
+    is_english_time,
 )
 from kani.text.normalizer.rules.numerals import DASHES, Numeral
 from kani.text.normalizer.rules.units import gender_of_forms, say_counted, unit_end
@@ -45,6 +46,7 @@ def time(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
             table.numbers.decimal == ","
             or _hour_ofhalf_of_day(parts[3], table)
             or _HALF_TIME.fullmatch(parts[3])
+            or (DOTTED_TIME.fullmatch(parts[3]) and is_english_time(cursor, table, parts[1]))
         )
     ) or (
         parts is not None

@@ -6,7 +6,7 @@ import functools
 import re
 
 from kani.text.normalizer.rules.acronyms import capitals_pieces
-from kani.text.normalizer.rules.numerals import say_digits
+from kani.text.normalizer.rules.numerals import parse_numeral, say_digits, say_numeral
 from kani.text.normalizer.rules.units import sign_name
 from kani.text.normalizer.spoken import Piece, Verbalization
 from kani.text.normalizer.tables.table import LanguageTable
@@ -26,7 +26,7 @@ _VERSIONED = frozenset(
 )
 """Names before a version, in languages where its point is no decimal mark."""
 _FEWEST_DRAWN = 3
-_ENDING = re.compile(r"(\d{1,4})(-?)([^\W\d_]\S*)")
+_ENDING = re.compile(r"(\d{1,4}(?:,\d{1,2})?)(-?)([^\W\d_]\S*)")
 
 _BEFORE = tuple("+-−±~≈%٪")
 
@@ -207,7 +207,7 @@ def number_with_ending(cursor: TokenCursor, table: LanguageTable) -> Verbalizati
     """A number that is the first part of a word ([numbers] endings)."""
     token = cursor.token()
     match = _ENDING.fullmatch(token.core) if table.numbers.endings else None
-    if match is None or (len(match[1]) > 1 and match[1][0] == "0"):
+    if match is None or (len(match[1]) > 1 and match[1].isdecimal() and match[1][0] == "0"):
         return None
     rest = match[3]
     found = rest.startswith(table.numbers.endings)
@@ -218,9 +218,11 @@ def number_with_ending(cursor: TokenCursor, table: LanguageTable) -> Verbalizati
     )
     if not (found or compound or measured):
         return None
-    number = int(match[1])
-    year = 1100 <= number < 2100 and not match[2]
-    spoken = table.number_words.year(number) if year else table.number_words.cardinal(number, "m")
+    numeral = parse_numeral(match[1], table)
+    if numeral is None or (numeral.decimals and not (compound or measured)):
+        return None
+    year = not numeral.decimals and 1100 <= int(numeral.digits) < 2100 and not match[2]
+    spoken = table.number_words.year(int(numeral.digits)) if year else say_numeral(numeral, table, "m")
     at = token.core_start + match.start(3)
     spoken = f"{spoken}-" if compound and not found else spoken
     head, _, tail = rest.partition("-")
@@ -229,7 +231,9 @@ def number_with_ending(cursor: TokenCursor, table: LanguageTable) -> Verbalizati
         forms, middle = table.units[head].forms, at + len(head)
         name = Piece(forms.get("one", forms["other"]), at, middle)
         first = Piece(f"{spoken} ", token.core_start, at)
-        return Verbalization((first, name, Piece(f"-{tail}", middle, token.core_end)), token.core_end)
+        last = Piece(tail, middle + 1, token.core_end)
+        said = capitals_pieces(tail, middle + 1, table) if tail.isupper() else (last,)
+        return Verbalization((first, name, Piece("-", middle, middle + 1), *said), token.core_end)
     return Verbalization(
         (Piece(spoken, token.core_start, at), Piece(rest, at, token.core_end)), token.core_end
     )

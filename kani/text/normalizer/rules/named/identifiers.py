@@ -60,7 +60,7 @@ def is_mixed(written: str) -> bool:
     if _WORD.search(written) and 2 * sum(map(str.isdecimal, written)) < len(written):
         # "FLOAT8PASSBYVAL" has words
         return False
-    return changes >= (_FEWEST_CHANGES if len(written) > _SHORT else _CHANGES_OF_SHORT)
+    return changes >= (_FEWEST_CHANGES if len(written) + written[0].isalpha() > _SHORT else _CHANGES_OF_SHORT)
 
 
 def say_mixed(written: str, start: int, table: LanguageTable) -> tuple[Piece, ...]:

@@ -11,7 +11,10 @@ from kani.text.normalizer.spoken import Piece, Verbalization
 from kani.text.normalizer.tables.table import LanguageTable
 from kani.text.normalizer.tokens import TokenCursor
 
-_ADJECTIVE = re.compile(r"(?P<number>\d{1,4})(?:(?P<run>K)|-(?P<unit>[a-zA-Z]{1,4})(?P<more>(?:-[a-z]+)*))")
+_ADJECTIVE = re.compile(
+    r"(?P<number>\d{1,4})(?:(?P<run>[Kk])|-(?P<unit>[a-zA-Z]{1,4})(?P<more>(?:-[a-z]+)*))"
+)
+_RUN_TIME = re.compile(r"(?:\d:)?\d{1,2}:\d\d|\d{1,2}['’′]\d\d")
 _BEFORE_RUNS = frozenset("a the first my her his our this local".split())
 _CHECKED = re.compile(r"(\d{1,3}(?:[.]\d{3}){1,3})[-‐‑](\d)")
 _SEASON = re.compile(r"((?:19|20)\d\d)[-‐‑–](\d\d)")
@@ -33,20 +36,25 @@ _EMOTICONS = frozenset(
 
 
 def adjective(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
-    """English "32-yd" and "5K" before what they describe: the unit has no plural, and K is a letter."""
+    """English "32-yd" before what it describes, without a plural; the K of "5K in 24:38" is a letter."""
     token = cursor.token()
-    match = _ADJECTIVE.fullmatch(token.core) if table.language == "en" else None
+    match = _ADJECTIVE.fullmatch(token.core)
     if match is None:
         return None
     at, words = token.core_start, table.number_words
     if match["run"]:
-        if cursor.previous().core.lower() not in _BEFORE_RUNS:
+        timed = cursor.is_adjacent(1) and cursor.is_adjacent(2) and _RUN_TIME.fullmatch(cursor.token(2).core)
+        context = table.unit_contexts.get("K")
+        named = context and cursor.is_adjacent(1) and cursor.token(1).core.lower() in context.after
+        if not (
+            timed or named or (table.language == "en" and cursor.previous().core.lower() in _BEFORE_RUNS)
+        ):
             return None
-        return Verbalization(
-            (Piece(f"{words.cardinal(int(match['number']))} K", at, token.core_end),), token.core_end
-        )
+        middle = at + match.end("number")
+        number = Piece(f"{words.cardinal(int(match['number']))} ", at, middle)
+        return Verbalization((number, *spelled_pieces(match["run"], middle, table)), token.core_end)
     unit = table.units.get(match["unit"])
-    if unit is None:
+    if unit is None or table.language != "en":
         return None
     said = unit.forms.get("one", unit.forms["other"])
     middle, end = at + match.start("unit"), at + match.end("unit")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from kani.text.normalizer.rules.numerals import NUMBER, parse_numeral
+from kani.text.normalizer.rules.numerals import DASHES, NUMBER, parse_numeral
 from kani.text.normalizer.rules.units import gender_of_forms, say_counted
 from kani.text.normalizer.spoken import Piece, Verbalization
 from kani.text.normalizer.tables.table import LanguageTable
@@ -16,7 +16,8 @@ _ANGLE = re.compile(
 )
 _DEGREES = re.compile(rf"{NUMBER}[°º]")
 _PART = re.compile(rf"({NUMBER})[{_MINUTES}{_SECONDS}]")
-_MOST_BETWEEN = 3
+_FORCE = re.compile(rf"\d|1[0-2]|\d[{DASHES}]\d{{1,2}}")
+_MOST_BETWEEN, _FORECAST = 3, 8
 
 
 def angle(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
@@ -64,7 +65,7 @@ def direction(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None
     if name is None or not token.core.isupper():
         return None
     after = table.compass.after
-    known = _is_after_degrees(cursor, 1) or _is_to_another(cursor, table)
+    known = _is_after_degrees(cursor, 1) or _is_to_another(cursor, table) or _has_force(cursor, table)
     for back in range(1, _MOST_BETWEEN + 1):
         # "viento del NO", "Wind aus W bis NW"
         before = cursor.previous(back)
@@ -82,6 +83,19 @@ def _is_to_another(cursor: TokenCursor, table: LanguageTable) -> bool:
     """True for the "W" of "W bis NW"."""
     joiner, other = cursor.token(1).core, cursor.token(2).core if cursor.is_adjacent(2) else ""
     return joiner == table.numbers.to and len(other) > 1 and other in table.compass.names
+
+
+def _has_force(cursor: TokenCursor, table: LanguageTable) -> bool:
+    """True for the "NO" of "NO forza 6", and of "SO 6 à 7" in a forecast."""
+    compass = table.compass
+    ahead = 2 if cursor.is_adjacent(1) and cursor.token(1).core.lower() in compass.near else 1
+    near = {cursor.previous(back).core.lower() for back in range(1, _FORECAST + 1)}
+    long, forecast = len(cursor.token().core) > 1, near & (compass.near | compass.after)
+    if not (cursor.is_adjacent(ahead) and (forecast or (long and ahead > 1)) and (long or ahead > 1)):
+        return False
+    behind = cursor.token(ahead + 1).core if cursor.is_adjacent(ahead + 1) else ""
+    goes_on = behind in ("", table.numbers.to, "o", "ou", "oder", "or") or behind in table.units
+    return _FORCE.fullmatch(cursor.token(ahead).core) is not None and (goes_on or (long and ahead > 1))
 
 
 def _is_after_degrees(cursor: TokenCursor, back: int) -> bool:

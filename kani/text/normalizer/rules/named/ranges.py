@@ -12,25 +12,7 @@ from kani.text.normalizer.tokens import TokenCursor
 
 _RANGE = re.compile(rf"(?P<first>[^\W_]{{1,8}})(?P<dash>[{DASHES}])(?P<last>[^\W_]{{1,8}})")
 _PART = re.compile(r"(?P<before>[A-Z]{0,3})(?P<number>\d{0,4})(?P<after>[a-gA-DFG]?)")
-_SIZES = (
-    "XXS",
-    "XS",
-    "PP",
-    "P",
-    "S",
-    "M",
-    "L",
-    "G",
-    "GG",
-    "XL",
-    "XG",
-    "XXL",
-    "XXG",
-    "2XL",
-    "3XL",
-    "4XL",
-    "XXXL",
-)
+_SIZES = tuple("XXS XS PP P S M L G GG XL XG XXL XXG 2XL 3XL 4XL XXXL".split())
 _HYPHENS = "-‐‑"
 _NEXT = 1
 _MEASURES = frozenset("deg")

@@ -1,0 +1,49 @@
+"""Moves of chess ("Nf3", "Qxd5+") and players' rankings at tennis ("Léa (15/4)")."""
+
+from __future__ import annotations
+
+import re
+
+from kani.text.normalizer.rules.acronyms import letter_name
+from kani.text.normalizer.spoken import Piece, Verbalization
+from kani.text.normalizer.tables.table import LanguageTable
+from kani.text.normalizer.tokens import TokenCursor
+
+_MOVE = re.compile(r"[A-Z]?[a-h]?[1-8]?x?[a-h][1-8][+#]?")
+_SQUARE, _ELEMENT = re.compile(r"[a-h][1-8][+#]?"), re.compile(r"[A-Z][a-h][1-8]")
+_RANKING = re.compile(r"(\d{1,2})([/.])(\d)")
+_SET = re.compile(r"[0-7][-/][0-7]")
+_NEAR, _AHEAD = 5, 3
+
+
+def move(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """A move of chess near a word of the game, or near another one that is no ion ("Na2", "Be2")."""
+    token, names = cursor.token(), table.chess.names
+    if not names or not _MOVE.fullmatch(token.core) or _SQUARE.fullmatch(token.core):
+        return None
+    near = [cursor.previous(back).core for back in range(1, _NEAR + 1)]
+    near += [cursor.token(ahead).core for ahead in range(1, _AHEAD + 1)]
+    ion = _ELEMENT.fullmatch(token.core)
+    moves = any(_MOVE.fullmatch(one) and not (ion and _ELEMENT.fullmatch(one)) for one in near)
+    if not (moves or any(one.lower() in table.chess.near for one in near)):
+        return None
+    pieces: list[Piece] = []
+    for at, sign in enumerate(token.core, token.core_start):
+        number = table.number_words.cardinal(int(sign)) if sign.isdecimal() else ""
+        said = number or names.get(sign) or letter_name(sign, table)
+        pieces.append(Piece(f" {said}" if pieces else said, at, at + 1))
+    return Verbalization(tuple(pieces), token.core_end)
+
+
+def ranking(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """The "15/4" and "3.1" of "Léa (15/4)", where the sets of a match follow a few words later."""
+    token = cursor.token()
+    match = _RANKING.fullmatch(token.core)
+    if match is None or token.prefix != "(" or not token.suffix.startswith(")"):
+        return None
+    named = cursor.previous().core[:1].isupper() and not cursor.previous().suffix
+    if not named or not any(_SET.fullmatch(cursor.token(ahead).core) for ahead in range(1, _NEAR + 1)):
+        return None
+    point = f"{table.web.signs['.']} " if match[2] == "." else ""
+    first, last = (table.number_words.cardinal(int(match[group])) for group in (1, 3))
+    return Verbalization((Piece(f"{first} {point}{last}", token.core_start, token.core_end),), token.core_end)
