@@ -19,16 +19,16 @@ LINES = {
     "kani/cli": 2_220,
     "kani/composition": 1_650,
     "kani/core": 14_660,
-    "kani/engines": 29_370,
-    "kani/library": 1_080,
+    "kani/engines": 29_350,
+    "kani/library": 1_070,
     "kani/protocols": 21_570,
     "kani/ray": 780,
     "kani/runtime": 3_620,
     "kani/server": 4_780,
-    "kani/text": 14_850,
-    "tests": 78_130,
-    "benchmarks": 8_900,
-    "tools": 4_050,
+    "kani/text": 14_840,
+    "tests": 77_750,
+    "benchmarks": 8_880,
+    "tools": 4_030,
 }
 """Most lines of Python in each room. Who takes lines away lowers it; it is raised only in a commit that says
 what a user gets for it."""
