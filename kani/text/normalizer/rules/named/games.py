@@ -10,22 +10,24 @@ from kani.text.normalizer.tables.table import LanguageTable
 from kani.text.normalizer.tokens import TokenCursor
 
 _MOVE = re.compile(r"[A-Z]?[a-h]?[1-8]?x?[a-h][1-8][+#]?")
-_SQUARE, _ELEMENT = re.compile(r"[a-h][1-8][+#]?"), re.compile(r"[A-Z][a-h][1-8]")
+_SQUARE, _ELEMENT = re.compile(r"[a-h][1-8][+#]?"), re.compile(r"[A-Z][a-h][1-8][+]?")
 _RANKING = re.compile(r"(\d{1,2})([/.])(\d)")
 _SET = re.compile(r"[0-7][-/][0-7]")
 _NEAR, _AHEAD = 5, 3
 
 
 def move(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
-    """A move of chess near a word of the game, or near another one that is no ion ("Na2", "Be2")."""
+    """A move of chess near a word of the game or other moves; "Ca2+" near "e4" may be an ion yet."""
     token, names = cursor.token(), table.chess.names
     if not names or not _MOVE.fullmatch(token.core) or _SQUARE.fullmatch(token.core):
         return None
     near = [cursor.previous(back).core for back in range(1, _NEAR + 1)]
     near += [cursor.token(ahead).core for ahead in range(1, _AHEAD + 1)]
-    ion = _ELEMENT.fullmatch(token.core)
-    moves = any(_MOVE.fullmatch(one) and not (ion and _ELEMENT.fullmatch(one)) for one in near)
-    if not (moves or any(one.lower() in table.chess.near for one in near)):
+    ion = _ELEMENT.fullmatch(token.core) is not None
+    moves = [one for one in near if _MOVE.fullmatch(one) and not (ion and _ELEMENT.fullmatch(one))]
+    # One bare square beside it does not make a move of what may be an ion.
+    sure = len(moves) > ion or any(len(one) > len("e4") for one in moves)
+    if not (sure or any(one.lower() in table.chess.near for one in near)):
         return None
     pieces: list[Piece] = []
     for at, sign in enumerate(token.core, token.core_start):
