@@ -115,7 +115,11 @@ ALLOWED = {
     "kani/engines/packages": {"kani.engines.packages", *PLUGIN, *BELOW_ENGINES},
     **{
         f"kani/engines/{name}": {f"kani.engines.{name}", *PLUGIN, *BELOW_ENGINES}
-        for name in ("chat", "elevenlabs", "espeak", "kani", "whisper")
+        for name in ("chat", "espeak", "kani", "upstream", "whisper")
+    },
+    **{
+        f"kani/engines/{name}": {f"kani.engines.{name}", "kani.engines.upstream", *PLUGIN, *BELOW_ENGINES}
+        for name in ("elevenlabs", "openai")
     },
     **{
         f"kani/engines/{name}": {f"kani.engines.{name}", "kani.engines.packages", *PLUGIN, *BELOW_ENGINES}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import logging
 import re
 import ssl
@@ -21,10 +20,11 @@ from kani.engines.elevenlabs.audio_in import AudioReceiver
 from kani.engines.elevenlabs.connection import open_connection
 from kani.engines.elevenlabs.exchange import send_and_receive
 from kani.engines.elevenlabs.failures import UpstreamFailed
-from kani.engines.elevenlabs.fallback import Fallback
-from kani.engines.elevenlabs.metrics import UpstreamMetrics
 from kani.engines.elevenlabs.settings import UpstreamSettings
-from kani.engines.elevenlabs.text import SegmentText
+from kani.engines.upstream.address import is_confidential
+from kani.engines.upstream.fallback import Fallback
+from kani.engines.upstream.metrics import UpstreamMetrics
+from kani.engines.upstream.text import SegmentText
 from kani.text.incremental_text import IncrementalText
 from kani.text.languages import primary
 
@@ -61,7 +61,7 @@ class ElevenLabsEngine:
         self._key = settings.api_key.get_secret_value() if settings.api_key is not None else ""
         self._timeout_s = timeout_s
         self._metrics = metrics
-        self._fallback = Fallback(fallback, metrics) if fallback is not None else None
+        self._fallback = Fallback(fallback, metrics, messages.SAMPLE_RATE) if fallback is not None else None
         self._tls: ssl.SSLContext | None = None
         self._info: EngineInfo | None = None
 
@@ -206,7 +206,7 @@ class ElevenLabsEngine:
                 f"ElevenLabs' model {settings.model} cannot be streamed into: "
                 "set ELEVEN_MODEL to eleven_flash_v2_5 or eleven_multilingual_v2"
             )
-        if not _is_confidential(settings.url):
+        if not is_confidential(settings.url):
             raise EngineUnavailable(
                 "the ElevenLabs engine sends its key through https only, but to this machine itself: "
                 "set KANI_ELEVENLABS_URL to an address that begins with https://"
@@ -247,15 +247,3 @@ class ElevenLabsEngine:
             accepts_partial_text=True,
             normalizes_text=True,
         )
-
-
-def _is_confidential(base_url: str) -> bool:
-    """Return whether ``base_url`` is encrypted, or stays on this machine."""
-    parts = urlsplit(base_url)
-    if parts.scheme == "https":
-        return True
-    host = parts.hostname or ""
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -20,9 +20,9 @@ from kani.core.engine import BackgroundLoadingEngine
 from kani.core.errors import EngineFailed, EngineUnavailable
 from kani.core.types import Boundary, Segment
 from kani.engines.elevenlabs import engine as engine_module
-from kani.engines.elevenlabs import fallback as fallback_module
 from kani.engines.elevenlabs.engine import ElevenLabsEngine
 from kani.engines.elevenlabs.settings import UpstreamSettings
+from kani.engines.upstream import fallback as fallback_module
 from tests.engines.elevenlabs.conftest import (
     ID,
     LONG,
