@@ -68,6 +68,10 @@ ALLOWED = {
     "kani/books": {"kani.books", "kani.core", "kani.text.boundaries"},
     "kani/cli": {"kani.cli", "websocket_client", "websocket_config"},
     "kani/cli/prerequisites.py": {"kani.runtime.extras"},
+    "kani/cli/mcp": {
+        *("kani.cli", "kani.library", "kani.core", "kani.runtime.extras"),
+        *("kani.server.access", "kani.composition.host_names", "websocket_config"),
+    },
     "kani/cli/speech_commands.py": {"kani", "kani.cli"},
     "kani/cli/audiobook.py": {
         *("kani.cli", "kani.books", "kani.library", "kani.text"),
