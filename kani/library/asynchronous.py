@@ -24,22 +24,25 @@ from kani.composition.speech_service import (
 )
 from kani.core.audio.decoding import RECORDING_POOL, run_in_pool
 from kani.core.audio.pcm import decode_recording, wav
+from kani.core.conversation.turns import TurnMachine, TurnRule, TurnStopped
 from kani.core.diarization.diarizer import MAX_SPEAKERS
 from kani.core.diarization.turns import divide_by_speaker
 from kani.core.errors import EngineUnavailable, InvalidRequest
 from kani.core.expected_words import MAX_TEXT
 from kani.core.observer import Observer
 from kani.core.recognition_service import RecognitionService
-from kani.core.recognizer import RecognitionEvent, RecognizedWord, Step
+from kani.core.recognizer import RecognitionEvent, RecognizedWord, Step, text_of
 from kani.core.session.admission import Admission
 from kani.core.session.recognition import RecognitionSession
 from kani.core.session.session import SpeechSession
 from kani.core.transcriber import TranscriptionOptions
-from kani.core.turns.interruption import LIKELY
 from kani.core.types import Recording, Samples, SpeechChunk, SpeechRequest, Voice
 from kani.library.results import Audio, Transcript, Word, turns_of
 
 T = TypeVar("T")
+
+ONE_TURN = TurnRule(waits_for_words=True)
+"""Rule by which ``AsyncRecognizer.hear`` ends."""
 
 LIBRARY = "library"
 """Name in the log instead of a protocol."""
@@ -253,15 +256,18 @@ class AsyncRecognizer:
         session = self._open(sample_rate, language, prompt)
         session.judges_turns = True
         session.hear_turns_again()
-        text = ""
+        turns, words = TurnMachine(sample_rate), list[RecognizedWord]()
         async with aclosing(_events(session, audio)) as events:
             async for event in events:
                 if isinstance(event, RecognizedWord):
-                    text += (" " if text and event.language not in UNSPACED_LANGUAGES else "") + event.text
-                    yield text
-                elif text and isinstance(event, Step) and _has_ended(event):
-                    break
-            hearing = session.end_turn() if text else None
+                    turns.add_word(event)
+                    words.append(event)
+                    yield text_of(words)
+                elif isinstance(event, Step):
+                    stopped = any(isinstance(one, TurnStopped) for one in turns.feed(event, ONE_TURN))
+                    if stopped and words:
+                        break
+            hearing = session.end_turn() if words else None
             if hearing is not None and (heard := await hearing.in_time()) is not None:
                 yield heard.text
 
@@ -274,12 +280,6 @@ class AsyncRecognizer:
             language=language,
             prompt=prompt[-MAX_TEXT:],
         )
-
-
-def _has_ended(step: Step) -> bool:
-    """Return True if all words of a turn are known and nothing more is said."""
-    known = step.settled or step.pause_probabilities[2] >= LIKELY
-    return known and (step.complete is True or step.pause_probabilities[2] >= LIKELY)
 
 
 async def _events(

@@ -26,7 +26,7 @@ class SpeechGate:
 
     def __init__(self, on: float = _ON) -> None:
         """on: probability at which speech begins."""
-        self._on, self._off = on, min(on, _OFF)
+        self._on = on
         self.now_s = 0.0
         self.speaking = False
         self.onset_s = 0.0
@@ -43,7 +43,7 @@ class SpeechGate:
         self.now_s = self._chunks * VOICE_CHUNK_S
         self._loud = self._loud + 1 if voice >= self._on else 0
         if self.speaking:
-            self.speaking = voice >= self._off
+            self.speaking = voice >= _OFF
         elif self._loud >= _ONSET_CHUNKS:
             self.speaking = True
             self.onset_s = begun_s - (_ONSET_CHUNKS - 1) * VOICE_CHUNK_S

@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from kani.core.engine import CloningKind, Engine, EngineInfo
 from kani.core.errors import InvalidRequest, StoreUnavailable, UnknownVoice, UnsupportedLanguage
 from kani.core.types import Voice
-from kani.core.voices import speakers
-from kani.core.voices.mix import SEPARATOR, mix_name, parse_mix
+from kani.core.voices.names import speakers
+from kani.core.voices.names.mix import SEPARATOR, mix_name, parse_mix
 from kani.core.voices.store import CUSTOM_PREFIX, StoredVoice, VoiceStore
 from kani.text.languages import canonical, parent, primary
 

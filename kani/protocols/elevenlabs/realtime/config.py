@@ -11,6 +11,7 @@ from msgspec import Meta, Struct
 from starlette.datastructures import QueryParams
 
 from kani.core.audio.encoding import AudioFormat
+from kani.core.conversation.turns import Patience, TurnRule
 from kani.core.errors import InvalidRequest
 from kani.protocols.elevenlabs.formats import FORMATS
 from kani.text import foreign
@@ -54,20 +55,22 @@ class SessionConfig(Struct, frozen=True, kw_only=True):
         return FORMATS[self.audio_format]
 
     @property
-    def vad(self) -> bool:
-        """True if the server commits at pauses."""
-        return self.commit_strategy == "vad"
-
-    @property
-    def pause_s(self) -> float:
-        """Silence that ends a segment, where the server commits (seconds)."""
-        return max(self.vad_silence_threshold_secs, self.min_silence_duration_ms / 1000)
+    def rule(self) -> TurnRule | None:
+        """Rule by which pauses end segments; None where the client commits."""
+        if self.commit_strategy == "manual":
+            return None
+        pause_s = max(self.vad_silence_threshold_secs, self.min_silence_duration_ms / 1000)
+        patience = Patience(pause_s, pause_s, pause_s, pause_s)
+        return TurnRule(patience, self.vad_threshold, padding_s=0.0, waits_for_words=True)
 
     def as_json(self) -> dict[str, Any]:
         """Return the ``config`` of ``session_started``."""
         told = msgspec.structs.asdict(self)
         del told["language"]
-        return told | {"sample_rate": self.input_format.sample_rate, "vad_commit_strategy": self.vad}
+        return told | {
+            "sample_rate": self.input_format.sample_rate,
+            "vad_commit_strategy": self.commit_strategy == "vad",
+        }
 
 
 def parse_config(query: QueryParams, spoken_language: Callable[[str], str | None]) -> SessionConfig:

@@ -34,7 +34,7 @@ from kani.protocols.elevenlabs.realtime.config import SessionConfig
 from kani.protocols.shared.errors import BadMessage
 from kani.protocols.shared.json_input import parse_object
 from kani.text import foreign
-from kani.text.segment_weight import UNSPACED_LANGUAGES
+from kani.text.writing import space_between
 
 MAX_CHUNK_BYTES = 8 * 2**20
 """Decoded bytes of one message's audio."""
@@ -149,17 +149,12 @@ def committed_with_timestamps(
     )
 
 
-def joined(words: Sequence[RecognizedWord]) -> str:
-    """Return the text of words."""
-    return "".join(_gap(before, word) + word.text for before, word in _pairs(words))
-
-
 def _pairs(words: Sequence[RecognizedWord]) -> list[tuple[RecognizedWord | None, RecognizedWord]]:
     return list(zip((None, *words), words, strict=False))
 
 
 def _gap(before: RecognizedWord | None, word: RecognizedWord) -> str:
-    return "" if before is None or word.language in UNSPACED_LANGUAGES else " "
+    return "" if before is None else space_between(before.text, word.text)
 
 
 def _items(words: Sequence[RecognizedWord], offset_s: float) -> list[dict[str, Any]]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 
-from kani.core.recognizer import STEP_S, RecognizedWord, Step
+from kani.core.conversation.turns import TurnMachine, TurnStarted, TurnStopped
+from kani.core.recognizer import STEP_S, RecognizedWord, Step, text_of
 from kani.core.session.recognition import RecognitionSession
 from kani.core.types import Samples
 from kani.protocols.elevenlabs.realtime import messages
 from kani.protocols.elevenlabs.realtime.config import SessionConfig
-from kani.protocols.elevenlabs.realtime.pauses import Pauses
 
 LONGEST_SEGMENT_S = 90.0
 """Seconds of audio after which a segment is committed without being asked for."""
@@ -32,7 +32,8 @@ class Recognition:
         self._start_s = start_s
         self._config = config
         self._send = send
-        self._pauses = Pauses(config)
+        self._turns = TurnMachine(config.input_format.sample_rate)
+        self._voiced_s = 0.0  # of the segment so far
         self._words: list[RecognizedWord] = []  # of the segment so far
         self._steps = 0  # of the segment so far
         self._begun = True  # False from a commit until speech goes on
@@ -68,7 +69,8 @@ class Recognition:
             async for event in events:
                 if isinstance(event, RecognizedWord):
                     self._words.append(event)
-                    await self._send(messages.partial(messages.joined(self._words)))
+                    self._turns.add_word(event)
+                    await self._send(messages.partial(text_of(self._words)))
                 elif isinstance(event, Step):
                     await self._take_step(event, session)
             if self.committed or self._words:
@@ -76,24 +78,28 @@ class Recognition:
 
     async def _take_step(self, step: Step, session: RecognitionSession) -> None:
         self._steps += 1
-        paused = self._pauses.feed(step)
-        if not self._begun and (onset_s := self._pauses.onset_s) is not None:
-            self._begun = True
-            session.begin_turn(onset_s)
+        self._voiced_s += step.voiced_s(self._config.vad_threshold)
+        stopped = False
+        for change in self._turns.feed(step, self._config.rule):
+            if isinstance(change, TurnStarted) and not self._begun:
+                self._begun = True
+                session.begin_turn(change.start_s)
+            stopped = stopped or isinstance(change, TurnStopped)
+        paused = stopped and self._voiced_s >= self._config.min_speech_duration_ms / 1000
         too_long = self._steps * STEP_S >= LONGEST_SEGMENT_S and not self.committed
-        if self._words and (too_long or (paused and self._config.vad)):
+        if self._words and (paused or too_long):
             await self._send_committed()
-        elif paused:
+        elif stopped and not self._words:
             # A sound without words.
-            self._pauses.begin_segment()
+            self._voiced_s = 0.0
 
     async def _send_committed(self) -> None:
         words, self._words, self._steps = self._words, [], 0
-        self._pauses.begin_segment()
+        self._voiced_s = 0.0
         self._begun = False
         hearing = self._session.end_turn() if words and self._session is not None else None
         heard = None if hearing is None else await hearing.in_time()
-        text, language = messages.joined(words), words[-1].language if words else ""
+        text, language = text_of(words), words[-1].language if words else ""
         if heard is not None:
             text, language = heard.text, heard.language
         await self._send(messages.committed(text))
