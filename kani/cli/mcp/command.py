@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from kani.cli.parser import Parser
 from kani.cli.prerequisites import CANNOT_START, INTERRUPTED, USAGE
+from kani.composition.host_names import is_loopback
 from kani.library.asynchronous import settings_of
 from kani.runtime.extras import install_command
 from kani.server.access import AccessMiddleware, AccessRules
-from kani.composition.host_names import is_loopback
 
 if TYPE_CHECKING:
     from kani.cli.mcp.tools import SpeechTools

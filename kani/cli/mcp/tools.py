@@ -17,9 +17,10 @@ from kani.cli.mcp.microphone import RATE, microphone
 from kani.cli.sound import CommandFailed, Output, find_player
 from kani.core.audio.pcm import pcm16
 from kani.core.errors import SpeechError
+from kani.core.request import MAX_TEXT
 from kani.library.asynchronous import AsyncRecognizer, AsyncSpeech
 from kani.library.results import codec_of
-from websocket_config import MAX_TEXT, VERSION
+from websocket_config import VERSION
 
 LONGEST_LISTEN_S = 300.0
 

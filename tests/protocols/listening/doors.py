@@ -16,6 +16,7 @@ from typing import Any
 
 import httpx
 import numpy as np
+from websockets.asyncio.client import connect
 from wyoming.event import Event
 
 from kani import AsyncConversation, AsyncRecognizer, EngineUnavailable, Heard, NoAnswer
