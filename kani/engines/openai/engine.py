@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, aclosing
@@ -10,8 +9,8 @@ from contextlib import AsyncExitStack, aclosing
 import httpx
 import numpy as np
 
-from kani.core.engine import BackgroundLoadingEngine, Engine, EngineInfo
-from kani.core.errors import EngineFailed, EngineUnavailable, UnsupportedLanguage
+from kani.core.engine import Engine, EngineInfo
+from kani.core.errors import EngineUnavailable, UnsupportedLanguage
 from kani.core.types import Segment, Span, SpeechChunk, Voice
 from kani.engines.openai.service import (
     MAX_SPEECH_PIECES,
@@ -22,8 +21,8 @@ from kani.engines.openai.service import (
     names,
 )
 from kani.engines.openai.settings import LANGUAGES, OpenAIUpstreamSettings
-from kani.engines.upstream.fallback import Fallback
 from kani.engines.upstream.metrics import UpstreamMetrics
+from kani.engines.upstream.relay import Relay
 from kani.engines.upstream.text import SegmentText
 from kani.runtime import bounded_http
 from kani.runtime.silence_trim import SilenceTrimmer
@@ -38,9 +37,6 @@ AUDIBLE = 0.004
 
 LONGER_S = 5.0
 """Seconds that an answer may be longer than the segment, with its silence."""
-
-RETRY_DELAYS_S = (0.25, 1.0)
-"""Seconds before each further try, as long as no audio was received."""
 
 _PCM = (
     "audio/pcm",
@@ -70,9 +66,8 @@ class OpenAIEngine:
         It is started and stopped with this engine. silence_s: longest wait for a byte.
         """
         self._settings = settings
-        self._metrics = metrics
         self._upstream = Upstream(settings, silence_s)
-        self._fallback = None if fallback is None else Fallback(fallback, metrics, settings.sample_rate)
+        self._relay = Relay(metrics, fallback, settings.sample_rate)
         self._model = settings.model or ""
         self._info: EngineInfo | None = None
 
@@ -90,9 +85,8 @@ class OpenAIEngine:
         warning.
         """
         async with AsyncExitStack() as started:
-            if self._fallback is not None:
-                await self._fallback.engine.start()
-                started.push_async_callback(self._fallback.engine.stop)
+            await self._relay.start()
+            started.push_async_callback(self._relay.stop)
             await self._upstream.start()
             started.push_async_callback(self._upstream.stop)
             self._info = self._describe(await self._voices())
@@ -100,44 +94,19 @@ class OpenAIEngine:
 
     async def wait_until_loaded(self) -> None:
         """See ``BackgroundLoadingEngine.wait_until_loaded``; waits for the fallback engine."""
-        if self._fallback is not None and isinstance(self._fallback.engine, BackgroundLoadingEngine):
-            await self._fallback.engine.wait_until_loaded()
+        await self._relay.wait_until_loaded()
 
     async def stop(self) -> None:
         """See ``Engine.stop``."""
         await self._upstream.stop()
-        if self._fallback is not None:
-            await self._fallback.engine.stop()
+        await self._relay.stop()
 
     async def synthesize(self, segment: Segment) -> AsyncGenerator[SpeechChunk, None]:
-        """See ``Engine.synthesize``; with retries until audio was received, or by the fallback engine."""
-        fallback = self._fallback
-        if fallback is not None and not fallback.supports(segment.language):
-            fallback = None
-        delays = iter(RETRY_DELAYS_S)
-        while fallback is None or not fallback.active:
-            has_audio = False
-            try:
-                async with aclosing(self._speak(segment)) as chunks:
-                    async for chunk in chunks:
-                        has_audio = True
-                        yield chunk
-                return
-            except UpstreamFailed as error:
-                self._metrics.count_failure(error.code)
-                logger.warning("%s (%s: %s)", error, self._upstream.place, error.detail)
-                delay_s = next(delays, None) if error.transient and not has_audio else None
-                if delay_s is None and (has_audio or fallback is None):
-                    raise EngineFailed(str(error), logged=True) from error
-                if delay_s is None and error.affects_all_requests and fallback is not None:
-                    fallback.activate()
-            if delay_s is None:
-                break
-            await asyncio.sleep(delay_s)
-        assert fallback is not None, "without a fallback engine the failure was raised"
-        async with SegmentText(segment) as text, aclosing(fallback.synthesize(segment, text)) as chunks:
-            async for chunk in chunks:
-                yield chunk
+        """See ``Engine.synthesize``."""
+        async with SegmentText(segment) as text:
+            async with aclosing(self._relay.speak(segment, text, lambda: self._speak(segment))) as chunks:
+                async for chunk in chunks:
+                    yield chunk
 
     async def _speak(self, segment: Segment) -> AsyncGenerator[SpeechChunk, None]:
         """Speak by one request, which ends with the segment's longest time. Raises UpstreamFailed."""

@@ -15,6 +15,7 @@ import httpx
 from kani.core.errors import EngineUnavailable
 from kani.engines.openai.settings import OpenAIUpstreamSettings
 from kani.engines.upstream.address import is_confidential
+from kani.engines.upstream.relay import ServiceFailed
 from kani.runtime import bounded_http
 from kani.text import foreign
 
@@ -49,24 +50,23 @@ _OF_ONE_REQUEST = frozenset(("refused", "silent"))
 _CODES = {401: "unauthorized", 403: "unauthorized", 408: "stalled", 429: "busy", 503: "busy"}
 
 
-class UpstreamFailed(Exception):
+class UpstreamFailed(ServiceFailed):
     """The server failed; ``str()`` is a sentence fit for a client.
 
     code: a key of ``_SENTENCES``; detail: for the log, without the key.
     """
 
     def __init__(self, code: str, detail: str = "") -> None:
-        super().__init__(f"the upstream server {_SENTENCES[code]}")
-        self.code, self.detail = code, detail
+        super().__init__(f"the upstream server {_SENTENCES[code]}", code, detail)
 
     @property
     def affects_all_requests(self) -> bool:
-        """True if other requests would fail likewise."""
+        """See ``ServiceFailed.affects_all_requests``."""
         return self.code not in _OF_ONE_REQUEST
 
     @property
     def transient(self) -> bool:
-        """True if another try a moment later may succeed; a stall would be waited for once more."""
+        """See ``ServiceFailed.transient``."""
         return self.code in _TRANSIENT
 
 

@@ -22,6 +22,7 @@ from kani.engines.openai.engine import OpenAIEngine
 from kani.engines.openai.recognizer import OpenAIRecognizer
 from kani.engines.openai.service import names
 from kani.engines.openai.settings import OpenAIUpstreamSettings
+from kani.engines.upstream import relay as relay_module
 from kani.engines.upstream.metrics import UpstreamMetrics
 from kani.runtime.voice_detector import CHUNK_SAMPLES
 from tests.protocols.raw_site import Answer, Site, answer, opened, redirect
@@ -178,7 +179,7 @@ async def test_pieces_of_any_length_are_one_stream(site: Site) -> None:
 async def test_broken_answer_is_told_in_words(
     site: Site, monkeypatch: pytest.MonkeyPatch, reply: Answer, reason: str, tries: int
 ) -> None:
-    monkeypatch.setattr(engine_module, "RETRY_DELAYS_S", (0.0, 0.0))
+    monkeypatch.setattr(relay_module, "RETRY_DELAYS_S", (0.0, 0.0))
     site.answers[SPEECH] = reply
     async with started(site) as engine:
         with pytest.raises(EngineFailed, match=rf"^the upstream server .*{reason}"):
