@@ -35,6 +35,7 @@ LOCKS = {
     "deploy/requirements-bucket.txt": ["bucket"],
     "deploy/requirements-traces.txt": ["traces"],
     "deploy/requirements-ray.txt": ["ray"],
+    "deploy/requirements-mcp.txt": ["mcp"],
 }
 """The extras with packages in a file; the first has those of every installation, too."""
 

@@ -21,10 +21,11 @@ usage: kani-tts COMMAND ...
   fetch              download, verify and prepare the model files that are needed
   check              test a running server
   worker ADDRESS     serve an engine to servers on other machines
+  mcp                tools for coding agents: speak, listen, transcribe
 
 kani-tts COMMAND --help lists the options of a command."""
 
-COMMANDS = ("serve", "say", "listen", "voices", "fetch", "check", "worker")
+COMMANDS = ("serve", "say", "listen", "voices", "fetch", "check", "worker", "mcp")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -53,6 +54,10 @@ def _run(command: str, given: list[str]) -> int:
         from kani.cli import check
 
         return check.main(given)
+    if command == "mcp":
+        from kani.cli.mcp import command as mcp
+
+        return mcp.main(given)
     if command in ("say", "listen", "voices"):
         from kani.cli import speech_commands
 

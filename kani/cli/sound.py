@@ -39,6 +39,9 @@ class Output(Protocol):
     def close(self) -> None:
         """Finish: return when all samples are written or played."""
 
+    def abort(self) -> None:
+        """End at once, without what is not played yet."""
+
 
 class WavOutput:
     """A WAV file written as the audio arrives; without seeking, its header leaves the length open."""
@@ -65,6 +68,10 @@ class WavOutput:
             self._file.write(self._header(self._length))
         self._file.close()
 
+    def abort(self) -> None:
+        """Leave the file as it is."""
+        self._file.close()
+
 
 class SoundCard:
     """The sound card, by the sounddevice package."""
@@ -83,6 +90,11 @@ class SoundCard:
     def close(self) -> None:
         """Wait until all samples are played."""
         self._stream.stop()
+        self._stream.close()
+
+    def abort(self) -> None:
+        """Fall silent."""
+        self._stream.abort()
         self._stream.close()
 
 
@@ -117,6 +129,12 @@ class PipePlayer:
             complaints = self._complaints.read()
         check_played(self._name, code, complaints, ran_s, self._samples / self._sample_rate)
 
+    def abort(self) -> None:
+        """Fall silent."""
+        self._process.kill()
+        self._process.wait()
+        self._complaints.close()
+
 
 class FilePlayer:
     """A program that needs the complete file: playback starts after the last samples."""
@@ -141,6 +159,11 @@ class FilePlayer:
             done = subprocess.run([self._program, self._path], stderr=subprocess.PIPE, check=False)  # noqa: S603
         ran_s, seconds = time.monotonic() - started, self._samples / self._sample_rate
         check_played(Path(self._program).name, done.returncode, done.stderr, ran_s, seconds)
+
+    def abort(self) -> None:
+        """Play nothing."""
+        self._wav.abort()
+        self._folder.cleanup()
 
 
 def check_played(name: str, code: int, complaints: bytes, ran_s: float, seconds: float) -> None:

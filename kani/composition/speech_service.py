@@ -22,6 +22,7 @@ from kani.core.observer import Observer
 from kani.core.recognizer import Recognizer
 from kani.core.request import MAX_TEXT, Limits
 from kani.core.service import SpeechService
+from kani.core.turns.pause_judge import TurnModel
 from kani.core.types import Recording
 from kani.core.voices.catalogue import VoiceStore
 from kani.core.voices.recording_check import RecordingCheck
@@ -82,7 +83,7 @@ def build_service(
             worker_metrics=workers,
         ),
         starts_recognizer=settings.recognizer != "auto",
-        turn_model=SmartTurn(),
+        turn_model=build_turn_model(),
         diarizer=build_diarizer(),
         reference_voice=EspeakReferenceVoice(),
         lexicon=LexiconFile(settings.lexicon) if settings.lexicon is not None else None,
@@ -97,6 +98,11 @@ def _restarts(settings: Settings, registry: CollectorRegistry) -> Restarts | Non
     # A process gives all its memory back.
     processes = settings.engine_process or settings.idle_unload_seconds is not None
     return Restarts(registry) if processes else None
+
+
+def build_turn_model() -> TurnModel:
+    """Return what hears whether a speaker has said all; it is loaded when it is first needed."""
+    return SmartTurn()
 
 
 def build_diarizer() -> Diarizer:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 from kani.core.types import Samples
+from kani.text.writing import space_between
 
 STEP_S = 0.08
 """Seconds of audio for each ``Step``."""
@@ -30,6 +31,14 @@ class RecognizedWord:
     end_s: float
     language: str = field(default="", compare=False)
     """Primary language subtag; empty if unknown."""
+
+
+def text_of(words: Iterable[RecognizedWord]) -> str:
+    """Return the text of words, with the spaces that their scripts have between them."""
+    text = ""
+    for word in words:
+        text += space_between(text, word.text) + word.text
+    return text
 
 
 @dataclass(frozen=True, slots=True)

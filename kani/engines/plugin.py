@@ -28,11 +28,11 @@ ENGINES, RECOGNIZERS, PROTOCOLS = "kani.engines", "kani.recognizers", "kani.prot
 
 _OWN_ENGINES = tuple(
     EntryPoint(name, f"kani.engines.{name}.plugin:ENGINE", ENGINES)
-    for name in ("kani", "kokoro", "espeak", "pocket", "voxcpm", "kyutai", "elevenlabs")
+    for name in ("kani", "kokoro", "espeak", "pocket", "voxcpm", "kyutai", "elevenlabs", "openai")
 )
 _OWN_RECOGNIZERS = tuple(
     EntryPoint(name, f"kani.engines.{name}.plugin:RECOGNIZER", RECOGNIZERS)
-    for name in ("whisper", "transcribe", "kyutai")
+    for name in ("whisper", "transcribe", "kyutai", "openai")
 )
 # Listed here and not in pyproject.toml: a checkout, which is not installed, has no entry points.
 

@@ -15,23 +15,34 @@ import numpy as np
 from prometheus_client import CollectorRegistry
 
 from kani.composition.settings import Settings, load
-from kani.composition.speech_service import build_diarizer, build_own_recognizer, build_service, limits_of
+from kani.composition.speech_service import (
+    build_diarizer,
+    build_own_recognizer,
+    build_service,
+    build_turn_model,
+    limits_of,
+)
 from kani.core.audio.decoding import RECORDING_POOL, run_in_pool
 from kani.core.audio.pcm import decode_recording, wav
+from kani.core.conversation.turns import TurnMachine, TurnRule, TurnStopped
 from kani.core.diarization.diarizer import MAX_SPEAKERS
 from kani.core.diarization.turns import divide_by_speaker
 from kani.core.errors import EngineUnavailable, InvalidRequest
 from kani.core.expected_words import MAX_TEXT
 from kani.core.observer import Observer
 from kani.core.recognition_service import RecognitionService
-from kani.core.recognizer import RecognizedWord
+from kani.core.recognizer import RecognitionEvent, RecognizedWord, Step, text_of
 from kani.core.session.admission import Admission
+from kani.core.session.recognition import RecognitionSession
 from kani.core.session.session import SpeechSession
 from kani.core.transcriber import TranscriptionOptions
 from kani.core.types import Recording, Samples, SpeechChunk, SpeechRequest, Voice
 from kani.library.results import Audio, Transcript, Word, turns_of
 
 T = TypeVar("T")
+
+ONE_TURN = TurnRule(waits_for_words=True)
+"""Rule by which ``AsyncRecognizer.hear`` ends."""
 
 LIBRARY = "library"
 """Name in the log instead of a protocol."""
@@ -166,7 +177,7 @@ class AsyncRecognizer:
         if built is None:
             raise EngineUnavailable("recognizer: none recognises nothing")
         self._rate = built.info.sample_rate
-        self._recognition = RecognitionService(built, Observer(), diarizer=build_diarizer())
+        self._recognition = RecognitionService(built, Observer(), build_turn_model(), build_diarizer())
         self._admission = Admission(limits_of(chosen), Observer())
 
     async def __aenter__(self) -> Self:
@@ -224,7 +235,44 @@ class AsyncRecognizer:
         audio: mono samples in [-1, 1] at ``sample_rate`` hertz, in pieces of any length; prompt: as of
         ``transcribe``.
         """
-        session = self._recognition.open_recognition(
+        session = self._open(sample_rate, language, prompt)
+        async with aclosing(_events(session, audio)) as events:
+            async for event in events:
+                if isinstance(event, RecognizedWord):
+                    yield event
+
+    async def hear(
+        self,
+        audio: AsyncIterable[Samples],
+        sample_rate: int,
+        *,
+        language: str | None = None,
+        prompt: str = "",
+    ) -> AsyncGenerator[str, None]:
+        """Yield the text of one turn so far, word by word, and at last the whole. Arguments as of ``listen``.
+
+        It ends once the speaker has said all, by sound and words, or with the audio.
+        """
+        session = self._open(sample_rate, language, prompt)
+        session.judges_turns = True
+        session.hear_turns_again()
+        turns, words = TurnMachine(sample_rate), list[RecognizedWord]()
+        async with aclosing(_events(session, audio)) as events:
+            async for event in events:
+                if isinstance(event, RecognizedWord):
+                    turns.add_word(event)
+                    words.append(event)
+                    yield text_of(words)
+                elif isinstance(event, Step):
+                    stopped = any(isinstance(one, TurnStopped) for one in turns.feed(event, ONE_TURN))
+                    if stopped and words:
+                        break
+            hearing = session.end_turn() if words else None
+            if hearing is not None and (heard := await hearing.in_time()) is not None:
+                yield heard.text
+
+    def _open(self, sample_rate: int, language: str | None, prompt: str) -> RecognitionSession:
+        return self._recognition.open_recognition(
             self._admission,
             protocol=LIBRARY,
             client="",
@@ -232,26 +280,31 @@ class AsyncRecognizer:
             language=language,
             prompt=prompt[-MAX_TEXT:],
         )
-        async with session:
 
-            async def feed() -> None:
-                try:
-                    async for piece in audio:
-                        await session.feed(np.asarray(piece, np.float32))
-                finally:
-                    session.finish()
 
-            feeding = asyncio.create_task(feed())
+async def _events(
+    session: RecognitionSession, audio: AsyncIterable[Samples]
+) -> AsyncGenerator[RecognitionEvent, None]:
+    """Yield the events of a session, which hears ``audio``."""
+    async with session:
+
+        async def feed() -> None:
             try:
-                async with aclosing(session.events()) as events:
-                    async for event in events:
-                        if isinstance(event, RecognizedWord):
-                            yield event
-                await feeding
+                async for piece in audio:
+                    await session.feed(np.asarray(piece, np.float32))
             finally:
-                feeding.cancel()
-                with suppress(asyncio.CancelledError):
-                    await feeding
+                session.finish()
+
+        feeding = asyncio.create_task(feed())
+        try:
+            async with aclosing(session.events()) as events:
+                async for event in events:
+                    yield event
+            await feeding
+        finally:
+            feeding.cancel()
+            with suppress(asyncio.CancelledError):
+                await feeding
 
 
 async def _feed(session: SpeechSession, text: Text) -> None:

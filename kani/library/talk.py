@@ -27,7 +27,7 @@ from kani.core.conversation.turns import (
     TurnStopped,
 )
 from kani.core.errors import SpeechError
-from kani.core.recognizer import NO_WORDS, Mark, RecognizedWord, Step
+from kani.core.recognizer import NO_WORDS, Mark, RecognizedWord, Step, text_of
 from kani.core.service import SpeechService
 from kani.core.session.recognition import RecognitionSession
 from kani.core.session.voice_resolver import LanguageMemory
@@ -190,9 +190,7 @@ class Talk:
 
     def _said(self) -> tuple[str, str]:
         """Return the words of the turn so far, and their language."""
-        language = self._words[-1].language
-        joint = "" if language in ("zh", "yue", "ja", "th", "lo", "my", "km", "bo") else " "
-        return joint.join(word.text for word in self._words), language
+        return text_of(self._words), self._words[-1].language
 
     def _begin_early(self, step: Step) -> None:
         """Begin the answer to the words so far in a pause, if they have probably ended the turn."""

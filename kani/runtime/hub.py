@@ -21,7 +21,7 @@ from huggingface_hub.errors import (
 from kani.runtime.errors import CheckpointError
 from kani.runtime.model_names import HUB_NAME, local_path
 
-_FILES = ("*.json", "*.safetensors", "*.jinja")
+_FILES = ("*.json", "*.safetensors", "*.jinja", "README*")
 _TIMEOUT_S = 10
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 

@@ -193,8 +193,8 @@ class AccessRules:
         offered = offered_keys(headers, query)
         if _is_known(offered, {*self.keys, PUBLIC_TOKEN} if any_key else self._secret_keys):
             return None
-        is_temporary_key = self.temporary_keys.get(path)
-        if is_temporary_key is not None and any(map(is_temporary_key, offered)):
+        temporary = [valid for known, valid in self.temporary_keys.items() if _fits(path.split("/"), known)]
+        if any(valid(key) for valid in temporary for key in offered):
             return None
         if not (self.keys or any_key):
             return Refusal(403, "unauthorized proxy: KANI_API_KEYS or --no-auth lets its clients in")

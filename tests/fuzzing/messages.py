@@ -15,7 +15,7 @@ from starlette.requests import Request
 
 from kani.core.errors import InvalidRequest, SpeechError
 from kani.core.types import Embedding
-from kani.core.voices.mix import parse_mix
+from kani.core.voices.names.mix import parse_mix
 from kani.protocols.elevenlabs.errors import FieldTooLarge, Unprocessable
 from kani.protocols.elevenlabs.http import body as elevenlabs_body
 from kani.protocols.elevenlabs.http.dialogue_body import parse_dialogue

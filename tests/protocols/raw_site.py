@@ -1,6 +1,7 @@
 """An HTTP host with raw answers, byte for byte, which counts its connections."""
 
 import asyncio
+import re
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
@@ -34,6 +35,8 @@ class Site:
         with suppress(ConnectionError, asyncio.IncompleteReadError):
             head = (await reader.readuntil(b"\r\n\r\n")).decode()
             self.heads.append(head)
+            if (length := re.search(r"(?i)content-length: (\d+)", head)) is not None:
+                await reader.readexactly(int(length[1]))
             path = head.split(" ", 2)[1]
             reply = self.answers.get(path, answer(b"", status="404 Not Found"))
             if isinstance(reply, bytes):

@@ -94,7 +94,7 @@ def test_lists_are_split_at_commas() -> None:
 PORT = "a whole number from 0 to 65535"
 LANGUAGE = "a known language, such as es, pt-BR or spanish"
 FOLDER = "s3://BUCKET or s3://BUCKET/FOLDER, the folder without parts . and .."
-ENGINES = "one of auto, kani, kokoro, espeak, pocket, voxcpm, kyutai, elevenlabs, remote"
+ENGINES = "one of auto, kani, kokoro, espeak, pocket, voxcpm, kyutai, elevenlabs, openai, remote"
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ ENGINES = "one of auto, kani, kokoro, espeak, pocket, voxcpm, kyutai, elevenlabs
         ("TTS_MAX_QUEUE_SIZE", "-1", "a whole number from 0 to 1000000"),
         ("KANI_IDLE_UNLOAD_SECONDS", "0.5", "a number from 1 to 86400"),
         ("KANI_ENGINE", "festival", ENGINES),
-        ("KANI_RECOGNIZER", "ears", "one of auto, whisper, transcribe, kyutai, remote, none"),
+        ("KANI_RECOGNIZER", "ears", "one of auto, whisper, transcribe, kyutai, openai, remote, none"),
         ("KANI_VOICE_BUCKET", "s3://voices/../other", FOLDER),
         ("KANI_VOICE_BUCKET", "s3://voices/./kani/", FOLDER),
         ("KANI_NO_AUTH", "maybe", "true or false"),

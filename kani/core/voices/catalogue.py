@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from kani.core.engine import CloningKind, Engine, EngineInfo
 from kani.core.errors import InvalidRequest, StoreUnavailable, UnknownVoice, UnsupportedLanguage
 from kani.core.types import Voice
-from kani.core.voices.mix import SEPARATOR, mix_name, parse_mix
+from kani.core.voices.names import speakers
+from kani.core.voices.names.mix import SEPARATOR, mix_name, parse_mix
 from kani.core.voices.store import CUSTOM_PREFIX, StoredVoice, VoiceStore
 from kani.text.languages import canonical, parent, primary
 
@@ -122,7 +123,8 @@ class VoiceCatalogue:
     def find(self, voice: str | None) -> Voice | StoredVoice | None:
         """Find a voice by its id or a mix, a stored one as it is on disk now (reads a file).
 
-        None for the default. Raises UnknownVoice, and InvalidRequest for a mix that is not valid.
+        Speakers of Kani-TTS have their names too, with any engine. None for the default. Raises
+        UnknownVoice, and InvalidRequest for a mix that is not valid.
         """
         if voice is None or voice == DEFAULT_VOICE:
             return None
@@ -130,9 +132,24 @@ class VoiceCatalogue:
             return self._store.get(voice)
         if voice not in self._voices and SEPARATOR in voice:
             return self._mix(voice)
-        if voice not in self._voices:
-            raise UnknownVoice(voice)
-        return self._voices[voice]
+        return self._voices.get(voice) or self.speaker(voice) or self._published(voice)
+
+    def speaker(self, name: str) -> Voice | None:
+        """Find an engine's own voice by its name without the engine's; None without one."""
+        known = (self._voices.get(f"{engine}:{name.lower()}") for engine in self._infos)
+        return next(filter(None, known), None)
+
+    def _published(self, name: str) -> Voice | StoredVoice | None:
+        """Find what stands for a speaker of Kani-TTS: a stored voice of the name, or the nearest voice.
+
+        None for the default. Raises UnknownVoice.
+        """
+        speaker = speakers.SPEAKERS.get(name.lower())
+        if speaker is None and not speakers.ANY.fullmatch(name.lower()):
+            raise UnknownVoice(name)
+        with suppress(UnknownVoice, StoreUnavailable):
+            return self._store.get(CUSTOM_PREFIX + name)
+        return None if speaker is None else speakers.nearest(speaker, list(self._infos.values()))
 
     def _mix(self, name: str) -> Voice:
         """Describe a mix as a voice, with the language of its largest part."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import logging
 import re
 import ssl
@@ -12,8 +11,8 @@ from contextlib import AsyncExitStack, aclosing
 from dataclasses import replace
 from urllib.parse import urlsplit
 
-from kani.core.engine import BackgroundLoadingEngine, Engine, EngineInfo
-from kani.core.errors import EngineFailed, EngineUnavailable
+from kani.core.engine import Engine, EngineInfo
+from kani.core.errors import EngineUnavailable
 from kani.core.types import Segment, SpeechChunk, Voice
 from kani.engines.elevenlabs import account, messages
 from kani.engines.elevenlabs.account import ENGINE, VOICE_ID_PATTERN
@@ -21,10 +20,11 @@ from kani.engines.elevenlabs.audio_in import AudioReceiver
 from kani.engines.elevenlabs.connection import open_connection
 from kani.engines.elevenlabs.exchange import send_and_receive
 from kani.engines.elevenlabs.failures import UpstreamFailed
-from kani.engines.elevenlabs.fallback import Fallback
-from kani.engines.elevenlabs.metrics import UpstreamMetrics
 from kani.engines.elevenlabs.settings import UpstreamSettings
-from kani.engines.elevenlabs.text import SegmentText
+from kani.engines.upstream.address import is_confidential
+from kani.engines.upstream.metrics import UpstreamMetrics
+from kani.engines.upstream.relay import Relay
+from kani.engines.upstream.text import SegmentText
 from kani.text.incremental_text import IncrementalText
 from kani.text.languages import primary
 
@@ -32,9 +32,6 @@ SPEED_RANGE = (0.7, 1.2)
 SEED_COUNT = 2**32
 MAX_CONCURRENCY = 4
 """Streams at once: ElevenLabs' smallest plan allows 4 of its fast models."""
-
-RETRY_DELAYS_S = (0.25, 1.0)
-"""Seconds before each further try, as long as no audio was received."""
 
 _KEY = re.compile(r"[!-~]{1,256}")
 
@@ -60,8 +57,7 @@ class ElevenLabsEngine:
         self._settings = settings
         self._key = settings.api_key.get_secret_value() if settings.api_key is not None else ""
         self._timeout_s = timeout_s
-        self._metrics = metrics
-        self._fallback = Fallback(fallback, metrics) if fallback is not None else None
+        self._relay = Relay(metrics, fallback, messages.SAMPLE_RATE)
         self._tls: ssl.SSLContext | None = None
         self._info: EngineInfo | None = None
 
@@ -70,7 +66,7 @@ class ElevenLabsEngine:
         """See ``Engine.info``; RuntimeError before ``start`` has returned."""
         if self._info is None:
             raise RuntimeError("the engine has not been started")
-        decoder = self._fallback.engine.info.decoder if self._fallback is not None else ""
+        decoder = self._relay.fallback.decoder if self._relay.fallback is not None else ""
         if decoder != self._info.decoder:
             self._info = replace(self._info, decoder=decoder)
         return self._info
@@ -83,9 +79,8 @@ class ElevenLabsEngine:
         """
         self._check_settings()
         async with AsyncExitStack() as started:
-            if self._fallback is not None:
-                await self._fallback.engine.start()
-                started.push_async_callback(self._fallback.engine.stop)
+            await self._relay.start()
+            started.push_async_callback(self._relay.stop)
             if urlsplit(self._settings.url).scheme == "https":
                 self._tls = await asyncio.to_thread(ssl.create_default_context)
             self._info = self._describe(await self._voices())
@@ -93,13 +88,11 @@ class ElevenLabsEngine:
 
     async def wait_until_loaded(self) -> None:
         """See ``BackgroundLoadingEngine.wait_until_loaded``; waits for the fallback engine."""
-        if self._fallback is not None and isinstance(self._fallback.engine, BackgroundLoadingEngine):
-            await self._fallback.engine.wait_until_loaded()
+        await self._relay.wait_until_loaded()
 
     async def stop(self) -> None:
         """See ``Engine.stop``."""
-        if self._fallback is not None:
-            await self._fallback.engine.stop()
+        await self._relay.stop()
 
     async def synthesize(self, segment: Segment) -> AsyncGenerator[SpeechChunk, None]:
         """See ``Engine.synthesize``; a chunk for each message."""
@@ -113,35 +106,8 @@ class ElevenLabsEngine:
             async for chunk in chunks:
                 yield chunk
 
-    async def _speak(self, segment: Segment, text: SegmentText) -> AsyncGenerator[SpeechChunk, None]:
-        """Speak by ElevenLabs, with retries until audio was received, or else by the fallback engine."""
-        fallback = self._fallback
-        if fallback is not None and not fallback.supports(segment.language):
-            fallback = None
-        delays = iter(RETRY_DELAYS_S)
-        while fallback is None or not fallback.active:
-            has_audio = False
-            try:
-                async with aclosing(self._stream(segment, text)) as chunks:
-                    async for chunk in chunks:
-                        has_audio = True
-                        yield chunk
-                return
-            except UpstreamFailed as error:
-                self._metrics.count_failure(error.metric_code)
-                logger.warning("%s (%s; %s)", error, error.metric_code, error.detail)
-                delay_s = next(delays, None) if error.transient and not has_audio else None
-                if delay_s is None and (has_audio or fallback is None):
-                    raise EngineFailed(str(error), logged=True) from error
-                if delay_s is None and error.affects_all_requests and fallback is not None:
-                    fallback.activate()
-            if delay_s is None:
-                break
-            await asyncio.sleep(delay_s)
-        assert fallback is not None, "without a fallback engine the failure was raised"
-        async with aclosing(fallback.synthesize(segment, text)) as chunks:
-            async for chunk in chunks:
-                yield chunk
+    def _speak(self, segment: Segment, text: SegmentText) -> AsyncGenerator[SpeechChunk, None]:
+        return self._relay.speak(segment, text, lambda: self._stream(segment, text))
 
     async def _stream(self, segment: Segment, text: SegmentText) -> AsyncGenerator[SpeechChunk, None]:
         """Speak by one connection, without retries. Raises UpstreamFailed."""
@@ -206,7 +172,7 @@ class ElevenLabsEngine:
                 f"ElevenLabs' model {settings.model} cannot be streamed into: "
                 "set ELEVEN_MODEL to eleven_flash_v2_5 or eleven_multilingual_v2"
             )
-        if not _is_confidential(settings.url):
+        if not is_confidential(settings.url):
             raise EngineUnavailable(
                 "the ElevenLabs engine sends its key through https only, but to this machine itself: "
                 "set KANI_ELEVENLABS_URL to an address that begins with https://"
@@ -231,9 +197,9 @@ class ElevenLabsEngine:
     def _describe(self, voices: tuple[Voice, ...]) -> EngineInfo:
         settings = self._settings
         slowest, fastest = SPEED_RANGE
-        if self._fallback is not None:
-            slowest = max(slowest, self._fallback.engine.info.speed_range[0])
-            fastest = min(fastest, self._fallback.engine.info.speed_range[1])
+        if (fallback := self._relay.fallback) is not None:
+            slowest = max(slowest, fallback.speed_range[0])
+            fastest = min(fastest, fallback.speed_range[1])
         return EngineInfo(
             name=ENGINE,
             version=settings.model,
@@ -247,15 +213,3 @@ class ElevenLabsEngine:
             accepts_partial_text=True,
             normalizes_text=True,
         )
-
-
-def _is_confidential(base_url: str) -> bool:
-    """Return whether ``base_url`` is encrypted, or stays on this machine."""
-    parts = urlsplit(base_url)
-    if parts.scheme == "https":
-        return True
-    host = parts.hostname or ""
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -9,8 +9,8 @@ from kani.engines.elevenlabs import messages
 from kani.engines.elevenlabs.connection import UpstreamConnection
 from kani.engines.elevenlabs.failures import UpstreamFailed
 from kani.engines.elevenlabs.messages import Message
-from kani.engines.elevenlabs.text import SegmentText
 from kani.engines.elevenlabs.times import CharacterTimes
+from kani.engines.upstream.text import SegmentText
 
 KEEP_ALIVE_S = 5.0
 """Interval of keep-alive messages while text is awaited, in seconds.

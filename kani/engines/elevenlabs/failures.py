@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from kani.engines.upstream.relay import ServiceFailed
 from kani.text import foreign
 
 MAX_DETAIL_CHARACTERS = 300
@@ -58,16 +59,14 @@ _CODE_BY_STATUS = {
 }
 
 
-class UpstreamFailed(Exception):
+class UpstreamFailed(ServiceFailed):
     """ElevenLabs failed; ``str()`` is a sentence fit for a client.
 
     code: one of ``CLIENT_SENTENCES``, or any other of ElevenLabs'; detail: for the log, without the API key.
     """
 
     def __init__(self, code: str, detail: str = "") -> None:
-        super().__init__(CLIENT_SENTENCES.get(code, _OTHER))
-        self.code = code
-        self.detail = detail
+        super().__init__(CLIENT_SENTENCES.get(code, _OTHER), code, detail)
 
     @property
     def metric_code(self) -> str:

@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
+from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, SecretStr
 
 from kani.engines.plugin_settings import LOWER, PluginSettings, setting
+from kani.engines.upstream.address import web_address
 
 UPSTREAM = "ElevenLabs' own voices"
-
-
-def _web_address(value: Any) -> Any:
-    parts = urlsplit(value)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/") or parts.query:
-        raise ValueError("has to be an address like https://api.example or http://localhost:9000")
-    return value.rstrip("/")
 
 
 class UpstreamSettings(PluginSettings):
@@ -63,7 +56,7 @@ class UpstreamSettings(PluginSettings):
         le=4,
         about="Quality that ElevenLabs trades for earlier first audio.",
     )
-    url: Annotated[str, BeforeValidator(_web_address)] = setting(
+    url: Annotated[str, BeforeValidator(web_address)] = setting(
         "https://api.elevenlabs.io",
         "KANI_ELEVENLABS_URL",
         group=UPSTREAM,

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import math
 import secrets
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from functools import partial
@@ -35,6 +35,10 @@ if TYPE_CHECKING:
     from kani.engines.kani.model.speaker_encoder import SpeakerEmbedder
 
 ENGINE = "kani"
+DEFAULT_MODEL = "nineninesix/kani-tts-370m"
+DEFAULT_MODELS = {"es": "nineninesix/kani-tts-400m-es"}
+"""Checkpoints of servers with a language of their own, by its primary subtag."""
+
 _WEIGHT_PER_SECOND = 13.0
 _SEGMENTS_PER_SLOT = 2
 
@@ -50,6 +54,7 @@ class KaniEngine:
         self._kani: KaniModel | None = None
         self._info: EngineInfo | None = None
         self._voices = KaniVoices(ENGINE, "", (), ())
+        self._files: Mapping[str, Sequence[float]] = {}  # embeddings of the user's voices, by their names
         self._embedder = RecordingEmbedder("Kani")
 
     @property
@@ -90,7 +95,7 @@ class KaniEngine:
             raise EngineFailed("the Kani engine is not running")
         from kani.engines.kani.model.output_guard import AUDIBLE
 
-        speaker = self._speaker_of(segment.embedding)
+        speaker = self._speaker_of(segment.embedding) or self._files.get(segment.voice.partition(":")[2], ())
         trim = SilenceTrimmer(kani.sample_rate, AUDIBLE)
         made = 0
         remaining_s = segment.max_seconds
@@ -147,7 +152,8 @@ class KaniEngine:
 
     def _split(self, kani: KaniModel, segment: Segment, text: str) -> list[tuple[str, list[int]]]:
         """Split the text at spaces until the prompt of each part fits; returns (text, prompt) pairs."""
-        cloned = segment.embedding is not None
+        own = segment.voice.partition(":")[2] in self._files
+        cloned = segment.embedding is not None or own
         written = self._voices.prompt_text(text, None if cloned else segment.voice, segment.language)
         whole = kani.layout.prompt(kani.checkpoint.text_tokens(written))
         # A speaker replaces a token.
@@ -159,16 +165,19 @@ class KaniEngine:
 
     def _load(self) -> KaniModel:
         try:
-            from kani.engines.kani.model.loader import DEFAULT_CODEC, DEFAULT_EMBEDDER, DEFAULT_MODEL, load
+            from kani.engines.kani.model.loader import DEFAULT_CODEC, DEFAULT_EMBEDDER, load
+            from kani.engines.kani.model.voice_files import read_voices
             from kani.runtime.errors import CheckpointError, DeviceError, OutOfMemory
+            from kani.runtime.model_names import local_path
         except ModuleNotFoundError as error:
             raise EngineUnavailable(
                 f"the Kani engine needs {error.name}: " + install_command("kani", "requirements-kani.txt")
             ) from error
         settings, resources = self._settings, self._resources
+        default = DEFAULT_MODELS.get(resources.language or "", DEFAULT_MODEL)
         try:
-            return load(
-                settings.model or DEFAULT_MODEL,
+            kani = load(
+                settings.model or default,
                 settings.codec or DEFAULT_CODEC,
                 settings.embedder or DEFAULT_EMBEDDER,
                 device=resources.device,
@@ -179,6 +188,12 @@ class KaniEngine:
                 may_fetch=resources.may_fetch,
                 report=logger.info,
             )
+            if settings.voices is not None:
+                size = kani.checkpoint.config.speaker_size
+                if not size:
+                    raise CheckpointError("KANI_KANI_VOICES: only KaniTTS-2 has voices in files")
+                self._files = read_voices(local_path(settings.voices), size)
+            return kani
         except (CheckpointError, DeviceError, OutOfMemory) as error:
             raise EngineUnavailable(
                 f"the Kani engine cannot start: {error} (--engine auto starts without it)"
@@ -186,7 +201,10 @@ class KaniEngine:
 
     def _describe(self, kani: KaniModel) -> EngineInfo:
         checkpoint = kani.checkpoint
-        voices = KaniVoices(ENGINE, kani.name, checkpoint.speakers, checkpoint.language_tags)
+        voices = KaniVoices(
+            *(ENGINE, kani.name, checkpoint.speakers, checkpoint.language_tags),
+            *(checkpoint.card_languages, list(self._files)),
+        )
         self._voices = voices
         return EngineInfo(
             name=ENGINE,
@@ -222,7 +240,7 @@ def _utterance(
     kani: KaniModel,
     text: str,
     prompt: list[int],
-    speaker: tuple[float, ...],
+    speaker: Sequence[float],
     segment: Segment,
     remaining_s: float,
 ) -> Utterance:
@@ -243,7 +261,7 @@ def _utterance(
     # One frame more than fits, where possible: by that the core knows that speech was cut.
     frames = min(math.ceil(remaining_s / kani.frame_s - 1e-6) + 1, kani.runner.max_frames)
     expected_s = max(weight(text) / _WEIGHT_PER_SECOND, 0.5)
-    return Utterance(tuple(prompt), sampling, frames, expected_s, segment.request_id, speaker)
+    return Utterance(tuple(prompt), sampling, frames, expected_s, segment.request_id, tuple(speaker))
 
 
 async def _generate(kani: KaniModel, utterance: Utterance) -> AsyncGenerator[Samples, None]:

@@ -18,7 +18,16 @@ class KaniSettings(PluginSettings):
         min_length=1,
         about="Checkpoint of the Kani model: a folder with config.json, the tokenizer and safetensors, or "
         "the name of one on a model hub (`OWNER/NAME`, `OWNER/NAME@REVISION`); without a revision the one "
-        "that was fetched first is kept. Not set: `nineninesix/kani-tts-370m`.",
+        "that was fetched first is kept. Not set: `nineninesix/kani-tts-370m`, with KANI_LANGUAGE=es "
+        "`nineninesix/kani-tts-400m-es`.",
+    )
+    voices: str | None = setting(
+        None,
+        "KANI_KANI_VOICES",
+        group=KANI,
+        option=False,
+        min_length=1,
+        about="Folder with voices of KaniTTS-2: `NAME.pt` or `NAME.npy`, each of 128 numbers.",
     )
     codec: str | None = setting(
         None,

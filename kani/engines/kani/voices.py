@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Sequence
 
 from kani.core.errors import UnsupportedLanguage
@@ -10,7 +11,13 @@ from kani.core.types import Voice
 from kani.text.languages import canonical, primary, resolve
 
 LANGUAGES = ("es", "en", "de", "zh", "ko", "ar")
-"""Languages of kani-tts-370m, Spanish first; a checkpoint named with one at its end speaks only that one."""
+"""Languages of kani-tts-370m, Spanish first."""
+
+_NAMED = re.compile(r"-(es|en|de|zh|ko|ar|ky|ja)")
+"""End of the name of a checkpoint that speaks one language."""
+
+_PUBLISHED = {"kani-tts-2-pt": ("en", "es", "ky")}
+"""Languages of checkpoints that neither their name nor their tags tell; pt is "pretrained"."""
 
 # From the makers' pages: a checkpoint names its speakers, but not their languages.
 _SPEAKERS = {
@@ -33,17 +40,32 @@ class KaniVoices:
     the name would go before the tag.
     """
 
-    def __init__(self, engine: str, checkpoint: str, speakers: Sequence[str], tags: Sequence[str]) -> None:
-        """engine: the voices' engine; speakers, tags: as in the checkpoint's config."""
+    def __init__(
+        self,
+        engine: str,
+        checkpoint: str,
+        speakers: Sequence[str],
+        tags: Sequence[str],
+        card: Sequence[str] = (),
+        files: Sequence[str] = (),
+    ) -> None:
+        """engine: the voices' engine; speakers, tags: as in the checkpoint's config; card: languages that its
+        card tells; files: names of the user's voices.
+        """
         self._tags = _by_language(tags)
-        named = [tag for tag in LANGUAGES if checkpoint.endswith(f"-{tag}")]
-        languages = list(dict.fromkeys(map(primary, self._tags))) or named or list(LANGUAGES)
+        ending = _NAMED.fullmatch(checkpoint[-3:])
+        named = _PUBLISHED.get(checkpoint, (ending[1],) if ending is not None else LANGUAGES)
+        told = map(primary, self._tags or _by_language(card))
+        languages = list(dict.fromkeys(told)) or list(named)
         only = languages[0] if len(languages) == 1 else ""
         spoken = {name: tag for tag, names in _SPEAKERS.items() for name in names.split()}
-        self._speakers = {f"{engine}:{name}": name for name in speakers} or {f"{engine}:{checkpoint}": ""}
+        self._speakers = {f"{engine}:{name}": name for name in speakers}
+        self._files = {f"{engine}:{name}": name for name in files}
+        if not (speakers or files):
+            self._speakers = {f"{engine}:{checkpoint}": ""}
         self.voices = tuple(
             Voice(id, name or checkpoint, spoken.get(name, only), engine)
-            for id, name in self._speakers.items()
+            for id, name in (self._speakers | self._files).items()
         )
         own = {primary(voice.language): voice.id for voice in reversed(self.voices) if voice.language}
         self.default_voices = {tag: own.get(tag, self.voices[0].id) for tag in languages}
@@ -51,7 +73,7 @@ class KaniVoices:
 
     def prompt_text(self, text: str, voice: str | None, language: str) -> str:
         """The text with its prefix, for a voice id (None: no speaker) and a language (BCP 47)."""
-        start = (self._speakers[voice] if voice else "") or self._tag(language)
+        start = self._speakers.get(voice or "", "") or self._tag(language)
         return f"{start}: {text}" if start else text
 
     def _tag(self, language: str) -> str:

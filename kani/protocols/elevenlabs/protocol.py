@@ -13,9 +13,11 @@ from kani.protocols.elevenlabs.http.lists import list_routes
 from kani.protocols.elevenlabs.http.speech_to_text import longest_body, speech_to_text_routes
 from kani.protocols.elevenlabs.http.text_to_dialogue import dialogue_routes
 from kani.protocols.elevenlabs.http.voices import voice_routes
+from kani.protocols.elevenlabs.realtime import routes as realtime_paths
 from kani.protocols.elevenlabs.relay import connection
 from kani.protocols.elevenlabs.relay.settings import RelaySettings, RelayState
 from kani.protocols.elevenlabs.settings import ElevenLabsSettings
+from kani.protocols.elevenlabs.single_use_tokens import SingleUseTokens
 from kani.protocols.elevenlabs.websocket import routes as websocket_paths
 from kani.protocols.shared.protocol import CompatPort, Context, Protocol, Refusal
 
@@ -25,7 +27,7 @@ PREFIXES = ("/v1/", "/v2/")
 
 def protocol(settings: ElevenLabsSettings, relay_settings: RelaySettings) -> Protocol:
     """Return the protocol together with the relay's, and the relay's port."""
-    state = RelayState()
+    state, tokens = RelayState(), SingleUseTokens()
 
     def routes(context: Context) -> list[BaseRoute]:
         service = context.service
@@ -36,14 +38,19 @@ def protocol(settings: ElevenLabsSettings, relay_settings: RelaySettings) -> Pro
             *list_routes(service, settings),
             *voice_routes(service, settings),
             *speech_to_text_routes(service),
+            *tokens.routes(),
             *websocket_paths.routes(service, settings),
+            *realtime_paths.routes(service),
             *connection.routes(service, settings, relay_settings, state),
         ]
 
     return Protocol(
         routes,
         ports=(CompatPort("relay_port", "ws", "relay"),),
-        key_in_first_message=(websocket_paths.PREFIX, websocket_paths.DIALOGUE_PREFIX),
+        key_in_first_message=(
+            *(websocket_paths.PREFIX, websocket_paths.DIALOGUE_PREFIX, realtime_paths.PATH),
+        ),
+        temporary_keys=tokens.keys,
         refusals=dict.fromkeys(PREFIXES, _refusal_body),
         max_body=longest_body(),
         saves=[f"the relay's texts in {folder.absolute()}" for folder in relay_settings.folders],

@@ -61,21 +61,23 @@ class VoiceChoice:
 def resolve_voice(service: SpeechService, name: str | None, param: str = "voice") -> VoiceChoice:
     """Find the voice that a request names; None is the default voice of the text's language.
 
-    name: one of OpenAI's names (in any case), an id of this server, the name of a stored voice with or
-    without its prefix, or a mix of voices. Reads a file for stored voices. Raises UnknownVoice, and ApiError
-    for a name that is too long.
+    name: one of OpenAI's names (in any case), which means the engine's own voice of that name if it has one,
+    an id of this server, the name of a stored voice with or without its prefix, or a mix of voices. Reads a
+    file for stored voices. Raises UnknownVoice, and ApiError for a name that is too long.
     """
     if name is None or name == DEFAULT_VOICE:
         return VoiceChoice(None, {})
     if len(name) > MAX_VOICE_LENGTH:
         reason = f"{param}: too long (at most {MAX_VOICE_LENGTH} characters)"
         raise ApiError(400, reason, param, "string_above_max_length")
+    if name.lower() in OPENAI_VOICES and (own := service.catalogue.speaker(name)) is not None:
+        return VoiceChoice(own.id, {})
     if (named := OPENAI_VOICES.get(name.lower())) is not None:
         return VoiceChoice(None, _by_language(service, named))
     for candidate in (name, CUSTOM_PREFIX + name):
         with suppress(UnknownVoice):
-            service.catalogue.find(candidate)
-            return VoiceChoice(candidate, {})
+            found = service.catalogue.find(candidate)
+            return VoiceChoice(None if found is None else found.id, {})
     raise UnknownVoice(name)
 
 

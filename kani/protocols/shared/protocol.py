@@ -173,7 +173,8 @@ class Protocol:
     without a valid key gets ``scope["key_check"]``, a function that tells whether a key is one."""
 
     temporary_keys: Mapping[str, Callable[[str], bool]] = field(default_factory=dict)
-    """By path, a function that tells whether a key that the protocol has issued is valid there."""
+    """By path ("{…}" as a segment stands for any), a function that tells whether a key that the protocol has
+    issued is valid there."""
 
     refusals: Mapping[str, RefusalBody] = field(default_factory=dict)
     """JSON bodies by path prefix; the first prefix that fits counts, ``plain_refusal`` where none does."""

@@ -21,7 +21,9 @@ from openai import AsyncOpenAI, OpenAI
 from openai.types.audio import TranscriptionDiarized
 
 from kani.core.audio.pcm import pcm16, wav
+from kani.core.audio.resampling import Resampler
 from kani.core.types import Samples
+from tests.clients.elevenlabs.listening import understood_by_sdk
 from tests.clients.openai.conftest import RATE, assert_understood, spoken
 from tests.conftest import ServerProcess
 from tests.support.patience import WITHIN_S
@@ -244,3 +246,15 @@ async def test_recordings_at_once_are_all_understood(
     )
     for language, answer in zip(languages, answers, strict=True):
         assert_understood(answer.text, ENGLISH if language == "en" else SPANISH, language, 0.1)
+
+
+async def test_elevenlabs_sdk_understands_live_speech(
+    server: ServerProcess, speech: dict[str, Samples]
+) -> None:
+    resampler = Resampler(RATE, 16_000)
+    heard = np.concatenate([resampler.feed(speech["en"]), resampler.finish()])
+    seen = await understood_by_sdk(server.http_url, [heard], include_language_detection=True)
+    (committed,) = [one for one in seen if one["message_type"] == "committed_transcript_with_timestamps"]
+    assert_understood(committed["text"], ENGLISH, "en", 0.1)
+    assert committed["language_code"] == "en"
+    assert [one for one in seen if one["message_type"] == "partial_transcript"]

@@ -15,8 +15,8 @@ from kani.core.audio.pcm import pcm16
 from kani.core.engine import Engine
 from kani.core.types import Boundary, Segment, SpeechChunk
 from kani.engines.elevenlabs.engine import ElevenLabsEngine
-from kani.engines.elevenlabs.metrics import UpstreamMetrics
 from kani.engines.elevenlabs.settings import UpstreamSettings
+from kani.engines.upstream.metrics import UpstreamMetrics
 from kani.text.incremental_text import IncrementalText
 from kani.text.normalizer import VERBATIM
 from kani.text.segmenter import TextSegment
@@ -62,7 +62,7 @@ def new_engine(
     registry: CollectorRegistry | None = None,
     timeout_s: float = 10.0,
 ) -> ElevenLabsEngine:
-    metrics = UpstreamMetrics(registry or CollectorRegistry())
+    metrics = UpstreamMetrics(registry or CollectorRegistry(), "elevenlabs", "ElevenLabs")
     return ElevenLabsEngine(settings, metrics, fallback, timeout_s=timeout_s)
 
 

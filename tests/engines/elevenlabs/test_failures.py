@@ -19,10 +19,10 @@ from websockets.http11 import Response
 from kani.core.engine import BackgroundLoadingEngine
 from kani.core.errors import EngineFailed, EngineUnavailable
 from kani.core.types import Boundary, Segment
-from kani.engines.elevenlabs import engine as engine_module
-from kani.engines.elevenlabs import fallback as fallback_module
 from kani.engines.elevenlabs.engine import ElevenLabsEngine
 from kani.engines.elevenlabs.settings import UpstreamSettings
+from kani.engines.upstream import fallback as fallback_module
+from kani.engines.upstream import relay as relay_module
 from tests.engines.elevenlabs.conftest import (
     ID,
     LONG,
@@ -57,7 +57,7 @@ TONES = "bla blub bla"
 
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine_module, "RETRY_DELAYS_S", (0.0, 0.0))
+    monkeypatch.setattr(relay_module, "RETRY_DELAYS_S", (0.0, 0.0))
 
 
 async def stall(exchange: Exchange) -> None:
@@ -399,7 +399,7 @@ async def test_fallback_stays_active_for_a_while(
             await said(engine, TONES)
         assert len(service.exchanges) == 1 and len(fallback.segments) == 3
         monkeypatch.setattr(fallback_module, "ACTIVE_S", 0.0)
-        engine._fallback.activate()
+        engine._relay._fallback.activate()
         assert audio_of(await said(engine, TONES)) == tone(TONES + " ")[0]
 
 

@@ -268,6 +268,19 @@ async def test_engine_speaks_like_recording(cloner: KaniEngine) -> None:
     np.testing.assert_allclose(await said(cloner, segment_of(cloner, embedding=louder)), alone[1], atol=1e-5)
 
 
+async def test_voice_in_a_file_is_its_embedding(
+    cloner: KaniEngine, cloning: KaniSettings, tmp_path: Path
+) -> None:
+    made = await cloner.embed(hum(210))
+    folder = tmp_path / "voices"
+    folder.mkdir()
+    torch.save(torch.from_numpy(np.asarray(made.values)), folder / "nova.pt")
+    async with started(cloning.model_copy(update={"voices": str(folder)}), tmp_path) as engine:
+        assert [voice.id for voice in engine.info.voices] == ["kani:nova"]
+        from_file = await said(engine, replace(segment_of(engine), voice="kani:nova"))
+    np.testing.assert_allclose(from_file, await said(cloner, segment_of(cloner, embedding=made)), atol=1e-5)
+
+
 async def test_sample_rate_does_not_change_embedding(cloner: KaniEngine) -> None:
     wide, narrow = await cloner.embed(hum(120, rate=48_000)), await cloner.embed(hum(120, rate=16_000))
     assert float(wide.values @ narrow.values) > 0.999

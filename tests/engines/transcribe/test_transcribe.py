@@ -28,7 +28,7 @@ from kani.engines.transcribe.gguf_file import find
 from kani.engines.transcribe.plugin import PACKAGE
 from kani.engines.transcribe.recognizer import TranscribeRecognizer
 from kani.engines.transcribe.settings import TranscribeSettings
-from kani.engines.transcribe.words import cut, is_speech, text_of, timed, told
+from kani.runtime.recognition.heard_words import cut, is_speech, text_of, timed, told
 from tests.engines.transcribe.gguf_models import random_stream, whisper_base
 from tests.judges.judged import JUDGE_PYTHON, needs
 from tests.runtime.test_hub import Hub

@@ -5,7 +5,9 @@ Audio is mono at ``RATE`` hertz, and has silence after the speech.
 """
 
 import asyncio
+import base64
 import io
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
@@ -14,6 +16,7 @@ from typing import Any
 
 import httpx
 import numpy as np
+from websockets.asyncio.client import connect
 from wyoming.event import Event
 
 from kani import AsyncConversation, AsyncRecognizer, EngineUnavailable, Heard, NoAnswer
@@ -178,6 +181,24 @@ async def wyoming(house: House, samples: Samples, words: Sequence[str]) -> str:
     raise AssertionError("the connection ended without a transcript")
 
 
+async def elevenlabs_realtime(house: House, samples: Samples, words: Sequence[str]) -> str:
+    query = {"audio_format": "pcm_24000", "commit_strategy": "vad", "keyterms": [*words]}
+    url = httpx.URL(f"{house.server.url}/v1/speech-to-text/realtime", params=query)
+    async with connect(str(url), max_queue=None) as websocket:
+        for at in range(0, len(samples), PIECE):
+            await websocket.send(_elevenlabs_chunk(samples[at : at + PIECE]))
+        await websocket.send(_elevenlabs_chunk(samples[:0], commit=True))
+        while (message := json.loads(await websocket.recv()))["message_type"] != "committed_transcript":
+            if "error" in message:
+                raise Refused(message["error"])
+    return str(message["text"])
+
+
+def _elevenlabs_chunk(samples: Samples, **fields: Any) -> str:
+    audio = base64.b64encode(pcm16(samples)).decode()
+    return json.dumps({"message_type": "input_audio_chunk", "audio_base_64": audio, **fields})
+
+
 async def unmute(house: House, samples: Samples, words: Sequence[str]) -> str:
     """The dialect has no field for words to expect."""
     async with unmute_page.calling(house.server.compat["Kani REST"]) as caller:
@@ -230,6 +251,7 @@ RECORDINGS: tuple[Door, ...] = (
 )
 LIVE: tuple[Door, ...] = (
     *(realtime_transcription, realtime_beta, realtime_conversation, kyutai_socket, wyoming, unmute),
+    elevenlabs_realtime,
     *(library_listening, library_conversation),
 )
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol, cast
 
 import torch
+import yaml  # type: ignore[import-untyped]
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
@@ -20,6 +21,9 @@ from kani.engines.kani.model.model_config import ModelConfig
 from kani.engines.kani.model.tokens import TokenLayout
 from kani.runtime.checkpoint import open_weights, read_json, weight_files
 from kani.runtime.errors import CheckpointError
+
+MAX_CARD = 1 << 16
+"""Characters of a card that are read."""
 
 
 class Weights(Protocol):
@@ -45,6 +49,8 @@ class Checkpoint:
         """Names of a multi-speaker checkpoint; a text that begins "NAME: " is spoken by that speaker."""
         self.language_tags = _names(settings, "language_settings", "language_tags_list")
         """Languages and accents ("en_us") of a checkpoint that needs them: a text begins "TAG: "."""
+        self.card_languages = _card_languages(folder / "README.md")
+        """Languages that the model's card tells; empty without a card."""
         generation = folder / "generation_config.json"
         top_k = read_json(generation).get("top_k") if generation.exists() else None
         if top_k is not None and (type(top_k) is not int or top_k < 0):
@@ -134,3 +140,14 @@ def _names(settings: Mapping[str, Any], key: str, entry: str) -> tuple[str, ...]
     if not isinstance(names, list) or not all(isinstance(name, str) and name.strip() for name in names):
         raise CheckpointError(f"{key}: {entry} is not a list of names")
     return tuple(name.strip() for name in names)
+
+
+def _card_languages(card: Path) -> tuple[str, ...]:
+    """The languages in the front matter of a card; a damaged one tells none."""
+    try:
+        text = card.read_text(encoding="utf-8")[:MAX_CARD] if card.is_file() else ""
+        front = yaml.safe_load(text.split("---", 2)[1]) if text.startswith("---") else {}
+    except (OSError, ValueError, IndexError, yaml.YAMLError):
+        return ()
+    told = front.get("language", []) if isinstance(front, dict) else []
+    return tuple(each for each in (told if isinstance(told, list) else [told]) if isinstance(each, str))

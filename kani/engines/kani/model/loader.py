@@ -27,7 +27,6 @@ from kani.runtime.linear import Int8
 log = logging.getLogger(__name__)
 
 PRECISIONS = ("auto", "float32", "bfloat16", "int8")
-DEFAULT_MODEL = "nineninesix/kani-tts-370m"
 DEFAULT_CODEC = "nvidia/nemo-nano-codec-22khz-0.6kbps-12.5fps"
 DEFAULT_EMBEDDER = "nineninesix/speaker-emb-tbr"
 
@@ -64,7 +63,7 @@ class KaniModel:
 
 
 def load(
-    model: str = DEFAULT_MODEL,
+    model: str,
     codec: str = DEFAULT_CODEC,
     embedder: str = DEFAULT_EMBEDDER,
     *,

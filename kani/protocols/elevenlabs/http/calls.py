@@ -16,6 +16,7 @@ from kani.protocols.elevenlabs.http.transcription_form import (
 from kani.protocols.elevenlabs.http.voice_form import CONSENT_HEADER, MAX_FILES
 from kani.protocols.elevenlabs.http.voices_list import DEFAULT_PAGE_SIZE, MAX_SEARCH_LENGTH, PAGE_SIZE_RANGE
 from kani.protocols.elevenlabs.settings import ElevenLabsSettings
+from kani.protocols.elevenlabs.single_use_tokens import LIFE_S, PATHS
 from kani.protocols.shared.calls.call import (
     FORM,
     Body,
@@ -60,10 +61,11 @@ def call_group(settings: ElevenLabsSettings) -> CallGroup:
     return CallGroup(
         "ElevenLabs",
         "ElevenLabs' API: speech, dialogues, transcription, voices. Its WebSockets are on "
-        "/v1/text-to-speech/{voice_id} and /v1/text-to-dialogue: /stream-input and /multi-stream-input.",
+        "/v1/text-to-speech/{voice_id} and /v1/text-to-dialogue: /stream-input and /multi-stream-input; and "
+        "/v1/speech-to-text/realtime.",
         "ElevenLabsError",
         error_schema(),
-        (*speech_calls(settings), *_lists(), *_voices(), _transcription()),
+        (*speech_calls(settings), *_lists(), *_voices(), _transcription(), _token()),
     )
 
 
@@ -225,4 +227,18 @@ def _transcription() -> Call:
         body=Body(form, {"file": "@recording.wav", "model_id": "scribe_v1"}, FORM),
         answers={200: json_answer("The transcript.", answer, x_unused=UNUSED_HEADER)},
         errors=(400, 413, 422, 429, 500, 503, 504),
+    )
+
+
+def _token() -> Call:
+    kinds = ", ".join(PATHS)
+    return Call(
+        method="POST",
+        path="/v1/single-use-token/{token_type}",
+        summary="Make a key for one connection or call of a browser",
+        parameters=(path_parameter("token_type", f"One of {kinds}.", "realtime_scribe"),),
+        answers={
+            200: json_answer(f"The token, valid for {LIFE_S:g} s.", fields("", ["token"], token=text()))
+        },
+        errors=(400, 429),
     )

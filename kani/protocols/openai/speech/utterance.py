@@ -25,6 +25,7 @@ from kani.protocols.shared.calls.unused import unused_header
 from kani.protocols.shared.client_languages import accept_languages
 from kani.protocols.shared.cloning_report import NEAREST_VOICE_NOTE
 from kani.protocols.shared.connection import client_address
+from kani.text.foreign import header_value
 from kani.text.ssml import begins_document, without_tags
 from kani.text.writing import ends_sentence
 
@@ -111,9 +112,10 @@ class Utterance:
         """Headers of the answer; known once there is a chunk.
 
         ``x-unused``: names of the given fields without effect; ``x-cloning``: kind of the imitation of a
-        stored voice.
+        stored voice; ``x-voice``: id of the voice that speaks, the last one of several.
         """
         headers = unused_header([*self._unused, *self._session.unused_ssml])
+        headers["x-voice"] = header_value(self._session.resolved_voice.voice)
         kind = self._session.cloning_kind
         if kind == "nearest voice":
             headers["x-cloning-note"] = NEAREST_VOICE_NOTE

@@ -47,7 +47,7 @@ class SegmentText:
             return None
         if self._growth is None or self._growth.done():
             more = self.incremental_text.wait_for_more(len(self.text), timeout_s)
-            self._growth = asyncio.create_task(more, name="ElevenLabs waits for text")
+            self._growth = asyncio.create_task(more, name="upstream waits for text")
         return self._growth
 
     async def regain_slot(self) -> None:

@@ -1,4 +1,4 @@
-"""Synthesises with another engine what ElevenLabs fails to speak."""
+"""Synthesises with another engine what a service fails to speak."""
 
 from __future__ import annotations
 
@@ -12,28 +12,29 @@ from typing import cast
 from kani.core.audio.resampling import reframe
 from kani.core.engine import Engine, StreamingInputEngine
 from kani.core.types import Segment, SpeechChunk
-from kani.engines.elevenlabs.messages import SAMPLE_RATE
-from kani.engines.elevenlabs.metrics import UpstreamMetrics
-from kani.engines.elevenlabs.text import SegmentText
+from kani.engines.upstream.metrics import UpstreamMetrics
+from kani.engines.upstream.text import SegmentText
 from kani.text.languages import primary
 
 ACTIVE_S = 30.0
-"""ElevenLabs is not tried for so many seconds after a failure: each sentence would wait for it to fail."""
+"""The service is not tried for so many seconds after a failure: each sentence would wait for it to fail."""
 
 logger = logging.getLogger(__name__)
 
 
 class Fallback:
-    """An engine of this machine that speaks in ElevenLabs' place, with its own default voices."""
+    """An engine of this machine that speaks in a service's place, with its own default voices."""
 
-    def __init__(self, engine: Engine, metrics: UpstreamMetrics) -> None:
+    def __init__(self, engine: Engine, metrics: UpstreamMetrics, sample_rate: int) -> None:
+        """sample_rate: of the service (hertz), at which the engine's audio is given out too."""
         self.engine = engine
         self._metrics = metrics
+        self._sample_rate = sample_rate
         self._active_until_s = 0.0
 
     @property
     def active(self) -> bool:
-        """True if ElevenLabs failed within the last ``ACTIVE_S`` seconds, and is not to be tried."""
+        """True if the service failed within the last ``ACTIVE_S`` seconds, and is not to be tried."""
         return time.monotonic() < self._active_until_s
 
     def activate(self) -> None:
@@ -45,14 +46,14 @@ class Fallback:
         return primary(language) in self.engine.info.default_voices
 
     async def synthesize(self, segment: Segment, text: SegmentText) -> AsyncGenerator[SpeechChunk, None]:
-        """Speak ``text`` from its start; as ``Engine.synthesize``, at ElevenLabs' sample rate."""
+        """Speak ``text`` from its start; as ``Engine.synthesize``, at the service's sample rate."""
         info = self.engine.info
-        logger.warning("ElevenLabs failed: falling back to %s for one segment", info.name)
+        logger.warning("%s failed: falling back to %s for one segment", self._metrics.service, info.name)
         self._metrics.count_fallback(info.name)
         await text.regain_slot()
         own = replace(segment, voice=info.default_voices[primary(segment.language)])
         async with aclosing(self._speech(own, text)) as speech:
-            async for chunk in reframe(speech, SAMPLE_RATE, SAMPLE_RATE):
+            async for chunk in reframe(speech, self._sample_rate, self._sample_rate):
                 yield chunk
 
     async def _speech(self, segment: Segment, text: SegmentText) -> AsyncGenerator[SpeechChunk, None]:

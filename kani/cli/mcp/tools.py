@@ -1,0 +1,178 @@
+"""The tools: speak, listen, transcribe and voices, each by the library."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from typing import Annotated, Any, TypeVar
+
+from mcp.server.mcpserver import Context, ListRoots, MCPServer, Resolve
+from mcp.server.mcpserver.exceptions import ToolError
+from mcp_types import ListRootsResult
+from pydantic import Field
+
+from kani.cli.mcp.files import FileRefused, allowed, folders
+from kani.cli.mcp.microphone import RATE, microphone
+from kani.cli.sound import CommandFailed, Output, find_player
+from kani.core.audio.pcm import pcm16
+from kani.core.errors import SpeechError
+from kani.core.request import MAX_TEXT
+from kani.library.asynchronous import AsyncRecognizer, AsyncSpeech
+from kani.library.results import codec_of
+from websocket_config import VERSION
+
+LONGEST_LISTEN_S = 300.0
+
+T = TypeVar("T", AsyncSpeech, AsyncRecognizer)
+
+
+def _roots(ctx: Context[Any, Any]) -> ListRoots | ListRootsResult:
+    """Ask the client for its folders, if it has any."""
+    capabilities = ctx.client_capabilities
+    known = capabilities is not None and capabilities.roots is not None
+    return ListRoots() if known else ListRootsResult(roots=[])
+
+
+Roots = Annotated[ListRootsResult, Resolve(_roots)]
+Text = Annotated[str, Field(min_length=1, max_length=MAX_TEXT, description="what to say")]
+File = Annotated[str, Field(description="path of a file below the client's folders")]
+Language = Annotated[str | None, Field(description="such as es; told by the speech or the text without it")]
+
+
+@asynccontextmanager
+async def _told() -> AsyncIterator[None]:
+    """Have the client read why something failed."""
+    try:
+        yield
+    except (SpeechError, CommandFailed, FileRefused, ValueError) as error:
+        raise ToolError(str(error)) from error
+    except OSError as error:
+        raise ToolError(f"{error.filename}: {error.strerror}") from error
+
+
+class SpeechTools:
+    """The tools of one process. Voices and the recogniser are loaded when they are first needed."""
+
+    def __init__(self, engine: str, recognizer: str) -> None:
+        """engine, recognizer: as for ``AsyncSpeech`` and ``AsyncRecognizer``."""
+        self._engine, self._recognizer_name = engine, recognizer
+        self._loaded: dict[type[AsyncSpeech] | type[AsyncRecognizer], Any] = {}
+        self._running = AsyncExitStack()
+        self._loading, self._speaker, self._ears = asyncio.Lock(), asyncio.Lock(), asyncio.Lock()
+        self.server = MCPServer(
+            "kani-tts",
+            instructions="Speak to the user, and listen to them. Say short sentences without Markdown.",
+            version=VERSION,
+            log_level="WARNING",
+        )
+        for tool in (self.speak, self.listen, self.transcribe, self.voices):
+            self.server.add_tool(tool)
+
+    async def aclose(self) -> None:
+        """Free the voices and the recogniser."""
+        await self._running.aclose()
+
+    async def _get(self, kind: type[T], name: str) -> T:
+        async with self._loading:
+            if kind not in self._loaded:
+                self._loaded[kind] = await self._running.enter_async_context(kind(name))
+            found: T = self._loaded[kind]
+            return found
+
+    async def speak(
+        self,
+        text: Text,
+        ctx: Context[Any, Any],
+        roots: Roots,
+        voice: Annotated[str | None, Field(description="an id that the tool voices lists")] = None,
+        language: Language = None,
+        speed: Annotated[float | None, Field(ge=0.25, le=4.0)] = None,
+        emotion: Annotated[str | None, Field(description="such as happy")] = None,
+        file: Annotated[
+            str | None, Field(description="write this .wav, .mp3, .flac, .opus or .ogg instead of playing")
+        ] = None,
+    ) -> str:
+        """Say a text aloud; returns once it is said. With a file it is written there and not played."""
+        async with _told():
+            path = None if file is None else _file(file, roots)
+            if path is not None:
+                codec_of(path)
+            speech = await self._get(AsyncSpeech, self._engine)
+            how = {"voice": voice, "language": language, "speed": speed, "emotion": emotion}
+            if path is not None:
+                audio = await speech.say(text, **how)  # type: ignore[arg-type]
+                await asyncio.to_thread(audio.save, path)
+                return f"{path}: {audio.duration_s:.1f} s of speech by {audio.voice}"
+            async with self._speaker:
+                seconds = await self._play(speech.stream(text, **how), ctx)  # type: ignore[arg-type]
+        return f"said, {seconds:.1f} s"
+
+    async def _play(self, chunks: AsyncGenerator[Any, None], ctx: Context[Any, Any]) -> float:
+        """Play speech, and return its seconds; cancelled, it falls silent."""
+        player: Output | None = None
+        seconds = 0.0
+        try:
+            async with aclosing(chunks):
+                async for chunk in chunks:
+                    if player is None:
+                        player = await asyncio.to_thread(find_player(), chunk.sample_rate)
+                    await asyncio.to_thread(player.write, pcm16(chunk.samples))
+                    seconds += chunk.duration_s
+                    await ctx.report_progress(seconds, message="speaking")
+            if player is not None:
+                await asyncio.to_thread(player.close)
+        except BaseException:
+            if player is not None:
+                player.abort()
+            raise
+        return seconds
+
+    async def listen(
+        self,
+        ctx: Context[Any, Any],
+        language: Language = None,
+        prompt: Annotated[str, Field(max_length=4000, description="names and words to expect")] = "",
+        seconds: Annotated[float, Field(gt=0, le=LONGEST_LISTEN_S, description="most to listen")] = 60.0,
+    ) -> str:
+        """Listen to the user by the microphone until they have said all; returns their words."""
+        async with _told(), self._ears:
+            recognizer = await self._get(AsyncRecognizer, self._recognizer_name)
+            words: list[str] = []
+            heard = recognizer.hear(microphone(seconds), RATE, language=language, prompt=prompt)
+            async with aclosing(heard) as turn:
+                async for text in turn:
+                    words.append(text)
+                    await ctx.report_progress(len(words), message=text)
+        return words[-1] if words else "nothing was said"
+
+    async def transcribe(
+        self,
+        file: File,
+        ctx: Context[Any, Any],
+        roots: Roots,
+        language: Language = None,
+        prompt: Annotated[str, Field(max_length=4000, description="names and words to expect")] = "",
+    ) -> str:
+        """Transcribe a recording: WAV, MP3, FLAC, Ogg, M4A, WebM, or the sound of a video."""
+        async with _told():
+            path = _file(file, roots)
+            await ctx.report_progress(0, message="transcribing")
+            recognizer = await self._get(AsyncRecognizer, self._recognizer_name)
+            transcript = await recognizer.transcribe(path, language=language, prompt=prompt)
+        return transcript.text or "no words were recognised"
+
+    async def voices(self, language: Language = None) -> list[dict[str, str]]:
+        """List the voices."""
+        async with _told():
+            speech = await self._get(AsyncSpeech, self._engine)
+        wanted = language and language.partition("-")[0].lower()
+        return [
+            {"id": voice.id, "language": voice.language, "gender": voice.gender, "name": voice.name}
+            for voice in speech.voices
+            if wanted in (None, voice.language.partition("-")[0])
+        ]
+
+
+def _file(name: str, roots: ListRootsResult) -> Any:
+    return allowed(name, folders([str(root.uri) for root in roots.roots]))

@@ -1,0 +1,202 @@
+"""A server of OpenAI's audio API as an engine of the speech core: ``/audio/speech``, its PCM streamed."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, aclosing
+
+import httpx
+import numpy as np
+
+from kani.core.engine import Engine, EngineInfo
+from kani.core.errors import EngineUnavailable, UnsupportedLanguage
+from kani.core.types import Segment, Span, SpeechChunk, Voice
+from kani.engines.openai.service import (
+    MAX_SPEECH_PIECES,
+    SILENCE_S,
+    Upstream,
+    UpstreamFailed,
+    chosen_model,
+    names,
+)
+from kani.engines.openai.settings import LANGUAGES, OpenAIUpstreamSettings
+from kani.engines.upstream.metrics import UpstreamMetrics
+from kani.engines.upstream.relay import Relay
+from kani.engines.upstream.text import SegmentText
+from kani.runtime import bounded_http
+from kani.runtime.silence_trim import SilenceTrimmer
+from kani.text import languages
+from kani.text.languages import primary
+
+ENGINE = "openai"
+USUAL_MODEL = "tts-1"
+
+AUDIBLE = 0.004
+"""A peak below this (-48 dB of full scale) is silence."""
+
+LONGER_S = 5.0
+"""Seconds that an answer may be longer than the segment, with its silence."""
+
+_PCM = (
+    "audio/pcm",
+    "audio/x-pcm",
+    "audio/l16",
+    "audio/raw",
+    "application/octet-stream",
+    "binary/octet-stream",
+)
+
+logger = logging.getLogger(__name__)
+
+
+class OpenAIEngine:
+    """Speaks by another server. Texts leave this process; tempo, times and prosody are made here."""
+
+    def __init__(
+        self,
+        settings: OpenAIUpstreamSettings,
+        metrics: UpstreamMetrics,
+        fallback: Engine | None = None,
+        *,
+        silence_s: float = SILENCE_S,
+    ) -> None:
+        """fallback: speaks, with its own voices, what fails upstream before its first audio.
+
+        It is started and stopped with this engine. silence_s: longest wait for a byte.
+        """
+        self._settings = settings
+        self._upstream = Upstream(settings, silence_s)
+        self._relay = Relay(metrics, fallback, settings.sample_rate)
+        self._model = settings.model or ""
+        self._info: EngineInfo | None = None
+
+    @property
+    def info(self) -> EngineInfo:
+        """See ``Engine.info``; RuntimeError before ``start`` has returned."""
+        if self._info is None:
+            raise RuntimeError("the engine has not been started")
+        return self._info
+
+    async def start(self) -> None:
+        """Read the server's models and voices, and start the fallback engine.
+
+        Raises EngineUnavailable for what no later try can mend; a server that cannot be reached now is only a
+        warning.
+        """
+        async with AsyncExitStack() as started:
+            await self._relay.start()
+            started.push_async_callback(self._relay.stop)
+            await self._upstream.start()
+            started.push_async_callback(self._upstream.stop)
+            self._info = self._describe(await self._voices())
+            started.pop_all()
+
+    async def wait_until_loaded(self) -> None:
+        """See ``BackgroundLoadingEngine.wait_until_loaded``; waits for the fallback engine."""
+        await self._relay.wait_until_loaded()
+
+    async def stop(self) -> None:
+        """See ``Engine.stop``."""
+        await self._upstream.stop()
+        await self._relay.stop()
+
+    async def synthesize(self, segment: Segment) -> AsyncGenerator[SpeechChunk, None]:
+        """See ``Engine.synthesize``."""
+        async with SegmentText(segment) as text:
+            async with aclosing(self._relay.speak(segment, text, lambda: self._speak(segment))) as chunks:
+                async for chunk in chunks:
+                    yield chunk
+
+    async def _speak(self, segment: Segment) -> AsyncGenerator[SpeechChunk, None]:
+        """Speak by one request, which ends with the segment's longest time. Raises UpstreamFailed."""
+        rate = self._settings.sample_rate
+        trimmer, start_s, odd = SilenceTrimmer(rate, AUDIBLE), 0.0, b""
+        max_bytes = round((segment.max_seconds + LONGER_S) * rate) * 2
+        received = 0
+        async with self._upstream.answer("POST", "/audio/speech", json=self._request(segment)) as answer:
+            self._check_type(answer)
+            async for piece in bounded_http.pieces(answer, max_bytes + (1 << 24), MAX_SPEECH_PIECES):
+                if not received and piece.startswith((b"RIFF", b"ID3", b"OggS", b"fLaC")):
+                    raise UpstreamFailed("unreadable", "it is a file, although PCM was asked for")
+                received += len(piece)
+                data, odd = odd + piece, b""
+                if len(data) % 2:
+                    data, odd = data[:-1], data[-1:]
+                samples = trimmer.feed(np.frombuffer(data, "<i2").astype(np.float32) / np.float32(32768))
+                if len(samples):
+                    yield SpeechChunk(samples, rate, start_s)
+                    start_s += len(samples) / rate
+                if received > max_bytes:
+                    break
+        if not start_s:
+            raise UpstreamFailed("silent", f"{received} bytes without a sound")
+        last = trimmer.finish()
+        yield SpeechChunk(last, rate, start_s, (Span(0, len(segment.text), 0.0, start_s + len(last) / rate),))
+
+    def _request(self, segment: Segment) -> dict[str, str]:
+        named = segment.voice.removeprefix(f"{ENGINE}:")
+        request = {"model": self._model, "voice": named, "input": segment.text, "response_format": "pcm"}
+        if self._settings.language_field:
+            request[self._settings.language_field] = segment.language
+        return request
+
+    def _check_type(self, answer: httpx.Response) -> None:
+        """Raise UpstreamFailed for an answer that is no PCM of the right rate."""
+        kind, *parameters = [
+            part.strip() for part in answer.headers.get("content-type", "").lower().split(";")
+        ]
+        if kind and kind not in _PCM:
+            raise UpstreamFailed("unreadable", f"its type is {kind[:50]}, not PCM")
+        rates = [part.removeprefix("rate=") for part in parameters if part.startswith("rate=")]
+        if rates and rates[0] != str(self._settings.sample_rate):
+            detail = f"its PCM has {rates[0][:20]} Hz: set KANI_UPSTREAM_RATE"
+            raise UpstreamFailed("unreadable", detail)
+
+    async def _voices(self) -> list[tuple[str, str, str]]:
+        """Return the server's voices and choose its model; see ``names``."""
+        voices = list[tuple[str, str, str]]()
+        self._model = self._settings.model or USUAL_MODEL
+        try:
+            if self._settings.model is None:
+                self._model = await chosen_model(self._upstream, USUAL_MODEL)
+            voices = names(await self._upstream.listed("/audio/voices", "voices", "data"))
+        except UpstreamFailed as failure:
+            if failure.code == "unauthorized":
+                raise EngineUnavailable(f"{failure}: set KANI_UPSTREAM_KEY to a valid one") from failure
+            logger.warning("%s (%s: %s)", failure, self._upstream.place, failure.detail)
+        known = {voice[0]: voice for voice in voices}
+        if self._settings.voices:
+            return [known.get(name, (name, "", "")) for name in self._settings.voices]
+        return voices or [("alloy", "", "")]
+
+    def _describe(self, voices: list[tuple[str, str, str]]) -> EngineInfo:
+        own = tuple(
+            Voice(f"{ENGINE}:{id}", id, _tag(language), ENGINE, gender) for id, language, gender in voices
+        )
+        told = dict.fromkeys(primary(voice.language) for voice in own if voice.language)
+        spoken = [primary(_tag(each)) for each in self._settings.languages] or list(told) or LANGUAGES
+        defaults = {
+            each: next((voice.id for voice in own if primary(voice.language) == each), own[0].id)
+            for each in spoken
+            if each
+        }
+        return EngineInfo(
+            name=ENGINE,
+            version=self._model,
+            sample_rate=self._settings.sample_rate,
+            voices=own,
+            default_voices=defaults,
+            max_concurrency=self._settings.streams,
+            speed_range=(1.0, 1.0),
+            streams_inside_segment=True,
+            times_words=False,
+        )
+
+
+def _tag(language: str) -> str:
+    """Return a language's tag; empty for one that is not known."""
+    try:
+        return languages.resolve(language) if language else ""
+    except UnsupportedLanguage:
+        return ""

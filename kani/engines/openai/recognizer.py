@@ -1,0 +1,229 @@
+"""A server of OpenAI's audio API as a recogniser: recordings by stretches, and live speech by passes."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+from msgspec import Struct
+
+from kani.core.audio.pcm import wav
+from kani.core.errors import EngineFailed, EngineUnavailable, UnsupportedLanguage
+from kani.core.recognizer import Mark, RecognitionEvent, RecognizerInfo
+from kani.core.transcriber import TranscribedSegment, TranscribedWord, TranscriptionOptions
+from kani.core.types import Samples
+from kani.engines.openai.service import SILENCE_S, Upstream, UpstreamFailed, chosen_model
+from kani.engines.openai.settings import LANGUAGES, OpenAIUpstreamSettings
+from kani.runtime import bounded_http
+from kani.runtime.recognition import live_delay
+from kani.runtime.recognition.heard_passes import HeardPasses
+from kani.runtime.recognition.heard_words import cut, text_of
+from kani.runtime.recognition.live import recognize_live
+from kani.runtime.recognition.passes import PassResult
+from kani.runtime.recognition.scheduler import PassScheduler
+from kani.runtime.recognition.stream import RecognitionStream
+from kani.runtime.recognition.transcription import RecordingTranscription
+from kani.runtime.voice_detector import SAMPLE_RATE, VoiceDetector
+from kani.text import foreign, language_detection, languages
+
+MAX_ANSWER_BYTES = 1 << 20
+RETRY_S = 0.5
+MEASURED_S = 2.0
+"""Audio of the request that measures the server at the start."""
+
+
+class _Word(Struct):
+    word: str
+    start: float
+    end: float
+
+
+class _Answer(Struct):
+    text: str
+    language: str | None = None
+    words: list[_Word] | None = None
+
+
+class OpenAIRecognizer:
+    """Sends every stretch of speech to another server, live speech several times."""
+
+    def __init__(self, settings: OpenAIUpstreamSettings, *, silence_s: float = SILENCE_S) -> None:
+        """silence_s: longest wait for a byte of the server."""
+        self._settings = settings
+        self._upstream = Upstream(settings, silence_s)
+        self._model = settings.transcription_model or ""
+        self._words = True  # whether the server is asked for the times of words: some models refuse it
+        self._scheduler: PassScheduler[PassResult] = PassScheduler(settings.streams)
+        self._info = RecognizerInfo(
+            "openai", self._model or "upstream", SAMPLE_RATE, frozenset(languages.KNOWN), hears_again=True
+        )
+
+    @property
+    def info(self) -> RecognizerInfo:
+        """See ``Recognizer.info``."""
+        return self._info
+
+    async def start(self) -> None:
+        """Ask the server for its models, and measure it. Raises EngineUnavailable."""
+        await self._upstream.start()
+        try:
+            if not self._model:
+                self._model = await chosen_model(self._upstream, "whisper-1")
+            noise = np.random.default_rng(0).normal(0.0, 0.1, round(MEASURED_S * SAMPLE_RATE))
+            await self._heard(noise.astype(np.float32), TranscriptionOptions())  # opens the connection
+            begun = time.perf_counter()
+            await self._heard(noise.astype(np.float32), TranscriptionOptions())
+        except UpstreamFailed as failure:
+            await self._upstream.stop()
+            reason = f"{failure} ({self._upstream.place}: {failure.detail})"
+            raise EngineUnavailable(reason, passing=failure.affects_all_requests) from failure
+        delay_s = live_delay.delay_s(time.perf_counter() - begun)
+        too_slow = live_delay.too_slow("openai", self._model, delay_s, "KANI_UPSTREAM")
+        self._info = replace(self._info, version=self._model, live_delay_s=delay_s, recordings_only=too_slow)
+        self._detector = await asyncio.to_thread(VoiceDetector)
+        await asyncio.to_thread(language_detection.load_detector)
+
+    async def stop(self) -> None:
+        """See ``Recognizer.stop``."""
+        await self._upstream.stop()
+        await self._scheduler.stop()
+
+    async def recognize(
+        self, audio: AsyncIterator[Samples | Mark], language: str | None
+    ) -> AsyncGenerator[RecognitionEvent, None]:
+        """See ``Recognizer.recognize``."""
+        async with aclosing(self.recognize_prompted(audio, language, "")) as events:
+            async for event in events:
+                yield event
+
+    async def recognize_prompted(
+        self, audio: AsyncIterator[Samples | Mark], language: str | None, prompt: str
+    ) -> AsyncGenerator[RecognitionEvent, None]:
+        """See ``PromptedRecognizer``; also raises EngineUnavailable where the server is too slow."""
+        if self._info.recordings_only:
+            raise EngineUnavailable(self._info.recordings_only)
+        passes = HeardPasses(self._hear, prompt)
+        stream = RecognitionStream(self._detector.stream(), language)
+        queued = self._scheduler.add_stream(lambda: partial(passes.over_window, stream.begin_pass()))
+        try:
+            async with aclosing(recognize_live(stream, queued, audio)) as events:
+                async for event in events:
+                    yield event
+        finally:
+            passes.cancel()
+
+    async def transcribe(
+        self, audio: AsyncIterator[Samples], options: TranscriptionOptions
+    ) -> AsyncGenerator[TranscribedSegment, None]:
+        """See ``Transcriber.transcribe``."""
+        passes = HeardPasses(self._hear, options.prompt)
+        recording = RecordingTranscription(
+            passes.over_stretch,
+            text_of,
+            self._detector.recording(),
+            self._scheduler,
+            self._settings.streams + 1,
+            options,
+        )
+        try:
+            async with aclosing(recording.segments(audio)) as segments:
+                async for segment in segments:
+                    # The letters of its words are no tokens of the model.
+                    yield replace(segment, tokens=())
+        finally:
+            passes.cancel()
+
+    async def _hear(self, samples: Samples, options: TranscriptionOptions) -> list[TranscribedSegment]:
+        """Transcribe 16 kHz samples by a request, or two where the first fails. Raises EngineFailed."""
+        try:
+            try:
+                return await self._heard(samples, options)
+            except UpstreamFailed as failure:
+                if not failure.transient:
+                    raise
+            await asyncio.sleep(RETRY_S)
+            return await self._heard(samples, options)
+        except UpstreamFailed as failure:
+            raise EngineFailed(str(failure)) from failure
+
+    async def _heard(self, samples: Samples, options: TranscriptionOptions) -> list[TranscribedSegment]:
+        """Transcribe by one request. Raises UpstreamFailed."""
+        recording = await asyncio.to_thread(wav, samples, SAMPLE_RATE)
+        fields = {"model": self._model, "prompt": options.prompt, "language": options.language or ""}
+        fields = {name: value for name, value in fields.items() if value}
+        path = "/audio/translations" if options.translate else "/audio/transcriptions"
+        try:
+            answer = await self._asked(path, recording, fields)
+        except UpstreamFailed as failure:
+            if failure.code != "refused" or not self._words:
+                raise
+            self._words = False
+            answer = await self._asked(path, recording, fields)
+        text = answer.text.strip()
+        if not text:
+            return []
+        seconds = len(samples) / SAMPLE_RATE
+        language = self._language(answer, options)
+        words = _timed(text, language, answer.words or [], seconds)
+        return [_segment(text, language, words, seconds)]
+
+    async def _asked(self, path: str, recording: bytes, fields: dict[str, str]) -> _Answer:
+        form: dict[str, str | list[str]] = {**fields, "response_format": "json"}
+        if self._words and path.endswith("transcriptions"):
+            form |= {"response_format": "verbose_json", "timestamp_granularities[]": ["word"]}
+        files = {"file": ("speech.wav", recording, "audio/wav")}
+        async with self._upstream.answer("POST", path, data=form, files=files) as answer:
+            body = await bounded_http.body(answer, MAX_ANSWER_BYTES)
+        try:
+            return foreign.decode_json(body, _Answer)
+        except foreign.Unreadable as error:
+            raise UpstreamFailed("unreadable", f"it is no transcript: {error}") from error
+
+    def _language(self, answer: _Answer, options: TranscriptionOptions) -> str:
+        """Return the primary subtag of what was said, for a translation too."""
+        if options.language is not None:
+            return options.language
+        try:
+            return languages.primary(languages.resolve(answer.language or ""))
+        except UnsupportedLanguage:
+            return language_detection.detect(answer.text, LANGUAGES) or "en"
+
+
+def _timed(text: str, language: str, told: Sequence[_Word], seconds: float) -> tuple[TranscribedWord, ...]:
+    """Return the words of a text with the times that the server tells; none where these are not of its words.
+
+    Some servers leave out the punctuation of the words.
+    """
+    words = cut(text, language)
+    edges = [edge for word in told for edge in (word.start, word.end)]
+    ordered = all(0.0 <= edge <= seconds + 1.0 for edge in edges) and edges == sorted(edges)
+    if len(words) != len(told) or not ordered:
+        return ()
+    return tuple(
+        TranscribedWord(word.text, min(one.start, seconds), min(one.end, seconds), 0.0)
+        for word, one in zip(words, told, strict=True)
+    )
+
+
+def _segment(
+    text: str, language: str, words: tuple[TranscribedWord, ...], seconds: float
+) -> TranscribedSegment:
+    return TranscribedSegment(
+        text=text,
+        start_s=0.0,
+        end_s=seconds,
+        words=words,
+        tokens=(),
+        seek_s=0.0,
+        temperature=0.0,
+        log_probability=0.0,
+        compression_ratio=1.0,
+        no_speech_probability=0.0,
+        language=language,
+        language_probability=1.0,
+    )

@@ -1,0 +1,191 @@
+"""The upstream server by HTTP: its models, voices, speech and transcriptions, and how each fails."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import ssl
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+
+from kani.core.errors import EngineUnavailable
+from kani.engines.openai.settings import OpenAIUpstreamSettings
+from kani.engines.upstream.address import is_confidential
+from kani.engines.upstream.relay import ServiceFailed
+from kani.runtime import bounded_http
+from kani.text import foreign
+
+CONNECT_S = 10.0
+SILENCE_S = 60.0
+"""Longest wait for a byte (seconds): some servers make a sentence whole before they send any."""
+
+LIST_S = 10.0
+"""Longest wait for a list, at the start."""
+
+MAX_LIST_BYTES = 16 << 20
+MAX_ERROR_BYTES = 1 << 16
+MAX_DETAIL = 300
+MAX_SPEECH_PIECES = 200_000
+
+_KEY = re.compile(r"[!-~]{1,512}")
+_NAME = re.compile(r"[^\s\x00-\x1f\x7f]{1,200}")
+
+_SENTENCES: Mapping[str, str] = {
+    "unauthorized": "refused this server's key",
+    "busy": "takes no more requests at the moment",
+    "refused": "refused the request",
+    "unavailable": "is out of order",
+    "unreachable": "cannot be reached",
+    "stalled": "did not answer in time",
+    "closed_early": "broke off before all was sent",
+    "silent": "sent no sound",
+    "unreadable": "sent an answer that cannot be read",
+}
+_TRANSIENT = frozenset(("busy", "unavailable", "unreachable", "closed_early"))
+_OF_ONE_REQUEST = frozenset(("refused", "silent"))
+_CODES = {401: "unauthorized", 403: "unauthorized", 408: "stalled", 429: "busy", 503: "busy"}
+
+
+class UpstreamFailed(ServiceFailed):
+    """The server failed; ``str()`` is a sentence fit for a client.
+
+    code: a key of ``_SENTENCES``; detail: for the log, without the key.
+    """
+
+    def __init__(self, code: str, detail: str = "") -> None:
+        super().__init__(f"the upstream server {_SENTENCES[code]}", code, detail)
+
+    @property
+    def affects_all_requests(self) -> bool:
+        """See ``ServiceFailed.affects_all_requests``."""
+        return self.code not in _OF_ONE_REQUEST
+
+    @property
+    def transient(self) -> bool:
+        """See ``ServiceFailed.transient``."""
+        return self.code in _TRANSIENT
+
+
+class Upstream:
+    """One server."""
+
+    def __init__(self, settings: OpenAIUpstreamSettings, silence_s: float = SILENCE_S) -> None:
+        """silence_s: longest wait for a byte."""
+        self._url = settings.url or ""
+        self._key = settings.api_key.get_secret_value() if settings.api_key is not None else ""
+        self._silence_s = silence_s
+        self._client: httpx.AsyncClient | None = None
+
+    @property
+    def place(self) -> str:
+        """Host and port, for people."""
+        return urlsplit(self._url).netloc
+
+    async def start(self) -> None:
+        """Make the client. Raises EngineUnavailable for settings that cannot be used."""
+        if not self._url:
+            raise EngineUnavailable(
+                "the engine and the recogniser `openai` need a server: set KANI_UPSTREAM to its address "
+                "with its version, as http://localhost:8880/v1"
+            )
+        if self._key and _KEY.fullmatch(self._key) is None:
+            raise EngineUnavailable("KANI_UPSTREAM_KEY has to be 1 to 512 letters, digits and signs")
+        if self._key and not is_confidential(self._url):
+            raise EngineUnavailable(
+                "KANI_UPSTREAM_KEY is sent through https only, but to this machine itself: "
+                "set KANI_UPSTREAM to an address that begins with https://"
+            )
+        https = urlsplit(self._url).scheme == "https"
+        tls = (
+            await asyncio.to_thread(ssl.create_default_context)
+            if https
+            else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        )
+        headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
+        timeout = httpx.Timeout(self._silence_s, connect=CONNECT_S)
+        self._client = bounded_http.new_client(timeout=timeout, headers=headers, tls=tls, keepalive=16)
+
+    async def stop(self) -> None:
+        """Close the connections."""
+        client, self._client = self._client, None
+        if client is not None:
+            await client.aclose()
+
+    async def listed(self, path: str, *keys: str) -> list[Any]:
+        """Return a list that the server offers, under the first of ``keys`` that it has; empty without one.
+
+        Raises UpstreamFailed.
+        """
+        try:
+            async with asyncio.timeout(LIST_S), self.answer("GET", path) as answer:
+                parsed = foreign.parse_json(await bounded_http.body(answer, MAX_LIST_BYTES))
+        except UpstreamFailed as failure:
+            if failure.code != "refused":
+                raise
+            return []
+        except TimeoutError as error:
+            raise UpstreamFailed("stalled", f"no {path} within {LIST_S:g} s") from error
+        except ValueError as error:
+            raise UpstreamFailed("unreadable", f"{path} is no JSON") from error
+        found = (
+            next((parsed[key] for key in keys if key in parsed), []) if isinstance(parsed, dict) else parsed
+        )
+        return found if isinstance(found, list) else []
+
+    @asynccontextmanager
+    async def answer(self, method: str, path: str, **request: Any) -> AsyncGenerator[httpx.Response, None]:
+        """Send a request; yields an answer with status 200. Raises UpstreamFailed, in the body as well."""
+        assert self._client is not None, "the client is made by start"
+        try:
+            async with self._client.stream(method, self._url + path, **request) as answer:
+                if answer.status_code != httpx.codes.OK:
+                    raise self._refusal(answer, await bounded_http.body(answer, MAX_ERROR_BYTES))
+                yield answer
+        except bounded_http.AnswerRefused as error:
+            raise UpstreamFailed("unreadable", f"its answer {error}") from error
+        except httpx.ConnectError as error:
+            raise UpstreamFailed("unreachable", self._redacted(error)) from error
+        except httpx.TimeoutException as error:
+            raise UpstreamFailed("stalled", type(error).__name__) from error
+        except httpx.HTTPError as error:
+            raise UpstreamFailed("closed_early", self._redacted(error)) from error
+
+    def _refusal(self, answer: httpx.Response, body: bytes) -> UpstreamFailed:
+        status = answer.status_code
+        code = _CODES.get(status, "unavailable" if status >= 500 else "refused")
+        return UpstreamFailed(code, self._redacted(f"HTTP {status}: {body.decode(errors='replace')}"))
+
+    def _redacted(self, text: object) -> str:
+        """Return text for a log: on one line, without the key, cut."""
+        shown = str(text).replace(self._key, "(the key)") if self._key else str(text)
+        return " ".join(foreign.log_value(shown).split())[:MAX_DETAIL]
+
+
+def names(listed: list[Any]) -> list[tuple[str, str, str]]:
+    """Return the id, the language and the gender of each entry of a list of voices or models.
+
+    Entries are names, or objects with an id or a name; what is none of these is left out.
+    """
+    found: dict[str, tuple[str, str, str]] = {}
+    for entry in listed[:1000]:
+        fields = entry if isinstance(entry, dict) else {"id": entry}
+        id = fields.get("id", fields.get("voice_id", fields.get("name")))
+        if not isinstance(id, str) or _NAME.fullmatch(id) is None:
+            continue
+        language, gender = (fields.get(name) for name in ("language", "gender"))
+        found[id] = (
+            id,
+            language if isinstance(language, str) else "",
+            gender if gender in ("female", "male") else "",
+        )
+    return list(found.values())
+
+
+async def chosen_model(upstream: Upstream, usual: str) -> str:
+    """Return the only model that a server lists, else the usual one. Raises UpstreamFailed."""
+    models = names(await upstream.listed("/models", "data", "models"))
+    return models[0][0] if len(models) == 1 else usual

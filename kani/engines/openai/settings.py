@@ -1,0 +1,107 @@
+"""Settings of a server of OpenAI's audio API."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, SecretStr
+
+from kani.engines.plugin_settings import LOWER, PluginSettings, listed, setting
+from kani.engines.upstream.address import web_address
+
+UPSTREAM = "Another server of OpenAI's audio API"
+
+LANGUAGES = ("en", "es", "fr", "de", "it", "pt", "nl", "pl", "ru", "tr", "ar", "hi", "zh", "ja", "ko")
+"""Languages of a server that tells none."""
+
+
+def _address(value: Any) -> Any:
+    return None if value is None else web_address(value, path=True)
+
+
+class OpenAIUpstreamSettings(PluginSettings):
+    """A server of OpenAI's audio API; frozen."""
+
+    url: Annotated[str | None, BeforeValidator(_address)] = setting(
+        None,
+        "KANI_UPSTREAM",
+        group=UPSTREAM,
+        after="elevenlabs_fallback",
+        about="Address of another server with OpenAI's audio API, with its version "
+        "(`http://localhost:8880/v1`), for KANI_ENGINE=openai and KANI_RECOGNIZER=openai. Texts, or "
+        "recordings, are sent there.",
+    )
+    api_key: SecretStr | None = setting(
+        None,
+        "KANI_UPSTREAM_KEY",
+        group=UPSTREAM,
+        option=False,
+        about="Key that it asks for. Never printed or logged; sent through https only, but to this machine.",
+    )
+    model: str | None = setting(
+        None,
+        "KANI_UPSTREAM_MODEL",
+        group=UPSTREAM,
+        pattern=r"^[!-~]{1,200}$",
+        accepts="a model's name, without spaces",
+        about="Its model of speech. Not set: the only one that it lists, or `tts-1`.",
+    )
+    transcription_model: str | None = setting(
+        None,
+        "KANI_UPSTREAM_TRANSCRIPTION_MODEL",
+        group=UPSTREAM,
+        pattern=r"^[!-~]{1,200}$",
+        accepts="a model's name, without spaces",
+        about="Its model of transcription. Not set: the only one that it lists, or `whisper-1`.",
+    )
+    voices: Annotated[tuple[str, ...], BeforeValidator(listed)] = setting(
+        (),
+        "KANI_UPSTREAM_VOICES",
+        group=UPSTREAM,
+        max_length=1000,
+        accepts="a list of names, separated by commas",
+        about="Its voices, the default one first. Not set: those that it lists, or `alloy`.",
+    )
+    languages: Annotated[tuple[str, ...], BeforeValidator(listed)] = setting(
+        (),
+        "KANI_UPSTREAM_LANGUAGES",
+        group=UPSTREAM,
+        max_length=200,
+        accepts="a list of codes such as en and es, separated by commas",
+        about=f"Languages that it speaks. Not set: those of its voices, or {', '.join(LANGUAGES)}.",
+    )
+    language_field: str = setting(
+        "",
+        "KANI_UPSTREAM_LANGUAGE_FIELD",
+        group=UPSTREAM,
+        option=False,
+        pattern=r"^[a-z_]{0,50}$",
+        accepts="a field's name, such as language or lang_code",
+        about="Field that tells it the language; OpenAI's API has none.",
+    )
+    sample_rate: int = setting(
+        24_000,
+        "KANI_UPSTREAM_RATE",
+        group=UPSTREAM,
+        option=False,
+        unit="hertz",
+        ge=8_000,
+        le=48_000,
+        about="Sample rate of its PCM.",
+    )
+    streams: int = setting(
+        4,
+        "KANI_UPSTREAM_STREAMS",
+        group=UPSTREAM,
+        option=False,
+        ge=1,
+        le=1024,
+        about="Requests that it is sent at the same time.",
+    )
+    fallback: Annotated[Literal["none", "kokoro", "espeak"], LOWER] = setting(
+        "none",
+        "KANI_UPSTREAM_FALLBACK",
+        group=UPSTREAM,
+        option=False,
+        about="Engine of this machine for a segment that fails there before its first audio.",
+    )

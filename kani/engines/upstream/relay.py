@@ -1,0 +1,115 @@
+"""Speech by a service, with retries until audio was received, or else by a fallback engine."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+
+from kani.core.engine import BackgroundLoadingEngine, Engine, EngineInfo
+from kani.core.errors import EngineFailed
+from kani.core.types import Segment, SpeechChunk
+from kani.engines.upstream.fallback import Fallback
+from kani.engines.upstream.metrics import UpstreamMetrics
+from kani.engines.upstream.text import SegmentText
+
+RETRY_DELAYS_S = (0.25, 1.0)
+"""Seconds before each further try, as long as no audio was received."""
+
+logger = logging.getLogger(__name__)
+
+
+class ServiceFailed(Exception, ABC):
+    """A service failed; ``str()`` is a sentence fit for a client.
+
+    code: names the failure; detail: for the log, without a key.
+    """
+
+    def __init__(self, sentence: str, code: str, detail: str) -> None:
+        super().__init__(sentence)
+        self.code, self.detail = code, detail
+
+    @property
+    def metric_code(self) -> str:
+        """The code, one of few."""
+        return self.code
+
+    @property
+    @abstractmethod
+    def affects_all_requests(self) -> bool:
+        """True if other requests would fail likewise: the account or the service is the cause."""
+
+    @property
+    @abstractmethod
+    def transient(self) -> bool:
+        """True if another try a moment later may succeed; a stall would be waited for once more."""
+
+
+class Relay:
+    """Speaks the segments of one service."""
+
+    def __init__(self, metrics: UpstreamMetrics, fallback: Engine | None, sample_rate: int) -> None:
+        """fallback: speaks, with its own voices, what fails at the service before its first audio.
+
+        sample_rate: of the service (hertz).
+        """
+        self._metrics = metrics
+        self._fallback = None if fallback is None else Fallback(fallback, metrics, sample_rate)
+
+    @property
+    def fallback(self) -> EngineInfo | None:
+        """Description of the fallback engine, which has started."""
+        return None if self._fallback is None else self._fallback.engine.info
+
+    async def start(self) -> None:
+        """Start the fallback engine. Raises EngineUnavailable."""
+        if self._fallback is not None:
+            await self._fallback.engine.start()
+
+    async def wait_until_loaded(self) -> None:
+        """See ``BackgroundLoadingEngine.wait_until_loaded``; waits for the fallback engine."""
+        if self._fallback is not None and isinstance(self._fallback.engine, BackgroundLoadingEngine):
+            await self._fallback.engine.wait_until_loaded()
+
+    async def stop(self) -> None:
+        """Stop the fallback engine."""
+        if self._fallback is not None:
+            await self._fallback.engine.stop()
+
+    async def speak(
+        self, segment: Segment, text: SegmentText, attempt: Callable[[], AsyncGenerator[SpeechChunk, None]]
+    ) -> AsyncGenerator[SpeechChunk, None]:
+        """Speak a segment.
+
+        text: of the segment, complete or still written; attempt: speaks it by the service once, and raises
+        ServiceFailed. Raises EngineFailed.
+        """
+        fallback = self._fallback
+        if fallback is not None and not fallback.supports(segment.language):
+            fallback = None
+        delays = iter(RETRY_DELAYS_S)
+        while fallback is None or not fallback.active:
+            has_audio = False
+            try:
+                async with aclosing(attempt()) as chunks:
+                    async for chunk in chunks:
+                        has_audio = True
+                        yield chunk
+                return
+            except ServiceFailed as error:
+                self._metrics.count_failure(error.metric_code)
+                logger.warning("%s (%s; %s)", error, error.metric_code, error.detail)
+                delay_s = next(delays, None) if error.transient and not has_audio else None
+                if delay_s is None and (has_audio or fallback is None):
+                    raise EngineFailed(str(error), logged=True) from error
+                if delay_s is None and error.affects_all_requests and fallback is not None:
+                    fallback.activate()
+            if delay_s is None:
+                break
+            await asyncio.sleep(delay_s)
+        assert fallback is not None, "without a fallback engine the failure was raised"
+        async with aclosing(fallback.synthesize(segment, text)) as chunks:
+            async for chunk in chunks:
+                yield chunk

@@ -1,0 +1,145 @@
+"""One connection of realtime speech to text: audio in, transcripts of its segments out."""
+
+from __future__ import annotations
+
+import asyncio
+
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from kani.core import request_ids
+from kani.core.errors import SpeechCancelled, SpeechError
+from kani.core.expected_words import as_prompt
+from kani.core.service import SpeechService
+from kani.core.types import Samples
+from kani.protocols.elevenlabs.realtime import messages
+from kani.protocols.elevenlabs.realtime.config import SessionConfig
+from kani.protocols.elevenlabs.realtime.messages import NORMAL, Fault, Input, Refused, fault_of, read_message
+from kani.protocols.elevenlabs.realtime.recognition import Recognition
+from kani.protocols.shared.connection import client_address, close
+from kani.protocols.shared.errors import BadMessage
+from kani.protocols.shared.recordings.upload import MAX_RECORDING_S
+from kani.protocols.shared.tasks import run_until_first
+
+PROTOCOL = "elevenlabs-asr"
+
+IDLE_TIMEOUT_S = 120.0
+"""Seconds without any message after which a client is disconnected; libraries keep their sessions alive."""
+
+MAX_WAITING = 8
+"""Recognitions that wait for their transcripts; beyond them a commit is refused."""
+
+
+class RealtimeConnection:
+    """One client; call ``run`` after the handshake."""
+
+    def __init__(
+        self,
+        websocket: WebSocket,
+        service: SpeechService,
+        config: SessionConfig,
+        max_audio_s: float = MAX_RECORDING_S,
+        idle_timeout_s: float = IDLE_TIMEOUT_S,
+    ) -> None:
+        """max_audio_s: longest audio of the connection; idle_timeout_s: longest time without a message."""
+        self._websocket = websocket
+        self._service = service
+        self._config = config
+        self._max_audio_s = max_audio_s
+        self._idle_timeout_s = idle_timeout_s
+        self._previous_text = ""
+        self._audio_s = 0.0  # so far
+        self._current: Recognition | None = None  # takes the audio that comes
+        self._waiting: asyncio.Queue[Recognition] = asyncio.Queue()
+
+    async def run(self) -> None:
+        """Serve until the client disconnects, or an error ends the session."""
+        try:
+            await self._websocket.send_text(messages.session_started(request_ids.current(), self._config))
+            await run_until_first(
+                self._read(), self._transcribe(), name="elevenlabs listening", ignore=WebSocketDisconnect
+            )
+        except WebSocketDisconnect:
+            pass
+        except (BadMessage, SpeechError) as error:
+            await tell(self._websocket, fault_of(error))
+        finally:
+            while not self._waiting.empty():
+                await self._waiting.get_nowait().aclose()
+
+    async def _read(self) -> None:
+        """Handle messages until the client disconnects. Raises BadMessage and SpeechError."""
+        while True:
+            try:
+                async with asyncio.timeout(self._idle_timeout_s):
+                    received = await self._websocket.receive()
+            except TimeoutError as error:
+                reason = f"nothing came for {self._idle_timeout_s:g} s"
+                raise Refused("insufficient_audio_activity", reason, NORMAL) from error
+            if received["type"] == "websocket.disconnect":
+                return
+            if (text := received.get("text")) is None:
+                raise BadMessage("binary messages are not supported")
+            await self._handle(await read_message(text, self._config.input_format))
+
+    async def _handle(self, message: Input) -> None:
+        if message.previous_text:
+            if self._audio_s:
+                raise BadMessage("previous_text: may come with the first audio only")
+            self._previous_text = message.previous_text
+        if len(message.samples):
+            await self._feed(message.samples)
+        if message.commit:
+            await self._commit()
+
+    async def _feed(self, samples: Samples) -> None:
+        start_s = self._audio_s
+        rate = self._config.input_format.sample_rate
+        self._audio_s += len(samples) / rate
+        if self._audio_s > self._max_audio_s:
+            reason = f"the session has too much audio (at most {self._max_audio_s:g} s)"
+            raise Refused("session_time_limit_exceeded", reason, NORMAL)
+        if self._current is None:
+            session = self._service.open_recognition(
+                protocol=PROTOCOL,
+                client=client_address(self._websocket),
+                sample_rate=rate,
+                language=self._config.language,
+                prompt=as_prompt(self._config.keyterms, self._previous_text),
+            )
+            self._current = self._wait_for(
+                Recognition(session, start_s, self._config, self._websocket.send_text)
+            )
+        await self._current.feed(samples)
+
+    async def _commit(self) -> None:
+        if self._waiting.qsize() >= MAX_WAITING:
+            reason = f"too many commits wait for their transcripts (at most {MAX_WAITING})"
+            await self._websocket.send_text(Fault("commit_throttled", reason, NORMAL).as_json())
+            return
+        recognition, self._current = self._current, None
+        if recognition is None:
+            recognition = Recognition(None, self._audio_s, self._config, self._websocket.send_text)
+            self._wait_for(recognition)
+        recognition.commit()
+
+    def _wait_for(self, recognition: Recognition) -> Recognition:
+        self._waiting.put_nowait(recognition)
+        return recognition
+
+    async def _transcribe(self) -> None:
+        """Send the transcripts. Raises SpeechError."""
+        while True:
+            recognition = await self._waiting.get()
+            await recognition.run()
+            if not recognition.committed:
+                # The server has ended it.
+                raise SpeechCancelled
+
+
+async def tell(websocket: WebSocket, fault: Fault) -> None:
+    """Send an error, and close the connection."""
+    try:
+        await websocket.send_text(fault.as_json())
+    except WebSocketDisconnect:
+        return
+    await close(websocket, fault.code, fault.reason)

@@ -1,0 +1,199 @@
+"""JSON messages of realtime speech to text, parsed and written, and how each error is told.
+
+Names and shapes are those of ElevenLabs' client libraries (``elevenlabs`` 2.78 of PyPI, 2.73 of npm).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import json
+import math
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from msgspec import Struct
+
+from kani.core.audio.encoding import AudioFormat, decode_g711
+from kani.core.errors import (
+    Busy,
+    EngineFailed,
+    EngineUnavailable,
+    InvalidRequest,
+    RateLimited,
+    ServerStopping,
+    SpeechCancelled,
+    SpeechError,
+)
+from kani.core.expected_words import MAX_TEXT
+from kani.core.recognizer import RecognizedWord
+from kani.core.types import Samples
+from kani.protocols.elevenlabs.realtime.config import SessionConfig
+from kani.protocols.shared.errors import BadMessage
+from kani.protocols.shared.json_input import parse_object
+from kani.text import foreign
+from kani.text.writing import space_between
+
+MAX_CHUNK_BYTES = 8 * 2**20
+"""Decoded bytes of one message's audio."""
+
+IN_THREAD_CHARACTERS = 2**16
+"""Longer messages are parsed in a thread: they would block the event loop."""
+
+NORMAL, GOING_AWAY, POLICY_VIOLATION, INTERNAL_ERROR, TRY_LATER = 1000, 1001, 1008, 1011, 1013
+"""Close codes (RFC 6455, section 7.4.1, and IANA's registry)."""
+
+
+class Fault(NamedTuple):
+    """An error as a client learns of it: a message, and the close of the connection."""
+
+    message_type: str
+    reason: str
+    code: int  # of the close
+
+    def as_json(self) -> str:
+        """Return the message."""
+        return dumps({"message_type": self.message_type, "error": self.reason})
+
+
+class Refused(BadMessage):
+    """Input with an error of its own; message_type: its name, code: of the close."""
+
+    def __init__(self, message_type: str, reason: str, code: int = POLICY_VIOLATION) -> None:
+        super().__init__(reason)
+        self.message_type, self.code = message_type, code
+
+
+class AudioChunk(Struct):
+    """``input_audio_chunk``, the one message of clients."""
+
+    message_type: Literal["input_audio_chunk"]
+    audio_base_64: str = ""
+    commit: bool | None = None
+    sample_rate: int | None = None
+    previous_text: str | None = None
+
+
+class Input(NamedTuple):
+    """What a message asks for."""
+
+    samples: Samples
+    commit: bool
+    previous_text: str  # what was said before the session
+
+
+async def read_message(text: str, audio_format: AudioFormat) -> Input:
+    """Parse a client's message, a long one in a thread. Raises BadMessage."""
+    if len(text) > IN_THREAD_CHARACTERS:
+        return await asyncio.to_thread(parse_message, text, audio_format)
+    return parse_message(text, audio_format)
+
+
+def parse_message(text: str, audio_format: AudioFormat) -> Input:
+    """Parse a client's message; the samples are at the format's rate. Raises BadMessage."""
+    try:
+        fields = parse_object(text)
+    except ValueError as error:
+        raise BadMessage(f"the message is not a JSON object: {error}") from error
+    try:
+        chunk = foreign.convert(fields, AudioChunk)
+    except foreign.Unreadable as error:
+        raise BadMessage.of(error, "the message") from error
+    if chunk.sample_rate not in (None, audio_format.sample_rate):
+        raise BadMessage(f"sample_rate: must be that of audio_format, {audio_format.sample_rate}")
+    if len(chunk.previous_text or "") > MAX_TEXT:
+        raise BadMessage(f"previous_text: too long (at most {MAX_TEXT} characters)")
+    return Input(_samples(chunk.audio_base_64, audio_format), bool(chunk.commit), chunk.previous_text or "")
+
+
+def _samples(given: str, audio_format: AudioFormat) -> Samples:
+    if len(given) * 3 // 4 > MAX_CHUNK_BYTES + 2:
+        reason = f"audio_base_64: too large (at most {MAX_CHUNK_BYTES >> 20} MiB in one message)"
+        raise Refused("chunk_size_exceeded", reason)
+    try:
+        data = base64.b64decode(given, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise BadMessage("audio_base_64: is not base64") from error
+    if audio_format.codec == "ulaw":
+        return decode_g711(data, "ulaw")
+    if len(data) % 2:
+        raise BadMessage(f"audio_base_64: 16-bit samples need an even number of bytes, not {len(data)}")
+    return np.frombuffer(data, "<i2").astype(np.float32) / np.float32(32768)
+
+
+def session_started(session_id: str, config: SessionConfig) -> str:
+    """Write the first message of a session."""
+    return dumps({"message_type": "session_started", "session_id": session_id, "config": config.as_json()})
+
+
+def partial(text: str) -> str:
+    """Write the words of a segment so far."""
+    return dumps({"message_type": "partial_transcript", "text": text})
+
+
+def committed(text: str) -> str:
+    """Write the transcript of a segment."""
+    return dumps({"message_type": "committed_transcript", "text": text})
+
+
+def committed_with_timestamps(
+    text: str, language: str, words: Sequence[RecognizedWord] | None, offset_s: float
+) -> str:
+    """Write a transcript with its language; words: None without times, offset_s: what their times lack."""
+    message = {"message_type": "committed_transcript_with_timestamps", "text": text}
+    return dumps(
+        message
+        | {"language_code": language or None, "words": None if words is None else _items(words, offset_s)}
+    )
+
+
+def _pairs(words: Sequence[RecognizedWord]) -> list[tuple[RecognizedWord | None, RecognizedWord]]:
+    return list(zip((None, *words), words, strict=False))
+
+
+def _gap(before: RecognizedWord | None, word: RecognizedWord) -> str:
+    return "" if before is None else space_between(before.text, word.text)
+
+
+def _items(words: Sequence[RecognizedWord], offset_s: float) -> list[dict[str, Any]]:
+    """Return words and the spaces between them, in seconds of the connection's audio."""
+    items = []
+    for before, word in _pairs(words):
+        if before is not None and (gap := _gap(before, word)):
+            items.append(_item(gap, "spacing", before.end_s + offset_s, word.start_s + offset_s))
+        items.append(_item(word.text, "word", word.start_s + offset_s, word.end_s + offset_s))
+    return items
+
+
+def _item(text: str, kind: str, start_s: float, end_s: float) -> dict[str, Any]:
+    # Rounded down, so that no time is later than the next.
+    start, end = (math.floor(at_s * 1000) / 1000 for at_s in (start_s, end_s))
+    return {"text": text, "start": start, "end": end, "type": kind, "speaker_id": None}
+
+
+def fault_of(error: BadMessage | SpeechError) -> Fault:
+    """Return how a client learns of an error."""
+    match error:
+        case Refused():
+            return Fault(error.message_type, str(error), error.code)
+        case BadMessage():
+            return Fault("input_error", str(error), POLICY_VIOLATION)
+        case ServerStopping() | SpeechCancelled():
+            return Fault("error", str(ServerStopping()), GOING_AWAY)
+        case RateLimited():
+            return Fault("rate_limited", str(error), TRY_LATER)
+        case Busy():
+            return Fault("resource_exhausted", str(error), TRY_LATER)
+        case EngineFailed() | EngineUnavailable():
+            return Fault("transcriber_error", str(error), INTERNAL_ERROR)
+        case InvalidRequest():
+            name = "language_code" if error.field == "language" else error.field
+            return Fault("invalid_request", f"{name}: {error.reason}", POLICY_VIOLATION)
+    return Fault("error", str(error), INTERNAL_ERROR)
+
+
+def dumps(message: dict[str, Any]) -> str:
+    """Write a message in ASCII."""
+    return json.dumps(message, separators=(",", ":"))

@@ -1,0 +1,80 @@
+"""Single-use tokens: a backend makes one with its key, and a browser opens one connection by it."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import time
+from collections.abc import Callable, Mapping
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from kani.core.errors import Busy, InvalidRequest
+from kani.protocols.elevenlabs.http.responses import endpoint, json_response
+
+LIFE_S = 900.0
+MAX_TOKENS = 10_000
+"""Tokens that are neither used nor expired."""
+
+PATHS = {
+    "realtime_scribe": ("/v1/speech-to-text/realtime",),
+    "batch_scribe": ("/v1/speech-to-text",),
+    "tts_websocket": (
+        "/v1/text-to-speech/{voice_id}/stream-input",
+        "/v1/text-to-speech/{voice_id}/multi-stream-input",
+    ),
+}
+"""Paths that the tokens of each type open."""
+
+
+class SingleUseTokens:
+    """Tokens that were made and not used yet, by their digests."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        """clock: in seconds."""
+        self._clock = clock
+        self._tokens: dict[bytes, tuple[str, float]] = {}  # types and ends, in the order of the ends
+
+    def issue(self, kind: str) -> str:
+        """Make a token of a type. Raises InvalidRequest and Busy."""
+        if kind not in PATHS:
+            raise InvalidRequest("token_type", f"must be one of {', '.join(PATHS)}")
+        now = self._clock()
+        while self._tokens and next(iter(self._tokens.values()))[1] <= now:
+            del self._tokens[next(iter(self._tokens))]
+        if len(self._tokens) >= MAX_TOKENS:
+            raise Busy(f"too many tokens wait to be used (at most {MAX_TOKENS})")
+        token = f"sutkn_{secrets.token_urlsafe(32)}"
+        self._tokens[_digest(token)] = (kind, now + LIFE_S)
+        return token
+
+    def use(self, kind: str, token: str) -> bool:
+        """Return True for a token of that type that was not used before; it is used up."""
+        known = self._tokens.get(_digest(token))
+        if known is None or known[0] != kind:
+            return False
+        del self._tokens[_digest(token)]
+        return known[1] > self._clock()
+
+    @property
+    def keys(self) -> Mapping[str, Callable[[str], bool]]:
+        """Functions that tell whether a token opens a path, by its path; see ``Protocol.temporary_keys``."""
+        return {path: self._user(kind) for kind, paths in PATHS.items() for path in paths}
+
+    def _user(self, kind: str) -> Callable[[str], bool]:
+        return lambda token: self.use(kind, token)
+
+    def routes(self) -> list[BaseRoute]:
+        """Return the call that makes a token."""
+
+        async def create(request: Request) -> Response:
+            return json_response({"token": self.issue(request.path_params["token_type"])})
+
+        return [Route("/v1/single-use-token/{token_type}", endpoint(create), methods=["POST"])]
+
+
+def _digest(token: str) -> bytes:
+    # Looked up by a digest: the time that takes tells nothing about a token.
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()

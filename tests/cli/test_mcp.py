@@ -1,0 +1,257 @@
+"""``kani-tts mcp``, as the SDK's own client uses it: in process, by standard input and by HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import threading
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+
+pytest.importorskip("mcp", reason="the package mcp is not installed (deploy/requirements-mcp.txt)")
+
+from mcp import Client, StdioServerParameters
+from mcp_types import CallToolResult, ListRootsResult, Root
+
+from kani.cli.mcp import command, tools
+from kani.cli.mcp.files import FileRefused, allowed, folders
+from kani.cli.mcp.tools import SpeechTools
+from kani.core.audio.pcm import wav
+from kani.core.types import Samples
+from kani.library import asynchronous
+from kani.server.access import AccessMiddleware, AccessRules
+from tests.clients.openai_realtime import loud, quiet
+from tests.conftest import ROOT
+from tests.support.loudness import PausingRecognizer
+from tests.support.patience import WITHIN_S, happens
+
+RATE = 16_000
+
+
+class Player:
+    """What was played; ``held``: each write waits."""
+
+    def __init__(self) -> None:
+        self.pcm = b""
+        self.ended = ""
+        self.go = threading.Event()
+        self.go.set()
+
+    def __call__(self, sample_rate: int) -> Player:
+        return self
+
+    def write(self, pcm: bytes) -> None:
+        self.go.wait(WITHIN_S)
+        self.pcm += pcm
+
+    def close(self) -> None:
+        self.ended = "closed"
+
+    def abort(self) -> None:
+        self.ended = "aborted"
+
+
+@pytest.fixture
+def player(monkeypatch: pytest.MonkeyPatch) -> Player:
+    made = Player()
+    monkeypatch.setattr(tools, "find_player", lambda: made)
+    return made
+
+
+@pytest.fixture
+async def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[SpeechTools]:
+    monkeypatch.setenv("KANI_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setattr(asynchronous, "build_own_recognizer", lambda settings: PausingRecognizer())
+    monkeypatch.setattr(asynchronous, "build_turn_model", lambda: None)
+    made = SpeechTools("espeak", "auto")
+    yield made
+    await made.aclose()
+
+
+def roots_of(*paths: Path) -> Callable[..., Any]:
+    async def roots(*_: Any) -> ListRootsResult:
+        return ListRootsResult(roots=[Root(uri=path.as_uri()) for path in paths])  # type: ignore[arg-type]
+
+    return roots
+
+
+def said(result: CallToolResult) -> str:
+    assert not result.is_error, result.content
+    return str(result.content[0].text)  # type: ignore[union-attr]
+
+
+def refusal(result: CallToolResult) -> str:
+    assert result.is_error, result.content
+    return str(result.content[0].text)  # type: ignore[union-attr]
+
+
+MODES = pytest.mark.parametrize("mode", ["legacy", "auto"])
+
+
+@MODES
+async def test_tools_speak_and_tell_progress(served: SpeechTools, player: Player, mode: Any) -> None:
+    progress: list[float] = []
+
+    async def see(done: float, total: float | None, message: str | None) -> None:
+        progress.append(done)
+
+    async with Client(served.server, mode=mode) as client:
+        names = {tool.name for tool in (await client.list_tools()).tools}
+        assert names == {"speak", "listen", "transcribe", "voices"}
+        listed = (await client.call_tool("voices", {"language": "es"})).structured_content
+        assert {voice["id"] for voice in listed["result"]} >= {"espeak:es", "espeak:es-419"}
+        given = {"text": "Hello there. How are you?", "language": "en"}
+        result = await client.call_tool("speak", given, progress_callback=see)
+        assert said(result).startswith("said, ") and player.ended == "closed"
+        assert len(player.pcm) > 24_000 and len(progress) >= 2 and progress == sorted(progress)
+        for wrong, reason in (
+            ({"voice": "nobody"}, "voice: unknown voice 'nobody'"),
+            ({"language": "xx"}, "unsupported language"),
+            ({"speed": 9}, "speed"),
+            ({"emotion": "odd"}, "emotion"),
+            ({"text": ""}, "text"),
+        ):
+            assert reason in refusal(await client.call_tool("speak", given | wrong))
+
+
+async def test_cancelled_speech_falls_silent(served: SpeechTools, player: Player) -> None:
+    async with Client(served.server) as client:
+        player.go.clear()
+        speaking = asyncio.create_task(client.call_tool("speak", {"text": "Hello there. " * 20}))
+        await happens(lambda: served._speaker.locked())
+        await asyncio.sleep(0)
+        player.go.set()
+        await happens(lambda: player.pcm)
+        player.go.clear()
+        speaking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await speaking
+        player.go.set()
+        await happens(lambda: player.ended == "aborted")
+        assert "said" in said(await client.call_tool("speak", {"text": "Again."}))
+
+
+@MODES
+async def test_files_are_below_the_clients_folders(
+    served: SpeechTools, player: Player, tmp_path: Path, mode: Any
+) -> None:
+    project, outside = tmp_path / "project", tmp_path / "outside"
+    for folder in (project, outside):
+        folder.mkdir()
+    (project / "link").symlink_to(outside)
+    sound = np.concatenate([quiet(1.0, RATE), loud(1.0, RATE), quiet(1.0, RATE)])
+    for folder in (project, outside):
+        (folder / "a.wav").write_bytes(wav(sound, RATE))
+    async with Client(served.server, mode=mode, list_roots_callback=roots_of(project)) as client:
+        text = said(await client.call_tool("speak", {"text": "Hello.", "file": "hello.wav"}))
+        assert text.startswith(f"{project / 'hello.wav'}: ") and (project / "hello.wav").stat().st_size > 1000
+        assert not player.pcm
+        for name in ("a.wav", str(project / "a.wav")):
+            assert said(await client.call_tool("transcribe", {"file": name})) == "¡bum, hm."
+        for name in ("../outside/a.wav", str(outside / "a.wav"), "link/a.wav", "/etc/passwd", "a\0b"):
+            for tool in ("transcribe", "speak"):
+                given = {"file": name, **({"text": "Hello."} if tool == "speak" else {})}
+                assert "file: " in refusal(await client.call_tool(tool, given))
+        assert "no such file" in refusal(await client.call_tool("transcribe", {"file": "none.wav"})).lower()
+        assert "hello.txt" in refusal(await client.call_tool("speak", {"text": "Hi.", "file": "hello.txt"}))
+    assert sorted(path.name for path in outside.iterdir()) == ["a.wav"]
+    async with Client(served.server, mode=mode) as client:
+        assert "names no folders" in refusal(await client.call_tool("transcribe", {"file": "a.wav"}))
+
+
+def test_only_local_folders_are_roots(tmp_path: Path) -> None:
+    assert folders(["https://example.org/", "file://other/x", tmp_path.as_uri()]) == [tmp_path]
+    with pytest.raises(FileRefused):
+        allowed("x", [])
+
+
+async def test_listening_ends_with_the_turn(served: SpeechTools, monkeypatch: pytest.MonkeyPatch) -> None:
+    ended: list[bool] = []
+
+    async def microphone(seconds: float) -> AsyncIterator[Samples]:
+        speech = np.concatenate([quiet(0.96, RATE), loud(0.8, RATE)])
+        try:
+            for at in range(0, len(speech), 1280):
+                yield speech[at : at + 1280]
+            while True:
+                await asyncio.sleep(0)
+                yield quiet(0.08, RATE)
+        finally:
+            ended.append(True)
+
+    monkeypatch.setattr(tools, "microphone", microphone)
+    heard: list[str | None] = []
+
+    async def see(done: float, total: float | None, message: str | None) -> None:
+        heard.append(message)
+
+    async with Client(served.server) as client:
+        text = said(await client.call_tool("listen", {"language": "en"}, progress_callback=see))
+    assert text == "w0 w1 w2 w3 w4. w5 w6 w7 w8 w9." and heard[0] == "w0" and heard[-1] == text
+    await happens(lambda: ended)
+
+
+async def test_program_serves_standard_input(tmp_path: Path) -> None:
+    environment = {"KANI_DATA_DIR": str(tmp_path / "data"), "PYTHONPATH": str(ROOT)}
+    program = StdioServerParameters(
+        command=sys.executable, args=["-m", "kani", "mcp", "--engine", "espeak"], env=environment
+    )
+    async with Client(program, list_roots_callback=roots_of(tmp_path)) as client:
+        text = said(await client.call_tool("speak", {"text": "Hola.", "file": "hola.mp3"}))
+    assert "espeak:es" in text and (tmp_path / "hola.mp3").stat().st_size > 500
+
+
+@asynccontextmanager
+async def by_http(served: SpeechTools, port: int, *keys: str) -> AsyncIterator[str]:
+    serving = asyncio.create_task(command._serve_http(served, "127.0.0.1", port, keys))
+    address = f"http://127.0.0.1:{port}/mcp"
+    async with httpx.AsyncClient() as http:
+
+        async def up() -> bool:
+            try:
+                await http.get(address)
+            except httpx.ConnectError:
+                return False
+            return True
+
+        while not await up():
+            assert not serving.done(), serving.exception()
+    try:
+        yield address
+    finally:
+        serving.cancel()
+        await asyncio.wait({serving})
+
+
+async def test_http_serves_this_machine(
+    served: SpeechTools, unused_tcp_port_factory: Callable[[], int]
+) -> None:
+    async with by_http(served, unused_tcp_port_factory()) as address:
+        async with Client(address) as client:
+            listed = (await client.call_tool("voices", {"language": "es"})).structured_content
+        assert listed["result"]
+        async with httpx.AsyncClient() as http:
+            foreign = await http.post(address, json={}, headers={"origin": "https://evil.example"})
+        assert foreign.status_code == 403
+
+
+async def test_other_addresses_ask_for_the_servers_key(served: SpeechTools) -> None:
+    rules = AccessRules(loopback=False, keys=("secret",))
+    app = AccessMiddleware(served.server.streamable_http_app(host="0.0.0.0"), rules)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://10.0.0.1") as http:
+        assert (await http.post("/mcp", json={})).status_code == 401
+
+
+def test_other_machines_need_a_key(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("KANI_API_KEYS", raising=False)
+    with pytest.raises(SystemExit):
+        command.main(["--http", "--host", "0.0.0.0"])
+    assert "other machines need a key" in capsys.readouterr().err

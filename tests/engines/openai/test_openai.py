@@ -1,0 +1,397 @@
+"""The engine `openai`: over this server itself, and over one that breaks in every way; and the recogniser."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import aclosing, asynccontextmanager
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from prometheus_client import CollectorRegistry
+
+from kani.core.errors import EngineFailed, EngineUnavailable
+from kani.core.transcriber import TranscribedSegment, TranscriptionOptions
+from kani.core.types import Samples, Segment, SpeechChunk
+from kani.engines.openai import engine as engine_module
+from kani.engines.openai import recognizer as recognizer_module
+from kani.engines.openai.engine import OpenAIEngine
+from kani.engines.openai.recognizer import OpenAIRecognizer
+from kani.engines.openai.service import names
+from kani.engines.openai.settings import OpenAIUpstreamSettings
+from kani.engines.upstream import relay as relay_module
+from kani.engines.upstream.metrics import UpstreamMetrics
+from kani.runtime.voice_detector import CHUNK_SAMPLES
+from tests.protocols.raw_site import Answer, Site, answer, opened, redirect
+from tests.support.recorded import RecordedEngine, noise
+from tests.support.servers.app_server import AppServer, app_server
+
+RATE = 24_000
+TEXT = "Hello there, this is a sentence."
+SEGMENT = Segment(TEXT, "openai:alloy", "en", max_seconds=5.0)
+PCM = (np.sin(np.arange(RATE) / 20) * 8000).astype("<i2").tobytes()
+
+
+@pytest.fixture(scope="module")
+def upstream(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
+    with app_server(tmp_path_factory.mktemp("upstream"), KANI_API_KEYS="secret") as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def relay(upstream: AppServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
+    given = {"KANI_UPSTREAM": f"{upstream.http_url}/v1/", "KANI_UPSTREAM_KEY": "secret"}
+    with app_server(tmp_path_factory.mktemp("relay"), KANI_ENGINE="openai", **given) as running:
+        yield running
+
+
+def spoken(server: AppServer, voice: str, text: str, **fields: Any) -> Samples:
+    body = {"model": "tts-1", "voice": voice, "input": text, "response_format": "pcm", **fields}
+    answered = httpx.post(
+        f"{server.http_url}/v1/audio/speech", json=body, headers={"Authorization": "Bearer secret"}
+    )
+    assert answered.status_code == 200, answered.text
+    return np.frombuffer(answered.content, "<i2").astype(np.float32) / 32768
+
+
+def sounding(samples: Samples) -> Samples:
+    loud = np.flatnonzero(np.abs(samples) > 0.01)
+    return samples[loud[0] : loud[-1]]
+
+
+@pytest.mark.parametrize(("voice", "text"), [("espeak:en", "Hello."), ("espeak:es", "Hola a todos.")])
+def test_samples_are_those_of_the_server(
+    upstream: AppServer, relay: AppServer, voice: str, text: str
+) -> None:
+    direct, relayed = spoken(upstream, voice, text), spoken(relay, f"openai:{voice}", text)
+    assert np.array_equal(sounding(direct), sounding(relayed))
+
+
+def test_tempo_times_and_numbers_are_made_here(upstream: AppServer, relay: AppServer) -> None:
+    """The text of several sentences comes in segments; the server's own tempo is not asked for."""
+    text = "The 21 birds sing. They fly away."
+    voice = "openai:espeak:en"
+    normal, fast = spoken(relay, voice, text), spoken(relay, voice, text, speed=2.0)
+    assert len(fast) == pytest.approx(len(normal) / 2, rel=0.2)
+    body = {"model": "tts-1", "voice": voice, "input": text}
+    timed = httpx.post(f"{relay.http_url}/dev/captioned_speech", json=body).text
+    words = [word["word"] for line in timed.splitlines() for word in json.loads(line)["timestamps"]]
+    assert words[:3] == ["The", "21", "birds"] and len(words) >= 7
+    voices = httpx.get(f"{relay.http_url}/v1/audio/voices").json()["voices"]
+    assert {"openai:espeak:en", "openai:espeak:es"} <= {one["id"] for one in voices}
+
+
+@pytest.fixture
+async def site() -> AsyncIterator[Site]:
+    async with opened() as running:
+        yield running
+
+
+def metrics() -> UpstreamMetrics:
+    return UpstreamMetrics(CollectorRegistry(), "upstream", "the upstream server")
+
+
+@asynccontextmanager
+async def started(site: Site, fallback: Any = None, **given: Any) -> AsyncIterator[OpenAIEngine]:
+    settings = OpenAIUpstreamSettings(url=site.url("/v1"), **given)
+    engine = OpenAIEngine(settings, metrics(), fallback, silence_s=0.3)
+    await engine.start()
+    try:
+        yield engine
+    finally:
+        await engine.stop()
+
+
+async def chunks(engine: OpenAIEngine, segment: Segment = SEGMENT) -> list[SpeechChunk]:
+    async with aclosing(engine.synthesize(segment)) as made:
+        return [chunk async for chunk in made]
+
+
+def streamed(*pieces: bytes, ends: bool = True) -> Answer:
+    """An answer in pieces; not ``ends``: it breaks off."""
+
+    async def write(writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: audio/pcm\r\ntransfer-encoding: chunked\r\n\r\n")
+        for piece in pieces:
+            writer.write(b"%x\r\n%s\r\n" % (len(piece), piece))
+            await writer.drain()
+        writer.write(b"0\r\n\r\n" if ends else b"")
+        await writer.drain()
+
+    return write
+
+
+async def silent(writer: asyncio.StreamWriter) -> None:
+    await asyncio.Event().wait()
+
+
+def endless(sound: bytes) -> Answer:
+    async def write(writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")
+        while True:
+            writer.write(b"%x\r\n%s\r\n" % (len(sound), sound))
+            await writer.drain()
+
+    return write
+
+
+SPEECH = "/v1/audio/speech"
+
+
+async def test_pieces_of_any_length_are_one_stream(site: Site) -> None:
+    site.answers[SPEECH] = streamed(PCM[:101], PCM[101:102], PCM[102:999], PCM[999:])
+    async with started(site) as engine:
+        made = await chunks(engine)
+    samples = np.concatenate([chunk.samples for chunk in made])
+    assert np.array_equal(samples, np.frombuffer(PCM, "<i2").astype(np.float32) / 32768)
+    assert [chunk.start_s for chunk in made] == sorted(chunk.start_s for chunk in made)
+    (span,) = made[-1].spans
+    assert (span.start, span.end, span.start_s) == (0, len(TEXT), 0.0)
+    assert span.end_s == pytest.approx(1.0)
+    request = site.heads[-1]
+    assert request.startswith(f"POST {SPEECH} ") and "authorization" not in request.lower()
+
+
+@pytest.mark.parametrize(
+    ("reply", "reason", "tries"),
+    [
+        (answer(b"{}", status="400 Bad Request"), "refused the request", 1),
+        (answer(b"nope", status="401 Unauthorized"), "refused this server's key", 1),
+        (redirect("http://127.0.0.1:1/"), "refused the request", 1),
+        (answer(b"", status="429 Too Many Requests"), "takes no more requests", 3),
+        (answer(b"", status="500 Internal Server Error"), "is out of order", 3),
+        (b"", "broke off before all was sent", 3),
+        (b"HTTP/9 what\r\n\r\n", "broke off before all was sent", 3),
+        (silent, "did not answer in time", 1),
+        (answer(b"{}", "content-type: application/json"), "cannot be read", 1),
+        (answer(PCM, "content-type: audio/wav"), "cannot be read", 1),
+        (answer(b"RIFF" + PCM), "cannot be read", 1),
+        (answer(PCM, "content-type: audio/L16; rate=16000"), "cannot be read", 1),
+        (answer(PCM, "content-encoding: gzip"), "cannot be read", 1),
+        (answer(b""), "sent no sound", 1),
+        (answer(bytes(RATE)), "sent no sound", 1),
+        (endless(bytes(1 << 16)), "sent no sound", 1),
+    ],
+)
+async def test_broken_answer_is_told_in_words(
+    site: Site, monkeypatch: pytest.MonkeyPatch, reply: Answer, reason: str, tries: int
+) -> None:
+    monkeypatch.setattr(relay_module, "RETRY_DELAYS_S", (0.0, 0.0))
+    site.answers[SPEECH] = reply
+    async with started(site) as engine:
+        with pytest.raises(EngineFailed, match=rf"^the upstream server .*{reason}"):
+            await chunks(engine)
+    assert sum(head.startswith("POST") for head in site.heads) == tries
+
+
+async def test_stream_that_breaks_off_fails_after_what_came(site: Site) -> None:
+    site.answers[SPEECH] = streamed(PCM, ends=False)
+    made: list[SpeechChunk] = []
+    async with started(site, fallback=RecordedEngine(noise(0.5), "en")) as engine:
+        with pytest.raises(EngineFailed, match="broke off"):
+            async with aclosing(engine.synthesize(SEGMENT)) as speech:
+                async for chunk in speech:
+                    made.append(chunk)
+    assert sum(len(chunk.samples) for chunk in made) == RATE
+
+
+async def test_endless_speech_ends_with_the_segment(site: Site) -> None:
+    site.answers[SPEECH] = endless(PCM)
+    async with started(site) as engine:
+        made = await chunks(engine)
+    longest = SEGMENT.max_seconds + engine_module.LONGER_S
+    assert longest <= made[-1].end_s < longest + 2
+
+
+async def test_fallback_speaks_what_fails(site: Site) -> None:
+    """After a failure of all requests the server is not asked for a while; another language is not its."""
+    fallback = RecordedEngine(noise(0.5), "en")
+    site.answers[SPEECH] = answer(b"", status="401 Unauthorized")
+    async with started(site, fallback=fallback) as engine:
+        for _ in range(2):
+            assert sum(len(chunk.samples) for chunk in await chunks(engine)) == len(fallback.samples)
+        with pytest.raises(EngineFailed, match="key"):
+            await chunks(engine, Segment("Hola.", "openai:alloy", "es"))
+    assert [segment.voice for segment in fallback.segments] == ["one", "one"]
+    assert sum(head.startswith("POST") for head in site.heads) == 2
+
+
+async def test_settings_and_lists_describe_the_engine(site: Site) -> None:
+    voices = [
+        {"id": "eva", "language": "Spanish", "gender": "female"},
+        "tom",
+        {"name": 5},
+        None,
+        {"id": "a b"},
+    ]
+    site.answers["/v1/audio/voices"] = answer(json.dumps({"voices": voices}).encode())
+    site.answers["/v1/models"] = answer(b'{"data": [{"id": "only"}]}')
+    async with started(site) as engine:
+        info = engine.info
+    assert [voice.id for voice in info.voices] == ["openai:eva", "openai:tom"]
+    assert (info.version, dict(info.default_voices)) == ("only", {"es": "openai:eva"})
+    given = {"voices": ("tom", "eva"), "languages": ("en", "es"), "model": "m", "language_field": "lang"}
+    site.answers[SPEECH] = answer(PCM)
+    async with started(site, **given) as engine:
+        info = engine.info
+        await chunks(engine)
+    assert dict(info.default_voices) == {"en": "openai:tom", "es": "openai:eva"} and info.version == "m"
+
+
+@pytest.mark.parametrize("body", [b"[", b"5", b'{"voices": 5}', b"null"])
+async def test_unreadable_lists_are_no_trouble(site: Site, body: bytes) -> None:
+    site.answers["/v1/audio/voices"] = site.answers["/v1/models"] = answer(body)
+    async with started(site) as engine:
+        assert [voice.id for voice in engine.info.voices] == ["openai:alloy"]
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        ({}, "set KANI_UPSTREAM"),
+        ({"url": "http://example.org/v1", "api_key": "k"}, "https only"),
+        ({"url": "https://example.org/v1", "api_key": "a b"}, "KANI_UPSTREAM_KEY has to be"),
+    ],
+)
+async def test_settings_that_cannot_be_used(given: dict[str, Any], reason: str) -> None:
+    for made in (
+        OpenAIEngine(OpenAIUpstreamSettings(**given), metrics()),
+        OpenAIRecognizer(OpenAIUpstreamSettings(**given)),
+    ):
+        with pytest.raises(EngineUnavailable, match=reason):
+            await made.start()
+
+
+async def test_refused_key_ends_the_start(site: Site) -> None:
+    site.answers["/v1/audio/voices"] = answer(b"", status="401 Unauthorized")
+    with pytest.raises(EngineUnavailable, match="KANI_UPSTREAM_KEY"):
+        async with started(site):
+            pass
+
+
+def test_names_of_lists() -> None:
+    assert names(["a", {"voice_id": "b"}, {"name": "c"}, {"id": "a"}]) == [
+        *(("a", "", ""), ("b", "", ""), ("c", "", "")),
+    ]
+
+
+HEARD = {"text": "Hello, world.", "language": "english", "words": [("Hello", 0.1, 0.4), ("world", 0.5, 0.9)]}
+
+
+def transcript(**fields: Any) -> bytes:
+    given = HEARD | fields
+    words = [dict(zip(("word", "start", "end"), word, strict=True)) for word in given["words"]]
+    return answer(json.dumps(given | {"words": words}).encode())
+
+
+@asynccontextmanager
+async def hearing(site: Site, **given: Any) -> AsyncIterator[OpenAIRecognizer]:
+    recognizer = OpenAIRecognizer(OpenAIUpstreamSettings(url=site.url("/v1"), **given), silence_s=0.3)
+    await recognizer.start()
+    try:
+        yield recognizer
+    finally:
+        await recognizer.stop()
+
+
+@pytest.fixture
+def voiced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every moment has a voice."""
+
+    class Voices:
+        def feed(self, samples: Samples) -> list[float]:
+            return [1.0] * (len(samples) // CHUNK_SAMPLES)
+
+        feed_after_silence = feed
+
+    class Detector:
+        def recording(self) -> Voices:
+            return Voices()
+
+        stream = recording
+
+    monkeypatch.setattr(recognizer_module, "VoiceDetector", Detector)
+
+
+PATH = "/v1/audio/transcriptions"
+
+
+async def transcribed(recognizer: OpenAIRecognizer, **options: Any) -> list[TranscribedSegment]:
+    async def audio() -> AsyncGenerator[Samples, None]:
+        yield np.full(16_000 // CHUNK_SAMPLES * CHUNK_SAMPLES, 0.1, np.float32)
+
+    async with aclosing(recognizer.transcribe(audio(), TranscriptionOptions(**options))) as segments:
+        return [segment async for segment in segments]
+
+
+async def test_words_have_the_servers_times_and_the_texts_punctuation(site: Site, voiced: None) -> None:
+    site.answers[PATH] = transcript()
+    async with hearing(site) as recognizer:
+        (segment,) = await transcribed(recognizer)
+    assert (segment.text.strip(), segment.language) == ("Hello, world.", "en")
+    assert [(word.text, word.start_s) for word in segment.words] == [("Hello,", 0.1), ("world.", 0.5)]
+
+
+@pytest.mark.parametrize("words", [[], [("Hello", 0.1, 0.4)], [("Hello", 0.9, 0.4), ("world", 0.5, 99.0)]])
+async def test_words_without_good_times_share_the_voice(site: Site, voiced: None, words: Any) -> None:
+    site.answers[PATH] = transcript(words=words)
+    async with hearing(site) as recognizer:
+        (segment,) = await transcribed(recognizer)
+    edges = [edge for word in segment.words for edge in (word.start_s, word.end_s)]
+    assert len(edges) == 4 and edges == sorted(edges) and edges[-1] <= 1.0
+
+
+async def test_model_that_tells_no_times_is_asked_without(site: Site, voiced: None) -> None:
+    """And tells no language: the text does."""
+
+    async def reply(writer: asyncio.StreamWriter) -> None:
+        plain = answer(json.dumps({"text": "Buenos días, ¿cómo está usted?"}).encode())
+        refused = answer(b"verbose_json is not supported", status="400 Bad Request")
+        writer.write(refused if not writer_seen.count(1) else plain)
+        writer_seen.append(1)
+        await writer.drain()
+
+    writer_seen: list[int] = []
+    site.answers[PATH] = reply
+    async with hearing(site) as recognizer:
+        (segment,) = await transcribed(recognizer)
+    assert (segment.text.strip(), segment.language) == ("Buenos días, ¿cómo está usted?", "es")
+
+
+async def test_live_words_come_by_passes(site: Site, voiced: None) -> None:
+    site.answers[PATH] = transcript()
+
+    async def audio() -> AsyncGenerator[Samples, None]:
+        for _ in range(20):
+            yield np.full(1280, 0.1, np.float32)
+
+    async with hearing(site) as recognizer:
+        assert not recognizer.info.recordings_only
+        async with aclosing(recognizer.recognize(audio(), "en")) as events:
+            words = [event.text async for event in events if hasattr(event, "text")]
+    assert words == ["Hello,", "world."]
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [answer(b"{"), answer(b'{"text": 5}'), answer(b"", status="500 No"), silent, answer(b"x" * (2 << 20))],
+)
+async def test_broken_transcript_is_told_in_words(
+    site: Site, voiced: None, monkeypatch: pytest.MonkeyPatch, reply: Answer
+) -> None:
+    monkeypatch.setattr(recognizer_module, "RETRY_S", 0.0)
+    site.answers[PATH] = transcript()
+    async with hearing(site) as recognizer:
+        site.answers[PATH] = reply
+        with pytest.raises(EngineFailed, match=r"^the upstream server "):
+            await transcribed(recognizer)
+
+
+async def test_start_fails_with_the_reason(site: Site) -> None:
+    site.answers[PATH] = answer(b"", status="401 Unauthorized")
+    with pytest.raises(EngineUnavailable, match="refused this server's key"):
+        async with hearing(site):
+            pass

@@ -1,0 +1,352 @@
+"""Realtime speech to text: its libraries, its messages and what is refused, over loud sounds."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import re
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import httpx
+import numpy as np
+import pytest
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
+
+from kani.core.audio.pcm import pcm16
+from kani.core.errors import Busy
+from kani.core.recognizer import Mark, RecognitionEvent
+from kani.core.types import Samples
+from kani.protocols.elevenlabs.realtime import recognition, routes
+from kani.protocols.elevenlabs.realtime.connection import MAX_WAITING, RealtimeConnection
+from kani.protocols.elevenlabs.realtime.messages import MAX_CHUNK_BYTES, fault_of
+from kani.protocols.elevenlabs.realtime.routes import PATH
+from kani.protocols.elevenlabs.single_use_tokens import LIFE_S, SingleUseTokens
+from tests.clients.elevenlabs.listening import (
+    RATE,
+    understood_by_livekit,
+    understood_by_pipecat,
+    understood_by_sdk,
+)
+from tests.clients.openai_realtime import loud, quiet
+from tests.support.loudness import PausingRecognizer
+from tests.support.patience import WITHIN_S
+from tests.support.servers.app_server import KEY, AppServer
+from tests.support.servers.serving import InProcessServer, serving
+
+SPEECH = np.concatenate([quiet(0.96, RATE), loud(0.8, RATE), quiet(2.0, RATE)])
+WORDS = " ".join(f"w{number}{'.' if number % 5 == 4 else ''}" for number in range(10))
+
+Messages = list[dict[str, Any]]
+
+
+@pytest.fixture
+async def ears(tmp_path: Path) -> AsyncIterator[InProcessServer]:
+    async with serving(tmp_path, PausingRecognizer(breaks_above=0.9)) as running:
+        yield running
+
+
+def of(messages: Messages, kind: str) -> Messages:
+    return [message for message in messages if message["message_type"] == kind]
+
+
+async def test_sdk_commits_itself(ears: InProcessServer) -> None:
+    """Times count from the start of the connection's audio; each commit is answered, an empty one too."""
+    spoken = [SPEECH, SPEECH, quiet(0.0)]
+    seen = await understood_by_sdk(ears.http_url, spoken, include_timestamps=True, language_code="spa")
+    started = seen[0]
+    assert started["message_type"] == "session_started" and started["session_id"]
+    expected = {"model_id": "scribe_v2_realtime", "commit_strategy": "manual", "language_code": "spa"}
+    assert (
+        started["config"].items() >= (expected | {"audio_format": "pcm_16000", "sample_rate": RATE}).items()
+    )
+    assert [one["text"] for one in of(seen, "committed_transcript")] == [WORDS, WORDS, ""]
+    assert [one["text"] for one in of(seen, "partial_transcript")][:3] == ["w0", "w0 w1", "w0 w1 w2"]
+    first, second, empty = of(seen, "committed_transcript_with_timestamps")
+    assert (first["text"], first["language_code"]) == (WORDS, "es")
+    assert "".join(item["text"] for item in first["words"]) == WORDS
+    assert [item["type"] for item in first["words"]] == ["word", "spacing"] * 9 + ["word"]
+    edges = [edge for item in first["words"] for edge in (item["start"], item["end"])]
+    assert edges == sorted(edges) and edges[0] == pytest.approx(0.96, abs=0.01)
+    assert second["words"][0]["start"] == pytest.approx(0.96 + len(SPEECH) / RATE, abs=0.01)
+    assert (empty["words"], empty["language_code"]) == ([], None)
+
+
+async def test_sdk_has_the_server_commit(ears: InProcessServer) -> None:
+    seen = await understood_by_sdk(
+        ears.http_url, [SPEECH, SPEECH], vad=True, include_language_detection=True, vad_threshold=0.3
+    )
+    assert next(one["text"] for one in of(seen, "committed_transcript")) == WORDS
+    timed = of(seen, "committed_transcript_with_timestamps")
+    assert [(one["words"], one["language_code"]) for one in timed] == [(None, "en")] * 2
+    assert len(timed[1]["text"].split()) == 10
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"vad_silence_threshold_secs": 1.6}, 20),
+        ({"vad_silence_threshold_secs": 0.4}, 10),
+        ({"vad_silence_threshold_secs": 0.4, "min_silence_duration_ms": 1600}, 20),
+        ({"vad_silence_threshold_secs": 0.4, "min_speech_duration_ms": 1200}, 20),
+    ],
+)
+async def test_client_says_which_pause_ends_a_segment(
+    ears: InProcessServer, options: dict[str, Any], words: int
+) -> None:
+    speech = np.concatenate([*(quiet(0.96, RATE), loud(0.8, RATE)) * 2, quiet(2.0, RATE)])
+    seen = await understood_by_sdk(ears.http_url, [speech], vad=True, **options)
+    assert len(of(seen, "committed_transcript")[0]["text"].split()) == pytest.approx(words, abs=1)
+
+
+@pytest.mark.parametrize("options", [{}, {"server_vad": {}}, {"include_timestamps": True}])
+async def test_livekit_understands(ears: InProcessServer, options: dict[str, Any]) -> None:
+    given = {"previous_text": "Before.", "keyterms": ["Zandrell"], "language_code": "en", **options}
+    events = await understood_by_livekit(ears.http_url, SPEECH, **given)
+    kinds = [event.type for event in events if event.type != "recognition_usage"]
+    assert kinds[:2] == ["start_of_speech", "interim_transcript"]
+    final = events[-1].alternatives[0]
+    assert (final.text, final.language) == (WORDS, "en")
+    if options.get("include_timestamps"):
+        assert final.words and final.words[0].start_time == pytest.approx(0.96, abs=0.01)
+
+
+@pytest.mark.parametrize("vad", [False, True])
+async def test_pipecat_understands(ears: InProcessServer, vad: bool) -> None:
+    address = ears.http_url.removeprefix("http://")
+    assert await understood_by_pipecat(address, SPEECH, vad=vad, include_timestamps=vad) == WORDS
+
+
+@asynccontextmanager
+async def session(url: str, **query: Any) -> AsyncIterator[ClientConnection]:
+    asked = urlencode({"model_id": "scribe_v2_realtime", **query}, doseq=True)
+    async with connect(f"{url}{PATH}?{asked}", max_queue=None) as websocket:
+        yield websocket
+
+
+def chunk(samples: Samples | None = None, **fields: Any) -> str:
+    audio = base64.b64encode(pcm16(quiet(0.0) if samples is None else samples)).decode()
+    return json.dumps({"message_type": "input_audio_chunk", "audio_base_64": audio} | fields)
+
+
+async def rest(websocket: ClientConnection) -> tuple[Messages, int | None]:
+    """What comes up to the close of the connection, and its code."""
+    seen: Messages = []
+    with suppress(ConnectionClosed):
+        async with asyncio.timeout(WITHIN_S):
+            async for message in websocket:
+                seen.append(json.loads(message))
+    return seen, websocket.close_code
+
+
+BAD_MESSAGES: list[tuple[str | bytes, str, str]] = [
+    ("{", "input_error", "not a JSON object"),
+    ("[]", "input_error", "not a JSON object"),
+    (b"\0\0", "input_error", "binary messages are not supported"),
+    (json.dumps({"message_type": "commit"}), "input_error", "message_type"),
+    (chunk(commit="yes"), "input_error", "commit: "),
+    (chunk(sample_rate=8000), "input_error", "sample_rate: must be that of audio_format, 16000"),
+    (chunk(audio_base_64="!"), "input_error", "audio_base_64: is not base64"),
+    (chunk(audio_base_64="AAAA"), "input_error", "audio_base_64: 16-bit samples need an even number"),
+    (chunk(previous_text="x" * 4001), "input_error", r"previous_text: too long \(at most 4000 characters\)"),
+    (chunk(audio_base_64="A" * (MAX_CHUNK_BYTES * 4 // 3 + 8)), "chunk_size_exceeded", "at most 8 MiB"),
+    (chunk(np.ones(RATE, np.float32)), "transcriber_error", "the recogniser failed"),
+]
+
+
+@pytest.mark.parametrize(("message", "kind", "reason"), BAD_MESSAGES)
+async def test_bad_message_ends_the_session(
+    ears: InProcessServer, message: str | bytes, kind: str, reason: str
+) -> None:
+    async with session(ears.url) as websocket:
+        await websocket.send(message)
+        seen, code = await rest(websocket)
+    assert seen[-1]["message_type"] == kind
+    assert re.search(reason, seen[-1]["error"]), seen[-1]
+    assert code == (1011 if kind == "transcriber_error" else 1008)
+
+
+async def test_text_before_comes_with_the_first_audio(ears: InProcessServer) -> None:
+    async with session(ears.url) as websocket:
+        await websocket.send(chunk(SPEECH, previous_text="Before."))
+        await websocket.send(chunk(previous_text="Later."))
+        seen, _ = await rest(websocket)
+    assert seen[-1]["error"] == "previous_text: may come with the first audio only"
+
+
+BAD_QUERIES: list[tuple[dict[str, Any], str]] = [
+    ({"audio_format": "mp3"}, "audio_format: must be one of pcm_8000, "),
+    ({"language_code": "xx"}, "language_code: unsupported language 'xx'"),
+    ({"commit_strategy": "often"}, "commit_strategy: "),
+    ({"vad_silence_threshold_secs": "0.2"}, "vad_silence_threshold_secs: "),
+    ({"vad_threshold": "nan"}, "vad_threshold: "),
+    ({"min_speech_duration_ms": "2001"}, "min_speech_duration_ms: "),
+    ({"include_timestamps": "maybe"}, "include_timestamps: "),
+    ({"keyterms": ["a" * 21]}, "keyterms"),
+    ({"keyterms": ["a"] * 51}, "keyterms: "),
+]
+
+
+@pytest.mark.parametrize(("query", "reason"), BAD_QUERIES)
+async def test_bad_query_is_told_by_a_message(
+    ears: InProcessServer, query: dict[str, Any], reason: str
+) -> None:
+    async with session(ears.url, **query) as websocket:
+        (told,), code = await rest(websocket)
+    assert told["message_type"] == "invalid_request" and told["error"].startswith(reason), told
+    assert code == 1008
+
+
+async def test_parameters_without_effect_are_named(ears: InProcessServer) -> None:
+    query = {"no_verbatim": "true", "transcript_edit": "Shout", "filter_background_audio": "false", "x": "y"}
+    async with session(ears.url, **query) as websocket:
+        started = json.loads(await websocket.recv())
+    assert started["config"]["unused"] == ["no_verbatim", "transcript_edit"]
+
+
+async def test_several_languages_are_told_apart_by_the_speech(tmp_path: Path) -> None:
+    recognizer = PausingRecognizer()
+    async with serving(tmp_path, recognizer) as server:
+        for others, expected in (([], "es"), (["es"], "es"), (["en"], None)):
+            async with session(server.url, language_code="es", secondary_languages=others) as websocket:
+                await websocket.send(chunk(SPEECH, commit=True))
+                while json.loads(await websocket.recv())["message_type"] != "committed_transcript":
+                    pass
+            assert recognizer.languages[-1] == expected
+
+
+async def test_ulaw_is_understood(ears: InProcessServer) -> None:
+    loud_second, silence = b"\x80" * 4000, b"\xff" * 16_000
+    async with session(ears.url, audio_format="ulaw_8000", vad_threshold=0.5) as websocket:
+        audio = base64.b64encode(silence + loud_second[:800] + silence).decode()
+        await websocket.send(chunk(audio_base_64=audio, sample_rate=8000, commit=True))
+        seen, _ = await rest(websocket)
+    # Full scale, at which this recogniser breaks.
+    assert seen[-1]["message_type"] == "transcriber_error"
+
+
+async def test_silence_of_the_client_ends_the_session(
+    ears: InProcessServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(routes, "RealtimeConnection", partial(RealtimeConnection, idle_timeout_s=0.02))
+    async with session(ears.url) as websocket:
+        seen, code = await rest(websocket)
+    assert (seen[-1]["message_type"], code) == ("insufficient_audio_activity", 1000)
+
+
+async def test_long_segment_is_committed_unasked(
+    ears: InProcessServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recognition, "LONGEST_SEGMENT_S", 1.4)
+    async with session(ears.url) as websocket:
+        await websocket.send(chunk(SPEECH))
+        while (message := json.loads(await websocket.recv()))["message_type"] != "committed_transcript":
+            pass
+    assert 3 <= len(message["text"].split()) < 10
+
+
+async def test_longest_session(ears: InProcessServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(routes, "RealtimeConnection", partial(RealtimeConnection, max_audio_s=4))
+    async with session(ears.url) as websocket:
+        await websocket.send(chunk(SPEECH))
+        await websocket.send(chunk(SPEECH))
+        seen, code = await rest(websocket)
+    assert (seen[-1]["message_type"], code) == ("session_time_limit_exceeded", 1000)
+
+
+class Stuck(PausingRecognizer):
+    """Hears nothing until it is released."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.released = asyncio.Event()
+
+    async def recognize(
+        self, audio: AsyncIterator[Samples | Mark], language: str | None
+    ) -> AsyncGenerator[RecognitionEvent, None]:
+        await self.released.wait()
+        async for event in super().recognize(audio, language):
+            yield event
+
+
+async def test_commits_that_pile_up_are_throttled(tmp_path: Path) -> None:
+    recognizer = Stuck()
+    async with serving(tmp_path, recognizer) as server, session(server.url) as websocket:
+        for _ in range(MAX_WAITING + 2):
+            await websocket.send(chunk(SPEECH, commit=True))
+        while json.loads(await websocket.recv())["message_type"] != "commit_throttled":
+            pass
+        recognizer.released.set()
+        seen: Messages = []
+        while len(of(seen, "committed_transcript")) < MAX_WAITING:
+            seen.append(json.loads(await asyncio.wait_for(websocket.recv(), WITHIN_S)))
+        # What was not committed goes on in the next segment.
+        await websocket.send(chunk(commit=True))
+        while (last := json.loads(await websocket.recv()))["message_type"] != "committed_transcript":
+            pass
+    assert [one["text"] for one in of(seen, "committed_transcript")] == [WORDS] * MAX_WAITING
+    assert len(last["text"].split()) == 20
+
+
+async def test_full_server_says_so(tmp_path: Path) -> None:
+    async with serving(tmp_path, PausingRecognizer(), KANI_RATE_PER_MINUTE="1") as server:
+        async with session(server.url) as first, session(server.url) as second:
+            await first.send(chunk(SPEECH))
+            while json.loads(await first.recv())["message_type"] != "partial_transcript":
+                pass
+            await second.send(chunk(SPEECH))
+            seen, code = await rest(second)
+    assert (seen[-1]["message_type"], code) == ("rate_limited", 1013)
+    assert fault_of(Busy("full")).message_type == "resource_exhausted"
+
+
+async def test_server_that_stops_commits_what_was_said(ears: InProcessServer) -> None:
+    async with session(ears.url) as websocket:
+        await websocket.send(chunk(SPEECH))
+        while json.loads(await websocket.recv())["message_type"] != "partial_transcript":
+            pass
+        ears.stop.set()
+        seen, code = await rest(websocket)
+    assert [message["text"] for message in of(seen, "committed_transcript")] == [WORDS]
+    assert code == 1001
+
+
+def token(server: AppServer, kind: str, **headers: str) -> httpx.Response:
+    return httpx.post(f"{server.http_url}/v1/single-use-token/{kind}", headers=headers)
+
+
+async def test_token_opens_one_session(keyed_app: AppServer) -> None:
+    async with session(keyed_app.url) as websocket:
+        (told,), code = await rest(websocket)
+    assert (told["message_type"], code) == ("auth_error", 1008)
+    assert token(keyed_app, "realtime_scribe").status_code == 401
+    known = {"xi-api-key": KEY}
+    made = await asyncio.to_thread(partial(token, keyed_app, "realtime_scribe", **known))
+    other = await asyncio.to_thread(partial(token, keyed_app, "tts_websocket", **known))
+    for given, kind in ((other, "auth_error"), (made, "session_started"), (made, "auth_error")):
+        async with session(keyed_app.url, token=given.json()["token"]) as websocket:
+            assert json.loads(await websocket.recv())["message_type"] == kind
+    made = (await asyncio.to_thread(partial(token, keyed_app, "tts_websocket", **known))).json()["token"]
+    path = f"/v1/text-to-speech/x/stream-input?single_use_token={made}"
+    for message, error in (({"text": "Hello."}, "voice_id_does_not_exist"), (None, "invalid_api_key")):
+        async with connect(keyed_app.url + path) as websocket:
+            if message is not None:
+                await websocket.send(json.dumps(message))
+            assert json.loads(await websocket.recv())["error"] == error
+    assert (await asyncio.to_thread(partial(token, keyed_app, "x", **known))).status_code == 400
+
+
+def test_tokens_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    tokens = SingleUseTokens(lambda: now[0])
+    one, two = tokens.issue("batch_scribe"), tokens.issue("batch_scribe")
+    now[0] = LIFE_S - 1
+    assert tokens.use("batch_scribe", one) and not tokens.use("batch_scribe", one)
+    now[0] = LIFE_S
+    assert not tokens.use("batch_scribe", two)

@@ -1,0 +1,77 @@
+"""Names of Kani-TTS's speakers, by the doors that its makers' clients use, with other engines."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import httpx
+import pytest
+from websockets.asyncio.client import connect
+
+from kani.core.types import Voice
+from kani.core.voices.names.speakers import SPEAKERS, nearest
+from tests.clients.kani.wire import ask, request
+from tests.support.servers.serving import InProcessServer, serving
+from tests.support.tone import ToneEngine
+
+
+def tone() -> ToneEngine:
+    """Two English voices, the first without a gender, and a Spanish one."""
+    engine = ToneEngine()
+    voices = (
+        *(Voice("tone_en", "Tone", "en", "tone"), Voice("man", "Man", "en", "tone", "male")),
+        *(Voice("am_michael", "M", "en", "tone", "male"), Voice("tone_es", "Tone", "es", "tone")),
+        Voice("tone:nova", "Nova", "es", "tone"),
+    )
+    engine.info = replace(engine.info, voices=voices)
+    return engine
+
+
+@pytest.fixture
+async def house(tmp_path: Path) -> AsyncIterator[InProcessServer]:
+    async with serving(tmp_path, engine=tone()) as running:
+        yield running
+
+
+CASES = [
+    ("andrew", "en", "am_michael"),
+    ("David", "en", "man"),
+    ("katie", "en", "tone_en"),
+    ("maria", "es", "tone_es"),
+    ("mei", "en", "tone_en"),
+    ("speaker_1", "es", "tone_es"),
+    ("random", "en", "tone_en"),
+    ("nova", "es", "tone:nova"),
+]
+
+
+@pytest.mark.parametrize(("name", "language", "voice"), CASES)
+async def test_openai_names_the_voice_that_speaks(
+    house: InProcessServer, name: str, language: str, voice: str
+) -> None:
+    body = {"model": "gpt-4o-mini-tts", "voice": name, "input": "Hello", "language": language}
+    async with httpx.AsyncClient(base_url=house.http_url) as client:
+        for whole in ({}, {"response_format": "wav", "stream": False}):
+            spoken = await client.post("/v1/audio/speech", json=body | whole)
+            assert (spoken.status_code, spoken.headers["x-voice"]) == (200, voice), spoken.text
+        refused = await client.post("/v1/audio/speech", json=body | {"voice": f"{name}s"})
+    assert refused.status_code == 400
+
+
+@pytest.mark.parametrize(("name", "language", "voice"), CASES)
+async def test_kani_names_the_voice_that_speaks(
+    house: InProcessServer, name: str, language: str, voice: str
+) -> None:
+    async with connect(house.url) as socket:
+        spoken = await ask(socket, request("Hello", config={"voice_id": name, "language": language}))
+    assert spoken["metadata"]["voice"] == voice, spoken
+
+
+def test_every_speaker_has_a_voice_of_its_language_or_none() -> None:
+    info = tone().info
+    for name, speaker in SPEAKERS.items():
+        found = nearest(speaker, [info])
+        assert (found is None) == (speaker.language not in ("en", "es")), name
+        assert found is None or found.language == speaker.language
