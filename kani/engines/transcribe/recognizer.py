@@ -13,13 +13,12 @@ from typing import Any
 import numpy as np
 
 from kani.core.errors import EngineUnavailable
-from kani.core.recognizer import Mark, RecognitionEvent, RecognizerInfo
+from kani.core.recognizer import Mark, PromptedRecognizer, RecognitionEvent, RecognizerInfo
 from kani.core.transcriber import TranscribedSegment, TranscriptionOptions
 from kani.core.types import Samples
 from kani.engines.packages.recognizer import PackageRecognizer
 from kani.engines.plugin import Resources
-from kani.engines.transcribe.gguf_file import check_name
-from kani.engines.transcribe.plugin import PACKAGE
+from kani.engines.transcribe.plugin import PACKAGE, check_name
 from kani.engines.transcribe.settings import LANGUAGE, MODEL, TranscribeSettings
 from kani.engines.transcribe.words import cut, is_speech, text_of, timed, told
 from kani.runtime.model_names import short_name
@@ -39,7 +38,7 @@ _VOICE = 0.5
 _MARGIN_S, _MOMENTS = 0.3, 100
 
 
-class TranscribeRecognizer(PackageRecognizer):
+class TranscribeRecognizer(PromptedRecognizer, PackageRecognizer):
     """A model in a GGUF file. See ``docs/engines.md``."""
 
     def __init__(self, settings: TranscribeSettings, resources: Resources) -> None:
@@ -65,14 +64,6 @@ class TranscribeRecognizer(PackageRecognizer):
         if hasattr(self, "_scheduler"):  # it is made once the worker has started
             await self._scheduler.stop()
         await super().stop()
-
-    async def recognize(
-        self, audio: AsyncIterator[Samples | Mark], language: str | None
-    ) -> AsyncGenerator[RecognitionEvent, None]:
-        """See ``Recognizer.recognize``."""
-        async with aclosing(self.recognize_prompted(audio, language, "")) as events:
-            async for event in events:
-                yield event
 
     async def recognize_prompted(
         self, audio: AsyncIterator[Samples | Mark], language: str | None, prompt: str
