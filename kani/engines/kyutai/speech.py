@@ -169,7 +169,7 @@ class KyutaiSpeech:
             known = False
         if not known:
             raise InvalidRequest("reference", "the embedding is not one of this model")
-        return torch.from_numpy(values.astype(np.int64)).view(self._codebooks, -1)
+        return torch.from_numpy(values.astype(np.int64).reshape(self._codebooks, -1))
 
     def _asked_guidance(self, segment: Segment) -> float | None:
         """Return the request's guidance, or the server's, of a model that has it as a condition."""

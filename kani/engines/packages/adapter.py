@@ -12,7 +12,7 @@ from __future__ import annotations
 import secrets
 import threading
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
@@ -110,13 +110,13 @@ class LiveSession(Protocol):
     pending: bool
     """True within a word, before its end is known."""
 
-    def feed(self, samples: Samples) -> Iterable[Word]:
+    def feed(self, samples: Samples) -> Sequence[Word]:
         """Accept ``STEP_S`` of audio at ``RecognizerInfo.sample_rate``; return the words it decides.
 
         Words are in order, and never taken back; each comes within ``RecognizerInfo.live_delay_s``.
         """
 
-    def finish(self) -> Iterable[Word]:
+    def finish(self) -> Sequence[Word]:
         """Return the last words: no more audio comes."""
 
     def close(self) -> None:
@@ -134,7 +134,7 @@ class HearingAdapter(Protocol):
 
     def hear(
         self, samples: Samples, options: TranscriptionOptions, stopped: threading.Event
-    ) -> Iterable[Heard]:
+    ) -> Sequence[Heard]:
         """Return what is said in a recording, or in a stretch of one, at ``RecognizerInfo.sample_rate``.
 
         Raises InvalidRequest for an option that the package lacks.

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 import math
 import threading
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, asynccontextmanager
-from typing import Any
 
 import numpy as np
 
@@ -18,7 +17,6 @@ from kani.core.transcriber import TranscribedSegment, TranscribedWord, Transcrip
 from kani.core.types import Samples
 from kani.engines.packages.adapter import Heard, Word
 from kani.engines.packages.hosting import Adapted
-from kani.engines.plugin import Resources
 
 UNKNOWN_PAUSES = (-1.0, -1.0, -1.0, -1.0)
 """Probabilities of pauses in a ``Step`` of a package that tells none."""
@@ -27,35 +25,21 @@ WAIT_S = 10.0
 """Seconds that a stream or a recording waits for a place."""
 
 
-class HeardPackage:
+class HeardPackage(Adapted[RecognizerInfo]):
     """A maker's package as a recogniser, in the worker's process.
 
     Its ``Step``s have neither voices nor marks, which the server knows; ``settled`` is False within a word.
     ``transcribe`` hears one stretch, or, of a package with only live sessions, yields words one by one.
     """
 
-    def __init__(self, path: str, settings: Mapping[str, Any], resources: Resources) -> None:
-        """As for ``Adapted``."""
-        self._adapted = Adapted(path, settings, resources)
-        self._info: RecognizerInfo | None = None
-
-    @property
-    def info(self) -> RecognizerInfo:
-        """See ``Recognizer.info``; RuntimeError before ``start`` has returned."""
-        if self._info is None:
-            raise RuntimeError("the recogniser has not been started")
-        return self._info
-
     async def start(self) -> None:
         """Load the model. Raises EngineUnavailable."""
-        self._info = await self._adapted.load()
-        streams = int(self._adapted.adapter.streams)
+        await super().start()
+        streams = int(self.adapter.streams)
         self._places = asyncio.Semaphore(streams)
-        self._adapted.share(streams)
-
-    async def stop(self) -> None:
-        """See ``Recognizer.stop``."""
-        await self._adapted.stop()
+        if streams > 1:
+            self._threads.shutdown(wait=False)
+            self._threads = ThreadPoolExecutor(streams, thread_name_prefix=self._name)
 
     async def recognize(
         self, audio: AsyncIterator[Samples | Mark], language: str | None
@@ -74,7 +58,7 @@ class HeardPackage:
         self, audio: AsyncIterator[Samples], options: TranscriptionOptions
     ) -> AsyncGenerator[TranscribedSegment, None]:
         """Hear a stretch of a recording. Raises Busy where no place becomes free."""
-        if not hasattr(self._adapted.adapter, "hear"):
+        if not hasattr(self.adapter, "hear"):
             async with aclosing(self._live(audio, options.language)) as events:
                 async for event in events:
                     if isinstance(event, Word):
@@ -83,9 +67,7 @@ class HeardPackage:
         samples = np.concatenate([np.zeros(0, np.float32), *[piece async for piece in audio]])
         stopped = threading.Event()
         async with self._place():
-            hear = self._adapted.adapter.hear
-            found = await self._adapted.call(lambda: list(hear(samples, options, stopped)), stopped=stopped)
-            for heard in found:
+            for heard in await self.call(self.adapter.hear, samples, options, stopped, stopped=stopped):
                 yield _segment(heard)
 
     async def _live(
@@ -94,19 +76,19 @@ class HeardPackage:
         """Yield what a live session hears in audio that comes by whole steps; silence fills up the last."""
         index, size = 0, round(STEP_S * self.info.sample_rate)
         async with self._place():
-            session = await self._adapted.call(self._adapted.adapter.listen, language)
+            session = await self.call(self.adapter.listen, language)
             try:
                 async for piece in audio:
                     if isinstance(piece, Mark):
                         continue
-                    for word in await self._words(session.feed, np.pad(piece, (0, size - len(piece)))):
+                    for word in await self.call(session.feed, np.pad(piece, (0, size - len(piece)))):
                         yield word
                     yield Step(index, session.pauses or UNKNOWN_PAUSES, settled=not session.pending)
                     index += 1
-                for word in await self._words(session.finish):
+                for word in await self.call(session.finish):
                     yield word
             finally:
-                await self._adapted.call(session.close)
+                await self.call(session.close)
 
     @asynccontextmanager
     async def _place(self) -> AsyncIterator[None]:
@@ -119,12 +101,6 @@ class HeardPackage:
             yield
         finally:
             self._places.release()
-
-    async def _words(self, method: Callable[..., Any], *arguments: Samples) -> list[Word]:
-        """Return the words of a session's call; a generator's steps belong into the thread, too."""
-        if inspect.iscoroutinefunction(method):
-            return list(await method(*arguments))
-        return await self._adapted.call(lambda: list(method(*arguments)))
 
 
 def _one(word: Word) -> Heard:

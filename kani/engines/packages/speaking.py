@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncGenerator, Generator, Mapping
+from collections.abc import AsyncGenerator, Generator
 from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
@@ -16,7 +16,6 @@ from kani.core.errors import EngineFailed, InvalidRequest, NoSpeech
 from kani.core.types import Embedding, Recording, Samples, Segment, Span, SpeechChunk
 from kani.engines.packages.adapter import Spoken, Utterance
 from kani.engines.packages.hosting import Adapted
-from kani.engines.plugin import Resources
 from kani.runtime.silence_trim import SilenceTrimmer
 
 if TYPE_CHECKING:
@@ -31,28 +30,8 @@ SILENCE_S = 5.0
 _ENDED = object()
 
 
-class SpokenPackage:
+class SpokenPackage(Adapted[EngineInfo]):
     """A maker's package as an engine, in the worker's process. See ``kani.core.engine``."""
-
-    def __init__(self, path: str, settings: Mapping[str, Any], resources: Resources) -> None:
-        """As for ``Adapted``."""
-        self._adapted = Adapted(path, settings, resources)
-        self._info: EngineInfo | None = None
-
-    @property
-    def info(self) -> EngineInfo:
-        """See ``Engine.info``; RuntimeError before ``start`` has returned."""
-        if self._info is None:
-            raise RuntimeError("the engine has not been started")
-        return self._info
-
-    async def start(self) -> None:
-        """Load the model. Raises EngineUnavailable."""
-        self._info = await self._adapted.load()
-
-    async def stop(self) -> None:
-        """See ``Engine.stop``."""
-        await self._adapted.stop()
 
     def synthesize(self, segment: Segment) -> AsyncGenerator[SpeechChunk, None]:
         """See ``Engine.synthesize``."""
@@ -89,7 +68,7 @@ class SpokenPackage:
     ) -> AsyncGenerator[Samples | Span, None]:
         """Yield what the adapter makes; closed early, returns once it has stopped."""
         utterance = Utterance(segment, segment.text)
-        steps: Any = self._adapted.adapter.speak(utterance)
+        steps: Any = self.adapter.speak(utterance)
         in_loop = inspect.isasyncgen(steps)
         try:
             while True:
@@ -100,7 +79,7 @@ class SpokenPackage:
                     made = await anext(steps, _ENDED)
                 else:
                     step = partial(_next, steps, utterance)
-                    made = await self._adapted.call(step, stopped=utterance.stopped)
+                    made = await self.call(step, stopped=utterance.stopped)
                 if made is _ENDED:
                     return
                 if made is not None:
@@ -109,11 +88,11 @@ class SpokenPackage:
                     await written.wait_for_more(len(utterance.text))
         finally:
             utterance.stopped.set()
-            await (steps.aclose() if in_loop else self._adapted.call(steps.close))
+            await (steps.aclose() if in_loop else self.call(steps.close))
 
     async def embed(self, recording: Recording) -> Embedding:
         """See ``CloningEngine.embed``: at the rate that the server was told."""
-        values = np.asarray(await self._adapted.call(self._adapted.adapter.embed, recording.samples))
+        values = np.asarray(await self.call(self.adapter.embed, recording.samples))
         if not len(values) or not np.isfinite(values).all():
             raise NoSpeech()
         return Embedding(self.info.name, self.info.embedding_model, values.astype(np.float32))

@@ -159,21 +159,20 @@ def _imitated(model: Any, latents: Samples) -> Any:
 
 def _loaded(tag: str, files: Mapping[str, Any], *, quantize: bool) -> Language:
     """Load one language. Raises ValueError, and whatever the package raises."""
-    import yaml  # type: ignore[import-untyped]
     from pocket_tts import TTSModel
     from pocket_tts.quantization import RECOMMENDED_CONFIG, apply_dynamic_int8
-    from pocket_tts.utils.config import CONFIGS_DIR
+    from pocket_tts.utils.config import CONFIGS_DIR, load_config
 
     weights = Path(files["weights"])
     # A variant has its own beside it.
     config = weights.parent / "config.yaml"
-    config = config if config.is_file() else CONFIGS_DIR / f"{files['name']}.yaml"
-    values = yaml.safe_load(config.read_text("utf-8"))
-    values |= {"weights_path": str(weights), "weights_path_without_voice_cloning": None}
-    values["flow_lm"]["lookup_table"]["tokenizer_path"] = files["tokenizer"]
+    values = load_config(config if config.is_file() else CONFIGS_DIR / f"{files['name']}.yaml")
+    values.weights_path, values.weights_path_without_voice_cloning = str(weights), None
+    values.flow_lm.lookup_table.tokenizer_path = files["tokenizer"]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, config.name)
-        path.write_text(yaml.safe_dump(values), "utf-8")
+        # JSON is YAML, too.
+        path.write_text(values.model_dump_json(), "utf-8")
         model: Any = TTSModel.load_model(config=path)
     check_finite(model)
     clones = files["clones"] and bool(model.flow_lm.speaker_proj_weight.any())

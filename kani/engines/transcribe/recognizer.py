@@ -45,7 +45,8 @@ class TranscribeRecognizer(PromptedRecognizer, PackageRecognizer):
         """Raises EngineUnavailable for a model that cannot be one."""
         name = short_name(check_name(settings.model))
         info = RecognizerInfo("transcribe", name, SAMPLE_RATE, frozenset())
-        super().__init__(PACKAGE, settings, resources, info)
+        # Not super(): the protocol's does nothing.
+        PackageRecognizer.__init__(self, PACKAGE, settings, resources, info)
         self._named = settings.language
 
     async def _prepare(self) -> None:

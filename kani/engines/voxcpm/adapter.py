@@ -74,14 +74,12 @@ class VoxCPM:
 
     def embed(self, samples: Samples) -> Samples:
         """See ``SpeechAdapter.embed``: latents, also of the denoised recording if there is a denoiser."""
-        parts = [self._encode(samples)]
-        if self._denoises:
-            parts.append(self._encode(self._denoised(samples)))
-        values: Samples = np.concatenate([part.float().numpy().ravel() for part in parts])
+        recordings = [samples, self._denoised(samples)] if self._denoises else [samples]
+        values: Samples = np.concatenate([self._encode(each) for each in recordings])
         return values
 
-    def _encode(self, samples: Samples) -> Any:
-        """Return the latents of a recording, [patches, patch size, latent size].
+    def _encode(self, samples: Samples) -> Samples:
+        """Return the latents of a recording, [patches, patch size, latent size] one after the other.
 
         It is padded at its beginning, as the package does it for a recording that speech continues.
         """
@@ -91,9 +89,9 @@ class VoxCPM:
         padded = np.concatenate((np.zeros(-len(samples) % length, np.float32), samples))
         with torch.inference_mode():
             audio = torch.from_numpy(padded)[None].to(self._model.device)
-            latents = self._model.audio_vae.encode(audio, self._rate).cpu()
+            latents: Samples = self._model.audio_vae.encode(audio, self._rate).float().cpu().numpy()
         patch_size, latent_size = self._latent_shape
-        return latents.view(latent_size, -1, patch_size).permute(1, 2, 0)
+        return latents.reshape(latent_size, -1, patch_size).transpose(1, 2, 0).ravel()
 
     def _denoised(self, samples: Samples) -> Samples:
         """Denoise a recording. Runs through files: the denoiser takes no samples."""

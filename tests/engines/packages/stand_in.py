@@ -6,7 +6,7 @@ import asyncio
 import multiprocessing
 import threading
 import time
-from collections.abc import AsyncGenerator, Generator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Generator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +33,6 @@ def tone(seconds: float, pitch: float = 440.0) -> Samples:
 
 class Tone:
     """Speaks a tone of ``WORD_S`` for each word; its pitch is the seed, or the recording's."""
-
-    cure = "cure it"
 
     def load(self, settings: Mapping[str, Any], resources: Resources) -> EngineInfo:
         if settings.get("fault"):
@@ -99,12 +97,11 @@ class Session:
         self._steps = self._words = 0
         self._language = language or ""
 
-    def feed(self, samples: Samples) -> Iterator[Word]:
+    def feed(self, samples: Samples) -> list[Word]:
         assert len(samples) == STEP
         self._steps += 1
         self.pending = self._steps % 5 != 0
-        if not self.pending:
-            yield self._word(self._steps)
+        return [] if self.pending else [self._word(self._steps)]
 
     def _word(self, steps: int) -> Word:
         self._words += 1
@@ -123,8 +120,6 @@ OPEN: set[Session] = set()
 class Ear:
     """Hears live."""
 
-    cure = "cure it"
-
     def load(self, settings: Mapping[str, Any], resources: Resources) -> RecognizerInfo:
         self.streams, self._pauses = settings.get("streams", 2), settings.get("pauses")
         return RecognizerInfo(
@@ -140,17 +135,15 @@ class Ear:
 class Reader:
     """Hears recordings: their seconds. A prompt is a file that it makes; then it waits to be stopped."""
 
-    cure, streams = "cure it", 1
+    streams = 1
 
     def load(self, settings: Mapping[str, Any], resources: Resources) -> RecognizerInfo:
         languages = frozenset({"en"})
         return RecognizerInfo("reader", "1", HEARING_RATE, languages, recordings_only="it reads recordings")
 
-    def hear(
-        self, samples: Samples, options: TranscriptionOptions, stopped: threading.Event
-    ) -> Iterator[Heard]:
+    def hear(self, samples: Samples, options: TranscriptionOptions, stopped: threading.Event) -> list[Heard]:
         if options.prompt:
             Path(options.prompt).touch()
             stopped.wait()
         seconds = len(samples) / HEARING_RATE
-        yield Heard(f" {seconds:g} s", 0.0, seconds, language="en", probability=0.5)
+        return [Heard(f" {seconds:g} s", 0.0, seconds, language="en", probability=0.5)]
