@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import multiprocessing
 import threading
 import time
-from collections.abc import AsyncGenerator, Generator, Mapping
+from collections.abc import Generator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +31,7 @@ def tone(seconds: float, pitch: float = 440.0) -> Samples:
 
 
 class Tone:
-    """Speaks a tone of ``WORD_S`` for each word; its pitch is the seed, or the recording's."""
+    """Speaks a tone of ``WORD_S`` for each word; its pitch is the seed."""
 
     def load(self, settings: Mapping[str, Any], resources: Resources) -> EngineInfo:
         if settings.get("fault"):
@@ -50,7 +49,6 @@ class Tone:
         self._settings = settings
         return EngineInfo(
             "stand_in", "1", RATE, (Voice("stand_in:a", "A", "en", "stand_in"),), {"en": "stand_in:a"},
-            max_concurrency=settings.get("slots", 1), cloning="embedding", embedding_model="tones",
         )  # fmt: skip
 
     def speak(self, utterance: Utterance) -> Generator[Samples | Span, None, None]:
@@ -59,14 +57,12 @@ class Tone:
             raise InvalidRequest("text", "the stand-in does not say this")
         if segment.text == "broken":
             raise ValueError("a fault of the package")
-        pitch = float(segment.embedding.values[0]) if segment.embedding is not None else utterance.seed
+        pitch = utterance.seed
         yield np.zeros(round(SILENCE_S * RATE), np.float32)
         if segment.text == "silence":
             return
         at, start_s = 0, SILENCE_S
         for word in segment.text.split():
-            while word == "forever" and not utterance.stopped.wait(0.01):
-                yield tone(WORD_S, pitch)
             at = segment.text.index(word, at)
             yield tone(WORD_S, pitch)
             yield Span(at, at + len(word), start_s, start_s + WORD_S)
@@ -74,18 +70,6 @@ class Tone:
             while word == "hush" and not utterance.stopped.is_set():
                 yield np.zeros(RATE, np.float32)
         yield np.zeros(round(SILENCE_S * RATE), np.float32)
-
-    def embed(self, samples: Samples) -> Samples:
-        return np.array([np.abs(np.fft.rfft(samples)).argmax() * RATE / len(samples)])
-
-
-class SharedTone(Tone):
-    """The same in the event loop, for packages that share a model among streams."""
-
-    async def speak(self, utterance: Utterance) -> AsyncGenerator[Samples | Span, None]:  # type: ignore[override]
-        for each in super().speak(utterance):
-            await asyncio.sleep(0)
-            yield each
 
 
 class Session:

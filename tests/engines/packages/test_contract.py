@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,10 +14,10 @@ import pytest
 from pydantic import BaseModel
 
 from kani.core.engine import Unloadable
-from kani.core.errors import Busy, EngineFailed, EngineLost, EngineUnavailable, InvalidRequest, NoSpeech
+from kani.core.errors import Busy, EngineFailed, EngineLost, EngineUnavailable, InvalidRequest
 from kani.core.recognizer import Mark, RecognitionEvent, RecognizedWord, RecognizerInfo, Step
 from kani.core.transcriber import TranscriptionOptions
-from kani.core.types import Recording, Samples, Sampling, Segment
+from kani.core.types import Samples, Sampling, Segment
 from kani.engines.packages.adapter import Recent
 from kani.engines.packages.engine import PackageEngine
 from kani.engines.packages.hearing import HeardPackage
@@ -29,7 +29,7 @@ from kani.engines.remote.messages import Launch
 from kani.runtime.packages.environment import PackageEnvironment
 from tests.conftest import LOOK_AGAIN_S
 from tests.engines.packages.life import chunks_of, resources, started, workers
-from tests.engines.packages.stand_in import DELAY_S, HEARING_RATE, RATE, STEP, WORD_S, tone
+from tests.engines.packages.stand_in import DELAY_S, HEARING_RATE, RATE, STEP, WORD_S
 from tests.support.patience import WITHIN_S
 
 pytestmark = pytest.mark.server
@@ -53,8 +53,8 @@ def package(adapter: str) -> Package:
 
 
 @asynccontextmanager
-async def speaking(folder: Path, adapter: str = "Tone", **given: Any) -> AsyncIterator[PackageEngine]:
-    engine = PackageEngine(package(adapter), Chosen(given=given), resources(folder))
+async def speaking(folder: Path, **given: Any) -> AsyncIterator[PackageEngine]:
+    engine = PackageEngine(package("Tone"), Chosen(given=given), resources(folder))
     async with started(engine):
         yield engine
 
@@ -71,9 +71,8 @@ def segment(text: str, **changed: Any) -> Segment:
     return Segment(text, "stand_in:a", "en", sampling=Sampling(seed=440), **changed)
 
 
-@pytest.mark.parametrize("adapter", ["Tone", "SharedTone"])
-async def test_speech_is_trimmed_and_its_words_keep_their_places(tmp_path: Path, adapter: str) -> None:
-    async with speaking(tmp_path, adapter) as engine:
+async def test_speech_is_trimmed_and_its_words_keep_their_places(tmp_path: Path) -> None:
+    async with speaking(tmp_path) as engine:
         text = "one two  three"
         chunks = await chunks_of(engine, segment(text))
         samples = np.concatenate([chunk.samples for chunk in chunks])
@@ -89,36 +88,8 @@ async def test_speech_is_trimmed_and_its_words_keep_their_places(tmp_path: Path,
         ):
             with pytest.raises(kind, match=reason):
                 await chunks_of(engine, segment(text))
-        assert len(await chunks_of(engine, segment("still"))) > 0
-
-
-@pytest.mark.parametrize(("adapter", "slots"), [("Tone", 1), ("Tone", 3), ("SharedTone", 3)])
-async def test_cancelled_speech_frees_its_slot(tmp_path: Path, adapter: str, slots: int) -> None:
-    async with speaking(tmp_path, adapter, slots=slots) as engine:
-
-        async def begun() -> None:
-            chunks = engine.synthesize(segment("forever", max_seconds=1e6))
-            async with aclosing(chunks):
-                await anext(chunks)
-                await anext(chunks)
-
-        await asyncio.gather(*(begun() for _ in range(2 * slots)))
-        assert len(await chunks_of(engine, segment("one"))) > 0
-        long = await chunks_of(engine, segment("forever", max_seconds=1.0))
-        assert 1.0 < long[-1].end_s < 1.0 + 2 * WORD_S + 0.1
         silent = await chunks_of(engine, segment("hush", max_seconds=1.0))
         assert silent[-1].end_s == pytest.approx(WORD_S + 0.1, abs=0.01)
-
-
-async def test_recording_is_embedded_and_imitated(tmp_path: Path) -> None:
-    async with speaking(tmp_path) as engine:
-        embedding = await engine.embed(Recording(tone(1.0, 880), RATE))
-        assert (embedding.engine, embedding.model, *embedding.values) == ("stand_in", "tones", 880)
-        cloned = await chunks_of(engine, segment("one", embedding=embedding))
-        plain = await chunks_of(engine, segment("one"))
-        assert not np.array_equal(cloned[0].samples, plain[0].samples)
-        with pytest.raises(NoSpeech):
-            await engine.embed(Recording(np.zeros(RATE, np.float32), RATE))
 
 
 @pytest.mark.parametrize(

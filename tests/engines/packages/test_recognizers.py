@@ -52,7 +52,7 @@ def speech() -> Samples:
 def bursts() -> Samples:
     """Three loud stretches between silences, at 24 kHz."""
     loud = np.random.default_rng(2).normal(0, 0.3, 3 * 1_920)
-    return np.tile(np.concatenate([np.zeros(4 * 1_920), loud]), 3).astype(np.float32)
+    return np.tile(np.concatenate([np.zeros(4 * 1_920), loud, np.zeros(4 * 1_920)]), 3).astype(np.float32)
 
 
 @dataclass(frozen=True)

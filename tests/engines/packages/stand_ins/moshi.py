@@ -20,27 +20,22 @@ class _Module:
     condition_provider = Part(prepare_and_provide=lambda attributes: attributes)
 
     def parameters(self) -> list:
-        """List none."""
         return []
 
     buffers = named_parameters = parameters
 
     def streaming(self, rows: int) -> object:
-        """Begin one call."""
         assert rows == 1
         return nullcontext()
 
     def streaming_forever(self, rows: int) -> None:
-        """Begin the rows."""
         self.mask, self.queues = np.ones(rows, bool), [deque([PADDING] * STT_DELAY) for _ in range(rows)]
         self.was = np.zeros(rows, int)
 
     def set_exec_mask(self, mask: np.ndarray) -> None:
-        """Choose the rows of the next step."""
         self.mask = mask
 
     def reset_streaming(self, mask: np.ndarray) -> None:
-        """Begin rows anew."""
         for row in np.flatnonzero(mask):
             self.queues[row], self.was[row] = deque([PADDING] * STT_DELAY), 0
 
@@ -109,7 +104,6 @@ class _Machine:
     token_ids, second_stream_ahead = Part(zero=-1, ungenerated=-2), 2
 
     def new_state(self, entries: list) -> State:
-        """Begin."""
         return State(deque(entries))
 
     def process(self, step: int, state: State, token: int) -> tuple[int, bool]:
@@ -136,7 +130,6 @@ class TTSModel:
 
     @classmethod
     def from_checkpoint_info(cls, info: object, n_q: int, **_: object) -> "TTSModel":
-        """Load nothing."""
         return cls(_Module(), _Module(), n_q, info.multi_speaker)
 
     @property
@@ -145,12 +138,10 @@ class TTSModel:
         return {1.0, 2.0, 3.0} if self.multi_speaker else set()
 
     def make_condition_attributes(self, voices: list, cfg_coef: float) -> object:
-        """Read a voice."""
         return voices[0].read_bytes(), cfg_coef
 
 
 def script_to_entries(tokenizer: None, tokens: object, rate: float, script: list, **_: object) -> list:
-    """Return the words."""
     return list(script)
 
 
@@ -168,19 +159,16 @@ class CheckpointInfo:
 
     @classmethod
     def from_hf_repo(cls, repository: str, **paths: object) -> "CheckpointInfo":
-        """Read of the files which model it is."""
         found = cls()
         found.multi_speaker = "speaker_wavs" in paths["config_path"].read_text()
         return found
 
     def get_mimi(self, **_: object) -> _Module:
-        """Return a codec; the same for a network."""
         return _Module()
 
     get_moshi = get_mimi
 
     def get_text_tokenizer(self) -> object:
-        """Return the tokens' words."""
         return Part(decode=lambda tokens: " loud" * tokens.count(LOUD))
 
 

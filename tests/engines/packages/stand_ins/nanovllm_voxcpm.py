@@ -37,7 +37,6 @@ class Pool:
         """Load nothing."""
 
     async def get_model_info(self) -> dict[str, object]:
-        """Describe the model."""
         return {"sample_rate": RATE, "patch_size": PATCH, "feat_dim": SIZE}
 
     async def encode_latents(self, wav: bytes, wav_format: str) -> bytes:
@@ -56,7 +55,6 @@ class Pool:
         ref_audio_latents: bytes | None = None,
         seed: int | None = None,
     ):
-        """Yield patches."""
         assert (prompt_latents is None) == (not prompt_text) and cfg_value > 0
         if len(target_text) > LONGEST:
             raise RuntimeError("Traceback … ValueError: Request may exceed max_model_len: …")

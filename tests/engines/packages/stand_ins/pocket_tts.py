@@ -25,15 +25,12 @@ class TTSModel:
 
     @classmethod
     def load_model(cls, config: Path) -> "TTSModel":
-        """Load nothing."""
         return cls(json.loads(config.read_text()))
 
     def named_parameters(self) -> list:
-        """List none."""
         return []
 
     def get_state_for_audio_prompt(self, path: Path) -> dict:
-        """Return a voice's."""
         return {"flow": {"cache": np.full((1, 1, 1, 2), 0.2), "offset": np.zeros(1)}}
 
     def generate_audio_stream(self, state: dict, text: str, stop: threading.Event) -> object:
@@ -59,7 +56,6 @@ def encode(audio: np.ndarray) -> torch.Tensor:
 
 class _Config(Part):
     def model_dump_json(self) -> str:
-        """Return as the package does."""
         return json.dumps({"weights_path": self.weights_path})
 
 

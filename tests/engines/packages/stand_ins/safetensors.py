@@ -7,7 +7,6 @@ from types import SimpleNamespace
 
 @contextmanager
 def safe_open(path: object, framework: str, device: str = "cpu") -> object:
-    """Open a file."""
     with open(path, "rb") as file:  # noqa: PTH123 - a stand-in
         table = json.loads(file.read(int.from_bytes(file.read(8), "little")))
     yield SimpleNamespace(keys=table.keys)

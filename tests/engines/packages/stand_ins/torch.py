@@ -21,39 +21,31 @@ class Tensor(np.ndarray):
     cpu = detach = contiguous = float = to = _same  # type: ignore[assignment]
 
     def t(self) -> "Tensor":
-        """Return it transposed."""
         return self.T
 
     def numpy(self) -> np.ndarray:
-        """Return the array."""
         return np.asarray(self)
 
     def isfinite(self) -> "Tensor":
-        """Tell which values are."""
         return np.isfinite(self)
 
     def softmax(self, axis: int) -> "Tensor":
-        """Return probabilities."""
         return np.exp(self) / np.exp(self).sum(axis, keepdims=True)
 
 
 def from_numpy(array: np.ndarray) -> Tensor:
-    """Return the array as a tensor."""
     return np.asarray(array).view(Tensor)
 
 
 def zeros(*shape: int, dtype: type = np.float32) -> Tensor:
-    """Return zeros."""
     return from_numpy(np.zeros(shape, dtype))
 
 
 def full(shape: tuple[int, ...], value: int, device: object = None) -> Tensor:
-    """Return a tensor of one value."""
     return from_numpy(np.full(shape, value))
 
 
 def cat(parts: list[Tensor], dim: int = 0) -> Tensor:
-    """Join tensors."""
     return from_numpy(np.concatenate(parts, dim))
 
 
@@ -67,17 +59,14 @@ def load(path: object, **_: object) -> dict:
 
 
 def manual_seed(seed: int) -> None:
-    """Begin the random numbers anew."""
     generator.seed(seed % 2**32)
 
 
 def device(name: str) -> SimpleNamespace:
-    """Return a device."""
     return SimpleNamespace(type=name)
 
 
 def stack(parts: list[Tensor], dim: int = 0) -> Tensor:
-    """Join tensors along a new axis."""
     return from_numpy(np.stack(parts, dim))
 
 

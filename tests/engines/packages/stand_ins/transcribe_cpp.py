@@ -52,11 +52,9 @@ class Model:
         )
 
     def supports(self, feature: str) -> bool:
-        """Tell what it can do."""
         return feature == "context_prompt"
 
     def session(self, n_threads: int) -> "Session":
-        """Return a computation."""
         return Session(self.about)
 
 
@@ -67,7 +65,6 @@ class Session:
         self.about, self.cancelled = about, threading.Event()
 
     def cancel(self) -> None:
-        """End the call."""
         self.cancelled.set()
 
     def run(self, samples: np.ndarray, language: str | None = None, prompt: str = "", **_: str) -> Part:
