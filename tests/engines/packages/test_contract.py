@@ -192,17 +192,6 @@ async def test_session_hears_words_steps_and_marks(tmp_path: Path, pauses: Any) 
         assert all(await asyncio.gather(*(heard(recognizer, 0.5) for _ in range(5))))
 
 
-async def test_session_transcribes_recordings(tmp_path: Path) -> None:
-    async with hearing(tmp_path, "Ear") as recognizer:
-        audio = cast(AsyncIterator[Samples], pieces(3.0))
-        segments = [one async for one in recognizer.transcribe(audio, TranscriptionOptions())]
-        assert "".join(one.text for one in segments).split() == [f"w{number}." for number in range(1, 9)]
-        assert all(one.language == "en" and one.words for one in segments)
-        with pytest.raises(InvalidRequest, match="does not translate"):
-            async for _ in recognizer.transcribe(audio, TranscriptionOptions(translate=True)):
-                pass
-
-
 async def test_stretch_of_a_recording_is_heard(tmp_path: Path) -> None:
     """Cancelled it frees its place; a worker that is killed comes back."""
     async with hearing(tmp_path, "Reader") as recognizer:
