@@ -31,7 +31,7 @@ from kani.engines.voxcpm.plugin import PACKAGE as VOXCPM
 from kani.engines.voxcpm.settings import VoxCPMSettings
 from kani.text.incremental_text import IncrementalText
 from kani.text.normalizer import VERBATIM
-from kani.text.segmenter import OpenTextSegment
+from kani.text.segmenter import TextSegment
 from tests.engines.packages.life import STAND_INS, chunks_of, interrupted, resources, said, started
 from tests.engines.packages.small_checkpoints import VOICE, tensor_file, written
 from tests.support.patience import WITHIN_S
@@ -296,7 +296,7 @@ async def test_text_that_is_still_written_is_spoken_as_a_whole_one(one: One) -> 
             text.close(Boundary.SENTENCE) if word is None else text.extend(f" {word}")
             yield
 
-        text = IncrementalText(OpenTextSegment(0, next(words)), grow, VERBATIM)
+        text = IncrementalText(TextSegment(0, next(words)), grow, VERBATIM)
         made, early = [], False
         async with aclosing(one.engine.stream(one.segment(text.text), text)) as chunks:
             async for chunk in chunks:
