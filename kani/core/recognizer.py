@@ -130,7 +130,16 @@ class Recognizer(Protocol):
 
 @runtime_checkable
 class PromptedRecognizer(Protocol):
-    """A recogniser that can be told which words to expect; others recognise without them."""
+    """A recogniser that can be told which words to expect; others recognise without them.
+
+    A class that inherits from it recognises without a prompt, too.
+    """
+
+    def recognize(
+        self, audio: AsyncIterator[Samples | Mark], language: str | None
+    ) -> AsyncGenerator[RecognitionEvent, None]:
+        """See ``Recognizer.recognize``."""
+        return self.recognize_prompted(audio, language, "")
 
     def recognize_prompted(
         self, audio: AsyncIterator[Samples | Mark], language: str | None, prompt: str

@@ -43,6 +43,12 @@ RECOGNIZER_NAMES = ("auto", *(entry.name for entry in _OWN_RECOGNIZERS), "remote
 RETIRED = {"moonshine": "Moonshine is no longer built in: --recognizer transcribe runs its models and others"}
 """What takes the place of engines that are gone, by their names."""
 
+CURE = "cure"
+"""Setting of every adapter of a maker's package: what to do about a model that cannot be loaded."""
+
+RECORDING_RATE = "recording_rate"
+"""Setting of one for speech that its package may find: hertz of the recordings that ``embed`` gets."""
+
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 S = TypeVar("S", bound="BaseModel")

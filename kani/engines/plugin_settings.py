@@ -49,6 +49,16 @@ def setting(
     return Field(description=about, json_schema_extra=extra, **source, **limits)
 
 
+def package_python(variable: str, what: str, *, group: str, after: str = "") -> Any:
+    """Define the setting that names a maker's package's python.
+
+    what: that its environment has, "the package of `--engine pocket`"; group, after: as for ``setting``.
+    """
+    about = f"Python of the environment with {what}. Not set: the one that `--fetch` makes, if it is there, "
+    about += "else the server's own."
+    return setting(None, variable, group=group, after=after, min_length=1, about=about)
+
+
 def setting_name(field: FieldInfo) -> str:
     """Return the name of a plugin's setting: its first variable's, without KANI_."""
     assert isinstance(field.json_schema_extra, dict)

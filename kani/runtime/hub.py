@@ -45,14 +45,20 @@ class Hub:
         return folder if folder.is_dir() else self._download(name, _FILES)
 
     def find_codec(self, name: str) -> Path:
-        """The .nemo file of a codec: ``name`` itself, or from a hub, as ``find`` does it."""
+        """The .nemo file of a codec: ``name`` itself, or as ``find_file`` finds it."""
         path = local_path(name)
-        if path.is_file():
-            return path
-        folder = path if path.is_dir() else self._download(name, ("*.nemo",))
-        found = sorted(folder.glob("*.nemo"))
-        if len(found) != 1:
-            raise CheckpointError(f"{name} holds {len(found)} .nemo files; exactly one is needed")
+        return path if path.is_file() else self.find_file(name, "*.nemo")
+
+    def find_file(self, name: str, pattern: str) -> Path:
+        """The one file of a folder, or of a hub's repository as ``find`` knows it, that matches a pattern.
+
+        Raises CheckpointError, for no file and for several before any is downloaded.
+        """
+        folder = local_path(name)
+        if not folder.is_dir():
+            folder = self._download(name, (pattern,), only_one=True)
+        found = sorted(folder.rglob(pattern))
+        _check_only_one(name, pattern, len(found))
         return found[0]
 
     def find_files(self, name: str, files: tuple[str, ...]) -> Path:
@@ -62,7 +68,7 @@ class Hub:
         """
         return self._download(name, files)
 
-    def _download(self, name: str, files: tuple[str, ...]) -> Path:
+    def _download(self, name: str, files: tuple[str, ...], *, only_one: bool = False) -> Path:
         if not HUB_NAME.fullmatch(name):
             raise CheckpointError(
                 f"{name!r} is neither a local path nor a model's name on a hub (OWNER/NAME)"
@@ -81,7 +87,12 @@ class Hub:
             info = HfApi().model_info(
                 repository, revision=pinned or "main", timeout=_TIMEOUT_S, files_metadata=True
             )
-            self.report(f"fetching {_described(info, files)}")
+            taken = [
+                each for each in info.siblings or () if any(fnmatch(each.rfilename, kind) for kind in files)
+            ]
+            if only_one:
+                _check_only_one(name, files[0], len(taken))
+            self.report(f"fetching {_described(info, sum(each.size or 0 for each in taken))}")
             found = self._snapshot(repository, pinned or info.sha or "main", files, here=False)
         except HFValidationError as error:
             raise CheckpointError(f"{name!r} is not a valid model name on a hub: {error}") from error
@@ -135,10 +146,13 @@ class Hub:
         )
 
 
-def _described(info: ModelInfo, files: tuple[str, ...]) -> str:
-    """Describe a repository: its revision, the size of these files, and the licence its page names."""
-    taken = [each for each in info.siblings or () if any(fnmatch(each.rfilename, kind) for kind in files)]
-    size = sum(each.size or 0 for each in taken)
+def _check_only_one(name: str, pattern: str, count: int) -> None:
+    if count != 1:
+        raise CheckpointError(f"{name} holds {count} files {pattern}; exactly one is needed")
+
+
+def _described(info: ModelInfo, size: int) -> str:
+    """Describe a repository: its revision, the bytes that are fetched, and the licence its page names."""
     card = info.card_data
     licence = (card.get("license_name") or card.get("license") if card is not None else None) or "not named"
     page = f"{constants.ENDPOINT}/{info.id}"

@@ -41,7 +41,7 @@ def tampered(name: str) -> Damage:
 
     def tamper(folder: Path) -> None:
         content = (folder / name).read_bytes()
-        blob = folder / hashlib.sha256(content).hexdigest()
+        blob = (folder / name).with_name(hashlib.sha256(content).hexdigest())
         blob.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
         (folder / name).unlink()
         (folder / name).symlink_to(blob.name)

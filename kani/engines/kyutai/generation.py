@@ -1,13 +1,16 @@
-"""One call of the package's ``TTSModel.generate`` as steps. Runs only in the package's environment."""
+"""The package's ``TTSModel.generate`` a step at a time. Runs only in the package's environment."""
 
 from __future__ import annotations
 
-import threading
+from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from enum import Enum
+from contextlib import ExitStack
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
+from kani.core.recognizer import STEP_S
 from kani.core.types import Samples
 
 SKIPPED_FRAMES = 2
@@ -15,14 +18,6 @@ SKIPPED_FRAMES = 2
 
 PADDING_BETWEEN = 1
 """Steps between two words besides those of the word's tokens, as in ``simple_generate``."""
-
-
-class Missing(Enum):
-    """Reason why a step has no audio."""
-
-    YET = "the audio follows the text"
-    TEXT = "more text is needed"
-    MORE = "the speech has ended"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,53 +36,64 @@ class Manner:
     """Frames of the audio, from the first on, whose codes are kept."""
 
 
-class _Closed(Exception):
-    """Ends the package's call early."""
-
-
 class Generation:
-    """A call that goes on only within ``step``, so that several share one thread.
+    """One text's speech, as the package's ``generate`` makes it of the whole text.
 
-    The package's call keeps its loop: it runs in a thread that waits between two steps. Torch's random
-    numbers are those of a call by itself. The model must have no other call meanwhile.
+    Its makers' streaming script steps likewise. Torch's random numbers are those of a call by itself. The
+    model must have no other call before ``close``.
     """
 
     def __init__(self, model: Any, manner: Manner) -> None:
         """model: the package's ``TTSModel``."""
-        self._model = replace(
-            model,
-            machine=_Machine(model.machine, self),
-            temp=manner.temperature,
-            cfg_coef=manner.guidance,
-        )
-        self._manner = manner
-        self._go, self._given = threading.Semaphore(0), threading.Semaphore(0)
-        self._thread = threading.Thread(target=self._run, name="kyutai", daemon=True)
-        self._random: Any = None
-        self._made: Samples | Missing = Missing.YET
-        self._error: Exception | None = None
-        self._closed = self._complete = self._begun = False
-        self._frames = 0
-        self._first = model.delay_steps + SKIPPED_FRAMES + self._prefix_frames
-        self.state: Any = None
-        """The package's ``State``, once it has one."""
+        import torch
+        from moshi.models import LMGen
+        from moshi.models.tts import _delayed, _make_null
+
+        self._model, self._lm, self._manner = model, model.lm, manner
+        self._tokens = model.machine.token_ids
+        self._state = model.machine.new_state([])
+        self._begun = self._complete = False
+        self._offset = self._frames = 0
         self.codes: list[Any] = []
         """Kept codes, a tensor [codebooks] for each frame."""
-        self._waiting: list[Any] = []
-
-    @property
-    def _prefix_frames(self) -> int:
-        return 0 if self._manner.prefix is None else int(self._manner.prefix.shape[1])
+        self._prefix_frames, self._forced, masked = 0, deque[Any](), None
+        if manner.prefix is not None:
+            self._prefix_frames = int(manner.prefix.shape[1])
+            delays = [delay + model.delay_steps for delay in self._lm.delays[self._lm.audio_offset :]]
+            self._forced.extend(_delayed(manner.prefix, delays, self._tokens.ungenerated).t())
+            masked = [self._prefix_frames + model.delay_steps]
+        attributes = [] if manner.attributes is None else [manner.attributes]
+        if manner.guidance != 1:
+            attributes += _make_null(attributes)
+        self._lm.dep_q = model.n_q
+        self._first = model.delay_steps + SKIPPED_FRAMES + self._prefix_frames
+        with torch.no_grad(), ExitStack() as opened:
+            torch.manual_seed(manner.seed)
+            self._generator = LMGen(
+                self._lm,
+                temp=manner.temperature,
+                temp_text=manner.temperature,
+                cfg_coef=manner.guidance,
+                condition_tensors=self._lm.condition_provider.prepare_and_provide(attributes),
+                on_text_hook=self._choose_text,
+                on_audio_hook=self._choose_codes,
+                cfg_is_masked_until=masked,
+                cfg_is_no_text=True,
+            )
+            opened.enter_context(self._generator.streaming(1))
+            opened.enter_context(model.mimi.streaming(1))
+            self._opened = opened.pop_all()
+        self._random = _random_state()
 
     def feed(self, written: Iterable[str], *, complete: bool) -> None:
-        """Add words; complete: no more come. Not while a step runs."""
+        """Add words; complete: no more come."""
         from moshi.models.tts import script_to_entries
 
         model = self._model
         for word in written:
-            self._waiting += script_to_entries(
+            self._state.entries += script_to_entries(
                 model.tokenizer,
-                model.machine.token_ids,
+                self._tokens,
                 model.mimi.frame_rate,
                 [word],
                 # The speaker is told once.
@@ -97,119 +103,87 @@ class Generation:
             self._begun = True
         self._complete = complete
 
-    def word_frames(self) -> list[int]:
-        """Return the frame of the audio that each word begins with, of the words that have begun."""
-        first = SKIPPED_FRAMES + self._prefix_frames
-        return [] if self.state is None else [step - first for _, step in self.state.transcript]
-
-    def step(self) -> Samples | Missing:
-        """Make one step of 80 ms; returns its audio. Raises what the package raises."""
-        import torch
-
-        if self._random is None:
-            torch.manual_seed(self._manner.seed)
-            self._thread.start()
-        else:
-            _set_random(self._random)
-        self._go.release()
-        self._given.acquire()
-        self._random = _get_random()
-        if self._error is not None:
-            raise self._error
-        return self._made
-
-    def close(self) -> None:
-        """End the call, wherever it is."""
-        self._closed = True
-        if self._thread.is_alive():
-            self._go.release()
-            self._thread.join()
-
-    def give(self, made: Samples | Missing) -> None:
-        """End a step, and return in the next one. Called by the call's own thread."""
-        self._made = made
-        self._given.release()
-        self._go.acquire()
-        if self._closed:
-            raise _Closed
-
-    def wait_for_words(self) -> None:
-        """Return once the words are there that the model reads ahead.
+    @property
+    def hungry(self) -> bool:
+        """True if the next step needs more words: those that the model reads ahead.
 
         Without them the package would take the text to have ended.
         """
-        self.state.entries.extend(self._waiting)
-        self._waiting.clear()
-        while not self._complete and len(self.state.entries) <= self._model.machine.second_stream_ahead:
-            self.give(Missing.TEXT)
-            self.state.entries.extend(self._waiting)
-            self._waiting.clear()
+        ahead: int = self._model.machine.second_stream_ahead
+        return not self._complete and len(self._state.entries) <= ahead
 
-    def _run(self) -> None:
-        self._go.acquire()
-        try:
-            if not self._closed:
-                self._generate()
-            self._made = Missing.MORE
-        except _Closed:
-            pass
-        except Exception as error:  # whatever the package raises is told by the step
-            self._error = error
-        self._given.release()
+    @property
+    def ended(self) -> bool:
+        """True once all audio was made."""
+        end = self._state.end_step
+        return end is not None and self._frames - self._first + self._prefix_frames >= end
 
-    def _generate(self) -> None:
+    def word_starts(self) -> list[float]:
+        """Return the seconds of the audio at which the words that have begun do so."""
+        first = SKIPPED_FRAMES + self._prefix_frames
+        return [max((step - first) * STEP_S, 0.0) for _, step in self._state.transcript]
+
+    def step(self) -> Samples:
+        """Make one step of 80 ms; return its audio, none while the audio is behind the text."""
         import torch
 
-        model, manner, prefixes = self._model, self._manner, None
-        if manner.prefix is not None:
-            zero = torch.full_like(manner.prefix[:1], model.machine.token_ids.zero)
-            prefixes = [torch.cat([zero, manner.prefix])]
-        attributes = [] if manner.attributes is None else [manner.attributes]
-        with model.mimi.streaming(1):
-            model.generate([[]], attributes, prefixes=prefixes, on_frame=self._add_frame)
+        model, tokens = self._model, self._tokens
+        _set_random_state(self._random)
+        with torch.no_grad():
+            given = torch.full((1, self._lm.n_q - self._lm.dep_q, 1), tokens.zero, device=self._lm.device)
+            # Before there is audio, the network for it is not needed.
+            silent = torch.full((1, self._lm.dep_q, 1), tokens.zero, device=self._lm.device)
+            early = self._offset < model.delay_steps
+            frame = self._generator.step(given, depformer_replace_tokens=silent if early else None)
+            self._offset += 1
+            made = np.zeros(0, np.float32) if frame is None else self._decode(frame)
+        self._random = _random_state()
+        return made
 
-    def _add_frame(self, frame: Any) -> None:
+    def _decode(self, frame: Any) -> Samples:
         """Decode a frame of codes [1, 1 + codebooks, 1], as ``simple_generate`` does."""
-        model, made = self._model, None
-        if self._frames >= model.delay_steps:
-            made = model.mimi.decode(frame[:, 1:]).clip(-1, 1)[0, 0]
-        at, end = self._frames - self._first, self.state.end_step
-        self._frames += 1
+        at, self._frames = self._frames - self._first, self._frames + 1
+        made = None
+        if self._frames > self._model.delay_steps:
+            made = self._model.mimi.decode(frame[:, 1:]).clip(-1, 1)[0, 0].float().cpu().numpy()
+        end = self._state.end_step
         if made is None or at < 0 or (end is not None and at + self._prefix_frames >= end):
-            self.give(Missing.YET)
-            return
+            return np.zeros(0, np.float32)
         if len(self.codes) < self._manner.kept_frames:
             self.codes.append(frame[0, 1:, 0].cpu())
-        self.give(made.float().cpu().numpy())
+        samples: Samples = made
+        return samples
+
+    def close(self) -> None:
+        """End the speech, wherever it is."""
+        self._opened.close()
+
+    def _choose_text(self, tokens: Any) -> None:
+        """Replace the text token by that of the script; of a recording there is none."""
+        if self._offset < self._prefix_frames:
+            tokens[0] = self._tokens.zero
+        else:
+            tokens[0], _ = self._model.machine.process(self._offset, self._state, int(tokens[0]))
+
+    def _choose_codes(self, codes: Any) -> None:
+        """Replace codes [1, codebooks] before there is audio, and by those of the recording."""
+        import torch
+
+        for at, delay in enumerate(self._lm.delays[self._lm.audio_offset :][: codes.shape[1]]):
+            if self._offset < delay + self._model.delay_steps:
+                codes[:, at] = self._tokens.zero
+        if self._forced:
+            forced = self._forced.popleft()
+            codes[0] = torch.where(forced != self._tokens.ungenerated, forced, codes[0])
 
 
-class _Machine:
-    """The package's ``StateMachine``, over a script that grows."""
-
-    def __init__(self, machine: Any, generation: Generation) -> None:
-        self._machine = machine
-        self._generation = generation
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._machine, name)
-
-    def new_state(self, entries: Any) -> Any:
-        self._generation.state = state = self._machine.new_state(entries)
-        return state
-
-    def process(self, step: int, state: Any, token: int) -> Any:
-        self._generation.wait_for_words()
-        return self._machine.process(step, state, token)
-
-
-def _get_random() -> tuple[Any, ...]:
+def _random_state() -> tuple[Any, ...]:
     import torch
 
-    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else None
-    return torch.get_rng_state(), cuda
+    return torch.get_rng_state(), torch.cuda.get_rng_state_all() if torch.cuda.is_available() else None
 
 
-def _set_random(state: tuple[Any, ...]) -> None:
+def _set_random_state(state: tuple[Any, ...]) -> None:
     import torch
 
     own, cuda = state

@@ -10,7 +10,6 @@ import heapq
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,7 +19,7 @@ from kani.core.recognizer import PAUSE_LENGTHS_S, STEP_S, RecognizerInfo
 from kani.core.types import Samples
 from kani.engines.kyutai import loading
 from kani.engines.kyutai.words import Delays, WordAssembler
-from kani.engines.packages.adapter import Word
+from kani.engines.packages.adapter import Word, check_finite
 from kani.engines.plugin import Resources
 
 RECOGNIZER = "kyutai"
@@ -42,24 +41,21 @@ class KyutaiHearing:
     """One checkpoint on one device. See ``HearingAdapter``."""
 
     streams: int
-    cure = ""
 
     def load(self, settings: Mapping[str, Any], resources: Resources) -> RecognizerInfo:
-        """See ``HearingAdapter.load``; settings: what ``files.find_hearing`` returns."""
-        self.cure = loading.cure(settings["folder"], "KANI_RECOGNIZER_MODEL")
+        """See ``HearingAdapter.load``; settings: what ``plugin.find_hearing`` returns."""
         if resources.precision == "int8":
             # A setting of the Kani model, too; the package has it only of checkpoints that are made so.
             resources = replace(resources, precision="auto")
-        device, precision = loading.prepare(resources)
+        info, device, precision = loading.begin(settings["files"], resources)
         import torch
         from moshi.models import LMGen
 
         self.streams = settings["slots"] or (64 if device.startswith("cuda") else 4)
-        info = loading.checkpoint(Path(settings["folder"]))
         self._codec: Any = info.get_mimi(device=device)
         network = info.get_moshi(device=device, dtype=precision)
         self._tokenizer: Any = info.get_text_tokenizer()
-        loading.check_finite(network, self._codec)
+        check_finite(network, self._codec)
         if (self._codec.sample_rate, self._codec.frame_size) != (SAMPLE_RATE, FRAME_SAMPLES):
             raise ValueError(f"its frames are not of {FRAME_SAMPLES} samples at {SAMPLE_RATE} Hz")
         # Always the likeliest token, as its published settings have it.
@@ -70,8 +66,9 @@ class KyutaiHearing:
         self._padding = int(network.text_padding_token_id)
         self._delays = Delays.of_seconds(settings["before_s"], settings["text_s"])
         self._free = list(range(self.streams))
-        self._waiting: dict[int, tuple[Samples, bool, asyncio.Future[Heard]]] = {}
-        self._steps: asyncio.Task[None] | None = None
+        self._waiting: dict[int, tuple[Samples, bool]] = {}
+        self._next: asyncio.Task[dict[int, Heard]] | None = None
+        self._running: asyncio.Task[dict[int, Heard]] | None = None
         # One thread: steps follow each other, and OpenMP's helpers stay with it.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=RECOGNIZER)
         self._thread.submit(self._begin).result()
@@ -103,39 +100,25 @@ class KyutaiHearing:
 
     def leave(self, row: int) -> None:
         """Free the row of a stream; the next one begins it anew."""
+        self._waiting.pop(row, None)
         heapq.heappush(self._free, row)
 
     async def hear_frame(self, row: int, samples: Samples, *, begins: bool) -> Heard:
-        """Hear the next frame of a row, with the frames of other rows that wait.
+        """Hear the next frame of a row, with the frames of other rows that wait meanwhile.
 
-        Cancelled, it leaves the batch. Raises what the package raises.
+        Raises what the package raises.
         """
-        heard: asyncio.Future[Heard] = asyncio.get_running_loop().create_future()
-        self._waiting[row] = samples, begins, heard
-        if self._steps is None or self._steps.done():
-            self._steps = asyncio.create_task(self._run(), name="kyutai steps")
-        return await heard
+        self._waiting[row] = samples, begins
+        if self._next is None:
+            self._next = asyncio.create_task(self._hear_waiting(self._running), name="kyutai step")
+        return (await asyncio.shield(self._next))[row]
 
-    async def _run(self) -> None:
-        loop = asyncio.get_running_loop()
-        while self._waiting:
-            batch = {row: each for row, each in self._waiting.items() if not each[2].done()}
-            self._waiting.clear()
-            if not batch:
-                return
-            frames = {row: (samples, begins) for row, (samples, begins, _) in batch.items()}
-            try:
-                found = await loop.run_in_executor(self._thread, self._step, frames)
-            except (
-                Exception
-            ) as error:  # models and drivers raise errors of any type: the streams must learn it
-                for _, _, heard in batch.values():
-                    if not heard.done():
-                        heard.set_exception(error)
-                continue
-            for row, (_, _, heard) in batch.items():
-                if not heard.done():
-                    heard.set_result(found[row])
+    async def _hear_waiting(self, before: asyncio.Task[dict[int, Heard]] | None) -> dict[int, Heard]:
+        if before is not None:
+            await asyncio.wait([before])
+        frames, self._waiting = self._waiting, {}
+        self._running, self._next = self._next, None
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._step, frames)
 
     def _step(self, frames: Mapping[int, tuple[Samples, bool]]) -> dict[int, Heard]:
         """Hear a frame of some rows. Raises what the package raises."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,23 +11,15 @@ from kani.core.errors import EngineUnavailable
 from kani.engines.plugin import Resources
 
 
-def cure(folder: str, setting: str) -> str:
-    """Return what to do about a folder that cannot be loaded; setting: that which names it."""
-    return f"remove {folder} and fetch it again, or name another folder ({setting})"
+def begin(files: Mapping[str, str], resources: Resources) -> tuple[Any, str, Any]:
+    """Return the package's ``CheckpointInfo`` of files, the device, and the precision (a torch.dtype).
 
-
-def prepare(resources: Resources) -> tuple[str, Any]:
-    """Return the device and the precision (a torch.dtype) that the settings name.
-
-    Called before the package is imported. Raises EngineUnavailable and DeviceError.
+    Called before the package is imported. Raises EngineUnavailable, DeviceError, and what the package raises.
     """
-    os.environ |= {"HF_HUB_OFFLINE": "1"}
     import torch
 
     from kani.runtime.device import find_device
 
-    if resources.threads is not None:
-        torch.set_num_threads(resources.threads)
     device = find_device(resources.device)
     on_cuda = device.type == "cuda"
     if not on_cuda:
@@ -38,27 +30,7 @@ def prepare(resources: Resources) -> tuple[str, Any]:
         precision = "bfloat16" if on_cuda else "float32"
     if precision not in ("float32", "bfloat16"):
         raise EngineUnavailable(f"KANI_PRECISION={precision}: Kyutai's models have float32 and bfloat16")
-    return str(device), getattr(torch, precision)
-
-
-def checkpoint(folder: Path) -> Any:
-    """Return the package's ``CheckpointInfo`` of a folder. Raises what the package raises."""
     from moshi.models import loaders
 
-    config = json.loads((folder / "config.json").read_text("utf-8"))
-    return loaders.CheckpointInfo.from_hf_repo(
-        "",
-        moshi_weights=folder / config.get("moshi_name", loaders.MOSHI_NAME),
-        mimi_weights=folder / config.get("mimi_name", loaders.MIMI_NAME),
-        tokenizer=folder / config.get("tokenizer_name", loaders.TEXT_TOKENIZER_NAME),
-        config_path=folder / "config.json",
-        mimi_config_path=folder / config["mimi_config_name"] if config.get("mimi_config_name") else None,
-    )
-
-
-def check_finite(*models: Any) -> None:
-    """Raise ValueError for NaN or infinite weights, which would only be heard."""
-    for model in models:
-        for name, weight in model.named_parameters():
-            if not weight.isfinite().all():
-                raise ValueError(f"{name} has NaN or infinite values")
+    paths = {argument: Path(path) for argument, path in files.items()}
+    return loaders.CheckpointInfo.from_hf_repo("", **paths), str(device), getattr(torch, precision)

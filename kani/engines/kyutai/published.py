@@ -15,6 +15,15 @@ HEARING_MODEL = "kyutai/stt-1b-en_fr"
 
 FILES = ("*.json", "*.safetensors", "*.model")
 
+NAMES = {
+    "moshi_weights": ("moshi_name", "model.safetensors"),
+    "mimi_weights": ("mimi_name", "tokenizer-e351c8d8-checkpoint125.safetensors"),
+    "tokenizer": ("tokenizer_name", "tokenizer_spm_32k_3.model"),
+    "mimi_config_path": ("mimi_config_name", ""),
+}
+"""Arguments of the package's ``CheckpointInfo.from_hf_repo``: what of ``config.json`` names the file, and the
+name without it; the last file is optional."""
+
 VOICES = "kyutai/tts-voices"
 """Repository of the published voices."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kani.engines.plugin_settings import PluginSettings, setting
+from kani.engines.plugin_settings import PluginSettings, package_python, setting
 
 SPEECH = "Speech"
 """The group of the server's own settings."""
@@ -35,15 +35,12 @@ class KyutaiSettings(PluginSettings):
         about="Streams that the recogniser `kyutai` hears at once; one more waits 10 s for a place. Not set: "
         "4, on CUDA 64. Their memory is taken at its start.",
     )
-    python: str | None = setting(
-        None,
+    python: str | None = package_python(
         "KANI_KYUTAI_PYTHON",
+        "the package of `--engine kyutai` and `--recognizer kyutai` (`python3 -m venv moshi && "
+        "moshi/bin/pip install -r requirements-kyutai.txt`: `moshi/bin/python`)",
         group=TEXT_TO_SPEECH,
         after="voxcpm_denoiser",
-        min_length=1,
-        about="Python of the environment with the package of `--engine kyutai` and `--recognizer kyutai` "
-        "(`python3 -m venv moshi && moshi/bin/pip install -r requirements-kyutai.txt`: `moshi/bin/python`). "
-        "Not set: the environment that `--fetch` has made, else the server's own.",
     )
     speech_model: str | None = setting(
         None,

@@ -1,20 +1,18 @@
 """Kyutai's text-to-speech by its makers' package, moshi. Runs only in its environment.
 
-Each segment is a call of the package's own ``generate``; the calls take turns after each step of 80 ms.
+Segments take turns after each step of 80 ms, each in a copy of the model that shares the weights.
 """
 
 from __future__ import annotations
 
-import asyncio
 import copy
 import math
-from collections.abc import AsyncGenerator, Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import aclosing
+from collections.abc import Generator, Mapping
+from contextlib import closing
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
@@ -23,12 +21,11 @@ from kani.core.errors import EngineFailed, EngineUnavailable, InvalidRequest, Un
 from kani.core.recognizer import STEP_S
 from kani.core.types import Embedding, Samples, Segment, Span, Voice
 from kani.engines.kyutai import loading, published
-from kani.engines.kyutai.generation import Generation, Manner, Missing
+from kani.engines.kyutai.generation import Generation, Manner
 from kani.engines.kyutai.published import RECORDING_S
-from kani.engines.kyutai.script import Script
-from kani.engines.packages.adapter import Recent, Utterance
+from kani.engines.kyutai.words import Script
+from kani.engines.packages.adapter import Recent, Spoken, Utterance, check_finite
 from kani.engines.plugin import Resources
-from kani.runtime.cancelling import wait_until_done
 
 ENGINE = "kyutai"
 TEMPERATURE = 0.6
@@ -39,24 +36,18 @@ MAX_CODEBOOKS = 32
 MAX_SESSIONS = 256
 """Sessions that keep the voice of their first segment, and recordings that are kept: 10 s of codes each."""
 
-T = TypeVar("T")
-
 
 class KyutaiSpeech:
     """One checkpoint on one device. See ``SpeechAdapter``."""
 
-    cure = ""
-
     def load(self, settings: Mapping[str, Any], resources: Resources) -> EngineInfo:
-        """See ``SpeechAdapter.load``; settings: what ``files.find_speech`` returns."""
-        self.cure = loading.cure(settings["folder"], "KANI_KYUTAI_MODEL")
-        device, precision = loading.prepare(resources)
+        """See ``SpeechAdapter.load``; settings: what ``plugin.find_speech`` returns."""
+        info, device, precision = loading.begin(settings["files"], resources)
         from moshi.models.tts import TTSModel
 
-        info = loading.checkpoint(Path(settings["folder"]))
         self._codebooks = min(MAX_CODEBOOKS, int(info.lm_config["dep_q"]))
         model = TTSModel.from_checkpoint_info(info, n_q=self._codebooks, device=device, dtype=precision)
-        loading.check_finite(model.lm, model.mimi)
+        check_finite(model.lm, model.mimi)
         self._model: Any = model
         self._guidances = frozenset(float(each) for each in model.valid_cfg_conditionings)
         self._guidance = float(settings["cfg"])
@@ -70,8 +61,6 @@ class KyutaiSpeech:
         self._encoder: Any = self._copy().mimi
         self._made: Recent[str, Any] = Recent(MAX_SESSIONS)
         self._recorded: Recent[str, Any] = Recent(MAX_SESSIONS)
-        # One thread: steps follow each other.
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix=ENGINE)
         self._version: str = settings["version"]
         return self._described(slots)
 
@@ -85,72 +74,32 @@ class KyutaiSpeech:
         lm, mimi = (copy.deepcopy(each, dict(shared)) for each in (model.lm, model.mimi))
         return replace(model, lm=lm, mimi=mimi)
 
-    async def speak(self, utterance: Utterance) -> AsyncGenerator[Samples | Span, None]:
+    def speak(self, utterance: Utterance) -> Generator[Spoken, None, None]:
         """See ``SpeechAdapter.speak``: frames of 80 ms, and a span for each word once the next one begins.
 
         A word of a text that grows is spoken once those that the model reads ahead are there. Where as many
         such texts as there are slots are being spoken, another one is spoken once it is complete.
         """
-        segment, written = utterance.segment, utterance.written
-        grows = written is not None and self._growing > 0
+        grows = not utterance.complete and self._growing > 0
         self._growing -= grows
         try:
-            while written is not None and not grows and written.boundary is None:
-                await written.wait_for_more(len(written.text))
-            manner = await self._run(self._manner, utterance)
-            model = self._free.pop()
-            generation = Generation(model, manner)
+            while not utterance.complete and not grows:
+                yield None
+            manner, model = self._manner(utterance), self._free.pop()
             try:
-                async with aclosing(self._spoken(generation, utterance)) as spoken:
-                    async for each in spoken:
-                        yield each
-                if generation.codes:
-                    self._made.keep(segment.session, generation.codes)
+                with closing(Generation(model, manner)) as generation:
+                    yield from _spoken(generation, utterance)
             finally:
-                try:
-                    await self._run(generation.close)
-                finally:
-                    self._free.append(model)
+                self._free.append(model)
+            if generation.codes:
+                self._made.keep(utterance.segment.session, generation.codes)
         finally:
             self._growing += grows
 
-    async def _spoken(
-        self, generation: Generation, utterance: Utterance
-    ) -> AsyncGenerator[Samples | Span, None]:
-        script, written, told = Script(), utterance.written, 0
-        made: Samples | Missing = Missing.YET
-        while made is not Missing.MORE:
-            text, complete = utterance.segment.text, True
-            if written is not None:
-                text, complete = written.text, written.boundary is not None
-            new = script.take(text, complete=complete)
-            generation.feed([word.written for word in new], complete=complete)
-            made = await self._run(generation.step)
-            starts = [max(frame * STEP_S, 0.0) for frame in generation.word_frames()]
-            if made is Missing.MORE:
-                starts.append(math.inf)
-            for start_s, end_s in zip(starts[told:], starts[told + 1 :], strict=False):
-                yield Span(script.words[told].start, script.words[told].end, start_s, end_s)
-                told += 1
-            if made is Missing.TEXT:
-                assert written is not None
-                await written.wait_for_more(len(text))
-            elif not isinstance(made, Missing):
-                yield made
-
-    async def embed(self, samples: Samples) -> Samples:
+    def embed(self, samples: Samples) -> Samples:
         """See ``SpeechAdapter.embed``: the codes of a recording."""
-        codes: Samples = (await self._run(self._encode, samples)).numpy().astype(np.float32).ravel()
+        codes: Samples = self._encode(samples).numpy().astype(np.float32).ravel()
         return codes
-
-    async def _run(self, work: Callable[..., T], *arguments: Any) -> T:
-        """Call something in the model's thread; cancelled, it returns once that has ended."""
-        running = asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
-        try:
-            return await asyncio.shield(running)
-        except asyncio.CancelledError:
-            await wait_until_done(running)
-            raise
 
     def _encode(self, samples: Samples) -> Any:
         """Return the codes of a recording, [codebooks, frames]; see ``TTSModel.get_prefix``."""
@@ -220,7 +169,7 @@ class KyutaiSpeech:
             known = False
         if not known:
             raise InvalidRequest("reference", "the embedding is not one of this model")
-        return torch.from_numpy(values.astype(np.int64)).view(self._codebooks, -1)
+        return torch.from_numpy(values.astype(np.int64).reshape(self._codebooks, -1))
 
     def _asked_guidance(self, segment: Segment) -> float | None:
         """Return the request's guidance, or the server's, of a model that has it as a condition."""
@@ -267,6 +216,21 @@ class KyutaiSpeech:
     def _default(self, tag: str) -> str:
         wanted = [*published.DEFAULT_VOICES[tag], *(name for name in self._voices if _language(name) == tag)]
         return next(name for name in (*wanted, *self._voices) if name in self._voices)
+
+
+def _spoken(generation: Generation, utterance: Utterance) -> Generator[Spoken, None, None]:
+    script, told = Script(), 0
+    while not generation.ended:
+        new = script.take(utterance.text, complete=utterance.complete)
+        generation.feed([word.written for word in new], complete=utterance.complete)
+        if generation.hungry:
+            yield None
+            continue
+        yield generation.step()
+        starts = [*generation.word_starts(), *([math.inf] if generation.ended else [])]
+        for start_s, end_s in zip(starts[told:], starts[told + 1 :], strict=False):
+            yield Span(script.words[told].start, script.words[told].end, start_s, end_s)
+            told += 1
 
 
 def _language(name: str) -> str:

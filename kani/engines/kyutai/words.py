@@ -1,14 +1,17 @@
-"""Joins the recogniser's text tokens to words with times.
+"""Words of a script that grows, and words with times from the recogniser's text tokens.
 
-The model writes one token for each frame: END_OF_PADDING where a word begins, the word's pieces, and padding
-until the next. A word's time is that of the audio ``text`` frames before its token, as in moshi-server.
+The recogniser writes one token for each frame: END_OF_PADDING where a word begins, the word's pieces, and
+padding until the next. A word's time is that of the audio ``text`` frames before its token, as in
+moshi-server.
 """
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from kani.core.recognizer import STEP_S
 from kani.engines.packages.adapter import Word
@@ -18,6 +21,46 @@ MAX_WORD_TOKENS = 64
 """Tokens after which a word ends without padding: a model that writes on and on must not fill the memory."""
 
 _REST_S = 1.0
+_WORD = re.compile(r"[^\s:]+")
+_LEFT_OUT = str.maketrans("’", "'", "()")
+
+
+class ScriptWord(NamedTuple):
+    """A word of the script."""
+
+    start: int
+    """First character in the text."""
+    end: int
+    """The character after the last one."""
+    written: str
+    """The word as the tokenizer reads it."""
+
+
+def words(text: str, start: int = 0) -> list[ScriptWord]:
+    """Split a text from ``start`` as the package's ``script_to_entries`` does: at spaces and colons, without
+    parentheses.
+    """
+    found = (ScriptWord(*word.span(), word[0].translate(_LEFT_OUT)) for word in _WORD.finditer(text, start))
+    return [word for word in found if word.written]
+
+
+class Script:
+    """The words of a segment, also while it is being written."""
+
+    def __init__(self) -> None:
+        self.words: list[ScriptWord] = []
+        """Words taken so far."""
+
+    def take(self, text: str, *, complete: bool) -> list[ScriptWord]:
+        """Return the words that ``text``, which has only grown, has more than before.
+
+        While it is not complete, a word is left out until a space follows: marks could still do so.
+        """
+        new = words(text, self.words[-1].end if self.words else 0)
+        if not complete and new and new[-1].end == len(text):
+            new.pop()
+        self.words += new
+        return new
 
 
 @dataclass(frozen=True, slots=True)

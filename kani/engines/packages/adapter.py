@@ -1,9 +1,10 @@
 """The contract of adapters: classes that speak or hear by a maker's package, in the worker's process.
 
 An adapter's module imports no third package at its top but numpy; its package in ``load``. Its class takes no
-arguments. The worker calls each method in a thread of its own, one of ``EngineInfo.max_concurrency`` for
-speech, of ``streams`` for recognition; methods that are coroutines or asynchronous generators, which ``hear``
-cannot be, run in the event loop instead, for packages that share a model among streams.
+arguments. The worker calls the methods for speech in one thread, where segments take turns after each value
+that ``speak`` yields, and those for recognition in one of ``streams`` threads; methods that are coroutines or
+asynchronous generators, which ``hear`` cannot be, run in the event loop instead, for packages that share a
+model among streams.
 """
 
 from __future__ import annotations
@@ -11,9 +12,9 @@ from __future__ import annotations
 import secrets
 import threading
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from kani.core.engine import EngineInfo
 from kani.core.recognizer import RecognizerInfo
@@ -21,24 +22,20 @@ from kani.core.transcriber import TranscriptionOptions
 from kani.core.types import Samples, Segment, Span
 from kani.engines.plugin import Resources
 
-if TYPE_CHECKING:
-    # The text core's libraries are not in every worker's environment.
-    from kani.text.incremental_text import IncrementalText
-
-RECORDING_RATE = "recording_rate"
-"""Setting of a speech adapter that ``find`` may return: hertz of the recordings that ``embed`` gets."""
-
 K = TypeVar("K")
 V = TypeVar("V")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Utterance:
     """A segment to be spoken."""
 
     segment: Segment
-    written: IncrementalText | None = None
-    """The text that grows, of an engine with ``accepts_partial_text``; None: ``segment.text`` is all."""
+    text: str
+    """The text, or, for an engine with ``accepts_partial_text``, what there is of it: it only grows, and not
+    while ``speak`` runs."""
+    complete: bool = True
+    """False while ``text`` still grows."""
     stopped: threading.Event = field(default_factory=threading.Event)
     """Set once nobody wants the speech any more: it ends at the model's next step."""
 
@@ -49,26 +46,26 @@ class Utterance:
         return secrets.randbits(63) if seed is None else seed
 
 
+Spoken = Samples | Span | None
+"""What ``speak`` yields: audio, a word's span, or None where it needs more text than there is."""
+
+
 class SpeechAdapter(Protocol):
     """Speaks by a maker's package."""
-
-    cure: str
-    """Cure for a model that the package cannot load: "remove it and fetch it again …"."""
 
     def load(self, settings: Mapping[str, Any], resources: Resources) -> EngineInfo:
         """Load the model; settings: what the package's ``find`` returned.
 
-        Raises EngineUnavailable with the reason and the cure; any other error is told as one.
+        Raises EngineUnavailable with the reason and the cure; any other error is told with the package's.
         """
 
-    def speak(
-        self, utterance: Utterance
-    ) -> Generator[Samples | Span, None, None] | AsyncGenerator[Samples | Span, None]:
+    def speak(self, utterance: Utterance) -> Generator[Spoken, None, None] | AsyncGenerator[Spoken, None]:
         """Yield audio as it is made, with the model's own silence, which the worker trims.
 
         Where the package knows words' times (``EngineInfo.times_words``), it yields a span for each, in
-        order, once it is known; its seconds count from the first sample, its characters in the text. The
-        worker ends an utterance that is longer than ``segment.max_seconds``. Raises InvalidRequest.
+        order, once it is known; its seconds count from the first sample, its characters in the text. It
+        yields None where it needs more text. The worker ends an utterance that is longer than
+        ``segment.max_seconds``. Raises InvalidRequest.
         """
 
     def embed(self, samples: Samples) -> Samples:
@@ -113,13 +110,13 @@ class LiveSession(Protocol):
     pending: bool
     """True within a word, before its end is known."""
 
-    def feed(self, samples: Samples) -> Iterable[Word]:
+    def feed(self, samples: Samples) -> Sequence[Word]:
         """Accept ``STEP_S`` of audio at ``RecognizerInfo.sample_rate``; return the words it decides.
 
         Words are in order, and never taken back; each comes within ``RecognizerInfo.live_delay_s``.
         """
 
-    def finish(self) -> Iterable[Word]:
+    def finish(self) -> Sequence[Word]:
         """Return the last words: no more audio comes."""
 
     def close(self) -> None:
@@ -129,8 +126,6 @@ class LiveSession(Protocol):
 class HearingAdapter(Protocol):
     """Hears by a maker's package. One of ``hear`` and ``listen`` is enough; ``info`` tells which."""
 
-    cure: str
-    """As for speech."""
     streams: int
     """Calls of ``hear``, and open live sessions, at once; valid once it is loaded. Others wait."""
 
@@ -139,7 +134,7 @@ class HearingAdapter(Protocol):
 
     def hear(
         self, samples: Samples, options: TranscriptionOptions, stopped: threading.Event
-    ) -> Iterable[Heard]:
+    ) -> Sequence[Heard]:
         """Return what is said in a recording, or in a stretch of one, at ``RecognizerInfo.sample_rate``.
 
         Raises InvalidRequest for an option that the package lacks.
@@ -147,6 +142,14 @@ class HearingAdapter(Protocol):
 
     def listen(self, language: str | None) -> LiveSession:
         """Begin a live session."""
+
+
+def check_finite(*models: Any) -> None:
+    """Raise ValueError for NaN or infinite weights of torch's modules, which would only be heard."""
+    for model in models:
+        for name, weight in model.named_parameters():
+            if not weight.isfinite().all():
+                raise ValueError(f"{name} has NaN or infinite values")
 
 
 class Recent(OrderedDict[K, V]):

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, cast
 
 from kani.core.engine import CloningEngine, EngineInfo, StreamingInputEngine
 from kani.core.types import Embedding, Recording, Segment, SpeechChunk
-from kani.engines.packages.adapter import RECORDING_RATE
 from kani.engines.packages.package import Packaged
+from kani.engines.plugin import RECORDING_RATE
 
 if TYPE_CHECKING:
     from kani.text.incremental_text import IncrementalText
@@ -50,8 +50,10 @@ class PackageEngine(Packaged):
         samples = await asyncio.to_thread(speech_of, recording, self._package.recording_s, rate)
         return await self._started.embed(Recording(samples, rate))
 
-    def refine(
+    async def refine(
         self, recording: Recording, embedding: Embedding, language: str
     ) -> AsyncGenerator[Embedding, None]:
         """See ``CloningEngine.refine``: nothing is better than what the package made."""
-        return self._started.refine(recording, embedding, language)
+        none: tuple[Embedding, ...] = ()
+        for better in none:
+            yield better

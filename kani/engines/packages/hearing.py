@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 import math
 import threading
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, asynccontextmanager
-from typing import Any
 
 import numpy as np
 
-from kani.core.errors import Busy, EngineFailed, EngineUnavailable
+from kani.core.errors import Busy, EngineUnavailable
 from kani.core.recognizer import STEP_S, Mark, RecognitionEvent, RecognizedWord, RecognizerInfo, Step
 from kani.core.transcriber import TranscribedSegment, TranscribedWord, TranscriptionOptions
 from kani.core.types import Samples
-from kani.engines.packages.adapter import Heard, LiveSession, Word
+from kani.engines.packages.adapter import Heard, Word
 from kani.engines.packages.hosting import Adapted
-from kani.engines.plugin import Resources
 
 UNKNOWN_PAUSES = (-1.0, -1.0, -1.0, -1.0)
 """Probabilities of pauses in a ``Step`` of a package that tells none."""
@@ -26,39 +24,22 @@ UNKNOWN_PAUSES = (-1.0, -1.0, -1.0, -1.0)
 WAIT_S = 10.0
 """Seconds that a stream or a recording waits for a place."""
 
-LONGEST_S = 120.0
-"""Seconds of audio that ``hear`` gets at once, at most: the server sends stretches of 30 s."""
 
-
-class HeardPackage:
+class HeardPackage(Adapted[RecognizerInfo]):
     """A maker's package as a recogniser, in the worker's process.
 
     Its ``Step``s have neither voices nor marks, which the server knows; ``settled`` is False within a word.
     ``transcribe`` hears one stretch, or, of a package with only live sessions, yields words one by one.
     """
 
-    def __init__(self, path: str, settings: Mapping[str, Any], resources: Resources) -> None:
-        """As for ``Adapted``."""
-        self._adapted = Adapted(path, settings, resources)
-        self._info: RecognizerInfo | None = None
-
-    @property
-    def info(self) -> RecognizerInfo:
-        """See ``Recognizer.info``; RuntimeError before ``start`` has returned."""
-        if self._info is None:
-            raise RuntimeError("the recogniser has not been started")
-        return self._info
-
     async def start(self) -> None:
         """Load the model. Raises EngineUnavailable."""
-        self._info = await self._adapted.load()
-        streams = int(self._adapted.adapter.streams)
+        await super().start()
+        streams = int(self.adapter.streams)
         self._places = asyncio.Semaphore(streams)
-        self._adapted.share(streams)
-
-    async def stop(self) -> None:
-        """See ``Recognizer.stop``."""
-        await self._adapted.stop()
+        if streams > 1:
+            self._threads.shutdown(wait=False)
+            self._threads = ThreadPoolExecutor(streams, thread_name_prefix=self._name)
 
     async def recognize(
         self, audio: AsyncIterator[Samples | Mark], language: str | None
@@ -66,35 +47,48 @@ class HeardPackage:
         """See ``Recognizer.recognize``. Raises Busy where no place becomes free."""
         if self.info.recordings_only:
             raise EngineUnavailable(self.info.recordings_only)
-        index = 0
-        async with self._session(language) as session, aclosing(self._frames(audio)) as frames:
-            async for frame in frames:
-                for word in await self._words(session.feed, frame):
-                    yield RecognizedWord(word.text, word.start_s, word.end_s, word.language)
-                yield Step(index, session.pauses or UNKNOWN_PAUSES, settled=not session.pending)
-                index += 1
-            for word in await self._words(session.finish):
-                yield RecognizedWord(word.text, word.start_s, word.end_s, word.language)
+        async with aclosing(self._live(audio, language)) as events:
+            async for event in events:
+                if isinstance(event, Word):
+                    yield RecognizedWord(event.text, event.start_s, event.end_s, event.language)
+                else:
+                    yield event
 
     async def transcribe(
         self, audio: AsyncIterator[Samples], options: TranscriptionOptions
     ) -> AsyncGenerator[TranscribedSegment, None]:
         """Hear a stretch of a recording. Raises Busy where no place becomes free."""
-        if not hasattr(self._adapted.adapter, "hear"):
-            async with self._session(options.language) as session, aclosing(self._frames(audio)) as frames:
-                async for frame in frames:
-                    for word in await self._words(session.feed, frame):
-                        yield _segment(_one(word))
-                for word in await self._words(session.finish):
-                    yield _segment(_one(word))
+        if not hasattr(self.adapter, "hear"):
+            async with aclosing(self._live(audio, options.language)) as events:
+                async for event in events:
+                    if isinstance(event, Word):
+                        yield _segment(_one(event))
             return
-        samples = await self._all(audio)
+        samples = np.concatenate([np.zeros(0, np.float32), *[piece async for piece in audio]])
         stopped = threading.Event()
         async with self._place():
-            hear = self._adapted.adapter.hear
-            found = await self._adapted.call(lambda: list(hear(samples, options, stopped)), stopped=stopped)
-            for heard in found:
+            for heard in await self.call(self.adapter.hear, samples, options, stopped, stopped=stopped):
                 yield _segment(heard)
+
+    async def _live(
+        self, audio: AsyncIterator[Samples | Mark] | AsyncIterator[Samples], language: str | None
+    ) -> AsyncGenerator[Word | Step, None]:
+        """Yield what a live session hears in audio that comes by whole steps; silence fills up the last."""
+        index, size = 0, round(STEP_S * self.info.sample_rate)
+        async with self._place():
+            session = await self.call(self.adapter.listen, language)
+            try:
+                async for piece in audio:
+                    if isinstance(piece, Mark):
+                        continue
+                    for word in await self.call(session.feed, np.pad(piece, (0, size - len(piece)))):
+                        yield word
+                    yield Step(index, session.pauses or UNKNOWN_PAUSES, settled=not session.pending)
+                    index += 1
+                for word in await self.call(session.finish):
+                    yield word
+            finally:
+                await self.call(session.close)
 
     @asynccontextmanager
     async def _place(self) -> AsyncIterator[None]:
@@ -107,44 +101,6 @@ class HeardPackage:
             yield
         finally:
             self._places.release()
-
-    @asynccontextmanager
-    async def _session(self, language: str | None) -> AsyncIterator[LiveSession]:
-        async with self._place():
-            session = await self._adapted.call(self._adapted.adapter.listen, language)
-            try:
-                yield session
-            finally:
-                await self._adapted.call(session.close)
-
-    async def _words(self, method: Callable[..., Any], *arguments: Samples) -> list[Word]:
-        """Return the words of a session's call; a generator's steps belong into the thread, too."""
-        if inspect.iscoroutinefunction(method):
-            return list(await method(*arguments))
-        return await self._adapted.call(lambda: list(method(*arguments)))
-
-    async def _frames(self, audio: AsyncIterator[Samples | Mark]) -> AsyncGenerator[Samples, None]:
-        """Yield whole steps of the audio; what is left at its end is filled up with silence."""
-        size = round(STEP_S * self.info.sample_rate)
-        rest = np.zeros(0, np.float32)
-        async for piece in audio:
-            if isinstance(piece, Mark):
-                continue
-            rest = np.concatenate([rest, piece])
-            while len(rest) >= size:
-                yield rest[:size]
-                rest = rest[size:]
-        if len(rest):
-            yield np.concatenate([rest, np.zeros(size - len(rest), np.float32)])
-
-    async def _all(self, audio: AsyncIterator[Samples]) -> Samples:
-        pieces, count = [], 0
-        async for piece in audio:
-            pieces.append(piece)
-            count += len(piece)
-            if count > LONGEST_S * self.info.sample_rate:
-                raise EngineFailed(f"a stretch of a recording is longer than {LONGEST_S:g} s")
-        return np.concatenate([np.zeros(0, np.float32), *pieces])
 
 
 def _one(word: Word) -> Heard:

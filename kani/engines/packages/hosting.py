@@ -5,24 +5,27 @@ from __future__ import annotations
 import asyncio
 import importlib
 import inspect
+import os
+import sys
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from kani.core.errors import EngineUnavailable
-from kani.engines.plugin import Resources
+from kani.engines.plugin import CURE, Resources
 from kani.runtime.cancelling import wait_until_done
 from kani.runtime.errors import DeviceError
 
+Info = TypeVar("Info")
 T = TypeVar("T")
 
 
-class Adapted:
-    """An adapter and its threads."""
+class Adapted(Generic[Info]):
+    """An adapter and its threads: base of the engine and the recogniser that it is in the worker."""
 
     def __init__(self, path: str, settings: Mapping[str, Any], resources: Resources) -> None:
-        """path: ``module:Class`` of the adapter."""
+        """path: ``module:Class`` of the adapter; settings: the adapter's, with ``CURE``."""
         module, _, name = path.partition(":")
         self.adapter: Any = getattr(importlib.import_module(module), name)()
         self._settings = settings
@@ -30,11 +33,23 @@ class Adapted:
         # A model may belong to the thread that loads it: compiled graphs do.
         self._threads = ThreadPoolExecutor(1, thread_name_prefix=name)
         self._name = name
+        self._info: Info | None = None
 
-    async def load(self) -> Any:
-        """Load the model; return its description. Raises EngineUnavailable."""
+    @property
+    def info(self) -> Info:
+        """See ``Engine.info``; RuntimeError before ``start`` has returned."""
+        if self._info is None:
+            raise RuntimeError(f"{self._name} has not been started")
+        return self._info
+
+    async def start(self) -> None:
+        """Load the model. Raises EngineUnavailable."""
+        # The server has fetched what there is, and shows no progress of a package's.
+        os.environ |= {"HF_HUB_OFFLINE": "1", "TQDM_DISABLE": "1"}
         try:
-            return await self.call(self.adapter.load, self._settings, self._resources)
+            self._info = await self.call(self.adapter.load, self._settings, self._resources)
+            if (torch := sys.modules.get("torch")) is not None and self._resources.threads is not None:
+                torch.set_num_threads(self._resources.threads)
         except (EngineUnavailable, MemoryError):
             raise
         except DeviceError as error:
@@ -51,15 +66,8 @@ class Adapted:
                     f"{self._name} cannot load its model: the device has too little free memory", passing=True
                 ) from error
             reason = " ".join(str(error).split())[:400] or type(error).__name__
-            raise EngineUnavailable(
-                f"{self._name} cannot load its model: {reason}: {self.adapter.cure}"
-            ) from error
-
-    def share(self, threads: int) -> None:
-        """Let so many calls run at once, where the package allows it."""
-        if threads > 1:
-            self._threads.shutdown(wait=False)
-            self._threads = ThreadPoolExecutor(threads, thread_name_prefix=self._name)
+            cure = self._settings.get(CURE, "")
+            raise EngineUnavailable(f"{self._name} cannot load its model: {reason}: {cure}") from error
 
     async def call(
         self, method: Callable[..., T], *arguments: Any, stopped: threading.Event | None = None

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel
 
 from kani.core.errors import EngineUnavailable
-from kani.engines.plugin import Host, PackageWorker, Resources
+from kani.engines.plugin import CURE, Host, PackageWorker, Resources
 from kani.runtime.extras import FETCH
+from kani.runtime.packages import checkpoint
 from kani.runtime.packages.environment import LISTED, PackageEnvironment
 
 if TYPE_CHECKING:
@@ -39,10 +40,47 @@ class Package:
 
     It gets the plugin's settings. Blocks. Raises EngineUnavailable, naming the file and the cure.
     """
+    setting: str = ""
+    """Setting that names its model, ``KANI_VOXCPM_MODEL``."""
+    kind: str = "engine"
+    """Option that chooses it: engine or recognizer."""
     recording_s: float = 60.0
     """Seconds of a recording that ``embed`` gets at most."""
     on_cuda: tuple[str, str] | None = None
     """A module, and the adapter that is used where it is installed, unless KANI_DEVICE excludes CUDA."""
+
+    @property
+    def cure(self) -> str:
+        """What to do about a model that is not whole."""
+        return (
+            f"remove it and fetch it again by {FETCH} --{self.kind} {self.name}, or name another one "
+            f"({self.setting})"
+        )
+
+    def fetched(
+        self, name: str, files: tuple[str, ...] | str, resources: Resources, setting: str = ""
+    ) -> Path:
+        """Return the folder of a hub's repository, or its one file: see ``checkpoint.fetched``.
+
+        setting: that which names a folder instead, if not the model's. Raises EngineUnavailable.
+        """
+        return checkpoint.fetched(
+            name,
+            files,
+            resources.cache_dir,
+            engine=self.environment.engine,
+            setting=setting or self.setting,
+            may_fetch=resources.may_fetch,
+        )
+
+    def config(self, folder: Path) -> dict[str, Any]:
+        """Return the content of a folder's ``config.json``. Raises EngineUnavailable."""
+        return checkpoint.read_config(folder / "config.json", self.cure)
+
+    def check(self, *paths: Path) -> None:
+        """Check that fetched files are whole. Raises EngineUnavailable."""
+        for path in paths:
+            checkpoint.check_file(path, self.cure)
 
     def engine(self, settings: BaseModel, resources: Resources) -> Engine:
         """Build the engine; its start starts the process of the package."""
@@ -94,7 +132,8 @@ class Package:
             if not other.missing(python):
                 adapter, environment = faster, other
         environment.check(python)
-        return PackageWorker(self.name, python, adapter, self.find(settings, resources))
+        found = {CURE: self.cure, **self.find(settings, resources)}
+        return PackageWorker(self.name, python, adapter, found)
 
     async def found(self, settings: BaseModel, resources: Resources) -> PackageWorker:
         """Return what ``worker`` does, found in a thread."""

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncGenerator, Generator, Mapping
+from collections.abc import AsyncGenerator, Generator
 from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from kani.core.engine import EngineInfo
 from kani.core.errors import EngineFailed, InvalidRequest, NoSpeech
 from kani.core.types import Embedding, Recording, Samples, Segment, Span, SpeechChunk
-from kani.engines.packages.adapter import Utterance
+from kani.engines.packages.adapter import Spoken, Utterance
 from kani.engines.packages.hosting import Adapted
-from kani.engines.plugin import Resources
 from kani.runtime.silence_trim import SilenceTrimmer
 
 if TYPE_CHECKING:
@@ -28,44 +27,24 @@ AUDIBLE = 0.004
 SILENCE_S = 5.0
 """Seconds that an utterance may be longer with its silence than without."""
 
+_ENDED = object()
 
-class SpokenPackage:
+
+class SpokenPackage(Adapted[EngineInfo]):
     """A maker's package as an engine, in the worker's process. See ``kani.core.engine``."""
-
-    def __init__(self, path: str, settings: Mapping[str, Any], resources: Resources) -> None:
-        """As for ``Adapted``."""
-        self._adapted = Adapted(path, settings, resources)
-        self._info: EngineInfo | None = None
-
-    @property
-    def info(self) -> EngineInfo:
-        """See ``Engine.info``; RuntimeError before ``start`` has returned."""
-        if self._info is None:
-            raise RuntimeError("the engine has not been started")
-        return self._info
-
-    async def start(self) -> None:
-        """Load the model. Raises EngineUnavailable."""
-        self._info = await self._adapted.load()
-        self._adapted.share(self.info.max_concurrency)
-
-    async def stop(self) -> None:
-        """See ``Engine.stop``."""
-        await self._adapted.stop()
 
     def synthesize(self, segment: Segment) -> AsyncGenerator[SpeechChunk, None]:
         """See ``Engine.synthesize``."""
-        return self._speak(Utterance(segment))
+        return self.stream(segment, None)
 
-    def stream(self, segment: Segment, written: IncrementalText) -> AsyncGenerator[SpeechChunk, None]:
-        """See ``StreamingInputEngine.stream``."""
-        return self._speak(Utterance(segment, written))
-
-    async def _speak(self, utterance: Utterance) -> AsyncGenerator[SpeechChunk, None]:
-        segment, rate = utterance.segment, self.info.sample_rate
+    async def stream(
+        self, segment: Segment, written: IncrementalText | None
+    ) -> AsyncGenerator[SpeechChunk, None]:
+        """See ``StreamingInputEngine.stream``; written: None for a text that is whole."""
+        rate = self.info.sample_rate
         self._check(segment.embedding)
         speech, raw = TrimmedSpeech(rate), 0
-        async with aclosing(self._made(utterance)) as made:
+        async with aclosing(self._made(segment, written)) as made:
             async for each in made:
                 if isinstance(each, Span):
                     speech.add(each)
@@ -84,43 +63,39 @@ class SpokenPackage:
             spans = (Span(0, len(segment.text), 0.0, speech.end_s),)
         yield SpeechChunk(samples, rate, start_s, spans)
 
-    async def _made(self, utterance: Utterance) -> AsyncGenerator[Samples | Span, None]:
+    async def _made(
+        self, segment: Segment, written: IncrementalText | None
+    ) -> AsyncGenerator[Samples | Span, None]:
         """Yield what the adapter makes; closed early, returns once it has stopped."""
-        steps = self._adapted.adapter.speak(utterance)
-        if inspect.isasyncgen(steps):
-            spoken = cast(AsyncGenerator[Samples | Span, None], steps)
-            try:
-                async with aclosing(spoken):
-                    async for each in spoken:
-                        yield each
-            finally:
-                utterance.stopped.set()
-            return
+        utterance = Utterance(segment, segment.text)
+        steps: Any = self.adapter.speak(utterance)
+        in_loop = inspect.isasyncgen(steps)
         try:
             while True:
-                next_step = partial(_next, steps, utterance)
-                made: Samples | Span | None = await self._adapted.call(next_step, stopped=utterance.stopped)
-                if made is None:
+                if written is not None:
+                    utterance.text, utterance.complete = written.text, written.boundary is not None
+                made: Any
+                if in_loop:
+                    made = await anext(steps, _ENDED)
+                else:
+                    step = partial(_next, steps, utterance)
+                    made = await self.call(step, stopped=utterance.stopped)
+                if made is _ENDED:
                     return
-                yield made
+                if made is not None:
+                    yield made
+                elif written is not None:
+                    await written.wait_for_more(len(utterance.text))
         finally:
             utterance.stopped.set()
-            await self._adapted.call(steps.close)
+            await (steps.aclose() if in_loop else self.call(steps.close))
 
     async def embed(self, recording: Recording) -> Embedding:
         """See ``CloningEngine.embed``: at the rate that the server was told."""
-        values = np.asarray(await self._adapted.call(self._adapted.adapter.embed, recording.samples))
+        values = np.asarray(await self.call(self.adapter.embed, recording.samples))
         if not len(values) or not np.isfinite(values).all():
             raise NoSpeech()
         return Embedding(self.info.name, self.info.embedding_model, values.astype(np.float32))
-
-    async def refine(
-        self, recording: Recording, embedding: Embedding, language: str
-    ) -> AsyncGenerator[Embedding, None]:
-        """See ``CloningEngine.refine``; yields nothing."""
-        better: tuple[Embedding, ...] = ()
-        for one in better:
-            yield one
 
     def _check(self, embedding: Embedding | None) -> None:
         """Raise InvalidRequest for an embedding of another model, or one of no use to any."""
@@ -134,13 +109,13 @@ class SpokenPackage:
             raise InvalidRequest("reference", "the embedding is not one of this model")
 
 
-def _next(steps: Generator[Samples | Span, None, None], utterance: Utterance) -> Samples | Span | None:
-    """Return what the adapter makes next, None at the end; an error of one that was stopped is its end."""
+def _next(steps: Generator[Spoken, None, None], utterance: Utterance) -> Any:
+    """Return what the adapter makes next, or _ENDED, also for an error of one that was stopped."""
     try:
-        return next(steps, None)
+        return next(steps, _ENDED)
     except Exception:
         if utterance.stopped.is_set():
-            return None
+            return _ENDED
         raise
 
 

@@ -16,17 +16,14 @@ import numpy as np
 
 from kani.core.engine import EngineInfo
 from kani.core.errors import EngineFailed, EngineUnavailable, InvalidRequest
-from kani.core.types import Embedding, Samples, Span, Voice
-from kani.engines.packages.adapter import Recent, Utterance
+from kani.core.types import Embedding, Samples, Voice
+from kani.engines.packages.adapter import Recent, Spoken, Utterance, check_finite
 from kani.engines.plugin import Resources
 
 ENGINE = "pocket"
 KEPT_VOICES = 32
 MAX_FRAMES = 128
 """Frames of 80 ms in an embedding: those of the longest recording (``Package.recording_s``)."""
-
-CURE = "remove it and fetch it again by --fetch --engine pocket, or name another folder (KANI_POCKET_MODEL)"
-_LAYERS = "flow_lm.transformer.layers."
 
 
 class Language(NamedTuple):
@@ -44,15 +41,10 @@ class Language(NamedTuple):
 class Pocket:
     """Models of several languages. See ``SpeechAdapter``."""
 
-    cure = CURE
-
     def load(self, settings: Mapping[str, Any], resources: Resources) -> EngineInfo:
-        """See ``SpeechAdapter.load``. settings: what ``kani.engines.pocket.checkpoint.find`` returns."""
+        """See ``SpeechAdapter.load``. settings: what ``kani.engines.pocket.plugin.find`` returns."""
         import torch
-        from pocket_tts import TTSModel  # noqa: F401 - it sets the threads of torch
 
-        if resources.threads is not None:
-            torch.set_num_threads(resources.threads)
         precision = settings["precision"]
         if precision == "auto":
             precision = "int8" if "fbgemm" in torch.backends.quantized.supported_engines else "float32"
@@ -62,7 +54,11 @@ class Pocket:
         }
         self._cloning = [each for each in self._languages.values() if each.clones]
         self._states: Recent[Any, Any] = Recent(KEPT_VOICES)
-        digests = {_digest(each.model) for each in self._languages.values()}
+        # The encoder's version: its last weights differ wherever a training did.
+        last = [each.model.mimi.downsample.conv.conv.weight for each in self._languages.values()]
+        digests = {
+            hashlib.sha256(one.detach().contiguous().numpy().tobytes()).hexdigest()[:12] for one in last
+        }
         if len(digests) > 1:
             raise EngineUnavailable(
                 "the languages of Pocket TTS have different codecs: take all of one release, or only one "
@@ -70,7 +66,7 @@ class Pocket:
             )
         return self._describe(precision, digests.pop())
 
-    def speak(self, utterance: Utterance) -> Generator[Samples | Span, None, None]:
+    def speak(self, utterance: Utterance) -> Generator[Spoken, None, None]:
         """See ``SpeechAdapter.speak``; some frames of 80 ms at a time."""
         import torch
 
@@ -162,31 +158,23 @@ def _imitated(model: Any, latents: Samples) -> Any:
 
 
 def _loaded(tag: str, files: Mapping[str, Any], *, quantize: bool) -> Language:
-    """Load one language. Raises EngineUnavailable, and whatever the package raises."""
-    import torch
-    import yaml  # type: ignore[import-untyped]
+    """Load one language. Raises ValueError, and whatever the package raises."""
     from pocket_tts import TTSModel
     from pocket_tts.quantization import RECOMMENDED_CONFIG, apply_dynamic_int8
-    from pocket_tts.utils.config import CONFIGS_DIR
-    from safetensors import safe_open
+    from pocket_tts.utils.config import CONFIGS_DIR, load_config
 
     weights = Path(files["weights"])
     # A variant has its own beside it.
     config = weights.parent / "config.yaml"
-    config = config if config.is_file() else CONFIGS_DIR / f"{files['name']}.yaml"
-    with safe_open(weights, framework="pt") as file:
-        layers = {name.split(".")[3] for name in list(file.keys()) if name.startswith(_LAYERS)}
-    values = yaml.safe_load(config.read_text("utf-8"))
-    values |= {"weights_path": str(weights), "weights_path_without_voice_cloning": None}
-    values["flow_lm"]["lookup_table"]["tokenizer_path"] = files["tokenizer"]
-    values["flow_lm"]["transformer"]["num_layers"] = len(layers)
+    values = load_config(config if config.is_file() else CONFIGS_DIR / f"{files['name']}.yaml")
+    values.weights_path, values.weights_path_without_voice_cloning = str(weights), None
+    values.flow_lm.lookup_table.tokenizer_path = files["tokenizer"]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, config.name)
-        path.write_text(yaml.safe_dump(values), "utf-8")
+        # JSON is YAML, too.
+        path.write_text(values.model_dump_json(), "utf-8")
         model: Any = TTSModel.load_model(config=path)
-    for name, weight in model.named_parameters():
-        if not torch.isfinite(weight).all():
-            raise EngineUnavailable(f"{weights}: {name} has numbers that are not finite: {CURE}")
+    check_finite(model)
     clones = files["clones"] and bool(model.flow_lm.speaker_proj_weight.any())
     voices = {name: Path(path) for name, path in files["voices"].items()}
     for path in voices.values():
@@ -197,7 +185,7 @@ def _loaded(tag: str, files: Mapping[str, Any], *, quantize: bool) -> Language:
 
 
 def _check_voice(model: Any, path: Path) -> None:
-    """Raise EngineUnavailable for a file that is no voice of a model: it would fail in speech."""
+    """Raise ValueError for a file that is no voice of a model: it would fail in speech."""
     from pocket_tts.modules.stateful_module import init_states
 
     state = model.get_state_for_audio_prompt(path)
@@ -206,7 +194,7 @@ def _check_voice(model: Any, path: Path) -> None:
         part.get("cache", own[name]["offset"]).shape[3:] != own[name]["cache"].shape[3:]
         for name, part in state.items()
     ):
-        raise EngineUnavailable(f"{path} is not a voice of this model: {CURE}")
+        raise ValueError(f"{path} is not a voice of this model")
 
 
 def _digest(model: Any) -> str:

@@ -43,16 +43,23 @@ class Published:
         return f"languages/{self.folder}/embeddings/{name}.safetensors"
 
     @property
-    def sources(self) -> tuple[tuple[str, str], ...]:
-        """The weights' (repository, revision), the one that clones first."""
-        return (
-            (CLONING_REPOSITORY, self.cloning_revision),
-            (OPEN_REPOSITORY, self.open_revision),
-        )
+    def cloning_source(self) -> str:
+        """Repository of the weights that clone, with their revision."""
+        return f"{CLONING_REPOSITORY}@{self.cloning_revision}"
+
+    @property
+    def open_source(self) -> str:
+        """Repository of the weights that do not."""
+        return f"{OPEN_REPOSITORY}@{self.open_revision}"
+
+    @property
+    def tokenizer_source(self) -> str:
+        """Repository of the tokenizer."""
+        return f"{OPEN_REPOSITORY}@{self.tokenizer_revision}"
 
     @property
     def voices_source(self) -> str:
-        """Name of the voices' repository with its revision."""
+        """Repository of the voices."""
         return f"{OPEN_REPOSITORY}@{_VOICES_REVISION}"
 
 
@@ -106,10 +113,11 @@ def languages_here(folder: Path, languages: Iterable[str], *, fetched: bool) -> 
 
 
 def _is_cached(cache: Path, published: Published) -> bool:
+    sources = (source.partition("@") for source in (published.cloning_source, published.open_source))
     return any(
         (
             cache / "hub" / f"models--{repository.replace('/', '--')}" / "snapshots" / revision
             / published.weights
         ).is_file()
-        for repository, revision in published.sources
+        for repository, _, revision in sources
     )  # fmt: skip

@@ -6,7 +6,15 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator
 
-from kani.engines.plugin_settings import LOWER, PluginSettings, choices, listed, lower, setting
+from kani.engines.plugin_settings import (
+    LOWER,
+    PluginSettings,
+    choices,
+    listed,
+    lower,
+    package_python,
+    setting,
+)
 from kani.engines.pocket.published import PUBLISHED
 
 POCKET = "Pocket TTS"
@@ -22,14 +30,8 @@ def _languages(value: Any) -> Any:
 class PocketSettings(PluginSettings):
     """Settings of the Pocket TTS engine, frozen."""
 
-    python: str | None = setting(
-        None,
-        "KANI_POCKET_PYTHON",
-        group=POCKET,
-        after="precision",
-        min_length=1,
-        about="Python of the environment with the package of `--engine pocket`. Not set: the one that "
-        "`--fetch` makes, if it is there, else the server's own.",
+    python: str | None = package_python(
+        "KANI_POCKET_PYTHON", "the package of `--engine pocket`", group=POCKET, after="precision"
     )
     languages: Annotated[tuple[str, ...], BeforeValidator(_languages)] = setting(
         tuple(PUBLISHED),

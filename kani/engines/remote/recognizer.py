@@ -14,7 +14,7 @@ from functools import partial
 from typing import Self
 
 from kani.core.errors import EngineFailed, EngineLost
-from kani.core.recognizer import Mark, RecognitionEvent, RecognizerInfo
+from kani.core.recognizer import Mark, PromptedRecognizer, RecognitionEvent, RecognizerInfo
 from kani.core.transcriber import TranscribedSegment, TranscriptionOptions
 from kani.core.types import Samples
 from kani.engines.remote.connection import Connection, Exchange, WorkerFull, WorkerLost
@@ -46,7 +46,7 @@ UNKNOWN = RecognizerInfo("remote", "", 16_000, frozenset())
 Pieces = AsyncIterator[Samples | Mark] | AsyncIterator[Samples]
 
 
-class RemoteRecognizer:
+class RemoteRecognizer(PromptedRecognizer):
     """See ``kani.core.recognizer.Recognizer``; also a ``Transcriber``."""
 
     def __init__(self, info: RecognizerInfo) -> None:
@@ -90,14 +90,6 @@ class RemoteRecognizer:
     async def stop(self) -> None:
         """See ``Recognizer.stop``."""
         await self._workers.stop()
-
-    async def recognize(
-        self, audio: AsyncIterator[Samples | Mark], language: str | None
-    ) -> AsyncGenerator[RecognitionEvent, None]:
-        """See ``Recognizer.recognize``."""
-        async with aclosing(self.recognize_prompted(audio, language, "")) as events:
-            async for event in events:
-                yield event
 
     async def recognize_prompted(
         self, audio: AsyncIterator[Samples | Mark], language: str | None, prompt: str

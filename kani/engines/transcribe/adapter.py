@@ -36,8 +36,6 @@ _LOOK_AGAIN_S = 0.05
 class Transcribe:
     """One file. See ``HearingAdapter``."""
 
-    cure = "name another GGUF file, or fetch it again (KANI_TRANSCRIBE_MODEL)"
-
     def load(self, settings: Mapping[str, Any], resources: Resources) -> RecognizerInfo:
         """See ``HearingAdapter.load``. settings: ``file``, ``cores`` of a call, ``copies`` of the model.
 

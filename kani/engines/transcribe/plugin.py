@@ -1,11 +1,51 @@
-"""Description of the recogniser of GGUF files for the server."""
+"""Description of the recogniser of GGUF files for the server, which finds the file."""
 
 from __future__ import annotations
 
+import os
+from math import ceil
+from typing import Any
+
+from kani.core.errors import EngineUnavailable
 from kani.engines.packages.package import Package, later
-from kani.engines.plugin import RecognizerPlugin
-from kani.engines.transcribe.settings import PYTHON, TranscribeSettings
+from kani.engines.plugin import RecognizerPlugin, Resources
+from kani.engines.transcribe.settings import MODEL, PYTHON, TranscribeSettings
+from kani.runtime.model_names import HUB_NAME, local_path
 from kani.runtime.packages.environment import PackageEnvironment
+
+_PATTERN = "*[qQ]8_0.gguf"
+_CORE_BYTES = 250e6
+"""Weights that a core takes a part of: a live pass over more is too slow with one core."""
+
+_MAX_COPIES = 16
+
+
+def check_name(model: str | None) -> str:
+    """Return the name of a model that can be one. Raises EngineUnavailable."""
+    if model is None:
+        example = "handy-computer/canary-180m-flash-gguf"
+        raise EngineUnavailable(f"transcribe needs {MODEL}: a GGUF file, or a hub's name such as {example}")
+    if not local_path(model).is_file() and not HUB_NAME.fullmatch(model):
+        raise EngineUnavailable(
+            f"{MODEL}: {model!r} is neither a file nor a model's name on a hub (OWNER/NAME)"
+        )
+    return model
+
+
+def find(settings: TranscribeSettings, resources: Resources) -> dict[str, Any]:
+    """Return the adapter's settings, after size and licence of what is fetched are told; blocks.
+
+    Raises EngineUnavailable with the cure.
+    """
+    name = check_name(settings.model)
+    path = local_path(name)
+    if not path.is_file():
+        path = PACKAGE.fetched(name, _PATTERN, resources)
+        PACKAGE.check(path)
+    cpus = os.cpu_count() or 1
+    cores = min(resources.threads or ceil(path.stat().st_size / _CORE_BYTES), cpus)
+    return {"file": str(path.absolute()), "cores": cores, "copies": min(cpus // cores, _MAX_COPIES)}
+
 
 PACKAGE = Package(
     "transcribe",
@@ -22,7 +62,9 @@ PACKAGE = Package(
         exact=("transcribe-cpp", "transcribe-cpp-native"),
     ),
     "kani.engines.transcribe.adapter:Transcribe",
-    later("kani.engines.transcribe.gguf_file:find"),
+    find,
+    MODEL,
+    "recognizer",
 )
 
 RECOGNIZER = RecognizerPlugin(

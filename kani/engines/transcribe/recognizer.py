@@ -8,13 +8,12 @@ from dataclasses import replace
 from functools import partial
 
 from kani.core.errors import EngineUnavailable
-from kani.core.recognizer import Mark, RecognitionEvent, RecognizerInfo
+from kani.core.recognizer import Mark, PromptedRecognizer, RecognitionEvent, RecognizerInfo
 from kani.core.transcriber import TranscribedSegment, TranscriptionOptions
 from kani.core.types import Samples
 from kani.engines.packages.recognizer import PackageRecognizer
 from kani.engines.plugin import Resources
-from kani.engines.transcribe.gguf_file import check_name
-from kani.engines.transcribe.plugin import PACKAGE
+from kani.engines.transcribe.plugin import PACKAGE, check_name
 from kani.engines.transcribe.settings import LANGUAGE, MODEL, TranscribeSettings
 from kani.runtime.model_names import short_name
 from kani.runtime.recognition import live_delay
@@ -28,14 +27,15 @@ from kani.runtime.recognition.transcription import RecordingTranscription
 from kani.runtime.voice_detector import SAMPLE_RATE
 
 
-class TranscribeRecognizer(PackageRecognizer):
+class TranscribeRecognizer(PromptedRecognizer, PackageRecognizer):
     """A model in a GGUF file. See ``docs/engines.md``."""
 
     def __init__(self, settings: TranscribeSettings, resources: Resources) -> None:
         """Raises EngineUnavailable for a model that cannot be one."""
         name = short_name(check_name(settings.model))
         info = RecognizerInfo("transcribe", name, SAMPLE_RATE, frozenset())
-        super().__init__(PACKAGE, settings, resources, info)
+        # Not super(): the protocol's does nothing.
+        PackageRecognizer.__init__(self, PACKAGE, settings, resources, info)
         self._named = settings.language
 
     async def _prepare(self) -> None:
@@ -54,14 +54,6 @@ class TranscribeRecognizer(PackageRecognizer):
         if hasattr(self, "_scheduler"):  # it is made once the worker has started
             await self._scheduler.stop()
         await super().stop()
-
-    async def recognize(
-        self, audio: AsyncIterator[Samples | Mark], language: str | None
-    ) -> AsyncGenerator[RecognitionEvent, None]:
-        """See ``Recognizer.recognize``."""
-        async with aclosing(self.recognize_prompted(audio, language, "")) as events:
-            async for event in events:
-                yield event
 
     async def recognize_prompted(
         self, audio: AsyncIterator[Samples | Mark], language: str | None, prompt: str

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kani.engines.plugin_settings import PluginSettings, setting
+from kani.engines.plugin_settings import PluginSettings, package_python, setting
 
 SPEECH = "Speech"
 """The group of the server's own settings."""
@@ -31,11 +31,4 @@ class TranscribeSettings(PluginSettings):
         about="Language (`es`) of speech whose client names none. Not set: it is detected; a model that has "
         "several and detects none, as Canary, refuses such speech.",
     )
-    python: str | None = setting(
-        None,
-        PYTHON,
-        group=SPEECH,
-        min_length=1,
-        about="Python of the environment with transcribe-cpp. Not set: the one that `--fetch` makes, else "
-        "the server's own.",
-    )
+    python: str | None = package_python(PYTHON, "transcribe-cpp", group=SPEECH)

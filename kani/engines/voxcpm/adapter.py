@@ -6,7 +6,6 @@ codec's state in the codec's modules.
 
 from __future__ import annotations
 
-import os
 import tempfile
 import threading
 from collections.abc import Generator, Mapping
@@ -17,10 +16,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from kani.core.engine import EngineInfo
-from kani.core.errors import EngineUnavailable, InvalidRequest
-from kani.core.types import Embedding, Samples, Segment, Span
-from kani.engines.packages.adapter import RECORDING_RATE, Recent, Utterance
-from kani.engines.plugin import Resources
+from kani.core.errors import InvalidRequest
+from kani.core.types import Samples, Segment
+from kani.engines.packages.adapter import Recent, Spoken, Utterance, check_finite
+from kani.engines.plugin import RECORDING_RATE, Resources
 from kani.engines.voxcpm import published
 from kani.engines.voxcpm.parameters import Parameters
 
@@ -38,17 +37,11 @@ class Prompt(NamedTuple):
 class VoxCPM:
     """One checkpoint, on one device. See ``SpeechAdapter``."""
 
-    cure = published.CURE
-
     def load(self, settings: Mapping[str, Any], resources: Resources) -> EngineInfo:
-        """See ``SpeechAdapter.load``. settings: what ``kani.engines.voxcpm.checkpoint.find`` returns."""
-        # Before the package is imported: no progress bar for each utterance, and no access to a hub.
-        os.environ |= {"TQDM_DISABLE": "1", "HF_HUB_OFFLINE": "1"}
+        """See ``SpeechAdapter.load``. settings: what ``kani.engines.voxcpm.plugin.find`` returns."""
         import torch
         from voxcpm import VoxCPM as Package
 
-        if resources.threads is not None:
-            torch.set_num_threads(resources.threads)
         folder, device, denoiser = Path(settings["folder"]), resources.device, settings["denoiser"]
         self._package: Any = Package(
             str(folder),
@@ -67,9 +60,7 @@ class VoxCPM:
         self._denoises = self._package.denoiser is not None
         self._rate = int(settings[RECORDING_RATE])
         self._second = settings["architecture"] == "voxcpm2"
-        used = {"seed", "prompt_text", "cfg_value", "inference_timesteps", "retry_badcase"}
-        used |= {"retry_badcase_max_times", "retry_badcase_ratio_threshold"}
-        used |= {"denoise"} if self._denoises else set()
+        used = {"seed", *Parameters.__struct_fields__} - (set() if self._denoises else {"denoise"})
         rate = int(self._model.sample_rate)
         return published.describe(folder, settings["architecture"], rate, used=used)
 
@@ -83,14 +74,12 @@ class VoxCPM:
 
     def embed(self, samples: Samples) -> Samples:
         """See ``SpeechAdapter.embed``: latents, also of the denoised recording if there is a denoiser."""
-        parts = [self._encode(samples)]
-        if self._denoises:
-            parts.append(self._encode(self._denoised(samples)))
-        values: Samples = np.concatenate([part.float().numpy().ravel() for part in parts])
+        recordings = [samples, self._denoised(samples)] if self._denoises else [samples]
+        values: Samples = np.concatenate([self._encode(each) for each in recordings])
         return values
 
-    def _encode(self, samples: Samples) -> Any:
-        """Return the latents of a recording, [patches, patch size, latent size].
+    def _encode(self, samples: Samples) -> Samples:
+        """Return the latents of a recording, [patches, patch size, latent size] one after the other.
 
         It is padded at its beginning, as the package does it for a recording that speech continues.
         """
@@ -100,9 +89,9 @@ class VoxCPM:
         padded = np.concatenate((np.zeros(-len(samples) % length, np.float32), samples))
         with torch.inference_mode():
             audio = torch.from_numpy(padded)[None].to(self._model.device)
-            latents = self._model.audio_vae.encode(audio, self._rate).cpu()
+            latents: Samples = self._model.audio_vae.encode(audio, self._rate).float().cpu().numpy()
         patch_size, latent_size = self._latent_shape
-        return latents.view(latent_size, -1, patch_size).permute(1, 2, 0)
+        return latents.reshape(latent_size, -1, patch_size).transpose(1, 2, 0).ravel()
 
     def _denoised(self, samples: Samples) -> Samples:
         """Denoise a recording. Runs through files: the denoiser takes no samples."""
@@ -117,7 +106,7 @@ class VoxCPM:
         mono: Samples = soxr.resample(found.mean(1), rate, self._rate).astype(np.float32)
         return mono
 
-    def speak(self, utterance: Utterance) -> Generator[Samples | Span, None, None]:
+    def speak(self, utterance: Utterance) -> Generator[Spoken, None, None]:
         """See ``SpeechAdapter.speak``: patches of 80 or 160 ms, or all at once for ``retry_badcase``.
 
         Raises InvalidRequest for options out of range, and for a prompt that is too long for the model.
@@ -130,29 +119,27 @@ class VoxCPM:
         latents: list[Any] = []
         self._stopped = utterance.stopped
         torch.manual_seed(utterance.seed)
-        if parameters.retry_badcase is not None:
-            wav, _, made = self._model.generate_with_prompt_cache(**arguments)
-            latents.append(made)
-            yield samples_of(wav)
+        whole = parameters.retry_badcase is not None
+        if whole:
+            parts = [self._model.generate_with_prompt_cache(**arguments)]
         else:
-            for wav, _, made in self._model.generate_with_prompt_cache_streaming(**arguments):
-                latents.append(made[-1].squeeze(0).cpu())
-                yield samples_of(wav)
+            parts = self._model.generate_with_prompt_cache_streaming(**arguments)
+        for wav, _, made in parts:
+            latents.append(made if whole else made[-1].squeeze(0).cpu())
+            yield wav.squeeze(0).float().cpu().numpy()
         if prompt is None and segment.session and latents:
             # The next segments of the session speak in the voice that the model chose for this one. After its
             # text follows a space, which no language without it minds.
             self._made.keep(segment.session, Prompt(torch.cat(latents), f"{segment.text.strip()} "))
 
     def _prompt(self, segment: Segment, parameters: Parameters) -> Prompt | None:
-        if segment.embedding is not None:
-            return self._cloned(segment.embedding, parameters)
-        if parameters.prompt_text:
-            raise InvalidRequest("prompt_text", "is the transcript of a recording: there is none")
-        return self._made.use(segment.session)
-
-    def _cloned(self, embedding: Embedding, parameters: Parameters) -> Prompt:
+        """Return the voice to speak with, None if the model chooses one. Raises InvalidRequest."""
         import torch
 
+        if (embedding := segment.embedding) is None:
+            if parameters.prompt_text:
+                raise InvalidRequest("prompt_text", published.NO_RECORDING)
+            return self._made.use(segment.session)
         values, parts = np.asarray(embedding.values, np.float32), 1 + self._denoises
         if len(values) % (parts * np.prod(self._latent_shape)):
             raise InvalidRequest("reference", "the embedding is not one of this model")
@@ -207,29 +194,14 @@ class VoxCPM:
             raise RuntimeError("the utterance was stopped")
 
 
-def samples_of(wav: Any) -> Samples:
-    """Return the samples of a tensor [1, samples]."""
-    samples: Samples = wav.squeeze(0).float().cpu().numpy()
-    return samples
-
-
 def check_weights(folder: Path, model: Any) -> None:
-    """Check that every weight was in the files, as the package leaves missing ones random, and is finite.
-
-    Raises EngineUnavailable.
-    """
-    import torch
-
+    """Raise ValueError for a weight that no file has, as the package leaves such random, or is not finite."""
     names = {*_names_in(folder, "model.safetensors", "pytorch_model.bin")}
     names |= {f"audio_vae.{name}" for name in _names_in(folder, "audiovae.safetensors", "audiovae.pth")}
-    for name, weight in model.named_parameters():
-        stored, fault = name.replace("._orig_mod.", "."), ""
-        if stored not in names:
-            fault = f"of another architecture, or incomplete: its files have no {stored}"
-        elif not torch.isfinite(weight).all():
-            fault = f"damaged: {stored} has NaN or infinite values"
-        if fault:
-            raise EngineUnavailable(f"{folder} is {fault}; {published.CURE}")
+    for name, _ in model.named_parameters():
+        if (stored := name.replace("._orig_mod.", ".")) not in names:
+            raise ValueError(f"it is of another architecture, or incomplete: its files have no {stored}")
+    check_finite(model)
 
 
 def _names_in(folder: Path, *kinds: str) -> list[str]:

@@ -18,9 +18,9 @@ import numpy as np
 
 from kani.core.engine import EngineInfo
 from kani.core.errors import InvalidRequest
-from kani.core.types import Samples, Span
-from kani.engines.packages.adapter import RECORDING_RATE, Recent, Utterance
-from kani.engines.plugin import Resources
+from kani.core.types import Samples
+from kani.engines.packages.adapter import Recent, Spoken, Utterance
+from kani.engines.plugin import RECORDING_RATE, Resources
 from kani.engines.voxcpm import published
 from kani.engines.voxcpm.parameters import Parameters
 
@@ -37,8 +37,6 @@ log = logging.getLogger(__name__)
 
 class NanoVLLM:
     """One checkpoint on one CUDA device. See ``SpeechAdapter``."""
-
-    cure = published.CURE
 
     async def load(self, settings: Mapping[str, Any], resources: Resources) -> EngineInfo:
         """See ``SpeechAdapter.load``."""
@@ -78,7 +76,7 @@ class NanoVLLM:
             latents: bytes = await self._pool.encode_latents(file.getvalue(), "wav")
         return latents
 
-    async def speak(self, utterance: Utterance) -> AsyncGenerator[Samples | Span, None]:
+    async def speak(self, utterance: Utterance) -> AsyncGenerator[Spoken, None]:
         """See ``SpeechAdapter.speak``; a patch at a time."""
         segment, parameters = utterance.segment, Parameters.of(utterance.segment.options)
         prompt = await self._prompt(utterance, parameters.prompt_text)
@@ -108,7 +106,7 @@ class NanoVLLM:
         segment = utterance.segment
         if (embedding := segment.embedding) is None:
             if text:
-                raise InvalidRequest("prompt_text", "is the transcript of a recording: there is none")
+                raise InvalidRequest("prompt_text", published.NO_RECORDING)
             if (kept := self._made.use(segment.session)) is None:
                 return {}
             samples, text = kept

@@ -1,39 +1,32 @@
-"""Parameters of one utterance: defaults and ranges of VoxCPM's package and of its WebSocket protocol."""
+"""Options of one utterance, with the names, defaults and ranges of VoxCPM's package."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from typing import Any
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
 
 from kani.core.errors import InvalidRequest
 from kani.core.types import OptionValue
 
-RANGES: Mapping[str, tuple[float, float]] = {
-    "cfg_value": (0.1, 10.0),
-    "inference_timesteps": (1, 50),
-    "retry_badcase_max_times": (0, 10),
-    "retry_badcase_ratio_threshold": (1.0, 20.0),
-}
-"""Ranges of the numbers, ends included."""
 
+class Parameters(msgspec.Struct, frozen=True):
+    """Options of a request that the model uses."""
 
-@dataclass(frozen=True, slots=True)
-class Parameters:
-    """Options of a request that the model uses; the names are those of the package."""
-
-    cfg_value: float = 2.0
+    cfg_value: Annotated[float, Meta(ge=0.1, le=10.0)] = 2.0
     """Weight of the text and of the voice against free generation."""
-    inference_timesteps: int = 10
+    inference_timesteps: Annotated[int, Meta(ge=1, le=50)] = 10
     """Steps of the diffusion for each patch of audio."""
     denoise: bool = False
     """True if the recording's latents are to be those made after the denoiser."""
     retry_badcase: bool | None = None
     """True if a segment that is too long for its text is made again. True and False both have it decoded and
     sent once it is complete; None streams it."""
-    retry_badcase_max_times: int = 3
+    retry_badcase_max_times: Annotated[int, Meta(ge=0, le=10)] = 3
     """Attempts, the first included; 0 is one attempt, too."""
-    retry_badcase_ratio_threshold: float = 6.0
+    retry_badcase_ratio_threshold: Annotated[float, Meta(ge=1.0, le=20.0)] = 6.0
     """Patches of audio for each token of the text from which on a segment is too long; it ends there."""
     prompt_text: str = ""
     """Transcript of the recording, which the speech then continues."""
@@ -44,21 +37,8 @@ class Parameters:
 
         Raises InvalidRequest for a value of another type, or out of its range.
         """
-        given: dict[str, Any] = {}
-        for field in fields(cls):
-            value = options.get(field.name)
-            if value is not None:
-                _check(field.name, value, bool if field.default is None else type(field.default))
-                given[field.name] = value
-        return cls(**given)
-
-
-def _check(name: str, value: OptionValue, kind: type) -> None:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not (number if kind is float else type(value) is kind):
-        raise InvalidRequest(name, f"has to be of type {kind.__name__}")
-    if name in RANGES and number:
-        low, high = RANGES[name]
-        # False for NaN.
-        if not low <= float(value) <= high:
-            raise InvalidRequest(name, f"must be between {low} and {high}")
+        try:
+            return msgspec.convert({name: each for name, each in options.items() if each is not None}, cls)
+        except msgspec.ValidationError as error:
+            reason, _, field = str(error).partition(" - at `$.")
+            raise InvalidRequest(field.rstrip("`"), reason) from None

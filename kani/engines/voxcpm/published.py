@@ -6,12 +6,13 @@ Source: PyPI voxcpm 2.0.3, ``core.py`` and ``model/``. Weights and package are u
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from kani.core.engine import EngineInfo
-from kani.core.types import Voice
+if TYPE_CHECKING:
+    from kani.core.engine import EngineInfo
 
 ENGINE = "voxcpm"
-CURE = "remove it and fetch it again by --fetch --engine voxcpm, or name another folder (KANI_VOXCPM_MODEL)"
+NO_RECORDING = "is the transcript of a recording: there is none"
 NEEDS_WORDS = "this VoxCPM model needs the words that are spoken in the recording"
 
 MAX_VOICES = 256
@@ -50,6 +51,9 @@ def describe(
     folder: Path, architecture: str, sample_rate: int, *, used: set[str], streams: int = 1
 ) -> EngineInfo:
     """Describe a checkpoint's engine. used: fields of requests; streams: segments at once."""
+    from kani.core.engine import EngineInfo
+    from kani.core.types import Voice
+
     languages, denoised = LANGUAGES[architecture], ", denoised" if "denoise" in used else ""
     version = f"{'VoxCPM2' if architecture == 'voxcpm2' else 'VoxCPM'} {folder.name[:12]}"
     return EngineInfo(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kani.engines.plugin_settings import PluginSettings, setting
+from kani.engines.plugin_settings import PluginSettings, package_python, setting
 
 VOXCPM = "VoxCPM's model"
 
@@ -10,14 +10,8 @@ VOXCPM = "VoxCPM's model"
 class VoxCPMSettings(PluginSettings):
     """Settings of the VoxCPM engine, frozen; None stands for its own default."""
 
-    python: str | None = setting(
-        None,
-        "KANI_VOXCPM_PYTHON",
-        group=VOXCPM,
-        after="pocket_precision",
-        min_length=1,
-        about="Python of the environment with the package of `--engine voxcpm`. Not set: the one that "
-        "`--fetch` makes, if it is there, else the server's own.",
+    python: str | None = package_python(
+        "KANI_VOXCPM_PYTHON", "the package of `--engine voxcpm`", group=VOXCPM, after="pocket_precision"
     )
     model: str | None = setting(
         None,

@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from kani.core.errors import EngineFailed, EngineUnavailable
-from kani.core.recognizer import Mark, RecognitionEvent, RecognizerInfo
+from kani.core.recognizer import Mark, PromptedRecognizer, RecognitionEvent, RecognizerInfo
 from kani.core.transcriber import TranscribedSegment, TranscriptionOptions
 from kani.core.types import Samples
 from kani.engines.whisper.checkpoint.contents import read_contents
@@ -45,7 +45,7 @@ _MAX_WORKERS = 16
 log = logging.getLogger(__name__)
 
 
-class WhisperRecognizer:
+class WhisperRecognizer(PromptedRecognizer):
     """Whisper in int8: words while someone speaks, and recordings. See ``docs/listening.md``."""
 
     def __init__(
@@ -113,14 +113,6 @@ class WhisperRecognizer:
     async def stop(self) -> None:
         """See ``Recognizer.stop``."""
         await self._scheduler.stop()
-
-    async def recognize(
-        self, audio: AsyncIterator[Samples | Mark], language: str | None
-    ) -> AsyncGenerator[RecognitionEvent, None]:
-        """See ``Recognizer.recognize``."""
-        async with aclosing(self.recognize_prompted(audio, language, "")) as events:
-            async for event in events:
-                yield event
 
     async def recognize_prompted(
         self, audio: AsyncIterator[Samples | Mark], language: str | None, prompt: str

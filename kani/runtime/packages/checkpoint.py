@@ -20,12 +20,12 @@ log = logging.getLogger(__name__)
 
 
 def fetched(
-    name: str, files: tuple[str, ...], cache: Path, *, engine: str, setting: str, may_fetch: bool
+    name: str, files: tuple[str, ...] | str, cache: Path, *, engine: str, setting: str, may_fetch: bool
 ) -> Path:
-    """Return the folder of a hub's repository, fetched if it may be.
+    """Return the folder of a hub's repository, fetched if it may be, or a file of it.
 
-    files: patterns of what is needed; cache: folder of fetched files; setting: that which names a folder
-    instead. Raises EngineUnavailable.
+    files: patterns of what is needed, or the one pattern of the file that is returned; cache: folder of
+    fetched files; setting: that which names a folder instead. Raises EngineUnavailable.
     """
     try:
         from kani.runtime.errors import CheckpointError
@@ -35,8 +35,9 @@ def fetched(
         raise EngineUnavailable(
             f"fetching {name} needs {error.name}: {install}, or name a folder that holds it ({setting})"
         ) from error
+    hub = Hub(cache, may_fetch, log.info)
     try:
-        return Hub(cache, may_fetch, log.info).find_files(name, files)
+        return hub.find_file(name, files) if isinstance(files, str) else hub.find_files(name, files)
     except CheckpointError as error:
         raise EngineUnavailable(f"the {engine} engine cannot start: {error} ({setting})") from error
 

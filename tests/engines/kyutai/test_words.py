@@ -7,8 +7,14 @@ from collections.abc import Sequence
 import pytest
 
 from kani.core.recognizer import STEP_S
-from kani.engines.kyutai.script import Script, words
-from kani.engines.kyutai.words import END_OF_PADDING, MAX_WORD_TOKENS, Delays, WordAssembler
+from kani.engines.kyutai.words import (
+    END_OF_PADDING,
+    MAX_WORD_TOKENS,
+    Delays,
+    Script,
+    WordAssembler,
+    words,
+)
 from kani.engines.packages.adapter import Word
 
 TEXT = "Well, it’s (only) one:two — three."

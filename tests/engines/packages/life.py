@@ -1,18 +1,42 @@
-"""The life of a package's engine: it speaks, is cancelled, is killed, and comes back."""
+"""A package's engine in this process, and its life: it speaks, is interrupted, and comes back."""
 
 from __future__ import annotations
 
-from contextlib import aclosing
-from typing import Any, cast
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
 import pytest
+from prometheus_client import CollectorRegistry
 
-from kani.core.audio.pcm import pcm16
 from kani.core.errors import EngineFailed
-from kani.core.types import Samples, Segment
-from tests.judges.judged import Running
+from kani.core.types import Samples, Segment, SpeechChunk
+from kani.engines.packages.engine import PackageEngine
+from kani.engines.plugin import Resources
+from kani.engines.registry import Registry
+from kani.engines.restarts import Restarts
+
+STAND_INS = Path(__file__).parent / "stand_ins"
+"""Folder for PYTHONPATH: workers find stand-ins for makers' packages there, before what is installed."""
+
+
+def resources(folder: Path, **given: Any) -> Resources:
+    registry = CollectorRegistry()
+    host = Registry(lambda model: model(), Resources(folder), registry, Restarts(registry))
+    return Resources(folder, host=host, **given)
+
+
+@asynccontextmanager
+async def started(one: Any) -> AsyncIterator[Any]:
+    """Start an engine or a recogniser, and stop it, also where it did not start."""
+    try:
+        await one.start()
+        yield one
+    finally:
+        await one.stop()
 
 
 def workers() -> list[psutil.Process]:
@@ -20,39 +44,23 @@ def workers() -> list[psutil.Process]:
     return [one for one in psutil.Process().children() if "kani.engines.worker.child" in one.cmdline()]
 
 
-def pcm_of(samples: Samples) -> Samples:
-    """The samples as frames of 16 bits have them."""
-    return np.frombuffer(pcm16(samples), "<i2").astype(np.float32) / 32_768
+async def chunks_of(engine: PackageEngine, segment: Segment) -> list[SpeechChunk]:
+    async with aclosing(engine.synthesize(segment)) as chunks:
+        return [chunk async for chunk in chunks]
 
 
-def spoken(one: Running[Any], segment: Segment) -> Samples:
-    """What an engine speaks of a segment."""
-
-    async def samples() -> Samples:
-        async with aclosing(one.engine.synthesize(segment)) as chunks:
-            return np.concatenate([chunk.samples async for chunk in chunks])
-
-    return cast(Samples, one.run(samples()))
+async def said(engine: PackageEngine, segment: Segment) -> Samples:
+    return np.concatenate([chunk.samples for chunk in await chunks_of(engine, segment)])
 
 
-def interrupted(one: Running[Any], segment: Segment, *, killed: bool) -> None:
+async def interrupted(engine: PackageEngine, segment: Segment, *, killed: bool) -> None:
     """Cancel a long segment after its first audio, or kill the workers: then it fails."""
-
-    async def begun() -> None:
-        async with aclosing(one.engine.synthesize(segment)) as chunks:
-            await anext(chunks)
-            for worker in workers() if killed else ():
-                worker.kill()
-            async for _ in chunks if killed else _none():
+    async with aclosing(engine.synthesize(segment)) as chunks:
+        await anext(chunks)
+        if not killed:
+            return
+        for worker in workers():
+            worker.kill()
+        with pytest.raises(EngineFailed, match="lost"):
+            async for _ in chunks:
                 pass
-
-    if not killed:
-        one.run(begun())
-        return
-    with pytest.raises(EngineFailed, match="lost"):
-        one.run(begun())
-
-
-async def _none() -> Any:
-    for one in ():
-        yield one

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import multiprocessing
 import threading
 import time
-from collections.abc import AsyncGenerator, Generator, Iterator, Mapping
+from collections.abc import Generator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +31,7 @@ def tone(seconds: float, pitch: float = 440.0) -> Samples:
 
 
 class Tone:
-    """Speaks a tone of ``WORD_S`` for each word; its pitch is the seed, or the recording's."""
-
-    cure = "cure it"
+    """Speaks a tone of ``WORD_S`` for each word; its pitch is the seed."""
 
     def load(self, settings: Mapping[str, Any], resources: Resources) -> EngineInfo:
         if settings.get("fault"):
@@ -52,7 +49,6 @@ class Tone:
         self._settings = settings
         return EngineInfo(
             "stand_in", "1", RATE, (Voice("stand_in:a", "A", "en", "stand_in"),), {"en": "stand_in:a"},
-            max_concurrency=settings.get("slots", 1), cloning="embedding", embedding_model="tones",
         )  # fmt: skip
 
     def speak(self, utterance: Utterance) -> Generator[Samples | Span, None, None]:
@@ -61,14 +57,12 @@ class Tone:
             raise InvalidRequest("text", "the stand-in does not say this")
         if segment.text == "broken":
             raise ValueError("a fault of the package")
-        pitch = float(segment.embedding.values[0]) if segment.embedding is not None else utterance.seed
+        pitch = utterance.seed
         yield np.zeros(round(SILENCE_S * RATE), np.float32)
         if segment.text == "silence":
             return
         at, start_s = 0, SILENCE_S
         for word in segment.text.split():
-            while word == "forever" and not utterance.stopped.wait(0.01):
-                yield tone(WORD_S, pitch)
             at = segment.text.index(word, at)
             yield tone(WORD_S, pitch)
             yield Span(at, at + len(word), start_s, start_s + WORD_S)
@@ -76,18 +70,6 @@ class Tone:
             while word == "hush" and not utterance.stopped.is_set():
                 yield np.zeros(RATE, np.float32)
         yield np.zeros(round(SILENCE_S * RATE), np.float32)
-
-    def embed(self, samples: Samples) -> Samples:
-        return np.array([np.abs(np.fft.rfft(samples)).argmax() * RATE / len(samples)])
-
-
-class SharedTone(Tone):
-    """The same in the event loop, for packages that share a model among streams."""
-
-    async def speak(self, utterance: Utterance) -> AsyncGenerator[Samples | Span, None]:  # type: ignore[override]
-        for each in super().speak(utterance):
-            await asyncio.sleep(0)
-            yield each
 
 
 class Session:
@@ -99,12 +81,11 @@ class Session:
         self._steps = self._words = 0
         self._language = language or ""
 
-    def feed(self, samples: Samples) -> Iterator[Word]:
+    def feed(self, samples: Samples) -> list[Word]:
         assert len(samples) == STEP
         self._steps += 1
         self.pending = self._steps % 5 != 0
-        if not self.pending:
-            yield self._word(self._steps)
+        return [] if self.pending else [self._word(self._steps)]
 
     def _word(self, steps: int) -> Word:
         self._words += 1
@@ -123,8 +104,6 @@ OPEN: set[Session] = set()
 class Ear:
     """Hears live."""
 
-    cure = "cure it"
-
     def load(self, settings: Mapping[str, Any], resources: Resources) -> RecognizerInfo:
         self.streams, self._pauses = settings.get("streams", 2), settings.get("pauses")
         return RecognizerInfo(
@@ -140,17 +119,15 @@ class Ear:
 class Reader:
     """Hears recordings: their seconds. A prompt is a file that it makes; then it waits to be stopped."""
 
-    cure, streams = "cure it", 1
+    streams = 1
 
     def load(self, settings: Mapping[str, Any], resources: Resources) -> RecognizerInfo:
         languages = frozenset({"en"})
         return RecognizerInfo("reader", "1", HEARING_RATE, languages, recordings_only="it reads recordings")
 
-    def hear(
-        self, samples: Samples, options: TranscriptionOptions, stopped: threading.Event
-    ) -> Iterator[Heard]:
+    def hear(self, samples: Samples, options: TranscriptionOptions, stopped: threading.Event) -> list[Heard]:
         if options.prompt:
             Path(options.prompt).touch()
             stopped.wait()
         seconds = len(samples) / HEARING_RATE
-        yield Heard(f" {seconds:g} s", 0.0, seconds, language="en", probability=0.5)
+        return [Heard(f" {seconds:g} s", 0.0, seconds, language="en", probability=0.5)]

@@ -1,4 +1,4 @@
-"""GGUF files for transcribe.cpp: the embedded Whisper base, and a model with streams and random weights."""
+"""The embedded Whisper base as a GGUF file, for transcribe.cpp."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from tests.engines.whisper.checkpoint.random_checkpoint import parts
 
 Array = npt.NDArray[Any]
 _KINDS = (np.float32, np.int8, np.int16, np.int32, np.float16)
-_NO = {"lang_detect": False, "translate": False, "timestamps": False}
 
 # fmt: off
 _LAYERS = {"n_layers": 6, "d_model": 512, "n_heads": 8, "ffn_dim": 2048, "activation": "gelu"}
@@ -46,37 +45,6 @@ _WHISPER: dict[str, Any] = {
 _TOKENS = {
     "sot": "startoftranscript", "decoder_start": "startoftranscript", "prev_sot": "startofprev",
     "no_timestamps": "notimestamps", "transcribe": "transcribe", "translate": "translate",
-}
-_WIDTH, _DEPTH, _COUNT = 64, 2, 2_000
-_SMALL = {
-    "n_layers": _DEPTH, "d_model": _WIDTH, "n_heads": 2, "n_kv_heads": 2, "head_dim": 32,
-    "ffn_dim": 4 * _WIDTH,
-}
-_MOONSHINE: dict[str, Any] = {
-    "general": {"name": "Moonshine", "license": "mit", "languages": ["en"]},
-    "tokenizer.ggml": {
-        "model": "bpe", "pre": "default", "merges": ["▁ a"], "byte_fallback": True, "add_bos_token": True,
-        "unknown_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "padding_token_id": 0,
-        "token_type": [2, 3, 3, *[6] * 256, *[1] * (_COUNT - 259)],
-    },
-    "stt": {
-        "variant": "moonshine-streaming-tiny", "capability": {**_NO, "streaming": True},
-        "frontend": {"type": "raw", "sample_rate": 16_000, "num_mels": 1},
-        "moonshine_streaming": {
-            "encoder": {
-                **_SMALL, "frame_len": 80, "activation": "gelu", "frame_ms": 5.0,
-                "sliding_windows": [16, 4] * _DEPTH,
-            },
-            "decoder": {
-                **_SMALL, "vocab_size": _COUNT, "max_position_embeddings": 1024, "activation": "silu",
-                "tie_word_embeddings": False,
-            },
-            "partial_rotary_factor": 0.5, "rope_theta": 10_000.0, "attention_bias": False, "cmvn_eps": 1e-6,
-            "pad_head_dim_to_multiple_of": 0, "encoder_layernorm_unit_offset": True,
-            "encoder_hidden_size": _WIDTH, "adapter_has_proj": False, "decoder_start_token_id": 1,
-            "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0,
-        },
-    },
 }
 # fmt: on
 
@@ -192,36 +160,3 @@ def whisper_base(path: Path) -> Path:
             linear(f"{whence}/ffn/linear_0", f"{to}.ffn.fc1")
             linear(f"{whence}/ffn/linear_1", f"{to}.ffn.fc2")
     return _write(path, "whisper", values, tensors)
-
-
-def random_stream(path: Path) -> Path:
-    """Write a small streaming Moonshine with random weights; its words mean nothing."""
-    letters, width = "aeioubdfghklmnprstvz", _WIDTH
-    words = [f"▁{letters[n % 20]}{letters[n // 20 % 20]}{letters[n // 400]}" for n in range(_COUNT - 259)]
-    tokens = ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256)), *words]
-    shapes: dict[str, tuple[int, ...]] = {
-        "enc.embedder.comp.log_k": (1,),
-        "enc.embedder.linear.weight": (width, 80),
-    }
-    shapes |= {"enc.embedder.conv1.weight": (2 * width, width, 5), "enc.embedder.conv1.bias": (2 * width,)}
-    shapes |= {"enc.embedder.conv2.weight": (width, 2 * width, 5), "enc.embedder.conv2.bias": (width,)}
-    shapes |= {f"{side}.final_norm.weight": (width,) for side in ("enc", "dec")}
-    shapes |= {"adapter.pos_emb.weight": (1024, width)}
-    shapes |= {f"dec.{name}.weight": (_COUNT, width) for name in ("token_embd", "lm_head")}
-    for side, attentions, inner in (("enc", ("attn",), 4), ("dec", ("self_attn", "cross_attn"), 8)):
-        for block in (f"{side}.blocks.{at}" for at in range(_DEPTH)):
-            for own in attentions:
-                shapes |= {f"{block}.{own}.{name}.weight": (width, width) for name in (*"qkv", "out")}
-                shapes[f"{block}.norm_{own.removesuffix('_attn')}.weight"] = (width,)
-            shapes[f"{block}.norm_ffn.weight"] = (width,)
-            shapes |= {
-                f"{block}.ffn.fc1.weight": (inner * width, width),
-                f"{block}.ffn.fc1.bias": (inner * width,),
-            }
-            shapes |= {f"{block}.ffn.fc2.weight": (width, 4 * width), f"{block}.ffn.fc2.bias": (width,)}
-    chance = np.random.default_rng(2)
-    tensors: dict[str, Array] = {
-        name: np.ones(shape) if "norm" in name else chance.normal(0, 1.5 * shape[-1] ** -0.5, shape)
-        for name, shape in shapes.items()
-    }
-    return _write(path, "moonshine_streaming", {**_MOONSHINE, "tokenizer.ggml.tokens": tokens}, tensors)

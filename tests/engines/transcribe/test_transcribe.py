@@ -1,4 +1,4 @@
-"""GGUF files by transcribe.cpp, of the judges' environment: the embedded Whisper base, and random streams."""
+"""GGUF files by transcribe.cpp, of the judges' environment: the embedded Whisper base."""
 
 from __future__ import annotations
 
@@ -6,30 +6,24 @@ import asyncio
 import os
 import sys
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-import psutil
 import pytest
-from prometheus_client import CollectorRegistry
 
-from kani.core.errors import EngineLost, EngineUnavailable, InvalidRequest
-from kani.core.recognizer import RecognizedWord
+from kani.core.errors import EngineLost, EngineUnavailable
 from kani.core.transcriber import TranscribedSegment, TranscriptionOptions
 from kani.core.types import Samples
 from kani.engines.plugin import Resources
-from kani.engines.registry import Registry
-from kani.engines.transcribe.adapter import Transcribe
-from kani.engines.transcribe.gguf_file import find
-from kani.engines.transcribe.plugin import PACKAGE
+from kani.engines.transcribe.plugin import PACKAGE, find
 from kani.engines.transcribe.recognizer import TranscribeRecognizer
 from kani.engines.transcribe.settings import TranscribeSettings
 from kani.runtime.recognition.heard_words import cut, is_speech, text_of, timed, told
-from tests.engines.transcribe.gguf_models import random_stream, whisper_base
+from tests.engines.packages.life import resources, started, workers
+from tests.engines.transcribe.gguf_models import whisper_base
 from tests.judges.judged import JUDGE_PYTHON, needs
 from tests.runtime.test_hub import Hub
 from tests.runtime.test_hub import hub as hub
@@ -87,18 +81,6 @@ def test_answers_that_nobody_says_are_dropped(text: str, seconds: float, *, spee
     assert is_speech([heard(text)], seconds) is speech
 
 
-def test_languages_have_the_models_names_and_some_have_to_be_told() -> None:
-    adapter: Any = Transcribe()
-    adapter._codes = adapter._told = {"es": "es-ES", "en": "en-US"}
-    adapter._can = SimpleNamespace(supports_language_detect=False)
-    assert adapter._code("es") == "es-ES"
-    with pytest.raises(InvalidRequest, match="name one of en, es"):
-        adapter._code(None)
-    adapter._can.supports_language_detect, adapter._told = True, {}
-    # A model that detects them is told none.
-    assert adapter._code(None) is adapter._code("es") is None
-
-
 @pytest.mark.parametrize(
     ("model", "reason"),
     [(None, "needs KANI_TRANSCRIBE_MODEL"), ("nothing.gguf", "neither a file nor a model's name")],
@@ -113,18 +95,20 @@ def test_repository_has_one_file_in_q8_0(
     tmp_path: Path, names: Sequence[str], hub: Hub, caplog: pytest.LogCaptureFixture
 ) -> None:
     hub.files = dict.fromkeys((*names, "a-F16.gguf"), b"weights")
-    chosen, resources = TranscribeSettings(model="owner/name"), Resources(tmp_path, may_fetch=True)
+    chosen, given = TranscribeSettings(model="owner/name"), Resources(tmp_path, may_fetch=True)
     if len(names) != 1:
-        with pytest.raises(EngineUnavailable, match=f"has {len(names)} files in Q8_0"):
-            find(chosen, resources)
+        with pytest.raises(EngineUnavailable, match=rf"holds {len(names)} files .*q.*KANI_TRANSCRIBE_MODEL"):
+            find(chosen, given)
+        # It is listed first.
+        assert not any("/resolve/" in path for path in hub.asked)
         return
     with caplog.at_level("INFO"):
-        assert Path(find(chosen, resources)["file"]).name == names[0]
+        assert Path(find(chosen, given)["file"]).name == names[0]
     assert "(1 MB, licence: an-open-licence" in caplog.text
     assert not any("F16" in path for path in hub.asked)
     # A larger one has more cores, and fewer copies.
-    many = replace(resources, threads=10_000)
-    assert find(chosen, many) == find(chosen, resources) | {"cores": os.cpu_count(), "copies": 1}
+    many = replace(given, threads=10_000)
+    assert find(chosen, many) == find(chosen, given) | {"cores": os.cpu_count(), "copies": 1}
 
 
 @pytest.fixture(scope="session")
@@ -133,22 +117,9 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return whisper_base(tmp_path_factory.mktemp("gguf") / "whisper-base.gguf")
 
 
-@pytest.fixture(scope="session")
-def streaming(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    needs("transcribe_cpp")
-    return random_stream(tmp_path_factory.mktemp("gguf") / "moonshine.gguf")
-
-
-@asynccontextmanager
-async def started(folder: Path, model: Path, **chosen: str) -> AsyncIterator[TranscribeRecognizer]:
+def built(folder: Path, model: Path, **chosen: str) -> TranscribeRecognizer:
     settings = TranscribeSettings(model=str(model), python=JUDGE_PYTHON, **chosen)
-    host = Registry(lambda kind: kind(), Resources(folder), CollectorRegistry())
-    recognizer = TranscribeRecognizer(settings, Resources(folder, threads=1, host=host))
-    await recognizer.start()
-    try:
-        yield recognizer
-    finally:
-        await recognizer.stop()
+    return TranscribeRecognizer(settings, resources(folder, threads=1))
 
 
 async def pieces(samples: Samples) -> AsyncIterator[Samples]:
@@ -160,13 +131,6 @@ async def read(
     recognizer: TranscribeRecognizer, samples: Samples, **options: Any
 ) -> list[TranscribedSegment]:
     return [one async for one in recognizer.transcribe(pieces(samples), TranscriptionOptions(**options))]
-
-
-async def live(
-    recognizer: TranscribeRecognizer, samples: Samples, language: str | None
-) -> list[RecognizedWord]:
-    events = recognizer.recognize(pieces(samples), language)
-    return [event async for event in events if isinstance(event, RecognizedWord)]
 
 
 @pytest.mark.server
@@ -183,40 +147,23 @@ async def test_environment_with_another_version_is_refused() -> None:
 
 
 @pytest.fixture(params=[0.0, 0.3, 0.9])
-def cut_off(tmp_path: Path, streaming: Path, request: pytest.FixtureRequest) -> Path:
-    whole, path = streaming.read_bytes(), tmp_path / "cut.gguf"
+def cut_off(tmp_path: Path, base: Path, request: pytest.FixtureRequest) -> Path:
+    whole, path = base.read_bytes(), tmp_path / "cut.gguf"
     path.write_bytes(whole[: int(len(whole) * request.param)])
     return path
 
 
 @pytest.mark.server
 async def test_cut_file_is_refused(tmp_path: Path, cut_off: Path) -> None:
-    with pytest.raises(EngineUnavailable, match=r"cut\.gguf.*: name another GGUF file"):
-        async with started(tmp_path, cut_off):
-            pass
-
-
-@pytest.mark.server
-async def test_model_of_another_family_hears_by_passes(tmp_path: Path, streaming: Path) -> None:
-    """One that has streams of its own, is of one language, and does not translate."""
-    noise = np.random.default_rng(1).normal(0, 0.1, 3 * RATE).astype(np.float32)
-    async with started(tmp_path, streaming) as recognizer:
-        assert recognizer.info.languages == {"en"} and not recognizer.info.recordings_only
-        # Random words, but the same each time.
-        first, again = [await recognizer.hear(noise, TranscriptionOptions()) for _ in range(2)]
-        assert first == again and first[0].text.split() and first[0].language == "en"
-        assert not await live(recognizer, noise, None)
-        with pytest.raises(InvalidRequest, match="does not translate"):
-            await recognizer.hear(noise, TranscriptionOptions(translate=True))
-    with pytest.raises(EngineUnavailable, match="knows en, and not es"):
-        async with started(tmp_path, streaming, language="es"):
+    with pytest.raises(EngineUnavailable, match=r"cut\.gguf.*name another one \(KANI_TRANSCRIBE_MODEL"):
+        async with started(built(tmp_path, cut_off)):
             pass
 
 
 @pytest.mark.server
 async def test_lost_process_comes_back(tmp_path: Path, base: Path) -> None:
     noise = np.random.default_rng(1).normal(0, 0.1, 8 * RATE).astype(np.float32)
-    async with started(tmp_path, base) as recognizer:
+    async with started(built(tmp_path, base)) as recognizer:
         assert recognizer.info.live_delay_s is not None and len(recognizer.info.languages) > 90
         english = TranscriptionOptions(language="en")
         cancelled = asyncio.create_task(recognizer.hear(np.tile(noise, 12), english))
@@ -226,9 +173,7 @@ async def test_lost_process_comes_back(tmp_path: Path, base: Path) -> None:
         assert (await hearing)[0].start_s == 0.0
         hearing = asyncio.create_task(recognizer.hear(noise, english))
         await asyncio.sleep(0)
-        (worker,) = (
-            one for one in psutil.Process().children() if "kani.engines.worker.child" in one.cmdline()
-        )
+        (worker,) = workers()
         worker.kill()
         # What had not begun is heard by the next process.
         with suppress(EngineLost):

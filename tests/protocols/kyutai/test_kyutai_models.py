@@ -3,55 +3,55 @@
 import asyncio
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 
 import httpx
 import numpy as np
-import psutil
 import pytest
 from websockets.exceptions import ConnectionClosed
 
 from kani.core.audio.pcm import wav
 from kani.core.types import Samples
-from kani.engines.kyutai import plugin
 from tests.clients.kyutai.speaking import Heard, Told, hear_until, let_hear, listening, opened, rest_of, say
 from tests.clients.kyutai.wire import EOS, FRAME, RATE, audio_message, text_message, unpack
-from tests.engines.kyutai.stand_in import FRAMES_A_WORD, VOICE
+from tests.engines.packages.life import STAND_INS, workers
+from tests.engines.packages.small_checkpoints import VOICE as CHECKPOINT_VOICE
+from tests.engines.packages.small_checkpoints import tensor_file, written
 from tests.support.patience import WITHIN_S
 from tests.support.servers.app_server import AppServer, app_server
 
 pytestmark = pytest.mark.server
-TEXT = "One two, it's three."
+TEXT, VOICE, FRAMES_A_WORD = "One two, it's three.", "ana.wav", 2
+LONG = "One after another, and on and on. " * 12
 
 
 @pytest.fixture(scope="module")
 def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
-    environment = replace(plugin.ENVIRONMENT, modules=("numpy", "msgspec"))
+    speech, ears = (written(tmp_path_factory.mktemp(family), family) for family in ("kyutai", "kyutai-ears"))
+    (speech / CHECKPOINT_VOICE).write_bytes(tensor_file())
+    chosen = {
+        "KANI_ENGINE": "kyutai",
+        "KANI_RECOGNIZER": "kyutai",
+        "KANI_KYUTAI_PYTHON": sys.executable,
+        "KANI_KYUTAI_MODEL": str(speech),
+        "KANI_KYUTAI_VOICES": str(speech),
+        "KANI_KYUTAI_SLOTS": "2",
+        "KANI_RECOGNIZER_MODEL": str(ears),
+        "KANI_RECOGNIZER_SLOTS": "2",
+    }
     with pytest.MonkeyPatch.context() as patch:
-        for name, adapter in (("SPEECH", "Speech"), ("HEARING", "Hearing")):
-            path = f"tests.engines.kyutai.stand_in:{adapter}"
-            one = replace(
-                getattr(plugin, name),
-                environment=environment,
-                adapter=path,
-                find=lambda settings, resources: {},
-            )
-            patch.setattr(plugin, name, one)
-        patch.setattr(plugin, "ENGINE", replace(plugin.ENGINE, build=plugin.SPEECH.engine))
-        chosen = {"KANI_ENGINE": "kyutai", "KANI_RECOGNIZER": "kyutai", "KANI_KYUTAI_PYTHON": sys.executable}
-        with app_server(tmp_path_factory.mktemp("app"), **chosen) as running:
+        patch.setenv("PYTHONPATH", str(STAND_INS))
+        with app_server(tmp_path_factory.mktemp("app"), KANI_DEVICE="cpu", **chosen) as running:
             yield running
 
 
 def kill_workers() -> None:
-    for one in psutil.Process().children():
-        if "kani.engines.worker.child" in one.cmdline():
-            one.kill()
+    for one in workers():
+        one.kill()
 
 
 async def test_words_are_spoken_with_their_times_while_they_are_written(app: AppServer) -> None:
     whole = await say(app, TEXT, voice=VOICE, seed="5", language="en")
-    assert whole.said == TEXT.split() and len(whole.samples) == 4 * FRAMES_A_WORD * FRAME
+    assert whole.said == TEXT.split() and len(whole.samples) == 5 * FRAMES_A_WORD * FRAME
     starts = [start_s for word, start_s, _ in whole.words if word]
     assert starts == pytest.approx([0.16 * number for number in range(4)], abs=0.01)
     async with opened(app, voice=VOICE, seed="5", language="en") as websocket:
@@ -71,7 +71,7 @@ async def test_words_are_spoken_with_their_times_while_they_are_written(app: App
 async def test_speech_is_cancelled_and_comes_back_after_its_process_was_killed(app: AppServer) -> None:
     for kill in (False, False, False, False, True):
         async with opened(app, max_queue=None, voice=VOICE, language="en") as websocket:
-            await websocket.send(text_message("One forever and ever. "))
+            await websocket.send(text_message(LONG))
             heard = Heard()
             while not heard.frames:
                 await heard.take(websocket)
@@ -135,6 +135,6 @@ async def test_recordings_health_and_languages_name_the_recogniser(app: AppServe
         answer = (await posted(language="fr")).json()
         assert (answer["language"], answer["text"].split()) == ("french", ["loud"] * 3)
         health = (await client.get("/health")).json()["recognizer"]
-        assert (health["name"], health["version"], health["live"]) == ("kyutai", "stand-in", True)
+        assert (health["name"], health["version"], health["live"]) == ("kyutai", "checkpoint", True)
         refused = await posted(language="de")
         assert refused.status_code == 400 and "known: en, fr" in refused.text

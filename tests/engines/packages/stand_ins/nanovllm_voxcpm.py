@@ -1,7 +1,7 @@
 """Stands for nano-vllm-voxcpm 2.0.5, which needs CUDA: its asynchronous calls, and tones for speech.
 
-A patch is 160 ms of a tone whose pitch is the seed, or the first number of the voice's latents; there are as
-many as words. Latents of a recording are its mean level.
+A patch is 160 ms of a tone whose pitch is the seed, as loud as the first number of the voice's latents; there
+are as many as words. Latents of a recording are its mean level.
 """
 
 import asyncio
@@ -37,14 +37,13 @@ class Pool:
         """Load nothing."""
 
     async def get_model_info(self) -> dict[str, object]:
-        """Describe the model."""
         return {"sample_rate": RATE, "patch_size": PATCH, "feat_dim": SIZE}
 
     async def encode_latents(self, wav: bytes, wav_format: str) -> bytes:
         """Return latents as the package does: float32, whole patches."""
         with wave.open(io.BytesIO(wav)) as file:
             samples = np.frombuffer(file.readframes(file.getnframes()), "<i2") / 32_768
-        return np.full(PATCH * SIZE, 1_000 * np.abs(samples).mean(), np.float32).tobytes()
+        return np.full(PATCH * SIZE, np.abs(samples).mean(), np.float32).tobytes()
 
     async def generate(
         self,
@@ -56,15 +55,14 @@ class Pool:
         ref_audio_latents: bytes | None = None,
         seed: int | None = None,
     ):
-        """Yield patches."""
         assert (prompt_latents is None) == (not prompt_text) and cfg_value > 0
         if len(target_text) > LONGEST:
             raise RuntimeError("Traceback … ValueError: Request may exceed max_model_len: …")
         latents = prompt_latents or ref_audio_latents
-        pitch = float(np.frombuffer(latents, np.float32)[0]) if latents else float(seed or 0)
+        level = float(np.frombuffer(latents, np.float32)[0]) if latents else 0.3
         times = np.arange(round(0.16 * RATE)) / RATE
         for _ in range(min(len(target_text.split()), max_generate_length)):
             await asyncio.sleep(0.01)
-            yield (0.3 * np.sin(2 * np.pi * pitch * times)).astype(np.float32)
+            yield (level * np.cos(2 * np.pi * (100 + seed % 9_000 / 2) * times)).astype(np.float32)
             if target_text == "die":
                 raise WorkerDiedError("worker process died unexpectedly (exitcode=-9)")

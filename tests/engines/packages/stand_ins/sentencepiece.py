@@ -1,0 +1,1 @@
+"""Stands for sentencepiece, which only the package would import."""

@@ -1,0 +1,220 @@
+"""Each package's adapter for recognition by a stand-in for the package, in a worker."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import pytest_asyncio
+
+from kani.core.audio.resampling import Resampler
+from kani.core.errors import EngineLost, EngineUnavailable, InvalidRequest
+from kani.core.recognizer import STEP_S, RecognizedWord, Step
+from kani.core.transcriber import TranscribedSegment, TranscriptionOptions
+from kani.core.types import Samples
+from kani.engines.espeak.client import EspeakClient
+from kani.engines.kyutai.plugin import build as kyutai_recognizer
+from kani.engines.kyutai.settings import KyutaiSettings
+from kani.engines.packages.recognizer import PackageRecognizer
+from kani.engines.transcribe import recognizer as transcribe_recognizer
+from kani.engines.transcribe.settings import TranscribeSettings
+from tests.conftest import LOOK_AGAIN_S
+from tests.engines.packages.life import STAND_INS, resources, started, workers
+from tests.engines.packages.small_checkpoints import written
+from tests.support.espeak_audio import audio
+from tests.support.patience import WITHIN_S
+
+pytestmark = [pytest.mark.server, pytest.mark.asyncio(loop_scope="module")]
+
+
+@cache
+def speech() -> Samples:
+    """Three seconds that hold a voice, at 16 kHz, and two of silence."""
+    client = EspeakClient()
+    try:
+        made = audio(client, "The old bakery opens early in the morning.", "en")
+    finally:
+        client.close()
+    resampler = Resampler(22_050, 16_000)
+    samples = resampler.feed(made.astype(np.float32) / 2**15)
+    return np.concatenate((samples, resampler.finish(), np.zeros(32_000, np.float32)))
+
+
+def bursts() -> Samples:
+    """Three loud stretches between silences, at 24 kHz."""
+    loud = np.random.default_rng(2).normal(0, 0.3, 3 * 1_920)
+    return np.tile(np.concatenate([np.zeros(4 * 1_920), loud, np.zeros(4 * 1_920)]), 3).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Row:
+    """A recogniser, and what it hears."""
+
+    build: Callable[[Path], PackageRecognizer]
+    audio: Callable[[], Samples]
+    word: str
+    languages: frozenset[str]
+    wrong: TranscriptionOptions | None = None
+    """Options that it refuses, for the reason that follows."""
+    reason: str = ""
+
+
+def kyutai(folder: Path) -> PackageRecognizer:
+    model = str(written(folder, "kyutai-ears"))
+    settings = KyutaiSettings(model=model, slots=2, python=sys.executable)
+    return kyutai_recognizer(settings, resources(folder, device="cpu"))
+
+
+def transcribe(folder: Path, language: str | None = None, **about: Any) -> PackageRecognizer:
+    (folder / "model.gguf").write_text(json.dumps({"name": "small", "detects": True} | about))
+    settings = TranscribeSettings(model=str(folder / "model.gguf"), python=sys.executable, language=language)
+    return transcribe_recognizer.TranscribeRecognizer(settings, resources(folder, threads=1))
+
+
+SEVERAL, TRANSLATE = ["en-US", "es-ES", "es-US"], TranscriptionOptions(language="en", translate=True)
+ROWS = {
+    "kyutai": Row(kyutai, bursts, "loud", frozenset({"en", "fr"}), TRANSLATE, "does not translate"),
+    "words": Row(
+        lambda folder: transcribe(folder, languages=["en"], times="word"),
+        speech, "word1", frozenset({"en"}), TRANSLATE, "does not translate into English",
+    ),
+    "sentences": Row(
+        lambda folder: transcribe(folder, languages=SEVERAL, times="segment", detects=False),
+        speech, "word1", frozenset({"en", "es"}), TranscriptionOptions(), "name one of en, es",
+    ),
+    "text": Row(
+        lambda folder: transcribe(folder, languages=SEVERAL, times="", refuses_language=True),
+        speech, "word1", frozenset({"en", "es"}),
+    ),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class One:
+    """A row's recogniser."""
+
+    row: Row
+    recognizer: PackageRecognizer
+
+    async def pieces(self, samples: Samples) -> AsyncIterator[Samples]:
+        for at in range(0, len(samples), 1_000):
+            yield samples[at : at + 1_000]
+
+    async def read(self, **given: Any) -> list[TranscribedSegment]:
+        options = TranscriptionOptions(**({"language": "en"} | given))
+        pieces = self.pieces(self.row.audio())
+        return [one async for one in self.recognizer.transcribe(pieces, options)]
+
+    async def live(self, *, killed: bool = False, closed: bool = False) -> list[str]:
+        """The words of live speech; it is left, or loses its worker, after the first step."""
+        words, steps = list[str](), 0
+        async with aclosing(self.recognizer.recognize(self.pieces(self.row.audio()), "en")) as events:
+            async for event in events:
+                words += [event.text] if isinstance(event, RecognizedWord) else []
+                steps += isinstance(event, Step)
+                if closed and steps:
+                    return words
+                if killed and steps:
+                    killed = False
+                    for worker in workers():
+                        worker.kill()
+        seconds = len(self.row.audio()) / self.recognizer.info.sample_rate
+        assert steps == pytest.approx(seconds / STEP_S, abs=1)
+        return words
+
+
+@asynccontextmanager
+async def running(row: Row, folder: Path) -> AsyncIterator[One]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(STAND_INS))
+        patch.setattr("kani.engines.remote.link.MAX_WAIT_S", WITHIN_S)
+        own = transcribe_recognizer.PACKAGE
+        patch.setattr(
+            transcribe_recognizer, "PACKAGE", replace(own, environment=replace(own.environment, exact=()))
+        )
+        async with started(row.build(folder)) as recognizer:
+            yield One(row, recognizer)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module", params=ROWS)
+async def one(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[One]:
+    async with running(ROWS[request.param], tmp_path_factory.mktemp(request.param)) as found:
+        yield found
+
+
+async def test_recordings_and_live_speech_are_heard(one: One) -> None:
+    info = one.recognizer.info
+    assert info.languages == one.row.languages and not info.recordings_only and info.live_delay_s is not None
+    segments = await one.read()
+    words = [word for segment in segments for word in segment.words]
+    assert len(words) >= 3 and words[0].text.startswith(one.row.word)
+    assert "".join(segment.text for segment in segments).split() == [word.text for word in words]
+    times = [at for word in words for at in (word.start_s, word.end_s)]
+    assert times == sorted(times) and times[-1] <= len(one.row.audio()) / info.sample_rate
+    assert {segment.language for segment in segments} == {"en"}
+    live = await one.live()
+    assert len(live) >= 3 and live[0].startswith(one.row.word)
+
+
+async def test_streams_beside_each_other_hear_what_each_does_by_itself(one: One) -> None:
+    """More than there are places; some leave early."""
+    alone, read = await one.live(), await one.read()
+    early = (one.live(closed=True) for _ in range(3))
+    found = await asyncio.gather(*early, *(one.live() for _ in range(3)), *(one.read() for _ in range(2)))
+    assert found[3:6] == [alone] * 3 and found[6:] == [read] * 2
+
+
+async def test_it_is_killed_and_comes_back(one: One) -> None:
+    """A pass over live speech is made again; a session of the package's own is lost."""
+    before, (lost,) = await one.read(), workers()
+    try:
+        assert await one.live(killed=True) and one.row.word != "loud"
+    except EngineLost:
+        assert one.row.word == "loud"
+    assert await one.read() == before and not lost.is_running()
+
+
+async def test_wrong_requests_are_refused(one: One) -> None:
+    if one.row.wrong is not None:
+        with pytest.raises(InvalidRequest, match=one.row.reason):
+            async for _ in one.recognizer.transcribe(one.pieces(one.row.audio()), one.row.wrong):
+                pass
+
+
+async def test_cancelled_recording_frees_its_copy(tmp_path: Path) -> None:
+    async with running(ROWS["words"], tmp_path) as one:
+        samples, english = one.row.audio(), TranscriptionOptions(language="en")
+        begun = [tmp_path / f"begun{at}" for at in range(one.recognizer._found.settings["copies"])]
+        prompts = (replace(english, prompt=str(path)) for path in begun)
+        tasks = [asyncio.create_task(one.recognizer.hear(samples, prompt)) for prompt in prompts]
+        while not all(path.exists() for path in begun):
+            await asyncio.sleep(LOOK_AGAIN_S)
+        waiting = asyncio.create_task(one.recognizer.hear(samples, english))
+        for task in tasks:
+            task.cancel()
+        assert (await waiting)[0].text.split()[0] == "word1"
+        await asyncio.wait(tasks)
+
+
+async def test_models_that_cannot_be_used_are_named(tmp_path: Path) -> None:
+    def damaged(folder: Path) -> PackageRecognizer:
+        built = transcribe(folder, languages=["en"], times="")
+        (folder / "model.gguf").write_bytes(b"{")
+        return built
+
+    for build, reason in (
+        (damaged, r"cannot load its model: .*KANI_TRANSCRIBE_MODEL"),
+        (lambda folder: transcribe(folder, "es", languages=["en"], times=""), "knows en, and not es"),
+    ):
+        with pytest.raises(EngineUnavailable, match=reason):
+            async with running(replace(ROWS["words"], build=build), tmp_path):
+                pass
