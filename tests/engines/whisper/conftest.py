@@ -12,6 +12,7 @@ import pytest
 import pytest_asyncio
 import soxr
 
+from benchmarks.recognition.hard_recordings import Speaker
 from kani.core.types import Samples, Segment
 from kani.engines.kokoro.engine import KokoroEngine
 from kani.engines.whisper.engine import WhisperRecognizer
@@ -51,6 +52,11 @@ def said(onnx_engine: KokoroEngine) -> dict[str, Said]:
     return {
         language: asyncio.run(say(onnx_engine, language, text)) for language, (_, text) in SENTENCES.items()
     }
+
+
+@pytest.fixture(scope="session")
+def speaker(onnx_engine: KokoroEngine, tmp_path_factory: pytest.TempPathFactory) -> Speaker:
+    return Speaker(onnx_engine, tmp_path_factory.mktemp("said"))
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

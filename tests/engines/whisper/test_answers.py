@@ -16,7 +16,6 @@ from benchmarks.recognition.repeats import WAYS, hear, letters
 from benchmarks.sentences import ARTICLE_1
 from kani.core.types import Samples, Segment
 from kani.engines.espeak.engine import EspeakEngine
-from kani.engines.kokoro.engine import KokoroEngine
 from kani.engines.whisper.coverage import (
     before_cut,
     begins_late,
@@ -354,11 +353,6 @@ def test_latin_letters_are_noticed_where_most_are(text: str, language: str, lati
 
 def scripts_in(text: str) -> set[str]:
     return {unicodedata.name(letter).partition(" ")[0] for letter in text if letter.isalpha()}
-
-
-@pytest.fixture(scope="module")
-def speaker(onnx_engine: KokoroEngine, tmp_path_factory: pytest.TempPathFactory) -> Speaker:
-    return Speaker(onnx_engine, tmp_path_factory.mktemp("said"))
 
 
 @pytest.mark.heard

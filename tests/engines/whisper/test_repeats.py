@@ -11,7 +11,6 @@ from benchmarks.recognition.hard_recordings import Speaker, joined
 from benchmarks.recognition.repeats import hear, letters
 from kani.core.recognizer import STEP_S, RecognizedWord
 from kani.core.types import Samples
-from kani.engines.kokoro.engine import KokoroEngine
 from kani.engines.whisper import live_pass, plausibility
 from kani.engines.whisper.engine import WhisperRecognizer
 from kani.engines.whisper.live_pass import transcribe
@@ -38,11 +37,6 @@ STREET = ("Thank you.", "We have lived in this street since last autumn.")
 COUNT = "One, two, three, four."
 
 WAYS = ("file", "file, no language", "live", "live, no language")
-
-
-@pytest.fixture(scope="module")
-def speaker(onnx_engine: KokoroEngine, tmp_path_factory: pytest.TempPathFactory) -> Speaker:
-    return Speaker(onnx_engine, tmp_path_factory.mktemp("said"))
 
 
 async def test_speech_of_an_accent_is_not_answered_in_another_language(

@@ -12,7 +12,6 @@ from benchmarks.recognition.hard_recordings import Speaker, joined
 from benchmarks.recognition.repeats import hear
 from kani.core.audio.recording_file import RecordingFile
 from kani.core.transcriber import TranscriptionOptions
-from kani.engines.kokoro.engine import KokoroEngine
 from kani.engines.whisper import plausibility, recording_pass
 from kani.engines.whisper.engine import WhisperRecognizer
 from kani.protocols.wyoming.audio_input import mono
@@ -31,11 +30,6 @@ MEETING = (
 )
 GARDEN = "Thank you. The garden has grown a lot this spring."
 LONG = "You said: the quick brown fox jumps over the lazy dog. That is a fine sentence."
-
-
-@pytest.fixture(scope="module")
-def speaker(onnx_engine: KokoroEngine, tmp_path_factory: pytest.TempPathFactory) -> Speaker:
-    return Speaker(onnx_engine, tmp_path_factory.mktemp("said"))
 
 
 @pytest.mark.parametrize(

@@ -41,6 +41,7 @@ from tests.engines.whisper.checkpoint.random_checkpoint import (
     base_as_folder,
     parts,
     random_checkpoint,
+    tokenizer_of,
 )
 from tests.engines.whisper.conftest import RATE, Said, silence
 from tests.judges.judge import words_of
@@ -48,6 +49,7 @@ from tests.runtime.test_hub import NO_HUB, Hub, use_hub
 from tests.runtime.test_hub import hub as hub
 
 Checkpoint = Callable[[Kind], Path]
+Broken = bytes | str | Callable[[bytes], bytes] | None
 
 
 @pytest.fixture(scope="session")
@@ -145,8 +147,8 @@ def as_json(edit: Callable[[Any], object]) -> Callable[[bytes], bytes]:
 
 
 MODEL, CONFIG, VOCABULARY, TOKENIZER = "model.bin", "config.json", "vocabulary.json", "tokenizer.json"
-# A file's content, None where it is gone, or what becomes of it.
-BROKEN: list[tuple[str, bytes | Callable[[bytes], bytes] | None, str]] = [
+# A file's content, None where it is gone, what becomes of it, or another name for it.
+BROKEN: list[tuple[str, Broken, str]] = [
     (MODEL, None, r"has no model\.bin: a checkpoint in CTranslate2's format has it"),
     (CONFIG, None, r"has no config\.json"),
     (TOKENIZER, None, r"has no tokenizer\.json: copy it from the model .*--copy_files tokenizer\.json"),
@@ -177,37 +179,30 @@ BROKEN: list[tuple[str, bytes | Callable[[bytes], bytes] | None, str]] = [
     (CONFIG, b'{"alignment_heads": [[7, 0]]}', r"alignment_heads has \[7, 0\]; .* 2 l"),
     (CONFIG, b'{"suppress_ids": [99999]}', r"suppress_ids has 99999, no token"),
     (CONFIG, b'{"lang_ids": 5}', r"lang_ids is not a list"),
+    (
+        TOKENIZER,
+        lambda _: json.dumps(tokenizer_of("english")).encode(),
+        r"the token <\|startoftranscript\|> is number 50257 .* and 50258",
+    ),
+    (
+        MODEL,
+        "model.safetensors",
+        r"has no model\.bin: it holds a model of transformers.*ct2-transformers-con",
+    ),
 ]
 
 
 @pytest.mark.heard
 @pytest.mark.parametrize(("name", "content", "complaint"), BROKEN, ids=range(len(BROKEN)))
-def test_broken_checkpoint_is_refused(
-    broken: Path, name: str, content: bytes | Callable[[bytes], bytes] | None, complaint: str
-) -> None:
+def test_broken_checkpoint_is_refused(broken: Path, name: str, content: Broken, complaint: str) -> None:
     file = broken / name
     if content is None:
         file.unlink()
+    elif isinstance(content, str):
+        file.rename(broken / content)
     else:
         file.write_bytes(content if isinstance(content, bytes) else content(file.read_bytes()))
     with pytest.raises(CheckpointError, match=complaint):
-        read_contents(broken)
-
-
-@pytest.mark.heard
-def test_checkpoint_of_transformers_is_to_be_converted(broken: Path) -> None:
-    (broken / MODEL).rename(broken / "model.safetensors")
-    complaint = r"has no model\.bin: it holds a model of transformers.*ct2-transformers-converter"
-    with pytest.raises(CheckpointError, match=complaint):
-        read_contents(broken)
-
-
-@pytest.mark.heard
-def test_tokenizer_of_another_kind_is_refused(broken: Path, checkpoint: Checkpoint) -> None:
-    shutil.copyfile(checkpoint("english") / "tokenizer.json", broken / "tokenizer.json")
-    with pytest.raises(
-        CheckpointError, match=r"the token <\|startoftranscript\|> is number 50257 .* and 50258"
-    ):
         read_contents(broken)
 
 
