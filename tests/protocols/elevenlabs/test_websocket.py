@@ -96,16 +96,6 @@ async def test_length_of_messages_with_characters_is_the_time_of_those(
         assert passed_s == pytest.approx((last.start + last.duration) / 1000, abs=0.15)
 
 
-async def test_relative_and_absolute_times_agree(espeak_app: AppServer) -> None:
-    relative = await spoken(espeak_app, HELLO, "¿Qué tal estás?")
-    absolute = await spoken(espeak_app, HELLO, "¿Qué tal estás?", sync_alignment="true")
-    assert relative.audio == absolute.audio
-    assert relative.text == absolute.text == HELLO + "¿Qué tal estás? "
-    assert relative.summed() == absolute.absolute() == relative.audio_relative(22_050)
-    last = absolute.absolute()[-1]
-    assert (last.start + last.duration) / 1000 == pytest.approx(len(absolute.samples) / 22_050, abs=0.001)
-
-
 @pytest.mark.parametrize("sync", ["false", "true"])
 async def test_normalized_alignment_has_spoken_form(espeak_app: AppServer, sync: str) -> None:
     said = {}

@@ -209,6 +209,14 @@ def test_words_share_span_by_letters() -> None:
     assert times.align([Span(0, 5, 1.0, 2.0)]) == [TimedWord("12", 1.0, 1.4), TimedWord("30", 1.6, 2.0)]
 
 
+def test_word_never_begins_before_the_one_before_it() -> None:
+    times = WordAligner()
+    for word in ("uno", "dos"):
+        times.add(word)
+    told = times.align([Span(0, 3, 1.0, 2.0), Span(4, 7, 0.5, 0.75)])
+    assert told == [TimedWord("uno", 1.0, 2.0), TimedWord("dos", 1.0, 1.0)]
+
+
 def test_word_covers_several_spans() -> None:
     times = WordAligner()
     times.add("electro-magnético")

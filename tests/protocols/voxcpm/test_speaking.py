@@ -85,14 +85,6 @@ async def test_whole_answer_has_order_of_original(talk: Client) -> None:
     assert_tiled(answer, HELLO)
 
 
-async def test_long_whole_answer_does_not_block_others(talk: Client) -> None:
-    await talk.request("long", LONG, mode="non_streaming")
-    await talk.request("short", HELLO)
-    answers = await talk.answers("long", "short")
-    assert len(answers["long"].samples) > 120 * 22_050 and len(answers["long"].frames) == 1
-    assert_tiled(answers["long"], LONG)
-
-
 async def test_progress_stops_at_four_fifths(talk: Client) -> None:
     told = shares(await talk.speak(LONG[:800]))
     assert told[-1][1] == 0.8

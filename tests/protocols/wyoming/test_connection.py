@@ -15,7 +15,12 @@ from wyoming.client import AsyncTcpClient
 from wyoming.event import Event
 
 from kani.core.recognizer import STEP_S
-from kani.protocols.wyoming.framing import MAX_LINE_BYTES, MAX_PAYLOAD_BYTES
+from kani.protocols.wyoming.framing import (
+    BASE_DATA_BYTES,
+    BYTES_PER_CHARACTER,
+    MAX_LINE_BYTES,
+    MAX_PAYLOAD_BYTES,
+)
 from kani.protocols.wyoming.framing import Event as PackedEvent
 from kani.protocols.wyoming.speaking import IDLE_FLUSH_S, may_go_on
 from tests.fuzzing.mutator import Mutator
@@ -130,6 +135,7 @@ async def test_error_is_sent_and_closes(port: int, sent: tuple[Event, ...], reas
     assert last.type == "error" and reason in last.data["text"] and last.data["code"]
 
 
+MOST_DATA = BASE_DATA_BYTES + 10_000 * BYTES_PER_CHARACTER
 LINES = {
     "text": (b"GET / HTTP/1.1\r\n", "the line"),
     "list": (b"[]\n", "the line"),
@@ -139,7 +145,7 @@ LINES = {
     "no_type": (b"{}\n", "type"),
     "data_list": (b'{"type": "ping", "data": []}\n', "data"),
     "data_bytes": (b'{"type": "ping", "data_length": 2}\n[]', "data"),
-    "huge_data": (b'{"type": "ping", "data_length": 1000000000}\n', "data_length: too large"),
+    "huge_data": (b'{"type": "ping", "data_length": %d}\n' % (MOST_DATA + 1), "data_length: too large"),
     "huge_payload": (
         b'{"type": "ping", "payload_length": %d}\n' % (MAX_PAYLOAD_BYTES + 1),
         "payload_length: too large",
