@@ -99,7 +99,7 @@ def test_search_pages_contain_every_voice_once() -> None:
         seen, token = [], ""
         while token is not None:
             page, total, token = search_voices(VOICES, query | {"next_page_token": token})
-            assert total == len(VOICES) and len(page) <= (size or DEFAULT_PAGE_SIZE)
+            assert total == len(VOICES) and 0 < len(page) <= (size or DEFAULT_PAGE_SIZE)
             seen += page
         assert seen == VOICES
 
