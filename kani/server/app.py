@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import socket
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from prometheus_client import CollectorRegistry
@@ -29,7 +31,6 @@ from kani.protocols.shared.protocol import (
     Context,
     PathClass,
     Protocol,
-    StreamPort,
 )
 from kani.server import health, openapi, page
 from kani.server.access import MAX_UNAUTHENTICATED, AccessMiddleware, AccessRules
@@ -44,6 +45,7 @@ from kani.server.lifecycle import (
     RunningServer,
     accept_connections,
     exit_at_once,
+    http_config,
     needs_key,
     run_service,
     stop_on_signal,
@@ -128,27 +130,27 @@ def access_rules(settings: Settings, protocols: Sequence[Protocol]) -> AccessRul
     )
 
 
-def create_app(
-    settings: Settings,
-    service: SpeechService,
-    metrics: Metrics,
-    connections: Connections,
-    upload_budget: UploadBudget,
-    metrics_port: int | None = None,
-    *,
-    protocols: Sequence[Protocol] | None = None,
-    tracer: Tracer | None = None,
-    ports: Mapping[str, int] | None = None,
-    start: health.StartTime | None = None,
-) -> Starlette:
-    """Return the application: the routes of every protocol, with access control.
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the application of one server is made of."""
 
-    metrics_port: a port that serves nothing but the metrics; protocols: those of the settings if not given;
-    tracer: records every request; ports: see ``Context``; start: knows how long the start takes.
-    """
-    protocols = protocols_for(settings) if protocols is None else protocols
-    rules = access_rules(settings, protocols)
-    context = Context(service, metrics.registry, ports or {})
+    settings: Settings
+    protocols: Sequence[Protocol]
+    service: SpeechService
+    metrics: Metrics
+    connections: Connections
+    upload_budget: UploadBudget = field(default_factory=UploadBudget)
+    tracer: Tracer | None = None  # records every request
+    ports: Mapping[str, int] = field(default_factory=dict)  # see ``Context``
+    start: health.StartTime | None = None  # knows how long the start takes
+
+
+def create_app(parts: Parts) -> Starlette:
+    """Return the application: the routes of every protocol, with access control."""
+    protocols, metrics, connections = parts.protocols, parts.metrics, parts.connections
+    rules = access_rules(parts.settings, protocols)
+    context = Context(parts.service, metrics.registry, parts.ports)
+    metrics_port = parts.ports.get(METRICS_PORT.name)
     refusals = {prefix: body for protocol in protocols for prefix, body in protocol.refusals.items()}
     answers = ErrorAnswers(refusals)
 
@@ -159,12 +161,12 @@ def create_app(
         routes=[
             *(route for protocol in protocols for route in protocol.routes(context)),
             *health.routes(
-                service,
+                parts.service,
                 VERSION,
                 lambda: connections.phase.value,
                 metrics,
                 [protocol.health_fields for protocol in protocols],
-                start,
+                parts.start,
             ),
             *openapi.routes(document),
             WebSocketRoute("/{path:path}", answers.unknown_websocket),
@@ -174,8 +176,8 @@ def create_app(
             Middleware(RequestIdMiddleware),
             *(
                 []
-                if tracer is None
-                else [Middleware(TracingMiddleware, tracer=tracer, untraced_paths=health.ALWAYS_SERVED)]
+                if parts.tracer is None
+                else [Middleware(TracingMiddleware, tracer=parts.tracer, untraced_paths=health.ALWAYS_SERVED)]
             ),
             Middleware(ResourcePolicyMiddleware),
             Middleware(CorsMiddleware, rules=rules),
@@ -186,7 +188,7 @@ def create_app(
                 AccessMiddleware,
                 rules=rules,
                 refusal_bodies=refusals,
-                max_unauthenticated=min(MAX_UNAUTHENTICATED, max(1, settings.max_connections // 4)),
+                max_unauthenticated=min(MAX_UNAUTHENTICATED, max(1, parts.settings.max_connections // 4)),
             ),
             Middleware(
                 ConnectionsMiddleware,
@@ -196,7 +198,7 @@ def create_app(
                 longer_bodies={
                     path: size for protocol in protocols for path, size in protocol.max_body.items()
                 },
-                upload_budget=upload_budget,
+                upload_budget=parts.upload_budget,
             ),
         ],
         exception_handlers={
@@ -245,21 +247,14 @@ async def _serve(
         metrics = Metrics(VERSION)
         service = build(settings, metrics, metrics.registry)
         connections = Connections(settings.max_connections, metrics.set_connections, UNREAD_S)
-        budget = UploadBudget()
-        port = listeners.compat.get(METRICS_PORT)
-        app = create_app(
-            settings,
-            service,
-            metrics,
-            connections,
-            budget,
-            port,
-            protocols=protocols,
+        parts = Parts(
+            *(settings, protocols, service, metrics, connections),
             tracer=tracer,
             ports={door.name: number for door, number in listeners.compat.items()} | {"port": listeners.port},
             start=start,
         )
-        websockets = _websocket_class(protocols, listeners, budget)
+        websockets = _websocket_class(protocols, listeners, parts.upload_budget)
+        http = http_config(create_app(parts), websockets)
         table = TcpTable(max_tcp_connections(settings.max_connections, files), metrics.tcp_connection_closed)
         metrics.set_limits(connections=settings.max_connections, waiting=settings.max_waiting)
         metrics.watch_ready(lambda: connections.phase is Phase.READY and service.ready)
@@ -270,22 +265,17 @@ async def _serve(
                 stop = stack.enter_context(stop_on_signal(within_s))
                 await stack.enter_async_context(watch_event_loop(within_s))
             stack.enter_context(watch_loop_lag(metrics.observe_loop_lag))
-            context = Context(service, metrics.registry)
-            keyless = UploadBudget(KEYLESS_BYTES)
-            served = _stream_services(settings, listeners, context, connections, keyless, tracer)
-            services = [(served[stream], listening) for stream, listening in listeners.streams.items()]
-            sockets = listeners.sockets
+            streams_served = _stream_services(parts, listeners)
             async with (
                 periodic_trim(),
-                accept_connections(app, settings, sockets, websockets, tls, stop, table, services),
+                accept_connections(http, listeners.sockets, tls, stop, table, streams_served),
             ):
-                allowed = {stream: settings.value(stream.allow) for stream in served}
                 running = RunningServer(
                     settings.host,
                     listeners,
                     tls is not None,
                     service,
-                    allowed,
+                    {stream: settings.value(stream.allow) for stream in listeners.streams},
                     needs_key(settings),
                     tuple(each for protocol in protocols for each in protocol.saves),
                 )
@@ -294,26 +284,17 @@ async def _serve(
 
 
 def _stream_services(
-    settings: Settings,
-    listeners: Listeners,
-    context: Context,
-    connections: Connections,
-    budget: UploadBudget,
-    tracer: Tracer | None,
-) -> dict[StreamPort, StreamService]:
-    """Return the services of the open ports without HTTP."""
-    return {
-        stream: StreamService(
-            stream.name,
-            stream.serve(context),
-            networks(settings.value(stream.allow)),
-            stream.max_line,
-            connections,
-            budget,
-            tracer,
-        )
-        for stream in listeners.streams
-    }
+    parts: Parts, listeners: Listeners
+) -> list[tuple[StreamService, Sequence[socket.socket]]]:
+    """Return the services of the open ports without HTTP, each with its sockets."""
+    context, budget = Context(parts.service, parts.metrics.registry), UploadBudget(KEYLESS_BYTES)
+    served = []
+    for stream, listening in listeners.streams.items():
+        allowed = networks(parts.settings.value(stream.allow))
+        serve = stream.serve(context)
+        service = StreamService(stream, serve, allowed, parts.connections, budget, parts.tracer)
+        served.append((service, listening))
+    return served
 
 
 def _websocket_class(

@@ -170,27 +170,13 @@ class _Server(uvicorn.Server):
         self.started = True
 
 
-@asynccontextmanager
-async def accept_connections(
-    app: ASGIApp,
-    settings: Settings,
-    sockets: Sequence[socket.socket],
-    protocol: type[WebSocketProtocol],
-    tls: ssl.SSLContext | None,
-    stop: asyncio.Event,
-    table: TcpTable,
-    streams: Iterable[tuple[StreamService, Sequence[socket.socket]]] = (),
-) -> AsyncIterator[None]:
-    """Accept connections on ``sockets`` while the body runs, then close the sockets.
-
-    protocol: class of every WebSocket; stop: set if accepting ends by itself, by an error; table: counts the
-    connections and ends slow ones; streams: the services without HTTP, each with its sockets.
-    """
-    config = uvicorn.Config(
+def http_config(app: ASGIApp, websockets: type[WebSocketProtocol]) -> uvicorn.Config:
+    """Return the configuration of uvicorn; websockets: class of every WebSocket."""
+    return uvicorn.Config(
         app,
         # h11 bounds the head of a request (64 KiB), httptools does not.
         http=HttpProtocol,
-        ws=protocol,
+        ws=websockets,
         ws_max_size=MAX_MESSAGE_BYTES,
         ws_ping_interval=PING_INTERVAL_S,
         ws_ping_timeout=UNREAD_S,
@@ -202,6 +188,22 @@ async def accept_connections(
         proxy_headers=False,
         timeout_graceful_shutdown=1,
     )
+
+
+@asynccontextmanager
+async def accept_connections(
+    config: uvicorn.Config,
+    sockets: Sequence[socket.socket],
+    tls: ssl.SSLContext | None,
+    stop: asyncio.Event,
+    table: TcpTable,
+    streams: Iterable[tuple[StreamService, Sequence[socket.socket]]] = (),
+) -> AsyncIterator[None]:
+    """Accept connections on ``sockets`` while the body runs, then close the sockets.
+
+    config: of their HTTP; stop: set if accepting ends by itself, by an error; table: counts the connections
+    and ends slow ones; streams: the services without HTTP, each with its sockets.
+    """
     server = _Server(config)
 
     buffer = bytearray(READ_BYTES)

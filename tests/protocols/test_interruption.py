@@ -24,10 +24,9 @@ from kani.composition.settings import load
 from kani.core.service import SpeechService
 from kani.core.session.session import SpeechSession
 from kani.protocols.shared.protocol import UNREAD_S
-from kani.server.app import create_app
+from kani.server.app import Parts, create_app, protocols_for
 from kani.server.connections import Connections, Phase
 from kani.server.metrics import Metrics
-from kani.server.network.upload_budget import UploadBudget
 from tests.clients.openai_realtime import text_item
 from tests.protocols.conftest import Serve
 from tests.protocols.health import counters, wait_for_idle
@@ -71,7 +70,7 @@ async def connected(service: SpeechService, folder: Path, *addresses: str) -> As
     settings, metrics = load({}, environment, folder / "none"), Metrics("test")
     connections = Connections(settings.max_connections, metrics.set_connections, UNREAD_S)
     connections.phase = Phase.READY
-    app: Starlette = create_app(settings, service, metrics, connections, UploadBudget())
+    app: Starlette = create_app(Parts(settings, protocols_for(settings), service, metrics, connections))
     async with AsyncExitStack() as stack:
         yield [
             await stack.enter_async_context(held_socket.connected(app, path, query))

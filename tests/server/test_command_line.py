@@ -86,7 +86,7 @@ WRONG = [
     ("--moonshine-model x", {}, 2, "argument --moonshine-model: Moonshine is no longer built in"),
     ("--pocket-languages xx", {}, 2, "--pocket-languages='xx': has to be a list of "),
     ("--language klingonish", {}, 2, "--language='klingonish': has to be a known language"),
-    ("--slots 0", {}, 2, "--slots='0': has to be a whole number from 1 to 1024"),
+    ("", {"KANI_MAX_CONCURRENT": "0"}, 2, "KANI_MAX_CONCURRENT='0': has to be a whole number from 1 to 1024"),
     ("", {"KANI_MAX_TEXT": "many"}, 2, "KANI_MAX_TEXT='many': has to be a whole number from 1 to 10000000"),
     ("--fetch --no-fetch", {}, 2, "--no-fetch forbids what --fetch asks for: leave out one of them"),
     ("--fetch", {"KANI_NO_FETCH": "1"}, 2, "KANI_NO_FETCH forbids what --fetch asks for"),

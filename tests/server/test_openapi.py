@@ -24,10 +24,9 @@ from kani.protocols.elevenlabs.http.transcription_form import parse_form
 from kani.protocols.openai.speech.body import parse_body
 from kani.protocols.openai.transcription.params import parse_params
 from kani.protocols.shared.recordings.upload import AudioUpload
-from kani.server.app import create_app
+from kani.server.app import Parts, create_app, protocols_for
 from kani.server.connections import Connections
 from kani.server.metrics import Metrics
-from kani.server.network.upload_budget import UploadBudget
 from tests.support.loudness import LoudnessRecognizer
 from tests.support.servers.serving import serving
 from tests.support.sessions import build
@@ -166,7 +165,8 @@ def app_routes(tmp_path_factory: pytest.TempPathFactory) -> set[tuple[str, str]]
     folder = tmp_path_factory.mktemp("app")
     settings, metrics = load({}, {"KANI_DATA_DIR": str(folder)}, folder / "no file"), Metrics("1")
     service = build(folder, ToneEngine(), limits=limits_of(settings), observer=metrics)
-    app = create_app(settings, service, metrics, Connections(1, lambda _: None, 1.0), UploadBudget())
+    connections = Connections(1, lambda _: None, 1.0)
+    app = create_app(Parts(settings, protocols_for(settings), service, metrics, connections))
     return {
         (method, route.path.replace(":path}", "}"))
         for route in app.routes

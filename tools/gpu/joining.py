@@ -113,10 +113,11 @@ async def _speak(engine: Engine, number: int) -> float:
 
 def _serve(case: Case, folder: Path) -> None:
     """Start the server as a user does. Random speech fails its trial, and the others go on speaking."""
-    given = ["--no-fetch", "--slots", "8", "--model", str(folder), "--codec", str(case.work / "codec.nemo")]
+    given = ["--no-fetch", "--model", str(folder), "--codec", str(case.work / "codec.nemo")]
     own: dict[str, Any] = {
         "KANI_LOG_FILE": str(case.work / "log"),
         "KANI_CACHE_DIR": str(case.work / "cache"),
+        "KANI_MAX_CONCURRENT": "8",
     }
     if case.small:
         # A driver that counts one device: the engine joins, and is told to take the processor.

@@ -12,7 +12,7 @@ from typing import Any
 from typing_extensions import override
 
 from kani.core import request_ids, tracing
-from kani.protocols.shared.protocol import ByteStream, ServeStream
+from kani.protocols.shared.protocol import ByteStream, ServeStream, StreamPort
 from kani.server.connections import Connections, Phase
 from kani.server.network.input_turns import Rests
 from kani.server.network.tcp_connections import Awaited, TcpConnection
@@ -32,26 +32,25 @@ def networks(written: Sequence[str]) -> tuple[Network, ...]:
 class StreamService:
     """Serves one port: what all its connections share.
 
-    name: of the protocol, for logs; allowed: networks of its clients; max_line: of ``StreamReader.readline``.
+    allowed: networks of its clients.
     """
 
     def __init__(
         self,
-        name: str,
+        port: StreamPort,
         serve: ServeStream,
         allowed: Sequence[Network],
-        max_line: int,
         connections: Connections,
         budget: UploadBudget,
         tracer: Tracer | None = None,
     ) -> None:
-        self._name = name
+        self._name = port.name
         self._serve = serve
         self._allowed = allowed
         self._connections = connections
         self._budget = budget
         self._tracer = tracer
-        self.max_line = max_line
+        self.max_line = port.max_line
 
     def refusal(self, client: str) -> str | None:
         """Return why a connection of ``client`` (an IP address) is closed unserved; None if it is served."""

@@ -111,7 +111,7 @@ def start_with_gpu(start_server: StartServer, tmp_path: Path) -> StartServer:
 
 async def test_server_speaks_while_gpu_model_loads(folder: Path, start_with_gpu: StartServer) -> None:
     model = "--model", str(folder / "tiny"), "--codec", str(folder / "codec.nemo")
-    server = start_with_gpu(*model, "--precision", "float32", "--slots", "1")
+    server = start_with_gpu(*model, "--precision", "float32", KANI_MAX_CONCURRENT="1")
     assert "loading  kani" in server.banner
     async with KaniTTSClient(server.host, server.port) as client:
         assert [part async for part in client.stream("Hola, ya hablo.")]

@@ -31,10 +31,9 @@ from kani.protocols.wyoming.events import (
     Transcribe,
     VoiceChoice,
 )
-from kani.server.app import create_app
+from kani.server.app import Parts, create_app, protocols_for
 from kani.server.connections import Connections
 from kani.server.metrics import Metrics
-from kani.server.network.upload_budget import UploadBudget
 from tests.protocols.foreign.conftest import House, OpenHouse
 from tests.protocols.foreign.doors import DOORS, UNMUTE, Case, Door
 from tests.protocols.foreign.values import (
@@ -139,7 +138,8 @@ async def test_handshakes(house: OpenHouse) -> None:
 async def test_every_websocket_is_tried(tmp_path: Path) -> None:
     metrics = Metrics("test")
     connections, service = Connections(9, metrics.set_connections, 9), build(tmp_path, ToneEngine())
-    app = create_app(load({}, {}, tmp_path / "none"), service, metrics, connections, UploadBudget())
+    settings = load({}, {}, tmp_path / "none")
+    app = create_app(Parts(settings, protocols_for(settings), service, metrics, connections))
     served = {route.path for route in app.routes if isinstance(route, WebSocketRoute)}
     assert {door.route or door.path for door in DOORS} == served - {"/{path:path}"}
 

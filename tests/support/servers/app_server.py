@@ -19,11 +19,10 @@ from kani.composition.speech_service import build_service
 from kani.core.service import SpeechService
 from kani.protocols.openai.realtime.audio_payload import MAX_MESSAGE_BYTES as REALTIME_BYTES
 from kani.protocols.shared.protocol import UNREAD_S
-from kani.server.app import create_app
+from kani.server.app import Parts, create_app, protocols_for
 from kani.server.connections import Connections, Phase
 from kani.server.health import StartTime
 from kani.server.metrics import Metrics
-from kani.server.network.upload_budget import UploadBudget
 from tests.support.patience import WITHIN_S
 
 KEY = "geheim-1"
@@ -75,14 +74,14 @@ def app_server(folder: Path, **environment: str) -> Iterator[AppServer]:
     service = build_service(settings, metrics, metrics.registry)
     connections = Connections(settings.max_connections, metrics.set_connections, UNREAD_S)
     start = StartTime(settings.cache_dir, settings.engine)
-    app = create_app(settings, service, metrics, connections, UploadBudget(), start=start)
+    parts = Parts(settings, protocols_for(settings), service, metrics, connections, start=start)
     connections.phase = Phase.READY
     tracebacks = _Tracebacks()
     logging.getLogger().addHandler(tracebacks)
     try:
         with (
             socket.create_server(("127.0.0.1", 0)) as listener,
-            _running(app, settings, service, listener) as loop,
+            _running(create_app(parts), settings, service, listener) as loop,
         ):
             yield AppServer(listener.getsockname()[1], folder, service, connections, loop)
     finally:

@@ -15,8 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Send
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
-from kani.composition.settings import load
-from kani.server.lifecycle import accept_connections
+from kani.server.lifecycle import accept_connections, http_config
 from kani.server.network.tcp_connections import TcpTable
 from kani.server.network.uvicorn_websocket import WebSocketProtocol
 from tests.support.patience import WITHIN_S
@@ -38,9 +37,8 @@ async def served(
     if table is None:  # one without a connection is false
         table = TcpTable(64, print)
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        async with accept_connections(
-            application, load({}), [listener], protocol, tls, asyncio.Event(), table
-        ):
+        config = http_config(application, protocol)
+        async with accept_connections(config, [listener], tls, asyncio.Event(), table):
             yield listener.getsockname()[1]
 
 

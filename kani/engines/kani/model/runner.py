@@ -102,7 +102,7 @@ class Runner:
             self._sampler = SamplerState(model.layout, slots=slots, frames=max_frames + 1, device=device)
             self._audio = codec.new_state(slots)
         except RuntimeError as error:
-            raise OutOfMemory(f"{slots} slots do not fit into memory: fewer --slots") from error
+            raise OutOfMemory(f"{slots} slots do not fit into memory: a lower KANI_MAX_CONCURRENT") from error
         self._logits = torch.zeros((slots, model.layout.codebook_size + 1), device=device)
         self._codes = torch.zeros((slots, model.layout.codebooks), dtype=torch.long, device=device)
         self._active = torch.zeros(slots, dtype=torch.long, device=device)
@@ -302,7 +302,9 @@ class Runner:
             self.decode_audio([0], codes[:, None])
             self.release(0, 1)
         except torch.OutOfMemoryError as error:
-            raise OutOfMemory(f"{self.slots} slots leave too little memory to run: fewer --slots") from error
+            raise OutOfMemory(
+                f"{self.slots} slots leave too little memory to run: a lower KANI_MAX_CONCURRENT"
+            ) from error
 
     def _row_counts(self) -> list[int]:
         return [rows for rows in _ROW_COUNTS if rows < self.slots] + [self.slots]
