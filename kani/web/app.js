@@ -18,7 +18,7 @@ const find = (id) => document.querySelector(`#${id}`);
 
 /** Buttons that save a file, by its kind. */
 const FILES = { wav: "download", mp3: "mp3", opus: "opus", square: "square", wide: "wide", srt: "srt", vtt: "vtt", json: "json" };
-/** Kinds that are made of the whole. */
+/** Kinds that are made once all has come. */
 const WHOLE = ["mp3", "opus", "square", "wide"];
 
 /** What can be sounded at all: letters, digits, and signs that have a name. */
@@ -176,7 +176,6 @@ function buttons() {
   find("pause").dataset.act = act;
   find("pause").setAttribute("aria-label", t(act));
   for (const id of Object.values(FILES)) find(id).disabled = !some;
-  // A compressed file is spoken once more by the server: not beside the first time.
   for (const kind of WHOLE) find(FILES[kind]).disabled = !some || playback.asked;
 }
 
