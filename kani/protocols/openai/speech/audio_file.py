@@ -68,6 +68,6 @@ async def _samples(body: AsyncIterable[bytes]) -> AsyncIterable[Samples]:
         whole = len(data) & ~1
         rest = data[whole:]
         if whole:
-            yield np.frombuffer(data[:whole], "<i2").astype(np.float32) / 32768
+            yield np.frombuffer(data[:whole], "<i2").astype(np.float32) / np.float32(32768)
     if rest:
         raise ApiError(400, "the body must be samples of two bytes each", None, "invalid_value")
