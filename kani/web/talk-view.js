@@ -45,7 +45,8 @@ function room() {
   const stop = make("button", { type: "button", id: "talk-stop", hidden: true, textContent: t("talk.stop") });
   stop.setAttribute("aria-keyshortcuts", "Escape");
   const end = make("button", { type: "button", id: "talk-end", hidden: true, textContent: t("talk.end") });
-  const actions = make("div", { className: "actions" }, stop, end);
+  const take = make("button", { type: "button", id: "talk-take", hidden: true, textContent: t("code.copy") });
+  const actions = make("div", { className: "actions" }, stop, end, take);
   const microphone = make("div", { className: "microphone" }, button);
   const recorder = make("div", { className: "recorder" }, microphone, invitation, status, problem, actions);
 
@@ -56,7 +57,7 @@ function room() {
   const choices = make("div", { className: "listen-choices" }, field(language, "listen.language"), field(mode, "talk.mode"));
   const note = make("p", { className: "note", textContent: t("talk.private") });
   const box = make("div", { className: "talk-room", hidden: true }, lines, recorder, choices, note);
-  return { room: box, lines, button, name, invitation, status, problem, stop, end, language, mode };
+  return { room: box, lines, button, name, invitation, status, problem, stop, end, take, language, mode };
 }
 
 /** A control below its name. */

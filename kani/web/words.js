@@ -38,6 +38,8 @@ export class Words {
   #known = 0;
   #words = [];
   #current = -1;
+  /** The word that was followed last; null before the first. */
+  #followed = null;
 
   /** @param {HTMLElement} box where the text is shown */
   constructor(box) {
@@ -57,6 +59,7 @@ export class Words {
     this.#known = 0;
     this.#words = [];
     this.#current = -1;
+    this.#followed = null;
     this.#foresee();
   }
 
@@ -151,7 +154,11 @@ export class Words {
     const top = word.offsetTop;
     const { scrollTop, clientHeight } = this.#box;
     const height = word.offsetHeight;
+    const { top: above, bottom: below } = (this.#followed ?? word).getBoundingClientRect();
     if (top < scrollTop || top + 2 * height > scrollTop + clientHeight) this.#box.scrollTop = top - height;
+    // The page goes along, unless it was scrolled away from the words.
+    if (!this.#followed || (below > 0 && above < window.innerHeight)) word.scrollIntoView({ block: "nearest" });
+    this.#followed = word;
   }
 }
 

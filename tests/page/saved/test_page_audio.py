@@ -1,7 +1,5 @@
 """A saved file is what was heard: its samples, whatever was chosen for them."""
 
-from __future__ import annotations
-
 import io
 
 import av

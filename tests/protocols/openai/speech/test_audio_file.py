@@ -1,7 +1,5 @@
 """Samples become a file of every format, as long as they are; a body that is none is refused."""
 
-from __future__ import annotations
-
 import asyncio
 import io
 from collections.abc import AsyncIterator
