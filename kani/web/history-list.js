@@ -108,7 +108,7 @@ export class HistoryList {
     offerUndo(t("history.gone"), async () => {
       for (const entry of entries) await this.#history.put(entry);
       await this.#acts.changed();
-    });
+    }, "history-clear");
     // The button that had the focus is gone.
     find("toast-undo").focus();
   }

@@ -4,6 +4,7 @@ import { copyText } from "./clipboard.js";
 import { find } from "./element.js";
 import { offerHeard } from "./heard-menu.js";
 import { clock, locale, t } from "./i18n.js";
+import { Repeat } from "./listen-repeat.js";
 import { Listener, RATE } from "./listener.js";
 import { Meter } from "./meter.js";
 import { Microphone } from "./microphone.js";
@@ -12,7 +13,7 @@ import { ServerError } from "./server.js";
 import { Memory } from "./storage.js";
 import { json, srt, vtt } from "./subtitles.js";
 import { offerUndo } from "./toast.js";
-import { textOf, Transcript } from "./transcript.js";
+import { Transcript } from "./transcript.js";
 import { TranscriptView } from "./transcript-view.js";
 import { saveFile, wavFile } from "./wav.js";
 
@@ -35,7 +36,7 @@ export class ListenPanel {
   #view = new TranscriptView(find("transcript"), {
     play: (at) => this.#player.ready && this.#player.playFrom(at),
     changed: () => this.#changed(),
-    gone: (transcript, rows) => offerUndo(t("history.gone"), () => this.#putBack(transcript, rows)),
+    gone: (transcript, rows) => offerUndo(t("history.gone"), () => this.#putBack(transcript, rows), "listen-edit"),
   });
   /** What is under way: a Listener while it records, an AbortController while it transcribes. */
   #listener = null;
@@ -44,6 +45,7 @@ export class ListenPanel {
   #samples = [];
   #meter = new Meter(find("listen"));
   #player;
+  #repeat;
   /** Id of the transcript that is shown, for a reload; and when it was last kept. */
   #memory = new Memory("kani.listen", () => sessionStorage);
   #keptAt = 0;
@@ -58,15 +60,9 @@ export class ListenPanel {
   constructor(server, acts) {
     this.#server = server;
     this.#acts = acts;
+    this.#repeat = new Repeat(acts, this.#view);
     this.#player = new RecordingPlayer({ light: (at) => this.#view.lightAt(at), quiet: acts.quiet });
     offerHeard(find("listen-language"), t("listen.auto"));
-    find("listen-repeat").addEventListener("change", () => this.show());
-    find("listen-own").addEventListener("click", () => {
-      find("listen-repeat").checked = true;
-      this.show();
-      this.#acts.own();
-    });
-    find("voice").addEventListener("chosen", () => this.show());
     find("listen").addEventListener("click", () => this.#press());
     find("listen-file").addEventListener("change", ({ target }) => this.#transcribe(target.files[0]));
     find("listen-sample").addEventListener("click", () => this.#trySample());
@@ -82,18 +78,15 @@ export class ListenPanel {
     });
     find("listen-search").placeholder = t("listen.search");
     for (const kind of ["srt", "vtt", "json", "txt"]) find(`listen-${kind}`).addEventListener("click", () => this.#save(kind));
-    this.show();
     this.#become("empty");
     // What cannot be is no error.
     this.#say(t(Microphone.possible ? "listen.first" : "clone.insecure"));
     this.#reopen();
   }
 
-  /** The panel is shown again, or speaks with another voice. */
+  /** The panel is shown again. */
   show() {
-    const { name, hue } = this.#acts.voice();
-    find("listen-voice").textContent = t("listen.voice", { voice: name });
-    find("listen-face").style.setProperty("--hue", hue);
+    this.#repeat.show();
   }
 
   /** Show a transcript of the history; what is under way is ended, and kept. */
@@ -135,7 +128,7 @@ export class ListenPanel {
   #show(transcript, state = transcript.rows.length ? "done" : "empty", told = state === "empty" ? t("listen.first") : undefined) {
     const before = this.#transcript;
     if (before.rows.length && before.id !== transcript.id) {
-      offerUndo(t("listen.cleared"), () => this.open(before.entry));
+      offerUndo(t("listen.cleared"), () => this.open(before.entry), "listen-copy");
       if (state === "empty") find("toast-undo").focus();
     }
     this.#transcript = transcript;
@@ -242,40 +235,15 @@ export class ListenPanel {
   }
 
   async #paused(transcript) {
-    const text = textOf(...(transcript.paragraphs.at(-1) ?? []));
+    const paragraph = transcript.paragraphs.at(-1);
     transcript.pause();
     const listener = this.#listener;
-    if (!find("listen-repeat").checked || !listener || listener.deaf || !text) return;
+    if (!this.#repeat.wanted || !listener || listener.deaf || !paragraph) return;
     listener.deaf = true;
     this.#say(t("listen.repeating"));
-    const repeating = this.#acts.say(text, find("listen-language").value);
-    const stop = this.#follow(transcript.paragraphs.at(-1).flatMap(({ words }) => words));
-    find("listen-problem").textContent = await repeating;
-    stop();
+    find("listen-problem").textContent = await this.#repeat.say(paragraph);
     listener.deaf = false;
     if (this.#listener === listener) this.#say(t("listen.listening"));
-  }
-
-  /** Light each of the last words that are shown while they are repeated; returns what ends that. */
-  #follow(words) {
-    let length = 0;
-    const places = this.#view.words.slice(-words.length).map(({ element }, n) => {
-      if (n > 0 && !words[n].glued) length++;
-      const from = length;
-      length += [...words[n].text].length;
-      return { element, from };
-    });
-    let frame = 0;
-    const show = () => {
-      const place = this.#acts.place();
-      this.#view.light(places.findLast(({ from }) => from <= place)?.element ?? null);
-      frame = requestAnimationFrame(show);
-    };
-    show();
-    return () => {
-      cancelAnimationFrame(frame);
-      this.#view.light(null);
-    };
   }
 
   #takeDrops(zone) {

@@ -31,6 +31,7 @@ export class TalkPanel {
   #lines = new TalkLines(this.#view.lines);
   #meter = new Meter(this.#view.button);
   #memory = new Memory("kani.talk", () => localStorage);
+  #persona = new Memory("kani.persona", () => localStorage);
   #player = new Player(() => {});
   #session = null;
   /** Id and time of the conversation that is shown. */
@@ -50,10 +51,15 @@ export class TalkPanel {
   constructor(server, acts) {
     this.#server = server;
     this.#acts = acts;
-    const { button, copy, copied, command, end, language, mode, stop } = this.#view;
+    const { button, copy, copied, command, end, language, mode, persona, stop, writing, written } = this.#view;
     button.disabled = !Microphone.possible;
     mode.value = this.#memory.text;
-    for (const choice of [language, mode, document.querySelector("#voice")]) {
+    persona.value = this.#persona.text;
+    writing.addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.#write(written.value.trim());
+    });
+    for (const choice of [language, mode, persona, document.querySelector("#voice")]) {
       choice.addEventListener(choice.id === "voice" ? "chosen" : "change", () => this.#configure());
     }
     this.#view.take.addEventListener("click", async () => this.#say(await copyText(this.#view.lines, this.#lines.text)));
@@ -157,13 +163,26 @@ export class TalkPanel {
       voice: voice || "default",
       speed: Math.min(Math.max(speed, low), high),
       hold: this.#holds,
+      persona: this.#view.persona.value.trim(),
     };
   }
 
   #configure() {
     this.#memory.text = this.#view.mode.value;
+    this.#persona.text = this.#view.persona.value;
     this.#session?.configure(this.#settings);
     this.#invite();
+  }
+
+  /** Send what was written; it begins a conversation, if there is none. */
+  async #write(text) {
+    if (!text) return;
+    if (!this.#session) await this.#begin();
+    if (!this.#session) return;
+    this.#view.written.value = "";
+    this.#session.write(text);
+    this.#lines.complete(newId(), text);
+    this.#keep();
   }
 
   async #begin() {

@@ -5,13 +5,15 @@ import { find } from "./element.js";
 /** How long it can be brought back. */
 const LASTS_MS = 10_000;
 
-/** What can be brought back, the latest last: {words, undo}. */
+/** What can be brought back, the latest last: {words, undo, home}. */
 let undoings = [];
 let ends = 0;
 
-find("toast-undo").addEventListener("click", () => {
-  undoings.pop().undo();
+find("toast-undo").addEventListener("click", async () => {
+  const { undo, home } = undoings.pop();
+  await undo();
   show();
+  if (!undoings.length) find(home).focus();
 });
 
 function show() {
@@ -24,8 +26,12 @@ function show() {
   }, LASTS_MS);
 }
 
-/** Say what was done; undo: takes it back, and then what was done before it can be. */
-export function offerUndo(words, undo) {
-  undoings.push({ words, undo });
+/**
+ * Say what was done.
+ * @param {() => Promise<void>} undo takes it back; then what was done before it can be
+ * @param {string} home id of what has the focus once there is nothing more to be taken back
+ */
+export function offerUndo(words, undo, home) {
+  undoings.push({ words, undo, home });
   show();
 }
