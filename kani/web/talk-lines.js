@@ -8,7 +8,7 @@ const MARGIN = 8;
 const MARK = /^[^\s\p{L}\p{N}]+$/u;
 /** What Markdown marks: emphasis, code, headings; and the end of a link, whose words may have come before it. */
 const MARKUP = /\[(?=[^\]]*$)|\*\*|__|`+\w*$|`|(?<=^\s*)#+$|(?<![\p{L}\p{N}*])\*(?=\S)|(?<=\S)\*(?![\p{L}\p{N}*])/gu;
-const LINK = /\[?([^[\]\s]+)\]\(\S+?\)/u;
+const LINK = /\[?([^[\]\s]*)\]\(\S*?\)/u;
 
 export class TalkLines {
   #box;

@@ -227,7 +227,10 @@ export class TalkPanel {
         this.#draw();
       },
       text: (words) => this.#answer.write(words),
-      audio: (length) => this.#answer.audio(length),
+      audio: (length) => {
+        this.#answer.audio(length);
+        this.#keep();
+      },
       cut: (at) => {
         this.#rests();
         this.#answer.cut(at);

@@ -3,6 +3,7 @@
 import { make } from "./element.js";
 import { clock, t } from "./i18n.js";
 import { textOf } from "./transcript.js";
+import { follow } from "./words.js";
 
 /** A time that is searched for: 1:30, 1:02:03. */
 const TIME = /^(?:(\d+):)?(\d{1,3}):(\d{2})$/;
@@ -87,9 +88,7 @@ export class TranscriptView {
     lit?.classList.remove("now");
     if (!word) return;
     word.classList.add("now");
-    const { offsetTop: top, offsetHeight: height } = word;
-    const { scrollTop, clientHeight } = this.#box;
-    if (top < scrollTop || top + 2 * height > scrollTop + clientHeight) this.#box.scrollTop = top - height;
+    follow(this.#box, word, lit);
   }
 
   /** Light the word that is said at a second. */

@@ -151,15 +151,20 @@ export class Words {
   }
 
   #follow(word) {
-    const top = word.offsetTop;
-    const { scrollTop, clientHeight } = this.#box;
-    const height = word.offsetHeight;
-    const { top: above, bottom: below } = (this.#followed ?? word).getBoundingClientRect();
-    if (top < scrollTop || top + 2 * height > scrollTop + clientHeight) this.#box.scrollTop = top - height;
-    // The page goes along, unless it was scrolled away from the words.
-    if (!this.#followed || (below > 0 && above < window.innerHeight)) word.scrollIntoView({ block: "nearest" });
+    follow(this.#box, word, this.#followed);
     this.#followed = word;
   }
+}
+
+/**
+ * Scroll a box to the word that is lit in it, and the page to where that is seen, unless it was scrolled away.
+ * @param {HTMLElement?} before the word that was lit last, null for none
+ */
+export function follow(box, word, before) {
+  const { offsetTop: top, offsetHeight: height } = word;
+  const { top: above, bottom: below } = (before ?? word).getBoundingClientRect();
+  if (top < box.scrollTop || top + 2 * height > box.scrollTop + box.clientHeight) box.scrollTop = top - height;
+  if (!before || (below > 0 && above < window.innerHeight)) word.scrollIntoView({ block: "nearest" });
 }
 
 /** A text without its marks of voices and pauses, which are not said. */
