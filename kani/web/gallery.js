@@ -206,9 +206,14 @@ export class Gallery {
     return [...this.#kind(voice, language), this.#sounds.get(voice.id)].filter(Boolean);
   }
 
+  /** Whether a voice speaks a language with an accent of its own: that language has none that is its own. */
+  #isForeign(voice, language) {
+    return Boolean(language && voice.language) && voice === this.#own(language) && primary(voice.language) !== language;
+  }
+
   /** The kind of a voice: foreign where it is not of the language that it is offered for. */
   #kind(voice, language) {
-    const foreign = language && voice.language && primary(voice.language) !== language;
+    const foreign = this.#isForeign(voice, language);
     const kind = voice.kept ? t("gallery.own") : isNatural(voice) ? "" : t("gallery.robotic");
     const tongue = isNatural(voice) && voice.language ? shortLanguageName(voice.language) : "";
     return [tongue, voice.gender && t(`sex.${voice.gender}`), kind, foreign && t("gallery.foreign")].filter(Boolean);
@@ -245,7 +250,7 @@ export class Gallery {
 
   /** Take a voice; the one that is chosen gives way to the text's own. */
   #choose(voice) {
-    const foreign = voice.language && this.#tongue && primary(voice.language) !== this.#tongue;
+    const foreign = this.#isForeign(voice, this.#tongue);
     this.#acts.choose(voice.id === this.#compose.choice.voice ? "" : voice.id, foreign ? this.#tongue : "");
   }
 

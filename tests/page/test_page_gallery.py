@@ -38,7 +38,7 @@ def test_voice_is_found_heard_marked_and_chosen(visitor: Visitor) -> None:
     page.click("#gallery-all")
     expect(page.locator("#gallery-search")).to_be_focused()
     expect(page.locator("#gallery-language")).to_have_value("en")
-    page.select_option("#gallery-language", "")
+    # Where the chosen language has none that fits, the others have.
     page.fill("#gallery-search", "german")
     expect(page.locator(CARDS)).to_have_count(1)
     expect(page.locator("#gallery-count")).to_have_text("Voices: 1")
