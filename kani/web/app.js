@@ -2,6 +2,7 @@
 
 import { Compose } from "./compose.js";
 import { Connection } from "./connection.js";
+import { find } from "./element.js";
 import { Features } from "./features.js";
 import { Gallery } from "./gallery.js";
 import { History } from "./history.js";
@@ -14,15 +15,14 @@ import { openChannel } from "./storage.js";
 import { learnVoices } from "./voices.js";
 import { withoutMarks } from "./words.js";
 
-const find = (id) => document.querySelector(`#${id}`);
-
 /** Buttons that save a file, by its kind. */
 const FILES = { wav: "download", mp3: "mp3", opus: "opus", square: "square", wide: "wide", srt: "srt", vtt: "vtt", json: "json" };
-/** Kinds that are made of the whole. */
+/** Kinds that are made once all has come. */
 const WHOLE = ["mp3", "opus", "square", "wide"];
 
 /** What can be sounded at all: letters, digits, and signs that have a name. */
 const SPEAKABLE = /[\p{L}\p{N}\p{Sc}\p{Sm}]/u;
+const TAG = /<\/?\p{L}[^<>]*>/gu;
 
 /** Refusals that stay until the server's operator changes something. */
 const REFUSED = ["host", "origin", "proxy"];
@@ -76,6 +76,7 @@ const features = new Features(server, compose, {
   problem,
   pause,
   learn,
+  history,
   showHistory,
   reopen: () => {
     connection.reopen();
@@ -96,7 +97,8 @@ function write(id, words) {
 function speak(tries) {
   features.stopDictation();
   const { choice } = compose;
-  if (SPEAKABLE.test(withoutMarks(choice.text))) return playback.speak({ ...choice, tries });
+  if (SPEAKABLE.test(withoutMarks(choice.text).replaceAll(TAG, ""))) return playback.speak({ ...choice, tries });
+  playback.say("");
   problem(t(choice.text ? "problem.silent" : "problem.empty"));
   find("text").focus();
 }
@@ -163,21 +165,17 @@ async function saveVideo(shape) {
 
 function buttons() {
   const some = playback.shown !== null && playback.shown.samples > 0;
-  // One takes the other's place, and with it the focus.
-  const focused = document.activeElement;
-  const { busy } = playback;
-  find("speak").hidden = busy;
-  find("stop").hidden = !busy;
-  if (focused === find("speak") && busy) find("stop").focus({ preventScroll: true });
-  if (focused === find("stop") && !busy) find("speak").focus({ preventScroll: true });
+  const left = document.activeElement === find("stop") && !playback.busy;
+  find("stop").hidden = !playback.busy;
+  find("stage").toggleAttribute("data-sounds", playback.busy);
   // Not the same picture as that of the button that speaks.
   const act = !playback.plays ? "again" : playback.paused ? "resume" : "pause";
   find("pause").disabled = playback.asked ? !playback.plays : !some;
   find("pause").dataset.act = act;
   find("pause").setAttribute("aria-label", t(act));
   for (const id of Object.values(FILES)) find(id).disabled = !some;
-  // A compressed file is spoken once more by the server: not beside the first time.
   for (const kind of WHOLE) find(FILES[kind]).disabled = !some || playback.asked;
+  if (left) find(some ? "pause" : "speak").focus({ preventScroll: true });
 }
 
 /** Show the state of the connection. */
@@ -242,7 +240,6 @@ for (const id of ["code", "details"]) {
   find(`show-${id}`).addEventListener("click", () => {
     find(id).open = true;
     find(id).querySelector("summary").focus();
-    find(id).scrollIntoView({ block: "nearest" });
   });
 }
 find("voice-chip").addEventListener("click", () => {
@@ -258,7 +255,9 @@ otherTabs?.addEventListener("message", ({ data }) => {
   if (data === "history") features.showHistory(history);
 });
 document.addEventListener("keydown", (event) => {
-  if (event.key === "Escape" && !document.querySelector("dialog[open]")) playback.stop();
+  // In a field of a search it empties that.
+  const elsewhere = document.querySelector("dialog[open]") || document.activeElement?.type === "search";
+  if (event.key === "Escape" && !elsewhere) playback.stop();
 });
 
 playback.open();

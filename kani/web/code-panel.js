@@ -2,9 +2,8 @@
 
 import { copyText } from "./clipboard.js";
 import { CODES, codeSample, INTERFACES } from "./code-samples.js";
+import { find } from "./element.js";
 import { fill } from "./voices.js";
-
-const find = (id) => document.querySelector(`#${id}`);
 
 export class CodePanel {
   #request;

@@ -1,7 +1,8 @@
 /** The form of a request, which is remembered in this browser. */
 
 import { EMOTIONS, Emotions, SpeedSlider } from "./delivery.js";
-import { isChosen, locale, percent, t } from "./i18n.js";
+import { type } from "./element.js";
+import { isChosen, locale, number, percent, t } from "./i18n.js";
 import { Memory } from "./storage.js";
 import { fill, languageGroups, languageName, nameOf, primary, shortName, voiceGroups } from "./voices.js";
 import { direction } from "./words.js";
@@ -10,6 +11,8 @@ const LONGEST_TEXT = 5000;
 /** A text with marks: other voices, or pauses. */
 const MARKED = /\[(voice|pause):/i;
 const MOST_LANGUAGES = 20;
+/** Parameters that are chosen elsewhere than in what is folded away, or are always there. */
+const SEEN = ["text", "mode", "languages", "voice", "emotion"];
 /** Width of a text up to which its letters are large, and up to which they are not small, in Latin letters. */
 const SIZES = { large: 120, middle: 330 };
 /** Letters that are about as wide as two Latin ones. */
@@ -80,6 +83,8 @@ export class Compose {
     this.#voice.addEventListener("change", () => (this.#wanted.voice = this.#voice.value));
     this.#form.addEventListener("input", () => this.#changed());
     this.#changed();
+    // What was chosen before a reload.
+    if (new Memory("kani.parameters", () => sessionStorage).text) this.showParameters();
     document.querySelector("#speak").disabled = false;
   }
 
@@ -123,6 +128,7 @@ export class Compose {
     const { Parameters } = await import("./parameters.js");
     this.#parameters ??= new Parameters(document.querySelector("#parameter-fields"), EMOTIONS.slice(1));
     await this.#offerParameters();
+    this.#changed();
   }
 
   /** Show the settings that the engines use; VoxCPM's on its page, too. */
@@ -214,11 +220,7 @@ export class Compose {
   #write(text) {
     this.#text.focus();
     this.#text.select();
-    // Nothing else is undone: a value that a script sets empties the browser's list.
-    const focused = document.activeElement === this.#text;
-    if (focused && document.execCommand(text ? "insertText" : "delete", false, text)) return;
-    this.#text.value = text;
-    this.#changed();
+    type(this.#text, text);
   }
 
   /** The protocol's parameters of a choice: what is as it comes is left out. */
@@ -314,6 +316,8 @@ export class Compose {
     this.#strength.setAttribute("aria-valuetext", percent(strength));
     // Before it is needed: the server may be away then. If this fails, speaking the text reports it.
     if (this.inParts(this.#text.value)) import("./text-parts.js").catch(() => {});
+    const changed = Object.keys(this.params(this.choice)).filter((name) => !SEEN.includes(name)).length;
+    document.querySelector("#parameters-changed").textContent = changed ? `· ${number(changed)}` : "";
     const text = this.#text.value;
     // The first text is that of the page's language, which may be another one next time.
     const first = text === t("text.first");

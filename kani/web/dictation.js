@@ -1,5 +1,6 @@
 /** Dictation: words go where the text cursor is, as they are recognised. */
 
+import { type } from "./element.js";
 import { t } from "./i18n.js";
 import { Listener } from "./listener.js";
 import { Microphone } from "./microphone.js";
@@ -81,7 +82,6 @@ export class Dictation {
     const { value, selectionStart, selectionEnd } = this.#field;
     const space = between(value.slice(0, selectionStart), word);
     const after = /^\S/u.test(value.slice(selectionEnd)) ? " " : "";
-    this.#field.setRangeText(space + word + after, selectionStart, selectionEnd, "end");
-    this.#field.dispatchEvent(new Event("input", { bubbles: true }));
+    type(this.#field, space + word + after);
   }
 }

@@ -1,6 +1,7 @@
 /** "Send": a call of the document, sent to this server with a body that can be changed; its audio is heard. */
 
 import { pathOf } from "./curl.js";
+import { make } from "./element.js";
 import { Memory } from "./storage.js";
 
 /** Characters of an answer that are shown. */
@@ -8,12 +9,6 @@ const MOST_SHOWN = 20_000;
 
 const key = new Memory("kani.key", () => sessionStorage);
 let fields = 0;
-
-function make(name, properties, ...children) {
-  const element = Object.assign(document.createElement(name), properties);
-  element.append(...children);
-  return element;
-}
 
 /** A field with its label. */
 function field(label, input) {

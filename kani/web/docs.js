@@ -2,6 +2,7 @@
 
 import { curl } from "./curl.js";
 import { sendBlock } from "./docs-send.js";
+import { find } from "./element.js";
 import { fieldRows, kindOf, resolve } from "./schema.js";
 
 /** The calls that most come for, which can be sent from here. */
@@ -12,8 +13,6 @@ const MAIN = [
 const MAIN_TAG = { name: "Speech and transcription", description: "The calls that most programs need. Each can be sent from here." };
 /** The pages' own files, which no program asks for. */
 const PAGES = /^\/(docs|service-worker\.js|manifest\.webmanifest|openapi\.json|static\/.*)?$/;
-
-const find = (id) => document.querySelector(`#${id}`);
 
 /** An element with children: texts, or elements. */
 function make(name, attributes = {}, ...children) {

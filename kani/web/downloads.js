@@ -1,6 +1,5 @@
 /** Files of a result: its audio, and the times of its words. */
 
-import { REQUESTS } from "./code-samples.js";
 import { fileName } from "./file-name.js";
 import { json, srt, timedWords, vtt } from "./subtitles.js";
 import { saveFile, wavFile } from "./wav.js";
@@ -12,7 +11,7 @@ const nameOf = ({ choice }, kind) => fileName(choice.text, kind);
 /**
  * Save a file of a result.
  * @param {Utterance} utterance
- * @param {"wav"|"mp3"|"opus"|"srt"|"vtt"|"json"} kind a compressed one is spoken once more, by the server
+ * @param {"wav"|"mp3"|"opus"|"srt"|"vtt"|"json"} kind the server encodes a compressed one, of the samples that came
  * @param {Server} server
  */
 export async function save(utterance, kind, server) {
@@ -22,8 +21,5 @@ export async function save(utterance, kind, server) {
     const words = timedWords(utterance.choice.text, utterance.spans);
     return saveFile(new Blob([write(words)], { type }), nameOf(utterance, kind));
   }
-  const { voice, language } = { ...utterance.choice, ...utterance.result };
-  const { path, body } = REQUESTS.openai({ ...utterance.choice, voice, language });
-  const answer = await server.post(path, { ...body, response_format: kind });
-  saveFile(await answer.blob(), nameOf(utterance, kind));
+  saveFile(await server.audioFile(utterance, kind), nameOf(utterance, kind));
 }

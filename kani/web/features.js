@@ -1,5 +1,6 @@
 /** Parts of the page that most visits do not use: each is loaded when it is first used. */
 
+import { find } from "./element.js";
 import { t } from "./i18n.js";
 import { Tabs } from "./navigation.js";
 import { showClaim } from "./server-line.js";
@@ -8,8 +9,6 @@ import { withoutMarks } from "./words.js";
 
 /** Code units of a text on a lock screen. */
 const LONGEST_TITLE = 120;
-
-const find = (id) => document.querySelector(`#${id}`);
 
 export class Features {
   #server;
@@ -34,7 +33,7 @@ export class Features {
    * @param {Compose} compose
    * @param {object} acts say(text, changes): speak it, resolves when it is no longer heard; place(): code point of it that is heard; stop(); pause(rests);
    *   seek(seconds from here); problem(words); learn(): ask the server again what it can do; reopen(): connect with the key that is known now; replay(entry, pieces): play what is kept;
-   *   showHistory(): show what is kept, after a change
+   *   history: what is kept; showHistory(): show that, after a change
    */
   constructor(server, compose, acts) {
     this.#server = server;
@@ -105,8 +104,15 @@ export class Features {
   /** Show what is kept; most visits begin with nothing. */
   async showHistory(history) {
     if (!this.#historyList && history.lasts && (await history.list()).length === 0) return;
-    this.#historyList ??= historyList().then(({ HistoryList }) =>
-      new HistoryList(history, this.#acts.replay, (choice) => this.#compose.reuse(choice), this.#acts.showHistory));
+    this.#historyList ??= historyList().then(({ HistoryList }) => new HistoryList(history, {
+      play: this.#acts.replay,
+      reuse: (choice) => {
+        this.#tabs.show("compose-panel");
+        this.#compose.reuse(choice);
+      },
+      open: (entry) => this.#open(entry),
+      changed: this.#acts.showHistory,
+    }));
     await (await this.#historyList).show();
   }
 
@@ -146,9 +152,10 @@ export class Features {
   /** Show a panel by its id. */
   async #showPanel(id) {
     const tab = id.replace("-panel", "");
-    showClaim(tab === "compose" ? "speak" : tab);
+    document.body.dataset.tab = tab === "compose" ? "speak" : tab;
+    showClaim(document.body.dataset.tab);
     for (const card of ["repeat-card", "recording-card"]) find(card).hidden = tab !== "listen";
-    if (tab !== "listen") this.#listenPanel?.finish();
+    if (tab !== "listen") this.#listenPanel?.leave();
     if (tab !== "talk") this.#talkPanel?.finish();
     if (tab === "listen") await this.#showListening();
     if (tab === "talk") await this.#showTalk();
@@ -170,12 +177,32 @@ export class Features {
       quiet: this.#acts.stop,
       voice: () => ({ name: nameOf(this.#compose.speaking).split(" · ")[0], hue: hueOf(this.#compose.speaking) }),
       own: () => this.#ownVoice(),
+      keep: (entry) => this.#keep(entry),
+      kept: async (id) => (await this.#acts.history.list()).find((entry) => entry.id === id),
     });
+  }
+
+  /** Keep a transcript or a conversation. */
+  async #keep(entry) {
+    await this.#acts.history.put(entry);
+    await this.#acts.showHistory();
+  }
+
+  /** Show a transcript or a conversation of the history. */
+  async #open(entry) {
+    const talk = entry.kind === "talk";
+    this.#tabs.show(talk ? "talk-panel" : "listen-panel");
+    await (talk ? this.#showTalk() : this.#showListening());
+    await (talk ? this.#talkPanel : this.#listenPanel).open(entry);
   }
 
   async #showTalk() {
     const { TalkPanel } = await import("./talk-panel.js");
-    this.#talkPanel ??= new TalkPanel(this.#server, { quiet: this.#acts.stop, choice: () => this.#compose.choice });
+    this.#talkPanel ??= new TalkPanel(this.#server, {
+      quiet: this.#acts.stop,
+      choice: () => this.#compose.choice,
+      keep: (entry) => this.#keep(entry),
+    });
     this.#talkPanel.offer(this.#health);
   }
 

@@ -3,17 +3,17 @@
  * plays a sample, the star marks a favourite; Enter, Space and F do the same.
  */
 
+import { find, make } from "./element.js";
 import { locale, number, t } from "./i18n.js";
 import { ServerError } from "./server.js";
 import { Memory } from "./storage.js";
-import { colourList, fill, hueOf, isNatural, languageName, primary, shortLanguageName, shortName, sounds } from "./voices.js";
+import { fill, hueOf, isNatural, languageName, primary, shortLanguageName, shortName, sounds } from "./voices.js";
 
 /** Voices that are shown at first. */
 const FEW = 5;
 const PLAYS = "M4.5 2.5v11l8.5-5.5z";
 const STOPS = "M4 4h8v8H4z";
 
-const find = (id) => document.querySelector(`#${id}`);
 const collator = new Intl.Collator(locale);
 
 /** Scripts without spaces, where a word is found within others. */
@@ -117,9 +117,8 @@ export class Gallery {
     return this.#voices.find(({ id }) => id === this.#compose.own(language));
   }
 
-  /** The voices that fit what is searched, the language's own first, favourites next. */
-  #fitting() {
-    const language = this.#tongue;
+  /** The voices that fit what is searched, the language's own first, favourites next; of all languages where none of it fits. */
+  #fitting(language = this.#tongue) {
     const own = this.#own(language);
     const wanted = this.#all ? words(this.#search.value).split(" ").filter(Boolean) : [];
     const fitting = this.#voices.filter((voice) => {
@@ -129,6 +128,7 @@ export class Gallery {
       const speaks = !language || !voice.language || primary(voice.language) === language || voice === own;
       return fits && speaks && (!this.#all || !this.#sex.value || voice.gender === this.#sex.value);
     });
+    if (!fitting.length && wanted.length && language) return this.#fitting("");
     const rank = (voice) => (voice === own ? 0 : this.#marked.has(voice.id) ? 1 : 2);
     return fitting.sort((one, other) => rank(one) - rank(other));
   }
@@ -149,7 +149,8 @@ export class Gallery {
     const fitting = this.#fitting();
     const natural = fitting.filter((voice) => voice.kept || isNatural(voice));
     const searched = this.#all && (this.#search.value || this.#robots);
-    const some = natural.length && !searched ? natural : fitting;
+    // A language that only robots speak has them beside a stored voice.
+    const some = natural.some(({ kept }) => !kept) && !searched ? natural : fitting;
     this.#shown = this.#all ? some : this.#few(some);
     const active = this.#shown.findIndex(({ id }) => id === this.#compose.speaking);
     this.#active = Math.min(Math.max(active, 0), Math.max(0, this.#shown.length - 1));
@@ -162,7 +163,6 @@ export class Gallery {
       groups.set(name, [...(groups.get(name) ?? []), voice]);
     }
     this.#shown = [...groups.values()].flat();
-    colourList(this.#shown.map(({ id }) => id));
     find("voice-chip").querySelector(".face").style.setProperty("--hue", hueOf(this.#compose.speaking));
     this.#list.replaceChildren(...[...groups].map(([name, voices]) => this.#group(name, voices)));
     const more = this.#shown.length < some.length ? t("gallery.all", { n: number(some.length), language: languageName(this.#tongue, this.#voices) }) : t("gallery.every");
@@ -176,31 +176,28 @@ export class Gallery {
   }
 
   #group(name, voices) {
-    const group = document.createElement("div");
-    if (name) {
-      group.setAttribute("role", "group");
-      group.setAttribute("aria-label", name);
-      const heading = Object.assign(document.createElement("h3"), { textContent: name });
-      heading.setAttribute("aria-hidden", "true");
-      group.append(heading);
-    } else group.setAttribute("role", "presentation");
-    group.append(...voices.map((voice) => this.#card(voice, name)));
-    return group;
+    const cards = voices.map((voice) => this.#card(voice, name));
+    if (!name) return make("div", { role: "presentation" }, ...cards);
+    return make("div", { role: "group", ariaLabel: name }, make("h3", { textContent: name, ariaHidden: "true" }), ...cards);
   }
 
   /** A voice; heading: of its group, "" without one, which is not said once more. */
   #card(voice, heading) {
     const name = shortName(voice);
     const marked = this.#marked.has(voice.id);
-    const face = make("span", `face${this.#playing === voice.id ? " playing" : ""}`, icon(this.#playing === voice.id ? STOPS : PLAYS));
+    const playing = this.#playing === voice.id;
+    const face = make("span", { className: `face${playing ? " playing" : ""}` }, icon(playing ? STOPS : PLAYS));
     face.style.setProperty("--hue", hueOf(voice.id));
-    const kind = make("span", "kind", this.#kind(voice, this.#tongue).filter((fact) => fact !== heading).join(" · "));
-    const character = make("span", "note", this.#sounds.get(voice.id) ?? "");
-    const card = make("div", "", face, make("span", "who", make("b", "", name), " ", kind, character), make("span", `star${marked ? " marked" : ""}`, marked ? "★" : "☆"));
-    card.id = `voice-${voice.id}`;
-    card.setAttribute("role", "option");
+    const kind = this.#kind(voice, this.#tongue).filter((fact) => fact !== heading).join(" · ");
+    const facts = [
+      make("b", { textContent: name }), " ",
+      make("span", { className: "kind", textContent: kind }), " ",
+      make("span", { className: "note", textContent: this.#sounds.get(voice.id) ?? "" }),
+    ];
+    const star = make("span", { className: `star${marked ? " marked" : ""}`, textContent: marked ? "★" : "☆", ariaHidden: "true" });
+    const told = marked ? [make("span", { className: "hidden", textContent: `, ${t("gallery.marked")}` })] : [];
+    const card = make("div", { id: `voice-${voice.id}`, role: "option" }, face, make("span", { className: "who" }, ...facts), ...told, star);
     card.setAttribute("aria-selected", String(voice.id === this.#compose.speaking));
-    card.setAttribute("aria-label", [name, this.#facts(voice, this.#tongue).join(" · "), marked && t("gallery.marked")].filter(Boolean).join(", "));
     return card;
   }
 
@@ -209,9 +206,14 @@ export class Gallery {
     return [...this.#kind(voice, language), this.#sounds.get(voice.id)].filter(Boolean);
   }
 
+  /** Whether a voice speaks a language with an accent of its own: that language has none that is its own. */
+  #isForeign(voice, language) {
+    return Boolean(language && voice.language) && voice === this.#own(language) && primary(voice.language) !== language;
+  }
+
   /** The kind of a voice: foreign where it is not of the language that it is offered for. */
   #kind(voice, language) {
-    const foreign = language && voice.language && primary(voice.language) !== language;
+    const foreign = this.#isForeign(voice, language);
     const kind = voice.kept ? t("gallery.own") : isNatural(voice) ? "" : t("gallery.robotic");
     const tongue = isNatural(voice) && voice.language ? shortLanguageName(voice.language) : "";
     return [tongue, voice.gender && t(`sex.${voice.gender}`), kind, foreign && t("gallery.foreign")].filter(Boolean);
@@ -248,7 +250,7 @@ export class Gallery {
 
   /** Take a voice; the one that is chosen gives way to the text's own. */
   #choose(voice) {
-    const foreign = voice.language && this.#tongue && primary(voice.language) !== this.#tongue;
+    const foreign = this.#isForeign(voice, this.#tongue);
     this.#acts.choose(voice.id === this.#compose.choice.voice ? "" : voice.id, foreign ? this.#tongue : "");
   }
 
@@ -285,12 +287,6 @@ export class Gallery {
       card.querySelector("path").setAttribute("d", playing ? STOPS : PLAYS);
     }
   }
-}
-
-function make(tag, className, ...children) {
-  const element = Object.assign(document.createElement(tag), { className });
-  element.append(...children);
-  return element;
 }
 
 function icon(path) {

@@ -1,8 +1,10 @@
-/** The history as a list: play again, use the text, download, delete. */
+/** The history as a list: play again or open, use the text, download, delete. */
 
+import { find, make } from "./element.js";
 import { fileName } from "./file-name.js";
 import { clock, moment, number, t } from "./i18n.js";
 import { offerUndo } from "./toast.js";
+import { textOf, Transcript } from "./transcript.js";
 import { heardVoice, nameOf } from "./voices.js";
 import { saveFile, wavFile } from "./wav.js";
 import { direction, withoutMarks, write } from "./words.js";
@@ -14,110 +16,124 @@ const CUT_MARK = /\[[^\]]*$/;
 const SEARCHED_FROM = 6;
 
 export class HistoryList {
-  #list = document.querySelector("#history");
-  #search = document.querySelector("#history-search");
   #history;
-  #play;
-  #reuse;
-  #changed;
+  #acts;
   #items = new Map();
 
   /**
    * @param {History} history
-   * @param {(entry, pieces: Int16Array[]) => void} play
-   * @param {(choice) => void} reuse
-   * @param {() => Promise<void>} changed something was deleted: shows the list, here and elsewhere
+   * @param {object} acts play(entry, pieces: Int16Array[]); reuse(choice); open(entry): a transcript or a conversation;
+   *   changed(): something was deleted: shows the list, here and elsewhere
    */
-  constructor(history, play, reuse, changed) {
-    this.#changed = changed;
+  constructor(history, acts) {
     this.#history = history;
-    this.#play = play;
-    this.#reuse = reuse;
-    document.querySelector("#history-clear").addEventListener("click", async () => this.#delete(await history.list()));
-    this.#search.addEventListener("input", () => this.#filter());
+    this.#acts = acts;
+    find("history-clear").addEventListener("click", async () => this.#delete(await history.list()));
+    find("history-search").addEventListener("input", () => this.#filter());
   }
 
   /** Show what is kept now; an entry that is shown already stays as it is, and with it the focus. */
   async show() {
     const entries = await this.#history.list();
-    const kept = new Set(entries.map(({ id }) => id));
-    for (const [id, item] of this.#items) {
-      if (kept.has(id)) continue;
-      item.remove();
-      this.#items.delete(id);
+    const items = new Map();
+    for (const entry of entries) {
+      const { item, facts } = this.#items.get(entry.id) ?? {};
+      const now = factsOf(entry) + textIn(entry);
+      items.set(entry.id, facts === now ? { item, facts } : { item: this.#item(entry), facts: now });
+      if (facts !== now) item?.replaceWith(items.get(entry.id).item);
     }
-    for (const entry of entries.slice().reverse()) {
-      if (this.#items.has(entry.id)) continue;
-      this.#items.set(entry.id, this.#item(entry));
-      this.#list.prepend(this.#items.get(entry.id));
+    for (const [id, { item }] of this.#items) if (!items.has(id)) item.remove();
+    this.#items = items;
+    for (const [n, { item }] of [...items.values()].entries()) {
+      const there = find("history").children[n];
+      if (there !== item) find("history").insertBefore(item, there ?? null);
     }
-    const empty = document.querySelector("#history-empty");
-    empty.hidden = entries.length > 0 && this.#history.lasts;
-    empty.textContent = t(this.#history.lasts ? "history.empty" : "history.nowhere");
-    document.querySelector("#history-clear").hidden = entries.length === 0;
-    this.#search.hidden = entries.length < SEARCHED_FROM;
+    find("history-empty").hidden = entries.length > 0 && this.#history.lasts;
+    find("history-empty").textContent = t(this.#history.lasts ? "history.empty" : "history.nowhere");
+    find("history-clear").hidden = entries.length === 0;
+    find("history-search").hidden = entries.length < SEARCHED_FROM;
     this.#filter();
   }
 
   /** Show the entries that hold what is searched. */
   #filter() {
-    const wanted = this.#search.hidden ? "" : this.#search.value.trim().toLocaleLowerCase();
-    for (const item of this.#items.values()) item.hidden = !item.textContent.toLocaleLowerCase().includes(wanted);
+    const { hidden, value } = find("history-search");
+    const wanted = hidden ? "" : value.trim().toLocaleLowerCase();
+    for (const { item } of this.#items.values()) item.hidden = !item.textContent.toLocaleLowerCase().includes(wanted);
   }
 
   #item(entry) {
-    const { text, language, emotion = "neutral", speed = 1 } = entry.choice;
+    const text = textIn(entry);
+    const { language } = entry.choice ?? {};
     const points = [...text];
     const excerpt = points.length > EXCERPT ? `${points.slice(0, EXCERPT).join("").replace(CUT_MARK, "")}…` : text;
-    const words = Object.assign(document.createElement("p"), { className: "excerpt" });
-    write(words, excerpt);
-    const short = withoutMarks(excerpt);
-    words.dir = direction(language);
+    const words = make("p", { className: "excerpt", dir: direction(language) });
+    if (entry.choice) write(words, excerpt);
+    else words.textContent = excerpt;
     if (language) words.lang = language;
-    // As the player shows it.
-    const length = clock(entry.seconds);
-    const spoken = nameOf(heardVoice(entry.choice, entry.result));
-    const facts = [
-      moment(entry.time),
-      entry.stopped ? t("history.stopped", { length }) : entry.lost ? t("history.lost", { length }) : length,
-      spoken,
-      emotion !== "neutral" && t(`emotion.${emotion}`),
-      speed !== 1 && t("times", { n: number(speed, speed % 1 ? 2 : 0) }),
-    ].filter(Boolean).join(" · ");
-    const note = Object.assign(document.createElement("p"), { className: "note", textContent: facts });
-    const actions = Object.assign(document.createElement("div"), { className: "actions" });
-    actions.append(
-      this.#button("play", short, async () => this.#play(entry, await samples(entry))),
-      this.#button("reuse", short, () => this.#reuse(entry.choice)),
-      this.#button("download", short, async () => {
-        saveFile(wavFile(await samples(entry), entry.sampleRate), fileName(text, "wav"));
-      }),
-      this.#button("delete", short, () => this.#delete([entry])),
-    );
-    const item = document.createElement("li");
-    item.append(words, note, actions);
-    return item;
+    const short = withoutMarks(excerpt);
+    const actions = make("div", { className: "actions" });
+    for (const [name, act] of Object.entries(this.#actions(entry))) {
+      const button = make("button", { type: "button", className: "quiet", textContent: t(`history.${name}`) });
+      button.setAttribute("aria-label", t("history.of", { action: button.textContent, text: short }));
+      button.addEventListener("click", act);
+      actions.append(button);
+    }
+    return make("li", {}, words, make("p", { className: "note", textContent: factsOf(entry) }), actions);
+  }
+
+  /** What can be done with an entry, by the names of the buttons. */
+  #actions(entry) {
+    const remove = () => this.#delete([entry]);
+    if (entry.choice) {
+      return {
+        play: async () => this.#acts.play(entry, await samples(entry)),
+        reuse: () => this.#acts.reuse(entry.choice),
+        download: async () => saveFile(wavFile(await samples(entry), entry.sampleRate), fileName(entry.choice.text, "wav")),
+        delete: remove,
+      };
+    }
+    const text = entry.kind === "talk" ? textIn(entry) : Transcript.from(entry).dialogue;
+    return {
+      open: () => this.#acts.open(entry),
+      download: () => saveFile(new Blob([`${text}\n`], { type: "text/plain" }), fileName(text, "txt")),
+      delete: remove,
+    };
   }
 
   /** Delete entries, which can be brought back for a while. */
   async #delete(entries) {
     for (const { id } of entries) await this.#history.delete(id);
-    await this.#changed();
+    await this.#acts.changed();
     offerUndo(t("history.gone"), async () => {
       for (const entry of entries) await this.#history.put(entry);
-      await this.#changed();
-    });
+      await this.#acts.changed();
+    }, "history-clear");
     // The button that had the focus is gone.
-    document.querySelector("#toast-undo").focus();
+    find("toast-undo").focus();
   }
+}
 
-  #button(action, text, act) {
-    const button = Object.assign(document.createElement("button"), { type: "button", className: "quiet" });
-    button.textContent = t(`history.${action}`);
-    button.setAttribute("aria-label", t("history.of", { action: button.textContent, text }));
-    button.addEventListener("click", act);
-    return button;
-  }
+/** What an entry says. */
+function textIn({ kind, choice, rows, lines }) {
+  if (choice) return choice.text;
+  return kind === "talk" ? lines.map(({ name, text }) => `${name}: ${text}`).join("\n") : textOf(...rows);
+}
+
+/** When an entry was made, how long it is, and of which kind. */
+function factsOf({ time, kind, choice, rows, lines, seconds, result, stopped, lost }) {
+  if (kind === "talk") return [moment(time), t("tab.talk"), number(lines.length)].join(" · ");
+  // As the player shows it.
+  const length = clock(choice ? seconds : (rows.at(-1)?.words.at(-1).end ?? 0));
+  if (!choice) return [moment(time), length, t("tab.listen")].join(" · ");
+  const { emotion = "neutral", speed = 1 } = choice;
+  return [
+    moment(time),
+    stopped ? t("history.stopped", { length }) : lost ? t("history.lost", { length }) : length,
+    nameOf(heardVoice(choice, result)),
+    emotion !== "neutral" && t(`emotion.${emotion}`),
+    speed !== 1 && t("times", { n: number(speed, speed % 1 ? 2 : 0) }),
+  ].filter(Boolean).join(" · ");
 }
 
 async function samples({ pcm }) {

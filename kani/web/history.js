@@ -1,8 +1,14 @@
-/** History of utterances, in this browser (IndexedDB), or in memory where storage is disabled. */
+/**
+ * What was made: speech, transcripts and conversations, in this browser (IndexedDB), or in memory where storage is disabled.
+ *
+ * An entry has an id, a time (milliseconds) and a kind, "speech" where it says none; its sound is its pcm or recording.
+ */
 
 const NAME = "kani";
 const STORE = "history";
+/** Entries of a kind. */
 const MOST = 50;
+/** Bytes of all sounds. */
 const MOST_BYTES = 200 * 2 ** 20;
 
 /** The answer to an IndexedDB request. */
@@ -25,21 +31,31 @@ export class History {
   /** Everything that is kept, the newest first. */
   async list() {
     const database = await this.#open();
-    const entries = database ? await answer(this.#store(database, "readonly").getAll()) : [...this.#memory.values()];
-    return entries.sort((one, other) => other.time - one.time);
+    const entries = database ? await answer(this.#store(database, "readonly").getAll()) : [];
+    const all = new Map([...entries.map((entry) => [entry.id, entry]), ...this.#memory]);
+    return [...all.values()].sort((one, other) => other.time - one.time);
   }
 
   /**
-   * Keep an utterance with some audio, and let the oldest go where there are too many.
+   * Keep an utterance with some audio.
    * @param {Utterance} utterance
    */
-  async keep({ id, choice, pieces, spans, sampleRate, seconds, result, stopped, lost }) {
-    const pcm = new Blob(pieces);
-    await this.put({ id, time: Date.now(), choice, pcm, spans, sampleRate, seconds, result, stopped, lost });
+  keep({ id, choice, pieces, spans, sampleRate, seconds, result, stopped, lost }) {
+    return this.put({ id, time: Date.now(), choice, pcm: new Blob(pieces), spans, sampleRate, seconds, result, stopped, lost });
+  }
+
+  /** Keep an entry, in place of one with its id, and let the oldest go where there are too many. */
+  async put(entry) {
+    await this.#write(entry);
+    const counts = {};
     let bytes = 0;
-    for (const [n, entry] of (await this.list()).entries()) {
-      bytes += entry.pcm.size;
-      if (n > 0 && (n >= MOST || bytes > MOST_BYTES)) await this.delete(entry.id);
+    for (const [n, { kind = "speech", ...other }] of (await this.list()).entries()) {
+      counts[kind] = (counts[kind] ?? 0) + 1;
+      bytes += (other.pcm ?? other.recording)?.size ?? 0;
+      const full = n > 0 && bytes > MOST_BYTES;
+      if (counts[kind] > MOST || (full && other.pcm)) await this.delete(other.id);
+      // Words are small: of a transcript only its recording goes.
+      else if (full && other.recording) await this.#write({ ...other, kind, recording: null });
     }
   }
 
@@ -50,8 +66,7 @@ export class History {
     this.#memory.delete(id);
   }
 
-  /** Keep an entry of `list` again. */
-  async put(entry) {
+  async #write(entry) {
     const database = await this.#open();
     try {
       if (database) await answer(this.#store(database, "readwrite").put(entry));

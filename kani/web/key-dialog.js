@@ -1,8 +1,7 @@
 /** The question for the server's key. */
 
+import { find } from "./element.js";
 import { t } from "./i18n.js";
-
-const find = (id) => document.querySelector(`#${id}`);
 
 export class KeyDialog {
   #server;

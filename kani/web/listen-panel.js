@@ -1,152 +1,116 @@
 /** The second tab: what is said into the microphone, or recorded in a file, as text. */
 
 import { copyText } from "./clipboard.js";
+import { find } from "./element.js";
 import { offerHeard } from "./heard-menu.js";
 import { clock, locale, t } from "./i18n.js";
+import { Repeat } from "./listen-repeat.js";
 import { Listener, RATE } from "./listener.js";
 import { Meter } from "./meter.js";
 import { Microphone } from "./microphone.js";
 import { lengthOf, RecordingPlayer } from "./recording-player.js";
 import { ServerError } from "./server.js";
-import { divides, json, sentenceWords, srt, vtt } from "./subtitles.js";
+import { Memory } from "./storage.js";
+import { json, srt, vtt } from "./subtitles.js";
 import { offerUndo } from "./toast.js";
 import { Transcript } from "./transcript.js";
+import { TranscriptView } from "./transcript-view.js";
 import { saveFile, wavFile } from "./wav.js";
 
 /** What is said is kept for this long, to be heard again: 173 MB. */
 const KEPT_S = 3600;
+/** A transcript that grows is kept no more often than this. */
+const KEPT_EVERY_MS = 2000;
 
-const find = (id) => document.querySelector(`#${id}`);
+/**
+ * What the round button does in each state that something is under way in; the others are "empty", "done" and "failed".
+ * "opening": a microphone; "finishing": the last words still come.
+ */
+const ROUND = { opening: "listen.start", recording: "listen.stop", finishing: "listen.stop", transcribing: "stop" };
 
 export class ListenPanel {
   #server;
   #acts;
+  #state = "empty";
   #transcript = new Transcript();
+  #view = new TranscriptView(find("transcript"), {
+    play: (at) => this.#player.ready && this.#player.playFrom(at),
+    changed: () => this.#changed(),
+    gone: (transcript, rows) => offerUndo(t("history.gone"), () => this.#putBack(transcript, rows), "listen-edit"),
+  });
+  /** What is under way: a Listener while it records, an AbortController while it transcribes. */
   #listener = null;
-  #beginning = false;
-  /** Whether it was ended while the microphone was being opened. */
-  #unwanted = false;
   #upload = null;
-  #meter = new Meter(find("listen"));
-  /** Words of each sentence of a file, [{word, start, end}]; empty of what was heard live, which has no sentences. */
-  #sentenceWords = [];
-  /** Text of the row that words are added to. */
-  #line;
-  /** The words that are shown: {text, element, start, end}, in seconds. */
-  #shown = [];
-  /** Seconds that were listened to. */
-  #elapsed = 0;
   /** What was heard live, at RATE. */
   #samples = [];
-  /** The recording of what is shown, a Blob; null for none. */
-  #recording = null;
+  #meter = new Meter(find("listen"));
   #player;
+  #repeat;
+  /** Id of the transcript that is shown, for a reload; and when it was last kept. */
+  #memory = new Memory("kani.listen", () => sessionStorage);
+  #keptAt = 0;
 
   /**
    * @param {Server} server
    * @param {object} acts say(text, language): speak it, done once it was heard, with what was wrong, in words; place(): the
    *   code point of it that is heard now; use(text): take it as the text to speak; quiet(): nothing else is to be heard;
-   *   voice(): name and hue of the voice that speaks; own(): choose the user's own
+   *   voice(): name and hue of the voice that speaks; own(): choose the user's own; keep(entry): in the history;
+   *   kept(id): the entry of it, or nothing
    */
   constructor(server, acts) {
     this.#server = server;
     this.#acts = acts;
-    this.#player = new RecordingPlayer({ light: (word) => this.#light(word), quiet: acts.quiet });
+    this.#repeat = new Repeat(acts, this.#view);
+    this.#player = new RecordingPlayer({ light: (at) => this.#view.lightAt(at), quiet: acts.quiet });
     offerHeard(find("listen-language"), t("listen.auto"));
-    find("listen").disabled = !Microphone.possible;
-    // What cannot be is no error.
-    this.#say(t(Microphone.possible ? "listen.first" : "clone.insecure"));
-    find("listen-repeat").addEventListener("change", () => this.#offerRepeat());
-    find("listen-own").addEventListener("click", () => {
-      find("listen-repeat").checked = true;
-      this.#offerRepeat();
-      this.#acts.own();
-    });
-    find("voice").addEventListener("chosen", () => this.#offerRepeat());
-    this.#offerRepeat();
-    find("listen").addEventListener("click", () => (this.#listener ? this.finish() : this.#begin()));
+    find("listen").addEventListener("click", () => this.#press());
     find("listen-file").addEventListener("change", ({ target }) => this.#transcribe(target.files[0]));
     find("listen-sample").addEventListener("click", () => this.#trySample());
-    find("transcript").addEventListener("click", ({ target }) => this.#playFrom(target));
     for (const zone of ["listen-drop", "recording-card"]) this.#takeDrops(find(zone));
-    find("listen-cancel").addEventListener("click", () => this.#upload?.abort());
     find("listen-use").addEventListener("click", () => this.#acts.use(this.#transcript.text));
     find("listen-copy").addEventListener("click", () => this.#copy());
-    find("listen-clear").addEventListener("click", () => this.#clearWithUndo());
+    find("listen-clear").addEventListener("click", () => this.#show(new Transcript()));
+    find("listen-edit").addEventListener("click", () => this.#edit(find("listen-edit").ariaPressed !== "true"));
+    find("listen-search").addEventListener("input", ({ target }) => this.#view.search(target.value));
+    find("listen-search").addEventListener("keydown", ({ key, target }) => {
+      const at = key === "Enter" ? this.#view.search(target.value) : NaN;
+      if (!Number.isNaN(at) && this.#player.ready) this.#player.playFrom(at);
+    });
+    find("listen-search").placeholder = t("listen.search");
     for (const kind of ["srt", "vtt", "json", "txt"]) find(`listen-${kind}`).addEventListener("click", () => this.#save(kind));
+    this.#become("empty");
+    // What cannot be is no error.
+    this.#say(t(Microphone.possible ? "listen.first" : "clone.insecure"));
+    this.#reopen();
   }
 
   /** The panel is shown again. */
   show() {
-    this.#offerRepeat();
+    this.#repeat.show();
   }
 
-  async #begin() {
-    if (this.#beginning) return;
-    this.#beginning = true;
-    this.#unwanted = false;
-    this.#complain("");
-    this.#acts.quiet();
-    this.#clear();
-    this.#elapsed = 0;
-    try {
-      const listener = await Listener.begin(this.#server, find("listen-language").value, {
-        word: (word) => this.#add(word),
-        pause: () => this.#paused(),
-        level: (level) => this.#meter.show(level),
-        sent: (samples) => {
-          this.#keep(samples);
-          this.#showElapsed(this.#elapsed + samples.length / RATE);
-        },
-        lost: (error) => {
-          this.#complain(error.words);
-          this.#ended();
-        },
-      });
-      if (this.#unwanted) return await listener.finish();
-      this.#listener = listener;
-      find("listen").setAttribute("aria-pressed", "true");
-      this.#offer();
-      this.#say(t("listen.listening"));
-      this.#showElapsed(this.#elapsed);
-    } catch (error) {
-      if (!(error instanceof DOMException)) throw error;
-      this.#complain(t("clone.microphone"));
-    } finally {
-      this.#beginning = false;
-    }
+  /** Show a transcript of the history; what is under way is ended, and kept. */
+  async open(entry) {
+    await this.finish();
+    this.#show(Transcript.from(entry));
   }
 
   /** End listening; the last words still come. A microphone that is still being opened is closed again. */
   async finish() {
-    this.#unwanted = true;
     this.hush();
-    const listener = this.#listener;
-    if (!listener) return;
-    if (listener.deaf) this.#acts.quiet();
-    find("listen").disabled = true;
-    this.#say(t("listen.finishing"));
-    await listener.finish();
-    if (this.#listener) this.#ended();
+    if (this.#state === "opening") this.#become("empty");
+    if (this.#state === "transcribing") this.#upload.abort();
+    if (this.#state !== "recording") return;
+    if (this.#listener.deaf) this.#acts.quiet();
+    this.#become("finishing", t("listen.finishing"));
+    await this.#listener.finish();
+    if (this.#state === "finishing") this.#recorded();
   }
 
-  #ended() {
-    this.#listener = null;
-    this.#showElapsed(0);
-    this.#light(null);
-    this.#meter.rest();
-    find("listen").disabled = false;
-    find("listen").removeAttribute("aria-pressed");
-    this.#recording = wavFile(this.#samples, RATE);
-    this.#samples = [];
-    this.#sayDone();
-    this.#offer();
-  }
-
-  /** Keep what is recognised, as far as there is room for it. */
-  #keep(samples) {
-    if (this.#samples.length * samples.length > KEPT_S * RATE) return;
-    this.#samples.push(Int16Array.from(samples, (sample) => 32767 * sample));
+  /** A file that is transcribed goes on without the panel. */
+  leave() {
+    if (this.#state !== "transcribing") this.finish();
+    this.hush();
   }
 
   /** Stop playing the recording. */
@@ -154,94 +118,132 @@ export class ListenPanel {
     this.#player.pause();
   }
 
+  /** Show what was shown before a reload. */
+  async #reopen() {
+    const entry = this.#memory.text && (await this.#acts.kept(this.#memory.text));
+    if (entry && this.#state === "empty") this.#show(Transcript.from(entry));
+  }
+
+  /** Show another transcript. The one that was shown stays in the history, and can be brought back. */
+  #show(transcript, state = transcript.rows.length ? "done" : "empty", told = state === "empty" ? t("listen.first") : undefined) {
+    const before = this.#transcript;
+    if (before.rows.length && before.id !== transcript.id) {
+      offerUndo(t("listen.cleared"), () => this.open(before.entry), "listen-copy");
+      if (state === "empty") find("toast-undo").focus();
+    }
+    this.#transcript = transcript;
+    this.#memory.text = transcript.id;
+    this.#edit(false);
+    this.#become(state, told);
+  }
+
+  /**
+   * Go on to a state, and show what can be done there: nothing with a transcript before it is whole.
+   * @param {string} told what goes on; that all was heard, where it is not given
+   * @param {string} problem what went wrong
+   */
+  #become(state, told, problem = "") {
+    this.#state = state;
+    const some = this.#transcript.rows.length > 0;
+    const busy = state in ROUND;
+    const whole = some && !busy;
+    const stops = state === "recording" || state === "transcribing";
+    find("listen-drop").dataset.state = state;
+    find("listen").disabled = state === "finishing" || !(stops || Microphone.possible);
+    find("listen").ariaPressed = stops ? "true" : null;
+    find("listen-text").textContent = find("listen-invitation").textContent = t(ROUND[state] ?? (some ? "listen.again" : "listen.start"));
+    for (const id of ["listen-results", "listen-head"]) find(id).hidden = !whole;
+    find("listen-sample").hidden = some || busy;
+    find("listen-file").disabled = state === "transcribing";
+    find("listen-progress").hidden = state !== "transcribing";
+    if (!busy) {
+      find("listen-elapsed").textContent = "";
+      this.#meter.rest();
+      this.#view.light(null);
+    }
+    if (whole && this.#transcript.recording) this.#player.take(this.#transcript.recording, this.#view.words.at(-1).end);
+    else if (!whole || this.#player.ready) this.#player.drop();
+    this.#say(told ?? t(some ? "listen.done" : "listen.nothing"), told === undefined && some);
+    find("listen-problem").textContent = problem;
+  }
+
+  #press() {
+    if (this.#state === "recording" || this.#state === "transcribing") this.finish();
+    else if (!(this.#state in ROUND)) this.#record();
+  }
+
+  async #record() {
+    this.#acts.quiet();
+    this.#become("opening", "");
+    const transcript = new Transcript();
+    this.#samples = [];
+    let heard = 0;
+    try {
+      const listener = await Listener.begin(this.#server, find("listen-language").value, {
+        word: (word) => this.#add(transcript, word),
+        pause: () => this.#paused(transcript),
+        level: (level) => this.#meter.show(level),
+        sent: (piece) => {
+          heard += piece.length / RATE;
+          if (heard < KEPT_S) this.#samples.push(Int16Array.from(piece, (sample) => 32767 * sample));
+          this.#showElapsed(heard);
+        },
+        lost: (error) => this.#recorded(error.words),
+      });
+      if (this.#state !== "opening") return await listener.finish();
+      this.#listener = listener;
+      this.#show(transcript, "recording", t("listen.listening"));
+    } catch (error) {
+      if (!(error instanceof DOMException)) throw error;
+      this.#become("failed", "", t("clone.microphone"));
+    }
+  }
+
+  /** All was recorded, or what came before something went wrong. */
+  #recorded(problem) {
+    this.#transcript.recording = wavFile(this.#samples, RATE);
+    this.#listener = null;
+    this.#ended(this.#transcript, problem);
+    this.#samples = [];
+  }
+
+  /** What was under way has ended; told: what is said of that, if it is not that all was heard. */
+  #ended(transcript, problem, told = problem ? "" : undefined) {
+    this.#keep(transcript);
+    if (!this.#samples.length) find("transcript").scrollTop = 0;
+    this.#become(problem ? "failed" : this.#transcript.rows.length ? "done" : "empty", told, problem);
+  }
+
   /** Show for how long it has been listening; not to a screen reader, which would say each second. */
   #showElapsed(seconds) {
-    this.#elapsed = seconds;
-    const words = this.#listener ? clock(Math.floor(seconds)) : "";
+    const words = this.#state === "recording" ? clock(Math.floor(seconds)) : "";
     if (find("listen-elapsed").textContent !== words) find("listen-elapsed").textContent = words;
   }
 
-  /** Play the recording from a word on, or from the first one of a row beside its text. */
-  #playFrom(target) {
-    const row = target.localName === "time" ? target.parentElement : target;
-    const word = this.#shown.find(({ element }) => element === target || element.parentElement.parentElement === row);
-    if (word && this.#player.ready && window.getSelection().isCollapsed) this.#player.playFrom(word.start);
-  }
-
-  /** Begin a row for a sentence, with its start time; speaker: name at the beginning of a turn. */
-  #beginRow(start, speaker) {
-    const time = Object.assign(document.createElement("time"), { textContent: clock(start) });
-    const name = Object.assign(document.createElement("b"), { dir: "auto", textContent: `${speaker}:` });
-    const row = Object.assign(document.createElement("div"), { className: "sentence" });
-    this.#line = document.createElement("p");
-    this.#line.append(...(speaker ? [name, " "] : []));
-    row.append(time, this.#line);
-    find("transcript").append(row);
-    find("transcript").hidden = false;
-  }
-
   /** Show one more word, or a sentence of some: {word, start, end}. */
-  #add(word, words) {
-    const said = sentenceWords(this.#transcript.add(word), words);
-    if (this.#transcript.paragraphs.at(-1).length === 1) this.#beginRow(word.start, word.speaker);
-    for (const one of said) {
-      if (this.#line.querySelector("span") && divides(this.#shown.at(-1), one)) this.#beginRow(one.start);
-      const element = Object.assign(document.createElement("span"), { textContent: one.text });
-      this.#line.append(...(one.glued ? [element] : [" ", element]));
-      this.#shown.push({ ...one, element });
-    }
-    this.#light(this.#listener && this.#shown.at(-1).element);
-    find("transcript").scrollTop = find("transcript").scrollHeight;
-    if (this.#transcript.words.length === 1) this.#offer();
+  #add(transcript, said, words) {
+    transcript.add(said, words);
+    this.#view.refresh();
+    this.#view.follow();
+    if (this.#state === "recording") this.#view.light(this.#view.words.at(-1).element);
+    if (performance.now() - this.#keptAt > KEPT_EVERY_MS) this.#keep(transcript);
   }
 
-  /** Light a word, which ends another's light; null for none. */
-  #light(word) {
-    const box = find("transcript");
-    const lit = box.querySelector(".now");
-    if (lit === word) return;
-    lit?.classList.remove("now");
-    if (!word) return;
-    word.classList.add("now");
-    const { offsetTop: top, offsetHeight: height } = word;
-    if (top < box.scrollTop || top + 2 * height > box.scrollTop + box.clientHeight) box.scrollTop = top - height;
+  #keep(transcript) {
+    this.#keptAt = performance.now();
+    if (transcript.rows.length) this.#acts.keep(transcript.entry);
   }
 
-  async #paused() {
-    const text = this.#transcript.textOf(-1).trim();
-    this.#transcript.pause();
+  async #paused(transcript) {
+    const paragraph = transcript.paragraphs.at(-1);
+    transcript.pause();
     const listener = this.#listener;
-    if (!find("listen-repeat").checked || !listener || listener.deaf || !text) return;
+    if (!this.#repeat.wanted || !listener || listener.deaf || !paragraph) return;
     listener.deaf = true;
     this.#say(t("listen.repeating"));
-    const repeating = this.#acts.say(text, find("listen-language").value);
-    const stop = this.#follow(this.#transcript.paragraphs.at(-1));
-    this.#complain(await repeating);
-    stop();
+    find("listen-problem").textContent = await this.#repeat.say(paragraph);
     listener.deaf = false;
     if (this.#listener === listener) this.#say(t("listen.listening"));
-  }
-
-  /** Light each word of a paragraph, the last one that is shown, while it is repeated; returns what ends that. */
-  #follow(paragraph) {
-    let length = 0;
-    const words = this.#shown.slice(-paragraph.length).map(({ element }, n) => {
-      if (n > 0 && !paragraph[n].glued) length++;
-      const from = length;
-      length += [...paragraph[n].text].length;
-      return { element, from };
-    });
-    let frame = 0;
-    const show = () => {
-      const place = this.#acts.place();
-      this.#light(words.findLast(({ from }) => from <= place)?.element ?? null);
-      frame = requestAnimationFrame(show);
-    };
-    show();
-    return () => {
-      cancelAnimationFrame(frame);
-      this.#light(null);
-    };
   }
 
   #takeDrops(zone) {
@@ -259,144 +261,103 @@ export class ListenPanel {
 
   /** Transcribe a few sentences that the server speaks: a sample that needs no microphone. */
   async #trySample() {
-    this.#complain("");
-    this.#say(t("status.asked"));
-    find("listen-sample").disabled = true;
+    this.#become("transcribing", t("status.asked"));
+    this.#upload = new AbortController();
     try {
       const asked = { model: "tts-1", input: t("text.first"), voice: "alloy", language: locale };
       const answer = await this.#server.post("v1/audio/speech", asked);
+      if (this.#upload.signal.aborted) return this.#become("empty", "");
+      this.#state = "empty";
       await this.#transcribe(new File([await answer.blob()], "sample.mp3"));
     } catch (error) {
       if (!(error instanceof ServerError)) throw error;
-      this.#say("");
-      this.#complain(error.words);
-    } finally {
-      find("listen-sample").disabled = false;
+      this.#become("failed", "", error.words);
     }
   }
 
-  /** Transcribe a file, sentence by sentence. */
+  /** Transcribe a file, sentence by sentence. What is shown stays until the first one has come. */
   async #transcribe(file) {
-    if (!file || this.#upload) return;
+    if (!file || this.#state === "transcribing") return;
     await this.finish();
-    this.#complain("");
     const upload = (this.#upload = new AbortController());
-    this.#clear();
-    const bar = find("listen-progress");
-    bar.removeAttribute("value");
-    find("listen-under-way").hidden = false;
-    this.#say(t("listen.transcribing", { name: file.name }));
+    const transcript = Object.assign(new Transcript(), { name: file.name });
+    const told = t("listen.transcribing", { name: file.name });
+    find("listen-progress").removeAttribute("value");
+    this.#become("transcribing", told);
     const length = await lengthOf(file);
+    let problem;
     try {
-      let named = false;
-      const heard = [];
       const [language, speakers] = [find("listen-language").value, find("listen-speakers").checked];
+      const heard = [];
+      let named = false;
       for await (const sentence of this.#server.transcribe(file, language, speakers, upload.signal)) {
         // The speakers are known once all was heard.
-        if (sentence.speaker && !named) this.#clear();
+        if (sentence.speaker && !named) {
+          transcript.empty();
+          if (this.#transcript === transcript) this.#view.show(transcript);
+        }
         named = Boolean(sentence.speaker);
-        const text = sentence.text.trim();
         heard.push(...(sentence.words ?? []));
         // A turn of a speaker comes without its words, which were heard before.
         const words = sentence.words ?? heard.filter(({ start }) => sentence.start <= start && start < sentence.end);
-        if (text) {
-          this.#add({ ...sentence, text }, words);
-          this.#sentenceWords.push(words);
+        const text = sentence.text.trim();
+        if (text && this.#transcript !== transcript) this.#show(transcript, "transcribing", told);
+        if (text) this.#add(transcript, { ...sentence, text }, words);
+        if (length > 0) {
+          find("listen-progress").value = Math.min(1, sentence.end / length);
+          find("listen-elapsed").textContent = `${clock(Math.min(sentence.end, length))} / ${clock(length)}`;
         }
-        if (length > 0) bar.value = Math.min(1, sentence.end / length);
       }
-      this.#sayDone();
+      // Nothing was said in it: that is what is shown.
+      if (!transcript.rows.length) this.#show(transcript, "transcribing", told);
     } catch (error) {
-      if (error instanceof ServerError) this.#complain(error.words);
+      if (error instanceof ServerError) problem = error.words;
       else if (!upload.signal.aborted) throw error;
-      this.#say("");
-    } finally {
-      this.#upload = null;
-      this.#recording = file;
-      find("listen-under-way").hidden = true;
-      find("listen-file").value = "";
-      this.#offer();
     }
+    transcript.recording = file;
+    find("listen-file").value = "";
+    this.#ended(transcript, problem, upload.signal.aborted && !transcript.rows.length ? "" : undefined);
+  }
+
+  /** Something was corrected. */
+  #changed() {
+    this.#keep(this.#transcript);
+    if (!this.#transcript.rows.length) this.#become("empty", t("listen.first"));
+  }
+
+  /** Put back the rows that a transcript had. */
+  #putBack(transcript, rows) {
+    transcript.rows = rows;
+    this.#keep(transcript);
+    if (this.#transcript.id === transcript.id) this.#show(transcript);
+  }
+
+  /** Have the words and the speakers' names be corrected, or played by a click. */
+  #edit(editing) {
+    find("listen-edit").ariaPressed = String(editing);
+    find("listen-search").value = "";
+    this.#view.show(this.#transcript, editing);
   }
 
   #save(kind) {
-    const words = this.#transcript.words.flatMap((said, n) => sentenceWords(said, this.#sentenceWords[n]));
+    const { words, dialogue } = this.#transcript;
     const files = {
       srt: [() => srt(words), "application/x-subrip"],
       vtt: [() => vtt(words), "text/vtt"],
       json: [() => json(words), "application/json"],
-      txt: [() => `${this.#transcript.dialogue}\n`, "text/plain"],
+      txt: [() => `${dialogue}\n`, "text/plain"],
     };
     const [write, type] = files[kind];
-    saveFile(new Blob([write()], { type }), `kani-transcript.${kind}`);
+    saveFile(new Blob([write()], { type }), `${this.#transcript.name.replace(/\.\w+$/, "") || "kani-transcript"}.${kind}`);
   }
 
   async #copy() {
     this.#say(await copyText(find("transcript"), this.#transcript.dialogue));
   }
 
-  #clear() {
-    this.#transcript = new Transcript();
-    this.#sentenceWords = [];
-    this.#shown = [];
-    this.#recording = null;
-    find("transcript").replaceChildren();
-    find("transcript").hidden = true;
-    this.#offer();
-  }
-
-  /** Empty the transcript, which can be brought back for a while. */
-  #clearWithUndo() {
-    const before = [this.#transcript, this.#sentenceWords, this.#shown, this.#recording, [...find("transcript").childNodes]];
-    this.#clear();
-    offerUndo(t("listen.cleared"), () => {
-      let lines;
-      [this.#transcript, this.#sentenceWords, this.#shown, this.#recording, lines] = before;
-      find("transcript").replaceChildren(...lines);
-      find("transcript").hidden = false;
-      this.#offer();
-    });
-    find("toast-undo").focus();
-  }
-
-  /** Say what the round button does. */
-  #invite() {
-    const name = this.#listener ? "listen.stop" : this.#transcript.words.length ? "listen.again" : "listen.start";
-    find("listen-text").textContent = find("listen-invitation").textContent = t(name);
-  }
-
-  /** Show in which voice is repeated. */
-  #offerRepeat() {
-    const { name, hue } = this.#acts.voice();
-    find("listen-voice").textContent = t("listen.voice", { voice: name });
-    find("listen-face").style.setProperty("--hue", hue);
-  }
-
-  /** Show what can be done now: nothing with a transcript before it is whole. */
-  #offer() {
-    const some = this.#transcript.words.length > 0;
-    const done = some && !this.#listener && !this.#upload;
-    find("listen-results").hidden = !done;
-    find("listen-sample").hidden = some || this.#listener !== null || this.#upload !== null;
-    find("listen-file").disabled = this.#upload !== null;
-    if (done) this.#player.take(this.#recording, this.#shown);
-    else this.#player.drop();
-    this.#invite();
-  }
-
-  #say(words) {
-    find("listen-status").textContent = words;
-    find("listen-status").classList.remove("hidden");
-  }
-
-  /** Say to a screen reader that all was heard, which the eye sees by the words. */
-  #sayDone() {
-    const some = this.#transcript.words.length > 0;
-    this.#say(t(some ? "listen.done" : "listen.nothing"));
-    find("listen-status").classList.toggle("hidden", some);
-  }
-
-  #complain(words) {
-    find("listen-problem").textContent = words;
+  /** Say what goes on; quietly: to a screen reader, where the eye sees it by the words. */
+  #say(words, quietly = false) {
+    if (find("listen-status").textContent !== words) find("listen-status").textContent = words;
+    find("listen-status").classList.toggle("hidden", quietly);
   }
 }

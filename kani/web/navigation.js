@@ -59,6 +59,10 @@ export function handleMenus() {
   document.addEventListener("change", ({ target }) => {
     if (target.matches(".menu select")) closeOthers();
   });
+  // What is unfolded is to be seen.
+  document.addEventListener("toggle", ({ target }) => {
+    if (target.open && target.matches(".more > details")) target.scrollIntoView({ block: "nearest" });
+  }, true);
   // Before what else Escape does.
   document.addEventListener("keydown", (event) => {
     const menu = event.key === "Escape" && document.activeElement?.closest(".menu[open]");

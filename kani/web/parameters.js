@@ -1,43 +1,38 @@
 /** Settings beyond the usual ones: each is sent only if it has a value, and shown only if an engine uses it. */
 
+import { make } from "./element.js";
 import { percent, t } from "./i18n.js";
+import { Memory } from "./storage.js";
 
 const LONGEST_S = 300;
 
-/** A field: how it is made, and the parameter's value, undefined for none. */
+/** A field: what makes it, and the parameter's value, undefined for none. */
 const FIELDS = {
   blend: {
-    make: (emotions) => {
-      const select = document.createElement("select");
-      select.append(new Option("–", ""), ...emotions.map((emotion) => new Option(t(`emotion.${emotion}`), emotion)));
-      return select;
-    },
+    field: (emotions) =>
+      make("select", {}, new Option("–", ""), ...emotions.map((emotion) => new Option(t(`emotion.${emotion}`), emotion))),
     read: () => undefined,
   },
   share: {
-    make: () => Object.assign(document.createElement("input"), { type: "range", min: 0.05, max: 0.95, step: 0.05, value: 0.5 }),
+    field: () => make("input", { type: "range", min: 0.05, max: 0.95, step: 0.05, value: 0.5 }),
     read: () => undefined,
   },
   duration: {
-    make: () => Object.assign(document.createElement("input"), { type: "number", min: 0.1, max: LONGEST_S, step: 0.1 }),
+    field: () => make("input", { type: "number", min: 0.1, max: LONGEST_S, step: 0.1 }),
     read: (field) => (Number.isNaN(field.valueAsNumber) ? undefined : field.valueAsNumber),
   },
   normalize: {
-    make: () => {
-      const select = document.createElement("select");
-      select.append(new Option(t("parameters.yes"), ""), new Option(t("parameters.no"), "no"));
-      return select;
-    },
+    field: () => make("select", {}, new Option(t("parameters.yes"), ""), new Option(t("parameters.no"), "no")),
     read: (field) => (field.value ? false : undefined),
   },
   lexicon: {
-    make: () => Object.assign(document.createElement("textarea"), { rows: 2, placeholder: "SQL = sequel", spellcheck: false }),
+    field: () => make("textarea", { rows: 2, placeholder: "SQL = sequel", spellcheck: false }),
     read: (field) => readLexicon(field.value),
   },
   seed: {
     // Only the Kani model draws lots.
     engine: "kani",
-    make: () => Object.assign(document.createElement("input"), { type: "number", min: 0, step: 1 }),
+    field: () => make("input", { type: "number", min: 0, step: 1 }),
     read: (field) => (Number.isNaN(field.valueAsNumber) ? undefined : Math.trunc(field.valueAsNumber)),
   },
 };
@@ -60,14 +55,14 @@ export class Parameters {
    * @param {string[]} emotions that may be blended
    */
   constructor(place, emotions) {
-    for (const [name, { make, engine }] of Object.entries(FIELDS)) {
-      const field = Object.assign(make(emotions), { id: `parameter-${name}` });
-      const label = Object.assign(document.createElement("label"), { htmlFor: field.id, textContent: t(`parameters.${name}`) });
-      const box = Object.assign(document.createElement("div"), { className: "field", hidden: Boolean(engine) });
-      box.append(label, field);
+    for (const [name, { field: create, engine }] of Object.entries(FIELDS)) {
+      const field = Object.assign(create(emotions), { id: `parameter-${name}` });
+      const label = make("label", { htmlFor: field.id, textContent: t(`parameters.${name}`) });
+      const box = make("div", { className: "field", hidden: Boolean(engine) }, label, field);
       place.append(box);
       this.#boxes.set(name, { box, field });
     }
+    this.#remember();
     const { box, field: share } = this.#boxes.get("share");
     const { field: second } = this.#boxes.get("blend");
     const shows = () => {
@@ -75,8 +70,7 @@ export class Parameters {
       share.setAttribute("aria-valuetext", percent(share.valueAsNumber));
     };
     const { box: words, field: lexicon } = this.#boxes.get("lexicon");
-    const fault = Object.assign(document.createElement("p"), { className: "problem", id: "parameter-lexicon-problem" });
-    fault.setAttribute("role", "alert");
+    const fault = make("p", { className: "problem", id: "parameter-lexicon-problem", role: "alert" });
     lexicon.setAttribute("aria-describedby", fault.id);
     words.append(fault);
     lexicon.addEventListener("change", () => {
@@ -87,6 +81,18 @@ export class Parameters {
     second.addEventListener("input", shows);
     share.addEventListener("input", shows);
     shows();
+  }
+
+  /** Keep what is chosen until the tab is closed; but a length, which is that of one text. */
+  #remember() {
+    const memory = new Memory("kani.parameters", () => sessionStorage);
+    const kept = [...this.#boxes].filter(([name]) => name !== "duration");
+    for (const [name, { field }] of kept) {
+      field.value = memory.object[name] ?? field.value;
+      field.addEventListener("input", () => {
+        memory.text = JSON.stringify(Object.fromEntries(kept.map(([other, { field: { value } }]) => [other, value])));
+      });
+    }
   }
 
   /** Show the settings that these engines use. */

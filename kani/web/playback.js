@@ -4,6 +4,7 @@ import { seconds, t } from "./i18n.js";
 import { explain } from "./messages.js";
 import { Player } from "./player.js";
 import { Stage } from "./stage.js";
+import { newId } from "./storage.js";
 import { Utterance } from "./utterance.js";
 
 /** A wait for more audio that is longer is told. */
@@ -303,9 +304,4 @@ export class Playback {
     this.#acts.changed();
     if (!this.busy) for (const resolve of this.#waiting.splice(0)) resolve();
   }
-}
-
-/** Return a unique id of a request; randomUUID exists only over https. */
-function newId() {
-  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

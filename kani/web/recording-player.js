@@ -1,5 +1,6 @@
-/** The player of a recording that was transcribed: a button, a waveform, and each word lit while it is heard. */
+/** The player of a recording that was transcribed: a button and a waveform, outside of the tabs. */
 
+import { find } from "./element.js";
 import { clock, t } from "./i18n.js";
 import { Waveform } from "./waveform.js";
 
@@ -8,18 +9,14 @@ const LONGEST_DRAWN_S = 1200;
 /** Hertz: enough for a waveform, and the lowest rate that browsers decode to. */
 const DRAWN_RATE = 8000;
 
-const find = (id) => document.querySelector(`#${id}`);
-
 export class RecordingPlayer {
   #audio = new Audio();
   #waveform = new Waveform(find("heard-waveform"), (at) => this.playFrom(at));
   #acts;
   #frame = 0;
   #length = 0;
-  /** Words of the recording, in order: {element, start, end}, in seconds. */
-  #words = [];
 
-  /** @param {object} acts light(element): a word is heard now, null for none; quiet(): nothing else is to be heard */
+  /** @param {object} acts light(second): it is heard now, -1 for none; quiet(): nothing else is to be heard */
   constructor(acts) {
     this.#acts = acts;
     find("heard-play").addEventListener("click", () => (this.#audio.paused ? this.#play() : this.#audio.pause()));
@@ -34,19 +31,19 @@ export class RecordingPlayer {
     return !find("heard").hidden;
   }
 
-  /** Take a recording; words: those in it. */
-  async take(recording, words) {
+  /** Take a recording; end: second of its last word. */
+  async take(recording, end) {
     this.drop();
-    this.#words = words;
     this.#audio.src = URL.createObjectURL(recording);
     find("heard").hidden = false;
+    find("heard-of").textContent = recording.name ?? "";
     this.#waveform.begin();
     const { src } = this.#audio;
     const length = await lengthOf(recording);
     const drawn = length < LONGEST_DRAWN_S ? await decoded(recording) : null;
     if (this.#audio.src !== src) return;
     // A file that was written as it was recorded may not say how long it is.
-    this.#length = Number.isFinite(length) ? length : words.at(-1).end;
+    this.#length = Number.isFinite(length) ? length : end;
     if (drawn) this.#waveform.add(drawn, DRAWN_RATE);
     else this.#waveform.last(this.#length);
     this.#waveform.expect(0);
@@ -56,7 +53,6 @@ export class RecordingPlayer {
   /** Have no recording any more. */
   drop() {
     find("heard").hidden = true;
-    this.#words = [];
     if (!this.#audio.src) return;
     URL.revokeObjectURL(this.#audio.src);
     this.#audio.pause();
@@ -86,11 +82,12 @@ export class RecordingPlayer {
 
   #changed() {
     const { paused, ended } = this.#audio;
+    find("heard").toggleAttribute("data-sounds", !paused);
     find("heard-play").dataset.act = paused ? "resume" : "pause";
     find("heard-play").setAttribute("aria-label", t(paused ? "history.play" : "pause"));
     cancelAnimationFrame(this.#frame);
     this.#draw();
-    if (ended) this.#acts.light(null);
+    if (ended) this.#acts.light(-1);
   }
 
   /** Show what is heard now; and again with the next frame, while it plays. */
@@ -100,7 +97,7 @@ export class RecordingPlayer {
     if (find("heard-clock").textContent !== words) find("heard-clock").textContent = words;
     this.#waveform.draw(at);
     if (paused) return;
-    this.#acts.light(this.#words.find(({ start, end }) => start <= at && at < end)?.element ?? null);
+    this.#acts.light(at);
     this.#frame = requestAnimationFrame(() => this.#draw());
   }
 }

@@ -1,9 +1,8 @@
 /** What this is, at the head of the page; and the line at its foot: what runs, and how much it has to do. */
 
+import { find } from "./element.js";
 import { number, t } from "./i18n.js";
 import { isNatural } from "./voices.js";
-
-const find = (id) => document.querySelector(`#${id}`);
 
 /** Say what a tab of the page does, and on which machine; tab: "speak", "listen" or "talk". */
 export function showClaim(tab = "speak") {

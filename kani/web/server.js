@@ -173,6 +173,12 @@ export class Server {
     return this.#answer(path, { method: "POST", body: JSON.stringify(body), headers });
   }
 
+  /** The samples of an utterance as a file of a kind, "mp3" or "opus". Throws ServerError. */
+  async audioFile({ pieces, sampleRate }, kind) {
+    const path = `v1/audio/files?${new URLSearchParams({ response_format: kind, sample_rate: sampleRate })}`;
+    return (await this.#answer(path, { method: "POST", body: new Blob(pieces) })).blob();
+  }
+
   /** Why a socket was not opened, or broke: browsers do not tell, but the same question over HTTP does. */
   async whyNot() {
     try {

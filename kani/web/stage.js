@@ -1,22 +1,23 @@
 /** The stage: the text being spoken, in the place where it was typed, and the row that plays it. */
 
+import { find } from "./element.js";
 import { clock, number, percent, seconds, t } from "./i18n.js";
 import { Memory } from "./storage.js";
 import { heardVoice, languageName, nameOf } from "./voices.js";
 import { Waveform } from "./waveform.js";
-import { Words } from "./words.js";
+import { withoutMarks, Words } from "./words.js";
 
 const PLACES_EVERY_MS = 2000;
 /** Seconds of speech in a second of playback. */
 const TEMPOS = [0.5, 0.75, 1, 1.25, 1.5, 2];
+/** Code units of the text of a result that its player shows. */
+const LONGEST_TITLE = 160;
 /** What is shown beside a result only. */
-const PARTS = ["stage", "edit", "playback", "files", "share", "rest", "code", "details"];
+const PARTS = ["stage", "edit", "share", "rest", "code", "details"];
 /** Characters of a second of speech, before its own pace is known. */
 const USUAL_PACE = 14;
 /** Share of a text after which its pace is known. */
 const KNOWN_FROM = 0.1;
-
-const find = (id) => document.querySelector(`#${id}`);
 
 export class Stage {
   #words = new Words(find("words"));
@@ -51,6 +52,8 @@ export class Stage {
     find("edit").addEventListener("click", () => (find("words").hidden ? this.#showWords(true) : this.#edit()));
     const text = find("text");
     for (const kind of ["focus", "input"]) text.addEventListener(kind, () => this.#showWords(false));
+    // What was told is of another text.
+    text.addEventListener("input", () => this.player.busy || this.say(""));
     text.addEventListener("keydown", ({ key, ctrlKey, metaKey }) => {
       if (!ctrlKey && !metaKey && !["Escape", "Tab", "Shift", "Alt"].includes(key)) this.#showWords(false);
     });
@@ -98,6 +101,7 @@ export class Stage {
     this.#live = live;
     this.#words.begin(utterance.choice.text, utterance.choice.language);
     this.#waveform.begin();
+    find("of").textContent = withoutMarks(utterance.choice.text).slice(0, LONGEST_TITLE);
     if (live) {
       this.#measured = utterance.id;
       for (const name of ["first", "factor", "audio", "chunks"]) find(`figure-${name}`).textContent = "–";

@@ -6,6 +6,9 @@ import { t } from "./i18n.js";
 /** Pixels between a word that is followed and the edge. */
 const MARGIN = 8;
 const MARK = /^[^\s\p{L}\p{N}]+$/u;
+/** What Markdown marks: emphasis, code, headings; and the end of a link, whose words may have come before it. */
+const MARKUP = /\[(?=[^\]]*$)|\*\*|__|`+\w*$|`|(?<=^\s*)#+$|(?<![\p{L}\p{N}*])\*(?=\S)|(?<=\S)\*(?![\p{L}\p{N}*])/gu;
+const LINK = /\[?([^[\]\s]*)\]\(\S*?\)/u;
 
 export class TalkLines {
   #box;
@@ -17,11 +20,22 @@ export class TalkLines {
     this.#box = box;
   }
 
-  /** Show nothing. */
-  clear() {
+  /** Show these turns, [{who: "you" or "answer", text}], and no others. */
+  show(lines) {
     this.#said.clear();
     this.#box.replaceChildren();
     this.#box.hidden = true;
+    for (const { who, text } of lines) this.#add(who).append(text);
+  }
+
+  /** The turns that are shown, as `show` takes them, with the names of who speaks. */
+  get lines() {
+    return [...this.#box.children].map((turn) => ({ who: turn.className, name: t(`talk.${turn.className}`), text: turn.querySelector("p").textContent.trim() }));
+  }
+
+  /** All turns as a text, a line for each, with who speaks before it. */
+  get text() {
+    return this.lines.map(({ name, text }) => `${name}: ${text}`).join("\n");
   }
 
   /** More of what the user says was understood. */
@@ -42,18 +56,18 @@ export class TalkLines {
 
   /** An answer begins. */
   answer() {
-    return new AnswerLine(this.#add("answer", "talk.answer"), (word) => this.#reveal(word));
+    return new AnswerLine(this.#add("answer"), (word) => this.#reveal(word));
   }
 
   #lineOf(item) {
-    if (!this.#said.has(item)) this.#said.set(item, this.#add("you", "talk.you"));
+    if (!this.#said.has(item)) this.#said.set(item, this.#add("you"));
     return this.#said.get(item);
   }
 
-  /** Add a turn; its paragraph. */
-  #add(side, name) {
+  /** Add a turn of a side, "you" or "answer"; its paragraph. */
+  #add(side) {
     const line = make("p", { dir: "auto" });
-    const turn = make("div", { className: side }, make("b", { className: "hidden", textContent: `${t(name)}: ` }), line);
+    const turn = make("div", { className: side }, make("b", { className: "hidden", textContent: `${t(`talk.${side}`)}: ` }), line);
     this.#box.append(turn);
     this.#box.hidden = false;
     this.#reveal(turn);
@@ -104,8 +118,10 @@ class AnswerLine {
     this.#came += seconds;
   }
 
-  /** Add a word that begins at a second; a mark right after a word is its own. */
-  #append(text, from) {
+  /** Add a word that begins at a second; a mark right after a word is its own. Marks of Markdown are not shown. */
+  #append(marked, from) {
+    const text = marked.replace(LINK, "$1").replaceAll(MARKUP, "");
+    if (!text.trim()) return this.#line.append(text);
     const last = this.#words.at(-1)?.word;
     if (last && MARK.test(text)) return last.append(text);
     const word = make("span", { textContent: text.trimStart() });

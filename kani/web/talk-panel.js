@@ -5,7 +5,7 @@ import { addTexts, number, t } from "./i18n.js";
 import { Meter } from "./meter.js";
 import { Microphone } from "./microphone.js";
 import { Player } from "./player.js";
-import { Memory } from "./storage.js";
+import { Memory, newId } from "./storage.js";
 import { TalkLines } from "./talk-lines.js";
 import { TalkSession } from "./talk-session.js";
 import { buildTalk } from "./talk-view.js";
@@ -31,8 +31,11 @@ export class TalkPanel {
   #lines = new TalkLines(this.#view.lines);
   #meter = new Meter(this.#view.button);
   #memory = new Memory("kani.talk", () => localStorage);
+  #persona = new Memory("kani.persona", () => localStorage);
   #player = new Player(() => {});
   #session = null;
+  /** Id and time of the conversation that is shown. */
+  #shown = { id: "", time: 0 };
   #beginning = false;
   /** The latest answer, and the frame that lights its words next. */
   #answer = null;
@@ -42,17 +45,24 @@ export class TalkPanel {
 
   /**
    * @param {Server} server
-   * @param {object} acts quiet(): nothing else is to be heard; choice(): voice and speed that are chosen
+   * @param {object} acts quiet(): nothing else is to be heard; choice(): voice and speed that are chosen; keep(entry): in
+   *   the history
    */
   constructor(server, acts) {
     this.#server = server;
     this.#acts = acts;
-    const { button, copy, copied, command, end, language, mode, stop } = this.#view;
+    const { button, copy, copied, command, end, language, mode, persona, stop, writing, written } = this.#view;
     button.disabled = !Microphone.possible;
     mode.value = this.#memory.text;
-    for (const choice of [language, mode, document.querySelector("#voice")]) {
+    persona.value = this.#persona.text;
+    writing.addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.#write(written.value.trim());
+    });
+    for (const choice of [language, mode, persona, document.querySelector("#voice")]) {
       choice.addEventListener(choice.id === "voice" ? "chosen" : "change", () => this.#configure());
     }
+    this.#view.take.addEventListener("click", async () => this.#say(await copyText(this.#view.lines, this.#lines.text)));
     copy.addEventListener("click", async () => (copied.textContent = await copyText(command)));
     stop.addEventListener("click", () => this.#session?.interrupt());
     end.addEventListener("click", () => this.finish());
@@ -72,6 +82,14 @@ export class TalkPanel {
     room.hidden = !conversations;
     needed.textContent = t(recognizer?.live ? "talk.needed" : "talk.recordings");
     for (const part of remedy) part.hidden = !recognizer?.live;
+  }
+
+  /** Show a conversation of the history. */
+  async open({ id, time, lines }) {
+    await this.finish();
+    this.#shown = { id, time };
+    this.#lines.show(lines);
+    this.#ended();
   }
 
   /** End the conversation. */
@@ -145,13 +163,26 @@ export class TalkPanel {
       voice: voice || "default",
       speed: Math.min(Math.max(speed, low), high),
       hold: this.#holds,
+      persona: this.#view.persona.value.trim(),
     };
   }
 
   #configure() {
     this.#memory.text = this.#view.mode.value;
+    this.#persona.text = this.#view.persona.value;
     this.#session?.configure(this.#settings);
     this.#invite();
+  }
+
+  /** Send what was written; it begins a conversation, if there is none. */
+  async #write(text) {
+    if (!text) return;
+    if (!this.#session) await this.#begin();
+    if (!this.#session) return;
+    this.#view.written.value = "";
+    this.#session.write(text);
+    this.#lines.complete(newId(), text);
+    this.#keep();
   }
 
   async #begin() {
@@ -159,7 +190,10 @@ export class TalkPanel {
     this.#beginning = true;
     this.#complain("");
     this.#acts.quiet();
-    this.#lines.clear();
+    // What is shown is kept.
+    this.#shown = { id: newId(), time: Date.now() };
+    this.#lines.show([]);
+    this.#view.take.hidden = true;
     this.#say(t("line.connecting"));
     this.#player.volume = Number.parseFloat(new Memory("kani.volume", () => localStorage).text || "1");
     try {
@@ -184,6 +218,7 @@ export class TalkPanel {
       wrote: (item, text) => this.#lines.write(item, text),
       understood: (item, text) => {
         this.#lines.complete(item, text);
+        this.#keep();
         if (!text) this.#say(t("listen.nothing"));
       },
       begins: () => {
@@ -192,14 +227,19 @@ export class TalkPanel {
         this.#draw();
       },
       text: (words) => this.#answer.write(words),
-      audio: (length) => this.#answer.audio(length),
+      audio: (length) => {
+        this.#answer.audio(length);
+        this.#keep();
+      },
       cut: (at) => {
         this.#rests();
         this.#answer.cut(at);
+        this.#keep();
       },
       ends: () => {
         this.#rests();
         this.#answer.end();
+        this.#keep();
       },
       latency: (time) => this.#answer.note(t("talk.latency", { time: t("seconds", { n: number(time, 2) }) })),
       waits: (words) => this.#say(words),
@@ -210,6 +250,11 @@ export class TalkPanel {
         this.#complain(words);
       },
     };
+  }
+
+  #keep() {
+    const { lines } = this.#lines;
+    if (lines.length) this.#acts.keep({ kind: "talk", ...this.#shown, lines });
   }
 
   #is(state) {
@@ -231,6 +276,7 @@ export class TalkPanel {
   #ended() {
     this.#rests();
     this.#meter.rest();
+    this.#view.take.hidden = this.#lines.lines.length === 0;
     this.#view.stop.hidden = true;
     this.#view.end.hidden = true;
     this.#say("");

@@ -52,7 +52,8 @@ export class TalkSession {
    * Begin, on a click. Throws a DOMException if there is no microphone or no permission.
    * @param {Server} server
    * @param {Player} player that the answers are heard by
-   * @param {object} settings language: spoken, "" to detect it; voice; speed; hold: by push-to-talk
+   * @param {object} settings language: spoken, "" to detect it; voice; speed; hold: by push-to-talk; persona: what the
+   *   model is told to be, "" for the server's own
    * @param {object} told state("idle"|"hearing"|"thinking"|"speaking"); level(0 to 1); wrote(item, text): more of what
    *   was understood; understood(item, text): all of it; begins(): an answer; text(words): that begin in its next
    *   audio; audio(seconds): of it; cut(seconds): it was heard until then only; ends(): it was heard to its end;
@@ -62,7 +63,8 @@ export class TalkSession {
   static async begin(server, player, settings, told) {
     const session = new TalkSession(server, player, settings, told);
     player.open();
-    session.#microphone = await Microphone.open(true, (samples, rate) => session.#take(samples, rate));
+    // Without one, as over plain http, one writes.
+    if (Microphone.possible) session.#microphone = await Microphone.open(true, (samples, rate) => session.#take(samples, rate));
     session.#open();
     return session;
   }
@@ -88,6 +90,15 @@ export class TalkSession {
     this.#settings = settings;
     this.#send(sessionUpdate(settings));
     this.#rest();
+  }
+
+  /** Take what was written as a turn, which is answered. */
+  write(text) {
+    this.interrupt();
+    const item = { type: "message", role: "user", content: [{ type: "input_text", text }] };
+    this.#send({ type: "conversation.item.create", item });
+    this.#send({ type: "response.create" });
+    this.#told.state("thinking");
   }
 
   /** Begin a turn by push-to-talk. */
@@ -124,7 +135,7 @@ export class TalkSession {
     this.#socket = null;
     socket?.close();
     this.#silence();
-    await this.#microphone.close();
+    await this.#microphone?.close();
   }
 
   #open() {
@@ -286,11 +297,12 @@ export class TalkSession {
 }
 
 /** The message that configures a conversation. */
-function sessionUpdate({ language, voice, speed, hold }) {
+function sessionUpdate({ language, voice, speed, hold, persona }) {
   const input = {
     format: FORMAT,
     transcription: { model: "whisper-1", ...(language && { language }) },
     turn_detection: hold ? null : { type: "semantic_vad", create_response: true, interrupt_response: true },
   };
-  return { type: "session.update", session: { type: "realtime", audio: { input, output: { format: FORMAT, voice, speed } } } };
+  const audio = { input, output: { format: FORMAT, voice, speed } };
+  return { type: "session.update", session: { type: "realtime", audio, ...(persona && { instructions: persona }) } };
 }

@@ -45,18 +45,23 @@ function room() {
   const stop = make("button", { type: "button", id: "talk-stop", hidden: true, textContent: t("talk.stop") });
   stop.setAttribute("aria-keyshortcuts", "Escape");
   const end = make("button", { type: "button", id: "talk-end", hidden: true, textContent: t("talk.end") });
-  const actions = make("div", { className: "actions" }, stop, end);
+  const take = make("button", { type: "button", id: "talk-take", hidden: true, textContent: t("code.copy") });
+  const actions = make("div", { className: "actions" }, stop, end, take);
   const microphone = make("div", { className: "microphone" }, button);
   const recorder = make("div", { className: "recorder" }, microphone, invitation, status, problem, actions);
+
+  const written = make("input", { type: "text", id: "talk-text", autocomplete: "off", ariaLabel: t("talk.write"), placeholder: t("talk.write") });
+  const writing = make("form", { className: "talk-write" }, written, make("button", { type: "submit", textContent: t("talk.send") }));
+  const persona = make("input", { type: "text", id: "talk-persona", autocomplete: "off", placeholder: t("talk.persona.example") });
 
   const language = make("select", { id: "talk-language" });
   offerHeard(language);
   const mode = make("select", { id: "talk-mode" });
   fill(mode, [["", [["", t("talk.free")], ["hold", t("talk.held")]]]], "");
-  const choices = make("div", { className: "listen-choices" }, field(language, "listen.language"), field(mode, "talk.mode"));
+  const choices = make("div", { className: "listen-choices" }, field(language, "listen.language"), field(mode, "talk.mode"), field(persona, "talk.persona"));
   const note = make("p", { className: "note", textContent: t("talk.private") });
-  const box = make("div", { className: "talk-room", hidden: true }, lines, recorder, choices, note);
-  return { room: box, lines, button, name, invitation, status, problem, stop, end, language, mode };
+  const box = make("div", { className: "talk-room", hidden: true }, lines, recorder, writing, choices, note);
+  return { room: box, lines, button, name, invitation, status, problem, stop, end, take, writing, written, persona, language, mode };
 }
 
 /** A control below its name. */

@@ -3,6 +3,10 @@
 export const texts = {
   ar: {
     "talk.start": "ابدأ المحادثة",
+    "talk.write": "اكتب بدلًا من الكلام",
+    "talk.send": "أرسل",
+    "talk.persona": "شخصية النموذج",
+    "talk.persona.example": "مثلًا: مرشدة سياحية مرحة",
     "talk.end": "أنهِ المحادثة",
     "talk.hold": "اضغط باستمرار وتكلم",
     "talk.release": "ارفع إصبعك للإرسال",
@@ -37,6 +41,10 @@ export const texts = {
   },
   en: {
     "talk.start": "Start a conversation",
+    "talk.write": "Write instead of speaking",
+    "talk.send": "Send",
+    "talk.persona": "Who answers",
+    "talk.persona.example": "For example: a cheerful tour guide",
     "talk.end": "End the conversation",
     "talk.hold": "Hold and speak",
     "talk.release": "Release to send",
@@ -71,6 +79,10 @@ export const texts = {
   },
   es: {
     "talk.start": "Empezar una conversación",
+    "talk.write": "Escribir en lugar de hablar",
+    "talk.send": "Enviar",
+    "talk.persona": "Quién responde",
+    "talk.persona.example": "Por ejemplo: una guía turística alegre",
     "talk.end": "Terminar la conversación",
     "talk.hold": "Mantén pulsado y habla",
     "talk.release": "Suelta para enviar",
@@ -105,6 +117,10 @@ export const texts = {
   },
   fr: {
     "talk.start": "Commencer une conversation",
+    "talk.write": "Écrire au lieu de parler",
+    "talk.send": "Envoyer",
+    "talk.persona": "Qui répond",
+    "talk.persona.example": "Par exemple : un guide touristique enjoué",
     "talk.end": "Terminer la conversation",
     "talk.hold": "Maintenez et parlez",
     "talk.release": "Relâchez pour envoyer",
@@ -139,6 +155,10 @@ export const texts = {
   },
   hi: {
     "talk.start": "बातचीत शुरू करें",
+    "talk.write": "बोलने के बजाय लिखें",
+    "talk.send": "भेजें",
+    "talk.persona": "कौन जवाब दे",
+    "talk.persona.example": "जैसे: एक हँसमुख पर्यटन गाइड",
     "talk.end": "बातचीत समाप्त करें",
     "talk.hold": "दबाए रखें और बोलें",
     "talk.release": "भेजने के लिए छोड़ें",
@@ -173,6 +193,10 @@ export const texts = {
   },
   ja: {
     "talk.start": "会話を始める",
+    "talk.write": "話す代わりに書く",
+    "talk.send": "送信",
+    "talk.persona": "答える人",
+    "talk.persona.example": "例：陽気な観光ガイド",
     "talk.end": "会話を終える",
     "talk.hold": "押したまま話す",
     "talk.release": "離すと送信します",
@@ -207,6 +231,10 @@ export const texts = {
   },
   pt: {
     "talk.start": "Começar uma conversa",
+    "talk.write": "Escrever em vez de falar",
+    "talk.send": "Enviar",
+    "talk.persona": "Quem responde",
+    "talk.persona.example": "Por exemplo: uma guia turística alegre",
     "talk.end": "Terminar a conversa",
     "talk.hold": "Mantenha pressionado e fale",
     "talk.release": "Solte para enviar",
@@ -241,6 +269,10 @@ export const texts = {
   },
   zh: {
     "talk.start": "开始对话",
+    "talk.write": "打字代替说话",
+    "talk.send": "发送",
+    "talk.persona": "由谁回答",
+    "talk.persona.example": "例如：一位开朗的导游",
     "talk.end": "结束对话",
     "talk.hold": "按住说话",
     "talk.release": "松开发送",

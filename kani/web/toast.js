@@ -1,27 +1,37 @@
 /** A line at the bottom of the page about what was just taken away, with a button that brings it back. */
 
+import { find } from "./element.js";
+
 /** How long it can be brought back. */
 const LASTS_MS = 10_000;
 
-const find = (id) => document.querySelector(`#${id}`);
-let undoing = () => {};
+/** What can be brought back, the latest last: {words, undo, home}. */
+let undoings = [];
 let ends = 0;
 
-find("toast-undo").addEventListener("click", () => {
-  hide();
-  undoing();
+find("toast-undo").addEventListener("click", async () => {
+  const { undo, home } = undoings.pop();
+  await undo();
+  show();
+  if (!undoings.length) find(home).focus();
 });
 
-function hide() {
+function show() {
+  find("toast").hidden = undoings.length === 0;
+  find("toast-text").textContent = undoings.at(-1)?.words ?? "";
   clearTimeout(ends);
-  find("toast").hidden = true;
+  ends = setTimeout(() => {
+    undoings = [];
+    show();
+  }, LASTS_MS);
 }
 
-/** Say what was done; undo: takes it back. */
-export function offerUndo(words, undo) {
-  undoing = undo;
-  find("toast-text").textContent = words;
-  find("toast").hidden = false;
-  clearTimeout(ends);
-  ends = setTimeout(hide, LASTS_MS);
+/**
+ * Say what was done.
+ * @param {() => Promise<void>} undo takes it back; then what was done before it can be
+ * @param {string} home id of what has the focus once there is nothing more to be taken back
+ */
+export function offerUndo(words, undo, home) {
+  undoings.push({ words, undo, home });
+  show();
 }

@@ -1,4 +1,7 @@
-/** Recognised speech: paragraphs of words with their times. */
+/** Recognised speech as it is shown, corrected, kept and saved: rows of words with their times. */
+
+import { newId } from "./storage.js";
+import { divides, sentenceWords } from "./subtitles.js";
 
 /** Scripts that put no spaces between words. */
 const UNSPACED = /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Thai}\p{Script=Lao}\p{Script=Khmer}\p{Script=Myanmar}\p{Script=Tibetan}\u3000-\u303f\uff00-\uffef]/u;
@@ -7,44 +10,131 @@ const UNSPACED = /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script
 export const between = (before, after) =>
   before === "" || /\s$/u.test(before) || (UNSPACED.test([...before].at(-1)) && UNSPACED.test(after)) ? "" : " ";
 
-export class Transcript {
-  /** Paragraphs, each a list of {text, start, end, glued, speaker}: in seconds; glued: without a space before it. */
-  paragraphs = [];
-  #open = false;
+/** The text of some rows, or of one. */
+export const textOf = (...rows) =>
+  rows.flatMap(({ words }) => words).map(({ text, glued }, n) => (glued || n === 0 ? "" : " ") + text).join("");
 
-  /** Take a word, or a sentence, of a named speaker or none; return it as it is kept. */
-  add({ text, start, end, speaker }) {
-    if (!this.#open || this.paragraphs.at(-1)[0].speaker !== speaker) this.paragraphs.push([]);
-    this.#open = true;
-    const paragraph = this.paragraphs.at(-1);
-    const before = paragraph.at(-1)?.text ?? "";
-    const word = { text, start, end, glued: between(before, text) === "", speaker };
-    paragraph.push(word);
-    return word;
+export class Transcript {
+  id = newId();
+  time = Date.now();
+  /** Name of the file that was heard, "" of the microphone. */
+  name = "";
+  /**
+   * A row for each sentence: {speaker: name or "", paragraph: it follows a pause or another speaker, words: [{text,
+   * start, end, glued}]}; start, end: seconds; glued: without a space before it.
+   */
+  rows = [];
+  /** What was heard, a Blob; null for none. */
+  recording = null;
+  #paused = true;
+
+  /** A transcript that was kept. */
+  static from({ id, time, name, rows, recording }) {
+    return Object.assign(new Transcript(), { id, time, name, rows, recording });
+  }
+
+  /** What the history keeps of it. */
+  get entry() {
+    const { id, time, name, rows, recording } = this;
+    return { kind: "transcript", id, time, name, rows, recording };
+  }
+
+  /**
+   * Take a word, or a sentence, of a named speaker or none.
+   * @param {object} said text, start, end, speaker
+   * @param {object[]?} words those of a sentence, [{word, start, end}]
+   */
+  add({ text, start, end, speaker = "" }, words) {
+    const last = this.rows.at(-1);
+    const paragraph = this.#paused || last.speaker !== speaker;
+    const glued = paragraph || between(last.words.at(-1).text, text) === "";
+    this.#paused = false;
+    for (const [n, word] of sentenceWords({ text, start, end, glued }, words).entries()) {
+      const begins = n === 0 && paragraph;
+      const row = this.rows.at(-1);
+      if (begins || divides(row.words.at(-1), word)) this.rows.push({ speaker, paragraph: begins, words: [word] });
+      else row.words.push(word);
+    }
   }
 
   /** The next word begins a paragraph. */
   pause() {
-    this.#open = false;
+    this.#paused = true;
   }
 
-  /** Everything, in order. */
+  /** Have nothing of it any more. */
+  empty() {
+    this.rows = [];
+    this.#paused = true;
+  }
+
+  /** Every word, in order, with its speaker. */
   get words() {
-    return this.paragraphs.flat();
+    return this.rows.flatMap(({ speaker, words }) => words.map((word) => ({ ...word, speaker })));
   }
 
-  /** The text of paragraph ``n``, counted from the end where it is negative. */
-  textOf(n) {
-    return (this.paragraphs.at(n) ?? []).map(({ text, glued }) => (glued ? "" : " ") + text).join("");
-  }
-
-  /** The whole text, with the speaker before each paragraph. */
-  get dialogue() {
-    return this.paragraphs.map(([{ speaker }], n) => (speaker ? `${speaker}: ` : "") + this.textOf(n)).join("\n");
+  /** Its paragraphs, each a list of rows. */
+  get paragraphs() {
+    const made = [];
+    for (const row of this.rows) {
+      if (row.paragraph || !made.length) made.push([row]);
+      else made.at(-1).push(row);
+    }
+    return made;
   }
 
   /** The whole text, a line for each paragraph. */
   get text() {
-    return this.paragraphs.map((_, n) => this.textOf(n)).join("\n");
+    return this.paragraphs.map((rows) => textOf(...rows)).join("\n");
   }
+
+  /** The whole text, with the speaker before each paragraph. */
+  get dialogue() {
+    return this.paragraphs.map((rows) => (rows[0].speaker ? `${rows[0].speaker}: ` : "") + textOf(...rows)).join("\n");
+  }
+
+  /** Call a speaker by another name. */
+  rename(before, after) {
+    for (const row of this.rows) if (row.speaker === before) row.speaker = after;
+  }
+
+  /** Replace the text of a row: words that stay keep their times. A row without a word is gone. */
+  correct(row, text) {
+    row.words = aligned(row.words, text.trim(), row.words[0].start);
+    if (row.words.length) return;
+    const next = this.rows[this.rows.indexOf(row) + 1];
+    if (next) next.paragraph ||= row.paragraph;
+    this.rows = this.rows.filter((one) => one !== row);
+  }
+}
+
+/** The words of a text by those of another: {text, start, end, glued}; at: the second before them, where none stays. */
+function aligned(words, text, at) {
+  if (!text) return [];
+  const found = words.findIndex((word) => placeOf(word.text, text) >= 0);
+  if (found < 0) return spread(words, text, at);
+  const word = words[found];
+  const place = placeOf(word.text, text);
+  const before = aligned(words.slice(0, found), text.slice(0, place).trimEnd(), words[0].start);
+  const rest = text.slice(place + word.text.length);
+  const after = aligned(words.slice(found + 1), rest.trimStart(), word.end);
+  if (after.length) after[0].glued = !/^\s/u.test(rest);
+  return [...before, { ...word, glued: before.length ? !/\s$/u.test(text.slice(0, place)) : word.glued }, ...after];
+}
+
+/** Where a word stands in a text by itself, -1 for nowhere. */
+function placeOf(word, text) {
+  for (let at = text.indexOf(word); at >= 0; at = text.indexOf(word, at + 1)) {
+    const sides = [text.slice(0, at).at(-1), text[at + word.length]];
+    if (UNSPACED.test(word) || sides.every((side) => !side || /\s/u.test(side))) return at;
+  }
+  return -1;
+}
+
+/** The words of a text that share the time of others by their lengths. */
+function spread(words, text, at) {
+  const [start, end] = words.length ? [words[0].start, words.at(-1).end] : [at, at];
+  const share = (end - start) / text.length;
+  return [...text.matchAll(/\S+/gu)].map(({ 0: word, index }, n) =>
+    ({ text: word, start: start + index * share, end: start + (index + word.length) * share, glued: n === 0 }));
 }

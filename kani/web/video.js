@@ -29,7 +29,7 @@ export async function videoOf(utterance, shape, told) {
     told(share);
   };
   const { blob, ending } = await file(canvas, picture, utterance, seldom);
-  saveFile(blob, fileName(utterance.choice.text, ending));
+  saveFile(blob, fileName(utterance.choice.text, `${shape}.${ending}`));
 }
 
 async function file(canvas, picture, utterance, told) {

@@ -1,5 +1,6 @@
 /** Adding a voice: from the microphone or a file, with the consent of the person who speaks. */
 
+import { find } from "./element.js";
 import { number, seconds, t } from "./i18n.js";
 import { Microphone } from "./microphone.js";
 import { Recorder } from "./recorder.js";
@@ -16,8 +17,6 @@ const NAME = /^[\p{L}\p{N}_-][\p{L}\p{M}\p{N}_-]*$/u;
 
 /** Places for the errors of the fields of the server's form. */
 const FIELDS = { name: "voice-name", language: "voice-language", audio: "voice-file", consent: "voice-consent" };
-
-const find = (id) => document.querySelector(`#${id}`);
 
 export class VoiceDialog {
   #dialog = find("voice-dialog");

@@ -1,5 +1,6 @@
 /** The voices that are kept on the server: how near each comes, and what can be done with them. */
 
+import { find, make } from "./element.js";
 import { addTexts, day, percent, seconds, t } from "./i18n.js";
 import { adviceWords } from "./messages.js";
 import { Sample } from "./sample.js";
@@ -8,14 +9,6 @@ import { texts } from "./texts-features.js";
 import { languageName, primary } from "./voices.js";
 
 const ASK_AGAIN_MS = 2000;
-
-const find = (id) => document.querySelector(`#${id}`);
-
-const make = (tag, properties, ...children) => {
-  const element = Object.assign(document.createElement(tag), properties);
-  element.append(...children);
-  return element;
-};
 
 const isRefining = (voice) => voice.engines.some(({ state }) => state === "refining");
 

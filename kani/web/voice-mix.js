@@ -1,9 +1,8 @@
 /** "Mix two voices": a voice between two of Kokoro's, by a slider. */
 
+import { find } from "./element.js";
 import { percent, t } from "./i18n.js";
 import { fill, voiceGroups } from "./voices.js";
-
-const find = (id) => document.querySelector(`#${id}`);
 
 /** Name of a mix, as the server reads it; share: of the second voice, 0 to 1. */
 export function mixOf(first, second, share) {

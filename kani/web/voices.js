@@ -43,26 +43,8 @@ export function voiceName(voice) {
 /** Name of a voice without its region, for where that is told beside it. */
 export const shortName = (voice) => (isNatural(voice) ? voiceName(voice).split(" · ")[0] : voiceName(voice));
 
-/** Degrees of the colour wheel from one colour to the next: the golden angle, which keeps any few of them apart. */
-const TURN = 137.508;
-/** The first colour: the page's own. */
-const FIRST_HUE = 172;
-/** Degrees between the colours of neighbours, at least. */
-const APART = 60;
-
-const hues = new Map();
-let turns = 0;
-
-/** The colour of a voice's face, an angle of the colour wheel; a voice that was in no list has one of its name. */
-export const hueOf = (id) => hues.get(id) ?? [...id].reduce((sum, point) => (sum * 137 + point.codePointAt(0)) % 360, 7);
-
-/** Colour a list of voices by their places in it. A voice keeps its colour, unless the one above it looks alike. */
-export function colourList(ids) {
-  ids.forEach((id, n) => {
-    const alike = () => n > 0 && 180 - Math.abs(180 - Math.abs(hueOf(id) - hueOf(ids[n - 1]))) < APART;
-    while (!hues.has(id) || alike()) hues.set(id, (FIRST_HUE + TURN * turns++) % 360);
-  });
-}
+/** The colour of a voice's face, an angle of the colour wheel: that of its id, in whatever list it stands. */
+export const hueOf = (id) => [...id].reduce((sum, point) => (sum * 137 + point.codePointAt(0)) % 360, 7);
 
 /** Name of one of espeak-ng's voices in the page's language, with what only espeak-ng has a name for: "Inglés (New York)". */
 function roboticName({ name, language }) {

@@ -1,5 +1,6 @@
 /** What VoxCPM's model is asked with, by the defaults and ranges of its protocol: each is sent only if it was changed. */
 
+import { make } from "./element.js";
 import { addTexts, number, t } from "./i18n.js";
 import { texts } from "./texts-features.js";
 
@@ -26,22 +27,19 @@ export class VoxcpmFields {
   constructor(place, { default_params: defaults, constraints }) {
     addTexts(texts);
     this.#defaults = defaults;
-    const box = Object.assign(document.createElement("div"), { className: "choices" });
+    const box = make("div", { className: "choices" });
     for (const [name, { values, step }] of Object.entries(FIELDS)) {
       const range = constraints[`${name}_range`];
       const field = values ? select(values) : range ? numeric(range, step) : address();
       field.id = `parameter-${name}`;
       field.value = defaults[name] ?? "";
-      const label = Object.assign(document.createElement("label"), { htmlFor: field.id });
-      label.append(element("span", t(`parameters.${name}`)));
-      if (range) label.append(element("span", range.map((end) => number(end, Number.isInteger(end) ? 0 : 1)).join("–"), "value"));
-      const held = element("div", "", "field");
-      held.append(label, field);
-      box.append(held);
+      const label = make("label", { htmlFor: field.id }, make("span", { textContent: t(`parameters.${name}`) }));
+      const ends = range?.map((end) => number(end, Number.isInteger(end) ? 0 : 1)).join("–");
+      if (range) label.append(make("span", { className: "value", textContent: ends }));
+      box.append(make("div", { className: "field" }, label, field));
       this.#fields.set(name, field);
     }
-    this.#note = element("p", "", "note");
-    this.#note.setAttribute("role", "status");
+    this.#note = make("p", { className: "note", role: "status" });
     place.append(box, this.#note);
     place.hidden = false;
   }
@@ -65,14 +63,10 @@ function read(field, usual) {
   return typeof usual === "boolean" ? field.value === "true" : field.value || undefined;
 }
 
-function select(values) {
-  const made = document.createElement("select");
-  made.append(...Object.entries(values).map(([value, name]) => new Option(t(name), value)));
-  return made;
-}
+const select = (values) => make("select", {}, ...Object.entries(values).map(([value, name]) => new Option(t(name), value)));
 
 function numeric([min, max], step) {
-  const made = Object.assign(document.createElement("input"), { type: "number", min, max, step });
+  const made = make("input", { type: "number", min, max, step });
   made.addEventListener("change", () => {
     if (!Number.isNaN(made.valueAsNumber)) made.value = within(made);
   });
@@ -84,6 +78,4 @@ function within({ valueAsNumber: value, min, max, step }) {
   return Math.min(max, Math.max(min, step === "1" ? Math.round(value) : value));
 }
 
-const address = () => Object.assign(document.createElement("input"), { type: "url", placeholder: "https://…/voice.wav" });
-
-const element = (kind, textContent, className = "") => Object.assign(document.createElement(kind), { textContent, className });
+const address = () => make("input", { type: "url", placeholder: "https://…/voice.wav" });

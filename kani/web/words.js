@@ -38,6 +38,8 @@ export class Words {
   #known = 0;
   #words = [];
   #current = -1;
+  /** The word that was followed last; null before the first. */
+  #followed = null;
 
   /** @param {HTMLElement} box where the text is shown */
   constructor(box) {
@@ -57,6 +59,7 @@ export class Words {
     this.#known = 0;
     this.#words = [];
     this.#current = -1;
+    this.#followed = null;
     this.#foresee();
   }
 
@@ -148,11 +151,20 @@ export class Words {
   }
 
   #follow(word) {
-    const top = word.offsetTop;
-    const { scrollTop, clientHeight } = this.#box;
-    const height = word.offsetHeight;
-    if (top < scrollTop || top + 2 * height > scrollTop + clientHeight) this.#box.scrollTop = top - height;
+    follow(this.#box, word, this.#followed);
+    this.#followed = word;
   }
+}
+
+/**
+ * Scroll a box to the word that is lit in it, and the page to where that is seen, unless it was scrolled away.
+ * @param {HTMLElement?} before the word that was lit last, null for none
+ */
+export function follow(box, word, before) {
+  const { offsetTop: top, offsetHeight: height } = word;
+  const { top: above, bottom: below } = (before ?? word).getBoundingClientRect();
+  if (top < box.scrollTop || top + 2 * height > box.scrollTop + box.clientHeight) box.scrollTop = top - height;
+  if (!before || (below > 0 && above < window.innerHeight)) word.scrollIntoView({ block: "nearest" });
 }
 
 /** A text without its marks of voices and pauses, which are not said. */

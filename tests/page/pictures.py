@@ -82,10 +82,10 @@ class Photographer:
         visitor.page.mouse.move(2, 2)
         visitor.page.wait_for_function(SPEAKING, arg=WORDS)
 
-    def take(self, visitor: Visitor, name: str, *, whole: bool = True) -> None:
-        """Take the picture; whole: of all the page, not of what is in view."""
+    def take(self, visitor: Visitor, name: str) -> None:
+        """Take the picture of what is in view: the player is at the bottom of that."""
         path = self._folder / f"page_{name}.png"
-        visitor.page.screenshot(path=path, full_page=whole)
+        visitor.page.screenshot(path=path)
         visitor.page.context.close()
         print(path, flush=True)
 
@@ -109,14 +109,14 @@ def hindi(photographer: Photographer) -> None:
     """In the dark, on a tablet."""
     visitor = photographer.visit("hi-IN", 820, 1180, color_scheme="dark")
     photographer.speak(visitor, "hi")
-    photographer.take(visitor, "hindi", whole=False)
+    photographer.take(visitor, "hindi")
 
 
 def japanese(photographer: Photographer) -> None:
     """On a tablet."""
     visitor = photographer.visit("ja-JP", 820, 1180)
     photographer.speak(visitor, "ja")
-    photographer.take(visitor, "japanese", whole=False)
+    photographer.take(visitor, "japanese")
 
 
 def light(photographer: Photographer) -> None:
@@ -145,7 +145,7 @@ def narrow(photographer: Photographer) -> None:
     """On a phone."""
     visitor = photographer.visit("zh-CN", 390, 844)
     photographer.speak(visitor, "zh")
-    photographer.take(visitor, "narrow", whole=False)
+    photographer.take(visitor, "narrow")
 
 
 def voice(photographer: Photographer) -> None:
@@ -153,7 +153,7 @@ def voice(photographer: Photographer) -> None:
     visitor = photographer.visit("en-US", 360, 800)
     visitor.page.click("#add-voice")
     visitor.wait_for("#voice-dialog[open]")
-    photographer.take(visitor, "voice", whole=False)
+    photographer.take(visitor, "voice")
 
 
 PICTURES: dict[str, Callable[[Photographer], None]] = {

@@ -279,7 +279,7 @@ def test_over_plain_http_from_another_machine_the_page_is_heard(asked: Callable[
     assert visitor.text("#problem") == ""
     assert len(visitor.download()) == 44 + len(visitor.pcm())
     visitor.page.click("#pause")
-    visitor.page.wait_for_selector("#speak", state="hidden")
+    visitor.page.wait_for_selector("#stop")
     visitor.wait_for_end()
     assert "Playing again" in visitor.statuses()
     visitor.page.click("#add-voice")

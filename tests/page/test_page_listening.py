@@ -125,8 +125,8 @@ def test_speech_is_shown_saved_spoken_again_and_dictated(visitor: Visitor, recor
     assert first.startswith("00:00:0")
 
     page.set_input_files("#listen-file", recording)
-    expect(page.locator("#listen-under-way")).to_be_visible()
-    expect(page.locator("#listen-under-way")).to_be_hidden()
+    expect(page.locator("#listen-progress")).to_be_visible()
+    expect(page.locator("#listen-progress")).to_be_hidden()
     assert visitor.text("#listen-status") == "Done"
     assert is_understood(visitor.download("#listen-vtt").decode())
     assert_heard_from_a_word(page)
@@ -135,8 +135,8 @@ def test_speech_is_shown_saved_spoken_again_and_dictated(visitor: Visitor, recor
     expect(page.locator("#listen-problem")).to_have_text(re.compile("^This file cannot be transcribed: "))
     page.check("#listen-speakers")
     page.set_input_files("#listen-file", recording)
-    expect(page.locator("#listen-under-way")).to_be_visible()
-    expect(page.locator("#listen-under-way")).to_be_hidden()
+    expect(page.locator("#listen-progress")).to_be_visible()
+    expect(page.locator("#listen-progress")).to_be_hidden()
     # One voice: its letter stands before its first sentence, and before the first subtitle.
     assert re.fullmatch(r"0:0\d\s+A: [^:]*(0:0\d[^:]*)?", visitor.text("#transcript"))
     # Its words are heard each by itself, too.

@@ -239,7 +239,7 @@ def test_nothing_has_to_be_scrolled_sideways_on_a_small_phone(visit: Visit) -> N
     for selector in ("#words", "#pause", "#stop", "#waveform"):
         expect(page.locator(selector)).to_be_in_viewport()
     page.click("#stop")
-    expect(page.locator("#speak")).to_be_focused()
+    expect(page.locator("#pause")).to_be_focused()
     page.click("#add-voice")
     assert page.eval_on_selector("#voice-dialog", "dialog => dialog.scrollWidth <= dialog.clientWidth")
 

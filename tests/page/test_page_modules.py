@@ -86,12 +86,12 @@ PARTS = "return m.textParts(a[0], 10);"
             for text in ("", "#", "#text", "#t=", "#v=af_heart")
         ),
         pytest.param(
-            *("start-gate.js", GATE, [None, [(0.5, 0.0), (0.5, 0.1)]], [False, True]),
+            *("player.js", GATE, [None, [(0.5, 0.0), (0.5, 0.1)]], [False, True]),
             id="the second frame shows that the stream is fast",
         ),
-        pytest.param("start-gate.js", GATE, [5, [(0.1, 0.0)]], [True], id="the stream before was fast"),
+        pytest.param("player.js", GATE, [5, [(0.1, 0.0)]], [True], id="the stream before was fast"),
         pytest.param(
-            *("start-gate.js", GATE, [0.8, [(0.1, 0.0), (0.1, 0.2), (0.1, 0.61)]], [False, False, True]),
+            *("player.js", GATE, [0.8, [(0.1, 0.0), (0.1, 0.2), (0.1, 0.61)]], [False, False, True]),
             id="a slow stream: 0.6 s",
         ),
         pytest.param("text-parts.js", PARTS, [""], [""], id="no text"),

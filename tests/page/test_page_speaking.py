@@ -259,7 +259,7 @@ def test_a_click_on_an_emotion_or_a_voice_speaks_and_the_history_keeps_the_last_
     page.fill("#text", TEXT)
     for act in ("#emotions [value=sad]", "#emotions [value=happy]", "#gallery [role=option] >> nth=1"):
         page.click(act)
-        page.wait_for_selector("#speak", state="hidden")
+        page.wait_for_selector("#stop")
         visitor.wait_for_end()
     assert [request.get("emotion") for request in visitor.requests] == ["sad", "happy", "happy"]
     assert visitor.requests[-1]["voice"] == visitor.value("#voice") != ""
@@ -442,7 +442,7 @@ def test_everything_is_done_with_the_keyboard_alone(visitor: Visitor) -> None:
         page.keyboard.press("Tab")
         seen.append(page.evaluate("document.activeElement.id || document.activeElement.localName"))
     # The emotions are one stop, and the voices another.
-    stops = "a tab-speak summary text dictate button speak summary gallery-all gallery add-voice a"
+    stops = "a tab-speak summary text dictate button speak voice-chip summary gallery-all gallery add-voice"
     assert seen == stops.split()
     page.focus("#text")
     page.keyboard.press("Control+A")
@@ -464,7 +464,7 @@ def test_everything_is_done_with_the_keyboard_alone(visitor: Visitor) -> None:
     page.focus("#stop")
     page.keyboard.press("Space")
     visitor.wait_for_end()
-    assert page.evaluate("document.activeElement.id") == "speak"
+    assert page.evaluate("document.activeElement.id") == "pause"
     page.focus("#gallery")
     page.keyboard.press("ArrowDown")
     page.keyboard.press("f")

@@ -183,7 +183,7 @@ class Visitor:
 
     def wait_for_end(self) -> None:
         """Wait until nothing is heard and nothing will come."""
-        self.wait_for("#speak")
+        self.page.wait_for_selector("#stop", state="hidden")
 
     def each_language(self) -> Iterator[str]:
         """Open the page anew in each of its languages; their names."""

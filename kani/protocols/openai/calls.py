@@ -8,6 +8,7 @@ from kani.protocols.openai.lists import SPEECH_MODELS
 from kani.protocols.openai.realtime.client_secrets import DEFAULT_LIFE_S, MAX_LIFE_S, MIN_LIFE_S
 from kani.protocols.openai.realtime.unmute.lists import calls as unmute_calls
 from kani.protocols.openai.settings import OpenAISettings
+from kani.protocols.openai.speech import audio_file
 from kani.protocols.openai.speech.body import STREAM_FORMATS, VOLUME
 from kani.protocols.openai.speech.captions import MEDIA_TYPES as CAPTION_TYPES
 from kani.protocols.openai.speech.create import SSE_TYPE
@@ -32,6 +33,7 @@ from kani.protocols.openai.transcription.known_speakers import (
 from kani.protocols.openai.transcription.params import FORMATS as TRANSCRIPT_FORMATS
 from kani.protocols.openai.transcription.params import GRANULARITIES, INCLUDES, MAX_LANGUAGES, MAX_PROMPT
 from kani.protocols.shared.calls.call import (
+    BINARY,
     FORM,
     Answer,
     Body,
@@ -40,6 +42,7 @@ from kani.protocols.shared.calls.call import (
     audio_answer,
     json_answer,
     path_parameter,
+    query,
 )
 from kani.protocols.shared.calls.schemas import (
     Schema,
@@ -149,6 +152,16 @@ def _speech(settings: OpenAISettings) -> tuple[Call, ...]:
                 )
             },
             errors=_SPEECH_ERRORS,
+        ),
+        Call(
+            method="POST",
+            path=audio_file.PATH,
+            summary="Make an audio file of samples",
+            about=f"Samples of 16 bits, mono, little-endian; {audio_file.MAX_BYTES >> 20} MiB at most.",
+            parameters=query(**formats),
+            body=Body(BINARY, "@samples.pcm", "application/octet-stream"),
+            answers={200: audio_answer("The file, at the samples' rate; an Opus has 48000 Hz.", *types)},
+            errors=(400, 503),
         ),
         Call(
             method="POST",

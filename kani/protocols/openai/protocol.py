@@ -13,7 +13,7 @@ from kani.protocols.openai.lists import list_paths, list_routes
 from kani.protocols.openai.realtime import EphemeralKeys, realtime_routes
 from kani.protocols.openai.realtime.unmute.lists import HEALTH_PATH
 from kani.protocols.openai.settings import OpenAISettings
-from kani.protocols.openai.speech import speech_routes
+from kani.protocols.openai.speech import audio_file, speech_routes
 from kani.protocols.openai.transcription import longest_bodies, transcription_routes
 from kani.protocols.shared.protocol import Context, PathClass, Protocol, Refusal
 
@@ -59,7 +59,7 @@ def protocol(settings: OpenAISettings) -> Protocol:
         refusals=dict.fromkeys((*PREFIXES, *_NOT_SERVED), _refusal_body),
         max_message={realtime.PATH: realtime.MAX_MESSAGE_BYTES},
         temporary_keys={realtime.PATH: keys.is_valid},
-        max_body=longest_bodies(),
+        max_body={**longest_bodies(), audio_file.PATH: audio_file.MAX_BYTES},
         calls=lambda: call_group(settings),
     )
 

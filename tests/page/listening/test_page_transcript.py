@@ -1,53 +1,17 @@
 """The transcript of a recording: a row for each sentence, its time beside it, and the row that is played."""
 
-import json
 import re
 from pathlib import Path
-from typing import Any
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.page.conftest import Visit, in_both
-from tests.page.visitor import Visitor
-
-ENGLISH = (("Good morning, Mr. Brown!", 0.2), ("The sun is out. Shall we go?", 2.0))
-"""What is said, and when it begins: sentences of one server's segment are rows of their own."""
-ARABIC = (("صباح الخير!", 0.2), ("الشمس مشرقة اليوم.", 2.0))
-WORD_S = 0.4
+from tests.page.listening.answers import ARABIC, ENGLISH, events, transcribe
 
 ROW = "#transcript .sentence"
 BOX = "element => { const { left, right } = element.getBoundingClientRect(); return [left, right]; }"
 BACKGROUND = "element => getComputedStyle(element).backgroundColor"
-
-
-def events(said: tuple[tuple[str, float], ...], speakers: str = "") -> str:
-    """A server's answer: segments with the times of their words, and at last, with speakers, the turns."""
-    told: list[dict[str, Any]] = []
-    for text, start in said:
-        words = [
-            {"word": word, "start": start + n * WORD_S, "end": start + (n + 1) * WORD_S}
-            for n, word in enumerate(text.split())
-        ]
-        told.append({"segment": {"text": text, "start": start, "end": words[-1]["end"]}, "words": words})
-    for (text, start), speaker in zip(said, speakers, strict=False):
-        end = start + len(text.split()) * WORD_S
-        told.append({"text": text, "start": start, "end": end, "speaker": speaker})
-    return "".join(f"data: {json.dumps(event)}\n\n" for event in told)
-
-
-def transcribe(visitor: Visitor, recording: Path, answer: str) -> Page:
-    """Have the page show what a server answers."""
-    page = visitor.page
-    page.route(
-        "**/v1/audio/transcriptions",
-        lambda route: route.fulfill(content_type="text/event-stream", body=answer),
-    )
-    page.click("#tab-listen")
-    page.wait_for_selector("#listen:enabled")
-    page.set_input_files("#listen-file", recording)
-    expect(page.locator("#listen-results")).to_be_visible()
-    return page
 
 
 def rows(page: Page) -> list[tuple[str, str]]:
@@ -129,12 +93,3 @@ def test_arabic_has_its_gutter_at_the_right(visit: Visit, recording: Path, local
     last = page.locator(ROW).last
     last.locator("time").click()
     expect(last.locator(".now")).to_have_text(re.compile("الشمس|مشرقة"))
-
-
-def test_files_of_a_transcript_are_offered_like_those_of_a_result(visitor: Visitor, recording: Path) -> None:
-    page = transcribe(visitor, recording, events(ENGLISH))
-    page.click("#tab-speak")
-    visitor.say("Hi.", "en")
-    look = "e => ['color', 'borderTopColor', 'borderTopWidth'].map((name) => getComputedStyle(e)[name])"
-    offered = page.locator("#files > summary").evaluate(look)
-    assert page.locator("#listen-files > summary").evaluate(look) == offered

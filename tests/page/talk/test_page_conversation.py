@@ -29,11 +29,12 @@ class Model:
 
     def __init__(self) -> None:
         self.refuses = False
+        self.answer = ANSWER
 
     def __call__(self, body: dict[str, Any]) -> Answer:
         if self.refuses:
             return Answer(status=401, error={"error": {"message": "no such key"}})
-        return say(ANSWER)
+        return say(self.answer)
 
 
 @pytest.fixture(scope="module")
@@ -96,3 +97,33 @@ def test_question_is_answered_interrupted_and_refused(
     expect(page.locator(".answer p").first).to_have_text(re.compile(" —$"))
     page.click("#talk-end")
     expect(page.locator("#talk")).to_have_text("Start a conversation")
+
+
+MARKED = "**Sure!** See [the page](https://example.org/x) and call `print('x')` now."
+PLAIN = "Sure! See the page and call print('x') now."
+
+
+def test_written_question_is_answered_without_marks_and_kept(
+    visit: Visit, start_server: StartServer, endpoint: ChatEndpoint, model: Model
+) -> None:
+    server = start_server("--engine", "espeak", "--llm", endpoint.url)
+    visitor = visit(server)
+    page = visitor.page
+    model.answer = MARKED
+    # As over plain http, where no browser gives a page the microphone.
+    page.evaluate("Object.defineProperty(navigator, 'mediaDevices', { value: undefined })")
+    page.click("#tab-talk")
+    expect(page.locator("#talk")).to_be_disabled()
+    page.fill("#talk-persona", "A pirate.")
+    page.fill("#talk-text", "What is it?")
+    page.press("#talk-text", "Enter")
+    expect(page.locator(".you p")).to_have_text("What is it?")
+    expect(page.locator(".answer p")).to_have_text(PLAIN)
+    assert endpoint.said[-1] == [("system", "A pirate."), ("user", "What is it?")]
+    expect(page.locator("#history .excerpt")).to_have_text(f"You: What is it? Answer: {PLAIN}")
+    # A reload, and the conversation is one click away; so it is after the next one has begun.
+    visitor.arrive()
+    page.click("#history li button >> nth=0")
+    expect(page.locator("#talk-panel")).to_be_visible()
+    expect(page.locator(".answer p")).to_have_text(PLAIN)
+    assert visitor.violations() == ""

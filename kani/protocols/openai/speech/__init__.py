@@ -5,7 +5,9 @@ from __future__ import annotations
 from starlette.routing import BaseRoute, Route
 
 from kani.core.service import SpeechService
+from kani.protocols.openai.errors import endpoint
 from kani.protocols.openai.settings import OpenAISettings
+from kani.protocols.openai.speech import audio_file
 from kani.protocols.openai.speech.captions import caption_routes
 from kani.protocols.openai.speech.create import create_endpoint
 from kani.protocols.openai.speech.dialogue import parse_dialogue
@@ -17,6 +19,7 @@ def speech_routes(service: SpeechService, settings: OpenAISettings) -> list[Base
     return [
         Route("/v1/audio/speech", create_endpoint(service, settings), methods=["POST"]),
         Route("/dev/dialogue", create_endpoint(service, settings, parse_dialogue), methods=["POST"]),
+        Route(audio_file.PATH, endpoint(audio_file.AudioFiles().create), methods=["POST"]),
         *caption_routes(service, settings),
         *ssml_routes(settings),
     ]

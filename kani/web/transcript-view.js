@@ -1,0 +1,177 @@
+/** The rows of a transcript: a time and a sentence each, whose words are lit, played, found and corrected. */
+
+import { make } from "./element.js";
+import { clock, t } from "./i18n.js";
+import { textOf } from "./transcript.js";
+import { follow } from "./words.js";
+
+/** A time that is searched for: 1:30, 1:02:03. */
+const TIME = /^(?:(\d+):)?(\d{1,3}):(\d{2})$/;
+
+export class TranscriptView {
+  #box;
+  #acts;
+  #transcript = null;
+  /** Elements of the rows, in order. */
+  #elements = [];
+  /** Every word that is shown, {element, start, end}; null where that is to be looked up. */
+  #words = null;
+  #editing = false;
+
+  /**
+   * @param {HTMLElement} box
+   * @param {object} acts play(second); changed(): something was corrected; gone(transcript, before): it lost a row, of those before
+   */
+  constructor(box, acts) {
+    this.#box = box;
+    this.#acts = acts;
+    box.addEventListener("click", ({ target }) => this.#clicked(target));
+    box.addEventListener("keydown", (event) => this.#pressed(event));
+    box.addEventListener("focusout", ({ target }) => this.#left(target));
+    box.addEventListener("change", ({ target }) => this.#renamed(target));
+  }
+
+  /** Show a transcript, in place of another; editing: its words and speakers' names can be corrected. */
+  show(transcript, editing) {
+    this.#transcript = transcript;
+    this.#editing = editing;
+    this.#box.replaceChildren();
+    this.#elements = [];
+    this.refresh();
+  }
+
+  /** Show what was added to it since. */
+  refresh() {
+    const { rows } = this.#transcript;
+    const first = Math.max(0, this.#elements.length - 1);
+    for (const element of this.#elements.splice(first)) element.remove();
+    for (const [n, row] of rows.slice(first).entries()) {
+      const turn = row.speaker && row.speaker !== rows[first + n - 1]?.speaker;
+      this.#elements.push(this.#row(row, turn));
+    }
+    this.#box.append(...this.#elements.slice(first));
+    this.#box.hidden = rows.length === 0;
+    this.#words = null;
+  }
+
+  /** Scroll to the newest word. */
+  follow() {
+    this.#box.scrollTop = this.#box.scrollHeight;
+  }
+
+  /** Every word that is shown: {element, start, end}. */
+  get words() {
+    this.#words ??= this.#transcript.rows.flatMap(({ words }, n) => {
+      const elements = this.#elements[n].querySelectorAll("span");
+      return words.map(({ start, end }, at) => ({ element: elements[at], start, end }));
+    });
+    return this.#words;
+  }
+
+  #row(row, turn) {
+    const at = clock(row.words[0].start);
+    const line = make("p", {});
+    if (this.#editing) {
+      Object.assign(line, { role: "textbox", ariaLabel: at, spellcheck: true });
+      editable(line);
+    }
+    const name = turn && !this.#editing ? [make("b", { dir: "auto", textContent: `${row.speaker}:` }), " "] : [];
+    line.append(...name, ...spans(row));
+    const field = turn && this.#editing ? [make("input", { value: row.speaker, ariaLabel: t("listen.speaker"), dir: "auto" })] : [];
+    return make("div", { className: "sentence" }, make("time", { textContent: at }), ...field, line);
+  }
+
+  /** Light a word, which ends another's light; null for none. */
+  light(word) {
+    const lit = this.#box.querySelector(".now");
+    if (lit === word) return;
+    lit?.classList.remove("now");
+    if (!word) return;
+    word.classList.add("now");
+    follow(this.#box, word, lit);
+  }
+
+  /** Light the word that is said at a second. */
+  lightAt(at) {
+    this.light(this.words.find(({ start, end }) => start <= at && at < end)?.element ?? null);
+  }
+
+  /** Show the rows that hold some words, or go to a time. Returns the second that the first of them begins at, NaN for none. */
+  search(query) {
+    const wanted = query.trim().toLocaleLowerCase();
+    const [, hours = 0, minutes, seconds] = TIME.exec(wanted) ?? [];
+    const { rows } = this.#transcript;
+    const at = minutes === undefined ? NaN : 3600 * hours + 60 * minutes + Number(seconds);
+    const fits = ({ speaker, words }) => `${speaker}: ${textOf({ words })}`.toLocaleLowerCase().includes(wanted);
+    for (const [n, element] of this.#elements.entries()) element.hidden = Number.isNaN(at) && !fits(rows[n]);
+    const first = Number.isNaN(at) ? rows.findIndex(fits) : rows.findLastIndex(({ words }) => words[0].start <= at);
+    if (first < 0) return NaN;
+    if (wanted) this.#elements[first].scrollIntoView({ block: "nearest" });
+    return rows[first].words[0].start;
+  }
+
+  /** Play from a word on, or from the first one of a row beside its text. */
+  #clicked(target) {
+    const row = this.#elements.indexOf(target.localName === "time" ? target.parentElement : target);
+    const word = row < 0 ? this.words.find(({ element }) => element === target) : this.#transcript.rows[row].words[0];
+    if (!word || !window.getSelection().isCollapsed || (this.#editing && row < 0)) return;
+    this.#acts.play(word.start);
+  }
+
+  /** A row has no second line, and Enter leads to the next one. */
+  #pressed(event) {
+    if (!this.#editing || event.key !== "Enter" || event.isComposing) return;
+    event.preventDefault();
+    const lines = [...this.#box.querySelectorAll("[contenteditable]")];
+    const next = lines[lines.indexOf(event.target) + 1];
+    if (next) next.focus();
+    else event.target.blur();
+  }
+
+  /** A row was left: what it says now is what was said. */
+  #left(line) {
+    const n = this.#elements.indexOf(line.parentElement);
+    const row = this.#transcript.rows[n];
+    if (!line.isContentEditable || !row || line.textContent.trim() === textOf(row)) return;
+    const before = this.#transcript.rows.map((one) => ({ ...one }));
+    this.#transcript.correct(row, line.textContent);
+    this.#words = null;
+    line.replaceChildren(...spans(row));
+    if (row.words.length === 0) {
+      this.#elements.splice(n, 1)[0].remove();
+      this.#acts.gone(this.#transcript, before);
+    }
+    this.#acts.changed();
+  }
+
+  #renamed(field) {
+    if (field.localName !== "input") return;
+    const row = this.#transcript.rows[this.#elements.indexOf(field.parentElement)];
+    const before = row.speaker;
+    const after = field.value.trim() || before;
+    for (const other of this.#box.querySelectorAll("input")) if (other.value === before) other.value = after;
+    field.value = after;
+    this.#transcript.rename(before, after);
+    this.#acts.changed();
+  }
+
+}
+
+/** The words of a row as elements, with the spaces between them. */
+function spans({ words }) {
+  return words.flatMap(({ text, glued }, n) => {
+    const element = make("span", { textContent: text });
+    return glued || n === 0 ? [element] : [" ", element];
+  });
+}
+
+/** Have the text of an element be edited, without formats. */
+function editable(element) {
+  try {
+    element.contentEditable = "plaintext-only";
+  } catch (error) {
+    // Firefox before 136.
+    if (!(error instanceof DOMException)) throw error;
+    element.contentEditable = "true";
+  }
+}
