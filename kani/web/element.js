@@ -17,3 +17,21 @@ export function type(field, text) {
   field.setRangeText(text, field.selectionStart, field.selectionEnd, "end");
   field.dispatchEvent(new Event("input", { bubbles: true }));
 }
+
+/** Take a file that is dropped on an element, which has the class "over" while one is held above it. */
+export function takeDrops(zone, take) {
+  const over = (is) => zone.classList.toggle("over", is);
+  zone.addEventListener("dragover", (event) => {
+    if (!event.dataTransfer.types.includes("Files")) return;
+    event.preventDefault();
+    over(true);
+  });
+  zone.addEventListener("dragleave", () => over(false));
+  zone.addEventListener("drop", (event) => {
+    over(false);
+    const [file] = event.dataTransfer.files;
+    if (!file) return;
+    event.preventDefault();
+    take(file);
+  });
+}

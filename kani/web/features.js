@@ -1,6 +1,6 @@
 /** Parts of the page that most visits do not use: each is loaded when it is first used. */
 
-import { find } from "./element.js";
+import { find, takeDrops } from "./element.js";
 import { t } from "./i18n.js";
 import { Tabs } from "./navigation.js";
 import { showClaim } from "./server-line.js";
@@ -50,14 +50,7 @@ export class Features {
     find("add-voice").addEventListener("click", () => this.#addVoice());
     find("book").addEventListener("click", () => find("book-file").click());
     find("book-file").addEventListener("change", ({ target }) => this.#openBook(target.files[0]));
-    page.addEventListener("dragover", (event) => {
-      if (event.dataTransfer.types.includes("Files")) event.preventDefault();
-    });
-    page.addEventListener("drop", (event) => {
-      const [file] = event.dataTransfer.files;
-      if (file) event.preventDefault();
-      this.#openBook(file);
-    });
+    takeDrops(page, (file) => this.#openBook(file));
     whenOpened("code", () => this.#showCode());
     whenOpened("mix", () => this.#mixVoices());
     whenOpened("parameters", () => compose.showParameters());

@@ -1,7 +1,7 @@
 /** The second tab: what is said into the microphone, or recorded in a file, as text. */
 
 import { copyText } from "./clipboard.js";
-import { find } from "./element.js";
+import { find, takeDrops } from "./element.js";
 import { offerHeard } from "./heard-menu.js";
 import { clock, locale, t } from "./i18n.js";
 import { Repeat } from "./listen-repeat.js";
@@ -66,7 +66,7 @@ export class ListenPanel {
     find("listen").addEventListener("click", () => this.#press());
     find("listen-file").addEventListener("change", ({ target }) => this.#transcribe(target.files[0]));
     find("listen-sample").addEventListener("click", () => this.#trySample());
-    for (const zone of ["listen-drop", "recording-card"]) this.#takeDrops(find(zone));
+    for (const zone of ["listen-drop", "recording-card"]) takeDrops(find(zone), (file) => this.#transcribe(file));
     find("listen-use").addEventListener("click", () => this.#acts.use(this.#transcript.text));
     find("listen-copy").addEventListener("click", () => this.#copy());
     find("listen-clear").addEventListener("click", () => this.#show(new Transcript()));
@@ -244,19 +244,6 @@ export class ListenPanel {
     find("listen-problem").textContent = await this.#repeat.say(paragraph);
     listener.deaf = false;
     if (this.#listener === listener) this.#say(t("listen.listening"));
-  }
-
-  #takeDrops(zone) {
-    zone.addEventListener("dragover", (event) => {
-      event.preventDefault();
-      zone.classList.add("over");
-    });
-    zone.addEventListener("dragleave", () => zone.classList.remove("over"));
-    zone.addEventListener("drop", (event) => {
-      event.preventDefault();
-      zone.classList.remove("over");
-      this.#transcribe(event.dataTransfer.files[0]);
-    });
   }
 
   /** Transcribe a few sentences that the server speaks: a sample that needs no microphone. */
