@@ -162,8 +162,13 @@ def test_damaged_checkpoint_is_named(tmp_path: Path, family: str, damage: Damage
 @pytest.mark.parametrize(
     ("family", "packages", "own", "requirements"),
     [
-        ("kyutai", "(sentencepiece and )?sphn and moshi", "moshi", kyutai.ENVIRONMENT.requirements),
-        ("voxcpm", "voxcpm", "voxcpm", VOXCPM.environment.requirements),
+        (
+            "kyutai",
+            "(torch and )?(sentencepiece and )?sphn and moshi",
+            "moshi",
+            kyutai.ENVIRONMENT.requirements,
+        ),
+        ("voxcpm", "(torch and )?voxcpm", "voxcpm", VOXCPM.environment.requirements),
     ],
 )
 async def test_missing_package_is_named_with_its_installation(
