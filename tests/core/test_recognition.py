@@ -82,10 +82,7 @@ async def unbroken(audio: AsyncIterator[Samples | Mark]) -> AsyncIterator[Sample
 
 @asynccontextmanager
 async def hearing(
-    tmp_path: Path,
-    recognizer: HeldRecognizer | None = None,
-    observer: Observer | None = None,
-    **limits: int,
+    tmp_path: Path, recognizer: HeldRecognizer | None = None, observer: Observer | None = None, **limits: int
 ) -> AsyncIterator[tuple[SpeechService, HeldRecognizer]]:
     recognizer = recognizer or HeldRecognizer()
     async with started(
@@ -157,7 +154,7 @@ async def test_marks_are_yielded_behind_preceding_audio(tmp_path: Path) -> None:
         session.finish()
         events = await heard(session)
     assert [event.index if isinstance(event, Step) else event for event in events] == [
-        *(0, 1, Mark(7), 2, Mark(-1)),
+        *(0, 1, Mark(7), 2, Mark(-1))
     ]
 
 

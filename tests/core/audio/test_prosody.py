@@ -176,13 +176,7 @@ def test_chunking_does_not_change_samples(factor: float, manner: Prosody, block:
 
 
 @settings(deadline=None)
-@given(
-    st.integers(0, 30_000),
-    st.floats(0.2, 4.5),
-    st.floats(-6, 6),
-    st.floats(-6, 6),
-    st.floats(-6, 6),
-)
+@given(st.integers(0, 30_000), st.floats(0.2, 4.5), st.floats(-6, 6), st.floats(-6, 6), st.floats(-6, 6))
 def test_length_follows_factor(
     length: int, factor: float, pitch: float, loudness: float, brightness: float
 ) -> None:

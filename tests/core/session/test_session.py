@@ -14,14 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kani.core.errors import (
-    Busy,
-    EngineFailed,
-    InvalidRequest,
-    SpeechCancelled,
-    TextTooLong,
-    UnknownVoice,
-)
+from kani.core.errors import Busy, EngineFailed, InvalidRequest, SpeechCancelled, TextTooLong, UnknownVoice
 from kani.core.service import SpeechService
 from kani.core.session.output import EMPTY_TEXT_SILENCE_S
 from kani.core.session.worker import UNDERRUN_PAUSE_S

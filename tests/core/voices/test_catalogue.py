@@ -24,9 +24,7 @@ def info(name: str, voices: dict[str, str], defaults: dict[str, str]) -> EngineI
 
 
 FINE = info(
-    "fine",
-    {"dora": "es", "alex": "es", "heart": "en-US", "emma": "en-GB"},
-    {"es": "dora", "en": "heart"},
+    "fine", {"dora": "es", "alex": "es", "heart": "en-US", "emma": "en-GB"}, {"es": "dora", "en": "heart"}
 )
 WIDE = info(
     "wide",

@@ -153,10 +153,7 @@ async def test_concurrent_requests_embed_recording_once(tmp_path: Path) -> None:
 async def test_session_reports_cloning_and_similarity(service: SpeechService) -> None:
     async with fed(service, "uno", replace(SPANISH, reference=hum())) as session:
         await collect(session)
-        assert (session.cloning_kind, session.similarity) == (
-            "nearest voice",
-            Similarity(0.5, 0.6, False),
-        )
+        assert (session.cloning_kind, session.similarity) == ("nearest voice", Similarity(0.5, 0.6, False))
     async with fed(service, "uno") as session:
         await collect(session)
         assert (session.cloning_kind, session.similarity) == ("none", None)

@@ -158,12 +158,7 @@ def started(bucket: Bucket) -> dict[str, object]:
 
 
 @pytest.mark.parametrize(
-    ("change", "how"),
-    [
-        *((change, "lost") for change in CHANGES),
-        ("add", "repeated"),
-        ("add", "refused"),
-    ],
+    ("change", "how"), [*((change, "lost") for change in CHANGES), ("add", "repeated"), ("add", "refused")]
 )
 def test_failed_request_leaves_old_or_new_state_and_nothing_else(
     bucket: Bucket, monkeypatch: pytest.MonkeyPatch, change: str, how: str

@@ -34,7 +34,7 @@ from tests.engines.kani.model.conftest import (
     load,
     run_alone,
 )
-from tests.engines.kani.model.random_checkpoint import TINY, random_kani_tts_2
+from tests.engines.kani.model.random_checkpoint import TINY, random_checkpoint, random_kani_tts_2
 from tests.judges import makers
 from tests.judges.lfm2_judge import Judge
 
@@ -299,6 +299,17 @@ def test_tokens_of_frame_share_position(folder: Path) -> None:
             torch.testing.assert_close(spoken[layer].to(torch.complex128), expected, rtol=0, atol=2e-5)
     third = turns.speech(torch.tensor([3]), torch.tensor([3]))[:, 0]
     torch.testing.assert_close(turns.prompt(3, 4)[:, 0], third, rtol=0, atol=2e-7)
+
+
+def test_older_checkpoints_have_position_per_token(tmp_path: Path) -> None:
+    checkpoint = Checkpoint(random_checkpoint(tmp_path / "tiny"))
+    with ExitStack() as stack:
+        turns = RotaryEmbedding(
+            checkpoint.config, checkpoint.weights(stack), frame_tokens=4, capacity=64, device=CPU
+        )
+    places = torch.arange(64)
+    assert torch.equal(turns.speech(places, torch.full((64,), 9)), turns.prompt(0, 64))
+    assert len(turns.prompt(0, 64)) == 1
 
 
 @pytest.mark.parametrize("sampling", [PENALISED, SAMPLED], ids=["greedy", "sampled"])
