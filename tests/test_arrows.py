@@ -16,17 +16,17 @@ MOST_MODULES = 15
 
 LINES = {
     "kani/books": 1_500,
-    "kani/cli": 2_590,
+    "kani/cli": 2_600,
     "kani/composition": 1_650,
     "kani/core": 14_760,
     "kani/engines": 29_900,
     "kani/library": 1_130,
     "kani/protocols": 22_350,
-    "kani/ray": 780,
+    "kani/ray": 790,
     "kani/runtime": 3_800,
     "kani/server": 4_760,
     "kani/text": 14_840,
-    "tests": 80_020,
+    "tests": 80_010,
     "benchmarks": 8_880,
     "tools": 4_030,
 }

@@ -8,6 +8,7 @@ from kani.composition.settings import fields, plugin_protocols, variables
 from kani.composition.settings.conversation import ConversationSettings
 from kani.composition.settings.installed import fields_of
 from kani.engines.elevenlabs.settings import UpstreamSettings
+from kani.engines.openai.settings import OpenAIUpstreamSettings
 
 APART = "engine_key"
 """Setting that every actor gets, but as an argument of its own."""
@@ -24,11 +25,15 @@ def of_fronts(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def of_replicas(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables for an engine replica: no setting of the network, the protocols and ElevenLabs.
+    """Return the variables for an engine replica, without the network's, the protocols' and other services'.
 
     So no key of a client or of an outside service leaves the fronts.
     """
-    apart = {*ConversationSettings.model_fields, *fields_of(UpstreamSettings)}
+    apart = {
+        *ConversationSettings.model_fields,
+        *fields_of(UpstreamSettings),
+        *fields_of(OpenAIUpstreamSettings),
+    }
     for plugin in plugin_protocols():
         apart |= fields_of(plugin.settings).keys()
     return _chosen(environment, fields().keys() - apart, REPLICA_PREFIXES)

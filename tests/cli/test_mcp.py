@@ -13,9 +13,6 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
-
-pytest.importorskip("mcp", reason="the package mcp is not installed (deploy/requirements-mcp.txt)")
-
 from mcp import Client, StdioServerParameters
 from mcp_types import CallToolResult, ListRootsResult, Root
 

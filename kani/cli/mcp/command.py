@@ -82,4 +82,9 @@ async def _serve_http(tools: SpeechTools, host: str, port: int, keys: tuple[str,
     rules = AccessRules(loopback=is_loopback(host), keys=keys)
     config = uvicorn.Config(AccessMiddleware(app, rules), host=host, port=port, log_level="warning")
     print(f"kani-tts mcp: http://{host}:{port}/mcp", file=sys.stderr)
-    await uvicorn.Server(config).serve()
+    server = uvicorn.Server(config)
+    try:
+        await server.serve()
+    except asyncio.CancelledError:
+        await server.shutdown()
+        raise

@@ -10,6 +10,7 @@ from msgspec import Meta
 
 from kani.core.errors import InvalidRequest
 from kani.core.types import OptionValue
+from kani.text import foreign
 
 
 class Parameters(msgspec.Struct, frozen=True):
@@ -38,7 +39,6 @@ class Parameters(msgspec.Struct, frozen=True):
         Raises InvalidRequest for a value of another type, or out of its range.
         """
         try:
-            return msgspec.convert({name: each for name, each in options.items() if each is not None}, cls)
-        except msgspec.ValidationError as error:
-            reason, _, field = str(error).partition(" - at `$.")
-            raise InvalidRequest(field.rstrip("`"), reason) from None
+            return foreign.convert({name: each for name, each in options.items() if each is not None}, cls)
+        except foreign.Unreadable as error:
+            raise InvalidRequest(error.field, error.reason) from error

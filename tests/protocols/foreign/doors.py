@@ -8,6 +8,9 @@ from typing import Any
 import msgspec
 
 from kani.protocols.elevenlabs import voice_settings
+from kani.protocols.elevenlabs.realtime import messages as elevenlabs_listening
+from kani.protocols.elevenlabs.realtime.config import SessionConfig
+from kani.protocols.elevenlabs.realtime.routes import PATH as LISTENING
 from kani.protocols.elevenlabs.relay import messages as relay_messages
 from kani.protocols.elevenlabs.websocket import dialogue_messages
 from kani.protocols.elevenlabs.websocket import messages as elevenlabs_messages
@@ -90,6 +93,14 @@ def _relay() -> Iterator[Case]:
     texts = ({"action": action, "text": "a"} for action in ("start_tts", "append_tts"))
     yield from _broken(end)
     yield from _cases(object_of(names_in(relay_messages)), *texts, after=end)
+
+
+_HEARD = {"message_type": "input_audio_chunk", "audio_base_64": "", "commit": True}
+
+
+def _listening() -> Iterator[Case]:
+    yield from _broken([_HEARD])
+    yield from _cases(schema_of(elevenlabs_listening.AudioChunk), _HEARD, after=[_HEARD])
 
 
 def _array(items: Schema) -> Schema:
@@ -214,6 +225,12 @@ DOORS = (
             (f"/v1/text-to-speech/{{voice_id}}/{name}", _elevenlabs),
             (f"/v1/text-to-dialogue/{name}", _dialogue),
         )
+    ),
+    Door(
+        LISTENING,
+        _listening,
+        lambda answers: answers[-1].get("message_type") == "committed_transcript",
+        query=SessionConfig.__struct_fields__,
     ),
     *(
         Door(f"{path}?format=PcmMessagePack", _message_pack, query=_KYUTAI_QUERY, options=_KEYED, route=path)

@@ -37,7 +37,6 @@ DIRECT = {
     "kani/cli/voices.py": "the answer of the server that a user names; RecursionError is caught",
     "kani/runtime/checkpoint.py": "a checkpoint of the administrator's; RecursionError is caught",
     "kani/runtime/packages/checkpoint.py": "the same",
-    "kani/engines/kyutai/loading.py": "the same",
     "kani/engines/espeak/engine.py": "a file of the package",
     "kani/engines/kokoro/checkpoints/files.py": "the same",
     "kani/engines/kokoro/student/files.py": "the same",
