@@ -17,7 +17,7 @@ MOST_MODULES = 15
 LINES = {
     "kani/books": 1_500,
     "kani/cli": 2_600,
-    "kani/composition": 1_650,
+    "kani/composition": 1_680,
     "kani/core": 14_760,
     "kani/engines": 29_900,
     "kani/library": 1_130,
@@ -26,7 +26,7 @@ LINES = {
     "kani/runtime": 3_800,
     "kani/server": 4_760,
     "kani/text": 14_840,
-    "tests": 80_010,
+    "tests": 80_020,
     "benchmarks": 8_880,
     "tools": 4_030,
 }

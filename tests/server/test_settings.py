@@ -167,6 +167,14 @@ def test_settings_of_an_engine_that_is_gone_name_its_successor() -> None:
     assert "--recognizer transcribe" in warning
 
 
+def test_settings_of_older_builds_are_answered_with_what_became_of_them() -> None:
+    gone = {"KANI_PING_INTERVAL": "5", "KANI_SLOTS": "4"}
+    assert settings.unknown_variable_warnings(gone, NO_FILE) == [
+        "KANI_PING_INTERVAL is no setting of this server: it has a fixed value now",
+        "KANI_SLOTS is no setting of this server: KANI_MAX_CONCURRENT is the number of slots",
+    ]
+
+
 def test_model_of_voxcpm_is_answered_with_the_engine_setting() -> None:
     (warning,) = settings.foreign_model_warnings({"TTS_MODEL_NAME": "openbmb/VoxCPM-0.5B"}, NO_FILE)
     assert "openbmb/VoxCPM-0.5B" in warning and "KANI_ENGINE=voxcpm with KANI_VOXCPM_MODEL" in warning

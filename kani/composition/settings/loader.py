@@ -115,6 +115,34 @@ def _complaints(
     return lines or [f"settings of {plugin or 'the server'}: {line['msg']}" for line in error.errors()]
 
 
+_FIXED = "it has a fixed value now"
+_GONE = {
+    "KANI_OPENAI_MAX_TEXT": "KANI_MAX_TEXT bounds every protocol",
+    "KANI_ELEVENLABS_MAX_TEXT": "KANI_MAX_TEXT bounds every protocol",
+    "KANI_VOXCPM_MAX_TEXT": "KANI_MAX_TEXT bounds every protocol",
+    "KANI_SLOTS": "KANI_MAX_CONCURRENT is the number of slots",
+    "KANI_RATE_LIMIT_ENABLED": "KANI_RATE_PER_MINUTE=0 switches the limit off",
+    "KANI_METRICS_ENABLED": "KANI_METRICS_PORT opens the port",
+    "KANI_VOXCPM_PAGE_PORT": "it is the port after KANI_VOXCPM_PORT",
+    "KANI_KYUTAI_VOICE_PORT": "it is 12 above KANI_KYUTAI_PORT",
+    **dict.fromkeys(
+        ("KANI_LOG_ALIGNMENT", "KANI_LOG_OUTPUTS", "KANI_LOGS_DIR"), "KANI_RELAY_LOGS names the folder"
+    ),
+    **dict.fromkeys(
+        (
+            *("KANI_PING_INTERVAL", "KANI_PING_TIMEOUT", "KANI_AHEAD_SECONDS", "KANI_IDLE_SECONDS"),
+            *("KANI_MAX_MESSAGE_BYTES", "KANI_CODE_BLOCKS", "KANI_POCKET_SLOTS"),
+            *("KANI_TRANSCRIPTION_MAX_BYTES", "KANI_TRANSCRIPTION_MAX_SECONDS"),
+            *("KANI_OPENAI_VOICE_TAGS", "KANI_OPENAI_OPEN_LISTS", "KANI_WYOMING_ZEROCONF"),
+            *("KANI_REALTIME_SESSION_SECONDS", "KANI_REALTIME_IDLE_SECONDS"),
+            *("KANI_LLM_FIRST_SECONDS", "KANI_LLM_STALL_SECONDS", "KANI_LLM_MAX_ANSWER"),
+        ),
+        _FIXED,
+    ),
+}
+"""Reasons why settings of older builds have no effect."""
+
+
 def unknown_variable_warnings(
     environment: Mapping[str, str] = os.environ, env_file: Path = ENV_FILE
 ) -> list[str]:
@@ -128,7 +156,7 @@ def unknown_variable_warnings(
 
 
 def _unknown(name: str, known: Iterable[str]) -> str:
-    if (gone := retirement(name)) is not None:
+    if (gone := _GONE.get(name) or retirement(name)) is not None:
         return f"{name} is no setting of this server: {gone}"
     close = difflib.get_close_matches(name, known, 1)
     hint = f"; did you mean {close[0]}?" if close else ""
