@@ -165,6 +165,7 @@ _WITH_DIGITS: tuple[_Rule, ...] = (
     identifiers.iban,
     games.move,
     games.ranking,
+    games.innings,
     digit_sequences.phone,
     verses.verse,
     verses.number_of_book,

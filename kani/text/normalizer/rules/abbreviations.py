@@ -16,6 +16,7 @@ _DAY = re.compile(r"\d{1,2}(?:\.\d{1,2})?")
 _AGED = frozenset(("J", "Jahre", "Jahren"))
 _FEW = 20
 _MOST_FIGURES = 4
+_BACK, _AHEAD = 10, 3
 _LONGEST_BEFORE_INITIAL = 3
 _LONGEST_STREET = 5
 _INSIDE = tuple(":;,–—/")
@@ -45,6 +46,10 @@ def expand_abbreviation(cursor: TokenCursor, table: LanguageTable) -> Verbalizat
             if end is None:
                 continue
             spoken, ends_sentence = _said_as(cursor, candidate, abbreviation, end, table)
+            if (context := table.abbreviation_contexts.get(candidate)) and context.near & _near(
+                cursor, table
+            ):
+                spoken = context.said
             if spoken is None:
                 continue
             if token.core[:1].isupper() and not candidate[:1].isupper():
@@ -113,7 +118,7 @@ def _said_as(
         return said["time"], False
     if "aged" in said and cursor.token(count).core.isdecimal() and cursor.token(count + 1).core in _AGED:
         return said["aged"], False
-    if "date" in said and _is_date(cursor.token(count)):
+    if "date" in said and _is_date(cursor.token(count), table):
         return said["date"], False
     if closed or not ("name" in said or "number" in said or stop):
         return spoken, False
@@ -147,9 +152,24 @@ def _said_as(
     return spoken, stop and not titled
 
 
-def _is_date(token: Token) -> bool:
-    """True for "3." and "3.11."."""
-    return _DAY.fullmatch(token.core) is not None and token.suffix.startswith(".")
+def _near(cursor: TokenCursor, table: LanguageTable) -> set[str]:
+    """The words near the token in its sentence, in small letters."""
+    near: set[str] = set()
+    for back in range(1, _BACK + 1):
+        previous = cursor.previous(back)
+        short = (
+            f"{previous.core}." in table.abbreviations or f"{previous.core.lower()}." in table.abbreviations
+        )
+        if previous.suffix.endswith(";") or (ends_sentence(previous.suffix) and not short):
+            break
+        near.add(previous.core.lower())
+    return near | {cursor.token(ahead).core.lower() for ahead in range(1, _AHEAD + 1)}
+
+
+def _is_date(token: Token, table: LanguageTable) -> bool:
+    """True for "3.", "3.11." and the name of a weekday."""
+    numbered = _DAY.fullmatch(token.core) is not None and token.suffix.startswith(".")
+    return numbered or token.core.lower() in table.dates.days
 
 
 def _is_money(cursor: TokenCursor, table: LanguageTable) -> bool:

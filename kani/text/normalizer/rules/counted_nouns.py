@@ -28,6 +28,8 @@ from kani.text.normalizer.tokens import Token, TokenCursor
 
 _CODE = re.compile(r"[A-Z]{3}")
 _NOUN_AT, _FARTHEST = 4, 12
+_PERFECT = re.compile(r"\w+(?:[aiu]do|[aiulnrst]to|cho|so)")
+"""Participles after "ha" in Spanish and Italian, where it is a verb too."""
 _GROUP = re.compile(r"\d{3}(?:[.,]\d+)?")
 
 
@@ -119,11 +121,10 @@ class CountedNumerals:
         ):
             # "3 x täglich"; "240 V or 13 A"
             measure = table.units.get(symbol)
-        if not counted:
+        if not counted or self._is_verb(symbol, ahead):
             measure = None
-        if (
-            counted
-            and measure is None
+        elif (
+            measure is None
             and symbol != "x"
             and cursor.previous().core in table.units.keys() - {"x"}
             and cursor.previous(2).core[:1].isdecimal()
@@ -152,6 +153,12 @@ class CountedNumerals:
             plural = self._second is not None or self._first.value != 1
             self._gender = gender_of_counted(cursor, table, ahead, plural)
         return None, None
+
+    def _is_verb(self, symbol: str, ahead: int) -> bool:
+        """True for the "ha" of "el 3 ha llovido", which is no hectare."""
+        following = self._cursor.token(ahead + 1).core if symbol == "ha" else ""
+        known = symbol in self._table.agreement.not_nouns and not self._first.decimals
+        return known and self._first.digits != "1" and _PERFECT.fullmatch(following) is not None
 
     def unit_behind(self, ahead: int) -> Unit | None:
         """The unit after a magnitude: the "mi" of "62K mi", the "Lj" of "2,5 Mio. Lj"."""

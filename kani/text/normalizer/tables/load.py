@@ -9,6 +9,7 @@ from kani.text.normalizer.number_words.languages import number_words
 from kani.text.normalizer.tables.file import TableSection
 from kani.text.normalizer.tables.table import (
     Abbreviation,
+    AbbreviationContext,
     Acronyms,
     Books,
     Currency,
@@ -49,6 +50,8 @@ def parse_table(language: str, file: TableSection) -> LanguageTable:
     if "other" not in stopped and stopped:
         raise with_stop.error("other", "is missing")
     abbreviations = file.section("abbreviations")
+    other_senses = abbreviations.section("contexts")
+    said_near = {key: other_senses.section(key).fill(AbbreviationContext) for key in other_senses.key_names()}
     endings, beginnings = abbreviations.section("endings"), abbreviations.section("beginnings")
     titles = frozenset(abbreviations.words("titles"))
     also_words = frozenset(abbreviations.words("also_words"))
@@ -76,7 +79,8 @@ def parse_table(language: str, file: TableSection) -> LanguageTable:
         signs=signs.all_texts(),
         signs_between_figures=between_figures.all_texts(),
         greek=greek.all_texts(),
-        abbreviations=_abbreviations(abbreviations, titles),
+        abbreviations=_abbreviations(abbreviations, titles, said_near),
+        abbreviation_contexts=said_near,
         also_words=also_words,
         first_names=first_names,
         abbreviated_endings=endings.all_texts(),
@@ -213,9 +217,13 @@ def _letters(section: TableSection) -> Letters:
     return Letters(section.all_texts(), after, near)
 
 
-def _abbreviations(section: TableSection, titles: frozenset[str]) -> dict[str, tuple[Abbreviation, ...]]:
+def _abbreviations(
+    section: TableSection, titles: frozenset[str], contexts: Mapping[str, AbbreviationContext]
+) -> dict[str, tuple[Abbreviation, ...]]:
     """By the first word; an abbreviation of more words comes first. titles: those that a name follows."""
     found: dict[str, list[Abbreviation]] = {}
+    for key in contexts.keys() - section.key_names():
+        found[key] = [Abbreviation((key,), {})]
     for key in section.key_names():
         said = section.conditions(key, ABBREVIATION_CONDITIONS)
         if key in titles and "other" in said:

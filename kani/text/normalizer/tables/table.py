@@ -68,6 +68,8 @@ class Fractions:
     of_unit: Annotated[str, "part", "unit"] = "{part} {unit}"
     step: str
     steps: frozenset[str]
+    innings: Annotated[str, "runs", "wickets"] = ""
+    innings_near: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,6 +229,14 @@ class Abbreviation:
     said: Mapping[str, str]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AbbreviationContext:
+    """A line of [abbreviations.contexts]: another spoken form, and words near it that ask for that."""
+
+    said: str
+    near: frozenset[str]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class LanguageTable:
     """A language's table; ``tables/README.md`` explains each section."""
@@ -253,6 +263,7 @@ class LanguageTable:
     signs_between_figures: Mapping[str, str]
     greek: Mapping[str, str]
     abbreviations: Mapping[str, tuple[Abbreviation, ...]]
+    abbreviation_contexts: Mapping[str, AbbreviationContext]
     also_words: frozenset[str]
     first_names: frozenset[str]
     abbreviated_endings: Mapping[str, str]

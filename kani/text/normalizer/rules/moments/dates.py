@@ -97,6 +97,13 @@ def _is_day_and_month(mark: str, cursor: TokenCursor, table: LanguageTable) -> b
         token, before = cursor.token(), cursor.previous()
         counted = follows_number_sign(cursor, table) or (before.core[:1].isupper() and not before.suffix)
         return known or "º" in token.core or (_PADDED.fullmatch(token.core) is not None and not counted)
+    if mark == "-":
+        # "del 22-12": a range does not fall, and the quarter of a game is followed by its name.
+        first, last = map(int, _NUMBER.findall(cursor.token().core))
+        following = cursor.token(1).core
+        counted = following in table.units and following not in table.agreement.not_nouns
+        dated = table.dates.order == "dmy" and last <= _MONTHS < first <= _LONGEST_MONTH
+        return known and dated and not counted and following not in _PARTITIVE
     if mark != "." or not table.ordinals_with_stop:
         return False
     following = cursor.token(1).core

@@ -1,4 +1,4 @@
-"""Moves of chess ("Nf3", "Qxd5+") and players' rankings at tennis ("Léa (15/4)")."""
+"""Moves of chess ("Nf3"), rankings of players at tennis ("Léa (15/4)") and innings of cricket ("186/4")."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ _SQUARE, _ELEMENT = re.compile(r"[a-h][1-8][+#]?"), re.compile(r"[A-Z][a-h][1-8]
 _RANKING = re.compile(r"(\d{1,2})([/.])(\d)")
 _SET = re.compile(r"[0-7][-/][0-7]")
 _NEAR, _AHEAD = 5, 3
+_INNINGS = re.compile(r"(\d{1,3})/(\d{1,2})")
+_LAST_WICKET, _FAR, _FAR_AHEAD = 10, 12, 4
 
 
 def move(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
@@ -49,3 +51,17 @@ def ranking(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     point = f"{table.web.signs['.']} " if match[2] == "." else ""
     first, last = (table.number_words.cardinal(int(match[group])) for group in (1, 3))
     return Verbalization((Piece(f"{first} {point}{last}", token.core_start, token.core_end),), token.core_end)
+
+
+def innings(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """The "186/4" of cricket: runs and wickets, near a word of the game."""
+    fractions, words, token = table.fractions, table.number_words, cursor.token()
+    match = _INNINGS.fullmatch(token.core) if fractions.innings else None
+    if match is None or not int(match[2]) <= _LAST_WICKET < int(match[1]):
+        return None
+    near = [cursor.previous(back).core.lower() for back in range(1, _FAR + 1)]
+    near += [cursor.token(ahead).core.lower() for ahead in range(1, _FAR_AHEAD + 1)]
+    if fractions.innings_near.isdisjoint(near):
+        return None
+    said = fractions.innings.format(runs=words.cardinal(int(match[1])), wickets=words.cardinal(int(match[2])))
+    return Verbalization((Piece(said, token.core_start, token.core_end),), token.core_end)
