@@ -14,6 +14,7 @@ _TIME = re.compile(r"[0-2]?\d(?:[:.h][0-5]\d|[0-5]\d$|h)")
 _ORDINAL = re.compile(r"\d{1,3}(?:\.|[.]?[ºª°]|(?:st|nd|rd|th|e|er|ère|ème))|[IVX]{1,6}(?:e|º|°)?")
 _DAY = re.compile(r"\d{1,2}(?:\.\d{1,2})?")
 _AGED = frozenset(("J", "Jahre", "Jahren"))
+_LETTERED = re.compile(r"[A-Z]\d{0,2}")
 _FEW = 20
 _MOST_FIGURES = 4
 _BACK, _AHEAD = 10, 3
@@ -118,6 +119,8 @@ def _said_as(
         return said["time"], False
     if "aged" in said and cursor.token(count).core.isdecimal() and cursor.token(count + 1).core in _AGED:
         return said["aged"], False
+    if "letter" in said and _LETTERED.fullmatch(cursor.token(count).core):
+        return said["letter"], False
     if "date" in said and _is_date(cursor.token(count), table):
         return said["date"], False
     if closed or not ("name" in said or "number" in said or stop):
