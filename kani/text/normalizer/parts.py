@@ -131,7 +131,7 @@ def _letters(part: str, start: int, core: str, table: LanguageTable) -> tuple[Pi
         return acronyms.capitals_pieces(part, start, table)
     if len(part) == 1 and compound and part.isupper() and part.lower() in table.letters:
         return acronyms.spelled_pieces(part, start, table)
-    if part in math.VARIABLES and compound and table.letters.get(part, part.upper()) != part.upper():
+    if part in acronyms.VARIABLES and compound and table.letters.get(part, part.upper()) != part.upper():
         # "x=3", "2x+5"
         return acronyms.spelled_pieces(part, start, table)
     if part in table.greek:

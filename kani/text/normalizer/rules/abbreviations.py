@@ -47,10 +47,9 @@ def expand_abbreviation(cursor: TokenCursor, table: LanguageTable) -> Verbalizat
             if end is None:
                 continue
             spoken, ends_sentence = _said_as(cursor, candidate, abbreviation, end, table)
-            if (context := table.abbreviation_contexts.get(candidate)) and context.near & _near(
-                cursor, table
-            ):
-                spoken = context.said
+            sense, near = table.abbreviation_contexts.get(candidate, ("", frozenset()))
+            if near and near & _near(cursor, table):
+                spoken = sense
             if spoken is None:
                 continue
             if token.core[:1].isupper() and not candidate[:1].isupper():

@@ -30,6 +30,7 @@ _CODE = re.compile(r"[A-Z]{3}")
 _NOUN_AT, _FARTHEST = 4, 12
 _PERFECT = re.compile(r"\w+(?:[aiu]do|[aiulnrst]to|cho|so)")
 """Participles after "ha" in Spanish and Italian, where it is a verb too."""
+_ADVERBS = frozenset("junto tanto cuanto accanto spesso subito esto resto asunto punto".split())
 _GROUP = re.compile(r"\d{3}(?:[.,]\d+)?")
 
 
@@ -121,7 +122,7 @@ class CountedNumerals:
         ):
             # "3 x täglich"; "240 V or 13 A"
             measure = table.units.get(symbol)
-        if not counted or self._is_verb(symbol, ahead):
+        if not counted or (symbol == "ha" and self._is_verb(cursor.token(ahead + 1).core)):
             measure = None
         elif (
             measure is None
@@ -154,11 +155,11 @@ class CountedNumerals:
             self._gender = gender_of_counted(cursor, table, ahead, plural)
         return None, None
 
-    def _is_verb(self, symbol: str, ahead: int) -> bool:
+    def _is_verb(self, following: str) -> bool:
         """True for the "ha" of "el 3 ha llovido", which is no hectare."""
-        following = self._cursor.token(ahead + 1).core if symbol == "ha" else ""
-        known = symbol in self._table.agreement.not_nouns and not self._first.decimals
-        return known and self._first.digits != "1" and _PERFECT.fullmatch(following) is not None
+        known = "ha" in self._table.agreement.not_nouns and not self._first.decimals
+        adverb = following in _ADVERBS or following in self._table.agreement.not_nouns
+        return known and self._first.digits != "1" and bool(_PERFECT.fullmatch(following)) and not adverb
 
     def unit_behind(self, ahead: int) -> Unit | None:
         """The unit after a magnitude: the "mi" of "62K mi", the "Lj" of "2,5 Mio. Lj"."""

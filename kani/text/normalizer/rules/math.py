@@ -35,7 +35,6 @@ alpha α beta β gamma γ delta δ epsilon ε theta θ lambda λ mu μ pi π rho
 """.split()
 _TEX_SIGNS = dict(zip(_TEX_WORDS[::2], _TEX_WORDS[1::2], strict=True))
 _TYPESETTING = frozenset("frac dfrac tfrac left right mathrm mathbf text operatorname quad big Big".split())
-VARIABLES, _OPERATORS = frozenset("xyz"), frozenset("+-−=<>≤≥±")
 _TERM = re.compile(r"\d{0,3}[xyz]")
 _SHUT_OUT = re.compile(r"0[x×]\d|\d[x×]0")
 _SQUARE, _CUBE = "2", "3"
@@ -138,18 +137,6 @@ def say_tex(command: str, table: LanguageTable) -> str:
     said = table.greek.get(sign) or table.signs.get(sign)
     # Any other backslash is of a program: "\\n".
     return f" {said} " if said else name
-
-
-def variable(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
-    """The "x" of "x = 3" and "x + y": its letter's name."""
-    token = cursor.token()
-    name = table.letters.get(token.core, "") if token.core in VARIABLES else ""
-    if name in ("", token.core.upper()):
-        return None
-    beside = cursor.previous().core, cursor.token(1).core
-    if not any(one and one in _OPERATORS for one in beside):
-        return None
-    return Verbalization((Piece(name, token.core_start, token.core_end),), token.core_end)
 
 
 _SIGNED = ("%", "°C", "°F", "°")

@@ -21,17 +21,8 @@ from kani.text.normalizer.rules.numerals import (
     Numeral,
     parse_leading_point,
     parse_numeral,
-    say_numeral,
 )
-from kani.text.normalizer.rules.units import (
-    PhraseBuilder,
-    gender_of_forms,
-    is_letter,
-    resolve_unit,
-    say_amount,
-    sign_name,
-    unit_end,
-)
+from kani.text.normalizer.rules.units import PhraseBuilder, is_letter, resolve_unit, sign_name, unit_end
 from kani.text.normalizer.spoken import Piece, Verbalization
 from kani.text.normalizer.tables.table import Currency, LanguageTable, Unit
 from kani.text.normalizer.tokens import TokenCursor, token_at
@@ -47,7 +38,7 @@ _MEASURED = re.compile(
 )
 _ROMANS = re.compile(rf"(?P<first>[IVX]+)(?P<dash>[{DASHES}])(?P<last>[IVX]+)")
 _AMOUNT = re.compile(rf"{NUMBER}(?:[{DASHES}]{NUMBER})?[^\d\s]{{0,12}}")
-_ROUND = re.compile(rf"({NUMBER})[.,][-–—]{{1,2}}(€|EUR|CHF)?")
+_WITHOUT_CENTS = re.compile(r"^[.,][-–—]{1,2}|/-$")
 _GROUPED = re.compile(r"([1-9]\d{0,2}),(\d{3})")
 _OPERATORS = frozenset("+ - − = < > ≤ ≥ ±".split())
 _SHARES = "%‰٪؉"
@@ -65,8 +56,8 @@ def quantity(
     match = _QUANTITY.fullmatch(token.core)
     if match is None or not (match["number"] or match["vulgar"]):
         return None
-    # Indian "₹840/-"
-    before, suffix = match["before"], match["suffix"].removesuffix("/-")
+    # Indian "₹840/-", "39,- €"
+    before, suffix = match["before"], _WITHOUT_CENTS.sub("", match["suffix"])
     first = parse_leading_point(match["number"], table) if match["number"] else None
     second = parse_numeral(match["second"], table) if match["second"] else None
     if (match["number"] and first is None) or (match["second"] and second is None):
@@ -172,24 +163,6 @@ def quantity(
     if isinstance(measure, Currency):
         return numerals.money(phrase, measure, magnitude, whole=False)
     return numerals.counted(phrase, measure, magnitude)
-
-
-def round_amount(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
-    """ "39,- €", "5.–": an amount without cents, and its currency."""
-    token = cursor.token()
-    match = _ROUND.fullmatch(token.core)
-    numeral = parse_numeral(match[1], table) if match else None
-    if match is None or numeral is None or numeral.decimals:
-        return None
-    behind = cursor.token(1)
-    code = match[2] or (behind.core if cursor.is_adjacent(1) else "")
-    money, end = table.currencies.get(code), token.core_end if match[2] else behind.core_end
-    if money is None:
-        return Verbalization(
-            (Piece(say_numeral(numeral, table), token.core_start, token.core_end),), token.core_end
-        )
-    gender = money.gender or gender_of_forms(money.forms, table)
-    return Verbalization((Piece(say_amount(numeral, money, gender, table), token.core_start, end),), end)
 
 
 def _is_variable(suffix: str, cursor: TokenCursor) -> bool:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from kani.text.normalizer.number_words.gender import Agreement
 from kani.text.normalizer.number_words.languages import number_words
 from kani.text.normalizer.tables.file import TableSection
 from kani.text.normalizer.tables.table import (
     Abbreviation,
-    AbbreviationContext,
     Acronyms,
     Books,
     Currency,
@@ -50,8 +49,8 @@ def parse_table(language: str, file: TableSection) -> LanguageTable:
     if "other" not in stopped and stopped:
         raise with_stop.error("other", "is missing")
     abbreviations = file.section("abbreviations")
-    other_senses = abbreviations.section("contexts")
-    said_near = {key: other_senses.section(key).fill(AbbreviationContext) for key in other_senses.key_names()}
+    senses = abbreviations.section("contexts")
+    said_near = {key: _said_near(senses.section(key)) for key in senses.key_names()}
     endings, beginnings = abbreviations.section("endings"), abbreviations.section("beginnings")
     titles = frozenset(abbreviations.words("titles"))
     also_words = frozenset(abbreviations.words("also_words"))
@@ -174,6 +173,10 @@ def _context(section: TableSection) -> UnitContext:
     return section.fill(UnitContext, forms=section.forms("forms"))
 
 
+def _said_near(section: TableSection) -> tuple[str, frozenset[str]]:
+    return section.text("said"), frozenset(section.words("near"))
+
+
 def _currencies(section: TableSection) -> dict[str, Currency]:
     found = {}
     parts = "whole", "cents"
@@ -218,11 +221,11 @@ def _letters(section: TableSection) -> Letters:
 
 
 def _abbreviations(
-    section: TableSection, titles: frozenset[str], contexts: Mapping[str, AbbreviationContext]
+    section: TableSection, titles: frozenset[str], contexts: Iterable[str]
 ) -> dict[str, tuple[Abbreviation, ...]]:
     """By the first word; an abbreviation of more words comes first. titles: those that a name follows."""
     found: dict[str, list[Abbreviation]] = {}
-    for key in contexts.keys() - section.key_names():
+    for key in set(contexts).difference(section.key_names()):
         found[key] = [Abbreviation((key,), {})]
     for key in section.key_names():
         said = section.conditions(key, ABBREVIATION_CONDITIONS)

@@ -229,14 +229,6 @@ class Abbreviation:
     said: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AbbreviationContext:
-    """A line of [abbreviations.contexts]: another spoken form, and words near it that ask for that."""
-
-    said: str
-    near: frozenset[str]
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class LanguageTable:
     """A language's table; ``tables/README.md`` explains each section."""
@@ -263,7 +255,8 @@ class LanguageTable:
     signs_between_figures: Mapping[str, str]
     greek: Mapping[str, str]
     abbreviations: Mapping[str, tuple[Abbreviation, ...]]
-    abbreviation_contexts: Mapping[str, AbbreviationContext]
+    abbreviation_contexts: Mapping[str, tuple[str, frozenset[str]]]
+    """By abbreviation: another spoken form, and the words near it that ask for that."""
     also_words: frozenset[str]
     first_names: frozenset[str]
     abbreviated_endings: Mapping[str, str]

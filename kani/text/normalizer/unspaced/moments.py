@@ -33,7 +33,6 @@ _SPAN = re.compile(
 _CLASS = re.compile(
     r"([1-6])-([1-9])(?=の(?:お母さん|お父さん|保護者|担任|先生|教室|児童|生徒|みんな|皆|親))"
 )
-_ELAPSED = re.compile(r"(\d{1,3})h(\d{1,2})(?:mins?|m)(?![A-Za-z])")
 _VERSE = re.compile(r"(\d{1,3}):(\d{1,3})(?:-(\d{1,3}))?(?![\d:])")
 _DAY_OF_WEEK = re.compile(r"[(（](.)[)）]")
 _TIME = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2}))?(?![\d:])(?: ?([AaPp])\.?[Mm](?![A-Za-z])\.?)?")
@@ -88,20 +87,6 @@ def school_class(scan: Scan, at: int) -> UnspacedReading | None:
     grade = counted(int(found[1]), table.moments.year, table)
     said = f"{grade} {table.words.cardinal(int(found[2]))}{table.counters['組'].said}"
     return UnspacedReading((Piece(said, at, found.end()),), found.end())
-
-
-def elapsed(scan: Scan, at: int) -> UnspacedReading | None:
-    """ "1h30min": hours and minutes."""
-    found, table = _ELAPSED.match(scan.text, at), scan.table
-    if found is None:
-        return None
-    words, middle, said = table.words, found.end(1) + 1, []
-    for figures, unit in ((found[1], table.units["h"]), (found[2], table.units["min"])):
-        if isinstance(words, JapaneseNumbers):
-            said.append(words.counted(int(figures), "", unit.counter))
-        else:
-            said.append(words.cardinal(int(figures), "counted") + unit.counter.said)
-    return UnspacedReading((Piece(said[0], at, middle), Piece(said[1], middle, found.end())), found.end())
 
 
 def verse(scan: Scan, at: int) -> UnspacedReading | None:

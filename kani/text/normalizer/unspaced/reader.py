@@ -31,7 +31,6 @@ _WITH_DIGIT: tuple[_Rule, ...] = (
     sequences.phone,
     moments.verse,
     moments.school_class,
-    moments.elapsed,
     moments.date,
     sequences.mixed,
     sequences.dotted,

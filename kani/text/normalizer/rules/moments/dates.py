@@ -17,6 +17,7 @@ _NUMERALS = re.compile(r"(\d{1,2})(?:er|º|ª|°)?([/.-])(\d{1,2})\2(\d{4}|\d{2}
 _DAY_MONTH = re.compile(r"(\d{1,2})(?:er|[ºª])?([/.-])(\d{1,2})")
 _PADDED = re.compile(r"0[1-9]/\d\d|\d\d/0[1-9]")
 _ROMAN_MONTH = re.compile(r"(\d{1,2})([/.-])([IVX]{1,4})\2(\d{4})")
+_FIRST = re.compile("º|er/")
 _DAYS = re.compile(r"(?:[0-3]?\d[/–-]){1,4}[0-3]?\d")
 _MONTH_YEAR = re.compile(r"(\d{1,2})/(\d{4})")
 _DAY = re.compile(r"(\d{1,2})(\.?[^\W\d_]{1,2}|[ºª]|\.[ºª])?")
@@ -100,12 +101,8 @@ def _is_day_and_month(mark: str, cursor: TokenCursor, table: LanguageTable) -> b
         # "14/03" is no fraction; in "Page 02/10" a count.
         token, before = cursor.token(), cursor.previous()
         counted = follows_number_sign(cursor, table) or (before.core[:1].isupper() and not before.suffix)
-        return (
-            known
-            or "º" in token.core
-            or "er/" in token.core
-            or (_PADDED.fullmatch(token.core) is not None and not counted)
-        )
+        padded = _PADDED.fullmatch(token.core) is not None and not counted
+        return known or padded or _FIRST.search(token.core) is not None
     if mark == "-":
         # "del 22-12": a range does not fall, and the quarter of a game is followed by its name.
         first, last = map(int, _NUMBER.findall(cursor.token().core))

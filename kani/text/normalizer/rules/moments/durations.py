@@ -9,7 +9,7 @@ from kani.text.normalizer.rules.numerals import DASHES, Numeral, parse_numeral
 from kani.text.normalizer.rules.units import gender_of_forms, say_counted, unit_end
 from kani.text.normalizer.spoken import Piece, Verbalization
 from kani.text.normalizer.tables.table import LanguageTable
-from kani.text.normalizer.tokens import Token, TokenCursor
+from kani.text.normalizer.tokens import TokenCursor
 
 _DURATION = re.compile(
     r"(?:(?P<hours>\d{1,3})(?:h|hrs?|H))?(?:(?P<minutes>\d{1,3})(?:m|min|mn|mins|['’′]))?"
@@ -35,6 +35,8 @@ _FEET_AND_INCHES = re.compile(rf"(\d{{1,2}})[{_FEET}](\d{{1,2}})(?:[{_INCHES}]|[
 _LONGEST_QUOTATION = 40
 _DOUBLED = ("''", "’’", "′′")
 _MINUTE = re.compile(rf"\d{{1,3}}[{_FEET}]")
+_SECOND = re.compile(rf"\d{{1,2}}[{_FEET}{_INCHES}]")
+_FEW_INCHES = re.compile(r"[1-9]|1[01]")
 _LATER = frozenset(("a", "à", "+"))
 _NEAR = 8
 _SOME_DAYS = re.compile(r"\d{1,3}(?:d|j|gg|h|sem)")
@@ -202,16 +204,11 @@ def prime(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
 
 def _is_timed(cursor: TokenCursor, doubled: bool) -> bool:
     """True for the seconds of "4h 12' 35″" and "a 14″"; doubled: after minutes too, as no inches are."""
-    near = [cursor.previous(back) for back in range(1, _NEAR + 1)]
-    minutes = doubled and _MINUTE.fullmatch(near[0].core + near[0].suffix) is not None
-    hours = any(_HOURS.fullmatch(one.core) for one in near[:2])
-    return hours or minutes or _is_gap(near)
-
-
-def _is_gap(near: list[Token]) -> bool:
-    """True for "a 14″" after another time: how much later somebody arrived."""
-    seconds = any(one.suffix[:1] and one.suffix[0] in "'\"″”" and one.core.isdecimal() for one in near)
-    return seconds and near[0].core in _LATER
+    near = [one.core + one.suffix[:1] for one in map(cursor.previous, range(1, _NEAR + 1))]
+    minutes = doubled and _MINUTE.fullmatch(near[0]) and not _FEW_INCHES.fullmatch(cursor.token().core)
+    # How much later somebody arrived, after another time
+    gap = near[0] in _LATER and any(map(_SECOND.fullmatch, near))
+    return bool(minutes or gap or any(map(_HOURS.fullmatch, near[:2])))
 
 
 def _is_quoted(cursor: TokenCursor, mark: str) -> bool:
