@@ -232,7 +232,7 @@ _WITHOUT_DIGITS: tuple[_Rule, ...] = (
     quantities.roman_range,
     acronyms.roman,
     marks.graded,
-    codes.salt,
+    codes.formula,
     acronyms.initial,
     acronyms.acronym,
     acronyms.unspeakable,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from kani.text.normalizer.rules.acronyms import common_words, roman_value
+from kani.text.normalizer.rules.units import words_near
 from kani.text.normalizer.spoken import Piece, Verbalization
 from kani.text.normalizer.tables.table import Abbreviation, LanguageTable
 from kani.text.normalizer.tokens import Token, TokenCursor
@@ -17,7 +18,7 @@ _AGED = frozenset(("J", "Jahre", "Jahren"))
 _LETTERED = re.compile(r"[A-Z]\d{0,2}")
 _FEW = 20
 _MOST_FIGURES = 4
-_BACK, _AHEAD = 10, 3
+_AHEAD = 3
 _LONGEST_BEFORE_INITIAL = 3
 _LONGEST_STREET = 5
 _INSIDE = tuple(":;,–—/")
@@ -48,7 +49,7 @@ def expand_abbreviation(cursor: TokenCursor, table: LanguageTable) -> Verbalizat
                 continue
             spoken, ends_sentence = _said_as(cursor, candidate, abbreviation, end, table)
             sense, near = table.abbreviation_contexts.get(candidate, ("", frozenset()))
-            if near and near & _near(cursor, table):
+            if near and not near.isdisjoint(map(str.lower, words_near(cursor, table, _AHEAD))):
                 spoken = sense
             if spoken is None:
                 continue
@@ -152,20 +153,6 @@ def _said_as(
     # A title has a capital itself: a name follows, not a sentence.
     titled = candidate[0].isupper() and following.core.lower() not in common_words(table.language)
     return spoken, stop and not titled
-
-
-def _near(cursor: TokenCursor, table: LanguageTable) -> set[str]:
-    """The words near the token in its sentence, in small letters."""
-    near: set[str] = set()
-    for back in range(1, _BACK + 1):
-        previous = cursor.previous(back)
-        short = (
-            f"{previous.core}." in table.abbreviations or f"{previous.core.lower()}." in table.abbreviations
-        )
-        if previous.suffix.endswith(";") or (ends_sentence(previous.suffix) and not short):
-            break
-        near.add(previous.core.lower())
-    return near | {cursor.token(ahead).core.lower() for ahead in range(1, _AHEAD + 1)}
 
 
 def _is_date(token: Token, table: LanguageTable) -> bool:

@@ -175,7 +175,9 @@ def prime(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     inches = mark in _INCHES
     if numeral is None or (mark in "\"'’" and _is_quoted(cursor, mark)):
         return None
-    feet = table.language == "en" or _IN_INCHES.fullmatch(cursor.token(1).core + cursor.token(1).suffix[:1])
+    behind = cursor.token(1)
+    short = behind.suffix[:2] in _DOUBLED and _FEW_INCHES.fullmatch(behind.core)
+    feet = table.language == "en" or short or _IN_INCHES.fullmatch(behind.core + behind.suffix[:1])
     end = token.core_end + (len(match.group()) > len(token.core)) + doubled
     if inches and _is_timed(cursor, doubled and table.language != "en"):
         unit = table.units["s"]

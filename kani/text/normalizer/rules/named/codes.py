@@ -12,6 +12,7 @@ from kani.text.normalizer.rules.acronyms import (
     spelled_pieces,
 )
 from kani.text.normalizer.rules.numerals import LOWERED, say_digits
+from kani.text.normalizer.rules.units import words_near
 from kani.text.normalizer.spoken import Piece, Verbalization
 from kani.text.normalizer.tables.table import LanguageTable
 from kani.text.normalizer.tokens import Token, TokenCursor
@@ -32,7 +33,6 @@ _SET = re.compile(r"(\d{1,2})[-‐‑–](\d{1,2})\((\d{1,2})\)")
 _HEX = re.compile(r"0x[0-9A-Fa-f]{1,16}")
 _PARAGRAPH = re.compile(r"(\d{1,4})((?:\((?:[a-z]|[ivx]{1,4}|\d{1,2})\)){1,3})")
 _FORMULA = re.compile(r"(?:[A-Z][a-z]?(?:\d{1,2}|[₀-₉]{1,3})?){2,8}|(?:[A-Z][a-z]?){1,4}[₀-₉]{1,3}")
-_SALT = re.compile(r"(?:[A-Z][a-z]?){2,6}(?<=[a-z])|(?:[A-Z][a-z])(?:[A-Z][a-z]?){1,5}")
 _OF_CHEMISTRY = re.compile(
     r"(?:\d[\d.,]*)?(?:m?[gL]|kg|ml|mmol|mol|mol/L|g/L)|pH|(?:[A-Z][a-z]?[₀-₉\d]?)*[₀-₉2-4][A-Z]?[a-z]?"
 )
@@ -243,25 +243,17 @@ def _grouped(
 
 
 def formula(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
-    """ "CO₂", "SO4": the letters of a chemical formula and its figures."""
+    """ "CO₂", "SO4", "NaCl" near a measure: the letters of a chemical formula and its figures."""
     token = cursor.token()
     if not table.letters or not _FORMULA.fullmatch(token.core):
         return None
     elements = [part for part in _PARTS.findall(token.core) if part[0].isalpha()]
     if not set(elements) <= _ELEMENTS:
         return None
-    return Verbalization(_formula_pieces(token.core, token.core_start, table), token.core_end)
-
-
-def salt(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
-    """ "NaCl": the letters of a formula without figures, near a measure, an acid or another formula."""
-    token = cursor.token()
-    elements = _PARTS.findall(token.core) if _SALT.fullmatch(token.core) else []
-    if len(elements) < len(("Na", "Cl")) or not set(elements) <= _ELEMENTS or not table.letters:
-        return None
-    near = [cursor.previous(back).core for back in range(1, _FARTHEST + 1)]
-    near += [cursor.token(ahead).core for ahead in range(1, _FARTHEST + 1)]
-    if not any(_OF_CHEMISTRY.fullmatch(one) for one in near):
+    plain = token.core.isalpha()
+    if plain and (
+        token.core.isupper() or not any(map(_OF_CHEMISTRY.fullmatch, words_near(cursor, table, 4)))
+    ):
         return None
     return Verbalization(_formula_pieces(token.core, token.core_start, table), token.core_end)
 

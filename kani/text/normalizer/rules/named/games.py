@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from kani.text.normalizer.rules.acronyms import letter_name
+from kani.text.normalizer.rules.units import words_near
 from kani.text.normalizer.spoken import Piece, Verbalization
 from kani.text.normalizer.tables.table import LanguageTable
 from kani.text.normalizer.tokens import TokenCursor
@@ -15,7 +16,7 @@ _RANKING = re.compile(r"(\d{1,2})([/.])(\d)")
 _SET = re.compile(r"[0-7][-/][0-7]")
 _NEAR, _AHEAD = 5, 3
 _INNINGS = re.compile(r"(\d{1,3})/(\d{1,2})")
-_LAST_WICKET, _FAR, _FAR_AHEAD = 10, 12, 4
+_LAST_WICKET = 10
 
 
 def move(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
@@ -59,9 +60,7 @@ def innings(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     match = _INNINGS.fullmatch(token.core) if fractions.innings else None
     if match is None or not int(match[2]) <= _LAST_WICKET < int(match[1]):
         return None
-    near = [cursor.previous(back).core.lower() for back in range(1, _FAR + 1)]
-    near += [cursor.token(ahead).core.lower() for ahead in range(1, _FAR_AHEAD + 1)]
-    if fractions.innings_near.isdisjoint(near):
+    if fractions.innings_near.isdisjoint(map(str.lower, words_near(cursor, table, _NEAR))):
         return None
     said = fractions.innings.format(runs=words.cardinal(int(match[1])), wickets=words.cardinal(int(match[2])))
     return Verbalization((Piece(said, token.core_start, token.core_end),), token.core_end)
