@@ -157,9 +157,12 @@ class CountedNumerals:
 
     def _is_verb(self, following: str) -> bool:
         """True for the "ha" of "el 3 ha llovido", which is no hectare."""
-        known = "ha" in self._table.agreement.not_nouns and not self._first.decimals
+        if "ha" not in self._table.agreement.not_nouns or self._first.decimals or self._first.digits == "1":
+            return False
         adverb = following in _ADVERBS or following in self._table.agreement.not_nouns
-        return known and self._first.digits != "1" and bool(_PERFECT.fullmatch(following)) and not adverb
+        # An article of the singular counts nothing: "il 3 ha due figli".
+        day = self._cursor.previous().core.lower() in ("el", "il") and following != ""
+        return day or (_PERFECT.fullmatch(following) is not None and not adverb)
 
     def unit_behind(self, ahead: int) -> Unit | None:
         """The unit after a magnitude: the "mi" of "62K mi", the "Lj" of "2,5 Mio. Lj"."""
