@@ -131,6 +131,9 @@ def _letters(part: str, start: int, core: str, table: LanguageTable) -> tuple[Pi
         return acronyms.capitals_pieces(part, start, table)
     if len(part) == 1 and compound and part.isupper() and part.lower() in table.letters:
         return acronyms.spelled_pieces(part, start, table)
+    if part in acronyms.VARIABLES and compound and table.letters.get(part, part.upper()) != part.upper():
+        # "x=3", "2x+5"
+        return acronyms.spelled_pieces(part, start, table)
     if part in table.greek:
         return (Piece(table.greek[part], start, start + 1),)
     return acronyms.camel_case_pieces(part, start, table) or (Piece(part, start, start + len(part)),)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from kani.text.normalizer.rules.acronyms import common_words, roman_value
+from kani.text.normalizer.rules.units import words_near
 from kani.text.normalizer.spoken import Piece, Verbalization
 from kani.text.normalizer.tables.table import Abbreviation, LanguageTable
 from kani.text.normalizer.tokens import Token, TokenCursor
@@ -14,8 +15,10 @@ _TIME = re.compile(r"[0-2]?\d(?:[:.h][0-5]\d|[0-5]\d$|h)")
 _ORDINAL = re.compile(r"\d{1,3}(?:\.|[.]?[ºª°]|(?:st|nd|rd|th|e|er|ère|ème))|[IVX]{1,6}(?:e|º|°)?")
 _DAY = re.compile(r"\d{1,2}(?:\.\d{1,2})?")
 _AGED = frozenset(("J", "Jahre", "Jahren"))
+_LETTERED = re.compile(r"[A-Z]\d{0,2}")
 _FEW = 20
 _MOST_FIGURES = 4
+_AHEAD = 3
 _LONGEST_BEFORE_INITIAL = 3
 _LONGEST_STREET = 5
 _INSIDE = tuple(":;,–—/")
@@ -45,6 +48,9 @@ def expand_abbreviation(cursor: TokenCursor, table: LanguageTable) -> Verbalizat
             if end is None:
                 continue
             spoken, ends_sentence = _said_as(cursor, candidate, abbreviation, end, table)
+            sense, near = table.abbreviation_contexts.get(candidate, ("", frozenset()))
+            if near and not near.isdisjoint(map(str.lower, words_near(cursor, table, _AHEAD))):
+                spoken = sense
             if spoken is None:
                 continue
             if token.core[:1].isupper() and not candidate[:1].isupper():
@@ -113,7 +119,9 @@ def _said_as(
         return said["time"], False
     if "aged" in said and cursor.token(count).core.isdecimal() and cursor.token(count + 1).core in _AGED:
         return said["aged"], False
-    if "date" in said and _is_date(cursor.token(count)):
+    if "letter" in said and _LETTERED.fullmatch(cursor.token(count).core):
+        return said["letter"], False
+    if "date" in said and _is_date(cursor.token(count), table):
         return said["date"], False
     if closed or not ("name" in said or "number" in said or stop):
         return spoken, False
@@ -147,9 +155,10 @@ def _said_as(
     return spoken, stop and not titled
 
 
-def _is_date(token: Token) -> bool:
-    """True for "3." and "3.11."."""
-    return _DAY.fullmatch(token.core) is not None and token.suffix.startswith(".")
+def _is_date(token: Token, table: LanguageTable) -> bool:
+    """True for "3.", "3.11." and the name of a weekday."""
+    numbered = _DAY.fullmatch(token.core) is not None and token.suffix.startswith(".")
+    return numbered or token.core.lower() in table.dates.days
 
 
 def _is_money(cursor: TokenCursor, table: LanguageTable) -> bool:

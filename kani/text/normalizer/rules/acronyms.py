@@ -15,6 +15,8 @@ _ROMAN_VALUES = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100, "D": 500, "M": 1000
 _HUMPS = re.compile(r"[A-ZÀ-ÖØ-Þ]+(?=[A-ZÀ-ÖØ-Þ][a-zß-öø-ÿ])|[A-ZÀ-ÖØ-Þ]?[a-zß-öø-ÿ]+|[A-ZÀ-ÖØ-Þ]+|[^\W\d_]")
 _DOTTED = re.compile(r"[^\W\d_](?:\.[^\W\d_])+")
 _SECTION = re.compile(r"\d{1,4}-\d{1,3}(?:-\d{1,3})?")
+VARIABLES, OPERATORS = frozenset("xyz"), frozenset("+-−=<>≤≥±")
+_LIQUIDS = frozenset("LRHUY")
 _SMALL_ROMAN = frozenset("ivx")
 _ABBREVIATED = frozenset(("IV", "XX"))
 """Numerals that are as often letters."""
@@ -69,6 +71,11 @@ def is_pronounceable(text: str, table: LanguageTable) -> bool:
     if "v" not in shape or "vvv" in shape:
         return False
     onset, coda = shape.index("v"), len(shape) - 1 - shape.rindex("v")
+    if acronyms.onset == len("st") == onset and not (
+        text[1] in _LIQUIDS or text[0] in "SC" or text[:2] == "PS"
+    ):
+        # No word of a Romance language begins as "TDAH".
+        return False
     return onset <= acronyms.onset and coda <= acronyms.coda and "cccc" not in shape
 
 
@@ -121,6 +128,12 @@ def initial(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     if core in table.greek:
         return Verbalization((Piece(table.greek[core], token.core_start, token.core_end),), token.core_end)
     name = table.letters.get(core.lower())
+    if (
+        core in VARIABLES
+        and name != core.upper()
+        and {cursor.previous().core, cursor.token(1).core} & OPERATORS
+    ):
+        return Verbalization((Piece(name or core, token.core_start, token.core_end),), token.core_end)
     if name is None or not core.isupper():
         return None
     before = cursor.previous().core.lower()

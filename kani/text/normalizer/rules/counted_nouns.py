@@ -28,6 +28,9 @@ from kani.text.normalizer.tokens import Token, TokenCursor
 
 _CODE = re.compile(r"[A-Z]{3}")
 _NOUN_AT, _FARTHEST = 4, 12
+_PERFECT = re.compile(r"\w+(?:[aiu]do|[aiulnrst]to|cho|so)")
+"""Participles after "ha" in Spanish and Italian, where it is a verb too."""
+_ADVERBS = frozenset("junto tanto cuanto accanto spesso subito esto resto asunto punto".split())
 _GROUP = re.compile(r"\d{3}(?:[.,]\d+)?")
 
 
@@ -119,11 +122,10 @@ class CountedNumerals:
         ):
             # "3 x täglich"; "240 V or 13 A"
             measure = table.units.get(symbol)
-        if not counted:
+        if not counted or (symbol == "ha" and self._is_verb(cursor.token(ahead + 1).core)):
             measure = None
-        if (
-            counted
-            and measure is None
+        elif (
+            measure is None
             and symbol != "x"
             and cursor.previous().core in table.units.keys() - {"x"}
             and cursor.previous(2).core[:1].isdecimal()
@@ -152,6 +154,15 @@ class CountedNumerals:
             plural = self._second is not None or self._first.value != 1
             self._gender = gender_of_counted(cursor, table, ahead, plural)
         return None, None
+
+    def _is_verb(self, following: str) -> bool:
+        """True for the "ha" of "el 3 ha llovido", which is no hectare."""
+        if "ha" not in self._table.agreement.not_nouns or self._first.decimals or self._first.digits == "1":
+            return False
+        adverb = following in _ADVERBS or following in self._table.agreement.not_nouns
+        # An article of the singular counts nothing: "il 3 ha due figli".
+        day = self._cursor.previous().core.lower() in ("el", "il") and following != ""
+        return day or (_PERFECT.fullmatch(following) is not None and not adverb)
 
     def unit_behind(self, ahead: int) -> Unit | None:
         """The unit after a magnitude: the "mi" of "62K mi", the "Lj" of "2,5 Mio. Lj"."""

@@ -28,6 +28,8 @@ _TYRE = re.compile(r"Z?R\d{2}")
 _PRESSURES = frozenset(("TA", "PA", "BP", "RR"))
 _LAWS = frozenset("L Legge legge Ley ley Lei lei Loi loi Decreto decreto D.Lgs D.L RD".split())
 _DOZEN = 12
+_STOPS = tuple(";.!?")
+_PARTITIVE = re.compile(r"d[eiao]|d[ae][sl]|del\w+|d['’].+|o[fn]|von|der")
 _BEFORE_MONTHS = frozenset("TÜV HU EZ MHD Erstzulassung MOT exp Exp expires".split())
 _LEAST_PAIR = 50
 _EVEN = frozenset((20, 50))
@@ -182,8 +184,13 @@ def _paired(cursor: TokenCursor, first: str, last: str, table: LanguageTable) ->
     following = cursor.token(1)
     rated = table.fractions.rated
     previous = cursor.previous()
-    near = {following.core.lower(), previous.core.lower() if previous.suffix in ("", ":") else ""}
-    counted = cursor.is_adjacent(1) and following.core.islower() and following.core not in rated
+    small = following.core.islower() or table.agreement.capitals
+    counted = cursor.is_adjacent(1) and small and following.core.lower() not in rated
+    after = "" if cursor.token().suffix.endswith(_STOPS) else following.core.lower()
+    near = {after, previous.core.lower() if previous.suffix in ("", ":") else ""}
+    if counted and (_PARTITIVE.fullmatch(following.core) or other < _LEAST_RATING):
+        # "doy 2/5 de mi sueldo", "gave 3/4 cup"
+        near.clear()
     if one <= other <= 100 and (rated & near or (last == "10" and one >= _LEAST_RATING and not counted)):
         return table.fractions.out_of.format(numerator=words.cardinal(one), denominator=words.cardinal(other))
     if 1 < one <= other and last in ("5", "10") and following.core in _RATED_FOR:

@@ -35,6 +35,8 @@ alpha α beta β gamma γ delta δ epsilon ε theta θ lambda λ mu μ pi π rho
 """.split()
 _TEX_SIGNS = dict(zip(_TEX_WORDS[::2], _TEX_WORDS[1::2], strict=True))
 _TYPESETTING = frozenset("frac dfrac tfrac left right mathrm mathbf text operatorname quad big Big".split())
+_TERM = re.compile(r"\d{0,3}[xyz]")
+_SHUT_OUT = re.compile(r"0[x×]\d|\d[x×]0")
 _SQUARE, _CUBE = "2", "3"
 
 
@@ -75,11 +77,13 @@ def dimensions(cursor: TokenCursor, table: LanguageTable) -> Verbalization | Non
         name = letter_name(match["suffix"], table)
     phrase = PhraseBuilder()
     place = token.core_start
+    # No size has a side of 0.
+    by = table.numbers.to if table.language == "pt" and _SHUT_OUT.fullmatch(token.core) else table.numbers.by
     for part in re.split(r"([x×*])", match["figures"]):
         numeral = None if part in "x×*" else parse_numeral(part, table)
         if numeral is None and part not in "x×*":
             return None
-        spoken = table.numbers.by if numeral is None else say_numeral(numeral, table, gender)
+        spoken = by if numeral is None else say_numeral(numeral, table, gender)
         phrase.add(spoken, place, place + len(part))
         place += len(part)
     if name:
@@ -156,6 +160,9 @@ def sign_between(cursor: TokenCursor, table: LanguageTable) -> Verbalization | N
     if sign in DASHES and _is_between_dates(cursor, table):
         return Verbalization((Piece(f" {table.numbers.to} ", token.start, token.end),), token.end)
     number = cursor.token(1).core
+    if sign in DASHES and not close and _TERM.fullmatch(first) and re.fullmatch(r"\d{0,6}[xyz]?", number):
+        # "2x - 1"
+        return Verbalization((Piece(f" {table.numbers.minus} ", token.start, token.end),), token.end)
     loose = sign in DASHES and number[:1].isnumeric() and not (first[-1:].isnumeric() or measured or half)
     if loose and (number.endswith(_SIGNED) or (cursor.is_adjacent(2) and cursor.token(2).core in _SIGNED)):
         # "remise - 10 %", "mínima - 5 °C"

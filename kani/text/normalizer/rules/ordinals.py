@@ -124,6 +124,8 @@ def with_stop(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None
     token = cursor.token()
     if not table.ordinals_with_stop or not token.suffix.startswith("."):
         return None
+    if cursor.previous().core in ("+", "=", "−"):
+        return None
     numerals = _STOPPED.fullmatch(token.core)
     value = int(numerals[1]) if numerals else _roman(token)
     if value is None:

@@ -38,6 +38,7 @@ _MEASURED = re.compile(
 )
 _ROMANS = re.compile(rf"(?P<first>[IVX]+)(?P<dash>[{DASHES}])(?P<last>[IVX]+)")
 _AMOUNT = re.compile(rf"{NUMBER}(?:[{DASHES}]{NUMBER})?[^\d\s]{{0,12}}")
+_WITHOUT_CENTS = re.compile(r"^[.,][-–—]{1,2}|/-$")
 _GROUPED = re.compile(r"([1-9]\d{0,2}),(\d{3})")
 _OPERATORS = frozenset("+ - − = < > ≤ ≥ ±".split())
 _SHARES = "%‰٪؉"
@@ -55,8 +56,8 @@ def quantity(
     match = _QUANTITY.fullmatch(token.core)
     if match is None or not (match["number"] or match["vulgar"]):
         return None
-    # Indian "₹840/-"
-    before, suffix = match["before"], match["suffix"].removesuffix("/-")
+    # Indian "₹840/-", "39,- €"
+    before, suffix = match["before"], _WITHOUT_CENTS.sub("", match["suffix"])
     first = parse_leading_point(match["number"], table) if match["number"] else None
     second = parse_numeral(match["second"], table) if match["second"] else None
     if (match["number"] and first is None) or (match["second"] and second is None):

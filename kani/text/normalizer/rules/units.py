@@ -11,7 +11,7 @@ from kani.text.normalizer.tables.table import Currency, LanguageTable, Unit
 from kani.text.normalizer.tokens import Token, TokenCursor
 from kani.text.writing import ends_sentence
 
-_NEAR, _CONTEXT = 4, 8
+_NEAR, _CONTEXT = 4, 10
 _STITCHES, _AND = frozenset("pmM"), frozenset("y e et und + x".split())
 _IN = frozenset("en in em pour sur auf =".split())
 _ELECTRIC = frozenset("plug plugs fuse fuses socket sockets breaker circuit outlet charger".split())
@@ -126,16 +126,23 @@ def is_electric(cursor: TokenCursor) -> bool:
     return any(core.endswith(("V", "Hz")) or (core[:1].isdecimal() and core.endswith("W")) for core in near)
 
 
+def words_near(cursor: TokenCursor, table: LanguageTable, ahead: int = 0) -> list[str]:
+    """The words of the sentence before the token, the nearest first, and ``ahead`` after it."""
+    found = [cursor.token(step).core for step in range(1, ahead + 1)]
+    for back in range(1, _CONTEXT + 1):
+        previous = cursor.previous(back)
+        short = {f"{previous.core}.", f"{previous.core.lower()}."} & table.abbreviations.keys()
+        if previous.suffix.endswith(";") or (ends_sentence(previous.suffix) and not short):
+            break
+        found.append(previous.core)
+    return found
+
+
 def in_context(symbol: str, cursor: TokenCursor, table: LanguageTable) -> Unit | None:
     """What a symbol means after a word that changes it ("pulso 72 ppm"); stitches in "22 p. en 10 cm"."""
     if (other := table.unit_contexts.get(symbol)) is None:
         return None
-    near: set[str] = set()
-    for back in range(1, _CONTEXT + 1):
-        previous = cursor.previous(back)
-        if previous.suffix.endswith((";", "!", "?")):
-            break
-        near.add(previous.core.lower())
+    near = {word.lower() for word in words_near(cursor, table)}
     # "20 M. und 28 R. = 10 cm", too
     at = 5 if symbol in _STITCHES and cursor.token(3).core.isdecimal() and cursor.token(2).core in _AND else 2
     gauge = symbol in _STITCHES and cursor.token(at).core in _IN and cursor.token(at + 2).core == "cm"

@@ -68,6 +68,8 @@ class Fractions:
     of_unit: Annotated[str, "part", "unit"] = "{part} {unit}"
     step: str
     steps: frozenset[str]
+    innings: Annotated[str, "runs", "wickets"] = ""
+    innings_near: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,6 +255,8 @@ class LanguageTable:
     signs_between_figures: Mapping[str, str]
     greek: Mapping[str, str]
     abbreviations: Mapping[str, tuple[Abbreviation, ...]]
+    abbreviation_contexts: Mapping[str, tuple[str, frozenset[str]]]
+    """By abbreviation: another spoken form, and the words near it that ask for that."""
     also_words: frozenset[str]
     first_names: frozenset[str]
     abbreviated_endings: Mapping[str, str]

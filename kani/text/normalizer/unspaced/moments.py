@@ -19,12 +19,19 @@ _EVENT = re.compile(
     r"(\d{1,2})/(\d{1,2})(?=(?:之|以)?[前后](?!面)|止|起|截止|[-~至到](\d{1,2})/(\d{1,2})(?![\d/]))"
 )
 _SINCE = re.compile(r"\d/(\d{1,2})[-~至到]\Z")
-_LAST_PART = 10
+_LAST_PART, _LAST_DAY = 10, 31
 _SCRIPTURE = re.compile(r"读经|经文|经课|经句|金句|圣经")
 _MONTH_DAY = re.compile(r"(\d{1,2})/(\d{1,2})(?![\d/])")
 _UNTIL = re.compile(
     r"(\d{1,2})/(\d{1,2})(?=まで|から|より|以降|以前|締|開催|開始|発売"
+    r"|の(?:\d{1,2}[:時]|午前|午後)|(?<!/[1-4])の(?:朝(?!食)|昼(?!食)|夜(?!食)|夕方|予約|会議|試合|ライブ|イベント)|は(?:定休|休業|休診)"
     r"|に(?:公開|発売|開催|開始|締|行|会|出|到|届|実施|予定|更新|配信))"
+)
+_SPAN = re.compile(
+    r"(\d{1,2})/(\d{1,2}) ?[-~] ?(\d{1,2})(?:日|(?=は|まで|の間|の期間|に|、|。|止|期间|停|放|，))"
+)
+_CLASS = re.compile(
+    r"([1-6])-([1-9])(?=の(?:お母さん|お父さん|保護者|担任|先生|教室|児童|生徒|みんな|皆|親))"
 )
 _VERSE = re.compile(r"(\d{1,3}):(\d{1,3})(?:-(\d{1,3}))?(?![\d:])")
 _DAY_OF_WEEK = re.compile(r"[(（](.)[)）]")
@@ -45,7 +52,7 @@ def date(scan: Scan, at: int) -> UnspacedReading | None:
         return UnspacedReading((Piece(said, at, found.end()),), found.end())
     if found := _DATE.match(scan.text, at):
         year, month, day = int(found[1]), int(found[3]), int(found[4])
-    elif (found := _month_and_day(scan, at)) is not None:
+    elif (found := _span(scan, at)) is not None or (found := _month_and_day(scan, at)) is not None:
         year, month, day = 0, int(found[1]), int(found[2])
     else:
         return None
@@ -57,8 +64,29 @@ def date(scan: Scan, at: int) -> UnspacedReading | None:
         if isinstance(table.words, JapaneseNumbers):
             spoken = counted(year, moments.year, table)
         parts.insert(0, spoken)
+    if found.re is _SPAN:
+        parts += [table.numbers.to, _say_day(int(found[3]), scan)]
     joined = " " if isinstance(table.words, JapaneseNumbers) else ""
     return UnspacedReading((Piece(joined.join(parts), at, found.end()),), found.end())
+
+
+def _span(scan: Scan, at: int) -> re.Match[str] | None:
+    """ "9/1〜15は": days of a month, where the figures are no part of a whole."""
+    found = _SPAN.match(scan.text, at)
+    if found is None:
+        return None
+    month, first, last = map(int, found.groups())
+    return found if first < last <= _LAST_DAY and (month > first or last > _LAST_PART) else None
+
+
+def school_class(scan: Scan, at: int) -> UnspacedReading | None:
+    """The Japanese "5-1" of "5-1の担任": a grade and its class."""
+    found, table = _CLASS.match(scan.text, at), scan.table
+    if found is None or not isinstance(table.words, JapaneseNumbers):
+        return None
+    grade = counted(int(found[1]), table.moments.year, table)
+    said = f"{grade} {table.words.cardinal(int(found[2]))}{table.counters['組'].said}"
+    return UnspacedReading((Piece(said, at, found.end()),), found.end())
 
 
 def verse(scan: Scan, at: int) -> UnspacedReading | None:

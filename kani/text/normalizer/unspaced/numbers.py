@@ -27,6 +27,11 @@ _LONGEST_ORDINAL = 5
 _LAUGHTER = re.compile(r"23{3,}")
 _GENERATION = re.compile(r"[0789][05]后")
 """People born from 1970 on: "95后"."""
+_PRICED = re.compile(
+    r"(?:[原现售标底报房特单总低]价|押金|租金|月租|房租|工资|月薪|费用|学费|预算|定金|首付|运费|金额|合计|总计)[:为是]?\s?\Z"
+)
+_ROOM = re.compile(r"房(?![源型屋产子主客东车贷])")
+_BEFORE_CHRIST = re.compile(r"(?<![提之以目])前\Z")
 _HIGHEST_SCORE = 200
 _GROUP = 4
 _MIN_ONE_BY_ONE = 3
@@ -237,9 +242,11 @@ def _say_chinese(
     if figures.decimals:
         return words.decimal(value, figures.decimals)
     four = len(figures.digits) == _GROUP and figures.end - figures.start == _GROUP
-    if four and (word.startswith(table.moments.year) or (not word and _YEARS.fullmatch(figures.digits))):
-        return words.digits(figures.digits)
     before = scan.before(figures.start)
+    dated = not word and _YEARS.fullmatch(figures.digits) and not _PRICED.search(before)
+    bc = len(figures.digits) == len("221") and figures.digits[-1] != "0" and _BEFORE_CHRIST.search(before)
+    if (four and (word.startswith(table.moments.year) or dated)) or (bc and word == table.moments.year):
+        return words.digits(figures.digits)
     ordinal = before.endswith((table.numbers.ordinal_after, table.moments.month))
     ordinal = ordinal or (word in table.temperatures and before.endswith("-"))
     return words.cardinal(value, "" if ordinal or not _is_counted(word, table) else "counted")
@@ -264,8 +271,9 @@ def _is_one_by_one(scan: Scan, figures: Figures, word: str) -> bool:
     ):
         return False
     before = scan.before(figures.start)
+    room = _ROOM.match(scan.text, figures.end) and not figures.digits.endswith("00")
     laughs = _LAUGHTER.fullmatch(figures.digits) and (before[-1:] in "哈笑" or not before[-1:].isalnum())
-    if word in numbers.one_by_one_before or (not word and (laughs or len(set(figures.digits)) == 1)):
+    if room or word in numbers.one_by_one_before or (not word and (laughs or len(set(figures.digits)) == 1)):
         # "666" is praise, "2333" laughs.
         return True
     if _PLATE.search(before) or (before[-1:].isascii() and before[-1:].isalpha()):

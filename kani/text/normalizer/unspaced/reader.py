@@ -30,6 +30,7 @@ _WITH_DIGIT: tuple[_Rule, ...] = (
     sequences.address,
     sequences.phone,
     moments.verse,
+    moments.school_class,
     moments.date,
     sequences.mixed,
     sequences.dotted,
@@ -182,6 +183,8 @@ class UnspacedReader:
         """True for a sign that begins a number: "-5", not that of "3-5" or "A-5"."""
         text = self._scan.text
         if text[at] not in "+-±~≈" or not text[at + 1 : at + 2].isdecimal():
+            return False
+        if text[at] in "+-" and signs.joins_terms(self._scan, at):
             return False
         before = self._scan.before(at)
         follows = self._scan.last_number in (at, at - (before[-1:] == " "))

@@ -21,6 +21,11 @@ _FOLDED_IN_CHINESE = {code: plain for code, plain in _FOLDED.items() if chr(code
 
 _RUN = re.compile(r"[\x21-\x7e¥€£₩₹₽₿°℃℉‰±×÷≈≤≥²³µμ⁰-⁹½¼¾⅐-⅞Ωº·]+")
 _LATIN = re.compile(r"[0-9A-Za-zÀ-ÖØ-öø-ɏµμ]")
+_FORMULA = re.compile(r"(?=[A-Z]+(?:[a-z]|[\d₀-₉]))(?:[A-Z][a-z]?[\d₀-₉]*){2,6}(?![A-Za-z])")
+_ENDING = dict.fromkeys(("g", "mg", "kg", "L", "mL", "ml", "mol"), _FORMULA) | {
+    "h": re.compile(r"\d{1,2}min")
+}
+"""What may touch a unit: "100mLH₂O", "1h30min"."""
 _LONGEST_BEFORE = 16
 _BEHIND_COUNTER = re.compile(r"\d[^\W\da-zA-Z]{1,2} ?\Z")
 
@@ -97,6 +102,8 @@ class Scan:
         last = word[-1]
         if _LATIN.fullmatch(last):
             self.require(end)
+            if word in _ENDING and _ENDING[word].match(self.text, end):
+                return False
             return bool(_LATIN.match(self.text, end))
         if is_katakana(last) and len(word) > 1:
             self.require(end)

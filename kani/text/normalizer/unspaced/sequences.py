@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from kani.text.normalizer.number_words.zh import ChineseNumbers
+from kani.text.normalizer.rules.numerals import LOWERED
 from kani.text.normalizer.rules.urls import LONGEST_SPELLED_OUT, TOP_LEVEL_DOMAINS
 from kani.text.normalizer.spoken import Piece
 from kani.text.normalizer.unspaced.numbers import say_one_by_one
@@ -41,6 +42,7 @@ _MIXED = re.compile(
 _CALL_NUMBER = re.compile(r"[A-Z]{1,2}\d{1,3}(?:\.\d{1,4})?/\d{1,5}(?![\d/])")
 _CHANGE = re.compile(r"(?<=\d)(?=[A-Z])|(?<=[A-Z])(?=\d)")
 _FEWEST_CHANGES = 3
+_SMALL = frozenset("₀₁₂₃₄₅₆₇₈₉")
 
 
 def phone(scan: Scan, at: int) -> UnspacedReading | None:
@@ -198,6 +200,8 @@ def latin_word(scan: Scan, at: int) -> UnspacedReading | None:
     if found is None:
         return None
     pieces = tuple(
-        Piece(found.group()[place], at + place, at + place + 1) for place in range(len(found.group()))
+        # "H₂O"
+        Piece(scan.table.words.digits(one.translate(LOWERED)) if one in _SMALL else one, place, place + 1)
+        for place, one in enumerate(found.group(), at)
     )
     return UnspacedReading(pieces, found.end(), number=False)

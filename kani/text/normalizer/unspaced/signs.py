@@ -10,16 +10,39 @@ from kani.text.writing import HAN
 
 _HAN = re.compile(f"[{HAN}]")
 _SUM = re.compile(r"[\d.%]+ ?[+*×x÷/-] ?[\d.]+ ?[=≈]")
+_VALUE = re.compile(r" ?[-√]?[0-9A-Za-z]")
+_TERM, _UNKNOWN = (re.compile(rf"(?<![A-Za-z])[{letters}]\Z") for letters in ("a-z", "xyz"))
+_ADDED, _TAKEN = (
+    re.compile(rf" ?(?:\d{{1,4}}(?![\dA-Za-z])|\d{{0,3}}([{letters}])(?![A-Za-z]))", re.ASCII)
+    for letters in ("a-z", "xyz")
+)
 _DRAWN = "*_`~|^\\#"
 _LETTERED = re.compile(r"(?<![A-Za-z])([A-Z]{1,2})\d{1,4}\Z")
 _NETWORK_NAME = re.compile(r"(?<![A-Za-z_])[A-Z][A-Za-z]{2,}\Z")
+_ACCOUNT = re.compile(
+    r"(?:微信号?|帐号|账号|用户名|网名|QQ号?|ID|アカウント|ユーザー名)[:：是为は]?\s?[A-Za-z0-9]+\Z"
+)
 _BETWEEN_LETTERS = re.compile(r"(?<=[0-9A-Za-z])[-_/](?=[0-9A-Za-z])")
+
+
+def joins_terms(scan: Scan, at: int) -> bool:
+    """True for the sign of an equation: "x=3", "2x + 5", "3x-2y". A hyphen needs an x, y or z."""
+    mark, before = scan.text[at], scan.before(at).removesuffix(" ")
+    if mark == "=":
+        return before[-1:].isascii() and before[-1:].isalnum() and bool(_VALUE.match(scan.text, at + 1))
+    behind = (_ADDED if mark == "+" else _TAKEN).match(scan.text, at + 1) if mark in "+-" else None
+    term = (_TERM if mark == "+" else _UNKNOWN).search(before)
+    variable = behind is not None and behind[1] is not None
+    return behind is not None and (term is not None or (variable and before[-1:].isdecimal()))
 
 
 def sign(scan: Scan, at: int) -> UnspacedReading | None:
     """A sign: between two figures, before or after words, or with a name of its own."""
     table, text = scan.table, scan.text
     mark = text[at]
+    if mark in "=+-" and mark in table.between_figures and joins_terms(scan, at):
+        said = table.between_words.get(mark, table.between_figures[mark])
+        return UnspacedReading((Piece(said, at, at + 1),), at + 1, number=False)
     place = at + 1 + (text[at + 1 : at + 2] == " ")
     figure_follows = text[place : place + 1].isdecimal() or text[place : place + 1] in table.currencies
     start = at - (text[at - 1 : at] == " ")
@@ -56,6 +79,8 @@ def sign(scan: Scan, at: int) -> UnspacedReading | None:
     if ranged or (lettered is not None and re.compile(rf"{lettered[1]}\d").match(text, at + 1)):
         # "C12-C16", "8k-12k"
         return UnspacedReading((Piece(table.numbers.to, at, at + 1),), at + 1, number=False)
+    if mark == "_" and _ACCOUNT.search(scan.before(at)):
+        return UnspacedReading((Piece(table.web[mark], at, at + 1),), at + 1, number=False)
     if mark == "_" and _NETWORK_NAME.search(scan.before(at)) and text[place : place + 1].isdecimal():
         # "Casa_5G" has to be typed.
         return UnspacedReading((Piece(table.web[mark], at, at + 1),), at + 1, number=False)

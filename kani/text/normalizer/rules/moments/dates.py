@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from kani.text.normalizer.rules.abbreviations import follows_number_sign
-from kani.text.normalizer.rules.acronyms import common_words
+from kani.text.normalizer.rules.acronyms import common_words, roman_value
 from kani.text.normalizer.rules.numerals import DASHES
 from kani.text.normalizer.rules.ordinals import form
 from kani.text.normalizer.spoken import Piece, Verbalization
@@ -13,9 +13,11 @@ from kani.text.normalizer.tables.table import LanguageTable, OtherCalendar
 from kani.text.normalizer.tokens import Token, TokenCursor
 
 _ISO = re.compile(r"(\d{4})(?:([-/])(\d{1,2})\2(\d{1,2})|\.(\d{2})\.(\d{2}))")
-_NUMERALS = re.compile(r"(\d{1,2})([/.-])(\d{1,2})\2(\d{4}|\d{2})")
-_DAY_MONTH = re.compile(r"(\d{1,2})[ºª]?([/.-])(\d{1,2})")
+_NUMERALS = re.compile(r"(\d{1,2})(?:er|º|ª|°)?([/.-])(\d{1,2})\2(\d{4}|\d{2})")
+_DAY_MONTH = re.compile(r"(\d{1,2})(?:er|[ºª])?([/.-])(\d{1,2})")
 _PADDED = re.compile(r"0[1-9]/\d\d|\d\d/0[1-9]")
+_ROMAN_MONTH = re.compile(r"(\d{1,2})([/.-])([IVX]{1,4})\2(\d{4})")
+_FIRST = re.compile("º|er/")
 _DAYS = re.compile(r"(?:[0-3]?\d[/–-]){1,4}[0-3]?\d")
 _MONTH_YEAR = re.compile(r"(\d{1,2})/(\d{4})")
 _DAY = re.compile(r"(\d{1,2})(\.?[^\W\d_]{1,2}|[ºª]|\.[ºª])?")
@@ -48,6 +50,9 @@ def date(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         _is_version(found) and cursor.previous().core.lower() not in table.dates.after
     ):
         spoken = _date(*_in_order(found[1], found[3], table), found[4], cursor, table, calendar)
+    elif (found := _ROMAN_MONTH.fullmatch(core)) and (month := roman_value(found[3]) or 0):
+        # "3-V-2024"
+        spoken = _date(int(found[1]), month, found[4], cursor, table, calendar)
     elif found := _MONTH_YEAR.fullmatch(core):
         month = int(found[1])
         law = (
@@ -96,7 +101,15 @@ def _is_day_and_month(mark: str, cursor: TokenCursor, table: LanguageTable) -> b
         # "14/03" is no fraction; in "Page 02/10" a count.
         token, before = cursor.token(), cursor.previous()
         counted = follows_number_sign(cursor, table) or (before.core[:1].isupper() and not before.suffix)
-        return known or "º" in token.core or (_PADDED.fullmatch(token.core) is not None and not counted)
+        padded = _PADDED.fullmatch(token.core) is not None and not counted
+        return known or padded or _FIRST.search(token.core) is not None
+    if mark == "-":
+        # "del 22-12": a range does not fall, and the quarter of a game is followed by its name.
+        first, last = map(int, _NUMBER.findall(cursor.token().core))
+        following = cursor.token(1).core
+        counted = following in table.units and following not in table.agreement.not_nouns
+        dated = table.dates.order == "dmy" and last <= _MONTHS < first <= _LONGEST_MONTH
+        return known and dated and not counted and following not in _PARTITIVE
     if mark != "." or not table.ordinals_with_stop:
         return False
     following = cursor.token(1).core

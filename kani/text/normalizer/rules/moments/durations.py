@@ -33,6 +33,12 @@ _PRIMES = re.compile(
 _IN_INCHES = re.compile(rf"\d{{1,2}}(?:[{_INCHES}]|['’]{{2}})")
 _FEET_AND_INCHES = re.compile(rf"(\d{{1,2}})[{_FEET}](\d{{1,2}})(?:[{_INCHES}]|['’]{{2}})")
 _LONGEST_QUOTATION = 40
+_DOUBLED = ("''", "’’", "′′")
+_MINUTE = re.compile(rf"\d{{1,3}}[{_FEET}]")
+_SECOND = re.compile(rf"\d{{1,2}}[{_FEET}{_INCHES}]")
+_FEW_INCHES = re.compile(r"[1-9]|1[01]")
+_LATER = frozenset(("a", "à", "+"))
+_NEAR = 8
 _SOME_DAYS = re.compile(r"\d{1,3}(?:d|j|gg|h|sem)")
 _ADDED = re.compile(r"(\d{1,3})(['’′.])?\+(\d{1,2})(['’′])?")
 _OFTEN = re.compile(r"(?P<number>\d{1,2})/(?P<per>[^\W\d_]{1,6})")
@@ -155,7 +161,9 @@ def added(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
 def prime(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "6' 2″" and "12″": feet and inches; "90'": a minute, but in English."""
     token = cursor.token()
-    match = _PRIMES.fullmatch(token.core + token.suffix[:1])
+    # Two single marks are a double one.
+    doubled = token.suffix[:2] in _DOUBLED and not token.core.endswith(tuple(_FEET))
+    match = _PRIMES.fullmatch(token.core + (_INCHES[0] if doubled else token.suffix[:1]))
     if (tall := _FEET_AND_INCHES.fullmatch(token.core + token.suffix[:1])) and table.language == "en":
         said = " foot ".join(table.number_words.cardinal(int(one)) for one in tall.groups())
         end = token.core_start + tall.end()
@@ -167,9 +175,13 @@ def prime(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     inches = mark in _INCHES
     if numeral is None or (mark in "\"'’" and _is_quoted(cursor, mark)):
         return None
-    feet = table.language == "en" or _IN_INCHES.fullmatch(cursor.token(1).core + cursor.token(1).suffix[:1])
-    end = token.core_end + (len(match.group()) > len(token.core))
-    if mark in _FEET and not feet:
+    behind = cursor.token(1)
+    short = behind.suffix[:2] in _DOUBLED and _FEW_INCHES.fullmatch(behind.core)
+    feet = table.language == "en" or short or _IN_INCHES.fullmatch(behind.core + behind.suffix[:1])
+    end = token.core_end + (len(match.group()) > len(token.core)) + doubled
+    if inches and _is_timed(cursor, doubled and table.language != "en"):
+        unit = table.units["s"]
+    elif mark in _FEET and not feet:
         template = table.times.prime if cursor.previous().core.lower() in table.dates.after else ""
         unit = table.units["min"]
         if template and numeral.integer is not None:
@@ -190,6 +202,15 @@ def prime(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     if match["low"]:
         spoken = f"{table.number_words.cardinal(int(match['low']))} {table.numbers.to} {spoken}"
     return Verbalization((Piece(spoken, token.core_start, end),), end)
+
+
+def _is_timed(cursor: TokenCursor, doubled: bool) -> bool:
+    """True for the seconds of "4h 12' 35″" and "a 14″"; doubled: after minutes too, as no inches are."""
+    near = [one.core + one.suffix[:1] for one in map(cursor.previous, range(1, _NEAR + 1))]
+    minutes = doubled and _MINUTE.fullmatch(near[0]) and not _FEW_INCHES.fullmatch(cursor.token().core)
+    # How much later somebody arrived, after another time
+    gap = near[0] in _LATER and any(map(_SECOND.fullmatch, near))
+    return bool(minutes or gap or any(map(_HOURS.fullmatch, near[:2])))
 
 
 def _is_quoted(cursor: TokenCursor, mark: str) -> bool:

@@ -52,9 +52,12 @@ def time(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         parts is not None
         and parts[1].isdecimal()
         and DOTTED_TIME.fullmatch(parts[3])
-        and cursor.previous().core.lower() in table.dates.days
+        and (
+            cursor.previous().core.lower() in table.dates.days
+            or (cursor.is_adjacent(1) and cursor.token(1).core in table.times.marks)
+        )
     ):
-        # "18.30-20", "4.30–7pm"
+        # "18.30-20", "4.30–7pm", "9–18.30 Uhr"
         parts = _RANGE.fullmatch(token.core.replace(".", ":"))
     if table.language == "de" and (hours := _german_hours(cursor, table)) is not None:
         return hours

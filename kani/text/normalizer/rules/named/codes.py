@@ -12,6 +12,7 @@ from kani.text.normalizer.rules.acronyms import (
     spelled_pieces,
 )
 from kani.text.normalizer.rules.numerals import LOWERED, say_digits
+from kani.text.normalizer.rules.units import words_near
 from kani.text.normalizer.spoken import Piece, Verbalization
 from kani.text.normalizer.tables.table import LanguageTable
 from kani.text.normalizer.tokens import Token, TokenCursor
@@ -32,6 +33,9 @@ _SET = re.compile(r"(\d{1,2})[-‐‑–](\d{1,2})\((\d{1,2})\)")
 _HEX = re.compile(r"0x[0-9A-Fa-f]{1,16}")
 _PARAGRAPH = re.compile(r"(\d{1,4})((?:\((?:[a-z]|[ivx]{1,4}|\d{1,2})\)){1,3})")
 _FORMULA = re.compile(r"(?:[A-Z][a-z]?(?:\d{1,2}|[₀-₉]{1,3})?){2,8}|(?:[A-Z][a-z]?){1,4}[₀-₉]{1,3}")
+_OF_CHEMISTRY = re.compile(
+    r"(?:\d[\d.,]*)?(?:m?[gL]|kg|ml|mmol|mol|mol/L|g/L)|pH|(?:[A-Z][a-z]?[₀-₉\d]?)*[₀-₉2-4][A-Z]?[a-z]?"
+)
 _PARTS = re.compile(r"[A-Z][a-z]?|[\d₀-₉]+")
 _FARTHEST = 4
 _ZIP, _LONG_ZIP = 5, re.compile(r"\d{5}-\d{4}")
@@ -239,12 +243,17 @@ def _grouped(
 
 
 def formula(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
-    """ "CO₂", "SO4": the letters of a chemical formula and its figures."""
+    """ "CO₂", "SO4", "NaCl" near a measure: the letters of a chemical formula and its figures."""
     token = cursor.token()
     if not table.letters or not _FORMULA.fullmatch(token.core):
         return None
     elements = [part for part in _PARTS.findall(token.core) if part[0].isalpha()]
     if not set(elements) <= _ELEMENTS:
+        return None
+    plain = token.core.isalpha()
+    if plain and (
+        token.core.isupper() or not any(map(_OF_CHEMISTRY.fullmatch, words_near(cursor, table, 4)))
+    ):
         return None
     return Verbalization(_formula_pieces(token.core, token.core_start, table), token.core_end)
 

@@ -1,10 +1,11 @@
-"""Moves of chess ("Nf3", "Qxd5+") and players' rankings at tennis ("Léa (15/4)")."""
+"""Moves of chess ("Nf3"), rankings of players at tennis ("Léa (15/4)") and innings of cricket ("186/4")."""
 
 from __future__ import annotations
 
 import re
 
 from kani.text.normalizer.rules.acronyms import letter_name
+from kani.text.normalizer.rules.units import words_near
 from kani.text.normalizer.spoken import Piece, Verbalization
 from kani.text.normalizer.tables.table import LanguageTable
 from kani.text.normalizer.tokens import TokenCursor
@@ -14,6 +15,8 @@ _SQUARE, _ELEMENT = re.compile(r"[a-h][1-8][+#]?"), re.compile(r"[A-Z][a-h][1-8]
 _RANKING = re.compile(r"(\d{1,2})([/.])(\d)")
 _SET = re.compile(r"[0-7][-/][0-7]")
 _NEAR, _AHEAD = 5, 3
+_INNINGS = re.compile(r"(\d{1,3})/(\d{1,2})")
+_LAST_WICKET = 10
 
 
 def move(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
@@ -49,3 +52,15 @@ def ranking(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     point = f"{table.web.signs['.']} " if match[2] == "." else ""
     first, last = (table.number_words.cardinal(int(match[group])) for group in (1, 3))
     return Verbalization((Piece(f"{first} {point}{last}", token.core_start, token.core_end),), token.core_end)
+
+
+def innings(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """The "186/4" of cricket: runs and wickets, near a word of the game."""
+    fractions, words, token = table.fractions, table.number_words, cursor.token()
+    match = _INNINGS.fullmatch(token.core) if fractions.innings else None
+    if match is None or not int(match[2]) <= _LAST_WICKET < int(match[1]):
+        return None
+    if fractions.innings_near.isdisjoint(map(str.lower, words_near(cursor, table, _NEAR))):
+        return None
+    said = fractions.innings.format(runs=words.cardinal(int(match[1])), wickets=words.cardinal(int(match[2])))
+    return Verbalization((Piece(said, token.core_start, token.core_end),), token.core_end)
