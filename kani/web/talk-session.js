@@ -129,12 +129,12 @@ export class TalkSession {
     this.#rest();
   }
 
-  /** End the conversation. */
-  async finish() {
+  /** End the conversation. Of a lost one all words that came are kept: a reload in Firefox ends it so, too. */
+  async finish({ lost = false } = {}) {
     const socket = this.#socket;
     this.#socket = null;
     socket?.close();
-    this.#silence();
+    this.#silence(lost);
     await this.#microphone?.close();
   }
 
@@ -149,7 +149,7 @@ export class TalkSession {
     socket.onmessage = ({ data }) => this.#received(JSON.parse(data));
     socket.onclose = async ({ code }) => {
       if (this.#socket !== socket) return;
-      await this.finish();
+      await this.finish({ lost: true });
       const told = ENDINGS.includes(code) ? this.#failure : "";
       this.#told.lost(told || (await this.#server.whyNot()).words);
     };
@@ -248,14 +248,15 @@ export class TalkSession {
     if (!answer.begun) this.#rest();
   }
 
-  /** The answer is not heard on; the server learns how much of it was. */
-  #silence() {
+  /** The answer is not heard on; the server learns how much of it was, unless the connection is lost. */
+  #silence(lost = false) {
     const answer = this.#answer;
     if (!answer || answer.silenced) return;
     answer.silenced = true;
     if (!this.#player.busy) return;
     const heard = this.#player.heard();
     this.#player.stop();
+    if (lost) return this.#told.ends();
     const place = { item_id: answer.item, content_index: 0 };
     this.#send({ type: "conversation.item.truncate", ...place, audio_end_ms: Math.floor(1000 * heard) });
     this.#told.cut(heard);
