@@ -1,4 +1,4 @@
-"""What the microphone of this machine hears, by the sounddevice package."""
+"""The sound of this machine's microphone, by the sounddevice package."""
 
 from __future__ import annotations
 

@@ -163,8 +163,8 @@ class Settings(ConversationSettings):
         le=1024,
         about="Segments that each engine speaks at once, Kokoro's and its students' together; further ones "
         "wait in the queue. Not set, or more: the engine's own number of slots. Kokoro's is the number of "
-        "streams that this machine synthesizes in real time, measured after the start. The Kani model has as "
-        "many slots as this says, whose memory is taken at the start; not set: 8, on CUDA 256.",
+        "streams that this machine synthesizes in real time, measured after the start. The Kani model "
+        "takes the memory of so many slots at the start: 8 if this is not set, on CUDA 256.",
     )
     max_text: int | None = setting(
         None,

@@ -124,7 +124,7 @@ class Generation:
         return [max((step - first) * STEP_S, 0.0) for _, step in self._state.transcript]
 
     def step(self) -> Samples:
-        """Make one step of 80 ms; return its audio, none while the audio is behind the text."""
+        """Make one step of 80 ms; return its audio, none while the text has to be ahead of the audio."""
         import torch
 
         model, tokens = self._model, self._tokens

@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from kani.core.audio.pcm import wav
 from kani.core.errors import EngineFailed, EngineUnavailable, UnsupportedLanguage
-from kani.core.recognizer import Mark, RecognitionEvent, RecognizerInfo
+from kani.core.recognizer import Mark, PromptedRecognizer, RecognitionEvent, RecognizerInfo
 from kani.core.transcriber import TranscribedSegment, TranscribedWord, TranscriptionOptions
 from kani.core.types import Samples
 from kani.engines.openai.service import SILENCE_S, Upstream, UpstreamFailed, chosen_model
@@ -49,7 +49,7 @@ class _Answer(Struct):
     words: list[_Word] | None = None
 
 
-class OpenAIRecognizer:
+class OpenAIRecognizer(PromptedRecognizer):
     """Sends every stretch of speech to another server, live speech several times."""
 
     def __init__(self, settings: OpenAIUpstreamSettings, *, silence_s: float = SILENCE_S) -> None:
@@ -92,14 +92,6 @@ class OpenAIRecognizer:
         """See ``Recognizer.stop``."""
         await self._upstream.stop()
         await self._scheduler.stop()
-
-    async def recognize(
-        self, audio: AsyncIterator[Samples | Mark], language: str | None
-    ) -> AsyncGenerator[RecognitionEvent, None]:
-        """See ``Recognizer.recognize``."""
-        async with aclosing(self.recognize_prompted(audio, language, "")) as events:
-            async for event in events:
-                yield event
 
     async def recognize_prompted(
         self, audio: AsyncIterator[Samples | Mark], language: str | None, prompt: str

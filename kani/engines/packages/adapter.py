@@ -47,7 +47,7 @@ class Utterance:
 
 
 Spoken = Samples | Span | None
-"""What ``speak`` yields: audio, a word's span, or None where it needs more text than there is."""
+"""An item that ``speak`` yields: audio, a word's span, or None where it needs more text than there is."""
 
 
 class SpeechAdapter(Protocol):

@@ -51,7 +51,7 @@ class Package:
 
     @property
     def cure(self) -> str:
-        """What to do about a model that is not whole."""
+        """The cure for a model that is not whole."""
         return (
             f"remove it and fetch it again by {FETCH} --{self.kind} {self.name}, or name another one "
             f"({self.setting})"

@@ -1,1 +1,1 @@
-"""What engines that relay to another service share: its address, the fallback engine, and their metrics."""
+"""Parts of the engines that relay to another service: its address, the fallback engine, and their metrics."""

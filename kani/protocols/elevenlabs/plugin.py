@@ -25,7 +25,7 @@ ORIGINAL_LOGS = ("LOG_ALIGNMENT", "LOG_OUTPUTS")
 """The original relay's switches of the two kinds of its files."""
 
 LOGS_FOLDER = Path("logs")
-"""Where the original relay has these files: in the folder where it is started."""
+"""Folder of the original relay's files: the one where it is started."""
 
 
 def _paired(value: Any) -> Any:

@@ -77,7 +77,7 @@ class AudioChunk(Struct):
 
 
 class Input(NamedTuple):
-    """What a message asks for."""
+    """The request of a message."""
 
     samples: Samples
     commit: bool
