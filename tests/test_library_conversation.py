@@ -12,6 +12,7 @@ import pytest
 import soundfile
 
 from kani import Answered, AsyncConversation, AsyncSpeech, Heard, Interrupted, NoAnswer
+from kani.composition import speech_service
 from kani.core.errors import EngineFailed
 from kani.core.types import Samples
 from kani.library.results import ConversationEvent
@@ -28,6 +29,12 @@ SENTENCE = quiet(0.4), loud(0.4)
 PAUSE = quiet(0.4)
 SYSTEM, HEARD = ("system", "Be brief."), "w0 w1 w2 w3 w4."
 LONG = "This is a long answer, and it goes on for a good while. It has a second sentence, too."
+
+
+@pytest.fixture(autouse=True)
+def words_judge(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only words and silence end a turn: what the turn model hears in a tone differs by processor."""
+    monkeypatch.setattr(speech_service, "build_turn_model", lambda: None)
 
 
 async def talk(
@@ -69,6 +76,7 @@ async def test_sound_and_words_judge_the_ends_of_turns(monkeypatch: pytest.Monke
     async def audio(_: list[ConversationEvent]) -> AsyncIterator[Samples]:
         yield quiet(0.4)
 
+    monkeypatch.setattr(speech_service, "build_turn_model", SmartTurn)
     monkeypatch.setattr(SmartTurn, "prepare", prepare)
     async with chat_endpoint(lambda _: say(LONG)) as endpoint:
         await talk(endpoint, audio)
@@ -82,6 +90,7 @@ def probably_complete(monkeypatch: pytest.MonkeyPatch) -> None:
     async def completeness(_model: SmartTurn, _samples: Samples, _rate: int) -> float:
         return 0.9
 
+    monkeypatch.setattr(speech_service, "build_turn_model", SmartTurn)
     monkeypatch.setattr(SmartTurn, "prepare", lambda _: asyncio.sleep(0))
     monkeypatch.setattr(SmartTurn, "completeness", completeness)
 
