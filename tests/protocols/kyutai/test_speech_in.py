@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from itertools import chain, repeat
 
 import httpx
 import numpy as np
@@ -16,6 +17,7 @@ from tests.clients.kyutai.speaking import Told, hear_until, let_hear, listening,
 from tests.clients.kyutai.wire import FRAME, KEY, RATE, audio_message, frames_of, pack, unpack
 from tests.conftest import ServerProcess, StartServer
 from tests.judges.judge import word_error_rate
+from tests.support.patience import WITHIN_S
 from tests.support.servers.app_server import AppServer, StartApp
 
 SAID = "The train to the north leaves from platform seven at nine o'clock."
@@ -64,7 +66,8 @@ async def test_last_word_precedes_pause(server: ServerProcess, speech: Samples) 
 
         async def speak() -> None:
             began = asyncio.get_running_loop().time()
-            for number, frame in enumerate(frames_of(speech), 1):
+            silence = repeat(np.zeros(FRAME, np.float32))  # a microphone does not end
+            for number, frame in enumerate(chain(frames_of(speech), silence), 1):
                 await websocket.send(audio_message(frame))
                 await asyncio.sleep(began + number * 0.08 - asyncio.get_running_loop().time())
 
@@ -126,7 +129,7 @@ async def test_marker_returns_behind_long_silence(server: ServerProcess, speech:
 
 @pytest.mark.heard
 async def test_shutdown_finalizes_words(start_server: StartServer, speech: Samples) -> None:
-    server = start_server("--engine", "espeak")
+    server = start_server("--engine", "espeak", KANI_SHUTDOWN_SECONDS=str(WITHIN_S))
     async with heard_by(server) as websocket:
         frames = frames_of(speech[: -round(1.9 * RATE)])
         for frame in frames:
