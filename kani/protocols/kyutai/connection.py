@@ -18,14 +18,16 @@ from kani.core.errors import (
     TimedOut,
 )
 from kani.protocols.kyutai.messages import NO_FREE_CHANNELS
+from kani.protocols.shared.connection import (
+    BAD_DATA,
+    GOING_AWAY,
+    INTERNAL_ERROR,
+    NORMAL,
+    STOPPING,
+    TOO_BIG,
+    TRY_LATER,
+)
 from kani.protocols.shared.errors import BadMessage
-
-NORMAL = 1000
-GOING_AWAY = 1001
-BAD_DATA = 1007
-TOO_BIG = 1009
-INTERNAL_ERROR = 1011
-TRY_LATER = 1013
 
 TASK_NAME = "kyutai request"
 
@@ -52,7 +54,7 @@ def closing_for(error: Exception, voice_field: str = "voice") -> Closing:
         case InvalidRequest() | BadMessage():
             return Closing(BAD_DATA, str(error))
         case SpeechCancelled():
-            return Closing(GOING_AWAY, "the server is stopping")
+            return Closing(GOING_AWAY, STOPPING)
     return Closing(INTERNAL_ERROR, str(error))
 
 

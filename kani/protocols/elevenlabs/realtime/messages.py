@@ -31,6 +31,7 @@ from kani.core.expected_words import MAX_TEXT
 from kani.core.recognizer import RecognizedWord
 from kani.core.types import Samples
 from kani.protocols.elevenlabs.realtime.config import SessionConfig
+from kani.protocols.shared.connection import GOING_AWAY, INTERNAL_ERROR, POLICY_VIOLATION, TRY_LATER
 from kani.protocols.shared.errors import BadMessage
 from kani.protocols.shared.json_input import parse_object
 from kani.text import foreign
@@ -41,9 +42,6 @@ MAX_CHUNK_BYTES = 8 * 2**20
 
 IN_THREAD_CHARACTERS = 2**16
 """Longer messages are parsed in a thread: they would block the event loop."""
-
-NORMAL, GOING_AWAY, POLICY_VIOLATION, INTERNAL_ERROR, TRY_LATER = 1000, 1001, 1008, 1011, 1013
-"""Close codes (RFC 6455, section 7.4.1, and IANA's registry)."""
 
 
 class Fault(NamedTuple):

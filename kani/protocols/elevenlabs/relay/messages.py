@@ -53,9 +53,9 @@ class Ping:
 Command = Start | Append | Finish | Stop | Ping
 
 
-def parse_command(raw: str | None) -> Command:
-    """Parse a client's message; None is a binary one. Raises BadMessage."""
-    if raw is None:
+def parse_command(raw: str | bytes) -> Command:
+    """Parse a client's message. Raises BadMessage."""
+    if isinstance(raw, bytes):
         raise BadMessage("Binary messages are not supported")
     try:
         message = parse_object(raw)
