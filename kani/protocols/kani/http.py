@@ -21,7 +21,7 @@ from kani.core.types import SpeechChunk
 from kani.protocols.kani.messages import SAMPLE_RATE, SpeakRequest, error_message, read_body
 from kani.protocols.kani.request import WAV, NamedVoices, open_speech
 from kani.protocols.shared.cloning_report import cloning_fields
-from kani.protocols.shared.errors import BadMessage
+from kani.protocols.shared.errors import BadMessage, Handler, answering, encodable
 from kani.protocols.shared.memory_budget import MemoryBudget
 from kani.protocols.shared.streamed_answer import ByteStream, StreamedAnswer
 from kani.protocols.shared.whole_answer import WholeAnswer
@@ -40,22 +40,11 @@ def http_routes(service: SpeechService, whole_answers: MemoryBudget) -> list[Bas
             answer = WholeAnswer(held.enter_context(whole_answers.reservation()), WAV)
             return await _whole(request, service, speak, answer, held)
 
-    def endpoint(answer: Endpoint) -> Callable[[Request], Awaitable[Response]]:
+    def endpoint(answer: Endpoint) -> Handler:
         async def handle(request: Request) -> Response:
-            try:
-                return await answer(request, service, read_body(await request.body()))
-            except BadMessage as error:
-                return _error_response(400, str(error))
-            except InvalidRequest as error:
-                return _error_response(400, error_message(error))
-            except Busy as error:
-                return _error_response(503, error_message(error))
-            except TimedOut as error:
-                return _error_response(504, error_message(error))
-            except SpeechError as error:
-                return _error_response(500, error_message(error))
+            return await answer(request, service, read_body(await request.body()))
 
-        return handle
+        return answering(handle, _refuse, BadMessage, SpeechError)
 
     return [
         Route("/tts", endpoint(whole), methods=["POST"]),
@@ -63,9 +52,23 @@ def http_routes(service: SpeechService, whole_answers: MemoryBudget) -> list[Bas
     ]
 
 
-def _error_response(status: int, reason: str) -> Response:
-    # Half a surrogate pair of the client's text cannot be encoded.
-    return JSONResponse({"detail": reason.encode("utf-8", "replace").decode()}, status)
+def _refuse(error: BadMessage | SpeechError) -> Response:
+    if isinstance(error, BadMessage):
+        status, reason = 400, str(error)
+    else:
+        status, reason = _status(error), error_message(error)
+    return JSONResponse({"detail": encodable(reason)}, status)
+
+
+def _status(error: SpeechError) -> int:
+    match error:
+        case InvalidRequest():
+            return 400
+        case Busy():
+            return 503
+        case TimedOut():
+            return 504
+    return 500
 
 
 async def _whole(

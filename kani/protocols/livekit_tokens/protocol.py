@@ -13,7 +13,7 @@ import json
 import logging
 import time
 import warnings
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from unicodedata import category
@@ -23,6 +23,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from kani.protocols.livekit_tokens.calls import call_group
+from kani.protocols.shared.errors import Handler, answering
 from kani.protocols.shared.json_input import parse_object
 from kani.protocols.shared.protocol import Protocol
 from kani.text import foreign
@@ -47,7 +48,6 @@ _NO_STORE = {"cache-control": "no-store"}
 _UNWRITABLE = frozenset({"Cc", "Cs", "Zl", "Zp"})
 
 T = TypeVar("T")
-Endpoint = Callable[[Request], Awaitable[Response]]
 Sign = Callable[[str, str, Mapping[str, Any]], str]
 
 
@@ -247,16 +247,9 @@ def _bounded(name: str, value: T) -> T:
     return value
 
 
-def _endpoint(answer: Endpoint) -> Endpoint:
+def _endpoint(handler: Handler) -> Handler:
     """Wrap an endpoint, turning its errors into a status and a sentence."""
-
-    async def handle(request: Request) -> Response:
-        try:
-            return await answer(request)
-        except TokenRequestError as error:
-            return _json({"detail": str(error)}, error.status)
-
-    return handle
+    return answering(handler, lambda error: _json({"detail": str(error)}, error.status), TokenRequestError)
 
 
 async def _body(request: Request) -> bytes:

@@ -31,7 +31,7 @@ from kani.protocols.shared.connection import client_address
 from kani.protocols.shared.disconnect import cancel_on_disconnect
 from kani.protocols.shared.recordings.transcript import Transcript
 from kani.protocols.shared.recordings.upload import MAX_RECORDING_S, AudioUploads, FileTooLarge
-from kani.protocols.shared.streamed_answer import ByteStream, StreamedAnswer, prepend
+from kani.protocols.shared.streamed_answer import ByteStream, StreamedAnswer, begin_stream
 
 PROTOCOL = "openai"
 TASK_NAME = "openai transcription"
@@ -72,11 +72,10 @@ def transcription_routes(service: SpeechService) -> list[BaseRoute]:
                 aclosing(session.segments(upload.file, MAX_RECORDING_S, clip=params.clip))
             )
             if params.stream:
-                events = await stack.enter_async_context(aclosing(_events(session, segments, params)))
+                events = _events(session, segments, params)
                 # Errors of the file and of the recogniser's start come before the first event: as a status.
-                first = await cancel_on_disconnect(request, anext(events), name=TASK_NAME)
                 return StreamedAnswer(
-                    prepend(first, events),
+                    await begin_stream(request, events, stack, name=TASK_NAME),
                     headers=unused_header(params.unused) | {"cache-control": "no-cache"},
                     media_type="text/event-stream",
                     stack=stack.pop_all(),
