@@ -93,8 +93,8 @@ def test_settings_reach_kokoro(tmp_path: Path) -> None:
         ),
         (
             "pocket",
-            {"python": "p", "languages": "NL,de", "model": "m", "precision": "int8"},
-            PocketSettings(python="p", languages="NL,de", model="m", precision="int8"),
+            {"python": "p", "languages": "NL,de", "model": "m"},
+            PocketSettings(python="p", languages="NL,de", model="m"),
         ),
         (
             "voxcpm",
@@ -103,8 +103,8 @@ def test_settings_reach_kokoro(tmp_path: Path) -> None:
         ),
         (
             "kyutai",
-            {"python": "p", "model": "m", "voices": "v", "cfg": 3, "slots": 5},
-            KyutaiSettings(python="p", speech_model="m", voices="v", cfg=3.0, speech_slots=5, model="r"),
+            {"python": "p", "model": "m", "voices": "v"},
+            KyutaiSettings(python="p", speech_model="m", voices="v", model="r"),
         ),
     ],
 )
