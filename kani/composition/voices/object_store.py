@@ -31,7 +31,6 @@ _METADATA_SERVICE = "169.254."
 
 
 class S3ObjectStore:
-
     def __init__(self, bucket: str, prefix: str) -> None:
         """prefix: path below which all objects are, empty for none.
 

@@ -245,7 +245,6 @@ class PreparedWindows:
         return windows(begin, end, skipped=skipped)
 
     def decode(self, first: int, end: int, stop: Stop) -> Samples:
-        """See ``PreparedUtterance.decode``."""
         samples = self.model.decode_window(self.features, self.norms, first, end, stop)
         return amplified(samples, self.prosody, first)
 

@@ -65,7 +65,6 @@ class OpenAIRecognizer(PromptedRecognizer):
 
     @property
     def info(self) -> RecognizerInfo:
-        """See ``Recognizer.info``."""
         return self._info
 
     async def start(self) -> None:
@@ -89,7 +88,6 @@ class OpenAIRecognizer(PromptedRecognizer):
         await asyncio.to_thread(language_detection.load_detector)
 
     async def stop(self) -> None:
-        """See ``Recognizer.stop``."""
         await self._upstream.stop()
         await self._scheduler.stop()
 
@@ -112,7 +110,6 @@ class OpenAIRecognizer(PromptedRecognizer):
     async def transcribe(
         self, audio: AsyncIterator[Samples], options: TranscriptionOptions
     ) -> AsyncGenerator[TranscribedSegment, None]:
-        """See ``Transcriber.transcribe``."""
         passes = HeardPasses(self._hear, options.prompt)
         recording = RecordingTranscription(
             passes.over_stretch,

@@ -50,7 +50,6 @@ class TranscribeRecognizer(PromptedRecognizer, PackageRecognizer):
             raise EngineUnavailable(f"{LANGUAGE}: {info.version} knows {known}, and not {self._named}")
 
     async def stop(self) -> None:
-        """See ``Recognizer.stop``."""
         if hasattr(self, "_scheduler"):  # it is made once the worker has started
             await self._scheduler.stop()
         await super().stop()

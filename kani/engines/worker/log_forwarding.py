@@ -24,7 +24,6 @@ class LogForwarder(logging.Handler):
         self.setFormatter(logging.Formatter("%(message)s"))
 
     def emit(self, record: logging.LogRecord) -> None:
-        """See ``logging.Handler``."""
         text = self.format(record)[:MAX_CHARACTERS]
         if self._channel.lost.is_set() or self._loop.is_closed():
             print(f"{record.levelname} {record.name}: {text}", file=sys.stderr)

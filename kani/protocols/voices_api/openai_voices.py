@@ -20,7 +20,7 @@ from kani.core.audio.decoding import RECORDING_POOL, run_in_pool
 from kani.core.errors import UnknownVoice
 from kani.core.service import SpeechService
 from kani.core.voices.consents import Consent, ConsentStore
-from kani.core.voices.store import StoredVoice
+from kani.core.voices.store import NewVoice, StoredVoice
 from kani.protocols.shared.errors import RequestError
 from kani.protocols.voices_api.forms import (
     Label,
@@ -61,11 +61,13 @@ async def store_voice(service: SpeechService, consents: ConsentStore, form: Form
         reason = f"consent: no consent has the id {fields['consent'][:80]!r}; POST {PATH} makes one"
         raise RequestError(400, reason, "consent") from error
     return await service.cloning.add(
-        re.sub(r"\s+", "_", fields["name"].strip()),
-        audio,
-        origin=ORIGIN,
-        consent_recording=spoken,
-        language=consent.language,
+        NewVoice(
+            re.sub(r"\s+", "_", fields["name"].strip()),
+            audio,
+            origin=ORIGIN,
+            consent_recording=spoken,
+            language=consent.language,
+        )
     )
 
 

@@ -24,7 +24,7 @@ from kani.core.types import Voice
 from kani.core.voices.cloning import CloningStatus
 from kani.core.voices.consents import ConsentStore
 from kani.core.voices.recording_advice import reason_of
-from kani.core.voices.store import CUSTOM_PREFIX, StoredVoice
+from kani.core.voices.store import CUSTOM_PREFIX, NewVoice, StoredVoice
 from kani.protocols.shared.errors import RequestError
 from kani.protocols.shared.protocol import PathClass, Protocol, is_anonymous, plain_refusal
 from kani.protocols.voices_api.calls import call_group
@@ -205,13 +205,15 @@ async def _store(service: SpeechService, form: FormData) -> StoredVoice:
         if not fields.get(field, "").strip():
             raise RequestError(400, f"{field}: is needed", field)
     return await service.cloning.add(
-        fields["name"].strip(),
-        await audio.read(),
-        origin=ORIGIN,
-        consent=fields.get("consent", ""),
-        consent_recording=None if spoken is None else await spoken.read(),
-        language=fields.get("language") or None,
-        description=fields.get("description", ""),
+        NewVoice(
+            fields["name"].strip(),
+            await audio.read(),
+            origin=ORIGIN,
+            consent=fields.get("consent", ""),
+            consent_recording=None if spoken is None else await spoken.read(),
+            language=fields.get("language") or None,
+            description=fields.get("description", ""),
+        )
     )
 
 

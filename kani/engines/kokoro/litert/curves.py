@@ -55,7 +55,6 @@ class LiteRtCurves:
         self._cores = cores
 
     def compute(self, shared: Array, style: Array, stop: Stop) -> Curves:
-        """See ``FeatureDecoder.predict_curves``."""
         (norms,) = self._norms.run({"style": style}, ("own",), stop)
         of_pitch, of_energy = np.split(norms.ravel(), [self._pitch.norms])
         given = shared[:, 0]

@@ -19,17 +19,13 @@ logger = logging.getLogger(__name__)
 
 
 class LiteRtFeatureDecoder:
-    """See ``FeatureDecoder``."""
-
     def __init__(self, curves: LiteRtCurves, features: LiteRtFeatures, harmonics: HarmonicSource) -> None:
         self._curves, self._features, self._harmonics = curves, features, harmonics
 
     def predict_curves(self, shared: Array, style: Array, stop: Stop) -> Curves:
-        """See ``FeatureDecoder.predict_curves``."""
         return self._curves.compute(shared, style, stop)
 
     def decode(self, asr: Array, pitch: Array, energy: Array, style: Array, stop: Stop) -> DecodedFeatures:
-        """See ``FeatureDecoder.decode``."""
         features, gain, bias = self._features.compute(asr, pitch, energy, style, stop)
         return DecodedFeatures(features, gain, bias, LazySource(self._harmonics, pitch))
 

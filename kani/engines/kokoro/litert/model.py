@@ -54,7 +54,6 @@ class _Runner:
         self._shapes: dict[str, tuple[int, ...]] = {}
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        """See ``Model.run``."""
         shapes = {name: (1, 1, *values.shape) for name, values in inputs.items()}
         if shapes != self._shapes:
             for name, shape in shapes.items():

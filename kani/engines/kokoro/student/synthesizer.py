@@ -92,7 +92,6 @@ class StudentSynthesizer(PreparingSynthesizer):
         like: PreparedUtterance | None = None,
         emphases: Sequence[Emphasis] = (),
     ) -> PreparedUtterance:
-        """See ``Preparing.prepare``."""
         language, model = primary(segment.language), self._model(self.voice_of(segment))
         if not complete:
             symbols += _GOES_ON.get(language, "")
@@ -116,7 +115,6 @@ class PreparedByStudent:
 
     @property
     def level(self) -> float:
-        """See ``PreparedUtterance.level``."""
         return self.model.facts.level
 
     def windows(self, begin: int, end: int, *, skipped: int = 0) -> Iterator[tuple[int, int]]:
@@ -130,7 +128,6 @@ class PreparedByStudent:
             begin, size = stop, size * _GROWTH
 
     def decode(self, first: int, end: int, stop: Stop) -> Samples:
-        """See ``PreparedUtterance.decode``."""
         return amplified(self.model.decode(self.prosody, first, end, stop), self.prosody, first)
 
     def after(self, spoken: PreparedUtterance, end: int, begin: int) -> PreparedUtterance:
