@@ -256,7 +256,7 @@ def test_every_engine_and_recogniser_of_this_package_describes_itself() -> None:
 
 
 def test_cuda_devices_are_counted_without_torch(tmp_path: Path) -> None:
-    code = "import sys; from kani.engines.kani.cuda_driver import cuda_device_count as count\n"
+    code = "import sys; from kani.engines.kani.plugin import cuda_device_count as count\n"
     environment = {**os.environ, "LD_LIBRARY_PATH": str(cuda_driver(tmp_path, devices=2))}
     counted = python("-c", f"{code}print(count(), 'torch' in sys.modules)", env=environment)
     assert counted.stdout == "2 False\n"

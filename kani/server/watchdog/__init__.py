@@ -12,14 +12,36 @@ import faulthandler
 import logging
 import os
 import signal
+import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
 from kani.runtime.child_process import start_process
-from kani.server.watchdog.systemd import beat_of_systemd
+
+
+def beat_of_systemd(environment: Mapping[str, str]) -> Callable[[], None] | None:
+    """Return a function that sends one beat; None where systemd does not watch this process.
+
+    environment: has systemd's variables in a unit with ``WatchdogSec``.
+    """
+    address = environment.get("NOTIFY_SOCKET", "")
+    watched = environment.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
+    if not (address and watched and environment.get("WATCHDOG_USEC")):
+        return None
+    # "@" is an address without a file.
+    peer = "\0" + address[1:] if address.startswith("@") else address
+
+    def beat() -> None:
+        # One that is lost, while systemd is busy or starts itself anew, is followed by the next.
+        with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+            sender.setblocking(False)
+            sender.sendto(b"WATCHDOG=1", peer)
+
+    return beat
+
 
 HANG_S = 60.0
 """Seconds without a beat after which the process is ended."""
