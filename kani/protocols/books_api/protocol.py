@@ -20,12 +20,43 @@ from starlette.routing import BaseRoute, Route
 from kani.books.as_json import UNREADABLE, UNWRITABLE
 from kani.books.reading import ENDINGS
 from kani.core.errors import Reason
-from kani.protocols.books_api.calls import call_group
+from kani.protocols.shared.calls.call import BINARY, Body, Call, CallGroup, Parameter, json_answer
+from kani.protocols.shared.calls.schemas import fields, items, mapping, nullable, text
 from kani.protocols.shared.disconnect import cancel_on_disconnect
 from kani.protocols.shared.errors import RequestError, answering
 from kani.protocols.shared.protocol import Protocol, plain_refusal
 from kani.protocols.shared.streamed_answer import BLOCK_BYTES, StreamedAnswer
 from kani.runtime.child_process import python_command, run_process
+
+
+def call_group(path: str, endings: tuple[str, ...], max_bytes: int, max_name: int) -> CallGroup:
+    """Return the call. max_bytes: of a file; max_name: characters of its name."""
+    reason = fields("", code=text(), values=mapping("Limits and what else the message quotes."))
+    error = fields(
+        "", ["message"], message=text(), type=text(), param=nullable(text()), code=text(), reason=reason
+    )
+    name = text(f"Name of the file, which ends with one of {', '.join(endings)}.", longest=max_name)
+    chapter = fields("", title=text(), text=text("Paragraphs, with an empty line between two."))
+    book = fields("", title=text(), author=text(), language=text("BCP 47."), chapters=items(chapter))
+    return CallGroup(
+        "Books",
+        "Reads the files of books.",
+        "BooksError",
+        fields(error=error),
+        (
+            Call(
+                method="POST",
+                path=path,
+                summary="Read a book",
+                about="Nothing of it is kept.",
+                parameters=(Parameter("name", name, required=True),),
+                body=Body(BINARY, "@book.epub", "application/octet-stream"),
+                answers={200: json_answer(f"The book, of a file of {max_bytes >> 20} MiB at most.", book)},
+                errors=(400, 503),
+            ),
+        ),
+    )
+
 
 log = logging.getLogger(__package__)
 

@@ -135,7 +135,6 @@ def chunk_metadata(chunk: SpeechChunk) -> dict[str, Any]:
 
 
 def answer_metadata(session: SpeechSession, speak: SpeakRequest, samples: int) -> dict[str, Any]:
-    """Return the metadata of a finished answer with ``samples`` samples."""
     config, voice = speak.config, session.resolved_voice
     given = {"emotion_strength": config.emotion_strength, "requested_duration": config.duration}
     return {

@@ -40,7 +40,6 @@ MAX_WAITING_BYTES = 32 * 2**20
 
 
 def websocket_routes(service: SpeechService, whole_answers: MemoryBudget) -> list[BaseRoute]:
-    """Return the WebSocket on ``/``."""
 
     async def serve(websocket: WebSocket) -> None:
         await websocket.accept()

@@ -26,7 +26,6 @@ class _Counter(Collector):
         registry.register(self)
 
     def inc(self, count: int = 1) -> None:
-        """Add ``count``."""
         self._count += count
 
     def collect(self) -> Iterable[Metric]:

@@ -43,13 +43,8 @@ DECODE_IN_THREAD_BYTES = 2**16
 """Longer messages are unpacked in a thread, as Ogg Opus always is: they would block the event loop."""
 
 
-async def serve_recognition(
-    websocket: WebSocket,
-    service: SpeechService,
-    metrics: KyutaiMetrics,
-    idle_timeout_s: float = IDLE_TIMEOUT_S,
-) -> None:
-    """Serve one client of ``/api/asr-streaming``; it is closed after ``idle_timeout_s`` without a message."""
+async def serve_recognition(websocket: WebSocket, service: SpeechService, metrics: KyutaiMetrics) -> None:
+    """Serve one client of ``/api/asr-streaming``."""
     try:
         language = read_language(websocket.query_params)
         prompt = read_prompt(websocket.query_params)
@@ -68,7 +63,7 @@ async def serve_recognition(
             prompt=prompt,
         )
 
-    connection = _RecognitionConnection(client, open_session, metrics, idle_timeout_s)
+    connection = _RecognitionConnection(client, open_session, metrics)
     try:
         await connection.run()
     finally:
@@ -87,13 +82,11 @@ class _RecognitionConnection:
         client: Client,
         open_session: Callable[[], RecognitionSession],
         metrics: KyutaiMetrics,
-        idle_timeout_s: float,
     ) -> None:
         self._client = client
         self._open_session = open_session
         self._session: RecognitionSession | None = None
         self._metrics = metrics
-        self._idle_timeout_s = idle_timeout_s
         # An Init waits for a new session; the event is set while a session takes audio.
         self._restarting = False
         self._session_ready = asyncio.Event()
@@ -120,19 +113,19 @@ class _RecognitionConnection:
     async def _read(self) -> None:
         """Handle the client's messages until it disconnects. Raises BadMessage and InvalidRequest."""
         now = asyncio.get_running_loop().time
-        deadline = now() + self._idle_timeout_s
+        deadline = now() + IDLE_TIMEOUT_S
         while True:
             try:
                 async with asyncio.timeout_at(deadline):
                     packed = await self._client.receive()
             except TimeoutError:
-                await self._client.close(NORMAL, f"nothing came for {self._idle_timeout_s:g} s")
+                await self._client.close(NORMAL, f"nothing came for {IDLE_TIMEOUT_S:g} s")
                 return
             if packed is None:
                 return
             if isinstance(packed, bytes):
                 await self._handle(packed)
-                deadline = now() + self._idle_timeout_s
+                deadline = now() + IDLE_TIMEOUT_S
 
     async def _handle(self, packed: bytes) -> None:
         await self._session_ready.wait()

@@ -188,7 +188,6 @@ class VoxCPMConnection:
             metrics.request_ended(mode, status, time.perf_counter() - request.since, runner.started)
 
     def _end(self, request_id: str) -> None:
-        """Free the id of a request that has ended."""
         del self._requests[request_id]
         self._remember(request_id)
 

@@ -87,7 +87,6 @@ class RequestRunner:
         """True once the request has left the queue."""
 
     async def run(self) -> None:
-        """Run the request to its end."""
         async with AsyncExitStack() as stack:
             try:
                 voice, request = await self._voice_and_request()

@@ -31,7 +31,6 @@ from kani.protocols.wyoming.speaking import Speech, open_speech
 
 
 def code_of(error: BadMessage | SpeechError) -> str:
-    """Return the code of an error."""
     match error:
         case BadMessage() | InvalidRequest():
             return "invalid-request"
@@ -45,7 +44,6 @@ def code_of(error: BadMessage | SpeechError) -> str:
 
 
 def text_of(error: BadMessage | SpeechError) -> str:
-    """Return the sentence of an error."""
     return "the server is stopping" if isinstance(error, SpeechCancelled) else str(error)
 
 

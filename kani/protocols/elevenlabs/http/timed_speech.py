@@ -63,7 +63,6 @@ class TimedSpeech(SpokenPassages, ABC, Generic[T]):
 
 
 def whole_answer_budget() -> MemoryBudget:
-    """Make the memory budget of whole answers."""
     return MemoryBudget(MAX_WHOLE_ANSWER_BYTES, alternative="ask for /stream")
 
 

@@ -31,20 +31,10 @@ MAX_WAITING = 8
 class RealtimeConnection:
     """One client; call ``run`` after the handshake."""
 
-    def __init__(
-        self,
-        client: Client,
-        service: SpeechService,
-        config: SessionConfig,
-        max_audio_s: float = MAX_RECORDING_S,
-        idle_timeout_s: float = IDLE_TIMEOUT_S,
-    ) -> None:
-        """max_audio_s: longest audio of the connection; idle_timeout_s: longest time without a message."""
+    def __init__(self, client: Client, service: SpeechService, config: SessionConfig) -> None:
         self._client = client
         self._service = service
         self._config = config
-        self._max_audio_s = max_audio_s
-        self._idle_timeout_s = idle_timeout_s
         self._previous_text = ""
         self._audio_s = 0.0  # so far
         self._current: Recognition | None = None  # takes the audio that comes
@@ -67,10 +57,10 @@ class RealtimeConnection:
         """Handle messages until the client disconnects. Raises BadMessage and SpeechError."""
         while True:
             try:
-                async with asyncio.timeout(self._idle_timeout_s):
+                async with asyncio.timeout(IDLE_TIMEOUT_S):
                     text = await self._client.receive()
             except TimeoutError as error:
-                reason = f"nothing came for {self._idle_timeout_s:g} s"
+                reason = f"nothing came for {IDLE_TIMEOUT_S:g} s"
                 raise Refused("insufficient_audio_activity", reason, NORMAL) from error
             if text is None:
                 return
@@ -92,8 +82,8 @@ class RealtimeConnection:
         start_s = self._audio_s
         rate = self._config.input_format.sample_rate
         self._audio_s += len(samples) / rate
-        if self._audio_s > self._max_audio_s:
-            reason = f"the session has too much audio (at most {self._max_audio_s:g} s)"
+        if self._audio_s > MAX_RECORDING_S:
+            reason = f"the session has too much audio (at most {MAX_RECORDING_S:g} s)"
             raise Refused("session_time_limit_exceeded", reason, NORMAL)
         if self._current is None:
             session = self._service.open_recognition(

@@ -52,7 +52,6 @@ class Fault(NamedTuple):
     code: int  # of the close
 
     def as_json(self) -> str:
-        """Return the message."""
         return dumps({"message_type": self.message_type, "error": self.reason})
 
 
@@ -75,8 +74,6 @@ class AudioChunk(Struct):
 
 
 class Input(NamedTuple):
-    """The request of a message."""
-
     samples: Samples
     commit: bool
     previous_text: str  # what was said before the session

@@ -109,7 +109,6 @@ def complete(text: str, total_duration_ms: int) -> str:
 
 
 def error_message(error: SpeechError | BadMessage) -> str:
-    """Write an error."""
     # Only a stopping server cancels here: an utterance that the client stops is answered by "stopped".
     sentence = "the server is stopping" if isinstance(error, SpeechCancelled) else str(error)
     return _message("error", message=sentence)

@@ -188,8 +188,6 @@ class Alignment:
 
 @dataclass(frozen=True, slots=True)
 class Alignments:
-    """The two alignments of a message."""
-
     written: Alignment | None = None  # of the client's characters
     normalized: Alignment | None = None  # of their spoken form
 
@@ -235,7 +233,6 @@ class MessageWriter:
 
 
 def dumps(message: Mapping[str, Any]) -> str:
-    """Write a message."""
     # ASCII: an unpaired surrogate in a client's text comes back as the same escape. Keys in the order of
     # ElevenLabs' service.
     return json.dumps(message, separators=(",", ":"), sort_keys=True)

@@ -48,7 +48,6 @@ def longest_bodies() -> Mapping[str, int]:
 
 
 def transcription_routes(service: SpeechService) -> list[BaseRoute]:
-    """Return the routes."""
     uploads = _uploads()
 
     async def answer(request: Request, *, translate: bool) -> Response:
