@@ -96,11 +96,7 @@ def test_settings_reach_kokoro(tmp_path: Path) -> None:
             {"python": "p", "languages": "NL,de", "model": "m"},
             PocketSettings(python="p", languages="NL,de", model="m"),
         ),
-        (
-            "voxcpm",
-            {"python": "p", "model": "m", "denoiser": "d"},
-            VoxCPMSettings(python="p", model="m", denoiser="d"),
-        ),
+        ("voxcpm", {"python": "p", "denoiser": "d"}, VoxCPMSettings(python="p", denoiser="d")),
         (
             "kyutai",
             {"python": "p", "model": "m", "voices": "v"},

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass
 from itertools import chain
 
 from kani.core.recognizer import STEP_S, RecognizedWord, Step
@@ -89,17 +88,17 @@ SAID_S = 0.3
 """Seconds of voice in which something was said, though no word is recognised; a cough has less."""
 
 
-@dataclass(frozen=True, slots=True)
-class Tuning:
-    """Thresholds of the decision."""
+VOICE = 0.5
+"""Least probability of a voice."""
 
-    voice: float = 0.5  # least probability of a voice
-    voice_s: float = 0.6  # voice that interrupts before its words are known: "sí, sí" has less
-    word_s: float = 0.15  # least voice of a word: recognisers hear words in coughs as well
-    nothing_s: float = 0.2  # silence after which a voice without words was nothing
+VOICE_S = 0.6
+"""Seconds of voice that interrupt before its words are known: "sí, sí" has less."""
 
+WORD_S = 0.15
+"""Least seconds of voice of a word: recognisers hear words in coughs as well."""
 
-TUNING = Tuning()
+NOTHING_S = 0.2
+"""Seconds of silence after which a voice without words was nothing."""
 
 
 class Verdict(enum.Enum):
@@ -118,10 +117,9 @@ class Verdict(enum.Enum):
 class VoiceOverAnswer:
     """Judges one stretch of voice over an answer, from its first step on; times are the recogniser's."""
 
-    def __init__(self, is_echo: Callable[[Samples], bool], tuning: Tuning = TUNING) -> None:
+    def __init__(self, is_echo: Callable[[Samples], bool]) -> None:
         """is_echo: returns whether audio is the answer's own, come back."""
         self._is_echo = is_echo
-        self._tuning = tuning
         self.echo_until_s = 0.0
         """End of the answer's echo so far."""
         self._silence_s = 0.0
@@ -142,7 +140,7 @@ class VoiceOverAnswer:
     def judge(self, step: Step, heard: Callable[[], Samples]) -> Verdict:
         """Return what is known after a step; heard: returns the last ``HEARD_S`` of audio until its end."""
         now_s = (step.index + 1) * STEP_S
-        voiced_s = step.voiced_s(self._tuning.voice)
+        voiced_s = step.voiced_s(VOICE)
         if voiced_s and self._is_echo(heard()):
             self.echo_until_s = now_s
             self.words.clear()
@@ -152,12 +150,12 @@ class VoiceOverAnswer:
         if self.interrupts:
             return Verdict.INTERRUPTS
         known = step.settled or step.pause_probabilities[2] >= LIKELY
-        silent = self._silence_s >= self._tuning.nothing_s
+        silent = self._silence_s >= NOTHING_S
         return Verdict.NOTHING if known and silent else Verdict.OPEN
 
     @property
     def interrupts(self) -> bool:
         """True if there is a word so far, or enough voice, that is more than a listener's."""
-        if not self.words or self.voiced_s < self._tuning.word_s:
-            return self.voiced_s >= self._tuning.voice_s
+        if not self.words or self.voiced_s < WORD_S:
+            return self.voiced_s >= VOICE_S
         return not is_backchannel([word.text for word in self.words], self.words[-1].language)

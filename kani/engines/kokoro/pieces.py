@@ -76,8 +76,8 @@ WHOLE = Manner()
 class Preparing(ABC):
     """Prepares utterances: Kokoro, or a student of one of its voices."""
 
-    def __init__(self, speed: PredictionSpeed | None = None) -> None:
-        self.speed = speed or PredictionSpeed()
+    def __init__(self) -> None:
+        self.speed = PredictionSpeed()
         """Speed of the predictions so far, of all segments."""
 
     @abstractmethod

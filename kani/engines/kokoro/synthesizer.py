@@ -36,7 +36,7 @@ from kani.engines.kokoro.pitch_control import (
     emphasize,
     emphasized_symbols,
 )
-from kani.engines.kokoro.speed_check import MEASURED_SYMBOLS, PredictionSpeed
+from kani.engines.kokoro.speed_check import MEASURED_SYMBOLS
 from kani.engines.kokoro.text.phonemes import Utterance
 from kani.engines.kokoro.timing import TRAILING_SILENCE_S, TimedAudio, Timeline, voiced_frame_range
 from kani.engines.kokoro.voice_mix import MAX_PITCH_SHIFT, VoiceMix, VoiceOrMix, add_mix_prosody, voice_or_mix
@@ -91,11 +91,10 @@ class NetworkSynthesizer(PreparingSynthesizer):
         model: SplitModel,
         styles: StyleTables,
         statistics: StatisticsTable,
-        speed: PredictionSpeed | None = None,
         sample: tuple[str, Segment] = (MEASURED_SYMBOLS, Segment("", DEFAULT_VOICES["en"], "en")),
     ) -> None:
         """sample: symbols, and a segment with the voice, that its speed is measured with."""
-        super().__init__(speed)
+        super().__init__()
         self.sample = sample
         self.model = model
         self._styles = styles
@@ -160,14 +159,8 @@ class NetworkSynthesizer(PreparingSynthesizer):
 class WindowedSynthesizer(NetworkSynthesizer):
     """Kokoro, which also speaks like recordings."""
 
-    def __init__(
-        self,
-        model: SplitModel,
-        voices: Voices,
-        statistics: StatisticsTable,
-        speed: PredictionSpeed | None = None,
-    ) -> None:
-        super().__init__(model, voices, statistics, speed)
+    def __init__(self, model: SplitModel, voices: Voices, statistics: StatisticsTable) -> None:
+        super().__init__(model, voices, statistics)
         self._voices = voices
 
     def voice_of(self, segment: Segment) -> VoiceOrMix:

@@ -155,8 +155,6 @@ def error_object(
     return {"message": message, "type": kind, "param": param, "code": code or _CODES.get(status)}
 
 
-def error_body(
-    status: int, message: str, param: str | None = None, code: str | None = None
-) -> dict[str, Any]:
+def error_body(status: int, message: str) -> dict[str, Any]:
     """Return the body of an error that the server answers before a request reaches the API."""
-    return {"error": error_object(status, message, param, code)}
+    return {"error": error_object(status, message)}

@@ -59,8 +59,8 @@ log = logging.getLogger("server")
 
 
 @asynccontextmanager
-async def watch_event_loop(stop_s: float, hang_s: float = HANG_S) -> AsyncIterator[None]:
-    """While the body runs, end this process when its event loop has stood still for ``hang_s`` seconds.
+async def watch_event_loop(stop_s: float) -> AsyncIterator[None]:
+    """While the body runs, end this process when its event loop has stood still for ``HANG_S`` seconds.
 
     stop_s: the time that a stop by one of ``STOPS`` may take; their handlers have to be installed before. The
     process ends by SIGABRT and writes the stack of each thread to standard error. On Windows nothing is
@@ -75,7 +75,7 @@ async def watch_event_loop(stop_s: float, hang_s: float = HANG_S) -> AsyncIterat
         with _beating(beat):
             yield
         return
-    arguments = (os.getpid(), hang_s, stop_s + MARGIN_S)
+    arguments = (os.getpid(), HANG_S, stop_s + MARGIN_S)
     command = [sys.executable, "-I", "-S", str(PROGRAM), *map(str, arguments)]
     try:
         process = await start_process(command, stdin=subprocess.PIPE)
