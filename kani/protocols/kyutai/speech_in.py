@@ -199,7 +199,7 @@ class _RecognitionConnection:
             case Step():
                 self.steps += 1
                 arrived_at = self._arrived_at((event.index + 1) * FRAME_SAMPLES)
-                self._metrics.frame_recognized(time.perf_counter() - arrived_at)
+                self._metrics.recognition_step.observe(time.perf_counter() - arrived_at)
                 await send(messages.step(event.index, event.pause_probabilities, session.backlog_samples))
 
     def _arrived_at(self, sample: int) -> float:

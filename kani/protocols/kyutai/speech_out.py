@@ -128,7 +128,7 @@ class _SpeechConnection:
 
     def _flush(self) -> None:
         if not self._finished:
-            self._metrics.idle_flushed()
+            self._metrics.missing_words.inc()
             self._session.flush()
 
     def _handle(self, message: SpeechMessage) -> bool:

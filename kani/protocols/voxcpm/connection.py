@@ -48,11 +48,8 @@ async def serve(websocket: WebSocket, shared: SharedState) -> None:
     """Serve one client of ``/tts``."""
     offered = websocket.scope["subprotocols"]
     await websocket.accept(next((name for name in SUBPROTOCOLS if name in offered), None))
-    shared.metrics.connected()
-    try:
+    with shared.metrics.connections.track_inprogress():
         await VoxCPMConnection(Client(websocket), shared).run()
-    finally:
-        shared.metrics.disconnected()
 
 
 class _Request:
@@ -170,7 +167,7 @@ class VoxCPMConnection:
             await self._client.send(last)
 
         runner = RequestRunner(context, request_id, request.params, finish)
-        metrics.request_queued()
+        metrics.queue.inc()
         try:
             request.running = asyncio.current_task()
             if request.cancelled:
