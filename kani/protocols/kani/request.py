@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 from typing import Any
@@ -67,7 +67,7 @@ async def open_speech(
     connection: HTTPConnection,
     voices: NamedVoices,
     memory: LanguageMemory | None = None,
-) -> AsyncIterator[tuple[SpeechSession, AsyncIterator[SpeechChunk]]]:
+) -> AsyncIterator[tuple[SpeechSession, AsyncGenerator[SpeechChunk, None]]]:
     """Yield a request's session and its audio: 22,050 Hz, in chunks of at most ``chunk_size`` frames.
 
     memory: the connection's. Raises SpeechError, also while the audio is read.
