@@ -6,6 +6,7 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, aclosing
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 from starlette.requests import Request
@@ -104,23 +105,14 @@ def four_routes(
                 stack=stack.pop_all(),
             )
 
-    async def convert(request: Request) -> Response:
-        return await whole(request, timed=False)
-
-    async def convert_with_timestamps(request: Request) -> Response:
-        return await whole(request, timed=True)
-
-    async def stream(request: Request) -> Response:
-        return await streamed(request, timed=False)
-
-    async def stream_with_timestamps(request: Request) -> Response:
-        return await streamed(request, timed=True)
+    def call(end: str, answer: Callable[..., Awaitable[Response]], *, timed: bool) -> Route:
+        return Route(path + end, endpoint(partial(answer, timed=timed)), methods=["POST"])
 
     return [
-        Route(path, endpoint(convert), methods=["POST"]),
-        Route(f"{path}/with-timestamps", endpoint(convert_with_timestamps), methods=["POST"]),
-        Route(f"{path}/stream", endpoint(stream), methods=["POST"]),
-        Route(f"{path}/stream/with-timestamps", endpoint(stream_with_timestamps), methods=["POST"]),
+        call("", whole, timed=False),
+        call("/with-timestamps", whole, timed=True),
+        call("/stream", streamed, timed=False),
+        call("/stream/with-timestamps", streamed, timed=True),
     ]
 
 

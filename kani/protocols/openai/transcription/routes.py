@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, aclosing
+from functools import partial
 from typing import Any
 
 from starlette.requests import Request
@@ -83,15 +84,9 @@ def transcription_routes(service: SpeechService) -> list[BaseRoute]:
             transcript = await cancel_on_disconnect(request, collected, name=TASK_NAME)
             return _whole(transcript, params)
 
-    async def transcribe(request: Request) -> Response:
-        return await answer(request, translate=False)
-
-    async def translate(request: Request) -> Response:
-        return await answer(request, translate=True)
-
     return [
-        Route(TRANSCRIPTIONS_PATH, endpoint(transcribe), methods=["POST"]),
-        Route(TRANSLATIONS_PATH, endpoint(translate), methods=["POST"]),
+        Route(path, endpoint(partial(answer, translate=translate)), methods=["POST"])
+        for path, translate in ((TRANSCRIPTIONS_PATH, False), (TRANSLATIONS_PATH, True))
     ]
 
 
