@@ -19,7 +19,7 @@ from kani.composition.speech_service import build_engines
 from kani.core.engine import BackgroundLoadingEngine, Engine
 from kani.core.observer import Observer
 from kani.core.request import Limits
-from kani.core.service import SpeechService
+from kani.core.service import Parts, SpeechService
 from kani.core.types import Samples, Segment
 from kani.core.voices.catalogue import VoiceStore
 
@@ -64,14 +64,8 @@ async def started_engine(name: str) -> AsyncIterator[Engine]:
 async def service_of(engine: Engine) -> AsyncIterator[SpeechService]:
     """Yield a speech service over a started engine, with the default limits and no stored voices."""
     with tempfile.TemporaryDirectory() as folder:
-        service = SpeechService(
-            [engine],
-            VoiceStore(Path(folder)),
-            Limits(),
-            default_language="es",
-            default_voice=None,
-            observer=Observer(),
-        )
+        parts = Parts(default_language="es")
+        service = SpeechService([engine], VoiceStore(Path(folder)), Limits(), Observer(), parts)
         await service.start()
         yield service
 

@@ -21,7 +21,7 @@ from kani.core.late_engine.loading import LateEngine
 from kani.core.observer import Observer
 from kani.core.recognizer import Recognizer
 from kani.core.request import MAX_TEXT, Limits
-from kani.core.service import SpeechService
+from kani.core.service import Parts, SpeechService
 from kani.core.turns.pause_judge import TurnModel
 from kani.core.types import Recording
 from kani.core.voices.catalogue import VoiceStore
@@ -67,13 +67,9 @@ def build_service(
     restarts = _restarts(settings, registry)
     workers = WorkerMetrics(registry) if "remote" in (settings.engine, settings.recognizer) else None
     engines = build_engines(settings, registry, restarts=restarts, discover=discover, worker_metrics=workers)
-    return SpeechService(
-        engines.required,
-        VoiceStore(voice_place(settings.voice_bucket, settings.data_dir), _check_recording),
-        limits_of(settings),
+    parts = Parts(
         default_language=settings.language,
         default_voice=settings.voice,
-        observer=observer,
         late_engine=_late_engine(settings, engines, restarts),
         recognizer=build_recognizer(
             settings.recognizer,
@@ -91,6 +87,8 @@ def build_service(
         idle_unload_s=settings.idle_unload_seconds,
         detects_language=not _speaks_one_language(settings),
     )
+    store = VoiceStore(voice_place(settings.voice_bucket, settings.data_dir), _check_recording)
+    return SpeechService(engines.required, store, limits_of(settings), observer, parts)
 
 
 def _restarts(settings: Settings, registry: CollectorRegistry) -> Restarts | None:

@@ -6,7 +6,7 @@ The first session starts the recogniser; ``prepare`` starts one that has to be a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from functools import partial
 
 from kani.core import request_ids, tracing
@@ -16,7 +16,7 @@ from kani.core.errors import EngineUnavailable, UnsupportedLanguage
 from kani.core.observer import Observer
 from kani.core.recognizer import Recognizer
 from kani.core.session.admission import Admission
-from kani.core.session.recognition import RecognitionSession
+from kani.core.session.recognition import RecognitionContext, RecognitionSession
 from kani.core.session.transcription import TranscriptionSession
 from kani.core.transcriber import Transcriber, TranscriptionOptions
 from kani.core.turns.pause_judge import TurnModel
@@ -95,7 +95,7 @@ class RecognitionService:
         language: str | None,
         prompt: str = "",
     ) -> RecognitionSession:
-        """See ``SpeechService.open_recognition``."""
+        """Open a session of live speech, as ``SpeechService`` does."""
         recognizer = self._available()
         if recognizer.info.recordings_only:
             raise EngineUnavailable(recognizer.info.recordings_only)
@@ -107,11 +107,9 @@ class RecognitionService:
             self._recognitions.remove(session)
             self._release(admission, protocol)
 
-        recognized = partial(self._observer.audio_recognized, protocol)
         span = self._span("recognition", protocol, recognizer, spoken)
-        session = RecognitionSession(
-            recognizer, self._start, sample_rate, spoken, closed, recognized, span, self._turn_model, prompt
-        )
+        context = self._context(protocol, closed, span)
+        session = RecognitionSession(context, recognizer, sample_rate, spoken, prompt, self._turn_model)
         self._recognitions.add(session)
         return session
 
@@ -124,7 +122,7 @@ class RecognitionService:
         options: TranscriptionOptions,
         diarize: bool = False,
     ) -> TranscriptionSession:
-        """See ``SpeechService.open_transcription``."""
+        """Open a session of one recording, as ``SpeechService`` does."""
         recognizer = self._available()
         if not isinstance(recognizer, Transcriber):
             raise EngineUnavailable(f"the recogniser {recognizer.info.name} transcribes no recordings")
@@ -137,24 +135,20 @@ class RecognitionService:
             self._transcriptions.remove(session)
             self._release(admission, protocol)
 
-        def recognized(seconds: float) -> None:
-            # A recording is never late: nothing of it is spoken meanwhile.
-            self._observer.audio_recognized(protocol, seconds, 0.0)
-
-        rate = recognizer.info.sample_rate
         span = self._span("transcription", protocol, recognizer, options.language)
         session = TranscriptionSession(
+            self._context(protocol, closed, span),
             recognizer,
-            self._start,
-            rate,
+            recognizer.info.sample_rate,
             options,
-            closed,
-            recognized,
-            span,
             self._diarizer if diarize else None,
         )
         self._transcriptions.add(session)
         return session
+
+    def _context(self, protocol: str, closed: Callable[[], None], span: tracing.Span) -> RecognitionContext:
+        recognized = partial(self._observer.audio_recognized, protocol)
+        return RecognitionContext(self._start, closed, recognized, span)
 
     @staticmethod
     def _span(name: str, protocol: str, recognizer: Recognizer, language: str | None) -> tracing.Span:

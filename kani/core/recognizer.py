@@ -138,7 +138,7 @@ class PromptedRecognizer(Protocol):
     def recognize(
         self, audio: AsyncIterator[Samples | Mark], language: str | None
     ) -> AsyncGenerator[RecognitionEvent, None]:
-        """See ``Recognizer.recognize``."""
+        """Recognise audio without a prompt."""
         return self.recognize_prompted(audio, language, "")
 
     def recognize_prompted(

@@ -56,65 +56,64 @@ class ServiceState:
     """Segments that wait for a slot."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """Settings of a service, and what it may have beside its engines; None disables a part."""
+
+    default_language: str | None = None
+    """BCP 47 tag, instead of the protocols' own where nothing tells a text's language."""
+    default_voice: str | None = None
+    """Id that replaces the default voice of its own language."""
+    late_engine: LateEngine | None = None
+    """An engine that is loaded in the background and then preferred to the others."""
+    recognizer: Recognizer | None = None
+    starts_recognizer: bool = False
+    """Whether it starts with the service, which fails where it cannot; else the first session starts it."""
+    turn_model: TurnModel | None = None
+    """Hears whether a speaker has said all, for the recognition sessions that ask for it."""
+    diarizer: Diarizer | None = None
+    """Tells the speakers of recordings apart."""
+    reference_voice: ReferenceVoice | None = None
+    """Finds the words in the audio of engines that do not time them."""
+    lexicon: LexiconFile | None = None
+    """The server's own pronunciations."""
+    chat_model: ChatModel | None = None
+    """Answers in conversations."""
+    idle_unload_s: float | None = None
+    """Seconds without a request after which the recogniser, and each engine but the first, is unloaded where
+    it can be; None: never."""
+    detects_language: bool = True
+    """Whether the detector of languages is loaded; False where the engines speak one."""
+
+
 class SpeechService:
     """Speech synthesis and recognition over a list of engines and one recogniser."""
 
     def __init__(
-        self,
-        engines: Sequence[Engine],
-        store: VoiceStore,
-        limits: Limits,
-        *,
-        default_language: str | None,
-        default_voice: str | None,
-        observer: Observer,
-        late_engine: LateEngine | None = None,
-        recognizer: Recognizer | None = None,
-        starts_recognizer: bool = False,
-        turn_model: TurnModel | None = None,
-        diarizer: Diarizer | None = None,
-        reference_voice: ReferenceVoice | None = None,
-        lexicon: LexiconFile | None = None,
-        chat_model: ChatModel | None = None,
-        idle_unload_s: float | None = None,
-        detects_language: bool = True,
+        self, engines: Sequence[Engine], store: VoiceStore, limits: Limits, observer: Observer, parts: Parts
     ) -> None:
         """Nothing is started yet.
 
         engines: in order of preference: the first that supports a language speaks it.
-        default_language: BCP 47 tag, instead of the protocols' own where nothing tells a text's language.
-        default_voice: id that replaces the default voice of its own language.
-        late_engine: an engine that is loaded in the background and then preferred to the others.
-        recognizer: started by the first recognition session; None disables recognition.
-        starts_recognizer: starts it with the service instead, which fails where it cannot start.
-        turn_model: hears whether a speaker has said all, for the recognition sessions that ask for it.
-        diarizer: tells the speakers of recordings apart; None: nothing does.
-        reference_voice: finds the words in the audio of engines that do not time them.
-        lexicon: the server's own pronunciations.
-        chat_model: answers in conversations; None: nothing does.
-        idle_unload_s: seconds without a request after which the recogniser, and each engine but the first,
-            is unloaded where it can be; None: never.
-        detects_language: whether the detector of languages is loaded; False where the engines speak one.
         """
         self.store = store
-        self.chat_model = chat_model
+        self.chat_model = parts.chat_model
         self._recognition = RecognitionService(
-            recognizer, observer, turn_model, diarizer, starts_early=starts_recognizer
+            parts.recognizer,
+            observer,
+            parts.turn_model,
+            parts.diarizer,
+            starts_early=parts.starts_recognizer,
         )
-        self._idle_unload_s = idle_unload_s
-        self._detects_language = detects_language
-        self.late_engine = late_engine
-        self._reference_voice = reference_voice
-        self._lexicon = lexicon
+        self._parts = parts
+        self.late_engine = parts.late_engine
         self._engines_to_start = tuple(engines)
         self._engines: tuple[Engine, ...] = ()
         self._limits = limits
-        self._default_language = default_language
-        self._default_voice = default_voice
         self._observer = observer
         self._admission: Admission | None = None
         self._catalogue: VoiceCatalogue | None = None
-        self.cloning = VoiceCloner(store, default_language or DEFAULT_LANGUAGE)
+        self.cloning = VoiceCloner(store, parts.default_language or DEFAULT_LANGUAGE)
         self._numbers = count()
         self._sessions: dict[int, SpeechSession] = {}
 
@@ -143,8 +142,8 @@ class SpeechService:
             self._catalogue = self._catalogue_of(self._engines)
             self.cloning.start(self._engines)
             await texts
-            if self._lexicon is not None:
-                await self._lexicon.refresh()
+            if self._parts.lexicon is not None:
+                await self._parts.lexicon.refresh()
             started.pop_all()
         self._admission = Admission(self._limits, self._observer)
         for engine in self._engines:
@@ -161,22 +160,22 @@ class SpeechService:
         They read for half a second, which the first request must not wait for.
         """
         loading = [load_names, _load_tables]
-        loading += [language_detection.load_detector] if self._detects_language else []
+        loading += [language_detection.load_detector] if self._parts.detects_language else []
         await asyncio.gather(*map(asyncio.to_thread, loading))
 
     def _check_default_voice(self) -> None:
         """Raise UnknownVoice for a stored voice that is not there, before an engine loads."""
-        if self._default_voice is not None and self._default_voice.startswith(CUSTOM_PREFIX):
+        if self._parts.default_voice is not None and self._parts.default_voice.startswith(CUSTOM_PREFIX):
             with suppress(StoreUnavailable):
-                if not self.store.get(self._default_voice).language:
+                if not self.store.get(self._parts.default_voice).language:
                     log.warning(
                         "the configured default voice %s has no language, so it replaces no default voice: "
                         "keep it again with its language",
-                        self._default_voice,
+                        self._parts.default_voice,
                     )
 
     def _catalogue_of(self, engines: Sequence[Engine]) -> VoiceCatalogue:
-        return VoiceCatalogue(engines, self.store, self._default_voice)
+        return VoiceCatalogue(engines, self.store, self._parts.default_voice)
 
     def _prefer(self, engine: Engine) -> None:
         """Prefer an engine that has joined to the others, from each session's next segment on."""
@@ -191,11 +190,11 @@ class SpeechService:
 
     def _unload_idle(self) -> None:
         """Let the recogniser, and every engine but the preferred one, unload while nothing needs it."""
-        if self._idle_unload_s is None:
+        if self._parts.idle_unload_s is None:
             return
         for each in (*self._engines[1:], self.recognizer):
             if isinstance(each, Unloadable):
-                each.unload_after(self._idle_unload_s)
+                each.unload_after(self._parts.idle_unload_s)
 
     def _add_slots(self, admission: Admission, engine: Engine) -> None:
         slots = partial(self._slots_of, engine)
@@ -343,7 +342,7 @@ class SpeechService:
         voices = VoiceResolver(
             lambda: self.catalogue,
             request,
-            default_language=self._default_language or fallback_language,
+            default_language=self._parts.default_language or fallback_language,
             memory=memory,
             cloning=clones,
         )
@@ -365,8 +364,8 @@ class SpeechService:
             closed=closed,
             low_latency=low_latency,
             prepare=prepare,
-            reference_voice=self._reference_voice,
-            lexicon=self._lexicon,
+            reference_voice=self._parts.reference_voice,
+            lexicon=self._parts.lexicon,
         )
         session = self._sessions[number] = SpeechSession(request, protocol, context, voice)
         return session

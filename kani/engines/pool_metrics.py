@@ -43,7 +43,6 @@ class WorkerMetrics(Collector):
         self._recognizers = states
 
     def collect(self) -> Iterator[Metric]:
-        """See ``Collector``."""
         slots = GaugeMetricFamily(
             "kani_worker_slots", "Slots of an engine worker; 0 while it cannot be used.", labels=["replica"]
         )

@@ -106,14 +106,12 @@ class Registry:
         return recognizer_in_process(launch, info, restarts.of(name))
 
     def speech_worker(self, worker: PackageWorker, resources: Resources) -> CloningEngine:
-        """See ``Host.speech_worker``."""
         from kani.engines.remote.processes import engine_in_process, launch_of
 
         launch = launch_of("engine", worker.name, worker.settings, resources, worker.adapter)
         return engine_in_process(launch, self._count(worker.name), python=worker.python)
 
     def hearing_worker(self, worker: PackageWorker, resources: Resources) -> Recognizer:
-        """See ``Host.hearing_worker``."""
         from kani.engines.remote.processes import launch_of, recognizer_in_process
 
         launch = launch_of("recognizer", worker.name, worker.settings, resources, worker.adapter)

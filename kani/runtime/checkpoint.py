@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,8 +10,6 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 
 from kani.runtime.errors import CheckpointError
-
-_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 def weight_files(folder: Path) -> list[Path]:
@@ -40,23 +36,6 @@ def open_weights(path: Path) -> Any:
         return safe_open(path, framework="pt", device="cpu")
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{path.name} is not a safetensors file: {error}") from error
-
-
-def verify(path: Path) -> None:
-    """Compare a file of the hub's cache with its SHA-256, the content's name in the cache.
-
-    Raises CheckpointError for one that fails; does nothing for a file that is elsewhere.
-    """
-    content = path.resolve()
-    if not path.is_symlink() or not _SHA256.fullmatch(content.name):
-        return
-    with content.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if found != content.name:
-        raise CheckpointError(
-            f"{path.name} in the cache fails its SHA-256: delete it there (KANI_CACHE_DIR), and start again "
-            "with a network"
-        )
 
 
 def read_json(path: Path) -> Mapping[str, Any]:

@@ -9,7 +9,6 @@ import re
 import sys
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, distribution, requires
-from importlib.util import find_spec
 from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parents[2]
@@ -43,11 +42,6 @@ def install_command(extra: str, requirements: str, *names: str) -> str:
     missing = [package for package in packages if not _is_installed(package)]
     options = "" if missing else "--force-reinstall "
     return f"pip install {options}" + " ".join(f'"{package}"' for package in missing or packages)
-
-
-def missing_package(module: str, extra: str, requirements: str) -> str:
-    """Return "MODULE: COMMAND" for a package that is not installed, empty for one that is; imports none."""
-    return "" if find_spec(module) is not None else f"{module}: {install_command(extra, requirements)}"
 
 
 def _packages(extra: str) -> Iterator[str]:

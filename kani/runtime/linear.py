@@ -38,11 +38,9 @@ class Dense:
         self._weight = weight.to(device=device, dtype=precision)
 
     def __call__(self, rows: Tensor) -> Tensor:
-        """See ``Linear``."""
         return functional.linear(rows.to(self._weight.dtype), self._weight)
 
     def normed(self, rows: Tensor, epsilon: float) -> Tensor:
-        """See ``Linear``."""
         return self(rows * torch.rsqrt(rows.square().mean(-1, keepdim=True) + epsilon))
 
 
@@ -82,7 +80,6 @@ class Int8:
         return "fbgemm" in torch.backends.quantized.supported_engines
 
     def __call__(self, rows: Tensor) -> Tensor:
-        """See ``Linear``."""
         peaks = rows.abs().amax(-1, keepdim=True).clamp_min_(_TINY)
         return self._unit_product(rows / peaks).mul_(peaks)
 

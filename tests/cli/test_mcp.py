@@ -17,8 +17,7 @@ from mcp import Client, StdioServerParameters
 from mcp_types import CallToolResult, ListRootsResult, Root
 
 from kani.cli.mcp import command, tools
-from kani.cli.mcp.files import FileRefused, allowed, folders
-from kani.cli.mcp.tools import SpeechTools
+from kani.cli.mcp.tools import FileRefused, SpeechTools, allowed, folders
 from kani.core.audio.pcm import wav
 from kani.core.types import Samples
 from kani.library import asynchronous

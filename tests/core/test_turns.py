@@ -9,8 +9,7 @@ import pytest
 
 from kani.core.errors import EngineUnavailable
 from kani.core.recognizer import STEP_S, VOICE_CHUNK_S, RecognizedWord, Step
-from kani.core.turns.backchannels import is_backchannel
-from kani.core.turns.interruption import Verdict, VoiceOverAnswer
+from kani.core.turns.interruption import Verdict, VoiceOverAnswer, is_backchannel
 from kani.core.turns.pause_judge import HEARD_S, TUNING, PauseJudge
 from kani.core.turns.recent_audio import RecentAudio
 from kani.core.turns.speech_gate import SpeechGate, pause_probabilities

@@ -71,8 +71,6 @@ def test_whole_checkpoint_is_taken(tmp_path: Path) -> None:
         "files": files,
         "version": "checkpoint.1e68beda@240",
         "voices": {"fr/ana.wav": str(voice)},
-        "slots": None,
-        "cfg": 2.0,
     }
     (tmp_path / "ears").mkdir()
     folder = written(tmp_path / "ears", "kyutai-ears")
@@ -82,7 +80,6 @@ def test_whole_checkpoint_is_taken(tmp_path: Path) -> None:
         "languages": ["en", "fr"],
         "before_s": 0.0,
         "text_s": 0.5,
-        "slots": None,
     }
     (tmp_path / "other").mkdir()
     folder = written(tmp_path / "other", "voxcpm")

@@ -41,8 +41,9 @@ from kani.protocols.openai.speech import body as openai_body
 from kani.protocols.openai.speech.tags import split_turns
 from kani.protocols.openai.transcription.params import parse_params
 from kani.protocols.shared import client_languages
+from kani.protocols.shared.errors import RequestError
 from kani.protocols.shared.recordings.upload import AudioUploads
-from kani.protocols.voices_api.forms import VoiceRequestError, read_form
+from kani.protocols.voices_api.forms import read_form
 from kani.protocols.voxcpm import messages as voxcpm
 from kani.protocols.voxcpm.params import read_params
 from kani.text import languages
@@ -270,7 +271,7 @@ def cases(service: Any, loop: asyncio.AbstractEventLoop) -> list[Case]:
             Unprocessable,
             InvalidRequest,
         ),
-        case("voices form", _posted("files"), awaited(kept), VoiceRequestError),
+        case("voices form", _posted("files"), awaited(kept), RequestError),
         case("openai body", as_json_bytes, _read_openai, ApiError, SpeechError),
         case("openai marks", Mutator.text, _read_marks, ApiError),
         case("mix of voices", Mutator.text, parse_mix, InvalidRequest),

@@ -16,6 +16,7 @@ from kani.core.audio.pcm import wav
 from kani.core.errors import InvalidRequest
 from kani.core.service import SpeechService
 from kani.core.types import Embedding, Recording, Samples, Segment, SpeechChunk
+from kani.core.voices.store import NewVoice
 from kani.protocols.kani import protocol as kani
 from kani.protocols.kyutai import protocol as kyutai
 from kani.protocols.shared.protocol import Context, Protocol
@@ -68,7 +69,7 @@ class CloningServer:
     async def keep(self, name: str, level: float) -> None:
         """Keep a voice that sounds so loud."""
         await self.service.cloning.add(
-            name, hum(4.0, level), consent="It is me.", origin="test", language="es"
+            NewVoice(name, hum(4.0, level), consent="It is me.", origin="test", language="es")
         )
 
 

@@ -19,6 +19,7 @@ from kani.core.audio.pcm import wav
 from kani.core.types import Samples
 from kani.core.voices.consents import ConsentStore
 from kani.core.voices.recording_advice import advice
+from kani.core.voices.store import NewVoice
 from kani.engines.espeak.reference_voice import EspeakReferenceVoice
 from kani.protocols.voices_api.preview import PreviewCache
 from kani.protocols.voices_api.protocol import routes
@@ -342,14 +343,14 @@ def test_invalid_givennames_its_field(
     start_app: StartApp, voice: str, query: dict[str, str], status: int, param: str
 ) -> None:
     server = start_app()
-    server.service.store.add("ana", recording(), "It is mine.", origin="test")
+    server.service.store.add(NewVoice("ana", recording(), consent="It is mine.", origin="test"))
     answer = preview(server, voice, **query)
     assert (answer.status_code, answer.json()["error"]["param"]) == (status, param)
 
 
 def test_client_without_a_key_hears_built_in_voices_alone(start_app: StartApp) -> None:
     server = start_app(KANI_API_KEYS=KEY)
-    server.service.store.add("ana", recording(), "It is mine.", origin="test")
+    server.service.store.add(NewVoice("ana", recording(), consent="It is mine.", origin="test"))
     assert preview(server, "espeak:de", PROXIED).status_code == 200
     assert preview(server, "custom:ana", PROXIED).status_code == 404
     assert preview(server, "ana", PROXIED).status_code == 404

@@ -159,7 +159,7 @@ def test_speech_for_kyutais_clients_is_counted_by_its_own_names() -> None:
     meter.frames_spoken(10, 0.13)
     meter.frames_spoken(2, 0.2)
     meter.frames_spoken(0, 0.1)
-    meter.idle_flushed()
+    meter.missing_words.inc()
     meter.speech_closed(12)
     samples = read(metrics)
     assert samples["py_connect", ALL] == 2 and samples["py_open_channels", ALL] == 1
@@ -179,7 +179,7 @@ def test_listening_to_kyutais_clients_is_counted_by_its_own_names() -> None:
     metrics = Metrics("0")
     meter = KyutaiMetrics(metrics.registry)
     meter.recognition_opened()
-    meter.frame_recognized(0.025)
+    meter.recognition_step.observe(0.025)
     meter.recognition_closed(125)
     meter.voice_embedded(0.07)
     samples = read(metrics)

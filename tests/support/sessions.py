@@ -13,7 +13,7 @@ import numpy as np
 from kani.core.engine import Engine
 from kani.core.observer import Observer
 from kani.core.request import Limits
-from kani.core.service import SpeechService
+from kani.core.service import Parts, SpeechService
 from kani.core.session.session import SpeechSession
 from kani.core.types import Span, SpeechChunk, SpeechRequest
 from kani.core.voices.catalogue import VoiceStore
@@ -24,8 +24,8 @@ SPANISH = SpeechRequest(language="es")
 
 def build(folder: Path, *engines: Engine, limits: Limits | None = None, **settings: Any) -> SpeechService:
     """A service that has not started, in Spanish unless ``settings`` say otherwise."""
-    settings = {"default_language": "es", "default_voice": None, "observer": Observer()} | settings
-    return SpeechService(engines, VoiceStore(folder), limits or Limits(), **settings)
+    observer, parts = settings.pop("observer", None) or Observer(), {"default_language": "es"} | settings
+    return SpeechService(engines, VoiceStore(folder), limits or Limits(), observer, Parts(**parts))
 
 
 @asynccontextmanager

@@ -3,24 +3,88 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+import importlib
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from pathlib import Path
 from typing import Annotated, Any, TypeVar
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
+import numpy as np
 from mcp.server.mcpserver import Context, ListRoots, MCPServer, Resolve
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp_types import ListRootsResult
 from pydantic import Field
 
-from kani.cli.mcp.files import FileRefused, allowed, folders
-from kani.cli.mcp.microphone import RATE, microphone
 from kani.cli.sound import CommandFailed, Output, find_player
 from kani.core.audio.pcm import pcm16
 from kani.core.errors import SpeechError
 from kani.core.request import MAX_TEXT
+from kani.core.types import Samples
 from kani.library.asynchronous import AsyncRecognizer, AsyncSpeech
 from kani.library.results import codec_of
 from websocket_config import VERSION
+
+MAX_NAME = 4096
+
+
+class FileRefused(Exception):
+    """A file that a client may not name; ``str()`` says why."""
+
+
+def folders(addresses: Sequence[str]) -> list[Path]:
+    """Return the folders of roots, as ``file://`` addresses; others name none."""
+    parts = (urlsplit(address) for address in addresses)
+    local = [part for part in parts if part.scheme == "file" and part.netloc in ("", "localhost")]
+    return [Path(url2pathname(part.path)).resolve() for part in local]
+
+
+def allowed(name: str, roots: Sequence[Path]) -> Path:
+    """Return the file that a client names, links followed; a relative name is below the first root.
+
+    Raises FileRefused.
+    """
+    if not roots:
+        raise FileRefused("file: this client names no folders (roots), so no file can be read or written")
+    if "\0" in name or len(name) > MAX_NAME:
+        raise FileRefused("file: is no name of a file")
+    try:
+        path = (roots[0] / Path(name).expanduser()).resolve()
+    except (OSError, RuntimeError) as error:
+        raise FileRefused(f"file: {name!r} cannot be followed") from error
+    if not any(path.is_relative_to(root) for root in roots):
+        listed = ", ".join(map(str, roots))
+        raise FileRefused(f"file: {name!r} is outside of the folders that this client opens: {listed}")
+    return path
+
+
+RATE = 16_000
+PIECE = 1280
+"""Samples of a piece: 80 ms."""
+
+
+async def microphone(seconds: float) -> AsyncIterator[Samples]:
+    """Yield pieces of ``PIECE`` samples at ``RATE`` hertz for some seconds. Raises CommandFailed."""
+    try:
+        sounddevice: Any = importlib.import_module("sounddevice")
+    except (ImportError, OSError) as error:
+        raise CommandFailed(f"no microphone: pip install sounddevice ({error})") from error
+    loop, pieces = asyncio.get_running_loop(), asyncio.Queue[Samples]()
+
+    def take(samples: Samples, *_: object) -> None:
+        loop.call_soon_threadsafe(pieces.put_nowait, np.asarray(samples)[:, 0].copy())
+
+    try:
+        stream = sounddevice.InputStream(
+            samplerate=RATE, channels=1, dtype="float32", blocksize=PIECE, callback=take
+        )
+        with stream:
+            for _ in range(round(seconds * RATE / PIECE)):
+                yield await pieces.get()
+    except sounddevice.PortAudioError as error:
+        raise CommandFailed(f"no microphone can be opened ({error})") from error
+
 
 LONGEST_LISTEN_S = 300.0
 

@@ -131,7 +131,7 @@ class Settings(ConversationSettings):
         "KANI_PRECISION",
         group=KANI,
         about="Precision of its arithmetic. `auto` is bfloat16 on CUDA and int8 on a CPU that can; float32 "
-        "is exact.",
+        "is exact. Pocket TTS has float32, and int8 of its language model where torch can.",
     )
 
     max_connections: int = setting(
@@ -164,7 +164,8 @@ class Settings(ConversationSettings):
         about="Segments that each engine speaks at once, Kokoro's and its students' together; further ones "
         "wait in the queue. Not set, or more: the engine's own number of slots. Kokoro's is the number of "
         "streams that this machine synthesizes in real time, measured after the start. The Kani model "
-        "takes the memory of so many slots at the start: 8 if this is not set, on CUDA 256.",
+        "takes the memory of so many slots at the start: 8 if this is not set, on CUDA 256; Kyutai's at "
+        "most 64: 1, on CUDA 4.",
     )
     max_text: int | None = setting(
         None,

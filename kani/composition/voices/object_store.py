@@ -31,8 +31,6 @@ _METADATA_SERVICE = "169.254."
 
 
 class S3ObjectStore:
-    """See ``kani.core.voices.storage.objects.ObjectStore``."""
-
     def __init__(self, bucket: str, prefix: str) -> None:
         """prefix: path below which all objects are, empty for none.
 
@@ -44,7 +42,6 @@ class S3ObjectStore:
         self._looking = _store(bucket, prefix, LOOK_TIMEOUT_S)
 
     def read(self, path: str, max_bytes: int) -> Object | None:
-        """See ``ObjectStore.read``."""
         try:
             with self._errors(FileNotFoundError):
                 return _content(obstore.get(self._store, path), max_bytes)
@@ -52,7 +49,6 @@ class S3ObjectStore:
             return None
 
     def read_if_changed(self, path: str, version: str, max_bytes: int) -> Object | None:
-        """See ``ObjectStore.read_if_changed``."""
         try:
             with self._errors(FileNotFoundError, NotModifiedError):
                 return _content(
@@ -62,12 +58,10 @@ class S3ObjectStore:
             return None
 
     def create(self, path: str, content: bytes) -> str:
-        """See ``ObjectStore.create``."""
         with self._errors(Conflict):
             return _version(obstore.put(self._store, path, content, mode="create", use_multipart=False))
 
     def replace(self, path: str, content: bytes, version: str) -> str:
-        """See ``ObjectStore.replace``."""
         try:
             with self._errors(Conflict, FileNotFoundError):
                 mode: UpdateVersion = {"e_tag": version}
@@ -76,12 +70,10 @@ class S3ObjectStore:
             raise Conflict from error
 
     def write(self, path: str, content: bytes) -> None:
-        """See ``ObjectStore.write``."""
         with self._errors():
             obstore.put(self._store, path, content, use_multipart=False)
 
     def delete_below(self, folder: str) -> None:
-        """See ``ObjectStore.delete_below``."""
         with self._errors():
             for found in obstore.list(self._store, f"{folder}/"):
                 obstore.delete(self._store, [each["path"] for each in found])

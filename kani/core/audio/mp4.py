@@ -79,7 +79,6 @@ class _OneTrack:
         self.seek(0)
 
     def read(self, size: int = -1) -> bytes:
-        """See ``io.RawIOBase``."""
         start = self._file.tell()
         data = self._file.read(size)
         end = start + len(data)

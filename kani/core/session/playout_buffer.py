@@ -30,11 +30,6 @@ class PlayoutBuffer:
         self._writable.set()
 
     @property
-    def buffered_s(self) -> float:
-        """Seconds of audio in the buffer."""
-        return self._buffered_s
-
-    @property
     def readable(self) -> bool:
         """True if ``get`` would return or raise at once."""
         return bool(self._chunks) or self._closed

@@ -7,7 +7,7 @@ import time
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack, aclosing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self
 
@@ -37,6 +37,20 @@ SLICE_S = 1.0
 """Seconds that are resampled at a time: a long piece must not block the event loop."""
 
 
+@dataclass(frozen=True, slots=True)
+class RecognitionContext:
+    """What a session of the recogniser gets from the service that opens it."""
+
+    start: Callable[[], Awaitable[None]]
+    """Makes the recogniser ready."""
+    closed: Callable[[], None]
+    """Called once nothing of the session is left."""
+    recognized: Callable[[float, float], None]
+    """Called with the seconds of audio that were recognised, and how many seconds late that is."""
+    span: tracing.Span = tracing.UNRECORDED
+    """Of the session, which ends it."""
+
+
 class RecognitionSession:
     """Feed samples, iterate over ``events``; leave by ``async with``, which frees everything.
 
@@ -46,22 +60,16 @@ class RecognitionSession:
 
     def __init__(
         self,
+        context: RecognitionContext,
         recognizer: Recognizer,
-        start: Callable[[], Awaitable[None]],
         sample_rate: int,
         language: str | None,
-        closed: Callable[[], None],
-        recognized: Callable[[float, float], None],
-        span: tracing.Span = tracing.UNRECORDED,
-        turn_model: TurnModel | None = None,
-        prompt: str = "",
+        prompt: str,
+        turn_model: TurnModel | None,
     ) -> None:
-        """start: makes the recogniser ready; sample_rate: hertz of the samples that are fed.
+        """sample_rate: hertz of the samples that are fed; prompt: see ``PromptedRecognizer``.
 
-        closed: called once nothing of the session is left; recognized: called with the seconds of audio that
-        were recognised, and how many seconds late that is; span: of the session, which ends it; turn_model:
-        hears whether a speaker has said all, where ``judges_turns`` is set; prompt: see
-        ``PromptedRecognizer``.
+        turn_model: hears whether a speaker has said all, where ``judges_turns`` is set.
         """
         self.judges_turns = False
         """True if steps tell whether the speaker has said all; costs some calls of the turn model a pause."""
@@ -71,13 +79,10 @@ class RecognitionSession:
         self._judge: PauseJudge | None = None
         self._pulled = 0  # samples that the recogniser has read
         self._recognizer = recognizer
-        self._start = start
+        self._context = context
         self._sample_rate = sample_rate
         self._language = language
         self._prompt = prompt
-        self._closed = closed
-        self._recognized = recognized
-        self._span = span
         self._waiting: deque[Samples | Mark] = deque()
         self._waiting_samples = 0
         self._fed = 0
@@ -179,22 +184,22 @@ class RecognitionSession:
         self.cancel()
         if self._again is not None:
             await self._again.aclose()
-        self._span.set({"speech.audio_s": round(self._recognized_s, 3)})
-        self._span.end(error)
-        self._closed()
+        self._context.span.set({"speech.audio_s": round(self._recognized_s, 3)})
+        self._context.span.end(error)
+        self._context.closed()
 
     async def events(self) -> AsyncGenerator[RecognitionEvent, None]:
         """Yield words, steps and marks in order; close the generator to stop the recogniser.
 
         Ends at once where the session is cancelled while the recogniser still starts.
         """
-        with self._span.child("wait"):
+        with self._context.span.child("wait"):
             if not await self._wait_for_start():
                 return
         info = self._recognizer.info  # a remote recogniser's is known only now
         if self._hears_again and info.hears_again and isinstance(self._recognizer, Transcriber):
             self._again = SecondHearing(self._recognizer, info.sample_rate, self._language, self._prompt)
-        engine = self._span.child("engine", {"speech.engine": info.name})
+        engine = self._context.span.child("engine", {"speech.engine": info.name})
         recognizing = self._recognizing()
         heard = False
         with engine:
@@ -204,7 +209,7 @@ class RecognitionSession:
                 async for event in events:
                     if isinstance(event, Step):
                         self._recognized_s = (event.index + 1) * STEP_S
-                        self._recognized(STEP_S, self._lag_s)
+                        self._context.recognized(STEP_S, self._lag_s)
                         if self._judge is not None:
                             event = await self._judge.judge(event)
                         if self._again is not None:
@@ -228,7 +233,7 @@ class RecognitionSession:
 
     async def _wait_for_start(self) -> bool:
         """Return True once the recogniser has started, and False if the session is cancelled before."""
-        starting = asyncio.ensure_future(self._start())
+        starting = asyncio.ensure_future(self._context.start())
         cancelled = asyncio.ensure_future(self._cancelled.wait())
         try:
             await asyncio.wait((starting, cancelled), return_when=asyncio.FIRST_COMPLETED)

@@ -5,20 +5,20 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from types import TracebackType
 from typing import IO, Self
 
 import numpy as np
 
-from kani.core import tracing
 from kani.core.audio.decoding import RECORDING_POOL, run_in_pool
 from kani.core.audio.recording_file import Clip, PcmFile, RecordingFile, open_recording
 from kani.core.diarization.clustering import Array
 from kani.core.diarization.diarizer import POOL, Diarizer, SpeakerStream
 from kani.core.diarization.turns import SpeakerTurn
 from kani.core.errors import EngineLost, InvalidRequest, ServerStopping
+from kani.core.session.recognition import RecognitionContext
 from kani.core.transcriber import TranscribedSegment, Transcriber, TranscriptionOptions
 from kani.core.types import Samples
 
@@ -41,28 +41,19 @@ class TranscriptionSession:
 
     def __init__(
         self,
+        context: RecognitionContext,
         transcriber: Transcriber,
-        start: Callable[[], Awaitable[None]],
         sample_rate: int,
         options: TranscriptionOptions,
-        closed: Callable[[], None],
-        recognized: Callable[[float], None],
-        span: tracing.Span = tracing.UNRECORDED,
-        diarizer: Diarizer | None = None,
+        diarizer: Diarizer | None,
     ) -> None:
-        """start: makes the recogniser ready; sample_rate: that it accepts, in hertz.
-
-        closed: called once nothing of the session is left; recognized: called with the seconds of audio that
-        the recogniser took; span: of the session, which ends it; diarizer: tells the speakers of
+        """sample_rate: that the recogniser accepts, in hertz; diarizer: tells the speakers of
         ``speaker_turns`` apart, of which there are none without it.
         """
         self._transcriber = transcriber
-        self._start = start
+        self._context = context
         self._sample_rate = sample_rate
         self._options = options
-        self._closed = closed
-        self._recognized = recognized
-        self._span = span
         self._diarizer = diarizer
         self._speakers: SpeakerStream | None = None
         self._known_voices: list[Array] = []
@@ -81,9 +72,9 @@ class TranscriptionSession:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._span.set({"speech.audio_s": round(self.duration_s, 3)})
-        self._span.end(error)
-        self._closed()
+        self._context.span.set({"speech.audio_s": round(self.duration_s, 3)})
+        self._context.span.end(error)
+        self._context.closed()
 
     def cancel(self) -> None:
         """End ``segments`` with ServerStopping before it takes more audio: the server stops."""
@@ -150,10 +141,10 @@ class TranscriptionSession:
         async with aclosing(self._audio(file, max_seconds, pcm, clip)) as audio:
             # A file that cannot be read is refused before the recogniser starts.
             first = await anext(audio)
-            with self._span.child("wait"):
-                await self._start()
+            with self._context.span.child("wait"):
+                await self._context.start()
             transcribed = self._transcriber.transcribe(_prepend(first, audio), self._options)
-            with self._span.child("engine"):
+            with self._context.span.child("engine"):
                 async with aclosing(transcribed) as segments:
                     async for segment in segments:
                         self._report(segment.end_s)
@@ -177,7 +168,7 @@ class TranscriptionSession:
                     continue
                 self.duration_s += len(piece) / self._sample_rate
                 # Once, however often the recording is begun.
-                self._recognized(max(0.0, self.duration_s - self._counted_s))
+                self._context.recognized(max(0.0, self.duration_s - self._counted_s), 0.0)
                 self._counted_s = max(self._counted_s, self.duration_s)
                 if self._speakers is not None:
                     await run_in_pool(POOL, self._speakers.feed, piece)

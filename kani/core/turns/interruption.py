@@ -7,12 +7,79 @@ not. See docs/conversation.md.
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable
+from itertools import chain
 
 from kani.core.recognizer import STEP_S, RecognizedWord, Step
-from kani.core.turns.backchannels import is_backchannel
+from kani.core.turns.words import plain
 from kani.core.types import Samples
+
+_SOUNDS = """
+ah aha aham ahem ahh eh hm hmm hmmm hum mhm mhmm mm mmhm mmhmm mmm mmmm oh ohh ooh uh uhhuh uhuh uhum um umhum
+wow mjm mju ajá aja
+"""
+
+_WORDS = """
+en yes yeah yep yup ya right okay ok k alright sure true exactly indeed good great nice cool i see got it
+es sí si ya ok okey okay vale bueno bien claro cierto exacto entiendo entendido eso genial perfecto verdad
+fr oui ouais ok okay d'accord bien bon sûr voilà exact exactement vrai hein ah
+it sì si già ok okay certo bene bravo esatto vero capito giusto ecco
+pt sim tá ok okay certo bem bom claro exato verdade entendi isso pois é
+de ja jaja ok okay genau gut klar stimmt richtig ach so achso aha verstehe
+hi हाँ हां हा हम्म अच्छा ठीक है जी सही ओके
+zh 嗯 嗯嗯 哦 噢 啊 对 对对 好 好的 是 是的 没错 行
+ja うん うんうん ん はい ええ へえ へー ほう おお ああ そう そうそう そうですね なるほど
+"""
+
+MOST_WORDS = 4
+"""More words than this are no listener's sound, whatever they are."""
+
+_LONG_ENOUGH = 4
+"""Letters of a word that may be misheard by one."""
+
+_ALIKE = str.maketrans("vcqgzdáéíóú", "bkkkstaeiou")
+"""Letters that are confused, as a voiced sound with its unvoiced one; an accent is not heard."""
+
+_ANY = frozenset(_SOUNDS.split())
+_BY_LANGUAGE = {
+    language: _ANY | frozenset(words)
+    for language, *words in (line.split() for line in _WORDS.strip().split("\n"))
+}
+
+
+def is_backchannel(words: Iterable[str], language: str) -> bool:
+    """Return True if there are ``words``, and they only show that a person listens.
+
+    language: primary subtag; of an unknown one only sounds such as "mhm" count.
+    """
+    known = _BY_LANGUAGE.get(language, _ANY)
+    # Recognisers write "Mm-hmm" and "sí,sí" as one word.
+    parts = [*chain.from_iterable(_parts(word) for word in words)]
+    return 0 < len(parts) <= MOST_WORDS and all(_is_one_of(part, known) for part in parts)
+
+
+def _is_one_of(word: str, known: Collection[str]) -> bool:
+    """Return True if a word is known, or sounds like a long enough one but for a letter."""
+    if word in known:
+        return True
+    heard = _sound(word)
+    alike = [other for other in map(_sound, known) if len(other) == len(heard) >= _LONG_ENOUGH]
+    return any(sum(map(str.__ne__, heard, other)) <= 1 for other in alike)
+
+
+def _sound(word: str) -> str:
+    """Return a word by its sounds, without a plural's ending: "vale" by itself is heard as "bales"."""
+    return (word.removesuffix("s") if len(word) > _LONG_ENOUGH else word).translate(_ALIKE)
+
+
+def _parts(word: str) -> list[str]:
+    """Return the parts of a word: joined by a hyphen they are one sound, or several words."""
+    bare = plain(word)
+    joined = bare.replace("-", "")
+    if joined in _ANY:
+        return [joined]
+    return [part for part in map(plain, bare.replace("-", " ").replace(",", " ").split()) if part]
+
 
 LIKELY = 0.6
 """Probability of a 2 s pause from which on all words before it are known (``Recognizer.recognize``)."""
@@ -21,17 +88,17 @@ SAID_S = 0.3
 """Seconds of voice in which something was said, though no word is recognised; a cough has less."""
 
 
-@dataclass(frozen=True, slots=True)
-class Tuning:
-    """Thresholds of the decision."""
+VOICE = 0.5
+"""Least probability of a voice."""
 
-    voice: float = 0.5  # least probability of a voice
-    voice_s: float = 0.6  # voice that interrupts before its words are known: "sí, sí" has less
-    word_s: float = 0.15  # least voice of a word: recognisers hear words in coughs as well
-    nothing_s: float = 0.2  # silence after which a voice without words was nothing
+VOICE_S = 0.6
+"""Seconds of voice that interrupt before its words are known: "sí, sí" has less."""
 
+WORD_S = 0.15
+"""Least seconds of voice of a word: recognisers hear words in coughs as well."""
 
-TUNING = Tuning()
+NOTHING_S = 0.2
+"""Seconds of silence after which a voice without words was nothing."""
 
 
 class Verdict(enum.Enum):
@@ -50,10 +117,9 @@ class Verdict(enum.Enum):
 class VoiceOverAnswer:
     """Judges one stretch of voice over an answer, from its first step on; times are the recogniser's."""
 
-    def __init__(self, is_echo: Callable[[Samples], bool], tuning: Tuning = TUNING) -> None:
+    def __init__(self, is_echo: Callable[[Samples], bool]) -> None:
         """is_echo: returns whether audio is the answer's own, come back."""
         self._is_echo = is_echo
-        self._tuning = tuning
         self.echo_until_s = 0.0
         """End of the answer's echo so far."""
         self._silence_s = 0.0
@@ -74,7 +140,7 @@ class VoiceOverAnswer:
     def judge(self, step: Step, heard: Callable[[], Samples]) -> Verdict:
         """Return what is known after a step; heard: returns the last ``HEARD_S`` of audio until its end."""
         now_s = (step.index + 1) * STEP_S
-        voiced_s = step.voiced_s(self._tuning.voice)
+        voiced_s = step.voiced_s(VOICE)
         if voiced_s and self._is_echo(heard()):
             self.echo_until_s = now_s
             self.words.clear()
@@ -84,12 +150,12 @@ class VoiceOverAnswer:
         if self.interrupts:
             return Verdict.INTERRUPTS
         known = step.settled or step.pause_probabilities[2] >= LIKELY
-        silent = self._silence_s >= self._tuning.nothing_s
+        silent = self._silence_s >= NOTHING_S
         return Verdict.NOTHING if known and silent else Verdict.OPEN
 
     @property
     def interrupts(self) -> bool:
         """True if there is a word so far, or enough voice, that is more than a listener's."""
-        if not self.words or self.voiced_s < self._tuning.word_s:
-            return self.voiced_s >= self._tuning.voice_s
+        if not self.words or self.voiced_s < WORD_S:
+            return self.voiced_s >= VOICE_S
         return not is_backchannel([word.text for word in self.words], self.words[-1].language)

@@ -19,7 +19,7 @@ from kani.core.errors import Busy, InvalidRequest, NameTaken, SpeechError, Store
 from kani.core.types import Embedding, Recording, Similarity
 from kani.core.voices.embedding_cache import EmbeddingCache
 from kani.core.voices.refinement_queue import RefinementQueue
-from kani.core.voices.store import CUSTOM_PREFIX, StoredVoice, VoiceStore
+from kani.core.voices.store import CUSTOM_PREFIX, NewVoice, StoredVoice, VoiceStore
 from kani.text.languages import primary
 
 log = logging.getLogger(__name__)
@@ -119,38 +119,18 @@ class VoiceCloner:
         made = [await self.embed(engine, recording, self._default_language) for engine in self._engines]
         return tuple(embedding for embedding in made if embedding is not None)
 
-    async def add(
-        self,
-        name: str,
-        recording: bytes,
-        *,
-        origin: str,
-        consent: str = "",
-        consent_recording: bytes | None = None,
-        language: str | None = None,
-        description: str = "",
-    ) -> StoredVoice:
+    async def add(self, new: NewVoice) -> StoredVoice:
         """Store a voice and embed it with all engines; it is refined in the background.
 
         Raises as ``VoiceStore.add``, OSError where it cannot be written, and Busy.
         """
-        self._check_name(name)
+        self._check_name(new.name)
         if self._added >= MAX_PENDING_ADDS:
             raise Busy("too many voices are being added: try again later")
-        keep = partial(
-            self._store.add,
-            name,
-            recording,
-            origin=origin,
-            consent=consent,
-            consent_recording=consent_recording,
-            language=language,
-            description=description,
-        )
         self._added += 1
         try:
             async with self._adding:
-                voice = await asyncio.to_thread(keep)
+                voice = await asyncio.to_thread(self._store.add, new)
         finally:
             self._added -= 1
         await self._embed_with_all(voice)

@@ -7,12 +7,13 @@ good recordings pass (``tests/core/voices/recording_faults.py``).
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from kani.core.errors import InvalidRequest, Reason
-from kani.core.types import Recording
-from kani.core.voices.clipping import count_clipped_places
+from kani.core.types import Recording, Samples
 from kani.core.voices.recording_advice import advice
 from kani.core.voices.recording_quality import (
     Background,
@@ -23,8 +24,128 @@ from kani.core.voices.recording_quality import (
     detect_speech,
     snr_db,
     steepest_decay_db,
+    true_runs,
 )
-from kani.core.voices.speaker_count import WindowEncoder, has_several_speakers
+
+Array = npt.NDArray[np.float32]
+Times = npt.NDArray[np.float64]
+
+# Windows of one speaker have cosines of 0.7 to 0.9 whatever is said, of two speakers of 0.4 to 0.75.
+_MIN_WINDOWS = 4
+# Percentile of the least similar pairs that is looked at, beyond those of one odd window (2 in n of all
+# pairs).
+_LOW_PERCENT, _ODD_PERCENT = 15, 200
+_MIN_SIMILARITY = 0.67
+# Speakers with long turns lie along one direction; the variation of one speaker is spread over many.
+_MIN_WINDOWS_FOR_COMPONENT = 6
+_MAX_COMPONENT_VARIANCE = 0.09
+
+_INSIDE_S = 0.3
+"""On either side of a pause this far inside a window there may be different speakers."""
+
+
+class SpeakerWindows(Protocol):
+    """Speaker embeddings of a recording's windows."""
+
+    @property
+    def embeddings(self) -> Array:
+        """[n, m], each of length 1: the cosine of two is the similarity of their speakers."""
+
+    @property
+    def spans_s(self) -> Times:
+        """[n, 2], begin and end in seconds of the samples given."""
+
+
+class WindowEncoder(Protocol):
+    """Makes speaker embeddings. Safe for use by several threads."""
+
+    def embed_windows(self, samples: Samples) -> SpeakerWindows:
+        """Embed each second or two of ``samples`` (mono, 16 kHz, speech)."""
+
+
+def has_several_speakers(windows: SpeakerWindows, pauses_s: Times) -> bool:
+    """Check if more than one person speaks in ``windows``.
+
+    pauses_s: times in the same seconds at which pauses were cut out; people take turns there. A speaker with
+    less than a seventh of the recording, or who only speaks together with another, is not found.
+    """
+    embeddings = windows.embeddings
+    if len(embeddings) < _MIN_WINDOWS:
+        return False
+    begins, ends = windows.spans_s[:, :1] + _INSIDE_S, windows.spans_s[:, 1:] - _INSIDE_S
+    unmixed = embeddings[~((pauses_s > begins) & (pauses_s < ends)).any(axis=1)]
+    if len(unmixed) < _MIN_WINDOWS:
+        unmixed = embeddings
+    similarities = (unmixed @ unmixed.T)[np.triu_indices(len(unmixed), 1)]
+    percent = max(_LOW_PERCENT, _ODD_PERCENT / len(unmixed))
+    if np.percentile(similarities, percent) < _MIN_SIMILARITY:
+        return True
+    return _first_component_variance(embeddings) > _MAX_COMPONENT_VARIANCE
+
+
+def _first_component_variance(embeddings: Array) -> float:
+    """Share of the variance of ``embeddings`` along their first principal component; 0 for a few of them."""
+    if len(embeddings) < _MIN_WINDOWS_FOR_COMPONENT:
+        return 0.0
+    deviations = embeddings - embeddings.mean(axis=0)
+    return float(np.linalg.svd(deviations, compute_uv=False)[0] ** 2) / len(embeddings)
+
+
+# Flat tops: at least ``_MIN_TOP_SAMPLES`` consecutive samples within a thousandth of the recording's peak.
+# Slow waves have one or two such tops by nature.
+_FLAT_LEVEL = 0.999
+_MIN_TOP_SAMPLES, _MIN_TOP_S = 3, 1e-4
+_MIN_TOPS = 4
+_PLACE_GAP_S = 0.05
+
+# A codec or a resampler makes flat tops wavy, but many peaks stay about as high as the highest. Ratios of two
+# percentiles of the peaks (low, high, ratio) that speech never exceeds.
+_PEAK_BLOCK_S = 0.012
+_LOUD_SHARE = 0.1
+_MIN_PEAKS = 200
+_MAX_EVENNESS = ((97, 99, 0.97), (95, 99, 0.93), (90, 99, 0.82), (80, 97, 0.81))
+
+
+def count_clipped_places(recording: Recording) -> int:
+    """Number of clipped places in ``recording``, 50 ms or more apart; 0 if it is hardly clipped.
+
+    Finds clipping by 3 dB in samples as they were recorded, and by 12 dB also after a lossy codec, where the
+    peaks near the limit are counted.
+    """
+    samples = recording.samples - recording.samples.mean(dtype=np.float64).astype(np.float32)
+    sides = (samples, -samples)
+    shortest = max(round(_MIN_TOP_S * recording.sample_rate), _MIN_TOP_SAMPLES)
+    tops = [_flat_tops(side, shortest) for side in sides]
+    if sum(len(side) for side in tops) >= _MIN_TOPS:
+        return _places(np.concatenate(tops) / recording.sample_rate)
+    length = round(_PEAK_BLOCK_S * recording.sample_rate)
+    high = [_even_peaks(side, length) for side in sides]
+    return _places(np.concatenate(high) * _PEAK_BLOCK_S)
+
+
+def _flat_tops(side: Samples, shortest: int) -> npt.NDArray[np.int64]:
+    """Indices of the samples at which flat tops of positive ``side`` begin, ``shortest`` samples at least."""
+    near = true_runs(side >= _FLAT_LEVEL * side.max(initial=0.0))
+    begins: npt.NDArray[np.int64] = near[near[:, 1] - near[:, 0] >= shortest, 0]
+    return begins
+
+
+def _even_peaks(side: Samples, length: int) -> npt.NDArray[np.int64]:
+    """Indices of the blocks of ``length`` samples that peak at the limit, if too even for speech."""
+    peaks = side[: len(side) // length * length].reshape(-1, length).max(axis=1)
+    loud = peaks[peaks >= _LOUD_SHARE * peaks.max(initial=0.0)]
+    if len(loud) < _MIN_PEAKS:
+        return np.zeros(0, np.int64)
+    percentiles = {percent: float(np.percentile(loud, percent)) for percent in (80, 90, 95, 97, 99)}
+    even = [least for low, high, least in _MAX_EVENNESS if percentiles[low] > least * percentiles[high]]
+    limit = min(even) * percentiles[99] if even else np.inf
+    return np.flatnonzero(peaks > limit)
+
+
+def _places(times_s: npt.NDArray[np.floating]) -> int:
+    """Number of groups of times separated by at least ``_PLACE_GAP_S``."""
+    return int(np.count_nonzero(np.diff(np.sort(times_s), prepend=-np.inf) >= _PLACE_GAP_S))
+
 
 MIN_DETECTED_SPEECH_S = 0.5
 """Less is no speech: the detector takes a note or a bark for it now and then."""

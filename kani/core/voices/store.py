@@ -7,6 +7,7 @@ import logging
 import re
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from kani.core.audio.pcm import MAX_RECORDING_BYTES, MAX_RECORDING_S, decode_recording
@@ -18,7 +19,7 @@ from kani.core.voices.storage.folder import FolderBackend
 from kani.core.voices.store_files import CUSTOM_PREFIX, StoredVoice, utc_now
 from kani.text import languages
 
-__all__ = ["CUSTOM_PREFIX", "MAX_VOICES", "CheckRecording", "StoredVoice", "VoiceStore"]
+__all__ = ["CUSTOM_PREFIX", "MAX_VOICES", "CheckRecording", "NewVoice", "StoredVoice", "VoiceStore"]
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +31,24 @@ MIN_RECORDING_S, MIN_CONSENT_S = 3.0, 1.0
 MAX_NAME = 64
 MAX_TEXT = 2000
 """Characters of a consent or a description at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewVoice:
+    """A voice to be stored."""
+
+    name: str  # 1–64 letters, digits, ``_`` and ``-``
+    recording: bytes = field(repr=False)
+    """An audio file of 3–60 s, at most 10 MiB; kept byte for byte."""
+    origin: str
+    """The protocol."""
+    consent: str = ""
+    """The speaker's, in words; or in ``consent_recording``, or both."""
+    consent_recording: bytes | None = field(default=None, repr=False)
+    """As ``recording``, but from 1 s on."""
+    language: str | None = None
+    """A tag or a name."""
+    description: str = ""
 
 
 class VoiceStore:
@@ -60,40 +79,28 @@ class VoiceStore:
         """End all background work."""
         self._backend.stop()
 
-    def add(
-        self,
-        name: str,
-        recording: bytes,
-        consent: str = "",
-        *,
-        origin: str,
-        consent_recording: bytes | None = None,
-        language: str | None = None,
-        description: str = "",
-    ) -> StoredVoice:
-        """Store ``recording`` (an audio file of 3–60 s, at most 10 MiB; kept byte for byte).
+    def add(self, new: NewVoice) -> StoredVoice:
+        """Store a voice.
 
-        name: 1–64 letters, digits, ``_`` and ``-``; consent: the speaker's, in words, or in
-        ``consent_recording`` (as ``recording``, but from 1 s on), or both; origin: the protocol; language: a
-        tag or a name. Raises InvalidRequest for ``name`` (NameTaken if it is in use), ``audio``, ``consent``,
+        Raises InvalidRequest for ``name`` (NameTaken if it is in use), ``audio``, ``consent``,
         ``consent_recording`` or ``description``, and UnsupportedLanguage.
         """
-        name = _checked_name(name)
-        if not consent.strip() and consent_recording is None:
+        name, recording, consent_recording = _checked_name(new.name), new.recording, new.consent_recording
+        if not new.consent.strip() and consent_recording is None:
             raise InvalidRequest("consent", "the speaker's consent is required, in words or as a recording")
-        for field, words in (("consent", consent), ("description", description)):
-            _check_words(field, words)
-        tag = languages.resolve(language) if language else None
+        for named, words in (("consent", new.consent), ("description", new.description)):
+            _check_words(named, words)
+        tag = languages.resolve(new.language) if new.language else None
         if consent_recording is not None:
             self._decoded("consent_recording", consent_recording, MIN_CONSENT_S)
         decoded, advice = self._decoded("audio", recording, MIN_RECORDING_S)
         voice = StoredVoice(
             name=name,
             language=tag,
-            description=description,
-            consent=consent,
+            description=new.description,
+            consent=new.consent,
             consent_at=utc_now(),
-            origin=origin,
+            origin=new.origin,
             sha256=hashlib.sha256(recording).hexdigest(),
             size=len(recording),
             duration_s=round(decoded.duration_s, 3),

@@ -91,7 +91,6 @@ class ElevenLabsEngine:
         await self._relay.wait_until_loaded()
 
     async def stop(self) -> None:
-        """See ``Engine.stop``."""
         await self._relay.stop()
 
     async def synthesize(self, segment: Segment) -> AsyncGenerator[SpeechChunk, None]:
@@ -101,7 +100,6 @@ class ElevenLabsEngine:
                 yield chunk
 
     async def stream(self, segment: Segment, text: IncrementalText) -> AsyncGenerator[SpeechChunk, None]:
-        """See ``StreamingInputEngine.stream``."""
         async with SegmentText(segment, text) as sent, aclosing(self._speak(segment, sent)) as chunks:
             async for chunk in chunks:
                 yield chunk

@@ -73,7 +73,6 @@ class EspeakEngine:
 
     @property
     def info(self) -> EngineInfo:
-        """See ``Engine.info``."""
         if self._info is None:
             raise RuntimeError("the engine has not started")
         return self._info
@@ -100,7 +99,6 @@ class EspeakEngine:
         )
 
     async def stop(self) -> None:
-        """See ``Engine.stop``."""
         await asyncio.to_thread(self._pool.shutdown)
 
     async def synthesize(self, segment: Segment) -> AsyncGenerator[SpeechChunk, None]:

@@ -144,7 +144,6 @@ class NativeEspeak:
         self.voices = self._list_voices(data)
 
     def phonemize_all(self, texts: Sequence[str], voice: str, tie: str | None = None) -> list[str]:
-        """See ``EspeakClient.phonemize_all``."""
         mode = _PHONEMES_IPA
         if tie is not None:
             mode |= _PHONEMES_TIE | ord(tie) << 8

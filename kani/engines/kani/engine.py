@@ -77,7 +77,6 @@ class KaniEngine:
         self._kani.scheduler.start()
 
     async def stop(self) -> None:
-        """See ``Engine.stop``."""
         await self._embedder.stop()
         if self._kani is not None:
             await asyncio.to_thread(self._kani.scheduler.stop)

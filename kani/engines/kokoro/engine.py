@@ -285,7 +285,6 @@ class KokoroEngine:
         return self._voices.gain(self._synthesizer_of(segment).voice_of(segment))
 
     async def stop(self) -> None:
-        """See ``Engine.stop``."""
         self._scheduler.idle.release_waiters()
         self._checkpoints.end()
         for task in (self._measuring, self._measuring_again):
@@ -340,7 +339,6 @@ class KokoroEngine:
                 await text.wait_for_more(len(spoken.text))
 
     async def embed(self, recording: Recording) -> Embedding:
-        """See ``CloningEngine.embed``."""
         steps = self._nearest.embed(recording)
         async with aclosing(self._embeddings(steps, Stop(), time.monotonic())) as embeddings:
             return await anext(embeddings)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -55,29 +56,37 @@ class PreparedUtterance(Protocol):
         """Return the utterance as it goes on at sample ``begin`` where ``spoken`` ended at sample ``end``."""
 
 
-class Preparing(Protocol):
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How the prosody of some symbols is predicted."""
+
+    complete: bool = True
+    """True if no words follow."""
+    min_symbols: int = 0
+    """Speak as in an utterance of at least this length."""
+    like: PreparedUtterance | None = None
+    """An utterance with a timbre that is to be kept."""
+    emphases: Sequence[Emphasis] = ()
+    """Of symbols."""
+
+
+WHOLE = Manner()
+
+
+class Preparing(ABC):
     """Prepares utterances: Kokoro, or a student of one of its voices."""
 
-    @property
-    def speed(self) -> PredictionSpeed:
+    def __init__(self) -> None:
+        self.speed = PredictionSpeed()
         """Speed of the predictions so far, of all segments."""
 
+    @abstractmethod
     def prepare(
-        self,
-        symbols: str,
-        segment: Segment,
-        stop: Stop,
-        *,
-        complete: bool = True,
-        min_symbols: int = 0,
-        like: PreparedUtterance | None = None,
-        emphases: Sequence[Emphasis] = (),
+        self, symbols: str, segment: Segment, stop: Stop, manner: Manner = WHOLE
     ) -> PreparedUtterance:
         """Predict the prosody of ``symbols`` with the voice, speed and pitch of ``segment``.
 
-        complete: no words follow; min_symbols: speak as in an utterance of at least this length; like: an
-        utterance with a timbre that is to be kept; emphases: of symbols. Raises UnknownVoice, InvalidRequest
-        for an unusable embedding, Stopped and ModelFailed.
+        Raises UnknownVoice, InvalidRequest for an unusable embedding, Stopped and ModelFailed.
         """
 
 
@@ -98,7 +107,7 @@ class Pieces:
         in_steps: bool = True,
         same_statistics: bool = False,
     ) -> None:
-        """segment: voice, speed and prosody. min_symbols: see ``Preparing.prepare``.
+        """segment: voice, speed and prosody. min_symbols: see ``Manner``.
 
         in_steps: divide a long first piece by ``prediction_steps``; same_statistics: keep the first step's.
         """
@@ -177,10 +186,12 @@ class Pieces:
             utterance.symbols,
             segment,
             stop,
-            complete=complete,
-            min_symbols=self._min_symbols,
-            like=self._first,
-            emphases=emphasized_symbols(utterance, segment.emphases),
+            Manner(
+                complete,
+                self._min_symbols,
+                self._first,
+                emphasized_symbols(utterance, segment.emphases),
+            ),
         )
         if self._same_statistics and self._first is None:
             self._first = prepared

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 import time
-from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from abc import abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from typing_extensions import override
 
 from kani.core.audio.level import LEVEL_LUFS, decibels
-from kani.core.types import Emphasis, Samples, Segment
+from kani.core.types import Samples, Segment
 from kani.engines.kokoro.cloning.voice_embedding import LANGUAGES, mix_from_embedding, mix_language
 from kani.engines.kokoro.lead_in import cut_lead_in, lead_in, with_rising_voice
 from kani.engines.kokoro.network.norm_statistics import StatisticsTable
@@ -27,7 +28,7 @@ from kani.engines.kokoro.network.parts import (
     PredictedProsody,
     SplitModel,
 )
-from kani.engines.kokoro.pieces import Pieces, PreparedUtterance
+from kani.engines.kokoro.pieces import WHOLE, Manner, Pieces, PreparedUtterance, Preparing
 from kani.engines.kokoro.pitch_control import (
     SEMITONE,
     amplified,
@@ -35,7 +36,7 @@ from kani.engines.kokoro.pitch_control import (
     emphasize,
     emphasized_symbols,
 )
-from kani.engines.kokoro.speed_check import MEASURED_SYMBOLS, PredictionSpeed
+from kani.engines.kokoro.speed_check import MEASURED_SYMBOLS
 from kani.engines.kokoro.text.phonemes import Utterance
 from kani.engines.kokoro.timing import TRAILING_SILENCE_S, TimedAudio, Timeline, voiced_frame_range
 from kani.engines.kokoro.voice_mix import MAX_PITCH_SHIFT, VoiceMix, VoiceOrMix, add_mix_prosody, voice_or_mix
@@ -47,26 +48,8 @@ from kani.text.languages import primary
 _POWER_LUFS = -5.4
 
 
-class PreparingSynthesizer(ABC):
+class PreparingSynthesizer(Preparing):
     """Predicts the prosody of the utterance, then decodes it piece by piece."""
-
-    def __init__(self, speed: PredictionSpeed | None = None) -> None:
-        self.speed = speed or PredictionSpeed()
-        """Speed of the predictions so far, of all segments."""
-
-    @abstractmethod
-    def prepare(
-        self,
-        symbols: str,
-        segment: Segment,
-        stop: Stop,
-        *,
-        complete: bool = True,
-        min_symbols: int = 0,
-        like: PreparedUtterance | None = None,
-        emphases: Sequence[Emphasis] = (),
-    ) -> PreparedUtterance:
-        """See ``Preparing.prepare``."""
 
     @abstractmethod
     def voice_of(self, segment: Segment) -> VoiceOrMix:
@@ -93,8 +76,8 @@ class PreparingSynthesizer(ABC):
             pieces, count = Pieces(self, segment, in_steps=in_steps), len(utterance.words)
             yield from pieces.speak(utterance, 0, count, stop, trailing_silence_s=trailing_silence_s)
             return
-        emphases = emphasized_symbols(utterance, segment.emphases, len(lead))
-        prepared = self.prepare(lead + utterance.symbols, segment, stop, emphases=emphases)
+        manner = Manner(emphases=emphasized_symbols(utterance, segment.emphases, len(lead)))
+        prepared = self.prepare(lead + utterance.symbols, segment, stop, manner)
         frames = prepared.prosody.frames
         samples = prepared.decode(0, int(frames.sum()), stop)
         yield trim_whole(RenderedUtterance(samples, frames), utterance, lead, trailing_silence_s)
@@ -108,32 +91,24 @@ class NetworkSynthesizer(PreparingSynthesizer):
         model: SplitModel,
         styles: StyleTables,
         statistics: StatisticsTable,
-        speed: PredictionSpeed | None = None,
         sample: tuple[str, Segment] = (MEASURED_SYMBOLS, Segment("", DEFAULT_VOICES["en"], "en")),
     ) -> None:
         """sample: symbols, and a segment with the voice, that its speed is measured with."""
-        super().__init__(speed)
+        super().__init__()
         self.sample = sample
         self.model = model
         self._styles = styles
         self._statistics = statistics
 
+    @override
     def prepare(
-        self,
-        symbols: str,
-        segment: Segment,
-        stop: Stop,
-        *,
-        complete: bool = True,
-        min_symbols: int = 0,
-        like: PreparedUtterance | None = None,
-        emphases: Sequence[Emphasis] = (),
+        self, symbols: str, segment: Segment, stop: Stop, manner: Manner = WHOLE
     ) -> PreparedUtterance:
-        """See ``Preparing.prepare``; the timbre is that of the norms' statistics."""
+        """Predict as ``Preparing`` does; the timbre is that of the norms' statistics."""
         voice = self.voice_of(segment)
-        prosody, features = self.predict(symbols, segment, stop, min_symbols=min_symbols, emphases=emphases)
-        if isinstance(like, PreparedWindows):
-            statistics = like.statistics
+        prosody, features = self.predict(symbols, segment, stop, manner)
+        if isinstance(manner.like, PreparedWindows):
+            statistics = manner.like.statistics
         else:
             statistics = self.predict_statistics(voice, prosody, features)
         norms = NormAffine.from_statistics(features, statistics)
@@ -144,27 +119,18 @@ class NetworkSynthesizer(PreparingSynthesizer):
         return voice_or_mix(segment.voice)
 
     def predict(
-        self,
-        symbols: str,
-        segment: Segment,
-        stop: Stop,
-        *,
-        min_symbols: int = 0,
-        emphases: Sequence[Emphasis] = (),
+        self, symbols: str, segment: Segment, stop: Stop, manner: Manner = WHOLE
     ) -> tuple[PredictedProsody, Features]:
-        """Predict an utterance's prosody and features, with the segment's pitch and ``emphases`` applied.
-
-        min_symbols: use the style of an utterance of at least this length; emphases: of symbols.
-        """
+        """Predict an utterance's prosody and features, with the segment's pitch and emphases applied."""
         voice = self.voice_of(segment)
-        style = self._styles.style(voice, max(len(symbols), min_symbols))
+        style = self._styles.style(voice, max(len(symbols), manner.min_symbols))
         begun = time.perf_counter()
         prosody = self.model.predict_prosody(symbols, style, segment.speed, stop)
         prosody = apply_pitch(
             prosody, add_mix_prosody(segment.prosody, voice), self._statistics.log_f0(voice)
         )
         prosody = with_rising_voice(prosody, symbols, segment.language)
-        prosody = emphasize(prosody, emphases)
+        prosody = emphasize(prosody, manner.emphases)
         features = self.model.decode_features(prosody, style, stop)
         self.speed.note(len(symbols), time.perf_counter() - begun)
         return prosody, features
@@ -193,14 +159,8 @@ class NetworkSynthesizer(PreparingSynthesizer):
 class WindowedSynthesizer(NetworkSynthesizer):
     """Kokoro, which also speaks like recordings."""
 
-    def __init__(
-        self,
-        model: SplitModel,
-        voices: Voices,
-        statistics: StatisticsTable,
-        speed: PredictionSpeed | None = None,
-    ) -> None:
-        super().__init__(model, voices, statistics, speed)
+    def __init__(self, model: SplitModel, voices: Voices, statistics: StatisticsTable) -> None:
+        super().__init__(model, voices, statistics)
         self._voices = voices
 
     def voice_of(self, segment: Segment) -> VoiceOrMix:
@@ -245,7 +205,6 @@ class PreparedWindows:
         return windows(begin, end, skipped=skipped)
 
     def decode(self, first: int, end: int, stop: Stop) -> Samples:
-        """See ``PreparedUtterance.decode``."""
         samples = self.model.decode_window(self.features, self.norms, first, end, stop)
         return amplified(samples, self.prosody, first)
 

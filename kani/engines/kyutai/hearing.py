@@ -51,7 +51,7 @@ class KyutaiHearing:
         import torch
         from moshi.models import LMGen
 
-        self.streams = settings["slots"] or (64 if device.startswith("cuda") else 4)
+        self.streams = 64 if device.startswith("cuda") else 4
         self._codec: Any = info.get_mimi(device=device)
         network = info.get_moshi(device=device, dtype=precision)
         self._tokenizer: Any = info.get_text_tokenizer()
@@ -88,8 +88,8 @@ class KyutaiHearing:
             self._step({0: (np.zeros(FRAME_SAMPLES, np.float32), True)})
         except RuntimeError as error:
             raise EngineUnavailable(
-                f"Kyutai's recogniser cannot hear {self.streams} streams: set KANI_RECOGNIZER_SLOTS lower "
-                f"where the memory is short ({error})"
+                f"Kyutai's recogniser cannot hear {self.streams} streams at once: it needs more memory, or "
+                f"another KANI_DEVICE ({error})"
             ) from error
 
     async def listen(self, language: str | None) -> KyutaiSession:
@@ -181,22 +181,18 @@ class KyutaiSession:
 
     @property
     def pending(self) -> bool:
-        """See ``LiveSession.pending``."""
         return self._words.pending
 
     async def feed(self, samples: Samples) -> list[Word]:
-        """See ``LiveSession.feed``."""
         if not self._begun:
             await self._silence(self._delays.before)
         return await self._hear(samples)
 
     async def finish(self) -> list[Word]:
-        """See ``LiveSession.finish``."""
         words = await self._silence(self._delays.after) if self._begun else []
         return words + self._words.finish()
 
     async def close(self) -> None:
-        """See ``LiveSession.close``."""
         self._model.leave(self._row)
 
     async def _silence(self, frames: int) -> list[Word]:

@@ -46,8 +46,6 @@ def find_speech(settings: KyutaiSettings, resources: Resources) -> dict[str, Any
         "files": files,
         "version": f"{folder.name[:12]}{suffix}",
         "voices": _voices(settings.voices, resources, suffix, embeddings="speaker_wavs" in conditioners),
-        "slots": settings.speech_slots,
-        "cfg": settings.cfg,
     }
 
 
@@ -121,7 +119,7 @@ def find_hearing(settings: KyutaiSettings, resources: Resources) -> dict[str, An
                 f"{folder / 'config.json'} has no stt_config with {theirs} from 0 to 10: {HEARING.cure}"
             )
         found[ours] = value
-    return found | {"slots": settings.slots}
+    return found
 
 
 def _checkpoint(

@@ -24,17 +24,6 @@ class KyutaiSettings(PluginSettings):
         "revision the one that was fetched first is kept. Not set: `kyutai/stt-1b-en_fr`. "
         "KANI_DEVICE and KANI_PRECISION (float32, bfloat16) apply to it, too.",
     )
-    slots: int | None = setting(
-        None,
-        "KANI_RECOGNIZER_SLOTS",
-        group=SPEECH,
-        option=False,
-        unit="streams",
-        ge=1,
-        le=1024,
-        about="Streams that the recogniser `kyutai` hears at once; one more waits 10 s for a place. Not set: "
-        "4, on CUDA 64. Their memory is taken at its start.",
-    )
     python: str | None = package_python(
         "KANI_KYUTAI_PYTHON",
         "the package of `--engine kyutai` and `--recognizer kyutai` (`python3 -m venv moshi && "
@@ -60,24 +49,4 @@ class KyutaiSettings(PluginSettings):
         about="Folder of its voices: published embeddings of that checkpoint, or, for "
         "`kyutai/tts-0.75b-en-public`, recordings. Not set: the embeddings of Unmute's voices are fetched, "
         "recordings are not.",
-    )
-    cfg: float = setting(
-        2.0,
-        "KANI_KYUTAI_CFG",
-        group=TEXT_TO_SPEECH,
-        ge=1.0,
-        le=4.0,
-        about="Weight of text and voice against free generation. `kyutai/tts-1.6b-en_fr` knows 1 to 4 in "
-        "steps of 0.5; `kyutai/tts-0.75b-en-public` computes each step twice, unless it is 1.",
-    )
-    speech_slots: int | None = setting(
-        None,
-        "KANI_KYUTAI_SLOTS",
-        group=TEXT_TO_SPEECH,
-        option=False,
-        unit="segments",
-        ge=1,
-        le=64,
-        about="Segments that it speaks at once, in turns; as many texts again may wait for their next words. "
-        "Not set: 1, on CUDA 4.",
     )

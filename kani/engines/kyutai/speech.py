@@ -31,7 +31,12 @@ ENGINE = "kyutai"
 TEMPERATURE = 0.6
 """The package's own, of text and audio."""
 
+GUIDANCE = 2.0
+"""Weight of text and voice against free generation, for requests that name none. Models that have it as a
+condition know 1 to 4; the others compute each step twice for it."""
+
 MAX_CODEBOOKS = 32
+MAX_SLOTS = 64
 
 MAX_SESSIONS = 256
 """Sessions that keep the voice of their first segment, and recordings that are kept: 10 s of codes each."""
@@ -50,11 +55,10 @@ class KyutaiSpeech:
         check_finite(model.lm, model.mimi)
         self._model: Any = model
         self._guidances = frozenset(float(each) for each in model.valid_cfg_conditionings)
-        self._guidance = float(settings["cfg"])
-        if self._guidances and self._guidance not in self._guidances:
-            raise EngineUnavailable(f"KANI_KYUTAI_CFG: {self._unknown_guidance(self._guidance)}")
+        if self._guidances and GUIDANCE not in self._guidances:
+            raise EngineUnavailable(f"KANI_KYUTAI_MODEL: a guidance of {self._unknown_guidance(GUIDANCE)}")
         self._voices: dict[str, str] = settings["voices"]
-        slots = settings["slots"] or (4 if device.startswith("cuda") else 1)
+        slots = min(resources.max_concurrent or (4 if device.startswith("cuda") else 1), MAX_SLOTS)
         # As many again are for texts that are being written: they keep theirs while they wait.
         self._free = [self._copy() for _ in range(2 * slots)]
         self._growing = slots
@@ -120,7 +124,7 @@ class KyutaiSpeech:
             utterance.seed,
             TEMPERATURE if temperature is None else temperature,
             # A model without the condition takes two passes.
-            1.0 if self._guidances else self._guidance,
+            1.0 if self._guidances else GUIDANCE,
         )
         name, codes = segment.voice.removeprefix(f"{ENGINE}:"), None
         if model.multi_speaker:
@@ -172,12 +176,12 @@ class KyutaiSpeech:
         return torch.from_numpy(values.astype(np.int64).reshape(self._codebooks, -1))
 
     def _asked_guidance(self, segment: Segment) -> float | None:
-        """Return the request's guidance, or the server's, of a model that has it as a condition."""
+        """Return the request's guidance, or the usual one, of a model that has it as a condition."""
         asked = segment.options.get("cfg_alpha")
         if not self._guidances:
             return None
         if asked is None:
-            return self._guidance
+            return GUIDANCE
         if not isinstance(asked, int | float):
             raise InvalidRequest("cfg_alpha", "has to be a number")
         if float(asked) not in self._guidances:

@@ -97,12 +97,10 @@ class OpenAIEngine:
         await self._relay.wait_until_loaded()
 
     async def stop(self) -> None:
-        """See ``Engine.stop``."""
         await self._upstream.stop()
         await self._relay.stop()
 
     async def synthesize(self, segment: Segment) -> AsyncGenerator[SpeechChunk, None]:
-        """See ``Engine.synthesize``."""
         async with SegmentText(segment) as text:
             async with aclosing(self._relay.speak(segment, text, lambda: self._speak(segment))) as chunks:
                 async for chunk in chunks:

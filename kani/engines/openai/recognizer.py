@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import aclosing
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 from msgspec import Struct
@@ -21,13 +19,8 @@ from kani.engines.openai.service import SILENCE_S, Upstream, UpstreamFailed, cho
 from kani.engines.openai.settings import LANGUAGES, OpenAIUpstreamSettings
 from kani.runtime import bounded_http
 from kani.runtime.recognition import live_delay
-from kani.runtime.recognition.heard_passes import HeardPasses
-from kani.runtime.recognition.heard_words import cut, text_of
-from kani.runtime.recognition.live import recognize_live
-from kani.runtime.recognition.passes import PassResult
-from kani.runtime.recognition.scheduler import PassScheduler
-from kani.runtime.recognition.stream import RecognitionStream
-from kani.runtime.recognition.transcription import RecordingTranscription
+from kani.runtime.recognition.heard_passes import HeardStretches
+from kani.runtime.recognition.heard_words import cut
 from kani.runtime.voice_detector import SAMPLE_RATE, VoiceDetector
 from kani.text import foreign, language_detection, languages
 
@@ -58,14 +51,12 @@ class OpenAIRecognizer(PromptedRecognizer):
         self._upstream = Upstream(settings, silence_s)
         self._model = settings.transcription_model or ""
         self._words = True  # whether the server is asked for the times of words: some models refuse it
-        self._scheduler: PassScheduler[PassResult] = PassScheduler(settings.streams)
         self._info = RecognizerInfo(
             "openai", self._model or "upstream", SAMPLE_RATE, frozenset(languages.KNOWN), hears_again=True
         )
 
     @property
     def info(self) -> RecognizerInfo:
-        """See ``Recognizer.info``."""
         return self._info
 
     async def start(self) -> None:
@@ -85,50 +76,25 @@ class OpenAIRecognizer(PromptedRecognizer):
         delay_s = live_delay.delay_s(time.perf_counter() - begun)
         too_slow = live_delay.too_slow("openai", self._model, delay_s, "KANI_UPSTREAM")
         self._info = replace(self._info, version=self._model, live_delay_s=delay_s, recordings_only=too_slow)
-        self._detector = await asyncio.to_thread(VoiceDetector)
+        detector = await asyncio.to_thread(VoiceDetector)
+        self._stretches = HeardStretches(self._hear, detector, self._settings.streams)
         await asyncio.to_thread(language_detection.load_detector)
 
     async def stop(self) -> None:
-        """See ``Recognizer.stop``."""
         await self._upstream.stop()
-        await self._scheduler.stop()
+        if hasattr(self, "_stretches"):  # they are made once the server was reached
+            await self._stretches.stop()
 
-    async def recognize_prompted(
+    def recognize_prompted(
         self, audio: AsyncIterator[Samples | Mark], language: str | None, prompt: str
     ) -> AsyncGenerator[RecognitionEvent, None]:
         """See ``PromptedRecognizer``; also raises EngineUnavailable where the server is too slow."""
-        if self._info.recordings_only:
-            raise EngineUnavailable(self._info.recordings_only)
-        passes = HeardPasses(self._hear, prompt)
-        stream = RecognitionStream(self._detector.stream(), language)
-        queued = self._scheduler.add_stream(lambda: partial(passes.over_window, stream.begin_pass()))
-        try:
-            async with aclosing(recognize_live(stream, queued, audio)) as events:
-                async for event in events:
-                    yield event
-        finally:
-            passes.cancel()
+        return self._stretches.live(audio, language, prompt, too_slow=self._info.recordings_only)
 
-    async def transcribe(
+    def transcribe(
         self, audio: AsyncIterator[Samples], options: TranscriptionOptions
     ) -> AsyncGenerator[TranscribedSegment, None]:
-        """See ``Transcriber.transcribe``."""
-        passes = HeardPasses(self._hear, options.prompt)
-        recording = RecordingTranscription(
-            passes.over_stretch,
-            text_of,
-            self._detector.recording(),
-            self._scheduler,
-            self._settings.streams + 1,
-            options,
-        )
-        try:
-            async with aclosing(recording.segments(audio)) as segments:
-                async for segment in segments:
-                    # The letters of its words are no tokens of the model.
-                    yield replace(segment, tokens=())
-        finally:
-            passes.cancel()
+        return self._stretches.recording(audio, options)
 
     async def _hear(self, samples: Samples, options: TranscriptionOptions) -> list[TranscribedSegment]:
         """Transcribe 16 kHz samples by a request, or two where the first fails. Raises EngineFailed."""

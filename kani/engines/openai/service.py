@@ -61,12 +61,10 @@ class UpstreamFailed(ServiceFailed):
 
     @property
     def affects_all_requests(self) -> bool:
-        """See ``ServiceFailed.affects_all_requests``."""
         return self.code not in _OF_ONE_REQUEST
 
     @property
     def transient(self) -> bool:
-        """See ``ServiceFailed.transient``."""
         return self.code in _TRANSIENT
 
 

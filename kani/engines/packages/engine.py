@@ -30,15 +30,12 @@ class PackageEngine(Packaged):
         return cast(CloningEngine, self._worker)
 
     async def start(self) -> None:
-        """See ``Engine.start``."""
         await self._start_worker(lambda host, found: host.speech_worker(found, self._resources))
 
     def synthesize(self, segment: Segment) -> AsyncGenerator[SpeechChunk, None]:
-        """See ``Engine.synthesize``."""
         return self._started.synthesize(segment)
 
     def stream(self, segment: Segment, written: IncrementalText) -> AsyncGenerator[SpeechChunk, None]:
-        """See ``StreamingInputEngine.stream``."""
         return cast(StreamingInputEngine, self._started).stream(segment, written)
 
     async def embed(self, recording: Recording) -> Embedding:

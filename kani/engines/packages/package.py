@@ -184,7 +184,6 @@ class Packaged:
 
     @property
     def loaded(self) -> bool:
-        """See ``Unloadable.loaded``."""
         return self._worker is not None and bool(self._worker.loaded)
 
     def unload_after(self, idle_s: float) -> None:

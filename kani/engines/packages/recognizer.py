@@ -49,11 +49,9 @@ class PackageRecognizer(Packaged):
 
     @property
     def info(self) -> RecognizerInfo:
-        """See ``Recognizer.info``."""
         return self._info
 
     async def start(self) -> None:
-        """See ``Recognizer.start``."""
         self._detector = await asyncio.to_thread(VoiceDetector)
         await self._start_worker(lambda host, found: host.hearing_worker(found, self._resources))
         try:

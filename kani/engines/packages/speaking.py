@@ -34,7 +34,6 @@ class SpokenPackage(Adapted[EngineInfo]):
     """A maker's package as an engine, in the worker's process. See ``kani.core.engine``."""
 
     def synthesize(self, segment: Segment) -> AsyncGenerator[SpeechChunk, None]:
-        """See ``Engine.synthesize``."""
         return self.stream(segment, None)
 
     async def stream(

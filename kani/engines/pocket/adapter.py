@@ -45,8 +45,8 @@ class Pocket:
         """See ``SpeechAdapter.load``. settings: what ``kani.engines.pocket.plugin.find`` returns."""
         import torch
 
-        precision = settings["precision"]
-        if precision == "auto":
+        precision = resources.precision
+        if precision not in ("float32", "int8"):
             precision = "int8" if "fbgemm" in torch.backends.quantized.supported_engines else "float32"
         self._languages = {
             tag: _loaded(tag, files, quantize=precision == "int8")

@@ -34,7 +34,7 @@ def find(settings: PocketSettings, resources: Resources) -> dict[str, Any]:
         paths = {name: str(found[name].absolute()) for name in ("weights", "tokenizer")}
         voices = {name: str(path.absolute()) for name, path in found["voices"].items()}
         languages[tag] = {"name": published.folder, "clones": found["clones"], "voices": voices, **paths}
-    return {"precision": settings.precision, "languages": languages}
+    return {"languages": languages}
 
 
 def _local(model: str, published: Published) -> dict[str, Any]:

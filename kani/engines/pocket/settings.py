@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import BeforeValidator
 
 from kani.engines.plugin_settings import (
-    LOWER,
     PluginSettings,
     choices,
     listed,
@@ -48,11 +47,4 @@ class PocketSettings(PluginSettings):
         min_length=1,
         about="Folder that holds `languages/NAME/` with model.safetensors, tokenizer.json and embeddings/, "
         "as the hub's repositories do. Not set: the pinned checkpoints of `kyutai/pocket-tts`.",
-    )
-    precision: Annotated[Literal["auto", "float32", "int8"], LOWER] = setting(
-        "auto",
-        "KANI_POCKET_PRECISION",
-        group=POCKET,
-        option=False,
-        about="Precision of its language model. `auto` is int8 where torch has it; float32 is exact.",
     )

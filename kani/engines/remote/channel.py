@@ -60,12 +60,10 @@ class Channel(asyncio.BufferedProtocol):
         """True if it was ended because of the peer's silence."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """See ``asyncio.BufferedProtocol``."""
         # uvloop's transports are no subclasses of asyncio's.
         self._transport = cast(asyncio.Transport, transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """See ``asyncio.BufferedProtocol``."""
         if self._timer is not None:
             self._timer.cancel()
         self._receive = None
@@ -76,11 +74,9 @@ class Channel(asyncio.BufferedProtocol):
             ended()
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        """See ``asyncio.BufferedProtocol``."""
         return memoryview(self._buffer)[self._end :]
 
     def buffer_updated(self, nbytes: int) -> None:
-        """See ``asyncio.BufferedProtocol``."""
         self._silent = 0
         self._end += nbytes
         try:

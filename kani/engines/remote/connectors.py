@@ -46,7 +46,6 @@ class ChildWorker:
         self._process: subprocess.Popen[bytes] | None = None
 
     async def connect(self) -> Connection:
-        """See ``Connector``."""
         if not hasattr(socket, "AF_UNIX") or sys.platform == "win32":
             raise EngineUnavailable(
                 "KANI_ENGINE_PROCESS and KANI_IDLE_UNLOAD_SECONDS need Unix sockets, which this system has "
@@ -75,7 +74,6 @@ class ChildWorker:
         return connection
 
     async def disconnect(self, connection: Connection) -> None:
-        """See ``Connector``."""
         connection.channel.close("the server ends it")
         process, self._process = self._process, None
         if process is not None:
@@ -87,7 +85,6 @@ class ChildWorker:
                 connection.channel.reason = f"it was ended by signal {-code}"
 
     def restarted(self) -> None:
-        """See ``Connector``."""
         self._count()
 
 
@@ -101,7 +98,6 @@ class RemoteWorker:
         self._changed = changed
 
     async def connect(self) -> Connection:
-        """See ``Connector``."""
         channel = await connect(self._address)
         connection = Connection(channel, self._changed, self.name)
         try:
@@ -113,7 +109,6 @@ class RemoteWorker:
         return connection
 
     async def disconnect(self, connection: Connection) -> None:
-        """See ``Connector``."""
         connection.channel.close("this server ends it")
 
     def restarted(self) -> None:

@@ -97,11 +97,9 @@ class RemoteEngine:
         return self._link
 
     def synthesize(self, segment: Segment) -> AsyncGenerator[SpeechChunk, None]:
-        """See ``Engine.synthesize``."""
         return self._speak(segment, None)
 
     def stream(self, segment: Segment, written: IncrementalText) -> AsyncGenerator[SpeechChunk, None]:
-        """See ``StreamingInputEngine.stream``."""
         return self._speak(segment, written)
 
     async def _speak(
@@ -153,7 +151,6 @@ class RemoteEngine:
         return with_slot[0], False
 
     async def embed(self, recording: Recording) -> Embedding:
-        """See ``CloningEngine.embed``."""
         async with aclosing(self._embeddings(lambda number: Embed(number, recording))) as embeddings:
             async for embedding in embeddings:
                 return embedding
@@ -162,7 +159,6 @@ class RemoteEngine:
     def refine(
         self, recording: Recording, embedding: Embedding, language: str
     ) -> AsyncGenerator[Embedding, None]:
-        """See ``CloningEngine.refine``."""
         return self._embeddings(lambda number: Refine(number, recording, embedding, language))
 
     async def _embeddings(self, opening: Callable[[int], ToWorker]) -> AsyncGenerator[Embedding, None]:

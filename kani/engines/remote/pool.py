@@ -45,8 +45,6 @@ START_S = 120.0
 
 
 class Pool:
-    """See ``link.Workers``."""
-
     def __init__(
         self,
         key: str,
@@ -140,7 +138,6 @@ class Pool:
             await member.link.stop()
 
     async def connections(self) -> list[Connection]:
-        """See ``link.Workers``."""
         try:
             async with asyncio.timeout(MAX_WAIT_S):
                 usable = await self._usable()

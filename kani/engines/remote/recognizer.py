@@ -65,7 +65,6 @@ class RemoteRecognizer(PromptedRecognizer):
 
     @property
     def info(self) -> RecognizerInfo:
-        """See ``Recognizer.info``."""
         return self._info
 
     @property
@@ -88,7 +87,6 @@ class RemoteRecognizer(PromptedRecognizer):
         await self._workers.start()
 
     async def stop(self) -> None:
-        """See ``Recognizer.stop``."""
         await self._workers.stop()
 
     async def recognize_prompted(
@@ -104,7 +102,6 @@ class RemoteRecognizer(PromptedRecognizer):
     async def transcribe(
         self, audio: AsyncIterator[Samples], options: TranscriptionOptions
     ) -> AsyncGenerator[TranscribedSegment, None]:
-        """See ``Transcriber.transcribe``."""
         async with aclosing(self._events(lambda number: Transcribe(number, options), audio)) as replies:
             async for reply in replies:
                 if isinstance(reply, Transcribed):

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing
 from dataclasses import replace
-from functools import partial
 
 from kani.core.errors import EngineUnavailable
 from kani.core.recognizer import Mark, PromptedRecognizer, RecognitionEvent, RecognizerInfo
@@ -17,13 +15,7 @@ from kani.engines.transcribe.plugin import PACKAGE, check_name
 from kani.engines.transcribe.settings import LANGUAGE, MODEL, TranscribeSettings
 from kani.runtime.model_names import short_name
 from kani.runtime.recognition import live_delay
-from kani.runtime.recognition.heard_passes import HeardPasses
-from kani.runtime.recognition.heard_words import text_of
-from kani.runtime.recognition.live import recognize_live
-from kani.runtime.recognition.passes import PassResult
-from kani.runtime.recognition.scheduler import PassScheduler
-from kani.runtime.recognition.stream import RecognitionStream
-from kani.runtime.recognition.transcription import RecordingTranscription
+from kani.runtime.recognition.heard_passes import HeardStretches
 from kani.runtime.voice_detector import SAMPLE_RATE
 
 
@@ -40,7 +32,7 @@ class TranscribeRecognizer(PromptedRecognizer, PackageRecognizer):
 
     async def _prepare(self) -> None:
         """See ``PackageRecognizer``; the delay of live words was measured."""
-        self._scheduler: PassScheduler[PassResult] = PassScheduler(self._found.settings["copies"])
+        self._stretches = HeardStretches(self.hear, self._detector, self._found.settings["copies"])
         await super()._prepare()
         info = self._info
         too_slow = live_delay.too_slow(info.name, info.version, info.live_delay_s or 0.0, MODEL)
@@ -50,12 +42,11 @@ class TranscribeRecognizer(PromptedRecognizer, PackageRecognizer):
             raise EngineUnavailable(f"{LANGUAGE}: {info.version} knows {known}, and not {self._named}")
 
     async def stop(self) -> None:
-        """See ``Recognizer.stop``."""
-        if hasattr(self, "_scheduler"):  # it is made once the worker has started
-            await self._scheduler.stop()
+        if hasattr(self, "_stretches"):  # they are made once the worker has started
+            await self._stretches.stop()
         await super().stop()
 
-    async def recognize_prompted(
+    def recognize_prompted(
         self, audio: AsyncIterator[Samples | Mark], language: str | None, prompt: str
     ) -> AsyncGenerator[RecognitionEvent, None]:
         """See ``PromptedRecognizer``; a prompt has an effect on a model that takes one.
@@ -63,19 +54,10 @@ class TranscribeRecognizer(PromptedRecognizer, PackageRecognizer):
         Raises EngineUnavailable where passes are too slow, and InvalidRequest without a language where the
         model needs one.
         """
-        if self._info.recordings_only:
-            raise EngineUnavailable(self._info.recordings_only)
-        passes = HeardPasses(self.hear, prompt)
-        stream = RecognitionStream(self._detector.stream(), self._spoken(language))
-        queued = self._scheduler.add_stream(lambda: partial(passes.over_window, stream.begin_pass()))
-        try:
-            async with aclosing(recognize_live(stream, queued, audio)) as events:
-                async for event in events:
-                    yield event
-        finally:
-            passes.cancel()
+        spoken, too_slow = self._spoken(language), self._info.recordings_only
+        return self._stretches.live(audio, spoken, prompt, too_slow=too_slow)
 
-    async def transcribe(
+    def transcribe(
         self, audio: AsyncIterator[Samples], options: TranscriptionOptions
     ) -> AsyncGenerator[TranscribedSegment, None]:
         """See ``Transcriber.transcribe``; a temperature has no effect.
@@ -83,22 +65,7 @@ class TranscribeRecognizer(PromptedRecognizer, PackageRecognizer):
         Raises InvalidRequest as ``recognize_prompted`` does, and for a translation that the model does not
         make.
         """
-        passes = HeardPasses(self.hear, options.prompt)
-        recording = RecordingTranscription(
-            passes.over_stretch,
-            text_of,
-            self._detector.recording(),
-            self._scheduler,
-            self._found.settings["copies"] + 1,
-            replace(options, language=self._spoken(options.language)),
-        )
-        try:
-            async with aclosing(recording.segments(audio)) as segments:
-                async for segment in segments:
-                    # The letters of its words are no tokens of the model.
-                    yield replace(segment, tokens=())
-        finally:
-            passes.cancel()
+        return self._stretches.recording(audio, replace(options, language=self._spoken(options.language)))
 
     def _spoken(self, language: str | None) -> str | None:
         return language or self._named or self.only_language

@@ -39,7 +39,6 @@ class NanoVLLM:
     """One checkpoint on one CUDA device. See ``SpeechAdapter``."""
 
     async def load(self, settings: Mapping[str, Any], resources: Resources) -> EngineInfo:
-        """See ``SpeechAdapter.load``."""
         # In a thread: it imports torch, and the worker gives signs of life meanwhile.
         package = await asyncio.to_thread(importlib.import_module, "nanovllm_voxcpm")
         folder, (_, _, number) = Path(settings["folder"]), resources.device.partition(":")

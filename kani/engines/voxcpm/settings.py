@@ -11,7 +11,7 @@ class VoxCPMSettings(PluginSettings):
     """Settings of the VoxCPM engine, frozen; None stands for its own default."""
 
     python: str | None = package_python(
-        "KANI_VOXCPM_PYTHON", "the package of `--engine voxcpm`", group=VOXCPM, after="pocket_precision"
+        "KANI_VOXCPM_PYTHON", "the package of `--engine voxcpm`", group=VOXCPM, after="pocket_model"
     )
     model: str | None = setting(
         None,

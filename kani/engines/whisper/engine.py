@@ -97,7 +97,6 @@ class WhisperRecognizer(PromptedRecognizer):
 
     @property
     def info(self) -> RecognizerInfo:
-        """See ``Recognizer.info``."""
         return self._info
 
     async def start(self) -> None:
@@ -111,7 +110,6 @@ class WhisperRecognizer(PromptedRecognizer):
         self._scheduler = PassScheduler(self._workers)
 
     async def stop(self) -> None:
-        """See ``Recognizer.stop``."""
         await self._scheduler.stop()
 
     async def recognize_prompted(
@@ -131,7 +129,6 @@ class WhisperRecognizer(PromptedRecognizer):
     async def transcribe(
         self, audio: AsyncIterator[Samples], options: TranscriptionOptions
     ) -> AsyncGenerator[TranscribedSegment, None]:
-        """See ``Transcriber.transcribe``."""
         options = replace(options, language=options.language or self._whisper.only_language)
         recording = RecordingTranscription(
             partial(transcribe_chunk, self._whisper),

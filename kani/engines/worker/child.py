@@ -16,6 +16,7 @@ import socket
 import sys
 import threading
 
+from kani.core import request_ids
 from kani.core.engine import Engine
 from kani.core.errors import EngineUnavailable
 from kani.core.recognizer import Recognizer
@@ -24,10 +25,31 @@ from kani.engines.packages.speaking import SpokenPackage
 from kani.engines.registry import launched_engine, launched_recognizer
 from kani.engines.remote.channel import HEARTBEAT_S, Channel, ProtocolError
 from kani.engines.remote.handshake import welcome
-from kani.engines.remote.messages import Launch, Pong, Unavailable, decode_to_worker
-from kani.engines.worker.log_forwarding import LogForwarder
+from kani.engines.remote.messages import Launch, Logged, Pong, Unavailable, decode_to_worker
 from kani.engines.worker.service import Worker
 from kani.text.foreign import Unreadable
+
+MAX_CHARACTERS = 16_384
+"""Longest message of one record."""
+
+
+class LogForwarder(logging.Handler):
+    """Sends records over a channel, from any thread; once the channel has ended, to standard error."""
+
+    def __init__(self, channel: Channel) -> None:
+        super().__init__()
+        self._channel = channel
+        self._loop = asyncio.get_running_loop()
+        self.setFormatter(logging.Formatter("%(message)s"))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = self.format(record)[:MAX_CHARACTERS]
+        if self._channel.lost.is_set() or self._loop.is_closed():
+            print(f"{record.levelname} {record.name}: {text}", file=sys.stderr)
+            return
+        message = Logged(record.levelno, record.name, text, request_ids.current())
+        self._loop.call_soon_threadsafe(self._channel.send, message)
+
 
 STOP_TIMEOUT_S = 4.0
 """Seconds for the engine to stop once the server has gone."""

@@ -80,7 +80,6 @@ class _Accepted(Channel):
         self._made = made
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """See ``asyncio.Protocol``."""
         super().connection_made(transport)
         self._made()
 

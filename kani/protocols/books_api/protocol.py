@@ -11,20 +11,52 @@ import tempfile
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack
 from pathlib import Path, PurePosixPath
-from typing import IO, Any
+from typing import IO
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from kani.books.as_json import UNREADABLE, UNWRITABLE
 from kani.books.reading import ENDINGS
 from kani.core.errors import Reason
-from kani.protocols.books_api.calls import call_group
+from kani.protocols.shared.calls.call import BINARY, Body, Call, CallGroup, Parameter, json_answer
+from kani.protocols.shared.calls.schemas import fields, items, mapping, nullable, text
 from kani.protocols.shared.disconnect import cancel_on_disconnect
+from kani.protocols.shared.errors import RequestError, answering
 from kani.protocols.shared.protocol import Protocol, plain_refusal
 from kani.protocols.shared.streamed_answer import BLOCK_BYTES, StreamedAnswer
 from kani.runtime.child_process import python_command, run_process
+
+
+def call_group(path: str, endings: tuple[str, ...], max_bytes: int, max_name: int) -> CallGroup:
+    """Return the call. max_bytes: of a file; max_name: characters of its name."""
+    reason = fields("", code=text(), values=mapping("Limits and what else the message quotes."))
+    error = fields(
+        "", ["message"], message=text(), type=text(), param=nullable(text()), code=text(), reason=reason
+    )
+    name = text(f"Name of the file, which ends with one of {', '.join(endings)}.", longest=max_name)
+    chapter = fields("", title=text(), text=text("Paragraphs, with an empty line between two."))
+    book = fields("", title=text(), author=text(), language=text("BCP 47."), chapters=items(chapter))
+    return CallGroup(
+        "Books",
+        "Reads the files of books.",
+        "BooksError",
+        fields(error=error),
+        (
+            Call(
+                method="POST",
+                path=path,
+                summary="Read a book",
+                about="Nothing of it is kept.",
+                parameters=(Parameter("name", name, required=True),),
+                body=Body(BINARY, "@book.epub", "application/octet-stream"),
+                answers={200: json_answer(f"The book, of a file of {max_bytes >> 20} MiB at most.", book)},
+                errors=(400, 503),
+            ),
+        ),
+    )
+
 
 log = logging.getLogger(__package__)
 
@@ -40,18 +72,6 @@ WAIT_S = 2.0
 """Most seconds of the wait for a place, which is free a moment after a book was sent."""
 
 READ_WITHIN_S = 60.0
-
-_CODES = {400: "invalid_value", 503: "service_unavailable"}
-
-
-class BookError(Exception):
-    """A request that is answered with an error; param: the field at fault, if any."""
-
-    def __init__(
-        self, status: int, message: str, param: str | None = None, reason: Reason | None = None
-    ) -> None:
-        super().__init__(message)
-        self.status, self.param, self.reason = status, param, reason
 
 
 def protocol() -> Protocol:
@@ -74,22 +94,19 @@ def routes() -> list[BaseRoute]:
 
     async def read(request: Request) -> Response:
         try:
-            try:
-                async with asyncio.timeout(WAIT_S):
-                    await places.acquire()
-            except TimeoutError:
-                raise BookError(503, "other books are being read: try again later") from None
-            async with AsyncExitStack() as stack:
-                stack.callback(places.release)
-                return await _answer(request, stack)
-        except BookError as error:
-            return _error_response(error)
+            async with asyncio.timeout(WAIT_S):
+                await places.acquire()
+        except TimeoutError:
+            raise RequestError(503, "other books are being read: try again later") from None
+        async with AsyncExitStack() as stack:
+            stack.callback(places.release)
+            return await _answer(request, stack)
 
-    return [Route(PATH, read, methods=["POST"])]
+    return [Route(PATH, answering(read, RequestError.response, RequestError), methods=["POST"])]
 
 
 async def _answer(request: Request, stack: AsyncExitStack) -> Response:
-    """Answer with the chapters. stack: holds what is freed once they are sent. Raises BookError."""
+    """Answer with the chapters. stack: holds what is freed once they are sent. Raises RequestError."""
     name = _file_name(request.query_params.get("name", ""))
     try:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="kani-book-")))
@@ -108,11 +125,11 @@ async def _answer(request: Request, stack: AsyncExitStack) -> Response:
 
 
 def _file_name(given: str) -> str:
-    """Return a name for the file in a folder of its own. Raises BookError."""
+    """Return a name for the file in a folder of its own. Raises RequestError."""
     path = PurePosixPath(given.replace("\\", "/"))
     ending = path.suffix.lower()
     if len(given) > MAX_NAME:
-        raise BookError(400, f"name: too long (at most {MAX_NAME} characters)", "name")
+        raise RequestError(400, f"name: too long (at most {MAX_NAME} characters)", "name")
     if ending not in ENDINGS:
         raise _unreadable(f"its name has to end with one of {', '.join(ENDINGS)}", "name")
     # Plain text has no other title. A file system takes 255 bytes, and a character may have four.
@@ -121,7 +138,7 @@ def _file_name(given: str) -> str:
 
 
 async def _read(book: Path, chapters: Path) -> None:
-    """Read a book in another process, which is ended where this is cancelled. Raises BookError."""
+    """Read a book in another process, which is ended where this is cancelled. Raises RequestError."""
     command = python_command("kani.books.as_json", str(book), str(chapters))
     try:
         code, told = await run_process(command, READ_WITHIN_S)
@@ -129,7 +146,7 @@ async def _read(book: Path, chapters: Path) -> None:
         raise _unreadable(f"it takes more than {READ_WITHIN_S:.0f} s to read: divide it") from error
     except OSError as error:
         log.error("the program that reads a book cannot be started: %s", error)
-        raise BookError(503, "no program to read the book can be started now: try again later") from error
+        raise RequestError(503, "no program to read the book can be started now: try again later") from error
     if code == UNREADABLE:
         raise _unreadable(told.decode("utf-8", "replace"))
     if code == UNWRITABLE:
@@ -139,29 +156,16 @@ async def _read(book: Path, chapters: Path) -> None:
         raise _unreadable("the program that reads it failed")
 
 
-def _unreadable(fault: str, param: str | None = None) -> BookError:
+def _unreadable(fault: str, param: str | None = None) -> RequestError:
     reason = Reason("unreadable_book", {"fault": fault})
-    return BookError(400, f"this is no book that can be read: {fault}", param, reason)
+    return RequestError(400, f"this is no book that can be read: {fault}", param, reason)
 
 
-def _unwritable(fault: str) -> BookError:
+def _unwritable(fault: str) -> RequestError:
     log.error("a book cannot be written to the temporary folder: %s", fault)
-    return BookError(503, f"the book could not be written to this server's temporary folder: {fault}")
+    return RequestError(503, f"the book could not be written to this server's temporary folder: {fault}")
 
 
 async def _blocks(file: IO[bytes]) -> AsyncGenerator[bytes, None]:
     while block := await asyncio.to_thread(file.read, BLOCK_BYTES):
         yield block
-
-
-def _error_response(error: BookError) -> Response:
-    content: dict[str, Any] = {
-        "message": str(error),
-        "type": "server_error" if error.status >= 500 else "invalid_request_error",
-        "param": error.param,
-        "code": _CODES[error.status],
-    }
-    if error.reason is not None:
-        content["reason"] = error.reason.as_json()
-    headers = {"retry-after": "1"} if error.status == 503 else {}
-    return JSONResponse({"error": content}, error.status, headers)

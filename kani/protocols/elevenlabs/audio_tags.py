@@ -51,6 +51,5 @@ class IncrementalTags:
         return text[:end]
 
     def finish(self) -> str:
-        """Return the rest."""
         rest, self._held = self._held, ""
         return rest

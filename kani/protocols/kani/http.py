@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from dataclasses import replace
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
-from starlette.types import Receive, Scope, Send
 
 from kani.core.audio.pcm import pcm16
 from kani.core.errors import Busy, InvalidRequest, SpeechError, TimedOut
@@ -21,10 +20,13 @@ from kani.core.types import SpeechChunk
 from kani.protocols.kani.messages import SAMPLE_RATE, SpeakRequest, error_message, read_body
 from kani.protocols.kani.request import WAV, NamedVoices, open_speech
 from kani.protocols.shared.cloning_report import cloning_fields
-from kani.protocols.shared.errors import BadMessage
+from kani.protocols.shared.disconnect import cancel_on_disconnect
+from kani.protocols.shared.errors import BadMessage, Handler, answering, encodable
 from kani.protocols.shared.memory_budget import MemoryBudget
-from kani.protocols.shared.streamed_answer import ByteStream, StreamedAnswer
+from kani.protocols.shared.streamed_answer import ByteStream, StreamedAnswer, in_blocks
 from kani.protocols.shared.whole_answer import WholeAnswer
+
+TASK_NAME = "kani request"
 
 END_PACKET = (0).to_bytes(4, "little")
 FAILURE_PACKET = b"\xff\xff\xff\xff"
@@ -36,26 +38,22 @@ def http_routes(service: SpeechService, whole_answers: MemoryBudget) -> list[Bas
     """Return ``POST /tts`` (WAV) and ``POST /stream-tts`` (length-prefixed samples)."""
 
     async def whole(request: Request, service: SpeechService, speak: SpeakRequest) -> Response:
-        with ExitStack() as held:
-            answer = WholeAnswer(held.enter_context(whole_answers.reservation()), WAV)
-            return await _whole(request, service, speak, answer, held)
+        async with AsyncExitStack() as stack:
+            answer = WholeAnswer(stack.enter_context(whole_answers.reservation()), WAV)
+            headers = await _spoken(request, service, speak, answer)
+            data = await asyncio.to_thread(answer.finish)
+            return StreamedAnswer(
+                in_blocks(data),
+                headers=headers | {"content-length": str(len(data))},
+                media_type="audio/wav",
+                stack=stack.pop_all(),
+            )
 
-    def endpoint(answer: Endpoint) -> Callable[[Request], Awaitable[Response]]:
+    def endpoint(answer: Endpoint) -> Handler:
         async def handle(request: Request) -> Response:
-            try:
-                return await answer(request, service, read_body(await request.body()))
-            except BadMessage as error:
-                return _error_response(400, str(error))
-            except InvalidRequest as error:
-                return _error_response(400, error_message(error))
-            except Busy as error:
-                return _error_response(503, error_message(error))
-            except TimedOut as error:
-                return _error_response(504, error_message(error))
-            except SpeechError as error:
-                return _error_response(500, error_message(error))
+            return await answer(request, service, read_body(await request.body()))
 
-        return handle
+        return answering(handle, _refuse, BadMessage, SpeechError)
 
     return [
         Route("/tts", endpoint(whole), methods=["POST"]),
@@ -63,24 +61,37 @@ def http_routes(service: SpeechService, whole_answers: MemoryBudget) -> list[Bas
     ]
 
 
-def _error_response(status: int, reason: str) -> Response:
-    # Half a surrogate pair of the client's text cannot be encoded.
-    return JSONResponse({"detail": reason.encode("utf-8", "replace").decode()}, status)
+def _refuse(error: BadMessage | SpeechError) -> Response:
+    if isinstance(error, BadMessage):
+        status, reason = 400, str(error)
+    else:
+        status, reason = _status(error), error_message(error)
+    return JSONResponse({"detail": encodable(reason)}, status)
 
 
-async def _whole(
-    request: Request, service: SpeechService, speak: SpeakRequest, answer: WholeAnswer, held: ExitStack
-) -> Response:
-    """Return the WAV file, in a response that releases ``held`` once it is sent."""
-    async with (
-        open_speech(service, speak, request, NamedVoices()) as (session, chunks),
-        _watch_disconnect(request, session.cancel),
-    ):
+def _status(error: SpeechError) -> int:
+    match error:
+        case InvalidRequest():
+            return 400
+        case Busy():
+            return 503
+        case TimedOut():
+            return 504
+    return 500
+
+
+async def _spoken(
+    request: Request, service: SpeechService, speak: SpeakRequest, answer: WholeAnswer
+) -> dict[str, str]:
+    """Add all of the speech to an answer; return the headers."""
+
+    async def add(chunks: AsyncIterator[SpeechChunk]) -> None:
         async for chunk in chunks:
             await answer.add(chunk)
-        headers = _cloning_headers(session)
-    data = await asyncio.to_thread(answer.finish)
-    return _WavResponse(data, headers, held.pop_all())
+
+    async with open_speech(service, speak, request, NamedVoices()) as (session, chunks):
+        await cancel_on_disconnect(request, add(chunks), name=TASK_NAME)
+        return _cloning_headers(session)
 
 
 async def _streamed(request: Request, service: SpeechService, speak: SpeakRequest) -> Response:
@@ -88,8 +99,7 @@ async def _streamed(request: Request, service: SpeechService, speak: SpeakReques
     speak = replace(speak, wants_chunks=True, wants_whole=False)
     async with AsyncExitStack() as stack:
         session, chunks = await stack.enter_async_context(open_speech(service, speak, request, NamedVoices()))
-        async with _watch_disconnect(request, session.cancel):
-            first = await anext(chunks)
+        first = await cancel_on_disconnect(request, anext(chunks), name=TASK_NAME)
         headers = {"X-Sample-Rate": str(SAMPLE_RATE), "X-Channels": "1", "X-Bit-Depth": "16"}
         return StreamedAnswer(
             _packets(first, chunks),
@@ -122,32 +132,3 @@ async def _packets(first: SpeechChunk, rest: AsyncIterator[SpeechChunk]) -> Byte
 def _packet(chunk: SpeechChunk) -> bytes:
     pcm = pcm16(chunk.samples)
     return len(pcm).to_bytes(4, "little") + pcm
-
-
-class _WavResponse(Response):
-    """A WAV file that releases ``held`` once it is sent, or its client has disconnected."""
-
-    def __init__(self, content: bytes, headers: dict[str, str], held: ExitStack) -> None:
-        super().__init__(content, headers=headers, media_type="audio/wav")
-        self._held = held
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        with self._held:
-            await super().__call__(scope, receive, send)
-
-
-@asynccontextmanager
-async def _watch_disconnect(request: Request, cancel: Callable[[], None]) -> AsyncIterator[None]:
-    """Call ``cancel`` when the client of ``request`` disconnects, its body having been read."""
-
-    async def watch() -> None:
-        while (await request.receive())["type"] != "http.disconnect":
-            pass
-        cancel()
-
-    watcher = asyncio.create_task(watch(), name="client of a request")
-    try:
-        yield
-    finally:
-        watcher.cancel()
-        await asyncio.wait([watcher])

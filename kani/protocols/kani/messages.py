@@ -14,7 +14,7 @@ from kani.core.errors import InvalidRequest, SpeechError
 from kani.core.request import Range
 from kani.core.types import Recording, Sampling, SpeechRequest
 from kani.protocols.shared.client_languages import LANGUAGES_FIELD, known_languages, languages_error
-from kani.protocols.shared.errors import BadMessage
+from kani.protocols.shared.errors import BadMessage, encodable
 from kani.protocols.shared.json_input import TooManyValues, parse_object
 from kani.text import foreign, languages
 
@@ -251,7 +251,7 @@ def _message(kind: str, data: dict[str, Any]) -> str:
 
 
 def _clean(text: str) -> str:
-    return text[:MAX_ERROR_LENGTH].encode("utf-8", "replace").decode()
+    return encodable(text[:MAX_ERROR_LENGTH])
 
 
 def pong(ready: bool) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 from typing import Any
@@ -67,7 +67,7 @@ async def open_speech(
     connection: HTTPConnection,
     voices: NamedVoices,
     memory: LanguageMemory | None = None,
-) -> AsyncIterator[tuple[SpeechSession, AsyncIterator[SpeechChunk]]]:
+) -> AsyncIterator[tuple[SpeechSession, AsyncGenerator[SpeechChunk, None]]]:
     """Yield a request's session and its audio: 22,050 Hz, in chunks of at most ``chunk_size`` frames.
 
     memory: the connection's. Raises SpeechError, also while the audio is read.
@@ -135,7 +135,6 @@ def chunk_metadata(chunk: SpeechChunk) -> dict[str, Any]:
 
 
 def answer_metadata(session: SpeechSession, speak: SpeakRequest, samples: int) -> dict[str, Any]:
-    """Return the metadata of a finished answer with ``samples`` samples."""
     config, voice = speak.config, session.resolved_voice
     given = {"emotion_strength": config.emotion_strength, "requested_duration": config.duration}
     return {

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import AsyncIterator
 
 from starlette.routing import BaseRoute, WebSocketRoute
-from starlette.websockets import WebSocket, WebSocketDisconnect
+from starlette.websockets import WebSocket
 
 from kani.core import request_ids
 from kani.core.audio.pcm import pcm16
@@ -27,9 +27,9 @@ from kani.protocols.kani.request import (
     completion_message,
     open_speech,
 )
+from kani.protocols.shared.connection import Client
 from kani.protocols.shared.errors import BadMessage
 from kani.protocols.shared.memory_budget import MemoryBudget
-from kani.protocols.shared.tasks import run_until_first
 from kani.protocols.shared.whole_answer import WholeAnswer
 
 MAX_WAITING = 16
@@ -40,11 +40,10 @@ MAX_WAITING_BYTES = 32 * 2**20
 
 
 def websocket_routes(service: SpeechService, whole_answers: MemoryBudget) -> list[BaseRoute]:
-    """Return the WebSocket on ``/``."""
 
     async def serve(websocket: WebSocket) -> None:
         await websocket.accept()
-        await KaniConnection(websocket, service, whole_answers).run()
+        await KaniConnection(Client(websocket), service, whole_answers).run()
 
     return [WebSocketRoute("/", serve)]
 
@@ -52,8 +51,8 @@ def websocket_routes(service: SpeechService, whole_answers: MemoryBudget) -> lis
 class KaniConnection:
     """One client. Each request gets one answer, in the order of the requests."""
 
-    def __init__(self, websocket: WebSocket, service: SpeechService, whole_answers: MemoryBudget) -> None:
-        self._websocket = websocket
+    def __init__(self, client: Client, service: SpeechService, whole_answers: MemoryBudget) -> None:
+        self._client = client
         self._service = service
         self._whole_answers = whole_answers
         self._voices = NamedVoices()
@@ -69,16 +68,10 @@ class KaniConnection:
 
     async def run(self) -> None:
         """Serve until the client disconnects."""
-        await run_until_first(self._read(), self._work(), name="kani connection", ignore=WebSocketDisconnect)
+        await self._client.serve(self._read(), self._work(), name="kani connection")
 
     async def _read(self) -> None:
-        while True:
-            received = await self._websocket.receive()
-            if received["type"] == "websocket.disconnect":
-                return
-            raw = received.get("text")
-            if raw is None:
-                raw = received["bytes"]
+        while (raw := await self._client.receive()) is not None:
             try:
                 message = messages.read_message(raw)
             except BadMessage as error:
@@ -86,7 +79,7 @@ class KaniConnection:
                 continue
             match message:
                 case Ping():
-                    await self._send(messages.pong(self._service.ready))
+                    await self._client.send(messages.pong(self._service.ready))
                 case Cancel():
                     self._cancel()
                 case SpeakRequest():
@@ -103,7 +96,7 @@ class KaniConnection:
         """Queue a request; also an invalid message, so that answers keep the order of the requests."""
         if len(self._waiting) >= MAX_WAITING or self._waiting_bytes + size > MAX_WAITING_BYTES:
             limit = f"{MAX_WAITING}, and {MAX_WAITING_BYTES // 2**20} MiB in all"
-            await self._send(messages.failure(f"too many requests are waiting (at most {limit})"))
+            await self._client.send(messages.failure(f"too many requests are waiting (at most {limit})"))
             return
         self._waiting.append((request, size))
         self._waiting_bytes += size
@@ -119,7 +112,7 @@ class KaniConnection:
             request, size = self._waiting.popleft()
             self._waiting_bytes -= size
             if isinstance(request, BadMessage):
-                await self._send(messages.failure(str(request)))
+                await self._client.send(messages.failure(str(request)))
                 continue
             self._requests += 1
             with request_ids.bind(f"{request_ids.current()}-{self._requests}"):
@@ -134,7 +127,7 @@ class KaniConnection:
                 raise
             self._speaking = None
             if task.cancelled():
-                await self._send(messages.failure(str(SpeechCancelled())))
+                await self._client.send(messages.failure(str(SpeechCancelled())))
             else:
                 task.result()
 
@@ -145,16 +138,17 @@ class KaniConnection:
         """
         try:
             with self._whole_answers.reservation() as reservation:
+                connection = self._client.websocket
                 async with open_speech(
-                    self._service, speak, self._websocket, self._voices, self._memory
+                    self._service, speak, connection, self._voices, self._memory
                 ) as opened:
                     whole = WholeAnswer(reservation, WAV) if speak.wants_whole else None
                     last = await self._speak(speak, *opened, whole)
                     self._speaking = None
-                    await self._send(last)
+                    await self._client.send(last)
         except SpeechError as error:
             self._speaking = None
-            await self._send(messages.failure(messages.error_message(error)))
+            await self._client.send(messages.failure(messages.error_message(error)))
 
     async def _speak(
         self,
@@ -168,7 +162,7 @@ class KaniConnection:
         async for chunk in chunks:
             samples += len(chunk.samples)
             if speak.wants_chunks:
-                await self._send(messages.stream_chunk(pcm16(chunk.samples), chunk_metadata(chunk)))
+                await self._client.send(messages.stream_chunk(pcm16(chunk.samples), chunk_metadata(chunk)))
             if whole is not None:
                 await whole.add(chunk)
         metadata = answer_metadata(session, speak, samples)
@@ -180,6 +174,3 @@ class KaniConnection:
         if whole.is_large:
             return await asyncio.to_thread(lambda: messages.success(whole.finish(), done, metadata))
         return messages.success(whole.finish(), done, metadata)
-
-    async def _send(self, message: str) -> None:
-        await self._websocket.send_text(message)

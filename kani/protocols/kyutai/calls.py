@@ -44,7 +44,6 @@ _RECORDING: Schema = {"description": "A recording: any audio file that FFmpeg re
 
 
 def call_group() -> CallGroup:
-    """Return the calls."""
     words = "The words and their ends, as the messages of the WebSocket, with seconds since the start."
     return CallGroup(
         "Kyutai",

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
-from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from kani.core.errors import (
@@ -18,18 +18,18 @@ from kani.core.errors import (
     TimedOut,
 )
 from kani.protocols.kyutai.messages import NO_FREE_CHANNELS
-from kani.protocols.shared.errors import BadMessage
-
-NORMAL = 1000
-GOING_AWAY = 1001
-BAD_DATA = 1007
-TOO_BIG = 1009
-INTERNAL_ERROR = 1011
-TRY_LATER = 1013
+from kani.protocols.shared.connection import (
+    BAD_DATA,
+    GOING_AWAY,
+    INTERNAL_ERROR,
+    NORMAL,
+    STOPPING,
+    TOO_BIG,
+    TRY_LATER,
+)
+from kani.protocols.shared.errors import BadMessage, Handler, answering, encodable
 
 TASK_NAME = "kyutai request"
-
-Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,34 +52,31 @@ def closing_for(error: Exception, voice_field: str = "voice") -> Closing:
         case InvalidRequest() | BadMessage():
             return Closing(BAD_DATA, str(error))
         case SpeechCancelled():
-            return Closing(GOING_AWAY, "the server is stopping")
+            return Closing(GOING_AWAY, STOPPING)
     return Closing(INTERNAL_ERROR, str(error))
 
 
-def endpoint(answer: Endpoint, recording_field: str = "body") -> Endpoint:
+def endpoint(handler: Handler, recording_field: str = "body") -> Handler:
     """Wrap an HTTP endpoint, turning its errors into 400, 500, 503 (try again) or 504 with a sentence.
 
     recording_field: the part of the request that holds a recording, for errors about it.
     """
+    return answering(handler, partial(_refuse, recording_field), BadMessage, SpeechError)
 
-    async def handle(request: Request) -> Response:
-        try:
-            return await answer(request)
-        except BadMessage as error:
+
+def _refuse(recording_field: str, error: BadMessage | SpeechError) -> Response:
+    match error:
+        case BadMessage():
             return _error_response(400, str(error))
-        except InvalidRequest as error:
+        case InvalidRequest():
             field = recording_field if error.field in ("reference", "file") else error.field
             return _error_response(400, f"{field}: {error.reason}")
-        except (Busy, EngineLost) as error:
+        case Busy() | EngineLost():
             return _error_response(503, str(error), {"retry-after": "1"})
-        except TimedOut as error:
+        case TimedOut():
             return _error_response(504, str(error))
-        except SpeechError as error:
-            return _error_response(500, str(error))
-
-    return handle
+    return _error_response(500, str(error))
 
 
 def _error_response(status: int, reason: str, headers: Mapping[str, str] | None = None) -> Response:
-    # Half a surrogate pair of the client's text cannot be encoded.
-    return JSONResponse({"error": {"message": reason.encode("utf-8", "replace").decode()}}, status, headers)
+    return JSONResponse({"error": {"message": encodable(reason)}}, status, headers)

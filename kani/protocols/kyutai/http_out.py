@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from contextlib import AsyncExitStack, aclosing
+from contextlib import AsyncExitStack
 from dataclasses import asdict, replace
 from typing import Any, TypeVar
 
@@ -31,7 +31,7 @@ from kani.protocols.shared.connection import client_address
 from kani.protocols.shared.disconnect import cancel_on_disconnect
 from kani.protocols.shared.errors import BadMessage
 from kani.protocols.shared.memory_budget import MemoryBudget
-from kani.protocols.shared.streamed_answer import ByteStream, StreamedAnswer
+from kani.protocols.shared.streamed_answer import ByteStream, StreamedAnswer, begin_stream
 from kani.protocols.shared.whole_answer import MAX_WHOLE_ANSWER_BYTES, MAX_WHOLE_ANSWER_S, WholeAnswer
 from kani.text import foreign
 
@@ -136,35 +136,29 @@ async def _streamed(
         session = await stack.enter_async_context(_open(service, speech_request, request, low_latency=True))
         TextFeeder(session, service.limits.max_text).feed(text)
         session.finish()
-        pieces = _wav_pieces(session, max_frames)
-        first = await cancel_on_disconnect(request, anext(pieces), name=TASK_NAME)
-        return StreamedAnswer(_prepend(first, pieces), media_type="audio/wav", stack=stack.pop_all())
+        pieces = await begin_stream(request, _wav_pieces(session, max_frames), stack, name=TASK_NAME)
+        return StreamedAnswer(pieces, media_type="audio/wav", stack=stack.pop_all())
 
 
 async def _wav_pieces(session: SpeechSession, max_frames: int | None) -> ByteStream:
     """Yield a WAV file; its header leaves the length open."""
     header = open_wav_header(SAMPLE_RATE)
     frames, left = Frames(), max_frames
-    async for chunk in session:
-        ready = frames.feed(chunk)[:left]
-        left = None if left is None else left - len(ready)
-        if ready:
-            yield header + pcm16(np.concatenate(ready))
-            header = b""
-        if left == 0:
-            return
-    yield header + b"".join(pcm16(frame) for frame in frames.finish()[:left])
-
-
-async def _prepend(first: bytes, rest: ByteStream) -> ByteStream:
-    yield first
     try:
-        async with aclosing(rest) as pieces:
-            async for piece in pieces:
-                yield piece
+        async for chunk in session:
+            ready = frames.feed(chunk)[:left]
+            left = None if left is None else left - len(ready)
+            if ready:
+                yield header + pcm16(np.concatenate(ready))
+                header = b""
+            if left == 0:
+                return
     except SpeechError:
+        if header:
+            raise
         # The status is sent, and the session has logged the error: the audio ends here.
         return
+    yield header + b"".join(pcm16(frame) for frame in frames.finish()[:left])
 
 
 async def _answer(

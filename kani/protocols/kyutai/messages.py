@@ -273,12 +273,10 @@ def pack_floats(values: Samples) -> bytes:
 
 
 def ready() -> bytes:
-    """Encode ``Ready``."""
     return _encode(Ready())
 
 
 def error(message: str) -> bytes:
-    """Encode ``Error``."""
     return _encode(Error(message))
 
 
@@ -298,7 +296,6 @@ def spoken_text(text: str, start_s: float, stop_s: float) -> bytes:
 
 
 def word(text: str, start_s: float) -> bytes:
-    """Encode ``Word``."""
     return _encode(Word(text, start_s))
 
 
@@ -308,7 +305,6 @@ def end_word(stop_s: float) -> bytes:
 
 
 def marker(number: int) -> bytes:
-    """Encode ``Marker``."""
     return _encode(Marker(number))
 
 

@@ -26,7 +26,6 @@ class _Counter(Collector):
         registry.register(self)
 
     def inc(self, count: int = 1) -> None:
-        """Add ``count``."""
         self._count += count
 
     def collect(self) -> Iterable[Metric]:
@@ -54,7 +53,7 @@ class KyutaiMetrics:
         self._py_total = counter("py_total_steps", "Steps of 80 ms that were synthesized.")
         self._py_active = counter("py_active_steps", "The same: every step has a client.")
         self._py_could_run = counter("py_could_have_run_steps", "The same: no step waits for another.")
-        self._py_missing_words = counter(
+        self.missing_words = counter(
             "py_missing_words_steps", "Texts that were flushed because no word came for a while."
         )
         self._py_step = histogram(
@@ -65,7 +64,7 @@ class KyutaiMetrics:
         )
         self._asr_connect = counter("asr_connect", "Clients that connected for recognition.")
         self._asr_open = gauge("asr_open_channels", "Clients connected now for recognition.")
-        self._asr_step = histogram(
+        self.recognition_step = histogram(
             "asr_model_step_duration",
             "Seconds from the arrival of a step's audio to its recognition.",
             RECOGNITION_STEP_BUCKETS,
@@ -97,10 +96,6 @@ class KyutaiMetrics:
         for _ in range(steps):
             self._py_step.observe(seconds / steps)
 
-    def idle_flushed(self) -> None:
-        """Count a text that was flushed because no word came for a while."""
-        self._py_missing_words.inc()
-
     def recognition_opened(self) -> None:
         """Count a client that connected for recognition."""
         self._asr_connect.inc()
@@ -110,10 +105,6 @@ class KyutaiMetrics:
         """Count the end of a recognition connection on which ``steps`` frames were recognized."""
         self._asr_open.dec()
         self._asr_steps.observe(steps)
-
-    def frame_recognized(self, seconds: float) -> None:
-        """Count a frame, recognized ``seconds`` after its audio arrived."""
-        self._asr_step.observe(seconds)
 
     def voice_embedded(self, seconds: float) -> None:
         """Count a recording that was made into a voice in ``seconds``."""

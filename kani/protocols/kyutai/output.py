@@ -20,7 +20,6 @@ class Frames:
         self._chunks = Rechunker(SAMPLE_RATE, FRAME_SAMPLES, exact=True)
 
     def feed(self, chunk: SpeechChunk) -> list[Samples]:
-        """Return the frames that are full."""
         return _clip(self._chunks.feed(chunk))
 
     def finish(self) -> list[Samples]:
@@ -47,7 +46,6 @@ class OutputEncoder:
         return start
 
     def frame(self, samples: Samples) -> bytes:
-        """Encode a frame of ``Frames``."""
         if self._opus is not None:
             return self._pages(self._opus.feed(samples))
         return messages.audio(samples) if self._messages else samples.astype("<f4").tobytes()
@@ -64,7 +62,6 @@ class OutputEncoder:
         return end
 
     def error(self, message: str) -> bytes:
-        """Encode an error."""
         return messages.error(message) if self._messages else b""
 
     def _pages(self, data: bytes) -> bytes:

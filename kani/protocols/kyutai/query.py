@@ -53,7 +53,6 @@ class AudioFormat(Enum):
 
     @property
     def is_opus(self) -> bool:
-        """True if the audio is Ogg Opus."""
         return self in (AudioFormat.OGG_OPUS, AudioFormat.OGG_OPUS_MESSAGE_PACK)
 
 

@@ -6,10 +6,10 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable
-from contextlib import aclosing, asynccontextmanager, suppress
+from contextlib import aclosing, asynccontextmanager
 
 from starlette.responses import PlainTextResponse
-from starlette.websockets import WebSocket, WebSocketDisconnect
+from starlette.websockets import WebSocket
 
 from kani.core.audio.decoding import STREAM_POOL, run_in_pool
 from kani.core.audio.ogg_opus import OggOpusDecoder
@@ -19,7 +19,7 @@ from kani.core.service import SpeechService
 from kani.core.session.recognition import RecognitionSession
 from kani.core.types import Samples
 from kani.protocols.kyutai import messages
-from kani.protocols.kyutai.connection import GOING_AWAY, NORMAL, closing_for
+from kani.protocols.kyutai.connection import closing_for
 from kani.protocols.kyutai.messages import (
     FRAME_SAMPLES,
     SAMPLE_RATE,
@@ -31,9 +31,8 @@ from kani.protocols.kyutai.messages import (
 )
 from kani.protocols.kyutai.metrics import KyutaiMetrics
 from kani.protocols.kyutai.query import read_language, read_prompt
-from kani.protocols.shared.connection import client_address, close
+from kani.protocols.shared.connection import GOING_AWAY, NORMAL, STOPPING, Client
 from kani.protocols.shared.errors import BadMessage
-from kani.protocols.shared.tasks import run_until_first
 
 PROTOCOL = "kyutai-asr"
 
@@ -44,13 +43,8 @@ DECODE_IN_THREAD_BYTES = 2**16
 """Longer messages are unpacked in a thread, as Ogg Opus always is: they would block the event loop."""
 
 
-async def serve_recognition(
-    websocket: WebSocket,
-    service: SpeechService,
-    metrics: KyutaiMetrics,
-    idle_timeout_s: float = IDLE_TIMEOUT_S,
-) -> None:
-    """Serve one client of ``/api/asr-streaming``; it is closed after ``idle_timeout_s`` without a message."""
+async def serve_recognition(websocket: WebSocket, service: SpeechService, metrics: KyutaiMetrics) -> None:
+    """Serve one client of ``/api/asr-streaming``."""
     try:
         language = read_language(websocket.query_params)
         prompt = read_prompt(websocket.query_params)
@@ -58,17 +52,18 @@ async def serve_recognition(
         await websocket.send_denial_response(PlainTextResponse(str(error), 400))
         return
     await websocket.accept()
+    client = Client(websocket)
 
     def open_session() -> RecognitionSession:
         return service.open_recognition(
             protocol=PROTOCOL,
-            client=client_address(websocket),
+            client=client.address,
             sample_rate=SAMPLE_RATE,
             language=language,
             prompt=prompt,
         )
 
-    connection = _RecognitionConnection(websocket, open_session, metrics, idle_timeout_s)
+    connection = _RecognitionConnection(client, open_session, metrics)
     try:
         await connection.run()
     finally:
@@ -84,16 +79,14 @@ class _RecognitionConnection:
 
     def __init__(
         self,
-        websocket: WebSocket,
+        client: Client,
         open_session: Callable[[], RecognitionSession],
         metrics: KyutaiMetrics,
-        idle_timeout_s: float,
     ) -> None:
-        self._websocket = websocket
+        self._client = client
         self._open_session = open_session
         self._session: RecognitionSession | None = None
         self._metrics = metrics
-        self._idle_timeout_s = idle_timeout_s
         # An Init waits for a new session; the event is set while a session takes audio.
         self._restarting = False
         self._session_ready = asyncio.Event()
@@ -109,33 +102,30 @@ class _RecognitionConnection:
     async def run(self) -> None:
         """Serve until the client disconnects."""
         try:
-            await run_until_first(
-                self._read(), self._recognize(), name="kyutai listening", ignore=WebSocketDisconnect
-            )
+            await self._client.serve(self._read(), self._recognize(), name="kyutai listening")
         except (BadMessage, SpeechError) as error:
             closing = closing_for(error)
             # Unmute takes a close for the end, and fails at an Error: only a client at fault gets one.
-            if isinstance(error, BadMessage | InvalidRequest):
-                with suppress(WebSocketDisconnect):
-                    await self._websocket.send_bytes(messages.error(closing.reason))
-            await close(self._websocket, closing.code, closing.reason)
+            at_fault = isinstance(error, BadMessage | InvalidRequest)
+            last = messages.error(closing.reason) if at_fault else b""
+            await self._client.close(closing.code, closing.reason, last=last)
 
     async def _read(self) -> None:
         """Handle the client's messages until it disconnects. Raises BadMessage and InvalidRequest."""
         now = asyncio.get_running_loop().time
-        deadline = now() + self._idle_timeout_s
+        deadline = now() + IDLE_TIMEOUT_S
         while True:
             try:
                 async with asyncio.timeout_at(deadline):
-                    received = await self._websocket.receive()
+                    packed = await self._client.receive()
             except TimeoutError:
-                await close(self._websocket, NORMAL, f"nothing came for {self._idle_timeout_s:g} s")
+                await self._client.close(NORMAL, f"nothing came for {IDLE_TIMEOUT_S:g} s")
                 return
-            if received["type"] == "websocket.disconnect":
+            if packed is None:
                 return
-            if (packed := received.get("bytes")) is not None:
+            if isinstance(packed, bytes):
                 await self._handle(packed)
-                deadline = now() + self._idle_timeout_s
+                deadline = now() + IDLE_TIMEOUT_S
 
     async def _handle(self, packed: bytes) -> None:
         await self._session_ready.wait()
@@ -175,13 +165,13 @@ class _RecognitionConnection:
                 self._restarting = False
                 self._arrivals.clear()
                 self._fed = 0
-                await self._websocket.send_bytes(messages.ready())
+                await self._client.send(messages.ready())
                 self._session_ready.set()
                 async for event in events:
                     if self._restarting:
                         break
                     await self._send(event, session)
-        await close(self._websocket, GOING_AWAY, "the server is stopping")
+        await self._client.close(GOING_AWAY, STOPPING)
 
     @asynccontextmanager
     async def _admitted_session(self) -> AsyncIterator[RecognitionSession]:
@@ -189,7 +179,7 @@ class _RecognitionConnection:
             opened = self._open_session()
         except SpeechError as error:
             if not self.admitted:
-                await self._websocket.send_bytes(messages.error(closing_for(error).reason))
+                await self._client.send(messages.error(closing_for(error).reason))
             raise
         if not self.admitted:
             self.admitted = True
@@ -199,7 +189,7 @@ class _RecognitionConnection:
             yield session
 
     async def _send(self, event: RecognitionEvent, session: RecognitionSession) -> None:
-        send = self._websocket.send_bytes
+        send = self._client.send
         match event:
             case RecognizedWord():
                 await send(messages.word(event.text, event.start_s))
@@ -209,7 +199,7 @@ class _RecognitionConnection:
             case Step():
                 self.steps += 1
                 arrived_at = self._arrived_at((event.index + 1) * FRAME_SAMPLES)
-                self._metrics.frame_recognized(time.perf_counter() - arrived_at)
+                self._metrics.recognition_step.observe(time.perf_counter() - arrived_at)
                 await send(messages.step(event.index, event.pause_probabilities, session.backlog_samples))
 
     def _arrived_at(self, sample: int) -> float:

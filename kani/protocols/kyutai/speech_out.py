@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from contextlib import suppress
 from dataclasses import replace
 
 from starlette.responses import PlainTextResponse
@@ -21,11 +22,9 @@ from kani.protocols.kyutai.metrics import KyutaiMetrics
 from kani.protocols.kyutai.output import Frames, OutputEncoder
 from kani.protocols.kyutai.query import read_speech_query
 from kani.protocols.kyutai.words import TextFeeder
-from kani.protocols.shared.client_languages import accept_languages
-from kani.protocols.shared.connection import client_address, close
+from kani.protocols.shared.connection import Client
 from kani.protocols.shared.errors import BadMessage
 from kani.protocols.shared.idle_flush import IdleFlush
-from kani.protocols.shared.tasks import run_until_first
 
 log = logging.getLogger(__name__)
 
@@ -46,16 +45,17 @@ async def serve_speech(websocket: WebSocket, service: SpeechService, metrics: Ky
         await websocket.send_denial_response(PlainTextResponse(str(error), 400))
         return
     await websocket.accept()
-    output = OutputEncoder(query.format)
+    client, output = Client(websocket), OutputEncoder(query.format)
     try:
-        request = replace(query.request, languages=accept_languages(websocket.headers))
-        session = service.open(request, protocol=PROTOCOL, client=client_address(websocket))
+        request = replace(query.request, languages=client.languages)
+        session = service.open(request, protocol=PROTOCOL, client=client.address)
     except SpeechError as error:
-        await _refuse(websocket, output, error)
+        closing = closing_for(error)
+        await client.close(closing.code, closing.reason, last=output.error(closing.reason))
         return
     metrics.speech_opened()
     feeder = TextFeeder(session, service.limits.max_text)
-    connection = _SpeechConnection(websocket, session, feeder, output, query.max_frames, metrics)
+    connection = _SpeechConnection(client, session, feeder, output, query.max_frames, metrics)
     try:
         async with session:
             await connection.run()
@@ -63,29 +63,19 @@ async def serve_speech(websocket: WebSocket, service: SpeechService, metrics: Ky
         metrics.speech_closed(connection.frames)
 
 
-async def _refuse(websocket: WebSocket, output: OutputEncoder, error: SpeechError) -> None:
-    closing = closing_for(error)
-    try:
-        if message := output.error(closing.reason):
-            await websocket.send_bytes(message)
-    except WebSocketDisconnect:
-        return
-    await close(websocket, closing.code, closing.reason)
-
-
 class _SpeechConnection:
     """One client. Text that was accepted is spoken even if a later message is wrong."""
 
     def __init__(
         self,
-        websocket: WebSocket,
+        client: Client,
         session: SpeechSession,
         feeder: TextFeeder,
         output: OutputEncoder,
         max_frames: int | None,
         metrics: KyutaiMetrics,
     ) -> None:
-        self._websocket = websocket
+        self._client = client
         self._session = session
         self._feeder = feeder
         self._output = output
@@ -103,14 +93,10 @@ class _SpeechConnection:
 
     async def run(self) -> None:
         """Serve until everything is spoken or the client disconnects."""
-        try:
+        with suppress(WebSocketDisconnect):
             for message in self._output.start_messages():
                 await self._send(message)
-            await run_until_first(
-                self._read(), self._speak(), name="kyutai speaking", ignore=WebSocketDisconnect
-            )
-        except WebSocketDisconnect:
-            return
+            await self._client.serve(self._read(), self._speak(), name="kyutai speaking")
 
     async def _read(self) -> None:
         """Handle the client's messages until it disconnects."""
@@ -126,16 +112,15 @@ class _SpeechConnection:
         while True:
             try:
                 async with asyncio.timeout_at(None if self._finished else deadline):
-                    received = await self._websocket.receive()
+                    message = await self._client.receive()
             except TimeoutError:
                 self._end(Closing(reason=f"no text came for {IDLE_S:g} s"))
                 continue
-            if received["type"] == "websocket.disconnect":
+            if message is None:
                 return
-            raw = received.get("text")
             try:
                 # Only words put off the deadlines, not empty text.
-                if self._handle(read_speech_message(raw if raw is not None else received["bytes"])):
+                if self._handle(read_speech_message(message)):
                     idle_flush.restart(self._flush)
                     deadline = now() + IDLE_FLUSH_S + IDLE_S
             except (BadMessage, InvalidRequest) as error:
@@ -143,7 +128,7 @@ class _SpeechConnection:
 
     def _flush(self) -> None:
         if not self._finished:
-            self._metrics.idle_flushed()
+            self._metrics.missing_words.inc()
             self._session.flush()
 
     def _handle(self, message: SpeechMessage) -> bool:
@@ -199,7 +184,7 @@ class _SpeechConnection:
             await self._send(self._output.error(self._closing.reason))
         for message in self._output.end_messages():
             await self._send(message)
-        await close(self._websocket, self._closing.code, self._closing.reason)
+        await self._client.close(self._closing.code, self._closing.reason)
 
     async def _send_words(self, chunk: SpeechChunk) -> None:
         for word in self._feeder.aligner.align(chunk.spans):
@@ -220,4 +205,4 @@ class _SpeechConnection:
 
     async def _send(self, message: bytes) -> None:
         if message:
-            await self._websocket.send_bytes(message)
+            await self._client.send(message)

@@ -13,7 +13,7 @@ import json
 import logging
 import time
 import warnings
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from unicodedata import category
@@ -22,10 +22,76 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from kani.protocols.livekit_tokens.calls import call_group
+from kani.protocols.shared.calls.call import Body, Call, CallGroup, json_answer, query
+from kani.protocols.shared.calls.schemas import fields, flag, mapping, nullable, text
+from kani.protocols.shared.errors import Handler, answering
 from kani.protocols.shared.json_input import parse_object
 from kani.protocols.shared.protocol import Protocol
 from kani.text import foreign
+
+_ERRORS = (400, 413, 500)
+
+
+def call_group(max_name_bytes: int) -> CallGroup:
+    """Return the calls; max_name_bytes: of a room, an identity or a name, as UTF-8."""
+    limit = f"At most {max_name_bytes} bytes; made up by default."
+    return CallGroup(
+        "LiveKit",
+        "Tokens for LiveKit rooms, signed with the key of the LiveKit server in the settings.",
+        "LiveKitError",
+        fields(detail=text("The error: field and limit.")),
+        (
+            Call(
+                method="GET",
+                path="/token",
+                summary="Make a token, as the relay's app reads it",
+                parameters=query(identity=text(limit), room=text(limit)),
+                answers={
+                    200: json_answer(
+                        "The token.", fields(accessToken=text(), url=text(), room=text(), identity=text())
+                    )
+                },
+                errors=_ERRORS,
+            ),
+            Call(
+                method="POST",
+                path="/token",
+                summary="Make a token by LiveKit's standard endpoint",
+                body=Body(
+                    fields(
+                        "Fields may have their names in camel case too.",
+                        [],
+                        room_name=text(limit),
+                        participant_identity=text(limit),
+                        participant_name=text(f"At most {max_name_bytes} bytes."),
+                        participant_metadata=text(),
+                        participant_attributes=mapping("Texts by name.", text()),
+                        room_config=mapping("Configuration of the room, without egress."),
+                    ),
+                    {"room_name": "reading", "participant_identity": "ana"},
+                ),
+                answers={201: json_answer("The token.", fields(server_url=text(), participant_token=text()))},
+                errors=_ERRORS,
+            ),
+            Call(
+                method="GET",
+                path="/debug",
+                summary="Show whether tokens can be made",
+                answers={
+                    200: json_answer(
+                        "The state.",
+                        fields(
+                            status=text(),
+                            default_room=text(),
+                            livekit_url=nullable(text()),
+                            credentials_loaded=flag(),
+                        ),
+                    )
+                },
+            ),
+        ),
+    )
+
 
 log = logging.getLogger(__package__)
 
@@ -47,7 +113,6 @@ _NO_STORE = {"cache-control": "no-store"}
 _UNWRITABLE = frozenset({"Cc", "Cs", "Zl", "Zp"})
 
 T = TypeVar("T")
-Endpoint = Callable[[Request], Awaitable[Response]]
 Sign = Callable[[str, str, Mapping[str, Any]], str]
 
 
@@ -70,7 +135,6 @@ class TokenRequestError(Exception):
 
 
 def protocol(settings: LiveKitSettings) -> Protocol:
-    """Return the protocol of ``settings``."""
     return Protocol(lambda context: routes(settings), calls=lambda: call_group(MAX_NAME_BYTES))
 
 
@@ -247,16 +311,9 @@ def _bounded(name: str, value: T) -> T:
     return value
 
 
-def _endpoint(answer: Endpoint) -> Endpoint:
+def _endpoint(handler: Handler) -> Handler:
     """Wrap an endpoint, turning its errors into a status and a sentence."""
-
-    async def handle(request: Request) -> Response:
-        try:
-            return await answer(request)
-        except TokenRequestError as error:
-            return _json({"detail": str(error)}, error.status)
-
-    return handle
+    return answering(handler, lambda error: _json({"detail": str(error)}, error.status), TokenRequestError)
 
 
 async def _body(request: Request) -> bytes:

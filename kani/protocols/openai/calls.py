@@ -68,14 +68,12 @@ _NOT_IN_TURNS = ("input", "voice", "allow_voice_tags", "ssml")
 
 
 def error_schema() -> Schema:
-    """Return the schema of an error."""
     return fields(
         error=fields(message=text(), type=text(), param=nullable(text()), code=nullable(text())),
     )
 
 
 def call_group(settings: OpenAISettings) -> CallGroup:
-    """Return the calls."""
     return CallGroup(
         "OpenAI",
         "OpenAI's audio API: speech, transcriptions, Realtime. Realtime's WebSocket is on /v1/realtime.",

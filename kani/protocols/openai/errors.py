@@ -7,10 +7,9 @@ Handlers raise ``ApiError`` or a ``SpeechError`` of the core; ``endpoint`` answe
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from starlette.requests import Request
 from starlette.responses import Response
 
 from kani.core.errors import (
@@ -29,14 +28,13 @@ from kani.core.errors import (
     UnknownVoice,
     UnsupportedLanguage,
 )
+from kani.protocols.shared.errors import Handler, answering
 
 VOICES_PATH = "/v1/audio/voices"
 """Path of the list of voices, which the error of an unknown voice names."""
 
 RETRY_AFTER_S = 1
 """Seconds that ``retry-after`` asks for: a place is free again as soon as a segment has been spoken."""
-
-Handler = Callable[[Request], Awaitable[Response]]
 
 _CODES = {
     401: "invalid_api_key",
@@ -94,15 +92,10 @@ def endpoint(handler: Handler, fields: Mapping[str, str] = _FIELD_NAMES) -> Hand
     fields: the API's names of the core's fields, where they differ.
     """
 
-    async def handle(request: Request) -> Response:
-        try:
-            return await handler(request)
-        except ApiError as error:
-            return error_response(error)
-        except SpeechError as error:
-            return error_response(api_error(error, fields))
+    def refuse(error: ApiError | SpeechError) -> Response:
+        return error_response(error if isinstance(error, ApiError) else api_error(error, fields))
 
-    return handle
+    return answering(handler, refuse, ApiError, SpeechError)
 
 
 def error_response(error: ApiError) -> Response:
@@ -162,8 +155,6 @@ def error_object(
     return {"message": message, "type": kind, "param": param, "code": code or _CODES.get(status)}
 
 
-def error_body(
-    status: int, message: str, param: str | None = None, code: str | None = None
-) -> dict[str, Any]:
+def error_body(status: int, message: str) -> dict[str, Any]:
     """Return the body of an error that the server answers before a request reaches the API."""
-    return {"error": error_object(status, message, param, code)}
+    return {"error": error_object(status, message)}

@@ -39,7 +39,6 @@ def list_paths() -> dict[str, PathClass]:
 
 
 def list_routes(service: SpeechService) -> list[BaseRoute]:
-    """Return the routes of the lists."""
 
     async def models(request: Request) -> Response:
         return json_response({"object": "list", "data": [_model(name) for name in _names(service)]})

@@ -41,7 +41,6 @@ _NOT_SERVED = {
 
 
 def protocol(settings: OpenAISettings) -> Protocol:
-    """Return the protocol."""
     keys = EphemeralKeys()
 
     def routes(context: Context) -> list[BaseRoute]:

@@ -1,8 +1,20 @@
-"""The error of a client's message that a protocol cannot serve."""
+"""Errors of clients' messages and HTTP requests, and how they are answered."""
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from kani.core.errors import Reason
 from kani.text.foreign import Unreadable
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+_CODES = {404: "not_found", 409: "name_taken", 413: "request_too_large", 503: "service_unavailable"}
+"""Code of the error, as OpenAI's clients read it, by the status; "invalid_value" for others below 500."""
 
 
 class BadMessage(Exception):
@@ -12,3 +24,49 @@ class BadMessage(Exception):
     def of(cls, error: Unreadable, root: str) -> BadMessage:
         """Return the error as "field: reason"; ``root`` names a value that is no field."""
         return cls(f"{error.field or root}: {error.reason}")
+
+
+class RequestError(Exception):
+    """A request that is answered with an error, in the shape that OpenAI's clients read.
+
+    param: the field at fault, if any; reason: for clients that show it in another language.
+    """
+
+    def __init__(
+        self, status: int, message: str, param: str | None = None, reason: Reason | None = None
+    ) -> None:
+        super().__init__(message)
+        self.status, self.param, self.reason = status, param, reason
+
+    def response(self) -> Response:
+        """Return the answer."""
+        server = self.status >= 500
+        content: dict[str, Any] = {
+            "message": encodable(str(self)),
+            "type": "server_error" if server else "invalid_request_error",
+            "param": self.param,
+            "code": _CODES.get(self.status, None if server else "invalid_value"),
+        }
+        if self.reason is not None:
+            content["reason"] = self.reason.as_json()
+        # A name that is taken stays taken, and a disk that is full stays full.
+        headers = {"x-should-retry": "false"} if self.status in (409, 507) else {}
+        headers |= {"retry-after": "1"} if self.status == 503 else {}
+        return JSONResponse({"error": content}, self.status, headers)
+
+
+def answering(handler: Handler, refuse: Callable[[Any], Response], *kinds: type[Exception]) -> Handler:
+    """Wrap a handler so that ``refuse`` answers its errors of these kinds."""
+
+    async def handle(request: Request) -> Response:
+        try:
+            return await handler(request)
+        except kinds as error:
+            return refuse(error)
+
+    return handle
+
+
+def encodable(text: str) -> str:
+    """Return text with "?" for half a surrogate pair of a client's, which cannot be encoded."""
+    return text.encode("utf-8", "replace").decode()

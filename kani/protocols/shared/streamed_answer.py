@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, aclosing
 
+from starlette.requests import Request
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from kani.core.errors import SpeechError
+from kani.protocols.shared.disconnect import cancel_on_disconnect
 from kani.protocols.shared.protocol import break_off
 from kani.protocols.shared.tasks import run_until_first
 
@@ -56,8 +58,19 @@ async def in_blocks(data: bytes) -> ByteStream:
         yield data[start : start + BLOCK_BYTES]
 
 
-async def prepend(first: bytes, rest: ByteStream) -> ByteStream:
-    """Yield ``first`` and then what is left of the stream that it was taken from."""
+async def begin_stream(
+    request: Request, blocks: ByteStream, stack: AsyncExitStack, *, name: str
+) -> ByteStream:
+    """Return a stream of which the first block is there, so that an error before it still gets a status.
+
+    stack: closes the stream; name: of the task. Raises ClientDisconnect, and what ``blocks`` raises.
+    """
+    blocks = await stack.enter_async_context(aclosing(blocks))
+    first = await cancel_on_disconnect(request, anext(blocks), name=name)
+    return _prepend(first, blocks)
+
+
+async def _prepend(first: bytes, rest: ByteStream) -> ByteStream:
     yield first
     async for block in rest:
         yield block

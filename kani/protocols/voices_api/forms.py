@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from typing import Any
+from collections.abc import AsyncGenerator
 
+import msgspec
 from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from kani.core.audio.pcm import MAX_RECORDING_BYTES
 from kani.core.errors import (
@@ -18,9 +18,12 @@ from kani.core.errors import (
     InvalidRequest,
     NameTaken,
     Reason,
+    SpeechError,
     StoreUnavailable,
     UnknownVoice,
 )
+from kani.protocols.shared.errors import Handler, RequestError, answering
+from kani.text import foreign
 
 log = logging.getLogger(__name__)
 
@@ -32,27 +35,21 @@ MAX_RECORDINGS_BYTES = 15 * 1024 * 1024
 
 MAX_FORM_BYTES = MAX_RECORDINGS_BYTES + MAX_FIELDS * (MAX_FIELD_BYTES + 1024)
 
-_CODES = {404: "not_found", 409: "name_taken", 413: "request_too_large", 503: "service_unavailable"}
-"""Code of the error, as OpenAI's clients read it, by the status; "invalid_value" for others below 500."""
+
+class Label(msgspec.Struct):
+    """The body that renames a consent."""
+
+    name: str
 
 
-class VoiceRequestError(Exception):
-    """A request that is answered with an error; param: the form's field at fault, if any; reason: for clients
-    that show it in another language."""
-
-    def __init__(
-        self, status: int, message: str, param: str | None = None, reason: Reason | None = None
-    ) -> None:
-        super().__init__(message)
-        self.status = status
-        self.param = param
-        self.reason = reason
+class Rename(Label, forbid_unknown_fields=True):
+    """The body that renames a voice."""
 
 
 async def read_form(request: Request, needed: str) -> FormData:
-    """Read a form of at most ``MAX_FORM_BYTES``; needed: its fields. Raises VoiceRequestError."""
+    """Read a form of at most ``MAX_FORM_BYTES``; needed: its fields. Raises RequestError."""
     if not request.headers.get("content-type", "").startswith("multipart/form-data"):
-        raise VoiceRequestError(400, f"a multipart form is needed: {needed}")
+        raise RequestError(400, f"a multipart form is needed: {needed}")
     beyond = too_large("audio", f"; with the consent {MAX_RECORDINGS_BYTES // 2**20} MiB")
     parser = MultiPartParser(
         request.headers,
@@ -64,10 +61,10 @@ async def read_form(request: Request, needed: str) -> FormData:
     try:
         return await parser.parse()
     except MultiPartException as error:
-        raise VoiceRequestError(400, error.message) from error
+        raise RequestError(400, error.message) from error
 
 
-async def bounded(request: Request, limit: int, beyond: VoiceRequestError) -> AsyncGenerator[bytes, None]:
+async def bounded(request: Request, limit: int, beyond: RequestError) -> AsyncGenerator[bytes, None]:
     """Yield the body of a request; raises ``beyond`` after ``limit`` bytes."""
     taken = 0
     async for piece in request.stream():
@@ -83,59 +80,50 @@ def text_fields(form: FormData) -> dict[str, str]:
 
 
 async def recording_of(form: FormData, field: str) -> bytes:
-    """Read a file of the form. Raises VoiceRequestError if it is missing, or too large."""
+    """Read a file of the form. Raises RequestError if it is missing, or too large."""
     file = form.get(field)
     if not isinstance(file, UploadFile):
-        raise VoiceRequestError(400, f"{field}: a file is needed", field)
+        raise RequestError(400, f"{field}: a file is needed", field)
     if (file.size or 0) > MAX_RECORDING_BYTES:
         raise too_large(field)
     return await file.read()
 
 
-def too_large(field: str, more: str = "") -> VoiceRequestError:
+def too_large(field: str, more: str = "") -> RequestError:
     """Return the error of a recording with too many bytes."""
     mebibytes = MAX_RECORDING_BYTES // 2**20
     reason = Reason("too_large", {"mebibytes": mebibytes})
-    return VoiceRequestError(413, f"{field}: too large (at most {mebibytes} MiB{more})", field, reason)
+    return RequestError(413, f"{field}: too large (at most {mebibytes} MiB{more})", field, reason)
 
 
-def endpoint(answer: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
-    """Wrap an endpoint, turning errors into this API's responses."""
+async def new_name(request: Request, kind: type[Label]) -> str:
+    """Read the name of a body. Raises RequestError."""
+    too_long = RequestError(413, f"the body is too long (at most {MAX_FIELD_BYTES // 1024} KiB)")
+    body = b"".join([piece async for piece in bounded(request, MAX_FIELD_BYTES, too_long)])
+    try:
+        return foreign.decode_json(body, kind).name
+    except foreign.Unreadable as error:
+        raise RequestError(400, 'name: the body must be JSON: {"name": the new one}', "name") from error
 
-    async def handle(request: Request) -> Response:
-        try:
-            return await answer(request)
-        except VoiceRequestError as error:
-            return _error_response(error)
-        except UnknownVoice as unknown:
-            return _error_response(VoiceRequestError(404, str(unknown), "voice"))
-        except NameTaken as taken:
-            return _error_response(VoiceRequestError(409, str(taken), "name"))
-        except InvalidRequest as invalid:
-            return _error_response(VoiceRequestError(400, str(invalid), invalid.field, invalid.details))
-        except (Busy, StoreUnavailable, EngineUnavailable) as unavailable:
-            return _error_response(VoiceRequestError(503, str(unavailable)))
-        except OSError as error:
+
+def endpoint(handler: Handler) -> Handler:
+    """Wrap a handler, turning errors into this API's responses."""
+    return answering(handler, _refuse, RequestError, SpeechError, OSError)
+
+
+def _refuse(error: RequestError | SpeechError | OSError) -> Response:
+    match error:
+        case RequestError():
+            return error.response()
+        case UnknownVoice():
+            return RequestError(404, str(error), "voice").response()
+        case NameTaken():
+            return RequestError(409, str(error), "name").response()
+        case InvalidRequest():
+            return RequestError(400, str(error), error.field, error.details).response()
+        case Busy() | StoreUnavailable() | EngineUnavailable():
+            return RequestError(503, str(error)).response()
+        case OSError():
             log.error("the stored voices could not be read or written: %s", error)
-            reason = "the voices could not be read or written on this server"
-            return _error_response(VoiceRequestError(507, reason))
-
-    return handle
-
-
-def _error_response(error: VoiceRequestError) -> Response:
-    # Half a surrogate pair of the client's text cannot be encoded.
-    message = str(error).encode("utf-8", "replace").decode()
-    server = error.status >= 500
-    content: dict[str, Any] = {
-        "message": message,
-        "type": "server_error" if server else "invalid_request_error",
-        "param": error.param,
-        "code": _CODES.get(error.status, None if server else "invalid_value"),
-    }
-    if error.reason is not None:
-        content["reason"] = error.reason.as_json()
-    # A name that is taken stays taken, and a disk that is full stays full.
-    headers = {"x-should-retry": "false"} if error.status in (409, 507) else {}
-    headers |= {"retry-after": "1"} if error.status == 503 else {}
-    return JSONResponse({"error": content}, error.status, headers)
+            return RequestError(507, "the voices could not be read or written on this server").response()
+    raise error

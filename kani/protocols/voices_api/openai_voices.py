@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-import msgspec
 from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -21,28 +20,21 @@ from kani.core.audio.decoding import RECORDING_POOL, run_in_pool
 from kani.core.errors import UnknownVoice
 from kani.core.service import SpeechService
 from kani.core.voices.consents import Consent, ConsentStore
-from kani.core.voices.store import StoredVoice
+from kani.core.voices.store import NewVoice, StoredVoice
+from kani.protocols.shared.errors import RequestError
 from kani.protocols.voices_api.forms import (
-    MAX_FIELD_BYTES,
-    VoiceRequestError,
-    bounded,
+    Label,
     endpoint,
+    new_name,
     read_form,
     recording_of,
     text_fields,
 )
-from kani.text import foreign
 
 PATH = "/v1/audio/voice_consents"
 ORIGIN = "openai"
 DEFAULT_PAGE, MAX_PAGE = 20, 100
 """Consents in one list."""
-
-
-class _Label(msgspec.Struct):
-    """The body that renames a consent."""
-
-    name: str
 
 
 def is_openai_form(form: FormData) -> bool:
@@ -51,29 +43,31 @@ def is_openai_form(form: FormData) -> bool:
 
 
 async def store_voice(service: SpeechService, consents: ConsentStore, form: FormData) -> StoredVoice:
-    """Store the voice of an OpenAI form. Raises VoiceRequestError and InvalidRequest.
+    """Store the voice of an OpenAI form. Raises RequestError and InvalidRequest.
 
     Spaces in its name become underscores, since a name is part of the voice's id.
     """
     fields = text_fields(form)
     if fields.get("type", "audio_sample") != "audio_sample":
-        raise VoiceRequestError(400, "type: only voices of an audio_sample can be made here", "type")
+        raise RequestError(400, "type: only voices of an audio_sample can be made here", "type")
     audio = await recording_of(form, "audio_sample")
     for field in ("name", "consent"):
         if not fields.get(field, "").strip():
-            raise VoiceRequestError(400, f"{field}: is needed", field)
+            raise RequestError(400, f"{field}: is needed", field)
     try:
         consent = await asyncio.to_thread(consents.get, fields["consent"])
         spoken = await asyncio.to_thread(consents.recording, consent.id)
     except UnknownVoice as error:
         reason = f"consent: no consent has the id {fields['consent'][:80]!r}; POST {PATH} makes one"
-        raise VoiceRequestError(400, reason, "consent") from error
+        raise RequestError(400, reason, "consent") from error
     return await service.cloning.add(
-        re.sub(r"\s+", "_", fields["name"].strip()),
-        audio,
-        origin=ORIGIN,
-        consent_recording=spoken,
-        language=consent.language,
+        NewVoice(
+            re.sub(r"\s+", "_", fields["name"].strip()),
+            audio,
+            origin=ORIGIN,
+            consent_recording=spoken,
+            language=consent.language,
+        )
     )
 
 
@@ -97,7 +91,7 @@ def consent_routes(consents: ConsentStore) -> list[BaseRoute]:
             fields = text_fields(form)
             for field in ("name", "language"):
                 if not fields.get(field, "").strip():
-                    raise VoiceRequestError(400, f"{field}: is needed", field)
+                    raise RequestError(400, f"{field}: is needed", field)
             recording = await recording_of(form, "recording")
         finally:
             await form.close()
@@ -124,7 +118,7 @@ def consent_routes(consents: ConsentStore) -> list[BaseRoute]:
         return JSONResponse(_describe(await asyncio.to_thread(consents.get, request.path_params["consent"])))
 
     async def renamed(request: Request) -> Response:
-        name = await _new_label(request)
+        name = await new_name(request, Label)
         consent = await asyncio.to_thread(consents.rename, request.path_params["consent"], name)
         return JSONResponse(_describe(consent))
 
@@ -153,7 +147,7 @@ def _unknown_consent(answer: Any) -> Any:
         try:
             response: Response = await answer(request)
         except UnknownVoice as error:
-            raise VoiceRequestError(404, f"no consent has the id {error.voice[:80]!r}", "consent") from error
+            raise RequestError(404, f"no consent has the id {error.voice[:80]!r}", "consent") from error
         return response
 
     return handle
@@ -163,17 +157,8 @@ def _page(parameters: Mapping[str, str]) -> tuple[int, str]:
     """Return how many consents a list has, and the id that it begins after."""
     limit = parameters.get("limit", str(DEFAULT_PAGE))
     if not (limit.isascii() and limit.isdigit() and 1 <= int(limit[:9]) <= MAX_PAGE):
-        raise VoiceRequestError(400, f"limit: must be between 1 and {MAX_PAGE}", "limit")
+        raise RequestError(400, f"limit: must be between 1 and {MAX_PAGE}", "limit")
     return int(limit), parameters.get("after", "")
-
-
-async def _new_label(request: Request) -> str:
-    too_long = VoiceRequestError(413, f"the body is too long (at most {MAX_FIELD_BYTES // 1024} KiB)")
-    body = b"".join([piece async for piece in bounded(request, MAX_FIELD_BYTES, too_long)])
-    try:
-        return foreign.decode_json(body, _Label).name
-    except foreign.Unreadable as error:
-        raise VoiceRequestError(400, 'name: the body must be JSON: {"name": the new one}', "name") from error
 
 
 def _describe(consent: Consent) -> dict[str, Any]:

@@ -17,8 +17,8 @@ from kani.core.types import SpeechRequest, Voice
 from kani.core.voices.sample_sentences import sentence
 from kani.core.voices.store import StoredVoice
 from kani.protocols.shared.connection import client_address
+from kani.protocols.shared.errors import RequestError
 from kani.protocols.shared.protocol import is_anonymous
-from kani.protocols.voices_api.forms import VoiceRequestError
 from kani.text.languages import canonical, primary
 
 MAX_CACHED_BYTES = 24 * 2**20
@@ -72,10 +72,10 @@ class PreviewCache:
 
 
 async def preview(request: Request, service: SpeechService, cache: PreviewCache) -> Response:
-    """Answer the call. Raises VoiceRequestError, and the errors that ``forms.endpoint`` answers."""
+    """Answer the call. Raises RequestError, and the errors that ``forms.endpoint`` answers."""
     name = request.query_params.get("format") or next(iter(FORMATS))
     if name not in FORMATS:
-        raise VoiceRequestError(400, f"format: must be one of {', '.join(FORMATS)}", "format")
+        raise RequestError(400, f"format: must be one of {', '.join(FORMATS)}", "format")
     wanted = request.path_params["voice"]
     found = await asyncio.to_thread(_find, service, wanted)
     if not isinstance(found, Voice) and is_anonymous(request.scope):
@@ -90,9 +90,9 @@ async def preview(request: Request, service: SpeechService, cache: PreviewCache)
     try:
         audio = await cache.get((found.id, *_changes(service, found), language, name), make)
     except TimedOut as error:
-        raise VoiceRequestError(504, str(error)) from error
+        raise RequestError(504, str(error)) from error
     except (EngineFailed, SpeechCancelled) as error:
-        raise VoiceRequestError(500, str(error)) from error
+        raise RequestError(500, str(error)) from error
     headers = {"cache-control": f"private, max-age={_MAX_AGE_S}", "x-content-type-options": "nosniff"}
     return Response(audio, media_type=audio_format.content_type, headers=headers)
 
@@ -109,7 +109,7 @@ def _find(service: SpeechService, name: str) -> Voice | StoredVoice:
 def _language(service: SpeechService, voice: Voice | StoredVoice, wanted: str | None) -> str:
     """Return the language of the sentence: the voice's own, else ``wanted``, else English or any other.
 
-    Raises VoiceRequestError for a language that is not spoken here.
+    Raises RequestError for a language that is not spoken here.
     """
     spoken = service.catalogue.languages
     if voice.language:
@@ -119,7 +119,7 @@ def _language(service: SpeechService, voice: Voice | StoredVoice, wanted: str | 
     else:
         language = "en" if "en" in spoken else next(iter(spoken))
     if primary(language) not in spoken or not sentence(language):
-        raise VoiceRequestError(400, f"language: {language[:40]!r} is not spoken here", "language")
+        raise RequestError(400, f"language: {language[:40]!r} is not spoken here", "language")
     return language
 
 

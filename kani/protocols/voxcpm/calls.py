@@ -11,7 +11,6 @@ _ERRORS = (400, 404, 429, 500, 503, 504)
 
 
 def call_group() -> CallGroup:
-    """Return the calls."""
     counts = mapping("Numbers of voices by category.", whole())
     return CallGroup(
         "VoxCPM",

@@ -11,8 +11,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from kani.core import request_ids
 from kani.core.session.voice_resolver import LanguageMemory
-from kani.protocols.shared.client_languages import accept_languages
-from kani.protocols.shared.connection import client_address
+from kani.protocols.shared.connection import Client
 from kani.protocols.voxcpm import messages
 from kani.protocols.voxcpm.messages import (
     Cancel,
@@ -49,11 +48,8 @@ async def serve(websocket: WebSocket, shared: SharedState) -> None:
     """Serve one client of ``/tts``."""
     offered = websocket.scope["subprotocols"]
     await websocket.accept(next((name for name in SUBPROTOCOLS if name in offered), None))
-    shared.metrics.connected()
-    try:
-        await VoxCPMConnection(websocket, shared).run()
-    finally:
-        shared.metrics.disconnected()
+    with shared.metrics.connections.track_inprogress():
+        await VoxCPMConnection(Client(websocket), shared).run()
 
 
 class _Request:
@@ -77,32 +73,27 @@ class _Request:
 class VoxCPMConnection:
     """One client. Every request gets one last message: ``complete`` or ``error``."""
 
-    def __init__(self, websocket: WebSocket, shared: SharedState) -> None:
-        self._websocket = websocket
+    def __init__(self, client: Client, shared: SharedState) -> None:
+        self._client = client
         self._shared = shared
-        # A fair lock: each stream gets its share of a slow line, and at most one message waits on the line.
-        self._send_lock = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
         self._requests: dict[str, _Request] = {}
         self._unanswered = 0
         self._unanswered_bytes = 0
-        self._disconnected = False
         self._ended_ids: OrderedDict[bytes, None] = OrderedDict()
         self._last_id: str | None = None
         self._count = 0
 
     async def run(self) -> None:
         """Serve until the client disconnects."""
-        # The context refers to this connection, so this connection must not refer to the context: without a
-        # cycle the memory of broken-off requests is freed at once.
         context = ConnectionContext(
             self._shared,
-            client_address(self._websocket),
-            _timeout_s(self._websocket),
-            accept_languages(self._websocket.headers),
+            self._client.address,
+            _timeout_s(self._client.websocket),
+            self._client.languages,
             LanguageMemory(),
             asyncio.Semaphore(MAX_HEAVY_REQUESTS),
-            self._send,
+            self._client.send,
         )
         try:
             async with asyncio.TaskGroup() as group:
@@ -113,18 +104,14 @@ class VoxCPMConnection:
             pass
 
     async def _read(self, group: asyncio.TaskGroup, context: ConnectionContext) -> None:
-        while True:
-            received = await self._websocket.receive()
-            if received["type"] == "websocket.disconnect":
-                return
-            raw = received.get("text")
+        while (raw := await self._client.receive()) is not None:
             try:
-                if raw is None:
+                if isinstance(raw, bytes):
                     sentence = "Binary messages from client are not supported"
                     raise RejectedMessage(Failure("UNSUPPORTED_FORMAT", sentence))
                 match messages.read(raw):
                     case Ping(timestamp):
-                        await self._send(messages.pong(timestamp))
+                        await self._client.send(messages.pong(timestamp))
                     case Cancel(request_id):
                         self._cancel(request_id)
                     case TtsRequest() as request:
@@ -177,10 +164,10 @@ class VoxCPMConnection:
             nonlocal status
             status = how
             self._end(request_id)
-            await self._send(last)
+            await self._client.send(last)
 
         runner = RequestRunner(context, request_id, request.params, finish)
-        metrics.request_queued()
+        metrics.queue.inc()
         try:
             request.running = asyncio.current_task()
             if request.cancelled:
@@ -198,7 +185,6 @@ class VoxCPMConnection:
             metrics.request_ended(mode, status, time.perf_counter() - request.since, runner.started)
 
     def _end(self, request_id: str) -> None:
-        """Free the id of a request that has ended."""
         del self._requests[request_id]
         self._remember(request_id)
 
@@ -211,21 +197,7 @@ class VoxCPMConnection:
 
     async def _fail(self, request_id: str | None, failure: Failure) -> None:
         self._shared.metrics.error_sent(failure.code)
-        await self._send(messages.error(request_id, failure))
-
-    async def _send(self, message: str | bytes) -> None:
-        async with self._send_lock:
-            if self._disconnected:
-                raise WebSocketDisconnect
-            try:
-                if isinstance(message, str):
-                    await self._websocket.send_text(message)
-                else:
-                    await self._websocket.send_bytes(message)
-            except WebSocketDisconnect:
-                # Starlette raises a RuntimeError for the next send.
-                self._disconnected = True
-                raise
+        await self._client.send(messages.error(request_id, failure))
 
 
 def _digest(request_id: str) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Collection
 from contextlib import AsyncExitStack
 from typing import Any, BinaryIO
 
@@ -29,7 +29,7 @@ from kani.core.service import SpeechService
 from kani.core.types import SpeechRequest, Voice
 from kani.protocols.shared.connection import client_address
 from kani.protocols.shared.disconnect import cancel_on_disconnect
-from kani.protocols.shared.errors import BadMessage
+from kani.protocols.shared.errors import BadMessage, Handler, answering, encodable
 from kani.protocols.shared.streamed_answer import ByteStream, StreamedAnswer
 from kani.protocols.voxcpm.params import RANGES
 from kani.protocols.voxcpm.request import PROTOCOL
@@ -53,8 +53,6 @@ DEFAULT_PARAMS = {
 _PIECE_BYTES = 256 * 1024
 _NO_CACHE = {"cache-control": "no-cache"}
 _CACHED = {"cache-control": "private, max-age=3600", "x-content-type-options": "nosniff"}
-
-Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 def http_routes(
@@ -111,25 +109,16 @@ def http_routes(
     ]
 
 
-def _endpoint(answer: Endpoint) -> Endpoint:
+def _endpoint(handler: Handler) -> Handler:
     """Wrap an endpoint, turning its errors into a status and a sentence."""
-
-    async def handle(request: Request) -> Response:
-        try:
-            return await answer(request)
-        except BadMessage as error:
-            return _error(400, str(error))
-        except SpeechError as error:
-            return _error(_status(error), str(error))
-
-    return handle
+    return answering(handler, lambda error: _error(_status(error), str(error)), BadMessage, SpeechError)
 
 
-def _status(error: SpeechError) -> int:
+def _status(error: BadMessage | SpeechError) -> int:
     match error:
         case UnknownVoice():
             return 404
-        case InvalidRequest():
+        case InvalidRequest() | BadMessage():
             return 400
         case RateLimited():
             return 429
@@ -212,5 +201,5 @@ def _json(content: Any) -> Response:
 
 def _error(status: int, reason: str) -> Response:
     headers = {"retry-after": "1"} if status in (429, 503) else None
-    body = msgspec.json.encode({"error": reason.encode("utf-8", "replace").decode()})
+    body = msgspec.json.encode({"error": encodable(reason)})
     return Response(body, status, headers, "application/json")

@@ -22,36 +22,24 @@ class VoxCPMMetrics:
             buckets=DURATION_BUCKETS,
             registry=registry,
         )
-        self._connections = Gauge(
+        self.connections = Gauge(
             "voxcpm_tts_active_connections", "Clients of /tts connected now.", registry=registry
         )
-        self._queue = Gauge("voxcpm_tts_queue_length", "Requests queued now.", registry=registry)
+        self.queue = Gauge("voxcpm_tts_queue_length", "Requests queued now.", registry=registry)
         self._running = Gauge(
             "voxcpm_tts_running_tasks", "Requests being synthesized now.", registry=registry
         )
         self._errors = Counter("voxcpm_tts_errors", "Errors sent.", ["error_code"], registry=registry)
-        self._audio = Histogram(
+        self.audio = Histogram(
             "voxcpm_tts_audio_duration_seconds",
             "Audio of requests that succeeded.",
             buckets=AUDIO_BUCKETS,
             registry=registry,
         )
 
-    def connected(self) -> None:
-        """Count a client that connected."""
-        self._connections.inc()
-
-    def disconnected(self) -> None:
-        """Count a client that disconnected."""
-        self._connections.dec()
-
-    def request_queued(self) -> None:
-        """Count a request that came and waits for a slot."""
-        self._queue.inc()
-
     def request_started(self) -> None:
         """Count a request that left the queue."""
-        self._queue.dec()
+        self.queue.dec()
         self._running.inc()
 
     def request_ended(self, mode: str, status: str, seconds: float, started: bool) -> None:
@@ -60,13 +48,9 @@ class VoxCPMMetrics:
         mode: "streaming" or "non_streaming"; status: "success", "failed" or "cancelled"; started: whether it
         had left the queue.
         """
-        (self._running if started else self._queue).dec()
+        (self._running if started else self.queue).dec()
         self._requests.labels(mode, status).inc()
         self._duration.labels(mode).observe(seconds)
-
-    def request_spoken(self, seconds: float) -> None:
-        """Count a request that succeeded with ``seconds`` of audio."""
-        self._audio.observe(seconds)
 
     def error_sent(self, code: str) -> None:
         """Count an error sent to a client; code: one of the protocol's."""

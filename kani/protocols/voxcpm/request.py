@@ -87,7 +87,6 @@ class RequestRunner:
         """True once the request has left the queue."""
 
     async def run(self) -> None:
-        """Run the request to its end."""
         async with AsyncExitStack() as stack:
             try:
                 voice, request = await self._voice_and_request()
@@ -176,7 +175,7 @@ class RequestRunner:
         metrics.request_started()
         await self._progress("processing", 0.0, "Processing request")
         await (self._stream(session) if self._params.mode == STREAMING else self._send_whole(session))
-        metrics.request_spoken(session.duration_s)
+        metrics.audio.observe(session.duration_s)
         return self._result(session)
 
     async def _send_position(self, position: int) -> None:

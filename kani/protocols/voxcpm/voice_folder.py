@@ -42,8 +42,6 @@ _MAX_CACHE_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class FolderVoice:
-    """A recording of the folder."""
-
     id: str  # CATEGORY-NAME, unique
     name: str
     category: str
@@ -52,7 +50,6 @@ class FolderVoice:
 
     @property
     def media_type(self) -> str:
-        """Media type of the file."""
         return MEDIA_TYPES[_extension(self.parts[-1])]
 
 

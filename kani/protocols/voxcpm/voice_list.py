@@ -69,8 +69,6 @@ SAMPLE_SENTENCES = {
 
 @dataclass(frozen=True, slots=True)
 class ListedVoice:
-    """A voice of the list."""
-
     id: str
     name: str
     category: str
@@ -78,7 +76,6 @@ class ListedVoice:
     source: Voice | FolderVoice  # the voice of the catalogue or of the voice folder
 
     def row(self) -> dict[str, Any]:
-        """Return its JSON row."""
         return {
             "id": self.id,
             "name": self.name,

@@ -7,14 +7,13 @@ import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
-from kani.core.errors import SpeechError
+from kani.core.errors import Busy, InvalidRequest, SpeechCancelled, SpeechError, TimedOut
 from kani.core.service import SpeechService
 from kani.core.session.voice_resolver import LanguageMemory
 from kani.protocols.shared.errors import BadMessage
 from kani.protocols.shared.protocol import UNREAD_S, ByteStream
 from kani.protocols.shared.tasks import run_until_first
 from kani.protocols.wyoming import events
-from kani.protocols.wyoming.errors import code_of, text_of
 from kani.protocols.wyoming.events import (
     AudioFormat,
     Ping,
@@ -29,6 +28,24 @@ from kani.protocols.wyoming.info import Description
 from kani.protocols.wyoming.recognition import Recognition, send_transcript
 from kani.protocols.wyoming.settings import WyomingSettings
 from kani.protocols.wyoming.speaking import Speech, open_speech
+
+
+def code_of(error: BadMessage | SpeechError) -> str:
+    match error:
+        case BadMessage() | InvalidRequest():
+            return "invalid-request"
+        case Busy():
+            return "busy"
+        case TimedOut():
+            return "timed-out"
+        case SpeechCancelled():
+            return "stopping"
+    return "engine-failed"
+
+
+def text_of(error: BadMessage | SpeechError) -> str:
+    return "the server is stopping" if isinstance(error, SpeechCancelled) else str(error)
+
 
 log = logging.getLogger(__name__)
 

@@ -42,14 +42,10 @@ class Synthesize(msgspec.Struct, frozen=True):
 
 
 class SynthesizeChunk(msgspec.Struct, frozen=True):
-    """Data of ``synthesize-chunk``."""
-
     text: str
 
 
 class Transcribe(msgspec.Struct, frozen=True):
-    """Data of ``transcribe``."""
-
     language: Name | None = None
     vad_sensitivity: Name | None = None
     transcript_names: Words | None = None
@@ -72,8 +68,6 @@ class AudioFormat(msgspec.Struct, frozen=True):
 
 
 class Ping(msgspec.Struct, frozen=True):
-    """Data of ``ping``."""
-
     text: Annotated[str, msgspec.Meta(max_length=1024)] | None = None
 
 
@@ -104,7 +98,6 @@ TRANSCRIPT_STOP = Event("transcript-stop")
 
 
 def transcript_start(language: str | None) -> Event:
-    """Start of a transcript."""
     return Event("transcript-start", _with_language({}, language))
 
 
@@ -114,7 +107,6 @@ def transcript_chunk(text: str) -> Event:
 
 
 def transcript(text: str, language: str | None) -> Event:
-    """Whole transcript."""
     return Event("transcript", _with_language({"text": text}, language))
 
 

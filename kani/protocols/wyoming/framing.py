@@ -32,8 +32,6 @@ VERSION = "1.10.2"
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One event."""
-
     type: str
     data: Mapping[str, Any] = field(default_factory=dict)
     payload: bytes = b""

@@ -13,7 +13,6 @@ from kani.protocols.wyoming.settings import WyomingSettings
 
 
 def protocol(settings: WyomingSettings) -> Protocol:
-    """Return the protocol."""
     return Protocol(
         lambda _: [],
         streams=(

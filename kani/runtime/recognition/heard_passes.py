@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
 from concurrent.futures import CancelledError, Future
+from contextlib import aclosing
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from kani.core.errors import EngineUnavailable
+from kani.core.recognizer import Mark, RecognitionEvent
 from kani.core.transcriber import TranscribedSegment, TranscriptionOptions
 from kani.core.types import Samples
 from kani.runtime.recognition.heard_words import cut, is_speech, text_of, timed, told
+from kani.runtime.recognition.live import recognize_live
 from kani.runtime.recognition.passes import ChunkInput, ChunkResult, PassInput, PassResult
-from kani.runtime.voice_detector import CHUNK_S, SAMPLE_RATE
+from kani.runtime.recognition.scheduler import PassScheduler
+from kani.runtime.recognition.stream import RecognitionStream
+from kani.runtime.recognition.transcription import RecordingTranscription
+from kani.runtime.voice_detector import CHUNK_S, SAMPLE_RATE, VoiceDetector
 
 # Probability of a detected language, which the runtime does not tell; and of one that is found again.
 _DETECTED, _AGAIN = 0.5, 0.9
@@ -23,14 +32,67 @@ _VOICE = 0.5
 _MARGIN_S, _MOMENTS = 0.3, 100
 
 
+Hear = Callable[[Samples, TranscriptionOptions], Coroutine[Any, Any, list[TranscribedSegment]]]
+"""Transcribes a stretch of audio."""
+
+
+class HeardStretches:
+    """Live speech and recordings, heard by stretches."""
+
+    def __init__(self, hear: Hear, detector: VoiceDetector, at_once: int) -> None:
+        """at_once: stretches that are heard at once."""
+        self._hear, self._detector, self._at_once = hear, detector, at_once
+        self._scheduler: PassScheduler[PassResult] = PassScheduler(at_once)
+
+    async def stop(self) -> None:
+        """End all passes."""
+        await self._scheduler.stop()
+
+    async def live(
+        self, audio: AsyncIterator[Samples | Mark], language: str | None, prompt: str, *, too_slow: str
+    ) -> AsyncGenerator[RecognitionEvent, None]:
+        """Recognise as ``PromptedRecognizer`` does.
+
+        too_slow: why live speech is not heard, or empty. Raises EngineUnavailable for it.
+        """
+        if too_slow:
+            raise EngineUnavailable(too_slow)
+        passes = HeardPasses(self._hear, prompt)
+        stream = RecognitionStream(self._detector.stream(), language)
+        queued = self._scheduler.add_stream(lambda: partial(passes.over_window, stream.begin_pass()))
+        try:
+            async with aclosing(recognize_live(stream, queued, audio)) as events:
+                async for event in events:
+                    yield event
+        finally:
+            passes.cancel()
+
+    async def recording(
+        self, audio: AsyncIterator[Samples], options: TranscriptionOptions
+    ) -> AsyncGenerator[TranscribedSegment, None]:
+        """Transcribe as ``Transcriber`` does; a temperature has no effect."""
+        passes = HeardPasses(self._hear, options.prompt)
+        recording = RecordingTranscription(
+            passes.over_stretch,
+            text_of,
+            self._detector.recording(),
+            self._scheduler,
+            self._at_once + 1,
+            options,
+        )
+        try:
+            async with aclosing(recording.segments(audio)) as segments:
+                async for segment in segments:
+                    # The letters of its words are no tokens of the model.
+                    yield replace(segment, tokens=())
+        finally:
+            passes.cancel()
+
+
 class HeardPasses:
     """The passes of one stream or recording, each in a worker's thread. They raise what ``hear`` raises."""
 
-    def __init__(
-        self,
-        hear: Callable[[Samples, TranscriptionOptions], Coroutine[Any, Any, list[TranscribedSegment]]],
-        prompt: str,
-    ) -> None:
+    def __init__(self, hear: Hear, prompt: str) -> None:
         self._hear, self._prompt = hear, prompt
         self._loop = asyncio.get_running_loop()
         self._running: set[Future[list[TranscribedSegment]]] = set()

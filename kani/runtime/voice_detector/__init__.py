@@ -97,7 +97,6 @@ class RecordingVoices:
         self._peak = 0.0
 
     def feed(self, samples: Samples) -> list[float]:
-        """See ``VoiceStream.feed``."""
         return self._voices.feed(self._amplified(samples))
 
     def feed_after_silence(self, samples: Samples) -> list[float]:

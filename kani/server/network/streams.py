@@ -122,12 +122,10 @@ class _Wait:
         self._busy = self._receiving = self._introduced = False
 
     def set_busy(self, busy: bool) -> None:
-        """See ``ByteStream.set_busy``."""
         self._busy = busy
         self._expect()
 
     def set_receiving(self, receiving: bool) -> None:
-        """See ``ByteStream.set_receiving``."""
         self._receiving = receiving
         self._introduced = self._introduced or not receiving
         self._expect()
@@ -167,7 +165,6 @@ class StreamProtocol(asyncio.StreamReaderProtocol):
         await self._service.serve(self._tcp, self, peer[0] if peer else "")
 
     async def rest(self) -> None:
-        """See ``ByteStream.rest``."""
         await asyncio.sleep(self._rests.due())
 
     def end_input(self) -> None:

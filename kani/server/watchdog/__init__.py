@@ -12,14 +12,36 @@ import faulthandler
 import logging
 import os
 import signal
+import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
 from kani.runtime.child_process import start_process
-from kani.server.watchdog.systemd import beat_of_systemd
+
+
+def beat_of_systemd(environment: Mapping[str, str]) -> Callable[[], None] | None:
+    """Return a function that sends one beat; None where systemd does not watch this process.
+
+    environment: has systemd's variables in a unit with ``WatchdogSec``.
+    """
+    address = environment.get("NOTIFY_SOCKET", "")
+    watched = environment.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
+    if not (address and watched and environment.get("WATCHDOG_USEC")):
+        return None
+    # "@" is an address without a file.
+    peer = "\0" + address[1:] if address.startswith("@") else address
+
+    def beat() -> None:
+        # One that is lost, while systemd is busy or starts itself anew, is followed by the next.
+        with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+            sender.setblocking(False)
+            sender.sendto(b"WATCHDOG=1", peer)
+
+    return beat
+
 
 HANG_S = 60.0
 """Seconds without a beat after which the process is ended."""
@@ -37,8 +59,8 @@ log = logging.getLogger("server")
 
 
 @asynccontextmanager
-async def watch_event_loop(stop_s: float, hang_s: float = HANG_S) -> AsyncIterator[None]:
-    """While the body runs, end this process when its event loop has stood still for ``hang_s`` seconds.
+async def watch_event_loop(stop_s: float) -> AsyncIterator[None]:
+    """While the body runs, end this process when its event loop has stood still for ``HANG_S`` seconds.
 
     stop_s: the time that a stop by one of ``STOPS`` may take; their handlers have to be installed before. The
     process ends by SIGABRT and writes the stack of each thread to standard error. On Windows nothing is
@@ -53,7 +75,7 @@ async def watch_event_loop(stop_s: float, hang_s: float = HANG_S) -> AsyncIterat
         with _beating(beat):
             yield
         return
-    arguments = (os.getpid(), hang_s, stop_s + MARGIN_S)
+    arguments = (os.getpid(), HANG_S, stop_s + MARGIN_S)
     command = [sys.executable, "-I", "-S", str(PROGRAM), *map(str, arguments)]
     try:
         process = await start_process(command, stdin=subprocess.PIPE)

@@ -10,7 +10,7 @@ import numpy as np
 
 from kani.core.audio.pcm import wav
 from kani.core.types import Embedding, Similarity
-from kani.core.voices.store import StoredVoice, VoiceStore
+from kani.core.voices.store import NewVoice, StoredVoice, VoiceStore
 
 CONSENT = "I, Ana, agree to my voice being kept and used by this server."
 
@@ -26,7 +26,7 @@ RECORDING, SPOKEN = recording(3.0), recording(1.0)
 def add(store: VoiceStore, name: str = "ana", **changes: object) -> StoredVoice:
     """Store a valid voice with these changes."""
     given = {"recording": RECORDING, "consent": CONSENT, "origin": "test", **changes}
-    return store.add(name, **given)  # type: ignore[arg-type]
+    return store.add(NewVoice(name, **given))  # type: ignore[arg-type]
 
 
 def embedding(number: float = 1.0, engine: str = "kokoro", model: str = "near-1") -> Embedding:

@@ -15,6 +15,7 @@ from kani.core.engine import EngineInfo
 from kani.core.errors import InvalidRequest, UnknownVoice, UnsupportedLanguage
 from kani.core.types import Voice
 from kani.core.voices.catalogue import VoiceCatalogue, VoiceStore
+from kani.core.voices.store import NewVoice
 from tests.support.tone import tones
 
 
@@ -47,7 +48,7 @@ def store(tmp_path: Path) -> VoiceStore:
     store = VoiceStore(tmp_path)
     tone = wav((0.1 * np.sin(np.arange(3 * 8000))).astype(np.float32), 8000)
     for name, language in (("ana", "es-MX"), ("omar", "ar"), ("who", None)):
-        store.add(name, tone, "yes, mine", origin="test", language=language)
+        store.add(NewVoice(name, tone, consent="yes, mine", origin="test", language=language))
     return store
 
 

@@ -22,6 +22,7 @@ from kani.core.types import Embedding, Recording, Similarity, SpeechRequest, Voi
 from kani.core.voices.catalogue import VoiceStore
 from kani.core.voices.cloning import MAX_WAITING_RECORDINGS, VoiceCloner
 from kani.core.voices.embedding_cache import MAX_PENDING, EmbeddingCache
+from kani.core.voices.store import NewVoice
 from tests.support.patience import WITHIN_S
 from tests.support.sessions import SPANISH, collect, fed, serving, speak, started
 from tests.support.tone import ToneEngine
@@ -244,7 +245,7 @@ async def test_session_accepts_embeddings_of_its_engine_only(
 async def test_added_voice_is_embedded_then_refined_and_stored(tmp_path: Path) -> None:
     engine, store = ToneEngine(clones=True), VoiceStore(tmp_path)
     async with serving(engine, tmp_path) as service:
-        voice = await service.cloning.add("ana", recording_of(hum()), **CONSENT, language="en")
+        voice = await service.cloning.add(NewVoice("ana", recording_of(hum()), **CONSENT, language="en"))
         assert len(engine.embedded) == 1
         assert await refined(service.cloning, store, "ana") == {
             "es": Similarity(0.5, 0.6, False),
@@ -266,7 +267,7 @@ async def test_added_voice_is_embedded_then_refined_and_stored(tmp_path: Path) -
 
 async def test_new_model_embeds_stored_voice_again(tmp_path: Path) -> None:
     async with serving(ToneEngine(clones=True), tmp_path) as service:
-        await service.cloning.add("ana", recording_of(hum()), **CONSENT)
+        await service.cloning.add(NewVoice("ana", recording_of(hum()), **CONSENT))
         await settled()
     newer = ToneEngine(clones=True)
     newer.info = replace(newer.info, embedding_model="tone 2")
@@ -281,7 +282,7 @@ async def test_deletion_ends_refinement(tmp_path: Path) -> None:
     engine = EndlessEngine()
     async with serving(engine, tmp_path) as service:
         cloning = service.cloning
-        await cloning.add("ana", recording_of(hum()), **CONSENT)
+        await cloning.add(NewVoice("ana", recording_of(hum()), **CONSENT))
         await engine.begun.wait()
         assert cloning.statuses(service.store.get("ana"))[0].state == "refining"
         await cloning.delete("custom:ana")
@@ -320,10 +321,10 @@ async def test_replaced_recording_does_not_reuse_embedding(
 ) -> None:
     cloning = service.cloning
     first, second = recording_of(hum(level=0.9)), recording_of(hum(level=0.2))
-    await cloning.add("ana", first, **CONSENT)
+    await cloning.add(NewVoice("ana", first, **CONSENT))
     async with service.open(SpeechRequest(voice="custom:ana", language="es"), protocol="test") as session:
         await cloning.delete("ana")
-        await cloning.add("ana", second, **CONSENT)
+        await cloning.add(NewVoice("ana", second, **CONSENT))
         session.feed("uno")
         session.finish()
         with pytest.raises(UnknownVoice):
@@ -331,7 +332,7 @@ async def test_replaced_recording_does_not_reuse_embedding(
     for recording, level in ((second, 0.2), (first, 0.9)):
         if level == 0.9:
             await cloning.delete("ana")
-            await cloning.add("ana", recording, **CONSENT)
+            await cloning.add(NewVoice("ana", recording, **CONSENT))
         await speak(service, "uno", SpeechRequest(voice="custom:ana", language="es"))
         known = engine.segments[-1].embedding
         assert known is not None and known.values[0] == pytest.approx(level, abs=0.01)
@@ -341,19 +342,19 @@ async def test_replaced_recording_does_not_reuse_embedding(
 
 
 async def test_deleted_default_voice_falls_back(tmp_path: Path) -> None:
-    VoiceStore(tmp_path).add("ana", recording_of(hum()), **CONSENT, language="es")
+    VoiceStore(tmp_path).add(NewVoice("ana", recording_of(hum()), **CONSENT, language="es"))
     plain, echo = ToneEngine(), ToneEngine(clones=True)
     async with two(plain, echo, tmp_path, voice="custom:ana") as service:
         await service.cloning.delete("ana")
         await speak(service, "uno", SPANISH)
-        await service.cloning.add("ana", recording_of(hum()), **CONSENT, language="es")
+        await service.cloning.add(NewVoice("ana", recording_of(hum()), **CONSENT, language="es"))
         await speak(service, "dos", SPANISH)
     assert [segment.text for segment in plain.segments] == ["uno"]
     assert [segment.embedding is not None for segment in echo.segments] == [True]
 
 
 async def test_passage_voice_does_not_affect_neighbours(tmp_path: Path) -> None:
-    VoiceStore(tmp_path).add("olga", recording_of(hum()), **CONSENT, language="ru")
+    VoiceStore(tmp_path).add(NewVoice("olga", recording_of(hum()), **CONSENT, language="ru"))
     engine = ToneEngine(clones=True)
     russian = Voice("tone_ru", "Tone", "ru", "tone")
     engine.info = replace(
@@ -372,7 +373,7 @@ async def test_passage_voice_does_not_affect_neighbours(tmp_path: Path) -> None:
 async def test_default_voice_without_a_language_replaces_none_and_says_so(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    VoiceStore(tmp_path).add("ana", recording_of(hum()), **CONSENT)
+    VoiceStore(tmp_path).add(NewVoice("ana", recording_of(hum()), **CONSENT))
     plain, echo = ToneEngine(), ToneEngine(clones=True)
     async with two(plain, echo, tmp_path, voice="custom:ana") as service:
         await speak(service, "uno", SPANISH)
@@ -387,8 +388,8 @@ async def test_names_in_use_are_refused(tmp_path: Path) -> None:
     async with serving(engine, tmp_path) as service:
         cloning = service.cloning
         with pytest.raises(NameTaken):
-            await cloning.add("tone_es", recording_of(hum()), **CONSENT)
-        await cloning.add("हिन्दी", recording_of(hum()), **CONSENT)
+            await cloning.add(NewVoice("tone_es", recording_of(hum()), **CONSENT))
+        await cloning.add(NewVoice("हिन्दी", recording_of(hum()), **CONSENT))
         await engine.begun.wait()
         for name in ("tone_es", "a/b", "\u093f"):
             with pytest.raises(InvalidRequest):
@@ -403,7 +404,7 @@ async def test_names_in_use_are_refused(tmp_path: Path) -> None:
 
 async def test_damaged_voice_can_be_deleted_with_its_recording(tmp_path: Path) -> None:
     async with serving(ToneEngine(clones=True), tmp_path) as service:
-        await service.cloning.add("ana", recording_of(hum()), **CONSENT)
+        await service.cloning.add(NewVoice("ana", recording_of(hum()), **CONSENT))
         await settled()
         damage(tmp_path)
         with pytest.raises(UnknownVoice):
@@ -414,7 +415,7 @@ async def test_damaged_voice_can_be_deleted_with_its_recording(tmp_path: Path) -
 
 async def test_renamed_voice_keeps_embedding(engine: ToneEngine, service: SpeechService) -> None:
     cloning = service.cloning
-    await cloning.add("ana", recording_of(hum()), **CONSENT)
+    await cloning.add(NewVoice("ana", recording_of(hum()), **CONSENT))
     voice = await cloning.rename("ana", "eva")
     assert voice.id == "custom:eva"
     await speak(service, "uno", SpeechRequest(voice="custom:eva", language="es"))
@@ -427,7 +428,7 @@ async def test_renamed_voice_keeps_embedding(engine: ToneEngine, service: Speech
 async def test_cloning_engine_is_preferred_for_references(tmp_path: Path) -> None:
     plain, echo = ToneEngine(), ToneEngine(clones=True)
     async with two(plain, echo, tmp_path) as service:
-        await service.cloning.add("ana", recording_of(hum()), **CONSENT)
+        await service.cloning.add(NewVoice("ana", recording_of(hum()), **CONSENT))
         for request, engine in (
             (SPANISH, "tone"),
             (replace(SPANISH, reference=hum()), "echo"),
@@ -454,7 +455,7 @@ async def test_embeddings_replace_requested_voice(
 ) -> None:
     plain, echo = ToneEngine(), ToneEngine(clones=True)
     async with two(plain, echo, tmp_path, language=None) as service:
-        await service.cloning.add("ana", recording_of(hum()), consent="It is me.", origin="test")
+        await service.cloning.add(NewVoice("ana", recording_of(hum()), consent="It is me.", origin="test"))
         first, last = [
             await service.cloning.embed_with_all_engines(hum(level=level)) for level in (0.25, 0.5)
         ]

@@ -13,8 +13,7 @@ import pytest
 from kani.core.engine import Engine
 from kani.core.errors import InvalidRequest
 from kani.core.types import Recording, Samples, Segment
-from kani.core.voices.clipping import count_clipped_places
-from kani.core.voices.recording_check import RecordingCheck
+from kani.core.voices.recording_check import RecordingCheck, count_clipped_places
 from kani.core.voices.recording_quality import true_runs
 from kani.engines.espeak.engine import EspeakEngine
 from kani.engines.kokoro.engine import KokoroEngine

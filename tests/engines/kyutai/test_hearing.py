@@ -58,7 +58,7 @@ def heard(folder: Path, name: str) -> Samples:
 async def recognizer(
     judged: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[PackageRecognizer]:
-    settings = KyutaiSettings(model=str(judged / "hearing"), slots=3, python=JUDGE_PYTHON)
+    settings = KyutaiSettings(model=str(judged / "hearing"), python=JUDGE_PYTHON)
     built = plugin.build(settings, resources(tmp_path_factory.mktemp("hearing"), device="cpu"))
     with pytest.MonkeyPatch.context() as patch:
         for name, value in ONE_THREAD.items():

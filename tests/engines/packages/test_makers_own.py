@@ -66,8 +66,8 @@ class Family:
     """Argument of a call that imitates the recording."""
 
 
-def pocket(folder: Path, *languages: str, precision: str = "float32") -> BaseModel:
-    return PocketSettings(languages=languages, model=str(folder), python=JUDGE_PYTHON, precision=precision)
+def pocket(folder: Path, *languages: str) -> BaseModel:
+    return PocketSettings(languages=languages, model=str(folder), python=JUDGE_PYTHON)
 
 
 def pocket_segment(call: dict[str, Any]) -> Segment:
@@ -84,9 +84,8 @@ def voxcpm_segment(call: dict[str, Any]) -> Segment:
     return Segment("", "voxcpm:en", "en", sampling=Sampling(seed=5), options=options)
 
 
-def kyutai(folder: Path, model: str, slots: int, voices: str) -> BaseModel:
-    chosen = {"speech_model": str(folder / model), "voices": str(folder / voices), "speech_slots": slots}
-    return KyutaiSettings(**chosen, python=JUDGE_PYTHON)
+def kyutai(folder: Path, model: str, voices: str) -> BaseModel:
+    return KyutaiSettings(speech_model=str(folder / model), voices=str(folder / voices), python=JUDGE_PYTHON)
 
 
 def kyutai_segment(call: dict[str, Any]) -> Segment:
@@ -126,7 +125,7 @@ FAMILIES = {
         },
         {
             "float32": lambda folder: pocket(folder, "de", "nl"),
-            "int8": lambda folder: pocket(folder, "de", precision="int8"),
+            "int8": lambda folder: pocket(folder, "de"),
         },
         lambda call: "int8" if "int8" in call else "float32",
         pocket_segment,
@@ -164,8 +163,8 @@ FAMILIES = {
             "continued": PREFIX | {"text": [PLAIN, FOX]},
         },
         {
-            "embedding": lambda folder: kyutai(folder, "embedding", 2, "voices"),
-            "prefix": lambda folder: kyutai(folder, "prefix", 1, ""),
+            "embedding": lambda folder: kyutai(folder, "embedding", "voices"),
+            "prefix": lambda folder: kyutai(folder, "prefix", ""),
         },
         lambda call: call["model"],
         kyutai_segment,
@@ -230,7 +229,9 @@ async def judged_of(name: str, folder: Path, stack: AsyncExitStack) -> Judged:
     judge(f"{name}_judge.py", folder, jobs, ENVIRONMENT)
     engines = {}
     for key, settings in family.settings.items():
-        engine = PackageEngine(family.package, settings(folder), resources(folder / key, device="cpu"))
+        precision = key if name == "pocket" else "auto"
+        given = resources(folder / key, device="cpu", precision=precision, max_concurrent=2)
+        engine = PackageEngine(family.package, settings(folder), given)
         engines[key] = await stack.enter_async_context(started(engine))
     return Judged(family, folder, recording, engines)
 

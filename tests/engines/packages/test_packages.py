@@ -78,7 +78,7 @@ def kyutai(folder: Path) -> BaseModel:
     (folder / VOICE).write_bytes(tensor_file())
     (folder / f"fr-{VOICE}").write_bytes(tensor_file())
     (folder / "own.wav").write_bytes(wav(tone(0.9, 24_000), 24_000))
-    return KyutaiSettings(speech_model=str(folder), voices=str(folder), speech_slots=2, python=sys.executable)
+    return KyutaiSettings(speech_model=str(folder), voices=str(folder), python=sys.executable)
 
 
 WARM = {"sampling": Sampling(seed=5, temperature=0.9)}
@@ -179,7 +179,8 @@ async def running(row: Row, folder: Path) -> AsyncIterator[One]:
         patch.setenv("PYTHONPATH", str(STAND_INS))
         patch.setattr("kani.engines.remote.link.MAX_WAIT_S", WITHIN_S)
         chosen = row.settings(written(folder, row.family))
-        engine = PackageEngine(row.package, chosen, resources(folder, device=row.device, threads=1))
+        given = resources(folder, device=row.device, threads=1, max_concurrent=row.at_once)
+        engine = PackageEngine(row.package, chosen, given)
         async with started(engine):
             yield One(row, engine)
 

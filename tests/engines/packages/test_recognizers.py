@@ -70,7 +70,7 @@ class Row:
 
 def kyutai(folder: Path) -> PackageRecognizer:
     model = str(written(folder, "kyutai-ears"))
-    settings = KyutaiSettings(model=model, slots=2, python=sys.executable)
+    settings = KyutaiSettings(model=model, python=sys.executable)
     return kyutai_recognizer(settings, resources(folder, device="cpu"))
 
 

@@ -14,8 +14,8 @@ from kani.core.audio.recording_file import RecordingFile
 from kani.core.transcriber import TranscriptionOptions
 from kani.engines.whisper import plausibility, recording_pass
 from kani.engines.whisper.engine import WhisperRecognizer
-from kani.protocols.wyoming.audio_input import mono
 from kani.protocols.wyoming.events import AudioFormat
+from kani.protocols.wyoming.recognition import mono
 from kani.runtime.recognition.recording_chunks import ChunkCutter
 from kani.runtime.voice_detector import VoiceDetector
 from tests.engines.whisper.conftest import RATE, silence

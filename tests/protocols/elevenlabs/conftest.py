@@ -12,8 +12,9 @@ from starlette.applications import Starlette
 
 from kani.core.request import Limits
 from kani.core.service import SpeechService
-from kani.protocols.elevenlabs.http.convert import speech_routes, whole_answer_budget
 from kani.protocols.elevenlabs.http.text_to_dialogue import dialogue_routes
+from kani.protocols.elevenlabs.http.text_to_speech import speech_routes
+from kani.protocols.elevenlabs.http.timed_speech import whole_answer_budget
 from kani.protocols.elevenlabs.settings import ElevenLabsSettings
 from kani.protocols.elevenlabs.websocket.routes import routes
 from tests.support.servers.app_server import KEY, AppServer, app_server

@@ -21,9 +21,8 @@ from kani.core.audio.ogg_pages import FIRST, LAST
 from kani.core.audio.prosody_filter import PAUSES_S
 from kani.core.types import Boundary, Samples
 from kani.protocols.elevenlabs.audio_tags import MAX_TAG_LENGTH, IncrementalTags, named_tags, without_tags
-from kani.protocols.elevenlabs.http.dialogue import SPEAKER_PAUSE_S
 from kani.protocols.elevenlabs.http.dialogue_body import MAX_INPUTS, MAX_VOICES
-from kani.protocols.elevenlabs.http.text_to_dialogue import PATH
+from kani.protocols.elevenlabs.http.text_to_dialogue import PATH, SPEAKER_PAUSE_S
 from kani.protocols.elevenlabs.voice_ids import MAX_ID_LENGTH
 from tests.protocols.elevenlabs.conftest import ToneApp, tone_app
 from tests.support.servers.app_server import KEY, AppServer

@@ -23,8 +23,8 @@ from kani.core.audio.pcm import pcm16
 from kani.core.errors import Busy
 from kani.core.recognizer import Mark, RecognitionEvent
 from kani.core.types import Samples
-from kani.protocols.elevenlabs.realtime import recognition, routes
-from kani.protocols.elevenlabs.realtime.connection import MAX_WAITING, RealtimeConnection
+from kani.protocols.elevenlabs.realtime import connection, recognition
+from kani.protocols.elevenlabs.realtime.connection import MAX_WAITING
 from kani.protocols.elevenlabs.realtime.messages import MAX_CHUNK_BYTES, fault_of
 from kani.protocols.elevenlabs.realtime.routes import PATH
 from kani.protocols.elevenlabs.single_use_tokens import LIFE_S, SingleUseTokens
@@ -234,7 +234,7 @@ async def test_ulaw_is_understood(ears: InProcessServer) -> None:
 async def test_silence_of_the_client_ends_the_session(
     ears: InProcessServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(routes, "RealtimeConnection", partial(RealtimeConnection, idle_timeout_s=0.02))
+    monkeypatch.setattr(connection, "IDLE_TIMEOUT_S", 0.02)
     async with session(ears.url) as websocket:
         seen, code = await rest(websocket)
     assert (seen[-1]["message_type"], code) == ("insufficient_audio_activity", 1000)
@@ -252,7 +252,7 @@ async def test_long_segment_is_committed_unasked(
 
 
 async def test_longest_session(ears: InProcessServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(routes, "RealtimeConnection", partial(RealtimeConnection, max_audio_s=4))
+    monkeypatch.setattr(connection, "MAX_RECORDING_S", 4)
     async with session(ears.url) as websocket:
         await websocket.send(chunk(SPEECH))
         await websocket.send(chunk(SPEECH))

@@ -9,6 +9,7 @@ from kani.core.audio.pcm import decode_recording, wav
 from kani.core.errors import InvalidRequest, UnknownVoice, UnsupportedLanguage
 from kani.core.service import SpeechService
 from kani.core.types import Voice
+from kani.core.voices.store import NewVoice
 from kani.protocols.elevenlabs.http.voice_form import JOINED_RATE, join_recordings
 from kani.protocols.elevenlabs.http.voices_list import DEFAULT_PAGE_SIZE, describe_voice_id, search_voices
 from kani.protocols.elevenlabs.settings import ElevenLabsSettings
@@ -23,7 +24,9 @@ NO_SETTINGS = ElevenLabsSettings()
 @pytest.fixture
 def service(voices_service: SpeechService) -> SpeechService:
     """It has a stored voice, too."""
-    voices_service.store.add("ana-maria", recording(), "It is mine.", origin="test", language="es")
+    voices_service.store.add(
+        NewVoice("ana-maria", recording(), consent="It is mine.", origin="test", language="es")
+    )
     return voices_service
 
 

@@ -1,7 +1,6 @@
 """Invalid input in Kyutai's protocol: an error sentence that names the field, and a close code."""
 
 import asyncio
-import functools
 import io
 import struct
 import time
@@ -18,7 +17,6 @@ from websockets.exceptions import InvalidStatus
 
 from kani.core.types import Samples
 from kani.protocols.kyutai.messages import pack_floats
-from kani.protocols.kyutai.speech_in import serve_recognition
 from tests.clients.kyutai.speaking import Heard, hear_until, rest_of
 from tests.clients.kyutai.wire import EOS, KEY, pack, text_message
 from tests.conftest import ServerProcess
@@ -492,8 +490,7 @@ async def test_full_server_refuses_in_each_format(start_app: StartApp) -> None:
 async def test_silent_recognition_client_is_disconnected(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hasty = functools.partial(serve_recognition, idle_timeout_s=0.5)
-    monkeypatch.setattr("kani.protocols.kyutai.protocol.serve_recognition", hasty)
+    monkeypatch.setattr("kani.protocols.kyutai.speech_in.IDLE_TIMEOUT_S", 0.5)
     server = await serve(LoudnessRecognizer())
     async with connect(f"{server.url}{LISTEN}", additional_headers=KEY, ping_interval=0.1) as socket:
         answer = await rest_of(socket)

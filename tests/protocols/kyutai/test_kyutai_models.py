@@ -34,9 +34,8 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
         "KANI_KYUTAI_PYTHON": sys.executable,
         "KANI_KYUTAI_MODEL": str(speech),
         "KANI_KYUTAI_VOICES": str(speech),
-        "KANI_KYUTAI_SLOTS": "2",
+        "KANI_MAX_CONCURRENT": "2",
         "KANI_RECOGNIZER_MODEL": str(ears),
-        "KANI_RECOGNIZER_SLOTS": "2",
     }
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(STAND_INS))
@@ -116,8 +115,8 @@ async def test_words_are_heard_and_the_recogniser_comes_back_after_its_process_w
     for _ in range(3):
         async with listening(app) as websocket:
             await websocket.send(audio_message(np.ones(FRAME, np.float32)))
-    beside = await asyncio.gather(*(listen(app, spoken(count)) for count in (1, 2, 3)))
-    assert [sum(each["type"] == "Word" for each in one) for one in beside] == [1, 2, 3]
+    beside = await asyncio.gather(*(listen(app, spoken(count)) for count in (1, 2, 3, 1, 2)))
+    assert [sum(each["type"] == "Word" for each in one) for one in beside] == [1, 2, 3, 1, 2]
     await listen(app, spoken(3), kill=True)
     assert [each for each in await listen(app, spoken(3)) if each["type"] == "Word"] == [
         each for each in alone if each["type"] == "Word"

@@ -15,8 +15,7 @@ from contextlib import contextmanager
 import psutil
 import pytest
 
-from kani.server.watchdog import process
-from kani.server.watchdog.systemd import beat_of_systemd
+from kani.server.watchdog import beat_of_systemd, process
 from tests.running.sources import ROOT
 from tests.support.patience import WITHIN_S
 

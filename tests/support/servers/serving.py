@@ -17,7 +17,7 @@ from kani.composition.voices.place import voice_place
 from kani.core.diarization.diarizer import Diarizer
 from kani.core.observer import Observer
 from kani.core.recognizer import Recognizer
-from kani.core.service import SpeechService
+from kani.core.service import Parts, SpeechService
 from kani.core.turns.pause_judge import TurnModel
 from kani.core.voices.catalogue import VoiceStore
 from kani.server.app import serve
@@ -70,13 +70,15 @@ async def serving(
             [server.engine],
             VoiceStore(voice_place(settings.voice_bucket, settings.data_dir)),
             limits_of(settings),
-            default_language=settings.language,
-            default_voice=settings.voice,
-            observer=observer,
-            recognizer=recognizer,
-            diarizer=diarizer,
-            turn_model=turn_model,
-            chat_model=build_chat_model(settings),
+            observer,
+            Parts(
+                default_language=settings.language,
+                default_voice=settings.voice,
+                recognizer=recognizer,
+                diarizer=diarizer,
+                turn_model=turn_model,
+                chat_model=build_chat_model(settings),
+            ),
         )
 
     def announce(running: RunningServer) -> None:

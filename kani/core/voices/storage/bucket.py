@@ -49,11 +49,9 @@ class BucketBackend:
         self._index.start()
 
     def stop(self) -> None:
-        """See ``VoiceBackend.stop``."""
         self._index.stop()
 
     def add(self, voice: StoredVoice, recording: bytes, consent: bytes | None, limit: int) -> None:
-        """See ``VoiceBackend.add``."""
         files = {_RECORDING: recording} | ({} if consent is None else {_CONSENT: consent})
 
         def check(index: Index) -> None:
@@ -69,24 +67,19 @@ class BucketBackend:
         upload(self._index, files, check, commit)
 
     def list(self) -> list[StoredVoice]:
-        """See ``VoiceBackend.list``."""
         voices = (entry.voice for entry in self._index.view().voices.values())
         return sorted(voices, key=lambda voice: voice.name)
 
     def get(self, name: str) -> StoredVoice:
-        """See ``VoiceBackend.get``."""
         return self._index.view().find(name).voice
 
     def recording(self, voice: StoredVoice) -> bytes:
-        """See ``VoiceBackend.recording``."""
         return self._read(voice, _RECORDING)
 
     def consent_recording(self, voice: StoredVoice) -> bytes:
-        """See ``VoiceBackend.consent_recording``."""
         return self._read(voice, _CONSENT)
 
     def rename(self, name: str, new: str) -> StoredVoice:
-        """See ``VoiceBackend.rename``."""
         at, id_ = utc_now(), ""
 
         def change(index: Index) -> Index:
@@ -125,7 +118,6 @@ class BucketBackend:
             objects.delete_below(folder_of(id_))
 
     def save_embedding(self, voice: StoredVoice, embedding: Embedding) -> None:
-        """See ``VoiceBackend.save_embedding``."""
         content, id_ = encode_embedding(embedding, voice.sha256), secrets.token_hex(16)
         try:
             entry = self._index.view().find_same(voice)
@@ -152,14 +144,12 @@ class BucketBackend:
                 objects.delete_below(f"{folder_of(entry.id)}/{one}")
 
     def embeddings(self, voice: StoredVoice, model: str | None = None) -> tuple[Embedding, ...]:
-        """See ``VoiceBackend.embeddings``."""
         entry = self._index.view().find_same(voice)
         wanted = [one for one in entry.embeddings if model in (None, one.model)]
         found = [self._embedding(entry, one) for one in wanted]
         return tuple(one for one in found if one is not None)
 
     def similarities(self, voice: StoredVoice) -> Mapping[str, Mapping[str, Similarity]]:
-        """See ``VoiceBackend.similarities``."""
         return similarities_of(self._index.view().find_same(voice))
 
     def _embedding(self, entry: IndexedVoice, indexed: IndexedEmbedding) -> Embedding | None:

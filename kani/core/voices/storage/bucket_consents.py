@@ -22,7 +22,6 @@ class BucketConsents:
         self._index = index
 
     def add(self, consent: Consent, recording: bytes, limit: int) -> None:
-        """See ``ConsentBackend.add``."""
 
         def check(index: Index) -> None:
             if len(index.consents) >= limit:
@@ -37,20 +36,16 @@ class BucketConsents:
         upload(self._index, {_RECORDING: recording}, check, commit)
 
     def list(self) -> list[Consent]:
-        """See ``ConsentBackend.list``."""
         return [entry.consent for entry in self._index.view().consents.values()]
 
     def get(self, consent_id: str) -> Consent:
-        """See ``ConsentBackend.get``."""
         return _find(self._index.view(), consent_id).consent
 
     def recording(self, consent_id: str) -> bytes:
-        """See ``ConsentBackend.recording``."""
         entry = _find(self._index.view(), consent_id)
         return read_recording(self._index, entry.id, _RECORDING, consent_id)
 
     def rename(self, consent_id: str, name: str) -> Consent:
-        """See ``ConsentBackend.rename``."""
 
         def change(index: Index) -> Index:
             entry = _find(index, consent_id)

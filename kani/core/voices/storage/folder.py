@@ -59,7 +59,6 @@ class FolderBackend:
         """See ``VoiceBackend.stop``: there is no background work."""
 
     def add(self, voice: StoredVoice, recording: bytes, consent: bytes | None, limit: int) -> None:
-        """See ``VoiceBackend.add``."""
         files = {_RECORDING: recording, _METADATA: encode_metadata(voice)}
         if consent is not None:
             files[_CONSENT] = consent
@@ -77,7 +76,6 @@ class FolderBackend:
         return sorted((voice for voice in voices if voice is not None), key=lambda voice: voice.name)
 
     def get(self, name: str) -> StoredVoice:
-        """See ``VoiceBackend.get``."""
         folder = self._folder_of(name)
         voice = self._read(folder) if folder.is_dir() else None
         if voice is None:
@@ -85,15 +83,12 @@ class FolderBackend:
         return voice
 
     def recording(self, voice: StoredVoice) -> bytes:
-        """See ``VoiceBackend.recording``."""
         return self._read_file(voice.name, _RECORDING)
 
     def consent_recording(self, voice: StoredVoice) -> bytes:
-        """See ``VoiceBackend.consent_recording``."""
         return self._read_file(voice.name, _CONSENT)
 
     def rename(self, name: str, new: str) -> StoredVoice:
-        """See ``VoiceBackend.rename``."""
         with self._writing():
             # Read again: another process may have changed it before the lock was held.
             voice = self.get(name)
@@ -124,7 +119,6 @@ class FolderBackend:
             store_disk.remove(temporary)
 
     def save_embedding(self, voice: StoredVoice, embedding: Embedding) -> None:
-        """See ``VoiceBackend.save_embedding``."""
         content = encode_embedding(embedding, voice.sha256)
         folder = self._folder_of(voice.name)
         if not folder.is_dir():
@@ -135,7 +129,6 @@ class FolderBackend:
                 self._files.replace(folder / (hashed_name(embedding.engine) + _EMBEDDING), content)
 
     def embeddings(self, voice: StoredVoice, model: str | None = None) -> tuple[Embedding, ...]:
-        """See ``VoiceBackend.embeddings``."""
         if self.get(voice.name).sha256 != voice.sha256:
             raise UnknownVoice(voice.name)
         embeddings = []
@@ -152,7 +145,6 @@ class FolderBackend:
         return tuple(one for one in embeddings if model in (None, one.model))
 
     def similarities(self, voice: StoredVoice) -> Mapping[str, Mapping[str, Similarity]]:
-        """See ``VoiceBackend.similarities``."""
         return {embedding.model: embedding.similarity for embedding in self.embeddings(voice)}
 
     @contextmanager

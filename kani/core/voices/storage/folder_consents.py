@@ -25,7 +25,6 @@ class FolderConsents:
         self._files = store_disk.AtomicFolder(folder / "voice_consents")
 
     def add(self, consent: Consent, recording: bytes, limit: int) -> None:
-        """See ``ConsentBackend.add``."""
         with self._files.locked():
             if sum(1 for _ in self._folders()) >= limit:
                 raise too_many_consents(limit)
@@ -34,26 +33,21 @@ class FolderConsents:
             store_disk.move(temporary, self._files.path / consent.id)
 
     def list(self) -> list[Consent]:
-        """See ``ConsentBackend.list``."""
         return [self.get(folder.name) for folder in self._folders()]
 
     def get(self, consent_id: str) -> Consent:
-        """See ``ConsentBackend.get``."""
         return Consent(**json.loads(self._read(consent_id, _METADATA)))
 
     def recording(self, consent_id: str) -> bytes:
-        """See ``ConsentBackend.recording``."""
         return self._read(consent_id, _RECORDING)
 
     def rename(self, consent_id: str, name: str) -> Consent:
-        """See ``ConsentBackend.rename``."""
         with self._files.locked():
             consent = replace(self.get(consent_id), name=name)
             self._files.replace(self._files.path / consent_id / _METADATA, _encoded(consent))
         return consent
 
     def delete(self, consent_id: str) -> None:
-        """See ``ConsentBackend.delete``."""
         self.get(consent_id)
         with self._files.locked():
             temporary = self._files.temporary_path()

@@ -54,9 +54,8 @@ class SharedIndex:
     Safe for use by several threads; all methods but ``view`` block.
     """
 
-    def __init__(self, objects: ObjectStore, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, objects: ObjectStore) -> None:
         self._objects = objects
-        self._clock = clock
         self._lock = threading.Lock()
         """Held while the index is read or written: an older state must not come after a newer one."""
         self._transfers = threading.Semaphore(MAX_TRANSFERS)
@@ -93,7 +92,7 @@ class SharedIndex:
     @property
     def is_fresh(self) -> bool:
         """True if the bucket was read ``STALE_S`` ago or later."""
-        return self._fresh_at is not None and self._clock() - self._fresh_at <= STALE_S
+        return self._fresh_at is not None and time.monotonic() - self._fresh_at <= STALE_S
 
     def view(self) -> Index:
         """Return the index, at most ``STALE_S`` old. Raises StoreUnavailable where it is older."""
@@ -135,11 +134,11 @@ class SharedIndex:
         already, as the answer to a write may be lost; returns its argument if there is nothing to write. Its
         errors are raised. Raises StoreUnavailable; the change may then have been made.
         """
-        deadline = self._clock() + CHANGE_TIMEOUT_S
+        deadline = time.monotonic() + CHANGE_TIMEOUT_S
         with self.transfer() as objects, self._alone():
             self._try_conditions(objects)
             while not self._changed(objects, change):
-                if self._clock() > deadline:
+                if time.monotonic() > deadline:
                     raise StoreUnavailable(
                         "the stored voices are being changed by other servers: try again later"
                     )
@@ -162,7 +161,7 @@ class SharedIndex:
         changed = change(self._index)
         if changed is self._index:
             return True
-        now, content = self._clock(), changed.encode()
+        now, content = time.monotonic(), changed.encode()
         try:
             if self._version is None:
                 version = objects.create(INDEX, content)
@@ -175,7 +174,7 @@ class SharedIndex:
 
     def _read(self) -> None:
         """Bring the copy up to date. Raises StoreUnavailable if it is damaged, and as ``ObjectStore``."""
-        now = self._clock()
+        now = time.monotonic()
         try:
             if self._version is None:
                 found = self._objects.read(INDEX, MAX_INDEX_BYTES)
@@ -214,14 +213,14 @@ class SharedIndex:
             log.warning("the bucket of the stored voices cannot be used: %s", error)
 
     def _watch(self) -> None:
-        pause, not_before = REFRESH_S, self._clock()
+        pause, not_before = REFRESH_S, time.monotonic()
         while not self._stopped.wait(REFRESH_S):
             self.refresh()
-            if self._away or self._clock() < not_before or not self._index.due(time.time()):
+            if self._away or time.monotonic() < not_before or not self._index.due(time.time()):
                 continue
             # A user without the right to delete would fail each time, and transfers with it.
             pause = REFRESH_S if self._remove_due() else min(2 * pause, MAX_REMOVAL_PAUSE_S)
-            not_before = self._clock() + pause
+            not_before = time.monotonic() + pause
 
     def _remove_due(self) -> bool:
         """Remove the objects that are due; a failure leaves them to the next attempt, and returns False."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 
 from kani.core.types import Embedding, Recording
 from kani.engines.kokoro.cloning.placement import VoicePlacer
@@ -22,13 +22,11 @@ class NearestVoice:
     The iterators yield None after a step without a result.
     """
 
-    def __init__(
-        self, voices: Voices, synthesizer: WindowedSynthesizer, excluded: Collection[str] = frozenset()
-    ) -> None:
-        """excluded: voices that are used in no mix. Raises EngineUnavailable for a missing data file."""
+    def __init__(self, voices: Voices, synthesizer: WindowedSynthesizer) -> None:
+        """Raises EngineUnavailable for a missing data file."""
         self._voices = voices
         surrogate = Surrogate([voice.id for voice in voices.mixed])
-        self._placer = VoicePlacer(voices, surrogate, SpeakerEncoder(), excluded)
+        self._placer = VoicePlacer(voices, surrogate, SpeakerEncoder())
         self._refiner = Refiner(self._placer, synthesizer, voices)
 
     def embed(self, recording: Recording) -> Iterator[Embedding | None]:

@@ -7,7 +7,7 @@ to the recording's F0, and the timbre of any voices. The nearest single native v
 
 from __future__ import annotations
 
-from collections.abc import Collection, Generator, Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -65,22 +65,10 @@ class Placement:
 class VoicePlacer:
     """Measures recordings and places them; thread-safe."""
 
-    def __init__(
-        self,
-        voices: Voices,
-        surrogate: Surrogate,
-        encoder: SpeakerEncoder,
-        excluded: Collection[str] = frozenset(),
-    ) -> None:
-        """excluded: voices used neither in mixes, nor for their prosody, nor by themselves."""
+    def __init__(self, voices: Voices, surrogate: Surrogate, encoder: SpeakerEncoder) -> None:
         self._all = [voice.id for voice in voices.mixed]
-        self._used = np.array([voice not in excluded for voice in self._all])
         self._native = {
-            language: [
-                voice.id
-                for voice in voices.mixed
-                if primary(voice.language) == language and voice.id not in excluded
-            ]
+            language: [voice.id for voice in voices.mixed if primary(voice.language) == language]
             for language in LANGUAGES
         }
         self._surrogate = surrogate
@@ -123,23 +111,21 @@ class VoicePlacer:
         return Placement(mix, Similarity(before, now, measured=False))
 
     def mix_table(self, language: str, level: float) -> Array:
-        """Contribution of each usable voice to the embedding of a mix [V, 256] (``Surrogate.table``)."""
-        return np.asarray(self._surrogate.table(language, level)[self._used])
+        """Contribution of each voice to the embedding of a mix [V, 256] (``Surrogate.table``)."""
+        return self._surrogate.table(language, level)
 
     def mix_log_f0(self, mix: VoiceMix) -> float:
         """Predicted log F0 (log hertz) of a mix."""
         return self._surrogate.pitch(mix.prosody_voice).log_f0 + mix.pitch * SEMITONE
 
     def timbre_from_weights(self, weights: Array) -> tuple[tuple[str, float], ...]:
-        """Convert the weights of the usable voices [V] to the timbre of a ``VoiceMix``."""
-        used = [voice for voice, is_used in zip(self._all, self._used, strict=True) if is_used]
-        return tuple((voice, float(weight)) for voice, weight in zip(used, weights, strict=True))
+        """Convert the weights of the voices [V] to the timbre of a ``VoiceMix``."""
+        return tuple((voice, float(weight)) for voice, weight in zip(self._all, weights, strict=True))
 
     def weights_from_mix(self, mix: VoiceMix) -> Array:
-        """Convert the timbre of a mix to the weights of the usable voices [V]."""
+        """Convert the timbre of a mix to the weights of the voices [V]."""
         timbre = dict(mix.timbre)
-        found = np.array([timbre.get(voice, 0.0) for voice in self._all])
-        return np.asarray(found[self._used])
+        return np.array([timbre.get(voice, 0.0) for voice in self._all])
 
     def _similarity(self, voice: str, speaker: MeasuredSpeaker) -> float:
         return float(self._surrogate.single_voices[self._all.index(voice)] @ speaker.embedding)

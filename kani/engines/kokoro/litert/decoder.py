@@ -3,33 +3,129 @@
 from __future__ import annotations
 
 import logging
+import threading
 
-from kani.engines.kokoro.litert.curves import LiteRtCurves
-from kani.engines.kokoro.litert.features import LiteRtFeatures
+import numpy as np
+
 from kani.engines.kokoro.litert.generator import LiteRtGenerator
 from kani.engines.kokoro.litert.harmonic_source import HarmonicSource, harmonic_phase
-from kani.engines.kokoro.litert.packing.store import PackedNetwork
-from kani.engines.kokoro.network.cores import CorePool
+from kani.engines.kokoro.litert.model import Model
+from kani.engines.kokoro.litert.packing.store import PackedArchive, PackedNetwork
+from kani.engines.kokoro.litert.packing.weights import CURVES
+from kani.engines.kokoro.network.cores import CorePool, SharedTask
 from kani.engines.kokoro.network.decoder import Curves, DecodedFeatures, Decoder, DecoderUnavailable
 from kani.engines.kokoro.network.decoder_checks import check_source, check_speech
-from kani.engines.kokoro.network.onnx_model import Array, ModelFailed, Stop
+from kani.engines.kokoro.network.onnx_model import Array, ModelFailed, Network, Stop, Stopped
 from kani.engines.kokoro.network.probe import load_probe
+
+_MOST_THREADS = 2
+"""Threads of one call."""
+
+
+class LiteRtFeatures:
+    """Computes features from prosody; thread-safe."""
+
+    def __init__(self, archive: PackedArchive, cores: int) -> None:
+        """cores: for all calls together. Raises ModelFailed."""
+        threads = min(cores, _MOST_THREADS)
+        # An interpreter takes 80 MB. With more of them than cores each call would only be slower.
+        self._turns = threading.BoundedSemaphore(cores // threads)
+        self._gain, self._factor = archive.array("features.gain"), archive.array("features.factor")
+        self._halvings = [
+            (archive.array(f"{name}.weight").ravel(), np.float32(archive.array(f"{name}.bias").item()))
+            for name in ("F0_conv", "N_conv")
+        ]
+        self._norms = Network(archive.content("features.norms.onnx"), 1)
+        self._model = Model(archive.content("features.tflite"), threads)
+
+    def compute(
+        self, asr: Array, pitch: Array, energy: Array, style: Array, stop: Stop
+    ) -> tuple[Array, Array, Array]:
+        """Compute features, gain and bias; see ``FeatureDecoder.decode``. Raises Stopped."""
+        gain, bias, norms = self._norms.run({"style": style}, ("gain", "bias", "own"), stop)
+        curves = [
+            _halved(curve[0], *halving)
+            for curve, halving in zip((pitch, energy), self._halvings, strict=True)
+        ]
+        inputs = {
+            "spoken": asr[0].T,
+            "curves": np.column_stack(curves),
+            "coefficients": (norms.reshape(1, -1) + self._gain) * self._factor,
+        }
+        with self._turns:
+            if stop.is_set:
+                raise Stopped
+            made = self._model.run(inputs)
+        return np.ascontiguousarray(made["features"].T)[np.newaxis], gain, bias
+
+
+def _halved(curve: Array, weight: Array, bias: np.float32) -> Array:
+    """Convolve a curve [2F] with three taps and a stride of two [F]."""
+    padded = np.pad(curve, 1)
+    first, middle, last = weight
+    return np.asarray(first * padded[:-2:2] + middle * padded[1:-1:2] + last * padded[2::2] + bias)
+
+
+_MOST, _LEAST_RANGE = 255, 1e-6
+
+
+class CurveBranch:
+    """Predicts a curve; its second block doubles the number of rows."""
+
+    def __init__(self, archive: PackedArchive, name: str) -> None:
+        """name: one of ``CURVES``."""
+        self._gain, self._factor = archive.array(f"{name}.gain"), archive.array(f"{name}.factor")
+        self._weight = archive.array(f"{name}.weight").ravel()
+        self._bias = np.float32(archive.array(f"{name}.bias").item())
+        self._model = Model(archive.content(f"{name}.tflite"))
+
+    @property
+    def norms(self) -> int:
+        """Length of the branch's norms, of all blocks together."""
+        return len(self._gain)
+
+    def compute(self, shared: Array, norms: Array, stop: Stop) -> Array:
+        """Compute the curve [2F] of rows [F, C]. Raises Stopped."""
+        if stop.is_set:
+            raise Stopped
+        coefficients = ((norms + self._gain) * self._factor)[np.newaxis]
+        rows = self._model.run({"shared": shared, "coefficients": coefficients})["rows"]
+        # The published graph rounds the last layer's input, too. Zero is among its levels.
+        span = max(float(rows.max()), 0.0) - min(float(rows.min()), 0.0)
+        step = np.float32(max(span, _LEAST_RANGE) / _MOST)
+        return np.asarray(np.rint(rows / step) * step @ self._weight + self._bias, np.float32)
+
+
+class LiteRtCurves:
+    """Computes pitch and energy; thread-safe."""
+
+    def __init__(self, archive: PackedArchive, cores: CorePool) -> None:
+        """Raises ModelFailed."""
+        self._pitch, self._energy = (CurveBranch(archive, name) for name in CURVES)
+        self._norms = Network(archive.content("curves.norms.onnx"), 1)
+        self._cores = cores
+
+    def compute(self, shared: Array, style: Array, stop: Stop) -> Curves:
+        (norms,) = self._norms.run({"style": style}, ("own",), stop)
+        of_pitch, of_energy = np.split(norms.ravel(), [self._pitch.norms])
+        given = shared[:, 0]
+        with self._cores.acquire() as helper:
+            energy = SharedTask(lambda: self._energy.compute(given, of_energy, stop), helper)
+            pitch = self._pitch.compute(given, of_pitch, stop)
+            return Curves(pitch[np.newaxis], energy.result()[np.newaxis])
+
 
 logger = logging.getLogger(__name__)
 
 
 class LiteRtFeatureDecoder:
-    """See ``FeatureDecoder``."""
-
     def __init__(self, curves: LiteRtCurves, features: LiteRtFeatures, harmonics: HarmonicSource) -> None:
         self._curves, self._features, self._harmonics = curves, features, harmonics
 
     def predict_curves(self, shared: Array, style: Array, stop: Stop) -> Curves:
-        """See ``FeatureDecoder.predict_curves``."""
         return self._curves.compute(shared, style, stop)
 
     def decode(self, asr: Array, pitch: Array, energy: Array, style: Array, stop: Stop) -> DecodedFeatures:
-        """See ``FeatureDecoder.decode``."""
         features, gain, bias = self._features.compute(asr, pitch, energy, style, stop)
         return DecodedFeatures(features, gain, bias, LazySource(self._harmonics, pitch))
 

@@ -35,7 +35,6 @@ class LiteRtGenerator:
         self._alone, self._shared = Model(content), Model(content, 2)
 
     def generate(self, window: Window, stop: Stop) -> Samples:
-        """See ``Generator.generate``."""
         window = _with_context(window)
         first, end = window.before, window.features.shape[2] // 2 - window.after
         coefficients = self._coefficients.of(window.scale.ravel(), window.shift.ravel())
@@ -48,7 +47,6 @@ class LiteRtGenerator:
             )
 
     def close(self) -> None:
-        """See ``Generator.close``."""
         self.cores.close()
 
     def _piece(

@@ -28,8 +28,6 @@ def load_onnx_decoder(load_part: Callable[[str], bytes], threads: int) -> Decode
 
 
 class OnnxFeatureDecoder:
-    """See ``FeatureDecoder``."""
-
     def __init__(self, load_part: Callable[[str], bytes], threads: int) -> None:
         """As ``onnx_decoder``."""
         self._curves = Network(load_part("curves"), threads)
@@ -37,12 +35,10 @@ class OnnxFeatureDecoder:
         self._source = Network(load_part("source"), threads)
 
     def predict_curves(self, shared: Array, style: Array, stop: Stop) -> Curves:
-        """See ``FeatureDecoder.predict_curves``."""
         inputs = {"shared": shared, "style": style}
         return Curves(*self._curves.run(inputs, ("pitch", "energy"), stop))
 
     def decode(self, asr: Array, pitch: Array, energy: Array, style: Array, stop: Stop) -> DecodedFeatures:
-        """See ``FeatureDecoder.decode``."""
         features, phase, gain, bias = self._decoder.run(
             {"asr": asr, "pitch": pitch, "energy": energy, "style": style},
             ("features", "phase", "gain", "bias"),
@@ -61,7 +57,6 @@ class OnnxSource:
         self._made = np.zeros((1, 22, 0), np.float32)
 
     def spectra(self, first: int, end: int, stop: Stop) -> Array:
-        """See ``Source.spectra``."""
         if self._made.shape[2] <= end * _SPECTRA_A_FRAME:
             # Computed from the first frame on: only what the first windows need plus one frame, later more at
             # a time, so that little is computed again.
@@ -76,8 +71,6 @@ class OnnxSource:
 
 
 class OnnxGenerator:
-    """See ``Generator``."""
-
     context = CONTEXT_FRAMES
 
     def __init__(self, onnx: bytes, threads: int) -> None:
@@ -85,7 +78,6 @@ class OnnxGenerator:
         self._network = Network(onnx, threads)
 
     def generate(self, window: Window, stop: Stop) -> Samples:
-        """See ``Generator.audio``."""
         inputs = {
             "features": window.features,
             "spectra": window.spectra,

@@ -7,13 +7,14 @@ from dataclasses import dataclass, replace
 from threading import Lock
 
 import numpy as np
+from typing_extensions import override
 
 from kani.core.errors import UnknownVoice
-from kani.core.types import Emphasis, Samples, Segment
+from kani.core.types import Samples, Segment
 from kani.engines.kokoro.lead_in import with_rising_voice
 from kani.engines.kokoro.network.onnx_model import Array, Stop
 from kani.engines.kokoro.network.parts import PredictedProsody
-from kani.engines.kokoro.pieces import PreparedUtterance
+from kani.engines.kokoro.pieces import WHOLE, Manner, PreparedUtterance
 from kani.engines.kokoro.pitch_control import amplified, apply_pitch, emphasize
 from kani.engines.kokoro.student.choice import default_voices
 from kani.engines.kokoro.student.files import StudentFiles
@@ -81,25 +82,17 @@ class StudentSynthesizer(PreparingSynthesizer):
             raise UnknownVoice(voice)
         return voice if self._files[voice].facts.language == language else self._defaults[language]
 
+    @override
     def prepare(
-        self,
-        symbols: str,
-        segment: Segment,
-        stop: Stop,
-        *,
-        complete: bool = True,
-        min_symbols: int = 0,
-        like: PreparedUtterance | None = None,
-        emphases: Sequence[Emphasis] = (),
+        self, symbols: str, segment: Segment, stop: Stop, manner: Manner = WHOLE
     ) -> PreparedUtterance:
-        """See ``Preparing.prepare``."""
         language, model = primary(segment.language), self._model(self.voice_of(segment))
-        if not complete:
+        if not manner.complete:
             symbols += _GOES_ON.get(language, "")
         prosody = model.predict(symbols, segment.speed, stop)
         prosody = apply_pitch(prosody, segment.prosody, model.facts.log_f0)
         prosody = with_rising_voice(prosody, symbols, segment.language)
-        prosody = emphasize(prosody, emphases)
+        prosody = emphasize(prosody, manner.emphases)
         return PreparedByStudent(model, prosody, segment.ahead_s >= _AHEAD_S)
 
 
@@ -116,7 +109,6 @@ class PreparedByStudent:
 
     @property
     def level(self) -> float:
-        """See ``PreparedUtterance.level``."""
         return self.model.facts.level
 
     def windows(self, begin: int, end: int, *, skipped: int = 0) -> Iterator[tuple[int, int]]:
@@ -130,7 +122,6 @@ class PreparedByStudent:
             begin, size = stop, size * _GROWTH
 
     def decode(self, first: int, end: int, stop: Stop) -> Samples:
-        """See ``PreparedUtterance.decode``."""
         return amplified(self.model.decode(self.prosody, first, end, stop), self.prosody, first)
 
     def after(self, spoken: PreparedUtterance, end: int, begin: int) -> PreparedUtterance:

@@ -57,7 +57,6 @@ def error_schema() -> Schema:
 
 
 def call_group(settings: ElevenLabsSettings) -> CallGroup:
-    """Return the calls."""
     return CallGroup(
         "ElevenLabs",
         "ElevenLabs' API: speech, dialogues, transcription, voices. Its WebSockets are on "

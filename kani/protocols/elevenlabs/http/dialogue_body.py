@@ -51,8 +51,6 @@ WITHOUT_EFFECT = (
 
 @dataclass(frozen=True, slots=True)
 class DialogueInput:
-    """A line of a dialogue."""
-
     text: str
     voice_id: str
 

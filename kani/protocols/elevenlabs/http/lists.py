@@ -62,7 +62,6 @@ USER: dict[str, Any] = {
 
 
 def list_routes(service: SpeechService, settings: ElevenLabsSettings) -> list[BaseRoute]:
-    """Return the calls."""
 
     async def voices(request: Request) -> Response:
         base_url = _base_url(request)

@@ -63,7 +63,6 @@ def settings_schema() -> Schema:
 
 
 def speech_calls(settings: ElevenLabsSettings) -> list[Call]:
-    """Return the calls."""
     speech = fields(
         "A null equals a missing field.",
         ["text"],

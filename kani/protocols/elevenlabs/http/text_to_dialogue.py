@@ -1,151 +1,172 @@
-"""Text to dialogue by HTTP: whole or streamed, with or without character timestamps."""
+"""Text to dialogue by HTTP."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
-from contextlib import AsyncExitStack, aclosing
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
+from typing_extensions import override
 
-from kani.core import request_ids
-from kani.core.audio.encoding import AsyncEncoder, AudioFormat
+from kani.core.audio.encoding import AudioFormat
+from kani.core.audio.prosody_filter import PAUSES_S
+from kani.core.errors import UnknownVoice
 from kani.core.service import SpeechService
-from kani.core.types import SpeechChunk
+from kani.core.session.session import SpeechSession
+from kani.core.session.voice_resolver import LanguageMemory
+from kani.core.timing.characters import FormsClock, TimedForms
+from kani.core.types import Boundary, SpeechChunk, SpeechRequest
+from kani.protocols.elevenlabs.errors import UnknownSpeaker
 from kani.protocols.elevenlabs.formats import resolve_format
-from kani.protocols.elevenlabs.http.dialogue import Dialogue, TimedLine, find_speakers
-from kani.protocols.elevenlabs.http.dialogue_body import parse_dialogue
-from kani.protocols.elevenlabs.http.responses import TASK_NAME, endpoint
-from kani.protocols.elevenlabs.http.timestamps import SizedStream, audio_line, audio_with_fields
+from kani.protocols.elevenlabs.http.dialogue_body import DialogueBody, parse_dialogue
+from kani.protocols.elevenlabs.http.timed_speech import PROTOCOL, TimedSpeech, four_routes
+from kani.protocols.elevenlabs.http.timestamps import alignment_fields
 from kani.protocols.elevenlabs.settings import ElevenLabsSettings
-from kani.protocols.shared.calls.unused import unused_header
+from kani.protocols.elevenlabs.voice_ids import resolve_voice
 from kani.protocols.shared.client_languages import accept_languages
 from kani.protocols.shared.connection import client_address
-from kani.protocols.shared.disconnect import cancel_on_disconnect
-from kani.protocols.shared.memory_budget import MemoryBudget, Reservation
-from kani.protocols.shared.streamed_answer import ByteStream, StreamedAnswer, in_blocks, prepend
-from kani.protocols.shared.whole_answer import WholeAnswer
+from kani.protocols.shared.memory_budget import MemoryBudget
+from kani.protocols.shared.passages import Passage
 
 PATH = "/v1/text-to-dialogue"
+
+SPEAKER_PAUSE_S = 0.2
+"""Seconds of silence before another speaker: the average gap before an answer in conversations, over ten
+languages (Stivers et al. 2009). Lines of one speaker have the pause between two sentences."""
+
+
+@dataclass(frozen=True, slots=True)
+class TimedLine:
+    """Characters of a dialogue's line; times are seconds since the dialogue began."""
+
+    index: int  # of the line
+    characters: TimedForms
+
+
+class DialogueSpeech(TimedSpeech[TimedLine]):
+    """The speech of a dialogue: a session for each of its lines."""
+
+    def __init__(self, passages: Sequence[Passage], audio_format: AudioFormat, body: DialogueBody) -> None:
+        super().__init__(passages, audio_format, body.length)
+        self._body = body
+        self._unused: set[str] = set()
+
+    @property
+    @override
+    def unused_fields(self) -> list[str]:
+        return self._body.unused_fields([*self._unused])
+
+    @override
+    async def chunks(self) -> AsyncGenerator[tuple[SpeechChunk, Sequence[TimedLine]], None]:
+        clock, line = FormsClock(), -1
+        async with aclosing(self.speak()) as spoken:
+            async for index, start_s, chunk in spoken:
+                self._unused.update(self.session.unused_fields)
+                if line != index:
+                    clock, line = FormsClock(), index
+                    clock.feed(self._body.inputs[index].text)
+                characters = clock.align(chunk.spans).later(start_s)
+                yield chunk, [TimedLine(index, characters)] if characters.written.text else []
+
+    @override
+    def timestamp_fields(self, timed: list[TimedLine]) -> dict[str, Any]:
+        """Return the alignments and voice segments of consecutive characters of the dialogue.
+
+        The segments' character indices point into the alignment of the same answer or line.
+        """
+        lines = _joined(timed)
+        segments = []
+        end = 0
+        for line in lines:
+            begin, end = end, end + len(line.characters.written.text)
+            edges_s = line.characters.written.edges_s
+            segments.append(
+                {
+                    "voice_id": self._body.inputs[line.index].voice_id,
+                    "start_time_seconds": round(edges_s[0], 3),
+                    "end_time_seconds": round(edges_s[-1], 3),
+                    "character_start_index": begin,
+                    "character_end_index": end,
+                    "dialogue_input_index": line.index,
+                }
+            )
+        return alignment_fields([line.characters for line in lines]) | {"voice_segments": segments}
+
+
+def _joined(timed: list[TimedLine]) -> list[TimedLine]:
+    """Join the characters of each line."""
+    lines: list[TimedLine] = []
+    for part in timed:
+        if lines and lines[-1].index == part.index:
+            lines[-1] = TimedLine(part.index, lines[-1].characters + part.characters)
+        else:
+            lines.append(part)
+    return lines
 
 
 def dialogue_routes(
     service: SpeechService, settings: ElevenLabsSettings, budget: MemoryBudget
 ) -> list[BaseRoute]:
-    """Return the four calls. Errors are ``{"detail": …}`` with 400, 404, 422, 429, 500, 503 or 504.
+    """Return the calls; budget: as for ``four_routes``."""
 
-    budget: memory of whole answers, the same as of other calls.
-    """
-
-    async def parse(request: Request, streamed: bool) -> tuple[Dialogue, AudioFormat, dict[str, str]]:
+    async def open_speech(request: Request, streamed: bool) -> DialogueSpeech:
         body = parse_dialogue(await request.body(), settings.max_text)
         audio_format = resolve_format(request.query_params.get("output_format"), streamed=streamed)
-        dialogue = Dialogue(
-            service,
-            body,
-            await find_speakers(service, settings, body),
-            languages=accept_languages(request.headers),
-            client=client_address(request),
-            low_latency=streamed,
-        )
-        request_id = request_ids.current()
-        headers = {"request-id": request_id, "x-trace-id": request_id, "character-cost": str(body.length)}
-        return dialogue, audio_format, headers
+        speakers = await _find_speakers(service, settings, body)
+        languages, memory = accept_languages(request.headers), LanguageMemory()
 
-    async def whole(request: Request, *, timed: bool) -> Response:
-        """Answer with the audio file, or with JSON that has its times too."""
-        async with AsyncExitStack() as stack:
-            memory = stack.enter_context(budget.reservation())
-            dialogue, audio_format, headers = await parse(request, streamed=False)
-            async with dialogue:
-                encoding = _encode_whole(dialogue, audio_format, memory)
-                data, lines = await cancel_on_disconnect(request, encoding, name=TASK_NAME)
-                headers |= unused_header(dialogue.unused_fields)
-            answer, media_type = SizedStream(len(data), in_blocks(data)), audio_format.content_type
-            if timed:
-                fields = await asyncio.to_thread(dialogue.timestamp_fields, lines)
-                answer, media_type = audio_with_fields(data, fields), "application/json"
-            headers["content-length"] = str(answer.length)
-            return StreamedAnswer(
-                answer.blocks, headers=headers, media_type=media_type, stack=stack.pop_all()
+        def open_session(index: int) -> SpeechSession:
+            line = body.inputs[index]
+            return service.open(
+                SpeechRequest(
+                    voice=speakers[line.voice_id],
+                    language=body.language,
+                    languages=languages,
+                    normalize=body.normalize,
+                    sampling=body.settings.sampling(body.seed),
+                ),
+                protocol=PROTOCOL,
+                client=client_address(request),
+                memory=memory,
+                low_latency=streamed,
+                max_text=len(line.text),
+                rate_limited=index == 0,
             )
 
-    async def streamed(
-        request: Request, produce: Callable[[Dialogue, AudioFormat], ByteStream], media_type: str | None
-    ) -> Response:
-        """Start the answer with the first audio, so that earlier errors have a status."""
-        async with AsyncExitStack() as stack:
-            dialogue, audio_format, headers = await parse(request, streamed=True)
-            await stack.enter_async_context(dialogue)
-            blocks = await stack.enter_async_context(aclosing(produce(dialogue, audio_format)))
-            first = await cancel_on_disconnect(request, anext(blocks), name=TASK_NAME)
-            return StreamedAnswer(
-                prepend(first, blocks),
-                headers=headers | unused_header(dialogue.unused_fields),
-                media_type=media_type or audio_format.content_type,
-                stack=stack.pop_all(),
+        passages = [
+            Passage(partial(open_session, index), (line.spoken,), _pause_s(body, index))
+            for index, line in enumerate(body.inputs)
+        ]
+        return DialogueSpeech(passages, audio_format, body)
+
+    return four_routes(PATH, open_speech, budget)
+
+
+async def _find_speakers(
+    service: SpeechService, settings: ElevenLabsSettings, body: DialogueBody
+) -> dict[str, str | None]:
+    """Find this server's voices by the dialogue's ids. Raises UnknownSpeaker."""
+    speakers: dict[str, str | None] = {}
+    for index, line in enumerate(body.inputs):
+        if line.voice_id in speakers:
+            continue
+        try:
+            speakers[line.voice_id] = await asyncio.to_thread(
+                resolve_voice, service, line.voice_id, settings, body.language
             )
-
-    async def convert(request: Request) -> Response:
-        return await whole(request, timed=False)
-
-    async def convert_with_timestamps(request: Request) -> Response:
-        return await whole(request, timed=True)
-
-    async def stream(request: Request) -> Response:
-        return await streamed(request, _audio_blocks, None)
-
-    async def stream_with_timestamps(request: Request) -> Response:
-        return await streamed(request, _json_lines, "application/x-ndjson")
-
-    return [
-        Route(PATH, endpoint(convert), methods=["POST"]),
-        Route(f"{PATH}/with-timestamps", endpoint(convert_with_timestamps), methods=["POST"]),
-        Route(f"{PATH}/stream", endpoint(stream), methods=["POST"]),
-        Route(f"{PATH}/stream/with-timestamps", endpoint(stream_with_timestamps), methods=["POST"]),
-    ]
+        except UnknownVoice as error:
+            raise UnknownSpeaker(error.voice, f"inputs[{index}].voice_id") from error
+    return speakers
 
 
-async def _encode_whole(
-    dialogue: Dialogue, audio_format: AudioFormat, memory: Reservation
-) -> tuple[bytes, list[TimedLine]]:
-    """Encode the whole dialogue as a file, and time its characters. Raises SpeechError."""
-    answer = WholeAnswer(memory, audio_format, max_s=None)
-    lines: list[TimedLine] = []
-    async with aclosing(dialogue.chunks()) as chunks:
-        async for chunk in chunks:
-            lines.append(chunk.line)
-            await answer.add(SpeechChunk(chunk.samples, chunk.sample_rate, 0.0))
-    return await asyncio.to_thread(answer.finish), lines
-
-
-async def _audio_blocks(dialogue: Dialogue, audio_format: AudioFormat) -> ByteStream:
-    """Yield encoded audio while it is synthesized."""
-    async with aclosing(_encode(dialogue, audio_format)) as blocks:
-        async for data, _ in blocks:
-            yield data
-
-
-async def _json_lines(dialogue: Dialogue, audio_format: AudioFormat) -> ByteStream:
-    """Yield a line of JSON for each block of audio, with the characters that begin in it."""
-    async with aclosing(_encode(dialogue, audio_format)) as blocks:
-        async for data, lines in blocks:
-            yield audio_line(data, dialogue.timestamp_fields(lines))
-
-
-async def _encode(
-    dialogue: Dialogue, audio_format: AudioFormat
-) -> AsyncGenerator[tuple[bytes, list[TimedLine]], None]:
-    """Yield non-empty blocks of encoded audio, each with the characters of the chunks that it completes."""
-    encoder = AsyncEncoder(audio_format)
-    lines: list[TimedLine] = []
-    async with aclosing(dialogue.chunks()) as chunks:
-        async for chunk in chunks:
-            lines.append(chunk.line)
-            if data := await encoder.feed(chunk.samples, chunk.sample_rate):
-                yield data, lines
-                lines = []
-    if (data := await encoder.finish()) or any(line.characters.written.text for line in lines):
-        yield data, lines
+def _pause_s(body: DialogueBody, index: int) -> float:
+    """Seconds before a line."""
+    if not index:
+        return 0.0
+    same = body.inputs[index - 1].voice_id == body.inputs[index].voice_id
+    return PAUSES_S[Boundary.SENTENCE] if same else SPEAKER_PAUSE_S

@@ -12,6 +12,7 @@ from kani.core.errors import InvalidRequest
 from kani.core.expected_words import as_prompt, fault
 from kani.core.transcriber import TranscriptionOptions
 from kani.protocols.elevenlabs.errors import Unprocessable
+from kani.protocols.elevenlabs.http.body import missing_field
 from kani.protocols.shared.recordings.upload import AudioUpload
 from kani.text import foreign
 
@@ -44,8 +45,6 @@ _EMPTY = ("", "false", "null", "{}", "[]")
 
 @dataclass(frozen=True, slots=True)
 class TranscriptionForm:
-    """A validated form."""
-
     file: IO[bytes]
     options: TranscriptionOptions
     granularity: str  # one of ``GRANULARITIES``
@@ -68,7 +67,7 @@ def parse_form(upload: AudioUpload, spoken_language: Callable[[str], str | None]
     missing = [] if upload.get("model_id") else ["model_id"]
     if upload.file is None or missing:
         missing += ["file"] if upload.file is None else []
-        raise Unprocessable(*(_missing(name) for name in missing))
+        raise Unprocessable(*(missing_field(["body", name]) for name in missing))
     code = upload.get("language_code")
     language = spoken_language(code) if code else None
     diarize, speakers = _diarize(upload), _speakers(upload)
@@ -144,7 +143,3 @@ def _additional_formats(given: str | None) -> tuple[str, ...]:
 
 def _as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
-
-
-def _missing(name: str) -> dict[str, Any]:
-    return {"type": "missing", "loc": ["body", name], "msg": "Field required", "input": None}

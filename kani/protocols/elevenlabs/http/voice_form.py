@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from starlette.datastructures import FormData, UploadFile
@@ -14,6 +13,7 @@ from kani.core.audio.pcm import MAX_RECORDING_BYTES, MAX_RECORDING_S, decode_rec
 from kani.core.errors import InvalidRequest, UnsupportedLanguage
 from kani.core.types import Samples
 from kani.protocols.elevenlabs.errors import FieldTooLarge, Unprocessable
+from kani.protocols.elevenlabs.http.body import field_error, missing_field
 from kani.text import foreign, languages
 
 MAX_FILES = 25
@@ -32,8 +32,6 @@ _TRUE = ("true", "1", "on", "yes")
 
 @dataclass(frozen=True, slots=True)
 class VoiceForm:
-    """A validated form."""
-
     name: str  # as stored: runs of spaces replaced by "_"
     files: tuple[bytes, ...]  # recordings, at most ``MAX_FILES`` and 10 MiB together
     description: str | None
@@ -58,7 +56,7 @@ async def read_voice_form(request: Request, *, files_needed: bool) -> VoiceForm:
         if files_needed and not files:
             missing.append("files")
         if missing:
-            raise Unprocessable(*(_error("missing", [name], "Field required") for name in missing))
+            raise Unprocessable(*(missing_field(["body", name]) for name in missing))
         labels = _labels(fields.get("labels", ""))
         unused = [name for name in _WITHOUT_EFFECT if fields.get(name, "").lower() in _TRUE]
         unused += [f"labels.{name}" for name in _LABELS_WITHOUT_EFFECT if labels.get(name)]
@@ -80,7 +78,7 @@ async def _files(form: FormData) -> tuple[bytes, ...]:
     if len(uploads) < len(given):
         index = next(index for index, file in enumerate(given) if isinstance(file, str))
         message = "Value error, Expected UploadFile, received: <class 'str'>"
-        raise Unprocessable(_error("value_error", ["files", index], message))
+        raise Unprocessable(field_error("value_error", ["body", "files", index], message, None))
     if sum(file.size or 0 for file in uploads) > MAX_RECORDING_BYTES:
         raise FieldTooLarge(
             "files", f"too large (at most {MAX_RECORDING_BYTES >> 20} MiB, all of them together)"
@@ -118,10 +116,6 @@ def _consent_header(request: Request) -> str:
         return value.encode("latin-1").decode()
     except UnicodeDecodeError:
         return value
-
-
-def _error(error_type: str, location: list[str | int], message: str) -> dict[str, Any]:
-    return {"type": error_type, "loc": ["body", *location], "msg": message, "input": None}
 
 
 def join_recordings(files: Sequence[bytes]) -> tuple[bytes, bool]:

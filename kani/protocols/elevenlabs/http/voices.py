@@ -17,7 +17,7 @@ from kani.core.audio.decoding import RECORDING_POOL, run_in_pool
 from kani.core.audio.pcm import MEDIA_TYPES, extension_of
 from kani.core.errors import InvalidRequest
 from kani.core.service import SpeechService
-from kani.core.voices.store import StoredVoice
+from kani.core.voices.store import NewVoice, StoredVoice
 from kani.protocols.elevenlabs.http.responses import endpoint, json_response
 from kani.protocols.elevenlabs.http.voice_form import (
     CONSENT_HEADER,
@@ -63,12 +63,14 @@ def voice_routes(service: SpeechService, settings: ElevenLabsSettings) -> list[B
         recording, complete = await run_in_pool(RECORDING_POOL, join_recordings, form.files)
         with _report_disk_errors():
             voice = await service.cloning.add(
-                form.name,
-                recording,
-                origin=ORIGIN,
-                consent=form.consent,
-                language=form.language,
-                description=form.description or "",
+                NewVoice(
+                    form.name,
+                    recording,
+                    origin=ORIGIN,
+                    consent=form.consent,
+                    language=form.language,
+                    description=form.description or "",
+                )
             )
         answer = {"voice_id": voice.id, "requires_verification": False, "advice": list(voice.advice)}
         return _with_unused(json_response(answer), (*form.unused, *([] if complete else ["files"])))

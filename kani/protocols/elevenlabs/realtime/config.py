@@ -51,7 +51,6 @@ class SessionConfig(Struct, frozen=True, kw_only=True):
 
     @property
     def input_format(self) -> AudioFormat:
-        """Format of the audio that comes."""
         return FORMATS[self.audio_format]
 
     @property
@@ -64,7 +63,6 @@ class SessionConfig(Struct, frozen=True, kw_only=True):
         return TurnRule(patience, self.vad_threshold, padding_s=0.0, waits_for_words=True)
 
     def as_json(self) -> dict[str, Any]:
-        """Return the ``config`` of ``session_started``."""
         told = msgspec.structs.asdict(self)
         del told["language"]
         return told | {

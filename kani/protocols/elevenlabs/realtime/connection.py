@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from starlette.websockets import WebSocket, WebSocketDisconnect
+from starlette.websockets import WebSocketDisconnect
 
 from kani.core import request_ids
 from kani.core.errors import SpeechCancelled, SpeechError
@@ -13,12 +13,11 @@ from kani.core.service import SpeechService
 from kani.core.types import Samples
 from kani.protocols.elevenlabs.realtime import messages
 from kani.protocols.elevenlabs.realtime.config import SessionConfig
-from kani.protocols.elevenlabs.realtime.messages import NORMAL, Fault, Input, Refused, fault_of, read_message
+from kani.protocols.elevenlabs.realtime.messages import Fault, Input, Refused, fault_of, read_message
 from kani.protocols.elevenlabs.realtime.recognition import Recognition
-from kani.protocols.shared.connection import client_address, close
+from kani.protocols.shared.connection import NORMAL, Client
 from kani.protocols.shared.errors import BadMessage
 from kani.protocols.shared.recordings.upload import MAX_RECORDING_S
-from kani.protocols.shared.tasks import run_until_first
 
 PROTOCOL = "elevenlabs-asr"
 
@@ -32,20 +31,10 @@ MAX_WAITING = 8
 class RealtimeConnection:
     """One client; call ``run`` after the handshake."""
 
-    def __init__(
-        self,
-        websocket: WebSocket,
-        service: SpeechService,
-        config: SessionConfig,
-        max_audio_s: float = MAX_RECORDING_S,
-        idle_timeout_s: float = IDLE_TIMEOUT_S,
-    ) -> None:
-        """max_audio_s: longest audio of the connection; idle_timeout_s: longest time without a message."""
-        self._websocket = websocket
+    def __init__(self, client: Client, service: SpeechService, config: SessionConfig) -> None:
+        self._client = client
         self._service = service
         self._config = config
-        self._max_audio_s = max_audio_s
-        self._idle_timeout_s = idle_timeout_s
         self._previous_text = ""
         self._audio_s = 0.0  # so far
         self._current: Recognition | None = None  # takes the audio that comes
@@ -54,14 +43,12 @@ class RealtimeConnection:
     async def run(self) -> None:
         """Serve until the client disconnects, or an error ends the session."""
         try:
-            await self._websocket.send_text(messages.session_started(request_ids.current(), self._config))
-            await run_until_first(
-                self._read(), self._transcribe(), name="elevenlabs listening", ignore=WebSocketDisconnect
-            )
+            await self._client.send(messages.session_started(request_ids.current(), self._config))
+            await self._client.serve(self._read(), self._transcribe(), name="elevenlabs listening")
         except WebSocketDisconnect:
             pass
         except (BadMessage, SpeechError) as error:
-            await tell(self._websocket, fault_of(error))
+            await tell(self._client, fault_of(error))
         finally:
             while not self._waiting.empty():
                 await self._waiting.get_nowait().aclose()
@@ -70,14 +57,14 @@ class RealtimeConnection:
         """Handle messages until the client disconnects. Raises BadMessage and SpeechError."""
         while True:
             try:
-                async with asyncio.timeout(self._idle_timeout_s):
-                    received = await self._websocket.receive()
+                async with asyncio.timeout(IDLE_TIMEOUT_S):
+                    text = await self._client.receive()
             except TimeoutError as error:
-                reason = f"nothing came for {self._idle_timeout_s:g} s"
+                reason = f"nothing came for {IDLE_TIMEOUT_S:g} s"
                 raise Refused("insufficient_audio_activity", reason, NORMAL) from error
-            if received["type"] == "websocket.disconnect":
+            if text is None:
                 return
-            if (text := received.get("text")) is None:
+            if isinstance(text, bytes):
                 raise BadMessage("binary messages are not supported")
             await self._handle(await read_message(text, self._config.input_format))
 
@@ -95,30 +82,28 @@ class RealtimeConnection:
         start_s = self._audio_s
         rate = self._config.input_format.sample_rate
         self._audio_s += len(samples) / rate
-        if self._audio_s > self._max_audio_s:
-            reason = f"the session has too much audio (at most {self._max_audio_s:g} s)"
+        if self._audio_s > MAX_RECORDING_S:
+            reason = f"the session has too much audio (at most {MAX_RECORDING_S:g} s)"
             raise Refused("session_time_limit_exceeded", reason, NORMAL)
         if self._current is None:
             session = self._service.open_recognition(
                 protocol=PROTOCOL,
-                client=client_address(self._websocket),
+                client=self._client.address,
                 sample_rate=rate,
                 language=self._config.language,
                 prompt=as_prompt(self._config.keyterms, self._previous_text),
             )
-            self._current = self._wait_for(
-                Recognition(session, start_s, self._config, self._websocket.send_text)
-            )
+            self._current = self._wait_for(Recognition(session, start_s, self._config, self._client.send))
         await self._current.feed(samples)
 
     async def _commit(self) -> None:
         if self._waiting.qsize() >= MAX_WAITING:
             reason = f"too many commits wait for their transcripts (at most {MAX_WAITING})"
-            await self._websocket.send_text(Fault("commit_throttled", reason, NORMAL).as_json())
+            await self._client.send(Fault("commit_throttled", reason, NORMAL).as_json())
             return
         recognition, self._current = self._current, None
         if recognition is None:
-            recognition = Recognition(None, self._audio_s, self._config, self._websocket.send_text)
+            recognition = Recognition(None, self._audio_s, self._config, self._client.send)
             self._wait_for(recognition)
         recognition.commit()
 
@@ -136,10 +121,6 @@ class RealtimeConnection:
                 raise SpeechCancelled
 
 
-async def tell(websocket: WebSocket, fault: Fault) -> None:
+async def tell(client: Client, fault: Fault) -> None:
     """Send an error, and close the connection."""
-    try:
-        await websocket.send_text(fault.as_json())
-    except WebSocketDisconnect:
-        return
-    await close(websocket, fault.code, fault.reason)
+    await client.close(fault.code, fault.reason, last=fault.as_json())

@@ -31,6 +31,7 @@ from kani.core.expected_words import MAX_TEXT
 from kani.core.recognizer import RecognizedWord
 from kani.core.types import Samples
 from kani.protocols.elevenlabs.realtime.config import SessionConfig
+from kani.protocols.shared.connection import GOING_AWAY, INTERNAL_ERROR, POLICY_VIOLATION, TRY_LATER
 from kani.protocols.shared.errors import BadMessage
 from kani.protocols.shared.json_input import parse_object
 from kani.text import foreign
@@ -42,9 +43,6 @@ MAX_CHUNK_BYTES = 8 * 2**20
 IN_THREAD_CHARACTERS = 2**16
 """Longer messages are parsed in a thread: they would block the event loop."""
 
-NORMAL, GOING_AWAY, POLICY_VIOLATION, INTERNAL_ERROR, TRY_LATER = 1000, 1001, 1008, 1011, 1013
-"""Close codes (RFC 6455, section 7.4.1, and IANA's registry)."""
-
 
 class Fault(NamedTuple):
     """An error as a client learns of it: a message, and the close of the connection."""
@@ -54,7 +52,6 @@ class Fault(NamedTuple):
     code: int  # of the close
 
     def as_json(self) -> str:
-        """Return the message."""
         return dumps({"message_type": self.message_type, "error": self.reason})
 
 
@@ -77,8 +74,6 @@ class AudioChunk(Struct):
 
 
 class Input(NamedTuple):
-    """The request of a message."""
-
     samples: Samples
     commit: bool
     previous_text: str  # what was said before the session

@@ -9,7 +9,8 @@ from kani.core.errors import SpeechError
 from kani.core.service import SpeechService
 from kani.protocols.elevenlabs.realtime.config import parse_config
 from kani.protocols.elevenlabs.realtime.connection import RealtimeConnection, tell
-from kani.protocols.elevenlabs.realtime.messages import POLICY_VIOLATION, Fault, fault_of
+from kani.protocols.elevenlabs.realtime.messages import Fault, fault_of
+from kani.protocols.shared.connection import POLICY_VIOLATION, Client
 
 PATH = "/v1/speech-to-text/realtime"
 
@@ -21,15 +22,16 @@ def routes(service: SpeechService) -> list[BaseRoute]:
 
     async def serve(websocket: WebSocket) -> None:
         await websocket.accept()
+        client = Client(websocket)
         # No message of a client holds a key: one that the handshake lacks does not come.
         if websocket.scope.get("key_check") is not None:
-            await tell(websocket, NO_KEY)
+            await tell(client, NO_KEY)
             return
         try:
             config = parse_config(websocket.query_params, service.spoken_language)
         except SpeechError as error:
-            await tell(websocket, fault_of(error))
+            await tell(client, fault_of(error))
             return
-        await RealtimeConnection(websocket, service, config).run()
+        await RealtimeConnection(client, service, config).run()
 
     return [WebSocketRoute(PATH, serve)]

@@ -24,10 +24,8 @@ from kani.protocols.elevenlabs.relay.queue import UtteranceQueue
 from kani.protocols.elevenlabs.relay.settings import RelaySettings, RelayState
 from kani.protocols.elevenlabs.relay.utterance import RelayContext, Send, Utterance
 from kani.protocols.elevenlabs.settings import ElevenLabsSettings
-from kani.protocols.shared.client_languages import accept_languages
-from kani.protocols.shared.connection import client_address, close
+from kani.protocols.shared.connection import TRY_LATER, Client
 from kani.protocols.shared.errors import BadMessage
-from kani.protocols.shared.tasks import run_until_first
 
 __all__ = ["AGENT_PATH", "CLIENT_PATH", "STREAM_PATH", "RelaySettings", "RelayState", "routes"]
 
@@ -35,7 +33,6 @@ STREAM_PATH = "/stream_tts"
 CLIENT_PATH = "/client"
 AGENT_PATH = "/agent"
 
-TRY_AGAIN_LATER = 1013
 CLOSE_TIMEOUT_S = 5.0
 """Time for sending the close frame to a client that does not read."""
 
@@ -48,45 +45,38 @@ def routes(
     context = RelayContext(service, settings, relay_settings, state, logs)
     broadcast = Broadcast(state)
 
-    async def stream(websocket: WebSocket) -> None:
-        await websocket.accept()
-        output = _Output(websocket)
-        queue = UtteranceQueue(state, asyncio.Lock())
+    async def serve(client: Client, subscriber: Subscriber | None = None) -> None:
+        turn = asyncio.Lock()
+        queue = UtteranceQueue(state, turn)
+        works = [_Reader(client, context, queue, _speech_to(client)).run(), queue.run()]
+        if subscriber is not None:
+            works += [_forward_broadcast(subscriber, client, turn), _wait_for_overflow(subscriber)]
         state.clients += 1
         try:
-            reading = _Reader(websocket, context, queue, output.send, output.send).run()
-            await run_until_first(reading, queue.run(), name="relay", ignore=WebSocketDisconnect)
+            await client.serve(*works, name="relay")
         finally:
             state.clients -= 1
+
+    async def stream(websocket: WebSocket) -> None:
+        await websocket.accept()
+        await serve(Client(websocket))
 
     async def client(websocket: WebSocket) -> None:
         await websocket.accept()
-        output = _Output(websocket)
-        turn = asyncio.Lock()
-        queue = UtteranceQueue(state, turn)
-        state.clients += 1
-        try:
-            with broadcast.subscribe() as subscriber:
-                await run_until_first(
-                    _Reader(websocket, context, queue, output.send, output.send).run(),
-                    queue.run(),
-                    _forward_broadcast(subscriber, output.send, turn),
-                    _wait_for_overflow(subscriber),
-                    name="relay client",
-                    ignore=WebSocketDisconnect,
-                )
-        finally:
-            state.clients -= 1
+        client = Client(websocket)
+        with broadcast.subscribe() as subscriber:
+            await serve(client, subscriber)
         if subscriber.overflowed.is_set():
             reason = f"too slow: more than {MAX_BACKLOG_BYTES >> 20} MiB waited to be read"
-            await output.close(TRY_AGAIN_LATER, reason)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                    await client.close(TRY_LATER, reason)
 
     async def agent(websocket: WebSocket) -> None:
         await websocket.accept()
-        output = _Output(websocket)
         broadcast.start()
         state.agents += 1
-        reader = _Reader(websocket, context, broadcast.queue, output.send, broadcast.send, broadcast.stop)
+        reader = _Reader(Client(websocket), context, broadcast.queue, broadcast.send, broadcast.stop)
         try:
             with suppress(WebSocketDisconnect):
                 await reader.run()
@@ -101,69 +91,45 @@ def routes(
     ]
 
 
-class _Output:
-    """Sends messages to one client; sending waits while the client does not read."""
+def _speech_to(client: Client) -> Send:
+    """Return what sends speech to one client."""
 
-    def __init__(self, websocket: WebSocket) -> None:
-        self._websocket = websocket
-        self._disconnected = False
+    async def send(message: str, *, last: bool = False) -> None:
+        await client.send(message)
 
-    async def send(self, message: str, *, last: bool = False) -> None:
-        """Send a message. Raises WebSocketDisconnect."""
-        if self._disconnected:
-            raise WebSocketDisconnect
-        try:
-            await self._websocket.send_text(message)
-        except WebSocketDisconnect:
-            # Starlette raises RuntimeError for further sends.
-            self._disconnected = True
-            raise
-
-    async def close(self, code: int, reason: str) -> None:
-        """Close the connection, unless the client has disconnected."""
-        if not self._disconnected:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(CLOSE_TIMEOUT_S):
-                    await close(self._websocket, code, reason)
+    return send
 
 
 class _Reader:
     """Executes the commands of one client.
 
-    answer: sends to this client; speak: sends speech, to this client or to all subscribers; stopped: tells
-    subscribers, if it speaks to them, that nothing more comes.
+    speak: sends speech, to this client or to all subscribers; stopped: tells subscribers, if it speaks to
+    them, that nothing more comes.
     """
 
     def __init__(
         self,
-        websocket: WebSocket,
+        client: Client,
         context: RelayContext,
         queue: UtteranceQueue,
-        answer: Send,
         speak: Send,
         stopped: Send | None = None,
     ) -> None:
-        self._websocket = websocket
+        self._client = client
         self._context = context
         self._queue = queue
-        self._answer = answer
         self._speak = speak
         self._stopped = stopped
-        self._client = client_address(websocket)
-        self._languages = accept_languages(websocket.headers)
         self._memory = LanguageMemory()
         self._incremental: Utterance | None = None
 
     async def run(self) -> None:
         """Serve until the client disconnects."""
-        while True:
-            received = await self._websocket.receive()
-            if received["type"] == "websocket.disconnect":
-                return
+        while (message := await self._client.receive()) is not None:
             try:
-                await self._execute(messages.parse_command(received.get("text")))
+                await self._execute(messages.parse_command(message))
             except (BadMessage, SpeechError) as error:
-                await self._answer(messages.error_message(error))
+                await self._client.send(messages.error_message(error))
 
     async def _execute(self, command: messages.Command) -> None:
         match command:
@@ -177,13 +143,14 @@ class _Reader:
                 self._queue.stop()
                 if self._stopped is not None:
                     await self._stopped(messages.STOPPED, last=True)
-                await self._answer(messages.STOPPED)
+                await self._client.send(messages.STOPPED)
             case Ping():
-                await self._answer(messages.PONG)
+                await self._client.send(messages.PONG)
 
     def _add(self, text: str) -> Utterance:
         """Queue a new utterance. Raises BadMessage and TextTooLong."""
-        utterance = Utterance(self._context, self._client, self._languages, self._memory, self._speak)
+        client = self._client
+        utterance = Utterance(self._context, client.address, client.languages, self._memory, self._speak)
         utterance.feed(text)
         try:
             self._queue.add(utterance)
@@ -206,15 +173,15 @@ class _Reader:
             self._incremental.finish()
 
 
-async def _forward_broadcast(subscriber: Subscriber, send: Send, turn: asyncio.Lock) -> None:
+async def _forward_broadcast(subscriber: Subscriber, client: Client, turn: asyncio.Lock) -> None:
     """Send a client the broadcast; holds ``turn`` during an utterance, so that its own ones wait."""
     while True:
         message, last = await subscriber.get()
         async with turn:
-            await send(message)
+            await client.send(message)
             while not last:
                 message, last = await subscriber.get()
-                await send(message)
+                await client.send(message)
 
 
 async def _wait_for_overflow(subscriber: Subscriber) -> None:

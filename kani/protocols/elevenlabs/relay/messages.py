@@ -53,9 +53,9 @@ class Ping:
 Command = Start | Append | Finish | Stop | Ping
 
 
-def parse_command(raw: str | None) -> Command:
-    """Parse a client's message; None is a binary one. Raises BadMessage."""
-    if raw is None:
+def parse_command(raw: str | bytes) -> Command:
+    """Parse a client's message. Raises BadMessage."""
+    if isinstance(raw, bytes):
         raise BadMessage("Binary messages are not supported")
     try:
         message = parse_object(raw)
@@ -109,7 +109,6 @@ def complete(text: str, total_duration_ms: int) -> str:
 
 
 def error_message(error: SpeechError | BadMessage) -> str:
-    """Write an error."""
     # Only a stopping server cancels here: an utterance that the client stops is answered by "stopped".
     sentence = "the server is stopping" if isinstance(error, SpeechCancelled) else str(error)
     return _message("error", message=sentence)

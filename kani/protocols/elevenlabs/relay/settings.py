@@ -8,8 +8,6 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class RelaySettings:
-    """Settings of the relay."""
-
     voice: str | None  # None, or the id of no voice here: the default voice of the text's language
     logs: Path | None  # folder in which each utterance is stored, None for none
 

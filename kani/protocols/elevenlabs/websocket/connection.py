@@ -33,8 +33,7 @@ from kani.protocols.elevenlabs.websocket.messages import (
 from kani.protocols.elevenlabs.websocket.priority_sender import PrioritySender
 from kani.protocols.elevenlabs.websocket.query import Query
 from kani.protocols.elevenlabs.websocket.timed_encoder import AlignmentClock, TimedEncoder
-from kani.protocols.shared.client_languages import accept_languages
-from kani.protocols.shared.connection import client_address, close
+from kani.protocols.shared.connection import Client
 from kani.protocols.shared.errors import BadMessage
 
 PROTOCOL = "elevenlabs"
@@ -52,7 +51,7 @@ class BaseConnection:
     def __init__(
         self, websocket: WebSocket, service: SpeechService, settings: ElevenLabsSettings, query: Query
     ) -> None:
-        self._websocket = websocket
+        self._client = Client(websocket)
         self._service = service
         self._settings = settings
         self._query = query
@@ -63,7 +62,7 @@ class BaseConnection:
         self._voice_resolved = False
         self._error: ErrorMessage | None = None
         self._input_ended = asyncio.Event()
-        self._sender = PrioritySender(websocket.send_text)
+        self._sender = PrioritySender(self._client.send)
         self._priorities = SessionPriorities()
         self._memory = LanguageMemory()
         self._contexts: dict[asyncio.Task[None], Context] = {}  # by the task that sends their audio
@@ -94,14 +93,14 @@ class BaseConnection:
         while True:
             try:
                 async with asyncio.timeout(None if self._input_ended.is_set() else timeout_s):
-                    received = await self._websocket.receive()
+                    text = await self._client.receive()
             except TimeoutError:
                 self._end_input(messages.INVALID_KEY if self._is_key else input_timeout(timeout_s))
                 continue
-            if received["type"] == "websocket.disconnect":
+            if text is None:
                 return
             try:
-                await self._handle_text(received.get("text"))
+                await self._handle_text(text)
             except BadMessage as error:
                 self._end_input(invalid_message(str(error)))
             except ProtocolError as error:
@@ -112,16 +111,16 @@ class BaseConnection:
 
     def _sent_credentials(self) -> bool:
         """Return whether the handshake had a key, which was invalid if one is still needed."""
-        websocket = self._websocket
+        websocket = self._client.websocket
         return any(name in websocket.headers for name in _CREDENTIAL_HEADERS) or any(
             name in websocket.query_params for name in _CREDENTIAL_PARAMETERS
         )
 
-    async def _handle_text(self, raw: str | None) -> None:
-        """Handle one message; None is a binary one. Raises BadMessage, ProtocolError, SpeechError."""
+    async def _handle_text(self, raw: str | bytes) -> None:
+        """Handle one message. Raises BadMessage, ProtocolError, SpeechError."""
         if self._input_ended.is_set() and self._error is not None:
             return
-        if raw is None:
+        if isinstance(raw, bytes):
             raise BadMessage("binary messages are not supported")
         message = self._parse(raw)
         if self._is_key is not None:
@@ -165,7 +164,7 @@ class BaseConnection:
         request = SpeechRequest(
             voice=voice,
             language=self._query.language,
-            languages=accept_languages(self._websocket.headers),
+            languages=self._client.languages,
             speed=voice_settings.speed,
             normalize=self._query.normalize,
             sampling=voice_settings.sampling(self._query.seed),
@@ -173,7 +172,7 @@ class BaseConnection:
         return self._service.open(
             request,
             protocol=PROTOCOL,
-            client=client_address(self._websocket),
+            client=self._client.address,
             memory=self._memory,
             max_text=self._settings.max_text,
             priorities=self._priorities,
@@ -232,7 +231,7 @@ class BaseConnection:
         while self._contexts:
             await asyncio.wait(self._contexts)
         if self._error is None:
-            await close(self._websocket, 1000)
+            await self._client.close()
         else:
             await self._sender.send(MessageWriter().error(self._error))
-            await close(self._websocket, self._error.code, self._error.message)
+            await self._client.close(self._error.code, self._error.message)

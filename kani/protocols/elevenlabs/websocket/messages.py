@@ -16,6 +16,7 @@ from kani.core.errors import InvalidRequest, SpeechCancelled, SpeechError, Unkno
 from kani.protocols.elevenlabs import errors
 from kani.protocols.elevenlabs.voice_settings import VoiceSettings, parse_voice_settings
 from kani.protocols.elevenlabs.websocket.schedule import ENTRY_RANGE
+from kani.protocols.shared.connection import GOING_AWAY, INTERNAL_ERROR, POLICY_VIOLATION, STOPPING
 from kani.protocols.shared.errors import BadMessage
 from kani.protocols.shared.json_input import TooManyValues, parse_object
 
@@ -24,10 +25,6 @@ MAX_CONTEXT_ID_LENGTH = 200
 
 MAX_SCHEDULE_ENTRIES = 100
 """Entries of a ``chunk_length_schedule``."""
-
-POLICY_VIOLATION = 1008
-GOING_AWAY = 1001
-INTERNAL_ERROR = 1011
 
 _INVALID_MESSAGE = (
     "Could not parse input message, make sure it is a json and follows the schema outlined in protocol."
@@ -191,8 +188,6 @@ class Alignment:
 
 @dataclass(frozen=True, slots=True)
 class Alignments:
-    """The two alignments of a message."""
-
     written: Alignment | None = None  # of the client's characters
     normalized: Alignment | None = None  # of their spoken form
 
@@ -238,7 +233,6 @@ class MessageWriter:
 
 
 def dumps(message: Mapping[str, Any]) -> str:
-    """Write a message."""
     # ASCII: an unpaired surrogate in a client's text comes back as the same escape. Keys in the order of
     # ElevenLabs' service.
     return json.dumps(message, separators=(",", ":"), sort_keys=True)
@@ -280,6 +274,6 @@ def error_message(error: SpeechError, voice_id: str) -> ErrorMessage:
         return ErrorMessage(POLICY_VIOLATION, "voice_id_does_not_exist", sentence)
     detail = errors.error_detail(error)
     if isinstance(error, SpeechCancelled):
-        return ErrorMessage(GOING_AWAY, detail.code, "the server is stopping")
+        return ErrorMessage(GOING_AWAY, detail.code, STOPPING)
     code = INTERNAL_ERROR if detail.status >= 500 else POLICY_VIOLATION
     return ErrorMessage(code, detail.code, detail.message)

@@ -6,7 +6,7 @@ import asyncio
 import base64
 import json
 from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack, aclosing
+from contextlib import AsyncExitStack
 from typing import Any
 
 from starlette.requests import Request
@@ -26,7 +26,7 @@ from kani.protocols.openai.speech.create import TASK_NAME
 from kani.protocols.openai.speech.utterance import Utterance, open_utterance
 from kani.protocols.shared.disconnect import cancel_on_disconnect
 from kani.protocols.shared.memory_budget import MemoryBudget, Reservation
-from kani.protocols.shared.streamed_answer import ByteStream, StreamedAnswer, prepend
+from kani.protocols.shared.streamed_answer import ByteStream, StreamedAnswer, begin_stream
 from kani.protocols.shared.whole_answer import MAX_WHOLE_ANSWER_BYTES, WholeAnswer
 
 MEDIA_TYPES = {"srt": "application/x-subrip", "vtt": "text/vtt", "json": "application/json"}
@@ -53,10 +53,8 @@ def caption_routes(service: SpeechService, settings: OpenAISettings) -> list[Bas
                 whole = _captions_json(utterance, memory)
                 content = await cancel_on_disconnect(request, whole, name=TASK_NAME)
                 return json_response(content, headers=utterance.headers)
-            blocks = await stack.enter_async_context(aclosing(_subtitles(utterance, kind)))
-            first = await cancel_on_disconnect(request, anext(blocks), name=TASK_NAME)
             return StreamedAnswer(
-                prepend(first, blocks),
+                await begin_stream(request, _subtitles(utterance, kind), stack, name=TASK_NAME),
                 headers=utterance.headers,
                 media_type=f"{MEDIA_TYPES[kind]}; charset=utf-8",
                 stack=stack.pop_all(),
@@ -75,10 +73,8 @@ def caption_routes(service: SpeechService, settings: OpenAISettings) -> list[Bas
                 content = await cancel_on_disconnect(request, whole, name=TASK_NAME)
                 return json_response(content, headers=utterance.headers)
             lines = _captioned_lines(utterance, body.audio_format, timed)
-            blocks = await stack.enter_async_context(aclosing(lines))
-            first = await cancel_on_disconnect(request, anext(blocks), name=TASK_NAME)
             return StreamedAnswer(
-                prepend(first, blocks),
+                await begin_stream(request, lines, stack, name=TASK_NAME),
                 headers=utterance.headers,
                 media_type="application/json",
                 stack=stack.pop_all(),

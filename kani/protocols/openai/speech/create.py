@@ -16,13 +16,14 @@ from starlette.responses import Response
 from kani.core.audio.encoding import AsyncEncoder, AudioFormat
 from kani.core.errors import SpeechError
 from kani.core.service import SpeechService
-from kani.protocols.openai.errors import Handler, api_error, endpoint
+from kani.protocols.openai.errors import api_error, endpoint
 from kani.protocols.openai.settings import OpenAISettings
 from kani.protocols.openai.speech.body import SpeechBody, parse_body, read_object
 from kani.protocols.openai.speech.utterance import Utterance, open_utterance
 from kani.protocols.shared.disconnect import cancel_on_disconnect
+from kani.protocols.shared.errors import Handler
 from kani.protocols.shared.memory_budget import MemoryBudget, Reservation
-from kani.protocols.shared.streamed_answer import ByteStream, StreamedAnswer, in_blocks, prepend
+from kani.protocols.shared.streamed_answer import ByteStream, StreamedAnswer, begin_stream, in_blocks
 from kani.protocols.shared.whole_answer import MAX_WHOLE_ANSWER_BYTES, WholeAnswer
 
 TASK_NAME = "openai speech request"
@@ -63,10 +64,8 @@ def create_endpoint(
             blocks = _encode(utterance, body.audio_format)
             if body.sse:
                 blocks = _events(utterance, blocks)
-            blocks = await stack.enter_async_context(aclosing(blocks))
-            first = await cancel_on_disconnect(request, anext(blocks), name=TASK_NAME)
             return StreamedAnswer(
-                prepend(first, blocks),
+                await begin_stream(request, blocks, stack, name=TASK_NAME),
                 headers=utterance.headers | {"cache-control": "no-cache"},
                 media_type=SSE_TYPE if body.sse else body.audio_format.content_type,
                 stack=stack.pop_all(),

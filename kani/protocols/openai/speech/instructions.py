@@ -75,8 +75,6 @@ PHRASES = {
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """Effect of instructions."""
-
     emotion: str | None = None  # a name or blend of ``kani.core.emotions``
     pace: float = 1.0  # factor of the speed
     pitch: float = 0.0  # semitones

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from types import TracebackType
-from typing import Self
+from functools import partial
+from itertools import accumulate, pairwise
 
 import numpy as np
 from starlette.requests import Request
 
 from kani.core.audio.prosody_filter import PAUSES_S
-from kani.core.audio.resampling import reframe
 from kani.core.service import SpeechService
 from kani.core.session.session import SpeechSession
 from kani.core.session.voice_resolver import LanguageMemory
@@ -25,6 +24,7 @@ from kani.protocols.shared.calls.unused import unused_header
 from kani.protocols.shared.client_languages import accept_languages
 from kani.protocols.shared.cloning_report import NEAREST_VOICE_NOTE
 from kani.protocols.shared.connection import client_address
+from kani.protocols.shared.passages import Passage, SpokenPassages
 from kani.text.foreign import header_value
 from kani.text.ssml import begins_document, without_tags
 from kani.text.writing import ends_sentence
@@ -38,15 +38,36 @@ async def open_utterance(service: SpeechService, request: Request, body: SpeechB
     """Open the first session of a request, with all voices of the request resolved. Raises SpeechError."""
     turns = list(body.turns) or split_turns(body.text, marks=body.voice_tags and not is_document(body))
     speakers = {name: await _speaker(service, name, body) for name in {turn.voice for turn in turns}}
-    speech = SpeechRequest(
-        language=body.language,
-        languages=accept_languages(request.headers),
-        speed=body.total_speed,
-        emotion=body.style.emotion,
-        ssml=body.ssml,
-        pitch=body.style.pitch,
-    )
-    return Utterance(service, speech, turns, speakers, body, client_address(request))
+    client, languages, memory = client_address(request), accept_languages(request.headers), LanguageMemory()
+
+    def open_session(turn: Turn) -> SpeechSession:
+        speaker = speakers[turn.voice]
+        rate = speaker.rate * turn.rate
+        return service.open(
+            SpeechRequest(
+                voice=speaker.choice.voice,
+                voices=speaker.choice.voices,
+                language=body.language,
+                languages=languages,
+                speed=body.total_speed if rate == 1 else within_speed(body.total_speed * rate),
+                emotion=body.style.emotion,
+                ssml=body.ssml,
+                pitch=body.style.pitch,
+            ),
+            protocol=PROTOCOL,
+            client=client,
+            memory=memory,
+            max_text=len(turn.text),
+            timeout_factor=max(1.0, len(turn.text) / USUAL_TEXT),
+            rate_limited=turn is turns[0],
+        )
+
+    pauses_s = [0.0, *(_pause_s(*pair, body.total_speed) for pair in pairwise(turns))]
+    passages = [
+        Passage(partial(open_session, turn), turn.pieces, pause_s)
+        for turn, pause_s in zip(turns, pauses_s, strict=True)
+    ]
+    return Utterance(body, [turn.text for turn in turns], passages)
 
 
 def is_document(body: SpeechBody) -> bool:
@@ -70,42 +91,24 @@ async def _speaker(service: SpeechService, name: str | None, body: SpeechBody) -
     return Speaker(await asyncio.to_thread(resolve_voice, service, voice, param), rate)
 
 
-class Utterance:
-    """Speaks a request's turns; leave by ``async with``, which frees everything.
+class Utterance(SpokenPassages):
+    """The speech of a request."""
 
-    The first session is opened at once, so that its refusal is known before any audio.
-    """
-
-    def __init__(
-        self,
-        service: SpeechService,
-        speech: SpeechRequest,
-        turns: list[Turn],
-        speakers: dict[str | None, Speaker],
-        body: SpeechBody,
-        client: str,
-    ) -> None:
-        """speakers: by the names in the turns. Raises InvalidRequest or Busy."""
-        self.text = "".join(turn.text for turn in turns)
+    def __init__(self, body: SpeechBody, texts: Sequence[str], passages: Sequence[Passage]) -> None:
+        """texts: of the passages. Raises InvalidRequest or Busy."""
+        super().__init__(passages)
+        self.text = "".join(texts)
         """All that is spoken; the spans of the chunks point into it."""
         self.shown = without_tags(self.text) if is_document(body) else self.text
         """The same with spaces for an SSML document's tags."""
-        self.duration_s = 0.0
-        """Seconds of the chunks so far."""
-        self._service = service
-        self._speech = speech
-        self._turns = turns
-        self._speakers = speakers
+        self._starts = [0, *accumulate(map(len, texts))]
         self._volume = body.volume
         self._unused = body.unused_fields
-        self._client = client
-        self._memory = LanguageMemory()
-        self._session = self._open(turns[0], first=True)
 
     @property
     def marks(self) -> list[TimedMark]:
         """Marks of an SSML document that were reached so far."""
-        return self._session.marks
+        return self.session.marks
 
     @property
     def headers(self) -> dict[str, str]:
@@ -114,9 +117,9 @@ class Utterance:
         ``x-unused``: names of the given fields without effect; ``x-cloning``: kind of the imitation of a
         stored voice; ``x-voice``: id of the voice that speaks, the last one of several.
         """
-        headers = unused_header([*self._unused, *self._session.unused_ssml])
-        headers["x-voice"] = header_value(self._session.resolved_voice.voice)
-        kind = self._session.cloning_kind
+        headers = unused_header([*self._unused, *self.session.unused_ssml])
+        headers["x-voice"] = header_value(self.session.resolved_voice.voice)
+        kind = self.session.cloning_kind
         if kind == "nearest voice":
             headers["x-cloning-note"] = NEAREST_VOICE_NOTE
         return headers | ({} if kind == "none" else {"x-cloning": kind})
@@ -126,73 +129,21 @@ class Utterance:
 
         Raises SpeechError.
         """
-        sample_rate = position = samples = 0
-        before: Turn | None = None
-        for turn in self._turns:
-            if before is not None:
-                await self._session.aclose()
-                self._session = self._open(turn)
-                silence = np.zeros(round(self._pause_s(before, turn) * sample_rate), np.float32)
-                yield SpeechChunk(silence, sample_rate, samples / sample_rate)
-                samples += len(silence)
-            async with aclosing(self._speak(turn, sample_rate)) as chunks:
-                start = samples
-                async for chunk in chunks:
-                    sample_rate = chunk.sample_rate
-                    samples += len(chunk.samples)
-                    self.duration_s = samples / sample_rate
-                    yield _shifted(self._louder(chunk), position, start / sample_rate)
-            position += len(turn.text)
-            before = turn
+        async with aclosing(self.speak()) as spoken:
+            async for number, start_s, chunk in spoken:
+                yield _shifted(self._louder(chunk), self._starts[number], start_s)
 
     def _louder(self, chunk: SpeechChunk) -> SpeechChunk:
         if self._volume == 1:
             return chunk
         return replace(chunk, samples=np.clip(chunk.samples * np.float32(self._volume), -1, 1))
 
-    async def _speak(self, turn: Turn, sample_rate: int) -> AsyncGenerator[SpeechChunk, None]:
-        """Speak a turn in the current session, at ``sample_rate`` hertz unless that is 0."""
-        session = self._session
-        for piece in turn.pieces:
-            if isinstance(piece, str):
-                session.feed(piece)
-            else:
-                session.add_pause(piece)
-        session.finish()
-        if not sample_rate:
-            async for chunk in session:
-                yield chunk
-            return
-        async for chunk in reframe(aiter(session), sample_rate):
-            yield chunk
 
-    def _open(self, turn: Turn, *, first: bool = False) -> SpeechSession:
-        speaker = self._speakers[turn.voice]
-        choice, rate = speaker.choice, speaker.rate * turn.rate
-        speed = self._speech.speed if rate == 1 else within_speed((self._speech.speed or 1.0) * rate)
-        return self._service.open(
-            replace(self._speech, voice=choice.voice, voices=choice.voices, speed=speed),
-            protocol=PROTOCOL,
-            client=self._client,
-            memory=self._memory,
-            max_text=len(turn.text),
-            timeout_factor=max(1.0, len(turn.text) / USUAL_TEXT),
-            rate_limited=first,
-        )
-
-    def _pause_s(self, before: Turn, turn: Turn) -> float:
-        """Seconds between two turns: as after a sentence, none where only the rate changes inside of one."""
-        written = before.text.rstrip(" ")
-        inside = before.voice == turn.voice and not (ends_sentence(written) or written.endswith("\n"))
-        return 0.0 if inside else PAUSES_S[Boundary.SENTENCE] / (self._speech.speed or 1.0)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._session.__aexit__(kind, error, trace)
+def _pause_s(before: Turn, turn: Turn, speed: float) -> float:
+    """Seconds between two turns: as after a sentence, none where only the rate changes inside of one."""
+    written = before.text.rstrip(" ")
+    inside = before.voice == turn.voice and not (ends_sentence(written) or written.endswith("\n"))
+    return 0.0 if inside else PAUSES_S[Boundary.SENTENCE] / speed
 
 
 def _shifted(chunk: SpeechChunk, characters: int, seconds: float) -> SpeechChunk:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, aclosing
+from functools import partial
 from typing import Any
 
 from starlette.requests import Request
@@ -31,7 +32,7 @@ from kani.protocols.shared.connection import client_address
 from kani.protocols.shared.disconnect import cancel_on_disconnect
 from kani.protocols.shared.recordings.transcript import Transcript
 from kani.protocols.shared.recordings.upload import MAX_RECORDING_S, AudioUploads, FileTooLarge
-from kani.protocols.shared.streamed_answer import ByteStream, StreamedAnswer, prepend
+from kani.protocols.shared.streamed_answer import ByteStream, StreamedAnswer, begin_stream
 
 PROTOCOL = "openai"
 TASK_NAME = "openai transcription"
@@ -48,7 +49,6 @@ def longest_bodies() -> Mapping[str, int]:
 
 
 def transcription_routes(service: SpeechService) -> list[BaseRoute]:
-    """Return the routes."""
     uploads = _uploads()
 
     async def answer(request: Request, *, translate: bool) -> Response:
@@ -72,11 +72,10 @@ def transcription_routes(service: SpeechService) -> list[BaseRoute]:
                 aclosing(session.segments(upload.file, MAX_RECORDING_S, clip=params.clip))
             )
             if params.stream:
-                events = await stack.enter_async_context(aclosing(_events(session, segments, params)))
+                events = _events(session, segments, params)
                 # Errors of the file and of the recogniser's start come before the first event: as a status.
-                first = await cancel_on_disconnect(request, anext(events), name=TASK_NAME)
                 return StreamedAnswer(
-                    prepend(first, events),
+                    await begin_stream(request, events, stack, name=TASK_NAME),
                     headers=unused_header(params.unused) | {"cache-control": "no-cache"},
                     media_type="text/event-stream",
                     stack=stack.pop_all(),
@@ -85,15 +84,9 @@ def transcription_routes(service: SpeechService) -> list[BaseRoute]:
             transcript = await cancel_on_disconnect(request, collected, name=TASK_NAME)
             return _whole(transcript, params)
 
-    async def transcribe(request: Request) -> Response:
-        return await answer(request, translate=False)
-
-    async def translate(request: Request) -> Response:
-        return await answer(request, translate=True)
-
     return [
-        Route(TRANSCRIPTIONS_PATH, endpoint(transcribe), methods=["POST"]),
-        Route(TRANSLATIONS_PATH, endpoint(translate), methods=["POST"]),
+        Route(path, endpoint(partial(answer, translate=translate)), methods=["POST"])
+        for path, translate in ((TRANSCRIPTIONS_PATH, False), (TRANSLATIONS_PATH, True))
     ]
 
 

@@ -49,8 +49,8 @@ LOW = VoiceMix("af_heart", (("am_onyx", 0.75), ("bm_george", 0.25)), -7.0)
 
 
 @cache
-def placer(excluded: frozenset[str] = frozenset()) -> VoicePlacer:
-    return VoicePlacer(VOICES, Surrogate(IDS), SpeakerEncoder(), excluded)
+def placer() -> VoicePlacer:
+    return VoicePlacer(VOICES, Surrogate(IDS), SpeakerEncoder())
 
 
 def speaker_of(surrogate: Surrogate, voice: str) -> MeasuredSpeaker:
@@ -222,14 +222,6 @@ def test_placement_is_never_predicted_worse_than_single_voice(language: str) -> 
             # The mix survives a round trip through a client.
             given = embedding_from_mixes({**DEFAULTS, language: placed.mix}, {}, VOICES)
             assert mix_from_embedding(given, language, VOICES)
-
-
-def test_excluded_voices_are_in_no_mix() -> None:
-    excluded = frozenset({"ef_dora", "pf_dora", "em_alex", "pm_alex", "af_heart"})
-    speaker = speaker_of(Surrogate(IDS), "ef_dora")
-    for language in LANGUAGES:
-        mix = placer(excluded).place(speaker, language).mix
-        assert not {mix.prosody_voice, *dict(mix.timbre)} & excluded
 
 
 def test_placement_has_pitch_of_recording() -> None:

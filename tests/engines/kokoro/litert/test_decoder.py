@@ -144,7 +144,7 @@ def test_all_modules_of_packing_are_in_the_key() -> None:
 
 PROGRAM = """
 import os
-from kani.engines.kokoro.litert.quiet import LINE, without_line
+from kani.engines.kokoro.litert.model import LINE, without_line
 
 for number in range(2):
     with without_line():

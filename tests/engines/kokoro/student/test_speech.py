@@ -24,7 +24,7 @@ from kani.engines.kokoro.engine import KokoroEngine
 from kani.engines.kokoro.incremental import PieceTiming
 from kani.engines.kokoro.network.onnx_model import FRAME_SAMPLES, SAMPLE_RATE, Stop
 from kani.engines.kokoro.network.parts import PredictedProsody
-from kani.engines.kokoro.pieces import Pieces
+from kani.engines.kokoro.pieces import Manner, Pieces
 from kani.engines.kokoro.pitch_control import NATIVE_PROSODY_FIELDS
 from kani.engines.kokoro.plugin import known_voices
 from kani.engines.kokoro.settings import KokoroSettings
@@ -320,7 +320,9 @@ def test_next_word_changes_little_of_the_melody_at_a_seam(student: KokoroEngine)
         pitches = [
             (
                 utterance,
-                student._synthesizer.prepare(utterance.symbols, segment, Stop(), complete=False).prosody,
+                student._synthesizer.prepare(
+                    utterance.symbols, segment, Stop(), Manner(complete=False)
+                ).prosody,
             )
             for utterance in known
         ]

@@ -50,11 +50,9 @@ class NativeInt8:
         )
 
     def __call__(self, rows: Tensor) -> Tensor:
-        """See ``Linear``."""
         return self._product(rows, normed=False, epsilon=0.0)
 
     def normed(self, rows: Tensor, epsilon: float) -> Tensor:
-        """See ``Linear``."""
         return self._product(rows, normed=True, epsilon=epsilon)
 
     def _product(self, rows: Tensor, *, normed: bool, epsilon: float) -> Tensor:

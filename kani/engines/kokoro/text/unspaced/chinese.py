@@ -36,7 +36,6 @@ class ChineseReader:
     dictionary: Dictionary
 
     def read(self, text: str) -> Sequence[ReadWord]:
-        """See ``ScriptReader.read``."""
         runs = list(_RUN.finditer(text))
         spelt = {run[0]: _spelling(run[0]) for run in runs if run["latin"]}
         english = self.english.phonemize_words(list(spelt.values()))

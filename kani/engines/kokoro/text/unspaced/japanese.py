@@ -53,7 +53,6 @@ class JapaneseReader:
     dictionary: Dictionary
 
     def read(self, text: str) -> Sequence[ReadWord]:
-        """See ``ScriptReader.read``."""
         plain, origins = _plain(text)
         if not plain.strip():
             return []
@@ -65,7 +64,6 @@ class JapaneseReader:
         )
 
     def pronounced(self, given: Pronunciation) -> Sequence[ReadWord]:
-        """See ``ScriptReader.pronounced``."""
         symbols = symbols_in_vocabulary(given.ipa)
         return [ReadWord(given.start, given.end, symbols)] if symbols else []
 
