@@ -3,6 +3,7 @@
 import asyncio
 import importlib
 import sys
+from itertools import chain, repeat
 from typing import Any
 
 import numpy as np
@@ -49,7 +50,7 @@ async def test_word_interrupts_agent_and_listener_does_not(
     from livekit.agents.utils import http_context
 
     devices: Any = importlib.import_module("tests.support.livekit_devices")
-    answers = iter([say(LONG), say("All right.")])
+    answers = chain([say(LONG)], repeat(say("All right.")))  # LiveKit may ask before a turn has ended
     async with chat_endpoint(lambda _: next(answers)) as endpoint, http_context.open():
         server = await asyncio.to_thread(start_server, "--llm", endpoint.url)
         settings = {
@@ -74,9 +75,9 @@ async def test_word_interrupts_agent_and_listener_does_not(
             assert not handle.interrupted
             await microphone.speak(np.concatenate([interruption, silence(3.0)]))
             await handle.wait_for_playout()
-            await happens(lambda: len(endpoint.requests) == 2)
+            await happens(lambda: len(endpoint.requests) > 1)
             await session.aclose()
     assert handle.interrupted
-    said = [each["content"] for each in endpoint.requests[1]["messages"] if each["role"] == "user"]
+    said = [each["content"] for each in endpoint.requests[-1]["messages"] if each["role"] == "user"]
     # The listener's word is in no turn.
     assert len(said) == 2 and word_error_rate(INTERRUPTION, said[1], "en") <= 0.2, said
