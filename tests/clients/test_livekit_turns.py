@@ -77,6 +77,9 @@ async def test_word_interrupts_agent_and_listener_does_not(
             await handle.wait_for_playout()
             await happens(lambda: len(endpoint.requests) > 1)
             await session.aclose()
+            for part in (session.llm, session.stt, session.tts):
+                if part is not None:
+                    await part.aclose()
     assert handle.interrupted
     said = [each["content"] for each in endpoint.requests[-1]["messages"] if each["role"] == "user"]
     # The listener's word is in no turn.
