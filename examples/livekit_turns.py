@@ -26,6 +26,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from typing import Any
 
 try:
     from livekit.agents import (
@@ -55,11 +56,12 @@ def follow(session: AgentSession[None], ears: openai.STT | openai.realtime.Realt
 
     @session.on("agent_state_changed")
     def tell(event: AgentStateChangedEvent) -> None:
-        over_answer = event.new_state == "speaking"
+        # A field of this server, unknown to the plugins' types.
+        judged: Any = {"type": "semantic_vad", "over_answer": event.new_state == "speaking"}
         if isinstance(ears, openai.STT):
-            ears.update_options(turn_detection={"type": "semantic_vad", "over_answer": over_answer})
+            ears.update_options(turn_detection=judged)
         else:
-            ears.update_options(turn_detection=SemanticVad(type="semantic_vad", over_answer=over_answer))
+            ears.update_options(turn_detection=SemanticVad(**judged))
 
     @session.on("user_state_changed")
     def stop(event: UserStateChangedEvent) -> None:

@@ -59,10 +59,11 @@ async def test_word_interrupts_agent_and_listener_does_not(
             "LLM_URL": endpoint.url,
             "LLM_MODEL": "m",
         }
-        session, microphone = example.build_session(settings), devices.Microphone()
+        session: Any = example.build_session(settings)
+        microphone = devices.Microphone()
         session.input.audio, session.output.audio = microphone, devices.Loudspeaker(real_time=True)
         speaking = asyncio.Event()
-        session.on("agent_state_changed", lambda event: event.new_state == "speaking" and speaking.set())
+        session.on("agent_state_changed", lambda e: speaking.set() if e.new_state == "speaking" else None)
         await session.start(Agent(instructions=example.TASK))
         handle = session.generate_reply(user_input="Go on.")
         async with asyncio.timeout(WITHIN_S):
