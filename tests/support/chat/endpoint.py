@@ -122,11 +122,13 @@ def _stream(answer: Answer) -> Iterator[str]:
     if answer.finish is not None:
         rest += _chunk({}, "tool_calls" if answer.calls else answer.finish)
     usage = {"prompt_tokens": 11, "completion_tokens": 7, "prompt_tokens_details": {"cached_tokens": 3}}
-    yield rest + f"data: {json.dumps({'choices': [], 'usage': usage})}\n\ndata: [DONE]\n\n"
+    last = {"id": "chat", "choices": [], "usage": usage}
+    yield rest + f"data: {json.dumps(last)}\n\ndata: [DONE]\n\n"
 
 
 def _chunk(delta: dict[str, Any], reason: str | None = None) -> str:
-    return f"data: {json.dumps({'choices': [{'index': 0, 'delta': delta, 'finish_reason': reason}]})}\n\n"
+    choice = {"index": 0, "delta": delta, "finish_reason": reason}
+    return f"data: {json.dumps({'id': 'chat', 'choices': [choice]})}\n\n"
 
 
 def _write(writer: asyncio.StreamWriter, status: int, body: Any) -> None:

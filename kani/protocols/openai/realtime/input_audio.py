@@ -75,6 +75,7 @@ class InputAudio:
         self._failures = 0
         self._unavailable = False
         self._voice_at = 0.0
+        self._answer_ended = False  # one that the client spoke itself
 
     async def append(self, samples: Samples) -> None:
         """Take audio at the rate of the configured format; waits while too much is not recognised yet.
@@ -151,6 +152,7 @@ class InputAudio:
         """Use ``config`` from here on; a new language or prompt counts for all of an item just begun."""
         before, self._config = self._config, config
         self._unavailable = False
+        self._answer_ended = before.over_answer and not config.over_answer
         track = self._track
         if track is None:
             return
@@ -218,6 +220,9 @@ class InputAudio:
     async def _handle_step(self, step: Step, track: Track) -> None:
         if step.pause_probabilities[2] >= LIKELY:
             await self._complete_pending()
+        if self._answer_ended:
+            self._answer_ended = False
+            await self._take(track.turns.accept(), track)  # a voice at its end replies to it
         detection = self._config.turn_detection
         if detection is not None and (voiced_s := step.voiced_s(detection.threshold)):
             self._voice_at = time.perf_counter()

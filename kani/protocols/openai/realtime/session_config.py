@@ -48,6 +48,7 @@ class TurnDetection:
     create_response: bool = True
     interrupt_response: bool = True
     idle_timeout_ms: float | None = None  # silence after an answer from which on the next one comes
+    over_answer: bool = False  # whether an answer sounds that the client itself speaks
 
     @property
     def rule(self) -> TurnRule:
@@ -63,7 +64,8 @@ class TurnDetection:
         """Return the object of the wire."""
         responses = {"create_response": self.create_response, "interrupt_response": self.interrupt_response}
         if self.kind == "semantic_vad":
-            return {"type": self.kind, "eagerness": self.eagerness, **responses}
+            own = {"over_answer": True} if self.over_answer else {}
+            return {"type": self.kind, "eagerness": self.eagerness, **responses, **own}
         return {
             "type": self.kind,
             "threshold": self.threshold,
@@ -117,6 +119,11 @@ class SessionConfig:
     def judges_turns(self) -> bool:
         """True if turns end by what is said, not only by silence."""
         return self.turn_detection is not None and self.turn_detection.kind == "semantic_vad"
+
+    @property
+    def over_answer(self) -> bool:
+        """True while the client itself speaks an answer, over which voices are judged."""
+        return self.judges_turns and self.turn_detection is not None and self.turn_detection.over_answer
 
     @property
     def hears(self) -> tuple[str | None, str]:

@@ -64,6 +64,7 @@ class _TurnDetection(Struct):
     create_response: bool | UnsetType | None = UNSET
     interrupt_response: bool | UnsetType | None = UNSET
     idle_timeout_ms: IdleMilliseconds | UnsetType | None = UNSET
+    over_answer: bool | UnsetType | None = UNSET
 
 
 class _VoiceId(Struct):

@@ -290,3 +290,38 @@ async def test_clear_forgets_a_voice_that_is_not_judged_yet(answered: Answered) 
     await client.until(UPDATED)
     assert states(client) == ["heard", "ignored"]
     assert STARTED not in types(client.seen)
+
+
+OVER = {"type": "semantic_vad", "over_answer": True}
+
+
+@pytest.mark.parametrize("kind", ["realtime", "transcription"])
+async def test_voice_over_an_answer_of_the_client_is_judged(talk: StartTalk, kind: str) -> None:
+    recognizer = PausingRecognizer(words=("Ajá.", "", "", "¡Para!", "", "", "Sí.", "", ""))
+    client, _, _ = await talk(say("vale."), recognizer=recognizer)
+    given = {"transcription": {"language": "es"}, "turn_detection": OVER | {"create_response": False}}
+    session = (await client.configure(kind, audio={"input": given}))["session"]
+    assert session["audio"]["input"]["turn_detection"]["over_answer"] is True
+    await client.append(*SHORT)
+    await client.until(UPDATED, 2)
+    await client.append(loud(0.24), quiet(2.0))
+    await client.until(f"{TRANSCRIPTION}.completed")
+    assert states(client) == ["heard", "ignored", "heard", "interrupts"]
+    assert len(client.of(STARTED)) == 1
+    await client.configure(kind, audio={"input": {"turn_detection": OVER | {"over_answer": False}}})
+    await client.append(loud(0.24), quiet(2.0))
+    assert (await client.until(f"{TRANSCRIPTION}.completed"))[-1]["transcript"] == "Sí."
+    assert len(states(client)) == 4
+
+
+async def test_voice_at_the_end_of_an_answer_of_the_client_is_a_reply(talk: StartTalk) -> None:
+    client, _, endpoint = await talk(say("vale."), recognizer=PausingRecognizer(words=("Ajá.", "", "")))
+    given = {"transcription": {"language": "es"}, "turn_detection": OVER}
+    await client.configure("realtime", output_modalities=["text"], audio={"input": given})
+    await client.append(loud(0.24))
+    await client.until(UPDATED)
+    await client.configure("realtime", audio={"input": {"turn_detection": OVER | {"over_answer": False}}})
+    await client.append(quiet(2.0))
+    await done(client)
+    assert states(client) == ["heard", "interrupts"]
+    assert endpoint.said[-1][-1][1].endswith("Ajá.")

@@ -70,7 +70,10 @@ class TurnAnswers:
 
         heard: the last ``HEARD_S`` seconds of the input, at ``sample_rate`` hertz.
         """
-        if not (self._interrupts and self._config().judges_turns):
+        config = self._config()
+        if config.over_answer:
+            return True
+        if not (self._interrupts and config.judges_turns):
             return False
         return self._responses.is_heard or self._responses.is_echo(heard, sample_rate)
 
