@@ -103,7 +103,7 @@ def _said_as(
     chosen = None
     if "ordinal" in said and _is_ordinal(cursor):
         chosen = "ordinal"
-    elif "one" in said and (before == "1" or _is_ordinal(cursor)):
+    elif "one" in said and (before in ("1", "½", "1/2", "¼", "1/4", "¾", "3/4") or _is_ordinal(cursor)):
         chosen = "one"
     elif "paid" in said and not cursor.previous().suffix and _is_money(cursor, table):
         chosen = "paid"
