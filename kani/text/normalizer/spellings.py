@@ -9,6 +9,8 @@ from collections.abc import Callable
 _SPACE = "[ \u00a0\u2009\u202f]"
 
 _PER = zip("de en es fr it pt hi".split(), "pro per por pour per por प्रति".split(), strict=True)
+_COUNTED = r"(\d(?: ?€| ?[^\W\d_]{1,12}\.?(?:/kg)?)?)"
+_ALONE = r"(?<![\dA-Za-z])(?<![\dA-Za-z] )"
 _HINDI = (("<", "से कम"), (">", "से ज़्यादा"), ("≤", "या कम"), ("≥", "या ज़्यादा"))
 _JAPANESE = (("<", "未満"), (">", "超"), ("≤", "以下"), ("≥", "以上"))
 _CHINESE = (("<", "小于"), (">", "大于"))
@@ -19,13 +21,13 @@ _SPELLINGS: tuple[tuple[str, str, str], ...] = (
         "de en es fr it pt hi ar",
         rf"(?<![\d.,/:'-])[1-9]\d{{0,2}}(?:{_SPACE}\d{{3}})+"
         rf"(?=(?:[.,]\d{{1,2}})?(?:[€$£¥₹%‰°]|[-–][1-9]|[kK]?[mg][²³23]?\b|km/h))"
-        rf"|(?<=\d{{3}}[-–])[1-9]\d{{0,2}}(?:{_SPACE}\d{{3}})+(?!\d)|(?<=\b1/)[1-9]\d{{0,2}}(?:{_SPACE}\d{{3}})+(?!\d)",
+        rf"|(?<=\d{{3}}[-–])[1-9]\d{{0,2}}(?:{_SPACE}\d{{3}})+(?!\d)|(?<=\b1/)[1-9]\d{{1,2}}(?:{_SPACE}\d{{3}})+(?!\d)",
         "",
     ),
     ("zh ja", rf"(?<![\d.,/:-])[1-9]\d{{0,2}}(?:{_SPACE}\d{{3}}){{2,}}(?!\d|{_SPACE}\d)", ""),
     ("", r"\+/[-−–](?= ?\d)", "±"),
     # A division and a product of an equation
-    ("", r"(?<=\d)(\s?):(\s?\d[\d.,]*\s?=)", r"\1÷\2"),
+    ("", r"(?<=\d)(\s?):(\s?\d[\d.,]*\s?=\s?[\dx?_-])", r"\1÷\2"),
     ("", r"(?<=\d)·(?=\d[\d.,]*\s?=)", "×"),
     # "~ 40", but "π ≈ 3"
     ("", r"(?:^|(?<=[^\W\d_][^\W\d_] )|(?<=[,.:;(] ))[~≈] (?=\d)", "~"),
@@ -36,7 +38,7 @@ _SPELLINGS: tuple[tuple[str, str, str], ...] = (
     ("zh ja", r"[ΦφØ⌀](?=\d)", "直径"),
     ("zh ja", r"(?:(?<=[1-9米寸])|(?<=\d0)|(?<=[cm]m)|(?<=[\u3041-\u9fff])) ?[xX] ?(?=[1-9])", "×"),
     # "230 V/50 Hz", "110/220V"
-    ("", r"(?<=\d)( ?V)/(?=\d+[.,]?\d* ?(?:Hz|A|W)\b)", r"\1, "),
+    ("de en es fr it pt hi", r"(?<=\d)( ?V)/(?=\d+[.,]?\d* ?(?:Hz|A|W)\b)", r"\1, "),
     ("", r"(?<=\b\d{3})/(?=\d{3}[vV]\b)", ", "),
     # "195/65R15", "50k+", "850 € / mes", "-R$ 50", "R$ -50"
     ("de en es fr it pt hi", r"\b(\d{3})/(\d\d) ?(?=Z?R\d\d\b)", r"\1 \2 "),
@@ -47,16 +49,17 @@ _SPELLINGS: tuple[tuple[str, str, str], ...] = (
     ("de", r"\bFr\.? (?=\d{1,4}[.,](?:\d\d|-)(?![\d.]| Uhr))", "CHF "),
     # What compares stands after its number
     *(
-        ("hi", rf"{sign} ?(\d[\d.,]*%?(?: (?:साल|वर्ष|दिन|घंटे|मिनट|महीने|बार))?)", rf"\1 {said}")
+        ("hi", rf"{_ALONE}{sign} ?(\d+(?:[.,]\d+)*%?(?: (?:साल|वर्ष|दिन|घंटे|मिनट|महीने|बार))?)", rf"\1 {said}")
         for sign, said in _HINDI
     ),
-    *(("ja", rf"{sign} ?(\d[\d.,]*[歳人円点分%]?)", rf"\1{said}") for sign, said in _JAPANESE),
+    *(("ja", rf"{_ALONE}{sign} ?(\d+(?:[.,]\d+)*[歳人円点分%]?)", rf"\1{said}") for sign, said in _JAPANESE),
     *(
         ("zh", rf"(?:(?<=[a-z\d])|(?<![A-Za-z<])(?=.\d)){sign}(?=\d|[a-z](?![a-z>]))", said)
         for sign, said in _CHINESE
     ),
     ("zh", r"(?<![A-Za-z\d])([A-Za-ln-z])²", r"\1的二次方"),
     ("ja", r"(?<![A-Za-z\d])([A-Za-ln-z])²", r"\1ノニジョー"),
+    ("zh", r"(?<=\d)[wW](?=[+粉播人元块多次点赞阅个字浏])", "万"),
     ("ja", r"(?<=[度割]\d)分", "ブ"),
     ("ja", r"(?<=\d)万(?=分の\d)", "0000"),
     ("zh ja", r"(?<=血[压圧])([:: ]?\d{2,3})/(?=\d{2,3})", r"\1、"),
@@ -67,6 +70,11 @@ _SPELLINGS: tuple[tuple[str, str, str], ...] = (
         (language, r"(?<=\d)( ?(?:k?g|mg|k?cal|kJ|kWh))/100 ?(?=g\b|ml\b|km\b)", rf"\1 {per} 100 ")
         for language, per in _PER
     ),
+    # "2 volte/die", "€ 780/mese"
+    ("it", r"\b[x×] ?(\d)/(?:die|giorno)\b", r"\1 volte al giorno"),
+    ("it", rf"{_COUNTED}/(giorno|mese|minuto|litro)\b", r"\1 al \2"),
+    ("it", rf"{_COUNTED}/(ora|anno)\b", r"\1 all'\2"),
+    ("it", rf"{_COUNTED}/die\b", r"\1 al giorno"),
     # "1€20"
     ("de es fr it pt", r"\b(\d{1,4})([€£$])(\d\d)\b", r"\1,\3 \2"),
     ("de", r"(?<=\d)%-?(?=ig)", "prozent"),
