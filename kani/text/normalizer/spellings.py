@@ -28,7 +28,7 @@ _SPELLINGS: tuple[tuple[str, str, str], ...] = (
     ("", r"\+/[-−–](?= ?\d)", "±"),
     # A division and a product of an equation
     ("", r"(?<=\d)(\s?):(\s?\d[\d.,]*\s?=\s?[\dx?_-])", r"\1÷\2"),
-    ("", r"(?<=\d)·(?=\d[\d.,]*\s?=)", "×"),
+    ("", r"(?<=\d)·(?=\d[\d.,]*\s?=|10[⁻⁰¹²³⁴-⁹^])", "×"),
     # "~ 40", but "π ≈ 3"
     ("", r"(?:^|(?<=[^\W\d_][^\W\d_] )|(?<=[,.:;(] ))[~≈] (?=\d)", "~"),
     # Sides of what is measured, and a diameter
@@ -45,6 +45,8 @@ _SPELLINGS: tuple[tuple[str, str, str], ...] = (
     ("de en es fr it pt hi", r"(?<=\d[kKM])\+(?![\w+])", " +"),
     ("de en es fr it pt hi", r"(?<=[€$£₹]) / (?=[^\W\d_])", "/"),
     ("", r"(?<=[-−]R\$) (?=\d)|(?<=R\$) (?=[-−]\d)|(?<=[-−][€$£₹]) (?=\d)", ""),
+    ("en", r"\b(\d/\d)(?:rds?|ths?|nds?)\b", r"\1"),
+    ("es", r"(?<=[\w.] )1/(\d{1,2}) ?(?=h\b)", r"cada \1 "),
     ("en", r"([£$€]\d[\d.,]*)pp\b", r"\1 pp"),
     ("de", r"\bFr\.? (?=\d{1,4}[.,](?:\d\d|-)(?![\d.]| Uhr))", "CHF "),
     # What compares stands after its number
@@ -57,8 +59,8 @@ _SPELLINGS: tuple[tuple[str, str, str], ...] = (
         ("zh", rf"(?:(?<=[a-z\d])|(?<![A-Za-z<])(?=.\d)){sign}(?=\d|[a-z](?![a-z>]))", said)
         for sign, said in _CHINESE
     ),
-    ("zh", r"(?<![A-Za-z\d])([A-Za-ln-z])²", r"\1的二次方"),
-    ("ja", r"(?<![A-Za-z\d])([A-Za-ln-z])²", r"\1ノニジョー"),
+    ("zh", r"(?<![A-Za-z\d/])([A-Za-ln-z])²", r"\1的二次方"),
+    ("ja", r"(?<![A-Za-z\d/])([A-Za-ln-z])²", r"\1ノニジョー"),
     ("zh", r"(?<=\d)[wW](?=[+粉播人元块多次点赞阅个字浏])", "万"),
     ("ja", r"(?<=[度割]\d)分", "ブ"),
     ("ja", r"(?<=\d)万(?=分の\d)", "0000"),

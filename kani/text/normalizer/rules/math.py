@@ -187,7 +187,8 @@ def sign_between(cursor: TokenCursor, table: LanguageTable) -> Verbalization | N
     if not (first[-1:].isnumeric() or measured or half) or (close and not (half and close == ".")):
         return None
     letter = len(number) == 1 and number.isupper() and cursor.token(2).core[:1].isdecimal()
-    if not (number[:1].isnumeric() or (letter and sign in "x×")):
+    priced = number[:1] in table.currencies
+    if not (number[:1].isnumeric() or (sign in "x×" and (letter or priced))):
         return None
     if sign == ":":
         # " : " with spaces is punctuation.
