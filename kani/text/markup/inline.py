@@ -18,7 +18,7 @@ MAX_EMPHASIS_RUN = 16
 
 _PLAIN = re.compile(r"[^\n\\`*_~=<>&\[\]!#|$]+")
 _RUN = re.compile(rf"([*_~=])\1{{0,{MAX_EMPHASIS_RUN - 1}}}")
-_FORMULA = re.compile(r"(\$\$?)(?=[^\s$])([^\n$]*[\\^_={+][^\n$]*)(?<=[^\s$])\1(?!\d)")
+_FORMULA = re.compile(r"(?<![A-Z])(\$\$?)(?=[^\s$])([^\n$]*[\\^_={+][^\n$]*)(?<=[^\s$])\1(?!\d)")
 _FORMULA_BEGUN = re.compile(r"\$\$?(?![\d\s])[^\n$]*\$?|\$\$?\d*\^?[^\n$]*(?<=\^)[^\n$]*\$?")
 _TICKS = re.compile(r"`+")
 _AUTOLINK = re.compile(r"<(?=(?:https?|ftp)://|mailto:|[\w.+-]{1,64}@)", re.IGNORECASE)

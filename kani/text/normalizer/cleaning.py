@@ -8,6 +8,7 @@ import unicodedata
 from dataclasses import dataclass
 
 from kani.text.markup import CODE_BLOCK, PARAGRAPH_END
+from kani.text.normalizer.spellings import respelled
 
 SPOKEN_SIGNS = frozenset("%‰€$£¥¢&@+=<>#§°©®™№×÷±½¼¾♭")
 """Characters other than letters and digits that are read aloud on their own."""
@@ -25,6 +26,7 @@ _COMPATIBLE = re.compile(
     "\u02b0-\u02b8\u02e0-\u02e3\u1d2c-\u1d6a\u1d9b-\u1dbf\u2102\u2103\u2109-\u2113\u2115\u2119-\u211d\u2124\u2128\u212a-\u2134\u2139"
     "\u2160-\u2188\U0001d400-\U0001d7ff\U0001f130-\U0001f149]"
 )
+_LOSS = re.compile(r"[▲△](?=\d)")
 _DINGBAT_FIGURES = re.compile("[\u2776-\u2793]")
 # The languages that have letters of U+1E00 to 1EFF, or đ, themselves.
 _HAVING_LETTERS = frozenset("vi cy yo ig ga gd".split())
@@ -48,7 +50,15 @@ def clean(written: str, language: str = "") -> CleanText:
     A letter and the combining marks after it are composed where Unicode has a letter for them, so that "e"
     and an accent are one "é" to the engine. A paragraph that ends without a mark gets a full stop.
     """
-    bases = _base_letters(language.partition("-")[0])
+    base = language.partition("-")[0]
+    # "▲0.3%" is how Japanese writes a loss.
+    written = _LOSS.sub("-", written) if base == "ja" else written
+    cleaned = _clean(written, base)
+    return CleanText(*respelled(cleaned.text, cleaned.starts, cleaned.ends, base))
+
+
+def _clean(written: str, language: str) -> CleanText:
+    bases = _base_letters(language)
     if all(map(_is_unchanged, set(written))) and bases.keys().isdisjoint(map(ord, written)):
         return CleanText(written, tuple(range(len(written))), tuple(range(1, len(written) + 1)))
     kept: list[str] = []

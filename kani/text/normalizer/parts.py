@@ -55,6 +55,9 @@ def verbalize_parts(token: Token, table: LanguageTable, *, after_figure: bool = 
             numeral = parse_numeral(part, table)
             text = say_numeral(numeral, table) if numeral is not None else _dotted(part, table)
             verbalization = (Piece(text, start, end),)
+        elif part == "x" and kind_before == "digits" and following.isdecimal():
+            # "M8x40"
+            kind, verbalization = "sign", (Piece(f" {table.numbers.by} ", start, end),)
         elif part in "₀₁₂₃₄₅₆₇₈₉":
             kind = "digits"
             verbalization = (Piece(table.number_words.cardinal(int(part.translate(LOWERED))), start, end),)

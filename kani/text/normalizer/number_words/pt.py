@@ -12,7 +12,7 @@ _LAST_ORDINAL = 1999
 
 
 class PortugueseNumbers(NumberWords):
-    """Forms of ordinals: "m" and "f"."""
+    """Forms of ordinals: "m" and "f", and with a "p" those of more than one."""
 
     def cardinal(self, number: int, gender: str = "") -> str:
         """ "vinte e uma mil", "duas", "duzentas" before a feminine noun; millions stay as they are."""
@@ -27,7 +27,8 @@ class PortugueseNumbers(NumberWords):
         if not 0 < number <= _LAST_ORDINAL:
             return self.cardinal(number)
         spoken = num2words_cached(self.language, number, "ordinal")
-        return re.sub(r"o\b", "a", spoken) if form == "f" else spoken
+        spoken = re.sub(r"o\b", "a", spoken) if form[:1] == "f" else spoken
+        return re.sub(r"\b(?=\s|$)", "s", spoken) if form[1:] == "p" else spoken
 
     def denominator(self, number: int, numerator: int) -> str | None:
         """ "onze avos" and the like, up to a hundred."""

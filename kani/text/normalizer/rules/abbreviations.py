@@ -22,6 +22,7 @@ _AHEAD = 3
 _LONGEST_BEFORE_INITIAL = 3
 _LONGEST_STREET = 5
 _INSIDE = tuple(":;,–—/")
+_PARTS = frozenset("½ 1/2 ¼ 1/4 ¾ 3/4".split())
 _MONEY = tuple("€$£")
 _LEAST_AFTER_SLASH = 3
 _ARTICLES = frozenset("le du au el del al il dal der dem des o do ao the".split())
@@ -103,7 +104,9 @@ def _said_as(
     chosen = None
     if "ordinal" in said and _is_ordinal(cursor):
         chosen = "ordinal"
-    elif "one" in said and (before == "1" or _is_ordinal(cursor)):
+    elif "one" in said and (
+        before == "1" or _is_ordinal(cursor) or (before in _PARTS and not cursor.previous(2).core.isdecimal())
+    ):
         chosen = "one"
     elif "paid" in said and not cursor.previous().suffix and _is_money(cursor, table):
         chosen = "paid"

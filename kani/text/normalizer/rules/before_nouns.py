@@ -21,7 +21,7 @@ _OF_SIZES = ("meter", "inch", "foot", "yard", "byte", "watt", "volt", "amp", "pi
 def describes(cursor: TokenCursor, end: int, name: str, table: LanguageTable) -> bool:
     """True if the measure ``name`` before ``end`` describes a noun: after an article, or before a plural."""
     agreement = table.agreement
-    if not agreement.measures_after:
+    if not agreement.measures_after or name == "time":
         return False
     ahead = 1
     while cursor.token(ahead).core and cursor.token(ahead).core_end <= end:

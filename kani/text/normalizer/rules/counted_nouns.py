@@ -99,7 +99,12 @@ class CountedNumerals:
             return None, None
         token = cursor.token(ahead)
         if self._second is None and not self._first.decimals and self._takes_fraction(token, ahead):
-            if token.suffix.startswith(('"', "″")) and not token.prefix and "in" in table.units and counted:
+            if (
+                token.suffix.startswith(('"', "″", "”"))
+                and not token.prefix
+                and "in" in table.units
+                and counted
+            ):
                 # 1 1/2"
                 self._measure_at = self.end, self.end + 1
                 self.end += 1
@@ -110,15 +115,15 @@ class CountedNumerals:
             token = cursor.token(ahead)
         symbol = self.take_per(token.core, money=True) if counted else token.core
         measure, magnitude = self.resolve(symbol, attached=False)
-        if is_letter(symbol, cursor, ahead, table) or (
-            symbol == "x" and cursor.token(ahead + 1).core[:1].isdecimal()
-        ):
-            # "12A" is a seat, "48 x 36" a size.
+        after = cursor.token(ahead + 1).core if symbol == "x" else ""
+        sized = after[:1].isdecimal() or (len(after) == 1 and after.isupper())
+        if is_letter(symbol, cursor, ahead, table) or sized:
+            # "12A" is a seat, "48 x 36" and "48 x H 36" a size.
             measure = None
         if measure is None and (
             (symbol == "x" and (cursor.token(ahead + 1).core.islower() or token.suffix[:1] in (",", ")")))
-            or (symbol in table.units and is_electric(cursor))
-            or (symbol == "in" and token.suffix.startswith("."))
+            or (symbol in table.units and symbol != "x" and is_electric(cursor))
+            or (symbol == "in" and token.suffix[:1] in tuple(".,;)"))
         ):
             # "3 x täglich"; "240 V or 13 A"
             measure = table.units.get(symbol)
@@ -145,6 +150,13 @@ class CountedNumerals:
         if token.core.lower() in table.numbers.magnitude_words:
             self._magnitude_word = token.core
             self.end = token.core_end
+            if (
+                cursor.is_adjacent(ahead + 1)
+                and cursor.token(ahead + 1).core.lower() in table.numbers.magnitude_words
+            ):
+                # "2 mil millones", "1.2 लाख करोड़"
+                ahead, token = ahead + 1, cursor.token(ahead + 1)
+                self._magnitude_word, self.end = f"{self._magnitude_word} {token.core}", token.core_end
             self._measure_at = (token.core_start, token.core_end)
             self._gender = table.numbers.magnitude_gender
             if counted and self._is_numeral(token.core):
@@ -179,9 +191,11 @@ class CountedNumerals:
 
     def currency_behind(self, ahead: int) -> Currency | None:
         """The currency after millions at ``ahead`` ("3,5 mln €"), if there is one."""
-        if not self._cursor.is_adjacent(ahead):
-            return None
         token = self._cursor.token(ahead)
+        # "2,5 mill. €"
+        stopped = self._cursor.token(ahead - 1).suffix == "." and token.start == token.core_start
+        if not (stopped or self._cursor.is_adjacent(ahead)):
+            return None
         money = self._table.currencies.get(token.core)
         if money is not None:
             self.end = token.core_end
@@ -207,7 +221,9 @@ class CountedNumerals:
     def _goes_on(self, ahead: int) -> bool:
         """True if the token ``ahead`` may be counted ("3 Mio. Euro"), rather than begin a sentence."""
         token = self._cursor.token(ahead)
-        return token.core != "" and token.core.lower() not in self._table.agreement.not_nouns
+        return token.core[:1].islower() or (
+            token.core != "" and token.core.lower() not in self._table.agreement.not_nouns
+        )
 
     def scale(self, sign: str, measure: Measure | None, ahead: int) -> Measure | None:
         """The unit of "20 ° C" and "20° C": the letter ``ahead`` belongs to the degrees before it."""

@@ -14,14 +14,24 @@ from kani.text.normalizer.rules.numerals import (
     say_digits,
     say_numeral,
 )
-from kani.text.normalizer.rules.units import PhraseBuilder, gender_of, resolve_unit, sign_name, unit_end
+from kani.text.normalizer.rules.units import (
+    PhraseBuilder,
+    gender_of,
+    gender_of_forms,
+    in_full,
+    resolve_unit,
+    sign_name,
+    unit_end,
+)
 from kani.text.normalizer.spoken import Piece, Verbalization
 from kani.text.normalizer.tables.table import LanguageTable
 from kani.text.normalizer.tokens import TokenCursor
 
 _FRACTION = re.compile(r"(?P<sign>[-+−±~≈])?(?P<numerator>\d{1,6})[/⁄](?P<denominator>\d{1,6})")
 
-_COMPOUND = re.compile(r"(?P<numerator>\d{1,3})/(?P<denominator>\d{1,3})-(?P<word>[^\W\d_]{2,})")
+_COMPOUND = re.compile(
+    r"(?P<numerator>\d{1,3})/(?P<denominator>\d{1,3})-(?P<word>[^\W\d_]{2,}(?:-[^\W\d_]+)*)"
+)
 _MIXED = re.compile(r"(\d{1,3})-([1-9]\d?)/(2|3|4|5|8|16|32)")
 _LAW = re.compile(r"(\d{1,3}(?:[.,]\d{3})+)/(\d{4}|\d{2})")
 _TYRE = re.compile(r"Z?R\d{2}")
@@ -93,7 +103,7 @@ def fraction(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
             token.core_end,
         )
         return phrase.build(token.core_end)
-    if token.suffix.startswith(('"', "″")) and not token.prefix and "in" in table.units:
+    if token.suffix.startswith(('"', "″", "”")) and not token.prefix and "in" in table.units:
         # 3/8"
         inch = table.units["in"].forms
         name = inch.get("one", inch["other"])
@@ -110,15 +120,18 @@ def fraction(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     if part == (1, 2) and not gender and table.fractions.halves and _follows_and(cursor, table):
         # "1 ora e 1/2"
         noun = re.split("['’]", cursor.previous(2).core)[-1]
-        gender = table.agreement.gender(noun, plural=False)
+        unit = table.units.get(noun)
+        gender = gender_of_forms(unit.forms, table) if unit else table.agreement.gender(noun, plural=False)
     if part == (1, 2) and cursor.previous(3).core in table.times.after:
         # "a las 8 y 1/2"
         gender = gender or table.times.gender
     after = table.fractions.half_after_noun
-    if part == (1, 2) and after and _follows_and(cursor, table):
-        # "une heure et 1/2": its "and" is said already
-        half = after.get(gender[:1]) or after["m"]
-        phrase.add(half.partition(" ")[2], at, token.core_end)
+    before = cursor.previous()
+    unit = table.units.get(before.core) if cursor.previous(2).core.isdecimal() and not before.suffix else None
+    if part == (1, 2) and after and (unit or _follows_and(cursor, table)):
+        # "une heure et 1/2": its "and" is said already; "1 h 1/2"
+        half = after.get(gender_of_forms(unit.forms, table) if unit else gender[:1]) or after["m"]
+        phrase.add(half if unit else half.partition(" ")[2], at, token.core_end)
         return phrase.build(token.core_end)
     phrase.add(say_mixed(None, part, table, gender), at, token.core_end)
     return phrase.build(token.core_end)
@@ -204,6 +217,8 @@ def _paired(cursor: TokenCursor, first: str, last: str, table: LanguageTable) ->
         len(previous.core) == 1 and previous.core.isupper() and cursor.previous(2).core.isdecimal()
     )
     monthly = one <= _DOZEN < other and len(last) == 2 and previous.core in _BEFORE_MONTHS
+    if pressure and table.language == "en":
+        return table.fractions.over.format(numerator=words.cardinal(one), denominator=words.cardinal(other))
     if tyre or pressure or monthly:
         return f"{words.cardinal(one)} {words.cardinal(other)}"
     if (
@@ -247,7 +262,7 @@ def of_unit(cursor: TokenCursor, part: tuple[int, int], table: LanguageTable) ->
     if not cursor.is_adjacent(1):
         return None
     unit = cursor.token(1)
-    measure, _ = resolve_unit(unit.core, table, attached=False)
+    measure, _ = resolve_unit(unit.core, table, attached=unit.suffix[:1] in tuple(".,;)"))
     if measure is None:
         return None
     forms, end = measure.forms, unit_end(cursor, 1, table)
@@ -310,7 +325,7 @@ def half_after_noun(
     if measure is not None:
         noun, end = table.form(measure.forms, int(whole.digits)), unit_end(cursor, 1, table)
         gender = measure.gender or gender_of(noun, table)
-    elif gender and token.core.islower() and token.core.isalpha():
+    elif gender and token.core.islower() and token.core.isalpha() and token.suffix != ".":
         noun, end = token.core, token.core_end
         noun = noun.removesuffix("s") if one and len(noun) > len("mois") else noun
     else:
@@ -323,7 +338,7 @@ def gender_of_following(cursor: TokenCursor, table: LanguageTable, ahead: int = 
     """The gender of the noun after a fraction ("½ taza")."""
     if not table.fractions.halves or not cursor.is_adjacent(ahead):
         return ""
-    return table.agreement.gender(cursor.token(ahead).core, plural=False)
+    return table.agreement.gender(in_full(cursor.token(ahead), table), plural=False)
 
 
 def say_fraction(numerator: int, denominator: int, table: LanguageTable) -> str:

@@ -13,12 +13,16 @@ from kani.text.normalizer.spoken import Piece, Verbalization
 from kani.text.normalizer.tables.table import LanguageTable
 from kani.text.normalizer.tokens import TokenCursor
 
-_DIMENSIONS = re.compile(rf"(?P<figures>{NUMBER}(?:[x×*]{NUMBER}){{1,3}})(?P<suffix>[^\W\d_]\S{{0,4}})?")
+_DIMENSIONS = re.compile(
+    rf"(?P<figures>{NUMBER}(?:[x×*]{NUMBER}){{1,3}})(?P<suffix>[^\W\d_⁰¹²³⁴-⁹]\S{{0,4}}|[\"”″])?"
+)
+_AMOUNT = re.compile(rf"{NUMBER}(?P<unit>\D{{1,3}})")
 _POWER = re.compile(
     rf"(?P<number>{NUMBER})(?:(?:(?P<times>[x×·*])10\^?|\^)(?P<plain>[-−]?\d{{1,4}})|[eE](?P<e>[-+−]?\d{{1,3}})"
     rf"|(?P<ten>[x×·*]10)?(?P<raised>[⁻⁺]?[⁰¹²³⁴-⁹]{{1,4}}))"
 )
 _FIGURE = re.compile(r"(?:v|[^\w\s]{1,2}|[A-Z]{1,2}\$)?\d[\d.,:%‰€£$°]*(?:[a-zµ]{0,3}|[KM])")
+_LENGTHS = frozenset("mm cm dm m km mts ft in".split())
 _STEPS = frozenset(("<", ">", "→", "->", "=>", "›", "»", "⟩", "▸", "▶"))
 RAISED = re.compile(
     r"(?<=[\w)}])(?:\^|\*\*)\{?(?P<exponent>[-−]?\d{1,4}(?!\d)|[A-Za-z](?![A-Za-z]))\}?"
@@ -43,13 +47,14 @@ _SQUARE, _CUBE = "2", "3"
 def dimensions(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "3x4", with a unit if there is one."""
     token = cursor.token()
-    match = _DIMENSIONS.fullmatch(token.core)
+    inches = token.suffix.startswith(('"', "″", "”")) and not token.prefix and "in" in table.units
+    match = _DIMENSIONS.fullmatch(token.core + token.suffix[:1] * inches)
     if match is None:
         return None
-    end = token.core_end
+    end = token.core_end + inches
     measure, at, letter = None, (0, 0), False
     if match["suffix"]:
-        measure, _ = resolve_unit(match["suffix"], table, attached=True)
+        measure, _ = resolve_unit("in" if match["suffix"] in '"”″' else match["suffix"], table, attached=True)
         if table.language == "en" and match["suffix"] == "s":
             # "2x4s"
             first, last = (part.strip() for part in re.split("[x×*]", match["figures"])[:2])
@@ -99,14 +104,20 @@ def power(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     if match is None or numeral is None or (match["e"] and match["e"][0] == "+" and "e" in table.ordinals):
         return None
     raised = match["plain"] or match["e"] or match["raised"].translate(writing.RAISED)
-    exponent = table.number_words.cardinal(int(raised.lstrip("+-−")))
-    if raised[0] in "-−":
-        exponent = f"{table.numbers.minus} {exponent}"
+    exponent = _exponent(raised, table)
     base = say_numeral(numeral, table)
     if match["e"] or match["times"] or match["ten"]:
         base = f"{base} {table.signs.get('×', table.numbers.by)} {table.number_words.cardinal(10)}"
     spoken = f"{base} {table.numbers.power} {exponent}"
     return Verbalization((Piece(spoken, token.core_start, token.core_end),), token.core_end)
+
+
+def _exponent(written: str, table: LanguageTable) -> str:
+    """An exponent in words: Italian has an ordinal ("alla quinta")."""
+    words, figures = table.number_words, written.lstrip("+-−")
+    if figures != written.lstrip("+"):
+        return f"{table.numbers.minus} {words.cardinal(int(figures))}"
+    return words.ordinal(int(figures), "f") if table.language == "it" else words.cardinal(int(figures))
 
 
 def say_raised(found: re.Match[str], table: LanguageTable) -> str:
@@ -115,14 +126,11 @@ def say_raised(found: re.Match[str], table: LanguageTable) -> str:
     named = {_SQUARE: table.signs.get("²"), _CUBE: table.signs.get("³")}.get(exponent)
     if named:
         return f" {named} "
-    figures = exponent.lstrip("-−")
-    said = (
-        table.number_words.cardinal(int(figures))
-        if figures.isdecimal()
-        else table.letters.get(figures.lower(), figures)
-    )
-    minus = f"{table.numbers.minus} " if figures != exponent else ""
-    return f" {table.numbers.power} {minus}{said} "
+    if exponent.lstrip("-−").isdecimal():
+        said = _exponent(exponent, table)
+    else:
+        said = table.letters.get(exponent.lower(), exponent)
+    return f" {table.numbers.power} {said} "
 
 
 def say_tex(command: str, table: LanguageTable) -> str:
@@ -154,7 +162,12 @@ def sign_between(cursor: TokenCursor, table: LanguageTable) -> Verbalization | N
         said = (Piece(f" {table.signs_between_figures[sign]} ", token.start, token.end),)
         return Verbalization(said, token.end) if _is_change(cursor, table) else None
     half = sign in DASHES and _is_half(cursor, table)
-    measured = (sign in "x×" or sign in DASHES) and first in table.units
+    attached = _AMOUNT.fullmatch(first)
+    measured = (sign in "x×" or sign in DASHES) and (
+        first in table.units
+        or (attached is not None and attached["unit"] in table.units)
+        or (sign in "x×" and not first[-1:].isdecimal() and cursor.previous(2).core.isdecimal())
+    )
     if sign in "x×" and first[-1:].isdecimal() and close in ("'", "″", '"', "′", "’"):
         close = ""
     if sign in DASHES and _is_between_dates(cursor, table):
@@ -167,9 +180,15 @@ def sign_between(cursor: TokenCursor, table: LanguageTable) -> Verbalization | N
     if loose and (number.endswith(_SIGNED) or (cursor.is_adjacent(2) and cursor.token(2).core in _SIGNED)):
         # "remise - 10 %", "mínima - 5 °C"
         return Verbalization((Piece(table.numbers.minus, token.start, token.end),), token.end)
+    if sign in "x×" and not measured and not close and first[:1].isalpha() and number.isdecimal():
+        # "huevos x 12"
+        times = len(first) > 1 and table.signs.get("×")
+        return Verbalization((Piece(times, token.start, token.end),), token.end) if times else None
     if not (first[-1:].isnumeric() or measured or half) or (close and not (half and close == ".")):
         return None
-    if not cursor.token(1).core[:1].isnumeric():
+    letter = len(number) == 1 and number.isupper() and cursor.token(2).core[:1].isdecimal()
+    priced = number[:1] in table.currencies
+    if not (number[:1].isnumeric() or (sign in "x×" and (letter or priced))):
         return None
     if sign == ":":
         # " : " with spaces is punctuation.
@@ -182,6 +201,11 @@ def sign_between(cursor: TokenCursor, table: LanguageTable) -> Verbalization | N
         # "3 - 11 - 21": one number after the other.
         return Verbalization((Piece(", ", token.start, token.end),), token.end)
     spoken = table.signs_between_figures[sign]
+    several = cursor.token(2).core in ("x", "×") or cursor.previous(2).core in ("x", "×")
+    if sign in "x×" and (measured or several or letter or cursor.token(2).core in _LENGTHS):
+        spoken = table.numbers.by
+    elif sign in "x×" and cursor.token(2).core == "=":
+        spoken = table.signs.get("×", spoken)
     if table.language == "pt" and sign == "x" and _is_score(cursor):
         spoken = table.numbers.to
     if sign in DASHES and (half or ":" in first or cursor.token(2).core != "="):

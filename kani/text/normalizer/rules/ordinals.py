@@ -70,7 +70,10 @@ def marked(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     if form is None:
         return None
     number = int(re.sub(r"\D", "", match[1]))
-    if _is_degrees(cursor, match[2], number, table):
+    # "11st 4lb"
+    if _is_degrees(cursor, match[2], number, table) or (
+        match[2] == "st" and (number % 10 != 1 or number == 11)
+    ):
         return None
     spoken = table.number_words.ordinal(number, _SHORT if _is_shortened(cursor, form, table) else form)
     # "1er. piso"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from kani.text.normalizer.number_words.gender import has_letters_only
 from kani.text.normalizer.rules.acronyms import roman_value
 from kani.text.normalizer.rules.before_nouns import describes
 from kani.text.normalizer.rules.counted_nouns import CountedNumerals
@@ -22,14 +23,20 @@ from kani.text.normalizer.rules.numerals import (
     parse_leading_point,
     parse_numeral,
 )
-from kani.text.normalizer.rules.units import PhraseBuilder, is_letter, resolve_unit, sign_name, unit_end
+from kani.text.normalizer.rules.units import (
+    PhraseBuilder,
+    is_letter,
+    resolve_unit,
+    sign_name,
+    unit_end,
+)
 from kani.text.normalizer.spoken import Piece, Verbalization
 from kani.text.normalizer.tables.table import Currency, LanguageTable, Unit
 from kani.text.normalizer.tokens import TokenCursor, token_at
 
 _VULGAR = "".join(VULGAR_FRACTIONS)
 _QUANTITY = re.compile(
-    rf"(?P<sign>\+/-|[-+−–±~≈≤≥<>])?(?P<before>[^\w\s.,'+−–{_VULGAR}-]|[A-Z]{{1,3}}\$|[A-Z]{{3}})?(?P<late>[-−])?"
+    rf"(?P<sign>\+/-|[-+−–±~≈≤≥<>])?(?P<before>[^\w\s.,'+−–{_VULGAR}-]|S/\.?|[A-Z]{{1,3}}\$|[A-Z]{{3}})?(?P<late>[-−])?"
     rf"(?:(?P<number>{NUMBER}|\.\d+)(?:(?P<dash>[{DASHES}])(?P<again>[^\w\s.,'+−–-]|[A-Z]{{1,3}}\$)?(?P<second>{NUMBER}))?)?(?P<vulgar>[{_VULGAR}])?"
     rf"(?P<suffix>[^\d\s]{{0,12}})"
 )
@@ -176,7 +183,7 @@ def per_unit(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     token = cursor.token()
     over, slash, under = token.core.partition("/")
     unit = table.units.get(under)
-    known = over in table.units or (len(over) >= len("men") and over.isalpha())
+    known = over in table.units or (len(over) >= len("men") and has_letters_only(over))
     if not slash or unit is None or not known or not table.per or not cursor.previous().core[-1:].isdecimal():
         return None
     said = f" {table.per} {unit.forms.get('one', unit.forms['other'])}"
@@ -203,7 +210,7 @@ def currency_before(cursor: TokenCursor, table: LanguageTable) -> Verbalization 
     """ "USD 20": the code before its amount."""
     token = cursor.token()
     stopped = token.suffix == "." and f"{token.core}." in table.currencies
-    money = table.currencies.get(token.core)
+    money = table.currencies.get(token.core + "." * stopped)
     if money is None or not (stopped or cursor.is_adjacent(1)):
         return None
     amount = cursor.token(1)

@@ -66,14 +66,16 @@ def resolve_unit(symbol: str, table: LanguageTable, attached: bool) -> tuple[Mea
     if currency is not None:
         return currency, None
     for magnitude, forms in table.numbers.magnitudes.items():
-        if symbol == magnitude and len(forms) != 1:
+        if symbol == magnitude and (len(forms) != 1 or len(magnitude) > 1):
             return None, forms
         rest = symbol.removeprefix(magnitude).lstrip()
         if rest != symbol and rest in table.currencies:
             return table.currencies[rest], forms
-    over, slash, under = symbol.replace("./", "/").partition("/")
-    if slash and over in table.units and under in table.units and table.per:
-        first, second = table.units[over], table.units[under]
+    over, slash, under = symbol.replace("./", "/").rpartition("/")
+    # "mg/kg/day", too
+    first = table.units.get(over) or (resolve_unit(over, table, attached)[0] if "/" in over else None)
+    if slash and isinstance(first, Unit) and under in table.units and table.per:
+        second = table.units[under]
         one = second.forms.get("one", second.forms["other"])
         forms = {category: f"{form} {table.per} {one}" for category, form in first.forms.items()}
         return Unit(forms, first.gender, False), None
@@ -186,6 +188,11 @@ def split_per(symbol: str, table: LanguageTable, money: bool) -> tuple[str, str]
         paid_in = table.currencies.get(of)
         whole, name = table.units[symbol].forms["other"], paid_in.forms["other"] if paid_in else symbol
         return (of, whole.removeprefix(name)) if whole.startswith(name) else (symbol, "")
+    if "/" in under:
+        # "5 €/pers/day"
+        first, _, last = under.rpartition("/")
+        of, per = split_per(f"{of}/{first}", table, money)
+        return (of, per + split_per(f"/{last}", table, money=True)[1]) if per else (symbol, "")
     if under not in table.units:
         # "USD 20/mes": what is paid for may be any word.
         paid = (money or of in table.currencies) and len(under) > 1 and has_letters_only(under)

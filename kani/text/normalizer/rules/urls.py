@@ -11,6 +11,7 @@ from kani.text.normalizer.spoken import Piece, Verbalization
 from kani.text.normalizer.tables.table import LanguageTable
 from kani.text.normalizer.tokens import TokenCursor
 
+_LEVEL = re.compile(r"[A-Z]+\d")
 _URL = re.compile(
     r"(?P<scheme>[a-z][a-z+.-]{1,9}://)?(?P<www>www\.)?(?P<host>[^\s/?#@:]+)(?P<rest>[:/?#]\S*)?", re.I
 )
@@ -45,8 +46,8 @@ def address(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         return Verbalization(say_signs(core, start, table), token.core_end)
     if _PATH.fullmatch(core):
         return Verbalization(say_signs(core, start, table), token.core_end)
-    if core in table.units and len(core) > 1 and not core.isalpha():
-        # A unit without its number ("in km/h", "of m²").
+    if core in table.units and len(core) > 1 and not core.isalpha() and not _LEVEL.fullmatch(core):
+        # A unit without its number ("in km/h", "of m²"); "CM2" and "M3" are none.
         return Verbalization(
             (Piece(table.units[core].forms["other"], start, token.core_end),), token.core_end
         )

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from kani.text.normalizer.number_words.gender import Agreement
 from kani.text.normalizer.number_words.languages import number_words
-from kani.text.normalizer.tables.file import TableSection
+from kani.text.normalizer.tables.file import TableSection, in_any_case
 from kani.text.normalizer.tables.table import (
     Abbreviation,
     Acronyms,
@@ -65,7 +65,7 @@ def parse_table(language: str, file: TableSection) -> LanguageTable:
         ordinals_with_stop=stopped | unsure,
         unsure_of_ordinal=frozenset(unsure),
         fractions=_fractions(file.section("fractions")),
-        units={symbol: _unit(units, symbol) for symbol in units.key_names()},
+        units=in_any_case({symbol: _unit(units, symbol) for symbol in units.key_names()}),
         unit_contexts={symbol: _context(contexts.section(symbol)) for symbol in contexts.key_names()},
         per=per,
         currencies=_currencies(file.section("currencies")),

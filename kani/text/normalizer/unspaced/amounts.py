@@ -21,7 +21,7 @@ from kani.text.normalizer.unspaced.scan import Scan, UnspacedReading
 from kani.text.normalizer.unspaced.table import UnspacedTable
 
 _FRACTION = re.compile(r"(?:(?P<whole>\d{1,4}) )?(?P<numerator>\d{1,6})[/⁄](?P<denominator>\d{1,6})(?![\d/])")
-_PARTS_OF = re.compile(r"(\d{1,3})分の(\d{1,3})")
+_PARTS_OF = re.compile(r"(\d{1,8})分の(\d{1,3})")
 _MOST_PARTS = 4
 _TYRE = re.compile(r" ?Z?R\d\d")
 

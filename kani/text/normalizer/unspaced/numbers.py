@@ -92,6 +92,10 @@ def number(scan: Scan, at: int) -> UnspacedReading | None:
     if sign:
         below = sign == "-" and word in scan.table.temperatures
         said = (scan.table.numbers.below_zero if below else sign_name(sign, scan.table)) + said
+    if word in scan.table.currencies and len(word) > 2:
+        # "20USD"
+        end = place + len(word)
+        return UnspacedReading((Piece(said + scan.table.currencies[word].said, start, end),), end)
     end = place + len(word) if _takes(word, scan.table) else last.end
     return read(said, start, last.end, end, unit, scan)
 
@@ -263,6 +267,9 @@ def _is_one_by_one(scan: Scan, figures: Figures, word: str) -> bool:
         return True
     if len(figures.digits) > _LONGEST_ORDINAL and scan.before(figures.start).endswith(numbers.ordinal_after):
         # "第2024025期"
+        return True
+    if word == "折" and len(figures.digits) == 2 and figures.digits[-1] != "0":
+        # "85折"
         return True
     if (
         figures.decimals

@@ -27,7 +27,7 @@ _ENDING = dict.fromkeys(("g", "mg", "kg", "L", "mL", "ml", "mol"), _FORMULA) | {
 }
 """What may touch a unit: "100mLH₂O", "1h30min"."""
 _LONGEST_BEFORE = 16
-_BEHIND_COUNTER = re.compile(r"\d[^\W\da-zA-Z]{1,2} ?\Z")
+_BEHIND_COUNTER = re.compile(r"\d(?!(?:から|まで|[とやはがもの到至和或]) ?\Z)[^\W\da-zA-Z]{1,2} ?\Z")
 
 
 @dataclass(frozen=True, slots=True)

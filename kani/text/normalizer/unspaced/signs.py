@@ -47,7 +47,18 @@ def sign(scan: Scan, at: int) -> UnspacedReading | None:
     figure_follows = text[place : place + 1].isdecimal() or text[place : place + 1] in table.currencies
     start = at - (text[at - 1 : at] == " ")
     behind_number = scan.last_number in (at, start) or scan.ends_quantity(at)
-    if behind_number and figure_follows and mark in table.between_figures:
+    named = re.search(r"[A-Za-z]\d+\Z", scan.before(at))
+    if (
+        mark == "+"
+        and behind_number
+        and not named
+        and not figure_follows
+        and not text[at + 1 : at + 2].isascii()
+    ):
+        # "100+人"
+        return UnspacedReading((Piece(table.numbers.plus, at, at + 1),), at + 1, number=False)
+    sided = mark == "×" and (figure_follows or behind_number)
+    if (sided or (behind_number and figure_follows)) and mark in table.between_figures:
         spoken = table.between_figures[mark]
         if mark == "-" and not scan.in_sum:
             spoken = table.numbers.to

@@ -14,7 +14,7 @@ from typing import Annotated
 
 from kani.text.normalizer.number_words.ja import Counter, JapaneseNumbers
 from kani.text.normalizer.number_words.zh import ChineseNumbers
-from kani.text.normalizer.tables.file import TableSection, read_table_file
+from kani.text.normalizer.tables.file import TableSection, in_any_case, read_table_file
 
 UNSPACED_FOLDER = Path(__file__).parents[1] / "tables" / "unspaced"
 
@@ -144,7 +144,7 @@ def parse_unspaced_table(language: str, file: TableSection) -> UnspacedTable:
     between_figures, between_words = signs.section("between_figures"), signs.section("between_words")
     counters, counted = _counters(file.section("counters"))
     numbers, moments = _numbers(file.section("numbers")), file.section("moments").fill(Moments)
-    unit_names, currencies = _units(units), _currencies(file.section("currencies"))
+    unit_names, currencies = in_any_case(_units(units)), _currencies(file.section("currencies"))
     readings = file.section("readings").all_texts()
     ruby = markup.flag("ruby")
     behind = frozenset(

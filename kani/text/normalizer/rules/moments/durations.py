@@ -164,6 +164,7 @@ def prime(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     # Two single marks are a double one.
     doubled = token.suffix[:2] in _DOUBLED and not token.core.endswith(tuple(_FEET))
     match = _PRIMES.fullmatch(token.core + (_INCHES[0] if doubled else token.suffix[:1]))
+    match = match or _PRIMES.fullmatch(token.core)
     if (tall := _FEET_AND_INCHES.fullmatch(token.core + token.suffix[:1])) and table.language == "en":
         said = " foot ".join(table.number_words.cardinal(int(one)) for one in tall.groups())
         end = token.core_start + tall.end()
@@ -177,7 +178,7 @@ def prime(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         return None
     behind = cursor.token(1)
     short = behind.suffix[:2] in _DOUBLED and _FEW_INCHES.fullmatch(behind.core)
-    feet = table.language == "en" or short or _IN_INCHES.fullmatch(behind.core + behind.suffix[:1])
+    feet = table.language in ("en", "hi") or short or _IN_INCHES.fullmatch(behind.core + behind.suffix[:1])
     end = token.core_end + (len(match.group()) > len(token.core)) + doubled
     if inches and _is_timed(cursor, doubled and table.language != "en"):
         unit = table.units["s"]

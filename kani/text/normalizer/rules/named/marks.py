@@ -71,7 +71,8 @@ def factor(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     token = cursor.token()
     match = _FACTOR.fullmatch(token.core)
     name = table.signs.get("×")
-    if match is None or name is None or _COORDINATE.match(cursor.token(1).core):
+    after = cursor.token(1).core
+    if match is None or name is None or (after not in table.agreement.not_nouns and _COORDINATE.match(after)):
         return None
     said = f"{name} {table.number_words.cardinal(int(match[1]))}"
     return Verbalization((Piece(said, token.core_start, token.core_end),), token.core_end)

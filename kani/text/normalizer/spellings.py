@@ -1,0 +1,123 @@
+"""Spellings of numbers that become others, which the rules know: "12 500€", "+/-3", "15:3=5"."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Callable
+
+_SPACE = "[ \u00a0\u2009\u202f]"
+
+_PER = zip("de en es fr it pt hi".split(), "pro per por pour per por प्रति".split(), strict=True)
+_COUNTED = r"(\d(?: ?€| ?[^\W\d_]{1,12}\.?(?:/kg)?)?)"
+_ALONE = r"(?<![\dA-Za-z])(?<![\dA-Za-z] )"
+_HINDI = (("<", "से कम"), (">", "से ज़्यादा"), ("≤", "या कम"), ("≥", "या ज़्यादा"))
+_JAPANESE = (("<", "未満"), (">", "超"), ("≤", "以下"), ("≥", "以上"))
+_CHINESE = (("<", "小于"), (">", "大于"))
+
+_SPELLINGS: tuple[tuple[str, str, str], ...] = (
+    # "12 500€", "10 000-15 000", "1/50 000": a number in groups that more is joined to, as one word
+    (
+        "de en es fr it pt hi ar",
+        rf"(?<![\d.,/:'-])[1-9]\d{{0,2}}(?:{_SPACE}\d{{3}})+"
+        rf"(?=(?:[.,]\d{{1,2}})?(?:[€$£¥₹%‰°]|[-–][1-9]|[kK]?[mg][²³23]?\b|km/h))"
+        rf"|(?<=\d{{3}}[-–])[1-9]\d{{0,2}}(?:{_SPACE}\d{{3}})+(?!\d)|(?<=\b1/)[1-9]\d{{1,2}}(?:{_SPACE}\d{{3}})+(?!\d)",
+        "",
+    ),
+    ("zh ja", rf"(?<![\d.,/:-])[1-9]\d{{0,2}}(?:{_SPACE}\d{{3}}){{2,}}(?!\d|{_SPACE}\d)", ""),
+    ("", r"\+/[-−–](?= ?\d)", "±"),
+    # A division and a product of an equation
+    ("", r"(?<=\d)(\s?):(\s?\d[\d.,]*\s?=\s?[\dx?_-])", r"\1÷\2"),
+    ("", r"(?<=\d)·(?=\d[\d.,]*\s?=|10[⁻⁰¹²³⁴-⁹^])", "×"),
+    # "~ 40", but "π ≈ 3"
+    ("", r"(?:^|(?<=[^\W\d_][^\W\d_] )|(?<=[,.:;(] ))[~≈] (?=\d)", "~"),
+    # Sides of what is measured, and a diameter
+    ("de en es fr it pt hi ar", r"(\d(?:[cmk]?m|ft|in|[\"”″'’′]))[xX×](?=\d)", r"\1 x "),
+    ("de en es fr it pt hi", r"(?<=\d)X(?=[1-9])", "x"),
+    ("de en es fr it pt", r"([Øø⌀])(?=\d)", "Ø "),
+    ("zh ja", r"[ΦφØ⌀](?=\d)", "直径"),
+    ("zh ja", r"(?:(?<=[1-9米寸])|(?<=\d0)|(?<=[cm]m)|(?<=[\u3041-\u9fff])) ?[xX] ?(?=[1-9])", "×"),
+    # "230 V/50 Hz", "110/220V"
+    ("de en es fr it pt hi", r"(?<=\d)( ?V)/(?=\d+[.,]?\d* ?(?:Hz|A|W)\b)", r"\1, "),
+    ("", r"(?<=\b\d{3})/(?=\d{3}[vV]\b)", ", "),
+    # "195/65R15", "50k+", "850 € / mes", "-R$ 50", "R$ -50"
+    ("de en es fr it pt hi", r"\b(\d{3})/(\d\d) ?(?=Z?R\d\d\b)", r"\1 \2 "),
+    ("de en es fr it pt hi", r"(?<=\d[kKM])\+(?![\w+])", " +"),
+    ("de en es fr it pt hi", r"(?<=[€$£₹]) / (?=[^\W\d_])", "/"),
+    ("", r"(?<=[-−]R\$) (?=\d)|(?<=R\$) (?=[-−]\d)|(?<=[-−][€$£₹]) (?=\d)", ""),
+    ("en", r"\b(\d/\d)(?:rds?|ths?|nds?)\b", r"\1"),
+    ("es", r"(?<=[\w.] )1/(\d{1,2}) ?(?=h\b)", r"cada \1 "),
+    ("en", r"([£$€]\d[\d.,]*)pp\b", r"\1 pp"),
+    ("de", r"\bFr\.? (?=\d{1,4}[.,](?:\d\d|-)(?![\d.]| Uhr))", "CHF "),
+    # What compares stands after its number
+    *(
+        ("hi", rf"{_ALONE}{sign} ?(\d+(?:[.,]\d+)*%?(?: (?:साल|वर्ष|दिन|घंटे|मिनट|महीने|बार))?)", rf"\1 {said}")
+        for sign, said in _HINDI
+    ),
+    *(("ja", rf"{_ALONE}{sign} ?(\d+(?:[.,]\d+)*[歳人円点分%]?)", rf"\1{said}") for sign, said in _JAPANESE),
+    *(
+        ("zh", rf"(?:(?<=[a-z\d])|(?<![A-Za-z<])(?=.\d)){sign}(?=\d|[a-z](?![a-z>]))", said)
+        for sign, said in _CHINESE
+    ),
+    ("zh", r"(?<![A-Za-z\d/])([A-Za-ln-z])²", r"\1的二次方"),
+    ("ja", r"(?<![A-Za-z\d/])([A-Za-ln-z])²", r"\1ノニジョー"),
+    ("zh", r"(?<=\d)[wW](?=[+粉播人元块多次点赞阅个字浏])", "万"),
+    ("ja", r"(?<=[度割]\d)分", "ブ"),
+    ("ja", r"(?<=\d)万(?=分の\d)", "0000"),
+    ("zh ja", r"(?<=血[压圧])([:: ]?\d{2,3})/(?=\d{2,3})", r"\1、"),
+    ("it pt", r"\b([0-2])m(\d\d)\b", r"\1 m e \2"),
+    ("hi", r"(\d)['’′](\d{1,2})[\"”″]", r"\1 फ़ुट \2 इंच"),
+    # "12 g/100 g"
+    *(
+        (language, r"(?<=\d)( ?(?:k?g|mg|k?cal|kJ|kWh))/100 ?(?=g\b|ml\b|km\b)", rf"\1 {per} 100 ")
+        for language, per in _PER
+    ),
+    # "2 volte/die", "€ 780/mese"
+    ("it", r"\b[x×] ?(\d)/(?:die|giorno)\b", r"\1 volte al giorno"),
+    ("it", rf"{_COUNTED}/(giorno|mese|minuto|litro)\b", r"\1 al \2"),
+    ("it", rf"{_COUNTED}/(ora|anno)\b", r"\1 all'\2"),
+    ("it", rf"{_COUNTED}/die\b", r"\1 al giorno"),
+    # "1€20"
+    ("de es fr it pt", r"\b(\d{1,4})([€£$])(\d\d)\b", r"\1,\3 \2"),
+    ("de", r"(?<=\d)%-?(?=ig)", "prozent"),
+    # "3'50 €", "4^ edizione", "9 वीं"
+    ("es", r"(?<=\d)['’](?=\d(?![\d'’\"″])|\d\d ?(?:€|euros?\b))", ","),
+    ("it", r"(?<=\d)\^(?=[A-H]?(?:[\s,.;]|$))", "ª"),
+    ("hi", r"\b(\d{1,2})-(\d{1,2})(?= से(?:\s|$))", r"\1, \2"),
+    ("hi", r"(?<=\d)[ -](?=(?:वीं|वाँ|वां|वें)(?!\w))", ""),
+)
+"""Languages ("" for all), what is written there, and what it becomes; "" leaves out spaces and hyphens."""
+
+
+def respelled(
+    text: str, starts: tuple[int, ...], ends: tuple[int, ...], language: str
+) -> tuple[str, tuple[int, ...], tuple[int, ...]]:
+    """``text`` in the spellings that rules know; each new character stands for all that it replaces."""
+    for pattern, becomes in _patterns(language):
+        kept, done = "", 0
+        first: list[int] = []
+        last: list[int] = []
+        for found in pattern.finditer(text):
+            at, end = found.span()
+            new = becomes(found)
+            kept += text[done:at] + new
+            first += (*starts[done:at], *[starts[at]] * len(new))
+            last += (*ends[done:at], *[ends[end - 1]] * len(new))
+            done = end
+        if done:
+            text = kept + text[done:]
+            starts, ends = (*first, *starts[done:]), (*last, *ends[done:])
+    return text, starts, ends
+
+
+@functools.cache
+def _patterns(language: str) -> tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...]:
+    return tuple(
+        (re.compile(written), functools.partial(_spelled, becomes))
+        for languages, written, becomes in _SPELLINGS
+        if not languages or language in languages.split()
+    )
+
+
+def _spelled(becomes: str, found: re.Match[str]) -> str:
+    return found.expand(becomes) if becomes else re.sub(r"[\s-]", "", found.group())
