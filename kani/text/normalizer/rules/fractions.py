@@ -32,6 +32,8 @@ _STOPS = tuple(";.!?")
 _PARTITIVE = re.compile(r"d[eiao]|d[ae][sl]|del\w+|d['’].+|o[fn]|von|der")
 _BEFORE_MONTHS = frozenset("TÜV HU EZ MHD Erstzulassung MOT exp Exp expires".split())
 _LEAST_PAIR = 50
+_HOURS = (("24", "48"), ("48", "72"))
+"""Of deliveries."""
 _EVEN = frozenset((20, 50))
 """Of "20/20" and "50/50"."""
 _LEAST_SIZE, _LARGEST_SIZE = 30, 60
@@ -205,6 +207,8 @@ def _paired(cursor: TokenCursor, first: str, last: str, table: LanguageTable) ->
     )
     monthly = one <= _DOZEN < other and len(last) == 2 and previous.core in _BEFORE_MONTHS
     if tyre or pressure or monthly:
+        return f"{words.cardinal(one)} {words.cardinal(other)}"
+    if (first, last) in _HOURS:
         return f"{words.cardinal(one)} {words.cardinal(other)}"
     if (
         one >= _LEAST_PAIR

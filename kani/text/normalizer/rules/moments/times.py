@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 
+from kani.text.normalizer.rules.acronyms import common_words
 from kani.text.normalizer.rules.moments.dotted_times import (
     DOTTED_TIME,
     half_behind,
     half_of_day,
     is_dotted_time,
     is_english_time,
+    is_said_as_time,
 )
 from kani.text.normalizer.rules.numerals import DASHES, Numeral
 from kani.text.normalizer.rules.units import gender_of_forms, say_counted, unit_end
@@ -73,7 +75,7 @@ def time(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         last = Verbalization((Piece(alone[0], at, token.core_end),), token.core_end) if alone else None
     marked = _hour_of_mark(parts[3], table) or _hour_ofhalf_of_day(parts[3], table)
     if last is None and marked is not None:
-        said = f"{marked[0]} {marked[1] or ''}".rstrip()
+        said = f"{marked[0]} {_evening(parts[3], marked[1] or '', table)}".rstrip()
         last = Verbalization(
             (Piece(said, token.core_start + parts.start(3), token.core_end),), token.core_end
         )
@@ -82,7 +84,11 @@ def time(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     base = token.core_start
     return Verbalization(
         (
-            Piece(f"{first[0]} {first[1] or ''}".rstrip() + " ", base, base + parts.end(1)),
+            Piece(
+                f"{first[0]} {_evening(parts[1], first[1] or '', table)}".rstrip() + " ",
+                base,
+                base + parts.end(1),
+            ),
             Piece(f"{table.numbers.to} ", base + parts.start(2), base + parts.end(2)),
             *last.pieces,
         ),
@@ -128,7 +134,7 @@ def _two_ranges(cursor: TokenCursor, table: LanguageTable) -> Verbalization | No
     token = cursor.token()
     first, _, _ = token.core.partition("/")
     middle = token.core_start + len(first)
-    if not all(_RANGE.fullmatch(part) for part in token.core.split("/")):
+    if not all(_RANGE.fullmatch(part) or _TIME.fullmatch(part) for part in token.core.split("/")):
         return None
     said = time(TokenCursor([token_at(token.text, token.core_start, middle)], (), complete=True), table)
     with cursor.without_prefix(len(first) + 1):
@@ -176,6 +182,9 @@ def _time(cursor: TokenCursor, table: LanguageTable, written: str, start: int) -
         spoken, half, sharp = clock
     elif hour is not None and int(hour[1]) <= 24:
         half = half_of_day(hour[2] or "", table)
+        if hour[2] in ("a", "p") and is_said_as_time(cursor, table):
+            # "at 5p"
+            half, known = half_of_day(f"{hour[2]}m", table), True
         if hour[2] and (half is None or (hour[2] in table.units and not known)):
             return None
         spoken, sharp = _say_hour(int(hour[1]), table), True
@@ -197,10 +206,11 @@ def _time(cursor: TokenCursor, table: LanguageTable, written: str, start: int) -
             half, end = behind
             if clock is not None and sharp:
                 spoken = _say_hour(int(re.split(r"\D", written, maxsplit=1)[0]), table)
-    if half is None and clock is None and not known:
+    if half is None and clock is None and (not known or (table.times.hours and _counts_noun(cursor, table))):
         return None
     pieces = [Piece(spoken, start, token.core_end)]
     if half is not None:
+        half = _evening(written, half, table)
         return Verbalization((Piece(f"{spoken} {half}", start, end),), end)
     if (clock is not None or known) and cursor.is_adjacent(1) and cursor.token(1).core in table.times.marks:
         mark = cursor.token(1)
@@ -210,6 +220,12 @@ def _time(cursor: TokenCursor, table: LanguageTable, written: str, start: int) -
             spoken = table.times.hour_mark.format(hour=hour_said)
         pieces = [Piece(spoken, start, end)]
     return Verbalization(tuple(pieces), end)
+
+
+def _counts_noun(cursor: TokenCursor, table: LanguageTable) -> bool:
+    """True for "às 10 pessoas"."""
+    noun = cursor.token(1).core
+    return cursor.is_adjacent(1) and noun.islower() and noun not in common_words(table.language)
 
 
 def _minutes_and_seconds(
@@ -283,6 +299,12 @@ def _hour_of_mark(written: str, table: LanguageTable) -> tuple[str, str | None, 
     unit = table.units.get(hour[2])
     name = table.form(unit.forms, int(hour[1])) if unit is not None else ""
     return f"{table.number_words.cardinal(int(hour[1]), table.times.gender)} {name}".rstrip(), None, True
+
+
+def _evening(written: str, half: str, table: LanguageTable) -> str:
+    """The half of the day after a time, or the evening by its hour ("8pm" in the table)."""
+    hour = re.split(r"\D", written, maxsplit=1)[0].lstrip("0")
+    return table.times.halves.get(f"{hour}pm", half) if half == table.times.halves.get("pm") else half
 
 
 def _say_hour(hour: int, table: LanguageTable) -> str:
