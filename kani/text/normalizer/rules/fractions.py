@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 
 from kani.text.normalizer.rules.abbreviations import follows_number_sign
+from kani.text.normalizer.rules.acronyms import common_words
 from kani.text.normalizer.rules.moments.dates import is_loose
 from kani.text.normalizer.rules.numerals import (
+    DASHES,
     NUMBER,
     VULGAR_FRACTIONS,
     Numeral,
@@ -27,7 +29,9 @@ _LAW = re.compile(r"(\d{1,3}(?:[.,]\d{3})+)/(\d{4}|\d{2})")
 _TYRE = re.compile(r"Z?R\d{2}")
 _PRESSURES = frozenset(("TA", "PA", "BP", "RR"))
 _LAWS = frozenset("L Legge legge Ley ley Lei lei Loi loi Decreto decreto D.Lgs D.L RD".split())
-_DOZEN = 12
+_DOZEN, _THOUSAND = 12, 1000
+_USUAL = frozenset("16 24 25 32 48 64 72 100 128".split())
+"""Denominators of fractions above a dozen, and 24/7."""
 _STOPS = tuple(";.!?")
 _PARTITIVE = re.compile(r"d[eiao]|d[ae][sl]|del\w+|d['’].+|o[fn]|von|der")
 _BEFORE_MONTHS = frozenset("TÜV HU EZ MHD Erstzulassung MOT exp Exp expires".split())
@@ -173,6 +177,14 @@ def _numbered(cursor: TokenCursor, first: str, last: str, table: LanguageTable) 
     return f"{before} {table.web.signs.get('/', '')} {after}"
 
 
+def _is_added(cursor: TokenCursor, table: LanguageTable) -> bool:
+    """True beside a sign of arithmetic or before a unit, where figures are a part of something."""
+    near = cursor.previous().core, cursor.token(1).core
+    return not {"+", "=", "×", "x", *DASHES}.isdisjoint(near) or (
+        cursor.is_adjacent(1) and near[1] in table.units
+    )
+
+
 def _is_set(cursor: TokenCursor) -> bool:
     """True for the sets of a match with a slash, "6/4 4/6 7/6": at least one of them is no fraction."""
     near = [one.core for one in (cursor.previous(), cursor.token(), cursor.token(1))]
@@ -186,8 +198,15 @@ def _paired(cursor: TokenCursor, first: str, last: str, table: LanguageTable) ->
     following = cursor.token(1)
     rated = table.fractions.rated
     previous = cursor.previous()
-    small = following.core.islower() or table.agreement.capitals
-    counted = cursor.is_adjacent(1) and small and following.core.lower() not in rated
+    common = common_words(table.language)
+    noun = following.core[:1].isupper() if table.agreement.capitals else following.core.islower()
+    noun = (
+        noun
+        and len(following.core) > 1
+        and following.core not in common
+        and following.core.lower() not in rated
+    )
+    counted = cursor.is_adjacent(1) and (noun or _PARTITIVE.fullmatch(following.core) is not None)
     after = "" if cursor.token().suffix.endswith(_STOPS) else following.core.lower()
     near = {after, previous.core.lower() if previous.suffix in ("", ":") else ""}
     if counted and (_PARTITIVE.fullmatch(following.core) or other < _LEAST_RATING):
@@ -229,6 +248,15 @@ def _paired(cursor: TokenCursor, first: str, last: str, table: LanguageTable) ->
         return f"{words.cardinal(one)} {words.cardinal(other)}"
     if len(first) == 4 and len(last) == 2 and (one + 1) % 100 == other and 1900 <= one < 2100:
         return f"{words.year(one)} {words.cardinal(other)}"
+    if (
+        1 < one <= other
+        and _DOZEN < other < _THOUSAND
+        and last not in _USUAL
+        and not _is_added(cursor, table)
+    ):
+        # "lap 45/66", "18/20 right"
+        template = table.fractions.step if other % 10 else table.fractions.out_of
+        return template.format(numerator=words.cardinal(one), denominator=words.cardinal(other))
     return None
 
 
