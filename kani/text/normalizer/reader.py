@@ -68,7 +68,7 @@ def normalize(
     table = table_for(options.language) if options.language else None
     tokens = tokenize(text.text, options.lexicon, complete)
     if table is not None:
-        tokens = split_joined(tokens, table.acronyms.elided, table.abbreviations)
+        tokens = split_joined(tokens, table.acronyms.elided, table.abbreviations, table.dates.months)
     earlier = (
         tokenize(clean(preceding[-_MAX_PRECEDING:], options.language).text, None, True)
         if preceding and table

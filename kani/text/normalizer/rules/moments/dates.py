@@ -17,11 +17,16 @@ _NUMERALS = re.compile(r"(\d{1,2})(?:er|º|ª|°)?([/.-])(\d{1,2})\2(\d{4}|\d{2}
 _DAY_MONTH = re.compile(r"(\d{1,2})(?:er|[ºª])?([/.-])(\d{1,2})")
 _PADDED = re.compile(r"0[1-9]/\d\d|\d\d/0[1-9]")
 _ROMAN_MONTH = re.compile(r"(\d{1,2})([/.-])([IVX]{1,4})\2(\d{4})")
+_NAMED = re.compile(r"(\d{1,2})([/.-])([^\W\d_]{3,9})\.?(?:[/.-](\d{4}|\d{2}))?")
+_NAMED_YEAR = re.compile(r"([^\W\d_]{3,9})\.?[/-](\d{4}|\d{2})")
 _FIRST = re.compile("º|er/")
 _DAYS = re.compile(r"(?:[0-3]?\d[/–-]){1,4}[0-3]?\d")
 _MONTH_YEAR = re.compile(r"(\d{1,2})/(\d{4})")
 _DAY = re.compile(r"(\d{1,2})(\.?[^\W\d_]{1,2}|[ºª]|\.[ºª])?")
-_EXPIRY = re.compile(r"(0[1-9])/(2\d|3\d)")
+_EXPIRY = re.compile(r"(0[1-9]|1[0-2])/(2\d|3\d)")
+_EXPIRES = frozenset(
+    "caducidad caduca cad vence validez scad scadenza scade échéance expire exp validade haltbar mhd".split()
+)
 _NUMBER = re.compile(r"\d+")
 _YEAR = re.compile(r"1[1-9]\d\d|20\d\d")
 _CALENDAR_DATE = re.compile(r"\d{1,4}([/.-])\d{1,2}\1\d{1,4}")
@@ -53,6 +58,16 @@ def date(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     elif (found := _ROMAN_MONTH.fullmatch(core)) and (month := roman_value(found[3]) or 0):
         # "3-V-2024"
         spoken = _date(int(found[1]), month, found[4], cursor, table, calendar)
+    elif (found := _NAMED.fullmatch(core)) and (month := table.dates.months.get(found[3].lower(), 0)):
+        # "15-feb", "3/Mar/2024"
+        spoken = _date(int(found[1]), month, found[4] or "", cursor, table, calendar)
+    elif (found := _NAMED_YEAR.fullmatch(core)) and (month := table.dates.months.get(found[1].lower(), 0)):
+        # "abr/24"
+        name, year = table.dates.names[month - 1], table.number_words.year(_full_year(found[2]))
+        if table.dates.order == "mdy" and int(found[2]) <= _LONGEST_MONTH:
+            # "Mar-10" is as often a day.
+            year = table.number_words.cardinal(int(found[2]))
+        spoken = table.dates.month_year.format(month=name, year=year)
     elif found := _MONTH_YEAR.fullmatch(core):
         month = int(found[1])
         law = (
@@ -66,7 +81,7 @@ def date(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         if 1 <= month <= 12 and not law and 1100 <= int(found[2]) < 2100:
             name, year = table.dates.names[month - 1], table.number_words.year(int(found[2]))
             spoken = table.dates.month_year.format(month=name, year=year)
-    elif table.dates.order == "dmy" and (found := _EXPIRY.fullmatch(core)) and not _is_dated(cursor, table):
+    elif table.dates.order == "dmy" and (found := _EXPIRY.fullmatch(core)) and _expires(found, cursor, table):
         # "caduca 05/26"
         name, year = table.dates.names[int(found[1]) - 1], table.number_words.year(2000 + int(found[2]))
         spoken = table.dates.month_year.format(month=name, year=year)
@@ -79,6 +94,12 @@ def date(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     if spoken is None:
         return None
     return Verbalization((Piece(spoken, token.core_start, end),), end)
+
+
+def _expires(found: re.Match[str], cursor: TokenCursor, table: LanguageTable) -> bool:
+    """True for the month and year of "05/26", and of "12/25" after a word for how long something is good."""
+    near = {cursor.previous(back).core.lower() for back in (1, 2)}
+    return not _is_dated(cursor, table) if found[1][0] == "0" else not near.isdisjoint(_EXPIRES)
 
 
 def _is_dated(cursor: TokenCursor, table: LanguageTable) -> bool:
@@ -101,6 +122,8 @@ def _is_day_and_month(mark: str, cursor: TokenCursor, table: LanguageTable) -> b
         # "14/03" is no fraction; in "Page 02/10" a count.
         token, before = cursor.token(), cursor.previous()
         counted = follows_number_sign(cursor, table) or (before.core[:1].isupper() and not before.suffix)
+        # "de 30/9 a 4/10"
+        known = known or (len(previous) < len("from") and is_loose(cursor.previous(2).core, table))
         padded = _PADDED.fullmatch(token.core) is not None and not counted
         return known or padded or _FIRST.search(token.core) is not None
     if mark == "-":
@@ -126,7 +149,7 @@ def loose(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "30/5", "1/6-30/6", German "1.6.–30.6.": dates, as the figures are no usual fraction."""
     token = cursor.token()
     said: list[str | None] = []
-    days = re.split(f"[{DASHES}]", token.core)
+    days = re.split(rf"[{DASHES}]|(?<=\.)/", token.core)
     stopped = bool(table.ordinals_with_stop) and len(days) > 1 and days[0].endswith(".")
     if len(days) > len(("1/6", "30/6")) or not (stopped or any(is_loose(day, table) for day in days)):
         return None
@@ -140,7 +163,9 @@ def loose(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         said.append(_date(*_in_order(part[1], part[3], table), year, cursor, table, None) if part else None)
     stop = stopped and token.suffix.startswith(".") and (token.suffix != "." or not _ends_sentence(cursor))
     end = token.core_end + stop
-    spoken = f" {table.numbers.to} ".join(filter(None, said))
+    # "24./25.12."
+    joiner = table.signs.get("&", "") if "/" in token.core and stopped else table.numbers.to
+    spoken = f" {joiner} ".join(filter(None, said))
     return Verbalization((Piece(spoken, token.core_start, end),), end) if all(said) else None
 
 
@@ -198,9 +223,12 @@ def _date(
     day_words = _say_day(day, cursor, table)
     if not year:
         return dates.day_month.format(day=day_words, month=name)
-    full = int(year) + (0 if len(year) == 4 else 2000 if int(year) < 70 else 1900)
-    spoken = dates.date.format(day=day_words, month=name, year=table.number_words.year(full))
+    spoken = dates.date.format(day=day_words, month=name, year=table.number_words.year(_full_year(year)))
     return f"{spoken} {calendar.said}" if calendar is not None else spoken
+
+
+def _full_year(year: str) -> int:
+    return int(year) + (0 if len(year) == 4 else 2000 if int(year) < 50 else 1900)
 
 
 def _say_day(day: int, cursor: TokenCursor, table: LanguageTable) -> str:
