@@ -25,8 +25,8 @@ _COMPATIBLE = re.compile(
     "\u02b0-\u02b8\u02e0-\u02e3\u1d2c-\u1d6a\u1d9b-\u1dbf\u2102\u2103\u2109-\u2113\u2115\u2119-\u211d\u2124\u2128\u212a-\u2134\u2139"
     "\u2160-\u2188\U0001d400-\U0001d7ff\U0001f130-\U0001f149]"
 )
-# "4.5 ★" and "a 5* hotel", and the character of the stars that tables name.
-_STARS = re.compile(r"((?<=\d) ?)[★⭐](?![★☆⭐])|((?<![\d.,*][2-5])(?<=[2-5]))\*(?=[\s,;.)]|$)")
+# "4.5 ★", and the character of the stars that tables name.
+_STARS = re.compile(r"(?:(?<=\d)|(?<=\d ))[★⭐](?![★☆⭐])")
 _HAVING_STARS = frozenset("es en fr it pt de hi zh".split())
 _DINGBAT_FIGURES = re.compile("[\u2776-\u2793]")
 # The languages that have letters of U+1E00 to 1EFF, or đ, themselves.
@@ -52,8 +52,8 @@ def clean(written: str, language: str = "") -> CleanText:
     and an accent are one "é" to the engine. A paragraph that ends without a mark gets a full stop.
     """
     bases = _base_letters(language.partition("-")[0])
-    if language.partition("-")[0] in _HAVING_STARS and written.count("*") < 2:
-        written = _STARS.sub(r"\1\2⋆", written)
+    if language.partition("-")[0] in _HAVING_STARS:
+        written = _STARS.sub("⋆", written)
     if all(map(_is_unchanged, set(written))) and bases.keys().isdisjoint(map(ord, written)):
         return CleanText(written, tuple(range(len(written))), tuple(range(1, len(written) + 1)))
     kept: list[str] = []

@@ -149,7 +149,8 @@ def _compound(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None
 def _law(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "Lei nº 8.078/90": a number in groups, and its year."""
     token = cursor.token()
-    match = _LAW.fullmatch(token.core) if follows_number_sign(cursor, table) else None
+    named = follows_number_sign(cursor, table) or cursor.previous().core in _LAWS
+    match = _LAW.fullmatch(token.core) if named else None
     numeral = parse_numeral(match[1], table) if match else None
     if match is None or numeral is None or numeral.decimals:
         return None
@@ -246,8 +247,8 @@ def _paired(cursor: TokenCursor, first: str, last: str, table: LanguageTable) ->
         or (_GAMES.fullmatch(f"{first}/{last}") and _is_set(cursor))
     ):
         return f"{words.cardinal(one)} {words.cardinal(other)}"
-    if len(first) == 4 and len(last) == 2 and (one + 1) % 100 == other and 1900 <= one < 2100:
-        return f"{words.year(one)} {words.cardinal(other)}"
+    if len(first) == 4 and (one + 1) in (other, one // 100 * 100 + other) and 1900 <= one < 2100:
+        return f"{words.year(one)} {words.cardinal(other) if len(last) == len('25') else words.year(other)}"
     if (
         1 < one <= other
         and _DOZEN < other < _THOUSAND

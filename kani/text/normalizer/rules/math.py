@@ -35,7 +35,7 @@ alpha α beta β gamma γ delta δ epsilon ε theta θ lambda λ mu μ pi π rho
 """.split()
 _TEX_SIGNS = dict(zip(_TEX_WORDS[::2], _TEX_WORDS[1::2], strict=True))
 _TYPESETTING = frozenset("frac dfrac tfrac left right mathrm mathbf text operatorname quad big Big".split())
-_TIMES = re.compile(rf"[:hH{DASHES}]")
+_TIMES = re.compile(rf"[{DASHES}:hH]")
 _TERM = re.compile(r"\d{0,3}[xyz]")
 _SHUT_OUT = re.compile(r"0[x×]\d|\d[x×]0")
 _SQUARE, _CUBE = "2", "3"

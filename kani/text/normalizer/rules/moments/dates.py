@@ -8,6 +8,7 @@ from kani.text.normalizer.rules.abbreviations import follows_number_sign
 from kani.text.normalizer.rules.acronyms import common_words, roman_value
 from kani.text.normalizer.rules.numerals import DASHES
 from kani.text.normalizer.rules.ordinals import form
+from kani.text.normalizer.rules.units import unit_end
 from kani.text.normalizer.spoken import Piece, Verbalization
 from kani.text.normalizer.tables.table import LanguageTable, OtherCalendar
 from kani.text.normalizer.tokens import Token, TokenCursor
@@ -357,7 +358,7 @@ def era(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     mark, end = match[2], token.core_end
     as_year = mark != "" and 1900 <= int(match[1]) < 2100
     if not mark and cursor.is_adjacent(1):
-        mark, end = cursor.token(1).core, cursor.token(1).core_end
+        mark, end = cursor.token(1).core, unit_end(cursor, 1, table)
     calendar = table.dates.calendars.get(mark)
     if calendar is None:
         return None
