@@ -247,7 +247,7 @@ def _paired(cursor: TokenCursor, first: str, last: str, table: LanguageTable) ->
         or (_GAMES.fullmatch(f"{first}/{last}") and _is_set(cursor))
     ):
         return f"{words.cardinal(one)} {words.cardinal(other)}"
-    if len(first) == 4 and (one + 1) in (other, one // 100 * 100 + other) and 1900 <= one < 2100:
+    if len(first) == 4 and (one + 1) in (other, one // 100 * 100 + other) and 1600 <= one < 2100:
         return f"{words.year(one)} {words.cardinal(other) if len(last) == len('25') else words.year(other)}"
     if (
         1 < one <= other

@@ -18,8 +18,8 @@ _NUMERALS = re.compile(r"(\d{1,2})(?:er|º|ª|°)?([/.-])(\d{1,2})\2(\d{4}|\d{2}
 _DAY_MONTH = re.compile(r"(\d{1,2})(?:er|[ºª])?([/.-])(\d{1,2})")
 _PADDED = re.compile(r"0[1-9]/\d\d|\d\d/0[1-9]")
 _ROMAN_MONTH = re.compile(r"(\d{1,2})([/.-])([IVX]{1,4})\2(\d{4})")
-_NAMED = re.compile(r"(\d{1,2})([/.-])([^\W\d_]{3,9})\.?(?:[/.-](\d{4}|\d{2}))?")
-_NAMED_YEAR = re.compile(r"([^\W\d_]{3,9})\.?[/-](\d{4}|\d{2})")
+_NAMED = re.compile(rf"(\d{{1,2}})([{DASHES}/.])([^\W\d_]{{3,9}})\.?(?:[/.-](\d{{4}}|\d{{2}}))?")
+_NAMED_YEAR = re.compile(rf"([^\W\d_]{{3,9}})\.?[{DASHES}/](\d{{4}}|\d{{2}})")
 _FIRST = re.compile("º|er/")
 _DAYS = re.compile(r"(?:[0-3]?\d[/–-]){1,4}[0-3]?\d")
 _MONTH_YEAR = re.compile(r"(\d{1,2})/(\d{4})")
@@ -60,6 +60,13 @@ def date(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         # "3-V-2024"
         spoken = _date(int(found[1]), month, found[4], cursor, table, calendar)
     elif (found := _NAMED.fullmatch(core)) and (month := table.dates.months.get(found[3].lower(), 0)):
+        before = cursor.previous()
+        if before.core.lower() in table.dates.months and not before.suffix.strip(".") and found[2] != "/":
+            # "Dec 24-Jan 2"
+            spoken = (
+                f"{_say_day(int(found[1]), cursor, table)} {table.numbers.to} {table.dates.names[month - 1]}"
+            )
+            return Verbalization((Piece(spoken, token.core_start, end),), end)
         # "15-feb", "3/Mar/2024"
         spoken = _date(int(found[1]), month, found[4] or "", cursor, table, calendar)
     elif (found := _NAMED_YEAR.fullmatch(core)) and (month := table.dates.months.get(found[1].lower(), 0)):
@@ -69,6 +76,11 @@ def date(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
             # "Mar-10" is as often a day.
             year = table.number_words.cardinal(int(found[2]))
         spoken = table.dates.month_year.format(month=name, year=year)
+        last = table.dates.months.get(cursor.token(1).core.lower()) if cursor.is_adjacent(1) else None
+        if last and "/" not in core:
+            # "24 dic-12 ene"
+            spoken = f"{name} {table.numbers.to} {_date(int(found[2]), last, '', cursor, table, None)}"
+            end = unit_end(cursor, 1, table)
     elif found := _MONTH_YEAR.fullmatch(core):
         month = int(found[1])
         law = (
@@ -123,8 +135,11 @@ def _is_day_and_month(mark: str, cursor: TokenCursor, table: LanguageTable) -> b
         # "14/03" is no fraction; in "Page 02/10" a count.
         token, before = cursor.token(), cursor.previous()
         counted = follows_number_sign(cursor, table) or (before.core[:1].isupper() and not before.suffix)
-        # "de 30/9 a 4/10"
-        known = known or (len(previous) < len("from") and is_loose(cursor.previous(2).core, table))
+        # "30/9 a 4/10", "01/02 a 28/02", "7/11 को"
+        behind = cursor.token(1).core if cursor.is_adjacent(1) else ""
+        beside = (previous, cursor.previous(2).core), (behind, cursor.token(2).core)
+        until = any(word.isalpha() and len(word) < 4 and is_loose(other, table) for word, other in beside)
+        known = known or until or behind == "को"
         padded = _PADDED.fullmatch(token.core) is not None and not counted
         return known or padded or _FIRST.search(token.core) is not None
     if mark == "-":

@@ -26,11 +26,11 @@ _TIMED = (
     ),
     # 2:45:30 and 1:23.456, which are no times of day
     re.compile(
-        r"(?:(?P<hours>0?0|\d):)?(?P<minutes>[0-5]?\d):(?P<seconds>[0-5]\d(?P<mark>[.,]\d{2,3})?)(?P<rest>)"
+        r"(?:(?P<hours>0?0|\d):)?(?P<minutes>[0-5]?\d):(?P<seconds>[0-5]\d(?P<mark>[.,]\d{2,3}|(?<=[2-9]:\d\d)[.,]\d)?)(?P<rest>)"
     ),
 )
 _HOURS, _SECONDS = re.compile(r"\d{1,3}(?:h|hrs?|H)"), re.compile(r"\d{1,2}(?:s|sec|seg)")
-_HOUR_MARKS = frozenset(("h", "hs", "hrs", "hr", "H", "Std", "horas", "hours", "heures", "ore", "Stunden"))
+HOUR_MARKS = frozenset(("h", "hs", "hrs", "hr", "H", "Std", "horas", "hours", "heures", "ore", "Stunden"))
 _EVERY = re.compile(r"(?P<what>c?)/(?P<number>\d{1,2})(?P<h>hs?|H)?")
 _OFTEN_EACH = re.compile(r"[qQ](\d{1,2})(?:[-–](\d{1,2}))?[hH]")
 _MINUTES = re.compile(r"(\d{1,2}):([0-5]\d)")
@@ -50,7 +50,6 @@ _DOUBLED = ("''", "’’", "′′")
 _MINUTE = re.compile(rf"\d{{1,3}}[{_FEET}]")
 _MINUTES_SECONDS = re.compile(rf"\d{{1,2}}[{_FEET}](\d\d)[{_INCHES}]?")
 _SECOND = re.compile(rf"\d{{1,2}}[{_FEET}{_INCHES}]")
-_PADDED = re.compile("0[1-9]")
 _LAST_INCH = 11
 _FEW_INCHES = re.compile(r"[1-9]|1[01]")
 _LATER = frozenset(("a", "à", "+"))
@@ -68,16 +67,6 @@ def duration(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "1h30m", the "20m" of "1h 20m" and of "20m 30s", "5m left": hours, minutes and seconds."""
     token = cursor.token()
     closed = token.suffix.startswith(("'", "’", "′"))
-    if _PADDED.fullmatch(token.core) and cursor.previous().core in _HOUR_MARKS:
-        # "3 h 05 min"
-        if not (cursor.previous(2).core.isdecimal() and not cursor.previous().suffix.strip(".")):
-            return None
-        unit = table.units["min"]
-        named = _names_time(cursor, table)
-        said = table.number_words.cardinal(int(token.core), gender_of_forms(unit.forms, table))
-        said += f" {table.form(unit.forms, int(token.core))}" if named else ""
-        end = unit_end(cursor, 1, table) if named else token.core_end
-        return Verbalization((Piece(said, token.core_start, end),), end)
     match = _DURATION.fullmatch(f"{token.core}'" if closed and "h" in token.core else token.core)
     if match is None or not any(match.groups()):
         return None
@@ -86,7 +75,7 @@ def duration(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         # "20m" and "30s" by themselves are metres and seconds.
         before, after = cursor.previous(), cursor.token(1)
         part_of = not before.suffix and _HOURS.fullmatch(before.core) is not None
-        part_of = part_of or before.core in _HOUR_MARKS or _SECONDS.fullmatch(after.core) is not None
+        part_of = part_of or before.core in HOUR_MARKS or _SECONDS.fullmatch(after.core) is not None
         if not minutes or not (part_of or after.core.lower() in table.times.minutes_before):
             return None
     elif hours and not minutes and not seconds:
@@ -159,7 +148,7 @@ def during(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
 
 
 def _is_hour(cursor: TokenCursor, ahead: int) -> bool:
-    return cursor.is_adjacent(ahead) and cursor.token(ahead).core in _HOUR_MARKS
+    return cursor.is_adjacent(ahead) and cursor.token(ahead).core in HOUR_MARKS
 
 
 def added(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
@@ -286,14 +275,10 @@ def _timed(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     elif table.times.hours and table.times.hours.get("one") == table.units["h"].forms.get("one"):
         return None
     end = token.core_start + match.end()
-    end = unit_end(cursor, 1, table) if match.re is _TIMED[2] and _names_time(cursor, table) else end
+    unit = table.units.get(behind.core) if match.re is _TIMED[2] and cursor.is_adjacent(1) else None
+    if unit is not None and unit.forms in [table.units[one].forms for one in ("h", "min", "s")]:
+        end = unit_end(cursor, 1, table)
     return None if clock else Verbalization(tuple(_parts(match, token.core_start, table)), end)
-
-
-def _names_time(cursor: TokenCursor, table: LanguageTable) -> bool:
-    """True before a unit of time."""
-    unit = table.units.get(cursor.token(1).core) if cursor.is_adjacent(1) else None
-    return unit is not None and unit.forms in [table.units[one].forms for one in ("h", "min", "s")]
 
 
 def _parts(match: re.Match[str], at: int, table: LanguageTable) -> list[Piece]:

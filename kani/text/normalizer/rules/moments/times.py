@@ -55,7 +55,7 @@ def time(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         and parts[1].isdecimal()
         and DOTTED_TIME.fullmatch(parts[3])
         and (
-            cursor.previous().core.lower() in table.dates.days
+            cursor.previous().core.lower() in table.dates.days | table.times.after
             or (cursor.is_adjacent(1) and cursor.token(1).core in table.times.marks)
         )
     ):

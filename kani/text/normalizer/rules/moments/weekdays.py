@@ -208,7 +208,7 @@ def _is_one_of_two(cursor: TokenCursor, table: LanguageTable) -> bool:
 
 def _is_joiner(token: Token) -> bool:
     core = token.text[token.start : token.end].rstrip(".")
-    return core in (*DASHES, "—", "/", "&", "से") or (
+    return core in (*DASHES, "—", "/", "&", "+", "से") or (
         core.isalpha() and (core.islower() or core.isupper()) and len(core) <= _LONGEST_JOINER
     )
 
@@ -216,7 +216,16 @@ def _is_joiner(token: Token) -> bool:
 def _is_sure(first: Token, last: Token, joiner: Token, table: LanguageTable) -> bool:
     """True if two names with a word between them are weekdays; in small letters both may be other words."""
     marked = all(one.suffix.startswith(".") or one.core[0].isupper() for one in (first, last))
-    return marked or not joiner.core.isalpha() or joiner.core in (table.numbers.to, *table.dates.after)
+    return (
+        marked
+        or not joiner.core.isalpha()
+        or joiner.core
+        in (
+            table.numbers.to,
+            table.signs.get("&"),
+            *table.dates.after,
+        )
+    )
 
 
 def _is_after(cursor: TokenCursor, name: str, table: LanguageTable) -> bool:
