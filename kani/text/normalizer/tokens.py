@@ -25,7 +25,7 @@ _MARKS = rf"[{_UNSPACED}][{_UNSPACED}{re.escape(CLOSERS + MASK)}]*"
 _WORD = re.compile(rf"—+|{CODE_BLOCK}|[^\s—{CODE_BLOCK}{_UNSPACED}]+(?:{_MARKS})?|{_MARKS}")
 _OPENERS = OPENERS + "»›*_`"
 _JOINED = re.compile(
-    r"(?P<elided>[^\W\d_]{1,8})['’](?=[^\W_a-zß-öø-ÿ])|(?P<number>[^\W\d_]{1,3}\.?[°º])(?=\d)"
+    r"(?P<elided>[^\W\d_]{1,8})['’](?=[^\W_a-zß-öø-ÿ])|(?P<number>[^\W\d_]{1,3}(?:\.?[°º]|\.))(?=\d)"
 )
 _ELIDED = re.compile(r"(?P<elided>[^\W\d_]{1,8})['’](?P<rest>[a-zß-öø-ÿ]{2,8})$")
 _HALF = re.compile(r"(?:[AaPp]\.?[Mm]\.?)(?=[-–]\d{1,2}(?:[:.]\d\d)?)")

@@ -199,14 +199,9 @@ def _paired(cursor: TokenCursor, first: str, last: str, table: LanguageTable) ->
     following = cursor.token(1)
     rated = table.fractions.rated
     previous = cursor.previous()
-    common = common_words(table.language)
     noun = following.core[:1].isupper() if table.agreement.capitals else following.core.islower()
-    noun = (
-        noun
-        and len(following.core) > 1
-        and following.core not in common
-        and following.core.lower() not in rated
-    )
+    noun = noun and len(following.core) > 1 and following.core.lower() not in rated
+    noun = noun and following.core not in common_words(table.language)
     counted = cursor.is_adjacent(1) and (noun or _PARTITIVE.fullmatch(following.core) is not None)
     after = "" if cursor.token().suffix.endswith(_STOPS) else following.core.lower()
     near = {after, previous.core.lower() if previous.suffix in ("", ":") else ""}

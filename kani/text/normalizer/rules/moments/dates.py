@@ -19,7 +19,7 @@ _DAY_MONTH = re.compile(r"(\d{1,2})(?:er|[ºª])?([/.-])(\d{1,2})")
 _PADDED = re.compile(r"0[1-9]/\d\d|\d\d/0[1-9]")
 _ROMAN_MONTH = re.compile(r"(\d{1,2})([/.-])([IVX]{1,4})\2(\d{4})")
 _NAMED = re.compile(rf"(\d{{1,2}})([{DASHES}/.])([^\W\d_]{{3,9}})\.?(?:[/.-](\d{{4}}|\d{{2}}))?")
-_NAMED_YEAR = re.compile(rf"([^\W\d_]{{3,9}})\.?[{DASHES}/](\d{{4}}|\d{{2}})")
+_NAMED_YEAR = re.compile(rf"([^\W\d_]{{3,9}})\.?[{DASHES}/](\d{{4}}|\d{{1,2}})")
 _FIRST = re.compile("º|er/")
 _DAYS = re.compile(r"(?:[0-3]?\d[/–-]){1,4}[0-3]?\d")
 _MONTH_YEAR = re.compile(r"(\d{1,2})/(\d{4})")
@@ -81,6 +81,8 @@ def date(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
             # "24 dic-12 ene"
             spoken = f"{name} {table.numbers.to} {_date(int(found[2]), last, '', cursor, table, None)}"
             end = unit_end(cursor, 1, table)
+        elif len(found[2]) == 1:
+            return None
     elif found := _MONTH_YEAR.fullmatch(core):
         month = int(found[1])
         law = (
@@ -150,7 +152,10 @@ def _is_day_and_month(mark: str, cursor: TokenCursor, table: LanguageTable) -> b
         dated = table.dates.order == "dmy" and last <= _MONTHS < first <= _LONGEST_MONTH
         return known and dated and not counted and following not in _PARTITIVE
     if mark != "." or not table.ordinals_with_stop:
-        return False
+        # "le 03.04"
+        padded = _PADDED.fullmatch(cursor.token().core.replace(".", "/")) is not None
+        measured = cursor.is_adjacent(1) and cursor.token(1).core in table.units
+        return mark == "." and known and padded and not measured and table.dates.order == "dmy"
     following = cursor.token(1).core
     if cursor.is_adjacent(1) and (following in table.times.marks or following in table.units):
         # "ab 7.30 Uhr"

@@ -26,7 +26,7 @@ _HALF_TIME = re.compile(r"\d{1,2}\.\d{2}[ap]\.?m", re.IGNORECASE)
 _HOUR = re.compile(r"(\d{1,2})([^\W\d_][^\W\d]{0,3}(?:\.[^\W\d]{1,2})?)?")
 _RANGE = re.compile(rf"(.+?)([{DASHES}])(.+)")
 _FOUR_FIGURES = re.compile(r"([01]\d|2[0-3])([0-5]\d)")
-_TEN = 10
+_TEN, _FEW = 10, 3
 _HOURS_RANGE = re.compile(rf"(\d{{1,2}})[{DASHES}](\d{{1,2}})")
 _EARLIEST, _LAST_HOUR = 7, 24
 _TRAINS = frozenset("to train service bus flight ferry departure".split())
@@ -63,10 +63,14 @@ def time(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         parts = _RANGE.fullmatch(token.core.replace(".", ":"))
     if table.language == "de" and (hours := _german_hours(cursor, table)) is not None:
         return hours
-    if parts is None or not (":" in parts[0] or parts[1][-1].isalpha() or parts[3][-1].isalpha()):
+    if parts is None or not (
+        re.search("[:hH]\\d", parts[0]) or parts[1][-1].isalpha() or parts[3][-1].isalpha()
+    ):
         return None
     first = _hour_of_mark(parts[1], table) or _clock(parts[1], table, hour_alone=True)
     first = first or _hour_ofhalf_of_day(parts[1], table)
+    # "noon-1pm"
+    first = first or ((parts[1], None, True) if parts[1].isalpha() and len(parts[1]) > _FEW else None)
     last = _time(cursor, table, parts[3], token.core_start + parts.start(3))
     if last is None and ":" in parts[1] and parts[3].isdecimal() and first is not None:
         # "1:30-3"
@@ -82,13 +86,10 @@ def time(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     if first is None or last is None:
         return None
     base = token.core_start
+    early = f"{first[0]} {_evening(parts[1], first[1] or '', table)}".rstrip()
     return Verbalization(
         (
-            Piece(
-                f"{first[0]} {_evening(parts[1], first[1] or '', table)}".rstrip() + " ",
-                base,
-                base + parts.end(1),
-            ),
+            Piece(f"{early} ", base, base + parts.end(1)),
             Piece(f"{table.numbers.to} ", base + parts.start(2), base + parts.end(2)),
             *last.pieces,
         ),

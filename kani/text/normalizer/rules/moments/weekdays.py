@@ -216,16 +216,8 @@ def _is_joiner(token: Token) -> bool:
 def _is_sure(first: Token, last: Token, joiner: Token, table: LanguageTable) -> bool:
     """True if two names with a word between them are weekdays; in small letters both may be other words."""
     marked = all(one.suffix.startswith(".") or one.core[0].isupper() for one in (first, last))
-    return (
-        marked
-        or not joiner.core.isalpha()
-        or joiner.core
-        in (
-            table.numbers.to,
-            table.signs.get("&"),
-            *table.dates.after,
-        )
-    )
+    words = (table.numbers.to, table.signs.get("&"), *table.dates.after)
+    return marked or not joiner.core.isalpha() or joiner.core in words
 
 
 def _is_after(cursor: TokenCursor, name: str, table: LanguageTable) -> bool:

@@ -16,7 +16,7 @@ _RANKING = re.compile(r"(\d{1,2})([/.])(\d)")
 _SET = re.compile(r"[0-7][-/][0-7]")
 _NEAR, _AHEAD = 5, 3
 _INNINGS = re.compile(r"(\d{1,3})/(\d{1,2})")
-_LAST_WICKET, _MANY_RUNS = 10, 100
+_LAST_WICKET = 10
 
 
 def move(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
@@ -60,9 +60,7 @@ def innings(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     match = _INNINGS.fullmatch(token.core) if fractions.innings else None
     if match is None or not int(match[2]) <= _LAST_WICKET < int(match[1]):
         return None
-    # "were 186/4 at tea"
-    batted = int(match[1]) >= _MANY_RUNS and cursor.previous().core in ("were", "was", "are", "reached", "on")
-    if not batted and fractions.innings_near.isdisjoint(map(str.lower, words_near(cursor, table, _NEAR))):
+    if fractions.innings_near.isdisjoint(map(str.lower, words_near(cursor, table, _NEAR))):
         return None
     said = fractions.innings.format(runs=words.cardinal(int(match[1])), wickets=words.cardinal(int(match[2])))
     return Verbalization((Piece(said, token.core_start, token.core_end),), token.core_end)
