@@ -37,7 +37,11 @@ _PARTITIVE = re.compile(r"d[eiao]|d[ae][sl]|del\w+|d['’].+|o[fn]|von|der")
 _BEFORE_MONTHS = frozenset("TÜV HU EZ MHD Erstzulassung MOT exp Exp expires".split())
 _LEAST_PAIR = 50
 _HOURS = (("24", "48"), ("48", "72"))
-"""Of deliveries."""
+_SPANS = frozenset(
+    """days weeks months years días semanas meses años jours semaines mois ans giorni settimane mesi anni dias
+    anos Tage Tagen Wochen Monate Monaten Jahre Jahren""".split()
+)
+"""What two figures count one after the other: "2/3 días", "24/48 ore"."""
 _EVEN = frozenset((20, 50))
 """Of "20/20" and "50/50"."""
 _LEAST_SIZE, _LARGEST_SIZE = 30, 60
@@ -223,7 +227,9 @@ def _paired(cursor: TokenCursor, first: str, last: str, table: LanguageTable) ->
     monthly = one <= _DOZEN < other and len(last) == 2 and previous.core in _BEFORE_MONTHS
     if tyre or pressure or monthly:
         return f"{words.cardinal(one)} {words.cardinal(other)}"
-    if (first, last) in _HOURS:
+    label = previous.core.lower()
+    labelled = not table.numbers.labels.isdisjoint((label, label.rstrip("s")))
+    if (first, last) in _HOURS or (other == one + 1 and (labelled or following.core in _SPANS)):
         return f"{words.cardinal(one)} {words.cardinal(other)}"
     if (
         one >= _LEAST_PAIR

@@ -70,10 +70,9 @@ def date(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         # "15-feb", "3/Mar/2024"
         spoken = _date(int(found[1]), month, found[4] or "", cursor, table, calendar)
     elif (found := _NAMED_YEAR.fullmatch(core)) and (month := table.dates.months.get(found[1].lower(), 0)):
-        # "abr/24"
         name, year = table.dates.names[month - 1], table.number_words.year(_full_year(found[2]))
         if table.dates.order == "mdy" and int(found[2]) <= _LONGEST_MONTH:
-            # "Mar-10" is as often a day.
+            # "Mar-10" is as often a day as "abr/24" is a year.
             year = table.number_words.cardinal(int(found[2]))
         spoken = table.dates.month_year.format(month=name, year=year)
         last = table.dates.months.get(cursor.token(1).core.lower()) if cursor.is_adjacent(1) else None

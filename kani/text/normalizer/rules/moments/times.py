@@ -46,6 +46,7 @@ def time(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         and DOTTED_TIME.fullmatch(parts[1])
         and (
             table.numbers.decimal == ","
+            or (cursor.is_adjacent(1) and cursor.token(1).core in table.times.marks)
             or _hour_ofhalf_of_day(parts[3], table)
             or _HALF_TIME.fullmatch(parts[3])
             or (DOTTED_TIME.fullmatch(parts[3]) and is_english_time(cursor, table, parts[1]))
@@ -299,6 +300,7 @@ def _hour_of_mark(written: str, table: LanguageTable) -> tuple[str, str | None, 
         return None
     unit = table.units.get(hour[2])
     name = table.form(unit.forms, int(hour[1])) if unit is not None else ""
+    name = "Uhr" if table.language == "de" else name
     return f"{table.number_words.cardinal(int(hour[1]), table.times.gender)} {name}".rstrip(), None, True
 
 
