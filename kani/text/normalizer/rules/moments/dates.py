@@ -84,13 +84,10 @@ def date(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
             return None
     elif found := _MONTH_YEAR.fullmatch(core):
         month = int(found[1])
-        law = (
-            cursor.previous().core[:1].isupper()
-            and cursor.previous(2).core != ""
-            and not cursor.previous().suffix
-        )
-        law = law and cursor.previous().core.lower() not in table.dates.after
-        stopped = cursor.previous().suffix == "." and f"{cursor.previous().core}." in table.abbreviations
+        before = cursor.previous()
+        law = before.core[:1].isupper() and cursor.previous(2).core != "" and not before.suffix
+        law = law and before.core.lower() not in table.dates.after
+        stopped = before.suffix == "." and f"{before.core}." in table.abbreviations
         law = law or stopped or follows_number_sign(cursor, table)
         if 1 <= month <= 12 and not law and 1100 <= int(found[2]) < 2100:
             name, year = table.dates.names[month - 1], table.number_words.year(int(found[2]))
@@ -171,7 +168,10 @@ def loose(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     said: list[str | None] = []
     days = re.split(rf"[{DASHES}]|(?<=\.)/", token.core)
     stopped = bool(table.ordinals_with_stop) and len(days) > 1 and days[0].endswith(".")
-    if len(days) > len(("1/6", "30/6")) or not (stopped or any(is_loose(day, table) for day in days)):
+    months = {day.split("/")[-int(table.dates.order == "dmy")] for day in days}
+    ranged = len(days) == 2 > len(months) and "/" in days[0] and not _COMMON_FRACTIONS.issuperset(days)
+    sure = stopped or ranged or any(is_loose(day, table) for day in days)
+    if len(days) > len(("1/6", "30/6")) or not sure:
         return None
     for day in days:
         part = _DAY_MONTH.fullmatch(day.removesuffix(".")) or _NUMERALS.fullmatch(day)
@@ -393,7 +393,8 @@ def month(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     token = cursor.token()
     number = table.dates.months[token.core.lower()]
     name = table.dates.names[number - 1]
-    if token.core.lower() == name.lower():
+    of_tennis = token.core.lower() == "set" and not token.suffix.startswith(".")
+    if token.core.lower() == name.lower() or (of_tennis and not _YEAR.fullmatch(cursor.token(1).core)):
         return None
     # "NE 5 a 6, mar de fondo": after a mark another phrase begins.
     before = cursor.previous()

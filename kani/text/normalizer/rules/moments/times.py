@@ -41,25 +41,7 @@ def time(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     if "/" in token.core and (both := _two_ranges(cursor, table)) is not None:
         return both
     parts = _RANGE.fullmatch(token.core)
-    if (
-        parts is not None
-        and DOTTED_TIME.fullmatch(parts[1])
-        and (
-            table.numbers.decimal == ","
-            or (cursor.is_adjacent(1) and cursor.token(1).core in table.times.marks)
-            or _hour_ofhalf_of_day(parts[3], table)
-            or _HALF_TIME.fullmatch(parts[3])
-            or (DOTTED_TIME.fullmatch(parts[3]) and is_english_time(cursor, table, parts[1]))
-        )
-    ) or (
-        parts is not None
-        and parts[1].isdecimal()
-        and DOTTED_TIME.fullmatch(parts[3])
-        and (
-            cursor.previous().core.lower() in table.dates.days | table.times.after
-            or (cursor.is_adjacent(1) and cursor.token(1).core in table.times.marks)
-        )
-    ):
+    if parts is not None and _is_dotted_range(parts, cursor, table):
         # "18.30-20", "4.30–7pm", "9–18.30 Uhr"
         parts = _RANGE.fullmatch(token.core.replace(".", ":"))
     if table.language == "de" and (hours := _german_hours(cursor, table)) is not None:
@@ -70,7 +52,6 @@ def time(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         return None
     first = _hour_of_mark(parts[1], table) or _clock(parts[1], table, hour_alone=True)
     first = first or _hour_ofhalf_of_day(parts[1], table)
-    # "noon-1pm"
     first = first or ((parts[1], None, True) if parts[1].isalpha() and len(parts[1]) > _FEW else None)
     last = _time(cursor, table, parts[3], token.core_start + parts.start(3))
     if last is None and ":" in parts[1] and parts[3].isdecimal() and first is not None:
@@ -96,6 +77,17 @@ def time(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         ),
         last.end,
     )
+
+
+def _is_dotted_range(parts: re.Match[str], cursor: TokenCursor, table: LanguageTable) -> bool:
+    begins, ends = (DOTTED_TIME.fullmatch(parts[one]) is not None for one in (1, 3))
+    marked = cursor.is_adjacent(1) and cursor.token(1).core in table.times.marks
+    if not begins:
+        known = cursor.previous().core.lower() in table.dates.days | table.times.after
+        return parts[1].isdecimal() and ends and (known or marked)
+    half = _hour_ofhalf_of_day(parts[3], table) is not None or _HALF_TIME.fullmatch(parts[3]) is not None
+    english = ends and is_english_time(cursor, table, parts[1])
+    return table.numbers.decimal == "," or marked or half or english
 
 
 def four_figures(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:

@@ -108,7 +108,7 @@ def _joined(match: re.Match[str], cursor: TokenCursor, table: LanguageTable) -> 
     """ "lun-ven", "Sa/So", and two months: "ene-mar"."""
     token, dates = cursor.token(), table.dates
     written = match["first"], match["last"]
-    first, last = (_in_full(one, table) for one in written)
+    first, last = (_in_full(one, table) or dates.short_weekdays.get(one.capitalize()) for one in written)
     if first is None or last is None:
         numbers = [dates.months.get(one.lower(), 0) for one in written]
         if 0 in numbers:

@@ -18,6 +18,9 @@ _RUN_TIME = re.compile(r"(?:\d:)?\d{1,2}:\d\d|\d{1,2}['’′]\d\d")
 _BEFORE_RUNS = frozenset("a the first my her his our this local".split())
 _CHECKED = re.compile(r"(\d{1,3}(?:[.]\d{3}){1,3})[-‐‑](\d)")
 _SEASON = re.compile(r"((?:1[6-9]|20)\d\d)[-‐‑–](\d\d)")
+_UNTIL_NOW = re.compile(
+    r"((?:19|20)\d\d)[-–](present|presente|hoy|heute|oggi|aujourd['’]hui|hoje|atualidade)"
+)
 _COORDINATE = re.compile(r"[xyz]\d|[yz]$")
 _FACTOR = re.compile(r"[x×](\d|10|12|15|20)")
 _HEIGHT = re.compile(r"([0-2])m(\d\d)")
@@ -166,6 +169,12 @@ def years(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "1914-18", and the season "2024-25"."""
     token = cursor.token()
     match = _SEASON.fullmatch(token.core)
+    if (until := _UNTIL_NOW.fullmatch(token.core)) is not None:
+        at, dash = token.core_start, token.core_start + len("2024")
+        year = f"{table.number_words.year(int(until[1]))} {table.numbers.to}"
+        return Verbalization(
+            (Piece(year, at, dash), Piece(f" {until[2]}", dash, token.core_end)), token.core_end
+        )
     if match is None or int(match[1]) % 100 >= int(match[2]) or follows_number_sign(cursor, table):
         return None
     words, at, dash = table.number_words, token.core_start, token.core_start + match.end(1)
