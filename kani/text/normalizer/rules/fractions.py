@@ -227,8 +227,7 @@ def _paired(cursor: TokenCursor, first: str, last: str, table: LanguageTable) ->
     monthly = one <= _DOZEN < other and len(last) == 2 and previous.core in _BEFORE_MONTHS
     if tyre or pressure or monthly:
         return f"{words.cardinal(one)} {words.cardinal(other)}"
-    label = previous.core.lower()
-    labelled = not table.numbers.labels.isdisjoint((label, label.rstrip("s")))
+    labelled = not table.numbers.labels.isdisjoint((label := previous.core.lower(), label.rstrip("s")))
     if (first, last) in _HOURS or (other == one + 1 and (labelled or following.core in _SPANS)):
         return f"{words.cardinal(one)} {words.cardinal(other)}"
     if (

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 
-from kani.text.normalizer.rules.acronyms import common_words
 from kani.text.normalizer.rules.moments.dotted_times import (
     DOTTED_TIME,
     half_behind,
@@ -200,7 +199,7 @@ def _time(cursor: TokenCursor, table: LanguageTable, written: str, start: int) -
             half, end = behind
             if clock is not None and sharp:
                 spoken = _say_hour(int(re.split(r"\D", written, maxsplit=1)[0]), table)
-    if half is None and clock is None and (not known or (table.times.hours and _counts_noun(cursor, table))):
+    if half is None and clock is None and (not known or table.times.hours):
         return None
     pieces = [Piece(spoken, start, token.core_end)]
     if half is not None:
@@ -214,12 +213,6 @@ def _time(cursor: TokenCursor, table: LanguageTable, written: str, start: int) -
             spoken = table.times.hour_mark.format(hour=hour_said)
         pieces = [Piece(spoken, start, end)]
     return Verbalization(tuple(pieces), end)
-
-
-def _counts_noun(cursor: TokenCursor, table: LanguageTable) -> bool:
-    """True for "às 10 pessoas"."""
-    noun = cursor.token(1).core
-    return cursor.is_adjacent(1) and noun.islower() and noun not in common_words(table.language)
 
 
 def _minutes_and_seconds(
