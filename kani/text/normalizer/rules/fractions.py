@@ -253,7 +253,7 @@ def _paired(cursor: TokenCursor, first: str, last: str, table: LanguageTable) ->
         1 < one <= other
         and _DOZEN < other < _THOUSAND
         and last not in _USUAL
-        and not _is_added(cursor, table)
+        and not (is_loose(f"{first}/{last}", table) or _is_added(cursor, table))
     ):
         # "lap 45/66", "18/20 right"
         template = table.fractions.step if other % 10 else table.fractions.out_of

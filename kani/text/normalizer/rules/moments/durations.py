@@ -26,7 +26,7 @@ _TIMED = (
     ),
     # 2:45:30 and 1:23.456, which are no times of day
     re.compile(
-        r"(?:(?P<hours>0?0|\d):)?(?P<minutes>[0-5]?\d):(?P<seconds>[0-5]\d(?P<mark>[.,]\d{2,3}|(?<=[2-9]:\d\d)[.,]\d)?)(?P<rest>)"
+        r"(?:(?P<hours>0?0|\d):)?(?P<minutes>[0-5]?\d):(?P<seconds>[0-5]\d(?P<mark>[.,](?!\d?00)\d{2,3}|(?<=[2-9]:\d\d)[.,]\d)?)(?P<rest>)"
     ),
 )
 _HOURS, _SECONDS = re.compile(r"\d{1,3}(?:h|hrs?|H)"), re.compile(r"\d{1,2}(?:s|sec|seg)")
