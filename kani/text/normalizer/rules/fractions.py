@@ -36,10 +36,10 @@ _STOPS = tuple(";.!?")
 _PARTITIVE = re.compile(r"d[eiao]|d[ae][sl]|del\w+|d['’].+|o[fn]|von|der")
 _BEFORE_MONTHS = frozenset("TÜV HU EZ MHD Erstzulassung MOT exp Exp expires".split())
 _LEAST_PAIR = 50
-_HOURS = (("24", "48"), ("48", "72"))
 _SPANS = frozenset(
     """days weeks months years días semanas meses años jours semaines mois ans giorni settimane mesi anni dias
-    anos Tage Tagen Wochen Monate Monaten Jahre Jahren""".split()
+    anos Tage Tagen Wochen Monate Monaten Jahre Jahren minutes minutos minuti Minuten horas heures ore Stunden
+    personas personnes persone pessoas Personen""".split()
 )
 """What two figures count one after the other: "2/3 días", "24/48 ore"."""
 _EVEN = frozenset((20, 50))
@@ -228,15 +228,12 @@ def _paired(cursor: TokenCursor, first: str, last: str, table: LanguageTable) ->
     if tyre or pressure or monthly:
         return f"{words.cardinal(one)} {words.cardinal(other)}"
     labelled = not table.numbers.labels.isdisjoint((label := previous.core.lower(), label.rstrip("s")))
-    if (first, last) in _HOURS or (other == one + 1 and (labelled or following.core in _SPANS)):
-        return f"{words.cardinal(one)} {words.cardinal(other)}"
-    if (
-        one >= _LEAST_PAIR
-        and other >= _LEAST_PAIR
-        and cursor.is_adjacent(1)
-        and resolve_unit(following.core, table, attached=False)[0]
+    span, unit = following.core in _SPANS, resolve_unit(following.core, table, attached=False)[0]
+    rounded = 10 <= one < other and any(one % step == other % step == 0 for step in (5, 12))
+    if (1 < one == other - 1 and (labelled or span)) or (
+        cursor.is_adjacent(1) and (rounded or min(one, other) >= _LEAST_PAIR) and (unit or (span and rounded))
     ):
-        # "50/60 Hz"
+        # "2/3 días", "10/15 min", "50/60 Hz"
         return f"{words.cardinal(one)} {words.cardinal(other)}"
     if _LEAST_RATING <= one == other and one not in _EVEN:
         # "All 12/12 tests"

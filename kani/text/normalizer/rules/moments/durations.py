@@ -171,8 +171,9 @@ def prime(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     # Two single marks are a double one.
     doubled = token.suffix[:2] in _DOUBLED and not token.core.endswith(tuple(_FEET))
     match = _PRIMES.fullmatch(token.core + (_INCHES[0] if doubled else token.suffix[:1]))
-    if (tall := _FEET_AND_INCHES.fullmatch(token.core + token.suffix[:1])) and table.language == "en":
-        said = " foot ".join(table.number_words.cardinal(int(one)) for one in tall.groups())
+    if (tall := _FEET_AND_INCHES.fullmatch(token.core + token.suffix[:1])) and table.language in ("en", "hi"):
+        foot = "foot" if table.language == "en" else table.units["ft"].forms["other"]
+        said = f" {foot} ".join(table.number_words.cardinal(int(one)) for one in tall.groups())
         end = token.core_start + tall.end()
         return Verbalization((Piece(said, token.core_start, end),), end)
     if match is None or token.prefix.strip("("):
@@ -264,7 +265,7 @@ def _timed(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     if match.re is _TIMED[1]:
         # English 5'10" is a height.
         short = match["seconds"] and int(match["seconds"]) <= _LAST_INCH and not match["rest"]
-        feet = table.language == "en" and short and not match["hours"] and "min" not in written
+        feet = table.language in ("en", "hi") and short and not match["hours"] and "min" not in written
         if not match["seconds"] or not (match["minutes"] or (match["mark"] and match["rest"])) or feet:
             return None
     elif match.re is _TIMED[2]:
