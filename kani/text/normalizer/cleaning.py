@@ -27,6 +27,9 @@ _COMPATIBLE = re.compile(
     "\u2160-\u2188\U0001d400-\U0001d7ff\U0001f130-\U0001f149]"
 )
 _LOSS = re.compile(r"[▲△](?=\d)")
+# "4.5 ★", and the character of the stars that tables name.
+_STARS = re.compile(r"(?:(?<=\d)|(?<=\d ))[★⭐](?![★☆⭐])")
+_HAVING_STARS = frozenset("es en fr it pt de hi zh".split())
 _DINGBAT_FIGURES = re.compile("[\u2776-\u2793]")
 # The languages that have letters of U+1E00 to 1EFF, or đ, themselves.
 _HAVING_LETTERS = frozenset("vi cy yo ig ga gd".split())
@@ -53,6 +56,7 @@ def clean(written: str, language: str = "") -> CleanText:
     base = language.partition("-")[0]
     # "▲0.3%" is how Japanese writes a loss.
     written = _LOSS.sub("-", written) if base == "ja" else written
+    written = _STARS.sub("⋆", written) if base in _HAVING_STARS else written
     cleaned = _clean(written, base)
     return CleanText(*respelled(cleaned.text, cleaned.starts, cleaned.ends, base))
 
@@ -124,7 +128,7 @@ def _spoken_form(cluster: str) -> str:
         return ""
     if _DINGBAT_FIGURES.match(base):
         return str(int(unicodedata.numeric(base)))
-    if _COMPATIBLE.match(base):
+    if _COMPATIBLE.match(base) and category != "Cn":
         return unicodedata.normalize("NFKC", cluster)
     if category == "So" and base not in SPOKEN_SIGNS:
         return " "

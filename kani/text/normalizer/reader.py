@@ -68,7 +68,7 @@ def normalize(
     table = table_for(options.language) if options.language else None
     tokens = tokenize(text.text, options.lexicon, complete)
     if table is not None:
-        tokens = split_joined(tokens, table.acronyms.elided, table.abbreviations)
+        tokens = split_joined(tokens, table.acronyms.elided, table.abbreviations, table.dates.months)
     earlier = (
         tokenize(clean(preceding[-_MAX_PRECEDING:], options.language).text, None, True)
         if preceding and table
@@ -87,7 +87,7 @@ def normalize(
         except MoreTextNeeded:
             break
         continues_number = False
-        if done and (token.start > done or (token.core[:1].isdecimal() and text.text[done - 1] in "°º")):
+        if done and (token.start > done or (token.core[:1].isdecimal() and text.text[done - 1] in "°º.")):
             builder.append(" ", done, done + 1)
         if entry is not None:
             _append_marks(token, token.start, token.core_start, builder)

@@ -25,7 +25,7 @@ _MARKS = rf"[{_UNSPACED}][{_UNSPACED}{re.escape(CLOSERS + MASK)}]*"
 _WORD = re.compile(rf"—+|{CODE_BLOCK}|[^\s—{CODE_BLOCK}{_UNSPACED}]+(?:{_MARKS})?|{_MARKS}")
 _OPENERS = OPENERS + "»›*_`"
 _JOINED = re.compile(
-    r"(?P<elided>[^\W\d_]{1,8})['’](?=[^\W_a-zß-öø-ÿ])|(?P<number>[^\W\d_]{1,3}\.?[°º])(?=\d)"
+    r"(?P<elided>[^\W\d_]{1,8})['’](?=[^\W_a-zß-öø-ÿ])|(?P<number>[^\W\d_]{1,3}(?:\.?[°º]|\.))(?=\d)"
 )
 _ELIDED = re.compile(r"(?P<elided>[^\W\d_]{1,8})['’](?P<rest>[a-zß-öø-ÿ]{2,8})$")
 _HALF = re.compile(r"(?:[AaPp]\.?[Mm]\.?)(?=[-–]\d{1,2}(?:[:.]\d\d)?)")
@@ -80,17 +80,17 @@ def token_at(text: str, start: int, end: int) -> Token:
 
 
 def split_joined(
-    tokens: Sequence[Token], elided: frozenset[str], abbreviations: Container[str]
+    tokens: Sequence[Token], elided: frozenset[str], abbreviations: Container[str], months: Container[str]
 ) -> list[Token]:
     """Split tokens that are written together but verbalized apart.
 
     These are words that lost their end before an apostrophe ("l'" of "l'ONU"; before a capital or a digit
     only, because no rule needs others), abbreviations of "number" before one ("n°" of "n°5"), and a dose's
-    unit and its hours ("mg/12").
+    unit and its hours ("mg/12", but not the month of "abr/24").
     """
     found: list[Token] = []
     for token in tokens:
-        for length in _joints(token, elided, abbreviations):
+        for length in _joints(token, elided, abbreviations, months):
             middle = token.core_start + length
             found.append(token_at(token.text, token.start, middle))
             token = token_at(token.text, middle, token.end)
@@ -98,7 +98,9 @@ def split_joined(
     return found
 
 
-def _joints(token: Token, elided: frozenset[str], abbreviations: Container[str]) -> Sequence[int]:
+def _joints(
+    token: Token, elided: frozenset[str], abbreviations: Container[str], months: Container[str]
+) -> Sequence[int]:
     """Lengths of the parts of a token's core that are verbalized apart, but for the last."""
     core = token.core
     if token.entry is None:
@@ -109,7 +111,7 @@ def _joints(token: Token, elided: frozenset[str], abbreviations: Container[str])
         if short and short["elided"].lower() in elided and f"{short['rest']}." in abbreviations:
             # "dell'art. 5"
             return [short.start("rest")]
-        if dose := _DOSE.match(core):
+        if (dose := _DOSE.match(core)) and dose["what"].rstrip(".").lower() not in months:
             return [dose.end()]
     # "9:00 AM-5:00 PM"
     return [half.end(), 1] if (half := _HALF.match(core)) else []

@@ -235,13 +235,18 @@ def _answers(cursor: TokenCursor, candidate: str, table: LanguageTable) -> bool:
     return counted.islower() and counted.endswith(_PLURALS) and counted not in table.acronyms.words
 
 
+_DATE = re.compile(r"\d{1,2}-[^\W\d_]+\.?-\d{2,4}")
+
+
 def compound(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "St-Pierre", "Best.-Nr.", "3-Zi.-Whg.": a word whose parts are abbreviated, or its first one."""
     token = cursor.token()
     if not table.abbreviated_beginnings or "-" not in token.core:
         return None
     whole = token.core + "." * token.suffix.startswith(".")
-    if any(len(part.rstrip(".")) < 2 and not part.isdecimal() for part in whole.split("-")):
+    if _DATE.fullmatch(token.core) or any(
+        len(part.rstrip(".")) < 2 and not part.isdecimal() for part in whole.split("-")
+    ):
         return None
     pieces: list[Piece] = []
     at, expanded = token.core_start, False

@@ -217,6 +217,10 @@ def roman(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     rules = table.roman
     previous = cursor.previous()
     before = previous.core.lower() if previous.suffix in ("", ".") else ""
+    joined = previous.core == table.signs.get("&") and not cursor.previous(2).suffix
+    if joined and roman_value(cursor.previous(2).core):
+        # "siglos IV y V"
+        before = cursor.previous(3).core.lower()
     name = previous.core
     small = token.core.islower() and may_be_small_roman(cursor, table)
     if small and name.islower():

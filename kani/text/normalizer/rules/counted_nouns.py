@@ -360,7 +360,10 @@ class CountedNumerals:
         if self._second is not None:
             if table.language != "hi" or self._first != self._second:
                 # Hindi "1-1 गोली" is one each.
-                phrase.add(table.numbers.to, self._dash, self._other)
+                # German "3-0", a score, falls.
+                won = table.language == "de" and self._first.value > self._second.value
+                to = table.signs_between_figures[":"] if won else table.numbers.to
+                phrase.add(to, self._dash, self._other)
             phrase.add(self._say(self._second, gender, year), self._other, self._end)
 
     def _say(self, numeral: Numeral, gender: str, year: bool) -> str:

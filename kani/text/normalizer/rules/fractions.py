@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 
 from kani.text.normalizer.rules.abbreviations import follows_number_sign
+from kani.text.normalizer.rules.acronyms import common_words
 from kani.text.normalizer.rules.moments.dates import is_loose
 from kani.text.normalizer.rules.numerals import (
+    DASHES,
     NUMBER,
     VULGAR_FRACTIONS,
     Numeral,
@@ -37,11 +39,19 @@ _LAW = re.compile(r"(\d{1,3}(?:[.,]\d{3})+)/(\d{4}|\d{2})")
 _TYRE = re.compile(r"Z?R\d{2}")
 _PRESSURES = frozenset(("TA", "PA", "BP", "RR"))
 _LAWS = frozenset("L Legge legge Ley ley Lei lei Loi loi Decreto decreto D.Lgs D.L RD".split())
-_DOZEN = 12
+_DOZEN, _THOUSAND = 12, 1000
+_USUAL = frozenset("16 24 25 32 48 64 72 100 128".split())
+"""Denominators of fractions above a dozen, and 24/7."""
 _STOPS = tuple(";.!?")
 _PARTITIVE = re.compile(r"d[eiao]|d[ae][sl]|del\w+|d['’].+|o[fn]|von|der")
 _BEFORE_MONTHS = frozenset("TÜV HU EZ MHD Erstzulassung MOT exp Exp expires".split())
 _LEAST_PAIR = 50
+_SPANS = frozenset(
+    """days weeks months years días semanas meses años jours semaines mois ans giorni settimane mesi anni dias
+    anos Tage Tagen Wochen Monate Monaten Jahre Jahren minutes minutos minuti Minuten horas heures ore Stunden
+    personas personnes persone pessoas Personen""".split()
+)
+"""What two figures count one after the other: "2/3 días", "24/48 ore"."""
 _EVEN = frozenset((20, 50))
 """Of "20/20" and "50/50"."""
 _LEAST_SIZE, _LARGEST_SIZE = 30, 60
@@ -156,7 +166,8 @@ def _compound(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None
 def _law(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "Lei nº 8.078/90": a number in groups, and its year."""
     token = cursor.token()
-    match = _LAW.fullmatch(token.core) if follows_number_sign(cursor, table) else None
+    named = follows_number_sign(cursor, table) or cursor.previous().core in _LAWS
+    match = _LAW.fullmatch(token.core) if named else None
     numeral = parse_numeral(match[1], table) if match else None
     if match is None or numeral is None or numeral.decimals:
         return None
@@ -184,6 +195,14 @@ def _numbered(cursor: TokenCursor, first: str, last: str, table: LanguageTable) 
     return f"{before} {table.web.signs.get('/', '')} {after}"
 
 
+def _is_added(cursor: TokenCursor, table: LanguageTable) -> bool:
+    """True beside a sign of arithmetic or before a unit, where figures are a part of something."""
+    near = cursor.previous().core, cursor.token(1).core
+    return not {"+", "=", "×", "x", *DASHES}.isdisjoint(near) or (
+        cursor.is_adjacent(1) and near[1] in table.units
+    )
+
+
 def _is_set(cursor: TokenCursor) -> bool:
     """True for the sets of a match with a slash, "6/4 4/6 7/6": at least one of them is no fraction."""
     near = [one.core for one in (cursor.previous(), cursor.token(), cursor.token(1))]
@@ -197,8 +216,10 @@ def _paired(cursor: TokenCursor, first: str, last: str, table: LanguageTable) ->
     following = cursor.token(1)
     rated = table.fractions.rated
     previous = cursor.previous()
-    small = following.core.islower() or table.agreement.capitals
-    counted = cursor.is_adjacent(1) and small and following.core.lower() not in rated
+    noun = following.core[:1].isupper() if table.agreement.capitals else following.core.islower()
+    noun = noun and len(following.core) > 1 and following.core.lower() not in rated
+    noun = noun and following.core not in common_words(table.language)
+    counted = cursor.is_adjacent(1) and (noun or _PARTITIVE.fullmatch(following.core) is not None)
     after = "" if cursor.token().suffix.endswith(_STOPS) else following.core.lower()
     near = {after, previous.core.lower() if previous.suffix in ("", ":") else ""}
     if counted and (_PARTITIVE.fullmatch(following.core) or other < _LEAST_RATING):
@@ -221,13 +242,13 @@ def _paired(cursor: TokenCursor, first: str, last: str, table: LanguageTable) ->
         return table.fractions.over.format(numerator=words.cardinal(one), denominator=words.cardinal(other))
     if tyre or pressure or monthly:
         return f"{words.cardinal(one)} {words.cardinal(other)}"
-    if (
-        one >= _LEAST_PAIR
-        and other >= _LEAST_PAIR
-        and cursor.is_adjacent(1)
-        and resolve_unit(following.core, table, attached=False)[0]
+    labelled = not table.numbers.labels.isdisjoint((label := previous.core.lower(), label.rstrip("s")))
+    span, unit = following.core in _SPANS, resolve_unit(following.core, table, attached=False)[0]
+    rounded = 10 <= one < other and any(one % step == other % step == 0 for step in (5, 12))
+    if (1 < one == other - 1 and (labelled or span)) or (
+        cursor.is_adjacent(1) and (rounded or min(one, other) >= _LEAST_PAIR) and (unit or (span and rounded))
     ):
-        # "50/60 Hz"
+        # "2/3 días", "10/15 min", "50/60 Hz"
         return f"{words.cardinal(one)} {words.cardinal(other)}"
     if _LEAST_RATING <= one == other and one not in _EVEN:
         # "All 12/12 tests"
@@ -238,8 +259,17 @@ def _paired(cursor: TokenCursor, first: str, last: str, table: LanguageTable) ->
         or (_GAMES.fullmatch(f"{first}/{last}") and _is_set(cursor))
     ):
         return f"{words.cardinal(one)} {words.cardinal(other)}"
-    if len(first) == 4 and len(last) == 2 and (one + 1) % 100 == other and 1900 <= one < 2100:
-        return f"{words.year(one)} {words.cardinal(other)}"
+    if len(first) == 4 and (one + 1) in (other, one // 100 * 100 + other) and 1600 <= one < 2100:
+        return f"{words.year(one)} {words.cardinal(other) if len(last) == len('25') else words.year(other)}"
+    if (
+        1 < one <= other
+        and _DOZEN < other < _THOUSAND
+        and last not in _USUAL
+        and not (is_loose(f"{first}/{last}", table) or _is_added(cursor, table))
+    ):
+        # "lap 45/66", "18/20 right"
+        template = table.fractions.step if other % 10 else table.fractions.out_of
+        return template.format(numerator=words.cardinal(one), denominator=words.cardinal(other))
     return None
 
 

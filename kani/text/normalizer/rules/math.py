@@ -39,6 +39,7 @@ alpha α beta β gamma γ delta δ epsilon ε theta θ lambda λ mu μ pi π rho
 """.split()
 _TEX_SIGNS = dict(zip(_TEX_WORDS[::2], _TEX_WORDS[1::2], strict=True))
 _TYPESETTING = frozenset("frac dfrac tfrac left right mathrm mathbf text operatorname quad big Big".split())
+_TIMES = re.compile(rf"[{DASHES}:hH]")
 _TERM = re.compile(r"\d{0,3}[xyz]")
 _SHUT_OUT = re.compile(r"0[x×]\d|\d[x×]0")
 _SQUARE, _CUBE = "2", "3"
@@ -193,6 +194,9 @@ def sign_between(cursor: TokenCursor, table: LanguageTable) -> Verbalization | N
     if sign == ":":
         # " : " with spaces is punctuation.
         return None
+    if sign == "/" and _TIMES.search(first) and _TIMES.search(number):
+        # "9:00-14:00 / 17:00-20:00"
+        return Verbalization((Piece(", ", token.start, token.end),), token.end)
     dashes = [
         one.text[one.start : one.end] in DASHES and one.end > one.start
         for one in (cursor.previous(2), cursor.token(2))

@@ -52,10 +52,14 @@ def marked(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         at = token.core_start + compound.start(3)
         pieces = Piece(spoken, token.core_start, at - 1), Piece(f" {compound[3]}", at - 1, token.core_end)
         return Verbalization(pieces, token.core_end)
-    if (group := _CLASS.fullmatch(token.core)) is not None and group[2] in table.ordinals and table.letters:
+    if (
+        (group := _CLASS.fullmatch(token.core)) is not None
+        and group[2].lstrip(".") in table.ordinals
+        and table.letters
+    ):
         # "3ªB", a class at school
         at = token.core_start + group.start(3)
-        spoken = table.number_words.ordinal(int(group[1]), table.ordinals[group[2]])
+        spoken = table.number_words.ordinal(int(group[1]), table.ordinals[group[2].lstrip(".")])
         letter = spelled_pieces(group[3], at, table)
         return Verbalization((Piece(f"{spoken} ", token.core_start, at), *letter), token.core_end)
     if (more := _ADDED.fullmatch(token.core)) is not None and more[2] in table.ordinals:

@@ -15,6 +15,7 @@ from kani.text.normalizer.rules.fractions import (
     say_mixed,
     say_vulgar,
 )
+from kani.text.normalizer.rules.moments.durations import HOUR_MARKS
 from kani.text.normalizer.rules.numerals import (
     DASHES,
     NUMBER,
@@ -67,6 +68,9 @@ def quantity(
     before, suffix = match["before"], _WITHOUT_CENTS.sub("", match["suffix"])
     first = parse_leading_point(match["number"], table) if match["number"] else None
     second = parse_numeral(match["second"], table) if match["second"] else None
+    if first is not None and len(first.digits) == 2 and cursor.previous().core in HOUR_MARKS:
+        # "3 h 05 min"
+        first = Numeral(first.digits.removeprefix("0"), first.decimals)
     if (match["number"] and first is None) or (match["second"] and second is None):
         return None
     if money is not None and (before or match["sign"]):

@@ -61,11 +61,12 @@ def fraction(scan: Scan, at: int) -> UnspacedReading | None:
     found = _FRACTION.match(scan.text, at)
     if found is None or not int(found["denominator"]) or scan.text[at - 1 : at] == "/":
         return None
-    if _TYRE.match(scan.text, found.end()):
-        sizes = scan.table.words.digits(found["numerator"]) + scan.table.words.digits(found["denominator"])
-        return UnspacedReading((Piece(sizes, at, found.end()),), found.end())
     word = scan.text[found.end() : found.end() + 1]
     of, whole = int(found["numerator"]), int(found["denominator"])
+    season = len(found["numerator"]) == len("2019") and of + 1 in (whole, of // 100 * 100 + whole)
+    if season or _TYRE.match(scan.text, found.end()):
+        sizes = scan.table.words.digits(found["numerator"]) + scan.table.words.digits(found["denominator"])
+        return UnspacedReading((Piece(sizes, at, found.end()),), found.end())
     if word in ("层", "页") and found["whole"] is None and of <= whole > _MOST_PARTS:
         # "12/33层"
         said = f"{scan.table.words.cardinal(of)}{word}共{scan.table.words.cardinal(whole)}"

@@ -10,10 +10,10 @@ from kani.text.normalizer.unspaced.numbers import counted
 from kani.text.normalizer.unspaced.scan import Scan, UnspacedReading
 
 _DATE = re.compile(r"(\d{4})([-/.])(\d{1,2})\2(\d{1,2})(?!\d|[-/.]\d)")
-_YEAR_MONTH = re.compile(r"(20\d\d)\.(0[1-9]|1[0-2])(?![\d.])")
+_YEAR_MONTH = re.compile(r"(20\d\d)(?:\.(?=\d\d)|/)(0?[1-9]|1[0-2])(?![\d./])")
 _WEEKDAY = re.compile(r"(\d{1,2})/(\d{1,2})(?=[(（](?:周|星期)?(.)(?:曜|曜日)?[)）])")
 _AFTER_WEEKDAY = re.compile(
-    r"(?:(?:周|星期|礼拜|週)[一二三四五六日天]|截止日?期?|截至|请于|定于|締切|締め切り|期限|開催日|日時)[:：\s]?\Z"
+    r"(?:(?:周|星期|礼拜|週)[一二三四五六日天]|截止日?期?|截至|请于|定于|締切|締め切り|期限|開催日|日時)[:：\sは]?\Z"
 )
 _EVENT = re.compile(
     r"(\d{1,2})/(\d{1,2})(?=(?:之|以)?[前后](?!面)|止|起|截止|[-~至到](\d{1,2})/(\d{1,2})(?![\d/]))"

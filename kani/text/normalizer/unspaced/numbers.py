@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from kani.text import writing
 from kani.text.normalizer.number_words.ja import Counter, JapaneseNumbers
@@ -22,6 +22,7 @@ _SUM = "+*×÷="
 _SCORED = re.compile(
     r"(?:比分|击败|打败|战胜|战平|领先|落后|大胜|险胜|惜败|スコア|勝ち|勝利|引き分け|逆転)[是为はでを]?\s?\Z"
 )
+_SCORE_BEFORE = re.compile(r"(?<!\d)(\d{1,3})-(\d{1,3})[、，,]\s?\Z")
 _PLATE = re.compile(r"[京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼][A-Z]·?\Z")
 _LONGEST_ORDINAL = 5
 _LAUGHTER = re.compile(r"23{3,}")
@@ -67,6 +68,10 @@ def number(scan: Scan, at: int) -> UnspacedReading | None:
     first = parse_figures(scan, at)
     if first is None:
         return None
+    padded = len(first.digits) == 2 and first.digits[0] == "0" and not first.decimals
+    if padded and scan.word_behind(first.end)[0] in ("分", "秒", "月", "日", "時") and scan.table.ruby:
+        # "7時05分"
+        first = replace(first, digits=first.digits[1])
     second = second_figures(scan, first)
     last = second or first
     word, place = scan.word_behind(last.end)
@@ -165,7 +170,8 @@ def _joined_by(scan: Scan, first: Figures, second: Figures, word: str) -> str:
     falls = int(second.digits) <= int(first.digits) < _HIGHEST_SCORE
     if before.endswith(("图", "表", "式", "図")) or (falls and before.endswith(table.numbers.ordinal_after)):
         return table.phones.joined or table.web["-"]
-    return table.numbers.ratio if not word and (falls or _SCORED.search(before)) else ""
+    listed = (score := _SCORE_BEFORE.search(before)) is not None and int(score[1]) > int(score[2])
+    return table.numbers.ratio if not word and (falls or listed or _SCORED.search(before)) else ""
 
 
 def _say_score(scan: Scan, first: Figures, second: Figures, joined: str) -> UnspacedReading:

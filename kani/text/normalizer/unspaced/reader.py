@@ -22,6 +22,7 @@ _WITH_LETTER: tuple[_Rule, ...] = (
     sequences.dotted,
     sequences.number_sign,
     sequences.call_number,
+    sequences.roman,
     sequences.mixed,
     amounts.money,
     sequences.latin_word,

@@ -26,6 +26,8 @@ _ENDING = dict.fromkeys(("g", "mg", "kg", "L", "mL", "ml", "mol"), _FORMULA) | {
     "h": re.compile(r"\d{1,2}min")
 }
 """What may touch a unit: "100mLH₂O", "1h30min"."""
+_LONGER = {"発": tuple("売表信送行"), "代": ("表",), "本": tuple("当日")}
+"""Japanese words that begin as a counter does: "3発売"."""
 _LONGEST_BEFORE = 16
 _BEHIND_COUNTER = re.compile(r"\d(?!(?:から|まで|[とやはがもの到至和或]) ?\Z)[^\W\da-zA-Z]{1,2} ?\Z")
 
@@ -98,8 +100,10 @@ class Scan:
         return "", at
 
     def _goes_on(self, word: str, end: int) -> bool:
-        """True if ``word`` is the beginning of a longer Latin or katakana word."""
+        """True if ``word`` is the beginning of a longer Latin, katakana or Japanese word."""
         last = word[-1]
+        if self.table.ruby and word[0] in _LONGER and self.text[end : end + 1] in _LONGER[word[0]]:
+            return True
         if _LATIN.fullmatch(last):
             self.require(end)
             if word in _ENDING and _ENDING[word].match(self.text, end):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from kani.text.normalizer.number_words.zh import ChineseNumbers
+from kani.text.normalizer.rules.acronyms import roman_value
 from kani.text.normalizer.rules.numerals import LOWERED
 from kani.text.normalizer.rules.urls import LONGEST_SPELLED_OUT, TOP_LEVEL_DOMAINS
 from kani.text.normalizer.spoken import Piece
@@ -40,9 +41,24 @@ _MIXED = re.compile(
     r"(?P<sign>#)?(?P<code>0x[0-9A-Fa-f]{1,16}|(?=[A-Z\d]*[A-Z])(?=[A-Z\d]*\d)[A-Z\d]{5,20})(?![A-Za-z\d])"
 )
 _CALL_NUMBER = re.compile(r"[A-Z]{1,2}\d{1,3}(?:\.\d{1,4})?/\d{1,5}(?![\d/])")
+_ROMAN = re.compile(r"[IVX]{1,6}(?![A-Za-z\d])")
+_SURELY_ROMAN = re.compile("X?(?:I{2,3}|IV|VI{2,3})")
+_BEHIND_ROMAN = frozenset("章型期级級类類世部巻卷代号節节条編编幕话話届")
 _CHANGE = re.compile(r"(?<=\d)(?=[A-Z])|(?<=[A-Z])(?=\d)")
 _FEWEST_CHANGES = 3
 _SMALL = frozenset("₀₁₂₃₄₅₆₇₈₉")
+
+
+def roman(scan: Scan, at: int) -> UnspacedReading | None:
+    """ "第Ⅱ章", "II型", "数学III": a Roman numeral by what stands beside it; "XX大学" is any university."""
+    found, before = _ROMAN.match(scan.text, at), scan.before(at)[-1:]
+    value = roman_value(found.group()) if found else None
+    if found is None or value is None or (before.isascii() and before.isalnum()):
+        return None
+    beside = before == "第" or scan.text[found.end() : found.end() + 1] in _BEHIND_ROMAN
+    if not beside and not (_SURELY_ROMAN.fullmatch(found.group()) and before and not before.isascii()):
+        return None
+    return UnspacedReading((Piece(scan.table.words.cardinal(value), at, found.end()),), found.end())
 
 
 def phone(scan: Scan, at: int) -> UnspacedReading | None:

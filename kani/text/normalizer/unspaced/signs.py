@@ -64,6 +64,11 @@ def sign(scan: Scan, at: int) -> UnspacedReading | None:
             spoken = table.numbers.to
         scan.in_sum = mark != "-" or scan.in_sum
         return UnspacedReading((Piece(spoken, at, at + 1),), at + 1)
+    zone = figure_follows and scan.before(at)[-3:] in ("UTC", "GMT")
+    if mark in "+-" and (zone or (mark == "+" and scan.last_number == at and text[at + 1 : at + 2] != "+")):
+        # "UTC+8", "18+"
+        said = table.numbers.plus if mark == "+" else table.numbers.minus
+        return UnspacedReading((Piece(said, at, at + 1),), at + 1, number=False)
     signed = text[place : place + 1] in ("-", "+") and text[place + 1 : place + 2].isdecimal()
     if behind_number and mark == "~" and (figure_follows or signed):
         return UnspacedReading((Piece(table.numbers.to, at, at + 1),), at + 1)

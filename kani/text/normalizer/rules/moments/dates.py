@@ -8,6 +8,7 @@ from kani.text.normalizer.rules.abbreviations import follows_number_sign
 from kani.text.normalizer.rules.acronyms import common_words, roman_value
 from kani.text.normalizer.rules.numerals import DASHES
 from kani.text.normalizer.rules.ordinals import form
+from kani.text.normalizer.rules.units import unit_end
 from kani.text.normalizer.spoken import Piece, Verbalization
 from kani.text.normalizer.tables.table import LanguageTable, OtherCalendar
 from kani.text.normalizer.tokens import Token, TokenCursor
@@ -17,11 +18,16 @@ _NUMERALS = re.compile(r"(\d{1,2})(?:er|º|ª|°)?([/.-])(\d{1,2})\2(\d{4}|\d{2}
 _DAY_MONTH = re.compile(r"(\d{1,2})(?:er|[ºª])?([/.-])(\d{1,2})")
 _PADDED = re.compile(r"0[1-9]/\d\d|\d\d/0[1-9]")
 _ROMAN_MONTH = re.compile(r"(\d{1,2})([/.-])([IVX]{1,4})\2(\d{4})")
+_NAMED = re.compile(rf"(\d{{1,2}})([{DASHES}/.])([^\W\d_]{{3,9}})\.?(?:[/.-](\d{{4}}|\d{{2}}))?")
+_NAMED_YEAR = re.compile(rf"([^\W\d_]{{3,9}})\.?[{DASHES}/](\d{{4}}|\d{{1,2}})")
 _FIRST = re.compile("º|er/")
 _DAYS = re.compile(r"(?:[0-3]?\d[/–-]){1,4}[0-3]?\d")
 _MONTH_YEAR = re.compile(r"(\d{1,2})/(\d{4})")
 _DAY = re.compile(r"(\d{1,2})(\.?[^\W\d_]{1,2}|[ºª]|\.[ºª])?")
-_EXPIRY = re.compile(r"(0[1-9])/(2\d|3\d)")
+_EXPIRY = re.compile(r"(0[1-9]|1[0-2])/(2\d|3\d)")
+_EXPIRES = frozenset(
+    "caducidad caduca cad vence validez scad scadenza scade échéance expire exp validade haltbar mhd".split()
+)
 _NUMBER = re.compile(r"\d+")
 _YEAR = re.compile(r"1[1-9]\d\d|20\d\d")
 _CALENDAR_DATE = re.compile(r"\d{1,4}([/.-])\d{1,2}\1\d{1,4}")
@@ -53,20 +59,40 @@ def date(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     elif (found := _ROMAN_MONTH.fullmatch(core)) and (month := roman_value(found[3]) or 0):
         # "3-V-2024"
         spoken = _date(int(found[1]), month, found[4], cursor, table, calendar)
+    elif (found := _NAMED.fullmatch(core)) and (month := table.dates.months.get(found[3].lower(), 0)):
+        before = cursor.previous()
+        if before.core.lower() in table.dates.months and not before.suffix.strip(".") and found[2] != "/":
+            # "Dec 24-Jan 2"
+            spoken = (
+                f"{_say_day(int(found[1]), cursor, table)} {table.numbers.to} {table.dates.names[month - 1]}"
+            )
+            return Verbalization((Piece(spoken, token.core_start, end),), end)
+        # "15-feb", "3/Mar/2024"
+        spoken = _date(int(found[1]), month, found[4] or "", cursor, table, calendar)
+    elif (found := _NAMED_YEAR.fullmatch(core)) and (month := table.dates.months.get(found[1].lower(), 0)):
+        name, year = table.dates.names[month - 1], table.number_words.year(_full_year(found[2]))
+        if table.dates.order == "mdy" and int(found[2]) <= _LONGEST_MONTH:
+            # "Mar-10" is as often a day as "abr/24" is a year.
+            year = table.number_words.cardinal(int(found[2]))
+        spoken = table.dates.month_year.format(month=name, year=year)
+        last = table.dates.months.get(cursor.token(1).core.lower()) if cursor.is_adjacent(1) else None
+        if last and "/" not in core:
+            # "24 dic-12 ene"
+            spoken = f"{name} {table.numbers.to} {_date(int(found[2]), last, '', cursor, table, None)}"
+            end = unit_end(cursor, 1, table)
+        elif len(found[2]) == 1:
+            return None
     elif found := _MONTH_YEAR.fullmatch(core):
         month = int(found[1])
-        law = (
-            cursor.previous().core[:1].isupper()
-            and cursor.previous(2).core != ""
-            and not cursor.previous().suffix
-        )
-        law = law and cursor.previous().core.lower() not in table.dates.after
-        stopped = cursor.previous().suffix == "." and f"{cursor.previous().core}." in table.abbreviations
+        before = cursor.previous()
+        law = before.core[:1].isupper() and cursor.previous(2).core != "" and not before.suffix
+        law = law and before.core.lower() not in table.dates.after
+        stopped = before.suffix == "." and f"{before.core}." in table.abbreviations
         law = law or stopped or follows_number_sign(cursor, table)
         if 1 <= month <= 12 and not law and 1100 <= int(found[2]) < 2100:
             name, year = table.dates.names[month - 1], table.number_words.year(int(found[2]))
             spoken = table.dates.month_year.format(month=name, year=year)
-    elif table.dates.order == "dmy" and (found := _EXPIRY.fullmatch(core)) and not _is_dated(cursor, table):
+    elif table.dates.order == "dmy" and (found := _EXPIRY.fullmatch(core)) and _expires(found, cursor, table):
         # "caduca 05/26"
         name, year = table.dates.names[int(found[1]) - 1], table.number_words.year(2000 + int(found[2]))
         spoken = table.dates.month_year.format(month=name, year=year)
@@ -79,6 +105,12 @@ def date(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     if spoken is None:
         return None
     return Verbalization((Piece(spoken, token.core_start, end),), end)
+
+
+def _expires(found: re.Match[str], cursor: TokenCursor, table: LanguageTable) -> bool:
+    """True for the month and year of "05/26", and of "12/25" after a word for how long something is good."""
+    near = {cursor.previous(back).core.lower() for back in (1, 2)}
+    return not _is_dated(cursor, table) if found[1][0] == "0" else not near.isdisjoint(_EXPIRES)
 
 
 def _is_dated(cursor: TokenCursor, table: LanguageTable) -> bool:
@@ -101,6 +133,11 @@ def _is_day_and_month(mark: str, cursor: TokenCursor, table: LanguageTable) -> b
         # "14/03" is no fraction; in "Page 02/10" a count.
         token, before = cursor.token(), cursor.previous()
         counted = follows_number_sign(cursor, table) or (before.core[:1].isupper() and not before.suffix)
+        # "30/9 a 4/10", "01/02 a 28/02", "7/11 को"
+        behind = cursor.token(1).core if cursor.is_adjacent(1) else ""
+        beside = (previous, cursor.previous(2).core), (behind, cursor.token(2).core)
+        until = any(word.isalpha() and len(word) < 4 and is_loose(other, table) for word, other in beside)
+        known = known or until or behind == "को"
         padded = _PADDED.fullmatch(token.core) is not None and not counted
         return known or padded or _FIRST.search(token.core) is not None
     if mark == "-":
@@ -111,7 +148,10 @@ def _is_day_and_month(mark: str, cursor: TokenCursor, table: LanguageTable) -> b
         dated = table.dates.order == "dmy" and last <= _MONTHS < first <= _LONGEST_MONTH
         return known and dated and not counted and following not in _PARTITIVE
     if mark != "." or not table.ordinals_with_stop:
-        return False
+        # "le 03.04"
+        padded = _PADDED.fullmatch(cursor.token().core.replace(".", "/")) is not None
+        measured = cursor.is_adjacent(1) and cursor.token(1).core in table.units
+        return mark == "." and known and padded and not measured and table.dates.order == "dmy"
     following = cursor.token(1).core
     if cursor.is_adjacent(1) and (following in table.times.marks or following in table.units):
         # "ab 7.30 Uhr"
@@ -126,9 +166,12 @@ def loose(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "30/5", "1/6-30/6", German "1.6.–30.6.": dates, as the figures are no usual fraction."""
     token = cursor.token()
     said: list[str | None] = []
-    days = re.split(f"[{DASHES}]", token.core)
+    days = re.split(rf"[{DASHES}]|(?<=\.)/", token.core)
     stopped = bool(table.ordinals_with_stop) and len(days) > 1 and days[0].endswith(".")
-    if len(days) > len(("1/6", "30/6")) or not (stopped or any(is_loose(day, table) for day in days)):
+    months = {day.split("/")[-int(table.dates.order == "dmy")] for day in days}
+    ranged = len(days) == 2 > len(months) and "/" in days[0] and not _COMMON_FRACTIONS.issuperset(days)
+    sure = stopped or ranged or any(is_loose(day, table) for day in days)
+    if len(days) > len(("1/6", "30/6")) or not sure:
         return None
     for day in days:
         part = _DAY_MONTH.fullmatch(day.removesuffix(".")) or _NUMERALS.fullmatch(day)
@@ -140,7 +183,9 @@ def loose(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         said.append(_date(*_in_order(part[1], part[3], table), year, cursor, table, None) if part else None)
     stop = stopped and token.suffix.startswith(".") and (token.suffix != "." or not _ends_sentence(cursor))
     end = token.core_end + stop
-    spoken = f" {table.numbers.to} ".join(filter(None, said))
+    # "24./25.12."
+    joiner = table.signs.get("&", "") if "/" in token.core and stopped else table.numbers.to
+    spoken = f" {joiner} ".join(filter(None, said))
     return Verbalization((Piece(spoken, token.core_start, end),), end) if all(said) else None
 
 
@@ -198,9 +243,12 @@ def _date(
     day_words = _say_day(day, cursor, table)
     if not year:
         return dates.day_month.format(day=day_words, month=name)
-    full = int(year) + (0 if len(year) == 4 else 2000 if int(year) < 70 else 1900)
-    spoken = dates.date.format(day=day_words, month=name, year=table.number_words.year(full))
+    spoken = dates.date.format(day=day_words, month=name, year=table.number_words.year(_full_year(year)))
     return f"{spoken} {calendar.said}" if calendar is not None else spoken
+
+
+def _full_year(year: str) -> int:
+    return int(year) + (0 if len(year) == 4 else 2000 if int(year) < 50 else 1900)
 
 
 def _say_day(day: int, cursor: TokenCursor, table: LanguageTable) -> str:
@@ -329,7 +377,7 @@ def era(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     mark, end = match[2], token.core_end
     as_year = mark != "" and 1900 <= int(match[1]) < 2100
     if not mark and cursor.is_adjacent(1):
-        mark, end = cursor.token(1).core, cursor.token(1).core_end
+        mark, end = cursor.token(1).core, unit_end(cursor, 1, table)
     calendar = table.dates.calendars.get(mark)
     if calendar is None:
         return None
@@ -345,7 +393,8 @@ def month(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     token = cursor.token()
     number = table.dates.months[token.core.lower()]
     name = table.dates.names[number - 1]
-    if token.core.lower() == name.lower():
+    of_tennis = token.core.lower() == "set" and not token.suffix.startswith(".")
+    if token.core.lower() == name.lower() or (of_tennis and not _YEAR.fullmatch(cursor.token(1).core)):
         return None
     # "NE 5 a 6, mar de fondo": after a mark another phrase begins.
     before = cursor.previous()

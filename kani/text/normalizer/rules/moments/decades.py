@@ -13,12 +13,13 @@ _ANY_SHORT_YEAR = re.compile(r"\d[1-9]|[1-9]0")
 _SHORT_YEAR = re.compile(r"[1-9]\d")
 _DECADE = re.compile(r"(\d{2,4})(\D{1,2})")
 _DECADE_WORD = re.compile(rf"(?P<years>\d\d\d0)(?P<mark>['’]?s)[{DASHES}](?P<word>[^\W\d_]{{3,}})")
-_NAMED_YEARS = re.compile(rf"(?P<before>[^\W\d_]+)[{DASHES}](?P<years>\d{{1,4}}[^\W\d_]{{0,2}})")
+_NAMED_YEARS = re.compile(rf"(?P<before>[^\W\d_]+)[{DASHES}]['’]?(?P<years>\d{{1,4}}[^\W\d_]{{0,2}})")
 _ORDINAL_YEARS = re.compile(r"(?P<number>\d{1,2})(?P<mark>st|nd|rd|th)")
 _UNDER = re.compile(r"U(\d{1,2})(s?)")
 _YOUNGEST = 5
 _AGES = frozenset(("under", "over", "sub"))
 _OF_LIVES = frozenset("my your his her our their".split())
+_ANY_DECADE = re.compile(r"(?:\d\d)?\d0s")
 _AGE = re.compile(r"(\d{1,2})s")
 _APOSTROPHES = "'’‘"
 
@@ -63,7 +64,9 @@ def decade(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         # "the under 18s"
         said = table.number_words.decade(int(ages[1]))
         return Verbalization((Piece(said, token.core_start, token.core_end),), token.core_end)
-    marked = marked or before in table.numbers.year_after or before in _OF_LIVES
+    # "the '80s and 90s", "her 20s or 30s"
+    decades = _ANY_DECADE.fullmatch(cursor.previous(2).core) if before in ("and", "or", "to") else None
+    marked = marked or before in table.numbers.year_after or before in _OF_LIVES or decades is not None
     for part in re.split(rf"([{DASHES}/])", token.core):
         match = _DECADE.fullmatch(part.replace("'s", "s").replace("’s", "s"))
         if part == "/":

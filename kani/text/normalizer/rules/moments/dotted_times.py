@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 
+from kani.text.normalizer.rules.numerals import DASHES
 from kani.text.normalizer.tables.table import LanguageTable
 from kani.text.normalizer.tokens import TokenCursor
 
@@ -60,10 +61,14 @@ def is_dotted_time(cursor: TokenCursor, table: LanguageTable) -> bool:
     """True if the tokens around "7.30" make it a time; a full stop may be the decimal mark."""
     if half_behind(cursor, table) is not None:
         return True
+    mark = cursor.token(1).core if cursor.is_adjacent(1) else ""
+    if mark in table.times.marks and mark not in table.units:
+        # "9.30 बजे"
+        return True
     if table.numbers.decimal == ".":
         return is_english_time(cursor, table, cursor.token().core)
     marks, after = table.times.marks, table.times.after
-    if cursor.is_adjacent(1) and cursor.token(1).core == table.numbers.to:
+    if cursor.is_adjacent(1) and cursor.token(1).core in (table.numbers.to, *DASHES):
         # "von 9.30 bis 11.45 Uhr"
         return DOTTED_TIME.fullmatch(cursor.token(2).core) is not None and cursor.token(3).core in marks
     before = cursor.previous().core
@@ -74,6 +79,14 @@ def is_dotted_time(cursor: TokenCursor, table: LanguageTable) -> bool:
         or listed
         or (cursor.is_adjacent(1) and cursor.token(1).core in marks)
     )
+
+
+def is_said_as_time(cursor: TokenCursor, table: LanguageTable) -> bool:
+    """True after "at" and the like, but in "trades at 5", "at 5 each"."""
+    if cursor.token(1).core.lower() in table.times.undotted_before:
+        return False
+    before, rated = cursor.previous().core.lower(), cursor.previous(2).core.lower()
+    return before in table.times.dotted_after and rated not in table.times.undotted_after
 
 
 def is_english_time(cursor: TokenCursor, table: LanguageTable, written: str) -> bool:
@@ -106,7 +119,7 @@ def is_english_time(cursor: TokenCursor, table: LanguageTable, written: str) -> 
     if before.core in table.dates.short_weekdays or before.core.lower() in table.dates.days:
         return True
     if before.core.lower() in table.times.dotted_after:
-        return rated not in table.times.undotted_after
+        return is_said_as_time(cursor, table)
     return before.core.lower() in ("&", "and", "or", "to") and (
         DOTTED_TIME.fullmatch(rated) is not None
         and cursor.previous(3).core.lower() in table.times.dotted_after

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 
 from kani.text.normalizer.rules.before_nouns import describes
-from kani.text.normalizer.rules.numerals import DASHES, Numeral, parse_numeral
+from kani.text.normalizer.rules.moments.dotted_times import half_behind
+from kani.text.normalizer.rules.numerals import DASHES, Numeral, parse_numeral, say_digits
 from kani.text.normalizer.rules.units import gender_of_forms, say_counted, unit_end
 from kani.text.normalizer.spoken import Piece, Verbalization
 from kani.text.normalizer.tables.table import LanguageTable
@@ -15,16 +16,28 @@ _DURATION = re.compile(
     r"(?:(?P<hours>\d{1,3})(?:h|hrs?|H))?(?:(?P<minutes>\d{1,3})(?:m|min|mn|mins|['’′]))?"
     r"(?:(?P<seconds>\d{1,2})(?:s|sec|seg))?"
 )
+_TIMED = (
+    # 1h20
+    re.compile(r"(?P<hours>[1-4])h(?P<rest>[0-5]\d)(?P<minutes>)(?P<seconds>)(?P<mark>)"),
+    # 1'42"15, 3h45'30", 9"58, 2min30, 38s21
+    re.compile(
+        r"(?:(?P<hours>\d{1,2})h)?(?:(?P<minutes>\d{1,2})(?:['’′]|mi?n))?"
+        r"(?:(?P<seconds>\d{1,2})(?:(?P<mark>[\"”″s])(?P<rest>\d{1,3})?)?)?"
+    ),
+    # 2:45:30 and 1:23.456, which are no times of day
+    re.compile(
+        r"(?:(?P<hours>0?0|\d):)?(?P<minutes>[0-5]?\d):(?P<seconds>[0-5]\d(?P<mark>[.,](?!\d?00)\d{2,3}|(?<=[2-9]:\d\d)[.,]\d)?)(?P<rest>)"
+    ),
+)
 _HOURS, _SECONDS = re.compile(r"\d{1,3}(?:h|hrs?|H)"), re.compile(r"\d{1,2}(?:s|sec|seg)")
-_HOUR_MARKS = frozenset(("h", "hs", "hrs", "hr", "H", "Std", "horas", "hours", "heures", "ore", "Stunden"))
+HOUR_MARKS = frozenset(("h", "hs", "hrs", "hr", "H", "Std", "horas", "hours", "heures", "ore", "Stunden"))
 _EVERY = re.compile(r"(?P<what>c?)/(?P<number>\d{1,2})(?P<h>hs?|H)?")
 _OFTEN_EACH = re.compile(r"[qQ](\d{1,2})(?:[-–](\d{1,2}))?[hH]")
 _MINUTES = re.compile(r"(\d{1,2}):([0-5]\d)")
 _PACED = re.compile(rf"{_MINUTES.pattern}(?P<unit>min\.?)?/(?P<per>km|mi|k)")
 _DISTANCE, _IN = re.compile(r"\d*[Kk]m?"), frozenset(("en", "in", "em"))
 """What is run, and the word before how long it took: "5K in 18:38"."""
-_PACE = re.compile(r"(\d{1,2})['’′]([0-5]\d)(?:[\"”″]?/(?P<per>\w{1,3})|[\"”″])?")
-_HUNDREDTHS = re.compile(r"(\d{1,2})s(\d{2})")
+_PACE = re.compile(r"(?P<minutes>\d{1,2})['’′](?P<seconds>[0-5]\d)[\"”″]?/(?P<per>\w{1,3})")
 _AGAIN = re.compile(r"(\d{1,2})/(\d{1,2})(hs?)?")
 _FEET, _INCHES = "'’′", '"”″'
 _PRIMES = re.compile(
@@ -35,7 +48,9 @@ _FEET_AND_INCHES = re.compile(rf"(\d{{1,2}})[{_FEET}](\d{{1,2}})(?:[{_INCHES}]|[
 _LONGEST_QUOTATION = 40
 _DOUBLED = ("''", "’’", "′′")
 _MINUTE = re.compile(rf"\d{{1,3}}[{_FEET}]")
+_MINUTES_SECONDS = re.compile(rf"\d{{1,2}}[{_FEET}](\d\d)[{_INCHES}]?")
 _SECOND = re.compile(rf"\d{{1,2}}[{_FEET}{_INCHES}]")
+_LAST_INCH = 11
 _FEW_INCHES = re.compile(r"[1-9]|1[01]")
 _LATER = frozenset(("a", "à", "+"))
 _NEAR = 8
@@ -60,20 +75,12 @@ def duration(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         # "20m" and "30s" by themselves are metres and seconds.
         before, after = cursor.previous(), cursor.token(1)
         part_of = not before.suffix and _HOURS.fullmatch(before.core) is not None
-        part_of = part_of or before.core in _HOUR_MARKS or _SECONDS.fullmatch(after.core) is not None
+        part_of = part_of or before.core in HOUR_MARKS or _SECONDS.fullmatch(after.core) is not None
         if not minutes or not (part_of or after.core.lower() in table.times.minutes_before):
             return None
     elif hours and not minutes and not seconds:
         return None
-    pieces: list[Piece] = []
-    for group, symbol in (("hours", "h"), ("minutes", "min"), ("seconds", "s")):
-        unit = table.units.get(symbol)
-        if match[group] and unit is not None and int(match[group]):
-            gender = unit.gender or gender_of_forms(unit.forms, table)
-            spoken = say_counted(Numeral(str(int(match[group])), ""), unit.forms, gender, table)
-            start = token.core_start + match.start(group)
-            end = token.core_start + match.end(group) + 1 if group != "seconds" else token.core_end
-            pieces.append(Piece(f" {spoken}" if pieces else spoken, start, min(end, token.core_end)))
+    pieces = _parts(match, token.core_start, table)
     return Verbalization(tuple(pieces), token.core_end + (closed and "h" in token.core)) if pieces else None
 
 
@@ -141,7 +148,7 @@ def during(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
 
 
 def _is_hour(cursor: TokenCursor, ahead: int) -> bool:
-    return cursor.is_adjacent(ahead) and cursor.token(ahead).core in _HOUR_MARKS
+    return cursor.is_adjacent(ahead) and cursor.token(ahead).core in HOUR_MARKS
 
 
 def added(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
@@ -165,8 +172,9 @@ def prime(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     doubled = token.suffix[:2] in _DOUBLED and not token.core.endswith(tuple(_FEET))
     match = _PRIMES.fullmatch(token.core + (_INCHES[0] if doubled else token.suffix[:1]))
     match = match or _PRIMES.fullmatch(token.core)
-    if (tall := _FEET_AND_INCHES.fullmatch(token.core + token.suffix[:1])) and table.language == "en":
-        said = " foot ".join(table.number_words.cardinal(int(one)) for one in tall.groups())
+    if (tall := _FEET_AND_INCHES.fullmatch(token.core + token.suffix[:1])) and table.language in ("en", "hi"):
+        foot = "foot" if table.language == "en" else table.units["ft"].forms["other"]
+        said = f" {foot} ".join(table.number_words.cardinal(int(one)) for one in tall.groups())
         end = token.core_start + tall.end()
         return Verbalization((Piece(said, token.core_start, end),), end)
     if match is None or token.prefix.strip("("):
@@ -211,7 +219,9 @@ def _is_timed(cursor: TokenCursor, doubled: bool) -> bool:
     minutes = doubled and _MINUTE.fullmatch(near[0]) and not _FEW_INCHES.fullmatch(cursor.token().core)
     # How much later somebody arrived, after another time
     gap = near[0] in _LATER and any(map(_SECOND.fullmatch, near))
-    return bool(minutes or gap or any(map(_HOURS.fullmatch, near[:2])))
+    # "1'30" on, 30" off"
+    longer = any((one := _MINUTES_SECONDS.fullmatch(core)) and int(one[1]) > _LAST_INCH for core in near)
+    return bool(minutes or gap or longer or any(map(_HOURS.fullmatch, near[:2])))
 
 
 def _is_quoted(cursor: TokenCursor, mark: str) -> bool:
@@ -236,29 +246,58 @@ def elapsed(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         return Verbalization((first, Piece(f" {words.cardinal(int(match[2]))}", at + match.end(1), end)), end)
     if (pace := _pace(cursor, table)) is not None:
         return pace
-    if (match := _HUNDREDTHS.fullmatch(token.core)) is not None:
-        # "38s21"
-        second = table.units["s"].forms
-        said = say_counted(Numeral(match[1], ""), second, gender_of_forms(second, table), table)
-        middle = at + match.end(1) + 1
-        rest = " ".join(table.number_words.cardinal(int(one)) for one in match[2])
-        rest = rest if match[2][0] == "0" else table.number_words.cardinal(int(match[2]))
-        return Verbalization((Piece(said, at, middle), Piece(f" {rest}", middle, end)), end)
-    match = _PACE.fullmatch(token.core)
-    # English "5'39" by itself is a height.
-    feet = match is not None and table.language == "en" and not match["per"]
-    if match is None or feet or (cursor.is_adjacent(1) and cursor.token(1).core in table.times.marks):
-        return None
-    pieces: list[Piece] = []
-    for group, symbol in ((1, "min"), (2, "s")):
-        unit = table.units[symbol]
-        gender = unit.gender or gender_of_forms(unit.forms, table)
-        said = say_counted(Numeral(str(int(match[group])), ""), unit.forms, gender, table)
-        pieces.append(Piece(f" {said}" if pieces else said, at + match.start(group), at + match.end(group)))
-    if match["per"] and (under := table.units.get(match["per"])) is not None:
+    if (match := _PACE.fullmatch(token.core)) is None:
+        return _timed(cursor, table)
+    pieces = _parts(match, at, table)
+    if (under := table.units.get(match["per"])) is not None:
         one = under.forms.get("one", under.forms["other"])
         pieces.append(Piece(f" {table.per} {one}", at + match.start("per"), end))
-    return Verbalization(tuple(pieces), end + token.suffix.startswith(('"', "”", "″")))
+    return Verbalization(tuple(pieces), end)
+
+
+def _timed(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """ "1'42\"15", "2:45:30", "1:23.456" and "1h20": how long it took, with the part of a second."""
+    token, before, behind = cursor.token(), cursor.previous(), cursor.token(1)
+    written = token.core + (token.suffix[:1] if token.suffix.startswith(tuple(_FEET + _INCHES)) else "")
+    match = next(filter(None, (one.fullmatch(written) for one in _TIMED)), None)
+    if match is None or token.prefix.strip("(") or "s" not in table.units:
+        return None
+    clock = before.core in table.times.after or (cursor.is_adjacent(1) and behind.core in table.times.marks)
+    if match.re is _TIMED[1]:
+        # English 5'10" is a height.
+        short = match["seconds"] and int(match["seconds"]) <= _LAST_INCH and not match["rest"]
+        feet = table.language in ("en", "hi") and short and not match["hours"] and "min" not in written
+        if not match["seconds"] or not (match["minutes"] or (match["mark"] and match["rest"])) or feet:
+            return None
+    elif match.re is _TIMED[2]:
+        clock = clock and behind.core != "h"
+        dated = before.end == 0 or before.core[-1:].isdecimal() or half_behind(cursor, table) is not None
+        if not (match["hours"] or match["mark"]) or dated:
+            return None
+    elif table.times.hours and table.times.hours.get("one") == table.units["h"].forms.get("one"):
+        return None
+    end = token.core_start + match.end()
+    unit = table.units.get(behind.core) if match.re is _TIMED[2] and cursor.is_adjacent(1) else None
+    if unit is not None and unit.forms in [table.units[one].forms for one in ("h", "min", "s")]:
+        end = unit_end(cursor, 1, table)
+    return None if clock else Verbalization(tuple(_parts(match, token.core_start, table)), end)
+
+
+def _parts(match: re.Match[str], at: int, table: LanguageTable) -> list[Piece]:
+    """Hours, minutes and seconds with their names, and what rests as a number."""
+    pieces: list[Piece] = []
+    groups = match.groupdict()
+    for group, symbol in (("hours", "h"), ("minutes", "min"), ("seconds", "s")):
+        whole, _, decimals = (groups.get(group) or "0").replace(",", ".").partition(".")
+        if (unit := table.units.get(symbol)) is None or not (int(whole) or decimals):
+            continue
+        gender = unit.gender or gender_of_forms(unit.forms, table)
+        said = say_counted(Numeral(str(int(whole)), decimals), unit.forms, gender, table)
+        pieces.append(Piece(f" {said}" if pieces else said, at + match.start(group), at + match.end(group)))
+    if rest := groups.get("rest"):
+        number = say_digits(rest, table) if rest[0] == "0" else table.number_words.cardinal(int(rest))
+        pieces.append(Piece(f" {number}", at + match.start("rest"), at + match.end("rest")))
+    return pieces
 
 
 def _pace(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:

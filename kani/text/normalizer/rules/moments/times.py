@@ -10,6 +10,7 @@ from kani.text.normalizer.rules.moments.dotted_times import (
     half_of_day,
     is_dotted_time,
     is_english_time,
+    is_said_as_time,
 )
 from kani.text.normalizer.rules.numerals import DASHES, Numeral
 from kani.text.normalizer.rules.units import gender_of_forms, say_counted, unit_end
@@ -24,7 +25,7 @@ _HALF_TIME = re.compile(r"\d{1,2}\.\d{2}[ap]\.?m", re.IGNORECASE)
 _HOUR = re.compile(r"(\d{1,2})([^\W\d_][^\W\d]{0,3}(?:\.[^\W\d]{1,2})?)?")
 _RANGE = re.compile(rf"(.+?)([{DASHES}])(.+)")
 _FOUR_FIGURES = re.compile(r"([01]\d|2[0-3])([0-5]\d)")
-_TEN = 10
+_TEN, _FEW = 10, 3
 _HOURS_RANGE = re.compile(rf"(\d{{1,2}})[{DASHES}](\d{{1,2}})")
 _EARLIEST, _LAST_HOUR = 7, 24
 _TRAINS = frozenset("to train service bus flight ferry departure".split())
@@ -39,32 +40,18 @@ def time(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     if "/" in token.core and (both := _two_ranges(cursor, table)) is not None:
         return both
     parts = _RANGE.fullmatch(token.core)
-    if (
-        parts is not None
-        and DOTTED_TIME.fullmatch(parts[1])
-        and (
-            table.numbers.decimal == ","
-            or _hour_ofhalf_of_day(parts[3], table)
-            or _HALF_TIME.fullmatch(parts[3])
-            or (DOTTED_TIME.fullmatch(parts[3]) and is_english_time(cursor, table, parts[1]))
-        )
-    ) or (
-        parts is not None
-        and parts[1].isdecimal()
-        and DOTTED_TIME.fullmatch(parts[3])
-        and (
-            cursor.previous().core.lower() in table.dates.days
-            or (cursor.is_adjacent(1) and cursor.token(1).core in table.times.marks)
-        )
-    ):
+    if parts is not None and _is_dotted_range(parts, cursor, table):
         # "18.30-20", "4.30–7pm", "9–18.30 Uhr"
         parts = _RANGE.fullmatch(token.core.replace(".", ":"))
     if table.language == "de" and (hours := _german_hours(cursor, table)) is not None:
         return hours
-    if parts is None or not (":" in parts[0] or parts[1][-1].isalpha() or parts[3][-1].isalpha()):
+    if parts is None or not (
+        re.search("[:hH]\\d", parts[0]) or parts[1][-1].isalpha() or parts[3][-1].isalpha()
+    ):
         return None
     first = _hour_of_mark(parts[1], table) or _clock(parts[1], table, hour_alone=True)
     first = first or _hour_ofhalf_of_day(parts[1], table)
+    first = first or ((parts[1], None, True) if parts[1].isalpha() and len(parts[1]) > _FEW else None)
     last = _time(cursor, table, parts[3], token.core_start + parts.start(3))
     if last is None and ":" in parts[1] and parts[3].isdecimal() and first is not None:
         # "1:30-3"
@@ -73,21 +60,33 @@ def time(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         last = Verbalization((Piece(alone[0], at, token.core_end),), token.core_end) if alone else None
     marked = _hour_of_mark(parts[3], table) or _hour_ofhalf_of_day(parts[3], table)
     if last is None and marked is not None:
-        said = f"{marked[0]} {marked[1] or ''}".rstrip()
+        said = f"{marked[0]} {_evening(parts[3], marked[1] or '', table)}".rstrip()
         last = Verbalization(
             (Piece(said, token.core_start + parts.start(3), token.core_end),), token.core_end
         )
     if first is None or last is None:
         return None
     base = token.core_start
+    early = f"{first[0]} {_evening(parts[1], first[1] or '', table)}".rstrip()
     return Verbalization(
         (
-            Piece(f"{first[0]} {first[1] or ''}".rstrip() + " ", base, base + parts.end(1)),
+            Piece(f"{early} ", base, base + parts.end(1)),
             Piece(f"{table.numbers.to} ", base + parts.start(2), base + parts.end(2)),
             *last.pieces,
         ),
         last.end,
     )
+
+
+def _is_dotted_range(parts: re.Match[str], cursor: TokenCursor, table: LanguageTable) -> bool:
+    begins, ends = (DOTTED_TIME.fullmatch(parts[one]) is not None for one in (1, 3))
+    marked = cursor.is_adjacent(1) and cursor.token(1).core in table.times.marks
+    if not begins:
+        known = cursor.previous().core.lower() in table.dates.days | table.times.after
+        return parts[1].isdecimal() and ends and (known or marked)
+    half = _hour_ofhalf_of_day(parts[3], table) is not None or _HALF_TIME.fullmatch(parts[3]) is not None
+    english = ends and is_english_time(cursor, table, parts[1])
+    return table.numbers.decimal == "," or marked or half or english
 
 
 def four_figures(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
@@ -128,7 +127,7 @@ def _two_ranges(cursor: TokenCursor, table: LanguageTable) -> Verbalization | No
     token = cursor.token()
     first, _, _ = token.core.partition("/")
     middle = token.core_start + len(first)
-    if not all(_RANGE.fullmatch(part) for part in token.core.split("/")):
+    if not all(_RANGE.fullmatch(part) or _TIME.fullmatch(part) for part in token.core.split("/")):
         return None
     said = time(TokenCursor([token_at(token.text, token.core_start, middle)], (), complete=True), table)
     with cursor.without_prefix(len(first) + 1):
@@ -176,6 +175,9 @@ def _time(cursor: TokenCursor, table: LanguageTable, written: str, start: int) -
         spoken, half, sharp = clock
     elif hour is not None and int(hour[1]) <= 24:
         half = half_of_day(hour[2] or "", table)
+        if hour[2] in ("a", "p") and is_said_as_time(cursor, table):
+            # "at 5p"
+            half, known = half_of_day(f"{hour[2]}m", table), True
         if hour[2] and (half is None or (hour[2] in table.units and not known)):
             return None
         spoken, sharp = _say_hour(int(hour[1]), table), True
@@ -197,10 +199,11 @@ def _time(cursor: TokenCursor, table: LanguageTable, written: str, start: int) -
             half, end = behind
             if clock is not None and sharp:
                 spoken = _say_hour(int(re.split(r"\D", written, maxsplit=1)[0]), table)
-    if half is None and clock is None and not known:
+    if half is None and clock is None and (not known or table.times.hours):
         return None
     pieces = [Piece(spoken, start, token.core_end)]
     if half is not None:
+        half = _evening(written, half, table)
         return Verbalization((Piece(f"{spoken} {half}", start, end),), end)
     if (clock is not None or known) and cursor.is_adjacent(1) and cursor.token(1).core in table.times.marks:
         mark = cursor.token(1)
@@ -282,7 +285,14 @@ def _hour_of_mark(written: str, table: LanguageTable) -> tuple[str, str | None, 
         return None
     unit = table.units.get(hour[2])
     name = table.form(unit.forms, int(hour[1])) if unit is not None else ""
+    name = "Uhr" if table.language == "de" else name
     return f"{table.number_words.cardinal(int(hour[1]), table.times.gender)} {name}".rstrip(), None, True
+
+
+def _evening(written: str, half: str, table: LanguageTable) -> str:
+    """The half of the day after a time, or the evening by its hour ("8pm" in the table)."""
+    hour = re.split(r"\D", written, maxsplit=1)[0].lstrip("0")
+    return table.times.halves.get(f"{hour}pm", half) if half == table.times.halves.get("pm") else half
 
 
 def _say_hour(hour: int, table: LanguageTable) -> str:

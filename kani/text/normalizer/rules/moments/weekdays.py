@@ -13,7 +13,7 @@ _NAME = r"(?:[^\W\d_]|[\u0900-\u0963])+"
 _JOINED = re.compile(
     rf"(?P<first>{_NAME})\.?(?P<mark>[{DASHES}/])(?P<last>{_NAME})(?:\.?/(?P<third>{_NAME}))?"
 )
-_DATE = re.compile(r"\d{1,2}([./-])\d{1,2}(?:\1\d{2,4})?")
+_DATE = re.compile(r"\d{1,2}([./-])(?:\d{1,2}|[^\W\d_]{3,9})(?:\1\d{2,4})?")
 _DAY = re.compile(r"\d{1,2}(?:\.?[^\W\d_]{2}|[ºª])?")
 _TIME = re.compile(
     rf"\d{{1,2}}(?:[:.h]\d{{2}}|h)\S{{0,4}}|\d{{1,2}}(?:[:.h]\d{{2}}|h)?\S{{0,3}}[{DASHES}]\d{{1,2}}\S{{0,5}}",
@@ -48,6 +48,7 @@ def weekday(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     month = name in table.dates.names
     if not (
         listed
+        or _heads_times(cursor, table)
         or month
         or _is_dated(cursor, name, table)
         or _is_one_of_two(cursor, table)
@@ -61,8 +62,14 @@ def weekday(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
 
 def _name(token: Token, table: LanguageTable) -> str | None:
     """The weekday that a token may be; those that begin with a small letter are written either way."""
-    names, core = table.dates.short_weekdays, token.core
-    return names.get(core) or names.get(core[:1].lower() + core[1:])
+    return _in_full(token.core, table)
+
+
+def _in_full(core: str, table: LanguageTable) -> str | None:
+    names, small = table.dates.short_weekdays, core[:1].lower() + core[1:]
+    capitals = core.isupper() and len(core) > len("Mo")
+    core = core.capitalize() if capitals else core
+    return names.get(core) or names.get(core.lower() if capitals else small)
 
 
 def _letter(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
@@ -99,16 +106,16 @@ def _month_of_two(cursor: TokenCursor, table: LanguageTable) -> str | None:
 
 def _joined(match: re.Match[str], cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "lun-ven", "Sa/So", and two months: "ene-mar"."""
-    token, days, dates = cursor.token(), table.dates.short_weekdays, table.dates
+    token, dates = cursor.token(), table.dates
     written = match["first"], match["last"]
-    first, last = (days.get(one) or days.get(one.lower()) for one in written)
+    first, last = (_in_full(one, table) or dates.short_weekdays.get(one.capitalize()) for one in written)
     if first is None or last is None:
         numbers = [dates.months.get(one.lower(), 0) for one in written]
         if 0 in numbers:
             return None
         first, last = (dates.names[number - 1] for number in numbers)
     between = table.signs.get("&", "") if match["mark"] == "/" else table.numbers.to
-    third = days.get(match["third"] or "")
+    third = _in_full(match["third"] or "", table)
     if match["third"] and (match["mark"] != "/" or third is None):
         return None
     at = token.core_start
@@ -138,9 +145,16 @@ def _is_dated(cursor: TokenCursor, name: str, table: LanguageTable) -> bool:
         return True
     dates = table.dates
     stopped = cursor.token().suffix.startswith(".") or name[0].isupper()
-    if stopped and following.core in table.times.after and cursor.token(2).core[:1].isdecimal():
+    said_times = table.times.after | table.times.dotted_after
+    numbered = cursor.token(2).core[:1].isdecimal() or cursor.token().suffix.startswith(".")
+    if stopped and following.core in said_times and numbered:
         # "Do. um 17 h", "dom. a las 20"
         return True
+    if cursor.token().suffix == "" and _is_joiner(following):
+        # "sáb de 10 a 14", "dom às 18h"
+        ranged = cursor.token(2).core.isdecimal() and cursor.token(4).core[:1].isdecimal()
+        if _TIME.fullmatch(cursor.token(2).core) or (ranged and _is_joiner(cursor.token(3))):
+            return True
     if cursor.token().suffix == "." and _is_joiner(following):
         # "jeu. à 17h30", "sáb. a las 10"
         hour = cursor.token(3 if cursor.token(2).core in table.times.after else 2).core
@@ -158,12 +172,26 @@ def _is_dated(cursor: TokenCursor, name: str, table: LanguageTable) -> bool:
     return following.core.lower() in dates.months and cursor.token(2).core[:1].isdecimal()
 
 
+def _heads_times(cursor: TokenCursor, table: LanguageTable) -> bool:
+    """True before a colon and times: "Sam : 10h-17h", "Dom: chiuso"."""
+    token, following = cursor.token(), cursor.token(1)
+    spaced = following.text[following.start : following.end] == ":"
+    if not token.core[0].isupper() or not (spaced or token.suffix.endswith(":")):
+        return False
+    times = cursor.token(1 + spaced).core
+    return _TIME.fullmatch(times) is not None or times.lower() in table.dates.beside_weekdays
+
+
 def _is_one_of_two(cursor: TokenCursor, table: LanguageTable) -> bool:
     """True beside another weekday: "lun. a vie.", "Mon thru Fri", "Sa. und So."."""
     if cursor.token().suffix == ".," and (
         cursor.token(1).suffix.startswith(".") and _name(cursor.token(1), table)
     ):
         # "seg., qua. e sex."
+        return True
+    listed = cursor.token().suffix == "," and _is_joiner(cursor.token(2))
+    if listed and _name(cursor.token(1), table) and _name(cursor.token(3), table):
+        # "Mo, Mi und Fr"
         return True
     if cursor.token().suffix in ("", "."):
         joiner, other = cursor.token(1), cursor.token(2)
@@ -180,15 +208,16 @@ def _is_one_of_two(cursor: TokenCursor, table: LanguageTable) -> bool:
 
 def _is_joiner(token: Token) -> bool:
     core = token.text[token.start : token.end].rstrip(".")
-    return core in (*DASHES, "—", "/", "&") or (
-        core.isalpha() and core.islower() and len(core) <= _LONGEST_JOINER
+    return core in (*DASHES, "—", "/", "&", "+", "से") or (
+        core.isalpha() and (core.islower() or core.isupper()) and len(core) <= _LONGEST_JOINER
     )
 
 
 def _is_sure(first: Token, last: Token, joiner: Token, table: LanguageTable) -> bool:
     """True if two names with a word between them are weekdays; in small letters both may be other words."""
     marked = all(one.suffix.startswith(".") or one.core[0].isupper() for one in (first, last))
-    return marked or not joiner.core.isalpha() or joiner.core == table.numbers.to
+    words = (table.numbers.to, table.signs.get("&"), *table.dates.after)
+    return marked or not joiner.core.isalpha() or joiner.core in words
 
 
 def _is_after(cursor: TokenCursor, name: str, table: LanguageTable) -> bool:

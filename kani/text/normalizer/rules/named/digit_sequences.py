@@ -235,7 +235,11 @@ def number_with_ending(cursor: TokenCursor, table: LanguageTable) -> Verbalizati
         said = capitals_pieces(tail, middle + 1, table) if tail.isupper() else (last,)
         return Verbalization((first, name, Piece("-", middle, middle + 1), *said), token.core_end)
     return Verbalization(
-        (Piece(spoken, token.core_start, at), Piece(rest, at, token.core_end)), token.core_end
+        (
+            Piece(spoken, token.core_start, at),
+            Piece(rest[0].lower() + rest[1:] if found else rest, at, token.core_end),
+        ),
+        token.core_end,
     )
 
 

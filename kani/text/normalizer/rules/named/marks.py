@@ -17,7 +17,11 @@ _ADJECTIVE = re.compile(
 _RUN_TIME = re.compile(r"(?:\d:)?\d{1,2}:\d\d|\d{1,2}['’′]\d\d")
 _BEFORE_RUNS = frozenset("a the first my her his our this local".split())
 _CHECKED = re.compile(r"(\d{1,3}(?:[.]\d{3}){1,3})[-‐‑](\d)")
-_SEASON = re.compile(r"((?:19|20)\d\d)[-‐‑–](\d\d)")
+_SEASON = re.compile(r"((?:1[6-9]|20)\d\d)[-‐‑–](\d\d)")
+_UNTIL_NOW = re.compile(
+    r"((?:19|20)\d\d)[-–](present|presente|hoy|heute|oggi|aujourd['’]hui|hoje|atualidade)"
+)
+_CENTURY = 100
 _COORDINATE = re.compile(r"[xyz]\d|[yz]$")
 _FACTOR = re.compile(r"[x×](\d|10|12|15|20)")
 _HEIGHT = re.compile(r"([0-2])m(\d\d)")
@@ -164,14 +168,17 @@ def graded(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
 
 
 def years(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
-    """ "1914-18", and the season "2024-25"."""
+    """ "1914-18", the season "2024-25", and "2019-present"."""
     token = cursor.token()
-    match = _SEASON.fullmatch(token.core)
-    if match is None or int(match[1]) % 100 >= int(match[2]) or follows_number_sign(cursor, table):
+    match = _SEASON.fullmatch(token.core) or _UNTIL_NOW.fullmatch(token.core)
+    if match is None or follows_number_sign(cursor, table):
+        return None
+    year, until = int(match[1]), int(match[2]) if match[2].isdecimal() else _CENTURY
+    if year % 100 >= until:
         return None
     words, at, dash = table.number_words, token.core_start, token.core_start + match.end(1)
-    to = "" if (int(match[1]) + 1) % 100 == int(match[2]) else f"{table.numbers.to} "
-    first, last = words.year(int(match[1])), words.cardinal(int(match[2]))
+    to = "" if (year + 1) % 100 == until else f"{table.numbers.to} "
+    first, last = words.year(year), match[2] if until == _CENTURY else words.cardinal(until)
     pieces = Piece(f"{first} ", at, dash), Piece(f"{to}{last}", dash, token.core_end)
     return Verbalization(pieces, token.core_end)
 
