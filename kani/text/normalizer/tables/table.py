@@ -41,6 +41,7 @@ class Numbers:
     labels: frozenset[str]
     codes_after: frozenset[str]
     code_joiners: frozenset[str]
+    called_after: frozenset[str]
     measured_after: frozenset[str]
     number_sign: str
     decade_mark: str = ""

@@ -122,13 +122,19 @@ def _is_code(cursor: TokenCursor, table: LanguageTable) -> bool:
         written = previous.text[previous.start : previous.end]
         if word in table.numbers.codes_after:
             return True
+        if word in table.numbers.called_after:
+            # "call 311", but not "call 300 people"
+            counted = cursor.token(1).core if cursor.is_adjacent(1) else ""
+            noun = counted[:1].isupper() if table.agreement.capitals else counted.islower()
+            return not noun or counted in table.agreement.not_nouns
         colon = colon or written.endswith(":")
         if not written or written.endswith((".", "!", "?", ";", ",")) or any(map(str.isdigit, word)):
             return False
         if back == 1 and _STATE.fullmatch(previous.core):
             # "grid ref. NN 123 456"
             continue
-        if not (colon or word in table.numbers.code_joiners):
+        shouted = previous.core.isupper() and len(word) > 1
+        if not (colon or shouted or word in table.numbers.code_joiners):
             return False
     return False
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import re
+from collections.abc import Iterator
 
 from kani.text.normalizer.rules.acronyms import capitals_pieces
 from kani.text.normalizer.rules.numerals import parse_numeral, say_digits, say_numeral
@@ -12,9 +14,9 @@ from kani.text.normalizer.spoken import Piece, Verbalization
 from kani.text.normalizer.tables.table import LanguageTable
 from kani.text.normalizer.tokens import Token, TokenCursor
 
-_FAR = re.compile(r"\+\d{1,4}(?:-\d+|\.\d{2,})*|\+\d{7,15}")
+_FAR = re.compile(r"\+\d{1,4}(?:\(0\)\d*)?(?:-\d+|\.\d{2,})*|\+\d{7,15}")
 _GROUP = re.compile(r"\d{2,}(?:[-./]\d{2,})*")
-_AREA = re.compile(r"\d+(?:[-./]\d{2,})*")
+_AREA = re.compile(r"(?:0\))?\d+(?:[-./]\d{2,})*")
 _DIGITS = re.compile(r"\d+")
 _DOTTED = re.compile(r"(v)?(\d{1,5}(?:\.\d{1,5}){1,7})", re.IGNORECASE)
 _HYPHENED = re.compile(r"\d{1,15}(?:[-‐‑]\d{1,15}){2,15}|0\d{1,14}(?:[-‐‑.]\d{1,15}){3,15}")
@@ -61,11 +63,30 @@ def phone(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
 def _patterns(table: LanguageTable) -> dict[int, list[tuple[re.Pattern[str], ...]]]:
     """[numbers] phones: a pattern for each word, by the first word's length."""
     found: dict[int, list[tuple[re.Pattern[str], ...]]] = {}
-    for phone in table.numbers.phones:
+    for phone in dict.fromkeys(one for phone in table.numbers.phones for one in _written(phone, table)):
         parts = phone.split()
-        looks = tuple(re.compile(re.escape(part).replace("d", r"\d")) for part in parts)
+        looks = tuple(
+            re.compile(re.escape(part).replace("d", r"\d").replace("_", "[-‐‑–]").replace("=", "[-‐‑–./]"))
+            for part in parts
+        )
         found.setdefault(len(parts[0].strip("()")), []).append(looks)
     return found
+
+
+def _written(phone: str, table: LanguageTable) -> Iterator[str]:
+    """A pattern, with its first group in brackets too, and with marks for some or all of its spaces."""
+    yield phone
+    first, *groups = phone.split()
+    if not groups or first[0] == "(":
+        return
+    if first[0] != "d" or len(groups) > 1:
+        yield f"({first}) {' '.join(groups)}"
+    numbers = table.numbers
+    grouped = numbers.group == "." and all(len(group) == len("000") for group in groups)
+    decimal = len(groups) == 1 and (numbers.decimal == "." or first[0] == "d")
+    mark = "_" if grouped or decimal else "="
+    for marks in itertools.product(f" {mark}", repeat=len(groups)):
+        yield first + "".join(between + group for between, group in zip(marks, groups, strict=True))
 
 
 def _fits(cursor: TokenCursor, pattern: tuple[re.Pattern[str], ...]) -> int:
