@@ -24,7 +24,7 @@ _SCORED = re.compile(
 )
 _PLATE = re.compile(r"[京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼][A-Z]·?\Z")
 _LONGEST_ORDINAL = 5
-_LAUGHTER = re.compile(r"23{3,}")
+_LAUGHTER = re.compile(r"23{2,}")
 _GENERATION = re.compile(r"[0789][05]后")
 """People born from 1970 on: "95后"."""
 _PRICED = re.compile(
@@ -248,6 +248,8 @@ def _say_chinese(
     if (four and (word.startswith(table.moments.year) or dated)) or (bc and word == table.moments.year):
         return words.digits(figures.digits)
     ordinal = before.endswith((table.numbers.ordinal_after, table.moments.month))
+    # "B2层" has no measure word, "-2℃" neither.
+    ordinal = ordinal or (before[-1:].isascii() and before[-1:].isalpha())
     ordinal = ordinal or (word in table.temperatures and before.endswith("-"))
     return words.cardinal(value, "" if ordinal or not _is_counted(word, table) else "counted")
 

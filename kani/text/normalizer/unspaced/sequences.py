@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 
+from kani.text.normalizer.number_words.ja import JapaneseNumbers
 from kani.text.normalizer.number_words.zh import ChineseNumbers
+from kani.text.normalizer.rules.acronyms import roman_value
 from kani.text.normalizer.rules.numerals import LOWERED
 from kani.text.normalizer.rules.urls import LONGEST_SPELLED_OUT, TOP_LEVEL_DOMAINS
 from kani.text.normalizer.spoken import Piece
@@ -16,7 +18,7 @@ _GOES_ON = re.compile(r"\d|-\d|,\d{3}(?!\d)|\.\d")
 _DIGITS = re.compile(r"\d+")
 _PLAIN_PHONE = re.compile(r"\d{3,13}(?:-\d{2,8}){0,4}")
 _DOTTED = re.compile(r"(?P<version>[vV](?:er)?\.?)?(?P<numbers>\d{1,5}(?:\.\d{1,5}){2,6})(?![\d.]*\d)")
-_VERSION = re.compile(r"(?P<version>[vV](?:er)?\.?)(?P<numbers>\d{1,5}(?:\.\d{1,5}){0,6})(?![\w])")
+_VERSION = re.compile(r"(?P<version>[vV](?:er)?\.?)(?P<numbers>\d{1,5}(?:\.\d{1,5}){0,6})(?!\.?[A-Za-z\d])")
 _HYPHENED = re.compile(r"\d{1,15}(?:-\d{1,15}){2,10}(?![\d-])")
 _EMAIL = re.compile(
     r"(?:mailto:)?([A-Za-z0-9][\w.+%-]{0,63}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){1,6})", re.ASCII
@@ -42,6 +44,9 @@ _MIXED = re.compile(
 _CALL_NUMBER = re.compile(r"[A-Z]{1,2}\d{1,3}(?:\.\d{1,4})?/\d{1,5}(?![\d/])")
 _CHANGE = re.compile(r"(?<=\d)(?=[A-Z])|(?<=[A-Z])(?=\d)")
 _FEWEST_CHANGES = 3
+_DIALLED = re.compile(r"#(\d{4})(?!\d)")
+_LONGER_THAN_SHORT = 6
+_RANKED = tuple("章级級型期世度类類卷部篇节節種")
 _SMALL = frozenset("₀₁₂₃₄₅₆₇₈₉")
 
 
@@ -56,13 +61,19 @@ def phone(scan: Scan, at: int) -> UnspacedReading | None:
         return _say_phone(scan, at, far.end())
     for pattern in table.phones.patterns:
         found = pattern.match(scan.text, at)
-        if found is not None and not _GOES_ON.match(scan.text, found.end()):
+        if found is not None and not _GOES_ON.match(scan.text, found.end()) and not _counts(scan, found):
             return _say_phone(scan, at, found.end())
     if table.phones.after is not None and table.phones.after.search(scan.before(at)):
         found = _PLAIN_PHONE.match(scan.text, at)
-        if found is not None and scan.text[found.end() : found.end() + 1] not in tuple(".,:/%"):
+        behind = scan.text[found.end() : found.end() + 1] if found is not None else ""
+        if found is not None and behind not in tuple(".,:/%") and not _counts(scan, found):
             return _say_phone(scan, at, found.end())
     return None
+
+
+def _counts(scan: Scan, found: re.Match[str]) -> bool:
+    """True if a short number counts what stands after it: "打100分"."""
+    return len(found.group()) < _LONGER_THAN_SHORT and scan.word_behind(found.end())[0] != ""
 
 
 def _say_phone(scan: Scan, at: int, end: int) -> UnspacedReading:
@@ -158,6 +169,11 @@ def number_sign(scan: Scan, at: int) -> UnspacedReading | None:
     found = _NUMBER_SIGN.match(scan.text, at)
     if found is None or (at and scan.text[at - 1].isascii() and scan.text[at - 1].isalnum()):
         return None
+    sharp = _DIALLED.match(scan.text, at) if isinstance(scan.table.words, JapaneseNumbers) else None
+    if sharp is not None:
+        # "#7119" is dialled.
+        said = f"{scan.table.web['#']} {scan.table.words.digits(sharp[1])}"
+        return UnspacedReading((Piece(said, at, sharp.end()),), sharp.end())
     return UnspacedReading((Piece(scan.table.numbers.number_sign, at, found.end()),), found.end())
 
 
@@ -199,6 +215,12 @@ def latin_word(scan: Scan, at: int) -> UnspacedReading | None:
     found = _WORD.match(scan.text, at)
     if found is None:
         return None
+    value, behind = roman_value(found.group()), scan.text[found.end() : found.end() + 1]
+    ranked = scan.before(at).endswith(scan.table.numbers.ordinal_after)
+    if value and (ranked or (behind in _RANKED and (len(found.group()) > 1 or value == 1))):
+        # "第IV章", "II型"; "V型" has the shape of the letter.
+        said = Piece(scan.table.words.cardinal(value), at, found.end())
+        return UnspacedReading((said,), found.end())
     pieces = tuple(
         # "H₂O"
         Piece(scan.table.words.digits(one.translate(LOWERED)) if one in _SMALL else one, place, place + 1)
