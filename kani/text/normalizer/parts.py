@@ -58,6 +58,12 @@ def verbalize_parts(token: Token, table: LanguageTable, *, after_figure: bool = 
         elif part in "₀₁₂₃₄₅₆₇₈₉":
             kind = "digits"
             verbalization = (Piece(table.number_words.cardinal(int(part.translate(LOWERED))), start, end),)
+        elif part == "s" and kind_before == "digits" and following == "" and lettered and table.language == "en":
+            # "B-52s", "MP3s"
+            kind, figures = "letters", pieces.pop()
+            said = table.number_words.decade(int(found[at - 1].group()))
+            verbalization = (Piece(said, figures.start, end),)
+            kind_before = kind
         elif part[0].isalpha():
             kind = "letters"
             verbalization = _letters(part, start, token.core, table)
@@ -73,7 +79,8 @@ def verbalize_parts(token: Token, table: LanguageTable, *, after_figure: bool = 
             kind, verbalization = "sign", (Piece(f" {table.per} ", start, end),)
         else:
             kind = "sign"
-            named = part == "-" and lettered and following.isdecimal()
+            coded = part == "/" and token.core[0].isupper() and "=" not in token.core
+            named = (coded or (part == "-" and lettered)) and following.isdecimal()
             said = " " if named else _sign(part, found[at - 1].group()[-1] if at else "", following, table)
             verbalization = (Piece(said, start, end),)
         apart = kind != kind_before and {kind, kind_before} == {"digits", "letters"}
@@ -91,9 +98,8 @@ def _mark(found: list[re.Match[str]], at: int, table: LanguageTable) -> str | No
     """The mark of an ordinal after a number inside a token."""
     mark = found[at + 1].group() if at + 1 < len(found) else ""
     number = found[at].group()
-    return (
-        mark if mark in table.ordinals and mark.isalpha() and len(mark) > 1 and number.isdecimal() else None
-    )
+    known = mark in table.ordinals and mark.isalpha() and (len(mark) > 1 or mark == "e")
+    return mark if known and number.isdecimal() else None
 
 
 def _counts(counted: re.Match[str], period: re.Match[str], table: LanguageTable) -> bool:
@@ -160,6 +166,6 @@ def _sign(sign: str, before: str, following: str, table: LanguageTable) -> str:
         return " "
     if sign in "+-−±~" and following.isnumeric():
         return f" {sign_name(sign, table)} "
-    if sign in "/_":
+    if sign in "/_|":
         return " "
-    return "" if sign in "*`~|^\\" else sign
+    return "" if sign in "*`~^\\" else sign

@@ -27,7 +27,7 @@ _LEAST_AFTER_SLASH = 3
 _ARTICLES = frozenset("le du au el del al il dal der dem des o do ao the".split())
 _SECTIONS = frozenset(("§", "Abs", "Absatz", "Art", "Artikel"))
 _LENGTH = re.compile(r"\d[\d.,]*(?:mm|cm|dm|m)")
-_OF_STREETS = frozenset("do da dos das del della dei delle".split())
+_OF_STREETS = frozenset("do da dos das del della dei delle de la las los el du des di dell von der den".split())
 _IN_STREETS = frozenset("na à da pela in nella".split())
 _QUOTED = frozenset(("''", "‘’", '""', "“”", "„“", "«»"))
 _PLURALS = ("s", "people", "men", "women", "children")
@@ -109,7 +109,9 @@ def _said_as(
         chosen = "paid"
     elif "counted" in said and before[:1].isdecimal() and not cursor.previous().suffix:
         time = not before.isdecimal() and _TIME.fullmatch(before)
-        if not time and before[-1] not in _MONEY:
+        # "ex. 3a p. 45"
+        labelled = "number" in said and before[-1].isalpha()
+        if not time and not labelled and before[-1] not in _MONEY:
             chosen = "few" if spoken and spoken == said.get("few") else "counted"
     if chosen is not None:
         return said[chosen], stop and not closed and _may_end(cursor.token(count), table)
@@ -142,6 +144,12 @@ def _said_as(
         return said.get("number", spoken), False
     if "address" in said and (_is_address(cursor, count) or _is_street(cursor, count)):
         return said["address"], False
+    goes_on = following.core in _OF_STREETS and stop and not following.prefix
+    if spoken is None and goes_on and (len(candidate) > len("r.") or before.isdecimal()):
+        # "imp. des Lilas", "5 r. du Bac"
+        ahead = count + 1 + (cursor.token(count + 1).core in _OF_STREETS)
+        if cursor.token(ahead).core[:1].isupper():
+            return said.get("name"), False
     if not first.isupper():
         return spoken, False
     initial = len(abbreviation.parts) == 1 and len(candidate) == 2 and candidate[0].isupper()
@@ -323,6 +331,13 @@ def _end_of(cursor: TokenCursor, parts: tuple[str, ...]) -> int | None:
         if end != whole or (ahead < len(parts) - 1 and end != token.end):
             return None
     return end
+
+
+def is_numbered_part(before: str, table: LanguageTable) -> bool:
+    """True for a word, or its abbreviation, that numbers stand after: "chapter", "fig."."""
+    short = table.abbreviations.get(f"{before}.") or table.abbreviations.get(f"{before.lower()}.", ())
+    numbered = any(said in table.roman.cardinal for one in short for said in one.said.values())
+    return numbered or before.lower() in table.roman.cardinal
 
 
 def follows_number_sign(cursor: TokenCursor, table: LanguageTable) -> bool:

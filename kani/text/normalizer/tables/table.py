@@ -173,6 +173,7 @@ class Acronyms:
     onset: int
     coda: int
     plural: str = ""
+    short_words: bool = False
     elided: frozenset[str]
 
 

@@ -64,10 +64,10 @@ def code(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """Digits after a word for a code ("PIN", "OTP"), or of a postal code after a state ("MO 63101")."""
     token = cursor.token()
     pair = len(token.core) == 2 and token.core.isdecimal() and not token.suffix
-    pair = pair and _is_code(cursor, table) and _GROUP.fullmatch(cursor.token(1).core) is not None
+    pair = pair and is_code(cursor, table) and _GROUP.fullmatch(cursor.token(1).core) is not None
     if not (pair or _DIGITS.fullmatch(token.core)) or token.prefix.strip("([\"'“«"):
         return None
-    if not (_is_code(cursor, table) or _is_zip(cursor)) or _is_amount(cursor, table):
+    if not (is_code(cursor, table) or _is_zip(cursor)) or _is_amount(cursor, table):
         return None
     pieces = _groups(token, table)
     end, ahead = token.core_end, 1
@@ -97,7 +97,7 @@ def _groups(token: Token, table: LanguageTable) -> list[Piece]:
 def lettered_code(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """The letters of a number plate ("Kennzeichen M-AB 1234"), one by one."""
     token = cursor.token()
-    if not _PLATE.fullmatch(token.core) or not _is_code(cursor, table):
+    if not _PLATE.fullmatch(token.core) or not is_code(cursor, table):
         return None
     if not any(map(str.isdigit, cursor.token(1).core)):
         return None
@@ -113,7 +113,7 @@ def lettered_code(cursor: TokenCursor, table: LanguageTable) -> Verbalization | 
     return Verbalization(tuple(pieces), token.core_end)
 
 
-def _is_code(cursor: TokenCursor, table: LanguageTable) -> bool:
+def is_code(cursor: TokenCursor, table: LanguageTable) -> bool:
     """True after "code", "code is", "code:" or "code de vérification :"."""
     colon = False
     for back in range(1, _FARTHEST + 1):

@@ -7,6 +7,7 @@ import itertools
 import re
 from collections.abc import Iterator
 
+from kani.text.normalizer.rules.abbreviations import is_numbered_part
 from kani.text.normalizer.rules.acronyms import capitals_pieces
 from kani.text.normalizer.rules.numerals import parse_numeral, say_digits, say_numeral
 from kani.text.normalizer.rules.units import sign_name
@@ -24,7 +25,7 @@ _ZONE = re.compile(r"(?P<name>GMT|UTC)(?P<sign>[+\-−–])(?P<hours>\d{1,2})(?:
 _MOST_GROUPS = 8
 _VERSIONED = frozenset(
     """iOS iPadOS macOS Android Python Java PHP Node Windows Ubuntu Debian Linux Chrome Firefox Build Version
-    Kernel Bluetooth Office Excel Django Rails Swift Kotlin Docker Kubernetes PyTorch""".split()
+    Kernel Web Bluetooth Office Excel Django Rails Swift Kotlin Docker Kubernetes PyTorch""".split()
 )
 """Names before a version, in languages where its point is no decimal mark."""
 _FEWEST_DRAWN = 3
@@ -52,11 +53,9 @@ def phone(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     token = cursor.token()
     if token.core[0] == "+":
         return _far_phone(cursor, table)
-    for pattern in _patterns(table).get(len(token.core), ()):
-        count = _fits(cursor, pattern)
-        if count:
-            return _digits(cursor, table, count)
-    return None
+    patterns = _patterns(table).get(len(token.core), ())
+    count = max((_fits(cursor, pattern) for pattern in patterns), default=0)
+    return _digits(cursor, table, count) if count else None
 
 
 @functools.cache
@@ -190,9 +189,14 @@ def _is_section(cursor: TokenCursor, table: LanguageTable) -> bool:
     versioned = before in _VERSIONED or before.lower() in table.numbers.labels
     if versioned and not previous.suffix:
         return True
-    short = table.abbreviations.get(f"{before}.") or table.abbreviations.get(f"{before.lower()}.", ())
-    numbered = any(said in table.roman.cardinal for one in short for said in one.said.values())
-    return numbered or before.lower() in table.roman.cardinal or before == "§"
+    return is_numbered_part(before, table) or before == "§" or _is_heading(cursor)
+
+
+def _is_heading(cursor: TokenCursor) -> bool:
+    """True for the "1.1" of "1.1 Introduction" at the beginning of a sentence."""
+    token, following = cursor.token(), cursor.token(1)
+    begins = token.start == 0 or cursor.previous().suffix.endswith((".", ":", "!", "?"))
+    return begins and token.suffix in ("", ".") and following.core[:1].isupper() and not following.prefix
 
 
 def dotted(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
