@@ -222,7 +222,10 @@ def dotted(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         name = letter_name(token.core[at], table)
         start = token.core_start + at
         pieces.append(Piece(f" {name}" if at else name, start, start + 1))
-    return Verbalization(tuple(pieces), token.core_end)
+    following = cursor.token(1).core
+    goes_on = following[:1].islower() or following.lower() not in common_words(table.language)
+    # "el I.E.S. Goya": the last stop ends no sentence.
+    return Verbalization(tuple(pieces), token.core_end + (token.suffix == "." and following != "" and goes_on))
 
 
 def roman(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:

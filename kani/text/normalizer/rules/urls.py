@@ -17,6 +17,7 @@ _URL = re.compile(
 _HOST = re.compile(r"(?:[^\W_](?:[\w-]{0,61}[^\W_])?\.){1,20}[^\W\d_]{2,18}")
 _NETWORK = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}")
 _EMAIL = re.compile(r"(?:mailto:)?[\w.+%-]+@[\w-]+(?:\.[\w-]+)+")
+_BOTH = re.compile(r"[^\W\d_]+@s?")
 _FILE = re.compile(r"[\w()-]+(?:\.[\w()-]+)*\.[^\W_]{1,5}")
 _PATH = re.compile(r"(?:~|\.{1,2}|[A-Za-z]:)?(?:[\\/][\w.-]+){2,}[\\/]?|[A-Z]:\\[\w.-]*")
 _TAG = re.compile(r"([#@])([\w\u0900-\u0963]*[^\W\d][\w\u0900-\u0963]*(?:[.-]\w+)*)")
@@ -37,6 +38,9 @@ def address(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     token = cursor.token()
     core, start = token.core, token.core_start
     if "@" in core[1:]:
+        if table.language in ("es", "pt") and _BOTH.fullmatch(core):
+            # "amig@s" of both genders
+            return Verbalization((Piece(core.replace("@", "o"), start, token.core_end),), token.core_end)
         if not _EMAIL.fullmatch(core):
             return None
         skipped = len("mailto:") if core.startswith("mailto:") else 0

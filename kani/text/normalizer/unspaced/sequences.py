@@ -19,7 +19,8 @@ _DIGITS = re.compile(r"\d+")
 _PLAIN_PHONE = re.compile(r"\d{3,13}(?:-\d{2,8}){0,4}")
 _DOTTED = re.compile(r"(?P<version>[vV](?:er)?\.?)?(?P<numbers>\d{1,5}(?:\.\d{1,5}){2,6})(?![\d.]*\d)")
 _VERSION = re.compile(r"(?P<version>[vV](?:er)?\.?)(?P<numbers>\d{1,5}(?:\.\d{1,5}){0,6})(?!\.?[A-Za-z\d])")
-_HYPHENED = re.compile(r"\d{1,15}(?:-\d{1,15}){2,10}(?![\d-])")
+_HYPHENED = re.compile(r"(?:\d{1,15}(?:-\d{1,15}){2,10}|0\d{2,8}-\d{1,8})(?![\d-])")
+_EVENT = re.compile(r"(\d{1,2})·(\d{1,2})(?![\d·])")
 _EMAIL = re.compile(
     r"(?:mailto:)?([A-Za-z0-9][\w.+%-]{0,63}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){1,6})", re.ASCII
 )
@@ -116,6 +117,10 @@ def dotted(scan: Scan, at: int) -> UnspacedReading | None:
 
 def hyphened(scan: Scan, at: int) -> UnspacedReading | None:
     """ "978-7-302-1234": the digits of a number that is a name."""
+    if isinstance(scan.table.words, ChineseNumbers) and (event := _EVENT.match(scan.text, at)):
+        # "9·11事件": a date that has become a name
+        said = scan.table.words.digits(event[1] + event[2])
+        return UnspacedReading((Piece(said, at, event.end()),), event.end())
     found = _HYPHENED.match(scan.text, at)
     if found is None:
         return None

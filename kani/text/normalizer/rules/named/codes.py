@@ -25,7 +25,7 @@ _STATE = re.compile(r"[A-Z]{2}")
 _HYPHENED = re.compile(r"(#)?((?:[A-Z]+\d*|\d+[A-Z]?)(?:[-‐‑](?:[A-Z]+\d*|\d+[A-Z]?)){1,7})")
 _PAIR = re.compile(r"\d{1,6}[-‐‑]\d{1,6}")
 _GRADE = re.compile(r"\d{1,2}W[-‐‑]\d{2}")
-_PADDED = re.compile(r"\d{2,6}[-‐‑]0\d{2,5}|0\d{2,5}[-‐‑]\d{3,8}")
+_PADDED = re.compile(r"\d{2,6}[-‐‑]0\d{2,5}|0\d{2,5}[-‐‑/]\d{2,8}")
 _FALLING = re.compile(r"(\d{3,4})[-‐‑](\d{1,2})")
 _TYPES = re.compile(r"\d{3}[-‐‑]\d00")
 _GAMES = re.compile(r"[0-7][-‐‑–][0-7](?!\d)")
@@ -180,12 +180,11 @@ def hyphened(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     if _is_set(cursor):
         first, last = (part.span() for part in re.finditer(r"\d+", token.core))
         return _grouped(cursor, table, [first, last], token.core_end, between=" ")
-    match = _HYPHENED.fullmatch(token.core)
-    if match is None:
+    match, padded = _HYPHENED.fullmatch(token.core), _PADDED.fullmatch(token.core) is not None
+    if match is None and not padded:
         return None
     groups = [part.span() for part in re.finditer(r"[A-Z\d]+", token.core)]
     figures = [token.core[start:end] for start, end in groups]
-    padded = _PADDED.fullmatch(token.core) is not None
     falling = (pair := _FALLING.fullmatch(token.core)) and int(pair[1]) > int(pair[2])
     if (
         falling
@@ -198,7 +197,7 @@ def hyphened(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     lettered = (
         any(part.isalpha() for part in figures) and any(map(str.isdigit, token.core)) and len(groups) > 2
     )
-    named = match[1] is not None and len(groups) > 1
+    named = match is not None and match[1] is not None and len(groups) > 1
     previous = cursor.previous()
     typed = (
         _TYPES.fullmatch(token.core) is not None
