@@ -58,7 +58,13 @@ def verbalize_parts(token: Token, table: LanguageTable, *, after_figure: bool = 
         elif part in "₀₁₂₃₄₅₆₇₈₉":
             kind = "digits"
             verbalization = (Piece(table.number_words.cardinal(int(part.translate(LOWERED))), start, end),)
-        elif part == "s" and kind_before == "digits" and following == "" and lettered and table.language == "en":
+        elif (
+            part == "s"
+            and kind_before == "digits"
+            and following == ""
+            and lettered
+            and table.language == "en"
+        ):
             # "B-52s", "MP3s"
             kind, figures = "letters", pieces.pop()
             said = table.number_words.decade(int(found[at - 1].group()))

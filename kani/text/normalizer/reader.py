@@ -222,6 +222,7 @@ _WITHOUT_DIGITS: tuple[_Rule, ...] = (
     quantities.unit_before,
     quantities.per_unit,
     marks.note,
+    marks.endings,
     urls.keys,
     urls.tag,
     codes.lettered_code,

@@ -26,7 +26,9 @@ _WORD = re.compile(rf"—+|{CODE_BLOCK}|[^\s—{CODE_BLOCK}{_UNSPACED}]+(?:{_MAR
 _OPENERS = OPENERS + "»›*_`"
 _JOINED = re.compile(
     r"(?P<elided>[^\W\d_]{1,8})['’](?=[^\W_a-zß-öø-ÿ])|(?P<number>[^\W\d_]{1,3}\.?[°º])(?=\d)"
-    r"|(?P<short>(?:[^\W\d_]{2,8}|[pnS])\.)(?=\d|[A-ZÀ-ÖØ-Þ][a-zß-öø-ÿ])|(?P<label>[A-Z][^\W\d_]{1,11}:)(?=\d{3})"
+    r"|(?P<short>(?:(?:[^\W\d_]|[\u0900-\u094f]){2,20}|[pnNSMRV])\.)"
+    r"(?=\d|[A-ZÀ-ÖØ-Þ][a-zß-öø-ÿ]|[A-Z]{1,4}$|[\u0904-\u0939]{2})"
+    r"|(?P<label>[A-Z][^\W\d_]{1,11}:(?=\d{3})|[LRD]\.(?=\d{1,4}-\d)|\d{1,2}\.(?=[A-ZÀ-ÖØ-Þ][a-zß-öø-ÿ]{2}))"
 )
 _ELIDED = re.compile(r"(?P<elided>[^\W\d_]{1,8})['’](?P<rest>[a-zß-öø-ÿ]{2,8})$")
 _HALF = re.compile(r"(?:[AaPp]\.?[Mm]\.?)(?=[-–]\d{1,2}(?:[:.]\d\d)?)")
@@ -107,7 +109,8 @@ def _joints(token: Token, elided: frozenset[str], abbreviations: Container[str])
         if match and (match["label"] or (match["elided"] or "").lower() in elided):
             return [match.end()]
         short = match and (match["number"] or match["short"])
-        if match and short and (short in abbreviations or short[0].lower() + short[1:] in abbreviations):
+        known = short and (short in abbreviations or short[0].lower() + short[1:] in abbreviations)
+        if match and short and (known or short.endswith(("str.", "pl."))):
             return [match.end()]
         cut = _ELIDED.match(core) if token.suffix.startswith(".") else None
         if cut and cut["elided"].lower() in elided and f"{cut['rest']}." in abbreviations:

@@ -27,8 +27,14 @@ _LEAST_AFTER_SLASH = 3
 _ARTICLES = frozenset("le du au el del al il dal der dem des o do ao the".split())
 _SECTIONS = frozenset(("§", "Abs", "Absatz", "Art", "Artikel"))
 _LENGTH = re.compile(r"\d[\d.,]*(?:mm|cm|dm|m)")
-_OF_STREETS = frozenset("do da dos das del della dei delle de la las los el du des di dell d d' d’ von der den".split())
+_OF_STREETS = frozenset(
+    "do da dos das del della dei delle de la las los el du des di dell d d' d’ von der den".split()
+)
 _IN_STREETS = frozenset("na à da pela in nella".split())
+_ADJECTIVES = ("isch", "lich", "ig", "deutsch", "gemein", "jährig")
+_WEAK = frozenset("der die das eine keine seine ihre diese dieser dieses jede jeder jedes".split())
+_DATIVE = frozenset("in mit von bei aus nach zu an auf vor über unter zwischen".split())
+_OBLIQUE = frozenset("den dem des einem einen einer eines im am vom zum zur beim ins keinem keinen".split())
 _QUOTED = frozenset(("''", "‘’", '""', "“”", "„“", "«»"))
 _PLURALS = ("s", "people", "men", "women", "children")
 
@@ -53,6 +59,8 @@ def expand_abbreviation(cursor: TokenCursor, table: LanguageTable) -> Verbalizat
                 spoken = sense
             if spoken is None:
                 continue
+            if (noun := _describes_noun(cursor, spoken, len(abbreviation.parts), table)) is not None:
+                spoken, ends_sentence = spoken + noun, False
             if token.core[:1].isupper() and not candidate[:1].isupper():
                 spoken = spoken[:1].upper() + spoken[1:]
             end -= ends_sentence
@@ -62,6 +70,18 @@ def expand_abbreviation(cursor: TokenCursor, table: LanguageTable) -> Verbalizat
                 end += not ends_sentence
             return Verbalization((Piece(spoken, token.core_start, end),), end)
     return None
+
+
+def _describes_noun(cursor: TokenCursor, spoken: str, count: int, table: LanguageTable) -> str | None:
+    """The ending of a German adjective before a noun ("die dt. Mannschaft"); None for others."""
+    noun = cursor.token(count).core
+    adjective = table.agreement.capitals and spoken.islower() and spoken.endswith(_ADJECTIVES)
+    if not (adjective and noun[:1].isupper()) or noun.lower() in table.agreement.not_nouns:
+        return None
+    before, earlier = cursor.previous().core.lower(), cursor.previous(2).core.lower()
+    if before in _OBLIQUE or (before == "der" and earlier in _DATIVE):
+        return "en"
+    return "e" if before in _WEAK else ""
 
 
 def _before_slash(token: Token, table: LanguageTable) -> Verbalization | None:

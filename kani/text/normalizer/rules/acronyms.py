@@ -27,7 +27,9 @@ _MIXED = re.compile(
 )
 """Capitals with a small letter among them: "mRNA", "KfW", "BSc", but not "CDs"."""
 _SHORT_WORD = re.compile(r"(?:[^aeiouhjkqwy][aeiou][^\Whjkqwy]|[aeiou][^aeiouhjkqwy][aeiou])", re.IGNORECASE)
-_SOUND = re.compile(r"h+m+|m+h+m+|p+s+t+|s+h{2,}t?|[bg]r{2,}|p+f{2,}t?|p+ft+|t+s{2,}|t+sk+|z{3,}", re.IGNORECASE)
+_SOUND = re.compile(
+    r"h+m+|m+h+m+|p+s+t+|s+h{2,}t?|[bg]r{2,}|p+f{2,}t?|p+ft+|t+s{2,}|t+sk+|z{3,}", re.IGNORECASE
+)
 """What is a noise, and has no vowel."""
 
 
@@ -225,7 +227,9 @@ def dotted(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     following = cursor.token(1).core
     goes_on = following[:1].islower() or following.lower() not in common_words(table.language)
     # "el I.E.S. Goya": the last stop ends no sentence.
-    return Verbalization(tuple(pieces), token.core_end + (token.suffix == "." and following != "" and goes_on))
+    return Verbalization(
+        tuple(pieces), token.core_end + (token.suffix == "." and following != "" and goes_on)
+    )
 
 
 def roman(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:

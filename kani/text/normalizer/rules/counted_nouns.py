@@ -342,7 +342,7 @@ class CountedNumerals:
         first = self._say(self._first, "" if alone and gender == "m" else gender, year)
         phrase.add(first, self._start, self._dash)
         if self._second is not None:
-            if table.language != "hi" or self._first != self._second:
+            if self._first != self._second:
                 # Hindi "1-1 गोली" is one each.
                 phrase.add(table.numbers.to, self._dash, self._other)
             phrase.add(self._say(self._second, gender, year), self._other, self._end)

@@ -27,7 +27,7 @@ _LAW = re.compile(r"(\d{1,3}(?:[.,]\d{3})+)/(\d{4}|\d{2})")
 _TYRE = re.compile(r"Z?R\d{2}")
 _PRESSURES = frozenset(("TA", "PA", "BP", "RR"))
 _LAWS = frozenset("L Legge legge Ley ley Lei lei Loi loi Decreto decreto D.Lgs D.L RD".split())
-_DOZEN = 12
+_DOZEN, _CENTURY = 12, 100
 _STOPS = tuple(";.!?")
 _PARTITIVE = re.compile(r"d[eiao]|d[ae][sl]|del\w+|d['’].+|o[fn]|von|der")
 _BEFORE_MONTHS = frozenset("TÜV HU EZ MHD Erstzulassung MOT exp Exp expires".split())
@@ -220,6 +220,8 @@ def _paired(cursor: TokenCursor, first: str, last: str, table: LanguageTable) ->
     if (
         _LEAST_SIZE <= one == other - 2 <= _LARGEST_SIZE
         or (one == other and one in _EVEN)
+        # "temporada 23/24", but 15/16"
+        or (_DOZEN < one == other - 1 < _CENTURY and other & one)
         or (_GAMES.fullmatch(f"{first}/{last}") and _is_set(cursor))
     ):
         return f"{words.cardinal(one)} {words.cardinal(other)}"

@@ -67,6 +67,7 @@ def fraction(scan: Scan, at: int) -> UnspacedReading | None:
     word = scan.text[found.end() : found.end() + 1]
     of, whole = int(found["numerator"]), int(found["denominator"])
     pressure = of > whole > _LEAST_PRESSURE and not scan.text.startswith("mmHg", found.end())
+    pressure = pressure or scan.text.startswith(("定律", "法则", "原则"), found.end())
     if found["whole"] is None and (of == whole > _MOST_STARS or pressure or found.group() == "24/7"):
         # "50/50" and a blood pressure of 130/85 are no parts of a whole.
         said = scan.table.words.cardinal(of) + "、" * pressure + scan.table.words.cardinal(whole)

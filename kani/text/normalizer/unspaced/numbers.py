@@ -179,7 +179,8 @@ def _say_score(scan: Scan, first: Figures, second: Figures, joined: str) -> Unsp
 def second_figures(scan: Scan, first: Figures) -> Figures | None:
     """The end of a range that begins with ``first``, unless it is a difference or a sum."""
     dash = _DASH.match(scan.text, first.end)
-    if dash is None:
+    letter = scan.before(first.start)[-1:]
+    if dash is None or (letter.isascii() and letter.isalpha() and "~" not in dash.group()):
         return None
     second = parse_figures(scan, dash.end())
     if second is None or scan.text[second.end : second.end + 1] in tuple("=:/"):

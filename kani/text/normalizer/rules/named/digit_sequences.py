@@ -62,7 +62,7 @@ def phone(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
 def _patterns(table: LanguageTable) -> dict[int, list[tuple[re.Pattern[str], ...]]]:
     """[numbers] phones: a pattern for each word, by the first word's length."""
     found: dict[int, list[tuple[re.Pattern[str], ...]]] = {}
-    for phone in dict.fromkeys(one for phone in table.numbers.phones for one in _written(phone, table)):
+    for phone in dict.fromkeys(one for pattern in table.numbers.phones for one in _written(pattern, table)):
         parts = phone.split()
         looks = tuple(
             re.compile(re.escape(part).replace("d", r"\d").replace("_", "[-‐‑–]").replace("=", "[-‐‑–./]"))

@@ -61,7 +61,11 @@ def is_mixed(written: str) -> bool:
     if not _MIXED.fullmatch(written):
         return False
     changes = len(_CHANGE.findall(written))
-    if changes < _CHANGES_OF_CODE and _WORD.search(written) and 2 * sum(map(str.isdecimal, written)) < len(written):
+    if (
+        changes < _CHANGES_OF_CODE
+        and _WORD.search(written)
+        and 2 * sum(map(str.isdecimal, written)) < len(written)
+    ):
         # "FLOAT8PASSBYVAL" has words
         return False
     return changes >= (_FEWEST_CHANGES if len(written) + written[0].isalpha() > _SHORT else _CHANGES_OF_SHORT)
