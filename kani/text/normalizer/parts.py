@@ -104,7 +104,8 @@ def _mark(found: list[re.Match[str]], at: int, table: LanguageTable) -> str | No
     """The mark of an ordinal after a number inside a token."""
     mark = found[at + 1].group() if at + 1 < len(found) else ""
     number = found[at].group()
-    known = mark in table.ordinals and mark.isalpha() and (len(mark) > 1 or mark == "e")
+    alone = mark == "e" and "/" in (part.group() for part in found)
+    known = mark in table.ordinals and mark.isalpha() and (len(mark) > 1 or alone)
     return mark if known and number.isdecimal() else None
 
 

@@ -206,6 +206,8 @@ def unspeakable(cursor: TokenCursor, table: LanguageTable) -> Verbalization | No
         return None
     if not (table.acronyms.vowels | {"y"}).isdisjoint(core):
         return None
+    if (key := table.web.keys.get(token.core)) is not None:
+        return Verbalization((Piece(key, token.core_start, token.core_end),), token.core_end)
     if (unit := table.units.get(core)) is not None:
         # "a few km": a unit without its number; "el kg", "par kg": one of them.
         single = cursor.previous().core.lower() in _BEFORE_ONE
@@ -359,7 +361,7 @@ def camel_case_pieces(text: str, start: int, table: LanguageTable) -> tuple[Piec
         return None
     if text in table.acronyms.said:
         return (Piece(table.acronyms.said[text], start, start + len(text)),)
-    if table.letters and _MIXED.fullmatch(text):
+    if table.letters and _MIXED.fullmatch(text) and text not in table.units:
         return spelled_pieces(text, start, table)
     found = list(_HUMPS.finditer(text))
     if len(found) < 2 or "".join(match.group() for match in found) != text:
