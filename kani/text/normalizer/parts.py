@@ -33,7 +33,7 @@ def verbalize_parts(token: Token, table: LanguageTable, *, after_figure: bool = 
     found = list(_PARTS.finditer(token.core))
     kind_before = ""
     marked = -1
-    lettered = sum(map(str.isalpha, token.core)) > 1
+    lettered, slashed = sum(map(str.isalpha, token.core)) > 1, "/" in token.core
     for at, match in enumerate(found):
         part = match.group()
         if at == marked:
@@ -45,7 +45,7 @@ def verbalize_parts(token: Token, table: LanguageTable, *, after_figure: bool = 
             kind = "formula"
             said = math.say_raised(raised, table) if raised else math.say_tex(part, table)
             verbalization: tuple[Piece, ...] = (Piece(said, start, end),)
-        elif part[0].isdecimal() and (mark := _mark(found, at, table)) is not None:
+        elif part[0].isdecimal() and (mark := _mark(found, at, table, slashed)) is not None:
             # "1st/last"
             kind, end = "letters", token.core_start + found[at + 1].end()
             said = table.number_words.ordinal(int(part), table.ordinals[mark])
@@ -100,12 +100,11 @@ def verbalize_parts(token: Token, table: LanguageTable, *, after_figure: bool = 
     return Verbalization(tuple(piece for piece in pieces if piece.text), token.core_end)
 
 
-def _mark(found: list[re.Match[str]], at: int, table: LanguageTable) -> str | None:
+def _mark(found: list[re.Match[str]], at: int, table: LanguageTable, slashed: bool) -> str | None:
     """The mark of an ordinal after a number inside a token."""
     mark = found[at + 1].group() if at + 1 < len(found) else ""
     number = found[at].group()
-    alone = mark == "e" and "/" in (part.group() for part in found)
-    known = mark in table.ordinals and mark.isalpha() and (len(mark) > 1 or alone)
+    known = mark in table.ordinals and mark.isalpha() and (len(mark) > 1 or (mark == "e" and slashed))
     return mark if known and number.isdecimal() else None
 
 
@@ -169,6 +168,9 @@ def _sign(sign: str, before: str, following: str, table: LanguageTable) -> str:
         return ""
     if sign in table.signs:
         return f" {table.signs[sign]} "
+    if sign == "." and before.isnumeric() and following.isalpha():
+        # "3.b)"
+        return " "
     if sign in "-–‐‑" and (before.isnumeric() or following.isnumeric()):
         return " "
     if sign in "+-−±~" and following.isnumeric():

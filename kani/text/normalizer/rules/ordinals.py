@@ -80,6 +80,12 @@ def marked(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     return Verbalization((Piece(spoken, token.core_start, end),), end)
 
 
+_INFINITIVE = re.compile(r"\w{2,}[aeií]r(?:se|l[aeo]s?)?")
+_NOUNS_LIKE_VERBS = frozenset(
+    "lugar taller alquiler azar hogar pilar altar collar titular ejemplar militar auxiliar lunar".split()
+)
+
+
 def _is_degrees(cursor: TokenCursor, mark: str, number: int, table: LanguageTable) -> bool:
     """True if "°" means degrees, as in "90°"; many write it for "º" too ("el 3° piso")."""
     if cursor.is_adjacent(1) and cursor.token(1).core.lower() in table.roman.ordinal_before:
@@ -113,6 +119,9 @@ def _is_shortened(cursor: TokenCursor, form: str, table: LanguageTable) -> bool:
         return False
     previous, noun = cursor.previous(), cursor.token(1)
     if previous.core and not previous.suffix and previous.core.lower() not in table.roman.articles:
+        return False
+    if _INFINITIVE.fullmatch(noun.core) and noun.core not in _NOUNS_LIKE_VERBS:
+        # "1.º lavar"
         return False
     whole = not noun.suffix.startswith(".") or f"{noun.core}." not in table.abbreviations
     return whole and noun.core.islower() and table.agreement.gender(noun.core, plural=False) == "m"

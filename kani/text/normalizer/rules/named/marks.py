@@ -200,6 +200,9 @@ def endings(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     if match is None or (match["other"] and table.language != ("de" if "in" in match["other"] else "fr")):
         return None
     stem, ending = match["stem"], f"{match['added'] or match['other']}{match['more']}"
+    if table.language == "fr" and stem.endswith("er") and ending[0] == "e":
+        # "cher(e)s"
+        ending = f"ère{ending[1:]}"
     said = stem.removesuffix("er") + ending if ending[0] == "è" else stem + ending
     if ending[0] == "a" and table.language in _OR:
         feminine = stem.removesuffix("o") + ending
