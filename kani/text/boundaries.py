@@ -173,12 +173,13 @@ def _kind_after_sentence_mark(stem: str, following: str) -> BreakKind:
 def is_abbreviated(stem: str, following: str) -> bool:
     """True if the full stop that ends ``stem`` belongs to an abbreviation or an ordinal, not to a sentence.
 
-    It does in known abbreviations, German streets ("Hauptstr."), initials ("J.", "e.e.u.u."), doubled letters
-    ("EE. UU."), numbers of one or two digits, which may be ordinals or list items ("3. Mai", "12.-14. Mai",
-    "1. Abrir"), and short words before a digit or a dash ("No. 5", "3 abr. – 5 may.").
+    It does in known abbreviations, German streets and numbers ("Hauptstr.", "Kundennr."), initials ("J.",
+    "e.e.u.u."), doubled letters ("EE. UU."), numbers of one or two digits, which may be ordinals or list
+    items ("3. Mai", "12.-14. Mai", "1. Abrir"), and short words before a digit or a dash ("No. 5",
+    "3 abr. – 5 may.").
     """
     word = re.split("['’]", stem.rstrip(".").lstrip(OPENERS).casefold())[-1]
-    if word in ABBREVIATIONS or word.endswith("str") or (len(word) == 1 and word.isalpha()):
+    if word in ABBREVIATIONS or word.endswith(("str", "nr")) or (len(word) == 1 and word.isalpha()):
         return True
     if word.isdigit():
         return len(word) <= 2

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from kani.text.markup import CODE_BLOCK, PARAGRAPH_END
 from kani.text.normalizer.spellings import respelled
 
-SPOKEN_SIGNS = frozenset("%‰€$£¥¢&@+=<>#§°©®™№×÷±½¼¾♭")
+SPOKEN_SIGNS = frozenset("%‰€$£¥¢&@+=<>#§°©®™№×÷±½¼¾♭〒")
 """Characters other than letters and digits that are read aloud on their own."""
 
 _TATWEEL = "\u0640"
@@ -31,6 +31,7 @@ _LOSS = re.compile(r"[▲△](?=\d)")
 _STARS = re.compile(r"(?:(?<=\d)|(?<=\d ))[★⭐](?![★☆⭐])")
 _HAVING_STARS = frozenset("es en fr it pt de hi zh".split())
 _DINGBAT_FIGURES = re.compile("[\u2776-\u2793]")
+_ENCIRCLED = re.compile("[\u2460-\u2473\u2776-\u2793]")
 # The languages that have letters of U+1E00 to 1EFF, or đ, themselves.
 _HAVING_LETTERS = frozenset("vi cy yo ig ga gd".split())
 _HAVING_STROKES = frozenset("vi hr sr bs se hsb".split())
@@ -79,6 +80,8 @@ def _clean(written: str, language: str) -> CleanText:
         spoken = _spoken_form(written[at:end]).translate(bases)
         if written[at] == PARAGRAPH_END and last.isalnum():
             spoken = ". "
+        if _ENCIRCLED.match(written[at]) and end < len(written) and _ENCIRCLED.match(written[end]):
+            spoken += "、" if language[:2] in ("zh", "ja") else ", "
         last = spoken.strip()[-1:] or last
         for character in spoken:
             kept.append(character)
@@ -136,7 +139,8 @@ def _spoken_form(cluster: str) -> str:
         return ""
     if category == "Cc":
         return ""
-    if len(cluster) == 1:
-        return cluster
+    if len(cluster) == 1 or category[0] == "P":
+        # No accent belongs on a full stop.
+        return base
     marks = "".join(mark for mark in cluster[1:] if not "\ufe00" <= mark <= "\ufe0f")
     return unicodedata.normalize("NFC", base + marks)

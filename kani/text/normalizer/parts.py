@@ -33,7 +33,7 @@ def verbalize_parts(token: Token, table: LanguageTable, *, after_figure: bool = 
     found = list(_PARTS.finditer(token.core))
     kind_before = ""
     marked = -1
-    lettered = sum(map(str.isalpha, token.core)) > 1
+    lettered, slashed = sum(map(str.isalpha, token.core)) > 1, "/" in token.core
     for at, match in enumerate(found):
         part = match.group()
         if at == marked:
@@ -45,7 +45,7 @@ def verbalize_parts(token: Token, table: LanguageTable, *, after_figure: bool = 
             kind = "formula"
             said = math.say_raised(raised, table) if raised else math.say_tex(part, table)
             verbalization: tuple[Piece, ...] = (Piece(said, start, end),)
-        elif part[0].isdecimal() and (mark := _mark(found, at, table)) is not None:
+        elif part[0].isdecimal() and (mark := _mark(found, at, table, slashed)) is not None:
             # "1st/last"
             kind, end = "letters", token.core_start + found[at + 1].end()
             said = table.number_words.ordinal(int(part), table.ordinals[mark])
@@ -61,6 +61,18 @@ def verbalize_parts(token: Token, table: LanguageTable, *, after_figure: bool = 
         elif part in "₀₁₂₃₄₅₆₇₈₉":
             kind = "digits"
             verbalization = (Piece(table.number_words.cardinal(int(part.translate(LOWERED))), start, end),)
+        elif (
+            part == "s"
+            and kind_before == "digits"
+            and following == ""
+            and lettered
+            and table.language == "en"
+        ):
+            # "B-52s", "MP3s"
+            kind, figures = "letters", pieces.pop()
+            said = table.number_words.decade(int(found[at - 1].group()))
+            verbalization = (Piece(said, figures.start, end),)
+            kind_before = kind
         elif part[0].isalpha():
             kind = "letters"
             verbalization = _letters(part, start, token.core, table)
@@ -76,7 +88,8 @@ def verbalize_parts(token: Token, table: LanguageTable, *, after_figure: bool = 
             kind, verbalization = "sign", (Piece(f" {table.per} ", start, end),)
         else:
             kind = "sign"
-            named = part == "-" and lettered and following.isdecimal()
+            coded = part == "/" and token.core[0].isupper() and "=" not in token.core
+            named = (coded or (part == "-" and lettered)) and following.isdecimal()
             said = " " if named else _sign(part, found[at - 1].group()[-1] if at else "", following, table)
             verbalization = (Piece(said, start, end),)
         apart = kind != kind_before and {kind, kind_before} == {"digits", "letters"}
@@ -90,13 +103,12 @@ def verbalize_parts(token: Token, table: LanguageTable, *, after_figure: bool = 
     return Verbalization(tuple(piece for piece in pieces if piece.text), token.core_end)
 
 
-def _mark(found: list[re.Match[str]], at: int, table: LanguageTable) -> str | None:
+def _mark(found: list[re.Match[str]], at: int, table: LanguageTable, slashed: bool) -> str | None:
     """The mark of an ordinal after a number inside a token."""
     mark = found[at + 1].group() if at + 1 < len(found) else ""
     number = found[at].group()
-    return (
-        mark if mark in table.ordinals and mark.isalpha() and len(mark) > 1 and number.isdecimal() else None
-    )
+    known = mark in table.ordinals and mark.isalpha() and (len(mark) > 1 or (mark == "e" and slashed))
+    return mark if known and number.isdecimal() else None
 
 
 def _counts(counted: re.Match[str], period: re.Match[str], table: LanguageTable) -> bool:
@@ -159,10 +171,13 @@ def _sign(sign: str, before: str, following: str, table: LanguageTable) -> str:
         return ""
     if sign in table.signs:
         return f" {table.signs[sign]} "
+    if sign == "." and before.isnumeric() and following.isalpha():
+        # "3.b)"
+        return " "
     if sign in "-–‐‑" and (before.isnumeric() or following.isnumeric()):
         return " "
     if sign in "+-−±~" and following.isnumeric():
         return f" {sign_name(sign, table)} "
-    if sign in "/_":
+    if sign in "/_|":
         return " "
-    return "" if sign in "*`~|^\\" else sign
+    return "" if sign in "*`~^\\" else sign

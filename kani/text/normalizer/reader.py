@@ -87,7 +87,7 @@ def normalize(
         except MoreTextNeeded:
             break
         continues_number = False
-        if done and (token.start > done or (token.core[:1].isdecimal() and text.text[done - 1] in "°º.")):
+        if done and (token.start > done or (token.core[:1].isalnum() and text.text[done - 1] in "°º.:")):
             builder.append(" ", done, done + 1)
         if entry is not None:
             _append_marks(token, token.start, token.core_start, builder)
@@ -161,12 +161,12 @@ _WITH_DIGITS: tuple[_Rule, ...] = (
     abbreviations.expand_abbreviation,
     abbreviations.compound,
     times.four_figures,
+    digit_sequences.phone,
     codes.code,
     identifiers.iban,
     games.move,
     games.ranking,
     games.innings,
-    digit_sequences.phone,
     verses.verse,
     verses.number_of_book,
     ranges.letters,
@@ -222,6 +222,7 @@ _WITHOUT_DIGITS: tuple[_Rule, ...] = (
     quantities.unit_before,
     quantities.per_unit,
     marks.note,
+    marks.endings,
     urls.keys,
     urls.tag,
     codes.lettered_code,

@@ -25,7 +25,10 @@ _MARKS = rf"[{_UNSPACED}][{_UNSPACED}{re.escape(CLOSERS + MASK)}]*"
 _WORD = re.compile(rf"—+|{CODE_BLOCK}|[^\s—{CODE_BLOCK}{_UNSPACED}]+(?:{_MARKS})?|{_MARKS}")
 _OPENERS = OPENERS + "»›*_`"
 _JOINED = re.compile(
-    r"(?P<elided>[^\W\d_]{1,8})['’](?=[^\W_a-zß-öø-ÿ])|(?P<number>[^\W\d_]{1,3}(?:\.?[°º]|\.))(?=\d)"
+    r"(?P<elided>[^\W\d_]{1,8})['’](?=[^\W_a-zß-öø-ÿ])|(?P<number>[^\W\d_]{1,3}\.?[°º])(?=\d)"
+    r"|(?P<short>(?:(?:[^\W\d_]|[\u0900-\u094f]){2,20}|[hpnNSMRV])\.)"
+    r"(?=\d|[A-ZÀ-ÖØ-Þ][a-zß-öø-ÿ]|[A-Z]{1,4}$|[\u0904-\u0939]{2})"
+    r"|(?P<label>[A-Z][^\W\d_]{1,11}:(?=\d{3})|[LRD]\.(?=\d{1,4}-\d)|\d{1,2}\.(?=[A-ZÀ-ÖØ-Þ][a-zß-öø-ÿ]{2}))"
 )
 _ELIDED = re.compile(r"(?P<elided>[^\W\d_]{1,8})['’](?P<rest>[a-zß-öø-ÿ]{2,8})$")
 _HALF = re.compile(r"(?:[AaPp]\.?[Mm]\.?)(?=[-–]\d{1,2}(?:[:.]\d\d)?)")
@@ -85,8 +88,8 @@ def split_joined(
     """Split tokens that are written together but verbalized apart.
 
     These are words that lost their end before an apostrophe ("l'" of "l'ONU"; before a capital or a digit
-    only, because no rule needs others), abbreviations of "number" before one ("n°" of "n°5"), and a dose's
-    unit and its hours ("mg/12", but not the month of "abr/24").
+    only, because no rule needs others), abbreviations before a number or a name ("n°5", "pág.12", "Dr.Gil"),
+    labels ("PIN:4821"), and a dose's unit and its hours ("mg/12", but not the month of "abr/24").
     """
     found: list[Token] = []
     for token in tokens:
@@ -105,12 +108,18 @@ def _joints(
     core = token.core
     if token.entry is None:
         match = _JOINED.match(core)
-        if match and ((match["elided"] or "").lower() in elided or match["number"] in abbreviations):
+        if match and (match["label"] or (match["elided"] or "").lower() in elided):
             return [match.end()]
-        short = _ELIDED.match(core) if token.suffix.startswith(".") else None
-        if short and short["elided"].lower() in elided and f"{short['rest']}." in abbreviations:
+        short = match and (match["number"] or match["short"])
+        known = short and (
+            short == "h." or short in abbreviations or short[0].lower() + short[1:] in abbreviations
+        )
+        if match and short and (known or short.endswith(("str.", "pl."))):
+            return [match.end()]
+        cut = _ELIDED.match(core) if token.suffix.startswith(".") else None
+        if cut and cut["elided"].lower() in elided and f"{cut['rest']}." in abbreviations:
             # "dell'art. 5"
-            return [short.start("rest")]
+            return [cut.start("rest")]
         if (dose := _DOSE.match(core)) and dose["what"].rstrip(".").lower() not in months:
             return [dose.end()]
     # "9:00 AM-5:00 PM"

@@ -28,8 +28,14 @@ _LEAST_AFTER_SLASH = 3
 _ARTICLES = frozenset("le du au el del al il dal der dem des o do ao the".split())
 _SECTIONS = frozenset(("§", "Abs", "Absatz", "Art", "Artikel"))
 _LENGTH = re.compile(r"\d[\d.,]*(?:mm|cm|dm|m)")
-_OF_STREETS = frozenset("do da dos das del della dei delle".split())
+_OF_STREETS = frozenset(
+    "do da dos das del della dei delle de la las los el du des di dell d d' d’ von der den".split()
+)
 _IN_STREETS = frozenset("na à da pela in nella".split())
+_ADJECTIVES = ("isch", "lich", "ig", "deutsch", "gemein", "jährig")
+_WEAK = frozenset("der die das eine keine seine ihre diese dieser dieses jede jeder jedes".split())
+_DATIVE = frozenset("in mit von bei aus nach zu an auf vor über unter zwischen".split())
+_OBLIQUE = frozenset("den dem des einem einen einer eines im am vom zum zur beim ins keinem keinen".split())
 _QUOTED = frozenset(("''", "‘’", '""', "“”", "„“", "«»"))
 _PLURALS = ("s", "people", "men", "women", "children")
 
@@ -54,6 +60,8 @@ def expand_abbreviation(cursor: TokenCursor, table: LanguageTable) -> Verbalizat
                 spoken = sense
             if spoken is None:
                 continue
+            if (noun := _describes_noun(cursor, spoken, len(abbreviation.parts), table)) is not None:
+                spoken, ends_sentence = spoken + noun, False
             if token.core[:1].isupper() and not candidate[:1].isupper():
                 spoken = spoken[:1].upper() + spoken[1:]
             end -= ends_sentence
@@ -63,6 +71,18 @@ def expand_abbreviation(cursor: TokenCursor, table: LanguageTable) -> Verbalizat
                 end += not ends_sentence
             return Verbalization((Piece(spoken, token.core_start, end),), end)
     return None
+
+
+def _describes_noun(cursor: TokenCursor, spoken: str, count: int, table: LanguageTable) -> str | None:
+    """The ending of a German adjective before a noun ("die dt. Mannschaft"); None for others."""
+    noun = cursor.token(count).core
+    adjective = table.agreement.capitals and spoken.islower() and spoken.endswith(_ADJECTIVES)
+    if not (adjective and noun[:1].isupper()) or noun.lower() in table.agreement.not_nouns:
+        return None
+    before, earlier = cursor.previous().core.lower(), cursor.previous(2).core.lower()
+    if before in _OBLIQUE or (before == "der" and earlier in _DATIVE):
+        return "en"
+    return "e" if before in _WEAK else ""
 
 
 def _before_slash(token: Token, table: LanguageTable) -> Verbalization | None:
@@ -112,7 +132,9 @@ def _said_as(
         chosen = "paid"
     elif "counted" in said and before[:1].isdecimal() and not cursor.previous().suffix:
         time = not before.isdecimal() and _TIME.fullmatch(before)
-        if not time and before[-1] not in _MONEY:
+        # "ex. 3a p. 45"
+        labelled = "number" in said and before[-1].isalpha()
+        if not time and not labelled and before[-1] not in _MONEY:
             chosen = "few" if spoken and spoken == said.get("few") else "counted"
     if chosen is not None:
         return said[chosen], stop and not closed and _may_end(cursor.token(count), table)
@@ -145,6 +167,12 @@ def _said_as(
         return said.get("number", spoken), False
     if "address" in said and (_is_address(cursor, count) or _is_street(cursor, count)):
         return said["address"], False
+    goes_on = following.core in _OF_STREETS and stop and not following.prefix
+    if spoken is None and goes_on and (len(candidate) > len("r.") or before.isdecimal()):
+        # "imp. des Lilas", "5 r. du Bac"
+        ahead = count + 1 + (cursor.token(count + 1).core in _OF_STREETS)
+        if cursor.token(ahead).core[:1].isupper():
+            return said.get("name"), False
     if not first.isupper():
         return spoken, False
     initial = len(abbreviation.parts) == 1 and len(candidate) == 2 and candidate[0].isupper()
@@ -333,10 +361,19 @@ def _end_of(cursor: TokenCursor, parts: tuple[str, ...]) -> int | None:
     return end
 
 
+def is_numbered_part(before: str, table: LanguageTable) -> bool:
+    """True for a word, or its abbreviation, that numbers stand after: "chapter", "fig."."""
+    short = table.abbreviations.get(f"{before}.") or table.abbreviations.get(f"{before.lower()}.", ())
+    numbered = any(said in table.roman.cardinal for one in short for said in one.said.values())
+    return numbered or before.lower() in table.roman.cardinal
+
+
 def follows_number_sign(cursor: TokenCursor, table: LanguageTable) -> bool:
     """True after an abbreviation of "number"."""
     previous = cursor.previous()
     written = previous.text[previous.core_start : previous.end]
+    if previous.text[previous.start : previous.end] == "#":
+        return True
     short = table.abbreviations.get(written) or table.abbreviations.get(written.lower(), ())
     single = (one for one in short if len(one.parts) == 1)
     return any(table.numbers.number_sign in said for one in single for said in one.said.values())

@@ -22,6 +22,15 @@ _ABBREVIATED = frozenset(("IV", "XX"))
 """Numerals that are as often letters."""
 _LONGEST_ACRONYM, _LONGEST_SPELLED = 5, 3
 _LONGEST_NAME = 6
+_MIXED = re.compile(
+    r"(?=\w{3,5}$)(?:i?OS|IoT|[a-df-hj-z][A-Z]{2,}[a-z]?|[A-Z]+[b-df-hj-np-tv-z][A-Z]+|[A-Z]{2,}[a-rt-z])"
+)
+"""Capitals with a small letter among them: "mRNA", "KfW", "BSc", but not "CDs"."""
+_SHORT_WORD = re.compile(r"(?:[^aeiouhjkqwy][aeiou][^\Whjkqwy]|[aeiou][^aeiouhjkqwy][aeiou])", re.IGNORECASE)
+_SOUND = re.compile(
+    r"h+m+|m+h+m+|p+s+t+|s+h{2,}t?|[bg]r{2,}|p+f{2,}t?|p+ft+|t+s{2,}|t+sk+|z{3,}", re.IGNORECASE
+)
+"""What is a noise, and has no vowel."""
 
 
 def lowercase_pieces(text: str, start: int) -> tuple[Piece, ...]:
@@ -59,7 +68,8 @@ def capitals_pieces(text: str, start: int, table: LanguageTable, shouted: bool =
         shouted and voiced and (pronounceable or len(text) > _LONGEST_SPELLED)
     ):
         return lowercase_pieces(text, start)
-    if not table.letters or (len(text) > 3 and pronounceable):
+    short = acronyms.short_words and _SHORT_WORD.fullmatch(text)
+    if not table.letters or (len(text) > 3 and pronounceable) or short:
         return lowercase_pieces(text, start)
     return spelled_pieces(text, start, table)
 
@@ -83,11 +93,13 @@ def acronym(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """A word in capitals, with the "s" of its plural."""
     token = cursor.token()
     core = token.core
-    if len(core) > 2 and core[-1] == "s" and core[:-1].isupper() and core[:-1].isalpha():
+    name = core[:-1].rstrip("'’")
+    if len(core) > 2 and core[-1] == "s" and name.isupper() and name.isalpha() and len(name) > 1:
         if not table.acronyms.plural:
             return None
-        pieces = capitals_pieces(core[:-1], token.core_start, table)
-        plural = Piece(table.acronyms.plural, token.core_end - 1, token.core_end)
+        pieces, end = capitals_pieces(name, token.core_start, table), token.core_start + len(name)
+        # "PDFs", "the NBA's"
+        plural = Piece(core[len(name) : -1] + table.acronyms.plural, end, token.core_end)
         return Verbalization((*pieces, plural), token.core_end)
     if not (core.isupper() and core.isalpha()) or len(core) < 2:
         return None
@@ -186,10 +198,16 @@ def unspeakable(cursor: TokenCursor, table: LanguageTable) -> Verbalization | No
     """A short word in small letters without a vowel ("idk", "tbh"): its letters."""
     token = cursor.token()
     core = token.core
-    if not (core.islower() and core.isascii() and core.isalpha() and 2 <= len(core) <= _LONGEST_ACRONYM):
+    small = core.islower() or (len(core) > 2 and core[1:].islower())
+    if not (small and core.isascii() and core.isalpha() and 2 <= len(core) <= _LONGEST_ACRONYM):
         return None
-    if not table.letters or len(set(core)) == 1 or not (table.acronyms.vowels | {"y"}).isdisjoint(core):
+    core = core.lower()
+    if not table.letters or len(set(core)) == 1 or _SOUND.fullmatch(core):
         return None
+    if not (table.acronyms.vowels | {"y"}).isdisjoint(core):
+        return None
+    if (key := table.web.keys.get(token.core)) is not None:
+        return Verbalization((Piece(key, token.core_start, token.core_end),), token.core_end)
     if (unit := table.units.get(core)) is not None:
         # "a few km": a unit without its number; "el kg", "par kg": one of them.
         single = cursor.previous().core.lower() in _BEFORE_ONE
@@ -208,7 +226,12 @@ def dotted(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         name = letter_name(token.core[at], table)
         start = token.core_start + at
         pieces.append(Piece(f" {name}" if at else name, start, start + 1))
-    return Verbalization(tuple(pieces), token.core_end)
+    following = cursor.token(1).core
+    goes_on = following[:1].islower() or following.lower() not in common_words(table.language)
+    # "el I.E.S. Goya": the last stop ends no sentence.
+    return Verbalization(
+        tuple(pieces), token.core_end + (token.suffix == "." and following != "" and goes_on)
+    )
 
 
 def roman(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
@@ -340,6 +363,10 @@ def camel_case_pieces(text: str, start: int, table: LanguageTable) -> tuple[Piec
     """The words of "SaveTheWhales"; None where there is only one."""
     if text.islower() or not any(map(str.isupper, text)):
         return None
+    if text in table.acronyms.said:
+        return (Piece(table.acronyms.said[text], start, start + len(text)),)
+    if table.letters and _MIXED.fullmatch(text) and text not in table.units:
+        return spelled_pieces(text, start, table)
     found = list(_HUMPS.finditer(text))
     if len(found) < 2 or "".join(match.group() for match in found) != text:
         return None

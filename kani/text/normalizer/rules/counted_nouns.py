@@ -358,7 +358,7 @@ class CountedNumerals:
         first = self._say(self._first, "" if alone and gender == "m" else gender, year)
         phrase.add(first, self._start, self._dash)
         if self._second is not None:
-            if table.language != "hi" or self._first != self._second:
+            if self._first != self._second:
                 # Hindi "1-1 गोली" is one each.
                 # German "3-0", a score, falls.
                 won = table.language == "de" and self._first.value > self._second.value

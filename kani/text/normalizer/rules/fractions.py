@@ -39,7 +39,7 @@ _LAW = re.compile(r"(\d{1,3}(?:[.,]\d{3})+)/(\d{4}|\d{2})")
 _TYRE = re.compile(r"Z?R\d{2}")
 _PRESSURES = frozenset(("TA", "PA", "BP", "RR"))
 _LAWS = frozenset("L Legge legge Ley ley Lei lei Loi loi Decreto decreto D.Lgs D.L RD".split())
-_DOZEN, _THOUSAND = 12, 1000
+_DOZEN, _CENTURY, _THOUSAND = 12, 100, 1000
 _USUAL = frozenset("16 24 25 32 48 64 72 100 128".split())
 """Denominators of fractions above a dozen, and 24/7."""
 _STOPS = tuple(";.!?")
@@ -256,6 +256,8 @@ def _paired(cursor: TokenCursor, first: str, last: str, table: LanguageTable) ->
     if (
         _LEAST_SIZE <= one == other - 2 <= _LARGEST_SIZE
         or (one == other and one in _EVEN)
+        # "temporada 23/24", but 15/16"
+        or (_DOZEN < one == other - 1 < _CENTURY and other & one)
         or (_GAMES.fullmatch(f"{first}/{last}") and _is_set(cursor))
     ):
         return f"{words.cardinal(one)} {words.cardinal(other)}"

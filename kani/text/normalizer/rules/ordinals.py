@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from kani.text.normalizer.rules.abbreviations import is_numbered_part
 from kani.text.normalizer.rules.acronyms import roman_value, spelled_pieces
 from kani.text.normalizer.rules.units import gender_of_counted, in_full, unit_end
 from kani.text.normalizer.spoken import Piece, Verbalization
@@ -71,7 +72,8 @@ def marked(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     if match is None:
         return None
     form = table.ordinals.get(match[2], table.ordinals.get(match[2].removeprefix(".")))
-    if form is None:
+    if form is None or (match[2] == "a" and is_numbered_part(cursor.previous().core, table)):
+        # "ejercicio 5a"
         return None
     number = int(re.sub(r"\D", "", match[1]))
     # "11st 4lb"
@@ -83,6 +85,12 @@ def marked(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     # "1er. piso"
     end = unit_end(cursor, ahead, table) if match[2].isalpha() else cursor.token(ahead).core_end
     return Verbalization((Piece(spoken, token.core_start, end),), end)
+
+
+_INFINITIVE = re.compile(r"\w{2,}[aeií]r(?:se|l[aeo]s?)?")
+_NOUNS_LIKE_VERBS = frozenset(
+    "lugar taller alquiler azar hogar pilar altar collar titular ejemplar militar auxiliar lunar".split()
+)
 
 
 def _is_degrees(cursor: TokenCursor, mark: str, number: int, table: LanguageTable) -> bool:
@@ -119,6 +127,9 @@ def _is_shortened(cursor: TokenCursor, form: str, table: LanguageTable) -> bool:
     previous, noun = cursor.previous(), cursor.token(1)
     if previous.core and not previous.suffix and previous.core.lower() not in table.roman.articles:
         return False
+    if _INFINITIVE.fullmatch(noun.core) and noun.core not in _NOUNS_LIKE_VERBS:
+        # "1.º lavar"
+        return False
     whole = not noun.suffix.startswith(".") or f"{noun.core}." not in table.abbreviations
     return whole and noun.core.islower() and table.agreement.gender(noun.core, plural=False) == "m"
 
@@ -149,12 +160,13 @@ def with_stop(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None
             or (following.suffix.startswith(".") and following.core in table.dates.short_weekdays)
         )
     )
+    ordered = False
     if following is not None and goes_on:
         small = following.core[0].islower() or following.core.lower() in table.dates.months
         listed = cursor.previous().suffix in (",", ";")
         ordered = in_full(following, table) in table.numbers.ordered
         goes_on = small or known or listed or ordered or (numerals is not None and numerals[2] is not None)
-    if not (known or goes_on) or (numerals is None and not known):
+    if not (known or goes_on) or (numerals is None and not (known or ordered)):
         return None
     gender = gender_of_counted(cursor, table, 1, plural=False) if goes_on else "m"
     chosen = form(cursor, table, gender)

@@ -166,7 +166,7 @@ def quantity(
         measure, magnitude = None, None
         numerals.end = unit_end(cursor, 0, table)
     else:
-        measure, magnitude = numerals.find_measure(counted=money is None)
+        measure, magnitude = numerals.find_measure(counted=money is None and before not in tuple("#№"))
     if money is not None:
         return numerals.money(phrase, numerals.code_behind(money), magnitude, whole=True)
     if isinstance(measure, Currency) and numerals.mixed_with is not None:
@@ -188,6 +188,11 @@ def per_unit(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     over, slash, under = token.core.partition("/")
     unit = table.units.get(under)
     known = over in table.units or (len(over) >= len("men") and has_letters_only(over))
+    money = table.currencies.get(over)
+    if money is not None and unit is not None and not cursor.previous().core[-1:].isdecimal():
+        # "in €/kg"
+        said = f"{money.forms['other']} {table.per} {unit.forms.get('one', unit.forms['other'])}"
+        return Verbalization((Piece(said, token.core_start, token.core_end),), token.core_end)
     if not slash or unit is None or not known or not table.per or not cursor.previous().core[-1:].isdecimal():
         return None
     said = f" {table.per} {unit.forms.get('one', unit.forms['other'])}"
@@ -200,10 +205,11 @@ def unit_before(cursor: TokenCursor, table: LanguageTable) -> Verbalization | No
     """ "km 23": a place on a road."""
     token = cursor.token()
     unit = table.units.get("km") if token.core.lower() == "km" else None
-    if unit is None or cursor.previous().core[:1].isdecimal() or token.suffix not in ("", "."):
+    if unit is None or token.suffix not in ("", "."):
         return None
-    number = cursor.token(1)
-    if number.prefix or not number.core[:1].isdecimal():
+    number, before = cursor.token(1), cursor.previous()
+    counted = before.core[:1].isdecimal() and not before.suffix
+    if counted or number.prefix or not number.core[:1].isdecimal():
         return None
     one = unit.forms.get("one", unit.forms["other"])
     end = token.core_end + token.suffix.startswith(".")

@@ -90,7 +90,7 @@ def is_letter(symbol: str, cursor: TokenCursor, ahead: int, table: LanguageTable
     """
     previous = cursor.previous()
     if len(symbol) == 1 and "a" <= symbol <= "d" and not ahead and previous.core:
-        # "fig. 3b", "Kl. 7b"
+        # "fig. 3b", "Kl. 7b", "BMW 320d"
         short = table.abbreviations.get(f"{previous.core}.") or table.abbreviations.get(
             f"{previous.core.lower()}.", ()
         )
@@ -99,13 +99,22 @@ def is_letter(symbol: str, cursor: TokenCursor, ahead: int, table: LanguageTable
             for one in short
             for said in one.said.values()
         )
-        return numbered or previous.core.lower() in table.numbers.labels
+        brand = previous.core.isupper() and len(previous.core) > 1
+        return numbered or brand or previous.core.lower() in table.numbers.labels
+    written = f"{cursor.token(ahead + 1).core}." if ahead and cursor.token(ahead).suffix == "." else ""
+    if len(written) == len("C.") and any(
+        one.parts[1:] == (written,) for one in table.abbreviations.get(f"{symbol}.", ())
+    ):
+        # "476 d. C."
+        return True
     if len(symbol) != 1 or not ("A" <= symbol <= "Z") or symbol in table.numbers.magnitudes:
         return False
     if previous.core.lower() in table.numbers.labels:
         return True
     ahead_core = cursor.token(ahead + 1).core
     named = ahead_core[:1].isupper() and ahead_core.lower() not in common_words(table.language)
+    # "42 W. 35th St."
+    named = named or (ahead_core[:1].isdecimal() and ahead_core[-2:] in table.ordinals)
     if ahead and cursor.token(ahead).suffix == "." and named:
         # "1600 N. Oak Blvd."
         return True

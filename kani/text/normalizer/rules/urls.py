@@ -18,9 +18,10 @@ _URL = re.compile(
 _HOST = re.compile(r"(?:[^\W_](?:[\w-]{0,61}[^\W_])?\.){1,20}[^\W\d_]{2,18}")
 _NETWORK = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}")
 _EMAIL = re.compile(r"(?:mailto:)?[\w.+%-]+@[\w-]+(?:\.[\w-]+)+")
+_BOTH = re.compile(r"[^\W\d_]+@s?")
 _FILE = re.compile(r"[\w()-]+(?:\.[\w()-]+)*\.[^\W_]{1,5}")
-_PATH = re.compile(r"(?:~|\.{1,2}|[A-Za-z]:)?(?:[\\/][\w.-]+){2,}[\\/]?")
-_TAG = re.compile(r"([#@])(\w*[^\W\d]\w*(?:[.-]\w+)*)")
+_PATH = re.compile(r"(?:~|\.{1,2}|[A-Za-z]:)?(?:[\\/][\w.-]+){2,}[\\/]?|[A-Z]:\\[\w.-]*")
+_TAG = re.compile(r"([#@])([\w\u0900-\u0963]*[^\W\d][\w\u0900-\u0963]*(?:[.-]\w+)*)")
 _SNAKE = re.compile(r"[^\W_]+(?:_+[^\W_]+)+|_+[^\W_]+|[^\W_]+_+")
 _NETWORK_NAME = re.compile(
     r"(?:[A-Z](?=[^_]*[a-z])[^\W_]*(?:_[^\W_]+)*|[A-Z]{3,})_(?=\D*\d)[^\W_]+|[^\W_]+_[25]G[^\W_]*"
@@ -28,7 +29,7 @@ _NETWORK_NAME = re.compile(
 _KEY = re.compile(r"[^\W_]+")
 _PRESSED = re.compile(r"[A-Z\d]|F\d{1,2}")
 _CODE = re.compile(r"(?=.*\d)[A-Z\d]+(?:[-‐‑][A-Z\d]+)*")
-_PARTS = re.compile(r"[^\W\d_]+|\d+|.", re.DOTALL)
+_PARTS = re.compile(r"(?:[^\W\d_]|[\u0900-\u0963])+|\d+|.", re.DOTALL)
 LONGEST_SPELLED_OUT = 80
 """Characters of an address that are read; of a longer one only its host is."""
 
@@ -38,6 +39,9 @@ def address(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     token = cursor.token()
     core, start = token.core, token.core_start
     if "@" in core[1:]:
+        if table.language in ("es", "pt") and _BOTH.fullmatch(core):
+            # "amig@s" of both genders
+            return Verbalization((Piece(core.replace("@", "o"), start, token.core_end),), token.core_end)
         if not _EMAIL.fullmatch(core):
             return None
         skipped = len("mailto:") if core.startswith("mailto:") else 0
@@ -64,7 +68,7 @@ def address(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         begin = match.start("www") if match["www"] else match.start("host")
         last = len(core) if len(core) <= LONGEST_SPELLED_OUT else match.end("host")
         written = core[begin:last].rstrip("/")
-        if not written or (match["rest"] and not (known or match["rest"][0] in "/:")):
+        if not written or (match["rest"] and not (known or match["rest"][0] in "/:" or "=" in match["rest"])):
             return None
         return Verbalization(say_signs(written, start + begin, table), token.core_end)
     if (

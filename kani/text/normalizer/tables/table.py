@@ -41,6 +41,7 @@ class Numbers:
     labels: frozenset[str]
     codes_after: frozenset[str]
     code_joiners: frozenset[str]
+    called_after: frozenset[str]
     measured_after: frozenset[str]
     number_sign: str
     decade_mark: str = ""
@@ -148,6 +149,7 @@ class Times:
     hours: Forms | None
     plain: Annotated[str, "hour", "minutes"]
     few_minutes: Annotated[str, "hour", "minutes"]
+    in_half: Annotated[str, "hour", "minutes"] = ""
     on_the_hour: Annotated[str, "hour"]
     late_on_the_hour: Annotated[str, "hour"]
     seconds: Annotated[str, "time", "seconds"]
@@ -172,6 +174,7 @@ class Acronyms:
     onset: int
     coda: int
     plural: str = ""
+    short_words: bool = False
     elided: frozenset[str]
 
 

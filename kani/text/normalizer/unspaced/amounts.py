@@ -22,7 +22,7 @@ from kani.text.normalizer.unspaced.table import UnspacedTable
 
 _FRACTION = re.compile(r"(?:(?P<whole>\d{1,4}) )?(?P<numerator>\d{1,6})[/⁄](?P<denominator>\d{1,6})(?![\d/])")
 _PARTS_OF = re.compile(r"(\d{1,8})分の(\d{1,3})")
-_MOST_PARTS = 4
+_MOST_PARTS, _MOST_STARS, _LEAST_PRESSURE = 4, 10, 30
 _TYRE = re.compile(r" ?Z?R\d\d")
 
 
@@ -67,6 +67,12 @@ def fraction(scan: Scan, at: int) -> UnspacedReading | None:
     if season or _TYRE.match(scan.text, found.end()):
         sizes = scan.table.words.digits(found["numerator"]) + scan.table.words.digits(found["denominator"])
         return UnspacedReading((Piece(sizes, at, found.end()),), found.end())
+    pressure = of > whole > _LEAST_PRESSURE and not scan.text.startswith("mmHg", found.end())
+    pressure = pressure or scan.text.startswith(("定律", "法则", "原则"), found.end())
+    if found["whole"] is None and (of == whole > _MOST_STARS or pressure or found.group() == "24/7"):
+        # "50/50" and a blood pressure of 130/85 are no parts of a whole.
+        said = scan.table.words.cardinal(of) + "、" * pressure + scan.table.words.cardinal(whole)
+        return UnspacedReading((Piece(said, at, found.end()),), found.end())
     if word in ("层", "页") and found["whole"] is None and of <= whole > _MOST_PARTS:
         # "12/33层"
         said = f"{scan.table.words.cardinal(of)}{word}共{scan.table.words.cardinal(whole)}"

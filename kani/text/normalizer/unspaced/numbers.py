@@ -25,7 +25,7 @@ _SCORED = re.compile(
 _SCORE_BEFORE = re.compile(r"(?<!\d)(\d{1,3})-(\d{1,3})[、，,]\s?\Z")
 _PLATE = re.compile(r"[京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼][A-Z]·?\Z")
 _LONGEST_ORDINAL = 5
-_LAUGHTER = re.compile(r"23{3,}")
+_LAUGHTER = re.compile(r"23{2,}")
 _GENERATION = re.compile(r"[0789][05]后")
 """People born from 1970 on: "95后"."""
 _PRICED = re.compile(
@@ -189,7 +189,8 @@ def _say_score(scan: Scan, first: Figures, second: Figures, joined: str) -> Unsp
 def second_figures(scan: Scan, first: Figures) -> Figures | None:
     """The end of a range that begins with ``first``, unless it is a difference or a sum."""
     dash = _DASH.match(scan.text, first.end)
-    if dash is None:
+    letter = scan.before(first.start)[-1:]
+    if dash is None or (letter.isascii() and letter.isalpha() and "~" not in dash.group()):
         return None
     second = parse_figures(scan, dash.end())
     if second is None or scan.text[second.end : second.end + 1] in tuple("=:/"):
@@ -258,6 +259,8 @@ def _say_chinese(
     if (four and (word.startswith(table.moments.year) or dated)) or (bc and word == table.moments.year):
         return words.digits(figures.digits)
     ordinal = before.endswith((table.numbers.ordinal_after, table.moments.month))
+    # "B2层" has no measure word, "-2℃" neither.
+    ordinal = ordinal or (before[-1:].isascii() and before[-1:].isalpha())
     ordinal = ordinal or (word in table.temperatures and before.endswith("-"))
     return words.cardinal(value, "" if ordinal or not _is_counted(word, table) else "counted")
 

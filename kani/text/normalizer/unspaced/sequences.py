@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from kani.text.normalizer.number_words.ja import JapaneseNumbers
 from kani.text.normalizer.number_words.zh import ChineseNumbers
 from kani.text.normalizer.rules.acronyms import roman_value
 from kani.text.normalizer.rules.numerals import LOWERED
@@ -17,8 +18,9 @@ _GOES_ON = re.compile(r"\d|-\d|,\d{3}(?!\d)|\.\d")
 _DIGITS = re.compile(r"\d+")
 _PLAIN_PHONE = re.compile(r"\d{3,13}(?:-\d{2,8}){0,4}")
 _DOTTED = re.compile(r"(?P<version>[vV](?:er)?\.?)?(?P<numbers>\d{1,5}(?:\.\d{1,5}){2,6})(?![\d.]*\d)")
-_VERSION = re.compile(r"(?P<version>[vV](?:er)?\.?)(?P<numbers>\d{1,5}(?:\.\d{1,5}){0,6})(?![\w])")
-_HYPHENED = re.compile(r"\d{1,15}(?:-\d{1,15}){2,10}(?![\d-])")
+_VERSION = re.compile(r"(?P<version>[vV](?:er)?\.?)(?P<numbers>\d{1,5}(?:\.\d{1,5}){0,6})(?!\.?[A-Za-z\d])")
+_HYPHENED = re.compile(r"(?:\d{1,15}(?:-\d{1,15}){2,10}|0\d{2,8}-\d{1,8})(?![\d-])")
+_EVENT = re.compile(r"(\d{1,2})·(\d{1,2})(?![\d·])")
 _EMAIL = re.compile(
     r"(?:mailto:)?([A-Za-z0-9][\w.+%-]{0,63}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){1,6})", re.ASCII
 )
@@ -46,16 +48,22 @@ _SURELY_ROMAN = re.compile("X?(?:I{2,3}|IV|VI{2,3})")
 _BEHIND_ROMAN = frozenset("章型期级級类類世部巻卷代号節节条編编幕话話届")
 _CHANGE = re.compile(r"(?<=\d)(?=[A-Z])|(?<=[A-Z])(?=\d)")
 _FEWEST_CHANGES = 3
+_DIALLED = re.compile(r"#(\d{4})(?!\d)")
+_LONGER_THAN_SHORT = 6
 _SMALL = frozenset("₀₁₂₃₄₅₆₇₈₉")
 
 
 def roman(scan: Scan, at: int) -> UnspacedReading | None:
-    """ "第Ⅱ章", "II型", "数学III": a Roman numeral by what stands beside it; "XX大学" is any university."""
+    """A Roman numeral by what stands beside it: "第Ⅱ章", "II型", "数学III".
+
+    "V型" has the shape of the letter, and "XX大学" is any university.
+    """
     found, before = _ROMAN.match(scan.text, at), scan.before(at)[-1:]
     value = roman_value(found.group()) if found else None
     if found is None or value is None or (before.isascii() and before.isalnum()):
         return None
-    beside = before == "第" or scan.text[found.end() : found.end() + 1] in _BEHIND_ROMAN
+    counted = scan.text[found.end() : found.end() + 1] in _BEHIND_ROMAN
+    beside = before == "第" or (counted and (len(found.group()) > 1 or value == 1))
     if not beside and not (_SURELY_ROMAN.fullmatch(found.group()) and before and not before.isascii()):
         return None
     return UnspacedReading((Piece(scan.table.words.cardinal(value), at, found.end()),), found.end())
@@ -72,13 +80,19 @@ def phone(scan: Scan, at: int) -> UnspacedReading | None:
         return _say_phone(scan, at, far.end())
     for pattern in table.phones.patterns:
         found = pattern.match(scan.text, at)
-        if found is not None and not _GOES_ON.match(scan.text, found.end()):
+        if found is not None and not _GOES_ON.match(scan.text, found.end()) and not _counts(scan, found):
             return _say_phone(scan, at, found.end())
     if table.phones.after is not None and table.phones.after.search(scan.before(at)):
         found = _PLAIN_PHONE.match(scan.text, at)
-        if found is not None and scan.text[found.end() : found.end() + 1] not in tuple(".,:/%"):
+        behind = scan.text[found.end() : found.end() + 1] if found is not None else ""
+        if found is not None and behind not in tuple(".,:/%") and not _counts(scan, found):
             return _say_phone(scan, at, found.end())
     return None
+
+
+def _counts(scan: Scan, found: re.Match[str]) -> bool:
+    """True if a short number counts what stands after it: "打100分"."""
+    return len(found.group()) < _LONGER_THAN_SHORT and scan.word_behind(found.end())[0] != ""
 
 
 def _say_phone(scan: Scan, at: int, end: int) -> UnspacedReading:
@@ -121,6 +135,10 @@ def dotted(scan: Scan, at: int) -> UnspacedReading | None:
 
 def hyphened(scan: Scan, at: int) -> UnspacedReading | None:
     """ "978-7-302-1234": the digits of a number that is a name."""
+    if isinstance(scan.table.words, ChineseNumbers) and (event := _EVENT.match(scan.text, at)):
+        # "9·11事件": a date that has become a name
+        said = scan.table.words.digits(event[1] + event[2])
+        return UnspacedReading((Piece(said, at, event.end()),), event.end())
     found = _HYPHENED.match(scan.text, at)
     if found is None:
         return None
@@ -174,6 +192,11 @@ def number_sign(scan: Scan, at: int) -> UnspacedReading | None:
     found = _NUMBER_SIGN.match(scan.text, at)
     if found is None or (at and scan.text[at - 1].isascii() and scan.text[at - 1].isalnum()):
         return None
+    sharp = _DIALLED.match(scan.text, at) if isinstance(scan.table.words, JapaneseNumbers) else None
+    if sharp is not None:
+        # "#7119" is dialled.
+        said = f"{scan.table.web['#']} {scan.table.words.digits(sharp[1])}"
+        return UnspacedReading((Piece(said, at, sharp.end()),), sharp.end())
     return UnspacedReading((Piece(scan.table.numbers.number_sign, at, found.end()),), found.end())
 
 

@@ -18,6 +18,7 @@ _ADDED, _TAKEN = (
 )
 _DRAWN = "*_`~|^\\#"
 _LETTERED = re.compile(r"(?<![A-Za-z])([A-Z]{1,2})\d{1,4}\Z")
+_MODEL = re.compile(r"(?<![A-Za-z])[A-Za-z]\d{1,5}\Z")
 _NETWORK_NAME = re.compile(r"(?<![A-Za-z_])[A-Z][A-Za-z]{2,}\Z")
 _ACCOUNT = re.compile(
     r"(?:微信号?|帐号|账号|用户名|网名|QQ号?|ID|アカウント|ユーザー名)[:：是为は]?\s?[A-Za-z0-9]+\Z"
@@ -47,6 +48,9 @@ def sign(scan: Scan, at: int) -> UnspacedReading | None:
     figure_follows = text[place : place + 1].isdecimal() or text[place : place + 1] in table.currencies
     start = at - (text[at - 1 : at] == " ")
     behind_number = scan.last_number in (at, start) or scan.ends_quantity(at)
+    if mark == "-" and figure_follows and start == at and _MODEL.search(scan.before(at)):
+        # "i7-13700K", "B2-105"
+        return UnspacedReading((Piece(" ", at, at + 1),), at + 1, number=False)
     named = re.search(r"[A-Za-z]\d+\Z", scan.before(at))
     if (
         mark == "+"
@@ -89,7 +93,7 @@ def sign(scan: Scan, at: int) -> UnspacedReading | None:
         return UnspacedReading((Piece(table.between_words["/"], at, at + 1),), at + 1, number=False)
     if mark == "~" and _joins_places(scan, at):
         return UnspacedReading((Piece(table.numbers.to, at, at + 1),), at + 1, number=False)
-    lettered = _LETTERED.search(scan.before(at)) if mark == "-" else None
+    lettered = _LETTERED.search(scan.before(at)) if mark in "-~" else None
     scale = scan.before(at)[-1:] if mark == "-" else ""
     ranged = scale in tuple("kKwW") and re.compile(rf"[\d.]+{scale}(?![A-Za-z])").match(text, at + 1)
     if ranged or (lettered is not None and re.compile(rf"{lettered[1]}\d").match(text, at + 1)):

@@ -25,7 +25,7 @@ _STATE = re.compile(r"[A-Z]{2}")
 _HYPHENED = re.compile(r"(#)?((?:[A-Z]+\d*|\d+[A-Z]?)(?:[-‐‑](?:[A-Z]+\d*|\d+[A-Z]?)){1,7})")
 _PAIR = re.compile(r"\d{1,6}[-‐‑]\d{1,6}")
 _GRADE = re.compile(r"\d{1,2}W[-‐‑]\d{2}")
-_PADDED = re.compile(r"\d{2,6}[-‐‑]0\d{2,5}|0\d{2,5}[-‐‑]\d{3,8}")
+_PADDED = re.compile(r"\d{2,6}[-‐‑]0\d{2,5}|0\d{2,5}[-‐‑/]\d{2,8}")
 _FALLING = re.compile(r"(\d{3,4})[-‐‑](\d{1,2})")
 _TYPES = re.compile(r"\d{3}[-‐‑]\d00")
 _GAMES = re.compile(r"[0-7][-‐‑–][0-7](?!\d)")
@@ -64,10 +64,10 @@ def code(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """Digits after a word for a code ("PIN", "OTP"), or of a postal code after a state ("MO 63101")."""
     token = cursor.token()
     pair = len(token.core) == 2 and token.core.isdecimal() and not token.suffix
-    pair = pair and _is_code(cursor, table) and _GROUP.fullmatch(cursor.token(1).core) is not None
+    pair = pair and is_code(cursor, table) and _GROUP.fullmatch(cursor.token(1).core) is not None
     if not (pair or _DIGITS.fullmatch(token.core)) or token.prefix.strip("([\"'“«"):
         return None
-    if not (_is_code(cursor, table) or _is_zip(cursor)) or _is_amount(cursor, table):
+    if not (is_code(cursor, table) or _is_zip(cursor)) or _is_amount(cursor, table):
         return None
     pieces = _groups(token, table)
     end, ahead = token.core_end, 1
@@ -97,7 +97,7 @@ def _groups(token: Token, table: LanguageTable) -> list[Piece]:
 def lettered_code(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """The letters of a number plate ("Kennzeichen M-AB 1234"), one by one."""
     token = cursor.token()
-    if not _PLATE.fullmatch(token.core) or not _is_code(cursor, table):
+    if not _PLATE.fullmatch(token.core) or not is_code(cursor, table):
         return None
     if not any(map(str.isdigit, cursor.token(1).core)):
         return None
@@ -113,7 +113,7 @@ def lettered_code(cursor: TokenCursor, table: LanguageTable) -> Verbalization | 
     return Verbalization(tuple(pieces), token.core_end)
 
 
-def _is_code(cursor: TokenCursor, table: LanguageTable) -> bool:
+def is_code(cursor: TokenCursor, table: LanguageTable) -> bool:
     """True after "code", "code is", "code:" or "code de vérification :"."""
     colon = False
     for back in range(1, _FARTHEST + 1):
@@ -122,13 +122,19 @@ def _is_code(cursor: TokenCursor, table: LanguageTable) -> bool:
         written = previous.text[previous.start : previous.end]
         if word in table.numbers.codes_after:
             return True
+        if word in table.numbers.called_after:
+            # "call 311", but not "call 300 people"
+            counted = cursor.token(1).core if cursor.is_adjacent(1) else ""
+            noun = counted[:1].isupper() if table.agreement.capitals else counted.islower()
+            return not noun or counted in table.agreement.not_nouns
         colon = colon or written.endswith(":")
         if not written or written.endswith((".", "!", "?", ";", ",")) or any(map(str.isdigit, word)):
             return False
         if back == 1 and _STATE.fullmatch(previous.core):
             # "grid ref. NN 123 456"
             continue
-        if not (colon or word in table.numbers.code_joiners):
+        shouted = previous.core.isupper() and len(word) > 1
+        if not (colon or shouted or word in table.numbers.code_joiners):
             return False
     return False
 
@@ -174,12 +180,11 @@ def hyphened(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     if _is_set(cursor):
         first, last = (part.span() for part in re.finditer(r"\d+", token.core))
         return _grouped(cursor, table, [first, last], token.core_end, between=" ")
-    match = _HYPHENED.fullmatch(token.core)
-    if match is None:
+    match, padded = _HYPHENED.fullmatch(token.core), _PADDED.fullmatch(token.core) is not None
+    if match is None and not padded:
         return None
     groups = [part.span() for part in re.finditer(r"[A-Z\d]+", token.core)]
     figures = [token.core[start:end] for start, end in groups]
-    padded = _PADDED.fullmatch(token.core) is not None
     falling = (pair := _FALLING.fullmatch(token.core)) and int(pair[1]) > int(pair[2])
     if (
         falling
@@ -192,7 +197,7 @@ def hyphened(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     lettered = (
         any(part.isalpha() for part in figures) and any(map(str.isdigit, token.core)) and len(groups) > 2
     )
-    named = match[1] is not None and len(groups) > 1
+    named = match is not None and match[1] is not None and len(groups) > 1
     previous = cursor.previous()
     typed = (
         _TYPES.fullmatch(token.core) is not None

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import re
+from collections.abc import Iterator
 
+from kani.text.normalizer.rules.abbreviations import is_numbered_part
 from kani.text.normalizer.rules.acronyms import capitals_pieces
 from kani.text.normalizer.rules.numerals import parse_numeral, say_digits, say_numeral
 from kani.text.normalizer.rules.units import sign_name
@@ -12,9 +15,9 @@ from kani.text.normalizer.spoken import Piece, Verbalization
 from kani.text.normalizer.tables.table import LanguageTable
 from kani.text.normalizer.tokens import Token, TokenCursor
 
-_FAR = re.compile(r"\+\d{1,4}(?:-\d+|\.\d{2,})*|\+\d{7,15}")
+_FAR = re.compile(r"\+\d{1,4}(?:\(0\)\d*)?(?:-\d+|\.\d{2,})*|\+\d{7,15}")
 _GROUP = re.compile(r"\d{2,}(?:[-./]\d{2,})*")
-_AREA = re.compile(r"\d+(?:[-./]\d{2,})*")
+_AREA = re.compile(r"(?:0\))?\d+(?:[-./]\d{2,})*")
 _DIGITS = re.compile(r"\d+")
 _DOTTED = re.compile(r"(v)?(\d{1,5}(?:\.\d{1,5}){1,7})", re.IGNORECASE)
 _HYPHENED = re.compile(r"\d{1,15}(?:[-‐‑]\d{1,15}){2,15}|0\d{1,14}(?:[-‐‑.]\d{1,15}){3,15}")
@@ -22,7 +25,7 @@ _ZONE = re.compile(r"(?P<name>GMT|UTC)(?P<sign>[+\-−–])(?P<hours>\d{1,2})(?:
 _MOST_GROUPS = 8
 _VERSIONED = frozenset(
     """iOS iPadOS macOS Android Python Java PHP Node Windows Ubuntu Debian Linux Chrome Firefox Build Version
-    Kernel Bluetooth Office Excel Django Rails Swift Kotlin Docker Kubernetes PyTorch""".split()
+    Kernel Web Bluetooth Office Excel Django Rails Swift Kotlin Docker Kubernetes PyTorch""".split()
 )
 """Names before a version, in languages where its point is no decimal mark."""
 _FEWEST_DRAWN = 3
@@ -50,22 +53,39 @@ def phone(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     token = cursor.token()
     if token.core[0] == "+":
         return _far_phone(cursor, table)
-    for pattern in _patterns(table).get(len(token.core), ()):
-        count = _fits(cursor, pattern)
-        if count:
-            return _digits(cursor, table, count)
-    return None
+    patterns = _patterns(table).get(len(token.core), ())
+    count = max((_fits(cursor, pattern) for pattern in patterns), default=0)
+    return _digits(cursor, table, count) if count else None
 
 
 @functools.cache
 def _patterns(table: LanguageTable) -> dict[int, list[tuple[re.Pattern[str], ...]]]:
     """[numbers] phones: a pattern for each word, by the first word's length."""
     found: dict[int, list[tuple[re.Pattern[str], ...]]] = {}
-    for phone in table.numbers.phones:
+    for phone in dict.fromkeys(one for pattern in table.numbers.phones for one in _written(pattern, table)):
         parts = phone.split()
-        looks = tuple(re.compile(re.escape(part).replace("d", r"\d")) for part in parts)
+        looks = tuple(
+            re.compile(re.escape(part).replace("d", r"\d").replace("_", "[-‐‑–]").replace("=", "[-‐‑–./]"))
+            for part in parts
+        )
         found.setdefault(len(parts[0].strip("()")), []).append(looks)
     return found
+
+
+def _written(phone: str, table: LanguageTable) -> Iterator[str]:
+    """A pattern, with its first group in brackets too, and with marks for some or all of its spaces."""
+    yield phone
+    first, *groups = phone.split()
+    if not groups or first[0] == "(":
+        return
+    if first[0] != "d" or len(groups) > 1:
+        yield f"({first}) {' '.join(groups)}"
+    numbers = table.numbers
+    grouped = numbers.group == "." and all(len(group) == len("000") for group in groups)
+    decimal = len(groups) == 1 and (numbers.decimal == "." or first[0] == "d")
+    mark = "_" if grouped or decimal else "="
+    for marks in itertools.product(f" {mark}", repeat=len(groups)):
+        yield first + "".join(between + group for between, group in zip(marks, groups, strict=True))
 
 
 def _fits(cursor: TokenCursor, pattern: tuple[re.Pattern[str], ...]) -> int:
@@ -169,9 +189,14 @@ def _is_section(cursor: TokenCursor, table: LanguageTable) -> bool:
     versioned = before in _VERSIONED or before.lower() in table.numbers.labels
     if versioned and not previous.suffix:
         return True
-    short = table.abbreviations.get(f"{before}.") or table.abbreviations.get(f"{before.lower()}.", ())
-    numbered = any(said in table.roman.cardinal for one in short for said in one.said.values())
-    return numbered or before.lower() in table.roman.cardinal or before == "§"
+    return is_numbered_part(before, table) or before == "§" or _is_heading(cursor)
+
+
+def _is_heading(cursor: TokenCursor) -> bool:
+    """True for the "1.1" of "1.1 Introduction" at the beginning of a sentence."""
+    token, following = cursor.token(), cursor.token(1)
+    begins = token.start == 0 or cursor.previous().suffix.endswith((".", ":", "!", "?"))
+    return begins and token.suffix in ("", ".") and following.core[:1].isupper() and not following.prefix
 
 
 def dotted(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:

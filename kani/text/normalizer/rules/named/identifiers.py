@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from kani.text.normalizer.rules.acronyms import letter_name
+from kani.text.normalizer.rules.named.codes import is_code
 from kani.text.normalizer.spoken import Piece, Verbalization
 from kani.text.normalizer.tables.table import LanguageTable
 from kani.text.normalizer.tokens import TokenCursor
@@ -16,7 +17,9 @@ _DEVICE = re.compile(r"[\dA-Fa-f]{2}(?:([:-])[\dA-Fa-f]{2})(?:\1[\dA-Fa-f]{2}){4
 _CHANGE = re.compile(r"(?<=\d)(?=[A-Z])|(?<=[A-Z])(?=\d)")
 _WORD = re.compile(r"[A-Z]{3}")
 _GROUP_LENGTH, _FEWEST_GROUPS = 4, 5
-_SHORT, _FEWEST_CHANGES, _CHANGES_OF_SHORT = 6, 2, 3
+_SHORT, _FEWEST_CHANGES, _CHANGES_OF_SHORT, _CHANGES_OF_CODE = 6, 2, 3, 4
+_CODED = re.compile(r"(?=[A-Z\d]*(?:\d[A-Z]|\d{5}))[A-Z]+\d[A-Z\d]*")
+"""After "IFSC" and the like: "SBIN0001234", but not "VERANO2024"."""
 
 
 def iban(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
@@ -47,7 +50,8 @@ def mixed(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         return None
     if _DEVICE.fullmatch(token.core):
         return Verbalization(say_mixed(token.core, token.core_start, table), token.core_end)
-    if not is_mixed(token.core):
+    named = is_code(cursor, table) and _CODED.fullmatch(token.core)
+    if not (named or is_mixed(token.core)):
         return None
     return Verbalization(say_mixed(token.core, token.core_start, table), token.core_end)
 
@@ -57,7 +61,11 @@ def is_mixed(written: str) -> bool:
     if not _MIXED.fullmatch(written):
         return False
     changes = len(_CHANGE.findall(written))
-    if _WORD.search(written) and 2 * sum(map(str.isdecimal, written)) < len(written):
+    if (
+        changes < _CHANGES_OF_CODE
+        and _WORD.search(written)
+        and 2 * sum(map(str.isdecimal, written)) < len(written)
+    ):
         # "FLOAT8PASSBYVAL" has words
         return False
     return changes >= (_FEWEST_CHANGES if len(written) + written[0].isalpha() > _SHORT else _CHANGES_OF_SHORT)

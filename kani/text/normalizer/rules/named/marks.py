@@ -32,6 +32,11 @@ _COUNTDOWN = re.compile(r"([JDHT])([-−+])(\d{1,3})")
 _NOTE = re.compile(r"(?P<name>[A-H]|do|ré|re|mi|fa|sol|la|si)(?P<sign>[♭♯])", re.IGNORECASE)
 _GRADED = re.compile(r"([1-9]|10|[A-F])[-−]")
 
+_ENDINGS = re.compile(
+    r"(?P<stem>[^\W\d_]{2,})(?:\((?P<added>s|es|a|as|e|n|en|in|innen|ren)\)|[.·:](?P<other>e|ne|le|te|se|ve|ère|trice|tes|nes|innen|in))[.·]?(?P<more>s?)"
+)
+_OR = {"es": "o", "pt": "ou"}
+
 _ARTICLES = frozenset("a the el la un una le les der die das il o os".split())
 
 _EMOTICONS = frozenset(
@@ -193,6 +198,25 @@ def account(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     number = words.cardinal(int(match[1].replace(".", "")))
     pieces = Piece(f"{number}, ", at, end), Piece(words.cardinal(int(match[2])), end + 1, token.core_end)
     return Verbalization(pieces, token.core_end)
+
+
+def endings(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """ "form(s)", "alumno(a)", French "étudiant·e·s", German "Schüler:innen": a word with another ending."""
+    token = cursor.token()
+    written = token.core + ")" * token.suffix.startswith(")")
+    match = _ENDINGS.fullmatch(written)
+    if match is None or (match["other"] and table.language != ("de" if "in" in match["other"] else "fr")):
+        return None
+    stem, ending = match["stem"], f"{match['added'] or match['other']}{match['more']}"
+    if table.language == "fr" and stem.endswith("er") and ending[0] == "e":
+        # "cher(e)s"
+        ending = f"ère{ending[1:]}"
+    said = stem.removesuffix("er") + ending if ending[0] == "è" else stem + ending
+    if ending[0] == "a" and table.language in _OR:
+        feminine = stem.removesuffix("o") + ending
+        said = f"{stem}{match['more']} {_OR[table.language]} {feminine}"
+    end = token.core_start + len(written)
+    return Verbalization((Piece(said, token.core_start, end),), end)
 
 
 def emoticon(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:

@@ -18,6 +18,7 @@ _DEGREES = re.compile(rf"{NUMBER}[°º]")
 _PART = re.compile(rf"({NUMBER})[{_MINUTES}{_SECONDS}]")
 _FORCE = re.compile(rf"\d|1[0-2]|\d[{DASHES}]\d{{1,2}}")
 _MOST_BETWEEN, _FORECAST = 3, 8
+_STREETS = frozenset("St Ave Blvd Rd Dr Ln Street Avenue Boulevard Road Drive Lane".split())
 
 
 def angle(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
@@ -66,6 +67,7 @@ def direction(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None
         return None
     after = table.compass.after
     known = _is_after_degrees(cursor, 1) or _is_to_another(cursor, table) or _has_force(cursor, table)
+    known = known or (table.language == "en" and _is_in_street(cursor))
     for back in range(1, _MOST_BETWEEN + 1):
         # "viento del NO", "Wind aus W bis NW"
         before = cursor.previous(back)
@@ -76,7 +78,15 @@ def direction(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None
             break
     if not known:
         return None
-    return Verbalization((Piece(name, token.core_start, token.core_end),), token.core_end)
+    end = token.core_end + (token.suffix == "." and cursor.token(1).core != "")
+    return Verbalization((Piece(name, token.core_start, end),), end)
+
+
+def _is_in_street(cursor: TokenCursor) -> bool:
+    """True for the "N." of "123 N. Main St." and the "NW" of "Pennsylvania Ave. NW"."""
+    if cursor.previous().core in _STREETS:
+        return True
+    return cursor.previous().core.isdecimal() and any(cursor.token(at).core in _STREETS for at in (2, 3))
 
 
 def _is_to_another(cursor: TokenCursor, table: LanguageTable) -> bool:
