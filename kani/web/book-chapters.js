@@ -17,9 +17,9 @@ export class BookChapters {
   #file = null;
 
   /**
-   * @param {Server} server
+   * @param {import("./server.js").Server} server
    * @param {HTMLElement} box that is filled, and hidden without a book
-   * @param {object} acts use(text): take it as the text to speak; complain(words), "" for none; closed(): the user is done
+   * @param {Record<string, any>} acts use(text): take it as the text to speak; complain(words), "" for none; closed(): the user is done
    */
   constructor(server, box, acts) {
     addTexts(texts);

@@ -1,8 +1,9 @@
 /** "Use this in code": the request of the form as code, to be copied. */
 
-import { copyText } from "./clipboard.js";
+import { copied } from "./clipboard.js";
 import { CODES, codeSample, INTERFACES } from "./code-samples.js";
 import { find } from "./element.js";
+import { t } from "./i18n.js";
 import { fill } from "./voices.js";
 
 export class CodePanel {
@@ -29,6 +30,6 @@ export class CodePanel {
   }
 
   async #copy() {
-    find("code-state").textContent = await copyText(find("code-text"));
+    find("code-state").textContent = t(`code.${await copied(find("code-text"))}`);
   }
 }

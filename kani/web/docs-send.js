@@ -1,7 +1,7 @@
 /** "Send": a call of the document, sent to this server with a body that can be changed; its audio is heard. */
 
 import { pathOf } from "./curl.js";
-import { make } from "./element.js";
+import { make, query } from "./element.js";
 import { Memory } from "./storage.js";
 
 /** Characters of an answer that are shown. */
@@ -31,7 +31,7 @@ function bodyFields(call) {
   });
   const options = () => {
     const body = new FormData();
-    for (const { lastChild: input } of inputs) body.append(input.name, input.files ? (input.files[0] ?? "") : input.value);
+    for (const input of inputs.map((one) => query("input", one))) body.append(input.name, input.files ? (input.files[0] ?? "") : input.value);
     return { body };
   };
   return { inputs, options };

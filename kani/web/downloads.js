@@ -10,9 +10,9 @@ const nameOf = ({ choice }, kind) => fileName(choice.text, kind);
 
 /**
  * Save a file of a result.
- * @param {Utterance} utterance
+ * @param {import("./utterance.js").Utterance} utterance
  * @param {"wav"|"mp3"|"opus"|"srt"|"vtt"|"json"} kind the server encodes a compressed one, of the samples that came
- * @param {Server} server
+ * @param {import("./server.js").Server} server
  */
 export async function save(utterance, kind, server) {
   if (kind === "wav") return saveFile(wavFile(utterance.pieces, utterance.sampleRate), nameOf(utterance, kind));

@@ -29,9 +29,9 @@ export class Features {
   #voiceList = null;
 
   /**
-   * @param {Server} server
-   * @param {Compose} compose
-   * @param {object} acts say(text, changes): speak it, resolves when it is no longer heard; place(): code point of it that is heard; stop(); pause(rests);
+   * @param {import("./server.js").Server} server
+   * @param {import("./compose.js").Compose} compose
+   * @param {Record<string, any>} acts say(text, changes): speak it, resolves when it is no longer heard; place(): code point of it that is heard; stop(); pause(rests);
    *   seek(seconds from here); problem(words); learn(): ask the server again what it can do; reopen(): connect with the key that is known now; replay(entry, pieces): play what is kept;
    *   history: what is kept; showHistory(): show that, after a change
    */
@@ -44,12 +44,12 @@ export class Features {
     const page = find("page-of-text");
     // A window that is not the active one tells of no focus.
     for (const kind of ["focusin", "input"]) page.addEventListener(kind, () => page.classList.add("typed-in"));
-    page.addEventListener("focusout", ({ relatedTarget }) => page.classList.toggle("typed-in", page.contains(relatedTarget)));
+    page.addEventListener("focusout", ({ relatedTarget }) => page.classList.toggle("typed-in", page.contains(/** @type {Node} */ (relatedTarget))));
     // The cursor stays where the words will go.
     find("dictate").addEventListener("mousedown", (event) => event.preventDefault());
     find("add-voice").addEventListener("click", () => this.#addVoice());
     find("book").addEventListener("click", () => find("book-file").click());
-    find("book-file").addEventListener("change", ({ target }) => this.#openBook(target.files[0]));
+    find("book-file").addEventListener("change", () => this.#openBook(find("book-file").files[0]));
     takeDrops(page, (file) => this.#openBook(file));
     whenOpened("code", () => this.#showCode());
     whenOpened("mix", () => this.#mixVoices());
@@ -264,7 +264,7 @@ const historyList = () => import("./history-list.js");
 async function install() {
   // A browser that keeps nothing keeps no worker, and complains of the attempt.
   if (!navigator.cookieEnabled) return;
-  const policy = window.trustedTypes?.createPolicy("shell", { createScriptURL: () => new URL("service-worker.js", document.baseURI).href });
+  const policy = /** @type {any} */ (window).trustedTypes?.createPolicy("shell", { createScriptURL: () => new URL("service-worker.js", document.baseURI).href });
   try {
     await navigator.serviceWorker?.register(policy ? policy.createScriptURL("") : "service-worker.js");
   } catch (error) {

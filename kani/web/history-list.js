@@ -21,8 +21,8 @@ export class HistoryList {
   #items = new Map();
 
   /**
-   * @param {History} history
-   * @param {object} acts play(entry, pieces: Int16Array[]); reuse(choice); open(entry): a transcript or a conversation;
+   * @param {import("./history.js").History} history
+   * @param {Record<string, any>} acts play(entry, pieces: Int16Array[]); reuse(choice); open(entry): a transcript or a conversation;
    *   changed(): something was deleted: shows the list, here and elsewhere
    */
   constructor(history, acts) {

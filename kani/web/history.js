@@ -38,7 +38,7 @@ export class History {
 
   /**
    * Keep an utterance with some audio.
-   * @param {Utterance} utterance
+   * @param {import("./utterance.js").Utterance} utterance
    */
   keep({ id, choice, pieces, spans, sampleRate, seconds, result, stopped, lost }) {
     return this.put({ id, time: Date.now(), choice, pcm: new Blob(pieces), spans, sampleRate, seconds, result, stopped, lost });

@@ -8,8 +8,8 @@ import { fill, primary, voiceGroups } from "./voices.js";
 /**
  * Show the fields.
  * @param {HTMLElement} box
- * @param {HTMLTextAreaElement} text
- * @param {object[]} voices of the server
+ * @param {import("./element.js").Found} text
+ * @param {import("./voices.js").Voice[]} voices of the server
  */
 export function showSpeakers(box, text, voices) {
   addTexts(texts);

@@ -57,8 +57,8 @@ export function timedWords(text, spans) {
 
 /**
  * The words of a recognised sentence, with the marks beside them.
- * @param {object} sentence text, start, end, glued, speaker: its name, in a recording that was transcribed with speakers
- * @param {object[]?} words its words in order, {word, start, end}; without them it is one word
+ * @param {Record<string, any>} sentence text, start, end, glued, speaker: its name, in a recording that was transcribed with speakers
+ * @param {Record<string, any>[]} [words] its words in order, {word, start, end}; without them it is one word
  */
 export function sentenceWords(sentence, words = []) {
   const { text, glued, speaker } = sentence;

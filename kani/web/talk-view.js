@@ -1,6 +1,6 @@
 /** The third tab's elements. */
 
-import { make } from "./element.js";
+import { make, query } from "./element.js";
 import { offerHeard } from "./heard-menu.js";
 import { t } from "./i18n.js";
 import { fill } from "./voices.js";
@@ -30,14 +30,14 @@ function setup() {
   const note = make("p", { className: "note", textContent: t("talk.any") });
   const needed = make("p");
   const box = make("div", { className: "talk-setup", hidden: true }, needed, steps, note);
-  return { setup: box, needed, remedy: [steps, note], command, copy, copied };
+  return { setup: box, needed, remedy: [steps, note], command, copy, copying: copied };
 }
 
 /** The conversation. */
 function room() {
   const lines = make("div", { className: "talk-lines", role: "region", tabIndex: 0, ariaLabel: t("talk.lines"), hidden: true });
   const name = make("span", { className: "hidden" });
-  const icon = document.querySelector("#listen svg").cloneNode(true);
+  const icon = query("#listen svg").cloneNode(true);
   const button = make("button", { type: "button", id: "talk", className: "record" }, icon, name);
   const invitation = make("p", { className: "invitation", ariaHidden: "true" });
   const status = make("p", { id: "talk-status", className: "status", role: "status" });

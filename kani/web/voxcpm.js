@@ -22,7 +22,7 @@ export class VoxcpmFields {
 
   /**
    * @param {HTMLElement} place that is shown
-   * @param {object} config of /api/config: the default of each parameter, and the ends of each range
+   * @param {Record<string, any>} config of /api/config: the default of each parameter, and the ends of each range
    */
   constructor(place, { default_params: defaults, constraints }) {
     addTexts(texts);
@@ -68,14 +68,14 @@ const select = (values) => make("select", {}, ...Object.entries(values).map(([va
 function numeric([min, max], step) {
   const made = make("input", { type: "number", min, max, step });
   made.addEventListener("change", () => {
-    if (!Number.isNaN(made.valueAsNumber)) made.value = within(made);
+    if (!Number.isNaN(made.valueAsNumber)) made.valueAsNumber = within(made);
   });
   return made;
 }
 
 /** The number of a field, moved into its range; a whole one where only those are taken. */
 function within({ valueAsNumber: value, min, max, step }) {
-  return Math.min(max, Math.max(min, step === "1" ? Math.round(value) : value));
+  return Math.min(Number(max), Math.max(Number(min), step === "1" ? Math.round(value) : value));
 }
 
 const address = () => make("input", { type: "url", placeholder: "https://…/voice.wav" });
