@@ -1,4 +1,4 @@
-"""``POST /v1/books?name=FILE``: the chapters of a book's file, for the page.
+"""``POST /v1/books``: the chapters of a book's file, for the page; ``POST …/audio``: an audiobook of it.
 
 The file is kept on disk while it is read, by a process of its own that is ended with the request.
 """
@@ -6,32 +6,26 @@ The file is kept on disk while it is read, by a process of its own that is ended
 from __future__ import annotations
 
 import asyncio
-import logging
-import tempfile
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack
-from pathlib import Path, PurePosixPath
-from typing import IO, Any
+from pathlib import Path
+from typing import IO
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from kani.books.as_json import UNREADABLE, UNWRITABLE
+from kani.books import audio_file
 from kani.books.reading import ENDINGS
-from kani.core.errors import Reason
+from kani.core.service import SpeechService
+from kani.protocols.books_api.audiobooks import MAX_CHARACTERS, Audiobooks
 from kani.protocols.books_api.calls import call_group
-from kani.protocols.shared.disconnect import cancel_on_disconnect
+from kani.protocols.books_api.files import MAX_BYTES, MAX_NAME, BookError, read, take_place
 from kani.protocols.shared.protocol import Protocol, plain_refusal
 from kani.protocols.shared.streamed_answer import BLOCK_BYTES, StreamedAnswer
-from kani.runtime.child_process import python_command, run_process
-
-log = logging.getLogger(__package__)
 
 PATH = "/v1/books"
-MAX_BYTES = 64 << 20
-MAX_NAME = 255
-"""Characters of a file's name."""
+AUDIO_PATH = f"{PATH}/audio"
 
 MAX_AT_ONCE = 2
 """Books that are received, read or sent at once; each may take a core and some hundred MiB."""
@@ -39,129 +33,67 @@ MAX_AT_ONCE = 2
 WAIT_S = 2.0
 """Most seconds of the wait for a place, which is free a moment after a book was sent."""
 
-READ_WITHIN_S = 60.0
-
-_CODES = {400: "invalid_value", 503: "service_unavailable"}
-
-
-class BookError(Exception):
-    """A request that is answered with an error; param: the field at fault, if any."""
-
-    def __init__(
-        self, status: int, message: str, param: str | None = None, reason: Reason | None = None
-    ) -> None:
-        super().__init__(message)
-        self.status, self.param, self.reason = status, param, reason
-
 
 def protocol() -> Protocol:
     """Return the protocol; its refusals keep their own shape below the prefix of ElevenLabs' paths."""
     return Protocol(
-        lambda context: routes(),
+        lambda context: routes(context.service),
         refusals={PATH: plain_refusal},
-        max_body={PATH: MAX_BYTES},
-        calls=lambda: call_group(PATH, ENDINGS, MAX_BYTES, MAX_NAME),
+        max_body={PATH: MAX_BYTES, AUDIO_PATH: MAX_BYTES},
+        calls=lambda: call_group(
+            (PATH, AUDIO_PATH), ENDINGS, audio_file.ENDINGS, MAX_BYTES, MAX_NAME, MAX_CHARACTERS
+        ),
     )
 
 
-def routes() -> list[BaseRoute]:
-    """Return the route.
+def routes(service: SpeechService) -> list[BaseRoute]:
+    """Return the routes.
 
     Errors are ``{"error": {"message": …, "type": …, "param": …, "code": …, "reason": …}}`` with 400 (no
-    readable book) or 503 (other books are being read, or the temporary folder takes no more).
+    readable book, or a parameter), 404 (no audiobook of that id), 429 or 503 (other books are being read or
+    made, or the temporary folder takes no more).
     """
     places = asyncio.Semaphore(MAX_AT_ONCE)
+    audiobooks = Audiobooks(service)
 
-    async def read(request: Request) -> Response:
+    async def chapters(request: Request) -> Response:
+        async with AsyncExitStack() as stack:
+            await take_place(places, WAIT_S, stack)
+            _, path = await read(request, stack)
+            return send(path, "application/json", {}, stack)
+
+    async def audio(request: Request) -> Response:
+        async with AsyncExitStack() as stack:
+            path = stack.enter_context(audiobooks.found(request.path_params["id"]))
+            headers = {"content-disposition": f'attachment; filename="audiobook{path.suffix}"'}
+            return send(path, "audio/mpeg" if path.suffix == ".mp3" else "audio/mp4", headers, stack)
+
+    return [
+        Route(PATH, _answers(chapters), methods=["POST"]),
+        Route(AUDIO_PATH, _answers(audiobooks.make), methods=["POST"]),
+        Route(AUDIO_PATH + "/{id}", _answers(audio), methods=["GET"]),
+    ]
+
+
+def _answers(endpoint: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
+    """Have an endpoint's BookError be answered."""
+
+    async def answer(request: Request) -> Response:
         try:
-            try:
-                async with asyncio.timeout(WAIT_S):
-                    await places.acquire()
-            except TimeoutError:
-                raise BookError(503, "other books are being read: try again later") from None
-            async with AsyncExitStack() as stack:
-                stack.callback(places.release)
-                return await _answer(request, stack)
+            return await endpoint(request)
         except BookError as error:
-            return _error_response(error)
+            return error.response()
 
-    return [Route(PATH, read, methods=["POST"])]
-
-
-async def _answer(request: Request, stack: AsyncExitStack) -> Response:
-    """Answer with the chapters. stack: holds what is freed once they are sent. Raises BookError."""
-    name = _file_name(request.query_params.get("name", ""))
-    try:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="kani-book-")))
-        book, chapters = folder / name, folder / "chapters"
-        with book.open("wb") as file:
-            async for piece in request.stream():
-                await asyncio.to_thread(file.write, piece)
-    except OSError as error:
-        raise _unwritable(error.strerror or str(error)) from error
-    await cancel_on_disconnect(request, _read(book, chapters), name="book")
-    opened = stack.enter_context(chapters.open("rb"))
-    headers = {"content-length": str(chapters.stat().st_size), "cache-control": "no-store"}
-    return StreamedAnswer(
-        _blocks(opened), headers=headers, media_type="application/json", stack=stack.pop_all()
-    )
+    return answer
 
 
-def _file_name(given: str) -> str:
-    """Return a name for the file in a folder of its own. Raises BookError."""
-    path = PurePosixPath(given.replace("\\", "/"))
-    ending = path.suffix.lower()
-    if len(given) > MAX_NAME:
-        raise BookError(400, f"name: too long (at most {MAX_NAME} characters)", "name")
-    if ending not in ENDINGS:
-        raise _unreadable(f"its name has to end with one of {', '.join(ENDINGS)}", "name")
-    # Plain text has no other title. A file system takes 255 bytes, and a character may have four.
-    title = "".join(each if each.isalnum() or each in " -_'" else "_" for each in path.stem)[:60].strip()
-    return (title or "book") + ending
-
-
-async def _read(book: Path, chapters: Path) -> None:
-    """Read a book in another process, which is ended where this is cancelled. Raises BookError."""
-    command = python_command("kani.books.as_json", str(book), str(chapters))
-    try:
-        code, told = await run_process(command, READ_WITHIN_S)
-    except TimeoutError as error:
-        raise _unreadable(f"it takes more than {READ_WITHIN_S:.0f} s to read: divide it") from error
-    except OSError as error:
-        log.error("the program that reads a book cannot be started: %s", error)
-        raise BookError(503, "no program to read the book can be started now: try again later") from error
-    if code == UNREADABLE:
-        raise _unreadable(told.decode("utf-8", "replace"))
-    if code == UNWRITABLE:
-        raise _unwritable(told.decode("utf-8", "replace"))
-    if code:
-        log.error("reading a book failed (exit code %s): %s", code, told[-2000:].decode("utf-8", "replace"))
-        raise _unreadable("the program that reads it failed")
-
-
-def _unreadable(fault: str, param: str | None = None) -> BookError:
-    reason = Reason("unreadable_book", {"fault": fault})
-    return BookError(400, f"this is no book that can be read: {fault}", param, reason)
-
-
-def _unwritable(fault: str) -> BookError:
-    log.error("a book cannot be written to the temporary folder: %s", fault)
-    return BookError(503, f"the book could not be written to this server's temporary folder: {fault}")
+def send(path: Path, media_type: str, headers: dict[str, str], stack: AsyncExitStack) -> Response:
+    """Return an answer with a file. stack: holds what is freed once it is sent."""
+    opened = stack.enter_context(path.open("rb"))
+    headers = headers | {"content-length": str(path.stat().st_size), "cache-control": "no-store"}
+    return StreamedAnswer(_blocks(opened), headers=headers, media_type=media_type, stack=stack.pop_all())
 
 
 async def _blocks(file: IO[bytes]) -> AsyncGenerator[bytes, None]:
     while block := await asyncio.to_thread(file.read, BLOCK_BYTES):
         yield block
-
-
-def _error_response(error: BookError) -> Response:
-    content: dict[str, Any] = {
-        "message": str(error),
-        "type": "server_error" if error.status >= 500 else "invalid_request_error",
-        "param": error.param,
-        "code": _CODES[error.status],
-    }
-    if error.reason is not None:
-        content["reason"] = error.reason.as_json()
-    headers = {"retry-after": "1"} if error.status == 503 else {}
-    return JSONResponse({"error": content}, error.status, headers)
