@@ -54,6 +54,7 @@ const playback = new Playback(compose, connection, {
     features.load();
     features.plays(utterance, () => playback.ended());
   },
+  heard: (utterance) => features.heard(utterance),
   changed: buttons,
 });
 const gallery = new Gallery(server, compose, {
@@ -69,6 +70,8 @@ const features = new Features(server, compose, {
     playback.speak({ ...compose.choice, text, ...changes, kept: false });
     return playback.ended();
   },
+  speak: () => speak(false),
+  speaks: () => playback.busy,
   place: () => playback.place,
   stop: () => playback.stop(),
   seek: (by) => playback.seek(by),

@@ -30,8 +30,8 @@ export class Playback {
    * @param {import("./compose.js").Compose} compose makes the parameters of a request
    * @param {import("./connection.js").Connection} connection takes it
    * @param {Record<string, any>} acts problem(words); quiet(): nothing else is to be heard here; begins(): nor in other tabs;
-   *   keep(utterance): one with some audio; sounds(utterance): its first sound is heard; changed(): its buttons
-   *   may do other things now
+   *   keep(utterance): one with some audio; sounds(utterance): its first sound is heard; heard(utterance): all of it was;
+   *   changed(): its buttons may do other things now
    */
   constructor(compose, connection, acts) {
     this.#compose = compose;
@@ -268,6 +268,7 @@ export class Playback {
     this.#stage.end(!lost);
     this.say(t(lost ? "status.lost" : "status.done", { length: seconds(length) }));
     this.#changed();
+    if (!lost) this.#acts.heard(this.#shown);
   }
 
   /** Handle the player's events of the stream that plays. */

@@ -67,8 +67,10 @@ class Audiobooks:
         wanted, ending = _wanted(request)
         try:
             # Refused at once, and counted once.
-            async with self._service.open(wanted, protocol="books", client=client, low_latency=False):
-                pass
+            async with self._service.open(
+                wanted, protocol="books", client=client, low_latency=False
+            ) as session:
+                session.finish()
         except SpeechError as error:
             raise _refused(error) from error
         async with AsyncExitStack() as stack:
