@@ -115,9 +115,11 @@ export class Book {
     clearInterval(timer);
   }
 
-  /** A text was heard to its end: the next chapter follows. */
+  /** A text was heard to its end: the next chapter follows. A book that was read to its end begins anew. */
   heard(text) {
-    if (this.#book && text === this.#text && this.#at + 1 < this.#book.chapters.length) this.#use(this.#at + 1, 0, true);
+    if (!this.#book || text !== this.#text) return;
+    if (this.#at + 1 < this.#book.chapters.length) this.#use(this.#at + 1, 0, true);
+    else this.#keepPlace(0, 0);
   }
 
   /** Go to a chapter, and read it aloud if the one before it was. */
@@ -144,10 +146,10 @@ export class Book {
     this.#keepPlace(from);
   }
 
-  #keepPlace(from) {
+  #keepPlace(from, at = this.#at) {
     const { id } = this.#book;
     const others = Object.entries(this.#places.object).filter(([other]) => other !== id);
-    this.#places.text = JSON.stringify(Object.fromEntries([...others, [id, [this.#at, from]]].slice(-MOST_PLACES)));
+    this.#places.text = JSON.stringify(Object.fromEntries([...others, [id, [at, from]]].slice(-MOST_PLACES)));
   }
 
   #remember(changes) {

@@ -37,6 +37,9 @@ export function make(name, properties = {}, ...children) {
   return made;
 }
 
+/** A control below its name: the words, and what stands beside them. */
+export const field = (control, ...name) => make("div", { className: "field" }, make("label", { htmlFor: control.id }, ...name), control);
+
 /** Type a text over the selection of a field; what has the focus can be undone there, with what was typed before. */
 export function type(field, text) {
   // Nothing else is undone: a value that a script sets empties the browser's list.

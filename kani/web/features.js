@@ -16,7 +16,7 @@ export class Features {
   #compose;
   #acts;
   #tabs;
-  #codePanel = null;
+  #writeCode = null;
   #dictation = null;
   #historyList = null;
   #keyDialog = null;
@@ -118,7 +118,7 @@ export class Features {
 
   /** The form was changed by the page. */
   changed() {
-    this.#codePanel?.show();
+    this.#writeCode?.();
   }
 
   /** An utterance is heard, until the promise of ``ended`` resolves: the keys of a keyboard or headset act on it. */
@@ -264,9 +264,9 @@ export class Features {
   }
 
   async #showCode() {
-    const { CodePanel } = await import("./code-panel.js");
-    this.#codePanel = new CodePanel(() => ({ choice: this.#compose.choice, key: this.#server.key !== "" }));
-    this.#codePanel.show();
+    const { codePanel } = await import("./code-panel.js");
+    this.#writeCode = codePanel(() => ({ choice: this.#compose.choice, key: this.#server.key !== "" }));
+    this.#writeCode();
   }
 
   async #mixVoices() {

@@ -11,7 +11,7 @@ import { Microphone } from "./microphone.js";
 import { lengthOf, RecordingPlayer } from "./recording-player.js";
 import { ServerError } from "./server.js";
 import { Memory } from "./storage.js";
-import { json, srt, vtt } from "./subtitles.js";
+import { timesFile } from "./subtitles.js";
 import { offerUndo } from "./toast.js";
 import { Transcript } from "./transcript.js";
 import { TranscriptView } from "./transcript-view.js";
@@ -328,15 +328,9 @@ export class ListenPanel {
   }
 
   #save(kind) {
-    const { words, dialogue } = this.#transcript;
-    const files = {
-      srt: [() => srt(words), "application/x-subrip"],
-      vtt: [() => vtt(words), "text/vtt"],
-      json: [() => json(words), "application/json"],
-      txt: [() => `${dialogue}\n`, "text/plain"],
-    };
-    const [write, type] = files[kind];
-    saveFile(new Blob([write()], { type }), `${this.#transcript.name.replace(/\.\w+$/, "") || "kani-transcript"}.${kind}`);
+    const { words, dialogue, name } = this.#transcript;
+    const made = timesFile(words, kind) ?? new Blob([`${dialogue}\n`], { type: "text/plain" });
+    saveFile(made, `${name.replace(/\.\w+$/, "") || "kani-transcript"}.${kind}`);
   }
 
   async #copy() {

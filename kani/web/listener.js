@@ -6,7 +6,7 @@
 
 import { audioMessage, markerMessage, unpack } from "./messagepack.js";
 import { Microphone } from "./microphone.js";
-import { Pieces } from "./pieces.js";
+import { Pieces } from "./resampler.js";
 import { loudest } from "./recorder.js";
 import { ServerError } from "./server.js";
 

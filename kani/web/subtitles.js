@@ -181,3 +181,12 @@ export function json(words) {
   const plain = words.map(({ text, word = text, start, end, speaker }) => ({ word, start: round(start), end: round(end), speaker }));
   return `${JSON.stringify({ words: plain }, null, 1)}\n`;
 }
+
+/** The files of words, by their endings: what writes one, and its type. */
+const FILES = { srt: [srt, "application/x-subrip"], vtt: [vtt, "text/vtt"], json: [json, "application/json"] };
+
+/** A file of words of a kind, "srt", "vtt" or "json"; undefined for any other. */
+export function timesFile(words, kind) {
+  const [write, type] = FILES[kind] ?? [];
+  return write && new Blob([write(words)], { type });
+}

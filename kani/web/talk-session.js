@@ -8,7 +8,7 @@
 
 import { has, number, t } from "./i18n.js";
 import { Microphone } from "./microphone.js";
-import { Pieces } from "./pieces.js";
+import { Pieces } from "./resampler.js";
 import { loudest } from "./recorder.js";
 import { ServerError } from "./server.js";
 import { SpeechEnd } from "./speech-end.js";

@@ -1,6 +1,6 @@
 /** What VoxCPM's model is asked with, by the defaults and ranges of its protocol: each is sent only if it was changed. */
 
-import { make } from "./element.js";
+import { field, make } from "./element.js";
 import { addTexts, number, t } from "./i18n.js";
 import { texts } from "./texts-features.js";
 
@@ -30,14 +30,13 @@ export class VoxcpmFields {
     const box = make("div", { className: "choices" });
     for (const [name, { values, step }] of Object.entries(FIELDS)) {
       const range = constraints[`${name}_range`];
-      const field = values ? select(values) : range ? numeric(range, step) : address();
-      field.id = `parameter-${name}`;
-      field.value = defaults[name] ?? "";
-      const label = make("label", { htmlFor: field.id }, make("span", { textContent: t(`parameters.${name}`) }));
+      const control = values ? select(values) : range ? numeric(range, step) : address();
+      control.id = `parameter-${name}`;
+      control.value = defaults[name] ?? "";
       const ends = range?.map((end) => number(end, Number.isInteger(end) ? 0 : 1)).join("–");
-      if (range) label.append(make("span", { className: "value", textContent: ends }));
-      box.append(make("div", { className: "field" }, label, field));
-      this.#fields.set(name, field);
+      const words = [t(`parameters.${name}`), ...(range ? [ends] : [])];
+      box.append(field(control, ...words.map((textContent, n) => make("span", { className: n ? "value" : "", textContent }))));
+      this.#fields.set(name, control);
     }
     this.#note = make("p", { className: "note", role: "status" });
     place.append(box, this.#note);
