@@ -13,6 +13,8 @@ const BYTES_OF_ONE = 2 ** 20;
 const PLACE_EVERY_MS = 2000;
 /** Places of books that are remembered. */
 const MOST_PLACES = 50;
+/** Share of the work that is speaking; the rest writes the file. */
+const SPEAKING = 0.9;
 /** Pixels of a cover's height, of a screen with two for one. */
 const COVER_HEIGHT = 232;
 
@@ -179,21 +181,19 @@ export class Book {
     const manner = { ...(voice && { voice }), ...(language && { language }), ...(emotion !== "neutral" && { emotion }), ...(speed !== 1 && { speed }) };
     const shows = (words) => state.textContent !== words && (state.textContent = words);
     this.#remember({ making: true });
-    // A page that is left goes on when it comes back.
-    let left = false;
-    window.addEventListener("pagehide", () => (left = true), { once: true });
     this.#busy(true);
     bar.removeAttribute("value");
     shows(t("book.begins"));
     let share = 0;
+    let lost = false;
     try {
       let first = null;
       for await (const event of this.#server.audiobook(file, manner, making.signal)) {
         if (event.stage === "done") {
           saveFile(await this.#server.audiobookFile(event.id), `${title.replaceAll(/[/\\:]/g, "-")}.m4b`);
           shows(t("book.made"));
-        } else if (event.stage === "speaking") {
-          share = bar.value = event.share;
+        } else if (event.stage) {
+          share = bar.value = event.stage === "speaking" ? SPEAKING * event.share : SPEAKING + (1 - SPEAKING) * event.share;
           first ??= { share, at: performance.now() };
           const time = ((performance.now() - first.at) / 1000) * ((1 - share) / (share - first.share));
           shows(t(Number.isFinite(time) ? "book.left" : "book.making", { percent: percent(share), time: clock(time) }));
@@ -202,9 +202,11 @@ export class Book {
     } catch (error) {
       if (!making.signal.aborted && !(error instanceof ServerError)) throw error;
       shows(share ? t("book.stopped", { percent: percent(share) }) : "");
-      if (error instanceof ServerError && !left) this.#acts.complain(error.words);
+      if (error instanceof ServerError) this.#acts.complain(error.words);
+      // A page that is loaded anew loses the server, too, and goes on then.
+      lost = error instanceof ServerError && error.kind === "offline";
     } finally {
-      if (!left) this.#remember({ making: false });
+      this.#remember({ making: lost });
       this.#making = null;
       const focused = document.activeElement === cancel;
       this.#busy(false);

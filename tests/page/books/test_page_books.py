@@ -105,7 +105,7 @@ def test_chapters_are_accessible_in_each_language(visit: Visit, tmp_path: Path) 
 
 ONE = "Capítulo uno\n\nEl perro duerme en la casa."
 TWO = "Capítulo dos\n\nLa niña come pan."
-LONG = [f"This is paragraph number {number}, and it is not long." for number in range(160)]
+LONG = [f"This is paragraph number {number}, and it is not long." for number in range(60)]
 
 
 def long_book(folder: Path) -> Path:
@@ -127,8 +127,8 @@ def test_book_has_its_cover_and_keeps_its_place(visitor: Visitor, tmp_path: Path
     give(page, epub(tmp_path / "b.epub"))
     expect(page.locator("#book-open h3")).to_have_text("La casa & el río")
     expect(page.locator("#book-open .author")).to_have_text("Ana Ruiz, Bo Li")
-    red = "document.querySelector('canvas.cover').getContext('2d').getImageData(9, 9, 1, 1).data[0] === 255"
-    page.wait_for_function(red)
+    pixel = "document.querySelector('canvas.cover').getContext('2d').getImageData(9, 9, 1, 1).data[0]"
+    page.wait_for_function(f"() => {pixel} === 255")
     expect(page.get_by_role("button", name="Previous chapter")).to_be_disabled()
     page.get_by_role("button", name="Next chapter").click()
     expect(page.locator("#text")).to_have_value(TWO)
@@ -146,7 +146,7 @@ def test_book_has_its_cover_and_keeps_its_place(visitor: Visitor, tmp_path: Path
     page.reload()
     visitor.wait_for("#line[data-state=open]")
     expect(page.locator("#book-open")).to_be_hidden()
-    page.get_by_role("button", name="Open “La casa").click()
+    page.locator("#history button", has_text="Open").click()
     expect(page.locator("#text")).to_have_value(ONE)
 
 
@@ -155,7 +155,7 @@ def test_chapters_are_read_one_after_the_other(visitor: Visitor, tmp_path: Path)
     give(page, epub(tmp_path / "b.epub"))
     expect(page.locator("#text")).to_have_value(ONE)
     page.click("#speak")
-    page.wait_for_function("document.querySelector('#chapter').value === '2'")
+    page.wait_for_function("() => document.querySelector('#chapter').value === '2'")
     visitor.wait_for_end()
     assert [request["text"] for request in visitor.requests] == [ONE, TWO, "El tren sale tarde."]
     # A chapter that is chosen meanwhile is read, too; one that is stopped is not followed by the next.
@@ -176,7 +176,7 @@ def test_place_within_a_chapter_is_taken_up_again(visitor: Visitor, tmp_path: Pa
     expect(page.locator("#chapter option")).to_have_count(2)
     page.click("#speak")
     places = "Object.values(JSON.parse(localStorage.getItem('kani.places')))[0][1]"
-    page.wait_for_function(f"{places} > 100")
+    page.wait_for_function(f"() => {places} > 100")
     page.click("#stop")
     at = page.evaluate(places)
     reload(visitor)
@@ -205,7 +205,7 @@ def test_audiobook_goes_on_after_it_was_stopped_and_after_a_reload(visitor: Visi
     give(page, long_book(tmp_path))
     page.get_by_role("button", name="Audiobook").click()
     expect(state).to_contain_text("Audiobook: ")
-    page.wait_for_function("document.querySelector('#book-open progress').value > 0")
+    page.wait_for_function("() => document.querySelector('#book-open progress').value > 0")
     page.get_by_role("button", name="Cancel").click()
     expect(state).to_contain_text("Stopped at ")
     expect(page.get_by_role("button", name="Audiobook")).to_be_focused()
