@@ -240,7 +240,7 @@ function view({ title, author, chapters, cover }) {
   const picture = cover ? make("canvas", { className: "cover", ariaHidden: "true" }) : make("div", { className: "cover", ariaHidden: "true", textContent: [...title][0] ?? "" });
   if (cover) draw(picture, cover);
   const whole = make("div", { className: "book-open" }, picture,
-    make("h3", { textContent: title, dir: "auto" }), make("p", { className: "note author", textContent: author, dir: "auto" }), close,
+    make("h3", {}, make("bdi", {}, title)), make("p", { className: "note author" }, make("bdi", {}, author)), close,
     make("div", { className: "chapter-row" }, previous, label, select, next),
     make("div", { className: "actions" }, restart, maker, bar, cancel, state));
   return { whole, select, previous, next, restart, close, maker, cancel, bar, state };
