@@ -13,7 +13,8 @@ from pathlib import Path
 
 import msgspec
 
-from kani.books.book import Book, UnreadableBook
+from kani.books.book import Book, Chapter, UnreadableBook
+from kani.books.cover import read_cover
 from kani.books.reading import read_book
 
 UNREADABLE, UNWRITABLE = 3, 4
@@ -59,11 +60,40 @@ def limit_resources() -> None:
             resource.setrlimit(kind, (most, most))
 
 
+_TYPES = {"png": "image/png", "mjpeg": "image/jpeg"}
+
+
+class _Cover(msgspec.Struct):
+    type: str
+    data: bytes  # base64 in JSON
+
+
+class _Chapter(msgspec.Struct):
+    title: str
+    text: str
+
+
+class _Book(msgspec.Struct):
+    title: str
+    author: str
+    language: str
+    cover: _Cover | None
+    chapters: list[_Chapter]
+
+
 def as_json(book: Book) -> bytes:
-    """Return title, author, language and chapters of a book, each chapter with its text in paragraphs."""
-    chapters = [{"title": each.title, "text": "\n\n".join(each.paragraphs)} for each in book.chapters]
-    fields = {"title": book.title, "author": book.author, "language": book.language, "chapters": chapters}
-    return msgspec.json.encode(fields)
+    """Return what a book holds; the text of a chapter is its paragraphs, with an empty line between two."""
+    chapters = [_Chapter(each.title, "\n\n".join(each.paragraphs)) for each in book.chapters]
+    cover = _Cover(_TYPES[book.cover.codec], book.cover.data) if book.cover else None
+    return msgspec.json.encode(_Book(book.title, book.author, book.language, cover, chapters))
+
+
+def from_json(content: bytes) -> Book:
+    """Return the book that ``as_json`` has written."""
+    book = msgspec.json.decode(content, type=_Book)
+    chapters = tuple(Chapter(each.title, tuple(each.text.split("\n\n"))) for each in book.chapters)
+    cover = read_cover(book.cover.data) if book.cover else None
+    return Book(book.title, book.author, book.language, chapters, cover)
 
 
 if __name__ == "__main__":

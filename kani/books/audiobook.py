@@ -46,6 +46,19 @@ class Spoken(Protocol):
         """Id of the voice."""
 
 
+class Meter(Protocol):
+    """Takes the progress of a stage: speaking, in characters, or writing the file, in samples."""
+
+    def add(self, count: int) -> None:
+        """Count what was done."""
+
+    def show(self, place: str) -> None:
+        """Tell where the book is. place: such as the chapter."""
+
+    def close(self) -> None:
+        """End the stage."""
+
+
 Say = Callable[[str, str | None], Spoken]
 """Speaks a text with a voice, None for the language's own."""
 
@@ -68,25 +81,33 @@ def check_output(output: Path) -> None:
 
 
 def make_audiobook(
-    book: Book, output: Path, manner: Manner, say: Say, *, subtitles: str | None = None, report: TextIO
+    book: Book,
+    output: Path,
+    manner: Manner,
+    say: Say,
+    *,
+    subtitles: str | None = None,
+    report: TextIO,
+    meter: Callable[[int, int], Meter] | None = None,
 ) -> Made:
     """Speak a book into ``output``; run again after a stop, it goes on where it was.
 
-    subtitles: ``srt`` or ``vtt``, for a file of that ending beside the output; report: where progress goes.
-    Raises ValueError for a name of another ending, AlreadyRunning, and what ``say`` raises; the work folder
-    stays then.
+    subtitles: ``srt`` or ``vtt``, for a file of that ending beside the output; report: where progress goes;
+    meter: of a stage, by its total and what is done, instead of one that writes to ``report``. Raises
+    ValueError for a name of another ending, AlreadyRunning, and what ``say`` raises; the work folder stays.
     """
     check_output(output)
+    meter = meter or (lambda total, done: Progress(total, done, report))
     pieces = pieces_of(book, manner)
     with WorkFolder(output) as folder:
         changed = folder.begin(digest(book), manner, len(pieces))
-        reused = _speak(book, pieces, folder, say, changed, report)
+        reused = _speak(book, pieces, folder, say, changed, report, meter)
         spoken = [(piece, found) for piece in pieces if (found := folder.find(piece.key)) is not None]
         file = AudioFile(book, spoken, folder, output.suffix.lower())
         if not file.samples:
             raise ValueError("the book has no text that this voice can speak: choose another --voice")
         unfinished = folder.path / f"unfinished{output.suffix.lower()}"
-        progress = Progress(file.samples, 0, report)
+        progress = meter(file.samples, 0)
         written = 0
         for samples in file.write(unfinished):
             progress.add(samples - written)
@@ -104,7 +125,13 @@ def make_audiobook(
 
 
 def _speak(
-    book: Book, pieces: list[Piece], folder: WorkFolder, say: Say, changed: list[str], report: TextIO
+    book: Book,
+    pieces: list[Piece],
+    folder: WorkFolder,
+    say: Say,
+    changed: list[str],
+    report: TextIO,
+    meter: Callable[[int, int], Meter],
 ) -> int:
     """Speak the pieces that the folder lacks; return how many it had."""
     missing = [piece for piece in pieces if folder.find(piece.key) is None]
@@ -114,7 +141,7 @@ def _speak(
     if reused or changed:
         report.write(f"{reused} of {len(pieces)} pieces are spoken already\n")
     total = sum(len(piece.text) for piece in pieces)
-    progress = Progress(total, total - sum(len(piece.text) for piece in missing), report)
+    progress = meter(total, total - sum(len(piece.text) for piece in missing))
     for piece in missing:
         title = book.chapters[piece.chapter - 1].title
         progress.show(f"chapter {piece.chapter} of {len(book.chapters)}: {title[:40]}")

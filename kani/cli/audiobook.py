@@ -9,18 +9,15 @@ import sys
 from pathlib import Path
 
 from kani.books.audiobook import SUBTITLES, check_output, describe, make_audiobook, summary
-from kani.books.book import Book
+from kani.books.language import book_language
 from kani.books.plan import Manner
 from kani.books.reading import ENDINGS, read_book
 from kani.library.blocking import Speech
 from kani.library.results import Audio
 from kani.server.allocator import trim_heap
-from kani.text.language_detection import detect
 from websocket_config import VERSION
 
 _CHAPTERS = re.compile(r"(\d{1,4})(?:-(\d{1,4}))?=(\S+)")
-_LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*")
-_NO_LANGUAGE = ("und", "mul", "zxx", "mis")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -61,7 +58,7 @@ def say_book(path: Path, given: argparse.Namespace) -> None:
         for voice in {*voices.values(), *filter(None, [given.voice])} - known:
             raise ValueError(f"--chapter-voice or --voice: {voice!r} is no voice; kani-tts voices lists them")
         spoken = {voice.language.partition("-")[0] for voice in speech.voices}
-        language = given.language or (None if given.voice else _language(book, spoken))
+        language = given.language or (None if given.voice else book_language(book, spoken))
         manner = Manner(
             *(given.engine, VERSION, given.voice, voices, language, given.speed, given.emotion, reference)
         )
@@ -87,18 +84,6 @@ def say_book(path: Path, given: argparse.Namespace) -> None:
             print("\nstopped: the same command goes on from here", file=sys.stderr)
             raise
     print(summary(made, given.output), file=sys.stderr)
-
-
-def _language(book: Book, spoken: set[str]) -> str | None:
-    """Return the language that a book names, else that of its text; None where it is none that is spoken.
-
-    One for the whole book, so that a chapter's title does not change the voice.
-    """
-    named = book.language
-    if _LANGUAGE.fullmatch(named) and named.partition("-")[0].lower() in spoken - set(_NO_LANGUAGE):
-        return named
-    sample = "\n".join(text for chapter in book.chapters for text in chapter.paragraphs[:5])[:20_000]
-    return detect(sample, spoken)
 
 
 def _chapter_voices(options: list[str], chapters: int) -> dict[int, str]:

@@ -2,7 +2,7 @@
 
 import { Compose } from "./compose.js";
 import { Connection } from "./connection.js";
-import { find } from "./element.js";
+import { find, query } from "./element.js";
 import { Features } from "./features.js";
 import { Gallery } from "./gallery.js";
 import { History } from "./history.js";
@@ -54,6 +54,7 @@ const playback = new Playback(compose, connection, {
     features.load();
     features.plays(utterance, () => playback.ended());
   },
+  heard: (utterance) => features.heard(utterance),
   changed: buttons,
 });
 const gallery = new Gallery(server, compose, {
@@ -69,6 +70,8 @@ const features = new Features(server, compose, {
     playback.speak({ ...compose.choice, text, ...changes, kept: false });
     return playback.ended();
   },
+  speak: () => speak(false),
+  speaks: () => playback.busy,
   place: () => playback.place,
   stop: () => playback.stop(),
   seek: (by) => playback.seek(by),
@@ -201,7 +204,7 @@ function lineIs(state, message) {
 /** Learn what the server can do: all that it answers, also where one of the questions fails. */
 async function learn() {
   const answers = await Promise.allSettled([server.health(), server.voices(), server.config()]);
-  const [health, voices, config] = answers.map(({ value }) => value);
+  const [health, voices, config] = answers.map((answer) => (answer.status === "fulfilled" ? answer.value : undefined));
   if (voices) learnVoices(voices);
   compose.offer(health?.languages, voices, config, health?.engines.map(({ name }) => name), health?.default_voices);
   if (health) {
@@ -211,7 +214,7 @@ async function learn() {
     // Browsers give a page over plain http no microphone.
     find("dictate").hidden = !health.recognizer?.live || !navigator.mediaDevices;
   }
-  const failed = answers.find(({ status }) => status === "rejected");
+  const failed = answers.find((answer) => answer.status === "rejected");
   if (failed) notLearned(failed.reason);
   if (!voices) return;
   find("mix").hidden = !voices.some(({ engine, kept }) => engine === "kokoro" && !kept);
@@ -225,8 +228,8 @@ function notLearned(error) {
   if (connection.ready) problem(error.words);
 }
 
-find("spoken").addEventListener("toggle", async ({ target }) => {
-  if (!target.open) return;
+find("spoken").addEventListener("toggle", async () => {
+  if (!find("spoken").open) return;
   const { showSpokenText } = await import("./spoken-text.js");
   await showSpokenText(find("spoken-text"), playback.shown, server);
 });
@@ -239,7 +242,7 @@ find("pause").addEventListener("click", () => {
 for (const id of ["code", "details"]) {
   find(`show-${id}`).addEventListener("click", () => {
     find(id).open = true;
-    find(id).querySelector("summary").focus();
+    query("summary", find(id)).focus();
   });
 }
 find("voice-chip").addEventListener("click", () => {
@@ -256,7 +259,7 @@ otherTabs?.addEventListener("message", ({ data }) => {
 });
 document.addEventListener("keydown", (event) => {
   // In a field of a search it empties that.
-  const elsewhere = document.querySelector("dialog[open]") || document.activeElement?.type === "search";
+  const elsewhere = document.querySelector("dialog[open], [type=search]:focus");
   if (event.key === "Escape" && !elsewhere) playback.stop();
 });
 

@@ -10,7 +10,7 @@ export class Arrivals {
   #came = [];
   #heard = [];
 
-  /** @param {HTMLCanvasElement} element */
+  /** @param {HTMLElement} element */
   constructor(element) {
     this.#canvas = new Canvas(element, () => this.draw());
   }

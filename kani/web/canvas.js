@@ -6,16 +6,17 @@ export class Canvas {
   #colours = new Map();
 
   /**
-   * @param {HTMLCanvasElement} element
+   * @param {HTMLElement} element a canvas
    * @param {() => void} redraw
    */
   constructor(element, redraw) {
-    this.#element = element;
-    this.#pen = element.getContext("2d");
+    const canvas = /** @type {HTMLCanvasElement} */ (element);
+    this.#element = canvas;
+    this.#pen = canvas.getContext("2d");
     new ResizeObserver(() => {
       const scale = window.devicePixelRatio;
-      element.width = Math.round(element.clientWidth * scale);
-      element.height = Math.round(element.clientHeight * scale);
+      canvas.width = Math.round(element.clientWidth * scale);
+      canvas.height = Math.round(element.clientHeight * scale);
       redraw();
     }).observe(element);
     const recolour = () => {

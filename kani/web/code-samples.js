@@ -122,7 +122,7 @@ await writeFile("${file}", Buffer.from(await answer.arrayBuffer()));
 /**
  * Code that makes a request and saves its audio.
  * @param {string} base address of the server
- * @param {object} choice text, language, voice, emotion, strength and speed, as the form has them
+ * @param {Record<string, any>} choice text, language, voice, emotion, strength and speed, as the form has them
  * @param {string} name one of INTERFACES
  * @param {string} code one of CODES
  * @param {boolean} key whether the server needs a key, which the code reads from KANI_API_KEY

@@ -1,7 +1,7 @@
 /** The form of a request, which is remembered in this browser. */
 
 import { EMOTIONS, Emotions, SpeedSlider } from "./delivery.js";
-import { type } from "./element.js";
+import { find, type } from "./element.js";
 import { isChosen, locale, number, percent, t } from "./i18n.js";
 import { Memory } from "./storage.js";
 import { fill, languageGroups, languageName, nameOf, primary, shortName, voiceGroups } from "./voices.js";
@@ -19,12 +19,11 @@ const SIZES = { large: 120, middle: 330 };
 const WIDE = /[\p{scx=Han}\p{scx=Hira}\p{scx=Kana}\p{scx=Hang}]/gu;
 
 export class Compose {
-  #form = document.querySelector("#compose");
-  #text = document.querySelector("#text");
-  #language = document.querySelector("#language");
-  #voice = document.querySelector("#voice");
+  #text = find("text");
+  #language = find("language");
+  #voice = find("voice");
   #emotion;
-  #strength = document.querySelector("#strength");
+  #strength = find("strength");
   #speed = new SpeedSlider();
   /** The last draft of all tabs, for a new one; and this tab's own, which another does not replace. */
   #memory = new Memory("kani.compose", () => localStorage);
@@ -59,12 +58,12 @@ export class Compose {
     this.#text.placeholder = t("text.placeholder");
     if (kept.example) this.#shownExample = this.#text.value;
     this.#emotion.value = kept.emotion;
-    this.#strength.value = kept.strength ?? 1;
+    this.#strength.value = String(kept.strength ?? 1);
     this.#speed.value = kept.speed;
     this.#offer();
     this.#takeShared();
     window.addEventListener("hashchange", () => this.#takeShared());
-    this.#form.addEventListener("submit", (event) => {
+    find("compose").addEventListener("submit", (event) => {
       event.preventDefault();
       speak(false);
     });
@@ -78,14 +77,14 @@ export class Compose {
       event.preventDefault();
       speak(false);
     });
-    document.querySelector("#example").addEventListener("click", () => this.#example());
+    find("example").addEventListener("click", () => this.#example());
     this.#language.addEventListener("change", () => this.#chooseLanguage());
     this.#voice.addEventListener("change", () => (this.#wanted.voice = this.#voice.value));
-    this.#form.addEventListener("input", () => this.#changed());
+    find("compose").addEventListener("input", () => this.#changed());
     this.#changed();
     // What was chosen before a reload.
     if (new Memory("kani.parameters", () => sessionStorage).text) this.showParameters();
-    document.querySelector("#speak").disabled = false;
+    find("speak").disabled = false;
   }
 
   /** Take the request of a shared link, which is then taken from the address: a reload keeps what was changed. */
@@ -126,7 +125,7 @@ export class Compose {
   /** Show the settings that are folded away. */
   async showParameters() {
     const { Parameters } = await import("./parameters.js");
-    this.#parameters ??= new Parameters(document.querySelector("#parameter-fields"), EMOTIONS.slice(1));
+    this.#parameters ??= new Parameters(find("parameter-fields"), EMOTIONS.slice(1));
     await this.#offerParameters();
     this.#changed();
   }
@@ -137,7 +136,7 @@ export class Compose {
     const wanted = this.#config.voxcpm_port || this.#engines.includes("voxcpm");
     if (!this.#parameters || !wanted || !this.#config.constraints) return;
     const { VoxcpmFields } = await import("./voxcpm.js");
-    this.#voxcpm ??= new VoxcpmFields(document.querySelector("#voxcpm"), this.#config);
+    this.#voxcpm ??= new VoxcpmFields(find("voxcpm"), this.#config);
   }
 
   /** Code points of the longest text of one request. */
@@ -181,7 +180,7 @@ export class Compose {
   }
 
   /** Choose a voice by its id, and a language, if it is one that the voice has a foreign accent in. */
-  choose(voice, language) {
+  choose(voice, language = "") {
     this.#wanted.voice = voice;
     if (language) this.#wanted.language = language;
     this.#offer();
@@ -193,7 +192,7 @@ export class Compose {
     this.#write(text);
     this.#wanted = { language, voice };
     this.#emotion.value = emotion;
-    this.#strength.value = strength;
+    this.#strength.value = String(strength);
     this.#speed.value = speed;
     this.#offer();
     this.#changed();
@@ -311,19 +310,19 @@ export class Compose {
 
   #changed() {
     const { emotion, strength } = this.choice;
-    document.querySelector("#strength-field").hidden = emotion === "neutral";
-    document.querySelector("#strength-value").textContent = percent(strength);
+    find("strength-field").hidden = emotion === "neutral";
+    find("strength-value").textContent = percent(strength);
     this.#strength.setAttribute("aria-valuetext", percent(strength));
     // Before it is needed: the server may be away then. If this fails, speaking the text reports it.
     if (this.inParts(this.#text.value)) import("./text-parts.js").catch(() => {});
     const changed = Object.keys(this.params(this.choice)).filter((name) => !SEEN.includes(name)).length;
-    document.querySelector("#parameters-changed").textContent = changed ? `· ${number(changed)}` : "";
+    find("parameters-changed").textContent = changed ? `· ${number(changed)}` : "";
     const text = this.#text.value;
     // The first text is that of the page's language, which may be another one next time.
     const first = text === t("text.first");
     const example = text === this.#shownExample;
-    document.querySelector("#example").hidden = text.trim() !== "";
-    document.querySelector("#page-of-text").dataset.letters = lettersOf(text);
+    find("example").hidden = text.trim() !== "";
+    find("page-of-text").dataset.letters = lettersOf(text);
     const draft = JSON.stringify({ ...this.choice, text, first, example, ...this.#wanted });
     this.#memory.text = this.#draft.text = draft;
     this.#tellVoice();
@@ -336,7 +335,7 @@ export class Compose {
     if (told === this.#told) return;
     this.#told = told;
     const voice = this.#voices.find(({ id }) => id === speaking);
-    document.querySelector("#voice-chip-name").textContent = voice ? shortName(voice) : nameOf(speaking) || t("voice.default");
+    find("voice-chip-name").textContent = voice ? shortName(voice) : nameOf(speaking) || t("voice.default");
     this.#voice.dispatchEvent(new Event("chosen"));
   }
 }

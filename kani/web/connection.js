@@ -27,7 +27,7 @@ export class Connection {
   #silence = 0;
 
   /**
-   * @param {Server} server that the socket belongs to
+   * @param {import("./server.js").Server} server that the socket belongs to
    * @param {(state: "connecting"|"open"|"offline"|"busy"|"starting"|"key"|"refused", message: string) => void} told
    */
   constructor(server, told) {
@@ -63,8 +63,8 @@ export class Connection {
   /**
    * Ask for speech. Exactly one of complete, error and lost is called in the end, unless it is cancelled.
    * @param {string} id the request's
-   * @param {object} params of the protocol
-   * @param {{progress, frame, complete, error, lost}} heard called with the message's fields, a frame, a result,
+   * @param {Record<string, any>} params of the protocol
+   * @param {Record<"progress"|"frame"|"complete"|"error"|"lost", (told?: any) => void>} heard called with the message's fields, a frame, a result,
    *   an error's {code, message, details}, or nothing
    */
   speak(id, params, heard) {

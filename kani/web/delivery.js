@@ -1,20 +1,20 @@
 /** How a text is to be spoken: chips for the emotion, and a slider for the speed. */
 
+import { find, make } from "./element.js";
 import { number, t } from "./i18n.js";
 
 export const EMOTIONS = ["neutral", "happy", "sad", "angry", "excited", "calm", "friendly", "professional"];
 
 /** The emotions as chips: a click chooses one and speaks the text in it, which is how they are compared. */
 export class Emotions {
-  #box = document.querySelector("#emotions");
+  #box = find("emotions");
   #chips = new Map();
   #value = "";
 
   /** @param {() => void} chosen called when a chip was clicked */
   constructor(chosen) {
     for (const emotion of EMOTIONS) {
-      const chip = Object.assign(document.createElement("button"), { type: "button", textContent: t(`emotion.${emotion}`) });
-      chip.value = emotion;
+      const chip = make("button", { type: "button", value: emotion, textContent: t(`emotion.${emotion}`) });
       chip.addEventListener("click", () => {
         this.value = emotion;
         chosen();
@@ -51,12 +51,12 @@ export class Emotions {
 
 /** The slider of the speed: a step multiplies it, so that 1× is in the middle between a quarter and four times. */
 export class SpeedSlider {
-  #slider = document.querySelector("#speed");
-  #shown = document.querySelector("#speed-value");
+  #slider = find("speed");
+  #shown = find("speed-value");
   #speed = 1;
 
   constructor() {
-    this.#slider.addEventListener("input", () => (this.value = Math.round(100 * 2 ** this.#slider.value) / 100));
+    this.#slider.addEventListener("input", () => (this.value = Math.round(100 * 2 ** this.#slider.valueAsNumber) / 100));
   }
 
   /** The speed, which may be between two steps of the slider; what is no speed becomes 1. */
@@ -66,8 +66,8 @@ export class SpeedSlider {
 
   set value(speed) {
     const { min, max } = this.#slider;
-    this.#speed = Number.isFinite(speed) ? Math.min(Math.max(speed, 2 ** min), 2 ** max) : 1;
-    this.#slider.value = Math.log2(this.#speed);
+    this.#speed = Number.isFinite(speed) ? Math.min(Math.max(speed, 2 ** Number(min)), 2 ** Number(max)) : 1;
+    this.#slider.valueAsNumber = Math.log2(this.#speed);
     const words = t("times", { n: number(this.#speed, this.#speed % 1 ? 2 : 0) });
     this.#shown.textContent = words;
     this.#slider.setAttribute("aria-valuetext", words);

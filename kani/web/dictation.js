@@ -1,6 +1,6 @@
 /** Dictation: words go where the text cursor is, as they are recognised. */
 
-import { type } from "./element.js";
+import { query, type } from "./element.js";
 import { t } from "./i18n.js";
 import { Listener } from "./listener.js";
 import { Microphone } from "./microphone.js";
@@ -15,9 +15,9 @@ export class Dictation {
   #busy = false;
 
   /**
-   * @param {Server} server
-   * @param {HTMLTextAreaElement} field
-   * @param {HTMLButtonElement} button pressed while it listens
+   * @param {import("./server.js").Server} server
+   * @param {import("./element.js").Found} field
+   * @param {HTMLElement} button pressed while it listens
    * @param {(words: string) => void} complain called with what is wrong, "" for nothing
    */
   constructor(server, field, button, complain) {
@@ -75,7 +75,7 @@ export class Dictation {
 
   /** Say what the button does. */
   #name(words) {
-    this.#button.querySelector("span").textContent = t(words);
+    query("span", this.#button).textContent = t(words);
   }
 
   #type(word) {

@@ -1,7 +1,7 @@
 /** "Send": a call of the document, sent to this server with a body that can be changed; its audio is heard. */
 
 import { pathOf } from "./curl.js";
-import { make } from "./element.js";
+import { field, make, query } from "./element.js";
 import { Memory } from "./storage.js";
 
 /** Characters of an answer that are shown. */
@@ -11,10 +11,7 @@ const key = new Memory("kani.key", () => sessionStorage);
 let fields = 0;
 
 /** A field with its label. */
-function field(label, input) {
-  input.id = `send-${++fields}`;
-  return make("div", { className: "field" }, make("label", { htmlFor: input.id, textContent: label }), input);
-}
+const labelled = (label, input) => field(Object.assign(input, { id: `send-${++fields}` }), label);
 
 /** The fields of a call's body, and what makes the body of them; neither for a call without one. */
 function bodyFields(call) {
@@ -22,16 +19,16 @@ function bodyFields(call) {
   if (!media) return { inputs: [], options: () => ({}) };
   if (kind !== "multipart/form-data") {
     const input = make("textarea", { rows: 5, spellcheck: false, value: JSON.stringify(media.example, null, 2) });
-    return { inputs: [field("Body", input)], options: () => ({ body: input.value, headers: { "content-type": kind } }) };
+    return { inputs: [labelled("Body", input)], options: () => ({ body: input.value, headers: { "content-type": kind } }) };
   }
   const inputs = Object.entries(media.example).map(([name, value]) => {
     const input = make("input", { type: name === "file" ? "file" : "text", name, accept: "audio/*,video/*" });
     if (name !== "file") input.value = value;
-    return field(name, input);
+    return labelled(name, input);
   });
   const options = () => {
     const body = new FormData();
-    for (const { lastChild: input } of inputs) body.append(input.name, input.files ? (input.files[0] ?? "") : input.value);
+    for (const input of inputs.map((one) => query("input", one))) body.append(input.name, input.files ? (input.files[0] ?? "") : input.value);
     return { body };
   };
   return { inputs, options };

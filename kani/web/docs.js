@@ -1,8 +1,9 @@
 /** The page of HTTP calls: shows the server's OpenAPI document. */
 
+import { copied } from "./clipboard.js";
 import { curl } from "./curl.js";
 import { sendBlock } from "./docs-send.js";
-import { find } from "./element.js";
+import { find, make, queryAll } from "./element.js";
 import { fieldRows, kindOf, resolve } from "./schema.js";
 
 /** The calls that most come for, which can be sent from here. */
@@ -14,19 +15,11 @@ const MAIN_TAG = { name: "Speech and transcription", description: "The calls tha
 /** The pages' own files, which no program asks for. */
 const PAGES = /^\/(docs|service-worker\.js|manifest\.webmanifest|openapi\.json|static\/.*)?$/;
 
-/** An element with children: texts, or elements. */
-function make(name, attributes = {}, ...children) {
-  const element = document.createElement(name);
-  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
-  element.append(...children);
-  return element;
-}
-
 function table(caption, heads, rows) {
   const cells = (name, values, more) => values.map((value) => make(name, more, value));
   const body = rows.map(([first, ...rest]) =>
     make("tr", {}, make("th", { scope: "row" }, make("code", {}, first)), ...cells("td", rest)));
-  return make("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": caption },
+  return make("div", { className: "scroll", tabIndex: 0, role: "region", ariaLabel: caption },
     make("table", {}, make("thead", {}, make("tr", {}, ...cells("th", heads, { scope: "col" }))),
       make("tbody", {}, ...body)));
 }
@@ -40,18 +33,12 @@ function schemaTable(title, schema, components) {
 function curlBlock(call, name) {
   const command = curl(location.origin, call);
   const code = make("code", {}, command);
-  const button = make("button", { class: "quiet", type: "button", "aria-label": `Copy as curl: ${name}` }, "Copy as curl");
+  const button = make("button", { className: "quiet", type: "button", ariaLabel: `Copy as curl: ${name}` }, "Copy as curl");
   button.addEventListener("click", async () => {
-    try {
-      await navigator.clipboard.writeText(command);
-      find("state").textContent = `Copied: ${name}`;
-    } catch {
-      // Without TLS, browsers have no clipboard for a page of another machine.
-      getSelection().selectAllChildren(code);
-      find("state").textContent = "Selected: copy it with the keyboard";
-    }
+    const selected = (await copied(code, command)) === "selected";
+    find("state").textContent = selected ? "Selected: copy it with the keyboard" : `Copied: ${name}`;
   });
-  return [make("div", { class: "curl-head" }, make("h3", {}, "curl"), button), make("pre", {}, code)];
+  return [make("div", { className: "curl-head" }, make("h3", {}, "curl"), button), make("pre", {}, code)];
 }
 
 function keys(call) {
@@ -101,17 +88,17 @@ function answers(call, components) {
 
 function details(call, components) {
   const about = call.description ? [make("p", {}, call.description)] : [];
-  return make("div", { class: "detail" },
-    ...about, make("p", { class: "what" }, keys(call)),
+  return make("div", { className: "detail" },
+    ...about, make("p", { className: "what" }, keys(call)),
     ...(MAIN.includes(call.name) ? [sendBlock(call)] : []),
     ...parameters(call), ...body(call, components), ...answers(call, components), ...curlBlock(call, call.name));
 }
 
 function callElement(call, components) {
-  const element = make("details", { class: "call", id: call.operationId },
+  const element = make("details", { className: "call", id: call.operationId },
     make("summary", {},
-      make("code", { class: "verb" }, call.method), make("code", {}, call.path),
-      make("span", { class: "what" }, call.summary)));
+      make("code", { className: "verb" }, call.method), make("code", {}, call.path),
+      make("span", { className: "what" }, call.summary)));
   // Sixty calls: the tables of one are made when it is opened.
   element.addEventListener("toggle", () => {
     if (element.open && element.children.length === 1) element.append(details(call, components));
@@ -134,10 +121,10 @@ function show(spec) {
   const shown = [];
   const main = MAIN.map((name) => calls.find((call) => call.name === name)).filter(Boolean);
   // The server's own calls are for its operator: the last.
-  const tags = [...spec.tags].sort((one, other) => (one.name === "Server") - (other.name === "Server"));
+  const tags = [...spec.tags].sort((one, other) => Number(one.name === "Server") - Number(other.name === "Server"));
   for (const tag of [MAIN_TAG, ...tags]) {
     const own = tag === MAIN_TAG ? main : calls.filter((call) => call.tags[0] === tag.name && !main.includes(call));
-    const section = make("section", { class: "group" }, make("h2", {}, tag.name), make("p", {}, tag.description));
+    const section = make("section", { className: "group" }, make("h2", {}, tag.name), make("p", {}, tag.description));
     for (const call of own) {
       const element = callElement(call, spec.components);
       section.append(element);
@@ -151,7 +138,7 @@ function show(spec) {
 function filter(shown) {
   const words = find("filter").value.toLowerCase().split(/\s+/);
   for (const { element, words: own } of shown) element.hidden = !words.every((word) => own.includes(word));
-  for (const section of document.querySelectorAll(".group")) {
+  for (const section of queryAll(".group")) {
     section.hidden = !section.querySelector(".call:not([hidden])");
   }
   const left = shown.filter(({ element }) => !element.hidden).length;

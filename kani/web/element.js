@@ -1,14 +1,44 @@
 /** Elements of the page: found, made, and typed into. */
 
-/** The element with an id. */
-export const find = (id) => document.getElementById(id);
+/**
+ * An element of a page, of which only its HTML says the kind: it has the properties of all of these.
+ * @typedef {HTMLInputElement & Pick<HTMLSelectElement, "options"> & Pick<HTMLDialogElement, "open"|"showModal"|"close"> & Pick<HTMLFormElement, "reset">} Found
+ */
 
-/** Make an element of a name, with properties (those of the DOM), that holds ``children``: elements or texts. */
-export function make(name, properties, ...children) {
+/**
+ * The first element that fits a selector. Throws an Error where none does.
+ * @param {string} selector
+ * @param {ParentNode} place in which it is looked for
+ * @returns {Found}
+ */
+export function query(selector, place = document) {
+  const found = place.querySelector(selector);
+  if (!found) throw new Error(`nothing is ${selector}`);
+  return /** @type {Found} */ (found);
+}
+
+/** All elements that fit a selector. @param {string} selector @param {ParentNode} place in which they are looked for */
+export const queryAll = (selector, place = document) => /** @type {Found[]} */ ([...place.querySelectorAll(selector)]);
+
+/** The element with an id. Throws an Error where there is none. @param {string} id */
+export const find = (id) => query(`#${CSS.escape(id)}`);
+
+/**
+ * Make an element of a name, with properties (those of the DOM), that holds ``children``: elements or texts.
+ * @template {keyof HTMLElementTagNameMap} Name
+ * @param {Name} name
+ * @param {Partial<Record<keyof HTMLElementTagNameMap[Name], unknown>>} properties
+ * @param {(Node|string)[]} children
+ * @returns {HTMLElementTagNameMap[Name]}
+ */
+export function make(name, properties = {}, ...children) {
   const made = Object.assign(document.createElement(name), properties);
   made.append(...children);
   return made;
 }
+
+/** A control below its name: the words, and what stands beside them. */
+export const field = (control, ...name) => make("div", { className: "field" }, make("label", { htmlFor: control.id }, ...name), control);
 
 /** Type a text over the selection of a field; what has the focus can be undone there, with what was typed before. */
 export function type(field, text) {

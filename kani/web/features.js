@@ -4,6 +4,7 @@ import { find, takeDrops } from "./element.js";
 import { t } from "./i18n.js";
 import { Tabs } from "./navigation.js";
 import { showClaim } from "./server-line.js";
+import { Memory } from "./storage.js";
 import { heardVoice, hueOf, nameOf } from "./voices.js";
 import { withoutMarks } from "./words.js";
 
@@ -15,7 +16,7 @@ export class Features {
   #compose;
   #acts;
   #tabs;
-  #codePanel = null;
+  #writeCode = null;
   #dictation = null;
   #historyList = null;
   #keyDialog = null;
@@ -29,9 +30,9 @@ export class Features {
   #voiceList = null;
 
   /**
-   * @param {Server} server
-   * @param {Compose} compose
-   * @param {object} acts say(text, changes): speak it, resolves when it is no longer heard; place(): code point of it that is heard; stop(); pause(rests);
+   * @param {import("./server.js").Server} server
+   * @param {import("./compose.js").Compose} compose
+   * @param {Record<string, any>} acts say(text, changes): speak it, resolves when it is no longer heard; speak(): the text of the form; speaks(): whether something is; place(): code point of it that is heard; stop(); pause(rests);
    *   seek(seconds from here); problem(words); learn(): ask the server again what it can do; reopen(): connect with the key that is known now; replay(entry, pieces): play what is kept;
    *   history: what is kept; showHistory(): show that, after a change
    */
@@ -44,13 +45,14 @@ export class Features {
     const page = find("page-of-text");
     // A window that is not the active one tells of no focus.
     for (const kind of ["focusin", "input"]) page.addEventListener(kind, () => page.classList.add("typed-in"));
-    page.addEventListener("focusout", ({ relatedTarget }) => page.classList.toggle("typed-in", page.contains(relatedTarget)));
+    page.addEventListener("focusout", ({ relatedTarget }) => page.classList.toggle("typed-in", page.contains(/** @type {Node} */ (relatedTarget))));
     // The cursor stays where the words will go.
     find("dictate").addEventListener("mousedown", (event) => event.preventDefault());
     find("add-voice").addEventListener("click", () => this.#addVoice());
     find("book").addEventListener("click", () => find("book-file").click());
-    find("book-file").addEventListener("change", ({ target }) => this.#openBook(target.files[0]));
-    takeDrops(page, (file) => this.#openBook(file));
+    find("book-file").addEventListener("change", () => this.#readBook(find("book-file").files[0]));
+    takeDrops(page, (file) => this.#readBook(file));
+    if (new Memory("kani.book", () => sessionStorage).text) this.#bookReader().then((book) => book.reopen());
     whenOpened("code", () => this.#showCode());
     whenOpened("mix", () => this.#mixVoices());
     whenOpened("parameters", () => compose.showParameters());
@@ -116,13 +118,14 @@ export class Features {
 
   /** The form was changed by the page. */
   changed() {
-    this.#codePanel?.show();
+    this.#writeCode?.();
   }
 
   /** An utterance is heard, until the promise of ``ended`` resolves: the keys of a keyboard or headset act on it. */
   async plays({ choice, result }, ended) {
-    if (!("mediaSession" in navigator)) return;
     const end = ended();
+    this.#book?.follow(choice.text, end);
+    if (!("mediaSession" in navigator)) return;
     const { MediaKeys } = await import("./media-keys.js");
     this.#mediaKeys ??= new MediaKeys(this.#acts);
     const voice = nameOf(heardVoice(choice, result)) || "Kani";
@@ -171,19 +174,27 @@ export class Features {
       voice: () => ({ name: nameOf(this.#compose.speaking).split(" · ")[0], hue: hueOf(this.#compose.speaking) }),
       own: () => this.#ownVoice(),
       keep: (entry) => this.#keep(entry),
-      kept: async (id) => (await this.#acts.history.list()).find((entry) => entry.id === id),
+      kept: (id) => this.#kept(id),
     });
   }
 
-  /** Keep a transcript or a conversation. */
+  async #kept(id) {
+    return (await this.#acts.history.list()).find((entry) => entry.id === id);
+  }
+
+  /** Keep a transcript, a conversation or a book. */
   async #keep(entry) {
     await this.#acts.history.put(entry);
     await this.#acts.showHistory();
   }
 
-  /** Show a transcript or a conversation of the history. */
+  /** Show a transcript, a conversation or a book of the history. */
   async #open(entry) {
     const talk = entry.kind === "talk";
+    if (entry.kind === "book") {
+      this.#tabs.show("compose-panel");
+      return (await this.#bookReader()).show(entry);
+    }
     this.#tabs.show(talk ? "talk-panel" : "listen-panel");
     await (talk ? this.#showTalk() : this.#showListening());
     await (talk ? this.#talkPanel : this.#listenPanel).open(entry);
@@ -214,21 +225,32 @@ export class Features {
     await this.#dictation.toggle(this.#compose.choice.language);
   }
 
-  /** Show the chapters of a book's file, if there is one. */
-  async #openBook(file) {
-    if (!file) return;
-    const { BookChapters } = await import("./book-chapters.js");
-    this.#book ??= new BookChapters(this.#server, find("chapters"), {
-      use: (text) => {
-        this.#acts.stop();
-        this.#compose.text = text;
-      },
+  async #bookReader() {
+    const { Book } = await import("./book.js");
+    this.#book ??= new Book(this.#server, find("book-open"), {
+      ...this.#acts,
+      text: () => this.#compose.choice.text,
+      use: (text) => (this.#compose.text = text),
+      choice: () => this.#compose.choice,
       complain: this.#acts.problem,
+      keep: (entry) => this.#keep(entry),
+      kept: (id) => this.#kept(id),
       closed: () => find("text").focus(),
     });
-    await this.#book.open(file);
+    return this.#book;
+  }
+
+  /** Read a book's file, if there is one. */
+  async #readBook(file) {
+    if (!file) return;
+    await (await this.#bookReader()).read(file);
     // The same file may be chosen again.
     find("book-file").value = "";
+  }
+
+  /** A text was heard to its end. */
+  heard({ choice }) {
+    this.#book?.heard(choice.text);
   }
 
   async #addVoice() {
@@ -242,9 +264,9 @@ export class Features {
   }
 
   async #showCode() {
-    const { CodePanel } = await import("./code-panel.js");
-    this.#codePanel = new CodePanel(() => ({ choice: this.#compose.choice, key: this.#server.key !== "" }));
-    this.#codePanel.show();
+    const { codePanel } = await import("./code-panel.js");
+    this.#writeCode = codePanel(() => ({ choice: this.#compose.choice, key: this.#server.key !== "" }));
+    this.#writeCode();
   }
 
   async #mixVoices() {
@@ -264,7 +286,7 @@ const historyList = () => import("./history-list.js");
 async function install() {
   // A browser that keeps nothing keeps no worker, and complains of the attempt.
   if (!navigator.cookieEnabled) return;
-  const policy = window.trustedTypes?.createPolicy("shell", { createScriptURL: () => new URL("service-worker.js", document.baseURI).href });
+  const policy = /** @type {any} */ (window).trustedTypes?.createPolicy("shell", { createScriptURL: () => new URL("service-worker.js", document.baseURI).href });
   try {
     await navigator.serviceWorker?.register(policy ? policy.createScriptURL("") : "service-worker.js");
   } catch (error) {

@@ -7,7 +7,7 @@ const decoder = new TextDecoder("utf-8", { fatal: true });
 /**
  * Read one frame.
  * @param {ArrayBuffer} buffer as it came from the socket
- * @returns {{metadata: object, samples: Int16Array}} samples: mono, in memory of their own
+ * @returns {{metadata: Record<string, any>, samples: Int16Array}} samples: mono, in memory of their own
  * @throws {RangeError} if it is not a whole frame
  */
 export function readFrame(buffer) {

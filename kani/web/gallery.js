@@ -3,7 +3,7 @@
  * plays a sample, the star marks a favourite; Enter, Space and F do the same.
  */
 
-import { find, make } from "./element.js";
+import { find, make, query, queryAll } from "./element.js";
 import { locale, number, t } from "./i18n.js";
 import { ServerError } from "./server.js";
 import { Memory } from "./storage.js";
@@ -41,9 +41,9 @@ export class Gallery {
   #acts;
 
   /**
-   * @param {Server} server
-   * @param {Compose} compose knows what is chosen, and tells when that changes
-   * @param {object} acts choose(id, language): speak with it; quiet(): nothing else is to be heard
+   * @param {import("./server.js").Server} server
+   * @param {import("./compose.js").Compose} compose knows what is chosen, and tells when that changes
+   * @param {Record<string, any>} acts choose(id, language): speak with it; quiet(): nothing else is to be heard
    */
   constructor(server, compose, acts) {
     this.#server = server;
@@ -163,7 +163,7 @@ export class Gallery {
       groups.set(name, [...(groups.get(name) ?? []), voice]);
     }
     this.#shown = [...groups.values()].flat();
-    find("voice-chip").querySelector(".face").style.setProperty("--hue", hueOf(this.#compose.speaking));
+    query("#voice-chip .face").style.setProperty("--hue", hueOf(this.#compose.speaking));
     this.#list.replaceChildren(...[...groups].map(([name, voices]) => this.#group(name, voices)));
     const more = this.#shown.length < some.length ? t("gallery.all", { n: number(some.length), language: languageName(this.#tongue, this.#voices) }) : t("gallery.every");
     find("gallery-all").textContent = this.#all ? t("gallery.fewer") : more;
@@ -221,7 +221,7 @@ export class Gallery {
 
   /** Mark the voice that keys act on; moves: it was moved there, and is to be seen. */
   #point(moves) {
-    const cards = [...this.#list.querySelectorAll("[role=option]")];
+    const cards = queryAll("[role=option]", this.#list);
     cards.forEach((card, n) => card.classList.toggle("active", n === this.#active));
     if (!cards.length) return this.#list.removeAttribute("aria-activedescendant");
     this.#list.setAttribute("aria-activedescendant", cards[this.#active].id);
@@ -281,10 +281,10 @@ export class Gallery {
 
   #plays(id) {
     this.#playing = id;
-    for (const card of this.#list.querySelectorAll("[role=option]")) {
+    for (const card of queryAll("[role=option]", this.#list)) {
       const playing = card.id === `voice-${id}`;
-      card.querySelector(".face").classList.toggle("playing", playing);
-      card.querySelector("path").setAttribute("d", playing ? STOPS : PLAYS);
+      query(".face", card).classList.toggle("playing", playing);
+      query("path", card).setAttribute("d", playing ? STOPS : PLAYS);
     }
   }
 }

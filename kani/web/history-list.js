@@ -21,8 +21,8 @@ export class HistoryList {
   #items = new Map();
 
   /**
-   * @param {History} history
-   * @param {object} acts play(entry, pieces: Int16Array[]); reuse(choice); open(entry): a transcript or a conversation;
+   * @param {import("./history.js").History} history
+   * @param {Record<string, any>} acts play(entry, pieces: Int16Array[]); reuse(choice); open(entry): a transcript, a conversation or a book;
    *   changed(): something was deleted: shows the list, here and elsewhere
    */
   constructor(history, acts) {
@@ -93,6 +93,7 @@ export class HistoryList {
         delete: remove,
       };
     }
+    if (entry.kind === "book") return { open: () => this.#acts.open(entry), delete: remove };
     const text = entry.kind === "talk" ? textIn(entry) : Transcript.from(entry).dialogue;
     return {
       open: () => this.#acts.open(entry),
@@ -115,14 +116,16 @@ export class HistoryList {
 }
 
 /** What an entry says. */
-function textIn({ kind, choice, rows, lines }) {
+function textIn({ kind, choice, rows, lines, title, author }) {
   if (choice) return choice.text;
+  if (kind === "book") return [title, author].filter(Boolean).join(", ");
   return kind === "talk" ? lines.map(({ name, text }) => `${name}: ${text}`).join("\n") : textOf(...rows);
 }
 
 /** When an entry was made, how long it is, and of which kind. */
 function factsOf({ time, kind, choice, rows, lines, seconds, result, stopped, lost }) {
   if (kind === "talk") return [moment(time), t("tab.talk"), number(lines.length)].join(" · ");
+  if (kind === "book") return [moment(time), t("book.open")].join(" · ");
   // As the player shows it.
   const length = clock(choice ? seconds : (rows.at(-1)?.words.at(-1).end ?? 0));
   if (!choice) return [moment(time), length, t("tab.listen")].join(" · ");

@@ -1,7 +1,7 @@
 /**
- * What was made: speech, transcripts and conversations, in this browser (IndexedDB), or in memory where storage is disabled.
+ * What was made: speech, transcripts and conversations, and books that were opened, in this browser (IndexedDB), or in memory where storage is disabled.
  *
- * An entry has an id, a time (milliseconds) and a kind, "speech" where it says none; its sound is its pcm or recording.
+ * An entry has an id, a time (milliseconds) and a kind, "speech" where it says none; its sound is its pcm or recording, a book's file its file.
  */
 
 const NAME = "kani";
@@ -38,7 +38,7 @@ export class History {
 
   /**
    * Keep an utterance with some audio.
-   * @param {Utterance} utterance
+   * @param {import("./utterance.js").Utterance} utterance
    */
   keep({ id, choice, pieces, spans, sampleRate, seconds, result, stopped, lost }) {
     return this.put({ id, time: Date.now(), choice, pcm: new Blob(pieces), spans, sampleRate, seconds, result, stopped, lost });
@@ -51,11 +51,11 @@ export class History {
     let bytes = 0;
     for (const [n, { kind = "speech", ...other }] of (await this.list()).entries()) {
       counts[kind] = (counts[kind] ?? 0) + 1;
-      bytes += (other.pcm ?? other.recording)?.size ?? 0;
+      bytes += (other.pcm ?? other.recording ?? other.file)?.size ?? 0;
       const full = n > 0 && bytes > MOST_BYTES;
       if (counts[kind] > MOST || (full && other.pcm)) await this.delete(other.id);
-      // Words are small: of a transcript only its recording goes.
-      else if (full && other.recording) await this.#write({ ...other, kind, recording: null });
+      // Words are small: of a transcript only its recording goes, of a book its file.
+      else if (full && (other.recording || other.file)) await this.#write({ ...other, kind, recording: null, file: null });
     }
   }
 

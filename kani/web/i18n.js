@@ -1,5 +1,6 @@
 /** The page's own words, in the language that was chosen on it, or the first of the browser's that it knows. */
 
+import { queryAll } from "./element.js";
 import { Memory } from "./storage.js";
 
 /** The page's languages, each by its own name. */
@@ -79,8 +80,8 @@ export function translate() {
   document.documentElement.lang = locale === "zh" ? "zh-Hans" : locale;
   document.documentElement.dir = locale === "ar" ? "rtl" : "ltr";
   document.title = t("title");
-  for (const element of document.querySelectorAll("[data-t]")) element.textContent = t(element.dataset.t);
-  for (const element of document.querySelectorAll("[data-t-label]")) {
+  for (const element of queryAll("[data-t]")) element.textContent = t(element.dataset.t);
+  for (const element of queryAll("[data-t-label]")) {
     element.setAttribute("aria-label", t(element.dataset.tLabel));
     if (element.type === "search") element.placeholder = t(element.dataset.tLabel);
   }

@@ -7,7 +7,7 @@ export class KeyDialog {
   #server;
 
   /**
-   * @param {Server} server
+   * @param {import("./server.js").Server} server
    * @param {() => void} given called when there is a key to try
    */
   constructor(server, given) {

@@ -1,6 +1,6 @@
 /** The second tab: what is said into the microphone, or recorded in a file, as text. */
 
-import { copyText } from "./clipboard.js";
+import { copied } from "./clipboard.js";
 import { find, takeDrops } from "./element.js";
 import { offerHeard } from "./heard-menu.js";
 import { clock, locale, t } from "./i18n.js";
@@ -11,7 +11,7 @@ import { Microphone } from "./microphone.js";
 import { lengthOf, RecordingPlayer } from "./recording-player.js";
 import { ServerError } from "./server.js";
 import { Memory } from "./storage.js";
-import { json, srt, vtt } from "./subtitles.js";
+import { timesFile } from "./subtitles.js";
 import { offerUndo } from "./toast.js";
 import { Transcript } from "./transcript.js";
 import { TranscriptView } from "./transcript-view.js";
@@ -51,8 +51,8 @@ export class ListenPanel {
   #keptAt = 0;
 
   /**
-   * @param {Server} server
-   * @param {object} acts say(text, language): speak it, done once it was heard, with what was wrong, in words; place(): the
+   * @param {import("./server.js").Server} server
+   * @param {Record<string, any>} acts say(text, language): speak it, done once it was heard, with what was wrong, in words; place(): the
    *   code point of it that is heard now; use(text): take it as the text to speak; quiet(): nothing else is to be heard;
    *   voice(): name and hue of the voice that speaks; own(): choose the user's own; keep(entry): in the history;
    *   kept(id): the entry of it, or nothing
@@ -64,19 +64,20 @@ export class ListenPanel {
     this.#player = new RecordingPlayer({ light: (at) => this.#view.lightAt(at), quiet: acts.quiet });
     offerHeard(find("listen-language"), t("listen.auto"));
     find("listen").addEventListener("click", () => this.#press());
-    find("listen-file").addEventListener("change", ({ target }) => this.#transcribe(target.files[0]));
+    find("listen-file").addEventListener("change", () => this.#transcribe(find("listen-file").files[0]));
     find("listen-sample").addEventListener("click", () => this.#trySample());
     for (const zone of ["listen-drop", "recording-card"]) takeDrops(find(zone), (file) => this.#transcribe(file));
     find("listen-use").addEventListener("click", () => this.#acts.use(this.#transcript.text));
     find("listen-copy").addEventListener("click", () => this.#copy());
     find("listen-clear").addEventListener("click", () => this.#show(new Transcript()));
     find("listen-edit").addEventListener("click", () => this.#edit(find("listen-edit").ariaPressed !== "true"));
-    find("listen-search").addEventListener("input", ({ target }) => this.#view.search(target.value));
-    find("listen-search").addEventListener("keydown", ({ key, target }) => {
-      const at = key === "Enter" ? this.#view.search(target.value) : NaN;
+    const search = find("listen-search");
+    search.addEventListener("input", () => this.#view.search(search.value));
+    search.addEventListener("keydown", ({ key }) => {
+      const at = key === "Enter" ? this.#view.search(search.value) : NaN;
       if (!Number.isNaN(at) && this.#player.ready) this.#player.playFrom(at);
     });
-    find("listen-search").placeholder = t("listen.search");
+    search.placeholder = t("listen.search");
     for (const kind of ["srt", "vtt", "json", "txt"]) find(`listen-${kind}`).addEventListener("click", () => this.#save(kind));
     this.#become("empty");
     // What cannot be is no error.
@@ -104,7 +105,7 @@ export class ListenPanel {
     if (this.#listener.deaf) this.#acts.quiet();
     this.#become("finishing", t("listen.finishing"));
     await this.#listener.finish();
-    if (this.#state === "finishing") this.#recorded();
+    if (this.#listener) this.#recorded();
   }
 
   /** A file that is transcribed goes on without the panel. */
@@ -142,7 +143,7 @@ export class ListenPanel {
    * @param {string} told what goes on; that all was heard, where it is not given
    * @param {string} problem what went wrong
    */
-  #become(state, told, problem = "") {
+  #become(state, told = undefined, problem = "") {
     this.#state = state;
     const some = this.#transcript.rows.length > 0;
     const busy = state in ROUND;
@@ -200,7 +201,7 @@ export class ListenPanel {
   }
 
   /** All was recorded, or what came before something went wrong. */
-  #recorded(problem) {
+  #recorded(problem = "") {
     this.#transcript.recording = wavFile(this.#samples, RATE);
     this.#listener = null;
     this.#ended(this.#transcript, problem);
@@ -208,7 +209,7 @@ export class ListenPanel {
   }
 
   /** What was under way has ended; told: what is said of that, if it is not that all was heard. */
-  #ended(transcript, problem, told = problem ? "" : undefined) {
+  #ended(transcript, problem = "", told = problem ? "" : undefined) {
     this.#keep(transcript);
     if (!this.#samples.length) find("transcript").scrollTop = 0;
     this.#become(problem ? "failed" : this.#transcript.rows.length ? "done" : "empty", told, problem);
@@ -254,7 +255,7 @@ export class ListenPanel {
       const asked = { model: "tts-1", input: t("text.first"), voice: "alloy", language: locale };
       const answer = await this.#server.post("v1/audio/speech", asked);
       if (this.#upload.signal.aborted) return this.#become("empty", "");
-      this.#state = "empty";
+      this.  #state = "empty";
       await this.#transcribe(new File([await answer.blob()], "sample.mp3"));
     } catch (error) {
       if (!(error instanceof ServerError)) throw error;
@@ -291,7 +292,7 @@ export class ListenPanel {
         if (text && this.#transcript !== transcript) this.#show(transcript, "transcribing", told);
         if (text) this.#add(transcript, { ...sentence, text }, words);
         if (length > 0) {
-          find("listen-progress").value = Math.min(1, sentence.end / length);
+          find("listen-progress").value = String(Math.min(1, sentence.end / length));
           find("listen-elapsed").textContent = `${clock(Math.min(sentence.end, length))} / ${clock(length)}`;
         }
       }
@@ -327,19 +328,13 @@ export class ListenPanel {
   }
 
   #save(kind) {
-    const { words, dialogue } = this.#transcript;
-    const files = {
-      srt: [() => srt(words), "application/x-subrip"],
-      vtt: [() => vtt(words), "text/vtt"],
-      json: [() => json(words), "application/json"],
-      txt: [() => `${dialogue}\n`, "text/plain"],
-    };
-    const [write, type] = files[kind];
-    saveFile(new Blob([write()], { type }), `${this.#transcript.name.replace(/\.\w+$/, "") || "kani-transcript"}.${kind}`);
+    const { words, dialogue, name } = this.#transcript;
+    const made = timesFile(words, kind) ?? new Blob([`${dialogue}\n`], { type: "text/plain" });
+    saveFile(made, `${name.replace(/\.\w+$/, "") || "kani-transcript"}.${kind}`);
   }
 
   async #copy() {
-    this.#say(await copyText(find("transcript"), this.#transcript.dialogue));
+    this.#say(t(`code.${await copied(find("transcript"), this.#transcript.dialogue)}`));
   }
 
   /** Say what goes on; quietly: to a screen reader, where the eye sees it by the words. */

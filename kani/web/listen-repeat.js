@@ -9,8 +9,8 @@ export class Repeat {
   #view;
 
   /**
-   * @param {object} acts say(text, language), place(), voice() and own(), as `ListenPanel` has them
-   * @param {TranscriptView} view
+   * @param {Record<string, any>} acts say(text, language), place(), voice() and own(), as `ListenPanel` has them
+   * @param {import("./transcript-view.js").TranscriptView} view
    */
   constructor(acts, view) {
     this.#acts = acts;

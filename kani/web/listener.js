@@ -6,7 +6,7 @@
 
 import { audioMessage, markerMessage, unpack } from "./messagepack.js";
 import { Microphone } from "./microphone.js";
-import { Pieces } from "./pieces.js";
+import { Pieces } from "./resampler.js";
 import { loudest } from "./recorder.js";
 import { ServerError } from "./server.js";
 
@@ -39,9 +39,9 @@ export class Listener {
 
   /**
    * Begin. Throws a DOMException if there is no microphone or no permission.
-   * @param {Server} server
+   * @param {import("./server.js").Server} server
    * @param {string} language that is spoken, "" to detect it
-   * @param {object} heard word({text, start, end}), seconds since the beginning; pause(), after words; level(0 to 1);
+   * @param {Record<string, any>} heard word({text, start, end}), seconds since the beginning; pause(), after words; level(0 to 1);
    *   sent(Float32Array): samples at RATE, all that are recognised; lost(ServerError): the server ended it
    */
   static async begin(server, language, heard) {

@@ -10,9 +10,10 @@ const STEP_S = 5;
 export class MediaKeys {
   #silence = new Audio(URL.createObjectURL(wavFile([new Int16Array(SILENCE_S * SILENCE_RATE)], SILENCE_RATE)));
 
-  /** @param {object} acts pause(rests), stop(), seek(seconds from here) */
+  /** @param {Record<string, any>} acts pause(rests), stop(), seek(seconds from here) */
   constructor({ pause, stop, seek }) {
     this.#silence.loop = true;
+    /** @type {Partial<Record<MediaSessionAction, () => void>>} */
     const keys = {
       play: () => pause(false),
       pause: () => pause(true),
@@ -20,7 +21,7 @@ export class MediaKeys {
       seekbackward: () => seek(-STEP_S),
       seekforward: () => seek(STEP_S),
     };
-    for (const [key, act] of Object.entries(keys)) navigator.mediaSession.setActionHandler(key, act);
+    for (const key of /** @type {MediaSessionAction[]} */ (Object.keys(keys))) navigator.mediaSession.setActionHandler(key, keys[key]);
   }
 
   /** Something is heard. */

@@ -1,6 +1,7 @@
 /** The microphone's level: a ring around a button, and bars that run from it to both sides. */
 
 import { Canvas } from "./canvas.js";
+import { make } from "./element.js";
 
 /** It is drawn as seldom as still looks live: what draws it, the recogniser may need. */
 const EVERY_MS = 100;
@@ -23,7 +24,7 @@ export class Meter {
   /** @param {HTMLElement} button in a box of its own: the ring is drawn by its property --level, the bars beside it */
   constructor(button) {
     this.#button = button;
-    const element = Object.assign(document.createElement("canvas"), { className: "levels", ariaHidden: "true" });
+    const element = make("canvas", { className: "levels", ariaHidden: "true" });
     button.before(element);
     this.#canvas = new Canvas(element, () => this.#drawBars());
   }

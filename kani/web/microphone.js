@@ -31,7 +31,7 @@ export class Microphone {
   async #listen(take) {
     this.#context = new AudioContext();
     await this.#context.audioWorklet.addModule(new URL("recorder-worklet.js", import.meta.url));
-    const shape = { numberOfOutputs: 0, channelCount: 1, channelCountMode: "explicit" };
+    const shape = /** @type {const} */ ({ numberOfOutputs: 0, channelCount: 1, channelCountMode: "explicit" });
     const node = new AudioWorkletNode(this.#context, "recorder", shape);
     const { sampleRate } = this.#context;
     node.port.onmessage = ({ data }) => take(data, sampleRate);

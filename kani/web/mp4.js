@@ -14,7 +14,7 @@ const OTHER = 2;
 
 /**
  * An MP4.
- * @param {object} video width, height: pixels; seconds: how long it plays; pictures, sound: {config, samples}, config:
+ * @param {Record<string, any>} video width, height: pixels; seconds: how long it plays; pictures, sound: {config, samples}, config:
  *   WebCodecs' of the decoder, of H.264 or VP9 and of AAC or Opus; samples: [{at: microseconds, key, data: Uint8Array}]
  *   in the order in which they are shown, the first at 0
  * @returns {Blob}

@@ -1,5 +1,6 @@
 /** How one gets about on the page: its tabs, its menus, and what is chosen in the one at its top. */
 
+import { find, query, queryAll } from "./element.js";
 import { choose, locale, LOCALES, t } from "./i18n.js";
 import { Memory } from "./storage.js";
 
@@ -15,7 +16,7 @@ export class Tabs {
    * @param {(id: string) => void} shown called with the id of a panel that is shown
    */
   constructor(list, shown) {
-    this.#tabs = [...list.querySelectorAll("[role=tab]")];
+    this.#tabs = queryAll("[role=tab]", list);
     this.#shown = shown;
     for (const tab of this.#tabs) tab.addEventListener("click", () => this.show(tab.getAttribute("aria-controls")));
     list.addEventListener("keydown", (event) => this.#moves(event));
@@ -27,7 +28,7 @@ export class Tabs {
       const chosen = tab.getAttribute("aria-controls") === id;
       tab.setAttribute("aria-selected", String(chosen));
       tab.tabIndex = chosen ? 0 : -1;
-      document.getElementById(tab.getAttribute("aria-controls")).hidden = !chosen;
+      find(tab.getAttribute("aria-controls")).hidden = !chosen;
     }
     this.#shown(id);
   }
@@ -46,41 +47,39 @@ export class Tabs {
 
 /** Close the menus that do not hold an element; all, without one. */
 function closeOthers(element = null) {
-  for (const menu of document.querySelectorAll(".menu[open]")) if (!menu.contains(element)) menu.open = false;
+  for (const menu of queryAll(".menu[open]")) if (!menu.contains(element)) menu.open = false;
 }
 
 /** Have menus (details with the class "menu") close by another one that opens, by Escape, by a click elsewhere, and by a choice. */
 export function handleMenus() {
   document.addEventListener("pointerdown", ({ target }) => closeOthers(target));
   document.addEventListener("focusin", ({ target }) => closeOthers(target));
-  document.addEventListener("click", ({ target }) => {
-    if (target.closest(".menu .list button")) closeOthers();
-  });
-  document.addEventListener("change", ({ target }) => {
-    if (target.matches(".menu select")) closeOthers();
-  });
+  for (const [kind, chosen] of [["click", ".menu .list button *, .menu .list button"], ["change", ".menu select"]]) {
+    document.addEventListener(kind, ({ target }) => /** @type {Element} */ (target).matches(chosen) && closeOthers());
+  }
   // What is unfolded is to be seen.
   document.addEventListener("toggle", ({ target }) => {
-    if (target.open && target.matches(".more > details")) target.scrollIntoView({ block: "nearest" });
+    const opened = /** @type {Element} */ (target);
+    if (opened.matches(".more > details[open]")) opened.scrollIntoView({ block: "nearest" });
   }, true);
   // Before what else Escape does.
   document.addEventListener("keydown", (event) => {
-    const menu = event.key === "Escape" && document.activeElement?.closest(".menu[open]");
+    const menu = event.key === "Escape" && queryAll(".menu[open]").find((one) => one.contains(document.activeElement));
     if (!menu) return;
     event.stopImmediatePropagation();
     menu.open = false;
-    menu.querySelector("summary").focus();
+    query("summary", menu).focus();
   });
 }
 
 /** Fill the choosers of the page's language and colours, and act on them. */
 export function showPreferences() {
-  const language = document.querySelector("#page-language");
+  const language = find("page-language");
   language.replaceChildren(...Object.entries(LOCALES).map(([tag, name]) => new Option(name, tag, false, tag === locale)));
   for (const option of language.options) option.lang = option.value;
   language.addEventListener("change", () => choose(language.value));
 
-  const theme = document.querySelector("#theme");
+  const theme = find("theme");
   const memory = new Memory("kani.theme", () => localStorage);
   theme.replaceChildren(...THEMES.map((name) => new Option(t(`theme.${name || "auto"}`), name, false, name === memory.text)));
   theme.addEventListener("change", () => {

@@ -1,6 +1,6 @@
 /** Settings beyond the usual ones: each is sent only if it has a value, and shown only if an engine uses it. */
 
-import { make } from "./element.js";
+import { field, make } from "./element.js";
 import { percent, t } from "./i18n.js";
 import { Memory } from "./storage.js";
 
@@ -56,11 +56,11 @@ export class Parameters {
    */
   constructor(place, emotions) {
     for (const [name, { field: create, engine }] of Object.entries(FIELDS)) {
-      const field = Object.assign(create(emotions), { id: `parameter-${name}` });
-      const label = make("label", { htmlFor: field.id, textContent: t(`parameters.${name}`) });
-      const box = make("div", { className: "field", hidden: Boolean(engine) }, label, field);
+      const control = Object.assign(create(emotions), { id: `parameter-${name}` });
+      const box = field(control, t(`parameters.${name}`));
+      box.hidden = Boolean(engine);
       place.append(box);
-      this.#boxes.set(name, { box, field });
+      this.#boxes.set(name, { box, field: control });
     }
     this.#remember();
     const { box, field: share } = this.#boxes.get("share");

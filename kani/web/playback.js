@@ -27,11 +27,11 @@ export class Playback {
   #waiting = [];
 
   /**
-   * @param {Compose} compose makes the parameters of a request
-   * @param {Connection} connection takes it
-   * @param {object} acts problem(words); quiet(): nothing else is to be heard here; begins(): nor in other tabs;
-   *   keep(utterance): one with some audio; sounds(utterance): its first sound is heard; changed(): its buttons
-   *   may do other things now
+   * @param {import("./compose.js").Compose} compose makes the parameters of a request
+   * @param {import("./connection.js").Connection} connection takes it
+   * @param {Record<string, any>} acts problem(words); quiet(): nothing else is to be heard here; begins(): nor in other tabs;
+   *   keep(utterance): one with some audio; sounds(utterance): its first sound is heard; heard(utterance): all of it was;
+   *   changed(): its buttons may do other things now
    */
   constructor(compose, connection, acts) {
     this.#compose = compose;
@@ -187,12 +187,13 @@ export class Playback {
       else this.#fails(t("problem.empty"));
     } catch (error) {
       if (!(error instanceof MarkError)) throw error;
-      this.#fails(t(`problem.${error.code}`, { value: error.value }));
+      this.#fails(t(`problem.${/** @type {any} */ (error).code}`, error));
     }
   }
 
   /** Ask for the first of ``parts``, and for each of the others once the one before it has come. */
-  #ask(utterance, params, [{ text, start = 0, voice, pause = 0 }, ...rest]) {
+  #ask(utterance, params, parts) {
+    const [{ text, start = 0, voice = "", pause = 0 }, ...rest] = parts;
     utterance.request = newId();
     utterance.beginPart(start, pause);
     const asked = { ...params, text, voice: voice || params.voice };
@@ -267,6 +268,7 @@ export class Playback {
     this.#stage.end(!lost);
     this.say(t(lost ? "status.lost" : "status.done", { length: seconds(length) }));
     this.#changed();
+    if (!lost) this.#acts.heard(this.#shown);
   }
 
   /** Handle the player's events of the stream that plays. */

@@ -318,7 +318,7 @@ export class Player {
     return this.#offset + Math.min(passed * this.#tempo, this.#received);
   }
 
-  #happened({ kind, stream, time, position }) {
+  #happened({ kind, stream, time = 0, position = 0 }) {
     if (stream !== this.#stream) return;
     if (kind === "playing" || kind === "dry") this.#anchors.push({ kind, time, position });
     if (kind === "ended") {

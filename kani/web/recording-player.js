@@ -16,7 +16,7 @@ export class RecordingPlayer {
   #frame = 0;
   #length = 0;
 
-  /** @param {object} acts light(second): it is heard now, -1 for none; quiet(): nothing else is to be heard */
+  /** @param {Record<string, any>} acts light(second): it is heard now, -1 for none; quiet(): nothing else is to be heard */
   constructor(acts) {
     this.#acts = acts;
     find("heard-play").addEventListener("click", () => (this.#audio.paused ? this.#play() : this.#audio.pause()));

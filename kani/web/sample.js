@@ -2,6 +2,7 @@
 
 export class Sample {
   #context = null;
+  /** @type {(event?: any) => void} */
   #end = () => {};
 
   /**

@@ -1,6 +1,6 @@
 /** What this is, at the head of the page; and the line at its foot: what runs, and how much it has to do. */
 
-import { find } from "./element.js";
+import { find, make } from "./element.js";
 import { number, t } from "./i18n.js";
 import { isNatural } from "./voices.js";
 
@@ -18,7 +18,7 @@ export function showServer(health, voices = []) {
     t("facts.languages", { n: number(Object.keys(health.languages).length) }),
     t("facts.private"),
   ].filter(Boolean);
-  find("facts").replaceChildren(...facts.map((words) => Object.assign(document.createElement("span"), { textContent: words })));
+  find("facts").replaceChildren(...facts.map((words) => make("span", { textContent: words })));
 }
 
 function showLine({ version, engines, recognizer, counters: { speaking, waiting } }) {

@@ -111,8 +111,7 @@ export class Server {
     for (const kind of ["word", "segment"]) body.append("timestamp_granularities[]", kind);
     body.append("file", file);
     const answer = await this.#answer("v1/audio/transcriptions", { method: "POST", body, signal }, 0);
-    for await (const event of serverEvents(answer.body)) {
-      if (event.error) throw new ServerError("failed", event.error.message, event.error);
+    for await (const event of serverEvents(answer)) {
       if (event.segment) yield { ...event.segment, words: event.words };
       else if (event.speaker) yield event;
     }
@@ -138,9 +137,25 @@ export class Server {
     return this.#ask("v1/audio/voices", { method: "POST", body: form });
   }
 
-  /** A book's file as {title, author, language, chapters: [{title, text}]}. Throws ServerError. */
+  /** A book's file as {title, author, language, cover: {type, data: Base64} or null, chapters: [{title, text}]}. Throws ServerError. */
   readBook(file) {
     return this.#ask(`v1/books?${new URLSearchParams({ name: file.name })}`, { method: "POST", body: file });
+  }
+
+  /**
+   * Make an audiobook of a book's file: yields {stage, share: 0 to 1, place}, in the end {stage: "done", id}. Throws ServerError.
+   * @param {File} file
+   * @param {Record<string, any>} manner voice, language, emotion and speed, where they were chosen
+   * @param {AbortSignal} signal ends it
+   */
+  async *audiobook(file, manner, signal) {
+    const path = `v1/books/audio?${new URLSearchParams({ ...manner, name: file.name })}`;
+    yield* serverEvents(await this.#answer(path, { method: "POST", body: file, signal }, 0));
+  }
+
+  /** An audiobook that was made, a Blob. Throws ServerError. */
+  async audiobookFile(id) {
+    return (await this.#answer(`v1/books/audio/${id}`, {}, 0)).blob();
   }
 
   /** Rename a stored voice; the voice, with its new id. Throws ServerError. */
@@ -243,23 +258,25 @@ export class Server {
   }
 }
 
-/** The objects of a stream of server-sent events, up to "[DONE]". */
-async function* serverEvents(stream) {
+/** The objects of an answer of server-sent events, up to "[DONE]". Throws ServerError. */
+async function* serverEvents(answer) {
+  // Not every browser iterates a stream.
+  const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+  const next = () => reader.read().catch((error) => {
+    throw error instanceof TypeError ? new ServerError("offline", String(error)) : error;
+  });
   let rest = "";
-  for await (const piece of pieces(stream.pipeThrough(new TextDecoderStream()))) {
-    const lines = (rest + piece).split("\n");
+  for (let read = await next(); !read.done; read = await next()) {
+    const lines = (rest + read.value).split("\n");
     rest = lines.pop();
     for (const line of lines) {
       const data = line.startsWith("data: ") ? line.slice(6) : "";
-      if (data && data !== "[DONE]") yield JSON.parse(data);
+      if (!data || data === "[DONE]") continue;
+      const event = JSON.parse(data);
+      if (event.error) throw new ServerError("failed", event.error.message, event.error);
+      yield event;
     }
   }
-}
-
-/** The pieces of a stream; not every browser iterates one. */
-async function* pieces(stream) {
-  const reader = stream.getReader();
-  for (let read = await reader.read(); !read.done; read = await reader.read()) yield read.value;
 }
 
 const voicePath = (id) => `v1/audio/voices/${encodeURIComponent(id)}`;

@@ -5,14 +5,15 @@
  */
 
 const SHELL = "shell";
+const worker = /** @type {ServiceWorkerGlobalScope} */ (/** @type {unknown} */ (self));
 
-self.addEventListener("install", (event) => {
-  self.skipWaiting();
+worker.addEventListener("install", (event) => {
+  worker.skipWaiting();
   // The page that registers the worker was loaded before it: a first visit is enough.
   event.waitUntil(caches.open(SHELL).then((shell) => shell.add(pagePath())));
 });
-self.addEventListener("activate", (event) => event.waitUntil(self.clients.claim()));
-self.addEventListener("fetch", (event) => {
+worker.addEventListener("activate", (event) => event.waitUntil(worker.clients.claim()));
+worker.addEventListener("fetch", (event) => {
   const { request } = event;
   const page = pagePath();
   if (request.mode === "navigate" && new URL(request.url).pathname === page) event.respondWith(document(request, page));
@@ -20,7 +21,7 @@ self.addEventListener("fetch", (event) => {
 
 /** The path of the page. */
 function pagePath() {
-  return new URL(self.registration.scope).pathname;
+  return new URL(worker.registration.scope).pathname;
 }
 
 /** The document as the server has it now, or as it was the last time. */

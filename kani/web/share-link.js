@@ -2,7 +2,7 @@
 
 const NAMES = { text: "t", language: "l", voice: "v", emotion: "e", strength: "s", speed: "p" };
 const NUMBERS = new Set(["strength", "speed"]);
-const DEFAULTS = { language: "", voice: "", emotion: "neutral", strength: 1, speed: 1 };
+const DEFAULTS = { text: "", language: "", voice: "", emotion: "neutral", strength: 1, speed: 1 };
 
 /** The address of this page with a request in it; what is as it comes is left out. */
 export function shareLink(base, choice) {

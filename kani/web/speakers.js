@@ -1,6 +1,6 @@
 /** "Several voices": puts a mark into the text from which on another voice speaks. */
 
-import { make, type } from "./element.js";
+import { field, make, type } from "./element.js";
 import { addTexts, locale, t } from "./i18n.js";
 import { texts } from "./texts-features.js";
 import { fill, primary, voiceGroups } from "./voices.js";
@@ -8,18 +8,17 @@ import { fill, primary, voiceGroups } from "./voices.js";
 /**
  * Show the fields.
  * @param {HTMLElement} box
- * @param {HTMLTextAreaElement} text
- * @param {object[]} voices of the server
+ * @param {import("./element.js").Found} text
+ * @param {import("./voices.js").Voice[]} voices of the server
  */
 export function showSpeakers(box, text, voices) {
   addTexts(texts);
   const voice = make("select", { id: "speakers-voice" });
   const own = voices.find(({ language }) => primary(language) === locale);
   fill(voice, voiceGroups(voices, "", t("voice.kept")), own?.id);
-  const label = make("label", { htmlFor: voice.id, textContent: t("voice.label") });
   const insert = button("speakers.voice", () => put(text, `[voice:${voice.value}] `, true));
   const pause = button("speakers.pause", () => put(text, " [pause:1s] ", false));
-  box.replaceChildren(make("div", { className: "field" }, label, voice), make("div", { className: "actions" }, insert, pause));
+  box.replaceChildren(field(voice, t("voice.label")), make("div", { className: "actions" }, insert, pause));
   box.after(make("p", { className: "note", textContent: t("speakers.note") }));
 }
 

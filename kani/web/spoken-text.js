@@ -12,8 +12,8 @@ let latest = null;
 /**
  * Show the text of an utterance as it is spoken: the server speaks it once more, and returns the words.
  * @param {HTMLElement} box
- * @param {Utterance} utterance
- * @param {Server} server
+ * @param {import("./utterance.js").Utterance} utterance
+ * @param {import("./server.js").Server} server
  */
 export async function showSpokenText(box, utterance, server) {
   const { choice, result } = utterance;

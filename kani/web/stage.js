@@ -1,6 +1,6 @@
 /** The stage: the text being spoken, in the place where it was typed, and the row that plays it. */
 
-import { find } from "./element.js";
+import { find, query } from "./element.js";
 import { clock, number, percent, seconds, t } from "./i18n.js";
 import { Memory } from "./storage.js";
 import { heardVoice, languageName, nameOf } from "./voices.js";
@@ -36,7 +36,7 @@ export class Stage {
   #placing = 0;
 
   /**
-   * @param {Player} player that the words follow in time
+   * @param {import("./player.js").Player} player that the words follow in time
    * @param {(position: number) => void} seek called with the second from which the audio is to be heard
    */
   constructor(player, seek) {
@@ -64,21 +64,23 @@ export class Stage {
 
   #offerVolume() {
     const memory = new Memory("kani.volume", () => localStorage);
-    find("volume").value = Number.parseFloat(memory.text || "1");
-    this.player.volume = Number(find("volume").value);
-    find("volume").addEventListener("input", ({ target }) => {
-      memory.text = target.value;
-      this.player.volume = Number(target.value);
+    const slider = find("volume");
+    slider.value = memory.text || "1";
+    this.player.volume = slider.valueAsNumber;
+    slider.addEventListener("input", () => {
+      memory.text = slider.value;
+      this.player.volume = slider.valueAsNumber;
     });
   }
 
   #offerTempo(seek) {
     const words = (tempo) => t("times", { n: number(tempo, String(tempo).slice(2).length) });
-    find("tempo").append(...TEMPOS.map((tempo) => new Option(words(tempo), tempo, tempo === 1, tempo === 1)));
+    find("tempo").append(...TEMPOS.map((tempo) => new Option(words(tempo), String(tempo), tempo === 1, tempo === 1)));
     find("tempo-shown").textContent = words(1);
-    find("tempo").addEventListener("change", async ({ target }) => {
-      find("tempo-shown").textContent = words(Number(target.value));
-      await this.player.setTempo(Number(target.value));
+    find("tempo").addEventListener("change", async () => {
+      const tempo = Number(find("tempo").value);
+      find("tempo-shown").textContent = words(tempo);
+      await this.player.setTempo(tempo);
       if (this.player.busy && !this.player.paused) seek(this.player.heard());
     });
   }
@@ -108,7 +110,7 @@ export class Stage {
       find("told").textContent = "";
     }
     // An utterance from the history has no figures of its arrival.
-    document.querySelector("#details .live").hidden = utterance.id !== this.#measured;
+    query("#details .live").hidden = utterance.id !== this.#measured;
     for (const id of PARTS) find(id).hidden = false;
     find("spoken").open = false;
     this.#showWords(true);

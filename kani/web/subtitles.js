@@ -57,8 +57,8 @@ export function timedWords(text, spans) {
 
 /**
  * The words of a recognised sentence, with the marks beside them.
- * @param {object} sentence text, start, end, glued, speaker: its name, in a recording that was transcribed with speakers
- * @param {object[]?} words its words in order, {word, start, end}; without them it is one word
+ * @param {Record<string, any>} sentence text, start, end, glued, speaker: its name, in a recording that was transcribed with speakers
+ * @param {Record<string, any>[]} [words] its words in order, {word, start, end}; without them it is one word
  */
 export function sentenceWords(sentence, words = []) {
   const { text, glued, speaker } = sentence;
@@ -180,4 +180,13 @@ export function json(words) {
   const round = (seconds) => Math.round(seconds * 1000) / 1000;
   const plain = words.map(({ text, word = text, start, end, speaker }) => ({ word, start: round(start), end: round(end), speaker }));
   return `${JSON.stringify({ words: plain }, null, 1)}\n`;
+}
+
+/** The files of words, by their endings: what writes one, and its type. */
+const FILES = { srt: [srt, "application/x-subrip"], vtt: [vtt, "text/vtt"], json: [json, "application/json"] };
+
+/** A file of words of a kind, "srt", "vtt" or "json"; undefined for any other. */
+export function timesFile(words, kind) {
+  const [write, type] = FILES[kind] ?? [];
+  return write && new Blob([write(words)], { type });
 }

@@ -1,6 +1,6 @@
 /** What both sides of a conversation say: a paragraph for each turn; the words of an answer are lit as they are heard. */
 
-import { make } from "./element.js";
+import { make, query } from "./element.js";
 import { t } from "./i18n.js";
 
 /** Pixels between a word that is followed and the edge. */
@@ -30,7 +30,7 @@ export class TalkLines {
 
   /** The turns that are shown, as `show` takes them, with the names of who speaks. */
   get lines() {
-    return [...this.#box.children].map((turn) => ({ who: turn.className, name: t(`talk.${turn.className}`), text: turn.querySelector("p").textContent.trim() }));
+    return [...this.#box.children].map((turn) => ({ who: turn.className, name: t(`talk.${turn.className}`), text: query("p", turn).textContent.trim() }));
   }
 
   /** All turns as a text, a line for each, with who speaks before it. */

@@ -1,6 +1,7 @@
 /** The third tab: a conversation with a language model. */
 
-import { copyText } from "./clipboard.js";
+import { copied } from "./clipboard.js";
+import { find, make } from "./element.js";
 import { addTexts, number, t } from "./i18n.js";
 import { Meter } from "./meter.js";
 import { Microphone } from "./microphone.js";
@@ -19,7 +20,7 @@ const SPEEDS = [0.25, 1.5];
 /** Words for what goes on. */
 const STATES = { hearing: "listen.listening", thinking: "talk.thinking", speaking: "status.speaking" };
 
-const panel = document.querySelector("#talk-panel");
+const panel = find("talk-panel");
 
 addTexts(texts);
 await style();
@@ -44,14 +45,14 @@ export class TalkPanel {
   #pressed = { at: 0, again: false };
 
   /**
-   * @param {Server} server
-   * @param {object} acts quiet(): nothing else is to be heard; choice(): voice and speed that are chosen; keep(entry): in
+   * @param {import("./server.js").Server} server
+   * @param {Record<string, any>} acts quiet(): nothing else is to be heard; choice(): voice and speed that are chosen; keep(entry): in
    *   the history
    */
   constructor(server, acts) {
     this.#server = server;
     this.#acts = acts;
-    const { button, copy, copied, command, end, language, mode, persona, stop, writing, written } = this.#view;
+    const { button, copy, copying, command, end, language, mode, persona, stop, writing, written } = this.#view;
     button.disabled = !Microphone.possible;
     mode.value = this.#memory.text;
     persona.value = this.#persona.text;
@@ -59,11 +60,11 @@ export class TalkPanel {
       event.preventDefault();
       this.#write(written.value.trim());
     });
-    for (const choice of [language, mode, persona, document.querySelector("#voice")]) {
+    for (const choice of [language, mode, persona, find("voice")]) {
       choice.addEventListener(choice.id === "voice" ? "chosen" : "change", () => this.#configure());
     }
-    this.#view.take.addEventListener("click", async () => this.#say(await copyText(this.#view.lines, this.#lines.text)));
-    copy.addEventListener("click", async () => (copied.textContent = await copyText(command)));
+    this.#view.take.addEventListener("click", async () => this.#say(t(`code.${await copied(this.#view.lines, this.#lines.text)}`)));
+    copy.addEventListener("click", async () => (copying.textContent = t(`code.${await copied(command)}`)));
     stop.addEventListener("click", () => this.#session?.interrupt());
     end.addEventListener("click", () => this.finish());
     this.#takePresses(button);
@@ -306,7 +307,7 @@ export class TalkPanel {
 
 /** Load the tab's style sheet; without it the tab works all the same. */
 function style() {
-  const link = Object.assign(document.createElement("link"), { rel: "stylesheet", href: new URL("talk.css", import.meta.url) });
+  const link = make("link", { rel: "stylesheet", href: new URL("talk.css", import.meta.url).href });
   document.head.append(link);
   return new Promise((done) => (link.onload = link.onerror = done));
 }

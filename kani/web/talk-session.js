@@ -8,7 +8,7 @@
 
 import { has, number, t } from "./i18n.js";
 import { Microphone } from "./microphone.js";
-import { Pieces } from "./pieces.js";
+import { Pieces } from "./resampler.js";
 import { loudest } from "./recorder.js";
 import { ServerError } from "./server.js";
 import { SpeechEnd } from "./speech-end.js";
@@ -50,11 +50,11 @@ export class TalkSession {
 
   /**
    * Begin, on a click. Throws a DOMException if there is no microphone or no permission.
-   * @param {Server} server
-   * @param {Player} player that the answers are heard by
-   * @param {object} settings language: spoken, "" to detect it; voice; speed; hold: by push-to-talk; persona: what the
+   * @param {import("./server.js").Server} server
+   * @param {import("./player.js").Player} player that the answers are heard by
+   * @param {Record<string, any>} settings language: spoken, "" to detect it; voice; speed; hold: by push-to-talk; persona: what the
    *   model is told to be, "" for the server's own
-   * @param {object} told state("idle"|"hearing"|"thinking"|"speaking"); level(0 to 1); wrote(item, text): more of what
+   * @param {Record<string, any>} told state("idle"|"hearing"|"thinking"|"speaking"); level(0 to 1); wrote(item, text): more of what
    *   was understood; understood(item, text): all of it; begins(): an answer; text(words): that begin in its next
    *   audio; audio(seconds): of it; cut(seconds): it was heard until then only; ends(): it was heard to its end;
    *   latency(seconds): from the last word of the user to its first sound; waits(words): why none has come yet;

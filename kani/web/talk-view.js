@@ -1,6 +1,6 @@
 /** The third tab's elements. */
 
-import { make } from "./element.js";
+import { field, make, query } from "./element.js";
 import { offerHeard } from "./heard-menu.js";
 import { t } from "./i18n.js";
 import { fill } from "./voices.js";
@@ -30,14 +30,14 @@ function setup() {
   const note = make("p", { className: "note", textContent: t("talk.any") });
   const needed = make("p");
   const box = make("div", { className: "talk-setup", hidden: true }, needed, steps, note);
-  return { setup: box, needed, remedy: [steps, note], command, copy, copied };
+  return { setup: box, needed, remedy: [steps, note], command, copy, copying: copied };
 }
 
 /** The conversation. */
 function room() {
   const lines = make("div", { className: "talk-lines", role: "region", tabIndex: 0, ariaLabel: t("talk.lines"), hidden: true });
   const name = make("span", { className: "hidden" });
-  const icon = document.querySelector("#listen svg").cloneNode(true);
+  const icon = query("#listen svg").cloneNode(true);
   const button = make("button", { type: "button", id: "talk", className: "record" }, icon, name);
   const invitation = make("p", { className: "invitation", ariaHidden: "true" });
   const status = make("p", { id: "talk-status", className: "status", role: "status" });
@@ -58,12 +58,8 @@ function room() {
   offerHeard(language);
   const mode = make("select", { id: "talk-mode" });
   fill(mode, [["", [["", t("talk.free")], ["hold", t("talk.held")]]]], "");
-  const choices = make("div", { className: "listen-choices" }, field(language, "listen.language"), field(mode, "talk.mode"), field(persona, "talk.persona"));
+  const choices = make("div", { className: "listen-choices" }, field(language, t("listen.language")), field(mode, t("talk.mode")), field(persona, t("talk.persona")));
   const note = make("p", { className: "note", textContent: t("talk.private") });
   const box = make("div", { className: "talk-room", hidden: true }, lines, recorder, writing, choices, note);
   return { room: box, lines, button, name, invitation, status, problem, stop, end, take, writing, written, persona, language, mode };
 }
-
-/** A control below its name. */
-const field = (control, name) =>
-  make("div", { className: "field" }, make("label", { htmlFor: control.id, textContent: t(name) }), control);

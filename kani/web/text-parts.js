@@ -14,10 +14,11 @@ const TURN_S = 0.35;
 
 /** A mark that the server would refuse, too; code: of the page's words for it. */
 export class MarkError extends Error {
-  /** @param {"voice"|"pause"} code, and the mark's value */
+  /** @param {"voice"|"pause"} code @param {string} value of the mark */
   constructor(code, value) {
     super(`${code}: ${value}`);
-    Object.assign(this, { code, value });
+    this.code = code;
+    this.value = value;
   }
 }
 

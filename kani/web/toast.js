@@ -28,7 +28,7 @@ function show() {
 
 /**
  * Say what was done.
- * @param {() => Promise<void>} undo takes it back; then what was done before it can be
+ * @param {() => Promise<void>|void} undo takes it back; then what was done before it can be
  * @param {string} home id of what has the focus once there is nothing more to be taken back
  */
 export function offerUndo(words, undo, home) {

@@ -1,6 +1,6 @@
 /** The rows of a transcript: a time and a sentence each, whose words are lit, played, found and corrected. */
 
-import { make } from "./element.js";
+import { make, queryAll } from "./element.js";
 import { clock, t } from "./i18n.js";
 import { textOf } from "./transcript.js";
 import { follow } from "./words.js";
@@ -20,7 +20,7 @@ export class TranscriptView {
 
   /**
    * @param {HTMLElement} box
-   * @param {object} acts play(second); changed(): something was corrected; gone(transcript, before): it lost a row, of those before
+   * @param {Record<string, any>} acts play(second); changed(): something was corrected; gone(transcript, before): it lost a row, of those before
    */
   constructor(box, acts) {
     this.#box = box;
@@ -62,7 +62,7 @@ export class TranscriptView {
   /** Every word that is shown: {element, start, end}. */
   get words() {
     this.#words ??= this.#transcript.rows.flatMap(({ words }, n) => {
-      const elements = this.#elements[n].querySelectorAll("span");
+      const elements = queryAll("span", this.#elements[n]);
       return words.map(({ start, end }, at) => ({ element: elements[at], start, end }));
     });
     return this.#words;
@@ -99,9 +99,9 @@ export class TranscriptView {
   /** Show the rows that hold some words, or go to a time. Returns the second that the first of them begins at, NaN for none. */
   search(query) {
     const wanted = query.trim().toLocaleLowerCase();
-    const [, hours = 0, minutes, seconds] = TIME.exec(wanted) ?? [];
+    const [, hours = "0", minutes, seconds] = TIME.exec(wanted) ?? [];
     const { rows } = this.#transcript;
-    const at = minutes === undefined ? NaN : 3600 * hours + 60 * minutes + Number(seconds);
+    const at = minutes === undefined ? NaN : 3600 * Number(hours) + 60 * Number(minutes) + Number(seconds);
     const fits = ({ speaker, words }) => `${speaker}: ${textOf({ words })}`.toLocaleLowerCase().includes(wanted);
     for (const [n, element] of this.#elements.entries()) element.hidden = Number.isNaN(at) && !fits(rows[n]);
     const first = Number.isNaN(at) ? rows.findIndex(fits) : rows.findLastIndex(({ words }) => words[0].start <= at);
@@ -122,7 +122,7 @@ export class TranscriptView {
   #pressed(event) {
     if (!this.#editing || event.key !== "Enter" || event.isComposing) return;
     event.preventDefault();
-    const lines = [...this.#box.querySelectorAll("[contenteditable]")];
+    const lines = queryAll("[contenteditable]", this.#box);
     const next = lines[lines.indexOf(event.target) + 1];
     if (next) next.focus();
     else event.target.blur();
@@ -149,7 +149,7 @@ export class TranscriptView {
     const row = this.#transcript.rows[this.#elements.indexOf(field.parentElement)];
     const before = row.speaker;
     const after = field.value.trim() || before;
-    for (const other of this.#box.querySelectorAll("input")) if (other.value === before) other.value = after;
+    for (const other of queryAll("input", this.#box)) if (other.value === before) other.value = after;
     field.value = after;
     this.#transcript.rename(before, after);
     this.#acts.changed();

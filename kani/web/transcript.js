@@ -41,8 +41,8 @@ export class Transcript {
 
   /**
    * Take a word, or a sentence, of a named speaker or none.
-   * @param {object} said text, start, end, speaker
-   * @param {object[]?} words those of a sentence, [{word, start, end}]
+   * @param {Record<string, any>} said text, start, end, speaker
+   * @param {Record<string, any>[]} [words] those of a sentence, [{word, start, end}]
    */
   add({ text, start, end, speaker = "" }, words) {
     const last = this.rows.at(-1);

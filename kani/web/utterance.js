@@ -22,7 +22,7 @@ export class Utterance {
 
   /**
    * @param {string} id the request's
-   * @param {object} choice what was asked for: text, language, voice, emotion, speed …
+   * @param {{text: string, [name: string]: any}} choice what was asked for: text, language, voice, emotion, speed …
    * @param {number} askedAt when, on performance.now()'s clock
    */
   constructor(id, choice, askedAt) {

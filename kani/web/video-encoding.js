@@ -43,8 +43,8 @@ async function first(Encoder, kinds, shared) {
 /**
  * The video of an utterance, an MP4 as a Blob.
  * @param {HTMLCanvasElement} canvas
- * @param {Picture} picture draws on it
- * @param {Utterance} utterance
+ * @param {import("./video-picture.js").Picture} picture draws on it
+ * @param {import("./utterance.js").Utterance} utterance
  * @param {{pictures: object, sound: object}} chosen by ``codecs``
  * @param {(share: number) => void} told called with how much is done, 0 to 1
  * Throws a DOMException where an encoder fails.
@@ -59,13 +59,14 @@ export async function encoded(canvas, picture, utterance, chosen, told) {
 async function encode(Encoder, config, frames) {
   const track = { config: null, samples: [] };
   let failure = null;
+  /** @type {(value?: any) => void} */
   let wake = () => {};
   const encoder = new Encoder({
-    output: (chunk, { decoderConfig } = {}) => {
+    output: (chunk, told) => {
       const data = new Uint8Array(chunk.byteLength);
       chunk.copyTo(data);
       track.samples.push({ at: chunk.timestamp, key: chunk.type === "key", data });
-      track.config ??= decoderConfig ?? null;
+      track.config ??= told?.decoderConfig ?? null;
     },
     error: (error) => {
       failure = error;

@@ -1,5 +1,6 @@
 /** The picture of a result's video: its words over the waveform, each lit as it is said. */
 
+import { find } from "./element.js";
 import { direction } from "./words.js";
 
 /** Sizes of the letters: the largest in which the text fits; in the smallest it scrolls. */
@@ -67,7 +68,7 @@ export class Picture {
 
   /**
    * @param {HTMLCanvasElement} canvas of the video's size; text needs a screen's fonts
-   * @param {Utterance} utterance
+   * @param {import("./utterance.js").Utterance} utterance
    */
   constructor(canvas, utterance) {
     this.#pen = canvas.getContext("2d");
@@ -75,7 +76,7 @@ export class Picture {
     const style = getComputedStyle(document.documentElement);
     const names = ["paper", "ink", "soft", "accent", "wave", "marker", "on-marker"];
     this.#colours = Object.fromEntries(names.map((name) => [name, style.getPropertyValue(`--${name}`).trim()]));
-    const words = document.querySelector("#words");
+    const words = find("words");
     this.#fonts = getComputedStyle(words).fontFamily;
     this.#right = direction(utterance.choice.language) === "rtl" || getComputedStyle(words).direction === "rtl";
     this.#seconds = utterance.seconds;

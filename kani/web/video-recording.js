@@ -19,8 +19,8 @@ const AFTER_S = 0.6;
 /**
  * Record an utterance; returns {blob, ending}.
  * @param {HTMLCanvasElement} canvas
- * @param {Picture} picture draws on it
- * @param {Utterance} utterance
+ * @param {import("./video-picture.js").Picture} picture draws on it
+ * @param {import("./utterance.js").Utterance} utterance
  * @param {(share: number) => void} told called with how much is done, 0 to 1
  * Throws a DOMException or a TypeError where the browser cannot record.
  */

@@ -1,5 +1,6 @@
 /** A result as a video: its words over the waveform, each lit as it is said. */
 
+import { make } from "./element.js";
 import { fileName } from "./file-name.js";
 import { codecs, encoded } from "./video-encoding.js";
 import { Picture } from "./video-picture.js";
@@ -13,14 +14,14 @@ const TOLD_EVERY_MS = 1000;
 /**
  * Make the video of an utterance and save it: as fast as the machine can, or in the time of its sound where the
  * browser only records.
- * @param {Utterance} utterance
+ * @param {import("./utterance.js").Utterance} utterance
  * @param {"square"|"wide"} shape
  * @param {(share: number) => void} told called with how much is done, 0 to 1, once a second
  * Throws a DOMException or a TypeError where the browser can do neither.
  */
 export async function videoOf(utterance, shape, told) {
   const [width, height] = SHAPES[shape];
-  const canvas = Object.assign(document.createElement("canvas"), { width, height });
+  const canvas = make("canvas", { width, height });
   const picture = new Picture(canvas, utterance);
   let next = 0;
   const seldom = (share) => {

@@ -1,6 +1,6 @@
 /** Adding a voice: from the microphone or a file, with the consent of the person who speaks. */
 
-import { find } from "./element.js";
+import { find, queryAll } from "./element.js";
 import { number, seconds, t } from "./i18n.js";
 import { Microphone } from "./microphone.js";
 import { Recorder } from "./recorder.js";
@@ -33,7 +33,7 @@ export class VoiceDialog {
   #level = 0;
 
   /**
-   * @param {Server} server
+   * @param {import("./server.js").Server} server
    * @param {() => void} quiet see that nothing else is heard
    * @param {(voice: {id: string, name: string}) => Promise<void>} kept a voice is there that was not
    */
@@ -52,8 +52,8 @@ export class VoiceDialog {
     });
     find("record").addEventListener("click", () => (this.#recorder ? this.#stop() : this.#record()));
     find("recording-play").addEventListener("click", () => this.#play());
-    find("voice-file").addEventListener("change", ({ target }) => {
-      this.#take(target.files[0] ?? null, NaN);
+    find("voice-file").addEventListener("change", () => {
+      this.#take(find("voice-file").files[0] ?? null, NaN);
       find("recording-state").textContent = "";
     });
   }
@@ -92,7 +92,7 @@ export class VoiceDialog {
 
   #heard(level, length) {
     this.#level = Math.max(level, this.#level * METER_FALLS);
-    find("record-level").value = this.#level;
+    find("record-level").value = String(this.#level);
     find("record").setAttribute("aria-pressed", "true");
     find("record-text").textContent = t("clone.recording-now", { length: seconds(length) });
     if (length >= LONGEST_S) this.#stop();
@@ -110,7 +110,8 @@ export class VoiceDialog {
     const { file, seconds: length } = await recorder.finish();
     this.#take(new File([file], "recording.wav", { type: "audio/wav" }), length);
     find("voice-file").value = "";
-    find("record-level").value = this.#level = 0;
+    this.#level = 0;
+    find("record-level").value = "0";
     find("record").removeAttribute("aria-pressed");
     find("record-text").textContent = t("clone.record");
     find("recording-state").textContent = t("clone.recorded", { length: seconds(length) });
@@ -194,7 +195,7 @@ export class VoiceDialog {
 
   /** Lead to what is wrong. */
   #point() {
-    this.#dialog.querySelector("[aria-invalid]")?.focus();
+    queryAll("[aria-invalid]", this.#dialog)[0]?.focus();
   }
 
   /** Nothing is wrong, with a field or with all of them. */

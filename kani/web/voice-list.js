@@ -47,8 +47,8 @@ export class VoiceList {
   #again = 0;
 
   /**
-   * @param {Server} server
-   * @param {object} acts choose(id): speak with it; changed(before, after): the voices are others now, one of
+   * @param {import("./server.js").Server} server
+   * @param {Record<string, any>} acts choose(id): speak with it; changed(before, after): the voices are others now, one of
    *   them was called `before` and is `after` ("" if it is gone); quiet(): nothing else is to be heard
    */
   constructor(server, acts) {
@@ -124,6 +124,7 @@ export class VoiceList {
   #facts(voice) {
     const language = voice.language ? languageName(voice.language) : t("kept.any");
     const told = [language, seconds(voice.duration_s), day(Date.parse(voice.consent_at))].join(" · ");
+    /** @type {HTMLElement[]} */
     const facts = [make("h3", { textContent: voice.name }), make("p", { className: "note", textContent: told })];
     if (voice.description) facts.push(make("p", { textContent: voice.description }));
     facts.push(...sentences(voice).map((words) => make("p", { className: "nearness", textContent: words })));

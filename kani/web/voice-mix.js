@@ -12,7 +12,7 @@ export function mixOf(first, second, share) {
 
 /**
  * Show the fields.
- * @param {object[]} voices of the server; only those of an engine that mixes are offered
+ * @param {import("./voices.js").Voice[]} voices of the server; only those of an engine that mixes are offered
  * @param {(mix: string) => void} choose called with the name of the mix
  */
 export function showMix(voices, choose) {

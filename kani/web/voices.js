@@ -1,6 +1,12 @@
 /** The voices and languages of the server, as people call them. */
 
+import { make } from "./element.js";
 import { locale, t } from "./i18n.js";
+
+/**
+ * A voice as the server tells it; kept: a stored one; language: "" for every one.
+ * @typedef {{id: string, name: string, language: string, gender?: string, engine: string, kept?: boolean, [measure: string]: any}} Voice
+ */
 
 const languageNames = new Intl.DisplayNames([locale], { type: "language", fallback: "code" });
 const shortLanguageNames = new Intl.DisplayNames([locale], { type: "language", style: "short", fallback: "code" });
@@ -12,7 +18,7 @@ export const primary = (tag) => tag.split("-")[0];
 
 /**
  * Name of a language, its tag if unknown.
- * @param {object[]} voices a language that the browser does not know is called by its voice's name
+ * @param {Voice[]} voices a language that the browser does not know is called by its voice's name
  */
 export const languageName = (tag, voices = []) => nameIn(languageNames, tag, voices);
 
@@ -88,7 +94,7 @@ const conjunction = new Intl.ListFormat(locale, { type: "conjunction" });
 
 /**
  * Describe how voices sound: each beside those of its language and sex, and unlike all others of its language.
- * @param {object[]} voices as the server tells them
+ * @param {Voice[]} voices as the server tells them
  * @return {Map<string, string>} by id, those that were measured: "the deepest · warm and steady"
  */
 export function sounds(voices) {
@@ -98,9 +104,9 @@ export function sounds(voices) {
     const choices = phrases(voice, measured);
     const found = choices.find((words) => !told.has(`${primary(voice.language)} ${words}`)) ?? choices[0];
     told.add(`${primary(voice.language)} ${found}`);
-    return [voice.id, found];
+    return found;
   };
-  return new Map(measured.map(tell));
+  return new Map(measured.map((voice) => [voice.id, tell(voice)]));
 }
 
 /** Descriptions of a voice beside others, the most telling first. */
@@ -146,18 +152,15 @@ export function fill(select, groups, chosen) {
     ...groups.flatMap(([label, choices]) => {
       if (!label) return choices.map(option);
       if (choices.length === 0) return [];
-      const group = document.createElement("optgroup");
-      group.label = label;
-      group.append(...choices.map(option));
-      return [group];
+      return [make("optgroup", { label }, ...choices.map(option))];
     }),
   );
 }
 
 /**
  * The languages as groups for `fill`: those with natural voices, then those with robotic ones.
- * @param {object} languages engine by language
- * @param {object[]} voices a language that the browser does not know is called by its voice's name
+ * @param {Record<string, any>} languages engine by language
+ * @param {Voice[]} voices a language that the browser does not know is called by its voice's name
  */
 export function languageGroups(languages, voices) {
   const tags = Object.keys(languages).map((tag) => [tag, languageName(tag, voices)]);
@@ -170,7 +173,7 @@ export function languageGroups(languages, voices) {
 /**
  * The voices as groups for `fill`: kept ones, then those of each engine for `language`, or of every language, those
  * of the best engine first.
- * @param {object[]} voices as the server tells them
+ * @param {Voice[]} voices as the server tells them
  * @param {string} language a tag, or "" for all
  * @param {string} kept what to call the group of kept voices
  */

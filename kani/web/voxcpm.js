@@ -1,6 +1,6 @@
 /** What VoxCPM's model is asked with, by the defaults and ranges of its protocol: each is sent only if it was changed. */
 
-import { make } from "./element.js";
+import { field, make } from "./element.js";
 import { addTexts, number, t } from "./i18n.js";
 import { texts } from "./texts-features.js";
 
@@ -22,7 +22,7 @@ export class VoxcpmFields {
 
   /**
    * @param {HTMLElement} place that is shown
-   * @param {object} config of /api/config: the default of each parameter, and the ends of each range
+   * @param {Record<string, any>} config of /api/config: the default of each parameter, and the ends of each range
    */
   constructor(place, { default_params: defaults, constraints }) {
     addTexts(texts);
@@ -30,14 +30,13 @@ export class VoxcpmFields {
     const box = make("div", { className: "choices" });
     for (const [name, { values, step }] of Object.entries(FIELDS)) {
       const range = constraints[`${name}_range`];
-      const field = values ? select(values) : range ? numeric(range, step) : address();
-      field.id = `parameter-${name}`;
-      field.value = defaults[name] ?? "";
-      const label = make("label", { htmlFor: field.id }, make("span", { textContent: t(`parameters.${name}`) }));
+      const control = values ? select(values) : range ? numeric(range, step) : address();
+      control.id = `parameter-${name}`;
+      control.value = defaults[name] ?? "";
       const ends = range?.map((end) => number(end, Number.isInteger(end) ? 0 : 1)).join("–");
-      if (range) label.append(make("span", { className: "value", textContent: ends }));
-      box.append(make("div", { className: "field" }, label, field));
-      this.#fields.set(name, field);
+      const words = [t(`parameters.${name}`), ...(range ? [ends] : [])];
+      box.append(field(control, ...words.map((textContent, n) => make("span", { className: n ? "value" : "", textContent }))));
+      this.#fields.set(name, control);
     }
     this.#note = make("p", { className: "note", role: "status" });
     place.append(box, this.#note);
@@ -68,14 +67,14 @@ const select = (values) => make("select", {}, ...Object.entries(values).map(([va
 function numeric([min, max], step) {
   const made = make("input", { type: "number", min, max, step });
   made.addEventListener("change", () => {
-    if (!Number.isNaN(made.valueAsNumber)) made.value = within(made);
+    if (!Number.isNaN(made.valueAsNumber)) made.valueAsNumber = within(made);
   });
   return made;
 }
 
 /** The number of a field, moved into its range; a whole one where only those are taken. */
 function within({ valueAsNumber: value, min, max, step }) {
-  return Math.min(max, Math.max(min, step === "1" ? Math.round(value) : value));
+  return Math.min(Number(max), Math.max(Number(min), step === "1" ? Math.round(value) : value));
 }
 
 const address = () => make("input", { type: "url", placeholder: "https://…/voice.wav" });

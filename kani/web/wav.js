@@ -1,10 +1,12 @@
 /** WAV files. */
 
+import { make } from "./element.js";
+
 const HEAD = 44;
 
 /**
  * A mono WAV file of 16 bits.
- * @param {Int16Array[]} pieces the samples, in order
+ * @param {Int16Array<ArrayBuffer>[]} pieces the samples, in order
  * @param {number} sampleRate hertz
  * @returns {Blob}
  */
@@ -29,9 +31,7 @@ export function wavFile(pieces, sampleRate) {
 
 /** Let the browser save a file. */
 export function saveFile(blob, name) {
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(blob);
-  link.download = name;
+  const link = make("a", { href: URL.createObjectURL(blob), download: name });
   link.click();
   // The browser has taken the data once the click has been handled.
   setTimeout(() => URL.revokeObjectURL(link.href), 60_000);

@@ -28,7 +28,7 @@ export class Waveform {
   #held = null;
 
   /**
-   * @param {HTMLCanvasElement} element
+   * @param {HTMLElement} element
    * @param {(position: number) => void} seek called with the second from which the audio is to be heard
    */
   constructor(element, seek) {

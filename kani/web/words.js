@@ -5,6 +5,7 @@
  * next one is lit at that moment already, unless there is a mark between them, at which a voice rests.
  */
 
+import { make } from "./element.js";
 import { nameOf } from "./voices.js";
 
 /** Scripts that are written from right to left. */
@@ -30,9 +31,9 @@ export function direction(language) {
 export class Words {
   #box;
   #segmenter;
-  #gap = document.createElement("i");
-  #next = document.createElement("span");
-  #rest = document.createElement("i");
+  #gap = make("i");
+  #next = make("span");
+  #rest = make("i");
   #left = "";
   #passed = 0;
   #known = 0;
@@ -110,7 +111,7 @@ export class Words {
 
   #append(text, from, to) {
     if (!text) return;
-    const word = document.createElement("span");
+    const word = make("span");
     write(word, text);
     this.#box.insertBefore(word, this.#gap);
     this.#words.push({ word, from, to });
@@ -176,7 +177,7 @@ export function write(element, text) {
   const pieces = text.split(MARK).map((piece, n) => {
     if (n % 2 === 0) return piece;
     if (!piece) return "";
-    return Object.assign(document.createElement("b"), { className: "mark", textContent: nameOf(piece) });
+    return make("b", { className: "mark", textContent: nameOf(piece) });
   });
   element.replaceChildren(...pieces);
 }

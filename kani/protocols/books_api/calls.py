@@ -1,0 +1,93 @@
+"""Description of the calls for books."""
+
+from __future__ import annotations
+
+from kani.core.request import RANGES
+from kani.protocols.shared.calls.call import (
+    BINARY,
+    Answer,
+    Body,
+    Call,
+    CallGroup,
+    Parameter,
+    audio_answer,
+    json_answer,
+    path_parameter,
+    query,
+)
+from kani.protocols.shared.calls.schemas import choice, fields, items, mapping, nullable, number, text
+
+
+def call_group(
+    paths: tuple[str, str],
+    endings: tuple[str, ...],
+    made: tuple[str, ...],
+    max_bytes: int,
+    max_name: int,
+    max_characters: int,
+) -> CallGroup:
+    """Return the calls.
+
+    paths: of reading, and of audiobooks; endings, made: of books' files and of audiobooks'. max_bytes: of a
+    file; max_name: characters of its name; max_characters: of a book that is spoken.
+    """
+    reason = fields("", code=text(), values=mapping("Limits and what else the message quotes."))
+    error = fields(
+        "", ["message"], message=text(), type=text(), param=nullable(text()), code=text(), reason=reason
+    )
+    about = text(f"Name of the file, which ends with one of {', '.join(endings)}.", longest=max_name)
+    name = Parameter("name", about, required=True)
+    chapter = fields("", title=text(), text=text("Paragraphs, with an empty line between two."))
+    cover = nullable(fields("", type=text("image/png or image/jpeg."), data=text("Base64.")))
+    book = fields(
+        "", title=text(), author=text(), language=text("BCP 47."), cover=cover, chapters=items(chapter)
+    )
+    manner = query(
+        format=choice([ending[1:] for ending in made], "Of the audiobook.", default="m4b"),
+        voice=text("Id of a voice; the language's own where it is not given."),
+        language=text("BCP 47, instead of the book's own."),
+        speed=number("", RANGES["speed"]),
+        emotion=text(),
+    )
+    body = Body(BINARY, "@book.epub", "application/octet-stream")
+    events = (
+        'Events, such as `data: {"stage": "speaking", "share": 0.4, "place": "chapter 2 of 3: Dos"}`; '
+        "the last one has the stage `done` and the `id` and `bytes` of the file, or an `error`."
+    )
+    return CallGroup(
+        "Books",
+        "Reads the files of books, and makes audiobooks of them.",
+        "BooksError",
+        fields(error=error),
+        (
+            Call(
+                method="POST",
+                path=paths[0],
+                summary="Read a book",
+                about="Nothing of it is kept.",
+                parameters=(name,),
+                body=body,
+                answers={200: json_answer(f"The book, of a file of {max_bytes >> 20} MiB at most.", book)},
+                errors=(400, 503),
+            ),
+            Call(
+                method="POST",
+                path=paths[1],
+                summary="Make an audiobook",
+                about=f"Of {max_characters:,} characters at most. It ends with the connection; what is spoken"
+                " of the last few books is kept on the disk: the same request goes on where it was.",
+                parameters=(name, *manner),
+                body=body,
+                answers={200: Answer(events, {"text/event-stream": text()})},
+                errors=(400, 429, 503),
+            ),
+            Call(
+                method="GET",
+                path=paths[1] + "/{id}",
+                summary="Fetch an audiobook",
+                parameters=(path_parameter("id", "As the last event has it.", "0" * 64),),
+                answers={200: audio_answer("The file.", "audio/mp4", "audio/mpeg")},
+                errors=(404,),
+            ),
+        ),
+    )

@@ -1,0 +1,261 @@
+/** A book that is read: its cover and chapters, the place in it, and the audiobook that is made of it. */
+
+import { make } from "./element.js";
+import { addTexts, clock, percent, t } from "./i18n.js";
+import { ServerError } from "./server.js";
+import { Memory } from "./storage.js";
+import { texts } from "./texts-book.js";
+import { saveFile } from "./wav.js";
+
+/** As the server has it: a larger file need not be sent. */
+const MOST_MEBIBYTES = 64;
+const BYTES_OF_ONE = 2 ** 20;
+const PLACE_EVERY_MS = 2000;
+/** Places of books that are remembered. */
+const MOST_PLACES = 50;
+/** Share of the work that is speaking; the rest writes the file. */
+const SPEAKING = 0.9;
+/** Pixels of a cover's height, of a screen with two for one. */
+const COVER_HEIGHT = 232;
+
+export class Book {
+  #server;
+  #box;
+  #acts;
+  /** The latest file: an answer for an earlier one comes too late. */
+  #file = null;
+  /** The book that is open, as the history keeps it; the chapter that is read, and the character that it is read from. */
+  #book = null;
+  #at = 0;
+  #from = 0;
+  #view = null;
+  /** Of this tab: the book's id, the text that was there before it, and whether its audiobook is being made. */
+  #open = new Memory("kani.book", () => sessionStorage);
+  #places = new Memory("kani.places", () => localStorage);
+  #making = null;
+
+  /**
+   * @param {import("./server.js").Server} server
+   * @param {HTMLElement} box that is filled, and hidden without a book
+   * @param {Record<string, any>} acts text(): that is there; use(text): instead of it; choice(): how it is spoken; speak(): it; stop();
+   *   place(): its code point that is heard; complain(words), "" for none; keep(entry) and kept(id): of the history; closed()
+   */
+  constructor(server, box, acts) {
+    addTexts(texts);
+    this.#server = server;
+    this.#box = box;
+    this.#acts = acts;
+  }
+
+  /** Read a file, and show the book. */
+  async read(file) {
+    this.#file = file;
+    this.#acts.complain("");
+    if (file.size > MOST_MEBIBYTES * BYTES_OF_ONE) return this.#acts.complain(t("reason.too_large", { mebibytes: MOST_MEBIBYTES }));
+    if (!this.#book) this.#fill(make("p", { className: "note", role: "status", textContent: "…" }));
+    try {
+      const read = await this.#server.readBook(file);
+      if (this.#file !== file) return;
+      const entry = { ...read, kind: "book", id: `book:${file.name}:${file.size}`, time: Date.now(), file };
+      this.show(entry);
+      await this.#acts.keep(entry);
+    } catch (error) {
+      if (!(error instanceof ServerError)) throw error;
+      if (this.#file !== file) return;
+      if (!this.#book) this.#fill();
+      this.#acts.complain(error.words);
+    }
+  }
+
+  /** Show the book that this tab had open before a reload, and go on with its audiobook. */
+  async reopen() {
+    const { id, making } = this.#open.object;
+    const entry = id && (await this.#acts.kept(id));
+    if (!entry || this.#book) return;
+    this.show(entry, true);
+    if (making && entry.file) this.#make();
+  }
+
+  /** Show a book where it was left; again: the text that is there may be its own. */
+  show(entry, again = false) {
+    this.#making?.abort();
+    const typed = this.#book || again ? this.#open.object.typed : this.#acts.text();
+    this.#book = entry;
+    this.#remember({ id: entry.id, typed, making: again && this.#open.object.making });
+    const [at = 0, from = 0] = this.#places.object[entry.id] ?? [];
+    this.#view = view(entry);
+    const { select, previous, next, restart, close, maker, cancel } = this.#view;
+    select.addEventListener("change", () => this.#use(Number(select.value)));
+    previous.addEventListener("click", () => this.#use(this.#at - 1));
+    next.addEventListener("click", () => this.#use(this.#at + 1));
+    restart.addEventListener("click", () => this.#use(this.#at));
+    close.addEventListener("click", () => this.#close());
+    maker.addEventListener("click", () => this.#make());
+    cancel.addEventListener("click", () => this.#making?.abort());
+    this.#fill(this.#view.whole);
+    this.#is(Math.min(at, entry.chapters.length - 1), from);
+    // What was typed instead stays.
+    if (again && (this.#acts.text() === this.#text || !entry.chapters[this.#at].text.includes(this.#acts.text()))) return;
+    this.#use(this.#at, from, false);
+    if (!again) select.focus();
+  }
+
+  /** The text of the chapter, from the place on. */
+  get #text() {
+    return this.#book.chapters[this.#at].text.slice(this.#from).trim();
+  }
+
+  /** Follow what is heard, until a promise resolves: the place is that of the paragraph. */
+  async follow(text, ended) {
+    if (!this.#book || text !== this.#text) return;
+    const from = this.#from;
+    const timer = setInterval(() => {
+      const heard = [...text].slice(0, Math.max(0, this.#acts.place())).join("").lastIndexOf("\n\n");
+      if (this.#book && this.#text === text) this.#keepPlace(from + Math.max(0, heard));
+    }, PLACE_EVERY_MS);
+    await ended;
+    clearInterval(timer);
+  }
+
+  /** A text was heard to its end: the next chapter follows. A book that was read to its end begins anew. */
+  heard(text) {
+    if (!this.#book || text !== this.#text) return;
+    if (this.#at + 1 < this.#book.chapters.length) this.#use(this.#at + 1, 0, true);
+    else this.#keepPlace(0, 0);
+  }
+
+  /** Go to a chapter, and read it aloud if the one before it was. */
+  #use(at, from = 0, aloud = this.#acts.speaks()) {
+    const focused = document.activeElement;
+    this.#acts.stop();
+    this.#is(at, from);
+    this.#acts.use(this.#text);
+    // The next arrow key chooses the next chapter.
+    if (focused === document.body) /** @type {HTMLElement} */ (document.activeElement).blur();
+    else /** @type {HTMLElement} */ (focused).focus({ preventScroll: true });
+    if (aloud) this.#acts.speak();
+  }
+
+  /** Be at a place. */
+  #is(at, from) {
+    this.#at = at;
+    this.#from = from;
+    const { select, previous, next, restart } = this.#view;
+    select.value = String(at);
+    previous.disabled = at === 0;
+    next.disabled = at + 1 === this.#book.chapters.length;
+    restart.hidden = from === 0;
+    this.#keepPlace(from);
+  }
+
+  #keepPlace(from, at = this.#at) {
+    const { id } = this.#book;
+    const others = Object.entries(this.#places.object).filter(([other]) => other !== id);
+    this.#places.text = JSON.stringify(Object.fromEntries([...others, [id, [at, from]]].slice(-MOST_PLACES)));
+  }
+
+  #remember(changes) {
+    this.#open.text = JSON.stringify({ ...this.#open.object, ...changes });
+  }
+
+  /** Close the book: what was there before it comes back, if nothing else was typed meanwhile. */
+  #close() {
+    this.#making?.abort();
+    if (this.#acts.text() === this.#text) {
+      this.#acts.stop();
+      this.#acts.use(this.#open.object.typed);
+    }
+    this.#book = null;
+    this.#open.text = "";
+    this.#fill();
+    this.#acts.closed();
+  }
+
+  /** Have the audiobook made and saved; after a reload, and after it was stopped, it goes on where it was. */
+  async #make() {
+    const { file, title } = this.#book;
+    const { maker, cancel, bar, state } = this.#view;
+    if (!file) return (state.textContent = t("book.gone"));
+    const making = (this.#making = new AbortController());
+    const { voice, language, emotion, speed } = this.#acts.choice();
+    const manner = { ...(voice && { voice }), ...(language && { language }), ...(emotion !== "neutral" && { emotion }), ...(speed !== 1 && { speed }) };
+    const shows = (words) => state.textContent !== words && (state.textContent = words);
+    this.#remember({ making: true });
+    this.#busy(true);
+    bar.removeAttribute("value");
+    shows(t("book.begins"));
+    let share = 0;
+    let lost = false;
+    try {
+      let first = null;
+      for await (const event of this.#server.audiobook(file, manner, making.signal)) {
+        if (event.stage === "done") {
+          saveFile(await this.#server.audiobookFile(event.id), `${title.replaceAll(/[/\\:]/g, "-")}.m4b`);
+          shows(t("book.made"));
+        } else if (event.stage) {
+          share = bar.value = event.stage === "speaking" ? SPEAKING * event.share : SPEAKING + (1 - SPEAKING) * event.share;
+          first ??= { share, at: performance.now() };
+          const time = ((performance.now() - first.at) / 1000) * ((1 - share) / (share - first.share));
+          shows(t(Number.isFinite(time) ? "book.left" : "book.making", { percent: percent(share), time: clock(time) }));
+        }
+      }
+    } catch (error) {
+      if (!making.signal.aborted && !(error instanceof ServerError)) throw error;
+      shows(share ? t("book.stopped", { percent: percent(share) }) : "");
+      if (error instanceof ServerError) this.#acts.complain(error.words);
+      // A page that is loaded anew loses the server, too, and goes on then.
+      lost = error instanceof ServerError && error.kind === "offline";
+    } finally {
+      this.#remember({ making: lost });
+      this.#making = null;
+      const focused = document.activeElement === cancel;
+      this.#busy(false);
+      if (focused) maker.focus();
+    }
+  }
+
+  /** Show whether the audiobook is being made. */
+  #busy(is) {
+    const { maker, cancel, bar } = this.#view;
+    maker.disabled = is;
+    cancel.hidden = bar.hidden = !is;
+  }
+
+  /** Fill the box; without elements it is hidden. */
+  #fill(...elements) {
+    this.#box.replaceChildren(...elements);
+    this.#box.hidden = elements.length === 0;
+  }
+}
+
+/** The elements of a book, by their names. */
+function view({ title, author, chapters, cover }) {
+  const button = (name, shown = t(`book.${name}`)) => make("button", { type: "button", className: "quiet", textContent: shown, ariaLabel: t(`book.${name}`) });
+  const select = make("select", { id: "chapter" }, ...chapters.map((chapter, at) => new Option(`${at + 1}. ${chapter.title}`, String(at))));
+  const label = make("label", { className: "hidden", htmlFor: select.id, textContent: t("book.chapters", { title }) });
+  const [previous, next, restart, close, maker] = [button("previous", "‹"), button("next", "›"), button("restart"), button("close", "×"), button("make")];
+  const cancel = make("button", { type: "button", className: "quiet", textContent: t("kept.cancel"), hidden: true });
+  const bar = make("progress", { max: 1, hidden: true, ariaLabel: t("book.make") });
+  const state = make("p", { className: "note", role: "status" });
+  const picture = cover ? make("canvas", { className: "cover", ariaHidden: "true" }) : make("div", { className: "cover", ariaHidden: "true", textContent: [...title][0] ?? "" });
+  if (cover) draw(picture, cover);
+  const whole = make("div", { className: "book-open" }, picture,
+    make("h3", {}, make("bdi", {}, title)), make("p", { className: "note author" }, make("bdi", {}, author)), close,
+    make("div", { className: "chapter-row" }, previous, label, select, next),
+    make("div", { className: "actions" }, restart, maker, bar, cancel, state));
+  return { whole, select, previous, next, restart, close, maker, cancel, bar, state };
+}
+
+/** Draw a cover on a canvas, which no policy of the page forbids; one that cannot be decoded is not shown. */
+async function draw(canvas, { type, data }) {
+  try {
+    const bytes = Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0));
+    const picture = await createImageBitmap(new Blob([bytes], { type }));
+    canvas.height = COVER_HEIGHT;
+    canvas.width = Math.min(2 * COVER_HEIGHT, Math.round((COVER_HEIGHT * picture.width) / picture.height));
+    canvas.getContext("2d").drawImage(picture, 0, 0, canvas.width, canvas.height);
+  } catch (error) {
+    if (!(error instanceof DOMException)) throw error;
+    canvas.hidden = true;
+  }
+}

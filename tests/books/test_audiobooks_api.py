@@ -1,0 +1,181 @@
+"""POST /v1/books/audio: a book as an audiobook, with its progress; what is spoken outlives the connection."""
+
+import asyncio
+import json
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import av
+import httpx
+import numpy as np
+import pytest
+
+from kani.core.types import SpeechChunk
+from kani.protocols.books_api import audiobooks
+from kani.protocols.books_api.protocol import AUDIO_PATH
+from tests.books.epubs import epub
+from tests.support.patience import WITHIN_S, happens
+from tests.support.servers.serving import InProcessServer, serving
+from tests.support.tone import RATE, ToneEngine
+
+Events = AsyncIterator[dict[str, Any]]
+TEXT = "# Uno\n\nHola.\n\n# Dos\n\nAdiós."
+
+
+class Engine(ToneEngine):
+    """Tones at a rate that a file can have."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.info = replace(self.info, sample_rate=8 * RATE)
+
+    async def _say(self, *given: Any) -> SpeechChunk:
+        chunk = await super()._say(*given)
+        return replace(chunk, samples=np.repeat(chunk.samples, 8), sample_rate=8 * RATE)
+
+
+@pytest.fixture
+async def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[InProcessServer]:
+    """A server whose temporary folder is empty once it has ended."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    async with serving(tmp_path, engine=Engine()) as running:
+        yield running
+
+
+@pytest.fixture
+async def client(server: InProcessServer) -> AsyncIterator[httpx.AsyncClient]:
+    async with httpx.AsyncClient(base_url=server.http_url, timeout=None) as client:
+        yield client
+
+
+@asynccontextmanager
+async def made(client: httpx.AsyncClient, content: bytes | str = TEXT, **query: str) -> AsyncIterator[Events]:
+    """Ask for an audiobook; its events."""
+    query = {"name": "Mi diario.md"} | query
+    async with client.stream("POST", AUDIO_PATH, params=query, content=content) as answer:
+        assert answer.status_code == 200, await answer.aread()
+        lines = answer.aiter_lines()
+        yield (json.loads(line[6:]) async for line in lines if line.startswith("data: "))
+
+
+async def last(events: Events) -> dict[str, Any]:
+    return [event async for event in events][-1]
+
+
+async def test_book_is_made_with_chapters_and_cover(client: httpx.AsyncClient, tmp_path: Path) -> None:
+    async with made(client, epub(tmp_path / "b").read_bytes(), name="b.epub") as events:
+        told = [event async for event in events]
+    done = told[-1]
+    assert done["stage"] == "done" and {event["stage"] for event in told[:-1]} <= {"speaking", "writing"}
+    shares = [event["share"] for event in told if event["stage"] == "speaking"]
+    assert shares == sorted(shares) and all(0 <= share <= 1 for share in shares)
+    answer = await client.get(f"{AUDIO_PATH}/{done['id']}")
+    assert answer.headers["content-type"] == "audio/mp4" and len(answer.content) == done["bytes"]
+    assert 'filename="audiobook.m4b"' in answer.headers["content-disposition"]
+    with av.open(BytesIO(answer.content)) as file:
+        assert file.metadata["title"] == "La casa & el río"
+        assert [mark["metadata"]["title"] for mark in file.chapters()] == ["Uno", "Dos", "Tres"]
+        assert len(file.streams.video) == 1
+
+
+async def test_what_was_spoken_is_not_spoken_again(
+    client: httpx.AsyncClient, server: InProcessServer
+) -> None:
+    server.engine.allow = 2
+    async with made(client) as events:
+        await anext(events)
+        await happens(lambda: server.engine.under_way and server.engine.steps == 2)
+    await happens(lambda: not server.engine.under_way)
+    await server.engine.permit(None)
+    before = len(server.engine.words)
+    async with made(client) as events:
+        done = await last(events)
+    assert server.engine.words[:before] == ["Uno", "Hola"]
+    assert server.engine.words[before:] == ["Dos", "Adiós"]
+    # And not at all, once it is whole; in another manner it is another book.
+    async with made(client) as events:
+        assert await last(events) == done
+    assert len(server.engine.words) == before + 2
+    async with made(client, speed="2", format="mp3") as events:
+        other = await last(events)
+    assert other["id"] != done["id"]
+    answer = await client.get(f"{AUDIO_PATH}/{other['id']}")
+    assert answer.headers["content-type"] == "audio/mpeg"
+
+
+@pytest.mark.parametrize(
+    ("query", "param"),
+    [
+        ({"format": "wav"}, "format"),
+        ({"speed": "fast"}, "speed"),
+        ({"speed": "9"}, "speed"),
+        ({"voice": "nobody"}, "voice"),
+        ({"emotion": "bored"}, "emotion"),
+        ({"language": "xx"}, "language"),
+        ({"name": "b.exe"}, "name"),
+    ],
+)
+async def test_what_cannot_be_is_refused_at_once(
+    client: httpx.AsyncClient, query: dict[str, str], param: str
+) -> None:
+    answer = await client.post(AUDIO_PATH, params={"name": "b.md"} | query, content=TEXT)
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, param)
+
+
+async def test_long_book_is_refused(client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(audiobooks, "MAX_CHARACTERS", 10)
+    answer = await client.post(AUDIO_PATH, params={"name": "b.md"}, content=TEXT)
+    assert answer.status_code == 400 and "more than 10 characters" in answer.json()["error"]["message"]
+
+
+async def test_engine_that_fails_is_told(client: httpx.AsyncClient) -> None:
+    async with made(client, "# Uno\n\nkaputt") as events:
+        told = await last(events)
+    assert told["error"]["code"] == "service_unavailable"
+
+
+async def test_few_are_made_at_once_and_the_same_one_once(
+    client: httpx.AsyncClient, server: InProcessServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(audiobooks, "WAIT_S", 0.05)
+    server.engine.allow = 0
+    async with made(client) as one:
+        await anext(one)
+        same = await client.post(AUDIO_PATH, params={"name": "Mi diario.md"}, content=TEXT)
+        assert same.status_code == 503 and "is being made already" in same.json()["error"]["message"]
+        async with made(client, name="other.md") as other:
+            await anext(other)
+            third = await client.post(AUDIO_PATH, params={"name": "third.md"}, content=TEXT)
+            assert (third.status_code, third.headers["retry-after"]) == (503, "1")
+
+
+async def test_few_are_kept(
+    client: httpx.AsyncClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(audiobooks, "MAX_KEPT", 2)
+    ids = []
+    for number in range(3):
+        async with made(client, name=f"{number}.md") as events:
+            ids.append((await last(events))["id"])
+    statuses = [(await client.get(f"{AUDIO_PATH}/{key}")).status_code for key in ids]
+    assert statuses == [404, 200, 200]
+    assert (await client.get(f"{AUDIO_PATH}/..%2f..")).status_code == 404
+
+
+async def test_server_that_stops_ends_it(client: httpx.AsyncClient, server: InProcessServer) -> None:
+    server.engine.allow = 1
+    async with made(client) as events:
+        await happens(lambda: server.engine.steps == 1)
+        server.stop.set()
+        async with asyncio.timeout(WITHIN_S):
+            while (await client.get("/health")).status_code != 503:
+                pass
+        await server.engine.permit(None)
+        assert "shutting down" in (await last(events))["error"]["message"]

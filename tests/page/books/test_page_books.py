@@ -1,0 +1,219 @@
+"""A book on the page: its chapters, its place, and its audiobook."""
+
+import json
+from io import BytesIO
+from pathlib import Path
+
+import av
+from playwright.sync_api import Page, expect
+
+from tests.books.epubs import NAV, epub
+from tests.page.conftest import Visit, in_both
+from tests.page.visitor import Visitor
+
+CHAPTERS = ["1. Uno", "2. Dos", "3. Tres"]
+ENTITIES = '<!DOCTYPE x [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;&a;">]>'
+
+
+def give(page: Page, path: Path) -> None:
+    page.set_input_files("#book-file", path)
+
+
+@in_both
+def test_chapter_is_chosen_and_spoken(visitor: Visitor, tmp_path: Path) -> None:
+    page, book = visitor.page, epub(tmp_path / "b.epub")
+    text, chapter = page.locator("#text"), page.locator("#chapter")
+    page.fill("#text", typed := "What I wrote.")
+    give(page, book)
+    expect(text).to_have_value("Capítulo uno\n\nEl perro duerme en la casa.")
+    assert chapter.locator("option").all_inner_texts() == CHAPTERS
+    expect(page.get_by_label("Chapters of “La casa & el río”")).to_be_focused()
+    # A closed list chooses with each arrow key, and keeps the focus.
+    page.keyboard.press("ArrowDown")
+    expect(text).to_have_value("Capítulo dos\n\nLa niña come pan.")
+    page.keyboard.press("ArrowDown")
+    expect(text).to_have_value("El tren sale tarde.")
+    expect(chapter).to_be_focused()
+    page.click("#speak")
+    visitor.wait_for_end()
+    assert visitor.requests[-1]["text"] == "El tren sale tarde."
+    page.get_by_role("button", name="Close the book").click()
+    expect(text).to_have_value(typed)
+    expect(page.locator("#book-open")).to_be_hidden()
+    expect(page.locator("#text")).to_be_focused()
+    # The same file once more; what is typed over a chapter can be undone.
+    give(page, book)
+    expect(text).to_have_value("Capítulo uno\n\nEl perro duerme en la casa.")
+
+
+@in_both
+def test_file_is_dropped_on_the_text(visitor: Visitor) -> None:
+    page = visitor.page
+    page.evaluate(
+        """() => {
+            const dataTransfer = new DataTransfer();
+            dataTransfer.items.add(new File(["# One\\n\\nFirst.\\n\\n# Two\\n\\nSecond."], "Notes.md"));
+            const drop = new DragEvent("drop", { dataTransfer, bubbles: true, cancelable: true });
+            document.querySelector("#text").dispatchEvent(drop);
+        }"""
+    )
+    expect(page.locator("#chapter option")).to_have_text(["1. One", "2. Two"])
+    expect(page.locator("#text")).to_have_value("One\n\nFirst.")
+
+
+def test_what_is_no_book_is_explained_in_the_pages_language(visit: Visit, tmp_path: Path) -> None:
+    visitor = visit(locale="es-ES")
+    visitor.network_may_fail = True  # the browser's own words about a 400
+    page, text = visitor.page, visitor.value("#text")
+    give(page, epub(tmp_path / "b.epub", {"OEBPS/nav.xhtml": ENTITIES + NAV}))
+    problem = page.locator("#problem")
+    expect(problem).to_contain_text("No es un libro que se pueda leer: b.epub declares XML entities")
+    expect(page.locator("#book-open")).to_be_hidden()
+    large = tmp_path / "large.txt"
+    with large.open("wb") as file:
+        file.truncate((64 << 20) + 1)
+    give(page, large)
+    expect(problem).to_have_text("Demasiado grande: se admiten 64 MB como máximo.")
+    assert visitor.value("#text") == text
+    give(page, epub(tmp_path / "good.epub"))
+    expect(page.locator("#chapter option")).to_have_text(CHAPTERS)
+    expect(problem).to_be_empty()
+
+
+def test_button_asks_for_a_file(visitor: Visitor, tmp_path: Path) -> None:
+    page = visitor.page
+    with page.expect_file_chooser() as choosing:
+        page.press("#book", "Enter")
+    choosing.value.set_files(epub(tmp_path / "b.epub"))
+    expect(page.locator("#chapter option")).to_have_text(CHAPTERS)
+
+
+def test_chapters_are_accessible_in_each_language(visit: Visit, tmp_path: Path) -> None:
+    visitor = visit(viewport={"width": 360, "height": 640}, reduced_motion="reduce")
+    page, book = visitor.page, epub(tmp_path / "b.epub")
+    labels = set()
+    for language in visitor.each_language():
+        page.fill("#text", "")  # all buttons of the text are there
+        give(page, book)
+        page.wait_for_selector("#chapter")
+        labels.add(page.inner_text("#book-open label"))
+        assert visitor.is_wide_enough(), language
+        visitor.few_voices()
+        assert visitor.violations() == "", language
+    assert len(labels) == 8 and all("La casa & el río" in label for label in labels)
+
+
+ONE = "Capítulo uno\n\nEl perro duerme en la casa."
+TWO = "Capítulo dos\n\nLa niña come pan."
+LONG = [f"This is paragraph number {number}, and it is not long." for number in range(60)]
+
+
+def long_book(folder: Path) -> Path:
+    """A book whose audiobook takes some seconds."""
+    path = folder / "Long.md"
+    path.write_text("# One\n\n" + "\n\n".join(LONG) + "\n\n# Two\n\nThe end.", "utf-8")
+    return path
+
+
+def reload(visitor: Visitor) -> None:
+    visitor.page.reload()
+    visitor.wait_for("#line[data-state=open]")
+    visitor.wait_for("#chapter")
+
+
+def test_book_has_its_cover_and_keeps_its_place(visitor: Visitor, tmp_path: Path) -> None:
+    page = visitor.page
+    page.fill("#text", "What I wrote.")
+    give(page, epub(tmp_path / "b.epub"))
+    expect(page.locator("#book-open h3")).to_have_text("La casa & el río")
+    expect(page.locator("#book-open .author")).to_have_text("Ana Ruiz, Bo Li")
+    pixel = "document.querySelector('canvas.cover').getContext('2d').getImageData(9, 9, 1, 1).data[0]"
+    page.wait_for_function(f"() => {pixel} === 255")
+    expect(page.get_by_role("button", name="Previous chapter")).to_be_disabled()
+    page.get_by_role("button", name="Next chapter").click()
+    expect(page.locator("#text")).to_have_value(TWO)
+    reload(visitor)
+    expect(page.locator("#chapter")).to_have_value("1")
+    expect(page.locator("#text")).to_have_value(TWO)
+    # What is typed instead of a chapter is no chapter.
+    page.fill("#text", "Something else.")
+    reload(visitor)
+    expect(page.locator("#text")).to_have_value("Something else.")
+    page.get_by_role("button", name="Previous chapter").click()
+    expect(page.locator("#text")).to_have_value(ONE)
+    page.get_by_role("button", name="Close the book").click()
+    expect(page.locator("#text")).to_have_value("What I wrote.")
+    page.reload()
+    visitor.wait_for("#line[data-state=open]")
+    expect(page.locator("#book-open")).to_be_hidden()
+    page.locator("#history button", has_text="Open").click()
+    expect(page.locator("#text")).to_have_value(ONE)
+
+
+def test_chapters_are_read_one_after_the_other(visitor: Visitor, tmp_path: Path) -> None:
+    page = visitor.page
+    give(page, epub(tmp_path / "b.epub"))
+    expect(page.locator("#text")).to_have_value(ONE)
+    page.click("#speak")
+    page.wait_for_function("() => document.querySelector('#chapter').value === '2'")
+    visitor.wait_for_end()
+    assert [request["text"] for request in visitor.requests] == [ONE, TWO, "El tren sale tarde."]
+    # A chapter that is chosen meanwhile is read, too; one that is stopped is not followed by the next.
+    page.select_option("#chapter", "0")
+    page.click("#speak")
+    visitor.wait_for_sound()
+    page.get_by_role("button", name="Next chapter").click()
+    expect(page.locator("#words")).to_contain_text("La niña")
+    visitor.wait_for_sound()
+    page.click("#stop")
+    expect(page.locator("#chapter")).to_have_value("1")
+    assert [request["text"] for request in visitor.requests[3:]] == [ONE, TWO]
+
+
+def test_place_within_a_chapter_is_taken_up_again(visitor: Visitor, tmp_path: Path) -> None:
+    page, text = visitor.page, visitor.page.locator("#text")
+    give(page, long_book(tmp_path))
+    expect(page.locator("#chapter option")).to_have_count(2)
+    page.click("#speak")
+    places = "Object.values(JSON.parse(localStorage.getItem('kani.places')))[0][1]"
+    page.wait_for_function(f"() => {places} > 100")
+    page.click("#stop")
+    at = page.evaluate(places)
+    reload(visitor)
+    whole = "\n\n".join(["One", *LONG])
+    expect(text).to_have_value(whole[at:].strip())
+    page.get_by_role("button", name="From the chapter’s beginning").click()
+    expect(text).to_have_value(whole)
+    assert page.evaluate(places) == 0
+
+
+def test_audiobook_is_made_and_saved(visitor: Visitor, tmp_path: Path) -> None:
+    page = visitor.page
+    give(page, epub(tmp_path / "b.epub"))
+    with page.expect_download() as saving:
+        page.get_by_role("button", name="Audiobook").click()
+    assert saving.value.suggested_filename == "La casa & el río.m4b"
+    with av.open(BytesIO(saving.value.path().read_bytes())) as file:
+        assert [mark["metadata"]["title"] for mark in file.chapters()] == ["Uno", "Dos", "Tres"]
+    expect(page.locator("#book-open [role=status]")).to_have_text("The audiobook is saved.")
+    expect(page.locator("#book-open progress")).to_be_hidden()
+
+
+def test_audiobook_goes_on_after_it_was_stopped_and_after_a_reload(visitor: Visitor, tmp_path: Path) -> None:
+    page, state = visitor.page, visitor.page.locator("#book-open [role=status]")
+    visitor.network_may_fail = True  # the browser's own words about a request that a reload ends
+    give(page, long_book(tmp_path))
+    page.get_by_role("button", name="Audiobook").click()
+    expect(state).to_contain_text("Audiobook: ")
+    page.wait_for_function("() => document.querySelector('#book-open progress').value > 0")
+    page.get_by_role("button", name="Cancel").click()
+    expect(state).to_contain_text("Stopped at ")
+    expect(page.get_by_role("button", name="Audiobook")).to_be_focused()
+    stopped = int(state.inner_text().split("%")[0].split()[-1])
+    page.keyboard.press("Enter")
+    expect(state).to_contain_text("Audiobook: ")
+    assert int(state.inner_text().split("%")[0].split()[-1]) >= stopped
+    with page.expect_download() as saving:
+        reload(visitor)
+    assert saving.value.suggested_filename == "Long.m4b"
+    assert not json.loads(page.evaluate("sessionStorage.getItem('kani.book')"))["making"]
