@@ -101,6 +101,7 @@ ALLOWED = {
         *("kani.protocols", "kani.core", "kani.text"),
         *("kani.runtime.bounded_http", "kani.engines.plugin_settings"),
     },
+    "kani/protocols/openai/realtime/webrtc": {"kani.protocols", "kani.core", "kani.runtime.extras"},
     "kani/protocols/books_api": {
         *("kani.protocols", "kani.core", "kani.books.as_json", "kani.books.reading"),
         *("kani.runtime.child_process", "kani.engines.plugin_settings"),
