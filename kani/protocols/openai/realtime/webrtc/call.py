@@ -35,7 +35,7 @@ from kani.protocols.openai.realtime.client_events import EventError
 from kani.protocols.openai.realtime.connection import ConnectionLimits
 from kani.protocols.openai.realtime.session_config import SessionConfig
 from kani.protocols.openai.realtime.webrtc.session import CallConnection
-from kani.protocols.openai.realtime.webrtc.speaker import RATE, Speaker
+from kani.protocols.openai.realtime.webrtc.speaker import RTP_RATE, Speaker
 from kani.protocols.shared.protocol import UNREAD_S
 
 CHANNEL = "oai-events"
@@ -51,8 +51,9 @@ MAX_BUFFERED = 2**20
 FLUSH_S = 1.0
 """Time for what was sent before the end."""
 
-SILENT_S = 0.2
-"""Time without a packet after which the caller is taken to be silent: a turn has to end."""
+SILENT_S = 1.0
+"""Time without a packet after which the caller is taken to be silent, as one that is muted sends none: a turn has
+to end."""
 
 JITTER_PACKETS = 16
 
@@ -206,7 +207,7 @@ class Call:
         self._listening = asyncio.create_task(self._listen(track), name="call input")
 
     async def _listen(self, track: MediaStreamTrack) -> None:
-        silence = pcm16(np.zeros(round(SILENT_S * RATE), np.float32))
+        silence = pcm16(np.zeros(round(SILENT_S * RTP_RATE), np.float32))
         with suppress(MediaStreamError):
             while True:
                 try:

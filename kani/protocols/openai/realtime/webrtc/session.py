@@ -24,11 +24,11 @@ from kani.protocols.openai.realtime.conversation import Conversation
 from kani.protocols.openai.realtime.input_events import InputEvents, VoiceState
 from kani.protocols.openai.realtime.server_events import EventSender
 from kani.protocols.openai.realtime.session_config import SessionConfig
-from kani.protocols.openai.realtime.webrtc.speaker import RATE, Speaker, Utterance
+from kani.protocols.openai.realtime.webrtc.speaker import RATE, RTP_RATE, Speaker, Utterance
 
 
 class CallConnection(RealtimeConnection):
-    """A session whose binary messages are the caller's audio: 16-bit samples at ``RATE`` hertz."""
+    """A session whose binary messages are the caller's audio: 16-bit samples at ``RTP_RATE`` hertz."""
 
     def __init__(
         self,
@@ -73,7 +73,7 @@ class CallConnection(RealtimeConnection):
     async def _hear(self, samples: Samples) -> None:
         rate = self._config.input_format.sample_rate
         if rate != self._hears_at:
-            self._hears_at, self._resampler = rate, LowDelayResampler(RATE, rate)
+            self._hears_at, self._resampler = rate, LowDelayResampler(RTP_RATE, rate)
         await self._input.append(self._resampler.feed(samples))
 
     @override

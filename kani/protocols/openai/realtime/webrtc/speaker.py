@@ -10,16 +10,21 @@ from fractions import Fraction
 
 import numpy as np
 from aiortc import MediaStreamTrack
-from av import AudioFrame
+from av import AudioFrame, Packet
+from av.audio.codeccontext import AudioCodecContext
 from typing_extensions import override
 
-from kani.core.audio.pcm import pcm16
+from kani.core.audio import ffmpeg
 from kani.core.playback import Playback
 from kani.core.types import Samples
 
-RATE = 48_000
-"""Hertz of the tracks: Opus has no other clock."""
+RATE = 24_000
+"""Hertz of the track."""
 
+RTP_RATE = 48_000
+"""Hertz of Opus' clock in RTP, and of what is decoded of the caller's track."""
+
+BIT_RATE = 48_000
 FRAME_S = 0.02
 FRAME = round(FRAME_S * RATE)
 """Samples of a packet."""
@@ -68,6 +73,11 @@ class Speaker(MediaStreamTrack):  # type: ignore[misc, unused-ignore]
         self._room = asyncio.Event()
         self._due = -np.inf
         self._sent = 0  # frames
+        # By itself aiortc would encode each frame in a thread, and wait for it: late on a busy machine.
+        ffmpeg.disable_threads()
+        self._encoder = AudioCodecContext.create("libopus", "w")
+        self._encoder.sample_rate, self._encoder.layout, self._encoder.format = RATE, "mono", "flt"
+        self._encoder.bit_rate, self._encoder.options = BIT_RATE, {"application": "voip"}
 
     async def put(self, utterance: Utterance, samples: Samples) -> None:
         """Queue samples at ``RATE``; waits while ``MAX_AHEAD_S`` are queued."""
@@ -90,18 +100,17 @@ class Speaker(MediaStreamTrack):  # type: ignore[misc, unused-ignore]
         for utterance in cleared:
             utterance.cleared()
 
-    async def recv(self) -> AudioFrame:
-        """Return the next frame when it is due."""
+    async def recv(self) -> Packet:
+        """Return the next packet when it is due."""
         now = time.monotonic()
         self._due = self._due + FRAME_S if now - self._due < LATE_S else now
         await asyncio.sleep(self._due - now)
-        # Both channels: the encoder would make them of one channel, 3 dB lower.
-        samples = np.repeat(np.frombuffer(pcm16(self._next()), "<i2"), 2)
-        frame = AudioFrame.from_ndarray(samples[None], "s16", "stereo")
-        frame.sample_rate, frame.time_base = RATE, Fraction(1, RATE)
-        frame.pts = self._sent * FRAME
+        frame = AudioFrame.from_ndarray(self._next()[None], "flt", "mono")
+        frame.sample_rate = RATE
+        (packet,) = self._encoder.encode(frame)
+        packet.time_base, packet.pts = Fraction(1, RTP_RATE), round(self._sent * FRAME_S * RTP_RATE)
         self._sent += 1
-        return frame
+        return packet
 
     def _next(self) -> Samples:
         frame, filled = np.zeros(FRAME, np.float32), 0
