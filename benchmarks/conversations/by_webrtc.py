@@ -1,9 +1,9 @@
-"""Conversations by WebSocket and by WebRTC in turn: waits for the answer, and for silence after an interruption.
+"""Conversations by WebSocket and by WebRTC in turn: until the answer, and until silence.
 
 Each round opens one connection of either kind; a voice of Kokoro's asks, hears 1.5 s of the answer, and asks
-into it. Times are at the client, which holds nothing back: from the last sound that is said to the first of the
-answer, and from the first sound of an interruption to the last that is heard of the answer (by WebSocket to the
-event by which the client stops it). Needs deploy/requirements-webrtc.txt.
+into it. Times are at the client, which holds nothing back: from the last sound that is said to the first of
+the answer, and from the first sound of an interruption to the last of the answer (by WebSocket to the event by
+which the client stops it). Needs deploy/requirements-webrtc.txt.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import base64
-import time
 from collections.abc import Sequence
 
 import numpy as np
@@ -28,14 +27,14 @@ from kani.core.types import Samples
 from tests.clients.openai_call import LOUD, Caller, calling
 from tests.clients.openai_realtime import RATE
 from tests.support.chat.endpoint import chat_endpoint, say
+from tests.support.patience import happens
 
 QUESTION = "Which platform does the train to the north leave from?"
 ANSWER = (
-    "The train to the north leaves from platform seven, and it will stop in four towns on the way to the coast, "
-    "where a bus waits for everybody who wants to go on to the harbour."
+    "The train to the north leaves from platform seven, and it will stop in four towns on the way to the "
+    "coast, where a bus waits for everybody who wants to go on to the harbour."
 )
 PLAYED_S = 1.5
-INTERRUPTED = "response.done"
 WAYS = ("WebSocket", "WebRTC")
 
 Times = tuple[float, float]
@@ -70,21 +69,20 @@ async def by_webrtc(http_url: str, detection: str, question: Samples) -> Times:
         await caller.configure("realtime", audio={"input": given, "output": voice})
         last = await _say(caller, question) + _last(question) / CLIP_RATE
         await caller.until("output_audio_buffer.started")
-        while not (sounds := caller.loud_at(last)):
-            await asyncio.sleep(0.005)
+        await happens(lambda: caller.loud_at(last))
+        first = caller.loud_at(last)[0]
         await asyncio.sleep(PLAYED_S)
         begun = await _say(caller, question) + _first(question) / CLIP_RATE
         await caller.until("output_audio_buffer.cleared")
         await asyncio.sleep(0.5)
-        return sounds[0] - last, max([begun, *caller.loud_at(begun)]) - begun
+        return first - last, max([begun, *caller.loud_at(begun)]) - begun
 
 
 async def _say(caller: Caller, samples: Samples) -> float:
     """Begin to say 16 kHz samples; returns when their first one is sent."""
     before = caller.microphone.begun_at
     caller.microphone.say(soxr.resample(samples, CLIP_RATE, RATE))
-    while caller.microphone.begun_at == before:
-        await asyncio.sleep(0.005)
+    await happens(lambda: caller.microphone.begun_at != before)
     return caller.microphone.begun_at
 
 

@@ -1,4 +1,4 @@
-"""A call of Realtime by WebRTC, as a client of aiortc's makes it: a microphone that is always on, and its ears."""
+"""A call of Realtime by WebRTC, by aiortc: a microphone that is always on, and an ear."""
 
 import asyncio
 import json

@@ -8,7 +8,7 @@ import pytest
 from playwright.async_api import async_playwright
 
 from kani.core.audio.pcm import wav
-from tests.clients.openai.test_conversations import check, conversing
+from tests.clients.openai.test_conversations import LAST, LONG, conversing
 from tests.clients.openai.test_node import project  # noqa: F401 - a fixture
 from tests.clients.openai_realtime import RATE, loud, quiet
 from tests.page.visitor import BROWSERS, PATIENCE_MS, find_browser
@@ -25,7 +25,7 @@ async def test_agents_sdk_talks_by_webrtc(project: Path, tmp_path: Path) -> None
     path = find_browser()
     if path is None:
         pytest.skip(f"no browser here: none of {', '.join(BROWSERS)} is installed")
-    turn = np.concatenate([quiet(0.3), loud(0.4, level=0.9), quiet(1.5)])
+    turn = np.concatenate([quiet(0.3), loud(0.4, level=0.9), quiet(2.5)])
     (tmp_path / "turn.wav").write_bytes(wav(turn, RATE))
     arguments = [
         "--use-fake-device-for-media-stream",
@@ -56,4 +56,8 @@ async def test_agents_sdk_talks_by_webrtc(project: Path, tmp_path: Path) -> None
     assert talk["errors"] == [] and {"tool_end", "conversation.item.truncated"} <= {*talk["seen"]}
     assert talk["callId"].startswith("rtc_")
     assert talk["heard"] > 0.1 and talk["sameAnswer"] and talk["silentMs"] is not None
-    check(endpoint)
+    asked = [body["messages"] for body in endpoint.requests]
+    assert "sunny in Oslo" in str(next(each for each in asked if each[-1]["role"] == "tool")[-1])
+    heard = next(message for message in asked[-1] if message["role"] == "assistant" and message["content"])
+    assert LONG.startswith(heard["content"]) and heard["content"] != LONG
+    assert LAST in str(talk["history"][-1])

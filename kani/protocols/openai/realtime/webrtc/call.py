@@ -52,7 +52,7 @@ FLUSH_S = 1.0
 """Time for what was sent before the end."""
 
 SILENT_S = 1.0
-"""Time without a packet after which the caller is taken to be silent, as one that is muted sends none: a turn has
+"""Time without a packet after which the caller is taken to be silent: muted ones may send none, and a turn has
 to end."""
 
 JITTER_PACKETS = 16
