@@ -49,6 +49,10 @@ class Microphone(MediaStreamTrack):
     def say(self, *pieces: Samples) -> None:
         self._waiting = np.concatenate([self._waiting, *pieces])
 
+    @property
+    def is_silent(self) -> bool:
+        return self._pausing and not len(self._waiting)
+
     async def recv(self) -> Packet:
         self._begun = self._begun or time.perf_counter()
         await asyncio.sleep(self._begun + self._sent * FRAME_S - time.perf_counter())
@@ -149,3 +153,14 @@ async def calling(http_url: str, query: str = "", **headers: str) -> AsyncIterat
         yield caller
     finally:
         await caller.close()
+
+
+async def all_free(http_url: str) -> None:
+    """Return once the server has no session, no recognition and no connection."""
+    names = ("kani_sessions{", "kani_recognition_sessions", "kani_connections ")
+    async with asyncio.timeout(WITHIN_S), httpx.AsyncClient() as http:
+        while True:
+            lines = (await http.get(f"{http_url}/metrics")).text.splitlines()
+            if not sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(names)):
+                return
+            await asyncio.sleep(0.02)

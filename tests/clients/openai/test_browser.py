@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import aiortc  # noqa: F401 - the server's
 import httpx
 import numpy as np
 import pytest
@@ -12,8 +13,6 @@ from tests.clients.openai.test_conversations import LAST, LONG, conversing
 from tests.clients.openai.test_node import project  # noqa: F401 - a fixture
 from tests.clients.openai_realtime import RATE, loud, quiet
 from tests.page.visitor import BROWSERS, PATIENCE_MS, find_browser
-
-pytest.importorskip("aiortc", reason="aiortc is not installed: pip install -r requirements-dev-all.txt")
 
 BUNDLE = "node_modules/@openai/agents-realtime/dist/bundle"
 SCRIPT = (Path(__file__).parent / "browser.js").read_text()

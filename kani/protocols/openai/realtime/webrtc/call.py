@@ -52,8 +52,8 @@ FLUSH_S = 1.0
 """Time for what was sent before the end."""
 
 SILENT_S = 1.0
-"""Time without a packet after which the caller is taken to be silent: muted ones may send none, and a turn has
-to end."""
+"""Time without a packet after which the caller is taken to be silent: muted ones may send none, and a turn
+has to end."""
 
 JITTER_PACKETS = 16
 
