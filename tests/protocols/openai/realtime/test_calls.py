@@ -191,11 +191,7 @@ async def test_written_answers_and_formats_of_the_websocket_are_taken(call: Call
 
 async def test_event_beyond_the_data_channel_is_an_error(call: CallTo) -> None:
     caller, _, _ = await call(say("vale."))
-    for _ in range(2):
-        text = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "a" * 40_000}]}
-        await caller.send("conversation.item.create", item=text)
-    many = [{"type": "function", "name": f"f{n}", "description": "d" * 900} for n in range(60)]
-    await caller.send("session.update", session={"type": "realtime", "tools": many})
-    await caller.send("session.update", session={"type": "realtime", "instructions": "i" * 20_000})
-    error = (await caller.until("error"))[-1]["error"]
-    assert error["code"] == "event_too_large"
+    many = [{"type": "function", "name": f"f{n}", "description": "d" * 1800} for n in range(100)]
+    await caller.configure("realtime", tools=many)
+    await caller.send("session.update", session={"type": "realtime", "instructions": "i" * 100_000})
+    assert (await caller.until("error"))[-1]["error"]["code"] == "event_too_large"

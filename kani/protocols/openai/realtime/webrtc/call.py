@@ -102,14 +102,16 @@ class Call:
         peer.on("connectionstatechange", self._on_state)
         lines = (line for line in offer.splitlines() if not line.startswith(("a=candidate", "a=end-of-cand")))
         try:
-            media = SessionDescription.parse(offer).media
+            description = SessionDescription.parse(offer)
+            media = description.media
             if sorted(each.kind for each in media) != ["application", "audio"]:
                 raise ValueError("there must be one audio track, one data channel, and nothing else")
+            bundles = [{*group.items} for group in description.group if group.semantic == "BUNDLE"]
+            if len(mids := {each.rtp.muxId for each in media}) < 2 or bundles != [mids]:
+                raise ValueError("audio and data channel must be in one BUNDLE")
             if not all(each.dtls is not None and each.dtls.fingerprints for each in media):
                 raise ValueError("a DTLS fingerprint, or its setup, is missing")
             await peer.setRemoteDescription(RTCSessionDescription("\r\n".join(lines) + "\r\n", "offer"))
-            if peer.sctp is None or sender.transport is not peer.sctp.transport:
-                raise ValueError("audio and data channel must be in one BUNDLE")
             ice: Any = sender.transport.transport.iceGatherer._connection
             gather = ice.get_component_candidates
             ice.get_component_candidates = lambda component, addresses: gather(component, [host])
@@ -176,6 +178,7 @@ class Call:
         self._speaker.stop()
         await self._peer.close()
         if self._listening is not None:
+            self._listening.cancel()
             await asyncio.wait([self._listening])
 
     def end(self) -> None:
