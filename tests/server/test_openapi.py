@@ -42,6 +42,8 @@ EXPECTED = {
     **dict.fromkeys(("GET /api/tts_streaming", "GET /api/tts-streaming", "GET /api/asr-streaming"), 400),
     **{f"{method} /v1/audio/voice_consents/{{consent}}": 404 for method in ("GET", "POST", "DELETE")},
     "POST /v1/books": 400,  # the bytes of a recording
+    "POST /v1/realtime/calls": 413,  # the same
+    "POST /v1/realtime/calls/{call_id}/hangup": 404,
     "GET /v1/voices/{voice_id}/samples/{sample_id}/audio": 404,
     "DELETE /v1/voices/{voice_id}/samples/{sample_id}": 404,
     "GET /api/voices/{voice_id}/audio": 404,

@@ -73,6 +73,15 @@ async def test_offer_without_what_a_call_needs(ready: InProcessServer, offer: st
     await all_free(ready.http_url)
 
 
+async def test_data_channel_may_come_before_the_audio(offer: str) -> None:
+    audio, channel = offer.index("m=audio"), offer.index("m=application")
+    call = Call(SessionConfig())
+    swapped = (offer[:audio] + offer[channel:] + offer[audio:channel]).replace("BUNDLE 0 1", "BUNDLE 1 0")
+    answer = await call.answer(swapped, HOST)
+    assert {line.split()[4] for line in answer.splitlines() if line.startswith("a=candidate")} == {HOST}
+    await call.close()
+
+
 async def test_bodies_that_are_no_offer(ready: InProcessServer, offer: str) -> None:
     for sent in ("", "nonsense", "v=0", "\0", "m=audio\r\n"):
         refused = await post_offer(ready.http_url, sent)
@@ -230,7 +239,7 @@ async def test_without_the_package_the_error_names_it(
     monkeypatch.setitem(sys.modules, "aiortc", None)
     refused = await post_offer(ready.http_url, offer)
     error = refused.json()["error"]
-    assert (refused.status_code, error["code"]) == (501, "webrtc_not_installed")
+    assert (refused.status_code, error["code"]) == (503, "webrtc_not_installed")
     assert "aiortc" in error["message"] and "requirements-webrtc.txt" in error["message"]
     assert refused.headers["x-should-retry"] == "false"
 

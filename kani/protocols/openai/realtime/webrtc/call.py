@@ -1,7 +1,6 @@
 """A WebRTC call as the WebSocket of its session: text on the data channel, binary messages from the track.
 
-No address of the caller's is asked or resolved: it finds this side, at the one address that its offer came
-to.
+No address in an offer is asked or resolved: the caller finds this side, at the one address that it called.
 """
 
 from __future__ import annotations
@@ -14,13 +13,12 @@ from typing import Any
 import numpy as np
 from aiortc import (
     MediaStreamTrack,
-    RTCBundlePolicy,
     RTCConfiguration,
     RTCDataChannel,
     RTCPeerConnection,
-    RTCRtpSender,
     RTCSessionDescription,
 )
+from aiortc.codecs import get_capabilities
 from aiortc.exceptions import InternalError, InvalidAccessError, InvalidStateError, OperationError
 from aiortc.jitterbuffer import JitterBuffer
 from aiortc.mediastreams import MediaStreamError
@@ -73,11 +71,8 @@ class Call:
         """config: of the session, to begin with."""
         self._config = config
         self._speaker = Speaker()
-        self._peer = RTCPeerConnection(
-            RTCConfiguration(
-                iceServers=[], bundlePolicy=RTCBundlePolicy.BALANCED
-            )  # None: Google's STUN server
-        )
+        # By default it would ask a STUN server of Google's.
+        self._peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
         self._channel: RTCDataChannel | None = None
         self._inbox: asyncio.Queue[Message] = asyncio.Queue()
         self._inbox.put_nowait({"type": "websocket.connect"})
@@ -93,14 +88,15 @@ class Call:
         peer = self._peer
         sender = peer.addTrack(self._speaker)
         (transceiver,) = peer.getTransceivers()
-        codecs = RTCRtpSender.getCapabilities("audio").codecs
+        codecs = get_capabilities("audio").codecs
         transceiver.setCodecPreferences([codec for codec in codecs if codec.mimeType == "audio/opus"])
         # It would hold back four packets: 80 ms of each turn.
         transceiver.receiver._RTCRtpReceiver__jitter_buffer = JitterBuffer(JITTER_PACKETS)
         peer.on("track", self._on_track)
         peer.on("datachannel", self._on_channel)
         peer.on("connectionstatechange", self._on_state)
-        lines = (line for line in offer.splitlines() if not line.startswith(("a=candidate", "a=end-of-cand")))
+        left_out = ("a=candidate", "a=end-of-candidates")
+        offer = "".join(f"{line}\r\n" for line in offer.splitlines() if not line.startswith(left_out))
         try:
             description = SessionDescription.parse(offer)
             media = description.media
@@ -111,7 +107,7 @@ class Call:
                 raise ValueError("audio and data channel must be in one BUNDLE")
             if not all(each.dtls is not None and each.dtls.fingerprints for each in media):
                 raise ValueError("a DTLS fingerprint, or its setup, is missing")
-            await peer.setRemoteDescription(RTCSessionDescription("\r\n".join(lines) + "\r\n", "offer"))
+            await peer.setRemoteDescription(RTCSessionDescription(offer, "offer"))
             ice: Any = sender.transport.transport.iceGatherer._connection
             gather = ice.get_component_candidates
             ice.get_component_candidates = lambda component, addresses: gather(component, [host])
@@ -123,7 +119,7 @@ class Call:
 
     async def serve(self, websocket: WebSocket, service: SpeechService, limits: ConnectionLimits) -> None:
         """Serve the session; websocket: this call, accepted."""
-        await CallConnection(websocket, service, self._config, limits, self._speaker).run()
+        await CallConnection(self._speaker, websocket, service, self._config, limits).run()
 
     async def receive(self) -> Message:
         """Return the next ASGI message."""

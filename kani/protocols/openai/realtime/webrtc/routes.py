@@ -48,8 +48,8 @@ def call_routes(
     calls: dict[str, tuple[Call, asyncio.Task[None]]] = {}
 
     async def create(request: Request) -> Response:
-        make_call = await asyncio.to_thread(_load)
         offer, session = await _read_body(request)
+        make_call = await asyncio.to_thread(_load)
         try:
             config = first_config(request)
             config = updated_config(config, parse_object(session), languages()) if session.strip() else config
@@ -103,7 +103,7 @@ def _load() -> Callable[[SessionConfig], Call]:
     except ModuleNotFoundError as error:
         install = install_command("webrtc", "deploy/requirements-webrtc.txt")
         reason = f"Realtime by WebRTC needs the package {error.name}, which is not installed here: {install}"
-        raise ApiError(501, reason, code="webrtc_not_installed", retry=False) from error
+        raise ApiError(503, reason, code="webrtc_not_installed", retry=False) from error
     return Call
 
 

@@ -2,49 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from functools import partial
 from typing import Any
 
 import numpy as np
 from starlette.types import Message as Received
-from starlette.websockets import WebSocket
 from typing_extensions import override
 
 from kani.core.audio.resampling import LowDelayResampler
 from kani.core.conversation.answer import Ending
+from kani.core.conversation.early import Start
 from kani.core.conversation.items import Part
-from kani.core.service import SpeechService
 from kani.core.types import Samples
 from kani.protocols.openai.realtime.answers.output import ResponseOutput
 from kani.protocols.openai.realtime.client_events import ClientEvent, EventError
-from kani.protocols.openai.realtime.connection import ConnectionLimits, RealtimeConnection
-from kani.protocols.openai.realtime.conversation import Conversation
+from kani.protocols.openai.realtime.connection import RealtimeConnection
 from kani.protocols.openai.realtime.input_events import InputEvents, VoiceState
-from kani.protocols.openai.realtime.server_events import EventSender
-from kani.protocols.openai.realtime.session_config import SessionConfig
 from kani.protocols.openai.realtime.webrtc.speaker import RATE, RTP_RATE, Speaker, Utterance
 
 
 class CallConnection(RealtimeConnection):
     """A session whose binary messages are the caller's audio: 16-bit samples at ``RTP_RATE`` hertz."""
 
-    def __init__(
-        self,
-        websocket: WebSocket,
-        service: SpeechService,
-        config: SessionConfig,
-        limits: ConnectionLimits,
-        speaker: Speaker,
-    ) -> None:
-        super().__init__(
-            *(websocket, service, config, limits),
-            beta=False,
-            make_events=partial(CallEvents, speaker=speaker),
-            make_output=partial(CallOutput, speaker=speaker, start=self._start),
-            silence=speaker.clear,
-        )
+    def __init__(self, speaker: Speaker, *given: Any) -> None:
+        """given: as for any connection; speaker: plays the answers."""
+        make_output = partial(CallOutput, speaker, self._start)
+        make_events = partial(CallEvents, speaker)
+        dialect: dict[str, Any] = {
+            "make_events": make_events,
+            "make_output": make_output,
+            "silence": speaker.clear,
+        }
+        super().__init__(*given, beta=False, **dialect)
         self._speaker = speaker
         self._hears_at = 0  # hertz
         self._refusal = ""
@@ -89,8 +79,8 @@ class CallConnection(RealtimeConnection):
 class CallEvents(InputEvents):
     """Events of the input; the answer rests while a voice over it is judged."""
 
-    def __init__(self, sender: EventSender, conversation: Conversation, speaker: Speaker) -> None:
-        super().__init__(sender, conversation)
+    def __init__(self, speaker: Speaker, *given: Any) -> None:
+        super().__init__(*given)
         self._speaker = speaker
 
     @override
@@ -102,20 +92,11 @@ class CallEvents(InputEvents):
 class CallOutput(ResponseOutput):
     """The events of one response, and its audio on the track."""
 
-    def __init__(
-        self,
-        sender: EventSender,
-        conversation: Conversation,
-        config: SessionConfig,
-        *given: Any,
-        speaker: Speaker,
-        start: Callable[[Coroutine[Any, Any, None]], None],
-        **named: Any,
-    ) -> None:
+    def __init__(self, speaker: Speaker, start: Start, *given: Any, **named: Any) -> None:
         """start: runs a coroutine as a task of the connection."""
-        super().__init__(sender, conversation, config, *given, **named)
+        super().__init__(*given, **named)
         self._speaker, self._start_task = speaker, start
-        self._resampler = LowDelayResampler(config.output_format.sample_rate, RATE)
+        self._resampler = LowDelayResampler(self._config.output_format.sample_rate, RATE)
         self._utterance = Utterance(self._drained, self._cleared)
         self._audible = False
 

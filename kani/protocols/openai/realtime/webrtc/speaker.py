@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 from aiortc import MediaStreamTrack
@@ -100,7 +101,7 @@ class Speaker(MediaStreamTrack):  # type: ignore[misc, unused-ignore]
         for utterance in cleared:
             utterance.cleared()
 
-    async def recv(self) -> Packet:
+    async def recv(self) -> Packet[Any]:
         """Return the next packet when it is due."""
         now = time.monotonic()
         self._due = self._due + FRAME_S if now - self._due < LATE_S else now
