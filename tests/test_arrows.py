@@ -21,13 +21,13 @@ LINES = {
     "kani/core": 14_760,
     "kani/engines": 29_900,
     "kani/library": 1_130,
-    "kani/protocols": 23_030,
+    "kani/protocols": 23_036,
     "kani/ray": 790,
     "kani/runtime": 3_800,
     "kani/server": 4_761,
     "kani/text": 15_060,
-    "tests": 80_720,
-    "benchmarks": 9_010,
+    "tests": 80_749,
+    "benchmarks": 9_009,
     "tools": 4_030,
 }
 """Most lines of Python in each room. Who takes lines away lowers it; it is raised only in a commit that says

@@ -179,9 +179,11 @@ class Call:
 
     def end(self) -> None:
         """Have the session end."""
-        self._ended = True
+        self._decide(503)
         self._flows.set()
-        self._inbox.put_nowait(_GONE)
+        if not self._ended:
+            self._ended = True
+            self._inbox.put_nowait(_GONE)
 
     def _on_state(self) -> None:
         if self._peer.connectionState in ("failed", "closed"):
@@ -222,7 +224,7 @@ class Call:
         self._waiting += _size(message)
         if self._waiting > MAX_WAITING:
             self.end()
-        else:
+        if not self._ended:
             self._inbox.put_nowait(message)
 
 

@@ -29,12 +29,8 @@ class CallConnection(RealtimeConnection):
         """given: as for any connection; speaker: plays the answers."""
         make_output = partial(CallOutput, speaker, self._start)
         make_events = partial(CallEvents, speaker)
-        dialect: dict[str, Any] = {
-            "make_events": make_events,
-            "make_output": make_output,
-            "silence": speaker.clear,
-        }
-        super().__init__(*given, beta=False, **dialect)
+        parts: dict[str, Any] = {"make_events": make_events, "make_output": make_output}
+        super().__init__(*given, beta=False, silence=speaker.clear, **parts)
         self._speaker = speaker
         self._hears_at = 0  # hertz
         self._refusal = ""
@@ -108,11 +104,12 @@ class CallOutput(ResponseOutput):
 
     @override
     async def _give_out(self, samples: Samples) -> None:
-        self._check()
         if not self._audible:
             self._audible = True
             await self._sender.send("output_audio_buffer.started", response_id=self.id)
-        await self._speaker.put(self._utterance, self._resampler.feed(samples))
+        await self._speaker.wait_for_room()
+        self._check()
+        self._speaker.put(self._utterance, self._resampler.feed(samples))
 
     @override
     async def end(self, ending: Ending) -> None:

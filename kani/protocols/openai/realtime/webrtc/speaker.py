@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from aiortc import MediaStreamTrack
+from aiortc.mediastreams import MediaStreamError
 from av import AudioFrame, Packet
 from av.audio.codeccontext import AudioCodecContext
 from typing_extensions import override
@@ -71,6 +72,7 @@ class Speaker(MediaStreamTrack):  # type: ignore[misc, unused-ignore]
         self.resting = False
         self._queue: deque[tuple[Utterance, Samples | None]] = deque()  # None ends an utterance
         self._queued = 0  # samples
+        self._begun: dict[Utterance, None] = {}  # those that are not drained or cleared
         self._room = asyncio.Event()
         self._due = -np.inf
         self._sent = 0  # frames
@@ -80,21 +82,25 @@ class Speaker(MediaStreamTrack):  # type: ignore[misc, unused-ignore]
         self._encoder.sample_rate, self._encoder.layout, self._encoder.format = RATE, "mono", "flt"
         self._encoder.bit_rate, self._encoder.options = BIT_RATE, {"application": "voip"}
 
-    async def put(self, utterance: Utterance, samples: Samples) -> None:
-        """Queue samples at ``RATE``; waits while ``MAX_AHEAD_S`` are queued."""
+    async def wait_for_room(self) -> None:
+        """Wait while ``MAX_AHEAD_S`` are queued."""
         while self._queued > MAX_AHEAD_S * RATE:
             self._room.clear()
             await self._room.wait()
+
+    def put(self, utterance: Utterance, samples: Samples) -> None:
+        """Queue samples at ``RATE``."""
         self._queue.append((utterance, samples))
         self._queued += len(samples)
+        self._begun[utterance] = None
 
     def finish(self, utterance: Utterance) -> None:
         """Have ``drained`` called once what was put is played."""
         self._queue.append((utterance, None))
 
     def clear(self) -> None:
-        """Play nothing of what is queued."""
-        cleared = dict.fromkeys(utterance for utterance, _ in self._queue)
+        """End all utterances, also one whose next samples are still being made."""
+        cleared, self._begun = self._begun, {}
         self._queue.clear()
         self._queued = 0
         self._room.set()
@@ -102,10 +108,12 @@ class Speaker(MediaStreamTrack):  # type: ignore[misc, unused-ignore]
             utterance.cleared()
 
     async def recv(self) -> Packet[Any]:
-        """Return the next packet when it is due."""
+        """Return the next packet when it is due. Raises MediaStreamError once the track has ended."""
         now = time.monotonic()
         self._due = self._due + FRAME_S if now - self._due < LATE_S else now
         await asyncio.sleep(self._due - now)
+        if self.readyState != "live":
+            raise MediaStreamError
         frame = AudioFrame.from_ndarray(self._next()[None], "flt", "mono")
         frame.sample_rate = RATE
         (packet,) = self._encoder.encode(frame)
@@ -120,6 +128,7 @@ class Speaker(MediaStreamTrack):  # type: ignore[misc, unused-ignore]
         while self._queue and filled < FRAME and not self.resting:
             utterance, samples = self._queue.popleft()
             if samples is None:
+                self._begun.pop(utterance, None)
                 utterance.drained()
                 continue
             piece, rest = samples[: FRAME - filled], samples[FRAME - filled :]
