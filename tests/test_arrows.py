@@ -21,13 +21,13 @@ LINES = {
     "kani/core": 14_670,
     "kani/engines": 29_600,
     "kani/library": 1_130,
-    "kani/protocols": 22_490,
+    "kani/protocols": 23_180,
     "kani/ray": 790,
     "kani/runtime": 3_830,
-    "kani/server": 4_750,
+    "kani/server": 4_760,
     "kani/text": 15_790,
-    "tests": 80_550,
-    "benchmarks": 8_870,
+    "tests": 81_270,
+    "benchmarks": 9_010,
     "tools": 4_030,
 }
 """Most lines of Python in each room. Who takes lines away lowers it; it is raised only in a commit that says
@@ -101,6 +101,7 @@ ALLOWED = {
         *("kani.protocols", "kani.core", "kani.text"),
         *("kani.runtime.bounded_http", "kani.engines.plugin_settings"),
     },
+    "kani/protocols/openai/realtime/webrtc": {"kani.protocols", "kani.core", "kani.runtime.extras"},
     "kani/protocols/books_api": {
         *("kani.protocols", "kani.core", "kani.books", "kani.text.languages"),
         *("kani.runtime.child_process", "kani.engines.plugin_settings"),

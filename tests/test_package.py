@@ -36,6 +36,7 @@ LOCKS = {
     "deploy/requirements-traces.txt": ["traces"],
     "deploy/requirements-ray.txt": ["ray"],
     "deploy/requirements-mcp.txt": ["mcp"],
+    "deploy/requirements-webrtc.txt": ["webrtc"],
 }
 """The extras with packages in a file; the first has those of every installation, too."""
 

@@ -35,6 +35,7 @@ INTERNAL_ERROR, TRY_AGAIN_LATER = 1011, 1013
 CLONING_HEADERS = ("x-cloning", "x-similarity", "x-cloning-note")
 SOUND_HEADERS = ("x-sample-rate", "x-channels", "x-bit-depth")
 EXPOSED_HEADERS = (
+    "location",  # of a call by WebRTC: OpenAI's SDK takes its id from there
     "x-request-id",
     "request-id",
     "character-cost",

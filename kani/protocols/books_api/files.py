@@ -37,7 +37,7 @@ async def take_place(places: asyncio.Semaphore, wait_s: float, stack: AsyncExitS
 
 
 async def read(request: Request, stack: AsyncExitStack) -> tuple[Path, Path]:
-    """Return the paths of a request's file and of its chapters, which ``stack`` deletes. Raises RequestError."""
+    """Return the paths of a request's file and its chapters, which ``stack`` deletes. Raises RequestError."""
     name = file_name(request.query_params.get("name", ""))
     try:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="kani-book-")))

@@ -7,6 +7,7 @@ from kani.core.request import RANGES, Range
 from kani.protocols.openai.lists import SPEECH_MODELS
 from kani.protocols.openai.realtime.client_secrets import DEFAULT_LIFE_S, MAX_LIFE_S, MIN_LIFE_S
 from kani.protocols.openai.realtime.unmute.lists import calls as unmute_calls
+from kani.protocols.openai.realtime.webrtc.routes import PATH as CALLS_PATH
 from kani.protocols.openai.settings import OpenAISettings
 from kani.protocols.openai.speech import audio_file
 from kani.protocols.openai.speech.body import STREAM_FORMATS, VOLUME
@@ -381,7 +382,26 @@ def _realtime() -> tuple[Call, ...]:
     )
     secret = {"value": text("The key."), "expires_at": whole("Seconds since 1970.")}
     errors = (400, 413, 429)
+    offer = text("An SDP offer of one audio track and a data channel; or a form with it in sdp, and session.")
     return (
+        Call(
+            method="POST",
+            path=CALLS_PATH,
+            summary="Open a Realtime session by WebRTC",
+            body=Body(offer, "v=0", "application/sdp"),
+            answers={
+                201: Answer("The SDP answer.", {"application/sdp": text()}, {"location": "Path of the call."})
+            },
+            errors=errors,
+        ),
+        Call(
+            method="POST",
+            path=f"{CALLS_PATH}/{{call_id}}/hangup",
+            summary="End a call",
+            parameters=(path_parameter("call_id", "The last part of the call's location.", "rtc_1"),),
+            answers={200: Answer("It has ended.")},
+            errors=(404,),
+        ),
         Call(
             method="POST",
             path="/v1/realtime/client_secrets",

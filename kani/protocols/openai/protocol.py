@@ -34,7 +34,7 @@ _NOT_SERVED = {
     "/v1/models/": "models are not fetched or removed by calls: any name may be given in the others",
     "/v1/files": "this server keeps no files of OpenAI's API",
     "/v1/batches": "this server has no batches",
-    "/v1/realtime/calls": "Realtime is served by WebSocket, on /v1/realtime, not by WebRTC or SIP",
+    "/v1/realtime/calls": "calls come by WebRTC, not by SIP",
     "/dev/": "of Kokoro-FastAPI's own calls this server has /dev/captioned_speech, dialogue and ssml",
 }
 """Reasons by prefixes of paths that a client of OpenAI's API may call, and this server does not have."""
@@ -57,7 +57,7 @@ def protocol(settings: OpenAISettings) -> Protocol:
         paths={**list_paths(), HEALTH_PATH: PathClass.PUBLIC},
         refusals=dict.fromkeys((*PREFIXES, *_NOT_SERVED), _refusal_body),
         max_message={realtime.PATH: realtime.MAX_MESSAGE_BYTES},
-        temporary_keys={realtime.PATH: keys.is_valid},
+        temporary_keys=dict.fromkeys((realtime.PATH, realtime.CALLS_PATH), keys.is_valid),
         max_body={**longest_bodies(), audio_file.PATH: audio_file.MAX_BYTES},
         calls=lambda: call_group(settings),
     )

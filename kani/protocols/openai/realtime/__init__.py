@@ -1,4 +1,4 @@
-"""OpenAI's audio API, the Realtime WebSocket: WS /v1/realtime.
+"""OpenAI's audio API, Realtime: WS /v1/realtime, and calls by WebRTC.
 
 ``connection`` serves one client: ``input_audio`` transcribes what it says, ``answers`` holds what a language
 model answers, or reads given text aloud; ``unmute`` is the dialect of Unmute's clients. ``client_events`` and
@@ -9,8 +9,10 @@ changes in both generations of the API; ``client_secrets`` issues ephemeral keys
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 
 from starlette.datastructures import Headers
+from starlette.requests import HTTPConnection
 from starlette.routing import BaseRoute, WebSocketRoute
 from starlette.types import Message
 from starlette.websockets import WebSocket
@@ -22,10 +24,12 @@ from kani.protocols.openai.realtime.session_config import SessionConfig, Session
 from kani.protocols.openai.realtime.unmute.connection import UnmuteConnection
 from kani.protocols.openai.realtime.unmute.handshake import PORT_SETTING, is_unmute, may_be_unmute
 from kani.protocols.openai.realtime.unmute.lists import list_routes
+from kani.protocols.openai.realtime.webrtc.routes import CALL, call_routes
+from kani.protocols.openai.realtime.webrtc.routes import PATH as CALLS_PATH
 from kani.protocols.openai.settings import OpenAISettings
 from kani.protocols.shared.protocol import Context, offered_keys
 
-__all__ = ["MAX_MESSAGE_BYTES", "PATH", "EphemeralKeys", "realtime_routes"]
+__all__ = ["CALLS_PATH", "MAX_MESSAGE_BYTES", "PATH", "EphemeralKeys", "realtime_routes"]
 
 PATH = "/v1/realtime"
 SESSION_S = 3600.0
@@ -56,13 +60,23 @@ def realtime_routes(context: Context, settings: OpenAISettings, keys: EphemeralK
                 config = initial_config("realtime", None, instructions)
                 await UnmuteConnection(websocket, service, config, limits).run(first)
                 return
+        if (call := websocket.scope.get("extensions", {}).get(CALL)) is not None:
+            await call.serve(websocket, service, limits)
+            return
         beta = BETA_SUBPROTOCOL in offered or _has_beta_header(websocket.headers)
-        config = _config(websocket, keys, instructions)
+        config = first_config(websocket)
         await RealtimeConnection(websocket, service, config, limits, beta=beta).run(first)
+
+    def languages() -> Collection[str]:
+        return service.recognizer.info.languages if service.recognizer is not None else frozenset()
+
+    def first_config(connection: HTTPConnection) -> SessionConfig:
+        return _config(connection, keys, instructions)
 
     return [
         WebSocketRoute(PATH, serve),
-        *secret_routes(service, keys, SESSION_S, instructions),
+        *call_routes(PATH, first_config, languages),
+        *secret_routes(languages, keys, SESSION_S, instructions),
         *list_routes(service, unmute_port),
     ]
 
@@ -80,11 +94,11 @@ def _has_beta_header(headers: Headers) -> bool:
     return any("realtime=v1" in value for value in headers.getlist("openai-beta"))
 
 
-def _config(websocket: WebSocket, keys: EphemeralKeys, instructions: str | None) -> SessionConfig:
+def _config(connection: HTTPConnection, keys: EphemeralKeys, instructions: str | None) -> SessionConfig:
     """Return the configuration to begin with: that of an ephemeral key, or by the address."""
-    for key in offered_keys(websocket.headers, websocket.scope["query_string"]):
+    for key in offered_keys(connection.headers, connection.scope["query_string"]):
         if (config := keys.find(key)) is not None:
             return config
-    query = websocket.query_params
+    query = connection.query_params
     kind: SessionKind = "transcription" if query.get("intent") == "transcription" else "realtime"
     return initial_config(kind, query.get("model", "")[:200] or None, instructions)

@@ -16,7 +16,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from kani.core.service import SpeechService
 from kani.protocols.openai.errors import ApiError, endpoint, json_response
 from kani.protocols.openai.realtime.client_events import EventError, convert
 from kani.protocols.openai.realtime.server_events import new_id
@@ -104,22 +103,20 @@ class _SecretBody(Struct):
 
 
 def secret_routes(
-    service: SpeechService, keys: EphemeralKeys, session_s: float, instructions: str | None
+    languages: Callable[[], Collection[str]], keys: EphemeralKeys, session_s: float, instructions: str | None
 ) -> list[BaseRoute]:
     """Return the routes that make keys.
 
-    session_s: longest life of a session; instructions: as for ``initial_config``.
+    languages: primary subtags that can be recognised; session_s: longest life of a session; instructions: as
+    for ``initial_config``.
     """
-
-    def languages() -> Collection[str]:
-        return service.recognizer.info.languages if service.recognizer is not None else frozenset()
 
     async def create_secret(request: Request) -> Response:
         body = await _read_body(request)
         try:
             given = convert(body, _SecretBody, "body")
         except EventError as error:
-            raise _api_error(error) from error
+            raise as_api_error(error) from error
         session = given.session or {}
         config = _config(session, "session", languages(), instructions)
         issued = keys.issue(config, (given.expires_after or _ExpiresAfter()).seconds)
@@ -167,9 +164,10 @@ def _config(
         initial = initial_config(kind, model if isinstance(model, str) else None, instructions)
         return updated_config(initial, session, languages, root)
     except EventError as error:
-        raise _api_error(error) from error
+        raise as_api_error(error) from error
 
 
-def _api_error(error: EventError) -> ApiError:
+def as_api_error(error: EventError) -> ApiError:
+    """Return the answer to a call whose session object has an error."""
     param = error.param.removeprefix("body.") if error.param else None
     return ApiError(400, str(error).removeprefix("body."), param, error.code)

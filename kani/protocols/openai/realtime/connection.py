@@ -9,7 +9,7 @@ import asyncio
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
 
@@ -65,8 +65,9 @@ class Connection(ABC):
         make_sender: Callable[[Callable[[str], Awaitable[None]]], EventSender],
         make_events: Callable[[EventSender, Conversation], InputEvents] = InputEvents,
         make_output: MakeOutput = ResponseOutput,
+        silence: Callable[[], None] = lambda: None,
     ) -> None:
-        """make_sender, make_events, make_output: of the dialect's server events."""
+        """make_sender, make_events, make_output: of the dialect's events; silence: of ``Responses``."""
         self._websocket = websocket
         self._service = service
         self._config = config
@@ -76,7 +77,7 @@ class Connection(ABC):
         client = client_address(websocket)
         languages = accept_languages(websocket.headers)
         self._responses = Responses(
-            service, self._sender, self._conversation, client, languages, self._start, make_output
+            service, self._sender, self._conversation, client, languages, self._start, make_output, silence
         )
         self._turns = TurnAnswers(
             self._responses, self._conversation, self._sender, lambda: self._config, self._start
@@ -141,7 +142,7 @@ class Connection(ABC):
             if received["type"] == "websocket.disconnect":
                 return
             try:
-                await self._handle_message(received.get("text"))
+                await self._handle_message(received)
             except InputFailed:
                 await close(self._websocket, TRY_LATER, "speech cannot be recognised now")
                 return
@@ -153,10 +154,10 @@ class Connection(ABC):
         await self._sender.error(EventError(f"the session has ended: {reason}", "session_expired"))
         await close(self._websocket, NORMAL, reason)
 
-    async def _handle_message(self, text: str | None) -> None:
+    async def _handle_message(self, received: Received) -> None:
         event = None
         try:
-            if text is None:
+            if (text := received.get("text")) is None:
                 raise EventError("events are text messages, not binary ones", "invalid_json")
             event = await parse_event(text)
             await self._handle(event)
@@ -190,8 +191,10 @@ class RealtimeConnection(Connection):
         limits: ConnectionLimits,
         *,
         beta: bool,
+        **transport: Any,
     ) -> None:
-        super().__init__(websocket, service, config, limits, partial(EventSender, beta=beta))
+        """transport: what another transport replaces, see ``Connection``."""
+        super().__init__(websocket, service, config, limits, partial(EventSender, beta=beta), **transport)
         self._id = new_id("sess")
         self._expires_at = int(time.time() + limits.session_s)
 
@@ -280,11 +283,7 @@ class RealtimeConnection(Connection):
         if end_ms > length_ms:
             reason = f"audio_end_ms: the item has {length_ms:.0f} ms of audio so far"
             raise EventError(reason, "invalid_value", "audio_end_ms")
-        if item.spoken is not None:
-            item.spoken.heard_s = end_ms / 1000
-            if item.parts:
-                heard = replace(item.parts[0], text=item.spoken.heard)
-                self._conversation.set_parts(item, (heard,))
+        self._conversation.truncate(item, end_ms / 1000)
         await self._sender.send(
             "conversation.item.truncated", item_id=item_id, content_index=0, audio_end_ms=end_ms
         )

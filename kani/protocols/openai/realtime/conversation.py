@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
@@ -143,6 +144,13 @@ class Conversation(History):
         if (item := self.get(item_id)) is None:
             raise EventError(f"{param}: no item has the id {item_id!r}", "item_not_found", param)
         return item
+
+    def truncate(self, message: Message, heard_s: float) -> None:
+        """Keep of a spoken message what was heard in the first ``heard_s`` seconds of its audio."""
+        if message.spoken is not None:
+            message.spoken.heard_s = heard_s
+            if message.parts:
+                self.set_parts(message, (replace(message.parts[0], text=message.spoken.heard),))
 
     def delete(self, item_id: str) -> None:
         """Remove an item. Raises EventError."""

@@ -11,7 +11,7 @@ from kani.core.chat_model import ChatFailed, ChatUsage, ToolCall
 from kani.core.conversation.answer import Answer, Ending
 from kani.core.conversation.items import FunctionCall, Item, Message, Part
 from kani.core.errors import SpeechError
-from kani.core.types import SpeechChunk
+from kani.core.types import Samples, SpeechChunk
 from kani.protocols.openai.errors import api_error
 from kani.protocols.openai.realtime.client_events import EventError
 from kani.protocols.openai.realtime.conversation import Conversation, item_json
@@ -91,7 +91,11 @@ class ResponseOutput:
         if text:
             self._texts.append(text)
             await self._sender.send("response.output_audio_transcript.delta", **self._place, delta=text)
-        if data := self._encoder.feed(chunk.samples):
+        await self._give_out(chunk.samples)
+
+    async def _give_out(self, samples: Samples) -> None:
+        """Send further audio."""
+        if data := self._encoder.feed(samples):
             self._check()
             delta = base64.b64encode(data).decode()
             await self._sender.send("response.output_audio.delta", **self._place, delta=delta)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
@@ -88,12 +88,14 @@ class Responses:
         languages: tuple[str, ...],
         start: Start,
         make_output: MakeOutput = ResponseOutput,
+        silence: Callable[[], None] = lambda: None,
     ) -> None:
         """client: address that the rate limit counts for; languages: that the client prefers, BCP 47.
 
-        start: runs a coroutine as a task of the connection.
+        start: runs a coroutine as a task of the connection; silence: stops what is played on this side.
         """
         self._make_output = make_output
+        self._silence = silence
         self._service = service
         self._sender = sender
         self._conversation = conversation
@@ -178,6 +180,7 @@ class Responses:
             if response.output.in_conversation and answer.cancel_reason is None:
                 unheard = not answer.given_out
                 answer.cancel("turn_detected")
+        self._silence()
         return unheard
 
     def _mark_heard(self) -> None:

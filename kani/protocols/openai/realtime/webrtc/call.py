@@ -1,0 +1,232 @@
+"""A WebRTC call as the WebSocket of its session: text on the data channel, binary messages from the track.
+
+No address in an offer is asked or resolved: the caller finds this side, at the one address that it called.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+from aiortc import (
+    MediaStreamTrack,
+    RTCConfiguration,
+    RTCDataChannel,
+    RTCPeerConnection,
+    RTCSessionDescription,
+)
+from aiortc.codecs import get_capabilities
+from aiortc.exceptions import InternalError, InvalidAccessError, InvalidStateError, OperationError
+from aiortc.jitterbuffer import JitterBuffer
+from aiortc.mediastreams import MediaStreamError
+from aiortc.sdp import SessionDescription
+from starlette.types import Message
+from starlette.websockets import WebSocket
+
+from kani.core.audio.pcm import pcm16
+from kani.core.service import SpeechService
+from kani.protocols.openai.errors import ApiError
+from kani.protocols.openai.realtime.client_events import EventError
+from kani.protocols.openai.realtime.connection import ConnectionLimits
+from kani.protocols.openai.realtime.session_config import SessionConfig
+from kani.protocols.openai.realtime.webrtc.session import CallConnection
+from kani.protocols.openai.realtime.webrtc.speaker import RTP_RATE, Speaker
+from kani.protocols.shared.protocol import UNREAD_S
+
+CHANNEL = "oai-events"
+CONNECT_S = 30.0
+"""Longest time from the answer until the data channel is open."""
+
+MAX_WAITING = 4 * 2**20
+"""Bytes of events and audio that wait for the session; with more the call ends."""
+
+MAX_BUFFERED = 2**20
+"""Bytes of events that wait to be sent; then the session waits."""
+
+FLUSH_S = 1.0
+"""Time for what was sent before the end."""
+
+SILENT_S = 1.0
+"""Time without a packet after which the caller is taken to be silent: muted ones may send none, and a turn
+has to end."""
+
+JITTER_PACKETS = 16
+
+_REFUSED = (
+    *(ValueError, LookupError, TypeError, AttributeError, AssertionError, StopIteration),
+    *(InternalError, InvalidAccessError, InvalidStateError, OperationError),
+)
+"""What aiortc raises for an offer that it does not understand, or cannot serve."""
+
+_GONE: Message = {"type": "websocket.disconnect", "code": 1006}
+
+
+class Call:
+    """One call. ``receive`` and ``send`` are those of an ASGI WebSocket."""
+
+    def __init__(self, config: SessionConfig) -> None:
+        """config: of the session, to begin with."""
+        self._config = config
+        self._speaker = Speaker()
+        # By default it would ask a STUN server of Google's.
+        self._peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+        self._channel: RTCDataChannel | None = None
+        self._inbox: asyncio.Queue[Message] = asyncio.Queue()
+        self._inbox.put_nowait({"type": "websocket.connect"})
+        self._waiting = 0
+        self._flows = asyncio.Event()  # set while an event may be sent
+        self._ended = False
+        self._listening: asyncio.Task[None] | None = None
+        self.status: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        """101 once the session has accepted the call, else that of its refusal."""
+
+    async def answer(self, offer: str, host: str) -> str:
+        """Return the answer to an offer, with ``host`` as the address for its packets. Raises ApiError."""
+        peer = self._peer
+        sender = peer.addTrack(self._speaker)
+        (transceiver,) = peer.getTransceivers()
+        codecs = get_capabilities("audio").codecs
+        transceiver.setCodecPreferences([codec for codec in codecs if codec.mimeType == "audio/opus"])
+        # It would hold back four packets: 80 ms of each turn.
+        transceiver.receiver._RTCRtpReceiver__jitter_buffer = JitterBuffer(JITTER_PACKETS)
+        peer.on("track", self._on_track)
+        peer.on("datachannel", self._on_channel)
+        peer.on("connectionstatechange", self._on_state)
+        left_out = ("a=candidate", "a=end-of-candidates")
+        offer = "".join(f"{line}\r\n" for line in offer.splitlines() if not line.startswith(left_out))
+        try:
+            description = SessionDescription.parse(offer)
+            media = description.media
+            if sorted(each.kind for each in media) != ["application", "audio"]:
+                raise ValueError("there must be one audio track, one data channel, and nothing else")
+            bundles = [{*group.items} for group in description.group if group.semantic == "BUNDLE"]
+            if len(mids := {each.rtp.muxId for each in media}) < 2 or bundles != [mids]:
+                raise ValueError("audio and data channel must be in one BUNDLE")
+            if not all(each.dtls is not None and each.dtls.fingerprints for each in media):
+                raise ValueError("a DTLS fingerprint, or its setup, is missing")
+            await peer.setRemoteDescription(RTCSessionDescription(offer, "offer"))
+            ice: Any = sender.transport.transport.iceGatherer._connection
+            gather = ice.get_component_candidates
+            ice.get_component_candidates = lambda component, addresses: gather(component, [host])
+            await peer.setLocalDescription()
+        except _REFUSED as error:
+            reason = f"sdp: this is no offer that can be answered: {error}"
+            raise ApiError(400, reason, "sdp", "invalid_value") from error
+        return str(peer.localDescription.sdp)
+
+    async def serve(self, websocket: WebSocket, service: SpeechService, limits: ConnectionLimits) -> None:
+        """Serve the session; websocket: this call, accepted."""
+        await CallConnection(self._speaker, websocket, service, self._config, limits).run()
+
+    async def receive(self) -> Message:
+        """Return the next ASGI message."""
+        if self._ended:
+            return _GONE
+        message = await self._inbox.get()
+        self._waiting -= _size(message)
+        return message
+
+    async def send(self, message: Message) -> None:
+        """Take an ASGI message. Raises OSError once the peer has gone, or does not take its events."""
+        match message["type"]:
+            case "websocket.accept":
+                self._decide(101)
+            case "websocket.http.response.start":
+                self._decide(message["status"])
+            case "websocket.send":
+                await self._send_event(message["text"])
+            case "websocket.close":
+                self._decide(403)
+                await self.close()
+
+    def _decide(self, status: int) -> None:
+        if not self.status.done():
+            self.status.set_result(status)
+
+    async def _send_event(self, text: str) -> None:
+        async with asyncio.timeout(CONNECT_S if self._channel is None else UNREAD_S):
+            await self._flows.wait()
+        if self._ended or self._channel is None:
+            raise ConnectionError("the call has ended")
+        try:
+            self._channel.send(text)
+        except InvalidStateError as error:
+            raise ConnectionError("the call has ended") from error
+        except ValueError as error:
+            missing = EventError(f"an event is missing here: {error}", "event_too_large")
+            self._channel.send(json.dumps({"type": "error", "error": missing.as_json()}))
+        if self._channel.bufferedAmount > MAX_BUFFERED:
+            self._flows.clear()
+
+    async def close(self) -> None:
+        """End the call, and release all that it holds."""
+        channel = self._channel
+        if channel is not None and channel.bufferedAmount and not self._ended:
+            channel.bufferedAmountLowThreshold = 0
+            self._flows.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(FLUSH_S):
+                    await self._flows.wait()
+        self.end()
+        self._speaker.stop()
+        await self._peer.close()
+        if self._listening is not None:
+            self._listening.cancel()
+            await asyncio.wait([self._listening])
+
+    def end(self) -> None:
+        """Have the session end."""
+        self._decide(503)
+        self._flows.set()
+        if not self._ended:
+            self._ended = True
+            self._inbox.put_nowait(_GONE)
+
+    def _on_state(self) -> None:
+        if self._peer.connectionState in ("failed", "closed"):
+            self.end()
+
+    def _on_channel(self, channel: RTCDataChannel) -> None:
+        if channel.label != CHANNEL or self._channel is not None:
+            return
+        self._channel = channel
+        channel.bufferedAmountLowThreshold = MAX_BUFFERED
+        channel.on("bufferedamountlow", self._flows.set)
+        channel.on("close", self.end)
+        channel.on("message", self._on_message)
+        self._flows.set()
+
+    def _on_message(self, message: str | bytes) -> None:
+        # Binary messages are audio, which comes on the track.
+        text = message if isinstance(message, str) else ""
+        self._take({"type": "websocket.receive", "text": text})
+
+    def _on_track(self, track: MediaStreamTrack) -> None:
+        self._listening = asyncio.create_task(self._listen(track), name="call input")
+
+    async def _listen(self, track: MediaStreamTrack) -> None:
+        silence = pcm16(np.zeros(round(SILENT_S * RTP_RATE), np.float32))
+        with suppress(MediaStreamError):
+            while True:
+                try:
+                    async with asyncio.timeout(SILENT_S if self._channel is not None else None):
+                        frame = await track.recv()
+                except TimeoutError:
+                    self._take({"type": "websocket.receive", "bytes": silence})
+                    continue
+                channels = frame.to_ndarray().reshape(-1, len(frame.layout.channels))
+                self._take({"type": "websocket.receive", "bytes": channels[:, 0].tobytes()})
+
+    def _take(self, message: Message) -> None:
+        self._waiting += _size(message)
+        if self._waiting > MAX_WAITING:
+            self.end()
+        if not self._ended:
+            self._inbox.put_nowait(message)
+
+
+def _size(message: Message) -> int:
+    return len(message.get("text") or message.get("bytes") or b"")

@@ -1,0 +1,122 @@
+"""POST /v1/realtime/calls, which answers a WebRTC offer, and …/calls/{call_id}/hangup."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection
+from typing import TYPE_CHECKING
+
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from kani.protocols.openai.errors import ApiError, endpoint
+from kani.protocols.openai.realtime.client_events import EventError
+from kani.protocols.openai.realtime.client_secrets import as_api_error
+from kani.protocols.openai.realtime.server_events import new_id
+from kani.protocols.openai.realtime.session_config import SessionConfig
+from kani.protocols.openai.realtime.session_update import updated_config
+from kani.protocols.shared.json_input import parse_object
+from kani.runtime.extras import install_command
+
+if TYPE_CHECKING:
+    from kani.protocols.openai.realtime.webrtc.call import Call
+
+PATH = "/v1/realtime/calls"
+CALL = "kani.call"
+"""Entry of ``scope["extensions"]`` of a session's WebSocket that is a call."""
+
+MAX_CALLS = 64
+"""Calls at once: each has a socket, and a thread that decodes."""
+
+MAX_BYTES = 131_072
+"""Bytes of an offer, with the session object."""
+
+_PASSED_ON = ("asgi", "http_version", "headers", "query_string", "client", "server", "root_path")
+
+
+def call_routes(
+    websocket_path: str,
+    first_config: Callable[[HTTPConnection], SessionConfig],
+    languages: Callable[[], Collection[str]],
+) -> list[BaseRoute]:
+    """Return the routes of calls.
+
+    websocket_path: where a call's session is served; first_config: of the session that a request opens, by
+    its key or its query; languages: primary subtags that can be recognised.
+    """
+    calls: dict[str, tuple[Call, asyncio.Task[None]]] = {}
+
+    async def create(request: Request) -> Response:
+        offer, session = await _read_body(request)
+        make_call = await asyncio.to_thread(_load)
+        try:
+            config = first_config(request)
+            config = updated_config(config, parse_object(session), languages()) if session.strip() else config
+        except EventError as error:
+            raise as_api_error(error) from error
+        except ValueError as error:
+            raise ApiError(400, "session: is not a JSON object", "session", "invalid_json") from error
+        if len(calls) >= MAX_CALLS:
+            raise ApiError(429, f"too many calls at once (at most {MAX_CALLS})", code="server_busy")
+        call, call_id = make_call(config), new_id("rtc")
+        # Its session is a WebSocket of this server: counted, bounded and closed as any other.
+        scope = {name: request.scope[name] for name in _PASSED_ON if name in request.scope}
+        scope |= {"type": "websocket", "scheme": "ws", "path": websocket_path, "subprotocols": []}
+        scope["extensions"] = {CALL: call, "websocket.http.response": {}}
+
+        async def serve() -> None:
+            try:
+                await request.app(scope, call.receive, call.send)
+            finally:
+                await call.close()
+                del calls[call_id]
+
+        calls[call_id] = call, asyncio.create_task(serve(), name="call")
+        try:
+            if (status := await call.status) != 101:
+                raise ApiError(status, "no further session can be opened now")
+            answer = await call.answer(offer, request.scope["server"][0])
+        except BaseException:
+            call.end()
+            raise
+        return Response(answer, 201, {"location": f"{PATH}/{call_id}"}, "application/sdp")
+
+    async def hang_up(request: Request) -> Response:
+        if (found := calls.get(request.path_params["call_id"])) is None:
+            raise ApiError(404, "call_id: no call has this id", "call_id")
+        call, serving = found
+        call.end()
+        await asyncio.wait([serving])
+        return Response()
+
+    return [
+        Route(PATH, endpoint(create), methods=["POST"]),
+        Route(f"{PATH}/{{call_id}}/hangup", endpoint(hang_up), methods=["POST"]),
+    ]
+
+
+def _load() -> Callable[[SessionConfig], Call]:
+    """Import what makes a call. Raises ApiError where a package is missing."""
+    try:
+        from kani.protocols.openai.realtime.webrtc.call import Call
+    except ModuleNotFoundError as error:
+        install = install_command("webrtc", "deploy/requirements-webrtc.txt")
+        reason = f"Realtime by WebRTC needs the package {error.name}, which is not installed here: {install}"
+        raise ApiError(503, reason, code="webrtc_not_installed", retry=False) from error
+    return Call
+
+
+async def _read_body(request: Request) -> tuple[str, str]:
+    """Return the offer of a request, and its session object or nothing. Raises ApiError."""
+    body = await request.body()
+    if len(body) > MAX_BYTES:
+        raise ApiError(413, f"the body is too large (at most {MAX_BYTES >> 10} KiB)")
+    if not request.headers.get("content-type", "").startswith("multipart/form-data"):
+        return body.decode(errors="replace"), ""
+    async with request.form(max_files=2, max_fields=2) as form:
+        fields = [form.get(name) or "" for name in ("sdp", "session")]
+        sdp, session = [
+            each if isinstance(each, str) else (await each.read()).decode(errors="replace") for each in fields
+        ]
+        return sdp, session

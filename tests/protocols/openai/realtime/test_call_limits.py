@@ -1,0 +1,256 @@
+"""Calls by WebRTC that are refused, end early, or lose their peer; none leaves anything."""
+
+from __future__ import annotations
+
+import re
+import socket
+import sys
+import threading
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import aioice.ice
+import httpx
+import pytest
+
+from kani.protocols.openai.errors import ApiError
+from kani.protocols.openai.realtime.session_config import SessionConfig
+from kani.protocols.openai.realtime.webrtc import routes
+from kani.protocols.openai.realtime.webrtc.call import MAX_WAITING, Call
+from tests.clients.openai_call import SDP, Caller, all_free, calling, post_offer
+from tests.clients.openai_realtime import loud
+from tests.support.chat.endpoint import say
+from tests.support.chat.talking import answering
+from tests.support.loudness import PausingRecognizer
+from tests.support.patience import happens
+from tests.support.servers.serving import InProcessServer, serving
+
+KEY = "a-key-of-sixteen-characters"
+HOST = "127.0.0.1"
+
+
+@pytest.fixture
+async def ready(tmp_path: Path) -> AsyncIterator[InProcessServer]:
+    async with answering(tmp_path, say("uno dos tres cuatro cinco seis.")) as (running, _):
+        yield running
+
+
+@pytest.fixture
+async def offer() -> AsyncIterator[str]:
+    """An offer that is good."""
+    caller = Caller()
+    yield await caller.offer()
+    await caller.close()
+
+
+def decoders() -> int:
+    """Threads that decode callers' audio, and those of the callers here."""
+    return sum("decoder" in thread.name for thread in threading.enumerate())
+
+
+def changed(offer: str, change: str) -> str:
+    audio, channel = offer.index("m=audio"), offer.index("m=application")
+    match change:
+        case "video":
+            return offer + "m=video 9 UDP/TLS/RTP/SAVPF 96\r\na=mid:9\r\n"
+        case "no audio":
+            return offer[:audio] + offer[channel:]
+        case "no channel":
+            return offer[:channel]
+        case "no Opus":
+            return offer.replace("opus", "other")
+    return re.sub(rf"a={change}.*\r\n", "", offer)
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["video", "no audio", "no channel", "no Opus", "group", "fingerprint", "setup", "ice-pwd", "ice-ufrag"],
+)
+async def test_offer_without_what_a_call_needs(ready: InProcessServer, offer: str, change: str) -> None:
+    refused = await post_offer(ready.http_url, changed(offer, change))
+    assert refused.status_code == 400 and refused.json()["error"]["param"] == "sdp"
+    await all_free(ready.http_url)
+
+
+async def test_data_channel_may_come_before_the_audio(offer: str) -> None:
+    audio, channel = offer.index("m=audio"), offer.index("m=application")
+    call = Call(SessionConfig())
+    swapped = (offer[:audio] + offer[channel:] + offer[audio:channel]).replace("BUNDLE 0 1", "BUNDLE 1 0")
+    answer = await call.answer(swapped, HOST)
+    assert {line.split()[4] for line in answer.splitlines() if line.startswith("a=candidate")} == {HOST}
+    await call.close()
+
+
+async def test_bodies_that_are_no_offer(ready: InProcessServer, offer: str) -> None:
+    for sent in ("", "nonsense", "v=0", "\0", "m=audio\r\n"):
+        refused = await post_offer(ready.http_url, sent)
+        assert (refused.status_code, refused.json()["error"]["param"]) == (400, "sdp")
+    assert (await post_offer(ready.http_url, "a" * (routes.MAX_BYTES + 1))).status_code == 413
+    async with httpx.AsyncClient(base_url=f"{ready.http_url}/v1/realtime") as http:
+        for session in ("[]", "{", '{"audio": 7}'):
+            refused = await http.post("/calls", files={"sdp": (None, offer), "session": (None, session)})
+            assert refused.status_code == 400 and refused.json()["error"]["param"].startswith("session")
+        assert (await http.post("/calls", files={"other": (None, "a")})).status_code == 400
+        sip = await http.post("/calls/rtc_1/refer", json={})
+        assert sip.status_code == 404 and "not by SIP" in sip.json()["error"]["message"]
+    await all_free(ready.http_url)
+
+
+async def test_any_damage_of_an_offer_is_an_error_of_the_client(offer: str) -> None:
+    lines, refused = offer.splitlines(), 0
+    for at, line in enumerate(lines):
+        for new in ([], [line, line], [line[: len(line) // 2]], [line.replace(":", ":-", 1)]):
+            call = Call(SessionConfig())
+            try:
+                await call.answer("\r\n".join([*lines[:at], *new, *lines[at + 1 :], ""]), HOST)
+            except ApiError as error:
+                assert error.status == 400
+                refused += 1
+            await call.close()
+    assert refused > 20
+
+
+async def test_key_opens_a_call_and_an_ephemeral_one_only_that(tmp_path: Path, offer: str) -> None:
+    async with serving(tmp_path, PausingRecognizer(), KANI_HOST="0.0.0.0", KANI_API_KEYS=KEY) as server:
+        url = f"{server.http_url}/v1/realtime"
+        for headers in ({}, {"Authorization": "Bearer wrong"}):
+            assert (await post_offer(server.http_url, offer, **headers)).status_code == 401
+        async with httpx.AsyncClient(headers={"Authorization": f"Bearer {KEY}"}) as http:
+            voice = {"type": "realtime", "audio": {"output": {"voice": "marin"}}}
+            made = (await http.post(f"{url}/client_secrets", json={"session": voice})).json()["value"]
+            ephemeral = {"Authorization": f"Bearer {made}"}
+            async with calling(server.http_url, **ephemeral) as caller:
+                assert caller.seen[0]["session"]["audio"]["output"]["voice"] == "marin"
+                hang_up = f"{server.http_url}{caller.location}/hangup"
+                async with httpx.AsyncClient(headers=ephemeral) as stranger:
+                    assert (await stranger.post(hang_up)).status_code == 401
+                assert (await http.post(hang_up)).status_code == 200
+                await caller.ended()
+        await all_free(server.http_url)
+
+
+async def test_page_of_another_origin_is_refused(ready: InProcessServer, offer: str) -> None:
+    refused = await post_offer(ready.http_url, offer, Origin="https://elsewhere.example")
+    assert refused.status_code == 403
+    preflight = {"Origin": "http://localhost:3000", "Access-Control-Request-Method": "POST"}
+    async with httpx.AsyncClient() as http:
+        allowed = await http.options(f"{ready.http_url}/v1/realtime/calls", headers=preflight)
+        answer = await http.post(
+            f"{ready.http_url}/v1/realtime/calls",
+            content=offer,
+            headers=SDP | {"Origin": preflight["Origin"]},
+        )
+    assert allowed.status_code == 200 and answer.status_code == 201
+    assert "location" in answer.headers["access-control-expose-headers"].lower()
+
+
+async def test_calls_are_bounded(ready: InProcessServer, offer: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(routes, "MAX_CALLS", 1)
+    async with calling(ready.http_url):
+        refused = await post_offer(ready.http_url, offer)
+        assert (refused.status_code, refused.json()["error"]["code"]) == (429, "server_busy")
+    await all_free(ready.http_url)
+    async with calling(ready.http_url):
+        pass
+
+
+async def test_call_counts_as_a_connection(tmp_path: Path, offer: str) -> None:
+    async with serving(tmp_path, PausingRecognizer(), KANI_MAX_CONNECTIONS="1") as server:
+        async with calling(server.http_url):
+            assert (await post_offer(server.http_url, offer)).status_code == 503
+        await all_free(server.http_url)
+
+
+async def test_fifty_calls_leave_nothing(ready: InProcessServer, offer: str) -> None:
+    for number in range(50):
+        if number % 5 == 0:
+            # Never connected: the caller is waited for, until it is hung up.
+            answer = await post_offer(ready.http_url, offer)
+            assert answer.status_code == 201
+            async with httpx.AsyncClient() as http:
+                await http.post(f"{ready.http_url}{answer.headers['location']}/hangup")
+            continue
+        async with calling(ready.http_url) as caller:
+            if number % 5 > 1:
+                caller.microphone.say(loud(0.4, level=0.9))
+                await caller.until("input_audio_buffer.speech_started")
+            if number % 5 == 3:
+                await caller.send("response.create", response={"input": []})
+                await caller.until("output_audio_buffer.started")
+            if number % 5 == 4:
+                caller.channel.close()
+                await caller.ended()
+    await all_free(ready.http_url)
+    await happens(lambda: not decoders() and not ready.engine.under_way)
+
+
+async def test_peer_that_is_lost_is_noticed(ready: InProcessServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(aioice.ice, "CONSENT_INTERVAL", 0.05)
+    async with AsyncExitStack() as stack:
+        caller = await stack.enter_async_context(calling(ready.http_url))
+        # Its socket goes without a word: neither DTLS nor RTCP says goodbye.
+        ice = caller.sender.transport.transport.iceGatherer._connection
+        ice._query_consent_task.cancel()
+        for protocol in ice._protocols:
+            protocol.transport.abort()
+        await all_free(ready.http_url)
+
+
+async def test_server_that_stops_ends_its_calls(tmp_path: Path) -> None:
+    async with answering(tmp_path, say("vale.")) as (server, _):
+        async with calling(server.http_url) as caller:
+            server.stop.set()
+            await caller.ended()
+    assert not decoders()
+
+
+async def test_call_that_nobody_joins_ends(
+    ready: InProcessServer, offer: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kani.protocols.openai.realtime.webrtc.call.CONNECT_S", 0.05)
+    assert (await post_offer(ready.http_url, offer)).status_code == 201
+    await all_free(ready.http_url)
+
+
+async def test_packets_go_to_nobody_but_the_caller(ready: InProcessServer) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+        other.bind((HOST, 0))
+        other.setblocking(False)
+        caller = Caller()
+        candidate = f"a=candidate:1 1 udp 2130706431 {HOST} {other.getsockname()[1]} typ host"
+        secret = "a=candidate:2 1 udp 2130706430 0c1a9a2e-4a1e-4d0e-9f5b-000000000000.local 9 typ host"
+        offer = (await caller.offer()).replace("a=mid:0", f"{candidate}\r\n{secret}\r\na=mid:0")
+        answer = await post_offer(ready.http_url, offer)
+        candidates = [line for line in answer.text.splitlines() if line.startswith("a=candidate")]
+        assert {line.split()[4] for line in candidates} == {HOST}
+        await caller.connect(answer.text)
+        await caller.until("session.created")
+        with pytest.raises(BlockingIOError):
+            other.recv(1)
+        await caller.close()
+
+
+async def test_without_the_package_the_error_names_it(
+    ready: InProcessServer, offer: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [name for name in sys.modules if name.startswith("kani.protocols.openai.realtime.webrtc.")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "aiortc", None)
+    refused = await post_offer(ready.http_url, offer)
+    error = refused.json()["error"]
+    assert (refused.status_code, error["code"]) == (503, "webrtc_not_installed")
+    assert "aiortc" in error["message"] and "requirements-webrtc.txt" in error["message"]
+    assert refused.headers["x-should-retry"] == "false"
+
+
+async def test_flood_of_events_ends_the_call() -> None:
+    call = Call(SessionConfig())
+    assert (await call.receive())["type"] == "websocket.connect"
+    for _ in range(MAX_WAITING // 1000):
+        call._on_message("a" * 1000)
+    assert (await call.receive())["type"] == "websocket.receive"
+    for _ in range(2):
+        call._on_message("a" * 1000)
+    assert (await call.receive())["type"] == "websocket.disconnect"
+    await call.close()
