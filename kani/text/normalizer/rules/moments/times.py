@@ -200,9 +200,9 @@ def _time(cursor: TokenCursor, table: LanguageTable, written: str, start: int) -
             if clock is not None and sharp:
                 spoken = _say_hour(int(re.split(r"\D", written, maxsplit=1)[0]), table)
             elif clock is not None and table.times.in_half:
-                hour, minutes = map(int, re.split(r"\D", written)[:2])
-                said = table.number_words.cardinal(minutes)
-                spoken = table.times.in_half.format(hour=_say_hour(hour, table), minutes=said)
+                parts = [int(part) for part in re.split(r"\D", written)[:2]]
+                said = table.number_words.cardinal(parts[1])
+                spoken = table.times.in_half.format(hour=_say_hour(parts[0], table), minutes=said)
     if half is None and clock is None and (not known or table.times.hours):
         return None
     pieces = [Piece(spoken, start, token.core_end)]
