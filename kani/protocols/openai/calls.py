@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 from kani.core.expected_words import MAX_WORD, MAX_WORDS
-from kani.core.request import RANGES, Range
-from kani.protocols.openai.lists import SPEECH_MODELS
+from kani.core.request import Range
 from kani.protocols.openai.realtime.client_secrets import DEFAULT_LIFE_S, MAX_LIFE_S, MIN_LIFE_S
 from kani.protocols.openai.realtime.unmute.lists import calls as unmute_calls
 from kani.protocols.openai.settings import OpenAISettings
 from kani.protocols.openai.speech import audio_file
-from kani.protocols.openai.speech.body import STREAM_FORMATS, VOLUME
+from kani.protocols.openai.speech.body import SpeechFields
 from kani.protocols.openai.speech.captions import MEDIA_TYPES as CAPTION_TYPES
+from kani.protocols.openai.speech.captions import CaptionedFields, CaptionFields
 from kani.protocols.openai.speech.create import SSE_TYPE
-from kani.protocols.openai.speech.dialogue import MAX_TURNS, PAUSES
-from kani.protocols.openai.speech.formats import (
-    DEFAULT_FORMAT,
-    FORMATS,
-    MAX_SAMPLE_RATE,
-    MIN_SAMPLE_RATE,
-    SAMPLE_RATE,
-)
+from kani.protocols.openai.speech.dialogue import DialogueFields
+from kani.protocols.openai.speech.formats import DEFAULT_FORMAT, FORMATS, SAMPLE_RATE, SAMPLE_RATES
 from kani.protocols.openai.speech.ssml_marks import PATH as SSML_PATH
+from kani.protocols.openai.speech.ssml_marks import SsmlFields
 from kani.protocols.openai.transcription.answers import MEDIA_TYPES as TRANSCRIPT_TYPES
 from kani.protocols.openai.transcription.known_speakers import (
     MAX_NAME,
@@ -54,6 +49,7 @@ from kani.protocols.shared.calls.schemas import (
     mapping,
     nullable,
     number,
+    struct,
     text,
     whole,
 )
@@ -64,7 +60,6 @@ _RECORDING_ERRORS = (400, 413, 429, 500, 503, 504)
 _UNUSED = {"X-Unused": "Names of the given fields without effect."}
 _EXAMPLE = {"model": "tts-1", "input": "Hello.", "voice": "alloy"}
 _DIALOGUE = {"turns": [{"voice": "alloy", "text": "Who is there?"}, {"voice": "onyx", "text": "Only me."}]}
-_NOT_IN_TURNS = ("input", "voice", "allow_voice_tags", "ssml")
 
 
 def error_schema() -> Schema:
@@ -85,49 +80,8 @@ def call_group(settings: OpenAISettings) -> CallGroup:
     )
 
 
-def _speech_fields(settings: OpenAISettings) -> dict[str, Schema]:
-    return {
-        "input": text("The text.", longest=settings.max_text),
-        "model": text(f"Any name, for example {SPEECH_MODELS[0]}."),
-        "voice": {
-            "description": 'A voice of OpenAI\'s or of this server, as a name or {"id": NAME}.',
-            "anyOf": [text(), fields(id=text())],
-        },
-        "speed": number("Speed of the speech.", RANGES["speed"], default=1.0),
-        "instructions": text("Emotion, pace and pitch in words."),
-        "language": text("Tag or name of the text's language; detected by default."),
-        "lang_code": text("The same by a name of Kokoro-FastAPI's."),
-        "allow_voice_tags": flag("Whether marks in the text change the voice.", default=False),
-        "voice_aliases": mapping('Names for voices in this request, each a voice or {"voice", "rate"}.'),
-        "ssml": flag("Whether the text is SSML; by default it is where it begins with <speak>."),
-        "volume_multiplier": number("Factor of the amplitude.", VOLUME, default=1.0),
-    }
-
-
-def _format_fields() -> dict[str, Schema]:
-    return {
-        "response_format": choice(
-            FORMATS, f"Format of the audio, at {SAMPLE_RATE} Hz.", default=DEFAULT_FORMAT
-        ),
-        "sample_rate": whole(
-            "Hertz of the audio.", Range(MIN_SAMPLE_RATE, MAX_SAMPLE_RATE), default=SAMPLE_RATE
-        ),
-    }
-
-
-def _stream_fields() -> dict[str, Schema]:
-    about = "Whether the audio is sent as bytes or as server-sent events."
-    return {"stream_format": choice(STREAM_FORMATS, about, default=STREAM_FORMATS[0])}
-
-
-def _whole_field() -> dict[str, Schema]:
-    about = "Whether the audio is sent while it is made; by default it is, but for a FLAC of usual length."
-    return {"stream": flag(about)}
-
-
 def _speech(settings: OpenAISettings) -> tuple[Call, ...]:
-    common, formats = _speech_fields(settings), _format_fields()
-    null = "A null equals a missing field."
+    longest = settings.max_text
     word = fields(word=text(), start=number("Seconds."), end=number("Seconds."))
     caption = fields(start=number("Seconds."), end=number("Seconds."), text=text())
     captions: Schema = fields(duration=number("Seconds."), words=items(word), captions=items(caption))
@@ -143,9 +97,7 @@ def _speech(settings: OpenAISettings) -> tuple[Call, ...]:
             method="POST",
             path="/v1/audio/speech",
             summary="Speak a text",
-            body=Body(
-                fields(null, ["input"], **common, **formats, **_stream_fields(), **_whole_field()), _EXAMPLE
-            ),
+            body=Body(struct(SpeechFields, input=longest), _EXAMPLE),
             answers={
                 200: audio_answer(
                     "The audio, sent while it is synthesized.", *types, SSE_TYPE, headers=_UNUSED
@@ -158,7 +110,10 @@ def _speech(settings: OpenAISettings) -> tuple[Call, ...]:
             path=audio_file.PATH,
             summary="Make an audio file of samples",
             about=f"Samples of 16 bits, mono, little-endian; {audio_file.MAX_BYTES >> 20} MiB at most.",
-            parameters=query(**formats),
+            parameters=query(
+                response_format=choice(FORMATS, "Format of the file.", default=DEFAULT_FORMAT),
+                sample_rate=whole("Hertz of the samples.", SAMPLE_RATES, default=SAMPLE_RATE),
+            ),
             body=Body(BINARY, "@samples.pcm", "application/octet-stream"),
             answers={200: audio_answer("The file, at the samples' rate; an Opus has 48000 Hz.", *types)},
             errors=(400, 503),
@@ -167,16 +122,7 @@ def _speech(settings: OpenAISettings) -> tuple[Call, ...]:
             method="POST",
             path="/v1/audio/captions",
             summary="Make the subtitles of a spoken text",
-            body=Body(
-                fields(
-                    null,
-                    ["input"],
-                    **common,
-                    **_stream_fields(),
-                    format=choice(CAPTION_TYPES, "Format of the subtitles.", default="srt"),
-                ),
-                _EXAMPLE | {"format": "json"},
-            ),
+            body=Body(struct(CaptionFields, input=longest), _EXAMPLE | {"format": "json"}),
             answers={
                 200: Answer(
                     "The subtitles.",
@@ -190,19 +136,7 @@ def _speech(settings: OpenAISettings) -> tuple[Call, ...]:
             method="POST",
             path="/dev/dialogue",
             summary="Speak the turns of several voices, as Kokoro-FastAPI does",
-            body=Body(
-                fields(
-                    null,
-                    ["turns"],
-                    turns=items(fields("", ["voice", "text"], voice=text(), text=text()), most=MAX_TURNS),
-                    pause_between_turns=number("Seconds, besides the pause after a sentence.", PAUSES),
-                    **{name: about for name, about in common.items() if name not in _NOT_IN_TURNS},
-                    **formats,
-                    **_stream_fields(),
-                    **_whole_field(),
-                ),
-                _DIALOGUE,
-            ),
+            body=Body(struct(DialogueFields), _DIALOGUE),
             answers={
                 200: audio_answer(
                     "The audio, sent while it is synthesized.", *types, SSE_TYPE, headers=_UNUSED
@@ -214,20 +148,7 @@ def _speech(settings: OpenAISettings) -> tuple[Call, ...]:
             method="POST",
             path="/dev/captioned_speech",
             summary="Speak a text with the times of its words, as Kokoro-FastAPI does",
-            body=Body(
-                fields(
-                    null,
-                    ["input"],
-                    **common,
-                    **formats,
-                    **_stream_fields(),
-                    stream=flag(
-                        "Whether the answer is a line of JSON for each block of audio.", default=True
-                    ),
-                    return_timestamps=flag("Whether the answer has the times of the words.", default=True),
-                ),
-                _EXAMPLE | {"stream": False},
-            ),
+            body=Body(struct(CaptionedFields, input=longest), _EXAMPLE | {"stream": False}),
             answers={200: Answer("The audio and its words.", {"application/json": captioned}, _UNUSED)},
             errors=_SPEECH_ERRORS,
         ),
@@ -236,13 +157,7 @@ def _speech(settings: OpenAISettings) -> tuple[Call, ...]:
             path=SSML_PATH,
             summary="Translate SSML into a text with marks, as Kokoro-FastAPI does",
             body=Body(
-                fields(
-                    "A text that is not SSML comes back as it is.",
-                    ["text"],
-                    text=text("A document that begins with <speak>.", longest=settings.max_text),
-                    voice=text("The voice that will speak it; without one only pauses are marked."),
-                ),
-                {"text": '<speak>One. <break time="1s"/> Two.</speak>'},
+                struct(SsmlFields, text=longest), {"text": '<speak>One. <break time="1s"/> Two.</speak>'}
             ),
             answers={200: Answer("The text.", {"application/json": fields(text=text())}, _UNUSED)},
             errors=(400,),

@@ -29,6 +29,7 @@ from kani.core.errors import (
     UnknownVoice,
     UnsupportedLanguage,
 )
+from kani.protocols.shared.calls.bodies import WrongFields
 
 VOICES_PATH = "/v1/audio/voices"
 """Path of the list of voices, which the error of an unknown voice names."""
@@ -51,6 +52,11 @@ _CODES = {
 _TYPES = {429: "rate_limit_error"}
 """Type of each status below 500 that has one of its own."""
 
+_FAULT_CODES = {
+    "missing": "missing_required_parameter",
+    "type": "invalid_type",
+    "value": "invalid_value",
+}
 _FIELD_NAMES = {"text": "input"}
 """The API's names of the core's fields, where they differ."""
 
@@ -130,6 +136,8 @@ def api_error(error: SpeechError, fields: Mapping[str, str] = _FIELD_NAMES) -> A
         case NameTaken():
             # Not 409, which OpenAI's SDKs retry.
             return _invalid(error, fields, "name_taken")
+        case WrongFields():
+            return _invalid(error, fields, _FAULT_CODES[error.faults[0].kind])
         case InvalidRequest():
             return _invalid(error, fields, "invalid_value")
         case RateLimited():

@@ -48,7 +48,7 @@ NO_VOICE = "VOICE_NOT_FOUND"
         (b"\0\1", None, "UNSUPPORTED_FORMAT", "Binary messages from client are not supported"),
         ("{", None, "INVALID_JSON", "Invalid JSON format"),
         ('{"type":"speak","request_id":"s"}', "s", "UNKNOWN_MESSAGE_TYPE", "Unknown message type: speak"),
-        (request(), "one", INVALID, "text: is required"),
+        (request(), "one", INVALID, "text: is needed"),
         (request(text="é" * 5001), "one", "TEXT_TOO_LONG", "text: too long (max 5000 characters)"),
         (request(text=HELLO, voice_id="nobody"), "one", NO_VOICE, "Voice 'nobody' not found"),
         (request(text=HELLO, language="gibberish"), "one", INVALID, "language: unsupported language 'gib"),

@@ -6,7 +6,7 @@ from kani.core.audio.pcm import MEDIA_TYPES
 from kani.core.diarization.diarizer import MAX_SPEAKERS
 from kani.core.expected_words import MAX_WORD, MAX_WORDS
 from kani.core.request import Range
-from kani.protocols.elevenlabs.http.speech_calls import UNUSED_HEADER, VOICE, settings_schema, speech_calls
+from kani.protocols.elevenlabs.http.speech_calls import UNUSED_HEADER, VOICE, speech_calls
 from kani.protocols.elevenlabs.http.transcription_form import (
     ADDITIONAL_FORMATS,
     FILE_FORMATS,
@@ -17,6 +17,7 @@ from kani.protocols.elevenlabs.http.voice_form import CONSENT_HEADER, MAX_FILES
 from kani.protocols.elevenlabs.http.voices_list import DEFAULT_PAGE_SIZE, MAX_SEARCH_LENGTH, PAGE_SIZE_RANGE
 from kani.protocols.elevenlabs.settings import ElevenLabsSettings
 from kani.protocols.elevenlabs.single_use_tokens import LIFE_S, PATHS
+from kani.protocols.elevenlabs.voice_settings import Settings
 from kani.protocols.shared.calls.call import (
     FORM,
     Body,
@@ -38,6 +39,7 @@ from kani.protocols.shared.calls.schemas import (
     mapping,
     nullable,
     number,
+    struct,
     text,
     whole,
 )
@@ -79,7 +81,7 @@ def _lists() -> list[Call]:
         labels=mapping("", text()),
         description=nullable(text()),
         preview_url=nullable(text()),
-        settings=settings_schema(),
+        settings=struct(Settings),
         samples={"anyOf": [items(mapping()), {"type": "null"}]},
     )
     page = fields(voices=items(voice), has_more=flag(), total_count=whole(), next_page_token=nullable(text()))
@@ -102,9 +104,9 @@ def _lists() -> list[Call]:
     rows: tuple[tuple[str, str, Schema, tuple[Parameter, ...]], ...] = (
         ("/v1/voices", "List the voices", fields(voices=items(voice)), ()),
         ("/v2/voices", "Search the voices", page, search),
-        ("/v1/voices/settings/default", "Show the default settings of a voice", settings_schema(), ()),
+        ("/v1/voices/settings/default", "Show the default settings of a voice", struct(Settings), ()),
         ("/v1/voices/{voice_id}", "Show a voice", voice, (VOICE,)),
-        ("/v1/voices/{voice_id}/settings", "Show the settings of a voice", settings_schema(), (VOICE,)),
+        ("/v1/voices/{voice_id}/settings", "Show the settings of a voice", struct(Settings), (VOICE,)),
         ("/v1/models", "List the models, for clients that send xi-api-key", items(model), ()),
         ("/v1/user", "Show the account, which is never charged", user, ()),
         ("/v1/user/subscription", "Show the account's limits", subscription, ()),

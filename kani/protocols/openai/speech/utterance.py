@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from starlette.requests import Request
@@ -26,7 +26,7 @@ from kani.protocols.shared.client_languages import accept_languages
 from kani.protocols.shared.cloning_report import NEAREST_VOICE_NOTE
 from kani.protocols.shared.connection import client_address
 from kani.text.foreign import header_value
-from kani.text.ssml import begins_document, without_tags
+from kani.text.ssml import without_tags
 from kani.text.writing import ends_sentence
 
 PROTOCOL = "openai"
@@ -34,24 +34,21 @@ USUAL_TEXT = 10_000
 """Characters of a text that the server's time limit is meant for; a longer one gets more in proportion."""
 
 
-async def open_utterance(service: SpeechService, request: Request, body: SpeechBody) -> Utterance:
+async def open_utterance(service: SpeechService, request: Request, body: SpeechBody[Any]) -> Utterance:
     """Open the first session of a request, with all voices of the request resolved. Raises SpeechError."""
-    turns = list(body.turns) or split_turns(body.text, marks=body.voice_tags and not is_document(body))
+    turns = list(body.turns) or split_turns(
+        body.given.input, marks=body.given.allow_voice_tags and not body.given.is_document
+    )
     speakers = {name: await _speaker(service, name, body) for name in {turn.voice for turn in turns}}
     speech = SpeechRequest(
         language=body.language,
         languages=accept_languages(request.headers),
         speed=body.total_speed,
         emotion=body.style.emotion,
-        ssml=body.ssml,
+        ssml=body.given.ssml,
         pitch=body.style.pitch,
     )
     return Utterance(service, speech, turns, speakers, body, client_address(request))
-
-
-def is_document(body: SpeechBody) -> bool:
-    """Return whether a request's text is SSML."""
-    return bool(begins_document(body.text)) if body.ssml is None else body.ssml
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +59,11 @@ class Speaker:
     rate: float
 
 
-async def _speaker(service: SpeechService, name: str | None, body: SpeechBody) -> Speaker:
+async def _speaker(service: SpeechService, name: str | None, body: SpeechBody[Any]) -> Speaker:
     param = "voice" if name is None else "turns" if body.turns else "input"
-    named = body.voice if name is None else name
-    alias = body.alias(named)
-    voice, rate = (named, 1.0) if alias is None else (alias.voice, alias.rate)
-    return Speaker(await asyncio.to_thread(resolve_voice, service, voice, param), rate)
+    alias = body.speaker(body.voice if name is None else name)
+    choice = await asyncio.to_thread(resolve_voice, service, alias.voice, param)
+    return Speaker(choice, 1.0 if alias.rate is None else alias.rate)
 
 
 class Utterance:
@@ -82,13 +78,13 @@ class Utterance:
         speech: SpeechRequest,
         turns: list[Turn],
         speakers: dict[str | None, Speaker],
-        body: SpeechBody,
+        body: SpeechBody[Any],
         client: str,
     ) -> None:
         """speakers: by the names in the turns. Raises InvalidRequest or Busy."""
         self.text = "".join(turn.text for turn in turns)
         """All that is spoken; the spans of the chunks point into it."""
-        self.shown = without_tags(self.text) if is_document(body) else self.text
+        self.shown = without_tags(self.text) if body.given.is_document else self.text
         """The same with spaces for an SSML document's tags."""
         self.duration_s = 0.0
         """Seconds of the chunks so far."""
@@ -96,7 +92,7 @@ class Utterance:
         self._speech = speech
         self._turns = turns
         self._speakers = speakers
-        self._volume = body.volume
+        self._volume = body.given.volume_multiplier
         self._unused = body.unused_fields
         self._client = client
         self._memory = LanguageMemory()

@@ -1,0 +1,197 @@
+"""Bodies of calls as structs: a field is parsed, bounded and described where it is defined.
+
+The limits of a field and its description are the ``Meta`` of its type; ``schemas.struct`` describes a struct.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, TypeVar
+
+import msgspec
+from msgspec import Meta, inspect
+
+from kani.core.errors import InvalidRequest
+from kani.core.request import RANGES, Range
+from kani.protocols.shared.calls.unused import unknown_fields
+from kani.text import foreign
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+UNUSED = Meta(description="Without effect on this server.")
+FILLED = Meta(pattern=r"\S")
+"""Of a string that is not empty."""
+
+
+def about(text: str, *, max_length: int | None = None) -> Meta:
+    """Return a description; max_length: characters, items or names."""
+    return Meta(description=text, max_length=max_length)
+
+
+def within(allowed: Range, text: str | None = None) -> Meta:
+    """Return the limits of a number, and its description."""
+    return Meta(ge=allowed.low, le=allowed.high, description=text)
+
+
+def one_of(names: Iterable[str], text: str) -> Meta:
+    """Return the description of a name, which the parser looks up in a table."""
+    return Meta(description=text, extra_json_schema={"enum": [*names]})
+
+
+Speed = Annotated[float, within(RANGES["speed"])]
+Temperature = Annotated[float, within(RANGES["temperature"])]
+TopK = Annotated[int, within(RANGES["top_k"])]
+Seed = Annotated[int, within(RANGES["seed"])]
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What is wrong with a field."""
+
+    path: str  # "turns[1].voice"
+    kind: Literal["missing", "type", "value"]
+    reason: str  # for people, as "must be a string"
+    value: Any = None
+    wanted: str = ""  # msgspec's name of the type, of a wrong type
+
+
+class WrongFields(InvalidRequest):
+    """A body with missing or wrong fields; the first of its ``faults`` is the error's."""
+
+    def __init__(self, *faults: Fault) -> None:
+        super().__init__(faults[0].path, faults[0].reason)
+        self.faults = faults
+
+
+def read(given: Any, kind: type[T], within: str = "") -> T:
+    """Convert a parsed object; a null equals a missing field, unknown fields are ignored.
+
+    within: the path of the object. Raises WrongFields.
+    """
+    if not isinstance(given, dict):
+        raise WrongFields(Fault(within or "body", "type", "must be an object", given, "object"))
+    values, faults = dict[str, Any](), list[Fault]()
+    for field, expected in _fields(kind):
+        value = given.get(field.encode_name)
+        path = f"{within}.{field.encode_name}" if within else field.encode_name
+        if value is not None:
+            try:
+                inner = _struct(expected) if isinstance(value, dict) else None
+                values[field.name] = (
+                    foreign.convert(value, field.type) if inner is None else read(value, inner, path)
+                )
+            except foreign.Unreadable as error:
+                faults.append(_fault(error, path, expected, value))
+            except WrongFields as wrong:
+                faults += wrong.faults
+        elif field.required:
+            faults.append(Fault(path, "missing", "is needed"))
+    if faults:
+        raise WrongFields(*faults)
+    return kind(**values)
+
+
+def unknown(given: Mapping[str, Any], kind: type[msgspec.Struct]) -> list[str]:
+    """Return the given names that are no fields of the struct, for ``x-unused``."""
+    names = (name for name, value in given.items() if value is not None)
+    return unknown_fields(names, kind.__struct_encode_fields__)
+
+
+@functools.cache
+def _fields(kind: type[msgspec.Struct]) -> list[tuple[msgspec.structs.FieldInfo, inspect.Type]]:
+    types = inspect.type_info(kind)
+    assert isinstance(types, inspect.StructType)
+    return [*zip(msgspec.structs.fields(kind), (field.type for field in types.fields), strict=True)]
+
+
+def _struct(kind: inspect.Type) -> type[msgspec.Struct] | None:
+    """Return the struct of a field that is an object of fields, with its nulls and faults of its own."""
+    match kind:
+        case inspect.StructType(cls=struct):
+            return struct
+        case inspect.Metadata(type=bare):
+            return _struct(bare)
+        case inspect.UnionType(types=kinds):
+            return next(filter(None, map(_struct, kinds)), None)
+    return None
+
+
+@functools.cache
+def _ignored(kind: type[msgspec.Struct]) -> list[str]:
+    fields = msgspec.structs.fields(kind)
+    return [field.name for field in fields if UNUSED in getattr(field.type, "__metadata__", ())]
+
+
+def ignored(fields: msgspec.Struct) -> list[str]:
+    """Return the names of fields that are ``UNUSED``, and given."""
+    return [name for name in _ignored(type(fields)) if getattr(fields, name)]
+
+
+def _fault(error: foreign.Unreadable, name: str, expected: inspect.Type, value: Any) -> Fault:
+    where = error.field.removesuffix("[...]")
+    for step in re.findall(r"\.\.\.|[^.\[\]]+", where):
+        expected = _inside(expected, step)
+        value = value[int(step)] if isinstance(value, list) else (value or {}).get(step)
+    path = name + ("" if where[:1] in ("", "[") else ".") + where.replace("[...]", "")
+    if missing := re.fullmatch(r"object missing required field `(.+)`", error.reason):
+        return Fault(f"{path}.{missing[1]}", "missing", "is needed")
+    wrong = re.fullmatch(r"expected `(.+)`, got `.+`", error.reason)
+    reason = f"must be {_named(expected)}"
+    return Fault(path, "type" if wrong else "value", reason, value, wrong[1] if wrong else "")
+
+
+def _inside(kind: inspect.Type, step: str) -> inspect.Type:
+    """Return the type of what is at a step inside: a field, the number of an item, "..." for any name."""
+    match kind:
+        case inspect.Metadata(type=inner):
+            return _inside(inner, step)
+        case inspect.UnionType(types=kinds):
+            plain = (inspect.NoneType, inspect.StrType)
+            return _inside(next(each for each in kinds if not isinstance(each, plain)), step)
+        case inspect.StructType(fields=fields):
+            return next(field.type for field in fields if field.encode_name == step)
+        case inspect.ListType(item_type=inner) | inspect.DictType(value_type=inner):
+            return inner
+    return kind
+
+
+_NAMES: Mapping[type[inspect.Type], str] = {
+    inspect.StrType: "a string",
+    inspect.IntType: "a whole number",
+    inspect.FloatType: "a number",
+    inspect.BoolType: "true or false",
+    inspect.ListType: "a list",
+    inspect.DictType: "an object",
+}
+
+
+def _named(kind: inspect.Type) -> str:
+    """Say what is taken, as it follows "must be"."""
+    match kind:
+        case inspect.Metadata(type=bare):
+            return _named(bare)
+        case inspect.UnionType(types=kinds):
+            return " or ".join(_named(each) for each in kinds if not isinstance(each, inspect.NoneType))
+        case inspect.StructType(fields=fields):
+            inner = (f'"{each.encode_name}": {_named(each.type)}' for each in fields)
+            return f"{{{', '.join(inner)}}}"
+        case inspect.LiteralType(values=values):
+            return f"one of {', '.join(map(str, values))}"
+        case (
+            inspect.IntType(ge=int(low), le=int(high)) | inspect.FloatType(ge=int() | float() as low, le=high)
+        ):
+            return f"{_NAMES[type(kind)]} between {low:g} and {high:g}"
+        case inspect.StrType(pattern=str()):
+            return "a string that is not empty"
+        case inspect.StrType(max_length=int(most)):
+            return f"a string of at most {most} characters"
+        case inspect.ListType(min_length=least, max_length=int(most)):
+            return f"a list of {least or 0} to {most}"
+        case inspect.DictType(max_length=int(most)):
+            return f"an object of at most {most} names"
+        case inspect.DictType(value_type=inspect.StrType()):
+            return "an object of strings"
+    return _NAMES[type(kind)]
