@@ -221,7 +221,7 @@ def _speak(parsed: dict[str, Any], *, streaming: bool) -> SpeakRequest:
         given = data.config or {}
         config = read(given, Config)
     except WrongFields as error:
-        raise BadMessage(str(error)) from error
+        raise BadMessage(str(error).removeprefix("data.")) from error
     unknown = tuple(key for key in given if key not in Config.__struct_fields__)[:MAX_UNUSED_NAMES]
     return SpeakRequest(
         text=data.text,

@@ -89,9 +89,6 @@ def test_ping_and_cancel_are_read() -> None:
     assert read_message('{"type":"tts_cancel"}') == Cancel()
 
 
-WHOLE = "must be a whole number between"
-
-
 @pytest.mark.parametrize(
     ("message", "reason"),
     [
@@ -114,12 +111,12 @@ WHOLE = "must be a whole number between"
         ('{"type":"tts_request","data":"Hola"}', "data: must be an object"),
         (request(text="a", config="fast"), "config: must be an object"),
         (request(text="a", reference_audio=5), "reference_audio: must be a string"),
-        (request(text="a", config={"speed": "fast"}), "speed: must be a number between 0.25 and 4"),
-        (request(text="a", config={"speed": True}), "speed: must be a number between 0.25 and 4"),
-        (request(text="a", config={"max_tokens": 1.5}), f"max_tokens: {WHOLE} 1 and 100000"),
-        (request(text="a", config={"language": 3}), "language: must be a string of at most 200 characters"),
-        (request(text="a", config={"chunk_size": 0}), f"chunk_size: {WHOLE} 1 and 1000"),
-        (request(text="a", config={"lookback_frames": -1}), f"lookback_frames: {WHOLE} 0 and 1000"),
+        (request(text="a", config={"speed": "fast"}), "speed: must be a number"),
+        (request(text="a", config={"speed": True}), "speed: must be a number"),
+        (request(text="a", config={"max_tokens": 1.5}), "max_tokens: must be a whole number"),
+        (request(text="a", config={"language": 3}), "language: must be a string"),
+        (request(text="a", config={"chunk_size": 0}), "chunk_size: must be between 1 and 1000"),
+        (request(text="a", config={"lookback_frames": -1}), "lookback_frames: must be between 0 and 1000"),
         (
             '{"type":"tts_request","request_id":"1","params":{"text":"Hi"}}',
             'data: is required (a request with "params" is VoxCPM\'s; its path is /tts)',

@@ -108,14 +108,14 @@ def _fields(kind: type[msgspec.Struct]) -> list[tuple[msgspec.structs.FieldInfo,
 
 
 def _struct(kind: inspect.Type) -> type[msgspec.Struct] | None:
-    """Return the struct of a field that is an object of fields, with its nulls and faults of its own."""
+    """Return the struct of a field that is an object of fields: it has nulls and faults of its own."""
     match kind:
-        case inspect.StructType(cls=struct):
-            return struct
-        case inspect.Metadata(type=bare):
-            return _struct(bare)
+        case inspect.Metadata(type=inner):
+            return _struct(inner)
         case inspect.UnionType(types=kinds):
             return next(filter(None, map(_struct, kinds)), None)
+        case inspect.StructType(cls=found):
+            return found
     return None
 
 
@@ -139,8 +139,9 @@ def _fault(error: foreign.Unreadable, name: str, expected: inspect.Type, value: 
     if missing := re.fullmatch(r"object missing required field `(.+)`", error.reason):
         return Fault(f"{path}.{missing[1]}", "missing", "is needed")
     wrong = re.fullmatch(r"expected `(.+)`, got `.+`", error.reason)
-    reason = f"must be {_named(expected)}"
-    return Fault(path, "type" if wrong else "value", reason, value, wrong[1] if wrong else "")
+    if wrong is not None:
+        return Fault(path, "type", f"must be {_named(expected)}", value, wrong[1])
+    return Fault(path, "value", _limit(_bare(expected)), value)
 
 
 def _inside(kind: inspect.Type, step: str) -> inspect.Type:
@@ -171,27 +172,41 @@ _NAMES: Mapping[type[inspect.Type], str] = {
 def _named(kind: inspect.Type) -> str:
     """Say what is taken, as it follows "must be"."""
     match kind:
-        case inspect.Metadata(type=bare):
-            return _named(bare)
+        case inspect.Metadata(type=inner):
+            return _named(inner)
         case inspect.UnionType(types=kinds):
             return " or ".join(_named(each) for each in kinds if not isinstance(each, inspect.NoneType))
         case inspect.StructType(fields=fields):
-            inner = (f'"{each.encode_name}": {_named(each.type)}' for each in fields)
-            return f"{{{', '.join(inner)}}}"
+            inside = (f'"{each.encode_name}": {_named(each.type)}' for each in fields)
+            return f"{{{', '.join(inside)}}}"
         case inspect.LiteralType(values=values):
             return f"one of {', '.join(map(str, values))}"
-        case (
-            inspect.IntType(ge=int(low), le=int(high)) | inspect.FloatType(ge=int() | float() as low, le=high)
-        ):
-            return f"{_NAMES[type(kind)]} between {low:g} and {high:g}"
-        case inspect.StrType(pattern=str()):
-            return "a string that is not empty"
-        case inspect.StrType(max_length=int(most)):
-            return f"a string of at most {most} characters"
-        case inspect.ListType(min_length=least, max_length=int(most)):
-            return f"a list of {least or 0} to {most}"
-        case inspect.DictType(max_length=int(most)):
-            return f"an object of at most {most} names"
         case inspect.DictType(value_type=inspect.StrType()):
             return "an object of strings"
     return _NAMES[type(kind)]
+
+
+def _bare(kind: inspect.Type) -> inspect.Type:
+    """Return what is taken beside null, of several types the first."""
+    match kind:
+        case inspect.Metadata(type=inner):
+            return _bare(inner)
+        case inspect.UnionType(types=kinds):
+            return _bare(next(each for each in kinds if not isinstance(each, inspect.NoneType)))
+    return kind
+
+
+def _limit(kind: inspect.Type) -> str:
+    """Say what limit a value of the right type breaks."""
+    match kind:
+        case inspect.IntType(ge=low, le=high) | inspect.FloatType(ge=low, le=high) if low is not None:
+            return f"must be between {low:g} and {high:g}"
+        case inspect.StrType(max_length=int(most)):
+            return f"too long (at most {most} characters)"
+        case inspect.StrType():
+            return "is empty"
+        case inspect.ListType(min_length=least, max_length=most):
+            return f"must be a list of {least or 0} to {most}"
+        case inspect.DictType(max_length=most):
+            return f"must be an object of at most {most} names"
+    return f"must be {_named(kind)}"
