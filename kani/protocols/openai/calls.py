@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from kani.core.expected_words import MAX_WORD, MAX_WORDS
 from kani.core.request import Range
 from kani.protocols.openai.realtime.client_secrets import DEFAULT_LIFE_S, MAX_LIFE_S, MIN_LIFE_S
 from kani.protocols.openai.realtime.unmute.lists import calls as unmute_calls
@@ -17,16 +16,7 @@ from kani.protocols.openai.speech.formats import DEFAULT_FORMAT, FORMATS, SAMPLE
 from kani.protocols.openai.speech.ssml_marks import PATH as SSML_PATH
 from kani.protocols.openai.speech.ssml_marks import SsmlFields
 from kani.protocols.openai.transcription.answers import MEDIA_TYPES as TRANSCRIPT_TYPES
-from kani.protocols.openai.transcription.known_speakers import (
-    MAX_NAME,
-    MAX_S,
-    MAX_SPEAKERS,
-    MIN_S,
-    NAMES,
-    REFERENCES,
-)
-from kani.protocols.openai.transcription.params import FORMATS as TRANSCRIPT_FORMATS
-from kani.protocols.openai.transcription.params import GRANULARITIES, INCLUDES, MAX_LANGUAGES, MAX_PROMPT
+from kani.protocols.openai.transcription.params import TranscriptionFields, TranslationFields
 from kani.protocols.shared.calls.call import (
     BINARY,
     FORM,
@@ -44,7 +34,7 @@ from kani.protocols.shared.calls.schemas import (
     choice,
     fields,
     file,
-    flag,
+    form,
     items,
     mapping,
     nullable,
@@ -222,23 +212,6 @@ def _lists() -> tuple[Call, ...]:
 
 def _transcriptions() -> tuple[Call, ...]:
     size = f"The recording: at most {MAX_BYTES >> 20} MiB and {MAX_RECORDING_S:g} s."
-    common: dict[str, Schema] = {
-        "file": file(size),
-        "model": text("Any name, for example whisper-1."),
-        "language": text("Code, tag or name of the spoken language; detected by default."),
-        "languages": items(text(), "Languages between which detection decides.", most=MAX_LANGUAGES),
-        "keywords": items(text(longest=MAX_WORD), "Words that may occur in the recording.", most=MAX_WORDS),
-        "prompt": text("Text that precedes the recording.", longest=MAX_PROMPT),
-        "response_format": choice(TRANSCRIPT_FORMATS, "Format of the transcript.", default="json"),
-        "temperature": number("Sampling temperature.", Range(0, 1), default=0),
-        "timestamp_granularities": items(choice(GRANULARITIES), "Times in verbose_json."),
-        "include": items(choice(INCLUDES), "Further fields of the answer."),
-        "chunking_strategy": text("auto, or an object of the type server_vad; without effect."),
-        "stream": flag("Whether the answer is server-sent events.", default=False),
-        "diarization": flag("Whether subtitles and verbose_json name the speakers.", default=False),
-        "start": number("Second at which the recording is heard from.", default=0),
-        "duration": number("Seconds of it that are heard, with start."),
-    }
     transcript = fields(
         "",
         ["text"],
@@ -253,27 +226,12 @@ def _transcriptions() -> tuple[Call, ...]:
         usage=mapping(),
     )
     plain = {kind.partition(";")[0]: text() for kind in TRANSCRIPT_TYPES.values()}
-    only: dict[str, Schema] = {
-        NAMES: items(
-            text(longest=MAX_NAME), "With diarized_json: names of speakers that may speak.", most=MAX_SPEAKERS
-        ),
-        REFERENCES: items(
-            text(),
-            f"A recording of each of them, {MIN_S:g} to {MAX_S:g} s, as a data URL.",
-            most=MAX_SPEAKERS,
-        ),
-    }
     return tuple(
         Call(
             method="POST",
             path=f"/v1/audio/{name}",
             summary=summary,
-            about="The form may also be a JSON object, with the file as base64 in input_audio.data.",
-            body=Body(
-                fields("", ["file", "model"], **common, **more),
-                {"file": "@recording.wav", "model": "whisper-1"},
-                FORM,
-            ),
+            body=Body(form(kind, file=file(size)), {"file": "@recording.wav", "model": "whisper-1"}, FORM),
             answers={
                 200: Answer(
                     "The transcript.", {"application/json": transcript, **plain, SSE_TYPE: text()}, _UNUSED
@@ -281,9 +239,9 @@ def _transcriptions() -> tuple[Call, ...]:
             },
             errors=_RECORDING_ERRORS,
         )
-        for name, summary, more in (
-            ("transcriptions", "Transcribe a recording", only),
-            ("translations", "Translate a recording into English", {}),
+        for name, summary, kind in (
+            ("transcriptions", "Transcribe a recording", TranscriptionFields),
+            ("translations", "Translate a recording into English", TranslationFields),
         )
     )
 

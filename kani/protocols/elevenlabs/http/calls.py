@@ -3,16 +3,8 @@
 from __future__ import annotations
 
 from kani.core.audio.pcm import MEDIA_TYPES
-from kani.core.diarization.diarizer import MAX_SPEAKERS
-from kani.core.expected_words import MAX_WORD, MAX_WORDS
-from kani.core.request import Range
 from kani.protocols.elevenlabs.http.speech_calls import UNUSED_HEADER, VOICE, speech_calls
-from kani.protocols.elevenlabs.http.transcription_form import (
-    ADDITIONAL_FORMATS,
-    FILE_FORMATS,
-    GRANULARITIES,
-    MAX_TEMPERATURE,
-)
+from kani.protocols.elevenlabs.http.transcription_form import TranscriptionFields
 from kani.protocols.elevenlabs.http.voice_form import CONSENT_HEADER, MAX_FILES
 from kani.protocols.elevenlabs.http.voices_list import DEFAULT_PAGE_SIZE, MAX_SEARCH_LENGTH, PAGE_SIZE_RANGE
 from kani.protocols.elevenlabs.settings import ElevenLabsSettings
@@ -35,6 +27,7 @@ from kani.protocols.shared.calls.schemas import (
     fields,
     file,
     flag,
+    form,
     items,
     mapping,
     nullable,
@@ -196,21 +189,6 @@ def _voices() -> list[Call]:
 
 def _transcription() -> Call:
     size = f"The recording: at most {MAX_BYTES >> 20} MiB and {MAX_RECORDING_S:g} s."
-    additional = f"JSON: a list of objects, each with a format: {', '.join(ADDITIONAL_FORMATS)}."
-    form = fields(
-        "Further fields of ElevenLabs' API are accepted without an effect, and named in x-unused.",
-        ["file", "model_id"],
-        file=file(size),
-        model_id=text("Any name, for example scribe_v1."),
-        language_code=text("Code, tag or name of the spoken language; detected by default."),
-        timestamps_granularity=choice(GRANULARITIES, default="word"),
-        file_format=choice(FILE_FORMATS, "Whether the file is bare samples.", default="other"),
-        temperature=number("Sampling temperature.", Range(0, MAX_TEMPERATURE), default=0),
-        keyterms=items(text(longest=MAX_WORD), "Words that may occur in the recording.", most=MAX_WORDS),
-        additional_formats=text(additional),
-        diarize=flag("Whether each word has a speaker_id.", default=False),
-        num_speakers=whole("The most speakers that diarize finds.", Range(1, MAX_SPEAKERS)),
-    )
     answer = fields(
         "",
         ["language_code", "language_probability", "text", "words"],
@@ -226,7 +204,11 @@ def _transcription() -> Call:
         method="POST",
         path="/v1/speech-to-text",
         summary="Transcribe a recording",
-        body=Body(form, {"file": "@recording.wav", "model_id": "scribe_v1"}, FORM),
+        body=Body(
+            form(TranscriptionFields, file=file(size)),
+            {"file": "@recording.wav", "model_id": "scribe_v1"},
+            FORM,
+        ),
         answers={200: json_answer("The transcript.", answer, x_unused=UNUSED_HEADER)},
         errors=(400, 413, 422, 429, 500, 503, 504),
     )

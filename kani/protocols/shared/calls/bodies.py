@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
@@ -41,6 +41,8 @@ def one_of(names: Iterable[str], text: str) -> Meta:
     return Meta(description=text, extra_json_schema={"enum": [*names]})
 
 
+_SWITCHES = {"yes": "true", "on": "true", "no": "false", "off": "false"}
+
 Speed = Annotated[float, within(RANGES["speed"])]
 Temperature = Annotated[float, within(RANGES["temperature"])]
 TopK = Annotated[int, within(RANGES["top_k"])]
@@ -66,10 +68,10 @@ class WrongFields(InvalidRequest):
         self.faults = faults
 
 
-def read(given: Any, kind: type[T], within: str = "") -> T:
+def read(given: Any, kind: type[T], within: str = "", *, strict: bool = True) -> T:
     """Convert a parsed object; a null equals a missing field, unknown fields are ignored.
 
-    within: the path of the object. Raises WrongFields.
+    within: the path of the object; strict: as for ``foreign.convert``. Raises WrongFields.
     """
     if not isinstance(given, dict):
         raise WrongFields(Fault(within or "body", "type", "must be an object", given, "object"))
@@ -81,7 +83,9 @@ def read(given: Any, kind: type[T], within: str = "") -> T:
             try:
                 inner = _struct(expected) if isinstance(value, dict) else None
                 values[field.name] = (
-                    foreign.convert(value, field.type) if inner is None else read(value, inner, path)
+                    foreign.convert(value, field.type, strict=strict)
+                    if inner is None
+                    else read(value, inner, path)
                 )
             except foreign.Unreadable as error:
                 faults.append(_fault(error, path, expected, value))
@@ -92,6 +96,25 @@ def read(given: Any, kind: type[T], within: str = "") -> T:
     if faults:
         raise WrongFields(*faults)
     return kind(**values)
+
+
+def read_form(given: Mapping[str, Sequence[str]], kind: type[T]) -> T:
+    """Convert a form's texts, of which an empty one equals none; as ``read``."""
+    values = dict[str, Any]()
+    for field, expected in _fields(kind):
+        *_, last = texts = ["", *given.get(field.encode_name, ())]
+        match _bare(expected):
+            case inspect.ListType():
+                values[field.encode_name] = [text.strip() for text in texts if text.strip()] or None
+            case inspect.BoolType():
+                values[field.encode_name] = _SWITCHES.get(last.lower(), last) or None
+            case _:
+                values[field.encode_name] = last or None
+    try:
+        return read(values, kind, strict=False)
+    except WrongFields as wrong:
+        # Every value has the type of a form's values.
+        raise WrongFields(*(replace(fault, kind="value") for fault in wrong.faults)) from wrong
 
 
 def unknown(given: Mapping[str, Any], kind: type[msgspec.Struct]) -> list[str]:

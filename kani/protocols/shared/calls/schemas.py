@@ -84,6 +84,13 @@ def struct(kind: type[msgspec.Struct], **longest: int) -> Schema:
     return schema | {"properties": needed | properties}
 
 
+def form(kind: type[msgspec.Struct], **files: Schema) -> Schema:
+    """Return the schema of a form with files, which are needed, and the fields of a struct."""
+    schema = struct(kind)
+    properties, required = {**files, **schema["properties"]}, [*files, *schema["required"]]
+    return {**schema, "properties": properties, "required": required}
+
+
 def _plain(schema: Any, components: Mapping[str, Any]) -> Any:
     """Return a schema without references, titles, and the null that is the default of a field."""
     if isinstance(schema, list):
