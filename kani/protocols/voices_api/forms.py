@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from typing import Any
+from typing import Annotated, Any, TypeVar
 
+from msgspec import Struct
 from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
@@ -21,6 +22,11 @@ from kani.core.errors import (
     StoreUnavailable,
     UnknownVoice,
 )
+from kani.core.voices.store import MAX_NAME
+from kani.protocols.shared.calls.bodies import about
+from kani.text import foreign
+
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +40,21 @@ MAX_FORM_BYTES = MAX_RECORDINGS_BYTES + MAX_FIELDS * (MAX_FIELD_BYTES + 1024)
 
 _CODES = {404: "not_found", 409: "name_taken", 413: "request_too_large", 503: "service_unavailable"}
 """Code of the error, as OpenAI's clients read it, by the status; "invalid_value" for others below 500."""
+
+
+VOICE_NAME = f"1 to {MAX_NAME} letters, digits, _ and -."
+
+
+class Label(Struct):
+    """The body that renames a consent."""
+
+    name: Annotated[str, about("Name of the consent.")]
+
+
+class Renamed(Struct, forbid_unknown_fields=True):
+    """The body that renames a voice: nothing else of it can be changed."""
+
+    name: Annotated[str, about(VOICE_NAME)]
 
 
 class VoiceRequestError(Exception):
@@ -75,6 +96,16 @@ async def bounded(request: Request, limit: int, beyond: VoiceRequestError) -> As
         if taken > limit:
             raise beyond
         yield piece
+
+
+async def read_json(request: Request, kind: type[T]) -> T:
+    """Read a short body of JSON, which has a name. Raises VoiceRequestError."""
+    too_long = VoiceRequestError(413, f"the body is too long (at most {MAX_FIELD_BYTES // 1024} KiB)")
+    body = b"".join([piece async for piece in bounded(request, MAX_FIELD_BYTES, too_long)])
+    try:
+        return foreign.decode_json(body, kind)
+    except foreign.Unreadable as error:
+        raise VoiceRequestError(400, 'name: the body must be JSON: {"name": the new one}', "name") from error
 
 
 def text_fields(form: FormData) -> dict[str, str]:

@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-import msgspec
 from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -23,26 +22,19 @@ from kani.core.service import SpeechService
 from kani.core.voices.consents import Consent, ConsentStore
 from kani.core.voices.store import StoredVoice
 from kani.protocols.voices_api.forms import (
-    MAX_FIELD_BYTES,
+    Label,
     VoiceRequestError,
-    bounded,
     endpoint,
     read_form,
+    read_json,
     recording_of,
     text_fields,
 )
-from kani.text import foreign
 
 PATH = "/v1/audio/voice_consents"
 ORIGIN = "openai"
 DEFAULT_PAGE, MAX_PAGE = 20, 100
 """Consents in one list."""
-
-
-class _Label(msgspec.Struct):
-    """The body that renames a consent."""
-
-    name: str
 
 
 def is_openai_form(form: FormData) -> bool:
@@ -124,7 +116,7 @@ def consent_routes(consents: ConsentStore) -> list[BaseRoute]:
         return JSONResponse(_describe(await asyncio.to_thread(consents.get, request.path_params["consent"])))
 
     async def renamed(request: Request) -> Response:
-        name = await _new_label(request)
+        name = (await read_json(request, Label)).name
         consent = await asyncio.to_thread(consents.rename, request.path_params["consent"], name)
         return JSONResponse(_describe(consent))
 
@@ -165,15 +157,6 @@ def _page(parameters: Mapping[str, str]) -> tuple[int, str]:
     if not (limit.isascii() and limit.isdigit() and 1 <= int(limit[:9]) <= MAX_PAGE):
         raise VoiceRequestError(400, f"limit: must be between 1 and {MAX_PAGE}", "limit")
     return int(limit), parameters.get("after", "")
-
-
-async def _new_label(request: Request) -> str:
-    too_long = VoiceRequestError(413, f"the body is too long (at most {MAX_FIELD_BYTES // 1024} KiB)")
-    body = b"".join([piece async for piece in bounded(request, MAX_FIELD_BYTES, too_long)])
-    try:
-        return foreign.decode_json(body, _Label).name
-    except foreign.Unreadable as error:
-        raise VoiceRequestError(400, 'name: the body must be JSON: {"name": the new one}', "name") from error
 
 
 def _describe(consent: Consent) -> dict[str, Any]:

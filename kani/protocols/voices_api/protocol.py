@@ -10,7 +10,6 @@ from contextlib import suppress
 from typing import Any
 from urllib.parse import quote
 
-import msgspec
 from starlette.datastructures import FormData, UploadFile
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
@@ -29,18 +28,17 @@ from kani.core.voices.store import CUSTOM_PREFIX, StoredVoice
 from kani.protocols.shared.protocol import PathClass, Protocol, is_anonymous, plain_refusal
 from kani.protocols.voices_api.calls import call_group
 from kani.protocols.voices_api.forms import (
-    MAX_FIELD_BYTES,
+    Renamed,
     VoiceRequestError,
-    bounded,
     endpoint,
     read_form,
+    read_json,
     text_fields,
     too_large,
 )
 from kani.protocols.voices_api.openai_voices import consent_routes, is_openai_form, store_voice
 from kani.protocols.voices_api.openai_voices import describe_voice as openai_voice
 from kani.protocols.voices_api.preview import PreviewCache, preview
-from kani.text import foreign
 
 PATH = "/v1/audio/voices"
 SPEECH_PATH = "/v1/audio/speech/voices"
@@ -51,12 +49,6 @@ PREVIEW_PATH = PATH + "/{voice}/preview"
 ORIGIN = "voices"
 RECORDING_FIELDS = ("audio", "consent_recording")
 _SOUND = ("pitch_hz", "pitch_range", "pace", "brightness_db")
-
-
-class _Renamed(msgspec.Struct, forbid_unknown_fields=True):
-    """The body of a PATCH."""
-
-    name: str
 
 
 def protocol() -> Protocol:
@@ -113,7 +105,7 @@ def routes(service: SpeechService, consents: ConsentStore) -> list[BaseRoute]:
         return JSONResponse(await asyncio.to_thread(_describe_stored, service, voice), 201)
 
     async def renamed(request: Request) -> Response:
-        new = await _new_name(request)
+        new = (await read_json(request, Renamed)).name.strip()
         voice = await service.cloning.rename(request.path_params["voice"], new)
         return JSONResponse(await asyncio.to_thread(_describe_stored, service, voice))
 
@@ -221,15 +213,6 @@ async def _store(service: SpeechService, form: FormData) -> StoredVoice:
         language=fields.get("language") or None,
         description=fields.get("description", ""),
     )
-
-
-async def _new_name(request: Request) -> str:
-    too_long = VoiceRequestError(413, f"the body is too long (at most {MAX_FIELD_BYTES // 1024} KiB)")
-    body = b"".join([piece async for piece in bounded(request, MAX_FIELD_BYTES, too_long)])
-    try:
-        return foreign.decode_json(body, _Renamed).name.strip()
-    except foreign.Unreadable as error:
-        raise VoiceRequestError(400, 'name: the body must be JSON: {"name": the new one}', "name") from error
 
 
 def _describe_all(service: SpeechService, *, public_only: bool) -> list[dict[str, Any]]:
