@@ -31,10 +31,10 @@ from kani.protocols.shared.client_languages import accept_languages
 from kani.protocols.shared.connection import client_address
 from kani.protocols.shared.disconnect import cancel_on_disconnect
 from kani.protocols.shared.errors import BadMessage
-from kani.protocols.shared.json_input import parse_object
 from kani.protocols.shared.memory_budget import MemoryBudget
 from kani.protocols.shared.streamed_answer import ByteStream, StreamedAnswer
 from kani.protocols.shared.whole_answer import MAX_WHOLE_ANSWER_BYTES, MAX_WHOLE_ANSWER_S, WholeAnswer
+from kani.text import foreign
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -113,9 +113,11 @@ def _legacy_request(body: LegacyBody, service: SpeechService) -> SpeechRequest:
 
 def _read(body: bytes, kind: type[T]) -> T:
     try:
-        given = parse_object(body.decode())
-    except ValueError as error:
-        raise BadMessage("body: is not a JSON object") from error
+        given = foreign.decode_json(body, dict[str, Any])
+    except foreign.Unreadable as error:
+        if error.formed:
+            raise BadMessage.of(error, "body") from error
+        raise BadMessage("body: is not JSON") from error
     return read(given, kind)
 
 

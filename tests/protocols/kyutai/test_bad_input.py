@@ -405,11 +405,11 @@ OLD = {"text": ["Hello."], "seed": 1, "temperature": 0.8, "top_k": 250}
 @pytest.mark.parametrize(
     ("path", "body", "status", "reason"),
     [
-        (SPEAK, b"", 400, "body: is not a JSON object"),
-        (SPEAK, b'{"text": "Hello.', 400, "body: is not a JSON object"),
-        (SPEAK, b'{"text": "\xff", "voice": ""}', 400, "body: is not a JSON object"),
-        (SPEAK, b'{"text": "a", "voice": "", "more": ' + b"[" * 100_000, 400, "body: is not a JSON object"),
-        (SPEAK, [], 400, "body: is not a JSON object"),
+        (SPEAK, b"", 400, "body: is not JSON"),
+        (SPEAK, b'{"text": "Hello.', 400, "body: is not JSON"),
+        (SPEAK, b'{"text": "\xff", "voice": ""}', 400, "body: is not JSON"),
+        (SPEAK, b'{"text": "a", "voice": "", "more": ' + b"[" * 100_000, 400, "body: is not JSON"),
+        (SPEAK, [], 400, "body: expected `object`, got `array`"),
         (SPEAK, {"text": "Hello."}, 400, "voice: is needed"),
         (SPEAK, {"text": 5, "voice": ""}, 400, "text: must be a string"),
         (SPEAK, {"text": "a", "voice": None}, 400, "voice: is needed"),

@@ -154,16 +154,21 @@ def ignored(fields: msgspec.Struct) -> list[str]:
 
 
 def _fault(error: foreign.Unreadable, name: str, expected: inspect.Type, value: Any) -> Fault:
-    where = error.field.removesuffix("[...]")
+    where, around = error.field, expected
     for step in re.findall(r"\.\.\.|[^.\[\]]+", where):
-        expected = _inside(expected, step)
+        around, expected = expected, _inside(expected, step)
         value = value[int(step)] if isinstance(value, list) else (value or {}).get(step)
+    if where.endswith("]") and _struct(expected) is None:
+        # A field is named, not its item, unless that has fields.
+        where = where[: where.rindex("[")]
+    else:
+        around = expected
     path = name + ("" if where[:1] in ("", "[") else ".") + where.replace("[...]", "")
     if missing := re.fullmatch(r"object missing required field `(.+)`", error.reason):
         return Fault(f"{path}.{missing[1]}", "missing", "is needed")
     wrong = re.fullmatch(r"expected `(.+)`, got `.+`", error.reason)
     if wrong is not None:
-        return Fault(path, "type", f"must be {_named(expected)}", value, wrong[1])
+        return Fault(path, "type", f"must be {_named(around)}", value, wrong[1])
     return Fault(path, "value", _limit(_bare(expected)), value)
 
 
@@ -204,8 +209,9 @@ def _named(kind: inspect.Type) -> str:
             return f"{{{', '.join(inside)}}}"
         case inspect.LiteralType(values=values):
             return f"one of {', '.join(map(str, values))}"
-        case inspect.DictType(value_type=inspect.StrType()):
-            return "an object of strings"
+        case inspect.ListType(item_type=item) | inspect.DictType(value_type=item):
+            strings = " of strings" if isinstance(_bare(item), inspect.StrType) else ""
+            return _NAMES[type(kind)] + strings
     return _NAMES[type(kind)]
 
 
