@@ -68,17 +68,17 @@ class WrongFields(InvalidRequest):
         self.faults = faults
 
 
-def read(given: Any, kind: type[T], within: str = "", *, strict: bool = True) -> T:
+def read(given: Any, kind: type[T], place: str = "", *, strict: bool = True) -> T:
     """Convert a parsed object; a null equals a missing field, unknown fields are ignored.
 
-    within: the path of the object; strict: as for ``foreign.convert``. Raises WrongFields.
+    place: the path of the object; strict: as for ``foreign.convert``. Raises WrongFields.
     """
     if not isinstance(given, dict):
-        raise WrongFields(Fault(within or "body", "type", "must be an object", given, "object"))
+        raise WrongFields(Fault(place or "body", "type", "must be an object", given, "object"))
     values, faults = dict[str, Any](), list[Fault]()
     for field, expected in _fields(kind):
         value = given.get(field.encode_name)
-        path = f"{within}.{field.encode_name}" if within else field.encode_name
+        path = f"{place}.{field.encode_name}" if place else field.encode_name
         if value is not None:
             try:
                 inner = _struct(expected) if isinstance(value, dict) else None
