@@ -14,6 +14,7 @@ import pytest
 
 from kani.core.engine import Engine
 from kani.core.errors import EngineUnavailable, InvalidRequest
+from kani.core.request import Range
 from kani.engines.kyutai import plugin as kyutai
 from kani.engines.kyutai import published as kyutai_published
 from kani.engines.kyutai.settings import KyutaiSettings
@@ -309,7 +310,7 @@ def test_revision_that_does_not_exist_is_named(tmp_path: Path, hub: Hub) -> None
 
 def test_options_have_the_ranges_of_the_protocol() -> None:
     told = {field.name: field.type for field in msgspec.inspect.type_info(Parameters).fields}  # type: ignore[attr-defined]
-    assert {name: (told[name].ge, told[name].le) for name in RANGES} == RANGES  # type: ignore[attr-defined]
+    assert {name: Range(told[name].ge, told[name].le) for name in RANGES} == RANGES  # type: ignore[attr-defined]
     assert Parameters.of({"cfg_alpha": 3.0, "cfg_value": 3}) == Parameters(cfg_value=3)
     wrong = {
         "cfg_value": [0.05, 11, "2", True, float("nan")],

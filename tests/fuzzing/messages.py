@@ -67,8 +67,8 @@ def packed(mutator: Mutator, sample: Any) -> bytes:
 
 
 def _read_openai(body: bytes) -> None:
-    read = openai_body.parse_body(openai_body.read_object(body), 100_000)
-    split_turns(read.text, marks=True)
+    read = openai_body.parse_speech(openai_body.read_object(body), 100_000)
+    split_turns(read.given.input, marks=True)
 
 
 def _read_marks(text: str) -> None:
@@ -242,7 +242,7 @@ def cases(service: Any, loop: asyncio.AbstractEventLoop) -> list[Case]:
         case("kyutai to speak", packed, kyutai.read_speech_message, kyutai.BadMessage),
         case("kyutai to hear", packed, _read_heard, kyutai.BadMessage),
         case("kyutai query", _query, speech_query, kyutai.BadMessage),
-        case("kyutai body", as_json_bytes, kyutai_body, kyutai.BadMessage),
+        case("kyutai body", as_json_bytes, kyutai_body, kyutai.BadMessage, InvalidRequest),
         Case("kyutai voice payload", (_embedding_content(),), _payload, voice_payload.unpack),
         case("realtime event", as_json, partial(_read_realtime, SessionConfig()), EventError),
         case(

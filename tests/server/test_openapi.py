@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -19,11 +18,6 @@ from starlette.routing import Route
 from kani.composition.settings import load
 from kani.composition.speech_service import limits_of
 from kani.core.audio.pcm import wav
-from kani.protocols.elevenlabs.http import body as elevenlabs_body
-from kani.protocols.elevenlabs.http.transcription_form import parse_form
-from kani.protocols.openai.speech.body import parse_body
-from kani.protocols.openai.transcription.params import parse_params
-from kani.protocols.shared.recordings.upload import AudioUpload
 from kani.server.app import Parts, create_app, protocols_for
 from kani.server.connections import Connections
 from kani.server.metrics import Metrics
@@ -264,36 +258,3 @@ async def test_calls_need_a_key_where_the_document_says_so(tmp_path: Path) -> No
                 problems.append(f"{operation.name}: {answer.status_code}, key needed: {needed}")
             problems.append(operation.problem(answer))
     assert [problem for problem in problems if problem] == []
-
-
-class Reads(dict[str, Any]):
-    """A mapping that notes which names were asked for."""
-
-    def __init__(self, **given: Any) -> None:
-        super().__init__(given)
-        self.names: set[str] = set()
-
-    def get(self, name: str, default: Any = None) -> Any:
-        self.names.add(name)
-        return super().get(name, default)
-
-
-async def test_document_has_all_fields_that_the_parsers_read(tmp_path: Path) -> None:
-    async with serving(tmp_path) as server, httpx.AsyncClient(base_url=server.http_url) as client:
-        spec = await read_document(client)
-
-    def documented(path: str) -> set[str]:
-        media = next(iter(spec["paths"][path]["post"]["requestBody"]["content"].values()))
-        name = media["schema"].get("$ref", "").rpartition("/")[2]
-        return {*(spec["components"]["schemas"][name] if name else media["schema"])["properties"]}
-
-    speech = Reads(input="Hello.")
-    parse_body(speech, 100)
-    assert documented("/v1/audio/speech") == speech.names
-    assert documented("/v1/text-to-speech/{voice_id}") == {*elevenlabs_body.FIELDS}
-    form = Reads(model=("whisper-1",), response_format=("diarized_json",))
-    parse_params(AudioUpload(io.BytesIO(), form), str, translate=False)
-    assert documented("/v1/audio/transcriptions") == form.names | {"file"}
-    form = Reads(model_id=("scribe_v1",))
-    parse_form(AudioUpload(io.BytesIO(), form), str)
-    assert documented("/v1/speech-to-text") <= form.names | {"file"}

@@ -3,32 +3,41 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta, Struct
 
 from kani.core.errors import InvalidRequest
 from kani.core.request import Range
 from kani.core.types import Sampling
+from kani.protocols.shared.calls.bodies import read
 
 FIELD = "voice_settings"
 
-DEFAULT_SETTINGS = {
-    "stability": 0.5,
-    "similarity_boost": 0.75,
-    "style": 0.0,
-    "use_speaker_boost": True,
-    "speed": 1.0,
-}
-"""The protocol's defaults. A client that sends a default value requests nothing by it."""
+Unit = Annotated[float, Meta(ge=0, le=1)]
 
-SETTING_RANGES = {
-    "stability": Range(0.0, 1.0),
-    "similarity_boost": Range(0.0, 1.0),
-    "style": Range(0.0, 1.0),
-    "speed": Range(0.7, 1.2),
-}
 
-DIALOGUE_SETTINGS = ("stability", "similarity", "clone_strength")
-DIALOGUE_SETTING_RANGE = Range(0.0, 1.0)
+class Settings(Struct):
+    """Only speed and stability have an effect. A client that sends a default requests nothing by it."""
+
+    stability: Unit = 0.5
+    similarity_boost: Unit = 0.75
+    style: Unit = 0.0
+    use_speaker_boost: bool = True
+    speed: Annotated[float, Meta(ge=0.7, le=1.2)] = 1.0
+
+
+class DialogueSettings(Struct):
+    """Only stability has an effect."""
+
+    stability: Unit = 0.5
+    similarity: Unit | None = None
+    clone_strength: Unit | None = None
+
+
+SEED_RANGE = Range(0, 2**32 - 1)
+DEFAULT_SETTINGS = msgspec.structs.asdict(Settings())
 
 NORMALIZATION_FIELD = "apply_text_normalization"
 NORMALIZATION_CHOICES = ("auto", "on", "off")
@@ -66,48 +75,20 @@ class VoiceSettings:
         return sorted({*self.unused, *(names.get(name, name) for name in session_fields)})
 
 
-def parse_voice_settings(given: Any) -> VoiceSettings:
-    """Validate ``voice_settings`` of a message; None equals ``{}``, and null a missing field.
-
-    Ignores unknown fields, as ElevenLabs' service does. Raises InvalidRequest with the field and its limit.
-    """
-    if given is None:
-        return VoiceSettings()
-    if not isinstance(given, dict):
-        raise InvalidRequest(FIELD, "must be an object")
-    fields = {name: given[name] for name in DEFAULT_SETTINGS if given.get(name) is not None}
-    for name, allowed in SETTING_RANGES.items():
-        if name in fields:
-            _check(f"{FIELD}.{name}", allowed, fields[name])
-    if not isinstance(fields.get("use_speaker_boost", True), bool):
-        raise InvalidRequest(f"{FIELD}.use_speaker_boost", "must be true or false")
-    changed = {name: value for name, value in fields.items() if value != DEFAULT_SETTINGS[name]}
-    unused = ("similarity_boost", "style", "use_speaker_boost")
-    return VoiceSettings(
-        speed=changed.get("speed"),
-        stability=changed.get("stability"),
-        unused=tuple(f"{FIELD}.{name}" for name in unused if name in changed),
-    )
+def parse_settings(given: Any, kind: type[Settings | DialogueSettings]) -> VoiceSettings:
+    """Read ``voice_settings`` of a message; None equals ``{}``. Raises InvalidRequest."""
+    return requested(None if given is None else read(given, kind, FIELD), FIELD)
 
 
-def parse_dialogue_settings(given: Any, field: str) -> VoiceSettings:
-    """Validate the settings of a dialogue, which has fewer of them; else as ``parse_voice_settings``.
-
-    field: the object's name. Raises InvalidRequest with the setting and its limit.
-    """
+def requested(given: Settings | DialogueSettings | None, field: str) -> VoiceSettings:
+    """Return what settings request; field: the object's name."""
     if given is None:
         return VoiceSettings(field=field)
-    if not isinstance(given, dict):
-        raise InvalidRequest(field, "must be an object")
-    settings = {name: given[name] for name in DIALOGUE_SETTINGS if given.get(name) is not None}
-    for name, value in settings.items():
-        _check(f"{field}.{name}", DIALOGUE_SETTING_RANGE, value)
-    stability = settings.pop("stability", None)
-    return VoiceSettings(
-        stability=stability if stability != DEFAULT_SETTINGS["stability"] else None,
-        unused=tuple(f"{field}.{name}" for name in settings),
-        field=field,
-    )
+    default = type(given)()
+    values = {name: getattr(given, name) for name in given.__struct_fields__}
+    changed = {name: value for name, value in values.items() if value != getattr(default, name)}
+    speed, stability = changed.pop("speed", None), changed.pop("stability", None)
+    return VoiceSettings(speed, stability, tuple(f"{field}.{name}" for name in changed), field)
 
 
 def parse_normalization(given: str | None) -> bool:
@@ -118,9 +99,3 @@ def parse_normalization(given: str | None) -> bool:
     if given and given not in NORMALIZATION_CHOICES:
         raise InvalidRequest(NORMALIZATION_FIELD, f"must be one of {', '.join(NORMALIZATION_CHOICES)}")
     return given != "off"
-
-
-def _check(path: str, allowed: Range, value: Any) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise InvalidRequest(path, "must be a number")
-    allowed.check(path, value)

@@ -6,19 +6,29 @@ import base64
 import binascii
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta
 
 from kani.core.errors import InvalidRequest, SpeechError
-from kani.core.request import Range
+from kani.core.request import RANGES, TOKENS_PER_SECOND
 from kani.core.types import Recording, Sampling, SpeechRequest
-from kani.protocols.shared.client_languages import LANGUAGES_FIELD, known_languages, languages_error
+from kani.protocols.shared.calls.bodies import (
+    UNUSED,
+    Seed,
+    Speed,
+    Temperature,
+    TopK,
+    WrongFields,
+    about,
+    read,
+    within,
+)
+from kani.protocols.shared.client_languages import Languages, known_languages
 from kani.protocols.shared.errors import BadMessage, encodable
 from kani.protocols.shared.json_input import TooManyValues, parse_object
-from kani.text import foreign, languages
-
-T = TypeVar("T", bound=msgspec.Struct)
+from kani.text import languages
 
 SAMPLE_RATE = 22_050
 FRAME_S = 0.08
@@ -37,7 +47,6 @@ MAX_UNUSED_NAMES = 32
 
 _BASE64_PIECE = 2**18
 
-RANGES = {"chunk_size": Range(1, 1000), "lookback_frames": Range(0, 1000)}
 _FIELD_NAMES = {"voice": "voice_id", "reference": "reference_audio", "duration_s": "duration"}
 _LANGUAGE_NAMES = {
     "es": "spanish",
@@ -48,33 +57,57 @@ _LANGUAGE_NAMES = {
     "pt": "portuguese",
 }
 
+Name = Annotated[str, Meta(max_length=MAX_NAME_LENGTH)]
+Strength = Annotated[float, Meta(ge=0, le=1)]
+Duration = Annotated[float, within(RANGES["duration_s"])]
+Tokens = Annotated[int, within(RANGES["max_tokens"])]
+TopP = Annotated[float, within(RANGES["top_p"])]
+Penalty = Annotated[float, within(RANGES["repetition_penalty"])]
+ChunkSize = Annotated[int, Meta(ge=1, le=1000)]
+Lookback = Annotated[int, Meta(ge=0, le=1000)]
+
 
 class Config(msgspec.Struct, frozen=True):
     """``data.config``: all fields are optional, ``null`` is the same as left out."""
 
-    language: str | None = None
-    languages: list[str] | None = None
-    emotion: str | None = None
-    emotion_strength: float | None = None
-    speed: float | None = None
-    duration: float | None = None
-    lexicon: dict[str, Any] | None = None
-    normalize: bool | None = None
-    ssml: bool | None = None
-    voice_id: str | None = None
-    temperature: float | None = None
-    max_tokens: int | None = None
-    top_p: float | None = None
-    top_k: int | None = None
-    repetition_penalty: float | None = None
-    seed: int | None = None
-    chunk_size: int | None = None
-    lookback_frames: int | None = None
+    language: Annotated[Name | None, about("Name or BCP 47 tag of its language; detected by default.")] = None
+    languages: Annotated[
+        Languages | None, about("Languages of the reader, best first, between which detection decides.")
+    ] = None
+    emotion: Annotated[Name | None, about("One or several: happy, or happy:0.7+calm:0.3.")] = None
+    emotion_strength: Annotated[Strength | None, about("Strength of the emotion.")] = None
+    speed: Annotated[Speed | None, about("Speed of the speech; 1 is normal.")] = None
+    duration: Annotated[Duration | None, about("Seconds of the whole speech, instead of a speed.")] = None
+    lexicon: Annotated[dict[str, Any] | None, about("Pronunciations by word.")] = None
+    normalize: Annotated[bool | None, about("Whether numbers and the like are spelled out.")] = None
+    ssml: Annotated[bool | None, about("Whether the text is SSML; default: if it begins with <speak>.")] = (
+        None
+    )
+    voice_id: Annotated[Name | None, about("Id of a voice; GET /v1/audio/voices lists them.")] = None
+    temperature: Annotated[Temperature | None, about("Sampling temperature of the Kani model.")] = None
+    max_tokens: Annotated[
+        Tokens | None, about(f"Longest speech, in tokens: {TOKENS_PER_SECOND} are one second.")
+    ] = None
+    top_p: Annotated[TopP | None, about("Nucleus sampling of the Kani model.")] = None
+    top_k: Annotated[TopK | None, about("Number of tokens that the Kani model samples from.")] = None
+    repetition_penalty: Annotated[Penalty | None, about("Repetition penalty of the Kani model.")] = None
+    seed: Annotated[Seed | None, about("Seed of the Kani model's sampling.")] = None
+    chunk_size: Annotated[
+        ChunkSize | None, about("Frames of 80 ms of one chunk, on the WebSocket; without effect here.")
+    ] = None
+    lookback_frames: Annotated[Lookback | None, UNUSED] = None
 
 
-class _Data(msgspec.Struct):
-    text: str | None = None
-    reference_audio: str | None = None
+class Spoken(msgspec.Struct):
+    """Fields beside the config."""
+
+    text: Annotated[str | None, about("The text.")] = None
+    reference_audio: Annotated[
+        str | None, about("A recording of the voice to imitate, in base64, or the name of a stored voice.")
+    ] = None
+
+
+class _Data(Spoken):
     config: dict[str, Any] | None = None
     stream: bool | None = None
 
@@ -181,23 +214,14 @@ def _parsed(message: str | bytes) -> dict[str, Any]:
 def _speak(parsed: dict[str, Any], *, streaming: bool) -> SpeakRequest:
     if "data" not in parsed and "params" in parsed:
         raise BadMessage('data: is required (a request with "params" is VoxCPM\'s; its path is /tts)')
-    data = _convert(parsed.get("data") or {}, _Data, "data")
-    if data.text is None or not data.text.strip():
-        raise BadMessage("No text provided")
-    given = data.config or {}
-    config = _convert(given, Config, "config")
-    for field in ("language", "emotion", "voice_id"):
-        if len(getattr(config, field) or "") > MAX_NAME_LENGTH:
-            raise BadMessage(f"{field}: too long (at most {MAX_NAME_LENGTH} characters)")
-    if config.languages is not None and (wrong := languages_error(config.languages)) is not None:
-        raise BadMessage(f"{LANGUAGES_FIELD}: {wrong}")
-    for field, allowed in RANGES.items():
-        value = getattr(config, field)
-        if value is not None:
-            try:
-                allowed.check(field, value)
-            except InvalidRequest as error:
-                raise BadMessage(str(error)) from error
+    try:
+        data = read(parsed.get("data") or {}, _Data, "data")
+        if data.text is None or not data.text.strip():
+            raise BadMessage("No text provided")
+        given = data.config or {}
+        config = read(given, Config)
+    except WrongFields as error:
+        raise BadMessage(str(error).removeprefix("data.")) from error
     unknown = tuple(key for key in given if key not in Config.__struct_fields__)[:MAX_UNUSED_NAMES]
     return SpeakRequest(
         text=data.text,
@@ -207,13 +231,6 @@ def _speak(parsed: dict[str, Any], *, streaming: bool) -> SpeakRequest:
         wants_whole=not streaming,
         unknown=unknown,
     )
-
-
-def _convert(value: Any, kind: type[T], where: str) -> T:
-    try:
-        return foreign.convert(value, kind)
-    except foreign.Unreadable as error:
-        raise BadMessage.of(error, where) from error
 
 
 def reference_bytes(encoded: str) -> bytes:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from kani.core.expected_words import MAX_TEXT
-from kani.core.request import RANGES
 from kani.protocols.kyutai.http_in import MAX_RECORDING_S
 from kani.protocols.kyutai.http_out import SPEECH_PATHS, LegacyBody, StreamedBody
-from kani.protocols.kyutai.query import CFG_ALPHA_RANGE, MAX_SEQ_LEN_RANGE
 from kani.protocols.kyutai.server_info import BUILD_FIELDS
 from kani.protocols.kyutai.voice_payload import MAX_RECORDING_S as MAX_VOICE_S
 from kani.protocols.shared.calls.call import Answer, Body, Call, CallGroup, audio_answer, json_answer, query
@@ -16,28 +14,10 @@ from kani.protocols.shared.calls.schemas import (
     fields,
     items,
     number,
-    required_fields,
-    struct_fields,
+    struct,
     text,
 )
 
-_VOICE = "Name of a voice of Kyutai's or of this server; empty for the default one."
-_STREAMED_ABOUT = {"text": "The text.", "voice": _VOICE}
-_LEGACY_ABOUT = {
-    "text": "Parts of the text.",
-    "seed": "Seed of the sampling, for engines that sample.",
-    "temperature": "Sampling temperature, for engines that sample.",
-    "top_k": "Number of tokens to sample from, for engines that sample.",
-    "voice": _VOICE,
-    "voices": "Names of voices; the first is used where voice is missing.",
-    "max_seq_len": "Frames of 80 ms after which the speech ends.",
-    "return_timestamps": "Whether the answer is JSON with the times of the words, instead of a WAV file.",
-    "cfg_alpha": "Guidance of Kyutai's model; without effect on most engines.",
-}
-_LEGACY_RANGES = {name: RANGES[name] for name in ("seed", "temperature", "top_k")} | {
-    "max_seq_len": MAX_SEQ_LEN_RANGE,
-    "cfg_alpha": CFG_ALPHA_RANGE,
-}
 _WAV = audio_answer("A WAV file; its header leaves the length open.", "audio/wav")
 _ERRORS = (400, 500, 503, 504)
 _RECORDING: Schema = {"description": "A recording: any audio file that FFmpeg reads."}
@@ -100,19 +80,17 @@ def call_group() -> CallGroup:
 
 
 def _streamed(path: str) -> Call:
-    body = fields("", required_fields(StreamedBody), **struct_fields(StreamedBody, _STREAMED_ABOUT, {}))
     return Call(
         method="POST",
         path=path,
         summary="Speak a text as a WAV file while it is synthesized",
-        body=Body(body, {"text": "Hello.", "voice": ""}),
+        body=Body(struct(StreamedBody), {"text": "Hello.", "voice": ""}),
         answers={200: _WAV},
         errors=_ERRORS,
     )
 
 
 def _legacy() -> Call:
-    properties = struct_fields(LegacyBody, _LEGACY_ABOUT, _LEGACY_RANGES)
     word = fields(text=text(), start_s=number("Seconds."), stop_s=number("Seconds."))
     timed = fields(wav=text("The WAV file in base64."), transcript=items(word))
     answer = Answer("The speech.", {"audio/wav": {}, "application/json": timed})
@@ -121,7 +99,7 @@ def _legacy() -> Call:
         path="/api/tts",
         summary="Speak a text, with the times of its words if asked for",
         body=Body(
-            fields("", required_fields(LegacyBody), **properties),
+            struct(LegacyBody),
             {"text": ["Hello."], "seed": 1, "temperature": 0.6, "top_k": 100, "return_timestamps": True},
         ),
         answers={200: answer},

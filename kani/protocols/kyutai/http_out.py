@@ -6,7 +6,7 @@ import asyncio
 import base64
 from contextlib import AsyncExitStack
 from dataclasses import asdict, replace
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 import numpy as np
@@ -26,6 +26,7 @@ from kani.protocols.kyutai.output import Frames
 from kani.protocols.kyutai.query import CFG_ALPHA_RANGE, MAX_SEQ_LEN_RANGE, build_request
 from kani.protocols.kyutai.speech_out import PROTOCOL
 from kani.protocols.kyutai.words import TextFeeder
+from kani.protocols.shared.calls.bodies import Seed, Temperature, TopK, about, read, within
 from kani.protocols.shared.client_languages import accept_languages
 from kani.protocols.shared.connection import client_address
 from kani.protocols.shared.disconnect import cancel_on_disconnect
@@ -35,7 +36,7 @@ from kani.protocols.shared.streamed_answer import ByteStream, StreamedAnswer, be
 from kani.protocols.shared.whole_answer import MAX_WHOLE_ANSWER_BYTES, MAX_WHOLE_ANSWER_S, WholeAnswer
 from kani.text import foreign
 
-T = TypeVar("T")
+T = TypeVar("T", bound=msgspec.Struct)
 
 SPEECH_PATHS = ("/api/tts_streaming", "/api/tts-streaming")
 """Paths of speech; LiveKit's plugin uses the second."""
@@ -43,25 +44,34 @@ SPEECH_PATHS = ("/api/tts_streaming", "/api/tts-streaming")
 _WAV = AudioFormat("wav", "wav", SAMPLE_RATE, None, "audio/wav")
 
 
-class StreamedBody(msgspec.Struct):
-    """``POST /api/tts_streaming``: both are required; an empty voice is the default one."""
+MaxSeqLen = Annotated[int, within(MAX_SEQ_LEN_RANGE)]
+CfgAlpha = Annotated[float, within(CFG_ALPHA_RANGE)]
+_VOICE = about("Name of a voice of Kyutai's or of this server; empty for the default one.")
 
-    text: str
-    voice: str
+
+class StreamedBody(msgspec.Struct):
+    """Both fields are needed."""
+
+    text: Annotated[str, about("The text.")]
+    voice: Annotated[str, _VOICE]
 
 
 class LegacyBody(msgspec.Struct):
-    """``POST /api/tts``."""
+    """A null equals a missing field."""
 
-    text: list[str]
-    seed: int
-    temperature: float
-    top_k: int
-    voice: str | None = None
-    voices: list[str] | None = None
-    max_seq_len: int | None = None
-    return_timestamps: bool | None = None
-    cfg_alpha: float | None = None
+    text: Annotated[list[str], about("Parts of the text.")]
+    seed: Annotated[Seed, about("Seed of the sampling, for engines that sample.")]
+    temperature: Annotated[Temperature, about("Sampling temperature, for engines that sample.")]
+    top_k: Annotated[TopK, about("Number of tokens to sample from, for engines that sample.")]
+    voice: Annotated[str | None, _VOICE] = None
+    voices: Annotated[list[str], about("Names of voices; the first is used where voice is missing.")] = []
+    max_seq_len: Annotated[MaxSeqLen | None, about("Frames of 80 ms after which the speech ends.")] = None
+    return_timestamps: Annotated[
+        bool, about("Whether the answer is JSON with the times of the words, instead of a WAV file.")
+    ] = False
+    cfg_alpha: Annotated[
+        CfgAlpha | None, about("Guidance of Kyutai's model; without effect on most engines.")
+    ] = None
 
 
 def speech_routes(service: SpeechService) -> list[BaseRoute]:
@@ -96,24 +106,19 @@ def speech_routes(service: SpeechService) -> list[BaseRoute]:
 
 
 def _legacy_request(body: LegacyBody, service: SpeechService) -> SpeechRequest:
-    for field, allowed, value in (
-        ("cfg_alpha", CFG_ALPHA_RANGE, body.cfg_alpha),
-        ("max_seq_len", MAX_SEQ_LEN_RANGE, body.max_seq_len),
-    ):
-        if value is not None:
-            allowed.check(field, value)
     sampling = Sampling(temperature=body.temperature, top_k=body.top_k, seed=body.seed)
-    voice = body.voice or next(iter(body.voices or []), None)
+    voice = body.voice or next(iter(body.voices), None)
     return build_request(voice, sampling, body.cfg_alpha, service)
 
 
 def _read(body: bytes, kind: type[T]) -> T:
     try:
-        return foreign.decode_json(body, kind)
+        given = foreign.decode_json(body, dict[str, Any])
     except foreign.Unreadable as error:
         if error.formed:
             raise BadMessage.of(error, "body") from error
         raise BadMessage("body: is not JSON") from error
+    return read(given, kind)
 
 
 def _open(

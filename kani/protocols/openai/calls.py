@@ -2,37 +2,22 @@
 
 from __future__ import annotations
 
-from kani.core.expected_words import MAX_WORD, MAX_WORDS
-from kani.core.request import RANGES, Range
-from kani.protocols.openai.lists import SPEECH_MODELS
+from kani.core.request import Range
 from kani.protocols.openai.realtime.client_secrets import DEFAULT_LIFE_S, MAX_LIFE_S, MIN_LIFE_S
 from kani.protocols.openai.realtime.unmute.lists import calls as unmute_calls
 from kani.protocols.openai.realtime.webrtc.routes import PATH as CALLS_PATH
 from kani.protocols.openai.settings import OpenAISettings
 from kani.protocols.openai.speech import audio_file
-from kani.protocols.openai.speech.body import STREAM_FORMATS, VOLUME
+from kani.protocols.openai.speech.body import SpeechFields
 from kani.protocols.openai.speech.captions import MEDIA_TYPES as CAPTION_TYPES
+from kani.protocols.openai.speech.captions import CaptionedFields, CaptionFields
 from kani.protocols.openai.speech.create import SSE_TYPE
-from kani.protocols.openai.speech.dialogue import MAX_TURNS, PAUSES
-from kani.protocols.openai.speech.formats import (
-    DEFAULT_FORMAT,
-    FORMATS,
-    MAX_SAMPLE_RATE,
-    MIN_SAMPLE_RATE,
-    SAMPLE_RATE,
-)
+from kani.protocols.openai.speech.dialogue import DialogueFields
+from kani.protocols.openai.speech.formats import DEFAULT_FORMAT, FORMATS, SAMPLE_RATE, SAMPLE_RATES
 from kani.protocols.openai.speech.ssml_marks import PATH as SSML_PATH
+from kani.protocols.openai.speech.ssml_marks import SsmlFields
 from kani.protocols.openai.transcription.answers import MEDIA_TYPES as TRANSCRIPT_TYPES
-from kani.protocols.openai.transcription.known_speakers import (
-    MAX_NAME,
-    MAX_S,
-    MAX_SPEAKERS,
-    MIN_S,
-    NAMES,
-    REFERENCES,
-)
-from kani.protocols.openai.transcription.params import FORMATS as TRANSCRIPT_FORMATS
-from kani.protocols.openai.transcription.params import GRANULARITIES, INCLUDES, MAX_LANGUAGES, MAX_PROMPT
+from kani.protocols.openai.transcription.params import TranscriptionFields, TranslationFields
 from kani.protocols.shared.calls.call import (
     BINARY,
     FORM,
@@ -50,11 +35,12 @@ from kani.protocols.shared.calls.schemas import (
     choice,
     fields,
     file,
-    flag,
+    form,
     items,
     mapping,
     nullable,
     number,
+    struct,
     text,
     whole,
 )
@@ -65,7 +51,6 @@ _RECORDING_ERRORS = (400, 413, 429, 500, 503, 504)
 _UNUSED = {"X-Unused": "Names of the given fields without effect."}
 _EXAMPLE = {"model": "tts-1", "input": "Hello.", "voice": "alloy"}
 _DIALOGUE = {"turns": [{"voice": "alloy", "text": "Who is there?"}, {"voice": "onyx", "text": "Only me."}]}
-_NOT_IN_TURNS = ("input", "voice", "allow_voice_tags", "ssml")
 
 
 def error_schema() -> Schema:
@@ -84,49 +69,8 @@ def call_group(settings: OpenAISettings) -> CallGroup:
     )
 
 
-def _speech_fields(settings: OpenAISettings) -> dict[str, Schema]:
-    return {
-        "input": text("The text.", longest=settings.max_text),
-        "model": text(f"Any name, for example {SPEECH_MODELS[0]}."),
-        "voice": {
-            "description": 'A voice of OpenAI\'s or of this server, as a name or {"id": NAME}.',
-            "anyOf": [text(), fields(id=text())],
-        },
-        "speed": number("Speed of the speech.", RANGES["speed"], default=1.0),
-        "instructions": text("Emotion, pace and pitch in words."),
-        "language": text("Tag or name of the text's language; detected by default."),
-        "lang_code": text("The same by a name of Kokoro-FastAPI's."),
-        "allow_voice_tags": flag("Whether marks in the text change the voice.", default=False),
-        "voice_aliases": mapping('Names for voices in this request, each a voice or {"voice", "rate"}.'),
-        "ssml": flag("Whether the text is SSML; by default it is where it begins with <speak>."),
-        "volume_multiplier": number("Factor of the amplitude.", VOLUME, default=1.0),
-    }
-
-
-def _format_fields() -> dict[str, Schema]:
-    return {
-        "response_format": choice(
-            FORMATS, f"Format of the audio, at {SAMPLE_RATE} Hz.", default=DEFAULT_FORMAT
-        ),
-        "sample_rate": whole(
-            "Hertz of the audio.", Range(MIN_SAMPLE_RATE, MAX_SAMPLE_RATE), default=SAMPLE_RATE
-        ),
-    }
-
-
-def _stream_fields() -> dict[str, Schema]:
-    about = "Whether the audio is sent as bytes or as server-sent events."
-    return {"stream_format": choice(STREAM_FORMATS, about, default=STREAM_FORMATS[0])}
-
-
-def _whole_field() -> dict[str, Schema]:
-    about = "Whether the audio is sent while it is made; by default it is, but for a FLAC of usual length."
-    return {"stream": flag(about)}
-
-
 def _speech(settings: OpenAISettings) -> tuple[Call, ...]:
-    common, formats = _speech_fields(settings), _format_fields()
-    null = "A null equals a missing field."
+    longest = settings.max_text
     word = fields(word=text(), start=number("Seconds."), end=number("Seconds."))
     caption = fields(start=number("Seconds."), end=number("Seconds."), text=text())
     captions: Schema = fields(duration=number("Seconds."), words=items(word), captions=items(caption))
@@ -142,9 +86,7 @@ def _speech(settings: OpenAISettings) -> tuple[Call, ...]:
             method="POST",
             path="/v1/audio/speech",
             summary="Speak a text",
-            body=Body(
-                fields(null, ["input"], **common, **formats, **_stream_fields(), **_whole_field()), _EXAMPLE
-            ),
+            body=Body(struct(SpeechFields, input=longest), _EXAMPLE),
             answers={
                 200: audio_answer(
                     "The audio, sent while it is synthesized.", *types, SSE_TYPE, headers=_UNUSED
@@ -157,7 +99,10 @@ def _speech(settings: OpenAISettings) -> tuple[Call, ...]:
             path=audio_file.PATH,
             summary="Make an audio file of samples",
             about=f"Samples of 16 bits, mono, little-endian; {audio_file.MAX_BYTES >> 20} MiB at most.",
-            parameters=query(**formats),
+            parameters=query(
+                response_format=choice(FORMATS, "Format of the file.", default=DEFAULT_FORMAT),
+                sample_rate=whole("Hertz of the samples.", SAMPLE_RATES, default=SAMPLE_RATE),
+            ),
             body=Body(BINARY, "@samples.pcm", "application/octet-stream"),
             answers={200: audio_answer("The file, at the samples' rate; an Opus has 48000 Hz.", *types)},
             errors=(400, 503),
@@ -166,16 +111,7 @@ def _speech(settings: OpenAISettings) -> tuple[Call, ...]:
             method="POST",
             path="/v1/audio/captions",
             summary="Make the subtitles of a spoken text",
-            body=Body(
-                fields(
-                    null,
-                    ["input"],
-                    **common,
-                    **_stream_fields(),
-                    format=choice(CAPTION_TYPES, "Format of the subtitles.", default="srt"),
-                ),
-                _EXAMPLE | {"format": "json"},
-            ),
+            body=Body(struct(CaptionFields, input=longest), _EXAMPLE | {"format": "json"}),
             answers={
                 200: Answer(
                     "The subtitles.",
@@ -189,19 +125,7 @@ def _speech(settings: OpenAISettings) -> tuple[Call, ...]:
             method="POST",
             path="/dev/dialogue",
             summary="Speak the turns of several voices, as Kokoro-FastAPI does",
-            body=Body(
-                fields(
-                    null,
-                    ["turns"],
-                    turns=items(fields("", ["voice", "text"], voice=text(), text=text()), most=MAX_TURNS),
-                    pause_between_turns=number("Seconds, besides the pause after a sentence.", PAUSES),
-                    **{name: about for name, about in common.items() if name not in _NOT_IN_TURNS},
-                    **formats,
-                    **_stream_fields(),
-                    **_whole_field(),
-                ),
-                _DIALOGUE,
-            ),
+            body=Body(struct(DialogueFields), _DIALOGUE),
             answers={
                 200: audio_answer(
                     "The audio, sent while it is synthesized.", *types, SSE_TYPE, headers=_UNUSED
@@ -213,20 +137,7 @@ def _speech(settings: OpenAISettings) -> tuple[Call, ...]:
             method="POST",
             path="/dev/captioned_speech",
             summary="Speak a text with the times of its words, as Kokoro-FastAPI does",
-            body=Body(
-                fields(
-                    null,
-                    ["input"],
-                    **common,
-                    **formats,
-                    **_stream_fields(),
-                    stream=flag(
-                        "Whether the answer is a line of JSON for each block of audio.", default=True
-                    ),
-                    return_timestamps=flag("Whether the answer has the times of the words.", default=True),
-                ),
-                _EXAMPLE | {"stream": False},
-            ),
+            body=Body(struct(CaptionedFields, input=longest), _EXAMPLE | {"stream": False}),
             answers={200: Answer("The audio and its words.", {"application/json": captioned}, _UNUSED)},
             errors=_SPEECH_ERRORS,
         ),
@@ -235,13 +146,7 @@ def _speech(settings: OpenAISettings) -> tuple[Call, ...]:
             path=SSML_PATH,
             summary="Translate SSML into a text with marks, as Kokoro-FastAPI does",
             body=Body(
-                fields(
-                    "A text that is not SSML comes back as it is.",
-                    ["text"],
-                    text=text("A document that begins with <speak>.", longest=settings.max_text),
-                    voice=text("The voice that will speak it; without one only pauses are marked."),
-                ),
-                {"text": '<speak>One. <break time="1s"/> Two.</speak>'},
+                struct(SsmlFields, text=longest), {"text": '<speak>One. <break time="1s"/> Two.</speak>'}
             ),
             answers={200: Answer("The text.", {"application/json": fields(text=text())}, _UNUSED)},
             errors=(400,),
@@ -306,23 +211,6 @@ def _lists() -> tuple[Call, ...]:
 
 def _transcriptions() -> tuple[Call, ...]:
     size = f"The recording: at most {MAX_BYTES >> 20} MiB and {MAX_RECORDING_S:g} s."
-    common: dict[str, Schema] = {
-        "file": file(size),
-        "model": text("Any name, for example whisper-1."),
-        "language": text("Code, tag or name of the spoken language; detected by default."),
-        "languages": items(text(), "Languages between which detection decides.", most=MAX_LANGUAGES),
-        "keywords": items(text(longest=MAX_WORD), "Words that may occur in the recording.", most=MAX_WORDS),
-        "prompt": text("Text that precedes the recording.", longest=MAX_PROMPT),
-        "response_format": choice(TRANSCRIPT_FORMATS, "Format of the transcript.", default="json"),
-        "temperature": number("Sampling temperature.", Range(0, 1), default=0),
-        "timestamp_granularities": items(choice(GRANULARITIES), "Times in verbose_json."),
-        "include": items(choice(INCLUDES), "Further fields of the answer."),
-        "chunking_strategy": text("auto, or an object of the type server_vad; without effect."),
-        "stream": flag("Whether the answer is server-sent events.", default=False),
-        "diarization": flag("Whether subtitles and verbose_json name the speakers.", default=False),
-        "start": number("Second at which the recording is heard from.", default=0),
-        "duration": number("Seconds of it that are heard, with start."),
-    }
     transcript = fields(
         "",
         ["text"],
@@ -337,27 +225,12 @@ def _transcriptions() -> tuple[Call, ...]:
         usage=mapping(),
     )
     plain = {kind.partition(";")[0]: text() for kind in TRANSCRIPT_TYPES.values()}
-    only: dict[str, Schema] = {
-        NAMES: items(
-            text(longest=MAX_NAME), "With diarized_json: names of speakers that may speak.", most=MAX_SPEAKERS
-        ),
-        REFERENCES: items(
-            text(),
-            f"A recording of each of them, {MIN_S:g} to {MAX_S:g} s, as a data URL.",
-            most=MAX_SPEAKERS,
-        ),
-    }
     return tuple(
         Call(
             method="POST",
             path=f"/v1/audio/{name}",
             summary=summary,
-            about="The form may also be a JSON object, with the file as base64 in input_audio.data.",
-            body=Body(
-                fields("", ["file", "model"], **common, **more),
-                {"file": "@recording.wav", "model": "whisper-1"},
-                FORM,
-            ),
+            body=Body(form(kind, file=file(size)), {"file": "@recording.wav", "model": "whisper-1"}, FORM),
             answers={
                 200: Answer(
                     "The transcript.", {"application/json": transcript, **plain, SSE_TYPE: text()}, _UNUSED
@@ -365,9 +238,9 @@ def _transcriptions() -> tuple[Call, ...]:
             },
             errors=_RECORDING_ERRORS,
         )
-        for name, summary, more in (
-            ("transcriptions", "Transcribe a recording", only),
-            ("translations", "Translate a recording into English", {}),
+        for name, summary, kind in (
+            ("transcriptions", "Transcribe a recording", TranscriptionFields),
+            ("translations", "Translate a recording into English", TranslationFields),
         )
     )
 

@@ -28,6 +28,7 @@ from kani.core.errors import (
     UnknownVoice,
     UnsupportedLanguage,
 )
+from kani.protocols.shared.calls.bodies import WrongFields
 from kani.protocols.shared.errors import Handler, answering
 
 VOICES_PATH = "/v1/audio/voices"
@@ -49,6 +50,11 @@ _CODES = {
 _TYPES = {429: "rate_limit_error"}
 """Type of each status below 500 that has one of its own."""
 
+_FAULT_CODES = {
+    "missing": "missing_required_parameter",
+    "type": "invalid_type",
+    "value": "invalid_value",
+}
 _FIELD_NAMES = {"text": "input"}
 """The API's names of the core's fields, where they differ."""
 
@@ -123,6 +129,8 @@ def api_error(error: SpeechError, fields: Mapping[str, str] = _FIELD_NAMES) -> A
         case NameTaken():
             # Not 409, which OpenAI's SDKs retry.
             return _invalid(error, fields, "name_taken")
+        case WrongFields():
+            return _invalid(error, fields, _FAULT_CODES[error.faults[0].kind])
         case InvalidRequest():
             return _invalid(error, fields, "invalid_value")
         case RateLimited():

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Annotated
+
+from msgspec import Meta
 
 from kani.core.errors import UnsupportedLanguage
 from kani.text.languages import resolve
-
-LANGUAGES_FIELD = "languages"
-"""Name of the field in the messages of Kani and VoxCPM."""
 
 MAX_LANGUAGES = 20
 """Languages accepted of one client."""
 
 MAX_TAG_LENGTH = 35
 """Characters of a tag (BCP 47, section 4.4.1)."""
+
+Languages = Annotated[list[Annotated[str, Meta(max_length=MAX_TAG_LENGTH)]], Meta(max_length=MAX_LANGUAGES)]
+"""Field ``languages`` in the messages of Kani and VoxCPM."""
 
 MAX_HEADER_LENGTH = 1000
 """Characters of an ``Accept-Language`` that are read; browsers send some 100."""
@@ -44,16 +46,6 @@ def _ranked(part: str) -> tuple[str, float]:
                 return tag, 0.0
             return tag, quality if 0 <= quality <= 1 else 0.0
     return tag, 1.0
-
-
-def languages_error(given: Any) -> str | None:
-    """Return the error in the value of the field ``languages``, or None."""
-    if not isinstance(given, list) or not all(isinstance(tag, str) for tag in given):
-        return "must be a list of strings"
-    if len(given) > MAX_LANGUAGES:
-        return f"too many (at most {MAX_LANGUAGES})"
-    too_long = any(len(tag) > MAX_TAG_LENGTH for tag in given)
-    return f"too long (at most {MAX_TAG_LENGTH} characters each)" if too_long else None
 
 
 def known_languages(tags: Sequence[str]) -> tuple[str, ...]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from kani.core.audio.pcm import MAX_RECORDING_BYTES, MAX_RECORDING_S, MEDIA_TYPES
 from kani.core.request import Range
 from kani.core.voices.consents import MAX_NAME as MAX_CONSENT_NAME
-from kani.core.voices.store import MAX_NAME
 from kani.protocols.shared.calls.call import (
     FORM,
     Answer,
@@ -28,9 +27,11 @@ from kani.protocols.shared.calls.schemas import (
     mapping,
     nullable,
     number,
+    struct,
     text,
     whole,
 )
+from kani.protocols.voices_api.forms import VOICE_NAME, Label, Renamed
 from kani.protocols.voices_api.openai_voices import DEFAULT_PAGE, MAX_PAGE
 from kani.protocols.voices_api.openai_voices import PATH as CONSENTS_PATH
 from kani.protocols.voices_api.preview import FORMATS
@@ -145,7 +146,7 @@ def _changes(path: str) -> list[Call]:
         "Either audio with the consent in words or as a recording, or, as OpenAI's clients send it, "
         "audio_sample with the id of a consent.",
         ["name"],
-        name=text(f"1 to {MAX_NAME} letters, digits, _ and -."),
+        name=text(VOICE_NAME),
         audio=file(_RECORDING),
         consent=text("Consent of the recorded person, in words; with audio_sample the id of a consent."),
         consent_recording=file("The consent, spoken, instead of words."),
@@ -172,7 +173,7 @@ def _changes(path: str) -> list[Call]:
             path=f"{path}/{{voice}}",
             summary="Rename a stored voice",
             parameters=(_VOICE,),
-            body=Body(fields(name=text(f"1 to {MAX_NAME} letters, digits, _ and -.")), {"name": "ana"}),
+            body=Body(struct(Renamed), {"name": "ana"}),
             answers={200: json_answer("The voice.", _voice())},
             errors=_ERRORS,
         ),
@@ -229,7 +230,7 @@ def _consents() -> list[Call]:
             "/{consent}",
             "Rename a consent",
             consent,
-            Body(fields(name=name), {"name": "Eva"}),
+            Body(struct(Label, name=MAX_CONSENT_NAME), {"name": "Eva"}),
             (_CONSENT,),
         ),
         (

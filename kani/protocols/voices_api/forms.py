@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncGenerator
+from typing import Annotated, TypeVar
 
-import msgspec
+from msgspec import Struct
 from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
@@ -22,8 +23,12 @@ from kani.core.errors import (
     StoreUnavailable,
     UnknownVoice,
 )
+from kani.core.voices.store import MAX_NAME
+from kani.protocols.shared.calls.bodies import about
 from kani.protocols.shared.errors import Handler, RequestError, answering
 from kani.text import foreign
+
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -36,14 +41,19 @@ MAX_RECORDINGS_BYTES = 15 * 1024 * 1024
 MAX_FORM_BYTES = MAX_RECORDINGS_BYTES + MAX_FIELDS * (MAX_FIELD_BYTES + 1024)
 
 
-class Label(msgspec.Struct):
+VOICE_NAME = f"1 to {MAX_NAME} letters, digits, _ and -."
+
+
+class Label(Struct):
     """The body that renames a consent."""
 
-    name: str
+    name: Annotated[str, about("Name of the consent.")]
 
 
-class Rename(Label, forbid_unknown_fields=True):
-    """The body that renames a voice."""
+class Renamed(Struct, forbid_unknown_fields=True):
+    """The body that renames a voice: nothing else of it can be changed."""
+
+    name: Annotated[str, about(VOICE_NAME)]
 
 
 async def read_form(request: Request, needed: str) -> FormData:
@@ -74,6 +84,16 @@ async def bounded(request: Request, limit: int, beyond: RequestError) -> AsyncGe
         yield piece
 
 
+async def read_json(request: Request, kind: type[T]) -> T:
+    """Read a short body of JSON, which has a name. Raises RequestError."""
+    too_long = RequestError(413, f"the body is too long (at most {MAX_FIELD_BYTES // 1024} KiB)")
+    body = b"".join([piece async for piece in bounded(request, MAX_FIELD_BYTES, too_long)])
+    try:
+        return foreign.decode_json(body, kind)
+    except foreign.Unreadable as error:
+        raise RequestError(400, 'name: the body must be JSON: {"name": the new one}', "name") from error
+
+
 def text_fields(form: FormData) -> dict[str, str]:
     """Return the fields that are no files."""
     return {name: value for name, value in form.items() if isinstance(value, str)}
@@ -94,16 +114,6 @@ def too_large(field: str, more: str = "") -> RequestError:
     mebibytes = MAX_RECORDING_BYTES // 2**20
     reason = Reason("too_large", {"mebibytes": mebibytes})
     return RequestError(413, f"{field}: too large (at most {mebibytes} MiB{more})", field, reason)
-
-
-async def new_name(request: Request, kind: type[Label]) -> str:
-    """Read the name of a body. Raises RequestError."""
-    too_long = RequestError(413, f"the body is too long (at most {MAX_FIELD_BYTES // 1024} KiB)")
-    body = b"".join([piece async for piece in bounded(request, MAX_FIELD_BYTES, too_long)])
-    try:
-        return foreign.decode_json(body, kind).name
-    except foreign.Unreadable as error:
-        raise RequestError(400, 'name: the body must be JSON: {"name": the new one}', "name") from error
 
 
 def endpoint(handler: Handler) -> Handler:

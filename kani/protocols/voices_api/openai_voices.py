@@ -25,8 +25,8 @@ from kani.protocols.shared.errors import RequestError
 from kani.protocols.voices_api.forms import (
     Label,
     endpoint,
-    new_name,
     read_form,
+    read_json,
     recording_of,
     text_fields,
 )
@@ -118,7 +118,7 @@ def consent_routes(consents: ConsentStore) -> list[BaseRoute]:
         return JSONResponse(_describe(await asyncio.to_thread(consents.get, request.path_params["consent"])))
 
     async def renamed(request: Request) -> Response:
-        name = await new_name(request, Label)
+        name = (await read_json(request, Label)).name
         consent = await asyncio.to_thread(consents.rename, request.path_params["consent"], name)
         return JSONResponse(_describe(consent))
 

@@ -29,10 +29,10 @@ from kani.protocols.shared.errors import RequestError
 from kani.protocols.shared.protocol import PathClass, Protocol, is_anonymous, plain_refusal
 from kani.protocols.voices_api.calls import call_group
 from kani.protocols.voices_api.forms import (
-    Rename,
+    Renamed,
     endpoint,
-    new_name,
     read_form,
+    read_json,
     text_fields,
     too_large,
 )
@@ -105,7 +105,7 @@ def routes(service: SpeechService, consents: ConsentStore) -> list[BaseRoute]:
         return JSONResponse(await asyncio.to_thread(_describe_stored, service, voice), 201)
 
     async def renamed(request: Request) -> Response:
-        new = (await new_name(request, Rename)).strip()
+        new = (await read_json(request, Renamed)).name.strip()
         voice = await service.cloning.rename(request.path_params["voice"], new)
         return JSONResponse(await asyncio.to_thread(_describe_stored, service, voice))
 

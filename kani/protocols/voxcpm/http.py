@@ -147,7 +147,7 @@ def _config(request: Request, max_text: int, ports: Collection[int]) -> dict[str
         "voxcpm_port": server is not None and server[1] in ports,
         "constraints": {
             "max_text_length": max_text,
-            **{f"{name}_range": list(ends) for name, ends in RANGES.items()},
+            **{f"{name}_range": [allowed.low, allowed.high] for name, allowed in RANGES.items()},
         },
     }
 

@@ -2,131 +2,98 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
+import msgspec
+from msgspec import Meta, Struct
+
+from kani.core.request import Range
 from kani.core.types import OptionValue, Recording, Sampling, SpeechRequest
-from kani.protocols.shared.client_languages import LANGUAGES_FIELD, known_languages, languages_error
+from kani.protocols.shared.calls.bodies import FILLED, Fault, WrongFields, read, within
+from kani.protocols.shared.client_languages import Languages, known_languages
 from kani.protocols.voxcpm.messages import RejectedMessage, validation_failure
 from kani.text import languages
 
 STREAMING = "streaming"
-NON_STREAMING = "non_streaming"
 
 VOICE_ID = "voice_id"
 RECORDING_PARAMS = ("prompt_wav_url", "prompt_wav_path")
 """Parameters that name a recording."""
 
-MAX_NAME_LENGTH = 200
-"""Characters of a name: a language, an emotion, a voice."""
-
 MAX_UNUSED_NAMES = 32
 MAX_UNUSED_LENGTH = 64
 """Unknown parameters that an answer names, and characters of each name."""
 
-Check = Callable[[Any], str | None]
-"""Returns the error in a value other than null, or None."""
-
-
-def _string(longest: int | None) -> Check:
-    def check(value: Any) -> str | None:
-        if not isinstance(value, str):
-            return "must be a string"
-        if longest is not None and len(value) > longest:
-            return f"too long (max {longest} characters)"
-        return None
-
-    return check
-
-
-def _number(low: float | None = None, high: float | None = None, *, whole: bool = False) -> Check:
-    """low, high: the range; neither, if the core checks it."""
-
-    def check(value: Any) -> str | None:
-        if isinstance(value, bool) or not isinstance(value, int if whole else int | float):
-            return "must be an integer" if whole else "must be a number"
-        if low is not None and high is not None and not low <= value <= high:
-            return f"must be between {low} and {high}"
-        return None
-
-    return check
-
-
-def _boolean(value: Any) -> str | None:
-    return None if isinstance(value, bool) else "must be a boolean"
-
-
-def _spellings(value: Any) -> str | None:
-    if not isinstance(value, dict):
-        return "must be an object"
-    return None if all(isinstance(each, str) for each in value.values()) else "must be an object of strings"
-
-
-def _mode(value: Any) -> str | None:
-    known = value in (STREAMING, NON_STREAMING) if isinstance(value, str) else False
-    return None if known else "must be 'streaming' or 'non_streaming'"
-
-
-RANGES: Mapping[str, tuple[float, float]] = {
-    "cfg_value": (0.1, 10.0),
-    "inference_timesteps": (1, 50),
-    "retry_badcase_max_times": (0, 10),
-    "retry_badcase_ratio_threshold": (1.0, 20.0),
+RANGES: Mapping[str, Range] = {
+    "cfg_value": Range(0.1, 10.0),
+    "inference_timesteps": Range(1, 50),
+    "retry_badcase_max_times": Range(0, 10),
+    "retry_badcase_ratio_threshold": Range(1.0, 20.0),
 }
-"""Ranges of VoxCPM's own numbers, ends included; a range of integers is for an integer."""
+"""Ranges of VoxCPM's own numbers."""
 
 RETRY = "retry_badcase"
 RETRIES = (RETRY, "retry_badcase_max_times")
 """Parameters that are of no use to a stream."""
 
-OPTIONS: Mapping[str, Check] = {
-    "prompt_text": _string(None),
-    **dict.fromkeys(("denoise", RETRY), _boolean),
-    **{name: _number(*ends, whole=isinstance(ends[0], int)) for name, ends in RANGES.items()},
-}
-"""Parameters that only some engines use."""
+MAX_NAME_LENGTH = 200
+"""Characters of a name: a language, an emotion, a voice."""
 
-_OTHERS: Mapping[str, Check] = {
-    "mode": _mode,
-    "prompt_wav_url": _string(None),
-    "prompt_wav_path": _string(None),
-    **dict.fromkeys(("voice_id", "voice", "language", "emotion"), _string(MAX_NAME_LENGTH)),
-    **dict.fromkeys(("emotion_strength", "speed", "duration"), _number()),
-    "lexicon": _spellings,
-    LANGUAGES_FIELD: languages_error,
-    "normalize": _boolean,
-    "seed": _number(whole=True),
-}
+Name = Annotated[str, Meta(max_length=MAX_NAME_LENGTH)]
 
 
-@dataclass(frozen=True, slots=True)
-class Params:
-    """Validated parameters; None is "not given"."""
+class Options(Struct, kw_only=True):
+    """Parameters that only some engines use; None is "not given"."""
 
-    text: str
-    mode: str
-    voice: str | None  # an id of this server's, or of its voice folder
-    prompt_wav_url: str | None
-    prompt_wav_path: str | None  # not together with prompt_wav_url
-    language: str | None
-    languages: tuple[str, ...]
-    emotion: str | None
-    emotion_strength: float | None
-    speed: float | None
-    duration: float | None  # seconds of the whole speech
-    lexicon: Mapping[str, str]
-    normalize: bool
-    seed: int | None
-    options: Mapping[str, OptionValue]
+    prompt_text: str | None = None
+    denoise: bool | None = None
+    retry_badcase: bool | None = None
+    cfg_value: Annotated[float, within(RANGES["cfg_value"])] | None = None
+    inference_timesteps: Annotated[int, within(RANGES["inference_timesteps"])] | None = None
+    retry_badcase_max_times: Annotated[int, within(RANGES["retry_badcase_max_times"])] | None = None
+    retry_badcase_ratio_threshold: (
+        Annotated[float, within(RANGES["retry_badcase_ratio_threshold"])] | None
+    ) = None
+
+
+class Given(Options, kw_only=True):
+    """All parameters of a message. The core checks the numbers without a range."""
+
+    text: Annotated[str, FILLED]
+    mode: Literal["streaming", "non_streaming"] = "streaming"
+    voice: Name | None = None  # an id of this server's, or of its voice folder
+    voice_id: Name | None = None  # another name of it
+    prompt_wav_url: str | None = None
+    prompt_wav_path: str | None = None  # not together with prompt_wav_url
+    language: Name | None = None
+    languages: Languages | None = None
+    emotion: Name | None = None
+    emotion_strength: float | None = None
+    speed: float | None = None
+    duration: float | None = None  # seconds of the whole speech
+    lexicon: dict[str, str] = {}
+    normalize: bool = True
+    seed: int | None = None
+
+
+class Params(Given, kw_only=True):
+    """Validated parameters, with the voice as ``voice``."""
+
     unknown: tuple[str, ...]  # names of parameters without a meaning here, bounded
+
+    @property
+    def options(self) -> dict[str, OptionValue]:
+        """The given ones of ``Options``."""
+        options = ((name, getattr(self, name)) for name in Options.__struct_fields__)
+        return {name: value for name, value in options if value is not None}
 
     def to_request(self, voice: str | None, reference: Recording | None, prompt_text: str) -> SpeechRequest:
         """Convert to the core's request. Raises UnsupportedLanguage.
 
         prompt_text: transcript of the reference, used if the client has given none.
         """
-        options = {"prompt_text": prompt_text, **self.options} if prompt_text else dict(self.options)
+        options = ({"prompt_text": prompt_text} if prompt_text else {}) | self.options
         if self.mode == STREAMING:
             # Audio that has been sent cannot be made again: no retries, as in VoxCPM's own server.
             options = {name: value for name, value in options.items() if name not in RETRIES}
@@ -135,7 +102,7 @@ class Params:
         return SpeechRequest(
             voice=voice,
             language=languages.resolve(self.language) if self.language else None,
-            languages=self.languages,
+            languages=known_languages(self.languages or ()),
             emotion=self.emotion or None,
             emotion_strength=self.emotion_strength,
             speed=self.speed,
@@ -153,57 +120,51 @@ def read_params(given: Mapping[str, Any], max_text: int, request_id: str) -> Par
 
     Raises RejectedMessage, which lists all errors.
     """
-    known = {"text", *OPTIONS, *_OTHERS}
-    params = {name: value for name, value in given.items() if name in known and value is not None}
     errors: dict[str, str] = {}
-    if (wrong := _text(params.get("text"), max_text)) is not None:
-        errors["text"] = wrong
-    for name, check in {**_OTHERS, **OPTIONS}.items():
-        if name in params and (wrong := check(params[name])) is not None:
-            errors[name] = wrong
-    if not errors:
+    try:
+        params = read(given, Given)
         errors = _conflicts(params)
+    except WrongFields as wrong:
+        ordered = sorted(wrong.faults, key=lambda fault: fault.path in Options.__struct_fields__)
+        errors = {fault.path: _reason(fault) for fault in ordered}
+    text = given.get("text")
+    too_long = isinstance(text, str) and len(text.strip()) > max_text
+    if too_long:
+        errors["text"] = f"too long (max {max_text} characters)"
     if errors:
-        too_long = errors.get("text", "").startswith("too long")
         failure = validation_failure(errors, "TEXT_TOO_LONG" if too_long else "INVALID_PARAMS")
         raise RejectedMessage(failure, request_id)
-    voice = params.get("voice_id") or params.get("voice")
-    unknown = (name for name in given if name not in known)
-    return Params(
-        text=params["text"],
-        mode=params.get("mode", STREAMING),
-        voice=voice if voice and voice != "default" else None,
-        prompt_wav_url=params.get("prompt_wav_url") or None,
-        prompt_wav_path=params.get("prompt_wav_path") or None,
-        language=params.get("language"),
-        languages=known_languages(params.get(LANGUAGES_FIELD, ())),
-        emotion=params.get("emotion"),
-        emotion_strength=params.get("emotion_strength"),
-        speed=params.get("speed"),
-        duration=params.get("duration"),
-        lexicon=params.get("lexicon", {}),
-        normalize=params.get("normalize", True),
-        seed=params.get("seed"),
-        options={name: params[name] for name in OPTIONS if name in params},
-        unknown=tuple(
-            name[:MAX_UNUSED_LENGTH] for name, _ in zip(unknown, range(MAX_UNUSED_NAMES), strict=False)
-        ),
-    )
+    voice = params.voice_id or params.voice
+    unknown = [name[:MAX_UNUSED_LENGTH] for name in given if name not in Given.__struct_fields__]
+    values = msgspec.structs.asdict(params) | {
+        "voice": voice if voice != "default" else None,
+        "voice_id": None,
+        **{name: getattr(params, name) or None for name in RECORDING_PARAMS},
+    }
+    return Params(**values, unknown=tuple(unknown[:MAX_UNUSED_NAMES]))
 
 
-def _text(text: Any, longest: int) -> str | None:
-    if text is None:
-        return "is required"
-    if not isinstance(text, str):
-        return "must be a string"
-    if not text.strip():
-        return "cannot be empty"
-    return f"too long (max {longest} characters)" if len(text.strip()) > longest else None
+_REASONS = {
+    "is needed": "is required",
+    "is empty": "cannot be empty",
+    "must be a whole number": "must be an integer",
+    "must be true or false": "must be a boolean",
+    "must be one of non_streaming, streaming": "must be 'streaming' or 'non_streaming'",
+    f"too long (at most {MAX_NAME_LENGTH} characters)": f"too long (max {MAX_NAME_LENGTH} characters)",
+}
 
 
-def _conflicts(params: Mapping[str, Any]) -> dict[str, str]:
-    if params.get("voice_id") and params.get("voice") and params["voice_id"] != params["voice"]:
+def _reason(fault: Fault) -> str:
+    """Return what is wrong in the words of VoxCPM's own server, which its clients show."""
+    allowed = RANGES.get(fault.path)
+    if fault.kind == "value" and allowed is not None:
+        return f"must be between {allowed.low} and {allowed.high}"
+    return _REASONS.get(fault.reason, fault.reason)
+
+
+def _conflicts(params: Given) -> dict[str, str]:
+    if params.voice_id and params.voice and params.voice_id != params.voice:
         return {"voice": "is another than voice_id (one is enough)"}
-    if params.get("prompt_wav_url") and params.get("prompt_wav_path"):
+    if params.prompt_wav_url and params.prompt_wav_path:
         return {"prompt_wav_path": "cannot be given together with prompt_wav_url"}
     return {}

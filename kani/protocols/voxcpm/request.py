@@ -25,7 +25,7 @@ from kani.protocols.voxcpm import frames, messages
 from kani.protocols.voxcpm.frames import HOLD_BACK_S, MAX_PAYLOAD_BYTES, FrameWriter
 from kani.protocols.voxcpm.messages import failure_for, progress
 from kani.protocols.voxcpm.metrics import VoxCPMMetrics
-from kani.protocols.voxcpm.params import OPTIONS, RECORDING_PARAMS, RETRIES, STREAMING, VOICE_ID, Params
+from kani.protocols.voxcpm.params import RECORDING_PARAMS, RETRIES, STREAMING, VOICE_ID, Options, Params
 from kani.protocols.voxcpm.remote_recordings import RemoteRecordings
 from kani.protocols.voxcpm.settings import VoxCPMSettings
 from kani.protocols.voxcpm.voice_folder import FolderVoice, VoiceFolder
@@ -218,9 +218,12 @@ class RequestRunner:
         params, voice = self._params, session.resolved_voice
         rate = voice.engine.info.sample_rate
         # Others are the transcript of a folder's recording, and the default of a parameter.
-        unused = [name for name in session.unused_fields if name not in OPTIONS or name in params.options]
+        given = params.options
+        unused = [
+            name for name in session.unused_fields if name not in Options.__struct_fields__ or name in given
+        ]
         if params.mode == STREAMING:
-            unused += [name for name in RETRIES if name in params.options]
+            unused += [name for name in RETRIES if name in given]
         unused.sort()
         unused += [
             name for name in RECORDING_PARAMS if getattr(params, name) is not None and name != self._source

@@ -63,15 +63,18 @@ def decode_pack(decoder: msgspec.msgpack.Decoder[T], data: bytes | memoryview | 
     return guarded(lambda: decoder.decode(data))
 
 
-def convert(value: Any, kind: type[T]) -> T:
-    """Convert what was parsed into a struct, or another type that msgspec knows. Raises Unreadable."""
+def convert(value: Any, kind: type[T], *, strict: bool = True) -> T:
+    """Convert what was parsed into a struct, or another type that msgspec knows. Raises Unreadable.
+
+    strict: whether a text is a text only; else it may be a number, or true or false, as in forms.
+    """
     try:
-        return guarded(lambda: msgspec.convert(value, kind))
+        return guarded(lambda: msgspec.convert(value, kind, strict=strict))
     except Unreadable as error:
         if not isinstance(error.__cause__, UnicodeEncodeError):
             raise
     # msgspec needs UTF-8 of keys, of words from a list, and of what it quotes in an error.
-    return guarded(lambda: msgspec.convert(without_halves(value), kind))
+    return guarded(lambda: msgspec.convert(without_halves(value), kind, strict=strict))
 
 
 def guarded(parse: Callable[[], T]) -> T:

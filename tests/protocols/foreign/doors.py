@@ -77,7 +77,7 @@ _PING = {"type": "ping", "timestamp": 7}
 
 
 def _voxcpm() -> Iterator[Case]:
-    params = object_of(["text", *voxcpm_params.OPTIONS, *voxcpm_params._OTHERS])
+    params = schema_of(voxcpm_params.Given)
     request = {"type": "tts_request", "request_id": "1", "params": {"text": "a"}}
     yield from _broken()
     yield from _cases(object_of(_VOXCPM, params=params), request)
@@ -111,7 +111,7 @@ def _elevenlabs() -> Iterator[Case]:
     end = [{"text": ""}, {"close_socket": True}]
     schedule = object_of(["chunk_length_schedule"], chunk_length_schedule=_array({}))
     objects = dict.fromkeys(elevenlabs_messages._CONFIG_FIELDS, schedule)
-    objects["voice_settings"] = object_of([*voice_settings.DEFAULT_SETTINGS])
+    objects["voice_settings"] = schema_of(voice_settings.Settings)
     yield from _broken(end)
     yield from _cases(object_of(names_in(elevenlabs_messages), **objects), {"text": "a "}, after=end)
 
@@ -122,7 +122,7 @@ def _dialogue() -> Iterator[Case]:
     objects = {
         "inputs": _array(object_of([*turn, "new_turn"])),
         "voices": _array({}),
-        "voice_settings": object_of(voice_settings.DIALOGUE_SETTINGS),
+        "voice_settings": schema_of(voice_settings.DialogueSettings),
     }
     schema = object_of(names_in(dialogue_messages, elevenlabs_messages), **objects)
     yield from _broken(end)

@@ -106,15 +106,15 @@ def test_ping_and_cancel_are_read() -> None:
         (request(text=""), "No text provided"),
         (request(text=" \n\t"), "No text provided"),
         (request(text=None), "No text provided"),
-        (request(text=5), "text: expected `str | null`, got `int`"),
+        (request(text=5), "text: must be a string"),
         ('{"type":"tts_request"}', "No text provided"),
-        ('{"type":"tts_request","data":"Hola"}', "data: expected `object`, got `str`"),
-        (request(text="a", config="fast"), "config: expected `object | null`, got `str`"),
-        (request(text="a", reference_audio=5), "reference_audio: expected `str | null`, got `int`"),
-        (request(text="a", config={"speed": "fast"}), "speed: expected `float | null`, got `str`"),
-        (request(text="a", config={"speed": True}), "speed: expected `float | null`, got `bool`"),
-        (request(text="a", config={"max_tokens": 1.5}), "max_tokens: expected `int | null`, got `float`"),
-        (request(text="a", config={"language": 3}), "language: expected `str | null`, got `int`"),
+        ('{"type":"tts_request","data":"Hola"}', "data: must be an object"),
+        (request(text="a", config="fast"), "config: must be an object"),
+        (request(text="a", reference_audio=5), "reference_audio: must be a string"),
+        (request(text="a", config={"speed": "fast"}), "speed: must be a number"),
+        (request(text="a", config={"speed": True}), "speed: must be a number"),
+        (request(text="a", config={"max_tokens": 1.5}), "max_tokens: must be a whole number"),
+        (request(text="a", config={"language": 3}), "language: must be a string"),
         (request(text="a", config={"chunk_size": 0}), "chunk_size: must be between 1 and 1000"),
         (request(text="a", config={"lookback_frames": -1}), "lookback_frames: must be between 0 and 1000"),
         (
@@ -139,7 +139,7 @@ def test_half_surrogate_is_read() -> None:
 @pytest.mark.parametrize("field", [*Config.__struct_fields__, "config", "stream", "data"])
 def test_half_surrogate_of_wrong_type_names_field(field: str) -> None:
     value: Any = "\ud800"
-    if field in Config.__struct_fields__ and Config.__annotations__[field].startswith("str"):
+    if field in Config.__struct_fields__ and Config.__annotations__[field].startswith("Annotated[Name "):
         value = ["\ud800"]
     inner: Any = {"config": {field: value}} if field in Config.__struct_fields__ else {field: value}
     data = value if field == "data" else {"text": "a", **inner}

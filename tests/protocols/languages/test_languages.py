@@ -9,17 +9,19 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import httpx
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from websockets.asyncio.client import connect
 
+from kani.protocols.shared.calls.bodies import WrongFields, read
 from kani.protocols.shared.client_languages import (
     MAX_HEADER_LENGTH,
     MAX_LANGUAGES,
     MAX_TAG_LENGTH,
+    Languages,
     accept_languages,
-    languages_error,
 )
 from kani.text.normalizer import NormalizerOptions, normalize
 from tests.clients.voxcpm.wire import opened
@@ -162,7 +164,7 @@ async def test_named_voice_speaks_the_texts_language_and_an_unclear_text_in_its_
 
 async def test_languages_field_precedes_header(tmp_path: Path) -> None:
     german = {"accept-language": "de"}
-    too_many = f"too many (at most {MAX_LANGUAGES})"
+    too_many = f"must be a list of 0 to {MAX_LANGUAGES}"
     async with tones(tmp_path) as (server, _):
         async with connect(server.url, additional_headers=german) as socket:
             for given, language in ((["xx", "fr-CA", "en"], "french"), ([], "german"), (None, "german")):
@@ -203,8 +205,18 @@ def test_any_header_gives_bounded_list(header: str) -> None:
     assert len(accept_languages({"accept-language": header})) <= MAX_LANGUAGES
 
 
+class _Field(msgspec.Struct):
+    languages: Languages
+
+
 def test_invalid_languages_field_is_refused() -> None:
-    assert languages_error(["en", "x" * MAX_TAG_LENGTH]) is None
-    assert languages_error({"en": 1}) == languages_error(["en", 5]) == "must be a list of strings"
-    assert languages_error(["en"] * (MAX_LANGUAGES + 1)) == "too many (at most 20)"
-    assert languages_error(["x" * (MAX_TAG_LENGTH + 1)]) == "too long (at most 35 characters each)"
+    for named, told in (
+        ({"en": 1}, "must be a list of strings"),
+        (["en", 5], "must be a list of strings"),
+        (["en"] * (MAX_LANGUAGES + 1), "must be a list of 0 to 20"),
+        (["x" * (MAX_TAG_LENGTH + 1)], "too long (at most 35 characters)"),
+    ):
+        with pytest.raises(WrongFields) as wrong:
+            read({"languages": named}, _Field)
+        assert str(wrong.value) == f"languages: {told}"
+    assert read({"languages": ["en", "x" * MAX_TAG_LENGTH]}, _Field).languages

@@ -326,7 +326,7 @@ def test_turns_of_a_dialogue_are_the_marks_of_a_text() -> None:
         Turn("espeak:es", (0.5, SECOND["text"])),
         Turn("espeak:en", (0.5, FIRST["text"])),
     )
-    assert body.speed == 1.2 and not body.unknown_fields
+    assert body.given.speed == 1.2 and not body.unknown_fields
 
 
 def test_turns_are_spoken_in_order_and_streamed_alike(client: httpx.Client) -> None:

@@ -237,7 +237,7 @@ MODE = "must be 'streaming' or 'non_streaming'"
         ("speed", ["1", True], NUMBER),
         ("emotion_strength", ["0.5", True], NUMBER),
         ("duration", ["3", []], NUMBER),
-        ("lexicon", ["Kani", [["Kani", "cani"]]], "must be an object"),
+        ("lexicon", ["Kani", [["Kani", "cani"]]], "must be an object of strings"),
         ("lexicon", [{"Kani": 5}, {"a": "b", "c": None}], "must be an object of strings"),
         ("seed", [1.5, "1", True], INTEGER),
     ],

@@ -2,55 +2,86 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, TypeVar
+
+from msgspec import Struct
 
 from kani.core.errors import InvalidRequest, TextTooLong
-from kani.core.request import Range
 from kani.core.types import SpeechRequest
 from kani.protocols.elevenlabs.audio_tags import named_tags, without_tags
 from kani.protocols.elevenlabs.errors import Unprocessable
-from kani.protocols.elevenlabs.models import has_audio_tags, validate_model
-from kani.protocols.elevenlabs.voice_settings import VoiceSettings, parse_normalization, parse_voice_settings
+from kani.protocols.elevenlabs.models import DEFAULT_MODEL, MODELS, has_audio_tags, validate_model
+from kani.protocols.elevenlabs.voice_settings import (
+    FIELD,
+    NORMALIZATION_CHOICES,
+    SEED_RANGE,
+    Settings,
+    VoiceSettings,
+    parse_normalization,
+    requested,
+)
+from kani.protocols.shared.calls.bodies import (
+    UNUSED,
+    Fault,
+    WrongFields,
+    about,
+    ignored,
+    one_of,
+    read,
+    within,
+)
 from kani.protocols.shared.json_input import TooManyValues, parse_object
 from kani.text import languages
 
-SEED_RANGE = Range(0, 4294967295)
+Model = Annotated[str, one_of(MODELS, "Any of them speaks by this server's own voices.")]
+Seed = Annotated[int, within(SEED_RANGE)]
+Kind = TypeVar("Kind", bound=Struct)
 
-_TYPE_ERRORS: dict[type, tuple[str, str]] = {
-    str: ("string_type", "Input should be a valid string"),
-    bool: ("bool_type", "Input should be a valid boolean"),
-    int: ("int_type", "Input should be a valid integer"),
-    list: ("list_type", "Input should be a valid list"),
-    dict: ("dict_type", "Input should be a valid dictionary"),
+_TYPE_ERRORS = {
+    "str": ("string_type", "Input should be a valid string"),
+    "bool": ("bool_type", "Input should be a valid boolean"),
+    "int": ("int_type", "Input should be a valid integer"),
+    "array": ("list_type", "Input should be a valid list"),
+    "object": ("dict_type", "Input should be a valid dictionary"),
 }
-"""FastAPI's error type and message by the expected type."""
+"""FastAPI's error type and message by msgspec's name of the expected type."""
 
-FIELDS: dict[str, type] = {
-    "text": str,
-    "model_id": str,
-    "language_code": str,
-    "voice_settings": dict,
-    "seed": int,
-    "pronunciation_dictionary_locators": list,
-    "previous_text": str,
-    "next_text": str,
-    "previous_request_ids": list,
-    "next_request_ids": list,
-    "use_pvc_as_ivc": bool,
-    "apply_text_normalization": str,
-    "apply_language_text_normalization": bool,
-}
-WITHOUT_EFFECT = (
-    "pronunciation_dictionary_locators",
-    "previous_text",
-    "next_text",
-    "previous_request_ids",
-    "next_request_ids",
-    "use_pvc_as_ivc",
-    "apply_language_text_normalization",
-)
+
+class CommonFields(Struct, kw_only=True):
+    """Fields of texts and dialogues."""
+
+    model_id: Model = DEFAULT_MODEL
+    language_code: Annotated[str | None, about("Tag of the text's language; detected by default.")] = None
+    seed: Annotated[Seed | None, about("Seed of the sampling, for engines that sample.")] = None
+    apply_text_normalization: Annotated[
+        str, one_of(NORMALIZATION_CHOICES, "Whether numbers and the like are spelled out.")
+    ] = "auto"
+    pronunciation_dictionary_locators: Annotated[list[Any] | None, UNUSED] = None
+    previous_text: Annotated[str | None, UNUSED] = None
+    previous_request_ids: Annotated[list[Any] | None, UNUSED] = None
+    next_request_ids: Annotated[list[Any] | None, UNUSED] = None
+    use_pvc_as_ivc: Annotated[bool | None, UNUSED] = None
+
+    @property
+    def language(self) -> str | None:
+        """BCP 47 tag; None is detected from the text. Raises UnsupportedLanguage."""
+        return languages.resolve(self.language_code) if self.language_code else None
+
+    @property
+    def normalize(self) -> bool:
+        """Whether numbers, abbreviations and the like are spelled out. Raises InvalidRequest."""
+        return parse_normalization(self.apply_text_normalization)
+
+
+class SpeechFields(CommonFields, kw_only=True):
+    """A null equals a missing field."""
+
+    text: Annotated[str, about("The text.")]
+    voice_settings: Settings | None = None
+    next_text: Annotated[str | None, UNUSED] = None
+    apply_language_text_normalization: Annotated[bool | None, UNUSED] = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,58 +122,55 @@ def parse_body(data: bytes, max_text: int) -> SpeechBody:
     max_text: characters. Raises Unprocessable for a missing field or one of the wrong type, and
     InvalidRequest for a value out of its range.
     """
-    body = read_fields(data, FIELDS, required="text")
-    text: str = body["text"]
+    fields = read_body(data, SpeechFields)
+    text = fields.text
     if len(text) > max_text:
         raise TextTooLong(max_text)
     if not text.strip():
         raise InvalidRequest("text", "is empty")
-    validate_model(body.get("model_id"))
-    normalize = parse_normalization(body.get("apply_text_normalization"))
-    if (seed := body.get("seed")) is not None:
-        SEED_RANGE.check("seed", seed)
-    code = body.get("language_code")
-    tags = named_tags([text]) if has_audio_tags(body.get("model_id")) else []
+    validate_model(fields.model_id)
+    tags = named_tags([text]) if has_audio_tags(fields.model_id) else []
     return SpeechBody(
         text,
         without_tags(text) if tags else text,
-        languages.resolve(code) if code else None,
-        parse_voice_settings(body.get("voice_settings")),
-        seed,
-        normalize,
-        (*(name for name in WITHOUT_EFFECT if body.get(name)), *tags),
+        fields.language,
+        requested(fields.voice_settings, FIELD),
+        fields.seed,
+        fields.normalize,
+        (*ignored(fields), *tags),
     )
 
 
-def read_fields(data: bytes, kinds: Mapping[str, type], *, required: str) -> dict[str, Any]:
-    """Return the known fields that are not null, each of its type.
+def read_body(data: bytes, kind: type[Kind]) -> Kind:
+    """Return the fields of a body.
 
-    Raises Unprocessable for a missing field or one of the wrong type, and InvalidRequest for too many values.
+    Raises Unprocessable for a missing field or one of the wrong type, and InvalidRequest for too many values,
+    and for a value out of its limits.
     """
     try:
         given = parse_object(data.decode())
     except TooManyValues as error:
         raise InvalidRequest("body", str(error)) from error
     except ValueError as error:
-        wrong = field_error("json_invalid", ["body"], "JSON decode error", {})
-        raise Unprocessable(wrong | {"ctx": {"error": str(error)}}) from error
-    body = {name: value for name, value in given.items() if name in kinds and value is not None}
-    if required not in body:
-        raise Unprocessable(missing_field(["body", required]))
-    wrong_types = (type_error(value, kinds[name], ["body", name]) for name, value in body.items())
-    if errors := [error for error in wrong_types if error is not None]:
-        raise Unprocessable(*errors)
-    return body
+        fault = {"type": "json_invalid", "loc": ["body"], "msg": "JSON decode error", "input": {}}
+        raise Unprocessable(fault | {"ctx": {"error": str(error)}}) from error
+    try:
+        return read(given, kind)
+    except WrongFields as wrong:
+        faults = [_fastapi_error(fault) for fault in wrong.faults if fault.kind != "value"]
+        # Settings of a wrong type are errors of their own.
+        if faults and "settings." not in wrong.faults[0].path:
+            raise Unprocessable(*faults) from wrong
+        raise
 
 
-def type_error(value: Any, kind: type, location: list[str | int]) -> dict[str, Any] | None:
-    """Return FastAPI's error of a value that is not of its type; None if it is."""
-    if isinstance(value, kind) and (kind is bool or not isinstance(value, bool)):
-        return None
-    error_type, message = _TYPE_ERRORS[kind]
+def _fastapi_error(fault: Fault) -> dict[str, Any]:
+    error, message = _TYPE_ERRORS.get(fault.wanted.partition(" ")[0], ("missing", "Field required"))
+    steps = re.findall(r"[^.\[\]]+", fault.path)
+    location: list[str | int] = ["body", *(int(step) if step.isdecimal() else step for step in steps)]
     # A value may be as long as the body: the error repeats only its beginning.
-    shown = value if isinstance(value, int | float | bool) else f"{value!s:.100}"
-    return field_error(error_type, location, message, shown)
+    shown = fault.value if isinstance(fault.value, int | float | None) else f"{fault.value!s:.100}"
+    return field_error(error, location, message, shown)
 
 
 def missing_field(location: list[str | int]) -> dict[str, Any]:

@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 from kani.core.audio.pcm import MEDIA_TYPES
-from kani.core.diarization.diarizer import MAX_SPEAKERS
-from kani.core.expected_words import MAX_WORD, MAX_WORDS
-from kani.core.request import Range
-from kani.protocols.elevenlabs.http.speech_calls import UNUSED_HEADER, VOICE, settings_schema, speech_calls
-from kani.protocols.elevenlabs.http.transcription_form import (
-    ADDITIONAL_FORMATS,
-    FILE_FORMATS,
-    GRANULARITIES,
-    MAX_TEMPERATURE,
-)
+from kani.protocols.elevenlabs.http.speech_calls import UNUSED_HEADER, VOICE, speech_calls
+from kani.protocols.elevenlabs.http.transcription_form import TranscriptionFields
 from kani.protocols.elevenlabs.http.voice_form import CONSENT_HEADER, MAX_FILES
 from kani.protocols.elevenlabs.http.voices_list import DEFAULT_PAGE_SIZE, MAX_SEARCH_LENGTH, PAGE_SIZE_RANGE
 from kani.protocols.elevenlabs.settings import ElevenLabsSettings
 from kani.protocols.elevenlabs.single_use_tokens import LIFE_S, PATHS
+from kani.protocols.elevenlabs.voice_settings import Settings
 from kani.protocols.shared.calls.call import (
     FORM,
     Body,
@@ -34,10 +27,12 @@ from kani.protocols.shared.calls.schemas import (
     fields,
     file,
     flag,
+    form,
     items,
     mapping,
     nullable,
     number,
+    struct,
     text,
     whole,
 )
@@ -78,7 +73,7 @@ def _lists() -> list[Call]:
         labels=mapping("", text()),
         description=nullable(text()),
         preview_url=nullable(text()),
-        settings=settings_schema(),
+        settings=struct(Settings),
         samples={"anyOf": [items(mapping()), {"type": "null"}]},
     )
     page = fields(voices=items(voice), has_more=flag(), total_count=whole(), next_page_token=nullable(text()))
@@ -101,9 +96,9 @@ def _lists() -> list[Call]:
     rows: tuple[tuple[str, str, Schema, tuple[Parameter, ...]], ...] = (
         ("/v1/voices", "List the voices", fields(voices=items(voice)), ()),
         ("/v2/voices", "Search the voices", page, search),
-        ("/v1/voices/settings/default", "Show the default settings of a voice", settings_schema(), ()),
+        ("/v1/voices/settings/default", "Show the default settings of a voice", struct(Settings), ()),
         ("/v1/voices/{voice_id}", "Show a voice", voice, (VOICE,)),
-        ("/v1/voices/{voice_id}/settings", "Show the settings of a voice", settings_schema(), (VOICE,)),
+        ("/v1/voices/{voice_id}/settings", "Show the settings of a voice", struct(Settings), (VOICE,)),
         ("/v1/models", "List the models, for clients that send xi-api-key", items(model), ()),
         ("/v1/user", "Show the account, which is never charged", user, ()),
         ("/v1/user/subscription", "Show the account's limits", subscription, ()),
@@ -193,21 +188,6 @@ def _voices() -> list[Call]:
 
 def _transcription() -> Call:
     size = f"The recording: at most {MAX_BYTES >> 20} MiB and {MAX_RECORDING_S:g} s."
-    additional = f"JSON: a list of objects, each with a format: {', '.join(ADDITIONAL_FORMATS)}."
-    form = fields(
-        "Further fields of ElevenLabs' API are accepted without an effect, and named in x-unused.",
-        ["file", "model_id"],
-        file=file(size),
-        model_id=text("Any name, for example scribe_v1."),
-        language_code=text("Code, tag or name of the spoken language; detected by default."),
-        timestamps_granularity=choice(GRANULARITIES, default="word"),
-        file_format=choice(FILE_FORMATS, "Whether the file is bare samples.", default="other"),
-        temperature=number("Sampling temperature.", Range(0, MAX_TEMPERATURE), default=0),
-        keyterms=items(text(longest=MAX_WORD), "Words that may occur in the recording.", most=MAX_WORDS),
-        additional_formats=text(additional),
-        diarize=flag("Whether each word has a speaker_id.", default=False),
-        num_speakers=whole("The most speakers that diarize finds.", Range(1, MAX_SPEAKERS)),
-    )
     answer = fields(
         "",
         ["language_code", "language_probability", "text", "words"],
@@ -223,7 +203,11 @@ def _transcription() -> Call:
         method="POST",
         path="/v1/speech-to-text",
         summary="Transcribe a recording",
-        body=Body(form, {"file": "@recording.wav", "model_id": "scribe_v1"}, FORM),
+        body=Body(
+            form(TranscriptionFields, file=file(size)),
+            {"file": "@recording.wav", "model_id": "scribe_v1"},
+            FORM,
+        ),
         answers={200: json_answer("The transcript.", answer, x_unused=UNUSED_HEADER)},
         errors=(400, 413, 422, 429, 500, 503, 504),
     )

@@ -6,17 +6,10 @@ from collections.abc import Mapping
 
 from kani.core.audio.encoding import AudioFormat
 from kani.protocols.elevenlabs.formats import DEFAULT_FORMAT, FORMATS, STREAMABLE_FORMATS
-from kani.protocols.elevenlabs.http import body as speech_body
-from kani.protocols.elevenlabs.http import dialogue_body
-from kani.protocols.elevenlabs.models import DEFAULT_DIALOGUE_MODEL, DEFAULT_MODEL, MODELS
+from kani.protocols.elevenlabs.http.body import SpeechFields
+from kani.protocols.elevenlabs.http.dialogue_body import DialogueFields
+from kani.protocols.elevenlabs.models import DEFAULT_MODEL
 from kani.protocols.elevenlabs.settings import ElevenLabsSettings
-from kani.protocols.elevenlabs.voice_settings import (
-    DEFAULT_SETTINGS,
-    DIALOGUE_SETTING_RANGE,
-    DIALOGUE_SETTINGS,
-    NORMALIZATION_CHOICES,
-    SETTING_RANGES,
-)
 from kani.protocols.shared.calls.call import (
     Answer,
     Body,
@@ -30,10 +23,10 @@ from kani.protocols.shared.calls.schemas import (
     Schema,
     choice,
     fields,
-    flag,
     items,
     nullable,
     number,
+    struct,
     text,
     whole,
 )
@@ -53,39 +46,8 @@ _HEADERS = {
 }
 
 
-def settings_schema() -> Schema:
-    """Return the schema of a voice's settings."""
-    ranged = {
-        name: number("", allowed, default=DEFAULT_SETTINGS[name]) for name, allowed in SETTING_RANGES.items()
-    }
-    boost = flag(default=DEFAULT_SETTINGS["use_speaker_boost"])
-    return fields("Only speed and stability have an effect.", [], **ranged, use_speaker_boost=boost)
-
-
 def speech_calls(settings: ElevenLabsSettings) -> list[Call]:
-    speech = fields(
-        "A null equals a missing field.",
-        ["text"],
-        text=text("The text.", longest=settings.max_text),
-        voice_settings=settings_schema(),
-        **_common_fields(DEFAULT_MODEL, speech_body.WITHOUT_EFFECT),
-    )
-    line = fields("", ["text", "voice_id"], text=text("A line's text."), voice_id=text("Id of its voice."))
-    dialogue = fields(
-        "A null equals a missing field.",
-        ["inputs"],
-        inputs=items(
-            line,
-            f"1 to {dialogue_body.MAX_INPUTS} lines of {settings.max_text} characters together, in "
-            f"{dialogue_body.MAX_VOICES} voices at most.",
-        ),
-        settings=fields(
-            "Only stability has an effect.",
-            [],
-            **{name: number("", DIALOGUE_SETTING_RANGE) for name in DIALOGUE_SETTINGS},
-        ),
-        **_common_fields(DEFAULT_DIALOGUE_MODEL, dialogue_body.WITHOUT_EFFECT),
-    )
+    """Return the calls."""
     said = {"text": "Hello.", "model_id": DEFAULT_MODEL}
     inputs = [{"text": "Hello.", "voice_id": VOICE.schema["examples"][0]}]
     segment = fields(
@@ -101,31 +63,17 @@ def speech_calls(settings: ElevenLabsSettings) -> list[Call]:
             "/v1/text-to-speech/{voice_id}",
             "a text",
             (VOICE,),
-            Body(speech, said, name="ElevenLabsSpeech"),
+            Body(struct(SpeechFields, text=settings.max_text), said, name="ElevenLabsSpeech"),
             {},
         ),
         *_four_calls(
             "/v1/text-to-dialogue",
             "a dialogue",
             (),
-            Body(dialogue, {"inputs": inputs}, name="ElevenLabsDialogue"),
+            Body(struct(DialogueFields), {"inputs": inputs}, name="ElevenLabsDialogue"),
             {"voice_segments": items(segment)},
         ),
     ]
-
-
-def _common_fields(default_model: str, without_effect: tuple[str, ...]) -> dict[str, Schema]:
-    unused: dict[str, Schema] = {
-        name: {"description": "Without effect on this server."} for name in without_effect
-    }
-    return unused | {
-        "model_id": choice(MODELS, "Any of them speaks by this server's own voices.", default=default_model),
-        "language_code": text("Tag of the text's language; detected by default."),
-        "seed": whole("Seed of the sampling, for engines that sample.", speech_body.SEED_RANGE),
-        "apply_text_normalization": choice(
-            NORMALIZATION_CHOICES, "Whether numbers and the like are spelled out.", default="auto"
-        ),
-    }
 
 
 def _four_calls(

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import IO, Any
+from typing import IO, Annotated, Any, Literal
+
+from msgspec import Meta, Struct
 
 from kani.core.diarization.diarizer import MAX_SPEAKERS
 from kani.core.errors import InvalidRequest
-from kani.core.expected_words import as_prompt, fault
+from kani.core.expected_words import MAX_WORD, MAX_WORDS, as_prompt, fault
+from kani.core.request import Range
 from kani.core.transcriber import TranscriptionOptions
 from kani.protocols.elevenlabs.errors import Unprocessable
 from kani.protocols.elevenlabs.http.body import missing_field
+from kani.protocols.shared.calls.bodies import about, read_form, within
 from kani.protocols.shared.recordings.upload import AudioUpload
 from kani.text import foreign
 
-GRANULARITIES = ("none", "word", "character")
-FILE_FORMATS = ("other", "pcm_s16le_16")
+Speakers = Annotated[int, Meta(ge=1, le=MAX_SPEAKERS)]
 ADDITIONAL_FORMATS = ("srt", "txt")
-
-MAX_TEMPERATURE = 2.0
 
 _NOT_SERVED = {
     "source_url": "recordings by address are not fetched: send the file",
@@ -43,11 +43,35 @@ _WITHOUT_EFFECT = (
 _EMPTY = ("", "false", "null", "{}", "[]")
 
 
+class TranscriptionFields(Struct, kw_only=True):
+    """Further fields of ElevenLabs' API are accepted without an effect, and named in x-unused."""
+
+    model_id: Annotated[str, about("Any name, for example scribe_v1.")]
+    language_code: Annotated[
+        str | None, about("Code, tag or name of the spoken language; detected by default.")
+    ] = None
+    timestamps_granularity: Literal["none", "word", "character"] = "word"
+    file_format: Annotated[Literal["other", "pcm_s16le_16"], about("Whether the file is bare samples.")] = (
+        "other"
+    )
+    temperature: Annotated[float, within(Range(0, 2), "Sampling temperature.")] = 0.0
+    keyterms: Annotated[
+        list[Annotated[str, Meta(max_length=MAX_WORD)]],
+        about("Words that may occur in the recording.", max_length=MAX_WORDS),
+    ] = []
+    additional_formats: Annotated[
+        str | None,
+        about(f"JSON: a list of objects, each with a format: {', '.join(ADDITIONAL_FORMATS)}."),
+    ] = None
+    diarize: Annotated[bool | None, about("Whether each word has a speaker_id.")] = None
+    num_speakers: Annotated[Speakers | None, about("The most speakers that diarize finds.")] = None
+
+
 @dataclass(frozen=True, slots=True)
 class TranscriptionForm:
     file: IO[bytes]
     options: TranscriptionOptions
-    granularity: str  # one of ``GRANULARITIES``
+    granularity: str  # as the field ``timestamps_granularity``
     pcm: bool  # whether the file is 16-bit little-endian PCM at 16 kHz, without a header
     additional_formats: tuple[str, ...]
     diarize: bool
@@ -68,63 +92,24 @@ def parse_form(upload: AudioUpload, spoken_language: Callable[[str], str | None]
     if upload.file is None or missing:
         missing += ["file"] if upload.file is None else []
         raise Unprocessable(*(missing_field(["body", name]) for name in missing))
-    code = upload.get("language_code")
-    language = spoken_language(code) if code else None
-    diarize, speakers = _diarize(upload), _speakers(upload)
-    without_effect = _WITHOUT_EFFECT if diarize else ("num_speakers", *_WITHOUT_EFFECT)
-    unused = [name for name in without_effect if (upload.get(name) or "").lower() not in _EMPTY]
+    fields = read_form(upload.fields, TranscriptionFields)
+    if reason := fault(fields.keyterms):
+        raise InvalidRequest("keyterms", reason)
+    language = spoken_language(fields.language_code) if fields.language_code else None
+    without_effect = _WITHOUT_EFFECT if fields.diarize else ("num_speakers", *_WITHOUT_EFFECT)
     return TranscriptionForm(
         upload.file,
-        TranscriptionOptions(language, prompt=as_prompt(_keyterms(upload)), temperature=_temperature(upload)),
-        _choice(upload, "timestamps_granularity", GRANULARITIES, "word"),
-        _choice(upload, "file_format", FILE_FORMATS, "other") != "other",
-        _additional_formats(upload.get("additional_formats")),
-        diarize,
-        speakers,
-        tuple(unused),
+        # Whisper's highest temperature is 1.
+        TranscriptionOptions(
+            language, prompt=as_prompt(fields.keyterms), temperature=min(fields.temperature, 1.0)
+        ),
+        fields.timestamps_granularity,
+        fields.file_format != "other",
+        _additional_formats(fields.additional_formats),
+        bool(fields.diarize),
+        fields.num_speakers,
+        tuple(name for name in without_effect if (upload.get(name) or "").lower() not in _EMPTY),
     )
-
-
-def _keyterms(upload: AudioUpload) -> list[str]:
-    terms = [term.strip() for term in upload.fields.get("keyterms", ()) if term.strip()]
-    if reason := fault(terms):
-        raise InvalidRequest("keyterms", reason)
-    return terms
-
-
-def _temperature(upload: AudioUpload) -> float:
-    given = upload.get("temperature") or "0"
-    try:
-        temperature = float(given)
-    except ValueError:
-        temperature = -1.0
-    if not 0 <= temperature <= MAX_TEMPERATURE:
-        raise InvalidRequest("temperature", f"must be a number between 0 and {MAX_TEMPERATURE:g}")
-    # Whisper's highest is 1.
-    return min(temperature, 1.0)
-
-
-def _diarize(upload: AudioUpload) -> bool:
-    given = (upload.get("diarize") or "false").lower()
-    if given not in ("true", "false", "1", "0", "null"):
-        raise InvalidRequest("diarize", "must be true or false")
-    return given in ("true", "1")
-
-
-def _speakers(upload: AudioUpload) -> int | None:
-    given = upload.get("num_speakers") or "null"
-    if given == "null":
-        return None
-    if not re.fullmatch("[0-9]{1,2}", given) or not 1 <= int(given) <= MAX_SPEAKERS:
-        raise InvalidRequest("num_speakers", f"must be a whole number from 1 to {MAX_SPEAKERS}")
-    return int(given)
-
-
-def _choice(upload: AudioUpload, name: str, known: tuple[str, ...], default: str) -> str:
-    given = upload.get(name) or default
-    if given not in known:
-        raise InvalidRequest(name, f"must be one of {', '.join(known)}")
-    return given
 
 
 def _additional_formats(given: str | None) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from typing_extensions import override
 
 from kani.core.errors import InvalidRequest
 from kani.protocols.elevenlabs.http.dialogue_body import MAX_INPUTS, MAX_VOICES
-from kani.protocols.elevenlabs.voice_settings import FIELD, parse_dialogue_settings
+from kani.protocols.elevenlabs.voice_settings import DialogueSettings, parse_settings
 from kani.protocols.elevenlabs.websocket.messages import (
     Alignment,
     Alignments,
@@ -59,7 +59,7 @@ def parse_dialogue_message(message: str) -> DialogueMessage:
         context_id=context_id_of(fields),
         close_context=flag(fields, "close_context"),
         close_socket=flag(fields, "close_socket"),
-        voice_settings=parse_dialogue_settings(settings, FIELD) if settings is not None else None,
+        voice_settings=parse_settings(settings, DialogueSettings) if settings is not None else None,
         key=key_of(fields),
         inputs=tuple(_input(index, each) for index, each in enumerate(_list(fields, "inputs", MAX_INPUTS))),
         voices=tuple(

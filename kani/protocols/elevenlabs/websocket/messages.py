@@ -14,7 +14,7 @@ from typing import Any
 
 from kani.core.errors import InvalidRequest, SpeechCancelled, SpeechError, UnknownVoice
 from kani.protocols.elevenlabs import errors
-from kani.protocols.elevenlabs.voice_settings import VoiceSettings, parse_voice_settings
+from kani.protocols.elevenlabs.voice_settings import Settings, VoiceSettings, parse_settings
 from kani.protocols.elevenlabs.websocket.schedule import ENTRY_RANGE
 from kani.protocols.shared.connection import GOING_AWAY, INTERNAL_ERROR, POLICY_VIOLATION, STOPPING
 from kani.protocols.shared.errors import BadMessage
@@ -129,7 +129,7 @@ def context_id_of(fields: Mapping[str, Any]) -> str | None:
 
 def _voice_settings(fields: Mapping[str, Any]) -> VoiceSettings | None:
     value = fields.get("voice_settings")
-    return parse_voice_settings(value) if value is not None else None
+    return parse_settings(value, Settings) if value is not None else None
 
 
 def _chunk_lengths(fields: Mapping[str, Any]) -> tuple[float, ...] | None:

@@ -9,14 +9,11 @@ from starlette.datastructures import QueryParams
 
 from kani.core.audio.encoding import AudioFormat
 from kani.core.errors import InvalidRequest
-from kani.core.request import Range
 from kani.core.service import SpeechService
 from kani.protocols.elevenlabs.formats import resolve_format
 from kani.protocols.elevenlabs.models import has_audio_tags, validate_model
-from kani.protocols.elevenlabs.voice_settings import parse_normalization
+from kani.protocols.elevenlabs.voice_settings import SEED_RANGE, parse_normalization
 from kani.text import languages
-
-SEED_RANGE = Range(0, 2**32 - 1)
 
 DEFAULT_INACTIVITY_S = 20.0
 MIN_INACTIVITY_S = 1.0

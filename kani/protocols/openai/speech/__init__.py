@@ -8,6 +8,7 @@ from kani.core.service import SpeechService
 from kani.protocols.openai.errors import endpoint
 from kani.protocols.openai.settings import OpenAISettings
 from kani.protocols.openai.speech import audio_file
+from kani.protocols.openai.speech.body import parse_speech
 from kani.protocols.openai.speech.captions import caption_routes
 from kani.protocols.openai.speech.create import create_endpoint
 from kani.protocols.openai.speech.dialogue import parse_dialogue
@@ -17,7 +18,7 @@ from kani.protocols.openai.speech.ssml_marks import ssml_routes
 def speech_routes(service: SpeechService, settings: OpenAISettings) -> list[BaseRoute]:
     """Return the routes of speech of whole texts."""
     return [
-        Route("/v1/audio/speech", create_endpoint(service, settings), methods=["POST"]),
+        Route("/v1/audio/speech", create_endpoint(service, settings, parse_speech), methods=["POST"]),
         Route("/dev/dialogue", create_endpoint(service, settings, parse_dialogue), methods=["POST"]),
         Route(audio_file.PATH, endpoint(audio_file.AudioFiles().create), methods=["POST"]),
         *caption_routes(service, settings),

@@ -7,7 +7,7 @@ import base64
 import json
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack
-from typing import Any
+from typing import Annotated, Any, Literal
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -19,11 +19,12 @@ from kani.core.subtitles.cues import CueBuilder
 from kani.core.subtitles.files import VTT_HEADER, Cue, srt_cue, vtt_cue
 from kani.core.subtitles.words import Word, WordTimer
 from kani.core.timing.marks import mark_rows
-from kani.protocols.openai.errors import ApiError, endpoint, json_response
+from kani.protocols.openai.errors import endpoint, json_response
 from kani.protocols.openai.settings import OpenAISettings
-from kani.protocols.openai.speech.body import field, parse_body, read_object
+from kani.protocols.openai.speech.body import SpeechFields, parse_body, read_object
 from kani.protocols.openai.speech.create import TASK_NAME
 from kani.protocols.openai.speech.utterance import Utterance, open_utterance
+from kani.protocols.shared.calls.bodies import UNUSED, about
 from kani.protocols.shared.disconnect import cancel_on_disconnect
 from kani.protocols.shared.memory_budget import MemoryBudget, Reservation
 from kani.protocols.shared.streamed_answer import ByteStream, StreamedAnswer, begin_stream
@@ -36,16 +37,28 @@ _WORD_BYTES = 250
 """Memory of a word and its times in an answer that is sent whole."""
 
 
+class CaptionFields(SpeechFields, kw_only=True):
+    """A null equals a missing field."""
+
+    format: Annotated[Literal["srt", "vtt", "json"], about("Format of the subtitles.")] = "srt"
+    response_format: Annotated[Any, UNUSED] = None
+
+
+class CaptionedFields(SpeechFields, kw_only=True):
+    """A null equals a missing field."""
+
+    stream: Annotated[bool, about("Whether the answer is a line of JSON for each block of audio.")] = True
+    return_timestamps: Annotated[bool, about("Whether the answer has the times of the words.")] = True
+
+
 def caption_routes(service: SpeechService, settings: OpenAISettings) -> list[BaseRoute]:
     """Return the two calls."""
     budget = MemoryBudget(MAX_WHOLE_ANSWER_BYTES, alternative="ask for it as a stream")
 
     async def captions(request: Request) -> Response:
         given = read_object(await request.body())
-        kind = field(given, "format", str) or "srt"
-        if kind not in MEDIA_TYPES:
-            raise ApiError(400, f"format: must be one of {', '.join(MEDIA_TYPES)}", "format", "invalid_value")
-        body = parse_body(given | {"response_format": "pcm"}, settings.max_text, own_fields=("format",))
+        body = parse_body(given | {"response_format": "pcm"}, settings.max_text, CaptionFields)
+        kind = body.given.format
         async with AsyncExitStack() as stack:
             utterance = await stack.enter_async_context(await open_utterance(service, request, body))
             if kind == "json":
@@ -61,13 +74,11 @@ def caption_routes(service: SpeechService, settings: OpenAISettings) -> list[Bas
             )
 
     async def captioned_speech(request: Request) -> Response:
-        given = read_object(await request.body())
-        timed = field(given, "return_timestamps", bool)
-        timed = timed is None or timed
-        body = parse_body(given, settings.max_text, own_fields=("return_timestamps",))
+        body = parse_body(read_object(await request.body()), settings.max_text, CaptionedFields)
+        timed = body.given.return_timestamps
         async with AsyncExitStack() as stack:
             utterance = await stack.enter_async_context(await open_utterance(service, request, body))
-            if body.streamed is False:
+            if not body.given.stream:
                 memory = stack.enter_context(budget.reservation())
                 whole = _captioned_whole(utterance, body.audio_format, timed, memory)
                 content = await cancel_on_disconnect(request, whole, name=TASK_NAME)

@@ -18,7 +18,7 @@ from kani.core.errors import SpeechError
 from kani.core.service import SpeechService
 from kani.protocols.openai.errors import api_error, endpoint
 from kani.protocols.openai.settings import OpenAISettings
-from kani.protocols.openai.speech.body import SpeechBody, parse_body, read_object
+from kani.protocols.openai.speech.body import SpeechBody, read_object
 from kani.protocols.openai.speech.utterance import Utterance, open_utterance
 from kani.protocols.shared.disconnect import cancel_on_disconnect
 from kani.protocols.shared.errors import Handler
@@ -39,7 +39,7 @@ TOKENS_A_SECOND = 20
 def create_endpoint(
     service: SpeechService,
     settings: OpenAISettings,
-    parse: Callable[[Mapping[str, Any], int], SpeechBody] = parse_body,
+    parse: Callable[[Mapping[str, Any], int], SpeechBody[Any]],
 ) -> Handler:
     """Return the call. A stream starts with the first audio, so that earlier errors have a status.
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 from kani.core.audio.encoding import AudioFormat, Codec
+from kani.core.request import Range
 from kani.protocols.openai.errors import ApiError
 
 SAMPLE_RATE = 24_000
 """Hertz of a format unless the request names others, whatever the engine's rate: clients read ``pcm`` so."""
 
-MIN_SAMPLE_RATE, MAX_SAMPLE_RATE = 8_000, 48_000
+SAMPLE_RATES = Range(8_000, 48_000)
 OPUS_RATE = 48_000
 """Hertz at which every Opus stream is decoded."""
 
@@ -49,8 +50,8 @@ def resolve_format(name: str | None, sample_rate: float | None = None) -> AudioF
     if sample_rate is None:
         return audio_format
     known_rates = _RATES.get(audio_format.codec)
-    if not MIN_SAMPLE_RATE <= sample_rate <= MAX_SAMPLE_RATE or sample_rate % 1:
-        raise _rate_error(f"a whole number between {MIN_SAMPLE_RATE} and {MAX_SAMPLE_RATE}")
+    if not SAMPLE_RATES.low <= sample_rate <= SAMPLE_RATES.high or sample_rate % 1:
+        raise _rate_error(f"a whole number between {SAMPLE_RATES.low} and {SAMPLE_RATES.high}")
     if known_rates is not None and sample_rate not in known_rates:
         raise _rate_error(f"one of {', '.join(map(str, known_rates))} with {audio_format.name}")
     if audio_format.codec == "opus":

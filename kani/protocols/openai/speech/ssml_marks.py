@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, replace
+from typing import Annotated
 
+from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from kani.core.errors import TextTooLong
-from kani.protocols.openai.errors import ApiError, endpoint, json_response
+from kani.protocols.openai.errors import endpoint, json_response
 from kani.protocols.openai.settings import OpenAISettings
-from kani.protocols.openai.speech.body import field, read_object
-from kani.protocols.shared.calls.unused import unknown_fields, unused_header
+from kani.protocols.openai.speech.body import read_object
+from kani.protocols.shared.calls.bodies import about, read, unknown
+from kani.protocols.shared.calls.unused import unused_header
 from kani.text.markup.tags import pause_seconds
 from kani.text.ssml import begins_document, parse
 from kani.text.ssml.scanner import Token, scan
@@ -43,22 +46,25 @@ RATES = {"x-slow": 0.5, "slow": 0.75, "medium": 1.0, "default": 1.0, "fast": 1.2
 """Seconds and factors of Kokoro-FastAPI, which are not those that SSML has in the calls of speech."""
 
 
+class SsmlFields(Struct):
+    """A text that is not SSML comes back as it is."""
+
+    text: Annotated[str, about("A document that begins with <speak>.")]
+    voice: Annotated[str, about("The voice that will speak it; without one only pauses are marked.")] = ""
+
+
 def ssml_routes(settings: OpenAISettings) -> list[BaseRoute]:
     """Return both calls."""
 
     async def translate(request: Request) -> Response:
         given = read_object(await request.body())
-        text: str | None = field(given, "text", str)
-        voice = (field(given, "voice", str) or "").strip()
-        if text is None:
-            raise ApiError(400, "text: is needed", "text", "missing_required_parameter")
+        fields = read(given, SsmlFields)
+        text = fields.text
         if len(text) > settings.max_text:
             raise TextTooLong(settings.max_text)
-        names = (name for name, value in given.items() if value is not None)
-        unused = unknown_fields(names, ("text", "voice"))
         if begins_document(text):
-            text = await asyncio.to_thread(with_marks, text, voice)
-        return json_response({"text": text}, headers=unused_header(unused))
+            text = await asyncio.to_thread(with_marks, text, fields.voice.strip())
+        return json_response({"text": text}, headers=unused_header(unknown(given, SsmlFields)))
 
     async def describe(request: Request) -> Response:
         return json_response(

@@ -8,6 +8,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import accumulate, pairwise
+from typing import Any
 
 import numpy as np
 from starlette.requests import Request
@@ -26,7 +27,7 @@ from kani.protocols.shared.cloning_report import NEAREST_VOICE_NOTE
 from kani.protocols.shared.connection import client_address
 from kani.protocols.shared.passages import Passage, SpokenPassages
 from kani.text.foreign import header_value
-from kani.text.ssml import begins_document, without_tags
+from kani.text.ssml import without_tags
 from kani.text.writing import ends_sentence
 
 PROTOCOL = "openai"
@@ -34,9 +35,11 @@ USUAL_TEXT = 10_000
 """Characters of a text that the server's time limit is meant for; a longer one gets more in proportion."""
 
 
-async def open_utterance(service: SpeechService, request: Request, body: SpeechBody) -> Utterance:
+async def open_utterance(service: SpeechService, request: Request, body: SpeechBody[Any]) -> Utterance:
     """Open the first session of a request, with all voices of the request resolved. Raises SpeechError."""
-    turns = list(body.turns) or split_turns(body.text, marks=body.voice_tags and not is_document(body))
+    turns = list(body.turns) or split_turns(
+        body.given.input, marks=body.given.allow_voice_tags and not body.given.is_document
+    )
     speakers = {name: await _speaker(service, name, body) for name in {turn.voice for turn in turns}}
     client, languages, memory = client_address(request), accept_languages(request.headers), LanguageMemory()
 
@@ -51,7 +54,7 @@ async def open_utterance(service: SpeechService, request: Request, body: SpeechB
                 languages=languages,
                 speed=body.total_speed if rate == 1 else within_speed(body.total_speed * rate),
                 emotion=body.style.emotion,
-                ssml=body.ssml,
+                ssml=body.given.ssml,
                 pitch=body.style.pitch,
             ),
             protocol=PROTOCOL,
@@ -70,11 +73,6 @@ async def open_utterance(service: SpeechService, request: Request, body: SpeechB
     return Utterance(body, [turn.text for turn in turns], passages)
 
 
-def is_document(body: SpeechBody) -> bool:
-    """Return whether a request's text is SSML."""
-    return bool(begins_document(body.text)) if body.ssml is None else body.ssml
-
-
 @dataclass(frozen=True, slots=True)
 class Speaker:
     """Speaker of a turn: a voice, and the factor of the speed that the request's alias for it has."""
@@ -83,26 +81,25 @@ class Speaker:
     rate: float
 
 
-async def _speaker(service: SpeechService, name: str | None, body: SpeechBody) -> Speaker:
+async def _speaker(service: SpeechService, name: str | None, body: SpeechBody[Any]) -> Speaker:
     param = "voice" if name is None else "turns" if body.turns else "input"
-    named = body.voice if name is None else name
-    alias = body.alias(named)
-    voice, rate = (named, 1.0) if alias is None else (alias.voice, alias.rate)
-    return Speaker(await asyncio.to_thread(resolve_voice, service, voice, param), rate)
+    alias = body.speaker(body.voice if name is None else name)
+    choice = await asyncio.to_thread(resolve_voice, service, alias.voice, param)
+    return Speaker(choice, 1.0 if alias.rate is None else alias.rate)
 
 
 class Utterance(SpokenPassages):
     """The speech of a request."""
 
-    def __init__(self, body: SpeechBody, texts: Sequence[str], passages: Sequence[Passage]) -> None:
+    def __init__(self, body: SpeechBody[Any], texts: Sequence[str], passages: Sequence[Passage]) -> None:
         """texts: of the passages. Raises InvalidRequest or Busy."""
         super().__init__(passages)
         self.text = "".join(texts)
         """All that is spoken; the spans of the chunks point into it."""
-        self.shown = without_tags(self.text) if is_document(body) else self.text
+        self.shown = without_tags(self.text) if body.given.is_document else self.text
         """The same with spaces for an SSML document's tags."""
         self._starts = [0, *accumulate(map(len, texts))]
-        self._volume = body.volume
+        self._volume = body.given.volume_multiplier
         self._unused = body.unused_fields
 
     @property

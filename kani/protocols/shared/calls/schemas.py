@@ -70,30 +70,44 @@ def nullable(schema: Schema) -> Schema:
     return {**schema, "type": [schema["type"], "null"]}
 
 
-def struct_fields(
-    kind: type[msgspec.Struct], about: Mapping[str, str], ranges: Mapping[str, Range]
-) -> dict[str, Schema]:
-    """Return the schema of each field of a struct, null left out, which equals a missing field.
+def struct(kind: type[msgspec.Struct], **longest: int) -> Schema:
+    """Return the schema of a struct's JSON, in which a null equals a missing field.
 
-    about: the description of each field; ranges: limits of fields. Raises KeyError for a field without a
-    description.
+    longest: the most characters of fields where that is a setting.
     """
-    properties = msgspec.json.schema_components([kind])[1][kind.__name__]["properties"]
-    return {
-        name: _without_null(schema) | {"description": about[name]} | _limits(ranges.get(name))
-        for name, schema in properties.items()
-    }
+    components = msgspec.json.schema_components([kind], ref_template="{name}")[1]
+    schema: dict[str, Any] = _plain(components[kind.__name__], components)
+    properties = schema["properties"]
+    for name, most in longest.items():
+        properties[name]["maxLength"] = most
+    needed = {name: properties[name] for name in schema["required"]}
+    return schema | {"properties": needed | properties}
 
 
-def required_fields(kind: type[msgspec.Struct]) -> list[str]:
-    """Return the names of a struct's fields without a default."""
-    return [field.name for field in msgspec.structs.fields(kind) if field.required]
+def form(kind: type[msgspec.Struct], **files: Schema) -> Schema:
+    """Return the schema of a form with files, which are needed, and the fields of a struct."""
+    schema = struct(kind)
+    properties, required = {**files, **schema["properties"]}, [*files, *schema["required"]]
+    return {**schema, "properties": properties, "required": required}
 
 
-def _without_null(schema: Mapping[str, Any]) -> dict[str, Any]:
-    kept = {name: value for name, value in schema.items() if (name, value) != ("default", None)}
-    alternatives = [each for each in kept.pop("anyOf", ()) if each != {"type": "null"}]
-    return kept | (alternatives[0] if len(alternatives) == 1 else {})
+def _plain(schema: Any, components: Mapping[str, Any]) -> Any:
+    """Return a schema without references, titles, and the null that is the default of a field."""
+    if isinstance(schema, list):
+        return [_plain(each, components) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    plain = {name: _plain(value, components) for name, value in schema.items() if value is not None}
+    if isinstance(plain.get("title"), str):
+        del plain["title"]
+    if isinstance(name := plain.pop("$ref", None), str):
+        plain = _plain(components[name], components) | plain
+    if "default" in schema:
+        alternatives = [each for each in plain.pop("anyOf", ()) if each != {"type": "null"}]
+        plain |= (
+            alternatives[0] if len(alternatives) == 1 else {"anyOf": alternatives} if alternatives else {}
+        )
+    return plain
 
 
 def _limits(allowed: Range | None) -> dict[str, float]:

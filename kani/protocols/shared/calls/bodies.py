@@ -1,0 +1,241 @@
+"""Bodies of calls as structs: a field is parsed, bounded and described where it is defined.
+
+The limits of a field and its description are the ``Meta`` of its type; ``schemas.struct`` describes a struct.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, Literal, TypeVar
+
+import msgspec
+from msgspec import Meta, inspect
+
+from kani.core.errors import InvalidRequest
+from kani.core.request import RANGES, Range
+from kani.protocols.shared.calls.unused import unknown_fields
+from kani.text import foreign
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+UNUSED = Meta(description="Without effect on this server.")
+FILLED = Meta(pattern=r"\S")
+"""Of a string that is not empty."""
+
+
+def about(text: str, *, max_length: int | None = None) -> Meta:
+    """Return a description; max_length: characters, items or names."""
+    return Meta(description=text, max_length=max_length)
+
+
+def within(allowed: Range, text: str | None = None) -> Meta:
+    """Return the limits of a number, and its description."""
+    return Meta(ge=allowed.low, le=allowed.high, description=text)
+
+
+def one_of(names: Iterable[str], text: str) -> Meta:
+    """Return the description of a name, which the parser looks up in a table."""
+    return Meta(description=text, extra_json_schema={"enum": [*names]})
+
+
+_SWITCHES = {"yes": "true", "on": "true", "no": "false", "off": "false"}
+
+Speed = Annotated[float, within(RANGES["speed"])]
+Temperature = Annotated[float, within(RANGES["temperature"])]
+TopK = Annotated[int, within(RANGES["top_k"])]
+Seed = Annotated[int, within(RANGES["seed"])]
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What is wrong with a field."""
+
+    path: str  # "turns[1].voice"
+    kind: Literal["missing", "type", "value"]
+    reason: str  # for people, as "must be a string"
+    value: Any = None
+    wanted: str = ""  # msgspec's name of the type, of a wrong type
+
+
+class WrongFields(InvalidRequest):
+    """A body with missing or wrong fields; the first of its ``faults`` is the error's."""
+
+    def __init__(self, *faults: Fault) -> None:
+        super().__init__(faults[0].path, faults[0].reason)
+        self.faults = faults
+
+
+def read(given: Any, kind: type[T], place: str = "", *, strict: bool = True) -> T:
+    """Convert a parsed object; a null equals a missing field, unknown fields are ignored.
+
+    place: the path of the object; strict: as for ``foreign.convert``. Raises WrongFields.
+    """
+    if not isinstance(given, dict):
+        raise WrongFields(Fault(place or "body", "type", "must be an object", given, "object"))
+    values, faults = dict[str, Any](), list[Fault]()
+    for field, expected in _fields(kind):
+        value = given.get(field.encode_name)
+        path = f"{place}.{field.encode_name}" if place else field.encode_name
+        if value is not None:
+            try:
+                inner = _struct(expected) if isinstance(value, dict) else None
+                values[field.name] = (
+                    foreign.convert(value, field.type, strict=strict)
+                    if inner is None
+                    else read(value, inner, path)
+                )
+            except foreign.Unreadable as error:
+                faults.append(_fault(error, path, expected, value))
+            except WrongFields as wrong:
+                faults += wrong.faults
+        elif field.required:
+            faults.append(Fault(path, "missing", "is needed"))
+    if faults:
+        raise WrongFields(*faults)
+    return kind(**values)
+
+
+def read_form(given: Mapping[str, Sequence[str]], kind: type[T]) -> T:
+    """Convert a form's texts, of which an empty one equals none; as ``read``."""
+    values = dict[str, Any]()
+    for field, expected in _fields(kind):
+        *_, last = texts = ["", *given.get(field.encode_name, ())]
+        match _bare(expected):
+            case inspect.ListType():
+                values[field.encode_name] = [text.strip() for text in texts if text.strip()] or None
+            case inspect.BoolType():
+                values[field.encode_name] = _SWITCHES.get(last.lower(), last) or None
+            case _:
+                values[field.encode_name] = last or None
+    try:
+        return read(values, kind, strict=False)
+    except WrongFields as wrong:
+        # Every value has the type of a form's values.
+        raise WrongFields(*(replace(fault, kind="value") for fault in wrong.faults)) from wrong
+
+
+def unknown(given: Mapping[str, Any], kind: type[msgspec.Struct]) -> list[str]:
+    """Return the given names that are no fields of the struct, for ``x-unused``."""
+    names = (name for name, value in given.items() if value is not None)
+    return unknown_fields(names, kind.__struct_encode_fields__)
+
+
+@functools.cache
+def _fields(kind: type[msgspec.Struct]) -> list[tuple[msgspec.structs.FieldInfo, inspect.Type]]:
+    types = inspect.type_info(kind)
+    assert isinstance(types, inspect.StructType)
+    return [*zip(msgspec.structs.fields(kind), (field.type for field in types.fields), strict=True)]
+
+
+def _struct(kind: inspect.Type) -> type[msgspec.Struct] | None:
+    """Return the struct of a field that is an object of fields: it has nulls and faults of its own."""
+    match kind:
+        case inspect.Metadata(type=inner):
+            return _struct(inner)
+        case inspect.UnionType(types=kinds):
+            return next(filter(None, map(_struct, kinds)), None)
+        case inspect.StructType(cls=found):
+            return found
+    return None
+
+
+@functools.cache
+def _ignored(kind: type[msgspec.Struct]) -> list[str]:
+    fields = msgspec.structs.fields(kind)
+    return [field.name for field in fields if UNUSED in getattr(field.type, "__metadata__", ())]
+
+
+def ignored(fields: msgspec.Struct) -> list[str]:
+    """Return the names of fields that are ``UNUSED``, and given."""
+    return [name for name in _ignored(type(fields)) if getattr(fields, name)]
+
+
+def _fault(error: foreign.Unreadable, name: str, expected: inspect.Type, value: Any) -> Fault:
+    where, around = error.field, expected
+    for step in re.findall(r"\.\.\.|[^.\[\]]+", where):
+        around, expected = expected, _inside(expected, step)
+        value = value[int(step)] if isinstance(value, list) else (value or {}).get(step)
+    if where.endswith("]") and _struct(expected) is None:
+        # A field is named, not its item, unless that has fields.
+        where = where[: where.rindex("[")]
+    else:
+        around = expected
+    path = name + ("" if where[:1] in ("", "[") else ".") + where.replace("[...]", "")
+    if missing := re.fullmatch(r"object missing required field `(.+)`", error.reason):
+        return Fault(f"{path}.{missing[1]}", "missing", "is needed")
+    wrong = re.fullmatch(r"expected `(.+)`, got `.+`", error.reason)
+    if wrong is not None:
+        return Fault(path, "type", f"must be {_named(around)}", value, wrong[1])
+    return Fault(path, "value", _limit(_bare(expected)), value)
+
+
+def _inside(kind: inspect.Type, step: str) -> inspect.Type:
+    """Return the type of what is at a step inside: a field, the number of an item, "..." for any name."""
+    match kind:
+        case inspect.Metadata(type=inner):
+            return _inside(inner, step)
+        case inspect.UnionType(types=kinds):
+            plain = (inspect.NoneType, inspect.StrType)
+            return _inside(next(each for each in kinds if not isinstance(each, plain)), step)
+        case inspect.StructType(fields=fields):
+            return next(field.type for field in fields if field.encode_name == step)
+        case inspect.ListType(item_type=inner) | inspect.DictType(value_type=inner):
+            return inner
+    return kind
+
+
+_NAMES: Mapping[type[inspect.Type], str] = {
+    inspect.StrType: "a string",
+    inspect.IntType: "a whole number",
+    inspect.FloatType: "a number",
+    inspect.BoolType: "true or false",
+    inspect.ListType: "a list",
+    inspect.DictType: "an object",
+}
+
+
+def _named(kind: inspect.Type) -> str:
+    """Say what is taken, as it follows "must be"."""
+    match kind:
+        case inspect.Metadata(type=inner):
+            return _named(inner)
+        case inspect.UnionType(types=kinds):
+            return " or ".join(_named(each) for each in kinds if not isinstance(each, inspect.NoneType))
+        case inspect.StructType(fields=fields):
+            inside = (f'"{each.encode_name}": {_named(each.type)}' for each in fields)
+            return f"{{{', '.join(inside)}}}"
+        case inspect.LiteralType(values=values):
+            return f"one of {', '.join(map(str, values))}"
+        case inspect.ListType(item_type=item) | inspect.DictType(value_type=item):
+            strings = " of strings" if isinstance(_bare(item), inspect.StrType) else ""
+            return _NAMES[type(kind)] + strings
+    return _NAMES[type(kind)]
+
+
+def _bare(kind: inspect.Type) -> inspect.Type:
+    """Return what is taken beside null, of several types the first."""
+    match kind:
+        case inspect.Metadata(type=inner):
+            return _bare(inner)
+        case inspect.UnionType(types=kinds):
+            return _bare(next(each for each in kinds if not isinstance(each, inspect.NoneType)))
+    return kind
+
+
+def _limit(kind: inspect.Type) -> str:
+    """Say what limit a value of the right type breaks."""
+    match kind:
+        case inspect.IntType(ge=low, le=high) | inspect.FloatType(ge=low, le=high) if low is not None:
+            return f"must be between {low:g} and {high:g}"
+        case inspect.StrType(max_length=int(most)):
+            return f"too long (at most {most} characters)"
+        case inspect.StrType():
+            return "is empty"
+        case inspect.ListType(min_length=least, max_length=most):
+            return f"must be a list of {least or 0} to {most}"
+        case inspect.DictType(max_length=most):
+            return f"must be an object of at most {most} names"
+    return f"must be {_named(kind)}"
