@@ -12,6 +12,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ import pytest
 from kani.composition.voices.place import voice_place
 from kani.core.errors import InvalidRequest, NameTaken, StoreUnavailable, UnknownVoice
 from kani.core.types import MAX_EMBEDDING_VALUES, Embedding, Similarity
+from kani.core.voices.storage import shared_index
 from kani.core.voices.storage.shared_index import STALE_S
 from kani.core.voices.store import VoiceStore
 from tests.core.voices.local_bucket import ACCESS_KEY, SECRET, App, Bucket, answer, local_bucket
@@ -217,7 +219,8 @@ def test_bucket_that_is_away_fails_its_own_requests_alone(
         assert not [each for each in bucket.requests[before:] if "index.json" not in each]
         assert store.list() == [ana]
         index = store._backend._index  # type: ignore[attr-defined]
-        monkeypatch.setattr(index, "_clock", lambda: time.monotonic() + STALE_S + 1)
+        late = SimpleNamespace(monotonic=lambda: time.monotonic() + STALE_S + 1, time=time.time)
+        monkeypatch.setattr(shared_index, "time", late)
         with pytest.raises(StoreUnavailable):
             store.get("ana")
         bucket.fault = None

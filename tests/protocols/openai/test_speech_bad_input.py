@@ -175,7 +175,6 @@ def test_unknown_call_fails(client: httpx.Client, method: str, path: str, status
         ("/v1/embeddings", "no language model"),
         ("/v1/images/generations", "no language model"),
         ("/v1/files", "no files"),
-        ("/v1/realtime/calls", "by WebSocket, on /v1/realtime"),
         ("/v1/models/tts-1", "not fetched or removed"),
         ("/dev/phonemize", "/dev/captioned_speech, dialogue and ssml"),
         ("/dev/generate_from_phonemes", "/dev/captioned_speech, dialogue and ssml"),

@@ -80,6 +80,7 @@ class Call:
         self._flows = asyncio.Event()  # set while an event may be sent
         self._ended = False
         self._listening: asyncio.Task[None] | None = None
+        self._closing: asyncio.Task[None] | None = None
         self.status: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         """101 once the session has accepted the call, else that of its refusal."""
 
@@ -162,7 +163,14 @@ class Call:
             self._flows.clear()
 
     async def close(self) -> None:
-        """End the call, and release all that it holds."""
+        """End the call, and release all that it holds.
+
+        Once begun it goes on where a caller is cancelled: aiortc ends no peer whose ``close`` was cancelled.
+        """
+        self._closing = self._closing or asyncio.create_task(self._close(), name="call end")
+        await asyncio.shield(self._closing)
+
+    async def _close(self) -> None:
         channel = self._channel
         if channel is not None and channel.bufferedAmount and not self._ended:
             channel.bufferedAmountLowThreshold = 0
