@@ -1,4 +1,4 @@
-"""WebSocket against WebRTC: waits for an answer, and for silence.
+"""WebSocket against WebRTC: waits for answers, for silence.
 
 Each round opens one connection of either kind; a voice of Kokoro's asks, hears 1.5 s of the answer, and asks
 into it. Times are at the client, which holds nothing back: from the last sound that is said to the first of

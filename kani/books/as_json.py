@@ -16,7 +16,6 @@ import msgspec
 from kani.books.book import Book, Chapter, UnreadableBook
 from kani.books.cover import read_cover
 from kani.books.reading import read_book
-from kani.text.foreign import decode_json
 
 UNREADABLE, UNWRITABLE = 3, 4
 
@@ -91,7 +90,7 @@ def as_json(book: Book) -> bytes:
 
 def from_json(content: bytes) -> Book:
     """Return the book that ``as_json`` has written."""
-    book = decode_json(content, _Book)
+    book = msgspec.json.decode(content, type=_Book)
     chapters = tuple(Chapter(each.title, tuple(each.text.split("\n\n"))) for each in book.chapters)
     cover = read_cover(book.cover.data) if book.cover else None
     return Book(book.title, book.author, book.language, chapters, cover)

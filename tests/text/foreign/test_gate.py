@@ -28,6 +28,7 @@ DIRECT = {
     "kani/text/markup/tags.py": "references of seven digits at most",
     "kani/protocols/openai/realtime/client_secrets.py": "a key that this process has signed",
     "kani/server/health.py": "this server's own file",
+    "kani/books/as_json.py": "what a process of this program has written",
     "kani/books/work_folder.py": "this program's own files",
     "kani/core/voices/sample_sentences.py": "a file of the package",
     "kani/core/voices/store_files.py": "this server's own files",
