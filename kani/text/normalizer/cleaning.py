@@ -29,6 +29,7 @@ _COMPATIBLE = re.compile(
 _LOSS = re.compile(r"[▲△](?=\d)")
 # "4.5 ★", and the character of the stars that tables name.
 _STARS = re.compile(r"(?:(?<=\d)|(?<=\d ))[★⭐](?![★☆⭐])")
+_ROW_OF_STARS = re.compile(r"(?<![\d★☆])(?<!\d )(★{2,5})☆{0,3}(?![★☆\d])")
 _HAVING_STARS = frozenset("es en fr it pt de hi zh".split())
 _DINGBAT_FIGURES = re.compile("[\u2776-\u2793]")
 _ENCIRCLED = re.compile("[\u2460-\u2473\u2776-\u2793]")
@@ -57,7 +58,9 @@ def clean(written: str, language: str = "") -> CleanText:
     base = language.partition("-")[0]
     # "▲0.3%" is how Japanese writes a loss.
     written = _LOSS.sub("-", written) if base == "ja" else written
-    written = _STARS.sub("⋆", written) if base in _HAVING_STARS else written
+    if base in _HAVING_STARS:
+        written = _STARS.sub("⋆", written)
+        written = _ROW_OF_STARS.sub(lambda row: f"{len(row[1])}⋆".ljust(len(row[0])), written)
     cleaned = _clean(written, base)
     return CleanText(*respelled(cleaned.text, cleaned.starts, cleaned.ends, base))
 

@@ -14,6 +14,7 @@ _ALONE = r"(?<![\dA-Za-z])(?<![\dA-Za-z] )"
 _HINDI = (("<", "से कम"), (">", "से ज़्यादा"), ("≤", "या कम"), ("≥", "या ज़्यादा"))
 _JAPANESE = (("<", "未満"), (">", "超"), ("≤", "以下"), ("≥", "以上"))
 _CHINESE = (("<", "小于"), (">", "大于"))
+_ERAS = (("R", "令和"), ("H", "平成"), ("S", "昭和"))
 
 _SPELLINGS: tuple[tuple[str, str, str], ...] = (
     # "12 500€", "10 000-15 000", "1/50 000": a number in groups that more is joined to, as one word
@@ -49,6 +50,46 @@ _SPELLINGS: tuple[tuple[str, str, str], ...] = (
     ("es", r"(?<=[\w.] )1/(\d{1,2}) ?(?=h\b)", r"cada \1 "),
     ("en", r"([£$€]\d[\d.,]*)pp\b", r"\1 pp"),
     ("de", r"\bFr\.? (?=\d{1,4}[.,](?:\d\d|-)(?![\d.]| Uhr))", "CHF "),
+    # Prices of several kinds of tickets
+    (
+        "de en es fr it pt hi",
+        r"(?<![\d/.,])(\d{1,3})/(\d{1,3})/(\d{1,3})(?= ?(?:€|[Ee]uros?\b))",
+        r"\1, \2, \3",
+    ),
+    (
+        "de en es fr it pt hi",
+        r"(?<![\d/.,])(?!1/2)(\d{1,3})/(\d{1,3})(?= ?(?:€|[Ee]uros?\b))",
+        r"\1, \2",
+    ),
+    ("de", r"\b(\d+)-([KMGT]B)-(?=[A-Z])", r"\1 \2 "),
+    ("fr", r"(?<=\bles )-(?=\d{1,2} ans)|(?<=\baux )-(?=\d{1,2} ans)", "moins de "),
+    (
+        "pt",
+        r"(?i)(\b(?:perd|ganh|venc|empat|golead|derrot|placar)\w*\b[^.\d]{0,20})(\d{1,2})x(\d{1,2})"
+        r"(?!\d|[.,]\d| ?[cm]?m\b)",
+        r"\1\2 a \3",
+    ),
+    # "(m 1.874)", "€ 3,80/kg"
+    ("it", r"(?<=\()m (?=\d)|(?<=quota )m (?=\d)", "metri "),
+    ("it", r"(?<=[a-z,] )q (?=\d)", "quintali "),
+    ("it", r"(?<=\d)( ?€)?/kg\b(?!/)", r"\1 al chilo"),
+    ("it", r"(?<=\d)( ?€)?/hg\b", r"\1 all'etto"),
+    ("it", r"(?<=\d)( ?€)?/pers(?:ona\b|\.)", r"\1 a persona"),
+    ("it", r"(?<=\d)( ?(?:h|ore))/sett(?:imana\b|\.(?= \w)|(?=\.))", r"\1 alla settimana"),
+    # Times of races, minutes
+    ("zh ja", r"(?<![\d°])(\d{1,2})['′’](\d{2})[\"″”](\d{2})?(?!\d)", r"\1分\2秒\3"),
+    ("zh", r"(?<![\d°′'.])(\d{1,3})[″\"](?=\d{2}(?!\d))", r"\1秒"),
+    ("zh", r"(?<![\d°.])(\d{1,3})′(?=[，。、；,;）)]|$)", r"\1分钟"),
+    ("zh", r"\bAM ?(?=\d{1,2}[:：]\d\d)", "上午"),
+    ("zh", r"\bPM ?(?=\d{1,2}[:：]\d\d)", "下午"),
+    ("ja", r"(?<=\d)h(\d{1,2})(?:m(?![A-Za-z])|分)", r"時間\1分"),
+    ("ja", r"(?<![\d/])1/(\d{1,3}),000(?![\d,])", r"1/\g<1>000"),
+    ("ja", r"(?<=[時分])[～〜](?=[、。）)\s]|$)", "から"),
+    *(("ja", rf"(?<![A-Za-z\d]){letter}(?=\d{{1,2}}年)", era) for letter, era in _ERAS),
+    ("ja", r"[(（]株[)）]", "株式会社"),
+    ("ja", r"[(（]有[)）]", "有限会社"),
+    ("ja", r"(?<![A-Za-z])[Ll][Vv]\.? ?(?=\d)", "レベル"),
+    ("ja", r"(?<=[\u3041-\u9fff])[wｗ]{1,9}(?![A-Za-z\d])", "笑"),
     # What compares stands after its number
     *(
         ("hi", rf"{_ALONE}{sign} ?(\d+(?:[.,]\d+)*%?(?: (?:साल|वर्ष|दिन|घंटे|मिनट|महीने|बार))?)", rf"\1 {said}")

@@ -14,7 +14,9 @@ from kani.text.writing import ends_sentence
 _NEAR, _CONTEXT = 4, 10
 _STITCHES, _AND = frozenset("pmM"), frozenset("y e et und + x".split())
 _IN = frozenset("en in em pour sur auf =".split())
-_ELECTRIC = frozenset("plug plugs fuse fuses socket sockets breaker circuit outlet charger".split())
+_ELECTRIC = frozenset(
+    "hook-up hookup plug plugs fuse fuses socket sockets breaker circuit outlet charger".split()
+)
 _NAMING = frozenset("ABJN")
 """Capitals that stand for a unit more rarely than for a letter."""
 
@@ -122,7 +124,7 @@ def is_letter(symbol: str, cursor: TokenCursor, ahead: int, table: LanguageTable
     if (
         previous.core.lower() in table.numbers.measured_after
         or is_electric(cursor)
-        or (symbol == "A" and behind in _ELECTRIC)
+        or (symbol == "A" and (behind in _ELECTRIC or in_context(symbol, cursor, table) is not None))
     ):
         return False
     if symbol in _NAMING:

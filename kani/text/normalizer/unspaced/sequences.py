@@ -63,7 +63,7 @@ def roman(scan: Scan, at: int) -> UnspacedReading | None:
     if found is None or value is None or (before.isascii() and before.isalnum()):
         return None
     counted = scan.text[found.end() : found.end() + 1] in _BEHIND_ROMAN
-    beside = before == "第" or (counted and (len(found.group()) > 1 or value == 1))
+    beside = before in ("第", "国") or (counted and (len(found.group()) > 1 or value == 1))
     if not beside and not (_SURELY_ROMAN.fullmatch(found.group()) and before and not before.isascii()):
         return None
     return UnspacedReading((Piece(scan.table.words.cardinal(value), at, found.end()),), found.end())

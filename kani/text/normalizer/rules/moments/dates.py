@@ -24,9 +24,10 @@ _FIRST = re.compile("º|er/")
 _DAYS = re.compile(r"(?:[0-3]?\d[/–-]){1,4}[0-3]?\d")
 _MONTH_YEAR = re.compile(r"(\d{1,2})/(\d{4})")
 _DAY = re.compile(r"(\d{1,2})(\.?[^\W\d_]{1,2}|[ºª]|\.[ºª])?")
-_EXPIRY = re.compile(r"(0[1-9]|1[0-2])/(2\d|3\d)")
+_EXPIRY = re.compile(r"(0?[1-9]|1[0-2])/(2\d|3\d)")
 _EXPIRES = frozenset(
-    "caducidad caduca cad vence validez scad scadenza scade échéance expire exp validade haltbar mhd".split()
+    """caducidad caduca cad vence validez scad scadenza scade échéance expire exp expires validade haltbar mhd
+    hasta fino bis au até thru itv mot""".split()
 )
 _NUMBER = re.compile(r"\d+")
 _YEAR = re.compile(r"1[1-9]\d\d|20\d\d")
@@ -92,7 +93,7 @@ def date(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         if 1 <= month <= 12 and not law and 1100 <= int(found[2]) < 2100:
             name, year = table.dates.names[month - 1], table.number_words.year(int(found[2]))
             spoken = table.dates.month_year.format(month=name, year=year)
-    elif table.dates.order == "dmy" and (found := _EXPIRY.fullmatch(core)) and _expires(found, cursor, table):
+    elif (found := _EXPIRY.fullmatch(core)) and _expires(found, cursor, table):
         # "caduca 05/26"
         name, year = table.dates.names[int(found[1]) - 1], table.number_words.year(2000 + int(found[2]))
         spoken = table.dates.month_year.format(month=name, year=year)
@@ -108,9 +109,12 @@ def date(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
 
 
 def _expires(found: re.Match[str], cursor: TokenCursor, table: LanguageTable) -> bool:
-    """True for the month and year of "05/26", and of "12/25" after a word for how long something is good."""
-    near = {cursor.previous(back).core.lower() for back in (1, 2)}
-    return not _is_dated(cursor, table) if found[1][0] == "0" else not near.isdisjoint(_EXPIRES)
+    """True for the month and year of "05/26" (but the 26th of May where months are first), and of "12/25" after
+    a word for how long something is good."""
+    near = {cursor.previous(back).core.lower().rpartition("'")[2] for back in (1, 2)}
+    if found[1][0] == "0" and table.dates.order == "dmy":
+        return not follows_number_sign(cursor, table)
+    return not near.isdisjoint(_EXPIRES)
 
 
 def _is_dated(cursor: TokenCursor, table: LanguageTable) -> bool:
