@@ -7,6 +7,7 @@ OpenAPI document, which tests of its own compare with the routes and the parsers
 import asyncio
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -249,6 +250,8 @@ async def test_calls(house: OpenHouse) -> None:
     async with httpx.AsyncClient() as client:
         spec = (await client.get(f"{origin}/openapi.json")).json()
         schemas = spec["components"]["schemas"]
+        if find_spec("aiortc") is None:
+            del spec["paths"]["/v1/realtime/calls"]  # answered with 503
 
         async def send(about: str, request: httpx.Request) -> int:
             request.url = request.url.copy_with(host="localhost", port=here.server.port)

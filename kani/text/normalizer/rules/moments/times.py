@@ -155,8 +155,15 @@ def _time(cursor: TokenCursor, table: LanguageTable, written: str, start: int) -
     """One time, the last one of the token; ``written`` begins at ``start``."""
     token = cursor.token()
     clock = _clock(written, table, hour_alone=False)
-    if clock is None and _COMMA_TIME.fullmatch(written) and cursor.previous().core in table.times.after:
-        # "ore 9,30"
+    following = cursor.token(1).core if cursor.is_adjacent(1) else ""
+    measured = following in table.units or following.startswith(("%", "Prozent"))
+    if (
+        clock is None
+        and not measured
+        and _COMMA_TIME.fullmatch(written)
+        and cursor.previous().core in table.times.after
+    ):
+        # "ore 9,30", but "um 0,25 %"
         written = written.replace(",", ":")
         clock = _clock(written, table, hour_alone=False)
     if clock is None and _PRIME_TIME.fullmatch(written) and cursor.token(1).core in table.times.marks:
