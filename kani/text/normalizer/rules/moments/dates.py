@@ -109,8 +109,10 @@ def date(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
 
 
 def _expires(found: re.Match[str], cursor: TokenCursor, table: LanguageTable) -> bool:
-    """True for the month and year of "05/26" (but the 26th of May where months are first), and of "12/25" after
-    a word for how long something is good."""
+    """True for the month and year of "05/26", and of "12/25" after a word for how long something is good.
+
+    Where months are written first, "05/26" is a day of May without such a word.
+    """
     near = {cursor.previous(back).core.lower().rpartition("'")[2] for back in (1, 2)}
     if found[1][0] == "0" and table.dates.order == "dmy":
         return not follows_number_sign(cursor, table)
