@@ -9,7 +9,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import filelock
 import msgspec
 
 from kani.books.plan import Manner
@@ -43,14 +42,16 @@ class WorkFolder:
     """The folder ``OUTPUT.parts`` beside an output; use it in ``with``, by one process at a time."""
 
     def __init__(self, output: Path) -> None:
+        from filelock import FileLock  # a server loads it with the first audiobook
+
         self.path = output.with_name(output.name + ".parts")
-        self._lock = filelock.FileLock(self.path / _LOCK)
+        self._lock = FileLock(self.path / _LOCK)
 
     def __enter__(self) -> Self:
         self.path.mkdir(parents=True, exist_ok=True)
         try:
             self._lock.acquire(timeout=0)
-        except filelock.Timeout as error:
+        except TimeoutError as error:
             raise AlreadyRunning(f"{self.path} is in use: another kani-tts makes this book") from error
         return self
 
