@@ -68,7 +68,7 @@ class Parts:
     """An engine that is loaded in the background and then preferred to the others."""
     recognizer: Recognizer | None = None
     starts_recognizer: bool = False
-    """Whether it starts with the service, which fails where it cannot; else the first session starts it."""
+    """True if it starts with the service, which fails where it cannot; else the first session starts it."""
     turn_model: TurnModel | None = None
     """Hears whether a speaker has said all, for the recognition sessions that ask for it."""
     diarizer: Diarizer | None = None
@@ -83,7 +83,7 @@ class Parts:
     """Seconds without a request after which the recogniser, and each engine but the first, is unloaded where
     it can be; None: never."""
     detects_language: bool = True
-    """Whether the detector of languages is loaded; False where the engines speak one."""
+    """True if the detector of languages is loaded; False where the engines speak one."""
 
 
 class SpeechService:

@@ -39,7 +39,7 @@ SLICE_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class RecognitionContext:
-    """What a session of the recogniser gets from the service that opens it."""
+    """Everything that a session of the recogniser gets from the service that opens it."""
 
     start: Callable[[], Awaitable[None]]
     """Makes the recogniser ready."""

@@ -58,7 +58,7 @@ class PreparedUtterance(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Manner:
-    """How the prosody of some symbols is predicted."""
+    """Manner in which the prosody of some symbols is predicted."""
 
     complete: bool = True
     """True if no words follow."""

@@ -43,7 +43,7 @@ MAX_KEPT = 4
 """Books with speech on the disk, those that are made included."""
 
 MAX_CHARACTERS = 2_000_000
-"""Characters of a book: 37 hours, whose speech takes 3 GB on the disk while it is made."""
+"""Characters of a book: 37 hours of speech, 3 GB on the disk while they are made."""
 
 WAIT_S = 5.0
 """Most seconds of the wait for a place, or for the end of an earlier request for the same audiobook."""

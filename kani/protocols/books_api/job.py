@@ -45,7 +45,7 @@ class _Piece:
 
 
 class _Stopped(Exception):
-    """Nobody waits for the book any more."""
+    """Raised once the book has no client any more."""
 
 
 class Job:
@@ -140,7 +140,7 @@ class Job:
         return _Piece(text, samples, rate, tuple(span for chunk in chunks for span in chunk.spans), voice)
 
     def check(self) -> None:
-        """Raise what ends the thread, once nobody waits for the book."""
+        """Raise what ends the thread, once the book has no client."""
         if self._stopped:
             raise _Stopped
 

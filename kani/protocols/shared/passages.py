@@ -17,7 +17,7 @@ from kani.core.types import SpeechChunk
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """What one session speaks."""
+    """The text and the session that speaks it."""
 
     open: Callable[[], SpeechSession]
     pieces: Sequence[str | float]  # texts, and pauses in seconds

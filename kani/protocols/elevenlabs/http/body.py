@@ -71,7 +71,7 @@ class CommonFields(Struct, kw_only=True):
 
     @property
     def normalize(self) -> bool:
-        """Whether numbers, abbreviations and the like are spelled out. Raises InvalidRequest."""
+        """True if numbers, abbreviations and the like are spelled out. Raises InvalidRequest."""
         return parse_normalization(self.apply_text_normalization)
 
 

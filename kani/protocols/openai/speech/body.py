@@ -99,7 +99,7 @@ class SpeechFields(Spoken, kw_only=True):
 
     @property
     def is_document(self) -> bool:
-        """Whether the text is SSML."""
+        """True if the text is SSML."""
         return bool(begins_document(self.input)) if self.ssml is None else self.ssml
 
 
@@ -130,7 +130,7 @@ class SpeechBody(Generic[F]):
 
     @property
     def sse(self) -> bool:
-        """Whether the audio is sent as server-sent events."""
+        """True if the audio is sent as server-sent events."""
         return self.given.stream_format == "sse"
 
     @property
@@ -162,6 +162,8 @@ def within_speed(speed: float) -> float:
 
 def parse_body(given: Mapping[str, Any], max_text: int, kind: type[F]) -> SpeechBody[F]:
     """Parse a body; max_text: characters. Raises ApiError and InvalidRequest."""
+    if given.get("stream_format") == "":
+        given = {**given, "stream_format": None}  # the default, as for response_format
     return validated(read(given, kind), unknown(given, kind), max_text)
 
 

@@ -51,7 +51,7 @@ Seed = Annotated[int, within(RANGES["seed"])]
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What is wrong with a field."""
+    """A fault of a field."""
 
     path: str  # "turns[1].voice"
     kind: Literal["missing", "type", "value"]

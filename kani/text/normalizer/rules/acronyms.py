@@ -30,7 +30,7 @@ _SHORT_WORD = re.compile(r"(?:[^aeiouhjkqwy][aeiou][^\Whjkqwy]|[aeiou][^aeiouhjk
 _SOUND = re.compile(
     r"h+m+|m+h+m+|p+s+t+|s+h{2,}t?|[bg]r{2,}|p+f{2,}t?|p+ft+|t+s{2,}|t+sk+|z{3,}", re.IGNORECASE
 )
-"""What is a noise, and has no vowel."""
+"""Noises without a vowel."""
 
 
 def lowercase_pieces(text: str, start: int) -> tuple[Piece, ...]:

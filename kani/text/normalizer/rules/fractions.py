@@ -51,7 +51,7 @@ _SPANS = frozenset(
     anos Tage Tagen Wochen Monate Monaten Jahre Jahren minutes minutos minuti Minuten horas heures ore Stunden
     personas personnes persone pessoas Personen""".split()
 )
-"""What two figures count one after the other: "2/3 días", "24/48 ore"."""
+"""Nouns that two figures count one after the other: "2/3 días", "24/48 ore"."""
 _EVEN = frozenset((20, 50))
 """Of "20/20" and "50/50"."""
 _LEAST_SIZE, _LARGEST_SIZE = 30, 60

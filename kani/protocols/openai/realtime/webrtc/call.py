@@ -59,7 +59,7 @@ _REFUSED = (
     *(ValueError, LookupError, TypeError, AttributeError, AssertionError, StopIteration),
     *(InternalError, InvalidAccessError, InvalidStateError, OperationError),
 )
-"""What aiortc raises for an offer that it does not understand, or cannot serve."""
+"""Errors of aiortc for an offer that it does not understand, or cannot serve."""
 
 _GONE: Message = {"type": "websocket.disconnect", "code": 1006}
 
