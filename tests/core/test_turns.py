@@ -364,6 +364,8 @@ def verdicts(*steps: tuple[float, ...] | str, echoes: int = 0) -> list[Verdict]:
         ((VOICE,) * 6, OPEN),  # 0.58 s
         ((VOICE,) * 7, INTERRUPTS),
         ((VOICE, VOICE, SILENCE, *[VOICE] * 5), INTERRUPTS),  # with a short pause
+        # A listener's separate sounds, which no pause that is known has ended.
+        ((VOICE, VOICE, VOICE, *[SILENCE] * 8) * 4, OPEN),
         ((NOISE,) * 12, OPEN),
         ((VOICE, VOICE, SILENCE, SILENCE, SILENCE), OPEN),  # its words are not known yet
         ((VOICE, VOICE, SILENCE, "", SILENCE, SILENCE), NOTHING),  # a cough

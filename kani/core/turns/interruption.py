@@ -7,6 +7,7 @@ not. See docs/conversation.md.
 from __future__ import annotations
 
 import enum
+from collections import deque
 from collections.abc import Callable, Collection, Iterable
 from itertools import chain
 
@@ -94,6 +95,10 @@ VOICE = 0.5
 VOICE_S = 0.6
 """Seconds of voice that interrupt before its words are known: "sí, sí" has less."""
 
+RECENT_STEPS = 12
+"""Steps (0.96 s) within which ``VOICE_S`` counts: on a busy machine no pause ends a stretch, and a listener's
+separate sounds would add up."""
+
 WORD_S = 0.15
 """Least seconds of voice of a word: recognisers hear words in coughs as well."""
 
@@ -123,6 +128,7 @@ class VoiceOverAnswer:
         self.echo_until_s = 0.0
         """End of the answer's echo so far."""
         self._silence_s = 0.0
+        self._recent_s = deque[float](maxlen=RECENT_STEPS)
         self.words: list[RecognizedWord] = []
         """Words so far that are not of an echo."""
         self.voiced_s = 0.0
@@ -146,6 +152,7 @@ class VoiceOverAnswer:
             self.words.clear()
             voiced_s = 0.0
         self.voiced_s += voiced_s
+        self._recent_s.append(voiced_s)
         self._silence_s = 0.0 if voiced_s else self._silence_s + STEP_S
         if self.interrupts:
             return Verdict.INTERRUPTS
@@ -157,5 +164,5 @@ class VoiceOverAnswer:
     def interrupts(self) -> bool:
         """True if there is a word so far, or enough voice, that is more than a listener's."""
         if not self.words or self.voiced_s < WORD_S:
-            return self.voiced_s >= VOICE_S
+            return sum(self._recent_s) >= VOICE_S
         return not is_backchannel([word.text for word in self.words], self.words[-1].language)

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from operator import is_not
 
 from kani.core.engine import CloningKind, Engine, EngineInfo
 from kani.core.errors import InvalidRequest, StoreUnavailable, UnknownVoice, UnsupportedLanguage
@@ -45,14 +46,28 @@ class VoiceCatalogue:
 
     def __init__(self, engines: Sequence[Engine], store: VoiceStore, default_voice: str | None) -> None:
         self._engines = {engine.info.name: engine for engine in engines}
-        self._infos = {name: engine.info for name, engine in self._engines.items()}
+        self._described: tuple[Sequence[EngineInfo], Mapping[str, Voice]] = (), {}
         self._store = store
-        self._voices = {voice.id: voice for info in self._infos.values() for voice in info.voices}
         self._default = default_voice if default_voice != DEFAULT_VOICE else None
         self._missing_logged = False
         with suppress(StoreUnavailable):
             # It is looked for again with each request.
             self.find(self._default)
+
+    @property
+    def _infos(self) -> Mapping[str, EngineInfo]:
+        """Descriptions of the engines, by name, as they are now: a service may list its voices later."""
+        return {name: engine.info for name, engine in self._engines.items()}
+
+    @property
+    def _voices(self) -> Mapping[str, Voice]:
+        """The engines' voices, by id."""
+        infos = list(self._infos.values())
+        described, voices = self._described
+        if len(infos) != len(described) or any(map(is_not, infos, described)):
+            voices = {voice.id: voice for info in infos for voice in info.voices}
+            self._described = infos, voices
+        return voices
 
     @property
     def accented(self) -> frozenset[str]:

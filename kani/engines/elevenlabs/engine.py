@@ -74,8 +74,8 @@ class ElevenLabsEngine:
     async def start(self) -> None:
         """Fetch the account's voices, and start the fallback engine.
 
-        Raises EngineUnavailable for what no later try can mend; a service that cannot be reached now is
-        only a warning.
+        Raises EngineUnavailable for what no later try can mend. A service that cannot be reached now is asked
+        again later.
         """
         self._check_settings()
         async with AsyncExitStack() as started:
@@ -83,7 +83,20 @@ class ElevenLabsEngine:
             started.push_async_callback(self._relay.stop)
             if urlsplit(self._settings.url).scheme == "https":
                 self._tls = await asyncio.to_thread(ssl.create_default_context)
-            self._info = self._describe(await self._voices())
+            own = account.make_voice(self._settings.voice_id or "")
+            self._info = self._describe((own,))
+            try:
+                await self._list()
+            except UpstreamFailed as error:
+                if error.code in ("invalid_api_key", "unauthorized"):
+                    raise EngineUnavailable(f"{error}: set ELEVEN_API_KEY to a valid one") from error
+                logger.warning(
+                    "%s (%s); until it answers, only the voice of ELEVEN_VOICE_ID can be named",
+                    error,
+                    error.detail,
+                )
+                if error.is_outage:
+                    self._relay.list_later(self._list)
             started.pop_all()
 
     async def wait_until_loaded(self) -> None:
@@ -176,21 +189,15 @@ class ElevenLabsEngine:
                 "set KANI_ELEVENLABS_URL to an address that begins with https://"
             )
 
-    async def _voices(self) -> tuple[Voice, ...]:
-        """Return the account's voices, the configured one first; only that without the list."""
+    async def _list(self) -> None:
+        """Describe the account's voices, the configured one first. Raises UpstreamFailed."""
         settings = self._settings
+        listed = await account.fetch_voices(
+            settings.url, self._key, tls_context=self._tls, timeout_s=self._timeout_s
+        )
         own = account.make_voice(settings.voice_id or "")
-        try:
-            listed = await account.fetch_voices(
-                settings.url, self._key, tls_context=self._tls, timeout_s=self._timeout_s
-            )
-        except UpstreamFailed as error:
-            if error.code in ("invalid_api_key", "unauthorized"):
-                raise EngineUnavailable(f"{error}: set ELEVEN_API_KEY to a valid one") from error
-            logger.warning("%s (%s); only the voice of ELEVEN_VOICE_ID can be named", error, error.detail)
-            return (own,)
         others = tuple(voice for voice in listed if voice.id != own.id)
-        return (next((voice for voice in listed if voice.id == own.id), own), *others)
+        self._info = self._describe((next((voice for voice in listed if voice.id == own.id), own), *others))
 
     def _describe(self, voices: tuple[Voice, ...]) -> EngineInfo:
         settings = self._settings

@@ -68,7 +68,7 @@ class OpenAIEngine:
         self._settings = settings
         self._upstream = Upstream(settings, silence_s)
         self._relay = Relay(metrics, fallback, settings.sample_rate)
-        self._model = settings.model or ""
+        self._model = settings.model or USUAL_MODEL
         self._info: EngineInfo | None = None
 
     @property
@@ -81,15 +81,23 @@ class OpenAIEngine:
     async def start(self) -> None:
         """Read the server's models and voices, and start the fallback engine.
 
-        Raises EngineUnavailable for what no later try can mend; a server that cannot be reached now is only a
-        warning.
+        Raises EngineUnavailable for what no later try can mend. A server that cannot be reached now is asked
+        again later.
         """
         async with AsyncExitStack() as started:
             await self._relay.start()
             started.push_async_callback(self._relay.stop)
             await self._upstream.start()
             started.push_async_callback(self._upstream.stop)
-            self._info = self._describe(await self._voices())
+            self._info = self._describe([])
+            try:
+                await self._list()
+            except UpstreamFailed as failure:
+                if failure.code == "unauthorized":
+                    raise EngineUnavailable(f"{failure}: set KANI_UPSTREAM_KEY to a valid one") from failure
+                logger.warning("%s (%s: %s)", failure, self._upstream.place, failure.detail)
+                if failure.is_outage:
+                    self._relay.list_later(self._list)
             started.pop_all()
 
     async def wait_until_loaded(self) -> None:
@@ -151,24 +159,18 @@ class OpenAIEngine:
             detail = f"its PCM has {rates[0][:20]} Hz: set KANI_UPSTREAM_RATE"
             raise UpstreamFailed("unreadable", detail)
 
-    async def _voices(self) -> list[tuple[str, str, str]]:
-        """Return the server's voices and choose its model; see ``names``."""
-        voices = list[tuple[str, str, str]]()
-        self._model = self._settings.model or USUAL_MODEL
-        try:
-            if self._settings.model is None:
-                self._model = await chosen_model(self._upstream, USUAL_MODEL)
-            voices = names(await self._upstream.listed("/audio/voices", "voices", "data"))
-        except UpstreamFailed as failure:
-            if failure.code == "unauthorized":
-                raise EngineUnavailable(f"{failure}: set KANI_UPSTREAM_KEY to a valid one") from failure
-            logger.warning("%s (%s: %s)", failure, self._upstream.place, failure.detail)
-        known = {voice[0]: voice for voice in voices}
-        if self._settings.voices:
-            return [known.get(name, (name, "", "")) for name in self._settings.voices]
-        return voices or [("alloy", "", "")]
+    async def _list(self) -> None:
+        """Choose the server's model and describe its voices. Raises UpstreamFailed."""
+        if self._settings.model is None:
+            self._model = await chosen_model(self._upstream, USUAL_MODEL)
+        self._info = self._describe(names(await self._upstream.listed("/audio/voices", "voices", "data")))
 
-    def _describe(self, voices: list[tuple[str, str, str]]) -> EngineInfo:
+    def _describe(self, listed: list[tuple[str, str, str]]) -> EngineInfo:
+        """Describe it with the voices that the server lists (see ``names``), or those of the settings."""
+        voices = listed or [("alloy", "", "")]
+        if self._settings.voices:
+            known = {voice[0]: voice for voice in listed}
+            voices = [known.get(name, (name, "", "")) for name in self._settings.voices]
         own = tuple(
             Voice(f"{ENGINE}:{id}", id, _tag(language), ENGINE, gender) for id, language, gender in voices
         )

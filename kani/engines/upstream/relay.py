@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 
 from kani.core.engine import BackgroundLoadingEngine, Engine, EngineInfo
@@ -17,6 +18,9 @@ from kani.engines.upstream.text import SegmentText
 
 RETRY_DELAYS_S = (0.25, 1.0)
 """Seconds before each further try, as long as no audio was received."""
+
+LIST_DELAYS_S = (2.0, 5.0, 15.0, 60.0)
+"""Seconds before each further try to list a service's voices; the last of them again and again."""
 
 logger = logging.getLogger(__name__)
 
@@ -46,6 +50,11 @@ class ServiceFailed(Exception, ABC):
     def transient(self) -> bool:
         """True if another try a moment later may succeed; a stall would be waited for once more."""
 
+    @property
+    def is_outage(self) -> bool:
+        """True if another try some minutes later may succeed."""
+        return self.transient or self.code == "stalled"
+
 
 class Relay:
     """Speaks the segments of one service."""
@@ -57,6 +66,7 @@ class Relay:
         """
         self._metrics = metrics
         self._fallback = None if fallback is None else Fallback(fallback, metrics, sample_rate)
+        self._listing: asyncio.Task[None] | None = None
 
     @property
     def fallback(self) -> EngineInfo | None:
@@ -73,8 +83,28 @@ class Relay:
         if self._fallback is not None and isinstance(self._fallback.engine, BackgroundLoadingEngine):
             await self._fallback.engine.wait_until_loaded()
 
+    def list_later(self, list_voices: Callable[[], Awaitable[None]]) -> None:
+        """Try ``list_voices`` in the background, as long as it fails by an outage and until ``stop``."""
+        self._listing = asyncio.create_task(self._list(list_voices), name="list of a service's voices")
+
+    async def _list(self, list_voices: Callable[[], Awaitable[None]]) -> None:
+        for delay_s in itertools.chain(LIST_DELAYS_S, itertools.repeat(LIST_DELAYS_S[-1])):
+            await asyncio.sleep(delay_s)
+            try:
+                await list_voices()
+            except ServiceFailed as error:
+                if not error.is_outage:
+                    logger.warning("%s (%s); its voices are not asked for again", error, error.detail)
+                    return
+            else:
+                logger.info("%s can be reached: its voices are listed", self._metrics.service)
+                return
+
     async def stop(self) -> None:
-        """Stop the fallback engine."""
+        """Stop listing, and the fallback engine."""
+        if self._listing is not None:
+            self._listing.cancel()
+            await asyncio.wait([self._listing])
         if self._fallback is not None:
             await self._fallback.engine.stop()
 

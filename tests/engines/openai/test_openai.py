@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import aclosing, asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -16,6 +17,7 @@ from prometheus_client import CollectorRegistry
 from kani.core.errors import EngineFailed, EngineUnavailable
 from kani.core.transcriber import TranscribedSegment, TranscriptionOptions
 from kani.core.types import Samples, Segment, SpeechChunk
+from kani.core.voices.catalogue import VoiceCatalogue, VoiceStore
 from kani.engines.openai import engine as engine_module
 from kani.engines.openai import recognizer as recognizer_module
 from kani.engines.openai.engine import OpenAIEngine
@@ -26,6 +28,7 @@ from kani.engines.upstream import relay as relay_module
 from kani.engines.upstream.metrics import UpstreamMetrics
 from kani.runtime.voice_detector import CHUNK_SAMPLES
 from tests.protocols.raw_site import Answer, Site, answer, opened, redirect
+from tests.support.patience import happens
 from tests.support.recorded import RecordedEngine, noise
 from tests.support.servers.app_server import AppServer, app_server
 
@@ -270,6 +273,35 @@ async def test_refused_key_ends_the_start(site: Site) -> None:
     with pytest.raises(EngineUnavailable, match="KANI_UPSTREAM_KEY"):
         async with started(site):
             pass
+
+
+async def test_voices_of_a_server_that_comes_later_are_listed(
+    site: Site, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The catalogue has them without a restart."""
+    monkeypatch.setattr(relay_module, "LIST_DELAYS_S", (0.01,))
+    down = answer(b"", status="503 Service Unavailable")
+    site.answers["/v1/audio/voices"] = down
+    async with started(site, model="m") as engine:
+        catalogue = VoiceCatalogue([engine], VoiceStore(tmp_path), None)
+        assert [voice.id for voice in catalogue.list()] == ["openai:alloy"]
+        await happens(lambda: len(site.heads) > 2)
+        site.answers["/v1/audio/voices"] = answer(b'{"voices": [{"id": "eva", "language": "es"}]}')
+        await happens(lambda: [voice.id for voice in catalogue.list()] == ["openai:eva"])
+        assert catalogue.resolve(None, "es").voice == "openai:eva"
+        asked = len(site.heads)
+        await engine.stop()
+    assert len(site.heads) == asked
+
+
+async def test_list_that_is_refused_is_not_asked_for_again(
+    site: Site, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(relay_module, "LIST_DELAYS_S", (0.01,))
+    site.answers["/v1/audio/voices"] = answer(b"", status="503 Service Unavailable")
+    async with started(site, model="m"):
+        site.answers["/v1/audio/voices"] = answer(b"", status="401 Unauthorized")
+        await happens(lambda: "not asked for again" in caplog.text)
 
 
 def test_names_of_lists() -> None:
