@@ -28,6 +28,7 @@ from benchmarks.report import report_section
 from kani.engines.kani.model.checkpoint import Checkpoint
 from kani.engines.kani.model.codec.config import NanoCodecConfig
 from kani.engines.kani.model.loader import PRECISIONS, KaniModel, load
+from kani.engines.plugin import Resources
 from tests.engines.kani.model import random_checkpoint
 from tests.engines.kani.model.codec import tiny_codec
 
@@ -85,11 +86,13 @@ class Files:
         return load(
             str(self.model),
             str(self.codec),
-            device=device.type,
-            precision=precision,
-            slots=slots,
-            threads=THREADS,
-            cache=self.cache,
+            resources=Resources(
+                self.cache,
+                device=device.type,
+                precision=precision,
+                max_concurrent=slots,
+                threads=THREADS,
+            ),
             report=report,
         )
 

@@ -59,6 +59,17 @@ class Meter(Protocol):
         """End the stage."""
 
 
+class Report:
+    """Takes the progress of a book."""
+
+    def __init__(self, lines: TextIO, meter: Callable[[int, int], Meter] | None = None) -> None:
+        """lines: where text goes; meter: of a stage, by its total and what is done; it writes to ``lines``
+        if there is none.
+        """
+        self.lines = lines
+        self.meter = meter or (lambda total, done: Progress(total, done, lines))
+
+
 Say = Callable[[str, str | None], Spoken]
 """Speaks a text with a voice, None for the language's own."""
 
@@ -86,28 +97,25 @@ def make_audiobook(
     manner: Manner,
     say: Say,
     *,
+    report: Report,
     subtitles: str | None = None,
-    report: TextIO,
-    meter: Callable[[int, int], Meter] | None = None,
 ) -> Made:
     """Speak a book into ``output``; run again after a stop, it goes on where it was.
 
-    subtitles: ``srt`` or ``vtt``, for a file of that ending beside the output; report: where progress goes;
-    meter: of a stage, by its total and what is done, instead of one that writes to ``report``. Raises
-    ValueError for a name of another ending, AlreadyRunning, and what ``say`` raises; the work folder stays.
+    subtitles: ``srt`` or ``vtt``, for a file of that ending beside the output. Raises ValueError for a name
+    of another ending, AlreadyRunning, and what ``say`` raises; the work folder stays.
     """
     check_output(output)
-    meter = meter or (lambda total, done: Progress(total, done, report))
     pieces = pieces_of(book, manner)
     with WorkFolder(output) as folder:
         changed = folder.begin(digest(book), manner, len(pieces))
-        reused = _speak(book, pieces, folder, say, changed, report, meter)
+        reused = _speak(book, pieces, folder, say, changed, report)
         spoken = [(piece, found) for piece in pieces if (found := folder.find(piece.key)) is not None]
         file = AudioFile(book, spoken, folder, output.suffix.lower())
         if not file.samples:
             raise ValueError("the book has no text that this voice can speak: choose another --voice")
         unfinished = folder.path / f"unfinished{output.suffix.lower()}"
-        progress = meter(file.samples, 0)
+        progress = report.meter(file.samples, 0)
         written = 0
         for samples in file.write(unfinished):
             progress.add(samples - written)
@@ -130,18 +138,17 @@ def _speak(
     folder: WorkFolder,
     say: Say,
     changed: list[str],
-    report: TextIO,
-    meter: Callable[[int, int], Meter],
+    report: Report,
 ) -> int:
     """Speak the pieces that the folder lacks; return how many it had."""
     missing = [piece for piece in pieces if folder.find(piece.key) is None]
     reused = len(pieces) - len(missing)
     if changed:
-        report.write(f"changed since the last run: {', '.join(changed)}\n")
+        report.lines.write(f"changed since the last run: {', '.join(changed)}\n")
     if reused or changed:
-        report.write(f"{reused} of {len(pieces)} pieces are spoken already\n")
+        report.lines.write(f"{reused} of {len(pieces)} pieces are spoken already\n")
     total = sum(len(piece.text) for piece in pieces)
-    progress = meter(total, total - sum(len(piece.text) for piece in missing))
+    progress = report.meter(total, total - sum(len(piece.text) for piece in missing))
     for piece in missing:
         title = book.chapters[piece.chapter - 1].title
         progress.show(f"chapter {piece.chapter} of {len(book.chapters)}: {title[:40]}")

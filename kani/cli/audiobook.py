@@ -8,7 +8,7 @@ import re
 import sys
 from pathlib import Path
 
-from kani.books.audiobook import SUBTITLES, check_output, describe, make_audiobook, summary
+from kani.books.audiobook import SUBTITLES, Report, check_output, describe, make_audiobook, summary
 from kani.books.language import book_language
 from kani.books.plan import Manner
 from kani.books.reading import ENDINGS, read_book
@@ -78,7 +78,7 @@ def say_book(path: Path, given: argparse.Namespace) -> None:
 
         try:
             made = make_audiobook(
-                book, given.output, manner, say, subtitles=given.subtitles, report=sys.stderr
+                book, given.output, manner, say, subtitles=given.subtitles, report=Report(sys.stderr)
             )
         except KeyboardInterrupt:
             print("\nstopped: the same command goes on from here", file=sys.stderr)

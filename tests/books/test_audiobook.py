@@ -16,7 +16,7 @@ from av.stream import Disposition
 
 import kani
 from kani.books.audio_file import CHAPTER_PAUSE_S
-from kani.books.audiobook import Made, make_audiobook
+from kani.books.audiobook import Made, Report, make_audiobook
 from kani.books.book import Book, Chapter
 from kani.books.plan import Manner
 from kani.books.progress import Progress
@@ -77,7 +77,7 @@ def marks(path: Path) -> list[tuple[str, float, float]]:
 @pytest.mark.parametrize("ending", [".m4b", ".m4a", ".mp3"])
 def test_chapters_begin_where_their_sound_does(tmp_path: Path, speech: kani.Speech, ending: str) -> None:
     path = tmp_path / f"b{ending}"
-    made = make_audiobook(BOOK, path, MANNER, Speaker(speech), report=io.StringIO())
+    made = make_audiobook(BOOK, path, MANNER, Speaker(speech), report=Report(io.StringIO()))
     samples, rate = decoded(path)
     found = marks(path)
     assert [title for title, _, _ in found] == ["Chapter 1", "Chapter 2", "Chapter 3"]
@@ -129,7 +129,7 @@ def test_jpeg_cover_is_in_the_file(tmp_path: Path, speech: kani.Speech, ending: 
     package = PACKAGE.replace("cover.png", "cover.jpg").replace("image/png", "image/jpeg")
     changes = {"OEBPS/book.opf": package, "OEBPS/cover.png": None, "OEBPS/cover.jpg": picture}
     book = read_book(epub(tmp_path / "b.epub", changes))
-    make_audiobook(book, path, MANNER, Speaker(speech), report=io.StringIO())
+    make_audiobook(book, path, MANNER, Speaker(speech), report=Report(io.StringIO()))
     with av.open(str(path)) as container:
         (video,) = container.streams.video
         assert video.disposition & Disposition.attached_pic
@@ -147,7 +147,7 @@ def make(
 ) -> tuple[Made, Speaker, str]:
     """Make a book; returns with it who spoke and what was reported."""
     report, speaker = io.StringIO(), Speaker(speech, most)
-    return make_audiobook(book, path, manner, speaker, report=report), speaker, report.getvalue()
+    return make_audiobook(book, path, manner, speaker, report=Report(report)), speaker, report.getvalue()
 
 
 @pytest.fixture

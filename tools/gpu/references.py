@@ -15,6 +15,7 @@ from benchmarks.kani import exactness
 from benchmarks.report import JUDGE_VARIABLE
 from kani.engines.kani.model.loader import KaniModel, load
 from kani.engines.kani.model.sampler import Sampling
+from kani.engines.plugin import Resources
 from tests.judges.lfm2_judge import Judge
 from tools.gpu import models, sequences
 from tools.gpu.sequences import GREEDY, Asked
@@ -36,10 +37,7 @@ def opened(work: Path, name: str, device: str, precision: str, slots: int) -> Ka
         str(work / name),
         str(work / "codec.nemo"),
         str(work / "embedder"),
-        device=device,
-        precision=precision,
-        slots=slots,
-        cache=work / "cache",
+        resources=Resources(work / "cache", device=device, precision=precision, max_concurrent=slots),
         report=lambda line: print(line, flush=True),
     )
     kani.runner.whole_frames = True

@@ -179,12 +179,7 @@ class KaniEngine:
                 settings.model or default,
                 settings.codec or DEFAULT_CODEC,
                 settings.embedder or DEFAULT_EMBEDDER,
-                device=resources.device,
-                precision=resources.precision,
-                slots=resources.max_concurrent,
-                threads=resources.threads,
-                cache=resources.cache_dir,
-                may_fetch=resources.may_fetch,
+                resources=resources,
                 report=logger.info,
             )
             if settings.voices is not None:

@@ -22,7 +22,7 @@ from kani.core.types import Boundary, Embedding, Recording, Segment, SpeechChunk
 from kani.engines.espeak.client import EspeakClient
 from kani.engines.kokoro.checkpoints.choice import with_checkpoints
 from kani.engines.kokoro.checkpoints.finding import find_places
-from kani.engines.kokoro.checkpoints.loading import Checkpoints, load_checkpoints
+from kani.engines.kokoro.checkpoints.loading import Checkpoints, Kokoro, load_checkpoints
 from kani.engines.kokoro.cloning.nearest_voice import NearestVoice
 from kani.engines.kokoro.cloning.voice_embedding import embedding_model, mix_language
 from kani.engines.kokoro.decoder_choice import load_split_model
@@ -216,13 +216,10 @@ class KokoroEngine:
             self._espeak = espeak.result()
             self._checkpoints = load_checkpoints(
                 places,
-                self._espeak,
-                self._voices,
-                own=chosen.model,
+                Kokoro(
+                    self._espeak, self._voices, chosen.model, read_model, resources.cache_dir, self._threads
+                ),
                 imitated={*DEFAULT_VOICES, *self._settings.accented},
-                read_published=read_model,
-                cache_dir=resources.cache_dir,
-                threads=self._threads,
             )
         except ModelFailed as error:
             raise EngineUnavailable(

@@ -36,6 +36,21 @@ _NEW_TOKENS = 8
 
 
 @dataclass(frozen=True, slots=True)
+class _Heard:
+    """What a pass hears, in one language."""
+
+    encoded: ctranslate2.StorageView
+    audio: PassInput
+    language: str
+    likelihood: float  # of the language
+
+    @property
+    def is_sure(self) -> bool:
+        """True if the language was given, or detected with certainty."""
+        return self.audio.language is not None or self.likelihood >= CERTAIN
+
+
+@dataclass(frozen=True, slots=True)
 class _Found:
     """An answer of a pass."""
 
@@ -51,11 +66,11 @@ def transcribe(whisper: Whisper, audio: PassInput) -> PassResult:
     """
     encoded = whisper.encode(audio.samples, WINDOW_S if audio.decisive else MIN_S)
     if audio.language is not None:
-        return _answer(whisper, encoded, audio, audio.language, 1.0).result
+        return _answer(whisper, _Heard(encoded, audio, audio.language, 1.0)).result
     languages = _languages_of(whisper, encoded, audio)
     answers = []
     for language, likelihood in languages if audio.decisive else languages[:1]:
-        found = _answer(whisper, encoded, audio, language, likelihood)
+        found = _answer(whisper, _Heard(encoded, audio, language, likelihood))
         if found.result.has_speech and found.complete and likelihood >= CERTAIN:
             return found.result
         score = found.log_probability + LANGUAGE_WEIGHT * math.log(likelihood)
@@ -83,59 +98,48 @@ def _languages_of(
     return languages
 
 
-def _answer(
-    whisper: Whisper, encoded: ctranslate2.StorageView, audio: PassInput, language: str, likelihood: float
-) -> _Found:
+def _answer(whisper: Whisper, heard: _Heard) -> _Found:
     """Return the words in one language.
 
     A decisive pass searches for another answer if one repeats itself without end, or is improbable in a
     language that is sure, and hears by itself what an answer leaves out at its beginning.
     """
-    found = _attempt(whisper, encoded, audio, language, likelihood, beams=1)
-    if audio.before and audio.decisive and not (found.complete and found.result.has_speech):
+    found = _attempt(whisper, heard, beams=1)
+    decisive = heard.audio.decisive
+    if heard.audio.before and decisive and not (found.complete and found.result.has_speech):
         # The expected words may have led the answer astray.
-        audio = replace(audio, before=())
-        found = _attempt(whisper, encoded, audio, language, likelihood, beams=1)
-    improbable = _is_sure(audio, likelihood) and not found.result.has_speech
-    if audio.decisive and (improbable or not found.complete):
-        other = _attempt(whisper, encoded, audio, language, likelihood, beams=BEAMS)
+        heard = replace(heard, audio=replace(heard.audio, before=()))
+        found = _attempt(whisper, heard, beams=1)
+    improbable = heard.is_sure and not found.result.has_speech
+    if decisive and (improbable or not found.complete):
+        other = _attempt(whisper, heard, beams=BEAMS)
         if other.complete or not found.result.has_speech:
             found = other
-    for penalty in PENALTIES if audio.decisive and _is_sure(audio, likelihood) else ():
+    for penalty in PENALTIES if decisive and heard.is_sure else ():
         if not found.complete and not found.result.has_speech:
-            found = _attempt(whisper, encoded, audio, language, likelihood, beams=BEAMS, penalty=penalty)
-    if audio.decisive and not audio.prefix:
-        found = _with_opening(whisper, audio, language, likelihood, found)
+            found = _attempt(whisper, heard, beams=BEAMS, penalty=penalty)
+    if decisive and not heard.audio.prefix:
+        found = _with_opening(whisper, heard, found)
     return found
 
 
-def _with_opening(
-    whisper: Whisper, audio: PassInput, language: str, likelihood: float, found: _Found
-) -> _Found:
+def _with_opening(whisper: Whisper, heard: _Heard, found: _Found) -> _Found:
     """Return an answer with the words of the speech before its first one, if it leaves some out."""
-    words = found.result.words
+    words, audio = found.result.words, heard.audio
     begin_s = begins_late(words, audio.samples, _length_s)
     if begin_s is None:
         return found
     opening = replace(audio, samples=audio.samples[: int(begin_s * SAMPLE_RATE)], speech_s=begin_s)
     encoded = whisper.encode(opening.samples, WINDOW_S)
-    first = _attempt(whisper, encoded, opening, language, likelihood, beams=1).result
+    first = _attempt(whisper, replace(heard, encoded=encoded, audio=opening), beams=1).result
     if first.untold_s is not None:
         return replace(found, result=first)
     words = (*first.words, replace(words[0], start_s=begin_s), *words[1:])
     return replace(found, result=replace(found.result, words=words))
 
 
-def _attempt(
-    whisper: Whisper,
-    encoded: ctranslate2.StorageView,
-    audio: PassInput,
-    language: str,
-    likelihood: float,
-    *,
-    beams: int,
-    penalty: float = 1.0,
-) -> _Found:
+def _attempt(whisper: Whisper, heard: _Heard, *, beams: int, penalty: float = 1.0) -> _Found:
+    encoded, audio, language, likelihood = heard.encoded, heard.audio, heard.language, heard.likelihood
     seconds = len(audio.samples) / SAMPLE_RATE
     max_tokens = whisper.limits.max_tokens(language, seconds)
     tokens = whisper.generate(
@@ -170,7 +174,7 @@ def _attempt(
         logger.debug("dropped: %d tokens in %.1f s of %s repeat themselves", len(tokens), seconds, language)
         return loop
     least = _MIN_AT_PAUSE + _OF_FEW_TOKENS / (len(audio.prefix) + len(tokens))
-    if probability < (least if audio.decisive and _is_sure(audio, likelihood) else _MIN_LOG_PROBABILITY):
+    if probability < (least if audio.decisive and heard.is_sure else _MIN_LOG_PROBABILITY):
         logger.debug("dropped: %.1f s of %s are too improbable (%.2f)", seconds, language, probability)
         return _Found(dropped, probability)
     kept, untold_s = told(timed, audio.samples, speech_s, _length_s)
@@ -179,11 +183,6 @@ def _attempt(
         kept = (*kept[:-1], replace(kept[-1], end_s=end_of(kept[-1], speech_s)))
     result = PassResult(tuple(kept), language, likelihood, has_speech=True, untold_s=untold_s)
     return _Found(result, probability, complete=not endless)
-
-
-def _is_sure(audio: PassInput, likelihood: float) -> bool:
-    """Return whether the language was given, or detected with certainty."""
-    return audio.language is not None or likelihood >= CERTAIN
 
 
 def _length_s(start_s: float, end_s: float) -> float:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from kani.books.audiobook import Spoken, make_audiobook
+from kani.books.audiobook import Report, Spoken, make_audiobook
 from kani.books.book import Book
 from kani.books.plan import Manner
 from kani.core.errors import Busy, InvalidRequest, ServerStopping, SpeechError
@@ -103,8 +103,7 @@ class Job:
             self._output,
             manner,
             self._say,
-            report=io.StringIO(),
-            meter=lambda total, done: _Meter(self, next(stages), total, done),
+            report=Report(io.StringIO(), lambda total, done: _Meter(self, next(stages), total, done)),
         )
 
     def _say(self, text: str, voice: str | None) -> Spoken:

@@ -19,6 +19,7 @@ from kani.engines.kani.model.runner import Runner
 from kani.engines.kani.model.scheduler import Scheduler
 from kani.engines.kani.model.speaker_encoder import SpeakerEmbedder
 from kani.engines.kani.model.tokens import TokenLayout
+from kani.engines.plugin import Resources
 from kani.runtime.device import find_device
 from kani.runtime.errors import CheckpointError, DeviceError
 from kani.runtime.hub import Hub
@@ -67,27 +68,21 @@ def load(
     codec: str = DEFAULT_CODEC,
     embedder: str = DEFAULT_EMBEDDER,
     *,
-    device: str = "auto",
-    precision: str = "auto",
-    slots: int | None = None,
-    threads: int | None = None,
-    cache: Path,
-    may_fetch: bool = False,
+    resources: Resources,
     report: Callable[[str], None] = log.info,
 ) -> KaniModel:
     """Load, check and warm up a model on a device.
 
     model: a folder or a hub's name; codec: a .nemo file or a hub's name; embedder: a folder or a hub's name,
-    used by models that accept a speaker, optional; device: ``auto`` is CUDA if available; precision: one of
-    ``PRECISIONS``; slots: concurrent sequences (8, on CUDA 256); threads: of the CPU; cache: folder of
-    downloaded and built files; may_fetch: missing files with a hub's name may be downloaded; report: receives
-    lines of progress. Raises CheckpointError, DeviceError and OutOfMemory, each with the cure.
+    used by models that accept a speaker, optional; resources: its device ``auto`` is CUDA if available, its
+    precision one of ``PRECISIONS``, ``max_concurrent`` the number of sequences (8, on CUDA 256); report:
+    receives lines of progress. Raises CheckpointError, DeviceError and OutOfMemory, each with the cure.
     """
-    torch_device = find_device(device)
-    language_precision, codec_precision = _precisions(precision, torch_device)
-    if threads is not None:
-        torch.set_num_threads(threads)
-    hub = Hub(cache, may_fetch, report)
+    torch_device, cache = find_device(resources.device), resources.cache_dir
+    language_precision, codec_precision = _precisions(resources.precision, torch_device)
+    if resources.threads is not None:
+        torch.set_num_threads(resources.threads)
+    hub = Hub(cache, resources.may_fetch, report)
     folder, archive = hub.find(model), hub.find_codec(codec)
     name = _checkpoint_name(model, folder, cache)
     checkpoint = Checkpoint(folder)
@@ -108,7 +103,7 @@ def load(
     runner = Runner(
         language,
         speech,
-        slots=slots or (256 if on_gpu else 8),
+        slots=resources.max_concurrent or (256 if on_gpu else 8),
         max_prompt_tokens=MAX_PROMPT_TOKENS,
         max_frames=max_frames,
     )

@@ -10,11 +10,11 @@ import hashlib
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from pathlib import Path
 
 import numpy as np
 
 from kani.core.types import Segment
+from kani.engines.kokoro.checkpoints.measured_statistics import Network
 from kani.engines.kokoro.checkpoints.parts import SOURCES
 from kani.engines.kokoro.litert.calibration.store import load_calibrated, read_window, written
 from kani.engines.kokoro.litert.generator import LiteRtGenerator
@@ -22,7 +22,7 @@ from kani.engines.kokoro.litert.packing.store import CONTEXT_FRAMES, PackedArchi
 from kani.engines.kokoro.network.decoder import Decoder, DecoderUnavailable, Generator, Window
 from kani.engines.kokoro.network.decoder_checks import check_speech
 from kani.engines.kokoro.network.onnx_model import Array, ModelFailed, Stop
-from kani.engines.kokoro.network.parts import LoadPart, NormAffine, SplitModel
+from kani.engines.kokoro.network.parts import NormAffine
 from kani.engines.kokoro.synthesizer import NetworkSynthesizer
 from kani.engines.kokoro.timing import voiced_frame_range
 from kani.engines.kokoro.voices import StyleTables
@@ -40,24 +40,20 @@ class Calibration:
 
     def __init__(
         self,
-        model: SplitModel,
+        network: Network,
         synthesizer: NetworkSynthesizer,
         styles: StyleTables,
         sayings: Sequence[tuple[str, Segment]],
-        load_part: LoadPart,
         own: Generator,
-        *,
-        network: str,
         name: str,
-        cache_dir: Path,
     ) -> None:
         """sayings: symbols, and a segment with the voice that speaks them; own: Kokoro's own generator on
-        LiteRT; network: a text that changes with the network's weights; name: for the log.
+        LiteRT; name: for the log.
         """
         assert isinstance(own, LiteRtGenerator)
-        self._model, self._synthesizer, self._load_part = model, synthesizer, load_part
-        self._sayings, self._cores, self._name, self._cache_dir = sayings, own.cores, name, cache_dir
-        parts = [network.encode(), *(path.read_bytes() for path in SOURCES)]
+        self._network, self._synthesizer = network, synthesizer
+        self._sayings, self._cores, self._name = sayings, own.cores, name
+        parts = [network.sha256.encode(), *(path.read_bytes() for path in SOURCES)]
         for symbols, segment in sayings:
             parts += [symbols.encode(), styles.style(segment.voice or "", len(symbols)).tobytes()]
         self._key = hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
@@ -86,7 +82,7 @@ class Calibration:
     def make(self) -> None:
         """Calibrate from what was spoken, and use the result: a minute or two in a process of its own."""
         if not self._done:
-            self._use(lambda: written(self._load_part("generator"), self._sentences))
+            self._use(lambda: written(self._network.load_part("generator"), self._sentences))
             self._sentences.clear()
 
     def end(self) -> None:
@@ -96,13 +92,14 @@ class Calibration:
     def _use(self, source: Callable[[], bytes]) -> None:
         """Replace the model's generator; where that is impossible, the log has the reason."""
         try:
-            archive = load_calibrated(self._key, source, self._name, self._cache_dir, self._child)
+            archive = load_calibrated(self._key, source, self._name, self._network.cache_dir, self._child)
             generator = self._checked(archive)
         except (BuildFailed, DecoderUnavailable, ModelFailed) as error:
             if not self._child.ended:
                 logger.warning("Kokoro's fast decoder cannot speak %s: %s", self._name, error)
         else:
-            self._model.decoder = Decoder("litert", self._model.decoder.feature_decoder, generator)
+            model = self._network.model
+            model.decoder = Decoder("litert", model.decoder.feature_decoder, generator)
             logger.info("Kokoro's fast decoder speaks %s", self._name)
         self._done = True
 

@@ -16,7 +16,7 @@ from kani.engines.espeak.client import EspeakClient
 from kani.engines.kokoro.checkpoints import parts
 from kani.engines.kokoro.checkpoints.files import CheckpointFiles, read_checkpoints, unusable
 from kani.engines.kokoro.checkpoints.finding import Place
-from kani.engines.kokoro.checkpoints.measured_statistics import VoiceMeasurer
+from kani.engines.kokoro.checkpoints.measured_statistics import Network, VoiceMeasurer
 from kani.engines.kokoro.checkpoints.reading import CheckpointReader, Unreadable
 from kani.engines.kokoro.network.norm_statistics import StatisticsTable
 from kani.engines.kokoro.network.onnx_model import ModelFailed
@@ -111,66 +111,56 @@ class Checkpoints:
         return [each.calibration for each in self._all if each.calibration is not None]
 
 
-def load_checkpoints(
-    places: Mapping[str, Place],
-    espeak: EspeakClient,
-    shipped: Voices,
-    *,
-    own: SplitModel,
-    imitated: Collection[str],
-    read_published: Callable[[], bytes],
-    cache_dir: Path,
-    threads: int,
-) -> Checkpoints:
+@dataclass(frozen=True, slots=True)
+class Kokoro:
+    """What checkpoints share with Kokoro itself."""
+
+    espeak: EspeakClient
+    voices: Voices
+    model: SplitModel
+    read_published: Callable[[], bytes]
+    """Reads Kokoro's graph, which other weights are filled into."""
+    cache_dir: Path
+    """Folder of built files."""
+    threads: int
+    """Cores for one call."""
+
+
+def load_checkpoints(places: Mapping[str, Place], kokoro: Kokoro, imitated: Collection[str]) -> Checkpoints:
     """Load the checkpoints of some folders, by primary language subtag.
 
-    shipped: Kokoro's own voices; own: its network; imitated: see ``Checkpoints``; read_published: reads
-    Kokoro's graph, which others are filled into; cache_dir: folder of built files; threads: cores for one
-    call. Raises EngineUnavailable.
+    imitated: see ``Checkpoints``. Raises EngineUnavailable.
     """
     loaded: dict[str, Checkpoint] = {}
-    for files in read_checkpoints(places, shipped.all):
-        checkpoint = _load(files, espeak, shipped, own, read_published, cache_dir, threads)
+    for files in read_checkpoints(places, kokoro.voices.all):
+        checkpoint = _load(files, kokoro)
         loaded |= dict.fromkeys(files.languages, checkpoint)
         logger.info("Kokoro speaks %s by the checkpoint in %s", ", ".join(files.languages), files.folder)
     return Checkpoints(loaded, imitated)
 
 
-def _load(
-    files: CheckpointFiles,
-    espeak: EspeakClient,
-    shipped: Voices,
-    own: SplitModel,
-    read_published: Callable[[], bytes],
-    cache_dir: Path,
-    threads: int,
-) -> Checkpoint:
-    reader = CheckpointReader(espeak, files.vocabulary, cache_dir)
-    network = files.read_network()
-    sha256 = hashlib.sha256(network).hexdigest()
+def _load(files: CheckpointFiles, kokoro: Kokoro) -> Checkpoint:
+    own, cache_dir = kokoro.model, kokoro.cache_dir
+    reader = CheckpointReader(kokoro.espeak, files.vocabulary, cache_dir)
+    content = files.read_network()
+    sha256 = hashlib.sha256(content).hexdigest()
     styles = StyleTables(files.tables)
     try:
         for language in files.languages:
             reader.check(language)
-        load_part = parts.load(read_published(), network, files.languages, cache_dir)
+        load_part = parts.load(kokoro.read_published(), content, files.languages, cache_dir)
         # Kokoro's own network is in memory once, with its fast decoder.
         same = sha256 == weights.KOKORO.sha256 and files.vocabulary == VOCABULARY
-        model = own if same else SplitModel.on_onnxruntime(load_part, threads, files.vocabulary)
+        model = own if same else SplitModel.on_onnxruntime(load_part, kokoro.threads, files.vocabulary)
     except (Unreadable, BuildFailed, ModelFailed) as error:
         raise unusable(files.folder, str(error)) from error
-    measurer = None
-    if sha256 == weights.KOKORO.sha256 and _are_shipped(files, shipped):
-        statistics = StatisticsTable.shipped([voice.id for voice in shipped.all])
+    network, measurer = Network(model, load_part, sha256, cache_dir), None
+    if sha256 == weights.KOKORO.sha256 and _are_shipped(files, kokoro.voices):
+        statistics = StatisticsTable.shipped([voice.id for voice in kokoro.voices.all])
     else:
         languages = {voice.id: voice.language for voice in files.voices}
         measurer = VoiceMeasurer(
-            model,
-            load_part,
-            styles.style,
-            lambda voice: reader.texts(languages[voice]),
-            network=sha256,
-            cache_dir=cache_dir,
-            threads=threads,
+            network, styles.style, lambda voice: reader.texts(languages[voice]), threads=kokoro.threads
         )
         statistics = StatisticsTable(measurer.measure)
     language = files.languages[0]
@@ -182,15 +172,12 @@ def _load(
         from kani.engines.kokoro.checkpoints.calibration import Calibration
 
         calibration = Calibration(
-            model,
+            network,
             synthesizer,
             styles,
             _sayings(files, reader),
-            load_part,
             own.decoder.generator,
-            network=sha256,
-            name="-".join(files.languages),
-            cache_dir=cache_dir,
+            "-".join(files.languages),
         )
         calibration.load()
     return Checkpoint(files, synthesizer, measurer, calibration, reader)

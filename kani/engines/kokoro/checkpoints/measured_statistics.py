@@ -13,6 +13,7 @@ import threading
 import zipfile
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -28,26 +29,34 @@ logger = logging.getLogger(__name__)
 _FIELDS = ("mean", "log_variance", "sentence", "level", "log_f0")
 
 
+@dataclass(frozen=True, slots=True)
+class Network:
+    """A network whose voices are measured."""
+
+    model: SplitModel
+    load_part: LoadPart
+    sha256: str
+    """Of its weights, as hexadecimal digits."""
+    cache_dir: Path
+    """Folder of what is measured."""
+
+
 class VoiceMeasurer:
     """The statistics of a network's voices, measured when they are needed. Thread-safe."""
 
     def __init__(
         self,
-        model: SplitModel,
-        load_part: LoadPart,
+        network: Network,
         style: Callable[[str, int], Array],
         texts: Callable[[str], Sequence[str]],
         *,
-        network: str,
-        cache_dir: Path,
         threads: int,
     ) -> None:
-        """style: of a voice for a number of symbols [1, 256]; texts: symbols that a voice speaks; network: a
-        text that changes with the network's weights; threads: cores for one call.
+        """style: of a voice for a number of symbols [1, 256]; texts: symbols that a voice speaks; threads:
+        cores for one call.
         """
-        self._model, self._load_part, self._threads = model, load_part, threads
+        self._network, self._threads = network, threads
         self._style, self._texts = style, texts
-        self._network, self._cache_dir = network, cache_dir
         self._lock = threading.Lock()
         self._recorder: StatisticsRecorder | None = None
         self._known: dict[str, VoiceStatistics] = {}
@@ -61,7 +70,7 @@ class VoiceMeasurer:
         with self._lock:
             if voice not in self._known:
                 texts = self._texts(voice)
-                path = self._cache_dir / f"kokoro-voice-{self._key(voice, texts)[:32]}.npz"
+                path = self._network.cache_dir / f"kokoro-voice-{self._key(voice, texts)[:32]}.npz"
                 found = _load(path)
                 if found is None:
                     found = self._record(voice, texts)
@@ -75,20 +84,20 @@ class VoiceMeasurer:
             self._recorder = None
 
     def _key(self, voice: str, texts: Sequence[str]) -> str:
-        parts = [self._network.encode(), *(text.encode() for text in texts)]
+        parts = [self._network.sha256.encode(), *(text.encode() for text in texts)]
         parts += [self._style(voice, len(text)).tobytes() for text in texts]
         return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
 
     def _record(self, voice: str, texts: Sequence[str]) -> VoiceStatistics:
         if self._recorder is None:
-            self._recorder = StatisticsRecorder(self._load_part(RECORDER), self._threads)
-        stop = Stop()
+            self._recorder = StatisticsRecorder(self._network.load_part(RECORDER), self._threads)
+        stop, model = Stop(), self._network.model
         seen: list[Array] = []
         levels, tones = [], []
         for symbols in texts:
             style = self._style(voice, len(symbols))
-            prosody = self._model.predict_prosody(symbols, style, 1.0, stop)
-            samples, found = self._recorder.record(self._model.decode_features(prosody, style, stop), stop)
+            prosody = model.predict_prosody(symbols, style, 1.0, stop)
+            samples, found = self._recorder.record(model.decode_features(prosody, style, stop), stop)
             log_variance = np.log(found.variance.ravel() + VARIANCE_FLOOR)
             seen.append(np.stack([found.mean.ravel(), log_variance]))
             levels.append(speech_level(samples))
