@@ -227,6 +227,12 @@ def test_every_room_has_a_budget() -> None:
     assert rooms | {"tests", "benchmarks", "tools"} == LINES.keys()
 
 
+def test_no_folder_of_tests_is_a_package() -> None:
+    """pytest would import it by its own name, and hide the library of that name, such as elevenlabs."""
+    packages = {path.parent for path in (ROOT / "tests").rglob("__init__.py")}
+    assert not [path for path in packages if any(path.glob("test_*.py"))]
+
+
 def test_no_folder_is_large() -> None:
     sizes = Counter(path.parent for path in FILES if path.stem not in ("__init__", "conftest"))
     large = {str(folder.relative_to(ROOT)): size for folder, size in sizes.items() if size > MOST_MODULES}

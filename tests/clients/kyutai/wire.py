@@ -1,4 +1,9 @@
-"""Parts that all of Kyutai's clients share."""
+"""Parts that all of Kyutai's clients share.
+
+The clients of this folder are written anew from the originals' source (the scripts of
+delayed-streams-modeling, Unmute's backend, InvincibleVoice): they send what those send, wait for what those
+wait for, and raise where those do.
+"""
 
 import asyncio
 import struct

@@ -1,4 +1,4 @@
-"""The document's two clients, as it writes them, and what their users have to supply."""
+"""The document's two clients, as it writes them (``document.md``), and what their users have to supply."""
 
 import asyncio
 import importlib.util

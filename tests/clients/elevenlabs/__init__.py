@@ -1,1 +1,0 @@
-"""Clients of ElevenLabs' protocol: a strict one, and the libraries for it."""
