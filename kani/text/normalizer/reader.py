@@ -25,6 +25,7 @@ from kani.text.normalizer.rules.named import (
     verses,
 )
 from kani.text.normalizer.rules.numerals import say_digits
+from kani.text.normalizer.rules.trades import is_of_a_trade
 from kani.text.normalizer.spoken import Piece, SpokenText, SpokenTextBuilder, Verbalization
 from kani.text.normalizer.tables.loaded import table_for
 from kani.text.normalizer.tables.table import LanguageTable
@@ -270,7 +271,7 @@ def _verbalize(
             return named
         if core in table.dates.months:
             return dates.month(cursor, table)
-        if core not in table.abbreviations:
+        if core not in table.abbreviations and not is_of_a_trade(core, table):
             if acronyms.may_be_small_roman(cursor, table):
                 return acronyms.roman(cursor, table)
             return quantities.unit_before(cursor, table) or acronyms.unspeakable(cursor, table)
