@@ -147,8 +147,13 @@ def of_trade(symbol: str, cursor: TokenCursor, table: LanguageTable) -> Unit | N
     at = 5 if symbol in _STITCHES and cursor.token(3).core.isdecimal() and cursor.token(2).core in _AND else 2
     gauge = symbol in _STITCHES and cursor.token(at).core in _IN and cursor.token(at + 2).core == "cm"
     # "m" is a stitch more rarely than a metre.
-    for one in senses(cursor, symbol, table, least=0 if gauge else 1 + (symbol in table.units)):
-        if many := one.said.get("counted"):
+    common = symbol in table.units and symbol not in _NAMING
+    key = symbol + "." * cursor.token(1).suffix.startswith(".")
+    for one in senses(cursor, key, table, least=0 if gauge else 1 + common):
+        if len(one.parts) > 1 and cursor.token(2).core == one.parts[1].rstrip("."):
+            # "2 p. der."
+            return None
+        if len(one.parts) == 1 and (many := one.said.get("counted")):
             return Unit({"one": one.said.get("one", many), "other": many}, "", attached=False)
     return None
 

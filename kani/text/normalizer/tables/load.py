@@ -220,11 +220,10 @@ def _trade(section: TableSection) -> Trade:
     """Lines with their full stop and without; it ends no sentence before a capital."""
     near = frozenset(section.words("near"))
     lines = _abbreviations(section, frozenset(section.key_names()))
-    stopped = {
-        f"{key}.": tuple(Abbreviation((f"{key}.",), one.said) for one in found if len(one.parts) == 1)
-        for key, found in lines.items()
-    }
-    return Trade(near, stopped | lines)
+    for key, found in tuple(lines.items()):
+        stopped = tuple(Abbreviation((f"{key}.",), one.said) for one in found if len(one.parts) == 1)
+        lines[f"{key}."] = lines.get(f"{key}.", ()) + stopped
+    return Trade(near, lines)
 
 
 def _abbreviations(section: TableSection, titles: frozenset[str]) -> dict[str, tuple[Abbreviation, ...]]:
