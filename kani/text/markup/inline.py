@@ -18,6 +18,8 @@ MAX_EMPHASIS_RUN = 16
 
 _PLAIN = re.compile(r"[^\n\\`*_~=<>&\[\]!#|$]+")
 _RUN = re.compile(rf"([*_~=])\1{{0,{MAX_EMPHASIS_RUN - 1}}}")
+_KEYS = re.compile(r"\*{1,2}\d{1,16}(?:\*\d{1,16}){0,4}#")
+_KEYS_BEGUN = re.compile(r"\*{1,2}(?:\d{1,16}\*?){0,5}")
 _FORMULA = re.compile(r"(?<![A-Z])(\$\$?)(?=[^\s$])([^\n$]*[\\^_={+][^\n$]*)(?<=[^\s$])\1(?!\d)")
 _FORMULA_BEGUN = re.compile(r"\$\$?(?![\d\s])[^\n$]*\$?|\$\$?\d*\^?[^\n$]*(?<=\^)[^\n$]*\$?")
 _TICKS = re.compile(r"`+")
@@ -196,6 +198,11 @@ class InlineReader:
 
     def _emphasis(self, at: int) -> int:
         source = self._source
+        if keys := _KEYS.match(source.text, at):
+            # "*144#" is typed into a telephone.
+            return self.copy(at, keys.end())
+        if source.may_begin(_KEYS_BEGUN, at):
+            return at
         found = _RUN.match(source.text, at)
         assert found is not None
         end = found.end()

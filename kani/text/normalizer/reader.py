@@ -12,10 +12,20 @@ from kani.text.normalizer.floor import append_plain
 from kani.text.normalizer.options import VERBATIM, NormalizerOptions
 from kani.text.normalizer.parts import verbalize_parts
 from kani.text.normalizer.placed_lexicon import with_replacements
-from kani.text.normalizer.rules import abbreviations, acronyms, fractions, math, ordinals, quantities, urls
+from kani.text.normalizer.rules import (
+    abbreviations,
+    acronyms,
+    fractions,
+    math,
+    ordinals,
+    quantities,
+    trades,
+    urls,
+)
 from kani.text.normalizer.rules.moments import dates, decades, durations, times, weekdays
 from kani.text.normalizer.rules.named import (
     codes,
+    dialled,
     digit_sequences,
     games,
     identifiers,
@@ -160,7 +170,9 @@ _Rule = Callable[[TokenCursor, LanguageTable], Verbalization | None]
 _WITH_DIGITS: tuple[_Rule, ...] = (
     abbreviations.expand_abbreviation,
     abbreviations.compound,
+    trades.numbered,
     times.four_figures,
+    dialled.dialled,
     digit_sequences.phone,
     codes.code,
     identifiers.iban,
@@ -270,7 +282,7 @@ def _verbalize(
             return named
         if core in table.dates.months:
             return dates.month(cursor, table)
-        if core not in table.abbreviations:
+        if core not in table.abbreviations and not trades.is_of_a_trade(core, table):
             if acronyms.may_be_small_roman(cursor, table):
                 return acronyms.roman(cursor, table)
             return quantities.unit_before(cursor, table) or acronyms.unspeakable(cursor, table)

@@ -8,7 +8,8 @@ from collections.abc import Callable
 
 _SPACE = "[ \u00a0\u2009\u202f]"
 
-_PER = zip("de en es fr it pt hi".split(), "pro per por pour per por प्रति".split(), strict=True)
+_PER = tuple(zip("de en es fr it pt hi".split(), "pro per por pour per por प्रति".split(), strict=True))
+_LITRE = "pro Liter,per liter,por litro,par litre,per litro,por litro,प्रति लीटर".split(",")
 _COUNTED = r"(\d(?: ?€| ?[^\W\d_]{1,12}\.?(?:/kg)?)?)"
 _ALONE = r"(?<![\dA-Za-z])(?<![\dA-Za-z] )"
 _HINDI = (("<", "से कम"), (">", "से ज़्यादा"), ("≤", "या कम"), ("≥", "या ज़्यादा"))
@@ -21,7 +22,7 @@ _SPELLINGS: tuple[tuple[str, str, str], ...] = (
     (
         "de en es fr it pt hi ar",
         rf"(?<![\d.,/:'-])[1-9]\d{{0,2}}(?:{_SPACE}\d{{3}})+"
-        rf"(?=(?:[.,]\d{{1,2}})?(?:[€$£¥₹%‰°]|[-–][1-9]|[kK]?[mg][²³23]?\b|km/h))"
+        rf"(?=(?:[.,]\d{{1,2}})?(?:[€$£¥₹%‰°]|[-–][1-9]|[kK]?[mg][²³23]?\b|km/h|/[^\W\d_]))"
         rf"|(?<=\d{{3}}[-–])[1-9]\d{{0,2}}(?:{_SPACE}\d{{3}})+(?!\d)|(?<=\b1/)[1-9]\d{{1,2}}(?:{_SPACE}\d{{3}})+(?!\d)",
         "",
     ),
@@ -43,6 +44,21 @@ _SPELLINGS: tuple[tuple[str, str, str], ...] = (
     # "230 V/50 Hz", "110/220V"
     ("de en es fr it pt hi", r"(?<=\d)( ?V)/(?=\d+[.,]?\d* ?(?:Hz|A|W)\b)", r"\1, "),
     ("", r"(?<=\b\d{3})/(?=\d{3}[vV]\b)", ", "),
+    # "max. 31°/min. 18°", "1,78 m/80 kg", "c/asc.", "x7d"
+    ("de en es fr it pt", r"(?i)(\d ?°[CF]?) ?/ ?(?=m[iíaá][nx])", r"\1, "),
+    ("de en es fr it pt", r"(\d[.,]\d{1,2} ?m)/(?=\d{2,3} ?kg\b)", r"\1, "),
+    ("es it pt", r"(?i)(?<![\w/])([cs]/)(?=[a-zà-ú]{2,8}\.)", r"\1 "),
+    ("en", r"(?<= )x(\d{1,2})(?=d\b)", r"x \1"),
+    # "Tor (75.)", "4x100-m-Staffel"
+    ("de", r"(?<=\()(\d{1,3})\.(?=[),/])|(?<=[ ,:])(\d{1,2})\.(?= \([A-Z]{2}\))", r"\1\2te"),
+    ("de", r"(?<=\b\d)x(?=\d{2,4}-m-[A-Z])", " x "),
+    # "7.2 x10^9/L"
+    *(
+        (language, r"(?<=\d) ?[x×*] ?10(?:\^(\d{1,2})|([⁶⁹]|¹²))/[lL]\b", rf"×10^\1\2 {litre}")
+        for (language, _), litre in zip(_PER, _LITRE, strict=True)
+    ),
+    ("pt", r"(\b[A-ZÀ-Ú][\w-]{2,15} \d{1,2})x(?=\d{1,2} [A-ZÀ-Ú][a-zà-ú])", r"\1 a "),
+    ("pt", r"['’]/([12])\.?º ?T\b", r"' do \1º tempo"),
     # "195/65R15", "50k+", "850 € / mes", "-R$ 50", "R$ -50"
     ("de en es fr it pt hi", r"\b(\d{3})/(\d\d) ?(?=Z?R\d\d\b)", r"\1 \2 "),
     ("de en es fr it pt hi", r"(?<=\d[kKM])\+(?![\w+])", " +"),

@@ -52,8 +52,10 @@ class SpanishNumbers(NumberWords):
         if tens != 1:
             parts.append(_UNITS[units])
         spoken = [part for part in parts if part]
-        if form == "f":
+        if form in ("f", "fp"):
             spoken = [f"{part[:-1]}a" for part in spoken]
+        if form in ("mp", "fp"):
+            spoken = [f"{part}s" for part in spoken]
         elif form == "short" and spoken[-1].endswith(("primero", "tercero")):
             spoken[-1] = spoken[-1][:-1]
         return " ".join(spoken)

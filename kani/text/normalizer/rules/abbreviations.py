@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from kani.text.normalizer.rules.acronyms import common_words, roman_value
-from kani.text.normalizer.rules.units import words_near
+from kani.text.normalizer.rules.trades import senses
 from kani.text.normalizer.spoken import Piece, Verbalization
 from kani.text.normalizer.tables.table import Abbreviation, LanguageTable
 from kani.text.normalizer.tokens import Token, TokenCursor
@@ -18,7 +18,6 @@ _AGED = frozenset(("J", "Jahre", "Jahren"))
 _LETTERED = re.compile(r"[A-Z]\d{0,2}")
 _FEW = 20
 _MOST_FIGURES = 4
-_AHEAD = 3
 _LONGEST_BEFORE_INITIAL = 3
 _LONGEST_STREET = 5
 _INSIDE = tuple(":;,–—/")
@@ -50,14 +49,11 @@ def expand_abbreviation(cursor: TokenCursor, table: LanguageTable) -> Verbalizat
         if candidate.isalpha() and candidate.islower() and quoted:
             # 'bc' is the word itself.
             continue
-        for abbreviation in table.abbreviations.get(candidate, ()):
+        for abbreviation in (*senses(cursor, candidate, table), *table.abbreviations.get(candidate, ())):
             end = _end_of(cursor, abbreviation.parts)
             if end is None:
                 continue
             spoken, ends_sentence = _said_as(cursor, candidate, abbreviation, end, table)
-            sense, near = table.abbreviation_contexts.get(candidate, ("", frozenset()))
-            if near and not near.isdisjoint(map(str.lower, words_near(cursor, table, _AHEAD))):
-                spoken = sense
             if spoken is None:
                 continue
             if (noun := _describes_noun(cursor, spoken, len(abbreviation.parts), table)) is not None:

@@ -169,7 +169,7 @@ def sign_between(cursor: TokenCursor, table: LanguageTable) -> Verbalization | N
         or (attached is not None and attached["unit"] in table.units)
         or (sign in "x×" and not first[-1:].isdecimal() and cursor.previous(2).core.isdecimal())
     )
-    if sign in "x×" and first[-1:].isdecimal() and close in ("'", "″", '"', "′", "’"):
+    if sign in "x×" and close in (tuple("'″\"′’") if first[-1:].isdecimal() else (".",) * measured):
         close = ""
     if sign in DASHES and _is_between_dates(cursor, table):
         return Verbalization((Piece(f" {table.numbers.to} ", token.start, token.end),), token.end)

@@ -39,7 +39,7 @@ _VULGAR = "".join(VULGAR_FRACTIONS)
 _QUANTITY = re.compile(
     rf"(?P<sign>\+/-|[-+−–±~≈≤≥<>])?(?P<before>[^\w\s.,'+−–{_VULGAR}-]|S/\.?|[A-Z]{{1,3}}\$|[A-Z]{{3}})?(?P<late>[-−])?"
     rf"(?:(?P<number>{NUMBER}|\.\d+)(?:(?P<dash>[{DASHES}])(?P<again>[^\w\s.,'+−–-]|[A-Z]{{1,3}}\$)?(?P<second>{NUMBER}))?)?(?P<vulgar>[{_VULGAR}])?"
-    rf"(?P<suffix>[^\d\s]{{0,12}})"
+    rf"(?P<suffix>[^\d\s]{{0,12}}(?:(?<=m)[23])?)"
 )
 _MEASURED = re.compile(
     rf"(?P<first>[^\w\s]?{NUMBER}[^{DASHES}\d\s]{{1,12}}|[€£$₹]{NUMBER}(?=/))(?P<dash>[{DASHES}/])(?P<last>[^\w\s]?{NUMBER}\S{{0,12}})"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from kani.text.normalizer.number_words.gender import Agreement
 from kani.text.normalizer.number_words.languages import number_words
@@ -20,6 +20,7 @@ from kani.text.normalizer.tables.table import (
     OtherCalendar,
     Roman,
     Times,
+    Trade,
     Unit,
     UnitContext,
     Web,
@@ -49,8 +50,7 @@ def parse_table(language: str, file: TableSection) -> LanguageTable:
     if "other" not in stopped and stopped:
         raise with_stop.error("other", "is missing")
     abbreviations = file.section("abbreviations")
-    senses = abbreviations.section("contexts")
-    said_near = {key: _said_near(senses.section(key)) for key in senses.key_names()}
+    trades = file.section("trades")
     endings, beginnings = abbreviations.section("endings"), abbreviations.section("beginnings")
     titles = frozenset(abbreviations.words("titles"))
     also_words = frozenset(abbreviations.words("also_words"))
@@ -78,8 +78,8 @@ def parse_table(language: str, file: TableSection) -> LanguageTable:
         signs=signs.all_texts(),
         signs_between_figures=between_figures.all_texts(),
         greek=greek.all_texts(),
-        abbreviations=_abbreviations(abbreviations, titles, said_near),
-        abbreviation_contexts=said_near,
+        abbreviations=_abbreviations(abbreviations, titles),
+        trades=tuple(_trade(trades.section(name)) for name in trades.key_names()),
         also_words=also_words,
         first_names=first_names,
         abbreviated_endings=endings.all_texts(),
@@ -173,10 +173,6 @@ def _context(section: TableSection) -> UnitContext:
     return section.fill(UnitContext, forms=section.forms("forms"))
 
 
-def _said_near(section: TableSection) -> tuple[str, frozenset[str]]:
-    return section.text("said"), frozenset(section.words("near"))
-
-
 def _currencies(section: TableSection) -> dict[str, Currency]:
     found = {}
     parts = "whole", "cents"
@@ -220,13 +216,19 @@ def _letters(section: TableSection) -> Letters:
     return Letters(section.all_texts(), after, near)
 
 
-def _abbreviations(
-    section: TableSection, titles: frozenset[str], contexts: Iterable[str]
-) -> dict[str, tuple[Abbreviation, ...]]:
+def _trade(section: TableSection) -> Trade:
+    """Lines with their full stop and without; it ends no sentence before a capital."""
+    near = frozenset(section.words("near"))
+    lines = _abbreviations(section, frozenset(section.key_names()))
+    for key, found in tuple(lines.items()):
+        stopped = tuple(Abbreviation((f"{key}.",), one.said) for one in found if len(one.parts) == 1)
+        lines[f"{key}."] = lines.get(f"{key}.", ()) + stopped
+    return Trade(near, lines)
+
+
+def _abbreviations(section: TableSection, titles: frozenset[str]) -> dict[str, tuple[Abbreviation, ...]]:
     """By the first word; an abbreviation of more words comes first. titles: those that a name follows."""
     found: dict[str, list[Abbreviation]] = {}
-    for key in set(contexts).difference(section.key_names()):
-        found[key] = [Abbreviation((key,), {})]
     for key in section.key_names():
         said = section.conditions(key, ABBREVIATION_CONDITIONS)
         if key in titles and "other" in said:

@@ -232,6 +232,14 @@ class Abbreviation:
     said: Mapping[str, str]
 
 
+@dataclass(frozen=True, slots=True)
+class Trade:
+    """A section of [trades]: the words that belong to it, and its short forms by their first word."""
+
+    near: frozenset[str]
+    lines: Mapping[str, tuple[Abbreviation, ...]]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class LanguageTable:
     """A language's table; ``tables/README.md`` explains each section."""
@@ -258,8 +266,7 @@ class LanguageTable:
     signs_between_figures: Mapping[str, str]
     greek: Mapping[str, str]
     abbreviations: Mapping[str, tuple[Abbreviation, ...]]
-    abbreviation_contexts: Mapping[str, tuple[str, frozenset[str]]]
-    """By abbreviation: another spoken form, and the words near it that ask for that."""
+    trades: tuple[Trade, ...]
     also_words: frozenset[str]
     first_names: frozenset[str]
     abbreviated_endings: Mapping[str, str]

@@ -73,8 +73,10 @@ def is_dotted_time(cursor: TokenCursor, table: LanguageTable) -> bool:
         return DOTTED_TIME.fullmatch(cursor.token(2).core) is not None and cursor.token(3).core in marks
     before = cursor.previous().core
     listed = _is_listed(cursor, after)
+    unit = cursor.token(1).core in table.units and cursor.is_adjacent(1)
     return (
         before in after
+        or (before.lower() in table.times.dotted_after and not unit)
         or before in marks
         or listed
         or (cursor.is_adjacent(1) and cursor.token(1).core in marks)

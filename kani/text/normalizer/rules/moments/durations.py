@@ -7,7 +7,7 @@ import re
 from kani.text.normalizer.rules.before_nouns import describes
 from kani.text.normalizer.rules.moments.dotted_times import half_behind
 from kani.text.normalizer.rules.numerals import DASHES, Numeral, parse_numeral, say_digits
-from kani.text.normalizer.rules.units import gender_of_forms, say_counted, unit_end
+from kani.text.normalizer.rules.units import gender_of_forms, of_trade, say_counted, unit_end
 from kani.text.normalizer.spoken import Piece, Verbalization
 from kani.text.normalizer.tables.table import LanguageTable
 from kani.text.normalizer.tokens import TokenCursor
@@ -137,6 +137,9 @@ def during(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     if not number.core.isdecimal() or number.suffix or not table.times.during:
         return None
     unit = cursor.token(2).core
+    if of_trade(unit, cursor, table):
+        # "22 p. x 30 h.", of a knitter
+        return None
     known = table.units.get(unit) or table.units.get(unit.removesuffix("s"))
     days = [
         table.units[symbol].forms for symbol in ("h", "min", "d", "day", "j", "gg") if symbol in table.units
@@ -186,7 +189,8 @@ def prime(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         return None
     behind = cursor.token(1)
     short = behind.suffix[:2] in _DOUBLED and _FEW_INCHES.fullmatch(behind.core)
-    feet = table.language in ("en", "hi") or short or _IN_INCHES.fullmatch(behind.core + behind.suffix[:1])
+    feet = table.language in ("en", "hi") and not (mark in _FEET and of_trade("'", cursor, table))
+    feet = feet or short or _IN_INCHES.fullmatch(behind.core + behind.suffix[:1])
     end = token.core_end + (len(match.group()) > len(token.core)) + doubled
     if inches and _is_timed(cursor, doubled and table.language != "en"):
         unit = table.units["s"]

@@ -86,7 +86,9 @@ def _is_dotted_range(parts: re.Match[str], cursor: TokenCursor, table: LanguageT
         return parts[1].isdecimal() and ends and (known or marked)
     half = _hour_ofhalf_of_day(parts[3], table) is not None or _HALF_TIME.fullmatch(parts[3]) is not None
     english = ends and is_english_time(cursor, table, parts[1])
-    return table.numbers.decimal == "," or marked or half or english
+    # "Sun 10.30-4"
+    dated = cursor.previous().core.lower() in table.dates.days and parts[3].isdecimal()
+    return table.numbers.decimal == "," or marked or half or english or dated
 
 
 def four_figures(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
@@ -250,7 +252,7 @@ def _clock(written: str, table: LanguageTable, hour_alone: bool) -> tuple[str, s
         half_of_day(f"{match[5]}m", table) if match[5] in ("a", "p") else None
     )
     marked = (match[5] or "") in times.marks
-    if hour > 24 or minutes > 59 or (match[5] and half is None and not marked):
+    if hour > 24 or minutes > 59 or (hour == 24 and minutes) or (match[5] and half is None and not marked):
         return None
     if match[2] == "." and not (half or marked):
         return None

@@ -12,7 +12,7 @@ from kani.text.normalizer.rules.acronyms import (
     spelled_pieces,
 )
 from kani.text.normalizer.rules.numerals import LOWERED, say_digits
-from kani.text.normalizer.rules.units import words_near
+from kani.text.normalizer.rules.trades import words_near
 from kani.text.normalizer.spoken import Piece, Verbalization
 from kani.text.normalizer.tables.table import LanguageTable
 from kani.text.normalizer.tokens import Token, TokenCursor

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from kani.text.normalizer.rules.acronyms import letter_name
-from kani.text.normalizer.rules.units import words_near
+from kani.text.normalizer.rules.trades import words_near
 from kani.text.normalizer.spoken import Piece, Verbalization
 from kani.text.normalizer.tables.table import LanguageTable
 from kani.text.normalizer.tokens import TokenCursor

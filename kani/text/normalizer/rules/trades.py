@@ -1,0 +1,107 @@
+"""What a short form stands for among other words of its trade: the "M" of a knitter is a stitch."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from kani.text.normalizer.spoken import Piece, Verbalization
+from kani.text.normalizer.tables.table import Abbreviation, LanguageTable, Trade
+from kani.text.normalizer.tokens import Token, TokenCursor
+from kani.text.writing import ends_sentence
+
+_CONTEXT, _FAR, _AHEAD = 10, 24, 10
+_NUMBERED = re.compile(r"([^\W\d_]{1,4})\.?(\d{1,3})")
+_COUNTED = frozenset(("counted", "one", "ordinal"))
+_WHOLE_WORD = 3
+"""Letters up to which a word of ``near`` has to be the whole word, rather than its beginning."""
+_PLENTY = 4
+"""So many words of a trade are enough, also where they are of other sentences."""
+
+
+def is_of_a_trade(key: str, table: LanguageTable) -> bool:
+    """True if a key is a short form of any trade."""
+    return any(key in trade.lines for trade in table.trades)
+
+
+def senses(cursor: TokenCursor, key: str, table: LanguageTable, least: int = 1) -> tuple[Abbreviation, ...]:
+    """The lines for ``key`` of the trade that at least so many of the words around it belong to."""
+    trades = [
+        trade
+        for trade in table.trades
+        if key in trade.lines and any(_may_be_said(one, cursor) for one in trade.lines[key])
+    ]
+    if not trades:
+        return ()
+    own = key.rstrip(".").lower()
+    inside = words_near(cursor, table, _AHEAD, _FAR)
+    far = {cursor.previous(back).core for back in range(1, _FAR + 1)}
+    far.update(cursor.token(ahead).core for ahead in range(_AHEAD + 1))
+
+    def count(words: Iterable[str], trade: Trade) -> int:
+        return sum(_belongs(word, trade, table) for word in words if word.lower() != own)
+
+    best = max(trades, key=lambda trade: (count(set(inside), trade), count(far, trade)))
+    enough = _PLENTY if _means_more(key, table) else least
+    return best.lines[key] if count(set(inside), best) >= least or count(far, best) >= enough else ()
+
+
+def _may_be_said(line: Abbreviation, cursor: TokenCursor) -> bool:
+    """False where the tokens beside the short form rule a line out, so that a common word asks no further."""
+    counted = cursor.token().core[:1].isdecimal() or cursor.previous().core[:1].isdecimal()
+    if line.said.keys() <= _COUNTED:
+        return counted
+    return len(line.parts) == 1 or cursor.token(1).core == line.parts[1].rstrip(".")
+
+
+def numbered(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """ "K2, P2", "T3 : 6 ms": a short form and the number after it in one."""
+    token = cursor.token()
+    match = _NUMBERED.fullmatch(token.core)
+    for one in senses(cursor, match[1], table) if match else ():
+        if match and (said := one.said.get("number")):
+            number = f" {table.number_words.cardinal(int(match[2]))}"
+            at = token.core_start + match.start(2)
+            return Verbalization(
+                (Piece(said, token.core_start, at), Piece(number, at, token.core_end)), token.core_end
+            )
+    return None
+
+
+def words_near(cursor: TokenCursor, table: LanguageTable, ahead: int = 0, back: int = _CONTEXT) -> list[str]:
+    """The words of the sentence before the token, the nearest first, and up to ``ahead`` after it."""
+    found: list[str] = []
+    for step in range(1, back + 1):
+        previous = cursor.previous(step)
+        if _ends(previous, table):
+            break
+        found.append(previous.core)
+    for step in range(ahead):
+        if _ends(cursor.token(step), table):
+            break
+        found.append(cursor.token(step + 1).core)
+    return found
+
+
+def _ends(token: Token, table: LanguageTable) -> bool:
+    """True if a sentence, or a part of it, ends with a token that is no abbreviation."""
+    stop = f"{token.core}."
+    short = stop in table.abbreviations or stop.lower() in table.abbreviations or is_of_a_trade(stop, table)
+    return token.suffix.endswith(";") or (ends_sentence(token.suffix) and not short)
+
+
+def _means_more(key: str, table: LanguageTable) -> bool:
+    """True if a short form stands for something outside of its trade too."""
+    stop = f"{key.rstrip('.')}."
+    forms = {stop, stop[:-1], stop.lower(), stop[:-1].lower()}
+    return stop[:-1] in table.units or not forms.isdisjoint(table.abbreviations)
+
+
+def _belongs(word: str, trade: Trade, table: LanguageTable) -> bool:
+    """True if a word is of the trade: one of ``near``, or one of its short forms that means nothing else."""
+    lower = word.lower()
+    if len(word) > 1 and any(
+        len(one.parts) == 1 for one in trade.lines.get(word, trade.lines.get(f"{word}.", ()))
+    ):
+        return not _means_more(word, table)
+    return any(lower == one or (len(one) > _WHOLE_WORD and lower.startswith(one)) for one in trade.near)
