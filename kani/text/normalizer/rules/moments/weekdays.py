@@ -21,7 +21,11 @@ _TIME = re.compile(
 )
 _ORDINAL = re.compile(r"[1-5]\.?(?:[ºª°]|er?|re|[oa])")
 _MARKS = ("", ".", ",", ";", ".,", ".:", ".;", ".)", ".!", ".?", ":", "..")
-_HOURS = 24
+_HOURS, _LAST_DAY = 24, 31
+_LETTERS = re.compile(rf"[^\W\d_][{DASHES}][^\W\d_]")
+_SURE = frozenset("lun jue mié sáb gio ven sam thu tue fri qua".split())
+"""Short names that are no other word, before a day too."""
+_OTHER_WORDS = frozenset("mar dom sun sat ter sol sex do so".split())
 _LONGEST_JOINER = 7
 
 
@@ -54,6 +58,7 @@ def weekday(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         or _is_one_of_two(cursor, table)
         or _is_after(cursor, name, table)
         or _is_closed(cursor, table)
+        or _goes_on(cursor, name, table)
     ):
         return None
     end = token.core_end + (stopped and (token.suffix != "." or not _ends_sentence(cursor, table)))
@@ -88,6 +93,9 @@ def _letter(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     places = [letters.index(one) for one in run]
     near = {one.core.lower() for one in (cursor.previous(back), cursor.token(ahead), cursor.token(ahead + 1))}
     sure = len(run) > 2 or (len(run) > 1 and near & {*table.times.after, *table.dates.after})
+    # "L-V 8-15 h; S 9-13 h"
+    ranged = any(_LETTERS.fullmatch(cursor.previous(step).core) for step in range(1, len(letters)))
+    sure = sure or (ranged and cursor.is_adjacent(1) and _TIME.fullmatch(cursor.token(1).core))
     if not sure or places != sorted(set(places)) or near & table.numbers.labels:
         return None
     name = tuple(dict.fromkeys(table.dates.short_weekdays.values()))[letters.index(token.core)]
@@ -248,6 +256,19 @@ def _is_closed(cursor: TokenCursor, table: LanguageTable) -> bool:
     article = before.core.islower() and len(before.core) <= len("the")
     ordinal = _ORDINAL.fullmatch(before.core) is not None and cursor.token(1).core[:1].islower()
     return ordinal or before.core.lower() in words or (article and cursor.previous(2).core.lower() in words)
+
+
+def _goes_on(cursor: TokenCursor, name: str, table: LanguageTable) -> bool:
+    """True for the stop of "nos vemos el vie. o ya" and "ok pour sam. ?", which ends no sentence."""
+    token, following = cursor.token(), cursor.token(1)
+    core = token.core
+    if core.lower() in _OTHER_WORDS or len(core) < len("lun") or (name[0].isupper() and core[0].islower()):
+        return False
+    asked = following.text[following.start : following.end] in ("?", "!")
+    if token.suffix == "." and f"{core}." not in table.abbreviations:
+        return asked or following.core[:1].islower()
+    numbered = following.core.isdecimal() and 0 < int(following.core) <= _LAST_DAY and not following.prefix
+    return core in _SURE and not token.suffix and numbered
 
 
 def _ends_sentence(cursor: TokenCursor, table: LanguageTable) -> bool:

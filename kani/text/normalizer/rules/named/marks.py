@@ -29,7 +29,9 @@ _PERIOD = re.compile(r"([HQT])([1-4])['’/](\d\d)")
 _TERM, _YEAR = re.compile(r"T([1-4])"), re.compile(r"20\d\d")
 _QUARTER = re.compile(r"([1-4])([TS])(\d\d)")
 _COUNTDOWN = re.compile(r"([JDHT])([-−+])(\d{1,3})")
-_NOTE = re.compile(r"(?P<name>[A-H]|do|ré|re|mi|fa|sol|la|si)(?P<sign>[♭♯])", re.IGNORECASE)
+_NOTE = re.compile(
+    r"(?:(?P<name>[A-H]|do|ré|re|mi|fa|sol|la|si)(?P<sign>[♭♯])|(?P<letter>[A-G])(?P<sharp>#)(?!\w{4}))", re.IGNORECASE
+)
 _GRADED = re.compile(r"([1-9]|10|[A-F])[-−]")
 
 _ENDINGS = re.compile(
@@ -144,15 +146,15 @@ def note(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "B♭", "fa♯", "F♯m": a note, a half tone lower or higher."""
     token = cursor.token()
     match = _NOTE.match(token.text, token.core_start, token.end)
-    sign = table.signs.get(match["sign"]) if match else None
+    sign = table.signs.get(match["sign"] or "♯") if match else None
     if match is None or sign is None:
         return None
-    middle = match.start("sign")
-    letter = len(match["name"]) == 1 and table.letters
+    middle, written = match.end() - 1, match.group()[:-1]
+    letter = len(written) == 1 and table.letters
     name = (
-        spelled_pieces(match["name"], token.core_start, table)
+        spelled_pieces(written, token.core_start, table)
         if letter
-        else (Piece(match["name"], token.core_start, middle),)
+        else (Piece(written, token.core_start, middle),)
     )
     return Verbalization((*name, Piece(f" {sign}", middle, middle + 1)), middle + 1)
 

@@ -62,7 +62,7 @@ def _part(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
 def direction(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """The "N" of "40° 25' N" and the "NO" of "viento NO"."""
     token = cursor.token()
-    name = table.compass.names.get(token.core)
+    name = table.compass.names.get(token.core.replace("-", ""))
     if name is None or not token.core.isupper():
         return None
     after = table.compass.after
