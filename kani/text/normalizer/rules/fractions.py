@@ -38,7 +38,10 @@ _MIXED = re.compile(r"(\d{1,3})-([1-9]\d?)/(2|3|4|5|8|16|32)")
 _LAW = re.compile(r"(\d{1,3}(?:[.,]\d{3})+)/(\d{4}|\d{2})")
 _TYRE = re.compile(r"Z?R\d{2}")
 _PRESSURES = frozenset(("TA", "PA", "BP", "RR"))
-_LAWS = frozenset("L Legge legge Ley ley Lei lei Loi loi Decreto decreto D.Lgs D.L RD".split())
+_LAWS = frozenset(
+    """L Legge legge Ley ley Lei lei Loi loi Decreto decreto D.Lgs D.L RD Prot prot Exp exp Expte Proc Of Az Aktenzeichen
+    Rif rif Réf réf Ref ref Dossier dossier""".split()
+)
 _DOZEN, _CENTURY, _THOUSAND = 12, 100, 1000
 _USUAL = frozenset("16 24 25 32 48 64 72 100 128".split())
 """Denominators of fractions above a dozen, and 24/7."""

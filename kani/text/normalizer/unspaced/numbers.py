@@ -32,6 +32,7 @@ _PRICED = re.compile(
     r"(?:[原现售标底报房特单总低]价|押金|租金|月租|房租|工资|月薪|费用|学费|预算|定金|首付|运费|金额|合计|总计)[:为是]?\s?\Z"
 )
 _ROOM = re.compile(r"房(?![源型屋产子主客东车贷])")
+_METRES, _ADDED_TO = re.compile(r"[12]米\Z"), re.compile(r"第\d{1,3}\+\Z")
 _BEFORE_CHRIST = re.compile(r"(?<![提之以目])前\Z")
 _HIGHEST_SCORE = 200
 _GROUP = 4
@@ -258,7 +259,7 @@ def _say_chinese(
     bc = len(figures.digits) == len("221") and figures.digits[-1] != "0" and _BEFORE_CHRIST.search(before)
     if (four and (word.startswith(table.moments.year) or dated)) or (bc and word == table.moments.year):
         return words.digits(figures.digits)
-    ordinal = before.endswith((table.numbers.ordinal_after, table.moments.month))
+    ordinal = before.endswith((table.numbers.ordinal_after, table.moments.month)) or _ADDED_TO.search(before)
     # "B2层" has no measure word, "-2℃" neither.
     ordinal = ordinal or (before[-1:].isascii() and before[-1:].isalpha())
     ordinal = ordinal or (word in table.temperatures and before.endswith("-"))
@@ -276,6 +277,9 @@ def _is_one_by_one(scan: Scan, figures: Figures, word: str) -> bool:
         return True
     if len(figures.digits) > _LONGEST_ORDINAL and scan.before(figures.start).endswith(numbers.ordinal_after):
         # "第2024025期"
+        return True
+    if not word and len(figures.digits) == 2 and _METRES.search(scan.before(figures.start)):
+        # "1米75"
         return True
     if word == "折" and len(figures.digits) == 2 and figures.digits[-1] != "0":
         # "85折"

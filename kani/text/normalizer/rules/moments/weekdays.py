@@ -23,8 +23,10 @@ _ORDINAL = re.compile(r"[1-5]\.?(?:[ºª°]|er?|re|[oa])")
 _MARKS = ("", ".", ",", ";", ".,", ".:", ".;", ".)", ".!", ".?", ":", "..")
 _HOURS, _LAST_DAY = 24, 31
 _LETTERS = re.compile(rf"[^\W\d_][{DASHES}][^\W\d_]")
-_SURE = frozenset("lun jue mié sáb gio ven sam thu tue fri qua".split())
-"""Short names that are no other word, before a day too."""
+_ALWAYS = frozenset("mié jue sáb gio Thu Thurs Tue Tues Fri".split())
+"""Short names that are no other word."""
+_SURE = frozenset("lun ven sam qua".split())
+"""Short names that are no other word before a day."""
 _OTHER_WORDS = frozenset("mar dom sun sat ter sol sex do so".split())
 _LONGEST_JOINER = 7
 
@@ -39,7 +41,7 @@ def weekday(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     if (joined := _JOINED.fullmatch(token.core)) is not None:
         return _joined(joined, cursor, table)
     name = _month_of_two(cursor, table) or _name(token, table)
-    if name is None or token.suffix not in _MARKS:
+    if name is None or (token.suffix not in _MARKS and token.core not in _ALWAYS):
         return None
     stopped = token.suffix.startswith(".")
     before = cursor.previous()
@@ -262,6 +264,8 @@ def _goes_on(cursor: TokenCursor, name: str, table: LanguageTable) -> bool:
     """True for the stop of "nos vemos el vie. o ya" and "ok pour sam. ?", which ends no sentence."""
     token, following = cursor.token(), cursor.token(1)
     core = token.core
+    if core in _ALWAYS:
+        return True
     if core.lower() in _OTHER_WORDS or len(core) < len("lun") or (name[0].isupper() and core[0].islower()):
         return False
     asked = following.text[following.start : following.end] in ("?", "!")

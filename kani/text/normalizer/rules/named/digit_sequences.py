@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 
 from kani.text.normalizer.rules.abbreviations import is_numbered_part
-from kani.text.normalizer.rules.acronyms import capitals_pieces
+from kani.text.normalizer.rules.acronyms import capitals_pieces, letter_name
 from kani.text.normalizer.rules.numerals import parse_numeral, say_digits, say_numeral
 from kani.text.normalizer.rules.units import sign_name
 from kani.text.normalizer.spoken import Piece, Verbalization
@@ -19,9 +19,9 @@ _FAR = re.compile(r"\+\d{1,4}(?:\(0\)\d*)?(?:-\d+|\.\d{2,})*|\+\d{7,15}")
 _GROUP = re.compile(r"\d{2,}(?:[-./]\d{2,})*")
 _AREA = re.compile(r"(?:0\))?\d+(?:[-./]\d{2,})*")
 _DIGITS = re.compile(r"\d+")
-_DOTTED = re.compile(r"([<>≤≥~]=?)?(v)?(\d{1,5}(?:\.\d{1,5}){1,7})(\+|-(?:alpha|beta|dev|lts|preview|stable))?", re.IGNORECASE)
+_DOTTED = re.compile(r"([<>≤≥~]=?)?(v)?(\d{1,5}(?:\.\d{1,5}){1,7}(?:\.[a-z])?)(\+|-(?:alpha|beta|dev|lts|preview|stable))?", re.IGNORECASE)
 _COMPARED = frozenset("≥ ≤ > < >= <= == = ~".split())
-_HYPHENED = re.compile(r"\d{1,15}(?:[-‐‑]\d{1,15}){2,15}|0\d{1,14}(?:[-‐‑.]\d{1,15}){3,15}")
+_HYPHENED = re.compile(r"\d{1,6}-\d{1,6}/\d{2,4}|\d{1,15}(?:[-‐‑]\d{1,15}){2,15}|0\d{1,14}(?:[-‐‑.]\d{1,15}){3,15}")
 _ZONE = re.compile(r"(?P<name>GMT|UTC)(?P<sign>[+\-−–])(?P<hours>\d{1,2})(?::?(?P<minutes>\d{2}))?")
 _MOST_GROUPS = 8
 _VERSIONED = frozenset(
@@ -172,6 +172,8 @@ def hyphened(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     groups = _DIGITS.findall(token.core)
     # "7-12-23-31": numbers that were drawn.
     drawn = len(groups) > _FEWEST_DRAWN and all(len(group) < 3 for group in groups)
+    # "12-34/24", of a file
+    drawn = drawn or "/" in token.core
     for found in _DIGITS.finditer(token.core):
         start, end = token.core_start + found.start(), token.core_start + found.end()
         said = table.number_words.cardinal(int(found.group())) if drawn else say_digits(found.group(), table)
@@ -212,8 +214,11 @@ def dotted(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         return None
     sign, version, written, more = match.groups()
     parts = written.split(".")
-    address = len(parts) == 4 and all(
-        len(part) <= 3 and int(part) <= 255 and str(int(part)) == part for part in parts
+    lettered = parts[-1].isalpha()
+    address = (
+        len(parts) == 4
+        and not lettered
+        and all(len(part) <= 3 and int(part) <= 255 and str(int(part)) == part for part in parts)
     )
     groups = all(len(part) == 3 for part in parts[1:]) and parts[0] != "0"
     short = len(parts) == 2
@@ -233,7 +238,10 @@ def dotted(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         if number:
             pieces.append(Piece(f" {point} ", at, at + 1))
             at += 1
-        spoken = say_digits(part, table) if part[0] == "0" else table.number_words.cardinal(int(part))
+        if part.isalpha():
+            spoken = letter_name(part, table)
+        else:
+            spoken = say_digits(part, table) if part[0] == "0" else table.number_words.cardinal(int(part))
         pieces.append(Piece(spoken, at, at + len(part)))
         at += len(part)
     if more:
