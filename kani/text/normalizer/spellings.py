@@ -105,6 +105,8 @@ _SPELLINGS: tuple[tuple[str, str, str], ...] = (
         ("zh", rf"(?:(?<=[a-z\d])|(?<![A-Za-z<])(?=.\d)){sign}(?=\d|[a-z](?![a-z>]))", said)
         for sign, said in _CHINESE
     ),
+    ("ja", r"(?<=[a-z]) ?< ?(?=\d)", "ショーナリ"),
+    ("ja", r"(?<=[a-z]) ?> ?(?=\d)", "ダイナリ"),
     ("zh", r"(?<![A-Za-z\d/])([A-Za-ln-z])²", r"\1的二次方"),
     ("ja", r"(?<![A-Za-z\d/])([A-Za-ln-z])²", r"\1ノニジョー"),
     ("zh", r"(?<=\d)[wW](?=[+粉播人元块多次点赞阅个字浏])", "万"),

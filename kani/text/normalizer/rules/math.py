@@ -249,10 +249,11 @@ def path_step(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None
     token = cursor.token()
     if token.core not in _STEPS or token.end - token.start > len(token.core) or cursor.previous().suffix:
         return None
-    if any(
-        len(part := one.core.strip("$")) < 2 or any(map(str.isdigit, part)) or part in table.greek
-        for one in (cursor.previous(), cursor.token(1))
-    ):
+    sides = [one.core.strip("$") for one in (cursor.previous(), cursor.token(1))]
+    figures = [any(map(str.isdigit, side)) for side in sides]
+    # "CDG 8h35 → LHR"
+    compared = all(figures) if token.core == "→" else any(figures)
+    if compared or any(len(side) < 2 or side in table.greek for side in sides):
         return None
     return Verbalization((Piece("—", token.core_start, token.core_end),), token.core_end)
 

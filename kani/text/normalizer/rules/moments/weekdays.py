@@ -178,6 +178,8 @@ def _is_dated(cursor: TokenCursor, name: str, table: LanguageTable) -> bool:
         half = re.sub(r"[\d.]", "", following.core.lower())
         sure = cursor.token().suffix.startswith(".") or name[0].isupper()
         dated = following.core.isdecimal() or half in table.ordinals
+        # "Lun 3" of a table
+        sure = sure or (cursor.token().core[0].isupper() and not cursor.token(2).core[:1].isalpha())
         return half in table.times.halves or (sure and dated and int(re.sub(r"\D", "", following.core)) < 32)
     return following.core.lower() in dates.months and cursor.token(2).core[:1].isdecimal()
 

@@ -32,6 +32,7 @@ _COUNTDOWN = re.compile(r"([JDHT])([-−+])(\d{1,3})")
 _NOTE = re.compile(
     r"(?:(?P<name>[A-H]|do|ré|re|mi|fa|sol|la|si)(?P<sign>[♭♯])|(?P<letter>[A-G])(?P<sharp>#)(?!\w{4}))", re.IGNORECASE
 )
+_HYPHENED_ON = frozenset("bis und oder bzw to and or y o e u et ou".split())
 _GRADED = re.compile(r"([1-9]|10|[A-F])[-−]")
 
 _ENDINGS = re.compile(
@@ -163,8 +164,15 @@ def graded(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "8-" and "B-": a mark, and a little less."""
     token = cursor.token()
     match = _GRADED.fullmatch(token.core)
-    if match is None or not table.letters or cursor.token(1).core[:1].isdecimal():
+    if match is None or not table.letters:
         return None
+    following = cursor.token(1).core
+    if following[:1].isdecimal():
+        return None
+    if following in _HYPHENED_ON and match[1].isdecimal():
+        # German "8- bis 12-Jährige"
+        said = table.number_words.cardinal(int(match[1]))
+        return Verbalization((Piece(said, token.core_start, token.core_end),), token.core_end)
     at = token.core_end - 1
     mark = (
         (Piece(table.number_words.cardinal(int(match[1])), token.core_start, at),)
