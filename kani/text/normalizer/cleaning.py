@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from kani.text.markup import CODE_BLOCK, PARAGRAPH_END
 from kani.text.normalizer.spellings import respelled
 
-SPOKEN_SIGNS = frozenset("%‰€$£¥¢&@+=<>#§°©®™№×÷±½¼¾♭〒")
+SPOKEN_SIGNS = frozenset("%‰€$£¥¢&@+=<>#§°©®™№×÷±½¼¾♭〒⌘⇧⌥⌃")
 """Characters other than letters and digits that are read aloud on their own."""
 
 _TATWEEL = "\u0640"

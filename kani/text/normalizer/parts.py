@@ -18,9 +18,10 @@ from kani.text.normalizer.spoken import Piece, Verbalization
 from kani.text.normalizer.tables.table import LanguageTable
 from kani.text.normalizer.tokens import Token
 
+_LONGEST_PRODUCT = 3
 _LETTERS = r"[^\W\d_₀-₉⁰¹²³⁴-⁹½¼¾⅐-⅞]+"
 _PARTS = re.compile(
-    rf"{math.RAISED.pattern}|{math.TEX.pattern}|{NUMBER}|{_LETTERS}(?:['’]{_LETTERS})*|.", re.DOTALL
+    rf"{math.RAISED.pattern}|{math.TEX.pattern}|{NUMBER}|[<>=!]=+|{_LETTERS}(?:['’]{_LETTERS})*|.", re.DOTALL
 )
 
 
@@ -52,7 +53,9 @@ def verbalize_parts(token: Token, table: LanguageTable, *, after_figure: bool = 
             verbalization, marked = (Piece(said, start, end),), at + 1
         elif part[0].isdecimal():
             kind = "digits"
-            numeral = parse_numeral(part, table)
+            # "numpy==1.26" is a version.
+            pinned = at > 0 and found[at - 1].group().endswith("==")
+            numeral = None if pinned and "." in part else parse_numeral(part, table)
             text = say_numeral(numeral, table) if numeral is not None else _dotted(part, table)
             verbalization = (Piece(text, start, end),)
         elif part == "x" and kind_before == "digits" and following.isdecimal():
@@ -75,7 +78,12 @@ def verbalize_parts(token: Token, table: LanguageTable, *, after_figure: bool = 
             kind_before = kind
         elif part[0].isalpha():
             kind = "letters"
-            verbalization = _letters(part, start, token.core, table)
+            raised = following in ("²", "³", "^") and part not in table.units
+            if raised and 1 < len(part) <= _LONGEST_PRODUCT and table.letters:
+                # "mc²"
+                verbalization = acronyms.spelled_pieces(part, start, table)
+            else:
+                verbalization = _letters(part, start, token.core, table)
         elif part in VULGAR_FRACTIONS:
             kind, verbalization = "digits", (Piece(fractions.say_vulgar(part, table), start, end),)
         elif (
@@ -171,6 +179,8 @@ def _sign(sign: str, before: str, following: str, table: LanguageTable) -> str:
         return ""
     if sign in table.signs:
         return f" {table.signs[sign]} "
+    if len(sign) > 1:
+        return f" {table.signs.get(sign[-1], '')} "
     if sign == "." and before.isnumeric() and following.isalpha():
         # "3.b)"
         return " "

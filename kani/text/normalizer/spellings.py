@@ -15,6 +15,7 @@ _ALONE = r"(?<![\dA-Za-z])(?<![\dA-Za-z] )"
 _HINDI = (("<", "से कम"), (">", "से ज़्यादा"), ("≤", "या कम"), ("≥", "या ज़्यादा"))
 _JAPANESE = (("<", "未満"), (">", "超"), ("≤", "以下"), ("≥", "以上"))
 _CHINESE = (("<", "小于"), (">", "大于"))
+_APPLE_KEYS = (("⌘", "Cmd"), ("⇧", "Shift"), ("⌥", "Alt"), ("⌃", "Ctrl"))
 _ERAS = (("R", "令和"), ("H", "平成"), ("S", "昭和"))
 
 _SPELLINGS: tuple[tuple[str, str, str], ...] = (
@@ -41,6 +42,8 @@ _SPELLINGS: tuple[tuple[str, str, str], ...] = (
     ("de en es fr it pt", r"([Øø⌀])(?=\d)", "Ø "),
     ("zh ja", r"[ΦφØ⌀](?=\d)", "直径"),
     ("zh ja", r"(?:(?<=[1-9米寸])|(?<=\d0)|(?<=[cm]m)|(?<=[\u3041-\u9fff])) ?[xX] ?(?=[1-9])", "×"),
+    *(("", rf"{sign} ?\+? ?(?=[^\W_a-z]|[⌘⇧⌥⌃])", f"{key}+") for sign, key in _APPLE_KEYS),
+    *(("", sign, key) for sign, key in _APPLE_KEYS),
     # "230 V/50 Hz", "110/220V"
     ("de en es fr it pt hi", r"(?<=\d)( ?V)/(?=\d+[.,]?\d* ?(?:Hz|A|W)\b)", r"\1, "),
     ("", r"(?<=\b\d{3})/(?=\d{3}[vV]\b)", ", "),
@@ -118,6 +121,8 @@ _SPELLINGS: tuple[tuple[str, str, str], ...] = (
         ("zh", rf"(?:(?<=[a-z\d])|(?<![A-Za-z<])(?=.\d)){sign}(?=\d|[a-z](?![a-z>]))", said)
         for sign, said in _CHINESE
     ),
+    ("ja", r"(?<=[a-z]) ?< ?(?=\d)", "ショーナリ"),
+    ("ja", r"(?<=[a-z]) ?> ?(?=\d)", "ダイナリ"),
     ("zh", r"(?<![A-Za-z\d/])([A-Za-ln-z])²", r"\1的二次方"),
     ("ja", r"(?<![A-Za-z\d/])([A-Za-ln-z])²", r"\1ノニジョー"),
     ("zh", r"(?<=\d)[wW](?=[+粉播人元块多次点赞阅个字浏])", "万"),

@@ -22,6 +22,7 @@ _ABBREVIATED = frozenset(("IV", "XX"))
 """Numerals that are as often letters."""
 _LONGEST_ACRONYM, _LONGEST_SPELLED = 5, 3
 _LONGEST_NAME = 6
+_LAST_CONGRESS = 39
 _MIXED = re.compile(
     r"(?=\w{3,5}$)(?:i?OS|IoT|[a-df-hj-z][A-Z]{2,}[a-z]?|[A-Z]+[b-df-hj-np-tv-z][A-Z]+|[A-Z]{2,}[a-rt-z])"
 )
@@ -278,10 +279,13 @@ def roman(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     ):
         form = table.agreement.gender(cursor.token(1).core, plural=False) or "m"
         spoken = table.number_words.ordinal(value, form)
-    elif before in rules.articles and cursor.is_adjacent(1) and len(cursor.token(1).core) > 2:
-        noun = cursor.token(1).core
-        if not noun[0].isupper() or value > 39:
-            return None
+    elif (
+        before in rules.articles
+        and cursor.is_adjacent(1)
+        and len(cursor.token(1).core) > 2
+        and cursor.token(1).core[0].isupper()
+        and value <= _LAST_CONGRESS
+    ):
         spoken = table.number_words.ordinal(value, rules.articles[before])
     elif (
         previous.core == "" and rules.articles and cursor.is_adjacent(1) and cursor.token(1).core[0].isupper()
@@ -303,6 +307,9 @@ def _is_spelled(cursor: TokenCursor, table: LanguageTable) -> bool:
     """True for the letters of "the IV drip" and "an XX chromosome"."""
     token, before = cursor.token(), cursor.previous().core
     named = before[:1].isupper() and before.lower() not in common_words(table.language)
+    if cursor.previous(2).core == table.signs.get("&") and roman_value(cursor.previous(3).core):
+        # "el siglo XIX y el XX"
+        return False
     return token.core in _ABBREVIATED and before != "" and not named and cursor.token(1).core.islower()
 
 

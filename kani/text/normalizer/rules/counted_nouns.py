@@ -207,10 +207,13 @@ class CountedNumerals:
         if money is not None or not self._cursor.is_adjacent(ahead):
             return money
         token = self._cursor.token(ahead)
-        unit, _ = resolve_unit(token.core, self._table, attached=False)
+        unit, many = resolve_unit(token.core, self._table, attached=False)
         if unit is not None:
             self.end = token.core_end
             self._measure_at = (self._measure_at[0], token.core_end)
+        if many is not None:
+            # "3,5 mil M€"
+            self._magnitude_word += f" {many['other']}"
         return unit
 
     def _is_numeral(self, magnitude: str) -> bool:

@@ -38,7 +38,10 @@ _MIXED = re.compile(r"(\d{1,3})-([1-9]\d?)/(2|3|4|5|8|16|32)")
 _LAW = re.compile(r"(\d{1,3}(?:[.,]\d{3})+)/(\d{4}|\d{2})")
 _TYRE = re.compile(r"Z?R\d{2}")
 _PRESSURES = frozenset(("TA", "PA", "BP", "RR"))
-_LAWS = frozenset("L Legge legge Ley ley Lei lei Loi loi Decreto decreto D.Lgs D.L RD".split())
+_LAWS = frozenset(
+    """L Legge legge Ley ley Lei lei Loi loi Decreto decreto D.Lgs D.L RD Prot prot Exp exp Expte Proc Of Az Aktenzeichen
+    Rif rif Réf réf Ref ref Dossier dossier""".split()
+)
 _DOZEN, _CENTURY, _THOUSAND = 12, 100, 1000
 _USUAL = frozenset("16 24 25 32 48 64 72 100 128".split())
 """Denominators of fractions above a dozen, and 24/7."""
@@ -112,6 +115,17 @@ def fraction(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
             at,
             token.core_end,
         )
+        return phrase.build(token.core_end)
+    if (
+        len(match["numerator"]) == 4
+        and 1900 <= part[0] < 2100
+        and part[1] > 1
+        and not _is_added(cursor, table)
+    ):
+        # "(UE) 2016/679", but "2024/25"
+        slash = table.web.signs.get("/", "")
+        said = f"{table.number_words.year(part[0])} {slash} {table.number_words.cardinal(part[1])}"
+        phrase.add(said, at, token.core_end)
         return phrase.build(token.core_end)
     if token.suffix.startswith(('"', "″", "”")) and not token.prefix and "in" in table.units:
         # 3/8"
@@ -203,9 +217,13 @@ def _is_added(cursor: TokenCursor, table: LanguageTable) -> bool:
     )
 
 
-def _is_set(cursor: TokenCursor) -> bool:
+def _is_set(cursor: TokenCursor, table: LanguageTable) -> bool:
     """True for the sets of a match with a slash, "6/4 4/6 7/6": at least one of them is no fraction."""
-    near = [one.core for one in (cursor.previous(), cursor.token(), cursor.token(1))]
+    joiner = table.signs.get("&")
+    before, after = cursor.previous(), cursor.token(1)
+    before = cursor.previous(2) if before.core == joiner else before
+    after = cursor.token(2) if after.core == joiner else after
+    near = [one.core for one in (before, cursor.token(), after)]
     found = [core for core in near if _GAMES.fullmatch(core)]
     return len(found) > 1 and near[1] in found and any(core[0] > core[2] for core in found)
 
@@ -258,7 +276,7 @@ def _paired(cursor: TokenCursor, first: str, last: str, table: LanguageTable) ->
         or (one == other and one in _EVEN)
         # "temporada 23/24", but 15/16"
         or (_DOZEN < one == other - 1 < _CENTURY and other & one)
-        or (_GAMES.fullmatch(f"{first}/{last}") and _is_set(cursor))
+        or (_GAMES.fullmatch(f"{first}/{last}") and _is_set(cursor, table))
     ):
         return f"{words.cardinal(one)} {words.cardinal(other)}"
     if len(first) == 4 and (one + 1) in (other, one // 100 * 100 + other) and 1600 <= one < 2100:

@@ -40,6 +40,7 @@ alpha α beta β gamma γ delta δ epsilon ε theta θ lambda λ mu μ pi π rho
 _TEX_SIGNS = dict(zip(_TEX_WORDS[::2], _TEX_WORDS[1::2], strict=True))
 _TYPESETTING = frozenset("frac dfrac tfrac left right mathrm mathbf text operatorname quad big Big".split())
 _TIMES = re.compile(rf"[{DASHES}:hH]")
+_APPLIED = re.compile(r"([fghFGHP]|log|ln|sin|cos|tan|exp)\(([xyzntAB]|\d{1,3})\)")
 _TERM = re.compile(r"\d{0,3}[xyz]")
 _SHUT_OUT = re.compile(r"0[x×]\d|\d[x×]0")
 _SQUARE, _CUBE = "2", "3"
@@ -95,6 +96,26 @@ def dimensions(cursor: TokenCursor, table: LanguageTable) -> Verbalization | Non
     if name:
         phrase.add(name, *at)
     return phrase.build(end)
+
+
+def applied(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """ "f(x)", "log(10)", "P(A)": a function of something."""
+    token = cursor.token()
+    match = _APPLIED.fullmatch(token.core + ")" * token.suffix.startswith(")"))
+    if match is None or not table.letters:
+        return None
+    name, part = match.groups()
+    of = table.fractions.of_unit.replace(" a ", " ")
+    said = [
+        table.number_words.cardinal(int(one))
+        if one.isdecimal()
+        else " ".join(letter_name(letter, table) for letter in one)
+        if len(one) < len("log")
+        else one
+        for one in (name, part)
+    ]
+    end = token.core_start + match.end()
+    return Verbalization((Piece(of.format(part=said[0], unit=said[1]), token.core_start, end),), end)
 
 
 def power(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
@@ -230,10 +251,11 @@ def path_step(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None
     token = cursor.token()
     if token.core not in _STEPS or token.end - token.start > len(token.core) or cursor.previous().suffix:
         return None
-    if any(
-        len(part := one.core.strip("$")) < 2 or any(map(str.isdigit, part)) or part in table.greek
-        for one in (cursor.previous(), cursor.token(1))
-    ):
+    sides = [one.core.strip("$") for one in (cursor.previous(), cursor.token(1))]
+    figures = [any(map(str.isdigit, side)) for side in sides]
+    # "CDG 8h35 → LHR"
+    compared = all(figures) if token.core == "→" else any(figures)
+    if compared or any(len(side) < 2 or side in table.greek for side in sides):
         return None
     return Verbalization((Piece("—", token.core_start, token.core_end),), token.core_end)
 

@@ -24,6 +24,7 @@ _SHORT = "short"
 _MOST_PLACES = 35
 _NEAR = 6
 _LIMITS = frozenset("max min máx mín máxima mínima massima minima temperatura t".split())
+_BEFORE_DEGREES = frozenset("a até hasta con com da di".split())
 _LAST_LOOSE = 12
 """The last number that "°" makes an ordinal of without an article before it."""
 _STOPPED = re.compile(r"(\d{1,3})(?:\.(/|[-–])(\d{1,3}))?")
@@ -98,8 +99,17 @@ def _is_degrees(cursor: TokenCursor, mark: str, number: int, table: LanguageTabl
     if cursor.is_adjacent(1) and cursor.token(1).core.lower() in table.roman.ordinal_before:
         # "100° anniversario"
         return False
-    if mark in ("°", "º") and mark in table.units and _is_warm(cursor):
+    if (
+        mark in ("°", "º")
+        and mark in table.units
+        and (_is_warm(cursor) or f"°{cursor.token(1).core}" in ("°C", "°F"))
+    ):
         return True
+    before = cursor.previous().core.lower()
+    noun = cursor.token(1).core.islower() and len(cursor.token(1).core) > len("ou")
+    if mark == "º" and number > _LAST_LOOSE and before in _BEFORE_DEGREES and not noun:
+        # "lavar a 30º."
+        return mark in table.units
     if mark in ("°", "º") and mark in table.units and number > _MOST_PLACES:
         counted = cursor.is_adjacent(1) and table.agreement.gender(cursor.token(1).core, plural=False)
         return mark == "°" or not counted
@@ -107,8 +117,8 @@ def _is_degrees(cursor: TokenCursor, mark: str, number: int, table: LanguageTabl
         return False
     if cursor.previous().core.lower() in table.roman.articles:
         return False
-    noun = cursor.is_adjacent(1) and table.agreement.gender(cursor.token(1).core, plural=False)
-    return number > _LAST_LOOSE or not noun
+    known = cursor.is_adjacent(1) and table.agreement.gender(cursor.token(1).core, plural=False)
+    return number > _LAST_LOOSE or not known
 
 
 def _is_warm(cursor: TokenCursor) -> bool:

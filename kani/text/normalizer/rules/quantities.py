@@ -49,6 +49,7 @@ _AMOUNT = re.compile(rf"{NUMBER}(?:[{DASHES}]{NUMBER})?[^\d\s]{{0,12}}")
 _WITHOUT_CENTS = re.compile(r"^[.,][-–—]{1,2}|/-$")
 _GROUPED = re.compile(r"([1-9]\d{0,2}),(\d{3})")
 _OPERATORS = frozenset("+ - − = < > ≤ ≥ ±".split())
+_SIGNS = tuple("~≈<>±")
 _SHARES = "%‰٪؉"
 """Signs that some languages write before the number."""
 
@@ -219,6 +220,12 @@ def unit_before(cursor: TokenCursor, table: LanguageTable) -> Verbalization | No
 def currency_before(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "USD 20": the code before its amount."""
     token = cursor.token()
+    if token.core[:1] in _SIGNS and token.core[1:] in table.currencies:
+        # "~R$ 50"
+        sign = Piece(f"{sign_name(token.core[0], table)} ", token.core_start, token.core_start + 1)
+        with cursor.without_prefix(1):
+            amount_said = currency_before(cursor, table)
+        return Verbalization((sign, *amount_said.pieces), amount_said.end) if amount_said else None
     stopped = token.suffix == "." and f"{token.core}." in table.currencies
     money = table.currencies.get(token.core + "." * stopped)
     if money is None or not (stopped or cursor.is_adjacent(1)):

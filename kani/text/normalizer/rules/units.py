@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from kani.text.normalizer.number_words.gender import has_letters_only
 from kani.text.normalizer.rules.acronyms import common_words
 from kani.text.normalizer.rules.numerals import Numeral, say_numeral
@@ -18,6 +20,11 @@ _IN = frozenset("en in em pour sur auf =".split())
 _ELECTRIC = frozenset(
     "hook-up hookup plug plugs fuse fuses socket sockets breaker circuit outlet charger".split()
 )
+_LEARNING = re.compile(
+    r"(?:engineer|model|project|expert|scien|research|develop|intern|team|job|role|course|pipeline|lead|specialist"
+    r"|ingenier|ingénieur|ingegner|engenheir|especialist|proye|proget|projet|curso|cours|corsi)\w*"
+)
+"""What follows the letters of machine learning ("5 ML engineers")."""
 _NAMING = frozenset("ABJN")
 """Capitals that stand for a unit more rarely than for a letter."""
 
@@ -92,6 +99,8 @@ def is_letter(symbol: str, cursor: TokenCursor, ahead: int, table: LanguageTable
     is one, unless it stands apart before a name or a number. ahead: 0 where the number touches it.
     """
     previous = cursor.previous()
+    if symbol == "ML" and cursor.is_adjacent(ahead + 1) and _LEARNING.fullmatch(cursor.token(ahead + 1).core):
+        return True
     if len(symbol) == 1 and "a" <= symbol <= "d" and not ahead and previous.core:
         # "fig. 3b", "Kl. 7b", "BMW 320d"
         short = table.abbreviations.get(f"{previous.core}.") or table.abbreviations.get(
@@ -195,7 +204,7 @@ def split_per(symbol: str, table: LanguageTable, money: bool) -> tuple[str, str]
     """
     of, slash, under = symbol.partition("/")
     known = of in table.currencies or of in table.numbers.magnitudes
-    known = known or (not of and (money or len(under) > 1))
+    known = known or (not of and (money or len(under) > 1 or under == "j"))
     if not slash or not known or not table.per:
         return symbol, ""
     if symbol in table.units:

@@ -28,6 +28,7 @@ _NETWORK_NAME = re.compile(
 )
 _KEY = re.compile(r"[^\W_]+")
 _PRESSED = re.compile(r"[A-Z\d]|F\d{1,2}")
+_FLAG = re.compile(r"-[b-df-hj-np-tv-xz]{1,3}")
 _CODE = re.compile(r"(?=.*\d)[A-Z\d]+(?:[-‐‑][A-Z\d]+)*")
 _PARTS = re.compile(r"(?:[^\W\d_]|[\u0900-\u0963])+|\d+|.", re.DOTALL)
 LONGEST_SPELLED_OUT = 80
@@ -92,25 +93,24 @@ TOP_LEVEL_DOMAINS = frozenset(
 
 
 def keys(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
-    """ "Ctrl+C", "Alt-F4": keys of a keyboard that are pressed together."""
-    token = cursor.token()
-    found = list(_KEY.finditer(token.core))
-    if (
-        token.core in table.web.keys
-        and token.core[:1].isupper()
-        and cursor.is_adjacent(1)
-        and cursor.token(1).core == "+"
-    ):
-        # "Ctrl + S"
-        return Verbalization(
-            (Piece(table.web.keys[token.core], token.core_start, token.core_end),), token.core_end
-        )
-    known = found and found[0].group() in table.web.keys
-    if not known or len(found) < 2 or set(_KEY.sub("", token.core)) - set("+-"):
+    """ "Ctrl+C", "CTRL + ALT + DEL", "Alt-F4": keys of a keyboard that are pressed together; "Esc"."""
+    token, ahead = cursor.token(), 0
+    if _key(token.core, table):
+        while (
+            cursor.is_adjacent(ahead + 1)
+            and cursor.token(ahead + 1).core == "+"
+            and cursor.is_adjacent(ahead + 2)
+            and _KEY.fullmatch(cursor.token(ahead + 2).core)
+        ):
+            ahead += 2
+    end = cursor.token(ahead).core_end
+    core = token.text[token.core_start : end]
+    found = list(_KEY.finditer(core))
+    known = found and _key(found[0].group(), table)
+    by_itself = len(found) < 2 and core != "Esc" and (core not in table.web.keys or core[1:].islower())
+    if not known or by_itself or set(_KEY.sub("", core)) - set("+- "):
         return None
-    if "-" in token.core and not all(
-        key.group() in table.web.keys or _PRESSED.fullmatch(key.group()) for key in found
-    ):
+    if "-" in core and not all(_key(key.group(), table) or _PRESSED.fullmatch(key.group()) for key in found):
         # "Alt-Tasten"
         return None
     pieces: list[Piece] = []
@@ -118,12 +118,29 @@ def keys(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         at = token.core_start + key.start()
         if pieces:
             pieces.append(Piece(" ", at - 1, at))
-        if key.group() in table.web.keys:
-            pieces.append(Piece(table.web.keys[key.group()], at, at + len(key.group())))
+        if name := _key(key.group(), table):
+            pieces.append(Piece(name, at, at + len(key.group())))
         else:
             pressed = key.group() if len(key.group()) > 1 else key.group().upper()
             pieces += say_signs(pressed, at, table)
-    return Verbalization(tuple(pieces), token.core_end)
+    return Verbalization(tuple(pieces), end)
+
+
+def flag(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """ "-m", "-rf": an option of a command; "-y" may be the "and" of a dialogue."""
+    token = cursor.token()
+    dash = table.web.signs.get("-")
+    if not _FLAG.fullmatch(token.core) or token.prefix or not dash or not cursor.previous().core.isascii():
+        return None
+    letters = spelled_pieces(token.core[1:], token.core_start + 1, table)
+    return Verbalization(
+        (Piece(f"{dash} ", token.core_start, token.core_start + 1), *letters), token.core_end
+    )
+
+
+def _key(written: str, table: LanguageTable) -> str | None:
+    """The name of a key, also in capitals ("CTRL")."""
+    return table.web.keys.get(written) or table.web.keys.get(written.capitalize() * written.isupper())
 
 
 def tag(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:

@@ -75,7 +75,7 @@ def parse_table(language: str, file: TableSection) -> LanguageTable:
         acronyms=_acronyms(file.section("acronyms")),
         roman=_roman(file.section("roman")),
         web=file.section("web").fill(Web),
-        signs=signs.all_texts(),
+        signs=_as_programs_write(signs.all_texts()),
         signs_between_figures=between_figures.all_texts(),
         greek=greek.all_texts(),
         abbreviations=_abbreviations(abbreviations, titles),
@@ -92,6 +92,12 @@ def parse_table(language: str, file: TableSection) -> LanguageTable:
     for section in (markup, file):
         section.check_all_read()
     return table
+
+
+def _as_programs_write(signs: dict[str, str]) -> dict[str, str]:
+    """The signs, and those that programs write with two characters (">=" of "≥")."""
+    pairs = (">=", "≥"), ("<=", "≤"), ("!=", "≠"), ("==", "=")
+    return {two: signs[one] for two, one in pairs if one in signs} | signs
 
 
 def _numbers(section: TableSection) -> Numbers:

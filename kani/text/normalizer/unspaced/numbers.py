@@ -28,10 +28,12 @@ _LONGEST_ORDINAL = 5
 _LAUGHTER = re.compile(r"23{2,}")
 _GENERATION = re.compile(r"[0789][05]后")
 """People born from 1970 on: "95后"."""
+_BORN = re.compile(r"\d\d年(?:出生|生[人于]|毕业|入学|入伍|参加工作)")
 _PRICED = re.compile(
     r"(?:[原现售标底报房特单总低]价|押金|租金|月租|房租|工资|月薪|费用|学费|预算|定金|首付|运费|金额|合计|总计)[:为是]?\s?\Z"
 )
 _ROOM = re.compile(r"房(?![源型屋产子主客东车贷])")
+_METRES, _ADDED_TO = re.compile(r"[12]米\Z"), re.compile(r"第\d{1,3}\+\Z")
 _BEFORE_CHRIST = re.compile(r"(?<![提之以目])前\Z")
 _HIGHEST_SCORE = 200
 _GROUP = 4
@@ -254,11 +256,12 @@ def _say_chinese(
         return words.decimal(value, figures.decimals)
     four = len(figures.digits) == _GROUP and figures.end - figures.start == _GROUP
     before = scan.before(figures.start)
-    dated = not word and _YEARS.fullmatch(figures.digits) and not _PRICED.search(before)
+    sized = scan.text[figures.end : figures.end + 1] in tuple("x×*")
+    dated = not word and not sized and _YEARS.fullmatch(figures.digits) and not _PRICED.search(before)
     bc = len(figures.digits) == len("221") and figures.digits[-1] != "0" and _BEFORE_CHRIST.search(before)
     if (four and (word.startswith(table.moments.year) or dated)) or (bc and word == table.moments.year):
         return words.digits(figures.digits)
-    ordinal = before.endswith((table.numbers.ordinal_after, table.moments.month))
+    ordinal = before.endswith((table.numbers.ordinal_after, table.moments.month)) or _ADDED_TO.search(before)
     # "B2层" has no measure word, "-2℃" neither.
     ordinal = ordinal or (before[-1:].isascii() and before[-1:].isalpha())
     ordinal = ordinal or (word in table.temperatures and before.endswith("-"))
@@ -272,10 +275,13 @@ def _is_counted(word: str, table: UnspacedTable) -> bool:
 def _is_one_by_one(scan: Scan, figures: Figures, word: str) -> bool:
     """True for the number of a room, of a flight and the like."""
     numbers = scan.table.numbers
-    if _GENERATION.match(scan.text, figures.start):
+    if _GENERATION.match(scan.text, figures.start) or _BORN.match(scan.text, figures.start):
         return True
     if len(figures.digits) > _LONGEST_ORDINAL and scan.before(figures.start).endswith(numbers.ordinal_after):
         # "第2024025期"
+        return True
+    if not word and len(figures.digits) == 2 and _METRES.search(scan.before(figures.start)):
+        # "1米75"
         return True
     if word == "折" and len(figures.digits) == 2 and figures.digits[-1] != "0":
         # "85折"
@@ -326,9 +332,15 @@ def _powered(scan: Scan, figures: Figures, word: str) -> UnspacedReading | None:
         int(raised.lstrip("-"))
     )
     base = table.words.cardinal(int(figures.digits[:MAX_DIGITS]))
-    return UnspacedReading(
-        (Piece(base + table.numbers.power.replace("{n}", exponent), figures.start, found.end()),), found.end()
-    )
+    said, end = base + table.numbers.power.replace("{n}", exponent), found.end()
+    symbol, begin = scan.word_behind(end)
+    if (unit := table.units.get(symbol)) is not None:
+        # "3×10⁸m/s"
+        per = unit.before
+        if isinstance(table.words, JapaneseNumbers) and per:
+            per = f"マイ{per.removesuffix('ソク')}"
+        said, end = said + unit.counter.said + per, begin + len(symbol)
+    return UnspacedReading((Piece(said, figures.start, end),), end)
 
 
 def ascii_digits(digits: str) -> str:

@@ -23,9 +23,10 @@ _RUN = re.compile(r"[\x21-\x7e¥€£₩₹₽₿°℃℉‰±×÷≈≤≥²³�
 _LATIN = re.compile(r"[0-9A-Za-zÀ-ÖØ-öø-ɏµμ]")
 _FORMULA = re.compile(r"(?=[A-Z]+(?:[a-z]|[\d₀-₉]))(?:[A-Z][a-z]?[\d₀-₉]*){2,6}(?![A-Za-z])")
 _ENDING = dict.fromkeys(("g", "mg", "kg", "L", "mL", "ml", "mol"), _FORMULA) | {
-    "h": re.compile(r"\d{1,2}min")
+    "h": re.compile(r"\d{1,2}min"),
+    "m": re.compile(r"\d{1,2}cm"),
 }
-"""What may touch a unit: "100mLH₂O", "1h30min"."""
+"""What may touch a unit: "100mLH₂O", "1h30min", "1m75cm"."""
 _LONGER = {"発": tuple("売表信送行"), "代": ("表",), "本": tuple("当日")}
 """Japanese words that begin as a counter does: "3発売"."""
 _LONGEST_BEFORE = 16

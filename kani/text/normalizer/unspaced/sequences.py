@@ -20,6 +20,8 @@ _PLAIN_PHONE = re.compile(r"\d{3,13}(?:-\d{2,8}){0,4}")
 _DOTTED = re.compile(r"(?P<version>[vV](?:er)?\.?)?(?P<numbers>\d{1,5}(?:\.\d{1,5}){2,6})(?![\d.]*\d)")
 _VERSION = re.compile(r"(?P<version>[vV](?:er)?\.?)(?P<numbers>\d{1,5}(?:\.\d{1,5}){0,6})(?!\.?[A-Za-z\d])")
 _HYPHENED = re.compile(r"(?:\d{1,15}(?:-\d{1,15}){2,10}|0\d{2,8}-\d{1,8})(?![\d-])")
+_FALLING = re.compile(r"(\d{3,6})-(\d{1,5})(?![\d-])")
+_NUMBERED = re.compile(r"(?:[Nn][Oo]\.?|№|#|番号|编号|編號|单号|号码)[:：は为是 ]?\Z")
 _EVENT = re.compile(r"(\d{1,2})·(\d{1,2})(?![\d·])")
 _EMAIL = re.compile(
     r"(?:mailto:)?([A-Za-z0-9][\w.+%-]{0,63}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){1,6})", re.ASCII
@@ -37,7 +39,8 @@ _FILES = frozenset(
     "pdf doc docx xls xlsx ppt pptx txt csv json xml html zip rar png jpg jpeg gif mp3 mp4 wav py js".split()
 )
 _PARTS = re.compile(r"[A-Za-z]+|\d+|.", re.DOTALL)
-_WORD = re.compile(r"[^\W\d_\u2e80-\uffff]+(?:['’.-](?=[^\W\d_\u2e80-\uffff])[^\W\d_\u2e80-\uffff]+)*")
+_LATIN = r"[^\W\d_²³\u2e80-\uffff]"
+_WORD = re.compile(rf"{_LATIN}+(?:['’.-](?={_LATIN}){_LATIN}+)*")
 _NUMBER_SIGN = re.compile(r"(?:[Nn][Oo]\. ?|№ ?|#)(?=\d)")
 _MIXED = re.compile(
     r"(?P<sign>#)?(?P<code>0x[0-9A-Fa-f]{1,16}|(?=[A-Z\d]*[A-Z])(?=[A-Z\d]*\d)[A-Z\d]{5,20})(?![A-Za-z\d])"
@@ -140,6 +143,10 @@ def hyphened(scan: Scan, at: int) -> UnspacedReading | None:
         said = scan.table.words.digits(event[1] + event[2])
         return UnspacedReading((Piece(said, at, event.end()),), event.end())
     found = _HYPHENED.match(scan.text, at)
+    if found is None and _NUMBERED.search(scan.before(at)):
+        # "No.2024-118" is no range.
+        found = _FALLING.match(scan.text, at)
+        found = found if found and int(found[1]) > int(found[2]) else None
     if found is None:
         return None
     groups = list(_DIGITS.finditer(scan.text, at, found.end()))

@@ -10,8 +10,11 @@ from kani.text.writing import HAN
 
 _HAN = re.compile(f"[{HAN}]")
 _SUM = re.compile(r"[\d.%]+ ?[+*×x÷/-] ?[\d.]+ ?[=≈]")
-_VALUE = re.compile(r" ?[-√]?[0-9A-Za-z]")
-_TERM, _UNKNOWN = (re.compile(rf"(?<![A-Za-z])[{letters}]\Z") for letters in ("a-z", "xyz"))
+_VALUE = re.compile(r"=? ?[-√]?[0-9A-Za-z]")
+_RAISED = "(?:[²³]|の[二三]乗|ノ(?:ニ|サン)ジョー|的[二三]次方)"
+_TERM, _UNKNOWN = (
+    re.compile(rf"(?:(?<![A-Za-z])[{letters}]{_RAISED}?|[A-Za-z]{_RAISED})\Z") for letters in ("a-z", "xyz")
+)
 _ADDED, _TAKEN = (
     re.compile(rf" ?(?:\d{{1,4}}(?![\dA-Za-z])|\d{{0,3}}([{letters}])(?![A-Za-z]))", re.ASCII)
     for letters in ("a-z", "xyz")
@@ -30,7 +33,8 @@ def joins_terms(scan: Scan, at: int) -> bool:
     """True for the sign of an equation: "x=3", "2x + 5", "3x-2y". A hyphen needs an x, y or z."""
     mark, before = scan.text[at], scan.before(at).removesuffix(" ")
     if mark == "=":
-        return before[-1:].isascii() and before[-1:].isalnum() and bool(_VALUE.match(scan.text, at + 1))
+        term = before[-1:].isascii() and (before[-1:].isalnum() or before[-1:] == ")")
+        return (term or _TERM.search(before) is not None) and bool(_VALUE.match(scan.text, at + 1))
     behind = (_ADDED if mark == "+" else _TAKEN).match(scan.text, at + 1) if mark in "+-" else None
     term = (_TERM if mark == "+" else _UNKNOWN).search(before)
     variable = behind is not None and behind[1] is not None
@@ -43,7 +47,8 @@ def sign(scan: Scan, at: int) -> UnspacedReading | None:
     mark = text[at]
     if mark in "=+-" and mark in table.between_figures and joins_terms(scan, at):
         said = table.between_words.get(mark, table.between_figures[mark])
-        return UnspacedReading((Piece(said, at, at + 1),), at + 1, number=False)
+        end = at + 1 + scan.text.startswith("==", at)
+        return UnspacedReading((Piece(said, at, end),), end, number=False)
     place = at + 1 + (text[at + 1 : at + 2] == " ")
     figure_follows = text[place : place + 1].isdecimal() or text[place : place + 1] in table.currencies
     start = at - (text[at - 1 : at] == " ")

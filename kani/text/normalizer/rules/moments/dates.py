@@ -33,6 +33,7 @@ _NUMBER = re.compile(r"\d+")
 _YEAR = re.compile(r"1[1-9]\d\d|20\d\d")
 _CALENDAR_DATE = re.compile(r"\d{1,4}([/.-])\d{1,2}\1\d{1,4}")
 _ERA = re.compile(r"(\d{1,4})(\D{0,6})")
+_FROM, _UNTIL = frozenset("de del du dal da vom".split()), frozenset("a al au à até bis".split())
 _FORMATS = frozenset(("16/9", "21/9", "24/7", "13/8"))
 """Screens and the like."""
 _MONTHS, _LONGEST_MONTH = 12, 31
@@ -143,7 +144,11 @@ def _is_day_and_month(mark: str, cursor: TokenCursor, table: LanguageTable) -> b
         behind = cursor.token(1).core if cursor.is_adjacent(1) else ""
         beside = (previous, cursor.previous(2).core), (behind, cursor.token(2).core)
         until = any(word.isalpha() and len(word) < 4 and is_loose(other, table) for word, other in beside)
-        known = known or until or behind == "को"
+        # "de 3 a 7/8"
+        first = cursor.previous(2).core
+        opened = previous in _UNTIL and first.isdecimal() and cursor.previous(3).core.lower() in _FROM
+        opened = opened and int(first) < int(token.core.split("/")[0])
+        known = known or until or opened or behind == "को"
         padded = _PADDED.fullmatch(token.core) is not None and not counted
         return known or padded or _FIRST.search(token.core) is not None
     if mark == "-":

@@ -22,6 +22,11 @@ _OF_LIVES = frozenset("my your his her our their".split())
 _ANY_DECADE = re.compile(r"(?:\d\d)?\d0s")
 _AGE = re.compile(r"(\d{1,2})s")
 _APOSTROPHES = "'’‘"
+_OF_DECADES = frozenset(
+    """kids kid music fashion show shows hit hits movie movies film films style nostalgia rock pop band bands song
+    songs sitcom sitcoms cartoon cartoons aesthetic era icon vibe vibes party revival throwback soundtrack""".split()
+)
+"""What a decade describes: "90s music"."""
 
 
 def decade(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
@@ -67,6 +72,7 @@ def decade(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     # "the '80s and 90s", "her 20s or 30s"
     decades = _ANY_DECADE.fullmatch(cursor.previous(2).core) if before in ("and", "or", "to") else None
     marked = marked or before in table.numbers.year_after or before in _OF_LIVES or decades is not None
+    marked = marked or (cursor.is_adjacent(1) and cursor.token(1).core in _OF_DECADES)
     for part in re.split(rf"([{DASHES}/])", token.core):
         match = _DECADE.fullmatch(part.replace("'s", "s").replace("’s", "s"))
         if part == "/":

@@ -7,6 +7,7 @@ import re
 from kani.text.normalizer.rules.before_nouns import describes
 from kani.text.normalizer.rules.moments.dotted_times import half_behind
 from kani.text.normalizer.rules.numerals import DASHES, Numeral, parse_numeral, say_digits
+from kani.text.normalizer.rules.trades import words_near
 from kani.text.normalizer.rules.units import gender_of_forms, of_trade, say_counted, unit_end
 from kani.text.normalizer.spoken import Piece, Verbalization
 from kani.text.normalizer.tables.table import LanguageTable
@@ -41,7 +42,7 @@ _PACE = re.compile(r"(?P<minutes>\d{1,2})['’′](?P<seconds>[0-5]\d)[\"”″]
 _AGAIN = re.compile(r"(\d{1,2})/(\d{1,2})(hs?)?")
 _FEET, _INCHES = "'’′", '"”″'
 _PRIMES = re.compile(
-    rf"(?:(?P<low>\d{{1,3}})[{DASHES}])?(?P<number>\d{{1,4}}(?:[.,]\d{{1,3}})?)(?P<mark>[{_FEET}{_INCHES}])"
+    rf"(?P<sign>\+)?(?:(?P<low>\d{{1,3}})[{DASHES}])?(?P<number>\d{{1,4}}(?:[.,]\d{{1,3}})?)(?P<mark>[{_FEET}{_INCHES}])"
 )
 _IN_INCHES = re.compile(rf"\d{{1,2}}(?:[{_INCHES}]|['’]{{2}})")
 _FEET_AND_INCHES = re.compile(rf"(\d{{1,2}})[{_FEET}](\d{{1,2}})(?:[{_INCHES}]|['’]{{2}})")
@@ -192,7 +193,7 @@ def prime(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     feet = table.language in ("en", "hi") and not (mark in _FEET and of_trade("'", cursor, table))
     feet = feet or short or _IN_INCHES.fullmatch(behind.core + behind.suffix[:1])
     end = token.core_end + (len(match.group()) > len(token.core)) + doubled
-    if inches and _is_timed(cursor, doubled and table.language != "en"):
+    if inches and (_is_timed(cursor, doubled and table.language != "en") or _is_rest(cursor, table)):
         unit = table.units["s"]
     elif mark in _FEET and not feet:
         template = table.times.prime if cursor.previous().core.lower() in table.dates.after else ""
@@ -212,6 +213,8 @@ def prime(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         # "a 10″ sponge"
         forms = {"other": forms["one"]}
     spoken = say_counted(numeral, forms, gender, table)
+    if match["sign"]:
+        spoken = f"{table.numbers.plus} {spoken}"
     if match["low"]:
         spoken = f"{table.number_words.cardinal(int(match['low']))} {table.numbers.to} {spoken}"
     return Verbalization((Piece(spoken, token.core_start, end),), end)
@@ -226,6 +229,14 @@ def _is_timed(cursor: TokenCursor, doubled: bool) -> bool:
     # "1'30" on, 30" off"
     longer = any((one := _MINUTES_SECONDS.fullmatch(core)) and int(one[1]) > _LAST_INCH for core in near)
     return bool(minutes or gap or longer or any(map(_HOURS.fullmatch, near[:2])))
+
+
+def _is_rest(cursor: TokenCursor, table: LanguageTable) -> bool:
+    """True among exercises, where 90″ are seconds."""
+    context = table.unit_contexts.get("″")
+    return context is not None and not context.after.isdisjoint(
+        word.lower() for word in words_near(cursor, table, 2)
+    )
 
 
 def _is_quoted(cursor: TokenCursor, mark: str) -> bool:

@@ -21,7 +21,13 @@ _TIME = re.compile(
 )
 _ORDINAL = re.compile(r"[1-5]\.?(?:[ºª°]|er?|re|[oa])")
 _MARKS = ("", ".", ",", ";", ".,", ".:", ".;", ".)", ".!", ".?", ":", "..")
-_HOURS = 24
+_HOURS, _LAST_DAY = 24, 31
+_LETTERS = re.compile(rf"[^\W\d_][{DASHES}][^\W\d_]")
+_ALWAYS = frozenset("mié jue sáb gio Thu Thurs Tue Tues Fri".split())
+"""Short names that are no other word."""
+_SURE = frozenset("lun ven sam qua".split())
+"""Short names that are no other word before a day."""
+_OTHER_WORDS = frozenset("mar dom sun sat ter sol sex do so".split())
 _LONGEST_JOINER = 7
 
 
@@ -35,7 +41,7 @@ def weekday(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     if (joined := _JOINED.fullmatch(token.core)) is not None:
         return _joined(joined, cursor, table)
     name = _month_of_two(cursor, table) or _name(token, table)
-    if name is None or token.suffix not in _MARKS:
+    if name is None or (token.suffix not in _MARKS and token.core not in _ALWAYS):
         return None
     stopped = token.suffix.startswith(".")
     before = cursor.previous()
@@ -54,6 +60,7 @@ def weekday(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         or _is_one_of_two(cursor, table)
         or _is_after(cursor, name, table)
         or _is_closed(cursor, table)
+        or _goes_on(cursor, name, table)
     ):
         return None
     end = token.core_end + (stopped and (token.suffix != "." or not _ends_sentence(cursor, table)))
@@ -88,6 +95,9 @@ def _letter(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     places = [letters.index(one) for one in run]
     near = {one.core.lower() for one in (cursor.previous(back), cursor.token(ahead), cursor.token(ahead + 1))}
     sure = len(run) > 2 or (len(run) > 1 and near & {*table.times.after, *table.dates.after})
+    # "L-V 8-15 h; S 9-13 h"
+    ranged = any(_LETTERS.fullmatch(cursor.previous(step).core) for step in range(1, len(letters)))
+    sure = sure or (ranged and cursor.is_adjacent(1) and _TIME.fullmatch(cursor.token(1).core))
     if not sure or places != sorted(set(places)) or near & table.numbers.labels:
         return None
     name = tuple(dict.fromkeys(table.dates.short_weekdays.values()))[letters.index(token.core)]
@@ -168,6 +178,8 @@ def _is_dated(cursor: TokenCursor, name: str, table: LanguageTable) -> bool:
         half = re.sub(r"[\d.]", "", following.core.lower())
         sure = cursor.token().suffix.startswith(".") or name[0].isupper()
         dated = following.core.isdecimal() or half in table.ordinals
+        # "Lun 3" of a table
+        sure = sure or (cursor.token().core[0].isupper() and not cursor.token(2).core[:1].isalpha())
         return half in table.times.halves or (sure and dated and int(re.sub(r"\D", "", following.core)) < 32)
     return following.core.lower() in dates.months and cursor.token(2).core[:1].isdecimal()
 
@@ -248,6 +260,21 @@ def _is_closed(cursor: TokenCursor, table: LanguageTable) -> bool:
     article = before.core.islower() and len(before.core) <= len("the")
     ordinal = _ORDINAL.fullmatch(before.core) is not None and cursor.token(1).core[:1].islower()
     return ordinal or before.core.lower() in words or (article and cursor.previous(2).core.lower() in words)
+
+
+def _goes_on(cursor: TokenCursor, name: str, table: LanguageTable) -> bool:
+    """True for the stop of "nos vemos el vie. o ya" and "ok pour sam. ?", which ends no sentence."""
+    token, following = cursor.token(), cursor.token(1)
+    core = token.core
+    if core in _ALWAYS:
+        return True
+    if core.lower() in _OTHER_WORDS or len(core) < len("lun") or (name[0].isupper() and core[0].islower()):
+        return False
+    asked = following.text[following.start : following.end] in ("?", "!")
+    if token.suffix == "." and f"{core}." not in table.abbreviations:
+        return asked or following.core[:1].islower()
+    numbered = following.core.isdecimal() and 0 < int(following.core) <= _LAST_DAY and not following.prefix
+    return core in _SURE and not token.suffix and numbered
 
 
 def _ends_sentence(cursor: TokenCursor, table: LanguageTable) -> bool:

@@ -28,7 +28,7 @@ _GRADE = re.compile(r"\d{1,2}W[-‐‑]\d{2}")
 _PADDED = re.compile(r"\d{2,6}[-‐‑]0\d{2,5}|0\d{2,5}[-‐‑/]\d{2,8}")
 _FALLING = re.compile(r"(\d{3,4})[-‐‑](\d{1,2})")
 _TYPES = re.compile(r"\d{3}[-‐‑]\d00")
-_GAMES = re.compile(r"[0-7][-‐‑–][0-7](?!\d)")
+_GAMES = re.compile(r"(\d|[12]\d)[-‐‑–](\d|[12]\d)(?!\d)")
 _SET = re.compile(r"(\d{1,2})[-‐‑–](\d{1,2})\((\d{1,2})\)")
 _HEX = re.compile(r"0x[0-9A-Fa-f]{2,16}")
 _PARAGRAPH = re.compile(r"(\d{1,4})((?:\((?:[a-z]|[ivx]{1,4}|\d{1,2})\)){1,3})")
@@ -216,7 +216,7 @@ def _is_set(cursor: TokenCursor) -> bool:
     found = [one.core for one in (token, before) if one is token or one.suffix == ","]
     if token.suffix == "," and _GAMES.fullmatch(token.core):
         found.append(cursor.token(1).core)
-    games = [(int(core[0]), int(core[2])) for core in found if _GAMES.match(core)]
+    games = [(int(game[1]), int(game[2])) for core in found if (game := _GAMES.match(core))]
     return bool(_GAMES.fullmatch(token.core)) and len(games) > 1 and any(one > other for one, other in games)
 
 

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 
 from kani.text.normalizer.rules.abbreviations import is_numbered_part
-from kani.text.normalizer.rules.acronyms import capitals_pieces
+from kani.text.normalizer.rules.acronyms import capitals_pieces, letter_name
 from kani.text.normalizer.rules.numerals import parse_numeral, say_digits, say_numeral
 from kani.text.normalizer.rules.units import sign_name
 from kani.text.normalizer.spoken import Piece, Verbalization
@@ -19,15 +19,23 @@ _FAR = re.compile(r"\+\d{1,4}(?:\(0\)\d*)?(?:-\d+|\.\d{2,})*|\+\d{7,15}")
 _GROUP = re.compile(r"\d{2,}(?:[-./]\d{2,})*")
 _AREA = re.compile(r"(?:0\))?\d+(?:[-./]\d{2,})*")
 _DIGITS = re.compile(r"\d+")
-_DOTTED = re.compile(r"(v)?(\d{1,5}(?:\.\d{1,5}){1,7})", re.IGNORECASE)
-_HYPHENED = re.compile(r"\d{1,15}(?:[-‐‑]\d{1,15}){2,15}|0\d{1,14}(?:[-‐‑.]\d{1,15}){3,15}")
+_DOTTED = re.compile(
+    r"([<>≤≥~]=?)?(v)?(\d{1,5}(?:\.\d{1,5}){1,7}(?:\.[a-z])?)(\+|-(?:alpha|beta|dev|lts|preview|stable))?",
+    re.IGNORECASE,
+)
+_COMPARED = frozenset("≥ ≤ > < >= <= == = ~".split())
+_HYPHENED = re.compile(
+    r"\d{1,6}-\d{1,6}/\d{2,4}|\d{1,15}(?:[-‐‑]\d{1,15}){2,15}|0\d{1,14}(?:[-‐‑.]\d{1,15}){3,15}"
+)
 _ZONE = re.compile(r"(?P<name>GMT|UTC)(?P<sign>[+\-−–])(?P<hours>\d{1,2})(?::?(?P<minutes>\d{2}))?")
 _MOST_GROUPS = 8
 _VERSIONED = frozenset(
     """iOS iPadOS macOS Android Python Java PHP Node Windows Ubuntu Debian Linux Chrome Firefox Build Version
-    Kernel Web Bluetooth Office Excel Django Rails Swift Kotlin Docker Kubernetes PyTorch""".split()
+    Kernel Web Bluetooth Office Excel Django Rails Swift Kotlin Docker Kubernetes PyTorch TensorFlow NumPy Pandas
+    Flask React Angular Vue Ruby Perl Rust Go Node.js Next.js Laravel Spring Gradle Maven Postgres PostgreSQL MySQL
+    Redis Nginx CUDA GCC LLVM Blender Unity Godot Fedora Mint pip npm numpy torch python node php java""".split()
 )
-"""Names before a version, in languages where its point is no decimal mark."""
+"""Names before a version: its point is no decimal mark."""
 _FEWEST_DRAWN = 3
 _ENDING = re.compile(r"(\d{1,4}(?:,\d{1,2})?)(-?)([^\W\d_]\S*)")
 
@@ -169,6 +177,8 @@ def hyphened(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     groups = _DIGITS.findall(token.core)
     # "7-12-23-31": numbers that were drawn.
     drawn = len(groups) > _FEWEST_DRAWN and all(len(group) < 3 for group in groups)
+    # "12-34/24", of a file
+    drawn = drawn or "/" in token.core
     for found in _DIGITS.finditer(token.core):
         start, end = token.core_start + found.start(), token.core_start + found.end()
         said = table.number_words.cardinal(int(found.group())) if drawn else say_digits(found.group(), table)
@@ -176,18 +186,20 @@ def hyphened(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     return Verbalization(tuple(pieces), token.core_end)
 
 
-def _is_section(cursor: TokenCursor, table: LanguageTable) -> bool:
+def _is_section(cursor: TokenCursor, table: LanguageTable, last: str) -> bool:
     """True after "Art." and after capitals: "18.3" is its third paragraph, or a version, and no decimal."""
+    back = 1 + (cursor.previous().core in _COMPARED)
+    previous, earlier = cursor.previous(back), cursor.previous(back + 1)
+    before = previous.core
+    versioned = before in _VERSIONED and not previous.suffix
     if table.numbers.decimal == ".":
-        return False
-    previous, earlier = cursor.previous(), cursor.previous(2)
+        # "Python 3.10" comes after 3.9.
+        return versioned and len(last) > 1
     inside = earlier.core != "" and not earlier.suffix.endswith(".")
-    if previous.core.isupper() and len(previous.core) > 1 and not previous.suffix and inside:
+    if before.isupper() and len(before) > 1 and not previous.suffix and inside:
         # "HDMI 2.1"
-        return previous.core not in table.currencies
-    before = cursor.previous().core
-    versioned = before in _VERSIONED or before.lower() in table.numbers.labels
-    if versioned and not previous.suffix:
+        return before not in table.currencies
+    if versioned or (before.lower() in table.numbers.labels and not previous.suffix):
         return True
     return is_numbered_part(before, table) or before == "§" or _is_heading(cursor)
 
@@ -205,26 +217,40 @@ def dotted(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     match = _DOTTED.fullmatch(token.core)
     if match is None:
         return None
-    parts = match[2].split(".")
-    address = len(parts) == 4 and all(
-        len(part) <= 3 and int(part) <= 255 and str(int(part)) == part for part in parts
+    sign, version, written, more = match.groups()
+    parts = written.split(".")
+    lettered = parts[-1].isalpha()
+    address = (
+        len(parts) == 4
+        and not lettered
+        and all(len(part) <= 3 and int(part) <= 255 and str(int(part)) == part for part in parts)
     )
     groups = all(len(part) == 3 for part in parts[1:]) and parts[0] != "0"
-    if not match[1] and not address and (groups or (len(parts) == 2 and not _is_section(cursor, table))):
+    short = len(parts) == 2
+    if not version and not address and (groups or (short and not _is_section(cursor, table, parts[1]))):
         return None
-    point = table.web.signs.get(".", table.numbers.point)
+    spaced = short and not version and table.numbers.decimal == "."
+    point = table.numbers.point if spaced else table.web.signs.get(".", table.numbers.point)
     pieces = []
     at = token.core_start
-    if match[1]:
+    if sign:
+        pieces.append(Piece(f"{sign_name(sign, table)} ", at, at + len(sign)))
+        at += len(sign)
+    if version:
         pieces.append(Piece(f"{table.web.version} ", at, at + 1))
         at += 1
     for number, part in enumerate(parts):
         if number:
             pieces.append(Piece(f" {point} ", at, at + 1))
             at += 1
-        spoken = say_digits(part, table) if part[0] == "0" else table.number_words.cardinal(int(part))
+        if part.isalpha():
+            spoken = letter_name(part, table)
+        else:
+            spoken = say_digits(part, table) if part[0] == "0" else table.number_words.cardinal(int(part))
         pieces.append(Piece(spoken, at, at + len(part)))
         at += len(part)
+    if more:
+        pieces.append(Piece(f" {table.numbers.plus if more == '+' else more[1:]}", at, token.core_end))
     return Verbalization(tuple(pieces), token.core_end)
 
 

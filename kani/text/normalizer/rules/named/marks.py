@@ -29,7 +29,11 @@ _PERIOD = re.compile(r"([HQT])([1-4])['’/](\d\d)")
 _TERM, _YEAR = re.compile(r"T([1-4])"), re.compile(r"20\d\d")
 _QUARTER = re.compile(r"([1-4])([TS])(\d\d)")
 _COUNTDOWN = re.compile(r"([JDHT])([-−+])(\d{1,3})")
-_NOTE = re.compile(r"(?P<name>[A-H]|do|ré|re|mi|fa|sol|la|si)(?P<sign>[♭♯])", re.IGNORECASE)
+_NOTE = re.compile(
+    r"(?:(?P<name>[A-H]|do|ré|re|mi|fa|sol|la|si)(?P<sign>[♭♯])|(?P<letter>[A-G])(?P<sharp>#)(?!\w{4}))",
+    re.IGNORECASE,
+)
+_HYPHENED_ON = frozenset("bis und oder bzw to and or y o e u et ou".split())
 _GRADED = re.compile(r"([1-9]|10|[A-F])[-−]")
 
 _ENDINGS = re.compile(
@@ -144,15 +148,15 @@ def note(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "B♭", "fa♯", "F♯m": a note, a half tone lower or higher."""
     token = cursor.token()
     match = _NOTE.match(token.text, token.core_start, token.end)
-    sign = table.signs.get(match["sign"]) if match else None
+    sign = table.signs.get(match["sign"] or "♯") if match else None
     if match is None or sign is None:
         return None
-    middle = match.start("sign")
-    letter = len(match["name"]) == 1 and table.letters
+    middle, written = match.end() - 1, match.group()[:-1]
+    letter = len(written) == 1 and table.letters
     name = (
-        spelled_pieces(match["name"], token.core_start, table)
+        spelled_pieces(written, token.core_start, table)
         if letter
-        else (Piece(match["name"], token.core_start, middle),)
+        else (Piece(written, token.core_start, middle),)
     )
     return Verbalization((*name, Piece(f" {sign}", middle, middle + 1)), middle + 1)
 
@@ -161,8 +165,15 @@ def graded(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "8-" and "B-": a mark, and a little less."""
     token = cursor.token()
     match = _GRADED.fullmatch(token.core)
-    if match is None or not table.letters or cursor.token(1).core[:1].isdecimal():
+    if match is None or not table.letters:
         return None
+    following = cursor.token(1).core
+    if following[:1].isdecimal():
+        return None
+    if following in _HYPHENED_ON and match[1].isdecimal():
+        # German "8- bis 12-Jährige"
+        said = table.number_words.cardinal(int(match[1]))
+        return Verbalization((Piece(said, token.core_start, token.core_end),), token.core_end)
     at = token.core_end - 1
     mark = (
         (Piece(table.number_words.cardinal(int(match[1])), token.core_start, at),)

@@ -18,6 +18,7 @@ _DEGREES = re.compile(rf"{NUMBER}[°º]")
 _PART = re.compile(rf"({NUMBER})[{_MINUTES}{_SECONDS}]")
 _FORCE = re.compile(rf"\d|1[0-2]|\d[{DASHES}]\d{{1,2}}")
 _MOST_BETWEEN, _FORECAST = 3, 8
+_ROAD = re.compile(r"(?:I|US|SR|CA|NY|TX)-\d{1,3}")
 _STREETS = frozenset("St Ave Blvd Rd Dr Ln Street Avenue Boulevard Road Drive Lane".split())
 
 
@@ -62,12 +63,13 @@ def _part(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
 def direction(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """The "N" of "40° 25' N" and the "NO" of "viento NO"."""
     token = cursor.token()
-    name = table.compass.names.get(token.core)
+    name = table.compass.names.get(token.core.replace("-", ""))
     if name is None or not token.core.isupper():
         return None
     after = table.compass.after
     known = _is_after_degrees(cursor, 1) or _is_to_another(cursor, table) or _has_force(cursor, table)
     known = known or (table.language == "en" and _is_in_street(cursor))
+    known = known or (table.language == "en" and _ROAD.fullmatch(cursor.previous().core) is not None)
     for back in range(1, _MOST_BETWEEN + 1):
         # "viento del NO", "Wind aus W bis NW"
         before = cursor.previous(back)
