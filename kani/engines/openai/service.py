@@ -74,14 +74,10 @@ class Upstream:
     def __init__(self, settings: OpenAIUpstreamSettings, silence_s: float = SILENCE_S) -> None:
         """silence_s: longest wait for a byte."""
         self._url = settings.url or ""
+        self._place = urlsplit(self._url).netloc
         self._key = settings.api_key.get_secret_value() if settings.api_key is not None else ""
         self._silence_s = silence_s
         self._client: httpx.AsyncClient | None = None
-
-    @property
-    def place(self) -> str:
-        """Host and port, for people."""
-        return urlsplit(self._url).netloc
 
     async def start(self) -> None:
         """Make the client. Raises EngineUnavailable for settings that cannot be used."""
@@ -146,7 +142,7 @@ class Upstream:
         except bounded_http.AnswerRefused as error:
             raise UpstreamFailed("unreadable", f"its answer {error}") from error
         except httpx.ConnectError as error:
-            raise UpstreamFailed("unreachable", self._redacted(error)) from error
+            raise UpstreamFailed("unreachable", self._redacted(f"{self._place}: {error}")) from error
         except httpx.TimeoutException as error:
             raise UpstreamFailed("stalled", type(error).__name__) from error
         except httpx.HTTPError as error:

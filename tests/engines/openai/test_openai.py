@@ -268,6 +268,14 @@ async def test_settings_that_cannot_be_used(given: dict[str, Any], reason: str) 
             await made.start()
 
 
+@pytest.mark.parametrize(
+    "url", ["http://h:70000/v1", "http://h:0/v1", "http://h:x", "http://u:p@h", "ftp://h", "h", "http://["]
+)
+def test_address_that_is_none(url: str) -> None:
+    with pytest.raises(ValueError, match="url"):
+        OpenAIUpstreamSettings(url=url)
+
+
 async def test_refused_key_ends_the_start(site: Site) -> None:
     site.answers["/v1/audio/voices"] = answer(b"", status="401 Unauthorized")
     with pytest.raises(EngineUnavailable, match="KANI_UPSTREAM_KEY"):
@@ -391,6 +399,18 @@ async def test_model_that_tells_no_times_is_asked_without(site: Site, voiced: No
     async with hearing(site) as recognizer:
         (segment,) = await transcribed(recognizer)
     assert (segment.text.strip(), segment.language) == ("Buenos días, ¿cómo está usted?", "es")
+
+
+async def test_refused_recording_says_nothing_of_the_times(site: Site, voiced: None) -> None:
+    """They are asked for again: each is sent twice."""
+    site.answers[PATH] = transcript()
+    async with hearing(site) as recognizer:
+        site.answers[PATH] = answer(b"", status="413 Too Large")
+        begun = len(site.heads)
+        for tries in (2, 4):
+            with pytest.raises(EngineFailed, match="refused the request"):
+                await transcribed(recognizer)
+            assert len(site.heads) - begun == tries
 
 
 async def test_live_words_come_by_passes(site: Site, voiced: None) -> None:
