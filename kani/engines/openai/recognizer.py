@@ -6,9 +6,10 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import replace
+from typing import Annotated
 
 import numpy as np
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from kani.core.audio.pcm import wav
 from kani.core.errors import EngineFailed, EngineUnavailable, UnsupportedLanguage
@@ -25,6 +26,9 @@ from kani.runtime.voice_detector import SAMPLE_RATE, VoiceDetector
 from kani.text import foreign, language_detection, languages
 
 MAX_ANSWER_BYTES = 1 << 20
+MAX_TRANSCRIPT = 10_000
+"""Characters of a stretch of speech, at most: words are told apart on the event loop."""
+
 RETRY_S = 0.5
 MEASURED_S = 2.0
 """Audio of the request that measures the server at the start."""
@@ -37,7 +41,7 @@ class _Word(Struct):
 
 
 class _Answer(Struct):
-    text: str
+    text: Annotated[str, Meta(max_length=MAX_TRANSCRIPT)]
     language: str | None = None
     words: list[_Word] | None = None
 

@@ -313,7 +313,8 @@ async def test_list_that_is_refused_is_not_asked_for_again(
 
 
 def test_names_of_lists() -> None:
-    assert names(["a", {"voice_id": "b"}, {"name": "c"}, {"id": "a"}]) == [
+    odd = [None, 5, "", "d e", "\ud800", "\u202ef", "\0", "g" * 201]
+    assert names(["a", {"voice_id": "b"}, {"id": None, "name": "c"}, {"id": "a"}, *odd]) == [
         *(("a", "", ""), ("b", "", ""), ("c", "", "")),
     ]
 
@@ -429,7 +430,10 @@ async def test_live_words_come_by_passes(site: Site, voiced: None) -> None:
 
 @pytest.mark.parametrize(
     "reply",
-    [answer(b"{"), answer(b'{"text": 5}'), answer(b"", status="500 No"), silent, answer(b"x" * (2 << 20))],
+    [
+        *(answer(b"{"), answer(b'{"text": 5}'), answer(b"", status="500 No"), silent),
+        *(answer(b"x" * (2 << 20)), answer(b'{"text": "%s"}' % (b"a " * 6000))),
+    ],
 )
 async def test_broken_transcript_is_told_in_words(
     site: Site, voiced: None, monkeypatch: pytest.MonkeyPatch, reply: Answer
