@@ -19,7 +19,7 @@ from kani.engines.upstream.text import SegmentText
 RETRY_DELAYS_S = (0.25, 1.0)
 """Seconds before each further try, as long as no audio was received."""
 
-LIST_DELAYS_S = (2.0, 5.0, 15.0, 60.0)
+LIST_DELAYS_S = (2.0, 5.0, 15.0, 30.0)
 """Seconds before each further try to list a service's voices; the last of them again and again."""
 
 logger = logging.getLogger(__name__)
