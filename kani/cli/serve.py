@@ -401,7 +401,7 @@ def banner(running: RunningServer, log_file: Path | None = None) -> str:
     if service.chat_model is not None:
         lines.append(f"  answers  {service.chat_model.description}")
     lines += [
-        f"  voices   {len(service.catalogue.list_reachable())}",
+        f"  voices   {len(service.catalogue.list())}",
         *(f"  saves    {each}" for each in running.saves),
         *([f"  log      {log_file.absolute()}"] if log_file is not None and log_file.is_file() else []),
         f'  try      {SPEAK} "Hola" -o hola.wav{elsewhere}{key}',

@@ -80,7 +80,7 @@ class SoundCard:
         try:
             self._stream = sounddevice.RawOutputStream(samplerate=sample_rate, channels=1, dtype="int16")
         except sounddevice.PortAudioError as error:
-            raise CommandFailed(f"no sound card to play on ({error}): write a file with -o") from error
+            raise CommandFailed(f"no sound card to play on ({error}): write a file instead (-o)") from error
         self._stream.start()
 
     def write(self, pcm: bytes) -> None:
@@ -183,7 +183,7 @@ def check_played(name: str, code: int, complaints: bytes, ran_s: float, seconds:
         return
     # The sound libraries write a line for each device that they tried; the player's own comes last.
     said = f": {lines[-1]}" if lines else ""
-    raise CommandFailed(f"{name} could not play the sound ({reason}{said}); write a file with -o")
+    raise CommandFailed(f"{name} could not play the sound ({reason}{said}); write a file instead (-o)")
 
 
 def find_player() -> Callable[[int], Output]:
@@ -206,5 +206,5 @@ def find_player() -> Callable[[int], Output]:
             return partial(FilePlayer, program)
     raise CommandFailed(
         f"no player found: {remedy}, or install paplay (pulseaudio-utils), aplay (alsa-utils) or ffplay"
-        " (FFmpeg), or write a file with -o"
+        " (FFmpeg), or write a file instead (-o)"
     )

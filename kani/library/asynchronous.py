@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterab
 from contextlib import aclosing, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar, cast
+from typing import IO, Any, Self, TypeVar, cast
 
 import numpy as np
 from prometheus_client import CollectorRegistry
@@ -85,7 +85,7 @@ class AsyncSpeech:
     @property
     def voices(self) -> tuple[Voice, ...]:
         """The voices, stored ones included."""
-        return tuple(self._service.catalogue.list_reachable())
+        return tuple(self._service.catalogue.list())
 
     async def say(
         self,
@@ -209,9 +209,9 @@ class AsyncRecognizer:
             self._admission, protocol=LIBRARY, client="", options=options, diarize=speakers is not False
         )
         async with session:
-            file = io.BytesIO(await asyncio.to_thread(_bytes, sound))
-            async with aclosing(session.segments(file, float("inf"))) as segments:
-                found = [segment async for segment in segments]
+            with await asyncio.to_thread(_opened, sound) as file:
+                async with aclosing(session.segments(file, float("inf"))) as segments:
+                    found = [segment async for segment in segments]
             divided = divide_by_speaker(found, await session.speaker_turns(most))
             duration_s = session.duration_s
         return Transcript(
@@ -341,6 +341,11 @@ async def _recording(sound: Sound) -> Recording:
         samples, rate = sound
         return Recording(np.asarray(samples, np.float32), rate)
     return await run_in_pool(RECORDING_POOL, decode_recording, await asyncio.to_thread(_bytes, sound))
+
+
+def _opened(sound: Sound) -> IO[bytes]:
+    """Open an audio file: a film need not fit into memory."""
+    return Path(sound).open("rb") if isinstance(sound, str | Path) else io.BytesIO(_bytes(sound))
 
 
 def _bytes(sound: Sound) -> bytes:

@@ -146,7 +146,7 @@ def _check_voices(named: Iterable[tuple[str, str]], service: SpeechService) -> N
     """Raise InvalidRequest for an unknown voice; named: names of settings, and voices in them."""
     for setting, voice in named:
         try:
-            service.catalogue.language_of(voice)
+            service.catalogue.find(voice)
         except StoreUnavailable:
             # It may be there again when it is asked for.
             continue

@@ -180,7 +180,7 @@ def test_a_player_that_plays_nothing_has_failed(
     players(name, script)
     failure = ask(HELLO, "--play").failure
     assert failure.startswith(f"error: {name} could not play the sound {reason}")
-    assert "write a file with -o" in failure
+    assert "write a file instead (-o)" in failure
 
 
 def test_what_plays_is_named_where_nothing_does(

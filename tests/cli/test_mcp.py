@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +115,7 @@ async def test_tools_speak_and_tell_progress(served: SpeechTools, player: Player
             ({"text": ""}, "text"),
         ):
             assert reason in refusal(await client.call_tool("speak", given | wrong))
+        assert "unsupported language" in refusal(await client.call_tool("voices", {"language": "xx"}))
 
 
 async def test_cancelled_speech_falls_silent(served: SpeechTools, player: Player) -> None:
@@ -141,6 +143,7 @@ async def test_files_are_below_the_clients_folders(
     for folder in (project, outside):
         folder.mkdir()
     (project / "link").symlink_to(outside)
+    os.mkfifo(project / "pipe.wav")
     sound = np.concatenate([quiet(1.0, RATE), loud(1.0, RATE), quiet(1.0, RATE)])
     for folder in (project, outside):
         (folder / "a.wav").write_bytes(wav(sound, RATE))
@@ -150,7 +153,8 @@ async def test_files_are_below_the_clients_folders(
         assert not player.pcm
         for name in ("a.wav", str(project / "a.wav")):
             assert said(await client.call_tool("transcribe", {"file": name})) == "¡bum, hm."
-        for name in ("../outside/a.wav", str(outside / "a.wav"), "link/a.wav", "/etc/passwd", "a\0b"):
+        outer = ("../outside/a.wav", str(outside / "a.wav"), "link/a.wav", "/etc/passwd")
+        for name in (*outer, "a\0b", "~nobody/a", "pipe.wav", "", "a" * 300):
             for tool in ("transcribe", "speak"):
                 given = {"file": name, **({"text": "Hello."} if tool == "speak" else {})}
                 assert "file: " in refusal(await client.call_tool(tool, given))
@@ -159,6 +163,15 @@ async def test_files_are_below_the_clients_folders(
     assert sorted(path.name for path in outside.iterdir()) == ["a.wav"]
     async with Client(served.server, mode=mode) as client:
         assert "names no folders" in refusal(await client.call_tool("transcribe", {"file": "a.wav"}))
+
+
+async def test_other_machines_name_no_files(tmp_path: Path) -> None:
+    async with Client(
+        SpeechTools("espeak", "auto", files=False).server, list_roots_callback=roots_of(tmp_path)
+    ) as client:
+        for tool in ("transcribe", "speak"):
+            given = {"file": "a.wav"} | ({"text": "Hello."} if tool == "speak" else {})
+            assert "no files of this machine" in refusal(await client.call_tool(tool, given))
 
 
 def test_only_local_folders_are_roots(tmp_path: Path) -> None:
@@ -244,10 +257,19 @@ async def test_other_addresses_ask_for_the_servers_key(served: SpeechTools) -> N
         assert (await http.post("/mcp", json={})).status_code == 401
 
 
-def test_other_machines_need_a_key(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        (["--http", "--host", "0.0.0.0"], "other machines need a key"),
+        (["--http", "70000"], "65535"),
+        (["--engine", "nobody"], "nobody"),
+        (["--recognizer", "nobody"], "nobody"),
+    ],
+)
+def test_wrong_options_end_the_start(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], given: list[str], reason: str
 ) -> None:
     monkeypatch.delenv("KANI_API_KEYS", raising=False)
-    with pytest.raises(SystemExit):
-        command.main(["--http", "--host", "0.0.0.0"])
-    assert "other machines need a key" in capsys.readouterr().err
+    with suppress(SystemExit):
+        assert command.main(given) == 2
+    assert reason in capsys.readouterr().err

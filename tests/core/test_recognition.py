@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import io
+import math
+import threading
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
@@ -13,6 +16,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from kani.core.audio.pcm import wav
 from kani.core.audio.resampling import LEAD_S, LowDelayResampler
 from kani.core.errors import Busy, EngineFailed, EngineUnavailable, UnsupportedLanguage
 from kani.core.expected_words import MAX_TEXT, MAX_WORD, MAX_WORDS, as_prompt, fault
@@ -29,6 +33,7 @@ from kani.engines.whisper.likely_languages import LANGUAGES
 from tests.support.event_loop import settle
 from tests.support.listener import Listener
 from tests.support.loudness import RATE, STEP, LoudnessRecognizer, PausingRecognizer
+from tests.support.patience import WITHIN_S, happens
 from tests.support.sessions import started
 from tests.support.tone import ToneEngine
 
@@ -427,6 +432,38 @@ def test_recogniser_of_live_speech_alone_transcribes_no_recording() -> None:
     with pytest.raises(EngineUnavailable, match="listener transcribes no recordings"):
         service.open_transcription(admission, protocol="p", client="", options=TranscriptionOptions())
     assert admission.sessions == 0
+
+
+@pytest.mark.parametrize("reads", [0, 3])
+async def test_file_of_a_cancelled_transcription_is_read_by_nobody(reads: int) -> None:
+    """Whether it is being opened or read."""
+    waits, go = threading.Event(), threading.Event()
+
+    class File(io.BytesIO):
+        left = reads
+
+        def read(self, size: int | None = -1) -> bytes:
+            self.left -= 1
+            if self.left < 0:
+                waits.set()
+                go.wait(WITHIN_S)
+            return super().read(size)
+
+    file = File(wav(np.zeros(1_000_000, np.float32), 16_000))
+    service = RecognitionService(PausingRecognizer(), Observer())
+    options = TranscriptionOptions()
+    async with service.open_transcription(
+        Admission(Limits(), Observer()), protocol="p", client="", options=options
+    ) as session:
+        segments = session.segments(file, math.inf)
+        first = asyncio.create_task(anext(segments))
+        await happens(waits.is_set)
+        first.cancel()
+        await settle()
+        assert not first.done()
+        go.set()
+        with pytest.raises(asyncio.CancelledError):
+            await first
 
 
 def test_words_come_before_the_text_and_the_end_stays() -> None:

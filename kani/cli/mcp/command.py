@@ -40,7 +40,9 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--host", default="127.0.0.1", metavar="ADDRESS", help="with --http")
     given = parser.parse_args(arguments)
     try:
-        keys = tuple(key.get_secret_value() for key in settings_of().api_keys)
+        port = PORT if given.http is None else given.http
+        settings = settings_of(engine=given.engine, recognizer=given.recognizer, port=port)
+        keys = tuple(key.get_secret_value() for key in settings.api_keys)
         if given.http is not None and not (keys or is_loopback(given.host)):
             parser.error(f"--host {given.host}: other machines need a key, set KANI_API_KEYS")
         from kani.cli.mcp.tools import SpeechTools
@@ -55,7 +57,7 @@ def main(arguments: Sequence[str]) -> int:
         return USAGE
 
     async def serve() -> None:
-        tools = SpeechTools(given.engine, given.recognizer)
+        tools = SpeechTools(given.engine, given.recognizer, files=is_loopback(given.host))
         try:
             if given.http is None:
                 await tools.server.run_stdio_async()

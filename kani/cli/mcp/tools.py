@@ -24,6 +24,7 @@ from kani.core.request import MAX_TEXT
 from kani.core.types import Samples
 from kani.library.asynchronous import AsyncRecognizer, AsyncSpeech
 from kani.library.results import codec_of
+from kani.text.languages import primary, resolve
 from websocket_config import VERSION
 
 MAX_NAME = 4096
@@ -51,11 +52,14 @@ def allowed(name: str, roots: Sequence[Path]) -> Path:
         raise FileRefused("file: is no name of a file")
     try:
         path = (roots[0] / Path(name).expanduser()).resolve()
+        is_odd = path.exists() and not path.is_file()
     except (OSError, RuntimeError) as error:
         raise FileRefused(f"file: {name!r} cannot be followed") from error
     if not any(path.is_relative_to(root) for root in roots):
         listed = ", ".join(map(str, roots))
         raise FileRefused(f"file: {name!r} is outside of the folders that this client opens: {listed}")
+    if is_odd:
+        raise FileRefused(f"file: {name!r} is no file, but a folder, a pipe or a device")
     return path
 
 
@@ -118,9 +122,12 @@ async def _told() -> AsyncIterator[None]:
 class SpeechTools:
     """The tools of one process. Voices and the recogniser are loaded when they are first needed."""
 
-    def __init__(self, engine: str, recognizer: str) -> None:
-        """engine, recognizer: as for ``AsyncSpeech`` and ``AsyncRecognizer``."""
-        self._engine, self._recognizer_name = engine, recognizer
+    def __init__(self, engine: str, recognizer: str, *, files: bool = True) -> None:
+        """engine, recognizer: as for ``AsyncSpeech`` and ``AsyncRecognizer``.
+
+        files: False for clients of other machines, whose folders are not those of this one.
+        """
+        self._engine, self._recognizer_name, self._files = engine, recognizer, files
         self._loaded: dict[type[AsyncSpeech] | type[AsyncRecognizer], Any] = {}
         self._running = AsyncExitStack()
         self._loading, self._speaker, self._ears = asyncio.Lock(), asyncio.Lock(), asyncio.Lock()
@@ -159,7 +166,7 @@ class SpeechTools:
     ) -> str:
         """Say a text aloud; returns once it is said. With a file it is written there and not played."""
         async with _told():
-            path = None if file is None else _file(file, roots)
+            path = None if file is None else self._file(file, roots)
             if path is not None:
                 codec_of(path)
             speech = await self._get(AsyncSpeech, self._engine)
@@ -220,7 +227,7 @@ class SpeechTools:
     ) -> str:
         """Transcribe a recording: WAV, MP3, FLAC, Ogg, M4A, WebM, or the sound of a video."""
         async with _told():
-            path = _file(file, roots)
+            path = self._file(file, roots)
             await ctx.report_progress(0, message="transcribing")
             recognizer = await self._get(AsyncRecognizer, self._recognizer_name)
             transcript = await recognizer.transcribe(path, language=language, prompt=prompt)
@@ -230,13 +237,14 @@ class SpeechTools:
         """List the voices."""
         async with _told():
             speech = await self._get(AsyncSpeech, self._engine)
-        wanted = language and language.partition("-")[0].lower()
+            wanted = primary(resolve(language)) if language else None
         return [
             {"id": voice.id, "language": voice.language, "gender": voice.gender, "name": voice.name}
             for voice in speech.voices
-            if wanted in (None, voice.language.partition("-")[0])
+            if wanted in (None, primary(voice.language))
         ]
 
-
-def _file(name: str, roots: ListRootsResult) -> Any:
-    return allowed(name, folders([str(root.uri) for root in roots.roots]))
+    def _file(self, name: str, roots: ListRootsResult) -> Path:
+        if not self._files:
+            raise FileRefused("file: by --host, clients name no files of this machine")
+        return allowed(name, folders([str(root.uri) for root in roots.roots]))

@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from concurrent.futures import Future
 from contextlib import aclosing
 from types import TracebackType
-from typing import IO, Self
+from typing import IO, Any, Self, TypeVar
 
 import numpy as np
 
 from kani.core.audio.decoding import RECORDING_POOL, run_in_pool
-from kani.core.audio.recording_file import Clip, PcmFile, RecordingFile, open_recording
+from kani.core.audio.recording_file import Clip, open_recording
 from kani.core.diarization.clustering import Array
 from kani.core.diarization.diarizer import POOL, Diarizer, SpeakerStream
 from kani.core.diarization.turns import SpeakerTurn
@@ -22,6 +23,7 @@ from kani.core.session.recognition import RecognitionContext
 from kani.core.transcriber import TranscribedSegment, Transcriber, TranscriptionOptions
 from kani.core.types import Samples
 
+T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 REPORT_S = 30.0
@@ -58,7 +60,7 @@ class TranscriptionSession:
         self._speakers: SpeakerStream | None = None
         self._known_voices: list[Array] = []
         self._cancelled = False
-        self._reading: asyncio.Future[Samples | None] | None = None
+        self._reading: Future[Any] | None = None
         self._counted_s = 0.0
         self._expected_s: float | None = None
         self._began = time.perf_counter()
@@ -105,6 +107,7 @@ class TranscriptionSession:
                 if handed_out or start == MAX_STARTS or self._cancelled:
                     raise
                 log.warning("the recogniser was lost: a recording is transcribed from its beginning again")
+            finally:
                 await self._wait_for_reader()
         spent_s = time.perf_counter() - self._began
         log.info("transcribed %.0f s of audio in %.1f s", self.duration_s, spent_s)
@@ -153,12 +156,12 @@ class TranscriptionSession:
     async def _audio(
         self, file: IO[bytes], max_seconds: float, pcm: bool, clip: Clip
     ) -> AsyncGenerator[Samples, None]:
-        source = await run_in_pool(RECORDING_POOL, open_recording, file, self._sample_rate, max_seconds, pcm)
+        source = await self._read(open_recording, file, self._sample_rate, max_seconds, pcm)
         self._expected_s = source.duration_s
         if self._diarizer is not None:
             self._speakers = await run_in_pool(POOL, self._diarizer.stream, self._sample_rate)
         with source:
-            while (whole := await self._read(source)) is not None:
+            while (whole := await self._read(source.read)) is not None:
                 if self._cancelled:
                     raise ServerStopping
                 piece = clip.cut(whole, source.samples - len(whole), self._sample_rate)
@@ -177,17 +180,15 @@ class TranscriptionSession:
             end_s = source.samples / self._sample_rate
             raise InvalidRequest("start", f"is after the recording's end, {end_s:.2f} s")
 
-    async def _read(self, source: RecordingFile | PcmFile) -> Samples | None:
-        # Shielded: the thread of a reader that is cancelled goes on, and is waited for below.
-        self._reading = asyncio.ensure_future(run_in_pool(RECORDING_POOL, source.read))
-        # Retrieved, or asyncio logs the error as never retrieved.
-        self._reading.add_done_callback(lambda reading: reading.cancelled() or reading.exception())
-        return await asyncio.shield(self._reading)
+    async def _read(self, work: Callable[..., T], *args: Any) -> T:
+        """Read the file in a thread, which goes on where this is cancelled."""
+        self._reading = reading = RECORDING_POOL.submit(work, *args)
+        return await asyncio.wrap_future(reading)
 
     async def _wait_for_reader(self) -> None:
-        """Return when no thread reads the file."""
-        if self._reading is not None:
-            await asyncio.wait([self._reading])
+        """Return when no thread reads the file, which may be closed then."""
+        if self._reading is not None and not self._reading.cancel():
+            await asyncio.gather(asyncio.wrap_future(self._reading), return_exceptions=True)
 
     def _report(self, done_s: float) -> None:
         """Log the progress, every ``REPORT_S`` seconds."""

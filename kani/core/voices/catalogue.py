@@ -6,7 +6,6 @@ import logging
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from operator import is_not
 
 from kani.core.engine import CloningKind, Engine, EngineInfo
 from kani.core.errors import InvalidRequest, StoreUnavailable, UnknownVoice, UnsupportedLanguage
@@ -46,7 +45,6 @@ class VoiceCatalogue:
 
     def __init__(self, engines: Sequence[Engine], store: VoiceStore, default_voice: str | None) -> None:
         self._engines = {engine.info.name: engine for engine in engines}
-        self._described: tuple[Sequence[EngineInfo], Mapping[str, Voice]] = (), {}
         self._store = store
         self._default = default_voice if default_voice != DEFAULT_VOICE else None
         self._missing_logged = False
@@ -62,12 +60,7 @@ class VoiceCatalogue:
     @property
     def _voices(self) -> Mapping[str, Voice]:
         """The engines' voices, by id."""
-        infos = list(self._infos.values())
-        described, voices = self._described
-        if len(infos) != len(described) or any(map(is_not, infos, described)):
-            voices = {voice.id: voice for info in infos for voice in info.voices}
-            self._described = infos, voices
-        return voices
+        return {voice.id: voice for info in self._infos.values() for voice in info.voices}
 
     @property
     def accented(self) -> frozenset[str]:
@@ -94,12 +87,8 @@ class VoiceCatalogue:
                 spoken.setdefault(language, name)
         return spoken
 
-    def list(self) -> list[Voice]:
-        """List every voice a client can name: the engines', then the stored ones (reads files)."""
-        return [*self._voices.values(), *map(self.entry, self._store.list())]
-
-    def list_reachable(self) -> Sequence[Voice]:
-        """List every voice as ``list`` does, without the stored ones while their place is away."""
+    def list(self) -> Sequence[Voice]:
+        """List every voice a client can name: the engines', then the stored ones if their place is there."""
         return [*self._voices.values(), *map(self.entry, self._store.list_reachable())]
 
     def entry(self, voice: StoredVoice) -> Voice:
@@ -107,11 +96,6 @@ class VoiceCatalogue:
         spoken = primary(voice.language or "") in self.languages
         engine = self._default_for(voice.language or "", clones=True).engine.info.name if spoken else ""
         return Voice(voice.id, voice.name, voice.language or "", engine)
-
-    def language_of(self, voice: str | None) -> str | None:
-        """Language of a named voice; None for the default voice and for a voice without a language."""
-        found = self.find(voice)
-        return found.language or None if found is not None else None
 
     def resolve(
         self, voice: str | Voice | StoredVoice | None, language: str, *, cloning: bool = False

@@ -85,18 +85,7 @@ class ElevenLabsEngine:
                 self._tls = await asyncio.to_thread(ssl.create_default_context)
             own = account.make_voice(self._settings.voice_id or "")
             self._info = self._describe((own,))
-            try:
-                await self._list()
-            except UpstreamFailed as error:
-                if error.code in ("invalid_api_key", "unauthorized"):
-                    raise EngineUnavailable(f"{error}: set ELEVEN_API_KEY to a valid one") from error
-                logger.warning(
-                    "%s (%s); until it answers, only the voice of ELEVEN_VOICE_ID can be named",
-                    error,
-                    error.detail,
-                )
-                if error.is_outage:
-                    self._relay.list_later(self._list)
+            await self._relay.list_voices(self._list, "ELEVEN_API_KEY")
             started.pop_all()
 
     async def wait_until_loaded(self) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from kani.core.errors import UnsupportedLanguage
 from kani.core.types import Voice
+from kani.core.voices.names.speakers import SPEAKERS, Speaker
 from kani.text.languages import canonical, primary, resolve
 
 LANGUAGES = ("es", "en", "de", "zh", "ko", "ar")
@@ -18,16 +19,6 @@ _NAMED = re.compile(r"-(es|en|de|zh|ko|ar|ky|ja)")
 
 _PUBLISHED = {"kani-tts-2-pt": ("en", "es", "ky")}
 """Languages of checkpoints that neither their name nor their tags tell; pt is "pretrained"."""
-
-# From the makers' pages: a checkpoint names its speakers, but not their languages.
-_SPEAKERS = {
-    "ar": "karim nur",
-    "de": "bert thorsten",
-    "en": "andrew david jenny katie kore puck simon",
-    "es": "ash ballad maria nova",
-    "ko": "seulgi",
-    "zh": "mei ming",
-}
 
 logger = logging.getLogger(__name__)
 
@@ -58,14 +49,14 @@ class KaniVoices:
         told = map(primary, self._tags or _by_language(card))
         languages = list(dict.fromkeys(told)) or list(named)
         only = languages[0] if len(languages) == 1 else ""
-        spoken = {name: tag for tag, names in _SPEAKERS.items() for name in names.split()}
         self._speakers = {f"{engine}:{name}": name for name in speakers}
         self._files = {f"{engine}:{name}": name for name in files}
         if not (speakers or files):
             self._speakers = {f"{engine}:{checkpoint}": ""}
         self.voices = tuple(
-            Voice(id, name or checkpoint, spoken.get(name, only), engine)
+            Voice(id, name or checkpoint, known.language, engine, known.gender)
             for id, name in (self._speakers | self._files).items()
+            for known in (SPEAKERS.get(name, Speaker(only, "")),)
         )
         own = {primary(voice.language): voice.id for voice in reversed(self.voices) if voice.language}
         self.default_voices = {tag: own.get(tag, self.voices[0].id) for tag in languages}

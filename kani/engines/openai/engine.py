@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, aclosing
 
@@ -10,7 +9,7 @@ import httpx
 import numpy as np
 
 from kani.core.engine import Engine, EngineInfo
-from kani.core.errors import EngineUnavailable, UnsupportedLanguage
+from kani.core.errors import UnsupportedLanguage
 from kani.core.types import Segment, Span, SpeechChunk, Voice
 from kani.engines.openai.service import (
     MAX_SPEECH_PIECES,
@@ -46,8 +45,6 @@ _PCM = (
     "application/octet-stream",
     "binary/octet-stream",
 )
-
-logger = logging.getLogger(__name__)
 
 
 class OpenAIEngine:
@@ -90,14 +87,7 @@ class OpenAIEngine:
             await self._upstream.start()
             started.push_async_callback(self._upstream.stop)
             self._info = self._describe([])
-            try:
-                await self._list()
-            except UpstreamFailed as failure:
-                if failure.code == "unauthorized":
-                    raise EngineUnavailable(f"{failure}: set KANI_UPSTREAM_KEY to a valid one") from failure
-                logger.warning("%s (%s: %s)", failure, self._upstream.place, failure.detail)
-                if failure.is_outage:
-                    self._relay.list_later(self._list)
+            await self._relay.list_voices(self._list, "KANI_UPSTREAM_KEY")
             started.pop_all()
 
     async def wait_until_loaded(self) -> None:

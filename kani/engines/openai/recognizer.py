@@ -6,9 +6,10 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import replace
+from typing import Annotated
 
 import numpy as np
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from kani.core.audio.pcm import wav
 from kani.core.errors import EngineFailed, EngineUnavailable, UnsupportedLanguage
@@ -25,6 +26,9 @@ from kani.runtime.voice_detector import SAMPLE_RATE, VoiceDetector
 from kani.text import foreign, language_detection, languages
 
 MAX_ANSWER_BYTES = 1 << 20
+MAX_TRANSCRIPT = 10_000
+"""Characters of a stretch of speech, at most: words are told apart on the event loop."""
+
 RETRY_S = 0.5
 MEASURED_S = 2.0
 """Audio of the request that measures the server at the start."""
@@ -37,7 +41,7 @@ class _Word(Struct):
 
 
 class _Answer(Struct):
-    text: str
+    text: Annotated[str, Meta(max_length=MAX_TRANSCRIPT)]
     language: str | None = None
     words: list[_Word] | None = None
 
@@ -71,7 +75,7 @@ class OpenAIRecognizer(PromptedRecognizer):
             await self._heard(noise.astype(np.float32), TranscriptionOptions())
         except UpstreamFailed as failure:
             await self._upstream.stop()
-            reason = f"{failure} ({self._upstream.place}: {failure.detail})"
+            reason = f"{failure} ({failure.detail})"
             raise EngineUnavailable(reason, passing=failure.affects_all_requests) from failure
         delay_s = live_delay.delay_s(time.perf_counter() - begun)
         too_slow = live_delay.too_slow("openai", self._model, delay_s, "KANI_UPSTREAM")
@@ -115,24 +119,25 @@ class OpenAIRecognizer(PromptedRecognizer):
         fields = {"model": self._model, "prompt": options.prompt, "language": options.language or ""}
         fields = {name: value for name, value in fields.items() if value}
         path = "/audio/translations" if options.translate else "/audio/transcriptions"
+        timed = self._words and not options.translate
         try:
-            answer = await self._asked(path, recording, fields)
+            answer = await self._asked(path, recording, fields, timed=timed)
         except UpstreamFailed as failure:
-            if failure.code != "refused" or not self._words:
+            if failure.code != "refused" or not timed:
                 raise
+            answer = await self._asked(path, recording, fields, timed=False)
             self._words = False
-            answer = await self._asked(path, recording, fields)
         text = answer.text.strip()
         if not text:
             return []
         seconds = len(samples) / SAMPLE_RATE
         language = self._language(answer, options)
         words = _timed(text, language, answer.words or [], seconds)
-        return [_segment(text, language, words, seconds)]
+        return [TranscribedSegment(text, 0.0, seconds, words, language=language)]
 
-    async def _asked(self, path: str, recording: bytes, fields: dict[str, str]) -> _Answer:
+    async def _asked(self, path: str, recording: bytes, fields: dict[str, str], *, timed: bool) -> _Answer:
         form: dict[str, str | list[str]] = {**fields, "response_format": "json"}
-        if self._words and path.endswith("transcriptions"):
+        if timed:
             form |= {"response_format": "verbose_json", "timestamp_granularities[]": ["word"]}
         files = {"file": ("speech.wav", recording, "audio/wav")}
         async with self._upstream.answer("POST", path, data=form, files=files) as answer:
@@ -165,23 +170,4 @@ def _timed(text: str, language: str, told: Sequence[_Word], seconds: float) -> t
     return tuple(
         TranscribedWord(word.text, min(one.start, seconds), min(one.end, seconds), 0.0)
         for word, one in zip(words, told, strict=True)
-    )
-
-
-def _segment(
-    text: str, language: str, words: tuple[TranscribedWord, ...], seconds: float
-) -> TranscribedSegment:
-    return TranscribedSegment(
-        text=text,
-        start_s=0.0,
-        end_s=seconds,
-        words=words,
-        tokens=(),
-        seek_s=0.0,
-        temperature=0.0,
-        log_probability=0.0,
-        compression_ratio=1.0,
-        no_speech_probability=0.0,
-        language=language,
-        language_probability=1.0,
     )

@@ -26,13 +26,13 @@ SILENCE_S = 60.0
 LIST_S = 10.0
 """Longest wait for a list, at the start."""
 
-MAX_LIST_BYTES = 16 << 20
+MAX_LIST_BYTES = 4 << 20
+MAX_NAME = 200
 MAX_ERROR_BYTES = 1 << 16
 MAX_DETAIL = 300
 MAX_SPEECH_PIECES = 200_000
 
 _KEY = re.compile(r"[!-~]{1,512}")
-_NAME = re.compile(r"[^\s\x00-\x1f\x7f]{1,200}")
 
 _SENTENCES: Mapping[str, str] = {
     "unauthorized": "refused this server's key",
@@ -74,14 +74,10 @@ class Upstream:
     def __init__(self, settings: OpenAIUpstreamSettings, silence_s: float = SILENCE_S) -> None:
         """silence_s: longest wait for a byte."""
         self._url = settings.url or ""
+        self._place = urlsplit(self._url).netloc
         self._key = settings.api_key.get_secret_value() if settings.api_key is not None else ""
         self._silence_s = silence_s
         self._client: httpx.AsyncClient | None = None
-
-    @property
-    def place(self) -> str:
-        """Host and port, for people."""
-        return urlsplit(self._url).netloc
 
     async def start(self) -> None:
         """Make the client. Raises EngineUnavailable for settings that cannot be used."""
@@ -146,7 +142,7 @@ class Upstream:
         except bounded_http.AnswerRefused as error:
             raise UpstreamFailed("unreadable", f"its answer {error}") from error
         except httpx.ConnectError as error:
-            raise UpstreamFailed("unreachable", self._redacted(error)) from error
+            raise UpstreamFailed("unreachable", self._redacted(f"{self._place}: {error}")) from error
         except httpx.TimeoutException as error:
             raise UpstreamFailed("stalled", type(error).__name__) from error
         except httpx.HTTPError as error:
@@ -171,8 +167,8 @@ def names(listed: list[Any]) -> list[tuple[str, str, str]]:
     found: dict[str, tuple[str, str, str]] = {}
     for entry in listed[:1000]:
         fields = entry if isinstance(entry, dict) else {"id": entry}
-        id = fields.get("id", fields.get("voice_id", fields.get("name")))
-        if not isinstance(id, str) or _NAME.fullmatch(id) is None:
+        id = fields.get("id") or fields.get("voice_id") or fields.get("name")
+        if not isinstance(id, str) or len(id) > MAX_NAME or not id.isprintable() or " " in id:
             continue
         language, gender = (fields.get(name) for name in ("language", "gender"))
         found[id] = (

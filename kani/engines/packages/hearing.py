@@ -117,14 +117,9 @@ def _segment(heard: Heard) -> TranscribedSegment:
         start_s=heard.start_s,
         end_s=heard.end_s,
         words=words,
-        tokens=(),
         seek_s=heard.start_s,
-        temperature=0.0,
         log_probability=_logarithm(heard.probability),
-        compression_ratio=1.0,
-        no_speech_probability=0.0,
         language=heard.language,
-        language_probability=1.0,
     )
 
 

@@ -11,6 +11,7 @@ def web_address(value: Any, *, path: bool = False) -> Any:
     """Return an address without a slash at its end; path: whether it may have a path. Raises ValueError."""
     parts = urlsplit(value)
     extra = parts.query or parts.fragment or parts.username or (parts.path.strip("/") and not path)
+    extra = extra or parts.port == 0  # reading the port raises ValueError for one that is no number
     if parts.scheme not in ("http", "https") or not parts.hostname or extra:
         version = "/v1" if path else ""
         raise ValueError(

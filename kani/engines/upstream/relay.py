@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 
 from kani.core.engine import BackgroundLoadingEngine, Engine, EngineInfo
-from kani.core.errors import EngineFailed
+from kani.core.errors import EngineFailed, EngineUnavailable
 from kani.core.types import Segment, SpeechChunk
 from kani.engines.upstream.fallback import Fallback
 from kani.engines.upstream.metrics import UpstreamMetrics
@@ -19,7 +19,7 @@ from kani.engines.upstream.text import SegmentText
 RETRY_DELAYS_S = (0.25, 1.0)
 """Seconds before each further try, as long as no audio was received."""
 
-LIST_DELAYS_S = (2.0, 5.0, 15.0, 60.0)
+LIST_DELAYS_S = (2.0, 5.0, 15.0, 30.0)
 """Seconds before each further try to list a service's voices; the last of them again and again."""
 
 logger = logging.getLogger(__name__)
@@ -83,11 +83,22 @@ class Relay:
         if self._fallback is not None and isinstance(self._fallback.engine, BackgroundLoadingEngine):
             await self._fallback.engine.wait_until_loaded()
 
-    def list_later(self, list_voices: Callable[[], Awaitable[None]]) -> None:
-        """Try ``list_voices`` in the background, as long as it fails by an outage and until ``stop``."""
-        self._listing = asyncio.create_task(self._list(list_voices), name="list of a service's voices")
+    async def list_voices(self, list_voices: Callable[[], Awaitable[None]], key: str) -> None:
+        """Have the service's voices listed, by ``list_voices``: now, or in the background after an outage.
 
-    async def _list(self, list_voices: Callable[[], Awaitable[None]]) -> None:
+        key: name of its key's setting. Raises EngineUnavailable where the service refuses the key.
+        """
+        try:
+            await list_voices()
+        except ServiceFailed as error:
+            if error.code in ("unauthorized", "invalid_api_key"):
+                raise EngineUnavailable(f"{error}: set {key} to a valid one") from error
+            logger.warning("%s (%s); its voices are not listed", error, error.detail)
+            if error.is_outage:
+                listing = self._list_later(list_voices)
+                self._listing = asyncio.create_task(listing, name="list of a service's voices")
+
+    async def _list_later(self, list_voices: Callable[[], Awaitable[None]]) -> None:
         for delay_s in itertools.chain(LIST_DELAYS_S, itertools.repeat(LIST_DELAYS_S[-1])):
             await asyncio.sleep(delay_s)
             try:

@@ -118,7 +118,7 @@ def resolve_voice(
     stored = () if named in PREMADE_VOICES else (CUSTOM_PREFIX + named,)
     for candidate in (named, *stored, ACCOUNT_PREFIX + named):
         with suppress(UnknownVoice):
-            service.catalogue.language_of(candidate)
+            service.catalogue.find(candidate)
             return candidate if candidate != DEFAULT_VOICE else None
     premade = PREMADE_VOICES.get(named)
     if premade is None:

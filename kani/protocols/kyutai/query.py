@@ -134,7 +134,7 @@ def resolve_voice(name: str | None, service: SpeechService) -> str | None:
     known = _known_voice(name)
     if known is None:
         try:
-            service.catalogue.language_of(name)
+            service.catalogue.find(name)
         except InvalidRequest:
             return None
         return name

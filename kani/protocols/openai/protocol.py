@@ -34,7 +34,7 @@ _NOT_SERVED = {
     "/v1/models/": "models are not fetched or removed by calls: any name may be given in the others",
     "/v1/files": "this server keeps no files of OpenAI's API",
     "/v1/batches": "this server has no batches",
-    "/v1/realtime/calls": "calls come by WebRTC, not by SIP",
+    "/v1/realtime/calls/": "calls come by WebRTC, not by SIP",
     "/dev/": "of Kokoro-FastAPI's own calls this server has /dev/captioned_speech, dialogue and ssml",
 }
 """Reasons by prefixes of paths that a client of OpenAI's API may call, and this server does not have."""

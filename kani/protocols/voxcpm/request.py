@@ -106,7 +106,7 @@ class RequestRunner:
         """
         params, shared = self._params, self._context.shared
         try:
-            shared.service.catalogue.language_of(params.voice)
+            shared.service.catalogue.find(params.voice)
         except UnknownVoice as unknown:
             voice = await asyncio.to_thread(shared.voice_folder.get, unknown.voice)
             if voice is None:

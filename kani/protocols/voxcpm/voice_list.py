@@ -98,7 +98,7 @@ def list_voices(catalogue: VoiceCatalogue, folder: VoiceFolder) -> dict[str, Lis
     engine among their voices, the voices of a category by their engine, best first as in the catalogue;
     stored voices and those of the folder rank with the best engine.
     """
-    catalogue_voices = catalogue.list_reachable()
+    catalogue_voices = catalogue.list()
     voices = [
         ListedVoice(voice.id, voice.name, _category(voice), sample_sentence(voice.language), voice)
         for voice in catalogue_voices

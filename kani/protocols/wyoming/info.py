@@ -90,7 +90,7 @@ def describe_voices(catalogue: VoiceCatalogue) -> list[dict[str, Any]]:
     assistant, so the description of the default voice sorts first, those of other engines last.
     """
     # Home Assistant speaks by no voice at all of a server that gives it no description.
-    voices = catalogue.list_reachable()
+    voices = catalogue.list()
     spoken = catalogue.languages
     regional = _regional_languages(voices)
     accented = catalogue.accented_by_voice()

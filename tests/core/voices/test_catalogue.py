@@ -132,17 +132,7 @@ def test_unknown_voice_is_refused(catalogue: VoiceCatalogue, store: VoiceStore, 
     with pytest.raises(UnknownVoice):
         catalogue.resolve(voice, "es")
     with pytest.raises(UnknownVoice):
-        catalogue.language_of(voice)
-    with pytest.raises(UnknownVoice):
         VoiceCatalogue(tones(FINE), store, voice)
-
-
-def test_voice_reports_its_language(catalogue: VoiceCatalogue) -> None:
-    assert catalogue.language_of("emma") == "en-GB"
-    assert catalogue.language_of("custom:ana") == "es-MX"
-    assert catalogue.language_of("custom:who") is None
-    assert catalogue.language_of("default") is None
-    assert catalogue.language_of(None) is None
 
 
 def test_first_engine_speaks_each_language(catalogue: VoiceCatalogue) -> None:

@@ -268,6 +268,14 @@ async def test_settings_that_cannot_be_used(given: dict[str, Any], reason: str) 
             await made.start()
 
 
+@pytest.mark.parametrize(
+    "url", ["http://h:70000/v1", "http://h:0/v1", "http://h:x", "http://u:p@h", "ftp://h", "h", "http://["]
+)
+def test_address_that_is_none(url: str) -> None:
+    with pytest.raises(ValueError, match="url"):
+        OpenAIUpstreamSettings(url=url)
+
+
 async def test_refused_key_ends_the_start(site: Site) -> None:
     site.answers["/v1/audio/voices"] = answer(b"", status="401 Unauthorized")
     with pytest.raises(EngineUnavailable, match="KANI_UPSTREAM_KEY"):
@@ -305,7 +313,8 @@ async def test_list_that_is_refused_is_not_asked_for_again(
 
 
 def test_names_of_lists() -> None:
-    assert names(["a", {"voice_id": "b"}, {"name": "c"}, {"id": "a"}]) == [
+    odd = [None, 5, "", "d e", "\ud800", "\u202ef", "\0", "g" * 201]
+    assert names(["a", {"voice_id": "b"}, {"id": None, "name": "c"}, {"id": "a"}, *odd]) == [
         *(("a", "", ""), ("b", "", ""), ("c", "", "")),
     ]
 
@@ -393,6 +402,18 @@ async def test_model_that_tells_no_times_is_asked_without(site: Site, voiced: No
     assert (segment.text.strip(), segment.language) == ("Buenos días, ¿cómo está usted?", "es")
 
 
+async def test_refused_recording_says_nothing_of_the_times(site: Site, voiced: None) -> None:
+    """They are asked for again: each is sent twice."""
+    site.answers[PATH] = transcript()
+    async with hearing(site) as recognizer:
+        site.answers[PATH] = answer(b"", status="413 Too Large")
+        begun = len(site.heads)
+        for tries in (2, 4):
+            with pytest.raises(EngineFailed, match="refused the request"):
+                await transcribed(recognizer)
+            assert len(site.heads) - begun == tries
+
+
 async def test_live_words_come_by_passes(site: Site, voiced: None) -> None:
     site.answers[PATH] = transcript()
 
@@ -409,7 +430,10 @@ async def test_live_words_come_by_passes(site: Site, voiced: None) -> None:
 
 @pytest.mark.parametrize(
     "reply",
-    [answer(b"{"), answer(b'{"text": 5}'), answer(b"", status="500 No"), silent, answer(b"x" * (2 << 20))],
+    [
+        *(answer(b"{"), answer(b'{"text": 5}'), answer(b"", status="500 No"), silent),
+        *(answer(b"x" * (2 << 20)), answer(b'{"text": "%s"}' % (b"a " * 6000))),
+    ],
 )
 async def test_broken_transcript_is_told_in_words(
     site: Site, voiced: None, monkeypatch: pytest.MonkeyPatch, reply: Answer

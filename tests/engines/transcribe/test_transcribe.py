@@ -32,7 +32,7 @@ RATE = 16_000
 
 
 def heard(text: str, start_s: float = 0.0, end_s: float = 4.0) -> TranscribedSegment:
-    return TranscribedSegment(text, start_s, end_s, (), (), 0.0, 0.0, 0.0, 1.0, 0.0, "en", 1.0)
+    return TranscribedSegment(text, start_s, end_s, (), language="en")
 
 
 @pytest.mark.parametrize(

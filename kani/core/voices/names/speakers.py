@@ -39,7 +39,7 @@ SPEAKERS = {
     "ming": Speaker("zh", "male"),
     "seulgi": Speaker("ko", "female"),
 }
-"""The speakers of the published checkpoints, by their names."""
+"""The speakers of the published checkpoints, by their names: from the makers' pages."""
 
 ANY = re.compile(r"random|speaker_\d{1,3}")
 """Names of no certain voice: the default one of the text's language."""
@@ -50,15 +50,11 @@ def nearest(speaker: Speaker, engines: Sequence[EngineInfo]) -> Voice | None:
 
     None where none is of the language. engines: in order of preference.
     """
-    of_language = [
-        (voice, voice.id == info.default_voices.get(speaker.language))
-        for info in engines
-        for voice in info.voices
-        if primary(voice.language) == speaker.language
-    ]
+    language = speaker.language
+    voices = [voice for info in engines for voice in info.voices if primary(voice.language) == language]
+    defaults = {info.default_voices.get(language) for info in engines}
 
-    def likeness(known: tuple[Voice, bool]) -> tuple[bool, bool, bool]:
-        voice, is_default = known
-        return voice.id == speaker.nearest, voice.gender == speaker.gender, is_default
+    def likeness(voice: Voice) -> tuple[bool, bool, bool]:
+        return voice.id == speaker.nearest, voice.gender == speaker.gender, voice.id in defaults
 
-    return max(of_language, key=likeness)[0] if of_language else None
+    return max(voices, key=likeness, default=None)

@@ -65,12 +65,12 @@ def list_routes(service: SpeechService, settings: ElevenLabsSettings) -> list[Ba
 
     async def voices(request: Request) -> Response:
         base_url = _base_url(request)
-        listed = await asyncio.to_thread(service.catalogue.list_reachable)
+        listed = await asyncio.to_thread(service.catalogue.list)
         return json_response({"voices": await asyncio.to_thread(describe_voices, service, listed, base_url)})
 
     async def search(request: Request) -> Response:
         base_url = _base_url(request)
-        listed = await asyncio.to_thread(service.catalogue.list_reachable)
+        listed = await asyncio.to_thread(service.catalogue.list)
         page, total, next_page_token = search_voices(listed, dict(request.query_params))
         return json_response(
             {

@@ -144,19 +144,11 @@ def committed_with_timestamps(
     )
 
 
-def _pairs(words: Sequence[RecognizedWord]) -> list[tuple[RecognizedWord | None, RecognizedWord]]:
-    return list(zip((None, *words), words, strict=False))
-
-
-def _gap(before: RecognizedWord | None, word: RecognizedWord) -> str:
-    return "" if before is None else space_between(before.text, word.text)
-
-
 def _items(words: Sequence[RecognizedWord], offset_s: float) -> list[dict[str, Any]]:
     """Return words and the spaces between them, in seconds of the connection's audio."""
     items = []
-    for before, word in _pairs(words):
-        if before is not None and (gap := _gap(before, word)):
+    for before, word in zip((None, *words), words, strict=False):
+        if before is not None and (gap := space_between(before.text, word.text)):
             items.append(_item(gap, "spacing", before.end_s + offset_s, word.start_s + offset_s))
         items.append(_item(word.text, "word", word.start_s + offset_s, word.end_s + offset_s))
     return items

@@ -61,6 +61,4 @@ class Ear:
             if isinstance(event, RecognizedWord):
                 times = event.start_s, event.end_s
                 word = TranscribedWord(event.text, *times, 0.0)
-                yield TranscribedSegment(
-                    f" {event.text}", *times, (word,), (), event.start_s, 0.0, 0.0, 1.0, 0.0, "en", 1.0
-                )
+                yield TranscribedSegment(f" {event.text}", *times, (word,), language="en")

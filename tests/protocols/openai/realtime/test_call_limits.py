@@ -206,11 +206,12 @@ async def test_server_that_stops_ends_its_calls(tmp_path: Path) -> None:
 
 
 async def test_call_that_nobody_joins_ends(
-    ready: InProcessServer, offer: str, monkeypatch: pytest.MonkeyPatch
+    ready: InProcessServer, offer: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("kani.protocols.openai.realtime.webrtc.call.CONNECT_S", 0.05)
     assert (await post_offer(ready.http_url, offer)).status_code == 201
     await all_free(ready.http_url)
+    assert f"no packet of a call came to {HOST}" in caplog.text
 
 
 async def test_packets_go_to_nobody_but_the_caller(ready: InProcessServer) -> None:

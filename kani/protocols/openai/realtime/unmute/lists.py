@@ -48,7 +48,7 @@ def list_routes(service: SpeechService, port: int | None) -> list[BaseRoute]:
         return JSONResponse(health_fields(service), headers={"cache-control": "no-store"})
 
     async def voices(request: Request) -> Response:
-        listed = await asyncio.to_thread(service.catalogue.list_reachable)
+        listed = await asyncio.to_thread(service.catalogue.list)
         return JSONResponse(describe_voices(listed))
 
     listing = _VoicesRoute(VOICES_PATH, voices, methods=["GET"])

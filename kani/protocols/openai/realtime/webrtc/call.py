@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from contextlib import suppress
 from typing import Any
 
@@ -61,7 +62,11 @@ _REFUSED = (
 )
 """Errors of aiortc for an offer that it does not understand, or cannot serve."""
 
+_CURE = "callers have to reach that address, which is the one that was called, see docs/openai.md#webrtc"
+
 _GONE: Message = {"type": "websocket.disconnect", "code": 1006}
+
+logger = logging.getLogger(__name__)
 
 
 class Call:
@@ -71,6 +76,7 @@ class Call:
         """config: of the session, to begin with."""
         self._config = config
         self._speaker = Speaker()
+        self._host = ""
         # By default it would ask a STUN server of Google's.
         self._peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
         self._channel: RTCDataChannel | None = None
@@ -86,7 +92,7 @@ class Call:
 
     async def answer(self, offer: str, host: str) -> str:
         """Return the answer to an offer, with ``host`` as the address for its packets. Raises ApiError."""
-        peer = self._peer
+        peer, self._host = self._peer, host
         sender = peer.addTrack(self._speaker)
         (transceiver,) = peer.getTransceivers()
         codecs = get_capabilities("audio").codecs
@@ -148,8 +154,13 @@ class Call:
             self.status.set_result(status)
 
     async def _send_event(self, text: str) -> None:
-        async with asyncio.timeout(CONNECT_S if self._channel is None else UNREAD_S):
-            await self._flows.wait()
+        try:
+            async with asyncio.timeout(CONNECT_S if self._channel is None else UNREAD_S):
+                await self._flows.wait()
+        except TimeoutError:
+            if self._channel is None:
+                logger.warning("no packet of a call came to %s within %g s: %s", self._host, CONNECT_S, _CURE)
+            raise
         if self._ended or self._channel is None:
             raise ConnectionError("the call has ended")
         try:
