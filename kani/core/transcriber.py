@@ -52,22 +52,22 @@ class TranscribedSegment:
     """With the space that divides it from the text before it; the texts together are the transcript."""
     start_s: float
     end_s: float
-    words: tuple[TranscribedWord, ...]
-    tokens: tuple[int, ...]
-    """The model's tokens of the text."""
-    seek_s: float
+    words: tuple[TranscribedWord, ...] = ()
+    tokens: tuple[int, ...] = ()
+    """The model's tokens of the text, where they are known."""
+    seek_s: float = 0.0
     """Start of the audio that was transcribed at once."""
-    temperature: float
+    temperature: float = 0.0
     """That the text was sampled with."""
-    log_probability: float
+    log_probability: float = 0.0
     """Mean of the tokens'."""
-    compression_ratio: float
+    compression_ratio: float = 1.0
     """Length of the text relative to its compressed form: large for a text that repeats itself."""
-    no_speech_probability: float
+    no_speech_probability: float = 0.0
     """Mean probability that its audio holds no voice."""
-    language: str
-    """Primary subtag of what is spoken: given, or detected."""
-    language_probability: float
+    language: str = ""
+    """Primary subtag of what is spoken: given, or detected; empty if unknown."""
+    language_probability: float = 1.0
     """1 for a language that was given."""
     speaker: int | None = None
     """Number of who speaks, from 0 on; None where speakers are not told apart."""

@@ -128,7 +128,7 @@ class OpenAIRecognizer(PromptedRecognizer):
         seconds = len(samples) / SAMPLE_RATE
         language = self._language(answer, options)
         words = _timed(text, language, answer.words or [], seconds)
-        return [_segment(text, language, words, seconds)]
+        return [TranscribedSegment(text, 0.0, seconds, words, language=language)]
 
     async def _asked(self, path: str, recording: bytes, fields: dict[str, str]) -> _Answer:
         form: dict[str, str | list[str]] = {**fields, "response_format": "json"}
@@ -165,23 +165,4 @@ def _timed(text: str, language: str, told: Sequence[_Word], seconds: float) -> t
     return tuple(
         TranscribedWord(word.text, min(one.start, seconds), min(one.end, seconds), 0.0)
         for word, one in zip(words, told, strict=True)
-    )
-
-
-def _segment(
-    text: str, language: str, words: tuple[TranscribedWord, ...], seconds: float
-) -> TranscribedSegment:
-    return TranscribedSegment(
-        text=text,
-        start_s=0.0,
-        end_s=seconds,
-        words=words,
-        tokens=(),
-        seek_s=0.0,
-        temperature=0.0,
-        log_probability=0.0,
-        compression_ratio=1.0,
-        no_speech_probability=0.0,
-        language=language,
-        language_probability=1.0,
     )

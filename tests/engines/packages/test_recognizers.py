@@ -28,10 +28,9 @@ from kani.engines.packages.recognizer import PackageRecognizer
 from kani.engines.transcribe import recognizer as transcribe_recognizer
 from kani.engines.transcribe.settings import TranscribeSettings
 from tests.conftest import LOOK_AGAIN_S
-from tests.engines.packages.life import STAND_INS, resources, started, workers
+from tests.engines.packages.life import resources, stand_ins, started, workers
 from tests.engines.packages.small_checkpoints import written
 from tests.support.espeak_audio import audio
-from tests.support.patience import WITHIN_S
 
 pytestmark = [pytest.mark.server, pytest.mark.asyncio(loop_scope="module")]
 
@@ -134,12 +133,10 @@ class One:
 
 @asynccontextmanager
 async def running(row: Row, folder: Path) -> AsyncIterator[One]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", str(STAND_INS))
-        patch.setattr("kani.engines.remote.link.MAX_WAIT_S", WITHIN_S)
+    with stand_ins(), pytest.MonkeyPatch.context() as patch:
         own = transcribe_recognizer.PACKAGE
         patch.setattr(
-            transcribe_recognizer, "PACKAGE", replace(own, environment=replace(own.environment, exact=()))
+            transcribe_recognizer, "PACKAGE", replace(own, environment=replace(own.environment, exact=False))
         )
         async with started(row.build(folder)) as recognizer:
             yield One(row, recognizer)
