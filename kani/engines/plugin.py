@@ -15,14 +15,12 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
 
-from kani.core.engine import CloningEngine, Engine, StreamingInputEngine, Unloadable
-from kani.core.recognizer import Recognizer
-from kani.core.transcriber import Transcriber
-
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
     from pydantic import BaseModel
 
+    from kani.core.engine import CloningEngine, Engine
+    from kani.core.recognizer import Recognizer
     from kani.engines.known_voices import KnownVoices
 
 ENGINES, RECOGNIZERS, PROTOCOLS = "kani.engines", "kani.recognizers", "kani.protocols"
@@ -56,14 +54,6 @@ _NAME = re.compile(r"[a-z][a-z0-9_]*")
 S = TypeVar("S", bound="BaseModel")
 
 
-class SpeechWorker(StreamingInputEngine, CloningEngine, Unloadable, Protocol):
-    """An engine that a maker's package is in a process of another Python."""
-
-
-class HearingWorker(Recognizer, Transcriber, Unloadable, Protocol):
-    """A recogniser that a maker's package is in a process of another Python."""
-
-
 class Host(Protocol):
     """The server, for an engine that is built in its process."""
 
@@ -74,11 +64,11 @@ class Host(Protocol):
     def engine(self, name: str) -> Engine:
         """Build another engine, with its settings. Raises EngineUnavailable."""
 
-    def speech_worker(self, worker: PackageWorker, resources: Resources) -> SpeechWorker:
-        """Return a package's engine, not started."""
+    def speech_worker(self, worker: PackageWorker, resources: Resources) -> CloningEngine:
+        """Return an engine that a maker's package is in a process of another Python."""
 
-    def hearing_worker(self, worker: PackageWorker, resources: Resources) -> HearingWorker:
-        """Return a package's recogniser, not started."""
+    def hearing_worker(self, worker: PackageWorker, resources: Resources) -> Recognizer:
+        """Return a recogniser that a maker's package is in a process of another Python."""
 
 
 @dataclass(frozen=True, slots=True)

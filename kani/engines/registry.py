@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from kani.core.engine import Engine
+from kani.core.engine import CloningEngine, Engine
 from kani.core.errors import EngineUnavailable
 from kani.core.recognizer import Recognizer
 from kani.engines.plugin import (
@@ -15,11 +15,9 @@ from kani.engines.plugin import (
     RECOGNIZER_NAMES,
     EnginePlugin,
     Found,
-    HearingWorker,
     PackageWorker,
     RecognizerPlugin,
     Resources,
-    SpeechWorker,
     found_engines,
     found_recognizers,
 )
@@ -107,13 +105,13 @@ class Registry:
         launch = launch_of("recognizer", name, _plain(name, settings), resources)
         return recognizer_in_process(launch, info, restarts.of(name))
 
-    def speech_worker(self, worker: PackageWorker, resources: Resources) -> SpeechWorker:
+    def speech_worker(self, worker: PackageWorker, resources: Resources) -> CloningEngine:
         from kani.engines.remote.processes import engine_in_process, launch_of
 
         launch = launch_of("engine", worker.name, worker.settings, resources, worker.adapter)
         return engine_in_process(launch, self._count(worker.name), python=worker.python)
 
-    def hearing_worker(self, worker: PackageWorker, resources: Resources) -> HearingWorker:
+    def hearing_worker(self, worker: PackageWorker, resources: Resources) -> Recognizer:
         from kani.engines.remote.processes import launch_of, recognizer_in_process
 
         launch = launch_of("recognizer", worker.name, worker.settings, resources, worker.adapter)

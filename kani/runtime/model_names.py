@@ -30,6 +30,14 @@ def check_name(name: str, setting: str) -> None:
         )
 
 
+def existing_folder(name: str, setting: str) -> Path:
+    """Return the folder that a setting names. Raises EngineUnavailable where there is none."""
+    folder = local_path(name)
+    if not folder.is_dir():
+        raise EngineUnavailable(f"{setting}: there is no folder {folder}")
+    return folder
+
+
 def short_name(name: str) -> str:
     """Return the last part of a name, that of a hub's without its revision."""
     last = name.rstrip("/").rpartition("/")[2]

@@ -274,6 +274,12 @@ def test_recogniser_of_kyutai_is_named_before_it_starts(tmp_path: Path) -> None:
     assert kyutai.local_folder("kyutai/stt-1b-en_fr", Resources(tmp_path, own.parent)) == own
 
 
+def test_denoiser_that_is_not_there_is_named(tmp_path: Path) -> None:
+    chosen = VoxCPMSettings(model=str(written(tmp_path, "voxcpm")), denoiser=str(tmp_path / "none"))
+    with pytest.raises(EngineUnavailable, match=r"KANI_VOXCPM_DENOISER: there is no folder .*none"):
+        voxcpm.PACKAGE.files(chosen, Resources(tmp_path))
+
+
 def test_revision_that_does_not_exist_is_named(tmp_path: Path, hub: Hub) -> None:
     name = f"{hub.repository}@{'c' * 40}"
     with pytest.raises(EngineUnavailable, match=f"no revision {name}"):

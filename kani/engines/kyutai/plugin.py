@@ -12,7 +12,7 @@ from kani.engines.kyutai.settings import KyutaiSettings
 from kani.engines.packages.package import Package
 from kani.engines.plugin import EnginePlugin, RecognizerPlugin, Resources
 from kani.runtime.errors import CheckpointError
-from kani.runtime.model_names import check_name, local_path, short_name
+from kani.runtime.model_names import check_name, existing_folder, local_path, short_name
 from kani.runtime.packages.checkpoint import check_files, read_config
 from kani.runtime.packages.environment import TORCH_SIZE, PackageEnvironment
 
@@ -54,9 +54,7 @@ def _voices(named: str | None, resources: Resources, embeddings: str) -> dict[st
     embeddings: how the names of the checkpoint's published embeddings end, empty for a model of recordings.
     """
     if named is not None:
-        folder = local_path(named)
-        if not folder.is_dir():
-            raise EngineUnavailable(f"{_VOICES}: there is no folder {folder}")
+        folder = existing_folder(named, _VOICES)
     elif embeddings:
         files = (f"{published.VOICE_FOLDER}/*{embeddings}",)
         folder = SPEECH.fetched(published.VOICES, files, resources, _VOICES)

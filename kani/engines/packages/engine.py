@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
-from kani.core.engine import EngineInfo
+from kani.core.engine import CloningEngine, EngineInfo, StreamingInputEngine
 from kani.core.types import Embedding, Recording, Segment, SpeechChunk
 from kani.engines.packages.package import Packaged
-from kani.engines.plugin import RECORDING_RATE, SpeechWorker
+from kani.engines.plugin import RECORDING_RATE
 
 if TYPE_CHECKING:
     from kani.text.incremental_text import IncrementalText
 
 
-class PackageEngine(Packaged[SpeechWorker]):
+class PackageEngine(Packaged[CloningEngine]):
     """Speaks by a worker in the environment of a package. See ``kani.core.engine``."""
 
     @property
@@ -29,7 +29,7 @@ class PackageEngine(Packaged[SpeechWorker]):
         return self._started.synthesize(segment)
 
     def stream(self, segment: Segment, written: IncrementalText) -> AsyncGenerator[SpeechChunk, None]:
-        return self._started.stream(segment, written)
+        return cast(StreamingInputEngine, self._started).stream(segment, written)
 
     async def embed(self, recording: Recording) -> Embedding:
         # PyAV and soxr, which the worker's environment lacks.

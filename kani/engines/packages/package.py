@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from pydantic import BaseModel
 
 from kani.core.errors import EngineFailed, EngineUnavailable
-from kani.engines.plugin import CURE, HearingWorker, Host, PackageWorker, Resources, SpeechWorker
+from kani.engines.plugin import CURE, Host, PackageWorker, Resources
 from kani.runtime.errors import CheckpointError
 from kani.runtime.extras import FETCH
 from kani.runtime.packages.checkpoint import fetched
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-Worker = TypeVar("Worker", SpeechWorker, HearingWorker)
+Worker = TypeVar("Worker")
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,14 +117,14 @@ def later(path: str) -> Callable[..., Any]:
 
 
 class Packaged(Generic[Worker]):
-    """Base of what a package is in the server: the worker, and when it is there."""
+    """Base of a package in the server: its worker, an engine or a recogniser, and when it is there."""
 
     def __init__(self, package: Package, settings: BaseModel, resources: Resources) -> None:
         """resources: ``host`` starts the worker."""
         self._package = package
         self._settings = settings
         self._resources = resources
-        self._worker: Worker | None = None
+        self._worker: Any = None
         self._idle_s: float | None = None
 
     async def _start_worker(self, build: Callable[[Host, PackageWorker], Worker]) -> None:
@@ -149,7 +149,8 @@ class Packaged(Generic[Worker]):
     def _started(self) -> Worker:
         if self._worker is None:
             raise EngineFailed(f"{self._package.name} has not started")
-        return self._worker
+        worker: Worker = self._worker
+        return worker
 
     async def stop(self) -> None:
         """End the worker."""
@@ -158,7 +159,7 @@ class Packaged(Generic[Worker]):
 
     @property
     def loaded(self) -> bool:
-        return self._worker is not None and self._worker.loaded
+        return self._worker is not None and bool(self._worker.loaded)
 
     def unload_after(self, idle_s: float) -> None:
         """Unload the worker when idle, also one that starts later: see ``Unloadable``."""

@@ -6,25 +6,34 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 from dataclasses import replace
+from typing import cast
 
 import numpy as np
 from pydantic import BaseModel
 
 from kani.core.audio.resampling import LowDelayResampler
 from kani.core.errors import InvalidRequest
-from kani.core.recognizer import STEP_S, Mark, RecognitionEvent, RecognizedWord, RecognizerInfo, Step
-from kani.core.transcriber import TranscribedSegment, TranscriptionOptions
+from kani.core.recognizer import (
+    STEP_S,
+    Mark,
+    RecognitionEvent,
+    RecognizedWord,
+    Recognizer,
+    RecognizerInfo,
+    Step,
+)
+from kani.core.transcriber import TranscribedSegment, Transcriber, TranscriptionOptions
 from kani.core.types import Samples
 from kani.engines.packages.live import SessionEvents
 from kani.engines.packages.package import Package, Packaged
 from kani.engines.packages.segments import SegmentBuilder
-from kani.engines.plugin import HearingWorker, Resources
+from kani.engines.plugin import Resources
 from kani.runtime.voice_detector import SAMPLE_RATE as VOICE_RATE
 from kani.runtime.voice_detector import VoiceDetector
 from kani.text import language_detection
 
 
-class PackageRecognizer(Packaged[HearingWorker]):
+class PackageRecognizer(Packaged[Recognizer]):
     """Hears by a worker in the environment of a package; see ``kani.core.recognizer``.
 
     ``recognize`` and ``transcribe`` are by live sessions of the adapter, and raise Busy if all places are
@@ -71,7 +80,7 @@ class PackageRecognizer(Packaged[HearingWorker]):
             for start in range(0, len(samples), step):
                 yield samples[start : start + step]
 
-        async with aclosing(self._started.transcribe(stretch(), options)) as segments:
+        async with aclosing(cast(Transcriber, self._started).transcribe(stretch(), options)) as segments:
             return [segment async for segment in segments]
 
     async def recognize(
@@ -105,7 +114,8 @@ class PackageRecognizer(Packaged[HearingWorker]):
             )
         builder = SegmentBuilder(options.language or self.only_language, self.info.languages)
         watched = self._watched(audio, builder.add_voices)
-        async with aclosing(watched), aclosing(self._started.transcribe(watched, options)) as heard:
+        hearing = cast(Transcriber, self._started).transcribe(watched, options)
+        async with aclosing(watched), aclosing(hearing) as heard:
             async for one in heard:
                 for word in one.words:
                     if (segment := builder.add(word)) is not None:

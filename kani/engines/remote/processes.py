@@ -48,7 +48,7 @@ def engine_in_process(
 
 def recognizer_in_process(
     launch: Launch, info: RecognizerInfo | None, count: Callable[[], None], *, python: str = sys.executable
-) -> RemoteRecognizer:
+) -> Recognizer:
     """Return a recogniser in a process of its own; info: its description, if it is known already."""
     recognizer = RemoteRecognizer(info or replace(UNKNOWN, name=launch.name))
     child = ChildWorker(launch, recognizer.changed, count, python=python)

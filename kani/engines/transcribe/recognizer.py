@@ -20,7 +20,11 @@ from kani.runtime.voice_detector import SAMPLE_RATE
 
 
 class TranscribeRecognizer(PromptedRecognizer, PackageRecognizer):
-    """A model in a GGUF file. See ``docs/engines.md``."""
+    """A model in a GGUF file.
+
+    A prompt has an effect on a model that takes one, a temperature has none. Without a language a model that
+    needs one raises InvalidRequest, as does one that does not translate for a translation.
+    """
 
     def __init__(self, settings: TranscribeSettings, resources: Resources) -> None:
         """Raises EngineUnavailable for a model that cannot be one."""
@@ -31,7 +35,6 @@ class TranscribeRecognizer(PromptedRecognizer, PackageRecognizer):
         self._named = settings.language
 
     async def _prepare(self) -> None:
-        """See ``PackageRecognizer``; the delay of live words was measured."""
         self._stretches = HeardStretches(self.hear, self._detector, self._found.settings["copies"])
         await super()._prepare()
         info = self.info
@@ -49,22 +52,13 @@ class TranscribeRecognizer(PromptedRecognizer, PackageRecognizer):
     def recognize_prompted(
         self, audio: AsyncIterator[Samples | Mark], language: str | None, prompt: str
     ) -> AsyncGenerator[RecognitionEvent, None]:
-        """See ``PromptedRecognizer``; a prompt has an effect on a model that takes one.
-
-        Raises EngineUnavailable where passes are too slow, and InvalidRequest without a language where the
-        model needs one.
-        """
+        """Recognise live speech. Raises EngineUnavailable where passes are too slow."""
         spoken, too_slow = self._spoken(language), self.info.recordings_only
         return self._stretches.live(audio, spoken, prompt, too_slow=too_slow)
 
     def transcribe(
         self, audio: AsyncIterator[Samples], options: TranscriptionOptions
     ) -> AsyncGenerator[TranscribedSegment, None]:
-        """See ``Transcriber.transcribe``; a temperature has no effect.
-
-        Raises InvalidRequest as ``recognize_prompted`` does, and for a translation that the model does not
-        make.
-        """
         return self._stretches.recording(audio, replace(options, language=self._spoken(options.language)))
 
     def _spoken(self, language: str | None) -> str | None:

@@ -9,7 +9,7 @@ from kani.engines.plugin import RECORDING_RATE, EnginePlugin, Resources
 from kani.engines.voxcpm import published
 from kani.engines.voxcpm.settings import VoxCPMSettings
 from kani.runtime.errors import CheckpointError
-from kani.runtime.model_names import local_path
+from kani.runtime.model_names import existing_folder, local_path
 from kani.runtime.packages.checkpoint import check_files, read_config
 from kani.runtime.packages.environment import TORCH_SIZE, PackageEnvironment
 
@@ -48,9 +48,10 @@ def find(settings: VoxCPMSettings, resources: Resources) -> dict[str, Any]:
     rate = codec.get("sample_rate", published.ENCODE_RATE) if isinstance(codec, dict) else None
     if type(rate) is not int or not 8_000 <= rate <= 96_000:
         raise CheckpointError(f"{folder / 'config.json'} has no valid sample_rate of its codec")
+    denoiser = settings.denoiser and str(existing_folder(settings.denoiser, "KANI_VOXCPM_DENOISER"))
     return {
         "folder": str(folder.resolve()),
-        "denoiser": settings.denoiser,
+        "denoiser": denoiser,
         "architecture": architecture,
         RECORDING_RATE: rate,
     }
