@@ -226,13 +226,14 @@ async def test_models_that_cannot_be_used_are_named(tmp_path: Path) -> None:
 def judged(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A random checkpoint of the true architecture, recordings, and the words that moshi hears in them."""
     needs("moshi")
+    environment = ONE_THREAD | {"PYTHONPATH": ""}  # without the stand-ins of the others
     folder = tmp_path_factory.mktemp("judged")
     noise(folder / "quiet.wav", 12 * FRAME, RATE)
     loudness = np.random.default_rng(6).uniform(0, 1, 60)
     louder = np.random.default_rng(5).normal(0, 0.3, 60 * FRAME) * np.repeat(loudness, FRAME)
     (folder / "louder.wav").write_bytes(wav(louder.astype(np.float32), RATE))
     jobs = {name: {"model": "hearing", "recording": f"{name}.wav"} for name in ("quiet", "louder")}
-    judge("kyutai_judge.py", folder, jobs, ONE_THREAD)
+    judge("kyutai_judge.py", folder, jobs, environment)
     return folder
 
 
