@@ -52,9 +52,9 @@ class TranscribedSegment:
     """With the space that divides it from the text before it; the texts together are the transcript."""
     start_s: float
     end_s: float
-    words: tuple[TranscribedWord, ...]
+    words: tuple[TranscribedWord, ...] = ()
     tokens: tuple[int, ...] = ()
-    """The model's tokens of the text."""
+    """The model's tokens of the text, where they are known."""
     seek_s: float = 0.0
     """Start of the audio that was transcribed at once."""
     temperature: float = 0.0
@@ -66,7 +66,7 @@ class TranscribedSegment:
     no_speech_probability: float = 0.0
     """Mean probability that its audio holds no voice."""
     language: str = ""
-    """Primary subtag of what is spoken: given, or detected."""
+    """Primary subtag of what is spoken: given, or detected; empty if unknown."""
     language_probability: float = 1.0
     """1 for a language that was given."""
     speaker: int | None = None

@@ -129,9 +129,10 @@ class Hub:
             folder = self._snapshot(repository, revision, files, here=True)
         except LocalEntryNotFoundError:
             return None
-        # A revision may be here with only other files of it.
-        named = (folder / each for each in files if "*" not in each)
-        return folder if all(path.is_file() for path in named) else None
+        # A revision may be here with only other files of it; a repository need not have each kind of file.
+        here = {each: any(folder.rglob(each)) for each in files}
+        named = (found for each, found in here.items() if "*" not in each)
+        return folder if all(named) and any(here.values()) else None
 
     def _snapshot(self, repository: str, revision: str, files: tuple[str, ...], *, here: bool) -> Path:
         return Path(

@@ -1,35 +1,34 @@
-"""Engines that run their makers' packages, Kyutai's and VoxCPM's: why they cannot start, with the cure."""
+"""Files of makers' packages: found, fetched and checked; why an engine cannot start, with the cure."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+from pydantic import BaseModel
 
-from kani.core.engine import Engine
 from kani.core.errors import EngineUnavailable, InvalidRequest
 from kani.core.request import Range
 from kani.engines.kyutai import plugin as kyutai
 from kani.engines.kyutai import published as kyutai_published
 from kani.engines.kyutai.settings import KyutaiSettings
-from kani.engines.packages.engine import PackageEngine
-from kani.engines.plugin import Resources
+from kani.engines.packages.package import Package
+from kani.engines.plugin import CURE, Resources
 from kani.engines.pocket import published as pocket_published
-from kani.engines.pocket.plugin import find as find_pocket
+from kani.engines.pocket.plugin import PACKAGE as POCKET
 from kani.engines.pocket.settings import PocketSettings
+from kani.engines.transcribe.plugin import PACKAGE as TRANSCRIBE
+from kani.engines.transcribe.settings import TranscribeSettings
+from kani.engines.voxcpm import plugin as voxcpm
 from kani.engines.voxcpm import published as voxcpm_published
 from kani.engines.voxcpm.parameters import Parameters
-from kani.engines.voxcpm.plugin import PACKAGE as VOXCPM
-from kani.engines.voxcpm.plugin import find as find_voxcpm
 from kani.engines.voxcpm.settings import VoxCPMSettings
 from kani.protocols.voxcpm.params import RANGES
-from kani.runtime.hub import Hub as HubFiles
 from kani.text.languages import resolve
 from tests.engines.checkpoints import Damage, changed, cut, edited, removed, tampered
 from tests.engines.packages.small_checkpoints import CONFIG, tensor_file, written
@@ -39,156 +38,125 @@ from tests.runtime.test_hub import hub as hub
 ROOT = Path(__file__).parents[2]
 
 
-def checked(family: str, folder: Path) -> object:
-    if family == "pocket":
-        return find_pocket(PocketSettings(languages=("de",), model=str(folder)), Resources(folder))
-    if family == "voxcpm":
-        return find_voxcpm(VoxCPMSettings(model=str(folder)), Resources(folder))
-    if family == "kyutai-ears":
-        return kyutai.find_hearing(KyutaiSettings(model=str(folder)), Resources(folder))
-    settings = KyutaiSettings(speech_model=str(folder), voices=str(folder))
-    return kyutai.find_speech(settings, Resources(folder))
+def kyutai_speech(folder: str) -> KyutaiSettings:
+    return KyutaiSettings(speech_model=folder, voices=folder)
 
 
-def engine_of(family: str, folder: Path, python: str | None = None) -> Engine:
-    if family == "kyutai":
-        settings = KyutaiSettings(speech_model=str(folder), voices=str(folder), python=python)
-        return kyutai.SPEECH.engine(settings, Resources(folder))
-    return PackageEngine(VOXCPM, VoxCPMSettings(model=str(folder), python=python), Resources(folder))
+PACKAGES: dict[str, tuple[Package, Callable[[str], BaseModel]]] = {
+    "pocket": (POCKET, lambda folder: PocketSettings(languages=("de",), model=folder)),
+    "kyutai": (kyutai.SPEECH, kyutai_speech),
+    "kyutai-ears": (kyutai.HEARING, lambda folder: KyutaiSettings(model=folder)),
+    "voxcpm": (voxcpm.PACKAGE, lambda folder: VoxCPMSettings(model=folder)),
+    "transcribe": (TRANSCRIBE, lambda folder: TranscribeSettings(model=folder)),
+}
 
 
-def test_whole_checkpoint_is_taken(tmp_path: Path) -> None:
-    folder = written(tmp_path, "kyutai")
+def found(name: str, model: str, resources: Resources) -> dict[str, Any]:
+    package, settings = PACKAGES[name]
+    return package.files(settings(model), resources)
+
+
+@pytest.mark.parametrize("name", ["kyutai", "kyutai-ears", "voxcpm"])
+def test_whole_checkpoint_is_taken(tmp_path: Path, name: str) -> None:
+    folder = written(tmp_path, name)
     voice = folder / "fr" / "ana.wav.1e68beda@240.safetensors"
     voice.parent.mkdir()
     voice.write_bytes(tensor_file())
-    files = {
-        "config_path": str(folder / CONFIG),
-        "moshi_weights": str(folder / "dsm_tts.safetensors"),
-        "mimi_weights": str(folder / "mimi.safetensors"),
-        "tokenizer": str(folder / "tokenizer.model"),
+    names = {"config_path": CONFIG, "moshi_weights": "dsm_tts.safetensors"}
+    names |= {"mimi_weights": "mimi.safetensors", "tokenizer": "tokenizer.model"}
+    files = {argument: str(folder / file) for argument, file in names.items()}
+    expected: dict[str, dict[str, Any]] = {
+        "kyutai": {"version": "checkpoint.1e68beda@240", "voices": {"fr/ana.wav": str(voice)}},
+        "kyutai-ears": {"version": "checkpoint", "languages": ["en", "fr"], "before_s": 0.0, "text_s": 0.5},
+        "voxcpm": {"denoiser": None, "architecture": "voxcpm2", "recording_rate": 16_000},
     }
-    assert checked("kyutai", folder) == {
-        "files": files,
-        "version": "checkpoint.1e68beda@240",
-        "voices": {"fr/ana.wav": str(voice)},
-    }
-    (tmp_path / "ears").mkdir()
-    folder = written(tmp_path / "ears", "kyutai-ears")
-    assert checked("kyutai-ears", folder) == {
-        "files": {name: path.replace("/checkpoint/", "/ears/checkpoint/") for name, path in files.items()},
-        "version": "checkpoint",
-        "languages": ["en", "fr"],
-        "before_s": 0.0,
-        "text_s": 0.5,
-    }
-    (tmp_path / "other").mkdir()
-    folder = written(tmp_path / "other", "voxcpm")
-    assert checked("voxcpm", folder) == {
-        "folder": str(folder),
-        "denoiser": None,
-        "architecture": "voxcpm2",
-        "recording_rate": 16_000,
-    }
+    own = found(name, str(folder), Resources(tmp_path))
+    home = {"folder": str(folder)} if name == "voxcpm" else {"files": files}
+    assert own.pop(CURE) and own == expected[name] | home
 
 
-GERMAN = "languages/german"
+TTS, GERMAN, WEIGHTS = "is not of a text-to-speech model", "languages/german", "model.safetensors"
 DAMAGES: dict[str, list[tuple[Damage, str]]] = {
     "pocket": [
-        (removed(f"{GERMAN}/model.safetensors"), r"model\.safetensors is not there: KANI_POCKET_MODEL has"),
-        (removed(f"{GERMAN}/tokenizer.json"), r"tokenizer\.json is not there"),
-        (cut(f"{GERMAN}/model.safetensors"), r"model\.safetensors is not a whole safetensors file"),
-        (tampered(f"{GERMAN}/tokenizer.json"), r"tokenizer\.json fails its SHA-256"),
+        (removed(f"{GERMAN}/{WEIGHTS}"), f"{WEIGHTS} is not there: KANI_POCKET_MODEL has"),
+        (removed(f"{GERMAN}/tokenizer.json"), r"tokenizer\.json is not there: KANI_POCKET_MODEL has"),
         (removed(f"{GERMAN}/embeddings/juergen.safetensors"), r"has no voice: put one into .*embeddings/"),
+        (cut(f"{GERMAN}/{WEIGHTS}"), f"{WEIGHTS} is not a whole safetensors file: CURE"),
+        (tampered(f"{GERMAN}/tokenizer.json"), r"tokenizer\.json fails its SHA-256: CURE"),
     ],
     "kyutai": [
-        (edited(CONFIG, tts_config=...), r"config\.json is not of a text-to-speech .*tts_config is missing"),
+        (edited(CONFIG, tts_config=...), rf"{TTS} \(tts_config is missing\): CURE"),
+        (edited(CONFIG, conditioners=...), rf"{TTS} \(conditioners is missing\): CURE"),
         (
-            edited(CONFIG, conditioners=...),
-            r"config\.json is not of a text-to-speech .*conditioners is missing",
+            edited(CONFIG, tts_config={"audio_delay": 1, "multistream": True}),
+            "is of a model for two speakers",
         ),
-        (
-            edited(CONFIG, tts_config={"audio_delay": 1.28, "multistream": True}),
-            r"config\.json is of a model for two speakers",
-        ),
-        (edited(CONFIG, model_id=...), r"config\.json has no model_id"),
-        (changed(CONFIG, "{"), r"config\.json is not JSON"),
-        (edited(CONFIG, mimi_name="../mimi.safetensors"), r"no file '\.\./mimi\.safetensors'"),
-        (removed("mimi.safetensors"), r"no file 'mimi\.safetensors'"),
-        (cut("dsm_tts.safetensors"), r"dsm_tts\.safetensors is not a whole safetensors file"),
+        (edited(CONFIG, model_id=...), "has no model_id with sig and epoch: CURE"),
+        (changed(CONFIG, "{"), r"config\.json is not JSON: CURE"),
+        (edited(CONFIG, mimi_name="../mimi.safetensors"), r"no file '\.\./mimi\.safetensors'.*: CURE"),
+        (removed("mimi.safetensors"), r"no file 'mimi\.safetensors'.*: CURE"),
+        (cut("dsm_tts.safetensors"), r"dsm_tts\.safetensors is not a whole safetensors file: CURE"),
     ],
     "kyutai-ears": [
-        (edited(CONFIG, stt_config=...), r"no stt_config with audio_silence_prefix_seconds from 0 to 10"),
+        (
+            edited(CONFIG, stt_config=...),
+            "no stt_config with audio_silence_prefix_seconds from 0 to 10: CURE",
+        ),
         (
             edited(CONFIG, stt_config={"audio_silence_prefix_seconds": 0, "audio_delay_seconds": -1}),
-            r"no stt_config with audio_delay_seconds from 0 to 10",
+            "no stt_config with audio_delay_seconds from 0 to 10: CURE",
         ),
-        (removed("tokenizer.model"), r"no file 'tokenizer\.model'"),
-        (tampered("dsm_tts.safetensors"), r"dsm_tts\.safetensors fails its SHA-256"),
+        (removed("tokenizer.model"), r"no file 'tokenizer\.model'.*: CURE"),
     ],
     "voxcpm": [
-        (changed(CONFIG, '{"model_type": "llama"}'), r"config\.json is of another architecture .*lm_"),
-        (edited(CONFIG, architecture="voxcpm9"), r"config\.json is of another architecture .*voxcpm9"),
-        (changed(CONFIG, "{"), r"config\.json is not JSON"),
-        (changed(CONFIG, "[]"), r"config\.json is not a configuration"),
-        (edited(CONFIG, audio_vae_config={"sample_rate": "x"}), r"config\.json has no valid sample_rate"),
-        (cut("model.safetensors"), r"model\.safetensors is not a whole safetensors file"),
-        (changed("model.safetensors", "<html>not found</html>"), r"model\.safetensors is not a whole"),
-        (tampered("model.safetensors"), r"model\.safetensors fails its SHA-256"),
-        (removed("audiovae.pth"), r"no audiovae\.safetensors and no audiovae\.pth"),
-        (removed("tokenizer.json"), r"no tokenizer\.json"),
-        (removed(CONFIG), r"config\.json cannot be read"),
+        (changed(CONFIG, '{"model_type": "llama"}'), r"is of another architecture .*lm_.*: CURE"),
+        (edited(CONFIG, architecture="voxcpm9"), r"is of another architecture .*voxcpm9.*: CURE"),
+        (changed(CONFIG, "[]"), r"config\.json is not a configuration: CURE"),
+        (removed(CONFIG), r"config\.json cannot be read .*: CURE"),
+        (
+            edited(CONFIG, audio_vae_config={"sample_rate": "x"}),
+            "has no valid sample_rate of its codec: CURE",
+        ),
+        (changed(WEIGHTS, "<html>not found</html>"), f"{WEIGHTS} is not a whole safetensors file: CURE"),
+        (removed("audiovae.pth"), r"no audiovae\.safetensors and no audiovae\.pth: CURE"),
+        (removed("tokenizer.json"), r"no tokenizer\.json and no tokenizer\.model: CURE"),
     ],
 }
 
 
 @pytest.mark.parametrize(
-    ("family", "damage", "reason"), [(family, *row) for family in DAMAGES for row in DAMAGES[family]]
+    ("name", "damage", "reason"), [(name, *row) for name in DAMAGES for row in DAMAGES[name]]
 )
-def test_damaged_checkpoint_is_named(tmp_path: Path, family: str, damage: Damage, reason: str) -> None:
-    folder = written(tmp_path, family)
+def test_damaged_checkpoint_is_named(tmp_path: Path, name: str, damage: Damage, reason: str) -> None:
+    folder, package = written(tmp_path, name), PACKAGES[name][0]
     damage(folder)
-    cure = f"--fetch --engine {family}.*KANI_{family.upper()}_MODEL"
-    if family == "pocket" and "SHA" not in reason and "whole" not in reason:
-        cure = ""
-    if family == "kyutai-ears":
-        cure = "--fetch --recognizer kyutai.*KANI_RECOGNIZER_MODEL"
-    with pytest.raises(EngineUnavailable, match=f"{reason}.*{cure}"):
-        checked(family, folder)
+    cure = f"remove it and fetch it again by .*--{package.kind} {package.name}, .*{package.setting}"
+    with pytest.raises(EngineUnavailable, match=reason.replace("CURE", cure)):
+        found(name, str(folder), Resources(tmp_path))
 
 
 @pytest.mark.parametrize(
-    ("family", "packages", "own", "requirements"),
+    ("name", "needs"),
     [
-        (
-            "kyutai",
-            "(torch and )?(sentencepiece and )?sphn and moshi",
-            "moshi",
-            kyutai.ENVIRONMENT.requirements,
-        ),
-        ("voxcpm", "(torch and )?voxcpm", "voxcpm", VOXCPM.environment.requirements),
+        ("pocket", "(torch and )?pocket_tts"),
+        ("kyutai", "(torch and )?(sentencepiece and )?sphn and moshi"),
+        ("voxcpm", "(torch and )?voxcpm"),
+        ("transcribe", "transcribe_cpp"),
     ],
 )
-async def test_missing_package_is_named_with_its_installation(
-    tmp_path: Path, family: str, packages: str, own: str, requirements: str
-) -> None:
-    with pytest.raises(EngineUnavailable, match=f"needs {packages}:") as raised:
+def test_missing_package_is_named_with_its_installation(tmp_path: Path, name: str, needs: str) -> None:
+    package, settings = PACKAGES[name]
+    with pytest.raises(EngineUnavailable, match=f"needs {needs}:") as raised:
         # The server's own environment, which has torch.
-        await engine_of(family, written(tmp_path, family)).start()
-    assert "\n" not in str(raised.value)
-    assert f"pip install -r requirements-{family}.txt" in str(raised.value)
-    assert f"KANI_{family.upper()}_PYTHON={own}/bin/python" in str(raised.value)
-    assert (ROOT / requirements).is_file()
-
-
-@pytest.mark.parametrize("python", ["/nowhere/python", "/bin/true", str(Path(__file__))])
-@pytest.mark.parametrize("family", ["kyutai", "voxcpm"])
-async def test_python_that_cannot_run_is_named(tmp_path: Path, family: str, python: str) -> None:
-    stopped = engine_of(family, written(tmp_path, family), python)
-    cure = f"KANI_{family.upper()}_PYTHON"
-    with pytest.raises(EngineUnavailable, match=rf"{python} cannot be run as a Python.*{cure}"):
-        await stopped.start()
-    await stopped.stop()
+        package.worker(settings("owner/name"), Resources(tmp_path))
+    folder, said = package.environment.packages.partition("==")[0], str(raised.value)
+    assert f"pip install -r requirements-{name}.txt" in said and "\n" not in said
+    assert f"KANI_{name.upper()}_PYTHON={folder}/bin/python" in said
+    # Both homes of the pins agree.
+    listed = (ROOT / f"requirements-{name}.txt").read_text("utf-8").split()
+    assert [
+        each for each in package.environment.packages.split() if "==" in each and each not in listed
+    ] == []
 
 
 @pytest.mark.parametrize(
@@ -198,7 +166,8 @@ async def test_python_that_cannot_run_is_named(tmp_path: Path, family: str, pyth
             "kani.engines.worker.received_text, kani.engines.kyutai.speech, kani.engines.kyutai.hearing",
             ("babel", "num2words"),
         ),
-        ("kani.engines.voxcpm.adapter", ()),
+        ("kani.engines.voxcpm.adapter, kani.engines.voxcpm.nano_vllm", ()),
+        ("kani.engines.pocket.adapter, kani.engines.transcribe.adapter", ()),
     ],
 )
 def test_worker_needs_few_packages(modules: str, packages: tuple[str, ...]) -> None:
@@ -218,94 +187,103 @@ def test_worker_needs_few_packages(modules: str, packages: tuple[str, ...]) -> N
     assert done.stdout.split() == []
 
 
-def test_voices_are_fetched_for_embeddings_only_if_they_may_be(
-    tmp_path: Path, hub: Hub, caplog: pytest.LogCaptureFixture
+def fetched_files(hub: Hub) -> set[str]:
+    return {path.rpartition("/")[2] for path in hub.asked if "/resolve/" in path}
+
+
+@pytest.mark.parametrize(
+    ("name", "model", "files", "others"),
+    [
+        ("kyutai", kyutai_published.SPEECH_MODEL, (CONFIG, "t.model"), ("README.md",)),
+        ("kyutai-ears", kyutai_published.HEARING_MODEL, (CONFIG, "t.model"), ("README.md",)),
+        ("voxcpm", "DEFAULT_MODEL", voxcpm_published.DEFAULT_FILES, ("tokenization_voxcpm2.py",)),
+    ],
+)
+def test_checkpoint_is_fetched_once_and_only_if_it_may_be(
+    tmp_path: Path,
+    hub: Hub,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    name: str,
+    model: str,
+    files: tuple[str, ...],
+    others: tuple[str, ...],
 ) -> None:
+    if model == "DEFAULT_MODEL":
+        model = f"{voxcpm_published.DEFAULT_MODEL.partition('@')[0]}@{'a' * 40}"
+        monkeypatch.setattr(voxcpm_published, "DEFAULT_MODEL", model)
+    package = PACKAGES[name][0]
+    chosen = VoxCPMSettings() if name == "voxcpm" else KyutaiSettings()
+    hub.repository, hub.files = model.partition("@")[0], dict.fromkeys((*files, *others), b"{")
+    with pytest.raises(
+        EngineUnavailable, match=f"{model} is not here, and is not fetched unasked or with --no"
+    ):
+        package.files(chosen, Resources(tmp_path))
+    assert not hub.asked
+    # Its content is the hub's of the test.
+    with caplog.at_level("INFO"), pytest.raises(EngineUnavailable, match=r"config\.json is not JSON"):
+        package.files(chosen, Resources(tmp_path, may_fetch=True))
+    assert "licence: an-open-licence" in caplog.text and fetched_files(hub) == set(files)
+    use_hub(monkeypatch, "http://127.0.0.1:9")
+    with pytest.raises(EngineUnavailable, match=r"config\.json is not JSON"):
+        package.files(chosen, Resources(tmp_path))
+    with pytest.raises(EngineUnavailable, match=rf"cannot be fetched .*network.*{package.setting}\)"):
+        package.files(chosen, Resources(tmp_path / "new", may_fetch=True))
+
+
+def test_voices_are_fetched_for_embeddings_only_if_they_may_be(tmp_path: Path, hub: Hub) -> None:
     folder = written(tmp_path, "kyutai")
 
     def voices(named: Path | None = None, *, may_fetch: bool = True) -> list[str]:
         chosen = KyutaiSettings(speech_model=str(folder), voices=None if named is None else str(named))
-        return list(kyutai.find_speech(chosen, Resources(tmp_path, may_fetch=may_fetch))["voices"])
+        return list(kyutai.SPEECH.files(chosen, Resources(tmp_path, may_fetch=may_fetch))["voices"])
 
     with pytest.raises(EngineUnavailable, match=r"with --no-fetch.*KANI_KYUTAI_VOICES"):
         voices(may_fetch=False)
-    hub.repository = kyutai_published.VOICES
-    own, other = (
-        "unmute-prod-website/a.wav.1e68beda@240.safetensors",
-        "unmute-prod-website/a.wav.other@1.safetensors",
+    hub.repository, hub.marks_files = kyutai_published.VOICES, False
+    names = (
+        "unmute-prod-website/a.wav.1e68beda@240",
+        "unmute-prod-website/b.wav.other@1",
+        "vctk/c.wav.other@1",
     )
-    hub.files = dict.fromkeys((own, other, "vctk/b.wav.1e68beda@240.safetensors"), tensor_file())
-    hub.marks_files = False
-    with caplog.at_level("INFO"):
-        assert voices() == ["unmute-prod-website/a.wav"]
-    assert "licence: an-open-licence" in caplog.text
+    hub.files = {f"{name}.safetensors": tensor_file() for name in names}
+    assert voices() == ["unmute-prod-website/a.wav"]
+    assert fetched_files(hub) == {"a.wav.1e68beda@240.safetensors"}
     with pytest.raises(EngineUnavailable, match=r"KANI_KYUTAI_VOICES: there is no folder"):
         voices(tmp_path / "none")
     with pytest.raises(EngineUnavailable, match=r"there is no voice of this model in .*KANI_KYUTAI_VOICES"):
         voices(folder)
-    edited("config.json", conditioners={})(folder)
+    # Those of another checkpoint are fetched, too.
+    edited(CONFIG, model_id={"sig": "other", "epoch": 1})(folder)
+    assert voices() == ["unmute-prod-website/b.wav"]
+    edited(CONFIG, conditioners={})(folder)
     (folder / "me.wav").touch()
     assert (voices(), voices(folder)) == ([], ["me.wav"])
-
-
-@pytest.mark.parametrize(
-    ("find", "model"),
-    [
-        (kyutai.find_speech, kyutai_published.SPEECH_MODEL),
-        (kyutai.find_hearing, kyutai_published.HEARING_MODEL),
-    ],
-)
-def test_kyutais_checkpoints_are_fetched_only_if_they_may_be(
-    tmp_path: Path, hub: Hub, find: Callable[[KyutaiSettings, Resources], object], model: str
-) -> None:
-    hub.repository, hub.files = model, dict.fromkeys(("config.json", "t.model", "README.md"), b"{")
-    with pytest.raises(EngineUnavailable, match=f"{model} is not here, and is not fetched unasked"):
-        find(KyutaiSettings(), Resources(tmp_path))
-    with pytest.raises(EngineUnavailable, match=r"config\.json is not JSON"):
-        # Its content is the hub's of the test.
-        find(KyutaiSettings(), Resources(tmp_path, may_fetch=True))
-    fetched = {path.rpartition("/")[2] for path in hub.asked if "/resolve/" in path}
-    assert fetched == {"config.json", "t.model"}
 
 
 def test_recogniser_of_kyutai_is_named_before_it_starts(tmp_path: Path) -> None:
     recognizer = kyutai.build(KyutaiSettings(model="kyutai/stt-2.6b-en@main"), Resources(tmp_path))
     assert (recognizer.info.version, recognizer.info.languages) == ("stt-2.6b-en", {"en"})
-    with pytest.raises(EngineUnavailable, match="neither a folder nor a model's name on a hub"):
+    with pytest.raises(EngineUnavailable, match="neither here nor a model's name on a hub"):
         kyutai.build(KyutaiSettings(model="x"), Resources(tmp_path))
-    with pytest.raises(EngineUnavailable, match="in transformers' format: name the checkpoint without -trfs"):
-        kyutai.find_hearing(KyutaiSettings(model="kyutai/stt-1b-en_fr-trfs"), Resources(tmp_path))
+    for name in ("kyutai", "kyutai-ears"):
+        with pytest.raises(EngineUnavailable, match="in transformers' format: name the checkpoint without"):
+            found(name, "kyutai/stt-1b-en_fr-trfs", Resources(tmp_path))
     own = tmp_path / "models" / "stt-1b-en_fr"
     own.mkdir(parents=True)
-    assert kyutai.hearing_folder(KyutaiSettings(), Resources(tmp_path, own.parent)) == own
+    assert kyutai.local_folder("kyutai/stt-1b-en_fr", Resources(tmp_path, own.parent)) == own
 
 
-def test_voxcpms_checkpoint_is_fetched_once_and_only_if_it_may_be(
-    tmp_path: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    hub.repository = voxcpm_published.DEFAULT_MODEL.partition("@")[0]
-    model = f"{hub.repository}@{'a' * 40}"
-    monkeypatch.setattr(voxcpm_published, "DEFAULT_MODEL", model)
-    hub.files = dict.fromkeys((*voxcpm_published.DEFAULT_FILES, "tokenization_voxcpm2.py"), b"{}")
-    with pytest.raises(EngineUnavailable, match="is not here, and is not fetched unasked or with --no-fetch"):
-        find_voxcpm(VoxCPMSettings(), Resources(tmp_path))
-    assert not hub.asked
-    with caplog.at_level("INFO"), pytest.raises(EngineUnavailable, match=r"config\.json is not JSON"):
-        # Its content is the hub's of the test.
-        find_voxcpm(VoxCPMSettings(), Resources(tmp_path, may_fetch=True))
-    assert "licence: an-open-licence" in caplog.text
-    fetched = {path.rpartition("/")[2] for path in hub.asked if "/resolve/" in path}
-    assert fetched == set(voxcpm_published.DEFAULT_FILES)
-    use_hub(monkeypatch, "http://127.0.0.1:9")
-    assert HubFiles(tmp_path, False, print).find_files(model, voxcpm_published.DEFAULT_FILES).name == "a" * 40
-    with pytest.raises(EngineUnavailable, match=r"cannot be fetched from the model hub .*network"):
-        find_voxcpm(VoxCPMSettings(), Resources(tmp_path / "new", may_fetch=True))
+def test_denoiser_that_is_not_there_is_named(tmp_path: Path) -> None:
+    chosen = VoxCPMSettings(model=str(written(tmp_path, "voxcpm")), denoiser=str(tmp_path / "none"))
+    with pytest.raises(EngineUnavailable, match=r"KANI_VOXCPM_DENOISER: there is no folder .*none"):
+        voxcpm.PACKAGE.files(chosen, Resources(tmp_path))
 
 
 def test_revision_that_does_not_exist_is_named(tmp_path: Path, hub: Hub) -> None:
     name = f"{hub.repository}@{'c' * 40}"
     with pytest.raises(EngineUnavailable, match=f"no revision {name}"):
-        find_voxcpm(VoxCPMSettings(model=name), Resources(tmp_path, may_fetch=True))
+        found("voxcpm", name, Resources(tmp_path, may_fetch=True))
 
 
 def test_options_have_the_ranges_of_the_protocol() -> None:
@@ -327,15 +305,14 @@ def test_options_have_the_ranges_of_the_protocol() -> None:
 
 
 def test_languages_are_known_to_this_server() -> None:
-    for tags in voxcpm_published.LANGUAGES.values():
+    for tags in (*voxcpm_published.LANGUAGES.values(), tuple(pocket_published.PUBLISHED)):
         assert {resolve(tag) for tag in tags} == set(tags) and len(set(tags)) == len(tags)
 
 
-OWN = replace(
-    pocket_published.PUBLISHED["de"],
-    cloning_revision="a" * 40,
-    open_revision="b" * 40,
-    tokenizer_revision="a" * 40,
+OWN = pocket_published.PUBLISHED["de"]._replace(
+    cloning=f"{pocket_published.CLONING_REPOSITORY}@{'a' * 40}",
+    open=f"{pocket_published.OPEN_REPOSITORY}@{'b' * 40}",
+    tokenizers=f"{pocket_published.OPEN_REPOSITORY}@{'a' * 40}",
 )
 
 
@@ -345,7 +322,7 @@ def test_weights_that_clone_are_preferred(
 ) -> None:
     """They are asked for only with an account; refused ones are replaced by those that do not clone."""
     monkeypatch.setitem(pocket_published.PUBLISHED, "de", OWN)
-    monkeypatch.setattr("kani.engines.pocket.published._VOICES_REVISION", "b" * 40)
+    monkeypatch.setattr("kani.engines.pocket.plugin.VOICES", OWN.open)
     tensors = [OWN.weights, pocket_published.PUBLISHED["nl"].weights, OWN.voice("juergen")]
     hub.files = dict.fromkeys(tensors, tensor_file()) | {OWN.tokenizer: b"{}"}
     hub.marks_files = False
@@ -353,33 +330,32 @@ def test_weights_that_clone_are_preferred(
     monkeypatch.setattr("huggingface_hub.get_token", lambda: "hf_token")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_IMPLICIT_TOKEN", not account)
 
-    def found(**changed: Any) -> dict[str, Any]:
-        chosen = PocketSettings(languages=("de",))
-        files: dict[str, Any] = find_pocket(chosen, Resources(tmp_path, **changed))["languages"]["de"]
-        return files
+    def german(**changed: Any) -> dict[str, Any]:
+        files = POCKET.files(PocketSettings(languages=("de",)), Resources(tmp_path, **changed))
+        own: dict[str, Any] = files["languages"]["de"]
+        return own
 
     with pytest.raises(EngineUnavailable, match="is not here, and is not fetched unasked or with --no-fetch"):
-        found()
+        german()
     with caplog.at_level("INFO"):
-        fetched = found(may_fetch=True)
+        fetched = german(may_fetch=True)
     assert (
-        not fetched["clones"] and Path(fetched["weights"]).is_file() and [*fetched["voices"]] == ["juergen"]
+        not fetched["clones"] and [*fetched["voices"]] == ["juergen"] and Path(fetched["weights"]).is_file()
     )
-    asked = [
-        path for path in hub.asked if path.startswith(f"/api/models/{pocket_published.CLONING_REPOSITORY}/")
-    ]
-    assert bool(asked) == ("cloning is disabled" in caplog.text) == account
+    cloning = f"/api/models/{pocket_published.CLONING_REPOSITORY}/"
+    asked = any(path.startswith(cloning) for path in hub.asked)
+    assert asked == ("cloning is disabled" in caplog.text) == account
     assert "an-open-licence" in caplog.text
     assert not [path for path in hub.asked if "/resolve/" in path and "dutch" in path]
     assert pocket_published.languages_here(tmp_path, ["de", "nl"], fetched=True) == ("de",)
     use_hub(monkeypatch, "http://127.0.0.1:9")
-    assert found() == fetched
+    assert german() == fetched
     hub.repository = pocket_published.CLONING_REPOSITORY
     use_hub(monkeypatch, f"http://127.0.0.1:{hub.server_port}")
-    assert found(may_fetch=True)["clones"] == account
+    assert german(may_fetch=True)["clones"] == account
 
 
 def test_every_language_is_published() -> None:
     for published in pocket_published.PUBLISHED.values():
-        revisions = (published.cloning_revision, published.open_revision, published.tokenizer_revision)
-        assert all(len(revision) == 40 for revision in revisions) and published.voices
+        sources = (published.cloning, published.open, published.tokenizers)
+        assert all(len(each.partition("@")[2]) == 40 for each in sources) and published.voices

@@ -131,7 +131,7 @@ def test_pocket_joins_late_for_what_kokoro_lacks(
 
     def put(tag: str) -> None:
         published = PUBLISHED[tag]
-        repository, _, revision = published.open_source.partition("@")
+        repository, _, revision = published.open.partition("@")
         cached = f"pocket/hub/models--{repository.replace('/', '--')}/snapshots/{revision}"
         path = tmp_path / (cached if fetched else "own") / published.weights
         path.parent.mkdir(parents=True)

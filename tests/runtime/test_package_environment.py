@@ -43,8 +43,7 @@ class Chosen(BaseModel):
 
 def environment(packages: Path | str) -> PackageEnvironment:
     return PackageEnvironment(
-        engine="Stand-in", package="stand-in", modules=(NAME,), requirements="requirements-stand-in.txt",
-        packages=str(packages), variable="KANI_STAND_IN_PYTHON", size="2 kB", licence="MIT",
+        engine="Stand_in", modules=(NAME,), packages=str(packages), size="2 kB", licence="MIT",
     )  # fmt: skip
 
 
@@ -64,9 +63,9 @@ def test_environment_is_made_once_and_completed(tmp_path: Path, monkeypatch: pyt
     for chosen, used in ((Chosen(), python), (Chosen(python=python), python)):
         package.prepare(chosen, Resources(tmp_path))
         found = package.worker(chosen, Resources(tmp_path))
-        assert (found.python, found.settings) == (used, {"found": chosen.python})
-    assert package.python(Chosen(), Resources(tmp_path / "other")) == sys.executable
-    pinned = replace(made, packages=f"{NAME}==1.1", exact=(NAME,))
+        assert (found.python, found.settings["found"]) == (used, chosen.python)
+    assert made.made_python(tmp_path / "other") is None
+    pinned = replace(made, packages=f"{NAME}==1.1", exact=True)
     with pytest.raises(EngineUnavailable, match=rf"runs with {NAME}==1.1 only, and this is {NAME}==1.0: "):
         pinned.check(python)
     assert replace(made, modules=(NAME, "none_of_it")).missing(python) == ["none_of_it"]
@@ -107,3 +106,9 @@ def test_python_that_hangs_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(subprocess, "run", hang)
     with pytest.raises(EngineUnavailable, match=r"cannot be run as a Python.*TimeoutExpired"):
         environment("").check("python")
+
+
+@pytest.mark.parametrize("python", ["/nowhere/python", "/bin/true", str(Path(__file__))])
+def test_python_that_cannot_run_is_named(python: str) -> None:
+    with pytest.raises(EngineUnavailable, match=f"{python} cannot be run as a Python.*KANI_STAND_IN_PYTHON"):
+        environment("").check(python)

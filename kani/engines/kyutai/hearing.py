@@ -14,19 +14,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from kani.core.errors import EngineUnavailable
 from kani.core.recognizer import PAUSE_LENGTHS_S, STEP_S, RecognizerInfo
+from kani.core.transcriber import TranscribedWord
 from kani.core.types import Samples
 from kani.engines.kyutai import loading
+from kani.engines.kyutai.published import HEARING_RATE
 from kani.engines.kyutai.words import Delays, WordAssembler
-from kani.engines.packages.adapter import Word, check_finite
+from kani.engines.packages.adapter import check_finite
 from kani.engines.plugin import Resources
 
 RECOGNIZER = "kyutai"
-SAMPLE_RATE = 24_000
-FRAME_SAMPLES = round(STEP_S * SAMPLE_RATE)
-
-Pauses = tuple[float, float, float, float]
+FRAME_SAMPLES = round(STEP_S * HEARING_RATE)
 
 
 class Heard(NamedTuple):
@@ -34,16 +32,15 @@ class Heard(NamedTuple):
 
     token: int
     probability: float
-    pauses: Pauses | None  # None where the checkpoint has no heads for them
+    pauses: tuple[float, ...]  # empty where the checkpoint has no heads for them
 
 
 class KyutaiHearing:
-    """One checkpoint on one device. See ``HearingAdapter``."""
+    """One checkpoint on one device: a ``HearingAdapter``."""
 
     streams: int
 
     def load(self, settings: Mapping[str, Any], resources: Resources) -> RecognizerInfo:
-        """See ``HearingAdapter.load``; settings: what ``plugin.find_hearing`` returns."""
         if resources.precision == "int8":
             # A setting of the Kani model, too; the package has it only of checkpoints that are made so.
             resources = replace(resources, precision="auto")
@@ -56,8 +53,8 @@ class KyutaiHearing:
         network = info.get_moshi(device=device, dtype=precision)
         self._tokenizer: Any = info.get_text_tokenizer()
         check_finite(network, self._codec)
-        if (self._codec.sample_rate, self._codec.frame_size) != (SAMPLE_RATE, FRAME_SAMPLES):
-            raise ValueError(f"its frames are not of {FRAME_SAMPLES} samples at {SAMPLE_RATE} Hz")
+        if (self._codec.sample_rate, self._codec.frame_size) != (HEARING_RATE, FRAME_SAMPLES):
+            raise ValueError(f"its frames are not of {FRAME_SAMPLES} samples at {HEARING_RATE} Hz")
         # Always the likeliest token, as its published settings have it.
         self._model: Any = LMGen(
             network, use_sampling=False, on_text_logits_hook=self._keep_logits, support_out_of_sync=True
@@ -75,25 +72,19 @@ class KyutaiHearing:
         return RecognizerInfo(
             RECOGNIZER,
             settings["version"],
-            SAMPLE_RATE,
+            HEARING_RATE,
             frozenset(settings["languages"]),
             live_delay_s=self._delays.text_s,
         )
 
     def _begin(self) -> None:
-        """Begin the batch. Raises EngineUnavailable where the memory is short."""
-        try:
-            self._codec.streaming_forever(self.streams)
-            self._model.streaming_forever(self.streams)
-            self._step({0: (np.zeros(FRAME_SAMPLES, np.float32), True)})
-        except RuntimeError as error:
-            raise EngineUnavailable(
-                f"Kyutai's recogniser cannot hear {self.streams} streams at once: it needs more memory, or "
-                f"another KANI_DEVICE ({error})"
-            ) from error
+        """Begin the batch. Raises what the package raises, also where the memory is short."""
+        self._codec.streaming_forever(self.streams)
+        self._model.streaming_forever(self.streams)
+        self._step({0: (np.zeros(FRAME_SAMPLES, np.float32), True)})
 
     async def listen(self, language: str | None) -> KyutaiSession:
-        """See ``HearingAdapter.listen``. The model takes no language: it recognises its own as spoken."""
+        """Begin a live session. The model takes no language: it recognises its own as spoken."""
         # The lowest row, which a stream before may just have left.
         assembler = WordAssembler(self._delays, self._padding, self._decode)
         return KyutaiSession(self, heapq.heappop(self._free), self._delays, assembler)
@@ -141,15 +132,14 @@ class KyutaiHearing:
             self._model.set_exec_mask(mask)
             tokens, heads = self._model.step_with_extra_heads(codes)
             chosen = tokens[:, 0, 0].tolist()
-            # Of the first class: that the pause is at least so long.
-            pauses = [[float(head) for head in each[:, 0, 0]] for each in heads]
             probabilities = self._logits[:, 0, 0].float().softmax(-1)
-            told = len(pauses) == len(PAUSE_LENGTHS_S)
+            # Of the first class: that the pause is at least so long.
+            pauses = [head[:, 0, 0].tolist() for head in heads] if len(heads) == len(PAUSE_LENGTHS_S) else []
             return {
                 row: Heard(
                     chosen[row],
                     float(probabilities[row, chosen[row]]),
-                    (pauses[0][row], pauses[1][row], pauses[2][row], pauses[3][row]) if told else None,
+                    tuple(pause[row] for pause in pauses),
                 )
                 for row in frames
             }
@@ -169,10 +159,10 @@ class KyutaiHearing:
 
 
 class KyutaiSession:
-    """One stream. See ``LiveSession``."""
+    """One stream: a ``LiveSession``."""
 
     def __init__(self, model: KyutaiHearing, row: int, delays: Delays, words: WordAssembler) -> None:
-        self.pauses: Pauses | None = None
+        self.pauses: tuple[float, ...] = ()
         self._model = model
         self._row = row
         self._delays = delays
@@ -183,23 +173,23 @@ class KyutaiSession:
     def pending(self) -> bool:
         return self._words.pending
 
-    async def feed(self, samples: Samples) -> list[Word]:
+    async def feed(self, samples: Samples) -> list[TranscribedWord]:
         if not self._begun:
             await self._silence(self._delays.before)
         return await self._hear(samples)
 
-    async def finish(self) -> list[Word]:
+    async def finish(self) -> list[TranscribedWord]:
         words = await self._silence(self._delays.after) if self._begun else []
         return words + self._words.finish()
 
     async def close(self) -> None:
         self._model.leave(self._row)
 
-    async def _silence(self, frames: int) -> list[Word]:
+    async def _silence(self, frames: int) -> list[TranscribedWord]:
         silence = np.zeros(FRAME_SAMPLES, np.float32)
         return [word for _ in range(frames) for word in await self._hear(silence)]
 
-    async def _hear(self, samples: Samples) -> list[Word]:
+    async def _hear(self, samples: Samples) -> list[TranscribedWord]:
         begins, self._begun = not self._begun, True
         heard = await self._model.hear_frame(self._row, samples, begins=begins)
         self.pauses = heard.pauses

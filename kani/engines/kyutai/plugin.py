@@ -11,8 +11,10 @@ from kani.engines.kyutai import published
 from kani.engines.kyutai.settings import KyutaiSettings
 from kani.engines.packages.package import Package
 from kani.engines.plugin import EnginePlugin, RecognizerPlugin, Resources
-from kani.runtime.model_names import local_path, short_name
-from kani.runtime.packages.environment import PackageEnvironment
+from kani.runtime.errors import CheckpointError
+from kani.runtime.model_names import check_name, existing_folder, local_path, short_name
+from kani.runtime.packages.checkpoint import check_files, read_config
+from kani.runtime.packages.environment import TORCH_SIZE, PackageEnvironment
 
 if TYPE_CHECKING:
     from kani.engines.packages.recognizer import PackageRecognizer
@@ -26,55 +28,47 @@ _VOICES = "KANI_KYUTAI_VOICES"
 def find_speech(settings: KyutaiSettings, resources: Resources) -> dict[str, Any]:
     """Return the settings of the speech adapter; files are fetched if they may be.
 
-    Raises EngineUnavailable, naming the file and the cure.
+    Raises EngineUnavailable, naming the file and the cure, and CheckpointError.
     """
     name = settings.speech_model or published.SPEECH_MODEL
-    folder, config, files = _checkpoint(SPEECH, name, local_path(name), resources)
+    folder, config, files = _checkpoint(SPEECH, name, resources)
     tts, conditioners, model_id = (config.get(key) for key in ("tts_config", "conditioners", "model_id"))
-    fault = ""
-    if not isinstance(tts, dict) or "audio_delay" not in tts or not isinstance(conditioners, dict):
-        missing = "conditioners" if isinstance(tts, dict) and "audio_delay" in tts else "tts_config"
-        fault = f"is not of a text-to-speech model ({missing} is missing)"
+    if not isinstance(tts, dict) or "audio_delay" not in tts:
+        fault = "is not of a text-to-speech model (tts_config is missing)"
+    elif not isinstance(conditioners, dict):
+        fault = "is not of a text-to-speech model (conditioners is missing)"
     elif tts.get("multistream"):
         fault = "is of a model for two speakers at once"
-    if not isinstance(model_id, dict) or not {"sig", "epoch"} <= model_id.keys():
-        fault = fault or "has no model_id with sig and epoch"
-    if fault or model_id is None or conditioners is None:
-        raise EngineUnavailable(f"{folder / 'config.json'} {fault}: {SPEECH.cure}")
-    suffix = f".{model_id['sig']}@{model_id['epoch']}"
-    return {
-        "files": files,
-        "version": f"{folder.name[:12]}{suffix}",
-        "voices": _voices(settings.voices, resources, suffix, embeddings="speaker_wavs" in conditioners),
-    }
+    elif not isinstance(model_id, dict) or not {"sig", "epoch"} <= model_id.keys():
+        fault = "has no model_id with sig and epoch"
+    else:
+        suffix, embeddings = f".{model_id['sig']}@{model_id['epoch']}", "speaker_wavs" in conditioners
+        voices = _voices(settings.voices, resources, f"{suffix}.safetensors" if embeddings else "")
+        return {"files": files, "version": f"{folder.name[:12]}{suffix}", "voices": voices}
+    raise CheckpointError(f"{folder / 'config.json'} {fault}")
 
 
-def _voices(named: str | None, resources: Resources, suffix: str, *, embeddings: bool) -> dict[str, str]:
+def _voices(named: str | None, resources: Resources, embeddings: str) -> dict[str, str]:
     """Return the files of the voices by their names, as Kyutai has them: "ears/p003/freeform_01.wav".
 
-    They are published embeddings of the checkpoint that ``suffix`` names, or, of a model without
-    embeddings, recordings.
+    embeddings: how the names of the checkpoint's published embeddings end, empty for a model of recordings.
     """
-    suffix += ".safetensors"
     if named is not None:
-        folder = local_path(named)
-        if not folder.is_dir():
-            raise EngineUnavailable(f"{_VOICES}: there is no folder {folder}")
+        folder = existing_folder(named, _VOICES)
     elif embeddings:
-        files = (f"{published.VOICE_FOLDER}/*{suffix}",)
+        files = (f"{published.VOICE_FOLDER}/*{embeddings}",)
         folder = SPEECH.fetched(published.VOICES, files, resources, _VOICES)
     else:
         return {}
     found, top = dict[str, str](), folder.resolve()
     for path in sorted(top.rglob("*")):
-        name = path.relative_to(top).as_posix()
-        ours = name.endswith(suffix) if embeddings else path.suffix in _RECORDINGS
+        ours = path.name.endswith(embeddings) if embeddings else path.suffix in _RECORDINGS
         if ours and path.is_file() and len(found) < MAX_VOICES:
-            SPEECH.check(path)
-            found[name.removesuffix(suffix) if embeddings else name] = str(path)
+            check_files(path)
+            found[path.relative_to(top).as_posix().removesuffix(embeddings)] = str(path)
     if embeddings and not found:
         raise EngineUnavailable(
-            f"there is no voice of this model in {folder}: its files end with {suffix} ({_VOICES})"
+            f"there is no voice of this model in {folder}: its files end with {embeddings} ({_VOICES})"
         )
     return found
 
@@ -85,45 +79,28 @@ def hearing_languages(settings: KyutaiSettings) -> frozenset[str]:
     return frozenset(named[1].split("_") if named is not None else ("en", "fr"))
 
 
-def hearing_folder(settings: KyutaiSettings, resources: Resources) -> Path:
-    """Return the folder of the recogniser's checkpoint, which may not be there.
-
-    That is a folder of the model's name in ``models_dir``, or the one that the setting names. Raises
-    EngineUnavailable for a model that cannot be one.
-    """
-    name = settings.model or published.HEARING_MODEL
-    own = resources.models_dir / short_name(name) if resources.models_dir is not None else None
-    folder = own if own is not None and own.is_dir() else local_path(name)
-    # A hub's name is OWNER/NAME; whether the hub has it is known once it is fetched.
-    if "/" not in name and not folder.is_dir():
-        raise EngineUnavailable(
-            f"{HEARING.setting}: {name!r} is neither a folder nor a model's name on a hub (OWNER/NAME)"
-        )
-    return folder
-
-
 def find_hearing(settings: KyutaiSettings, resources: Resources) -> dict[str, Any]:
     """Return the settings of the hearing adapter, as ``find_speech`` does."""
     name = settings.model or published.HEARING_MODEL
-    folder, config, files = _checkpoint(HEARING, name, hearing_folder(settings, resources), resources)
-    delays = config.get("stt_config")
-    found: dict[str, Any] = {
-        "files": files,
-        "version": short_name(name),
-        "languages": sorted(hearing_languages(settings)),
-    }
+    folder, config, files = _checkpoint(HEARING, name, resources)
+    delays, found = config.get("stt_config"), dict[str, Any]()
     for ours, theirs in (("before_s", "audio_silence_prefix_seconds"), ("text_s", "audio_delay_seconds")):
         value = delays.get(theirs) if isinstance(delays, dict) else None
         if not isinstance(value, int | float) or not 0 <= value <= 10:
-            raise EngineUnavailable(
-                f"{folder / 'config.json'} has no stt_config with {theirs} from 0 to 10: {HEARING.cure}"
-            )
+            raise CheckpointError(f"{folder / 'config.json'} has no stt_config with {theirs} from 0 to 10")
         found[ours] = value
-    return found
+    languages = sorted(hearing_languages(settings))
+    return {"files": files, "version": short_name(name), "languages": languages, **found}
+
+
+def local_folder(name: str, resources: Resources) -> Path:
+    """Return the folder of a checkpoint, in ``models_dir`` or ``name`` itself; it may not be there."""
+    own = resources.models_dir / short_name(name) if resources.models_dir is not None else None
+    return own if own is not None and own.is_dir() else local_path(name)
 
 
 def _checkpoint(
-    package: Package, name: str, folder: Path, resources: Resources
+    package: Package, name: str, resources: Resources
 ) -> tuple[Path, dict[str, Any], dict[str, str]]:
     """Return the folder of a checkpoint, fetched if it may be, its configuration, and its files.
 
@@ -133,31 +110,27 @@ def _checkpoint(
         raise EngineUnavailable(
             f"{package.setting}: {name} is in transformers' format: name the checkpoint without -trfs"
         )
+    folder = local_folder(name, resources)
     if not folder.is_dir():
         folder = package.fetched(name, published.FILES, resources)
-    config, folder = package.config(folder), folder.resolve()
+    config, folder = read_config(folder), folder.resolve()
     files = {"config_path": str(folder / "config.json")}
     for argument, (key, default) in published.NAMES.items():
         if file := str(config.get(key) or default):
             # A name in an untrusted file: never a path out of the folder.
             if Path(file).name != file or not (folder / file).is_file():
-                raise EngineUnavailable(
-                    f"{folder} has no file {file!r}, which its config.json names: {package.cure}"
-                )
-            package.check(folder / file)
+                raise CheckpointError(f"{folder} has no file {file!r}, which its config.json names")
+            check_files(folder / file)
             files[argument] = str(folder / file)
     return folder, config, files
 
 
 ENVIRONMENT = PackageEnvironment(
     engine="Kyutai",
-    package="moshi",
     # The last two are imported by the text that grows (``kani.engines.worker.received_text``).
     modules=("msgspec", "numpy", "torch", "sentencepiece", "sphn", "moshi", "num2words", "babel"),
-    requirements="requirements-kyutai.txt",
     packages="moshi==0.2.13 msgspec num2words babel",
-    variable="KANI_KYUTAI_PYTHON",
-    size="mostly torch: some 5 GB on Linux, where PyPI's brings CUDA",
+    size=TORCH_SIZE,
     licence="MIT",
 )
 SPEECH = Package(
@@ -176,7 +149,6 @@ HEARING = Package(
     "KANI_RECOGNIZER_MODEL",
     "recognizer",
 )
-SAMPLE_RATE = 24_000
 
 
 def build(settings: KyutaiSettings, resources: Resources) -> PackageRecognizer:
@@ -184,9 +156,10 @@ def build(settings: KyutaiSettings, resources: Resources) -> PackageRecognizer:
     from kani.core.recognizer import RecognizerInfo
     from kani.engines.packages.recognizer import PackageRecognizer
 
-    hearing_folder(settings, resources)
-    version = short_name(settings.model or published.HEARING_MODEL)
-    info = RecognizerInfo("kyutai", version, SAMPLE_RATE, hearing_languages(settings))
+    name, rate = settings.model or published.HEARING_MODEL, published.HEARING_RATE
+    if not local_folder(name, resources).is_dir():
+        check_name(name, HEARING.setting)
+    info = RecognizerInfo("kyutai", short_name(name), rate, hearing_languages(settings))
     return PackageRecognizer(HEARING, settings, resources, info)
 
 

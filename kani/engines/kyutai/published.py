@@ -13,6 +13,9 @@ SPEECH_MODEL = "kyutai/tts-1.6b-en_fr"
 HEARING_MODEL = "kyutai/stt-1b-en_fr"
 """A billion parameters, English and French; 2 GB."""
 
+HEARING_RATE = 24_000
+"""Hertz of the audio that the recognisers hear."""
+
 FILES = ("*.json", "*.safetensors", "*.model")
 
 NAMES = {

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from kani.core.engine import EngineInfo
-from kani.core.errors import EngineFailed, EngineUnavailable, InvalidRequest, UnknownVoice
+from kani.core.errors import EngineFailed, InvalidRequest, UnknownVoice
 from kani.core.recognizer import STEP_S
 from kani.core.types import Embedding, Samples, Segment, Span, Voice
 from kani.engines.kyutai import loading, published
@@ -43,10 +43,9 @@ MAX_SESSIONS = 256
 
 
 class KyutaiSpeech:
-    """One checkpoint on one device. See ``SpeechAdapter``."""
+    """One checkpoint on one device: a ``SpeechAdapter``."""
 
     def load(self, settings: Mapping[str, Any], resources: Resources) -> EngineInfo:
-        """See ``SpeechAdapter.load``; settings: what ``plugin.find_speech`` returns."""
         info, device, precision = loading.begin(settings["files"], resources)
         from moshi.models.tts import TTSModel
 
@@ -55,8 +54,8 @@ class KyutaiSpeech:
         check_finite(model.lm, model.mimi)
         self._model: Any = model
         self._guidances = frozenset(float(each) for each in model.valid_cfg_conditionings)
-        if self._guidances and GUIDANCE not in self._guidances:
-            raise EngineUnavailable(f"KANI_KYUTAI_MODEL: a guidance of {self._unknown_guidance(GUIDANCE)}")
+        nearest = sorted(self._guidances, key=lambda each: abs(each - GUIDANCE))
+        self._usual_guidance = nearest[0] if nearest else None
         self._voices: dict[str, str] = settings["voices"]
         slots = min(resources.max_concurrent or (4 if device.startswith("cuda") else 1), MAX_SLOTS)
         # As many again are for texts that are being written: they keep theirs while they wait.
@@ -79,7 +78,7 @@ class KyutaiSpeech:
         return replace(model, lm=lm, mimi=mimi)
 
     def speak(self, utterance: Utterance) -> Generator[Spoken, None, None]:
-        """See ``SpeechAdapter.speak``: frames of 80 ms, and a span for each word once the next one begins.
+        """Yield frames of 80 ms, and a span for each word once the next one begins.
 
         A word of a text that grows is spoken once those that the model reads ahead are there. Where as many
         such texts as there are slots are being spoken, another one is spoken once it is complete.
@@ -101,7 +100,7 @@ class KyutaiSpeech:
             self._growing += grows
 
     def embed(self, samples: Samples) -> Samples:
-        """See ``SpeechAdapter.embed``: the codes of a recording."""
+        """Return the codes of a recording."""
         codes: Samples = self._encode(samples).numpy().astype(np.float32).ravel()
         return codes
 
@@ -118,7 +117,7 @@ class KyutaiSpeech:
         import torch
 
         segment, model = utterance.segment, self._model
-        guidance = self._asked_guidance(segment)
+        guidance = self._guidance(segment)
         temperature = segment.sampling.temperature
         manner = Manner(
             utterance.seed,
@@ -130,7 +129,7 @@ class KyutaiSpeech:
         if model.multi_speaker:
             if name not in self._voices:
                 raise UnknownVoice(segment.voice)
-            return replace(manner, attributes=self._attributes(name, guidance))
+            return replace(manner, attributes=self._read(name, guidance))
         if segment.embedding is not None:
             codes = self._given(segment.embedding)
         elif name in self._voices:
@@ -144,22 +143,19 @@ class KyutaiSpeech:
             return replace(manner, kept_frames=round(RECORDING_S / STEP_S))
         return replace(manner, prefix=None if codes is None else codes.to(model.lm.device))
 
-    def _attributes(self, name: str, guidance: float | None) -> Any:
-        from safetensors import SafetensorError
+    def _read(self, name: str, guidance: float | None = None) -> Any:
+        """Return the attributes of a voice's published embedding, or the codes of its recording.
 
-        try:
-            return self._model.make_condition_attributes([Path(self._voices[name])], cfg_coef=guidance)
-        except (OSError, ValueError, KeyError, AssertionError, RuntimeError, SafetensorError) as error:
-            # Its sentence would show a path.
-            raise EngineFailed(f"the voice {name} cannot be read ({type(error).__name__})") from error
-
-    def _read(self, name: str) -> Any:
+        Raises EngineFailed.
+        """
         import sphn
 
-        rate = int(self._model.mimi.sample_rate)
+        path, rate = self._voices[name], int(self._model.mimi.sample_rate)
         try:
-            samples, _ = sphn.read(self._voices[name], sample_rate=rate)
-        except (OSError, ValueError, RuntimeError) as error:
+            if self._model.multi_speaker:
+                return self._model.make_condition_attributes([Path(path)], cfg_coef=guidance)
+            samples, _ = sphn.read(path, sample_rate=rate)
+        except Exception as error:  # of any type, with a sentence that would show a path
             raise EngineFailed(f"the voice {name} cannot be read ({type(error).__name__})") from error
         return self._encode(samples.mean(0)[: round(RECORDING_S * rate)])
 
@@ -175,22 +171,15 @@ class KyutaiSpeech:
             raise InvalidRequest("reference", "the embedding is not one of this model")
         return torch.from_numpy(values.astype(np.int64).reshape(self._codebooks, -1))
 
-    def _asked_guidance(self, segment: Segment) -> float | None:
+    def _guidance(self, segment: Segment) -> float | None:
         """Return the request's guidance, or the usual one, of a model that has it as a condition."""
         asked = segment.options.get("cfg_alpha")
-        if not self._guidances:
-            return None
-        if asked is None:
-            return GUIDANCE
-        if not isinstance(asked, int | float):
-            raise InvalidRequest("cfg_alpha", "has to be a number")
-        if float(asked) not in self._guidances:
-            raise InvalidRequest("cfg_alpha", self._unknown_guidance(float(asked)))
+        if asked is None or not self._guidances:
+            return self._usual_guidance
+        if not isinstance(asked, int | float) or float(asked) not in self._guidances:
+            known = ", ".join(f"{each:g}" for each in sorted(self._guidances))
+            raise InvalidRequest("cfg_alpha", f"has to be one of this model's ({known})")
         return float(asked)
-
-    def _unknown_guidance(self, value: float) -> str:
-        known = ", ".join(f"{each:g}" for each in sorted(self._guidances))
-        return f"{value:g} is none of this model's ({known})"
 
     def _described(self, slots: int) -> EngineInfo:
         embeddings = self._model.multi_speaker

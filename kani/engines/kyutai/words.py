@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from kani.core.recognizer import STEP_S
-from kani.engines.packages.adapter import Word
+from kani.core.transcriber import TranscribedWord
 
 END_OF_PADDING = 0
 MAX_WORD_TOKENS = 64
@@ -26,14 +26,11 @@ _LEFT_OUT = str.maketrans("’", "'", "()")
 
 
 class ScriptWord(NamedTuple):
-    """A word of the script."""
+    """A word of the script, and its characters in the text, ``[start, end)``."""
 
     start: int
-    """First character in the text."""
     end: int
-    """The character after the last one."""
-    written: str
-    """The word as the tokenizer reads it."""
+    written: str  # as the tokenizer reads it
 
 
 def words(text: str, start: int = 0) -> list[ScriptWord]:
@@ -67,12 +64,9 @@ class Script:
 class Delays:
     """Numbers of frames of ``STEP_S``."""
 
-    before: int
-    """Frames of silence before the audio."""
-    text: int
-    """Frames between a word and its text."""
-    after: int
-    """Frames of silence after the audio that decide its last words."""
+    before: int  # silence before the audio
+    text: int  # between a word and its text
+    after: int  # silence after the audio that decides its last words
 
     @classmethod
     def of_seconds(cls, before_s: float, text_s: float) -> Delays:
@@ -108,7 +102,7 @@ class WordAssembler:
         """True within a word, before its end is known."""
         return bool(self._tokens)
 
-    def take(self, token: int, probability: float) -> list[Word]:
+    def take(self, token: int, probability: float) -> list[TranscribedWord]:
         """Accept the token of the next frame; returns the words that it ends."""
         now_s, self._now_s = self._now_s, self._now_s + STEP_S
         if now_s < 0:
@@ -125,21 +119,22 @@ class WordAssembler:
             self._begun_s = now_s
         return words
 
-    def finish(self) -> list[Word]:
+    def finish(self) -> list[TranscribedWord]:
         """End the last word: no more tokens come."""
         return self._end(self._now_s)
 
-    def _end(self, now_s: float) -> list[Word]:
+    def _end(self, now_s: float) -> list[TranscribedWord]:
         """End the word at ``now_s``; several if its text has spaces, none if there is no text."""
-        tokens, begun_s, probability = self._tokens, self._begun_s, self._probability
+        tokens, begun_s = self._tokens, self._begun_s
         if not tokens or begun_s is None:
             return []
+        likely = math.log(max(self._probability, 1e-10))
         self._tokens, self._begun_s, self._probability = [], None, 1.0
         parts = self._decode(tokens).split()
         start_s = max(begun_s, self._last_end_s)
         length_s = max(now_s - start_s, 0.0) / max(len(parts), 1)
         words = [
-            Word(part, start_s + at * length_s, start_s + (at + 1) * length_s, probability)
+            TranscribedWord(part, start_s + at * length_s, start_s + (at + 1) * length_s, likely)
             for at, part in enumerate(parts)
         ]
         if words:

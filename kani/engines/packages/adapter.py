@@ -18,7 +18,7 @@ from typing import Any, Protocol, TypeVar
 
 from kani.core.engine import EngineInfo
 from kani.core.recognizer import RecognizerInfo
-from kani.core.transcriber import TranscriptionOptions
+from kani.core.transcriber import TranscribedSegment, TranscribedWord, TranscriptionOptions
 from kani.core.types import Samples, Segment, Span
 from kani.engines.plugin import Resources
 
@@ -76,47 +76,21 @@ class SpeechAdapter(Protocol):
         """
 
 
-@dataclass(frozen=True, slots=True)
-class Word:
-    """A recognised word with its punctuation, without spaces; times in seconds since the audio began."""
-
-    text: str
-    start_s: float
-    end_s: float
-    probability: float = 1.0
-    language: str = ""
-    """Primary subtag; empty if unknown."""
-
-
-@dataclass(frozen=True, slots=True)
-class Heard:
-    """A part of a recording: its text, and its words where the package gives their times."""
-
-    text: str
-    start_s: float
-    end_s: float
-    words: tuple[Word, ...] = ()
-    language: str = ""
-    """Primary subtag of what is spoken, where the package tells."""
-    probability: float = 1.0
-    """Of the text, where the package tells."""
-
-
 class LiveSession(Protocol):
     """One stream of live speech. Its methods may be coroutines."""
 
-    pauses: tuple[float, float, float, float] | None
-    """Probabilities of the pauses of ``PAUSE_LENGTHS_S`` after the last audio; None if it tells none."""
+    pauses: tuple[float, ...]
+    """Probabilities of the pauses of ``PAUSE_LENGTHS_S`` after the last audio; empty if it tells none."""
     pending: bool
     """True within a word, before its end is known."""
 
-    def feed(self, samples: Samples) -> Sequence[Word]:
+    def feed(self, samples: Samples) -> Sequence[TranscribedWord]:
         """Accept ``STEP_S`` of audio at ``RecognizerInfo.sample_rate``; return the words it decides.
 
         Words are in order, and never taken back; each comes within ``RecognizerInfo.live_delay_s``.
         """
 
-    def finish(self) -> Sequence[Word]:
+    def finish(self) -> Sequence[TranscribedWord]:
         """Return the last words: no more audio comes."""
 
     def close(self) -> None:
@@ -124,7 +98,7 @@ class LiveSession(Protocol):
 
 
 class HearingAdapter(Protocol):
-    """Hears by a maker's package. One of ``hear`` and ``listen`` is enough; ``info`` tells which."""
+    """Hears by a maker's package. One of ``hear`` and ``listen`` is enough."""
 
     streams: int
     """Calls of ``hear``, and open live sessions, at once; valid once it is loaded. Others wait."""
@@ -134,10 +108,11 @@ class HearingAdapter(Protocol):
 
     def hear(
         self, samples: Samples, options: TranscriptionOptions, stopped: threading.Event
-    ) -> Sequence[Heard]:
+    ) -> Sequence[TranscribedSegment]:
         """Return what is said in a recording, or in a stretch of one, at ``RecognizerInfo.sample_rate``.
 
-        Raises InvalidRequest for an option that the package lacks.
+        Its parts have their words, language and probability where the package tells them. It ends at the
+        model's next step once ``stopped`` is set. Raises InvalidRequest for an option that the package lacks.
         """
 
     def listen(self, language: str | None) -> LiveSession:

@@ -15,19 +15,12 @@ if TYPE_CHECKING:
     from kani.text.incremental_text import IncrementalText
 
 
-class PackageEngine(Packaged):
+class PackageEngine(Packaged[CloningEngine]):
     """Speaks by a worker in the environment of a package. See ``kani.core.engine``."""
 
     @property
     def info(self) -> EngineInfo:
-        """See ``Engine.info``; RuntimeError before ``start`` has returned."""
         return self._started.info
-
-    @property
-    def _started(self) -> CloningEngine:
-        if self._worker is None:
-            raise RuntimeError("the engine has not started")
-        return cast(CloningEngine, self._worker)
 
     async def start(self) -> None:
         await self._start_worker(lambda host, found: host.speech_worker(found, self._resources))
@@ -39,8 +32,7 @@ class PackageEngine(Packaged):
         return cast(StreamingInputEngine, self._started).stream(segment, written)
 
     async def embed(self, recording: Recording) -> Embedding:
-        """See ``CloningEngine.embed``; the worker's environment resamples nothing."""
-        # PyAV and soxr, of the server's environment.
+        # PyAV and soxr, which the worker's environment lacks.
         from kani.runtime.recording_embedder import speech_of
 
         rate = self._found.settings.get(RECORDING_RATE, self.info.sample_rate)
@@ -50,7 +42,7 @@ class PackageEngine(Packaged):
     async def refine(
         self, recording: Recording, embedding: Embedding, language: str
     ) -> AsyncGenerator[Embedding, None]:
-        """See ``CloningEngine.refine``: nothing is better than what the package made."""
+        """Yield nothing: no embedding is better than that of the package."""
         none: tuple[Embedding, ...] = ()
         for better in none:
             yield better

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,11 +10,10 @@ from contextlib import aclosing, asynccontextmanager
 
 import numpy as np
 
-from kani.core.errors import Busy, EngineUnavailable
+from kani.core.errors import Busy
 from kani.core.recognizer import STEP_S, Mark, RecognitionEvent, RecognizedWord, RecognizerInfo, Step
 from kani.core.transcriber import TranscribedSegment, TranscribedWord, TranscriptionOptions
 from kani.core.types import Samples
-from kani.engines.packages.adapter import Heard, Word
 from kani.engines.packages.hosting import Adapted
 
 UNKNOWN_PAUSES = (-1.0, -1.0, -1.0, -1.0)
@@ -29,7 +27,8 @@ class HeardPackage(Adapted[RecognizerInfo]):
     """A maker's package as a recogniser, in the worker's process.
 
     Its ``Step``s have neither voices nor marks, which the server knows; ``settled`` is False within a word.
-    ``transcribe`` hears one stretch, or, of a package with only live sessions, yields words one by one.
+    ``transcribe`` hears one stretch, or, of a package with only live sessions, yields words one by one. Both
+    raise Busy where no place becomes free.
     """
 
     async def start(self) -> None:
@@ -44,35 +43,31 @@ class HeardPackage(Adapted[RecognizerInfo]):
     async def recognize(
         self, audio: AsyncIterator[Samples | Mark], language: str | None
     ) -> AsyncGenerator[RecognitionEvent, None]:
-        """See ``Recognizer.recognize``. Raises Busy where no place becomes free."""
-        if self.info.recordings_only:
-            raise EngineUnavailable(self.info.recordings_only)
         async with aclosing(self._live(audio, language)) as events:
             async for event in events:
-                if isinstance(event, Word):
-                    yield RecognizedWord(event.text, event.start_s, event.end_s, event.language)
-                else:
+                if isinstance(event, Step):
                     yield event
+                else:
+                    yield RecognizedWord(event.text, event.start_s, event.end_s)
 
     async def transcribe(
         self, audio: AsyncIterator[Samples], options: TranscriptionOptions
     ) -> AsyncGenerator[TranscribedSegment, None]:
-        """Hear a stretch of a recording. Raises Busy where no place becomes free."""
         if not hasattr(self.adapter, "hear"):
             async with aclosing(self._live(audio, options.language)) as events:
-                async for event in events:
-                    if isinstance(event, Word):
-                        yield _segment(_one(event))
+                async for word in events:
+                    if not isinstance(word, Step):
+                        yield TranscribedSegment(word.text, word.start_s, word.end_s, (word,))
             return
         samples = np.concatenate([np.zeros(0, np.float32), *[piece async for piece in audio]])
         stopped = threading.Event()
         async with self._place():
-            for heard in await self.call(self.adapter.hear, samples, options, stopped, stopped=stopped):
-                yield _segment(heard)
+            for segment in await self.call(self.adapter.hear, samples, options, stopped, stopped=stopped):
+                yield segment
 
     async def _live(
         self, audio: AsyncIterator[Samples | Mark] | AsyncIterator[Samples], language: str | None
-    ) -> AsyncGenerator[Word | Step, None]:
+    ) -> AsyncGenerator[TranscribedWord | Step, None]:
         """Yield what a live session hears in audio that comes by whole steps; silence fills up the last."""
         index, size = 0, round(STEP_S * self.info.sample_rate)
         async with self._place():
@@ -101,27 +96,3 @@ class HeardPackage(Adapted[RecognizerInfo]):
             yield
         finally:
             self._places.release()
-
-
-def _one(word: Word) -> Heard:
-    return Heard(f" {word.text}", word.start_s, word.end_s, (word,), word.language, word.probability)
-
-
-def _segment(heard: Heard) -> TranscribedSegment:
-    words = tuple(
-        TranscribedWord(word.text, word.start_s, word.end_s, _logarithm(word.probability))
-        for word in heard.words
-    )
-    return TranscribedSegment(
-        text=heard.text,
-        start_s=heard.start_s,
-        end_s=heard.end_s,
-        words=words,
-        seek_s=heard.start_s,
-        log_probability=_logarithm(heard.probability),
-        language=heard.language,
-    )
-
-
-def _logarithm(probability: float) -> float:
-    return math.log(max(probability, 1e-10))

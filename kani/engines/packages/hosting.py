@@ -24,6 +24,8 @@ T = TypeVar("T")
 class Adapted(Generic[Info]):
     """An adapter and its threads: base of the engine and the recogniser that it is in the worker."""
 
+    info: Info  # from the start on
+
     def __init__(self, path: str, settings: Mapping[str, Any], resources: Resources) -> None:
         """path: ``module:Class`` of the adapter; settings: the adapter's, with ``CURE``."""
         module, _, name = path.partition(":")
@@ -33,21 +35,13 @@ class Adapted(Generic[Info]):
         # A model may belong to the thread that loads it: compiled graphs do.
         self._threads = ThreadPoolExecutor(1, thread_name_prefix=name)
         self._name = name
-        self._info: Info | None = None
-
-    @property
-    def info(self) -> Info:
-        """See ``Engine.info``; RuntimeError before ``start`` has returned."""
-        if self._info is None:
-            raise RuntimeError(f"{self._name} has not been started")
-        return self._info
 
     async def start(self) -> None:
         """Load the model. Raises EngineUnavailable."""
         # The server has fetched what there is, and shows no progress of a package's.
         os.environ |= {"HF_HUB_OFFLINE": "1", "TQDM_DISABLE": "1"}
         try:
-            self._info = await self.call(self.adapter.load, self._settings, self._resources)
+            self.info = await self.call(self.adapter.load, self._settings, self._resources)
             if (torch := sys.modules.get("torch")) is not None and self._resources.threads is not None:
                 torch.set_num_threads(self._resources.threads)
         except (EngineUnavailable, MemoryError):

@@ -5,6 +5,7 @@ No model and no event loop: the worker's events and probabilities of a voice go 
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from dataclasses import replace
 
@@ -17,19 +18,24 @@ MOST_WHILE_UNDECIDED = 0.5
 
 
 class SessionEvents:
-    """Events of one stream. ``events`` are to be passed on, in order."""
+    """Events of one stream. ``events`` are to be passed on, in order, and ``marks`` once it has ended."""
 
     def __init__(self, delay_s: float) -> None:
         """delay_s: seconds from a word to its recognition, at most."""
         self.events: deque[RecognitionEvent] = deque()
-        self._delay_s = delay_s
-        self._gate = SpeechGate()
-        self._voices: deque[list[float]] = deque()
         self._marks: deque[tuple[float, Mark]] = deque()
+        self._voices: deque[list[float]] = deque()
+        self._gate = SpeechGate()
+        self._delay_s = delay_s
         self._decided_s = 0.0
         self._within_word = False
         self._sentence_ended = False
-        self._end_s: float | None = None
+        self._end_s = math.inf
+
+    @property
+    def marks(self) -> list[Mark]:
+        """Marks that wait for the words before them."""
+        return [mark for _, mark in self._marks]
 
     def add_voices(self, voices: list[float]) -> None:
         """Accept the probabilities of a voice in the next step of audio, before the worker has it."""
@@ -38,22 +44,19 @@ class SessionEvents:
     def add_mark(self, mark: Mark, at_s: float) -> None:
         """Place a mark at a time of the audio, in seconds."""
         self._marks.append((at_s, mark))
-        self._return_marks()
+        self._return_decided_marks()
 
     def add_word(self, word: RecognizedWord) -> None:
         """Accept the worker's next word, which ends no later than the audio."""
-        if self._end_s is not None:
-            start_s, end_s = min(word.start_s, self._end_s), min(word.end_s, self._end_s)
-            word = replace(word, start_s=start_s, end_s=end_s)
+        word = replace(word, start_s=min(word.start_s, self._end_s), end_s=min(word.end_s, self._end_s))
         # A word that began after a mark must not come before it.
-        while self._marks and self._marks[0][0] <= word.start_s:
-            self.events.append(self._marks.popleft()[1])
+        self._return_marks(word.start_s)
         self.events.append(word)
         self._sentence_ended = ends_turn(word.text)
 
     def add_step(self, step: Step) -> None:
         """Accept the worker's next step; its pauses are negative where the package tells none."""
-        self._decided_s = (step.index + 1) * STEP_S - self._delay_s
+        self._decided_s = max((step.index + 1) * STEP_S - self._delay_s, 0.0)
         self._within_word = not step.settled
         if not self._voices:
             # The last, incomplete step of the audio.
@@ -61,7 +64,7 @@ class SessionEvents:
         voices = self._voices.popleft()
         for voice in voices:
             self._gate.feed(voice)
-        settled = not self._within_word and self._gate.speech_end_s <= max(self._decided_s, 0.0)
+        settled = step.settled and self._gate.speech_end_s <= self._decided_s
         pauses = step.pause_probabilities
         if pauses[0] < 0:
             pauses = pause_probabilities(self._gate, sentence_ended=self._sentence_ended)
@@ -69,17 +72,16 @@ class SessionEvents:
             half, one, two, three = (min(pause, MOST_WHILE_UNDECIDED) for pause in pauses)
             pauses = half, one, two, three
         self.events.append(Step(step.index, pauses, tuple(voices), settled=settled))
-        self._return_marks()
+        self._return_decided_marks()
 
     def end(self, end_s: float) -> None:
         """Accept the end of the audio, in seconds; words still come."""
         self._end_s = end_s
 
-    def finish(self) -> None:
-        """Return the marks that are left: every word was there."""
-        self.events.extend(mark for _, mark in self._marks)
-        self._marks.clear()
+    def _return_decided_marks(self) -> None:
+        if not self._within_word:
+            self._return_marks(self._decided_s)
 
-    def _return_marks(self) -> None:
-        while self._marks and not self._within_word and self._marks[0][0] <= self._decided_s:
+    def _return_marks(self, until_s: float) -> None:
+        while self._marks and self._marks[0][0] <= until_s:
             self.events.append(self._marks.popleft()[1])

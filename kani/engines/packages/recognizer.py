@@ -12,7 +12,7 @@ import numpy as np
 from pydantic import BaseModel
 
 from kani.core.audio.resampling import LowDelayResampler
-from kani.core.errors import EngineFailed, InvalidRequest
+from kani.core.errors import InvalidRequest
 from kani.core.recognizer import (
     STEP_S,
     Mark,
@@ -33,11 +33,11 @@ from kani.runtime.voice_detector import VoiceDetector
 from kani.text import language_detection
 
 
-class PackageRecognizer(Packaged):
+class PackageRecognizer(Packaged[Recognizer]):
     """Hears by a worker in the environment of a package; see ``kani.core.recognizer``.
 
-    ``recognize`` and ``transcribe`` are by live sessions of the adapter. One that hears stretches of
-    recordings has a subclass, which works by ``hear``.
+    ``recognize`` and ``transcribe`` are by live sessions of the adapter, and raise Busy if all places are
+    taken. An adapter that hears stretches of recordings has a subclass, which works by ``hear``.
     """
 
     def __init__(
@@ -45,11 +45,7 @@ class PackageRecognizer(Packaged):
     ) -> None:
         """info: as far as it is known before the start."""
         super().__init__(package, settings, resources)
-        self._info = info
-
-    @property
-    def info(self) -> RecognizerInfo:
-        return self._info
+        self.info = info
 
     async def start(self) -> None:
         self._detector = await asyncio.to_thread(VoiceDetector)
@@ -63,20 +59,14 @@ class PackageRecognizer(Packaged):
 
     async def _prepare(self) -> None:
         """Take over the worker's description, and load what it asks for; the worker has started."""
-        self._info = self._started.info
-        if len(self._info.languages) > 1:
+        self.info = self._started.info
+        if len(self.info.languages) > 1:
             await asyncio.to_thread(language_detection.load_detector)
-
-    @property
-    def _started(self) -> Recognizer:
-        if self._worker is None:
-            raise EngineFailed("the recogniser is not running")
-        return cast(Recognizer, self._worker)
 
     @property
     def only_language(self) -> str | None:
         """The recogniser's language, if it has only one."""
-        languages = self._info.languages
+        languages = self.info.languages
         return next(iter(languages)) if len(languages) == 1 else None
 
     async def hear(self, samples: Samples, options: TranscriptionOptions) -> list[TranscribedSegment]:
@@ -86,7 +76,7 @@ class PackageRecognizer(Packaged):
         """
 
         async def stretch() -> AsyncGenerator[Samples, None]:
-            step = self._info.sample_rate
+            step = self.info.sample_rate
             for start in range(0, len(samples), step):
                 yield samples[start : start + step]
 
@@ -96,36 +86,34 @@ class PackageRecognizer(Packaged):
     async def recognize(
         self, audio: AsyncIterator[Samples | Mark], language: str | None
     ) -> AsyncGenerator[RecognitionEvent, None]:
-        """See ``Recognizer.recognize``; also raises Busy if all places are taken."""
         spoken = language or self.only_language or ""
-        merged = SessionEvents(self._info.live_delay_s or 0.0)
+        merged = SessionEvents(self.info.live_delay_s or 0.0)
         watched = self._watched(audio, merged.add_voices, merged.add_mark, merged.end)
         async with aclosing(watched), aclosing(self._started.recognize(watched, language)) as events:
             async for event in events:
                 match event:
                     case RecognizedWord():
-                        merged.add_word(replace(event, language=event.language or spoken))
+                        merged.add_word(replace(event, language=spoken))
                     case Step():
                         merged.add_step(event)
                 while merged.events:
                     yield merged.events.popleft()
-        merged.finish()
-        while merged.events:
-            yield merged.events.popleft()
+        for mark in merged.marks:
+            yield mark
 
     async def transcribe(
         self, audio: AsyncIterator[Samples], options: TranscriptionOptions
     ) -> AsyncGenerator[TranscribedSegment, None]:
-        """See ``Transcriber.transcribe``; prompt and temperature have no effect.
+        """Transcribe a recording; prompt and temperature have no effect.
 
-        Raises InvalidRequest for a translation, and Busy if all places are taken.
+        Raises InvalidRequest for a translation.
         """
         if options.translate:
             raise InvalidRequest(
-                "task", f"the recogniser {self._info.name} does not translate; KANI_RECOGNIZER=whisper does"
+                "task", f"the recogniser {self.info.name} does not translate; KANI_RECOGNIZER=whisper does"
             )
-        builder = SegmentBuilder(options.language or self.only_language, self._info.languages)
-        watched = cast(AsyncGenerator[Samples, None], self._watched(audio, builder.add_voices))
+        builder = SegmentBuilder(options.language or self.only_language, self.info.languages)
+        watched = self._watched(audio, builder.add_voices)
         hearing = cast(Transcriber, self._started).transcribe(watched, options)
         async with aclosing(watched), aclosing(hearing) as heard:
             async for one in heard:
@@ -141,9 +129,9 @@ class PackageRecognizer(Packaged):
         add_voices: Callable[[list[float]], None],
         add_mark: Callable[[Mark, float], None] = lambda _, __: None,
         end: Callable[[float], None] = lambda _: None,
-    ) -> AsyncGenerator[Samples | Mark, None]:
+    ) -> AsyncGenerator[Samples, None]:
         """Pass audio on, step by step, with the voices in each whole step told before."""
-        rate = self._info.sample_rate
+        rate = self.info.sample_rate
         detector, resampler = self._detector.stream(), LowDelayResampler(rate, VOICE_RATE)
         size, taken = round(STEP_S * rate), 0
         rest = np.zeros(0, np.float32)

@@ -29,10 +29,8 @@ class SegmentBuilder:
 
     def add(self, word: TranscribedWord) -> TranscribedSegment | None:
         """Accept the next word; returns the segment before it if that has ended."""
-        ended = None
-        if self._words and ends_segment(
-            self._words[-1].text, word.start_s - self._words[-1].end_s, self._width
-        ):
+        ended, last = None, self._words[-1] if self._words else None
+        if last is not None and ends_segment(last.text, word.start_s - last.end_s, self._width):
             ended = self.finish()
         self._words.append(word)
         self._width += columns(word.text) + 1
@@ -49,15 +47,16 @@ class SegmentBuilder:
         # The texts of segments are joined as they are.
         text = text if is_unspaced(text[:1]) else f" {text}"
         language, probability = self._detect(text)
+        start_s, end_s = words[0].start_s, words[-1].end_s
         return TranscribedSegment(
-            text=text,
-            start_s=words[0].start_s,
-            end_s=words[-1].end_s,
-            words=tuple(words),
-            seek_s=words[0].start_s,
+            text,
+            start_s,
+            end_s,
+            tuple(words),
+            seek_s=start_s,
             log_probability=sum(word.log_probability for word in words) / len(words),
             compression_ratio=compression_ratio(text),
-            no_speech_probability=self._no_speech(words[0].start_s, words[-1].end_s),
+            no_speech_probability=self._no_speech(start_s, end_s),
             language=language,
             language_probability=probability,
         )

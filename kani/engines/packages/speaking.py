@@ -6,7 +6,6 @@ import inspect
 from collections.abc import AsyncGenerator, Generator
 from contextlib import aclosing
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -39,28 +38,26 @@ class SpokenPackage(Adapted[EngineInfo]):
     async def stream(
         self, segment: Segment, written: IncrementalText | None
     ) -> AsyncGenerator[SpeechChunk, None]:
-        """See ``StreamingInputEngine.stream``; written: None for a text that is whole."""
+        """Speak a text while it is written; written: None for a text that is whole."""
         rate = self.info.sample_rate
         self._check(segment.embedding)
-        speech, raw = TrimmedSpeech(rate), 0
+        speech, raw_s = TrimmedSpeech(rate), 0.0
         async with aclosing(self._made(segment, written)) as made:
             async for each in made:
                 if isinstance(each, Span):
                     speech.add(each)
                     continue
-                start_s, raw = speech.end_s, raw + len(each)
-                samples, spans = speech.feed(each)
-                if len(samples):
-                    yield SpeechChunk(samples, rate, start_s, spans)
-                if max(speech.end_s, raw / rate - SILENCE_S) > segment.max_seconds:
+                raw_s += len(each) / rate
+                if (chunk := speech.feed(each)) is not None:
+                    yield chunk
+                if max(speech.end_s, raw_s - SILENCE_S) > segment.max_seconds:
                     break
-        if not speech.made:
+        if not speech.end_s:
             raise EngineFailed(f"the {self.info.name} model could not speak this text: there was no voice")
-        start_s = speech.end_s
-        samples, spans = speech.finish()
+        last = speech.finish()
         if not self.info.times_words:
-            spans = (Span(0, len(segment.text), 0.0, speech.end_s),)
-        yield SpeechChunk(samples, rate, start_s, spans)
+            last = replace(last, spans=(Span(0, len(segment.text), 0.0, speech.end_s),))
+        yield last
 
     async def _made(
         self, segment: Segment, written: IncrementalText | None
@@ -73,12 +70,8 @@ class SpokenPackage(Adapted[EngineInfo]):
             while True:
                 if written is not None:
                     utterance.text, utterance.complete = written.text, written.boundary is not None
-                made: Any
-                if in_loop:
-                    made = await anext(steps, _ENDED)
-                else:
-                    step = partial(_next, steps, utterance)
-                    made = await self.call(step, stopped=utterance.stopped)
+                step = anext(steps, _ENDED) if in_loop else self._next(steps, utterance)
+                made: Any = await step
                 if made is _ENDED:
                     return
                 if made is not None:
@@ -89,8 +82,16 @@ class SpokenPackage(Adapted[EngineInfo]):
             utterance.stopped.set()
             await (steps.aclose() if in_loop else self.call(steps.close))
 
+    async def _next(self, steps: Generator[Spoken, None, None], utterance: Utterance) -> Any:
+        """Return what the adapter makes next, or _ENDED, also for an error of one that was stopped."""
+        try:
+            return await self.call(next, steps, _ENDED, stopped=utterance.stopped)
+        except Exception:
+            if utterance.stopped.is_set():
+                return _ENDED
+            raise
+
     async def embed(self, recording: Recording) -> Embedding:
-        """See ``CloningEngine.embed``: at the rate that the server was told."""
         values = np.asarray(await self.call(self.adapter.embed, recording.samples))
         if not len(values) or not np.isfinite(values).all():
             raise NoSpeech()
@@ -108,59 +109,44 @@ class SpokenPackage(Adapted[EngineInfo]):
             raise InvalidRequest("reference", "the embedding is not one of this model")
 
 
-def _next(steps: Generator[Spoken, None, None], utterance: Utterance) -> Any:
-    """Return what the adapter makes next, or _ENDED, also for an error of one that was stopped."""
-    try:
-        return next(steps, _ENDED)
-    except Exception:
-        if utterance.stopped.is_set():
-            return _ENDED
-        raise
-
-
 class TrimmedSpeech:
-    """Audio without the silence around the speech, and the spans of words that end in it."""
+    """Audio without the silence around the speech, in chunks with the spans of the words that end in them."""
 
     def __init__(self, sample_rate: int) -> None:
         self._rate = sample_rate
         self._trim = SilenceTrimmer(sample_rate, AUDIBLE)
         self._spans: list[Span] = []
-        self.made = 0
-        """Samples returned so far."""
+        self._made = 0
 
     @property
     def end_s(self) -> float:
-        """Seconds returned so far."""
-        return self.made / self._rate
+        """Seconds in the chunks so far."""
+        return self._made / self._rate
 
     def add(self, span: Span) -> None:
         """Accept a word's span, in seconds of the audio with its silence."""
         self._spans.append(span)
 
-    def feed(self, samples: Samples) -> tuple[Samples, tuple[Span, ...]]:
-        """Accept audio; returns what can be played now, and the spans that end in it."""
+    def feed(self, samples: Samples) -> SpeechChunk | None:
+        """Accept audio; return what can be played now."""
         kept = self._trim.feed(samples)
-        self.made += len(kept)
-        ended = 0
-        # Without audio there is no chunk for them.
-        while len(kept) and ended < len(self._spans) and self._moved(self._spans[ended]).end_s <= self.end_s:
-            ended += 1
-        return kept, self._take(ended)
+        return self._chunk(kept, last=False) if len(kept) else None
 
-    def finish(self) -> tuple[Samples, tuple[Span, ...]]:
-        """Return the end of the audio, and the other spans, none beyond it."""
-        rest = self._trim.finish()
-        self.made += len(rest)
-        return rest, self._take(len(self._spans))
+    def finish(self) -> SpeechChunk:
+        """Return the end of the audio, with the spans that are left: none goes beyond it."""
+        return self._chunk(self._trim.finish(), last=True)
 
-    def _take(self, count: int) -> tuple[Span, ...]:
-        taken = [self._moved(span) for span in self._spans[:count]]
-        del self._spans[:count]
-        return tuple(
-            replace(span, end_s=min(span.end_s, self.end_s)) for span in taken if span.start_s < self.end_s
+    def _chunk(self, samples: Samples, *, last: bool) -> SpeechChunk:
+        start_s = self.end_s
+        self._made += len(samples)
+        by_s, end_s = self._trim.dropped / self._rate, self.end_s
+        spans = [span for span in self._spans if last or span.end_s - by_s <= end_s]
+        del self._spans[: len(spans)]
+        moved = (
+            replace(
+                span, start_s=max(span.start_s - by_s, 0.0), end_s=min(max(span.end_s - by_s, 0.0), end_s)
+            )
+            for span in spans
+            if span.start_s - by_s < end_s
         )
-
-    def _moved(self, span: Span) -> Span:
-        """Return a span in seconds of the trimmed audio."""
-        by_s = self._trim.dropped / self._rate
-        return replace(span, start_s=max(span.start_s - by_s, 0.0), end_s=max(span.end_s - by_s, 0.0))
+        return SpeechChunk(samples, self._rate, start_s, tuple(moved))

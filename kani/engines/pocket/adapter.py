@@ -39,10 +39,9 @@ class Language(NamedTuple):
 
 
 class Pocket:
-    """Models of several languages. See ``SpeechAdapter``."""
+    """Models of several languages: a ``SpeechAdapter``."""
 
     def load(self, settings: Mapping[str, Any], resources: Resources) -> EngineInfo:
-        """See ``SpeechAdapter.load``. settings: what ``kani.engines.pocket.plugin.find`` returns."""
         import torch
 
         precision = resources.precision
@@ -54,11 +53,7 @@ class Pocket:
         }
         self._cloning = [each for each in self._languages.values() if each.clones]
         self._states: Recent[Any, Any] = Recent(KEPT_VOICES)
-        # The encoder's version: its last weights differ wherever a training did.
-        last = [each.model.mimi.downsample.conv.conv.weight for each in self._languages.values()]
-        digests = {
-            hashlib.sha256(one.detach().contiguous().numpy().tobytes()).hexdigest()[:12] for one in last
-        }
+        digests = {_digest(each.model) for each in self._languages.values()}
         if len(digests) > 1:
             raise EngineUnavailable(
                 "the languages of Pocket TTS have different codecs: take all of one release, or only one "
@@ -67,7 +62,7 @@ class Pocket:
         return self._describe(precision, digests.pop())
 
     def speak(self, utterance: Utterance) -> Generator[Spoken, None, None]:
-        """See ``SpeechAdapter.speak``; some frames of 80 ms at a time."""
+        """Yield some frames of 80 ms at a time."""
         import torch
 
         segment = utterance.segment
@@ -93,7 +88,7 @@ class Pocket:
                 pass
 
     def embed(self, samples: Samples) -> Samples:
-        """See ``SpeechAdapter.embed``: the codec's latents, one after the other."""
+        """Return the codec's latents, one after the other."""
         import torch
         from pocket_tts.data.audio_utils import end_on_pause
 

@@ -11,10 +11,11 @@ from typing import Any
 from kani.core.errors import EngineUnavailable
 from kani.engines.packages.package import Package
 from kani.engines.plugin import EnginePlugin, Resources
-from kani.engines.pocket.published import PUBLISHED, Published, languages_here
+from kani.engines.pocket.published import PUBLISHED, VOICES, Published, languages_here
 from kani.engines.pocket.settings import PocketSettings
 from kani.runtime.model_names import local_path
-from kani.runtime.packages.environment import PackageEnvironment
+from kani.runtime.packages.checkpoint import check_files
+from kani.runtime.packages.environment import TORCH_SIZE, PackageEnvironment
 
 _BEYOND_KOKORO = ("de", "nl")
 
@@ -24,55 +25,57 @@ log = logging.getLogger(__name__)
 def find(settings: PocketSettings, resources: Resources) -> dict[str, Any]:
     """Return the adapter's settings: the files of the languages, fetched if they may be.
 
-    Raises EngineUnavailable, naming the file and the cure.
+    Raises EngineUnavailable, naming the file and the cure, and CheckpointError.
     """
     languages = {}
     for tag in settings.languages:
         published = PUBLISHED[tag]
         found = _local(settings.model, published) if settings.model else _fetched(published, resources)
-        PACKAGE.check(found["weights"], found["tokenizer"], *found["voices"].values())
-        paths = {name: str(found[name].absolute()) for name in ("weights", "tokenizer")}
-        voices = {name: str(path.absolute()) for name, path in found["voices"].items()}
-        languages[tag] = {"name": published.folder, "clones": found["clones"], "voices": voices, **paths}
+        weights, tokenizer, voices, clones = found
+        check_files(weights, tokenizer, *voices.values())
+        languages[tag] = {
+            "name": published.folder,
+            "weights": str(weights.absolute()),
+            "tokenizer": str(tokenizer.absolute()),
+            "voices": {name: str(path.absolute()) for name, path in voices.items()},
+            "clones": clones,
+        }
     return {"languages": languages}
 
 
-def _local(model: str, published: Published) -> dict[str, Any]:
+_Files = tuple[Path, Path, dict[str, Path], bool]
+"""Weights, tokenizer, voices by their names, the default voice first, and whether the weights may clone."""
+
+
+def _local(model: str, published: Published) -> _Files:
     folder = local_path(model)
-    weights, tokenizer = (folder / path for path in (published.weights, published.tokenizer))
+    weights, tokenizer = folder / published.weights, folder / published.tokenizer
     for path in (weights, tokenizer):
         if not path.is_file():
             raise EngineUnavailable(f"{path} is not there: KANI_POCKET_MODEL has to hold {published.weights}")
     named = {path.stem: path for path in sorted((weights.parent / "embeddings").glob("*.safetensors"))}
     if not named:
         raise EngineUnavailable(f"{weights.parent} has no voice: put one into its folder embeddings/")
-    # The default voice is the first one.
     names = dict.fromkeys([*(name for name in published.voices if name in named), *named])
-    voices = {name: named[name] for name in names}
-    return {"weights": weights, "tokenizer": tokenizer, "voices": voices, "clones": True}
+    return weights, tokenizer, {name: named[name] for name in names}, True
 
 
-def _fetched(published: Published, resources: Resources) -> dict[str, Any]:
-    def folder(source: str, *paths: str, may_fetch: bool = resources.may_fetch) -> Path:
-        return PACKAGE.fetched(source, paths, replace(resources, may_fetch=may_fetch))
-
-    paths = {name: published.voice(name) for name in published.voices}
-    tokenizer = folder(published.tokenizer_source, published.tokenizer)
-    voices = folder(published.voices_source, *paths.values())
+def _fetched(published: Published, resources: Resources) -> _Files:
+    voices = {name: published.voice(name) for name in published.voices}
+    tokenizers = PACKAGE.fetched(published.tokenizers, (published.tokenizer,), resources)
+    embeddings = PACKAGE.fetched(VOICES, (*voices.values(),), resources)
     # Without an account the hub would refuse: ask it only for what can be had.
     asking = resources.may_fetch and _sends_account()
+    files = (published.weights,)
     try:
-        weights, clones = folder(published.cloning_source, published.weights, may_fetch=asking), True
+        folder = PACKAGE.fetched(published.cloning, files, replace(resources, may_fetch=asking))
+        clones = True
     except EngineUnavailable as error:
         if asking:
             log.info("voice cloning is disabled for %s: %s", published.folder, error)
-        weights, clones = folder(published.open_source, published.weights), False
-    return {
-        "weights": weights / published.weights,
-        "tokenizer": tokenizer / published.tokenizer,
-        "voices": {name: voices / path for name, path in paths.items()},
-        "clones": clones,
-    }
+        folder, clones = PACKAGE.fetched(published.open, files, resources), False
+    paths = {name: embeddings / path for name, path in voices.items()}
+    return folder / published.weights, tokenizers / published.tokenizer, paths, clones
 
 
 def _sends_account() -> bool:
@@ -86,12 +89,9 @@ PACKAGE = Package(
     "pocket",
     PackageEnvironment(
         engine="Pocket",
-        package="pocket-tts",
         modules=("msgspec", "numpy", "torch", "pocket_tts"),
-        requirements="requirements-pocket.txt",
         packages="pocket-tts==4.0.1 msgspec",
-        variable="KANI_POCKET_PYTHON",
-        size="mostly torch: some 5 GB on Linux, where PyPI's brings CUDA",
+        size=TORCH_SIZE,
         licence="MIT",
     ),
     "kani.engines.pocket.adapter:Pocket",
@@ -112,7 +112,7 @@ def joins(settings: PocketSettings, resources: Resources) -> tuple[PocketSetting
     here = languages_here(folder, wanted, fetched=settings.model is None)
     if not here:
         return None
-    made = settings.python or PACKAGE.made_python(resources.cache_dir)
+    made = settings.python or PACKAGE.environment.made_python(resources.cache_dir)
     if not made and not find_spec("pocket_tts"):
         return None
     return settings.model_copy(update={"languages": here}), replace(resources, may_fetch=False)

@@ -6,9 +6,11 @@ Runs only in its environment. A copy of a model computes one call at a time; all
 from __future__ import annotations
 
 import logging
+import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
 
@@ -16,9 +18,8 @@ import numpy as np
 
 from kani.core.errors import InvalidRequest
 from kani.core.recognizer import RecognizerInfo
-from kani.core.transcriber import TranscriptionOptions
+from kani.core.transcriber import TranscribedSegment, TranscribedWord, TranscriptionOptions
 from kani.core.types import Samples
-from kani.engines.packages.adapter import Heard, Word
 from kani.engines.plugin import Resources
 from kani.runtime.recognition import live_delay
 
@@ -34,10 +35,10 @@ _LOOK_AGAIN_S = 0.05
 
 
 class Transcribe:
-    """One file. See ``HearingAdapter``."""
+    """One file: a ``HearingAdapter``."""
 
     def load(self, settings: Mapping[str, Any], resources: Resources) -> RecognizerInfo:
-        """See ``HearingAdapter.load``. settings: ``file``, ``cores`` of a call, ``copies`` of the model.
+        """Load the file, and measure a pass.
 
         Live words come by the server's passes, also of models that have streams: ``live_delay_s`` is theirs.
         """
@@ -71,8 +72,10 @@ class Transcribe:
     def _pass_s(self, language: str | None) -> float:
         return live_delay.measure_pass(lambda noise: self._run(noise, {"language": language}, Event()))
 
-    def hear(self, samples: Samples, options: TranscriptionOptions, stopped: Event) -> list[Heard]:
-        """See ``HearingAdapter.hear``; a temperature has no effect. Nothing for an answer without end."""
+    def hear(
+        self, samples: Samples, options: TranscriptionOptions, stopped: Event
+    ) -> list[TranscribedSegment]:
+        """Hear a stretch; a temperature has no effect. Nothing for an answer without end."""
         how: dict[str, Any] = {"language": self._code(options.language)}
         if options.translate:
             if "en" not in self._can.translate_target_languages:
@@ -84,15 +87,19 @@ class Transcribe:
             return []
         only = next(iter(self._codes)) if len(self._codes) == 1 else ""
         language = (options.language if self._told else "") or _subtag(result.language) or only
-        known = [token.p for token in result.tokens if token.p > 0]
-        probability = float(np.exp(np.log(known).mean())) if known else 1.0
+        whole = TranscribedSegment(
+            result.text,
+            0.0,
+            len(samples) / RATE,
+            (*_words(result),),
+            log_probability=float(np.mean(_told(result.tokens))),
+            language=language,
+        )
         sentences = result.segments if result.timestamp_kind == "segment" else ()
-        parts = [
-            Heard(one.text, one.t0_ms / 1000, one.t1_ms / 1000, (), language, probability)
+        return [
+            replace(whole, text=one.text, start_s=one.t0_ms / 1000, end_s=one.t1_ms / 1000, words=())
             for one in sentences
-        ]
-        whole = Heard(result.text, 0.0, len(samples) / RATE, (*_words(result),), language, probability)
-        return parts or [whole]
+        ] or [whole]
 
     def _code(self, language: str | None) -> str | None:
         """Return the model's name of a language, None to detect it. Raises InvalidRequest."""
@@ -135,12 +142,16 @@ class Transcribe:
                 watching.join()
 
 
-def _words(result: Result) -> Iterator[Word]:
+def _words(result: Result) -> Iterator[TranscribedWord]:
     """Yield the words that the model times."""
     for one in result.words:
         tokens = result.tokens[one.first_token : one.first_token + one.n_tokens]
-        least = min((token.p for token in tokens if token.p > 0), default=1.0)
-        yield Word(one.text.strip(), one.t0_ms / 1000, one.t1_ms / 1000, least)
+        yield TranscribedWord(one.text.strip(), one.t0_ms / 1000, one.t1_ms / 1000, min(_told(tokens)))
+
+
+def _told(tokens: Sequence[Any]) -> list[float]:
+    """Return the log probabilities of tokens; [0] where the model tells none."""
+    return [math.log(token.p) for token in tokens if token.p > 0] or [0.0]
 
 
 def _subtag(code: str) -> str:

@@ -9,8 +9,9 @@ from typing import Any
 from kani.core.errors import EngineUnavailable
 from kani.engines.packages.package import Package, later
 from kani.engines.plugin import RecognizerPlugin, Resources
-from kani.engines.transcribe.settings import MODEL, PYTHON, TranscribeSettings
-from kani.runtime.model_names import HUB_NAME, local_path
+from kani.engines.transcribe.settings import MODEL, TranscribeSettings
+from kani.runtime.model_names import check_name, local_path
+from kani.runtime.packages.checkpoint import check_files
 from kani.runtime.packages.environment import PackageEnvironment
 
 _PATTERN = "*[qQ]8_0.gguf"
@@ -20,28 +21,25 @@ _CORE_BYTES = 250e6
 _MAX_COPIES = 16
 
 
-def check_name(model: str | None) -> str:
-    """Return the name of a model that can be one. Raises EngineUnavailable."""
-    if model is None:
+def model_of(settings: TranscribeSettings) -> str:
+    """Return the model's name. Raises EngineUnavailable."""
+    if settings.model is None:
         example = "handy-computer/canary-180m-flash-gguf"
         raise EngineUnavailable(f"transcribe needs {MODEL}: a GGUF file, or a hub's name such as {example}")
-    if not local_path(model).is_file() and not HUB_NAME.fullmatch(model):
-        raise EngineUnavailable(
-            f"{MODEL}: {model!r} is neither a file nor a model's name on a hub (OWNER/NAME)"
-        )
-    return model
+    check_name(settings.model, MODEL)
+    return settings.model
 
 
 def find(settings: TranscribeSettings, resources: Resources) -> dict[str, Any]:
-    """Return the adapter's settings, after size and licence of what is fetched are told; blocks.
+    """Return the adapter's settings; the file is fetched if it may be.
 
-    Raises EngineUnavailable with the cure.
+    Raises EngineUnavailable with the cure, and CheckpointError.
     """
-    name = check_name(settings.model)
+    name = model_of(settings)
     path = local_path(name)
     if not path.is_file():
         path = PACKAGE.fetched(name, _PATTERN, resources)
-        PACKAGE.check(path)
+        check_files(path)
     cpus = os.cpu_count() or 1
     cores = min(resources.threads or ceil(path.stat().st_size / _CORE_BYTES), cpus)
     return {"file": str(path.absolute()), "cores": cores, "copies": min(cpus // cores, _MAX_COPIES)}
@@ -51,15 +49,12 @@ PACKAGE = Package(
     "transcribe",
     PackageEnvironment(
         engine="transcribe",
-        package="transcribe",
         modules=("msgspec", "numpy", "transcribe_cpp"),
-        requirements="requirements-transcribe.txt",
         packages="transcribe-cpp==0.4.1 transcribe-cpp-native==0.4.1 numpy msgspec",
-        variable=PYTHON,
         size="170 MB",
         licence="MIT",
         # Another native part, or another patch, may have another binary interface.
-        exact=("transcribe-cpp", "transcribe-cpp-native"),
+        exact=True,
     ),
     "kani.engines.transcribe.adapter:Transcribe",
     find,

@@ -11,7 +11,7 @@ from kani.core.transcriber import TranscribedSegment, TranscriptionOptions
 from kani.core.types import Samples
 from kani.engines.packages.recognizer import PackageRecognizer
 from kani.engines.plugin import Resources
-from kani.engines.transcribe.plugin import PACKAGE, check_name
+from kani.engines.transcribe.plugin import PACKAGE, model_of
 from kani.engines.transcribe.settings import LANGUAGE, MODEL, TranscribeSettings
 from kani.runtime.model_names import short_name
 from kani.runtime.recognition import live_delay
@@ -20,23 +20,26 @@ from kani.runtime.voice_detector import SAMPLE_RATE
 
 
 class TranscribeRecognizer(PromptedRecognizer, PackageRecognizer):
-    """A model in a GGUF file. See ``docs/engines.md``."""
+    """A model in a GGUF file.
+
+    A prompt has an effect on a model that takes one, a temperature has none. Without a language a model that
+    needs one raises InvalidRequest, as does one that does not translate for a translation.
+    """
 
     def __init__(self, settings: TranscribeSettings, resources: Resources) -> None:
         """Raises EngineUnavailable for a model that cannot be one."""
-        name = short_name(check_name(settings.model))
+        name = short_name(model_of(settings))
         info = RecognizerInfo("transcribe", name, SAMPLE_RATE, frozenset())
         # Not super(): the protocol's does nothing.
         PackageRecognizer.__init__(self, PACKAGE, settings, resources, info)
         self._named = settings.language
 
     async def _prepare(self) -> None:
-        """See ``PackageRecognizer``; the delay of live words was measured."""
         self._stretches = HeardStretches(self.hear, self._detector, self._found.settings["copies"])
         await super()._prepare()
-        info = self._info
+        info = self.info
         too_slow = live_delay.too_slow(info.name, info.version, info.live_delay_s or 0.0, MODEL)
-        self._info = replace(info, recordings_only=too_slow, hears_again=True)
+        self.info = replace(info, recordings_only=too_slow, hears_again=True)
         if self._named is not None and self._named not in info.languages:
             known = ", ".join(sorted(info.languages))
             raise EngineUnavailable(f"{LANGUAGE}: {info.version} knows {known}, and not {self._named}")
@@ -49,22 +52,13 @@ class TranscribeRecognizer(PromptedRecognizer, PackageRecognizer):
     def recognize_prompted(
         self, audio: AsyncIterator[Samples | Mark], language: str | None, prompt: str
     ) -> AsyncGenerator[RecognitionEvent, None]:
-        """See ``PromptedRecognizer``; a prompt has an effect on a model that takes one.
-
-        Raises EngineUnavailable where passes are too slow, and InvalidRequest without a language where the
-        model needs one.
-        """
-        spoken, too_slow = self._spoken(language), self._info.recordings_only
+        """Recognise live speech. Raises EngineUnavailable where passes are too slow."""
+        spoken, too_slow = self._spoken(language), self.info.recordings_only
         return self._stretches.live(audio, spoken, prompt, too_slow=too_slow)
 
     def transcribe(
         self, audio: AsyncIterator[Samples], options: TranscriptionOptions
     ) -> AsyncGenerator[TranscribedSegment, None]:
-        """See ``Transcriber.transcribe``; a temperature has no effect.
-
-        Raises InvalidRequest as ``recognize_prompted`` does, and for a translation that the model does not
-        make.
-        """
         return self._stretches.recording(audio, replace(options, language=self._spoken(options.language)))
 
     def _spoken(self, language: str | None) -> str | None:

@@ -11,34 +11,26 @@ import threading
 from collections.abc import Generator, Mapping
 from math import ceil
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from kani.core.engine import EngineInfo
 from kani.core.errors import InvalidRequest
 from kani.core.types import Samples, Segment
-from kani.engines.packages.adapter import Recent, Spoken, Utterance, check_finite
+from kani.engines.packages.adapter import Spoken, Utterance, check_finite
 from kani.engines.plugin import RECORDING_RATE, Resources
-from kani.engines.voxcpm import published
 from kani.engines.voxcpm.parameters import Parameters
+from kani.engines.voxcpm.voices import Prompt, Voices
 
 MIN_PATCHES = 16
 """Patches of audio that must fit after text and recording."""
 
 
-class Prompt(NamedTuple):
-    """A voice to speak with: latents [patches, patch size, latent size], and their text if it is known."""
-
-    latents: Any  # torch.Tensor on the CPU
-    text: str = ""
-
-
 class VoxCPM:
-    """One checkpoint, on one device. See ``SpeechAdapter``."""
+    """One checkpoint, on one device: a ``SpeechAdapter``."""
 
     def load(self, settings: Mapping[str, Any], resources: Resources) -> EngineInfo:
-        """See ``SpeechAdapter.load``. settings: what ``kani.engines.voxcpm.plugin.find`` returns."""
         import torch
         from voxcpm import VoxCPM as Package
 
@@ -56,24 +48,17 @@ class VoxCPM:
         self._stopped = threading.Event()
         # The one module that the package calls once for each patch, compiled or not.
         self._model.feat_decoder.register_forward_pre_hook(self._check_stop)
-        self._made: Recent[str, Prompt] = Recent(published.MAX_VOICES)
         self._denoises = self._package.denoiser is not None
         self._rate = int(settings[RECORDING_RATE])
-        self._second = settings["architecture"] == "voxcpm2"
+        size, audio_vae = int(self._model.patch_size), self._model.audio_vae
+        self._latent_shape = (size, int(audio_vae.latent_dim))
+        self._patch_s = size * self._model.chunk_size / audio_vae.sample_rate
+        self._voices = Voices(settings, (1 + self._denoises) * size * int(audio_vae.latent_dim))
         used = {"seed", *Parameters.__struct_fields__} - (set() if self._denoises else {"denoise"})
-        rate = int(self._model.sample_rate)
-        return published.describe(folder, settings["architecture"], rate, used=used)
-
-    @property
-    def _latent_shape(self) -> tuple[int, int]:
-        return int(self._model.patch_size), int(self._model.audio_vae.latent_dim)
-
-    @property
-    def _patch_s(self) -> float:
-        return float(self._model.patch_size * self._model.chunk_size / self._model.audio_vae.sample_rate)
+        return self._voices.describe(int(self._model.sample_rate), used)
 
     def embed(self, samples: Samples) -> Samples:
-        """See ``SpeechAdapter.embed``: latents, also of the denoised recording if there is a denoiser."""
+        """Return the latents of a recording, and of the denoised one if there is a denoiser."""
         recordings = [samples, self._denoised(samples)] if self._denoises else [samples]
         values: Samples = np.concatenate([self._encode(each) for each in recordings])
         return values
@@ -107,14 +92,18 @@ class VoxCPM:
         return mono
 
     def speak(self, utterance: Utterance) -> Generator[Spoken, None, None]:
-        """See ``SpeechAdapter.speak``: patches of 80 or 160 ms, or all at once for ``retry_badcase``.
+        """Yield patches of 80 or 160 ms, or all at once for ``retry_badcase``.
 
         Raises InvalidRequest for options out of range, and for a prompt that is too long for the model.
         """
         import torch
 
         segment, parameters = utterance.segment, Parameters.of(utterance.segment.options)
-        prompt = self._prompt(segment, parameters)
+        prompt = self._voices.of(segment, parameters.prompt_text)
+        if segment.embedding is not None and prompt is not None:
+            # The second half is of the denoised recording.
+            each = prompt.latents.reshape(1 + self._denoises, -1, *self._latent_shape)
+            prompt = Prompt(torch.from_numpy(each[-1 if parameters.denoise else 0].copy()), prompt.text)
         arguments = self._arguments(segment, parameters, prompt)
         latents: list[Any] = []
         self._stopped = utterance.stopped
@@ -128,34 +117,22 @@ class VoxCPM:
             latents.append(made if whole else made[-1].squeeze(0).cpu())
             yield wav.squeeze(0).float().cpu().numpy()
         if prompt is None and segment.session and latents:
-            # The next segments of the session speak in the voice that the model chose for this one. After its
-            # text follows a space, which no language without it minds.
-            self._made.keep(segment.session, Prompt(torch.cat(latents), f"{segment.text.strip()} "))
-
-    def _prompt(self, segment: Segment, parameters: Parameters) -> Prompt | None:
-        """Return the voice to speak with, None if the model chooses one. Raises InvalidRequest."""
-        import torch
-
-        if (embedding := segment.embedding) is None:
-            if parameters.prompt_text:
-                raise InvalidRequest("prompt_text", published.NO_RECORDING)
-            return self._made.use(segment.session)
-        values, parts = np.asarray(embedding.values, np.float32), 1 + self._denoises
-        if len(values) % (parts * np.prod(self._latent_shape)):
-            raise InvalidRequest("reference", "the embedding is not one of this model")
-        each = values.reshape(parts, -1, *self._latent_shape)
-        latents = each[1 if parameters.denoise and self._denoises else 0].copy()
-        return Prompt(torch.from_numpy(latents), parameters.prompt_text)
+            self._voices.keep(segment, torch.cat(latents))
 
     def _arguments(self, segment: Segment, parameters: Parameters, prompt: Prompt | None) -> dict[str, Any]:
         """Return the arguments of the package's call. Raises InvalidRequest."""
         # As the package does it.
         text = " ".join(segment.text.split())
+        cache = None
+        if prompt is not None and prompt.text:
+            cache = {"prompt_text": prompt.text, "audio_feat": prompt.latents, "mode": "continuation"}
+        elif prompt is not None:
+            cache = {"ref_audio_feat": prompt.latents, "mode": "reference"}
         # One patch more than fits: by that the core knows that speech was cut.
         most = ceil(segment.max_seconds / self._patch_s - 1e-6) + 1
         return {
             "target_text": text,
-            "prompt_cache": self._cache(prompt),
+            "prompt_cache": cache,
             "max_len": min(most, self._room(text, prompt)),
             "inference_timesteps": parameters.inference_timesteps,
             "cfg_value": parameters.cfg_value,
@@ -164,15 +141,6 @@ class VoxCPM:
             "retry_badcase_max_times": max(1, parameters.retry_badcase_max_times),
             "retry_badcase_ratio_threshold": parameters.retry_badcase_ratio_threshold,
         }
-
-    def _cache(self, prompt: Prompt | None) -> dict[str, Any] | None:
-        if prompt is None:
-            return None
-        if prompt.text:
-            return {"prompt_text": prompt.text, "audio_feat": prompt.latents, "mode": "continuation"}
-        if not self._second:
-            raise InvalidRequest("prompt_text", published.NEEDS_WORDS)
-        return {"ref_audio_feat": prompt.latents, "mode": "reference"}
 
     def _room(self, text: str, prompt: Prompt | None) -> int:
         """Patches that fit into the model's memory after text and prompt. Raises InvalidRequest."""

@@ -11,7 +11,6 @@ import wave
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
 from math import ceil
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,10 +18,10 @@ import numpy as np
 from kani.core.engine import EngineInfo
 from kani.core.errors import InvalidRequest
 from kani.core.types import Samples
-from kani.engines.packages.adapter import Recent, Spoken, Utterance
+from kani.engines.packages.adapter import Spoken, Utterance
 from kani.engines.plugin import RECORDING_RATE, Resources
-from kani.engines.voxcpm import published
 from kani.engines.voxcpm.parameters import Parameters
+from kani.engines.voxcpm.voices import Voices
 
 STREAMS = 64
 """Segments at once: those that its makers measured on one RTX 4090."""
@@ -36,32 +35,24 @@ log = logging.getLogger(__name__)
 
 
 class NanoVLLM:
-    """One checkpoint on one CUDA device. See ``SpeechAdapter``."""
+    """One checkpoint on one CUDA device: a ``SpeechAdapter``."""
 
     async def load(self, settings: Mapping[str, Any], resources: Resources) -> EngineInfo:
         # In a thread: it imports torch, and the worker gives signs of life meanwhile.
         package = await asyncio.to_thread(importlib.import_module, "nanovllm_voxcpm")
-        folder, (_, _, number) = Path(settings["folder"]), resources.device.partition(":")
+        number = resources.device.partition(":")[2]
         self._rate = int(settings[RECORDING_RATE])
         self._pool: Any = package.VoxCPM.from_pretrained(
-            str(folder), max_num_seqs=STREAMS, devices=[int(number or 0)]
+            settings["folder"], max_num_seqs=STREAMS, devices=[int(number or 0)]
         )
         await self._pool.wait_for_ready()
         model = await self._pool.get_model_info()
-        self._patch_values = int(model["patch_size"]) * int(model["feat_dim"])
         self._output_rate = int(model["sample_rate"])
-        self._second = settings["architecture"] == "voxcpm2"
-        self._made: Recent[str, tuple[Samples, str]] = Recent(published.MAX_VOICES)
-        return published.describe(
-            folder,
-            settings["architecture"],
-            self._output_rate,
-            used={"seed", "prompt_text", "cfg_value"},
-            streams=STREAMS,
-        )
+        self._voices = Voices(settings, int(model["patch_size"]) * int(model["feat_dim"]))
+        used = {"seed", "prompt_text", "cfg_value"}
+        return self._voices.describe(self._output_rate, used, streams=STREAMS)
 
     async def embed(self, samples: Samples) -> Samples:
-        """See ``SpeechAdapter.embed``: latents of a recording."""
         return np.frombuffer(await self._encoded(samples, self._rate), np.float32)
 
     async def _encoded(self, samples: Samples, rate: int) -> bytes:
@@ -76,9 +67,13 @@ class NanoVLLM:
         return latents
 
     async def speak(self, utterance: Utterance) -> AsyncGenerator[Spoken, None]:
-        """See ``SpeechAdapter.speak``; a patch at a time."""
+        """Yield a patch at a time."""
         segment, parameters = utterance.segment, Parameters.of(utterance.segment.options)
-        prompt = await self._prompt(utterance, parameters.prompt_text)
+        prompt, voice = self._voices.of(segment, parameters.prompt_text), dict[str, Any]()
+        if prompt is not None and prompt.text:
+            voice = {"prompt_latents": bytes(prompt.latents), "prompt_text": prompt.text}
+        elif prompt is not None:
+            voice = {"ref_audio_latents": bytes(prompt.latents)}
         made: list[Samples] = []
         try:
             patches = self._pool.generate(
@@ -86,7 +81,7 @@ class NanoVLLM:
                 max_generate_length=ceil(segment.max_seconds / LEAST_PATCH_S) + 1,
                 cfg_value=parameters.cfg_value,
                 seed=utterance.seed,
-                **prompt,
+                **voice,
             )
             async with _ends_with_its_process(), aclosing(patches):
                 async for samples in patches:
@@ -96,30 +91,8 @@ class NanoVLLM:
             if "max_model_len" in str(error):
                 raise InvalidRequest("text", "too long for this VoxCPM model: shorten it") from None
             raise
-        if not prompt and segment.session and made:
-            # The next segments of the session speak in the voice that the model chose for this one.
-            self._made.keep(segment.session, (np.concatenate(made), f"{segment.text.strip()} "))
-
-    async def _prompt(self, utterance: Utterance, text: str) -> dict[str, Any]:
-        """Return the arguments that name the voice; none if the model chooses. Raises InvalidRequest."""
-        segment = utterance.segment
-        if (embedding := segment.embedding) is None:
-            if text:
-                raise InvalidRequest("prompt_text", published.NO_RECORDING)
-            if (kept := self._made.use(segment.session)) is None:
-                return {}
-            samples, text = kept
-            latents = await self._encoded(samples, self._output_rate)
-        else:
-            values = np.ascontiguousarray(embedding.values, np.float32)
-            if len(values) % self._patch_values:
-                raise InvalidRequest("reference", "the embedding is not one of this model")
-            latents = values.tobytes()
-        if text:
-            return {"prompt_latents": latents, "prompt_text": text}
-        if not self._second:
-            raise InvalidRequest("prompt_text", published.NEEDS_WORDS)
-        return {"ref_audio_latents": latents}
+        if prompt is None and segment.session and made:
+            self._voices.keep(segment, await self._encoded(np.concatenate(made), self._output_rate))
 
 
 @asynccontextmanager

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from kani.core.errors import EngineUnavailable
 from kani.engines.packages.package import Package
 from kani.engines.plugin import RECORDING_RATE, EnginePlugin, Resources
 from kani.engines.voxcpm import published
 from kani.engines.voxcpm.settings import VoxCPMSettings
-from kani.runtime.model_names import local_path
-from kani.runtime.packages.environment import PackageEnvironment
+from kani.runtime.errors import CheckpointError
+from kani.runtime.model_names import existing_folder, local_path
+from kani.runtime.packages.checkpoint import check_files, read_config
+from kani.runtime.packages.environment import TORCH_SIZE, PackageEnvironment
 
 _FILES = (
     ("model.safetensors", "pytorch_model.bin"),
@@ -25,33 +26,32 @@ _CONFIGS = ("lm_config", "encoder_config", "dit_config")
 def find(settings: VoxCPMSettings, resources: Resources) -> dict[str, Any]:
     """Return the adapter's settings: the checkpoint that the settings name, fetched if it may be.
 
-    Raises EngineUnavailable, naming the file and the cure: the package would load what it can.
+    Raises EngineUnavailable, and CheckpointError naming the file: the package would load what it can.
     """
     name = settings.model or published.DEFAULT_MODEL
     folder = local_path(name)
     if not folder.is_dir():
         files = published.DEFAULT_FILES if name == published.DEFAULT_MODEL else published.FILES
         folder = PACKAGE.fetched(name, files, resources)
-    config, cure = PACKAGE.config(folder), PACKAGE.cure
+    config = read_config(folder)
     architecture = str(config.get("architecture", "voxcpm")).lower()
     missing = [f"{each} is missing" for each in _CONFIGS if not isinstance(config.get(each), dict)]
     if missing or architecture not in published.LANGUAGES:
-        raise EngineUnavailable(
-            f"{folder / 'config.json'} is of another architecture than VoxCPM's "
-            f"({[*missing, architecture][0]}): {cure}"
-        )
+        wrong = [*missing, architecture][0]
+        raise CheckpointError(f"{folder / 'config.json'} is of another architecture than VoxCPM's ({wrong})")
     for names in _FILES:
         found = [folder / each for each in names if (folder / each).is_file()]
         if not found:
-            raise EngineUnavailable(f"{folder} has no {' and no '.join(names)}: {cure}")
-        PACKAGE.check(found[0])
+            raise CheckpointError(f"{folder} has no {' and no '.join(names)}")
+        check_files(found[0])
     codec = config.get("audio_vae_config") or {}
     rate = codec.get("sample_rate", published.ENCODE_RATE) if isinstance(codec, dict) else None
     if type(rate) is not int or not 8_000 <= rate <= 96_000:
-        raise EngineUnavailable(f"{folder / 'config.json'} has no valid sample_rate of its codec: {cure}")
+        raise CheckpointError(f"{folder / 'config.json'} has no valid sample_rate of its codec")
+    denoiser = settings.denoiser and str(existing_folder(settings.denoiser, "KANI_VOXCPM_DENOISER"))
     return {
         "folder": str(folder.resolve()),
-        "denoiser": settings.denoiser,
+        "denoiser": denoiser,
         "architecture": architecture,
         RECORDING_RATE: rate,
     }
@@ -61,12 +61,9 @@ PACKAGE = Package(
     "voxcpm",
     PackageEnvironment(
         engine="VoxCPM",
-        package="voxcpm",
         modules=("msgspec", "numpy", "torch", "voxcpm"),
-        requirements="requirements-voxcpm.txt",
         packages="voxcpm==2.0.3 msgspec",
-        variable="KANI_VOXCPM_PYTHON",
-        size="mostly torch: some 5 GB on Linux, where PyPI's brings CUDA",
+        size=TORCH_SIZE,
         licence="Apache-2.0",
     ),
     "kani.engines.voxcpm.adapter:VoxCPM",
@@ -74,6 +71,5 @@ PACKAGE = Package(
     "KANI_VOXCPM_MODEL",
     on_cuda=("nanovllm_voxcpm", "kani.engines.voxcpm.nano_vllm:NanoVLLM"),
 )
-
 
 ENGINE = EnginePlugin("voxcpm", VoxCPMSettings, PACKAGE.engine, PACKAGE.prepare, own_process=False)

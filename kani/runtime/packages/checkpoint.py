@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from kani.core.errors import EngineUnavailable
+from kani.runtime.errors import CheckpointError
 from kani.runtime.extras import install_command
 from kani.runtime.weights import matches_its_name
 
@@ -19,16 +20,13 @@ _MAX_CONFIG_BYTES = 1 << 20
 log = logging.getLogger(__name__)
 
 
-def fetched(
-    name: str, files: tuple[str, ...] | str, cache: Path, *, engine: str, setting: str, may_fetch: bool
-) -> Path:
+def fetched(name: str, files: tuple[str, ...] | str, cache: Path, setting: str, *, may_fetch: bool) -> Path:
     """Return the folder of a hub's repository, fetched if it may be, or a file of it.
 
     files: patterns of what is needed, or the one pattern of the file that is returned; cache: folder of
     fetched files; setting: that which names a folder instead. Raises EngineUnavailable.
     """
     try:
-        from kani.runtime.errors import CheckpointError
         from kani.runtime.hub import Hub
     except ModuleNotFoundError as error:
         install = install_command("kani", "requirements-kani.txt")
@@ -39,36 +37,37 @@ def fetched(
     try:
         return hub.find_file(name, files) if isinstance(files, str) else hub.find_files(name, files)
     except CheckpointError as error:
-        raise EngineUnavailable(f"the {engine} engine cannot start: {error} ({setting})") from error
+        raise EngineUnavailable(f"{error} ({setting})") from error
 
 
-def read_config(path: Path, cure: str) -> dict[str, Any]:
-    """Read a configuration, a JSON object. Raises EngineUnavailable, which ends with the cure."""
+def read_config(folder: Path) -> dict[str, Any]:
+    """Read a folder's ``config.json``, a JSON object. Raises CheckpointError."""
+    path = folder / "config.json"
     try:
         with path.open("rb") as file:
             content = json.loads(file.read(_MAX_CONFIG_BYTES))
     except OSError as error:
-        raise EngineUnavailable(f"{path} cannot be read ({error.strerror}): {cure}") from error
+        raise CheckpointError(f"{path} cannot be read ({error.strerror})") from error
     except (ValueError, RecursionError) as error:
-        raise EngineUnavailable(f"{path} is not JSON: {cure}") from error
+        raise CheckpointError(f"{path} is not JSON") from error
     if not isinstance(content, dict):
-        raise EngineUnavailable(f"{path} is not a configuration: {cure}")
+        raise CheckpointError(f"{path} is not a configuration")
     return content
 
 
-def check_file(path: Path, cure: str) -> None:
-    """Check a fetched file by its SHA-256, and the length of a safetensors file by its own table.
+def check_files(*paths: Path) -> None:
+    """Check fetched files by their SHA-256, and the length of safetensors files by their own tables.
 
-    Raises EngineUnavailable, which ends with the cure.
+    Raises CheckpointError.
     """
-    try:
-        if not matches_its_name(path):
-            raise EngineUnavailable(f"{path} fails its SHA-256: {cure}")
-        whole = path.suffix != ".safetensors" or path.stat().st_size == _length(path)
-    except OSError as error:
-        raise EngineUnavailable(f"{path} cannot be read ({error.strerror}): {cure}") from error
-    if not whole:
-        raise EngineUnavailable(f"{path} is not a whole safetensors file: {cure}")
+    for path in paths:
+        try:
+            if not matches_its_name(path):
+                raise CheckpointError(f"{path} fails its SHA-256")
+            if path.suffix == ".safetensors" and path.stat().st_size != _length(path):
+                raise CheckpointError(f"{path} is not a whole safetensors file")
+        except OSError as error:
+            raise CheckpointError(f"{path} cannot be read ({error.strerror})") from error
 
 
 def _length(path: Path) -> int:

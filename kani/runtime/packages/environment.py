@@ -16,6 +16,8 @@ from kani.runtime.extras import FETCH, INSTALLED
 OLDEST = (3, 11)
 """Oldest Python that this server's code runs on."""
 
+TORCH_SIZE = "mostly torch: some 5 GB on Linux, where PyPI's brings CUDA"
+
 LISTED = "installed.txt"  # in an environment: its packages, written once all are there
 _TIMEOUT_S, _INSTALL_TIMEOUT_S = 60.0, 3600.0
 _PROBE = """
@@ -26,9 +28,10 @@ def version(name):
     except m.PackageNotFoundError:
         return "none"
 
-modules, exact = sys.argv[1].split(), sys.argv[2].split()
+modules, pinned = sys.argv[1].split(), sys.argv[2].split()
+found = [name + "==" + version(name) for name in (one.partition("==")[0] for one in pinned)]
 print(*sys.version_info[:2], *(name for name in modules if u.find_spec(name) is None))
-print(*(name + "==" + version(name) for name in exact))
+print(*(one for one in found if one not in pinned))
 """
 
 
@@ -37,28 +40,48 @@ class PackageEnvironment:
     """An environment that a package needs for itself."""
 
     engine: str
-    """Name of the engine in messages, "VoxCPM"."""
-    package: str
-    """Name of the package, and of the environment's folder in messages."""
+    """Name of the engine, "VoxCPM": ``requirements-voxcpm.txt`` lists its packages, and KANI_VOXCPM_PYTHON
+    names its python."""
     modules: Sequence[str]
     """Modules that the worker imports there."""
-    requirements: str
-    """File of a checkout that lists the packages."""
     packages: str
-    """The same as arguments of pip, where there is no checkout."""
-    variable: str
-    """Setting that names its python."""
+    """Arguments of pip, the package itself first."""
     size: str
-    """Size on the disk, as it is told before it is made: "6 GB with PyPI's torch on Linux"."""
+    """Size on the disk, as it is told before it is made: "170 MB"."""
     licence: str
     """Licence of the package."""
-    exact: Sequence[str] = ()
-    """Packages that have to be of the version that ``packages`` names: others compute otherwise."""
+    exact: bool = False
+    """True if only the pinned versions of ``packages`` can be used."""
+
+    @property
+    def variable(self) -> str:
+        """Setting that names its python."""
+        return f"KANI_{self.engine.upper()}_PYTHON"
 
     def python_in(self, cache: Path) -> Path:
         """Return the python of the environment that ``make`` makes; it may not be there."""
         windows = sys.platform == "win32"
         return cache / "environment" / ("Scripts/python.exe" if windows else "bin/python")
+
+    def _is_complete(self, cache: Path) -> bool:
+        python = self.python_in(cache)
+        listed = python.parents[1] / LISTED
+        return python.is_file() and listed.is_file() and listed.read_text("utf-8") == self.packages
+
+    def made_python(self, cache: Path) -> str | None:
+        """Return the python of the environment that was made in a plugin's folder, None if there is none.
+
+        Raises EngineUnavailable for one that is not complete, or has the packages of another version.
+        """
+        python = self.python_in(cache)
+        if not python.is_file():
+            return None
+        if not self._is_complete(cache):
+            raise EngineUnavailable(
+                f"the environment of {self.engine} in {python.parents[1]} is not complete, or of another "
+                f"version: {FETCH} with the same options completes it"
+            )
+        return str(python)
 
     def make(self, cache: Path, report: Callable[[str], None]) -> None:
         """Make the environment, or complete it; by uv where that is installed.
@@ -66,39 +89,36 @@ class PackageEnvironment:
         cache: the plugin's folder; report: receives its size and licence before anything is fetched.
         Raises EngineUnavailable.
         """
-        python, uv = self.python_in(cache), shutil.which("uv")
-        folder, listed = python.parents[1], python.parents[1] / LISTED
-        if python.is_file() and listed.is_file() and listed.read_text("utf-8") == self.packages:
+        if self._is_complete(cache):
             return
-        listed.unlink(missing_ok=True)
+        python, uv = self.python_in(cache), shutil.which("uv")
+        folder = python.parents[1]
+        (folder / LISTED).unlink(missing_ok=True)
         report(f"installing {self.packages} into {folder} ({self.size}, licence: {self.licence})")
-        create = [uv, "venv", "--allow-existing", "--python", sys.executable, str(folder)]
-        install = [uv, "pip", "install", "--python", str(python), *self.packages.split()]
-        if uv is None:
-            create = [sys.executable, "-m", "venv", str(folder)]
-            install = [str(python), "-m", "pip", "install", *self.packages.split()]
+        create = [sys.executable, "-m", "venv", str(folder)]
+        install = [str(python), "-m", "pip", "install", *self.packages.split()]
+        if uv is not None:
+            create = [uv, "venv", "--allow-existing", "--python", sys.executable, str(folder)]
+            install = [uv, "pip", "install", "--python", str(python), *self.packages.split()]
         for command in (create, install):
-            self._run(command, folder)
-        listed.write_text(self.packages, "utf-8")
-
-    def _run(self, command: Sequence[str | None], folder: Path) -> None:
-        try:
-            done = subprocess.run(  # noqa: S603 - pip or uv, with the packages above
-                [part for part in command if part is not None],
-                stdin=subprocess.DEVNULL,
-                stdout=sys.stderr,
-                timeout=_INSTALL_TIMEOUT_S,
-                env={**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1"},
-                check=False,
-            )
-            failed = f"it ended with {done.returncode}" if done.returncode else ""
-        except (OSError, subprocess.SubprocessError) as error:
-            failed = type(error).__name__
-        if failed:
-            raise EngineUnavailable(
-                f"the environment of {self.engine} cannot be made in {folder} ({failed}): {self._cure('')}",
-                passing=True,
-            )
+            try:
+                subprocess.run(  # noqa: S603 - pip or uv, with the packages above
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=sys.stderr,
+                    timeout=_INSTALL_TIMEOUT_S,
+                    env={**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1"},
+                    check=True,
+                )
+            except (OSError, subprocess.SubprocessError) as error:
+                failed = type(error).__name__
+                if isinstance(error, subprocess.CalledProcessError):
+                    failed = f"it ended with {error.returncode}"
+                raise EngineUnavailable(
+                    f"the environment of {self.engine} cannot be made in {folder} ({failed}): {self._cure()}",
+                    passing=True,
+                ) from error
+        (folder / LISTED).write_text(self.packages, "utf-8")
 
     def missing(self, python: str) -> list[str]:
         """Return the modules that ``python`` lacks, and imports none. Raises EngineUnavailable."""
@@ -109,51 +129,54 @@ class PackageEnvironment:
 
         Raises EngineUnavailable with the command that installs what is missing.
         """
-        (major, minor), missing, versions = self._found(python)
-        if (major, minor) < OLDEST:
+        version, missing, others = self._found(python)
+        if version < OLDEST:
             raise EngineUnavailable(
-                f"{python} is Python {major}.{minor}: the {self.engine} engine needs 3.11 or later "
-                f"({self.variable})"
+                f"{python} is Python {'.'.join(map(str, version))}: the {self.engine} engine needs 3.11 or "
+                f"later ({self.variable})"
             )
+        fault = ""
         if missing:
-            raise EngineUnavailable(
-                f"the {self.engine} engine needs {' and '.join(missing)}: {self._cure(python)}"
-            )
-        wanted = self.packages.split()
-        if other := [one for one in versions if one not in wanted]:
-            right = [one for one in wanted if one.partition("==")[0] in self.exact]
-            raise EngineUnavailable(
-                f"the {self.engine} engine runs with {' and '.join(right)} only, and this is "
-                f"{' and '.join(other)}: {self._cure(python)}"
-            )
+            fault = f"needs {' and '.join(missing)}"
+        elif others:
+            fault = f"runs with {' and '.join(self._pinned())} only, and this is {' and '.join(others)}"
+        if fault:
+            raise EngineUnavailable(f"the {self.engine} engine {fault}: {self._cure(python)}")
 
-    def _found(self, python: str) -> tuple[tuple[int, int], list[str], list[str]]:
-        """Return its version, the modules that it lacks, and the versions of ``exact``.
+    def _pinned(self) -> list[str]:
+        return [one for one in self.packages.split() if self.exact and "==" in one]
+
+    def _found(self, python: str) -> tuple[tuple[int, ...], list[str], list[str]]:
+        """Return its version, the modules that it lacks, and the packages that are not of the pinned version.
 
         Raises EngineUnavailable.
         """
         try:
             found = subprocess.run(  # noqa: S603 - an interpreter that the operator has named
-                [python, "-P", "-c", _PROBE, " ".join(self.modules), " ".join(self.exact)],
+                [python, "-P", "-c", _PROBE, " ".join(self.modules), " ".join(self._pinned())],
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 text=True,
                 timeout=_TIMEOUT_S,
                 check=True,
             )
-            first, versions = found.stdout.splitlines()
+            first, others = found.stdout.splitlines()
             major, minor, *missing = first.split()
-            return (int(major), int(minor)), missing, versions.split()
+            return (int(major), int(minor)), missing, others.split()
         except (OSError, subprocess.SubprocessError, ValueError) as error:
             raise EngineUnavailable(
                 f"{python} cannot be run as a Python of version 3.11 or later ({type(error).__name__}): "
-                f"{self.variable} has to name the python of an environment with the package {self.package}"
+                f"{self.variable} has to name the python of an environment with the package {self._package}"
             ) from error
 
-    def _cure(self, python: str) -> str:
+    @property
+    def _package(self) -> str:
+        return self.packages.partition(" ")[0].partition("==")[0]
+
+    def _cure(self, python: str = "") -> str:
         """Return the commands that install the package, in an environment of its own."""
-        name = self.package
-        packages = self.packages if INSTALLED else f"-r {self.requirements}"
+        name = self._package
+        packages = self.packages if INSTALLED else f"-r requirements-{self.engine.lower()}.txt"
         now = f" (now it is {python})" if python else ""
         return (
             f"{FETCH} with the same options makes its environment; or do it yourself: "

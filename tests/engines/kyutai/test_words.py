@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import pytest
 
 from kani.core.recognizer import STEP_S
+from kani.core.transcriber import TranscribedWord
 from kani.engines.kyutai.words import (
     END_OF_PADDING,
     MAX_WORD_TOKENS,
@@ -15,7 +17,6 @@ from kani.engines.kyutai.words import (
     WordAssembler,
     words,
 )
-from kani.engines.packages.adapter import Word
 
 TEXT = "Well, it’s (only) one:two — three."
 
@@ -41,7 +42,7 @@ PIECES = {10: " The", 11: " train", 12: "ing", 13: " two words"}
 DELAYS = Delays.of_seconds(0.08, 0.5)
 
 
-def heard(written: dict[int, int], frames: int = 40) -> list[Word]:
+def heard(written: dict[int, int], frames: int = 40) -> list[TranscribedWord]:
     """Words of a stream that writes tokens at some frames, frame 0 being the one before the audio."""
 
     def decode(tokens: Sequence[int]) -> str:
@@ -74,7 +75,7 @@ def test_words_have_the_times_of_their_audio(
 
 def test_word_has_the_probability_of_its_least_likely_token() -> None:
     (word,) = heard({6: W, 7: 11, 8: 12})
-    assert word.probability == pytest.approx(0.82)
+    assert math.exp(word.log_probability) == pytest.approx(0.82)
 
 
 def test_word_without_an_end_is_cut() -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from kani.engines.packages.engine import PackageEngine
 from kani.engines.plugin import Resources
 from kani.engines.registry import Registry
 from kani.engines.restarts import Restarts
+from tests.support.patience import WITHIN_S
 
 STAND_INS = Path(__file__).parent / "stand_ins"
 """Folder for PYTHONPATH: workers find stand-ins for makers' packages there, before what is installed."""
@@ -27,6 +28,16 @@ def resources(folder: Path, **given: Any) -> Resources:
     registry = CollectorRegistry()
     host = Registry(lambda model: model(), Resources(folder), registry, Restarts(registry))
     return Resources(folder, host=host, **given)
+
+
+@contextmanager
+def stand_ins(**environment: str) -> Iterator[None]:
+    """Have workers find the stand-ins, and wait for those that were lost as long as a test waits."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in ({"PYTHONPATH": str(STAND_INS)} | environment).items():
+            patch.setenv(name, value)
+        patch.setattr("kani.engines.remote.link.MAX_WAIT_S", WITHIN_S)
+        yield
 
 
 @asynccontextmanager
@@ -41,7 +52,11 @@ async def started(one: Any) -> AsyncIterator[Any]:
 
 def workers() -> list[psutil.Process]:
     """The processes of this process's workers."""
-    return [one for one in psutil.Process().children() if "kani.engines.worker.child" in one.cmdline()]
+    found = []
+    for one in psutil.Process().children():
+        with suppress(psutil.NoSuchProcess):  # it may end meanwhile
+            found += [one] if "kani.engines.worker.child" in one.cmdline() else []
+    return found
 
 
 async def chunks_of(engine: PackageEngine, segment: Segment) -> list[SpeechChunk]:

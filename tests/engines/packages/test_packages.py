@@ -32,9 +32,8 @@ from kani.engines.voxcpm.settings import VoxCPMSettings
 from kani.text.incremental_text import IncrementalText
 from kani.text.normalizer import VERBATIM
 from kani.text.segmenter import TextSegment
-from tests.engines.packages.life import STAND_INS, chunks_of, interrupted, resources, said, started
+from tests.engines.packages.life import chunks_of, interrupted, resources, said, stand_ins, started
 from tests.engines.packages.small_checkpoints import VOICE, tensor_file, written
-from tests.support.patience import WITHIN_S
 
 pytestmark = [pytest.mark.server, pytest.mark.asyncio(loop_scope="module")]
 
@@ -175,9 +174,7 @@ def tone(level: float, rate: int, seconds: float = 2.0) -> Samples:
 
 @asynccontextmanager
 async def running(row: Row, folder: Path) -> AsyncIterator[One]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", str(STAND_INS))
-        patch.setattr("kani.engines.remote.link.MAX_WAIT_S", WITHIN_S)
+    with stand_ins():
         chosen = row.settings(written(folder, row.family))
         given = resources(folder, device=row.device, threads=1, max_concurrent=row.at_once)
         engine = PackageEngine(row.package, chosen, given)

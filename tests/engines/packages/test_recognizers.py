@@ -1,10 +1,11 @@
-"""Each package's adapter for recognition by a stand-in for the package, in a worker."""
+"""Adapters for recognition by stand-ins for their packages, in a worker; Kyutai's by moshi itself, too."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import sys
+import wave
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
@@ -16,6 +17,7 @@ import numpy as np
 import pytest
 import pytest_asyncio
 
+from kani.core.audio.pcm import wav
 from kani.core.audio.resampling import Resampler
 from kani.core.errors import EngineLost, EngineUnavailable, InvalidRequest
 from kani.core.recognizer import STEP_S, RecognizedWord, Step
@@ -27,11 +29,12 @@ from kani.engines.kyutai.settings import KyutaiSettings
 from kani.engines.packages.recognizer import PackageRecognizer
 from kani.engines.transcribe import recognizer as transcribe_recognizer
 from kani.engines.transcribe.settings import TranscribeSettings
+from tests.clients.kyutai.wire import FRAME, RATE
 from tests.conftest import LOOK_AGAIN_S
-from tests.engines.packages.life import STAND_INS, resources, started, workers
+from tests.engines.packages.life import resources, stand_ins, started, workers
 from tests.engines.packages.small_checkpoints import written
+from tests.judges.judged import JUDGE_PYTHON, ONE_THREAD, judge, needs, noise
 from tests.support.espeak_audio import audio
-from tests.support.patience import WITHIN_S
 
 pytestmark = [pytest.mark.server, pytest.mark.asyncio(loop_scope="module")]
 
@@ -98,6 +101,11 @@ ROWS = {
 }  # fmt: skip
 
 
+async def pieces(samples: Samples, size: int = 1_000) -> AsyncIterator[Samples]:
+    for at in range(0, len(samples), size):
+        yield samples[at : at + size]
+
+
 @dataclass(frozen=True)
 class One:
     """A row's recogniser."""
@@ -105,19 +113,15 @@ class One:
     row: Row
     recognizer: PackageRecognizer
 
-    async def pieces(self, samples: Samples) -> AsyncIterator[Samples]:
-        for at in range(0, len(samples), 1_000):
-            yield samples[at : at + 1_000]
-
     async def read(self, **given: Any) -> list[TranscribedSegment]:
         options = TranscriptionOptions(**({"language": "en"} | given))
-        pieces = self.pieces(self.row.audio())
-        return [one async for one in self.recognizer.transcribe(pieces, options)]
+        audio = pieces(self.row.audio())
+        return [one async for one in self.recognizer.transcribe(audio, options)]
 
     async def live(self, *, killed: bool = False, closed: bool = False) -> list[str]:
         """The words of live speech; it is left, or loses its worker, after the first step."""
         words, steps = list[str](), 0
-        async with aclosing(self.recognizer.recognize(self.pieces(self.row.audio()), "en")) as events:
+        async with aclosing(self.recognizer.recognize(pieces(self.row.audio()), "en")) as events:
             async for event in events:
                 words += [event.text] if isinstance(event, RecognizedWord) else []
                 steps += isinstance(event, Step)
@@ -134,12 +138,10 @@ class One:
 
 @asynccontextmanager
 async def running(row: Row, folder: Path) -> AsyncIterator[One]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", str(STAND_INS))
-        patch.setattr("kani.engines.remote.link.MAX_WAIT_S", WITHIN_S)
+    with stand_ins(), pytest.MonkeyPatch.context() as patch:
         own = transcribe_recognizer.PACKAGE
         patch.setattr(
-            transcribe_recognizer, "PACKAGE", replace(own, environment=replace(own.environment, exact=()))
+            transcribe_recognizer, "PACKAGE", replace(own, environment=replace(own.environment, exact=False))
         )
         async with started(row.build(folder)) as recognizer:
             yield One(row, recognizer)
@@ -186,7 +188,7 @@ async def test_it_is_killed_and_comes_back(one: One) -> None:
 async def test_wrong_requests_are_refused(one: One) -> None:
     if one.row.wrong is not None:
         with pytest.raises(InvalidRequest, match=one.row.reason):
-            async for _ in one.recognizer.transcribe(one.pieces(one.row.audio()), one.row.wrong):
+            async for _ in one.recognizer.transcribe(pieces(one.row.audio()), one.row.wrong):
                 pass
 
 
@@ -218,3 +220,56 @@ async def test_models_that_cannot_be_used_are_named(tmp_path: Path) -> None:
         with pytest.raises(EngineUnavailable, match=reason):
             async with running(replace(ROWS["words"], build=build), tmp_path):
                 pass
+
+
+@pytest.fixture(scope="module")
+def judged(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random checkpoint of the true architecture, recordings, and the words that moshi hears in them."""
+    needs("moshi")
+    environment = ONE_THREAD | {"PYTHONPATH": ""}  # without the stand-ins of the others
+    folder = tmp_path_factory.mktemp("judged")
+    noise(folder / "quiet.wav", 12 * FRAME, RATE)
+    loudness = np.random.default_rng(6).uniform(0, 1, 60)
+    louder = np.random.default_rng(5).normal(0, 0.3, 60 * FRAME) * np.repeat(loudness, FRAME)
+    (folder / "louder.wav").write_bytes(wav(louder.astype(np.float32), RATE))
+    jobs = {name: {"model": "hearing", "recording": f"{name}.wav"} for name in ("quiet", "louder")}
+    judge("kyutai_judge.py", folder, jobs, environment)
+    return folder
+
+
+def recorded(folder: Path, name: str) -> tuple[Samples, list[str]]:
+    """A recording, and the words that moshi hears in it but for the last, which ends with the silence."""
+    words = json.loads((folder / f"{name}.json").read_text("utf-8"))[:-1]
+    with wave.open(str(folder / f"{name}.wav")) as file:
+        return np.frombuffer(file.readframes(-1), "<i2").astype(np.float32) / 2**15, words
+
+
+async def test_words_are_those_of_the_makers_package(judged: Path, tmp_path: Path) -> None:
+    """However the audio is cut; more streams than there are places; some are closed early."""
+    settings = KyutaiSettings(model=str(judged / "hearing"), python=JUDGE_PYTHON)
+    built = kyutai_recognizer(settings, resources(tmp_path, device="cpu"))
+    recordings = {name: recorded(judged, name) for name in ("quiet", "louder")}
+    assert recordings["quiet"][1] != recordings["louder"][1] and len(recordings["louder"][1]) > 1
+
+    async def hear(name: str, size: int, *, closed: bool = False) -> None:
+        samples, expected = recordings[name]
+        words, steps = list[str](), list[int]()
+        async with aclosing(recognizer.recognize(pieces(samples, size), None)) as events:
+            async for event in events:
+                words += [event.text] if isinstance(event, RecognizedWord) else []
+                steps += [event.index] if isinstance(event, Step) else []
+                if closed:
+                    return
+        assert words[: len(expected)] == expected and steps == list(range(len(samples) // FRAME))
+
+    with stand_ins(PYTHONPATH="", **ONE_THREAD):
+        async with started(built) as recognizer:
+            early = (hear("louder", FRAME, closed=True) for _ in range(3))
+            cuts = [("quiet", 300), ("quiet", 7 * FRAME + 5), ("louder", FRAME)]
+            await asyncio.gather(*early, *(hear(*each) for each in cuts))
+            await hear("louder", 10**6)
+            samples, expected = recordings["louder"]
+            french = TranscriptionOptions(language="fr")
+            segments = [one async for one in recognizer.transcribe(pieces(samples, 20_000), french)]
+            assert all(one.language == "fr" and one.words for one in segments)
+            assert "".join(one.text for one in segments).split()[: len(expected)] == expected

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kani.core.errors import EngineUnavailable
-from kani.engines.kokoro.voices import ENGINE
 from kani.runtime.model_names import HUB_NAME, local_path
 from kani.runtime.packages.checkpoint import fetched
 
@@ -50,6 +49,6 @@ def find_places(models: Mapping[str, str], cache_dir: Path, *, may_fetch: bool) 
     found = local_places(models)
     for language, name in models.items():
         if language not in found:
-            folder = fetched(name, _FILES, cache_dir, engine=ENGINE, setting=SETTING, may_fetch=may_fetch)
+            folder = fetched(name, _FILES, cache_dir, SETTING, may_fetch=may_fetch)
             found[language] = Place(folder, name.partition("@")[0])
     return {language: found[language] for language in models}
