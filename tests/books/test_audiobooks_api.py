@@ -85,9 +85,7 @@ async def test_book_is_made_with_chapters_and_cover(client: httpx.AsyncClient, t
         assert len(file.streams.video) == 1
 
 
-async def test_what_was_spoken_is_not_spoken_again(
-    client: httpx.AsyncClient, server: InProcessServer
-) -> None:
+async def test_what_was_spoken_is_spoken_once(client: httpx.AsyncClient, server: InProcessServer) -> None:
     server.engine.allow = 2
     async with made(client) as events:
         await anext(events)

@@ -244,9 +244,7 @@ async def test_other_addresses_ask_for_the_servers_key(served: SpeechTools) -> N
         assert (await http.post("/mcp", json={})).status_code == 401
 
 
-def test_other_machines_need_a_key(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_others_need_a_key(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.delenv("KANI_API_KEYS", raising=False)
     with pytest.raises(SystemExit):
         command.main(["--http", "--host", "0.0.0.0"])

@@ -227,9 +227,14 @@ async def test_coroutine_callback_is_awaited(client: KaniTTSClient) -> None:
     assert seen and set(seen) == {1}
 
 
-async def test_both_callbacks_at_once_are_a_mistake(client: KaniTTSClient) -> None:
+async def test_wrong_calls_are_mistakes(client: KaniTTSClient) -> None:
     with pytest.raises(TypeError, match="not both"):
         await client.stream_tts_request(HELLO, chunk_callback=print, on_chunk=print)
+    client = KaniTTSClient()
+    with pytest.raises(ConnectionError, match="connect"):
+        await client.send_tts_request(HELLO)
+    assert await client.stream_tts_request(HELLO) is False
+    assert await client.cancel() is False
 
 
 async def test_iterating_gives_the_same_stream(client: KaniTTSClient) -> None:
@@ -240,14 +245,13 @@ async def test_iterating_gives_the_same_stream(client: KaniTTSClient) -> None:
     assert parts[0].duration == pytest.approx(parts[0].metadata["duration"], abs=1e-3)
 
 
-async def test_error_answer_raises_and_the_connection_lives_on(client: KaniTTSClient) -> None:
+async def test_error_answers_leave_the_connection(
+    client: KaniTTSClient, caplog: pytest.LogCaptureFixture
+) -> None:
     with pytest.raises(RequestFailed, match="atlantean") as caught:
         await client.send_tts_request(HELLO, {**DEFAULT_CONFIG, "language": "atlantean"})
     assert caught.value.message == str(caught.value)
     assert pcm_of(await client.send_tts_request(HELLO))
-
-
-async def test_streaming_error_is_false(client: KaniTTSClient, caplog: pytest.LogCaptureFixture) -> None:
     assert await client.stream_tts_request(HELLO, {**DEFAULT_CONFIG, "emotion": "hungry"}) is False
     assert "emotion" in caplog.text
     assert await client.stream_tts_request(HELLO) is True
@@ -344,9 +348,7 @@ async def test_integration_says_it_as_it_is_asked_to(tone_server: InProcessServe
         assert fitted["duration"] == pytest.approx(wanted, rel=0.02)
 
 
-async def test_integration_passes_the_reference_on(
-    tone_server: InProcessServer, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_reference_is_passed_on(tone_server: InProcessServer, caplog: pytest.LogCaptureFixture) -> None:
     async with SpanishAITTSIntegration(tone_server.host, tone_server.port) as integration:
         reference = wav(PCM * 20, RATE)
         assert await integration.generate_speech(HELLO, {"voice_id": "user_voice"}, reference_audio=reference)
@@ -450,9 +452,7 @@ async def test_a_server_that_starts_is_waited_for(
     assert caplog.text.count("waiting for it, 120 s at most") == 1
 
 
-async def test_a_first_connection_is_given_up_by_disconnect(
-    starting: AppServer, told_to_wait: asyncio.Event
-) -> None:
+async def test_first_connection_is_given_up(starting: AppServer, told_to_wait: asyncio.Event) -> None:
     client = KaniTTSClient(url=starting.url)
     connecting = asyncio.ensure_future(client.connect())
     async with asyncio.timeout(WITHIN_S):
@@ -462,9 +462,7 @@ async def test_a_first_connection_is_given_up_by_disconnect(
     assert client.websocket is None
 
 
-async def test_a_request_waits_for_a_restarted_server(
-    starting: AppServer, told_to_wait: asyncio.Event
-) -> None:
+async def test_request_waits_for_a_restarted_server(starting: AppServer, told_to_wait: asyncio.Event) -> None:
     connections = starting.connections
     connections.phase = Phase.READY
     async with KaniTTSClient(url=starting.url, reconnect_tries=1) as client, asyncio.timeout(WITHIN_S):
@@ -550,14 +548,6 @@ async def test_config_that_is_not_json(config: Any, caplog: pytest.LogCaptureFix
         assert "JSON" in caplog.text
         assert await client.ping() is True
         assert len(handshakes) == 1
-
-
-async def test_request_before_connect() -> None:
-    client = KaniTTSClient()
-    with pytest.raises(ConnectionError, match="connect"):
-        await client.send_tts_request(HELLO)
-    assert await client.stream_tts_request(HELLO) is False
-    assert await client.cancel() is False
 
 
 async def test_request_carries_text_config_and_recording() -> None:
@@ -695,9 +685,7 @@ async def test_an_assistant_waits_for_a_restart(monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.parametrize("listening", [False, True])
-async def test_an_assistant_without_a_server_gives_up_in_time(
-    caplog: pytest.LogCaptureFixture, listening: bool
-) -> None:
+async def test_assistant_without_server_gives_up(caplog: pytest.LogCaptureFixture, listening: bool) -> None:
     assert SpanishAITTSIntegration().tts_client.reconnect_timeout == 10
     assert KaniTTSClient().reconnect_timeout is None
     async with peer(willing) as (url, _):
@@ -864,12 +852,15 @@ async def test_disconnecting_ends_the_request_for_good() -> None:
         assert len(handshakes) == 1
 
 
-async def test_connections_are_not_opened_twice() -> None:
+async def test_connections_and_their_addresses() -> None:
     async with peer(willing) as (url, handshakes):
         client = KaniTTSClient(url=url)
         assert all(await asyncio.gather(client.connect(), client.connect(), client.connect()))
         assert len(handshakes) == 1
         await client.disconnect()
+    assert KaniTTSClient("::1", 8001).url == "ws://[::1]:8001"
+    assert KaniTTSClient("localhost", 8001).url == "ws://localhost:8001"
+    assert KaniTTSClient("10.0.0.1", url="wss://voice.example/").url == "wss://voice.example/"
 
 
 async def test_the_text_is_never_logged(caplog: pytest.LogCaptureFixture) -> None:
@@ -877,9 +868,3 @@ async def test_the_text_is_never_logged(caplog: pytest.LogCaptureFixture) -> Non
     async with talking(willing) as (client, _):
         await client.send_tts_request("palabra secreta", {**DEFAULT_CONFIG, "language": "secreta"})
     assert "connected" in caplog.text and "secreta" not in caplog.text
-
-
-def test_address() -> None:
-    assert KaniTTSClient("::1", 8001).url == "ws://[::1]:8001"
-    assert KaniTTSClient("localhost", 8001).url == "ws://localhost:8001"
-    assert KaniTTSClient("10.0.0.1", url="wss://voice.example/").url == "wss://voice.example/"

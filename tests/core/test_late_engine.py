@@ -250,7 +250,5 @@ async def test_hanging_engine_fails(monkeypatch: pytest.MonkeyPatch) -> None:
         ("안녕하세요, 내일 함께", "안녕 하세요 내일 함께", "ko", 1.0),
     ],
 )
-def test_share_counts_words_or_characters(
-    sentence: str, recognized: str, language: str, share: float
-) -> None:
+def test_share_counts_words_or_letters(sentence: str, recognized: str, language: str, share: float) -> None:
     assert recognized_share(sentence, recognized, language) == share

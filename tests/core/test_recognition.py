@@ -177,9 +177,7 @@ class Watch(Observer):
         self.behind_s.append(lag_s)
 
 
-async def test_lag_excludes_audio_fed_faster_than_real_time(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_lag_excludes_audio_fed_faster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now = 0.0
     monkeypatch.setattr("kani.core.session.recognition.time", SimpleNamespace(perf_counter=lambda: now))
     watch, recognizer = Watch(), HeldRecognizer()
@@ -265,9 +263,7 @@ async def test_first_session_starts_recogniser_for_all(tmp_path: Path) -> None:
         assert recognizer.started == 2
 
 
-async def test_cancelled_session_does_not_wait_for_starting_recogniser(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_cancelled_session_waits_for_no_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     loaded = asyncio.Event()
     recognizer = HeldRecognizer()
     monkeypatch.setattr(recognizer, "start", loaded.wait)
@@ -381,9 +377,7 @@ def whisper() -> RecognitionService:
         ("und", None),
     ],
 )
-def test_language_is_known_by_code_tag_and_name(
-    whisper: RecognitionService, name: str, code: str | None
-) -> None:
+def test_language_has_code_tag_and_name(whisper: RecognitionService, name: str, code: str | None) -> None:
     assert whisper.spoken(name) == code
 
 
@@ -410,7 +404,7 @@ async def test_start_that_a_stop_cancels_leaves_it_unloaded() -> None:
         await starting
 
 
-async def test_little_memory_is_told_in_words() -> None:
+async def test_memory_and_limits_are_told_in_words() -> None:
     class Large(LoudnessRecognizer):
         async def start(self) -> None:
             raise MemoryError
@@ -419,6 +413,9 @@ async def test_little_memory_is_told_in_words() -> None:
     with pytest.raises(EngineUnavailable, match="too little memory is free to load") as told:
         await service.prepare()
     assert told.value.passing and not service.loaded
+    assert fault(["a" * MAX_WORD] * MAX_WORDS) == ""
+    assert fault(["a"] * (MAX_WORDS + 1)) == "too many (at most 1000)"
+    assert fault(["a", "a" * (MAX_WORD + 1)]) == "an entry is too long (at most 100 characters)"
 
 
 def test_recogniser_of_live_speech_alone_transcribes_no_recording() -> None:
@@ -434,9 +431,3 @@ def test_words_come_before_the_text_and_the_end_stays() -> None:
     assert as_prompt(["Zandrell"], "Dear all") == "Zandrell. Dear all"
     long = as_prompt(["a" * MAX_WORD] * MAX_WORDS, "Tolliwen")
     assert len(long) == MAX_TEXT and long.endswith(" Tolliwen")
-
-
-def test_limits_are_named() -> None:
-    assert fault(["a" * MAX_WORD] * MAX_WORDS) == ""
-    assert fault(["a"] * (MAX_WORDS + 1)) == "too many (at most 1000)"
-    assert fault(["a", "a" * (MAX_WORD + 1)]) == "an entry is too long (at most 100 characters)"

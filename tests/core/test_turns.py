@@ -54,9 +54,7 @@ def test_speech_begins_with_the_first_loud_chunk() -> None:
 
 
 @pytest.mark.parametrize(("voices", "likely"), [((0.1, 0.4, 0.1), 1), ((0.9, 0.9), 0)])
-def test_every_pause_is_certain_before_speech_and_none_during_it(
-    voices: tuple[float, ...], likely: int
-) -> None:
+def test_pauses_are_certain_before_speech_and_none_in_it(voices: tuple[float, ...], likely: int) -> None:
     assert pause_probabilities(gate_after(*voices), sentence_ended=True) == (likely,) * 4
 
 
@@ -69,14 +67,11 @@ def test_pause_becomes_likely_after_its_silence(length: int, after_s: float) -> 
     assert early < 0.6 <= late
 
 
-def test_long_pauses_are_less_likely_inside_a_sentence() -> None:
+def test_probabilities_follow_the_silence_the_length_and_the_sentence() -> None:
     ended, inside = (pause_probabilities(silent_for(0.8), sentence_ended=ended) for ended in (True, False))
     assert ended[:2] == inside[:2]
     assert ended[2] > 0.6 > inside[2]
     assert ended[3] > inside[3]
-
-
-def test_probabilities_rise_with_the_silence_and_fall_with_the_length() -> None:
     rows = np.array(
         [pause_probabilities(silent_for(seconds), sentence_ended=False) for seconds in np.arange(0.1, 3, 0.1)]
     )
@@ -296,33 +291,24 @@ async def test_model_is_asked_once_in_a_pause_about_the_audio_up_to_it() -> None
     assert len(heard) == (SPEECH_STEPS + 3) * STEP <= HEARD_S * RATE
 
 
-async def test_pause_is_as_without_a_model_where_that_is_slow_or_missing() -> None:
+async def test_pause_is_judged_by_what_there_is() -> None:
     for model in (Model(None), MissingModel(0.0)):
         steps = await judged(model, "Turn it on.", silent_steps=11)
         assert {step.complete for step in steps} == {None}
         assert likely_s(steps) == pytest.approx(0.72)
-
-
-async def test_sound_without_words_is_unknown() -> None:
     assert {step.complete for step in await judged(Model(SURE), "")} == {None}
-
-
-async def test_recogniser_without_marks_is_judged_by_words_and_sound() -> None:
     text = " ".join(["word"] * (TUNING.unmarked_words + 1))
     assert (await judged(Model(SURE), text))[-1].complete is True
     assert (await judged(Model(SURE), f"{text} and"))[-1].complete is False
 
 
-def test_long_speech_is_forgotten_but_for_its_last_seconds() -> None:
+def test_recent_audio_is_joined_and_forgotten_but_for_its_last_seconds() -> None:
     audio = RecentAudio(sample_rate=100, kept_s=2.0, at=50)
     for start in range(50, 1050, 40):
         audio.add(np.arange(start, start + 40, dtype=np.float32))
         audio.forget(start)
     assert sum(map(len, audio._pieces)) < 200 + 2 * 40
     assert audio.before(1000).tolist() == list(range(800 + 10, 1000))
-
-
-def test_single_samples_are_joined() -> None:
     audio = RecentAudio(sample_rate=100, kept_s=20.0)
     for number in range(1000):
         audio.add(np.full(1, number, np.float32))
@@ -377,20 +363,15 @@ def verdicts(*steps: tuple[float, ...] | str, echoes: int = 0) -> list[Verdict]:
         ((VOICE, VOICE, VOICE, VOICE, "Mm-hmm.", VOICE, VOICE, SILENCE), OPEN),
     ],
 )
-def test_word_or_a_voice_that_goes_on_interrupts(
-    steps: tuple[tuple[float, ...] | str, ...], last: Verdict
-) -> None:
+def test_word_or_lasting_voice_interrupts(steps: tuple[tuple[float, ...] | str, ...], last: Verdict) -> None:
     *before, found = verdicts(*steps)
     assert (set(before), found) == ({OPEN}, last)
 
 
-def test_echo_does_not_count_but_the_voice_after_it() -> None:
+def test_echo_does_not_count_and_probabilities_may_be_missing() -> None:
     assert verdicts(*[VOICE] * 16, echoes=9)[-2:] == [OPEN, INTERRUPTS]
     # The echo's words end in it.
     assert verdicts(*[VOICE] * 9, "¿Quieres café?", SILENCE, SILENCE, SILENCE, echoes=9)[-1] is NOTHING
-
-
-def test_recogniser_without_probabilities() -> None:
     voice, silence = VoiceOverAnswer(lambda _: False), (0.9, 0.8, 0.7, 0.1)
     assert [voice.judge(Step(n, NO_PAUSE), heard) for n in range(8)][-2:] == [OPEN, INTERRUPTS]
     voice = VoiceOverAnswer(lambda _: False)

@@ -76,12 +76,17 @@ def client(espeak_app: AppServer) -> Iterator[httpx.Client]:
                 client.delete(f"{PATH}/{voice['id']}")
 
 
-def test_built_in_voices_are_listed(client: httpx.Client) -> None:
+def test_built_in_voices_are_listed_returned_and_stay(client: httpx.Client) -> None:
     voices = client.get(PATH).json()["voices"]
     assert len(voices) > 10
     spanish = next(voice for voice in voices if voice["id"] == "espeak:es-419")
     assert spanish.keys() == {"id", "name", "language", "gender", "engine", "kept"}
     assert (spanish["language"], spanish["engine"], spanish["kept"]) == ("es-419", "espeak", False)
+    listed = {voice["id"]: voice for voice in client.get(PATH).json()["voices"]}
+    assert client.get(f"{PATH}/espeak:es-419").json() == listed["espeak:es-419"]
+    for path in ("espeak:es-419/sample", "nobody", "nobody/sample", "custom:nobody", "..%2f..%2fetc"):
+        assert client.get(f"{PATH}/{path}").status_code == 404, path
+    assert client.delete(f"{PATH}/espeak:es-419").status_code == 404
 
 
 def test_voice_is_stored_listed_and_deleted(client: httpx.Client) -> None:
@@ -110,14 +115,6 @@ def test_voice_is_stored_listed_and_deleted(client: httpx.Client) -> None:
     assert client.delete(f"{PATH}/custom:ana").status_code == 204
     assert client.get(f"{PATH}/custom:ana").status_code == 404
     assert not any(voice["kept"] for voice in client.get(PATH).json()["voices"])
-
-
-def test_built_in_voice_is_returned_by_id_and_stays(client: httpx.Client) -> None:
-    listed = {voice["id"]: voice for voice in client.get(PATH).json()["voices"]}
-    assert client.get(f"{PATH}/espeak:es-419").json() == listed["espeak:es-419"]
-    for path in ("espeak:es-419/sample", "nobody", "nobody/sample", "custom:nobody", "..%2f..%2fetc"):
-        assert client.get(f"{PATH}/{path}").status_code == 404, path
-    assert client.delete(f"{PATH}/espeak:es-419").status_code == 404
 
 
 @pytest.mark.parametrize(

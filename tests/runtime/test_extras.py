@@ -39,9 +39,7 @@ def test_checkout_names_its_requirements_file() -> None:
         ("'none', 'file.txt'", "pip install -r file.txt"),
     ],
 )
-def test_installation_names_missing_packages_and_replaces_broken_ones(
-    given: str, command: str, tmp_path: Path
-) -> None:
+def test_missing_packages_are_named_and_broken_replaced(given: str, command: str, tmp_path: Path) -> None:
     folder = tmp_path / "site-packages"
     (folder / "kani_tts_server-0.1.0.dist-info").mkdir(parents=True)
     (folder / "kani_tts_server-0.1.0.dist-info" / "METADATA").write_text(METADATA, encoding="utf-8")

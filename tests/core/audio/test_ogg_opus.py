@@ -119,13 +119,21 @@ def assert_sounds_like(samples: Samples, original: Samples) -> None:
     assert np.corrcoef(samples, original)[0, 1] > 0.98
 
 
-def test_encoded_speech_decodes_to_itself() -> None:
+def test_encoded_speech_decodes_to_itself_page_by_page() -> None:
     original = melody(4.321)
     data = b"".join(encode(original))
     assert_sounds_like(decode(data), original)
     by_ffmpeg = read_by_ffmpeg(data)
     assert_sounds_like(by_ffmpeg[::2], original)
     assert len(by_ffmpeg) == 2 * len(original)
+    samples = melody(2.0)
+    header, *pages, _ = encode(samples, range(PAGE_SAMPLES, len(samples), PAGE_SAMPLES))
+    decoder = OggOpusDecoder()
+    assert len(decoder.feed(header)) == 0
+    had = 0
+    for number, each in enumerate(pages, 1):
+        had += len(decoder.feed(each))
+        assert number * PAGE_SAMPLES - had < 0.06 * ENCODED_RATE
 
 
 @settings(deadline=None)
@@ -158,17 +166,6 @@ def test_page_is_returned_with_its_last_sample() -> None:
     assert granules[-1] == pre_skip + 2 * len(samples)
     for each in pages:
         assert checksum(each[:22] + bytes(4) + each[26:]) == struct.unpack_from("<I", each, 22)[0]
-
-
-def test_decoder_follows_pages_closely() -> None:
-    samples = melody(2.0)
-    header, *pages, _ = encode(samples, range(PAGE_SAMPLES, len(samples), PAGE_SAMPLES))
-    decoder = OggOpusDecoder()
-    assert len(decoder.feed(header)) == 0
-    had = 0
-    for number, each in enumerate(pages, 1):
-        had += len(decoder.feed(each))
-        assert number * PAGE_SAMPLES - had < 0.06 * ENCODED_RATE
 
 
 @pytest.mark.parametrize("rate", [8_000, 16_000, 24_000, 48_000])
@@ -220,22 +217,16 @@ def test_pieces_do_not_change_samples(cuts: list[int]) -> None:
     assert np.array_equal(np.concatenate(pieces), decode(data))
 
 
-def test_chained_streams_are_joined() -> None:
+def test_streams_follow_each_other() -> None:
     other = encoded("ogg", "libopus", melody(0.7, 48_000), 48_000, "stereo")
     chained = decode(stream() + b"OggS, but not really" + other + stream())
     assert np.array_equal(chained, np.concatenate([decode(stream()), decode(other), decode(stream())]))
-
-
-def test_restarted_stream_follows_unfinished_one() -> None:
     *first, _ = pages_of(stream())
     samples = decode(b"".join(first) + stream())
     (pre_skip,) = struct.unpack_from("<H", first[0], 38)
     (granule,) = struct.unpack_from("<q", first[-1], 6)
     assert len(samples) == (granule - pre_skip) // 2 + 24_000
     assert np.array_equal(samples[-24_000:], decode(stream()))
-
-
-def test_multiplexed_streams_are_ignored() -> None:
     head, *rest = pages_of(stream())
     theora = page(b"\x80theora" + bytes(35), [42], 0, FIRST, serial=99)
     frames = [page(bytes(300), [255, 45], n + 1, serial=99) for n in range(len(rest))]
@@ -376,9 +367,13 @@ def test_long_chain_of_tiny_streams_is_refused(last: bytes) -> None:
         OggOpusDecoder().feed(link * 40)
 
 
-def test_long_chain_of_streams_with_sound_is_decoded() -> None:
+def test_chains_and_pages_have_their_limit() -> None:
     streams = b"".join(encode(melody(0.5))) * 100
     assert len(decode(streams)) == 100 * ENCODED_RATE // 2
+    head = opus_head()
+    pages = page(head, [len(head)], 0, FIRST) + page(SHORTEST, [1], 1, 0, 0) * MAX_PIECE_PAGES
+    with pytest.raises(InvalidRequest, match=f"too many pages at once .at most {MAX_PIECE_PAGES}."):
+        OggOpusDecoder().feed(pages)
 
 
 @pytest.mark.parametrize("serial", [7, 8])
@@ -387,10 +382,3 @@ def test_many_pages_without_sound_are_refused(serial: int) -> None:
     beginning = page(head, [len(head)], 0, FIRST)
     with pytest.raises(InvalidRequest, match="too damaged"):
         OggOpusDecoder().feed(beginning + page(b"", [], 1, serial=serial) * 2000)
-
-
-def test_too_many_pages_at_once_are_refused() -> None:
-    head = opus_head()
-    pages = page(head, [len(head)], 0, FIRST) + page(SHORTEST, [1], 1, 0, 0) * MAX_PIECE_PAGES
-    with pytest.raises(InvalidRequest, match=f"too many pages at once .at most {MAX_PIECE_PAGES}."):
-        OggOpusDecoder().feed(pages)

@@ -230,10 +230,6 @@ async def test_engine_failure_is_raised(spoken) -> None:
     assert not [task for task in asyncio.all_tasks() if task.get_name() == "alignment"]
 
 
-async def test_silent_engine_yields_nothing() -> None:
-    assert [chunk async for chunk in add_word_times(engine([]), SEGMENT, FailingVoice(), pytest.fail)] == []
-
-
 async def test_mismatched_text_is_reported(spoken) -> None:
     chunks, _ = spoken
     reports: list[str] = []
@@ -264,15 +260,13 @@ async def test_text_of_signs_has_span(spoken, text: str) -> None:
     assert spans and spans[-1].end <= len(text)
 
 
-async def test_silent_speech_has_word_times(rendered: ReferenceSpeech) -> None:
+async def test_silent_speech_is_timed_and_an_empty_reference_refused(rendered: ReferenceSpeech) -> None:
     for length in (1, 200, 30_000):
         chunks = cut(np.zeros(length, np.float32), 24_000)
         spans = await timed_spans(chunks, SEGMENT, lambda _: None)
         assert len(spans) == len(rendered.words)
         assert_ordered(spans, length / 24_000)
-
-
-def test_empty_reference_speech_is_refused() -> None:
+    assert [chunk async for chunk in add_word_times(engine([]), SEGMENT, FailingVoice(), pytest.fail)] == []
     silent = ReferenceSpeech(np.zeros(4000, np.float32), 16_000, (ReferenceWord(0, 1, 0, (0,)),))
     for rendering in (silent, ReferenceSpeech(np.ones(4000, np.float32), 16_000, ())):
         with pytest.raises(ValueError, match="reference speech has no"):

@@ -227,9 +227,7 @@ async def test_bad_reference_is_refused(service: SpeechService, sound: Recording
     await speak(service, "dos")
 
 
-async def test_session_accepts_embeddings_of_its_engine_only(
-    engine: ToneEngine, service: SpeechService
-) -> None:
+async def test_session_takes_embeddings_of_its_engine(engine: ToneEngine, service: SpeechService) -> None:
     made = await service.cloning.embed_with_all_engines(hum())
     foreign = tuple(replace(one, model="tone 2") for one in made)
     for reference, cloning in ((made, "nearest voice"), (foreign, "none")):
@@ -316,9 +314,7 @@ async def test_recordings_waiting_for_refinement_are_limited(tmp_path: Path) -> 
         await cloning.stop()
 
 
-async def test_replaced_recording_does_not_reuse_embedding(
-    engine: ToneEngine, service: SpeechService
-) -> None:
+async def test_replaced_recording_reuses_no_embedding(engine: ToneEngine, service: SpeechService) -> None:
     cloning = service.cloning
     first, second = recording_of(hum(level=0.9)), recording_of(hum(level=0.2))
     await cloning.add(NewVoice("ana", first, **CONSENT))
@@ -450,9 +446,7 @@ async def test_cloning_engine_is_preferred_for_references(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("language", ["es", None])
 @pytest.mark.parametrize("voice", ["tone_es", "custom:ana", None])
-async def test_embeddings_replace_requested_voice(
-    tmp_path: Path, voice: str | None, language: str | None
-) -> None:
+async def test_embeddings_replace_the_voice(tmp_path: Path, voice: str | None, language: str | None) -> None:
     plain, echo = ToneEngine(), ToneEngine(clones=True)
     async with two(plain, echo, tmp_path, language=None) as service:
         await service.cloning.add(NewVoice("ana", recording_of(hum()), consent="It is me.", origin="test"))

@@ -357,9 +357,7 @@ def test_bucket_without_conditions_is_refused(bucket: Bucket) -> None:
         (None, "there is no bucket 'voices': make it, or set KANI_VOICE_BUCKET"),
     ],
 )
-def test_bucket_that_cannot_be_read_ends_the_start(
-    bucket: Bucket, written: bytes | None, reason: str
-) -> None:
+def test_unreadable_bucket_ends_the_start(bucket: Bucket, written: bytes | None, reason: str) -> None:
     if written is None:
         bucket.fault = lambda environ, start, app: answer("404 Not Found", "NoSuchBucket", start)
     else:

@@ -318,11 +318,20 @@ async def test_invalid_messages_cost_no_audio(service: ElevenLabsService, change
     assert_in_order(chunks, TEXT)
 
 
-async def test_words_without_times_share_the_audio_evenly(service: ElevenLabsService) -> None:
+async def test_words_without_times_share_the_audio_and_wide_characters_are_words(
+    service: ElevenLabsService,
+) -> None:
     service.change = without_times
     async with started(service) as engine:
         chunks = await said(engine, "ab cd")
     assert words_of("ab cd", chunks) == [("ab", 0, 150), ("cd", 150, 300)]
+    # Each is placed as soon as its time is known.
+    times = CharacterTimes()
+    times.extend_text("今天很好。OK")
+    timed = CharacterAlignment(tuple("今天很"), (0.0, 0.2, 0.4), (0.2, 0.2, 0.2))
+    assert times.add_alignment(timed, 0.0)
+    assert [(word.start, word.end) for word in times.words(10.0)] == [(0, 1), (1, 2), (2, 3)]
+    assert [(word.start, word.end) for word in times.finish(1.0)] == [(3, 4), (4, 5), (5, 7)]
 
 
 async def test_gap_in_the_times_is_filled(service: ElevenLabsService) -> None:
@@ -365,16 +374,6 @@ def test_any_messages_place_each_word_once(frames: list[Frame]) -> None:
     chunks += [hearing.feed(messages.parse(json.dumps(frame))) for frame in frames]
     chunks.append(hearing.finish())
     assert_in_order([chunk for chunk in chunks if chunk is not None], text)
-
-
-def test_wide_characters_are_words() -> None:
-    """Each is placed as soon as its time is known."""
-    times = CharacterTimes()
-    times.extend_text("今天很好。OK")
-    timed = CharacterAlignment(tuple("今天很"), (0.0, 0.2, 0.4), (0.2, 0.2, 0.2))
-    assert times.add_alignment(timed, 0.0)
-    assert [(word.start, word.end) for word in times.words(10.0)] == [(0, 1), (1, 2), (2, 3)]
-    assert [(word.start, word.end) for word in times.finish(1.0)] == [(3, 4), (4, 5), (5, 7)]
 
 
 @pytest.mark.parametrize("step", [1, 3, 1000])

@@ -129,7 +129,17 @@ def test_ended_process_is_replaced() -> None:
         assert client.phonemize("Hola", "es") == "ˈola"
 
 
-def test_should_stop_ends_the_work(client: EspeakClient) -> None:
+def test_faults_of_a_caller_cost_no_other_text(client: EspeakClient) -> None:
+    for use in (client.phonemize, partial(audio, client)):
+        with pytest.raises(ValueError, match="nobody"):
+            use("Hola", "nobody")
+
+    def refuse(pcm: Pcm16, *_: object) -> None:
+        raise KeyError("listener")
+
+    with pytest.raises(KeyError, match="listener"):
+        client.synthesize("Hola", "es", refuse)
+    assert len(audio(client, "Hola"))
     pieces: list[Pcm16] = []
     complete = client.synthesize(
         "palabra " * 500, "es", lambda pcm, *_: pieces.append(pcm), should_stop=lambda: len(pieces) >= 2
@@ -137,21 +147,6 @@ def test_should_stop_ends_the_work(client: EspeakClient) -> None:
     assert not complete
     assert len(pieces) == 2
     assert np.array_equal(audio(client, "Hola"), audio(client, "Hola"))
-
-
-def test_error_of_the_callback_is_raised(client: EspeakClient) -> None:
-    def refuse(pcm: Pcm16, *_: object) -> None:
-        raise KeyError("listener")
-
-    with pytest.raises(KeyError, match="listener"):
-        client.synthesize("Hola", "es", refuse)
-    assert len(audio(client, "Hola"))
-
-
-def test_unknown_voice_is_refused(client: EspeakClient) -> None:
-    for use in (client.phonemize, partial(audio, client)):
-        with pytest.raises(ValueError, match="nobody"):
-            use("Hola", "nobody")
 
 
 def test_threads_may_use_it_concurrently(client: EspeakClient) -> None:

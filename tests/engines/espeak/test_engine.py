@@ -106,9 +106,7 @@ async def test_speech_has_a_plausible_length_and_level(
         ("es", "  dos   espacios ", ["dos", "espacios"]),
     ],
 )
-async def test_spans_are_the_written_words(
-    engine: EspeakEngine, voice: str, text: str, words: list[str]
-) -> None:
+async def test_spans_are_written_words(engine: EspeakEngine, voice: str, text: str, words: list[str]) -> None:
     chunks = await say(engine, text, voice, voice[:2])
     assert said(text, chunks) == words
     spans = [span for chunk in chunks for span in chunk.spans]
@@ -144,9 +142,6 @@ async def test_joined_words_share_their_phonemes(engine: EspeakEngine) -> None:
     starts = {text[span.start : span.end]: span.start_s for chunk in chunks for span in chunk.spans}
     phonemes = phoneme_starts(engine, text, "en-us")
     assert (starts["of"], starts["the"]) == pytest.approx((phonemes[3], phonemes[5]))
-
-
-def test_each_joined_word_has_a_phoneme() -> None:
     group = WordGroup(((0, 1), (2, 11), (12, 13)), (1, 9, 1), 0, 300, (0, 100, 200))
     assert group.phonemes_by_word() == [(0,), (100,), (200,)]
 
@@ -178,21 +173,15 @@ def test_groups_do_not_depend_on_the_batches_of_events(cut: int) -> None:
     assert [group.phonemes for group in groups(cut)] == [(0, 300), (380, 500), (750,)]
 
 
-async def test_first_chunk_is_a_word_and_spans_begin_in_their_chunk(engine: EspeakEngine) -> None:
+async def test_chunks_begin_with_their_words_and_silence_is_trimmed(engine: EspeakEngine) -> None:
     chunks = await say(engine, "Uno dos tres cuatro cinco seis siete ocho. " * 4)
     assert len(chunks) > 4 and len(chunks[0].spans) == 1
     for chunk in chunks:
         assert all(chunk.start_s <= span.start_s < chunk.end_s for span in chunk.spans)
-
-
-async def test_silence_around_the_speech_is_trimmed(engine: EspeakEngine) -> None:
     audio = samples_of(await say(engine, "«Hola», sí... "))
     loud = np.flatnonzero(np.abs(audio) * 32768 > SILENCE_LEVEL)
     assert loud[0] <= 0.05 * RATE
     assert len(audio) - loud[-1] <= 0.05 * RATE
-
-
-async def test_script_without_spaces_has_spans_inside(engine: EspeakEngine) -> None:
     words = said("今天天气很好。", await say(engine, "今天天气很好。", "cmn", "zh"))
     assert len(words) >= 4 and "".join(words) == "今天天气很好"
 
@@ -231,12 +220,9 @@ async def test_voice_of_another_language_is_replaced_and_of_another_region_kept(
     assert np.array_equal(one, other) is equal
 
 
-async def test_unknown_voice_is_refused(engine: EspeakEngine) -> None:
+async def test_unknown_voice_is_refused_and_speech_has_its_longest(engine: EspeakEngine) -> None:
     with pytest.raises(UnknownVoice, match="espeak:nobody"):
         await say(engine, "Hola", "nobody")
-
-
-async def test_max_seconds_ends_the_speech(engine: EspeakEngine) -> None:
     chunks = await say(engine, "palabra " * 400, max_seconds=3.0)
     assert 3.0 <= chunks[-1].end_s < 4.5
 
@@ -385,15 +371,12 @@ async def test_every_word_has_its_samples(text: str, language: str) -> None:
     assert before < len(rendered.samples)
 
 
-async def test_speed_is_limited_to_the_librarys_range() -> None:
+async def test_reference_voice_has_the_librarys_speeds_and_languages() -> None:
     lengths = [
         len((await EspeakReferenceVoice().render("Buenos días a todos", "es", speed)).samples)
         for speed in (0.5, 1, 1.5, 9)
     ]
     assert lengths[0] > lengths[1] > lengths[2] == lengths[3]
-
-
-async def test_unsupported_language_is_an_error() -> None:
     with pytest.raises(UnsupportedLanguage):
         await EspeakReferenceVoice().render("Hello", "xx", 1.0)
 

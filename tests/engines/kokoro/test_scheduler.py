@@ -132,7 +132,7 @@ def test_segment_is_due_when_its_listener_runs_out_of_audio(monkeypatch: pytest.
     assert next_one.due == now + 4.0
 
 
-async def test_idle_wait_ends_behind_last_slot() -> None:
+async def test_idle_wait_ends_times_out_and_can_be_released() -> None:
     scheduler = DeadlineScheduler(1)
     scheduler.idle.wait(1.0, WITHIN_S)
     log: list[Holder] = []
@@ -144,9 +144,6 @@ async def test_idle_wait_ends_behind_last_slot() -> None:
         await stream.leave()
     await asyncio.to_thread(waiting.join, WITHIN_S)
     assert not waiting.is_alive()
-
-
-def test_idle_wait_times_out_and_can_be_released() -> None:
     idle = IdleMonitor()
     idle.mark_busy()
     idle.wait(0.0, 0.0)

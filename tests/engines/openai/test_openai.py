@@ -66,9 +66,7 @@ def sounding(samples: Samples) -> Samples:
 
 
 @pytest.mark.parametrize(("voice", "text"), [("espeak:en", "Hello."), ("espeak:es", "Hola a todos.")])
-def test_samples_are_those_of_the_server(
-    upstream: AppServer, relay: AppServer, voice: str, text: str
-) -> None:
+def test_samples_are_the_servers(upstream: AppServer, relay: AppServer, voice: str, text: str) -> None:
     direct, relayed = spoken(upstream, voice, text), spoken(relay, f"openai:{voice}", text)
     assert np.array_equal(sounding(direct), sounding(relayed))
 
@@ -273,6 +271,10 @@ async def test_refused_key_ends_the_start(site: Site) -> None:
     with pytest.raises(EngineUnavailable, match="KANI_UPSTREAM_KEY"):
         async with started(site):
             pass
+    site.answers[PATH] = answer(b"", status="401 Unauthorized")
+    with pytest.raises(EngineUnavailable, match="refused this server's key"):
+        async with hearing(site):
+            pass
 
 
 async def test_voices_of_a_server_that_comes_later_are_listed(
@@ -420,10 +422,3 @@ async def test_broken_transcript_is_told_in_words(
         site.answers[PATH] = reply
         with pytest.raises(EngineFailed, match=r"^the upstream server "):
             await transcribed(recognizer)
-
-
-async def test_start_fails_with_the_reason(site: Site) -> None:
-    site.answers[PATH] = answer(b"", status="401 Unauthorized")
-    with pytest.raises(EngineUnavailable, match="refused this server's key"):
-        async with hearing(site):
-            pass

@@ -237,9 +237,7 @@ async def test_worker_that_is_away_at_the_start_joins_later(tmp_path: Path) -> N
         await engine_of(late.address).start()
 
 
-async def test_worker_with_another_engine_is_not_used(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_worker_of_another_engine_is_unused(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     async with sites(tmp_path, 2) as workers:
         workers[1].engine.info = replace(workers[1].engine.info, sample_rate=8000)
         async with started(engine_of(workers[0].address)) as engine:

@@ -198,18 +198,14 @@ async def test_mark_comes_back_before_the_audio_ends(
     assert words_of(text(events[:mark]), "en") == words_of(one.text, "en")
 
 
-async def test_concurrent_streams_are_independent(
-    recognizer: WhisperRecognizer, said: dict[str, Said]
-) -> None:
+async def test_streams_are_independent(recognizer: WhisperRecognizer, said: dict[str, Said]) -> None:
     audio = [(said[code].samples, silence(0.8), said[code].samples) for code in ("es", "fr")]
     alone = [text(await recognized(recognizer, at_once(*parts))) for parts in audio]
     together = await asyncio.gather(*(recognized(recognizer, at_once(*parts)) for parts in audio))
     assert [text(events) for events in together] == alone
 
 
-async def test_result_does_not_depend_on_the_pieces(
-    recognizer: WhisperRecognizer, said: dict[str, Said]
-) -> None:
+async def test_result_depends_on_no_pieces(recognizer: WhisperRecognizer, said: dict[str, Said]) -> None:
     audio = np.concatenate([said["en"].samples, silence(1)])
     found = [
         await recognized(recognizer, at_once(audio, piece=piece), "en") for piece in (PIECE, 333, len(audio))
@@ -233,9 +229,7 @@ async def test_recording_does_not_block_the_event_loop(recognizer: WhisperRecogn
     assert len(await job) == 750
 
 
-async def test_closed_or_cancelled_stream_leaves_no_task(
-    recognizer: WhisperRecognizer, said: dict[str, Said]
-) -> None:
+async def test_closed_stream_leaves_no_task(recognizer: WhisperRecognizer, said: dict[str, Said]) -> None:
     tasks = asyncio.all_tasks()
     begun, closed = asyncio.Event(), asyncio.Event()
 

@@ -49,9 +49,7 @@ async def test_speech_of_an_accent_is_not_answered_in_another_language(
         assert word_error_rate(" ".join(STREET), heard, "en") <= 0.1, (way, heard)
 
 
-async def test_wrong_guess_of_the_language_loses_no_recording(
-    recognizer: WhisperRecognizer, speaker: Speaker
-) -> None:
+async def test_wrong_guess_of_language_loses_nothing(recognizer: WhisperRecognizer, speaker: Speaker) -> None:
     """Its first second is Arabic to Whisper."""
     spoken = joined([await speaker.say(part, "em_alex", "es") for part in ANA], 0.3)
     whole = " ".join(ANA)
@@ -73,9 +71,7 @@ async def test_repeated_speech_is_written_as_often_as_it_was_said(
     assert words_of(heard.replace("-", " "), "en") == words_of(said, "en") * times
 
 
-async def test_opening_that_whisper_leaves_out_is_written(
-    recognizer: WhisperRecognizer, speaker: Speaker
-) -> None:
+async def test_left_out_opening_is_written(recognizer: WhisperRecognizer, speaker: Speaker) -> None:
     pieces = [await speaker.say(text, "pf_dora", "pt") for text in ANA_IN_BRAZIL]
     pieces += [await speaker.say(text, "pm_alex", "pt") for text in NO_PROBLEM]
     heard = await hear(recognizer, joined(pieces, 0.03), "file", "pt")

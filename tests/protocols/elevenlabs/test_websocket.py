@@ -77,9 +77,7 @@ async def test_frames_match_recorded_service(espeak_app: AppServer) -> None:
 
 
 @pytest.mark.parametrize("output_format", ["pcm_24000", "ulaw_8000"])
-async def test_length_of_messages_with_characters_is_the_time_of_those(
-    espeak_app: AppServer, output_format: str
-) -> None:
+async def test_message_lasts_as_long_as_its_characters(espeak_app: AppServer, output_format: str) -> None:
     """vocode counts so how much of a text was said when it is interrupted."""
     text = "Hola, me llamo Kani. Hay 42 motivos, me preguntaba, por los que vienes a preguntar. "
     heard = await spoken(espeak_app, text, output_format=output_format)
@@ -163,10 +161,12 @@ async def test_space_keeps_connection_alive_without_joining_words(espeak_app: Ap
         assert client.received().text == "uno dos "
 
 
-async def test_empty_stream_ends_at_once(espeak_app: AppServer) -> None:
+async def test_streams_may_be_empty_and_characters_come_back(espeak_app: AppServer) -> None:
     assert (await spoken(espeak_app)).parts == []
     heard = await spoken(espeak_app, "…")
     assert heard.text == "… " and not heard.samples.any() and len(heard.samples)
+    for text in ("Sí 🙂 ñandú. ", "\u200fمرحبا\u200f، كيف الحال؟ ", "medio \ud83d emoji. ", "21 €, 3.5 %. "):
+        assert (await spoken(espeak_app, text)).text == text
 
 
 @pytest.mark.parametrize(
@@ -181,9 +181,7 @@ async def test_empty_stream_ends_at_once(espeak_app: AppServer) -> None:
         ("pcm_48000", 96_000),
     ],
 )
-async def test_every_format_has_same_times(
-    espeak_app: AppServer, name: str, bytes_a_second: int | None
-) -> None:
+async def test_formats_have_same_times(espeak_app: AppServer, name: str, bytes_a_second: int | None) -> None:
     heard = await spoken(espeak_app, HELLO, LONG[:200], output_format=name)
     plain = await spoken(espeak_app, HELLO, LONG[:200], sync_alignment="true")
     if bytes_a_second is None:
@@ -199,11 +197,6 @@ async def test_default_format_is_mp3_and_premade_voice_follows_language(espeak_a
     rachel, text = "21m00Tcm4TlvDq8ikWAM", "This is quite an ordinary English sentence, is it not?"
     assert (await spoken(espeak_app, text, voice=rachel, output_format="")).audio[:2] == b"\xff\xfb"
     await spoken(espeak_app, "Bonjour tout le monde.", voice=rachel, language_code="fr")
-
-
-async def test_characters_come_back_unchanged(espeak_app: AppServer) -> None:
-    for text in ("Sí 🙂 ñandú. ", "\u200fمرحبا\u200f، كيف الحال؟ ", "medio \ud83d emoji. ", "21 €, 3.5 %. "):
-        assert (await spoken(espeak_app, text)).text == text
 
 
 async def test_five_contexts_speak_independently(espeak_app: AppServer) -> None:

@@ -178,9 +178,7 @@ async def test_error_is_sent_in_each_format(
         ([voice(FRAMES_125, [1, 512, 125]), EOS], ""),
     ],
 )  # fmt: skip
-async def test_text_without_words_ends_at_once(
-    espeak_app: AppServer, messages: list[bytes], reason: str
-) -> None:
+async def test_no_words_end_at_once(espeak_app: AppServer, messages: list[bytes], reason: str) -> None:
     answer = await say(espeak_app, *messages)
     errors = [told["message"] for told in answer.told if told["type"] == "Error"]
     # Text after Eos may find the connection closed already: there was nothing to wait for.
@@ -199,9 +197,7 @@ async def test_text_after_eos_is_error(
     assert answer.messages[:-2] == solo[:-1] if late else answer.messages == solo
 
 
-async def test_engine_without_cloning_ignores_embeddings(
-    espeak_app: AppServer, spoken: dict[str, list[bytes]]
-) -> None:
+async def test_embeddings_may_be_ignored(espeak_app: AppServer, spoken: dict[str, list[bytes]]) -> None:
     own = voice(FRAMES_125, [1, 512, 125])
     answer = await say(espeak_app, own, text_message("Good morning"), own, text_message("to you."), EOS)
     assert answer.messages == await hello(espeak_app, spoken, "PcmMessagePack")
@@ -388,9 +384,7 @@ async def test_recognition_client_that_never_reads_costs_bounded_memory(espeak_s
     ],
     ids=lambda value: value[:24],
 )
-async def test_invalid_query_is_refused_before_upgrade(
-    espeak_app: AppServer, path: str, query: str, reason: str
-) -> None:
+async def test_invalid_query_is_refused(espeak_app: AppServer, path: str, query: str, reason: str) -> None:
     with pytest.raises(InvalidStatus) as caught:
         await door(espeak_app, path, query).__aenter__()
     assert caught.value.response.status_code == 400
@@ -487,9 +481,7 @@ async def test_full_server_refuses_in_each_format(start_app: StartApp) -> None:
     await wait_for_idle(server)
 
 
-async def test_silent_recognition_client_is_disconnected(
-    serve: Serve, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_silent_recognition_client_is_sent_off(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("kani.protocols.kyutai.speech_in.IDLE_TIMEOUT_S", 0.5)
     server = await serve(LoudnessRecognizer())
     async with connect(f"{server.url}{LISTEN}", additional_headers=KEY, ping_interval=0.1) as socket:

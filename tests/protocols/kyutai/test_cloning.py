@@ -200,14 +200,11 @@ def test_payload_round_trips(embeddings: tuple[Embedding, ...]) -> None:
     assert np.array_equal(voice_payload.pack(embeddings), values)
 
 
-def test_largest_payload_fits() -> None:
+def test_largest_payload_fits_and_a_larger_one_is_refused() -> None:
     values = np.random.default_rng(1).normal(size=4096).astype(np.float32)
     nearness = {f"{first}{second}": Similarity(0.1, 0.2, False) for first in "abcd" for second in "abcd"}
     largest = tuple(Embedding("e" * 200, f"{n}" * 200, values, nearness) for n in range(MAX_EMBEDDINGS))
     assert facts(voice_payload.unpack(voice_payload.pack(largest))) == facts(largest)
-
-
-def test_embeddings_that_do_not_fit_are_refused() -> None:
     (one,) = ONE
     longest = Embedding(one.engine, one.model, np.zeros(MAX_EMBEDDING_VALUES, np.float32))
     with pytest.raises(InvalidRequest, match="recording: too long"):
@@ -281,13 +278,10 @@ def test_foreign_numbers_are_no_payload(values: Samples) -> None:
     assert voice_payload.unpack(values) is None
 
 
-def test_crafted_payload_is_valid() -> None:
+def test_crafted_payload_is_valid_and_its_cosine_clipped() -> None:
     made = voice_payload.unpack(container(msgspec.msgpack.encode([GOOD])))
     assert facts(made) == [("kokoro", "mix 1", bytes(4), {})]
     assert voice_payload.unpack(container(msgspec.msgpack.encode([]))) == ()
-
-
-def test_rounded_cosine_is_clipped() -> None:
     nearness = {"es": Similarity(-1.0000001, 1.0000001, True)}
     made = voice_payload.unpack(voice_payload.pack((Embedding("kokoro", "mix 1", ONE[0].values, nearness),)))
     assert made is not None and made[0].similarity["es"] == Similarity(-1.0, 1.0, True)

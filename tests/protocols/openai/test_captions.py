@@ -53,11 +53,18 @@ def test_subtitles_keep_the_rules_and_all_words(client: httpx.Client) -> None:
     assert written.replace(" ", "") == TEXT.replace(" ", "")
 
 
-def test_webvtt_escapes_markup(client: httpx.Client) -> None:
+async def test_markup_is_escaped_and_times_are_the_engines(client: httpx.Client, tmp_path: Path) -> None:
     # Without a voice it is known only once the language is detected.
     text = post(client, CAPTIONS, format="vtt", voice=None).text
     assert text.startswith("WEBVTT\n\n00:00:00.") and text.count("WEBVTT") == 1
     assert "foolishness &amp;" in text and "<light>" not in text
+    async with serving(tmp_path) as server, httpx.AsyncClient(base_url=server.http_url) as http:
+        body = {"input": "«Uno» dos, tres... cuatro", "voice": "tone_es", "format": "json"}
+        captions = (await http.post(CAPTIONS, json=body)).json()
+    # The tone engine speaks a letter in 0.1 s, and nothing between the words.
+    starts = [word["start"] for word in captions["words"]]
+    assert starts == pytest.approx([0.0, 0.3, 0.6, 1.0], abs=0.01)
+    assert captions["duration"] == pytest.approx(1.6, abs=0.01)
 
 
 def test_times_are_those_of_the_speech(client: httpx.Client) -> None:
@@ -98,16 +105,6 @@ def test_times_go_on_behind_a_change_of_voice(client: httpx.Client) -> None:
     assert [word["word"] for word in words] == ["One", "two.", "Tres,", "cuatro.", "Five."]
     assert all(one["end"] <= other["start"] for one, other in pairwise(words))
     assert words[4]["start"] - words[3]["end"] > 1
-
-
-async def test_words_start_when_the_engine_says(tmp_path: Path) -> None:
-    async with serving(tmp_path) as server, httpx.AsyncClient(base_url=server.http_url) as http:
-        body = {"input": "«Uno» dos, tres... cuatro", "voice": "tone_es", "format": "json"}
-        captions = (await http.post(CAPTIONS, json=body)).json()
-    # The tone engine speaks a letter in 0.1 s, and nothing between the words.
-    starts = [word["start"] for word in captions["words"]]
-    assert starts == pytest.approx([0.0, 0.3, 0.6, 1.0], abs=0.01)
-    assert captions["duration"] == pytest.approx(1.6, abs=0.01)
 
 
 def test_word_is_timed_by_its_letters() -> None:

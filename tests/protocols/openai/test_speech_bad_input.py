@@ -188,8 +188,10 @@ def test_other_calls_of_openais_clients_get_its_shape(client: httpx.Client, path
     assert error["message"].startswith(f"POST {path} is not served here") and reason in error["message"]
 
 
-def test_elevenlabs_paths_keep_their_shape(client: httpx.Client) -> None:
+def test_other_paths_keep_their_shape_and_an_empty_bearer_is_no_key(client: httpx.Client) -> None:
     assert "detail" in client.post("/v1/text-to-dialogue", json={}).json()
+    answer = client.post(SPEECH, json={"input": "Hello."}, headers={"authorization": "Bearer"})
+    assert answer.status_code == 200
 
 
 def test_wrong_key_is_refused_and_the_right_one_is_not(start_app: StartApp) -> None:
@@ -200,8 +202,3 @@ def test_wrong_key_is_refused_and_the_right_one_is_not(start_app: StartApp) -> N
             assert (error["code"], error["type"]) == ("invalid_api_key", "invalid_request_error")
         headers = {"authorization": "Bearer right"}
         assert client.post(SPEECH, json={"input": "Hello."}, headers=headers).status_code == 200
-
-
-def test_empty_bearer_is_no_key(client: httpx.Client) -> None:
-    answer = client.post(SPEECH, json={"input": "Hello."}, headers={"authorization": "Bearer"})
-    assert answer.status_code == 200

@@ -168,13 +168,19 @@ def test_log_probabilities_are_those_of_words(client: httpx.Client) -> None:
     assert answer["logprobs"][0] == {"token": "¡bum,", "bytes": list("¡bum,".encode()), "logprob": -0.25}
 
 
-def test_translation_is_english(client: httpx.Client) -> None:
+def test_translation_is_english_whole_and_streamed(client: httpx.Client) -> None:
     assert post(client, TRANSLATIONS).json() == {
         "text": "¡boom, hm. ¡boom, hm.",
         "usage": {"type": "duration", "seconds": 3.0},
     }
     verbose = post(client, TRANSLATIONS, response_format="verbose_json").json()
     assert (verbose["task"], verbose["language"]) == ("translate", "english")
+    # As Speaches does; OpenAI's translations are whole.
+    answer = post(client, TRANSLATIONS, stream="true")
+    assert "x-unused" not in answer.headers
+    *deltas, done = events_of(answer)
+    assert "languages" not in done
+    assert "".join(event["delta"] for event in deltas) == done["text"] == "¡boom, hm. ¡boom, hm."
 
 
 def test_stream_sends_deltas_that_add_up_and_the_whole(client: httpx.Client) -> None:
@@ -198,15 +204,6 @@ def test_stream_of_verbose_json_has_the_times_of_sentences_and_words(client: htt
     segments = [{name: one[name] for name in ("start", "end", "text")} for one in whole["segments"]]
     assert [event["segment"] for event in deltas] == segments
     assert [word for event in deltas for word in event["words"]] == whole["words"]
-
-
-def test_translation_is_streamed(client: httpx.Client) -> None:
-    """As Speaches does; OpenAI's translations are whole."""
-    answer = post(client, TRANSLATIONS, stream="true")
-    assert "x-unused" not in answer.headers
-    *deltas, done = events_of(answer)
-    assert "languages" not in done
-    assert "".join(event["delta"] for event in deltas) == done["text"] == "¡boom, hm. ¡boom, hm."
 
 
 @pytest.mark.parametrize(

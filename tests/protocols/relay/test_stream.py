@@ -283,20 +283,17 @@ async def test_bad_message_is_answered_by_one_error(stream: Client, raw: str | b
     (await stream.speak(HELLO)).check(HELLO)
 
 
-async def test_incremental_text_is_limited(stream: Client) -> None:
-    await stream.send("append_tts", text="Hola. ")
-    await stream.send("append_tts", text="a" * 9_995)
-    assert await stream.receive() == error(TOO_LONG)
-    await write(stream, "Adiós.")
-    (await stream.receive_utterance()).check("Hola. Adiós.")
-
-
-async def test_finish_and_stop_without_text(stream: Client) -> None:
+async def test_finish_stop_and_long_texts(stream: Client) -> None:
     await write(stream)
     await write(stream, "")
     await stream.send("stop")
     await stream.send("ping")
     assert [(await stream.receive())["type"] for _ in range(2)] == ["stopped", "pong"]
+    await stream.send("append_tts", text="Hola. ")
+    await stream.send("append_tts", text="a" * 9_995)
+    assert await stream.receive() == error(TOO_LONG)
+    await write(stream, "Adiós.")
+    (await stream.receive_utterance()).check("Hola. Adiós.")
 
 
 async def test_queue_is_limited_to_16_texts(stream: Client) -> None:

@@ -210,21 +210,25 @@ def test_built_in_voices_have_samples(client: httpx.Client) -> None:
         assert len(samples) > 10_000 and np.abs(samples).max() > 0.05, voice
 
 
-def test_sample_sentences_are_in_their_language() -> None:
+def test_samples_are_sentences_of_their_language_and_no_recordings(
+    library: httpx.Client, client: httpx.Client
+) -> None:
     alike = {"cv": "ru", "hr": "sr", "yue": "zh"}
     for language, words in SAMPLE_SENTENCES.items():
         assert detect(words, SAMPLE_SENTENCES) in (language, alike.get(language), None), language
     for tag, sentence in (("es-419", SAMPLE_SENTENCES["es"]), ("", SAMPLE_SENTENCES["en"])):
         assert sample_sentence(tag) == sentence
     assert sample_sentence("tlh") == FALLBACK_SENTENCE
-
-
-def test_stored_recording_is_not_served(library: httpx.Client) -> None:
     kept = library.get("/api/voices").json()["voices"]["custom"][0]
     answer = library.get(kept["audio_url"])
     assert kept["sample_text"] == SAMPLE_SENTENCES["fr"]
     assert answer.status_code == 200 and len(heard(answer.content)) > 10_000
     assert recording()[44:200] not in answer.content
+    names = ("nobody", "custom:nobody", "%2e%2e", "%00", "视频配音-", "x" * 5000, "%ff")
+    for voice in ("..", "..%2f..%2fetc%2fpasswd", *names):
+        answer = client.get(f"/api/voices/{voice}/audio")
+        assert answer.status_code == 404, voice
+        assert voice not in names or answer.json() == {"error": "Voice not found"}
 
 
 def test_folder_recording_is_served_unchanged(library: httpx.Client, voices: Path) -> None:
@@ -235,14 +239,6 @@ def test_folder_recording_is_served_unchanged(library: httpx.Client, voices: Pat
     assert other.headers["content-type"] == "audio/mpeg"
     assert other.headers["x-content-type-options"] == "nosniff"
     assert other.content == (voices / "Spanish/a?b #1%2.mp3").read_bytes()
-
-
-def test_unknown_voice_is_404(client: httpx.Client) -> None:
-    names = ("nobody", "custom:nobody", "%2e%2e", "%00", "视频配音-", "x" * 5000, "%ff")
-    for voice in ("..", "..%2f..%2fetc%2fpasswd", *names):
-        answer = client.get(f"/api/voices/{voice}/audio")
-        assert answer.status_code == 404, voice
-        assert voice not in names or answer.json() == {"error": "Voice not found"}
 
 
 def test_sample_counts_towards_rate_limit(start_app: StartApp) -> None:

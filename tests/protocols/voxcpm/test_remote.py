@@ -138,9 +138,7 @@ async def test_redirect_obeys_same_rules(site: Site, recordings: RemoteRecording
         ("http://127.0.0.1:99999/a.wav", "names a host"),
     ],
 )
-async def test_invalid_url_is_refused(
-    site: Site, recordings: RemoteRecordings, url: str, reason: str
-) -> None:
+async def test_bad_url_is_refused(site: Site, recordings: RemoteRecordings, url: str, reason: str) -> None:
     assert f"prompt_wav_url: {reason}" in await refusal(recordings, url.replace("{port}", str(site.port)))
     assert site.visits == 0
 
@@ -225,25 +223,19 @@ async def test_default_time_is_ten_seconds(site: Site) -> None:
     assert told == "prompt_wav_url: was not fetched within 10 s"
 
 
-async def test_closed_port_is_refused(closed_port: int) -> None:
-    url = f"http://127.0.0.1:{closed_port}/"
-    assert UNFETCHED in await refusal(RemoteRecordings(frozenset({"127.0.0.1"})), url)
-
-
-async def test_proxies_of_environment_are_ignored(
-    site: Site, recordings: RemoteRecordings, monkeypatch: pytest.MonkeyPatch
+async def test_proxies_cookies_and_closed_ports_lead_nowhere(
+    site: Site, recordings: RemoteRecordings, monkeypatch: pytest.MonkeyPatch, closed_port: int
 ) -> None:
     async with opened() as proxy:
         for name in ("http_proxy", "HTTP_PROXY", "ALL_PROXY", "all_proxy"):
             monkeypatch.setenv(name, proxy.url())
         assert await recordings.fetch(site.url("/a.wav")) == BODY
         assert proxy.visits == 0
-
-
-async def test_cookies_are_not_sent_back(site: Site, recordings: RemoteRecordings) -> None:
     site.answers["/b.wav"] = answer(b"", "Set-Cookie: me=you", "Location: /a.wav", status="302 Found")
     assert await recordings.fetch(site.url("/b.wav")) == BODY
     assert not any("cookie" in head.lower() for head in site.heads)
+    url = f"http://127.0.0.1:{closed_port}/"
+    assert UNFETCHED in await refusal(RemoteRecordings(frozenset({"127.0.0.1"})), url)
 
 
 async def test_concurrent_fetches_are_limited(site: Site) -> None:

@@ -52,21 +52,15 @@ async def test_port_is_open_by_its_option(serve: Serve, environment: dict[str, s
     assert ("Wyoming" in server.streams) == ("wyoming  tcp://" in server.banner) == is_open
 
 
-async def test_banner_names_the_networks_that_need_no_key(serve: Serve) -> None:
+async def test_networks_are_named_and_checked(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
     server = await serve(KANI_WYOMING_ALLOW="192.168.1.0/24, 127.0.0.1", **NETWORK)
     assert "asks for no key; serves 192.168.1.0/24 127.0.0.1\n" in server.banner
     assert await load_info(server.streams["Wyoming"])
-
-
-async def test_other_networks_are_not_served(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     server = await serve(KANI_WYOMING_ALLOW="192.168.1.0/24", **NETWORK)
     with suppress(ConnectionError):
         assert await answer_to(server.streams["Wyoming"], b'{"type": "describe"}\n') == b""
     assert "none of the allowed networks" in caplog.text
-
-
-def test_allowed_networks_are_checked() -> None:
     assert "192.168.0.0/16" in load({}, {}, NO_FILE).value("wyoming_allow")
     with pytest.raises(SettingsError, match=r"'192.168.1.7/24' is no network"):
         load({}, {"KANI_WYOMING_ALLOW": "10.0.0.0/8, 192.168.1.7/24"}, NO_FILE)

@@ -87,11 +87,8 @@ def test_long_pause_divides_and_is_left_out(piece_s: float) -> None:
         assert np.array_equal(chunk.samples, recording[chunk.start : chunk.start + len(chunk.samples)])
 
 
-def test_short_pause_is_kept() -> None:
+def test_short_pause_is_kept_and_long_speech_cut_in_a_late_one() -> None:
     assert len(cut(audio(("speech", 3), ("silence", 1.5), ("speech", 2)))) == 1
-
-
-def test_long_speech_is_cut_in_its_longest_late_pause() -> None:
     parts = [("speech", 9.0), ("silence", 0.6), ("speech", 2.0), ("silence", 0.3), ("speech", 8.0)]
     first, second = cut(audio(*parts))
     assert first.duration_s == pytest.approx(9.3, abs=0.1)
@@ -106,12 +103,9 @@ def test_speech_without_pause_is_cut_and_nothing_lost() -> None:
     assert np.array_equal(np.concatenate([chunk.samples for chunk in chunks]), recording)
 
 
-def test_silence_has_no_stretch() -> None:
+def test_silence_has_no_stretch_and_costs_no_memory() -> None:
     assert cut(audio(("silence", 90))) == []
     assert cut(np.zeros(0, np.float32)) == []
-
-
-def test_memory_is_that_of_a_stretch() -> None:
     cutter = ChunkCutter(Loudness())  # type: ignore[arg-type]
     for _ in range(200):
         cutter.feed(audio(("silence", 5)))
@@ -149,14 +143,11 @@ def timed(texts: str, step_s: float = 0.4, pause_at: int = -1) -> list[TimedWord
     return words
 
 
-def test_segments_are_sentences() -> None:
+def test_segments_are_sentences_pauses_and_lengths() -> None:
     found = [
         " ".join(one.word.text for one in some) for some in split_segments(timed("Yes. It is, here! So"))
     ]
     assert found == ["Yes.", "It is, here!", "So"]
-
-
-def test_pause_and_length_end_segments() -> None:
     assert [len(some) for some in split_segments(timed("a b c d", pause_at=2))] == [2, 2]
     clauses = " ".join(["word word word word word,"] * 10)
     divided = list(split_segments(timed(clauses)))

@@ -209,9 +209,7 @@ def same(a: LanguageState, b: LanguageState, slots: int) -> bool:
 @pytest.mark.parametrize(("outputs", "inputs"), [(1, 1), (37, 203), (48, 64), (66, 130), (96, 4610)])
 @pytest.mark.parametrize("groups", [1, 2, 3])
 @pytest.mark.parametrize("rows", [1, 2, 7, 8, 9, 10, 11, 16, 33])
-def test_product_is_exact_sum_of_levels(
-    library: Library, outputs: int, inputs: int, groups: int, rows: int
-) -> None:
+def test_product_sums_levels(library: Library, outputs: int, inputs: int, groups: int, rows: int) -> None:
     outputs *= groups
     weight = random(outputs, inputs, key=1) * torch.exp(random(outputs, 1, key=2))
     x = random(rows, inputs, key=3) * torch.exp(3 * random(rows, 1, key=4))

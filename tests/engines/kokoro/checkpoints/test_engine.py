@@ -129,9 +129,7 @@ async def test_measured_voice_is_kept(make_folder: MakeFolder, published: bytes,
     assert len(kept[0]) == 1 and kept[0] == kept[1]
 
 
-async def test_text_that_is_still_written_is_spoken(
-    make_folder: MakeFolder, published: bytes, cache: Path
-) -> None:
+async def test_unfinished_text_is_spoken(make_folder: MakeFolder, published: bytes, cache: Path) -> None:
     async with started(cache, de=make_folder("german", published, martin="im_nicola")) as engine:
         writer = Writer(GERMAN, 2, first=5)
         said, spans = joined(
@@ -319,7 +317,7 @@ def test_weights_of_another_export_are_found(
         assert np.array_equal(found[name], expected[name]), name
 
 
-def test_samples_are_those_of_the_graph(
+def test_samples_are_those_of_the_graph_and_its_weights(
     published: bytes, expected: Array, state: dict[str, dict[str, torch.Tensor]]
 ) -> None:
     got = spoken(published, saved(state))
@@ -327,20 +325,13 @@ def test_samples_are_those_of_the_graph(
     # The lengths of the convolutions' weights are divided out and multiplied in again, and the phases of the
     # source add up all differences before.
     assert agreement_db(expected, got) > 25
-
-
-def test_other_weights_are_other_samples(
-    published: bytes, expected: Array, state: dict[str, dict[str, torch.Tensor]]
-) -> None:
     text_encoder = dict(state["text_encoder"])
     text_encoder["module.embedding.weight"] = torch.roll(text_encoder["module.embedding.weight"], 1, 0)
     other = spoken(published, saved(state | {"text_encoder": text_encoder}))
     assert len(other) != len(expected) or agreement_db(expected, other) < 10
 
 
-def test_checkpoint_that_does_not_fit_is_refused(
-    published: bytes, state: dict[str, dict[str, torch.Tensor]]
-) -> None:
+def test_unfitting_checkpoint_is_refused(published: bytes, state: dict[str, dict[str, torch.Tensor]]) -> None:
     decoder = dict(state["decoder"])
     kept = decoder.pop("module.encode.conv1.bias")
     with pytest.raises(UnknownGraph, match=r"the checkpoint has no decoder.encode.conv1.bias"):

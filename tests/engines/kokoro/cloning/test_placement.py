@@ -352,13 +352,19 @@ async def test_growing_text_is_spoken_by_mix(
     assert similarity_to(samples, recording) == pytest.approx(similarity_to(whole, recording), abs=0.08)
 
 
-async def test_invalid_embedding_is_refused(engine: KokoroEngine, embedding: Embedding) -> None:
+async def test_invalid_embedding_and_language_are_refused(
+    engine: KokoroEngine, embedding: Embedding, recording: Recording
+) -> None:
     segment = like(replace(embedding, model="nearest-0"))
     with pytest.raises(InvalidRequest, match="reference"):
         await all_of(engine.synthesize(segment))
     with pytest.raises(InvalidRequest, match="reference"):
         await all_of(engine.stream(segment, Writer(TEXT, 5, first=10).text))
     assert len(await all_of(engine.synthesize(Segment("Hola.", "ef_dora", "es"))))
+    with pytest.raises(InvalidRequest, match="reference"):
+        await anext(engine.refine(recording, replace(embedding, model="nearest-0"), "es"))
+    with pytest.raises(UnsupportedLanguage):
+        await anext(engine.refine(recording, embedding, "el"))
 
 
 async def test_refinement_measures_and_never_gets_worse(
@@ -377,15 +383,6 @@ async def test_refinement_measures_and_never_gets_worse(
         similarity_to(await all_of(engine.synthesize(like(one))), recording) for one in (embedding, found[-1])
     ]
     assert heard[1] > heard[0] - 0.03
-
-
-async def test_refinement_refuses_invalid_embedding_and_language(
-    engine: KokoroEngine, recording: Recording, embedding: Embedding
-) -> None:
-    with pytest.raises(InvalidRequest, match="reference"):
-        await anext(engine.refine(recording, replace(embedding, model="nearest-0"), "es"))
-    with pytest.raises(UnsupportedLanguage):
-        await anext(engine.refine(recording, embedding, "el"))
 
 
 class WatchedCloner(NearestVoice):

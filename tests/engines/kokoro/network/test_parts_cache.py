@@ -107,9 +107,7 @@ def test_broken_file_is_built_again(
     assert not caplog.text
 
 
-def test_unwritable_cache_is_replaced_by_memory(
-    tmp_path: Path, published: bytes, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_memory_replaces_cache(tmp_path: Path, published: bytes, caplog: pytest.LogCaptureFixture) -> None:
     file = tmp_path / "file"
     file.write_bytes(b"")
     part = parts_cache.load(published, file / "cache")

@@ -94,11 +94,12 @@ def test_students_beside_kokoro_are_its_light_voices(tmp_path: Path) -> None:
     assert light.languages == {"af_heart": "en", "em_alex": "es", "ef_dora": "es"}
 
 
-def test_shipped_voice_may_be_replaced(tmp_path: Path) -> None:
+def test_students_that_ship_may_be_replaced_and_are_these(tmp_path: Path) -> None:
     folder = student(tmp_path / "heart", "af_heart", "en")
     dora = SHIPPED / "ef_dora"
     assert [each.folder for each in find_students(tmp_path, VOICES)] == [folder, dora]
     assert [each.folder for each in find_students(None, VOICES)] == [ENGLISH, dora]
+    assert {folder.name for folder in SHIPPED.iterdir()} == set(ORIGINS)
 
 
 def _shuffled(folder: Path) -> None:
@@ -204,10 +205,6 @@ def test_files_match_their_origin_and_bring_their_licence(voice: str) -> None:
     assert "Kokoro-82M" in (folder / NOTICE_FILE).read_text(encoding="utf-8")
 
 
-def test_no_other_student_ships() -> None:
-    assert {folder.name for folder in SHIPPED.iterdir()} == set(ORIGINS)
-
-
 def test_samples_are_the_frames_that_durations_count(model: StudentModel) -> None:
     prosody = model.predict(SYMBOLS, 1.0, Stop())
     frames = int(prosody.frames.sum())
@@ -256,13 +253,10 @@ def test_pulses_are_all_harmonics_below_eleven_kilohertz(hertz: float) -> None:
     assert agreement_db(wanted, train) > 55
 
 
-def test_pulses_are_silent_where_there_is_no_pitch() -> None:
+def test_pulses_have_no_pitch_and_parts_equal_the_whole() -> None:
     train = pulses(np.array([200.0] * 4 + [0.0] * 4 + [200.0] * 4, np.float32), 0, 12)
     assert not train[5 * HOP : 7 * HOP].any()
     assert train[: 3 * HOP].any() and train[-3 * HOP :].any()
-
-
-def test_pulses_of_a_part_are_those_of_the_whole() -> None:
     pitch = np.linspace(80, 300, 40, dtype=np.float32)
     np.testing.assert_array_equal(pulses(pitch, 7, 20), pulses(pitch, 0, 40)[7 * HOP : 20 * HOP])
 

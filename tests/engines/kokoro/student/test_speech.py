@@ -288,9 +288,7 @@ async def test_setting_and_speed_choose(
     assert student.info.light == replace(light, always=always)
 
 
-async def test_pieces_go_on_as_the_one_before_ended(
-    student: KokoroEngine, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_pieces_go_on_as_they_ended(student: KokoroEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     """The 5 ms that are faded over, as both pieces have them: the later one begins with the same sound."""
     monkeypatch.setattr(PieceTiming, "spare_s", 0.0)
     alike, join = [], Pieces._joined

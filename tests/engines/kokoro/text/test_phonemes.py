@@ -183,20 +183,14 @@ def test_unpronounceable_text_has_no_utterance(text: str) -> None:
     assert spoken(text, "es", ending=".") == []
 
 
-def test_joined_words_are_separated() -> None:
+def test_words_have_their_own_symbols() -> None:
     spoken_as = dict(by_word("Some of the people in the house", "en"))
     assert (spoken_as["of"], spoken_as["in"]) == ("ʌv", "ɪn")
     assert spoken_as["people"] == "pˈipᵊl"
     assert spoken_as["house"] == "hˈWs"
-
-
-def test_word_of_one_letter_is_kept() -> None:
     spoken_as = dict(by_word("I am Michael", "en"))
     assert list(spoken_as) == ["I", "am", "Michael"]
     assert spoken_as["I"] == "ˌI"
-
-
-def test_number_of_several_words_is_one_word() -> None:
     spoken_as = dict(by_word("In 1999 the U.S.A. paid $25.50 for 3 of the 7 ships", "en"))
     assert spoken_as["1999"].count(" ") == 2
     assert spoken_as["$25.50"].startswith("dˈɑləɹ twˈɛnti")
@@ -366,13 +360,10 @@ def test_only_given_words_change() -> None:
     assert len(other) < len(plain)
 
 
-def test_pronunciation_of_several_words() -> None:
+def test_pronunciations_cover_several_words_and_marks() -> None:
     both = by_word("in Los Angeles, now", "en", Los_Angeles="lɔs ˈændʒələs")
     assert both[1:3] == [("Los", "lɔs"), ("Angeles", "ˈænʤələs")]
     assert by_word("in Los Angeles, now", "en", Los_Angeles="ɛlˈeɪ")[1] == ("Los Angeles", "ɛlˈA")
-
-
-def test_marks_inside_pronounced_text_are_ignored() -> None:
     text = "etc., e.g. this"
     how = pronounced(text, {"etc.": "ɛtˈsɛtɹə", "e.g.": "fɚɪɡˈzæmpəl"})
     assert spoken(text, "en", ".", how)[0].symbols == "ɛtsˈɛtɹə, fəɹɪɡzˈæmpəl ðˈɪs."
