@@ -1,7 +1,5 @@
 """The diarization error rate, on turns whose errors are known."""
 
-from __future__ import annotations
-
 import pytest
 
 from benchmarks.recognition.diarization.error import diarization_error

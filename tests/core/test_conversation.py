@@ -1,7 +1,5 @@
 """A conversation: its items, what a language model is told of it, and the echo of its answers."""
 
-from __future__ import annotations
-
 import asyncio
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Speakers of a recording: clusters of embeddings, turns, and a transcript divided among them."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from itertools import pairwise
 from types import SimpleNamespace

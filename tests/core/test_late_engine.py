@@ -1,7 +1,5 @@
 """An engine that joins while others speak: its trial, and when it takes over."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager

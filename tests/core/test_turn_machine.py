@@ -1,7 +1,5 @@
 """Turns of a stream of steps: where they begin, pause and end, and voices over an answer."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

@@ -6,8 +6,6 @@ tried with its own packages, not with all of this environment. apt-get and usera
 are only checked.
 """
 
-from __future__ import annotations
-
 import fnmatch
 import json
 import os

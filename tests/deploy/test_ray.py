@@ -4,8 +4,6 @@ One cluster serves all tests, which run in their order and kill its parts. ``KAN
 has Ray, if this one has not.
 """
 
-from __future__ import annotations
-
 import asyncio
 import base64
 import json

@@ -1,7 +1,5 @@
 """The packages that `uv run start_websocket_server.py` installs."""
 
-from __future__ import annotations
-
 import re
 import tomllib
 

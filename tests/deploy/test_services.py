@@ -1,7 +1,5 @@
 """The compose files, the dashboard and the systemd unit of deploy/: their schemas, and what they name."""
 
-from __future__ import annotations
-
 import json
 import re
 import shutil

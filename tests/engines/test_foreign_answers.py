@@ -1,7 +1,5 @@
 """Answers of other servers and of engines' processes with values that break parsers: refused in words."""
 
-from __future__ import annotations
-
 import logging
 from contextlib import suppress
 from typing import get_args

@@ -1,7 +1,5 @@
 """All voices have one level, with peaks that are limited; first consonants are heard as written."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

@@ -1,7 +1,5 @@
 """Engines that run their makers' packages, Kyutai's and VoxCPM's: why they cannot start, with the cure."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from collections.abc import Callable

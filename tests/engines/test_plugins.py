@@ -1,7 +1,5 @@
 """Engines of other packages: a package that is installed beside the server, as its makers would build it."""
 
-from __future__ import annotations
-
 import asyncio
 import io
 import os

@@ -1,7 +1,5 @@
 """Engines and the recogniser of each name, as the composition builds them from the settings."""
 
-from __future__ import annotations
-
 import os
 from dataclasses import replace
 from pathlib import Path

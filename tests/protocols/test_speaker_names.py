@@ -1,7 +1,5 @@
 """Names of Kani-TTS's speakers, by the doors that its makers' clients use, with other engines."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path

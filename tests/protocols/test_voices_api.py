@@ -159,15 +159,14 @@ def test_invalid_rename_changes_nothing(client: httpx.Client) -> None:
     listed = client.get(PATH).json()
     for voice, body, status, param in (
         ("custom:ana", b'{"name": "eva"}', 409, "name"),
-        ("custom:ana", b'{"name": "../eva"}', 400, "name"),
-        ("custom:ana", b'{"name": ""}', 400, "name"),
-        ("custom:ana", b'{"name": 1}', 400, "name"),
-        ("custom:ana", b'{"name": "x", "consent": "y"}', 400, "name"),
-        ("custom:ana", b"{}", 400, "name"),
-        ("custom:ana", b"name=x", 400, "name"),
-        ("custom:ana", b'{"name": "x", "y": ' + b"[" * 1000 + b"]" * 1000 + b"}", 400, "name"),
-        ("custom:ana", b'{"name": "\xff"}', 400, "name"),
-        ("custom:ana", b'{"name": "\\ud800"}', 400, "name"),
+        *(
+            ("custom:ana", body, 400, "name")
+            for body in (
+                *(b'{"name": "../eva"}', b'{"name": ""}', b'{"name": 1}', b'{"name": "x", "consent": "y"}'),
+                *(b"{}", b"name=x", b'{"name": "\xff"}', b'{"name": "\\ud800"}'),
+                b'{"name": "x", "y": ' + b"[" * 1000 + b"]" * 1000 + b"}",
+            )
+        ),
         ("custom:ana", b" " * 20_000, 413, None),
         ("custom:nobody", b'{"name": "x"}', 404, "voice"),
         ("espeak:es-419", b'{"name": "x"}', 404, "voice"),

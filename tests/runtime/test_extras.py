@@ -1,7 +1,5 @@
 """The commands that install missing packages, as a checkout and an installation name them."""
 
-from __future__ import annotations
-
 import shutil
 from pathlib import Path
 

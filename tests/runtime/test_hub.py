@@ -1,7 +1,5 @@
 """Downloads from a model hub: only if allowed, once per model, and never for cached files."""
 
-from __future__ import annotations
-
 import errno
 import json
 from collections.abc import Iterator

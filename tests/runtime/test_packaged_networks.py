@@ -1,7 +1,5 @@
 """Networks in this package: the speaker encoder, the voice detector, and smart-turn with its spectrogram."""
 
-from __future__ import annotations
-
 import asyncio
 import hashlib
 import json

@@ -1,7 +1,5 @@
 """Model files: names of models, and where files are looked for, verified, fetched and kept."""
 
-from __future__ import annotations
-
 import hashlib
 import io
 import re

@@ -1,7 +1,5 @@
 """Access control: the table of keys, the checks of Host and Origin, and the middleware around them."""
 
-from __future__ import annotations
-
 import asyncio
 import dataclasses
 from typing import Any

@@ -1,7 +1,5 @@
 """The command line: its options, its refusals, and the ends of the process."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import os

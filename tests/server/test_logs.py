@@ -1,7 +1,5 @@
 """The log of a real server: one id from socket to engine, and never a key or a text that nobody asked for."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import logging

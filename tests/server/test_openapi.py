@@ -1,7 +1,5 @@
 """The OpenAPI document against the application: its routes, its answers, its limits, its keys."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The server as a whole: its ports, its limits, and its answers to clients of every kind."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import struct

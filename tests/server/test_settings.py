@@ -1,7 +1,5 @@
 """Settings: where they come from, what they may be, and how they complain."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import httpx

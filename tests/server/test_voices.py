@@ -1,7 +1,5 @@
 """Stored voices of real servers: on a full disk, in a shared folder, and in a bucket, which may hang."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import sys

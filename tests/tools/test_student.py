@@ -1,7 +1,5 @@
 """The student in PyTorch computes what the shipped graphs do, and learns from the sentences of texts."""
 
-from __future__ import annotations
-
 import csv
 import gzip
 import os

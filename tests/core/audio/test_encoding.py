@@ -1,7 +1,5 @@
 """Speech in every format, as decoded by FFmpeg: exact length, early output."""
 
-from __future__ import annotations
-
 import io
 import itertools
 import struct

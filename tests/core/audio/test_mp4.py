@@ -1,7 +1,5 @@
 """Bounds of FFmpeg: its threads, its memory, and MP4 recordings that claim much."""
 
-from __future__ import annotations
-
 import io
 import struct
 import subprocess

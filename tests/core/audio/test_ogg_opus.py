@@ -1,7 +1,5 @@
 """Ogg Opus streams: our own, foreign and hostile ones."""
 
-from __future__ import annotations
-
 import functools
 import io
 import itertools

@@ -1,7 +1,5 @@
 """PCM output, resampling, and decoding of good and hostile recordings, at once or piece by piece."""
 
-from __future__ import annotations
-
 import asyncio
 import io
 import struct

@@ -1,7 +1,5 @@
 """Emotions as prosody, and prosody by filters: tempo, pitch, brightness and loudness of a stream."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import AsyncGenerator
 from dataclasses import astuple, replace

@@ -1,7 +1,5 @@
 """Speech of an exact length."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace

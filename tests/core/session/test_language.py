@@ -1,7 +1,5 @@
 """The language of a session's text: what tells it, in what order, and what is remembered of it."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace

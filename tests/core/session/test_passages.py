@@ -1,7 +1,5 @@
 """Passages of a text: SSML, pauses, other scripts and languages, and what is no speech."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

@@ -1,7 +1,5 @@
 """Order of a connection's sessions without real time, and the buffer between an engine and its reader."""
 
-from __future__ import annotations
-
 import asyncio
 from pathlib import Path
 

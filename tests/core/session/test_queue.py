@@ -1,7 +1,5 @@
 """Positions of a session that waits for its engine, and limits of its wait."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 from collections.abc import AsyncIterator

@@ -1,7 +1,5 @@
 """Spans that tile a text, and the times of every character from them."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from itertools import accumulate, pairwise
 

@@ -1,7 +1,5 @@
 """Word times by alignment: of espeak-ng's speech, played higher, with its own times hidden."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing

@@ -1,7 +1,5 @@
 """Choice of engine and voice for a request."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Speaker embeddings of recordings and stored voices: made once, stored, refined in the background."""
 
-from __future__ import annotations
-
 import asyncio
 import gc
 from collections.abc import AsyncGenerator, AsyncIterator

@@ -1,7 +1,5 @@
 """Faults of recordings, one at a time, in synthetic speech with the server's own detectors."""
 
-from __future__ import annotations
-
 import asyncio
 import re
 from collections.abc import Callable, Iterator, Sequence

@@ -1,7 +1,5 @@
 """Stored voices: input checks, files on disk, embeddings, versions, and deletion; advice on recordings."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import logging
@@ -197,20 +195,12 @@ def test_voice_of_a_name_that_is_taken_or_broken(store: VoiceStore, tmp_path: Pa
 @pytest.mark.parametrize(
     ("changes", "field"),
     [
-        ({"consent": ""}, "consent"),
-        ({"consent": " \n"}, "consent"),
-        ({"consent": "x" * 2001}, "consent"),
-        ({"consent": "yes\0"}, "consent"),
+        *(({"consent": said}, "consent") for said in ("", " \n", "x" * 2001, "yes\0")),
         ({"description": "\ud800"}, "description"),
-        ({"consent_recording": b""}, "consent_recording"),
-        ({"consent_recording": b"I agree"}, "consent_recording"),
-        ({"consent_recording": recording(0.9)}, "consent_recording"),
+        *(({"consent_recording": said}, "consent_recording") for said in (b"", b"I agree", recording(0.9))),
         ({"consent_recording": recording(60.1), "consent": ""}, "consent_recording"),
-        ({"recording": b""}, "audio"),
-        ({"recording": b"hello"}, "audio"),
-        ({"recording": recording(2.9)}, "audio"),
-        ({"recording": recording(60.1)}, "audio"),
-        ({"recording": bytes(10 * 1024 * 1024 + 1)}, "audio"),
+        *(({"recording": said}, "audio") for said in (b"", b"hello", bytes(10 * 1024 * 1024 + 1))),
+        *(({"recording": recording(seconds)}, "audio") for seconds in (2.9, 60.1)),
         ({"language": "klingonish"}, "language"),
     ],
 )

@@ -1,7 +1,5 @@
 """Stored voices in a bucket on a real S3 server: several servers, lost answers, and a bucket that is away."""
 
-from __future__ import annotations
-
 import logging
 import sys
 import threading

@@ -1,7 +1,5 @@
 """The client of chat endpoints: what real servers send, on a real socket."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import re

@@ -1,7 +1,5 @@
 """The ElevenLabs engine against the recorded service: messages sent, audio and times received."""
 
-from __future__ import annotations
-
 import asyncio
 import base64
 import json
@@ -291,23 +289,18 @@ def spoiled(**fields: Any) -> Change:
 @pytest.mark.parametrize(
     "change",
     [
-        invalid_messages,
-        without_times,
-        times_alone,
-        in_one(),
-        odd_bytes,
-        spoiled(charStartTimesMs=[5, 3, 1]),
-        spoiled(charStartTimesMs=None),
-        spoiled(charDurationsMs=[1]),
-        spoiled(charDurationsMs=["a", {}]),
-        spoiled(chars=[1, 2]),
-        spoiled(chars="abc"),
-        spoiled(chars=["x"], charStartTimesMs=[0], charDurationsMs=[10]),
-        spoiled(chars=["H"], charStartTimesMs=[-1], charDurationsMs=[10]),
+        *(invalid_messages, without_times, times_alone, in_one(), odd_bytes),
+        *(spoiled(charStartTimesMs=starts) for starts in ([5, 3, 1], None)),
+        *(spoiled(charDurationsMs=lengths) for lengths in ([1], ["a", {}])),
+        *(spoiled(chars=chars) for chars in ([1, 2], "abc")),
+        *(
+            spoiled(chars=chars, charStartTimesMs=starts, charDurationsMs=[10] * len(chars))
+            for chars, starts in (
+                *((["x"], [0]), (["H"], [-1]), (["H"], [True]), ([" ", ""], [0, 1])),
+                (["H", "e"], [3_000_000, 3_000_001]),
+            )
+        ),
         spoiled(chars=["H"], charStartTimesMs=[0], charDurationsMs=[1e400]),
-        spoiled(chars=["H"], charStartTimesMs=[True], charDurationsMs=[10]),
-        spoiled(chars=[" ", ""], charStartTimesMs=[0, 1], charDurationsMs=[10, 10]),
-        spoiled(chars=["H", "e"], charStartTimesMs=[3_000_000, 3_000_001], charDurationsMs=[10, 10]),
     ],
 )
 async def test_invalid_messages_cost_no_audio(service: ElevenLabsService, change: Change) -> None:

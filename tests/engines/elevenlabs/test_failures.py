@@ -1,7 +1,5 @@
 """The ElevenLabs engine where its service refuses, stalls or breaks off."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import ssl

@@ -1,7 +1,5 @@
 """espeak-ng in its process: what it says, and what it survives."""
 
-from __future__ import annotations
-
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor

@@ -1,7 +1,5 @@
 """The espeak-ng engine: voices, chunks and spans, cancellation, prosody, and its reference voice."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing
@@ -24,7 +22,7 @@ from kani.engines.espeak.word_groups import WordGroup, WordGrouper
 from kani.engines.espeak.words import KEPT_SILENCE_S, SILENCE_LEVEL, WordChunker
 from kani.engines.kokoro.engine import KokoroEngine
 from kani.engines.kokoro.network.onnx_model import SAMPLE_RATE
-from tests.support.sound_measures import pitch
+from tests.support.kokoro import semitones
 
 RATE = 22050
 
@@ -310,11 +308,8 @@ TEXTS = {
 }
 
 
-def semitones(samples: Samples) -> tuple[float, float]:
-    """Median, and distance of the 10th from the 90th percentile."""
-    found = pitch(np.asarray(soxr.resample(samples, RATE, SAMPLE_RATE), np.float32))
-    low, middle, high = np.percentile(12 * np.log2(found[~np.isnan(found)]), (10, 50, 90))
-    return float(middle), float(high - low)
+def at_24_khz(chunks: list[SpeechChunk]) -> Samples:
+    return np.asarray(soxr.resample(samples_of(chunks), RATE, SAMPLE_RATE), np.float32)
 
 
 def test_neutral_prosody_is_the_voices_own() -> None:
@@ -341,7 +336,7 @@ def test_parameters_stay_within_the_librarys_range(prosody: Prosody) -> None:
 async def test_prosody_is_rendered(engine: EspeakEngine, language: str, prosody: Prosody) -> None:
     """The pitch within 0.6 semitones, the range within three tenths."""
     (own_level, own_width), (level, width) = [
-        semitones(samples_of(await say(engine, TEXTS[language], language, language, prosody=each)))
+        semitones(at_24_khz(await say(engine, TEXTS[language], language, language, prosody=each)))
         for each in (NEUTRAL, prosody)
     ]
     assert level - own_level == pytest.approx(prosody.pitch, abs=0.6)

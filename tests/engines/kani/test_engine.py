@@ -1,7 +1,5 @@
 """The Kani engine: random checkpoints through the server, the engine's contract, cloning and languages."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import os

@@ -1,7 +1,5 @@
 """Voices and languages of Kani checkpoints: by their names and cards, and from files."""
 
-from __future__ import annotations
-
 import pickle
 from dataclasses import replace
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The voices and data files that ship: they match their origins, and damaged ones are refused."""
 
-from __future__ import annotations
-
 import hashlib
 import io
 import json

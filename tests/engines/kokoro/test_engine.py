@@ -1,7 +1,5 @@
 """The Kokoro engine with its real model, and the choice of its decoder."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import sys

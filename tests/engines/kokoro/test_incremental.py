@@ -1,7 +1,5 @@
 """Incremental synthesis by the real engine."""
 
-from __future__ import annotations
-
 import asyncio
 import unicodedata
 from itertools import pairwise

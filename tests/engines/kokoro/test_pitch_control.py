@@ -1,7 +1,5 @@
 """Pitch, emphasis and lead-in words."""
 
-from __future__ import annotations
-
 import asyncio
 from dataclasses import replace
 

@@ -1,7 +1,5 @@
 """The deadline scheduler, its idle monitor and the playback estimate."""
 
-from __future__ import annotations
-
 import asyncio
 import math
 import threading

@@ -1,7 +1,5 @@
 """Word times and silence trimming, on audio with known truth."""
 
-from __future__ import annotations
-
 from itertools import pairwise
 from typing import Any
 

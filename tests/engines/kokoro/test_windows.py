@@ -1,7 +1,5 @@
 """Windowed decoding: early first audio, cancellation at any window, trimmed silence."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Sequence
 from contextlib import AsyncExitStack, aclosing

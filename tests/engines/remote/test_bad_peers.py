@@ -1,7 +1,5 @@
 """Bad peers of workers: crowds without the key, machines between, workers that keep to no contract."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import math

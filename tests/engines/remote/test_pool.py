@@ -1,7 +1,5 @@
 """Several workers of one server: which of them speaks, and those that are full, drain or die."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator, Collection
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager

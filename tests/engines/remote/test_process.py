@@ -1,7 +1,5 @@
 """Engines in processes of their own, which are killed, stall or take long before they are ready."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import logging

@@ -1,7 +1,5 @@
 """A recogniser at several workers: which of them recognises, and those that drain, die or are none."""
 
-from __future__ import annotations
-
 import asyncio
 import math
 from collections.abc import AsyncGenerator, AsyncIterator

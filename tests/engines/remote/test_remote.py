@@ -1,7 +1,5 @@
 """Engines and recognisers in a worker: what they yield, how far they run, and bad peers."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import stat

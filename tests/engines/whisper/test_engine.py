@@ -1,7 +1,5 @@
 """Whisper as a recogniser, on real speech."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator, Iterable
 from contextlib import aclosing

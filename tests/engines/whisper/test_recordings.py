@@ -1,7 +1,5 @@
 """Recordings transcribed by Whisper: text, times, languages, translation, and what is no speech."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 

@@ -1,7 +1,5 @@
 """Speech that recognisers repeat or lose: joined, said again, accented, or with slow passes."""
 
-from __future__ import annotations
-
 import asyncio
 
 import numpy as np

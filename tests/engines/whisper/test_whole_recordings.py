@@ -1,7 +1,5 @@
 """Recordings of which nothing is lost, doubled or translated: replies, codes, digits, two languages."""
 
-from __future__ import annotations
-
 import io
 import wave
 

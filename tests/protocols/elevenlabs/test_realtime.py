@@ -1,7 +1,5 @@
 """Realtime speech to text: its libraries, its messages and what is refused, over loud sounds."""
 
-from __future__ import annotations
-
 import asyncio
 import base64
 import json

@@ -166,12 +166,8 @@ async def test_error_is_sent_in_each_format(
 @pytest.mark.parametrize(
     ("messages", "reason"),
     [
-        ([EOS], ""),
-        ([b"\0"], ""),
-        ([text_message(""), EOS], ""),
-        ([text_message(" \n\t "), EOS], ""),
-        (["", " ", EOS], ""),
-        ([text_message('<break time="1s"/>'), EOS], ""),
+        *((messages, "") for messages in ([EOS], [b"\0"], ["", " ", EOS])),
+        *(([text_message(text), EOS], "") for text in ("", " \n\t ", '<break time="1s"/>')),
         ([EOS, EOS, text_message(""), text_message(" "), b"\0"], ""),
         ([EOS, text_message("Too late.")], "text: came after Eos"),
         ([EOS, text_message('<break time="1s"/>')], "text: came after Eos"),

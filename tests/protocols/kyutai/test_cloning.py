@@ -259,19 +259,18 @@ GOOD = ["kokoro", "mix 1", b"\0\0\0\0", {}]
         container(msgspec.msgpack.encode([GOOD]) + b"\xc0"),
         container(b"\xc1"),
         container(b""),
-        container(msgspec.msgpack.encode({"engine": "kokoro"})),
-        container(msgspec.msgpack.encode([GOOD] * (MAX_EMBEDDINGS + 1))),
-        container(msgspec.msgpack.encode([["", *GOOD[1:]]])),
-        container(msgspec.msgpack.encode([["e" * 201, *GOOD[1:]]])),
-        container(msgspec.msgpack.encode([["kokoro", "m" * 201, *GOOD[2:]]])),
-        container(msgspec.msgpack.encode([["kokoro", "mix 1", b"", {}]])),
-        container(msgspec.msgpack.encode([["kokoro", "mix 1", bytes(5), {}]])),
-        container(msgspec.msgpack.encode([["kokoro", "mix 1", struct.pack("<f", np.nan), {}]])),
-        container(msgspec.msgpack.encode([["kokoro", "mix 1", struct.pack("<f", np.inf), {}]])),
-        container(msgspec.msgpack.encode([[*GOOD[:3], {"es": [0.5, 1.5, True]}]])),
-        container(msgspec.msgpack.encode([[*GOOD[:3], {"es": [0.5, float("nan"), True]}]])),
-        container(msgspec.msgpack.encode([[*GOOD[:3], {"e" * 9: [0.5, 0.5, True]}]])),
-        container(msgspec.msgpack.encode([[*GOOD[:3], {f"a{n}": [0.5, 0.5, True] for n in range(65)}]])),
+        *(
+            container(msgspec.msgpack.encode(packed))
+            for packed in (
+                *({"engine": "kokoro"}, [GOOD] * (MAX_EMBEDDINGS + 1)),
+                *([["", *GOOD[1:]]], [["e" * 201, *GOOD[1:]]], [["kokoro", "m" * 201, *GOOD[2:]]]),
+                *([["kokoro", "mix 1", b"", {}]], [["kokoro", "mix 1", bytes(5), {}]]),
+                *([["kokoro", "mix 1", struct.pack("<f", value), {}]] for value in (np.nan, np.inf)),
+                *([[*GOOD[:3], {"es": [0.5, value, True]}]] for value in (1.5, float("nan"))),
+                [[*GOOD[:3], {"e" * 9: [0.5, 0.5, True]}]],
+                [[*GOOD[:3], {f"a{n}": [0.5, 0.5, True] for n in range(65)}]],
+            )
+        ),
     ],
 )
 def test_foreign_numbers_are_no_payload(values: Samples) -> None:

@@ -168,11 +168,10 @@ def test_unknown_call_fails(client: httpx.Client, method: str, path: str, status
 @pytest.mark.parametrize(
     ("path", "reason"),
     [
-        ("/v1/chat/completions", "no language model"),
-        ("/v1/completions", "no language model"),
-        ("/v1/responses", "no language model"),
-        ("/v1/responses/resp_1/cancel", "no language model"),
-        ("/v1/embeddings", "no language model"),
+        *(
+            (f"/v1/{name}", "no language model")
+            for name in "chat/completions completions responses responses/resp_1/cancel embeddings".split()
+        ),
         ("/v1/images/generations", "no language model"),
         ("/v1/files", "no files"),
         ("/v1/models/tts-1", "not fetched or removed"),

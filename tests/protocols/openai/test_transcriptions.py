@@ -243,22 +243,11 @@ def test_silence_is_an_empty_text(client: httpx.Client) -> None:
     assert events.startswith('data: {"type": "transcript.text.done", "text": ""')
 
 
-@pytest.mark.parametrize(
-    ("container", "codec"),
-    [
-        ("wav", "pcm_s16le"),
-        ("wav", "pcm_alaw"),
-        ("mp3", "libmp3lame"),
-        ("mp4", "aac"),
-        ("ogg", "libopus"),
-        ("webm", "libopus"),
-        ("flac", "flac"),
-        ("adts", "aac"),
-        ("aiff", "pcm_s16be"),
-        ("mpegts", "aac"),
-        ("avi", "pcm_s16le"),
-    ],
-)
+CONTAINERS = """wav pcm_s16le, wav pcm_alaw, mp3 libmp3lame, mp4 aac, ogg libopus, webm libopus, flac flac,
+    adts aac, aiff pcm_s16be, mpegts aac, avi pcm_s16le"""
+
+
+@pytest.mark.parametrize(("container", "codec"), [pair.split() for pair in CONTAINERS.split(",")])
 def test_bytes_tell_the_container(client: httpx.Client, container: str, codec: str) -> None:
     """The file's name and type say PDF."""
     file = {"file": ("scan.pdf", encoded(container, codec), "application/pdf")}

@@ -1,7 +1,5 @@
 """Recognition's passes: agreement of two on words, stretches of recordings, segments, and their order."""
 
-from __future__ import annotations
-
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable

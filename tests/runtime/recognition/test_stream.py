@@ -1,7 +1,5 @@
 """Events of a recognition stream and their order, with a scripted voice detector and a scripted model."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from itertools import pairwise
 

@@ -1,7 +1,5 @@
 """wss and https: a real server with a certificate, its clients, and certificates that cannot be taken."""
 
-from __future__ import annotations
-
 import os
 import ssl
 import wave

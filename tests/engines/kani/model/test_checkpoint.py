@@ -1,7 +1,5 @@
 """Untrusted checkpoints and speaker embedders: misfits are refused by name; embeddings are the makers'."""
 
-from __future__ import annotations
-
 import json
 import pickle
 import re

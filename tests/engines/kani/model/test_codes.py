@@ -1,7 +1,5 @@
 """Codes: tokens of a vocabulary, their sampling as by transformers, and the guard of the output."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

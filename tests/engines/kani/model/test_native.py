@@ -1,7 +1,5 @@
 """The compiled int8 language model: exact sums, independent rows, no access outside its memory."""
 
-from __future__ import annotations
-
 import logging
 import platform
 import shutil

@@ -1,7 +1,5 @@
 """Slots over one model, of either generation: any schedule gives each sequence the codes of its solo run."""
 
-from __future__ import annotations
-
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial

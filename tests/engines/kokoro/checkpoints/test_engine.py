@@ -1,7 +1,5 @@
 """Kokoro with a checkpoint, published or PyTorch's: its samples, its voices, and its fast decoder."""
 
-from __future__ import annotations
-
 import io
 import logging
 import os
@@ -42,6 +40,7 @@ from kani.engines.plugin import Resources
 from kani.runtime.build_cache import BuildFailed
 from tests.clients.kani.wire import RATE, ask, request, samples
 from tests.conftest import StartServer
+from tests.engines.checkpoints import saved
 from tests.engines.kokoro.checkpoints.conftest import MakeFolder
 from tests.judges.judge import edit_distance, hear, words_of
 from tests.runtime.test_hub import NO_HUB, Hub, use_hub
@@ -239,12 +238,6 @@ def state_of(graph: ModelProto) -> dict[str, dict[str, torch.Tensor]]:
         module, _, rest = name.partition(".")
         modules.setdefault(module, {})[f"module.{rest}"] = torch.from_numpy(array.copy())
     return modules
-
-
-def saved(value: object) -> bytes:
-    content = io.BytesIO()
-    torch.save(value, content)
-    return content.getvalue()
 
 
 @pytest.fixture(scope="module")

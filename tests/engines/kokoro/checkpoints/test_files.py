@@ -1,7 +1,5 @@
 """The folder of a checkpoint: tensors, voices and symbols that are read from it, and what is refused."""
 
-from __future__ import annotations
-
 import collections
 import io
 import json
@@ -42,6 +40,7 @@ from kani.engines.kokoro.text.readers import reader_for
 from kani.engines.kokoro.text.vocabulary import VOCABULARY
 from kani.engines.kokoro.voices import Voices
 from kani.runtime.build_cache import ChildProcess
+from tests.engines.checkpoints import saved
 from tests.engines.kokoro.checkpoints.conftest import MakeFolder
 from tests.support.tone import tones
 
@@ -67,12 +66,6 @@ def test_voices_are_read_from_each_kind_of_file(tmp_path: Path) -> None:
     assert tables.keys() == {"raw", "Bjorn", "one", "two", "three", "eva"}
     for table in tables.values():
         assert table.dtype == np.float32 and table.shape == TABLE.shape and (table == TABLE).all()
-
-
-def saved(value: object, **how: Any) -> bytes:
-    content = io.BytesIO()
-    torch.save(value, content, **how)
-    return content.getvalue()
 
 
 class Harmful:

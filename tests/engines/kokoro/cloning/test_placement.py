@@ -1,7 +1,5 @@
 """Cloning: mixes, their solver and limits, F0, and the real engine's placement and refinement."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
@@ -111,19 +109,12 @@ def test_languages_without_a_mix_borrow_timbre_and_pitch(language: str) -> None:
 @pytest.mark.parametrize(
     ("at", "value"),
     [
-        (0, np.nan),
-        (0, 3.5),
-        (0, -1.0),
-        (0, 500.0),
-        (0, float(IDS.index("af_heart"))),
-        (1, 40.0),
-        (1, -np.inf),
-        (2, 0.0),
-        (2, 9.0),
-        (3, np.nan),
-        (3, 1e30),
-        (3, 0.5),
-        (3, -0.9),
+        (at, value)
+        for at, values in (
+            (0, (np.nan, 3.5, -1.0, 500.0, float(IDS.index("af_heart")))),
+            *((1, (40.0, -np.inf)), (2, (0.0, 9.0)), (3, (np.nan, 1e30, 0.5, -0.9))),
+        )
+        for value in values
     ],
 )
 def test_values_outside_limits_are_refused(at: int, value: float) -> None:

@@ -1,7 +1,5 @@
 """The decoder on LiteRT: the packed network and its cache; curves, features and samples."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess

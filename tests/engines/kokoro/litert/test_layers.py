@@ -1,7 +1,5 @@
 """The generator's layers: graphs of LiteRT, what is read of the published graph, scales, and the source."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 

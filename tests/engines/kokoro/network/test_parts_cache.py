@@ -1,7 +1,5 @@
 """The build cache of the split network: found, broken, unwritable, and shared by two servers."""
 
-from __future__ import annotations
-
 import errno
 import io
 import logging

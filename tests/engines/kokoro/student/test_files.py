@@ -1,7 +1,5 @@
 """Students: their files, their two graphs and their waveform."""
 
-from __future__ import annotations
-
 import asyncio
 import hashlib
 import json

@@ -1,7 +1,5 @@
 """The students that ship: their speech, alone and while text is written, and their engine."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """Chinese and Japanese text to Kokoro's symbols: readings, words, and the symbols of each."""
 
-from __future__ import annotations
-
 import re
 import signal
 from collections.abc import Iterable

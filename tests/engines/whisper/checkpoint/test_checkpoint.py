@@ -1,7 +1,5 @@
 """Checkpoints of every kind: found, fetched, refused, judged by CTranslate2 and faster-whisper, and timed."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import logging

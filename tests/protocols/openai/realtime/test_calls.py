@@ -1,7 +1,5 @@
 """POST /v1/realtime/calls: conversations by WebRTC, with aiortc as the caller."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from itertools import pairwise

@@ -1,7 +1,5 @@
 """WS /v1/realtime with llama.cpp's own server as the chat endpoint; its model is tiny."""
 
-from __future__ import annotations
-
 import asyncio
 import sys
 from collections.abc import AsyncIterator

@@ -1,7 +1,5 @@
 """WS /v1/realtime with a language model: answers begun in a pause or taken back, and voices over them."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 

@@ -1,7 +1,5 @@
 """NanoCodec: untrusted .nemo archives, and a decoder with NeMo's samples for any chunking of the frames."""
 
-from __future__ import annotations
-
 import io
 import os
 import shutil
@@ -30,17 +28,12 @@ from kani.engines.kani.model.codec.nemo_archive import (
     read_nemo,
 )
 from kani.runtime.errors import CheckpointError
+from tests.engines.checkpoints import saved
 from tests.engines.kani.model.codec import tiny_codec
 from tests.engines.kani.model.conftest import CPU
 
 SETTINGS = tiny_codec.config(tiny_codec.TINY)
 WEIGHTS = tiny_codec.weights(SETTINGS, key=1)
-
-
-def saved(weights: object) -> bytes:
-    file = io.BytesIO()
-    torch.save(weights, file)
-    return file.getvalue()
 
 
 MEMBERS = {CONFIG_NAME: yaml.safe_dump(SETTINGS).encode(), WEIGHTS_NAME: saved(WEIGHTS)}
