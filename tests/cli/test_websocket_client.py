@@ -188,13 +188,18 @@ async def test_connect_ping_disconnect(tone_server: InProcessServer) -> None:
     assert await client.ping() is False
 
 
-async def test_whole_answer_is_a_wav_file_as_long_as_stated(client: KaniTTSClient) -> None:
+async def test_answers_are_wav_files_or_the_same_stream(client: KaniTTSClient) -> None:
     wav = await client.send_tts_request(HELLO)
     assert seconds_of(wav) > 0.5
     metadata = client.last_answer["metadata"]
     assert metadata["duration"] == pytest.approx(seconds_of(wav), abs=1e-3)
     assert metadata["language"] == "spanish"
     assert client.last_answer["status"] == "success" and "audio" not in client.last_answer
+    parts = [part async for part in client.stream(HELLO)]
+    assert all(part.sample_rate == 22050 for part in parts)
+    assert sum(part.duration for part in parts) > 0.5
+    assert client.last_answer["status"] == "completed"
+    assert parts[0].duration == pytest.approx(parts[0].metadata["duration"], abs=1e-3)
 
 
 @pytest.mark.parametrize("keyword", ["chunk_callback", "on_chunk"])
@@ -237,14 +242,6 @@ async def test_wrong_calls_are_mistakes(client: KaniTTSClient) -> None:
     assert await client.cancel() is False
 
 
-async def test_iterating_gives_the_same_stream(client: KaniTTSClient) -> None:
-    parts = [part async for part in client.stream(HELLO)]
-    assert all(part.sample_rate == 22050 for part in parts)
-    assert sum(part.duration for part in parts) > 0.5
-    assert client.last_answer["status"] == "completed"
-    assert parts[0].duration == pytest.approx(parts[0].metadata["duration"], abs=1e-3)
-
-
 async def test_error_answers_leave_the_connection(
     client: KaniTTSClient, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -279,7 +276,9 @@ async def begun(client: KaniTTSClient) -> asyncio.Task[None]:
     return listening
 
 
-async def test_cancel_from_another_task(client: KaniTTSClient, tone_server: InProcessServer) -> None:
+async def test_client_cancels_from_a_task_or_a_callback(
+    client: KaniTTSClient, tone_server: InProcessServer
+) -> None:
     tone_server.engine.allow = 20
     listening = await begun(client)
     assert await client.cancel() is True
@@ -287,9 +286,6 @@ async def test_cancel_from_another_task(client: KaniTTSClient, tone_server: InPr
         await listening
     assert await client.cancel() is False
     assert await client.ping() is True
-
-
-async def test_cancel_from_the_callback(client: KaniTTSClient, tone_server: InProcessServer) -> None:
     tone_server.engine.allow = 20
 
     async def stop(pcm: bytes, metadata: dict[str, Any]) -> None:
@@ -606,7 +602,7 @@ async def test_messages_of_any_size() -> None:
         assert pcm_of(await client.send_tts_request(HELLO)) == pcm
 
 
-async def test_dropped_before_an_answer_is_asked_again_once() -> None:
+async def test_dropped_connections_are_asked_again_before_audio_only() -> None:
     async with talking(scripted(take, drop)) as (client, handshakes):
         assert pcm_of(await client.send_tts_request(HELLO)) == PCM
         assert len(handshakes) == 2
@@ -614,9 +610,6 @@ async def test_dropped_before_an_answer_is_asked_again_once() -> None:
         with pytest.raises(NotConnected, match="lost"):
             await client.send_tts_request(HELLO)
         assert len(handshakes) == 2
-
-
-async def test_dropped_after_audio_is_not_repeated() -> None:
     async with talking(scripted(take, chunk(), 1011)) as (client, handshakes):
         parts = []
         with pytest.raises(NotConnected):

@@ -143,7 +143,7 @@ def test_resampler_returns_due_samples_for_any_pieces(sizes: list[int], rate: in
         assert np.abs(out - expected)[lead + 100 : -50].max(initial=0.0) < 1e-3
 
 
-async def test_marks_are_yielded_behind_preceding_audio(tmp_path: Path) -> None:
+async def test_marks_follow_their_audio_and_wait_for_the_backlog(tmp_path: Path) -> None:
     async with hearing(tmp_path) as (service, _), listen(service, RATE) as session:
         await session.feed(np.zeros(2 * STEP, np.float32))
         await session.mark(7)
@@ -154,6 +154,14 @@ async def test_marks_are_yielded_behind_preceding_audio(tmp_path: Path) -> None:
     assert [event.index if isinstance(event, Step) else event for event in events] == [
         *(0, 1, Mark(7), 2, Mark(-1))
     ]
+    async with hearing(tmp_path) as (service, _), listen(service, RATE) as session:
+        for _ in range(MAX_BACKLOG_PIECES):
+            await session.mark(0)
+        blocked = asyncio.create_task(session.mark(1))
+        await settle()
+        assert not blocked.done()
+        session.finish()
+        await blocked
 
 
 class Watch(Observer):
@@ -216,17 +224,6 @@ async def test_feed_waits_for_backlog(tmp_path: Path) -> None:
         events = await reading
     assert sum(isinstance(event, Step) for event in events) == 875
     assert sum(isinstance(event, RecognizedWord) for event in events) == 125
-
-
-async def test_marks_wait_for_backlog_until_finish(tmp_path: Path) -> None:
-    async with hearing(tmp_path) as (service, _), listen(service, RATE) as session:
-        for _ in range(MAX_BACKLOG_PIECES):
-            await session.mark(0)
-        blocked = asyncio.create_task(session.mark(1))
-        await settle()
-        assert not blocked.done()
-        session.finish()
-        await blocked
 
 
 async def test_closing_session_stops_recogniser(tmp_path: Path) -> None:

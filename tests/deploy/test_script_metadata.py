@@ -10,9 +10,7 @@ from deploy.script_metadata import REQUIREMENTS, SCRIPT, updated
 from tests.deploy.environment import requirements
 
 # The regular expression of the inline script metadata specification.
-SPECIFIED = re.compile(
-    r"(?m)^# /// (?P<type>[a-zA-Z0-9-]+)$\s(?P<content>(^#(| .*)$\s)+)^# ///$",
-)
+SPECIFIED = re.compile(r"(?m)^# /// (?P<type>[a-zA-Z0-9-]+)$\s(?P<content>(^#(| .*)$\s)+)^# ///$")
 
 
 def metadata(script: str) -> dict[str, object]:

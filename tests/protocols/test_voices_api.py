@@ -270,10 +270,18 @@ async def test_similarity_is_reported_for_each_engine(tmp_path: Path) -> None:
             assert (await client.get(PATH)).json()["voices"][-1]["engines"] == [likeness]
 
 
-def test_stored_voices_survive_restart(tmp_path: Path) -> None:
+def test_stored_voices_survive_restarts_and_unwritable_stores_are_reported(
+    tmp_path: Path, start_app: StartApp
+) -> None:
     for status in (201, 409):
         with app_server(tmp_path) as server:
             assert httpx.post(f"{server.http_url}{PATH}", **form()).status_code == status
+    (tmp_path / "file").write_bytes(b"")
+    server = start_app(KANI_DATA_DIR=str(tmp_path / "file"))
+    answer = httpx.post(f"{server.http_url}{PATH}", **form())
+    assert answer.status_code == 507
+    assert str(tmp_path) not in answer.text
+    assert httpx.get(f"{server.http_url}/health").status_code == 200
 
 
 def test_store_of_newer_version_is_refused(start_server: StartServer, tmp_path: Path) -> None:
@@ -282,15 +290,6 @@ def test_store_of_newer_version_is_refused(start_server: StartServer, tmp_path: 
     server = start_server("--engine", "espeak", ready=False, KANI_DATA_DIR=str(tmp_path))
     assert server.wait() == 1
     assert "newer version of this server" in server.terminal and "start that one" in server.terminal
-
-
-def test_unwritable_store_is_reported(start_app: StartApp, tmp_path: Path) -> None:
-    (tmp_path / "file").write_bytes(b"")
-    server = start_app(KANI_DATA_DIR=str(tmp_path / "file"))
-    answer = httpx.post(f"{server.http_url}{PATH}", **form())
-    assert answer.status_code == 507
-    assert str(tmp_path) not in answer.text
-    assert httpx.get(f"{server.http_url}/health").status_code == 200
 
 
 PROXIED = {"via": "1.1 proxy"}

@@ -30,10 +30,7 @@ def test_checkout_names_its_requirements_file() -> None:
         ("'', 'file.txt'", """pip install "not-here[more]<3,>=2.1; sys_platform != 'win32'\""""),
         ("'one', 'file.txt'", 'pip install "not-there==1.0"'),
         ("'one', 'file.txt', 'pytest'", 'pip install --force-reinstall "pytest<10,>=1"'),
-        (
-            "'two', 'file.txt'",
-            """pip install --force-reinstall "pytest<10,>=1; (os_name != 'no')\"""",
-        ),
+        ("'two', 'file.txt'", """pip install --force-reinstall "pytest<10,>=1; (os_name != 'no')\""""),
         ("'none', 'file.txt'", "pip install -r file.txt"),
     ],
 )

@@ -10,13 +10,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from kani.composition.host_names import host_name, is_loopback, is_private
 from kani.protocols.shared.protocol import PathClass
-from kani.server.access import (
-    REQUIREMENTS,
-    AccessMiddleware,
-    AccessRules,
-    Audience,
-    Requirement,
-)
+from kani.server.access import REQUIREMENTS, AccessMiddleware, AccessRules, Audience, Requirement
 from kani.server.middleware import ResourcePolicyMiddleware
 from tests.support.event_loop import virtual_time
 from tests.support.servers.asgi import exchange

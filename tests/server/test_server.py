@@ -339,10 +339,7 @@ async def test_message_of_many_fragments_is_received(running: InProcessServer) -
 
 async def test_body_over_the_limit_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("kani.server.app.MAX_MESSAGE_BYTES", 2000)
-    async with (
-        serving(tmp_path) as server,
-        httpx.AsyncClient(base_url=server.http_url) as client,
-    ):
+    async with serving(tmp_path) as server, httpx.AsyncClient(base_url=server.http_url) as client:
 
         async def pieces() -> AsyncIterator[bytes]:
             for _ in range(2):

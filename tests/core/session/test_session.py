@@ -23,9 +23,7 @@ from tests.support.sessions import SPANISH, audio, collect, fed, serving, spans_
 from tests.support.tone import LETTER_S, RATE, ToneEngine
 
 TEXTS = st.lists(
-    st.sampled_from(
-        "hola |qué tal|. |, |\n\n|3,5 € |¿Sí? |…|🎉|\u200f|Dr. |y |e\u0301 ".split("|"),
-    ),
+    st.sampled_from("hola |qué tal|. |, |\n\n|3,5 € |¿Sí? |…|🎉|\u200f|Dr. |y |e\u0301 ".split("|")),
     max_size=25,
 ).map("".join)
 
@@ -142,7 +140,9 @@ async def test_early_phrase_needs_low_latency(tmp_path: Path, low_latency: bool,
     assert len(engine.segments) == segments
 
 
-async def test_cancel_frees_slot_within_one_step(engine: ToneEngine, service: SpeechService) -> None:
+async def test_cancelled_and_abandoned_sessions_free_their_slots(
+    engine: ToneEngine, service: SpeechService
+) -> None:
     engine.allow = 0
     async with fed(service, "uno dos tres cuatro cinco seis siete ocho nueve") as session:
         await engine.permit(2)
@@ -152,9 +152,6 @@ async def test_cancel_frees_slot_within_one_step(engine: ToneEngine, service: Sp
     assert engine.steps == 2 and engine.under_way == 0
     await engine.permit(None)
     assert len(await speak(service, "otra vez")) > 0
-
-
-async def test_abandoned_sessions_free_slot_and_queue(engine: ToneEngine, service: SpeechService) -> None:
     engine.allow = 0
     async with fed(service, "uno dos tres cuatro."):
         await engine.permit(1)

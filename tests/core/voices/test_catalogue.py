@@ -164,13 +164,9 @@ def test_accented_language_is_spoken_by_suited_voice_of_same_gender(
     assert [one.id for one in ACCENTED.voices_for("en")] == ["emma", "george"]
 
 
-def test_engine_that_joins_with_language_of_its_own_replaces_accent(store: VoiceStore) -> None:
-    catalogue = VoiceCatalogue(tones(WIDE, ACCENTED), store, None)
-    assert catalogue.resolve(None, "pt").engine.info.name == "wide"
-    assert not catalogue.accented and not catalogue.accented_by_voice()
-
-
-def test_list_holds_every_voice(catalogue: VoiceCatalogue) -> None:
+def test_list_holds_every_voice_and_accents_go_with_an_engine_of_their_own(
+    catalogue: VoiceCatalogue, store: VoiceStore
+) -> None:
     listed = {voice.id: voice for voice in catalogue.list()}
     assert list(listed) == [
         *("dora", "alex", "heart", "emma"),
@@ -182,6 +178,9 @@ def test_list_holds_every_voice(catalogue: VoiceCatalogue) -> None:
     assert listed["custom:ana"] == Voice("custom:ana", "ana", "es-MX", "fine")
     assert listed["custom:omar"].engine == "wide"
     assert (listed["custom:who"].engine, listed["custom:who"].language) == ("", "")
+    catalogue = VoiceCatalogue(tones(WIDE, ACCENTED), store, None)
+    assert catalogue.resolve(None, "pt").engine.info.name == "wide"
+    assert not catalogue.accented and not catalogue.accented_by_voice()
 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -335,7 +335,7 @@ async def test_replaced_recording_reuses_no_embedding(engine: ToneEngine, servic
     assert kept[0].values[0] == pytest.approx(0.9, abs=0.01)
 
 
-async def test_deleted_default_voice_falls_back(tmp_path: Path) -> None:
+async def test_deleted_and_damaged_voices_fall_back(tmp_path: Path) -> None:
     VoiceStore(tmp_path).add(NewVoice("ana", recording_of(hum()), **CONSENT, language="es"))
     plain, echo = ToneEngine(), ToneEngine(clones=True)
     async with two(plain, echo, tmp_path, voice="custom:ana") as service:
@@ -345,6 +345,14 @@ async def test_deleted_default_voice_falls_back(tmp_path: Path) -> None:
         await speak(service, "dos", SPANISH)
     assert [segment.text for segment in plain.segments] == ["uno"]
     assert [segment.embedding is not None for segment in echo.segments] == [True]
+    async with serving(ToneEngine(clones=True), tmp_path) as service:
+        await service.cloning.add(NewVoice("ana", recording_of(hum()), **CONSENT))
+        await settled()
+        damage(tmp_path)
+        with pytest.raises(UnknownVoice):
+            service.store.get("ana")
+        await service.cloning.delete("ana")
+    assert largest(tmp_path) < 1000
 
 
 async def test_passage_voice_does_not_affect_neighbours(tmp_path: Path) -> None:
@@ -394,17 +402,6 @@ async def test_names_in_use_are_refused(tmp_path: Path) -> None:
         await engine.begun.wait()
         assert cloning.statuses(service.store.get("b"))[0].state == "refining"
         await cloning.stop()
-
-
-async def test_damaged_voice_can_be_deleted_with_its_recording(tmp_path: Path) -> None:
-    async with serving(ToneEngine(clones=True), tmp_path) as service:
-        await service.cloning.add(NewVoice("ana", recording_of(hum()), **CONSENT))
-        await settled()
-        damage(tmp_path)
-        with pytest.raises(UnknownVoice):
-            service.store.get("ana")
-        await service.cloning.delete("ana")
-    assert largest(tmp_path) < 1000
 
 
 async def test_renamed_voice_keeps_embedding(engine: ToneEngine, service: SpeechService) -> None:

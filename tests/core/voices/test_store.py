@@ -311,7 +311,7 @@ def same(one: Embedding | None, other: Embedding) -> bool:
     )
 
 
-def test_embedding_is_stored_exactly(store: VoiceStore, tmp_path: Path) -> None:
+def test_embeddings_are_stored_exactly_and_go_with_their_voice(store: VoiceStore, tmp_path: Path) -> None:
     assert store.embeddings(add(store)) == ()
     made = replace(embedding(), values=np.random.default_rng(1).random(MAX_EMBEDDING_VALUES, np.float32))
     store.save_embedding(store.get("ana"), made)
@@ -319,6 +319,14 @@ def test_embedding_is_stored_exactly(store: VoiceStore, tmp_path: Path) -> None:
         assert same(reader.embedding(reader.get("custom:ana"), "near-1"), made)
         assert reader.embedding(reader.get("ana"), "near-2") is None
         assert [same(one, made) for one in reader.embeddings(reader.get("ana"))] == [True]
+    voice = add(store)
+    store.delete("ana")
+    for _ in range(2):
+        for read in (store.embeddings, store.recording, lambda voice: store.embedding(voice, "near-1")):
+            with pytest.raises(UnknownVoice):
+                read(voice)
+        if not store.list():
+            store.save_embedding(add(store, recording=recording(5.0)), embedding())
 
 
 def test_each_engine_has_its_own_embedding(store: VoiceStore, tmp_path: Path) -> None:
@@ -350,17 +358,6 @@ def test_embedding_of_replaced_voice_is_not_stored(store: VoiceStore, tmp_path: 
     assert store.embeddings(store.get("eva")) == ()
     store.save_embedding(renamed, embedding())
     assert len(store.embeddings(store.get("eva"))) == 1
-
-
-def test_unknown_voice_has_no_embedding(store: VoiceStore) -> None:
-    voice = add(store)
-    store.delete("ana")
-    for _ in range(2):
-        for read in (store.embeddings, store.recording, lambda voice: store.embedding(voice, "near-1")):
-            with pytest.raises(UnknownVoice):
-                read(voice)
-        if not store.list():
-            store.save_embedding(add(store, recording=recording(5.0)), embedding())
 
 
 @pytest.mark.parametrize(
@@ -430,7 +427,7 @@ def first_version(tmp_path: Path) -> Path:
     return tmp_path / "data"
 
 
-def test_version_1_is_read_and_upgraded_by_the_first_change(first_version: Path) -> None:
+def test_version_1_is_upgraded_by_the_first_change_or_deleted(first_version: Path) -> None:
     store = VoiceStore(first_version)
     eva = store.get("eva")
     assert (eva.consent, eva.has_consent_recording, eva.advice, eva.renamed_at) == (CONSENT, False, (), None)
@@ -439,9 +436,6 @@ def test_version_1_is_read_and_upgraded_by_the_first_change(first_version: Path)
     assert store.rename("eva", "ana").name == "ana"
     assert (first_version / "voices" / "version").read_text() == "2\n"
     assert [voice.name for voice in VoiceStore(first_version).list()] == ["ana"]
-
-
-def test_version_1_voice_can_be_deleted(first_version: Path) -> None:
     VoiceStore(first_version).delete("eva")
     assert not (first_version / "voices" / hashed_name("eva")).exists()
 

@@ -65,7 +65,7 @@ async def test_text_comes_in_pieces_with_usage() -> None:
     odd = [": OPENROUTER PROCESSING\n\n", 'data: {"id": "1"}\n\n', 'data: {"choices": []}\r\n\r\n']
     events = await asked(lambda _: say("It is a fine day.", before=odd))
     assert [event.text for event in events if isinstance(event, ChatText)] == [
-        *("It", " is", " a", " fine", " day."),
+        *("It", " is", " a", " fine", " day.")
     ]
     assert events[-1] == ChatEnd("stop", ChatUsage(11, 7, 3))
 

@@ -397,16 +397,13 @@ async def test_fallback_stays_active_for_a_while(
         assert audio_of(await said(engine, TONES)) == tone(TONES + " ")[0]
 
 
-async def test_failure_of_one_voice_leaves_the_fallback_inactive(service: ElevenLabsService) -> None:
+async def test_fallback_speaks_its_languages_and_not_for_one_voice(service: ElevenLabsService) -> None:
     service.answers = [refusing(fake.NO_VOICE)]
     fallback = ToneEngine()
     async with started(service, fallback) as engine:
         await said(engine, TONES)
         assert audio_of(await said(engine, TONES)) == tone(TONES + " ")[0]
     assert len(fallback.segments) == 1
-
-
-async def test_fallback_without_the_language_is_not_used(service: ElevenLabsService) -> None:
     service.answers = [refusing(fake.NO_CREDITS)]
     async with started(service, ToneEngine()) as engine:
         with pytest.raises(EngineFailed, match="credits"):

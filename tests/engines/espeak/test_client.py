@@ -27,12 +27,14 @@ def client() -> EspeakClient:
     return EspeakClient.shared()
 
 
-def test_library_is_the_version_that_was_measured(client: EspeakClient) -> None:
+def test_version_and_cleaning(client: EspeakClient) -> None:
     assert client.version == "1.52.0"
     assert client.sample_rate == 22050
     assert len(client.voices) > 120
     assert all(client.has_voice(name) for name in ("es", "es-419", "en-us", "fr", "ar", "cmn"))
     assert not client.has_voice("xx")
+    # Right-to-left marks stay.
+    assert clean_text("a\0b\x1bc\ud800d\U0010ffffe\u200ff") == "a b c d e\u200ff"
 
 
 @pytest.mark.parametrize(
@@ -178,11 +180,6 @@ def test_cleaning_keeps_every_position(text: str) -> None:
     assert all(new in (old, " ") for old, new in zip(text, clean, strict=True))
     clean.encode()
     assert "\0" not in clean
-
-
-def test_cleaning_replaces_control_and_unassigned_characters() -> None:
-    """Right-to-left marks stay."""
-    assert clean_text("a\0b\x1bc\ud800d\U0010ffffe\u200ff") == "a b c d e\u200ff"
 
 
 def test_long_data_path_is_replaced_by_a_link(tmp_path: Path) -> None:

@@ -390,7 +390,7 @@ async def test_missing_embedder_disables_cloning(
             await said(cloner, segment_of(cloner, embedding=stray))
 
 
-async def test_speaker_takes_one_token(cloner: KaniEngine) -> None:
+async def test_text_is_split_spoken_and_follows_its_speaker(cloner: KaniEngine) -> None:
     kani, embedding = cloner._kani, await cloner.embed(hum(100))
     room = kani.runner.max_prompt_tokens - len(kani.layout.prompt(kani.checkpoint.text_tokens("es_MX: ")))
     text = "o" * room
@@ -399,9 +399,6 @@ async def test_speaker_takes_one_token(cloner: KaniEngine) -> None:
     pieces = cloner._split(kani, long, text)
     assert len(pieces) == 2 and "".join(piece for piece, _ in pieces) == text
     assert len(await said(cloner, long))
-
-
-async def test_language_tag_prefixes_text(cloner: KaniEngine) -> None:
     assert list(cloner.info.default_voices) == ["en", "es"]
     kani = cloner._kani
     expected = kani.layout.prompt(kani.checkpoint.text_tokens("es_MX: Hola"))

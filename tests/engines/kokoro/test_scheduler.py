@@ -104,7 +104,7 @@ async def test_step_cancelled_while_it_waits_leaves_stream_without_place() -> No
     scheduler.idle.wait(0.0, WITHIN_S)
 
 
-def test_playback_adds_up_pieces() -> None:
+def test_playback_adds_up_and_makes_a_segment_due(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
     playback = Playback(lambda: now[0])
     playback.add(0.0)
@@ -116,9 +116,6 @@ def test_playback_adds_up_pieces() -> None:
     assert playback.remaining_s == -2.0
     playback.add(0.25)
     assert playback.ends_at == 103.25
-
-
-def test_segment_is_due_when_its_listener_runs_out_of_audio(monkeypatch: pytest.MonkeyPatch) -> None:
     now = time.monotonic()
     monkeypatch.setattr("kani.engines.kokoro.scheduler.time", SimpleNamespace(monotonic=lambda: now))
     monkeypatch.setattr("kani.engines.kokoro.scheduler.Playback", lambda: Playback(lambda: now))

@@ -310,7 +310,7 @@ async def test_list_that_is_refused_is_not_asked_for_again(
 
 def test_names_of_lists() -> None:
     assert names(["a", {"voice_id": "b"}, {"name": "c"}, {"id": "a"}]) == [
-        *(("a", "", ""), ("b", "", ""), ("c", "", "")),
+        *(("a", "", ""), ("b", "", ""), ("c", "", ""))
     ]
 
 

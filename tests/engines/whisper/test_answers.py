@@ -14,14 +14,7 @@ from benchmarks.recognition.repeats import WAYS, hear, letters
 from benchmarks.sentences import ARTICLE_1
 from kani.core.types import Samples, Segment
 from kani.engines.espeak.engine import EspeakEngine
-from kani.engines.whisper.coverage import (
-    before_cut,
-    begins_late,
-    end_of,
-    is_spoken,
-    told,
-    without_echo,
-)
+from kani.engines.whisper.coverage import before_cut, begins_late, end_of, is_spoken, told, without_echo
 from kani.engines.whisper.engine import WhisperRecognizer
 from kani.engines.whisper.likely_languages import LANGUAGES
 from kani.engines.whisper.plausibility import MAX_TOKENS, TokenLimits, echoes

@@ -112,7 +112,9 @@ async def test_utterances_of_a_second_are_recognised(
         assert words_of(text(events), language) == words_of(spoken, language)
 
 
-async def test_words_come_during_speech(recognizer: WhisperRecognizer, said: dict[str, Said]) -> None:
+async def test_words_come_during_speech_in_the_language_given(
+    recognizer: WhisperRecognizer, said: dict[str, Said]
+) -> None:
     one = said["en"]
     during, events = 0, list[RecognitionEvent]()
     audio = at_speaking_pace(recognizer, silence(0.5), one.samples, silence(1.5))
@@ -123,6 +125,13 @@ async def test_words_come_during_speech(recognizer: WhisperRecognizer, said: dic
     assert during >= 3
     assert words_of(text(events), "en") == words_of(one.text, "en")
     assert_words_before_their_pause(events, begun_s=0.5)
+    one = said["es"]
+    spanish, italian = [
+        text(await recognized(recognizer, at_once(one.samples, silence(1)), language))
+        for language in ("es", "it")
+    ]
+    assert words_of(spanish, "es") == words_of(one.text, "es")
+    assert italian != spanish
 
 
 @pytest.mark.parametrize(
@@ -161,16 +170,6 @@ async def test_longest_prompt_costs_no_words(recognizer: WhisperRecognizer, said
     audio = at_once(said["en"].samples, silence(1), said["en"].samples, silence(1))
     heard = text([event async for event in recognizer.recognize_prompted(audio, "en", prompt)])
     assert words_of(heard, "en") == words_of(said["en"].text, "en") * 2
-
-
-async def test_given_language_is_used(recognizer: WhisperRecognizer, said: dict[str, Said]) -> None:
-    one = said["es"]
-    spanish, italian = [
-        text(await recognized(recognizer, at_once(one.samples, silence(1)), language))
-        for language in ("es", "it")
-    ]
-    assert words_of(spanish, "es") == words_of(one.text, "es")
-    assert italian != spanish
 
 
 @pytest.mark.parametrize("behind", [[silence(0.08)] * 25, [silence(35)]])
@@ -212,9 +211,18 @@ async def test_result_depends_on_no_pieces(recognizer: WhisperRecognizer, said: 
     assert len({sum(isinstance(event, Step) for event in events) for events in found}) == 1
 
 
-async def test_stream_without_audio_returns_its_marks(recognizer: WhisperRecognizer) -> None:
+async def test_streams_without_audio_return_marks_and_errors(
+    recognizer: WhisperRecognizer, said: dict[str, Said]
+) -> None:
     assert await recognized(recognizer, at_once()) == []
     assert await recognized(recognizer, at_once(Mark(1), Mark(2))) == [Mark(1), Mark(2)]
+
+    async def broken() -> AsyncIterator[Samples | Mark]:
+        yield said["en"].samples
+        raise ConnectionError("gone")
+
+    with pytest.raises(ConnectionError, match="gone"):
+        await recognized(recognizer, broken(), "en")
 
 
 async def test_recording_does_not_block_the_event_loop(recognizer: WhisperRecognizer) -> None:
@@ -254,15 +262,6 @@ async def test_closed_stream_leaves_no_task(recognizer: WhisperRecognizer, said:
     assert closed.is_set()
     assert asyncio.all_tasks() == tasks
     assert text(await recognized(recognizer, at_once(said["en"].samples, silence(1)), "en"))
-
-
-async def test_error_of_the_audio_is_raised(recognizer: WhisperRecognizer, said: dict[str, Said]) -> None:
-    async def broken() -> AsyncIterator[Samples | Mark]:
-        yield said["en"].samples
-        raise ConnectionError("gone")
-
-    with pytest.raises(ConnectionError, match="gone"):
-        await recognized(recognizer, broken(), "en")
 
 
 async def test_wrong_model_file_is_named(tmp_path: Path) -> None:

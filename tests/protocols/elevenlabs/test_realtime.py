@@ -203,7 +203,7 @@ async def test_bad_query_is_told(ears: InProcessServer, query: dict[str, Any], r
     assert code == 1008
 
 
-async def test_several_languages_are_told_apart_by_the_speech(tmp_path: Path) -> None:
+async def test_languages_and_codings_are_told_apart(tmp_path: Path, ears: InProcessServer) -> None:
     recognizer = PausingRecognizer()
     async with serving(tmp_path, recognizer) as server:
         for others, expected in (([], "es"), (["es"], "es"), (["en"], None)):
@@ -212,9 +212,6 @@ async def test_several_languages_are_told_apart_by_the_speech(tmp_path: Path) ->
                 while json.loads(await websocket.recv())["message_type"] != "committed_transcript":
                     pass
             assert recognizer.languages[-1] == expected
-
-
-async def test_ulaw_is_understood(ears: InProcessServer) -> None:
     loud_second, silence = b"\x80" * 4000, b"\xff" * 16_000
     async with session(ears.url, audio_format="ulaw_8000", vad_threshold=0.5) as websocket:
         audio = base64.b64encode(silence + loud_second[:800] + silence).decode()

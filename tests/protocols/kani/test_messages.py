@@ -75,15 +75,12 @@ def test_prosody_fields_are_read() -> None:
     assert speak.to_request(None).speed == 1.5
 
 
-def test_request_without_config_is_read() -> None:
+def test_requests_pings_and_cancels_are_read() -> None:
     empty = dict.fromkeys(Config.__struct_fields__)
     for more in ({"reference_audio": None}, {"config": None, "stream": None}, {"config": empty}):
         speak = speech_request(text="Hola", **more)
         assert speak.to_request(None) == SpeechRequest()
         assert (speak.reference, speak.frame_samples) == (None, 44_100)
-
-
-def test_ping_and_cancel_are_read() -> None:
     assert read_message('{"type":"ping","data":{}}') == Ping()
     assert read_message(b'{"type":"ping"}') == Ping()
     assert read_message('{"type":"tts_cancel"}') == Cancel()

@@ -107,7 +107,7 @@ def test_times_go_on_behind_a_change_of_voice(client: httpx.Client) -> None:
     assert words[4]["start"] - words[3]["end"] > 1
 
 
-def test_word_is_timed_by_its_letters() -> None:
+def test_words_are_timed_by_letters_and_chinese_by_characters() -> None:
     text = "¿«Hola», **mundo**?"
     spans = [
         Span(0, 2, 0.0, 0.1, spoken_form=""),
@@ -120,18 +120,15 @@ def test_word_is_timed_by_its_letters() -> None:
     timer = WordTimer(text)
     words = [word for span in spans for word in timer.feed([span])]
     assert [(word.start_s, word.end_s) for word in words] == [(0.1, 0.5), (0.9, 1.4)]
+    text = "你好，世界。"
+    words = WordTimer(text).feed([Span(0, 6, 0.0, 0.6)])
+    assert [word.text for word in words] == ["你", "好，", "世", "界。"]
+    assert [cue.lines for cue in divided(text, words)] == [("你好，世界。",)]
 
 
 def divided(text: str, words: Sequence[Word]) -> list[Cue]:
     builder = CueBuilder(text)
     return [cue for word in words for cue in builder.add(word)] + builder.finish()
-
-
-def test_characters_of_chinese_are_words() -> None:
-    text = "你好，世界。"
-    words = WordTimer(text).feed([Span(0, 6, 0.0, 0.6)])
-    assert [word.text for word in words] == ["你", "好，", "世", "界。"]
-    assert [cue.lines for cue in divided(text, words)] == [("你好，世界。",)]
 
 
 def test_long_pause_and_slow_speech_divide_cues() -> None:

@@ -68,12 +68,7 @@ BAD = [
     ({"stream": "no"}, "stream", "invalid_type", "true or false"),
     ({"voice_aliases": []}, "voice_aliases", "invalid_type", "an object"),
     ({"voice_aliases": {f"a{n}": "x" for n in range(101)}}, "voice_aliases", "invalid_value", "at most 100"),
-    (
-        {"voice_aliases": {"a": {"rate": 1}}},
-        "voice_aliases.voice",
-        "missing_required_parameter",
-        "needed",
-    ),
+    ({"voice_aliases": {"a": {"rate": 1}}}, "voice_aliases.voice", "missing_required_parameter", "needed"),
     ({"voice_aliases": {"a": {"voice": "x", "rate": 9}}}, "voice_aliases.rate", "invalid_value", "4"),
     ({"voice_aliases": {"a": "nobody"}, "voice": "a"}, "voice", "voice_not_found", "nobody"),
 ]

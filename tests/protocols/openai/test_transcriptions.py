@@ -140,16 +140,13 @@ def test_granularities_without_times_are_named(
     assert answer.headers["x-unused"] == "timestamp_granularities"
 
 
-def test_fields_without_effect_are_named(client: httpx.Client) -> None:
+def test_fields_and_options(client: httpx.Client, espeak_app: AppServer) -> None:
     fields = {"chunking_strategy": "auto", "known_speaker_names[]": ["Ana"], "hotwords": "Kani", "empty": ""}
     for stream in ("false", "true"):
         answer = post(client, stream=stream, **fields)
         assert answer.headers["x-unused"] == "chunking_strategy, known_speaker_names, hotwords"
     verbose = post(client, response_format="verbose_json", **{"timestamp_granularities[]": "word"})
     assert "x-unused" not in verbose.headers
-
-
-def test_options_reach_the_recogniser(espeak_app: AppServer, client: httpx.Client) -> None:
     recognizer = espeak_app.service.recognizer
     assert isinstance(recognizer, LoudnessRecognizer)
     fields = {"languages[]": ["es", "en-GB"], "keywords[]": ["Kani", "Kokoro"], "prompt": "Dear all"}

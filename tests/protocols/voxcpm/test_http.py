@@ -86,7 +86,9 @@ def test_config_has_address_and_limits(client: httpx.Client, espeak_app: AppServ
     }
 
 
-async def test_config_limits_match_websocket(client: httpx.Client, talk: Client) -> None:
+async def test_limits_and_addresses_of_the_configuration(
+    client: httpx.Client, talk: Client, compat_server: ServerProcess
+) -> None:
     told = (await asyncio.to_thread(client.get, "/api/config")).json()
     limits = told["constraints"]
     longest = limits.pop("max_text_length")
@@ -99,9 +101,6 @@ async def test_config_limits_match_websocket(client: httpx.Client, talk: Client)
             assert name in answer.last["error"]["details"]["errors"]
     too_long = await talk.speak("a" * (longest + 1))
     assert too_long.last["error"]["code"] == "TEXT_TOO_LONG"
-
-
-async def test_each_port_returns_own_address(compat_server: ServerProcess) -> None:
     server = compat_server
     for port in (server.port, server.compat["VoxCPM"], server.compat["VoxCPM's page"]):
         async with httpx.AsyncClient() as client:

@@ -334,11 +334,18 @@ def test_list_is_cached_until_change(root: Path, monkeypatch: pytest.MonkeyPatch
     assert len(folder.list()) == 4
 
 
-def test_concurrent_lookups_scan_once(root: Path) -> None:
+def test_folders_are_scanned_once_and_so_deep(root: Path) -> None:
     folder = VoiceFolder(root)
     with ThreadPoolExecutor(20) as pool:
         found = [*pool.map(folder.get, ["animals-cat"] * 20)]
     assert found[0] is not None and all(voice is found[0] for voice in found)
+    inner = root.joinpath(*"abcdefghijklmno")
+    (inner / "p").mkdir(parents=True)
+    (inner / "deep.wav").write_bytes(b"deep")
+    (inner / "p/deeper.wav").write_bytes(b"deeper")
+    folder = VoiceFolder(root)
+    assert folder.recording("a/b/c/d/e/f/g/h/i/j/k/l/m/n/o/deep.wav") == b"deep"
+    assert (folder.get("o-deep") is None, folder.get("p-deeper") is None) == (False, True)
 
 
 def test_transcript_and_list_are_bounded(
@@ -352,13 +359,3 @@ def test_transcript_and_list_are_bounded(
     assert "too large" in caplog.text
     monkeypatch.setattr(voice_folder, "_MAX_ENTRIES", 3)
     assert len(VoiceFolder(root).list()) <= 1
-
-
-def test_folders_are_scanned_to_limited_depth(root: Path) -> None:
-    inner = root.joinpath(*"abcdefghijklmno")
-    (inner / "p").mkdir(parents=True)
-    (inner / "deep.wav").write_bytes(b"deep")
-    (inner / "p/deeper.wav").write_bytes(b"deeper")
-    folder = VoiceFolder(root)
-    assert folder.recording("a/b/c/d/e/f/g/h/i/j/k/l/m/n/o/deep.wav") == b"deep"
-    assert (folder.get("o-deep") is None, folder.get("p-deeper") is None) == (False, True)

@@ -66,7 +66,7 @@ async def test_networks_are_named_and_checked(serve: Serve, caplog: pytest.LogCa
         load({}, {"KANI_WYOMING_ALLOW": "10.0.0.0/8, 192.168.1.7/24"}, NO_FILE)
 
 
-async def test_descriptions_count_for_no_limit(serve: Serve) -> None:
+async def test_descriptions_and_sessions_are_counted_apart(serve: Serve) -> None:
     server = await serve(KANI_MAX_CONNECTIONS="1", KANI_RATE_PER_MINUTE="1")
     port = server.streams["Wyoming"]
     server.engine.allow = 0
@@ -81,9 +81,6 @@ async def test_descriptions_count_for_no_limit(serve: Serve) -> None:
         await read_until(speaking, "audio-stop")
     limited = await ask(port, SAY, last="error")
     assert "at most 1 a minute" in limited[-1].data["text"]
-
-
-async def test_sessions_are_counted(serve: Serve) -> None:
     server = await serve()
     await ask(server.streams["Wyoming"], SAY, last="audio-stop")
     async with httpx.AsyncClient() as web:

@@ -191,13 +191,21 @@ def test_long_pause_and_the_speech_after_it_wait_for_the_words_before_but_its_vo
     assert driver.steps[-1].settled and driver.steps[-1].pause_probabilities[2] >= 0.6
 
 
-def test_live_audio_that_waits_is_bounded(driver: Driver) -> None:
+def test_live_audio_is_bounded_and_passes_short(driver: Driver) -> None:
     driver.feed(words(1, 4), passes=False)
     while not driver.stream.full:
         driver.feed(silence(STEP_S), passes=False)
     assert driver.now_s < 25
     driver.make_passes()
     assert not driver.stream.full and driver.texts == names(1, 4)
+    driver.feed(words(1, 98))
+    assert driver.longest_pass_s <= 12.1
+    driver.feed(silence(1.0))
+    assert driver.texts == names(1, 98)
+    for first in (1, 4, 7):
+        driver.feed(words(first, 3), silence(0.4))
+    driver.feed(silence(1.0))
+    assert driver.texts == names(1, 9)
 
 
 def test_words_stay_within_the_detected_speech(driver: Driver) -> None:
@@ -213,20 +221,6 @@ def test_words_stay_within_the_detected_speech(driver: Driver) -> None:
     assert first.start_s == pytest.approx(0.95, abs=CHUNK_SAMPLES / SAMPLE_RATE)
     assert third.end_s == pytest.approx(1.0 + 3 * WORD_S + 0.05, abs=CHUNK_SAMPLES / SAMPLE_RATE)
     assert second.start_s == pytest.approx(1.0 + WORD_S, abs=0.001)
-
-
-def test_short_gap_divides_no_words(driver: Driver) -> None:
-    for first in (1, 4, 7):
-        driver.feed(words(first, 3), silence(0.4))
-    driver.feed(silence(1.0))
-    assert driver.texts == names(1, 9)
-
-
-def test_speech_without_pause_keeps_passes_short(driver: Driver) -> None:
-    driver.feed(words(1, 98))
-    assert driver.longest_pass_s <= 12.1
-    driver.feed(silence(1.0))
-    assert driver.texts == names(1, 98)
 
 
 def test_recording_needs_few_passes_and_live_speech_after_it_is_soon_live() -> None:

@@ -160,26 +160,14 @@ def test_folder_that_is_missing_and_too_many_voices_are_named(
         found(de=Path("nowhere"))
 
 
-def test_names_give_language_and_gender(make_folder: MakeFolder) -> None:
+def test_names_give_language_and_gender_once(make_folder: MakeFolder) -> None:
     folder = make_folder("both", zf_001="zf_xiaobei", bm_x="bm_george", af_sol="af_sky", ef_y="ef_dora")
     (files,) = found(zh=folder, en=folder)
     # The Spanish voice is left out.
     tags = {voice.id: (voice.language, voice.gender) for voice in files.voices}
-    assert tags == {
-        "af_sol": ("en-US", "female"),
-        "bm_x": ("en-GB", "male"),
-        "zf_001": ("zh", "female"),
-    }
+    assert tags == {"af_sol": ("en-US", "female"), "bm_x": ("en-GB", "male"), "zf_001": ("zh", "female")}
     assert files.vocabulary == VOCABULARY
     assert (files.default_voice("zh"), files.default_voice("en")) == ("zf_001", "af_sol")
-
-
-def test_voices_of_another_language_only_speak_the_named_one(make_folder: MakeFolder) -> None:
-    (files,) = found(de=make_folder("de", af_x="af_sky", af_y="af_sky"))
-    assert [(voice.id, voice.language) for voice in files.voices] == [("af_x", "de"), ("af_y", "de")]
-
-
-def test_names_are_taken_once(make_folder: MakeFolder) -> None:
     own = make_folder("own", if_sara="if_sara")
     with pytest.raises(EngineUnavailable, match="if_sara is also a voice of kokoro: rename one"):
         found(de=own)
@@ -187,6 +175,8 @@ def test_names_are_taken_once(make_folder: MakeFolder) -> None:
     one, two = make_folder("one"), make_folder("two")
     with pytest.raises(EngineUnavailable, match=r"martin is also a voice of .*one: rename one"):
         found(de=one, sv=two)
+    (files,) = found(de=make_folder("de", af_x="af_sky", af_y="af_sky"))
+    assert [(voice.id, voice.language) for voice in files.voices] == [("af_x", "de"), ("af_y", "de")]
 
 
 def kokoro(light: LightVoices | None = None) -> EngineInfo:

@@ -83,13 +83,17 @@ async def test_student_of_ones_own_speaks(tmp_path: Path, caplog: pytest.LogCapt
     assert len(samples) > 24_000 and len(spans) == 5 and (other == samples).all()
 
 
-def test_students_beside_kokoro_are_its_light_voices(tmp_path: Path) -> None:
+def test_students_speak_beside_kokoro_and_load_when_they_do(tmp_path: Path) -> None:
     student(tmp_path / "dora")
     student(tmp_path / "alex", "em_alex")
     students = load_students(tmp_path, VOICES, threads=1)
     light = light_voices(students.facts, always=False)
     assert isinstance(light, LightVoices)
     assert light.languages == {"af_heart": "en", "em_alex": "es", "ef_dora": "es"}
+    students = load_students(None, VOICES, threads=1)
+    assert not students._models
+    students.prepare("ola, ola.", Segment("", "af_heart", "en"), Stop())
+    assert list(students._models) == ["af_heart"]
 
 
 def test_students_that_ship_may_be_replaced_and_are_these(tmp_path: Path) -> None:
@@ -152,13 +156,6 @@ def test_folder_without_students_is_refused(tmp_path: Path) -> None:
         EngineUnavailable, match=r"KANI_KOKORO_STUDENTS: .* has no folder with a student.json"
     ):
         asyncio.run(engine.start())
-
-
-def test_student_that_ships_is_loaded_when_it_first_speaks() -> None:
-    students = load_students(None, VOICES, threads=1)
-    assert not students._models
-    students.prepare("ola, ola.", Segment("", "af_heart", "en"), Stop())
-    assert list(students._models) == ["af_heart"]
 
 
 @pytest.mark.parametrize(("file", "named"), [(ORIGIN_FILE, "af_heart"), (PROSODY, "ef_dora")])
@@ -275,7 +272,7 @@ def test_rest_alone_is_the_inverse_transform() -> None:
     assert agreement_db(signal[inside], made[inside]) > 80
 
 
-def test_filter_without_effect_gives_the_source() -> None:
+def test_rest_is_inverted_and_filters_and_noise_are_plain() -> None:
     count = 40
     given, pitch = spectra(count), np.full(count, 150.0, np.float32)
     # The source's window is scaled by 300, so that a cosine of amplitude 1 has the magnitude 2.
@@ -283,9 +280,6 @@ def test_filter_without_effect_gives_the_source() -> None:
     made = synthesize(given.reshape(count, -1), pitch)
     inside = slice(2 * HOP, -4 * HOP)
     assert agreement_db(pulses(pitch, 0, count)[inside], made[inside]) > 60
-
-
-def test_noise_is_the_same_each_time_and_as_loud_as_asked() -> None:
     given = spectra(100)
     given[:, 2] = 1.0
     first, again, louder = (

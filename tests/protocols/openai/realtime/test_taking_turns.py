@@ -265,7 +265,7 @@ async def test_what_is_said_at_the_end_is_a_reply(answered: Answered) -> None:
     assert endpoint.said[-1][-1][1].endswith("Sí.")
 
 
-async def test_commit_makes_a_turn_of_a_voice_that_is_not_judged_yet(answered: Answered) -> None:
+async def test_voices_that_are_not_judged_are_turns_or_forgotten(answered: Answered) -> None:
     client, endpoint = await answered(("Ajá.", "", ""))
     await client.append(loud(0.24))
     await client.until(UPDATED)
@@ -275,9 +275,6 @@ async def test_commit_makes_a_turn_of_a_voice_that_is_not_judged_yet(answered: A
         await client.receive()
     assert states(client) == ["heard", "interrupts"]
     assert endpoint.said[-1][-1][1].endswith("Ajá.")
-
-
-async def test_clear_forgets_a_voice_that_is_not_judged_yet(answered: Answered) -> None:
     client, _ = await answered(("", "", ""))
     await client.append(loud(0.24))
     await client.until(UPDATED)

@@ -341,14 +341,11 @@ def test_missing_compiler_changes_nothing(codec_file: Path, monkeypatch: pytest.
     assert torch.equal(fed(codec, codes, [3], 0, codec.new_state(1)), before)
 
 
-def test_out_of_range_codes_and_slots_are_refused(codec: NanoCodec) -> None:
+def test_codes_out_of_range_are_refused_and_bfloat16_stays_close(codec: NanoCodec, codec_file: Path) -> None:
     state = codec.new_state(2)
     for code, slot in ((4032, 0), (0, 2), (0, -1)):
         with pytest.raises((IndexError, RuntimeError)):
             codec.decode(torch.full((1, 1, 4), code), torch.tensor([slot]), state)
-
-
-def test_bfloat16_stays_close_to_float32(codec_file: Path) -> None:
     codes, slots = random_codes(2, FRAMES), torch.tensor([0, 1])
     codecs = (NanoCodec.load(codec_file, device=CPU, precision=precision) for precision in PRECISIONS)
     exact, fast = (codec.decode(codes, slots, codec.new_state(2)) for codec in codecs)
