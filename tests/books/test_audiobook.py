@@ -158,9 +158,7 @@ def interrupted(tmp_path: Path, speech: kani.Speech) -> Path:
     return path
 
 
-def test_second_run_speaks_what_is_missing_or_damaged(
-    tmp_path: Path, speech: kani.Speech, interrupted: Path
-) -> None:
+def test_second_run_speaks_the_missing_pieces(tmp_path: Path, speech: kani.Speech, interrupted: Path) -> None:
     make(tmp_path / "whole.m4b", speech)
     made, speaker, report = make(interrupted, speech)
     assert (made.reused, len(speaker.spoken)) == (2, 1)

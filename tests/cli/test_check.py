@@ -97,9 +97,7 @@ def test_fault_of_speech_is_found(pcm: bytes, rate: int, stated: float, speed: f
     assert fault in found and bool(fault) == bool(found)
 
 
-async def test_server_without_voices_or_with_other_rules(
-    tmp_path: Path, espeak_server: ServerProcess
-) -> None:
+async def test_server_without_voices_or_other_rules(tmp_path: Path, espeak_server: ServerProcess) -> None:
     (tmp_path / "file").write_bytes(b"")
     with app_server(tmp_path, KANI_DATA_DIR=str(tmp_path / "file")) as server:
         async with KaniTTSClient(url=server.url) as client:

@@ -64,9 +64,7 @@ def test_a_voice_is_added_listed_spoken_with_and_deleted(
     assert kept(voices) == []
 
 
-def test_refusal_is_one_line_with_the_field(
-    ask: Run, voices: VoicesClient, recording: Path, tmp_path: Path
-) -> None:
+def test_refusal_names_its_field(ask: Run, voices: VoicesClient, recording: Path, tmp_path: Path) -> None:
     voices.add("ana", recording.read_bytes(), CONSENT)
     no_audio = tmp_path / "no.wav"
     no_audio.write_text("words")

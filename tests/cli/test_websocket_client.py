@@ -24,7 +24,7 @@ from websockets.http11 import Request, Response
 import websocket_client
 from kani.core.audio.pcm import wav
 from kani.server.connections import Phase
-from tests.support.event_loop import settle
+from tests.support.event_loop import settle, virtual_time
 from tests.support.patience import WITHIN_S
 from tests.support.servers.app_server import AppServer, app_server
 from tests.support.servers.serving import InProcessServer, serving
@@ -203,9 +203,7 @@ async def test_answers_are_wav_files_or_the_same_stream(client: KaniTTSClient) -
 
 
 @pytest.mark.parametrize("keyword", ["chunk_callback", "on_chunk"])
-async def test_both_names_of_the_callback(
-    client: KaniTTSClient, tone_server: InProcessServer, keyword: str
-) -> None:
+async def test_callback_names(client: KaniTTSClient, tone_server: InProcessServer, keyword: str) -> None:
     integration = SpanishAITTSIntegration(tone_server.host, tone_server.port)
     for stream in (client.stream_tts_request, integration.stream_speech):
         chunks: list[tuple[bytes, dict[str, Any]]] = []
@@ -242,9 +240,7 @@ async def test_wrong_calls_are_mistakes(client: KaniTTSClient) -> None:
     assert await client.cancel() is False
 
 
-async def test_error_answers_leave_the_connection(
-    client: KaniTTSClient, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_connection_outlives_errors(client: KaniTTSClient, caplog: pytest.LogCaptureFixture) -> None:
     with pytest.raises(RequestFailed, match="atlantean") as caught:
         await client.send_tts_request(HELLO, {**DEFAULT_CONFIG, "language": "atlantean"})
     assert caught.value.message == str(caught.value)
@@ -276,9 +272,7 @@ async def begun(client: KaniTTSClient) -> asyncio.Task[None]:
     return listening
 
 
-async def test_client_cancels_from_a_task_or_a_callback(
-    client: KaniTTSClient, tone_server: InProcessServer
-) -> None:
+async def test_client_cancels_wherever_it_is(client: KaniTTSClient, tone_server: InProcessServer) -> None:
     tone_server.engine.allow = 20
     listening = await begun(client)
     assert await client.cancel() is True
@@ -825,12 +819,13 @@ async def test_waiting_for_a_stream_that_is_read_has_no_limit() -> None:
             reading.set()
             await asyncio.sleep(0.05)
 
-        streaming = asyncio.create_task(client.stream_tts_request(HELLO, on_chunk=read))
-        await reading.wait()
-        began = asyncio.get_running_loop().time()
-        assert pcm_of(await client.send_tts_request(HELLO)) == PCM
-        assert asyncio.get_running_loop().time() - began > client.chunk_timeout
-        assert await streaming is True
+        with virtual_time():
+            streaming = asyncio.create_task(client.stream_tts_request(HELLO, on_chunk=read))
+            await reading.wait()
+            began = asyncio.get_running_loop().time()
+            assert pcm_of(await client.send_tts_request(HELLO)) == PCM
+            assert asyncio.get_running_loop().time() - began > client.chunk_timeout
+            assert await streaming is True
 
 
 async def test_disconnecting_ends_the_request_for_good() -> None:

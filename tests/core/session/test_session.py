@@ -140,9 +140,7 @@ async def test_early_phrase_needs_low_latency(tmp_path: Path, low_latency: bool,
     assert len(engine.segments) == segments
 
 
-async def test_cancelled_and_abandoned_sessions_free_their_slots(
-    engine: ToneEngine, service: SpeechService
-) -> None:
+async def test_cancelled_and_left_sessions_free_slots(engine: ToneEngine, service: SpeechService) -> None:
     engine.allow = 0
     async with fed(service, "uno dos tres cuatro cinco seis siete ocho nueve") as session:
         await engine.permit(2)
@@ -227,9 +225,7 @@ async def test_unspeakable_text_is_short_silence(tmp_path: Path, text: str, stre
     assert_tiles(spans_of(chunks), len(text))
 
 
-async def test_empty_text_has_no_audio_and_text_after_cancel_is_dropped(
-    service: SpeechService, engine: ToneEngine
-) -> None:
+async def test_empty_and_cancelled_text_has_no_audio(service: SpeechService, engine: ToneEngine) -> None:
     assert await speak(service, "") == []
     async with service.open(SPANISH, protocol="test") as session:
         session.cancel()

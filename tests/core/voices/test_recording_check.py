@@ -176,9 +176,7 @@ def test_clipped_places_are_counted(good: Recording) -> None:
 
 
 @pytest.mark.parametrize(("decibels", "codec"), [(6, ""), (12, ""), (12, "mp3"), (12, "opus")])
-def test_clipping_is_reported_after_codec(
-    judge: RecordingCheck, good: Recording, decibels: float, codec: str
-) -> None:
+def test_clipping_is_reported(judge: RecordingCheck, good: Recording, decibels: float, codec: str) -> None:
     clipped = faults.louder(faults.clipped(good, decibels), -10)
     if codec:
         clipped = faults.encoded(clipped, codec, 32_000)

@@ -383,9 +383,7 @@ async def test_fallback_decoder_is_reported_and_its_loading_awaited(service: Ele
 
 
 @pytest.mark.alone
-async def test_fallback_stays_active_for_a_while(
-    service: ElevenLabsService, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_fallback_stays_active(service: ElevenLabsService, monkeypatch: pytest.MonkeyPatch) -> None:
     service.answers = [stall]
     fallback = ToneEngine()
     async with started(service, fallback, timeout_s=0.2) as engine:

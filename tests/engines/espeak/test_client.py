@@ -49,9 +49,7 @@ def test_version_and_cleaning(client: EspeakClient) -> None:
         ("…", "es", None, ""),
     ],
 )
-def test_all_clauses_are_phonemised(
-    client: EspeakClient, text: str, voice: str, tie: str | None, ipa: str
-) -> None:
+def test_clauses_have_ipa(client: EspeakClient, text: str, voice: str, tie: str | None, ipa: str) -> None:
     """Without marks of language, tied if asked for."""
     assert client.phonemize(text, voice, tie) == ipa
 

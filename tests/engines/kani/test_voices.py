@@ -28,9 +28,7 @@ from tests.engines.kani.conftest import resources
         ("other-pt", (), list(LANGUAGES)),
     ],
 )
-def test_languages_are_those_of_the_card_or_the_name(
-    name: str, card: tuple[str, ...], languages: list[str]
-) -> None:
+def test_languages_are_of_the_card_or_name(name: str, card: tuple[str, ...], languages: list[str]) -> None:
     assert list(KaniVoices("kani", name, (), (), card).default_voices) == languages
 
 

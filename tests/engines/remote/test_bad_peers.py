@@ -286,9 +286,7 @@ async def test_unasked_answers_are_not_kept(tmp_path: Path, caplog: pytest.LogCa
             await happens(lambda: "more than 64 MiB that nothing has asked for" in caplog.text)
 
 
-async def test_text_of_errors_and_log_records_stays_in_its_lines(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_errors_and_log_records_stay_in_lines(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     async with (
         rogue(tmp_path, Ready(INFO), Failed(1, "failed", "broken\nERROR forged")) as address,
         started(engine_of(address)) as engine,

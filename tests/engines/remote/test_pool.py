@@ -276,9 +276,7 @@ async def test_refusal_of_all_workers_is_reported_until_one_is_usable(
             await happens(lambda: not reported[-1])
 
 
-async def test_end_of_discovery_by_an_unexpected_error_is_logged(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_unexpected_end_of_discovery_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     async def discover(_: bool) -> Collection[str]:
         raise LookupError("no such table")
 

@@ -112,9 +112,7 @@ async def test_utterances_of_a_second_are_recognised(
         assert words_of(text(events), language) == words_of(spoken, language)
 
 
-async def test_words_come_during_speech_in_the_language_given(
-    recognizer: WhisperRecognizer, said: dict[str, Said]
-) -> None:
+async def test_words_come_in_the_given_language(recognizer: WhisperRecognizer, said: dict[str, Said]) -> None:
     one = said["en"]
     during, events = 0, list[RecognitionEvent]()
     audio = at_speaking_pace(recognizer, silence(0.5), one.samples, silence(1.5))
@@ -211,9 +209,7 @@ async def test_result_depends_on_no_pieces(recognizer: WhisperRecognizer, said: 
     assert len({sum(isinstance(event, Step) for event in events) for events in found}) == 1
 
 
-async def test_streams_without_audio_return_marks_and_errors(
-    recognizer: WhisperRecognizer, said: dict[str, Said]
-) -> None:
+async def test_streams_return_marks_and_errors(recognizer: WhisperRecognizer, said: dict[str, Said]) -> None:
     assert await recognized(recognizer, at_once()) == []
     assert await recognized(recognizer, at_once(Mark(1), Mark(2))) == [Mark(1), Mark(2)]
 

@@ -98,9 +98,7 @@ async def test_echo_takes_no_words_of_the_sentence_before_it(
 
 
 @pytest.mark.parametrize("way", WAYS)
-async def test_accented_sentence_is_written_once(
-    recognizer: WhisperRecognizer, speaker: Speaker, way: str
-) -> None:
+async def test_accents_are_written_once(recognizer: WhisperRecognizer, speaker: Speaker, way: str) -> None:
     spoken = joined([await speaker.say(WEATHER, "zf_xiaoxiao", "en")], 0)
     heard = await hear(recognizer, spoken, way, "en")
     # With single words misheard ("a English", "water"): a sentence twice would be an error rate of 1.

@@ -79,9 +79,7 @@ async def test_digits_are_written_once(
 
 
 @pytest.mark.parametrize("gap_s", [0.7, 1.0, 2.5])
-async def test_second_language_is_written_in_its_own(
-    recognizer: WhisperRecognizer, speaker: Speaker, gap_s: float
-) -> None:
+async def test_second_language_is_kept(recognizer: WhisperRecognizer, speaker: Speaker, gap_s: float) -> None:
     first, second = "The match was cancelled because of the snow.", "Dejé las llaves encima de la mesa."
     parts = [await speaker.say(first, "am_michael", "en"), await speaker.say(second, "ef_dora", "es")]
     segments = await transcribed(recognizer, joined(parts, gap_s))
@@ -106,9 +104,7 @@ async def test_quiet_and_cut_off_speech_is_heard(
     assert word_error_rate(f"{LONG} {LONG}", await hear(recognizer, spoken, "file", "en"), "en") <= 0.1
 
 
-async def test_beginning_of_a_recording_belongs_to_its_first_word(
-    recognizer: WhisperRecognizer, speaker: Speaker
-) -> None:
+async def test_beginning_belongs_to_the_first_word(recognizer: WhisperRecognizer, speaker: Speaker) -> None:
     """The detector of voices finds a voice late that nothing comes before."""
     spoken = await speaker.say(LONG, "af_heart", "en")
     cutter = ChunkCutter(VoiceDetector().recording())

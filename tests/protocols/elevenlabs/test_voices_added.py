@@ -277,9 +277,7 @@ async def test_recordings_are_not_sent_to_elevenlabs(start_app: StartApp, record
         assert VOICE in exchange.path
 
 
-def test_log_contains_no_consent(
-    keyed_app: AppServer, recording: bytes, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_log_has_no_consent(keyed_app: AppServer, recording: bytes, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     with httpx.Client(base_url=keyed_app.http_url, headers={"xi-api-key": KEY}) as client:
         assert post(client, recording).status_code == 200

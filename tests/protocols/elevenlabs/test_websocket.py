@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -22,7 +21,9 @@ from tests.clients.elevenlabs.wire import (
     connect_client,
     connect_multi,
 )
+from tests.protocols.conftest import Serve
 from tests.protocols.elevenlabs.conftest import tone_app
+from tests.support.event_loop import virtual_time
 from tests.support.patience import happens
 from tests.support.servers import held_socket
 from tests.support.servers.app_server import AppServer, StartApp
@@ -149,13 +150,14 @@ async def test_text_is_spoken_before_input_ends(espeak_app: AppServer) -> None:
         assert client.received().text == "Primero una frase entera. Y luego  " + text
 
 
-async def test_space_keeps_connection_alive_without_joining_words(espeak_app: AppServer) -> None:
-    async with connect_client(espeak_app.url, inactivity_timeout=2) as client:
+async def test_space_keeps_connection_alive_without_joining_words(serve: Serve) -> None:
+    server = await serve()
+    async with connect_client(server.url, voice="tone_es", inactivity_timeout=2) as client:
         await client.send(BOS, {"text": "uno"})
-        until_s = time.monotonic() + 3
-        while time.monotonic() < until_s:
-            await client.send({"text": " "})
-            await asyncio.sleep(0.1)
+        with virtual_time():
+            for _ in range(4):
+                await client.send({"text": " "})
+                await asyncio.sleep(1)
         await client.send({"text": "dos"}, EOS)
         assert (await client.receive_until_closed())[0] == 1000
         assert client.received().text == "uno dos "

@@ -95,9 +95,7 @@ def test_connection_forgets_the_recording_that_was_named_longest_ago() -> None:
     assert known == [0, *range(2, MAX_NAMED_VOICES + 1)]
 
 
-async def test_stored_voices_are_used_and_bad_ones_named(
-    app: CloningServer, socket: ClientConnection
-) -> None:
+async def test_stored_voices_are_used_and_others_named(app: CloningServer, socket: ClientConnection) -> None:
     await app.keep("ana", 0.25)
     config = {"voice_id": "custom:ana"}
     heard, last = await ask(socket, config=config)

@@ -149,9 +149,7 @@ async def test_invalid_speech_message_is_answered_by_error(
 
 
 @pytest.mark.parametrize("form", FORMATS)
-async def test_error_is_sent_in_each_format(
-    espeak_app: AppServer, spoken: dict[str, list[bytes]], form: str
-) -> None:
+async def test_each_format_tells(espeak_app: AppServer, spoken: dict[str, list[bytes]], form: str) -> None:
     answer = await say(espeak_app, text_message(HELLO), pack({"type": "Sing"}), query=f"format={form}")
     assert answer.code == 1007 and answer.reason.startswith("type: invalid value 'Sing'")
     solo = await hello(espeak_app, spoken, form)
@@ -289,22 +287,21 @@ async def test_largest_message_blocks_no_other_client(espeak_server: ServerProce
     message = audio(noise)
     assert LARGEST - 5 < len(message) <= LARGEST
     memory: list[int] = []
-    slowest = 0.0
     for _ in range(6):
         async with door(espeak_server, LISTEN) as socket:
             sending = asyncio.create_task(socket.send(message))
             hearing = asyncio.create_task(hear_until(socket, "Step", 100))
+            spoken = 0
             while not hearing.done():
-                began = time.perf_counter()
                 await assert_speaks(espeak_server)
-                slowest = max(slowest, time.perf_counter() - began)
+                spoken += not hearing.done()
             await hearing
+            assert spoken
             await sending
             # A client that drops the line leaves nothing over either.
             socket.transport.abort()
         await wait_for_idle(espeak_server)
         memory.append(process.memory_info().rss)
-    assert slowest < 10.0
     # The first two load the recogniser and fill the allocator's arenas. Were messages kept, the last four
     # would add 256 MiB; what the allocator keeps for a while differs by up to 90 MiB from one to the next.
     assert min(memory[4:]) < memory[1] + 96 * MIB

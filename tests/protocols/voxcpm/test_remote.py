@@ -172,9 +172,7 @@ NO_RECORDING, UNFETCHED = "was not answered with a recording", "could not be fet
         (OK + b"Content-Length: 10\r\n\r\nRIFF", UNFETCHED),
     ],
 )
-async def test_other_answer_is_refused(
-    site: Site, recordings: RemoteRecordings, raw: bytes, reason: str
-) -> None:
+async def test_answer_is_refused(site: Site, recordings: RemoteRecordings, raw: bytes, reason: str) -> None:
     site.answers["/b.wav"] = raw
     told = await refusal(recordings, site.url("/b.wav"))
     # The status of a host is not told.

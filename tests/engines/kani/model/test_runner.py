@@ -148,9 +148,7 @@ def run(runner: Runner, count: int, frames: int) -> list[Frames]:
     return spoken
 
 
-def test_warm_up_leaves_no_state_and_oversized_slots_are_refused(
-    new_runner: NewRunner, prompts: list[Prompt]
-) -> None:
+def test_warm_up_leaves_no_state_and_large_slots_fail(new_runner: NewRunner, prompts: list[Prompt]) -> None:
     warm = new_runner(2)
     warm.warm_up(lambda line: None)
     assert run_alone(warm, prompts[1], SAMPLED, 5) == run_alone(new_runner(2), prompts[1], SAMPLED, 5)

@@ -94,9 +94,7 @@ def assert_heard(said: np.ndarray, rate: int) -> None:
     assert edit_distance(spoken, heard) <= 2, heard
 
 
-async def test_german_voices_speak_on_a_socket(
-    start_server: StartServer, make_folder: MakeFolder, published: bytes
-) -> None:
+async def test_german_is_spoken(start_server: StartServer, make_folder: MakeFolder, published: bytes) -> None:
     folder = make_folder("german", published, martin="im_nicola", df_eva="if_sara")
     server = start_server("--kokoro-models", f"de={folder}")
     async with httpx.AsyncClient(base_url=server.http_url) as client:
@@ -297,9 +295,7 @@ def exported_elsewhere(graph: ModelProto) -> ModelProto:
     return other
 
 
-def test_weights_of_another_export_are_found(
-    published: bytes, state: dict[str, dict[str, torch.Tensor]]
-) -> None:
+def test_weights_of_other_exports_found(published: bytes, state: dict[str, dict[str, torch.Tensor]]) -> None:
     graph = to_float(onnx.load_model_from_string(published))
     expected = read_weights(saved(state))
     fill(graph, expected)

@@ -115,9 +115,7 @@ def test_memory_replaces_cache(tmp_path: Path, published: bytes, caplog: pytest.
     assert list(tmp_path.iterdir()) == [file]
 
 
-def test_files_of_other_versions_are_deleted(
-    tmp_path: Path, published: bytes, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_other_versions_are_gone(tmp_path: Path, published: bytes, caplog: pytest.LogCaptureFixture) -> None:
     folder = tmp_path / "not" / "there" / "yet"
     folder.mkdir(parents=True)
     for name in ("kokoro-parts-0123.zip", "kokoro-parts-0123.partial", "kokoro-v1.0.int8.onnx"):
