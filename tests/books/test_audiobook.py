@@ -158,12 +158,17 @@ def interrupted(tmp_path: Path, speech: kani.Speech) -> Path:
     return path
 
 
-def test_second_run_speaks_the_missing_pieces(tmp_path: Path, speech: kani.Speech, interrupted: Path) -> None:
+def test_a_second_run_speaks_only_what_is_missing(
+    tmp_path: Path, speech: kani.Speech, interrupted: Path
+) -> None:
     make(tmp_path / "whole.m4b", speech)
     made, speaker, report = make(interrupted, speech)
     assert (made.reused, len(speaker.spoken)) == (2, 1)
     assert report.startswith("2 of 3 pieces are spoken already\n") and "changed" not in report
     assert np.array_equal(decoded(interrupted)[0], decoded(tmp_path / "whole.m4b")[0])
+
+
+def test_damaged_pieces_are_spoken_again(speech: kani.Speech, interrupted: Path) -> None:
     parts = interrupted.with_name("b.m4b.parts")
     sound = sorted(parts.glob("*.flac"))[0]
     sound.write_bytes(sound.read_bytes()[:-100])

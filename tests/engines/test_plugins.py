@@ -122,6 +122,7 @@ def test_invalid_settings_are_refused_by_name(
 def test_settings_come_from_the_file_and_files_are_prepared(installed: Path, tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("KANI_ENGINE=acme\nKANI_ACME_PITCH=20000\n", encoding="utf-8")
     assert "KANI_ACME_PITCH='20000': has to be" in run(installed, tmp_path).stderr
+    (tmp_path / ".env").unlink()
     done = run(installed, tmp_path, "--engine", "acme", "--recognizer", "acme_ear", "--fetch")
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == ["acme has all it needs", "acme_ear 1.0 has all it needs"]

@@ -285,7 +285,7 @@ async def test_clients_of_other_machines_and_ports_are_served(start_app: StartAp
         assert (await client.get("/token?token=k-123456")).status_code == 200
         authorized = {"authorization": "Bearer k-123456"}
         assert (await client.post("/token", json={}, headers=authorized)).status_code == 201
-    server = await serve(KANI_COMPAT="true", **CONFIGURED)
+    beside = await serve(KANI_COMPAT="true", **CONFIGURED)
     async with httpx.AsyncClient() as client:
-        answer = await client.get(f"http://127.0.0.1:{server.compat['Kyutai']}/token")
+        answer = await client.get(f"http://127.0.0.1:{beside.compat['Kyutai']}/token")
     assert answer.json()["url"] == URL

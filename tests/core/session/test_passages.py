@@ -48,7 +48,7 @@ async def test_foreign_passage_is_spoken_by_engine_of_its_language(tmp_path: Pat
 
 
 async def test_greek_and_code_are_read(tmp_path: Path, engine: ToneEngine, service: SpeechService) -> None:
-    async with two_engines(tmp_path) as service, fed(service, "El número π es algo más que tres.") as session:
+    async with two_engines(tmp_path) as both, fed(both, "El número π es algo más que tres.") as session:
         await collect(session)
         assert session.foreign_passages == []
     await speak(service, "Mira:\n```\nx = 1\n```\nFin.")

@@ -345,6 +345,7 @@ async def test_deleted_and_damaged_voices_fall_back(tmp_path: Path) -> None:
         await speak(service, "dos", SPANISH)
     assert [segment.text for segment in plain.segments] == ["uno"]
     assert [segment.embedding is not None for segment in echo.segments] == [True]
+    VoiceStore(tmp_path).delete("ana")
     async with serving(ToneEngine(clones=True), tmp_path) as service:
         await service.cloning.add(NewVoice("ana", recording_of(hum()), **CONSENT))
         await settled()

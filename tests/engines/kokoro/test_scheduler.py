@@ -116,15 +116,15 @@ def test_playback_adds_up_and_makes_a_segment_due(monkeypatch: pytest.MonkeyPatc
     assert playback.remaining_s == -2.0
     playback.add(0.25)
     assert playback.ends_at == 103.25
-    now = time.monotonic()
-    monkeypatch.setattr("kani.engines.kokoro.scheduler.time", SimpleNamespace(monotonic=lambda: now))
-    monkeypatch.setattr("kani.engines.kokoro.scheduler.Playback", lambda: Playback(lambda: now))
+    begun = time.monotonic()
+    monkeypatch.setattr("kani.engines.kokoro.scheduler.time", SimpleNamespace(monotonic=lambda: begun))
+    monkeypatch.setattr("kani.engines.kokoro.scheduler.Playback", lambda: Playback(lambda: begun))
     first, next_one, whole = SegmentDeadline(), SegmentDeadline(3.0), SegmentDeadline(math.inf)
-    assert first.due == whole.due == now + FIRST_SOUND_S
+    assert first.due == whole.due == begun + FIRST_SOUND_S
     first.add(0.25)
-    assert (first.due, next_one.due) == (now + 0.25, now + 3.0)
+    assert (first.due, next_one.due) == (begun + 0.25, begun + 3.0)
     next_one.add(1.0)
-    assert next_one.due == now + 4.0
+    assert next_one.due == begun + 4.0
 
 
 async def test_idle_wait_ends_times_out_and_can_be_released() -> None:

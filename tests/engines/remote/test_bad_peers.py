@@ -294,6 +294,7 @@ async def test_errors_and_log_records_stay_in_lines(tmp_path: Path, caplog: pyte
         with pytest.raises(EngineFailed) as failed:
             await anext(engine.synthesize(segment("uno")))
         assert str(failed.value) == "broken ERROR forged"
+    caplog.clear()
     assert log_text("a\r\x1b[31m\nb\u2028c") == "a  [31m\n    b c"
     connection = Connection(Channel(), lambda _: None, "the process of tone")
     connection._log(Logged(logging.ERROR, "engines\ntone", "Traceback\nERROR forged", "id\n"))

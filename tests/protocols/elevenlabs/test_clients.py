@@ -75,7 +75,7 @@ def test_sdk_receives_time_of_every_character(sdk: ElevenLabs, name: Any) -> Non
     assert_tiles([line.alignment for line in lines], TIMED, seconds(data, name) - surplus)
 
 
-def test_sdk_lists_voices_reads_settings_and_plays_previews(sdk: ElevenLabs) -> None:
+def test_sdk_lists_and_searches_voices(sdk: ElevenLabs) -> None:
     voices = sdk.voices.get_all().voices
     by_id = {voice.voice_id: voice for voice in voices}
     arabic = by_id["espeak:ar"]
@@ -94,6 +94,17 @@ def test_sdk_lists_voices_reads_settings_and_plays_previews(sdk: ElevenLabs) -> 
     assert seen == list(by_id) and token is None
     found = sdk.voices.search(search="spanish").voices
     assert {voice.voice_id for voice in found} == {"espeak:es", "espeak:es-419"}
+
+
+def test_preview_url_is_playable(sdk: ElevenLabs) -> None:
+    url = sdk.voices.get("espeak:ar").preview_url
+    assert url is not None
+    answer = httpx.get(url)
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "audio/wav")
+    assert sdk.voices.get(GEORGE).name == "George" and sdk.voices.get(GEORGE).preview_url is None
+
+
+def test_sdk_reads_settings_models_and_user(sdk: ElevenLabs) -> None:
     assert sdk.voices.settings.get_default().speed == 1.0
     assert sdk.voices.settings.get(GEORGE) == sdk.voices.settings.get_default()
     models = {model.model_id: model for model in sdk.models.list()}
@@ -104,11 +115,6 @@ def test_sdk_lists_voices_reads_settings_and_plays_previews(sdk: ElevenLabs) -> 
     user = sdk.user.get()
     assert user.subscription == sdk.user.subscription.get() or user.subscription.tier == "local"
     assert user.subscription.character_limit - user.subscription.character_count > 40_000
-    url = sdk.voices.get("espeak:ar").preview_url
-    assert url is not None
-    answer = httpx.get(url)
-    assert (answer.status_code, answer.headers["content-type"]) == (200, "audio/wav")
-    assert sdk.voices.get(GEORGE).name == "George" and sdk.voices.get(GEORGE).preview_url is None
 
 
 def test_sdk_adds_lists_plays_speaks_and_deletes_voice(sdk: ElevenLabs) -> None:

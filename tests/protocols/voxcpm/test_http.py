@@ -103,12 +103,11 @@ async def test_limits_and_addresses_of_the_configuration(
     assert too_long.last["error"]["code"] == "TEXT_TOO_LONG"
     server = compat_server
     for port in (server.port, server.compat["VoxCPM"], server.compat["VoxCPM's page"]):
-        async with httpx.AsyncClient() as client:
-            config = (await client.get(f"http://localhost:{port}/api/config")).json()
+        async with httpx.AsyncClient() as web:
+            config = (await web.get(f"http://localhost:{port}/api/config")).json()
         assert config["voxcpm_port"] is (port != server.port)
-        told = config["wsUrl"]
-        assert told == f"ws://localhost:{port}/tts"
-        async with opened(told.removesuffix("/tts")) as socket:
+        assert config["wsUrl"] == f"ws://localhost:{port}/tts"
+        async with opened(config["wsUrl"].removesuffix("/tts")) as socket:
             assert (await socket.speak("Hola.")).last["type"] == "complete"
 
 

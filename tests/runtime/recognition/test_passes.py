@@ -225,7 +225,7 @@ async def test_workers_limit_running_passes() -> None:
     await streams.scheduler.stop()
 
 
-async def test_cancelled_passes_and_recordings_leave_their_place(streams: Streams) -> None:
+async def test_cancelled_pass_frees_its_turn(streams: Streams) -> None:
     """A waiting pass is never begun; a running one ends in vain, and its worker is free then."""
     running, waiting, last = (streams.add(name) for name in ("running", "waiting", "last"))
     first, left, result = running.request_pass(), waiting.request_pass(), last.request_pass()
@@ -235,6 +235,9 @@ async def test_cancelled_passes_and_recordings_leave_their_place(streams: Stream
     streams.may_end.set()
     assert await result == "last"
     assert streams.begun == ["running", "last"]
+
+
+async def test_cancelled_recording_leaves_the_queue(streams: Streams) -> None:
     busy = streams.add("busy").request_pass()
     waiting = streams.scheduler.run_in_background(lambda: streams.begun.append("cancelled") or "")
     waiting.cancel()

@@ -198,10 +198,12 @@ def test_live_audio_is_bounded_and_passes_short(driver: Driver) -> None:
     assert driver.now_s < 25
     driver.make_passes()
     assert not driver.stream.full and driver.texts == names(1, 4)
+    driver = Driver()
     driver.feed(words(1, 98))
     assert driver.longest_pass_s <= 12.1
     driver.feed(silence(1.0))
     assert driver.texts == names(1, 98)
+    driver = Driver()
     for first in (1, 4, 7):
         driver.feed(words(first, 3), silence(0.4))
     driver.feed(silence(1.0))
@@ -291,11 +293,13 @@ def test_pass_is_urgent_for_live_speech_that_pauses() -> None:
 def test_marks_come_back_when_the_words_before_them_are_decided(driver: Driver) -> None:
     driver.feed(Mark(1), silence(0.5), words(1, 3), silence(0.5), Mark(2))
     assert (driver.events[0], driver.events[-1]) == (Mark(1), Mark(2))
+    driver = Driver()
     driver.feed(words(1, 5), Mark(7))
     assert Mark(7) not in driver.events
     driver.feed(silence(0.4))
     assert driver.events.index(Mark(7)) > driver.events.index(driver.words[-1])
     assert driver.texts == names(1, 5)
+    driver = Driver()
     driver.feed(words(1, 5), Mark(7), words(6, 2))
     before = driver.events[: driver.events.index(Mark(7))]
     assert [event.text for event in before if isinstance(event, RecognizedWord)][:5] == names(1, 5)

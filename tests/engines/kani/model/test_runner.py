@@ -271,7 +271,7 @@ def test_greedy_codes_match_makers_code(
     assert len({str(one) for one in theirs}) == len(asked)
 
 
-def test_tokens_of_a_frame_share_their_position_in_later_checkpoints(folder: Path, tmp_path: Path) -> None:
+def test_tokens_of_frame_share_position(folder: Path) -> None:
     checkpoint = Checkpoint(folder)
     with ExitStack() as stack:
         weights = checkpoint.weights(stack)
@@ -289,6 +289,9 @@ def test_tokens_of_a_frame_share_their_position_in_later_checkpoints(folder: Pat
             torch.testing.assert_close(spoken[layer].to(torch.complex128), expected, rtol=0, atol=2e-5)
     third = turns.speech(torch.tensor([3]), torch.tensor([3]))[:, 0]
     torch.testing.assert_close(turns.prompt(3, 4)[:, 0], third, rtol=0, atol=2e-7)
+
+
+def test_older_checkpoints_have_position_per_token(tmp_path: Path) -> None:
     checkpoint = Checkpoint(random_checkpoint(tmp_path / "tiny"))
     with ExitStack() as stack:
         turns = RotaryEmbedding(
