@@ -29,7 +29,9 @@ async def spoken(kokoro: KokoroEngine, text: str, language: str = "es") -> Sampl
 
 
 @pytest.mark.parametrize("language", ["es", "en", "fr", "it", "pt"])
-async def test_natural_one_passes(kokoro: KokoroEngine, recognizer: WhisperRecognizer, language: str) -> None:
+async def test_natural_voice_passes(
+    kokoro: KokoroEngine, recognizer: WhisperRecognizer, language: str
+) -> None:
     engine = RecordedEngine(await spoken(kokoro, TRIAL_SENTENCES[language], language), language)
     await run_trial(engine, recognizer, language)
     assert [segment.text for segment in engine.segments] == [TRIAL_SENTENCES[language]]

@@ -412,7 +412,7 @@ async def test_unauthenticated_websocket_cannot_stay_by_reading_nothing() -> Non
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["query_string"]:
             assert scope["key_check"]("first-key")
-            await asyncio.Event().wait()
+            await asyncio.sleep(60.0)
         else:
             await send({"type": "websocket.close"})
         ended.append(scope["query_string"])

@@ -159,7 +159,7 @@ def test_the_network_equals_the_graphs(graphs: dict[str, onnx.ModelProto], targe
     assert np.abs(sound - runtime_waveform.synthesize(rows, target.pitch)).max() < 1e-3
 
 
-def test_weights_go_to_graphs(graphs: dict[str, onnx.ModelProto], target: Target, tmp_path: Path) -> None:
+def test_weights_survive_graphs(graphs: dict[str, onnx.ModelProto], target: Target, tmp_path: Path) -> None:
     exported = [write_weights(model, read_weights(model)) for model in graphs.values()]
     pitches = []
     # A first export gives each output of the published matrices its own scale; a second changes nothing.

@@ -223,7 +223,7 @@ def test_number_of_voices_is_limited(store: VoiceStore, monkeypatch: pytest.Monk
     add(store, "c")
 
 
-def test_broken_folder_is_left(store: VoiceStore, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_broken_folder_skipped(store: VoiceStore, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     names = ["cut", "json", "field", "type", "moved", "gone", "unagreed", "good"]
     voices = tmp_path / "data" / "voices"
     folders = {name: voices / hashed_name(name) for name in names}

@@ -202,7 +202,9 @@ async def test_text_is_sent_and_spoken_while_it_is_written(service: ElevenLabsSe
     assert_in_order([first, *rest], typing.text.text)
 
 
-async def test_waiting_stream_is_kept(service: ElevenLabsService, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_waiting_stream_is_kept_open(
+    service: ElevenLabsService, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(exchange_module, "KEEP_ALIVE_S", 0.05)
     typing = Typing("One two")
     async with started(service) as engine:

@@ -27,7 +27,7 @@ def client() -> EspeakClient:
     return EspeakClient.shared()
 
 
-def test_version_and_cleaning(client: EspeakClient) -> None:
+def test_version_was_measured_and_controls_are_replaced(client: EspeakClient) -> None:
     assert client.version == "1.52.0"
     assert client.sample_rate == 22050
     assert len(client.voices) > 120

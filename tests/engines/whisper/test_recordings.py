@@ -75,7 +75,9 @@ async def test_translation_is_english(recognizer: WhisperRecognizer, said: dict[
     assert segments[0].language == "es"
 
 
-async def test_translation_is_never_said(recognizer: WhisperRecognizer, onnx_engine: KokoroEngine) -> None:
+async def test_translation_is_never_what_was_said(
+    recognizer: WhisperRecognizer, onnx_engine: KokoroEngine
+) -> None:
     """The likeliest answer to this writes down the Spanish."""
     said = await say(onnx_engine, "es", "Hola, me llamo Luis y vivo en Valencia. Tengo dos perros.")
     text = text_of(await transcribed(recognizer, said.samples, translate=True))

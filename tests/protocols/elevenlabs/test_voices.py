@@ -48,7 +48,7 @@ def service(voices_service: SpeechService) -> SpeechService:
         (ADAM, "fr", None),
     ],
 )
-def test_id_is_our_voice(service: SpeechService, name: str, language: str | None, found: str | None) -> None:
+def test_id_names_a_voice(service: SpeechService, name: str, language: str | None, found: str | None) -> None:
     assert resolve_voice(service, name, NO_SETTINGS, language) == found
 
 

@@ -149,7 +149,7 @@ async def test_invalid_speech_message_is_answered_by_error(
 
 
 @pytest.mark.parametrize("form", FORMATS)
-async def test_each_format_tells(espeak_app: AppServer, spoken: dict[str, list[bytes]], form: str) -> None:
+async def test_formats_have_errors(espeak_app: AppServer, spoken: dict[str, list[bytes]], form: str) -> None:
     answer = await say(espeak_app, text_message(HELLO), pack({"type": "Sing"}), query=f"format={form}")
     assert answer.code == 1007 and answer.reason.startswith("type: invalid value 'Sing'")
     solo = await hello(espeak_app, spoken, form)
@@ -172,7 +172,7 @@ async def test_each_format_tells(espeak_app: AppServer, spoken: dict[str, list[b
         ([voice(FRAMES_125, [1, 512, 125]), EOS], ""),
     ],
 )  # fmt: skip
-async def test_no_words_end_at_once(espeak_app: AppServer, messages: list[bytes], reason: str) -> None:
+async def test_wordless_text_ends_at_once(espeak_app: AppServer, messages: list[bytes], reason: str) -> None:
     answer = await say(espeak_app, *messages)
     errors = [told["message"] for told in answer.told if told["type"] == "Error"]
     # Text after Eos may find the connection closed already: there was nothing to wait for.
@@ -474,7 +474,7 @@ async def test_full_server_refuses_in_each_format(start_app: StartApp) -> None:
     await wait_for_idle(server)
 
 
-async def test_silent_recognition_client_is_sent_off(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_silent_recognition_client_disconnected(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("kani.protocols.kyutai.speech_in.IDLE_TIMEOUT_S", 0.5)
     server = await serve(LoudnessRecognizer())
     async with connect(f"{server.url}{LISTEN}", additional_headers=KEY, ping_interval=0.1) as socket:

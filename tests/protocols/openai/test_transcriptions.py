@@ -140,7 +140,9 @@ def test_granularities_without_times_are_named(
     assert answer.headers["x-unused"] == "timestamp_granularities"
 
 
-def test_fields_and_options(client: httpx.Client, espeak_app: AppServer) -> None:
+def test_options_reach_the_recogniser_and_others_are_named(
+    client: httpx.Client, espeak_app: AppServer
+) -> None:
     fields = {"chunking_strategy": "auto", "known_speaker_names[]": ["Ana"], "hotwords": "Kani", "empty": ""}
     for stream in ("false", "true"):
         answer = post(client, stream=stream, **fields)

@@ -94,7 +94,7 @@ def test_too_long_file_is_not_written(
     assert re.search(r"alignment of \d+ bytes not written \(at most 500\)", caplog.text)
 
 
-def test_surrogates_are_escaped_disk_errors_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_surrogates_and_disk_errors_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     RelayLogs(tmp_path).write(said("a\ud83d"))
     content = json.loads((tmp_path / "alignment/alignment.txt").read_text(encoding="utf-8"))
     assert content["text"] == "a\ud83d" and content["characters"][1]["char"] == "\ud83d"

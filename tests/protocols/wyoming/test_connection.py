@@ -281,7 +281,7 @@ async def talk(connected: AsyncTcpClient, sensitivity: str, *loud: bool) -> None
     ("sensitivity", "quiet", "text"),
     [("aggressive", 10, "bum"), ("default", 10, "bum bum"), ("other", 16, "bum")],
 )
-async def test_client_may_ask_for_its_end(port: int, sensitivity: str, quiet: int, text: str) -> None:
+async def test_client_may_ask_to_end_its_command(port: int, sensitivity: str, quiet: int, text: str) -> None:
     async with client(port) as connected:
         await talk(connected, sensitivity, True, *[False] * quiet, True, False)
         await connected.write_event(STOP)

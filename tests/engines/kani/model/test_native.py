@@ -447,7 +447,7 @@ def test_two_checkouts_share_a_compiled_library(tmp_path: Path, monkeypatch: pyt
     assert calls.read_text() == "compiled\n" * 2
 
 
-def test_unwritable_cache_is_no(compilations: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_cache_may_be_read_only(compilations: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "file").touch()
     with caplog.at_level(logging.INFO):
         assert load(tmp_path / "file" / "folder") is not None

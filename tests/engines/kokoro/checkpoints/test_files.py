@@ -142,7 +142,7 @@ def renamed(folder: Path) -> None:
         (configured(vocab={"ab": 1}), "'ab' is not one character"),
     ],
 )
-def test_spoilt_one_is_refused(make_folder: MakeFolder, spoil: Callable[[Path], object], reason: str) -> None:
+def test_spoilt_folder_refused(make_folder: MakeFolder, spoil: Callable[[Path], object], reason: str) -> None:
     folder = make_folder("de")
     assert [voice.id for voice in found(de=folder)[0].voices] == ["martin"]
     spoil(folder)

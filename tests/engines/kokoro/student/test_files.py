@@ -272,7 +272,7 @@ def test_rest_alone_is_the_inverse_transform() -> None:
     assert agreement_db(signal[inside], made[inside]) > 80
 
 
-def test_rest_is_inverted_and_filters_and_noise_are_plain() -> None:
+def test_filter_without_effect_and_noise_are_as_asked() -> None:
     count = 40
     given, pitch = spectra(count), np.full(count, 150.0, np.float32)
     # The source's window is scaled by 300, so that a cosine of amplitude 1 has the magnitude 2.

@@ -203,7 +203,9 @@ async def test_server_that_stops_ends_its_calls(tmp_path: Path) -> None:
     assert not decoders()
 
 
-async def test_lonely_call_ends(ready: InProcessServer, offer: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_call_that_nobody_joins_ends(
+    ready: InProcessServer, offer: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("kani.protocols.openai.realtime.webrtc.call.CONNECT_S", 0.05)
     assert (await post_offer(ready.http_url, offer)).status_code == 201
     await all_free(ready.http_url)

@@ -246,7 +246,7 @@ async def test_echo_interrupts_nothing(answered: Answered, monkeypatch: pytest.M
     assert states(client) == ["heard"]
 
 
-async def test_noises_and_echoes_are_no_interruption_to_plain_detection(answered: Answered) -> None:
+async def test_plain_detection_and_lasting_voices_interrupt_at_once(answered: Answered) -> None:
     client, _ = await answered(("Ajá.", "", ""), detection="server_vad")
     await client.append(loud(0.24))
     await client.until(STARTED)
