@@ -7,8 +7,6 @@ imports is tested through the modules that import it, the nearest first. A modul
 plugin or a process's main, has the test file with the nearest name, or that of the package.
 """
 
-from __future__ import annotations
-
 from collections import defaultdict
 from functools import cache
 from pathlib import Path

@@ -4,8 +4,6 @@
 out: where A imports B and B imports C, no arrow leads from A to C.
 """
 
-from __future__ import annotations
-
 from functools import cache
 from html import escape
 from pathlib import Path

@@ -3,8 +3,6 @@
 A block that no test runs has a comment directly before it: ``<!-- not run: WHY -->``.
 """
 
-from __future__ import annotations
-
 import os
 import re
 import sys

@@ -1,7 +1,5 @@
 """The arrows of the design: which part may import which, and how large a folder and a room may be."""
 
-from __future__ import annotations
-
 import graphlib
 import sys
 from collections import Counter

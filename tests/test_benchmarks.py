@@ -1,7 +1,5 @@
 """The benchmarks' own arithmetic; nothing here takes time or judges it."""
 
-from __future__ import annotations
-
 import ast
 import signal
 

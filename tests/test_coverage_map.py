@@ -1,7 +1,5 @@
 """tests/README.md names the tests of every module, and no file that is not there."""
 
-from __future__ import annotations
-
 from tests.coverage_map import README, readme
 
 

@@ -1,7 +1,5 @@
 """What documents name: files, anchors, programs, and in architecture.md classes, functions and settings."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections import Counter

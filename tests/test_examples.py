@@ -1,7 +1,5 @@
 """The examples as a user starts them, with files for devices."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 import wave

@@ -1,7 +1,5 @@
 """The library: ``from kani import Speech, Recognizer``, as docs/library.md shows it."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 import re

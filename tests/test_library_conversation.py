@@ -1,7 +1,5 @@
 """The library's conversation: turns heard, answers spoken while they are written, interruptions."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing

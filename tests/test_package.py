@@ -1,7 +1,5 @@
 """The package: its metadata, and what it does in an environment that has nothing else."""
 
-from __future__ import annotations
-
 import json
 import os
 import re

@@ -1,7 +1,5 @@
 """Programs that cannot start: a package is missing, Python is too old, Ctrl+C comes early."""
 
-from __future__ import annotations
-
 import ast
 import os
 import shutil

@@ -1,7 +1,5 @@
 """Nothing leaves the machine unless the user asked for it."""
 
-from __future__ import annotations
-
 import ast
 import os
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """The code blocks of the documents run as they are written, or say why not."""
 
-from __future__ import annotations
-
 import json
 import os
 import tomllib

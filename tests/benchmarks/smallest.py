@@ -4,8 +4,6 @@
 its name, its seconds, what it printed, and the traceback of its failure or "".
 """
 
-from __future__ import annotations
-
 import contextlib
 import importlib
 import io

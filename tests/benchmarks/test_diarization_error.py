@@ -1,7 +1,5 @@
 """The diarization error rate, on turns whose errors are known."""
 
-from __future__ import annotations
-
 import pytest
 
 from benchmarks.recognition.diarization.error import diarization_error
@@ -22,9 +20,7 @@ TRUE = [SpeakerTurn(0.0, 5.0, 0), SpeakerTurn(6.0, 10.0, 1)]
         ([], 8.0, 0.0, 0.0),
     ],
 )
-def test_each_error_is_counted(
-    found: list[SpeakerTurn], missed_s: float, false_s: float, confused_s: float
-) -> None:
+def test_errors_counted(found: list[SpeakerTurn], missed_s: float, false_s: float, confused_s: float) -> None:
     error = diarization_error(TRUE, found)
     assert error.speech_s == pytest.approx(8.0)
     assert (error.missed_s, error.false_s, error.confused_s) == pytest.approx((missed_s, false_s, confused_s))

@@ -1,7 +1,5 @@
 """Every benchmark runs: its smallest part, and its help; every tool tells its help."""
 
-from __future__ import annotations
-
 import importlib
 import json
 import os

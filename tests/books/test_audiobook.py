@@ -93,9 +93,7 @@ def test_chapters_begin_where_their_sound_does(tmp_path: Path, speech: kani.Spee
 
 
 @pytest.mark.skipif(shutil.which("ffprobe") is None, reason="ffprobe is not installed")
-def test_ffprobe_reads_the_same_chapters_tags_and_cover(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_ffprobe_reads_the_same_chapters_and_tags(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "b.m4b"
     arguments = [str(epub(tmp_path / "b.epub")), "-o", str(path), "--engine", "espeak", "--subtitles", "vtt"]
     assert main("say", [*arguments, "--chapter-voice", "2-3=espeak:en-us"]) == 0
@@ -170,17 +168,6 @@ def test_a_second_run_speaks_only_what_is_missing(
     assert np.array_equal(decoded(interrupted)[0], decoded(tmp_path / "whole.m4b")[0])
 
 
-def test_a_changed_text_or_voice_is_noticed_and_only_that_is_spoken_again(
-    speech: kani.Speech, interrupted: Path
-) -> None:
-    changed = Book(*("The house", "", "en"), (Chapter("1", ("Another beginning.",)), *BOOK.chapters[1:]))
-    manner = Manner("espeak", "1", language="en", voices={3: "espeak:en-us"})
-    made, speaker, report = make(interrupted, speech, changed, manner)
-    assert report.startswith("changed since the last run: text, voices\n1 of 3 pieces")
-    assert [voice for _, voice in speaker.spoken] == [None, "espeak:en-us"]
-    assert (speaker.spoken[0][0], made.reused) == ("Another beginning.", 1)
-
-
 def test_damaged_pieces_are_spoken_again(speech: kani.Speech, interrupted: Path) -> None:
     parts = interrupted.with_name("b.m4b.parts")
     sound = sorted(parts.glob("*.flac"))[0]
@@ -189,6 +176,15 @@ def test_damaged_pieces_are_spoken_again(speech: kani.Speech, interrupted: Path)
     _, speaker, report = make(interrupted, speech)
     assert len(speaker.spoken) == 2
     assert report.startswith("changed since the last run: manifest\n1 of 3")
+
+
+def test_only_a_changed_text_or_voice_is_spoken_again(speech: kani.Speech, interrupted: Path) -> None:
+    changed = Book(*("The house", "", "en"), (Chapter("1", ("Another beginning.",)), *BOOK.chapters[1:]))
+    manner = Manner("espeak", "1", language="en", voices={3: "espeak:en-us"})
+    made, speaker, report = make(interrupted, speech, changed, manner)
+    assert report.startswith("changed since the last run: text, voices\n1 of 3 pieces")
+    assert [voice for _, voice in speaker.spoken] == [None, "espeak:en-us"]
+    assert (speaker.spoken[0][0], made.reused) == ("Another beginning.", 1)
 
 
 def test_two_processes_do_not_make_the_same_book(tmp_path: Path, speech: kani.Speech) -> None:

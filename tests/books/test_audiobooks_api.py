@@ -85,9 +85,7 @@ async def test_book_is_made_with_chapters_and_cover(client: httpx.AsyncClient, t
         assert len(file.streams.video) == 1
 
 
-async def test_what_was_spoken_is_not_spoken_again(
-    client: httpx.AsyncClient, server: InProcessServer
-) -> None:
+async def test_what_was_spoken_is_spoken_once(client: httpx.AsyncClient, server: InProcessServer) -> None:
     server.engine.allow = 2
     async with made(client) as events:
         await anext(events)
@@ -129,12 +127,6 @@ async def test_what_cannot_be_is_refused_at_once(
     assert (answer.status_code, answer.json()["error"]["param"]) == (400, param)
 
 
-async def test_long_book_is_refused(client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(audiobooks, "MAX_CHARACTERS", 10)
-    answer = await client.post(AUDIO_PATH, params={"name": "b.md"}, content=TEXT)
-    assert answer.status_code == 400 and "more than 10 characters" in answer.json()["error"]["message"]
-
-
 async def test_engine_that_fails_is_told(client: httpx.AsyncClient) -> None:
     async with made(client, "# Uno\n\nkaputt") as events:
         told = await last(events)
@@ -156,7 +148,7 @@ async def test_few_are_made_at_once_and_the_same_one_once(
             assert (third.status_code, third.headers["retry-after"]) == (503, "1")
 
 
-async def test_few_are_kept(
+async def test_few_are_kept_and_a_long_book_is_refused(
     client: httpx.AsyncClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(audiobooks, "MAX_KEPT", 2)
@@ -167,6 +159,9 @@ async def test_few_are_kept(
     statuses = [(await client.get(f"{AUDIO_PATH}/{key}")).status_code for key in ids]
     assert statuses == [404, 200, 200]
     assert (await client.get(f"{AUDIO_PATH}/..%2f..")).status_code == 404
+    monkeypatch.setattr(audiobooks, "MAX_CHARACTERS", 10)
+    answer = await client.post(AUDIO_PATH, params={"name": "b.md"}, content=TEXT)
+    assert answer.status_code == 400 and "more than 10 characters" in answer.json()["error"]["message"]
 
 
 async def test_server_that_stops_ends_it(client: httpx.AsyncClient, server: InProcessServer) -> None:

@@ -117,9 +117,11 @@ async def test_what_is_no_book_is_refused(
     assert error["message"].endswith(error["reason"]["values"]["fault"])
 
 
-async def test_long_name_is_refused(client: httpx.AsyncClient) -> None:
+async def test_book_that_costs_too_much_is_refused(client: httpx.AsyncClient, tmp_path: Path) -> None:
     answer = await read(client, "a" * 252 + ".txt", b"text")
     assert (answer.status_code, answer.json()["error"]["param"]) == (400, "name")
+    code, told = await read_apart(tmp_path, "word.\n\n" * 2_000_000, "as_json.MAX_MEMORY_BYTES = 150 << 20")
+    assert (code, told) == (as_json.UNREADABLE, b"b.txt takes more than 150 MiB of memory to read: divide it")
 
 
 async def read_apart(tmp_path: Path, text: str, before: str, chapters: str = "") -> tuple[int, bytes]:
@@ -128,11 +130,6 @@ async def read_apart(tmp_path: Path, text: str, before: str, chapters: str = "")
     program = f"import sys; from kani.books import as_json; {before}; sys.exit(as_json.main(sys.argv[1:]))"
     paths = str(tmp_path / "b.txt"), chapters or str(tmp_path / "chapters")
     return await run_process([sys.executable, "-c", program, *paths], WITHIN_S)
-
-
-async def test_book_that_takes_too_much_memory_is_refused(tmp_path: Path) -> None:
-    code, told = await read_apart(tmp_path, "word.\n\n" * 2_000_000, "as_json.MAX_MEMORY_BYTES = 150 << 20")
-    assert (code, told) == (as_json.UNREADABLE, b"b.txt takes more than 150 MiB of memory to read: divide it")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no limits there")
@@ -164,9 +161,7 @@ async def test_slow_book_is_given_up(client: httpx.AsyncClient, monkeypatch: pyt
     assert answer.status_code == 400 and "takes more than 0 s" in answer.json()["error"]["message"]
 
 
-async def test_few_are_read_at_once_and_a_gone_client_makes_room(
-    client: httpx.AsyncClient, temporary: Path
-) -> None:
+async def test_few_are_read_and_a_gone_client_makes_room(client: httpx.AsyncClient, temporary: Path) -> None:
     complete = asyncio.Event()
 
     async def slow(begun: asyncio.Event) -> AsyncIterator[bytes]:

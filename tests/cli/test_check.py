@@ -97,7 +97,7 @@ def test_fault_of_speech_is_found(pcm: bytes, rate: int, stated: float, speed: f
     assert fault in found and bool(fault) == bool(found)
 
 
-async def test_a_server_that_can_keep_no_voice_is_passed_over(tmp_path: Path) -> None:
+async def test_server_without_voices_or_other_rules(tmp_path: Path, espeak_server: ServerProcess) -> None:
     (tmp_path / "file").write_bytes(b"")
     with app_server(tmp_path, KANI_DATA_DIR=str(tmp_path / "file")) as server:
         async with KaniTTSClient(url=server.url) as client:
@@ -106,8 +106,6 @@ async def test_a_server_that_can_keep_no_voice_is_passed_over(tmp_path: Path) ->
     (result,) = results
     assert (result.name, result.failure) == ("voice added", "") and "written" in result.skipped
 
-
-async def test_a_voice_that_is_refused_fails(espeak_server: ServerProcess) -> None:
     class Unwilling(VoicesClient):
         def add(self, name: str, recording: bytes, consent: str, language: str | None = None) -> Any:
             return super().add(f"{name}/", recording, consent, language)

@@ -59,9 +59,7 @@ def test_wav_file_gets_its_length_at_the_end(tmp_path: Path) -> None:
         ("Hello world", "--language german", "espeak:de, german"),
     ],
 )
-def test_text_is_spoken_in_its_own_language(
-    ask: Run, tmp_path: Path, text: str, options: str, by: str
-) -> None:
+def test_text_is_spoken_in_its_language(ask: Run, tmp_path: Path, text: str, options: str, by: str) -> None:
     done = ask(text, "-o", tmp_path / "speech.wav", *options.split())
     assert done.code == 0 and done.err.rstrip().endswith(f"by espeak, voice {by}")
 
@@ -76,9 +74,7 @@ def test_writes_a_file(ask: Run, tmp_path: Path, options: list[str]) -> None:
 
 
 @pytest.mark.parametrize("arguments", [["-"], []])
-def test_reads_standard_input_and_writes_standard_output(
-    espeak_server: ServerProcess, arguments: list[str]
-) -> None:
+def test_standard_input_becomes_standard_output(espeak_server: ServerProcess, arguments: list[str]) -> None:
     command = [*PROGRAM, *arguments, "-o", "-", "--stream", "--server", espeak_server.url]
     done = subprocess.run(command, input=HELLO.encode(), capture_output=True, timeout=WITHIN_S)
     assert done.returncode == 0, done.stderr
@@ -115,9 +111,7 @@ def test_refusal_is_one_line_and_writes_no_file(ask: Run, tmp_path: Path, option
     assert not list(tmp_path.iterdir())
 
 
-def test_nearest_voice_is_reported_with_its_similarity(
-    run: Run, ask: Run, server: ServerProcess, tmp_path: Path
-) -> None:
+def test_nearest_voice_is_reported(run: Run, ask: Run, server: ServerProcess, tmp_path: Path) -> None:
     reference, copy = tmp_path / "me.wav", tmp_path / "copy.wav"
     assert ask(LONG[:200], "-o", reference).code == 0
     done = ask(HELLO, "-o", copy, "--reference", reference)
@@ -248,12 +242,15 @@ def test_half_an_address_is_refused() -> None:
         server_address("http:/bad")
 
 
-def test_a_server_that_is_another_one(run: Run, espeak_server: ServerProcess, tmp_path: Path) -> None:
+def test_another_server_and_a_file_that_cannot_be_written(
+    run: Run, espeak_server: ServerProcess, tmp_path: Path, ask: Run
+) -> None:
     file = tmp_path / "x.wav"
     secure = run(HELLO, "-o", file, "--server", espeak_server.url.replace("ws://", "wss://")).failure
     assert "the server speaks no TLS" in secure and "start the server" not in secure
     other = run(HELLO, "-o", file, "--server", f"{espeak_server.url}/tts").failure
     assert "does not speak Kani's protocol" in other and "8001" in other
+    assert "cannot write the speech" in ask(HELLO, "-o", tmp_path).failure
 
 
 @pytest.mark.server
@@ -263,10 +260,6 @@ def test_no_server(closed_port: int, tmp_path: Path) -> None:
     assert done.stderr.count("\n") == 1
     assert "python start_websocket_server.py" in done.stderr
     assert not list(tmp_path.iterdir())
-
-
-def test_file_that_cannot_be_written(ask: Run, tmp_path: Path) -> None:
-    assert "cannot write the speech" in ask(HELLO, "-o", tmp_path).failure
 
 
 @pytest.mark.parametrize(

@@ -102,9 +102,7 @@ def test_the_copied_client_as_a_program(assistant: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "snippet"), [each[1:] for each in ORIGINAL], ids=[each[0] for each in ORIGINAL]
 )
-def test_snippets_of_the_original_guide_are_heard(
-    server: Any, assistant: Path, text: str, snippet: str
-) -> None:
+def test_snippets_of_the_original_are_heard(server: Any, assistant: Path, text: str, snippet: str) -> None:
     from tests.judges.judge import hear, word_error_rate
 
     run(snippet, assistant, server.port)

@@ -64,9 +64,7 @@ def test_a_voice_is_added_listed_spoken_with_and_deleted(
     assert kept(voices) == []
 
 
-def test_refusal_is_one_line_with_the_field(
-    ask: Run, voices: VoicesClient, recording: Path, tmp_path: Path
-) -> None:
+def test_refusal_names_its_field(ask: Run, voices: VoicesClient, recording: Path, tmp_path: Path) -> None:
     voices.add("ana", recording.read_bytes(), CONSENT)
     no_audio = tmp_path / "no.wav"
     no_audio.write_text("words")
@@ -87,9 +85,7 @@ def test_refusal_is_one_line_with_the_field(
 
 
 @pytest.mark.server
-def test_the_cure_is_named_where_there_is_no_server_or_no_key(
-    run: Run, closed_port: int, tmp_path: Path
-) -> None:
+def test_cure_is_named_where_there_is_no_server_or_key(run: Run, closed_port: int, tmp_path: Path) -> None:
     nowhere = run("--voices", "--server", f"localhost:{closed_port}").failure
     assert "python start_websocket_server.py" in nowhere
     with app_server(tmp_path, KANI_HOST="0.0.0.0", KANI_API_KEYS="open-sesame") as server:

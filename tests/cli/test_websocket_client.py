@@ -24,7 +24,7 @@ from websockets.http11 import Request, Response
 import websocket_client
 from kani.core.audio.pcm import wav
 from kani.server.connections import Phase
-from tests.support.event_loop import settle
+from tests.support.event_loop import settle, virtual_time
 from tests.support.patience import WITHIN_S
 from tests.support.servers.app_server import AppServer, app_server
 from tests.support.servers.serving import InProcessServer, serving
@@ -188,19 +188,22 @@ async def test_connect_ping_disconnect(tone_server: InProcessServer) -> None:
     assert await client.ping() is False
 
 
-async def test_whole_answer_is_a_wav_file_as_long_as_stated(client: KaniTTSClient) -> None:
+async def test_answers_are_wav_files_or_the_same_stream(client: KaniTTSClient) -> None:
     wav = await client.send_tts_request(HELLO)
     assert seconds_of(wav) > 0.5
     metadata = client.last_answer["metadata"]
     assert metadata["duration"] == pytest.approx(seconds_of(wav), abs=1e-3)
     assert metadata["language"] == "spanish"
     assert client.last_answer["status"] == "success" and "audio" not in client.last_answer
+    parts = [part async for part in client.stream(HELLO)]
+    assert all(part.sample_rate == 22050 for part in parts)
+    assert sum(part.duration for part in parts) > 0.5
+    assert client.last_answer["status"] == "completed"
+    assert parts[0].duration == pytest.approx(parts[0].metadata["duration"], abs=1e-3)
 
 
 @pytest.mark.parametrize("keyword", ["chunk_callback", "on_chunk"])
-async def test_both_names_of_the_callback(
-    client: KaniTTSClient, tone_server: InProcessServer, keyword: str
-) -> None:
+async def test_callback_names(client: KaniTTSClient, tone_server: InProcessServer, keyword: str) -> None:
     integration = SpanishAITTSIntegration(tone_server.host, tone_server.port)
     for stream in (client.stream_tts_request, integration.stream_speech):
         chunks: list[tuple[bytes, dict[str, Any]]] = []
@@ -227,27 +230,21 @@ async def test_coroutine_callback_is_awaited(client: KaniTTSClient) -> None:
     assert seen and set(seen) == {1}
 
 
-async def test_both_callbacks_at_once_are_a_mistake(client: KaniTTSClient) -> None:
+async def test_wrong_calls_are_mistakes(client: KaniTTSClient) -> None:
     with pytest.raises(TypeError, match="not both"):
         await client.stream_tts_request(HELLO, chunk_callback=print, on_chunk=print)
+    client = KaniTTSClient()
+    with pytest.raises(ConnectionError, match="connect"):
+        await client.send_tts_request(HELLO)
+    assert await client.stream_tts_request(HELLO) is False
+    assert await client.cancel() is False
 
 
-async def test_iterating_gives_the_same_stream(client: KaniTTSClient) -> None:
-    parts = [part async for part in client.stream(HELLO)]
-    assert all(part.sample_rate == 22050 for part in parts)
-    assert sum(part.duration for part in parts) > 0.5
-    assert client.last_answer["status"] == "completed"
-    assert parts[0].duration == pytest.approx(parts[0].metadata["duration"], abs=1e-3)
-
-
-async def test_error_answer_raises_and_the_connection_lives_on(client: KaniTTSClient) -> None:
+async def test_connection_outlives_errors(client: KaniTTSClient, caplog: pytest.LogCaptureFixture) -> None:
     with pytest.raises(RequestFailed, match="atlantean") as caught:
         await client.send_tts_request(HELLO, {**DEFAULT_CONFIG, "language": "atlantean"})
     assert caught.value.message == str(caught.value)
     assert pcm_of(await client.send_tts_request(HELLO))
-
-
-async def test_streaming_error_is_false(client: KaniTTSClient, caplog: pytest.LogCaptureFixture) -> None:
     assert await client.stream_tts_request(HELLO, {**DEFAULT_CONFIG, "emotion": "hungry"}) is False
     assert "emotion" in caplog.text
     assert await client.stream_tts_request(HELLO) is True
@@ -275,7 +272,7 @@ async def begun(client: KaniTTSClient) -> asyncio.Task[None]:
     return listening
 
 
-async def test_cancel_from_another_task(client: KaniTTSClient, tone_server: InProcessServer) -> None:
+async def test_client_cancels_wherever_it_is(client: KaniTTSClient, tone_server: InProcessServer) -> None:
     tone_server.engine.allow = 20
     listening = await begun(client)
     assert await client.cancel() is True
@@ -283,10 +280,7 @@ async def test_cancel_from_another_task(client: KaniTTSClient, tone_server: InPr
         await listening
     assert await client.cancel() is False
     assert await client.ping() is True
-
-
-async def test_cancel_from_the_callback(client: KaniTTSClient, tone_server: InProcessServer) -> None:
-    tone_server.engine.allow = 20
+    tone_server.engine.allow = tone_server.engine.steps + 20
 
     async def stop(pcm: bytes, metadata: dict[str, Any]) -> None:
         await client.cancel()
@@ -344,9 +338,7 @@ async def test_integration_says_it_as_it_is_asked_to(tone_server: InProcessServe
         assert fitted["duration"] == pytest.approx(wanted, rel=0.02)
 
 
-async def test_integration_passes_the_reference_on(
-    tone_server: InProcessServer, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_reference_is_passed_on(tone_server: InProcessServer, caplog: pytest.LogCaptureFixture) -> None:
     async with SpanishAITTSIntegration(tone_server.host, tone_server.port) as integration:
         reference = wav(PCM * 20, RATE)
         assert await integration.generate_speech(HELLO, {"voice_id": "user_voice"}, reference_audio=reference)
@@ -450,9 +442,7 @@ async def test_a_server_that_starts_is_waited_for(
     assert caplog.text.count("waiting for it, 120 s at most") == 1
 
 
-async def test_a_first_connection_is_given_up_by_disconnect(
-    starting: AppServer, told_to_wait: asyncio.Event
-) -> None:
+async def test_first_connection_is_given_up(starting: AppServer, told_to_wait: asyncio.Event) -> None:
     client = KaniTTSClient(url=starting.url)
     connecting = asyncio.ensure_future(client.connect())
     async with asyncio.timeout(WITHIN_S):
@@ -462,9 +452,7 @@ async def test_a_first_connection_is_given_up_by_disconnect(
     assert client.websocket is None
 
 
-async def test_a_request_waits_for_a_restarted_server(
-    starting: AppServer, told_to_wait: asyncio.Event
-) -> None:
+async def test_request_waits_for_a_restarted_server(starting: AppServer, told_to_wait: asyncio.Event) -> None:
     connections = starting.connections
     connections.phase = Phase.READY
     async with KaniTTSClient(url=starting.url, reconnect_tries=1) as client, asyncio.timeout(WITHIN_S):
@@ -552,14 +540,6 @@ async def test_config_that_is_not_json(config: Any, caplog: pytest.LogCaptureFix
         assert len(handshakes) == 1
 
 
-async def test_request_before_connect() -> None:
-    client = KaniTTSClient()
-    with pytest.raises(ConnectionError, match="connect"):
-        await client.send_tts_request(HELLO)
-    assert await client.stream_tts_request(HELLO) is False
-    assert await client.cancel() is False
-
-
 async def test_request_carries_text_config_and_recording() -> None:
     received: list[Any] = []
 
@@ -616,7 +596,7 @@ async def test_messages_of_any_size() -> None:
         assert pcm_of(await client.send_tts_request(HELLO)) == pcm
 
 
-async def test_dropped_before_an_answer_is_asked_again_once() -> None:
+async def test_dropped_connections_are_asked_again_before_audio_only() -> None:
     async with talking(scripted(take, drop)) as (client, handshakes):
         assert pcm_of(await client.send_tts_request(HELLO)) == PCM
         assert len(handshakes) == 2
@@ -624,9 +604,6 @@ async def test_dropped_before_an_answer_is_asked_again_once() -> None:
         with pytest.raises(NotConnected, match="lost"):
             await client.send_tts_request(HELLO)
         assert len(handshakes) == 2
-
-
-async def test_dropped_after_audio_is_not_repeated() -> None:
     async with talking(scripted(take, chunk(), 1011)) as (client, handshakes):
         parts = []
         with pytest.raises(NotConnected):
@@ -695,9 +672,7 @@ async def test_an_assistant_waits_for_a_restart(monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.parametrize("listening", [False, True])
-async def test_an_assistant_without_a_server_gives_up_in_time(
-    caplog: pytest.LogCaptureFixture, listening: bool
-) -> None:
+async def test_assistant_without_server_gives_up(caplog: pytest.LogCaptureFixture, listening: bool) -> None:
     assert SpanishAITTSIntegration().tts_client.reconnect_timeout == 10
     assert KaniTTSClient().reconnect_timeout is None
     async with peer(willing) as (url, _):
@@ -844,12 +819,13 @@ async def test_waiting_for_a_stream_that_is_read_has_no_limit() -> None:
             reading.set()
             await asyncio.sleep(0.05)
 
-        streaming = asyncio.create_task(client.stream_tts_request(HELLO, on_chunk=read))
-        await reading.wait()
-        began = asyncio.get_running_loop().time()
-        assert pcm_of(await client.send_tts_request(HELLO)) == PCM
-        assert asyncio.get_running_loop().time() - began > client.chunk_timeout
-        assert await streaming is True
+        with virtual_time():
+            streaming = asyncio.create_task(client.stream_tts_request(HELLO, on_chunk=read))
+            await reading.wait()
+            began = asyncio.get_running_loop().time()
+            assert pcm_of(await client.send_tts_request(HELLO)) == PCM
+            assert asyncio.get_running_loop().time() - began > client.chunk_timeout
+            assert await streaming is True
 
 
 async def test_disconnecting_ends_the_request_for_good() -> None:
@@ -864,12 +840,15 @@ async def test_disconnecting_ends_the_request_for_good() -> None:
         assert len(handshakes) == 1
 
 
-async def test_connections_are_not_opened_twice() -> None:
+async def test_connections_and_their_addresses() -> None:
     async with peer(willing) as (url, handshakes):
         client = KaniTTSClient(url=url)
         assert all(await asyncio.gather(client.connect(), client.connect(), client.connect()))
         assert len(handshakes) == 1
         await client.disconnect()
+    assert KaniTTSClient("::1", 8001).url == "ws://[::1]:8001"
+    assert KaniTTSClient("localhost", 8001).url == "ws://localhost:8001"
+    assert KaniTTSClient("10.0.0.1", url="wss://voice.example/").url == "wss://voice.example/"
 
 
 async def test_the_text_is_never_logged(caplog: pytest.LogCaptureFixture) -> None:
@@ -877,9 +856,3 @@ async def test_the_text_is_never_logged(caplog: pytest.LogCaptureFixture) -> Non
     async with talking(willing) as (client, _):
         await client.send_tts_request("palabra secreta", {**DEFAULT_CONFIG, "language": "secreta"})
     assert "connected" in caplog.text and "secreta" not in caplog.text
-
-
-def test_address() -> None:
-    assert KaniTTSClient("::1", 8001).url == "ws://[::1]:8001"
-    assert KaniTTSClient("localhost", 8001).url == "ws://localhost:8001"
-    assert KaniTTSClient("10.0.0.1", url="wss://voice.example/").url == "wss://voice.example/"

@@ -4,7 +4,6 @@ import asyncio
 import base64
 import json
 import warnings
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode, urlsplit, urlunsplit
@@ -19,7 +18,7 @@ from livekit.plugins import openai as livekit_openai
 
 from kani.core.audio.pcm import pcm16
 from kani.core.types import Samples
-from tests.clients.pipelines import Watch
+from tests.clients.pipelines import run
 from tests.support.patience import WITHIN_S
 
 with warnings.catch_warnings():
@@ -34,10 +33,8 @@ with warnings.catch_warnings():
         VADUserStartedSpeakingFrame,
         VADUserStoppedSpeakingFrame,
     )
-    from pipecat.pipeline.pipeline import Pipeline
-    from pipecat.pipeline.worker import PipelineParams, PipelineWorker
+    from pipecat.pipeline.worker import PipelineWorker
     from pipecat.services.openai.stt import OpenAIRealtimeSTTService
-    from pipecat.workers.runner import WorkerRunner
 
 RATE = 24_000
 PIECE_S = 0.05
@@ -157,18 +154,15 @@ async def transcribe_with_pipecat(url: str, samples: Samples, detection: Any, co
                 heard.errors.append(str(frame.error))
                 done.set()
 
-    params = PipelineParams(audio_in_sample_rate=16_000)
-    worker = PipelineWorker(Pipeline([service, Watch(see)]), params=params)
-    running = asyncio.create_task(WorkerRunner(handle_sigint=False).run(worker))
     frames: list[Frame] = [InputAudioRawFrame(piece, 16_000, 1) for piece in pieces(samples, 16_000)]
     if detection is False:
         frames = [VADUserStartedSpeakingFrame(), *frames, VADUserStoppedSpeakingFrame()]
-    await worker.queue_frames(frames)
-    async with asyncio.timeout(WITHIN_S):
+
+    async def talk(worker: PipelineWorker) -> None:
+        await worker.queue_frames(frames)
         await done.wait()
-    await worker.cancel()
-    with suppress(asyncio.CancelledError):
-        await running
+
+    await run(service, see, talk, audio_in_sample_rate=16_000)
     return heard
 
 

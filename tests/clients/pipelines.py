@@ -2,9 +2,9 @@
 
 import asyncio
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -19,6 +19,9 @@ with warnings.catch_warnings():
     from pipecat.pipeline.worker import PipelineParams, PipelineWorker
     from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
     from pipecat.workers.runner import WorkerRunner
+
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -55,11 +58,36 @@ class Watch(FrameProcessor):
         await self.push_frame(frame, direction)
 
 
+async def run(
+    service: Any, see: Callable[[Frame], None], talk: Callable[[PipelineWorker], Awaitable[T]], **rates: int
+) -> T:
+    """Have ``talk`` use a service in a pipeline that runs by then; ``see`` gets what the service sends on."""
+    started = asyncio.Event()
+    worker = PipelineWorker(
+        Pipeline([service, Watch(see)]), params=PipelineParams(**rates), cancel_on_idle_timeout=False
+    )
+
+    @worker.event_handler("on_pipeline_started")
+    async def on_started(*_: Any) -> None:
+        started.set()
+
+    async def talking() -> T:
+        await started.wait()
+        result = await talk(worker)
+        await worker.stop_when_done()
+        return result
+
+    runner = WorkerRunner(handle_sigint=False)
+    await runner.add_workers(worker)
+    async with asyncio.timeout(WITHIN_S):
+        return (await asyncio.gather(runner.run(), talking()))[1]
+
+
 async def speak(
     service: Any, rate: int, turns: Iterable[Sequence[Frame]], spoken: list[ReceivedSpeech]
 ) -> None:
     """Have a service of speech say turns, one after the other; appends what came of each to ``spoken``."""
-    said, started = asyncio.Event(), asyncio.Event()
+    said = asyncio.Event()
 
     def see(frame: Frame) -> None:
         match frame:
@@ -72,26 +100,11 @@ async def speak(
                 spoken[-1].errors.append(frame.error)
                 said.set()
 
-    worker = PipelineWorker(
-        Pipeline([service, Watch(see)]),
-        params=PipelineParams(audio_out_sample_rate=rate),
-        cancel_on_idle_timeout=False,
-    )
-
-    @worker.event_handler("on_pipeline_started")
-    async def on_started(*_: Any) -> None:
-        started.set()
-
-    async def talk() -> None:
-        await started.wait()
+    async def talk(worker: PipelineWorker) -> None:
         for turn in turns:
             spoken.append(ReceivedSpeech())
             said.clear()
             await worker.queue_frames(turn)
             await said.wait()
-        await worker.stop_when_done()
 
-    runner = WorkerRunner(handle_sigint=False)
-    await runner.add_workers(worker)
-    async with asyncio.timeout(WITHIN_S):
-        await asyncio.gather(runner.run(), talk())
+    await run(service, see, talk, audio_out_sample_rate=rate)

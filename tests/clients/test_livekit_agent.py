@@ -272,9 +272,7 @@ async def failing(ears: Any, samples: Samples, devices: Any) -> AsyncIterator[An
         yield stream
 
 
-async def test_recognition_errors_are_livekits(
-    agent: Any, devices: Any, espeak_server: ServerProcess
-) -> None:
+async def test_errors_of_hearing_are_livekits(agent: Any, devices: Any, espeak_server: ServerProcess) -> None:
     from livekit.agents import APIConnectionError, APIStatusError
 
     async with failing(agent.KyutaiSTT("ws://localhost:9"), silence(0.1), devices) as stream:
@@ -290,9 +288,7 @@ async def test_recognition_errors_are_livekits(
         assert refused.value.status_code == status and not refused.value.retryable
 
 
-async def test_busy_or_stopped_server_is_retryable_error(
-    agent: Any, devices: Any, start_server: StartServer
-) -> None:
+async def test_busy_or_stopped_server_is_retried(agent: Any, devices: Any, start_server: StartServer) -> None:
     from livekit.agents import APIConnectionError
 
     server = start_server("--engine", "espeak", KANI_RATE_PER_MINUTE="1")

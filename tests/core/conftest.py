@@ -1,7 +1,5 @@
 """A service over one tone engine."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterator
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """A conversation: its items, what a language model is told of it, and the echo of its answers."""
 
-from __future__ import annotations
-
 import asyncio
 
 import numpy as np
@@ -118,10 +116,14 @@ def test_instructions_come_first_and_roles_alternate() -> None:
     ]
 
 
-def test_silence_is_answered() -> None:
+def test_silence_is_answered_and_is_no_echo() -> None:
     assert written() == [("user", SILENCE)]
     told = [(each.role, each.text) for each in chat_messages("Greet.", [message("assistant", "Hi.")])]
     assert told == [("system", "Greet."), ("assistant", "Hi."), ("user", SILENCE)]
+    silence = np.zeros(WINDOW, np.float32)
+    assert not answer(6.0).is_in(silence, HEARD_RATE, 5.0)
+    assert not AnswerAudio(RATE).is_in(silence, HEARD_RATE, 0.0)
+    assert not answer(6.0).is_in(silence[:0], HEARD_RATE, 5.0)
 
 
 def test_results_stand_right_after_their_calls() -> None:
@@ -193,13 +195,6 @@ def test_other_voice_is_none(level: float) -> None:
     played = babble(0, 6.0, HEARD_RATE)[:WINDOW]
     assert not answer(6.0).is_in(level * own, HEARD_RATE, 5.0)
     assert not answer(6.0).is_in(own + 10 ** (-12 / 20) * played, HEARD_RATE, 1.0)  # over the echo
-
-
-def test_silence_is_none() -> None:
-    silence = np.zeros(WINDOW, np.float32)
-    assert not answer(6.0).is_in(silence, HEARD_RATE, 5.0)
-    assert not AnswerAudio(RATE).is_in(silence, HEARD_RATE, 0.0)
-    assert not answer(6.0).is_in(silence[:0], HEARD_RATE, 5.0)
 
 
 def test_only_what_may_be_heard_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,5 @@
 """Speakers of a recording: clusters of embeddings, turns, and a transcript divided among them."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from itertools import pairwise
 from types import SimpleNamespace
@@ -58,15 +56,12 @@ def test_number_of_speakers_is_found(counts: tuple[int, ...]) -> None:
     assert all(len(group) == 1 for group in groups) and len(set.union(*groups)) == len(counts)
 
 
-def test_given_number_is_the_greatest() -> None:
+def test_number_of_speakers_has_its_limits() -> None:
     embeddings = windows(30, 20, 10)
     assert len(find_speakers(embeddings, 2, 32)) == 2
     assert len(find_speakers(embeddings, 1, 32)) == 1
     assert len(find_speakers(embeddings, 32, 32)) == 3
     assert len(find_speakers(windows(10, 10, 10, 10), None, 3)) == 3
-
-
-def test_single_odd_window_is_no_speaker() -> None:
     assert len(find_speakers(windows(20, 20, 1), None, 32)) == 2
 
 
@@ -154,6 +149,15 @@ def test_turns_begin_and_end_where_the_voices_do() -> None:
     assert [turn.speaker for turn in found] == [0, 1, 0]
     edges = [edge for turn in found for edge in (turn.start_s, turn.end_s)]
     assert edges == pytest.approx([1.0, 5.0, 5.5, 9.5, 10.5, 15.7], abs=EDGE_S)
+    assert {turn.speaker for turn in turns(DIALOGUE, speakers=1)} == {0}
+    found = turns(recording((SOFT, 6), (LOUD, 6)))
+    assert [turn.speaker for turn in found] == [0, 1]
+    assert found[0].end_s == found[1].start_s == pytest.approx(6.0, abs=0.5)
+    found = turns(recording((SOFT, 4), (0, 1), (LOUD, 4), (0, 1), (SOFT, 0.3), (0, 1)))
+    assert [turn.speaker for turn in found] == [0, 1, 1]
+    stream = levels().stream(SAMPLE_RATE // 2)
+    stream.feed(DIALOGUE[::2])
+    assert [turn.speaker for turn in stream.finish()] == [0, 1, 0]
 
 
 @pytest.mark.parametrize("piece", [700, 16_000, 100_001])
@@ -161,11 +165,7 @@ def test_pieces_do_not_change_the_turns(piece: int) -> None:
     assert turns(DIALOGUE, piece=piece) == turns(DIALOGUE)
 
 
-def test_given_number_joins_voices() -> None:
-    assert {turn.speaker for turn in turns(DIALOGUE, speakers=1)} == {0}
-
-
-def test_known_voices_come_first_and_others_after_them() -> None:
+def test_known_voices_come_first_and_need_speech() -> None:
     diarizer = levels()
     loud = diarizer.voice(recording((0, 1), (LOUD, 3)), SAMPLE_RATE)
     absent = np.array([-1, 0], np.float32)
@@ -174,22 +174,8 @@ def test_known_voices_come_first_and_others_after_them() -> None:
     assert [turn.speaker for turn in stream.finish(None, [absent, loud])] == [2, 1, 2]
     assert [turn.speaker for turn in stream.finish(None, [loud])] == [1, 0, 1]
     assert [turn.speaker for turn in stream.finish()] == [0, 1, 0]
-
-
-def test_known_voice_needs_speech() -> None:
     with pytest.raises(InvalidRequest, match="file: holds no speech"):
         levels().voice(recording((0, 3)), SAMPLE_RATE)
-
-
-def test_change_without_a_pause_is_found() -> None:
-    found = turns(recording((SOFT, 6), (LOUD, 6)))
-    assert [turn.speaker for turn in found] == [0, 1]
-    assert found[0].end_s == found[1].start_s == pytest.approx(6.0, abs=0.5)
-
-
-def test_short_sound_belongs_to_who_spoke_before() -> None:
-    found = turns(recording((SOFT, 4), (0, 1), (LOUD, 4), (0, 1), (SOFT, 0.3), (0, 1)))
-    assert [turn.speaker for turn in found] == [0, 1, 1]
 
 
 def test_long_speech_is_embedded_in_stretches() -> None:
@@ -202,12 +188,6 @@ def test_long_speech_is_embedded_in_stretches() -> None:
 @pytest.mark.parametrize("samples", [recording((0, 2)), np.zeros(0, np.float32)])
 def test_silence_has_no_turns(samples: Samples) -> None:
     assert turns(samples) == ()
-
-
-def test_other_sample_rates_have_the_same_times() -> None:
-    stream = levels().stream(SAMPLE_RATE // 2)
-    stream.feed(DIALOGUE[::2])
-    assert [turn.speaker for turn in stream.finish()] == [0, 1, 0]
 
 
 TURNS = (SpeakerTurn(0.0, 2.0, 0), SpeakerTurn(2.5, 4.0, 1), SpeakerTurn(4.2, 6.0, 0))
@@ -232,9 +212,13 @@ def test_segment_is_cut_where_the_speaker_changes() -> None:
     assert first.tokens + second.tokens == whole.tokens
 
 
-def test_text_without_spaces_is_cut_between_words() -> None:
+def test_text_is_divided_by_its_words_or_its_time() -> None:
     whole = segment("你好吗很好", ("你好", 0.2, 1.0), ("吗", 1.1, 1.5), ("很好", 2.7, 3.5))
     assert [part.text for part in divide_by_speaker([whole], TURNS)] == ["你好吗", "很好"]
+    assert [part.speaker for part in divide_by_speaker([segment(" hm")], TURNS)] == [1]
+    whole = segment(" so", ("so", 0.0, 0.5))
+    assert divide_by_speaker([whole], ())[0].speaker == 0
+    assert divide_by_speaker([whole], None) == (whole,)
 
 
 @pytest.mark.parametrize(
@@ -250,13 +234,3 @@ def test_text_without_spaces_is_cut_between_words() -> None:
 def test_word_belongs_to_the_turn_that_holds_most_of_it(start_s: float, end_s: float, speaker: int) -> None:
     (found,) = divide_by_speaker([segment(" so", ("so", start_s, end_s))], TURNS)
     assert found.speaker == speaker
-
-
-def test_segment_without_words_has_the_speaker_of_its_time() -> None:
-    assert [part.speaker for part in divide_by_speaker([segment(" hm")], TURNS)] == [1]
-
-
-def test_without_turns_there_is_one_speaker_and_without_diarization_none() -> None:
-    whole = segment(" so", ("so", 0.0, 0.5))
-    assert divide_by_speaker([whole], ())[0].speaker == 0
-    assert divide_by_speaker([whole], None) == (whole,)

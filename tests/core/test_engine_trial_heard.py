@@ -1,7 +1,5 @@
 """The trial of an engine with the server's own recogniser."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterator
 
 import numpy as np

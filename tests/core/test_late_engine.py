@@ -1,7 +1,5 @@
 """An engine that joins while others speak: its trial, and when it takes over."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
@@ -250,7 +248,5 @@ async def test_hanging_engine_fails(monkeypatch: pytest.MonkeyPatch) -> None:
         ("안녕하세요, 내일 함께", "안녕 하세요 내일 함께", "ko", 1.0),
     ],
 )
-def test_share_counts_words_or_characters(
-    sentence: str, recognized: str, language: str, share: float
-) -> None:
+def test_share_counts_words_or_letters(sentence: str, recognized: str, language: str, share: float) -> None:
     assert recognized_share(sentence, recognized, language) == share

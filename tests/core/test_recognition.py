@@ -1,7 +1,5 @@
 """Streams that are listened to: the recogniser's languages, its limits, and that audio reaches it whole."""
 
-from __future__ import annotations
-
 import asyncio
 import io
 import math
@@ -150,7 +148,7 @@ def test_resampler_returns_due_samples_for_any_pieces(sizes: list[int], rate: in
         assert np.abs(out - expected)[lead + 100 : -50].max(initial=0.0) < 1e-3
 
 
-async def test_marks_are_yielded_behind_preceding_audio(tmp_path: Path) -> None:
+async def test_marks_follow_their_audio_and_wait_for_the_backlog(tmp_path: Path) -> None:
     async with hearing(tmp_path) as (service, _), listen(service, RATE) as session:
         await session.feed(np.zeros(2 * STEP, np.float32))
         await session.mark(7)
@@ -161,6 +159,14 @@ async def test_marks_are_yielded_behind_preceding_audio(tmp_path: Path) -> None:
     assert [event.index if isinstance(event, Step) else event for event in events] == [
         *(0, 1, Mark(7), 2, Mark(-1))
     ]
+    async with hearing(tmp_path) as (service, _), listen(service, RATE) as session:
+        for _ in range(MAX_BACKLOG_PIECES):
+            await session.mark(0)
+        blocked = asyncio.create_task(session.mark(1))
+        await settle()
+        assert not blocked.done()
+        session.finish()
+        await blocked
 
 
 class Watch(Observer):
@@ -182,9 +188,7 @@ class Watch(Observer):
         self.behind_s.append(lag_s)
 
 
-async def test_lag_excludes_audio_fed_faster_than_real_time(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_lag_excludes_audio_fed_faster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now = 0.0
     monkeypatch.setattr("kani.core.session.recognition.time", SimpleNamespace(perf_counter=lambda: now))
     watch, recognizer = Watch(), HeldRecognizer()
@@ -227,17 +231,6 @@ async def test_feed_waits_for_backlog(tmp_path: Path) -> None:
     assert sum(isinstance(event, RecognizedWord) for event in events) == 125
 
 
-async def test_marks_wait_for_backlog_until_finish(tmp_path: Path) -> None:
-    async with hearing(tmp_path) as (service, _), listen(service, RATE) as session:
-        for _ in range(MAX_BACKLOG_PIECES):
-            await session.mark(0)
-        blocked = asyncio.create_task(session.mark(1))
-        await settle()
-        assert not blocked.done()
-        session.finish()
-        await blocked
-
-
 async def test_closing_session_stops_recogniser(tmp_path: Path) -> None:
     async with hearing(tmp_path) as (service, recognizer):
         for fed in (0, 3 * STEP):
@@ -270,9 +263,7 @@ async def test_first_session_starts_recogniser_for_all(tmp_path: Path) -> None:
         assert recognizer.started == 2
 
 
-async def test_cancelled_session_does_not_wait_for_starting_recogniser(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_cancelled_session_waits_for_no_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     loaded = asyncio.Event()
     recognizer = HeldRecognizer()
     monkeypatch.setattr(recognizer, "start", loaded.wait)
@@ -366,30 +357,13 @@ def whisper() -> RecognitionService:
     return RecognitionService(recognizer, Observer())
 
 
-@pytest.mark.parametrize(
-    ("name", "code"),
-    [
-        ("es", "es"),
-        ("es-MX", "es"),
-        ("PT_br", "pt"),
-        ("spa", "es"),
-        ("Spanish", "es"),
-        ("español", "es"),
-        ("no", "no"),
-        ("nb-NO", "no"),
-        ("norwegian", "no"),
-        ("gl", "gl"),
-        ("yo", "yo"),
-        ("en_US", "en"),
-        ("jw", "jv"),
-        ("auto", None),
-        ("und", None),
-    ],
-)
-def test_language_is_known_by_code_tag_and_name(
-    whisper: RecognitionService, name: str, code: str | None
-) -> None:
-    assert whisper.spoken(name) == code
+NAMES = """es=es es-MX=es PT_br=pt spa=es Spanish=es español=es no=no nb-NO=no norwegian=no gl=gl yo=yo
+    en_US=en jw=jv auto= und="""
+
+
+@pytest.mark.parametrize(("name", "code"), [pair.split("=") for pair in NAMES.split()])
+def test_language_has_code_tag_and_name(whisper: RecognitionService, name: str, code: str) -> None:
+    assert whisper.spoken(name) == (code or None)
 
 
 @pytest.mark.parametrize("name", ["xx", "klingon", "tlh", "\0", "es\n" * 1000])
@@ -415,7 +389,7 @@ async def test_start_that_a_stop_cancels_leaves_it_unloaded() -> None:
         await starting
 
 
-async def test_little_memory_is_told_in_words() -> None:
+async def test_memory_and_limits_are_told_in_words() -> None:
     class Large(LoudnessRecognizer):
         async def start(self) -> None:
             raise MemoryError
@@ -424,6 +398,9 @@ async def test_little_memory_is_told_in_words() -> None:
     with pytest.raises(EngineUnavailable, match="too little memory is free to load") as told:
         await service.prepare()
     assert told.value.passing and not service.loaded
+    assert fault(["a" * MAX_WORD] * MAX_WORDS) == ""
+    assert fault(["a"] * (MAX_WORDS + 1)) == "too many (at most 1000)"
+    assert fault(["a", "a" * (MAX_WORD + 1)]) == "an entry is too long (at most 100 characters)"
 
 
 def test_recogniser_of_live_speech_alone_transcribes_no_recording() -> None:
@@ -471,9 +448,3 @@ def test_words_come_before_the_text_and_the_end_stays() -> None:
     assert as_prompt(["Zandrell"], "Dear all") == "Zandrell. Dear all"
     long = as_prompt(["a" * MAX_WORD] * MAX_WORDS, "Tolliwen")
     assert len(long) == MAX_TEXT and long.endswith(" Tolliwen")
-
-
-def test_limits_are_named() -> None:
-    assert fault(["a" * MAX_WORD] * MAX_WORDS) == ""
-    assert fault(["a"] * (MAX_WORDS + 1)) == "too many (at most 1000)"
-    assert fault(["a", "a" * (MAX_WORD + 1)]) == "an entry is too long (at most 100 characters)"

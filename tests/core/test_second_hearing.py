@@ -1,7 +1,5 @@
 """``kani.core.turns.second_hearing``: turns with pauses are recognised once more at their end."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass, field

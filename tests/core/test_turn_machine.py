@@ -1,7 +1,5 @@
 """Turns of a stream of steps: where they begin, pause and end, and voices over an answer."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np
@@ -72,9 +70,7 @@ def test_turn_has_whole_words(voices: tuple[float, ...], padding_s: float, chunk
         (None, [], False, 4.0),
     ],
 )
-def test_turn_ends_by_what_is_said(
-    complete: bool | None, words: list[str], settled: bool, silence_s: float
-) -> None:
+def test_words_end_a_turn(complete: bool | None, words: list[str], settled: bool, silence_s: float) -> None:
     machine = TurnMachine(RATE)
     machine.feed(Step(0, NO_PAUSE, (0.9,) * 10), TurnRule())
     for word in words:
@@ -121,11 +117,13 @@ def test_pause_probably_ends_a_turn(silent_steps: int, last: Step, text: str, pr
     assert paused(silent_steps).has_probably_ended(last, text.split(), "en") is probable
 
 
-def test_speech_goes_on() -> None:
+def test_speech_and_turns_go_on() -> None:
     machine = paused(4)
     assert machine.state is TurnState.PAUSED
     machine.feed(SPEECH, after(0.5))
     assert machine.state is TurnState.SPEAKING and not machine.has_probably_ended(SPEECH, ["on."], "en")
+    machine = TurnMachine(RATE, Over(), 3.0, resumed=True)
+    assert machine.feed(SPEECH, TurnRule(padding_s=0.0)) == [TurnStarted(3.0)]
 
 
 def test_word_over_an_answer_interrupts_it_and_is_the_first_of_the_turn() -> None:
@@ -140,7 +138,7 @@ def test_word_over_an_answer_interrupts_it_and_is_the_first_of_the_turn() -> Non
     assert machine.state is TurnState.SPEAKING and not machine.add_word(word)
 
 
-def test_voice_over_an_answer_that_was_nothing_is_forgotten() -> None:
+def test_voices_and_echoes_over_an_answer_may_be_nothing() -> None:
     machine = TurnMachine(RATE, Over())
     machine.feed(SPEECH, TurnRule())
     assert machine.in_turn
@@ -148,9 +146,6 @@ def test_voice_over_an_answer_that_was_nothing_is_forgotten() -> None:
         change for index in range(1, 5) for change in machine.feed(replace(SILENCE, index=index), TurnRule())
     ]
     assert changes == [VoiceChange.NOTHING] and machine.state is TurnState.SILENT
-
-
-def test_words_of_an_echo_are_nobodys() -> None:
     machine = TurnMachine(RATE, Over())
     machine.add_audio(np.ones(RATE, np.float32))
     assert machine.feed(SPEECH, TurnRule()) == []
@@ -158,8 +153,3 @@ def test_words_of_an_echo_are_nobodys() -> None:
     assert machine.dismiss() == [VoiceChange.ECHO]
     assert machine.add_word(RecognizedWord("echo", 0.0, STEP_S, "en"))
     assert not machine.add_word(RecognizedWord("word", 2 * STEP_S, 3 * STEP_S, "en"))
-
-
-def test_turn_that_goes_on_in_a_new_stream_is_not_judged() -> None:
-    machine = TurnMachine(RATE, Over(), 3.0, resumed=True)
-    assert machine.feed(SPEECH, TurnRule(padding_s=0.0)) == [TurnStarted(3.0)]

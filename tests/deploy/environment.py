@@ -1,7 +1,5 @@
 """Environments with some of this environment's packages, linked instead of installed."""
 
-from __future__ import annotations
-
 import sys
 import sysconfig
 import venv

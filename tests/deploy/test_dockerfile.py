@@ -6,8 +6,6 @@ tried with its own packages, not with all of this environment. apt-get and usera
 are only checked.
 """
 
-from __future__ import annotations
-
 import fnmatch
 import json
 import os
@@ -252,10 +250,7 @@ def test_files_of_the_cpu_image_suffice_to_speak(builder: Builder) -> None:
     [
         ([], "KANI_API_KEYS"),
         (["--no-auth", "--engine", "kani"], "needs torch: pip install -r requirements-kani.txt"),
-        (
-            ["--no-auth", "--engine", "pocket"],
-            "needs torch and pocket_tts: ",
-        ),
+        (["--no-auth", "--engine", "pocket"], "needs torch and pocket_tts: "),
     ],
 )
 def test_cpu_image_refuses_in_one_line(builder: Builder, arguments: list[str], named: str) -> None:

@@ -1,7 +1,5 @@
 """The chart of deploy/helm, rendered by Helm and checked against the schemas of Kubernetes and the server."""
 
-from __future__ import annotations
-
 import json
 import re
 import shutil

@@ -4,8 +4,6 @@ One cluster serves all tests, which run in their order and kill its parts. ``KAN
 has Ray, if this one has not.
 """
 
-from __future__ import annotations
-
 import asyncio
 import base64
 import json
@@ -270,9 +268,7 @@ def test_recording_is_recognised_by_a_replica(cluster: Cluster) -> None:
     assert not [one for front in fronts for one in front.memory_maps() if "ctranslate2" in one.path]
 
 
-def test_killed_replica_loses_only_what_was_heard_of_it_and_is_back(
-    cluster: Cluster, expected: list[bytes]
-) -> None:
+def test_killed_replica_loses_what_was_heard_and_is_back(cluster: Cluster, expected: list[bytes]) -> None:
     before = cluster.replicas()
     streams = under(cluster, cluster.actors(ENGINES)[0].kill)
     failed = [stream for stream in streams if stream.error]

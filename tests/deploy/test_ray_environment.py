@@ -1,7 +1,5 @@
 """Environment variables of the actors on Ray: complete for the fronts, and free of their keys for engines."""
 
-from __future__ import annotations
-
 import pytest
 
 from kani.composition.settings import fields, variables

@@ -1,7 +1,5 @@
 """The packages that `uv run start_websocket_server.py` installs."""
 
-from __future__ import annotations
-
 import re
 import tomllib
 
@@ -12,9 +10,7 @@ from deploy.script_metadata import REQUIREMENTS, SCRIPT, updated
 from tests.deploy.environment import requirements
 
 # The regular expression of the inline script metadata specification.
-SPECIFIED = re.compile(
-    r"(?m)^# /// (?P<type>[a-zA-Z0-9-]+)$\s(?P<content>(^#(| .*)$\s)+)^# ///$",
-)
+SPECIFIED = re.compile(r"(?m)^# /// (?P<type>[a-zA-Z0-9-]+)$\s(?P<content>(^#(| .*)$\s)+)^# ///$")
 
 
 def metadata(script: str) -> dict[str, object]:

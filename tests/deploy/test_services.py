@@ -1,7 +1,5 @@
 """The compose files, the dashboard and the systemd unit of deploy/: their schemas, and what they name."""
 
-from __future__ import annotations
-
 import json
 import re
 import shutil
@@ -94,13 +92,10 @@ def analyzed(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(["systemd-analyze", *arguments], capture_output=True, text=True)
 
 
-def test_unit_names_settings_that_exist() -> None:
+def test_limits_rights_and_commands_of_the_unit() -> None:
     unit = UNIT.read_text(encoding="utf-8")
     assert set(re.findall(r"\bKANI_[A-Z_]+[A-Z]\b", unit)) <= VARIABLES
     assert "start_websocket_server.py" in unit
-
-
-def test_memory_and_rights_are_limited() -> None:
     unit = lines()
     assert unit["MemoryMax"] == "2G" and unit["WatchdogSec"] == "60" and unit["CapabilityBoundingSet"] == ""
     assert unit["SystemCallFilter"] == "@system-service"

@@ -1,13 +1,22 @@
-"""Damages of checkpoints' folders."""
-
-from __future__ import annotations
+"""Files of checkpoints, and damages of their folders."""
 
 import hashlib
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+import torch
 
 Damage = Callable[[Path], object]
+
+
+def saved(value: object, **how: Any) -> bytes:
+    """What torch.save writes."""
+    content = io.BytesIO()
+    torch.save(value, content, **how)
+    return content.getvalue()
 
 
 def changed(name: str, content: bytes | str) -> Damage:

@@ -1,7 +1,5 @@
 """Engines that several test files share."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 import sys

@@ -1,7 +1,5 @@
 """A replacement of CUDA's driver that counts devices, and can do nothing with them."""
 
-from __future__ import annotations
-
 import shutil
 import subprocess
 from pathlib import Path

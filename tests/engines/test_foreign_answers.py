@@ -1,7 +1,5 @@
 """Answers of other servers and of engines' processes with values that break parsers: refused in words."""
 
-from __future__ import annotations
-
 import logging
 from contextlib import suppress
 from typing import get_args
@@ -50,16 +48,13 @@ def test_list_of_models(text: str) -> None:
         wire.read_models(text.encode())
 
 
-def test_elevenlabs_stream() -> None:
+def test_elevenlabs_streams_errors_and_voices() -> None:
     names = names_in(messages)
     alignments = {name: object_of(names) for name in ("alignment", "normalizedAlignment")}
     for text in [*BROKEN, *(text for _, text in bad(object_of(names, **alignments), {"error": "a"}))]:
         with suppress(ValueError):
             if (error := messages.parse(text).error) is not None:
                 assert str(failures.from_error_frame(*error, KEY))
-
-
-def test_elevenlabs_errors_and_voices() -> None:
     detail = object_of(["status", "message"])
     for text in [
         *BROKEN,

@@ -1,7 +1,5 @@
 """All voices have one level, with peaks that are limited; first consonants are heard as written."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 
@@ -45,9 +43,7 @@ def test_mix_has_gain_between_its_voices() -> None:
     ("voice", "language", "light"),
     [(LOUD, "it", False), (QUIET, "en", False), ("ef_dora", "es", False), ("ef_dora", "es", True)],
 )
-async def test_kokoro_has_the_level_of_all_voices(
-    engine: KokoroEngine, voice: str, language: str, light: bool
-) -> None:
+async def test_kokoro_has_the_level(engine: KokoroEngine, voice: str, language: str, light: bool) -> None:
     segments = [Segment(text, voice, language, light=light) for text in SENTENCES[language][:3]]
     samples = [chunk.samples for segment in segments async for chunk in engine.synthesize(segment)]
     heard = loudness(np.concatenate(samples), 24_000)
@@ -99,9 +95,7 @@ def test_voice_rises_before_trilled_r() -> None:
         ("Menina, venha jantar agora.", "pm_alex", "pt", False),
     ],
 )
-async def test_first_word_is_heard(
-    engine: KokoroEngine, text: str, voice: str, language: str, light: bool
-) -> None:
+async def test_word_is_heard(engine: KokoroEngine, text: str, voice: str, language: str, light: bool) -> None:
     segment = Segment(text, voice, language, light=light)
     samples = np.concatenate([chunk.samples async for chunk in engine.synthesize(segment)])
     assert words_of(hear(samples, 24_000, language), language)[0] == words_of(text, language)[0]

@@ -1,7 +1,5 @@
 """Files of makers' packages: found, fetched and checked; why an engine cannot start, with the cure."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Engines of other packages: a package that is installed beside the server, as its makers would build it."""
 
-from __future__ import annotations
-
 import asyncio
 import io
 import os
@@ -121,12 +119,10 @@ def test_invalid_settings_are_refused_by_name(
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_settings_come_from_the_file_too(installed: Path, tmp_path: Path) -> None:
+def test_settings_come_from_the_file_and_files_are_prepared(installed: Path, tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("KANI_ENGINE=acme\nKANI_ACME_PITCH=20000\n", encoding="utf-8")
     assert "KANI_ACME_PITCH='20000': has to be" in run(installed, tmp_path).stderr
-
-
-def test_files_are_prepared_without_a_start(installed: Path, tmp_path: Path) -> None:
+    (tmp_path / ".env").unlink()
     done = run(installed, tmp_path, "--engine", "acme", "--recognizer", "acme_ear", "--fetch")
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == ["acme has all it needs", "acme_ear 1.0 has all it needs"]
@@ -291,9 +287,7 @@ def test_setting_that_is_taken_is_refused_with_its_plugin_only(installed: Path, 
 
 
 @pytest.mark.parametrize("arguments", [[], ["--engine-process"]])
-def test_engine_that_cannot_start_says_why(
-    installed: Path, start_server: StartServer, arguments: list[str]
-) -> None:
+def test_failed_start_says_why(installed: Path, start_server: StartServer, arguments: list[str]) -> None:
     server = start_server(
         "--engine", "acme", *arguments, ready=False, PYTHONPATH=str(installed), KANI_ACME_KEY="wrong"
     )

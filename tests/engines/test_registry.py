@@ -1,7 +1,5 @@
 """Engines and the recogniser of each name, as the composition builds them from the settings."""
 
-from __future__ import annotations
-
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -104,9 +102,7 @@ def test_settings_reach_kokoro(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_settings_reach_their_engine(
-    tmp_path: Path, name: str, given: dict[str, Any], expected: object
-) -> None:
+def test_settings_reach_engines(tmp_path: Path, name: str, given: dict[str, Any], expected: object) -> None:
     prefix = "" if name == "kani" else f"{name}_"
     given = {f"{prefix}{field}": value for field, value in given.items()}
     chosen = {"device": "cuda:1", "threads": 2, "precision": "int8", "max_concurrent": 3} | given
@@ -237,21 +233,15 @@ def test_recogniser_info_is_known_before_the_start(tmp_path: Path, name: str) ->
     assert len(recognizer.info.languages) == 99
 
 
-def test_every_other_recogniser_is_built_too(tmp_path: Path) -> None:
+def test_everything_describes_itself_and_devices_are_counted_without_torch(tmp_path: Path) -> None:
     # The one of workers is known once one of them is reached.
     for name in {*RECOGNIZER_NAMES} - {"remote"}:
         chosen = settings(tmp_path, transcribe_model="owner/name")
         assert (build_recognizer(name, chosen) is None) is (name == "none")
-
-
-def test_every_engine_and_recogniser_of_this_package_describes_itself() -> None:
     for found in (found_engines(), found_recognizers()):
         assert not found.broken
     assert {"auto", *found_engines().plugins, "remote"} == {*ENGINE_NAMES}
     assert {"auto", *found_recognizers().plugins, "remote", "none"} == {*RECOGNIZER_NAMES}
-
-
-def test_cuda_devices_are_counted_without_torch(tmp_path: Path) -> None:
     code = "import sys; from kani.engines.kani.plugin import cuda_device_count as count\n"
     environment = {**os.environ, "LD_LIBRARY_PATH": str(cuda_driver(tmp_path, devices=2))}
     counted = python("-c", f"{code}print(count(), 'torch' in sys.modules)", env=environment)

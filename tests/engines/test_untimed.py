@@ -1,7 +1,5 @@
 """Forced alignment of an engine without word times, within the service: espeak-ng, its times hidden."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import replace
 from pathlib import Path

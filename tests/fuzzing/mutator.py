@@ -134,14 +134,7 @@ class Mutator:
         content[at:end] = bytes([self._random.choice((0, 0xFF))]) * (end - at)
 
     _changes: tuple[Callable[..., None], ...] = (
-        _flip,
-        _flip,
-        _replace,
-        _repeat,
-        _drop,
-        _cut,
-        _length,
-        _zeros,
+        *(_flip, _flip, _replace, _repeat, _drop, _cut, _length, _zeros),
     )
 
 

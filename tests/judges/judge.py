@@ -1,7 +1,5 @@
 """Intelligibility: word error rates of whisper-base."""
 
-from __future__ import annotations
-
 import functools
 import os
 import re

@@ -1,7 +1,5 @@
 """Engines beside their makers' own packages, which the judges' environment has: ``KANI_JUDGE_PYTHON``."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import os

@@ -1,7 +1,5 @@
 """Reference of the language model's tests: a checkpoint in transformers' own network."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Runs the makers' own KaniTTS-2 code, where it is installed."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

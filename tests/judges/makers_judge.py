@@ -1,7 +1,5 @@
 """Frames and embeddings of the makers' own code, PyPI kani-tts-2 0.0.5 on transformers 4.56.0."""
 
-from __future__ import annotations
-
 import importlib.util
 import json
 import sys

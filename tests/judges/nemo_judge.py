@@ -1,7 +1,5 @@
 """Decodes codes with NeMo, run by the Python of an environment with nemo_toolkit 3.0.0."""
 
-from __future__ import annotations
-
 import sys
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Embeddings of Resemblyzer, run by the Python of an environment that has it."""
 
-from __future__ import annotations
-
 import sys
 import warnings
 

@@ -77,10 +77,6 @@ def test_elevenlabs_words_and_spaces_have_speakers() -> None:
     ]
 
 
-def test_letters_go_on_after_z() -> None:
-    assert [speaker_name(number) for number in (0, 1, 25, 26, 31)] == ["A", "B", "Z", "AA", "AF"]
-
-
 def test_single_speaker_is_the_first(client: httpx.Client) -> None:
     """Also where the voice detector hears no voice, and the recogniser words."""
     answer = post(client, response_format="diarized_json")
@@ -161,6 +157,7 @@ def test_stream_has_the_segments_after_the_text(client: httpx.Client) -> None:
     assert "".join(segment.text for segment in segments).strip() == events[-1]["text"] == TEXT
 
 
-def test_translation_names_no_speakers(client: httpx.Client) -> None:
+def test_translation_names_no_speakers_and_letters_go_on_after_z(client: httpx.Client) -> None:
     answer = post(client, TRANSLATIONS, response_format="diarized_json")
     assert answer.status_code == 400 and "response_format" in answer.text
+    assert [speaker_name(number) for number in (0, 1, 25, 26, 31)] == ["A", "B", "Z", "AA", "AF"]

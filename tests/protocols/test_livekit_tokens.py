@@ -276,7 +276,7 @@ async def test_other_origins_are_refused(rooms: AppServer) -> None:
             assert "access-control-allow-origin" not in answer.headers
 
 
-async def test_remote_client_needs_key(start_app: StartApp) -> None:
+async def test_clients_of_other_machines_and_ports_are_served(start_app: StartApp, serve: Serve) -> None:
     server = start_app(KANI_API_KEYS="k-123456", **CONFIGURED)
     async with client_of(server, **{"x-forwarded-for": "192.0.2.7"}) as client:
         assert (await client.get("/token")).status_code == 401
@@ -285,10 +285,7 @@ async def test_remote_client_needs_key(start_app: StartApp) -> None:
         assert (await client.get("/token?token=k-123456")).status_code == 200
         authorized = {"authorization": "Bearer k-123456"}
         assert (await client.post("/token", json={}, headers=authorized)).status_code == 201
-
-
-async def test_compat_port_serves_tokens(serve: Serve) -> None:
-    server = await serve(KANI_COMPAT="true", **CONFIGURED)
+    beside = await serve(KANI_COMPAT="true", **CONFIGURED)
     async with httpx.AsyncClient() as client:
-        answer = await client.get(f"http://127.0.0.1:{server.compat['Kyutai']}/token")
+        answer = await client.get(f"http://127.0.0.1:{beside.compat['Kyutai']}/token")
     assert answer.json()["url"] == URL

@@ -1,7 +1,5 @@
 """Names of Kani-TTS's speakers, by the doors that its makers' clients use, with other engines."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -48,9 +46,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("name", "language", "voice"), CASES)
-async def test_openai_names_the_voice_that_speaks(
-    house: InProcessServer, name: str, language: str, voice: str
-) -> None:
+async def test_openai_names_the_voice(house: InProcessServer, name: str, language: str, voice: str) -> None:
     body = {"model": "gpt-4o-mini-tts", "voice": name, "input": "Hello", "language": language}
     async with httpx.AsyncClient(base_url=house.http_url) as client:
         for whole in ({}, {"response_format": "wav", "stream": False}):
@@ -61,9 +57,7 @@ async def test_openai_names_the_voice_that_speaks(
 
 
 @pytest.mark.parametrize(("name", "language", "voice"), CASES)
-async def test_kani_names_the_voice_that_speaks(
-    house: InProcessServer, name: str, language: str, voice: str
-) -> None:
+async def test_kani_names_the_voice(house: InProcessServer, name: str, language: str, voice: str) -> None:
     async with connect(house.url) as socket:
         spoken = await ask(socket, request("Hello", config={"voice_id": name, "language": language}))
     assert spoken["metadata"]["voice"] == voice, spoken

@@ -142,12 +142,16 @@ async def test_elevenlabs_contexts_speak_documents(espeak_app: AppServer, flushe
             assert 1.0 < longest_silence_s(heard.samples, 22_050) < 1.2
 
 
-async def test_fault_in_a_context_of_elevenlabs_is_named(espeak_app: AppServer) -> None:
+async def test_faults_in_contexts_and_in_realtime_are_named(espeak_app: AppServer) -> None:
     async with connect_multi(espeak_app.url) as client:
         await client.send({"text": FAULTY, "context_id": "a", "flush": True})
         await client.send({"text": "", "context_id": "a", "close_context": True})
         code, reason = await client.receive_until_closed()
     assert code == 1008 and FAULT in reason
+    async with realtime(espeak_app.url, "model=gpt-realtime") as client:
+        await client.send("response.create", response={"input": [text_item(FAULTY)]})
+        done = (await client.until("response.done"))[-1]["response"]
+    assert done["status"] == "failed" and FAULT in done["status_details"]["error"]["message"]
 
 
 @pytest.mark.parametrize("in_item", [False, True])
@@ -164,13 +168,6 @@ async def test_realtime_speaks_documents(espeak_app: AppServer, in_item: bool) -
     assert events[-1]["response"]["output"][0]["content"][0]["transcript"] == GOOD
     samples = np.frombuffer(audio_of(events), "<i2").astype(np.float32) / 32768
     assert 1.0 < longest_silence_s(samples, RATE) < 1.2
-
-
-async def test_fault_in_realtime_is_named(espeak_app: AppServer) -> None:
-    async with realtime(espeak_app.url, "model=gpt-realtime") as client:
-        await client.send("response.create", response={"input": [text_item(FAULTY)]})
-        done = (await client.until("response.done"))[-1]["response"]
-    assert done["status"] == "failed" and FAULT in done["status_details"]["error"]["message"]
 
 
 SLOWED = "it is the last sentence of this letter."

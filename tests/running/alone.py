@@ -1,7 +1,5 @@
 """Tests that want the machine for themselves, when `pytest -n` runs others beside them."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """Packages of the heavier requirements files: a test that needs a missing one is skipped, by its name."""
 
-from __future__ import annotations
-
 import importlib.util
 from collections.abc import Generator, Iterator
 

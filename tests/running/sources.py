@@ -1,7 +1,5 @@
 """What each Python file of the repository imports and defines, parsed once for all tests of a run."""
 
-from __future__ import annotations
-
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass

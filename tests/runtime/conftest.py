@@ -1,7 +1,5 @@
 """Fixtures that the tests of the engines have, too, and servers of files."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """Answers of other machines are bounded, and hold the event loop for no time that a client would notice."""
 
-from __future__ import annotations
-
 import asyncio
 import gzip
 from collections.abc import AsyncIterator

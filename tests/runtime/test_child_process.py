@@ -1,7 +1,5 @@
 """Processes: how they are started, everywhere in the package, and that none is left."""
 
-from __future__ import annotations
-
 import ast
 import asyncio
 import os

@@ -1,7 +1,5 @@
 """The commands that install missing packages, as a checkout and an installation name them."""
 
-from __future__ import annotations
-
 import shutil
 from pathlib import Path
 
@@ -32,16 +30,11 @@ def test_checkout_names_its_requirements_file() -> None:
         ("'', 'file.txt'", """pip install "not-here[more]<3,>=2.1; sys_platform != 'win32'\""""),
         ("'one', 'file.txt'", 'pip install "not-there==1.0"'),
         ("'one', 'file.txt', 'pytest'", 'pip install --force-reinstall "pytest<10,>=1"'),
-        (
-            "'two', 'file.txt'",
-            """pip install --force-reinstall "pytest<10,>=1; (os_name != 'no')\"""",
-        ),
+        ("'two', 'file.txt'", """pip install --force-reinstall "pytest<10,>=1; (os_name != 'no')\""""),
         ("'none', 'file.txt'", "pip install -r file.txt"),
     ],
 )
-def test_installation_names_missing_packages_and_replaces_broken_ones(
-    given: str, command: str, tmp_path: Path
-) -> None:
+def test_missing_packages_are_named_and_broken_replaced(given: str, command: str, tmp_path: Path) -> None:
     folder = tmp_path / "site-packages"
     (folder / "kani_tts_server-0.1.0.dist-info").mkdir(parents=True)
     (folder / "kani_tts_server-0.1.0.dist-info" / "METADATA").write_text(METADATA, encoding="utf-8")

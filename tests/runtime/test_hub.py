@@ -1,7 +1,5 @@
 """Downloads from a model hub: only if allowed, once per model, and never for cached files."""
 
-from __future__ import annotations
-
 import errno
 import json
 from collections.abc import Iterator
@@ -131,9 +129,7 @@ def test_invalid_name_is_refused(tmp_path: Path, name: str, complaint: str) -> N
 
 
 @pytest.mark.parametrize("name", ["owner/name", "owner/name@v1.0"])
-def test_missing_network_is_reported_with_cure(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
-) -> None:
+def test_missing_network_has_a_cure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     use_hub(monkeypatch, NO_HUB)
     with pytest.raises(CheckpointError, match=f"{name} cannot be fetched .*; give a folder that holds it"):
         find(name, tmp_path)
@@ -194,9 +190,7 @@ def test_fetch_reports_size_licence_and_revision_first(
 
 
 @pytest.mark.parametrize("status", [pytest.param(403, id="refused"), pytest.param(200, id="cut off")])
-def test_failed_fetch_is_resumed(
-    tmp_path: Path, hub: Hub, status: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_broken_fetch_resumes(tmp_path: Path, hub: Hub, status: int, monkeypatch: pytest.MonkeyPatch) -> None:
     # The library tries again for a minute.
     monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", lambda seconds: None)
     hub.fails["a.safetensors"] = status
@@ -225,12 +219,9 @@ def test_full_disk_is_named_with_cure(tmp_path: Path, hub: Hub, monkeypatch: pyt
         find(hub.repository, tmp_path)
 
 
-def test_named_revision_is_not_pinned(tmp_path: Path, hub: Hub) -> None:
+def test_folders_revisions_and_missing_repositories(tmp_path: Path, hub: Hub) -> None:
     assert find("owner/name@" + "b" * 40, tmp_path).name == "b" * 40
     assert find("owner/name", tmp_path).name == "a" * 40
-
-
-def test_missing_repository_or_revision_is_named(tmp_path: Path, hub: Hub) -> None:
     with pytest.raises(CheckpointError, match="owner/other"):
         find("owner/other", tmp_path)
     with pytest.raises(CheckpointError, match="owner/name@v9"):

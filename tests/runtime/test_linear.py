@@ -1,7 +1,5 @@
 """Matrix products in each precision: close to exact, and independent of other rows."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 from hypothesis import given, settings

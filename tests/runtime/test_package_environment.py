@@ -1,7 +1,5 @@
 """Environments of makers' packages: made on request, told before, and checked."""
 
-from __future__ import annotations
-
 import os
 import stat
 import subprocess

@@ -1,7 +1,5 @@
 """Networks in this package: the speaker encoder, the voice detector, and smart-turn with its spectrogram."""
 
-from __future__ import annotations
-
 import asyncio
 import hashlib
 import json
@@ -159,24 +157,21 @@ def test_windows_lie_around_the_speech() -> None:
     assert windows.embeddings[-1] @ encoder().embed(other) > windows.embeddings[-1] @ encoder().embed(one)
 
 
-def test_loudness_does_not_change_the_speaker() -> None:
+def test_loudness_does_not_change_the_speaker_and_half_a_second_is_a_window() -> None:
     samples = robotic(TEXTS[0])
     own = encoder().embed(samples)
     assert own @ encoder().embed(samples / 30) > 0.9999
     assert own @ encoder().embed(samples * 3) > 0.9999
+    windows = encoder().embed_windows(robotic(TEXTS[0])[: SAMPLE_RATE // 2])
+    assert len(windows.embeddings) == 1
+    assert windows.spans_s[0, 1] <= 0.5
+    assert np.isfinite(windows.embeddings).all()
 
 
 @pytest.mark.parametrize("seconds", [0.0, 0.02, 1.0])
 def test_silence_has_no_embedding(seconds: float) -> None:
     with pytest.raises(ValueError, match="no speech"):
         encoder().embed(np.zeros(round(seconds * SAMPLE_RATE), np.float32))
-
-
-def test_short_recording_is_one_window() -> None:
-    windows = encoder().embed_windows(robotic(TEXTS[0])[: SAMPLE_RATE // 2])
-    assert len(windows.embeddings) == 1
-    assert windows.spans_s[0, 1] <= 0.5
-    assert np.isfinite(windows.embeddings).all()
 
 
 def test_stretches_are_embedded_in_windows() -> None:
@@ -215,7 +210,7 @@ def test_result_does_not_depend_on_the_pieces(detector: VoiceDetector, speech: S
     assert max(whole) > 0.9
 
 
-def test_streams_are_independent(detector: VoiceDetector, speech: Samples) -> None:
+def test_streams_are_independent_and_equal_a_recording(detector: VoiceDetector, speech: Samples) -> None:
     one, other = detector.stream(), detector.stream()
     expected = detector.stream().feed(speech[: 20 * CHUNK_SAMPLES])
     found = list[float]()
@@ -223,10 +218,7 @@ def test_streams_are_independent(detector: VoiceDetector, speech: Samples) -> No
         found += one.feed(speech[at : at + CHUNK_SAMPLES])
         other.feed(np.zeros(CHUNK_SAMPLES, np.float32))
     assert found == pytest.approx(expected, abs=1e-3)
-
-
-def test_recording_gives_the_same_as_a_stream(detector: VoiceDetector, speech: Samples) -> None:
-    """An incomplete chunk at the end is left out."""
+    # An incomplete chunk at the end is left out.
     found = detector.probabilities(speech)
     assert found.dtype == np.float32
     assert found == pytest.approx(detector.stream().feed(speech))

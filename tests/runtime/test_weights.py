@@ -1,7 +1,5 @@
 """Model files: names of models, and where files are looked for, verified, fetched and kept."""
 
-from __future__ import annotations
-
 import hashlib
 import io
 import re
@@ -115,13 +113,6 @@ def test_installed_packages_hold_the_model_files(weight: WeightFile, tmp_path: P
     assert not (tmp_path / "cache").exists()
 
 
-def test_users_folder_comes_first(package: Path, tmp_path: Path) -> None:
-    (package / "weights_half_b" / "part.bin").write_bytes(b"broken")
-    put(tmp_path / "models", CONTENT)
-    content = load(_weight(parts=HALVES), tmp_path, tmp_path / "models")
-    assert content == CONTENT
-
-
 @pytest.mark.parametrize("broken", [CONTENT[:-1], CONTENT[:-1] + b"x"], ids=["short", "changed"])
 def test_broken_file_of_the_user_is_an_error(broken: bytes, package: Path, tmp_path: Path) -> None:
     (tmp_path / "model.onnx").write_bytes(broken)
@@ -130,8 +121,12 @@ def test_broken_file_of_the_user_is_an_error(broken: bytes, package: Path, tmp_p
         load(weight, tmp_path / "cache", tmp_path)
 
 
-def test_parts_are_joined_in_order(package: Path, tmp_path: Path) -> None:
+def test_parts_are_joined_and_the_users_folder_comes_first(package: Path, tmp_path: Path) -> None:
     assert load(_weight(parts=HALVES), tmp_path) == CONTENT
+    (package / "weights_half_b" / "part.bin").write_bytes(b"broken")
+    put(tmp_path / "models", CONTENT)
+    content = load(_weight(parts=HALVES), tmp_path, tmp_path / "models")
+    assert content == CONTENT
 
 
 def test_broken_package_is_replaced_by_a_fetch(package: Path, published: WeightFile, tmp_path: Path) -> None:
@@ -236,31 +231,22 @@ def test_concurrent_starts_fetch_once(publisher: Publisher, published: WeightFil
     assert publisher.ranges == [None]
 
 
-def test_missing_network_is_one_sentence_with_the_cure(tmp_path: Path) -> None:
+def test_what_cannot_be_fetched_is_one_sentence_with_the_cure(
+    tmp_path: Path, publisher: Publisher, published: WeightFile
+) -> None:
     with Publisher() as closed:
         url = closed.url
     with pytest.raises(EngineUnavailable, match=r"no connection.*pip install some-model==1\.0") as caught:
         load(_weight(url=url), tmp_path)
     assert "\n" not in str(caught.value) and str(tmp_path) not in str(caught.value)
-
-
-def test_http_error_is_named_by_its_status(
-    publisher: Publisher, published: WeightFile, tmp_path: Path
-) -> None:
-    publisher.status = 403
-    with pytest.raises(EngineUnavailable, match="the server answered 403"):
-        load(published, tmp_path)
-
-
-def test_unpublished_file_names_its_package(tmp_path: Path) -> None:
     with pytest.raises(EngineUnavailable, match=r"model\.onnx is not here: pip install some-model==1\.0"):
         load(_weight(), tmp_path)
-
-
-def test_unwritable_cache_names_its_setting(published: WeightFile, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(EngineUnavailable, match=r"cache folder cannot be written .*KANI_CACHE_DIR"):
         load(published, tmp_path / "file")
+    publisher.status = 403
+    with pytest.raises(EngineUnavailable, match="the server answered 403"):
+        load(published, tmp_path)
 
 
 class _Terminal(io.StringIO):
@@ -281,11 +267,14 @@ def test_progress_is_shown_on_a_terminal_only(
     assert ("family/model.onnx" in sys.stderr.getvalue()) is shown
 
 
-def test_home_folder_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_home_is_found_and_a_folder_has_no_revision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     assert local_path("~/model") == tmp_path / "model"
     unknown = local_path("~no-such-user/model")
     assert unknown == Path("~no-such-user/model") and not unknown.exists()
+    (tmp_path / "OWNER/NAME@v1").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    assert short_name("OWNER/NAME@v1") == "NAME@v1"
 
 
 @pytest.mark.parametrize(
@@ -301,9 +290,3 @@ def test_home_folder_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 )
 def test_short_name_is_the_last_part_without_a_revision(name: str, short: str) -> None:
     assert short_name(name) == short
-
-
-def test_folder_that_is_there_has_no_revision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "OWNER/NAME@v1").mkdir(parents=True)
-    monkeypatch.chdir(tmp_path)
-    assert short_name("OWNER/NAME@v1") == "NAME@v1"

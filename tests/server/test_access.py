@@ -1,7 +1,5 @@
 """Access control: the table of keys, the checks of Host and Origin, and the middleware around them."""
 
-from __future__ import annotations
-
 import asyncio
 import dataclasses
 from typing import Any
@@ -12,13 +10,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from kani.composition.host_names import host_name, is_loopback, is_private
 from kani.protocols.shared.protocol import PathClass
-from kani.server.access import (
-    REQUIREMENTS,
-    AccessMiddleware,
-    AccessRules,
-    Audience,
-    Requirement,
-)
+from kani.server.access import REQUIREMENTS, AccessMiddleware, AccessRules, Audience, Requirement
 from kani.server.middleware import ResourcePolicyMiddleware
 from tests.support.event_loop import virtual_time
 from tests.support.servers.asgi import exchange
@@ -88,6 +80,8 @@ def test_table_has_a_cell_for_each_audience_and_class() -> None:
     assert all(set(row) == checked for row in REQUIREMENTS.values())
     used = {requirement for row in REQUIREMENTS.values() for requirement in row.values()}
     assert used == {*Requirement}
+    assert not any(map(is_loopback, ("", "0.0.0.0", "::", "1")))
+    assert not is_private("")
 
 
 @pytest.mark.parametrize("path", ["/metrics", "/speech/", "/speec", "/Speech"])
@@ -118,11 +112,6 @@ def test_loopback_and_private_names_are_recognized(names: str, loopback: bool, p
         assert (name, is_loopback(name), is_private(name)) == (name, loopback, private)
 
 
-def test_unspecified_addresses_and_no_name_are_not_loopback() -> None:
-    assert not any(map(is_loopback, ("", "0.0.0.0", "::", "1")))
-    assert not is_private("")
-
-
 @pytest.mark.parametrize(
     ("host", "name"),
     [
@@ -151,9 +140,14 @@ def test_loopback_server_accepts_its_names_alone(host: str | None, status: int |
     assert check(rules, **({} if host is None else {"host": host})) == status
 
 
-def test_second_host_header_is_checked_too() -> None:
+def test_second_host_header_and_listed_name_are_checked_too() -> None:
     headers = Headers(raw=[(b"host", b"localhost"), (b"host", b"evil.example")])
     assert HOME.check(headers, b"", "/") is not None
+    assert check(NETWORK, "token=first-key", host="tts.example") is None
+    rules = dataclasses.replace(KEYED_HOME, allowed_hosts=frozenset({"tts.example"}))
+    assert check(rules, host="localhost:8001") is None
+    assert check(rules, host="tts.example") == 401
+    assert check(rules, host="tts.example", xi_api_key="first-key") is None
 
 
 @pytest.mark.parametrize(
@@ -171,17 +165,6 @@ def test_no_auth_accepts_addresses_and_own_names_only(host: str | None, status: 
     names, listed = frozenset({"box", "box.local"}), frozenset({"tts.example"})
     rules = dataclasses.replace(OPEN_NETWORK, allowed_hosts=listed, machine_names=names)
     assert check(rules, **({} if host is None else {"host": host})) == status
-
-
-def test_secret_key_makes_any_name_good() -> None:
-    assert check(NETWORK, "token=first-key", host="tts.example") is None
-
-
-def test_listed_name_needs_a_key_where_there_are_keys() -> None:
-    rules = dataclasses.replace(KEYED_HOME, allowed_hosts=frozenset({"tts.example"}))
-    assert check(rules, host="localhost:8001") is None
-    assert check(rules, host="tts.example") == 401
-    assert check(rules, host="tts.example", xi_api_key="first-key") is None
 
 
 @pytest.mark.parametrize(
@@ -321,12 +304,9 @@ def test_any_valid_key_of_several_counts(name: bytes, prefix: bytes, order: tupl
     assert NETWORK.check(Headers(raw=[(name, values[0])] * 2), b"", "/") is not None
 
 
-def test_key_of_a_message_may_hold_half_a_surrogate_pair() -> None:
+def test_keys_may_hold_half_a_surrogate_pair_and_are_not_printed() -> None:
     assert not NETWORK.is_key("\ud800") and not NETWORK.is_key("\udcff")
     assert NETWORK.is_key("schlüssel")
-
-
-def test_rules_do_not_print_their_keys() -> None:
     assert "first-key" not in repr(NETWORK)
 
 
@@ -365,9 +345,7 @@ async def test_refusal_is_json_before_any_upgrade(kind: str, prefix: str) -> Non
         ("lifespan", "", "", True),
     ],
 )
-async def test_only_public_requests_pass_without_a_key(
-    kind: str, path: str, method: str, passes: bool
-) -> None:
+async def test_public_requests_pass_without_a_key(kind: str, path: str, method: str, passes: bool) -> None:
     (first, *_) = await respond(NETWORK, kind, path, method=method)
     assert (first["type"] == "inside") is passes
 

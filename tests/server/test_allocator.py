@@ -1,7 +1,5 @@
 """Memory that was freed is the system's again."""
 
-from __future__ import annotations
-
 import asyncio
 import ctypes
 import platform

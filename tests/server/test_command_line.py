@@ -1,7 +1,5 @@
 """The command line: its options, its refusals, and the ends of the process."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import os
@@ -169,9 +167,7 @@ def test_automatic_recogniser_says_what_it_lacks(monkeypatch: pytest.MonkeyPatch
         ("KANI_DATA_DIR", "KANI_DATA_DIR: no voice can be stored in "),
     ],
 )
-def test_named_place_that_is_not_there_ends_the_start(
-    run: Run, tmp_path: Path, variable: str, complaint: str
-) -> None:
+def test_missing_place_ends_the_start(run: Run, tmp_path: Path, variable: str, complaint: str) -> None:
     (tmp_path / "file").touch()
     code, _, line = run("--engine", "espeak", **{variable: str(tmp_path / "file" / "x")})
     assert (code, line.count("\n")) == (2, 1) and complaint in line
@@ -309,9 +305,7 @@ async def test_stop_closes_compat_ports_too(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("request_type", "last"), [("tts_stream_request", "tts_stream_complete"), ("tts_request", "tts_response")]
 )
-async def test_speech_under_way_is_finished_before_the_end(
-    tmp_path: Path, request_type: str, last: str
-) -> None:
+async def test_speech_is_finished_before_the_end(tmp_path: Path, request_type: str, last: str) -> None:
     request = {"type": request_type, "data": {"text": "Buenos días. " * 60, "stream": True}}
     async with (
         serving(tmp_path, KANI_SHUTDOWN_SECONDS="300") as server,
@@ -382,9 +376,7 @@ def test_the_log_goes_to_the_terminal_and_the_file(start_server: StartServer) ->
 
 
 @pytest.mark.parametrize(("recognizer", "names"), [("auto", ["espeak", "whisper"]), ("none", ["espeak"])])
-def test_fetch_loads_required_files_and_ends(
-    start_server: StartServer, recognizer: str, names: list[str]
-) -> None:
+def test_fetch_loads_files_and_ends(start_server: StartServer, recognizer: str, names: list[str]) -> None:
     server = start_server("--engine", "espeak", "--recognizer", recognizer, "--fetch", ready=False)
     assert server.process.stdout is not None
     lines = server.process.stdout.read().decode().splitlines()

@@ -1,7 +1,5 @@
 """The log of a real server: one id from socket to engine, and never a key or a text that nobody asked for."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import logging
@@ -284,9 +282,7 @@ def test_log_line_has_the_id_of_its_task_or_record(own_log: Path) -> None:
     assert third.endswith("engines: [00000000-1] in a thread")
 
 
-def test_log_file_that_cannot_be_written_is_a_warning(
-    own_log: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_unwritable_log_file_is_a_warning(own_log: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (own_log.parent / "file").touch()
     nowhere = own_log.parent / "file" / "server.log"
     logs.configure("INFO", "text", nowhere)

@@ -1,7 +1,5 @@
 """The layers around the protocols: metrics, unhandled errors, and disconnections."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import threading

@@ -1,7 +1,5 @@
 """docs/operations.md and its alert rules against what a real server shows."""
 
-from __future__ import annotations
-
 import re
 import shutil
 import subprocess

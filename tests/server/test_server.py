@@ -1,7 +1,5 @@
 """The server as a whole: its ports, its limits, and its answers to clients of every kind."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import struct
@@ -97,12 +95,6 @@ def test_health_has_the_fields_of_every_original_server(server: ServerProcess) -
     assert counters <= fields["counters"].keys()
 
 
-async def test_health_names_no_decoder_without_kokoro_and_no_software(running: InProcessServer) -> None:
-    answer = await request(running, "GET", "/health")
-    assert answer.json()["decoder"] is None
-    assert "server" not in answer.headers
-
-
 async def test_health_and_voice_list_name_the_voices_with_a_light_network(tmp_path: Path) -> None:
     engine = ToneEngine()
     engine.info = replace(engine.info, light=LightVoices({"tone_es": "es"}, 4, always=True))
@@ -144,14 +136,11 @@ async def test_metrics_have_kyutais_names(running: InProcessServer) -> None:
     assert 'py_connect{handler="all"} 1.0' in during and 'py_open_channels{handler="all"} 1.0' in during
 
 
-async def test_foreign_pages_and_names_are_refused(running: InProcessServer) -> None:
+async def test_foreign_pages_are_refused_and_local_ones_connect(running: InProcessServer) -> None:
     assert await refusal(running.url, Origin="https://evil.example") == 403
     answer = await request(running, "GET", "/metrics", Origin="https://evil.example")
     assert answer.status_code == 403 and "access-control-allow-origin" not in answer.headers
     assert (await request(running, "GET", "/metrics", Host="evil.example")).status_code == 403
-
-
-async def test_local_pages_connect_and_read_responses(running: InProcessServer) -> None:
     origin = "http://localhost:3000"
     async with connect(running.url, origin=origin) as socket:  # type: ignore[arg-type]
         assert (await pong(socket))["type"] == "pong"
@@ -160,9 +149,7 @@ async def test_local_pages_connect_and_read_responses(running: InProcessServer) 
 
 
 @pytest.mark.parametrize(("method", "path"), [("POST", "/tts"), ("PATCH", "/v1/audio/voices/custom:ana")])
-async def test_preflight_of_a_local_page_is_answered(
-    running: InProcessServer, method: str, path: str
-) -> None:
+async def test_preflight_of_a_page_is_answered(running: InProcessServer, method: str, path: str) -> None:
     asked = {
         "Origin": "http://localhost:3000",
         "Access-Control-Request-Method": method,
@@ -242,9 +229,7 @@ async def test_no_auth_requires_no_key(tmp_path: Path) -> None:
         assert (await request(server, "GET", "/metrics")).status_code == 200
 
 
-async def test_keys_on_loopback_are_explained_in_the_log(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_keys_on_loopback_are_explained(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     async with serving(tmp_path, KANI_API_KEYS="one") as server:
         assert (await request(server, "GET", "/metrics")).status_code == 200
         assert (await request(server, "GET", "/metrics", **{"X-Real-IP": "6.6.6.6"})).status_code == 401
@@ -275,16 +260,17 @@ async def test_connection_over_the_limit_is_refused(tmp_path: Path) -> None:
             assert (await pong(third))["type"] == "pong"
 
 
-async def test_unknown_paths_are_not_found(running: InProcessServer) -> None:
+async def test_unknown_paths_are_not_found_and_health_names_no_software(running: InProcessServer) -> None:
     assert await refusal(f"{running.url}/nothing/here") == 404
     answer = await request(running, "GET", "/nothing")
     assert answer.status_code == 404 and answer.json() == {"error": {"message": "Not Found"}}
+    answer = await request(running, "GET", "/health")
+    assert answer.json()["decoder"] is None
+    assert "server" not in answer.headers
 
 
 @pytest.mark.parametrize("path", ["/v1/speech-to-speech", "/v1/forced-alignment", "/v2/anything"])
-async def test_unserved_calls_of_elevenlabs_are_named_in_its_shape(
-    running: InProcessServer, path: str
-) -> None:
+async def test_unserved_calls_of_elevenlabs_are_named(running: InProcessServer, path: str) -> None:
     answer = await request(running, "POST", path)
     assert answer.status_code == 404
     detail = answer.json()["detail"]
@@ -353,10 +339,7 @@ async def test_message_of_many_fragments_is_received(running: InProcessServer) -
 
 async def test_body_over_the_limit_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("kani.server.app.MAX_MESSAGE_BYTES", 2000)
-    async with (
-        serving(tmp_path) as server,
-        httpx.AsyncClient(base_url=server.http_url) as client,
-    ):
+    async with serving(tmp_path) as server, httpx.AsyncClient(base_url=server.http_url) as client:
 
         async def pieces() -> AsyncIterator[bytes]:
             for _ in range(2):
@@ -381,9 +364,7 @@ async def test_client_that_answers_no_ping_is_closed(tmp_path: Path, monkeypatch
 @pytest.mark.parametrize(
     "header", [b"X-Long: " + b"x" * 2**20, b"X-Many: x\r\n" * 2**17], ids=["long", "many"]
 )
-async def test_megabyte_of_headers_is_refused(
-    running: InProcessServer, upgrade: bytes, header: bytes
-) -> None:
+async def test_long_headers_are_refused(running: InProcessServer, upgrade: bytes, header: bytes) -> None:
     async with connect(running.url) as other:
         head = b"GET /v1/audio/voices HTTP/1.1\r\nHost: localhost\r\n" + upgrade
         answer = await raw(running, head, header)
@@ -401,18 +382,14 @@ async def test_unreadable_handshake_is_answered(running: InProcessServer, header
 
 @pytest.mark.parametrize("host", [b"", b"Host:\r\n", b"Host: localhost\r\nHost: evil.example\r\n"])
 @pytest.mark.parametrize("version", [b"1.0", b"1.1"])
-async def test_request_without_exactly_one_host_is_refused(
-    running: InProcessServer, host: bytes, version: bytes
-) -> None:
+async def test_request_needs_exactly_one_host(running: InProcessServer, host: bytes, version: bytes) -> None:
     answer = await raw(
         running, b"GET /metrics HTTP/" + version + b"\r\n" + host + b"Connection: close\r\n\r\n"
     )
     assert answer[:12] in (b"HTTP/1.1 400", b"HTTP/1.1 403")
 
 
-async def test_refused_handshakes_are_no_errors_of_the_server(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_refused_handshakes_are_no_errors(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     async with serving(tmp_path, KANI_API_KEYS="one", KANI_MAX_CONNECTIONS="1") as server:
         assert await refusal(server.url, Origin="https://evil.example") == 403
         assert await refusal(server.url, X_Forwarded_For="203.0.113.9") == 401
@@ -441,9 +418,7 @@ async def test_client_that_leaves_during_a_body_is_no_error(
     assert not errors_in(caplog)
 
 
-async def test_unhandled_error_is_an_internal_error(
-    running: InProcessServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_unhandled_error_is_internal(running: InProcessServer, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(self: object, voice: str) -> None:
         raise LookupError("secret")
 

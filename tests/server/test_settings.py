@@ -1,7 +1,5 @@
 """Settings: where they come from, what they may be, and how they complain."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import httpx
@@ -37,12 +35,10 @@ def test_command_line_wins_over_environment_over_file(tmp_path: Path) -> None:
     file.write_text("KANI_PORT=1\nKANI_MAX_TEXT=2\nKANI_THREADS=3\n")
     chosen = load({"port": "10"}, {"KANI_PORT": "11", "KANI_MAX_TEXT": "12"}, file)
     assert (chosen.port, chosen.max_text, chosen.threads, chosen.max_waiting) == (10, 12, 3, 1000)
-
-
-def test_our_name_wins_over_an_alias_wherever_it_stands(tmp_path: Path) -> None:
     file = tmp_path / ".env"
     file.write_text("KANI_HOST=127.0.0.2\n")
     assert load({}, {"TTS_HOST": "0.0.0.0"}, file).host == "127.0.0.2"
+    assert load({}, {"KANI_VOICE": "", "KANI_PORT": ""}, NO_FILE) == load({}, {}, NO_FILE)
 
 
 @pytest.mark.parametrize(
@@ -79,16 +75,14 @@ def test_ports_of_other_protocols_do_not_move_ours(variable: str) -> None:
     assert load({}, {variable: "9300"}, NO_FILE).port == 8001
 
 
-def test_empty_variables_are_not_set() -> None:
-    assert load({}, {"KANI_VOICE": "", "KANI_PORT": ""}, NO_FILE) == load({}, {}, NO_FILE)
-
-
-def test_lists_are_split_at_commas() -> None:
+def test_lists_are_split_at_commas_and_keys_never_shown() -> None:
     chosen = load(
         {}, {"KANI_API_KEYS": " one, two ,,", "KANI_ALLOWED_ORIGINS": "https://App.example/, null"}, NO_FILE
     )
     assert [key.get_secret_value() for key in chosen.api_keys] == ["one", "two"]
     assert chosen.allowed_origins == ("https://app.example", "null")
+    chosen = load({}, {"KANI_API_KEYS": "hush-hush"}, NO_FILE)
+    assert "hush-hush" not in f"{chosen} {chosen!r}"
 
 
 PORT = "a whole number from 0 to 65535"
@@ -113,19 +107,19 @@ ENGINES = "one of auto, kani, kokoro, espeak, pocket, voxcpm, kyutai, elevenlabs
         ("ELEVEN_VOICE_ID", "Ana María", "a voice's id: 1 to 72 characters, no space among them"),
     ],
 )
-def test_a_wrong_setting_is_one_line_with_name_value_and_range(
-    variable: str, value: str, required: str
-) -> None:
+def test_a_wrong_setting_is_a_line_with_its_range(variable: str, value: str, required: str) -> None:
     with pytest.raises(SettingsError) as caught:
         load({}, {variable: value}, NO_FILE)
     assert str(caught.value) == f"{variable}={value!r}: has to be {required}"
 
 
-def test_a_wrong_origin_is_named() -> None:
+def test_wrong_origin_and_wrong_option_are_named_as_typed() -> None:
     with pytest.raises(SettingsError) as caught:
         load({}, {"KANI_ALLOWED_ORIGINS": "app.example"}, NO_FILE)
     reason = "'app.example' is no origin (https://host, https://host:port or null)"
     assert str(caught.value) == f"KANI_ALLOWED_ORIGINS='app.example': {reason}"
+    with pytest.raises(SettingsError, match=r"^--log-level='loud': has to be one of DEBUG, "):
+        load({"log_level": "loud"}, {}, NO_FILE, names={"log_level": "--log-level"})
 
 
 @pytest.mark.parametrize("voice", ["custom:Ana_María", "custom:" + 64 * "n", "हिन्दी", "21m00Tcm4TlvDq8ikWAM"])
@@ -138,16 +132,6 @@ def test_a_language_may_have_any_of_its_names(given: str, tag: str) -> None:
     assert load({"language": given}, {}, NO_FILE).language == tag
 
 
-def test_a_wrong_option_is_named_as_it_was_typed() -> None:
-    with pytest.raises(SettingsError, match=r"^--log-level='loud': has to be one of DEBUG, "):
-        load({"log_level": "loud"}, {}, NO_FILE, names={"log_level": "--log-level"})
-
-
-def test_keys_are_never_shown() -> None:
-    chosen = load({}, {"KANI_API_KEYS": "hush-hush"}, NO_FILE)
-    assert "hush-hush" not in f"{chosen} {chosen!r}"
-
-
 def test_folders_follow_the_xdg_variables(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
@@ -156,49 +140,34 @@ def test_folders_follow_the_xdg_variables(monkeypatch: pytest.MonkeyPatch, tmp_p
     assert chosen.cache_dir == tmp_path / "cache" / "kani-tts"
 
 
-def test_misspelt_variables_are_noticed() -> None:
+def test_variables_that_are_no_settings_are_answered() -> None:
     assert settings.unknown_variable_warnings(
         {"KANI_PROT": "1", "KANI_PORT": "2", "KANI_API_KEY": "the client's", "PATH": "x"}, NO_FILE
     ) == ["KANI_PROT is no setting of this server; did you mean KANI_PORT?"]
-
-
-def test_settings_of_an_engine_that_is_gone_name_its_successor() -> None:
     (warning,) = settings.unknown_variable_warnings({"KANI_MOONSHINE_MODEL": "tiny"}, NO_FILE)
     assert "--recognizer transcribe" in warning
-
-
-def test_settings_of_older_builds_are_answered_with_what_became_of_them() -> None:
     gone = {"KANI_PING_INTERVAL": "5", "KANI_SLOTS": "4"}
     assert settings.unknown_variable_warnings(gone, NO_FILE) == [
         "KANI_PING_INTERVAL is no setting of this server: it has a fixed value now",
         "KANI_SLOTS is no setting of this server: KANI_MAX_CONCURRENT is the number of slots",
     ]
-
-
-def test_model_of_voxcpm_is_answered_with_the_engine_setting() -> None:
     (warning,) = settings.foreign_model_warnings({"TTS_MODEL_NAME": "openbmb/VoxCPM-0.5B"}, NO_FILE)
     assert "openbmb/VoxCPM-0.5B" in warning and "KANI_ENGINE=voxcpm with KANI_VOXCPM_MODEL" in warning
     assert settings.foreign_model_warnings({}, NO_FILE) == []
 
 
-def test_the_choices_are_those_of_the_registries() -> None:
+def test_choices_are_those_of_the_registries_and_each_variable_of_one_setting() -> None:
     assert settings.accepted_values("engine") == "one of " + ", ".join(ENGINE_NAMES)
     assert settings.accepted_values("recognizer") == "one of " + ", ".join(RECOGNIZER_NAMES)
-
-
-def test_every_variable_belongs_to_one_setting() -> None:
     names = [settings.variables(name) for name in settings.fields()]
     flat = [variable for each in names for variable in each]
     assert len(flat) == len(set(flat))
     assert all(each[0] == "KANI_" + name.upper() for name, each in zip(settings.fields(), names, strict=True))
 
 
-def test_the_page_is_up_to_date() -> None:
+def test_the_page_and_the_example_file_are_up_to_date(tmp_path: Path) -> None:
     page = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
     assert page == document.documentation() + "\n"
-
-
-def test_the_example_file_holds_the_defaults(tmp_path: Path) -> None:
     example = ROOT / ".env.example"
     assert load({}, {}, example) == load({}, {}, NO_FILE)
     awake = tmp_path / ".env"
@@ -234,9 +203,7 @@ def test_key_that_no_header_can_hold_is_refused_and_not_shown() -> None:
 
 
 @pytest.mark.parametrize(("url", "named"), [("https://api.example/v1", True), ("http://[::1]:9/v1", False)])
-def test_language_model_on_another_machine_is_named(
-    url: str, named: bool, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_model_on_another_machine_is_named(url: str, named: bool, caplog: pytest.LogCaptureFixture) -> None:
     given = load({}, {"KANI_LLM_URL": url, "KANI_LLM_API_KEY": "sk-geheim"}, NO_FILE)
     warn_about(given, (), 2**20)
     assert (f"another machine: {url} (KANI_LLM_URL)" in caplog.text) is named
@@ -254,9 +221,7 @@ def test_language_model_on_another_machine_is_named(
         ("http://localhost:11434/v1", {"KANI_LLM_EARLY": "false"}, False),
     ],
 )
-def test_language_model_is_asked_early_where_it_costs_nothing(
-    url: str, more: dict[str, str], early: bool
-) -> None:
+def test_model_is_asked_early_where_that_is_free(url: str, more: dict[str, str], early: bool) -> None:
     model = build_chat_model(load({}, {"KANI_LLM_URL": url, **more}, NO_FILE))
     assert model is not None and model.asked_early is early
 

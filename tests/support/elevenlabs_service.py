@@ -4,8 +4,6 @@ The frames have the recorded keys, order, nulls, added spaces, adjacent times, r
 speaks tones. Tests answer a WebSocket themselves by ``answers``, or change outgoing frames by ``change``.
 """
 
-from __future__ import annotations
-
 import asyncio
 import base64
 import json

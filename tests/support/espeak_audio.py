@@ -1,7 +1,5 @@
 """Audio and events of a text, synthesised by an espeak-ng client."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Stepping the event loop in tests, and its clock."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """Helpers of Kokoro's tests: utterances, collected chunks, agreement of samples, a growing text."""
 
-from __future__ import annotations
-
 import asyncio
 import hashlib
 import json

@@ -1,7 +1,5 @@
 """A recogniser that recognises the same words in any audio."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncGenerator, AsyncIterator
 
 from kani.core.late_engine.trial import TRIAL_SENTENCES

@@ -3,8 +3,6 @@
 Imported inside the tests that need it: LiveKit's framework takes seconds to import.
 """
 
-from __future__ import annotations
-
 import asyncio
 import time
 

@@ -1,7 +1,5 @@
 """Tiny recognisers: every loud step of the audio is a word, in recordings every loud second."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 
 import numpy as np

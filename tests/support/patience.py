@@ -4,8 +4,6 @@ The clients read certificates once. Their own limits are for users who would ask
 one says nothing about the server.
 """
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections.abc import Callable

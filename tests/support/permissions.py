@@ -1,7 +1,5 @@
 """File permissions that bind root, too: for tests of what may not be read, which CI runs as root."""
 
-from __future__ import annotations
-
 import ctypes
 import os
 import sys

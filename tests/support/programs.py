@@ -1,7 +1,5 @@
 """Programs in processes of their own, run to their end."""
 
-from __future__ import annotations
-
 import shutil
 import subprocess
 import sys

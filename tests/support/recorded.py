@@ -1,7 +1,5 @@
 """An engine that plays a recording."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncGenerator
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Speech sessions over tone engines: a service, and what its sessions give."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

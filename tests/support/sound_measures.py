@@ -3,8 +3,6 @@
 All take float32 samples at 24 kHz. Two recordings that are compared have the same length and are aligned.
 """
 
-from __future__ import annotations
-
 from functools import cache
 
 import numpy as np

@@ -4,8 +4,6 @@ It keeps the whole contract of ``kani.core.engine.Engine`` and shows what no mod
 it worked, and whether it was stopped.
 """
 
-from __future__ import annotations
-
 import asyncio
 import re
 from collections.abc import AsyncGenerator

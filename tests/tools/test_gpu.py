@@ -1,7 +1,5 @@
 """The program for a GPU runs whole with tiny sizes, and a part that fails takes no other with it."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """The student in PyTorch computes what the shipped graphs do, and learns from the sentences of texts."""
 
-from __future__ import annotations
-
 import csv
 import gzip
 import os
@@ -161,9 +159,7 @@ def test_the_network_equals_the_graphs(graphs: dict[str, onnx.ModelProto], targe
     assert np.abs(sound - runtime_waveform.synthesize(rows, target.pitch)).max() < 1e-3
 
 
-def test_weights_go_into_graphs_and_back(
-    graphs: dict[str, onnx.ModelProto], target: Target, tmp_path: Path
-) -> None:
+def test_weights_survive_graphs(graphs: dict[str, onnx.ModelProto], target: Target, tmp_path: Path) -> None:
     exported = [write_weights(model, read_weights(model)) for model in graphs.values()]
     pitches = []
     # A first export gives each output of the published matrices its own scale; a second changes nothing.
@@ -193,9 +189,7 @@ def test_exported_student_can_be_trained_further(graphs: dict[str, onnx.ModelPro
     assert ((rounded - weight).abs().amax(dim=1) <= 0.005 * weight.abs().amax(dim=1)).all()
 
 
-def test_exported_student_speaks_as_long_as_its_teacher(
-    graphs: dict[str, onnx.ModelProto], target: Target
-) -> None:
+def test_exported_student_speaks_as_long(graphs: dict[str, onnx.ModelProto], target: Target) -> None:
     """Its long sounds become longer, and are as before where the teacher is as long; marks stay."""
     sounds = np.isin(target.symbols, [VOCABULARY[each] for each in ",. "] + [PAD], invert=True)
     frames = np.where(sounds & (target.frames >= 4), 2 * target.frames, target.frames)

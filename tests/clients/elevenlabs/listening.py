@@ -1,7 +1,5 @@
 """Libraries for ElevenLabs' realtime speech to text, unmodified but for their address."""
 
-from __future__ import annotations
-
 import asyncio
 import base64
 import warnings
@@ -17,7 +15,7 @@ from elevenlabs.client import AsyncElevenLabs
 from elevenlabs.realtime import AudioFormat, CommitStrategy, RealtimeEvents
 from kani.core.audio.pcm import pcm16
 from kani.core.types import Samples
-from tests.clients.pipelines import Watch
+from tests.clients.pipelines import run
 from tests.support.patience import WITHIN_S
 
 with warnings.catch_warnings():
@@ -30,10 +28,8 @@ with warnings.catch_warnings():
         TranscriptionFrame,
         VADUserStoppedSpeakingFrame,
     )
-    from pipecat.pipeline.pipeline import Pipeline
-    from pipecat.pipeline.worker import PipelineParams, PipelineWorker
+    from pipecat.pipeline.worker import PipelineWorker
     from pipecat.services.elevenlabs import stt as pipecat
-    from pipecat.workers.runner import WorkerRunner
 
 RATE = 16_000
 MODEL = "scribe_v2_realtime"
@@ -110,7 +106,6 @@ async def understood_by_pipecat(address: str, samples: Samples, *, vad: bool, **
     strategy = pipecat.CommitStrategy.VAD if vad else pipecat.CommitStrategy.MANUAL
     service = _Pipecat(api_key="k", base_url=address, commit_strategy=strategy, **options)
     heard: asyncio.Queue[str] = asyncio.Queue()
-    started = asyncio.Event()
 
     def see(frame: Frame) -> None:
         match frame:
@@ -119,26 +114,10 @@ async def understood_by_pipecat(address: str, samples: Samples, *, vad: bool, **
             case ErrorFrame():
                 heard.put_nowait(frame.error)
 
-    worker = PipelineWorker(
-        Pipeline([service, Watch(see)]),
-        params=PipelineParams(audio_in_sample_rate=RATE),
-        cancel_on_idle_timeout=False,
-    )
-
-    @worker.event_handler("on_pipeline_started")
-    async def on_started(*_: Any) -> None:
-        started.set()
-
-    async def talk() -> str:
-        await started.wait()
+    async def talk(worker: PipelineWorker) -> str:
         await worker.queue_frames([InputAudioRawFrame(piece, RATE, 1) for piece in pieces(samples)])
         if not vad:
             await worker.queue_frames([VADUserStoppedSpeakingFrame()])
-        text = await heard.get()
-        await worker.stop_when_done()
-        return text
+        return await heard.get()
 
-    runner = WorkerRunner(handle_sigint=False)
-    await runner.add_workers(worker)
-    async with asyncio.timeout(WITHIN_S):
-        return (await asyncio.gather(runner.run(), talk()))[1]
+    return await run(service, see, talk, audio_in_sample_rate=RATE)

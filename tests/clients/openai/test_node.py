@@ -85,8 +85,12 @@ def turns(sentences: list[Samples]) -> list[Samples]:
     return [np.pad(samples, round(0.7 * RATE)) for samples in sentences]
 
 
-def test_models_are_listed(call: Call) -> None:
+def test_node_package_lists_models_and_has_its_own_error(call: Call, tmp_path: Path) -> None:
     assert "tts-1" in call("models")["names"]
+    refused = call("speak", model="tts-1", voice="nobody", input="Hi.", output=tmp_path / "none")
+    assert refused.pop("requestID")
+    expected = {"error": "BadRequestError", "status": 400, "param": "voice", "code": "voice_not_found"}
+    assert refused == expected
 
 
 def test_speech_arrives_whole_and_streamed(call: Call, tmp_path: Path) -> None:
@@ -98,13 +102,6 @@ def test_speech_arrives_whole_and_streamed(call: Call, tmp_path: Path) -> None:
     assert np.abs(np.frombuffer(whole.read_bytes(), "<i2")).max() > 3000
     assert call("speak", **request, output=mp3) == {"type": "audio/mpeg"}
     assert mp3.stat().st_size > 2000
-
-
-def test_error_is_the_packages_own(call: Call, tmp_path: Path) -> None:
-    refused = call("speak", model="tts-1", voice="nobody", input="Hi.", output=tmp_path / "none")
-    assert refused.pop("requestID")
-    expected = {"error": "BadRequestError", "status": 400, "param": "voice", "code": "voice_not_found"}
-    assert refused == expected
 
 
 def test_recording_is_transcribed(call: Call, recording: Path, sentences: list[Samples]) -> None:
@@ -176,9 +173,7 @@ def test_vercel_sdk_shows_the_servers_sentence(sdk: Call, tmp_path: Path) -> Non
     assert "unknown voice 'nobody'" in refused["message"]
 
 
-def test_agents_sdk_keeps_its_configuration_and_what_the_user_said(
-    sdk: Call, turns: list[Samples], tmp_path: Path
-) -> None:
+def test_agents_sdk_keeps_configuration_and_history(sdk: Call, turns: list[Samples], tmp_path: Path) -> None:
     audio = tmp_path / "speech.pcm"
     audio.write_bytes(pcm16(turns[0]))
     heard = sdk("converse", input=audio, voice="marin")

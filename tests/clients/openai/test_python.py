@@ -62,9 +62,7 @@ def test_langchain_parses_a_recording(server: ServerProcess, recording: Path) ->
     assert_understood(" ".join(parsed["texts"]), FIRST)
 
 
-def test_voice_pipeline_hears_all_turns(
-    server: ServerProcess, sentences: list[Samples], tmp_path: Path
-) -> None:
+def test_pipeline_hears_all_turns(server: ServerProcess, sentences: list[Samples], tmp_path: Path) -> None:
     """openai-agents; also the last turn, though the audio ends with its last word."""
     pause = np.zeros(round(1.5 * RATE), np.float32)
     audio = tmp_path / "speech.pcm"

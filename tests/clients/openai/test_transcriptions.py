@@ -129,9 +129,7 @@ def test_openai_sdk_raises_the_error_of_a_file(client: OpenAI) -> None:
 
 
 @pytest.mark.parametrize("model", ["whisper-1", "gpt-4o-mini-transcribe"])
-async def test_livekit_plugin_transcribes(
-    async_client: AsyncOpenAI, speech: dict[str, Samples], model: str
-) -> None:
+async def test_livekit_transcribes(async_client: AsyncOpenAI, speech: dict[str, Samples], model: str) -> None:
     stt = livekit.STT(client=async_client, model=model, detect_language=True, use_realtime=False)
     data = pcm16(speech["es"])
     event = await stt.recognize(rtc.AudioFrame(data, RATE, 1, len(data) // 2))
@@ -140,9 +138,7 @@ async def test_livekit_plugin_transcribes(
 
 
 @pytest.mark.parametrize("model", ["whisper-1", "gpt-transcribe"])
-async def test_pipecat_service_transcribes(
-    server: ServerProcess, speech: dict[str, Samples], model: str
-) -> None:
+async def test_pipecat_transcribes(server: ServerProcess, speech: dict[str, Samples], model: str) -> None:
     service = OpenAISTTService(
         api_key="k",
         base_url=f"{server.http_url}/v1",
@@ -234,9 +230,7 @@ def test_elevenlabs_sdk_reads_who_speaks(elevenlabs: Callable[..., Any], dialogu
         assert_understood(heard, text, "en", 0.1)
 
 
-async def test_recordings_at_once_are_all_understood(
-    async_client: AsyncOpenAI, speech: dict[str, Samples]
-) -> None:
+async def test_recordings_at_once_are_heard(async_client: AsyncOpenAI, speech: dict[str, Samples]) -> None:
     languages = ["en", "es", "en", "es"]
     answers = await asyncio.gather(
         *(
@@ -248,9 +242,7 @@ async def test_recordings_at_once_are_all_understood(
         assert_understood(answer.text, ENGLISH if language == "en" else SPANISH, language, 0.1)
 
 
-async def test_elevenlabs_sdk_understands_live_speech(
-    server: ServerProcess, speech: dict[str, Samples]
-) -> None:
+async def test_elevenlabs_sdk_hears_live_speech(server: ServerProcess, speech: dict[str, Samples]) -> None:
     resampler = Resampler(RATE, 16_000)
     heard = np.concatenate([resampler.feed(speech["en"]), resampler.finish()])
     seen = await understood_by_sdk(server.http_url, [heard], include_language_detection=True)

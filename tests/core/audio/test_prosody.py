@@ -1,7 +1,5 @@
 """Emotions as prosody, and prosody by filters: tempo, pitch, brightness and loudness of a stream."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import AsyncGenerator
 from dataclasses import astuple, replace
@@ -59,15 +57,12 @@ def test_neutral_is_exact(emotion: str | None, strength: float | None) -> None:
     assert prosody_of(emotion, strength) == NEUTRAL
 
 
-def test_strength_scales_prosody() -> None:
+def test_strength_scales_and_a_blend_averages_prosody() -> None:
     half = prosody_of("happy", 0.5)
     assert half.pitch == pytest.approx(HAPPY.pitch / 2)
     assert half.loudness == pytest.approx(HAPPY.loudness / 2)
     assert half.rate == pytest.approx(math.sqrt(HAPPY.rate))
     assert half.pitch_range == pytest.approx(math.sqrt(HAPPY.pitch_range))
-
-
-def test_blend_averages_its_parts() -> None:
     blend = prosody_of("happy:0.25,calm:0.75", None)
     assert blend.pitch == pytest.approx(0.25 * HAPPY.pitch + 0.75 * CALM.pitch)
     assert blend.rate == pytest.approx(HAPPY.rate**0.25 * CALM.rate**0.75)

@@ -1,7 +1,5 @@
 """Admission of sessions, slots, and the queues before them: no place is lost or doubled."""
 
-from __future__ import annotations
-
 import asyncio
 import math
 from collections.abc import AsyncIterator

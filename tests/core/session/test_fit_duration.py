@@ -1,7 +1,5 @@
 """Speech of an exact length."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace
@@ -22,9 +20,7 @@ TEXT = "Esta es una frase para doblar, con dos partes. Y esta es la segunda, alg
 
 @pytest.mark.parametrize("share", [0.6, 0.75, 1.0, 1.3, 1.6])
 @pytest.mark.parametrize("native", [(0.25, 4.0), (0.9, 1.1), (1.0, 1.0)])
-async def test_speech_lasts_requested_duration(
-    tmp_path: Path, share: float, native: tuple[float, float]
-) -> None:
+async def test_speech_lasts_as_asked(tmp_path: Path, share: float, native: tuple[float, float]) -> None:
     async with serving(ToneEngine(native=native), tmp_path) as service:
         natural = await speak(service, TEXT)
         wanted_s = share * len(audio(natural)) / RATE
@@ -39,13 +35,18 @@ async def test_speech_lasts_requested_duration(
         assert np.abs(middle).max() > 0.2
 
 
-async def test_requested_pauses_are_not_stretched(service: SpeechService) -> None:
+async def test_pauses_count_once_and_are_not_stretched(service: SpeechService) -> None:
     text = 'Una frase entera. <break time="0.5s"/> Y otra frase.'
     natural_s = len(audio(await speak(service, text))) / RATE
     chunks = await speak(service, text, replace(SPANISH, duration_s=1.4 * natural_s))
     (rest,) = [span for chunk in chunks for span in chunk.spans if span.start == span.end]
     assert rest.end_s - rest.start_s == pytest.approx(0.5)
     assert len(audio(chunks)) / RATE == pytest.approx(1.4 * natural_s, rel=0.01)
+    text = 'Una frase entera que dura algo.<break time="0.5s"/>'
+    natural_s = len(audio(await speak(service, text))) / RATE
+    for share in (0.7, 1.5):
+        chunks = await speak(service, text, replace(SPANISH, duration_s=share * natural_s))
+        assert len(audio(chunks)) / RATE == pytest.approx(share * natural_s, rel=0.01)
 
 
 class QuietEngine(ToneEngine):
@@ -65,14 +66,6 @@ async def test_silent_segment_does_not_change_duration(tmp_path: Path, text: str
     async with serving(QuietEngine(), tmp_path) as service:
         chunks = await speak(service, text, replace(SPANISH, duration_s=7.0))
     assert len(audio(chunks)) / RATE == pytest.approx(7.0, rel=0.01)
-
-
-async def test_pause_at_end_counts_once(service: SpeechService) -> None:
-    text = 'Una frase entera que dura algo.<break time="0.5s"/>'
-    natural_s = len(audio(await speak(service, text))) / RATE
-    for share in (0.7, 1.5):
-        chunks = await speak(service, text, replace(SPANISH, duration_s=share * natural_s))
-        assert len(audio(chunks)) / RATE == pytest.approx(share * natural_s, rel=0.01)
 
 
 @pytest.mark.parametrize("wanted_s", [0.5, 60.0])
@@ -105,12 +98,9 @@ async def test_unspeakable_text_is_silence_of_requested_duration(service: Speech
     assert [span.end_s - span.start_s for span in rests] == [1.0] * text.count("<")
 
 
-async def test_pauses_longer_than_duration_are_refused(service: SpeechService) -> None:
+async def test_duration_has_its_limits(service: SpeechService) -> None:
     with pytest.raises(InvalidRequest, match="duration_s"):
         await speak(service, '<break time="3s"/>', replace(SPANISH, duration_s=1.0))
-
-
-async def test_duration_accepts_speed_of_one_only(service: SpeechService) -> None:
     chunks = await speak(service, TEXT, replace(SPANISH, duration_s=8.0, speed=1.0))
     with pytest.raises(InvalidRequest, match="duration_s"):
         await speak(service, TEXT, replace(SPANISH, duration_s=8.0, speed=1.1))

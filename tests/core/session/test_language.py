@@ -1,7 +1,5 @@
 """The language of a session's text: what tells it, in what order, and what is remembered of it."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -85,11 +83,16 @@ async def test_first_that_tells_the_language_counts(
     assert found == (voice, language)
 
 
-async def test_default_voice_tells_no_language_and_speaks_its_own_alone(tmp_path: Path) -> None:
+async def test_voice_speaks_its_own_language(tmp_path: Path) -> None:
     async with serving(tmp_path, voice="tone_fr") as service:
         assert await spoken(service, UNCLEAR) == ("tone_en", "en")
         assert await spoken(service, FRENCH) == ("tone_fr", "fr")
         assert await spoken(service, UNCLEAR, SpeechRequest(voice="default")) == ("tone_en", "en")
+    tags = tuple(msgspec.json.decode(sample_sentences.FILE.read_bytes(), type=dict[str, str]))
+    async with serving(tmp_path, languages=tags) as service:
+        for tag in tags:
+            text = sample_sentences.sentence(tag)
+            assert await spoken(service, text, SpeechRequest(voice=f"tone_{tag}")) == (f"tone_{tag}", tag)
 
 
 async def test_text_that_decided_is_remembered_and_nothing_else(tmp_path: Path) -> None:
@@ -109,11 +112,14 @@ async def test_text_that_decided_is_remembered_and_nothing_else(tmp_path: Path) 
         assert await spoken(service, UNCLEAR, memory=LanguageMemory()) == ("tone_en", "en")
 
 
-async def test_region_of_voice_is_kept(tmp_path: Path) -> None:
+async def test_region_of_the_voice_is_kept(tmp_path: Path) -> None:
     async with serving(tmp_path, languages=("en-US", "en-GB", "es")) as service:
         british = SpeechRequest(voice="tone_en-GB")
         for text in (ENGLISH, UNCLEAR):
             assert await spoken(service, text, british) == ("tone_en-GB", "en-GB")
+    async with serving(tmp_path, languages=("en-US", "en-GB")) as service:
+        british = SpeechRequest(voice="tone_en-GB")
+        assert await spoken(service, FRENCH, british) == ("tone_en-GB", "en-GB")
 
 
 async def test_named_voice_waits_for_few_words(tmp_path: Path) -> None:
@@ -139,14 +145,6 @@ async def test_voice_in_a_language_that_cannot_be_detected_keeps_it(tmp_path: Pa
             assert session.resolved_voice.language == "haw"
 
 
-async def test_every_voice_speaks_its_own_language(tmp_path: Path) -> None:
-    tags = tuple(msgspec.json.decode(sample_sentences.FILE.read_bytes(), type=dict[str, str]))
-    async with serving(tmp_path, languages=tags) as service:
-        for tag in tags:
-            text = sample_sentences.sentence(tag)
-            assert await spoken(service, text, SpeechRequest(voice=f"tone_{tag}")) == (f"tone_{tag}", tag)
-
-
 async def test_server_without_the_default_speaks_what_it_can(tmp_path: Path) -> None:
     async with serving(tmp_path, languages=("de", "fr")) as service:
         assert await spoken(service, UNCLEAR) == ("tone_de", "de")
@@ -165,17 +163,9 @@ def test_short_replies_are_in_the_language_that_is_expected(file: Path) -> None:
 
 
 @pytest.mark.parametrize(("server", "language"), [(None, "en"), ("en-GB", "en-GB"), ("de", "en")])
-async def test_only_language_is_spoken_before_a_text_comes(
-    tmp_path: Path, server: str | None, language: str
-) -> None:
+async def test_only_language_comes_before_a_text(tmp_path: Path, server: str | None, language: str) -> None:
     async with serving(tmp_path, server=server, languages=("en",)) as service:
         french = SpeechRequest(languages=("fr", "en"))
         async with service.open(french, protocol="test", fallback_language="es") as session:
             assert session.resolved_voice.language == language
         assert await spoken(service, FRENCH, french) == ("tone_en", language)
-
-
-async def test_only_language_has_the_region_of_the_voice(tmp_path: Path) -> None:
-    async with serving(tmp_path, languages=("en-US", "en-GB")) as service:
-        british = SpeechRequest(voice="tone_en-GB")
-        assert await spoken(service, FRENCH, british) == ("tone_en-GB", "en-GB")

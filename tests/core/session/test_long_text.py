@@ -1,7 +1,5 @@
 """Steps of the event loop for a text of 10,000 characters that nothing cuts."""
 
-from __future__ import annotations
-
 import sys
 import threading
 from asyncio.events import Handle

@@ -1,7 +1,5 @@
 """Passages of a text: SSML, pauses, other scripts and languages, and what is no speech."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -49,10 +47,12 @@ async def test_foreign_passage_is_spoken_by_engine_of_its_language(tmp_path: Pat
         assert np.abs(audio(chunks)[round(span.start_s * RATE) : round(span.end_s * RATE)]).max() > 0.02
 
 
-async def test_greek_letter_is_no_foreign_passage(tmp_path: Path) -> None:
-    async with two_engines(tmp_path) as service, fed(service, "El número π es algo más que tres.") as session:
+async def test_greek_and_code_are_read(tmp_path: Path, engine: ToneEngine, service: SpeechService) -> None:
+    async with two_engines(tmp_path) as both, fed(both, "El número π es algo más que tres.") as session:
         await collect(session)
         assert session.foreign_passages == []
+    await speak(service, "Mira:\n```\nx = 1\n```\nFin.")
+    assert [word.lower() for word in engine.words] == ["mira", "bloque", "de", "código", "fin"]
 
 
 async def test_spoken_forms_join_to_engine_text(engine: ToneEngine, service: SpeechService) -> None:
@@ -64,11 +64,6 @@ async def test_spoken_forms_join_to_engine_text(engine: ToneEngine, service: Spe
     assert said.split() == " ".join(segment.text for segment in engine.segments).split()
     by_written = {text[span.start : span.end]: span.spoken_form for span in spans}
     assert (by_written["21"], by_written["casas"]) == ("veintiuna", "casas")
-
-
-async def test_code_is_announced(engine: ToneEngine, service: SpeechService) -> None:
-    await speak(service, "Mira:\n```\nx = 1\n```\nFin.")
-    assert [word.lower() for word in engine.words] == ["mira", "bloque", "de", "código", "fin"]
 
 
 @pytest.mark.parametrize(
@@ -182,9 +177,7 @@ async def test_phoneme_is_named_where_no_ipa_is_spoken(service: SpeechService) -
 
 
 @pytest.mark.parametrize("duration_s", [None, 4.0])
-async def test_fault_ends_the_session_before_any_sound(
-    service: SpeechService, duration_s: float | None
-) -> None:
+async def test_fault_comes_before_any_sound(service: SpeechService, duration_s: float | None) -> None:
     request = SpeechRequest(language="es", duration_s=duration_s)
     async with fed(service, "<speak>uno</p>", request) as session:
         with pytest.raises(InvalidRequest, match="line 1, column 11: </p> comes before </speak>"):

@@ -1,7 +1,5 @@
 """Order of a connection's sessions without real time, and the buffer between an engine and its reader."""
 
-from __future__ import annotations
-
 import asyncio
 from pathlib import Path
 
@@ -39,9 +37,7 @@ def words(text: str) -> list[str]:
 
 @pytest.mark.parametrize("rests", [True, False])
 @pytest.mark.parametrize("places", [1, 2])
-async def test_superseded_session_is_synthesized_behind_new_one(
-    tmp_path: Path, rests: bool, places: int
-) -> None:
+async def test_superseded_session_follows_the_new_one(tmp_path: Path, rests: bool, places: int) -> None:
     engine, clock = ToneEngine(rests=rests, places=places), Clock()
     among = SessionPriorities(clock)
     async with serving(engine, tmp_path) as service:
@@ -180,14 +176,11 @@ async def test_reader_gets_chunks_before_first_error() -> None:
         await buffer.get()
 
 
-async def test_closed_buffer_keeps_returning_none() -> None:
+async def test_buffer_ends_and_drops() -> None:
     buffer = PlayoutBuffer(4.0)
     buffer.close()
     assert await buffer.get() is None
     assert await buffer.get() is None
-
-
-async def test_discarded_buffer_drops_earlier_and_later_chunks() -> None:
     buffer = PlayoutBuffer(4.0)
     buffer.put(second())
     buffer.discard(SpeechCancelled())

@@ -1,7 +1,5 @@
 """Positions of a session that waits for its engine, and limits of its wait."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 from collections.abc import AsyncIterator
@@ -212,7 +210,7 @@ async def test_timeout_counts_running_wait_from_start(tmp_path: Path) -> None:
         assert exhausted.is_set() is expected
 
 
-async def test_session_limit_of_text_replaces_server_limit(tmp_path: Path) -> None:
+async def test_limits_of_text_and_slots(tmp_path: Path) -> None:
     async with serving(ToneEngine(), tmp_path, max_text=5) as service:
         async with service.open(SPANISH, protocol="test", max_text=3) as session:
             with pytest.raises(TextTooLong) as too_long:
@@ -220,9 +218,6 @@ async def test_session_limit_of_text_replaces_server_limit(tmp_path: Path) -> No
             assert too_long.value.limit == 3
         async with fed(service, "cuatro", max_text=10) as session:
             assert await collect(session)
-
-
-async def test_max_concurrent_limits_slots(tmp_path: Path) -> None:
     engine = ToneEngine(places=4, allow=0)
     async with serving(engine, tmp_path, max_concurrent=2) as service, AsyncExitStack() as stack:
         for _ in range(3):

@@ -1,7 +1,5 @@
 """Slots that are streams, and the light network of some voices: who keeps a slot, and who waits."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager

@@ -1,7 +1,5 @@
 """Spans that tile a text, and the times of every character from them."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from itertools import accumulate, pairwise
 
@@ -39,7 +37,7 @@ def test_any_words_tile_text(words: list[Span], length: int, end_s: float) -> No
     assert_tiles(spans + tiler.finish(length, end_s), length)
 
 
-def test_text_between_words_gets_spans() -> None:
+def test_words_and_text_between_them_have_spans() -> None:
     tiler = SpanTiler()
     spans = (
         tiler.add_word(Span(1, 5, 0.1, 0.5)) + tiler.add_word(Span(7, 12, 0.8, 1.2)) + tiler.finish(13, 1.3)
@@ -51,17 +49,11 @@ def test_text_between_words_gets_spans() -> None:
         Span(7, 12, 0.8, 1.2),
         Span(12, 13, 1.2, 1.3),
     ]
-
-
-def test_words_of_same_characters_are_merged() -> None:
-    """They end with the one that ends last."""
+    # They end with the one that ends last.
     tiler = SpanTiler()
     words = (Span(0, 3, 0.0, 0.3), Span(0, 3, 0.3, 0.9), Span(1, 2, 0.4, 0.5))
     spans = [span for word in words for span in tiler.add_word(word)]
     assert spans + tiler.finish(3, 1.0) == [Span(0, 3, 0.0, 0.9)]
-
-
-def test_span_rows() -> None:
     assert span_rows([Span(0, 4, 0.0, 0.31249)]) == [[0, 4, 0.0, 0.3125]]
 
 

@@ -1,7 +1,5 @@
 """Word times by alignment: of espeak-ng's speech, played higher, with its own times hidden."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
@@ -230,10 +228,6 @@ async def test_engine_failure_is_raised(spoken) -> None:
     assert not [task for task in asyncio.all_tasks() if task.get_name() == "alignment"]
 
 
-async def test_silent_engine_yields_nothing() -> None:
-    assert [chunk async for chunk in add_word_times(engine([]), SEGMENT, FailingVoice(), pytest.fail)] == []
-
-
 async def test_mismatched_text_is_reported(spoken) -> None:
     chunks, _ = spoken
     reports: list[str] = []
@@ -264,22 +258,20 @@ async def test_text_of_signs_has_span(spoken, text: str) -> None:
     assert spans and spans[-1].end <= len(text)
 
 
-async def test_silent_speech_has_word_times(rendered: ReferenceSpeech) -> None:
+async def test_silent_speech_is_timed_and_an_empty_reference_refused(rendered: ReferenceSpeech) -> None:
     for length in (1, 200, 30_000):
         chunks = cut(np.zeros(length, np.float32), 24_000)
         spans = await timed_spans(chunks, SEGMENT, lambda _: None)
         assert len(spans) == len(rendered.words)
         assert_ordered(spans, length / 24_000)
-
-
-def test_empty_reference_speech_is_refused() -> None:
+    assert [chunk async for chunk in add_word_times(engine([]), SEGMENT, FailingVoice(), pytest.fail)] == []
     silent = ReferenceSpeech(np.zeros(4000, np.float32), 16_000, (ReferenceWord(0, 1, 0, (0,)),))
     for rendering in (silent, ReferenceSpeech(np.ones(4000, np.float32), 16_000, ())):
         with pytest.raises(ValueError, match="reference speech has no"):
             Aligner(rendering, 16_000, LOOK_BACK_S)
 
 
-def test_path_through_same_recording_is_diagonal(rendered: ReferenceSpeech) -> None:
+async def test_short_and_same_recordings_match(rendered: ReferenceSpeech) -> None:
     said = Cepstra()
     said.feed(rendered.samples[:44_000], last=True)
     features, quiet = said.features(0, len(said))
@@ -288,6 +280,11 @@ def test_path_through_same_recording_is_diagonal(rendered: ReferenceSpeech) -> N
     path.feed(features, quiet)
     assert path.backtrack(len(rows) - 1, 0) == [(at + 1, at) for at in range(len(said))]
     assert path.relative_cost(len(rows) - 1) < 1e-2
+    segment = Segment("Buenos días", "espeak:es", "es")
+    rendered = await EspeakReferenceVoice().render("Buenas tardes", "es", 1.0)
+    spans = await timed_spans(cut(rendered.samples, 22_050), segment, pytest.fail)
+    assert [(span.start, span.end) for span in spans] == [(0, 6), (7, 11)]
+    assert_ordered(spans, len(rendered.samples) / 22_050)
 
 
 def test_chunking_does_not_change_features(rendered: ReferenceSpeech) -> None:
@@ -299,11 +296,3 @@ def test_chunking_does_not_change_features(rendered: ReferenceSpeech) -> None:
     pieces.feed(samples[:0], last=True)
     for one, other in zip(whole.features(0, len(whole)), pieces.features(0, len(pieces)), strict=True):
         np.testing.assert_allclose(one, other, atol=1e-3)
-
-
-async def test_short_speech_is_taken_to_match() -> None:
-    segment = Segment("Buenos días", "espeak:es", "es")
-    rendered = await EspeakReferenceVoice().render("Buenas tardes", "es", 1.0)
-    spans = await timed_spans(cut(rendered.samples, 22_050), segment, pytest.fail)
-    assert [(span.start, span.end) for span in spans] == [(0, 6), (7, 11)]
-    assert_ordered(spans, len(rendered.samples) / 22_050)

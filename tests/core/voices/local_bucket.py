@@ -1,7 +1,5 @@
 """An S3 server in this process (moto's); its requests can be made to fail."""
 
-from __future__ import annotations
-
 import io
 import threading
 from collections.abc import Callable, Iterable, Iterator

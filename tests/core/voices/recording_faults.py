@@ -1,7 +1,5 @@
 """Adds faults to good recordings, each in several strengths."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

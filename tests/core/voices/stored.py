@@ -1,7 +1,5 @@
 """Stored voices: valid ones, each change of them, and all that a store holds."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path

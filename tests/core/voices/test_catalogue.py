@@ -1,7 +1,5 @@
 """Choice of engine and voice for a request."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 
@@ -95,29 +93,17 @@ def test_catalogue_resolves_voice_and_language(
     ("language", "speaker"),
     [("es-MX", "w:es-419"), ("es-419", "w:es-419"), ("es-ES", "w:es"), ("es", "w:es")],
 )
-def test_latin_american_countries_get_continental_voice(
-    store: VoiceStore, language: str, speaker: str
-) -> None:
+def test_latin_america_gets_continental_voice(store: VoiceStore, language: str, speaker: str) -> None:
     assert VoiceCatalogue(tones(WIDE), store, None).resolve(None, language).voice == speaker
 
 
-def test_default_voice_replaces_only_its_own_language(store: VoiceStore) -> None:
+def test_default_voice_is_of_its_language_and_may_be_stored(store: VoiceStore) -> None:
     catalogue = VoiceCatalogue(tones(FINE, WIDE), store, "w:es-419")
     assert catalogue.resolve(None, "es").voice == "w:es-419"
     assert catalogue.resolve(None, "es-ES").engine.info.name == "wide"
     assert catalogue.resolve(None, "en").voice == "heart"
     assert catalogue.resolve("dora", "es").voice == "dora"
     assert catalogue.resolve("heart", "ar").voice == "w:ar"
-
-
-def test_stored_voice_is_spoken_by_default_engine(catalogue: VoiceCatalogue) -> None:
-    choice = catalogue.resolve("custom:ana", "es-MX")
-    assert (choice.engine.info.name, choice.voice) == ("fine", "dora")
-    assert choice.stored is not None and choice.stored.name == "ana"
-    assert catalogue.resolve("custom:who", "ar").voice == "w:ar"
-
-
-def test_stored_voice_can_be_default(store: VoiceStore) -> None:
     catalogue = VoiceCatalogue(tones(FINE, WIDE), store, "custom:ana")
     spanish, arabic = catalogue.resolve(None, "es"), catalogue.resolve(None, "ar")
     assert spanish.stored is not None and spanish.voice == "dora"
@@ -135,8 +121,17 @@ def test_unknown_voice_is_refused(catalogue: VoiceCatalogue, store: VoiceStore, 
         VoiceCatalogue(tones(FINE), store, voice)
 
 
-def test_first_engine_speaks_each_language(catalogue: VoiceCatalogue) -> None:
+def test_each_language_has_its_engine_and_each_voice_its_language(catalogue: VoiceCatalogue) -> None:
+    assert catalogue.language_of("emma") == "en-GB"
+    assert catalogue.language_of("custom:ana") == "es-MX"
+    assert catalogue.language_of("custom:who") is None
+    assert catalogue.language_of("default") is None
+    assert catalogue.language_of(None) is None
     assert catalogue.languages == {"es": "fine", "en": "fine", "pt": "wide", "ar": "wide", "zh": "wide"}
+    choice = catalogue.resolve("custom:ana", "es-MX")
+    assert (choice.engine.info.name, choice.voice) == ("fine", "dora")
+    assert choice.stored is not None and choice.stored.name == "ana"
+    assert catalogue.resolve("custom:who", "ar").voice == "w:ar"
 
 
 ACCENTED = replace(
@@ -167,13 +162,9 @@ def test_accented_language_is_spoken_by_suited_voice_of_same_gender(
     assert [one.id for one in ACCENTED.voices_for("en")] == ["emma", "george"]
 
 
-def test_engine_that_joins_with_language_of_its_own_replaces_accent(store: VoiceStore) -> None:
-    catalogue = VoiceCatalogue(tones(WIDE, ACCENTED), store, None)
-    assert catalogue.resolve(None, "pt").engine.info.name == "wide"
-    assert not catalogue.accented and not catalogue.accented_by_voice()
-
-
-def test_list_holds_every_voice(catalogue: VoiceCatalogue) -> None:
+def test_list_holds_every_voice_and_accents_go_with_an_engine_of_their_own(
+    catalogue: VoiceCatalogue, store: VoiceStore
+) -> None:
     listed = {voice.id: voice for voice in catalogue.list()}
     assert list(listed) == [
         *("dora", "alex", "heart", "emma"),
@@ -185,6 +176,9 @@ def test_list_holds_every_voice(catalogue: VoiceCatalogue) -> None:
     assert listed["custom:ana"] == Voice("custom:ana", "ana", "es-MX", "fine")
     assert listed["custom:omar"].engine == "wide"
     assert (listed["custom:who"].engine, listed["custom:who"].language) == ("", "")
+    catalogue = VoiceCatalogue(tones(WIDE, ACCENTED), store, None)
+    assert catalogue.resolve(None, "pt").engine.info.name == "wide"
+    assert not catalogue.accented and not catalogue.accented_by_voice()
 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -194,9 +188,7 @@ def test_list_holds_every_voice(catalogue: VoiceCatalogue) -> None:
     | st.sampled_from(["default", "dora", "w:ar", "custom:ana", "custom:who"]),
     st.text(max_size=10) | st.sampled_from(["es", "es-MX", "en-GB", "ar", "zh-Hant-TW", "xx", "-"]),
 )
-def test_any_request_resolves_or_names_field(
-    catalogue: VoiceCatalogue, voice: str | None, language: str
-) -> None:
+def test_request_resolves_or_names_field(catalogue: VoiceCatalogue, voice: str | None, language: str) -> None:
     try:
         choice = catalogue.resolve(voice, language)
     except InvalidRequest as error:

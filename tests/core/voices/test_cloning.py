@@ -1,7 +1,5 @@
 """Speaker embeddings of recordings and stored voices: made once, stored, refined in the background."""
 
-from __future__ import annotations
-
 import asyncio
 import gc
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -227,9 +225,7 @@ async def test_bad_reference_is_refused(service: SpeechService, sound: Recording
     await speak(service, "dos")
 
 
-async def test_session_accepts_embeddings_of_its_engine_only(
-    engine: ToneEngine, service: SpeechService
-) -> None:
+async def test_session_takes_embeddings_of_its_engine(engine: ToneEngine, service: SpeechService) -> None:
     made = await service.cloning.embed_with_all_engines(hum())
     foreign = tuple(replace(one, model="tone 2") for one in made)
     for reference, cloning in ((made, "nearest voice"), (foreign, "none")):
@@ -316,9 +312,7 @@ async def test_recordings_waiting_for_refinement_are_limited(tmp_path: Path) -> 
         await cloning.stop()
 
 
-async def test_replaced_recording_does_not_reuse_embedding(
-    engine: ToneEngine, service: SpeechService
-) -> None:
+async def test_replaced_recording_reuses_no_embedding(engine: ToneEngine, service: SpeechService) -> None:
     cloning = service.cloning
     first, second = recording_of(hum(level=0.9)), recording_of(hum(level=0.2))
     await cloning.add(NewVoice("ana", first, **CONSENT))
@@ -341,7 +335,7 @@ async def test_replaced_recording_does_not_reuse_embedding(
     assert kept[0].values[0] == pytest.approx(0.9, abs=0.01)
 
 
-async def test_deleted_default_voice_falls_back(tmp_path: Path) -> None:
+async def test_deleted_and_damaged_voices_fall_back(tmp_path: Path) -> None:
     VoiceStore(tmp_path).add(NewVoice("ana", recording_of(hum()), **CONSENT, language="es"))
     plain, echo = ToneEngine(), ToneEngine(clones=True)
     async with two(plain, echo, tmp_path, voice="custom:ana") as service:
@@ -351,6 +345,15 @@ async def test_deleted_default_voice_falls_back(tmp_path: Path) -> None:
         await speak(service, "dos", SPANISH)
     assert [segment.text for segment in plain.segments] == ["uno"]
     assert [segment.embedding is not None for segment in echo.segments] == [True]
+    VoiceStore(tmp_path).delete("ana")
+    async with serving(ToneEngine(clones=True), tmp_path) as service:
+        await service.cloning.add(NewVoice("ana", recording_of(hum()), **CONSENT))
+        await settled()
+        damage(tmp_path)
+        with pytest.raises(UnknownVoice):
+            service.store.get("ana")
+        await service.cloning.delete("ana")
+    assert largest(tmp_path) < 1000
 
 
 async def test_passage_voice_does_not_affect_neighbours(tmp_path: Path) -> None:
@@ -402,17 +405,6 @@ async def test_names_in_use_are_refused(tmp_path: Path) -> None:
         await cloning.stop()
 
 
-async def test_damaged_voice_can_be_deleted_with_its_recording(tmp_path: Path) -> None:
-    async with serving(ToneEngine(clones=True), tmp_path) as service:
-        await service.cloning.add(NewVoice("ana", recording_of(hum()), **CONSENT))
-        await settled()
-        damage(tmp_path)
-        with pytest.raises(UnknownVoice):
-            service.store.get("ana")
-        await service.cloning.delete("ana")
-    assert largest(tmp_path) < 1000
-
-
 async def test_renamed_voice_keeps_embedding(engine: ToneEngine, service: SpeechService) -> None:
     cloning = service.cloning
     await cloning.add(NewVoice("ana", recording_of(hum()), **CONSENT))
@@ -450,9 +442,7 @@ async def test_cloning_engine_is_preferred_for_references(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("language", ["es", None])
 @pytest.mark.parametrize("voice", ["tone_es", "custom:ana", None])
-async def test_embeddings_replace_requested_voice(
-    tmp_path: Path, voice: str | None, language: str | None
-) -> None:
+async def test_embeddings_replace_the_voice(tmp_path: Path, voice: str | None, language: str | None) -> None:
     plain, echo = ToneEngine(), ToneEngine(clones=True)
     async with two(plain, echo, tmp_path, language=None) as service:
         await service.cloning.add(NewVoice("ana", recording_of(hum()), consent="It is me.", origin="test"))

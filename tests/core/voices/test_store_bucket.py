@@ -1,7 +1,5 @@
 """Stored voices in a bucket on a real S3 server: several servers, lost answers, and a bucket that is away."""
 
-from __future__ import annotations
-
 import logging
 import sys
 import threading
@@ -241,9 +239,7 @@ def test_bucket_that_is_away_fails_its_own_requests_alone(
         ("412 Precondition Failed", "PreconditionFailed"),
     ],
 )
-def test_unexpected_answer_is_a_failure(
-    bucket: Bucket, monkeypatch: pytest.MonkeyPatch, status: str, code: str
-) -> None:
+def test_odd_answer_fails(bucket: Bucket, monkeypatch: pytest.MonkeyPatch, status: str, code: str) -> None:
     monkeypatch.setattr("kani.core.voices.storage.bucket.REMOVED_AFTER_S", 0)
 
     def unexpected(environ: Environ, start: Start, app: App) -> Iterable[bytes]:
@@ -357,9 +353,7 @@ def test_bucket_without_conditions_is_refused(bucket: Bucket) -> None:
         (None, "there is no bucket 'voices': make it, or set KANI_VOICE_BUCKET"),
     ],
 )
-def test_bucket_that_cannot_be_read_ends_the_start(
-    bucket: Bucket, written: bytes | None, reason: str
-) -> None:
+def test_unreadable_bucket_ends_the_start(bucket: Bucket, written: bytes | None, reason: str) -> None:
     if written is None:
         bucket.fault = lambda environ, start, app: answer("404 Not Found", "NoSuchBucket", start)
     else:
@@ -377,9 +371,7 @@ def test_missing_package_ends_the_start(monkeypatch: pytest.MonkeyPatch) -> None
         voice_place("s3://voices", Path())
 
 
-def test_number_of_voices_is_limited(
-    stores: tuple[VoiceStore, VoiceStore], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_voices_are_limited(stores: tuple[VoiceStore, VoiceStore], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("kani.core.voices.store.MAX_VOICES", 1)
     add(stores[0])
     with pytest.raises(InvalidRequest, match="no more than 1 voices"):

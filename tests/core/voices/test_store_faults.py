@@ -1,7 +1,5 @@
 """Disk faults, full disks and killed processes at each step of each change of stored voices."""
 
-from __future__ import annotations
-
 import errno
 import os
 import shutil

@@ -1,7 +1,5 @@
 """The client of chat endpoints: what real servers send, on a real socket."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import re
@@ -67,7 +65,7 @@ async def test_text_comes_in_pieces_with_usage() -> None:
     odd = [": OPENROUTER PROCESSING\n\n", 'data: {"id": "1"}\n\n', 'data: {"choices": []}\r\n\r\n']
     events = await asked(lambda _: say("It is a fine day.", before=odd))
     assert [event.text for event in events if isinstance(event, ChatText)] == [
-        *("It", " is", " a", " fine", " day."),
+        *("It", " is", " a", " fine", " day.")
     ]
     assert events[-1] == ChatEnd("stop", ChatUsage(11, 7, 3))
 
@@ -228,9 +226,12 @@ async def test_without_a_server_it_is_unreachable() -> None:
     assert failed.value.code == "unreachable"
 
 
-async def test_model_is_named_if_there_are_several() -> None:
+async def test_model_is_named_if_there_are_several_and_long_answers_end() -> None:
     with pytest.raises(ChatFailed, match=r"2 models \(a, b\).*KANI_LLM_MODEL"):
         await asked(lambda _: say("x"), models=["a", "b"])
+    events = await asked(lambda _: say("one two three"), max_characters=6)
+    assert text_of(events) == "one tw"
+    assert isinstance(events[-1], ChatEnd) and events[-1].reason == "length"
 
 
 async def test_only_model_is_waited_for_and_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -257,12 +258,6 @@ async def test_later_models_take_another_limit() -> None:
 
     request = ChatRequest(REQUEST.messages, max_tokens=9)
     assert text_of(await asked(script, request)) == "9"
-
-
-async def test_long_answers_end() -> None:
-    events = await asked(lambda _: say("one two three"), max_characters=6)
-    assert text_of(events) == "one tw"
-    assert isinstance(events[-1], ChatEnd) and events[-1].reason == "length"
 
 
 async def test_loading_is_told_and_has_a_limit_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -324,9 +319,7 @@ async def test_second_cancellation_closes_the_stream_too() -> None:
         (["a", "b"], "c", "has no c, or is no chat endpoint: no such model"),
     ],
 )
-async def test_start_fails_for_a_model_that_is_not_there(
-    models: list[str], named: str | None, reason: str
-) -> None:
+async def test_start_fails_without_its_model(models: list[str], named: str | None, reason: str) -> None:
     def script(_: object) -> Answer:
         return Answer(status=404, error={"error": {"message": "no such model"}})
 

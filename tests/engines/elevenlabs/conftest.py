@@ -1,7 +1,5 @@
 """The ElevenLabs engine against the recorded service on this machine."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager

@@ -1,7 +1,5 @@
 """The ElevenLabs engine against the recorded service: messages sent, audio and times received."""
 
-from __future__ import annotations
-
 import asyncio
 import base64
 import json
@@ -204,7 +202,7 @@ async def test_text_is_sent_and_spoken_while_it_is_written(service: ElevenLabsSe
     assert_in_order([first, *rest], typing.text.text)
 
 
-async def test_waiting_stream_sends_keep_alives(
+async def test_waiting_stream_is_kept_open(
     service: ElevenLabsService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(exchange_module, "KEEP_ALIVE_S", 0.05)
@@ -291,23 +289,18 @@ def spoiled(**fields: Any) -> Change:
 @pytest.mark.parametrize(
     "change",
     [
-        invalid_messages,
-        without_times,
-        times_alone,
-        in_one(),
-        odd_bytes,
-        spoiled(charStartTimesMs=[5, 3, 1]),
-        spoiled(charStartTimesMs=None),
-        spoiled(charDurationsMs=[1]),
-        spoiled(charDurationsMs=["a", {}]),
-        spoiled(chars=[1, 2]),
-        spoiled(chars="abc"),
-        spoiled(chars=["x"], charStartTimesMs=[0], charDurationsMs=[10]),
-        spoiled(chars=["H"], charStartTimesMs=[-1], charDurationsMs=[10]),
+        *(invalid_messages, without_times, times_alone, in_one(), odd_bytes),
+        *(spoiled(charStartTimesMs=starts) for starts in ([5, 3, 1], None)),
+        *(spoiled(charDurationsMs=lengths) for lengths in ([1], ["a", {}])),
+        *(spoiled(chars=chars) for chars in ([1, 2], "abc")),
+        *(
+            spoiled(chars=chars, charStartTimesMs=starts, charDurationsMs=[10] * len(chars))
+            for chars, starts in (
+                *((["x"], [0]), (["H"], [-1]), (["H"], [True]), ([" ", ""], [0, 1])),
+                (["H", "e"], [3_000_000, 3_000_001]),
+            )
+        ),
         spoiled(chars=["H"], charStartTimesMs=[0], charDurationsMs=[1e400]),
-        spoiled(chars=["H"], charStartTimesMs=[True], charDurationsMs=[10]),
-        spoiled(chars=[" ", ""], charStartTimesMs=[0, 1], charDurationsMs=[10, 10]),
-        spoiled(chars=["H", "e"], charStartTimesMs=[3_000_000, 3_000_001], charDurationsMs=[10, 10]),
     ],
 )
 async def test_invalid_messages_cost_no_audio(service: ElevenLabsService, change: Change) -> None:
@@ -318,11 +311,20 @@ async def test_invalid_messages_cost_no_audio(service: ElevenLabsService, change
     assert_in_order(chunks, TEXT)
 
 
-async def test_words_without_times_share_the_audio_evenly(service: ElevenLabsService) -> None:
+async def test_words_without_times_share_the_audio_and_wide_characters_are_words(
+    service: ElevenLabsService,
+) -> None:
     service.change = without_times
     async with started(service) as engine:
         chunks = await said(engine, "ab cd")
     assert words_of("ab cd", chunks) == [("ab", 0, 150), ("cd", 150, 300)]
+    # Each is placed as soon as its time is known.
+    times = CharacterTimes()
+    times.extend_text("今天很好。OK")
+    timed = CharacterAlignment(tuple("今天很"), (0.0, 0.2, 0.4), (0.2, 0.2, 0.2))
+    assert times.add_alignment(timed, 0.0)
+    assert [(word.start, word.end) for word in times.words(10.0)] == [(0, 1), (1, 2), (2, 3)]
+    assert [(word.start, word.end) for word in times.finish(1.0)] == [(3, 4), (4, 5), (5, 7)]
 
 
 async def test_gap_in_the_times_is_filled(service: ElevenLabsService) -> None:
@@ -365,16 +367,6 @@ def test_any_messages_place_each_word_once(frames: list[Frame]) -> None:
     chunks += [hearing.feed(messages.parse(json.dumps(frame))) for frame in frames]
     chunks.append(hearing.finish())
     assert_in_order([chunk for chunk in chunks if chunk is not None], text)
-
-
-def test_wide_characters_are_words() -> None:
-    """Each is placed as soon as its time is known."""
-    times = CharacterTimes()
-    times.extend_text("今天很好。OK")
-    timed = CharacterAlignment(tuple("今天很"), (0.0, 0.2, 0.4), (0.2, 0.2, 0.2))
-    assert times.add_alignment(timed, 0.0)
-    assert [(word.start, word.end) for word in times.words(10.0)] == [(0, 1), (1, 2), (2, 3)]
-    assert [(word.start, word.end) for word in times.finish(1.0)] == [(3, 4), (4, 5), (5, 7)]
 
 
 @pytest.mark.parametrize("step", [1, 3, 1000])

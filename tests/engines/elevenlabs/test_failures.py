@@ -1,7 +1,5 @@
 """The ElevenLabs engine where its service refuses, stalls or breaks off."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import ssl
@@ -188,9 +186,7 @@ async def test_redirect_is_not_followed(service: ElevenLabsService) -> None:
 
 
 @pytest.mark.parametrize("failing", [close_early, break_off, go_away])
-async def test_failure_before_the_first_audio_is_retried(
-    service: ElevenLabsService, failing: fake.Answer
-) -> None:
+async def test_failure_before_audio_is_retried(service: ElevenLabsService, failing: fake.Answer) -> None:
     service.answers = [failing, failing]
     async with started(service) as engine:
         chunks = await said(engine)
@@ -230,9 +226,7 @@ async def test_retries_messages_and_their_size_are_limited(
 
 
 @pytest.mark.parametrize("failing", [close_early, break_off, go_away, refusing(fake.NO_CREDITS)])
-async def test_failure_after_the_first_audio_ends_the_speech(
-    service: ElevenLabsService, failing: fake.Answer
-) -> None:
+async def test_failure_after_audio_ends_the_speech(service: ElevenLabsService, failing: fake.Answer) -> None:
     """Neither a retry nor the fallback engine repeats what was spoken."""
     service.answers = [half_then(failing)]
     fallback = ToneEngine()
@@ -389,9 +383,7 @@ async def test_fallback_decoder_is_reported_and_its_loading_awaited(service: Ele
 
 
 @pytest.mark.alone
-async def test_fallback_stays_active_for_a_while(
-    service: ElevenLabsService, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_fallback_stays_active(service: ElevenLabsService, monkeypatch: pytest.MonkeyPatch) -> None:
     service.answers = [stall]
     fallback = ToneEngine()
     async with started(service, fallback, timeout_s=0.2) as engine:
@@ -403,16 +395,13 @@ async def test_fallback_stays_active_for_a_while(
         assert audio_of(await said(engine, TONES)) == tone(TONES + " ")[0]
 
 
-async def test_failure_of_one_voice_leaves_the_fallback_inactive(service: ElevenLabsService) -> None:
+async def test_fallback_speaks_its_languages_and_not_for_one_voice(service: ElevenLabsService) -> None:
     service.answers = [refusing(fake.NO_VOICE)]
     fallback = ToneEngine()
     async with started(service, fallback) as engine:
         await said(engine, TONES)
         assert audio_of(await said(engine, TONES)) == tone(TONES + " ")[0]
     assert len(fallback.segments) == 1
-
-
-async def test_fallback_without_the_language_is_not_used(service: ElevenLabsService) -> None:
     service.answers = [refusing(fake.NO_CREDITS)]
     async with started(service, ToneEngine()) as engine:
         with pytest.raises(EngineFailed, match="credits"):
@@ -464,9 +453,7 @@ async def test_refused_key_refuses_the_start_and_stops_the_fallback(service: Ele
         Response(200, "OK", Headers(), b'{"voices": [1, {"voice_id": "a/b"}, {"voice_id": 3}]}'),
     ],
 )
-async def test_configured_voice_speaks_without_the_list_of_voices(
-    service: ElevenLabsService, answer: Response
-) -> None:
+async def test_configured_voice_needs_no_list_of_voices(service: ElevenLabsService, answer: Response) -> None:
     service.voices = answer
     async with started(service) as engine:
         assert [voice.id for voice in engine.info.voices] == [ID]
@@ -497,9 +484,7 @@ async def test_tls_certificate_is_verified(tmp_path: Path, monkeypatch: pytest.M
             assert_in_order(await said(engine), TEXT)
 
 
-async def test_proxies_of_the_environment_are_ignored(
-    service: ElevenLabsService, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_proxies_are_not_asked(service: ElevenLabsService, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("http_proxy", "https_proxy", "all_proxy", "ws_proxy", "HTTP_PROXY", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     monkeypatch.setenv("no_proxy", "")

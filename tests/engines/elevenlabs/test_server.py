@@ -1,7 +1,5 @@
 """The server with ``--engine elevenlabs``, as a user starts it, against the recorded service."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 from collections.abc import AsyncIterator

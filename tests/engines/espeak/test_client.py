@@ -1,7 +1,5 @@
 """espeak-ng in its process: what it says, and what it survives."""
 
-from __future__ import annotations
-
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -29,12 +27,14 @@ def client() -> EspeakClient:
     return EspeakClient.shared()
 
 
-def test_library_is_the_version_that_was_measured(client: EspeakClient) -> None:
+def test_version_was_measured_and_controls_are_replaced(client: EspeakClient) -> None:
     assert client.version == "1.52.0"
     assert client.sample_rate == 22050
     assert len(client.voices) > 120
     assert all(client.has_voice(name) for name in ("es", "es-419", "en-us", "fr", "ar", "cmn"))
     assert not client.has_voice("xx")
+    # Right-to-left marks stay.
+    assert clean_text("a\0b\x1bc\ud800d\U0010ffffe\u200ff") == "a b c d e\u200ff"
 
 
 @pytest.mark.parametrize(
@@ -49,9 +49,7 @@ def test_library_is_the_version_that_was_measured(client: EspeakClient) -> None:
         ("…", "es", None, ""),
     ],
 )
-def test_all_clauses_are_phonemised(
-    client: EspeakClient, text: str, voice: str, tie: str | None, ipa: str
-) -> None:
+def test_clauses_have_ipa(client: EspeakClient, text: str, voice: str, tie: str | None, ipa: str) -> None:
     """Without marks of language, tied if asked for."""
     assert client.phonemize(text, voice, tie) == ipa
 
@@ -129,7 +127,17 @@ def test_ended_process_is_replaced() -> None:
         assert client.phonemize("Hola", "es") == "ˈola"
 
 
-def test_should_stop_ends_the_work(client: EspeakClient) -> None:
+def test_faults_of_a_caller_cost_no_other_text(client: EspeakClient) -> None:
+    for use in (client.phonemize, partial(audio, client)):
+        with pytest.raises(ValueError, match="nobody"):
+            use("Hola", "nobody")
+
+    def refuse(pcm: Pcm16, *_: object) -> None:
+        raise KeyError("listener")
+
+    with pytest.raises(KeyError, match="listener"):
+        client.synthesize("Hola", "es", refuse)
+    assert len(audio(client, "Hola"))
     pieces: list[Pcm16] = []
     complete = client.synthesize(
         "palabra " * 500, "es", lambda pcm, *_: pieces.append(pcm), should_stop=lambda: len(pieces) >= 2
@@ -137,21 +145,6 @@ def test_should_stop_ends_the_work(client: EspeakClient) -> None:
     assert not complete
     assert len(pieces) == 2
     assert np.array_equal(audio(client, "Hola"), audio(client, "Hola"))
-
-
-def test_error_of_the_callback_is_raised(client: EspeakClient) -> None:
-    def refuse(pcm: Pcm16, *_: object) -> None:
-        raise KeyError("listener")
-
-    with pytest.raises(KeyError, match="listener"):
-        client.synthesize("Hola", "es", refuse)
-    assert len(audio(client, "Hola"))
-
-
-def test_unknown_voice_is_refused(client: EspeakClient) -> None:
-    for use in (client.phonemize, partial(audio, client)):
-        with pytest.raises(ValueError, match="nobody"):
-            use("Hola", "nobody")
 
 
 def test_threads_may_use_it_concurrently(client: EspeakClient) -> None:
@@ -185,11 +178,6 @@ def test_cleaning_keeps_every_position(text: str) -> None:
     assert all(new in (old, " ") for old, new in zip(text, clean, strict=True))
     clean.encode()
     assert "\0" not in clean
-
-
-def test_cleaning_replaces_control_and_unassigned_characters() -> None:
-    """Right-to-left marks stay."""
-    assert clean_text("a\0b\x1bc\ud800d\U0010ffffe\u200ff") == "a b c d e\u200ff"
 
 
 def test_long_data_path_is_replaced_by_a_link(tmp_path: Path) -> None:

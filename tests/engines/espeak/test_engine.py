@@ -1,7 +1,5 @@
 """The espeak-ng engine: voices, chunks and spans, cancellation, prosody, and its reference voice."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing
@@ -24,7 +22,7 @@ from kani.engines.espeak.word_groups import WordGroup, WordGrouper
 from kani.engines.espeak.words import KEPT_SILENCE_S, SILENCE_LEVEL, WordChunker
 from kani.engines.kokoro.engine import KokoroEngine
 from kani.engines.kokoro.network.onnx_model import SAMPLE_RATE
-from tests.support.sound_measures import pitch
+from tests.support.kokoro import semitones
 
 RATE = 22050
 
@@ -106,9 +104,7 @@ async def test_speech_has_a_plausible_length_and_level(
         ("es", "  dos   espacios ", ["dos", "espacios"]),
     ],
 )
-async def test_spans_are_the_written_words(
-    engine: EspeakEngine, voice: str, text: str, words: list[str]
-) -> None:
+async def test_spans_are_written_words(engine: EspeakEngine, voice: str, text: str, words: list[str]) -> None:
     chunks = await say(engine, text, voice, voice[:2])
     assert said(text, chunks) == words
     spans = [span for chunk in chunks for span in chunk.spans]
@@ -144,9 +140,6 @@ async def test_joined_words_share_their_phonemes(engine: EspeakEngine) -> None:
     starts = {text[span.start : span.end]: span.start_s for chunk in chunks for span in chunk.spans}
     phonemes = phoneme_starts(engine, text, "en-us")
     assert (starts["of"], starts["the"]) == pytest.approx((phonemes[3], phonemes[5]))
-
-
-def test_each_joined_word_has_a_phoneme() -> None:
     group = WordGroup(((0, 1), (2, 11), (12, 13)), (1, 9, 1), 0, 300, (0, 100, 200))
     assert group.phonemes_by_word() == [(0,), (100,), (200,)]
 
@@ -178,21 +171,15 @@ def test_groups_do_not_depend_on_the_batches_of_events(cut: int) -> None:
     assert [group.phonemes for group in groups(cut)] == [(0, 300), (380, 500), (750,)]
 
 
-async def test_first_chunk_is_a_word_and_spans_begin_in_their_chunk(engine: EspeakEngine) -> None:
+async def test_chunks_begin_with_their_words_and_silence_is_trimmed(engine: EspeakEngine) -> None:
     chunks = await say(engine, "Uno dos tres cuatro cinco seis siete ocho. " * 4)
     assert len(chunks) > 4 and len(chunks[0].spans) == 1
     for chunk in chunks:
         assert all(chunk.start_s <= span.start_s < chunk.end_s for span in chunk.spans)
-
-
-async def test_silence_around_the_speech_is_trimmed(engine: EspeakEngine) -> None:
     audio = samples_of(await say(engine, "«Hola», sí... "))
     loud = np.flatnonzero(np.abs(audio) * 32768 > SILENCE_LEVEL)
     assert loud[0] <= 0.05 * RATE
     assert len(audio) - loud[-1] <= 0.05 * RATE
-
-
-async def test_script_without_spaces_has_spans_inside(engine: EspeakEngine) -> None:
     words = said("今天天气很好。", await say(engine, "今天天气很好。", "cmn", "zh"))
     assert len(words) >= 4 and "".join(words) == "今天天气很好"
 
@@ -231,12 +218,9 @@ async def test_voice_of_another_language_is_replaced_and_of_another_region_kept(
     assert np.array_equal(one, other) is equal
 
 
-async def test_unknown_voice_is_refused(engine: EspeakEngine) -> None:
+async def test_unknown_voice_is_refused_and_speech_has_its_longest(engine: EspeakEngine) -> None:
     with pytest.raises(UnknownVoice, match="espeak:nobody"):
         await say(engine, "Hola", "nobody")
-
-
-async def test_max_seconds_ends_the_speech(engine: EspeakEngine) -> None:
     chunks = await say(engine, "palabra " * 400, max_seconds=3.0)
     assert 3.0 <= chunks[-1].end_s < 4.5
 
@@ -324,11 +308,8 @@ TEXTS = {
 }
 
 
-def semitones(samples: Samples) -> tuple[float, float]:
-    """Median, and distance of the 10th from the 90th percentile."""
-    found = pitch(np.asarray(soxr.resample(samples, RATE, SAMPLE_RATE), np.float32))
-    low, middle, high = np.percentile(12 * np.log2(found[~np.isnan(found)]), (10, 50, 90))
-    return float(middle), float(high - low)
+def at_24_khz(chunks: list[SpeechChunk]) -> Samples:
+    return np.asarray(soxr.resample(samples_of(chunks), RATE, SAMPLE_RATE), np.float32)
 
 
 def test_neutral_prosody_is_the_voices_own() -> None:
@@ -355,7 +336,7 @@ def test_parameters_stay_within_the_librarys_range(prosody: Prosody) -> None:
 async def test_prosody_is_rendered(engine: EspeakEngine, language: str, prosody: Prosody) -> None:
     """The pitch within 0.6 semitones, the range within three tenths."""
     (own_level, own_width), (level, width) = [
-        semitones(samples_of(await say(engine, TEXTS[language], language, language, prosody=each)))
+        semitones(at_24_khz(await say(engine, TEXTS[language], language, language, prosody=each)))
         for each in (NEUTRAL, prosody)
     ]
     assert level - own_level == pytest.approx(prosody.pitch, abs=0.6)
@@ -385,15 +366,12 @@ async def test_every_word_has_its_samples(text: str, language: str) -> None:
     assert before < len(rendered.samples)
 
 
-async def test_speed_is_limited_to_the_librarys_range() -> None:
+async def test_reference_voice_has_the_librarys_speeds_and_languages() -> None:
     lengths = [
         len((await EspeakReferenceVoice().render("Buenos días a todos", "es", speed)).samples)
         for speed in (0.5, 1, 1.5, 9)
     ]
     assert lengths[0] > lengths[1] > lengths[2] == lengths[3]
-
-
-async def test_unsupported_language_is_an_error() -> None:
     with pytest.raises(UnsupportedLanguage):
         await EspeakReferenceVoice().render("Hello", "xx", 1.0)
 

@@ -1,7 +1,5 @@
 """espeak-ng's processes when one of them hangs or is killed: only its own text fails."""
 
-from __future__ import annotations
-
 import json
 import os
 import signal

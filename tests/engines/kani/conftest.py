@@ -1,7 +1,5 @@
 """A tiny Kani checkpoint and codec, and an engine of them."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path

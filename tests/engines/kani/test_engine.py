@@ -1,7 +1,5 @@
 """The Kani engine: random checkpoints through the server, the engine's contract, cloning and languages."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import os
@@ -88,9 +86,7 @@ def without_silence(samples: Samples) -> Samples:
     return np.concatenate([trim.feed(samples), trim.finish()])
 
 
-async def test_websocket_streams_samples_of_transformers_tokens(
-    folder: Path, start_server: StartServer
-) -> None:
+async def test_websocket_streams_transformers_samples(folder: Path, start_server: StartServer) -> None:
     server = start_server(
         "--engine", "kani", "--model", str(folder / "tiny"), "--codec", str(folder / "codec.nemo"),
         "--device", "cpu", "--precision", "float32", KANI_THREADS="1",
@@ -268,9 +264,7 @@ async def test_engine_speaks_like_recording(cloner: KaniEngine) -> None:
     np.testing.assert_allclose(await said(cloner, segment_of(cloner, embedding=louder)), alone[1], atol=1e-5)
 
 
-async def test_voice_in_a_file_is_its_embedding(
-    cloner: KaniEngine, cloning: KaniSettings, tmp_path: Path
-) -> None:
+async def test_voice_file_is_its_embedding(cloner: KaniEngine, cloning: KaniSettings, tmp_path: Path) -> None:
     made = await cloner.embed(hum(210))
     folder = tmp_path / "voices"
     folder.mkdir()
@@ -396,7 +390,7 @@ async def test_missing_embedder_disables_cloning(
             await said(cloner, segment_of(cloner, embedding=stray))
 
 
-async def test_speaker_takes_one_token(cloner: KaniEngine) -> None:
+async def test_text_is_split_spoken_and_follows_its_speaker(cloner: KaniEngine) -> None:
     kani, embedding = cloner._kani, await cloner.embed(hum(100))
     room = kani.runner.max_prompt_tokens - len(kani.layout.prompt(kani.checkpoint.text_tokens("es_MX: ")))
     text = "o" * room
@@ -405,9 +399,6 @@ async def test_speaker_takes_one_token(cloner: KaniEngine) -> None:
     pieces = cloner._split(kani, long, text)
     assert len(pieces) == 2 and "".join(piece for piece, _ in pieces) == text
     assert len(await said(cloner, long))
-
-
-async def test_language_tag_prefixes_text(cloner: KaniEngine) -> None:
     assert list(cloner.info.default_voices) == ["en", "es"]
     kani = cloner._kani
     expected = kani.layout.prompt(kani.checkpoint.text_tokens("es_MX: Hola"))
@@ -428,14 +419,11 @@ def test_closest_tag_is_chosen(language: str, tag: str) -> None:
     assert voices.prompt_text("Hola", None, language) == f"{tag}: Hola"
 
 
-def test_unknown_tag_is_logged_and_ignored(caplog: pytest.LogCaptureFixture) -> None:
+def test_tags_and_names_of_speakers_prefix_the_text(caplog: pytest.LogCaptureFixture) -> None:
     voices = KaniVoices("kani", "second-de", (), ["qqq", "es"])
     assert "'qqq'" in caplog.text and list(voices.default_voices) == ["es"]
     assert list(KaniVoices("kani", "second-de", (), ["qqq"]).default_voices) == ["de"]
     assert voices.prompt_text("Hola", None, "fr") == "Hola"
-
-
-def test_speaker_name_prefixes_text() -> None:
     voices = KaniVoices("kani", "many", ("nova",), ["es"])
     assert voices.prompt_text("Hola", "kani:nova", "es") == "nova: Hola"
     assert voices.prompt_text("Hola", None, "es") == "es: Hola"

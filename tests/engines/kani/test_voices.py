@@ -1,7 +1,5 @@
 """Voices and languages of Kani checkpoints: by their names and cards, and from files."""
 
-from __future__ import annotations
-
 import pickle
 from dataclasses import replace
 from pathlib import Path
@@ -30,9 +28,7 @@ from tests.engines.kani.conftest import resources
         ("other-pt", (), list(LANGUAGES)),
     ],
 )
-def test_languages_are_those_of_the_card_or_the_name(
-    name: str, card: tuple[str, ...], languages: list[str]
-) -> None:
+def test_languages_are_of_the_card_or_name(name: str, card: tuple[str, ...], languages: list[str]) -> None:
     assert list(KaniVoices("kani", name, (), (), card).default_voices) == languages
 
 

@@ -1,7 +1,5 @@
 """Fixtures of the tests of Kokoro."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """The voices and data files that ship: they match their origins, and damaged ones are refused."""
 
-from __future__ import annotations
-
 import hashlib
 import io
 import json
@@ -37,7 +35,7 @@ MODULES: list[tuple[ModuleType, Loader]] = [
 ]
 
 
-def test_styles_match_their_index() -> None:
+def test_styles_match_their_index_and_the_probe_is_small() -> None:
     styles = np.load(DATA / STYLES_FILE)
     assert styles.shape == (54, *STYLES_SHAPE) and styles.dtype == np.float16
     assert hashlib.sha256(styles.tobytes()).hexdigest() == INDEX["sha256"]
@@ -45,6 +43,11 @@ def test_styles_match_their_index() -> None:
     assert hashlib.sha256(styles[:37].tobytes()).hexdigest() == INDEX["mixed_sha256"]
     assert INDEX["mixed_sha256"].startswith("b29268da")
     assert INDEX["licence"] == "Apache-2.0" and "kokoro/0.9.4" in INDEX["origin"]
+    path = DATA / PROBE_FILE
+    assert path.stat().st_size < 200_000
+    with np.load(path) as data:
+        frames = len(data["audio"]) // FRAME_SAMPLES
+        assert data["features"].shape[2] == 2 * (frames + 2 * CONTEXT_FRAMES)
 
 
 @pytest.mark.parametrize(
@@ -64,14 +67,6 @@ def test_arrays_match_their_origin(name: str, max_bytes: int) -> None:
     if name == "surrogate":
         encoder = Path(speaker_encoder.__file__).with_name(speaker_encoder.ORIGIN_FILE)
         assert origin["encoder_sha256"] == json.loads(encoder.read_text(encoding="utf-8"))["sha256"]
-
-
-def test_probe_is_small() -> None:
-    path = DATA / PROBE_FILE
-    assert path.stat().st_size < 200_000
-    with np.load(path) as data:
-        frames = len(data["audio"]) // FRAME_SAMPLES
-        assert data["features"].shape[2] == 2 * (frames + 2 * CONTEXT_FRAMES)
 
 
 @pytest.mark.parametrize(("module", "load"), MODULES)

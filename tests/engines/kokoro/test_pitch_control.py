@@ -1,7 +1,5 @@
 """Pitch, emphasis and lead-in words."""
 
-from __future__ import annotations
-
 import asyncio
 from dataclasses import replace
 
@@ -61,20 +59,23 @@ def test_range_is_scaled_around_log_f0(wider: float) -> None:
     np.testing.assert_allclose(np.log(changed.pitch) - tone, wider * (np.log(plain.pitch) - tone), atol=1e-5)
 
 
-def test_dips_in_consonants_are_not_widened() -> None:
+def test_dips_are_not_widened_and_the_lead_in_is_cut_where_it_is_quiet() -> None:
     hertz = [float(value) for value in np.geomspace(31, 600, 200)]
     changed = apply_pitch(prosody(hertz), Prosody(pitch_range=1.6), float(np.log(165))).pitch[0]
     assert np.all(np.diff(changed) > 0)
     assert np.abs(12 * np.log2(changed / np.array(hertz))).max() <= 0.6 * 6 + 1e-3
+    frames = np.array([4, 5, 5, 1, 6, 7, 7, 3])
+    samples = np.repeat(np.where(np.arange(frames.sum()) == 16, 0.0, 0.5), FRAME_SAMPLES).astype(np.float32)
+    alone = cut_lead_in(RenderedUtterance(samples, frames), "ab, ")
+    assert alone.samples[0] == 0.0 and len(alone.samples) == frames.sum() * FRAME_SAMPLES - 16 * FRAME_SAMPLES
+    assert list(alone.frames) == [5, 7, 7, 3]
+    assert alone.frames.sum() * FRAME_SAMPLES == len(alone.samples)
 
 
-def test_log_f0_is_that_of_voiced_values() -> None:
+def test_log_f0_is_that_of_voiced_values(engine: KokoroEngine) -> None:
     curve = [5.0, 9.0, 60.0, 90.0, 150.0, 160.0, 170.0]
     assert log_f0_of(np.array([curve], np.float32)) == pytest.approx(np.log(154))
     assert log_f0_of(np.array([[5.0, 0.0]], np.float32)) == pytest.approx(np.log(100))
-
-
-def test_shipped_log_f0_matches_voices(engine: KokoroEngine) -> None:
     assert isinstance(engine._synthesizer, WindowedSynthesizer)
     tone = engine._synthesizer._statistics.log_f0
     assert all(70 < np.exp(tone(voice.id)) < 340 for voice in engine.info.voices)
@@ -164,15 +165,6 @@ def test_only_short_utterances_with_initial_vowel_get_lead_in() -> None:
     weak, diphthong = Utterance("“ɪf sˈO.”", ()), Utterance("I ˈæm.", ())
     assert lead_in(weak, "en-GB") == "" and lead_in(weak, "it") and lead_in(diphthong, "en")
     assert lead_in(short, "fr") == lead_in(short, "pt") == ""
-
-
-def test_lead_in_is_cut_at_quietest_frame() -> None:
-    frames = np.array([4, 5, 5, 1, 6, 7, 7, 3])
-    samples = np.repeat(np.where(np.arange(frames.sum()) == 16, 0.0, 0.5), FRAME_SAMPLES).astype(np.float32)
-    alone = cut_lead_in(RenderedUtterance(samples, frames), "ab, ")
-    assert alone.samples[0] == 0.0 and len(alone.samples) == frames.sum() * FRAME_SAMPLES - 16 * FRAME_SAMPLES
-    assert list(alone.frames) == [5, 7, 7, 3]
-    assert alone.frames.sum() * FRAME_SAMPLES == len(alone.samples)
 
 
 @pytest.mark.parametrize(

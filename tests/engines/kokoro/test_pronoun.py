@@ -1,7 +1,5 @@
 """The English pronoun "I" is heard."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np
@@ -14,22 +12,11 @@ from tests.judges.judge import hear, words_of
 from tests.support.kokoro import chunks_of, joined
 
 SENTENCES = (
-    "I found your keys under the sofa.",
-    "I already sent the letter.",
-    "I made some coffee for us.",
-    "I heard you the first time.",
-    "I left the car in the garage.",
-    "I told him the truth.",
-    "I had a strange dream.",
-    "No, I did not see it.",
-    "Sorry, I missed that.",
-    "I love the smell of rain.",
-    "Yes, I am ready.",
-    "I am in the garden.",
-    "I'm not sure about that.",
-    "What should I do next?",
-    "She knows that I was right.",
-)
+    "I found your keys under the sofa.|I already sent the letter.|I made some coffee for us.|"
+    "I heard you the first time.|I left the car in the garage.|I told him the truth.|I had a strange dream.|"
+    "No, I did not see it.|Sorry, I missed that.|I love the smell of rain.|Yes, I am ready.|"
+    "I am in the garden.|I'm not sure about that.|What should I do next?|She knows that I was right."
+).split("|")
 
 
 async def lost(engine: KokoroEngine, voice: str, language: str) -> list[str]:

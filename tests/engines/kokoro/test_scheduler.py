@@ -1,7 +1,5 @@
 """The deadline scheduler, its idle monitor and the playback estimate."""
 
-from __future__ import annotations
-
 import asyncio
 import math
 import threading
@@ -106,7 +104,7 @@ async def test_step_cancelled_while_it_waits_leaves_stream_without_place() -> No
     scheduler.idle.wait(0.0, WITHIN_S)
 
 
-def test_playback_adds_up_pieces() -> None:
+def test_playback_adds_up_and_makes_a_segment_due(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
     playback = Playback(lambda: now[0])
     playback.add(0.0)
@@ -118,21 +116,18 @@ def test_playback_adds_up_pieces() -> None:
     assert playback.remaining_s == -2.0
     playback.add(0.25)
     assert playback.ends_at == 103.25
-
-
-def test_segment_is_due_when_its_listener_runs_out_of_audio(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = time.monotonic()
-    monkeypatch.setattr("kani.engines.kokoro.scheduler.time", SimpleNamespace(monotonic=lambda: now))
-    monkeypatch.setattr("kani.engines.kokoro.scheduler.Playback", lambda: Playback(lambda: now))
+    begun = time.monotonic()
+    monkeypatch.setattr("kani.engines.kokoro.scheduler.time", SimpleNamespace(monotonic=lambda: begun))
+    monkeypatch.setattr("kani.engines.kokoro.scheduler.Playback", lambda: Playback(lambda: begun))
     first, next_one, whole = SegmentDeadline(), SegmentDeadline(3.0), SegmentDeadline(math.inf)
-    assert first.due == whole.due == now + FIRST_SOUND_S
+    assert first.due == whole.due == begun + FIRST_SOUND_S
     first.add(0.25)
-    assert (first.due, next_one.due) == (now + 0.25, now + 3.0)
+    assert (first.due, next_one.due) == (begun + 0.25, begun + 3.0)
     next_one.add(1.0)
-    assert next_one.due == now + 4.0
+    assert next_one.due == begun + 4.0
 
 
-async def test_idle_wait_ends_behind_last_slot() -> None:
+async def test_idle_wait_ends_times_out_and_can_be_released() -> None:
     scheduler = DeadlineScheduler(1)
     scheduler.idle.wait(1.0, WITHIN_S)
     log: list[Holder] = []
@@ -144,9 +139,6 @@ async def test_idle_wait_ends_behind_last_slot() -> None:
         await stream.leave()
     await asyncio.to_thread(waiting.join, WITHIN_S)
     assert not waiting.is_alive()
-
-
-def test_idle_wait_times_out_and_can_be_released() -> None:
     idle = IdleMonitor()
     idle.mark_busy()
     idle.wait(0.0, 0.0)

@@ -1,7 +1,5 @@
 """Word times and silence trimming, on audio with known truth."""
 
-from __future__ import annotations
-
 from itertools import pairwise
 from typing import Any
 
@@ -42,11 +40,23 @@ def times(heard: TimedAudio) -> list[tuple[float, float]]:
 FRAMES = [10, *[4] * 9, 6]
 
 
-def test_boundary_without_pause_is_middle_of_space_less_lag() -> None:
+def test_pauses_move_boundaries_only_where_they_are_near() -> None:
     first, second = times(heard_of(FRAMES, [(0.2, 1.2)]))
     boundary = 0.70 - 0.06 - (0.2 - LEADING_SILENCE_S)
     assert first == pytest.approx((LEADING_SILENCE_S, boundary), abs=0.005)
     assert second == pytest.approx((boundary, 1.2 - 0.2 + LEADING_SILENCE_S), abs=0.005)
+    first, second = times(heard_of(FRAMES, [(0.2, 0.5), (0.75, 1.2)]))
+    shift = 0.2 - LEADING_SILENCE_S
+    assert first[1] == pytest.approx(0.5 - shift, abs=0.006)
+    assert second[0] == pytest.approx(0.75 - shift, abs=0.006)
+    for sound in ([(0.2, 0.3), (0.4, 1.2)], [(0.2, 0.6), (0.64, 1.2)]):
+        _, second = times(heard_of(FRAMES, sound))
+        assert second[0] == pytest.approx(0.64 - 0.2 + LEADING_SILENCE_S, abs=0.006)
+    utterance = Utterance("aaaa b cccc", (Word(0, 4, 0, 4), Word(5, 6, 5, 6), Word(7, 11, 7, 11)))
+    frames = [10, 4, 4, 4, 4, 4, 2, 2, 4, 4, 4, 4, 6]
+    starts = [start for start, _ in times(heard_of(frames, [(0.2, 0.55), (0.66, 1.2)], utterance))]
+    assert starts[1] == pytest.approx(0.66 - 0.2 + LEADING_SILENCE_S, abs=0.006)
+    assert all(a < b for a, b in pairwise(starts))
 
 
 def test_characters_begin_with_their_own_symbols() -> None:
@@ -56,27 +66,6 @@ def test_characters_begin_with_their_own_symbols() -> None:
     begin = 0.2 - LEADING_SILENCE_S
     assert first.character_starts == pytest.approx((LEADING_SILENCE_S, 0.25 + 0.3 - 0.06 - begin), abs=0.005)
     assert len(second.character_starts) == 4 and second.character_starts[0] == second.start_s
-
-
-def test_pause_near_boundary_is_exact() -> None:
-    first, second = times(heard_of(FRAMES, [(0.2, 0.5), (0.75, 1.2)]))
-    shift = 0.2 - LEADING_SILENCE_S
-    assert first[1] == pytest.approx(0.5 - shift, abs=0.006)
-    assert second[0] == pytest.approx(0.75 - shift, abs=0.006)
-
-
-def test_far_or_short_pause_is_ignored() -> None:
-    for sound in ([(0.2, 0.3), (0.4, 1.2)], [(0.2, 0.6), (0.64, 1.2)]):
-        _, second = times(heard_of(FRAMES, sound))
-        assert second[0] == pytest.approx(0.64 - 0.2 + LEADING_SILENCE_S, abs=0.006)
-
-
-def test_pause_precedes_one_word_only() -> None:
-    utterance = Utterance("aaaa b cccc", (Word(0, 4, 0, 4), Word(5, 6, 5, 6), Word(7, 11, 7, 11)))
-    frames = [10, 4, 4, 4, 4, 4, 2, 2, 4, 4, 4, 4, 6]
-    starts = [start for start, _ in times(heard_of(frames, [(0.2, 0.55), (0.66, 1.2)], utterance))]
-    assert starts[1] == pytest.approx(0.66 - 0.2 + LEADING_SILENCE_S, abs=0.006)
-    assert all(a < b for a, b in pairwise(starts))
 
 
 # The first one has a click that is early.
@@ -176,9 +165,7 @@ def test_words_come_once_in_order_after_their_audio(
     first_sample=st.integers(round(1.05 * SAMPLE_RATE), round(1.25 * SAMPLE_RATE)),
     pause_s=st.tuples(st.floats(1.36, 1.5), st.floats(0.06, 0.2)),
 )
-def test_words_of_continuing_audio_are_timed_as_in_the_whole(
-    first_sample: int, pause_s: tuple[float, float]
-) -> None:
+def test_words_of_continuing_audio_keep_their_times(first_sample: int, pause_s: tuple[float, float]) -> None:
     """To the sample, wherever it begins, also where its first piece is louder than the voice."""
     samples = humming(FOUR_FRAMES, [(0.21, pause_s[0]), (sum(pause_s), SPEECH_ENDS_S)])
     # Sound that dies away, 2 dB above what counts as silent.

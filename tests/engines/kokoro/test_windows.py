@@ -1,7 +1,5 @@
 """Windowed decoding: early first audio, cancellation at any window, trimmed silence."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Sequence
 from contextlib import AsyncExitStack, aclosing
@@ -142,7 +140,7 @@ def test_first_step_is_as_short_as_machine_allows(
     assert steps_of(words, len(words), segment, symbol_s) == steps
 
 
-def test_joined_words_are_not_parted() -> None:
+def test_words_stay_whole_and_end_with_their_marks() -> None:
     """espeak-ng joins "of the": no space lies between their symbols."""
     apart = utterance_of(
         "seven rivers of the northern mountains flow into one lake that nobody has seen".split()
@@ -154,9 +152,6 @@ def test_joined_words_are_not_parted() -> None:
     )
     assert count_speakable(apart, 6) == 3
     assert count_speakable(Utterance(symbols, words), 6) == 2
-
-
-def test_first_words_end_with_their_marks() -> None:
     utterance = utterance_of(["uno", "dos,", "tres."])
     found = [first_words(utterance, count).symbols for count in (1, 2, 3)]
     assert found == ["uno", "uno dos,", "uno dos, tres."]
@@ -234,9 +229,7 @@ async def test_first_step_is_taken_only_for_waiting_listener(
     assert await first_prediction(LONG) == whole
 
 
-async def test_first_audio_comes_before_half_of_the_work(
-    engine: KokoroEngine, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_first_audio_comes_before_half(engine: KokoroEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[int] = []
     decode_window = SplitModel.decode_window
 

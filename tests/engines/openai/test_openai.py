@@ -1,7 +1,5 @@
 """The engine `openai`: over this server itself, and over one that breaks in every way; and the recogniser."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
@@ -66,9 +64,7 @@ def sounding(samples: Samples) -> Samples:
 
 
 @pytest.mark.parametrize(("voice", "text"), [("espeak:en", "Hello."), ("espeak:es", "Hola a todos.")])
-def test_samples_are_those_of_the_server(
-    upstream: AppServer, relay: AppServer, voice: str, text: str
-) -> None:
+def test_samples_are_the_servers(upstream: AppServer, relay: AppServer, voice: str, text: str) -> None:
     direct, relayed = spoken(upstream, voice, text), spoken(relay, f"openai:{voice}", text)
     assert np.array_equal(sounding(direct), sounding(relayed))
 
@@ -169,14 +165,18 @@ async def test_pieces_of_any_length_are_one_stream(site: Site) -> None:
         (b"", "broke off before all was sent", 3),
         (b"HTTP/9 what\r\n\r\n", "broke off before all was sent", 3),
         (silent, "did not answer in time", 1),
+        *(
+            (answer(PCM, header), "cannot be read", 1)
+            for header in (
+                *("content-type: audio/wav", "content-type: audio/L16; rate=16000", "content-encoding: gzip"),
+            )
+        ),
         (answer(b"{}", "content-type: application/json"), "cannot be read", 1),
-        (answer(PCM, "content-type: audio/wav"), "cannot be read", 1),
         (answer(b"RIFF" + PCM), "cannot be read", 1),
-        (answer(PCM, "content-type: audio/L16; rate=16000"), "cannot be read", 1),
-        (answer(PCM, "content-encoding: gzip"), "cannot be read", 1),
-        (answer(b""), "sent no sound", 1),
-        (answer(bytes(RATE)), "sent no sound", 1),
-        (endless(bytes(1 << 16)), "sent no sound", 1),
+        *(
+            (sound, "sent no sound", 1)
+            for sound in (answer(b""), answer(bytes(RATE)), endless(bytes(1 << 16)))
+        ),
     ],
 )
 async def test_broken_answer_is_told_in_words(
@@ -280,6 +280,10 @@ async def test_refused_key_ends_the_start(site: Site) -> None:
     site.answers["/v1/audio/voices"] = answer(b"", status="401 Unauthorized")
     with pytest.raises(EngineUnavailable, match="KANI_UPSTREAM_KEY"):
         async with started(site):
+            pass
+    site.answers[PATH] = answer(b"", status="401 Unauthorized")
+    with pytest.raises(EngineUnavailable, match="refused this server's key"):
+        async with hearing(site):
             pass
 
 
@@ -444,10 +448,3 @@ async def test_broken_transcript_is_told_in_words(
         site.answers[PATH] = reply
         with pytest.raises(EngineFailed, match=r"^the upstream server "):
             await transcribed(recognizer)
-
-
-async def test_start_fails_with_the_reason(site: Site) -> None:
-    site.answers[PATH] = answer(b"", status="401 Unauthorized")
-    with pytest.raises(EngineUnavailable, match="refused this server's key"):
-        async with hearing(site):
-            pass

@@ -1,7 +1,5 @@
 """A package's adapter that is told when it may go on with its start."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 from collections.abc import Mapping

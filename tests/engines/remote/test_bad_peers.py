@@ -1,7 +1,5 @@
 """Bad peers of workers: crowds without the key, machines between, workers that keep to no contract."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import math
@@ -276,9 +274,7 @@ def test_wrong_value_is_refused(message: FromWorker) -> None:
         check(message)
 
 
-async def test_answers_that_nothing_asked_for_are_not_kept(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_unasked_answers_are_not_kept(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     large = Embedded(1, Embedding("tone", "tone 1", np.zeros(200_000, np.float32)))
     answers = [large] * (MAX_UNREAD_BYTES // 800_000 + 1)
     async with (
@@ -290,7 +286,7 @@ async def test_answers_that_nothing_asked_for_are_not_kept(
             await happens(lambda: "more than 64 MiB that nothing has asked for" in caplog.text)
 
 
-async def test_text_of_an_error_has_no_line_breaks(tmp_path: Path) -> None:
+async def test_errors_and_log_records_stay_in_lines(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     async with (
         rogue(tmp_path, Ready(INFO), Failed(1, "failed", "broken\nERROR forged")) as address,
         started(engine_of(address)) as engine,
@@ -298,9 +294,7 @@ async def test_text_of_an_error_has_no_line_breaks(tmp_path: Path) -> None:
         with pytest.raises(EngineFailed) as failed:
             await anext(engine.synthesize(segment("uno")))
         assert str(failed.value) == "broken ERROR forged"
-
-
-def test_further_lines_of_a_log_record_are_indented(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.clear()
     assert log_text("a\r\x1b[31m\nb\u2028c") == "a  [31m\n    b c"
     connection = Connection(Channel(), lambda _: None, "the process of tone")
     connection._log(Logged(logging.ERROR, "engines\ntone", "Traceback\nERROR forged", "id\n"))

@@ -1,7 +1,5 @@
 """Workers that the command line starts, and a server whose engine and recogniser are theirs."""
 
-from __future__ import annotations
-
 import os
 import signal
 import subprocess

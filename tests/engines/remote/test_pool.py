@@ -1,7 +1,5 @@
 """Several workers of one server: which of them speaks, and those that are full, drain or die."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator, Collection
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
@@ -237,9 +235,7 @@ async def test_worker_that_is_away_at_the_start_joins_later(tmp_path: Path) -> N
         await engine_of(late.address).start()
 
 
-async def test_worker_with_another_engine_is_not_used(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_worker_of_another_engine_is_unused(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     async with sites(tmp_path, 2) as workers:
         workers[1].engine.info = replace(workers[1].engine.info, sample_rate=8000)
         async with started(engine_of(workers[0].address)) as engine:
@@ -280,9 +276,7 @@ async def test_refusal_of_all_workers_is_reported_until_one_is_usable(
             await happens(lambda: not reported[-1])
 
 
-async def test_end_of_discovery_by_an_unexpected_error_is_logged(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_unexpected_end_of_discovery_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     async def discover(_: bool) -> Collection[str]:
         raise LookupError("no such table")
 

@@ -1,7 +1,5 @@
 """Engines in processes of their own, which are killed, stall or take long before they are ready."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import logging
@@ -87,9 +85,7 @@ async def espeak_in_process(
     assert {*workers_of(psutil.Process())} <= before
 
 
-async def test_worker_that_hangs_is_replaced_after_its_lease(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_hung_worker_is_replaced_after_a_lease(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("kani.engines.remote.channel.LEASE_S", 2)
     registry = CollectorRegistry()
     async with espeak_in_process(tmp_path, registry) as (engine, worker), asyncio.timeout(WITHIN_S):

@@ -1,7 +1,5 @@
 """A recogniser at several workers: which of them recognises, and those that drain, die or are none."""
 
-from __future__ import annotations
-
 import asyncio
 import math
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -146,9 +144,7 @@ async def test_each_recognition_goes_to_the_worker_with_the_fewest_and_stays_the
 
 
 @pytest.mark.parametrize("killed", [True, False], ids=["killed", "draining"])
-async def test_recognition_without_events_is_begun_again_by_another_worker(
-    tmp_path: Path, killed: bool
-) -> None:
+async def test_recognition_without_events_begins_again_elsewhere(tmp_path: Path, killed: bool) -> None:
     async with pooled(tmp_path) as (sites, recognizer):
         microphone = Microphone()
         microphone.say(0.5)

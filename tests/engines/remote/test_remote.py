@@ -1,7 +1,5 @@
 """Engines and recognisers in a worker: what they yield, how far they run, and bad peers."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import stat
@@ -142,9 +140,7 @@ def content(chunks: list[SpeechChunk]) -> list[tuple[object, ...]]:
 
 @pytest.mark.parametrize("tcp", [False, True], ids=["unix", "tcp"])
 @pytest.mark.parametrize("written", [False, True], ids=["whole", "word by word"])
-async def test_session_yields_the_same_as_over_the_engine_itself(
-    tmp_path: Path, tcp: bool, written: bool
-) -> None:
+async def test_session_yields_what_the_engine_itself_does(tmp_path: Path, tcp: bool, written: bool) -> None:
     text = "Hola, esto es una frase. Y otra más larga viene detrás de ella, con 21 palabras.\n\nFin."
 
     async def speak(engine: Engine) -> list[tuple[object, ...]]:

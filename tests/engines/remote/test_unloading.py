@@ -1,7 +1,5 @@
 """Engines and recognisers that nobody uses are unloaded, and come back: the link's part, and real memory."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import time

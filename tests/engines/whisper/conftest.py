@@ -1,7 +1,5 @@
 """Speech for the recogniser: Kokoro's, synthesised once, at 16 kHz."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """What of an answer is kept: words with time, letters of the language, and plausible lengths."""
 
-from __future__ import annotations
-
 import asyncio
 import unicodedata
 from collections.abc import Sequence
@@ -16,14 +14,7 @@ from benchmarks.recognition.repeats import WAYS, hear, letters
 from benchmarks.sentences import ARTICLE_1
 from kani.core.types import Samples, Segment
 from kani.engines.espeak.engine import EspeakEngine
-from kani.engines.whisper.coverage import (
-    before_cut,
-    begins_late,
-    end_of,
-    is_spoken,
-    told,
-    without_echo,
-)
+from kani.engines.whisper.coverage import before_cut, begins_late, end_of, is_spoken, told, without_echo
 from kani.engines.whisper.engine import WhisperRecognizer
 from kani.engines.whisper.likely_languages import LANGUAGES
 from kani.engines.whisper.plausibility import MAX_TOKENS, TokenLimits, echoes
@@ -82,46 +73,37 @@ def hum(seconds: float, *pauses_s: float) -> Samples:
         ("", (), ""),
     ],
 )
-def test_words_at_the_end_that_have_no_time_are_dropped(
-    text: str, ends_s: tuple[float, ...], kept: str
-) -> None:
+def test_words_without_time_at_the_end_are_dropped(text: str, ends_s: tuple[float, ...], kept: str) -> None:
     assert texts(without_echo(timed(text, *ends_s), spaced=True)) == kept
 
 
-def test_words_after_the_end_of_the_speech_are_dropped() -> None:
+def test_words_after_the_end_are_dropped_and_single_characters_need_no_time() -> None:
     """As of the count that Whisper began once more in the silence: the last word of all has what is left."""
     words = timed("1, 2, 3, 4. 1,", 0.5, 0.9, 1.0, 1.55, 1.7)
     assert texts(without_echo(words, spaced=True, speech_s=1.4)) == "1, 2, 3, 4."
     assert texts(without_echo(words, spaced=True, speech_s=1.6)) == "1, 2, 3, 4. 1,"
-
-
-def test_single_characters_may_have_no_time() -> None:
     words = timed("我 住 在 这 里", 0.3, 0.5, 0.7, 0.7, 0.7)
     assert without_echo(words, spaced=False) == words
     assert texts(without_echo(timed("我 住 在 这 里 我", 0.3, 0.5, *[0.5] * 4), spaced=False)) == "我 住"
 
 
-def test_sentence_with_a_stretched_word_is_heard_again_from_its_beginning() -> None:
+def test_what_an_answer_left_out_is_heard_again() -> None:
     """As of the answer that left out a sentence in the middle, and put the next one's words there."""
     words = timed("A dog. That is fine.", 0.3, 1.0, 1.3, 3.8, 4.2)
     kept, from_s = told(words, hum(4.2, 1.05), 4.2, length_s)
     assert texts(kept) == "A dog."
     assert from_s == kept[-1].end_s == pytest.approx(1.065, abs=0.03)
-
-
-def test_what_is_heard_again_is_shorter() -> None:
     words = timed("A. Is it?", 0.02, 3.0, 3.4)
     kept, from_s = told(words, hum(3.4), 3.4, length_s)
     assert texts(kept) == "A." and from_s is not None and from_s > 0.1
-
-
-def test_speech_after_the_last_word_is_heard_again_from_the_pause_on() -> None:
-    """However far the alignment stretches the word itself."""
+    # However far the alignment stretches the word itself.
     for end_s in (1.9, 3.0):
         words = timed("Four people.", 0.5, end_s)
         kept, from_s = told(words, hum(3.0, 1.1), 3.0, length_s)
         assert texts(kept) == "Four people."
         assert from_s == kept[-1].end_s == pytest.approx(1.115, abs=0.03)
+    words = timed("Four people.", 0.5, 3.0)
+    assert told(words, hum(3.0), 1.0, lambda start_s, end_s: min(end_s, 1.1) - start_s) == (words, None)
 
 
 def test_whole_answers_are_kept() -> None:
@@ -160,23 +142,12 @@ def test_other_first_words_begin_where_they_stand(text: str, ends_s: tuple[float
     assert begins_late(words, hum(2.5), lambda start_s, end_s: max(0.0, end_s - 1.5)) is None
 
 
-def test_silence_after_the_last_word_is_no_speech() -> None:
-    words = timed("Four people.", 0.5, 3.0)
-    assert told(words, hum(3.0), 1.0, lambda start_s, end_s: min(end_s, 1.1) - start_s) == (words, None)
-
-
 @pytest.mark.parametrize(
     ("text", "loop"),
     [
-        ("热" * 20, True),
-        ("ha" * 12, True),
-        (" I don't" * 9, True),
-        ("ла ла ла ла ла ла ла ла ла", True),
-        ("Row, row, row your boat. " * 3, False),
-        ("1000000000000", False),
+        *((text, True) for text in ("热" * 20, "ha" * 12, " I don't" * 9, "ла ла ла ла ла ла ла ла ла")),
+        *((text, False) for text in ("Row, row, row your boat. " * 3, "1000000000000", "-" * 30, "")),
         ("No, no, no, no!", False),
-        ("-" * 30, False),
-        ("", False),
     ],
 )
 def test_letters_that_come_again_and_again_are_a_loop(text: str, loop: bool) -> None:
@@ -259,14 +230,13 @@ def test_repetition_is_detected_in_every_script(language: str) -> None:
     assert is_repetitive(text.split()[0][:10] * 20)
 
 
-def test_every_language_has_a_limit_below_the_longest_answer(tokenizer: tokenizers.Tokenizer) -> None:
+def test_every_language_has_a_limit_and_latin_script_one_of_ten_tokens_a_second(
+    tokenizer: tokenizers.Tokenizer,
+) -> None:
     limits = TokenLimits(tokenizer)
     for language in LANGUAGES:
         assert 15 < limits.max_tokens(language, 1.0) < 120
         assert limits.max_tokens(language, 30.0) <= MAX_TOKENS
-
-
-def test_latin_script_has_a_limit_of_ten_tokens_a_second(tokenizer: tokenizers.Tokenizer) -> None:
     limits = TokenLimits(tokenizer)
     for language in ("en", "es", "fr", "it", "pt", "de"):
         assert limits.max_tokens(language, 5.0) <= 5.0 * 10 + 12
@@ -313,21 +283,15 @@ def test_text_is_written_in_its_own_tokens_only(
     assert len(strange) <= 0.02 * len(ARTICLE_1[language]), left
 
 
-def test_latin_names_are_allowed_in_every_language(
+def test_tokens_of_a_language_are_those_of_its_scripts_and_of_latin_names(
     tokenizer: tokenizers.Tokenizer, scripts: TokenScripts
 ) -> None:
     tokens = {*tokenizer.encode("Anna's USB from café Müller, 1ª", add_special_tokens=False).ids}
     for language in LANGUAGES:
         assert not tokens & {*scripts.foreign(language)}, language
     assert tokens & {*scripts.foreign("hi", latin=False)}
-
-
-def test_language_without_a_known_script_allows_every_token(scripts: TokenScripts) -> None:
     # CLDR has no names of countries in Bashkir.
     assert not scripts_of("ba") and not scripts.foreign("ba", latin=False)
-
-
-def test_languages_of_two_scripts_allow_both(tokenizer: tokenizers.Tokenizer, scripts: TokenScripts) -> None:
     texts = {"sr": "Dobar dan, добар дан", "uz": "Salom, салом", "ja": "東京とパリの人々"}
     for language, text in texts.items():
         tokens = {*tokenizer.encode(text, add_special_tokens=False).ids}
@@ -358,9 +322,7 @@ def scripts_in(text: str) -> set[str]:
 @pytest.mark.heard
 @pytest.mark.asyncio(loop_scope="session")
 @pytest.mark.parametrize("way", WAYS)
-async def test_hindi_is_written_in_devanagari(
-    recognizer: WhisperRecognizer, speaker: Speaker, way: str
-) -> None:
+async def test_hindi_is_in_devanagari(recognizer: WhisperRecognizer, speaker: Speaker, way: str) -> None:
     """Also where the language is detected: it is Urdu to Whisper, or English."""
     heard = await hear(recognizer, joined([await speaker.say(BICYCLES, "hm_omega", "hi")], 0), way, "hi")
     assert scripts_in(heard) == {"DEVANAGARI"}, heard
@@ -370,9 +332,7 @@ async def test_hindi_is_written_in_devanagari(
 
 @pytest.mark.heard
 @pytest.mark.asyncio(loop_scope="session")
-async def test_hindi_that_whisper_answers_by_a_loop_is_not_lost_live(
-    recognizer: WhisperRecognizer, speaker: Speaker
-) -> None:
+async def test_hindi_that_becomes_a_loop_is_not_lost(recognizer: WhisperRecognizer, speaker: Speaker) -> None:
     """Found with a penalty of repetition."""
     pieces = [await speaker.say(text, "hm_omega", "hi") for text in ANU]
     heard = await hear(recognizer, joined(pieces * 2, 0.03), "live", "hi")
@@ -382,9 +342,7 @@ async def test_hindi_that_whisper_answers_by_a_loop_is_not_lost_live(
 
 @pytest.mark.heard
 @pytest.mark.asyncio(loop_scope="session")
-async def test_translation_of_hindi_is_written_in_latin_letters(
-    recognizer: WhisperRecognizer, speaker: Speaker
-) -> None:
+async def test_translation_of_hindi_is_in_latin(recognizer: WhisperRecognizer, speaker: Speaker) -> None:
     spoken = joined([await speaker.say(BICYCLES, "hm_omega", "hi")], 0)
     segments = await transcribed(recognizer, spoken, language="hi", translate=True)
     assert scripts_in("".join(one.text for one in segments)) == {"LATIN"}

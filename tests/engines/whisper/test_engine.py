@@ -1,7 +1,5 @@
 """Whisper as a recogniser, on real speech."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator, Iterable
 from contextlib import aclosing
@@ -114,7 +112,7 @@ async def test_utterances_of_a_second_are_recognised(
         assert words_of(text(events), language) == words_of(spoken, language)
 
 
-async def test_words_come_during_speech(recognizer: WhisperRecognizer, said: dict[str, Said]) -> None:
+async def test_words_come_in_the_given_language(recognizer: WhisperRecognizer, said: dict[str, Said]) -> None:
     one = said["en"]
     during, events = 0, list[RecognitionEvent]()
     audio = at_speaking_pace(recognizer, silence(0.5), one.samples, silence(1.5))
@@ -125,6 +123,13 @@ async def test_words_come_during_speech(recognizer: WhisperRecognizer, said: dic
     assert during >= 3
     assert words_of(text(events), "en") == words_of(one.text, "en")
     assert_words_before_their_pause(events, begun_s=0.5)
+    one = said["es"]
+    spanish, italian = [
+        text(await recognized(recognizer, at_once(one.samples, silence(1)), language))
+        for language in ("es", "it")
+    ]
+    assert words_of(spanish, "es") == words_of(one.text, "es")
+    assert italian != spanish
 
 
 @pytest.mark.parametrize(
@@ -165,16 +170,6 @@ async def test_longest_prompt_costs_no_words(recognizer: WhisperRecognizer, said
     assert words_of(heard, "en") == words_of(said["en"].text, "en") * 2
 
 
-async def test_given_language_is_used(recognizer: WhisperRecognizer, said: dict[str, Said]) -> None:
-    one = said["es"]
-    spanish, italian = [
-        text(await recognized(recognizer, at_once(one.samples, silence(1)), language))
-        for language in ("es", "it")
-    ]
-    assert words_of(spanish, "es") == words_of(one.text, "es")
-    assert italian != spanish
-
-
 @pytest.mark.parametrize("behind", [[silence(0.08)] * 25, [silence(35)]])
 async def test_mark_comes_back_before_the_audio_ends(
     recognizer: WhisperRecognizer, said: dict[str, Said], behind: list[Samples]
@@ -198,18 +193,14 @@ async def test_mark_comes_back_before_the_audio_ends(
     assert words_of(text(events[:mark]), "en") == words_of(one.text, "en")
 
 
-async def test_concurrent_streams_are_independent(
-    recognizer: WhisperRecognizer, said: dict[str, Said]
-) -> None:
+async def test_streams_are_independent(recognizer: WhisperRecognizer, said: dict[str, Said]) -> None:
     audio = [(said[code].samples, silence(0.8), said[code].samples) for code in ("es", "fr")]
     alone = [text(await recognized(recognizer, at_once(*parts))) for parts in audio]
     together = await asyncio.gather(*(recognized(recognizer, at_once(*parts)) for parts in audio))
     assert [text(events) for events in together] == alone
 
 
-async def test_result_does_not_depend_on_the_pieces(
-    recognizer: WhisperRecognizer, said: dict[str, Said]
-) -> None:
+async def test_result_depends_on_no_pieces(recognizer: WhisperRecognizer, said: dict[str, Said]) -> None:
     audio = np.concatenate([said["en"].samples, silence(1)])
     found = [
         await recognized(recognizer, at_once(audio, piece=piece), "en") for piece in (PIECE, 333, len(audio))
@@ -218,9 +209,16 @@ async def test_result_does_not_depend_on_the_pieces(
     assert len({sum(isinstance(event, Step) for event in events) for events in found}) == 1
 
 
-async def test_stream_without_audio_returns_its_marks(recognizer: WhisperRecognizer) -> None:
+async def test_streams_return_marks_and_errors(recognizer: WhisperRecognizer, said: dict[str, Said]) -> None:
     assert await recognized(recognizer, at_once()) == []
     assert await recognized(recognizer, at_once(Mark(1), Mark(2))) == [Mark(1), Mark(2)]
+
+    async def broken() -> AsyncIterator[Samples | Mark]:
+        yield said["en"].samples
+        raise ConnectionError("gone")
+
+    with pytest.raises(ConnectionError, match="gone"):
+        await recognized(recognizer, broken(), "en")
 
 
 async def test_recording_does_not_block_the_event_loop(recognizer: WhisperRecognizer) -> None:
@@ -233,9 +231,7 @@ async def test_recording_does_not_block_the_event_loop(recognizer: WhisperRecogn
     assert len(await job) == 750
 
 
-async def test_closed_or_cancelled_stream_leaves_no_task(
-    recognizer: WhisperRecognizer, said: dict[str, Said]
-) -> None:
+async def test_closed_stream_leaves_no_task(recognizer: WhisperRecognizer, said: dict[str, Said]) -> None:
     tasks = asyncio.all_tasks()
     begun, closed = asyncio.Event(), asyncio.Event()
 
@@ -262,15 +258,6 @@ async def test_closed_or_cancelled_stream_leaves_no_task(
     assert closed.is_set()
     assert asyncio.all_tasks() == tasks
     assert text(await recognized(recognizer, at_once(said["en"].samples, silence(1)), "en"))
-
-
-async def test_error_of_the_audio_is_raised(recognizer: WhisperRecognizer, said: dict[str, Said]) -> None:
-    async def broken() -> AsyncIterator[Samples | Mark]:
-        yield said["en"].samples
-        raise ConnectionError("gone")
-
-    with pytest.raises(ConnectionError, match="gone"):
-        await recognized(recognizer, broken(), "en")
 
 
 async def test_wrong_model_file_is_named(tmp_path: Path) -> None:

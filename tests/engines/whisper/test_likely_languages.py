@@ -1,7 +1,5 @@
 """``kani.engines.whisper.likely_languages``: which languages are tried where none is given."""
 
-from __future__ import annotations
-
 import math
 
 import pytest

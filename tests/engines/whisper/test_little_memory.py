@@ -1,7 +1,5 @@
 """A server that may take no more memory when the recogniser is first needed."""
 
-from __future__ import annotations
-
 import sys
 
 import httpx

@@ -1,7 +1,5 @@
 """Recordings transcribed by Whisper: text, times, languages, translation, and what is no speech."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 
@@ -86,15 +84,10 @@ async def test_translation_is_never_what_was_said(
     assert {"i", "have", "two", "dogs"} <= set(words_of(text, "en")), text
 
 
-async def test_detection_chooses_from_candidates(
-    recognizer: WhisperRecognizer, said: dict[str, Said]
-) -> None:
+async def test_detection_and_prompts_choose(recognizer: WhisperRecognizer, said: dict[str, Said]) -> None:
     segments = await transcribed(recognizer, said["es"].samples, candidates=frozenset({"fr", "it"}))
     assert {segment.language for segment in segments} <= {"fr", "it"}
-
-
-async def test_prompt_spells_a_name(recognizer: WhisperRecognizer, said: dict[str, Said]) -> None:
-    """A prompt changes no more than the text, and none of it is in the transcript."""
+    # A prompt changes no more than the text, and none of it is in the transcript.
     segments = await transcribed(recognizer, said["en"].samples, language="en", prompt="Kani, Kokoro")
     assert word_error_rate(said["en"].text, text_of(segments), "en") <= WRONG_AT_MOST
     assert "Kani" not in text_of(segments)

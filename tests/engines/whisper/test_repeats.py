@@ -1,7 +1,5 @@
 """Speech that recognisers repeat or lose: joined, said again, accented, or with slow passes."""
 
-from __future__ import annotations
-
 import asyncio
 
 import numpy as np
@@ -49,9 +47,7 @@ async def test_speech_of_an_accent_is_not_answered_in_another_language(
         assert word_error_rate(" ".join(STREET), heard, "en") <= 0.1, (way, heard)
 
 
-async def test_wrong_guess_of_the_language_loses_no_recording(
-    recognizer: WhisperRecognizer, speaker: Speaker
-) -> None:
+async def test_wrong_guess_of_language_loses_nothing(recognizer: WhisperRecognizer, speaker: Speaker) -> None:
     """Its first second is Arabic to Whisper."""
     spoken = joined([await speaker.say(part, "em_alex", "es") for part in ANA], 0.3)
     whole = " ".join(ANA)
@@ -73,9 +69,7 @@ async def test_repeated_speech_is_written_as_often_as_it_was_said(
     assert words_of(heard.replace("-", " "), "en") == words_of(said, "en") * times
 
 
-async def test_opening_that_whisper_leaves_out_is_written(
-    recognizer: WhisperRecognizer, speaker: Speaker
-) -> None:
+async def test_left_out_opening_is_written(recognizer: WhisperRecognizer, speaker: Speaker) -> None:
     pieces = [await speaker.say(text, "pf_dora", "pt") for text in ANA_IN_BRAZIL]
     pieces += [await speaker.say(text, "pm_alex", "pt") for text in NO_PROBLEM]
     heard = await hear(recognizer, joined(pieces, 0.03), "file", "pt")
@@ -104,9 +98,7 @@ async def test_echo_takes_no_words_of_the_sentence_before_it(
 
 
 @pytest.mark.parametrize("way", WAYS)
-async def test_accented_sentence_is_written_once(
-    recognizer: WhisperRecognizer, speaker: Speaker, way: str
-) -> None:
+async def test_accents_are_written_once(recognizer: WhisperRecognizer, speaker: Speaker, way: str) -> None:
     spoken = joined([await speaker.say(WEATHER, "zf_xiaoxiao", "en")], 0)
     heard = await hear(recognizer, spoken, way, "en")
     # With single words misheard ("a English", "water"): a sentence twice would be an error rate of 1.

@@ -1,7 +1,5 @@
 """Recordings of which nothing is lost, doubled or translated: replies, codes, digits, two languages."""
 
-from __future__ import annotations
-
 import io
 import wave
 
@@ -35,11 +33,7 @@ LONG = "You said: the quick brown fox jumps over the lazy dog. That is a fine se
 @pytest.mark.parametrize(
     ("language", "parts", "gap_s"),
     [
-        (
-            "en",
-            {"af_heart": "The results of the third experiment were good.", "am_michael": "Yes."},
-            0.5,
-        ),
+        ("en", {"af_heart": "The results of the third experiment were good.", "am_michael": "Yes."}, 0.5),
         ("en", {"bf_emma": "My sister has just moved into a new flat.", "bm_george": "Thank you."}, 0.5),
         ("es", {"em_alex": "La farmacia de la esquina cierra a las nueve.", "ef_dora": "Gracias."}, 0.5),
         ("it", {"im_nicola": "Il treno per Bologna parte dal binario sette.", "if_sara": "Non ancora."}, 0.4),
@@ -85,9 +79,7 @@ async def test_digits_are_written_once(
 
 
 @pytest.mark.parametrize("gap_s", [0.7, 1.0, 2.5])
-async def test_second_language_is_written_in_its_own(
-    recognizer: WhisperRecognizer, speaker: Speaker, gap_s: float
-) -> None:
+async def test_second_language_is_kept(recognizer: WhisperRecognizer, speaker: Speaker, gap_s: float) -> None:
     first, second = "The match was cancelled because of the snow.", "Dejé las llaves encima de la mesa."
     parts = [await speaker.say(first, "am_michael", "en"), await speaker.say(second, "ef_dora", "es")]
     segments = await transcribed(recognizer, joined(parts, gap_s))
@@ -98,26 +90,21 @@ async def test_second_language_is_written_in_its_own(
     assert word_error_rate(second, by_language["es"], "es") <= 0.15, by_language
 
 
-async def test_quiet_speech_is_heard(recognizer: WhisperRecognizer, speaker: Speaker) -> None:
+async def test_quiet_and_cut_off_speech_is_heard(
+    recognizer: WhisperRecognizer, speaker: Speaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
     said = "Please put the blue folder on my desk."
     spoken = joined([await speaker.say(said, "bm_george", "en")], 0)
     quiet = spoken * np.float32(0.001 / np.abs(spoken).max())
     assert words_of(await hear(recognizer, quiet, "file", "en"), "en") == words_of(said, "en")
-
-
-async def test_answer_that_is_cut_off_goes_on(
-    recognizer: WhisperRecognizer, speaker: Speaker, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As in scripts of several tokens a letter; here by a shorter limit."""
+    # As in scripts of several tokens a letter; here by a shorter limit.
     for module in (recording_pass, plausibility):
         monkeypatch.setattr(module, "MAX_TOKENS", 14)
     spoken = joined([await speaker.say(LONG, "af_heart", "en")] * 2, 0.04)
     assert word_error_rate(f"{LONG} {LONG}", await hear(recognizer, spoken, "file", "en"), "en") <= 0.1
 
 
-async def test_beginning_of_a_recording_belongs_to_its_first_word(
-    recognizer: WhisperRecognizer, speaker: Speaker
-) -> None:
+async def test_beginning_belongs_to_the_first_word(recognizer: WhisperRecognizer, speaker: Speaker) -> None:
     """The detector of voices finds a voice late that nothing comes before."""
     spoken = await speaker.say(LONG, "af_heart", "en")
     cutter = ChunkCutter(VoiceDetector().recording())

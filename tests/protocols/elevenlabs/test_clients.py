@@ -300,9 +300,7 @@ async def test_pipecat_by_sentences_receives_audio_and_word_times(espeak_server:
 
 
 @pytest.mark.parametrize("encoding", ["pcm_22050", "mp3_22050_32", "opus_48000_64"])
-async def test_livekit_with_model_of_dialogues_receives_word_times(
-    espeak_server: ServerProcess, encoding: str
-) -> None:
+async def test_livekit_receives_word_times_of_dialogues(espeak_server: ServerProcess, encoding: str) -> None:
     truth, _ = await characters(espeak_server, FIGURES, 22_050)
     (spoken,) = await speak_with_livekit(
         espeak_server.http_url, "espeak:es", [FIGURES], model="eleven_v3", encoding=encoding

@@ -118,13 +118,10 @@ async def test_headers_have_cost_unused_fields_and_tags(calls: ToneApp) -> None:
     assert {segment.sampling.seed for segment in calls.tone.segments} == {7}
 
 
-async def test_line_of_tags_only_is_silence(calls: ToneApp) -> None:
+async def test_tags_are_silence_and_of_later_models_only(calls: ToneApp) -> None:
     lines = [("[laughs]", "tone_en"), ("Hello.", "tone_en")]
     assert_timed((await post(calls, "/with-timestamps", lines)).json(), lines)
     assert calls.tone.words == ["Hello"]
-
-
-async def test_speech_call_reads_no_tags_of_later_models(calls: ToneApp) -> None:
     for model, words in (("eleven_v3", ["Hello"]), ("eleven_flash_v2_5", ["whispers", "Hello"])):
         calls.tone.words.clear()
         body = {"text": "[whispers] Hello.", "model_id": model}
@@ -355,14 +352,11 @@ async def test_text_of_one_voice_is_one_turn_unless_asked_for(
     assert (received.text, len(received.turns)) == (text, turns)
 
 
-async def test_tags_are_not_spoken_even_in_pieces(espeak_app: AppServer) -> None:
+async def test_tags_are_not_spoken_and_untimed_dialogue_has_no_alignment(espeak_app: AppServer) -> None:
     plain = await spoken(espeak_app, said("Hola amigo. "))
     tagged = await spoken(espeak_app, said("Hola [whis"), said("pers softly] amigo. "))
     assert len(tagged.audio) == len(plain.audio)
     assert tagged.text == "Hola [whispers softly] amigo. "
-
-
-async def test_untimed_dialogue_has_no_alignment(espeak_app: AppServer) -> None:
     async with dialogue(espeak_app, sync_alignment="false") as socket:
         await send(socket, {"voices": [ES]}, said("Hola."), {"close_socket": True})
         first = json.loads(await socket.recv())

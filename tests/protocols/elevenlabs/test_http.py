@@ -220,9 +220,7 @@ async def test_engine_failure_before_audio_is_500(calls: ToneApp, path: str) -> 
 
 
 @pytest.mark.parametrize("path", ["/stream", "/stream/with-timestamps"])
-async def test_client_sees_incomplete_stream(
-    calls: ToneApp, path: str, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_client_sees_broken_stream(calls: ToneApp, path: str, caplog: pytest.LogCaptureFixture) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         config = uvicorn.Config(calls.app, log_config=None, lifespan="off")
         running = uvicorn.Server(config)

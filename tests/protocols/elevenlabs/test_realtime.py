@@ -1,7 +1,5 @@
 """Realtime speech to text: its libraries, its messages and what is refused, over loud sounds."""
 
-from __future__ import annotations
-
 import asyncio
 import base64
 import json
@@ -172,12 +170,16 @@ async def test_bad_message_ends_the_session(
     assert code == (1011 if kind == "transcriber_error" else 1008)
 
 
-async def test_text_before_comes_with_the_first_audio(ears: InProcessServer) -> None:
+async def test_text_before_and_parameters_without_effect(ears: InProcessServer) -> None:
     async with session(ears.url) as websocket:
         await websocket.send(chunk(SPEECH, previous_text="Before."))
         await websocket.send(chunk(previous_text="Later."))
         seen, _ = await rest(websocket)
     assert seen[-1]["error"] == "previous_text: may come with the first audio only"
+    query = {"no_verbatim": "true", "transcript_edit": "Shout", "filter_background_audio": "false", "x": "y"}
+    async with session(ears.url, **query) as websocket:
+        started = json.loads(await websocket.recv())
+    assert started["config"]["unused"] == ["no_verbatim", "transcript_edit"]
 
 
 BAD_QUERIES: list[tuple[dict[str, Any], str]] = [
@@ -194,23 +196,14 @@ BAD_QUERIES: list[tuple[dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("query", "reason"), BAD_QUERIES)
-async def test_bad_query_is_told_by_a_message(
-    ears: InProcessServer, query: dict[str, Any], reason: str
-) -> None:
+async def test_bad_query_is_told(ears: InProcessServer, query: dict[str, Any], reason: str) -> None:
     async with session(ears.url, **query) as websocket:
         (told,), code = await rest(websocket)
     assert told["message_type"] == "invalid_request" and told["error"].startswith(reason), told
     assert code == 1008
 
 
-async def test_parameters_without_effect_are_named(ears: InProcessServer) -> None:
-    query = {"no_verbatim": "true", "transcript_edit": "Shout", "filter_background_audio": "false", "x": "y"}
-    async with session(ears.url, **query) as websocket:
-        started = json.loads(await websocket.recv())
-    assert started["config"]["unused"] == ["no_verbatim", "transcript_edit"]
-
-
-async def test_several_languages_are_told_apart_by_the_speech(tmp_path: Path) -> None:
+async def test_languages_and_codings_are_told_apart(tmp_path: Path, ears: InProcessServer) -> None:
     recognizer = PausingRecognizer()
     async with serving(tmp_path, recognizer) as server:
         for others, expected in (([], "es"), (["es"], "es"), (["en"], None)):
@@ -219,9 +212,6 @@ async def test_several_languages_are_told_apart_by_the_speech(tmp_path: Path) ->
                 while json.loads(await websocket.recv())["message_type"] != "committed_transcript":
                     pass
             assert recognizer.languages[-1] == expected
-
-
-async def test_ulaw_is_understood(ears: InProcessServer) -> None:
     loud_second, silence = b"\x80" * 4000, b"\xff" * 16_000
     async with session(ears.url, audio_format="ulaw_8000", vad_threshold=0.5) as websocket:
         audio = base64.b64encode(silence + loud_second[:800] + silence).decode()
@@ -231,18 +221,14 @@ async def test_ulaw_is_understood(ears: InProcessServer) -> None:
     assert seen[-1]["message_type"] == "transcriber_error"
 
 
-async def test_silence_of_the_client_ends_the_session(
-    ears: InProcessServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_silent_client_ends_the_session(ears: InProcessServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "IDLE_TIMEOUT_S", 0.02)
     async with session(ears.url) as websocket:
         seen, code = await rest(websocket)
     assert (seen[-1]["message_type"], code) == ("insufficient_audio_activity", 1000)
 
 
-async def test_long_segment_is_committed_unasked(
-    ears: InProcessServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_long_segment_is_committed(ears: InProcessServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recognition, "LONGEST_SEGMENT_S", 1.4)
     async with session(ears.url) as websocket:
         await websocket.send(chunk(SPEECH))

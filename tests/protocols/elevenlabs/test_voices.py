@@ -48,9 +48,7 @@ def service(voices_service: SpeechService) -> SpeechService:
         (ADAM, "fr", None),
     ],
 )
-def test_id_is_a_voice_of_this_server(
-    service: SpeechService, name: str, language: str | None, found: str | None
-) -> None:
+def test_id_names_a_voice(service: SpeechService, name: str, language: str | None, found: str | None) -> None:
     assert resolve_voice(service, name, NO_SETTINGS, language) == found
 
 
@@ -62,24 +60,25 @@ def test_premade_voice_has_requested_region(service: SpeechService, voice_id: st
     assert (voice.language, voice.gender) == (region, PREMADE_VOICES[voice_id].gender)
 
 
-def test_operator_maps_ids_to_voices(service: SpeechService) -> None:
+def test_operator_maps_ids_and_premade_voices_need_a_language(service: SpeechService) -> None:
     chosen = ElevenLabsSettings(voices={"theirOwnClone1234567": "em_santa", ADAM: "em_alex", "wrong": "x"})
     assert resolve_voice(service, "theirOwnClone1234567", chosen) == "em_santa"
     assert resolve_voice(service, ADAM, chosen) == "em_alex"
     with pytest.raises(UnknownVoice, match="'wrong'"):
         resolve_voice(service, "wrong", chosen)
-
-
-def test_premade_voice_needs_a_language_that_is_spoken(service: SpeechService) -> None:
     with pytest.raises(UnsupportedLanguage):
         resolve_voice(service, RACHEL, NO_SETTINGS, "yo")
 
 
-def test_premade_voice_is_described_without_preview(service: SpeechService) -> None:
+def test_voices_are_described_and_sorted(service: SpeechService) -> None:
     told = describe_voice_id(service, RACHEL, NO_SETTINGS, "http://localhost")
     assert (told["voice_id"], told["name"], told["labels"]["gender"]) == (RACHEL, "Rachel", "female")
     assert told["preview_url"] is None and told["verified_languages"] == []
     assert describe_voice_id(service, "default", NO_SETTINGS, "http://localhost")["name"] == "Default"
+    names = [voice.name for voice in search_voices(VOICES, {"sort": "name", "page_size": "100"})[0]]
+    assert names == sorted(names, key=str.casefold)
+    down = search_voices(VOICES, {"sort": "name", "sort_direction": "desc", "page_size": "100"})[0]
+    assert [voice.name for voice in down] == names[::-1]
 
 
 def test_voice_is_described_by_requested_id(service: SpeechService) -> None:
@@ -125,13 +124,6 @@ def test_search_pages_contain_every_voice_once() -> None:
 )
 def test_search_filters_by_words_and_category(query: dict[str, str], found: int) -> None:
     assert search_voices(VOICES, query)[1] == found
-
-
-def test_search_sorts_by_name() -> None:
-    names = [voice.name for voice in search_voices(VOICES, {"sort": "name", "page_size": "100"})[0]]
-    assert names == sorted(names, key=str.casefold)
-    down = search_voices(VOICES, {"sort": "name", "sort_direction": "desc", "page_size": "100"})[0]
-    assert [voice.name for voice in down] == names[::-1]
 
 
 @pytest.mark.parametrize(
@@ -187,8 +179,10 @@ def pitch(samples: np.ndarray) -> float:
     return float(np.abs(np.fft.rfft(samples)).argmax() * JOINED_RATE / len(samples))
 
 
-def test_single_recording_is_unchanged() -> None:
+def test_recordings_that_cannot_be_joined() -> None:
     assert join_recordings([b"anything"]) == (b"anything", True)
+    with pytest.raises(InvalidRequest, match="files: number 2 is empty"):
+        join_recordings([tone(200, 1.0, 8_000), b""])
 
 
 @pytest.mark.parametrize("rate", [8_000, 44_100, 96_000])
@@ -208,8 +202,3 @@ def test_joined_recording_has_at_most_60_s() -> None:
     assert not whole and decode_recording(joined).duration_s == 60.0
     joined, whole = join_recordings([tone(300, 70.0, 8_000), b"not looked at any more", half])
     assert not whole and decode_recording(joined).duration_s == 60.0
-
-
-def test_bad_recording_is_named_by_number() -> None:
-    with pytest.raises(InvalidRequest, match="files: number 2 is empty"):
-        join_recordings([tone(200, 1.0, 8_000), b""])

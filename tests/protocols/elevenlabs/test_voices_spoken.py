@@ -93,9 +93,7 @@ WAYS: dict[str, Callable[[CloningServer, str], Awaitable[Samples]]] = {
         ("echo:tone_es", 1.0),
     ],
 )
-async def test_stored_voice_speaks_on_every_call(
-    server: CloningServer, way: str, voice: str, level: float
-) -> None:
+async def test_calls_speak_stored_voices(server: CloningServer, way: str, voice: str, level: float) -> None:
     samples = await WAYS[way](server, voice)
     assert len(samples) > 10_000 and loudness(samples) == level
 

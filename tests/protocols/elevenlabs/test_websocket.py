@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -22,7 +21,9 @@ from tests.clients.elevenlabs.wire import (
     connect_client,
     connect_multi,
 )
+from tests.protocols.conftest import Serve
 from tests.protocols.elevenlabs.conftest import tone_app
+from tests.support.event_loop import virtual_time
 from tests.support.patience import happens
 from tests.support.servers import held_socket
 from tests.support.servers.app_server import AppServer, StartApp
@@ -77,9 +78,7 @@ async def test_frames_match_recorded_service(espeak_app: AppServer) -> None:
 
 
 @pytest.mark.parametrize("output_format", ["pcm_24000", "ulaw_8000"])
-async def test_length_of_messages_with_characters_is_the_time_of_those(
-    espeak_app: AppServer, output_format: str
-) -> None:
+async def test_message_lasts_as_long_as_its_characters(espeak_app: AppServer, output_format: str) -> None:
     """vocode counts so how much of a text was said when it is interrupted."""
     text = "Hola, me llamo Kani. Hay 42 motivos, me preguntaba, por los que vienes a preguntar. "
     heard = await spoken(espeak_app, text, output_format=output_format)
@@ -151,22 +150,25 @@ async def test_text_is_spoken_before_input_ends(espeak_app: AppServer) -> None:
         assert client.received().text == "Primero una frase entera. Y luego  " + text
 
 
-async def test_space_keeps_connection_alive_without_joining_words(espeak_app: AppServer) -> None:
-    async with connect_client(espeak_app.url, inactivity_timeout=2) as client:
+async def test_space_keeps_connection_alive_without_joining_words(serve: Serve) -> None:
+    server = await serve()
+    async with connect_client(server.url, voice="tone_es", inactivity_timeout=2) as client:
         await client.send(BOS, {"text": "uno"})
-        until_s = time.monotonic() + 3
-        while time.monotonic() < until_s:
-            await client.send({"text": " "})
-            await asyncio.sleep(0.1)
+        with virtual_time():
+            for _ in range(4):
+                await client.send({"text": " "})
+                await asyncio.sleep(1)
         await client.send({"text": "dos"}, EOS)
         assert (await client.receive_until_closed())[0] == 1000
         assert client.received().text == "uno dos "
 
 
-async def test_empty_stream_ends_at_once(espeak_app: AppServer) -> None:
+async def test_streams_may_be_empty_and_characters_come_back(espeak_app: AppServer) -> None:
     assert (await spoken(espeak_app)).parts == []
     heard = await spoken(espeak_app, "…")
     assert heard.text == "… " and not heard.samples.any() and len(heard.samples)
+    for text in ("Sí 🙂 ñandú. ", "\u200fمرحبا\u200f، كيف الحال؟ ", "medio \ud83d emoji. ", "21 €, 3.5 %. "):
+        assert (await spoken(espeak_app, text)).text == text
 
 
 @pytest.mark.parametrize(
@@ -181,9 +183,7 @@ async def test_empty_stream_ends_at_once(espeak_app: AppServer) -> None:
         ("pcm_48000", 96_000),
     ],
 )
-async def test_every_format_has_same_times(
-    espeak_app: AppServer, name: str, bytes_a_second: int | None
-) -> None:
+async def test_formats_have_same_times(espeak_app: AppServer, name: str, bytes_a_second: int | None) -> None:
     heard = await spoken(espeak_app, HELLO, LONG[:200], output_format=name)
     plain = await spoken(espeak_app, HELLO, LONG[:200], sync_alignment="true")
     if bytes_a_second is None:
@@ -199,11 +199,6 @@ async def test_default_format_is_mp3_and_premade_voice_follows_language(espeak_a
     rachel, text = "21m00Tcm4TlvDq8ikWAM", "This is quite an ordinary English sentence, is it not?"
     assert (await spoken(espeak_app, text, voice=rachel, output_format="")).audio[:2] == b"\xff\xfb"
     await spoken(espeak_app, "Bonjour tout le monde.", voice=rachel, language_code="fr")
-
-
-async def test_characters_come_back_unchanged(espeak_app: AppServer) -> None:
-    for text in ("Sí 🙂 ñandú. ", "\u200fمرحبا\u200f، كيف الحال؟ ", "medio \ud83d emoji. ", "21 €, 3.5 %. "):
-        assert (await spoken(espeak_app, text)).text == text
 
 
 async def test_five_contexts_speak_independently(espeak_app: AppServer) -> None:

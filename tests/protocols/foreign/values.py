@@ -52,13 +52,7 @@ DOCUMENTS = ("text", "input")
 VALUES: tuple[Any, ...] = (*HALVES, *NUMBERS, *LEVELS, *TEXTS)
 DEEP = nested(100_000)
 BROKEN: tuple[str, ...] = (
-    DEEP,
-    nested(100_000, objects=True),
-    DIGITS,
-    f'"{DIGITS}"',
-    "[" * 50_000,
-    "NaN",
-    "",
+    *(DEEP, nested(100_000, objects=True), DIGITS, f'"{DIGITS}"', "[" * 50_000, "NaN", ""),
 )
 """Whole messages."""
 _HALF = HALF.encode("utf-8", "surrogatepass")

@@ -75,15 +75,12 @@ def test_prosody_fields_are_read() -> None:
     assert speak.to_request(None).speed == 1.5
 
 
-def test_request_without_config_is_read() -> None:
+def test_requests_pings_and_cancels_are_read() -> None:
     empty = dict.fromkeys(Config.__struct_fields__)
     for more in ({"reference_audio": None}, {"config": None, "stream": None}, {"config": empty}):
         speak = speech_request(text="Hola", **more)
         assert speak.to_request(None) == SpeechRequest()
         assert (speak.reference, speak.frame_samples) == (None, 44_100)
-
-
-def test_ping_and_cancel_are_read() -> None:
     assert read_message('{"type":"ping","data":{}}') == Ping()
     assert read_message(b'{"type":"ping"}') == Ping()
     assert read_message('{"type":"tts_cancel"}') == Cancel()
@@ -129,11 +126,16 @@ def test_invalid_message_has_reason(message: str | bytes, reason: str) -> None:
     assert str(caught.value) == reason
 
 
-def test_half_surrogate_is_read() -> None:
+def test_bodies_and_half_surrogates_are_read() -> None:
     speak = read_message('{"type":"tts_request","data":{"text":"Hola \\ud83d","config":{"\\ud83d":1}}}')
     assert isinstance(speak, SpeakRequest) and speak.text == "Hola \ud83d"
     assert messages.clean_names(speak.unused) == ["?"]
     assert messages.failure("\ud83d").count("?") == 1
+    speak = read_body(b'{"text":"Hola","temperature":0.5,"max_tokens":100,"chunk_size":5,"hue":1}')
+    assert speak.text == "Hola" and speak.config.temperature == 0.5 and speak.unused == ("hue",)
+    for body in (b"", b"[]", b'{"text":""}', b'{"text":"a","speed":"x"}'):
+        with pytest.raises(BadMessage):
+            read_body(body)
 
 
 @pytest.mark.parametrize("field", [*Config.__struct_fields__, "config", "stream", "data"])
@@ -155,14 +157,6 @@ def test_echoed_input_is_bounded() -> None:
     with pytest.raises(BadMessage) as caught:
         read_message(json.dumps({"type": "x" * 1_000_000}))
     assert len(messages.failure(str(caught.value))) < 700
-
-
-def test_rest_body_is_read() -> None:
-    speak = read_body(b'{"text":"Hola","temperature":0.5,"max_tokens":100,"chunk_size":5,"hue":1}')
-    assert speak.text == "Hola" and speak.config.temperature == 0.5 and speak.unused == ("hue",)
-    for body in (b"", b"[]", b'{"text":""}', b'{"text":"a","speed":"x"}'):
-        with pytest.raises(BadMessage):
-            read_body(body)
 
 
 def test_reference_audio_is_base64() -> None:

@@ -201,9 +201,7 @@ async def test_cancel_ends_current_request_alone(serve: Serve) -> None:
         (request(reference_audio="A" * 14_200_000), "reference_audio: too large (at most 10 MiB)"),
     ],
 )  # fmt: skip
-async def test_invalid_input_leaves_connection_open(
-    socket: ClientConnection, message: str | bytes, reason: str
-) -> None:
+async def test_invalid_input_is_survived(socket: ClientConnection, message: str | bytes, reason: str) -> None:
     data = await ask(socket, message)
     assert data["status"] == "error" and data["audio"] == ""
     assert data["message"].startswith(reason)

@@ -149,9 +149,7 @@ async def test_invalid_speech_message_is_answered_by_error(
 
 
 @pytest.mark.parametrize("form", FORMATS)
-async def test_error_is_sent_in_each_format(
-    espeak_app: AppServer, spoken: dict[str, list[bytes]], form: str
-) -> None:
+async def test_formats_have_errors(espeak_app: AppServer, spoken: dict[str, list[bytes]], form: str) -> None:
     answer = await say(espeak_app, text_message(HELLO), pack({"type": "Sing"}), query=f"format={form}")
     assert answer.code == 1007 and answer.reason.startswith("type: invalid value 'Sing'")
     solo = await hello(espeak_app, spoken, form)
@@ -166,21 +164,15 @@ async def test_error_is_sent_in_each_format(
 @pytest.mark.parametrize(
     ("messages", "reason"),
     [
-        ([EOS], ""),
-        ([b"\0"], ""),
-        ([text_message(""), EOS], ""),
-        ([text_message(" \n\t "), EOS], ""),
-        (["", " ", EOS], ""),
-        ([text_message('<break time="1s"/>'), EOS], ""),
+        *((messages, "") for messages in ([EOS], [b"\0"], ["", " ", EOS])),
+        *(([text_message(text), EOS], "") for text in ("", " \n\t ", '<break time="1s"/>')),
         ([EOS, EOS, text_message(""), text_message(" "), b"\0"], ""),
         ([EOS, text_message("Too late.")], "text: came after Eos"),
         ([EOS, text_message('<break time="1s"/>')], "text: came after Eos"),
         ([voice(FRAMES_125, [1, 512, 125]), EOS], ""),
     ],
 )  # fmt: skip
-async def test_text_without_words_ends_at_once(
-    espeak_app: AppServer, messages: list[bytes], reason: str
-) -> None:
+async def test_wordless_text_ends_at_once(espeak_app: AppServer, messages: list[bytes], reason: str) -> None:
     answer = await say(espeak_app, *messages)
     errors = [told["message"] for told in answer.told if told["type"] == "Error"]
     # Text after Eos may find the connection closed already: there was nothing to wait for.
@@ -199,9 +191,7 @@ async def test_text_after_eos_is_error(
     assert answer.messages[:-2] == solo[:-1] if late else answer.messages == solo
 
 
-async def test_engine_without_cloning_ignores_embeddings(
-    espeak_app: AppServer, spoken: dict[str, list[bytes]]
-) -> None:
+async def test_embeddings_may_be_ignored(espeak_app: AppServer, spoken: dict[str, list[bytes]]) -> None:
     own = voice(FRAMES_125, [1, 512, 125])
     answer = await say(espeak_app, own, text_message("Good morning"), own, text_message("to you."), EOS)
     assert answer.messages == await hello(espeak_app, spoken, "PcmMessagePack")
@@ -297,22 +287,21 @@ async def test_largest_message_blocks_no_other_client(espeak_server: ServerProce
     message = audio(noise)
     assert LARGEST - 5 < len(message) <= LARGEST
     memory: list[int] = []
-    slowest = 0.0
     for _ in range(6):
         async with door(espeak_server, LISTEN) as socket:
             sending = asyncio.create_task(socket.send(message))
             hearing = asyncio.create_task(hear_until(socket, "Step", 100))
+            spoken = 0
             while not hearing.done():
-                began = time.perf_counter()
                 await assert_speaks(espeak_server)
-                slowest = max(slowest, time.perf_counter() - began)
+                spoken += not hearing.done()
             await hearing
+            assert spoken
             await sending
             # A client that drops the line leaves nothing over either.
             socket.transport.abort()
         await wait_for_idle(espeak_server)
         memory.append(process.memory_info().rss)
-    assert slowest < 10.0
     # The first two load the recogniser and fill the allocator's arenas. Were messages kept, the last four
     # would add 256 MiB; what the allocator keeps for a while differs by up to 90 MiB from one to the next.
     assert min(memory[4:]) < memory[1] + 96 * MIB
@@ -388,9 +377,7 @@ async def test_recognition_client_that_never_reads_costs_bounded_memory(espeak_s
     ],
     ids=lambda value: value[:24],
 )
-async def test_invalid_query_is_refused_before_upgrade(
-    espeak_app: AppServer, path: str, query: str, reason: str
-) -> None:
+async def test_invalid_query_is_refused(espeak_app: AppServer, path: str, query: str, reason: str) -> None:
     with pytest.raises(InvalidStatus) as caught:
         await door(espeak_app, path, query).__aenter__()
     assert caught.value.response.status_code == 400
@@ -487,9 +474,7 @@ async def test_full_server_refuses_in_each_format(start_app: StartApp) -> None:
     await wait_for_idle(server)
 
 
-async def test_silent_recognition_client_is_disconnected(
-    serve: Serve, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_silent_recognition_client_disconnected(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("kani.protocols.kyutai.speech_in.IDLE_TIMEOUT_S", 0.5)
     server = await serve(LoudnessRecognizer())
     async with connect(f"{server.url}{LISTEN}", additional_headers=KEY, ping_interval=0.1) as socket:

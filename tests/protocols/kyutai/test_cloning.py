@@ -200,14 +200,11 @@ def test_payload_round_trips(embeddings: tuple[Embedding, ...]) -> None:
     assert np.array_equal(voice_payload.pack(embeddings), values)
 
 
-def test_largest_payload_fits() -> None:
+def test_largest_payload_fits_and_a_larger_one_is_refused() -> None:
     values = np.random.default_rng(1).normal(size=4096).astype(np.float32)
     nearness = {f"{first}{second}": Similarity(0.1, 0.2, False) for first in "abcd" for second in "abcd"}
     largest = tuple(Embedding("e" * 200, f"{n}" * 200, values, nearness) for n in range(MAX_EMBEDDINGS))
     assert facts(voice_payload.unpack(voice_payload.pack(largest))) == facts(largest)
-
-
-def test_embeddings_that_do_not_fit_are_refused() -> None:
     (one,) = ONE
     longest = Embedding(one.engine, one.model, np.zeros(MAX_EMBEDDING_VALUES, np.float32))
     with pytest.raises(InvalidRequest, match="recording: too long"):
@@ -262,32 +259,28 @@ GOOD = ["kokoro", "mix 1", b"\0\0\0\0", {}]
         container(msgspec.msgpack.encode([GOOD]) + b"\xc0"),
         container(b"\xc1"),
         container(b""),
-        container(msgspec.msgpack.encode({"engine": "kokoro"})),
-        container(msgspec.msgpack.encode([GOOD] * (MAX_EMBEDDINGS + 1))),
-        container(msgspec.msgpack.encode([["", *GOOD[1:]]])),
-        container(msgspec.msgpack.encode([["e" * 201, *GOOD[1:]]])),
-        container(msgspec.msgpack.encode([["kokoro", "m" * 201, *GOOD[2:]]])),
-        container(msgspec.msgpack.encode([["kokoro", "mix 1", b"", {}]])),
-        container(msgspec.msgpack.encode([["kokoro", "mix 1", bytes(5), {}]])),
-        container(msgspec.msgpack.encode([["kokoro", "mix 1", struct.pack("<f", np.nan), {}]])),
-        container(msgspec.msgpack.encode([["kokoro", "mix 1", struct.pack("<f", np.inf), {}]])),
-        container(msgspec.msgpack.encode([[*GOOD[:3], {"es": [0.5, 1.5, True]}]])),
-        container(msgspec.msgpack.encode([[*GOOD[:3], {"es": [0.5, float("nan"), True]}]])),
-        container(msgspec.msgpack.encode([[*GOOD[:3], {"e" * 9: [0.5, 0.5, True]}]])),
-        container(msgspec.msgpack.encode([[*GOOD[:3], {f"a{n}": [0.5, 0.5, True] for n in range(65)}]])),
+        *(
+            container(msgspec.msgpack.encode(packed))
+            for packed in (
+                *({"engine": "kokoro"}, [GOOD] * (MAX_EMBEDDINGS + 1)),
+                *([["", *GOOD[1:]]], [["e" * 201, *GOOD[1:]]], [["kokoro", "m" * 201, *GOOD[2:]]]),
+                *([["kokoro", "mix 1", b"", {}]], [["kokoro", "mix 1", bytes(5), {}]]),
+                *([["kokoro", "mix 1", struct.pack("<f", value), {}]] for value in (np.nan, np.inf)),
+                *([[*GOOD[:3], {"es": [0.5, value, True]}]] for value in (1.5, float("nan"))),
+                [[*GOOD[:3], {"e" * 9: [0.5, 0.5, True]}]],
+                [[*GOOD[:3], {f"a{n}": [0.5, 0.5, True] for n in range(65)}]],
+            )
+        ),
     ],
 )
 def test_foreign_numbers_are_no_payload(values: Samples) -> None:
     assert voice_payload.unpack(values) is None
 
 
-def test_crafted_payload_is_valid() -> None:
+def test_crafted_payload_is_valid_and_its_cosine_clipped() -> None:
     made = voice_payload.unpack(container(msgspec.msgpack.encode([GOOD])))
     assert facts(made) == [("kokoro", "mix 1", bytes(4), {})]
     assert voice_payload.unpack(container(msgspec.msgpack.encode([]))) == ()
-
-
-def test_rounded_cosine_is_clipped() -> None:
     nearness = {"es": Similarity(-1.0000001, 1.0000001, True)}
     made = voice_payload.unpack(voice_payload.pack((Embedding("kokoro", "mix 1", ONE[0].values, nearness),)))
     assert made is not None and made[0].similarity["es"] == Similarity(-1.0, 1.0, True)

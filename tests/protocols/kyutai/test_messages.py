@@ -128,13 +128,10 @@ def test_large_audio_message_is_read(type_last: bool, single: bool) -> None:
     assert np.array_equal(messages.audio_samples(audio), wave)
 
 
-def test_longest_voice_fits_into_message() -> None:
+def test_longest_voice_fits_and_samples_are_clipped() -> None:
     assert isinstance(read_speech_message(messages.voice(np.ones((1, 512, 400), np.float32))), Voice)
     with pytest.raises(BadMessage, match="1 to 400"):
         read_speech_message(messages.voice(np.ones((1, 512, 401), np.float32)))
-
-
-def test_samples_beyond_full_scale_are_clipped() -> None:
     audio = read_recognition_message(msgspec.msgpack.encode({"type": "Audio", "pcm": [2.5, -1e30, 0.5]}))
     assert isinstance(audio, Audio)
     assert messages.audio_samples(audio).tolist() == [1.0, -1.0, 0.5]
@@ -174,13 +171,6 @@ def test_text_splits_into_words_and_breaks() -> None:
     assert split_text(' \n <break time="1.2.3s"/>') == []
 
 
-def test_newlines_stay_with_words() -> None:
-    words = [part for part in split_text("Uno:\n- dos\n\n\ntres") if isinstance(part, str)]
-    times = WordAligner()
-    assert "".join(map(times.add, words)) == "Uno:\n- dos\n\ntres "
-    assert [word.text for word in times.align([Span(0, 17, 0.0, 17.0)])] == ["Uno", "-", "dos", "tres"]
-
-
 def echoes(*words: str) -> list[str]:
     times = WordAligner()
     text = "".join(map(times.add, words))
@@ -191,9 +181,27 @@ def test_words_are_echoed_as_by_original() -> None:
     assert echoes("l’eau", "(Hola)", "Nota:", "12:30", "a–b", ":", "()", "«sí»") == [
         *("l'eau", "Hola", "Nota", "12", "30", "ab", "«sí»")
     ]
+    words = [part for part in split_text("Uno:\n- dos\n\n\ntres") if isinstance(part, str)]
+    times = WordAligner()
+    assert "".join(map(times.add, words)) == "Uno:\n- dos\n\ntres "
+    assert [word.text for word in times.align([Span(0, 17, 0.0, 17.0)])] == ["Uno", "-", "dos", "tres"]
 
 
-def test_word_times_exclude_punctuation() -> None:
+def test_words_share_spans_and_keep_their_order() -> None:
+    times = WordAligner()
+    times.add("12:30")
+    assert times.align([Span(0, 5, 1.0, 2.0)]) == [TimedWord("12", 1.0, 1.4), TimedWord("30", 1.6, 2.0)]
+    times = WordAligner()
+    for word in ("uno", "dos"):
+        times.add(word)
+    told = times.align([Span(0, 3, 1.0, 2.0), Span(4, 7, 0.5, 0.75)])
+    assert told == [TimedWord("uno", 1.0, 2.0), TimedWord("dos", 1.0, 1.0)]
+    times = WordAligner()
+    times.add("electro-magnético")
+    assert times.align([Span(0, 7, 0.0, 0.5)]) == []
+    assert times.align([Span(7, 18, 0.5, 1.5)]) == [
+        TimedWord("electro-magnético", 0.0, pytest.approx(1.4, abs=0.1))
+    ]
     times = WordAligner()
     assert "".join(map(times.add, ["¿Qué,", "tal?"])) == "¿Qué, tal? "
     spans = [
@@ -201,29 +209,6 @@ def test_word_times_exclude_punctuation() -> None:
         Span(9, 11, 1.3, 1.5),
     ]
     assert times.align(spans) == [TimedWord("¿Qué,", 0.2, 0.5), TimedWord("tal?", 0.9, 1.3)]
-
-
-def test_words_share_span_by_letters() -> None:
-    times = WordAligner()
-    times.add("12:30")
-    assert times.align([Span(0, 5, 1.0, 2.0)]) == [TimedWord("12", 1.0, 1.4), TimedWord("30", 1.6, 2.0)]
-
-
-def test_word_never_begins_before_the_one_before_it() -> None:
-    times = WordAligner()
-    for word in ("uno", "dos"):
-        times.add(word)
-    told = times.align([Span(0, 3, 1.0, 2.0), Span(4, 7, 0.5, 0.75)])
-    assert told == [TimedWord("uno", 1.0, 2.0), TimedWord("dos", 1.0, 1.0)]
-
-
-def test_word_covers_several_spans() -> None:
-    times = WordAligner()
-    times.add("electro-magnético")
-    assert times.align([Span(0, 7, 0.0, 0.5)]) == []
-    assert times.align([Span(7, 18, 0.5, 1.5)]) == [
-        TimedWord("electro-magnético", 0.0, pytest.approx(1.4, abs=0.1))
-    ]
 
 
 def test_breaks_keep_their_place() -> None:

@@ -87,9 +87,7 @@ async def test_last_word_precedes_pause(server: ServerProcess, speech: Samples) 
 
 @pytest.mark.heard
 @pytest.mark.parametrize("size", [997, None])
-async def test_chunks_of_any_length_are_recognized(
-    server: ServerProcess, speech: Samples, size: int | None
-) -> None:
+async def test_any_chunks_are_recognized(server: ServerProcess, speech: Samples, size: int | None) -> None:
     async with heard_by(server, language="english") as websocket:
         for at in range(0, len(speech), size or len(speech)):
             piece = speech[at : at + (size or len(speech))]

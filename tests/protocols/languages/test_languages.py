@@ -107,13 +107,18 @@ async def test_unclear_text_is_spoken_in_the_clients_language(tmp_path: Path, sp
             assert spoken(server) == [language], (text, headers)
 
 
-async def test_language_that_the_operator_sets_precedes_the_protocols(tmp_path: Path) -> None:
+async def test_languages_of_texts_and_operators_come_first(tmp_path: Path) -> None:
     async with tones(tmp_path, KANI_LANGUAGE="de") as (server, place):
         for speak in ALL:
             for text in (UNCLEAR, FRENCH, UNCLEAR):
                 await speak(place, [text])
             # Each is sent on a connection of its own: none is remembered for the next.
             assert spoken(server) == ["de", "fr", "de"], speak
+    async with tones(tmp_path) as (server, place):
+        texts = (UNCLEAR, "The weather is very nice today.", UNCLEAR)
+        await wyoming(place._replace(wyoming_voice="tone_de"), texts)
+        assert {segment.voice for segment in server.engine.segments} == {"tone_de"}
+        assert spoken(server) == ["de", "en", "de"]
 
 
 @pytest.mark.parametrize("speak", ONE_CONNECTION)
@@ -152,14 +157,6 @@ async def test_voices_of_one_request_share_a_language(tmp_path: Path) -> None:
     async with tones(tmp_path) as (server, _), httpx.AsyncClient(base_url=server.http_url) as client:
         assert (await client.post("/v1/audio/speech", json=body)).status_code == 200
         assert spoken(server) == ["fr", "fr"]
-
-
-async def test_named_voice_speaks_the_texts_language_and_an_unclear_text_in_its_own(tmp_path: Path) -> None:
-    async with tones(tmp_path) as (server, place):
-        texts = (UNCLEAR, "The weather is very nice today.", UNCLEAR)
-        await wyoming(place._replace(wyoming_voice="tone_de"), texts)
-        assert {segment.voice for segment in server.engine.segments} == {"tone_de"}
-        assert spoken(server) == ["de", "en", "de"]
 
 
 async def test_languages_field_precedes_header(tmp_path: Path) -> None:

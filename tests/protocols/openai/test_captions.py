@@ -53,11 +53,18 @@ def test_subtitles_keep_the_rules_and_all_words(client: httpx.Client) -> None:
     assert written.replace(" ", "") == TEXT.replace(" ", "")
 
 
-def test_webvtt_escapes_markup(client: httpx.Client) -> None:
+async def test_markup_is_escaped_and_times_are_the_engines(client: httpx.Client, tmp_path: Path) -> None:
     # Without a voice it is known only once the language is detected.
     text = post(client, CAPTIONS, format="vtt", voice=None).text
     assert text.startswith("WEBVTT\n\n00:00:00.") and text.count("WEBVTT") == 1
     assert "foolishness &amp;" in text and "<light>" not in text
+    async with serving(tmp_path) as server, httpx.AsyncClient(base_url=server.http_url) as http:
+        body = {"input": "«Uno» dos, tres... cuatro", "voice": "tone_es", "format": "json"}
+        captions = (await http.post(CAPTIONS, json=body)).json()
+    # The tone engine speaks a letter in 0.1 s, and nothing between the words.
+    starts = [word["start"] for word in captions["words"]]
+    assert starts == pytest.approx([0.0, 0.3, 0.6, 1.0], abs=0.01)
+    assert captions["duration"] == pytest.approx(1.6, abs=0.01)
 
 
 def test_times_are_those_of_the_speech(client: httpx.Client) -> None:
@@ -100,17 +107,7 @@ def test_times_go_on_behind_a_change_of_voice(client: httpx.Client) -> None:
     assert words[4]["start"] - words[3]["end"] > 1
 
 
-async def test_words_start_when_the_engine_says(tmp_path: Path) -> None:
-    async with serving(tmp_path) as server, httpx.AsyncClient(base_url=server.http_url) as http:
-        body = {"input": "«Uno» dos, tres... cuatro", "voice": "tone_es", "format": "json"}
-        captions = (await http.post(CAPTIONS, json=body)).json()
-    # The tone engine speaks a letter in 0.1 s, and nothing between the words.
-    starts = [word["start"] for word in captions["words"]]
-    assert starts == pytest.approx([0.0, 0.3, 0.6, 1.0], abs=0.01)
-    assert captions["duration"] == pytest.approx(1.6, abs=0.01)
-
-
-def test_word_is_timed_by_its_letters() -> None:
+def test_words_are_timed_by_letters_and_chinese_by_characters() -> None:
     text = "¿«Hola», **mundo**?"
     spans = [
         Span(0, 2, 0.0, 0.1, spoken_form=""),
@@ -123,18 +120,15 @@ def test_word_is_timed_by_its_letters() -> None:
     timer = WordTimer(text)
     words = [word for span in spans for word in timer.feed([span])]
     assert [(word.start_s, word.end_s) for word in words] == [(0.1, 0.5), (0.9, 1.4)]
+    text = "你好，世界。"
+    words = WordTimer(text).feed([Span(0, 6, 0.0, 0.6)])
+    assert [word.text for word in words] == ["你", "好，", "世", "界。"]
+    assert [cue.lines for cue in divided(text, words)] == [("你好，世界。",)]
 
 
 def divided(text: str, words: Sequence[Word]) -> list[Cue]:
     builder = CueBuilder(text)
     return [cue for word in words for cue in builder.add(word)] + builder.finish()
-
-
-def test_characters_of_chinese_are_words() -> None:
-    text = "你好，世界。"
-    words = WordTimer(text).feed([Span(0, 6, 0.0, 0.6)])
-    assert [word.text for word in words] == ["你", "好，", "世", "界。"]
-    assert [cue.lines for cue in divided(text, words)] == [("你好，世界。",)]
 
 
 def test_long_pause_and_slow_speech_divide_cues() -> None:

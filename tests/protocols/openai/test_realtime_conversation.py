@@ -64,9 +64,7 @@ async def test_a_turn_is_answered_in_the_order_of_events(talk: StartTalk) -> Non
         assert f'kani_turn_seconds_count{{protocol="openai-realtime",stage="{stage}"}} 1.0' in metrics
 
 
-async def test_answer_begins_sooner_in_the_language_of_the_turn(
-    talk: StartTalk, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_answer_has_the_language_of_the_turn(talk: StartTalk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(chat, "ChatSettings", partial(ChatSettings, stall_s=3600.0))
     # Fewer than the 24 characters that tell the language where none is expected.
     answer = say("Yes, of course. It is so.", holds={4: asyncio.Event()})

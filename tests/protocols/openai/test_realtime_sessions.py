@@ -303,12 +303,15 @@ def test_invalid_body_of_an_ephemeral_key_is_refused(
     assert (answer.status_code, answer.json()["error"]["param"]) == (400, param)
 
 
-def test_longest_body_of_an_ephemeral_key_is_bounded(client: httpx.Client) -> None:
+def test_bodies_of_keys_are_bounded_and_keys_left_for_others(client: httpx.Client) -> None:
     answer = client.post("/v1/realtime/client_secrets", content=b"{" + b" " * 70_000)
     assert answer.status_code == 413
+    made = [client.post("/v1/realtime/client_secrets", json={}) for _ in range(1001)]
+    assert {answer.status_code for answer in made} == {200}
+    assert len({answer.json()["value"] for answer in made}) == len(made)
 
 
-def test_ephemeral_keys_expire_and_cannot_be_made_elsewhere() -> None:
+def test_keys_hold_long_configurations_and_expire() -> None:
     now = 1000.0
     keys = EphemeralKeys(lambda: now)
     key = keys.issue(SessionConfig(), 10).value
@@ -318,19 +321,10 @@ def test_ephemeral_keys_expire_and_cannot_be_made_elsewhere() -> None:
     assert keys.is_valid(key) and not EphemeralKeys(lambda: now).is_valid(key)
     now += 10
     assert not keys.is_valid(key)
-
-
-def test_ephemeral_key_holds_the_longest_configuration() -> None:
     keys = EphemeralKeys()
     long = "\N{MUSICAL SYMBOL G CLEF}" * 200
     config = replace(SessionConfig(), model=long, voice=long, transcription=Transcription(long, "es"))
-    key = keys.issue(replace(config, output_format=FORMATS["audio/pcmu"], turn_detection=None), 10)
-    assert keys.find(key.value) == key.config
+    issued = keys.issue(replace(config, output_format=FORMATS["audio/pcmu"], turn_detection=None), 10)
+    assert keys.find(issued.value) == issued.config
     # A header takes 64 KiB.
-    assert len(key.value) < 8192
-
-
-def test_keys_of_one_client_leave_keys_for_others(client: httpx.Client) -> None:
-    made = [client.post("/v1/realtime/client_secrets", json={}) for _ in range(1001)]
-    assert {answer.status_code for answer in made} == {200}
-    assert len({answer.json()["value"] for answer in made}) == len(made)
+    assert len(issued.value) < 8192

@@ -118,11 +118,16 @@ def test_events_hold_the_file(client: httpx.Client) -> None:
     assert audio == speak(client, response_format="pcm").content
 
 
-def test_speed_and_pace_shorten_the_speech(client: httpx.Client) -> None:
+def test_rate_volume_and_speed_change_the_samples(client: httpx.Client) -> None:
     plain = seconds(client)
     assert seconds(client, speed=2) == pytest.approx(plain / 2, rel=0.15)
     assert seconds(client, speed=0.25) == pytest.approx(plain * 4, rel=0.15)
     assert 0.6 * plain < seconds(client, instructions="Speak very quickly.") < 0.85 * plain
+    assert len(samples(client, sample_rate=8000)) == pytest.approx(len(samples(client)) / 3, abs=2)
+    plain, soft, loud = (samples(client, volume_multiplier=factor) for factor in (1, 0.5, 10.0))
+    np.testing.assert_allclose(soft, plain / 2, atol=2 / 32768)
+    assert np.abs(loud).max() > 0.99
+    assert not samples(client, volume_multiplier=0).any()
 
 
 @pytest.mark.parametrize(
@@ -166,17 +171,6 @@ def test_sample_rate_is_served(client: httpx.Client, kind: str, rate: int) -> No
     assert len(heard) / rate == pytest.approx(seconds(client), abs=0.06)
 
 
-def test_pcm_is_sent_at_the_rate_that_is_asked_for(client: httpx.Client) -> None:
-    assert len(samples(client, sample_rate=8000)) == pytest.approx(len(samples(client)) / 3, abs=2)
-
-
-def test_volume_scales_and_clips(client: httpx.Client) -> None:
-    plain, soft, loud = (samples(client, volume_multiplier=factor) for factor in (1, 0.5, 10.0))
-    np.testing.assert_allclose(soft, plain / 2, atol=2 / 32768)
-    assert np.abs(loud).max() > 0.99
-    assert not samples(client, volume_multiplier=0).any()
-
-
 @pytest.mark.parametrize("kind", ["mp3", "aac", "flac", "wav", "pcm"])
 def test_answer_that_is_not_streamed_says_its_length(client: httpx.Client, kind: str) -> None:
     streamed, whole = (speak(client, response_format=kind, stream=stream) for stream in (True, False))
@@ -190,14 +184,11 @@ def test_answer_that_is_not_streamed_says_its_length(client: httpx.Client, kind:
         assert whole.content == streamed.content
 
 
-def test_flac_opens_in_libsndfile(client: httpx.Client) -> None:
+def test_flac_opens_in_libsndfile_and_a_long_one_is_sent_while_it_is_made(client: httpx.Client) -> None:
     """It refuses one of unknown length: "array is too big"."""
     heard, rate = soundfile.read(io.BytesIO(speak(client, response_format="flac").content), dtype="float32")
     assert rate == RATE
     np.testing.assert_array_equal(heard, samples(client))
-
-
-def test_long_flac_is_sent_while_it_is_made(client: httpx.Client) -> None:
     body = {"input": "Hello there. " * 400, "response_format": "flac"}
     with client.stream("POST", PATH, json=body) as answer:
         assert answer.status_code == 200 and "content-length" not in answer.headers
@@ -329,21 +320,15 @@ def test_turns_of_a_dialogue_are_the_marks_of_a_text() -> None:
     assert body.given.speed == 1.2 and not body.unknown_fields
 
 
-def test_turns_are_spoken_in_order_and_streamed_alike(client: httpx.Client) -> None:
+def test_turns_of_a_dialogue_are_spoken_in_order_with_pauses(client: httpx.Client) -> None:
     text = f"[voice:espeak:en]{FIRST['text']}[voice:espeak:es]{SECOND['text']}"
     expected = speak(client, text, response_format="pcm", allow_voice_tags=True).content
     for stream in (True, False):
         assert said(client, [FIRST, SECOND], stream=stream) == expected
     assert len(said(client, [FIRST])) < len(expected) - RATE
-
-
-def test_pause_between_turns_is_added(client: httpx.Client) -> None:
     turns = [FIRST, SECOND, FIRST]
     tight, spaced = (said(client, turns, pause_between_turns=pause) for pause in (0, 1.5))
     assert (len(spaced) - len(tight)) / 2 / RATE == pytest.approx(3, abs=0.05)
-
-
-def test_fields_of_a_text_are_unused_in_a_dialogue(client: httpx.Client) -> None:
     unused = {"input": "no", "voice": "alloy", "download_format": "wav"}
     answer = client.post(DIALOGUE, json={"turns": [FIRST], **unused})
     assert answer.status_code == 200 and answer.headers["content-type"] == "audio/mpeg"

@@ -68,44 +68,34 @@ BAD = [
     ({"stream": "no"}, "stream", "invalid_type", "true or false"),
     ({"voice_aliases": []}, "voice_aliases", "invalid_type", "an object"),
     ({"voice_aliases": {f"a{n}": "x" for n in range(101)}}, "voice_aliases", "invalid_value", "at most 100"),
-    (
-        {"voice_aliases": {"a": {"rate": 1}}},
-        "voice_aliases.voice",
-        "missing_required_parameter",
-        "needed",
-    ),
+    ({"voice_aliases": {"a": {"rate": 1}}}, "voice_aliases.voice", "missing_required_parameter", "needed"),
     ({"voice_aliases": {"a": {"voice": "x", "rate": 9}}}, "voice_aliases.rate", "invalid_value", "4"),
     ({"voice_aliases": {"a": "nobody"}, "voice": "a"}, "voice", "voice_not_found", "nobody"),
 ]
 
 
-@pytest.mark.parametrize("path", [SPEECH, CAPTIONS, CAPTIONED])
-@pytest.mark.parametrize(("body", "param", "code", "words"), BAD, ids=lambda value: str(value)[:40])
+FORMAT, FORMATS = "response_format", "mp3, opus, aac, flac, wav, pcm"
+OF_PATHS = [
+    *((path, *row) for path in (SPEECH, CAPTIONS, CAPTIONED) for row in BAD),
+    *(
+        (path, {FORMAT: value}, FORMAT, "invalid_value", FORMATS)
+        for path in (SPEECH, CAPTIONED)
+        for value in ("ogg", "../mp3", "MP4")
+    ),
+    (SPEECH, {FORMAT: "mp3", "sample_rate": 8000}, "sample_rate", "invalid_value", "16000"),
+    (SPEECH, {"stream_format": "websocket"}, "stream_format", "invalid_value", "audio, sse"),
+    (CAPTIONS, {"format": "ass"}, "format", "invalid_value", "json, srt, vtt"),
+]
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "param", "code", "words"), OF_PATHS, ids=lambda value: str(value)[:40]
+)
 def test_invalid_field_is_named(
     client: httpx.Client, path: str, body: dict[str, Any], param: str, code: str, words: str
 ) -> None:
     answer = client.post(path, json={"input": "Hello.", "model": "tts-1", "voice": "alloy"} | body)
     assert words in error_of(answer, 400, param, code)
-
-
-@pytest.mark.parametrize(
-    ("path", "fields", "param", "words"),
-    [
-        *(
-            (path, {"response_format": value}, "response_format", "mp3, opus, aac, flac, wav, pcm")
-            for path in (SPEECH, CAPTIONED)
-            for value in ("ogg", "../mp3", "MP4")
-        ),
-        (SPEECH, {"response_format": "mp3", "sample_rate": 8000}, "sample_rate", "16000"),
-        (SPEECH, {"stream_format": "websocket"}, "stream_format", "audio, sse"),
-        (CAPTIONS, {"format": "ass"}, "format", "json, srt, vtt"),
-    ],
-)
-def test_unknown_format_is_refused(
-    client: httpx.Client, path: str, fields: dict[str, Any], param: str, words: str
-) -> None:
-    answer = client.post(path, json={"input": "Hello.", **fields})
-    assert words in error_of(answer, 400, param, "invalid_value")
 
 
 FIRST = {"voice": "espeak:en", "text": "Who left the gate open?"}
@@ -168,11 +158,10 @@ def test_unknown_call_fails(client: httpx.Client, method: str, path: str, status
 @pytest.mark.parametrize(
     ("path", "reason"),
     [
-        ("/v1/chat/completions", "no language model"),
-        ("/v1/completions", "no language model"),
-        ("/v1/responses", "no language model"),
-        ("/v1/responses/resp_1/cancel", "no language model"),
-        ("/v1/embeddings", "no language model"),
+        *(
+            (f"/v1/{name}", "no language model")
+            for name in "chat/completions completions responses responses/resp_1/cancel embeddings".split()
+        ),
         ("/v1/images/generations", "no language model"),
         ("/v1/files", "no files"),
         ("/v1/models/tts-1", "not fetched or removed"),
@@ -188,8 +177,10 @@ def test_other_calls_of_openais_clients_get_its_shape(client: httpx.Client, path
     assert error["message"].startswith(f"POST {path} is not served here") and reason in error["message"]
 
 
-def test_elevenlabs_paths_keep_their_shape(client: httpx.Client) -> None:
+def test_other_paths_keep_their_shape_and_an_empty_bearer_is_no_key(client: httpx.Client) -> None:
     assert "detail" in client.post("/v1/text-to-dialogue", json={}).json()
+    answer = client.post(SPEECH, json={"input": "Hello."}, headers={"authorization": "Bearer"})
+    assert answer.status_code == 200
 
 
 def test_wrong_key_is_refused_and_the_right_one_is_not(start_app: StartApp) -> None:
@@ -200,8 +191,3 @@ def test_wrong_key_is_refused_and_the_right_one_is_not(start_app: StartApp) -> N
             assert (error["code"], error["type"]) == ("invalid_api_key", "invalid_request_error")
         headers = {"authorization": "Bearer right"}
         assert client.post(SPEECH, json={"input": "Hello."}, headers=headers).status_code == 200
-
-
-def test_empty_bearer_is_no_key(client: httpx.Client) -> None:
-    answer = client.post(SPEECH, json={"input": "Hello."}, headers={"authorization": "Bearer"})
-    assert answer.status_code == 200

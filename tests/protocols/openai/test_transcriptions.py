@@ -140,16 +140,15 @@ def test_granularities_without_times_are_named(
     assert answer.headers["x-unused"] == "timestamp_granularities"
 
 
-def test_fields_without_effect_are_named(client: httpx.Client) -> None:
+def test_options_reach_the_recogniser_and_others_are_named(
+    client: httpx.Client, espeak_app: AppServer
+) -> None:
     fields = {"chunking_strategy": "auto", "known_speaker_names[]": ["Ana"], "hotwords": "Kani", "empty": ""}
     for stream in ("false", "true"):
         answer = post(client, stream=stream, **fields)
         assert answer.headers["x-unused"] == "chunking_strategy, known_speaker_names, hotwords"
     verbose = post(client, response_format="verbose_json", **{"timestamp_granularities[]": "word"})
     assert "x-unused" not in verbose.headers
-
-
-def test_options_reach_the_recogniser(espeak_app: AppServer, client: httpx.Client) -> None:
     recognizer = espeak_app.service.recognizer
     assert isinstance(recognizer, LoudnessRecognizer)
     fields = {"languages[]": ["es", "en-GB"], "keywords[]": ["Kani", "Kokoro"], "prompt": "Dear all"}
@@ -168,13 +167,19 @@ def test_log_probabilities_are_those_of_words(client: httpx.Client) -> None:
     assert answer["logprobs"][0] == {"token": "¡bum,", "bytes": list("¡bum,".encode()), "logprob": -0.25}
 
 
-def test_translation_is_english(client: httpx.Client) -> None:
+def test_translation_is_english_whole_and_streamed(client: httpx.Client) -> None:
     assert post(client, TRANSLATIONS).json() == {
         "text": "¡boom, hm. ¡boom, hm.",
         "usage": {"type": "duration", "seconds": 3.0},
     }
     verbose = post(client, TRANSLATIONS, response_format="verbose_json").json()
     assert (verbose["task"], verbose["language"]) == ("translate", "english")
+    # As Speaches does; OpenAI's translations are whole.
+    answer = post(client, TRANSLATIONS, stream="true")
+    assert "x-unused" not in answer.headers
+    *deltas, done = events_of(answer)
+    assert "languages" not in done
+    assert "".join(event["delta"] for event in deltas) == done["text"] == "¡boom, hm. ¡boom, hm."
 
 
 def test_stream_sends_deltas_that_add_up_and_the_whole(client: httpx.Client) -> None:
@@ -198,15 +203,6 @@ def test_stream_of_verbose_json_has_the_times_of_sentences_and_words(client: htt
     segments = [{name: one[name] for name in ("start", "end", "text")} for one in whole["segments"]]
     assert [event["segment"] for event in deltas] == segments
     assert [word for event in deltas for word in event["words"]] == whole["words"]
-
-
-def test_translation_is_streamed(client: httpx.Client) -> None:
-    """As Speaches does; OpenAI's translations are whole."""
-    answer = post(client, TRANSLATIONS, stream="true")
-    assert "x-unused" not in answer.headers
-    *deltas, done = events_of(answer)
-    assert "languages" not in done
-    assert "".join(event["delta"] for event in deltas) == done["text"] == "¡boom, hm. ¡boom, hm."
 
 
 @pytest.mark.parametrize(
@@ -246,22 +242,11 @@ def test_silence_is_an_empty_text(client: httpx.Client) -> None:
     assert events.startswith('data: {"type": "transcript.text.done", "text": ""')
 
 
-@pytest.mark.parametrize(
-    ("container", "codec"),
-    [
-        ("wav", "pcm_s16le"),
-        ("wav", "pcm_alaw"),
-        ("mp3", "libmp3lame"),
-        ("mp4", "aac"),
-        ("ogg", "libopus"),
-        ("webm", "libopus"),
-        ("flac", "flac"),
-        ("adts", "aac"),
-        ("aiff", "pcm_s16be"),
-        ("mpegts", "aac"),
-        ("avi", "pcm_s16le"),
-    ],
-)
+CONTAINERS = """wav pcm_s16le, wav pcm_alaw, mp3 libmp3lame, mp4 aac, ogg libopus, webm libopus, flac flac,
+    adts aac, aiff pcm_s16be, mpegts aac, avi pcm_s16le"""
+
+
+@pytest.mark.parametrize(("container", "codec"), [pair.split() for pair in CONTAINERS.split(",")])
 def test_bytes_tell_the_container(client: httpx.Client, container: str, codec: str) -> None:
     """The file's name and type say PDF."""
     file = {"file": ("scan.pdf", encoded(container, codec), "application/pdf")}

@@ -168,10 +168,12 @@ def test_wrong_request_is_named(client: httpx.Client, given: dict[str, Any], par
     assert refusal(client.post(**{"url": PATH} | given)) == (400, param, code)
 
 
-def test_form_with_two_files_is_refused(client: httpx.Client) -> None:
+def test_odd_forms_and_methods_are_refused(client: httpx.Client) -> None:
     two = {"file": ("a.wav", WAV), "other": ("b.wav", WAV)}
     answer = client.post(PATH, files=two, data={"model": "whisper-1"})
     assert refusal(answer)[0] == 400 and "Too many files" in answer.text
+    answer = client.get(PATH)
+    assert (answer.status_code, answer.json()["error"]["type"]) == (405, "invalid_request_error")
 
 
 @pytest.mark.parametrize("path", [PATH, TRANSLATIONS])
@@ -221,11 +223,6 @@ def test_full_disk_is_named(client: httpx.Client, monkeypatch: pytest.MonkeyPatc
         assert (answer.status_code, answer.headers["x-should-retry"]) == (503, "false")
         assert "temporary folder is full" in answer.json()["error"]["message"]
     assert "No space left on device" in caplog.text
-
-
-def test_wrong_method_has_the_error_object(client: httpx.Client) -> None:
-    answer = client.get(PATH)
-    assert (answer.status_code, answer.json()["error"]["type"]) == (405, "invalid_request_error")
 
 
 @pytest.mark.parametrize(

@@ -38,14 +38,6 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_alignment_file_matches_original() -> None:
-    spoken = SentUtterance()
-    spoken.add("مر", [0, 150], [150, 100])
-    spoken.add("ح", [250], [180])
-    written = alignment_files.alignment_json(spoken, "20241204_120000_123456")
-    assert written == json.dumps(GREETING, ensure_ascii=False, indent=2)
-
-
 def test_files_are_named_by_time_and_newest(tmp_path: Path) -> None:
     logs = RelayLogs(tmp_path / "logs")
     for text in ("../../uno\0", "dos\n"):
@@ -64,12 +56,17 @@ def test_files_are_named_by_time_and_newest(tmp_path: Path) -> None:
     assert len(names(outputs)) == 3
 
 
-def test_names_are_unique_and_ordered(tmp_path: Path) -> None:
+def test_names_are_unique_and_fit_the_original(tmp_path: Path) -> None:
     logs = RelayLogs(tmp_path)
     for number in range(50):
         logs.write(said(f"{number}"))
     kept = [(tmp_path / "outputs" / name).read_text() for name in names(tmp_path / "outputs")[1:]]
     assert kept == [f"{number}" for number in range(50)]
+    spoken = SentUtterance()
+    spoken.add("مر", [0, 150], [150, 100])
+    spoken.add("ح", [250], [180])
+    written = alignment_files.alignment_json(spoken, "20241204_120000_123456")
+    assert written == json.dumps(GREETING, ensure_ascii=False, indent=2)
 
 
 def test_oldest_files_are_deleted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,14 +94,11 @@ def test_too_long_file_is_not_written(
     assert re.search(r"alignment of \d+ bytes not written \(at most 500\)", caplog.text)
 
 
-def test_unpaired_surrogate_is_escaped(tmp_path: Path) -> None:
+def test_surrogates_and_disk_errors_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     RelayLogs(tmp_path).write(said("a\ud83d"))
     content = json.loads((tmp_path / "alignment/alignment.txt").read_text(encoding="utf-8"))
     assert content["text"] == "a\ud83d" and content["characters"][1]["char"] == "\ud83d"
     assert (tmp_path / "outputs/output.txt").read_text(encoding="utf-8") == "a\\ud83d"
-
-
-def test_disk_error_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "logs").write_text("a file where the folder should be")
     with caplog.at_level(logging.WARNING):
         RelayLogs(tmp_path / "logs").write(said())

@@ -252,29 +252,20 @@ def start(text: object) -> str:
 @pytest.mark.parametrize(
     ("raw", "says"),
     [
-        ("{", "Invalid JSON"),
-        ("", "Invalid JSON"),
-        ("null", "Invalid JSON"),
-        ('["start_tts"]', "Invalid JSON"),
-        ("[" * 90_000, "Invalid JSON"),
+        *((raw, "Invalid JSON") for raw in ("{", "", "null", '["start_tts"]', "[" * 90_000)),
         ('{"action":"start_tts","text":NaN}', "Invalid JSON"),
         ("[" * 900_000, "Invalid JSON: too many values (at most 100000)"),
-        (b"\0\1", "Binary messages are not supported"),
-        (b"", "Binary messages are not supported"),
+        *((raw, "Binary messages are not supported") for raw in (b"\0\1", b"")),
         ("{}", "Unknown action: None"),
         ('{"action":"speak"}', "Unknown action: speak"),
         ('{"action":["start_tts"]}', "Unknown action: ['start_tts']"),
         (json.dumps({"action": "x" * 500_000}), "Unknown action: " + "x" * 100),
         ('{"action":"\\ud83d"}', "Unknown action: \ud83d"),
-        ('{"action":"start_tts"}', "No text provided"),
-        (start(""), "No text provided"),
-        (start(None), "No text provided"),
-        (start(5), "text: must be a string"),
-        (start(["Hola"]), "text: must be a string"),
-        (start("é" * 10_001), TOO_LONG),
-        (start("a " * 500_000), TOO_LONG),
-        ('{"action":"append_tts"}', "No text provided"),
+        *((f'{{"action":"{name}_tts"}}', "No text provided") for name in ("start", "append")),
+        *((start(text), "No text provided") for text in ("", None)),
+        *((start(text), "text: must be a string") for text in (5, ["Hola"])),
         ('{"action":"append_tts","text":{}}', "text: must be a string"),
+        *((start(text), TOO_LONG) for text in ("é" * 10_001, "a " * 500_000)),
     ],
 )
 async def test_bad_message_is_answered_by_one_error(stream: Client, raw: str | bytes, says: str) -> None:
@@ -283,20 +274,17 @@ async def test_bad_message_is_answered_by_one_error(stream: Client, raw: str | b
     (await stream.speak(HELLO)).check(HELLO)
 
 
-async def test_incremental_text_is_limited(stream: Client) -> None:
-    await stream.send("append_tts", text="Hola. ")
-    await stream.send("append_tts", text="a" * 9_995)
-    assert await stream.receive() == error(TOO_LONG)
-    await write(stream, "Adiós.")
-    (await stream.receive_utterance()).check("Hola. Adiós.")
-
-
-async def test_finish_and_stop_without_text(stream: Client) -> None:
+async def test_finish_stop_and_long_texts(stream: Client) -> None:
     await write(stream)
     await write(stream, "")
     await stream.send("stop")
     await stream.send("ping")
     assert [(await stream.receive())["type"] for _ in range(2)] == ["stopped", "pong"]
+    await stream.send("append_tts", text="Hola. ")
+    await stream.send("append_tts", text="a" * 9_995)
+    assert await stream.receive() == error(TOO_LONG)
+    await write(stream, "Adiós.")
+    (await stream.receive_utterance()).check("Hola. Adiós.")
 
 
 async def test_queue_is_limited_to_16_texts(stream: Client) -> None:

@@ -61,9 +61,7 @@ async def test_document_javascript_runs_in_browser(espeak_server: ServerProcess)
     assert len(told["sequences"]) > 1000 and told["samples"] > 120 * told["rate"]
 
 
-async def test_document_clients_get_errors(
-    espeak_server: ServerProcess, any_node: list[str], tmp_path: Path
-) -> None:
+async def test_clients_get_errors(espeak_server: ServerProcess, any_node: list[str], tmp_path: Path) -> None:
     with pytest.raises(AssertionError, match="text: cannot be empty"):
         await speak_in_node(any_node, f"{espeak_server.url}/tts", " ", tmp_path)
     with pytest.raises(Exception, match="text: cannot be empty"):

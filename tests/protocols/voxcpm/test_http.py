@@ -86,7 +86,9 @@ def test_config_has_address_and_limits(client: httpx.Client, espeak_app: AppServ
     }
 
 
-async def test_config_limits_match_websocket(client: httpx.Client, talk: Client) -> None:
+async def test_limits_and_addresses_of_the_configuration(
+    client: httpx.Client, talk: Client, compat_server: ServerProcess
+) -> None:
     told = (await asyncio.to_thread(client.get, "/api/config")).json()
     limits = told["constraints"]
     longest = limits.pop("max_text_length")
@@ -99,17 +101,13 @@ async def test_config_limits_match_websocket(client: httpx.Client, talk: Client)
             assert name in answer.last["error"]["details"]["errors"]
     too_long = await talk.speak("a" * (longest + 1))
     assert too_long.last["error"]["code"] == "TEXT_TOO_LONG"
-
-
-async def test_each_port_returns_own_address(compat_server: ServerProcess) -> None:
     server = compat_server
     for port in (server.port, server.compat["VoxCPM"], server.compat["VoxCPM's page"]):
-        async with httpx.AsyncClient() as client:
-            config = (await client.get(f"http://localhost:{port}/api/config")).json()
+        async with httpx.AsyncClient() as web:
+            config = (await web.get(f"http://localhost:{port}/api/config")).json()
         assert config["voxcpm_port"] is (port != server.port)
-        told = config["wsUrl"]
-        assert told == f"ws://localhost:{port}/tts"
-        async with opened(told.removesuffix("/tts")) as socket:
+        assert config["wsUrl"] == f"ws://localhost:{port}/tts"
+        async with opened(config["wsUrl"].removesuffix("/tts")) as socket:
             assert (await socket.speak("Hola.")).last["type"] == "complete"
 
 
@@ -210,21 +208,23 @@ def test_built_in_voices_have_samples(client: httpx.Client) -> None:
         assert len(samples) > 10_000 and np.abs(samples).max() > 0.05, voice
 
 
-def test_sample_sentences_are_in_their_language() -> None:
+def test_samples_are_sentences_of_their_language(library: httpx.Client, client: httpx.Client) -> None:
     alike = {"cv": "ru", "hr": "sr", "yue": "zh"}
     for language, words in SAMPLE_SENTENCES.items():
         assert detect(words, SAMPLE_SENTENCES) in (language, alike.get(language), None), language
     for tag, sentence in (("es-419", SAMPLE_SENTENCES["es"]), ("", SAMPLE_SENTENCES["en"])):
         assert sample_sentence(tag) == sentence
     assert sample_sentence("tlh") == FALLBACK_SENTENCE
-
-
-def test_stored_recording_is_not_served(library: httpx.Client) -> None:
     kept = library.get("/api/voices").json()["voices"]["custom"][0]
     answer = library.get(kept["audio_url"])
     assert kept["sample_text"] == SAMPLE_SENTENCES["fr"]
     assert answer.status_code == 200 and len(heard(answer.content)) > 10_000
     assert recording()[44:200] not in answer.content
+    names = ("nobody", "custom:nobody", "%2e%2e", "%00", "视频配音-", "x" * 5000, "%ff")
+    for voice in ("..", "..%2f..%2fetc%2fpasswd", *names):
+        answer = client.get(f"/api/voices/{voice}/audio")
+        assert answer.status_code == 404, voice
+        assert voice not in names or answer.json() == {"error": "Voice not found"}
 
 
 def test_folder_recording_is_served_unchanged(library: httpx.Client, voices: Path) -> None:
@@ -235,14 +235,6 @@ def test_folder_recording_is_served_unchanged(library: httpx.Client, voices: Pat
     assert other.headers["content-type"] == "audio/mpeg"
     assert other.headers["x-content-type-options"] == "nosniff"
     assert other.content == (voices / "Spanish/a?b #1%2.mp3").read_bytes()
-
-
-def test_unknown_voice_is_404(client: httpx.Client) -> None:
-    names = ("nobody", "custom:nobody", "%2e%2e", "%00", "视频配音-", "x" * 5000, "%ff")
-    for voice in ("..", "..%2f..%2fetc%2fpasswd", *names):
-        answer = client.get(f"/api/voices/{voice}/audio")
-        assert answer.status_code == 404, voice
-        assert voice not in names or answer.json() == {"error": "Voice not found"}
 
 
 def test_sample_counts_towards_rate_limit(start_app: StartApp) -> None:

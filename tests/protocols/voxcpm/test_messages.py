@@ -89,19 +89,16 @@ def test_message_bytes() -> None:
     )
 
 
-def test_pong_has_both_timestamps() -> None:
-    answer = json.loads(messages.pong(1_700_000_000.25))
-    assert answer["type"] == "pong" and answer["timestamp"] == 1_700_000_000.25
-    assert isinstance(answer["server_time"], int) and abs(answer["server_time"] - time.time()) < 5
-
-
-def test_messages_are_parsed() -> None:
+def test_messages_and_pongs() -> None:
     assert read(message("tts_request", request_id="r", params=DOCUMENTED)) == TtsRequest("r", DOCUMENTED)
     assert read(message("cancel", request_id="r")) == Cancel("r")
     assert read(message("ping", timestamp=1_700_000_000)) == Ping(1_700_000_000)
     without = read(message("ping"))
     assert isinstance(without, Ping) and isinstance(without.timestamp, int)
     assert abs(without.timestamp - time.time()) < 5
+    answer = json.loads(messages.pong(1_700_000_000.25))
+    assert answer["type"] == "pong" and answer["timestamp"] == 1_700_000_000.25
+    assert isinstance(answer["server_time"], int) and abs(answer["server_time"] - time.time()) < 5
 
 
 @pytest.mark.parametrize(
@@ -218,27 +215,22 @@ MODE = "must be 'streaming' or 'non_streaming'"
         ("cfg_value", [0.09, 10.1, -1, 10**400, 1e999], "must be between 0.1 and 10.0"),
         ("inference_timesteps", [10.0, "10", True], INTEGER),
         ("inference_timesteps", [0, 51, 10**400], "must be between 1 and 50"),
-        ("normalize", [0, "true"], BOOLEAN),
-        ("denoise", [1, []], BOOLEAN),
-        ("retry_badcase", ["no", 0.0], BOOLEAN),
+        *((name, [0, 0.0, "true", []], BOOLEAN) for name in ("normalize", "denoise", "retry_badcase")),
         ("retry_badcase_max_times", [1.5, "3", False], INTEGER),
         ("retry_badcase_max_times", [-1, 11], "must be between 0 and 10"),
         ("retry_badcase_ratio_threshold", ["6", True], NUMBER),
         ("retry_badcase_ratio_threshold", [0.99, 20.01], "must be between 1.0 and 20.0"),
-        ("prompt_wav_url", [5, {}], STRING),
-        ("prompt_wav_path", [5, []], STRING),
-        ("prompt_text", [5, []], STRING),
-        ("voice_id", [5, []], STRING),
-        ("voice", [5], STRING),
-        ("voice", ["x" * 201], "too long (max 200 characters)"),
-        ("language", [5], STRING),
-        ("language", ["x" * 201], "too long (max 200 characters)"),
-        ("emotion", [5], STRING),
-        ("speed", ["1", True], NUMBER),
-        ("emotion_strength", ["0.5", True], NUMBER),
-        ("duration", ["3", []], NUMBER),
-        ("lexicon", ["Kani", [["Kani", "cani"]]], "must be an object of strings"),
-        ("lexicon", [{"Kani": 5}, {"a": "b", "c": None}], "must be an object of strings"),
+        *(
+            (name, [5, {}, []], STRING)
+            for name in "prompt_wav_url prompt_wav_path prompt_text voice_id voice language emotion".split()
+        ),
+        *((name, ["x" * 201], "too long (max 200 characters)") for name in ("voice", "language")),
+        *((name, ["1", True, []], NUMBER) for name in ("speed", "emotion_strength", "duration")),
+        (
+            "lexicon",
+            ["Kani", [["Kani", "cani"]], {"Kani": 5}, {"a": "b", "c": None}],
+            "must be an object of strings",
+        ),
         ("seed", [1.5, "1", True], INTEGER),
     ],
 )
@@ -247,31 +239,22 @@ def test_invalid_parameter_has_reason(name: str, values: list[Any], reason: str)
         assert failure({"text": "Hola", name: value}) == invalid(name, reason), value
 
 
-def test_too_long_text_has_own_code() -> None:
-    assert len(read_params({"text": "é" * MAX_TEXT}, MAX_TEXT, "r").text) == MAX_TEXT
-    too_long = invalid("text", "too long (max 5000 characters)", "TEXT_TOO_LONG")
-    assert failure({"text": "é" * (MAX_TEXT + 1)}) == too_long
-
-
-def test_all_errors_are_listed() -> None:
+def test_errors_are_listed_and_conflicts_refused() -> None:
     found = failure({"mode": "fast", "cfg_value": 11, "normalize": 1})
     cfg_value = "must be between 0.1 and 10.0"
     assert found.details == {
         "errors": {"text": "is required", "mode": MODE, "cfg_value": cfg_value, "normalize": BOOLEAN}
     }
     assert found.message.startswith("Validation failed: text: is required, mode: must be")
-
-
-def test_conflicting_parameters_are_refused() -> None:
     found = failure({"text": "x", "voice_id": "a", "voice": "b"})
     assert found.code == "INVALID_PARAMS" and "voice_id" in found.message
     found = failure({"text": "x", "prompt_wav_url": "http://a", "prompt_wav_path": "b.wav"})
     assert found.code == "INVALID_PARAMS" and "together with prompt_wav_url" in found.message
-
-
-def test_unknown_parameters_are_bounded() -> None:
     unknown = params(**{f"{number}{'x' * 100}": number for number in range(100)}).unknown
     assert len(unknown) == 32 and {len(name) for name in unknown} == {64}
+    assert len(read_params({"text": "é" * MAX_TEXT}, MAX_TEXT, "r").text) == MAX_TEXT
+    too_long = invalid("text", "too long (max 5000 characters)", "TEXT_TOO_LONG")
+    assert failure({"text": "é" * (MAX_TEXT + 1)}) == too_long
 
 
 @pytest.mark.parametrize(
@@ -304,11 +287,16 @@ UUID = "0f8fad5b-d9cb-469f-a165-70867728950e"
 NOTHING = np.zeros(0, np.float32)
 
 
-def test_frame_bytes() -> None:
+def test_frames_and_whole_answers_have_their_bytes() -> None:
     assert encode_frame(STREAMING_CHUNK, b'{"a":1}', b"\x01\x02\x03\x04") == (
         b'\xaa\x55\x01\x00\x00\x00\x00\x08{"a":1} \x00\x00\x00\x04\x01\x02\x03\x04'
     )
     assert encode_frame(NON_STREAMING, b"{}", b"") == b"\xaa\x55\x02\x00\x00\x00\x00\x04{}  \x00\x00\x00\x00"
+    assert read_frame(encode_whole_answer("r", RATE, [[0, 4, 0.0, 0.5]], bytes(RATE))) == read_frame(
+        b"\xaa\x55\x02\x00\x00\x00\x00\x50"
+        b'{"request_id":"r","sample_rate":16000,"duration":0.5,"spans":[[0,4,0.0,0.5]]}   '
+        b"\x00\x00\x3e\x80" + bytes(RATE)
+    )
 
 
 def test_stream_frame_bytes() -> None:
@@ -332,14 +320,6 @@ def test_stream_frame_bytes() -> None:
     }
 
 
-def test_whole_answer_bytes() -> None:
-    assert read_frame(encode_whole_answer("r", RATE, [[0, 4, 0.0, 0.5]], bytes(RATE))) == read_frame(
-        b"\xaa\x55\x02\x00\x00\x00\x00\x50"
-        b'{"request_id":"r","sample_rate":16000,"duration":0.5,"spans":[[0,4,0.0,0.5]]}   '
-        b"\x00\x00\x3e\x80" + bytes(RATE)
-    )
-
-
 @pytest.mark.parametrize("request_id", [UUID, "x", "ab", "abc", "ñandú 🙂", "half \ud83d"])
 def test_payload_begins_at_multiple_of_four(request_id: str) -> None:
     """At sequence numbers of any length: the document's JavaScript client fails at an odd offset."""
@@ -352,15 +332,12 @@ def test_payload_begins_at_multiple_of_four(request_id: str) -> None:
     assert read_frame(written).metadata["request_id"] == request_id
 
 
-def test_rechunker_holds_back_last_samples_alone() -> None:
+def test_rechunker_holds_back_the_last_and_places_spans() -> None:
     cut = Rechunker(RATE, 2048, hold_back=160)
     for length, cuts in ((5000, [2048, 2048, 5000 - 160 - 4096]), (100, [100])):
         fed = cut.feed(SpeechChunk(np.ones(length, np.float32), RATE, 0.0))
         assert [len(chunk.samples) for chunk in fed] == cuts
     assert [len(chunk.samples) for chunk in cut.finish()] == [160]
-
-
-def test_rechunker_puts_span_into_chunk_of_its_start() -> None:
     spans = (Span(0, 1, 0.0, 0.1), Span(1, 2, 0.1, 0.2), Span(2, 3, 0.2, 0.2), Span(3, 4, 0.25, 0.3))
     cut = Rechunker(RATE, 2048, hold_back=160)
     first = cut.feed(SpeechChunk(np.ones(RATE // 4, np.float32), RATE, 0.0, spans))

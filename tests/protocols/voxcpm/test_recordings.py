@@ -221,7 +221,7 @@ def test_voices_are_listed_by_folder_and_name(root: Path) -> None:
     ]
 
 
-def test_voice_is_found_by_id(root: Path) -> None:
+def test_voice_is_found_by_id_and_a_missing_file_is_none(root: Path) -> None:
     folder = VoiceFolder(root)
     (root / "animals/zoe\u0308.wav").write_bytes(b"zoe's")
     granny, zoe = folder.get("dubbing-granny"), folder.get("animals-zo\u00eb")
@@ -229,9 +229,6 @@ def test_voice_is_found_by_id(root: Path) -> None:
     assert zoe is not None and zoe.id == "animals-zo\u00eb" and folder.read(zoe) == b"zoe's"
     assert folder.get("animals-zoe\u0308") == zoe
     assert folder.get("dubbing-nobody") is None and folder.get("") is None and folder.get("\ud800") is None
-
-
-def test_missing_file_is_unknown_voice(root: Path) -> None:
     folder = VoiceFolder(root)
     granny, uncle = folder.get("dubbing-granny"), folder.get("dubbing-uncle")
     assert granny is not None and uncle is not None
@@ -242,12 +239,16 @@ def test_missing_file_is_unknown_voice(root: Path) -> None:
             folder.read(voice)
 
 
-def test_folder_may_be_link(root: Path, tmp_path: Path) -> None:
+def test_links_are_followed_at_the_top_only(root: Path, tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(root)
     folder = VoiceFolder(tmp_path / "link")
     for path in ("doubao/dubbing/granny.mp3", "./doubao//dubbing/./granny.mp3"):
         assert folder.recording(path) == VoiceFolder(root).recording(path) == b"granny's recording"
     assert len(folder.list()) == 4
+    (root / "animals/inner").symlink_to(tmp_path / "outside")
+    for inner in ("secret.wav", "missing.wav"):
+        assert refusal(root, f"animals/inner/{inner}") == NOT_HERE
+    assert VoiceFolder(root).get("inner-secret") is None
 
 
 OUTSIDE = (
@@ -287,30 +288,24 @@ def test_special_file_is_never_opened(root: Path, tmp_path: Path, kind: str) -> 
     assert VoiceFolder(root).get("animals-link") is None
 
 
-def test_linked_folder_is_not_followed(root: Path, tmp_path: Path) -> None:
-    (root / "animals/inner").symlink_to(tmp_path / "outside")
-    for inner in ("secret.wav", "missing.wav"):
-        assert refusal(root, f"animals/inner/{inner}") == NOT_HERE
-    assert VoiceFolder(root).get("inner-secret") is None
-
-
-def test_special_transcript_is_ignored(root: Path, tmp_path: Path) -> None:
+def test_odd_transcripts_and_names_are_ignored(root: Path, tmp_path: Path) -> None:
     (root / "animals/cat.txt").symlink_to(tmp_path / "secret.wav")
     os.mkfifo(root / "top.txt")
     folder = VoiceFolder(root)
     assert [voice.sample_text for voice in folder.list() if voice.name in ("cat", "top")] == ["", ""]
+    (root / "animals" / os.fsdecode(b"\xff.wav")).write_bytes(b"x")
+    (root / "animals/a\nb.wav").write_bytes(b"x")
+    (root / os.fsdecode(b"\xfe")).mkdir()
+    assert len(VoiceFolder(root).list()) == 4
 
 
-def test_path_and_file_size_are_limited(root: Path) -> None:
+def test_size_of_paths_and_files_is_limited_and_their_rights_count(root: Path) -> None:
     assert "too long (at most 1000 characters" in refusal(root, "x/" * 10 + "x" * 1000)
     assert "too long" in refusal(root, "a/" * 17 + "x.wav")
     os.truncate(root / "animals/cat.wav", 10 * 2**20 + 1)
     assert refusal(root, "animals/cat.wav") == "prompt_wav_path: too large (at most 10 MiB)"
     os.truncate(root / "animals/cat.wav", 10 * 2**20)
     assert len(VoiceFolder(root).recording("animals/cat.wav")) == 10 * 2**20
-
-
-def test_unreadable_file_is_refused(root: Path) -> None:
     (root / "animals/cat.wav").chmod(0)
     with permissions.binding():
         assert refusal(root, "animals/cat.wav") == NOT_HERE
@@ -339,11 +334,18 @@ def test_list_is_cached_until_change(root: Path, monkeypatch: pytest.MonkeyPatch
     assert len(folder.list()) == 4
 
 
-def test_concurrent_lookups_scan_once(root: Path) -> None:
+def test_folders_are_scanned_once_and_so_deep(root: Path) -> None:
     folder = VoiceFolder(root)
     with ThreadPoolExecutor(20) as pool:
         found = [*pool.map(folder.get, ["animals-cat"] * 20)]
     assert found[0] is not None and all(voice is found[0] for voice in found)
+    inner = root.joinpath(*"abcdefghijklmno")
+    (inner / "p").mkdir(parents=True)
+    (inner / "deep.wav").write_bytes(b"deep")
+    (inner / "p/deeper.wav").write_bytes(b"deeper")
+    folder = VoiceFolder(root)
+    assert folder.recording("a/b/c/d/e/f/g/h/i/j/k/l/m/n/o/deep.wav") == b"deep"
+    assert (folder.get("o-deep") is None, folder.get("p-deeper") is None) == (False, True)
 
 
 def test_transcript_and_list_are_bounded(
@@ -357,20 +359,3 @@ def test_transcript_and_list_are_bounded(
     assert "too large" in caplog.text
     monkeypatch.setattr(voice_folder, "_MAX_ENTRIES", 3)
     assert len(VoiceFolder(root).list()) <= 1
-
-
-def test_folders_are_scanned_to_limited_depth(root: Path) -> None:
-    inner = root.joinpath(*"abcdefghijklmno")
-    (inner / "p").mkdir(parents=True)
-    (inner / "deep.wav").write_bytes(b"deep")
-    (inner / "p/deeper.wav").write_bytes(b"deeper")
-    folder = VoiceFolder(root)
-    assert folder.recording("a/b/c/d/e/f/g/h/i/j/k/l/m/n/o/deep.wav") == b"deep"
-    assert (folder.get("o-deep") is None, folder.get("p-deeper") is None) == (False, True)
-
-
-def test_unprintable_names_are_ignored(root: Path) -> None:
-    (root / "animals" / os.fsdecode(b"\xff.wav")).write_bytes(b"x")
-    (root / "animals/a\nb.wav").write_bytes(b"x")
-    (root / os.fsdecode(b"\xfe")).mkdir()
-    assert len(VoiceFolder(root).list()) == 4

@@ -85,10 +85,17 @@ async def test_whole_answer_has_order_of_original(talk: Client) -> None:
     assert_tiled(answer, HELLO)
 
 
-async def test_progress_stops_at_four_fifths(talk: Client) -> None:
+async def test_progress_stops_at_four_fifths_and_ids_come_again(talk: Client) -> None:
     told = shares(await talk.speak(LONG[:800]))
     assert told[-1][1] == 0.8
     assert [share for _, share, _ in told] == sorted(share for _, share, _ in told)
+    first = await talk.speak(HELLO, "again")
+    assert (await talk.speak("", "again")).last["type"] == "error"
+    assert (await talk.speak(HELLO, "again")).pcm == first.pcm
+    await talk.alive()
+    answer = await talk.speak("…")
+    assert answer.last["result"]["duration"] == pytest.approx(0.2, abs=0.01)
+    assert not answer.samples.any()
 
 
 async def test_result_has_voice_and_unused_parameters(talk: Client) -> None:
@@ -115,22 +122,9 @@ async def test_concurrent_requests_are_independent(talk: Client) -> None:
         assert answer.last["result"] == alone[name].last["result"]
 
 
-async def test_id_can_be_reused(talk: Client) -> None:
-    first = await talk.speak(HELLO, "again")
-    assert (await talk.speak("", "again")).last["type"] == "error"
-    assert (await talk.speak(HELLO, "again")).pcm == first.pcm
-    await talk.alive()
-
-
 @pytest.mark.parametrize("text", ["  🙂 Hola, 你好.\n", "Hola \ud83d amigo \udc00."])
 async def test_spans_count_code_points(talk: Client, text: str) -> None:
     assert_tiled(await talk.speak(text), text)
-
-
-async def test_text_without_words_is_short_silence(talk: Client) -> None:
-    answer = await talk.speak("…")
-    assert answer.last["result"]["duration"] == pytest.approx(0.2, abs=0.01)
-    assert not answer.samples.any()
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,5 @@
 """VoxCPM's models by VoxCPM's protocol, with stand-ins for their packages."""
 
-from __future__ import annotations
-
 import base64
 import sys
 from collections.abc import Iterator

@@ -22,6 +22,7 @@ from tests.protocols.conftest import Serve
 from tests.protocols.wyoming.exchange import answer_to, ask, chunk, client, read_all, read_until, send, steps
 from tests.protocols.wyoming.home_assistant import HOST, load_info
 from tests.server.test_settings import NO_FILE
+from tests.support.event_loop import virtual_time
 from tests.support.patience import WITHIN_S, happens
 from tests.support.servers.unread import small_socket
 
@@ -52,27 +53,21 @@ async def test_port_is_open_by_its_option(serve: Serve, environment: dict[str, s
     assert ("Wyoming" in server.streams) == ("wyoming  tcp://" in server.banner) == is_open
 
 
-async def test_banner_names_the_networks_that_need_no_key(serve: Serve) -> None:
+async def test_networks_are_named_and_checked(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
     server = await serve(KANI_WYOMING_ALLOW="192.168.1.0/24, 127.0.0.1", **NETWORK)
     assert "asks for no key; serves 192.168.1.0/24 127.0.0.1\n" in server.banner
     assert await load_info(server.streams["Wyoming"])
-
-
-async def test_other_networks_are_not_served(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     server = await serve(KANI_WYOMING_ALLOW="192.168.1.0/24", **NETWORK)
     with suppress(ConnectionError):
         assert await answer_to(server.streams["Wyoming"], b'{"type": "describe"}\n') == b""
     assert "none of the allowed networks" in caplog.text
-
-
-def test_allowed_networks_are_checked() -> None:
     assert "192.168.0.0/16" in load({}, {}, NO_FILE).value("wyoming_allow")
     with pytest.raises(SettingsError, match=r"'192.168.1.7/24' is no network"):
         load({}, {"KANI_WYOMING_ALLOW": "10.0.0.0/8, 192.168.1.7/24"}, NO_FILE)
 
 
-async def test_descriptions_count_for_no_limit(serve: Serve) -> None:
+async def test_descriptions_and_sessions_are_counted_apart(serve: Serve) -> None:
     server = await serve(KANI_MAX_CONNECTIONS="1", KANI_RATE_PER_MINUTE="1")
     port = server.streams["Wyoming"]
     server.engine.allow = 0
@@ -87,9 +82,6 @@ async def test_descriptions_count_for_no_limit(serve: Serve) -> None:
         await read_until(speaking, "audio-stop")
     limited = await ask(port, SAY, last="error")
     assert "at most 1 a minute" in limited[-1].data["text"]
-
-
-async def test_sessions_are_counted(serve: Serve) -> None:
     server = await serve()
     await ask(server.streams["Wyoming"], SAY, last="audio-stop")
     async with httpx.AsyncClient() as web:
@@ -199,16 +191,14 @@ async def test_silent_client_is_disconnected(
             await read_all(connected)
 
 
-async def test_client_that_waits_for_the_server_is_not(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_client_that_waits_for_the_server_is_not(serve: Serve) -> None:
     server = await serve()
     server.engine.allow = 0
     async with client(server.streams["Wyoming"]) as connected:
-        # On a busy machine the first event may take longer than the wait that is shortened here.
-        await connected.write_event(Event("ping"))
-        await read_until(connected, "pong")
-        monkeypatch.setattr(connection, "IDLE_S", IDLE_S)
         await connected.write_event(Event("synthesize", {"text": "uno"}))
-        await asyncio.sleep(3 * IDLE_S)
+        await happens(lambda: server.engine.under_way)
+        with virtual_time():
+            await asyncio.sleep(1.5 * connection.IDLE_S)
         await server.engine.permit(None)
         await read_until(connected, "audio-stop")
 

@@ -176,9 +176,13 @@ async def test_older_forms_of_the_line_are_read(port: int, line: bytes) -> None:
     assert json.loads(header)["type"] == "pong" and json.loads(data) == {"text": "a"}
 
 
-async def test_end_within_an_event_is_a_goodbye(port: int) -> None:
+async def test_ends_within_events_and_errors_while_sending(port: int) -> None:
     for part in (b"", b'{"type"', b'{"type": "ping", "payload_length": 9}\nabc'):
         assert await answer_to(port, part, ends=True) == b""
+    async with client(port) as connected:
+        await send(connected, Event("transcribe", {"language": "xx"}), *[LOUD] * 100)
+        (error,) = await read_all(connected)
+    assert error.type == "error" and error.data["code"] == "invalid-request"
 
 
 async def test_description_comes_during_speech(serve: Serve) -> None:
@@ -191,13 +195,6 @@ async def test_description_comes_during_speech(serve: Serve) -> None:
         await read_until(connected, "info")
         await server.engine.permit(None)
         await read_until(connected, "audio-stop")
-
-
-async def test_error_reaches_a_client_that_is_still_sending(port: int) -> None:
-    async with client(port) as connected:
-        await send(connected, Event("transcribe", {"language": "xx"}), *[LOUD] * 100)
-        (error,) = await read_all(connected)
-    assert error.type == "error" and error.data["code"] == "invalid-request"
 
 
 async def test_written_text_is_spoken_when_its_writer_pauses(serve: Serve) -> None:
@@ -284,9 +281,7 @@ async def talk(connected: AsyncTcpClient, sensitivity: str, *loud: bool) -> None
     ("sensitivity", "quiet", "text"),
     [("aggressive", 10, "bum"), ("default", 10, "bum bum"), ("other", 16, "bum")],
 )
-async def test_client_may_ask_for_the_end_of_its_command(
-    port: int, sensitivity: str, quiet: int, text: str
-) -> None:
+async def test_client_may_ask_to_end_its_command(port: int, sensitivity: str, quiet: int, text: str) -> None:
     async with client(port) as connected:
         await talk(connected, sensitivity, True, *[False] * quiet, True, False)
         await connected.write_event(STOP)

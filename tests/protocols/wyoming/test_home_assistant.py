@@ -131,9 +131,7 @@ async def test_server_ends_the_command(serve: Serve) -> None:
     [("es_ES-davefx-medium", "es"), ("en_US-lessac-medium", "en"), ("ru_RU-irina-medium", "en")],
     ids=["es", "en", "language_without_an_engine"],
 )
-async def test_voice_that_is_gone_is_replaced_in_its_language(
-    serve: Serve, voice: str, language: str
-) -> None:
+async def test_gone_voice_is_replaced_in_its_language(serve: Serve, voice: str, language: str) -> None:
     """The text tells no language; the name of a voice of Piper does."""
     server = await serve()
     file = await home_assistant.get_tts_audio(server.streams["Wyoming"], "OK.", voice)

@@ -1,7 +1,5 @@
 """Recognition's passes: agreement of two on words, stretches of recordings, segments, and their order."""
 
-from __future__ import annotations
-
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable
@@ -87,11 +85,8 @@ def test_long_pause_divides_and_is_left_out(piece_s: float) -> None:
         assert np.array_equal(chunk.samples, recording[chunk.start : chunk.start + len(chunk.samples)])
 
 
-def test_short_pause_is_kept() -> None:
+def test_short_pause_is_kept_and_long_speech_cut_in_a_late_one() -> None:
     assert len(cut(audio(("speech", 3), ("silence", 1.5), ("speech", 2)))) == 1
-
-
-def test_long_speech_is_cut_in_its_longest_late_pause() -> None:
     parts = [("speech", 9.0), ("silence", 0.6), ("speech", 2.0), ("silence", 0.3), ("speech", 8.0)]
     first, second = cut(audio(*parts))
     assert first.duration_s == pytest.approx(9.3, abs=0.1)
@@ -106,12 +101,9 @@ def test_speech_without_pause_is_cut_and_nothing_lost() -> None:
     assert np.array_equal(np.concatenate([chunk.samples for chunk in chunks]), recording)
 
 
-def test_silence_has_no_stretch() -> None:
+def test_silence_has_no_stretch_and_costs_no_memory() -> None:
     assert cut(audio(("silence", 90))) == []
     assert cut(np.zeros(0, np.float32)) == []
-
-
-def test_memory_is_that_of_a_stretch() -> None:
     cutter = ChunkCutter(Loudness())  # type: ignore[arg-type]
     for _ in range(200):
         cutter.feed(audio(("silence", 5)))
@@ -149,14 +141,11 @@ def timed(texts: str, step_s: float = 0.4, pause_at: int = -1) -> list[TimedWord
     return words
 
 
-def test_segments_are_sentences() -> None:
+def test_segments_are_sentences_pauses_and_lengths() -> None:
     found = [
         " ".join(one.word.text for one in some) for some in split_segments(timed("Yes. It is, here! So"))
     ]
     assert found == ["Yes.", "It is, here!", "So"]
-
-
-def test_pause_and_length_end_segments() -> None:
     assert [len(some) for some in split_segments(timed("a b c d", pause_at=2))] == [2, 2]
     clauses = " ".join(["word word word word word,"] * 10)
     divided = list(split_segments(timed(clauses)))
@@ -248,6 +237,16 @@ async def test_cancelled_pass_frees_its_turn(streams: Streams) -> None:
     assert streams.begun == ["running", "last"]
 
 
+async def test_cancelled_recording_leaves_the_queue(streams: Streams) -> None:
+    busy = streams.add("busy").request_pass()
+    waiting = streams.scheduler.run_in_background(lambda: streams.begun.append("cancelled") or "")
+    waiting.cancel()
+    after = streams.record("after")
+    streams.may_end.set()
+    await asyncio.gather(busy, after)
+    assert streams.begun == ["busy", "after"] and waiting.result.cancelled()
+
+
 async def test_failed_pass_fails_its_own_stream_only(streams: Streams) -> None:
     def fail() -> str:
         raise RuntimeError("broken")
@@ -298,13 +297,3 @@ async def test_recording_that_waits_long_is_served_all_the_same() -> None:
     await asyncio.gather(*requested)
     assert streams.begun == ["busy", "urgent", "first", "a", "turn"]
     await streams.scheduler.stop()
-
-
-async def test_cancelled_recording_leaves_the_queue(streams: Streams) -> None:
-    busy = streams.add("busy").request_pass()
-    waiting = streams.scheduler.run_in_background(lambda: streams.begun.append("cancelled") or "")
-    waiting.cancel()
-    after = streams.record("after")
-    streams.may_end.set()
-    await asyncio.gather(busy, after)
-    assert streams.begun == ["busy", "after"] and waiting.result.cancelled()

@@ -1,7 +1,5 @@
 """Events of a recognition stream and their order, with a scripted voice detector and a scripted model."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from itertools import pairwise
 
@@ -193,13 +191,23 @@ def test_long_pause_and_the_speech_after_it_wait_for_the_words_before_but_its_vo
     assert driver.steps[-1].settled and driver.steps[-1].pause_probabilities[2] >= 0.6
 
 
-def test_live_audio_that_waits_is_bounded(driver: Driver) -> None:
+def test_live_audio_is_bounded_and_passes_short(driver: Driver) -> None:
     driver.feed(words(1, 4), passes=False)
     while not driver.stream.full:
         driver.feed(silence(STEP_S), passes=False)
     assert driver.now_s < 25
     driver.make_passes()
     assert not driver.stream.full and driver.texts == names(1, 4)
+    driver = Driver()
+    driver.feed(words(1, 98))
+    assert driver.longest_pass_s <= 12.1
+    driver.feed(silence(1.0))
+    assert driver.texts == names(1, 98)
+    driver = Driver()
+    for first in (1, 4, 7):
+        driver.feed(words(first, 3), silence(0.4))
+    driver.feed(silence(1.0))
+    assert driver.texts == names(1, 9)
 
 
 def test_words_stay_within_the_detected_speech(driver: Driver) -> None:
@@ -217,25 +225,16 @@ def test_words_stay_within_the_detected_speech(driver: Driver) -> None:
     assert second.start_s == pytest.approx(1.0 + WORD_S, abs=0.001)
 
 
-def test_short_gap_divides_no_words(driver: Driver) -> None:
-    for first in (1, 4, 7):
-        driver.feed(words(first, 3), silence(0.4))
-    driver.feed(silence(1.0))
-    assert driver.texts == names(1, 9)
-
-
-def test_speech_without_pause_keeps_passes_short(driver: Driver) -> None:
-    driver.feed(words(1, 98))
-    assert driver.longest_pass_s <= 12.1
-    driver.feed(silence(1.0))
-    assert driver.texts == names(1, 98)
-
-
-def test_recording_needs_few_passes() -> None:
+def test_recording_needs_few_passes_and_live_speech_after_it_is_soon_live() -> None:
     driver = Driver(fast=True)
     driver.feed(silence(0.5), words(1, 98), silence(1.0))
     assert driver.texts == names(1, 98)
     assert len(driver.passes) <= 8
+    driver = Driver(fast=True)
+    driver.feed(words(1, 20))
+    driver.fast = False
+    driver.feed(words(21, 20))
+    assert driver.texts[:36] == names(1, 36)
 
 
 def test_words_before_a_pause_are_decided_within_it_however_fast_the_audio_comes() -> None:
@@ -256,14 +255,6 @@ def test_words_before_a_pause_are_decided_within_it_however_fast_the_audio_comes
         elif after == 30 and isinstance(event, Step) and event.settled:
             settled.append(event.pause_probabilities[1] >= 0.6)
     assert True in settled
-
-
-def test_live_speech_behind_a_recording_is_soon_recognised_as_live() -> None:
-    driver = Driver(fast=True)
-    driver.feed(words(1, 20))
-    driver.fast = False
-    driver.feed(words(21, 20))
-    assert driver.texts[:36] == names(1, 36)
 
 
 def test_noise_like_a_voice_is_forgotten(driver: Driver) -> None:
@@ -299,20 +290,16 @@ def test_pass_is_urgent_for_live_speech_that_pauses() -> None:
     assert not recording.stream.urgent
 
 
-def test_mark_comes_back_at_once_where_all_words_are_decided(driver: Driver) -> None:
+def test_marks_come_back_when_the_words_before_them_are_decided(driver: Driver) -> None:
     driver.feed(Mark(1), silence(0.5), words(1, 3), silence(0.5), Mark(2))
     assert (driver.events[0], driver.events[-1]) == (Mark(1), Mark(2))
-
-
-def test_mark_behind_speech_waits_for_its_words(driver: Driver) -> None:
+    driver = Driver()
     driver.feed(words(1, 5), Mark(7))
     assert Mark(7) not in driver.events
     driver.feed(silence(0.4))
     assert driver.events.index(Mark(7)) > driver.events.index(driver.words[-1])
     assert driver.texts == names(1, 5)
-
-
-def test_mark_during_speech_comes_back_without_a_pause(driver: Driver) -> None:
+    driver = Driver()
     driver.feed(words(1, 5), Mark(7), words(6, 2))
     before = driver.events[: driver.events.index(Mark(7))]
     assert [event.text for event in before if isinstance(event, RecognizedWord)][:5] == names(1, 5)
@@ -341,20 +328,23 @@ def test_marks_without_audio_are_bounded(driver: Driver) -> None:
     assert driver.marks == [Mark(number) for number in range(count)]
 
 
-def test_detected_language_is_kept() -> None:
+def test_language_is_kept_once_it_is_detected_for_long_enough() -> None:
     driver = Driver(language=None)
     driver.feed(silence(0.5), words(1, 12))
     assert driver.passes[0].language is None
     assert driver.passes[-1].language == "en"
     assert len(driver.passes[0].samples) >= 0.9 * SAMPLE_RATE
-
-
-def test_language_of_a_short_word_is_not_kept() -> None:
     driver = Driver(language=None)
     for number in (1, 2):
         driver.feed(words(number, 1), silence(1))
     assert driver.texts == names(1, 2)
     assert [audio.language for audio in driver.passes] == [None, None]
+    # A pause between two sentences tells none: the second one does.
+    driver = Driver(language=None)
+    driver.feed(words(1, 1), silence(0.4))
+    assert not driver.passes
+    driver.feed(silence(0.3))
+    assert driver.texts == names(1, 1) and driver.passes[0].decisive
 
 
 class ForeignDriver(Driver):
@@ -365,12 +355,15 @@ class ForeignDriver(Driver):
         return replace(transcribe(audio, has_speech=audio.language != "ar"), language=spoken)
 
 
-def test_wrong_language_is_given_up_where_it_finds_no_speech() -> None:
+def test_wrong_language_is_given_up_and_a_given_one_kept_where_there_is_no_speech() -> None:
     driver = ForeignDriver(language=None)
     driver.feed(words(1, 12), silence(1.0))
     assert [audio.language for audio in driver.passes].count("ar") == 1
     assert driver.texts == names(1, 12)
     assert driver.words[-1].language == "en"
+    driver = Driver(language="ar")
+    driver.feed(words(1, 6), silence(1.0), has_speech=False)
+    assert {audio.language for audio in driver.passes} == {"ar"} and not driver.words
 
 
 @pytest.mark.parametrize("language", [None, "en"])
@@ -423,12 +416,6 @@ def test_decided_words_are_no_beginning_of_another_language() -> None:
     assert driver.texts == names(1, 8)
 
 
-def test_given_language_is_kept_where_it_finds_no_speech() -> None:
-    driver = Driver(language="ar")
-    driver.feed(words(1, 6), silence(1.0), has_speech=False)
-    assert {audio.language for audio in driver.passes} == {"ar"} and not driver.words
-
-
 def test_language_is_detected_anew_after_a_pause_and_the_last_one_expected() -> None:
     driver = Driver(language=None)
     driver.feed(words(1, 8), silence(1.0))
@@ -437,15 +424,6 @@ def test_language_is_detected_anew_after_a_pause_and_the_last_one_expected() -> 
     driver.feed(words(9, 8), silence(1.0))
     assert (driver.passes[before].language, driver.passes[before].expected) == (None, "en")
     assert driver.texts == names(1, 16)
-
-
-def test_short_utterance_waits_longer_for_its_language() -> None:
-    """A pause between two sentences tells none: the second one does."""
-    driver = Driver(language=None)
-    driver.feed(words(1, 1), silence(0.4))
-    assert not driver.passes
-    driver.feed(silence(0.3))
-    assert driver.texts == names(1, 1) and driver.passes[0].decisive
 
 
 class ForgetfulDriver(Driver):

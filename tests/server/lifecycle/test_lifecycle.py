@@ -1,7 +1,5 @@
 """Packages that a start loads, the time that it takes, and the end of a process after SIGTERM."""
 
-from __future__ import annotations
-
 import json
 import os
 import signal

@@ -1,7 +1,5 @@
 """What clients of a server hear when it stops in the middle of their requests."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import socket

@@ -1,7 +1,5 @@
 """A server is ended when its event loop stands still, by a program of its own or by systemd."""
 
-from __future__ import annotations
-
 import os
 import signal
 import socket

@@ -1,7 +1,5 @@
 """Crowds that mean ill: whom they keep out of a server, and what they cost it."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 import resource

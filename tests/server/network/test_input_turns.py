@@ -1,7 +1,5 @@
 """uvicorn below the protocols: small reads, floods of tiny frames, and sends that come too late."""
 
-from __future__ import annotations
-
 import asyncio
 import socket
 from collections.abc import Callable, Coroutine

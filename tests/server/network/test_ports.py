@@ -1,7 +1,5 @@
 """The ports of a server: the protocol of `/` on each, and the port with only metrics."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import os

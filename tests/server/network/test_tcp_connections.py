@@ -1,7 +1,5 @@
 """Connections that say nothing, too little, or take nothing; and the memory of unfinished requests."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import socket

@@ -1,7 +1,5 @@
 """wss and https: a real server with a certificate, its clients, and certificates that cannot be taken."""
 
-from __future__ import annotations
-
 import os
 import ssl
 import wave
@@ -93,9 +91,7 @@ def test_every_port_speaks_tls_and_nothing_else(secure: ServerProcess, files: Fi
 
 
 @pytest.mark.server
-def test_client_without_trust_reports_the_certificate(
-    secure: ServerProcess, files: Files, others: Files
-) -> None:
+def test_client_reports_the_certificate(secure: ServerProcess, files: Files, others: Files) -> None:
     plain = f"ws://{secure.host}:{secure.port}"
     asked = ("Hola", "-o", "x.wav", "--server")
     told = run(others, *asked, plain.replace("ws:", "wss:"), code=1).stderr

@@ -1,7 +1,5 @@
 """Traces of real requests, read by a collector on a socket; and a server without one."""
 
-from __future__ import annotations
-
 import asyncio
 import gzip
 import json

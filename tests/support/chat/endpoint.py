@@ -4,8 +4,6 @@ Its answers are scripted, so that a test knows what is to be heard; the connecti
 its faults are as real servers send them.
 """
 
-from __future__ import annotations
-
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence

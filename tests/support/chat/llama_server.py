@@ -6,8 +6,6 @@ The model knows for each token the next one, and no more: so it writes what a te
 server can send it, while the wire, the chat template, the sampling and the errors are llama.cpp's.
 """
 
-from __future__ import annotations
-
 import sys
 from itertools import pairwise
 from pathlib import Path

@@ -1,7 +1,5 @@
 """A server with a scripted language model, and a Realtime client that talks to it."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -24,18 +22,9 @@ TURN_EVENTS = [
     "conversation.item.added",
     "conversation.item.done",
 ]
-ANSWER_EVENTS = [
-    "response.created",
-    "response.output_item.added",
-    "conversation.item.added",
-    "response.content_part.added",
-    "response.output_audio.done",
-    "response.output_audio_transcript.done",
-    "response.content_part.done",
-    "conversation.item.done",
-    "response.output_item.done",
-    "response.done",
-]
+ANSWER_EVENTS = """response.created response.output_item.added conversation.item.added
+    response.content_part.added response.output_audio.done response.output_audio_transcript.done
+    response.content_part.done conversation.item.done response.output_item.done response.done""".split()
 """Events of a turn and of an answer in the conversation, without the pieces of text and speech."""
 
 DELTAS = ("response.output_audio.delta", "response.output_audio_transcript.delta")

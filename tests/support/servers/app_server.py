@@ -1,7 +1,5 @@
 """The application in a thread of this process: for tests of its protocols that need no process of its own."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import socket

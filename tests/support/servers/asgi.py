@@ -1,7 +1,5 @@
 """ASGI applications: on the server's own uvicorn, or spoken to without any server."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import socket

@@ -1,7 +1,5 @@
 """A client in this event loop that takes each message by hand: what the server sends ahead waits."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Mapping

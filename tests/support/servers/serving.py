@@ -1,7 +1,5 @@
 """The whole server in this process: real sockets and real settings, over the tone engine."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

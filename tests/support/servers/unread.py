@@ -1,7 +1,5 @@
 """Clients that do not read what they are sent, and what is made for them."""
 
-from __future__ import annotations
-
 import asyncio
 import re
 import socket

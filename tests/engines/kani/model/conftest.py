@@ -1,7 +1,5 @@
 """A tiny random checkpoint and codec for the tests of the Kani model."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path

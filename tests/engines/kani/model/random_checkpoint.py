@@ -1,7 +1,5 @@
 """Kani checkpoints and speaker embedders with random weights, in the makers' file formats."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

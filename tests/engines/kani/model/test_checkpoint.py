@@ -1,7 +1,5 @@
 """Untrusted checkpoints and speaker embedders: misfits are refused by name; embeddings are the makers'."""
 
-from __future__ import annotations
-
 import json
 import pickle
 import re
@@ -325,15 +323,14 @@ def test_embeddings_match_makers_code(
     assert float(embedder.embed(noise(seconds, key=1)) @ expected) < 0.9999
 
 
-def test_embedding_is_deterministic_unit_vector(embedder: SpeakerEmbedder) -> None:
+def test_embedding_is_deterministic_and_of_the_first_30_seconds(
+    embedder: SpeakerEmbedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
     samples = noise(1.0)
     first = embedder.embed(samples)
     assert np.array_equal(first, embedder.embed(samples))
     assert np.linalg.norm(first) == pytest.approx(1.0, abs=1e-6)
     assert float(embedder.embed(samples * 0.1) @ first) > 0.9999
-
-
-def test_embedding_uses_first_30_seconds(embedder: SpeakerEmbedder, monkeypatch: pytest.MonkeyPatch) -> None:
     assert speaker_encoder.MAX_RECORDING_S == 30.0
     monkeypatch.setattr(speaker_encoder, "MAX_RECORDING_S", 0.5)
     samples = noise(0.6)
@@ -364,16 +361,12 @@ def test_embedding_is_cancelled_between_layers(embedder: SpeakerEmbedder) -> Non
     ],
     ids=["short", "silent", "nan"],
 )
-def test_samples_without_sound_are_refused(
-    embedder: SpeakerEmbedder, samples: Samples, complaint: str
-) -> None:
+def test_silent_samples_are_refused(embedder: SpeakerEmbedder, samples: Samples, complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint):
         embedder.embed(samples)
 
 
-def test_older_weight_norm_names_are_read(
-    embedder_folder: Path, embedder: SpeakerEmbedder, tmp_path: Path
-) -> None:
+def test_older_norm_names_are_read(embedder_folder: Path, embedder: SpeakerEmbedder, tmp_path: Path) -> None:
     target = embedder_copy(embedder_folder, tmp_path / "older")
     weights = load_file(embedder_folder / "model.safetensors")
     older = {

@@ -1,7 +1,5 @@
 """Codes: tokens of a vocabulary, their sampling as by transformers, and the guard of the output."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np
@@ -23,7 +21,7 @@ from kani.engines.kani.model.tokens import END_OF_TEXT, START_OF_TEXT, TokenLayo
 from kani.runtime.errors import CheckpointError
 
 
-def test_published_vocabulary_has_published_tokens() -> None:
+def test_tokens_are_those_of_the_vocabulary() -> None:
     layout = TokenLayout.of_vocabulary(80538, codebooks=4, codebook_size=4032)
     assert layout.text_vocabulary == 64400
     assert (layout.start_of_speech, layout.end_of_speech) == (64401, 64402)
@@ -32,9 +30,6 @@ def test_published_vocabulary_has_published_tokens() -> None:
         (64410, 68442), (68442, 72474), (72474, 76506), (76506, 80538),
     ]  # fmt: skip
     assert layout.size == 80538
-
-
-def test_prompt_ends_with_start_of_speech() -> None:
     layout = TokenLayout(100, 4, 10)
     assert layout.prompt([START_OF_TEXT, 50, 60]) == [103, 1, 50, 60, END_OF_TEXT, 104, 105, 101]
 
@@ -89,9 +84,7 @@ def frequencies(sampler: SamplerState, logits: Tensor, codebook: int) -> Tensor:
 
 @settings(max_examples=40, deadline=None)  # an example fills ``GRID`` slots
 @given(sampling=samplings, codebook=st.integers(0, 1), key=st.integers(0, 1000), data=st.data())
-def test_probabilities_match_transformers(
-    sampling: Sampling, codebook: int, key: int, data: st.DataObject
-) -> None:
+def test_chances_match_transformers(sampling: Sampling, codebook: int, key: int, data: st.DataObject) -> None:
     logits = random(CODES + (codebook == 0), key=key)
     likely = logits.topk(10).indices.tolist()
     said = data.draw(st.lists(st.sampled_from(likely), max_size=5))
@@ -145,9 +138,7 @@ def test_seeded_draws_fill_distribution() -> None:
 
 @settings(deadline=None)
 @given(own=samplings, others=st.lists(samplings, max_size=4), place=st.integers(0, 4), key=st.integers(0, 99))
-def test_draws_do_not_depend_on_neighbours(
-    own: Sampling, others: list[Sampling], place: int, key: int
-) -> None:
+def test_draws_depend_on_no_neighbours(own: Sampling, others: list[Sampling], place: int, key: int) -> None:
     place = min(place, len(others))
     logits = random(6, 2, CODES, key=key)
 
@@ -250,16 +241,13 @@ def test_loops_of_up_to_ten_frames_are_detected(period: int) -> None:
     assert watch.check_frame([(until - 1) % period]) is Anomaly.LOOP
 
 
-def test_three_seconds_without_sound_are_silence() -> None:
+def test_silence_and_speech_without_voice_are_silence() -> None:
     watch = OutputGuard(10.0, FRAME_S)
     assert watch.check_audio(np.concatenate((noise(0.5, 0.1), noise(1.0, 0.0))), RATE) is None
     assert watch.check_audio(noise(2.0, AUDIBLE / 2), RATE) is None
     assert watch.check_audio(noise(0.001, AUDIBLE / 2), RATE) is Anomaly.SILENCE
     assert watch.check_audio(noise(0.001, AUDIBLE), RATE) is None
     assert watch.check_audio(noise(3.0, 0.0), RATE) is None
-
-
-def test_speech_without_voice_is_silence() -> None:
     watch = OutputGuard(10.0, FRAME_S)
     assert not watch.audible and watch.check_end() is Anomaly.SILENCE
     watch.check_audio(noise(0.5, 0.9 * AUDIBLE), RATE)

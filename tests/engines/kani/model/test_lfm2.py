@@ -1,7 +1,5 @@
 """The language model matches transformers' Lfm2ForCausalLM, for any chunking of its tokens."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

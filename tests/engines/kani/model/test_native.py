@@ -1,7 +1,5 @@
 """The compiled int8 language model: exact sums, independent rows, no access outside its memory."""
 
-from __future__ import annotations
-
 import logging
 import platform
 import shutil
@@ -209,9 +207,7 @@ def same(a: LanguageState, b: LanguageState, slots: int) -> bool:
 @pytest.mark.parametrize(("outputs", "inputs"), [(1, 1), (37, 203), (48, 64), (66, 130), (96, 4610)])
 @pytest.mark.parametrize("groups", [1, 2, 3])
 @pytest.mark.parametrize("rows", [1, 2, 7, 8, 9, 10, 11, 16, 33])
-def test_product_is_exact_sum_of_levels(
-    library: Library, outputs: int, inputs: int, groups: int, rows: int
-) -> None:
+def test_product_sums_levels(library: Library, outputs: int, inputs: int, groups: int, rows: int) -> None:
     outputs *= groups
     weight = random(outputs, inputs, key=1) * torch.exp(random(outputs, 1, key=2))
     x = random(rows, inputs, key=3) * torch.exp(3 * random(rows, 1, key=4))
@@ -451,9 +447,7 @@ def test_two_checkouts_share_a_compiled_library(tmp_path: Path, monkeypatch: pyt
     assert calls.read_text() == "compiled\n" * 2
 
 
-def test_unwritable_cache_is_ignored(
-    compilations: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_cache_may_be_read_only(compilations: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "file").touch()
     with caplog.at_level(logging.INFO):
         assert load(tmp_path / "file" / "folder") is not None

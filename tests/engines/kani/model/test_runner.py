@@ -1,7 +1,5 @@
 """Slots over one model, of either generation: any schedule gives each sequence the codes of its solo run."""
 
-from __future__ import annotations
-
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
@@ -58,9 +56,7 @@ def alone(new_runner: NewRunner, prompts: list[Prompt]) -> Alone:
 
 
 @pytest.mark.parametrize("sampling", [GREEDY, PENALISED], ids=["plain", "repetition_penalty 1.1"])
-def test_greedy_codes_match_transformers(
-    alone: Alone, prompts: list[Prompt], judge: Judge, sampling: Sampling
-) -> None:
+def test_greedy_codes_match(alone: Alone, prompts: list[Prompt], judge: Judge, sampling: Sampling) -> None:
     ended = 0
     for prompt in prompts:
         said = alone[prompt, sampling]
@@ -98,10 +94,7 @@ class Scheduled:
 @settings(max_examples=25, deadline=None)  # an example runs whole schedules
 @given(data=st.data())
 def test_any_schedule_gives_codes_of_solo_run(
-    new_runner: NewRunner,
-    alone: Alone,
-    prompts: list[Prompt],
-    data: st.DataObject,
+    new_runner: NewRunner, alone: Alone, prompts: list[Prompt], data: st.DataObject
 ) -> None:
     runner = new_runner(4, whole=data.draw(st.booleans()))
     running: list[Scheduled] = []
@@ -155,10 +148,15 @@ def run(runner: Runner, count: int, frames: int) -> list[Frames]:
     return spoken
 
 
-def test_warm_up_leaves_no_state(new_runner: NewRunner, prompts: list[Prompt]) -> None:
+def test_warm_up_leaves_no_state_and_large_slots_fail(new_runner: NewRunner, prompts: list[Prompt]) -> None:
     warm = new_runner(2)
     warm.warm_up(lambda line: None)
     assert run_alone(warm, prompts[1], SAMPLED, 5) == run_alone(new_runner(2), prompts[1], SAMPLED, 5)
+    message = (
+        r"1000000000 slots need \d+\.\d GiB of \d+\.\d GiB that are free: at most KANI_MAX_CONCURRENT=(\d+)"
+    )
+    with pytest.raises(OutOfMemory, match=message):
+        new_runner(10**9)
 
 
 def test_step_waits_for_no_value(checkpoint: Checkpoint, layout: TokenLayout, codec_file: Path) -> None:
@@ -189,14 +187,6 @@ def test_slot_bytes_match_allocated_tensors(new_runner: NewRunner) -> None:
     more, fewer = new_runner(9), new_runner(1)
     each = (allocated(more) - allocated(fewer)) / 8
     assert abs(each - more.slot_bytes) < each / 20
-
-
-def test_oversized_slots_are_refused(new_runner: NewRunner) -> None:
-    message = (
-        r"1000000000 slots need \d+\.\d GiB of \d+\.\d GiB that are free: at most KANI_MAX_CONCURRENT=(\d+)"
-    )
-    with pytest.raises(OutOfMemory, match=message):
-        new_runner(10**9)
 
 
 Speaker = tuple[float, ...]

@@ -493,9 +493,7 @@ def test_raising_listener_affects_only_itself(
     ("start_prefill", 1, {1, 2}), ("prefill_chunk", 3, {1, 2}), ("admit", 1, {1, 2}), ("admit", 2, {2}),
     ("decode_audio", 3, {0}), ("sample", 3, {0}), ("advance", 3, {0}), ("save", 0, {0}), ("restore", 0, {0}),
 ])  # fmt: skip
-def test_out_of_memory_fails_requesting_sequences(
-    bench: Bench, where: str, after: int, failing: set[int]
-) -> None:
+def test_out_of_memory_fails_its_sequences(bench: Bench, where: str, after: int, failing: set[int]) -> None:
     error = torch.OutOfMemoryError("CUDA out of memory")
     runner = bench.runner(3, Breaks, where=where, after=after, error=error)
     lags = where in ("save", "restore")

@@ -1,7 +1,5 @@
 """Checkpoints made of the parts that ship."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 

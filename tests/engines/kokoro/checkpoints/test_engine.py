@@ -1,7 +1,5 @@
 """Kokoro with a checkpoint, published or PyTorch's: its samples, its voices, and its fast decoder."""
 
-from __future__ import annotations
-
 import io
 import logging
 import os
@@ -42,6 +40,7 @@ from kani.engines.plugin import Resources
 from kani.runtime.build_cache import BuildFailed
 from tests.clients.kani.wire import RATE, ask, request, samples
 from tests.conftest import StartServer
+from tests.engines.checkpoints import saved
 from tests.engines.kokoro.checkpoints.conftest import MakeFolder
 from tests.judges.judge import edit_distance, hear, words_of
 from tests.runtime.test_hub import NO_HUB, Hub, use_hub
@@ -95,9 +94,7 @@ def assert_heard(said: np.ndarray, rate: int) -> None:
     assert edit_distance(spoken, heard) <= 2, heard
 
 
-async def test_german_voices_speak_on_a_socket(
-    start_server: StartServer, make_folder: MakeFolder, published: bytes
-) -> None:
+async def test_german_is_spoken(start_server: StartServer, make_folder: MakeFolder, published: bytes) -> None:
     folder = make_folder("german", published, martin="im_nicola", df_eva="if_sara")
     server = start_server("--kokoro-models", f"de={folder}")
     async with httpx.AsyncClient(base_url=server.http_url) as client:
@@ -129,9 +126,7 @@ async def test_measured_voice_is_kept(make_folder: MakeFolder, published: bytes,
     assert len(kept[0]) == 1 and kept[0] == kept[1]
 
 
-async def test_text_that_is_still_written_is_spoken(
-    make_folder: MakeFolder, published: bytes, cache: Path
-) -> None:
+async def test_unfinished_text_is_spoken(make_folder: MakeFolder, published: bytes, cache: Path) -> None:
     async with started(cache, de=make_folder("german", published, martin="im_nicola")) as engine:
         writer = Writer(GERMAN, 2, first=5)
         said, spans = joined(
@@ -243,12 +238,6 @@ def state_of(graph: ModelProto) -> dict[str, dict[str, torch.Tensor]]:
     return modules
 
 
-def saved(value: object) -> bytes:
-    content = io.BytesIO()
-    torch.save(value, content)
-    return content.getvalue()
-
-
 @pytest.fixture(scope="module")
 def as_float(published: bytes) -> ModelProto:
     return to_float(onnx.load_model_from_string(published))
@@ -306,9 +295,7 @@ def exported_elsewhere(graph: ModelProto) -> ModelProto:
     return other
 
 
-def test_weights_of_another_export_are_found(
-    published: bytes, state: dict[str, dict[str, torch.Tensor]]
-) -> None:
+def test_weights_of_other_exports_found(published: bytes, state: dict[str, dict[str, torch.Tensor]]) -> None:
     graph = to_float(onnx.load_model_from_string(published))
     expected = read_weights(saved(state))
     fill(graph, expected)
@@ -319,7 +306,7 @@ def test_weights_of_another_export_are_found(
         assert np.array_equal(found[name], expected[name]), name
 
 
-def test_samples_are_those_of_the_graph(
+def test_samples_are_those_of_the_graph_and_its_weights(
     published: bytes, expected: Array, state: dict[str, dict[str, torch.Tensor]]
 ) -> None:
     got = spoken(published, saved(state))
@@ -327,20 +314,13 @@ def test_samples_are_those_of_the_graph(
     # The lengths of the convolutions' weights are divided out and multiplied in again, and the phases of the
     # source add up all differences before.
     assert agreement_db(expected, got) > 25
-
-
-def test_other_weights_are_other_samples(
-    published: bytes, expected: Array, state: dict[str, dict[str, torch.Tensor]]
-) -> None:
     text_encoder = dict(state["text_encoder"])
     text_encoder["module.embedding.weight"] = torch.roll(text_encoder["module.embedding.weight"], 1, 0)
     other = spoken(published, saved(state | {"text_encoder": text_encoder}))
     assert len(other) != len(expected) or agreement_db(expected, other) < 10
 
 
-def test_checkpoint_that_does_not_fit_is_refused(
-    published: bytes, state: dict[str, dict[str, torch.Tensor]]
-) -> None:
+def test_unfitting_checkpoint_is_refused(published: bytes, state: dict[str, dict[str, torch.Tensor]]) -> None:
     decoder = dict(state["decoder"])
     kept = decoder.pop("module.encode.conv1.bias")
     with pytest.raises(UnknownGraph, match=r"the checkpoint has no decoder.encode.conv1.bias"):

@@ -1,7 +1,5 @@
 """The folder of a checkpoint: tensors, voices and symbols that are read from it, and what is refused."""
 
-from __future__ import annotations
-
 import collections
 import io
 import json
@@ -42,6 +40,7 @@ from kani.engines.kokoro.text.readers import reader_for
 from kani.engines.kokoro.text.vocabulary import VOCABULARY
 from kani.engines.kokoro.voices import Voices
 from kani.runtime.build_cache import ChildProcess
+from tests.engines.checkpoints import saved
 from tests.engines.kokoro.checkpoints.conftest import MakeFolder
 from tests.support.tone import tones
 
@@ -67,12 +66,6 @@ def test_voices_are_read_from_each_kind_of_file(tmp_path: Path) -> None:
     assert tables.keys() == {"raw", "Bjorn", "one", "two", "three", "eva"}
     for table in tables.values():
         assert table.dtype == np.float32 and table.shape == TABLE.shape and (table == TABLE).all()
-
-
-def saved(value: object, **how: Any) -> bytes:
-    content = io.BytesIO()
-    torch.save(value, content, **how)
-    return content.getvalue()
 
 
 class Harmful:
@@ -149,9 +142,7 @@ def renamed(folder: Path) -> None:
         (configured(vocab={"ab": 1}), "'ab' is not one character"),
     ],
 )
-def test_spoilt_folder_is_refused(
-    make_folder: MakeFolder, spoil: Callable[[Path], object], reason: str
-) -> None:
+def test_spoilt_folder_refused(make_folder: MakeFolder, spoil: Callable[[Path], object], reason: str) -> None:
     folder = make_folder("de")
     assert [voice.id for voice in found(de=folder)[0].voices] == ["martin"]
     spoil(folder)
@@ -159,37 +150,24 @@ def test_spoilt_folder_is_refused(
         found(de=folder)
 
 
-def test_voices_have_a_limit(make_folder: MakeFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_folder_that_is_missing_and_too_many_voices_are_named(
+    make_folder: MakeFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("kani.engines.kokoro.checkpoints.voice_files.MAX_VOICES", 1)
     with pytest.raises(EngineUnavailable, match="the voices are more than 1"):
         found(de=make_folder("de", one="if_sara", two="im_nicola"))
-
-
-def test_missing_folder_is_named() -> None:
     with pytest.raises(EngineUnavailable, match=r"^KANI_KOKORO_MODELS: de=nowhere is neither a folder nor a"):
         found(de=Path("nowhere"))
 
 
-def test_names_give_language_and_gender(make_folder: MakeFolder) -> None:
+def test_names_give_language_and_gender_once(make_folder: MakeFolder) -> None:
     folder = make_folder("both", zf_001="zf_xiaobei", bm_x="bm_george", af_sol="af_sky", ef_y="ef_dora")
     (files,) = found(zh=folder, en=folder)
     # The Spanish voice is left out.
     tags = {voice.id: (voice.language, voice.gender) for voice in files.voices}
-    assert tags == {
-        "af_sol": ("en-US", "female"),
-        "bm_x": ("en-GB", "male"),
-        "zf_001": ("zh", "female"),
-    }
+    assert tags == {"af_sol": ("en-US", "female"), "bm_x": ("en-GB", "male"), "zf_001": ("zh", "female")}
     assert files.vocabulary == VOCABULARY
     assert (files.default_voice("zh"), files.default_voice("en")) == ("zf_001", "af_sol")
-
-
-def test_voices_of_another_language_only_speak_the_named_one(make_folder: MakeFolder) -> None:
-    (files,) = found(de=make_folder("de", af_x="af_sky", af_y="af_sky"))
-    assert [(voice.id, voice.language) for voice in files.voices] == [("af_x", "de"), ("af_y", "de")]
-
-
-def test_names_are_taken_once(make_folder: MakeFolder) -> None:
     own = make_folder("own", if_sara="if_sara")
     with pytest.raises(EngineUnavailable, match="if_sara is also a voice of kokoro: rename one"):
         found(de=own)
@@ -197,6 +175,8 @@ def test_names_are_taken_once(make_folder: MakeFolder) -> None:
     one, two = make_folder("one"), make_folder("two")
     with pytest.raises(EngineUnavailable, match=r"martin is also a voice of .*one: rename one"):
         found(de=one, sv=two)
+    (files,) = found(de=make_folder("de", af_x="af_sky", af_y="af_sky"))
+    assert [(voice.id, voice.language) for voice in files.voices] == [("af_x", "de"), ("af_y", "de")]
 
 
 def kokoro(light: LightVoices | None = None) -> EngineInfo:
@@ -392,9 +372,19 @@ def test_file_that_is_no_tensor_is_refused(content: bytes, reason: str) -> None:
         read_array(content)
 
 
-def test_bytes_in_another_order_are_refused() -> None:
+def test_bytes_and_weights_that_cannot_be_read_are_refused() -> None:
     with pytest.raises(NoTensors, match="little-endian"):
         read_tensors(with_entry(b"big", "byteorder"))
+    with pytest.raises(NoTensors, match=r"decoder.a.weight_g has no weight_v beside it"):
+        read_weights(saved(modules(decoder={"a.weight_g": torch.ones(2, 1, 1)})))
+    with pytest.raises(NoTensors, match="no checkpoint of Kokoro, which has bert, "):
+        read_weights(saved({"bert": {}}))
+    tensor = numpy_helper.from_array(np.zeros(2, np.float32), "bias")
+    tensor.data_location = TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value="../secret")
+    model = helper.make_model(helper.make_graph([], "graph", [], [], [tensor]))
+    with pytest.raises(NoTensors, match="bias is kept in another file"):
+        read_onnx_weights(model, ())
 
 
 def modules(**changed: Any) -> dict[str, Any]:
@@ -419,22 +409,6 @@ def test_weights_have_their_names(wrapped: bool) -> None:
         assert np.allclose(weights[f"decoder.{name}.weight"], normed.weight.detach().numpy(), atol=1e-6)
 
 
-def test_half_of_a_weight_is_refused() -> None:
-    with pytest.raises(NoTensors, match=r"decoder.a.weight_g has no weight_v beside it"):
-        read_weights(saved(modules(decoder={"a.weight_g": torch.ones(2, 1, 1)})))
-    with pytest.raises(NoTensors, match="no checkpoint of Kokoro, which has bert, "):
-        read_weights(saved({"bert": {}}))
-
-
-def test_weights_in_another_file_are_not_read() -> None:
-    tensor = numpy_helper.from_array(np.zeros(2, np.float32), "bias")
-    tensor.data_location = TensorProto.EXTERNAL
-    tensor.external_data.add(key="location", value="../secret")
-    model = helper.make_model(helper.make_graph([], "graph", [], [], [tensor]))
-    with pytest.raises(NoTensors, match="bias is kept in another file"):
-        read_onnx_weights(model, ())
-
-
 NOWHERE = Path("no-such-folder")
 
 
@@ -447,15 +421,12 @@ def symbols(text: str, language: str, vocabulary: dict[str, int] = VOCABULARY) -
     return utterance.symbols
 
 
-def test_german_is_written_as_its_checkpoints_were_trained() -> None:
+def test_languages_are_written_as_their_checkpoints_were_trained() -> None:
     # misaki's table, and y where Kokoro has no letter: not the sounds that an Italian voice is given.
     assert symbols("zwei Hütten", "de") == "ʦvˈI hˈytən"
     assert symbols("neun Leute", "de-AT") == "nˈɔøn lˈɔøtə"
     accented = reader_for(EspeakClient.shared(), "de", NOWHERE)
     assert accented is not None and split_utterances("neun", accented)[0].symbols == "nˈYn"
-
-
-def test_kokoro_s_own_languages_are_written_alike() -> None:
     for language, text in (("en", "Nobody waited for the little button."), ("es", "¿Qué hora es?")):
         own = reader_for(EspeakClient.shared(), language, NOWHERE)
         assert own is not None

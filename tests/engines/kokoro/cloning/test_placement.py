@@ -1,7 +1,5 @@
 """Cloning: mixes, their solver and limits, F0, and the real engine's placement and refinement."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
@@ -111,19 +109,12 @@ def test_languages_without_a_mix_borrow_timbre_and_pitch(language: str) -> None:
 @pytest.mark.parametrize(
     ("at", "value"),
     [
-        (0, np.nan),
-        (0, 3.5),
-        (0, -1.0),
-        (0, 500.0),
-        (0, float(IDS.index("af_heart"))),
-        (1, 40.0),
-        (1, -np.inf),
-        (2, 0.0),
-        (2, 9.0),
-        (3, np.nan),
-        (3, 1e30),
-        (3, 0.5),
-        (3, -0.9),
+        (at, value)
+        for at, values in (
+            (0, (np.nan, 3.5, -1.0, 500.0, float(IDS.index("af_heart")))),
+            *((1, (40.0, -np.inf)), (2, (0.0, 9.0)), (3, (np.nan, 1e30, 0.5, -0.9))),
+        )
+        for value in values
     ],
 )
 def test_values_outside_limits_are_refused(at: int, value: float) -> None:
@@ -352,13 +343,19 @@ async def test_growing_text_is_spoken_by_mix(
     assert similarity_to(samples, recording) == pytest.approx(similarity_to(whole, recording), abs=0.08)
 
 
-async def test_invalid_embedding_is_refused(engine: KokoroEngine, embedding: Embedding) -> None:
+async def test_invalid_embedding_and_language_are_refused(
+    engine: KokoroEngine, embedding: Embedding, recording: Recording
+) -> None:
     segment = like(replace(embedding, model="nearest-0"))
     with pytest.raises(InvalidRequest, match="reference"):
         await all_of(engine.synthesize(segment))
     with pytest.raises(InvalidRequest, match="reference"):
         await all_of(engine.stream(segment, Writer(TEXT, 5, first=10).text))
     assert len(await all_of(engine.synthesize(Segment("Hola.", "ef_dora", "es"))))
+    with pytest.raises(InvalidRequest, match="reference"):
+        await anext(engine.refine(recording, replace(embedding, model="nearest-0"), "es"))
+    with pytest.raises(UnsupportedLanguage):
+        await anext(engine.refine(recording, embedding, "el"))
 
 
 async def test_refinement_measures_and_never_gets_worse(
@@ -377,15 +374,6 @@ async def test_refinement_measures_and_never_gets_worse(
         similarity_to(await all_of(engine.synthesize(like(one))), recording) for one in (embedding, found[-1])
     ]
     assert heard[1] > heard[0] - 0.03
-
-
-async def test_refinement_refuses_invalid_embedding_and_language(
-    engine: KokoroEngine, recording: Recording, embedding: Embedding
-) -> None:
-    with pytest.raises(InvalidRequest, match="reference"):
-        await anext(engine.refine(recording, replace(embedding, model="nearest-0"), "es"))
-    with pytest.raises(UnsupportedLanguage):
-        await anext(engine.refine(recording, embedding, "el"))
 
 
 class WatchedCloner(NearestVoice):

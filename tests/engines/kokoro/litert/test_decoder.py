@@ -1,7 +1,5 @@
 """The decoder on LiteRT: the packed network and its cache; curves, features and samples."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess
@@ -76,11 +74,14 @@ def test_curves_have_the_published_levels(part: LoadPart) -> None:
     assert found == len([name for name in packed if name.endswith(".levels")]) > 10
 
 
-def test_other_parts_are_refused(part: LoadPart) -> None:
+def test_other_graphs_and_parts_are_refused(part: LoadPart, tmp_path: Path) -> None:
     with pytest.raises(UnknownGraph, match="in the curves"):
         pack_curves(part("source"))
     with pytest.raises(UnknownGraph, match="no layer"):
         pack_features(part("source"))
+    with pytest.raises(BuildFailed, match="no ONNX model"):
+        load_packed("0" * 64, lambda: b"not a model", tmp_path)
+    assert not list(tmp_path.glob("*.zip"))
 
 
 SHA256 = KOKORO.sha256
@@ -88,12 +89,6 @@ SHA256 = KOKORO.sha256
 
 def unread() -> bytes:
     pytest.fail("the model was read")
-
-
-def test_other_graph_cannot_be_packed(tmp_path: Path) -> None:
-    with pytest.raises(BuildFailed, match="no ONNX model"):
-        load_packed("0" * 64, lambda: b"not a model", tmp_path)
-    assert not list(tmp_path.glob("*.zip"))
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,5 @@
 """The generator's layers: graphs of LiteRT, what is read of the published graph, scales, and the source."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -223,14 +221,11 @@ def test_uncalibrated_voice_is_within_20_db(part: LoadPart, int8: list[RoundedCo
         assert 10 * np.log10(power / np.square(made - exact).sum()) > 20, convolution.name
 
 
-def test_levels_are_rounded_and_clipped() -> None:
+def test_levels_and_ranges_are_rounded_and_clipped() -> None:
     scale = Scale(np.array([0.5, 2.0], np.float32), np.array([10, 0], np.uint8))
     values = np.array([[0, 0.24, 0.25, -0.26, -5.3, 200], [0, 0.9, 1, -4, 509.9, 600]], np.float32)
     left = fake_quantised(values, scale)
     assert left.tolist() == [[0.0, 0.0, 0.5, -0.5, -5.0, 122.5], [0.0, 0.0, 2.0, 0.0, 510.0, 510.0]]
-
-
-def test_range_is_centred_in_levels() -> None:
     range_ = Range(np.array([-1.5, 0, -3], np.float32), np.array([2.5, 1, 0], np.float32))
     ends = np.stack([range_.low, range_.high], axis=1)
     fitting = range_.width / 255
@@ -239,9 +234,6 @@ def test_range_is_centred_in_levels() -> None:
     half = scale_of(range_, fitting / 2)
     assert half.zero.tolist() == [64, 0, 255]
     assert fake_quantised(ends, half)[0].tolist() == pytest.approx([-64 * 2 / 255, 191 * 2 / 255], rel=1e-5)
-
-
-def test_outlier_is_clipped() -> None:
     pieces = np.random.default_rng(5).random((4, 2, 100_000), np.float32) * 2 - 1
     pieces[:, 1] *= 0.1
     pieces[0, 1, 7] = 1.0
@@ -329,11 +321,19 @@ def test_frames_do_not_depend_on_window(data: st.DataObject) -> None:
     )
 
 
-def test_silence_is_the_same_everywhere() -> None:
+def test_silence_is_the_same_and_other_rounding_refused() -> None:
     frames = 3
     silent = np.zeros((1, 2 * frames), np.float32)
     made = HarmonicSource().spectra(harmonic_phase(silent), silent, 0, frames)
     np.testing.assert_array_equal(made, np.broadcast_to(made[..., :1], made.shape))
+
+    class OtherwiseRounded(HarmonicSource):
+        def spectra(self, phase: Array, pitch: Array, first: int, end: int) -> Array:
+            return super().spectra(np.nextafter(phase, np.float32(np.inf)), pitch, first, end)
+
+    check_source(HarmonicSource())
+    with pytest.raises(DecoderUnavailable, match="rounded otherwise"):
+        check_source(OtherwiseRounded())
 
 
 def test_check_asks_for_the_spectra_of_the_graph(graph: Network) -> None:
@@ -342,13 +342,3 @@ def test_check_asks_for_the_spectra_of_the_graph(graph: Network) -> None:
             return graph.run({"phase": phase, "pitch": pitch}, ("spectra",), Stop())[0]
 
     check_source(Graph())
-
-
-def test_other_rounding_is_refused() -> None:
-    class OtherwiseRounded(HarmonicSource):
-        def spectra(self, phase: Array, pitch: Array, first: int, end: int) -> Array:
-            return super().spectra(np.nextafter(phase, np.float32(np.inf)), pitch, first, end)
-
-    check_source(HarmonicSource())
-    with pytest.raises(DecoderUnavailable, match="rounded otherwise"):
-        check_source(OtherwiseRounded())

@@ -1,7 +1,5 @@
 """The published Kokoro-82M graph: a whole utterance in one run. What the parts are compared with."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from kani.engines.kokoro.network.onnx_model import (

@@ -1,7 +1,5 @@
 """The network's parts say what the published graph says, wherever an utterance is cut into windows."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass, replace

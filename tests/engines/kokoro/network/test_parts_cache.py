@@ -1,7 +1,5 @@
 """The build cache of the split network: found, broken, unwritable, and shared by two servers."""
 
-from __future__ import annotations
-
 import errno
 import io
 import logging
@@ -107,9 +105,7 @@ def test_broken_file_is_built_again(
     assert not caplog.text
 
 
-def test_unwritable_cache_is_replaced_by_memory(
-    tmp_path: Path, published: bytes, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_memory_replaces_cache(tmp_path: Path, published: bytes, caplog: pytest.LogCaptureFixture) -> None:
     file = tmp_path / "file"
     file.write_bytes(b"")
     part = parts_cache.load(published, file / "cache")
@@ -119,9 +115,7 @@ def test_unwritable_cache_is_replaced_by_memory(
     assert list(tmp_path.iterdir()) == [file]
 
 
-def test_files_of_other_versions_are_deleted(
-    tmp_path: Path, published: bytes, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_other_versions_are_gone(tmp_path: Path, published: bytes, caplog: pytest.LogCaptureFixture) -> None:
     folder = tmp_path / "not" / "there" / "yet"
     folder.mkdir(parents=True)
     for name in ("kokoro-parts-0123.zip", "kokoro-parts-0123.partial", "kokoro-v1.0.int8.onnx"):

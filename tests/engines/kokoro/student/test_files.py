@@ -1,7 +1,5 @@
 """Students: their files, their two graphs and their waveform."""
 
-from __future__ import annotations
-
 import asyncio
 import hashlib
 import json
@@ -85,20 +83,25 @@ async def test_student_of_ones_own_speaks(tmp_path: Path, caplog: pytest.LogCapt
     assert len(samples) > 24_000 and len(spans) == 5 and (other == samples).all()
 
 
-def test_students_beside_kokoro_are_its_light_voices(tmp_path: Path) -> None:
+def test_students_speak_beside_kokoro_and_load_when_they_do(tmp_path: Path) -> None:
     student(tmp_path / "dora")
     student(tmp_path / "alex", "em_alex")
     students = load_students(tmp_path, VOICES, threads=1)
     light = light_voices(students.facts, always=False)
     assert isinstance(light, LightVoices)
     assert light.languages == {"af_heart": "en", "em_alex": "es", "ef_dora": "es"}
+    students = load_students(None, VOICES, threads=1)
+    assert not students._models
+    students.prepare("ola, ola.", Segment("", "af_heart", "en"), Stop())
+    assert list(students._models) == ["af_heart"]
 
 
-def test_shipped_voice_may_be_replaced(tmp_path: Path) -> None:
+def test_students_that_ship_may_be_replaced_and_are_these(tmp_path: Path) -> None:
     folder = student(tmp_path / "heart", "af_heart", "en")
     dora = SHIPPED / "ef_dora"
     assert [each.folder for each in find_students(tmp_path, VOICES)] == [folder, dora]
     assert [each.folder for each in find_students(None, VOICES)] == [ENGLISH, dora]
+    assert {folder.name for folder in SHIPPED.iterdir()} == set(ORIGINS)
 
 
 def _shuffled(folder: Path) -> None:
@@ -155,13 +158,6 @@ def test_folder_without_students_is_refused(tmp_path: Path) -> None:
         asyncio.run(engine.start())
 
 
-def test_student_that_ships_is_loaded_when_it_first_speaks() -> None:
-    students = load_students(None, VOICES, threads=1)
-    assert not students._models
-    students.prepare("ola, ola.", Segment("", "af_heart", "en"), Stop())
-    assert list(students._models) == ["af_heart"]
-
-
 @pytest.mark.parametrize(("file", "named"), [(ORIGIN_FILE, "af_heart"), (PROSODY, "ef_dora")])
 def test_broken_shipped_student_is_to_be_restored(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str, named: str
@@ -202,10 +198,6 @@ def test_files_match_their_origin_and_bring_their_licence(voice: str) -> None:
     assert sum(path.stat().st_size for path in folder.iterdir()) < 9_000_000
     assert "Apache License" in (folder / LICENCE_FILE).read_text(encoding="utf-8")
     assert "Kokoro-82M" in (folder / NOTICE_FILE).read_text(encoding="utf-8")
-
-
-def test_no_other_student_ships() -> None:
-    assert {folder.name for folder in SHIPPED.iterdir()} == set(ORIGINS)
 
 
 def test_samples_are_the_frames_that_durations_count(model: StudentModel) -> None:
@@ -256,13 +248,10 @@ def test_pulses_are_all_harmonics_below_eleven_kilohertz(hertz: float) -> None:
     assert agreement_db(wanted, train) > 55
 
 
-def test_pulses_are_silent_where_there_is_no_pitch() -> None:
+def test_pulses_have_no_pitch_and_parts_equal_the_whole() -> None:
     train = pulses(np.array([200.0] * 4 + [0.0] * 4 + [200.0] * 4, np.float32), 0, 12)
     assert not train[5 * HOP : 7 * HOP].any()
     assert train[: 3 * HOP].any() and train[-3 * HOP :].any()
-
-
-def test_pulses_of_a_part_are_those_of_the_whole() -> None:
     pitch = np.linspace(80, 300, 40, dtype=np.float32)
     np.testing.assert_array_equal(pulses(pitch, 7, 20), pulses(pitch, 0, 40)[7 * HOP : 20 * HOP])
 
@@ -283,7 +272,7 @@ def test_rest_alone_is_the_inverse_transform() -> None:
     assert agreement_db(signal[inside], made[inside]) > 80
 
 
-def test_filter_without_effect_gives_the_source() -> None:
+def test_filter_without_effect_and_noise_are_as_asked() -> None:
     count = 40
     given, pitch = spectra(count), np.full(count, 150.0, np.float32)
     # The source's window is scaled by 300, so that a cosine of amplitude 1 has the magnitude 2.
@@ -291,9 +280,6 @@ def test_filter_without_effect_gives_the_source() -> None:
     made = synthesize(given.reshape(count, -1), pitch)
     inside = slice(2 * HOP, -4 * HOP)
     assert agreement_db(pulses(pitch, 0, count)[inside], made[inside]) > 60
-
-
-def test_noise_is_the_same_each_time_and_as_loud_as_asked() -> None:
     given = spectra(100)
     given[:, 2] = 1.0
     first, again, louder = (

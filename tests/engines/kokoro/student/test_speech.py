@@ -1,7 +1,5 @@
 """The students that ship: their speech, alone and while text is written, and their engine."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 from collections.abc import Iterator
@@ -229,15 +227,12 @@ async def test_word_times_are_those_of_its_durations(student: KokoroEngine) -> N
     assert spans[-1].end_s <= len(samples) / SAMPLE_RATE
 
 
-async def test_sentence_is_trimmed_and_the_same_each_time(student: KokoroEngine) -> None:
+async def test_sentences_are_trimmed_the_same_and_begin_with_a_second(student: KokoroEngine) -> None:
     (samples, spans), (again, _) = [await ENGLISH.say(student, TEXT) for _ in range(2)]
     assert np.array_equal(samples, again)
     assert max(silence_around(samples)) <= 0.05
     assert [TEXT[span.start : span.end] for span in spans] == [word.strip(",.") for word in TEXT.split()]
-
-
-async def test_sentence_begins_with_a_second_of_it(student: KokoroEngine) -> None:
-    """Where audio is ahead, it is one chunk; the samples are alike, except for the activations' scales."""
+    # Where audio is ahead, it is one chunk; the samples are alike, except for the activations' scales.
     windows, whole = [
         await chunks_of(student, Segment(TEXT, VOICE, LANGUAGE, ahead_s=ahead_s)) for ahead_s in (0.0, 1.0)
     ]
@@ -288,9 +283,7 @@ async def test_setting_and_speed_choose(
     assert student.info.light == replace(light, always=always)
 
 
-async def test_pieces_go_on_as_the_one_before_ended(
-    student: KokoroEngine, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_pieces_go_on_as_they_ended(student: KokoroEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     """The 5 ms that are faded over, as both pieces have them: the later one begins with the same sound."""
     monkeypatch.setattr(PieceTiming, "spare_s", 0.0)
     alike, join = [], Pieces._joined

@@ -1,7 +1,5 @@
 """Text and a lexicon's IPA to Kokoro's symbols, and their assignment to words."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from itertools import pairwise
@@ -86,29 +84,14 @@ def test_vocabulary_has_114_symbols() -> None:
     assert 0 not in VOCABULARY.values()
 
 
-@pytest.mark.parametrize(
-    ("language", "voice"),
-    [
-        ("es", "es"),
-        ("es-ES", "es"),
-        ("es-MX", "es-419"),
-        ("es-419", "es-419"),
-        ("en", "en-us"),
-        ("en-GB", "en-gb-x-rp"),
-        ("en-CA", "en-us"),
-        ("fr-FR", "fr"),
-        ("it", "it"),
-        ("pt", "pt-br"),
-        ("pt-PT", "pt"),
-        ("hi-IN", "hi"),
-        ("zh-Hans-CN", None),
-        ("de-AT", "de"),
-        ("el", None),
-    ],
-)
-def test_languages_have_espeak_voice(language: str, voice: str | None) -> None:
-    assert espeak_voice(language) == voice
-    assert voice is None or EspeakClient.shared().has_voice(voice)
+ESPEAK = """es=es es-ES=es es-MX=es-419 es-419=es-419 en=en-us en-GB=en-gb-x-rp en-CA=en-us fr-FR=fr it=it
+    pt=pt-br pt-PT=pt hi-IN=hi zh-Hans-CN= de-AT=de el="""
+
+
+@pytest.mark.parametrize(("language", "voice"), [pair.split("=") for pair in ESPEAK.split()])
+def test_languages_have_espeak_voice(language: str, voice: str) -> None:
+    assert espeak_voice(language) == (voice or None)
+    assert not voice or EspeakClient.shared().has_voice(voice)
 
 
 @pytest.mark.parametrize(
@@ -183,20 +166,14 @@ def test_unpronounceable_text_has_no_utterance(text: str) -> None:
     assert spoken(text, "es", ending=".") == []
 
 
-def test_joined_words_are_separated() -> None:
+def test_words_have_their_own_symbols() -> None:
     spoken_as = dict(by_word("Some of the people in the house", "en"))
     assert (spoken_as["of"], spoken_as["in"]) == ("ʌv", "ɪn")
     assert spoken_as["people"] == "pˈipᵊl"
     assert spoken_as["house"] == "hˈWs"
-
-
-def test_word_of_one_letter_is_kept() -> None:
     spoken_as = dict(by_word("I am Michael", "en"))
     assert list(spoken_as) == ["I", "am", "Michael"]
     assert spoken_as["I"] == "ˌI"
-
-
-def test_number_of_several_words_is_one_word() -> None:
     spoken_as = dict(by_word("In 1999 the U.S.A. paid $25.50 for 3 of the 7 ships", "en"))
     assert spoken_as["1999"].count(" ") == 2
     assert spoken_as["$25.50"].startswith("dˈɑləɹ twˈɛnti")
@@ -366,13 +343,10 @@ def test_only_given_words_change() -> None:
     assert len(other) < len(plain)
 
 
-def test_pronunciation_of_several_words() -> None:
+def test_pronunciations_cover_several_words_and_marks() -> None:
     both = by_word("in Los Angeles, now", "en", Los_Angeles="lɔs ˈændʒələs")
     assert both[1:3] == [("Los", "lɔs"), ("Angeles", "ˈænʤələs")]
     assert by_word("in Los Angeles, now", "en", Los_Angeles="ɛlˈeɪ")[1] == ("Los Angeles", "ɛlˈA")
-
-
-def test_marks_inside_pronounced_text_are_ignored() -> None:
     text = "etc., e.g. this"
     how = pronounced(text, {"etc.": "ɛtˈsɛtɹə", "e.g.": "fɚɪɡˈzæmpəl"})
     assert spoken(text, "en", ".", how)[0].symbols == "ɛtsˈɛtɹə, fəɹɪɡzˈæmpəl ðˈɪs."

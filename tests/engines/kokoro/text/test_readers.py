@@ -1,7 +1,5 @@
 """Chinese and Japanese text to Kokoro's symbols: readings, words, and the symbols of each."""
 
-from __future__ import annotations
-
 import re
 import signal
 from collections.abc import Iterable
@@ -84,9 +82,7 @@ def test_kana_has_its_symbols(kana: str, symbols: str) -> None:
         ("hi", "लड़का पढ़ता है।", "lˈʌɽkˌaː pˈʌɽʰətˌaː hɛː."),
     ],
 )
-def test_sentence_has_its_symbols(
-    read: dict[str, TextReader], language: str, text: str, symbols: str
-) -> None:
+def test_sentences_have_symbols(read: dict[str, TextReader], language: str, text: str, symbols: str) -> None:
     assert "".join(part.symbols for part in split_utterances(text, read[language])) == symbols
 
 
@@ -155,21 +151,9 @@ def test_polyphones_are_read_by_their_context(rows: list[str], most: int) -> Non
     assert len(wrong) <= most, wrong
 
 
-def test_polyphones_of_a_later_list_are_read_by_their_context() -> None:
+def test_later_lists_and_contexts_decide_readings(read: dict[str, TextReader]) -> None:
     rows = phrases("zh")
     assert len(rows) >= 300 and not wrong_syllables((text, place, syllable) for text, place, syllable in rows)
-
-
-def wrong_syllables(rows: Iterable[tuple[str, str, str]]) -> list[tuple[str, str, str]]:
-    """The phrases, their expected syllables and the found ones, where these differ."""
-    from kani.engines.kokoro.text.unspaced.chinese_readings import ChineseReadings
-
-    readings = ChineseReadings()
-    found = [(text, want, readings.read(text)[1][int(place)]) for text, place, want in rows]
-    return [(text, want, got) for text, want, got in found if got.replace("v", "ü") != want]
-
-
-def test_japanese_phrases_of_a_later_list_are_read_as_they_are_said(read: dict[str, TextReader]) -> None:
     wrong, rows = [], phrases("ja")
     for text, readings in rows:
         expected = {
@@ -179,6 +163,15 @@ def test_japanese_phrases_of_a_later_list_are_read_as_they_are_said(read: dict[s
         if found not in expected:
             wrong.append((text, found))
     assert len(rows) >= 300 and not wrong, wrong
+
+
+def wrong_syllables(rows: Iterable[tuple[str, str, str]]) -> list[tuple[str, str, str]]:
+    """The phrases, their expected syllables and the found ones, where these differ."""
+    from kani.engines.kokoro.text.unspaced.chinese_readings import ChineseReadings
+
+    readings = ChineseReadings()
+    found = [(text, want, readings.read(text)[1][int(place)]) for text, place, want in rows]
+    return [(text, want, got) for text, want, got in found if got.replace("v", "ü") != want]
 
 
 READINGS = """

@@ -1,7 +1,5 @@
 """Recognises tones."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncGenerator, AsyncIterator
 
 import numpy as np

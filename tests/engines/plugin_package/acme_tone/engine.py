@@ -1,7 +1,5 @@
 """Speaks each word as a tone."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path

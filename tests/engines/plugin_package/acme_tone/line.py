@@ -3,8 +3,6 @@
 It has a port of its own, and a WebSocket path, where a line is a message.
 """
 
-from __future__ import annotations
-
 from contextlib import nullcontext
 
 from starlette.routing import BaseRoute, WebSocketRoute

@@ -1,7 +1,5 @@
 """Checkpoints of Whisper in CTranslate2's format: with random weights, and the embedded base as a folder."""
 
-from __future__ import annotations
-
 import importlib.util
 import json
 import shutil

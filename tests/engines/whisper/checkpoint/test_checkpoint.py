@@ -1,7 +1,5 @@
 """Checkpoints of every kind: found, fetched, refused, judged by CTranslate2 and faster-whisper, and timed."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import logging
@@ -359,14 +357,11 @@ async def test_base_from_a_folder_hears_the_same_words(
             assert words_of(words, language) == words_of(one.text, language)
 
 
-def test_delay_grows_with_the_time_of_a_pass() -> None:
+def test_delay_grows_with_the_time_of_a_pass_and_slow_cores_share_it() -> None:
     # The audio after a word, the rest of the pass before, and the pass; never more than 6.7 passes a second.
     assert live_delay.delay_s(0.2) == pytest.approx(0.2 + 0.1 + 0.2)
     assert live_delay.delay_s(0.01) == pytest.approx(0.2 + 0.075 + 0.01)
     assert live_delay.delay_s(1.2) == pytest.approx(live_delay.LONGEST_S)
-
-
-def test_more_cores_are_needed_where_one_is_too_slow() -> None:
     assert live_delay.cores_needed(0.2) == live_delay.cores_needed(1.19) == 1
     assert live_delay.cores_needed(1.3) == 3 and live_delay.cores_needed(4.8) == 8
 

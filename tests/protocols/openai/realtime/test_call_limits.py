@@ -1,7 +1,5 @@
 """Calls by WebRTC that are refused, end early, or lose their peer; none leaves anything."""
 
-from __future__ import annotations
-
 import re
 import socket
 import sys

@@ -1,7 +1,5 @@
 """POST /v1/realtime/calls: conversations by WebRTC, with aiortc as the caller."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from itertools import pairwise
@@ -124,7 +122,7 @@ async def test_tool_is_called_and_answered_over_what_is_still_played(call: CallT
     await caller.send("response.create")
     await caller.until(f"{BUFFER}.stopped", 2)
     assert [each.get("role") for each in endpoint.requests[1]["messages"]] == [
-        *("system", "user", "assistant", "tool"),
+        *("system", "user", "assistant", "tool")
     ]
     # Both were heard, one after the other: four and three words.
     assert 2.2 <= 0.02 * len(caller.loud_at()) <= 3.6

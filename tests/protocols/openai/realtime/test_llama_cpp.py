@@ -1,7 +1,5 @@
 """WS /v1/realtime with llama.cpp's own server as the chat endpoint; its model is tiny."""
 
-from __future__ import annotations
-
 import asyncio
 import sys
 from collections.abc import AsyncIterator
@@ -95,9 +93,7 @@ async def test_written_answer_comes_in_its_tokens_up_to_the_limit(tmp_path: Path
     assert response["usage"]["output_tokens"] == 6
 
 
-async def test_cancelled_answer_is_written_no_further(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_cancelled_answer_is_not_written_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(chat, "ChatSettings", partial(ChatSettings, max_characters=1_000_000))
     async with talking(tmp_path) as (client, address):
         await client.configure("realtime", output_modalities=["text"])

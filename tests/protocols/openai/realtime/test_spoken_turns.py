@@ -3,8 +3,6 @@
 They are sent at the pace of speech, as by a microphone; faster audio counts as a recording.
 """
 
-from __future__ import annotations
-
 import asyncio
 import threading
 import time

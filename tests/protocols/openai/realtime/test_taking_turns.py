@@ -1,7 +1,5 @@
 """WS /v1/realtime with a language model: answers begun in a pause or taken back, and voices over them."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 
@@ -235,12 +233,6 @@ async def test_answer_that_was_broken_off_is_heard_no_more(answered: Answered) -
     assert states(client) == ["heard", "interrupts"]
 
 
-async def test_voice_that_goes_on_interrupts_before_its_words_are_known(answered: Answered) -> None:
-    client, _ = await answered([""] * 12)
-    await client.append(loud(0.8))
-    await client.until(STARTED)
-
-
 async def test_echo_interrupts_nothing(answered: Answered, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(echo, "EARLIEST_S", 9.0)  # it comes back before it can have been played
     client, _ = await answered(())
@@ -254,11 +246,14 @@ async def test_echo_interrupts_nothing(answered: Answered, monkeypatch: pytest.M
     assert states(client) == ["heard"]
 
 
-async def test_plain_voice_detection_interrupts_at_once(answered: Answered) -> None:
+async def test_plain_detection_and_lasting_voices_interrupt_at_once(answered: Answered) -> None:
     client, _ = await answered(("Ajá.", "", ""), detection="server_vad")
     await client.append(loud(0.24))
     await client.until(STARTED)
     assert states(client) == []
+    client, _ = await answered([""] * 12)
+    await client.append(loud(0.8))
+    await client.until(STARTED)
 
 
 async def test_what_is_said_at_the_end_is_a_reply(answered: Answered) -> None:
@@ -270,7 +265,7 @@ async def test_what_is_said_at_the_end_is_a_reply(answered: Answered) -> None:
     assert endpoint.said[-1][-1][1].endswith("Sí.")
 
 
-async def test_commit_makes_a_turn_of_a_voice_that_is_not_judged_yet(answered: Answered) -> None:
+async def test_voices_that_are_not_judged_are_turns_or_forgotten(answered: Answered) -> None:
     client, endpoint = await answered(("Ajá.", "", ""))
     await client.append(loud(0.24))
     await client.until(UPDATED)
@@ -280,9 +275,6 @@ async def test_commit_makes_a_turn_of_a_voice_that_is_not_judged_yet(answered: A
         await client.receive()
     assert states(client) == ["heard", "interrupts"]
     assert endpoint.said[-1][-1][1].endswith("Ajá.")
-
-
-async def test_clear_forgets_a_voice_that_is_not_judged_yet(answered: Answered) -> None:
     client, _ = await answered(("", "", ""))
     await client.append(loud(0.24))
     await client.until(UPDATED)

@@ -3,8 +3,6 @@
 Kokoro's voices are the user, at the pace of speech and in a room's noise; the endpoint follows the scripts.
 """
 
-from __future__ import annotations
-
 import asyncio
 import base64
 from collections.abc import Sequence

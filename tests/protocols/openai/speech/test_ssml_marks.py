@@ -47,9 +47,12 @@ def test_document_becomes_text_with_marks(inside: str, marked: str) -> None:
     assert with_marks(f"<speak>{inside}</speak>", SSML_VOICE) == marked
 
 
-def test_without_a_voice_only_pauses_are_marked() -> None:
+def test_comments_and_pauses_of_ssml_are_marked(client: httpx.Client) -> None:
     text = 'a <voice name="am_adam">b</voice><break time="1s"/><prosody rate="slow">c</prosody>'
     assert with_marks(f"<speak>{text}</speak>", "") == "a b [pause:1.0s] c"
+    for before in ("<!-- a note -->", '<?xml version="1.0"?>\n<!-- one -->\n<!-- two -->\n'):
+        document = f'{before}<speak>a<break time="1s"/>b</speak>'
+        assert translate(client, text=document).json() == {"text": "a [pause:1.0s] b"}, before
 
 
 def test_marks_are_those_that_speech_reads() -> None:
@@ -82,12 +85,6 @@ def test_ssml_answers_as_kokoro_fastapi_does(client: httpx.Client) -> None:
     assert answer.headers["x-unused"] == "speed"
     plain = translate(client, text="Not <b>SSML</b>. [pause:1s]", voice=SSML_VOICE)
     assert plain.json() == {"text": "Not <b>SSML</b>. [pause:1s]"} and "x-unused" not in plain.headers
-
-
-def test_ssml_may_begin_with_comments(client: httpx.Client) -> None:
-    for before in ("<!-- a note -->", '<?xml version="1.0"?>\n<!-- one -->\n<!-- two -->\n'):
-        document = f'{before}<speak>a<break time="1s"/>b</speak>'
-        assert translate(client, text=document).json() == {"text": "a [pause:1.0s] b"}, before
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,5 @@
 """NanoCodec: untrusted .nemo archives, and a decoder with NeMo's samples for any chunking of the frames."""
 
-from __future__ import annotations
-
 import io
 import os
 import shutil
@@ -30,17 +28,12 @@ from kani.engines.kani.model.codec.nemo_archive import (
     read_nemo,
 )
 from kani.runtime.errors import CheckpointError
+from tests.engines.checkpoints import saved
 from tests.engines.kani.model.codec import tiny_codec
 from tests.engines.kani.model.conftest import CPU
 
 SETTINGS = tiny_codec.config(tiny_codec.TINY)
 WEIGHTS = tiny_codec.weights(SETTINGS, key=1)
-
-
-def saved(weights: object) -> bytes:
-    file = io.BytesIO()
-    torch.save(weights, file)
-    return file.getvalue()
 
 
 MEMBERS = {CONFIG_NAME: yaml.safe_dump(SETTINGS).encode(), WEIGHTS_NAME: saved(WEIGHTS)}
@@ -113,13 +106,21 @@ def test_irregular_member_is_refused(tmp_path: Path, kind: bytes) -> None:
         read_nemo(path)
 
 
-def test_duplicate_member_is_refused(tmp_path: Path) -> None:
+def test_archive_with_doubled_torn_or_pickled_members_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "codec.nemo"
     tiny_codec.pack(path, MEMBERS)
     with tarfile.open(path, "a:") as archive:
         archive.addfile(tarfile.TarInfo(CONFIG_NAME))
     with pytest.raises(CheckpointError, match="two members"):
         read_nemo(path)
+    whole = tmp_path / "codec.nemo"
+    for mode in ("w:", "w:gz"):
+        tiny_codec.pack(whole, MEMBERS, mode)
+        torn = tmp_path / "torn.nemo"
+        for content in (whole.read_bytes()[:20_000], b"", b"\x1f\x8b", b"hello" * 1000):
+            torn.write_bytes(content)
+            with pytest.raises(CheckpointError, match=r"torn\.nemo: "):
+                read_nemo(torn)
 
 
 @pytest.mark.parametrize("size", [MAX_CONFIG_BYTES + 1, 1 << 40])
@@ -132,17 +133,6 @@ def test_huge_declared_size_is_refused_unread(tmp_path: Path, size: int) -> None
         os.truncate(file.fileno(), 512 + size if size < 1 << 30 else 4096)
     with pytest.raises(CheckpointError, match=r"bytes"):
         read_nemo(path)
-
-
-def test_invalid_archive_is_refused(tmp_path: Path) -> None:
-    whole = tmp_path / "codec.nemo"
-    for mode in ("w:", "w:gz"):
-        tiny_codec.pack(whole, MEMBERS, mode)
-        torn = tmp_path / "torn.nemo"
-        for content in (whole.read_bytes()[:20_000], b"", b"\x1f\x8b", b"hello" * 1000):
-            torn.write_bytes(content)
-            with pytest.raises(CheckpointError, match=r"torn\.nemo: "):
-                read_nemo(torn)
 
 
 class Evil:
@@ -297,7 +287,7 @@ def test_sequences_of_any_age_share_calls(codec: NanoCodec, data: st.DataObject)
             assert (torch.cat(heard[slot]) - alone).abs().max() <= tolerance(codec)
 
 
-def test_decode_touches_only_its_rows(codec: NanoCodec) -> None:
+def test_decode_touches_its_rows_only_and_takes_views(codec: NanoCodec) -> None:
     state = codec.new_state(4)
     codec.decode(random_codes(4, 5), torch.tensor([3, 1, 0, 2]), state)
     before = state.rows.clone()
@@ -305,9 +295,6 @@ def test_decode_touches_only_its_rows(codec: NanoCodec) -> None:
     codec.reset(state, torch.tensor([0]))
     assert torch.equal(state.rows[[1, 3]], before[[1, 3]])
     assert not torch.equal(state.rows[2], before[2])
-
-
-def test_decode_accepts_views(codec: NanoCodec) -> None:
     codes, slots = random_codes(4, 6)[::2, 1::2], torch.tensor([2, 0, 1, 3])[::2]
     state, other = codec.new_state(4), codec.new_state(4)
     expected = codec.decode(codes.contiguous(), slots.contiguous(), other)
@@ -354,14 +341,11 @@ def test_missing_compiler_changes_nothing(codec_file: Path, monkeypatch: pytest.
     assert torch.equal(fed(codec, codes, [3], 0, codec.new_state(1)), before)
 
 
-def test_out_of_range_codes_and_slots_are_refused(codec: NanoCodec) -> None:
+def test_codes_out_of_range_are_refused_and_bfloat16_stays_close(codec: NanoCodec, codec_file: Path) -> None:
     state = codec.new_state(2)
     for code, slot in ((4032, 0), (0, 2), (0, -1)):
         with pytest.raises((IndexError, RuntimeError)):
             codec.decode(torch.full((1, 1, 4), code), torch.tensor([slot]), state)
-
-
-def test_bfloat16_stays_close_to_float32(codec_file: Path) -> None:
     codes, slots = random_codes(2, FRAMES), torch.tensor([0, 1])
     codecs = (NanoCodec.load(codec_file, device=CPU, precision=precision) for precision in PRECISIONS)
     exact, fast = (codec.decode(codes, slots, codec.new_state(2)) for codec in codecs)

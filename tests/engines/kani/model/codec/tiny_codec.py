@@ -4,8 +4,6 @@ The same key gives the same weights; they are scaled so that random codes decode
 level, neither cut nor silent.
 """
 
-from __future__ import annotations
-
 import io
 import math
 import tarfile
