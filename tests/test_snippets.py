@@ -28,7 +28,6 @@ RUN_ELSEWHERE = {
 ENDS = {
     "README.md": "assert await greet(lambda audio, metadata: None)",
     "docs/elevenlabs.md": 'assert b"".join(audio)',
-    "docs/openai.md": 'await say("Hola.", lambda audio: None)',
 }
 """What calls the functions of a page, after its blocks."""
 

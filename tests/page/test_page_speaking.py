@@ -442,7 +442,7 @@ def test_everything_is_done_with_the_keyboard_alone(visitor: Visitor) -> None:
         page.keyboard.press("Tab")
         seen.append(page.evaluate("document.activeElement.id || document.activeElement.localName"))
     # The emotions are one stop, and the voices another.
-    stops = "a tab-speak summary text dictate button speak voice-chip summary gallery-all gallery add-voice"
+    stops = "a tab-speak summary book text dictate button speak voice-chip summary gallery-all gallery"
     assert seen == stops.split()
     page.focus("#text")
     page.keyboard.press("Control+A")

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import aiohttp
-from livekit.plugins import elevenlabs as livekit_elevenlabs
-
 from elevenlabs.client import ElevenLabs
 from elevenlabs.types import VoiceSettings
+from livekit.plugins import elevenlabs as livekit_elevenlabs
+
 from tests.clients.elevenlabs.wire import split_tokens
 from tests.clients.pipelines import ReceivedSpeech, Word, speak
 

@@ -7,12 +7,12 @@ from collections.abc import Iterable
 from typing import Any
 
 import aiohttp
+from elevenlabs.client import AsyncElevenLabs
+from elevenlabs.realtime import AudioFormat, CommitStrategy, RealtimeEvents
 from livekit import rtc
 from livekit.agents.stt import SpeechEvent
 from livekit.plugins import elevenlabs as livekit
 
-from elevenlabs.client import AsyncElevenLabs
-from elevenlabs.realtime import AudioFormat, CommitStrategy, RealtimeEvents
 from kani.core.audio.pcm import pcm16
 from kani.core.types import Samples
 from tests.clients.pipelines import run

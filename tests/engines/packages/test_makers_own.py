@@ -30,12 +30,14 @@ from kani.engines.packages.package import Package
 from kani.engines.packages.speaking import AUDIBLE
 from kani.engines.pocket.plugin import PACKAGE as POCKET
 from kani.engines.pocket.settings import PocketSettings
+from kani.engines.remote import link
 from kani.engines.voxcpm.plugin import PACKAGE as VOXCPM
 from kani.engines.voxcpm.settings import VoxCPMSettings
 from kani.runtime.silence_trim import KEPT_SILENCE_S, SilenceTrimmer
 from tests.engines.checkpoints import Damage, changed
 from tests.engines.packages.life import chunks_of, interrupted, resources, started, workers
 from tests.judges.judged import JUDGE_PYTHON, JUDGES, ONE_THREAD, judge, needs, noise
+from tests.support.patience import WITHIN_S
 
 pytestmark = [pytest.mark.server, pytest.mark.asyncio(loop_scope="module")]
 
@@ -270,8 +272,12 @@ async def test_calls_differ(judged: Judged) -> None:
 
 @pytest.mark.parametrize("killed", [False, True])
 @pytest.mark.parametrize("judged", FAMILIES, indirect=True)
-async def test_it_is_interrupted_and_comes_back(judged: Judged, killed: bool) -> None:
+async def test_it_is_interrupted_and_comes_back(
+    judged: Judged, killed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What was cancelled draws no noise beside the next segment."""
+    # A worker that is started again loads torch, which takes longer than a request waits on a busy machine.
+    monkeypatch.setattr(link, "MAX_WAIT_S", WITHIN_S)
     name = next(iter(judged.family.calls))
     call = judged.call(name)
     endless = {"retry_badcase_ratio_threshold": 20.0} if judged.family.package is VOXCPM else {}

@@ -20,9 +20,10 @@ from tests.support.patience import WITHIN_S
 SERVER = """
 import asyncio, ctypes, sys, uvicorn
 from kani.server.lifecycle import stop_on_signal
-from kani.server.watchdog import watch_event_loop
+from kani.server import watchdog
 
-HANG_S, STOP_S = 3.0, 2.0
+STOP_S = 2.0
+watchdog.HANG_S = float(sys.argv[2])
 
 def hang_with_the_interpreters_lock():
     # A lock that is taken twice, as by fork's handler of OpenBLAS.
@@ -41,7 +42,7 @@ def hang_in_python():
 
 async def serve():
     with stop_on_signal(600) as stop:
-        async with watch_event_loop(STOP_S, float(sys.argv[2])):
+        async with watchdog.watch_event_loop(STOP_S):
             print("ready", flush=True)
             if sys.argv[1] == "serve":
                 await stop.wait()
