@@ -416,7 +416,7 @@ def _heard(info: RecognizerInfo) -> str:
     if info.unavailable_reason:
         return f"nothing: {info.unavailable_reason}"
     few = len(info.languages) <= 12
-    heard = " ".join(sorted(info.languages)) if few else f"Whisper's {len(info.languages)} languages"
+    heard = " ".join(sorted(info.languages)) if few else f"{len(info.languages)} languages"
     said = f"{heard} ({info.name} {info.version})"
     if info.recordings_only:
         return f"{said}; only recordings: {info.recordings_only}"

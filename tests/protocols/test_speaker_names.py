@@ -21,7 +21,7 @@ def tone() -> ToneEngine:
     voices = (
         *(Voice("tone_en", "Tone", "en", "tone"), Voice("man", "Man", "en", "tone", "male")),
         *(Voice("am_michael", "M", "en", "tone", "male"), Voice("tone_es", "Tone", "es", "tone")),
-        Voice("tone:nova", "Nova", "es", "tone"),
+        *(Voice("tone:nova", "Nova", "es", "tone"), Voice("tone:Mei", "Mei", "es", "tone")),
     )
     engine.info = replace(engine.info, voices=voices)
     return engine
@@ -38,7 +38,8 @@ CASES = [
     ("David", "en", "man"),
     ("katie", "en", "tone_en"),
     ("maria", "es", "tone_es"),
-    ("mei", "en", "tone_en"),
+    ("ming", "en", "tone_en"),
+    ("mei", "es", "tone:Mei"),
     ("speaker_1", "es", "tone_es"),
     ("random", "en", "tone_en"),
     ("nova", "es", "tone:nova"),

@@ -135,8 +135,8 @@ class VoiceCatalogue:
 
     def speaker(self, name: str) -> Voice | None:
         """Find an engine's own voice by its name without the engine's; None without one."""
-        known = (self._voices.get(f"{engine}:{name.lower()}") for engine in self._infos)
-        return next(filter(None, known), None)
+        ids = {f"{engine}:{name}".lower() for engine in self._infos}
+        return next((voice for voice in self._voices.values() if voice.id.lower() in ids), None)
 
     def _published(self, name: str) -> Voice | StoredVoice | None:
         """Find what stands for a speaker of Kani-TTS: a stored voice of the name, or the nearest voice.

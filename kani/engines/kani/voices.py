@@ -56,7 +56,7 @@ class KaniVoices:
         self.voices = tuple(
             Voice(id, name or checkpoint, known.language, engine, known.gender)
             for id, name in (self._speakers | self._files).items()
-            for known in (SPEAKERS.get(name, Speaker(only, "")),)
+            for known in (SPEAKERS.get(name.lower(), Speaker(only, "")),)
         )
         own = {primary(voice.language): voice.id for voice in reversed(self.voices) if voice.language}
         self.default_voices = {tag: own.get(tag, self.voices[0].id) for tag in languages}
