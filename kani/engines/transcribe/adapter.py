@@ -9,7 +9,6 @@ import logging
 import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
@@ -24,7 +23,7 @@ from kani.engines.plugin import Resources
 from kani.runtime.recognition import live_delay
 
 if TYPE_CHECKING:
-    from transcribe_cpp import Result, Session
+    from transcribe_cpp import Result
 
 log = logging.getLogger(__name__)
 
@@ -108,38 +107,31 @@ class Transcribe:
             raise InvalidRequest("language", f"this model does not detect it: name one of {known}")
         return self._told.get(language or "")
 
-    @contextmanager
-    def _session(self) -> Iterator[Session]:
-        """Hold a copy that nobody else computes with."""
-        if self._idle:
-            session = self._idle.pop()
-        else:
-            session = self._package.Model(self._file, backend="cpu").session(n_threads=self._cores)
-        try:
-            yield session
-        finally:
-            self._idle.append(session)
-
     def _run(self, samples: Samples, how: Mapping[str, Any], stopped: Event) -> Result | None:
-        with self._session() as session:
-            ended = Event()
+        """Compute with a copy of the model that nobody else computes with; return None for no answer."""
+        try:
+            session = self._idle.pop()
+        except IndexError:
+            session = self._package.Model(self._file, backend="cpu").session(n_threads=self._cores)
+        ended = Event()
 
-            def watch() -> None:
-                while not ended.wait(_LOOK_AGAIN_S):
-                    if stopped.is_set():
-                        session.cancel()
+        def watch() -> None:
+            while not ended.wait(_LOOK_AGAIN_S):
+                if stopped.is_set():
+                    session.cancel()
 
-            watching = Thread(target=watch)
-            watching.start()
-            try:
-                return session.run(samples, **how)
-            except (self._package.OutputRepetition, self._package.Aborted, self._package.InputTooShort):
-                return None
-            except self._package.OutputTruncated as error:
-                return error.partial_result
-            finally:
-                ended.set()
-                watching.join()
+        watching = Thread(target=watch)
+        watching.start()
+        try:
+            return session.run(samples, **how)
+        except (self._package.OutputRepetition, self._package.Aborted, self._package.InputTooShort):
+            return None
+        except self._package.OutputTruncated as error:
+            return error.partial_result
+        finally:
+            ended.set()
+            watching.join()
+            self._idle.append(session)
 
 
 def _words(result: Result) -> Iterator[TranscribedWord]:
