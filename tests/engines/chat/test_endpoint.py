@@ -351,10 +351,11 @@ async def test_start_finds_the_model_or_believes_the_name(
 
 
 async def test_start_goes_on_without_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(endpoint_module, "START_S", 0.2)
     async with serving(lambda _: say("Yes.")) as (model, served):
         served.loading = 1_000_000
-        await model.start()
+        with monkeypatch.context() as patch:
+            patch.setattr(endpoint_module, "START_S", 0.2)
+            await model.start()
         assert "no answer in 0.2 s: it may be loading" in model.description
         served.loading, served.list_status = 0, 401
         await model.start()
