@@ -18,7 +18,7 @@ LINES = {
     "kani/books": 1_590,
     "kani/cli": 2_570,
     "kani/composition": 1_680,
-    "kani/core": 14_670,
+    "kani/core": 14_720,
     "kani/engines": 29_600,
     "kani/library": 1_130,
     "kani/protocols": 23_130,
@@ -26,7 +26,7 @@ LINES = {
     "kani/runtime": 3_830,
     "kani/server": 4_760,
     "kani/text": 15_860,
-    "tests": 81_290,
+    "tests": 82_000,
     "benchmarks": 9_010,
     "tools": 4_030,
 }
