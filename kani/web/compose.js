@@ -34,7 +34,7 @@ export class Compose {
   #engines = [];
   #languages = {};
   #voices = [];
-  /** The text that was put there last, an example or what is kept elsewhere: it was not typed. */
+  /** The text that needs not be kept: an example, or what is kept elsewhere. */
   #given = "";
   #wanted;
   /** Id of the voice that the server chose for the text, "" before it has; and of each language's own. */
@@ -147,7 +147,9 @@ export class Compose {
   spoken(text, result) {
     this.#voxcpm?.told(result);
     const { language, voice } = result;
-    if (text !== this.choice.text || !language) return;
+    if (text !== this.choice.text) return;
+    this.#given = text;
+    if (!language) return;
     this.#name(languageName(primary(language), this.#voices), nameOf(voice));
     this.#heard = voice;
     this.#tellVoice();
@@ -327,7 +329,7 @@ export class Compose {
     const text = this.#text.value;
     // The first text is that of the page's language, which may be another one next time.
     const first = text === t("text.first");
-    const given = text === this.#given;
+    const given = text.trim() === this.#given.trim();
     find("example").hidden = text.trim() !== "";
     find("page-of-text").dataset.letters = lettersOf(text);
     this.#draft.object = { ...this.choice, text, first, given, ...this.#wanted };
