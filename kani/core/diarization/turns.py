@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import bisect
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -62,11 +62,11 @@ def _settled(words: Sequence[TranscribedWord], speakers: list[int]) -> list[int]
         goes_on = at < len(words) and words[at].start_s - word.end_s < _REST_S
         if goes_on and not word.text.rstrip().endswith(_SENTENCE_ENDS):
             continue
-        times = Counter[int]()
+        times = defaultdict[int, float](float)
         for one, speaker in zip(words[first:at], speakers[first:at], strict=True):
             times[speaker] += one.end_s - one.start_s
         most = max(times, key=times.__getitem__)
-        if times.total() - times[most] < _STRAY_S:
+        if sum(times.values()) - times[most] < _STRAY_S:
             speakers[first:at] = [most] * (at - first)
         first = at
     return speakers

@@ -86,7 +86,7 @@ def test_question_is_answered_interrupted_and_refused(
     model.refuses = False
     page.click("#talk")
     expect(page.locator("#talk-status")).to_have_text("")
-    page.select_option("#talk-mode", "hold")
+    visitor.choose("#talk-mode", "hold")
     page.click("#talk")
     expect(page.locator("#talk-status")).to_have_text(re.compile("^Hold the button"))
     page.focus("#talk")
@@ -135,7 +135,8 @@ def test_written_question_is_answered_without_marks_and_kept(
     earlier = [("user", "What is it?"), ("assistant", PLAIN)]
     assert endpoint.said[-1] == [("system", "A pirate."), *earlier, ("user", "And then?")]
     expect(page.locator("#history li")).to_have_count(1)
-    # A new one leaves it in the history.
+    # A new one leaves it in the history, as far as it was heard.
+    page.wait_for_selector("#talk-stop", state="hidden")
     page.click("#talk-end")
     page.click("#talk-fresh")
     expect(page.locator(".talk-lines")).to_be_hidden()
