@@ -106,13 +106,15 @@ function speak(tries) {
   find("text").focus();
 }
 
-/** Keep a result. What was only tried, by a chip or a voice, makes room for what the same text is tried with next. */
-async function keep(utterance) {
+/** Keep a result; comes: more of it. What was only tried, by a chip or a voice, makes room for what the same text is tried with next. */
+async function keep(utterance, comes) {
   const { choice, id } = utterance;
   if (choice.kept === false) return;
+  // Until then it has been lost.
+  if (comes) return history.keep(utterance, true);
   if (choice.tries && tried.text === choice.text) await history.delete(tried.id);
   tried = choice.tries ? { text: choice.text, id } : { text: null, id: "" };
-  await history.keep(utterance);
+  await history.keep(utterance, utterance.lost);
   await showHistory();
 }
 

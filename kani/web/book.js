@@ -3,7 +3,7 @@
 import { make } from "./element.js";
 import { addTexts, clock, percent, t } from "./i18n.js";
 import { ServerError } from "./server.js";
-import { Memory } from "./storage.js";
+import { Draft, Memory } from "./storage.js";
 import { texts } from "./texts-book.js";
 import { saveFile } from "./wav.js";
 
@@ -29,8 +29,10 @@ export class Book {
   #at = 0;
   #from = 0;
   #view = null;
-  /** Of this tab: the book's id, the text that was there before it, and whether its audiobook is being made. */
-  #open = new Memory("kani.book", () => sessionStorage);
+  /** The id of the book that is open, and the text that was there before it. */
+  #open = new Draft("kani.book");
+  /** Whether this tab has its audiobook made, "yes" or "". */
+  #makes = new Memory("kani.making", () => sessionStorage);
   #places = new Memory("kani.places", () => localStorage);
   #making = null;
 
@@ -69,11 +71,11 @@ export class Book {
 
   /** Show the book that this tab had open before a reload, and go on with its audiobook. */
   async reopen() {
-    const { id, making } = this.#open.object;
+    const { id } = this.#open.object;
     const entry = id && (await this.#acts.kept(id));
     if (!entry || this.#book) return;
     this.show(entry, true);
-    if (making && entry.file) this.#make();
+    if (this.#makes.text && entry.file) this.#make();
   }
 
   /** Show a book where it was left; again: the text that is there may be its own. */
@@ -81,7 +83,8 @@ export class Book {
     this.#making?.abort();
     const typed = this.#book || again ? this.#open.object.typed : this.#acts.text();
     this.#book = entry;
-    this.#remember({ id: entry.id, typed, making: again && this.#open.object.making });
+    this.#open.object = { id: entry.id, typed };
+    if (!again) this.#makes.text = "";
     const [at = 0, from = 0] = this.#places.object[entry.id] ?? [];
     this.#view = view(entry);
     const { select, previous, next, restart, close, maker, cancel } = this.#view;
@@ -154,10 +157,6 @@ export class Book {
     this.#places.text = JSON.stringify(Object.fromEntries([...others, [id, [at, from]]].slice(-MOST_PLACES)));
   }
 
-  #remember(changes) {
-    this.#open.text = JSON.stringify({ ...this.#open.object, ...changes });
-  }
-
   /** Close the book: what was there before it comes back, if nothing else was typed meanwhile. */
   #close() {
     this.#making?.abort();
@@ -166,7 +165,7 @@ export class Book {
       this.#acts.use(this.#open.object.typed);
     }
     this.#book = null;
-    this.#open.text = "";
+    this.#open.object = {};
     this.#fill();
     this.#acts.closed();
   }
@@ -180,7 +179,7 @@ export class Book {
     const { voice, language, emotion, speed } = this.#acts.choice();
     const manner = { ...(voice && { voice }), ...(language && { language }), ...(emotion !== "neutral" && { emotion }), ...(speed !== 1 && { speed }) };
     const shows = (words) => state.textContent !== words && (state.textContent = words);
-    this.#remember({ making: true });
+    this.#makes.text = "yes";
     this.#busy(true);
     bar.removeAttribute("value");
     shows(t("book.begins"));
@@ -206,7 +205,7 @@ export class Book {
       // A page that is loaded anew loses the server, too, and goes on then.
       lost = error instanceof ServerError && error.kind === "offline";
     } finally {
-      this.#remember({ making: lost });
+      this.#makes.text = lost ? "yes" : "";
       this.#making = null;
       const focused = document.activeElement === cancel;
       this.#busy(false);

@@ -3,7 +3,8 @@
 import { EMOTIONS, Emotions, SpeedSlider } from "./delivery.js";
 import { find, type } from "./element.js";
 import { isChosen, locale, number, percent, t } from "./i18n.js";
-import { Memory } from "./storage.js";
+import { Draft, Memory } from "./storage.js";
+import { offerUndo } from "./toast.js";
 import { fill, languageGroups, languageName, nameOf, primary, shortName, voiceGroups } from "./voices.js";
 import { direction } from "./words.js";
 
@@ -25,9 +26,7 @@ export class Compose {
   #emotion;
   #strength = find("strength");
   #speed = new SpeedSlider();
-  /** The last draft of all tabs, for a new one; and this tab's own, which another does not replace. */
-  #memory = new Memory("kani.compose", () => localStorage);
-  #draft = new Memory("kani.compose", () => sessionStorage);
+  #draft = new Draft("kani.compose");
   /** The settings that are folded away, once they were opened; and those of VoxCPM's model. */
   #parameters = null;
   #voxcpm = null;
@@ -35,8 +34,8 @@ export class Compose {
   #engines = [];
   #languages = {};
   #voices = [];
-  /** The example that was put into the text, if one was. */
-  #shownExample = "";
+  /** The text that needs not be kept: an example, or what is kept elsewhere. */
+  #given = "";
   #wanted;
   /** Id of the voice that the server chose for the text, "" before it has; and of each language's own. */
   #heard = "";
@@ -49,14 +48,14 @@ export class Compose {
       this.#changed();
       speak(true);
     });
-    const kept = (this.#draft.text ? this.#draft : this.#memory).object;
+    const kept = this.#draft.object;
     const name = (value) => (typeof value === "string" ? value : "");
     this.#wanted = { language: name(kept.language), voice: name(kept.voice) };
     // Text typed before this script ran stays.
     const untouched = kept.first || typeof kept.text !== "string";
     this.#text.value ||= untouched ? t("text.first") : kept.text;
     this.#text.placeholder = t("text.placeholder");
-    if (kept.example) this.#shownExample = this.#text.value;
+    if (kept.given || this.#text.value === t("text.first")) this.#given = this.#text.value;
     this.#emotion.value = kept.emotion;
     this.#strength.value = String(kept.strength ?? 1);
     this.#speed.value = kept.speed;
@@ -148,7 +147,9 @@ export class Compose {
   spoken(text, result) {
     this.#voxcpm?.told(result);
     const { language, voice } = result;
-    if (text !== this.choice.text || !language) return;
+    if (text !== this.choice.text) return;
+    this.#given = text;
+    if (!language) return;
     this.#name(languageName(primary(language), this.#voices), nameOf(voice));
     this.#heard = voice;
     this.#tellVoice();
@@ -187,9 +188,9 @@ export class Compose {
     this.#changed();
   }
 
-  /** Put back what was once chosen. */
-  reuse({ text, language, voice, emotion, strength = 1, speed }) {
-    this.#write(text);
+  /** Put back what was once chosen; typed: its text is kept nowhere else. */
+  reuse({ text, language, voice, emotion, strength = 1, speed }, typed = false) {
+    this.#give(text, typed);
     this.#wanted = { language, voice };
     this.#emotion.value = emotion;
     this.#strength.value = String(strength);
@@ -212,10 +213,20 @@ export class Compose {
 
   /** Replace the text that is there. */
   set text(text) {
+    this.#give(text);
+  }
+
+  /** Replace the text that is there. What was typed can be brought back, with all that was chosen for it. */
+  #give(text, typed = false) {
+    const { choice } = this;
+    if (choice.text && ![this.#given.trim(), text.trim()].includes(choice.text)) {
+      offerUndo(t("text.replaced"), () => this.reuse(choice, true), "text");
+    }
+    this.#given = typed ? "" : text;
     this.#write(text);
   }
 
-  /** Replace the text that is there, as if the new one were typed: the browser can undo that, and what was typed. */
+  /** Write it as if it were typed: the browser can undo that, and what was typed. */
   #write(text) {
     this.#text.focus();
     this.#text.select();
@@ -284,15 +295,13 @@ export class Compose {
     // A text that is being written stays, and so does its selection, which the next letter will replace.
     if (document.activeElement?.id === "text") return;
     if (this.#text.value.trim() && !isExample(this.#text.value)) return;
-    this.#shownExample = this.#exampleOf(example);
-    this.#text.value = this.#shownExample;
+    this.#given = this.#text.value = this.#exampleOf(example);
     this.#changed();
   }
 
   async #example() {
     const { example } = await import("./examples.js");
-    this.#shownExample = this.#exampleOf(example);
-    this.#write(this.#shownExample);
+    this.#give(this.#exampleOf(example));
   }
 
   /** The example of the language that is chosen, or of the voice or the page; the text that is there, if it has none. */
@@ -320,11 +329,10 @@ export class Compose {
     const text = this.#text.value;
     // The first text is that of the page's language, which may be another one next time.
     const first = text === t("text.first");
-    const example = text === this.#shownExample;
+    const given = text.trim() === this.#given.trim();
     find("example").hidden = text.trim() !== "";
     find("page-of-text").dataset.letters = lettersOf(text);
-    const draft = JSON.stringify({ ...this.choice, text, first, example, ...this.#wanted });
-    this.#memory.text = this.#draft.text = draft;
+    this.#draft.object = { ...this.choice, text, first, given, ...this.#wanted };
     this.#tellVoice();
   }
 

@@ -48,7 +48,7 @@ export function type(field, text) {
   field.dispatchEvent(new Event("input", { bubbles: true }));
 }
 
-/** Take a file that is dropped on an element, which has the class "over" while one is held above it. */
+/** Take each file that is dropped on an element, which has the class "over" while one is held above it. */
 export function takeDrops(zone, take) {
   const over = (is) => zone.classList.toggle("over", is);
   zone.addEventListener("dragover", (event) => {
@@ -59,9 +59,9 @@ export function takeDrops(zone, take) {
   zone.addEventListener("dragleave", () => over(false));
   zone.addEventListener("drop", (event) => {
     over(false);
-    const [file] = event.dataTransfer.files;
-    if (!file) return;
-    event.preventDefault();
-    take(file);
+    for (const file of event.dataTransfer.files) {
+      event.preventDefault();
+      take(file);
+    }
   });
 }

@@ -4,7 +4,7 @@ import { find, takeDrops } from "./element.js";
 import { t } from "./i18n.js";
 import { Tabs } from "./navigation.js";
 import { showClaim } from "./server-line.js";
-import { Memory } from "./storage.js";
+import { Draft } from "./storage.js";
 import { heardVoice, hueOf, nameOf } from "./voices.js";
 import { withoutMarks } from "./words.js";
 
@@ -52,7 +52,7 @@ export class Features {
     find("book").addEventListener("click", () => find("book-file").click());
     find("book-file").addEventListener("change", () => this.#readBook(find("book-file").files[0]));
     takeDrops(page, (file) => this.#readBook(file));
-    if (new Memory("kani.book", () => sessionStorage).text) this.#bookReader().then((book) => book.reopen());
+    if (new Draft("kani.book").object.id) this.#bookReader().then((book) => book.reopen());
     whenOpened("code", () => this.#showCode());
     whenOpened("mix", () => this.#mixVoices());
     whenOpened("parameters", () => compose.showParameters());
@@ -159,6 +159,7 @@ export class Features {
 
   async #showListening() {
     if (this.#listenPanel) return this.#listenPanel.show();
+    this.load();
     const { ListenPanel } = await inert("listen-panel", import("./listen-panel.js"));
     this.#listenPanel ??= new ListenPanel(this.#server, {
       say: async (text, language) => {
@@ -174,6 +175,7 @@ export class Features {
       voice: () => ({ name: nameOf(this.#compose.speaking).split(" · ")[0], hue: hueOf(this.#compose.speaking) }),
       own: () => this.#ownVoice(),
       keep: (entry) => this.#keep(entry),
+      keepSound: (id, sound) => this.#acts.history.putSound(id, sound),
       kept: (id) => this.#kept(id),
     });
   }
@@ -201,11 +203,13 @@ export class Features {
   }
 
   async #showTalk() {
+    this.load();
     const { TalkPanel } = await import("./talk-panel.js");
     this.#talkPanel ??= new TalkPanel(this.#server, {
       quiet: this.#acts.stop,
       choice: () => this.#compose.choice,
       keep: (entry) => this.#keep(entry),
+      kept: (id) => this.#kept(id),
     });
     this.#talkPanel.offer(this.#health);
   }

@@ -11,6 +11,9 @@ const MOST = 50;
 /** Bytes of all sounds. */
 const MOST_BYTES = 200 * 2 ** 20;
 
+/** Id of the recording that an entry has meanwhile. */
+const soundOf = (id) => `${id}:sound`;
+
 /** The answer to an IndexedDB request. */
 const answer = (request) =>
   new Promise((resolve, reject) => {
@@ -31,22 +34,31 @@ export class History {
   /** Everything that is kept, the newest first. */
   async list() {
     const database = await this.#open();
-    const entries = database ? await answer(this.#store(database, "readonly").getAll()) : [];
-    const all = new Map([...entries.map((entry) => [entry.id, entry]), ...this.#memory]);
-    return [...all.values()].sort((one, other) => other.time - one.time);
+    const stored = database ? await answer(this.#store(database, "readonly").getAll()) : [];
+    const all = new Map([...stored.map((entry) => [entry.id, entry]), ...this.#memory]);
+    const entries = [...all.values()].filter(({ kind }) => kind !== "sound");
+    for (const entry of entries) entry.recording ??= all.get(soundOf(entry.id))?.recording;
+    return entries.sort((one, other) => other.time - one.time);
+  }
+
+  /** Keep the recording of an entry, as far as it has come, until the entry is kept with all of it. */
+  putSound(id, recording) {
+    return this.#write({ kind: "sound", id: soundOf(id), recording });
   }
 
   /**
    * Keep an utterance with some audio.
    * @param {import("./utterance.js").Utterance} utterance
+   * @param {boolean} lost more was to come
    */
-  keep({ id, choice, pieces, spans, sampleRate, seconds, result, stopped, lost }) {
+  keep({ id, choice, pieces, spans, sampleRate, seconds, result, stopped }, lost) {
     return this.put({ id, time: Date.now(), choice, pcm: new Blob(pieces), spans, sampleRate, seconds, result, stopped, lost });
   }
 
   /** Keep an entry, in place of one with its id, and let the oldest go where there are too many. */
   async put(entry) {
     await this.#write(entry);
+    if (entry.recording) await this.#erase(soundOf(entry.id));
     const counts = {};
     let bytes = 0;
     for (const [n, { kind = "speech", ...other }] of (await this.list()).entries()) {
@@ -55,12 +67,20 @@ export class History {
       const full = n > 0 && bytes > MOST_BYTES;
       if (counts[kind] > MOST || (full && other.pcm)) await this.delete(other.id);
       // Words are small: of a transcript only its recording goes, of a book its file.
-      else if (full && (other.recording || other.file)) await this.#write({ ...other, kind, recording: null, file: null });
+      else if (full && (other.recording || other.file)) {
+        await this.#write({ ...other, kind, recording: null, file: null });
+        await this.#erase(soundOf(other.id));
+      }
     }
   }
 
   /** Forget one. */
   async delete(id) {
+    await this.#erase(soundOf(id));
+    await this.#erase(id);
+  }
+
+  async #erase(id) {
     const database = await this.#open();
     if (database) await answer(this.#store(database, "readwrite").delete(id));
     this.#memory.delete(id);

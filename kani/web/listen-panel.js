@@ -10,7 +10,7 @@ import { Meter } from "./meter.js";
 import { Microphone } from "./microphone.js";
 import { lengthOf, RecordingPlayer } from "./recording-player.js";
 import { ServerError } from "./server.js";
-import { Memory } from "./storage.js";
+import { Draft, Growth, KEPT_WITHIN_MS } from "./storage.js";
 import { timesFile } from "./subtitles.js";
 import { offerUndo } from "./toast.js";
 import { Transcript } from "./transcript.js";
@@ -19,8 +19,6 @@ import { saveFile, wavFile } from "./wav.js";
 
 /** What is said is kept for this long, to be heard again: 173 MB. */
 const KEPT_S = 3600;
-/** A transcript that grows is kept no more often than this. */
-const KEPT_EVERY_MS = 2000;
 
 /**
  * What the round button does in each state that something is under way in; the others are "empty", "done" and "failed".
@@ -36,6 +34,7 @@ export class ListenPanel {
   #view = new TranscriptView(find("transcript"), {
     play: (at) => this.#player.ready && this.#player.playFrom(at),
     changed: () => this.#changed(),
+    typed: (row, text) => (this.#draft.object = { id: this.#transcript.id, row, text }),
     gone: (transcript, rows) => offerUndo(t("history.gone"), () => this.#putBack(transcript, rows), "listen-edit"),
   });
   /** What is under way: a Listener while it records, an AbortController while it transcribes. */
@@ -46,16 +45,20 @@ export class ListenPanel {
   #meter = new Meter(find("listen"));
   #player;
   #repeat;
-  /** Id of the transcript that is shown, for a reload; and when it was last kept. */
-  #memory = new Memory("kani.listen", () => sessionStorage);
-  #keptAt = 0;
+  /** Id of the transcript that is shown, the number of a row that is corrected, and its text; for a reload. */
+  #draft = new Draft("kani.listen");
+  /** Timer of when it is kept next; and when its recording is to be. */
+  #keeping = 0;
+  #growth = new Growth();
+  /** The file that is transcribed, and those that wait for it. */
+  #files = [];
 
   /**
    * @param {import("./server.js").Server} server
    * @param {Record<string, any>} acts say(text, language): speak it, done once it was heard, with what was wrong, in words; place(): the
    *   code point of it that is heard now; use(text): take it as the text to speak; quiet(): nothing else is to be heard;
-   *   voice(): name and hue of the voice that speaks; own(): choose the user's own; keep(entry): in the history;
-   *   kept(id): the entry of it, or nothing
+   *   voice(): name and hue of the voice that speaks; own(): choose the user's own; keep(entry): in the history; keepSound(id,
+   *   recording): what an entry has of it so far; kept(id): the entry of it, or nothing
    */
   constructor(server, acts) {
     this.#server = server;
@@ -64,9 +67,11 @@ export class ListenPanel {
     this.#player = new RecordingPlayer({ light: (at) => this.#view.lightAt(at), quiet: acts.quiet });
     offerHeard(find("listen-language"), t("listen.auto"));
     find("listen").addEventListener("click", () => this.#press());
-    find("listen-file").addEventListener("change", () => this.#transcribe(find("listen-file").files[0]));
+    find("listen-file").addEventListener("change", () => {
+      for (const file of find("listen-file").files) this.#take(file);
+    });
     find("listen-sample").addEventListener("click", () => this.#trySample());
-    for (const zone of ["listen-drop", "recording-card"]) takeDrops(find(zone), (file) => this.#transcribe(file));
+    for (const zone of ["listen-drop", "recording-card"]) takeDrops(find(zone), (file) => this.#take(file));
     find("listen-use").addEventListener("click", () => this.#acts.use(this.#transcript.text));
     find("listen-copy").addEventListener("click", () => this.#copy());
     find("listen-clear").addEventListener("click", () => this.#show(new Transcript()));
@@ -100,7 +105,10 @@ export class ListenPanel {
   async finish() {
     this.hush();
     if (this.#state === "opening") this.#become("empty");
-    if (this.#state === "transcribing") this.#upload.abort();
+    if (this.#state === "transcribing") {
+      this.#files.splice(1);
+      this.#upload.abort();
+    }
     if (this.#state !== "recording") return;
     if (this.#listener.deaf) this.#acts.quiet();
     this.#become("finishing", t("listen.finishing"));
@@ -119,10 +127,15 @@ export class ListenPanel {
     this.#player.pause();
   }
 
-  /** Show what was shown before a reload. */
+  /** Show what was shown before a reload, with what was typed into it. */
   async #reopen() {
-    const entry = this.#memory.text && (await this.#acts.kept(this.#memory.text));
-    if (entry && this.#state === "empty") this.#show(Transcript.from(entry));
+    const { id, row, text } = this.#draft.object;
+    const entry = id && (await this.#acts.kept(id));
+    if (!entry || this.#state !== "empty") return;
+    const transcript = Transcript.from(entry);
+    if (text) transcript.correct(transcript.rows[row], text);
+    this.#show(transcript);
+    this.#keep(transcript);
   }
 
   /** Show another transcript. The one that was shown stays in the history, and can be brought back. */
@@ -133,7 +146,7 @@ export class ListenPanel {
       if (state === "empty") find("toast-undo").focus();
     }
     this.#transcript = transcript;
-    this.#memory.text = transcript.id;
+    this.#draft.object = { id: transcript.id };
     this.#edit(false);
     this.#become(state, told);
   }
@@ -155,7 +168,6 @@ export class ListenPanel {
     find("listen-text").textContent = find("listen-invitation").textContent = t(ROUND[state] ?? (some ? "listen.again" : "listen.start"));
     for (const id of ["listen-results", "listen-head"]) find(id).hidden = !whole;
     find("listen-sample").hidden = some || busy;
-    find("listen-file").disabled = state === "transcribing";
     find("listen-progress").hidden = state !== "transcribing";
     if (!busy) {
       find("listen-elapsed").textContent = "";
@@ -178,6 +190,7 @@ export class ListenPanel {
     this.#become("opening", "");
     const transcript = new Transcript();
     this.#samples = [];
+    this.#growth = new Growth();
     let heard = 0;
     try {
       const listener = await Listener.begin(this.#server, find("listen-language").value, {
@@ -188,6 +201,7 @@ export class ListenPanel {
           heard += piece.length / RATE;
           if (heard < KEPT_S) this.#samples.push(Int16Array.from(piece, (sample) => 32767 * sample));
           this.#showElapsed(heard);
+          if (transcript.rows.length && this.#growth.isDue(heard)) this.#acts.keepSound(transcript.id, wavFile(this.#samples, RATE));
         },
         lost: (error) => this.#recorded(error.words),
       });
@@ -227,11 +241,12 @@ export class ListenPanel {
     this.#view.refresh();
     this.#view.follow();
     if (this.#state === "recording") this.#view.light(this.#view.words.at(-1).element);
-    if (performance.now() - this.#keptAt > KEPT_EVERY_MS) this.#keep(transcript);
+    this.#keeping ||= setTimeout(() => this.#keep(transcript), KEPT_WITHIN_MS);
   }
 
   #keep(transcript) {
-    this.#keptAt = performance.now();
+    clearTimeout(this.#keeping);
+    this.#keeping = 0;
     if (transcript.rows.length) this.#acts.keep(transcript.entry);
   }
 
@@ -250,23 +265,28 @@ export class ListenPanel {
   /** Transcribe a few sentences that the server speaks: a sample that needs no microphone. */
   async #trySample() {
     this.#become("transcribing", t("status.asked"));
-    this.#upload = new AbortController();
+    const upload = (this.#upload = new AbortController());
     try {
       const asked = { model: "tts-1", input: t("text.first"), voice: "alloy", language: locale };
       const answer = await this.#server.post("v1/audio/speech", asked);
-      if (this.#upload.signal.aborted) return this.#become("empty", "");
-      this.  #state = "empty";
-      await this.#transcribe(new File([await answer.blob()], "sample.mp3"));
+      if (!upload.signal.aborted) this.#take(new File([await answer.blob()], "sample.mp3"));
+      else if (this.#upload === upload) this.#become("empty", "");
     } catch (error) {
       if (!(error instanceof ServerError)) throw error;
       this.#become("failed", "", error.words);
     }
   }
 
+  /** Take a file to be transcribed, after those before it. */
+  async #take(file) {
+    this.#files.push(file);
+    if (this.#files.length > 1) return;
+    await this.finish();
+    for (; this.#files.length; this.#files.shift()) await this.#transcribe(this.#files[0]);
+  }
+
   /** Transcribe a file, sentence by sentence. What is shown stays until the first one has come. */
   async #transcribe(file) {
-    if (!file || this.#state === "transcribing") return;
-    await this.finish();
     const upload = (this.#upload = new AbortController());
     const transcript = Object.assign(new Transcript(), { name: file.name });
     const told = t("listen.transcribing", { name: file.name });
@@ -309,6 +329,7 @@ export class ListenPanel {
 
   /** Something was corrected. */
   #changed() {
+    this.#draft.object = { id: this.#transcript.id };
     this.#keep(this.#transcript);
     if (!this.#transcript.rows.length) this.#become("empty", t("listen.first"));
   }

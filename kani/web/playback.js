@@ -4,7 +4,7 @@ import { seconds, t } from "./i18n.js";
 import { explain } from "./messages.js";
 import { Player } from "./player.js";
 import { Stage } from "./stage.js";
-import { newId } from "./storage.js";
+import { Growth, newId } from "./storage.js";
 import { Utterance } from "./utterance.js";
 
 /** A wait for more audio that is longer is told. */
@@ -23,6 +23,8 @@ export class Playback {
   /** Timer that tells a long wait for more audio; and whether one was told. */
   #drought = 0;
   #slow = false;
+  /** When what comes is to be kept. */
+  #growth = new Growth();
   /** Called when nothing is asked for nor heard. */
   #waiting = [];
 
@@ -30,7 +32,7 @@ export class Playback {
    * @param {import("./compose.js").Compose} compose makes the parameters of a request
    * @param {import("./connection.js").Connection} connection takes it
    * @param {Record<string, any>} acts problem(words); quiet(): nothing else is to be heard here; begins(): nor in other tabs;
-   *   keep(utterance): one with some audio; sounds(utterance): its first sound is heard; heard(utterance): all of it was;
+   *   keep(utterance, comes): one with some audio, comes: and more of it; sounds(utterance): its first sound is heard; heard(utterance): all of it was;
    *   changed(): its buttons may do other things now
    */
   constructor(compose, connection, acts) {
@@ -95,6 +97,7 @@ export class Playback {
     const utterance = new Utterance(newId(), choice, clicked);
     this.#shown = utterance;
     this.#asked = this.#live = true;
+    this.#growth = new Growth();
     // First what takes time elsewhere; the page is drawn meanwhile.
     if (this.#compose.inParts(params.text)) this.#askInParts(utterance, params);
     else this.#ask(utterance, params, [{ text: params.text }]);
@@ -216,6 +219,7 @@ export class Playback {
         this.#player.push(samples.slice(), utterance.sampleRate);
         this.#stage.came(samples, spans);
         if (utterance.arrivals.length === 1) this.#changed();
+        if (this.#growth.isDue(utterance.seconds)) this.#acts.keep(utterance, true);
       },
       complete: (result) => {
         if (goesOn(result)) return;
@@ -258,7 +262,7 @@ export class Playback {
     this.#asked = false;
     this.#goesOn();
     this.#stage.complete();
-    if (this.#shown.samples > 0) this.#acts.keep(this.#shown);
+    if (this.#shown.samples > 0) this.#acts.keep(this.#shown, false);
     this.#changed();
   }
 

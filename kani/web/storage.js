@@ -47,6 +47,41 @@ export class Memory {
   }
 }
 
+/** What a tab remembers of its own, as an object; a new tab begins with what any wrote last. */
+export class Draft {
+  #own;
+  #last;
+
+  /** @param {string} name */
+  constructor(name) {
+    this.#own = new Memory(name, () => sessionStorage);
+    this.#last = new Memory(name, () => localStorage);
+  }
+
+  get object() {
+    return (this.#own.text ? this.#own : this.#last).object;
+  }
+
+  set object(object) {
+    this.#own.text = this.#last.text = JSON.stringify(object);
+  }
+}
+
+/** Within this time of what is added to a transcript or a conversation it is kept. */
+export const KEPT_WITHIN_MS = 1000;
+
+/** When something that grows is to be kept again, as a page may break: with all that is written five times its length. */
+export class Growth {
+  #next = 1;
+
+  /** @param {number} length in seconds */
+  isDue(length) {
+    const due = length >= this.#next;
+    if (due) this.#next = 1.25 * length;
+    return due;
+  }
+}
+
 /** Return a unique id; randomUUID exists only over https. */
 export function newId() {
   return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");

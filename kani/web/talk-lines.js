@@ -3,8 +3,8 @@
 import { make, query } from "./element.js";
 import { t } from "./i18n.js";
 
-/** Pixels between a word that is followed and the edge. */
-const MARGIN = 8;
+/** Pixels between a word that is followed and the edge, where lines fade. */
+const MARGIN = 16;
 const MARK = /^[^\s\p{L}\p{N}]+$/u;
 /** What Markdown marks: emphasis, code, headings; and the end of a link, whose words may have come before it. */
 const MARKUP = /\[(?=[^\]]*$)|\*\*|__|`+\w*$|`|(?<=^\s*)#+$|(?<![\p{L}\p{N}*])\*(?=\S)|(?<=\S)\*(?![\p{L}\p{N}*])/gu;

@@ -6,7 +6,7 @@ import { addTexts, number, t } from "./i18n.js";
 import { Meter } from "./meter.js";
 import { Microphone } from "./microphone.js";
 import { Player } from "./player.js";
-import { Memory, newId } from "./storage.js";
+import { Draft, KEPT_WITHIN_MS, Memory, newId } from "./storage.js";
 import { TalkLines } from "./talk-lines.js";
 import { TalkSession } from "./talk-session.js";
 import { buildTalk } from "./talk-view.js";
@@ -35,9 +35,13 @@ export class TalkPanel {
   #persona = new Memory("kani.persona", () => localStorage);
   #player = new Player(() => {});
   #session = null;
+  /** Id of the conversation that is shown, and what is written and not sent; for a reload. */
+  #draft = new Draft("kani.talking");
   /** Id and time of the conversation that is shown. */
   #shown = { id: "", time: 0 };
   #beginning = false;
+  /** Timer of when it is kept next. */
+  #keeping = 0;
   /** The latest answer, and the frame that lights its words next. */
   #answer = null;
   #frame = 0;
@@ -47,12 +51,12 @@ export class TalkPanel {
   /**
    * @param {import("./server.js").Server} server
    * @param {Record<string, any>} acts quiet(): nothing else is to be heard; choice(): voice and speed that are chosen; keep(entry): in
-   *   the history
+   *   the history; kept(id): the entry of it, or nothing
    */
   constructor(server, acts) {
     this.#server = server;
     this.#acts = acts;
-    const { button, copy, copying, command, end, language, mode, persona, stop, writing, written } = this.#view;
+    const { button, copy, copying, command, end, fresh, language, mode, persona, stop, writing, written } = this.#view;
     button.disabled = !Microphone.possible;
     mode.value = this.#memory.text;
     persona.value = this.#persona.text;
@@ -60,6 +64,7 @@ export class TalkPanel {
       event.preventDefault();
       this.#write(written.value.trim());
     });
+    written.addEventListener("input", () => this.#remember());
     for (const choice of [language, mode, persona, find("voice")]) {
       choice.addEventListener(choice.id === "voice" ? "chosen" : "change", () => this.#configure());
     }
@@ -67,6 +72,7 @@ export class TalkPanel {
     copy.addEventListener("click", async () => (copying.textContent = t(`code.${await copied(command)}`)));
     stop.addEventListener("click", () => this.#session?.interrupt());
     end.addEventListener("click", () => this.finish());
+    fresh.addEventListener("click", () => this.open({ id: "", time: 0, lines: [] }));
     this.#takePresses(button);
     document.addEventListener("keydown", ({ key }) => {
       if (key === "Escape" && !document.querySelector("dialog[open]")) this.#session?.interrupt();
@@ -74,6 +80,19 @@ export class TalkPanel {
     this.#ended();
     // A page without a microphone has not failed.
     if (!Microphone.possible) this.#say(t("talk.insecure"));
+    this.#reopen();
+  }
+
+  /** Show what was there before a reload. */
+  async #reopen() {
+    const { id, written = "" } = this.#draft.object;
+    this.#view.written.value ||= written;
+    const entry = id && (await this.#acts.kept(id));
+    if (entry && !this.#session && !this.#beginning) await this.open(entry);
+  }
+
+  #remember() {
+    this.#draft.object = { id: this.#shown.id, written: this.#view.written.value };
   }
 
   /** Show what can be done, by what /health says. */
@@ -85,10 +104,11 @@ export class TalkPanel {
     for (const part of remedy) part.hidden = !recognizer?.live;
   }
 
-  /** Show a conversation of the history. */
+  /** Show a conversation of the history, which can go on; one without turns begins anew. */
   async open({ id, time, lines }) {
     await this.finish();
     this.#shown = { id, time };
+    this.#remember();
     this.#lines.show(lines);
     this.#ended();
   }
@@ -181,6 +201,7 @@ export class TalkPanel {
     if (!this.#session) await this.#begin();
     if (!this.#session) return;
     this.#view.written.value = "";
+    this.#remember();
     this.#session.write(text);
     this.#lines.complete(newId(), text);
     this.#keep();
@@ -191,21 +212,23 @@ export class TalkPanel {
     this.#beginning = true;
     this.#complain("");
     this.#acts.quiet();
-    // What is shown is kept.
-    this.#shown = { id: newId(), time: Date.now() };
-    this.#lines.show([]);
-    this.#view.take.hidden = true;
+    this.#shown = { id: this.#shown.id || newId(), time: Date.now() };
+    this.#remember();
+    this.#view.take.hidden = this.#view.fresh.hidden = true;
     this.#say(t("line.connecting"));
     this.#player.volume = Number.parseFloat(new Memory("kani.volume", () => localStorage).text || "1");
     try {
-      const session = await TalkSession.begin(this.#server, this.#player, this.#settings, this.#handlers());
-      if (panel.hidden) return await session.finish();
+      const session = await TalkSession.begin(this.#server, this.#player, this.#settings, this.#handlers(), this.#lines.lines);
+      if (panel.hidden) {
+        await session.finish();
+        return this.#ended();
+      }
       this.#session = session;
-      this.#view.end.hidden = false;
+      this.#view.more.open = false;
       this.#invite();
     } catch (error) {
       if (!(error instanceof DOMException)) throw error;
-      this.#say("");
+      this.#ended();
       this.#complain(t("clone.microphone"));
     } finally {
       this.#beginning = false;
@@ -230,7 +253,7 @@ export class TalkPanel {
       text: (words) => this.#answer.write(words),
       audio: (length) => {
         this.#answer.audio(length);
-        this.#keep();
+        this.#keeping ||= setTimeout(() => this.#keep(), KEPT_WITHIN_MS);
       },
       cut: (at) => {
         this.#rests();
@@ -254,6 +277,8 @@ export class TalkPanel {
   }
 
   #keep() {
+    clearTimeout(this.#keeping);
+    this.#keeping = 0;
     const { lines } = this.#lines;
     if (lines.length) this.#acts.keep({ kind: "talk", ...this.#shown, lines });
   }
@@ -275,9 +300,12 @@ export class TalkPanel {
   }
 
   #ended() {
+    this.#keep();
     this.#rests();
     this.#meter.rest();
-    this.#view.take.hidden = this.#lines.lines.length === 0;
+    const some = this.#lines.lines.length > 0;
+    this.#view.take.hidden = this.#view.fresh.hidden = !some;
+    this.#view.more.open = !some;
     this.#view.stop.hidden = true;
     this.#view.end.hidden = true;
     this.#say("");
@@ -291,9 +319,9 @@ export class TalkPanel {
     const held = this.#holds ? Boolean(this.#session?.held) : running;
     button.setAttribute("aria-pressed", String(held));
     const does = this.#holds ? (held ? "talk.release" : "talk.hold") : "talk.end";
-    name.textContent = invitation.textContent = t(running ? does : "talk.start");
-    // By hands-free the round button ends it.
-    this.#view.end.hidden = !running || !this.#holds;
+    name.textContent = invitation.textContent = t(running ? does : this.#lines.lines.length ? "talk.go-on" : "talk.start");
+    // By hands-free the round button ends it, if it can be pressed.
+    this.#view.end.hidden = !running || !(this.#holds || button.disabled);
   }
 
   #say(words) {

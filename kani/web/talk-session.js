@@ -21,6 +21,8 @@ const SHORTEST_S = 0.25;
 /** A line that holds back more than this (bytes; messages before it is open) is too slow for live audio: 30 s, 20 s. */
 const MOST_WAITING = 2 * 2 ** 20;
 const MOST_MESSAGES = 500;
+/** Turns that a language model is told of a conversation that goes on. */
+const MOST_EARLIER = 100;
 /** Codes of a socket that the server closes after an error event that says why. */
 const ENDINGS = [1000, 1013];
 const FORMAT = { type: "audio/pcm", rate: RATE };
@@ -31,6 +33,7 @@ export class TalkSession {
   #server;
   #settings;
   #told;
+  #earlier;
   #socket = null;
   #waiting = [];
   #microphone = null;
@@ -59,9 +62,10 @@ export class TalkSession {
    *   audio; audio(seconds): of it; cut(seconds): it was heard until then only; ends(): it was heard to its end;
    *   latency(seconds): from the last word of the user to its first sound; waits(words): why none has come yet;
    *   failed(words); lost(words): all is over
+   * @param {{who: string, text: string}[]} earlier turns of the conversation that goes on, "you" or "answer"; none of a new one
    */
-  static async begin(server, player, settings, told) {
-    const session = new TalkSession(server, player, settings, told);
+  static async begin(server, player, settings, told, earlier) {
+    const session = new TalkSession(server, player, settings, told, earlier);
     player.open();
     // Without one, as over plain http, one writes.
     if (Microphone.possible) session.#microphone = await Microphone.open(true, (samples, rate) => session.#take(samples, rate));
@@ -70,8 +74,9 @@ export class TalkSession {
   }
 
   /** The parameters are those of `begin`. */
-  constructor(server, player, settings, told) {
+  constructor(server, player, settings, told, earlier) {
     this.#server = server;
+    this.#earlier = earlier.slice(-MOST_EARLIER);
     this.#player = player;
     player.told = (kind) => this.#played(kind);
     this.#settings = settings;
@@ -95,8 +100,7 @@ export class TalkSession {
   /** Take what was written as a turn, which is answered. */
   write(text) {
     this.interrupt();
-    const item = { type: "message", role: "user", content: [{ type: "input_text", text }] };
-    this.#send({ type: "conversation.item.create", item });
+    this.#send(turn({ who: "you", text }));
     this.#send({ type: "response.create" });
     this.#told.state("thinking");
   }
@@ -143,7 +147,7 @@ export class TalkSession {
     socket.onopen = () => {
       const waiting = this.#waiting;
       this.#waiting = null;
-      for (const message of [sessionUpdate(this.#settings), ...waiting]) this.#send(message);
+      for (const message of [sessionUpdate(this.#settings), ...this.#earlier.map(turn), ...waiting]) this.#send(message);
       this.#rest();
     };
     socket.onmessage = ({ data }) => this.#received(JSON.parse(data));
@@ -295,6 +299,12 @@ export class TalkSession {
     this.#failure = has(known) ? t(known) : new ServerError("failed", error.message, error).words;
     this.#told.failed(this.#failure);
   }
+}
+
+/** The message that adds a turn to a conversation. */
+function turn({ who, text }) {
+  const [role, type] = who === "you" ? ["user", "input_text"] : ["assistant", "output_text"];
+  return { type: "conversation.item.create", item: { type: "message", role, content: [{ type, text }] } };
 }
 
 /** The message that configures a conversation. */

@@ -46,9 +46,10 @@ function room() {
   stop.setAttribute("aria-keyshortcuts", "Escape");
   const end = make("button", { type: "button", id: "talk-end", hidden: true, textContent: t("talk.end") });
   const take = make("button", { type: "button", id: "talk-take", hidden: true, textContent: t("code.copy") });
-  const actions = make("div", { className: "actions" }, stop, end, take);
+  const fresh = make("button", { type: "button", id: "talk-fresh", hidden: true, textContent: t("talk.fresh") });
+  const actions = make("div", { className: "actions" }, stop, end, take, fresh);
   const microphone = make("div", { className: "microphone" }, button);
-  const recorder = make("div", { className: "recorder" }, microphone, invitation, status, problem, actions);
+  const recorder = make("div", { className: "recorder" }, microphone, invitation, status, actions, problem);
 
   const written = make("input", { type: "text", id: "talk-text", autocomplete: "off", ariaLabel: t("talk.write"), placeholder: t("talk.write") });
   const writing = make("form", { className: "talk-write" }, written, make("button", { type: "submit", textContent: t("talk.send") }));
@@ -60,6 +61,7 @@ function room() {
   fill(mode, [["", [["", t("talk.free")], ["hold", t("talk.held")]]]], "");
   const choices = make("div", { className: "listen-choices" }, field(language, t("listen.language")), field(mode, t("talk.mode")), field(persona, t("talk.persona")));
   const note = make("p", { className: "note", textContent: t("talk.private") });
-  const box = make("div", { className: "talk-room", hidden: true }, lines, recorder, writing, choices, note);
-  return { room: box, lines, button, name, invitation, status, problem, stop, end, take, writing, written, persona, language, mode };
+  const more = make("details", { className: "talk-more", open: true }, make("summary", { textContent: t("rest.menu") }), choices, note);
+  const box = make("div", { className: "talk-room", hidden: true }, lines, recorder, writing, more);
+  return { room: box, lines, button, name, invitation, status, problem, stop, end, take, fresh, writing, written, more, persona, language, mode };
 }

@@ -12,6 +12,7 @@ export const texts = {
   "compose.title": "النص المراد قراءته",
   "text.label": "النص",
   "text.placeholder": "اكتب نصًا أو ألصقه",
+  "text.replaced": "استُبدل النص.",
   "text.hint": "‏Control وEnter للقراءة، وEscape للإيقاف.",
   "text.example": "مثال",
   "book.open": "كتاب",

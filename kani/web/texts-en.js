@@ -12,6 +12,7 @@ export const texts = {
   "compose.title": "Text to speak",
   "text.label": "Text",
   "text.placeholder": "Type or paste a text",
+  "text.replaced": "Text replaced.",
   "text.hint": "Control and Enter speaks, Escape stops.",
   "text.example": "Example",
   "book.open": "Book",

@@ -12,6 +12,7 @@ export const texts = {
   "compose.title": "Texto para leer",
   "text.label": "Texto",
   "text.placeholder": "Escribe o pega un texto",
+  "text.replaced": "Texto sustituido.",
   "text.hint": "Control e Intro habla, Escape detiene.",
   "text.example": "Ejemplo",
   "book.open": "Libro",

@@ -12,6 +12,7 @@ export const texts = {
   "compose.title": "Texte à lire",
   "text.label": "Texte",
   "text.placeholder": "Écrivez ou collez un texte",
+  "text.replaced": "Texte remplacé.",
   "text.hint": "Contrôle et Entrée pour lire, Échap pour arrêter.",
   "text.example": "Exemple",
   "book.open": "Livre",

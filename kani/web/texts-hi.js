@@ -12,6 +12,7 @@ export const texts = {
   "compose.title": "बोलने का पाठ",
   "text.label": "पाठ",
   "text.placeholder": "कोई पाठ लिखें या चिपकाएँ",
+  "text.replaced": "पाठ बदला गया।",
   "text.hint": "Control और Enter से बोलना, Escape से रुकना।",
   "text.example": "उदाहरण",
   "book.open": "किताब",

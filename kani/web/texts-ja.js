@@ -12,6 +12,7 @@ export const texts = {
   "compose.title": "読み上げるテキスト",
   "text.label": "テキスト",
   "text.placeholder": "テキストを入力または貼り付け",
+  "text.replaced": "テキストを置き換えました。",
   "text.hint": "Control＋Enter で読み上げ、Escape で停止します。",
   "text.example": "例文",
   "book.open": "本",

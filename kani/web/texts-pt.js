@@ -12,6 +12,7 @@ export const texts = {
   "compose.title": "Texto a falar",
   "text.label": "Texto",
   "text.placeholder": "Escreva ou cole um texto",
+  "text.replaced": "Texto substituído.",
   "text.hint": "Control e Enter falam, Escape para.",
   "text.example": "Exemplo",
   "book.open": "Livro",

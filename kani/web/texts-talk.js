@@ -3,6 +3,8 @@
 export const texts = {
   ar: {
     "talk.start": "ابدأ المحادثة",
+    "talk.go-on": "تابِع",
+    "talk.fresh": "محادثة جديدة",
     "talk.write": "اكتب بدلًا من الكلام",
     "talk.send": "أرسل",
     "talk.persona": "شخصية النموذج",
@@ -41,6 +43,8 @@ export const texts = {
   },
   en: {
     "talk.start": "Start a conversation",
+    "talk.go-on": "Go on",
+    "talk.fresh": "New conversation",
     "talk.write": "Write instead of speaking",
     "talk.send": "Send",
     "talk.persona": "Who answers",
@@ -79,6 +83,8 @@ export const texts = {
   },
   es: {
     "talk.start": "Empezar una conversación",
+    "talk.go-on": "Continuar",
+    "talk.fresh": "Nueva conversación",
     "talk.write": "Escribir en lugar de hablar",
     "talk.send": "Enviar",
     "talk.persona": "Quién responde",
@@ -117,6 +123,8 @@ export const texts = {
   },
   fr: {
     "talk.start": "Commencer une conversation",
+    "talk.go-on": "Continuer",
+    "talk.fresh": "Nouvelle conversation",
     "talk.write": "Écrire au lieu de parler",
     "talk.send": "Envoyer",
     "talk.persona": "Qui répond",
@@ -155,6 +163,8 @@ export const texts = {
   },
   hi: {
     "talk.start": "बातचीत शुरू करें",
+    "talk.go-on": "जारी रखें",
+    "talk.fresh": "नई बातचीत",
     "talk.write": "बोलने के बजाय लिखें",
     "talk.send": "भेजें",
     "talk.persona": "कौन जवाब दे",
@@ -193,6 +203,8 @@ export const texts = {
   },
   ja: {
     "talk.start": "会話を始める",
+    "talk.go-on": "続ける",
+    "talk.fresh": "新しい会話",
     "talk.write": "話す代わりに書く",
     "talk.send": "送信",
     "talk.persona": "答える人",
@@ -231,6 +243,8 @@ export const texts = {
   },
   pt: {
     "talk.start": "Começar uma conversa",
+    "talk.go-on": "Continuar",
+    "talk.fresh": "Nova conversa",
     "talk.write": "Escrever em vez de falar",
     "talk.send": "Enviar",
     "talk.persona": "Quem responde",
@@ -269,6 +283,8 @@ export const texts = {
   },
   zh: {
     "talk.start": "开始对话",
+    "talk.go-on": "继续",
+    "talk.fresh": "新对话",
     "talk.write": "打字代替说话",
     "talk.send": "发送",
     "talk.persona": "由谁回答",

@@ -12,6 +12,7 @@ export const texts = {
   "compose.title": "要朗读的文本",
   "text.label": "文本",
   "text.placeholder": "输入或粘贴文本",
+  "text.replaced": "文本已替换。",
   "text.hint": "按 Control 加回车开始合成，按 Esc 停止。",
   "text.example": "示例",
   "book.open": "书籍",

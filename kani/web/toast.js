@@ -11,8 +11,8 @@ let ends = 0;
 
 find("toast-undo").addEventListener("click", async () => {
   const { undo, home } = undoings.pop();
-  await undo();
   show();
+  await undo();
   if (!undoings.length) find(home).focus();
 });
 

@@ -20,7 +20,7 @@ export class TranscriptView {
 
   /**
    * @param {HTMLElement} box
-   * @param {Record<string, any>} acts play(second); changed(): something was corrected; gone(transcript, before): it lost a row, of those before
+   * @param {Record<string, any>} acts play(second); changed(): something was corrected; typed(number, text): of a row, before that; gone(transcript, before): it lost a row, of those before
    */
   constructor(box, acts) {
     this.#box = box;
@@ -28,6 +28,7 @@ export class TranscriptView {
     box.addEventListener("click", ({ target }) => this.#clicked(target));
     box.addEventListener("keydown", (event) => this.#pressed(event));
     box.addEventListener("focusout", ({ target }) => this.#left(target));
+    box.addEventListener("input", ({ target }) => this.#typed(target));
     box.addEventListener("change", ({ target }) => this.#renamed(target));
   }
 
@@ -126,6 +127,10 @@ export class TranscriptView {
     const next = lines[lines.indexOf(event.target) + 1];
     if (next) next.focus();
     else event.target.blur();
+  }
+
+  #typed(line) {
+    if (line.isContentEditable) this.#acts.typed(this.#elements.indexOf(line.parentElement), line.textContent);
   }
 
   /** A row was left: what it says now is what was said. */

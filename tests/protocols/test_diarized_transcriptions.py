@@ -41,6 +41,28 @@ TURNS = [SpeakerTurn(0.4, 1.1, 0), SpeakerTurn(1.4, 2.3, 1)]
 TRANSCRIPT = Transcript(divide_by_speaker([SEGMENT], TURNS), 3.0, "en")
 
 
+def test_stray_words_are_not_another_speakers() -> None:
+    """A turn that begins or ends a word too late moves no word out of its sentence; a reply stays a reply."""
+    said = "We meet by the school bus! Yes. We'll write a letter."
+    words = [TranscribedWord(word, 0.4 * n, 0.4 * n + 0.35, -0.1) for n, word in enumerate(said.split())]
+    segment = replace(SEGMENT, text=said, words=tuple(words))
+    # Of "bus!" on, of "Yes.", and of "write" on.
+    turns = [
+        SpeakerTurn(0, 1.9, 0),
+        SpeakerTurn(1.9, 2.8, 1),
+        SpeakerTurn(2.8, 3.2, 1),
+        SpeakerTurn(3.2, 9, 0),
+    ]
+    parts = divide_by_speaker([segment], turns)
+    assert [(part.speaker, part.text.strip()) for part in parts] == [
+        *((0, "We meet by the school bus!"), (1, "Yes."), (0, "We'll write a letter.")),
+    ]
+    assert "".join(part.text for part in parts) == said
+    # Who speaks for longer within a sentence interrupts it.
+    long = [SpeakerTurn(0, 1.1, 0), SpeakerTurn(1.1, 9, 1)]
+    assert [part.speaker for part in divide_by_speaker([segment], long)] == [0, 1]
+
+
 def params(response_format: str) -> TranscriptionParams:
     return TranscriptionParams(TranscriptionOptions(), response_format, False, True, False, False, (), True)
 

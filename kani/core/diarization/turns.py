@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import bisect
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from kani.core.transcriber import TranscribedSegment, TranscribedWord
+
+_REST_S = 0.25
+"""A pause between two words at which the speaker may change, as at the end of a sentence."""
+
+_STRAY_S = 1.0
+"""Time of words without such a rest up to which they are not another speaker's: a window is as wide."""
+
+_SENTENCE_ENDS = tuple(".?!…。！？؟।")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,25 +33,46 @@ def divide_by_speaker(
 ) -> tuple[TranscribedSegment, ...]:
     """Return ``segments`` with their speakers, cut where the speaker changes within one.
 
-    turns: in order. A word belongs to the turn that it shares most time with, or else to the nearest. The
-    texts together stay the transcript. Without any turn all are the first speaker's; None leaves the segments
-    without speakers.
+    turns: in order. A word belongs to the turn that it shares most time with, or else to the nearest; a few
+    words that no rest parts from others are those others' speaker's. The texts together stay the transcript.
+    Without any turn all are the first speaker's; None leaves the segments without speakers.
     """
     if turns is None:
         return tuple(segments)
     if not turns:
         return tuple(replace(segment, speaker=0) for segment in segments)
     ends = [turn.end_s for turn in turns]
-    return tuple(part for segment in segments for part in _divided(segment, turns, ends))
+    words = [word for segment in segments for word in segment.words]
+    speakers = _settled(words, [_speaker(word.start_s, word.end_s, turns, ends) for word in words])
+    divided, at = list[TranscribedSegment](), 0
+    for segment in segments:
+        own = speakers[at : at + len(segment.words)]
+        at += len(own)
+        if own:
+            divided += _divided(segment, own)
+        else:
+            divided.append(replace(segment, speaker=_speaker(segment.start_s, segment.end_s, turns, ends)))
+    return tuple(divided)
 
 
-def _divided(
-    segment: TranscribedSegment, turns: Sequence[SpeakerTurn], ends: Sequence[float]
-) -> Iterator[TranscribedSegment]:
-    if not segment.words:
-        yield replace(segment, speaker=_speaker(segment.start_s, segment.end_s, turns, ends))
-        return
-    speakers = [_speaker(word.start_s, word.end_s, turns, ends) for word in segment.words]
+def _settled(words: Sequence[TranscribedWord], speakers: list[int]) -> list[int]:
+    """Return the speakers of ``words``: of those between two rests one, unless another has more of them."""
+    first = 0
+    for at, word in enumerate(words, 1):
+        goes_on = at < len(words) and words[at].start_s - word.end_s < _REST_S
+        if goes_on and not word.text.rstrip().endswith(_SENTENCE_ENDS):
+            continue
+        times = defaultdict[int, float](float)
+        for one, speaker in zip(words[first:at], speakers[first:at], strict=True):
+            times[speaker] += one.end_s - one.start_s
+        most = max(times, key=times.__getitem__)
+        if sum(times.values()) - times[most] < _STRAY_S:
+            speakers[first:at] = [most] * (at - first)
+        first = at
+    return speakers
+
+
+def _divided(segment: TranscribedSegment, speakers: Sequence[int]) -> Iterator[TranscribedSegment]:
     cuts = [at for at in range(1, len(speakers)) if speakers[at] != speakers[at - 1]]
     if not cuts:
         yield replace(segment, speaker=speakers[0])

@@ -86,7 +86,7 @@ def test_question_is_answered_interrupted_and_refused(
     model.refuses = False
     page.click("#talk")
     expect(page.locator("#talk-status")).to_have_text("")
-    page.select_option("#talk-mode", "hold")
+    visitor.choose("#talk-mode", "hold")
     page.click("#talk")
     expect(page.locator("#talk-status")).to_have_text(re.compile("^Hold the button"))
     page.focus("#talk")
@@ -123,9 +123,22 @@ def test_written_question_is_answered_without_marks_and_kept(
     expect(page.locator(".answer p")).to_have_text(PLAIN)
     assert endpoint.said[-1] == [("system", "A pirate."), ("user", "What is it?")]
     expect(page.locator("#history .excerpt")).to_have_text(f"You: What is it? Answer: {PLAIN}")
-    # A reload, and the conversation is one click away; so it is after the next one has begun.
+    # After a reload it is there, and goes on.
     visitor.arrive()
-    page.click("#history li button >> nth=0")
-    expect(page.locator("#talk-panel")).to_be_visible()
+    page.evaluate("Object.defineProperty(navigator, 'mediaDevices', { value: undefined })")
+    page.click("#tab-talk")
     expect(page.locator(".answer p")).to_have_text(PLAIN)
     assert visitor.violations() == ""
+    page.fill("#talk-text", "And then?")
+    page.press("#talk-text", "Enter")
+    expect(page.locator(".answer p")).to_have_text([PLAIN, PLAIN])
+    earlier = [("user", "What is it?"), ("assistant", PLAIN)]
+    assert endpoint.said[-1] == [("system", "A pirate."), *earlier, ("user", "And then?")]
+    expect(page.locator("#history li")).to_have_count(1)
+    # A new one leaves it in the history, as far as it was heard.
+    page.wait_for_selector("#talk-stop", state="hidden")
+    page.click("#talk-end")
+    page.click("#talk-fresh")
+    expect(page.locator(".talk-lines")).to_be_hidden()
+    page.click("#history li button >> nth=0")
+    expect(page.locator(".answer p")).to_have_text([PLAIN, PLAIN])

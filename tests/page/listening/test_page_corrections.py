@@ -1,63 +1,18 @@
-"""Nothing that was made is lost by a click, a reload, a wrong file or a server that is gone.
-
-Whatever is done in whatever state, what was there is still shown, or in the history, or one undo away.
-"""
+"""Transcripts: each recording has its own, what is undone comes back, what is corrected is kept."""
 
 import json
 import re
-from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-from playwright.sync_api import FilePayload, Page, Route, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.page.conftest import TEXT, Visit
 from tests.page.listening.answers import ENGLISH, events, transcribe
 
 WORDS = "Good morning, Mr. Brown!"
 """The first words of ``ENGLISH``."""
-OTHER = (("Something else was said here.", 0.1),)
 
-NOTES: FilePayload = {"name": "notes.mp3", "mimeType": "audio/mpeg", "buffer": b"no audio" * 99}
 SEARCH = "#listen-search"
-
-
-def answer_with(page: Page, answer: Callable[[Route], None]) -> None:
-    page.unroute_all()
-    page.route("**/v1/audio/transcriptions", answer)
-
-
-def refuse(route: Route) -> None:
-    error = {"message": "file: is not audio", "param": "file", "code": "invalid_value", "type": "x"}
-    route.fulfill(status=400, content_type="application/json", body=json.dumps({"error": error}))
-
-
-def choose_wrong_file(page: Page, recording: Path) -> None:
-    answer_with(page, refuse)
-    page.set_input_files("#listen-file", NOTES)
-    expect(page.locator("#listen-problem")).not_to_be_empty()
-
-
-def lose_the_server(page: Page, recording: Path) -> None:
-    answer_with(page, lambda route: route.abort())
-    page.set_input_files("#listen-file", recording)
-    expect(page.locator("#listen-problem")).not_to_be_empty()
-
-
-def transcribe_another(page: Page, recording: Path) -> None:
-    body = events(OTHER)
-    answer_with(page, lambda route: route.fulfill(content_type="text/event-stream", body=body))
-    page.set_input_files("#listen-file", recording)
-    expect(page.locator("#transcript")).to_contain_text("Something else")
-
-
-def cancel_another(page: Page, recording: Path) -> None:
-    held: list[Route] = []
-    answer_with(page, lambda route: held.append(route))
-    page.set_input_files("#listen-file", recording)
-    expect(page.locator("#listen-text")).to_have_text("Stop")
-    page.click("#listen")
-    expect(page.locator("#listen-text")).to_have_text("New recording")
 
 
 def record(page: Page, recording: Path) -> None:
@@ -65,72 +20,9 @@ def record(page: Page, recording: Path) -> None:
     expect(page.locator("#listen-text")).to_have_text("Stop listening")
 
 
-def record_and_stop(page: Page, recording: Path) -> None:
-    record(page, recording)
-    page.click("#listen")
-    expect(page.locator("#listen")).to_be_enabled()
-
-
-def leave_while_recording(page: Page, recording: Path) -> None:
-    record(page, recording)
-    page.click("#tab-speak")
-    expect(page.locator("#listen")).to_be_enabled()
-    page.click("#tab-listen")
-
-
 def clear(page: Page, recording: Path) -> None:
     page.click("#listen-clear")
     expect(page.locator("#transcript")).to_be_hidden()
-
-
-def reload(page: Page, recording: Path) -> None:
-    page.reload()
-    page.wait_for_selector("#line[data-state=open]")
-    page.click("#tab-listen")
-    expect(page.locator("#transcript")).to_contain_text(WORDS)
-
-
-def delete_from_the_history(page: Page, recording: Path) -> None:
-    page.click("#history li button >> nth=-1")
-    expect(page.locator("#history li")).to_have_count(0)
-
-
-def clear_and_delete(page: Page, recording: Path) -> None:
-    clear(page, recording)
-    delete_from_the_history(page, recording)
-
-
-def empty_a_row(page: Page, recording: Path) -> None:
-    page.click("#listen-edit")
-    row = page.get_by_role("textbox", name="0:00")
-    row.fill("")
-    row.blur()
-    expect(page.locator("#transcript")).not_to_contain_text(WORDS)
-
-
-ACTS = (
-    *(choose_wrong_file, lose_the_server, transcribe_another, cancel_another, record, record_and_stop),
-    *(leave_while_recording, clear, reload, delete_from_the_history, clear_and_delete, empty_a_row),
-)
-
-
-def is_there(page: Page) -> bool:
-    """Return true if the transcript is shown or in the history."""
-    return page.locator("#transcript:visible, #history .excerpt", has_text=WORDS).count() > 0
-
-
-@pytest.mark.parametrize("act", ACTS, ids=lambda act: act.__name__)
-def test_a_transcript_is_never_lost(visit: Visit, recording: Path, act: Callable[[Page, Path], None]) -> None:
-    visitor = visit()
-    visitor.network_may_fail = True
-    page = transcribe(visitor, recording, events(ENGLISH))
-    expect(page.locator("#history .excerpt")).to_contain_text(WORDS)
-    act(page, recording)
-    while not is_there(page):
-        # One undo after the other: false once there is none.
-        assert page.is_visible("#toast-undo")
-        page.click("#toast-undo")
-        page.wait_for_timeout(100)
 
 
 def test_words_of_a_file_and_of_the_microphone_are_two_transcripts(visit: Visit, recording: Path) -> None:
@@ -208,3 +100,14 @@ def test_transcript_is_corrected_searched_and_saved_as_it_is_then(visit: Visit, 
     page.click("#tab-listen")
     expect(page.locator("#transcript")).to_contain_text(re.compile("Berta: The big sun"))
     assert visitor.violations() == ""
+
+
+def test_a_correction_that_is_being_typed_lasts(visit: Visit, recording: Path) -> None:
+    page = transcribe(visit(), recording, events(ENGLISH))
+    page.click("#listen-edit")
+    page.get_by_role("textbox", name="0:02").fill("The moon is out.")
+    page.reload()
+    page.wait_for_selector("#line[data-state=open]")
+    page.click("#tab-listen")
+    expect(page.locator("#transcript")).to_contain_text("The moon is out.")
+    expect(page.locator("#history .excerpt")).to_contain_text("The moon is out.")
