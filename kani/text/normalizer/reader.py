@@ -13,7 +13,7 @@ from kani.text.normalizer.options import VERBATIM, NormalizerOptions
 from kani.text.normalizer.parts import verbalize_parts
 from kani.text.normalizer.placed_lexicon import with_replacements
 from kani.text.normalizer.rules import abbreviations, acronyms, fractions, math, ordinals, quantities, urls
-from kani.text.normalizer.rules.moments import dates, decades, durations, times, weekdays
+from kani.text.normalizer.rules.moments import dates, days, decades, durations, times, weekdays
 from kani.text.normalizer.rules.named import (
     codes,
     digit_sequences,
@@ -185,7 +185,7 @@ _WITH_DIGITS: tuple[_Rule, ...] = (
     durations.duration,
     durations.every,
     digit_sequences.zone,
-    dates.year_of_date,
+    days.year_of_date,
     dates.date,
     dates.era,
     times.time,
@@ -272,7 +272,7 @@ def _verbalize(
         if core in table.dates.short_weekdays and (named := weekdays.weekday(cursor, table)) is not None:
             return named
         if core in table.dates.months:
-            return dates.month(cursor, table)
+            return days.month(cursor, table)
         if core not in table.abbreviations:
             if acronyms.may_be_small_roman(cursor, table):
                 return acronyms.roman(cursor, table)
@@ -292,7 +292,7 @@ def _verbalize(
     if (
         core.isupper()
         and core.lower() in table.dates.months
-        and (month := dates.month(cursor, table)) is not None
+        and (month := days.month(cursor, table)) is not None
     ):
         return month
     for rule in _WITH_DIGITS if has_digits else _WITHOUT_DIGITS:
@@ -300,7 +300,7 @@ def _verbalize(
         if verbalization is not None:
             return _inflected(verbalization, cursor, table) if has_digits else verbalization
     if core.lower() in table.dates.months:
-        return dates.month(cursor, table)
+        return days.month(cursor, table)
     if not has_digits and _PLAIN.fullmatch(core) and not any(map(str.isupper, core[1:])):
         return None
     before = cursor.previous().core

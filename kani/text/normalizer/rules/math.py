@@ -109,7 +109,9 @@ def applied(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     said = [
         table.number_words.cardinal(int(one))
         if one.isdecimal()
-        else " ".join(letter_name(letter, table) for letter in one) if len(one) < len("log") else one
+        else " ".join(letter_name(letter, table) for letter in one)
+        if len(one) < len("log")
+        else one
         for one in (name, part)
     ]
     end = token.core_start + match.end()

@@ -99,7 +99,11 @@ def _is_degrees(cursor: TokenCursor, mark: str, number: int, table: LanguageTabl
     if cursor.is_adjacent(1) and cursor.token(1).core.lower() in table.roman.ordinal_before:
         # "100° anniversario"
         return False
-    if mark in ("°", "º") and mark in table.units and (_is_warm(cursor) or f"°{cursor.token(1).core}" in ("°C", "°F")):
+    if (
+        mark in ("°", "º")
+        and mark in table.units
+        and (_is_warm(cursor) or f"°{cursor.token(1).core}" in ("°C", "°F"))
+    ):
         return True
     before = cursor.previous().core.lower()
     noun = cursor.token(1).core.islower() and len(cursor.token(1).core) > len("ou")

@@ -110,9 +110,7 @@ def keys(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     by_itself = len(found) < 2 and core != "Esc" and (core not in table.web.keys or core[1:].islower())
     if not known or by_itself or set(_KEY.sub("", core)) - set("+- "):
         return None
-    if "-" in core and not all(
-        _key(key.group(), table) or _PRESSED.fullmatch(key.group()) for key in found
-    ):
+    if "-" in core and not all(_key(key.group(), table) or _PRESSED.fullmatch(key.group()) for key in found):
         # "Alt-Tasten"
         return None
     pieces: list[Piece] = []
@@ -135,7 +133,9 @@ def flag(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     if not _FLAG.fullmatch(token.core) or token.prefix or not dash or not cursor.previous().core.isascii():
         return None
     letters = spelled_pieces(token.core[1:], token.core_start + 1, table)
-    return Verbalization((Piece(f"{dash} ", token.core_start, token.core_start + 1), *letters), token.core_end)
+    return Verbalization(
+        (Piece(f"{dash} ", token.core_start, token.core_start + 1), *letters), token.core_end
+    )
 
 
 def _key(written: str, table: LanguageTable) -> str | None:

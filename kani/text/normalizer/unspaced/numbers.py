@@ -261,7 +261,8 @@ def _say_chinese(
     bc = len(figures.digits) == len("221") and figures.digits[-1] != "0" and _BEFORE_CHRIST.search(before)
     if (four and (word.startswith(table.moments.year) or dated)) or (bc and word == table.moments.year):
         return words.digits(figures.digits)
-    ordinal = before.endswith((table.numbers.ordinal_after, table.moments.month)) or _ADDED_TO.search(before)
+    ordinal = before.endswith((table.numbers.ordinal_after, table.moments.month))
+    ordinal = ordinal or _ADDED_TO.search(before) is not None
     # "B2层" has no measure word, "-2℃" neither.
     ordinal = ordinal or (before[-1:].isascii() and before[-1:].isalpha())
     ordinal = ordinal or (word in table.temperatures and before.endswith("-"))

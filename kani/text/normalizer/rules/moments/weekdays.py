@@ -94,10 +94,11 @@ def _letter(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
             return None
     places = [letters.index(one) for one in run]
     near = {one.core.lower() for one in (cursor.previous(back), cursor.token(ahead), cursor.token(ahead + 1))}
-    sure = len(run) > 2 or (len(run) > 1 and near & {*table.times.after, *table.dates.after})
+    sure = len(run) > 2 or (len(run) > 1 and bool(near & {*table.times.after, *table.dates.after}))
     # "L-V 8-15 h; S 9-13 h"
     ranged = any(_LETTERS.fullmatch(cursor.previous(step).core) for step in range(1, len(letters)))
-    sure = sure or (ranged and cursor.is_adjacent(1) and _TIME.fullmatch(cursor.token(1).core))
+    timed = cursor.is_adjacent(1) and _TIME.fullmatch(cursor.token(1).core) is not None
+    sure = sure or (ranged and timed)
     if not sure or places != sorted(set(places)) or near & table.numbers.labels:
         return None
     name = tuple(dict.fromkeys(table.dates.short_weekdays.values()))[letters.index(token.core)]

@@ -19,16 +19,22 @@ _FAR = re.compile(r"\+\d{1,4}(?:\(0\)\d*)?(?:-\d+|\.\d{2,})*|\+\d{7,15}")
 _GROUP = re.compile(r"\d{2,}(?:[-./]\d{2,})*")
 _AREA = re.compile(r"(?:0\))?\d+(?:[-./]\d{2,})*")
 _DIGITS = re.compile(r"\d+")
-_DOTTED = re.compile(r"([<>≤≥~]=?)?(v)?(\d{1,5}(?:\.\d{1,5}){1,7}(?:\.[a-z])?)(\+|-(?:alpha|beta|dev|lts|preview|stable))?", re.IGNORECASE)
+_DOTTED = re.compile(
+    r"([<>≤≥~]=?)?(v)?(\d{1,5}(?:\.\d{1,5}){1,7}(?:\.[a-z])?)(\+|-(?:alpha|beta|dev|lts|preview|stable))?",
+    re.IGNORECASE,
+)
 _COMPARED = frozenset("≥ ≤ > < >= <= == = ~".split())
-_HYPHENED = re.compile(r"\d{1,6}-\d{1,6}/\d{2,4}|\d{1,15}(?:[-‐‑]\d{1,15}){2,15}|0\d{1,14}(?:[-‐‑.]\d{1,15}){3,15}")
+_HYPHENED = re.compile(
+    r"\d{1,6}-\d{1,6}/\d{2,4}|\d{1,15}(?:[-‐‑]\d{1,15}){2,15}|0\d{1,14}(?:[-‐‑.]\d{1,15}){3,15}"
+)
 _ZONE = re.compile(r"(?P<name>GMT|UTC)(?P<sign>[+\-−–])(?P<hours>\d{1,2})(?::?(?P<minutes>\d{2}))?")
 _MOST_GROUPS = 8
 _VERSIONED = frozenset(
     """iOS iPadOS macOS Android Python Java PHP Node Windows Ubuntu Debian Linux Chrome Firefox Build Version
-    Kernel Web Bluetooth Office Excel Django Rails Swift Kotlin Docker Kubernetes PyTorch TensorFlow NumPy Pandas
-    Flask React Angular Vue Ruby Perl Rust Go Node.js Next.js Laravel Spring Gradle Maven Postgres PostgreSQL MySQL
-    Redis Nginx CUDA GCC LLVM Blender Unity Godot Fedora Mint pip npm numpy torch python node php java""".split()
+    Kernel Web Bluetooth Office Excel Django Rails Swift Kotlin Docker Kubernetes PyTorch TensorFlow NumPy
+    Pandas Flask React Angular Vue Ruby Perl Rust Go Node.js Next.js Laravel Spring Gradle Maven MySQL
+    Postgres PostgreSQL Redis Nginx CUDA GCC LLVM Blender Unity Godot Fedora Mint pip npm numpy torch python
+    node php java""".split()
 )
 """Names before a version: its point is no decimal mark."""
 _FEWEST_DRAWN = 3

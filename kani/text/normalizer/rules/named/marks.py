@@ -30,7 +30,8 @@ _TERM, _YEAR = re.compile(r"T([1-4])"), re.compile(r"20\d\d")
 _QUARTER = re.compile(r"([1-4])([TS])(\d\d)")
 _COUNTDOWN = re.compile(r"([JDHT])([-−+])(\d{1,3})")
 _NOTE = re.compile(
-    r"(?:(?P<name>[A-H]|do|ré|re|mi|fa|sol|la|si)(?P<sign>[♭♯])|(?P<letter>[A-G])(?P<sharp>#)(?!\w{4}))", re.IGNORECASE
+    r"(?:(?P<name>[A-H]|do|ré|re|mi|fa|sol|la|si)(?P<sign>[♭♯])|(?P<letter>[A-G])(?P<sharp>#)(?!\w{4}))",
+    re.IGNORECASE,
 )
 _HYPHENED_ON = frozenset("bis und oder bzw to and or y o e u et ou".split())
 _GRADED = re.compile(r"([1-9]|10|[A-F])[-−]")
