@@ -23,7 +23,7 @@ _ORDINAL = re.compile(r"[1-5]\.?(?:[ºª°]|er?|re|[oa])")
 _MARKS = ("", ".", ",", ";", ".,", ".:", ".;", ".)", ".!", ".?", ":", "..")
 _HOURS, _LAST_DAY = 24, 31
 _LETTERS = re.compile(rf"[^\W\d_][{DASHES}][^\W\d_]")
-_ALWAYS = frozenset("mié jue sáb gio Thu Thurs Tue Tues Fri".split())
+_ALWAYS = frozenset("mié jue sáb gio sab Thu Thurs Tue Tues Fri".split())
 """Short names that are no other word."""
 _SURE = frozenset("lun ven sam qua".split())
 """Short names that are no other word before a day."""
@@ -280,5 +280,8 @@ def _goes_on(cursor: TokenCursor, name: str, table: LanguageTable) -> bool:
 
 def _ends_sentence(cursor: TokenCursor, table: LanguageTable) -> bool:
     following = cursor.token(1)
+    if following.text[following.start : following.end] in ("?", "!"):
+        # French "sam. ?"
+        return False
     noun = table.agreement.capitals and following.core.lower() not in table.agreement.not_nouns
     return following.core == "" or (following.core[0].isupper() and not noun)
