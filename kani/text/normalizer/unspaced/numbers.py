@@ -332,7 +332,8 @@ def _powered(scan: Scan, figures: Figures, word: str) -> UnspacedReading | None:
     exponent = ("" if raised[0] != "-" else table.numbers.minus) + table.words.cardinal(
         int(raised.lstrip("-"))
     )
-    base = table.words.cardinal(int(figures.digits[:MAX_DIGITS]))
+    whole = int(figures.digits[:MAX_DIGITS])
+    base = table.words.decimal(whole, figures.decimals) if figures.decimals else table.words.cardinal(whole)
     said, end = base + table.numbers.power.replace("{n}", exponent), found.end()
     symbol, begin = scan.word_behind(end)
     if (unit := table.units.get(symbol)) is not None:

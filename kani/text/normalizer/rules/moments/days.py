@@ -129,7 +129,7 @@ def month(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     before = cursor.previous()
     joined = before.suffix == "" or (before.suffix == "." and bool(table.ordinals_with_stop))
     beside = joined and (
-        before.core[:1].isdigit()
+        (before.core[:1].isdigit() and before.core[-1].isalnum())
         or (before.core.lower() in table.dates.joiners and cursor.previous(2).core[:1].isdigit())
     )
     if not beside:
