@@ -257,7 +257,11 @@ def _verbalize(
         return silent
     if (step := math.path_step(cursor, table) or math.number_sign(cursor, table)) is not None:
         return step
-    if len(core) > 1 and core in table.signs:
+    if (
+        len(core) > 1
+        and core in table.signs
+        and (core != "==" or (cursor.previous().core and cursor.token(1).core))
+    ):
         return Verbalization((Piece(table.signs[core], token.core_start, token.core_end),), token.core_end)
     if len(core) > 1 and len(set(core)) == 1 and not core[0].isalnum():
         # Hyphens instead of a dash are a phrase break; a rule, or a row of other signs, is not spoken.
