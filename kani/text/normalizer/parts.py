@@ -78,8 +78,8 @@ def verbalize_parts(token: Token, table: LanguageTable, *, after_figure: bool = 
             kind_before = kind
         elif part[0].isalpha():
             kind = "letters"
-            raised = following in ("²", "³", "^") and part not in table.units
-            if raised and 1 < len(part) <= _LONGEST_PRODUCT and table.letters:
+            multiplied = following in ("²", "³", "^") and part not in table.units
+            if multiplied and 1 < len(part) <= _LONGEST_PRODUCT and table.letters:
                 # "mc²"
                 verbalization = acronyms.spelled_pieces(part, start, table)
             else:

@@ -22,7 +22,7 @@ from kani.text.normalizer.rules import (
     trades,
     urls,
 )
-from kani.text.normalizer.rules.moments import dates, decades, durations, times, weekdays
+from kani.text.normalizer.rules.moments import dates, days, decades, durations, times, weekdays
 from kani.text.normalizer.rules.named import (
     codes,
     dialled,
@@ -197,7 +197,7 @@ _WITH_DIGITS: tuple[_Rule, ...] = (
     durations.duration,
     durations.every,
     digit_sequences.zone,
-    dates.year_of_date,
+    days.year_of_date,
     dates.date,
     dates.era,
     times.time,
@@ -269,7 +269,11 @@ def _verbalize(
         return silent
     if (step := math.path_step(cursor, table) or math.number_sign(cursor, table)) is not None:
         return step
-    if len(core) > 1 and core in table.signs:
+    if (
+        len(core) > 1
+        and core in table.signs
+        and (core != "==" or (cursor.previous().core and cursor.token(1).core))
+    ):
         return Verbalization((Piece(table.signs[core], token.core_start, token.core_end),), token.core_end)
     if len(core) > 1 and len(set(core)) == 1 and not core[0].isalnum():
         # Hyphens instead of a dash are a phrase break; a rule, or a row of other signs, is not spoken.
@@ -284,7 +288,7 @@ def _verbalize(
         if core in table.dates.short_weekdays and (named := weekdays.weekday(cursor, table)) is not None:
             return named
         if core in table.dates.months:
-            return dates.month(cursor, table)
+            return days.month(cursor, table)
         if core not in table.abbreviations and not trades.is_of_a_trade(core, table):
             if acronyms.may_be_small_roman(cursor, table):
                 return acronyms.roman(cursor, table)
@@ -304,7 +308,7 @@ def _verbalize(
     if (
         core.isupper()
         and core.lower() in table.dates.months
-        and (month := dates.month(cursor, table)) is not None
+        and (month := days.month(cursor, table)) is not None
     ):
         return month
     for rule in _WITH_DIGITS if has_digits else _WITHOUT_DIGITS:
@@ -312,7 +316,7 @@ def _verbalize(
         if verbalization is not None:
             return _inflected(verbalization, cursor, table) if has_digits else verbalization
     if core.lower() in table.dates.months:
-        return dates.month(cursor, table)
+        return days.month(cursor, table)
     if not has_digits and _PLAIN.fullmatch(core) and not any(map(str.isupper, core[1:])):
         return None
     before = cursor.previous().core

@@ -44,6 +44,9 @@ _SPELLINGS: tuple[tuple[str, str, str], ...] = (
     ("zh ja", r"(?:(?<=[1-9米寸])|(?<=\d0)|(?<=[cm]m)|(?<=[\u3041-\u9fff])) ?[xX] ?(?=[1-9])", "×"),
     *(("", rf"{sign} ?\+? ?(?=[^\W_a-z]|[⌘⇧⌥⌃])", f"{key}+") for sign, key in _APPLE_KEYS),
     *(("", sign, key) for sign, key in _APPLE_KEYS),
+    ("de en es fr it pt hi", r"\b(12|24|36|48)/(24|36|48|72)(?=h\b)", r"\1/\2 "),
+    ("en", r"(?<=:\d\d)ish\b", " ish"),
+    ("zh", r"(?<=[A-Za-z升度])/100 ?(?:km|公里)", "每百公里"),
     # "230 V/50 Hz", "110/220V"
     ("de en es fr it pt hi", r"(?<=\d)( ?V)/(?=\d+[.,]?\d* ?(?:Hz|A|W)\b)", r"\1, "),
     ("", r"(?<=\b\d{3})/(?=\d{3}[vV]\b)", ", "),

@@ -211,7 +211,7 @@ class CountedNumerals:
         if unit is not None:
             self.end = token.core_end
             self._measure_at = (self._measure_at[0], token.core_end)
-        if many is not None:
+        if unit is not None and many is not None:
             # "3,5 mil M€"
             self._magnitude_word += f" {many['other']}"
         return unit

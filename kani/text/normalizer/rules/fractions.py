@@ -4,16 +4,11 @@ from __future__ import annotations
 
 import re
 
-from kani.text.normalizer.rules.abbreviations import follows_number_sign
-from kani.text.normalizer.rules.acronyms import common_words
+from kani.text.normalizer.rules import pairs
 from kani.text.normalizer.rules.moments.dates import is_loose
 from kani.text.normalizer.rules.numerals import (
-    DASHES,
-    NUMBER,
     VULGAR_FRACTIONS,
     Numeral,
-    parse_numeral,
-    say_digits,
     say_numeral,
 )
 from kani.text.normalizer.rules.units import (
@@ -30,41 +25,10 @@ from kani.text.normalizer.tables.table import LanguageTable
 from kani.text.normalizer.tokens import TokenCursor
 
 _FRACTION = re.compile(r"(?P<sign>[-+−±~≈])?(?P<numerator>\d{1,6})[/⁄](?P<denominator>\d{1,6})")
-
 _COMPOUND = re.compile(
     r"(?P<numerator>\d{1,3})/(?P<denominator>\d{1,3})-(?P<word>[^\W\d_]{2,}(?:-[^\W\d_]+)*)"
 )
 _MIXED = re.compile(r"(\d{1,3})-([1-9]\d?)/(2|3|4|5|8|16|32)")
-_LAW = re.compile(r"(\d{1,3}(?:[.,]\d{3})+)/(\d{4}|\d{2})")
-_TYRE = re.compile(r"Z?R\d{2}")
-_PRESSURES = frozenset(("TA", "PA", "BP", "RR"))
-_LAWS = frozenset(
-    """L Legge legge Ley ley Lei lei Loi loi Decreto decreto D.Lgs D.L RD Prot prot Exp exp Expte Proc Of Az Aktenzeichen
-    Rif rif Réf réf Ref ref Dossier dossier""".split()
-)
-_DOZEN, _CENTURY, _THOUSAND = 12, 100, 1000
-_USUAL = frozenset("16 24 25 32 48 64 72 100 128".split())
-"""Denominators of fractions above a dozen, and 24/7."""
-_STOPS = tuple(";.!?")
-_PARTITIVE = re.compile(r"d[eiao]|d[ae][sl]|del\w+|d['’].+|o[fn]|von|der")
-_BEFORE_MONTHS = frozenset("TÜV HU EZ MHD Erstzulassung MOT exp Exp expires".split())
-_LEAST_PAIR = 50
-_SPANS = frozenset(
-    """days weeks months years días semanas meses años jours semaines mois ans giorni settimane mesi anni dias
-    anos Tage Tagen Wochen Monate Monaten Jahre Jahren minutes minutos minuti Minuten horas heures ore Stunden
-    personas personnes persone pessoas Personen""".split()
-)
-"""Nouns that two figures count one after the other: "2/3 días", "24/48 ore"."""
-_EVEN = frozenset((20, 50))
-"""Of "20/20" and "50/50"."""
-_LEAST_SIZE, _LARGEST_SIZE = 30, 60
-"""Of clothes, which come in pairs ("42/44")."""
-_GAMES = re.compile(r"[0-7]/[0-7]")
-_RATED_FOR = frozenset("for für pour per overall".split())
-_LEAST_RATING = 5
-"""From so many tenths on a figure is a rating, if it counts nothing."""
-
-_MARK = re.compile(rf"(?P<points>{NUMBER})/(?P<of>\d{{1,3}})")
 
 
 def fraction(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
@@ -81,7 +45,7 @@ def fraction(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
             phrase.add(table.units["in"].forms["other"], token.core_end, token.core_end + 1)
         return phrase.build(token.core_end + inches)
     if match is None:
-        return _rating(cursor, table) or _compound(cursor, table) or _law(cursor, table)
+        return pairs.rating(cursor, table) or _compound(cursor, table) or pairs.law(cursor, table)
     if int(match["denominator"]) == 0:
         return None
     phrase = PhraseBuilder()
@@ -89,10 +53,10 @@ def fraction(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     if match["sign"]:
         phrase.add(sign_name(match["sign"], table), token.core_start, at)
     part = int(match["numerator"]), int(match["denominator"])
-    if (numbered := _numbered(cursor, match["numerator"], match["denominator"], table)) is not None:
+    if (numbered := pairs.numbered(cursor, match["numerator"], match["denominator"], table)) is not None:
         phrase.add(numbered, at, token.core_end)
         return phrase.build(token.core_end)
-    if (paired := _paired(cursor, match["numerator"], match["denominator"], table)) is not None:
+    if (paired := pairs.paired(cursor, match["numerator"], match["denominator"], table)) is not None:
         phrase.add(paired, at, token.core_end)
         measure = (
             resolve_unit(cursor.token(1).core, table, attached=False)[0] if cursor.is_adjacent(1) else None
@@ -103,29 +67,8 @@ def fraction(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         end = unit_end(cursor, 1, table)
         phrase.add(measure.forms["other"], cursor.token(1).core_start, end)
         return phrase.build(end)
-    if (
-        (part[0] > 1 or cursor.previous().core[:1].isupper())
-        and len(match["denominator"]) == 4
-        and 1900 <= part[1] < 2100
-    ):
-        # "Ley 39/2015"
-        slash = table.web.signs.get("/", table.fractions.over.format(numerator="", denominator="").strip())
-        phrase.add(
-            f"{table.number_words.cardinal(part[0])} {slash} {table.number_words.year(part[1])}",
-            at,
-            token.core_end,
-        )
-        return phrase.build(token.core_end)
-    if (
-        len(match["numerator"]) == 4
-        and 1900 <= part[0] < 2100
-        and part[1] > 1
-        and not _is_added(cursor, table)
-    ):
-        # "(UE) 2016/679", but "2024/25"
-        slash = table.web.signs.get("/", "")
-        said = f"{table.number_words.year(part[0])} {slash} {table.number_words.cardinal(part[1])}"
-        phrase.add(said, at, token.core_end)
+    if (law := pairs.of_year(cursor, *part, table)) is not None:
+        phrase.add(law, at, token.core_end)
         return phrase.build(token.core_end)
     if token.suffix.startswith(('"', "″", "”")) and not token.prefix and "in" in table.units:
         # 3/8"
@@ -175,136 +118,6 @@ def _compound(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None
     part = say_fraction(int(match["numerator"]), int(match["denominator"]), table)
     pieces = Piece(part, token.core_start, at - 1), Piece(f" {match['word']}", at - 1, token.core_end)
     return Verbalization(pieces, token.core_end)
-
-
-def _law(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
-    """ "Lei nº 8.078/90": a number in groups, and its year."""
-    token = cursor.token()
-    named = follows_number_sign(cursor, table) or cursor.previous().core in _LAWS
-    match = _LAW.fullmatch(token.core) if named else None
-    numeral = parse_numeral(match[1], table) if match else None
-    if match is None or numeral is None or numeral.decimals:
-        return None
-    words, middle = table.number_words, token.core_start + match.end(1)
-    year = words.year(int(match[2])) if len(match[2]) == len("1990") else words.cardinal(int(match[2]))
-    slash = table.web.signs.get("/", "")
-    pieces = (
-        Piece(say_numeral(numeral, table), token.core_start, middle),
-        Piece(f" {slash} {year}", middle, token.core_end),
-    )
-    return Verbalization(pieces, token.core_end)
-
-
-def _numbered(cursor: TokenCursor, first: str, last: str, table: LanguageTable) -> str | None:
-    """ "n.º 2024/0137": the number of an invoice or a law, with the word for its slash."""
-    law = cursor.previous().core in _LAWS
-    if not follows_number_sign(cursor, table) and not law and not (len(last) > 1 and last[0] == "0"):
-        return None
-    before, after = (
-        say_digits(part, table)
-        if len(part) > 1 and part[0] == "0"
-        else table.number_words.cardinal(int(part))
-        for part in (first, last)
-    )
-    return f"{before} {table.web.signs.get('/', '')} {after}"
-
-
-def _is_added(cursor: TokenCursor, table: LanguageTable) -> bool:
-    """True beside a sign of arithmetic or before a unit, where figures are a part of something."""
-    near = cursor.previous().core, cursor.token(1).core
-    return not {"+", "=", "×", "x", *DASHES}.isdisjoint(near) or (
-        cursor.is_adjacent(1) and near[1] in table.units
-    )
-
-
-def _is_set(cursor: TokenCursor, table: LanguageTable) -> bool:
-    """True for the sets of a match with a slash, "6/4 4/6 7/6": at least one of them is no fraction."""
-    joiner = table.signs.get("&")
-    before, after = cursor.previous(), cursor.token(1)
-    before = cursor.previous(2) if before.core == joiner else before
-    after = cursor.token(2) if after.core == joiner else after
-    near = [one.core for one in (before, cursor.token(), after)]
-    found = [core for core in near if _GAMES.fullmatch(core)]
-    return len(found) > 1 and near[1] in found and any(core[0] > core[2] for core in found)
-
-
-def _paired(cursor: TokenCursor, first: str, last: str, table: LanguageTable) -> str | None:
-    """Two figures that are no fraction: a rating ("8/10", "4/5 stars"), "50/50", a season ("2024/25")."""
-    words, one, other = table.number_words, int(first), int(last)
-    following = cursor.token(1)
-    rated = table.fractions.rated
-    previous = cursor.previous()
-    noun = following.core[:1].isupper() if table.agreement.capitals else following.core.islower()
-    noun = noun and len(following.core) > 1 and following.core.lower() not in rated
-    noun = noun and following.core not in common_words(table.language)
-    counted = cursor.is_adjacent(1) and (noun or _PARTITIVE.fullmatch(following.core) is not None)
-    after = "" if cursor.token().suffix.endswith(_STOPS) else following.core.lower()
-    near = {after, previous.core.lower() if previous.suffix in ("", ":") else ""}
-    if counted and (_PARTITIVE.fullmatch(following.core) or other < _LEAST_RATING):
-        # "doy 2/5 de mi sueldo", "gave 3/4 cup"
-        near.clear()
-    if one <= other <= 100 and (rated & near or (last == "10" and one >= _LEAST_RATING and not counted)):
-        return table.fractions.out_of.format(numerator=words.cardinal(one), denominator=words.cardinal(other))
-    if 1 < one <= other and last in ("5", "10") and following.core in _RATED_FOR:
-        # "3/5 for service"
-        return table.fractions.out_of.format(numerator=words.cardinal(one), denominator=words.cardinal(other))
-    if one <= other and previous.core.lower() in table.fractions.steps and previous.suffix in ("", "."):
-        # "Step 3/7"
-        return table.fractions.step.format(numerator=words.cardinal(one), denominator=words.cardinal(other))
-    tyre = _TYRE.fullmatch(following.core) is not None
-    pressure = previous.core in _PRESSURES or (
-        len(previous.core) == 1 and previous.core.isupper() and cursor.previous(2).core.isdecimal()
-    )
-    monthly = one <= _DOZEN < other and len(last) == 2 and previous.core in _BEFORE_MONTHS
-    if pressure and table.language == "en":
-        return table.fractions.over.format(numerator=words.cardinal(one), denominator=words.cardinal(other))
-    if tyre or pressure or monthly:
-        return f"{words.cardinal(one)} {words.cardinal(other)}"
-    labelled = not table.numbers.labels.isdisjoint((label := previous.core.lower(), label.rstrip("s")))
-    span, unit = following.core in _SPANS, resolve_unit(following.core, table, attached=False)[0]
-    rounded = 10 <= one < other and any(one % step == other % step == 0 for step in (5, 12))
-    if (1 < one == other - 1 and (labelled or span)) or (
-        cursor.is_adjacent(1) and (rounded or min(one, other) >= _LEAST_PAIR) and (unit or (span and rounded))
-    ):
-        # "2/3 días", "10/15 min", "50/60 Hz"
-        return f"{words.cardinal(one)} {words.cardinal(other)}"
-    if _LEAST_RATING <= one == other and one not in _EVEN:
-        # "All 12/12 tests"
-        return table.fractions.out_of.format(numerator=words.cardinal(one), denominator=words.cardinal(other))
-    if (
-        _LEAST_SIZE <= one == other - 2 <= _LARGEST_SIZE
-        or (one == other and one in _EVEN)
-        # "temporada 23/24", but 15/16"
-        or (_DOZEN < one == other - 1 < _CENTURY and other & one)
-        or (_GAMES.fullmatch(f"{first}/{last}") and _is_set(cursor, table))
-    ):
-        return f"{words.cardinal(one)} {words.cardinal(other)}"
-    if len(first) == 4 and (one + 1) in (other, one // 100 * 100 + other) and 1600 <= one < 2100:
-        return f"{words.year(one)} {words.cardinal(other) if len(last) == len('25') else words.year(other)}"
-    if (
-        1 < one <= other
-        and _DOZEN < other < _THOUSAND
-        and last not in _USUAL
-        and not (is_loose(f"{first}/{last}", table) or _is_added(cursor, table))
-    ):
-        # "lap 45/66", "18/20 right"
-        template = table.fractions.step if other % 10 else table.fractions.out_of
-        return template.format(numerator=words.cardinal(one), denominator=words.cardinal(other))
-    return None
-
-
-def _rating(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
-    """ "8,5/10": points out of a maximum."""
-    token = cursor.token()
-    match = _MARK.fullmatch(token.core)
-    points = parse_numeral(match["points"], table) if match is not None else None
-    if match is None or points is None or not points.decimals:
-        return None
-    of = table.number_words.cardinal(int(match["of"]))
-    phrase = PhraseBuilder()
-    spoken = table.fractions.out_of.format(numerator=say_numeral(points, table), denominator=of)
-    phrase.add(spoken, token.core_start, token.core_end)
-    return phrase.build(token.core_end)
 
 
 def of_unit(cursor: TokenCursor, part: tuple[int, int], table: LanguageTable) -> tuple[str, int] | None:

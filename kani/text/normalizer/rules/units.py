@@ -240,7 +240,8 @@ def say_counted(numeral: Numeral, forms: Forms, gender: str, table: LanguageTabl
 def gender_of_counted(cursor: TokenCursor, table: LanguageTable, ahead: int, plural: bool) -> str:
     """The gender of the noun ``ahead``; where nouns have capitals, an adjective may stand before it."""
     agreement = table.agreement
-    noun = in_full(cursor.token(ahead), table, plural)
+    # "1 copa/pers."
+    noun = in_full(cursor.token(ahead), table, plural).partition("/")[0]
     if noun in _OF_ANY_GENDER and cursor.is_adjacent(ahead + 1):
         # "1 só vez"
         noun = cursor.token(ahead + 1).core

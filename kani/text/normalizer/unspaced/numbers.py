@@ -261,7 +261,8 @@ def _say_chinese(
     bc = len(figures.digits) == len("221") and figures.digits[-1] != "0" and _BEFORE_CHRIST.search(before)
     if (four and (word.startswith(table.moments.year) or dated)) or (bc and word == table.moments.year):
         return words.digits(figures.digits)
-    ordinal = before.endswith((table.numbers.ordinal_after, table.moments.month)) or _ADDED_TO.search(before)
+    ordinal = before.endswith((table.numbers.ordinal_after, table.moments.month))
+    ordinal = ordinal or _ADDED_TO.search(before) is not None
     # "B2层" has no measure word, "-2℃" neither.
     ordinal = ordinal or (before[-1:].isascii() and before[-1:].isalpha())
     ordinal = ordinal or (word in table.temperatures and before.endswith("-"))
@@ -331,7 +332,8 @@ def _powered(scan: Scan, figures: Figures, word: str) -> UnspacedReading | None:
     exponent = ("" if raised[0] != "-" else table.numbers.minus) + table.words.cardinal(
         int(raised.lstrip("-"))
     )
-    base = table.words.cardinal(int(figures.digits[:MAX_DIGITS]))
+    whole = int(figures.digits[:MAX_DIGITS])
+    base = table.words.decimal(whole, figures.decimals) if figures.decimals else table.words.cardinal(whole)
     said, end = base + table.numbers.power.replace("{n}", exponent), found.end()
     symbol, begin = scan.word_behind(end)
     if (unit := table.units.get(symbol)) is not None:

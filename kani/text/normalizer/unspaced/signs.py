@@ -33,8 +33,8 @@ def joins_terms(scan: Scan, at: int) -> bool:
     """True for the sign of an equation: "x=3", "2x + 5", "3x-2y". A hyphen needs an x, y or z."""
     mark, before = scan.text[at], scan.before(at).removesuffix(" ")
     if mark == "=":
-        term = before[-1:].isascii() and (before[-1:].isalnum() or before[-1:] == ")")
-        return (term or _TERM.search(before) is not None) and bool(_VALUE.match(scan.text, at + 1))
+        known = before[-1:].isascii() and (before[-1:].isalnum() or before[-1:] == ")")
+        return (known or _TERM.search(before) is not None) and bool(_VALUE.match(scan.text, at + 1))
     behind = (_ADDED if mark == "+" else _TAKEN).match(scan.text, at + 1) if mark in "+-" else None
     term = (_TERM if mark == "+" else _UNKNOWN).search(before)
     variable = behind is not None and behind[1] is not None

@@ -1,4 +1,4 @@
-"""Dates in digits and beside a month's name, decades, years of other calendars."""
+"""Dates in digits, and years of other calendars."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import re
 
 from kani.text.normalizer.rules.abbreviations import follows_number_sign
 from kani.text.normalizer.rules.acronyms import common_words, roman_value
+from kani.text.normalizer.rules.moments.days import DAY, day_of_month, days_of_month, follows, say_day
 from kani.text.normalizer.rules.numerals import DASHES
-from kani.text.normalizer.rules.ordinals import form
 from kani.text.normalizer.rules.units import unit_end
 from kani.text.normalizer.spoken import Piece, Verbalization
 from kani.text.normalizer.tables.table import LanguageTable, OtherCalendar
-from kani.text.normalizer.tokens import Token, TokenCursor
+from kani.text.normalizer.tokens import TokenCursor
 
 _ISO = re.compile(r"(\d{4})(?:([-/])(\d{1,2})\2(\d{1,2})|\.(\d{2})\.(\d{2}))")
 _NUMERALS = re.compile(r"(\d{1,2})(?:er|º|ª|°)?([/.-])(\d{1,2})\2(\d{4}|\d{2})")
@@ -23,14 +23,12 @@ _NAMED_YEAR = re.compile(rf"([^\W\d_]{{3,9}})\.?[{DASHES}/](\d{{4}}|\d{{1,2}})")
 _FIRST = re.compile("º|er/")
 _DAYS = re.compile(r"(?:[0-3]?\d[/–-]){1,4}[0-3]?\d")
 _MONTH_YEAR = re.compile(r"(\d{1,2})/(\d{4})")
-_DAY = re.compile(r"(\d{1,2})(\.?[^\W\d_]{1,2}|[ºª]|\.[ºª])?")
 _EXPIRY = re.compile(r"(0?[1-9]|1[0-2])/(2\d|3\d)")
 _EXPIRES = frozenset(
     """caducidad caduca cad vence validez scad scadenza scade échéance expire exp expires validade haltbar mhd
     hasta fino bis au até thru itv mot""".split()
 )
 _NUMBER = re.compile(r"\d+")
-_YEAR = re.compile(r"1[1-9]\d\d|20\d\d")
 _CALENDAR_DATE = re.compile(r"\d{1,4}([/.-])\d{1,2}\1\d{1,4}")
 _ERA = re.compile(r"(\d{1,4})(\D{0,6})")
 _FROM, _UNTIL = frozenset("de del du dal da vom".split()), frozenset("a al au à até bis".split())
@@ -52,7 +50,7 @@ def date(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         spoken = _date(day, month, found[1], cursor, table, calendar)
     elif table.ordinals_with_stop and (spaced := _spaced_date(cursor, table)) is not None:
         return spaced
-    elif _DAYS.fullmatch(core) and (days := _days(cursor, table)) is not None:
+    elif _DAYS.fullmatch(core) and (days := days_of_month(cursor, table)) is not None:
         return days
     elif (found := _NUMERALS.fullmatch(core)) and not (
         _is_version(found) and cursor.previous().core.lower() not in table.dates.after
@@ -66,7 +64,7 @@ def date(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         if before.core.lower() in table.dates.months and not before.suffix.strip(".") and found[2] != "/":
             # "Dec 24-Jan 2"
             spoken = (
-                f"{_say_day(int(found[1]), cursor, table)} {table.numbers.to} {table.dates.names[month - 1]}"
+                f"{say_day(int(found[1]), cursor, table)} {table.numbers.to} {table.dates.names[month - 1]}"
             )
             return Verbalization((Piece(spoken, token.core_start, end),), end)
         # "15-feb", "3/Mar/2024"
@@ -102,8 +100,8 @@ def date(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         spoken = _date(*_in_order(found[1], found[3], table), "", cursor, table, None)
         stopped = found[2] == "." and token.suffix.startswith(".")
         end += stopped and (token.suffix != "." or not _ends_sentence(cursor))
-    elif found := _DAY.fullmatch(core):
-        return _day(cursor, table, token, int(found[1]), found[2] or "")
+    elif found := DAY.fullmatch(core):
+        return day_of_month(cursor, table, token, int(found[1]), found[2] or "")
     if spoken is None:
         return None
     return Verbalization((Piece(spoken, token.core_start, end),), end)
@@ -145,9 +143,9 @@ def _is_day_and_month(mark: str, cursor: TokenCursor, table: LanguageTable) -> b
         beside = (previous, cursor.previous(2).core), (behind, cursor.token(2).core)
         until = any(word.isalpha() and len(word) < 4 and is_loose(other, table) for word, other in beside)
         # "de 3 a 7/8"
-        first = cursor.previous(2).core
-        opened = previous in _UNTIL and first.isdecimal() and cursor.previous(3).core.lower() in _FROM
-        opened = opened and int(first) < int(token.core.split("/")[0])
+        since = cursor.previous(2).core
+        opened = previous in _UNTIL and since.isdecimal() and cursor.previous(3).core.lower() in _FROM
+        opened = opened and int(since) < int(token.core.split("/")[0])
         known = known or until or opened or behind == "को"
         padded = _PADDED.fullmatch(token.core) is not None and not counted
         return known or padded or _FIRST.search(token.core) is not None
@@ -187,9 +185,9 @@ def loose(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     for day in days:
         part = _DAY_MONTH.fullmatch(day.removesuffix(".")) or _NUMERALS.fullmatch(day)
         year = part[4] if part and part.re is _NUMERALS else ""
-        if stopped and day is days[0] and _DAY.fullmatch(day[:-1]):
+        if stopped and day is days[0] and DAY.fullmatch(day[:-1]):
             # "3.–5.5."
-            said.append(_say_day(int(day[:-1]), cursor, table))
+            said.append(say_day(int(day[:-1]), cursor, table))
             continue
         said.append(_date(*_in_order(part[1], part[3], table), year, cursor, table, None) if part else None)
     stop = stopped and token.suffix.startswith(".") and (token.suffix != "." or not _ends_sentence(cursor))
@@ -221,10 +219,10 @@ def _spaced_date(cursor: TokenCursor, table: LanguageTable) -> Verbalization | N
     if not (token.core.isdecimal() and len(token.core) < 3 and token.suffix == "."):
         return None
     month = cursor.token(1)
-    if not (month.core.isdecimal() and len(month.core) < 3 and month.suffix == "." and _follows(cursor, 1)):
+    if not (month.core.isdecimal() and len(month.core) < 3 and month.suffix == "." and follows(cursor, 1)):
         return None
     year = cursor.token(2)
-    with_year = len(year.core) == 4 and year.core.isdecimal() and _follows(cursor, 2)
+    with_year = len(year.core) == 4 and year.core.isdecimal() and follows(cursor, 2)
     spoken = _date(int(token.core), int(month.core), year.core if with_year else "", cursor, table, None)
     end = year.core_end if with_year else month.core_end + (year.core[:1].islower())
     return Verbalization((Piece(spoken, token.core_start, end),), end) if spoken is not None else None
@@ -251,7 +249,7 @@ def _date(
     dates = table.dates
     names = calendar.names if calendar is not None and calendar.names else dates.names
     name = names[month - 1]
-    day_words = _say_day(day, cursor, table)
+    day_words = say_day(day, cursor, table)
     if not year:
         return dates.day_month.format(day=day_words, month=name)
     spoken = dates.date.format(day=day_words, month=name, year=table.number_words.year(_full_year(year)))
@@ -260,107 +258,6 @@ def _date(
 
 def _full_year(year: str) -> int:
     return int(year) + (0 if len(year) == 4 else 2000 if int(year) < 50 else 1900)
-
-
-def _say_day(day: int, cursor: TokenCursor, table: LanguageTable) -> str:
-    if day == 1 and table.dates.first_day:
-        return table.dates.first_day
-    kind, _, asked = table.dates.day.partition(" ")
-    if kind == "ordinal" and table.ordinals_with_stop:
-        asked = form(cursor, table, "m")
-    return table.number_words.ordinal(day, asked) if kind == "ordinal" else table.number_words.cardinal(day)
-
-
-def _day(
-    cursor: TokenCursor, table: LanguageTable, token: Token, day: int, mark: str
-) -> Verbalization | None:
-    """A day before or after its month's name."""
-    dates = table.dates
-    if not 1 <= day <= 31 or (mark and mark not in table.ordinals):
-        return None
-    if token.prefix[-1:] in ("'", "’"):
-        # "Sept. '23"
-        return None
-    piece = Piece(_say_day(day, cursor, table), token.core_start, token.core_end)
-    previous = cursor.previous()
-    dash = cursor.token(1)
-    apart = dash.end > dash.start and dash.text[dash.start : dash.end] in DASHES
-    if apart and cursor.token(2).core.isdecimal():
-        # "12 – 14 June"
-        dated = dates.day.startswith("ordinal") and cursor.token(3).core.lower() in dates.months
-        said = dates.before_month.format(day=piece.text).removesuffix(" of")
-        end = token.core_end + (token.suffix == ".")
-        return Verbalization((Piece(said, piece.start, piece.end),), end) if dated else None
-    if dates.order == "mdy" and previous.core.lower() in dates.months and previous.suffix in ("", "."):
-        return None if mark else Verbalization((piece,), token.core_end)
-    stops = ("", ".") if table.ordinals_with_stop else ("",)
-    if not dates.before_month or token.suffix not in stops or not _follows(cursor, 1):
-        return None
-    joined = cursor.token(1).core.lower() in dates.joiners
-    month = cursor.token(2 if joined else 1)
-    name = month.core.lower()
-    if (name not in dates.months and name not in dates.other_months) or (joined and not _follows(cursor, 2)):
-        return None
-    text = piece.text if joined else dates.before_month.format(day=piece.text)
-    if previous.core.lower() == text.split(" ")[0]:
-        text = text.partition(" ")[2]
-    return Verbalization((Piece(text, piece.start, piece.end),), token.core_end + (token.suffix == "."))
-
-
-def year_of_date(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
-    """The year of "3 abr. 2024", with the word that the language has before it."""
-    token, month = cursor.token(), cursor.previous()
-    between = table.dates.date.partition("{month}")[2].lstrip()
-    if not between[:1].isalpha() or not _YEAR.fullmatch(token.core) or token.prefix:
-        return None
-    if month.core.lower() not in table.dates.months or month.suffix not in ("", "."):
-        return None
-    day = cursor.previous(3 if cursor.previous(2).core.lower() in table.dates.joiners else 2)
-    if not _DAY.fullmatch(day.core):
-        return None
-    said = between.format(year=table.number_words.year(int(token.core)))
-    return Verbalization((Piece(said, token.core_start, token.core_end),), token.core_end)
-
-
-def _days(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
-    """ "17/18" and "17-18-19" before a month's name; "17-18" by itself is a range."""
-    token = cursor.token()
-    found = list(_NUMBER.finditer(token.core))
-    joined = cursor.is_adjacent(1) and cursor.token(1).core.lower() in table.dates.joiners
-    ahead = 2 if joined else 1
-    before = cursor.previous()
-    first = (
-        table.dates.order == "mdy"
-        and before.core.lower() in table.dates.months
-        and before.suffix in ("", ".")
-    )
-    if not first and (
-        not cursor.is_adjacent(ahead) or cursor.token(ahead).core.lower() not in table.dates.months
-    ):
-        return None
-    ranged = len(found) == 2 and "/" not in token.core
-    if (ranged and (table.ordinals_with_stop or not table.dates.day.startswith("ordinal"))) or not all(
-        1 <= int(day.group()) <= 31 for day in found
-    ):
-        return None
-    pieces = []
-    for day in found:
-        start, end = token.core_start + day.start(), token.core_start + day.end()
-        spoken = _say_day(int(day.group()), cursor, table)
-        if ranged:
-            # "3-5 May": "the third to the fifth of May"
-            whole = spoken if first else table.dates.before_month.format(day=spoken)
-            spoken = whole if end == token.core_end else f"{whole.removesuffix(' of')} {table.numbers.to}"
-            pieces.append(Piece(spoken if end == token.core_end else f"{spoken} ", start, end))
-        else:
-            pieces.append(Piece(spoken if end == token.core_end else f"{spoken}, ", start, end))
-    return Verbalization(tuple(pieces), token.core_end)
-
-
-def _follows(cursor: TokenCursor, ahead: int) -> bool:
-    """True if the token ``ahead`` has no marks before it and no lexicon entry."""
-    token = cursor.token(ahead)
-    return token.core != "" and token.start == token.core_start and token.entry is None
 
 
 def _split_calendar(cursor: TokenCursor, table: LanguageTable) -> tuple[str, OtherCalendar | None, int]:
@@ -397,31 +294,3 @@ def era(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     return Verbalization(
         (Piece(f"{table.number_words.year(int(match[1]))} {calendar.said}", token.core_start, end),), end
     )
-
-
-def month(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
-    """A month's abbreviated name beside a day or a year, in full."""
-    token = cursor.token()
-    number = table.dates.months[token.core.lower()]
-    name = table.dates.names[number - 1]
-    of_tennis = token.core.lower() == "set" and not token.suffix.startswith(".")
-    if token.core.lower() == name.lower() or (of_tennis and not _YEAR.fullmatch(cursor.token(1).core)):
-        return None
-    # "NE 5 a 6, mar de fondo": after a mark another phrase begins.
-    before = cursor.previous()
-    joined = before.suffix == "" or (before.suffix == "." and bool(table.ordinals_with_stop))
-    beside = joined and (
-        before.core[:1].isdigit()
-        or (before.core.lower() in table.dates.joiners and cursor.previous(2).core[:1].isdigit())
-    )
-    if not beside:
-        beside = token.suffix in ("", ".") and cursor.token(1).core[:1].isdigit()
-    if not beside:
-        return None
-    stop = token.suffix.startswith(".") and (len(token.suffix) > 1 or not _ends_phrase(cursor))
-    return Verbalization((Piece(name, token.core_start, token.core_end),), token.core_end + stop)
-
-
-def _ends_phrase(cursor: TokenCursor) -> bool:
-    following = cursor.token(1)
-    return following.end == following.start or following.core[:1].isupper()

@@ -23,8 +23,8 @@ _ANY_DECADE = re.compile(r"(?:\d\d)?\d0s")
 _AGE = re.compile(r"(\d{1,2})s")
 _APOSTROPHES = "'’‘"
 _OF_DECADES = frozenset(
-    """kids kid music fashion show shows hit hits movie movies film films style nostalgia rock pop band bands song
-    songs sitcom sitcoms cartoon cartoons aesthetic era icon vibe vibes party revival throwback soundtrack""".split()
+    """kids kid music fashion show shows hit hits movie movies film films style nostalgia rock pop band bands
+    song songs sitcom sitcoms cartoon cartoons aesthetic era icon vibe vibes party soundtrack""".split()
 )
 """What a decade describes: "90s music"."""
 

@@ -234,8 +234,9 @@ def _is_timed(cursor: TokenCursor, doubled: bool) -> bool:
 def _is_rest(cursor: TokenCursor, table: LanguageTable) -> bool:
     """True among exercises, where 90″ are seconds."""
     context = table.unit_contexts.get("″")
+    ahead = 2 if cursor.token().suffix in tuple(_INCHES) else 0
     return context is not None and not context.after.isdisjoint(
-        word.lower() for word in words_near(cursor, table, 2)
+        word.lower() for word in words_near(cursor, table, ahead)
     )
 
 

@@ -189,7 +189,7 @@ def _time(cursor: TokenCursor, table: LanguageTable, written: str, start: int) -
             half, known = half_of_day(f"{hour[2]}m", table), True
         if hour[2] and (half is None or (hour[2] in table.units and not known)):
             return None
-        if half is None and measured and following not in table.times.marks and len(following) == 1:
+        if half is None and table.language == "de" and following in ("l", "m", "g"):
             # "bis 3 l Wasser"
             return None
         spoken, sharp = _say_hour(int(hour[1]), table), True

@@ -23,7 +23,7 @@ _ORDINAL = re.compile(r"[1-5]\.?(?:[ºª°]|er?|re|[oa])")
 _MARKS = ("", ".", ",", ";", ".,", ".:", ".;", ".)", ".!", ".?", ":", "..")
 _HOURS, _LAST_DAY = 24, 31
 _LETTERS = re.compile(rf"[^\W\d_][{DASHES}][^\W\d_]")
-_ALWAYS = frozenset("mié jue sáb gio Thu Thurs Tue Tues Fri".split())
+_ALWAYS = frozenset("mié jue sáb gio sab Thu Thurs Tue Tues Fri".split())
 """Short names that are no other word."""
 _SURE = frozenset("lun ven sam qua".split())
 """Short names that are no other word before a day."""
@@ -94,10 +94,11 @@ def _letter(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
             return None
     places = [letters.index(one) for one in run]
     near = {one.core.lower() for one in (cursor.previous(back), cursor.token(ahead), cursor.token(ahead + 1))}
-    sure = len(run) > 2 or (len(run) > 1 and near & {*table.times.after, *table.dates.after})
+    sure = len(run) > 2 or (len(run) > 1 and bool(near & {*table.times.after, *table.dates.after}))
     # "L-V 8-15 h; S 9-13 h"
     ranged = any(_LETTERS.fullmatch(cursor.previous(step).core) for step in range(1, len(letters)))
-    sure = sure or (ranged and cursor.is_adjacent(1) and _TIME.fullmatch(cursor.token(1).core))
+    timed = cursor.is_adjacent(1) and _TIME.fullmatch(cursor.token(1).core) is not None
+    sure = sure or (ranged and timed)
     if not sure or places != sorted(set(places)) or near & table.numbers.labels:
         return None
     name = tuple(dict.fromkeys(table.dates.short_weekdays.values()))[letters.index(token.core)]
@@ -279,5 +280,8 @@ def _goes_on(cursor: TokenCursor, name: str, table: LanguageTable) -> bool:
 
 def _ends_sentence(cursor: TokenCursor, table: LanguageTable) -> bool:
     following = cursor.token(1)
+    if following.text[following.start : following.end] in ("?", "!"):
+        # French "sam. ?"
+        return False
     noun = table.agreement.capitals and following.core.lower() not in table.agreement.not_nouns
     return following.core == "" or (following.core[0].isupper() and not noun)

@@ -31,9 +31,10 @@ _ZONE = re.compile(r"(?P<name>GMT|UTC)(?P<sign>[+\-−–])(?P<hours>\d{1,2})(?:
 _MOST_GROUPS = 8
 _VERSIONED = frozenset(
     """iOS iPadOS macOS Android Python Java PHP Node Windows Ubuntu Debian Linux Chrome Firefox Build Version
-    Kernel Web Bluetooth Office Excel Django Rails Swift Kotlin Docker Kubernetes PyTorch TensorFlow NumPy Pandas
-    Flask React Angular Vue Ruby Perl Rust Go Node.js Next.js Laravel Spring Gradle Maven Postgres PostgreSQL MySQL
-    Redis Nginx CUDA GCC LLVM Blender Unity Godot Fedora Mint pip npm numpy torch python node php java""".split()
+    Kernel Web Bluetooth Office Excel Django Rails Swift Kotlin Docker Kubernetes PyTorch TensorFlow NumPy
+    Pandas Flask React Angular Vue Ruby Perl Rust Go Node.js Next.js Laravel Spring Gradle Maven MySQL
+    Postgres PostgreSQL Redis Nginx CUDA GCC LLVM Blender Unity Godot Fedora Mint pip npm numpy torch python
+    node php java""".split()
 )
 """Names before a version: its point is no decimal mark."""
 _FEWEST_DRAWN = 3

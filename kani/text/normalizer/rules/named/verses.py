@@ -8,13 +8,14 @@ from kani.text.normalizer.rules.numerals import DASHES
 from kani.text.normalizer.spoken import Piece, Verbalization
 from kani.text.normalizer.tables.table import LanguageTable
 from kani.text.normalizer.tokens import Token, TokenCursor
-from kani.text.writing import ends_sentence
 
 _VERSE = re.compile(
     rf"(?P<chapter>\d{{1,3}})(?:(?P<mark>[:,.])(?P<verse>\d{{1,3}})[a-z]?(?:[{DASHES}](?P<last>\d{{1,3}})[a-z]?)?)?"
 )
 _VERSES = re.compile(rf"\d{{1,3}}[a-z]?(?:[{DASHES}]\d{{1,3}}[a-z]?)?")
 _NUMBERS_OF_BOOKS = ("1", "2", "3")
+_MIXED = frozenset("Mix Use Combine Blend Dilute Add Stir Try About Ratio".split())
+"""Words that begin a sentence before a ratio."""
 
 
 def book(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
@@ -60,9 +61,7 @@ def verse(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     finally:
         cursor.at += 1
     if not cited:
-        # "Mix 2:1" begins a sentence.
-        inside = cursor.previous(2).core != "" and not ends_sentence(cursor.previous(2).suffix)
-        named = before.core[:1].isupper() and match["mark"] == ":" and (inside or match["last"])
+        named = before.core[:1].isupper() and match["mark"] == ":" and before.core not in _MIXED
         if not named or not (match["last"] or (table.language == "en" and len(match["verse"]) != len("00"))):
             return None
     words = table.number_words
