@@ -59,7 +59,7 @@ _ADDED = re.compile(r"(\d{1,3})(['’′.])?\+(\d{1,2})(['’′])?")
 _OFTEN = re.compile(r"(?P<number>\d{1,2})/(?P<per>[^\W\d_]{1,6})")
 _DAYS = frozenset(
     """days weeks months hours día días semanas meses horas jours semaines mois heures giorni settimane mesi
-    ore dias Tage Wochen Monate Stunden tage wochen monate stunden""".split()
+    ore dias Tage Wochen Monate Stunden tage wochen monate stunden दिन हफ़्ते हफ्ते महीने घंटे""".split()
 )
 
 
