@@ -48,9 +48,11 @@ def senses(cursor: TokenCursor, key: str, table: LanguageTable, least: int = 1) 
 
 def _may_be_said(line: Abbreviation, cursor: TokenCursor) -> bool:
     """False where the tokens beside the short form rule a line out, so that a common word asks no further."""
-    counted = cursor.token().core[:1].isdecimal() or cursor.previous().core[:1].isdecimal()
     if line.said.keys() <= _COUNTED:
-        return counted
+        here, before = cursor.token().core, cursor.previous().core
+        # After a whole number it was asked for there.
+        after = before[:1].isdecimal() and (len(line.parts) > 1 or not before.isdecimal())
+        return here[:1].isdecimal() or here in ("x", "×") or after
     return len(line.parts) == 1 or cursor.token(1).core == line.parts[1].rstrip(".")
 
 

@@ -22,7 +22,6 @@ from kani.text.normalizer.tables.table import (
     Times,
     Trade,
     Unit,
-    UnitContext,
     Web,
 )
 
@@ -39,7 +38,6 @@ def parse_table(language: str, file: TableSection) -> LanguageTable:
     words = number_words(language, numbers.text("words", ""))
     units = file.section("units")
     per = units.text("per", "")
-    contexts = units.section("contexts")
     signs = file.section("signs")
     between_figures = signs.section("between_figures")
     markup = file.section("markup")
@@ -66,7 +64,6 @@ def parse_table(language: str, file: TableSection) -> LanguageTable:
         unsure_of_ordinal=frozenset(unsure),
         fractions=_fractions(file.section("fractions")),
         units=in_any_case({symbol: _unit(units, symbol) for symbol in units.key_names()}),
-        unit_contexts={symbol: _context(contexts.section(symbol)) for symbol in contexts.key_names()},
         per=per,
         currencies=_currencies(file.section("currencies")),
         dates=_dates(file.section("dates")),
@@ -167,10 +164,6 @@ def _unit(section: TableSection, symbol: str) -> Unit:
         gender = str(value.pop("gender", ""))
         attached = value.pop("attached", False) is True
     return Unit(section.parse_forms(symbol, value), gender, attached)
-
-
-def _context(section: TableSection) -> UnitContext:
-    return section.fill(UnitContext, forms=section.forms("forms"))
 
 
 def _currencies(section: TableSection) -> dict[str, Currency]:

@@ -83,14 +83,6 @@ class Unit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class UnitContext:
-    """A line of [units.contexts]: other forms of a unit, and words before its number that ask for them."""
-
-    forms: Forms
-    after: frozenset[str]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Currency:
     """A section of [currencies]: its forms, its hundredth's, and how both are joined."""
 
@@ -253,7 +245,6 @@ class LanguageTable:
     unsure_of_ordinal: frozenset[str]
     fractions: Fractions
     units: Mapping[str, Unit]
-    unit_contexts: Mapping[str, UnitContext]
     per: str
     currencies: Mapping[str, Currency]
     dates: Dates

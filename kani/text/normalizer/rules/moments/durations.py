@@ -56,6 +56,7 @@ _LATER = frozenset(("a", "à", "+"))
 _NEAR = 8
 _SOME_DAYS = re.compile(r"\d{1,3}(?:d|j|gg|h|sem)")
 _ADDED = re.compile(r"(\d{1,3})(['’′.])?\+(\d{1,2})(['’′])?")
+_CONTROL = re.compile(rf"(\d{{1,3}})[{_FEET}]\+(\d{{1,2}})(?:[{_INCHES}]|[{_FEET}]{{2}})")
 _OFTEN = re.compile(r"(?P<number>\d{1,2})/(?P<per>[^\W\d_]{1,6})")
 _DAYS = frozenset(
     """days weeks months hours día días semanas meses horas jours semaines mois heures giorni settimane mesi
@@ -157,6 +158,14 @@ def _is_hour(cursor: TokenCursor, ahead: int) -> bool:
 def added(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "90'+4'", "90+3'", "90.+3": a minute of a match, and those added to it."""
     token = cursor.token()
+    if control := _CONTROL.fullmatch(token.text[token.core_start : token.end].rstrip(",;.)")):
+        # 15'+10'', of chess
+        parts = [
+            say_counted(Numeral(figures, ""), table.units[unit].forms, "", table)
+            for figures, unit in zip(control.groups(), ("min", "s"), strict=True)
+        ]
+        end = token.core_start + control.end()
+        return Verbalization((Piece(f" {table.numbers.plus} ".join(parts), token.core_start, end),), end)
     match = _ADDED.fullmatch(token.core + token.suffix[:1]) or _ADDED.fullmatch(token.core)
     if match is None or not any(match.group(2, 4)) or (match[2] == "." and not table.ordinals_with_stop):
         return None
