@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from kani.text.normalizer.rules.acronyms import common_words, roman_value
-from kani.text.normalizer.rules.trades import senses
+from kani.text.normalizer.rules.trades import cut_short, senses
 from kani.text.normalizer.spoken import Piece, Verbalization
 from kani.text.normalizer.tables.table import Abbreviation, LanguageTable
 from kani.text.normalizer.tokens import Token, TokenCursor
@@ -66,7 +66,7 @@ def expand_abbreviation(cursor: TokenCursor, table: LanguageTable) -> Verbalizat
                 # "2 lg. eggs", a line without its stop
                 end += not ends_sentence
             return Verbalization((Piece(spoken, token.core_start, end),), end)
-    return None
+    return cut_short(cursor, table)
 
 
 def _describes_noun(cursor: TokenCursor, spoken: str, count: int, table: LanguageTable) -> str | None:

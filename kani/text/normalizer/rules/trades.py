@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
+from kani.text.normalizer.rules.acronyms import common_words
 from kani.text.normalizer.spoken import Piece, Verbalization
 from kani.text.normalizer.tables.table import Abbreviation, LanguageTable, Trade
 from kani.text.normalizer.tokens import Token, TokenCursor
 from kani.text.writing import ends_sentence
 
 _CONTEXT, _FAR, _AHEAD = 10, 24, 10
+_SHORTEST, _LONG = 3, 5
+"""Letters of a word that is cut short, at least, and of one that only one word of all trades begins with."""
 _NUMBERED = re.compile(r"([^\W\d_]{1,4})\.?(\d{1,3})")
 _COUNTED = frozenset(("counted", "one", "ordinal"))
 _WHOLE_WORD = 3
@@ -33,6 +36,14 @@ def senses(cursor: TokenCursor, key: str, table: LanguageTable, least: int = 1) 
     ]
     if not trades:
         return ()
+    best = _of_neighbours(cursor, key, trades, table, least)
+    return best.lines[key] if best else ()
+
+
+def _of_neighbours(
+    cursor: TokenCursor, key: str, trades: Sequence[Trade], table: LanguageTable, least: int
+) -> Trade | None:
+    """The trade that at least so many of the words around a key belong to."""
     own = key.rstrip(".").lower()
     inside = words_near(cursor, table, _AHEAD, _FAR)
     far = {cursor.previous(back).core for back in range(1, _FAR + 1)}
@@ -43,7 +54,34 @@ def senses(cursor: TokenCursor, key: str, table: LanguageTable, least: int = 1) 
 
     best = max(trades, key=lambda trade: (count(set(inside), trade), count(far, trade)))
     enough = _PLENTY if _means_more(key, table) else least
-    return best.lines[key] if count(set(inside), best) >= least or count(far, best) >= enough else ()
+    return best if count(set(inside), best) >= least or count(far, best) >= enough else None
+
+
+def cut_short(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """ "200 g de har.": the beginning of a word of the trade, and a full stop that ends no sentence."""
+    token, following = cursor.token(), cursor.token(1).core[:1]
+    short, capital = token.core.lower(), following.isupper() and not table.agreement.capitals
+    if len(short) < _SHORTEST or not token.suffix.startswith(".") or not short.isalpha():
+        return None
+    if short in common_words(table.language) or (token.suffix == "." and (capital or not following)):
+        return None
+    trades = [one for one in table.trades if short not in one.near and _completed(short, one)]
+    trade = _of_neighbours(cursor, short, trades, table, 1) if trades else None
+    if trade is None and len(short) >= _LONG and len({_completed(short, one)[0] for one in trades}) == 1:
+        trade = trades[0]
+    if trade is None:
+        return None
+    found = _completed(short, trade)
+    several = cursor.previous().core.isdecimal() and cursor.previous().core != "1"
+    said = found[-1] if several and found[-1].startswith(found[0]) else found[0]
+    said = said[0].upper() + said[1:] if token.core[0].isupper() else said
+    return Verbalization((Piece(said, token.core_start, token.core_end + 1),), token.core_end + 1)
+
+
+def _completed(short: str, trade: Trade) -> list[str]:
+    """Words of a trade with that beginning, the shortest first, unless they are several words."""
+    found = sorted((word for word in trade.words if word.lower().startswith(short)), key=len)
+    return found if found and all(word.startswith(found[0][:-1]) for word in found) else []
 
 
 def _may_be_said(line: Abbreviation, cursor: TokenCursor) -> bool:

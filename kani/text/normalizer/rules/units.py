@@ -145,6 +145,9 @@ def is_electric(cursor: TokenCursor) -> bool:
 
 def of_trade(symbol: str, cursor: TokenCursor, table: LanguageTable) -> Unit | None:
     """What is counted by a short form of a trade: "M" are stitches to a knitter, and in "22 M in 10 cm"."""
+    if symbol in common_words(table.language) and not cursor.token(1).suffix:
+        # "72 a.", but "5 a 2"
+        return None
     # "20 M. und 28 R. = 10 cm", too
     at = 5 if symbol in _STITCHES and cursor.token(3).core.isdecimal() and cursor.token(2).core in _AND else 2
     gauge = symbol in _STITCHES and cursor.token(at).core in _IN and cursor.token(at + 2).core == "cm"

@@ -211,12 +211,13 @@ def _letters(section: TableSection) -> Letters:
 
 def _trade(section: TableSection) -> Trade:
     """Lines with their full stop and without; it ends no sentence before a capital."""
-    near = frozenset(section.words("near"))
+    words = section.words("words")
+    near = frozenset((*section.words("near"), *words))
     lines = _abbreviations(section, frozenset(section.key_names()))
     for key, found in tuple(lines.items()):
         stopped = tuple(Abbreviation((f"{key}.",), one.said) for one in found if len(one.parts) == 1)
         lines[f"{key}."] = lines.get(f"{key}.", ()) + stopped
-    return Trade(near, lines)
+    return Trade(near, words, lines)
 
 
 def _abbreviations(section: TableSection, titles: frozenset[str]) -> dict[str, tuple[Abbreviation, ...]]:

@@ -226,9 +226,10 @@ class Abbreviation:
 
 @dataclass(frozen=True, slots=True)
 class Trade:
-    """A section of [trades]: the words that belong to it, and its short forms by their first word."""
+    """A section of [trades]: words that are near, those that are cut short, and its short forms."""
 
     near: frozenset[str]
+    words: tuple[str, ...]
     lines: Mapping[str, tuple[Abbreviation, ...]]
 
 
