@@ -49,6 +49,20 @@ _SPELLINGS: tuple[tuple[str, str, str], ...] = (
     ("de en es fr it pt", r"(\d[.,]\d{1,2} ?m)/(?=\d{2,3} ?kg\b)", r"\1, "),
     ("es it pt", r"(?i)(?<![\w/])([cs]/)(?=[a-zà-ú]{2,8}\.)", r"\1 "),
     ("en", r"(?<= )x(\d{1,2})(?=d\b)", r"x \1"),
+    # "fianza 2 m.", "bail 12 m", "2 m. caução"
+    *(
+        (language, rf"(?i){pattern}", rf"\1 {months}")
+        for language, named, months in (
+            ("es", "fianza|contrato|aval|permanencia", "meses"),
+            ("pt", r"caução|contrato|contr\.|fiança", "meses"),
+            ("fr", "bail|dépôt|caution|DG|garantie", "mois"),
+            ("it", r"cauzione|contratto|contr\.|cauz\.|deposito", "mesi"),
+        )
+        for pattern in (
+            rf"\b((?:{named})(?: de)? \d{{1,2}}) ?m(?:\.(?= ?[^\W_]|[,;)])|\b)(?![²2/])",
+            rf"\b(\d) ?m\.(?= (?:de )?(?:{named})\b)",
+        )
+    ),
     # "4/6 pers.", "v. 2.4.1", "2½ : 1½"
     ("de en es fr it pt", r"(?<![\d/,.])([2-9])/([3-9]|1\d)(?= ?[Pp]ers(?:\b|on))", r"\1-\2"),
     ("de en es fr it pt", r"\b[vV]\. ?(?=\d+(?:\.\d+){2})", "v"),

@@ -53,7 +53,7 @@ def _of_neighbours(
         return sum(_belongs(word, trade, table) for word in words if word.lower() != own)
 
     best = max(trades, key=lambda trade: (count(set(inside), trade), count(far, trade)))
-    enough = _PLENTY if _means_more(key, table) else least
+    enough = _PLENTY if least > 1 or _means_more(key, table) else least
     return best if count(set(inside), best) >= least or count(far, best) >= enough else None
 
 
