@@ -198,8 +198,12 @@ def prime(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         return None
     behind = cursor.token(1)
     short = behind.suffix[:2] in _DOUBLED and _FEW_INCHES.fullmatch(behind.core)
-    feet = table.language in ("en", "hi") and not (mark in _FEET and of_trade("'", cursor, table))
-    feet = feet or short or _IN_INCHES.fullmatch(behind.core + behind.suffix[:1])
+    timed = mark in _FEET and of_trade("'", cursor, table) is not None
+    feet = (
+        (table.language in ("en", "hi") and not timed)
+        or short
+        or _IN_INCHES.fullmatch(behind.core + behind.suffix[:1])
+    )
     end = token.core_end + (len(match.group()) > len(token.core)) + doubled
     if inches and _is_timed(cursor, doubled and table.language != "en"):
         unit = table.units["s"]
