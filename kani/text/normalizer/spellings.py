@@ -98,6 +98,7 @@ _SPELLINGS: tuple[tuple[str, str, str], ...] = (
         r"\1, \2",
     ),
     ("de", r"\b(\d+)-([KMGT]B)-(?=[A-Z])", r"\1 \2 "),
+    ("fr", r"(?<=\d)(?<![x×] \d)(?<![x×]\d)/j\b(?!\d)", " par jour"),
     ("fr", r"(?<=\bles )-(?=\d{1,2} ans)|(?<=\baux )-(?=\d{1,2} ans)", "moins de "),
     (
         "pt",

@@ -59,14 +59,18 @@ def _of_neighbours(
 
 def cut_short(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "200 g de har.": the beginning of a word of the trade, and a full stop that ends no sentence."""
-    token, following = cursor.token(), cursor.token(1).core[:1]
-    short, capital = token.core.lower(), following.isupper() and not table.agreement.capitals
+    token = cursor.token()
+    short = token.core.lower()
     if len(short) < _SHORTEST or not token.suffix.startswith(".") or not short.isalpha():
         return None
-    if short in common_words(table.language) or (token.suffix == "." and (capital or not following)):
-        return None
     trades = [one for one in table.trades if short not in one.near and _completed(short, one)]
-    trade = _of_neighbours(cursor, short, trades, table, 1) if trades else None
+    if not trades or short in common_words(table.language):
+        return None
+    following = cursor.token(1).core[:1]
+    capital = following.isupper() and not table.agreement.capitals
+    if token.suffix == "." and (capital or not following):
+        return None
+    trade = _of_neighbours(cursor, short, trades, table, 1)
     if trade is None and len(short) >= _LONG and len({_completed(short, one)[0] for one in trades}) == 1:
         trade = trades[0]
     if trade is None:
@@ -134,7 +138,7 @@ def _means_more(key: str, table: LanguageTable) -> bool:
     """True if a short form stands for something outside of its trade too."""
     stop = f"{key.rstrip('.')}."
     forms = {stop, stop[:-1], stop.lower(), stop[:-1].lower()}
-    return stop[:-1] in table.units or not forms.isdisjoint(table.abbreviations)
+    return not key[0].isalnum() or stop[:-1] in table.units or not forms.isdisjoint(table.abbreviations)
 
 
 def _belongs(word: str, trade: Trade, table: LanguageTable) -> bool:

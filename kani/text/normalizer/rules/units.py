@@ -13,7 +13,7 @@ from kani.text.normalizer.tokens import Token, TokenCursor
 from kani.text.writing import ends_sentence
 
 _NEAR = 4
-_COMMON = frozenset("m g l t h km '".split())
+_COMMON = frozenset("m g l t h km".split())
 """Units that are what they are, rather than a knitter's "m", unless two words of a trade are near."""
 _STITCHES, _AND = frozenset("pmM"), frozenset("y e et und + x".split())
 _IN = frozenset("en in em pour sur auf =".split())
