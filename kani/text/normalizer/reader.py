@@ -15,10 +15,12 @@ from kani.text.normalizer.placed_lexicon import with_replacements
 from kani.text.normalizer.rules import (
     abbreviations,
     acronyms,
+    compounds,
     fractions,
     math,
     ordinals,
     quantities,
+    roman,
     trades,
     urls,
 )
@@ -169,7 +171,7 @@ _Rule = Callable[[TokenCursor, LanguageTable], Verbalization | None]
 
 _WITH_DIGITS: tuple[_Rule, ...] = (
     abbreviations.expand_abbreviation,
-    abbreviations.compound,
+    compounds.compound,
     trades.numbered,
     times.four_figures,
     dialled.dialled,
@@ -228,8 +230,8 @@ _WITHOUT_DIGITS: tuple[_Rule, ...] = (
     verses.book,
     places.direction,
     abbreviations.expand_abbreviation,
-    abbreviations.abbreviated_ending,
-    abbreviations.compound,
+    compounds.abbreviated_ending,
+    compounds.compound,
     ordinals.with_stop,
     quantities.currency_before,
     quantities.unit_before,
@@ -246,7 +248,7 @@ _WITHOUT_DIGITS: tuple[_Rule, ...] = (
     urls.snake,
     ranges.letters,
     quantities.roman_range,
-    acronyms.roman,
+    roman.roman,
     marks.graded,
     codes.formula,
     acronyms.initial,
@@ -290,8 +292,8 @@ def _verbalize(
         if core in table.dates.months:
             return days.month(cursor, table)
         if core not in table.abbreviations and not trades.is_of_a_trade(core, table):
-            if acronyms.may_be_small_roman(cursor, table):
-                return acronyms.roman(cursor, table)
+            if roman.may_be_small_roman(cursor, table):
+                return roman.roman(cursor, table)
             return quantities.unit_before(cursor, table) or acronyms.unspeakable(cursor, table)
     if continues_number and core[0].isdecimal():
         return _continue_number(token, table)

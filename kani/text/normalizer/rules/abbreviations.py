@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from kani.text.normalizer.rules.acronyms import common_words, roman_value
-from kani.text.normalizer.rules.trades import senses
+from kani.text.normalizer.rules.trades import cut_short, senses
 from kani.text.normalizer.spoken import Piece, Verbalization
 from kani.text.normalizer.tables.table import Abbreviation, LanguageTable
 from kani.text.normalizer.tokens import Token, TokenCursor
@@ -66,7 +66,7 @@ def expand_abbreviation(cursor: TokenCursor, table: LanguageTable) -> Verbalizat
                 # "2 lg. eggs", a line without its stop
                 end += not ends_sentence
             return Verbalization((Piece(spoken, token.core_start, end),), end)
-    return None
+    return cut_short(cursor, table)
 
 
 def _describes_noun(cursor: TokenCursor, spoken: str, count: int, table: LanguageTable) -> str | None:
@@ -257,63 +257,6 @@ def _answers(cursor: TokenCursor, candidate: str, table: LanguageTable) -> bool:
         return False
     counted = cursor.token(2).core if cursor.is_adjacent(2) else ""
     return counted.islower() and counted.endswith(_PLURALS) and counted not in table.acronyms.words
-
-
-_DATE = re.compile(r"\d{1,2}-[^\W\d_]+\.?-\d{2,4}")
-
-
-def compound(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
-    """ "St-Pierre", "Best.-Nr.", "3-Zi.-Whg.": a word whose parts are abbreviated, or its first one."""
-    token = cursor.token()
-    if not table.abbreviated_beginnings or "-" not in token.core:
-        return None
-    whole = token.core + "." * token.suffix.startswith(".")
-    if _DATE.fullmatch(token.core) or any(
-        len(part.rstrip(".")) < 2 and not part.isdecimal() for part in whole.split("-")
-    ):
-        return None
-    pieces: list[Piece] = []
-    at, expanded = token.core_start, False
-    for part in whole.split("-"):
-        said = _in_compound(part, table, first=not pieces)
-        last = at + len(part) - token.core_start == len(whole)
-        expanded = expanded or (said != part and not part.isdecimal())
-        pieces.append(Piece(said if last else f"{said}-", at, at + len(part) + (not last)))
-        at += len(part) + 1
-    return Verbalization(tuple(pieces), token.core_start + len(whole)) if expanded else None
-
-
-def _in_compound(part: str, table: LanguageTable, first: bool) -> str:
-    """A part of a compound in full, or as it is."""
-    if first and part in table.abbreviated_beginnings:
-        return table.abbreviated_beginnings[part]
-    if part.isdecimal() and first:
-        return table.number_words.cardinal(int(part), "m") if len(part) <= _MOST_FIGURES else part
-    if part.endswith("."):
-        for ending, said in table.abbreviated_endings.items():
-            if part.endswith(ending) and len(part) > len(ending):
-                return part.removesuffix(ending) + said
-        short = next(iter(table.abbreviations.get(part, ())), None)
-        if short is not None and len(short.parts) == 1:
-            return short.said.get("name") or short.said.get("other") or short.said.get("number") or part
-        return table.abbreviated_beginnings.get(part, part)
-    return part
-
-
-def abbreviated_ending(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
-    """ "Hauptstr.": a word that ends in an abbreviation."""
-    token = cursor.token()
-    if not table.abbreviated_endings or not token.suffix.startswith("."):
-        return None
-    for ending, spoken in table.abbreviated_endings.items():
-        whole = f"{token.core}."
-        begin = whole.removesuffix(ending)
-        if begin != whole and begin.isalpha() and len(begin) > 2:
-            stop = not (token.suffix == "." and (cursor.token(1).core == ""))
-            end = token.core_end + stop
-            at = token.core_start + len(begin)
-            return Verbalization((Piece(begin, token.core_start, at), Piece(spoken, at, end)), end)
-    return None
 
 
 def _is_after_name(cursor: TokenCursor, otherwise: str | None) -> bool:

@@ -1,4 +1,4 @@
-"""Acronyms, initials, Roman numerals and camel case."""
+"""Acronyms, initials and camel case."""
 
 from __future__ import annotations
 
@@ -17,12 +17,7 @@ _DOTTED = re.compile(r"[^\W\d_](?:\.[^\W\d_])+")
 _SECTION = re.compile(r"\d{1,4}-\d{1,3}(?:-\d{1,3})?")
 VARIABLES, OPERATORS = frozenset("xyz"), frozenset("+-−=<>≤≥±")
 _LIQUIDS = frozenset("LRHUY")
-_SMALL_ROMAN = frozenset("ivx")
-_ABBREVIATED = frozenset(("IV", "XX"))
-"""Numerals that are as often letters."""
 _LONGEST_ACRONYM, _LONGEST_SPELLED = 5, 3
-_LONGEST_NAME = 6
-_LAST_CONGRESS = 39
 _MIXED = re.compile(
     r"(?=\w{3,5}$)(?:i?OS|IoT|[a-df-hj-z][A-Z]{2,}[a-z]?|[A-Z]+[b-df-hj-np-tv-z][A-Z]+|[A-Z]{2,}[a-rt-z])"
 )
@@ -153,7 +148,7 @@ def initial(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     of_a_law = before in table.roman.cardinal or before == "art"
     following = cursor.token(1).core if token.suffix == "." else ""
     of_a_law = of_a_law or (core in "LRD" and _SECTION.fullmatch(following) is not None)
-    if _is_initial(cursor, table) or (
+    if is_initial(cursor, table) or (
         of_a_law and token.suffix == "." and cursor.token(1).core[:1].isdecimal()
     ):
         # "art. L. 121-1"
@@ -169,7 +164,7 @@ def initial(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     return Verbalization((Piece(name, token.core_start, token.core_end),), token.core_end)
 
 
-def _is_initial(cursor: TokenCursor, table: LanguageTable) -> bool:
+def is_initial(cursor: TokenCursor, table: LanguageTable) -> bool:
     """True if a letter and its full stop stand before a name: what follows begins no sentence."""
     following = cursor.token(1)
     suffix = cursor.token().suffix
@@ -233,127 +228,6 @@ def dotted(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     return Verbalization(
         tuple(pieces), token.core_end + (token.suffix == "." and following != "" and goes_on)
     )
-
-
-def roman(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
-    """A Roman numeral, where the tokens around it show that it is one."""
-    token = cursor.token()
-    rules = table.roman
-    previous = cursor.previous()
-    before = previous.core.lower() if previous.suffix in ("", ".") else ""
-    joined = previous.core == table.signs.get("&") and not cursor.previous(2).suffix
-    if joined and roman_value(cursor.previous(2).core):
-        # "siglos IV y V"
-        before = cursor.previous(3).core.lower()
-    name = previous.core
-    small = token.core.islower() and may_be_small_roman(cursor, table)
-    if small and name.islower():
-        name = name.capitalize()
-    if token.core.endswith(("'s", "’s")) and name in rules.names and (king := roman_value(token.core[:-2])):
-        # "Louis XVI's"
-        said = rules.named.format(ordinal=_place(king, rules.names[name], table))
-        return Verbalization((Piece(f"{said}'s", token.core_start, token.core_end),), token.core_end)
-    value = roman_value(token.core.upper() if small or before in rules.small_after else token.core)
-    if value is None or (len(token.core) == 1 and token.core.upper() not in "IVX"):
-        return _marked_roman(token, table)
-    if len(token.core) == 1 and previous.core[:1].isupper() and _is_initial(cursor, table):
-        # "James I. Robertson"
-        return None
-    spoken = None
-    stop = False
-    # "the part I like" is no first part.
-    alone = token.core.lower() in table.acronyms.words and not previous.core[:1].isupper()
-    if before in rules.cardinal and not alone:
-        spoken = table.number_words.cardinal(value)
-    elif before in rules.ordinal:
-        form = table.agreement.gender(before, plural=False) or "m"
-        spoken = _place(value, form, table)
-    elif not previous.suffix and name in rules.names:
-        spoken = rules.named.format(ordinal=_place(value, rules.names[name], table))
-        spoken = table.number_words.inflected_after(_before_name(cursor), spoken)
-        stop = bool(table.ordinals_with_stop) and token.suffix.startswith(".")
-    elif (
-        rules.ordinal_before
-        and cursor.is_adjacent(1)
-        and cursor.token(1).core.lower() in rules.ordinal_before
-    ):
-        form = table.agreement.gender(cursor.token(1).core, plural=False) or "m"
-        spoken = table.number_words.ordinal(value, form)
-    elif (
-        before in rules.articles
-        and cursor.is_adjacent(1)
-        and len(cursor.token(1).core) > 2
-        and cursor.token(1).core[0].isupper()
-        and value <= _LAST_CONGRESS
-    ):
-        spoken = table.number_words.ordinal(value, rules.articles[before])
-    elif (
-        previous.core == "" and rules.articles and cursor.is_adjacent(1) and cursor.token(1).core[0].isupper()
-    ):
-        gender = table.agreement.gender(cursor.token(1).core, plural=False)
-        form = gender if gender == "f" else next(iter(rules.articles.values()))
-        spoken = table.number_words.ordinal(value, form)
-    elif len(token.core) > 1 and set(token.core) <= set("IVX") and not _is_spelled(cursor, table):
-        spoken = table.number_words.cardinal(value)
-    if spoken is None:
-        return None
-    if stop and token.suffix == ".":
-        stop = cursor.token(1).core[:1].islower()
-    end = token.core_end + stop
-    return Verbalization((Piece(spoken, token.core_start, end),), end)
-
-
-def _is_spelled(cursor: TokenCursor, table: LanguageTable) -> bool:
-    """True for the letters of "the IV drip" and "an XX chromosome"."""
-    token, before = cursor.token(), cursor.previous().core
-    named = before[:1].isupper() and before.lower() not in common_words(table.language)
-    if cursor.previous(2).core == table.signs.get("&") and roman_value(cursor.previous(3).core):
-        # "el siglo XIX y el XX"
-        return False
-    return token.core in _ABBREVIATED and before != "" and not named and cursor.token(1).core.islower()
-
-
-def may_be_small_roman(cursor: TokenCursor, table: LanguageTable) -> bool:
-    """True if a token in lower case may be a Roman numeral: "siglo xx", "luis vii".
-
-    After a name it must not be a word of the language: "a luis vi ayer" is not.
-    """
-    core, before = cursor.token().core, cursor.previous().core
-    if before.lower() in table.roman.small_after:
-        return True
-    if not (len(core) > 1 and set(core) <= _SMALL_ROMAN and before.capitalize() in table.roman.names):
-        return False
-    return core != "vi" or not cursor.is_adjacent(1)
-
-
-def _before_name(cursor: TokenCursor) -> str:
-    """The token before a name and its titles, in lower case."""
-    back = 2
-    while (
-        back < _LONGEST_NAME and cursor.previous(back).core[:1].isupper() and not cursor.previous(back).suffix
-    ):
-        back += 1
-    before = cursor.previous(back)
-    if before.core == "" or before.suffix:
-        # The sentence begins with it, so that it has a capital as the names have.
-        before = cursor.previous(back - 1)
-    return before.core.lower()
-
-
-def _marked_roman(token: Token, table: LanguageTable) -> Verbalization | None:
-    """ "XXe", "Ier": a Roman numeral with an ordinal's ending."""
-    for mark in table.roman.marks:
-        number = token.core.removesuffix(mark)
-        if number != token.core and set(number) <= set("IVX") and (value := roman_value(number)) is not None:
-            spoken = table.number_words.ordinal(value, table.ordinals.get(mark, ""))
-            return Verbalization((Piece(spoken, token.core_start, token.core_end),), token.core_end)
-    return None
-
-
-def _place(value: int, form: str, table: LanguageTable) -> str:
-    """An ordinal up to the language's last for Roman numerals, then a cardinal."""
-    words = table.number_words
-    return words.ordinal(value, form) if value <= table.roman.last_ordinal else words.cardinal(value)
 
 
 def roman_value(text: str) -> int | None:

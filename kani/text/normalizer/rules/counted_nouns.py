@@ -13,9 +13,9 @@ from kani.text.normalizer.rules.units import (
     gender_of,
     gender_of_counted,
     gender_of_forms,
-    in_context,
     is_electric,
     is_letter,
+    of_trade,
     resolve_unit,
     say_amount,
     split_per,
@@ -70,7 +70,7 @@ class CountedNumerals:
 
     def resolve(self, symbol: str, attached: bool) -> tuple[Measure | None, Forms | None]:
         """The unit and the magnitude of a symbol, in the sense that the words before give it."""
-        other = in_context(symbol, self._cursor, self._table)
+        other = of_trade(symbol, self._cursor, self._table)
         return (other, None) if other else resolve_unit(symbol, self._table, attached)
 
     def code_behind(self, money: Currency) -> Currency:

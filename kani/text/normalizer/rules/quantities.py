@@ -194,6 +194,9 @@ def per_unit(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         # "in €/kg"
         said = f"{money.forms['other']} {table.per} {unit.forms.get('one', unit.forms['other'])}"
         return Verbalization((Piece(said, token.core_start, token.core_end),), token.core_end)
+    if slash and unit is None and over in table.units and len(under) > 2 and has_letters_only(under):
+        # "5 s/Zug"
+        unit = Unit({"other": under}, "", attached=False)
     if not slash or unit is None or not known or not table.per or not cursor.previous().core[-1:].isdecimal():
         return None
     said = f" {table.per} {unit.forms.get('one', unit.forms['other'])}"
@@ -268,7 +271,9 @@ def roman_range(cursor: TokenCursor, table: LanguageTable) -> Verbalization | No
     if (centuries := _centuries(cursor, table)) is not None:
         return centuries
     match = _ROMANS.fullmatch(token.core)
-    if match is None or cursor.previous().core.lower() not in table.roman.cardinal:
+    # "Kindertotenlieder, I–V", but the I–V curve
+    listed = token.core[:2] == "I–" and not (cursor.is_adjacent(1) and cursor.token(1).core.islower())
+    if match is None or not (listed or cursor.previous().core.lower() in table.roman.cardinal):
         return None
     first, last = roman_value(match["first"]), roman_value(match["last"])
     if first is None or last is None:

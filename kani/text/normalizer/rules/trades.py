@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
+from kani.text.normalizer.rules.acronyms import common_words
 from kani.text.normalizer.spoken import Piece, Verbalization
 from kani.text.normalizer.tables.table import Abbreviation, LanguageTable, Trade
 from kani.text.normalizer.tokens import Token, TokenCursor
 from kani.text.writing import ends_sentence
 
 _CONTEXT, _FAR, _AHEAD = 10, 24, 10
+_SHORTEST, _LONG = 3, 5
+"""Letters of a word that is cut short, at least, and of one that only one word of all trades begins with."""
 _NUMBERED = re.compile(r"([^\W\d_]{1,4})\.?(\d{1,3})")
 _COUNTED = frozenset(("counted", "one", "ordinal"))
 _WHOLE_WORD = 3
@@ -33,6 +36,14 @@ def senses(cursor: TokenCursor, key: str, table: LanguageTable, least: int = 1) 
     ]
     if not trades:
         return ()
+    best = _of_neighbours(cursor, key, trades, table, least)
+    return best.lines[key] if best else ()
+
+
+def _of_neighbours(
+    cursor: TokenCursor, key: str, trades: Sequence[Trade], table: LanguageTable, least: int
+) -> Trade | None:
+    """The trade that at least so many of the words around a key belong to."""
     own = key.rstrip(".").lower()
     inside = words_near(cursor, table, _AHEAD, _FAR)
     far = {cursor.previous(back).core for back in range(1, _FAR + 1)}
@@ -42,15 +53,48 @@ def senses(cursor: TokenCursor, key: str, table: LanguageTable, least: int = 1) 
         return sum(_belongs(word, trade, table) for word in words if word.lower() != own)
 
     best = max(trades, key=lambda trade: (count(set(inside), trade), count(far, trade)))
-    enough = _PLENTY if _means_more(key, table) else least
-    return best.lines[key] if count(set(inside), best) >= least or count(far, best) >= enough else ()
+    enough = _PLENTY if least > 1 or _means_more(key, table) else least
+    return best if count(set(inside), best) >= least or count(far, best) >= enough else None
+
+
+def cut_short(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """ "200 g de har.": the beginning of a word of the trade, and a full stop that ends no sentence."""
+    token = cursor.token()
+    short = token.core.lower()
+    if len(short) < _SHORTEST or not token.suffix.startswith(".") or not short.isalpha():
+        return None
+    trades = [one for one in table.trades if short not in one.near and _completed(short, one)]
+    if not trades or short in common_words(table.language):
+        return None
+    following = cursor.token(1).core[:1]
+    capital = following.isupper() and not table.agreement.capitals
+    if token.suffix == "." and (capital or not following):
+        return None
+    trade = _of_neighbours(cursor, short, trades, table, 1)
+    if trade is None and len(short) >= _LONG and len({_completed(short, one)[0] for one in trades}) == 1:
+        trade = trades[0]
+    if trade is None:
+        return None
+    found = _completed(short, trade)
+    several = cursor.previous().core.isdecimal() and cursor.previous().core != "1"
+    said = found[-1] if several and found[-1].startswith(found[0]) else found[0]
+    said = said[0].upper() + said[1:] if token.core[0].isupper() else said
+    return Verbalization((Piece(said, token.core_start, token.core_end + 1),), token.core_end + 1)
+
+
+def _completed(short: str, trade: Trade) -> list[str]:
+    """Words of a trade with that beginning, the shortest first, unless they are several words."""
+    found = sorted((word for word in trade.words if word.lower().startswith(short)), key=len)
+    return found if found and all(word.startswith(found[0][:-1]) for word in found) else []
 
 
 def _may_be_said(line: Abbreviation, cursor: TokenCursor) -> bool:
     """False where the tokens beside the short form rule a line out, so that a common word asks no further."""
-    counted = cursor.token().core[:1].isdecimal() or cursor.previous().core[:1].isdecimal()
     if line.said.keys() <= _COUNTED:
-        return counted
+        here, before = cursor.token().core, cursor.previous().core
+        # After a whole number it was asked for there.
+        after = before[:1].isdecimal() and (len(line.parts) > 1 or not before.isdecimal())
+        return here[:1].isdecimal() or here in ("x", "×") or after
     return len(line.parts) == 1 or cursor.token(1).core == line.parts[1].rstrip(".")
 
 
@@ -94,7 +138,7 @@ def _means_more(key: str, table: LanguageTable) -> bool:
     """True if a short form stands for something outside of its trade too."""
     stop = f"{key.rstrip('.')}."
     forms = {stop, stop[:-1], stop.lower(), stop[:-1].lower()}
-    return stop[:-1] in table.units or not forms.isdisjoint(table.abbreviations)
+    return not key[0].isalnum() or stop[:-1] in table.units or not forms.isdisjoint(table.abbreviations)
 
 
 def _belongs(word: str, trade: Trade, table: LanguageTable) -> bool:

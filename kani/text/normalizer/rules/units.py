@@ -7,7 +7,7 @@ import re
 from kani.text.normalizer.number_words.gender import has_letters_only
 from kani.text.normalizer.rules.acronyms import common_words
 from kani.text.normalizer.rules.numerals import Numeral, say_numeral
-from kani.text.normalizer.rules.trades import senses, words_near
+from kani.text.normalizer.rules.trades import senses
 from kani.text.normalizer.spoken import Piece, Verbalization
 from kani.text.normalizer.tables.file import Forms
 from kani.text.normalizer.tables.table import Currency, LanguageTable, Unit
@@ -15,6 +15,8 @@ from kani.text.normalizer.tokens import Token, TokenCursor
 from kani.text.writing import ends_sentence
 
 _NEAR = 4
+_COMMON = frozenset("m g l t h km".split())
+"""Units that are what they are, rather than a knitter's "m", unless two words of a trade are near."""
 _STITCHES, _AND = frozenset("pmM"), frozenset("y e et und + x".split())
 _IN = frozenset("en in em pour sur auf =".split())
 _ELECTRIC = frozenset(
@@ -134,7 +136,7 @@ def is_letter(symbol: str, cursor: TokenCursor, ahead: int, table: LanguageTable
     if (
         previous.core.lower() in table.numbers.measured_after
         or is_electric(cursor)
-        or (symbol == "A" and (behind in _ELECTRIC or in_context(symbol, cursor, table) is not None))
+        or (symbol == "A" and behind in _ELECTRIC)
         or of_trade(symbol, cursor, table) is not None
     ):
         return False
@@ -152,27 +154,20 @@ def is_electric(cursor: TokenCursor) -> bool:
 
 def of_trade(symbol: str, cursor: TokenCursor, table: LanguageTable) -> Unit | None:
     """What is counted by a short form of a trade: "M" are stitches to a knitter, and in "22 M in 10 cm"."""
+    if symbol in common_words(table.language) and not cursor.token(1).suffix:
+        # "72 a.", but "5 a 2"
+        return None
     # "20 M. und 28 R. = 10 cm", too
     at = 5 if symbol in _STITCHES and cursor.token(3).core.isdecimal() and cursor.token(2).core in _AND else 2
     gauge = symbol in _STITCHES and cursor.token(at).core in _IN and cursor.token(at + 2).core == "cm"
-    # "m" is a stitch more rarely than a metre.
-    common = symbol in table.units and symbol not in _NAMING
     key = symbol + "." * cursor.token(1).suffix.startswith(".")
-    for one in senses(cursor, key, table, least=0 if gauge else 1 + common):
+    for one in senses(cursor, key, table, least=0 if gauge else 1 + (symbol in _COMMON)):
         if len(one.parts) > 1 and cursor.token(2).core == one.parts[1].rstrip("."):
             # "2 p. der."
             return None
         if len(one.parts) == 1 and (many := one.said.get("counted")):
             return Unit({"one": one.said.get("one", many), "other": many}, "", attached=False)
     return None
-
-
-def in_context(symbol: str, cursor: TokenCursor, table: LanguageTable) -> Unit | None:
-    """What a symbol means after a word that changes it ("pulso 72 ppm"), or in a trade."""
-    if (found := of_trade(symbol, cursor, table)) or (other := table.unit_contexts.get(symbol)) is None:
-        return found
-    near = {word.lower() for word in words_near(cursor, table)}
-    return Unit(other.forms, "", attached=False) if other.after & near else None
 
 
 def unit_end(cursor: TokenCursor, ahead: int, table: LanguageTable) -> int:

@@ -22,7 +22,6 @@ from kani.text.normalizer.tables.table import (
     Times,
     Trade,
     Unit,
-    UnitContext,
     Web,
 )
 
@@ -39,7 +38,6 @@ def parse_table(language: str, file: TableSection) -> LanguageTable:
     words = number_words(language, numbers.text("words", ""))
     units = file.section("units")
     per = units.text("per", "")
-    contexts = units.section("contexts")
     signs = file.section("signs")
     between_figures = signs.section("between_figures")
     markup = file.section("markup")
@@ -66,7 +64,6 @@ def parse_table(language: str, file: TableSection) -> LanguageTable:
         unsure_of_ordinal=frozenset(unsure),
         fractions=_fractions(file.section("fractions")),
         units=in_any_case({symbol: _unit(units, symbol) for symbol in units.key_names()}),
-        unit_contexts={symbol: _context(contexts.section(symbol)) for symbol in contexts.key_names()},
         per=per,
         currencies=_currencies(file.section("currencies")),
         dates=_dates(file.section("dates")),
@@ -175,10 +172,6 @@ def _unit(section: TableSection, symbol: str) -> Unit:
     return Unit(section.parse_forms(symbol, value), gender, attached)
 
 
-def _context(section: TableSection) -> UnitContext:
-    return section.fill(UnitContext, forms=section.forms("forms"))
-
-
 def _currencies(section: TableSection) -> dict[str, Currency]:
     found = {}
     parts = "whole", "cents"
@@ -224,12 +217,13 @@ def _letters(section: TableSection) -> Letters:
 
 def _trade(section: TableSection) -> Trade:
     """Lines with their full stop and without; it ends no sentence before a capital."""
-    near = frozenset(section.words("near"))
+    words = section.words("words")
+    near = frozenset((*section.words("near"), *words))
     lines = _abbreviations(section, frozenset(section.key_names()))
     for key, found in tuple(lines.items()):
         stopped = tuple(Abbreviation((f"{key}.",), one.said) for one in found if len(one.parts) == 1)
         lines[f"{key}."] = lines.get(f"{key}.", ()) + stopped
-    return Trade(near, lines)
+    return Trade(near, words, lines)
 
 
 def _abbreviations(section: TableSection, titles: frozenset[str]) -> dict[str, tuple[Abbreviation, ...]]:

@@ -83,14 +83,6 @@ class Unit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class UnitContext:
-    """A line of [units.contexts]: other forms of a unit, and words before its number that ask for them."""
-
-    forms: Forms
-    after: frozenset[str]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Currency:
     """A section of [currencies]: its forms, its hundredth's, and how both are joined."""
 
@@ -234,9 +226,10 @@ class Abbreviation:
 
 @dataclass(frozen=True, slots=True)
 class Trade:
-    """A section of [trades]: the words that belong to it, and its short forms by their first word."""
+    """A section of [trades]: words that are near, those that are cut short, and its short forms."""
 
     near: frozenset[str]
+    words: tuple[str, ...]
     lines: Mapping[str, tuple[Abbreviation, ...]]
 
 
@@ -253,7 +246,6 @@ class LanguageTable:
     unsure_of_ordinal: frozenset[str]
     fractions: Fractions
     units: Mapping[str, Unit]
-    unit_contexts: Mapping[str, UnitContext]
     per: str
     currencies: Mapping[str, Currency]
     dates: Dates

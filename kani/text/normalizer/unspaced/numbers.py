@@ -259,7 +259,10 @@ def _say_chinese(
     sized = scan.text[figures.end : figures.end + 1] in tuple("x×*")
     dated = not word and not sized and _YEARS.fullmatch(figures.digits) and not _PRICED.search(before)
     bc = len(figures.digits) == len("221") and figures.digits[-1] != "0" and _BEFORE_CHRIST.search(before)
-    if (four and (word.startswith(table.moments.year) or dated)) or (bc and word == table.moments.year):
+    model = scan.text[figures.end : figures.end + 1] in tuple("款版级届") and _YEARS.fullmatch(figures.digits)
+    if (four and (word.startswith(table.moments.year) or dated or model)) or (
+        bc and word == table.moments.year
+    ):
         return words.digits(figures.digits)
     ordinal = before.endswith((table.numbers.ordinal_after, table.moments.month))
     ordinal = ordinal or _ADDED_TO.search(before) is not None

@@ -52,6 +52,7 @@ _BEHIND_ROMAN = frozenset("章型期级級类類世部巻卷代号節节条編�
 _CHANGE = re.compile(r"(?<=\d)(?=[A-Z])|(?<=[A-Z])(?=\d)")
 _FEWEST_CHANGES = 3
 _DIALLED = re.compile(r"#(\d{4})(?!\d)")
+_LONG = re.compile(r"\d{5,20}(?![\d,.])|\d{2,8}(?:-0?\d{2,8}){1,3}(?![\d,.])")
 _LONGER_THAN_SHORT = 6
 _SMALL = frozenset("₀₁₂₃₄₅₆₇₈₉")
 
@@ -204,6 +205,11 @@ def number_sign(scan: Scan, at: int) -> UnspacedReading | None:
         # "#7119" is dialled.
         said = f"{scan.table.web['#']} {scan.table.words.digits(sharp[1])}"
         return UnspacedReading((Piece(said, at, sharp.end()),), sharp.end())
+    if (long := _LONG.match(scan.text, found.end())) is not None:
+        # "No.20251014", "#2025-014": a name
+        said = " ".join(scan.table.words.digits(part) for part in re.findall(r"\d+", long.group()))
+        said = f"{scan.table.numbers.number_sign} {said}"
+        return UnspacedReading((Piece(said, at, long.end()),), long.end())
     return UnspacedReading((Piece(scan.table.numbers.number_sign, at, found.end()),), found.end())
 
 

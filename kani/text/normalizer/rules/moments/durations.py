@@ -7,7 +7,6 @@ import re
 from kani.text.normalizer.rules.before_nouns import describes
 from kani.text.normalizer.rules.moments.dotted_times import half_behind
 from kani.text.normalizer.rules.numerals import DASHES, Numeral, parse_numeral, say_digits
-from kani.text.normalizer.rules.trades import words_near
 from kani.text.normalizer.rules.units import gender_of_forms, of_trade, say_counted, unit_end
 from kani.text.normalizer.spoken import Piece, Verbalization
 from kani.text.normalizer.tables.table import LanguageTable
@@ -57,10 +56,11 @@ _LATER = frozenset(("a", "à", "+"))
 _NEAR = 8
 _SOME_DAYS = re.compile(r"\d{1,3}(?:d|j|gg|h|sem)")
 _ADDED = re.compile(r"(\d{1,3})(['’′.])?\+(\d{1,2})(['’′])?")
+_CONTROL = re.compile(rf"(\d{{1,3}})[{_FEET}]\+(\d{{1,2}})(?:[{_INCHES}]|[{_FEET}]{{2}})")
 _OFTEN = re.compile(r"(?P<number>\d{1,2})/(?P<per>[^\W\d_]{1,6})")
 _DAYS = frozenset(
     """days weeks months hours día días semanas meses horas jours semaines mois heures giorni settimane mesi
-    ore dias Tage Wochen Monate Stunden tage wochen monate stunden""".split()
+    ore dias Tage Wochen Monate Stunden tage wochen monate stunden दिन हफ़्ते हफ्ते महीने घंटे""".split()
 )
 
 
@@ -158,6 +158,14 @@ def _is_hour(cursor: TokenCursor, ahead: int) -> bool:
 def added(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "90'+4'", "90+3'", "90.+3": a minute of a match, and those added to it."""
     token = cursor.token()
+    if control := _CONTROL.fullmatch(token.text[token.core_start : token.end].rstrip(",;.)")):
+        # 15'+10'', of chess
+        parts = [
+            say_counted(Numeral(figures, ""), table.units[unit].forms, "", table)
+            for figures, unit in zip(control.groups(), ("min", "s"), strict=True)
+        ]
+        end = token.core_start + control.end()
+        return Verbalization((Piece(f" {table.numbers.plus} ".join(parts), token.core_start, end),), end)
     match = _ADDED.fullmatch(token.core + token.suffix[:1]) or _ADDED.fullmatch(token.core)
     if match is None or not any(match.group(2, 4)) or (match[2] == "." and not table.ordinals_with_stop):
         return None
@@ -190,10 +198,14 @@ def prime(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         return None
     behind = cursor.token(1)
     short = behind.suffix[:2] in _DOUBLED and _FEW_INCHES.fullmatch(behind.core)
-    feet = table.language in ("en", "hi") and not (mark in _FEET and of_trade("'", cursor, table))
-    feet = feet or short or _IN_INCHES.fullmatch(behind.core + behind.suffix[:1])
+    timed = mark in _FEET and of_trade("'", cursor, table) is not None
+    feet = (
+        (table.language in ("en", "hi") and not timed)
+        or short
+        or _IN_INCHES.fullmatch(behind.core + behind.suffix[:1])
+    )
     end = token.core_end + (len(match.group()) > len(token.core)) + doubled
-    if inches and (_is_timed(cursor, doubled and table.language != "en") or _is_rest(cursor, table)):
+    if inches and (_is_timed(cursor, doubled and table.language != "en") or of_trade("″", cursor, table)):
         unit = table.units["s"]
     elif mark in _FEET and not feet:
         template = table.times.prime if cursor.previous().core.lower() in table.dates.after else ""
@@ -229,15 +241,6 @@ def _is_timed(cursor: TokenCursor, doubled: bool) -> bool:
     # "1'30" on, 30" off"
     longer = any((one := _MINUTES_SECONDS.fullmatch(core)) and int(one[1]) > _LAST_INCH for core in near)
     return bool(minutes or gap or longer or any(map(_HOURS.fullmatch, near[:2])))
-
-
-def _is_rest(cursor: TokenCursor, table: LanguageTable) -> bool:
-    """True among exercises, where 90″ are seconds."""
-    context = table.unit_contexts.get("″")
-    ahead = 2 if cursor.token().suffix in tuple(_INCHES) else 0
-    return context is not None and not context.after.isdisjoint(
-        word.lower() for word in words_near(cursor, table, ahead)
-    )
 
 
 def _is_quoted(cursor: TokenCursor, mark: str) -> bool:

@@ -6,7 +6,7 @@ import re
 
 from kani.text.normalizer.rules.abbreviations import follows_number_sign
 from kani.text.normalizer.rules.acronyms import spelled_pieces
-from kani.text.normalizer.rules.units import unit_end
+from kani.text.normalizer.rules.units import of_trade, unit_end
 from kani.text.normalizer.spoken import Piece, Verbalization
 from kani.text.normalizer.tables.table import LanguageTable
 from kani.text.normalizer.tokens import TokenCursor
@@ -57,8 +57,7 @@ def adjective(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None
     at, words = token.core_start, table.number_words
     if match["run"]:
         timed = cursor.is_adjacent(1) and cursor.is_adjacent(2) and _RUN_TIME.fullmatch(cursor.token(2).core)
-        context = table.unit_contexts.get("K")
-        named = context and cursor.is_adjacent(1) and cursor.token(1).core.lower() in context.after
+        named = cursor.is_adjacent(1) and of_trade("K", cursor, table)
         if not (
             timed or named or (table.language == "en" and cursor.previous().core.lower() in _BEFORE_RUNS)
         ):
