@@ -4,7 +4,6 @@ import { EMOTIONS, Emotions, SpeedSlider } from "./delivery.js";
 import { find, type } from "./element.js";
 import { isChosen, locale, number, percent, t } from "./i18n.js";
 import { Draft, Memory } from "./storage.js";
-import { offerUndo } from "./toast.js";
 import { fill, languageGroups, languageName, nameOf, primary, shortName, voiceGroups } from "./voices.js";
 import { direction } from "./words.js";
 
@@ -220,7 +219,8 @@ export class Compose {
   #give(text, typed = false) {
     const { choice } = this;
     if (choice.text && ![this.#given.trim(), text.trim()].includes(choice.text)) {
-      offerUndo(t("text.replaced"), () => this.reuse(choice, true), "text");
+      // Without the server the browser's own undo is left.
+      import("./toast.js").then(({ offerUndo }) => offerUndo(t("text.replaced"), () => this.reuse(choice, true), "text"), console.info);
     }
     this.#given = typed ? "" : text;
     this.#write(text);

@@ -86,6 +86,7 @@ def test_question_is_answered_interrupted_and_refused(
     model.refuses = False
     page.click("#talk")
     expect(page.locator("#talk-status")).to_have_text("")
+    page.click("#talk-fresh")
     visitor.choose("#talk-mode", "hold")
     page.click("#talk")
     expect(page.locator("#talk-status")).to_have_text(re.compile("^Hold the button"))
