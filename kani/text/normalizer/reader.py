@@ -27,7 +27,6 @@ from kani.text.normalizer.rules import (
 from kani.text.normalizer.rules.moments import dates, days, decades, durations, times, weekdays
 from kani.text.normalizer.rules.named import (
     codes,
-    dialled,
     digit_sequences,
     games,
     identifiers,
@@ -174,7 +173,7 @@ _WITH_DIGITS: tuple[_Rule, ...] = (
     compounds.compound,
     trades.numbered,
     times.four_figures,
-    dialled.dialled,
+    codes.dialled,
     digit_sequences.phone,
     codes.code,
     identifiers.iban,

@@ -57,16 +57,17 @@ _SPELLINGS: tuple[tuple[str, str, str], ...] = (
     ("en", r"(?<= )x(\d{1,2})(?=d\b)", r"x \1"),
     # "fianza 2 m.", "bail 12 m", "2 m. caução"
     *(
-        (language, rf"(?i){pattern}", rf"\1 {months}")
+        (
+            language,
+            rf"(?i)(\b(?:{named})(?: de)? \d{{1,2}}|\b\d(?= ?m\. (?:de )?(?:{named})\b))"
+            r" ?m(?:\.(?= ?[^\W_]|[,;)])|\b)(?![²2/])",
+            rf"\1 {months}",
+        )
         for language, named, months in (
             ("es", "fianza|contrato|aval|permanencia", "meses"),
             ("pt", r"caução|contrato|contr\.|fiança", "meses"),
             ("fr", "bail|dépôt|caution|DG|garantie", "mois"),
             ("it", r"cauzione|contratto|contr\.|cauz\.|deposito", "mesi"),
-        )
-        for pattern in (
-            rf"\b((?:{named})(?: de)? \d{{1,2}}) ?m(?:\.(?= ?[^\W_]|[,;)])|\b)(?![²2/])",
-            rf"\b(\d) ?m\.(?= (?:de )?(?:{named})\b)",
         )
     ),
     # "4/6 pers.", "v. 2.4.1", "2½ : 1½"
@@ -124,21 +125,8 @@ _SPELLINGS: tuple[tuple[str, str, str], ...] = (
     ("zh", r"(?<![\d°′'.])(\d{1,3})[″\"](?=\d{2}(?!\d))", r"\1秒"),
     ("zh", r"(?<![\d°.])(\d{1,3})['′’]\+(\d{1,2})(?!\d)", r"\1分钟加\2"),
     ("zh", r"(?<![\d°.])(\d{1,3})['′’](?=[，。、；,;）)(（]|$)", r"\1分钟"),
-    *(
-        (language, rf"(?:{named})([1-9]):([0-5]\d):([0-5]\d)(?![\d:：])", said)
-        for language, named, said in (
-            (
-                "zh",
-                "|".join(f"(?<={one})" for one in "马拉松 成绩 用时 耗时 时长 全程".split()),
-                r"\1小时\2分\3秒",
-            ),
-            (
-                "ja",
-                "|".join(f"(?<={one})" for one in "マラソン タイムは タイム 記録".split()),
-                r"\1時間\2分\3秒",
-            ),
-        )
-    ),
+    ("zh", r"(?<=拉松|成绩|用时|耗时|时长|全程)([1-9]):([0-5]\d):([0-5]\d)(?![\d:：])", r"\1小时\2分\3秒"),
+    ("ja", r"(?<=ソン|イム|ムは|記録)([1-9]):([0-5]\d):([0-5]\d)(?![\d:：])", r"\1時間\2分\3秒"),
     # A place on a map
     *(
         (

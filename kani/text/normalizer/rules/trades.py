@@ -67,8 +67,7 @@ def cut_short(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None
     if not trades or short in common_words(table.language):
         return None
     following = cursor.token(1).core[:1]
-    capital = following.isupper() and not table.agreement.capitals
-    if token.suffix == "." and (capital or not following):
+    if token.suffix == "." and (following.isupper() or not following):
         return None
     trade = _of_neighbours(cursor, short, trades, table, 1)
     if trade is None and len(short) >= _LONG and len({_completed(short, one)[0] for one in trades}) == 1:

@@ -218,7 +218,7 @@ def _letters(section: TableSection) -> Letters:
 def _trade(section: TableSection) -> Trade:
     """Lines with their full stop and without; it ends no sentence before a capital."""
     words = section.words("words")
-    near = frozenset((*section.words("near"), *words))
+    near = frozenset(word.lower() for word in (*section.words("near"), *words))
     lines = _abbreviations(section, frozenset(section.key_names()))
     for key, found in tuple(lines.items()):
         stopped = tuple(Abbreviation((f"{key}.",), one.said) for one in found if len(one.parts) == 1)

@@ -37,6 +37,9 @@ _OF_CHEMISTRY = re.compile(
     r"(?:\d[\d.,]*)?(?:m?[gL]|kg|ml|mmol|mol|mol/L|g/L)|pH|(?:[A-Z][a-z]?[₀-₉\d]?)*[₀-₉2-4][A-Z]?[a-z]?"
 )
 _PARTS = re.compile(r"[A-Z][a-z]?|[\d₀-₉]+")
+_KEYS = re.compile(r"[*#]{1,2}(?:\d{1,16}[*#]){0,4}\d{1,16}#")
+_LAST_FIGURES = re.compile(r"(?:…|\.{2,}|[*•·xX]{2,}|x-)-?((?!19|20)\d{4})")
+_EXTENSION = re.compile(r"[-–](\d{2,5})")
 _FARTHEST = 4
 _ZIP, _LONG_ZIP = 5, re.compile(r"\d{5}-\d{4}")
 _LONGEST_NUMBER = 3
@@ -169,6 +172,23 @@ def numbered(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         spoken = words.cardinal(int(part[1])) if part[1].isdecimal() else spoken
         pieces.append(Piece(f" {spoken}", at + part.start(), at + part.end()))
     return Verbalization(tuple(pieces), at + len(written))
+
+
+def dialled(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """ "*144#", "Durchw. -214" and the last figures of a card ("…7712"), one after the other."""
+    token = cursor.token()
+    signs, end = table.web.signs, token.core_end
+    if "*" in signs and _KEYS.fullmatch(token.text, token.start, end):
+        parts = re.findall(r"\d+|[*#]", token.text[token.start : end])
+        said = " ".join(signs.get(part) or say_digits(part, table) for part in parts)
+        return Verbalization((Piece(said, token.start, end),), end)
+    last = _LAST_FIGURES.fullmatch(token.text, token.start, end)
+    before = cursor.previous()
+    if last is None and before.core.lower() in table.numbers.codes_after and before.suffix in ("", ".", ":"):
+        last = _EXTENSION.fullmatch(token.text, token.core_start, end)
+    if last is None:
+        return None
+    return Verbalization((Piece(say_digits(last[1], table), last.start(), end),), end)
 
 
 def hyphened(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
