@@ -438,11 +438,13 @@ def test_nothing_is_asked_for_without_text(visitor: Visitor) -> None:
 def test_everything_is_done_with_the_keyboard_alone(visitor: Visitor) -> None:
     page = visitor.page
     seen = []
-    for _ in range(12):
+    for _ in range(13):
         page.keyboard.press("Tab")
         seen.append(page.evaluate("document.activeElement.id || document.activeElement.localName"))
     # The emotions are one stop, and the voices another.
-    stops = "a tab-speak summary book text dictate button speak voice-chip summary gallery-all gallery"
+    stops = (
+        "a tab-speak summary book text dictate button speak voice-chip summary gallery-all gallery add-voice"
+    )
     assert seen == stops.split()
     page.focus("#text")
     page.keyboard.press("Control+A")

@@ -99,7 +99,7 @@ def test_question_is_answered_interrupted_and_refused(
     page.keyboard.press("Escape")
     expect(page.locator(".answer p").first).to_have_text(re.compile(" —$"))
     page.click("#talk-end")
-    expect(page.locator("#talk")).to_have_text("Start a conversation")
+    expect(page.locator("#talk")).to_have_text("Go on")
 
 
 MARKED = "**Sure!** See [the page](https://example.org/x) and call `print('x')` now."
