@@ -8,14 +8,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from kani.core.transcriber import TranscribedSegment, TranscribedWord
+from kani.text.writing import ends_sentence
 
 _REST_S = 0.25
 """A pause between two words at which the speaker may change, as at the end of a sentence."""
 
 _STRAY_S = 1.0
 """Time of words without such a rest up to which they are not another speaker's: a window is as wide."""
-
-_SENTENCE_ENDS = tuple(".?!…。！？؟।")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +59,7 @@ def _settled(words: Sequence[TranscribedWord], speakers: list[int]) -> list[int]
     first = 0
     for at, word in enumerate(words, 1):
         goes_on = at < len(words) and words[at].start_s - word.end_s < _REST_S
-        if goes_on and not word.text.rstrip().endswith(_SENTENCE_ENDS):
+        if goes_on and not ends_sentence(word.text.rstrip()):
             continue
         times = defaultdict[int, float](float)
         for one, speaker in zip(words[first:at], speakers[first:at], strict=True):
