@@ -141,7 +141,13 @@ ALLOWED = {
     "kani/core/subtitles": {"kani.core.subtitles", *TEXT, *CONTRACT},
     "kani/core/timing": {"kani.core.timing", *TEXT, *AUDIO, *CONTRACT},
     "kani/core/turns": {"kani.core.turns", *TEXT, *AUDIO, *CONTRACT},
-    "kani/core/diarization": {"kani.core.diarization", "kani.core.turns", *AUDIO, *CONTRACT},
+    "kani/core/diarization": {
+        "kani.text.writing",
+        "kani.core.diarization",
+        "kani.core.turns",
+        *AUDIO,
+        *CONTRACT,
+    },
     "kani/core/voices": {"kani.core.voices", "kani.core.timing", *TEXT, *AUDIO, *CONTRACT},
     "kani/core/session": {
         *("kani.core.session", "kani.core.scheduling", "kani.core.voices", "kani.core.timing"),
