@@ -107,7 +107,12 @@ WRONG = [
     ("--engine remote", {"KANI_ENGINE_ADDRESS": NOWHERE}, 2, "KANI_ENGINE_KEY"),
     ("--recognizer remote", {}, 2, "set KANI_RECOGNIZER_ADDRESS"),
     ("--whisper-model x", {}, 2, "--whisper-model: 'x' is neither a folder nor a model's name on a hub"),
-    ("--recognizer kyutai --recognizer-model x", {}, 2, "--recognizer-model: 'x' is neither a folder nor a "),
+    (
+        "--recognizer kyutai --recognizer-model x",
+        {},
+        2,
+        "--recognizer-model: 'x' is neither here nor a model",
+    ),
     ("--recognizer-worker tcp://host", {}, 2, "--recognizer-worker: "),
     ("--worker unix:/w", {}, 2, "a worker serves one engine: name it, as in --engine kokoro"),
     ("--recognizer none --recognizer-worker unix:/w", {}, 2, "set --recognizer=whisper"),
