@@ -65,6 +65,7 @@ export class TalkPanel {
       this.#write(written.value.trim());
     });
     written.addEventListener("input", () => this.#remember());
+    persona.addEventListener("input", () => (this.#persona.text = persona.value));
     for (const choice of [language, mode, persona, find("voice")]) {
       choice.addEventListener(choice.id === "voice" ? "chosen" : "change", () => this.#configure());
     }
