@@ -3,7 +3,7 @@
 Each round opens one connection of either kind; a voice of Kokoro's asks, hears 1.5 s of the answer, and asks
 into it. Times are at the client, which holds nothing back: from the last sound that is said to the first of
 the answer, and from the first sound of an interruption to the last of the answer (by WebSocket to the event
-by which the client stops it). Needs deploy/requirements-webrtc.txt.
+so that the client can stop it). Needs deploy/requirements-webrtc.txt.
 """
 
 from __future__ import annotations

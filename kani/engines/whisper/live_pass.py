@@ -37,7 +37,7 @@ _NEW_TOKENS = 8
 
 @dataclass(frozen=True, slots=True)
 class _Heard:
-    """What a pass hears, in one language."""
+    """The audio of a pass, to be heard in one language."""
 
     encoded: ctranslate2.StorageView
     audio: PassInput

@@ -113,7 +113,7 @@ class Checkpoints:
 
 @dataclass(frozen=True, slots=True)
 class Kokoro:
-    """What checkpoints share with Kokoro itself."""
+    """Parts of Kokoro itself that its checkpoints share."""
 
     espeak: EspeakClient
     voices: Voices

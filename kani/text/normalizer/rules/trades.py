@@ -1,4 +1,4 @@
-"""What a short form stands for among other words of its trade: the "M" of a knitter is a stitch."""
+"""Reads short forms among other words of their trade: the "M" of a knitter is a stitch."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ _LEARNING = re.compile(
     r"(?:engineer|model|project|expert|scien|research|develop|intern|team|job|role|course|pipeline|lead|specialist"
     r"|ingenier|ingénieur|ingegner|engenheir|especialist|proye|proget|projet|curso|cours|corsi)\w*"
 )
-"""What follows the letters of machine learning ("5 ML engineers")."""
+"""Nouns after the letters of machine learning ("5 ML engineers")."""
 _NAMING = frozenset("ABJN")
 """Capitals that stand for a unit more rarely than for a letter."""
 
@@ -153,7 +153,7 @@ def is_electric(cursor: TokenCursor) -> bool:
 
 
 def of_trade(symbol: str, cursor: TokenCursor, table: LanguageTable) -> Unit | None:
-    """What is counted by a short form of a trade: "M" are stitches to a knitter, and in "22 M in 10 cm"."""
+    """Unit that a short form of a trade counts: "M" are stitches to a knitter, and in "22 M in 10 cm"."""
     if symbol in common_words(table.language) and not cursor.token(1).suffix:
         # "72 a.", but "5 a 2"
         return None

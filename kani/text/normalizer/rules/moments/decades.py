@@ -28,7 +28,7 @@ _OF_DECADES = frozenset(
     """kids kid music fashion show shows hit hits movie movies film films style nostalgia rock pop band bands
     song songs sitcom sitcoms cartoon cartoons aesthetic era icon vibe vibes party soundtrack""".split()
 )
-"""What a decade describes: "90s music"."""
+"""Nouns that a decade describes: "90s music"."""
 
 
 def decade(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
