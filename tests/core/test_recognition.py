@@ -14,6 +14,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from kani.core.audio.indexes import OpenIndex
 from kani.core.audio.pcm import wav
 from kani.core.audio.resampling import LEAD_S, LowDelayResampler
 from kani.core.errors import Busy, EngineFailed, EngineUnavailable, UnsupportedLanguage
@@ -441,6 +442,7 @@ async def test_file_of_a_cancelled_transcription_is_read_by_nobody(reads: int) -
         go.set()
         with pytest.raises(asyncio.CancelledError):
             await first
+    assert OpenIndex.all_bytes() == 0
 
 
 def test_words_come_before_the_text_and_the_end_stays() -> None:

@@ -14,7 +14,7 @@ from typing import IO, Any, Self, TypeVar
 import numpy as np
 
 from kani.core.audio.decoding import RECORDING_POOL, run_in_pool
-from kani.core.audio.recording_file import Clip, open_recording
+from kani.core.audio.recording_file import Clip, PcmFile, RecordingFile, open_recording
 from kani.core.diarization.clustering import Array
 from kani.core.diarization.diarizer import POOL, Diarizer, SpeakerStream
 from kani.core.diarization.turns import SpeakerTurn
@@ -156,7 +156,12 @@ class TranscriptionSession:
     async def _audio(
         self, file: IO[bytes], max_seconds: float, pcm: bool, clip: Clip
     ) -> AsyncGenerator[Samples, None]:
-        source = await self._read(open_recording, file, self._sample_rate, max_seconds, pcm)
+        try:
+            source = await self._read(open_recording, file, self._sample_rate, max_seconds, pcm)
+        except asyncio.CancelledError:
+            if self._reading is not None:
+                self._reading.add_done_callback(_close)
+            raise
         self._expected_s = source.duration_s
         if self._diarizer is not None:
             self._speakers = await run_in_pool(POOL, self._diarizer.stream, self._sample_rate)
@@ -214,3 +219,10 @@ async def _prepend(first: Samples, rest: AsyncIterator[Samples]) -> AsyncIterato
     yield first
     async for piece in rest:
         yield piece
+
+
+def _close(opening: Future[RecordingFile | PcmFile]) -> None:
+    """Close a recording that was opened when nobody waited for it any more."""
+    if not opening.cancelled() and opening.exception() is None:
+        with opening.result():
+            pass
