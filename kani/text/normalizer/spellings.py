@@ -29,7 +29,7 @@ _SPELLINGS: tuple[tuple[str, str, str], ...] = (
     ),
     ("zh ja", rf"(?<![\d.,/:-])[1-9]\d{{0,2}}(?:{_SPACE}\d{{3}}){{2,}}(?!\d|{_SPACE}\d)", ""),
     ("", r"\+/[-−–](?= ?\d)", "±"),
-    # What stands between the parts of an address at the end of a letter
+    # Signs between the parts of an address at the end of a letter
     ("", r" · (?=[^\W\d_])|(?<=[^\W\d_]) · |(?<=[^\W\d_]\.) · ", ", "),
     # A division and a product of an equation
     ("", r"(?<=\d)(\s?):(\s?\d[\d.,]*\s?=\s?[\dx?_-])", r"\1÷\2"),

@@ -161,7 +161,9 @@ def of_trade(symbol: str, cursor: TokenCursor, table: LanguageTable) -> Unit | N
     at = 5 if symbol in _STITCHES and cursor.token(3).core.isdecimal() and cursor.token(2).core in _AND else 2
     gauge = symbol in _STITCHES and cursor.token(at).core in _IN and cursor.token(at + 2).core == "cm"
     key = symbol + "." * cursor.token(1).suffix.startswith(".")
-    for one in senses(cursor, key, table, least=0 if gauge else 1 + (symbol in _COMMON)):
+    # "sales of 1.5m", but "sales up 5 m from here"
+    spaced = not cursor.token().core.endswith(symbol)
+    for one in senses(cursor, key, table, least=0 if gauge else 1 + (symbol in _COMMON and spaced)):
         if len(one.parts) > 1 and cursor.token(2).core == one.parts[1].rstrip("."):
             # "2 p. der."
             return None

@@ -26,7 +26,7 @@ _ENDING = dict.fromkeys(("g", "mg", "kg", "L", "mL", "ml", "mol"), _FORMULA) | {
     "h": re.compile(r"\d{1,2}min"),
     "m": re.compile(r"\d{1,2}cm"),
 }
-"""What may touch a unit: "100mLH₂O", "1h30min", "1m75cm"."""
+"""Text that may touch a unit: "100mLH₂O", "1h30min", "1m75cm"."""
 _LONGER = {"発": tuple("売表信送行"), "代": ("表",), "本": tuple("当日")}
 """Japanese words that begin as a counter does: "3発売"."""
 _LONGEST_BEFORE = 16

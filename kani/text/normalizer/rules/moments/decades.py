@@ -20,7 +20,8 @@ _YOUNGEST = 5
 _AGES = frozenset(("under", "over", "sub"))
 _OF_LIVES = frozenset("my your his her our their".split())
 _OF_TIMES = frozenset("after in by before until till".split())
-"""Words before a decade that stand before a duration, too: "after 30s", but "in the 30s"."""
+_LONGEST_S = 40
+"""Seconds up to which such a word stands before a duration: "in 30s", but "in 80s Berlin"."""
 _ANY_DECADE = re.compile(r"(?:\d\d)?\d0s")
 _AGE = re.compile(r"(\d{1,2})s")
 _APOSTROPHES = "'’‘"
@@ -73,7 +74,8 @@ def decade(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         return Verbalization((Piece(said, token.core_start, token.core_end),), token.core_end)
     # "the '80s and 90s", "her 20s or 30s"
     decades = _ANY_DECADE.fullmatch(cursor.previous(2).core) if before in ("and", "or", "to") else None
-    marked = marked or (before in table.numbers.year_after and before not in _OF_TIMES)
+    short = before in _OF_TIMES and (one := _AGE.fullmatch(token.core)) and int(one[1]) <= _LONGEST_S
+    marked = marked or (before in table.numbers.year_after and not short)
     marked = marked or before in _OF_LIVES or decades is not None
     marked = marked or (cursor.is_adjacent(1) and cursor.token(1).core in _OF_DECADES)
     for part in re.split(rf"([{DASHES}/])", token.core):

@@ -7,6 +7,7 @@ import re
 from kani.text.normalizer.rules.before_nouns import describes
 from kani.text.normalizer.rules.moments.dotted_times import half_behind
 from kani.text.normalizer.rules.numerals import DASHES, Numeral, parse_numeral, say_digits
+from kani.text.normalizer.rules.trades import words_near
 from kani.text.normalizer.rules.units import gender_of_forms, of_trade, say_counted, unit_end
 from kani.text.normalizer.spoken import Piece, Verbalization
 from kani.text.normalizer.tables.table import LanguageTable
@@ -205,7 +206,7 @@ def prime(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         or _IN_INCHES.fullmatch(behind.core + behind.suffix[:1])
     )
     end = token.core_end + (len(match.group()) > len(token.core)) + doubled
-    if inches and (_is_timed(cursor, doubled and table.language != "en") or of_trade("″", cursor, table)):
+    if inches and (_is_timed(cursor, doubled and table.language != "en") or _is_rest(cursor, table)):
         unit = table.units["s"]
     elif mark in _FEET and not feet:
         template = table.times.prime if cursor.previous().core.lower() in table.dates.after else ""
@@ -241,6 +242,12 @@ def _is_timed(cursor: TokenCursor, doubled: bool) -> bool:
     # "1'30" on, 30" off"
     longer = any((one := _MINUTES_SECONDS.fullmatch(core)) and int(one[1]) > _LAST_INCH for core in near)
     return bool(minutes or gap or longer or any(map(_HOURS.fullmatch, near[:2])))
+
+
+def _is_rest(cursor: TokenCursor, table: LanguageTable) -> bool:
+    """True among exercises, where 90″ are seconds: by the words before and the two after."""
+    near = {word for trade in table.trades if "″" in trade.lines for word in trade.near}
+    return not near.isdisjoint(word.lower() for word in words_near(cursor, table, 2))
 
 
 def _is_quoted(cursor: TokenCursor, mark: str) -> bool:
