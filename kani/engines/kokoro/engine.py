@@ -33,7 +33,7 @@ from kani.engines.kokoro.network.parts import SplitModel
 from kani.engines.kokoro.pitch_control import NATIVE_PROSODY_FIELDS
 from kani.engines.kokoro.scheduler import DeadlineScheduler, SegmentDeadline
 from kani.engines.kokoro.settings import KokoroSettings
-from kani.engines.kokoro.speed_check import has_gaps, real_time_streams
+from kani.engines.kokoro.speed_check import begins_late, real_time_streams
 from kani.engines.kokoro.student.choice import engine_of_students, light_voices
 from kani.engines.kokoro.student.loading import load_students
 from kani.engines.kokoro.student.synthesizer import StudentSynthesizer
@@ -155,10 +155,10 @@ class KokoroEngine:
                 self._set_slots(cost)
 
     def _set_slots(self, cost: float) -> None:
-        cores, light = os.cpu_count() or 1, self.info.light
-        slots = real_time_streams(max(cost, self._checkpoint_cost), cores)
+        light = self.info.light
+        slots = real_time_streams(max(cost, self._checkpoint_cost), os.cpu_count() or 1)
         if light is not None and self._settings.student == "auto":
-            light = replace(light, always=has_gaps(cost, cores))
+            light = replace(light, always=begins_late(cost))
             if light != self.info.light:
                 logger.info("Kokoro's student speaks %s", light.when)
         self._info = replace(self.info, max_concurrency=slots, light=light)

@@ -26,6 +26,7 @@ from kani.engines.kokoro.pieces import Manner, Pieces
 from kani.engines.kokoro.pitch_control import NATIVE_PROSODY_FIELDS
 from kani.engines.kokoro.plugin import known_voices
 from kani.engines.kokoro.settings import KokoroSettings
+from kani.engines.kokoro.speed_check import LATE_COST
 from kani.engines.kokoro.text.espeak_ipa import Phonemizer, phonemizer_for
 from kani.engines.kokoro.text.phonemes import Utterance, split_utterances
 from kani.engines.kokoro.timing import speech_level, symbol_edges, word_boundary
@@ -265,17 +266,14 @@ async def test_cancel_frees_the_engine(student: KokoroEngine) -> None:
 @pytest.mark.parametrize(
     ("choice", "cost", "always"),
     [
-        ("auto", 0.3, False),
-        ("auto", 0.79, False),
-        ("auto", 0.81, True),
-        ("auto", 3.0, True),
-        ("always", 0.3, True),
+        ("auto", LATE_COST, False),
+        ("auto", LATE_COST + 0.01, True),
+        ("always", LATE_COST, True),
     ],
 )
 async def test_setting_and_speed_choose(
     student: KokoroEngine, monkeypatch: pytest.MonkeyPatch, choice: str, cost: float, always: bool
 ) -> None:
-    monkeypatch.setattr("kani.engines.kokoro.engine.os.cpu_count", lambda: 2)
     light = LightVoices({VOICE: LANGUAGE}, 80, choice == "always")
     monkeypatch.setattr(student, "_info", replace(student.info, light=light))
     monkeypatch.setattr(student, "_settings", KokoroSettings(student=choice))  # type: ignore[arg-type]
