@@ -18,6 +18,23 @@ _CHINESE = (("<", "小于"), (">", "大于"))
 _APPLE_KEYS = (("⌘", "Cmd"), ("⇧", "Shift"), ("⌥", "Alt"), ("⌃", "Ctrl"))
 _ERAS = (("R", "令和"), ("H", "平成"), ("S", "昭和"))
 
+_FACTORIAL = tuple(
+    zip(
+        "en es fr it pt de".split(),
+        "factorial factorial factorielle fattoriale fatorial Fakultät".split(),
+        strict=True,
+    )
+)
+
+_LAST_FIGURES = (
+    ("en", r"ending(?: in)?|last (?:four|4)(?: digits)?(?: of)?"),
+    ("es", r"(?:termin|acab)ad[oa]s? en|que (?:termin|acab)a en|últimos (?:cuatro|4)(?: dígitos)?"),
+    ("fr", r"se terminant par|finissant par|qui finit par|(?:quatre|4) derniers chiffres"),
+    ("it", r"che (?:termina|finisce) con|terminante con|ultime (?:quattro|4)(?: cifre)?"),
+    ("pt", r"terminad[oa]s? em|com final|final|últimos (?:quatro|4)(?: dígitos)?"),
+    ("de", r"endet auf|endend auf|mit der Endung|letzten (?:vier|4)(?: Ziffern)?"),
+)
+
 _SPELLINGS: tuple[tuple[str, str, str], ...] = (
     # "12 500€", "10 000-15 000", "1/50 000": a number in groups that more is joined to, as one word
     (
@@ -34,8 +51,58 @@ _SPELLINGS: tuple[tuple[str, str, str], ...] = (
     # A division and a product of an equation
     ("", r"(?<=\d)(\s?):(\s?\d[\d.,]*\s?=\s?[\dx?_-])", r"\1÷\2"),
     ("", r"(?<=\d)·(?=\d[\d.,]*\s?=|10[⁻⁰¹²³⁴-⁹^])", "×"),
-    # "~ 40", but "π ≈ 3"
-    ("", r"(?:^|(?<=[^\W\d_][^\W\d_] )|(?<=[,.:;(] ))[~≈] (?=\d)", "~"),
+    # "~ 40", but "π ≈ 3"; "needs ≥ 2", but "x ≥ 2"; ">=3"
+    ("", r"(?:^|(?<=[^\W\d_][^\W\d_] )|(?<=[,.:;(] )|(?<=[(]))[~≈] (?=\d)", "~"),
+    (
+        "de en es fr it pt",
+        r"(?:^|(?<=[(,:] )|(?<=[(])|(?<=[^\W\d_]{3} ))>= ?(?=\d)|(?<=[^\W\d_]{3} )≥ (?=\d)",
+        "≥",
+    ),
+    (
+        "de en es fr it pt",
+        r"(?:^|(?<=[(,:] )|(?<=[(])|(?<=[^\W\d_]{3} ))<= ?(?=\d)|(?<=[^\W\d_]{3} )≤ (?=\d)",
+        "≤",
+    ),
+    *((language, r"(?<![\w.,])(\d{1,3}|n)!(?= ?[=≈×·÷/])", rf"\1 {said}") for language, said in _FACTORIAL),
+    # "12.500 $ USD", "x203", "3e/28", "9-13/15-19", "12/1–Fri. 12/5", a film
+    ("de en es fr it pt", r"\$ (?=(?:USD|CAD|AUD|MXN|ARS|COP|CLP)\b)", ""),
+    ("en", r"(?<=\d{4}) x(\d{2,5})\b(?! ?\d)", r" extension \1"),
+    ("pt", r"\b1º/(?=(?:1[0-2]|0?[1-9])\b)", "1/"),
+    *(
+        (language, r"(?:(?<=[2-9])|(?<=\d\d))(\.?[ºª°]|e|ème)/(?=\d{1,3}\b)", rf"\1 {of} ")
+        for language, of in (("es", "de"), ("fr", "sur"), ("it", "su"), ("pt", "de"))
+    ),
+    (
+        "de en es fr it pt",
+        r"\b([01]?\d[-–](?:1\d|2[0-4]|\d))/(?=(?:1\d|2[0-3])(?:[.:]\d\d)?[-–](?:1\d|2[0-4])\b)",
+        r"\1, ",
+    ),
+    ("en", r"(?<=\d/\d)(\d?)[-–](?=(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun))", r"\1 – "),
+    (
+        "en",
+        r"(?i)\b(an?|the|in|old) b/w (?=photo|film|movie|picture|image|print|tv|version)",
+        r"\1 black and white ",
+    ),
+    ("fr", r"(/(?:sem|j|h|pers|mois))\.(?= [;:!?])", r"\1"),
+    ("fr", r"\b([Ll]e|[Aa]u|[Dd]u) 1/4\b", r"\1 quart"),
+    ("fr", r"\b([Ll]e|[Aa]u|[Dd]u) 1/3\b", r"\1 tiers"),
+    # The last figures of a card
+    *(
+        (language, rf"(?i)(\b(?:{named}):?) (\d)(\d)(\d)(\d)(?![\d.,/:-]\d|\d)", r"\1 \2 \3 \4 \5")
+        for language, named in _LAST_FIGURES
+    ),
+    ("es", r"\b(\d{8})-?(?=[A-Z]\b)", r"\1 "),
+    ("en", r"\b(Mon|Tue|Tues|Wed|Thu|Thurs|Fri|Sat|Sun)\.? @ ?(?=\d)", r"\1. at "),
+    ("de en es fr it pt", r"\b([48])K/(?=\d\d ?(?:fps|Hz|p)\b)", r"\1K, "),
+    # "1/2/3", no date; "min. 12'" and "(12', 78')" of goals; the colour of light
+    ("de en es fr it pt", r"(?<![\d/.])(\d)/(\d)/(\d)(?![\d/])", r"\1, \2, \3"),
+    ("de es fr it pt", r"(\b[mM]in\.? )(\d{1,3})['’′](?!\d)", r"\1\2"),
+    (
+        "en",
+        r"(?<=[(,])( ?)(\d{1,3})['’′](?=, \d{1,3}(?:\+\d)?['’′])|(?<=['’′],)( )(\d{1,3})['’′](?=\))",
+        r"\1\3minute \2\4",
+    ),
+    ("en", r"(?<![\w.,$€£])([1-9]\d[05]0)K\b", r"\1 kelvin"),
     # Sides of what is measured, and a diameter
     ("de en es fr it pt hi ar", r"(\d(?:[cmk]?m|ft|in|[\"”″'’′]))[xX×](?=\d)", r"\1 x "),
     ("de en es fr it pt hi", r"(?<=\d)X(?=[1-9])", "x"),
@@ -54,7 +121,7 @@ _SPELLINGS: tuple[tuple[str, str, str], ...] = (
     ("de en es fr it pt", r"(?i)(\d ?°[CF]?) ?/ ?(?=m[iíaá][nx])", r"\1, "),
     ("de en es fr it pt", r"(\d[.,]\d{1,2} ?m)/(?=\d{2,3} ?kg\b)", r"\1, "),
     ("es it pt", r"(?i)(?<![\w/])([cs]/)(?=[a-zà-ú]{2,8}\.)", r"\1 "),
-    ("en", r"(?<= )x(\d{1,2})(?=d\b)", r"x \1"),
+    ("en", r"(?<= )x(\d{1,2})d\b", r"x \1 days"),
     # "fianza 2 m.", "bail 12 m", "2 m. caução"
     *(
         (

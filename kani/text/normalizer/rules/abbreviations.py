@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from kani.text.normalizer.rules.acronyms import common_words, roman_value
 from kani.text.normalizer.rules.trades import cut_short, senses
@@ -12,7 +13,9 @@ from kani.text.normalizer.tokens import Token, TokenCursor
 from kani.text.writing import ends_sentence
 
 _TIME = re.compile(r"[0-2]?\d(?:[:.h][0-5]\d|[0-5]\d$|h)")
-_ORDINAL = re.compile(r"\d{1,3}(?:\.|[.]?[ºª°]|(?:st|nd|rd|th|e|er|ère|ème))|[IVX]{1,6}(?:e|º|°)?")
+_ORDINAL = re.compile(
+    r"\d{1,3}(?:\.|[.]?[ºª°]|(?:st|nd|rd|th|e|er|ère|ème))|[IVX]{1,6}(?:e|º|°)?(?:[-–][IVX]{1,6}(?:e|º|°)?)?"
+)
 _DAY = re.compile(r"\d{1,2}(?:\.\d{1,2})?")
 _AGED = frozenset(("J", "Jahre", "Jahren"))
 _LETTERED = re.compile(r"[A-Z]\d{0,2}")
@@ -24,6 +27,7 @@ _INSIDE = tuple(":;,–—/")
 _PARTS = frozenset("½ 1/2 ¼ 1/4 ¾ 3/4".split())
 _MONEY = tuple("€$£")
 _LEAST_AFTER_SLASH = 3
+_PRIMES = ("'", "’", "′")
 _ARTICLES = frozenset("le du au el del al il dal der dem des o do ao the".split())
 _SECTIONS = frozenset(("§", "Abs", "Absatz", "Art", "Artikel"))
 _LENGTH = re.compile(r"\d[\d.,]*(?:mm|cm|dm|m)")
@@ -45,9 +49,10 @@ def expand_abbreviation(cursor: TokenCursor, table: LanguageTable) -> Verbalizat
     if (before_slash := _before_slash(token, table)) is not None:
         return before_slash
     quoted = token.suffix != "" and token.prefix[-1:] + token.suffix[0] in _QUOTED
+    named = token.core[:1].isupper() and cursor.previous().core[:1].isupper() and not cursor.previous().suffix
     for candidate in _keys(token, table):
-        if candidate.isalpha() and candidate.islower() and quoted:
-            # 'bc' is the word itself.
+        if candidate.isalpha() and candidate.islower() and (quoted or (named and not token.core.isupper())):
+            # 'bc' is the word itself, and "Pro Max" a name.
             continue
         for abbreviation in (*senses(cursor, candidate, table), *table.abbreviations.get(candidate, ())):
             end = _end_of(cursor, abbreviation.parts)
@@ -107,9 +112,12 @@ def _said_as(
     stop, closed = abbreviation.parts[-1].endswith("."), cursor.token(count - 1).end > end
     also_word = count == 1 and candidate.rstrip(".").lower() in table.also_words
     spoken = said.get("other")
-    before = cursor.previous().core
+    # "~467.000 hab.", too
+    before = cursor.previous().core.lstrip("~≈<>≤≥±")
+    if "f" in said:
+        spoken = _agreed(cursor, said, count, table)
     dated = cursor.previous(2).core.lower() in _ARTICLES
-    if "few" in said and before.isdecimal() and int(before) <= _FEW and not dated:
+    if "few" in said and before.isdecimal() and 0 < int(before) <= _FEW and not dated:
         spoken = said["few"]
     if "measured" in said and _is_length(cursor, count):
         return said["measured"], False
@@ -153,6 +161,9 @@ def _said_as(
         and first.isupper()
         and following.core.lower() not in common_words(table.language)
     )
+    if not stop and following.prefix.endswith("("):
+        # "Max (11)"
+        return spoken, False
     numbered = _is_number(following, candidate) and following.core != "I"
     if also_word and not (numbered or first.islower() or titles or _is_ordinal(cursor)):
         return None, False
@@ -180,6 +191,21 @@ def _said_as(
     # A title has a capital itself: a name follows, not a sentence.
     titled = candidate[0].isupper() and following.core.lower() not in common_words(table.language)
     return spoken, stop and not titled
+
+
+def _agreed(cursor: TokenCursor, said: Mapping[str, str], count: int, table: LanguageTable) -> str | None:
+    """The form for the noun before: "velocidad máx.: 120", "(desayuno incl.)"; no word follows."""
+    token, last, following = cursor.previous(), cursor.token(count - 1), cursor.token(count)
+    if last.suffix in ("", ".") and (following.core[:1].isalpha() or following.suffix[:1] in _PRIMES):
+        # "carga máx. 30'"
+        return said.get("other")
+    noun = token.core if not token.suffix else ""
+    if token.suffix == "." and (short := table.abbreviations.get(f"{token.core}.")):
+        noun = short[0].said.get("other", "")
+    several = "many" in said and noun.endswith("s")
+    gender = table.agreement.gender(noun, several) if noun.isalpha() else ""
+    form = {"f": "many_f" if several else "f", "": "other"}.get(gender, "many" if several else "m")
+    return said.get(form, said.get("other"))
 
 
 def _is_date(token: Token, table: LanguageTable) -> bool:
@@ -214,7 +240,7 @@ def _may_end(following: Token, table: LanguageTable) -> bool:
 
 def _is_number(token: Token, candidate: str) -> bool:
     """True for figures, and Roman numerals; a letter is one only after more than "p." or "No."."""
-    if token.core[:1].isdigit() or (token.core[:1] in "-−+" and token.core[1:2].isdigit()):
+    if token.core.lstrip("-−+~≈<>≤≥")[:1].isdigit():
         return True
     value = roman_value(re.split("[-–]", token.core)[0])
     return value is not None and (len(token.core) > 1 or len(candidate) > _LONGEST_BEFORE_INITIAL)

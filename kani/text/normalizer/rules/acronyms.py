@@ -175,7 +175,7 @@ def is_initial(cursor: TokenCursor, table: LanguageTable) -> bool:
         suffix == "."
         and following.core[:1].isupper()
         and following.start == following.core_start
-        and following.core.lower() not in common_words(table.language)
+        and re.split("['’]", following.core.lower())[0] not in common_words(table.language)
         and following.core.lower() not in table.acronyms.words - {following.core.lower()[:1]}
     )
 

@@ -20,7 +20,8 @@ def roman(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     rules = table.roman
     previous = cursor.previous()
     before = previous.core.lower() if previous.suffix in ("", ".") else ""
-    joined = previous.core == table.signs.get("&") and not cursor.previous(2).suffix
+    joiners = (table.signs.get("&"), "&", table.numbers.to)
+    joined = previous.core in joiners and not cursor.previous(2).suffix
     if joined and roman_value(cursor.previous(2).core):
         # "siglos IV y V"
         before = cursor.previous(3).core.lower()
@@ -72,6 +73,9 @@ def roman(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         gender = table.agreement.gender(cursor.token(1).core, plural=False)
         form = gender if gender == "f" else next(iter(rules.articles.values()))
         spoken = table.number_words.ordinal(value, form)
+    elif len(token.core) == 1 and cursor.token(1).core in joiners and _is_numeral(cursor.token(2)):
+        # "títulos I a IV"
+        spoken = table.number_words.cardinal(value)
     elif len(token.core) > 1 and set(token.core) <= set("IVX") and not _is_spelled(cursor, table):
         spoken = table.number_words.cardinal(value)
     if spoken is None:
@@ -80,6 +84,10 @@ def roman(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         stop = cursor.token(1).core[:1].islower()
     end = token.core_end + stop
     return Verbalization((Piece(spoken, token.core_start, end),), end)
+
+
+def _is_numeral(token: Token) -> bool:
+    return len(token.core) > 1 and set(token.core) <= set("IVX") and roman_value(token.core) is not None
 
 
 def _is_spelled(cursor: TokenCursor, table: LanguageTable) -> bool:

@@ -214,6 +214,10 @@ def split_per(symbol: str, table: LanguageTable, money: bool) -> tuple[str, str]
         first, _, last = under.rpartition("/")
         of, per = split_per(f"{of}/{first}", table, money)
         return (of, per + split_per(f"/{last}", table, money=True)[1]) if per else (symbol, "")
+    if under in table.currencies:
+        # "1.08 $/€"
+        forms = table.currencies[under].forms
+        return of, f" {table.per} {forms.get('one', forms['other'])}"
     if under not in table.units:
         # "USD 20/mes": what is paid for may be any word.
         paid = (money or of in table.currencies) and len(under) > 1 and has_letters_only(under)

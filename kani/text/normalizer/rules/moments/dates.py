@@ -25,9 +25,15 @@ _DAYS = re.compile(r"(?:[0-3]?\d[/–-]){1,4}[0-3]?\d")
 _MONTH_YEAR = re.compile(r"(\d{1,2})/(\d{4})")
 _EXPIRY = re.compile(r"(0?[1-9]|1[0-2])/(2\d|3\d)")
 _EXPIRES = frozenset(
-    """caducidad caduca cad vence validez scad scadenza scade échéance expire exp expires validade haltbar mhd
-    hasta fino bis au até thru itv mot""".split()
+    """caducidad caduca cad vence validez scad scadenza scade échéance expire exp expires validade val haltbar
+    mhd dlc ddm hasta fino bis au até thru itv mot""".split()
 )
+_LAWS = frozenset(
+    """ley leyes decreto orden resolución reglamento directiva sentencia law act regulation loi décret arrêté
+    ordonnance directive règlement legge direttiva delibera lei portaria diretiva gesetz verordnung
+    richtlinie""".split()
+)
+"""Words before a number and a year ("law 4/2023"), where they have no capital."""
 _NUMBER = re.compile(r"\d+")
 _CALENDAR_DATE = re.compile(r"\d{1,4}([/.-])\d{1,2}\1\d{1,4}")
 _ERA = re.compile(r"(\d{1,4})(\D{0,6})")
@@ -89,6 +95,7 @@ def date(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         law = law and before.core.lower() not in table.dates.after
         stopped = before.suffix == "." and f"{before.core}." in table.abbreviations
         law = law or stopped or follows_number_sign(cursor, table)
+        law = (law and before.core.lower() not in _EXPIRES) or before.core in _LAWS
         if 1 <= month <= 12 and not law and 1100 <= int(found[2]) < 2100:
             name, year = table.dates.names[month - 1], table.number_words.year(int(found[2]))
             spoken = table.dates.month_year.format(month=name, year=year)

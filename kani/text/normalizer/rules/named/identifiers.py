@@ -20,6 +20,10 @@ _GROUP_LENGTH, _FEWEST_GROUPS = 4, 5
 _SHORT, _FEWEST_CHANGES, _CHANGES_OF_SHORT, _CHANGES_OF_CODE = 6, 2, 3, 4
 _CODED = re.compile(r"(?=[A-Z\d]*(?:\d[A-Z]|\d{5}))[A-Z]+\d[A-Z\d]*")
 """After "IFSC" and the like: "SBIN0001234", but not "VERANO2024"."""
+_PASSWORD = re.compile(
+    r"(?=.*\d)(?=.*[a-z])(?=.*[A-Z])(?!.*[a-z]{3})[A-Za-z\d](?:[A-Za-z\d]|-(?=[A-Za-z\d])){3,19}"
+)
+"""After "password": "mR7-x2kQ", without a word in it."""
 
 
 def iban(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
@@ -50,7 +54,7 @@ def mixed(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         return None
     if _DEVICE.fullmatch(token.core):
         return Verbalization(say_mixed(token.core, token.core_start, table), token.core_end)
-    named = is_code(cursor, table) and _CODED.fullmatch(token.core)
+    named = is_code(cursor, table) and (_CODED.fullmatch(token.core) or _PASSWORD.fullmatch(token.core))
     if not (named or is_mixed(token.core)):
         return None
     return Verbalization(say_mixed(token.core, token.core_start, table), token.core_end)

@@ -39,7 +39,27 @@ _GRADED = re.compile(r"([1-9]|10|[A-F])[-−]")
 _ENDINGS = re.compile(
     r"(?P<stem>[^\W\d_]{2,})(?:\((?P<added>s|es|a|as|e|n|en|in|innen|ren)\)|[.·:](?P<other>e|ne|le|te|se|ve|ère|trice|tes|nes|innen|in))[.·]?(?P<more>s?)"
 )
-_OR = {"es": "o", "pt": "ou"}
+_SLASHED = re.compile(
+    r"(?P<stem>[^\W\d_]{3,})/-?(?P<added>[ao]s?|e[sn]?|i|ssa|esse|r|innen|in|trices?|euses?|ses?|rices?)"
+)
+_OTHER_GENDER = {
+    "es": "a as o os",
+    "pt": "a as o os",
+    "it": "a e o i ssa esse",
+    "fr": "e es trice trices se ses euse euses",
+    "de": "r n en in innen",
+}
+_PAIRED = {
+    "es": "el/la los/las un/una unos/unas él/ella ellos/ellas lo/la al/la del/la este/esta",
+    "pt": "o/a os/as um/uma ele/ela eles/elas ao/à do/da dos/das no/na seu/sua",
+    "it": "il/la i/le un/una lui/lei lo/la al/alla del/della",
+    "fr": "le/la un/une il/elle ils/elles du/de la au/à la ce/cette son/sa",
+    "de": "der/die er/sie ein/eine den/die einen/eine dem/der ihm/ihr sein/ihr",
+    "en": "he/she his/her him/her he/she/they she/he her/his her/him",
+}
+"""Articles and pronouns with a slash, "or" is said between them."""
+_OR = {"es": "o", "pt": "ou", "it": "o", "fr": "ou", "de": "oder", "en": "or"}
+_BEFORE_O, _BEFORE_I = ("o", "ho"), ("i", "hi")
 
 _ARTICLES = frozenset("a the el la un una le les der die das il o os".split())
 
@@ -214,6 +234,8 @@ def endings(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "form(s)", "alumno(a)", French "étudiant·e·s", German "Schüler:innen": a word with another ending."""
     token = cursor.token()
     written = token.core + ")" * token.suffix.startswith(")")
+    if (both := _slashed(token.core, table)) is not None:
+        return Verbalization((Piece(both, token.core_start, token.core_end),), token.core_end)
     match = _ENDINGS.fullmatch(written)
     if match is None or (match["other"] and table.language != ("de" if "in" in match["other"] else "fr")):
         return None
@@ -227,6 +249,34 @@ def endings(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         said = f"{stem}{match['more']} {_OR[table.language]} {feminine}"
     end = token.core_start + len(written)
     return Verbalization((Piece(said, token.core_start, end),), end)
+
+
+def _slashed(core: str, table: LanguageTable) -> str | None:
+    """ "alumno/a", "Schüler/-innen", "el/la": both genders."""
+    language = table.language
+    if core.lower() in _PAIRED.get(language, "").split():
+        return f" {_OR[language]} ".join(core.split("/"))
+    match = _SLASHED.fullmatch(core)
+    if match is None or match["added"] not in _OTHER_GENDER.get(language, "").split():
+        return None
+    stem, added = match["stem"], match["added"]
+    if language == "de":
+        return stem + added if added.startswith("in") else f"{stem} {_OR[language]} {stem}{added}"
+    several = stem.endswith("s") if language != "it" else added in ("e", "i", "esse")
+    if language == "fr":
+        single = stem.removesuffix("s")
+        other = {"t": single.removesuffix("teur"), "s": single.removesuffix("r")}.get(added[0], single)
+        other = single.removesuffix("eur") if added[:2] == "eu" else other
+    elif language == "it" and added in ("ssa", "esse"):
+        other = stem.removesuffix("i") if added == "esse" else stem
+    else:
+        single = stem.removesuffix("s") if language != "it" else stem
+        other = single.rstrip("aeio") if single[-1] in "aeio" else single
+    other += added
+    joined = table.signs.get("&", "") if several else _OR[language]
+    if language == "es" and other.lower().startswith(_BEFORE_I if several else _BEFORE_O):
+        joined = "e" if several else "u"
+    return f"{stem} {joined} {other}"
 
 
 def emoticon(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from kani.text.normalizer.rules.acronyms import spelled_pieces
+from kani.text.normalizer.rules.acronyms import roman_value, spelled_pieces
 from kani.text.normalizer.rules.numerals import DASHES
 from kani.text.normalizer.spoken import Piece, Verbalization
 from kani.text.normalizer.tables.table import LanguageTable
@@ -13,6 +13,7 @@ from kani.text.normalizer.tokens import TokenCursor
 _RANGE = re.compile(rf"(?P<first>[^\W_]{{1,8}})(?P<dash>[{DASHES}])(?P<last>[^\W_]{{1,8}})")
 _PART = re.compile(r"(?P<before>[A-Z]{0,3})(?P<number>\d{0,4})(?P<after>[a-gA-DFG]?)")
 _SIZES = tuple("XXS XS PP P S M L G GG XL XG XXL XXG 2XL 3XL 4XL XXXL".split())
+_ROMAN = frozenset("IVX")
 _HYPHENS = "-‐‑"
 _NEXT = 1
 _MEASURES = frozenset("deg")
@@ -23,7 +24,11 @@ def letters(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """Two places in an order, of which at least one has a letter: the first "to" the last."""
     token = cursor.token()
     match = _RANGE.fullmatch(token.core)
-    if match is None or not table.letters or not _is_range(cursor, match, table):
+    if match is None or not table.letters:
+        return None
+    if (centuries := _roman(cursor, match, table)) is not None:
+        return centuries
+    if not _is_range(cursor, match, table):
         return None
     at, dash, rest = (
         token.core_start,
@@ -39,6 +44,25 @@ def letters(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         *_say(match["first"], at, table),
         Piece(to, dash, rest),
         *_say(match["last"], rest, table),
+    )
+    return Verbalization(pieces, token.core_end)
+
+
+def _roman(cursor: TokenCursor, match: re.Match[str], table: LanguageTable) -> Verbalization | None:
+    """ "XV-XVI", "I–X": Roman numerals."""
+    token, (first, dash, last) = cursor.token(), match.groups()
+    before = cursor.previous().core.lower()
+    sure = before in table.roman.cardinal or before in table.roman.ordinal or dash not in _HYPHENS
+    if not set(first + last) <= _ROMAN or not (sure or len(first + last) > len("IV")):
+        return None
+    one, other = roman_value(first), roman_value(last)
+    if one is None or other is None or one >= other:
+        return None
+    cardinal, at = table.number_words.cardinal, token.core_start + match.start("dash")
+    pieces = (
+        Piece(cardinal(one), token.core_start, at),
+        Piece(f" {table.numbers.to} ", at, at + 1),
+        Piece(cardinal(other), at + 1, token.core_end),
     )
     return Verbalization(pieces, token.core_end)
 
