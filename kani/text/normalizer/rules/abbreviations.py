@@ -200,7 +200,7 @@ def _agreed(cursor: TokenCursor, said: Mapping[str, str], count: int, table: Lan
         # "carga máx. 30'"
         return said.get("other")
     noun = token.core if not token.suffix else ""
-    if token.suffix == "." and (short := table.abbreviations.get(f"{token.core}.")):
+    if token.suffix == "." and (short := table.abbreviations.get(f"{token.core.lower()}.")):
         noun = short[0].said.get("other", "")
     several = "many" in said and noun.endswith("s")
     gender = table.agreement.gender(noun, several) if noun.isalpha() else ""

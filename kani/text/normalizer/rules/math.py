@@ -41,7 +41,7 @@ _TEX_SIGNS = dict(zip(_TEX_WORDS[::2], _TEX_WORDS[1::2], strict=True))
 _TYPESETTING = frozenset("frac dfrac tfrac left right mathrm mathbf text operatorname quad big Big".split())
 _TIMES = re.compile(rf"[{DASHES}:hH]")
 _APPLIED = re.compile(r"([fghFGHP]|log|ln|sin|cos|tan|exp)\(([xyzntAB]|\d{1,3})\)")
-_TERM = re.compile(r"\d{0,3}[xyz]")
+_TERM = re.compile(r"\d{0,3}[xyz][²³⁴]?")
 _SHUT_OUT = re.compile(r"0[x×]\d|\d[x×]0")
 _SQUARE, _CUBE = "2", "3"
 

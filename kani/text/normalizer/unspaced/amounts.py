@@ -97,7 +97,7 @@ def vulgar_fraction(scan: Scan, at: int) -> UnspacedReading | None:
     if (part := VULGAR_FRACTIONS.get(scan.text[at])) is None:
         return None
     said = say_fraction(*part, scan.table)
-    if scan.last_number == at:
+    if scan.last_number == at and scan.text[at - 1].isdecimal():
         said = scan.table.numbers.mixed + said
     return _read_with_unit(said, at, at + 1, scan)
 
