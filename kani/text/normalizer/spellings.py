@@ -66,11 +66,26 @@ _SPELLINGS: tuple[tuple[str, str, str], ...] = (
     *((language, r"(?<![\w.,])(\d{1,3}|n)!(?= ?[=≈×·÷/])", rf"\1 {said}") for language, said in _FACTORIAL),
     ("de", r"\b(\d{1,2}):(\d\d) (?:Std\.|Stunden\b)", r"\1 Std. \2 Min."),
     ("de", r"\bEZ(?= (?:ab )?\d{2,3} ?€)", "Einzelzimmer"),
+    (
+        "de en es fr it pt hi",
+        r"(\d ?(?:[kMGTmµn]?(?:Hz|V|W|A|g|Pa|B)|[kcm]?m|m?[lL]|°[CF]|%|min))[–-](?=\d[\d.,]* ?(?:[A-Za-zµ°]|%))",
+        r"\1 – ",
+    ),
+    ("en", r"\b(yrs?|years?|mos?)/(?=\d)", r"\1, "),
+    ("en", r"\b(\d{1,3})d (?=\d{1,2}h\b)", r"\1 days "),
+    ("en", r"/sq\.? ?mi\b", " per square mile"),
+    ("en", r"/sq\.? ?ft\b", " per square foot"),
+    ("en", r"\bTu(?=[–-](?:Sa|Su|F)\b)", "Tue"),
+    ("en", r"(?<=[–-])Su\b|\bSu(?=[–-])", "Sun"),
+    ("en", r"(?<=[a-z][–-])Sa\b|\bSa(?=[–-]Su)", "Sat"),
+    ("en", r"\bNo\. 1s\b", "number ones"),
+    ("en", r"\(ret\.\)", "(retired)"),
+    ("en", r"(\d(?:st|nd|rd|th))[–-](?=\d{1,2}(?:st|nd|rd|th)\b)", r"\1 to "),
     ("de", r"(?<=[½¼¾]) J\.(?= [a-z])", " Jahre"),
     # "12.500 $ USD", "x203", "3e/28", "9-13/15-19", "12/1–Fri. 12/5", a film
     ("de en es fr it pt", r"\$ (?=(?:USD|CAD|AUD|MXN|ARS|COP|CLP)\b)", ""),
     ("en", r"(?<=\d{4}) x(\d{2,5})\b(?! ?\d)", r" extension \1"),
-    ("pt", r"\b1º/(?=(?:1[0-2]|0?[1-9])\b)", "1/"),
+    ("pt", r"\b1º/(?=(?:1[0-2]|0?[1-9])\b)", "01/"),
     *(
         (language, r"(?:(?<=[2-9])|(?<=\d\d))(\.?[ºª°]|e|ème)/(?=\d{1,3}\b)", rf"\1 {of} ")
         for language, of in (("es", "de"), ("fr", "sur"), ("it", "su"), ("pt", "de"))
@@ -86,6 +101,11 @@ _SPELLINGS: tuple[tuple[str, str, str], ...] = (
         r"(?i)\b(an?|the|in|old) b/w (?=photo|film|movie|picture|image|print|tv|version)",
         r"\1 black and white ",
     ),
+    ("es", r"\b([Oo]tra) 1/2\b", r"\1 media"),
+    ("pt", r"\b([Oo]utra) 1/2\b", r"\1 meia"),
+    ("es", r"\b([Oo]tro) 1/2\b", r"\1 medio"),
+    ("", r"(= ?[A-Za-z]) ?/ ?(?=[A-Za-z]\b(?!/))", r"\1 ÷ "),
+    ("de en es fr it pt", r"\b([ABCDEK]\d{1,2}) (?=\d{3,}\b)", r"\1, "),
     ("fr", r"(/(?:sem|j|h|pers|mois))\.(?= [;:!?])", r"\1"),
     ("fr", r"\b([Ll]e|[Aa]u|[Dd]u) 1/4\b", r"\1 quart"),
     ("fr", r"\b([Ll]e|[Aa]u|[Dd]u) 1/3\b", r"\1 tiers"),
@@ -129,7 +149,7 @@ _SPELLINGS: tuple[tuple[str, str, str], ...] = (
     *(
         (
             language,
-            rf"(?i)(\b(?:{named})(?: de)? \d{{1,2}}|\b\d(?= ?m\. (?:de )?(?:{named})\b))"
+            rf"(?i)(\b(?:{named})(?: de|:)? \d{{1,2}}|\b\d(?= ?m\. (?:de )?(?:{named})\b))"
             r" ?m(?:\.(?= ?[^\W_]|[,;)])|\b)(?![²2/])",
             rf"\1 {months}",
         )

@@ -199,8 +199,12 @@ def _agreed(cursor: TokenCursor, said: Mapping[str, str], count: int, table: Lan
     if last.suffix in ("", ".") and (following.core[:1].isalpha() or following.suffix[:1] in _PRIMES):
         # "carga máx. 30'"
         return said.get("other")
-    noun = token.core if not token.suffix else ""
-    if token.suffix == "." and (short := table.abbreviations.get(f"{token.core.lower()}.")):
+    noun = token.core if not (token.suffix or cursor.token().prefix) else ""
+    if (
+        token.suffix == "."
+        and not cursor.token().prefix
+        and (short := table.abbreviations.get(f"{token.core.lower()}."))
+    ):
         noun = short[0].said.get("other", "")
     several = "many" in said and noun.endswith("s")
     gender = table.agreement.gender(noun, several) if noun.isalpha() else ""
@@ -240,7 +244,7 @@ def _may_end(following: Token, table: LanguageTable) -> bool:
 
 def _is_number(token: Token, candidate: str) -> bool:
     """True for figures, and Roman numerals; a letter is one only after more than "p." or "No."."""
-    if token.core.lstrip("-−+~≈<>≤≥")[:1].isdigit():
+    if token.core.lstrip("-−+~≈<>≤≥€$£₹¥")[:1].isdigit():
         return True
     value = roman_value(re.split("[-–]", token.core)[0])
     return value is not None and (len(token.core) > 1 or len(candidate) > _LONGEST_BEFORE_INITIAL)

@@ -151,8 +151,9 @@ def _digits(cursor: TokenCursor, table: LanguageTable, count: int) -> Verbalizat
         country = far and number == 0 and len(digits) <= 3 and digits[0] != "0"
         spoken = table.number_words.cardinal(int(digits)) if country else _group(digits, table)
         if number == 0 and not far:
-            # An opening bracket is part of the number.
-            start = first.core_start - first.prefix.endswith("(")
+            # An opening bracket is part of the number, if it closes inside.
+            closes = ")" in first.text[start : cursor.token(count - 1).core_end]
+            start = first.core_start - (closes and first.prefix.endswith("("))
         pieces.append(Piece(spoken if number == len(groups) - 1 else f"{spoken}, ", start, end))
     return Verbalization(tuple(pieces), cursor.token(count - 1).core_end)
 
