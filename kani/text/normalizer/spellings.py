@@ -26,6 +26,8 @@ _FACTORIAL = tuple(
     )
 )
 
+_MEASURE = "(?:[kMGTmµn]?(?:Hz|V|W|A|g|Pa|B)|[kcm]?m|m?[lL]|°[CF]|%|min)"
+
 _LAST_FIGURES = (
     ("en", r"ending(?: in)?|last (?:four|4)(?: digits)?(?: of)?"),
     ("es", r"(?:termin|acab)ad[oa]s? en|que (?:termin|acab)a en|últimos (?:cuatro|4)(?: dígitos)?"),
@@ -68,9 +70,10 @@ _SPELLINGS: tuple[tuple[str, str, str], ...] = (
     ("de", r"\bEZ(?= (?:ab )?\d{2,3} ?€)", "Einzelzimmer"),
     (
         "de en es fr it pt hi",
-        r"(\d ?(?:[kMGTmµn]?(?:Hz|V|W|A|g|Pa|B)|[kcm]?m|m?[lL]|°[CF]|%|min))[–-](?=\d[\d.,]* ?(?:[A-Za-zµ°]|%))",
+        rf"(\d ?{_MEASURE})[–-](?=\d[\d.,]* ?{_MEASURE}(?!\w))",
         r"\1 – ",
     ),
+    ("de en es fr it pt hi", r"([€$£₹]\d[\d.,]*)/(?=[€$£₹]\d)", r"\1, "),
     ("en", r"\b(yrs?|years?|mos?)/(?=\d)", r"\1, "),
     ("en", r"\b(\d{1,3})d (?=\d{1,2}h\b)", r"\1 days "),
     ("en", r"/sq\.? ?mi\b", " per square mile"),
@@ -107,6 +110,7 @@ _SPELLINGS: tuple[tuple[str, str, str], ...] = (
     ("", r"(= ?[A-Za-z]) ?/ ?(?=[A-Za-z]\b(?!/))", r"\1 ÷ "),
     ("de en es fr it pt", r"\b([ABCDEK]\d{1,2}) (?=\d{3,}\b)", r"\1, "),
     ("fr", r"(/(?:sem|j|h|pers|mois))\.(?= [;:!?])", r"\1"),
+    ("fr", r"\b(\d{2})°(\d)(?![\d'’′.,])", r"\1 degrés \2"),
     ("fr", r"\b([Ll]e|[Aa]u|[Dd]u) 1/4\b", r"\1 quart"),
     ("fr", r"\b([Ll]e|[Aa]u|[Dd]u) 1/3\b", r"\1 tiers"),
     # The last figures of a card
@@ -149,14 +153,14 @@ _SPELLINGS: tuple[tuple[str, str, str], ...] = (
     *(
         (
             language,
-            rf"(?i)(\b(?:{named})(?: de|:)? \d{{1,2}}|\b\d(?= ?m\. (?:de )?(?:{named})\b))"
+            rf"(?i)(\b(?:{named})(?: de| ?:)? \d{{1,2}}|\b\d(?= ?m\. (?:de )?(?:{named})\b))"
             r" ?m(?:\.(?= ?[^\W_]|[,;)])|\b)(?![²2/])",
             rf"\1 {months}",
         )
         for language, named, months in (
             ("es", "fianza|contrato|aval|permanencia", "meses"),
             ("pt", r"caução|contrato|contr\.|fiança", "meses"),
-            ("fr", "bail|dépôt|caution|DG|garantie", "mois"),
+            ("fr", "bail|dépôt|caution|DG|garantie|engagement|durée", "mois"),
             ("it", r"cauzione|contratto|contr\.|cauz\.|deposito", "mesi"),
         )
     ),

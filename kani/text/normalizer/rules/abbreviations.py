@@ -134,7 +134,11 @@ def _said_as(
         chosen = "one"
     elif "paid" in said and not cursor.previous().suffix and _is_money(cursor, table):
         chosen = "paid"
-    elif "counted" in said and before[:1].isdecimal() and not cursor.previous().suffix:
+    elif (
+        "counted" in said
+        and before[:1].isdecimal()
+        and not (cursor.previous().suffix or cursor.token().prefix)
+    ):
         time = not before.isdecimal() and _TIME.fullmatch(before)
         # "ex. 3a p. 45"
         labelled = "number" in said and before[-1].isalpha()

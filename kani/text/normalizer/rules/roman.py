@@ -58,6 +58,9 @@ def roman(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         and cursor.token(1).core.lower() in rules.ordinal_before
     ):
         form = table.agreement.gender(cursor.token(1).core, plural=False) or "m"
+        if form == "m" and "short" in rules.articles.values():
+            # Spanish "tercer aniversario"
+            form = "short"
         spoken = table.number_words.ordinal(value, form)
     elif (
         before in rules.articles
