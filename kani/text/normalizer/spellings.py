@@ -28,6 +28,8 @@ _FACTORIAL = tuple(
 
 _MEASURE = "(?:[kMGTmµn]?(?:Hz|V|W|A|g|Pa|B)|[kcm]?m|m?[lL]|°[CF]|%|min)"
 
+_HOURS = r"(?:Std\.(?= [a-zäöü])|Std(?=\.)|Stunden\b)"
+
 _LAST_FIGURES = (
     ("en", r"ending(?: in)?|last (?:four|4)(?: digits)?(?: of)?"),
     ("es", r"(?:termin|acab)ad[oa]s? en|que (?:termin|acab)a en|últimos (?:cuatro|4)(?: dígitos)?"),
@@ -66,7 +68,11 @@ _SPELLINGS: tuple[tuple[str, str, str], ...] = (
         "≤",
     ),
     *((language, r"(?<![\w.,])(\d{1,3}|n)!(?= ?[=≈×·÷/])", rf"\1 {said}") for language, said in _FACTORIAL),
-    ("de", r"\b(\d{1,2}):(\d\d) (?:Std\.|Stunden\b)", r"\1 Std. \2 Min."),
+    ("de", rf"\b(\d{{1,2}}):(\d\d):(\d\d) (?:{_HOURS}|h\b)", r"\1 h \2 min \3 s"),
+    ("de", rf"(?<![:\d])(\d{{1,2}}):(\d\d) {_HOURS}", r"\1 h \2 min"),
+    ("de", r"(?i)((?:dauer|zeit):?) (\d{1,2}):(\d\d) ?h\b", r"\1 \2 h \3 min"),
+    ("de", r"\bI\. ?E\.(?=[/ ])", "IE"),
+    ("de", r"\b9/11\b", "elfter September"),
     ("de", r"\bEZ(?= (?:ab )?\d{2,3} ?€)", "Einzelzimmer"),
     (
         "de en es fr it pt hi",
@@ -110,6 +116,7 @@ _SPELLINGS: tuple[tuple[str, str, str], ...] = (
     ("", r"(= ?[A-Za-z]) ?/ ?(?=[A-Za-z]\b(?!/))", r"\1 ÷ "),
     ("de en es fr it pt", r"\b([ABCDEK]\d{1,2}) (?=\d{3,}\b)", r"\1, "),
     ("fr", r"(/(?:sem|j|h|pers|mois))\.(?= [;:!?])", r"\1"),
+    ("fr", r"\b(ans? d['’])exp\.", r"\1expérience"),
     ("fr", r"\b(\d{2})°(\d)(?![\d'’′.,])", r"\1 degrés \2"),
     ("fr", r"\b([Ll]e|[Aa]u|[Dd]u) 1/4\b", r"\1 quart"),
     ("fr", r"\b([Ll]e|[Aa]u|[Dd]u) 1/3\b", r"\1 tiers"),
@@ -159,13 +166,14 @@ _SPELLINGS: tuple[tuple[str, str, str], ...] = (
         )
         for language, named, months in (
             ("es", "fianza|contrato|aval|permanencia", "meses"),
-            ("pt", r"caução|contrato|contr\.|fiança", "meses"),
+            ("pt", r"caução|contrato|contr\.|fiança|fidelidade|vigência", "meses"),
             ("fr", "bail|dépôt|caution|DG|garantie|engagement|durée", "mois"),
             ("it", r"cauzione|contratto|contr\.|cauz\.|deposito", "mesi"),
         )
     ),
     # "4/6 pers.", "v. 2.4.1", "2½ : 1½"
     ("de en es fr it pt", r"(?<![\d/,.])([2-9])/([3-9]|1\d)(?= ?[Pp]ers(?:\b|on))", r"\1-\2"),
+    ("de", r"\bv\. ?(?=\d{1,2}\.\d{1,2}\.(?:\d{2}|\d{4})\b)", "vom "),
     ("de en es fr it pt", r"\b[vV]\. ?(?=\d+(?:\.\d+){2})", "v"),
     ("de", r"(?<=½) ?: ?(?=\d?½|\d)|(?<=\d) ?: ?(?=\d½)", " zu "),
     # "Tor (75.)", "4x100-m-Staffel"

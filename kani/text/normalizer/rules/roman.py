@@ -36,7 +36,8 @@ def roman(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     value = roman_value(token.core.upper() if small or before in rules.small_after else token.core)
     if value is None or (len(token.core) == 1 and token.core.upper() not in "IVX"):
         return _marked_roman(token, table)
-    if len(token.core) == 1 and previous.core[:1].isupper() and is_initial(cursor, table):
+    listed = token.suffix in (".,", ".;") and name in rules.names
+    if len(token.core) == 1 and previous.core[:1].isupper() and not listed and is_initial(cursor, table):
         # "James I. Robertson"
         return None
     spoken = None
