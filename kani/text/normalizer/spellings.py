@@ -6,17 +6,13 @@ import functools
 import re
 from collections.abc import Callable
 
-_SPACE = "[ \u00a0\u2009\u202f]"
+from kani.text.normalizer.unspaced.spellings import ALONE, SPACE, UNSPACED
 
 _PER = tuple(zip("de en es fr it pt hi".split(), "pro per por pour per por प्रति".split(), strict=True))
 _LITRE = "pro Liter,per liter,por litro,par litre,per litro,por litro,प्रति लीटर".split(",")
 _COUNTED = r"(\d(?: ?€| ?[^\W\d_]{1,12}\.?(?:/kg)?)?)"
-_ALONE = r"(?<![\dA-Za-z])(?<![\dA-Za-z] )"
 _HINDI = (("<", "से कम"), (">", "से ज़्यादा"), ("≤", "या कम"), ("≥", "या ज़्यादा"))
-_JAPANESE = (("<", "未満"), (">", "超"), ("≤", "以下"), ("≥", "以上"))
-_CHINESE = (("<", "小于"), (">", "大于"))
 _APPLE_KEYS = (("⌘", "Cmd"), ("⇧", "Shift"), ("⌥", "Alt"), ("⌃", "Ctrl"))
-_ERAS = (("R", "令和"), ("H", "平成"), ("S", "昭和"))
 
 _FACTORIAL = tuple(
     zip(
@@ -43,12 +39,11 @@ _SPELLINGS: tuple[tuple[str, str, str], ...] = (
     # "12 500€", "10 000-15 000", "1/50 000": a number in groups that more is joined to, as one word
     (
         "de en es fr it pt hi ar",
-        rf"(?<![\d.,/:'-])[1-9]\d{{0,2}}(?:{_SPACE}\d{{3}})+"
+        rf"(?<![\d.,/:'-])[1-9]\d{{0,2}}(?:{SPACE}\d{{3}})+"
         rf"(?=(?:[.,]\d{{1,2}})?(?:[€$£¥₹%‰°]|[-–][1-9]|[kK]?[mg][²³23]?\b|km/h|/[^\W\d_]))"
-        rf"|(?<=\d{{3}}[-–])[1-9]\d{{0,2}}(?:{_SPACE}\d{{3}})+(?!\d)|(?<=\b1/)[1-9]\d{{1,2}}(?:{_SPACE}\d{{3}})+(?!\d)",
+        rf"|(?<=\d{{3}}[-–])[1-9]\d{{0,2}}(?:{SPACE}\d{{3}})+(?!\d)|(?<=\b1/)[1-9]\d{{1,2}}(?:{SPACE}\d{{3}})+(?!\d)",
         "",
     ),
-    ("zh ja", rf"(?<![\d.,/:-])[1-9]\d{{0,2}}(?:{_SPACE}\d{{3}}){{2,}}(?!\d|{_SPACE}\d)", ""),
     ("", r"\+/[-−–](?= ?\d)", "±"),
     # Signs between the parts of an address at the end of a letter
     ("", r" · (?=[^\W\d_])|(?<=[^\W\d_]) · |(?<=[^\W\d_]\.) · ", ", "),
@@ -87,6 +82,10 @@ _SPELLINGS: tuple[tuple[str, str, str], ...] = (
     ("en", r"\bTu(?=[–-](?:Sa|Su|F)\b)", "Tue"),
     ("en", r"(?<=[–-])Su\b|\bSu(?=[–-])", "Sun"),
     ("en", r"(?<=[a-z][–-])Sa\b|\bSa(?=[–-]Su)", "Sat"),
+    ("en", r"(?<=\d) × (?=\d[\d.,]* ?(?:mm|cm|m|km|in|ft|px|yd)\b)", " x "),
+    ("en", r"\bq(?=\d{1,2} ?(?:min|h)\b)", "every "),
+    ("es", r"\bc/ ?(?=\d{1,2} ?(?:min\b|h\b|días|['’′]))", "cada "),
+    ("es", r"(\d\.?[ºª])(?=(?:dcha|izq|izda|int|ext)\b)", r"\1 "),
     ("en", r"\bNo\. 1s\b", "number ones"),
     ("en", r"\(ret\.\)", "(retired)"),
     ("en", r"(\d(?:st|nd|rd|th))[–-](?=\d{1,2}(?:st|nd|rd|th)\b)", r"\1 to "),
@@ -129,7 +128,11 @@ _SPELLINGS: tuple[tuple[str, str, str], ...] = (
     ("en", r"\b(Mon|Tue|Tues|Wed|Thu|Thurs|Fri|Sat|Sun)\.? @ ?(?=\d)", r"\1. at "),
     ("de en es fr it pt", r"\b([48])K/(?=\d\d ?(?:fps|Hz|p)\b)", r"\1K, "),
     # "1/2/3", no date; "min. 12'" and "(12', 78')" of goals; the colour of light
-    ("de en es fr it pt", r"(?<![\d/.])(\d)/(\d)/(\d)(?![\d/])", r"\1, \2, \3"),
+    (
+        "de en es fr it pt",
+        r"(?<![\d/.])(\d)/(\d)/(\d)(?![\d/])|(?<![\d/.,])(\d{1,3})/(3[2-9]|[4-9]\d|\d{3})/(\d{1,3})(?![\d/])",
+        r"\1\4, \2\5, \3\6",
+    ),
     ("de es fr it pt", r"(\b[mM]in\.? )(\d{1,3})['’′](?!\d)", r"\1\2"),
     (
         "en",
@@ -141,13 +144,10 @@ _SPELLINGS: tuple[tuple[str, str, str], ...] = (
     ("de en es fr it pt hi ar", r"(\d(?:[cmk]?m|ft|in|[\"”″'’′]))[xX×](?=\d)", r"\1 x "),
     ("de en es fr it pt hi", r"(?<=\d)X(?=[1-9])", "x"),
     ("de en es fr it pt", r"([Øø⌀])(?=\d)", "Ø "),
-    ("zh ja", r"[ΦφØ⌀](?=\d)", "直径"),
-    ("zh ja", r"(?:(?<=[1-9米寸])|(?<=\d0)|(?<=[cm]m)|(?<=[\u3041-\u9fff])) ?[xX] ?(?=[1-9])", "×"),
     *(("", rf"{sign} ?\+? ?(?=[^\W_a-z]|[⌘⇧⌥⌃])", f"{key}+") for sign, key in _APPLE_KEYS),
     *(("", sign, key) for sign, key in _APPLE_KEYS),
     ("de en es fr it pt hi", r"\b(12|24|36|48)/(24|36|48|72)(?=h\b)", r"\1/\2 "),
     ("en", r"(?<=:\d\d)ish\b", " ish"),
-    ("zh", r"(?<=[A-Za-z升度])/100 ?(?:km|公里)", "每百公里"),
     # "230 V/50 Hz", "110/220V"
     ("de en es fr it pt hi", r"(?<=\d)( ?V)/(?=\d+[.,]?\d* ?(?:Hz|A|W)\b)", r"\1, "),
     ("", r"(?<=\b\d{3})/(?=\d{3}[vV]\b)", ", "),
@@ -222,79 +222,11 @@ _SPELLINGS: tuple[tuple[str, str, str], ...] = (
     ("it", r"(?<=\d)( ?€)?/hg\b", r"\1 all'etto"),
     ("it", r"(?<=\d)( ?€)?/pers(?:ona\b|\.)", r"\1 a persona"),
     ("it", r"(?<=\d)( ?(?:h|ore))/sett(?:imana\b|\.(?= \w)|(?=\.))", r"\1 alla settimana"),
-    # "5!=120", "2024Q3", "§1079", "3F", "2/6階", "3g/日", "9秒58", "mR7-x2"
-    ("zh", r"(?<![\w.])(\d{1,3}|n)!(?= ?[=＝≈])", r"\1的阶乘"),
-    ("zh", r"(\d{4})Q([1-4])(?!\d)", r"\1年第\2季度"),
-    ("zh", r"(?<![A-Za-z])Q([1-4])(?![A-Za-z\d])", r"第\1季度"),
-    ("zh", r"§ ?(\d{1,4})(?![\d.])", r"第\1条"),
-    ("zh", r"(?<![A-Za-z\d.车座位厢])(\d{1,2})F(?:-(?=\d)|(?![A-Za-z\d号]))", r"\1楼"),
-    ("ja", r"(?<![A-Za-z\d.])B(\d)F(?![A-Za-z\d])", r"地下\1階"),
-    ("ja", r"(?<![A-Za-z\d.])(\d{1,2})F(?![A-Za-z\d])", r"\1階"),
-    ("ja", r"(?<![\d/])(\d{1,2})/(\d{1,2})階(?!建)", r"\1階、\2階建て"),
-    ("ja", r"(?<![\d.])(\d[\d.]*(?:m?g|ml|錠|回|時間))/日", r"1日\1"),
-    ("ja", r"(?<=\d秒)(\d)(\d)(?![\d.,]|円|銭)", r"\1 \2"),
-    ("ja", r"(?<![A-Za-z\d])([A-Z]{1,3}\d{2,6})A(?![A-Za-z\d])", r"\1エー"),
-    ("zh ja", r"(?<=[a-z][A-Z]\d)-(?=\w)|(?<=[A-Za-z]\d)-(?=[a-z]\d)", "、"),
-    # Times of races, minutes
-    ("zh ja", r"(?<![\d°])(\d{1,2})['′’](\d{2})[\"″”](\d{2})?(?!\d)", r"\1分\2秒\3"),
-    ("zh", r"(?<![\d°′'.])(\d{1,3})[″\"](?=\d{2}(?!\d))", r"\1秒"),
-    ("zh", r"(?<![\d°.])(\d{1,3})['′’]\+(\d{1,2})(?!\d)", r"\1分钟加\2"),
-    ("zh", r"(?<![\d°.])(\d{1,3})['′’](?=[，。、；,;）)(（]|$)", r"\1分钟"),
-    ("zh", r"(?<=拉松|成绩|用时|耗时|时长|全程)([1-9]):([0-5]\d):([0-5]\d)(?![\d:：])", r"\1小时\2分\3秒"),
-    ("ja", r"(?<=ソン|イム|ムは|記録)([1-9]):([0-5]\d):([0-5]\d)(?![\d:：])", r"\1時間\2分\3秒"),
-    # A place on a map
-    *(
-        (
-            language,
-            rf"(?<![A-Za-z]){letter}(?=\d{{1,3}}°)|(\d{{1,3}}°\d{{1,2}}['′’]){letter}(?![A-Za-z])",
-            rf"{name}\1",
-        )
-        for language, names in (("zh", "北纬 南纬 东经 西经"), ("ja", "北緯 南緯 東経 西経"))
-        for letter, name in zip("NSEW", names.split(), strict=True)
-    ),
-    ("zh ja", r"(?<=\d)°(\d{1,2})['′’]", r"度\1分"),
-    ("zh", r"\*(\d{1,16})#", r"星号\1井号"),
-    ("zh", r"(?:[Nn][Oo]\.? ?|№ ?|#)(?=\d{5,20}(?![\d,.]))", "编号"),
-    ("zh", r"(?<=[电流座源闸丝])(\d{1,3})A(?![A-Za-z\d])", r"\1安"),
-    ("zh", r"(?<=\d[kKwW万元])\+(?=[，。、；,;）)\s]|$)", "以上"),
-    (
-        "zh",
-        r"(?<![\d/.])(1[0-2]|[1-9])/([12]\d|3[01]|[1-9])(?=复[诊查]|截止|到期|开[学业会抢]|发货|出发|上线|报名|考试|[上下]午|晚上|周[一二三四五六日]|[(（]周)",
-        r"\1月\2日",
-    ),
-    ("ja", r"(?<=車検)([RHS])(\d{1,2})\.(\d{1,2})(?!\d)", r"\1\2年\3月"),
-    ("ja", r"(?<=[日回時名人])[～〜](?=OK|可)", "から"),
-    ("ja", r"(?<=[費給料金])[～〜](?=\d[\d,.]*万?円)", "上限"),
-    ("ja", r"(?<=年\d)分(?=の割合)", "ブ"),
-    ("ja", r"(?<![\d-])(\d{1,2})-(\d{1,2})(?=教室|号室|号棟|出口|ゲート)", r"\1の\2"),
-    ("zh", r"\bAM ?(?=\d{1,2}[:：]\d\d)", "上午"),
-    ("zh", r"\bPM ?(?=\d{1,2}[:：]\d\d)", "下午"),
-    ("ja", r"(?<=\d)h(\d{1,2})(?:m(?![A-Za-z])|分)", r"時間\1分"),
-    ("ja", r"(?<![\d/])1/(\d{1,3}),000(?![\d,])", r"1/\g<1>000"),
-    ("ja", r"(?<=[時分])[～〜](?=[、。）)\s]|$)", "から"),
-    *(("ja", rf"(?<![A-Za-z\d]){letter}(?=\d{{1,2}}年)", era) for letter, era in _ERAS),
-    ("ja", r"[(（]株[)）]", "株式会社"),
-    ("ja", r"[(（]有[)）]", "有限会社"),
-    ("ja", r"(?<![A-Za-z])[Ll][Vv]\.? ?(?=\d)", "レベル"),
-    ("ja", r"(?<=[\u3041-\u9fff])[wｗ]{1,9}(?![A-Za-z\d])", "笑"),
     # What compares stands after its number
     *(
-        ("hi", rf"{_ALONE}{sign} ?(\d+(?:[.,]\d+)*%?(?: (?:साल|वर्ष|दिन|घंटे|मिनट|महीने|बार))?)", rf"\1 {said}")
+        ("hi", rf"{ALONE}{sign} ?(\d+(?:[.,]\d+)*%?(?: (?:साल|वर्ष|दिन|घंटे|मिनट|महीने|बार))?)", rf"\1 {said}")
         for sign, said in _HINDI
     ),
-    *(("ja", rf"{_ALONE}{sign} ?(\d+(?:[.,]\d+)*[歳人円点分%]?)", rf"\1{said}") for sign, said in _JAPANESE),
-    *(
-        ("zh", rf"(?:(?<=[a-z\d])|(?<![A-Za-z<])(?=.\d)){sign}(?=\d|[a-z](?![a-z>]))", said)
-        for sign, said in _CHINESE
-    ),
-    ("ja", r"(?<=[a-z]) ?< ?(?=\d)", "ショーナリ"),
-    ("ja", r"(?<=[a-z]) ?> ?(?=\d)", "ダイナリ"),
-    ("zh", r"(?<![A-Za-z\d/])([A-Za-ln-z])²", r"\1的二次方"),
-    ("ja", r"(?<![A-Za-z\d/])([A-Za-ln-z])²", r"\1ノニジョー"),
-    ("zh", r"(?<=\d)[wW](?=[+粉播人元块多次点赞阅个字浏])", "万"),
-    ("ja", r"(?<=[度割]\d)分", "ブ"),
-    ("ja", r"(?<=\d)万(?=分の\d)", "0000"),
-    ("zh ja", r"(?<=血[压圧])([:: ]?\d{2,3})/(?=\d{2,3})", r"\1、"),
     ("it pt", r"\b([0-2])m(\d\d)\b", r"\1 m e \2"),
     # "12 g/100 g"
     *(
@@ -315,6 +247,7 @@ _SPELLINGS: tuple[tuple[str, str, str], ...] = (
     ("hi", r"(?<=\b\d\d)/(?=\d['’′]\d{1,2}[\"”″])", ", "),
     ("hi", r"\b(\d{1,2})-(\d{1,2})(?= से(?:\s|$))", r"\1, \2"),
     ("hi", r"(?<=\d)[ -](?=(?:वीं|वाँ|वां|वें)(?!\w))", ""),
+    *UNSPACED,
 )
 """Languages ("" for all), what is written there, and what it becomes; "" leaves out spaces and hyphens."""
 

@@ -88,6 +88,9 @@ def adjective(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None
     unit = table.units.get(match["unit"])
     if unit is None or table.language != "en":
         return None
+    if len(match["unit"]) == 1 and match["unit"].isupper() and not cursor.token(1).core.islower():
+        # "PO 4521-A; 12 pieces"
+        return None
     said = unit.forms.get("one", unit.forms["other"])
     middle, end = at + match.start("unit"), at + match.end("unit")
     pieces = (Piece(words.cardinal(int(match["number"])), at, middle), Piece(f" {said}", middle, end))
