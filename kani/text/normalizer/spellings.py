@@ -112,7 +112,7 @@ _SPELLINGS: tuple[tuple[str, str, str], ...] = (
     ("es", r"\b([Oo]tra) 1/2\b", r"\1 media"),
     ("pt", r"\b([Oo]utra) 1/2\b", r"\1 meia"),
     ("es", r"\b([Oo]tro) 1/2\b", r"\1 medio"),
-    ("", r"(= ?[A-Za-z]) ?/ ?(?=[A-Za-z]\b(?!/))", r"\1 ÷ "),
+    ("", r"(= ?(?!N/A)[A-Za-z]) ?/ ?(?=[A-Za-z]\b(?!/))", r"\1 ÷ "),
     ("de en es fr it pt", r"\b([ABCDEK]\d{1,2}) (?=\d{3,}\b)", r"\1, "),
     ("fr", r"(/(?:sem|j|h|pers|mois))\.(?= [;:!?])", r"\1"),
     ("fr", r"\b(ans? d['’])exp\.", r"\1expérience"),

@@ -53,7 +53,7 @@ _PAIRED = {
     "es": "el/la los/las un/una unos/unas él/ella ellos/ellas lo/la al/la del/la este/esta",
     "pt": "o/a os/as um/uma ele/ela eles/elas ao/à do/da dos/das no/na seu/sua",
     "it": "il/la i/le un/una lui/lei lo/la al/alla del/della",
-    "fr": "le/la un/une il/elle ils/elles du/de la au/à la ce/cette son/sa",
+    "fr": "le/la un/une il/elle ils/elles ce/cette son/sa",
     "de": "der/die er/sie ein/eine den/die einen/eine dem/der ihm/ihr sein/ihr",
     "en": "he/she his/her him/her he/she/they she/he her/his her/him",
 }
@@ -274,7 +274,7 @@ def _slashed(core: str, table: LanguageTable) -> str | None:
         other = stem.removesuffix("i") if added == "esse" else stem
     else:
         single = stem.removesuffix("s") if language != "it" else stem
-        other = single.rstrip("aeio") if single[-1] in "aeio" else single
+        other = single[:-1] if single[-1] in "aeio" else single
     other += added
     joined = table.signs.get("&", "") if several else _OR[language]
     if language == "es" and other.lower().startswith(_BEFORE_I if several else _BEFORE_O):
