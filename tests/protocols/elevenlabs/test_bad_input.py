@@ -66,14 +66,14 @@ ROWS: list[Row] = [
     *table(),
     *(
         (
-            f"/v1/text-to-speech/{voice}{call}",
+            f"/v1/text-to-speech/{voice}{way}",
             {"json": {"text": "a"}},
             404,
             "voice_id",
             "voice_not_found",
             told,
         )
-        for call in CALLS
+        for way in CALLS
         for voice, told in (
             ("nobody", "A voice with voice_id 'nobody' was not found."),
             *((voice, "") for voice in ("custom:nobody", "%00", "x" * 5000, "%ff")),

@@ -21,7 +21,7 @@ from tests.clients.elevenlabs.wire import (
     connect_client,
     connect_multi,
 )
-from tests.protocols.bad_input import ended, rows, shown
+from tests.protocols.bad_input import ended, names, rows, shown
 from tests.protocols.conftest import Serve
 from tests.protocols.elevenlabs.test_websocket import HELLO, open_context
 from tests.support.servers.app_server import AppServer

@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import httpx
 import pytest
-from websockets.exceptions import ConnectionClosedError
+from websockets.exceptions import ConnectionClosed
 
 from tests.clients.voxcpm.wire import NON_STREAMING, STREAMING_CHUNK, Answer, Client, Frame, opened
 from tests.conftest import StartServer
