@@ -109,20 +109,6 @@ def test_omitted_recordings_are_reported(adding: httpx.Client, recording: bytes)
     assert sample["duration_secs"] == 60.0
 
 
-def test_operator_maps_ids_to_voices_also_stored_ones(start_app: StartApp, recording: bytes) -> None:
-    first = start_app()
-    with httpx.Client(base_url=first.http_url) as client:
-        assert post(client, recording).status_code == 200
-    mapped = "theirClone=custom:ana,theirOwnClone1234567=espeak:ar"
-    second = start_app(KANI_DATA_DIR=str(first.folder / "data"), KANI_ELEVENLABS_VOICES=mapped)
-    with httpx.Client(base_url=second.http_url) as client:
-        for voice_id, category in (("theirClone", "cloned"), ("theirOwnClone1234567", "premade")):
-            told = client.get(f"/v1/voices/{voice_id}").json()
-            assert (told["voice_id"], told["category"]) == (voice_id, category)
-            spoken = client.post(f"/v1/text-to-speech/{voice_id}", json={"text": "Hola."})
-            assert spoken.status_code == 200
-
-
 def test_added_voice_is_described_with_its_recording(adding: httpx.Client, recording: bytes) -> None:
     made = post(adding, recording, labels='{"language": "Spanish"}').json()
     assert (made["voice_id"], made["requires_verification"]) == ("custom:ana", False)

@@ -201,18 +201,19 @@ async def test_formats_have_errors(espeak_app: AppServer, spoken: dict[str, list
         assert answer.messages == solo
 
 
-@pytest.mark.parametrize(
-    ("messages", "reason"),
-    [
-        *((messages, "") for messages in ([EOS], [b"\0"], ["", " ", EOS])),
-        *(([text_message(text), EOS], "") for text in ("", " \n\t ", '<break time="1s"/>')),
-        ([EOS, EOS, text_message(""), text_message(" "), b"\0"], ""),
-        ([EOS, text_message("Too late.")], "text: came after Eos"),
-        ([EOS, text_message('<break time="1s"/>')], "text: came after Eos"),
-        ([voice(FRAMES_125, [1, 512, 125]), EOS], ""),
-    ],
-)  # fmt: skip
-async def test_wordless_text_ends_at_once(espeak_app: AppServer, messages: list[bytes], reason: str) -> None:
+ENDINGS: list[tuple[list[bytes | str], str]] = [
+    *((messages, "") for messages in ([EOS], [b"\0"], ["", " ", EOS])),
+    *(([text_message(text), EOS], "") for text in ("", " \n\t ", '<break time="1s"/>')),
+    ([EOS, EOS, text_message(""), text_message(" "), b"\0"], ""),
+    *(([EOS, text_message(text)], "text: came after Eos") for text in ("Too late.", '<break time="1s"/>')),
+    ([voice(FRAMES_125, [1, 512, 125]), EOS], ""),
+]
+
+
+@pytest.mark.parametrize(("messages", "reason"), ENDINGS)
+async def test_wordless_text_ends_at_once(
+    espeak_app: AppServer, messages: list[bytes | str], reason: str
+) -> None:
     answer = await say(espeak_app, *messages)
     errors = [told["message"] for told in answer.told if told["type"] == "Error"]
     # Text after Eos may find the connection closed already: there was nothing to wait for.
