@@ -3,13 +3,17 @@
 A table of plain values is a .tsv file beside its test, with JSON where a column is what is sent.
 """
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import httpx
+import pytest
 from websockets.asyncio.client import connect
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from tests.support.patience import WITHIN_S
 
 Given = dict[str, Any]
 """Options of a request of httpx: its body as ``json`` or ``content``, a form's ``data`` and ``files`` …"""
@@ -45,6 +49,15 @@ class Ended(NamedTuple):
     reason: str
 
 
+async def denied(url: str, **options: Any) -> tuple[int, str]:
+    """The status and the body with which the server refuses a WebSocket before the upgrade."""
+    with pytest.raises(InvalidStatus) as caught:
+        async with connect(url, **options):
+            pass
+    response = caught.value.response
+    return response.status_code, (response.body or b"").decode()
+
+
 async def ended(url: str, *sent: str | bytes | Given, **options: Any) -> Ended:
     """Send messages, objects as JSON, and read until the server closes the connection."""
     async with connect(url, max_size=None, **options) as socket:
@@ -53,7 +66,7 @@ async def ended(url: str, *sent: str | bytes | Given, **options: Any) -> Ended:
             await socket.send(json.dumps(each) if isinstance(each, dict) else each)
         try:
             while True:
-                messages.append(await socket.recv())
+                messages.append(await asyncio.wait_for(socket.recv(), WITHIN_S))
         except ConnectionClosed as closed:
             assert closed.rcvd is not None, "the connection was dropped, not closed"
             return Ended(messages, closed.rcvd.code, closed.rcvd.reason)
