@@ -21,11 +21,9 @@ from kani.core.audio.ogg_pages import FIRST, LAST
 from kani.core.audio.prosody_filter import PAUSES_S
 from kani.core.types import Boundary, Samples
 from kani.protocols.elevenlabs.audio_tags import MAX_TAG_LENGTH, IncrementalTags, named_tags, without_tags
-from kani.protocols.elevenlabs.http.dialogue_body import MAX_INPUTS, MAX_VOICES
 from kani.protocols.elevenlabs.http.text_to_dialogue import PATH, SPEAKER_PAUSE_S
-from kani.protocols.elevenlabs.voice_ids import MAX_ID_LENGTH
 from tests.protocols.elevenlabs.conftest import ToneApp, tone_app
-from tests.support.servers.app_server import KEY, AppServer
+from tests.support.servers.app_server import AppServer
 from tests.support.tone import RATE
 
 CALLS = ["", "/stream", "/with-timestamps", "/stream/with-timestamps"]
@@ -137,57 +135,6 @@ async def test_unknown_voice_is_named_with_its_input(calls: ToneApp) -> None:
         assert (answer.status_code, detail["code"]) == (404, "voice_not_found")
         assert detail["param"] == "inputs[2].voice_id" and "'nobody'" in detail["message"]
     assert calls.tone.words == []
-
-
-ONE = {"text": "a", "voice_id": "tone_es"}
-LONG = [{**ONE, "text": "a" * 101}] * 2
-MANY_VOICES = [{**ONE, "voice_id": f"v{number}"} for number in range(MAX_VOICES + 1)]
-
-
-@pytest.mark.parametrize(
-    ("body", "code", "param", "words"),
-    [
-        ({"inputs": []}, "invalid_request", "inputs", str(MAX_INPUTS)),
-        ({"inputs": [ONE] * (MAX_INPUTS + 1)}, "invalid_request", "inputs", str(MAX_INPUTS)),
-        ({"inputs": LONG}, "max_character_limit_exceeded", "inputs", str(MAX_TEXT)),
-        ({"inputs": MANY_VOICES}, "invalid_request", "inputs", str(MAX_VOICES)),
-        ({"inputs": [ONE, {**ONE, "text": " "}]}, "invalid_request", "inputs[1].text", "empty"),
-        ({"settings": {"stability": 1.5}}, "invalid_voice_settings", "settings.stability", "between"),
-        ({"settings": {"similarity": "much"}}, "invalid_voice_settings", "settings.similarity", "number"),
-        ({"seed": -1}, "invalid_request", "seed", "between"),
-        ({"model_id": "gpt-5"}, "unsupported_model", "model_id", "eleven_v3"),
-        ({"language_code": "xx"}, "unsupported_language", "language_code", "xx"),
-        ({"apply_text_normalization": "sometimes"}, "invalid_request", "apply_text_normalization", "auto"),
-    ],
-)  # fmt: skip
-async def test_value_out_of_its_limits_is_400(
-    calls: ToneApp, body: dict[str, Any], code: str, param: str, words: str
-) -> None:
-    answer = await post(calls, **body)
-    detail = answer.json()["detail"]
-    assert (answer.status_code, detail["code"], detail["param"]) == (400, code, param)
-    assert detail["message"].startswith(f"{param}: ") and words in detail["message"]
-
-
-@pytest.mark.parametrize(
-    ("body", "location", "error_type"),
-    [
-        ({}, ["body", "inputs"], "missing"),
-        ({"inputs": "Hola."}, ["body", "inputs"], "list_type"),
-        ({"inputs": ["Hola."]}, ["body", "inputs", 0], "dict_type"),
-        ({"inputs": [{"voice_id": "tone_es"}]}, ["body", "inputs", 0, "text"], "missing"),
-        ({"inputs": [{"text": 5, "voice_id": "a"}]}, ["body", "inputs", 0, "text"], "string_type"),
-        ({"inputs": [{"text": "a", "voice_id": None}]}, ["body", "inputs", 0, "voice_id"], "string_type"),
-        ({"inputs": [{"text": "a", "voice_id": "a"}], "settings": [1]}, ["body", "settings"], "dict_type"),
-    ],
-)
-async def test_wrong_form_is_422(
-    calls: ToneApp, body: dict[str, Any], location: list[Any], error_type: str
-) -> None:
-    answer = await calls.client.post(PATH, json=body)
-    assert answer.status_code == 422
-    [error] = answer.json()["detail"]
-    assert (error["loc"], error["type"]) == (location, error_type)
 
 
 async def test_rate_limit_counts_a_dialogue_once(calls: ToneApp) -> None:
@@ -387,41 +334,3 @@ async def test_contexts_end_one_by_one(espeak_app: AppServer) -> None:
         await send(socket, {"context_id": "a", "voices": [EN]}, {"context_id": "a", **said("Again.", EN)})
         await send(socket, {"context_id": "a", "close_context": True})
         assert (await receive(socket)).text == "Again. "
-
-
-@pytest.mark.parametrize(
-    ("messages", "error", "words"),
-    [
-        ([said("Hola.")], "invalid_request", "voices: is required"),
-        ([{"voices": ["nobody"]}], "voice_id_does_not_exist", "nobody"),
-        ([{"voices": ["x" * (MAX_ID_LENGTH + 1)]}], "voice_id_does_not_exist", "…"),
-        ([{"voices": [ES]}, said("Hello.", EN)], "invalid_request", "inputs[0].voice_id"),
-        ([{"voices": [str(number) for number in range(11)]}], "invalid_request", "at most 10"),
-        (
-            [{"voices": [ES], "inputs": [{"text": 5, "voice_id": ES}]}],
-            "invalid_input_message",
-            "inputs[0].text",
-        ),
-        ([{"voices": ES}], "invalid_input_message", "voices: must be a list"),
-        ([{"voices": [ES], "voice_settings": {"stability": 2}}], "invalid_voice_settings", "stability"),
-        ([{"voices": [ES], "inputs": ["Hola."]}], "invalid_input_message", "inputs[0]"),
-    ],
-)
-async def test_invalid_message_ends_the_connection(
-    espeak_app: AppServer, messages: list[dict[str, Any]], error: str, words: str
-) -> None:
-    async with dialogue(espeak_app) as socket:
-        await send(socket, *messages)
-        told = json.loads(await socket.recv())
-        assert (told["code"], told["error"]) == (1008, error) and words in told["message"]
-        with pytest.raises(ConnectionClosed):
-            await socket.recv()
-
-
-async def test_key_may_come_in_first_message(keyed_app: AppServer) -> None:
-    for key, served in ((KEY, True), ("wrong", False)):
-        async with dialogue(keyed_app) as socket:
-            await send(socket, {"voices": [ES], "xi_api_key": key}, said("Hola."), {"close_socket": True})
-            message = json.loads(await socket.recv())
-            assert ("audio" in message) is served
-            assert served or message["error"] == "invalid_api_key"

@@ -82,10 +82,12 @@ def test_voices_are_described_and_sorted(service: SpeechService) -> None:
 
 
 def test_voice_is_described_by_requested_id(service: SpeechService) -> None:
-    chosen = ElevenLabsSettings(voices={"theirs": "em_alex"})
+    chosen = ElevenLabsSettings(voices={"theirs": "em_alex", "theirClone": "custom:ana-maria"})
     told = describe_voice_id(service, "theirs", chosen, "http://localhost")
     assert (told["voice_id"], told["name"], told["category"]) == ("theirs", "em_alex", "premade")
     assert told["preview_url"] == "http://localhost/api/voices/em_alex/audio"
+    clone = describe_voice_id(service, "theirClone", chosen, "http://localhost")
+    assert (clone["voice_id"], clone["category"]) == ("theirClone", "cloned")
     kept = describe_voice_id(service, "ana-maria", NO_SETTINGS, "http://localhost")
     assert (kept["category"], kept["is_owner"]) == ("cloned", True)
     assert kept["preview_url"] == "http://localhost/api/voices/custom%3Aana-maria/audio"

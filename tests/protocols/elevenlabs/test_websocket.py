@@ -7,7 +7,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import pytest
-from websockets.exceptions import ConnectionClosed
 
 from kani.core.audio.pcm import decode_recording
 from kani.protocols.elevenlabs.websocket.messages import Alignments, MessageWriter
@@ -15,12 +14,12 @@ from kani.protocols.elevenlabs.websocket.priority_sender import PrioritySender
 from tests.clients.elevenlabs.wire import (
     BOS,
     EOS,
-    Client,
     ReceivedSpeech,
     assert_tiles,
     connect_client,
     connect_multi,
 )
+from tests.protocols.bad_input import ended
 from tests.protocols.conftest import Serve
 from tests.protocols.elevenlabs.conftest import tone_app
 from tests.support.event_loop import virtual_time
@@ -53,14 +52,10 @@ def open_context(name: str, text: str = "", **more: object) -> list[dict[str, ob
 
 
 async def test_frames_match_recorded_service(espeak_app: AppServer) -> None:
-    async with connect_client(espeak_app.url, output_format="pcm_24000") as client:
-        await client.send(BOS, *({"text": token} for token in ("Hol", "a", " mundo", ".")), EOS)
-        raw = []
-        with pytest.raises(ConnectionClosed) as closed:
-            while True:
-                raw.append(await client.socket.recv())
-    assert closed.value.rcvd is not None
-    assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (1000, "")
+    url = f"{espeak_app.url}/v1/text-to-speech/espeak:es/stream-input?output_format=pcm_24000"
+    tokens = [{"text": token} for token in ("Hol", "a", " mundo", ".")]
+    raw, *closed = await ended(url, BOS, *tokens, EOS)
+    assert closed == [1000, ""]
     first, last = raw[0], raw[-1]
     untimed = MessageWriter().audio(b"audio", Alignments(None, None))
     assert last == '{"alignment":null,"audio":null,"isFinal":true,"normalizedAlignment":null}'
@@ -71,10 +66,10 @@ async def test_frames_match_recorded_service(espeak_app: AppServer) -> None:
     assert first.startswith(f'{{"alignment":{told},"audio":"')
     assert first.endswith(f'","isFinal":null,"normalizedAlignment":{told}}}')
     assert alignment["chars"][0] == "H"
-    client = Client(client.socket)
+    received = ReceivedSpeech()
     for message in map(json.loads, raw):
-        client.received().add(message)
-    assert client.received().text == "Hola mundo. "
+        received.add(message)
+    assert received.text == "Hola mundo. "
 
 
 @pytest.mark.parametrize("output_format", ["pcm_24000", "ulaw_8000"])
@@ -330,19 +325,17 @@ def context(name: str, text: str) -> list[dict[str, object]]:
 
 
 async def test_new_context_is_synthesized_before_closed_one(tmp_path: Path) -> None:
-    engine = ToneEngine(rests=True, places=2)
-    engine.allow = 0
+    engine = ToneEngine(rests=True, places=2, allow=0)
     async with connected(tmp_path, engine) as socket:
         await socket.send(*context("old", OLD))
         await engine.permit(2)
-        ended = {"context_id": "old", "flush": True}
-        await socket.send(ended, {"context_id": "old", "close_context": True}, *context("new", NEW))
+        await socket.send({"context_id": "old", "flush": True}, close("old"), *context("new", NEW))
         await happens(lambda: engine.under_way >= 2)
         for _ in range(4):
             await engine.permit(1)
         assert {"uno", "dos", "tres"} <= set(engine.words[2:6])
         await engine.permit(None)
-        await socket.send({"context_id": "new", "close_context": True})
+        await socket.send(close("new"))
         new = await socket.until_final("new")
         old = await socket.until_final("old")
     assert (old.text, new.text) == (OLD, NEW)
@@ -353,35 +346,33 @@ async def test_context_that_is_closed_before_it_was_heard_is_spoken(tmp_path: Pa
     engine = ToneEngine()
     async with connected(tmp_path, engine) as socket:
         for name in ("one", "two", "three"):
-            await socket.send(*context(name, OLD), {"context_id": name, "close_context": True})
+            await socket.send(*context(name, OLD), close(name))
         assert [(await socket.until_final(name)).text for name in ("one", "two", "three")] == [OLD] * 3
 
 
 async def test_context_that_is_closed_while_it_is_heard_is_spoken_if_nothing_else_is(tmp_path: Path) -> None:
-    engine = ToneEngine(rests=True)
-    engine.allow = 0
+    engine = ToneEngine(rests=True, allow=0)
     async with connected(tmp_path, engine) as socket:
         await socket.send(*context("a", OLD))
         await engine.permit(3)
         await socket.take()
         # An open context without text is no answer yet.
-        await socket.send({"context_id": "a", "close_context": True}, {"text": " ", "context_id": "b"})
+        await socket.send(close("a"), {"text": " ", "context_id": "b"})
         await engine.permit(None)
         assert (await socket.until_final("a")).text == OLD
 
 
 async def test_reused_id_waits_for_closed_context(tmp_path: Path) -> None:
-    engine = ToneEngine(rests=True)
-    engine.allow = 0
+    engine = ToneEngine(rests=True, allow=0)
     async with connected(tmp_path, engine) as socket:
         await socket.send(*context("a", OLD))
         await engine.permit(1)
-        await socket.send({"context_id": "a", "close_context": True}, *context("a", NEW))
+        await socket.send(close("a"), *context("a", NEW))
         await engine.permit(None)
         old = await socket.until_final("a")
         assert old.text == OLD
         del socket.contexts["a"]
-        await socket.send({"context_id": "a", "close_context": True})
+        await socket.send(close("a"))
         new = await socket.until_final("a")
         assert new.text == NEW
         # Its times begin anew.
@@ -393,9 +384,7 @@ async def test_reused_id_waits_for_closed_context(tmp_path: Path) -> None:
     [({"max_sessions": 1}, "system_busy"), ({"rate_per_minute": 1}, "too_many_concurrent_requests")],
 )
 async def test_limit_ends_context_alone(tmp_path: Path, limits: dict[str, int], error: str) -> None:
-    engine = ToneEngine()
-    engine.allow = 0
-    async with connected(tmp_path, engine, **limits) as socket:
+    async with connected(tmp_path, ToneEngine(allow=0), **limits) as socket:
         await socket.send(*context("a", OLD), *context("b", NEW))
         refused = (await socket.until_final("b")).error
         assert refused is not None and (refused["error"], refused["code"]) == (error, 1008)
@@ -405,7 +394,7 @@ async def test_limit_ends_context_alone(tmp_path: Path, limits: dict[str, int], 
 async def test_engine_failure_ends_context_alone(tmp_path: Path) -> None:
     async with connected(tmp_path, ToneEngine()) as socket:
         for name, text in (("a", "uno dos. kaputt. "), ("b", "tres. ")):
-            await socket.send(*context(name, text), {"close_context": True, "context_id": name})
+            await socket.send(*context(name, text), close(name))
         broken, good = await socket.until_final("a"), await socket.until_final("b")
         error = {"code": 1011, "error": "internal_server_error", "message": "the tone broke"}
         assert broken.error == error | {"contextId": "a", "context_id": "a"}

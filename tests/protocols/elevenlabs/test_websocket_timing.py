@@ -3,17 +3,18 @@
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
+from hypothesis import settings as tried
 from hypothesis import strategies as st
 
 from kani.core.audio.encoding import AudioFormat, Codec
 from kani.core.audio.ogg_pages import write_page
 from kani.core.service import SpeechService
+from kani.core.session.session import SpeechSession
 from kani.core.timing.characters import FormsClock, TimedCharacters, TimedForms
 from kani.core.types import Span, SpeechChunk, SpeechRequest
 from kani.protocols.elevenlabs.voice_settings import VoiceSettings
@@ -44,10 +45,17 @@ async def context(
     absolute: bool = False,
     strict: bool = False,
     auto_mode: bool = False,
-    request: SpeechRequest = ODD,
+    asked: list[VoiceSettings] | None = None,
 ) -> AsyncIterator[Context]:
+    """asked: gets the settings with which a session is opened."""
+
+    def start(voice: VoiceSettings) -> SpeechSession:
+        if asked is not None:
+            asked.append(voice)
+        return service.open(ODD, protocol="test")
+
     opened = Context(
-        lambda voice: service.open(request, protocol="test"),
+        start,
         TimedEncoder(PCM, AlignmentClock(absolute=absolute)),
         cut=not absolute,
         strict=strict,
@@ -96,7 +104,7 @@ def starts(characters: list[Character], words: list[tuple[str, float]]) -> list[
     return found
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@tried(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(pieces=TEXTS)
 async def test_normalized_alignment_matches_engine_text(tmp_path: Path, pieces: list[str]) -> None:
     engine = ToneEngine()
@@ -137,7 +145,7 @@ async def test_times_match_core_by_every_way_to_count(tmp_path: Path, writes: bo
         assert end_s == pytest.approx(len(heard.samples) / RATE, abs=0.0011)
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@tried(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(pieces=TEXTS, absolute=st.booleans(), strict=st.booleans())
 async def test_alignment_has_all_characters_of_client(
     tmp_path: Path, pieces: list[str], absolute: bool, strict: bool
@@ -313,23 +321,12 @@ async def test_closed_context_speaks_flushed_text_only(
 
 
 async def test_voice_settings_apply_until_first_text(tmp_path: Path) -> None:
-    asked = []
+    asked: list[VoiceSettings] = []
+    settings = [VoiceSettings(speed=speed) for speed in (0.8, 0.9, 1.1)]
     async with serving(ToneEngine(), tmp_path) as service:
-
-        def start(voice: object) -> object:
-            asked.append(voice)
-            return service.open(replace(ODD), protocol="test")
-
-        opened = Context(
-            start,  # type: ignore[arg-type]
-            TimedEncoder(PCM, AlignmentClock(absolute=True)),
-            **dict.fromkeys(("cut", "strict", "auto_mode", "audio_tags"), False),
-        )
-        first, second, third = (VoiceSettings(speed=speed) for speed in (0.8, 0.9, 1.1))
-        opened.handle_message(ClientMessage(text=" ", voice_settings=first))
-        opened.handle_message(ClientMessage(text="uno ", voice_settings=second))
-        opened.handle_message(ClientMessage(text="dos. ", voice_settings=third))
-        opened.finish()
-        assert (await hear(opened)).text == "uno dos. "
-        await opened.aclose()
-    assert asked == [second]
+        async with context(service, absolute=True, asked=asked) as opened:
+            for text, each in zip((" ", "uno ", "dos. "), settings, strict=True):
+                opened.handle_message(ClientMessage(text=text, voice_settings=each))
+            opened.finish()
+            assert (await hear(opened)).text == "uno dos. "
+    assert asked == [settings[1]]

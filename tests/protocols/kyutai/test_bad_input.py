@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import json
 import struct
 import time
 from typing import Any
@@ -13,13 +14,13 @@ import numpy as np
 import psutil
 import pytest
 from websockets.asyncio.client import connect
-from websockets.exceptions import InvalidStatus
 
 from kani.core.types import Samples
 from kani.protocols.kyutai.messages import pack_floats
 from tests.clients.kyutai.speaking import Heard, hear_until, rest_of
 from tests.clients.kyutai.wire import EOS, KEY, pack, text_message
 from tests.conftest import ServerProcess
+from tests.protocols.bad_input import denied, rows, shown
 from tests.protocols.conftest import Serve
 from tests.protocols.health import counters, wait_for_idle
 from tests.support.loudness import LoudnessRecognizer
@@ -96,38 +97,65 @@ async def hello(server: AppServer, spoken: dict[str, list[bytes]], form: str) ->
 
 FRAMES_125 = 512 * 125
 NESTED = b"\x91" * 100_000
-TO_SPEAK = [
-    (b"", "message: is not MessagePack"),
-    (b"\xc1", "message: is not MessagePack"),
+GREETING = text_message("Hello there.")
+NO_MESSAGE, TOO_LARGE = "message: is not MessagePack", "message: too large (at most 1048576 bytes"
+TOO_LONG, MORE = "text: too long (at most 10000 characters)", "pcm: more than 1048576 bytes"
+PCM = b"\x82\xa4type\xa5Audio\xa3pcm"
+TO_SPEAK: list[tuple[bytes | str, str]] = [
+    *(
+        (message, NO_MESSAGE)
+        for message in (
+            *(b"", b"\xc1", b"\x83" + GREETING[1:] + b"\xa4more" + NESTED, GREETING[:-3], GREETING + b"more"),
+            b"\x82\xa4type\xa4Text\xa4text\xa2\xff\xfe",
+        )
+    ),
     (b"\0\0", "message: expected `object`, got `int`"),
-    (b"\x83" + text_message("Hello there.")[1:] + b"\xa4more" + NESTED, "message: is not MessagePack"),
-    (text_message("Hello there.")[:-3], "message: is not MessagePack"),
-    (text_message("Hello there.") + b"more", "message: is not MessagePack"),
-    (b"\x82\xa4type\xa4Text\xa4text\xa2\xff\xfe", "message: is not MessagePack"),
-    (pack(["Text", "Hello"]), "message: expected `object`, got `array`"),
-    (pack({"text": "Hello"}), "message: object missing required field `type`"),
-    (pack({"type": 5}), "type: expected `str`, got `int`"),
-    (pack({"type": "Sing", "text": "la"}), "type: invalid value 'Sing'"),
-    (pack({"type": "Text"}), "message: object missing required field `text`"),
-    (pack({"type": "Text", "text": 5}), "text: expected `str`, got `int`"),
     (pack({"type": "Text", "text": b"Hello"}), "text: expected `str`, got `bytes`"),
-    (text_message("x" * 2 * MIB), "message: too large (at most 1048576 bytes)"),
-    ("a " * 4 * MIB, "message: too large (at most 1048576 bytes)"),
-    ("a " * 400_000, "text: too long (at most 10000 characters)"),
-    (text_message("x" * 100_000), "text: too long (at most 10000 characters)"),
-    (text_message("Hi. " + '<break time="0.08s"/>' * 2000),
-     "text: too many breaks (at most 1000, and 600 s in all)"),
-    (pack({"type": "Voice", "shape": [1, 512, 1]}), "message: object missing required field `embeddings`"),
+    *((message, f"{TOO_LARGE})") for message in (text_message("x" * 2 * MIB), "a " * 4 * MIB)),
+    *((message, TOO_LONG) for message in ("a " * 400_000, text_message("x" * 100_000))),
+    (
+        text_message("Hi. " + '<break time="0.08s"/>' * 2000),
+        "text: too many breaks (at most 1000, and 600 s in all)",
+    ),
     (pack({"type": "Voice", "embeddings": [0.5] * 512}), "message: object missing required field `shape`"),
+    (
+        pack({"type": "Voice", "embeddings": bytes(2048), "shape": [1, 512, 1]}),
+        "embeddings: has to be an array",
+    ),
     (voice(512, [1, 512, 2]), "embeddings: 512 numbers, and the shape says 1024"),
     (voice(512, [1, 512, 1.5]), "shape[2]: expected `int`, got `float`"),
-    *((voice(512, shape), "shape: must be [1, 512, 1 to 400]")
-      for shape in ([512, 1], [1, 512, 0], [1, 512, -1], [1, 512, 2**63], [1, 512, 10**15], [1, 256, 2])),
-    *((voice(512, [1, 512, 1], value), "embeddings: has to be finite numbers")
-      for value in (float("nan"), float("inf"), 1e300)),
-    *((pack({"type": "Voice", "embeddings": embeddings, "shape": [1, 512, 1]}),
-       "embeddings: has to be an array of numbers") for embeddings in ({}, ["a"], bytes(2048))),
-]  # fmt: skip
+    *(
+        (voice(512, shape), "shape: must be [1, 512, 1 to 400]")
+        for shape in ([512, 1], [1, 256, 2], *([1, 512, n] for n in (0, -1, 2**63, 10**15)))
+    ),
+    *(
+        (voice(512, [1, 512, 1], value), "embeddings: has to be finite numbers")
+        for value in (float("nan"), float("inf"), 1e300)
+    ),
+]
+TO_HEAR: list[tuple[bytes | str, str]] = [
+    *(
+        (message, NO_MESSAGE)
+        for message in (
+            *(b"", b"\xc1", PCM + NESTED, audio(np.zeros(1920, np.float32))[:-3]),
+            PCM + b"\xdd\xff\xff\xff\xff",
+        )
+    ),
+    (b"\0", "message: expected `object`, got `int`"),
+    (pack({"type": "OggOpus", "data": bytes(MIB + 1)}), f"{TOO_LARGE} for all but Audio)"),
+    (pack({"type": "Marker", "id": 0, "more": bytes(2 * MIB)}), TOO_LARGE),
+    (PCM + b"\xdd" + (MIB + 1).to_bytes(4) + bytes(MIB + 1), MORE),
+    (PCM + b"\xdd\xff\xff\xff\xff" + b"\xca" * (MIB + 1), MORE),
+    (pack({"type": "Audio", "pcm": [0] * 2 * MIB}), f"{MORE} have to be floats of"),
+    *(
+        (audio(np.array([0.0, value], np.float32)), "pcm: has to be finite numbers")
+        for value in (np.nan, np.inf)
+    ),
+    (pack({"type": "Audio", "pcm": [0, float("nan")]}), "pcm: has to be finite numbers"),
+    (pack({"type": "OggOpus", "data": b"no sound in here" * 60_000}), "data: is not an Ogg stream"),
+]
+for socket, written, sentence in rows(__file__, "bad_messages.tsv"):
+    (TO_SPEAK if socket == "speech" else TO_HEAR).append((pack(json.loads(written)), sentence))
 
 
 @pytest.mark.parametrize(("message", "reason"), TO_SPEAK, ids=[reason for _, reason in TO_SPEAK])
@@ -148,6 +176,17 @@ async def test_invalid_speech_message_is_answered_by_error(
         assert answer.messages[:-2] == solo[:-1]
 
 
+@pytest.mark.parametrize(("message", "reason"), TO_HEAR, ids=[reason for _, reason in TO_HEAR])
+async def test_invalid_recognition_message_gets_an_error_and_closes_connection(
+    espeak_app: AppServer, message: bytes, reason: str
+) -> None:
+    answer = await tell(espeak_app, audio(np.zeros(1920 * 3, np.float32)), message, marker(1))
+    assert answer.code == 1007 and answer.reason.startswith(reason[:120])
+    ready, *steps, error = answer.told
+    assert ready == {"type": "Ready"} and {told["type"] for told in steps} <= {"Step"}
+    assert error["type"] == "Error" and error["message"].startswith(reason) and len(error) == 2
+
+
 @pytest.mark.parametrize("form", FORMATS)
 async def test_formats_have_errors(espeak_app: AppServer, spoken: dict[str, list[bytes]], form: str) -> None:
     answer = await say(espeak_app, text_message(HELLO), pack({"type": "Sing"}), query=f"format={form}")
@@ -161,18 +200,19 @@ async def test_formats_have_errors(espeak_app: AppServer, spoken: dict[str, list
         assert answer.messages == solo
 
 
-@pytest.mark.parametrize(
-    ("messages", "reason"),
-    [
-        *((messages, "") for messages in ([EOS], [b"\0"], ["", " ", EOS])),
-        *(([text_message(text), EOS], "") for text in ("", " \n\t ", '<break time="1s"/>')),
-        ([EOS, EOS, text_message(""), text_message(" "), b"\0"], ""),
-        ([EOS, text_message("Too late.")], "text: came after Eos"),
-        ([EOS, text_message('<break time="1s"/>')], "text: came after Eos"),
-        ([voice(FRAMES_125, [1, 512, 125]), EOS], ""),
-    ],
-)  # fmt: skip
-async def test_wordless_text_ends_at_once(espeak_app: AppServer, messages: list[bytes], reason: str) -> None:
+ENDINGS: list[tuple[list[bytes | str], str]] = [
+    *((messages, "") for messages in ([EOS], [b"\0"], ["", " ", EOS])),
+    *(([text_message(text), EOS], "") for text in ("", " \n\t ", '<break time="1s"/>')),
+    ([EOS, EOS, text_message(""), text_message(" "), b"\0"], ""),
+    *(([EOS, text_message(text)], "text: came after Eos") for text in ("Too late.", '<break time="1s"/>')),
+    ([voice(FRAMES_125, [1, 512, 125]), EOS], ""),
+]
+
+
+@pytest.mark.parametrize(("messages", "reason"), ENDINGS)
+async def test_wordless_text_ends_at_once(
+    espeak_app: AppServer, messages: list[bytes | str], reason: str
+) -> None:
     answer = await say(espeak_app, *messages)
     errors = [told["message"] for told in answer.told if told["type"] == "Error"]
     # Text after Eos may find the connection closed already: there was nothing to wait for.
@@ -195,53 +235,6 @@ async def test_embeddings_may_be_ignored(espeak_app: AppServer, spoken: dict[str
     own = voice(FRAMES_125, [1, 512, 125])
     answer = await say(espeak_app, own, text_message("Good morning"), own, text_message("to you."), EOS)
     assert answer.messages == await hello(espeak_app, spoken, "PcmMessagePack")
-
-
-TO_HEAR = [
-    (b"", "message: is not MessagePack"),
-    (b"\xc1", "message: is not MessagePack"),
-    (b"\x82\xa4type\xa5Audio\xa3pcm" + NESTED, "message: is not MessagePack"),
-    (audio(np.zeros(1920, np.float32))[:-3], "message: is not MessagePack"),
-    (b"\x82\xa4type\xa5Audio\xa3pcm\xdd\xff\xff\xff\xff", "message: is not MessagePack"),
-    (b"\0", "message: expected `object`, got `int`"),
-    (pack({"pcm": [0.0]}), "message: object missing required field `type`"),
-    (pack({"type": "Eos"}), "type: invalid value 'Eos'"),
-    (pack({"type": "OggOpus", "data": bytes(MIB + 1)}),
-     "message: too large (at most 1048576 bytes for all but Audio)"),
-    (b"\x82\xa4type\xa5Audio\xa3pcm\xdd" + (MIB + 1).to_bytes(4) + bytes(MIB + 1),
-     "pcm: more than 1048576 bytes"),
-    (b"\x82\xa4type\xa5Audio\xa3pcm\xdd\xff\xff\xff\xff" + b"\xca" * (MIB + 1),
-     "pcm: more than 1048576 bytes"),
-    (pack({"type": "Audio"}), "message: object missing required field `pcm`"),
-    (audio(np.array([0.0, np.nan], np.float32)), "pcm: has to be finite numbers"),
-    (audio(np.array([0.0, np.inf], np.float32)), "pcm: has to be finite numbers"),
-    (pack({"type": "Audio", "pcm": [0, float("nan")]}), "pcm: has to be finite numbers"),
-    (pack({"type": "Audio", "pcm": [1e300]}), "pcm: has to be finite numbers"),
-    (pack({"type": "Audio", "pcm": [0] * 2 * MIB}), "pcm: more than 1048576 bytes have to be floats of"),
-    (pack({"type": "Marker", "id": 0, "more": bytes(2 * MIB)}), "message: too large (at most 1048576 bytes"),
-    (pack({"type": "Marker"}), "message: object missing required field `id`"),
-    (pack({"type": "Marker", "id": "a"}), "id: expected `int`, got `str`"),
-    (pack({"type": "Marker", "id": 0.5}), "id: expected `int`, got `float`"),
-    (pack({"type": "OggOpus"}), "message: object missing required field `data`"),
-    (pack({"type": "OggOpus", "data": "text"}), "data: expected `bytes | array`, got `str`"),
-    (pack({"type": "OggOpus", "data": [0, 256]}), "data: has to be bytes, 0 to 255"),
-    (pack({"type": "OggOpus", "data": [-1]}), "data: has to be bytes, 0 to 255"),
-    (pack({"type": "OggOpus", "data": [0.5]}), "data[0]: expected `int`, got `float`"),
-    (pack({"type": "OggOpus", "data": b"no sound in here" * 60_000}), "data: is not an Ogg stream"),
-    *((pack({"type": "Audio", "pcm": pcm}), "pcm: has to be an array of numbers")
-      for pcm in ("abc", [0.0, "a"], [0.0, None])),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("message", "reason"), TO_HEAR, ids=[reason for _, reason in TO_HEAR])
-async def test_invalid_recognition_message_gets_an_error_and_closes_connection(
-    espeak_app: AppServer, message: bytes, reason: str
-) -> None:
-    answer = await tell(espeak_app, audio(np.zeros(1920 * 3, np.float32)), message, marker(1))
-    assert answer.code == 1007 and answer.reason.startswith(reason[:120])
-    ready, *steps, error = answer.told
-    assert ready == {"type": "Ready"} and {told["type"] for told in steps} <= {"Step"}
-    assert error["type"] == "Error" and error["message"].startswith(reason) and len(error) == 2
 
 
 async def test_ogg_without_opus_is_refused(espeak_app: AppServer) -> None:
@@ -355,79 +348,49 @@ async def test_recognition_client_that_never_reads_costs_bounded_memory(espeak_s
     await assert_serves(espeak_server)
 
 
-@pytest.mark.parametrize(
-    ("path", "query", "reason"),
-    [
-        (SPEAK, "format=Wav", "format: has to be one of Pcm, PcmMessagePack, OggOpus, OggOpusMessagePack"),
-        (SPEAK, "cfg_alpha=11", "cfg_alpha: must be between 0 and 10"),
-        (SPEAK, "cfg_alpha=nan", "cfg_alpha: must be between 0 and 10"),
-        (SPEAK, "cfg_alpha=much", "cfg_alpha: has to be a number"),
-        (SPEAK, "max_seq_len=0", "max_seq_len: must be between 1 and 100000"),
-        (SPEAK, "max_seq_len=100001", "max_seq_len: must be between 1 and 100000"),
-        (SPEAK, "max_seq_len=1.5", "max_seq_len: has to be a whole number"),
-        (SPEAK, "temperature=2.1", "temperature: must be between 0 and 2"),
-        (SPEAK, "temperature=-inf", "temperature: must be between 0 and 2"),
-        (SPEAK, "top_k=1001", "top_k: must be between 0 and 1000"),
-        (SPEAK, "seed=-1", "seed: must be between 0 and"),
-        (SPEAK, f"seed={'9' * 400}", "seed: must be between 0 and"),
-        (SPEAK, f"seed={'9' * 5000}", "seed: has to be a whole number"),
-        (SPEAK, "language=klingonese", "language: unsupported language 'klingonese'"),
-        (LISTEN, "language=klingonese", "language: unsupported language 'klingonese'"),
-        (LISTEN, f"prompt={'x' * 4_001}", "prompt: is too long (at most 4000 characters)"),
-    ],
-    ids=lambda value: value[:24],
-)
-async def test_invalid_query_is_refused(espeak_app: AppServer, path: str, query: str, reason: str) -> None:
-    with pytest.raises(InvalidStatus) as caught:
-        await door(espeak_app, path, query).__aenter__()
-    assert caught.value.response.status_code == 400
-    assert caught.value.response.body.decode().startswith(reason)
+SEEDS = ((400, "must be between 0 and"), (5000, "has to be a whole number"))
+BIG, LONG = b" " * (17 * MIB), "text: too long (at most 10000 characters)"
+REQUESTS: list[tuple[str, object, str]] = [
+    *((f"WS {SPEAK}?seed={'9' * count}", None, f"seed: {why}") for count, why in SEEDS),
+    *(
+        (f"{call}{LISTEN}?prompt={'x' * 4_001}", b"", "prompt: is too long (at most 4000 characters)")
+        for call in ("WS ", "")
+    ),
+    *(
+        (SPEAK, body, "body: is not JSON")
+        for body in (
+            *(b"", b'{"text": "Hello.', b'{"text": "\xff", "voice": ""}'),
+            b'{"text": "a", "voice": "", "more": ' + b"[" * 100_000,
+        )
+    ),
+    *((SPEAK, {"text": text, "voice": ""}, LONG) for text in ("a" * 10_001, "a:" * 4_000_000)),
+    ("/api/tts", {"text": ["a:" * 4_000_000], "seed": 1, "temperature": 0.8, "top_k": 250}, LONG),
+    *(
+        (path, body, "body: ")
+        for path in (LISTEN, "/api/voice")
+        for body in (b"", b"no sound in here", b"RIFF\xff\xff\xff\xffWAVEfmt ")
+    ),
+    (f"{LISTEN}?language=klingonese", b"", "language: unsupported language 'klingonese'"),
+    *((path, BIG, "the body is too large (at most 16777216 bytes)") for path in (SPEAK, "/api/voice")),
+    *(
+        (call, json.loads(body) if body != "-" else None, sentence)
+        for call, body, sentence in rows(__file__, "bad_requests.tsv")
+    ),
+]
 
 
-OLD = {"text": ["Hello."], "seed": 1, "temperature": 0.8, "top_k": 250}
-
-
-@pytest.mark.parametrize(
-    ("path", "body", "status", "reason"),
-    [
-        (SPEAK, b"", 400, "body: is not JSON"),
-        (SPEAK, b'{"text": "Hello.', 400, "body: is not JSON"),
-        (SPEAK, b'{"text": "\xff", "voice": ""}', 400, "body: is not JSON"),
-        (SPEAK, b'{"text": "a", "voice": "", "more": ' + b"[" * 100_000, 400, "body: is not JSON"),
-        (SPEAK, [], 400, "body: expected `object`, got `array`"),
-        (SPEAK, {"text": "Hello."}, 400, "voice: is needed"),
-        (SPEAK, {"text": 5, "voice": ""}, 400, "text: must be a string"),
-        (SPEAK, {"text": "a", "voice": None}, 400, "voice: is needed"),
-        (SPEAK, {"text": "a" * 10_001, "voice": ""}, 400, "text: too long (at most 10000 characters)"),
-        (SPEAK, {"text": "a:" * 4_000_000, "voice": ""}, 400, "text: too long (at most 10000 characters)"),
-        (SPEAK, b" " * (17 * MIB), 413, "the body is too large (at most 16777216 bytes)"),
-        ("/api/tts", {**OLD, "text": ["a:" * 4_000_000]}, 400, "text: too long (at most 10000 characters)"),
-        ("/api/tts", {**OLD, "text": "Hello."}, 400, "text: must be a list"),
-        ("/api/tts", {**OLD, "temperature": 3}, 400, "temperature: must be between 0 and 2"),
-        ("/api/tts", {**OLD, "top_k": -1}, 400, "top_k: must be between 0 and 1000"),
-        ("/api/tts", {**OLD, "seed": 0.5}, 400, "seed: must be a whole number"),
-        ("/api/tts", {**OLD, "cfg_alpha": 11}, 400, "cfg_alpha: must be between 0 and 10"),
-        ("/api/tts", {**OLD, "max_seq_len": 0}, 400, "max_seq_len: must be between 1 and 100000"),
-        ("/api/tts", {"text": ["Hello."]}, 400, "seed: is needed"),
-        (LISTEN, b"", 400, "body: "),
-        (LISTEN, b"no sound in here", 400, "body: "),
-        (LISTEN, b"RIFF\xff\xff\xff\xffWAVEfmt ", 400, "body: "),
-        (f"{LISTEN}?language=klingonese", b"", 400, "language: unsupported language 'klingonese'"),
-        (f"{LISTEN}?prompt={'x' * 4_001}", b"", 400, "prompt: is too long (at most 4000 characters)"),
-        ("/api/voice", b"", 400, "body: "),
-        ("/api/voice", b"no sound in here", 400, "body: "),
-        ("/api/voice", bytes(17 * MIB), 413, "the body is too large (at most 16777216 bytes)"),
-    ],
-    ids=lambda value: str(value)[:24],
-)
-async def test_invalid_body_is_refused(
-    espeak_app: AppServer, path: str, body: bytes | object, status: int, reason: str
+@pytest.mark.parametrize(("call", "body", "reason"), REQUESTS, ids=shown)
+async def test_invalid_request_is_refused(
+    espeak_app: AppServer, call: str, body: object, reason: str
 ) -> None:
-    content = body if isinstance(body, bytes) else msgspec.json.encode(body)
-    async with httpx.AsyncClient(base_url=espeak_app.http_url, headers=KEY, timeout=300) as client:
-        answer = await client.post(path, content=content)
-    assert answer.status_code == status, answer.text
-    assert answer.json()["error"]["message"].startswith(reason)
+    if call.startswith("WS "):
+        status, told = await denied(espeak_app.url + call.removeprefix("WS "), additional_headers=KEY)
+    else:
+        content = body if isinstance(body, bytes) else json.dumps(body).encode()
+        async with httpx.AsyncClient(base_url=espeak_app.http_url, headers=KEY) as client:
+            answer = await client.post(call, content=content)
+        status, told = answer.status_code, answer.json()["error"]["message"]
+    assert status == (413 if body == BIG else 400) and told.startswith(reason)
 
 
 @pytest.mark.alone

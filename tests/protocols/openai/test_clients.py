@@ -1,7 +1,6 @@
 """Clients of OpenAI's speech and Realtime: its SDK, LiveKit's plugin, pipecat's services, Open WebUI's loop.
 
-They are unmodified but for their address. User interfaces that are no libraries are repeated: their calls, as
-their sources make them.
+They are unmodified but for their address; Open WebUI's call is repeated, as its source makes it.
 """
 
 import asyncio
@@ -11,7 +10,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import av
-import httpx
 import numpy as np
 import pytest
 from livekit.agents import APIError
@@ -125,33 +123,6 @@ async def test_pipecat_speaks(espeak_server: ServerProcess, sdk: OpenAI) -> None
     truth = sdk.audio.speech.create(model="any", voice="nova", input=TEXT, **how)
     assert not listener.errors
     assert len(listener.audio) == pytest.approx(len(truth.content), rel=0.02)
-
-
-@pytest.mark.parametrize(
-    ("headers", "body"),
-    [
-        # LibreChat, SillyTavern, AnythingLLM's generic-openai and kokoro, and Home Assistant's openai_tts.
-        ({"authorization": "Bearer any"}, {"model": "tts-1", "voice": "alloy", "backend": "x"}),
-        (
-            {"authorization": "Bearer"},
-            {"response_format": "mp3", "voice": "nova", "speed": 1, "model": "tts-1"},
-        ),
-        ({"authorization": "Bearer null"}, {"model": "tts-1", "voice": "alloy"}),
-        ({"authorization": "Bearer any"}, {"model": "kokoro", "voice": "espeak:en-us"}),
-        (
-            {},
-            {"model": "tts-1", "voice": "shimmer", "response_format": "opus", "speed": 1.0}
-            | {"instructions": "None"},
-        ),
-    ],
-    ids=["LibreChat", "SillyTavern", "AnythingLLM generic", "AnythingLLM kokoro", "Home Assistant"],
-)
-def test_interface_gets_audio(espeak_server: ServerProcess, headers: Any, body: dict[str, Any]) -> None:
-    url = f"{espeak_server.http_url}/v1/audio/speech"
-    answer = httpx.post(url, json={"input": TEXT, **body}, headers=headers)
-    assert answer.status_code == 200
-    expected = b"OggS" if body.get("response_format") == "opus" else b"\xff"
-    assert answer.content.startswith(expected)
 
 
 FOX = "The quick brown fox jumps over the lazy dog near the river."

@@ -2,73 +2,115 @@
 
 import asyncio
 import base64
-import io
 import json
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
-import av
 import httpx
 import numpy as np
 import psutil
 import pytest
 from websockets.asyncio.client import connect
-from websockets.exceptions import ConnectionClosed
 
+from kani.core.audio.ogg_opus import OggOpusEncoder
 from tests.clients.voxcpm.wire import Answer, Client, Frame, Message, opened
 from tests.conftest import ServerProcess, StartServer
+from tests.protocols.bad_input import rows
 from tests.protocols.conftest import Serve
 from tests.protocols.health import wait_for_idle, wait_for_metrics
 from tests.support.patience import happens
 from tests.support.servers.app_server import AppServer, StartApp
+from tests.support.servers.asgi import closing
 from tests.support.servers.unread import never_reading, settled_speech_s
 
 HELLO = "Hola."
 TONES = "uno dos tres cuatro."
 MIB = 2**20
+Row = tuple[str | bytes, Message]
+"""A message, and the answer to it."""
+
+
+def message(kind: str, **fields: object) -> str:
+    return json.dumps({"type": kind, **fields})
 
 
 def request(request_id: object = "one", **params: object) -> str:
-    return json.dumps({"type": "tts_request", "request_id": request_id, "params": params})
+    return message("tts_request", request_id=request_id, params=params)
 
 
-async def error(client: Client) -> Message:
-    message = await client.receive()
-    assert isinstance(message, dict) and message["type"] == "error", message
-    return message
+def refused(raw: str | bytes, request_id: str | None, code: str, sentence: str, **details: object) -> Row:
+    error = {"code": code, "message": sentence, "details": details}
+    return raw, {"type": "error", "request_id": request_id, "error": error}
 
 
-INVALID = "INVALID_PARAMS"
-NO_VOICE = "VOICE_NOT_FOUND"
+def invalid(
+    raw: str, name: str, reason: str, request_id: str | None = "one", code: str = "INVALID_PARAMS"
+) -> Row:
+    return refused(raw, request_id, code, f"Validation failed: {name}: {reason}", errors={name: reason})
 
 
-@pytest.mark.parametrize(
-    ("raw", "request_id", "code", "says"),
-    [
-        (b"\0\1", None, "UNSUPPORTED_FORMAT", "Binary messages from client are not supported"),
-        ("{", None, "INVALID_JSON", "Invalid JSON format"),
-        ('{"type":"speak","request_id":"s"}', "s", "UNKNOWN_MESSAGE_TYPE", "Unknown message type: speak"),
-        (request(), "one", INVALID, "text: is required"),
-        (request(text="é" * 5001), "one", "TEXT_TOO_LONG", "text: too long (max 5000 characters)"),
-        (request(text=HELLO, voice_id="nobody"), "one", NO_VOICE, "Voice 'nobody' not found"),
-        (request(text=HELLO, language="gibberish"), "one", INVALID, "language: unsupported language 'gib"),
-    ],
-)  # fmt: skip
-async def test_invalid_message_leaves_connection_open(
-    talk: Client, raw: str | bytes, request_id: str | None, code: str, says: str
-) -> None:
-    await talk.socket.send(raw)
-    told = await error(talk)
-    assert (told["request_id"], told["error"]["code"]) == (request_id, code)
-    assert says in told["error"]["message"]
-    assert isinstance(told["error"]["details"], dict)
-    assert (await talk.speak(HELLO, "one")).last["type"] == "complete"
+def table() -> Iterator[Row]:
+    for raw, request_id, code, name, sentence in rows(__file__, "bad_messages.tsv"):
+        told = request_id if request_id != "-" else None
+        yield invalid(raw, name, sentence, told, code) if name != "-" else refused(raw, told, code, sentence)
 
 
-async def test_error_without_request_has_last_id(talk: Client) -> None:
-    await talk.speak(HELLO, "mine")
-    await talk.socket.send(b"x")
-    assert (await error(talk))["request_id"] == "mine"
+FOUR = {
+    "text": "is required",
+    "mode": "must be 'streaming' or 'non_streaming'",
+    "normalize": "must be a boolean",
+    "cfg_value": "must be between 0.1 and 10.0",
+}
+# Those of the table without an id come first: later ones are told the id of the last request.
+ROWS: list[Row] = [
+    refused(b"\0\1", None, "UNSUPPORTED_FORMAT", "Binary messages from client are not supported"),
+    *(refused(raw, None, "INVALID_JSON", "Invalid JSON format") for raw in ("", '{"a":' * 100_000)),
+    refused("[" * 200_000, None, "INVALID_JSON", "too many values (at most 100000)"),
+    refused(message("x" * 1000), None, "UNKNOWN_MESSAGE_TYPE", "Unknown message type: " + "x" * 40),
+    *(
+        invalid(message(kind, request_id="x" * 201), "request_id", "too long (max 200 characters)", None)
+        for kind in ("tts_request", "cancel")
+    ),
+    *table(),
+    invalid(request(text=HELLO, cfg_value=10**400), "cfg_value", FOUR["cfg_value"]),
+    invalid(
+        request(text=HELLO, inference_timesteps=10**400), "inference_timesteps", "must be between 1 and 50"
+    ),
+    *(
+        invalid(request(**{"text": HELLO, name: "x" * 201}), name, "too long (max 200 characters)")
+        for name in ("voice", "language")
+    ),
+    invalid(request(text="é" * 5001), "text", "too long (max 5000 characters)", code="TEXT_TOO_LONG"),
+    refused(
+        request(text=HELLO, voice_id="nobody"),
+        *("one", "VOICE_NOT_FOUND", "Voice 'nobody' not found"),
+        voice_id="nobody",
+    ),
+    refused(
+        request(mode="fast", cfg_value=11, normalize=1),
+        *("one", "INVALID_PARAMS"),
+        "Validation failed: " + ", ".join(f"{name}: {reason}" for name, reason in FOUR.items()),
+        errors=FOUR,
+    ),
+    refused("{", "one", "INVALID_JSON", "Invalid JSON format"),
+]
+
+
+async def test_each_fault_is_named_and_leaves_the_connection_open(talk: Client) -> None:
+    for raw, expected in ROWS:
+        await talk.socket.send(raw)
+        assert await talk.receive() == expected, raw[:200]
+    unknown = (await talk.speak(HELLO, language="gibberish")).last["error"]
+    assert unknown["code"] == "INVALID_PARAMS" and unknown["details"]["errors"].keys() == {"language"}
+    assert (await talk.speak(HELLO)).last["type"] == "complete"
+
+
+async def failure(client: Client) -> Message:
+    """The next error, after frames and progress of other requests."""
+    while isinstance(told := await client.receive(), Frame) or told["type"] == "progress":
+        pass
+    assert told["type"] == "error", told
+    return told
 
 
 async def test_duplicate_id_does_not_disturb_request(serve: Serve) -> None:
@@ -78,10 +120,8 @@ async def test_duplicate_id_does_not_disturb_request(serve: Serve) -> None:
         server.engine.allow = server.engine.steps
         await client.request("same", TONES)
         await client.request("same", HELLO)
-        while isinstance(message := await client.receive(), Frame) or message["type"] == "progress":
-            pass
-        refused = message["error"]
-        assert (refused["code"], list(refused["details"]["errors"])) == (INVALID, ["request_id"])
+        told = (await failure(client))["error"]
+        assert (told["code"], list(told["details"]["errors"])) == ("INVALID_PARAMS", ["request_id"])
         await server.engine.permit(None)
         together = await client.answer("same")
     assert together.last["type"] == "complete" and together.pcm == alone.pcm
@@ -94,9 +134,7 @@ async def test_message_over_mebibyte_closes_with_1009(espeak_server: ServerProce
         message = await client.receive()
         assert isinstance(message, dict) and message["type"] == "pong"
         await client.socket.send("x" * (MIB + 1))
-        with pytest.raises(ConnectionClosed) as closed:
-            await client.receive()
-        assert closed.value.rcvd is not None and closed.value.rcvd.code == 1009
+        assert (await closing(client.socket))[0] == 1009
 
 
 async def test_requests_of_connection_are_limited(serve: Serve) -> None:
@@ -107,9 +145,7 @@ async def test_requests_of_connection_are_limited(serve: Serve) -> None:
         async def refused(name: str) -> str:
             # The pong comes after all answers to what was sent before.
             await client.send("ping")
-            while (message := await client.receive())["type"] == "progress":
-                pass
-            assert message["type"] == "error", message
+            message = await failure(client)
             assert (message["request_id"], message["error"]["code"]) == (name, "QUEUE_FULL")
             while (await client.receive())["type"] != "pong":
                 pass
@@ -121,7 +157,8 @@ async def test_requests_of_connection_are_limited(serve: Serve) -> None:
         for number in range(256):
             await client.send("cancel", request_id=f"r{number}")
         answers = await client.answers(*(f"r{number}" for number in range(256)))
-        assert {answer.last["type"] for answer in answers.values()} == {"complete"}
+        for answer in answers.values():
+            assert_cancelled(answer)
         for number in range(17):
             await client.request(f"b{number}", HELLO, mode="non_streaming", x="x" * (MIB - 1000))
         assert await refused("b16")
@@ -151,8 +188,7 @@ async def test_full_queue_is_reported(serve: Serve) -> None:
         await happens(lambda: server.engine.under_way)
         for name in ("second", "third", "fourth"):
             await client.request(name, HELLO)
-        while (message := await client.receive())["type"] == "progress":
-            pass
+        message = await failure(client)
         assert (message["request_id"], message["error"]["code"]) == ("fourth", "QUEUE_FULL")
         assert "at most 2" in message["error"]["message"]
         await client.send("cancel", request_id="first")
@@ -165,16 +201,9 @@ async def test_full_queue_is_reported(serve: Serve) -> None:
 
 @pytest.mark.heard
 async def test_recordings_in_memory_are_limited(start_server: StartServer) -> None:
-    target = io.BytesIO()
-    with av.open(target, "w", "ogg") as container:
-        stream = container.add_stream("libopus", rate=48_000, layout="mono")
-        stream.bit_rate = 6000
-        for _ in range(59):
-            frame = av.AudioFrame.from_ndarray(np.zeros((1, 48_000), np.float32), "fltp", "mono")
-            frame.sample_rate = 48_000
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
-    recording = "data:audio/ogg;base64," + base64.b64encode(target.getvalue()).decode()
+    encoder = OggOpusEncoder()
+    silence = encoder.header + encoder.feed(np.zeros(59 * 24_000, np.float32)) + encoder.finish()
+    recording = "data:audio/ogg;base64," + base64.b64encode(silence).decode()
     server = start_server("--engine", "espeak")
     async with opened(server.url) as client:
         memory = psutil.Process(server.process.pid)
@@ -196,11 +225,6 @@ LONG = "Había una vez, en un país muy lejano, una niña que vivía con su abue
 async def cancel(client: Client, *request_ids: str) -> None:
     for request_id in request_ids:
         await client.send("cancel", request_id=request_id)
-
-
-async def frames(client: Client, count: int) -> None:
-    while count:
-        count -= isinstance(await client.receive(), Frame)
 
 
 def assert_cancelled(answer: Answer) -> None:
@@ -246,14 +270,13 @@ async def test_unknown_id_is_not_found(espeak_app: AppServer) -> None:
         await cancel(client, "mine", "wrong")
         await client.alive()
         for unknown in ("theirs", "nobody's", "x" * 200, "half \ud83d"):
-            await cancel(client, unknown)
-            assert await client.receive() == {
-                "type": "error",
-                "request_id": unknown,
-                "error": {"code": "REQUEST_NOT_FOUND", "message": "Request not found", "details": {}},
-            }
+            cancelling = message("cancel", request_id=unknown)
+            _, expected = refused(cancelling, unknown, "REQUEST_NOT_FOUND", "Request not found")
+            await client.socket.send(cancelling)
+            assert await client.receive() == expected
         # Theirs goes on.
-        await frames(other, 1)
+        while not isinstance(await other.receive(), Frame):
+            pass
         await cancel(other, "theirs")
         await other.answer("theirs")
 
@@ -269,20 +292,6 @@ async def test_ended_ids_are_remembered_up_to_limit(talk: Client) -> None:
     assert isinstance(message, dict) and message["error"]["code"] == "REQUEST_NOT_FOUND"
 
 
-async def test_queued_requests_can_be_cancelled(serve: Serve) -> None:
-    server = await serve(TTS_MAX_CONCURRENT="1")
-    server.engine.allow = 0
-    async with opened(server.url) as client:
-        names = [f"r{number}" for number in range(8)]
-        for name in names:
-            await client.request(name, LONG, mode="non_streaming")
-        await cancel(client, *reversed(names))
-        answers = await client.answers(*names)
-        await client.alive()
-    for answer in answers.values():
-        assert_cancelled(answer)
-
-
 @pytest.mark.parametrize("reads", [True, False])
 async def test_dropped_connections_leave_no_session(start_app: StartApp, reads: bool) -> None:
     """Nor an error in the log, which ends the application's test."""
@@ -296,8 +305,7 @@ async def test_dropped_connections_leave_no_session(start_app: StartApp, reads: 
                 mode = dice.choice(["streaming", "non_streaming"])
                 await client.send(request(f"r{number}", text=LONG, mode=mode))
                 if dice.random() < 0.5:
-                    cancelled = f"r{dice.randint(0, number)}"
-                    await client.send(json.dumps({"type": "cancel", "request_id": cancelled}))
+                    await client.send(message("cancel", request_id=f"r{dice.randint(0, number)}"))
             await asyncio.sleep(dice.uniform(0, 0.1))
             client.transport.abort()
 
@@ -321,12 +329,11 @@ async def test_client_that_does_not_read_is_not_read_from(start_server: StartSer
             for number in range(5000):
                 async with asyncio.timeout(3.0):
                     if kind == "recordings":
-                        await client.send(
-                            request(f"r{number}", text=HELLO, prompt_wav_url="data:," + "A" * 1_000_000)
-                        )
+                        url = "data:," + "A" * 1_000_000
+                        await client.send(request(f"r{number}", text=HELLO, prompt_wav_url=url))
                     else:
                         await client.send(request(f"r{number}", text=LONG[:4000]))
-                        await client.send(json.dumps({"type": "cancel", "request_id": f"r{number}"}))
+                        await client.send(message("cancel", request_id=f"r{number}"))
                 await asyncio.sleep(0.005)
         assert memory.memory_info().rss < before + 80 * 2**20
 

@@ -3,7 +3,7 @@
 import asyncio
 import base64
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -150,9 +150,8 @@ async def test_shutdown_ends_fetch(serve: Serve, site: Site) -> None:
         server.stop.set()
         error = (await client.answer("one")).last["error"]
         assert (error["code"], error["message"]) == ("GENERATION_FAILED", "the server is stopping")
-        with pytest.raises(ConnectionClosed) as closed:
+        with pytest.raises(ConnectionClosed, match="1001"):
             await client.receive()
-    assert closed.value.rcvd is not None and closed.value.rcvd.code == 1001
 
 
 async def test_client_timeout_covers_fetch(app: AppServer, site: Site) -> None:
@@ -269,21 +268,26 @@ def test_other_path_is_refused(root: Path, path: str) -> None:
     assert refusal(root, path.replace("{root}", str(root))) == reason
 
 
-LINKS: dict[str, Callable[[Path, Path], None]] = {
-    "a file outside": lambda root, out: (root / "animals/link.wav").symlink_to(out / "secret.wav"),
-    "a relative file outside": lambda root, out: (root / "animals/link.wav").symlink_to("../../secret.wav"),
-    "nothing outside": lambda root, out: (root / "animals/link.wav").symlink_to(out / "missing.wav"),
-    "itself": lambda root, out: (root / "animals/link.wav").symlink_to("link.wav"),
-    "a file inside": lambda root, out: (root / "animals/link.wav").symlink_to("cat.wav"),
-    "a pipe": lambda root, out: os.mkfifo(root / "animals/link.wav"),
-    "a folder": lambda root, out: (root / "animals/link.wav").mkdir(),
-    "a device": lambda root, out: (root / "animals/link.wav").symlink_to("/dev/zero"),
+LINKS = {
+    "a file outside": "{outside}/secret.wav",
+    "a relative file outside": "../../secret.wav",
+    "nothing outside": "{outside}/missing.wav",
+    "itself": "link.wav",
+    "a file inside": "cat.wav",
+    "a device": "/dev/zero",
+    "a pipe": None,
+    "a folder": None,
 }
+"""Special files, and where they lead, if they are links."""
 
 
 @pytest.mark.parametrize("kind", LINKS)
 def test_special_file_is_never_opened(root: Path, tmp_path: Path, kind: str) -> None:
-    LINKS[kind](root, tmp_path)
+    file = root / "animals/link.wav"
+    if (target := LINKS[kind]) is not None:
+        file.symlink_to(target.replace("{outside}", str(tmp_path)))
+    else:
+        (os.mkfifo if kind == "a pipe" else os.mkdir)(file)
     assert refusal(root, "animals/link.wav") == NOT_HERE
     assert VoiceFolder(root).get("animals-link") is None
 

@@ -72,10 +72,8 @@ async def test_stream_has_order_of_original(talk: Client) -> None:
 async def test_whole_answer_has_order_of_original(talk: Client) -> None:
     answer = await talk.speak(HELLO, mode="non_streaming")
     assert order(answer) == ["queued", "processing", "generating", "encoding", "frame", "complete"]
-    assert shares(answer)[2:] == [
-        ("generating", 0.5, "Generating audio..."),
-        ("encoding", 0.9, "Encoding audio..."),
-    ]
+    told = [("generating", 0.5, "Generating audio..."), ("encoding", 0.9, "Encoding audio...")]
+    assert shares(answer)[2:] == told
     (frame,) = answer.frames
     assert frame.kind == NON_STREAMING
     assert set(frame.metadata) == {"request_id", "sample_rate", "duration", "spans"}
@@ -156,18 +154,15 @@ async def test_queue_position_is_reported(serve: Serve) -> None:
         await wait_for_metrics(server, "running_tasks 1.0", "queue_length 11.0")
         await server.engine.permit(None)
         answers = await client.answers(*names)
-    positions = {
-        name: [message["position"] for message in answer.told if "position" in message]
-        for name, answer in answers.items()
-    }
-    assert any(positions.values())
-    for name, answer in answers.items():
+    waited = [[each for each in answer.told if "position" in each] for answer in answers.values()]
+    assert any(waited)
+    for answer, messages in zip(answers.values(), waited, strict=True):
         assert order(answer)[-5:] == ["processing", "generating", "encoding", "frame", "complete"]
         assert set(order(answer)[:-5]) == {"queued"}
-        assert positions[name] == sorted(positions[name], reverse=True)
-        for message in answer.told:
-            if "position" in message:
-                assert message["message"] == f"Request queued, number {message['position']} in line"
+        positions = [message["position"] for message in messages]
+        assert positions == sorted(positions, reverse=True)
+        told = [f"Request queued, number {position} in line" for position in positions]
+        assert [message["message"] for message in messages] == told
 
 
 async def test_client_timeout_is_applied(serve: Serve) -> None:
@@ -211,15 +206,11 @@ async def test_shutdown_ends_each_request_once(serve: Serve) -> None:
         while not isinstance(await client.receive(), Frame):
             pass
         server.stop.set()
-        ended = []
-        with pytest.raises(ConnectionClosed) as closed:
-            while True:
-                message = await client.receive()
-                if isinstance(message, dict) and message["type"] != "progress":
-                    ended.append(message)
-    assert closed.value.rcvd is not None and closed.value.rcvd.code == 1001
-    assert sorted(message["request_id"] for message in ended) == ["a", "b"]
-    assert {message["error"]["message"] for message in ended} == {"the server is stopping"}
+        answers = await client.answers("a", "b")
+        assert {answer.last["error"]["message"] for answer in answers.values()} == {"the server is stopping"}
+        # Nothing comes after the last message of each.
+        with pytest.raises(ConnectionClosed, match="1001"):
+            await client.receive()
 
 
 async def test_shutdown_waits_for_speech(serve: Serve) -> None:

@@ -1,4 +1,4 @@
-"""Calls by WebRTC that are refused, end early, or lose their peer; none leaves anything."""
+"""Calls by WebRTC that are refused, end early, or lose their peer; none leaves anything. Their track."""
 
 import re
 import socket
@@ -10,12 +10,14 @@ from pathlib import Path
 
 import aioice.ice
 import httpx
+import numpy as np
 import pytest
 
 from kani.protocols.openai.errors import ApiError
 from kani.protocols.openai.realtime.session_config import SessionConfig
 from kani.protocols.openai.realtime.webrtc import routes
 from kani.protocols.openai.realtime.webrtc.call import MAX_WAITING, Call
+from kani.protocols.openai.realtime.webrtc.speaker import FRAME, RATE, Speaker, Utterance
 from tests.clients.openai_call import SDP, Caller, all_free, calling, post_offer
 from tests.clients.openai_realtime import loud
 from tests.support.chat.endpoint import say
@@ -253,3 +255,30 @@ async def test_flood_of_events_ends_the_call() -> None:
         call._on_message("a" * 1000)
     assert (await call.receive())["type"] == "websocket.disconnect"
     await call.close()
+
+
+async def test_answer_that_is_cleared_between_two_pieces_ends_there() -> None:
+    speaker, seen = Speaker(), list[str]()
+    utterance = Utterance(lambda: seen.append("drained"), lambda: seen.append("cleared"))
+    utterance.add(FRAME / RATE)
+    speaker.put(utterance, np.ones(FRAME, np.float32))
+    first, second = await speaker.recv(), await speaker.recv()
+    assert (first.pts, second.pts) == (0, 960) and utterance.played_s == FRAME / RATE
+    assert seen == []  # it may go on
+    speaker.clear()
+    speaker.clear()
+    assert seen == ["cleared"]
+    speaker.stop()
+
+
+async def test_utterances_follow_each_other_and_each_is_drained() -> None:
+    speaker, seen = Speaker(), list[str]()
+    for name in ("one", "two"):
+        utterance = Utterance(lambda name=name: seen.append(name), lambda: seen.append("cleared"))
+        speaker.put(utterance, np.ones(FRAME // 2, np.float32))
+        speaker.finish(utterance)
+    await speaker.recv()
+    await speaker.recv()
+    assert seen == ["one", "two"]
+    speaker.clear()
+    assert seen == ["one", "two"]

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from typing import Any
 
 import httpx
 import numpy as np
@@ -25,6 +26,12 @@ PAUSE = quiet(0.32)
 REST = quiet(0.48)
 USER = ("user", HEARD)
 WHOLE = ("user", f"{HEARD} w5 w6 w7 w8 w9.")
+
+
+async def listen(client: Client, detection: dict[str, Any], **session: Any) -> None:
+    """Have turns detected so, in Spanish."""
+    given = {"transcription": {"language": "es"}, "turn_detection": detection}
+    await client.configure("realtime", audio={"input": given}, **session)
 
 
 async def early_answers(server: InProcessServer) -> dict[str, float]:
@@ -145,8 +152,7 @@ async def test_answer_that_has_not_sounded_leaves_no_trace(
     recognizer = PausingRecognizer(words=(*FIRST.split(), "", "", "", *SECOND.split()))
     client, server, endpoint = await talk(never, say("vale."), recognizer=recognizer, KANI_LLM_EARLY=early)
     server.engine.allow = 0
-    given = {"transcription": {"language": "es"}, "turn_detection": {"type": detection}}
-    await client.configure("realtime", audio={"input": given})
+    await listen(client, {"type": detection})
     await client.append(quiet(0.4), loud(0.4), quiet(1.6))
     await client.until("response.created")
     if written:
@@ -184,8 +190,7 @@ def answered(talk: StartTalk) -> Answered:
         words: Sequence[str], text: str = LONG, detection: str = "semantic_vad"
     ) -> tuple[Client, ChatEndpoint]:
         client, _, endpoint = await talk(say(text), say("vale."), recognizer=PausingRecognizer(words=words))
-        given = {"transcription": {"language": "es"}, "turn_detection": {"type": detection}}
-        await client.configure("realtime", audio={"input": given})
+        await listen(client, {"type": detection})
         await write(client, "Hola.")
         await client.until(DELTAS[0])
         return client, endpoint
@@ -224,8 +229,7 @@ async def test_word_interrupts_and_is_answered(answered: Answered) -> None:
 async def test_answer_that_was_broken_off_is_heard_no_more(answered: Answered) -> None:
     client, _ = await answered(("¡Para!", "", "", "Sí.", "", ""))
     await done(client)  # all of it was sent, and would be played for seconds
-    given = {"turn_detection": {"type": "semantic_vad", "create_response": False}}
-    await client.configure("realtime", audio={"input": given})
+    await listen(client, {"type": "semantic_vad", "create_response": False})
     await client.append(loud(0.24), quiet(2.0))
     await client.until(f"{TRANSCRIPTION}.completed")
     await client.append(loud(0.24), quiet(0.8))
@@ -308,11 +312,10 @@ async def test_voice_over_an_answer_of_the_client_is_judged(talk: StartTalk, kin
 
 async def test_voice_at_the_end_of_an_answer_of_the_client_is_a_reply(talk: StartTalk) -> None:
     client, _, endpoint = await talk(say("vale."), recognizer=PausingRecognizer(words=("Ajá.", "", "")))
-    given = {"transcription": {"language": "es"}, "turn_detection": OVER}
-    await client.configure("realtime", output_modalities=["text"], audio={"input": given})
+    await listen(client, OVER, output_modalities=["text"])
     await client.append(loud(0.24))
     await client.until(UPDATED)
-    await client.configure("realtime", audio={"input": {"turn_detection": OVER | {"over_answer": False}}})
+    await listen(client, OVER | {"over_answer": False})
     await client.append(quiet(2.0))
     await done(client)
     assert states(client) == ["heard", "interrupts"]

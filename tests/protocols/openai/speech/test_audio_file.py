@@ -62,25 +62,6 @@ async def test_samples_are_those_that_came_in_any_pieces(client: httpx.AsyncClie
     assert np.array_equal(samples, TONE)
 
 
-@pytest.mark.parametrize(
-    ("content", "params", "param"),
-    [
-        (b"123", {}, None),
-        (b"12", {"response_format": "mp4"}, "response_format"),
-        (b"12", {"sample_rate": "1"}, "sample_rate"),
-        (b"12", {"sample_rate": "-24000"}, "sample_rate"),
-        (b"12", {"sample_rate": "9" * 5000}, "sample_rate"),
-        (b"12", {"sample_rate": "12345", "response_format": "mp3"}, "sample_rate"),
-    ],
-)
-async def test_a_fault_is_named(
-    client: httpx.AsyncClient, content: bytes, params: dict[str, str], param: str | None
-) -> None:
-    answer = await make(client, content, **params)
-    assert answer.status_code == 400
-    assert answer.json()["error"]["param"] == param
-
-
 async def test_a_place_is_free_again_after_a_fault(client: httpx.AsyncClient) -> None:
     for _ in range(2 * audio_file.MAX_AT_ONCE):
         assert (await make(client, b"1")).status_code == 400

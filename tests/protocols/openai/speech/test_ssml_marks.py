@@ -87,28 +87,6 @@ def test_ssml_answers_as_kokoro_fastapi_does(client: httpx.Client) -> None:
     assert plain.json() == {"text": "Not <b>SSML</b>. [pause:1s]"} and "x-unused" not in plain.headers
 
 
-@pytest.mark.parametrize(
-    ("body", "message"),
-    [
-        ({}, "text: is needed"),
-        ({"text": 1}, "text: must be a string"),
-        ({"text": "<speak>a", "voice": []}, "voice: must be a string"),
-        ({"text": "<speak>a"}, "text: SSML, line 1, column 1: <speak> is not closed: add </speak>"),
-        (
-            {"text": '<!DOCTYPE speak [<!ENTITY a "aaa">]><speak>&a;</speak>'},
-            "text: SSML, line 1, column 1: declarations are not accepted: leave out the <!DOCTYPE> or its"
-            " entities",
-        ),
-        ({"text": "a" * 100_001}, "text: too long (at most 100000 characters)"),
-    ],
-)
-def test_fault_of_ssml_is_named(client: httpx.Client, body: dict[str, Any], message: str) -> None:
-    answer = translate(client, **body)
-    assert answer.status_code == 400
-    error = answer.json()["error"]
-    assert error["message"] == message and error["param"] == message.partition(":")[0]
-
-
 def test_list_of_ssml_names_what_is_translated(client: httpx.Client) -> None:
     listed = client.get(SSML_PATH).json()
     assert listed["elements"] == ELEMENTS and listed["ignored"] == [*IGNORED]

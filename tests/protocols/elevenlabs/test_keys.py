@@ -1,0 +1,129 @@
+"""Keys of ElevenLabs' clients: in headers, queries, first messages and single-use tokens."""
+
+import asyncio
+import json
+import logging
+from typing import Any
+
+import httpx
+import pytest
+from websockets.asyncio.client import connect
+
+from kani.protocols.elevenlabs.http.text_to_dialogue import PATH as DIALOGUE
+from kani.protocols.elevenlabs.realtime.routes import PATH as REALTIME
+from kani.protocols.elevenlabs.single_use_tokens import LIFE_S, SingleUseTokens
+from tests.clients.elevenlabs.wire import EOS, Message, connect_client
+from tests.protocols.bad_input import ended
+from tests.protocols.elevenlabs.test_bad_messages import refused
+from tests.protocols.elevenlabs.test_websocket import HELLO
+from tests.support.servers.app_server import KEY, THREAD, AppServer
+
+INVALID_KEY = {"code": 1008, "error": "invalid_api_key", "message": "Invalid API key"}
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        *("POST /v1/text-to-speech/ef_dora/stream", "GET /v1/voices", "GET /v2/voices", "GET /v1/user"),
+        *("POST /v1/voices/add", "DELETE /v1/voices/ana", "POST /v1/voices/ana/edit"),
+        "GET /v1/voices/ana/samples/x/audio",
+    ],
+)
+@pytest.mark.parametrize("headers", [{}, {"xi-api-key": "wrong"}])
+def test_request_without_key_is_401(keyed_app: AppServer, call: str, headers: dict[str, str]) -> None:
+    method, path = call.split()
+    with httpx.Client(base_url=keyed_app.http_url) as client:
+        answer = client.request(method, path, headers=headers, json={"text": "Hola."})
+    detail = answer.json()["detail"]
+    assert answer.status_code == 401 and detail["type"] == "authentication_error"
+    assert (detail["code"], detail["status"]) == ("unauthorized", "invalid_api_key")
+    assert detail["request_id"] == answer.headers["x-request-id"]
+
+
+@pytest.mark.parametrize("field", ["xi_api_key", "xi-api-key", "authorization"])
+@pytest.mark.parametrize("name", ["stream-input", "multi-stream-input"])
+async def test_first_message_contains_key(keyed_app: AppServer, name: str, field: str) -> None:
+    key = f"Bearer {KEY}" if field == "authorization" else KEY
+    async with connect_client(keyed_app.url, name) as client:
+        await client.send({"text": HELLO, "flush": True, field: key})
+        while not client.received().text.endswith("prueba"):
+            assert "error" not in await client.receive_speech()
+
+
+@pytest.mark.parametrize("key", [KEY, "wrong"])
+@pytest.mark.parametrize("place", ["xi-api-key", "Authorization", "authorization", "single_use_token"])
+async def test_handshake_contains_key(keyed_app: AppServer, place: str, key: str) -> None:
+    shown: dict[str, Any] = {
+        "xi-api-key": {"headers": {"xi-api-key": key}},
+        "Authorization": {"headers": {"Authorization": f"Bearer {key}"}},
+    }.get(place, {place: key})
+    async with connect_client(keyed_app.url, **shown) as client:
+        if key == "wrong":
+            assert await refused(client) == INVALID_KEY
+            return
+        await client.send({"text": HELLO}, EOS)
+        assert (await client.receive_until_closed())[0] == 1000
+
+
+@pytest.mark.parametrize("message", [{"text": " "}, {"text": " ", "xi_api_key": "other"}, {"text": "a" * 99}])
+@pytest.mark.parametrize("name", ["stream-input", "multi-stream-input"])
+async def test_message_without_key_closes(keyed_app: AppServer, name: str, message: Message) -> None:
+    async with connect_client(keyed_app.url, name, voice="nobody") as client:
+        await client.send(message, {"text": HELLO, "xi_api_key": KEY}, EOS)
+        assert await refused(client) == INVALID_KEY
+        assert client.received().parts == []
+
+
+async def test_log_contains_no_key(keyed_app: AppServer, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    for shown in ({"headers": {"xi-api-key": KEY}}, {"authorization": KEY}, {}):
+        async with connect_client(keyed_app.url, **shown) as client:
+            await client.send({"text": HELLO, "xi_api_key": KEY}, EOS)
+            assert (await client.receive_until_closed())[0] == 1000
+    # A server process takes keys out of uvicorn's own lines (tests/server/test_logs.py).
+    server = [each for each in caplog.records if each.threadName == THREAD and "uvicorn" not in each.name]
+    assert server and not any(KEY in each.getMessage() for each in server)
+
+
+async def test_first_message_of_a_dialogue_contains_key(keyed_app: AppServer) -> None:
+    inputs = {"inputs": [{"text": "Hola.", "voice_id": "espeak:es"}]}
+    for key in (KEY, "wrong"):
+        url = f"{keyed_app.url}{DIALOGUE}/stream-input?model_id=eleven_v3"
+        first = {"voices": ["espeak:es"], "xi_api_key": key}
+        end = await ended(url, first, inputs, {"close_socket": True})
+        told = json.loads(end.messages[0])
+        assert "audio" in told if key == KEY else told["error"] == "invalid_api_key"
+
+
+def token(server: AppServer, kind: str, **headers: str) -> httpx.Response:
+    return httpx.post(f"{server.http_url}/v1/single-use-token/{kind}", headers=headers)
+
+
+async def test_token_opens_one_session(keyed_app: AppServer) -> None:
+    (told,), code, _ = await ended(f"{keyed_app.url}{REALTIME}")
+    assert (json.loads(told)["message_type"], code) == ("auth_error", 1008)
+    assert token(keyed_app, "realtime_scribe").status_code == 401
+    known = {"xi-api-key": KEY}
+    made = await asyncio.to_thread(token, keyed_app, "realtime_scribe", **known)
+    other = await asyncio.to_thread(token, keyed_app, "tts_websocket", **known)
+    for given, kind in ((other, "auth_error"), (made, "session_started"), (made, "auth_error")):
+        async with connect(f"{keyed_app.url}{REALTIME}?token={given.json()['token']}") as websocket:
+            assert json.loads(await websocket.recv())["message_type"] == kind
+    made = (await asyncio.to_thread(token, keyed_app, "tts_websocket", **known)).json()["token"]
+    path = f"/v1/text-to-speech/x/stream-input?single_use_token={made}"
+    for message, error in (({"text": "Hello."}, "voice_id_does_not_exist"), (None, "invalid_api_key")):
+        async with connect(keyed_app.url + path) as websocket:
+            if message is not None:
+                await websocket.send(json.dumps(message))
+            assert json.loads(await websocket.recv())["error"] == error
+    assert (await asyncio.to_thread(token, keyed_app, "x", **known)).status_code == 400
+
+
+def test_tokens_end() -> None:
+    now = [0.0]
+    tokens = SingleUseTokens(lambda: now[0])
+    one, two = tokens.issue("batch_scribe"), tokens.issue("batch_scribe")
+    now[0] = LIFE_S - 1
+    assert tokens.use("batch_scribe", one) and not tokens.use("batch_scribe", one)
+    now[0] = LIFE_S
+    assert not tokens.use("batch_scribe", two)
