@@ -56,7 +56,8 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp
     return run
 
 
-def test_help_is_grouped_and_complete(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_help_is_complete_and_version_the_projects(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run("--version") == (0, f"kani-tts {websocket_config.VERSION}\n", "")
     monkeypatch.setenv("COLUMNS", "80")
     code, shown, errors = run("--help")
     assert (code, errors) == (0, "")
@@ -65,10 +66,6 @@ def test_help_is_grouped_and_complete(run: Run, monkeypatch: pytest.MonkeyPatch)
     assert all(words in shown for words in (*groups, *options.split()))
     assert "9301, 10300)" in " ".join(shown.split())
     assert max(len(line) for line in shown.splitlines()) <= 80
-
-
-def test_version_is_the_projects(run: Run) -> None:
-    assert run("--version") == (0, f"kani-tts {websocket_config.VERSION}\n", "")
 
 
 NOWHERE = "tcp://localhost:1"
@@ -209,23 +206,20 @@ def test_server_that_cannot_start_prints_one_line(run: Run, tmp_path: Path) -> N
         assert line.startswith(f"start_websocket_server.py: {complaint}")
 
 
-async def test_compat_ports_stay_closed_by_default(tmp_path: Path) -> None:
+async def test_banner_names_address_engine_and_a_command_that_works(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
+        # Without --compat its ports stay closed.
         port = str(taken.getsockname()[1])
         async with serving(tmp_path, KANI_KYUTAI_PORT=port) as server:
             assert server.compat == {} and "also" not in server.banner
+    assert f"kani-tts {websocket_config.VERSION} is ready" in server.banner
+    assert "(tone 1)" in server.banner and "voices   2" in server.banner
+    address = f"ws://localhost:{server.port}"
+    assert f'python websocket_client.py "Hola" -o hola.wav --server {address}' in server.banner
+    assert "hears" not in server.banner
 
 
-async def test_banner_names_address_engine_and_a_command_that_works(tmp_path: Path) -> None:
-    async with serving(tmp_path) as server:
-        assert f"kani-tts {websocket_config.VERSION} is ready" in server.banner
-        assert "(tone 1)" in server.banner and "voices   2" in server.banner
-        address = f"ws://localhost:{server.port}"
-        assert f'python websocket_client.py "Hola" -o hola.wav --server {address}' in server.banner
-        assert "hears" not in server.banner
-
-
-async def test_banner_names_each_compat_port(tmp_path: Path) -> None:
+async def test_compat_ports_are_named_and_closed_at_the_end(tmp_path: Path) -> None:
     async with serving(tmp_path, KANI_COMPAT="true") as server:
         ports = server.compat
         assert len({server.port, *ports.values()}) == 1 + len(ports) == 7
@@ -236,6 +230,12 @@ async def test_banner_names_each_compat_port(tmp_path: Path) -> None:
             line = f"  also     {scheme}://localhost:{ports[protocol]} ({protocol})\n"
             assert line in server.banner
         assert f"  page     http://localhost:{server.port}/\n" in server.banner
+        async with connect_async(f"ws://localhost:{ports['Kyutai']}") as client:
+            server.stop.set()
+            assert (await closing(client))[0] == 1001
+    with socket.socket() as again:
+        again.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        again.bind(("127.0.0.1", ports["Kyutai"]))
 
 
 async def test_banner_of_every_address_names_one_that_works(tmp_path: Path) -> None:
@@ -294,17 +294,6 @@ def test_ctrl_c_ends_an_idle_server_with_1001_and_code_0(start_server: StartServ
     assert closed.value.rcvd is not None and closed.value.rcvd.code == 1001
     assert server.wait() == 0
     assert "Traceback" not in server.terminal
-
-
-async def test_stop_closes_compat_ports_too(tmp_path: Path) -> None:
-    async with serving(tmp_path, KANI_COMPAT="true") as server:
-        port = server.compat["Kyutai"]
-        async with connect_async(f"ws://localhost:{port}") as client:
-            server.stop.set()
-            assert (await closing(client))[0] == 1001
-    with socket.socket() as again:
-        again.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        again.bind(("127.0.0.1", port))
 
 
 @pytest.mark.parametrize(

@@ -113,20 +113,14 @@ async def test_idle_connections_are_closed_at_shutdown(serve: Serve, begun: tupl
         assert await read_all(connected) == []
 
 
-@pytest.mark.parametrize(
-    ("listening", "reachable"),
-    [
+async def test_only_addresses_that_others_reach_are_announced(serve: Serve) -> None:
+    for listening, reachable in (
         (["127.0.0.1"], []),
         (["::1", "fe80::1%eth0"], []),
         (["192.168.1.7"], ["192.168.1.7"]),
         (["192.168.1.7", "192.168.1.7", "fd00::7"], ["192.168.1.7", "fd00::7"]),
-    ],
-)
-def test_only_addresses_that_others_reach_are_announced(listening: list[str], reachable: list[str]) -> None:
-    assert reachable_addresses([(address, 10300) for address in listening]) == reachable
-
-
-async def test_nothing_is_announced_on_a_loopback_address(serve: Serve) -> None:
+    ):
+        assert reachable_addresses([(address, 10300) for address in listening]) == reachable
     await serve()
     assert "zeroconf" not in {task.get_name() for task in asyncio.all_tasks()}
 

@@ -33,13 +33,17 @@ async def status(client: httpx.AsyncClient, url: str, **headers: str) -> int:
 
 
 async def test_root_path_belongs_to_the_protocol_of_the_port(tmp_path: Path) -> None:
-    async with serving(tmp_path, KANI_COMPAT="true") as server:
+    async with serving(tmp_path, KANI_COMPAT="true") as server, httpx.AsyncClient() as client:
         port = server.compat["VoxCPM"]
         for path in ("", "/", "/?token=abc", "/tts", "/tts?client=1"):
             assert await protocol_of(f"ws://localhost:{port}{path}") == "voxcpm"
         for other in {server.port, *server.compat.values()} - {port}:
             assert await protocol_of(f"ws://localhost:{other}/") == "kani"
             assert await protocol_of(f"ws://localhost:{other}/tts") == "voxcpm"
+        # The page is on every port.
+        for each in (server.port, port, server.compat["VoxCPM's page"]):
+            answer = await client.get(f"http://localhost:{each}/")
+            assert answer.status_code == 200 and answer.text.lstrip().lower().startswith("<!doctype html>")
 
 
 async def test_root_path_has_the_limit_of_its_protocol(tmp_path: Path) -> None:
@@ -53,13 +57,6 @@ async def test_root_path_has_the_limit_of_its_protocol(tmp_path: Path) -> None:
         async with connect(server.url) as client:
             await client.send(" " * MEBIBYTE + PING)
             assert json.loads(await client.recv())["type"] == "pong"
-
-
-async def test_page_is_on_every_port(tmp_path: Path) -> None:
-    async with serving(tmp_path, KANI_COMPAT="true") as server, httpx.AsyncClient() as client:
-        for port in (server.port, server.compat["VoxCPM"], server.compat["VoxCPM's page"]):
-            answer = await client.get(f"http://localhost:{port}/")
-            assert answer.status_code == 200 and answer.text.lstrip().lower().startswith("<!doctype html>")
 
 
 async def test_metrics_port_serves_metrics_alone(tmp_path: Path) -> None:
