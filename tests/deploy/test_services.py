@@ -1,23 +1,28 @@
-"""The compose files, the dashboard and the systemd unit of deploy/: their schemas, and what they name."""
+"""The compose files, the dashboard, the systemd unit, and what `uv run` and actors on Ray are given."""
 
 import json
 import re
 import shutil
 import subprocess
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
 
-from kani.composition import settings
+from deploy.script_metadata import REQUIREMENTS, SCRIPT, updated
+from kani.composition.settings import fields, variables
+from kani.ray import environment
 from tests.conftest import ROOT
+from tests.deploy.environment import requirements
 from tests.snippets import snippets
 from tests.support.programs import python, ran
 
 DEPLOY = ROOT / "deploy"
 COMPOSE = sorted(DEPLOY.glob("compose*.yml"))
-VARIABLES = {name for field in settings.fields() for name in settings.variables(field)}
+VARIABLES = {name for field in fields() for name in variables(field)}
 
 
 def services(path: Path) -> dict[str, Any]:
@@ -135,3 +140,42 @@ def test_systemd_accepts_what_the_commands_install(installed: Path) -> None:
 def test_service_is_confined() -> None:
     done = analyzed("security", "--offline=true", f"--threshold={round(10 * MOST_EXPOSED)}", str(UNIT))
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+# The regular expression of the inline script metadata specification.
+SPECIFIED = re.compile(r"(?m)^# /// (?P<type>[a-zA-Z0-9-]+)$\s(?P<content>(^#(| .*)$\s)+)^# ///$")
+
+
+def test_script_block_lists_the_requirements() -> None:
+    script = SCRIPT.read_text(encoding="utf-8")
+    listed = REQUIREMENTS.read_text(encoding="utf-8")
+    assert updated(script, listed) == script, "run python deploy/script_metadata.py"
+    (found,) = SPECIFIED.finditer(script)
+    assert found["type"] == "script"
+    block = tomllib.loads(re.sub(r"(?m)^# ?", "", found["content"]))
+    assert [Requirement(each) for each in block["dependencies"]] == requirements(REQUIREMENTS)
+    project = tomllib.loads((SCRIPT.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert block["requires-python"] == project["requires-python"]
+    with pytest.raises(ValueError, match="this one 0"):
+        updated("print()\n", "a==1\n")
+
+
+SECRETS = (
+    *("KANI_API_KEYS", "ELEVEN_API_KEY", "LIVEKIT_API_KEY", "LIVEKIT_API_SECRET"),
+    *("AWS_SECRET_ACCESS_KEY", "OTEL_EXPORTER_OTLP_HEADERS"),
+)
+OTHERS = ("AWS_REGION", "HF_TOKEN", "PATH", "KANI_API_KEY")
+GIVEN = dict.fromkeys([name for field in fields() for name in variables(field)], "a value")
+GIVEN |= dict.fromkeys((*SECRETS, *OTHERS), "a value")
+
+
+def test_actors_on_ray_get_their_settings_and_no_secret_of_others() -> None:
+    missing = GIVEN.keys() - environment.of_fronts(GIVEN).keys()
+    assert missing == {"KANI_ENGINE_KEY", "PATH", "KANI_API_KEY"}
+    given = environment.of_replicas(GIVEN)
+    assert not given.keys() & {*SECRETS, "KANI_ENGINE_KEY"}
+    wanted = {"KANI_ENGINE", "KANI_DEVICE", "TTS_DEVICE", "KANI_VOXCPM_PYTHON", "KANI_CACHE_DIR", "LOG_LEVEL"}
+    assert wanted | {"HF_TOKEN"} <= given.keys()
+    secret = [name for name, field in fields().items() if "SecretStr" in str(field.annotation)]
+    assert len(secret) > 2
+    assert not given.keys() & {variable for name in secret for variable in variables(name)}

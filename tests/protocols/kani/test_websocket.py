@@ -188,12 +188,6 @@ async def test_cancel_ends_current_request_alone(serve: Serve) -> None:
         (request(config={"voice_id": "nobody"}), "voice_id: unknown voice 'nobody'"),
         (request(config={"voice_id": "../../etc/passwd"}), "voice_id: unknown voice '../../etc/passwd'"),
         (request(config={"speed": 9}), "speed: must be between 0.25 and 4"),
-        (request(config={"temperature": -0.1}), "temperature: must be between 0 and 2"),
-        (request(config={"top_p": 2}), "top_p: must be between 0 and 1"),
-        (request(config={"top_k": 1001}), "top_k: must be between 0 and 1000"),
-        (request(config={"repetition_penalty": 0.9}), "repetition_penalty: must be between 1 and 2"),
-        (request(config={"max_tokens": 0}), "max_tokens: must be between 1 and"),
-        (request(config={"seed": -1}), "seed: must be between 0 and"),
         (request(config={"seed": 10**400}), "seed: must be between 0 and"),
         (request(config={"language": "x" * 1_000_000}), "language: too long (at most 200 characters)"),
         (request(config={str(n): n for n in range(200_000)}), "too many values (at most 100000)"),
@@ -233,11 +227,15 @@ async def test_unusual_text_is_spoken(socket: ClientConnection, text: str) -> No
     assert times == sorted(times) and times[-1] <= data["metadata"]["duration"] + 1e-3
 
 
-@pytest.mark.parametrize("text", ["…", "🎉", "\u200b"])
-async def test_text_without_words_is_short_silence(socket: ClientConnection, text: str) -> None:
-    data = await ask(socket, request(text))
-    assert data["status"] == "success" and "nothing to say" in data["message"]
-    assert not samples(data).any() and 0 < data["metadata"]["duration"] < 0.5
+async def test_silent_and_truncated_speech_is_told(socket: ClientConnection) -> None:
+    for text in ("…", "🎉", "\u200b"):
+        data = await ask(socket, request(text))
+        assert data["status"] == "success" and "nothing to say" in data["message"]
+        assert not samples(data).any() and 0 < data["metadata"]["duration"] < 0.5, text
+    text = "Una frase que dura bastante más de un segundo."
+    data = await ask(socket, request(text, config={"max_tokens": 50}))
+    assert data["metadata"]["duration"] == 1.0 and data["metadata"]["truncated"]
+    assert "max_tokens" in data["message"]
 
 
 @pytest.mark.heard
@@ -249,14 +247,6 @@ async def test_too_long_whole_answer_is_refused(socket: ClientConnection) -> Non
     chunks, kind, last = await stream(socket, request(text, "tts_stream_request", config=config))
     assert kind == "tts_stream_complete" and last["metadata"]["duration"] > 1200
     assert len(pcm(chunks)) == round(last["metadata"]["duration"] * 22050)
-
-
-async def test_max_tokens_truncates_speech(socket: ClientConnection) -> None:
-    data = await ask(
-        socket, request("Una frase que dura bastante más de un segundo.", config={"max_tokens": 50})
-    )
-    assert data["metadata"]["duration"] == 1.0 and data["metadata"]["truncated"]
-    assert "max_tokens" in data["message"]
 
 
 async def test_vanished_clients_free_slots_and_files(espeak_server: ServerProcess) -> None:
