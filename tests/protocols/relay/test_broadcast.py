@@ -66,6 +66,11 @@ async def test_agent_is_broadcast_to_all_clients(espeak_app: AppServer) -> None:
             assert await client.receive_after_chunks() == {"type": "stopped"}
         await write(agent, *ANSWER)
         (await other.receive_utterance()).check(WHOLE)
+        # Its errors are the agent's.
+        await agent.send("append_tts", text="a" * 10_001)
+        assert (await agent.receive())["message"] == "text: too long (at most 10000 characters)"
+        await other.send("ping")
+        assert await other.receive() == {"type": "pong"}
 
 
 async def test_disconnected_agent_is_spoken_to_its_end(espeak_app: AppServer) -> None:
@@ -104,14 +109,6 @@ async def test_own_text_waits_for_broadcast_utterance(espeak_app: AppServer) -> 
         await write(agent, *ANSWER)
         for client, text in ((one, WHOLE), (other, LONG[:300] + "Fin."), (other, WHOLE)):
             (await client.receive_utterance()).check(text)
-
-
-async def test_agent_alone_receives_its_errors(espeak_app: AppServer) -> None:
-    async with connected(espeak_app, "/client", "/agent") as [client, agent]:
-        await agent.send("append_tts", text="a" * 10_001)
-        assert (await agent.receive())["message"] == "text: too long (at most 10000 characters)"
-        await client.send("ping")
-        assert await client.receive() == {"type": "pong"}
 
 
 async def test_slow_subscriber_overflows() -> None:
