@@ -30,7 +30,6 @@ from tests.support.servers.asgi import closing
 from tests.support.servers.serving import serving
 
 Run = Callable[..., tuple[int, str, str]]
-LISTED = "start without it, and list the voices with: python websocket_client.py --voices"
 OWN_VARIABLES = ("KANI_", "TTS_", "ELEVEN_", "LIVEKIT_", "LOG_", "PORT")
 LONG = {"type": "tts_stream_request", "data": {"text": "Buenos días. " * 700}}
 
@@ -68,71 +67,17 @@ def test_help_is_complete_and_version_the_projects(run: Run, monkeypatch: pytest
     assert max(len(line) for line in shown.splitlines()) <= 80
 
 
-NOWHERE = "tcp://localhost:1"
-EVERYWHERE = "0.0.0.0 can be reached from other machines"
-NO_FILE = "cannot be read: No such file or directory"
-WRONG = [
-    ("--port x", {}, 2, "--port='x': has to be a whole number from 0 to 65535"),
-    ("--port", {}, 2, "argument --port: expected one argument; --help lists the options"),
-    ("--prot 1", {}, 2, "unrecognized arguments: --prot 1; did you mean --port?; --help lists the options"),
-    ("hello", {}, 2, "unrecognized arguments: hello; --help lists the options"),
-    ("--engine festival", {}, 2, "--engine='festival': has to be one of auto, kani, kokoro, espeak, "),
-    ("--recognizer moonshine", {}, 2, "--recognizer='moonshine': Moonshine is no longer built in: "),
-    ("--moonshine-model x", {}, 2, "argument --moonshine-model: Moonshine is no longer built in"),
-    ("--pocket-languages xx", {}, 2, "--pocket-languages='xx': has to be a list of "),
-    ("--language klingonish", {}, 2, "--language='klingonish': has to be a known language"),
-    ("", {"KANI_MAX_CONCURRENT": "0"}, 2, "KANI_MAX_CONCURRENT='0': has to be a whole number from 1 to 1024"),
-    ("", {"KANI_MAX_TEXT": "many"}, 2, "KANI_MAX_TEXT='many': has to be a whole number from 1 to 10000000"),
-    ("--fetch --no-fetch", {}, 2, "--no-fetch forbids what --fetch asks for: leave out one of them"),
-    ("--fetch", {"KANI_NO_FETCH": "1"}, 2, "KANI_NO_FETCH forbids what --fetch asks for"),
-    ("--worker nowhere", {}, 2, "--worker: 'nowhere' is no address of a worker"),
-    ("--tls-cert x", {}, 2, "--tls-cert and --tls-key belong together: --tls-key is not set"),
-    ("--tls-key x", {}, 2, "--tls-cert and --tls-key belong together: --tls-cert is not set"),
-    ("", {"KANI_TLS_CERT": "x"}, 2, "KANI_TLS_CERT and KANI_TLS_KEY belong together: KANI_TLS_KEY is not"),
-    ("--host nowhere.invalid --no-auth", {}, 1, "'nowhere.invalid' is no address of this machine"),
-    ("--voice nobody", {}, 2, f"--voice: unknown voice 'nobody'; {LISTED}"),
-    ("", {"KANI_VOICE": "nobody"}, 2, f"KANI_VOICE: unknown voice 'nobody'; {LISTED}"),
-    ("--voice custom:nobody", {}, 2, f"--voice: unknown voice 'custom:nobody'; {LISTED}"),
-    ("--voice af_heart+nobody", {}, 2, f"--voice: unknown voice 'nobody'; {LISTED}"),
-    ("--voice af_heart(x)+af_sky", {}, 2, "--voice: 'af_heart(x)' is no part of a mix"),
-    ("--engine kokoro --voice espeak:es", {}, 2, f"--voice: unknown voice 'espeak:es'; {LISTED}"),
-    ("--engine kokoro --language sw", {}, 2, "--language: unsupported language 'sw' (known: "),
-    ("", {"KANI_ELEVENLABS_VOICES": "A=nobody"}, 2, "KANI_ELEVENLABS_VOICES: unknown voice 'nobody'"),
-    ("--engine elevenlabs", {}, 2, "the ElevenLabs engine needs the key of an account: set ELEVEN_API_KEY"),
-    ("--engine elevenlabs", {"ELEVEN_API_KEY": "k"}, 2, "the ElevenLabs engine needs a voice: set ELEVEN_VO"),
-    ("--engine remote", {}, 2, "set KANI_ENGINE_ADDRESS"),
-    ("--engine remote", {"KANI_ENGINE_ADDRESS": NOWHERE}, 2, "KANI_ENGINE_KEY"),
-    ("--recognizer remote", {}, 2, "set KANI_RECOGNIZER_ADDRESS"),
-    ("--whisper-model x", {}, 2, "--whisper-model: 'x' is neither a folder nor a model's name on a hub"),
-    (
-        "--recognizer kyutai --recognizer-model x",
-        {},
-        2,
-        "--recognizer-model: 'x' is neither here nor a model",
-    ),
-    ("--recognizer-worker tcp://host", {}, 2, "--recognizer-worker: "),
-    ("--worker unix:/w", {}, 2, "a worker serves one engine: name it, as in --engine kokoro"),
-    ("--recognizer none --recognizer-worker unix:/w", {}, 2, "set --recognizer=whisper"),
-    ("--recognizer remote --recognizer-worker unix:/w", {}, 2, "set --recognizer=whisper"),
-    ("--worker unix:/a --recognizer-worker unix:/b", {}, 2, "not allowed with argument"),
-    ("--host 0.0.0.0", {}, 2, f"{EVERYWHERE}, and no key is set: set KANI_API_KEYS"),
-    ("--host 203.0.113.1 --no-auth", {}, 1, "'203.0.113.1' is no address of this machine; choose one with -"),
-    ("--engine espeak --tls-cert none.pem --tls-key none.pem", {}, 2, f"--tls-cert: none.pem {NO_FILE}"),
-]
+WRONG = Path(__file__).with_name("wrong_options.tsv").read_text(encoding="utf-8").splitlines()[1:]
 
 
-@pytest.mark.parametrize(("options", "environment", "code", "complaint"), WRONG)
+@pytest.mark.parametrize("row", WRONG)
 def test_wrong_option_is_one_line_before_an_engine_loads(
-    run: Run,
-    caplog: pytest.LogCaptureFixture,
-    options: str,
-    environment: dict[str, str],
-    code: int,
-    complaint: str,
+    run: Run, caplog: pytest.LogCaptureFixture, row: str
 ) -> None:
+    options, environment, code, complaint = row.split("\t")
     caplog.set_level("INFO")
-    ended, printed, line = run(*options.split(), **environment)
-    assert (ended, printed, line.count("\n")) == (code, "", 1), line
+    ended, printed, line = run(*options.split(), **dict(each.split("=", 1) for each in environment.split()))
+    assert (ended, printed, line.count("\n")) == (int(code), "", 1), line
     assert line.startswith("start_websocket_server.py: ") and complaint in line
     # Kokoro, which the settings' defaults begin with, logs its decoder.
     assert not [record.getMessage() for record in caplog.records if record.name.startswith("engines.")]
