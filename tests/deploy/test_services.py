@@ -68,13 +68,10 @@ def test_server_runs_without_privileges_on_a_file_system_that_it_cannot_change()
             assert not {"read_only", "cap_drop", "security_opt"} & added.keys(), path.name
 
 
-def test_configs_of_monitoring_exist() -> None:
+def test_configs_of_monitoring_exist_and_the_dashboard_has_the_documented_queries() -> None:
     configs = yaml.safe_load((DEPLOY / "compose.monitoring.yml").read_text(encoding="utf-8"))["configs"]
     files = [DEPLOY / config["file"] for config in configs.values() if "file" in config]
     assert files and all(file.exists() for file in files)
-
-
-def test_dashboard_has_the_queries_of_the_documentation() -> None:
     page = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
     queries = [query.strip() for query in re.findall(r"```promql\n(.+?)```", page, re.DOTALL)]
     dashboard = json.loads((DEPLOY / "grafana" / "kani-tts.json").read_text(encoding="utf-8"))
@@ -108,9 +105,10 @@ def test_limits_rights_and_commands_of_the_unit() -> None:
     assert "MemoryDenyWriteExecute" not in unit and "ProcSubset" not in unit
 
 
-@pytest.fixture
-def installed(tmp_path: Path) -> Path:
-    """The unit as the commands of operations.md install it, below a folder in place of the root."""
+@pytest.mark.server
+@needs_systemd
+def test_systemd_accepts_what_the_commands_install(tmp_path: Path) -> None:
+    """The commands of operations.md, below a folder in place of the root."""
     (code,) = [one.code for one in snippets("bash") if "systemctl enable" in one.code]
     (tmp_path / "clone" / "deploy").mkdir(parents=True)
     shutil.copy(UNIT, tmp_path / "clone" / "deploy")
@@ -126,14 +124,8 @@ def installed(tmp_path: Path) -> Path:
     unit = root / "etc/systemd/system" / UNIT.name
     text = unit.read_text(encoding="utf-8")
     unit.write_text(re.sub(r"(?<==)/(?=opt|etc)", f"{root}/", text), encoding="utf-8")
-    return unit
-
-
-@pytest.mark.server
-@needs_systemd
-def test_systemd_accepts_what_the_commands_install(installed: Path) -> None:
-    done = analyzed("verify", str(installed))
-    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+    verified = analyzed("verify", str(unit))
+    assert (verified.returncode, verified.stdout + verified.stderr) == (0, "")
 
 
 @needs_systemd

@@ -99,6 +99,12 @@ def test_single_speaker_is_the_first(client: httpx.Client) -> None:
     assert answer.status_code == 200
     found = TranscriptionDiarized.model_validate(answer.json(), strict=True)
     assert found.text == TEXT and [segment.speaker for segment in found.segments] == ["A", "A"]
+    # A stream has the segments after the text.
+    events = events_of(post(client, response_format="diarized_json", stream="true"))
+    kinds = [event["type"].removeprefix("transcript.text.") for event in events]
+    assert kinds == ["delta", "delta", "segment", "segment", "done"]
+    segments = [TranscriptionTextSegmentEvent.model_validate(event, strict=True) for event in events[2:4]]
+    assert "".join(segment.text for segment in segments).strip() == events[-1]["text"] == TEXT
     words = post(client, ELEVENLABS, model_id="scribe_v1", diarize="true", num_speakers="2").json()["words"]
     assert {word["speaker_id"] for word in words} == {"speaker_0"}
 
@@ -159,14 +165,6 @@ def test_wrong_known_speakers_are_named(
     # Without speakers in the answer the fields have no effect.
     unused = post(client, **known).headers["x-unused"]
     assert unused == ", ".join(name.removesuffix("[]") for name, values in known.items() if values)
-
-
-def test_stream_has_the_segments_after_the_text(client: httpx.Client) -> None:
-    events = events_of(post(client, response_format="diarized_json", stream="true"))
-    kinds = [event["type"].removeprefix("transcript.text.") for event in events]
-    assert kinds == ["delta", "delta", "segment", "segment", "done"]
-    segments = [TranscriptionTextSegmentEvent.model_validate(event, strict=True) for event in events[2:4]]
-    assert "".join(segment.text for segment in segments).strip() == events[-1]["text"] == TEXT
 
 
 def test_translation_names_no_speakers_and_letters_go_on_after_z(client: httpx.Client) -> None:

@@ -18,8 +18,9 @@ import websocket_config
 from kani.core.engine import LightVoices
 from kani.server.network.uvicorn_websocket import MAX_FRAGMENTS
 from kani.server.page import PATHS
-from tests.conftest import ServerProcess, StartServer
+from tests.conftest import ServerProcess
 from tests.support.patience import WITHIN_S
+from tests.support.servers import asgi
 from tests.support.servers.asgi import closing, errors_in
 from tests.support.servers.serving import InProcessServer, serving
 from tests.support.tone import ToneEngine
@@ -29,10 +30,8 @@ KYUTAI = "/api/tts_streaming?format=PcmMessagePack"
 KYUTAI_READY = bytes.fromhex("81a474797065a55265616479")
 PUBLIC = {"kyutai-api-key": "public_token"}
 NETWORK = {"KANI_HOST": "0.0.0.0", "KANI_API_KEYS": "one,two"}
-HANDSHAKE = (
-    b"Upgrade: websocket\r\nConnection: Upgrade\r\n"
-    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
-)
+HEAD = b"GET / HTTP/1.1\r\nHost: localhost\r\n"
+HANDSHAKE = asgi.HANDSHAKE.removeprefix(HEAD).removesuffix(b"\r\n")
 
 
 @pytest.fixture
@@ -136,18 +135,10 @@ async def test_foreign_pages_are_refused_and_local_ones_connect(running: InProce
         assert (await pong(socket))["type"] == "pong"
     answer = await request(running, "GET", "/health", Origin=origin)
     assert answer.headers["access-control-allow-origin"] == origin
-
-
-@pytest.mark.parametrize(("method", "path"), [("POST", "/tts"), ("PATCH", "/v1/audio/voices/custom:ana")])
-async def test_preflight_of_a_page_is_answered(running: InProcessServer, method: str, path: str) -> None:
-    asked = {
-        "Origin": "http://localhost:3000",
-        "Access-Control-Request-Method": method,
-        "Access-Control-Request-Headers": "content-type",
-    }
-    answer = await request(running, "OPTIONS", path, **asked)
-    assert answer.status_code == 200
-    assert answer.headers["access-control-allow-headers"] == "content-type"
+    for method, path in (("POST", "/tts"), ("PATCH", "/v1/audio/voices/custom:ana")):
+        asked = {"Access-Control-Request-Method": method, "Access-Control-Request-Headers": "content-type"}
+        answer = await request(running, "OPTIONS", path, Origin=origin, **asked)
+        assert (answer.status_code, answer.headers["access-control-allow-headers"]) == (200, "content-type")
 
 
 async def test_network_address_requires_a_key(tmp_path: Path) -> None:
@@ -219,11 +210,19 @@ async def test_no_auth_requires_no_key(tmp_path: Path) -> None:
         assert (await request(server, "GET", "/metrics")).status_code == 200
 
 
-async def test_keys_on_loopback_are_explained(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    async with serving(tmp_path, KANI_API_KEYS="one") as server:
+async def test_keys_on_loopback_are_explained_and_refusals_are_no_errors(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with serving(tmp_path, KANI_API_KEYS="one", KANI_MAX_CONNECTIONS="1") as server:
         assert (await request(server, "GET", "/metrics")).status_code == 200
         assert (await request(server, "GET", "/metrics", **{"X-Real-IP": "6.6.6.6"})).status_code == 401
+        assert await refusal(server.url, Origin="https://evil.example") == 403
+        assert await refusal(server.url, X_Forwarded_For="203.0.113.9") == 401
+        assert await refusal(f"{server.url}/nowhere") == 404
+        async with connect(server.url):
+            assert await refusal(server.url) == 503
     assert caplog.text.count("a proxy in front must send X-Forwarded-For") == 1
+    assert not errors_in(caplog) and "handshake" not in caplog.text
 
 
 async def test_compat_ports_serve_every_protocol(tmp_path: Path) -> None:
@@ -254,25 +253,23 @@ async def test_unknown_paths_are_not_found_and_health_names_no_software(running:
     assert await refusal(f"{running.url}/nothing/here") == 404
     answer = await request(running, "GET", "/nothing")
     assert answer.status_code == 404 and answer.json() == {"error": {"message": "Not Found"}}
-    answer = await request(running, "GET", "/health")
-    assert answer.json()["decoder"] is None
-    assert "server" not in answer.headers
-
-
-@pytest.mark.parametrize("path", ["/v1/speech-to-speech", "/v1/forced-alignment", "/v2/anything"])
-async def test_unserved_calls_of_elevenlabs_are_named(running: InProcessServer, path: str) -> None:
-    answer = await request(running, "POST", path)
-    assert answer.status_code == 404
-    detail = answer.json()["detail"]
-    assert (detail["status"], detail["message"]) == ("not_found", f"POST {path} is not served here.")
-    with pytest.raises(InvalidStatus) as refused:
-        await connect(f"{running.url}{path}/stream-input")
-    answered = json.loads(refused.value.response.body)["detail"]
-    assert answered["message"] == f"WebSocket {path}/stream-input is not served here."
+    # Calls of ElevenLabs that are not served are named in its way.
+    for path in ("/v1/speech-to-speech", "/v1/forced-alignment", "/v2/anything"):
+        answer = await request(running, "POST", path)
+        detail = answer.json()["detail"]
+        named = ("not_found", f"POST {path} is not served here.")
+        assert (answer.status_code, detail["status"], detail["message"]) == (404, *named)
+        with pytest.raises(InvalidStatus) as refused:
+            await connect(f"{running.url}{path}/stream-input")
+        answered = json.loads(refused.value.response.body)["detail"]
+        assert answered["message"] == f"WebSocket {path}/stream-input is not served here."
     ours = await request(running, "GET", "/v1/audio/voices/nobody")
     assert ours.status_code == 404 and ours.json()["error"]["param"] == "voice"
     wrong_method = await request(running, "POST", "/v1/audio/voices/nobody")
     assert wrong_method.json() == {"error": {"message": "Method Not Allowed"}}
+    answer = await request(running, "GET", "/health")
+    assert answer.json()["decoder"] is None
+    assert "server" not in answer.headers
 
 
 async def test_message_over_the_limit_of_its_protocol_closes_with_1009(
@@ -341,12 +338,11 @@ async def test_client_that_answers_no_ping_is_closed(tmp_path: Path, monkeypatch
     for name in ("PING_INTERVAL_S", "UNREAD_S"):
         monkeypatch.setattr(f"kani.server.lifecycle.{name}", 0.2)
     async with serving(tmp_path) as server:
-        received = await raw(server, b"GET / HTTP/1.1\r\nHost: localhost\r\n" + HANDSHAKE + b"\r\n")
+        received = await raw(server, asgi.HANDSHAKE)
     assert b"101 Switching Protocols" in received
     assert received.endswith(b"\x03\xf3keepalive ping timeout")
 
 
-HEAD = b"GET / HTTP/1.1\r\nHost: localhost\r\n"
 LONG, MANY = b"X-Long: " + b"x" * 2**20, b"X-Many: x\r\n" * 2**17
 UNREADABLE = (LONG[:10_000] + b"\r\n", MANY[: 11 * 200], b"Content-Length: 1\r\n")
 HOSTS = (b"", b"Host:\r\n", b"Host: localhost\r\nHost: evil.example\r\n")
@@ -372,16 +368,6 @@ async def test_long_headers_and_unreadable_heads_are_refused(
         answer = await raw(running, *pieces)
         assert answer[9:12] in statuses.split(b" ") and answer[:9] in (b"HTTP/1.1 ", b"")
         assert (await pong(other))["type"] == "pong"
-
-
-async def test_refused_handshakes_are_no_errors(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    async with serving(tmp_path, KANI_API_KEYS="one", KANI_MAX_CONNECTIONS="1") as server:
-        assert await refusal(server.url, Origin="https://evil.example") == 403
-        assert await refusal(server.url, X_Forwarded_For="203.0.113.9") == 401
-        assert await refusal(f"{server.url}/nowhere") == 404
-        async with connect(server.url):
-            assert await refusal(server.url) == 503
-    assert not errors_in(caplog) and "handshake" not in caplog.text
 
 
 @pytest.mark.parametrize("path", ["/tts", "/stream-tts", "/v1/audio/voices"])
@@ -412,12 +398,3 @@ async def test_unhandled_error_is_internal(running: InProcessServer, monkeypatch
     assert (answer.status_code, answer.json()) == (500, {"error": {"message": "internal error"}})
     assert answer.headers["x-request-id"]
     assert 'kani_http_responses_total{code="500"} 1.0' in (await request(running, "GET", "/metrics")).text
-
-
-def test_language_that_no_engine_speaks_ends_the_start(start_server: StartServer) -> None:
-    server = start_server("--engine", "kokoro", "--language", "finnish", ready=False)
-    assert server.wait() == 2
-    complaint = server.terminal.splitlines()[-1]
-    assert complaint.startswith(
-        "start_websocket_server.py: --language: unsupported language 'fi' (known: de, en, es, "
-    )

@@ -22,7 +22,6 @@ from starlette.routing import WebSocketRoute
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from kani.composition.settings import load
 from kani.core.audio.pcm import wav
 from kani.protocols.shared.calls.call import FORM, JSON
 from kani.protocols.wyoming import events
@@ -35,9 +34,6 @@ from kani.protocols.wyoming.events import (
     Transcribe,
     VoiceChoice,
 )
-from kani.server.app import Parts, create_app, protocols_for
-from kani.server.connections import Connections
-from kani.server.metrics import Metrics
 from tests.protocols.foreign.doors import DOORS, UNMUTE, Case, Door
 from tests.protocols.foreign.values import (
     BROKEN,
@@ -53,6 +49,7 @@ from tests.protocols.foreign.values import (
 from tests.support.chat.endpoint import chat_endpoint, say
 from tests.support.loudness import LoudnessRecognizer
 from tests.support.patience import WITHIN_S
+from tests.support.servers.app_server import application
 from tests.support.servers.serving import InProcessServer, serving
 from tests.support.sessions import build
 from tests.support.tone import ToneEngine
@@ -187,10 +184,7 @@ async def test_handshakes(house: OpenHouse) -> None:
 
 
 async def test_every_websocket_is_tried(tmp_path: Path) -> None:
-    metrics = Metrics("test")
-    connections, service = Connections(9, metrics.set_connections, 9), build(tmp_path, ToneEngine())
-    settings = load({}, {}, tmp_path / "none")
-    app = create_app(Parts(settings, protocols_for(settings), service, metrics, connections))
+    app = application(tmp_path, build(tmp_path, ToneEngine()))
     served = {route.path for route in app.routes if isinstance(route, WebSocketRoute)}
     assert {door.route or door.path for door in DOORS} == served - {"/{path:path}"}
 

@@ -13,7 +13,7 @@ from kani.protocols.elevenlabs.relay import alignment_files
 from kani.protocols.elevenlabs.relay.alignment_files import RelayLogs, SentUtterance
 from tests.clients.relay.wire import connect_client
 from tests.conftest import ServerProcess
-from tests.support.servers.app_server import AppServer, StartApp
+from tests.support.servers.app_server import StartApp
 
 STAMP = r"\d{8}_\d{6}_\d{6}"
 LETTERS = (("م", 0, 150), ("ر", 150, 100), ("ح", 250, 180))
@@ -149,6 +149,7 @@ def test_variables_of_the_original_relay_save_alignments() -> None:
     def folder(**given: str) -> Any:
         return load({}, given, Path("no file")).value("relay_logs")
 
+    assert folder() is None
     assert folder(**ORIGINAL_ENV) == Path("logs") and folder(**ORIGINAL_ENV, LOG_ALIGNMENT="false") is None
     for missing in ORIGINAL_ENV:
         given = {name: value for name, value in ORIGINAL_ENV.items() if name != missing}
@@ -156,7 +157,3 @@ def test_variables_of_the_original_relay_save_alignments() -> None:
     assert folder(LOG_ALIGNMENT="true") == folder(LOG_OUTPUTS="true", LOG_ALIGNMENT="false") == Path("logs")
     assert folder(LOG_OUTPUTS="false") is None
     assert folder(LOG_OUTPUTS="true", KANI_RELAY_LOGS="elsewhere") == Path("elsewhere")
-
-
-def test_nothing_is_written_by_default(espeak_app: AppServer) -> None:
-    assert not (espeak_app.folder / "logs").exists()

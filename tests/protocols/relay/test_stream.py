@@ -22,7 +22,6 @@ from kani.protocols.elevenlabs.relay.settings import RelaySettings, RelayState
 from kani.protocols.elevenlabs.relay.utterance import RelayContext, Utterance
 from kani.protocols.elevenlabs.settings import ElevenLabsSettings
 from tests.clients.relay.wire import RATE, Client, connect_client
-from tests.conftest import ServerProcess
 from tests.protocols.conftest import Serve
 from tests.protocols.relay.conftest import write
 from tests.support.event_loop import virtual_time
@@ -146,15 +145,6 @@ async def test_configured_voice_speaks(start_app: StartApp) -> None:
         async with connect_client(start_app(ELEVEN_VOICE_ID=voice).url) as client:
             lengths.add(len((await client.speak("2 + 2 = 4")).samples))
     assert len(lengths) == 2, "German, and the protocol's default language: the text tells none"
-
-
-async def test_relay_has_own_port(compat_server: ServerProcess) -> None:
-    heard = []
-    for url in (compat_server.url, f"ws://localhost:{compat_server.compat['relay']}"):
-        async with connect_client(url) as client:
-            heard.append(await client.speak("Buenos dias"))
-            heard[-1].check("Buenos dias")
-    assert (heard[0].samples == heard[1].samples).all()
 
 
 class Received:

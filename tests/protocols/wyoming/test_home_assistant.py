@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
+import soundfile
 from wyoming.event import Event
 from wyoming.info import Info
 
@@ -40,8 +41,7 @@ async def streamed(port: int, *pieces: str, voice: str | None = None) -> list[by
 
 
 def seconds(file: bytes) -> float:
-    with wave.open(io.BytesIO(file)) as opened:
-        return opened.getnframes() / opened.getframerate()
+    return float(soundfile.info(io.BytesIO(file)).duration)
 
 
 async def test_text_without_words_is_answered(port: int) -> None:
@@ -166,11 +166,13 @@ def test_voices_are_offered_by_language(tmp_path: Path) -> None:
 
 
 def test_voices_of_the_second_engine_come_last(tmp_path: Path) -> None:
+    engines = [
+        ("natural", Voice("n", "zoe", "es", "natural")),
+        ("robotic", Voice("r", "Ana", "es", "robotic")),
+    ]
     infos = [
-        replace(
-            ToneEngine().info, name=name, voices=(Voice(own, label, "es", name),), default_voices={"es": own}
-        )
-        for name, own, label in (("natural", "n", "zoe"), ("robotic", "r", "Ana"))
+        replace(ToneEngine().info, name=name, voices=(voice,), default_voices={"es": voice.id})
+        for name, voice in engines
     ]
     described = describe_voices(VoiceCatalogue(tones(*infos), VoiceStore(tmp_path), None))
     ordered = sorted(described, key=lambda voice: str(voice["description"]))
@@ -201,16 +203,9 @@ async def test_description_is_answered_from_memory(port: int, monkeypatch: pytes
 
 async def test_slow_disk_delays_no_description(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """An older description is answered where a new one takes longer than Home Assistant waits."""
-    before = await home_assistant.load_info(port)
+    before, read = await home_assistant.load_info(port), threading.Event()
     monkeypatch.setattr("kani.protocols.wyoming.info.FRESH_S", 0.0)
-
-    read = threading.Event()
-
-    def slow(catalogue: VoiceCatalogue) -> list[dict[str, object]]:
-        read.wait()
-        return []
-
-    monkeypatch.setattr("kani.protocols.wyoming.info.describe_voices", slow)
+    monkeypatch.setattr("kani.protocols.wyoming.info.describe_voices", lambda _: read.wait() and [])
     try:
         assert await home_assistant.load_info(port) == before
     finally:

@@ -169,43 +169,25 @@ async def test_frames_before_the_answer_to_the_handshake_wait(caplog: pytest.Log
     assert not errors_in(caplog)
 
 
-async def test_body_in_tiny_chunks_takes_many_turns() -> None:
+async def test_body_in_tiny_chunks_takes_many_turns_and_leaves_the_loop_idle_in_between() -> None:
+    found: list[tuple[int, int]] = []
+
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
-        turns, length = Turns(), 0
+        length, counts = 0, Turns() if scope["path"] == "/turns" else Idleness()
         while (message := await receive())["more_body"]:
             length += len(message["body"])
-        answer = f"{length + len(message['body'])} {turns.stop()}".encode()
-        headers = [(b"content-length", str(len(answer)).encode())]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": answer})
+        found.append((length + len(message["body"]), counts.stop()))
+        await refuse(scope, receive, send)
 
     async with served(application) as port:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(CHUNKED + CHUNK * ITEMS + b"0\r\n\r\n")
-        await reader.readuntil(b"\r\n\r\n")
-        length, turns = map(int, (await reader.readuntil(b" ") + await reader.read(4)).split())
-        assert length == ITEMS and turns >= LEAST_TURNS
-        writer.close()
-
-
-async def test_body_in_tiny_chunks_leaves_the_loop_idle_in_between() -> None:
-    waits: list[int] = []
-
-    async def application(scope: Scope, receive: Receive, send: Send) -> None:
-        await receive()
-        idleness = Idleness()
-        while (await receive())["more_body"]:
-            pass
-        waits.append(idleness.stop())
-        await send({"type": "http.response.start", "status": 200, "headers": []})
-        await send({"type": "http.response.body"})
-
-    async with served(application) as port:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(CHUNKED + CHUNK * 4 * ITEMS + b"0\r\n\r\n")
-        await reader.readuntil(b"\r\n\r\n")
-        writer.close()
-    assert waits[0] >= LEAST_WAITS
+        for path, items in ((b"/turns", ITEMS), (b"/waits", 4 * ITEMS)):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(CHUNKED.replace(b"/", path, 1) + CHUNK * items + b"0\r\n\r\n")
+            await reader.readuntil(b"\r\n\r\n")
+            writer.close()
+    (length, turns), (_, waits) = found
+    assert length == ITEMS and turns >= LEAST_TURNS
+    assert waits >= LEAST_WAITS
 
 
 async def refuse(scope: Scope, receive: Receive, send: Send) -> None:

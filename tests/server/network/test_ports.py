@@ -90,7 +90,10 @@ async def test_metrics_port_has_access_control(tmp_path: Path, path: str) -> Non
 
 
 def pair_of_ports() -> int:
-    """The first of two adjacent free ports, below those that systems give to clients."""
+    """The first of two adjacent free ports, below those that systems give to clients.
+
+    One of those might be another client's by the time a server listens.
+    """
     for port in range(20_000 + os.getpid() % 10_000, 32_000, 2):
         with suppress(OSError), ExitStack() as opened:
             for each in (port, port + 1):
