@@ -23,7 +23,7 @@ from kani.protocols.elevenlabs.relay.utterance import RelayContext, Utterance
 from kani.protocols.elevenlabs.settings import ElevenLabsSettings
 from tests.clients.relay.wire import RATE, Client, connect_client
 from tests.protocols.conftest import Serve
-from tests.protocols.relay.conftest import write
+from tests.protocols.relay.conftest import ping, write
 from tests.support.event_loop import virtual_time
 from tests.support.patience import WITHIN_S, happens
 from tests.support.servers.app_server import AppServer, StartApp
@@ -130,8 +130,7 @@ async def test_stop_discards_all_utterances(stream: Client) -> None:
     await stream.send("stop")
     assert await stream.receive_after_chunks() == {"type": "stopped"}
     await stream.send("finish_tts")
-    await stream.send("ping")
-    assert await stream.receive() == {"type": "pong"}
+    await ping(stream)
     (await stream.speak(HELLO)).check(HELLO)
     await write(stream, "Otra.")
     (await stream.receive_utterance()).check("Otra.")
@@ -275,8 +274,7 @@ async def test_finish_stop_and_long_texts(stream: Client) -> None:
 
 async def test_queue_is_limited_to_16_texts(stream: Client) -> None:
     await stream.send("append_tts", text="Espera: ")
-    await stream.send("ping")
-    assert (await stream.receive())["type"] == "pong"
+    await ping(stream)
     for number in range(20):
         await stream.send("start_tts", text=f"Número {number}.")
     for _ in range(4):
@@ -293,8 +291,7 @@ async def test_rate_limit_is_one_error(start_app: StartApp) -> None:
             (await client.speak(HELLO)).check(HELLO)
         refused = await client.speak(HELLO)
         assert refused.chunks == [] and refused.last == error("too many requests (at most 2 a minute)")
-        await client.send("ping")
-        assert await client.receive() == {"type": "pong"}
+        await ping(client)
 
 
 async def test_stopping_server_closes_with_1001(serve: Serve) -> None:
