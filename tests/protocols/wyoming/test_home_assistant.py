@@ -91,15 +91,14 @@ async def test_interruption_stops_the_engine(serve: Serve) -> None:
 
 
 @pytest.mark.parametrize("listen", ["process_audio_stream", "process_audio_stream_2026_2"])
-@pytest.mark.parametrize(
-    ("loud", "language", "text"),
-    [((True, False, True, False), "es", "bum bum"), ((), "es", ""), ((True,), "xx", None)],
-)
-async def test_speech_is_recognized(
-    port: int, listen: str, loud: tuple[bool, ...], language: str, text: str | None
-) -> None:
-    heard = getattr(home_assistant, listen)(port, as_stream(steps(*loud)), language)
-    assert await heard == text
+async def test_speech_is_recognized(port: int, listen: str) -> None:
+    for loud, language, text in (
+        ((True, False, True, False), "es", "bum bum"),
+        ((), "es", ""),
+        ((True,), "xx", None),
+    ):
+        heard = getattr(home_assistant, listen)(port, as_stream(steps(*loud)), language)
+        assert await heard == text, language
 
 
 async def microphone(loud: Callable[[int], bool], most: int) -> AsyncIterable[bytes]:

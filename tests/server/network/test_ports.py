@@ -75,17 +75,19 @@ async def test_metrics_port_serves_metrics_alone(tmp_path: Path) -> None:
             assert refused.value.response.status_code == 404
 
 
-@pytest.mark.parametrize("path", ["/", "/metrics"])
-async def test_metrics_port_has_access_control(tmp_path: Path, path: str) -> None:
+async def test_metrics_port_has_access_control(tmp_path: Path) -> None:
     """`/` is not the public page there."""
     keyed = {"KANI_HOST": "0.0.0.0", "KANI_API_KEYS": "geheim", "KANI_METRICS_PORT": "0"}
-    async with httpx.AsyncClient() as client:
-        async with serving(tmp_path, **keyed) as server:
+    async with (
+        serving(tmp_path, **keyed) as server,
+        serving(tmp_path / "local", KANI_METRICS_PORT="0") as local,
+        httpx.AsyncClient() as client,
+    ):
+        for path in ("/", "/metrics"):
             url = f"http://127.0.0.1:{server.compat['metrics']}{path}"
             assert await status(client, url) == 401
             assert await status(client, url, authorization="Bearer geheim") == 200
-        async with serving(tmp_path, KANI_METRICS_PORT="0") as server:
-            url = f"http://127.0.0.1:{server.compat['metrics']}{path}"
+            url = f"http://127.0.0.1:{local.compat['metrics']}{path}"
             assert await status(client, url, host="evil.example") == 403
 
 
@@ -122,8 +124,8 @@ async def test_accepted_connection_sends_small_answers_at_once() -> None:
         transport.close()
 
 
-@pytest.mark.parametrize(("host", "taken"), [("127.0.0.1", True), ("192.0.2.1", False)])
-def test_error_of_a_port_reports_whether_it_is_only_taken(host: str, taken: bool) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as holder, pytest.raises(CannotListen) as refused:
-        listen(host, holder.getsockname()[1])
-    assert refused.value.taken == taken
+def test_error_of_a_port_reports_whether_it_is_only_taken() -> None:
+    for host, taken in (("127.0.0.1", True), ("192.0.2.1", False)):
+        with socket.create_server(("127.0.0.1", 0)) as holder, pytest.raises(CannotListen) as refused:
+            listen(host, holder.getsockname()[1])
+        assert refused.value.taken == taken, host
