@@ -676,11 +676,6 @@ async def test_silent_server_and_one_that_does_not_stop_are_left(monkeypatch: py
     monkeypatch.setattr(websocket_client, "_CANCEL_TIMEOUT_S", 0.05)
     async with talking(scripted(take, chunk(), never)) as (client, handshakes):
         async for _ in client.stream(HELLO):
-            # Asking inside the loop is refused.
-            client.chunk_timeout = 0.05
-            with pytest.raises(StreamLeftOpen, match=r"was not read for 0\.05 s"):
-                await client.send_tts_request(HELLO)
-            client.chunk_timeout = WITHIN_S
             break
         assert pcm_of(await client.send_tts_request(HELLO)) == PCM
         assert len(handshakes) == 2
@@ -725,6 +720,16 @@ async def test_leaving_the_loop_sends_cancel() -> None:
         assert pcm_of(await client.send_tts_request(HELLO)) == PCM
         assert received == ["tts_stream_request", "tts_cancel", "tts_request"]
         assert len(handshakes) == 1
+
+
+async def test_asking_inside_the_loop_is_refused() -> None:
+    async with talking(willing) as (client, _):
+        async for _ in client.stream(HELLO):
+            client.chunk_timeout = 0.05
+            with pytest.raises(StreamLeftOpen, match=r"was not read for 0\.05 s"):
+                await client.send_tts_request(HELLO)
+        client.chunk_timeout = WITHIN_S
+        assert pcm_of(await client.send_tts_request(HELLO)) == PCM
 
 
 async def test_unread_stream_blocks_other_requests_for_a_limited_time() -> None:
