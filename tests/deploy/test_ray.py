@@ -47,7 +47,9 @@ class Cluster:
         self.port = pair_of_ports()
         own = {"KANI_DATA_DIR": str(folder / "data"), "KANI_HOST": "localhost"}
         # A token of its own: Ray would keep one in the home folder.
-        outside = {name: value for name, value in os.environ.items() if name[:4] not in ("KANI", "RAY_")}
+        outside = {
+            name: value for name, value in os.environ.items() if not name.startswith(("KANI_", "RAY_"))
+        }
         # Not in pytest's folder: the paths of Ray's Unix sockets would be too long.
         self._sessions = tempfile.mkdtemp(prefix="ray", dir="/tmp")
         ray = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
