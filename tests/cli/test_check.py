@@ -71,30 +71,28 @@ async def test_a_server_that_lies_fails() -> None:
         done = await asyncio.to_thread(python, *command, code=1)
     report = {line[6:32].strip(): line for line in done.stdout.splitlines()}
     assert report["ping"].startswith("ok")
-    assert report["spanish 1 friendly"].startswith("FAIL")
-    assert "metadata says 4.000 s, the audio is 2.000 s long" in report["spanish 1 friendly"]
-    assert "tts_stream_request" in report["stream"] and report["stream"].startswith("FAIL")
-    assert report["error: speed"].startswith("FAIL")
-    assert report["errors"].startswith("FAIL") and "0 of 8" in report["errors"]
-    assert report["speech_parameters"].startswith("FAIL") and "0 of 8" in report["speech_parameters"]
-    assert report["voice added"].startswith("FAIL") and "cannot reach" in report["voice added"]
+    for name, reason in {
+        "spanish 1 friendly": "metadata says 4.000 s, the audio is 2.000 s long",
+        "stream": "tts_stream_request",
+        "error: speed": "",
+        **dict.fromkeys(("errors", "speech_parameters"), "0 of 8"),
+        "voice added": "cannot reach",
+    }.items():
+        assert report[name].startswith("FAIL") and reason in report[name]
 
 
-@pytest.mark.parametrize(
-    ("pcm", "rate", "stated", "speed", "fault"),
-    [
-        pytest.param(noise(3.0), RATE, 3.0, 1.0, "", id="as stated"),
-        pytest.param(noise(1.5), RATE, 1.5, 2.0, "", id="fast"),
-        pytest.param(noise(3.0), RATE, 3.1, 1.0, "metadata says", id="not as stated"),
-        pytest.param(noise(1.0), RATE, 1.0, 1.0, "45 characters", id="too short"),
-        pytest.param(noise(15.0), RATE, 15.0, 1.0, "45 characters", id="too long"),
-        pytest.param(bytes(6 * RATE), RATE, 3.0, 1.0, "silence", id="silence"),
-        pytest.param(noise(3.0), 16000, 3.0, 1.0, "16000", id="another rate"),
-    ],
-)
-def test_fault_of_speech_is_found(pcm: bytes, rate: int, stated: float, speed: float, fault: str) -> None:
-    found = diagnostics.find_fault(pcm, rate, stated, "a" * 45, speed)
-    assert fault in found and bool(fault) == bool(found)
+def test_fault_of_speech_is_found() -> None:
+    for pcm, rate, stated, speed, fault in (
+        (noise(3.0), RATE, 3.0, 1.0, ""),
+        (noise(1.5), RATE, 1.5, 2.0, ""),
+        (noise(3.0), RATE, 3.1, 1.0, "metadata says"),
+        (noise(1.0), RATE, 1.0, 1.0, "45 characters"),
+        (noise(15.0), RATE, 15.0, 1.0, "45 characters"),
+        (bytes(6 * RATE), RATE, 3.0, 1.0, "silence"),
+        (noise(3.0), 16000, 3.0, 1.0, "16000"),
+    ):
+        found = diagnostics.find_fault(pcm, rate, stated, "a" * 45, speed)
+        assert fault in found and bool(fault) == bool(found), (fault, found)
 
 
 async def test_server_without_voices_or_other_rules(tmp_path: Path, espeak_server: ServerProcess) -> None:

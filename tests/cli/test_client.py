@@ -47,21 +47,20 @@ def test_wav_file_gets_its_length_at_the_end(tmp_path: Path) -> None:
     assert path.read_bytes() == wav(b"\1\0\2\0\3\0", 22_050)
 
 
-@pytest.mark.parametrize(
-    ("text", "options", "by"),
-    [
-        ("Hello there, how are you today?", "", "espeak:en-us, english"),
-        ("Hello there, how are you today?", "--voice espeak:es", "espeak:es, english"),
-        ("Hello world", "--voice espeak:en-gb-x-rp", "espeak:en-gb-x-rp, english"),
-        ("OK", "--voice espeak:en-gb-x-rp", "espeak:en-gb-x-rp, english"),
-        (HELLO, "", "espeak:es, spanish"),
-        ("OK", "", "espeak:es, spanish"),
+def test_text_is_spoken_in_its_language(ask: Run, tmp_path: Path) -> None:
+    english = "Hello there, how are you today?"
+    for text, options, by in (
+        (english, "", "espeak:en-us, english"),
+        (english, "--voice espeak:es", "espeak:es, english"),
+        *(
+            (text, "--voice espeak:en-gb-x-rp", "espeak:en-gb-x-rp, english")
+            for text in ("Hello world", "OK")
+        ),
+        *((text, "", "espeak:es, spanish") for text in (HELLO, "OK")),
         ("Hello world", "--language german", "espeak:de, german"),
-    ],
-)
-def test_text_is_spoken_in_its_language(ask: Run, tmp_path: Path, text: str, options: str, by: str) -> None:
-    done = ask(text, "-o", tmp_path / "speech.wav", *options.split())
-    assert done.code == 0 and done.err.rstrip().endswith(f"by espeak, voice {by}")
+    ):
+        done = ask(text, "-o", tmp_path / "speech.wav", *options.split())
+        assert done.code == 0 and done.err.rstrip().endswith(f"by espeak, voice {by}"), (text, options)
 
 
 @pytest.mark.parametrize("options", [[], ["--stream"]])
@@ -94,20 +93,17 @@ def test_speed_and_length_are_those_that_are_asked_for(ask: Run, tmp_path: Path)
     assert length("--emotion", "sad:0.5,calm:0.5") and length("--emotion", "sad", "--strength", "0.5")
 
 
-@pytest.mark.parametrize(
-    ("options", "reason"),
-    [
-        ("--emotion nonsense", "emotion: "),
-        ("--language nonsense", "language: "),
-        ("--voice nonsense", "voice_id: "),
-        ("--duration 60", "duration: this text can be said in "),
-        ("--duration 2 --speed 1.5", "duration: cannot be given together with a speed"),
-        ("--emotion sad --strength 2", "emotion_strength: must be between 0 and 1"),
-    ],
-)
-def test_refusal_is_one_line_and_writes_no_file(ask: Run, tmp_path: Path, options: str, reason: str) -> None:
-    done = ask(HELLO, "-o", tmp_path / "x.wav", *options.split())
-    assert done.failure.startswith(f"error: {reason}")
+def test_refusal_is_one_line_and_writes_no_file(ask: Run, tmp_path: Path) -> None:
+    for options, reason in {
+        "--emotion nonsense": "emotion: ",
+        "--language nonsense": "language: ",
+        "--voice nonsense": "voice_id: ",
+        "--duration 60": "duration: this text can be said in ",
+        "--duration 2 --speed 1.5": "duration: cannot be given together with a speed",
+        "--emotion sad --strength 2": "emotion_strength: must be between 0 and 1",
+    }.items():
+        done = ask(HELLO, "-o", tmp_path / "x.wav", *options.split())
+        assert done.failure.startswith(f"error: {reason}"), options
     assert not list(tmp_path.iterdir())
 
 
@@ -219,25 +215,19 @@ def only(folder: Path, name: str) -> str:
     return str(programs)
 
 
-@pytest.mark.parametrize(
-    ("given", "address"),
-    [
-        ("localhost", "ws://localhost:8001"),
-        ("speech.example", "ws://speech.example:8001"),
-        ("ws://localhost", "ws://localhost:8001"),
-        ("ws://[::1]", "ws://[::1]:8001"),
-        ("http://localhost:8001", "ws://localhost:8001"),
-        ("http://localhost:8001/", "ws://localhost:8001/"),
-        ("https://speech.example", "wss://speech.example"),
-        ("ws://speech.example/kani", "ws://speech.example/kani"),
-        ("wss://localhost:9000", "wss://localhost:9000"),
-    ],
-)
-def test_addresses(given: str, address: str) -> None:
-    assert server_address(given) == address
-
-
-def test_half_an_address_is_refused() -> None:
+def test_addresses() -> None:
+    addresses = {
+        "localhost": "ws://localhost:8001",
+        "speech.example": "ws://speech.example:8001",
+        "ws://localhost": "ws://localhost:8001",
+        "ws://[::1]": "ws://[::1]:8001",
+        "http://localhost:8001": "ws://localhost:8001",
+        "http://localhost:8001/": "ws://localhost:8001/",
+        "https://speech.example": "wss://speech.example",
+        "ws://speech.example/kani": "ws://speech.example/kani",
+        "wss://localhost:9000": "wss://localhost:9000",
+    }
+    assert {given: server_address(given) for given in addresses} == addresses
     with pytest.raises(ArgumentTypeError, match="'http:/bad' is no address"):
         server_address("http:/bad")
 
@@ -306,20 +296,22 @@ def test_progress_bar_on_a_terminal(espeak_server: ServerProcess, tmp_path: Path
     assert "100%" in last and "s of speech" in last
 
 
-@pytest.mark.parametrize("act", ["Ctrl+C", "the reader goes away"])
-def test_interrupted_program_ends_without_a_traceback(espeak_server: ServerProcess, act: str) -> None:
+@pytest.mark.parametrize("interrupted", [True, False], ids=["Ctrl+C", "the reader goes away"])
+def test_interrupted_program_ends_without_a_traceback(
+    espeak_server: ServerProcess, interrupted: bool
+) -> None:
     command = [*PROGRAM, LONG, "-o", "-", "--stream", "--server", espeak_server.url]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as program:
         assert program.stdout is not None and program.stderr is not None
         assert program.stdout.read(44)[:4] == b"RIFF"
-        if act == "Ctrl+C":
+        if interrupted:
             program.send_signal(signal.SIGINT)
             program.stdout.read()
         else:
             program.stdout.close()
         complaints = program.stderr.read()
         code = program.wait(WITHIN_S)
-    if act == "Ctrl+C":
+    if interrupted:
         assert code == 130 and b"Traceback" not in complaints
     else:
         assert (code, complaints.count(b"\n")) == (1, 1)

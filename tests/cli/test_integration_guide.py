@@ -9,12 +9,11 @@ import json
 import os
 import re
 import shutil
-import wave
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
+import soundfile
 from websockets.sync.client import connect
 
 from tests.conftest import ROOT
@@ -73,10 +72,9 @@ def run(snippet: str, folder: Path, port: int) -> str:
     return python(*options, given=snippet.replace("8001", str(port)), cwd=folder, env=environment).stdout
 
 
-def samples_of(path: Path) -> tuple[Any, int]:
-    with wave.open(str(path)) as file:
-        pcm, rate = file.readframes(file.getnframes()), file.getframerate()
-    return np.frombuffer(pcm, "<i2").astype(np.float32) / 32768, rate
+def test_the_guide_has_its_snippets() -> None:
+    assert len(SNIPPETS) == GUIDE.read_text(encoding="utf-8").count("```python") >= 8
+    assert len(ORIGINAL) == 6
 
 
 @pytest.mark.parametrize("number", range(len(SNIPPETS)))
@@ -84,13 +82,8 @@ def test_snippets_of_the_guide_run(server: Any, assistant: Path, number: int) ->
     said = run(SNIPPETS[number], assistant, server.port)
     assert "failed" not in said and "no server" not in said
     if (hola := assistant / "hola.wav").exists():
-        samples, rate = samples_of(hola)
+        samples, rate = soundfile.read(hola)
         assert len(samples) / rate > 0.5
-
-
-def test_the_guide_has_its_snippets() -> None:
-    assert len(SNIPPETS) == GUIDE.read_text(encoding="utf-8").count("```python") >= 8
-    assert len(ORIGINAL) == 6
 
 
 def test_the_copied_client_as_a_program(assistant: Path) -> None:
@@ -106,7 +99,7 @@ def test_snippets_of_the_original_are_heard(server: Any, assistant: Path, text: 
     from tests.judges.judge import hear, word_error_rate
 
     run(snippet, assistant, server.port)
-    samples, rate = samples_of(assistant / "heard.wav")
+    samples, rate = soundfile.read(assistant / "heard.wav", dtype="float32")
     assert rate == 22050 and len(samples) / rate > 0.5
     if text != "(not heard)":
         heard = hear(samples, rate, "es")
@@ -119,9 +112,9 @@ def test_the_assistant_example(server: Any, tmp_path: Path) -> None:
 
     example = ROOT / "examples" / "assistant.py"
     done = python(example, "--host", server.host, "--port", str(server.port), "--folder", tmp_path)
-    greeting, rate = samples_of(tmp_path / "greeting.wav")
+    greeting, rate = soundfile.read(tmp_path / "greeting.wav", dtype="float32")
     heard = hear(greeting, rate, "es")
     assert word_error_rate("¡Hola! Soy tu asistente. ¿En qué te puedo ayudar?", heard, "es") <= 0.15, heard
-    answer, rate = samples_of(tmp_path / "answer.wav")
+    answer, rate = soundfile.read(tmp_path / "answer.wav")
     assert 4 <= len(answer) / rate < 15
     assert "interrupted" in done.stdout

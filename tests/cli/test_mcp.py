@@ -78,14 +78,13 @@ def roots_of(*paths: Path) -> Callable[..., Any]:
     return roots
 
 
-def said(result: CallToolResult) -> str:
-    assert not result.is_error, result.content
+def said(result: CallToolResult, *, refused: bool = False) -> str:
+    assert result.is_error == refused, result.content
     return str(result.content[0].text)  # type: ignore[union-attr]
 
 
 def refusal(result: CallToolResult) -> str:
-    assert result.is_error, result.content
-    return str(result.content[0].text)  # type: ignore[union-attr]
+    return said(result, refused=True)
 
 
 MODES = pytest.mark.parametrize("mode", ["legacy", "auto"])
@@ -166,15 +165,11 @@ async def test_files_are_below_the_clients_folders(
 
 
 async def test_other_machines_name_no_files(tmp_path: Path) -> None:
-    async with Client(
-        SpeechTools("espeak", "auto", files=False).server, list_roots_callback=roots_of(tmp_path)
-    ) as client:
-        for tool in ("transcribe", "speak"):
-            given = {"file": "a.wav"} | ({"text": "Hello."} if tool == "speak" else {})
-            assert "no files of this machine" in refusal(await client.call_tool(tool, given))
-
-
-def test_only_local_folders_are_roots(tmp_path: Path) -> None:
+    there = SpeechTools("espeak", "auto", files=False).server
+    async with Client(there, list_roots_callback=roots_of(tmp_path)) as client:
+        for tool, given in (("transcribe", {}), ("speak", {"text": "Hello."})):
+            answer = await client.call_tool(tool, {"file": "a.wav", **given})
+            assert "no files of this machine" in refusal(answer)
     assert folders(["https://example.org/", "file://other/x", tmp_path.as_uri()]) == [tmp_path]
     with pytest.raises(FileRefused):
         allowed("x", [])

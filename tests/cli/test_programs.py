@@ -54,59 +54,49 @@ def test_pipe_of_another_file_is_reported(tmp_path: Path) -> None:
     with subprocess.Popen(["head", "-c", "1", str(output)], stdout=subprocess.DEVNULL):
         ended = subprocess.run(command, cwd=ROOT, capture_output=True, timeout=WITHIN_S, check=False)
     assert (ended.returncode, ended.stderr) == (1, b"kani-tts say: [Errno 32] Broken pipe\n")
-
-
-def test_broken_pipe_of_a_socket_is_raised() -> None:
+    # And so is that of a socket.
     with pytest.raises(BrokenPipeError), broken_pipe.tolerated():
         raise BrokenPipeError
 
 
 def test_work_is_cancelled_by_the_loop_and_not_inside_the_signal_handler() -> None:
-    """asyncio.run would cancel it amid any step of the loop's own code, which then logs a traceback."""
-    asked: list[int] = []
+    """asyncio.run would cancel it amid any step of the loop's own code, which then logs a traceback.
 
-    async def work() -> None:
+    A second interrupt raises at once.
+    """
+    reached: list[object] = []
+
+    async def stubborn() -> None:
         task = asyncio.current_task()
         assert task is not None
         signal.raise_signal(signal.SIGINT)
-        asked.append(task.cancelling())
-        try:
-            await asyncio.Event().wait()
-        finally:
-            asked.append(task.cancelling())
-
-    with pytest.raises(KeyboardInterrupt):
-        interrupt.run(work())
-    assert asked == [0, 1]
-
-
-def test_run_returns_and_raises_as_asyncio_does() -> None:
-    before = signal.getsignal(signal.SIGINT)
-    assert interrupt.run(asyncio.sleep(0, "done")) == "done"
-
-    async def cancelled() -> None:
-        raise asyncio.CancelledError
-
-    with pytest.raises(asyncio.CancelledError):
-        interrupt.run(cancelled())
-    assert signal.getsignal(signal.SIGINT) is before
-
-
-def test_second_interrupt_raises_at_once() -> None:
-    reached = []
-
-    async def stubborn() -> None:
-        signal.raise_signal(signal.SIGINT)
+        reached.append(task.cancelling())
         try:
             await asyncio.Event().wait()
         except asyncio.CancelledError:
-            reached.append("asked")
+            reached.append(task.cancelling())
         signal.raise_signal(signal.SIGINT)
         reached.append("went on")
 
     with pytest.raises(KeyboardInterrupt):
         interrupt.run(stubborn())
-    assert reached == ["asked"]
+    assert reached == [0, 1]
+
+
+def test_run_returns_and_raises_as_asyncio_does() -> None:
+    before = signal.getsignal(signal.SIGINT)
+
+    async def interrupted(times: int) -> None:
+        for _ in range(times):
+            signal.raise_signal(signal.SIGINT)
+            await asyncio.Event().wait()
+        raise asyncio.CancelledError
+
+    assert interrupt.run(asyncio.sleep(0, "done")) == "done"
+    for times, error in ((0, asyncio.CancelledError), (1, KeyboardInterrupt)):
+        with pytest.raises(error):
+            interrupt.run(interrupted(times))
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 WRONG = [

@@ -97,6 +97,13 @@ def test_cure_is_named_where_there_is_no_server_or_key(run: Run, closed_port: in
         assert "espeak:es-419" in run(*at, KANI_API_KEY="open-sesame").out
 
 
+def test_a_proxy_is_not_asked_for_this_machine(
+    espeak_server: ServerProcess, closed_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{closed_port}")
+    assert VoicesClient(espeak_server.url).list()
+
+
 async def test_each_failure_has_its_exception(closed_port: int) -> None:
     answers = iter([(403, "no"), (200, "<html>"), (200, "[]"), (200, '{"other": 1}'), (500, "broken")])
 
@@ -120,33 +127,19 @@ async def test_each_failure_has_its_exception(closed_port: int) -> None:
             await asyncio.to_thread(voices.list)
 
 
-def test_a_proxy_is_not_asked_for_this_machine(
-    espeak_server: ServerProcess, closed_port: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{closed_port}")
-    assert VoicesClient(espeak_server.url).list()
-
-
-NEAR: dict[str, Any] = {"before": 0.7051, "now": 0.851, "measured": True}
-
-
-@pytest.mark.parametrize(
-    ("cloning", "similarity", "words"),
-    [
-        ("nearest voice", NEAR, "nearest voice 0.71 → 0.85: near, not the same"),
+def test_cloning_outcome_is_described() -> None:
+    near = {"before": 0.7051, "now": 0.851, "measured": True}
+    for metadata, words in (
+        ({"cloning": "nearest voice", "similarity": near}, "nearest voice 0.71 → 0.85: near, not the same"),
         (
-            "nearest voice",
-            NEAR | {"measured": False},
+            {"cloning": "nearest voice", "similarity": near | {"measured": False}},
             "nearest voice 0.71 → 0.85 expected: near, not the same",
         ),
-        ("nearest voice", None, "nearest voice: near, not the same"),
-        ("embedding", None, "the engine cloned the recorded voice"),
-        ("none", None, "the voice of the recording was not cloned: the engine at hand does not clone"),
-    ],
-)
-def test_cloning_outcome_is_described(cloning: str, similarity: dict[str, Any] | None, words: str) -> None:
-    metadata = {"cloning": cloning} | ({"similarity": similarity} if similarity else {})
-    assert cloning_outcome(metadata) == words
+        ({"cloning": "nearest voice"}, "nearest voice: near, not the same"),
+        ({"cloning": "embedding"}, "the engine cloned the recorded voice"),
+        ({"cloning": "none"}, "the voice of the recording was not cloned: the engine at hand does not clone"),
+    ):
+        assert cloning_outcome(metadata) == words
 
 
 def test_stored_voice_is_described() -> None:

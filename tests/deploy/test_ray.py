@@ -8,11 +8,9 @@ import asyncio
 import base64
 import json
 import os
-import random
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -29,6 +27,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import WebSocketException
 
 from tests.conftest import ROOT, ServerProcess
+from tests.server.network.test_ports import pair_of_ports
 from tests.support.patience import WITHIN_S
 from tests.support.programs import ran
 
@@ -45,7 +44,7 @@ class Cluster:
     """The command in a process of its own, and further calls of it."""
 
     def __init__(self, folder: Path) -> None:
-        self.port = _two_ports()
+        self.port = pair_of_ports()
         own = {"KANI_DATA_DIR": str(folder / "data"), "KANI_HOST": "localhost"}
         # A token of its own: Ray would keep one in the home folder.
         outside = {
@@ -128,20 +127,6 @@ class Cluster:
                 if process.cmdline() and process.cmdline()[0].startswith(title):
                     found.append(process)
         return found
-
-
-def _two_ports() -> int:
-    """The first of two free ports in a row.
-
-    They lie below the range from which systems choose ports of outgoing connections (32768 and above): the
-    fronts listen a minute later, and a port that a client of another test has by then would stop them.
-    """
-    while True:
-        port = random.randrange(20_000, 32_000)
-        with socket.socket() as first, socket.socket() as second, suppress(OSError):
-            first.bind(("127.0.0.1", port))
-            second.bind(("127.0.0.1", port + 1))
-            return port
 
 
 def test_plan_without_recogniser_replicas_has_none() -> None:
@@ -249,20 +234,10 @@ def test_streams_equal_those_of_an_engine_in_the_server(cluster: Cluster, expect
 def test_recording_is_recognised_by_a_replica(cluster: Cluster) -> None:
     fronts = cluster.actors(FRONTS)
     address = f"http://localhost:{cluster.port}/v1/audio/"
-    spoken = httpx.post(
-        address + "speech",
-        json={
-            "model": "tts-1",
-            "voice": "alloy",
-            "input": "The train leaves at nine.",
-            "response_format": "wav",
-        },
-    )
-    heard = httpx.post(
-        address + "transcriptions",
-        files={"file": ("spoken.wav", spoken.content)},
-        data={"model": "whisper-1", "language": "en"},
-    )
+    body = {"model": "tts-1", "voice": "alloy", "input": "The train leaves at nine."}
+    spoken = httpx.post(address + "speech", json=body | {"response_format": "wav"})
+    file, data = ("spoken.wav", spoken.content), {"model": "whisper-1", "language": "en"}
+    heard = httpx.post(address + "transcriptions", files={"file": file}, data=data)
     assert "train" in heard.json()["text"].lower(), heard.text
     # The fronts have not loaded the model.
     assert not [one for front in fronts for one in front.memory_maps() if "ctranslate2" in one.path]
@@ -288,15 +263,9 @@ def test_rolling_update_breaks_no_stream(cluster: Cluster, expected: list[bytes]
 
 
 def test_killed_front_disturbs_no_other_and_is_back(cluster: Cluster, expected: list[bytes]) -> None:
-    ports = {cluster.port: 0, cluster.port + 1: 1}
-
-    def front(process: psutil.Process) -> int:
-        return next(
-            ports[each.laddr.port] for each in process.net_connections("tcp") if each.laddr.port in ports
-        )
-
-    victim = cluster.actors(FRONTS)[0]
-    number = front(victim)
+    victim, ports = cluster.actors(FRONTS)[0], {cluster.port: 0, cluster.port + 1: 1}
+    listening = [each.laddr.port for each in victim.net_connections("tcp")]
+    number = next(ports[port] for port in listening if port in ports)
     streams = under(cluster, victim.kill)
     other = [stream for stream in streams if stream.number % 2 != number]
     assert_whole(other, expected)

@@ -1,23 +1,28 @@
-"""The compose files, the dashboard and the systemd unit of deploy/: their schemas, and what they name."""
+"""The compose files, the dashboard, the systemd unit, and what `uv run` and actors on Ray are given."""
 
 import json
 import re
 import shutil
 import subprocess
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
 
-from kani.composition import settings
+from deploy.script_metadata import REQUIREMENTS, SCRIPT, updated
+from kani.composition.settings import fields, variables
+from kani.ray import environment
 from tests.conftest import ROOT
+from tests.deploy.environment import requirements
 from tests.snippets import snippets
 from tests.support.programs import python, ran
 
 DEPLOY = ROOT / "deploy"
 COMPOSE = sorted(DEPLOY.glob("compose*.yml"))
-VARIABLES = {name for field in settings.fields() for name in settings.variables(field)}
+VARIABLES = {name for field in fields() for name in variables(field)}
 
 
 def services(path: Path) -> dict[str, Any]:
@@ -63,13 +68,10 @@ def test_server_runs_without_privileges_on_a_file_system_that_it_cannot_change()
             assert not {"read_only", "cap_drop", "security_opt"} & added.keys(), path.name
 
 
-def test_configs_of_monitoring_exist() -> None:
+def test_configs_of_monitoring_exist_and_the_dashboard_has_the_documented_queries() -> None:
     configs = yaml.safe_load((DEPLOY / "compose.monitoring.yml").read_text(encoding="utf-8"))["configs"]
     files = [DEPLOY / config["file"] for config in configs.values() if "file" in config]
     assert files and all(file.exists() for file in files)
-
-
-def test_dashboard_has_the_queries_of_the_documentation() -> None:
     page = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
     queries = [query.strip() for query in re.findall(r"```promql\n(.+?)```", page, re.DOTALL)]
     dashboard = json.loads((DEPLOY / "grafana" / "kani-tts.json").read_text(encoding="utf-8"))
@@ -103,9 +105,10 @@ def test_limits_rights_and_commands_of_the_unit() -> None:
     assert "MemoryDenyWriteExecute" not in unit and "ProcSubset" not in unit
 
 
-@pytest.fixture
-def installed(tmp_path: Path) -> Path:
-    """The unit as the commands of operations.md install it, below a folder in place of the root."""
+@pytest.mark.server
+@needs_systemd
+def test_systemd_accepts_what_the_commands_install(tmp_path: Path) -> None:
+    """The commands of operations.md, below a folder in place of the root."""
     (code,) = [one.code for one in snippets("bash") if "systemctl enable" in one.code]
     (tmp_path / "clone" / "deploy").mkdir(parents=True)
     shutil.copy(UNIT, tmp_path / "clone" / "deploy")
@@ -121,17 +124,50 @@ def installed(tmp_path: Path) -> Path:
     unit = root / "etc/systemd/system" / UNIT.name
     text = unit.read_text(encoding="utf-8")
     unit.write_text(re.sub(r"(?<==)/(?=opt|etc)", f"{root}/", text), encoding="utf-8")
-    return unit
-
-
-@pytest.mark.server
-@needs_systemd
-def test_systemd_accepts_what_the_commands_install(installed: Path) -> None:
-    done = analyzed("verify", str(installed))
-    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+    verified = analyzed("verify", str(unit))
+    assert (verified.returncode, verified.stdout + verified.stderr) == (0, "")
 
 
 @needs_systemd
 def test_service_is_confined() -> None:
     done = analyzed("security", "--offline=true", f"--threshold={round(10 * MOST_EXPOSED)}", str(UNIT))
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+# The regular expression of the inline script metadata specification.
+SPECIFIED = re.compile(r"(?m)^# /// (?P<type>[a-zA-Z0-9-]+)$\s(?P<content>(^#(| .*)$\s)+)^# ///$")
+
+
+def test_script_block_lists_the_requirements() -> None:
+    script = SCRIPT.read_text(encoding="utf-8")
+    listed = REQUIREMENTS.read_text(encoding="utf-8")
+    assert updated(script, listed) == script, "run python deploy/script_metadata.py"
+    (found,) = SPECIFIED.finditer(script)
+    assert found["type"] == "script"
+    block = tomllib.loads(re.sub(r"(?m)^# ?", "", found["content"]))
+    assert [Requirement(each) for each in block["dependencies"]] == requirements(REQUIREMENTS)
+    project = tomllib.loads((SCRIPT.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert block["requires-python"] == project["requires-python"]
+    with pytest.raises(ValueError, match="this one 0"):
+        updated("print()\n", "a==1\n")
+
+
+SECRETS = (
+    *("KANI_API_KEYS", "ELEVEN_API_KEY", "LIVEKIT_API_KEY", "LIVEKIT_API_SECRET"),
+    *("AWS_SECRET_ACCESS_KEY", "OTEL_EXPORTER_OTLP_HEADERS"),
+)
+OTHERS = ("AWS_REGION", "HF_TOKEN", "PATH", "KANI_API_KEY")
+GIVEN = dict.fromkeys([name for field in fields() for name in variables(field)], "a value")
+GIVEN |= dict.fromkeys((*SECRETS, *OTHERS), "a value")
+
+
+def test_actors_on_ray_get_their_settings_and_no_secret_of_others() -> None:
+    missing = GIVEN.keys() - environment.of_fronts(GIVEN).keys()
+    assert missing == {"KANI_ENGINE_KEY", "PATH", "KANI_API_KEY"}
+    given = environment.of_replicas(GIVEN)
+    assert not given.keys() & {*SECRETS, "KANI_ENGINE_KEY"}
+    wanted = {"KANI_ENGINE", "KANI_DEVICE", "TTS_DEVICE", "KANI_VOXCPM_PYTHON", "KANI_CACHE_DIR", "LOG_LEVEL"}
+    assert wanted | {"HF_TOKEN"} <= given.keys()
+    secret = [name for name, field in fields().items() if "SecretStr" in str(field.annotation)]
+    assert len(secret) > 2
+    assert not given.keys() & {variable for name in secret for variable in variables(name)}

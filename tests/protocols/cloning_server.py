@@ -1,14 +1,11 @@
 """The protocols that take recordings, on a real port, over engines, one of them cloning."""
 
-import asyncio
-import socket
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import uvicorn
 from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
 
@@ -22,6 +19,7 @@ from kani.protocols.kyutai import protocol as kyutai
 from kani.protocols.shared.protocol import Context, Protocol
 from kani.protocols.voxcpm import protocol as voxcpm
 from kani.protocols.voxcpm.settings import VoxCPMSettings
+from tests.support.servers.asgi import served
 from tests.support.sessions import build
 from tests.support.tone import ToneEngine
 
@@ -105,17 +103,8 @@ async def cloning_server(folder: Path, *more: Protocol) -> AsyncIterator[Cloning
         for route in protocol.routes(Context(service, CollectorRegistry()))
     ]
     await service.start()
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        config = uvicorn.Config(
-            Starlette(routes=routes), log_config=None, lifespan="off", ws="websockets-sansio"
-        )
-        server = uvicorn.Server(config)
-        serving = asyncio.create_task(server.serve([listener]))
-        address = f"127.0.0.1:{listener.getsockname()[1]}"
-        try:
-            yield CloningServer(f"ws://{address}", f"http://{address}", service, plain, echo, voices)
-        finally:
-            server.should_exit = True
-            await serving
+    async with served(Starlette(routes=routes)) as port:
+        address = f"127.0.0.1:{port}"
+        yield CloningServer(f"ws://{address}", f"http://{address}", service, plain, echo, voices)
     assert service.state().sessions == 0
     await service.stop()

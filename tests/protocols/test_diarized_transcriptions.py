@@ -67,7 +67,7 @@ def params(response_format: str) -> TranscriptionParams:
     return TranscriptionParams(TranscriptionOptions(), response_format, False, True, False, False, (), True)
 
 
-def test_openai_answer_has_the_shape_of_its_package() -> None:
+def test_answers_name_the_speakers_in_the_shape_of_each_api() -> None:
     answer = json_answer(TRANSCRIPT, params("diarized_json"))
     kind = "transcript.text.segment"
     assert answer == {
@@ -81,16 +81,10 @@ def test_openai_answer_has_the_shape_of_its_package() -> None:
         "usage": {"type": "duration", "seconds": 3},
     }
     assert TranscriptionDiarized.model_validate(answer, strict=True).to_dict() == answer
-
-
-def test_subtitles_name_the_speakers() -> None:
     assert "\nA: Ready?\n" in plain_answer(TRANSCRIPT, params("srt"))
     assert "\nB: Yes, go.\n" in plain_answer(TRANSCRIPT, params("vtt"))
     known = replace(params("srt"), known_speakers=KnownSpeakers(("Ana",), (b"",)))
     assert re.findall(r"(\w+): ", plain_answer(TRANSCRIPT, known)) == ["Ana", "A"]
-
-
-def test_elevenlabs_words_and_spaces_have_speakers() -> None:
     form = TranscriptionForm(None, TranscriptionOptions(), "word", False, (), True, None, ())  # type: ignore[arg-type]
     items = describe_transcript(TRANSCRIPT, form)["words"]
     assert [(item["text"], item["speaker_id"]) for item in items] == [
@@ -105,6 +99,12 @@ def test_single_speaker_is_the_first(client: httpx.Client) -> None:
     assert answer.status_code == 200
     found = TranscriptionDiarized.model_validate(answer.json(), strict=True)
     assert found.text == TEXT and [segment.speaker for segment in found.segments] == ["A", "A"]
+    # A stream has the segments after the text.
+    events = events_of(post(client, response_format="diarized_json", stream="true"))
+    kinds = [event["type"].removeprefix("transcript.text.") for event in events]
+    assert kinds == ["delta", "delta", "segment", "segment", "done"]
+    segments = [TranscriptionTextSegmentEvent.model_validate(event, strict=True) for event in events[2:4]]
+    assert "".join(segment.text for segment in segments).strip() == events[-1]["text"] == TEXT
     words = post(client, ELEVENLABS, model_id="scribe_v1", diarize="true", num_speakers="2").json()["words"]
     assert {word["speaker_id"] for word in words} == {"speaker_0"}
 
@@ -121,14 +121,16 @@ def test_verbose_json_of_a_model_that_tells_speakers_apart(client: httpx.Client)
     assert "speaker" not in post(client, response_format="verbose_json").json()["segments"][0]
 
 
-@pytest.mark.parametrize(("asked", "speakers"), [("true", {"A"}), ("false", {None})])
-def test_speakers_are_told_apart_for_clients_of_speaches(
-    client: httpx.Client, asked: str, speakers: set[str | None]
-) -> None:
-    answer = post(client, response_format="verbose_json", diarization=asked)
-    assert {segment.get("speaker") for segment in answer.json()["segments"]} == speakers
-    assert "x-unused" not in answer.headers
-    assert post(client, diarization=asked).headers["x-unused"] == "diarization"
+def test_speakers_are_told_apart_for_clients_of_speaches(client: httpx.Client) -> None:
+    for asked, speakers in (("true", {"A"}), ("false", {None})):
+        answer = post(client, response_format="verbose_json", diarization=asked)
+        assert {segment.get("speaker") for segment in answer.json()["segments"]} == speakers
+        assert "x-unused" not in answer.headers
+        assert post(client, diarization=asked).headers["x-unused"] == "diarization"
+    # In subtitles a model that tells speakers apart names them.
+    for model, begin in (("gpt-4o-transcribe-diarize", "A: "), ("whisper-1", "")):
+        answer = post(client, model=model, response_format="srt")
+        assert answer.text.splitlines()[2] == f"{begin}¡bum, hm."
 
 
 def reference(samples: Samples) -> str:
@@ -163,20 +165,6 @@ def test_wrong_known_speakers_are_named(
     # Without speakers in the answer the fields have no effect.
     unused = post(client, **known).headers["x-unused"]
     assert unused == ", ".join(name.removesuffix("[]") for name, values in known.items() if values)
-
-
-@pytest.mark.parametrize(("model", "begin"), [("gpt-4o-transcribe-diarize", "A: "), ("whisper-1", "")])
-def test_subtitles_of_a_model_that_tells_speakers_apart(client: httpx.Client, model: str, begin: str) -> None:
-    answer = post(client, model=model, response_format="srt").text
-    assert answer.splitlines()[2] == f"{begin}¡bum, hm."
-
-
-def test_stream_has_the_segments_after_the_text(client: httpx.Client) -> None:
-    events = events_of(post(client, response_format="diarized_json", stream="true"))
-    kinds = [event["type"].removeprefix("transcript.text.") for event in events]
-    assert kinds == ["delta", "delta", "segment", "segment", "done"]
-    segments = [TranscriptionTextSegmentEvent.model_validate(event, strict=True) for event in events[2:4]]
-    assert "".join(segment.text for segment in segments).strip() == events[-1]["text"] == TEXT
 
 
 def test_translation_names_no_speakers_and_letters_go_on_after_z(client: httpx.Client) -> None:

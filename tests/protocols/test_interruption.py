@@ -17,21 +17,16 @@ from typing import Any
 import httpx
 import msgspec
 import pytest
-from starlette.applications import Starlette
 from websockets.asyncio.client import connect
 
-from kani.composition.settings import load
 from kani.core.service import SpeechService
 from kani.core.session.session import SpeechSession
-from kani.protocols.shared.protocol import UNREAD_S
-from kani.server.app import Parts, create_app, protocols_for
-from kani.server.connections import Connections, Phase
-from kani.server.metrics import Metrics
 from tests.clients.openai_realtime import text_item
 from tests.protocols.conftest import Serve
 from tests.protocols.health import counters, wait_for_idle
 from tests.support.patience import WITHIN_S, happens
 from tests.support.servers import held_socket
+from tests.support.servers.app_server import application
 from tests.support.servers.held_socket import HeldSocket
 from tests.support.sessions import serving
 from tests.support.tone import ToneEngine
@@ -66,11 +61,7 @@ def context(text: str, name: str = "old") -> dict[str, Any]:
 @asynccontextmanager
 async def connected(service: SpeechService, folder: Path, *addresses: str) -> AsyncIterator[list[HeldSocket]]:
     """Connect to the whole application, over a service of the test's; at the end all connections are."""
-    environment = {"KANI_DATA_DIR": str(folder / "data")}
-    settings, metrics = load({}, environment, folder / "none"), Metrics("test")
-    connections = Connections(settings.max_connections, metrics.set_connections, UNREAD_S)
-    connections.phase = Phase.READY
-    app: Starlette = create_app(Parts(settings, protocols_for(settings), service, metrics, connections))
+    app = application(folder, service)
     async with AsyncExitStack() as stack:
         yield [
             await stack.enter_async_context(held_socket.connected(app, path, query))

@@ -95,7 +95,7 @@ async def test_kani_reports_marks_and_places(espeak_app: AppServer) -> None:
     assert pauses == [pytest.approx(1.0, abs=0.001)]
 
 
-def test_openai_names_unused_and_reports_marks(client: httpx.Client) -> None:
+def test_calls_report_marks_and_the_whole_text(client: httpx.Client) -> None:
     body = {"input": GOOD, "voice": VOICE, "format": "json", "ssml": True}
     answer = client.post("/v1/audio/captions", json=body)
     assert answer.headers["x-unused"] == "ssml.audio"
@@ -105,18 +105,13 @@ def test_openai_names_unused_and_reports_marks(client: httpx.Client) -> None:
     words = {word["word"]: word["start"] for word in content["words"]}
     assert list(words) == ["uno", "BC", "dos"]
     assert words["BC"] == pytest.approx(mark["time"], abs=0.002)
-
-
-def test_request_without_root_is_ssml_where_it_says_so(client: httpx.Client) -> None:
+    answer = client.post(f"{ELEVENLABS}/with-timestamps", json={"text": GOOD})
+    assert "".join(answer.json()["alignment"]["characters"]) == GOOD
+    # Text without a root is SSML where the request says so.
     body = {"input": "uno </p>", "voice": VOICE}
     assert client.post("/v1/audio/speech", json=body).status_code == 200
     answer = client.post("/v1/audio/speech", json=body | {"ssml": True})
     assert answer.status_code == 400 and "line 1, column 5: </p> closes nothing" in answer.text
-
-
-def test_elevenlabs_characters_are_the_text(client: httpx.Client) -> None:
-    answer = client.post(f"{ELEVENLABS}/with-timestamps", json={"text": GOOD})
-    assert "".join(answer.json()["alignment"]["characters"]) == GOOD
 
 
 def longest_silence_s(samples: Samples, rate: int) -> float:

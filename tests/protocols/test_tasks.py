@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from kani.protocols.shared.tasks import run_until_first
+from tests.support.event_loop import settle
 
 
 class Gone(Exception):
@@ -26,11 +27,17 @@ async def soon(error: Exception | None = None) -> None:
         raise error
 
 
-async def test_first_end_stops_other_tasks() -> None:
+async def test_first_end_and_cancellation_stop_all_tasks() -> None:
     log: list[str] = []
     before = asyncio.all_tasks()
     await run_until_first(for_ever(log), soon(), for_ever(log), name="test")
     assert log == ["stopped", "stopped"]
+    together = asyncio.create_task(run_until_first(for_ever(log), for_ever(log), name="test"))
+    await settle()
+    together.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await together
+    assert log == ["stopped"] * 4
     assert asyncio.all_tasks() == before
 
 
@@ -44,14 +51,3 @@ async def test_unexpected_error_is_raised_before_quiet_one() -> None:
     with pytest.raises(ValueError, match="at the end"):
         await run_until_first(soon(Gone()), for_ever(log, ValueError("at the end")), name="test", ignore=Gone)
     assert log == ["stopped"] * 4
-
-
-async def test_cancellation_stops_all_tasks() -> None:
-    log: list[str] = []
-    together = asyncio.create_task(run_until_first(for_ever(log), for_ever(log), name="test"))
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
-    together.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await together
-    assert log == ["stopped", "stopped"]

@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -59,29 +60,18 @@ ROWS = {
 COLUMNS = ("/", "/speech", "/voice")
 
 
-@pytest.mark.parametrize(
-    ("rules", "headers", "path", "statuses"),
-    [
-        pytest.param(rules, headers, path, statuses, id=f"{name}: {path}")
-        for name, (rules, headers, *row) in ROWS.items()
-        for path, statuses in zip(COLUMNS, row, strict=True)
-    ],
-)
-def test_each_audience_brings_the_key_that_the_table_requires(
-    rules: AccessRules, headers: dict[str, str], path: str, statuses: tuple[int | None, ...]
-) -> None:
-    offered = ("", "token=public_token", "token=first-key")
-    assert tuple(check(rules, query, path, **headers) for query in offered) == statuses
+def test_each_audience_brings_the_key_that_the_table_requires() -> None:
+    def row(rules: AccessRules, headers: dict[str, str], *_: object) -> tuple[Any, ...]:
+        offered = ("", "token=public_token", "token=first-key")
+        cells = (tuple(check(rules, query, path, **headers) for query in offered) for path in COLUMNS)
+        return rules, headers, *cells
 
-
-def test_table_has_a_cell_for_each_audience_and_class() -> None:
+    assert {name: row(*each) for name, each in ROWS.items()} == ROWS
     checked = {*PathClass} - {PathClass.PUBLIC, PathClass.PAGE, PathClass.LIST}
     assert set(REQUIREMENTS) == {*Audience}
     assert all(set(row) == checked for row in REQUIREMENTS.values())
     used = {requirement for row in REQUIREMENTS.values() for requirement in row.values()}
     assert used == {*Requirement}
-    assert not any(map(is_loopback, ("", "0.0.0.0", "::", "1")))
-    assert not is_private("")
 
 
 @pytest.mark.parametrize("path", ["/metrics", "/speech/", "/speec", "/Speech"])
@@ -94,77 +84,52 @@ def test_public_token_opens_no_path_beside_those_of_its_protocol(path: str) -> N
         assert check(alone, "token=public_token", "/speech", **headers) is None
 
 
-@pytest.mark.parametrize(
-    ("names", "loopback", "private"),
-    [
+def test_names_are_recognized() -> None:
+    for names, loopback, private in (
         ("localhost LOCALHOST. a.localhost 127.0.0.1 127.8.9.1 ::1 [::1]", True, True),
-        (
-            "192.168.1.2 10.0.0.7 [fd00::2] ollama nas.local host.docker.internal Box.LAN. notlocalhost",
-            False,
-            True,
-        ),
+        ("192.168.1.2 10.0.0.7 [fd00::2] ollama nas.local host.docker.internal Box.LAN.", False, True),
+        ("notlocalhost", False, True),
         ("8.8.8.8 api.openai.com local.example notlocal.com localhost.example", False, False),
         ("notlocalhost.example 127.0.0.1.example", False, False),
-    ],
-)
-def test_loopback_and_private_names_are_recognized(names: str, loopback: bool, private: bool) -> None:
-    for name in names.split():
-        assert (name, is_loopback(name), is_private(name)) == (name, loopback, private)
+    ):
+        for name in names.split():
+            assert (name, is_loopback(name), is_private(name)) == (name, loopback, private)
+    assert not any(map(is_loopback, ("", "0.0.0.0", "::", "1"))) and not is_private("")
+    hosts = {"Example.com:80": "example.com", "[::1]:8001": "::1", "user@localhost": "localhost"}
+    hosts |= dict.fromkeys(("::1", "[::1", ""), "")
+    assert {host: host_name(host) for host in hosts} == hosts
 
 
-@pytest.mark.parametrize(
-    ("host", "name"),
-    [
-        ("Example.com:80", "example.com"),
-        ("[::1]:8001", "::1"),
-        ("::1", ""),
-        ("[::1", ""),
-        ("user@localhost", "localhost"),
-        ("", ""),
-    ],
-)
-def test_host_header_is_reduced_to_its_name(host: str, name: str) -> None:
-    assert host_name(host) == name
+def assert_statuses(
+    rules: AccessRules,
+    header: str,
+    *,
+    passes: str | Sequence[str],
+    refused: Sequence[str | None],
+    **rest: str,
+) -> None:
+    """Assert the statuses by the values of one header; None leaves it out."""
+    expected: dict[str | None, int | None] = dict.fromkeys(passes.split()) | dict.fromkeys(refused, 403)
+    given = {value: {} if value is None else {header: value} for value in expected}
+    assert {value: check(rules, **rest, **headers) for value, headers in given.items()} == expected
 
 
-@pytest.mark.parametrize(
-    ("host", "status"),
-    [
-        *((host, None) for host in ("localhost:8001", "127.0.0.1:8001", "[::1]:8001", "localhost")),
-        *((host, 403) for host in ("evil.example", "evil.example:8001", "192.168.1.2:8001", "box")),
-        *((host, 403) for host in ("", "[::1", None)),
-    ],
-)
-def test_loopback_server_accepts_its_names_alone(host: str | None, status: int | None) -> None:
-    rules = dataclasses.replace(HOME, machine_names=frozenset({"box"}))
-    assert check(rules, **({} if host is None else {"host": host})) == status
-
-
-def test_second_host_header_and_listed_name_are_checked_too() -> None:
+def test_server_accepts_its_own_names_alone() -> None:
+    evil = ("evil.example", "evil.example:8001", "", "[::1", None)
+    home = dataclasses.replace(HOME, machine_names=frozenset({"box"}))
+    own = "localhost:8001 127.0.0.1:8001 [::1]:8001 localhost"
+    assert_statuses(home, "host", passes=own, refused=(*evil, "192.168.1.2:8001", "box"))
+    names, listed = frozenset({"box", "box.local"}), frozenset({"tts.example"})
+    rules = dataclasses.replace(OPEN_NETWORK, allowed_hosts=listed, machine_names=names)
+    own = "192.168.1.2:8001 [2001:db8::1]:8001 localhost box tts.example:8001 BOX.local"
+    assert_statuses(rules, "host", passes=own, refused=(*evil, "box.evil.example"))
     headers = Headers(raw=[(b"host", b"localhost"), (b"host", b"evil.example")])
     assert HOME.check(headers, b"", "/") is not None
     assert check(NETWORK, "token=first-key", host="tts.example") is None
-    rules = dataclasses.replace(KEYED_HOME, allowed_hosts=frozenset({"tts.example"}))
+    rules = dataclasses.replace(KEYED_HOME, allowed_hosts=listed)
     assert check(rules, host="localhost:8001") is None
     assert check(rules, host="tts.example") == 401
     assert check(rules, host="tts.example", xi_api_key="first-key") is None
-
-
-@pytest.mark.parametrize(
-    ("host", "status"),
-    [
-        *((host, None) for host in ("192.168.1.2:8001", "[2001:db8::1]:8001", "localhost", "box")),
-        *((host, None) for host in ("tts.example:8001", "BOX.local")),
-        *(
-            (host, 403)
-            for host in ("evil.example", "evil.example:8001", "", "box.evil.example", "[::1", None)
-        ),
-    ],
-)
-def test_no_auth_accepts_addresses_and_own_names_only(host: str | None, status: int | None) -> None:
-    names, listed = frozenset({"box", "box.local"}), frozenset({"tts.example"})
-    rules = dataclasses.replace(OPEN_NETWORK, allowed_hosts=listed, machine_names=names)
-    assert check(rules, **({} if host is None else {"host": host})) == status
 
 
 @pytest.mark.parametrize(
@@ -181,36 +146,24 @@ def test_each_proxy_header_makes_a_client_remote(header: str) -> None:
     assert check(HOME, **proxied) == 403
 
 
-@pytest.mark.parametrize(
-    ("origin", "status"),
-    [
-        *((origin, None) for origin in ("http://localhost:3000", "http://127.0.0.1", "https://[::1]:9")),
-        *((origin, None) for origin in ("http://LOCALHOST:5173",)),
-        *((origin, 403) for origin in ("https://evil.example", "null", "", "file://", "http://[::1")),
-        *((origin, 403) for origin in ("http://localhost.evil.example",)),
-    ],
-)
-def test_pages_of_this_machine_are_accepted(origin: str, status: int | None) -> None:
-    assert check(HOME, **LOCAL, origin=origin) == status
-
-
-@pytest.mark.parametrize("origin", ["https://app.example", "https://APP.example", "null"])
-def test_listed_pages_are_accepted(origin: str) -> None:
+def test_pages_of_this_machine_listed_ones_and_the_servers_own_are_accepted() -> None:
+    local = "http://localhost:3000 http://127.0.0.1 https://[::1]:9 http://LOCALHOST:5173"
+    evil = ("https://evil.example", "", "file://", "http://[::1", "http://localhost.evil.example")
+    assert_statuses(HOME, "origin", passes=local, refused=(*evil, "null"), **LOCAL)
     rules = dataclasses.replace(HOME, allowed_origins=frozenset({"https://app.example", "null"}))
-    assert check(rules, **LOCAL, origin=origin) is None
-    assert check(rules, **LOCAL, origin="http://app.example") == 403
-
-
-def test_pages_of_the_server_itself_are_accepted() -> None:
+    apps = "https://app.example https://APP.example null"
+    assert_statuses(rules, "origin", passes=apps, refused=("http://app.example",), **LOCAL)
     listed = dataclasses.replace(HOME, allowed_hosts=frozenset({"tts.example"}))
-    assert check(listed, host="tts.example", origin="https://tts.example") is None
-    assert check(listed, host="tts.example", origin="https://evil.example") == 403
+    assert_statuses(
+        listed, "origin", passes="https://tts.example", refused=("https://evil.example",), host="tts.example"
+    )
     own = {"host": "tts.example:8001", "origin": "http://tts.example:8001"}
     assert check(NETWORK, "token=first-key", **own) is None
     assert check(NETWORK, "", **own) == 401
     assert check(NETWORK, "token=first-key", host="tts.example:8001", origin="https://evil.example") == 403
-    assert check(OPEN_NETWORK, **ADDRESS, origin="http://192.168.1.2:8001") is None
-    assert check(OPEN_NETWORK, **ADDRESS, origin="https://evil.example") == 403
+    assert_statuses(
+        OPEN_NETWORK, "origin", passes="http://192.168.1.2:8001", refused=("https://evil.example",), **ADDRESS
+    )
     assert check(OPEN_NETWORK, host="evil.example:8001", origin="http://evil.example:8001") == 403
 
 
@@ -236,54 +189,32 @@ def test_cross_site_embedding_is_refused(rules: AccessRules) -> None:
     assert check(listed, **LOCAL, origin="https://app.example", sec_fetch_site="cross-site") is None
 
 
-@pytest.mark.parametrize(
-    ("query", "headers"),
-    [
-        ("", {"authorization": "Bearer first-key"}),
-        ("", {"authorization": "bearer  first-key "}),
-        ("", {"xi_api_key": "first-key"}),
-        ("", {"kyutai_api_key": "first-key"}),
-        ("", {"api_key": "first-key"}),
-        ("auth_id=first-key", {}),
-        ("x=1&token=first-key", {}),
-        ("token=schl%C3%BCssel", {}),
-        ("token=wrong", {"xi_api_key": "first-key"}),
-        ("", {"xi_api_key": "schlüssel"}),
-        ("", {"xi_api_key": "schlüssel".encode().decode("latin-1")}),
-        ("", {"authorization": "Bearer " + "schlüssel".encode().decode("latin-1")}),
-        ("", {"sec_websocket_protocol": "voxcpm-tts, Bearer.first-key"}),
-        ("", {"sec_websocket_protocol": "realtime, openai-insecure-api-key.first-key"}),
-    ],
-)
-def test_key_is_read_from_each_header_and_parameter(query: str, headers: dict[str, str]) -> None:
-    assert check(NETWORK, query, **ADDRESS, **headers) is None
+LATIN = "schlüssel".encode().decode("latin-1")
+OPENAI, VOXCPM = "realtime, openai-insecure-api-key.", "voxcpm-tts, Bearer."
 
 
 @pytest.mark.parametrize(
-    ("query", "headers"),
+    ("status", "header", "values"),
     [
-        ("", {}),
-        ("token=", {}),
-        ("token=first-ke", {}),
-        ("token=first-key2", {}),
-        ("key=first-key", {}),
-        ("", {"authorization": "first-key"}),
-        ("", {"authorization": "Basic first-key"}),
-        ("", {"authorization": "Bearer"}),
-        ("", {"xi_api_key": "second-key"}),
-        ("%ff=%ff&token=%00", {}),
-        *(
-            ("", {"sec_websocket_protocol": offered})
-            for offered in (
-                *("voxcpm-tts, Bearer.wrong", "first-key", "Bearer.first-key-", "Bearer."),
-                *("realtime, openai-insecure-api-key.wrong", "openai-insecure-api-key."),
-            )
-        ),
-        ("", {"sec_websocket_protocol": "bearer first-key"}),
+        (None, "authorization", ("Bearer first-key", "bearer  first-key ", f"Bearer {LATIN}")),
+        (None, "xi_api_key", ("first-key", "schlüssel", LATIN)),
+        *((None, header, ("first-key",)) for header in ("kyutai_api_key", "api_key")),
+        (None, "sec_websocket_protocol", (f"{VOXCPM}first-key", f"{OPENAI}first-key")),
+        (None, "", ("auth_id=first-key", "x=1&token=first-key", "token=schl%C3%BCssel")),
+        (401, "authorization", ("first-key", "Basic first-key", "Bearer")),
+        (401, "xi_api_key", ("second-key",)),
+        (401, "sec_websocket_protocol", (f"{VOXCPM}wrong", "first-key", "Bearer.first-key-", "Bearer.")),
+        (401, "sec_websocket_protocol", (f"{OPENAI}wrong", OPENAI[10:], "bearer first-key")),
+        (401, "", ("", "token=", "token=first-ke", "token=first-key2", "key=first-key")),
+        (401, "", ("%ff=%ff&token=%00",)),
     ],
 )
-def test_wrong_key_is_refused(query: str, headers: dict[str, str]) -> None:
-    assert check(NETWORK, query, **ADDRESS, **headers) == 401
+def test_key_is_read_from_each_header_and_parameter(
+    status: int | None, header: str, values: tuple[str, ...]
+) -> None:
+    given = {value: {header: value} if header else {} for value in values}
+    found = {value: check(NETWORK, "" if header else value, **ADDRESS, **given[value]) for value in values}
+    assert found == dict.fromkeys(values, status)
 
 
 def test_temporary_key_counts_on_its_path_alone() -> None:
@@ -296,15 +227,14 @@ def test_temporary_key_counts_on_its_path_alone() -> None:
             assert check(rules, "token=issued", path, **headers) == refused
 
 
-@pytest.mark.parametrize(("name", "prefix"), [(b"authorization", b"Bearer "), (b"xi-api-key", b"")])
-@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
-def test_any_valid_key_of_several_counts(name: bytes, prefix: bytes, order: tuple[int, int]) -> None:
-    values = [prefix + b"other", prefix + b"first-key"]
-    assert NETWORK.check(Headers(raw=[(name, values[n]) for n in order]), b"", "/") is None
-    assert NETWORK.check(Headers(raw=[(name, values[0])] * 2), b"", "/") is not None
-
-
-def test_keys_may_hold_half_a_surrogate_pair_and_are_not_printed() -> None:
+def test_any_valid_key_of_several_counts_and_none_is_printed() -> None:
+    assert check(NETWORK, "token=wrong", **ADDRESS, xi_api_key="first-key") is None
+    for name, prefix in ((b"authorization", b"Bearer "), (b"xi-api-key", b"")):
+        wrong, right = (name, prefix + b"other"), (name, prefix + b"first-key")
+        for raw in ([wrong, right], [right, wrong]):
+            assert NETWORK.check(Headers(raw=raw), b"", "/") is None, raw
+        assert NETWORK.check(Headers(raw=[wrong, wrong]), b"", "/") is not None
+    # Half of a surrogate pair is no key, and no error.
     assert not NETWORK.is_key("\ud800") and not NETWORK.is_key("\udcff")
     assert NETWORK.is_key("schlüssel")
     assert "first-key" not in repr(NETWORK)
@@ -333,27 +263,21 @@ async def test_refusal_is_json_before_any_upgrade(kind: str, prefix: str) -> Non
     assert b'"message":"a key is needed' in body["body"]
 
 
-@pytest.mark.parametrize(
-    ("kind", "path", "method", "passes"),
-    [
+async def test_public_requests_pass_without_a_key() -> None:
+    for kind, path, method, passes in (
         ("http", "/health", "GET", True),
-        ("http", "/page", "GET", True),
-        ("http", "/page", "HEAD", True),
+        *(("http", "/page", method, True) for method in ("GET", "HEAD")),
         ("http", "/page", "POST", False),
         ("http", "/page2", "GET", False),
         ("websocket", "/page", "", False),
         ("lifespan", "", "", True),
-    ],
-)
-async def test_public_requests_pass_without_a_key(kind: str, path: str, method: str, passes: bool) -> None:
-    (first, *_) = await respond(NETWORK, kind, path, method=method)
-    assert (first["type"] == "inside") is passes
-
-
-@pytest.mark.parametrize("kind", ["http", "websocket"])
-async def test_line_break_does_not_change_the_class_of_a_path(kind: str) -> None:
-    start, _ = await respond(HOME, kind, "/speech\n", headers={"host": "localhost"})
-    assert start["status"] == 401
+    ):
+        (first, *_) = await respond(NETWORK, kind, path, method=method)
+        assert (first["type"] == "inside") is passes, (kind, path, method)
+    for kind in ("http", "websocket"):
+        # A line break does not change the class of a path.
+        start, _ = await respond(HOME, kind, "/speech\n", headers={"host": "localhost"})
+        assert start["status"] == 401
 
 
 async def test_key_may_come_with_the_first_message() -> None:

@@ -30,7 +30,6 @@ from tests.support.servers.asgi import closing
 from tests.support.servers.serving import serving
 
 Run = Callable[..., tuple[int, str, str]]
-LISTED = "start without it, and list the voices with: python websocket_client.py --voices"
 OWN_VARIABLES = ("KANI_", "TTS_", "ELEVEN_", "LIVEKIT_", "LOG_", "PORT")
 LONG = {"type": "tts_stream_request", "data": {"text": "Buenos días. " * 700}}
 
@@ -56,7 +55,8 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp
     return run
 
 
-def test_help_is_grouped_and_complete(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_help_is_complete_and_version_the_projects(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run("--version") == (0, f"kani-tts {websocket_config.VERSION}\n", "")
     monkeypatch.setenv("COLUMNS", "80")
     code, shown, errors = run("--help")
     assert (code, errors) == (0, "")
@@ -67,75 +67,17 @@ def test_help_is_grouped_and_complete(run: Run, monkeypatch: pytest.MonkeyPatch)
     assert max(len(line) for line in shown.splitlines()) <= 80
 
 
-def test_version_is_the_projects(run: Run) -> None:
-    assert run("--version") == (0, f"kani-tts {websocket_config.VERSION}\n", "")
+WRONG = Path(__file__).with_name("wrong_options.tsv").read_text(encoding="utf-8").splitlines()[1:]
 
 
-NOWHERE = "tcp://localhost:1"
-EVERYWHERE = "0.0.0.0 can be reached from other machines"
-NO_FILE = "cannot be read: No such file or directory"
-WRONG = [
-    ("--port x", {}, 2, "--port='x': has to be a whole number from 0 to 65535"),
-    ("--port", {}, 2, "argument --port: expected one argument; --help lists the options"),
-    ("--prot 1", {}, 2, "unrecognized arguments: --prot 1; did you mean --port?; --help lists the options"),
-    ("hello", {}, 2, "unrecognized arguments: hello; --help lists the options"),
-    ("--engine festival", {}, 2, "--engine='festival': has to be one of auto, kani, kokoro, espeak, "),
-    ("--recognizer moonshine", {}, 2, "--recognizer='moonshine': Moonshine is no longer built in: "),
-    ("--moonshine-model x", {}, 2, "argument --moonshine-model: Moonshine is no longer built in"),
-    ("--pocket-languages xx", {}, 2, "--pocket-languages='xx': has to be a list of "),
-    ("--language klingonish", {}, 2, "--language='klingonish': has to be a known language"),
-    ("", {"KANI_MAX_CONCURRENT": "0"}, 2, "KANI_MAX_CONCURRENT='0': has to be a whole number from 1 to 1024"),
-    ("", {"KANI_MAX_TEXT": "many"}, 2, "KANI_MAX_TEXT='many': has to be a whole number from 1 to 10000000"),
-    ("--fetch --no-fetch", {}, 2, "--no-fetch forbids what --fetch asks for: leave out one of them"),
-    ("--fetch", {"KANI_NO_FETCH": "1"}, 2, "KANI_NO_FETCH forbids what --fetch asks for"),
-    ("--worker nowhere", {}, 2, "--worker: 'nowhere' is no address of a worker"),
-    ("--tls-cert x", {}, 2, "--tls-cert and --tls-key belong together: --tls-key is not set"),
-    ("--tls-key x", {}, 2, "--tls-cert and --tls-key belong together: --tls-cert is not set"),
-    ("", {"KANI_TLS_CERT": "x"}, 2, "KANI_TLS_CERT and KANI_TLS_KEY belong together: KANI_TLS_KEY is not"),
-    ("--host nowhere.invalid --no-auth", {}, 1, "'nowhere.invalid' is no address of this machine"),
-    ("--voice nobody", {}, 2, f"--voice: unknown voice 'nobody'; {LISTED}"),
-    ("", {"KANI_VOICE": "nobody"}, 2, f"KANI_VOICE: unknown voice 'nobody'; {LISTED}"),
-    ("--voice custom:nobody", {}, 2, f"--voice: unknown voice 'custom:nobody'; {LISTED}"),
-    ("--voice af_heart+nobody", {}, 2, f"--voice: unknown voice 'nobody'; {LISTED}"),
-    ("--voice af_heart(x)+af_sky", {}, 2, "--voice: 'af_heart(x)' is no part of a mix"),
-    ("--engine kokoro --voice espeak:es", {}, 2, f"--voice: unknown voice 'espeak:es'; {LISTED}"),
-    ("--engine kokoro --language sw", {}, 2, "--language: unsupported language 'sw' (known: "),
-    ("", {"KANI_ELEVENLABS_VOICES": "A=nobody"}, 2, "KANI_ELEVENLABS_VOICES: unknown voice 'nobody'"),
-    ("--engine elevenlabs", {}, 2, "the ElevenLabs engine needs the key of an account: set ELEVEN_API_KEY"),
-    ("--engine elevenlabs", {"ELEVEN_API_KEY": "k"}, 2, "the ElevenLabs engine needs a voice: set ELEVEN_VO"),
-    ("--engine remote", {}, 2, "set KANI_ENGINE_ADDRESS"),
-    ("--engine remote", {"KANI_ENGINE_ADDRESS": NOWHERE}, 2, "KANI_ENGINE_KEY"),
-    ("--recognizer remote", {}, 2, "set KANI_RECOGNIZER_ADDRESS"),
-    ("--whisper-model x", {}, 2, "--whisper-model: 'x' is neither a folder nor a model's name on a hub"),
-    (
-        "--recognizer kyutai --recognizer-model x",
-        {},
-        2,
-        "--recognizer-model: 'x' is neither here nor a model",
-    ),
-    ("--recognizer-worker tcp://host", {}, 2, "--recognizer-worker: "),
-    ("--worker unix:/w", {}, 2, "a worker serves one engine: name it, as in --engine kokoro"),
-    ("--recognizer none --recognizer-worker unix:/w", {}, 2, "set --recognizer=whisper"),
-    ("--recognizer remote --recognizer-worker unix:/w", {}, 2, "set --recognizer=whisper"),
-    ("--worker unix:/a --recognizer-worker unix:/b", {}, 2, "not allowed with argument"),
-    ("--host 0.0.0.0", {}, 2, f"{EVERYWHERE}, and no key is set: set KANI_API_KEYS"),
-    ("--host 203.0.113.1 --no-auth", {}, 1, "'203.0.113.1' is no address of this machine; choose one with -"),
-    ("--engine espeak --tls-cert none.pem --tls-key none.pem", {}, 2, f"--tls-cert: none.pem {NO_FILE}"),
-]
-
-
-@pytest.mark.parametrize(("options", "environment", "code", "complaint"), WRONG)
+@pytest.mark.parametrize("row", WRONG)
 def test_wrong_option_is_one_line_before_an_engine_loads(
-    run: Run,
-    caplog: pytest.LogCaptureFixture,
-    options: str,
-    environment: dict[str, str],
-    code: int,
-    complaint: str,
+    run: Run, caplog: pytest.LogCaptureFixture, row: str
 ) -> None:
+    options, environment, code, complaint = row.split("\t")
     caplog.set_level("INFO")
-    ended, printed, line = run(*options.split(), **environment)
-    assert (ended, printed, line.count("\n")) == (code, "", 1), line
+    ended, printed, line = run(*options.split(), **dict(each.split("=", 1) for each in environment.split()))
+    assert (ended, printed, line.count("\n")) == (int(code), "", 1), line
     assert line.startswith("start_websocket_server.py: ") and complaint in line
     # Kokoro, which the settings' defaults begin with, logs its decoder.
     assert not [record.getMessage() for record in caplog.records if record.name.startswith("engines.")]
@@ -178,21 +120,18 @@ def test_missing_place_ends_the_start(run: Run, tmp_path: Path, variable: str, c
     assert (code, line.count("\n")) == (2, 1) and complaint in line
 
 
-@pytest.mark.parametrize(
-    ("variable", "setting"),
-    [
-        ("KANI_PORT", "--port"),
-        *((name, name) for name in ("KANI_KYUTAI_PORT", "KANI_RELAY_PORT", "KANI_VOXCPM_PORT")),
-    ],
-)
-def test_taken_port_ends_the_start_with_the_remedy(run: Run, variable: str, setting: str) -> None:
-    ports = ("REST", "KYUTAI", "RELAY", "VOXCPM")
+def test_taken_port_ends_the_start_with_the_remedy(run: Run) -> None:
+    compat = [f"KANI_{name}_PORT" for name in ("KYUTAI", "RELAY", "VOXCPM")]
+    free = dict.fromkeys((*compat, "KANI_REST_PORT"), "0")
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-        free = {f"KANI_{name}_PORT": "0" for name in ports}
-        code, _, line = run("--engine", "espeak", "--compat", **(free | {variable: port}))
-    assert code == 1 and line.count("\n") == 1
-    assert f"port {port} on localhost is taken" in line and line.endswith(f"port with {setting}\n")
+        for variable in ("KANI_PORT", *compat):
+            code, _, line = run(
+                "--engine", "espeak", "--compat", **({"KANI_PORT": "0"} | free | {variable: port})
+            )
+            setting = "--port" if variable == "KANI_PORT" else variable
+            assert (code, line.count("\n")) == (1, 1)
+            assert f"port {port} on localhost is taken" in line and line.endswith(f"port with {setting}\n")
 
 
 def test_server_that_cannot_start_prints_one_line(run: Run, tmp_path: Path) -> None:
@@ -209,23 +148,20 @@ def test_server_that_cannot_start_prints_one_line(run: Run, tmp_path: Path) -> N
         assert line.startswith(f"start_websocket_server.py: {complaint}")
 
 
-async def test_compat_ports_stay_closed_by_default(tmp_path: Path) -> None:
+async def test_banner_names_address_engine_and_a_command_that_works(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
+        # Without --compat its ports stay closed.
         port = str(taken.getsockname()[1])
         async with serving(tmp_path, KANI_KYUTAI_PORT=port) as server:
             assert server.compat == {} and "also" not in server.banner
+    assert f"kani-tts {websocket_config.VERSION} is ready" in server.banner
+    assert "(tone 1)" in server.banner and "voices   2" in server.banner
+    address = f"ws://localhost:{server.port}"
+    assert f'python websocket_client.py "Hola" -o hola.wav --server {address}' in server.banner
+    assert "hears" not in server.banner
 
 
-async def test_banner_names_address_engine_and_a_command_that_works(tmp_path: Path) -> None:
-    async with serving(tmp_path) as server:
-        assert f"kani-tts {websocket_config.VERSION} is ready" in server.banner
-        assert "(tone 1)" in server.banner and "voices   2" in server.banner
-        address = f"ws://localhost:{server.port}"
-        assert f'python websocket_client.py "Hola" -o hola.wav --server {address}' in server.banner
-        assert "hears" not in server.banner
-
-
-async def test_banner_names_each_compat_port(tmp_path: Path) -> None:
+async def test_compat_ports_are_named_and_closed_at_the_end(tmp_path: Path) -> None:
     async with serving(tmp_path, KANI_COMPAT="true") as server:
         ports = server.compat
         assert len({server.port, *ports.values()}) == 1 + len(ports) == 7
@@ -236,6 +172,12 @@ async def test_banner_names_each_compat_port(tmp_path: Path) -> None:
             line = f"  also     {scheme}://localhost:{ports[protocol]} ({protocol})\n"
             assert line in server.banner
         assert f"  page     http://localhost:{server.port}/\n" in server.banner
+        async with connect_async(f"ws://localhost:{ports['Kyutai']}") as client:
+            server.stop.set()
+            assert (await closing(client))[0] == 1001
+    with socket.socket() as again:
+        again.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        again.bind(("127.0.0.1", ports["Kyutai"]))
 
 
 async def test_banner_of_every_address_names_one_that_works(tmp_path: Path) -> None:
@@ -294,17 +236,6 @@ def test_ctrl_c_ends_an_idle_server_with_1001_and_code_0(start_server: StartServ
     assert closed.value.rcvd is not None and closed.value.rcvd.code == 1001
     assert server.wait() == 0
     assert "Traceback" not in server.terminal
-
-
-async def test_stop_closes_compat_ports_too(tmp_path: Path) -> None:
-    async with serving(tmp_path, KANI_COMPAT="true") as server:
-        port = server.compat["Kyutai"]
-        async with connect_async(f"ws://localhost:{port}") as client:
-            server.stop.set()
-            assert (await closing(client))[0] == 1001
-    with socket.socket() as again:
-        again.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        again.bind(("127.0.0.1", port))
 
 
 @pytest.mark.parametrize(

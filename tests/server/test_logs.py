@@ -239,12 +239,8 @@ def test_json_line_has_no_empty_fields() -> None:
     assert plain["time"].endswith("+00:00")
     facts = {"audio_s": 1.5, "engine": None, "level": "mine"}
     full = json.loads(form.format(record("done", request="7f3a9c12-3", facts=facts)))
-    assert (full["request"], full["audio_s"], full["engine"], full["level"]) == (
-        "7f3a9c12-3",
-        1.5,
-        None,
-        "INFO",
-    )
+    expected = {"request": "7f3a9c12-3", "audio_s": 1.5, "engine": None, "level": "INFO"}
+    assert {name: full[name] for name in expected} == expected
 
 
 def test_a_text_line_has_its_request_in_brackets() -> None:
@@ -272,30 +268,24 @@ def own_log(tmp_path: Path) -> Iterator[Path]:
     root.setLevel(level)
 
 
-def test_log_line_has_the_id_of_its_task_or_record(own_log: Path) -> None:
+def test_log_line_has_the_id_of_its_task_or_record(own_log: Path, capfd: pytest.CaptureFixture[str]) -> None:
     with request_ids.bind("7f3a9c12-3"):
         logging.getLogger("speech").info("in its task")
     logging.getLogger("speech").info("elsewhere")
     logging.getLogger("engines").info("in a thread", extra={"request": "00000000-1"})
-    first, second, third = own_log.read_text().splitlines()
+    # What no terminal should get is escaped.
+    logging.getLogger("speech").info("half \ud800 a character, \x1b[2J")
+    first, second, third, fourth = own_log.read_text().splitlines()
     assert first.endswith("speech: [7f3a9c12-3] in its task") and second.endswith("speech: elsewhere")
     assert third.endswith("engines: [00000000-1] in a thread")
+    assert "half \\ud800 a character, \\x1b[2J" in fourth
+    assert "Logging error" not in capfd.readouterr().err
 
 
-def test_unwritable_log_file_is_a_warning(own_log: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    (own_log.parent / "file").touch()
-    nowhere = own_log.parent / "file" / "server.log"
-    logs.configure("INFO", "text", nowhere)
-    assert f"WARNING server: no log file: {nowhere} (" in capfd.readouterr().err
-
-
-def test_folder_of_the_log_file_is_made(own_log: Path) -> None:
+def test_folder_of_the_log_file_is_made(own_log: Path, capfd: pytest.CaptureFixture[str]) -> None:
     made = own_log.parent / "state" / "log" / "server.log"
     logs.configure("INFO", "text", made)
     assert made.is_file()
-
-
-def test_what_no_terminal_should_get_is_escaped(own_log: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    logging.getLogger("speech").info("half \ud800 a character, \x1b[2J")
-    assert "half \\ud800 a character, \\x1b[2J" in own_log.read_text()
-    assert "Logging error" not in capfd.readouterr().err
+    nowhere = made / "server.log"
+    logs.configure("INFO", "text", nowhere)
+    assert f"WARNING server: no log file: {nowhere} (" in capfd.readouterr().err

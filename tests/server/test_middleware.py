@@ -24,6 +24,14 @@ from kani.server.middleware import HttpMetricsMiddleware, RequestIdMiddleware, U
 from kani.server.network.upload_budget import UploadBudget
 from tests.support.servers.asgi import closing, exchange, served
 
+ACCEPT = {"type": "websocket.accept"}
+CLOSED = "kani_websockets_closed_total"
+RESPONSES = "kani_http_responses_total"
+
+
+def closed(code: int) -> Message:
+    return {"type": "websocket.close", "code": code}
+
 
 class Door:
     """A middleware around an application, and what it counted."""
@@ -51,7 +59,7 @@ async def test_bytes_are_those_on_the_wire() -> None:
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         seen.append(await receive())
-        await send({"type": "websocket.accept"})
+        await send(ACCEPT)
         await send({"type": "websocket.send", "bytes": bytes(1000)})
         await send({"type": "websocket.send", "text": "ñ"})
         seen.extend([await receive() for _ in came[1:]])
@@ -62,41 +70,38 @@ async def test_bytes_are_those_on_the_wire() -> None:
     assert door.count("kani_received_bytes_total", transport="websocket") == 7 + 3 + 4
     assert door.count("kani_sent_bytes_total", transport="websocket") == 1002
     assert door.count("kani_received_bytes_total", transport="http") == 0
-    assert door.count("kani_websockets_closed_total", code="1000") == 1
+    assert door.count(CLOSED, code="1000") == 1
 
 
-@pytest.mark.parametrize(("code", "counted"), [(1009, "1009"), (4321, "other"), (1006, "1006")])
-async def test_a_client_cannot_make_up_labels(code: int, counted: str) -> None:
+@pytest.mark.parametrize(
+    ("sent", "code", "counted"),
+    [
+        *(([ACCEPT], code, str(code)) for code in (1009, 1006)),
+        ([ACCEPT], 4321, "other"),  # a client cannot make up labels
+        ([ACCEPT, closed(1001)], 1001, "1001"),
+    ],
+)
+async def test_each_close_is_counted_once(sent: list[Message], code: int, counted: str) -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None:
-        await send({"type": "websocket.accept"})
+        for message in sent:
+            await send(message)
         await receive()
 
     door = Door(app)
     await door.pass_through("websocket", {"type": "websocket.disconnect", "code": code})
-    assert door.count("kani_websockets_closed_total", code=counted) == 1
-    assert (door.count("kani_websockets_closed_total", code=str(code)) is None) == (counted == "other")
-
-
-async def test_a_close_of_ours_is_counted_once() -> None:
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        await send({"type": "websocket.accept"})
-        await send({"type": "websocket.close", "code": 1001})
-        await receive()
-
-    door = Door(app)
-    await door.pass_through("websocket", {"type": "websocket.disconnect", "code": 1001})
-    assert door.count("kani_websockets_closed_total", code="1001") == 1
+    assert door.count(CLOSED, code=counted) == 1
+    assert (door.count(CLOSED, code=str(code)) is None) == (counted == "other")
 
 
 async def test_a_protocol_that_breaks_is_an_abnormal_end() -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None:
-        await send({"type": "websocket.accept"})
+        await send(ACCEPT)
         raise LookupError
 
     door = Door(app)
     with pytest.raises(LookupError):
         await door.pass_through("websocket")
-    assert door.count("kani_websockets_closed_total", code="1006") == 1
+    assert door.count(CLOSED, code="1006") == 1
 
 
 async def test_a_refused_handshake_is_an_http_answer() -> None:
@@ -109,18 +114,18 @@ async def test_a_refused_handshake_is_an_http_answer() -> None:
         await send({"type": "websocket.http.response.body", "body": b"no"})
 
     async def refusing(scope: Any, receive: Any, send: Any) -> None:
-        await send({"type": "websocket.close", "code": 1000})
+        await send(closed(1000))
 
     door, other = Door(app), Door(refusing)
     await door.pass_through("websocket")
-    before = door.count("kani_http_responses_total", code="200")
+    before = door.count(RESPONSES, code="200")
     await door.pass_through("http")
     await other.pass_through("websocket")
-    assert before == 0 and door.count("kani_http_responses_total", code="401") == 1
-    assert door.count("kani_http_responses_total", code="200") == 1
+    assert before == 0 and door.count(RESPONSES, code="401") == 1
+    assert door.count(RESPONSES, code="200") == 1
     assert door.count("kani_sent_bytes_total", transport="http") == 5
     assert door.count("kani_sent_bytes_total", transport="websocket") == 2
-    assert other.count("kani_http_responses_total", code="403") == 1
+    assert other.count(RESPONSES, code="403") == 1
 
 
 async def test_busy_loop_is_measured() -> None:
@@ -160,7 +165,7 @@ class Told(logging.Handler):
 class Broken(Door):
     """An application that does ``begun`` and fails, inside the middleware that the server has around it."""
 
-    def __init__(self, *begun: dict[str, Any], error: Exception | None = None) -> None:
+    def __init__(self, *begun: Message, error: Exception | None = None) -> None:
         super().__init__(RequestIdMiddleware(UnhandledErrorMiddleware(self._fail)))
         self.told = Told()
         self._error = error or LookupError("the secret")
@@ -183,13 +188,18 @@ class Broken(Door):
             logging.getLogger().removeHandler(self.told)
 
 
-async def test_a_request_gets_an_internal_error() -> None:
+async def test_a_request_and_a_handshake_get_an_internal_error() -> None:
     broken = Broken()
     async with broken.served() as address, httpx.AsyncClient() as client:
         answer = await client.get(f"http://{address}/path")
+        with pytest.raises(InvalidStatus) as refused:
+            await connect(f"ws://{address}/path")
+    response = refused.value.response
     assert (answer.status_code, answer.json()) == (500, {"error": {"message": "internal error"}})
-    assert broken.told.errors == [(answer.headers["x-request-id"], LookupError)]
-    assert broken.count("kani_http_responses_total", code="500") == 1
+    assert response.status_code == 500 and b"secret" not in (response.body or b"")
+    ids = [each.headers["x-request-id"] for each in (answer, response)]
+    assert broken.told.errors == [(request, LookupError) for request in ids]
+    assert broken.count(RESPONSES, code="500") == 2
 
 
 async def test_an_answer_that_has_begun_is_torn_off() -> None:
@@ -201,43 +211,31 @@ async def test_an_answer_that_has_begun_is_torn_off() -> None:
         with pytest.raises(httpx.RemoteProtocolError):
             await client.get(f"http://{address}/path")
     assert broken.told.errors[0][1] is LookupError and broken.told.errors[0][0]
-    assert broken.count("kani_http_responses_total", code="500") == 0
+    assert broken.count(RESPONSES, code="500") == 0
 
 
-async def test_a_websocket_is_closed_with_1011() -> None:
-    broken = Broken({"type": "websocket.accept"})
+@pytest.mark.parametrize(
+    ("begun", "error", "code", "reason"),
+    [
+        ([ACCEPT], LookupError("the secret"), 1011, "internal error"),
+        ([ACCEPT], MemoryError(), 1013, "this server has too little memory for it now"),
+        # Nothing is said after a close.
+        ([ACCEPT, closed(1000)], LookupError("the secret"), 1000, ""),
+    ],
+)
+async def test_a_websocket_is_closed(begun: list[Message], error: Exception, code: int, reason: str) -> None:
+    broken = Broken(*begun, error=error)
     async with broken.served() as address, connect(f"ws://{address}/path") as client:
-        assert await closing(client) == (1011, "internal error")
-    assert broken.count("kani_websockets_closed_total", code="1011") == 1
+        assert await closing(client) == (code, reason)
+    assert broken.count(CLOSED, code=str(code)) == 1
     ((request, kind),) = broken.told.errors
-    assert request and kind is LookupError
+    assert request and kind is type(error)
 
 
 async def test_little_memory_is_told_to_be_tried_again() -> None:
     async with Broken(error=MemoryError()).served() as address, httpx.AsyncClient() as client:
         answer = await client.get(f"http://{address}/path")
     assert answer.status_code == 503 and "too little memory" in answer.json()["error"]["message"]
-    broken = Broken({"type": "websocket.accept"}, error=MemoryError())
-    async with broken.served() as address, connect(f"ws://{address}/path") as client:
-        assert (await closing(client))[0] == 1013
-
-
-async def test_a_handshake_gets_an_internal_error() -> None:
-    broken = Broken()
-    async with broken.served() as address:
-        with pytest.raises(InvalidStatus) as refused:
-            await connect(f"ws://{address}/path")
-    response = refused.value.response
-    assert response.status_code == 500 and b"secret" not in (response.body or b"")
-    assert broken.told.errors == [(response.headers["x-request-id"], LookupError)]
-    assert broken.count("kani_http_responses_total", code="500") == 1
-
-
-async def test_nothing_is_said_behind_a_close() -> None:
-    broken = Broken({"type": "websocket.accept"}, {"type": "websocket.close", "code": 1000})
-    async with broken.served() as address, connect(f"ws://{address}/path") as client:
-        assert (await closing(client))[0] == 1000
-    assert [kind for _, kind in broken.told.errors] == [LookupError]
 
 
 WEBSOCKET = {"type": "websocket", "path": "/"}
@@ -294,19 +292,18 @@ async def test_stopping_server_waits_until_the_client_has_answered_its_close_fra
     assert waited == 1
 
 
-@pytest.mark.parametrize(
-    ("kind", "path", "served"),
-    [("http", "/", True), ("websocket", "/", False), ("http", "/v1/models", False)],
-)
-async def test_while_the_server_starts_only_the_page_is_served(kind: str, path: str, served: bool) -> None:
+async def test_while_the_server_starts_only_the_page_is_served() -> None:
     """The page's path is a WebSocket's, too."""
     reached: list[str] = []
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        reached.append(scope["path"])
+        reached.append(f"{scope['type']} {scope['path']}")
 
     starting = connections(Phase.STARTING)
     middleware = ConnectionsMiddleware(app, starting, frozenset({"/"}), 100, UploadBudget(), {})
-    sent = await exchange(middleware, {"type": kind, "path": path, "headers": []}, {"type": "http.request"})
-    assert reached == [path] * served
-    assert [message["status"] for message in sent if "status" in message] == [503] * (not served)
+    for kind, path in (("http", "/"), ("websocket", "/"), ("http", "/v1/models")):
+        scope = {"type": kind, "path": path, "headers": []}
+        sent = await exchange(middleware, scope, {"type": "http.request"})
+        statuses = [message["status"] for message in sent if "status" in message]
+        assert statuses == [503] * (f"{kind} {path}" not in reached)
+    assert reached == ["http /"]

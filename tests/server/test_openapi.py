@@ -1,26 +1,21 @@
 """The OpenAPI document against the application: its routes, its answers, its limits, its keys."""
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
 import numpy as np
-import pytest
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from starlette.routing import Route
 
-from kani.composition.settings import load
-from kani.composition.speech_service import limits_of
 from kani.core.audio.pcm import wav
-from kani.server.app import Parts, create_app, protocols_for
-from kani.server.connections import Connections
-from kani.server.metrics import Metrics
 from tests.support.loudness import LoudnessRecognizer
-from tests.support.servers.serving import serving
+from tests.support.servers.app_server import application
+from tests.support.servers.serving import InProcessServer, serving
 from tests.support.sessions import build
 from tests.support.tone import ToneEngine
 
@@ -45,6 +40,7 @@ EXPECTED = {
 """Status of a call's example, where it is no success."""
 
 REFUSED = (400, 413, 422)
+Send = Callable[[httpx.Request], Awaitable[httpx.Response]]
 
 
 @dataclass(frozen=True)
@@ -137,99 +133,82 @@ def wrong_values(schema: Mapping[str, Any]) -> Iterator[Any]:
         yield wrong_type[schema["type"]]
 
 
-def wrong_bodies(operation: Operation) -> Iterator[tuple[str, Any]]:
-    """Bodies with one wrong field each, and the name of the field."""
-    assert operation.body is not None
-    kind, media = operation.body
+def wrong_requests(operation: Operation) -> Iterator[tuple[str, httpx.Request]]:
+    """Requests with one wrong field or parameter each, and its name and value."""
+    kind, media = operation.body or ("", {"schema": {}})
     for name, schema in operation.resolved(media["schema"]).get("properties", {}).items():
-        nested = schema.get("properties", {})
         cases = [({name: value}, name) for value in wrong_values(schema)]
         cases += [
             ({name: {inner: value}}, f"{name}.{inner}")
-            for inner, each in nested.items()
+            for inner, each in schema.get("properties", {}).items()
             for value in wrong_values(each)
         ]
         for change, where in cases:
             # Every value of a form is a text: only limits can be broken.
             if kind == "application/json" or "enum" in schema or "minimum" in schema:
-                yield where, media["example"] | change
+                yield f"{where} = {str(change)[:200]}", operation.request(media["example"] | change)
+    for parameter in operation.fields.get("parameters", ()):
+        limits = {name: value for name, value in parameter["schema"].items() if name != "type"}
+        for value in wrong_values(limits) if parameter["in"] == "query" else ():
+            name = parameter["name"]
+            yield f"{name} = {str(value)[:99]}", operation.request(**{name: value})
 
 
-@pytest.fixture(scope="module")
-def app_routes(tmp_path_factory: pytest.TempPathFactory) -> set[tuple[str, str]]:
-    """Method and path of every HTTP route of the application."""
-    folder = tmp_path_factory.mktemp("app")
-    settings, metrics = load({}, {"KANI_DATA_DIR": str(folder)}, folder / "no file"), Metrics("1")
-    service = build(folder, ToneEngine(), limits=limits_of(settings), observer=metrics)
-    connections = Connections(1, lambda _: None, 1.0)
-    app = create_app(Parts(settings, protocols_for(settings), service, metrics, connections))
-    return {
-        (method, route.path.replace(":path}", "}"))
-        for route in app.routes
-        if isinstance(route, Route)
-        for method in (route.methods or set()) - {"HEAD"}
-    }
-
-
-async def read_document(client: httpx.AsyncClient) -> dict[str, Any]:
-    answer = await client.get("/openapi.json")
-    assert answer.headers["content-type"] == "application/json"
-    spec: dict[str, Any] = answer.raise_for_status().json()
-    return spec
-
-
-async def test_document_is_valid_and_lists_routes(tmp_path: Path, app_routes: set[tuple[str, str]]) -> None:
+async def test_document_is_valid_and_lists_routes(tmp_path: Path) -> None:
     async with serving(tmp_path) as server, httpx.AsyncClient(base_url=server.http_url) as client:
-        spec = await read_document(client)
+        answer = await client.get("/openapi.json")
+    assert answer.headers["content-type"] == "application/json"
+    spec = answer.raise_for_status().json()
     OpenAPIV31SpecValidator(spec).validate()
     assert "\n" not in spec["info"]["description"]
     documented = set()
     for operation in operations(spec):
-        names = [
-            parameter["schema"]["enum"]
-            for parameter in operation.fields.get("parameters", ())
-            if parameter["in"] == "path" and "enum" in parameter["schema"]
-        ]
-        paths = [operation.path.replace("{file}", name) for name in names[0]] if names else [operation.path]
-        documented |= {(operation.method, path) for path in paths}
-    assert documented == app_routes
-    assert {tag for each in operations(spec) for tag in each.fields["tags"]} == {
-        tag["name"] for tag in spec["tags"]
+        schemas = [each["schema"] for each in operation.fields.get("parameters", ()) if each["in"] == "path"]
+        names = next((schema["enum"] for schema in schemas if "enum" in schema), [""])
+        documented |= {(operation.method, operation.path.replace("{file}", name)) for name in names}
+    assert documented == {
+        (method, route.path.replace(":path}", "}"))
+        for route in application(tmp_path, build(tmp_path / "voices", ToneEngine())).routes
+        if isinstance(route, Route)
+        for method in (route.methods or set()) - {"HEAD"}
     }
+    used = {tag for each in operations(spec) for tag in each.fields["tags"]}
+    assert used == {tag["name"] for tag in spec["tags"]}
+
+
+@asynccontextmanager
+async def sending(server: InProcessServer, host: str, **headers: str) -> AsyncIterator[Send]:
+    """What sends requests of an operation to a server, under one of its names."""
+    async with httpx.AsyncClient(timeout=60) as client:
+
+        async def send(request: httpx.Request) -> httpx.Response:
+            request.url = request.url.copy_with(host=host, port=server.port)
+            request.headers.update({"host": f"{host}:{server.port}", **headers})
+            return await client.send(request)
+
+        yield send
+
+
+DOCUMENT = "http://localhost/openapi.json"
 
 
 async def test_every_call_answers_and_refuses_as_documented(tmp_path: Path) -> None:
     problems = []
     async with (
         serving(tmp_path, LoudnessRecognizer(), **LIVEKIT) as server,
-        httpx.AsyncClient(timeout=60) as client,
+        sending(server, "localhost", authorization="Bearer public_token") as send,
     ):
-        port = server.port
-
-        async def send(request: httpx.Request) -> httpx.Response:
-            request.url = request.url.copy_with(port=port)
-            request.headers.update({"host": f"localhost:{port}", "authorization": "Bearer public_token"})
-            return await client.send(request)
-
-        spec = (await send(httpx.Request("GET", "http://localhost/openapi.json"))).json()
-        for operation in operations(spec):
+        for operation in operations((await send(httpx.Request("GET", DOCUMENT))).json()):
             answer = await send(operation.request())
             problems.append(operation.problem(answer))
             expected = EXPECTED.get(operation.name)
             if answer.status_code != expected if expected else not answer.is_success:
                 problems.append(f"{operation.name}: {answer.status_code} {answer.text[:200]}")
-            for where, body in wrong_bodies(operation) if operation.body is not None else ():
-                answer = await send(operation.request(body))
+            for wrong, request in wrong_requests(operation):
+                answer = await send(request)
                 problems.append(operation.problem(answer))
                 if answer.status_code not in REFUSED:
-                    problems.append(f"{operation.name}: {where}: accepted {json.dumps(body)[:200]}")
-            for parameter in operation.fields.get("parameters", ()):
-                limits = {name: value for name, value in parameter["schema"].items() if name != "type"}
-                for value in wrong_values(limits) if parameter["in"] == "query" else ():
-                    answer = await send(operation.request(**{parameter["name"]: value}))
-                    problems.append(operation.problem(answer))
-                    if answer.status_code not in REFUSED:
-                        problems.append(f"{operation.name}: {parameter['name']}: accepted {str(value)[:99]}")
+                    problems.append(f"{operation.name}: accepted {wrong}")
     assert [problem for problem in problems if problem] == []
 
 
@@ -237,19 +216,13 @@ async def test_calls_need_a_key_where_the_document_says_so(tmp_path: Path) -> No
     problems = []
     async with (
         serving(tmp_path, KANI_HOST="0.0.0.0", KANI_API_KEYS=KEY) as server,
-        httpx.AsyncClient(timeout=60) as client,
+        sending(server, "127.0.0.1") as send,
     ):
-        address = f"http://127.0.0.1:{server.port}"
-        spec = (await client.get(f"{address}/openapi.json")).json()
+        spec = (await send(httpx.Request("GET", DOCUMENT))).json()
         for operation in operations(spec):
-            request = operation.request()
-            request.url = request.url.copy_with(host="127.0.0.1", port=server.port)
-            request.headers["host"] = f"127.0.0.1:{server.port}"
-            answer = await client.send(request)
-            needed = (
-                {} not in operation.fields.get("security", spec["security"])
-                and operation.fields.get("security") != []
-            )
+            answer = await send(operation.request())
+            security = operation.fields.get("security", spec["security"])
+            needed = security != [] and {} not in security
             if (answer.status_code == 401) != needed:
                 problems.append(f"{operation.name}: {answer.status_code}, key needed: {needed}")
             problems.append(operation.problem(answer))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from kani.cli.serve import parser
@@ -22,17 +23,11 @@ PARTS = re.compile(r"_(?:bucket|sum|count)$")
 QUERY = re.compile(r"```promql\n(.+?)```", re.DOTALL)
 ORIGINALS = ("py_", "asr_", "voxcpm_tts_")
 
-needs_promtool = pytest.mark.skipif(
-    shutil.which("promtool") is None, reason="promtool (of Prometheus) is not here"
-)
 
-
-def names(families_of: bytes) -> set[str]:
-    """Every name under which samples of /metrics are stored, those without one so far too."""
-    found = set()
-    for family in text_string_to_metric_families(families_of.decode()):
-        found.add(f"{family.name}_total" if family.type == "counter" else family.name)
-    return found
+def families(exposition: bytes) -> dict[str, Metric]:
+    """Families of /metrics by the name under which their samples are stored."""
+    found = text_string_to_metric_families(exposition.decode())
+    return {f"{each.name}_total" if each.type == "counter" else each.name: each for each in found}
 
 
 @pytest.fixture(scope="module")
@@ -50,41 +45,32 @@ def rows(heading: str) -> list[list[str]]:
 
 
 def test_every_metric_that_is_written_of_exists(exposition: bytes) -> None:
-    there = names(exposition)
+    there = families(exposition).keys()
     for text in (PAGE, RULES):
         mentioned = {PARTS.sub("", name) for name in METRIC.findall(text)}
         assert mentioned and mentioned <= there, mentioned - there
+    others = [name for name in there if not name.startswith(("kani_", "process_", "python_"))]
+    assert others and all(name.startswith(ORIGINALS) for name in others)
 
 
 def test_every_metric_of_ours_is_in_the_table(exposition: bytes) -> None:
-    families = {}
-    for family in text_string_to_metric_families(exposition.decode()):
-        families[f"{family.name}_total" if family.type == "counter" else family.name] = family
+    there = families(exposition)
     told = {
         name: (kind, {label.strip() for label in labels.split(",") if label.strip()})
         for cells in rows("Metrics")
         for name in re.findall(r"`(kani_[a-z_]+)`", cells[0])
         for kind, labels in [cells[1:3]]
     }
-    assert set(told) == {name for name in families if name.startswith("kani_")}
+    assert set(told) == {name for name in there if name.startswith("kani_")}
     for name, (kind, labels) in told.items():
-        assert kind == families[name].type, name
-        for sample in families[name].samples:
-            assert set(sample.labels) - {"le"} == labels, name
+        assert kind == there[name].type, name
+        assert all(set(sample.labels) - {"le"} == labels for sample in there[name].samples), name
 
 
-def test_names_not_ours_are_those_of_other_servers(exposition: bytes) -> None:
-    others = {name for name in names(exposition) if not name.startswith(("kani_", "process_", "python_"))}
-    assert others and all(name.startswith(ORIGINALS) for name in others)
-
-
-def test_there_are_ten_queries_each_of_its_own() -> None:
+def test_there_are_ten_queries_and_every_alert_is_explained() -> None:
     queries = QUERY.findall(PAGE)
     assert len(queries) == len(set(queries)) == 10
     assert all(METRIC.search(query) for query in queries)
-
-
-def test_every_alert_is_explained_and_none_besides() -> None:
     explained = {name for cells in rows("Alerts") for name in re.findall(r"`(Kani\w+)`", cells[0])}
     assert explained == set(re.findall(r"- alert: (\w+)", RULES))
 
@@ -106,7 +92,7 @@ def test_every_port_in_the_table_is_its_settings_default() -> None:
         assert number is None or number + int(further or 0) == int(port)
 
 
-@needs_promtool
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool (of Prometheus) is not here")
 def test_promtool_finds_nothing_to_say(exposition: bytes) -> None:
     for arguments, given in (
         (["check", "config", str(DOCS / "prometheus.yml")], None),

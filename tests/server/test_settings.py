@@ -41,53 +41,56 @@ def test_command_line_wins_over_environment_over_file(tmp_path: Path) -> None:
     assert load({}, {"KANI_VOICE": "", "KANI_PORT": ""}, NO_FILE) == load({}, {}, NO_FILE)
 
 
+METRICS = {"TTS_METRICS_ENABLED": "true", "TTS_METRICS_PORT": "9091"}
+APP = ("https://app.example", "null")
+RATE = {"TTS_RATE_LIMIT_ENABLED": "false", "TTS_RATE_LIMIT_PER_MINUTE": "60"}
+
+
 @pytest.mark.parametrize(
-    ("variable", "value", "name", "expected"),
+    ("given", "name", "expected"),
     [
-        ("TTS_HOST", "0.0.0.0", "host", "0.0.0.0"),
-        ("TTS_LOG_LEVEL", "debug", "log_level", "DEBUG"),
-        ("LOG_LEVEL", "warning", "log_level", "WARNING"),
-        ("TTS_LOG_FORMAT", "JSON", "log_format", "json"),
-        ("TTS_MAX_CONNECTIONS", "100", "max_connections", 100),
-        ("TTS_MAX_QUEUE_SIZE", "50", "max_waiting", 50),
-        ("TTS_MAX_TEXT_LENGTH", "300", "max_text", 300),
-        ("TTS_METRICS_ENABLED", "true", "metrics_port", 9090),
-        ("TTS_METRICS_ENABLED", "false", "metrics_port", None),
-        ("TTS_METRICS_PORT", "9091", "metrics_port", None),
-        ("TTS_RATE_LIMIT_PER_MINUTE", "60", "rate_per_minute", 60),
+        ({"TTS_HOST": "0.0.0.0"}, "host", "0.0.0.0"),
+        ({"TTS_LOG_LEVEL": "debug"}, "log_level", "DEBUG"),
+        ({"LOG_LEVEL": "warning"}, "log_level", "WARNING"),
+        ({"TTS_LOG_FORMAT": "JSON"}, "log_format", "json"),
+        ({"TTS_MAX_CONNECTIONS": "100"}, "max_connections", 100),
+        ({"TTS_MAX_QUEUE_SIZE": "50"}, "max_waiting", 50),
+        ({"TTS_MAX_TEXT_LENGTH": "300"}, "max_text", 300),
+        ({"TTS_METRICS_ENABLED": "true"}, "metrics_port", 9090),
+        ({"TTS_METRICS_ENABLED": "false"}, "metrics_port", None),
+        ({"TTS_METRICS_PORT": "9091"}, "metrics_port", None),
+        (METRICS, "metrics_port", 9091),
+        (METRICS | {"KANI_METRICS_PORT": "9092"}, "metrics_port", 9092),
+        ({"TTS_RATE_LIMIT_PER_MINUTE": "60"}, "rate_per_minute", 60),
+        (RATE, "rate_per_minute", 0),
+        (RATE | {"KANI_RATE_PER_MINUTE": "5"}, "rate_per_minute", 5),
+        # Ports of other protocols do not move ours.
+        *(({variable: "9300"}, "port", 8001) for variable in ("TTS_PORT", "PORT", "TTS_WS_PORT")),
+        ({"KANI_LANGUAGE": "Spanish"}, "language", "es"),
+        ({"KANI_LANGUAGE": "PT_br"}, "language", "pt-BR"),
+        ({"KANI_LANGUAGE": "deu"}, "language", "de"),
+        ({"KANI_LLM_URL": "http://localhost:11434/v1"}, "llm_url", "http://localhost:11434/v1"),
+        ({"KANI_LLM_URL": "https://api.example/v1/chat/completions"}, "llm_url", "https://api.example/v1"),
+        ({"KANI_LLM_URL": "http://[::1]:8080/"}, "llm_url", "http://[::1]:8080"),
+        ({"KANI_ALLOWED_ORIGINS": "https://App.example/, null"}, "allowed_origins", APP),
     ],
 )
-def test_the_original_servers_names_are_read(variable: str, value: str, name: str, expected: object) -> None:
-    assert getattr(load({}, {variable: value}, NO_FILE), name) == expected
+def test_variables_are_read_the_original_servers_among_them(
+    given: dict[str, str], name: str, expected: object
+) -> None:
+    assert getattr(load({}, given, NO_FILE), name) == expected
 
 
-def test_switches_of_the_voxcpm_server_are_read() -> None:
-    ports = {"TTS_METRICS_ENABLED": "true", "TTS_METRICS_PORT": "9091"}
-    assert load({}, ports, NO_FILE).metrics_port == 9091
-    assert load({}, ports | {"KANI_METRICS_PORT": "9092"}, NO_FILE).metrics_port == 9092
-    rate = {"TTS_RATE_LIMIT_ENABLED": "false", "TTS_RATE_LIMIT_PER_MINUTE": "60"}
-    assert load({}, rate, NO_FILE).rate_per_minute == 0
-    assert load({}, rate | {"KANI_RATE_PER_MINUTE": "5"}, NO_FILE).rate_per_minute == 5
-
-
-@pytest.mark.parametrize("variable", ["TTS_PORT", "PORT", "TTS_WS_PORT"])
-def test_ports_of_other_protocols_do_not_move_ours(variable: str) -> None:
-    assert load({}, {variable: "9300"}, NO_FILE).port == 8001
-
-
-def test_lists_are_split_at_commas_and_keys_never_shown() -> None:
-    chosen = load(
-        {}, {"KANI_API_KEYS": " one, two ,,", "KANI_ALLOWED_ORIGINS": "https://App.example/, null"}, NO_FILE
-    )
-    assert [key.get_secret_value() for key in chosen.api_keys] == ["one", "two"]
-    assert chosen.allowed_origins == ("https://app.example", "null")
-    chosen = load({}, {"KANI_API_KEYS": "hush-hush"}, NO_FILE)
+def test_keys_are_split_at_commas_and_never_shown() -> None:
+    chosen = load({}, {"KANI_API_KEYS": " one, hush-hush ,,"}, NO_FILE)
+    assert [key.get_secret_value() for key in chosen.api_keys] == ["one", "hush-hush"]
     assert "hush-hush" not in f"{chosen} {chosen!r}"
 
 
 PORT = "a whole number from 0 to 65535"
 LANGUAGE = "a known language, such as es, pt-BR or spanish"
 FOLDER = "s3://BUCKET or s3://BUCKET/FOLDER, the folder without parts . and .."
+LLM_URL = "an address like http://localhost:11434/v1, without a key in it (KANI_LLM_API_KEY)"
 ENGINES = "one of auto, kani, kokoro, espeak, pocket, voxcpm, kyutai, elevenlabs, openai, remote"
 
 
@@ -105,6 +108,8 @@ ENGINES = "one of auto, kani, kokoro, espeak, pocket, voxcpm, kyutai, elevenlabs
         ("KANI_LANGUAGE", "spanish!", LANGUAGE),
         ("KANI_LANGUAGE", "xx", LANGUAGE),
         ("ELEVEN_VOICE_ID", "Ana María", "a voice's id: 1 to 72 characters, no space among them"),
+        *(("KANI_LLM_URL", url, LLM_URL) for url in ("localhost:11434", "ftp://x/v1", "http://x/v1?key=1")),
+        ("KANI_LLM_URL", "http://a:b@x/v1", LLM_URL),
     ],
 )
 def test_a_wrong_setting_is_a_line_with_its_range(variable: str, value: str, required: str) -> None:
@@ -125,11 +130,6 @@ def test_wrong_origin_and_wrong_option_are_named_as_typed() -> None:
 @pytest.mark.parametrize("voice", ["custom:Ana_María", "custom:" + 64 * "n", "हिन्दी", "21m00Tcm4TlvDq8ikWAM"])
 def test_the_relays_voice_may_be_any_id(voice: str) -> None:
     assert load({}, {"ELEVEN_VOICE_ID": voice}, NO_FILE).of_plugin(UpstreamSettings).voice_id == voice
-
-
-@pytest.mark.parametrize(("given", "tag"), [("Spanish", "es"), ("PT_br", "pt-BR"), ("deu", "de")])
-def test_a_language_may_have_any_of_its_names(given: str, tag: str) -> None:
-    assert load({"language": given}, {}, NO_FILE).language == tag
 
 
 def test_folders_follow_the_xdg_variables(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -176,24 +176,6 @@ def test_the_page_and_the_example_file_are_up_to_date(tmp_path: Path) -> None:
     assert load({}, {}, awake).port == 8001
 
 
-@pytest.mark.parametrize(
-    ("given", "kept"),
-    [
-        ("http://localhost:11434/v1", "http://localhost:11434/v1"),
-        ("https://api.example/v1/chat/completions", "https://api.example/v1"),
-        ("http://[::1]:8080/", "http://[::1]:8080"),
-    ],
-)
-def test_address_of_a_language_model(given: str, kept: str) -> None:
-    assert load({}, {"KANI_LLM_URL": given}, NO_FILE).llm_url == kept
-
-
-@pytest.mark.parametrize("given", ["localhost:11434", "ftp://x/v1", "http://a:b@x/v1", "http://x/v1?key=1"])
-def test_address_of_a_language_model_is_checked(given: str) -> None:
-    with pytest.raises(SettingsError, match=r"KANI_LLM_URL=.*without a key in it"):
-        load({}, {"KANI_LLM_URL": given}, NO_FILE)
-
-
 def test_key_that_no_header_can_hold_is_refused_and_not_shown() -> None:
     key = load({}, {"KANI_LLM_API_KEY": "sk-1\n"}, NO_FILE).llm_api_key
     assert key is not None and key.get_secret_value() == "sk-1"
@@ -202,11 +184,11 @@ def test_key_that_no_header_can_hold_is_refused_and_not_shown() -> None:
     assert "sk-cl" not in str(refused.value)
 
 
-@pytest.mark.parametrize(("url", "named"), [("https://api.example/v1", True), ("http://[::1]:9/v1", False)])
-def test_model_on_another_machine_is_named(url: str, named: bool, caplog: pytest.LogCaptureFixture) -> None:
-    given = load({}, {"KANI_LLM_URL": url, "KANI_LLM_API_KEY": "sk-geheim"}, NO_FILE)
-    warn_about(given, (), 2**20)
-    assert (f"another machine: {url} (KANI_LLM_URL)" in caplog.text) is named
+def test_model_on_another_machine_is_named(caplog: pytest.LogCaptureFixture) -> None:
+    for url in ("http://[::1]:9/v1", "https://api.example/v1"):
+        warn_about(load({}, {"KANI_LLM_URL": url, "KANI_LLM_API_KEY": "sk-geheim"}, NO_FILE), (), 2**20)
+    assert caplog.text.count("another machine: ") == 1
+    assert "another machine: https://api.example/v1 (KANI_LLM_URL)" in caplog.text
     assert "sk-geheim" not in caplog.text
 
 

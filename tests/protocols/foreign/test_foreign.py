@@ -6,7 +6,10 @@ OpenAPI document, which tests of its own compare with the routes and the parsers
 
 import asyncio
 import json
-from collections.abc import Iterable, Iterator, Mapping
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -19,7 +22,6 @@ from starlette.routing import WebSocketRoute
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from kani.composition.settings import load
 from kani.core.audio.pcm import wav
 from kani.protocols.shared.calls.call import FORM, JSON
 from kani.protocols.wyoming import events
@@ -32,10 +34,6 @@ from kani.protocols.wyoming.events import (
     Transcribe,
     VoiceChoice,
 )
-from kani.server.app import Parts, create_app, protocols_for
-from kani.server.connections import Connections
-from kani.server.metrics import Metrics
-from tests.protocols.foreign.conftest import House, OpenHouse
 from tests.protocols.foreign.doors import DOORS, UNMUTE, Case, Door
 from tests.protocols.foreign.values import (
     BROKEN,
@@ -48,7 +46,11 @@ from tests.protocols.foreign.values import (
     schema_of,
     shown,
 )
+from tests.support.chat.endpoint import chat_endpoint, say
+from tests.support.loudness import LoudnessRecognizer
 from tests.support.patience import WITHIN_S
+from tests.support.servers.app_server import application
+from tests.support.servers.serving import InProcessServer, serving
 from tests.support.sessions import build
 from tests.support.tone import ToneEngine
 
@@ -58,6 +60,52 @@ HALF_IN_FORM = HALF.encode("utf-8", "surrogatepass")
 RATE = 16_000
 RECORDING = wav(np.sin(np.arange(2 * RATE) / 20).astype(np.float32) * 0.6, RATE)
 WITHOUT_SSML = ("/dev/dialogue",)  # it would speak thousands of digits
+
+
+SHORT = {f"KANI_{name}MAX_TEXT": "4500" for name in ("", "OPENAI_", "ELEVENLABS_", "VOXCPM_")}
+"""Room for the documents of ``values.SSML``; ``values.DIGITS`` would take long to speak."""
+
+LIVEKIT = {"LIVEKIT_URL": "wss://rooms.example", "LIVEKIT_API_KEY": "key", "LIVEKIT_API_SECRET": "s" * 32}
+
+
+@dataclass
+class House:
+    """A server with all of its doors open, and what is wrong with its answers."""
+
+    server: InProcessServer
+    caplog: pytest.LogCaptureFixture
+    problems: list[str] = field(default_factory=list)
+    _seen: int = 0
+
+    def note(self, about: str, *found: str) -> None:
+        """Note what was found wrong, and the errors that were logged since the last call."""
+        new = self.caplog.records[self._seen :]
+        self._seen += len(new)
+        logged = (each.getMessage() for each in new if each.levelno >= logging.ERROR or each.exc_info)
+        self.problems += [f"{about}: {each}" for each in (*found, *logged) if each]
+
+
+OpenHouse = Callable[..., Awaitable[House]]
+
+
+@pytest.fixture
+async def house(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> AsyncIterator[OpenHouse]:
+    """Serve, by settings; at the end nothing may be wrong, nor logged as an error."""
+    houses: list[House] = []
+    async with AsyncExitStack() as running:
+
+        async def start(**environment: str) -> House:
+            endpoint = await running.enter_async_context(chat_endpoint(lambda _: say("Yes.")))
+            own = {"KANI_LLM_URL": endpoint.url, "KANI_COMPAT": "1", "KANI_WYOMING": "1"}
+            engine, settings = ToneEngine(places=8, clones=True), SHORT | LIVEKIT | own | environment
+            served = serving(tmp_path, LoudnessRecognizer(), engine, **settings)
+            houses.append(House(await running.enter_async_context(served), caplog))
+            return houses[-1]
+
+        yield start
+    for each in houses:
+        each.note("the end")
+        assert not each.problems, "\n".join(each.problems[:100])
 
 
 async def answered(client: ClientConnection, door: Door) -> str:
@@ -100,15 +148,14 @@ async def tried(here: House, door: Door, url: str, cases: Iterable[Case], **opti
             await client.close()
 
 
-@pytest.mark.parametrize("door", DOORS, ids=[door.path for door in DOORS])
-async def test_messages(house: OpenHouse, door: Door) -> None:
-    here = await house()
+@pytest.mark.parametrize(
+    ("door", "more"),
+    [*((door, {}) for door in DOORS), (DOORS[-1], {"KANI_LLM_URL": ""})],
+    ids=[*(door.path for door in DOORS), "without a language model"],
+)
+async def test_messages(house: OpenHouse, door: Door, more: dict[str, str]) -> None:
+    here = await house(**more)
     await tried(here, door, here.server.url + door.path, door.cases())
-
-
-async def test_realtime_without_a_language_model(house: OpenHouse) -> None:
-    here = await house(KANI_LLM_URL="")
-    await tried(here, DOORS[-1], here.server.url + DOORS[-1].path, DOORS[-1].cases())
 
 
 async def test_unmute(house: OpenHouse) -> None:
@@ -137,10 +184,7 @@ async def test_handshakes(house: OpenHouse) -> None:
 
 
 async def test_every_websocket_is_tried(tmp_path: Path) -> None:
-    metrics = Metrics("test")
-    connections, service = Connections(9, metrics.set_connections, 9), build(tmp_path, ToneEngine())
-    settings = load({}, {}, tmp_path / "none")
-    app = create_app(Parts(settings, protocols_for(settings), service, metrics, connections))
+    app = application(tmp_path, build(tmp_path, ToneEngine()))
     served = {route.path for route in app.routes if isinstance(route, WebSocketRoute)}
     assert {door.route or door.path for door in DOORS} == served - {"/{path:path}"}
 

@@ -43,18 +43,11 @@ async def app(tmp_path: Path) -> AsyncIterator[Starlette]:
     await service.stop()
 
 
-async def test_rest_calls_share_memory_budget(app: Starlette) -> None:
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:
-        for _ in range(3):
-            refused = await client.post("/tts", json={"text": LONG})
-            assert (refused.status_code, "ask for a stream" in refused.json()["detail"]) == (503, True)
-            for _ in range(3):
-                assert (await client.post("/tts", json={"text": SHORT})).status_code == 200
-        assert (await client.post("/stream-tts", json={"text": LONG})).status_code == 200
-
-
-async def test_websocket_shares_memory_budget(app: Starlette) -> None:
-    async with connected(app, "/") as socket:
+async def test_websocket_and_rest_calls_share_memory_budget(app: Starlette) -> None:
+    async with (
+        connected(app, "/") as socket,
+        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client,
+    ):
 
         async def ask(kind: str, text: str) -> dict[str, str]:
             await socket.send({"type": kind, "data": {"text": text}})
@@ -66,9 +59,13 @@ async def test_websocket_shares_memory_budget(app: Starlette) -> None:
         for _ in range(3):
             refused = await ask("tts_request", LONG)
             assert refused["status"] == "error" and "ask for a stream" in refused["message"]
+            answer = await client.post("/tts", json={"text": LONG})
+            assert (answer.status_code, "ask for a stream" in answer.json()["detail"]) == (503, True)
             for _ in range(3):
                 assert (await ask("tts_request", SHORT))["status"] == "success"
+                assert (await client.post("/tts", json={"text": SHORT})).status_code == 200
         assert (await ask("tts_stream_request", LONG))["status"] == "completed"
+        assert (await client.post("/stream-tts", json={"text": LONG})).status_code == 200
 
 
 MOST_CALLS = 60

@@ -1,17 +1,20 @@
-"""The wire format of the Kani protocol, without a socket."""
+"""The wire format of the Kani protocol, and WEBSOCKET_README.md's examples as a real server answers them."""
 
+import asyncio
 import json
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+from websockets.asyncio.client import connect
 
 from kani.core.errors import InvalidRequest
 from kani.core.types import Sampling, SpeechRequest
 from kani.protocols.kani import messages
 from kani.protocols.kani.messages import Cancel, Config, Ping, SpeakRequest, read_body, read_message
 from kani.protocols.shared.errors import BadMessage
+from tests.conftest import ServerProcess
 
 LEXICON = Path(__file__).parents[3] / "docs" / "lexicon.md"
 
@@ -138,16 +141,16 @@ def test_bodies_and_half_surrogates_are_read() -> None:
             read_body(body)
 
 
-@pytest.mark.parametrize("field", [*Config.__struct_fields__, "config", "stream", "data"])
-def test_half_surrogate_of_wrong_type_names_field(field: str) -> None:
-    value: Any = "\ud800"
-    if field in Config.__struct_fields__ and Config.__annotations__[field].startswith("Annotated[Name "):
-        value = ["\ud800"]
-    inner: Any = {"config": {field: value}} if field in Config.__struct_fields__ else {field: value}
-    data = value if field == "data" else {"text": "a", **inner}
-    with pytest.raises(BadMessage) as caught:
-        read_message(json.dumps({"type": "tts_request", "data": data}))
-    assert str(caught.value).startswith(f"{field}: ")
+def test_half_surrogate_of_wrong_type_names_field() -> None:
+    for field in (*Config.__struct_fields__, "config", "stream", "data"):
+        own = field in Config.__struct_fields__
+        text = own and Config.__annotations__[field].startswith("Annotated[Name ")
+        value: Any = ["\ud800"] if text else "\ud800"
+        inner: Any = {"config": {field: value}} if own else {field: value}
+        data = value if field == "data" else {"text": "a", **inner}
+        with pytest.raises(BadMessage) as caught:
+            read_message(json.dumps({"type": "tts_request", "data": data}))
+        assert str(caught.value).startswith(f"{field}: ")
 
 
 def test_echoed_input_is_bounded() -> None:
@@ -170,8 +173,53 @@ def test_reference_audio_is_base64() -> None:
         messages.reference_bytes("A" * 14_000_000)
 
 
-def test_request_of_lexicon_document_is_read() -> None:
+def test_examples_of_documents_are_found_and_read() -> None:
+    assert len(EXAMPLES) == 8
     (example,) = re.findall(r"^```json\n(.*?)^```$", LEXICON.read_text(encoding="utf-8"), re.M | re.S)
     asked = read_message(example)
     assert isinstance(asked, SpeakRequest) and asked.text == "Pregunta a Nguyen por SQL."
     assert asked.config.lexicon is not None and len(asked.config.lexicon) == 2
+
+
+README = LEXICON.parents[1] / "WEBSOCKET_README.md"
+EXAMPLES = re.findall(r"^```\n(C> .*?)\n```$", README.read_text(encoding="utf-8"), re.M | re.S)
+MEASURED = {"duration", "chunk_size", "spans"}
+"""Fields with the values of one machine; everything else is compared byte for byte."""
+
+
+def normalized(value: Any) -> Any:
+    """A message with the audio elided and the measured values replaced by what kind they are."""
+    if not isinstance(value, dict):
+        return value
+    elided = {key: "…" for key in ("audio",) if value.get(key)}
+    kinds = {key: type(item).__name__ for key, item in value.items() if key in MEASURED}
+    return {key: normalized(item) for key, item in value.items()} | elided | kinds
+
+
+def merged(messages: list[str]) -> list[str]:
+    """Normalize messages, consecutive chunks of a stream as one: their number depends on the engine."""
+    kept: list[str] = []
+    for message in messages:
+        line = json.dumps(normalized(json.loads(message)), ensure_ascii=False)
+        if not (kept and kept[-1] == line and '"tts_stream_chunk"' in line):
+            kept.append(line)
+    return kept
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+async def test_example_is_answered_as_documented(server: ServerProcess, example: str) -> None:
+    # A long message goes on in indented lines.
+    lines = re.sub(r"\n +", " ", example).splitlines()
+    sent = [line[3:] for line in lines if line.startswith("C> ")]
+    expected = [line[3:] for line in lines if line.startswith("S> ")]
+    assert len(sent) + len(expected) == len(lines)
+    ends = sum("tts_stream_chunk" not in line for line in expected)
+    received: list[str] = []
+    async with connect(server.url, max_size=None) as socket:
+        for line in sent:
+            await socket.send(line)
+        while sum("tts_stream_chunk" not in line for line in received) < ends:
+            message = await asyncio.wait_for(socket.recv(), 300)
+            assert isinstance(message, str)
+            received.append(message)
+    assert merged(received) == merged(expected)

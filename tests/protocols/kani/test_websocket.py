@@ -188,17 +188,10 @@ async def test_cancel_ends_current_request_alone(serve: Serve) -> None:
         (request(config={"voice_id": "nobody"}), "voice_id: unknown voice 'nobody'"),
         (request(config={"voice_id": "../../etc/passwd"}), "voice_id: unknown voice '../../etc/passwd'"),
         (request(config={"speed": 9}), "speed: must be between 0.25 and 4"),
-        (request(config={"temperature": -0.1}), "temperature: must be between 0 and 2"),
-        (request(config={"top_p": 2}), "top_p: must be between 0 and 1"),
-        (request(config={"top_k": 1001}), "top_k: must be between 0 and 1000"),
-        (request(config={"repetition_penalty": 0.9}), "repetition_penalty: must be between 1 and 2"),
-        (request(config={"max_tokens": 0}), "max_tokens: must be between 1 and"),
-        (request(config={"seed": -1}), "seed: must be between 0 and"),
         (request(config={"seed": 10**400}), "seed: must be between 0 and"),
         (request(config={"language": "x" * 1_000_000}), "language: too long (at most 200 characters)"),
         (request(config={str(n): n for n in range(200_000)}), "too many values (at most 100000)"),
         (request(reference_audio=base64.b64encode(b"no sound in here").decode()), "reference_audio: "),
-        (request(reference_audio="A" * 14_200_000), "reference_audio: too large (at most 10 MiB)"),
     ],
 )  # fmt: skip
 async def test_invalid_input_is_survived(socket: ClientConnection, message: str | bytes, reason: str) -> None:
@@ -208,36 +201,37 @@ async def test_invalid_input_is_survived(socket: ClientConnection, message: str 
     await assert_alive(socket)
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "a\x00b",
-        "مرحبا \u200f بالعالم",
-        "Hola \ud83d mundo",
-        "x" * 3_000,
-        "7" * 300,
-        "\u0301" * 5_000 + "a",
-        "<speak>Hola <break time='1s'/></speak>",
-        "{{7*7}} ${x} %s %n",
-        "(" * 3_000 + "hola",
+async def test_unusual_text_is_spoken(socket: ClientConnection) -> None:
+    for text in (
+        *(
+            "a\x00b",
+            "مرحبا \u200f بالعالم",
+            "Hola \ud83d mundo",
+            "x" * 3_000,
+            "7" * 300,
+            "\u0301" * 5_000 + "a",
+        ),
+        *("<speak>Hola <break time='1s'/></speak>", "{{7*7}} ${x} %s %n", "(" * 3_000 + "hola"),
         "你好，世界。नमस्ते दुनिया। Привет, мир!",
-    ],
-)  # fmt: skip
-async def test_unusual_text_is_spoken(socket: ClientConnection, text: str) -> None:
-    data = await ask(socket, request(text))
-    assert data["status"] == "success", data["message"]
-    assert len(samples(data)) > 2000
-    rows = data["metadata"]["spans"]
-    assert_tiles([Span(s, e, 0, 0) for s, e, _, _ in rows], len(text), text.count("<break"))
-    times = [time for _, _, start_s, end_s in rows for time in (start_s, end_s)]
-    assert times == sorted(times) and times[-1] <= data["metadata"]["duration"] + 1e-3
+    ):
+        data = await ask(socket, request(text))
+        assert data["status"] == "success", (text[:20], data["message"])
+        assert len(samples(data)) > 2000
+        rows = data["metadata"]["spans"]
+        assert_tiles([Span(s, e, 0, 0) for s, e, _, _ in rows], len(text), text.count("<break"))
+        times = [time for _, _, start_s, end_s in rows for time in (start_s, end_s)]
+        assert times == sorted(times) and times[-1] <= data["metadata"]["duration"] + 1e-3, text[:20]
 
 
-@pytest.mark.parametrize("text", ["…", "🎉", "\u200b"])
-async def test_text_without_words_is_short_silence(socket: ClientConnection, text: str) -> None:
-    data = await ask(socket, request(text))
-    assert data["status"] == "success" and "nothing to say" in data["message"]
-    assert not samples(data).any() and 0 < data["metadata"]["duration"] < 0.5
+async def test_silent_and_truncated_speech_is_told(socket: ClientConnection) -> None:
+    for text in ("…", "🎉", "\u200b"):
+        data = await ask(socket, request(text))
+        assert data["status"] == "success" and "nothing to say" in data["message"]
+        assert not samples(data).any() and 0 < data["metadata"]["duration"] < 0.5, text
+    text = "Una frase que dura bastante más de un segundo."
+    data = await ask(socket, request(text, config={"max_tokens": 50}))
+    assert data["metadata"]["duration"] == 1.0 and data["metadata"]["truncated"]
+    assert "max_tokens" in data["message"]
 
 
 @pytest.mark.heard
@@ -249,14 +243,6 @@ async def test_too_long_whole_answer_is_refused(socket: ClientConnection) -> Non
     chunks, kind, last = await stream(socket, request(text, "tts_stream_request", config=config))
     assert kind == "tts_stream_complete" and last["metadata"]["duration"] > 1200
     assert len(pcm(chunks)) == round(last["metadata"]["duration"] * 22050)
-
-
-async def test_max_tokens_truncates_speech(socket: ClientConnection) -> None:
-    data = await ask(
-        socket, request("Una frase que dura bastante más de un segundo.", config={"max_tokens": 50})
-    )
-    assert data["metadata"]["duration"] == 1.0 and data["metadata"]["truncated"]
-    assert "max_tokens" in data["message"]
 
 
 async def test_vanished_clients_free_slots_and_files(espeak_server: ServerProcess) -> None:
@@ -292,9 +278,9 @@ async def test_concurrent_streams_equal_solo_runs(espeak_app: AppServer) -> None
     assert await asyncio.gather(*map(speech, texts)) == alone
 
 
-def test_tts_call_returns_wav(client: httpx.Client) -> None:
-    body = {"text": HOLA, "temperature": 0.6, "max_tokens": 1200, "top_p": 0.95, "chunk_size": 25}
-    answer = client.post("/tts", json=body)
+def test_calls_return_a_file_and_a_length_prefixed_stream(client: httpx.Client) -> None:
+    fields = {"temperature": 0.6, "max_tokens": 1200, "top_p": 0.95, "chunk_size": 25}
+    answer = client.post("/tts", json={"text": HOLA, **fields})
     assert answer.status_code == 200 and answer.headers["content-type"] == "audio/wav"
     with wave.open(io.BytesIO(answer.content)) as file:
         assert file.getframerate() == 22050 and file.getnframes() > 10_000
@@ -302,9 +288,6 @@ def test_tts_call_returns_wav(client: httpx.Client) -> None:
     for bad, reason in (({}, "No text provided"), (too_fast, "speed: must be between 0.25 and 4")):
         answer = client.post("/tts", json=bad)
         assert (answer.status_code, answer.json()) == (400, {"detail": reason})
-
-
-def test_stream_tts_call_is_length_prefixed(client: httpx.Client) -> None:
     answer = client.post("/stream-tts", json={"text": LONG, "chunk_size": 5})
     whole = client.post("/tts", json={"text": LONG})
     assert answer.headers["content-type"] == "application/octet-stream"

@@ -1,6 +1,7 @@
 """What the ears can do, by each protocol that listens, over recognisers that hear loud sounds or are slow."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
@@ -12,9 +13,10 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosedError
 from wyoming.event import Event
 
+from kani.composition import speech_service
 from kani.core.diarization.clustering import Array
 from kani.core.diarization.diarizer import Diarizer
-from kani.core.recognizer import NO_WORDS, VOICE_CHUNK_S, Mark, RecognitionEvent
+from kani.core.recognizer import NO_WORDS, VOICE_CHUNK_S, Mark, RecognitionEvent, Recognizer
 from kani.core.transcriber import TranscribedSegment, TranscriptionOptions
 from kani.core.types import Samples
 from kani.engines.remote.connectors import RemoteWorker
@@ -22,13 +24,23 @@ from kani.engines.remote.link import Link
 from kani.engines.remote.recognizer import UNKNOWN, RemoteRecognizer
 from kani.engines.remote.unloading import UnloadingLink
 from kani.engines.worker.service import Worker
+from kani.library import asynchronous
 from tests.clients import unmute_page
 from tests.clients.kyutai.wire import KEY as KYUTAI
 from tests.clients.openai_realtime import BETA, RATE, Client, loud, quiet, realtime
 from tests.engines.remote.test_remote import KEY, working
 from tests.protocols.listening import doors
-from tests.protocols.listening.conftest import Furnish
-from tests.protocols.listening.doors import DIARIZING, LIVE, RECORDINGS, VAD, Door, House, Refused, Speakers
+from tests.protocols.listening.doors import (
+    DIARIZING,
+    LIVE,
+    RECORDINGS,
+    VAD,
+    Door,
+    House,
+    Refused,
+    Speakers,
+    opened,
+)
 from tests.protocols.wyoming.exchange import ask
 from tests.support.loudness import LoudnessRecognizer, PausingRecognizer
 from tests.support.patience import WITHIN_S, happens
@@ -52,6 +64,23 @@ OWN_PROCESS = (
     doors.command_line,
 )
 """Doors whose recogniser is loaded and freed by the program itself."""
+
+
+Furnish = Callable[..., Awaitable[House]]
+
+
+@pytest.fixture
+async def furnish(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Furnish]:
+    """Open every door; the library gets the recogniser and the diarizer themselves."""
+    async with AsyncExitStack() as running:
+
+        async def start(recognizer: Recognizer, diarizer: Diarizer | None = None) -> House:
+            monkeypatch.setattr(speech_service, "build_recognizer", lambda *_, **__: recognizer)
+            for module in (asynchronous, speech_service):
+                monkeypatch.setattr(module, "build_diarizer", lambda: diarizer)
+            return await running.enter_async_context(opened(tmp_path, recognizer, diarizer=diarizer))
+
+        yield start
 
 
 def by_name(these: Sequence[Door | Speakers]) -> Any:
@@ -230,16 +259,6 @@ async def test_live_speech_alone_is_refused_with_the_reason(slow: House, door: D
         await door(slow, speech, ())
 
 
-async def test_refusals_are_faults_of_the_server(slow: House) -> None:
-    async with realtime(slow.server.url) as client:
-        await client.append(loud(0.4))
-        assert (await client.until("error"))[-1]["error"]["type"] == "server_error"
-    async with connect(f"{slow.server.url}/api/asr-streaming", additional_headers=KYUTAI) as websocket:
-        await websocket.recv()
-        with pytest.raises(ConnectionClosedError, match="1011"):
-            await websocket.recv()
-
-
 async def test_lists_and_health_offer_no_live_speech(slow: House) -> None:
     server = slow.server
     async with httpx.AsyncClient(base_url=server.http_url, timeout=WITHIN_S) as client:
@@ -255,3 +274,11 @@ async def test_lists_and_health_offer_no_live_speech(slow: House) -> None:
     assert not (await unmute_page.health(f"http://localhost:{server.compat['Kani REST']}"))["stt_up"]
     (info,) = await ask(server.streams["Wyoming"], Event("describe"), last="info")
     assert info.data["asr"] == [] and info.data["tts"]
+    # Refusals are faults of the server.
+    async with realtime(server.url) as talking:
+        await talking.append(loud(0.4))
+        assert (await talking.until("error"))[-1]["error"]["type"] == "server_error"
+    async with connect(f"{server.url}/api/asr-streaming", additional_headers=KYUTAI) as websocket:
+        await websocket.recv()
+        with pytest.raises(ConnectionClosedError, match="1011"):
+            await websocket.recv()

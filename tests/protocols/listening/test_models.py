@@ -2,8 +2,6 @@
 
 import math
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from pathlib import Path
 
 import httpx
 import numpy as np
@@ -21,7 +19,6 @@ from tests.engines.whisper.checkpoint.random_checkpoint import base_as_folder
 from tests.judges.judge import word_error_rate
 from tests.judges.judged import JUDGE_PYTHON, needs
 from tests.protocols.listening.doors import LIVE, RECORDINGS, Door, House, opened
-from tests.support.patience import WITHIN_S
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -30,26 +27,26 @@ SILENCE_S = 5.0
 """After the speech: longer than the most patient detector of turns waits."""
 
 
-@asynccontextmanager
-async def chosen(folder: Path, recognizer: str, **environment: str) -> AsyncIterator[House]:
-    """Open every door with a recogniser, which the library finds by the environment as the server does."""
-    built = build_recognizer(recognizer, load({}, environment, folder / "none"))
-    assert built is not None
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in environment.items():
-            patch.setenv(name, value)
-        async with opened(folder, built, recognizer) as house:
-            yield house
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def whisper(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[House]:
-    folder = tmp_path_factory.mktemp("whisper")
+@pytest_asyncio.fixture(scope="module", loop_scope="module", params=["whisper", "transcribe"])
+async def house(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[House]:
+    """Every door with a recogniser, which the library finds by the environment as the server does."""
+    recognizer, folder = request.param, tmp_path_factory.mktemp(request.param)
+    if recognizer == "whisper":
+        variables = {"KANI_WHISPER_MODEL": str(base_as_folder(folder / "whisper-of-mine"))}
+    else:
+        needs("transcribe_cpp")
+        model = str(whisper_base(folder / "base-of-mine.gguf"))
+        variables = {"KANI_TRANSCRIBE_MODEL": model, "KANI_TRANSCRIBE_PYTHON": JUDGE_PYTHON}
     with pytest.MonkeyPatch.context() as patch:
         # Whatever else the machine does, live speech is recognised.
         patch.setattr(live_delay, "LONGEST_S", math.inf)
-        model = base_as_folder(folder / "whisper-of-mine")
-        async with chosen(folder, "whisper", KANI_WHISPER_MODEL=str(model)) as house:
+        for name, value in variables.items():
+            patch.setenv(name, value)
+        built = build_recognizer(recognizer, load({}, variables, folder / "none"))
+        assert built is not None
+        async with opened(folder, built, recognizer) as house:
             yield house
 
 
@@ -63,29 +60,9 @@ async def person() -> Samples:
 
 @pytest.mark.heard
 @pytest.mark.parametrize("door", [*RECORDINGS, *LIVE], ids=lambda door: door.__name__)
-async def test_whisper_of_a_folder_is_understood(whisper: House, person: Samples, door: Door) -> None:
-    assert word_error_rate(TEXT, await door(whisper, person, ()), "en") <= 0.15
-    async with httpx.AsyncClient(base_url=whisper.server.http_url, timeout=WITHIN_S) as client:
+async def test_model_of_ones_own_is_understood(house: House, person: Samples, door: Door) -> None:
+    assert word_error_rate(TEXT, await door(house, person, ()), "en") <= 0.15
+    async with httpx.AsyncClient(base_url=house.server.http_url) as client:
         health = (await client.get("/health")).json()["recognizer"]
-    assert health["version"] == "whisper-of-mine int8" and health["live_delay"] > 0
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def transcribe(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[House]:
-    needs("transcribe_cpp")
-    folder = tmp_path_factory.mktemp("transcribe")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(live_delay, "LONGEST_S", math.inf)
-        model = str(whisper_base(folder / "base-of-mine.gguf"))
-        given = {"KANI_TRANSCRIBE_MODEL": model, "KANI_TRANSCRIBE_PYTHON": JUDGE_PYTHON}
-        async with chosen(folder, "transcribe", **given) as house:
-            yield house
-
-
-@pytest.mark.heard
-@pytest.mark.parametrize("door", [*RECORDINGS, *LIVE], ids=lambda door: door.__name__)
-async def test_gguf_file_is_understood(transcribe: House, person: Samples, door: Door) -> None:
-    assert word_error_rate(TEXT, await door(transcribe, person, ()), "en") <= 0.15
-    async with httpx.AsyncClient(base_url=transcribe.server.http_url, timeout=WITHIN_S) as client:
-        health = (await client.get("/health")).json()["recognizer"]
-    assert health["version"] == "whisper-base" and health["live"] and health["live_delay"] > 0
+    assert health["version"] == ("whisper-of-mine int8" if house.recognizer == "whisper" else "whisper-base")
+    assert health["live"] and health["live_delay"] > 0

@@ -16,3 +16,8 @@ async def write(client: Client, *pieces: str) -> None:
     for piece in pieces:
         await client.send("append_tts", text=piece)
     await client.send("finish_tts")
+
+
+async def ping(client: Client) -> None:
+    await client.send("ping")
+    assert await client.receive() == {"type": "pong"}

@@ -16,7 +16,7 @@ from kani.protocols.elevenlabs.relay.broadcast import (
 )
 from kani.protocols.elevenlabs.relay.settings import RelayState
 from tests.clients.relay.wire import Client, connect_client
-from tests.protocols.relay.conftest import write
+from tests.protocols.relay.conftest import ping, write
 from tests.support.patience import WITHIN_S
 from tests.support.servers.app_server import AppServer
 from tests.support.servers.asgi import closing
@@ -47,8 +47,7 @@ async def test_agent_is_broadcast_to_all_clients(espeak_app: AppServer) -> None:
             await asyncio.sleep(0.02)
     async with connected(espeak_app, "/client", "/client", "/agent") as [one, other, agent]:
         for client in (one, other):
-            await client.send("ping")
-            assert await client.receive() == {"type": "pong"}
+            await ping(client)
         for pieces in (ANSWER, ["Y otra."]):
             await write(agent, *pieces)
             heard, also = await one.receive_utterance(), await other.receive_utterance()
@@ -58,14 +57,17 @@ async def test_agent_is_broadcast_to_all_clients(espeak_app: AppServer) -> None:
         await one.receive()
         during = await facts(espeak_app)
         assert during == {"flutter_clients": 2, "agent_connected": True, "is_streaming": True}
-        await agent.send("ping")
-        assert await agent.receive() == {"type": "pong"}
+        await ping(agent)
         await agent.send("stop")
         assert await agent.receive() == {"type": "stopped"}
         for client in (one, other):
             assert await client.receive_after_chunks() == {"type": "stopped"}
         await write(agent, *ANSWER)
         (await other.receive_utterance()).check(WHOLE)
+        # Its errors are the agent's.
+        await agent.send("append_tts", text="a" * 10_001)
+        assert (await agent.receive())["message"] == "text: too long (at most 10000 characters)"
+        await ping(other)
 
 
 async def test_disconnected_agent_is_spoken_to_its_end(espeak_app: AppServer) -> None:
@@ -83,8 +85,7 @@ async def test_agents_have_separate_utterances(espeak_app: AppServer) -> None:
     async with connected(espeak_app, "/client", "/agent", "/agent") as [client, one, other]:
         for writer, text in ((one, "Uno "), (other, "Dos ")):
             await writer.send("append_tts", text=text)
-            await writer.send("ping")
-            await writer.receive()
+            await ping(writer)
         await write(one, "y uno.")
         (await client.receive_utterance()).check("Uno y uno.")
         await write(other, "y dos.")
@@ -104,14 +105,6 @@ async def test_own_text_waits_for_broadcast_utterance(espeak_app: AppServer) -> 
         await write(agent, *ANSWER)
         for client, text in ((one, WHOLE), (other, LONG[:300] + "Fin."), (other, WHOLE)):
             (await client.receive_utterance()).check(text)
-
-
-async def test_agent_alone_receives_its_errors(espeak_app: AppServer) -> None:
-    async with connected(espeak_app, "/client", "/agent") as [client, agent]:
-        await agent.send("append_tts", text="a" * 10_001)
-        assert (await agent.receive())["message"] == "text: too long (at most 10000 characters)"
-        await client.send("ping")
-        assert await client.receive() == {"type": "pong"}
 
 
 async def test_slow_subscriber_overflows() -> None:
@@ -164,8 +157,7 @@ async def test_slow_client_is_closed(espeak_app: AppServer, monkeypatch: pytest.
             (await quick.receive_utterance()).check(LONG)
         async with asyncio.timeout(WITHIN_S):
             while (await facts(espeak_app))["flutter_clients"] != 1:
-                await quick.send("ping")
-                assert await quick.receive() == {"type": "pong"}
+                await ping(quick)
         # A large buffer, so that the close frame is read before the server stops waiting.
         small = slow.transport.get_extra_info("socket")
         small.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 << 20)

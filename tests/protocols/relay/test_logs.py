@@ -1,10 +1,10 @@
 """The relay's log files: format, names and limits."""
 
 import json
-import logging
 import re
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,7 +13,7 @@ from kani.protocols.elevenlabs.relay import alignment_files
 from kani.protocols.elevenlabs.relay.alignment_files import RelayLogs, SentUtterance
 from tests.clients.relay.wire import connect_client
 from tests.conftest import ServerProcess
-from tests.support.servers.app_server import AppServer, StartApp
+from tests.support.servers.app_server import StartApp
 
 STAMP = r"\d{8}_\d{6}_\d{6}"
 LETTERS = (("م", 0, 150), ("ر", 150, 100), ("ح", 250, 180))
@@ -40,28 +40,23 @@ def names(folder: Path) -> list[str]:
 
 def test_files_are_named_by_time_and_newest(tmp_path: Path) -> None:
     logs = RelayLogs(tmp_path / "logs")
-    for text in ("../../uno\0", "dos\n"):
+    said_in_turn = ["../../uno\0", *map(str, range(50)), "dos\n"]
+    for text in said_in_turn:
         logs.write(said(text))
     alignments, outputs = tmp_path / "logs/alignment", tmp_path / "logs/outputs"
     assert names(tmp_path / "logs") == ["alignment", "outputs"]
-    newest, first, second = names(alignments)
-    assert newest == "alignment.txt"
-    for name, text in ((first, "../../uno\0"), (second, "dos\n"), (newest, "dos\n")):
+    newest, *others = names(alignments)
+    assert newest == "alignment.txt" and names(outputs)[0] == "output.txt"
+    for name, text in zip((*others, newest), (*said_in_turn, "dos\n"), strict=True):
         content = json.loads((alignments / name).read_text(encoding="utf-8"))
-        assert content["text"] == text
-        if name != newest:
-            assert name == f"alignment_{content['timestamp']}.json"
-            assert (outputs / f"output_{content['timestamp']}.txt").read_bytes() == text.encode()
+        output = outputs / f"output_{content['timestamp']}.txt"
+        assert (content["text"], output.read_bytes()) == (text, text.encode())
+        assert name in (newest, f"alignment_{content['timestamp']}.json")
     assert (outputs / "output.txt").read_bytes() == b"dos\n"
-    assert len(names(outputs)) == 3
+    assert len(names(outputs)) == 1 + len(said_in_turn)
 
 
-def test_names_are_unique_and_fit_the_original(tmp_path: Path) -> None:
-    logs = RelayLogs(tmp_path)
-    for number in range(50):
-        logs.write(said(f"{number}"))
-    kept = [(tmp_path / "outputs" / name).read_text() for name in names(tmp_path / "outputs")[1:]]
-    assert kept == [f"{number}" for number in range(50)]
+def test_content_is_that_of_the_original() -> None:
     spoken = SentUtterance()
     spoken.add("مر", [0, 150], [150, 100])
     spoken.add("ح", [250], [180])
@@ -83,26 +78,20 @@ def test_oldest_files_are_deleted(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert names(folder) == sorted([*kept, "alignment.txt", "alignment_mine.json"])
 
 
-def test_too_long_file_is_not_written(
+def test_surrogates_and_files_that_cannot_be_written_are_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(alignment_files, "MAX_FILE_BYTES", 500)
-    logs = RelayLogs(tmp_path)
-    with caplog.at_level(logging.WARNING):
-        logs.write(said("a" * 400))
-    assert names(tmp_path) == ["outputs"]
-    assert re.search(r"alignment of \d+ bytes not written \(at most 500\)", caplog.text)
-
-
-def test_surrogates_and_disk_errors_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     RelayLogs(tmp_path).write(said("a\ud83d"))
     content = json.loads((tmp_path / "alignment/alignment.txt").read_text(encoding="utf-8"))
     assert content["text"] == "a\ud83d" and content["characters"][1]["char"] == "\ud83d"
     assert (tmp_path / "outputs/output.txt").read_text(encoding="utf-8") == "a\\ud83d"
     (tmp_path / "logs").write_text("a file where the folder should be")
-    with caplog.at_level(logging.WARNING):
-        RelayLogs(tmp_path / "logs").write(said())
+    RelayLogs(tmp_path / "logs").write(said())
     assert "writing the relay's log files failed" in caplog.text
+    monkeypatch.setattr(alignment_files, "MAX_FILE_BYTES", 500)
+    RelayLogs(tmp_path / "short").write(said("a" * 400))
+    assert names(tmp_path / "short") == ["outputs"]
+    assert re.search(r"alignment of \d+ bytes not written \(at most 500\)", caplog.text)
 
 
 async def test_server_writes_complete_utterances(start_app: StartApp, tmp_path: Path) -> None:
@@ -156,26 +145,15 @@ async def test_env_file_of_the_original_relay_saves_alignments_where_it_did(tmp_
     assert json.loads(path.read_text(encoding="utf-8"))["text"] == "مرحبا بالعالم"
 
 
-@pytest.mark.parametrize("missing", [*ORIGINAL_ENV, None])
-def test_only_all_variables_of_the_original_relay_save_alignments(missing: str | None) -> None:
-    given = {name: value for name, value in ORIGINAL_ENV.items() if name != missing}
-    expected = Path("logs") if missing is None else None
-    assert load({}, given, Path("no file")).value("relay_logs") == expected
-    assert load({}, given | {"LOG_ALIGNMENT": "false"}, Path("no file")).value("relay_logs") is None
+def test_variables_of_the_original_relay_save_alignments() -> None:
+    def folder(**given: str) -> Any:
+        return load({}, given, Path("no file")).value("relay_logs")
 
-
-@pytest.mark.parametrize(
-    ("given", "expected"),
-    [
-        ({"LOG_ALIGNMENT": "true"}, Path("logs")),
-        ({"LOG_OUTPUTS": "true", "LOG_ALIGNMENT": "false"}, Path("logs")),
-        ({"LOG_OUTPUTS": "false"}, None),
-        ({"LOG_OUTPUTS": "true", "KANI_RELAY_LOGS": "elsewhere"}, Path("elsewhere")),
-    ],
-)
-def test_switches_of_the_original_relay_name_its_folder(given: dict[str, str], expected: Path | None) -> None:
-    assert load({}, given, Path("no file")).value("relay_logs") == expected
-
-
-def test_nothing_is_written_by_default(espeak_app: AppServer) -> None:
-    assert not (espeak_app.folder / "logs").exists()
+    assert folder() is None
+    assert folder(**ORIGINAL_ENV) == Path("logs") and folder(**ORIGINAL_ENV, LOG_ALIGNMENT="false") is None
+    for missing in ORIGINAL_ENV:
+        given = {name: value for name, value in ORIGINAL_ENV.items() if name != missing}
+        assert folder(**given) is None, missing
+    assert folder(LOG_ALIGNMENT="true") == folder(LOG_OUTPUTS="true", LOG_ALIGNMENT="false") == Path("logs")
+    assert folder(LOG_OUTPUTS="false") is None
+    assert folder(LOG_OUTPUTS="true", KANI_RELAY_LOGS="elsewhere") == Path("elsewhere")

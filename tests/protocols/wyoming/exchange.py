@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 
 import numpy as np
 from wyoming.audio import AudioChunk, AudioStop
@@ -35,10 +35,8 @@ class PauseRecognizer(LoudnessRecognizer):
             yield event
 
 
-@asynccontextmanager
-async def client(port: int) -> AsyncIterator[AsyncTcpClient]:
-    async with AsyncTcpClient(HOST, port) as connected:
-        yield connected
+def client(port: int) -> AsyncTcpClient:
+    return AsyncTcpClient(HOST, port)
 
 
 async def read_all(connected: AsyncTcpClient) -> list[Event]:

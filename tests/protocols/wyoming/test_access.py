@@ -38,18 +38,12 @@ def unannounced(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
 SAY = Event("synthesize", {"text": "uno"})
 
 
-@pytest.mark.parametrize(
-    ("environment", "is_open"),
-    [
-        ({"KANI_WYOMING": "false"}, False),
-        ({"KANI_WYOMING": "false", "KANI_COMPAT": "true"}, True),
-        ({"KANI_WYOMING": "false", "KANI_COMPAT": "true", **NETWORK}, False),
-        ({"KANI_WYOMING": "true", **NETWORK}, True),
-    ],
-)
-async def test_port_is_open_by_its_option(serve: Serve, environment: dict[str, str], is_open: bool) -> None:
-    server = await serve(**environment)
-    assert ("Wyoming" in server.streams) == ("wyoming  tcp://" in server.banner) == is_open
+async def test_port_is_open_by_its_option(serve: Serve) -> None:
+    off = {"KANI_WYOMING": "false"}
+    compat = off | {"KANI_COMPAT": "true"}
+    for environment, is_open in ((off, False), (compat, True), (compat | NETWORK, False), (NETWORK, True)):
+        server = await serve(**environment)
+        assert ("Wyoming" in server.streams) == ("wyoming  tcp://" in server.banner) == is_open, environment
 
 
 async def test_networks_are_named_and_checked(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
@@ -102,31 +96,24 @@ async def test_open_text_is_spoken_to_its_end_at_shutdown(serve: Serve) -> None:
     assert server.engine.words == ["Uno", "dos", "Tres"]
 
 
-@pytest.mark.parametrize("begun", [(), (Event("describe"),)])
-async def test_idle_connections_are_closed_at_shutdown(serve: Serve, begun: tuple[Event, ...]) -> None:
+async def test_idle_connections_are_closed_at_shutdown(serve: Serve) -> None:
     server = await serve()
-    async with client(server.streams["Wyoming"]) as connected:
-        for event in begun:
-            await connected.write_event(event)
-            await read_until(connected, "info")
+    port = server.streams["Wyoming"]
+    async with client(port) as silent, client(port) as described:
+        await described.write_event(Event("describe"))
+        await read_until(described, "info")
         server.stop.set()
-        assert await read_all(connected) == []
+        assert await read_all(silent) == await read_all(described) == []
 
 
-@pytest.mark.parametrize(
-    ("listening", "reachable"),
-    [
+async def test_only_addresses_that_others_reach_are_announced(serve: Serve) -> None:
+    for listening, reachable in (
         (["127.0.0.1"], []),
         (["::1", "fe80::1%eth0"], []),
         (["192.168.1.7"], ["192.168.1.7"]),
         (["192.168.1.7", "192.168.1.7", "fd00::7"], ["192.168.1.7", "fd00::7"]),
-    ],
-)
-def test_only_addresses_that_others_reach_are_announced(listening: list[str], reachable: list[str]) -> None:
-    assert reachable_addresses([(address, 10300) for address in listening]) == reachable
-
-
-async def test_nothing_is_announced_on_a_loopback_address(serve: Serve) -> None:
+    ):
+        assert reachable_addresses([(address, 10300) for address in listening]) == reachable
     await serve()
     assert "zeroconf" not in {task.get_name() for task in asyncio.all_tasks()}
 
@@ -169,25 +156,19 @@ async def test_home_assistant_finds_the_server(serve: Serve) -> None:
 IDLE_S = 0.2
 
 
-@pytest.mark.parametrize(
-    "begun",
-    [
+async def test_silent_client_is_disconnected(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "IDLE_S", IDLE_S)
+    for begun in (
         (Event("ping"),),
         (Event("synthesize-start"), Event("synthesize-chunk", {"text": "uno dos. tres "})),
         (Event("transcribe"), chunk(steps(True)[0])),
         (Event("synthesize", {"text": "uno"}),),
-    ],
-    ids=["idle", "text", "audio", "after_speech"],
-)
-async def test_silent_client_is_disconnected(
-    port: int, monkeypatch: pytest.MonkeyPatch, begun: tuple[Event, ...]
-) -> None:
-    monkeypatch.setattr(connection, "IDLE_S", IDLE_S)
-    async with client(port) as connected:
-        # It may be disconnected between two of its events.
-        with suppress(ConnectionError):
-            await send(connected, *begun)
-            await read_all(connected)
+    ):
+        async with client(port) as connected:
+            # It may be disconnected between two of its events.
+            with suppress(ConnectionError):
+                await send(connected, *begun)
+                await read_all(connected)
 
 
 async def test_client_that_waits_for_the_server_is_not(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:

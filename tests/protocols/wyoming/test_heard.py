@@ -2,11 +2,11 @@
 
 import asyncio
 import io
-import wave
 from collections.abc import AsyncGenerator
 
 import numpy as np
 import pytest
+import soundfile
 import soxr
 
 from kani.core.audio.pcm import pcm16
@@ -36,9 +36,7 @@ async def written(text: str) -> AsyncGenerator[str]:
 
 async def spoken(port: int, text: str, voice: str) -> Samples:
     stream = home_assistant.stream_tts_audio(port, written(text), voice)
-    header = await anext(stream)
-    with wave.open(io.BytesIO(header)) as opened:
-        rate = opened.getframerate()
+    rate = soundfile.info(io.BytesIO(await anext(stream))).samplerate
     audio = np.frombuffer(b"".join([piece async for piece in stream]), "<i2").astype(np.float32) / 32768
     return np.asarray(soxr.resample(audio, rate, RATE), np.float32)
 

@@ -72,7 +72,6 @@ def announce(running):
 chosen = settings.load({"port": 0, "engine": "espeak", "shutdown_seconds": 0.0})
 asyncio.run(serve(chosen, announce, build=build))
 """
-DETECTOR = "py3langid"
 NEEDED_LATER = {
     *("torch", "transformers", "ctranslate2", "tokenizers", "huggingface_hub"),
     *("ai_edge_litert", "onnx", "httpx", "jwt", "cryptography", "zeroconf", "soundfile", "PIL"),
@@ -81,30 +80,28 @@ NEEDED_LATER = {
 """Packages that models, languages or requests of their own kind bring."""
 
 
-def told_to_end(work: str, within_s: float) -> tuple[int, str]:
-    """The exit code of a process that does ``work`` and gets SIGTERM, and what it wrote to standard error."""
-    program = PROGRAM.format(work=work, within_s=within_s)
+@pytest.mark.parametrize(
+    ("work", "hangs"),
+    [
+        ("threading.Event().wait()", True),
+        ("await asyncio.to_thread(threading.Event().wait)", True),
+        ("await stop.wait(); threading.Thread(target=threading.Event().wait).start()", True),
+        ("await stop.wait(); await asyncio.Event().wait()", True),
+        ("await stop.wait()", False),
+    ],
+    ids=["the event loop", "a thread", "a thread left behind", "a task", "nothing"],
+)
+def test_whatever_hangs_the_process_ends(work: str, hangs: bool) -> None:
+    program = PROGRAM.format(work=work, within_s=0.5 if hangs else WITHIN_S)
     arguments = [sys.executable, "-c", program]
     with subprocess.Popen(arguments, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None and process.stdout.readline() == b"ready\n"
         process.send_signal(signal.SIGTERM)
         _, written = process.communicate(timeout=WITHIN_S)
-    return process.returncode, written.decode()
-
-
-@pytest.mark.parametrize(
-    "work",
-    [
-        "threading.Event().wait()",
-        "await asyncio.to_thread(threading.Event().wait)",
-        "await stop.wait(); threading.Thread(target=threading.Event().wait).start()",
-        "await stop.wait(); await asyncio.Event().wait()",
-    ],
-    ids=["the event loop", "a thread", "a thread left behind", "a task"],
-)
-def test_whatever_hangs_the_process_ends(work: str) -> None:
-    code, written = told_to_end(work, 0.5)
-    assert code == 1 and "most recent call first" in written
+    if hangs:
+        assert process.returncode == 1 and b"most recent call first" in written
+    else:
+        assert (process.returncode, written) == (0, b"")
 
 
 def test_a_model_that_is_being_loaded_holds_up_no_end() -> None:
@@ -127,10 +124,6 @@ def test_a_model_that_is_being_loaded_holds_up_no_end() -> None:
     assert asking.result().status_code == 503
 
 
-def test_a_process_that_ends_in_time_says_nothing() -> None:
-    assert told_to_end("await stop.wait()", WITHIN_S) == (0, "")
-
-
 def test_next_start_knows_how_long_the_last_one_took(tmp_path: Path) -> None:
     folder = tmp_path / "cache"
     first = StartTime(folder, "espeak")
@@ -151,24 +144,24 @@ def test_next_start_knows_how_long_the_last_one_took(tmp_path: Path) -> None:
     StartTime(known, "espeak").keep()
 
 
-def loaded(folder: Path, **given: object) -> set[str]:
-    """Names of the packages in memory when a server with some settings is ready."""
+TOKENS = {"livekit_url": "wss://livekit.test", "livekit_api_key": "key", "livekit_api_secret": "s" * 32}
+
+
+@pytest.mark.parametrize(
+    ("given", "needed", "later"),
+    [
+        ({"engine": "kokoro", "kokoro_student": "only"}, "onnxruntime", NEEDED_LATER),
+        # A server of many languages detects them from the first request on.
+        ({"engine": "espeak"}, "py3langid", NEEDED_LATER | {"onnxruntime"}),
+        ({"engine": "espeak", **TOKENS}, "jwt", set()),
+    ],
+    ids=["students", "languages", "tokens"],
+)
+def test_server_that_is_ready_has_loaded_what_its_requests_need(
+    tmp_path: Path, given: dict[str, object], needed: str, later: set[str]
+) -> None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("KANI_")}
-    environment |= {"KANI_DATA_DIR": str(folder), "KANI_LOG_FILE": str(folder / "server.log")}
+    environment |= {"KANI_DATA_DIR": str(tmp_path), "KANI_LOG_FILE": str(tmp_path / "server.log")}
     done = python("-c", START, json.dumps({"port": 0, **given}), env=environment)
-    return {name.partition(".")[0] for name in json.loads(done.stdout)}
-
-
-def test_students_load_nothing_that_a_request_may_bring(tmp_path: Path) -> None:
-    packages = loaded(tmp_path, engine="kokoro", kokoro_student="only")
-    assert "onnxruntime" in packages and not packages & NEEDED_LATER
-
-
-def test_server_of_many_languages_detects_them_from_the_first_request_on(tmp_path: Path) -> None:
-    packages = loaded(tmp_path, engine="espeak")
-    assert DETECTOR in packages and not packages & {"onnxruntime", *NEEDED_LATER}
-
-
-def test_what_signs_tokens_is_loaded_where_they_can_be_signed(tmp_path: Path) -> None:
-    secret = {"livekit_api_key": "key", "livekit_api_secret": "s" * 32}
-    assert "jwt" in loaded(tmp_path, engine="espeak", livekit_url="wss://livekit.test", **secret)
+    packages = {name.partition(".")[0] for name in json.loads(done.stdout)}
+    assert needed in packages and not packages & later

@@ -102,7 +102,7 @@ async def test_request_under_way_is_told(caplog: pytest.LogCaptureFixture, begun
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
         await connections.serve_request(slow, scope, receive, send)
 
-    async with served(application) as port, httpx.AsyncClient(timeout=WITHIN_S) as client:
+    async with served(application) as port, httpx.AsyncClient() as client:
         asking = asyncio.create_task(client.get(f"http://127.0.0.1:{port}/"))
         await busy.wait()
         await connections.close_all(0.01)
@@ -127,7 +127,7 @@ async def test_speech_that_fails_in_an_answer_is_no_error_of_uvicorn(
         answer = StreamedAnswer(content(), media_type="text/event-stream", stack=AsyncExitStack())
         await answer(scope, receive, send)
 
-    async with served(application) as port, httpx.AsyncClient(timeout=WITHIN_S) as client:
+    async with served(application) as port, httpx.AsyncClient() as client:
         with pytest.raises(httpx.RemoteProtocolError):
             await client.get(f"http://127.0.0.1:{port}/")
     assert not errors_in(caplog)
@@ -167,7 +167,7 @@ async def test_transcription_under_way_gets_503(tmp_path: Path, path: str, field
     async with (
         asyncio.timeout(WITHIN_S),
         serving(tmp_path, recognizer, KANI_SHUTDOWN_SECONDS="0") as server,
-        httpx.AsyncClient(timeout=WITHIN_S) as client,
+        httpx.AsyncClient() as client,
     ):
         asking = asyncio.create_task(
             client.post(f"{server.http_url}{path}", files=files, data={field: "scribe_v1"})
@@ -185,7 +185,7 @@ async def test_speech_in_events_says_why_it_ends(tmp_path: Path) -> None:
     async with (
         asyncio.timeout(WITHIN_S),
         serving(tmp_path, KANI_SHUTDOWN_SECONDS="0") as server,
-        httpx.AsyncClient(timeout=WITHIN_S) as client,
+        httpx.AsyncClient() as client,
     ):
         server.engine.allow = 4
         lines: list[str] = []
@@ -213,7 +213,7 @@ async def test_recording_that_comes_too_late_gets_503(tmp_path: Path) -> None:
     async with (
         asyncio.timeout(WITHIN_S),
         serving(tmp_path, recognizer) as server,
-        httpx.AsyncClient(timeout=WITHIN_S) as client,
+        httpx.AsyncClient() as client,
     ):
         url = f"{server.http_url}/v1/audio/transcriptions"
         first = asyncio.create_task(

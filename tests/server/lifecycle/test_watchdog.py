@@ -69,30 +69,26 @@ def server(what: str, hang_s: float) -> Iterator[subprocess.Popen[bytes]]:
             running.kill()
 
 
-@pytest.mark.parametrize("what", HANGS)
-def test_loop_that_stands_still_ends_the_process_with_its_stacks(what: str) -> None:
-    with server(what, 3.0) as running:
+@pytest.mark.parametrize(
+    ("what", "hang_s", "number", "after_s"),
+    [
+        *((what, 3.0, None, 3) for what in HANGS),
+        # Python's handler never runs there.
+        *((what, 600.0, number, 4) for what in HANGS[:2] for number in (signal.SIGTERM, signal.SIGINT)),
+        # The signal gives no more time.
+        (HANGS[0], 3.0, signal.SIGTERM, 3),
+    ],
+)
+def test_loop_that_stands_still_ends_the_process_with_its_stacks(
+    what: str, hang_s: float, number: signal.Signals | None, after_s: int
+) -> None:
+    with server(what, hang_s) as running:
+        if number is not None:
+            running.send_signal(number)
         _, told = running.communicate(timeout=WITHIN_S)
     assert running.returncode == -signal.SIGABRT
-    assert b"has not run for 3 s" in told and b"most recent call first" in told and what.encode() in told
-
-
-@pytest.mark.parametrize("what", HANGS[:2])
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_signals_end_a_server_that_hangs(what: str, number: signal.Signals) -> None:
-    """Python's handler never runs there."""
-    with server(what, 600.0) as running:
-        running.send_signal(number)
-        _, told = running.communicate(timeout=WITHIN_S)
-    assert running.returncode == -signal.SIGABRT
-    assert b"has not run for 4 s" in told and what.encode() in told
-
-
-def test_signal_gives_a_server_that_hangs_no_more_time() -> None:
-    with server(HANGS[0], 3.0) as running:
-        running.send_signal(signal.SIGTERM)
-        _, told = running.communicate(timeout=WITHIN_S)
-    assert b"has not run for 3 s" in told
+    assert f"has not run for {after_s} s".encode() in told
+    assert b"most recent call first" in told and what.encode() in told
 
 
 def test_server_that_was_stopped_for_longer_goes_on() -> None:

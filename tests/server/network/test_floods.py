@@ -100,28 +100,23 @@ def test_silent_crowd_does_not_block_other_clients(besieged: ServerProcess) -> N
     assert "no connection can be accepted" not in besieged.log
 
 
-async def unfinished_body(port: int, sent: asyncio.Event) -> bytes:
-    """The head of what answers a body that stops one byte before its end; empty if nothing does."""
+UNFINISHED = {
+    "body": (b"", f"POST /tts HTTP/1.1\r\nHost: localhost\r\nContent-Length: {BODY}\r\n\r\n".encode()),
+    "message": (HANDSHAKE, b"\x82\xff" + BODY.to_bytes(8) + b"mask"),
+}
+
+
+async def unfinished(port: int, handshake: bytes, head: bytes, sent: asyncio.Event) -> bytes:
+    """Bytes that answer a body or message, which stops one byte before its end; empty if nothing does.
+
+    The connection is open until ``sent`` is set.
+    """
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(f"POST /tts HTTP/1.1\r\nHost: localhost\r\nContent-Length: {BODY}\r\n\r\n".encode())
-    return await pushed(reader, writer, BODY - 1, sent)
-
-
-async def unfinished_message(port: int, sent: asyncio.Event) -> bytes:
-    """Bytes that end a WebSocket, its message stopping one byte before its end; empty if nothing does."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(HANDSHAKE)
-    await reader.readuntil(b"\r\n\r\n")
-    writer.write(b"\x82\xff" + BODY.to_bytes(8) + b"mask")
-    return await pushed(reader, writer, BODY - 1, sent)
-
-
-async def pushed(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, size: int, sent: asyncio.Event
-) -> bytes:
-    """Bytes received while ``size`` bytes are sent, and until ``sent`` is set, after the last of them."""
-    answer = asyncio.create_task(reader.read(1024))
-    waiting = asyncio.create_task(sent.wait())
+    writer.write(handshake)
+    if handshake:
+        await reader.readuntil(b"\r\n\r\n")
+    writer.write(head)
+    answer, waiting, size = asyncio.create_task(reader.read(1024)), asyncio.create_task(sent.wait()), BODY - 1
     try:
         while size and not answer.done():
             piece = bytes(min(size, 2**18))
@@ -138,16 +133,17 @@ async def pushed(
         writer.transport.abort()
 
 
-@pytest.mark.parametrize("unfinished", [unfinished_body, unfinished_message])
-async def test_unfinished_uploads_are_bounded(espeak_server: ServerProcess, unfinished: object) -> None:
-    assert callable(unfinished)
+@pytest.mark.parametrize("beginning", UNFINISHED.values(), ids=UNFINISHED)
+async def test_unfinished_uploads_are_bounded(
+    espeak_server: ServerProcess, beginning: tuple[bytes, bytes]
+) -> None:
     tts = f"{espeak_server.http_url}/tts"
     async with httpx.AsyncClient(timeout=GUARD_S) as client:
         (await client.post(tts, json={"text": "Hola."})).raise_for_status()
     before = resident(espeak_server)
     sent = asyncio.Event()
     async with asyncio.timeout(GUARD_S), asyncio.TaskGroup() as group:
-        crowd = [group.create_task(unfinished(espeak_server.port, sent)) for _ in range(60)]
+        crowd = [group.create_task(unfinished(espeak_server.port, *beginning, sent)) for _ in range(60)]
         refused, held = set(), set(crowd)
         while len(held) > LIMIT_BYTES // BODY:
             done, held = await asyncio.wait(held, return_when=asyncio.FIRST_COMPLETED)

@@ -2,8 +2,8 @@
 
 import asyncio
 import socket
-from collections.abc import Callable, Coroutine
-from typing import Any
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeVar
 
 import pytest
 from starlette.types import Message, Receive, Scope, Send
@@ -17,6 +17,7 @@ from kani.server.network.uvicorn_websocket import MAX_CONTROL_FRAMES
 from tests.support.event_loop import Idleness, settle
 from tests.support.servers.asgi import HANDSHAKE, accepted, closing, disconnected, errors_in, served
 
+T = TypeVar("T")
 ITEMS = 5000
 LEAST_TURNS = ITEMS // ITEMS_PER_TURN - 2
 LEAST_WAITS = 10
@@ -26,6 +27,9 @@ GUARD_S = 120.0
 EMPTY_PONG = b"\x8a\x80mask"
 EMPTY_PING = b"\x89\x80mask"
 EMPTY_FRAGMENT = b"\x00\x80mask"
+NO_FRAME = b"\xff\x80mask"
+"""What no client may send: reserved bits, and a kind of frame that there is not."""
+
 TINY_MESSAGE = b"\x82\x81" + bytes(4) + b"x"
 CHUNK = b"1\r\nx\r\n"
 CHUNKED = b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -47,41 +51,41 @@ class Turns:
         return self.number
 
 
-async def test_tiny_messages_reach_the_application_one_a_turn() -> None:
-    got: asyncio.Future[list[int]] = asyncio.get_running_loop().create_future()
+async def measured(frames: bytes, measure: Callable[[Receive], Awaitable[T]]) -> T:
+    """What an application measures that gets these frames on a WebSocket."""
+    got: asyncio.Future[T] = asyncio.get_running_loop().create_future()
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
         await accepted(receive, send)
-        turns = Turns()
-        numbers = []
-        for _ in range(ITEMS):
-            await receive()
-            numbers.append(turns.number)
-        turns.stop()
-        got.set_result(numbers)
+        got.set_result(await measure(receive))
         await disconnected(receive)
 
     async with served(application) as port, connect(f"ws://127.0.0.1:{port}") as client:
-        client.transport.write(TINY_MESSAGE * ITEMS)
-        numbers = await got
-    assert len(set(numbers)) == ITEMS
+        client.transport.write(frames)
+        return await got
+
+
+async def test_tiny_messages_reach_the_application_one_a_turn() -> None:
+    async def numbers(receive: Receive) -> set[int]:
+        turns, found = Turns(), set()
+        for _ in range(ITEMS):
+            await receive()
+            found.add(turns.number)
+        turns.stop()
+        return found
+
+    assert len(await measured(TINY_MESSAGE * ITEMS, numbers)) == ITEMS
 
 
 async def test_flood_of_tiny_messages_leaves_the_loop_idle_in_between() -> None:
-    got: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-
-    async def application(scope: Scope, receive: Receive, send: Send) -> None:
-        await accepted(receive, send)
+    async def waits(receive: Receive) -> int:
         await receive()
         idleness = Idleness()
         for _ in range(ITEMS - 1):
             await receive()
-        got.set_result(idleness.stop())
-        await disconnected(receive)
+        return idleness.stop()
 
-    async with served(application) as port, connect(f"ws://127.0.0.1:{port}") as client:
-        client.transport.write(TINY_MESSAGE * ITEMS)
-        assert await got >= LEAST_WAITS
+    assert await measured(TINY_MESSAGE * ITEMS, waits) >= LEAST_WAITS
 
 
 @pytest.mark.parametrize(
@@ -95,19 +99,14 @@ async def test_flood_of_tiny_messages_leaves_the_loop_idle_in_between() -> None:
 )
 async def test_frames_without_content_take_many_turns(monkeypatch: pytest.MonkeyPatch, flood: bytes) -> None:
     monkeypatch.setattr("kani.server.network.uvicorn_websocket.MAX_CONTROL_FRAMES", 2 * ITEMS)
-    got: asyncio.Future[int] = asyncio.get_running_loop().create_future()
 
-    async def application(scope: Scope, receive: Receive, send: Send) -> None:
-        await accepted(receive, send)
+    async def until_the_next(receive: Receive) -> int:
         assert (await receive())["bytes"] == b"x"
         turns = Turns()
         await receive()
-        got.set_result(turns.stop())
-        await disconnected(receive)
+        return turns.stop()
 
-    async with served(application) as port, connect(f"ws://127.0.0.1:{port}") as client:
-        client.transport.write(TINY_MESSAGE + flood)
-        assert await got >= LEAST_TURNS
+    assert await measured(TINY_MESSAGE + flood, until_the_next) >= LEAST_TURNS
 
 
 @pytest.mark.parametrize("frame", [EMPTY_PONG, EMPTY_PING, EMPTY_FRAGMENT], ids=["pong", "ping", "fragment"])
@@ -161,8 +160,7 @@ async def test_frames_before_the_answer_to_the_handshake_wait(caplog: pytest.Log
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(HANDSHAKE)
         await connecting.wait()
-        # No such frame may be sent, and none before the answer.
-        writer.write(b"\xff\x80mask")
+        writer.write(NO_FRAME)
         await settle()
         accepting.set()
         answer = await reader.read()
@@ -171,43 +169,25 @@ async def test_frames_before_the_answer_to_the_handshake_wait(caplog: pytest.Log
     assert not errors_in(caplog)
 
 
-async def test_body_in_tiny_chunks_takes_many_turns() -> None:
+async def test_body_in_tiny_chunks_takes_many_turns_and_leaves_the_loop_idle_in_between() -> None:
+    found: list[tuple[int, int]] = []
+
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
-        turns, length = Turns(), 0
+        length, counts = 0, Turns() if scope["path"] == "/turns" else Idleness()
         while (message := await receive())["more_body"]:
             length += len(message["body"])
-        answer = f"{length + len(message['body'])} {turns.stop()}".encode()
-        headers = [(b"content-length", str(len(answer)).encode())]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": answer})
+        found.append((length + len(message["body"]), counts.stop()))
+        await refuse(scope, receive, send)
 
     async with served(application) as port:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(CHUNKED + CHUNK * ITEMS + b"0\r\n\r\n")
-        await reader.readuntil(b"\r\n\r\n")
-        length, turns = map(int, (await reader.readuntil(b" ") + await reader.read(4)).split())
-        assert length == ITEMS and turns >= LEAST_TURNS
-        writer.close()
-
-
-async def test_body_in_tiny_chunks_leaves_the_loop_idle_in_between() -> None:
-    waits: list[int] = []
-
-    async def application(scope: Scope, receive: Receive, send: Send) -> None:
-        await receive()
-        idleness = Idleness()
-        while (await receive())["more_body"]:
-            pass
-        waits.append(idleness.stop())
-        await send({"type": "http.response.start", "status": 200, "headers": []})
-        await send({"type": "http.response.body"})
-
-    async with served(application) as port:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(CHUNKED + CHUNK * 4 * ITEMS + b"0\r\n\r\n")
-        await reader.readuntil(b"\r\n\r\n")
-        writer.close()
-    assert waits[0] >= LEAST_WAITS
+        for path, items in ((b"/turns", ITEMS), (b"/waits", 4 * ITEMS)):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(CHUNKED.replace(b"/", path, 1) + CHUNK * items + b"0\r\n\r\n")
+            await reader.readuntil(b"\r\n\r\n")
+            writer.close()
+    (length, turns), (_, waits) = found
+    assert length == ITEMS and turns >= LEAST_TURNS
+    assert waits >= LEAST_WAITS
 
 
 async def refuse(scope: Scope, receive: Receive, send: Send) -> None:
@@ -215,9 +195,13 @@ async def refuse(scope: Scope, receive: Receive, send: Send) -> None:
     await send({"type": "http.response.body"})
 
 
-async def test_refused_body_ends_its_connection() -> None:
+async def test_refused_body_ends_its_connection_unless_its_rest_is_short() -> None:
     async with served(refuse) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        for _ in range(2):
+            writer.write(CHUNKED + CHUNK)
+            assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 401 ")
+            writer.write(CHUNK * (MAX_REST // 2) + b"0\r\n\r\n")
         writer.write(CHUNKED + CHUNK * 100 * MAX_REST)
         answer = await reader.read()
         assert answer.startswith(b"HTTP/1.1 401 ") and answer.endswith(b"\r\n\r\n")
@@ -242,16 +226,6 @@ async def test_answer_arrives_at_a_client_that_reads_it_after_the_whole_body(hea
 
     async with served(refuse) as port:
         assert (await asyncio.to_thread(talk, port)).startswith(b"HTTP/1.1 401 ")
-
-
-async def test_short_rest_of_a_refused_body_leaves_the_connection_open() -> None:
-    async with served(refuse) as port:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        for _ in range(2):
-            writer.write(CHUNKED + CHUNK)
-            assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 401 ")
-            writer.write(CHUNK * (MAX_REST // 2) + b"0\r\n\r\n")
-        writer.close()
 
 
 BODY = 4 * 2**20
@@ -314,10 +288,6 @@ def test_socket_after_its_handshake_is_read_by_its_own_protocol(run: Run) -> Non
                 assert await client.recv() == message
 
     run(talk())
-
-
-NO_FRAME = b"\xff\x80mask"
-"""What no client may send: reserved bits, and a kind of frame that there is not."""
 
 
 @pytest.mark.parametrize("message", [{"type": "websocket.send", "text": "late"}, {"type": "websocket.close"}])

@@ -107,27 +107,23 @@ async def ended(reader: asyncio.StreamReader) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("said", "reason"),
-    [(b"", "head"), (GET[:-2], "head"), (POST, "body"), (POST + bytes(PROGRESS_BYTES - 1000), "body")],
-    ids=["nothing", "half a head", "no body", "half a body"],
+    ("first", "said", "reason"),
+    [
+        *((b"", said, "head") for said in (b"", GET[:-2])),
+        *((b"", said, "body") for said in (POST, POST + bytes(PROGRESS_BYTES - 1000))),
+        (GET, GET[:-2], "head"),  # the next request has a limit of its own
+    ],
+    ids=["nothing", "half a head", "no body", "half a body", "half a second head"],
 )
-async def test_late_input_closes_its_connection(said: bytes, reason: str) -> None:
+async def test_late_input_closes_its_connection(first: bytes, said: bytes, reason: str) -> None:
     async with served() as server:
         reader, writer = await server.client()
+        writer.write(first)
+        if first:
+            assert (await reader.readuntil(b"\r\n\r\n0")).startswith(b"HTTP/1.1 200")
         writer.write(said)
         assert await ended(reader) == b""
         assert server.cut == {reason: 1} and await server.healthy()
-        writer.close()
-
-
-async def test_the_next_request_has_a_limit_of_its_own() -> None:
-    async with served() as server:
-        reader, writer = await server.client()
-        writer.write(GET)
-        assert (await reader.readuntil(b"\r\n\r\n0")).startswith(b"HTTP/1.1 200")
-        writer.write(GET[:-2])
-        assert await ended(reader) == b""
-        assert server.cut == {"head": 1}
         writer.close()
 
 
@@ -244,16 +240,11 @@ async def test_a_message_in_pieces_counts_as_a_whole_does() -> None:
         assert server.intake.used == 0
 
 
-def test_free_bytes_are_not_counted() -> None:
-    intake = UploadBudget(100)
-    with intake.share() as share:
-        share.resize(FREE_BYTES)
-        assert (share.size, intake.used) == (0, 0)
-
-
 def test_more_than_there_is_room_for_is_refused() -> None:
     intake = UploadBudget(100)
     with intake.share() as one, intake.share() as other:
+        one.resize(FREE_BYTES)
+        assert (one.size, intake.used) == (0, 0)
         one.resize(FREE_BYTES + 60)
         other.resize(FREE_BYTES + 40)
         with pytest.raises(UploadBudgetFull):
@@ -263,10 +254,7 @@ def test_more_than_there_is_room_for_is_refused() -> None:
         other.resize(FREE_BYTES + 100)
         assert intake.used == 100
     assert intake.used == 0
-
-
-def test_one_alone_may_be_longer() -> None:
-    intake = UploadBudget(100)
+    # One by itself may be longer.
     with intake.share() as one, intake.share() as other:
         one.resize(FREE_BYTES + 1000)
         with pytest.raises(UploadBudgetFull):

@@ -72,11 +72,7 @@ def test_the_client_speaks_over_wss(secure: ServerProcess, files: Files, tmp_pat
     run(files, "Hola, ¿qué tal?", "-o", str(wav), "--server", address)
     with wave.open(str(wav)) as heard:
         assert heard.getnframes() / heard.getframerate() > 0.5
-
-
-@pytest.mark.server
-def test_the_client_lists_voices_over_https(secure: ServerProcess, files: Files) -> None:
-    assert "espeak:es-419" in run(files, "--voices", "--server", f"wss://{secure.host}:{secure.port}").stdout
+    assert "espeak:es-419" in run(files, "--voices", "--server", address).stdout
 
 
 @pytest.mark.server
@@ -92,23 +88,16 @@ def test_every_port_speaks_tls_and_nothing_else(secure: ServerProcess, files: Fi
 
 @pytest.mark.server
 def test_client_reports_the_certificate(secure: ServerProcess, files: Files, others: Files) -> None:
-    plain = f"ws://{secure.host}:{secure.port}"
+    plain, secured = f"ws://{secure.host}:{secure.port}", f"wss://{secure.host}:{secure.port}/"
     asked = ("Hola", "-o", "x.wav", "--server")
-    told = run(others, *asked, plain.replace("ws:", "wss:"), code=1).stderr
+    told = run(others, *asked, secured, code=1).stderr
     assert "its certificate is not trusted here" in told and "SSL_CERT_FILE" in told
     assert "begins with wss://" in run(files, *asked, plain, code=1).stderr
-    with connect(f"wss://{secure.host}:{secure.port}/", ssl=files.trusting) as websocket:
-        websocket.send('{"type": "ping", "data": {}}')
-        assert "pong" in str(websocket.recv())
-
-
-@pytest.mark.server
-def test_a_page_of_its_own_may_come_in(secure: ServerProcess, files: Files) -> None:
-    origin = f"https://{secure.host}:{secure.port}"
-    with connect(
-        f"wss://{secure.host}:{secure.port}/", ssl=files.trusting, additional_headers={"Origin": origin}
-    ):
-        pass
+    # A page of its own may come in.
+    for origin in ({}, {"Origin": f"https://{secure.host}:{secure.port}"}):
+        with connect(secured, ssl=files.trusting, additional_headers=origin) as websocket:
+            websocket.send('{"type": "ping", "data": {}}')
+            assert "pong" in str(websocket.recv())
 
 
 def complaint(certificate: Path | None, key: Path | None) -> str:
@@ -118,34 +107,27 @@ def complaint(certificate: Path | None, key: Path | None) -> str:
     return str(told.value)
 
 
-def test_without_either_there_is_no_tls() -> None:
-    assert server_context(None, None) is None
-
-
 def test_nothing_older_than_tls_1_2_is_spoken(files: Files) -> None:
+    assert server_context(None, None) is None
     context = server_context(files.cert, files.key)
     assert context is not None and context.minimum_version == ssl.TLSVersion.TLSv1_2
 
 
 def test_each_invalid_pair_has_its_error(files: Files, others: Files, tmp_path: Path) -> None:
-    assert complaint(files.cert, others.key) == (
-        f"KANI_TLS_KEY: {others.key} is not the key of the certificate in {files.cert}"
-    )
-    assert complaint(files.key, files.cert) == f"KANI_TLS_CERT: {files.key} holds no certificate in PEM form"
-    assert complaint(files.cert, files.cert) == f"KANI_TLS_KEY: {files.cert} holds no private key in PEM form"
-    assert complaint(tmp_path, files.key) == f"KANI_TLS_CERT: {tmp_path} cannot be read: Is a directory"
-    half = tmp_path / "half.pem"
-    half.write_bytes(files.cert.read_bytes()[:200])
-    assert complaint(half, files.key).startswith(
-        f"KANI_TLS_CERT, KANI_TLS_KEY: {half} and {files.key} cannot be"
-    )
-    assert complaint(files.cert, None).endswith("KANI_TLS_KEY is not set")
-    both = "KANI_TLS_CERT and KANI_TLS_KEY belong together: KANI_TLS_CERT is not set"
-    assert complaint(None, files.key) == both
-    missing = files.key.with_name("none.pem")
-    assert complaint(files.cert, missing) == (
-        f"KANI_TLS_KEY: {missing} cannot be read: No such file or directory"
-    )
+    cert, key, half, missing = files.cert, files.key, tmp_path / "half.pem", tmp_path / "none.pem"
+    half.write_bytes(cert.read_bytes()[:200])
+    unreadable = f"KANI_TLS_CERT, KANI_TLS_KEY: {half} and {key} cannot be"
+    pairs = {
+        (cert, others.key): f"KANI_TLS_KEY: {others.key} is not the key of the certificate in {cert}",
+        (key, cert): f"KANI_TLS_CERT: {key} holds no certificate in PEM form",
+        (cert, cert): f"KANI_TLS_KEY: {cert} holds no private key in PEM form",
+        (tmp_path, key): f"KANI_TLS_CERT: {tmp_path} cannot be read: Is a directory",
+        (cert, missing): f"KANI_TLS_KEY: {missing} cannot be read: No such file or directory",
+        (None, key): "KANI_TLS_CERT and KANI_TLS_KEY belong together: KANI_TLS_CERT is not set",
+        (cert, None): "KANI_TLS_CERT and KANI_TLS_KEY belong together: KANI_TLS_KEY is not set",
+    }
+    assert {pair: complaint(*pair) for pair in pairs} == pairs
+    assert complaint(half, key).startswith(unreadable)
 
 
 def test_a_file_that_may_not_be_read_is_named(files: Files, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import os
 import sys
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -59,10 +59,6 @@ class TraceCollector:
     asked: threading.Event = field(default_factory=threading.Event)
     answers: threading.Event = field(default_factory=threading.Event)
 
-    @property
-    def endpoint(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
     def named(self, name: str, trace_id: str = "") -> list[CollectedSpan]:
         return [span for span in self.spans if span.name == name and span.trace_id.startswith(trace_id)]
 
@@ -96,38 +92,6 @@ def _span(span: Any) -> CollectedSpan:
     )
 
 
-@contextmanager
-def collecting() -> Iterator[TraceCollector]:
-    """Listen on a free port while the body runs."""
-    collector = TraceCollector()
-    collector.answers.set()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["content-length"]))
-            collector.asked.set()
-            collector.answers.wait()
-            if self.path == "/v1/traces":
-                collector.add({name.lower(): value for name, value in self.headers.items()}, body)
-            self.send_response(200 if self.path == "/v1/traces" else 404)
-            self.send_header("content-length", "0")
-            self.end_headers()
-
-        def log_message(self, format: str, *args: Any) -> None: ...
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        server.daemon_threads = True
-        collector.port = server.server_port
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-        thread.start()
-        try:
-            yield collector
-        finally:
-            collector.answers.set()
-            server.shutdown()
-            thread.join()
-
-
 TEXT = "zanahorias moradas"
 KEY = "zq7-good-key"
 PARENT = "00f067aa0ba902b7"
@@ -145,12 +109,35 @@ def traced(number: int = 0) -> dict[str, str]:
 
 @pytest.fixture
 def collector(monkeypatch: pytest.MonkeyPatch) -> Iterator[TraceCollector]:
-    """A collector that every server of the test sends to."""
+    """A collector on a free port, to which every server of the test sends."""
+    collector = TraceCollector()
+    collector.answers.set()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["content-length"]))
+            collector.asked.set()
+            collector.answers.wait()
+            if self.path == "/v1/traces":
+                collector.add({name.lower(): value for name, value in self.headers.items()}, body)
+            self.send_response(200 if self.path == "/v1/traces" else 404)
+            self.send_header("content-length", "0")
+            self.end_headers()
+
+        def log_message(self, format: str, *args: Any) -> None: ...
+
     for name in [name for name in os.environ if name.startswith("OTEL_")]:
         monkeypatch.delenv(name)
-    with collecting() as running:
-        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", running.endpoint)
-        yield running
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.daemon_threads = True
+        collector.port = server.server_port
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{collector.port}")
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        yield collector
+        collector.answers.set()
+        server.shutdown()
+        thread.join()
 
 
 @asynccontextmanager
@@ -309,25 +296,21 @@ async def test_spans_of_two_clients_do_not_mix(collector: TraceCollector, tmp_pa
     assert min(span.end_ns for span in waits) >= first.end_ns
 
 
-async def test_cancelled_request_is_no_failure(collector: TraceCollector, tmp_path: Path) -> None:
-    async with traced_server(tmp_path) as server:
+async def test_cancelled_and_refused_requests_are_no_failures(
+    collector: TraceCollector, tmp_path: Path
+) -> None:
+    async with traced_server(tmp_path, KANI_RATE_PER_MINUTE="1") as server:
         server.engine.allow = 0
         async with connect(server.url, additional_headers=traced()) as connection:
             await connection.send(json.dumps({"type": "tts_request", "data": {"text": TEXT}}))
             await happens(lambda: server.engine.under_way)
         await happens(lambda: not server.engine.under_way)
+        assert (await kani(server, 1))["status"] == "error"
     request, engine = only(collector.named("speech")), only(collector.named("engine"))
     assert request.attributes["speech.outcome"] == "cancelled" and engine.events == ["cancelled"]
     assert not any(span.failed for span in collector.spans)
-    assert only(collector.named("WebSocket /")).attributes["websocket.close_code"] == 1000
-
-
-async def test_refused_session_is_an_event(collector: TraceCollector, tmp_path: Path) -> None:
-    async with traced_server(tmp_path, KANI_RATE_PER_MINUTE="1") as server:
-        await kani(server)
-        assert (await kani(server, 1))["status"] == "error"
+    assert only(collector.named("WebSocket /", trace_id())).attributes["websocket.close_code"] == 1000
     assert only(collector.named("WebSocket /", trace_id(1))).events[0] == "refused"
-    assert not collector.named("speech", trace_id(1))
 
 
 async def test_variables_of_the_sdk_are_read(

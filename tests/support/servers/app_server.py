@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import uvicorn
+from starlette.applications import Starlette
 
 from kani.composition.settings import Settings, load
 from kani.composition.speech_service import build_service
@@ -45,6 +46,14 @@ class AppServer:
 
 
 StartApp = Callable[..., AppServer]
+
+
+def application(folder: Path, service: SpeechService) -> Starlette:
+    """The whole application, ready, with default settings over a service of a test's."""
+    settings, metrics = load({}, {"KANI_DATA_DIR": str(folder / "data")}, folder / "none"), Metrics("test")
+    connections = Connections(settings.max_connections, metrics.set_connections, UNREAD_S)
+    connections.phase = Phase.READY
+    return create_app(Parts(settings, protocols_for(settings), service, metrics, connections))
 
 
 class _Tracebacks(logging.Handler):
