@@ -46,7 +46,7 @@ from tests.support.elevenlabs_service import (
     tone,
 )
 from tests.support.patience import WITHIN_S, happens
-from tests.support.sessions import build
+from tests.support.sessions import started as serving
 
 
 async def test_complete_text_is_sent_and_spoken(service: ElevenLabsService) -> None:
@@ -83,15 +83,8 @@ async def test_complete_text_is_sent_and_spoken(service: ElevenLabsService) -> N
     assert marks == [round(at * LETTER_S * 1000) for at, letter in enumerate(TEXT) if letter != " "]
 
 
-async def test_language_is_sent_only_to_models_that_take_it(service: ElevenLabsService) -> None:
-    async with started(service, model="eleven_multilingual_v2") as engine:
-        await said(engine)
-        assert "hu" not in engine.info.default_voices and "ar" in engine.info.default_voices
-    assert "language_code" not in service.exchanges[0].query
-
-
 async def test_info_lists_the_accounts_voices(service: ElevenLabsService) -> None:
-    """The configured voice first; ids that could be a path are left out."""
+    """The configured voice first; ids that could be a path are left out; languages of the model."""
     async with started(service) as engine:
         info = engine.info
     assert [(voice.id, voice.name, voice.gender) for voice in info.voices] == [
@@ -102,6 +95,10 @@ async def test_info_lists_the_accounts_voices(service: ElevenLabsService) -> Non
     assert info.accepts_partial_text and info.streams_inside_segment and info.supported_fields == {"seed"}
     assert info.default_voices["es"] == info.default_voices["ar"] == ID
     assert service.voices_asked[0]["xi-api-key"] == KEY
+    async with started(service, model="eleven_multilingual_v2") as engine:
+        await said(engine)
+        assert "hu" not in engine.info.default_voices and "ar" in engine.info.default_voices
+    assert "language_code" not in service.exchanges[0].query
 
 
 def relative(alignment: Frame, sent_ms: float) -> Frame:
@@ -165,10 +162,9 @@ async def test_pieces_of_one_text_follow_each_other(
     monkeypatch.setattr(
         messages, "stream_path", lambda voice, **query: path(voice, **(query | {"sync_alignment": sync}))
     )
-    async with started(service) as engine:
+    async with started(service) as engine, asyncio.timeout(WITHIN_S):
         first = Typing(LONG)
-        segment = Segment(first.text.text, ID, "en")
-        async with asyncio.timeout(WITHIN_S), aclosing(engine.stream(segment, first.text)) as speech:
+        async with aclosing(engine.stream(Segment(LONG, ID, "en"), first.text)) as speech:
             chunks = [await anext(speech)]
             first.add(" And so on.", Boundary.SENTENCE)
             chunks += [chunk async for chunk in speech]
@@ -192,11 +188,7 @@ async def test_text_is_sent_and_spoken_while_it_is_written(service: ElevenLabsSe
             rest = [chunk async for chunk in speech]
     (exchange,) = service.exchanges
     assert [frame["text"] for frame in exchange.received] == [
-        " ",
-        "One two",
-        " three four five six seven eight nine ten eleven",
-        " twelve.",
-        "",
+        *(" ", "One two", " three four five six seven eight nine ten eleven", " twelve.", "")
     ]
     assert exchange.received[0]["generation_config"] == {"chunk_length_schedule": [50, 120, 160, 250]}
     assert_in_order([first, *rest], typing.text.text)
@@ -243,17 +235,12 @@ async def test_silence_around_the_speech_is_trimmed(service: ElevenLabsService) 
 
 # Invalid messages.
 
-
-def invalid_messages(frame: Frame, number: int) -> list[Frame | str | bytes]:
-    return ["not json", b"\x00\x01", "[1, 2]", "null", '{"audio": NaN}', "[" * 5000, {"audio": 7}, {}, frame]
+INVALID = ["not json", b"\x00\x01", "[1, 2]", "null", '{"audio": NaN}', "[" * 5000, {"audio": 7}, {}]
+UNTIMED = {"alignment": None, "normalizedAlignment": None}
 
 
 def without_times(frame: Frame, number: int) -> list[Frame | str | bytes]:
-    return [frame | {"alignment": None, "normalizedAlignment": None}]
-
-
-def times_alone(frame: Frame, number: int) -> list[Frame | str | bytes]:
-    return [frame | {"audio": None}, frame | {"alignment": None, "normalizedAlignment": None}]
+    return [frame | UNTIMED]
 
 
 def odd_bytes(frame: Frame, number: int) -> list[Frame | str | bytes]:
@@ -289,7 +276,10 @@ def spoiled(**fields: Any) -> Change:
 @pytest.mark.parametrize(
     "change",
     [
-        *(invalid_messages, without_times, times_alone, in_one(), odd_bytes),
+        lambda frame, number: [*INVALID, frame],
+        # Times before their audio.
+        lambda frame, number: [frame | {"audio": None}, frame | UNTIMED],
+        *(without_times, in_one(), odd_bytes),
         *(spoiled(charStartTimesMs=starts) for starts in ([5, 3, 1], None)),
         *(spoiled(charDurationsMs=lengths) for lengths in ([1], ["a", {}])),
         *(spoiled(chars=chars) for chars in ([1, 2], "abc")),
@@ -372,9 +362,7 @@ def test_any_messages_place_each_word_once(frames: list[Frame]) -> None:
 @pytest.mark.parametrize("step", [1, 3, 1000])
 async def test_session_times_every_character(service: ElevenLabsService, tmp_path: Path, step: int) -> None:
     """However the text comes, in scripts of both directions, without gaps to the end."""
-    async with started(service) as engine:
-        core = build(tmp_path, engine, default_language="en")
-        await core.start()
+    async with started(service) as engine, serving(tmp_path, engine, default_language="en") as core:
         clock = CharacterClock()
         async with core.open(SpeechRequest(language="en"), protocol="test") as session:
 
@@ -396,10 +384,7 @@ async def test_session_times_every_character(service: ElevenLabsService, tmp_pat
             await writing
             assert text == STORY and edges == sorted(edges)
             assert edges[-1] == pytest.approx(session.duration_s, abs=0.02)
-            sent = "".join(exchange.text for exchange in service.exchanges).replace(" ", "")
-            assert sent == STORY.replace("😀", "").replace(" ", "")
-            within = [
-                at for at, letter in enumerate(STORY) if STORY[at - 1 : at].isalpha() and letter.isalpha()
-            ]
-            assert [edges[at] - edges[at - 1] for at in within] == pytest.approx([LETTER_S] * len(within))
-        await core.stop()
+    sent = "".join(exchange.text for exchange in service.exchanges).replace(" ", "")
+    assert sent == STORY.replace("😀", "").replace(" ", "")
+    within = [at for at, letter in enumerate(STORY) if STORY[at - 1 : at].isalpha() and letter.isalpha()]
+    assert [edges[at] - edges[at - 1] for at in within] == pytest.approx([LETTER_S] * len(within))
