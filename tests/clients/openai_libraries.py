@@ -116,19 +116,18 @@ async def transcribe_with_livekit(http_url: str, samples: Samples, count: int, s
         )
         recognizer._session = session
         for _ in range(streams):
-            async with recognizer.stream() as stream:
+            left = count
+            async with asyncio.timeout(WITHIN_S), recognizer.stream() as stream:
                 for piece in pieces(samples):
                     stream.push_frame(rtc.AudioFrame(piece, RATE, 1, len(piece) // 2))
-                left = count
-                async with asyncio.timeout(WITHIN_S):
-                    async for event in stream:
-                        heard.events.append(event.type.value)
-                        if event.type is SpeechEventType.FINAL_TRANSCRIPT:
-                            heard.transcripts.append(event.alternatives[0].text)
-                            left -= 1
-                        elif event.type is SpeechEventType.INTERIM_TRANSCRIPT:
-                            heard.interim.append(event.alternatives[0].text)
-                        if not left and event.type is SpeechEventType.FINAL_TRANSCRIPT:
+                async for event in stream:
+                    heard.events.append(event.type.value)
+                    if event.type is SpeechEventType.INTERIM_TRANSCRIPT:
+                        heard.interim.append(event.alternatives[0].text)
+                    elif event.type is SpeechEventType.FINAL_TRANSCRIPT:
+                        heard.transcripts.append(event.alternatives[0].text)
+                        left -= 1
+                        if not left:
                             break
         await recognizer.aclose()
     return heard
@@ -171,17 +170,12 @@ async def speak_as_open_webui(http_url: str, text: str, voice: str) -> bytes:
     parts = urlsplit(f"{http_url}/v1")
     query = urlencode({"model": "gpt-realtime-2.1-mini"})
     address = urlunsplit(("ws", parts.netloc, f"{parts.path}/realtime", query, ""))
-    instructions = "Read the user's message aloud, exactly as it is written."
     output = {"format": {"type": "audio/pcm", "rate": 24000}, "voice": voice}
     audio = {"input": {"turn_detection": None, "transcription": None}, "output": output}
-    common = {
-        "output_modalities": ["audio"],
-        "tools": [],
-        "tool_choice": "none",
-        "instructions": instructions,
-    }
-    content = [{"type": "input_text", "text": text}]
-    read = {"conversation": "none", "input": [{"type": "message", "role": "user", "content": content}]}
+    common = {"output_modalities": ["audio"], "tools": [], "tool_choice": "none"}
+    common |= {"instructions": "Read the user's message aloud, exactly as it is written."}
+    item = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": text}]}
+    read = {"conversation": "none", "input": [item]}
     pcm, response_id = bytearray(), None
     async with aiohttp.ClientSession() as session:
         async with session.ws_connect(address, headers={"Authorization": "Bearer key"}) as ws:

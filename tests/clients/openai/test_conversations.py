@@ -167,9 +167,9 @@ class _Listener(FrameProcessor):
             case TTSAudioRawFrame() if not self._turns:
                 self._greeting_s += len(frame.audio) / 2 / RATE
             case TTSStoppedFrame() if not self._turns:
-                self._turns.append(asyncio.create_task(self._reply()))
+                self._speak_after(self._greeting_s)
             case TTSAudioRawFrame() if len(self._turns) == 1:
-                self._turns.append(asyncio.create_task(self._interrupt()))
+                self._speak_after(1.0)
             case InterruptionFrame() if len(self._turns) == 2:
                 self._interrupted = True
             case TTSStoppedFrame() if self._interrupted:
@@ -179,13 +179,12 @@ class _Listener(FrameProcessor):
                 self.done.set()
         await self.push_frame(frame, direction)
 
-    async def _reply(self) -> None:
-        await asyncio.sleep(self._greeting_s)  # it has been played
-        await self._speak()
+    def _speak_after(self, played_s: float) -> None:
+        async def speak() -> None:
+            await asyncio.sleep(played_s)
+            await self._speak()
 
-    async def _interrupt(self) -> None:
-        await asyncio.sleep(1.0)  # of the answer have been played
-        await self._speak()
+        self._turns.append(asyncio.create_task(speak()))
 
 
 async def test_pipecat(tmp_path: Path) -> None:
