@@ -165,14 +165,14 @@ async def test_recordings_and_live_speech_are_heard(one: One) -> None:
     assert {segment.language for segment in segments} == {"en"}
     live = await one.live()
     assert len(live) >= 3 and live[0].startswith(one.row.word)
-
-
-async def test_streams_beside_each_other_hear_what_each_does_by_itself(one: One) -> None:
-    """More than there are places; some leave early."""
-    alone, read = await one.live(), await one.read()
+    # More streams than there are places; some leave early.
     early = (one.live(closed=True) for _ in range(3))
     found = await asyncio.gather(*early, *(one.live() for _ in range(3)), *(one.read() for _ in range(2)))
-    assert found[3:6] == [alone] * 3 and found[6:] == [read] * 2
+    assert found[3:6] == [live] * 3 and found[6:] == [segments] * 2
+    if one.row.wrong is not None:
+        with pytest.raises(InvalidRequest, match=one.row.reason):
+            async for _ in one.recognizer.transcribe(pieces(one.row.audio()), one.row.wrong):
+                pass
 
 
 async def test_it_is_killed_and_comes_back(one: One) -> None:
@@ -183,13 +183,6 @@ async def test_it_is_killed_and_comes_back(one: One) -> None:
     except EngineLost:
         assert one.row.word == "loud"
     assert await one.read() == before and not lost.is_running()
-
-
-async def test_wrong_requests_are_refused(one: One) -> None:
-    if one.row.wrong is not None:
-        with pytest.raises(InvalidRequest, match=one.row.reason):
-            async for _ in one.recognizer.transcribe(pieces(one.row.audio()), one.row.wrong):
-                pass
 
 
 async def test_cancelled_recording_frees_its_copy(tmp_path: Path) -> None:
