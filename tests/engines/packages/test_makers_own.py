@@ -211,8 +211,11 @@ class Judged:
         return samples, [span.start_s for chunk in chunks for span in chunk.spans]
 
 
-async def judged_of(name: str, folder: Path, stack: AsyncExitStack) -> Judged:
-    family = FAMILIES[name]
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def judged(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Judged]:
+    name, family, folder = request.param, FAMILIES[request.param], tmp_path_factory.mktemp(request.param)
     needs(family.module)
     # Not a whole number of patches.
     recording = noise(folder / "recording.wav", 23_456, 16_000 if name == "voxcpm" else family.rate)
@@ -223,25 +226,18 @@ async def judged_of(name: str, folder: Path, stack: AsyncExitStack) -> Judged:
         | {key: str(folder / value) if str(value).endswith(".wav") else value for key, value in call.items()}
         for called, call in family.calls.items()
     }
-    judge(f"{name}_judge.py", folder, jobs, ENVIRONMENT)
-    engines = {}
-    for key, settings in family.settings.items():
-        precision = key if name == "pocket" else "auto"
-        given = resources(folder / key, device="cpu", precision=precision, max_concurrent=2)
-        engine = PackageEngine(family.package, settings(folder), given)
-        engines[key] = await stack.enter_async_context(started(engine))
-    return Judged(family, folder, recording, engines)
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def judged(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Judged]:
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in ENVIRONMENT.items():
-            patch.setenv(name, value)
+        for variable, value in ENVIRONMENT.items():
+            patch.setenv(variable, value)
+        judge(f"{name}_judge.py", folder, jobs, ENVIRONMENT)
         async with AsyncExitStack() as stack:
-            yield await judged_of(request.param, tmp_path_factory.mktemp(request.param), stack)
+            engines = {}
+            for key, settings in family.settings.items():
+                precision = key if name == "pocket" else "auto"
+                given = resources(folder / key, device="cpu", precision=precision, max_concurrent=2)
+                engine = PackageEngine(family.package, settings(folder), given)
+                engines[key] = await stack.enter_async_context(started(engine))
+            yield Judged(family, folder, recording, engines)
 
 
 @pytest.mark.parametrize(("judged", "name"), CALLS, indirect=["judged"])

@@ -83,46 +83,26 @@ def kyutai(folder: Path) -> BaseModel:
 WARM = {"sampling": Sampling(seed=5, temperature=0.9)}
 TOO_LONG = ({"text": "long " * 500}, InvalidRequest, "^text: ")
 NO_RECORDING = (options(prompt_text="words"), InvalidRequest, "^prompt_text: is the transcript")
+# fmt: off
 NEURAL = Row(
-    VOXCPM,
-    "voxcpm",
-    voxcpm,
-    "voxcpm:en",
+    VOXCPM, "voxcpm", voxcpm, "voxcpm:en",
     changes=(
-        options(cfg_value=3.5),
-        options(inference_timesteps=3),
-        options(retry_badcase=True),
+        options(cfg_value=3.5), options(inference_timesteps=3), options(retry_badcase=True),
         options(retry_badcase=True, retry_badcase_max_times=1),
     ),
     wrong=(TOO_LONG, NO_RECORDING, bad_option(cfg_value=11.0), bad_option(inference_timesteps=2.0)),
 )
+CLEO = ({"voice": "kyutai:cleo.wav"}, UnknownVoice, "cleo")
 MOSHI = Row(
-    KYUTAI,
-    "kyutai",
-    kyutai,
-    "kyutai:ana.wav",
-    word_samples=3_840,
-    more_words=1,
-    at_once=2,
-    changes=(
-        WARM,
-        options(cfg_alpha=3.0),
-    ),
-    wrong=(
-        bad_option(cfg_alpha=1.5),
-        bad_option(cfg_alpha="2"),
-        ({"voice": "kyutai:cleo.wav"}, UnknownVoice, "cleo"),
-    ),
+    KYUTAI, "kyutai", kyutai, "kyutai:ana.wav", word_samples=3_840, more_words=1, at_once=2,
+    changes=(WARM, options(cfg_alpha=3.0)),
+    wrong=(bad_option(cfg_alpha=1.5), bad_option(cfg_alpha="2"), CLEO),
 )
 ROWS = {
     "pocket": Row(
-        POCKET,
-        "pocket",
+        POCKET, "pocket",
         lambda folder: PocketSettings(languages=("de", "nl"), model=str(folder), python=sys.executable),
-        "pocket:juergen",
-        "de",
-        word_samples=1_920,
-        changes=(WARM,),
+        "pocket:juergen", "de", word_samples=1_920, changes=(WARM,),
         wrong=(
             ({"language": "fr"}, EngineFailed, "no model of fr"),
             ({"text": "(„“)"}, EngineFailed, "was no voice"),
@@ -131,21 +111,16 @@ ROWS = {
     "voxcpm": replace(NEURAL, family="voxcpm-old", needs_words=True),
     "voxcpm2": NEURAL,
     "nano-vllm": replace(
-        NEURAL,
-        device="auto",
-        at_once=64,
-        changes=(),
+        NEURAL, device="auto", at_once=64, changes=(),
         wrong=(TOO_LONG, NO_RECORDING, bad_option(cfg_value=0.05)),
     ),
     "kyutai": MOSHI,
     "kyutai-prefix": replace(
-        MOSHI,
-        family="kyutai-prefix",
-        voice="kyutai:en",
-        changes=(WARM, {"voice": "kyutai:own.wav"}),
-        wrong=(({"voice": "kyutai:cleo.wav"}, UnknownVoice, "cleo"),),
+        MOSHI, family="kyutai-prefix", voice="kyutai:en", changes=(WARM, {"voice": "kyutai:own.wav"}),
+        wrong=(CLEO,),
     ),
 }
+# fmt: on
 
 
 @dataclass(frozen=True)
