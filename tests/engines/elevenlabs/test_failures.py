@@ -83,13 +83,6 @@ def refusing(frame: Frame) -> fake.Answer:
 ENDINGS = {"early": closing(1000), "broken": break_off, "away": closing(1011, "internal error")}
 
 
-async def say_nothing(exchange: Exchange) -> None:
-    async for _ in fake.pieces(exchange):
-        pass
-    await exchange.send(FINAL)
-    await exchange.socket.close(1000, "")
-
-
 def half_then(answer: fake.Answer) -> fake.Answer:
     """Speak a second and a half of the text, then go on as ``answer``."""
 
@@ -102,12 +95,6 @@ def half_then(answer: fake.Answer) -> fake.Answer:
     return speak
 
 
-async def flood(exchange: Exchange) -> None:
-    while True:
-        await exchange.send("invalid")
-        await asyncio.sleep(0)
-
-
 async def failure_of(engine: ElevenLabsEngine, text: str = TEXT) -> str:
     """The sentence that the client receives."""
     with pytest.raises(EngineFailed) as failure:
@@ -115,61 +102,62 @@ async def failure_of(engine: ElevenLabsEngine, text: str = TEXT) -> str:
     return str(failure.value)
 
 
+def http(status: int, body: bytes = b"", **headers: str) -> Response:
+    return Response(status, HTTPStatus(status).phrase, Headers(headers), body)
+
+
+KEY_REFUSED, FAILED = "ElevenLabs refused this server's API key", "ElevenLabs failed"
+BUSY, MODEL = (
+    "ElevenLabs takes no more requests at the moment",
+    "ElevenLabs cannot stream this server's model",
+)
+VOICE, CREDITS = "ElevenLabs knows no such voice", "the ElevenLabs account of this server has no credits left"
+UNAVAILABLE = "ElevenLabs is out of order"
+
+
 @pytest.mark.parametrize(
-    ("frame", "sentence", "tries"),
+    ("refusal", "sentence", "tries"),
     [
-        (fake.INVALID_KEY, "ElevenLabs refused this server's API key", 1),
-        (fake.NO_VOICE, "ElevenLabs knows no such voice", 1),
-        (fake.NO_CREDITS, "the ElevenLabs account of this server has no credits left", 1),
+        (fake.INVALID_KEY, KEY_REFUSED, 1),
+        (fake.NO_VOICE, VOICE, 1),
+        (fake.NO_CREDITS, CREDITS, 1),
         (fake.UNUSUAL, "ElevenLabs has blocked this server's account for unusual activity", 1),
         (fake.NO_TEXT_IN_TIME, "ElevenLabs waited too long for text", 1),
-        ({"error": "system_busy", "message": "x"}, "ElevenLabs takes no more requests at the moment", 3),
-        ({"error": "brand_new", "message": f"x {KEY}"}, "ElevenLabs failed", 1),
-        ({"error": {"a": 1}, "message": "no text"}, "ElevenLabs failed", 1),
+        ({"error": "system_busy", "message": "x"}, BUSY, 3),
+        ({"error": "brand_new", "message": f"x {KEY}"}, FAILED, 1),
+        ({"error": {"a": 1}, "message": "no text"}, FAILED, 1),
+        (http(401, fake.detail("invalid_api_key", "Invalid API key")), KEY_REFUSED, 1),
+        (http(429, fake.detail("too_many_concurrent_requests", "x")), BUSY, 3),
+        (http(400, fake.detail("unsupported_model", f"key {KEY}")), MODEL, 1),
+        (http(404, fake.detail("voice_not_found", "x")), VOICE, 1),
+        (http(402, b"<html>"), CREDITS, 1),
+        (http(503, b"{}"), UNAVAILABLE, 3),
+        (http(500, b'{"detail": []}'), UNAVAILABLE, 3),
+        (http(418, b"[" * 5000), FAILED, 1),
     ],
 )
 async def test_refusal_gives_a_sentence_and_a_log_line(
-    service: ElevenLabsService, caplog: pytest.LogCaptureFixture, frame: Frame, sentence: str, tries: int
+    service: ElevenLabsService,
+    caplog: pytest.LogCaptureFixture,
+    refusal: Frame | Response,
+    sentence: str,
+    tries: int,
 ) -> None:
-    """Only transient failures are tried again."""
-    service.answers = [refusing(frame)] * 4
-    registry = CollectorRegistry()
+    """A handshake's by the code in its body, or else by its status. Only passing ones are tried again."""
+    is_frame, registry = isinstance(refusal, dict), CollectorRegistry()
+    left = service.answers if is_frame else service.refusals
+    left += [refusing(refusal) if is_frame else refusal] * 4
     async with started(service, registry=registry) as engine:
         assert await failure_of(engine) == sentence
-        assert len(service.exchanges) == tries == sum(counted(registry, "kani_elevenlabs_failures").values())
-        service.answers = []
+        assert 4 - len(left) == tries == sum(counted(registry, "kani_elevenlabs_failures").values())
+        left.clear()
         await said(engine)
-    assert str(frame["message"]).replace(KEY, "(the key)") in caplog.text
-
-
-@pytest.mark.parametrize(
-    ("status", "body", "sentence", "tries"),
-    [
-        (401, fake.detail("invalid_api_key", "Invalid API key"), "refused this server's API key", 1),
-        (429, fake.detail("too_many_concurrent_requests", "x"), "ElevenLabs takes no more requests", 3),
-        (400, fake.detail("unsupported_model", f"key {KEY}"), "cannot stream this server's model", 1),
-        (404, fake.detail("voice_not_found", "x"), "ElevenLabs knows no such voice", 1),
-        (402, b"<html>", "no credits left", 1),
-        (503, b"{}", "ElevenLabs is out of order", 3),
-        (500, b'{"detail": []}', "ElevenLabs is out of order", 3),
-        (418, b"[" * 5000, "ElevenLabs failed", 1),
-    ],
-)
-async def test_refused_handshake_gives_a_sentence(
-    service: ElevenLabsService, status: int, body: bytes, sentence: str, tries: int
-) -> None:
-    """By the code in its body, or else by its status."""
-    for _ in range(4):
-        service.refuse_upgrade(HTTPStatus(status), body)
-    async with started(service) as engine:
-        assert sentence in await failure_of(engine)
-    assert len(service.refusals) == 4 - tries
+    assert not is_frame or str(refusal["message"]).replace(KEY, "(the key)") in caplog.text
 
 
 async def test_redirect_is_not_followed(service: ElevenLabsService) -> None:
     async with running() as elsewhere:
-        other = Headers([("Location", elsewhere.url.replace("http", "ws") + "/v1/other")])
-        service.refusals = [Response(302, "Found", other, b"")]
+        service.refusals = [http(302, Location=elsewhere.url.replace("http", "ws") + "/v1/other")]
         async with started(service) as engine:
             await failure_of(engine)
     assert not elsewhere.exchanges and not service.exchanges
@@ -197,22 +185,29 @@ async def test_retry_sends_incremental_text_from_its_start(service: ElevenLabsSe
     assert audio == tone("One two three. ")[0]
 
 
-@pytest.mark.parametrize(
-    ("answer", "sentence", "tries"),
-    [
-        (break_off, "broke off", 3),
-        (flood, "ElevenLabs failed", 1),
-        (lambda exchange: exchange.send({"audio": "A" * (9 << 20)}), "broke off", 3),
-        (say_nothing, "no sound", 1),
-    ],
-)
-async def test_retries_messages_and_their_size_are_limited(
-    service: ElevenLabsService, answer: fake.Answer, sentence: str, tries: int
-) -> None:
-    service.answers = [answer] * 9
+async def test_retries_messages_and_their_size_are_limited(service: ElevenLabsService) -> None:
+    async def flood(exchange: Exchange) -> None:
+        while True:
+            await exchange.send("invalid")
+            await asyncio.sleep(0)
+
+    async def say_nothing(exchange: Exchange) -> None:
+        async for _ in fake.pieces(exchange):
+            pass
+        await exchange.send(FINAL)
+        await exchange.socket.close(1000, "")
+
+    burst = {"audio": "A" * (9 << 20)}
     async with started(service) as engine:
-        assert sentence in await failure_of(engine)
-    assert len(service.exchanges) == tries
+        for answer, sentence, tries in (
+            (break_off, "broke off", 3),
+            (flood, "ElevenLabs failed", 1),
+            (lambda exchange: exchange.send(burst), "broke off", 3),
+            (say_nothing, "no sound", 1),
+        ):
+            service.answers = [answer] * 9
+            assert sentence in await failure_of(engine)
+            assert len(service.answers) == 9 - tries, sentence
 
 
 @pytest.mark.parametrize("failing", [*ENDINGS.values(), refusing(fake.NO_CREDITS)])
@@ -436,11 +431,11 @@ async def test_refused_key_refuses_the_start_and_stops_the_fallback(service: Ele
 @pytest.mark.parametrize(
     "answer",
     [
-        Response(401, "Unauthorized", Headers(), fake.detail("missing_permissions", "voices_read")),
-        Response(503, "Unavailable", Headers(), b"down"),
-        Response(200, "OK", Headers(), b"[" * 9999),
-        Response(200, "OK", Headers(), b'{"voices": 7}'),
-        Response(200, "OK", Headers(), b'{"voices": [1, {"voice_id": "a/b"}, {"voice_id": 3}]}'),
+        http(401, fake.detail("missing_permissions", "voices_read")),
+        http(503, b"down"),
+        http(200, b"[" * 9999),
+        http(200, b'{"voices": 7}'),
+        http(200, b'{"voices": [1, {"voice_id": "a/b"}, {"voice_id": 3}]}'),
     ],
 )
 async def test_configured_voice_needs_no_list_of_voices(service: ElevenLabsService, answer: Response) -> None:
@@ -448,14 +443,6 @@ async def test_configured_voice_needs_no_list_of_voices(service: ElevenLabsServi
     async with started(service) as engine:
         assert [voice.id for voice in engine.info.voices] == [ID]
         assert_in_order(await said(engine), TEXT)
-
-
-async def test_unreachable_host_is_only_a_warning_at_the_start(
-    service: ElevenLabsService, caplog: pytest.LogCaptureFixture
-) -> None:
-    async with started(service, url="http://127.0.0.1:9") as engine:
-        assert "cannot be reached" in await failure_of(engine)
-    assert "its voices are not listed" in caplog.text
 
 
 async def test_tls_certificate_is_verified(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -474,7 +461,13 @@ async def test_tls_certificate_is_verified(tmp_path: Path, monkeypatch: pytest.M
             assert_in_order(await said(engine), TEXT)
 
 
-async def test_proxies_are_not_asked(service: ElevenLabsService, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_proxies_are_not_asked(
+    service: ElevenLabsService, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A host that cannot be reached is only a warning at the start."""
+    async with started(service, url="http://127.0.0.1:9") as engine:
+        assert "cannot be reached" in await failure_of(engine)
+    assert "its voices are not listed" in caplog.text
     for name in ("http_proxy", "https_proxy", "all_proxy", "ws_proxy", "HTTP_PROXY", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     monkeypatch.setenv("no_proxy", "")
