@@ -3,7 +3,6 @@
 import asyncio
 import base64
 import json
-import warnings
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode, urlsplit, urlunsplit
@@ -15,26 +14,22 @@ import soxr
 from livekit import rtc
 from livekit.agents.stt import SpeechEventType
 from livekit.plugins import openai as livekit_openai
+from pipecat.frames.frames import (
+    ErrorFrame,
+    Frame,
+    InputAudioRawFrame,
+    InterimTranscriptionFrame,
+    TranscriptionFrame,
+    VADUserStartedSpeakingFrame,
+    VADUserStoppedSpeakingFrame,
+)
+from pipecat.pipeline.worker import PipelineWorker
+from pipecat.services.openai.stt import OpenAIRealtimeSTTService
 
 from kani.core.audio.pcm import pcm16
 from kani.core.types import Samples
 from tests.clients.pipelines import run
 from tests.support.patience import WITHIN_S
-
-with warnings.catch_warnings():
-    # It imports audioop, which a later Python has no more.
-    warnings.simplefilter("ignore", DeprecationWarning)
-    from pipecat.frames.frames import (
-        ErrorFrame,
-        Frame,
-        InputAudioRawFrame,
-        InterimTranscriptionFrame,
-        TranscriptionFrame,
-        VADUserStartedSpeakingFrame,
-        VADUserStoppedSpeakingFrame,
-    )
-    from pipecat.pipeline.worker import PipelineWorker
-    from pipecat.services.openai.stt import OpenAIRealtimeSTTService
 
 RATE = 24_000
 PIECE_S = 0.05

@@ -2,7 +2,6 @@
 
 import asyncio
 import base64
-import warnings
 from collections.abc import Iterable
 from typing import Any
 
@@ -12,24 +11,20 @@ from elevenlabs.realtime import AudioFormat, CommitStrategy, RealtimeEvents
 from livekit import rtc
 from livekit.agents.stt import SpeechEvent
 from livekit.plugins import elevenlabs as livekit
+from pipecat.frames.frames import (
+    ErrorFrame,
+    Frame,
+    InputAudioRawFrame,
+    TranscriptionFrame,
+    VADUserStoppedSpeakingFrame,
+)
+from pipecat.pipeline.worker import PipelineWorker
+from pipecat.services.elevenlabs import stt as pipecat
 
 from kani.core.audio.pcm import pcm16
 from kani.core.types import Samples
 from tests.clients.pipelines import run
 from tests.support.patience import WITHIN_S
-
-with warnings.catch_warnings():
-    # It imports audioop, which a later Python has no more.
-    warnings.simplefilter("ignore", DeprecationWarning)
-    from pipecat.frames.frames import (
-        ErrorFrame,
-        Frame,
-        InputAudioRawFrame,
-        TranscriptionFrame,
-        VADUserStoppedSpeakingFrame,
-    )
-    from pipecat.pipeline.worker import PipelineWorker
-    from pipecat.services.elevenlabs import stt as pipecat
 
 RATE = 16_000
 MODEL = "scribe_v2_realtime"

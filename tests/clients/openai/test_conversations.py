@@ -5,7 +5,6 @@ openai-agents for Python runs in an environment of its own (``test_python``), th
 
 import asyncio
 import json
-import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -16,6 +15,25 @@ import pytest
 from livekit import rtc
 from livekit.agents import llm
 from livekit.plugins import openai as livekit_openai
+from pipecat.adapters.llm.schemas.function_schema import FunctionSchema
+from pipecat.adapters.llm.schemas.tools_schema import ToolsSchema
+from pipecat.frames.frames import (
+    ErrorFrame,
+    Frame,
+    InputAudioRawFrame,
+    InterruptionFrame,
+    LLMRunFrame,
+    TTSAudioRawFrame,
+    TTSStoppedFrame,
+)
+from pipecat.pipeline.pipeline import Pipeline
+from pipecat.pipeline.worker import PipelineParams, PipelineWorker
+from pipecat.processors.aggregators.llm_context import LLMContext
+from pipecat.processors.aggregators.llm_response_universal import LLMContextAggregatorPair
+from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
+from pipecat.services.llm_service import FunctionCallParams
+from pipecat.services.openai.realtime.llm import OpenAIRealtimeLLMService
+from pipecat.workers.runner import WorkerRunner
 
 from kani.core.audio.pcm import pcm16
 from tests.clients.openai.test_node import caller, project  # noqa: F401 - a fixture
@@ -25,29 +43,6 @@ from tests.support.chat.endpoint import Answer, ChatEndpoint, chat_endpoint, say
 from tests.support.loudness import PausingRecognizer
 from tests.support.patience import WITHIN_S, happens
 from tests.support.servers.serving import InProcessServer, serving
-
-with warnings.catch_warnings():
-    # It imports audioop, which a later Python has no more.
-    warnings.simplefilter("ignore", DeprecationWarning)
-    from pipecat.adapters.llm.schemas.function_schema import FunctionSchema
-    from pipecat.adapters.llm.schemas.tools_schema import ToolsSchema
-    from pipecat.frames.frames import (
-        ErrorFrame,
-        Frame,
-        InputAudioRawFrame,
-        InterruptionFrame,
-        LLMRunFrame,
-        TTSAudioRawFrame,
-        TTSStoppedFrame,
-    )
-    from pipecat.pipeline.pipeline import Pipeline
-    from pipecat.pipeline.worker import PipelineParams, PipelineWorker
-    from pipecat.processors.aggregators.llm_context import LLMContext
-    from pipecat.processors.aggregators.llm_response_universal import LLMContextAggregatorPair
-    from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
-    from pipecat.services.llm_service import FunctionCallParams
-    from pipecat.services.openai.realtime.llm import OpenAIRealtimeLLMService
-    from pipecat.workers.runner import WorkerRunner
 
 RATE = 24_000
 TURN = pcm16(np.concatenate([quiet(0.4), loud(0.4), quiet(1.2)]))

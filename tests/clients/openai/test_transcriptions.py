@@ -3,7 +3,6 @@
 import asyncio
 import base64
 import io
-import warnings
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterator
 from itertools import groupby
@@ -19,6 +18,7 @@ from livekit import rtc
 from livekit.plugins import openai as livekit
 from openai import AsyncOpenAI, OpenAI
 from openai.types.audio import TranscriptionDiarized
+from pipecat.services.openai.stt import OpenAISTTService
 
 from kani.core.audio.pcm import pcm16, wav
 from kani.core.audio.resampling import Resampler
@@ -27,11 +27,6 @@ from tests.clients.elevenlabs.listening import understood_by_sdk
 from tests.clients.openai.conftest import RATE, assert_understood, spoken
 from tests.conftest import ServerProcess
 from tests.support.patience import WITHIN_S
-
-with warnings.catch_warnings():
-    # It imports audioop, which a later Python has no more.
-    warnings.simplefilter("ignore", DeprecationWarning)
-    from pipecat.services.openai.stt import OpenAISTTService
 
 ENGLISH = "The old bakery opens early in the morning. Please bring the blue umbrella back tomorrow."
 SPANISH = "El médico me recomendó caminar media hora todos los días."
